@@ -1,0 +1,231 @@
+// The one interface between the engine and everything else: commands, and one immutable snapshot.
+// Types and the error class, nothing that runs.
+
+/** Unguessable name of a download: 128 random bits as 32 hexadecimal digits. */
+export type DownloadId = string;
+
+/**
+ * What a download is doing, derived from facts:
+ * - `asking`: the first answer of the origin (name, size) is not there yet
+ * - `active`: a connection fetches bytes of it
+ * - `waiting`: a try failed and the next one is scheduled (`retryAt`)
+ * - `queued`: it will be fetched when one of `maxActive` places is free, or (on demand) when a player asks
+ * - `paused`: the user stopped the fill; players still get what they ask for
+ * - `cancelled`: the user stopped everything, players too; what is on the disk is kept
+ * - `exporting`: every byte is there and is being copied out
+ * - `complete`: every byte is on the disk
+ * - `failed`: the last error is one that a new try will not mend (`error`)
+ */
+export type DownloadStatus =
+	'asking' | 'active' | 'waiting' | 'queued' | 'paused' | 'cancelled' | 'exporting' | 'complete' | 'failed';
+
+/** One program that reads the stream of a download. It is listed until 10 s after its last request. */
+export type Player = {
+	readonly id: string;
+	/** From the User-Agent, such as `mpv 0.38`, or the address. Comes from outside: clean before showing. */
+	readonly name: string;
+	/** The byte it reads next (a place in the file, not a time in the film). */
+	readonly offset: number;
+	/** Bytes on the disk right after `offset`, without a hole. */
+	readonly ready: number;
+	/** It waits for bytes that are not there yet. */
+	readonly blocked: boolean;
+	/** It has a request open. */
+	readonly connected: boolean;
+};
+
+/** One connection to the origin and what it fetches: bytes `[offset, end)` are still to come. */
+export type OpenSegment = {
+	readonly start: number;
+	readonly offset: number;
+	/** Exclusive; `null` while the size is unknown. */
+	readonly end: number | null;
+	readonly for: 'player' | 'fill';
+};
+
+export type DownloadError = {
+	readonly code: ErrorCode;
+	/** One plain sentence without secrets. */
+	readonly message: string;
+	/** Milliseconds since the epoch. */
+	readonly at: number;
+	/** The number of failed tries in a row, and how many there will be. */
+	readonly tries?: number;
+	readonly maxTries?: number;
+};
+
+/** One download as everybody outside the engine sees it; also, as JSON, what the control API answers. */
+export type Download = {
+	readonly id: DownloadId;
+	/** The URL that was given, without user and password. May hold tokens: mask before showing. */
+	readonly url: string;
+	/** `http://127.0.0.1:PORT/stream/ID/NAME` */
+	readonly streamUrl: string;
+	/** A safe file name. */
+	readonly name: string;
+	/** Bytes; null while unknown. */
+	readonly size: number | null;
+	/** MIME type; `application/octet-stream` while unknown. */
+	readonly type: string;
+	readonly status: DownloadStatus;
+	/** Bytes on the disk. */
+	readonly present: number;
+	/** What is on the disk, half-open `[start, end)`, sorted, merged. */
+	readonly ranges: ReadonlyArray<readonly [start: number, end: number]>;
+	/** From bytes written, average of 3 s. */
+	readonly bytesPerSecond: number;
+	/** Average of 20 s, for the time that is left. */
+	readonly bytesPerSecondLong: number;
+	/** How many connections to the origin are open. */
+	readonly connections: number;
+	/** How many there may be. */
+	readonly maxConnections: number;
+	readonly segments: readonly OpenSegment[];
+	readonly players: readonly Player[];
+	/** The error that stands in the way now (`failed`, `waiting`, or a fill that was refused). */
+	readonly error: DownloadError | null;
+	/** The last error, also when it is over. */
+	readonly lastError: DownloadError | null;
+	/** When the next try is due, in milliseconds since the epoch. */
+	readonly retryAt: number | null;
+	/** When bytes were written last, in milliseconds since the epoch. */
+	readonly lastByteAt: number | null;
+	readonly addedAt: number;
+	readonly completedAt: number | null;
+	/** Null until the first answer. */
+	readonly acceptsRanges: boolean | null;
+	/** The ETag or Last-Modified that names the version of the bytes held. */
+	readonly validator: string | null;
+	readonly onDemand: boolean;
+	/** Fraction 0 to 1 of a running export. */
+	readonly exportProgress: number | null;
+	/** Where it was exported to last. */
+	readonly exportedTo: string | null;
+	/** Where it will be exported to once it is complete. */
+	readonly exportWhenComplete: string | null;
+	/** The folder that holds the data. */
+	readonly folder: string;
+};
+
+export type Snapshot = {
+	/** Grows by one with each snapshot that differs. */
+	readonly version: number;
+	/** In the order they were added. Unchanged downloads keep their identity from one snapshot to the next. */
+	readonly downloads: readonly Download[];
+	readonly bytesPerSecond: number;
+	/** Bytes free for us on the disk that holds the data; null where the platform does not tell. */
+	readonly freeBytes: number | null;
+	/** `http://127.0.0.1:PORT` */
+	readonly origin: string;
+	/** Plain sentences on what concerns everything (port taken, disk full, …). */
+	readonly banners: readonly string[];
+};
+
+export type AddRequest = {
+	/** `http:` or `https:`; user and password become an Authorization header for that origin. */
+	url: string;
+	headers?: Readonly<Record<string, string>>;
+	userAgent?: string;
+	/** Upstream proxy: `http:`, `https:`, `socks5:` or `socks5h:` URL; `direct` for none whatever the settings say. */
+	proxy?: string;
+	/** The name to save as, instead of the one that the origin says. */
+	name?: string;
+	/** 1 to 16 connections. */
+	connections?: number;
+	/** Fetch only what players ask for. */
+	onDemand?: boolean;
+	/** Add it without starting. */
+	paused?: boolean;
+};
+
+export type ExportRequest = {
+	/** A file, or a folder (existing, or ending in a separator) to which the download's name is added. */
+	path: string;
+	/** Replace a file that is there; without it: `target-exists`. */
+	overwrite?: boolean;
+	/** When the file is there: find a free name such as `film (2).mkv` instead of `target-exists`. */
+	keepBoth?: boolean;
+	/** The store gives the file away and serves it from its new place. */
+	move?: boolean;
+	/** `complete`: do it once every byte is there; otherwise an incomplete download is `incomplete`. */
+	when?: 'now' | 'complete';
+};
+
+/**
+ * The verbs. Each rejects with a `DownStreamError`, whose kind is `usage` where the caller is at fault:
+ * `not-found` for an id that is not there, and what is said at each verb.
+ */
+export interface DownStream {
+	/** The newest snapshot; the same object until something has changed. */
+	readonly snapshot: Snapshot;
+	/** Calls back at most 10 times a second while snapshots change. Returns the function that ends it. */
+	subscribe(listener: () => void): () => void;
+	/** `bad-request` names what is wrong. Known URL and headers: the download that is there (`existed`). */
+	add(request: AddRequest): Promise<{download: Download; existed: boolean}>;
+	/** Stops the fill; connected players still get what they ask for. */
+	pause(id: DownloadId): Promise<void>;
+	/** Goes on, or tries again at once; ends `failed`, `paused` and `cancelled`. */
+	resume(id: DownloadId): Promise<void>;
+	/** Stops everything and ends the players; what is on the disk stays. */
+	cancel(id: DownloadId): Promise<void>;
+	/**
+	 * Takes it off the list. `keep`: the bytes stay and adding the same URL again goes on from them.
+	 * `delete`: the bytes are deleted after `undoMs` (10 s unless given), until then `restore` brings all back.
+	 */
+	remove(id: DownloadId, options: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void>;
+	/** Brings a removed download back; `not-found` when it is too late. */
+	restore(id: DownloadId): Promise<void>;
+	/** Resolves with the path written, or for `when: 'complete'` of an incomplete one with the path to come. */
+	export(id: DownloadId, request: ExportRequest): Promise<{path: string}>;
+	/** Closes connections, saves ranges, frees the port and the storage folder. */
+	dispose(): Promise<void>;
+}
+
+/** What goes wrong and what happens next follows from the kind. */
+export const errorKinds = {
+	'origin-unreachable': 'transient',
+	'origin-busy': 'transient',
+	'origin-truncated': 'transient',
+	'upstream-proxy-unreachable': 'transient',
+	'origin-refused': 'fatal',
+	'origin-changed': 'fatal',
+	'origin-misbehaved': 'fatal',
+	'upstream-proxy-refused': 'fatal',
+	'disk-full': 'fatal',
+	'disk-failed': 'fatal',
+	'checksum-mismatch': 'fatal',
+	'bad-request': 'usage',
+	'not-found': 'usage',
+	incomplete: 'usage',
+	'target-exists': 'usage',
+	'storage-locked': 'usage',
+	'port-taken': 'usage',
+} as const;
+
+export type ErrorCode = keyof typeof errorKinds;
+export type ErrorKind = (typeof errorKinds)[ErrorCode];
+
+/** The only error that leaves the engine. The message is one plain sentence without secrets. */
+export class DownStreamError extends Error {
+	override readonly name = 'DownStreamError';
+	readonly code: ErrorCode;
+	/** The status of the origin's or upstream proxy's answer, where there was one. */
+	readonly status: number | undefined;
+	/** For `origin-busy`: not before so many milliseconds from now (RFC 9110 section 10.2.3). */
+	readonly retryAfterMs: number | undefined;
+
+	constructor(
+		code: ErrorCode,
+		message: string,
+		options: {cause?: unknown; status?: number; retryAfterMs?: number} = {},
+	) {
+		super(message, options.cause === undefined ? undefined : {cause: options.cause});
+		this.code = code;
+		this.status = options.status;
+		this.retryAfterMs = options.retryAfterMs;
+	}
+
+	get kind(): ErrorKind {
+		return errorKinds[this.code];
+	}
+}
