@@ -48,7 +48,7 @@ export type OriginRequest = {
 
 /**
  * An origin. `open` rejects with a `DownStreamError`, or with the signal's reason when aborted. Range not
- * satisfiable is an answer, not an error: an empty `range` and `info.size` from `Content-Range: bytes *​/SIZE`.
+ * satisfiable is an answer, not an error: an empty `range` and `info.size` from the Content-Range of a 416.
  */
 export interface DataSource {
 	/** What the user sees and what makes two downloads the same; no secrets in it. */
