@@ -1,0 +1,68 @@
+// Who may ask: programs of this computer, and only those web pages that the user named. Pure.
+import {createHash, timingSafeEqual} from 'node:crypto';
+import type {IncomingHttpHeaders} from 'node:http';
+
+export type AccessPolicy = {
+	/** The port that the proxy listens on. */
+	readonly port: number;
+	/** Origins of web pages that may ask, such as `https://player.example`. */
+	readonly allowOrigins: readonly string[];
+};
+
+export type AccessDecision =
+	/** `page` is the allowed web page's origin, which needs CORS headers in the answer. */
+	| {readonly granted: true; readonly page?: string}
+	| {readonly granted: false; readonly status: 403 | 421; readonly reason: string};
+
+/**
+ * Decides by the headers alone. A foreign Host means that a name was rebound to loopback, so that a page would
+ * be same-origin with us. Browsers put Origin or Sec-Fetch-Site on what a page makes them ask, programs put
+ * neither, and what the user types has `Sec-Fetch-Site: none`.
+ */
+export function decideAccess(headers: IncomingHttpHeaders, policy: AccessPolicy): AccessDecision {
+	const host = headers.host?.toLowerCase() ?? '';
+	if (!isLoopbackAuthority(host, policy.port)) {
+		return {granted: false, status: 421, reason: `The Host header must be 127.0.0.1:${policy.port}.`};
+	}
+
+	const site = headers['sec-fetch-site'] ?? 'none';
+	const originIsForeign = headers.origin !== undefined && headers.origin !== `http://${host}`;
+	if (!originIsForeign && (site === 'none' || site === 'same-origin')) {
+		return {granted: true};
+	}
+
+	const page = headers.origin ?? originOf(headers.referer);
+	if (page !== undefined && policy.allowOrigins.includes(page)) {
+		return {granted: true, page};
+	}
+
+	return {
+		granted: false,
+		status: 403,
+		reason: 'Web pages may not use this proxy unless --allow-origin names them.',
+	};
+}
+
+function isLoopbackAuthority(host: string, port: number): boolean {
+	const authority = /:\d+$/.test(host) ? host : `${host}:80`;
+	return ['127.0.0.1', 'localhost', '[::1]'].some(name => authority === `${name}:${port}`);
+}
+
+/** A `<video>` or `<img>` without `crossorigin` sends no Origin; its Referer tells the page and cannot be forged. */
+function originOf(referer: string | undefined): string | undefined {
+	return referer !== undefined && URL.canParse(referer) ? new URL(referer).origin : undefined;
+}
+
+/** Compares in a time that says nothing about the key. */
+export function isKey(given: string | null | undefined, key: string): boolean {
+	return typeof given === 'string' && timingSafeEqual(sha256(given), sha256(key));
+}
+
+/** The token of `Authorization: Bearer` (RFC 6750 section 2.1). */
+export function bearerToken(authorization: string | undefined): string | undefined {
+	return /^bearer +(\S+)$/i.exec(authorization ?? '')?.[1];
+}
+
+function sha256(text: string): Buffer {
+	return createHash('sha256').update(text).digest();
+}

@@ -1,0 +1,251 @@
+// The engine's commands and its snapshot over HTTP: JSON in and out, server-sent events for what changes.
+import type {IncomingMessage, ServerResponse} from 'node:http';
+import {
+	type AddRequest,
+	type Download,
+	type DownloadId,
+	type DownStream,
+	DownStreamError,
+	type ExportRequest,
+	type Snapshot,
+} from '../downstream.ts';
+import {Problem} from './problem.ts';
+
+/** Bytes of a request body. */
+const maxBodySize = 1024 * 1024;
+
+/** What follows `snapshot` in `/api/events`: the snapshot with the downloads that differ instead of all. */
+export type SnapshotChanges = Omit<Snapshot, 'downloads'> & {
+	/** New ones too. They are listed in the order of `addedAt`. */
+	readonly changed: readonly Download[];
+	readonly removed: readonly DownloadId[];
+};
+
+export type ApiRequest = {
+	readonly request: IncomingMessage;
+	readonly response: ServerResponse;
+	readonly path: string;
+	readonly parameters: URLSearchParams;
+};
+
+type Handler = (engine: DownStream, api: ApiRequest, id: DownloadId) => void | Promise<void>;
+
+/** By path below `/api`, where `*` is the id of a download, then by method. */
+const routes = new Map<string, Readonly<Record<string, Handler>>>([
+	[
+		'/downloads',
+		{
+			GET: (engine, {response}) => sendJson(response, 200, engine.snapshot.downloads),
+			POST: addDownload,
+		},
+	],
+	[
+		'/downloads/*',
+		{
+			GET: (engine, {response}, id) => sendJson(response, 200, findDownload(engine, id)),
+			DELETE: removeDownload,
+		},
+	],
+	['/downloads/*/pause', {POST: command((engine, id) => engine.pause(id))}],
+	['/downloads/*/resume', {POST: command((engine, id) => engine.resume(id))}],
+	['/downloads/*/cancel', {POST: command((engine, id) => engine.cancel(id))}],
+	['/downloads/*/export', {POST: exportDownload}],
+	['/events', {GET: (engine, {response}) => sendEvents(engine, response)}],
+]);
+
+/** Answers a request below `/api` that has shown the key. Rejects with a `Problem` or `DownStreamError`. */
+export async function serveApi(engine: DownStream, api: ApiRequest): Promise<void> {
+	const [, id = '', verb = ''] = /^\/api\/downloads\/([^/]+)(.*)$/.exec(api.path) ?? [];
+	const methods = routes.get(id === '' ? api.path.slice('/api'.length) : `/downloads/*${verb}`);
+	if (!methods) {
+		throw new Problem(404, 'There is nothing at this address.');
+	}
+
+	const handler = methods[api.request.method ?? ''];
+	if (!handler) {
+		const allow = Object.keys(methods).join(', ');
+		throw new Problem(405, `Only ${allow} is answered here.`, {allow});
+	}
+
+	await handler(engine, api, id);
+}
+
+function command(run: (engine: DownStream, id: DownloadId) => Promise<void>): Handler {
+	return async (engine, {response}, id) => {
+		await run(engine, id);
+		sendJson(response, 200, findDownload(engine, id));
+	};
+}
+
+async function addDownload(engine: DownStream, {request, response}: ApiRequest): Promise<void> {
+	const addRequest = checkFields<AddRequest>(await readJson(request), addFields, 'url');
+	const {download, existed} = await engine.add(addRequest);
+	response.setHeader('location', `/api/downloads/${download.id}`);
+	sendJson(response, existed ? 200 : 201, download);
+}
+
+async function removeDownload(
+	engine: DownStream,
+	{response, parameters}: ApiRequest,
+	id: DownloadId,
+): Promise<void> {
+	const data = parameters.get('data') ?? 'keep';
+	if (data !== 'keep' && data !== 'delete') {
+		throw badRequest('The parameter "data" must be keep or delete.');
+	}
+
+	await engine.remove(id, {data});
+	response.writeHead(204).end();
+}
+
+async function exportDownload(
+	engine: DownStream,
+	{request, response}: ApiRequest,
+	id: DownloadId,
+): Promise<void> {
+	const exportRequest = checkFields<ExportRequest>(await readJson(request), exportFields, 'path');
+	sendJson(response, 200, await engine.export(id, exportRequest));
+}
+
+function findDownload(engine: DownStream, id: DownloadId): Download {
+	const download = engine.snapshot.downloads.find(candidate => candidate.id === id);
+	if (!download) {
+		throw new DownStreamError('not-found', 'There is no such download.');
+	}
+
+	return download;
+}
+
+/** A slow client skips what it had no time for: the next event is the difference to what it was sent last. */
+function sendEvents(engine: DownStream, response: ServerResponse): void {
+	response.writeHead(200, {'content-type': 'text/event-stream', 'cache-control': 'no-store'});
+	let sent = engine.snapshot;
+	response.write(formatEvent('snapshot', sent));
+	const sendChanges = () => {
+		const {snapshot} = engine;
+		if (snapshot !== sent && !response.writableNeedDrain) {
+			response.write(formatEvent('changes', changesBetween(sent, snapshot)));
+			sent = snapshot;
+		}
+	};
+	response.on('drain', sendChanges);
+	response.on('close', engine.subscribe(sendChanges));
+}
+
+function formatEvent(event: string, data: unknown): string {
+	return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+}
+
+/** Unchanged downloads are the same objects in both snapshots. */
+function changesBetween(previous: Snapshot, {downloads, ...rest}: Snapshot): SnapshotChanges {
+	const before = new Set(previous.downloads);
+	const ids = new Set(downloads.map(({id}) => id));
+	return {
+		...rest,
+		changed: downloads.filter(download => !before.has(download)),
+		removed: previous.downloads.map(({id}) => id).filter(id => !ids.has(id)),
+	};
+}
+
+function sendJson(response: ServerResponse, status: number, value: unknown): void {
+	const body = JSON.stringify(value);
+	response.writeHead(status, {
+		'content-type': 'application/json',
+		'content-length': Buffer.byteLength(body),
+		'cache-control': 'no-store',
+		'x-content-type-options': 'nosniff',
+	});
+	response.end(body);
+}
+
+async function readJson(request: IncomingMessage): Promise<unknown> {
+	if (!/^application\/json *(?:;|$)/i.test(request.headers['content-type'] ?? '')) {
+		throw new Problem(415, 'The body must be JSON, with Content-Type: application/json.');
+	}
+
+	const chunks: Buffer[] = [];
+	let size = 0;
+	for await (const chunk of request as AsyncIterable<Buffer>) {
+		size += chunk.length;
+		// Read to its end even so: a client that is still sending would not see the answer.
+		if (size <= maxBodySize) {
+			chunks.push(chunk);
+		}
+	}
+
+	if (size > maxBodySize) {
+		throw new Problem(413, `The body must not have more than ${maxBodySize} bytes.`);
+	}
+
+	try {
+		return JSON.parse(Buffer.concat(chunks).toString());
+	} catch {
+		throw badRequest('The body is not valid JSON.');
+	}
+}
+
+type FieldRule = {readonly expected: string; readonly holds: (value: unknown) => boolean};
+
+const text: FieldRule = {expected: 'a string', holds: value => typeof value === 'string'};
+const flag: FieldRule = {expected: 'true or false', holds: value => typeof value === 'boolean'};
+
+const addFields: Readonly<Record<keyof AddRequest, FieldRule>> = {
+	url: text,
+	headers: {
+		expected: 'an object whose values are strings',
+		holds: value => isObject(value) && Object.values(value).every(text.holds),
+	},
+	userAgent: text,
+	proxy: text,
+	name: text,
+	connections: {
+		expected: 'a whole number from 1 to 16',
+		holds: value => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 16,
+	},
+	onDemand: flag,
+	paused: flag,
+};
+
+const exportFields: Readonly<Record<keyof ExportRequest, FieldRule>> = {
+	path: text,
+	overwrite: flag,
+	keepBoth: flag,
+	move: flag,
+	when: {expected: '"now" or "complete"', holds: value => value === 'now' || value === 'complete'},
+};
+
+/** Rejects fields that are unknown or of another type, and a body without the required one. */
+function checkFields<Body>(
+	body: unknown,
+	rules: Readonly<Record<keyof Body, FieldRule>>,
+	required: keyof Body & string,
+): Body {
+	if (!isObject(body)) {
+		throw badRequest('The body must be a JSON object.');
+	}
+
+	for (const [field, value] of Object.entries(body)) {
+		if (!Object.hasOwn(rules, field)) {
+			throw badRequest(`The field ${JSON.stringify(field)} is not known.`);
+		}
+
+		const {expected, holds} = rules[field as keyof Body];
+		if (!holds(value)) {
+			throw badRequest(`The field "${field}" must be ${expected}.`);
+		}
+	}
+
+	if (!Object.hasOwn(body, required)) {
+		throw badRequest(`The field "${required}" is missing.`);
+	}
+
+	return body as Body;
+}
+
+function isObject(value: unknown): value is Record<string, unknown> {
+	return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+function badRequest(message: string): DownStreamError {
+	return new DownStreamError('bad-request', message);
+}

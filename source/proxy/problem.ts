@@ -1,0 +1,66 @@
+// What went wrong, as an HTTP answer: problem details (RFC 9457) with one plain sentence.
+import {STATUS_CODES, type OutgoingHttpHeaders, type ServerResponse} from 'node:http';
+import {DownStreamError, type ErrorCode} from '../downstream.ts';
+
+/** An answer other than what was asked for. The message has no secrets. */
+export class Problem extends Error {
+	override readonly name = 'Problem';
+	readonly status: number;
+	readonly headers: OutgoingHttpHeaders;
+	readonly code: ErrorCode | undefined;
+
+	constructor(status: number, detail: string, headers: OutgoingHttpHeaders = {}, code?: ErrorCode) {
+		super(detail);
+		this.status = status;
+		this.headers = headers;
+		this.code = code;
+	}
+
+	static from(error: unknown): Problem {
+		if (error instanceof Problem) {
+			return error;
+		}
+
+		if (!(error instanceof DownStreamError)) {
+			return new Problem(500, 'The proxy failed to answer.');
+		}
+
+		const {retryAfterMs} = error;
+		const headers = retryAfterMs === undefined ? {} : {'retry-after': `${Math.ceil(retryAfterMs / 1000)}`};
+		return new Problem(statusOf[error.code], error.message, headers, error.code);
+	}
+
+	/** The headers of the answer must not have been sent. */
+	send(response: ServerResponse): void {
+		const {status, code, message: detail} = this;
+		const body = JSON.stringify({type: 'about:blank', title: STATUS_CODES[status], status, detail, code});
+		response.writeHead(status, {
+			'content-type': 'application/problem+json',
+			'content-length': Buffer.byteLength(body),
+			'cache-control': 'no-store',
+			...this.headers,
+		});
+		response.end(body);
+	}
+}
+
+/** The proxy is a gateway (RFC 9110 section 15.6.3): what the origin did is 502, 503 or 504. */
+const statusOf: Readonly<Record<ErrorCode, number>> = {
+	'origin-unreachable': 504,
+	'origin-busy': 503,
+	'origin-truncated': 502,
+	'upstream-proxy-unreachable': 504,
+	'origin-refused': 502,
+	'origin-changed': 502,
+	'origin-misbehaved': 502,
+	'upstream-proxy-refused': 502,
+	'disk-full': 507,
+	'disk-failed': 500,
+	'checksum-mismatch': 502,
+	'bad-request': 400,
+	'not-found': 404,
+	incomplete: 409,
+	'target-exists': 409,
+	'storage-locked': 409,
+	'port-taken': 409,
+};

@@ -1,0 +1,122 @@
+// What a request's Range and conditional headers ask for, by RFC 9110 sections 13 and 14. Pure.
+import type {IncomingHttpHeaders} from 'node:http';
+import type {Range} from '../engine/range-set.ts';
+
+/** No player asks for more at once; a long list is an attack (RFC 9110 section 17.15). */
+const maxRanges = 16;
+
+/**
+ * The bytes that a Range header selects from a file of `size` bytes, in the order of the header:
+ * - undefined: answer the whole, because there is no header, it is invalid or of another unit, its ranges
+ *   overlap or are too many (section 14.2), or the size is not known
+ * - empty: none of its ranges can be satisfied, answer 416
+ */
+export function requestedRanges(header: string | undefined, size: number): Range[] | undefined {
+	const rangeSet = /^bytes=(.*)$/i.exec(header ?? '')?.[1];
+	// Of an empty file no byte can be named in a Content-Range, and some clients send Range with everything.
+	if (rangeSet === undefined || size === 0 || size === Infinity) {
+		return undefined;
+	}
+
+	const specs = rangeSet
+		.split(',')
+		.map(spec => spec.trim())
+		.filter(spec => spec !== '');
+	if (specs.length === 0 || specs.length > maxRanges) {
+		return undefined;
+	}
+
+	const ranges: Range[] = [];
+	for (const spec of specs) {
+		const range = parseRangeSpec(spec, size);
+		if (range === undefined) {
+			return undefined;
+		}
+
+		if (range.start < range.end) {
+			ranges.push(range);
+		}
+	}
+
+	return overlap(ranges) ? undefined : ranges;
+}
+
+/** The bytes of one range-spec (section 14.1.2), empty if it cannot be satisfied, undefined if it is invalid. */
+function parseRangeSpec(spec: string, size: number): Range | undefined {
+	const [, first, last, suffix] = /^(?:(\d+)-(\d*)|-(\d+))$/.exec(spec) ?? [];
+	if (suffix !== undefined) {
+		return {start: Math.max(0, size - Number(suffix)), end: size};
+	}
+
+	if (first === undefined || (last !== '' && Number(last) < Number(first))) {
+		return undefined;
+	}
+
+	const end = last === '' ? size : Math.min(size, Number(last) + 1);
+	return {start: Number(first), end};
+}
+
+function overlap(ranges: readonly Range[]): boolean {
+	const sorted = ranges.toSorted((one, other) => one.start - other.start);
+	return sorted.some((range, index) => range.start < (sorted[index - 1]?.end ?? 0));
+}
+
+/** `Content-Range` of a 206, or of a 416 where there is no range (section 14.4). */
+export function contentRange(range: Range | undefined, size: number): string {
+	return range ? `bytes ${range.start}-${range.end - 1}/${size}` : `bytes */${size}`;
+}
+
+/** What names the version of the file that would be sent; the ETag is strong and has its quotes. */
+export type CurrentVersion = {readonly etag: string | undefined; readonly lastModified: string | undefined};
+
+/**
+ * What the conditional headers of a GET or HEAD say, in the order of RFC 9110 section 13.2.2:
+ * `failed` is answered 412, `not-modified` 304.
+ */
+export function evaluatePreconditions(
+	headers: IncomingHttpHeaders,
+	version: CurrentVersion,
+): 'passed' | 'failed' | 'not-modified' {
+	const modified = parseHttpDate(version.lastModified);
+	const ifMatch = headers['if-match'];
+	const ifNoneMatch = headers['if-none-match'];
+	if (ifMatch !== undefined) {
+		if (!listsEtag(ifMatch, version.etag, 'strong')) {
+			return 'failed';
+		}
+	} else if (modified > parseHttpDate(headers['if-unmodified-since'])) {
+		return 'failed';
+	}
+
+	if (ifNoneMatch !== undefined) {
+		return listsEtag(ifNoneMatch, version.etag, 'weak') ? 'not-modified' : 'passed';
+	}
+
+	return modified <= parseHttpDate(headers['if-modified-since']) ? 'not-modified' : 'passed';
+}
+
+/** Whether the Range header counts (RFC 9110 section 13.1.5): strong comparison, and dates only if identical. */
+export function ifRangeHolds(headers: IncomingHttpHeaders, version: CurrentVersion): boolean {
+	const ifRange = headers['if-range'];
+	return ifRange === undefined || ifRange === version.etag || ifRange === version.lastModified;
+}
+
+/** Whether a list of entity tags, or `*`, matches (RFC 9110 section 8.8.3.2). */
+function listsEtag(list: string, etag: string | undefined, comparison: 'strong' | 'weak'): boolean {
+	if (list.trim() === '*') {
+		return true;
+	}
+
+	const tags = list.matchAll(/(W\/)?("[^"]*")/g);
+	return [...tags].some(([, weak, tag]) => tag === etag && (comparison === 'weak' || weak === undefined));
+}
+
+/** Milliseconds since the epoch; NaN, which no comparison holds for, where it is no HTTP-date (section 5.6.7). */
+function parseHttpDate(value: string | undefined): number {
+	if (value === undefined || !/^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(value)) {
+		return NaN;
+	}
+
+	// The asctime form has no zone and means GMT; Date.parse would take it for local time.
+	return Date.parse(value.endsWith('GMT') ? value : `${value} GMT`);
+}

@@ -1,0 +1,196 @@
+// The proxy that players and clients talk to: one HTTP server on loopback.
+import {once} from 'node:events';
+import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
+import type {AddressInfo} from 'node:net';
+import {DownStreamError, type DownloadId, type DownStream} from '../downstream.ts';
+import {bearerToken, decideAccess, isKey} from './access.ts';
+import {serveApi} from './control-api.ts';
+import {playlistOf} from './playlist.ts';
+import {Problem} from './problem.ts';
+import {serveStream, type StreamedTransfer} from './stream.ts';
+
+/** The engine as the proxy needs it. */
+export interface StreamingEngine extends DownStream {
+	/** What the API, the playlist and URLs that are not on the list ask for. */
+	readonly key: string;
+	transfer(id: DownloadId): StreamedTransfer | undefined;
+	/** The transfer of any URL, added on first use; rejects with `bad-request` for what is not http(s). */
+	transferOf(url: string): Promise<StreamedTransfer>;
+}
+
+export type ProxyServerOptions = {
+	readonly engine: StreamingEngine;
+	/** 0: any free one. */
+	readonly port: number;
+	/** Reject with `port-taken` instead of taking the next free port. */
+	readonly exactPort: boolean;
+	/** Origins of web pages that may ask, such as `https://player.example`. */
+	readonly allowOrigins: readonly string[];
+	/** `/stream?url=` needs no key. */
+	readonly openStream: boolean;
+};
+
+export class ProxyServer {
+	/** The port that was asked for, where another had to be taken. */
+	readonly takenPort: number | undefined;
+	readonly port: number;
+	readonly #server: Server;
+	readonly #options: ProxyServerOptions;
+
+	/** Rejects with `port-taken`. */
+	static async listen(options: ProxyServerOptions): Promise<ProxyServer> {
+		const server = createServer({
+			// Room for a long signed URL inside ours.
+			maxHeaderSize: 64 * 1024,
+			// A client that sends its request drop by drop is not waited for. Answers may take for ever.
+			headersTimeout: 10_000,
+			requestTimeout: 60_000,
+			connectionsCheckingInterval: 5000,
+			// Lets the next read from the disk go on while the socket takes the last one.
+			highWaterMark: 256 * 1024,
+		});
+		let port = options.port;
+		while (!(await tryListen(server, port))) {
+			port++;
+			if (options.exactPort || port > 65_535) {
+				throw new DownStreamError('port-taken', `Port ${options.port} of 127.0.0.1 is taken or reserved.`);
+			}
+		}
+
+		return new ProxyServer(server, options);
+	}
+
+	private constructor(server: Server, options: ProxyServerOptions) {
+		this.#server = server;
+		this.#options = options;
+		this.port = (server.address() as AddressInfo).port;
+		this.takenPort = options.port === 0 || options.port === this.port ? undefined : options.port;
+		server.on('request', (request, response) => void this.#handle(request, response));
+		// Accepting failed, for want of file descriptors perhaps; the next connection may do better.
+		server.on('error', () => undefined);
+	}
+
+	get origin(): string {
+		return `http://127.0.0.1:${this.port}`;
+	}
+
+	/** Ends every player and client, and frees the port. */
+	async close(): Promise<void> {
+		const closed = once(this.#server, 'close');
+		this.#server.close();
+		this.#server.closeAllConnections();
+		await closed;
+	}
+
+	async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+		const hangUp = new AbortController();
+		response.on('close', () => hangUp.abort());
+		// The close that follows says all there is to know.
+		response.on('error', () => undefined);
+		try {
+			await this.#route(request, response, hangUp.signal);
+		} catch (error) {
+			if (!response.headersSent) {
+				Problem.from(error).send(response);
+			} else if (request.httpVersion === '1.0') {
+				// A body that ends with the connection is told from a whole one by a reset alone.
+				request.socket.resetAndDestroy();
+			} else {
+				response.destroy();
+			}
+		}
+	}
+
+	async #route(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
+		const {engine, allowOrigins, openStream} = this.#options;
+		const access = decideAccess(request.headers, {port: this.port, allowOrigins});
+		if (!access.granted) {
+			throw new Problem(access.status, access.reason);
+		}
+
+		if (access.page !== undefined) {
+			allowPage(access.page, response);
+			if (request.method === 'OPTIONS') {
+				response.writeHead(204).end();
+				return;
+			}
+		}
+
+		// Parsed by hand: of an absolute-form target `URL` would take a host that no check has seen.
+		const [, path, query] = /^(\/[^?]*)\??(.*)$/.exec(request.url ?? '') ?? [];
+		if (path === undefined) {
+			throw new Problem(400, 'The request target must be a path.');
+		}
+
+		const parameters = new URLSearchParams(query);
+		const [, area, id] = path.split('/');
+		if (area === 'api') {
+			requireKey(bearerToken(request.headers.authorization), engine.key);
+			await serveApi(engine, {request, response, path, parameters});
+		} else if (area === 'stream' && id) {
+			requireRead(request);
+			const transfer = engine.transfer(id);
+			if (!transfer) {
+				throw new DownStreamError('not-found', 'There is no such download.');
+			}
+
+			await serveStream(transfer, request, response, signal);
+		} else if (path === '/stream') {
+			requireRead(request);
+			if (!openStream) {
+				requireKey(parameters.get('key'), engine.key);
+			}
+
+			const url = parameters.get('url');
+			if (url === null) {
+				throw new DownStreamError('bad-request', 'The parameter "url" is missing.');
+			}
+
+			await serveStream(await engine.transferOf(url), request, response, signal);
+		} else if (path === '/playlist.m3u') {
+			requireRead(request);
+			requireKey(parameters.get('key'), engine.key);
+			response.setHeader('content-type', 'audio/x-mpegurl; charset=utf-8');
+			response.setHeader('cache-control', 'no-store');
+			response.end(playlistOf(engine.snapshot.downloads));
+		} else {
+			throw new Problem(404, 'There is nothing at this address.');
+		}
+	}
+}
+
+/** False if the port is taken, or is one of those that the system keeps for itself. */
+async function tryListen(server: Server, port: number): Promise<boolean> {
+	try {
+		await once(server.listen(port, '127.0.0.1'), 'listening');
+		return true;
+	} catch (error) {
+		const {code} = error as NodeJS.ErrnoException;
+		if (code === 'EADDRINUSE' || code === 'EACCES') {
+			return false;
+		}
+
+		throw error;
+	}
+}
+
+/** CORS, so that the page's scripts can ask for ranges and read what came (Fetch standard, section 3.3). */
+function allowPage(page: string, response: ServerResponse): void {
+	response.setHeader('access-control-allow-origin', page);
+	response.setHeader('vary', 'Origin');
+	response.setHeader('access-control-allow-methods', 'GET, HEAD, POST, DELETE');
+	response.setHeader('access-control-allow-headers', 'Authorization, Content-Type, If-Range, Range');
+	response.setHeader('access-control-expose-headers', 'Accept-Ranges, Content-Length, Content-Range, ETag');
+}
+
+function requireKey(given: string | null | undefined, key: string): void {
+	if (!isKey(given, key)) {
+		throw new Problem(401, 'The key is missing or wrong.', {'www-authenticate': 'Bearer'});
+	}
+}
+
+function requireRead({method}: IncomingMessage): void {
+	if (method !== 'GET' && method !== 'HEAD') {
+		throw new Problem(405, 'Only GET and HEAD are answered here.', {allow: 'GET, HEAD'});
+	}
+}

@@ -1,0 +1,158 @@
+// One answer to a player: the bytes it asked for, in order, as fast as it reads them.
+import {randomUUID} from 'node:crypto';
+import {once} from 'node:events';
+import type {IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:http';
+import {create as contentDisposition} from 'content-disposition';
+import type {DownloadId} from '../downstream.ts';
+import type {Range} from '../engine/range-set.ts';
+import {Problem} from './problem.ts';
+import {contentRange, evaluatePreconditions, ifRangeHolds, requestedRanges} from './range-header.ts';
+
+export type StreamFacts = {
+	readonly name: string;
+	readonly type: string;
+	/** Bytes; Infinity while unknown. */
+	readonly size: number;
+	/** Strong, made by us, with its quotes. */
+	readonly etag: string | undefined;
+	readonly lastModified: string | undefined;
+	/** Whether the origin does. */
+	readonly acceptsRanges: boolean;
+	/** Every byte is on the disk. */
+	readonly complete: boolean;
+};
+
+export type StreamRead = {
+	/** `end` may be Infinity while the size is unknown. */
+	readonly range: Range;
+	readonly player: {readonly userAgent: string; readonly address: string};
+	readonly signal: AbortSignal;
+};
+
+/** A transfer as players know it. Both verbs throw `DownStreamError`, or the signal's reason. */
+export interface StreamedTransfer {
+	readonly id: DownloadId;
+	/** Waits for the first answer of the origin if nothing is known yet. */
+	facts(signal: AbortSignal): Promise<StreamFacts>;
+	/** The bytes of the range in order, waiting for holes to be fetched. The buffers are not used again. */
+	read(request: StreamRead): AsyncIterable<Uint8Array>;
+}
+
+/** Bytes of the file, with what goes before them in a multipart answer. */
+type Part = {readonly head: string; readonly range: Range};
+
+/**
+ * Answers a GET or HEAD (RFC 9110 sections 13 to 15). Rejects with a `Problem` or `DownStreamError` before
+ * the headers, with anything after them; then the answer must be cut, as its end would look like success.
+ */
+export async function serveStream(
+	transfer: StreamedTransfer,
+	request: IncomingMessage,
+	response: ServerResponse,
+	signal: AbortSignal,
+): Promise<void> {
+	const facts = await transfer.facts(signal);
+	const headers = headersOf(facts);
+	const outcome = evaluatePreconditions(request.headers, facts);
+	if (outcome === 'failed') {
+		throw new Problem(412, 'The file is not in the version that the request is for.');
+	}
+
+	if (outcome === 'not-modified') {
+		response.writeHead(304, headers).end();
+		return;
+	}
+
+	const ranges = selectedRanges(request, facts);
+	if (ranges?.length === 0) {
+		throw new Problem(416, `The file has ${facts.size} bytes, and none of them was asked for.`, {
+			'content-range': contentRange(undefined, facts.size),
+		});
+	}
+
+	headers['content-type'] = facts.type;
+	let parts: Part[] = [{head: '', range: ranges?.[0] ?? {start: 0, end: facts.size}}];
+	let tail = '';
+	if (ranges?.length === 1) {
+		headers['content-range'] = contentRange(ranges[0], facts.size);
+	} else if (ranges) {
+		const boundary = randomUUID();
+		headers['content-type'] = `multipart/byteranges; boundary=${boundary}`;
+		parts = ranges.map(range => ({head: partHead(boundary, range, facts), range}));
+		tail = `\r\n--${boundary}--\r\n`;
+	}
+
+	if (facts.size !== Infinity) {
+		headers['content-length'] = parts.reduce(
+			(sum, {head, range}) => sum + Buffer.byteLength(head) + range.end - range.start,
+			tail.length,
+		);
+		response.strictContentLength = true;
+	}
+
+	response.writeHead(ranges ? 206 : 200, headers);
+	// The player sees what it gets before the first byte of it is there.
+	response.flushHeaders();
+	if (request.method === 'HEAD') {
+		response.end();
+		return;
+	}
+
+	const player = {
+		userAgent: request.headers['user-agent'] ?? '',
+		address: request.socket.remoteAddress ?? '',
+	};
+	for (const {head, range} of parts) {
+		if (head !== '') {
+			response.write(head);
+		}
+
+		for await (const bytes of transfer.read({range, player, signal})) {
+			signal.throwIfAborted();
+			if (!response.write(bytes)) {
+				await once(response, 'drain', {signal});
+			}
+		}
+	}
+
+	response.end(tail);
+}
+
+/** Range is defined for GET alone (RFC 9110 section 14.2). */
+function selectedRanges({method, headers}: IncomingMessage, facts: StreamFacts): Range[] | undefined {
+	return method === 'GET' && ifRangeHolds(headers, facts)
+		? requestedRanges(headers.range, facts.size)
+		: undefined;
+}
+
+/** What every answer about the file says, 304 too. */
+function headersOf(facts: StreamFacts): OutgoingHttpHeaders {
+	const seekable = facts.size !== Infinity && (facts.acceptsRanges || facts.complete);
+	const headers: OutgoingHttpHeaders = {
+		// Advice only: where a seek must wait for all that is before it, a Range is still answered.
+		'accept-ranges': seekable ? 'bytes' : 'none',
+		'content-disposition': contentDisposition(facts.name, {type: 'inline'}),
+		// The bytes are on this disk already.
+		'cache-control': 'no-store',
+		'x-content-type-options': 'nosniff',
+	};
+	if (facts.etag !== undefined) {
+		headers.etag = facts.etag;
+	}
+
+	if (facts.lastModified !== undefined) {
+		headers['last-modified'] = facts.lastModified;
+	}
+
+	// A page of the origin's must not run as if it were ours. A browser's own player needs to be, to load the rest.
+	if (!/^(?:audio|video)\//.test(facts.type)) {
+		headers['content-security-policy'] = 'sandbox';
+	}
+
+	return headers;
+}
+
+/** RFC 9110 section 14.6. */
+function partHead(boundary: string, range: Range, {type, size}: StreamFacts): string {
+	return `\r\n--${boundary}\r\nContent-Type: ${type}\r\nContent-Range: ${contentRange(range, size)}\r\n\r\n`;
+}

@@ -1,0 +1,86 @@
+import assert from 'node:assert/strict';
+import type {IncomingHttpHeaders} from 'node:http';
+import {test} from 'node:test';
+import {bearerToken, decideAccess, isKey} from '../source/proxy/access.ts';
+
+const policy = {port: 8080, allowOrigins: ['https://player.example']};
+const host = '127.0.0.1:8080';
+
+const table: Array<
+	[what: string, headers: IncomingHttpHeaders, expected: 'granted' | 403 | 421, page?: string]
+> = [
+	['a program that sends nothing but Host', {host}, 'granted'],
+	['localhost', {host: 'LocalHost:8080'}, 'granted'],
+	['the IPv6 loopback', {host: '[::1]:8080'}, 'granted'],
+	['a name that was rebound to loopback', {host: 'evil.example:8080'}, 421],
+	['a name that begins like ours', {host: '127.0.0.1.evil.example:8080'}, 421],
+	['another port', {host: '127.0.0.1:8081'}, 421],
+	['a Host without our port', {host: '127.0.0.1'}, 421],
+	['another address of loopback', {host: '127.0.0.2:8080'}, 421],
+	['no Host', {}, 421],
+	['an address that the user typed', {host, 'sec-fetch-site': 'none'}, 'granted'],
+	["the browser's own player on such an address", {host, 'sec-fetch-site': 'same-origin'}, 'granted'],
+	['a script of our own', {host, origin: `http://${host}`, 'sec-fetch-site': 'same-origin'}, 'granted'],
+	['an image on a foreign page', {host, 'sec-fetch-site': 'cross-site'}, 403],
+	['a page on another port of loopback', {host, 'sec-fetch-site': 'same-site'}, 403],
+	['a site that is not known', {host, 'sec-fetch-site': 'elsewhere'}, 403],
+	['a script of a foreign page', {host, origin: 'https://evil.example'}, 403],
+	['a script of a page on another port', {host, origin: 'http://127.0.0.1:9000'}, 403],
+	['a sandboxed page', {host, origin: 'null'}, 403],
+	[
+		'a script of the page that was named',
+		{host, origin: 'https://player.example', 'sec-fetch-site': 'cross-site'},
+		'granted',
+		'https://player.example',
+	],
+	[
+		'a video on the page that was named',
+		{host, referer: 'https://player.example/film', 'sec-fetch-site': 'cross-site'},
+		'granted',
+		'https://player.example',
+	],
+	[
+		'a video on a page with that name in its path',
+		{host, referer: 'https://evil.example/https://player.example', 'sec-fetch-site': 'cross-site'},
+		403,
+	],
+	[
+		'a foreign script that came by the named page',
+		{host, origin: 'https://evil.example', referer: 'https://player.example/'},
+		403,
+	],
+	[
+		'the page that was named, by a rebound name',
+		{host: 'evil.example:8080', origin: 'https://player.example'},
+		421,
+	],
+	['the page that was named, by another scheme', {host, origin: 'http://player.example'}, 403],
+];
+
+for (const [what, headers, expected, page] of table) {
+	test(`${what}: ${expected}`, () => {
+		const decision = decideAccess(headers, policy);
+		assert.equal(decision.granted ? 'granted' : decision.status, expected);
+		assert.equal(decision.granted ? decision.page : undefined, page);
+	});
+}
+
+test('on port 80 the Host has no port', () => {
+	assert.equal(decideAccess({host: '127.0.0.1'}, {port: 80, allowOrigins: []}).granted, true);
+	assert.equal(decideAccess({host: '[::1]'}, {port: 80, allowOrigins: []}).granted, true);
+});
+
+test('a key is only itself', () => {
+	assert.equal(isKey('secret', 'secret'), true);
+	for (const wrong of ['', 'Secret', 'secret ', 'secre', null, undefined]) {
+		assert.equal(isKey(wrong, 'secret'), false);
+	}
+});
+
+test('the bearer token is what follows the scheme, in any case', () => {
+	assert.equal(bearerToken('Bearer abc'), 'abc');
+	assert.equal(bearerToken('bearer abc'), 'abc');
+	for (const other of [undefined, '', 'Bearer', 'Basic abc', 'Bearer a b', 'abc']) {
+		assert.equal(bearerToken(other), undefined);
+	}
+});

@@ -1,0 +1,307 @@
+import assert from 'node:assert/strict';
+import {once} from 'node:events';
+import type {IncomingHttpHeaders, IncomingMessage} from 'node:http';
+import {test, type TestContext} from 'node:test';
+import type {Download, Snapshot} from '../source/downstream.ts';
+import type {SnapshotChanges} from '../source/proxy/control-api.ts';
+import type {ProxyServer} from '../source/proxy/server.ts';
+import {ask, open, startProxy} from './support/proxy-client.ts';
+import type {MemoryEngine} from './support/proxy-engine.ts';
+
+type Call = (
+	method: string,
+	path: string,
+	body?: unknown,
+) => Promise<{status: number; headers: IncomingHttpHeaders; json: Record<string, unknown>}>;
+
+/** A proxy, and calls of its API with the key. A body that is a string is sent as it is. */
+async function startApi(t: TestContext): Promise<{engine: MemoryEngine; proxy: ProxyServer; call: Call}> {
+	const {engine, proxy} = await startProxy(t);
+	const call: Call = async (method, path, body) => {
+		const {
+			status,
+			headers,
+			body: answer,
+		} = await ask(proxy, path, {
+			method,
+			headers: {
+				authorization: `Bearer ${engine.key}`,
+				...(body === undefined ? {} : {'content-type': 'application/json; charset=utf-8'}),
+			},
+			body: typeof body === 'string' ? body : JSON.stringify(body),
+		});
+		const json = answer.length === 0 ? {} : (JSON.parse(answer.toString()) as Record<string, unknown>);
+		return {status, headers, json};
+	};
+
+	return {engine, proxy, call};
+}
+
+test('without the key as a bearer token nothing is told', async t => {
+	const {engine, proxy} = await startProxy(t);
+	for (const headers of [{}, {authorization: 'Bearer wrong'}, {authorization: `Basic ${engine.key}`}]) {
+		for (const path of ['/api/downloads', `/api/downloads?key=${encodeURIComponent(engine.key)}`, '/api/x']) {
+			const {status, headers: answer} = await ask(proxy, path, {headers});
+			assert.deepEqual([status, answer['www-authenticate']], [401, 'Bearer']);
+		}
+	}
+});
+
+test('the list of downloads and each of them are the ones of the snapshot', async t => {
+	const {engine, call} = await startApi(t);
+	assert.deepEqual((await call('GET', '/api/downloads')).json, []);
+	engine.file(1000);
+	engine.file(2000);
+	const list = await call('GET', '/api/downloads');
+	assert.equal(list.headers['content-type'], 'application/json');
+	assert.deepEqual(list.json, engine.snapshot.downloads);
+	assert.deepEqual((await call('GET', '/api/downloads/id2')).json, engine.snapshot.downloads[1]);
+	assert.equal((await call('GET', '/api/downloads/id3')).status, 404);
+});
+
+test('a URL is added once', async t => {
+	const {engine, call} = await startApi(t);
+	const body = {
+		url: 'http://origin.example/film',
+		headers: {'X-Api-Key': 'k'},
+		userAgent: 'a',
+		proxy: 'direct',
+		name: 'film.mkv',
+		connections: 16,
+		onDemand: true,
+		paused: false,
+	};
+	const added = await call('POST', '/api/downloads', body);
+	assert.equal(added.status, 201);
+	assert.equal(added.headers.location, '/api/downloads/id1');
+	assert.equal(added.json.url, body.url);
+	assert.deepEqual(engine.commands, [{add: body}]);
+	const again = await call('POST', '/api/downloads', {url: body.url});
+	assert.deepEqual([again.status, again.json.id], [200, 'id1']);
+});
+
+const url = 'http://origin.example/';
+
+for (const [what, body, message] of [
+	['is no JSON', '{"url"', 'The body is not valid JSON.'],
+	['is empty', '', 'The body is not valid JSON.'],
+	['is no object', [url], 'The body must be a JSON object.'],
+	['is null', 'null', 'The body must be a JSON object.'],
+	['has no URL', {}, 'The field "url" is missing.'],
+	['has a URL that is no text', {url: 1}, 'The field "url" must be a string.'],
+	['has an unknown field', {url, colour: 'red'}, 'The field "colour" is not known.'],
+	[
+		'has a field of every object',
+		'{"url": "http://a/", "__proto__": {}}',
+		'The field "__proto__" is not known.',
+	],
+	[
+		'has too many connections',
+		{url, connections: 17},
+		'The field "connections" must be a whole number from 1 to 16.',
+	],
+	[
+		'has half a connection',
+		{url, connections: 1.5},
+		'The field "connections" must be a whole number from 1 to 16.',
+	],
+	[
+		'has headers in a list',
+		{url, headers: []},
+		'The field "headers" must be an object whose values are strings.',
+	],
+	[
+		'has a header of numbers',
+		{url, headers: {a: 1}},
+		'The field "headers" must be an object whose values are strings.',
+	],
+	['has null for a flag', {url, paused: null}, 'The field "paused" must be true or false.'],
+	['has a URL of another scheme', {url: 'ftp://a/'}, 'Only http and https URLs can be downloaded.'],
+] as const) {
+	test(`a body that ${what} is a 400 that says so`, async t => {
+		const {engine, call} = await startApi(t);
+		const {status, headers, json} = await call('POST', '/api/downloads', body);
+		assert.equal(status, 400);
+		assert.equal(headers['content-type'], 'application/problem+json');
+		assert.deepEqual(json, {
+			type: 'about:blank',
+			title: 'Bad Request',
+			status: 400,
+			detail: message,
+			code: 'bad-request',
+		});
+		assert.equal(engine.transfers.size, 0);
+	});
+}
+
+test('a body of another type is a 415, so that no form of a page gets through', async t => {
+	const {engine, proxy} = await startProxy(t);
+	for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/jsonp', undefined]) {
+		const {status} = await ask(proxy, '/api/downloads', {
+			method: 'POST',
+			headers: {authorization: `Bearer ${engine.key}`, ...(type === undefined ? {} : {'content-type': type})},
+			body: JSON.stringify({url}),
+		});
+		assert.equal(status, 415);
+	}
+
+	assert.deepEqual(engine.commands, []);
+});
+
+test('a body of up to 1 MiB is read, a larger one is a 413', async t => {
+	const {call} = await startApi(t);
+	const body = JSON.stringify({url});
+	assert.equal((await call('POST', '/api/downloads', body.padEnd(1024 * 1024))).status, 201);
+	assert.equal((await call('POST', '/api/downloads', body.padEnd(1024 * 1024 + 1))).status, 413);
+});
+
+test('pause, resume and cancel answer the download as it is then', async t => {
+	const {engine, call} = await startApi(t);
+	engine.file(1000);
+	for (const [verb, status] of [
+		['pause', 'paused'],
+		['resume', 'active'],
+		['cancel', 'cancelled'],
+	]) {
+		const answer = await call('POST', `/api/downloads/id1/${verb}`);
+		assert.deepEqual([answer.status, answer.json.status], [200, status]);
+		assert.equal((await call('POST', `/api/downloads/id9/${verb}`)).status, 404);
+	}
+});
+
+test('a download is removed with its bytes only if that is asked for', async t => {
+	const {engine, call} = await startApi(t);
+	for (const _ of Array.from({length: 3})) {
+		engine.file(1000);
+	}
+
+	assert.equal((await call('DELETE', '/api/downloads/id1?data=everything')).status, 400);
+	assert.deepEqual(engine.commands, []);
+	assert.equal((await call('DELETE', '/api/downloads/id1')).status, 204);
+	assert.equal((await call('DELETE', '/api/downloads/id2?data=keep')).status, 204);
+	assert.equal((await call('DELETE', '/api/downloads/id3?data=delete')).status, 204);
+	assert.deepEqual(engine.commands, [
+		{remove: 'id1', data: 'keep'},
+		{remove: 'id2', data: 'keep'},
+		{remove: 'id3', data: 'delete'},
+	]);
+	assert.equal((await call('DELETE', '/api/downloads/id1')).status, 404);
+});
+
+test('an export says where the file is, or why it is not', async t => {
+	const {engine, call} = await startApi(t);
+	engine.file(1000);
+	const body = {path: '/films/', overwrite: true, keepBoth: false, move: true, when: 'now'};
+	const early = await call('POST', '/api/downloads/id1/export', body);
+	assert.deepEqual([early.status, early.json.code], [409, 'incomplete']);
+	engine.update('id1', {status: 'complete'});
+	const done = await call('POST', '/api/downloads/id1/export', body);
+	assert.deepEqual([done.status, done.json], [200, {path: '/films/'}]);
+	assert.deepEqual(engine.commands.at(-1), {export: 'id1', ...body});
+	const wrong = await call('POST', '/api/downloads/id1/export', {path: '/films/', when: 'later'});
+	assert.deepEqual([wrong.status, wrong.json.detail], [400, 'The field "when" must be "now" or "complete".']);
+	assert.equal((await call('POST', '/api/downloads/id1/export', {})).status, 400);
+});
+
+test('what is not there is a 404, and another method a 405 that names the right ones', async t => {
+	const {engine, call} = await startApi(t);
+	engine.file(1000);
+	for (const path of [
+		'/api',
+		'/api/',
+		'/api/downloads/',
+		'/api/downloads/id1/',
+		'/api/downloads/id1/explode',
+		'/api/x',
+	]) {
+		assert.equal((await call('GET', path)).status, 404, path);
+	}
+
+	for (const [method, path, allow] of [
+		['PUT', '/api/downloads', 'GET, POST'],
+		['POST', '/api/downloads/id1', 'GET, DELETE'],
+		['GET', '/api/downloads/id1/pause', 'POST'],
+		['POST', '/api/events', 'GET'],
+	] as const) {
+		const {status, headers} = await call(method, path);
+		assert.deepEqual([status, headers.allow], [405, allow]);
+	}
+});
+
+/** The events of a response, as they come. */
+async function* eventsOf(response: IncomingMessage): AsyncGenerator<{event: string; data: unknown}, void> {
+	let text = '';
+	for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+		text += chunk;
+		const messages = text.split('\n\n');
+		text = messages.pop() ?? '';
+		for (const message of messages) {
+			const [, event = '', data = ''] = /^event: (.*)\ndata: (.*)$/.exec(message) ?? [];
+			yield {event, data: JSON.parse(data) as unknown};
+		}
+	}
+}
+
+async function openEvents(engine: MemoryEngine, proxy: ProxyServer): Promise<IncomingMessage> {
+	return open(proxy, '/api/events', {headers: {authorization: `Bearer ${engine.key}`}});
+}
+
+test('events are the snapshot, then what differs', async t => {
+	const {engine, proxy} = await startProxy(t);
+	engine.file(1000);
+	engine.file(2000);
+	const response = await openEvents(engine, proxy);
+	assert.equal(response.headers['content-type'], 'text/event-stream');
+	const events = eventsOf(response);
+	const next = async () => (await events.next()).value;
+	assert.deepEqual(await next(), {event: 'snapshot', data: engine.snapshot});
+
+	engine.update('id2', {present: 5});
+	const {downloads, ...rest} = engine.snapshot;
+	assert.deepEqual(await next(), {event: 'changes', data: {...rest, changed: [downloads[1]], removed: []}});
+
+	await engine.remove('id1', {data: 'keep'});
+	const removal = await next();
+	assert.deepEqual(removal?.data, {...rest, version: engine.snapshot.version, changed: [], removed: ['id1']});
+
+	engine.file(3000);
+	const addition = (await next())?.data as SnapshotChanges;
+	assert.deepEqual(addition.changed, [engine.snapshot.downloads[1]]);
+});
+
+test('a client of the events that leaves is forgotten', async t => {
+	const {engine, proxy} = await startProxy(t);
+	const response = await openEvents(engine, proxy);
+	assert.equal(engine.events.listenerCount('change'), 1);
+	const left = once(engine.events, 'unsubscribed');
+	response.destroy();
+	await left;
+	assert.equal(engine.events.listenerCount('change'), 0);
+});
+
+test('a client that reads its events slowly skips some and still ends with the newest', async t => {
+	const {engine, proxy} = await startProxy(t);
+	engine.file(1000);
+	const response = await openEvents(engine, proxy);
+	const updates = 2000;
+	const long = 'x'.repeat(20_000);
+	for (let present = 1; present <= updates; present++) {
+		engine.update('id1', {present, name: long});
+	}
+
+	const view = new Map<string, Download>();
+	let count = 0;
+	for await (const {event, data} of eventsOf(response)) {
+		const downloads = event === 'snapshot' ? (data as Snapshot).downloads : (data as SnapshotChanges).changed;
+		for (const download of downloads) {
+			view.set(download.id, download);
+		}
+
+		count++;
+		if (view.get('id1')?.present === updates) {
+			break;
+		}
+	}
+
+	assert.ok(count < updates, `${count} events for ${updates} updates`);
+});

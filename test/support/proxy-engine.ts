@@ -1,0 +1,238 @@
+// An engine in memory for tests of the proxy: its files are a pure function of the offset, and can hold back or fail.
+import {EventEmitter, once} from 'node:events';
+import {
+	type AddRequest,
+	type Download,
+	type DownloadId,
+	DownStreamError,
+	type ExportRequest,
+	type Snapshot,
+} from '../../source/downstream.ts';
+import type {StreamingEngine} from '../../source/proxy/server.ts';
+import type {StreamedTransfer, StreamFacts, StreamRead} from '../../source/proxy/stream.ts';
+import {content} from './content.ts';
+
+const chunkSize = 64 * 1024;
+
+export class MemoryTransfer implements StreamedTransfer {
+	readonly id: DownloadId;
+	currentFacts: StreamFacts;
+	/** Where the bytes end; the size, unless that is unknown. */
+	end: number;
+	/** Reads wait here until `release`. */
+	heldFrom = Infinity;
+	/** Reads fail here. */
+	failure: {offset: number; error: DownStreamError} | undefined;
+	/** What `facts` rejects with. */
+	factsFailure: Error | undefined;
+	readonly reads: StreamRead[] = [];
+	/** Reads that go on. */
+	openReads = 0;
+	bytesRead = 0;
+	/** `blocked`: a read waits; `closed`: a read is over. */
+	readonly events = new EventEmitter();
+
+	constructor(id: DownloadId, size: number, facts: Partial<StreamFacts> = {}) {
+		this.id = id;
+		this.end = size;
+		this.currentFacts = {
+			name: 'film.mkv',
+			type: 'video/x-matroska',
+			size,
+			etag: '"version-1"',
+			lastModified: 'Sun, 06 Nov 1994 08:49:37 GMT',
+			acceptsRanges: true,
+			complete: false,
+			...facts,
+		};
+	}
+
+	async facts(): Promise<StreamFacts> {
+		if (this.factsFailure) {
+			throw this.factsFailure;
+		}
+
+		return this.currentFacts;
+	}
+
+	release(): void {
+		this.heldFrom = Infinity;
+		this.events.emit('released');
+	}
+
+	async *read(request: StreamRead): AsyncIterable<Uint8Array> {
+		const {range, signal} = request;
+		this.reads.push(request);
+		this.openReads++;
+		try {
+			let offset = range.start;
+			const end = Math.min(range.end, this.end);
+			while (offset < end || this.failure?.offset === offset) {
+				if (offset >= this.heldFrom) {
+					this.events.emit('blocked');
+					await once(this.events, 'released', {signal});
+				}
+
+				if (this.failure?.offset === offset) {
+					throw this.failure.error;
+				}
+
+				const stop = Math.min(end, offset + chunkSize, ...this.#barriersAfter(offset));
+				yield content(offset, stop);
+				this.bytesRead += stop - offset;
+				offset = stop;
+			}
+		} finally {
+			this.openReads--;
+			this.events.emit('closed');
+		}
+	}
+
+	#barriersAfter(offset: number): number[] {
+		return [this.heldFrom, this.failure?.offset ?? Infinity].filter(barrier => barrier > offset);
+	}
+}
+
+export class MemoryEngine implements StreamingEngine {
+	readonly key = 'secret+key/1=';
+	readonly transfers = new Map<DownloadId, MemoryTransfer>();
+	/** The commands that came, in order. */
+	readonly commands: unknown[] = [];
+	/** `change`: there is a new snapshot; `unsubscribed`: a listener has gone. */
+	readonly events = new EventEmitter();
+	snapshot: Snapshot = {
+		version: 0,
+		downloads: [],
+		bytesPerSecond: 0,
+		freeBytes: null,
+		origin: '',
+		banners: [],
+	};
+
+	/** Adds a file of `size` bytes. */
+	file(size: number, facts: Partial<StreamFacts> = {}): MemoryTransfer {
+		const transfer = new MemoryTransfer(`id${this.transfers.size + 1}`, size, facts);
+		this.transfers.set(transfer.id, transfer);
+		const {name, type} = transfer.currentFacts;
+		this.#publish([...this.snapshot.downloads, newDownload(transfer.id, {name, type, size})]);
+		return transfer;
+	}
+
+	update(id: DownloadId, change: Partial<Download>): void {
+		this.#find(id);
+		this.#publish(
+			this.snapshot.downloads.map(download => (download.id === id ? {...download, ...change} : download)),
+		);
+	}
+
+	transfer(id: DownloadId): MemoryTransfer | undefined {
+		return this.transfers.get(id);
+	}
+
+	async transferOf(url: string): Promise<MemoryTransfer> {
+		if (!/^https?:\/\//.test(url)) {
+			throw new DownStreamError('bad-request', 'Only http and https URLs can be downloaded.');
+		}
+
+		const known = this.snapshot.downloads.find(download => download.url === url);
+		const transfer = this.transfers.get(known?.id ?? '') ?? this.file(1000);
+		this.update(transfer.id, {url});
+		return transfer;
+	}
+
+	subscribe(listener: () => void): () => void {
+		this.events.on('change', listener);
+		return () => {
+			this.events.off('change', listener);
+			this.events.emit('unsubscribed');
+		};
+	}
+
+	async add(request: AddRequest): Promise<{download: Download; existed: boolean}> {
+		this.commands.push({add: request});
+		const known = this.snapshot.downloads.some(({url}) => url === request.url);
+		const {id} = await this.transferOf(request.url);
+		return {download: this.#find(id), existed: known};
+	}
+
+	async pause(id: DownloadId): Promise<void> {
+		this.update(id, {status: 'paused'});
+	}
+
+	async resume(id: DownloadId): Promise<void> {
+		this.update(id, {status: 'active'});
+	}
+
+	async cancel(id: DownloadId): Promise<void> {
+		this.update(id, {status: 'cancelled'});
+	}
+
+	async remove(id: DownloadId, options: {data: 'keep' | 'delete'}): Promise<void> {
+		this.commands.push({remove: id, ...options});
+		this.#find(id);
+		this.transfers.delete(id);
+		this.#publish(this.snapshot.downloads.filter(download => download.id !== id));
+	}
+
+	async restore(): Promise<void> {
+		throw new DownStreamError('not-found', 'It is too late.');
+	}
+
+	async export(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
+		this.commands.push({export: id, ...request});
+		if (this.#find(id).status !== 'complete') {
+			throw new DownStreamError('incomplete', 'The download is not complete.');
+		}
+
+		return {path: request.path};
+	}
+
+	async dispose(): Promise<void> {
+		this.events.removeAllListeners();
+	}
+
+	#find(id: DownloadId): Download {
+		const download = this.snapshot.downloads.find(candidate => candidate.id === id);
+		if (!download) {
+			throw new DownStreamError('not-found', 'There is no such download.');
+		}
+
+		return download;
+	}
+
+	#publish(downloads: readonly Download[]): void {
+		this.snapshot = {...this.snapshot, version: this.snapshot.version + 1, downloads};
+		this.events.emit('change');
+	}
+}
+
+function newDownload(id: DownloadId, facts: Pick<Download, 'name' | 'type' | 'size'>): Download {
+	return {
+		id,
+		url: `http://origin.example/${id}`,
+		streamUrl: `http://127.0.0.1:8080/stream/${id}/${facts.name}`,
+		...facts,
+		status: 'active',
+		present: 0,
+		ranges: [],
+		bytesPerSecond: 0,
+		bytesPerSecondLong: 0,
+		connections: 0,
+		maxConnections: 4,
+		segments: [],
+		players: [],
+		error: null,
+		lastError: null,
+		retryAt: null,
+		lastByteAt: null,
+		addedAt: 0,
+		completedAt: null,
+		acceptsRanges: true,
+		validator: null,
+		onDemand: false,
+		exportProgress: null,
+		exportedTo: null,
+		exportWhenComplete: null,
+		folder: '/',
+	};
+}
