@@ -5,22 +5,9 @@ import type {IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:ht
 import {create as contentDisposition} from 'content-disposition';
 import type {DownloadId} from '../downstream.ts';
 import type {Range} from '../engine/range-set.ts';
+import type {StreamFacts} from '../engine/transfer.ts';
 import {Problem} from './problem.ts';
 import {contentRange, evaluatePreconditions, ifRangeHolds, requestedRanges} from './range-header.ts';
-
-export type StreamFacts = {
-	readonly name: string;
-	readonly type: string;
-	/** Bytes; Infinity while unknown. */
-	readonly size: number;
-	/** Strong, made by us, with its quotes. */
-	readonly etag: string | undefined;
-	readonly lastModified: string | undefined;
-	/** Whether the origin does. */
-	readonly acceptsRanges: boolean;
-	/** Every byte is on the disk. */
-	readonly complete: boolean;
-};
 
 export type StreamRead = {
 	/** `end` may be Infinity while the size is unknown. */
@@ -37,6 +24,9 @@ export interface StreamedTransfer {
 	/** The bytes of the range in order, waiting for holes to be fetched. The buffers are not used again. */
 	read(request: StreamRead): AsyncIterable<Uint8Array>;
 }
+
+/** So long an answer's headers wait for its first byte: until then an error can still be told by its status. */
+const headersWaitMs = 1000;
 
 /** Bytes of the file, with what goes before them in a multipart answer. */
 type Part = {readonly head: string; readonly range: Range};
@@ -90,11 +80,8 @@ export async function serveStream(
 		response.strictContentLength = true;
 	}
 
-	response.writeHead(ranges ? 206 : 200, headers);
-	// The player sees what it gets before the first byte of it is there.
-	response.flushHeaders();
 	if (request.method === 'HEAD') {
-		response.end();
+		response.writeHead(200, headers).end();
 		return;
 	}
 
@@ -102,20 +89,45 @@ export async function serveStream(
 		userAgent: request.headers['user-agent'] ?? '',
 		address: request.socket.remoteAddress ?? '',
 	};
-	for (const {head, range} of parts) {
-		if (head !== '') {
-			response.write(head);
+	const sendHeaders = () => {
+		if (!response.headersSent) {
+			response.writeHead(ranges ? 206 : 200, headers);
+			response.flushHeaders();
 		}
-
-		for await (const bytes of transfer.read({range, player, signal})) {
+	};
+	const timer = setTimeout(sendHeaders, headersWaitMs);
+	try {
+		for await (const bytes of bodyOf(transfer, parts, {player, signal})) {
 			signal.throwIfAborted();
+			sendHeaders();
 			if (!response.write(bytes)) {
 				await once(response, 'drain', {signal});
 			}
 		}
+	} finally {
+		clearTimeout(timer);
 	}
 
+	sendHeaders();
 	response.end(tail);
+}
+
+async function* bodyOf(
+	transfer: StreamedTransfer,
+	parts: readonly Part[],
+	request: Omit<StreamRead, 'range'>,
+): AsyncGenerator<Uint8Array | string, void, undefined> {
+	for (const {head, range} of parts) {
+		let isFirst = head !== '';
+		for await (const bytes of transfer.read({...request, range})) {
+			if (isFirst) {
+				yield head;
+			}
+
+			isFirst = false;
+			yield bytes;
+		}
+	}
 }
 
 /** Range is defined for GET alone (RFC 9110 section 14.2). */

@@ -152,7 +152,7 @@ export class TestOrigin {
 		let due = performance.now();
 		for (let offset = range.start; offset < range.end && !response.destroyed;) {
 			const step = Math.min(64 * 1024, range.end - offset, Math.max(1024, Math.ceil(perSecond() / 20)));
-			const drained = response.write(this.content(offset, offset + step));
+			response.write(this.content(offset, offset + step));
 			offset += step;
 			record.sent.end = offset;
 			due = Math.max(due, performance.now() - 50) + (step / perSecond()) * 1000;
@@ -161,13 +161,24 @@ export class TestOrigin {
 				await new Promise(resolve => setTimeout(resolve, pause));
 			}
 
-			if (!drained && !response.destroyed) {
-				await Promise.race([once(response, 'drain'), once(response, 'close')]);
+			if (response.writableNeedDrain && !response.destroyed) {
+				await drainedOrClosed(response);
 			}
 		}
 
 		response.end();
 	}
+}
+
+function drainedOrClosed(response: http.ServerResponse): Promise<void> {
+	return new Promise(resolve => {
+		const settle = () => {
+			response.off('drain', settle).off('close', settle);
+			resolve();
+		};
+
+		response.on('drain', settle).on('close', settle);
+	});
 }
 
 function parseRange(header: string | undefined, size: number): Range | undefined {

@@ -9,7 +9,8 @@ import {
 	type Snapshot,
 } from '../../source/downstream.ts';
 import type {StreamingEngine} from '../../source/proxy/server.ts';
-import type {StreamedTransfer, StreamFacts, StreamRead} from '../../source/proxy/stream.ts';
+import type {StreamFacts} from '../../source/engine/transfer.ts';
+import type {StreamedTransfer, StreamRead} from '../../source/proxy/stream.ts';
 import {content} from './content.ts';
 
 const chunkSize = 64 * 1024;

@@ -1,0 +1,142 @@
+// `demo`: the whole main job without a network. A small origin on loopback serves a generated melody.
+import {createHash} from 'node:crypto';
+import {createReadStream} from 'node:fs';
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import {DemoOrigin} from './demo-origin.ts';
+import type {Download, DownloadId} from './downstream.ts';
+import {start, type Running} from './running.ts';
+import {printLines} from './serve.ts';
+import type {Settings} from './settings.ts';
+
+/** Everything the demo makes is in a temporary folder that goes with it. Resolves with the exit code. */
+export async function demo(settings: Settings, hasScreen: boolean, stopped: AbortSignal): Promise<number> {
+	const folder = await mkdtemp(path.join(tmpdir(), 'downstream-demo-'));
+	const origin = await DemoOrigin.start();
+	const own: Settings = {
+		...settings,
+		proxy: 'direct',
+		storageDir: path.join(folder, 'storage'),
+		exportDir: path.join(folder, 'exported'),
+	};
+	try {
+		if (hasScreen) {
+			const {openDashboard} = await import('./open-dashboard.tsx');
+			return await openDashboard([origin.url], own);
+		}
+
+		return await demonstrate(origin.url, own, stopped);
+	} finally {
+		await origin.close();
+		await rm(folder, {recursive: true, force: true});
+	}
+}
+
+/** Without a screen: streams a far seek, completes, verifies, exports. */
+async function demonstrate(url: string, settings: Settings, stopped: AbortSignal): Promise<number> {
+	const running = await start(settings);
+	try {
+		const end = printLines(running, settings);
+		const {download} = await running.engine.add({url});
+		await untilDownload(running, download.id, stopped, ({size}) => size !== null);
+		await seekFar(running, download.id, url);
+		const done = await untilDownload(
+			running,
+			download.id,
+			stopped,
+			({status}) => status === 'complete' || status === 'failed',
+		);
+		if (done.status !== 'complete') {
+			return 1;
+		}
+
+		const {path: exported} = await running.engine.export(done.id, {path: settings.exportDir + path.sep});
+		end();
+		const [ours, theirs] = await Promise.all([hashOfFile(exported), hashOfUrl(url)]);
+		if (ours !== theirs) {
+			throw new Error(`the exported file differs from the origin's: sha256 ${ours}, not ${theirs}`);
+		}
+
+		say(
+			settings,
+			{event: 'verified', path: exported, sha256: ours},
+			`verified: exported to ${exported}, sha256 ${ours}`,
+		);
+		return 0;
+	} finally {
+		await running.dispose();
+	}
+}
+
+/** As a player that jumps to the last tenth while the beginning is still downloading. */
+async function seekFar({engine}: Running, id: DownloadId, url: string): Promise<void> {
+	const {size, streamUrl} = engine.snapshot.downloads.find(download => download.id === id)!;
+	const start = Math.floor(size! * 0.9);
+	const headers = {range: `bytes=${start}-${start + 65_535}`};
+	const began = performance.now();
+	const [ours, theirs] = await Promise.all(
+		[streamUrl, url].map(async from => (await fetch(from, {headers})).arrayBuffer()),
+	);
+	if (!Buffer.from(ours!).equals(Buffer.from(theirs!))) {
+		throw new Error('the stream gave other bytes than the origin');
+	}
+
+	const ms = Math.round(performance.now() - began);
+	process.stderr.write(
+		`demo: a player's jump to 90 % got its 64 KiB after ${ms} ms, while the rest downloads\n`,
+	);
+}
+
+function untilDownload(
+	{engine}: Running,
+	id: DownloadId,
+	stopped: AbortSignal,
+	condition: (download: Download) => boolean,
+): Promise<Download> {
+	return new Promise((resolve, reject) => {
+		const look = () => {
+			const download = engine.snapshot.downloads.find(download => download.id === id);
+			if (download && condition(download)) {
+				unsubscribe();
+				resolve(download);
+			}
+		};
+
+		const unsubscribe = engine.subscribe(look);
+		stopped.addEventListener('abort', () => reject(new Error('interrupted')), {once: true});
+		look();
+	});
+}
+
+async function hashOfFile(file: string): Promise<string> {
+	const hash = createHash('sha256');
+	for await (const chunk of createReadStream(file)) {
+		hash.update(chunk as Buffer);
+	}
+
+	return hash.digest('hex');
+}
+
+/** In eight pieces at once: the origin limits each connection. */
+async function hashOfUrl(url: string): Promise<string> {
+	const size = Number((await fetch(url, {method: 'HEAD'})).headers.get('content-length'));
+	const step = Math.ceil(size / 8);
+	const pieces = await Promise.all(
+		Array.from({length: 8}, async (_, index) => {
+			const headers = {range: `bytes=${index * step}-${Math.min(size, (index + 1) * step) - 1}`};
+			return Buffer.from(await (await fetch(url, {headers})).arrayBuffer());
+		}),
+	);
+	const hash = createHash('sha256');
+	for (const piece of pieces) {
+		hash.update(piece);
+	}
+
+	return hash.digest('hex');
+}
+
+function say({json}: Settings, event: Record<string, unknown>, line: string): void {
+	process.stdout.write(`${json ? JSON.stringify(event) : line}\n`);
+}

@@ -1,0 +1,219 @@
+// Which bytes of a large file are present: one bit for each whole block, and the exact edges of the others.
+import {assertRange, RangeSet, type PresentSet, type Range} from './range-set.ts';
+
+/** Bytes. 100 GiB are 12,800 words, which are scanned in some 10 µs. */
+export const blockSize = 256 * 1024;
+
+/** Files up to this many bytes are tracked by ranges alone. */
+export const rangeSetLimit = 100_000_000;
+
+/** The set that suits a file of `size` bytes (Infinity while unknown); what lies beyond the file is dropped. */
+export function presentSetFor(size: number, ranges: Iterable<Range> = []): PresentSet {
+	const present = size > rangeSetLimit && size < Infinity ? new BlockBitmap(size) : new RangeSet();
+	for (const {start, end} of ranges) {
+		if (start < size) {
+			present.add({start, end: Math.min(end, size)});
+		}
+	}
+
+	return present;
+}
+
+export class BlockBitmap implements PresentSet {
+	readonly #fileSize: number;
+	readonly #blockCount: number;
+	readonly #words: Uint32Array;
+	#wholeBlocks = 0;
+	/** The present bytes of blocks that are only partly there: no byte is both here and in the bitmap. */
+	readonly #edges = new RangeSet();
+
+	/** `fileSize` in bytes, finite. */
+	constructor(fileSize: number) {
+		this.#fileSize = fileSize;
+		this.#blockCount = Math.ceil(fileSize / blockSize);
+		this.#words = new Uint32Array(Math.ceil(this.#blockCount / 32));
+	}
+
+	get size(): number {
+		// The last block is shorter than the others.
+		const last = this.#blockCount - 1;
+		const shortfall = this.#isWhole(last) ? this.#blockCount * blockSize - this.#fileSize : 0;
+		return this.#wholeBlocks * blockSize - shortfall + this.#edges.size;
+	}
+
+	/** Throws RangeError for bytes beyond the end of the file. */
+	add(range: Range): void {
+		assertRange(range);
+		if (range.end > this.#fileSize) {
+			throw new RangeError(`[${range.start}, ${range.end}) is beyond a file of ${this.#fileSize} bytes`);
+		}
+
+		if (range.start === range.end) {
+			return;
+		}
+
+		// Every block between the first and the last is now whole; these two may have become so.
+		this.#edges.add(range);
+		const first = blockOf(range.start);
+		const last = blockOf(range.end - 1);
+		const from = this.#isWhole(first) || this.#edges.covers(this.#bytesOf(first)) ? first : first + 1;
+		const to = this.#isWhole(last) || this.#edges.covers(this.#bytesOf(last)) ? last + 1 : last;
+		if (from < to) {
+			this.#mark(from, to, true);
+			this.#edges.remove({start: from * blockSize, end: to * blockSize});
+		}
+	}
+
+	remove(range: Range): void {
+		assertRange(range);
+		const end = Math.min(range.end, this.#fileSize);
+		if (range.start >= end) {
+			return;
+		}
+
+		const first = blockOf(range.start);
+		const last = blockOf(end - 1);
+		for (const block of [first, last]) {
+			if (this.#isWhole(block)) {
+				this.#edges.add(this.#bytesOf(block));
+			}
+		}
+
+		this.#mark(first, last + 1, false);
+		this.#edges.remove(range);
+	}
+
+	runEnd(offset: number): number {
+		let end = offset;
+		for (;;) {
+			const next = this.#isWhole(blockOf(end))
+				? Math.min(this.#nextBlock(blockOf(end), false) * blockSize, this.#fileSize)
+				: this.#edges.runEnd(end);
+			if (next <= end) {
+				return end;
+			}
+
+			end = next;
+		}
+	}
+
+	covers(range: Range): boolean {
+		assertRange(range);
+		return range.start === range.end || this.runEnd(range.start) >= range.end;
+	}
+
+	count(within: Range): number {
+		assertRange(within);
+		let count = 0;
+		for (const {start, end} of this.#runsFrom(within.start)) {
+			if (start >= within.end) {
+				break;
+			}
+
+			count += Math.min(end, within.end) - start;
+		}
+
+		return count;
+	}
+
+	*holes(within: Range): Iterable<Range> {
+		assertRange(within);
+		let {start} = within;
+		for (const run of this.#runsFrom(start)) {
+			if (run.start >= within.end) {
+				break;
+			}
+
+			if (start < run.start) {
+				yield {start, end: run.start};
+			}
+
+			start = run.end;
+		}
+
+		if (start < within.end) {
+			yield {start, end: within.end};
+		}
+	}
+
+	[Symbol.iterator](): Iterator<Range> {
+		return this.#runsFrom(0);
+	}
+
+	/** The present runs from `offset` on, the first one without what lies before it. */
+	*#runsFrom(offset: number): Generator<Range, void> {
+		// The next whole block is looked for again only once it is passed: many edges must not mean many scans.
+		let nextWhole = -1;
+		for (let end = offset; ;) {
+			if (nextWhole < end) {
+				nextWhole = this.#isWhole(blockOf(end)) ? end : this.#nextBlock(blockOf(end), true) * blockSize;
+			}
+
+			const start = Math.min(nextWhole, this.#edges.nextPresent(end));
+			if (start >= this.#fileSize) {
+				return;
+			}
+
+			end = this.runEnd(start);
+			yield {start, end};
+		}
+	}
+
+	#bytesOf(block: number): Range {
+		return {start: block * blockSize, end: Math.min((block + 1) * blockSize, this.#fileSize)};
+	}
+
+	#isWhole(block: number): boolean {
+		return ((this.#words[Math.floor(block / 32)] ?? 0) & (1 << (block % 32))) !== 0;
+	}
+
+	#mark(from: number, to: number, whole: boolean): void {
+		for (let block = from; block < to;) {
+			const next = Math.min(to, block - (block % 32) + 32);
+			const mask = bits(block % 32, next - block);
+			const index = Math.floor(block / 32);
+			const before = this.#words[index]!;
+			const after = whole ? before | mask : before & ~mask;
+			this.#words[index] = after;
+			this.#wholeBlocks += (whole ? 1 : -1) * bitCount(before ^ after);
+			block = next;
+		}
+	}
+
+	/** The first block from `from` on that is whole, or is not; the number of blocks if there is none. */
+	#nextBlock(from: number, whole: boolean): number {
+		const flip = whole ? 0 : -1;
+		const words = this.#words;
+		let index = Math.floor(from / 32);
+		for (let mask = -1 << (from % 32); index < words.length; index++, mask = -1) {
+			const found = (words[index]! ^ flip) & mask;
+			if (found !== 0) {
+				return Math.min(index * 32 + lowestBit(found), this.#blockCount);
+			}
+		}
+
+		return this.#blockCount;
+	}
+}
+
+function blockOf(offset: number): number {
+	return Math.floor(offset / blockSize);
+}
+
+/** A word with `count` (1 to 32) bits set from bit `first` on. */
+function bits(first: number, count: number): number {
+	return (-1 >>> (32 - count)) << first;
+}
+
+function lowestBit(word: number): number {
+	return 31 - Math.clz32(word & -word);
+}
+
+function bitCount(word: number): number {
+	let count = 0;
+	for (let rest = word; rest !== 0; rest &= rest - 1) {
+		count++;
+	}
+
+	return count;
+}

@@ -1,0 +1,24 @@
+// What the file system refuses, as an error of ours.
+import {DownStreamError} from '../downstream.ts';
+
+const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+
+/**
+ * `disk-full` or `disk-failed` with a sentence that names the path, and the original as its cause. What is ours
+ * already, or no error of the file system (an abort), comes back as it is.
+ */
+export function diskError(error: unknown, path: string): unknown {
+	const code = errorCode(error);
+	if (code === undefined || error instanceof DownStreamError) {
+		return error;
+	}
+
+	return fullCodes.has(code)
+		? new DownStreamError('disk-full', `The disk that holds ${path} is full`, {cause: error})
+		: new DownStreamError('disk-failed', `${path} cannot be read or written (${code})`, {cause: error});
+}
+
+/** Such as `ENOENT`; undefined for what is no error of the system. */
+export function errorCode(error: unknown): string | undefined {
+	return error instanceof Error && 'syscall' in error && 'code' in error ? String(error.code) : undefined;
+}

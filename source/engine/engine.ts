@@ -1,0 +1,530 @@
+// The collection of downloads: adds, queues, limits, exports and removes them. No screen in it.
+import {mkdir, statfs} from 'node:fs/promises';
+import path from 'node:path';
+import {randomBytes} from 'node:crypto';
+import {
+	DownStreamError,
+	type AddRequest,
+	type Download,
+	type DownloadId,
+	type DownStream,
+	type ExportRequest,
+	type Snapshot,
+} from '../downstream.ts';
+import {Logger, maskUrl} from '../logger.ts';
+import {Bandwidth} from './bandwidth.ts';
+import {CustomHeaderDataSource, type DataSource} from './data-source.ts';
+import {EntryStore, readKey, type Entry, type EntryFile} from './entry-store.ts';
+import {exportFile, resolveTarget} from './export-file.ts';
+import {safeFileName} from './file-info.ts';
+import {HostLimits} from './host-limits.ts';
+import {StorageLock} from './storage-lock.ts';
+import {Transfer, type TransferServices} from './transfer.ts';
+import {parseProxy} from './upstream-proxy.ts';
+
+export type EngineOptions = {
+	readonly storageDir: string;
+	readonly userAgent?: string;
+	/** Upstream proxy URL, or `direct`; without it the environment decides, as for curl. */
+	readonly proxy?: string;
+	/** For downloads that are added without headers of their own. */
+	readonly headers?: Readonly<Record<string, string>>;
+	/** Connections for each file, 1 to 16. */
+	readonly connections?: number;
+	/** Downloads that fill at the same time. */
+	readonly maxActive?: number;
+	/** Bytes per second of all downloads together. */
+	readonly limitRate?: number;
+	/** Fetch only what players ask for, unless a download says otherwise. */
+	readonly onDemand?: boolean;
+	/** The most bytes to keep ready ahead of a player. */
+	readonly readAhead?: number;
+	readonly tls?: {readonly ca?: string; readonly insecure?: boolean};
+};
+
+/** At most 10 notices a second. */
+const noticeMs = 100;
+/** Speeds and players that fade are looked at so often. */
+const tickMs = 500;
+const freeSpaceMs = 5000;
+const undoMs = 10_000;
+
+export class Engine implements DownStream {
+	/** For the proxy's URL forms and API; made once for each storage folder. */
+	readonly key: string;
+	readonly #options: EngineOptions;
+	readonly #lock: StorageLock;
+	readonly #store: EntryStore;
+	readonly #services: TransferServices;
+	readonly #transfers = new Map<DownloadId, Transfer>();
+	readonly #removed = new Map<DownloadId, {entryFile: EntryFile; timer?: NodeJS.Timeout}>();
+	readonly #listeners = new Set<() => void>();
+	readonly #banners: string[] = [];
+	#origin = '';
+	#snapshot: Snapshot = {
+		version: 0,
+		downloads: [],
+		bytesPerSecond: 0,
+		freeBytes: null,
+		origin: '',
+		banners: [],
+	};
+	#isStale = true;
+	#noticeTimer: NodeJS.Timeout | undefined;
+	#tickTimer: NodeJS.Timeout | undefined;
+	#freeBytes: number | null = null;
+	#freeBytesAt = 0;
+	#disposed: Promise<void> | undefined;
+
+	/** Rejects with `storage-locked` if another copy works on the folder, `disk-failed` if it cannot be used. */
+	static async open(options: EngineOptions): Promise<Engine> {
+		const {storageDir} = options;
+		try {
+			await mkdir(storageDir, {recursive: true, mode: 0o700});
+		} catch (error) {
+			throw new DownStreamError('disk-failed', `The storage folder ${storageDir} cannot be made`, {
+				cause: error,
+			});
+		}
+
+		const lock = await StorageLock.acquire(storageDir);
+		try {
+			const store = await EntryStore.open(storageDir);
+			const engine = new Engine(options, lock, store, await readKey(storageDir));
+			await engine.#openEntries();
+			return engine;
+		} catch (error) {
+			await lock.release();
+			throw error;
+		}
+	}
+
+	private constructor(options: EngineOptions, lock: StorageLock, store: EntryStore, key: string) {
+		this.key = key;
+		this.#options = options;
+		this.#lock = lock;
+		this.#store = store;
+		const hosts = new HostLimits();
+		this.#services = {
+			bandwidth: new Bandwidth(options.limitRate),
+			hosts,
+			connections: options.connections ?? 4,
+			readAhead: options.readAhead ?? 16 * 1024 * 1024,
+			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
+			changed: () => this.#changed(),
+			queueChanged: () => this.#balance(),
+			freeConnection: host => {
+				for (const transfer of this.#transfers.values()) {
+					if (transfer.host === host && transfer.giveUpConnection()) {
+						break;
+					}
+				}
+			},
+			connectionClosed: host => {
+				if (hosts.isLimited(host)) {
+					queueMicrotask(() => this.#lookAgain(host));
+				}
+			},
+		};
+	}
+
+	/** `http://127.0.0.1:PORT`, once the proxy listens. */
+	get origin(): string {
+		return this.#origin;
+	}
+
+	/** The proxy listens: stream URLs are known, and other copies can find this one. */
+	async publish(origin: string): Promise<void> {
+		this.#origin = origin;
+		for (const transfer of this.#transfers.values()) {
+			transfer.forgetView();
+		}
+
+		this.#changed();
+		await this.#lock.publish(origin);
+	}
+
+	/** Shows a sentence on what concerns everything. */
+	addBanner(text: string): void {
+		this.#banners.push(text);
+		this.#changed();
+	}
+
+	get snapshot(): Snapshot {
+		if (this.#isStale) {
+			this.#isStale = false;
+			this.#snapshot = this.#takeSnapshot();
+		}
+
+		return this.#snapshot;
+	}
+
+	subscribe(listener: () => void): () => void {
+		this.#listeners.add(listener);
+		this.#tick();
+		return () => {
+			this.#listeners.delete(listener);
+		};
+	}
+
+	transfer(id: DownloadId): Transfer | undefined {
+		return this.#transfers.get(id);
+	}
+
+	/** The transfer of any URL, added on first use. */
+	async transferOf(url: string): Promise<Transfer> {
+		const {download} = await this.add({url});
+		return this.#get(download.id);
+	}
+
+	async add(request: AddRequest): Promise<{download: Download; existed: boolean}> {
+		const {url, headers} = withoutCredentials(request.url, request.headers ?? this.#options.headers ?? {});
+		const {userAgent, proxy, connections, name} = request;
+		if (
+			connections !== undefined &&
+			!(Number.isInteger(connections) && connections >= 1 && connections <= 16)
+		) {
+			throw new DownStreamError(
+				'bad-request',
+				`connections is ${connections}; it must be a whole number from 1 to 16`,
+			);
+		}
+
+		if (proxy !== undefined && proxy !== 'direct') {
+			parseProxy(proxy);
+		}
+
+		const known = this.#findSame(url, headers);
+		if (known) {
+			if (known.status === 'cancelled') {
+				await known.resume();
+			}
+
+			return {download: this.#view(known), existed: true};
+		}
+
+		const removed = [...this.#removed.values()].find(({entryFile}) => isSame(entryFile.entry, url, headers));
+		if (removed) {
+			await removed.entryFile.save({intent: request.paused ? 'pause' : 'run'});
+			return {download: this.#view(await this.#restore(removed.entryFile)), existed: true};
+		}
+
+		const entry: Entry = {
+			version: 1,
+			id: randomBytes(16).toString('hex'),
+			url,
+			headers,
+			...(userAgent === undefined ? {} : {userAgent}),
+			...(proxy === undefined ? {} : {proxy}),
+			...(connections === undefined ? {} : {connections}),
+			...(name === undefined ? {} : {givenName: safeFileName(name)}),
+			ranges: [],
+			intent: request.paused ? 'pause' : 'run',
+			onDemand: request.onDemand ?? this.#options.onDemand ?? false,
+			addedAt: Date.now(),
+		};
+		// Before anything is stored: this is what finds bad headers.
+		const source = this.#sourceOf(entry);
+		const transfer = await Transfer.open(await this.#store.create(entry), source, this.#services);
+		const raced = this.#findSame(url, headers);
+		if (raced) {
+			await transfer.close();
+			await this.#store.delete(entry.id);
+			return {download: this.#view(raced), existed: true};
+		}
+
+		this.#transfers.set(entry.id, transfer);
+		Logger.info(`added ${entry.id} ${maskUrl(url)}`);
+		this.#balance();
+		return {download: this.#view(transfer), existed: false};
+	}
+
+	async pause(id: DownloadId): Promise<void> {
+		await this.#get(id).pause();
+	}
+
+	async resume(id: DownloadId): Promise<void> {
+		await this.#get(id).resume();
+	}
+
+	async cancel(id: DownloadId): Promise<void> {
+		await this.#get(id).cancel();
+	}
+
+	async remove(id: DownloadId, options: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void> {
+		const transfer = this.#get(id);
+		const {entryFile} = transfer;
+		this.#transfers.delete(id);
+		this.#changed();
+		await transfer.close();
+		await entryFile.save({removed: options.data});
+		const timer =
+			options.data === 'delete'
+				? setTimeout(() => void this.#purge(id), options.undoMs ?? undoMs)
+				: undefined;
+		this.#removed.set(id, {entryFile, timer});
+		this.#balance();
+	}
+
+	async restore(id: DownloadId): Promise<void> {
+		const removed = this.#removed.get(id);
+		if (!removed) {
+			throw new DownStreamError('not-found', `There is no removed download ${id} to bring back`);
+		}
+
+		await this.#restore(removed.entryFile);
+	}
+
+	async export(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
+		const transfer = this.#get(id);
+		const target = await resolveTarget(request.path, this.#view(transfer).name);
+		if (transfer.isComplete) {
+			return {path: await this.#export(transfer, {...request, path: target})};
+		}
+
+		if (request.when !== 'complete') {
+			const {present, size} = this.#view(transfer);
+			throw new DownStreamError(
+				'incomplete',
+				`Only ${present} of ${size ?? 'an unknown number of'} bytes are here; export it once it is complete`,
+			);
+		}
+
+		await transfer.entryFile.save({exportWhenComplete: {...request, path: target}});
+		transfer.forgetView();
+		this.#changed();
+		return {path: target};
+	}
+
+	async dispose(): Promise<void> {
+		this.#disposed ??= this.#dispose();
+		return this.#disposed;
+	}
+
+	async #dispose(): Promise<void> {
+		clearTimeout(this.#noticeTimer);
+		clearTimeout(this.#tickTimer);
+		this.#listeners.clear();
+		await Promise.all(Array.from(this.#transfers.values(), transfer => transfer.close()));
+		const doomed = [...this.#removed].filter(([, {timer}]) => timer);
+		await Promise.all(doomed.map(([id]) => this.#purge(id)));
+		await this.#lock.release();
+	}
+
+	async #openEntries(): Promise<void> {
+		const {entries, problems} = await this.#store.readAll();
+		this.#banners.push(...problems);
+		for (const entryFile of entries.toSorted((a, b) => a.entry.addedAt - b.entry.addedAt)) {
+			const {entry} = entryFile;
+			if (entry.removed === 'delete') {
+				await this.#store.delete(entry.id);
+			} else if (entry.removed === 'keep') {
+				this.#removed.set(entry.id, {entryFile});
+			} else {
+				await this.#openTransfer(entryFile);
+			}
+		}
+
+		this.#balance();
+	}
+
+	async #openTransfer(entryFile: EntryFile): Promise<Transfer> {
+		const transfer = await Transfer.open(entryFile, this.#sourceOf(entryFile.entry), this.#services);
+		this.#transfers.set(transfer.id, transfer);
+		return transfer;
+	}
+
+	async #restore(entryFile: EntryFile): Promise<Transfer> {
+		const {id} = entryFile.entry;
+		clearTimeout(this.#removed.get(id)?.timer);
+		this.#removed.delete(id);
+		await entryFile.save({removed: undefined});
+		const transfer = await this.#openTransfer(entryFile);
+		this.#balance();
+		return transfer;
+	}
+
+	async #purge(id: DownloadId): Promise<void> {
+		clearTimeout(this.#removed.get(id)?.timer);
+		this.#removed.delete(id);
+		await this.#store.delete(id);
+	}
+
+	#sourceOf(entry: Entry): DataSource {
+		const {userAgent, proxy, connections, tls} = this.#options;
+		return new CustomHeaderDataSource({
+			url: entry.url,
+			customHeaders: entry.headers,
+			userAgent: entry.userAgent ?? userAgent,
+			proxy: entry.proxy ?? proxy,
+			connections: entry.connections ?? connections,
+			tls,
+		});
+	}
+
+	#findSame(url: string, headers: Readonly<Record<string, string>>): Transfer | undefined {
+		return [...this.#transfers.values()].find(({entryFile}) => isSame(entryFile.entry, url, headers));
+	}
+
+	#get(id: DownloadId): Transfer {
+		const transfer = this.#transfers.get(id);
+		if (!transfer) {
+			throw new DownStreamError('not-found', `There is no download ${id}`);
+		}
+
+		return transfer;
+	}
+
+	#view(transfer: Transfer): Download {
+		return transfer.view(Date.now());
+	}
+
+	async #export(transfer: Transfer, request: ExportRequest): Promise<string> {
+		const {size} = this.#view(transfer);
+		return transfer.exporting(
+			async (source, onProgress) =>
+				exportFile({
+					source,
+					target: request.path,
+					size: size ?? 0,
+					overwrite: request.overwrite,
+					keepBoth: request.keepBoth,
+					move: request.move,
+					onProgress,
+				}),
+			request.move ?? false,
+		);
+	}
+
+	/** Hands the places of the queue out, in the order in which the downloads were added. */
+	#balance(): void {
+		let places = this.#options.maxActive ?? 3;
+		for (const transfer of this.#transfers.values()) {
+			const gets = transfer.wantsPlace && places > 0;
+			places -= gets ? 1 : 0;
+			transfer.mayFill = gets;
+			const {exportWhenComplete} = transfer.entryFile.entry;
+			if (transfer.isComplete && exportWhenComplete && transfer.status === 'complete') {
+				void this.#export(transfer, exportWhenComplete).catch((error: unknown) =>
+					transfer.exportFailed(error),
+				);
+			}
+		}
+
+		this.#changed();
+	}
+
+	#lookAgain(host: string): void {
+		for (const transfer of this.#transfers.values()) {
+			if (transfer.host === host) {
+				transfer.lookAgain();
+			}
+		}
+	}
+
+	#changed(): void {
+		this.#isStale = true;
+		if (this.#listeners.size > 0) {
+			this.#noticeTimer ??= setTimeout(() => {
+				this.#noticeTimer = undefined;
+				for (const listener of this.#listeners) {
+					listener();
+				}
+
+				this.#tick();
+			}, noticeMs);
+		}
+	}
+
+	/** Runs only while somebody looks and something fades. */
+	#tick(): void {
+		const lively =
+			this.#listeners.size > 0 && [...this.#transfers.values()].some(transfer => transfer.isLively);
+		if (lively && !this.#disposed) {
+			this.#tickTimer ??= setTimeout(() => {
+				this.#tickTimer = undefined;
+				this.#changed();
+			}, tickMs);
+			this.#tickTimer.unref();
+		}
+	}
+
+	#takeSnapshot(): Snapshot {
+		const now = Date.now();
+		if (now - this.#freeBytesAt > freeSpaceMs) {
+			this.#freeBytesAt = now;
+			void this.#lookAtFreeSpace();
+		}
+
+		const downloads = Array.from(this.#transfers.values(), transfer => transfer.view(now));
+		const full = downloads.filter(({error}) => error?.code === 'disk-full').length;
+		return {
+			version: this.#snapshot.version + 1,
+			downloads,
+			bytesPerSecond: downloads.reduce((sum, {bytesPerSecond}) => sum + bytesPerSecond, 0),
+			freeBytes: this.#freeBytes,
+			origin: this.#origin,
+			banners: [
+				...(full > 0
+					? [`Disk full: ${path.resolve(this.#options.storageDir)}. Free some space, then press r.`]
+					: []),
+				...this.#banners,
+			],
+		};
+	}
+
+	async #lookAtFreeSpace(): Promise<void> {
+		const {bavail, bsize} = await statfs(this.#options.storageDir).catch(() => ({
+			bavail: undefined,
+			bsize: 0,
+		}));
+		const free = bavail === undefined ? null : bavail * bsize;
+		if (free !== this.#freeBytes) {
+			this.#freeBytes = free;
+			this.#changed();
+		}
+	}
+}
+
+function isSame(entry: Entry, url: string, headers: Readonly<Record<string, string>>): boolean {
+	const sorted = (record: Readonly<Record<string, string>>) =>
+		JSON.stringify(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+	return entry.url === url && sorted(entry.headers) === sorted(headers);
+}
+
+/** User and password of the URL become a header of the download, which is kept where only the user can read it. */
+function withoutCredentials(
+	text: string,
+	given: Readonly<Record<string, string>>,
+): {url: string; headers: Record<string, string>} {
+	let url: URL;
+	try {
+		url = new URL(text.trim());
+	} catch {
+		throw new DownStreamError(
+			'bad-request',
+			`"${text}" is not a URL; it must begin with http:// or https://`,
+		);
+	}
+
+	if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+		throw new DownStreamError(
+			'bad-request',
+			`"${url.protocol.slice(0, -1)}" is not http or https: ${maskUrl(text)}`,
+		);
+	}
+
+	const headers = {...given};
+	if (url.username || url.password) {
+		const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+		if (!Object.keys(headers).some(name => name.toLowerCase() === 'authorization')) {
+			headers.Authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
+		}
+
+		url.username = '';
+		url.password = '';
+	}
+
+	url.hash = '';
+	return {url: url.href, headers};
+}

@@ -1,0 +1,222 @@
+// What survives a restart: one folder for each download, with its bytes (`data`) and its record (`entry.json`).
+import {randomBytes} from 'node:crypto';
+import {mkdir, readdir, readFile, rename, rm} from 'node:fs/promises';
+import path from 'node:path';
+import {Low, type Adapter} from 'lowdb';
+import type {DownloadId} from '../downstream.ts';
+import {diskError, errorCode} from './disk-error.ts';
+import {temporarySuffix, writeDurably} from './durable-file.ts';
+import {checkEntry, InvalidEntry, type Entry} from './entry.ts';
+
+export type {Entry} from './entry.ts';
+
+const dataName = 'data';
+const entryName = 'entry.json';
+const backupName = 'entry.json.bak';
+const idPattern = /^[\da-f]{32}$/;
+
+export class EntryStore {
+	readonly #storageDir: string;
+
+	/** Rejects with `disk-full` or `disk-failed` if the folder cannot be made. */
+	static async open(storageDir: string): Promise<EntryStore> {
+		await mkdir(storageDir, {recursive: true, mode: 0o700}).catch(throwDiskError(storageDir));
+		return new EntryStore(storageDir);
+	}
+
+	private constructor(storageDir: string) {
+		this.#storageDir = storageDir;
+	}
+
+	folderOf(id: DownloadId): string {
+		return path.join(this.#storageDir, id);
+	}
+
+	/** Rejects with `disk-full` or `disk-failed`. */
+	async create(entry: Entry): Promise<EntryFile> {
+		const folder = this.folderOf(entry.id);
+		await mkdir(folder, {mode: 0o700}).catch(throwDiskError(folder));
+		const file = new EntryFile(new DurableEntry(folder), entry);
+		await file.save({});
+		return file;
+	}
+
+	/**
+	 * Every entry that can be trusted, and a plain sentence for each that cannot; those stay on the disk as they
+	 * are. Folders whose name is not that of a download are not ours.
+	 */
+	async readAll(): Promise<{entries: EntryFile[]; problems: string[]}> {
+		const entries: EntryFile[] = [];
+		const problems: string[] = [];
+		const names = await readdir(this.#storageDir, {withFileTypes: true}).catch(
+			throwDiskError(this.#storageDir),
+		);
+		for (const name of names) {
+			if (!name.isDirectory() || !idPattern.test(name.name)) {
+				continue;
+			}
+
+			const folder = this.folderOf(name.name);
+			try {
+				await removeTemporaries(folder);
+				const record = new DurableEntry(folder, problem => problems.push(problem));
+				entries.push(new EntryFile(record, await record.read()));
+			} catch (error) {
+				const reason = error instanceof InvalidEntry ? error.message : (errorCode(error) ?? String(error));
+				problems.push(`The download in ${folder} is left as it is: ${reason}`);
+			}
+		}
+
+		return {entries, problems};
+	}
+
+	/** Its record goes last: a crash leaves an entry without bytes, never bytes without an entry. */
+	async delete(id: DownloadId): Promise<void> {
+		const folder = this.folderOf(id);
+		try {
+			await rm(path.join(folder, dataName), {force: true});
+			await rm(path.join(folder, backupName), {force: true});
+			await rm(folder, {recursive: true, force: true, maxRetries: 5});
+		} catch (error) {
+			throw diskError(error, folder);
+		}
+	}
+}
+
+/** The record of one download, in memory and on the disk. */
+export class EntryFile {
+	readonly folder: string;
+	readonly #database: Low<Entry>;
+
+	constructor(record: DurableEntry, entry: Entry) {
+		this.folder = record.folder;
+		this.#database = new Low(record, entry);
+	}
+
+	/** Never changes; each `save` makes a new one. */
+	get entry(): Entry {
+		return this.#database.data;
+	}
+
+	get dataPath(): string {
+		return path.join(this.folder, dataName);
+	}
+
+	/**
+	 * Changes the entry at once, and resolves when that is durable; a field set to undefined is dropped. Rejects
+	 * with `disk-full` or `disk-failed`; the change is then part of the next save.
+	 */
+	async save(change: Partial<Entry>): Promise<void> {
+		this.#database.data = {...this.#database.data, ...change};
+		await this.#database.write().catch(throwDiskError(path.join(this.folder, entryName)));
+	}
+}
+
+/** `entry.json` in one folder; calls that come while a write runs become one write of the newest. */
+class DurableEntry implements Adapter<Entry> {
+	readonly folder: string;
+	readonly #onProblem: (sentence: string) => void;
+	#newest: Entry | undefined;
+	#running: Promise<void> = Promise.resolve();
+	#next: Promise<void> | undefined;
+
+	constructor(folder: string, onProblem: (sentence: string) => void = () => undefined) {
+		this.folder = folder;
+		this.#onProblem = onProblem;
+	}
+
+	/** What is damaged is set aside, and the copy before it is read. Throws `InvalidEntry`. */
+	async read(): Promise<Entry> {
+		for (const name of [entryName, backupName]) {
+			const file = path.join(this.folder, name);
+			const text = await readIfThere(file);
+			if (text === undefined) {
+				continue;
+			}
+
+			const stored = parseJson(text);
+			if (stored) {
+				return checkEntry(stored, path.basename(this.folder));
+			}
+
+			const aside = `${file}.corrupt-${Date.now()}`;
+			await rename(file, aside);
+			this.#onProblem(`A damaged record was set aside: ${aside}`);
+		}
+
+		throw new InvalidEntry('it has no record');
+	}
+
+	async write(entry: Entry): Promise<void> {
+		this.#newest = entry;
+		this.#next ??= this.#running
+			.catch(() => undefined)
+			.then(() => {
+				this.#next = undefined;
+				this.#running = this.#write();
+				return this.#running;
+			});
+		return this.#next;
+	}
+
+	async #write(): Promise<void> {
+		const previous = path.join(this.folder, backupName);
+		await writeDurably(path.join(this.folder, entryName), JSON.stringify(this.#newest), previous);
+	}
+}
+
+/**
+ * The key of the storage folder: 32 random bytes in base64url, made when there is none. Only the holder of the
+ * storage lock may ask for one to be made. Rejects with `disk-full` or `disk-failed`.
+ */
+export async function readKey(storageDir: string): Promise<string> {
+	const file = path.join(storageDir, 'key');
+	try {
+		const key = await readIfThere(file);
+		if (key !== undefined && /^[\w-]{43}$/.test(key)) {
+			return key;
+		}
+
+		const made = randomBytes(32).toString('base64url');
+		await writeDurably(file, made);
+		return made;
+	} catch (error) {
+		throw diskError(error, file);
+	}
+}
+
+async function removeTemporaries(folder: string): Promise<void> {
+	for (const name of await readdir(folder)) {
+		if (name.startsWith(entryName) && name.endsWith(temporarySuffix)) {
+			await rm(path.join(folder, name));
+		}
+	}
+}
+
+async function readIfThere(file: string): Promise<string | undefined> {
+	try {
+		return await readFile(file, 'utf8');
+	} catch (error) {
+		if (errorCode(error) === 'ENOENT') {
+			return undefined;
+		}
+
+		throw error;
+	}
+}
+
+/** Undefined for what is not a JSON object. */
+function parseJson(text: string): object | undefined {
+	try {
+		const value: unknown = JSON.parse(text);
+		return typeof value === 'object' && value !== null && !Array.isArray(value) ? value : undefined;
+	} catch {
+		return undefined;
+	}
+}
+
+function throwDiskError(file: string): (error: unknown) => never {
+	return error => {
+		throw diskError(error, file);
+	};
+}

@@ -1,0 +1,179 @@
+// The record of one download: what is stored of it, and the check of what is read back, field by field.
+import {
+	errorKinds,
+	type DownloadError,
+	type DownloadId,
+	type ErrorCode,
+	type ExportRequest,
+} from '../downstream.ts';
+import type {Validator} from './data-source.ts';
+
+/** Times are milliseconds since the epoch. */
+export type Entry = {
+	readonly version: 1;
+	readonly id: DownloadId;
+	readonly url: string;
+	readonly headers: Readonly<Record<string, string>>;
+	readonly userAgent?: string;
+	/** Upstream proxy. */
+	readonly proxy?: string;
+	readonly connections?: number;
+	/** The name to save as, instead of the one that the origin says. */
+	readonly givenName?: string;
+	/** From the first answer; a size of null is unknown. */
+	readonly info?: {readonly name: string; readonly type?: string; readonly size: number | null};
+	readonly acceptsRanges?: boolean;
+	/** Of the version that the bytes are of. */
+	readonly validator?: Validator;
+	/** Durable bytes, half-open. */
+	readonly ranges: ReadonlyArray<readonly [start: number, end: number]>;
+	/** What the user wants of it. */
+	readonly intent: 'run' | 'pause' | 'cancel';
+	readonly onDemand: boolean;
+	readonly addedAt: number;
+	readonly completedAt?: number;
+	readonly exportedTo?: string;
+	readonly exportWhenComplete?: ExportRequest;
+	/** Where the bytes are since they were moved out of the store. */
+	readonly movedTo?: string;
+	/** It is off the list; `delete`: its folder is about to go. */
+	readonly removed?: 'keep' | 'delete';
+	readonly error?: DownloadError;
+};
+
+/** The record cannot be trusted; the message says why. */
+export class InvalidEntry extends Error {}
+
+/** Throws `InvalidEntry` for what is not an entry of this version with this id. */
+export function checkEntry(stored: object, id: DownloadId): Entry {
+	const {version} = stored as {version?: unknown};
+	if (typeof version === 'number' && version > 1) {
+		throw new InvalidEntry(`it was written by a newer version of this program (record version ${version})`);
+	}
+
+	const entry = entryField(stored, 'record');
+	if (entry.id !== id) {
+		throw new InvalidEntry(`its record is that of download ${entry.id}`);
+	}
+
+	return entry;
+}
+
+/** Takes a stored value for what it must be, or throws `InvalidEntry` with the name of the field. */
+type Field<T> = (value: unknown, name: string) => T;
+
+function field<T>(expected: string, accepts: (value: unknown) => value is T): Field<T> {
+	return (value, name) => {
+		if (!accepts(value)) {
+			throw new InvalidEntry(`${name} is not ${expected}`);
+		}
+
+		return value;
+	};
+}
+
+function optional<T>(inner: Field<T>): Field<T | undefined> {
+	return (value, name) => (value === undefined ? undefined : inner(value, name));
+}
+
+function oneOf<T extends string>(...values: readonly T[]): Field<T> {
+	return field(`one of ${values.join(', ')}`, (value): value is T => values.includes(value as T));
+}
+
+/** Reads the named fields alone: whatever else a file says, `__proto__` included, is dropped. */
+function objectOf<T extends object>(fields: {readonly [K in keyof T]-?: Field<T[K]>}): Field<T> {
+	return (value, name) => {
+		const source = anObject(value, name) as Partial<Record<keyof T, unknown>>;
+		const result: Partial<T> = {};
+		for (const key of Object.keys(fields) as Array<keyof T & string>) {
+			const read = fields[key](Object.hasOwn(source, key) ? source[key] : undefined, `${name}.${key}`);
+			if (read !== undefined) {
+				result[key] = read;
+			}
+		}
+
+		return result as T;
+	};
+}
+
+const anObject = field(
+	'an object',
+	(value): value is object => typeof value === 'object' && value !== null && !Array.isArray(value),
+);
+const aString = field('a string', (value): value is string => typeof value === 'string');
+const aBoolean = field('true or false', (value): value is boolean => typeof value === 'boolean');
+const aCount = field('a whole number', isCount);
+const aTime = field('a time', (value): value is number => Number.isFinite(value));
+const aWebAddress = field(
+	'an http or https URL',
+	(value): value is string => typeof value === 'string' && /^https?:$/.test(URL.parse(value)?.protocol ?? ''),
+);
+const headersField: Field<Record<string, string>> = (value, name) =>
+	Object.fromEntries(
+		Object.entries(anObject(value, name)).map(([key, text]) => [key, aString(text, `${name}.${key}`)]),
+	);
+
+const entryField = objectOf<Entry>({
+	version: field('1', (value): value is 1 => value === 1),
+	id: aString,
+	url: aWebAddress,
+	headers: headersField,
+	userAgent: optional(aString),
+	proxy: optional(aString),
+	connections: optional(aCount),
+	givenName: optional(aString),
+	info: optional(
+		objectOf<NonNullable<Entry['info']>>({
+			name: aString,
+			type: optional(aString),
+			size: field(
+				'a whole number or null',
+				(value): value is number | null => value === null || isCount(value),
+			),
+		}),
+	),
+	acceptsRanges: optional(aBoolean),
+	validator: optional(objectOf<Validator>({etag: optional(aString), lastModified: optional(aString)})),
+	ranges: field(
+		'a list of ranges',
+		(value): value is Array<[number, number]> => Array.isArray(value) && value.every(isRange),
+	),
+	intent: oneOf('run', 'pause', 'cancel'),
+	onDemand: aBoolean,
+	addedAt: aTime,
+	completedAt: optional(aTime),
+	exportedTo: optional(aString),
+	exportWhenComplete: optional(
+		objectOf<ExportRequest>({
+			path: aString,
+			overwrite: optional(aBoolean),
+			keepBoth: optional(aBoolean),
+			move: optional(aBoolean),
+			when: optional(oneOf('now', 'complete')),
+		}),
+	),
+	movedTo: optional(aString),
+	removed: optional(oneOf('keep', 'delete')),
+	error: optional(
+		objectOf<DownloadError>({
+			code: oneOf(...(Object.keys(errorKinds) as ErrorCode[])),
+			message: aString,
+			at: aTime,
+			tries: optional(aCount),
+			maxTries: optional(aCount),
+		}),
+	),
+});
+
+function isCount(value: unknown): value is number {
+	return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isRange(value: unknown): value is [number, number] {
+	if (!Array.isArray(value) || value.length !== 2) {
+		return false;
+	}
+
+	const [start, end] = value as unknown[];
+	return isCount(start) && isCount(end) && start <= end;
+}

@@ -1,0 +1,290 @@
+// Files out of the store: whole at their new place or not there at all.
+import {randomBytes} from 'node:crypto';
+import {constants, type Stats} from 'node:fs';
+import {chmod, copyFile, link, lstat, mkdir, open, rename, rm, stat, statfs} from 'node:fs/promises';
+import {homedir} from 'node:os';
+import path from 'node:path';
+import {DownStreamError} from '../downstream.ts';
+import {diskError, errorCode} from './disk-error.ts';
+import {syncFolder} from './durable-file.ts';
+
+export type FileExport = {
+	/** A complete file. */
+	readonly source: string;
+	/** The file to make, from `resolveTarget`. */
+	readonly target: string;
+	/** Bytes. */
+	readonly size: number;
+	/** Replace what is there; of a symbolic link the link itself. Without it: `target-exists`. */
+	readonly overwrite?: boolean;
+	/** Take the first free name such as `film (2).mkv` instead of `target-exists`. */
+	readonly keepBoth?: boolean;
+	/** Take the source away. */
+	readonly move?: boolean;
+	readonly signal?: AbortSignal;
+	/** Of a copy, with a fraction from 0 to 1. */
+	readonly onProgress?: (fraction: number) => void;
+};
+
+/** Bytes that are copied at once: progress is told, and an abort noticed, after each. */
+const chunkSize = 4 * 1024 * 1024;
+
+/** How disks without hard links, and Windows on such a disk, refuse one. */
+const cannotLink = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EISDIR']);
+
+/**
+ * Resolves with the path of the file that was made: a rename (move), reflink or hard link where the disk can, else a
+ * copy. Rejects with `target-exists`, `bad-request` (the target is a folder), `disk-full`, `disk-failed` or the
+ * signal's reason, and leaves nothing behind then.
+ */
+export async function exportFile(request: FileExport): Promise<string> {
+	const {source, target, size, overwrite = false, keepBoth = false, move = false, signal} = request;
+	// Beside the target: only on the same disk can it be put in place at once.
+	const temporary = path.join(path.dirname(target), `.${randomBytes(8).toString('hex')}.part`);
+	try {
+		signal?.throwIfAborted();
+		const held = await stat(source).catch((error: unknown) => {
+			throw diskError(error, source);
+		});
+		if (held.size !== size) {
+			throw new DownStreamError('disk-failed', `${source} has ${held.size} bytes instead of ${size}`);
+		}
+
+		const present = await lstat(target).catch(noneThere);
+		if (present?.isDirectory()) {
+			throw new DownStreamError('bad-request', `${target} is a folder`);
+		}
+
+		if (present && !overwrite && !keepBoth) {
+			throw targetExists(target);
+		}
+
+		if (move && present && isAlreadyThere(source, held, target, present)) {
+			return target;
+		}
+
+		const placement = overwrite ? replace : keepBoth ? placeBeside : place;
+		if (move) {
+			const moved = await onSameDisk(async () => placement(source, target));
+			if (moved !== undefined) {
+				await settle(moved);
+				await syncFolder(path.dirname(moved));
+				return moved;
+			}
+		}
+
+		if (move || !(await shareBytes(source, temporary))) {
+			await copyBytes(temporary, request);
+		}
+
+		await settle(temporary);
+		signal?.throwIfAborted();
+		const placed = await placement(temporary, target);
+		await syncFolder(path.dirname(placed));
+		if (move) {
+			await rm(source);
+		}
+
+		return placed;
+	} catch (error) {
+		throw diskError(error, target);
+	} finally {
+		await rm(temporary, {force: true}).catch(() => undefined);
+	}
+}
+
+/**
+ * The absolute path of the file that `given` asks for: `given` itself, or in it, where it is a folder or ends in a
+ * separator, a file called `name`. A leading `~` is the user's home. A folder that is named by its separator is
+ * made; the folder of a plain file must be there. Rejects with `bad-request` or `disk-failed`.
+ */
+export async function resolveTarget(given: string, name: string): Promise<string> {
+	if (given === '' || given.includes('\0')) {
+		throw new DownStreamError('bad-request', 'The path to export to is empty or holds a NUL character');
+	}
+
+	const expanded = /^~(?=$|[/\\])/.test(given) ? homedir() + given.slice(1) : given;
+	const target = path.resolve(expanded);
+	const parent = path.dirname(target);
+	try {
+		if (expanded.endsWith('/') || expanded.endsWith(path.sep)) {
+			await mkdir(target, {recursive: true});
+			return path.join(target, name);
+		}
+
+		if ((await stat(target).catch(noneThere))?.isDirectory()) {
+			return path.join(target, name);
+		}
+
+		if ((await stat(parent).catch(noneThere))?.isDirectory()) {
+			return target;
+		}
+	} catch (error) {
+		throw errorCode(error) === 'EEXIST' || errorCode(error) === 'ENOTDIR'
+			? new DownStreamError('bad-request', `${target} cannot be a folder: there is a file`, {cause: error})
+			: diskError(error, target);
+	}
+
+	throw new DownStreamError('bad-request', `There is no folder ${parent}`);
+}
+
+/** `film.mkv` and 2 → `film (2).mkv`; `backup.tar.zst` and 2 → `backup (2).tar.zst`. */
+export function numbered(file: string, number: number): string {
+	const {dir, base} = path.parse(file);
+	const extension = /(?<=.)(?:\.tar)?\.[^. ]{1,16}$/i.exec(base)?.[0] ?? '';
+	return path.join(dir, `${base.slice(0, base.length - extension.length)} (${number})${extension}`);
+}
+
+/** Gives a file its final name, or rejects with `target-exists`; a symbolic link is something that exists. */
+async function place(file: string, target: string): Promise<string> {
+	try {
+		// Unlike a rename, a link never replaces anything.
+		await link(file, target);
+	} catch (error) {
+		if (errorCode(error) === 'EEXIST') {
+			throw targetExists(target, error);
+		}
+
+		if (!cannotLink.has(errorCode(error) ?? '')) {
+			throw error;
+		}
+
+		return placeByReservation(file, target);
+	}
+
+	await rm(file);
+	return target;
+}
+
+/** For disks without hard links: an empty file holds the name until the rename. */
+async function placeByReservation(file: string, target: string): Promise<string> {
+	try {
+		const reservation = await open(target, 'wx');
+		await reservation.close();
+	} catch (error) {
+		throw errorCode(error) === 'EEXIST' ? targetExists(target, error) : error;
+	}
+
+	try {
+		await rename(file, target);
+	} catch (error) {
+		await rm(target, {force: true});
+		throw error;
+	}
+
+	return target;
+}
+
+async function placeBeside(file: string, target: string): Promise<string> {
+	for (let number = 1; ; number++) {
+		try {
+			return await place(file, number === 1 ? target : numbered(target, number));
+		} catch (error) {
+			if (!(error instanceof DownStreamError && error.code === 'target-exists')) {
+				throw error;
+			}
+		}
+	}
+}
+
+async function replace(file: string, target: string): Promise<string> {
+	await rename(file, target);
+	// Two links to the same bytes: the rename does nothing then.
+	await rm(file, {force: true});
+	return target;
+}
+
+/** Undefined if it failed because the two are on different disks. */
+async function onSameDisk(act: () => Promise<string>): Promise<string | undefined> {
+	try {
+		return await act();
+	} catch (error) {
+		if (errorCode(error) === 'EXDEV') {
+			return undefined;
+		}
+
+		throw error;
+	}
+}
+
+/** Makes `temporary` of the bytes of the source without copying them; false where the disk cannot. */
+async function shareBytes(source: string, temporary: string): Promise<boolean> {
+	try {
+		await copyFile(source, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
+		return true;
+	} catch {
+		await rm(temporary, {force: true});
+	}
+
+	try {
+		await link(source, temporary);
+		return true;
+	} catch {
+		return false;
+	}
+}
+
+async function copyBytes(
+	temporary: string,
+	{source, target, size, signal, onProgress}: FileExport,
+): Promise<void> {
+	const disk = await statfs(path.dirname(target));
+	const free = disk.bavail * disk.bsize;
+	if (free < size) {
+		throw new DownStreamError(
+			'disk-full',
+			`${size} bytes are needed for ${target}, and its disk has ${free} bytes free`,
+		);
+	}
+
+	const from = await open(source, 'r');
+	try {
+		const to = await open(temporary, 'wx');
+		try {
+			const buffer = Buffer.allocUnsafe(Math.min(chunkSize, size));
+			for (let offset = 0; offset < size;) {
+				signal?.throwIfAborted();
+				const {bytesRead} = await from.read(buffer, 0, Math.min(chunkSize, size - offset), offset);
+				if (bytesRead === 0) {
+					throw new DownStreamError('disk-failed', `${source} was cut short by another program`);
+				}
+
+				await to.writeFile(buffer.subarray(0, bytesRead));
+				offset += bytesRead;
+				onProgress?.(offset / size);
+			}
+		} finally {
+			await to.close();
+		}
+	} finally {
+		await from.close();
+	}
+}
+
+/** The permissions of a new file of the user (those of a hard link are the store's file's too), and on the disk. */
+async function settle(file: string): Promise<void> {
+	// Some disks know no permissions.
+	await chmod(file, 0o666 & ~process.umask()).catch(() => undefined);
+	const handle = await open(file, 'r+');
+	try {
+		await handle.sync();
+	} finally {
+		await handle.close();
+	}
+}
+
+/** The same name, in whatever spelling, not just another link to the same bytes. */
+function isAlreadyThere(source: string, held: Stats, target: string, present: Stats): boolean {
+	const isSameFile = held.ino === present.ino && held.dev === present.dev;
+	return isSameFile && (present.nlink === 1 || path.resolve(source) === path.resolve(target));
+}
+
+function targetExists(target: string, cause?: unknown): DownStreamError {
+	return new DownStreamError('target-exists', `${target} is there already`, {cause});
+}
+
+function noneThere(error: unknown): undefined {
+	if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'ENOTDIR') {
+		throw error;
+	}
+}

@@ -1,0 +1,236 @@
+// One writer for each storage folder: two copies of the program would ruin each other's downloads.
+import {readFile, rm, stat} from 'node:fs/promises';
+import {connect} from 'node:net';
+import {hostname} from 'node:os';
+import path from 'node:path';
+import {setTimeout} from 'node:timers/promises';
+import {lock} from 'proper-lockfile';
+import {DownStreamError} from '../downstream.ts';
+import {diskError, errorCode} from './disk-error.ts';
+import {writeDurably} from './durable-file.ts';
+
+/** Who holds the folder, as `owner.json` says. */
+export type StorageOwner = {
+	readonly pid: number;
+	readonly host: string;
+	/** `http://127.0.0.1:PORT`, once the proxy listens. */
+	readonly origin?: string;
+	/** Milliseconds since the epoch. */
+	readonly startedAt: number;
+};
+
+// The holder touches its lock every 2 s; a lock that was not touched for 10 s is stale.
+const staleMs = 10_000;
+const updateMs = 2000;
+const startingStaleMs = 2000;
+const startingPollMs = 20;
+
+/**
+ * The lock is the folder `owner.json.lock`, which only one process can make. Whoever wants it looks at the holder
+ * first, and a dead one is taken over at once. All of that happens under a second lock, `starting.lock`: otherwise
+ * two starters could both find the holder dead, and the slower one would remove the lock of the faster one. A
+ * starter that is killed in those few milliseconds delays the next one by the 2 s after which its guard is stale.
+ */
+export class StorageLock {
+	readonly #ownerFile: string;
+	#owner: StorageOwner;
+	readonly #unlock: () => Promise<void>;
+
+	/**
+	 * Rejects with `storage-locked` if the folder has a living holder, with `disk-full` or `disk-failed` if it
+	 * cannot be written. `onLost`: another process has the folder now (this one did not run for so long that it
+	 * was taken for dead); nothing may be written from here on.
+	 */
+	static async acquire(storageDir: string, onLost: () => void = () => undefined): Promise<StorageLock> {
+		const file = ownerFileOf(storageDir);
+		try {
+			const endStart = await lockStarting(path.join(storageDir, 'starting'));
+			try {
+				return await takeOver(file, onLost);
+			} finally {
+				await endStart();
+			}
+		} catch (error) {
+			throw isLocked(error)
+				? new DownStreamError('storage-locked', `Another copy is starting on ${storageDir}`, {cause: error})
+				: diskError(error, file);
+		}
+	}
+
+	constructor(ownerFile: string, owner: StorageOwner, unlock: () => Promise<void>) {
+		this.#ownerFile = ownerFile;
+		this.#owner = owner;
+		this.#unlock = unlock;
+	}
+
+	/** Tells other copies where the proxy listens. Rejects with `disk-full` or `disk-failed`. */
+	async publish(origin: string): Promise<void> {
+		this.#owner = {...this.#owner, origin};
+		await writeOwner(this.#ownerFile, this.#owner);
+	}
+
+	/** Frees the folder; it is freed too when the process ends by itself or by a signal that it can handle. */
+	async release(): Promise<void> {
+		const {pid, startedAt} = this.#owner;
+		const stored = await readOwner(this.#ownerFile);
+		// Before the lock: the next holder writes its own. And not if the lock was lost: it has done so already.
+		if (stored?.pid === pid && stored.startedAt === startedAt) {
+			await rm(this.#ownerFile, {force: true}).catch(() => undefined);
+		}
+
+		// A lock that was lost is not ours to release.
+		await this.#unlock().catch(() => undefined);
+	}
+}
+
+/** The process that holds the folder now; undefined if none does. */
+export async function storageOwner(storageDir: string): Promise<StorageOwner | undefined> {
+	const file = ownerFileOf(storageDir);
+	const touchedAt = await lockTouchedAt(file);
+	const owner = await readOwner(file);
+	return owner && touchedAt !== undefined && (await isAlive(owner, touchedAt)) ? owner : undefined;
+}
+
+/** Waits for other starters, each of which needs some milliseconds. */
+async function lockStarting(file: string): Promise<() => Promise<void>> {
+	for (let attempt = 1; ; attempt++) {
+		try {
+			return await lock(file, {realpath: false, stale: startingStaleMs});
+		} catch (error) {
+			if (!isLocked(error) || attempt * startingPollMs > 2 * startingStaleMs) {
+				throw error;
+			}
+		}
+
+		await setTimeout(startingPollMs);
+	}
+}
+
+async function takeOver(file: string, onLost: () => void): Promise<StorageLock> {
+	const touchedAt = await lockTouchedAt(file);
+	if (touchedAt !== undefined) {
+		const holder = await readOwner(file);
+		if (holder ? await isAlive(holder, touchedAt) : isFresh(touchedAt)) {
+			const who = holder ? ` (pid ${holder.pid}${holder.origin ? `, ${holder.origin}` : ''})` : '';
+			throw new DownStreamError(
+				'storage-locked',
+				`downstream-tui already runs${who} on ${path.dirname(file)}`,
+			);
+		}
+
+		await rm(lockOf(file), {recursive: true, force: true});
+	}
+
+	const unlock = await lock(file, {realpath: false, stale: staleMs, update: updateMs, onCompromised: onLost});
+	const owner = {pid: process.pid, host: hostname(), startedAt: Date.now()};
+	try {
+		await writeOwner(file, owner);
+	} catch (error) {
+		await unlock();
+		throw error;
+	}
+
+	return new StorageLock(file, owner, unlock);
+}
+
+/**
+ * A process that is stopped touches nothing, but its port still takes connections; a pid that another program has
+ * now comes with neither. A holder that just starts or ends has no port, but a fresh lock. Of a process on another
+ * host (a shared disk, a container) nothing can be known but that.
+ */
+async function isAlive(owner: StorageOwner, touchedAt: number): Promise<boolean> {
+	if (owner.host !== hostname()) {
+		return isFresh(touchedAt);
+	}
+
+	return isProcess(owner.pid) && (isFresh(touchedAt) || (await takesConnections(owner.origin)));
+}
+
+function isFresh(touchedAt: number): boolean {
+	return Date.now() - touchedAt < staleMs;
+}
+
+function isProcess(pid: number): boolean {
+	try {
+		return process.kill(pid, 0);
+	} catch (error) {
+		// EPERM: it is there and belongs to someone else.
+		return errorCode(error) === 'EPERM';
+	}
+}
+
+async function takesConnections(origin: string | undefined): Promise<boolean> {
+	const port = origin === undefined ? '' : (URL.parse(origin)?.port ?? '');
+	if (port === '') {
+		return false;
+	}
+
+	return new Promise(resolve => {
+		const socket = connect({host: '127.0.0.1', port: Number(port)});
+		const settle = (alive: boolean) => {
+			socket.destroy();
+			resolve(alive);
+		};
+
+		socket.once('connect', () => settle(true));
+		socket.once('error', () => settle(false));
+		// No answer at all on loopback: something listens, and its queue is full.
+		socket.setTimeout(1000, () => settle(true));
+	});
+}
+
+/** Milliseconds since the epoch; undefined if nobody has the lock. */
+async function lockTouchedAt(file: string): Promise<number | undefined> {
+	try {
+		return (await stat(lockOf(file))).mtimeMs;
+	} catch (error) {
+		if (errorCode(error) === 'ENOENT') {
+			return undefined;
+		}
+
+		throw error;
+	}
+}
+
+/** Undefined if there is none that can be read. */
+async function readOwner(file: string): Promise<StorageOwner | undefined> {
+	let stored: unknown;
+	try {
+		stored = JSON.parse(await readFile(file, 'utf8'));
+	} catch {
+		return undefined;
+	}
+
+	const {pid, host, origin, startedAt} = (stored ?? {}) as Partial<Record<keyof StorageOwner, unknown>>;
+	if (!Number.isSafeInteger(pid) || (pid as number) <= 0 || typeof host !== 'string') {
+		return undefined;
+	}
+
+	return {
+		pid: pid as number,
+		host,
+		...(typeof origin === 'string' ? {origin} : {}),
+		startedAt: Number(startedAt),
+	};
+}
+
+async function writeOwner(file: string, owner: StorageOwner): Promise<void> {
+	try {
+		await writeDurably(file, JSON.stringify(owner));
+	} catch (error) {
+		throw diskError(error, file);
+	}
+}
+
+function ownerFileOf(storageDir: string): string {
+	return path.join(storageDir, 'owner.json');
+}
+
+/** Where proper-lockfile keeps the lock of a file. */
+function lockOf(file: string): string {
+	return `${file}.lock`;
+}
+
+function isLocked(error: unknown): boolean {
+	return error instanceof Error && 'code' in error && error.code === 'ELOCKED';
+}

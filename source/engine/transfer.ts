@@ -1,0 +1,1128 @@
+// One download: readers wait, segments write, one scheduler in between.
+import {
+	DownStreamError,
+	type Download,
+	type DownloadError,
+	type DownloadId,
+	type DownloadStatus,
+} from '../downstream.ts';
+import type {Bandwidth} from './bandwidth.ts';
+import type {DataSource, OriginAnswer} from './data-source.ts';
+import type {EntryFile} from './entry-store.ts';
+import {sniffType} from './file-info.ts';
+import type {HostLimits} from './host-limits.ts';
+import {nextSegment, type SegmentPlan, type Wish} from './next-segment.ts';
+import {maxTries, Retries} from './retries.ts';
+import {versionChange} from './version.ts';
+import {Players, type Client, type TrackedPlayer} from './players.ts';
+import type {Range} from './range-set.ts';
+import {SparseFile} from './sparse-file.ts';
+import {SpeedMeter} from './speed-meter.ts';
+
+const mebibyte = 1024 * 1024;
+/** The first request of a download: it also tells size, validator, type and whether ranges work. */
+const probeSize = {fill: mebibyte, onDemand: 64 * 1024};
+/** What is asked for at once: about four seconds' worth, so that a player never waits for a slow long one. */
+const segmentSeconds = 4;
+const segmentBounds = {smallest: mebibyte, largest: 32 * mebibyte};
+/** After a seek little is asked for; a reader that stays gets more and more. */
+const firstPlayerSegment = 512 * 1024;
+const firstReadAhead = mebibyte;
+/** One read from the disk. */
+const readBounds = {smallest: 64 * 1024, largest: 256 * 1024};
+const checkpointMs = 500;
+/** A connection that nobody needs lives on so long: players abort and come back near on each seek. */
+const lingerMs = 5000;
+/** How many held bytes are compared where no strong ETag names the version. */
+const sampleSize = 4096;
+
+/** What all transfers share. */
+export type TransferServices = {
+	readonly bandwidth: Bandwidth;
+	readonly hosts: HostLimits;
+	/** Connections for each file unless the download says otherwise. */
+	readonly connections: number;
+	/** The most bytes to keep ready ahead of a reader. */
+	readonly readAhead: number;
+	streamUrl(id: DownloadId, name: string): string;
+	/** Something that a snapshot shows has changed. */
+	changed(): void;
+	/** The transfer may have begun or ceased to want a place in the queue. */
+	queueChanged(): void;
+	/** A player needs a connection to a host that bears no more: end a fill there. */
+	freeConnection(host: string): void;
+	/** A connection has ended: others may have waited for it. */
+	connectionClosed(host: string): void;
+};
+
+export type StreamFacts = {
+	readonly name: string;
+	readonly type: string;
+	/** Bytes; Infinity while unknown. */
+	readonly size: number;
+	/** Strong, our own, quoted: another version of the bytes has another one. */
+	readonly etag: string | undefined;
+	readonly lastModified: string | undefined;
+	readonly acceptsRanges: boolean;
+	readonly complete: boolean;
+};
+
+type Segment = {
+	readonly start: number;
+	readonly openedAt: number;
+	answered: boolean;
+	offset: number;
+	end: number;
+	for: 'player' | 'fill';
+	readonly abort: AbortController;
+	linger: NodeJS.Timeout | undefined;
+};
+
+type Reader = {
+	offset: number;
+	readonly end: number;
+	readonly player: TrackedPlayer;
+	/** How much it has read without a seek. */
+	consumed: number;
+	scheduledAt: number;
+	/** Set while it waits for the byte at `offset`. Resolves with the bytes, or nothing to look again. */
+	waiting: {resolve(bytes: Uint8Array | undefined): void; reject(error: unknown): void} | undefined;
+};
+
+export class Transfer {
+	readonly #entryFile: EntryFile;
+	readonly #source: DataSource;
+	readonly #services: TransferServices;
+	readonly #host: string;
+	readonly #maxConnections: number;
+	readonly #meter = new SpeedMeter();
+	readonly #players = new Players();
+	readonly #readers = new Set<Reader>();
+	readonly #factsWaiters = new Set<{resolve(): void; reject(error: unknown): void}>();
+	readonly #segments = new Set<Segment>();
+	readonly #running = new Set<Promise<void>>();
+	#file: SparseFile;
+	#factsKnown: boolean;
+	/** How many connections the fill may use: one more after each good answer. */
+	#grown = 1;
+	#fillAllowed = false;
+	/** The held bytes may be of another version than the origin's: compared before anything is added to them. */
+	#heldBytesProven: Promise<void> | undefined;
+	#mustProveHeldBytes: boolean;
+	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
+	#unprovenEnd: number | undefined;
+	#failure: DownloadError | undefined;
+	#lastError: DownloadError | undefined;
+	readonly #retries = new Retries(() => this.#schedule());
+	#checkpointTimer: NodeJS.Timeout | undefined;
+	#checkpointing: Promise<void> = Promise.resolve();
+	#lastByteAt: number | null = null;
+	#exportProgress: number | null = null;
+	#view: Download | undefined;
+	#viewIsLively = false;
+	#closed = false;
+
+	/** Holds the entry against its data file; needs no network. */
+	static async open(entryFile: EntryFile, source: DataSource, services: TransferServices): Promise<Transfer> {
+		const {entry} = entryFile;
+		const size = entry.info?.size ?? Infinity;
+		const recorded = entry.ranges.map(([start, end]) => ({start, end}));
+		const file = await SparseFile.open(entry.movedTo ?? entryFile.dataPath, size, recorded);
+		if (entry.completedAt !== undefined && !file.isComplete) {
+			// Somebody took the finished file away. Fetching it again unasked would be a surprise.
+			await entryFile.save({
+				completedAt: undefined,
+				intent: 'pause',
+				error: {
+					code: 'disk-failed',
+					message: `${file.path} is no longer whole; resume downloads what is missing`,
+					at: Date.now(),
+				},
+			});
+		}
+
+		if (entry.movedTo !== undefined && !file.isComplete) {
+			await entryFile.save({movedTo: undefined, ranges: []});
+			return new Transfer(entryFile, source, services, await SparseFile.open(entryFile.dataPath, size, []));
+		}
+
+		return new Transfer(entryFile, source, services, file);
+	}
+
+	private constructor(
+		entryFile: EntryFile,
+		source: DataSource,
+		services: TransferServices,
+		file: SparseFile,
+	) {
+		const {entry} = entryFile;
+		this.#entryFile = entryFile;
+		this.#source = source;
+		this.#services = services;
+		this.#host = new URL(source.url).host;
+		this.#maxConnections = entry.connections ?? services.connections;
+		this.#file = file;
+		this.#factsKnown = entry.info !== undefined;
+		this.#mustProveHeldBytes = file.present.size > 0 && entry.validator?.etag === undefined;
+		this.#lastError = entry.error;
+		this.#failure = entry.error && errorIsFatal(entry.error) ? entry.error : undefined;
+	}
+
+	get id(): DownloadId {
+		return this.#entryFile.entry.id;
+	}
+
+	get host(): string {
+		return this.#host;
+	}
+
+	get entryFile(): EntryFile {
+		return this.#entryFile;
+	}
+
+	/** Every byte is on the disk, and recorded. */
+	get isComplete(): boolean {
+		return this.#entryFile.entry.completedAt !== undefined;
+	}
+
+	/** It would fetch in the background if the queue let it. */
+	get wantsPlace(): boolean {
+		const {intent, onDemand} = this.#entryFile.entry;
+		return (
+			intent === 'run' &&
+			!this.#failure &&
+			!this.#file.isComplete &&
+			(!onDemand || !this.#factsKnown) &&
+			!this.#closed
+		);
+	}
+
+	/** Something of it changes without an event: a speed that falls, a player that is forgotten. */
+	get isLively(): boolean {
+		const now = Date.now();
+		return this.#segments.size > 0 || this.#meter.rate(20_000, now) > 0 || this.#players.list(now).length > 0;
+	}
+
+	/** The queue gives or takes the place. */
+	set mayFill(allowed: boolean) {
+		if (this.#fillAllowed !== allowed) {
+			this.#fillAllowed = allowed;
+			this.#schedule();
+		}
+	}
+
+	get status(): DownloadStatus {
+		const {intent} = this.#entryFile.entry;
+		if (this.#exportProgress !== null) {
+			return 'exporting';
+		}
+
+		if (this.isComplete) {
+			return 'complete';
+		}
+
+		if (intent === 'cancel') {
+			return 'cancelled';
+		}
+
+		if (this.#failure) {
+			return 'failed';
+		}
+
+		if (intent === 'pause') {
+			return 'paused';
+		}
+
+		if (this.#segments.size > 0) {
+			return this.#factsKnown ? 'active' : 'asking';
+		}
+
+		return this.#retries.dueAt === undefined ? 'queued' : 'waiting';
+	}
+
+	/**
+	 * Waits for the first answer of the origin if nothing is known yet. Rejects with the `DownStreamError` that
+	 * stands in the way, or the signal's reason.
+	 */
+	async facts(signal: AbortSignal): Promise<StreamFacts> {
+		if (!this.#factsKnown) {
+			await this.#waitForFacts(signal);
+		}
+
+		const {validator, acceptsRanges, id} = this.#entryFile.entry;
+		const {size, isComplete} = this.#file;
+		return {
+			name: this.#name,
+			type: this.#type,
+			size,
+			etag: size === Infinity ? undefined : (validator?.etag ?? `"${id}-${size}"`),
+			lastModified: validator?.lastModified,
+			acceptsRanges: acceptsRanges !== false,
+			complete: isComplete,
+		};
+	}
+
+	/**
+	 * The bytes of `range` in order, as they come to be present; `end` may be Infinity for an unknown size. Throws
+	 * the `DownStreamError` that stands in the way, or the signal's reason. The buffers are the caller's.
+	 */
+	async *read(request: {
+		range: Range;
+		player: Client;
+		signal: AbortSignal;
+	}): AsyncGenerator<Uint8Array, void, undefined> {
+		const {range, signal} = request;
+		this.#refuseIfCancelled();
+		const reader: Reader = {
+			offset: range.start,
+			end: range.end,
+			player: this.#players.join(request.player, range.start, Date.now()),
+			consumed: 0,
+			scheduledAt: 0,
+			waiting: undefined,
+		};
+		this.#readers.add(reader);
+		this.#schedule();
+		try {
+			while (reader.offset < Math.min(range.end, this.#file.size)) {
+				signal.throwIfAborted();
+				this.#refuseIfCancelled();
+				// The look and the registering happen in one tick: a write in between would be missed.
+				const ready = Math.min(this.#file.present.runEnd(reader.offset), range.end) - reader.offset;
+				const bytes =
+					ready > 0 ? await this.#readPresent(reader, ready) : await this.#waitForBytes(reader, signal);
+				if (!bytes) {
+					continue;
+				}
+
+				reader.offset += bytes.length;
+				reader.consumed += bytes.length;
+				reader.player.offset = reader.offset;
+				if (!this.#file.isComplete && reader.consumed - reader.scheduledAt >= readBounds.largest) {
+					reader.scheduledAt = reader.consumed;
+					this.#schedule();
+				}
+
+				yield bytes;
+			}
+		} finally {
+			this.#readers.delete(reader);
+			this.#players.leave(reader.player, Date.now());
+			if (this.isComplete && this.#readers.size === 0 && this.#segments.size === 0) {
+				void this.#file.close();
+			}
+
+			this.#schedule();
+		}
+	}
+
+	/** Ends what no player needs. */
+	async pause(): Promise<void> {
+		await this.#entryFile.save({intent: 'pause'});
+		this.#retries.cancel();
+		this.#services.queueChanged();
+		this.#schedule();
+		for (const segment of this.#segments) {
+			if (segment.for === 'fill') {
+				this.#endSegment(segment);
+			}
+		}
+
+		await this.checkpoint();
+	}
+
+	/** Goes on; after an error, tries again at once. */
+	async resume(): Promise<void> {
+		this.#clearFailure();
+		await this.#entryFile.save({intent: 'run', error: undefined});
+		this.#services.queueChanged();
+		this.#schedule();
+	}
+
+	/** Ends readers, then segments. */
+	async cancel(): Promise<void> {
+		await this.#entryFile.save({intent: 'cancel'});
+		this.#rejectWaiting(cancelled());
+		this.#retries.cancel();
+		this.#endSegments();
+		this.#services.queueChanged();
+		await this.checkpoint();
+	}
+
+	/** What `view` shows of outside has changed. */
+	forgetView(): void {
+		this.#view = undefined;
+	}
+
+	/** An export that was to follow the download did not work out; it is not tried again by itself. */
+	exportFailed(cause: unknown): void {
+		const error =
+			cause instanceof DownStreamError ? cause : new DownStreamError('disk-failed', String(cause), {cause});
+		this.#lastError = {code: error.code, message: `Not exported: ${error.message}`, at: Date.now()};
+		void this.#entryFile.save({exportWhenComplete: undefined}).catch(() => undefined);
+		this.#changed();
+	}
+
+	/** Looks again at what is to be done: a connection to the host has become free. */
+	lookAgain(): void {
+		this.#schedule();
+	}
+
+	/**
+	 * One connection ends for a player who waits: a fill, else one that reads ahead. Returns false if players wait
+	 * for the bytes of all of them.
+	 */
+	giveUpConnection(): boolean {
+		const waiting = [...this.#readers].filter(reader => reader.waiting);
+		const awaited = ({offset, end}: Segment) =>
+			waiting.some(reader => reader.offset >= offset && reader.offset < end);
+		const [least] = [...this.#segments]
+			.filter(segment => !awaited(segment))
+			.toSorted((a, b) => leastNeeded(a, b));
+		if (least) {
+			this.#endSegment(least);
+		}
+
+		return least !== undefined;
+	}
+
+	/** The segments that were running have ended, what was written is recorded. Calls run one after the other. */
+	checkpoint(): Promise<void> {
+		clearTimeout(this.#checkpointTimer);
+		this.#checkpointTimer = undefined;
+		this.#checkpointing = this.#checkpointing.then(async () => {
+			try {
+				const ranges = await this.#file.checkpoint();
+				const complete = this.#file.isComplete && this.#factsKnown && !this.isComplete;
+				await this.#entryFile.save({
+					ranges: ranges.map(({start, end}) => [start, end]),
+					...(complete ? {completedAt: Date.now(), error: undefined} : {}),
+				});
+				if (complete) {
+					this.#services.queueChanged();
+					this.#changed();
+				}
+			} catch (error) {
+				this.#failed(error);
+			}
+		});
+		return this.#checkpointing;
+	}
+
+	/** Runs an export and shows its progress. `move` gives the new place of the data. */
+	async exporting(
+		run: (dataPath: string, onProgress: (fraction: number) => void) => Promise<string>,
+		move: boolean,
+	): Promise<string> {
+		this.#exportProgress = 0;
+		this.#changed();
+		try {
+			const path = await run(this.#file.path, fraction => {
+				this.#exportProgress = fraction;
+				this.#changed();
+			});
+			await this.#entryFile.save({
+				exportedTo: path,
+				exportWhenComplete: undefined,
+				...(move ? {movedTo: path} : {}),
+			});
+			if (move) {
+				// Readers that are in the middle keep the old descriptor's bytes; the next read opens the new place.
+				const {size} = this.#file;
+				const old = this.#file;
+				this.#file = await SparseFile.open(path, size, [{start: 0, end: size}]);
+				await old.close();
+			}
+
+			return path;
+		} finally {
+			this.#exportProgress = null;
+			this.#changed();
+		}
+	}
+
+	/** Ends everything and saves. */
+	async close(): Promise<void> {
+		this.#closed = true;
+		this.#retries.cancel();
+		this.#rejectWaiting(new DownStreamError('not-found', 'The program is ending'));
+		this.#endSegments();
+		await Promise.allSettled(this.#running);
+		await this.checkpoint();
+		await this.#file.close();
+		await this.#source.dispose();
+	}
+
+	/** The same object until something has changed. */
+	view(now: number): Download {
+		const lively = this.isLively;
+		if (this.#view && !lively && !this.#viewIsLively) {
+			return this.#view;
+		}
+
+		this.#viewIsLively = lively;
+
+		const {entry, folder} = this.#entryFile;
+		const {present, size} = this.#file;
+		this.#view = {
+			id: entry.id,
+			url: entry.url,
+			streamUrl: this.#services.streamUrl(entry.id, this.#name),
+			name: this.#name,
+			size: size === Infinity ? null : size,
+			type: this.#type,
+			status: this.status,
+			present: present.size,
+			ranges: Array.from(present, ({start, end}) => [start, end] as const),
+			bytesPerSecond: Math.round(this.#meter.rate(3000, now)),
+			bytesPerSecondLong: Math.round(this.#meter.rate(20_000, now)),
+			connections: this.#segments.size,
+			maxConnections: this.#maxConnections,
+			segments: Array.from(this.#segments, segment => ({
+				start: segment.start,
+				offset: segment.offset,
+				end: segment.end === Infinity ? null : segment.end,
+				for: segment.for,
+			})),
+			players: this.#players.list(now).map(player => ({
+				id: player.id,
+				name: player.name,
+				offset: player.offset,
+				ready: present.runEnd(player.offset) - player.offset,
+				blocked: player.blockedRequests > 0,
+				connected: player.openRequests > 0,
+			})),
+			error: this.#failure ?? (this.#retries.dueAt === undefined ? null : (this.#lastError ?? null)),
+			lastError: this.#lastError ?? null,
+			retryAt: this.#retries.dueAt ?? null,
+			lastByteAt: this.#lastByteAt,
+			addedAt: entry.addedAt,
+			completedAt: entry.completedAt ?? null,
+			acceptsRanges: entry.acceptsRanges ?? null,
+			validator: entry.validator?.etag ?? entry.validator?.lastModified ?? null,
+			onDemand: entry.onDemand,
+			exportProgress: this.#exportProgress,
+			exportedTo: entry.exportedTo ?? null,
+			exportWhenComplete: entry.exportWhenComplete?.path ?? null,
+			folder,
+		};
+		return this.#view;
+	}
+
+	get #name(): string {
+		const {givenName, info, url} = this.#entryFile.entry;
+		return givenName ?? info?.name ?? nameOfUrl(url);
+	}
+
+	get #type(): string {
+		return this.#entryFile.entry.info?.type ?? 'application/octet-stream';
+	}
+
+	#changed(): void {
+		this.#view = undefined;
+		this.#services.changed();
+	}
+
+	// Readers
+
+	#refuseIfCancelled(): void {
+		if (this.#closed || (this.#entryFile.entry.intent === 'cancel' && !this.#file.isComplete)) {
+			throw cancelled();
+		}
+	}
+
+	async #readPresent(reader: Reader, ready: number): Promise<Uint8Array> {
+		const step = Math.min(readBounds.largest, Math.max(readBounds.smallest, reader.consumed / 4));
+		const buffer = Buffer.allocUnsafeSlow(Math.min(ready, step));
+		const length = await this.#file.read(reader.offset, buffer);
+		return buffer.subarray(0, length);
+	}
+
+	async #waitForBytes(reader: Reader, signal: AbortSignal): Promise<Uint8Array | undefined> {
+		this.#tryAgainForPlayer();
+		const served = this.#services.bandwidth.playerWaits();
+		reader.player.blockedRequests++;
+		try {
+			return await this.#wait<Uint8Array | undefined>(signal, waiting => {
+				reader.waiting = waiting;
+				this.#schedule();
+			});
+		} finally {
+			reader.waiting = undefined;
+			reader.player.blockedRequests--;
+			served();
+		}
+	}
+
+	async #waitForFacts(signal: AbortSignal): Promise<void> {
+		this.#refuseIfCancelled();
+		this.#tryAgainForPlayer();
+		let waiter: {resolve(): void; reject(error: unknown): void} | undefined;
+		try {
+			await this.#wait<void>(signal, waiting => {
+				waiter = waiting;
+				this.#factsWaiters.add(waiting);
+				this.#schedule();
+			});
+		} finally {
+			this.#factsWaiters.delete(waiter!);
+			this.#schedule();
+		}
+	}
+
+	/** Rejects at once if there is no hope, with the signal's reason when it aborts, else as `register` says. */
+	#wait<T>(
+		signal: AbortSignal,
+		register: (waiting: {resolve(value: T): void; reject(error: unknown): void}) => void,
+	): Promise<T> {
+		return new Promise<T>((resolve, reject) => {
+			const hopeless = this.#failure ?? (this.#retries.isLong ? this.#lastError : undefined);
+			if (signal.aborted || hopeless) {
+				reject(signal.aborted ? signal.reason : new DownStreamError(hopeless!.code, hopeless!.message));
+				return;
+			}
+
+			const abort = () => reject(signal.reason);
+			signal.addEventListener('abort', abort, {once: true});
+			register({
+				resolve(value) {
+					signal.removeEventListener('abort', abort);
+					resolve(value);
+				},
+				reject(error) {
+					signal.removeEventListener('abort', abort);
+					reject(error);
+				},
+			});
+		});
+	}
+
+	#rejectWaiting(error: DownStreamError): void {
+		for (const {waiting} of this.#readers) {
+			waiting?.reject(error);
+		}
+
+		for (const waiter of this.#factsWaiters) {
+			waiter.reject(error);
+		}
+	}
+
+	/** Hands the bytes that were just written to the readers that wait for them: the network's own buffer. */
+	#wake(offset: number, bytes: Uint8Array): void {
+		const end = offset + bytes.length;
+		for (const reader of this.#readers) {
+			if (reader.waiting && reader.offset >= offset && reader.offset < end) {
+				reader.waiting.resolve(bytes.subarray(reader.offset - offset, Math.min(reader.end, end) - offset));
+				reader.waiting = undefined;
+			}
+		}
+	}
+
+	#wakeAll(): void {
+		for (const reader of this.#readers) {
+			reader.waiting?.resolve(undefined);
+		}
+	}
+
+	// The scheduler: the only place that opens connections
+
+	#schedule(): void {
+		if (this.#closed) {
+			return;
+		}
+
+		for (const segment of this.#segments) {
+			this.#judge(segment);
+		}
+
+		while (!this.#failure && this.#retries.dueAt === undefined && this.#entryFile.entry.intent !== 'cancel') {
+			const plan = this.#plan();
+			if (!plan || !this.#hasConnectionFor(plan)) {
+				break;
+			}
+
+			this.#start(plan);
+		}
+
+		this.#changed();
+	}
+
+	/** Whom the segment serves now; one that serves nobody lingers, then ends. */
+	#judge(segment: Segment): void {
+		const needed =
+			this.#factsWaiters.size > 0 ||
+			[...this.#readers].some(reader => {
+				const {offset, end, ahead} = this.#wish(reader);
+				return offset < segment.end && segment.offset < Math.min(end, offset + ahead);
+			});
+		segment.for = needed ? 'player' : 'fill';
+		if (needed || this.#fillAllowed) {
+			clearTimeout(segment.linger);
+			segment.linger = undefined;
+			return;
+		}
+
+		segment.linger ??= setTimeout(() => {
+			this.#endSegment(segment);
+			this.#schedule();
+		}, lingerMs);
+	}
+
+	#plan(): SegmentPlan | undefined {
+		const {present, size, isComplete} = this.#file;
+		if (!this.#factsKnown) {
+			const wanted = this.#fillAllowed || this.#factsWaiters.size > 0;
+			const fill = this.#mayFillNow;
+			return wanted && this.#segments.size === 0
+				? {
+						start: 0,
+						end: fill ? probeSize.fill : probeSize.onDemand,
+						for: 'fill',
+						urgent: this.#factsWaiters.size > 0,
+					}
+				: undefined;
+		}
+
+		if (isComplete) {
+			return undefined;
+		}
+
+		const readers = [...this.#readers].toReversed();
+		const segmentSize = this.#segmentSize;
+		return nextSegment({
+			present,
+			size,
+			acceptsRanges: this.#entryFile.entry.acceptsRanges !== false,
+			claimed: [...this.#segments],
+			wanted: readers.map(reader => this.#wish(reader)),
+			fill: this.#mayFillNow,
+			playhead: readers[0]?.offset ?? 0,
+			segmentSize,
+			splitFrom: Math.max(4 * mebibyte, segmentSize),
+		});
+	}
+
+	#wish({offset, end, waiting, consumed}: Reader): Wish {
+		return {
+			offset,
+			end,
+			blocked: waiting !== undefined,
+			ahead: Math.min(this.#services.readAhead, Math.max(firstReadAhead, 2 * consumed)),
+			segmentSize: Math.min(this.#segmentSize, Math.max(firstPlayerSegment, consumed)),
+		};
+	}
+
+	get #mayFillNow(): boolean {
+		return this.#fillAllowed && !this.#entryFile.entry.onDemand;
+	}
+
+	get #segmentSize(): number {
+		const perConnection = this.#meter.rate(3000, Date.now()) / Math.max(1, this.#segments.size);
+		return Math.min(segmentBounds.largest, Math.max(segmentBounds.smallest, perConnection * segmentSeconds));
+	}
+
+	#hasConnectionFor(plan: SegmentPlan): boolean {
+		const {hosts} = this.#services;
+		if (!plan.urgent) {
+			// While somebody plays, one connection stays free for the next seek.
+			const room = Math.max(1, this.#maxConnections - (this.#readers.size > 0 ? 1 : 0));
+			return this.#segments.size < Math.min(room, this.#grown) && hosts.mayOpen(this.#host);
+		}
+
+		if (this.#segments.size >= this.#maxConnections && !this.giveUpConnection()) {
+			return false;
+		}
+
+		if (!hosts.mayOpen(this.#host)) {
+			this.#services.freeConnection(this.#host);
+		}
+
+		return hosts.mayOpen(this.#host);
+	}
+
+	#start(plan: SegmentPlan): void {
+		for (const segment of this.#segments) {
+			if (segment.offset < plan.start && plan.start < segment.end) {
+				segment.end = plan.start;
+			}
+		}
+
+		const segment: Segment = {
+			start: plan.start,
+			openedAt: Date.now(),
+			answered: false,
+			offset: plan.start,
+			end: plan.end,
+			for: plan.for,
+			abort: new AbortController(),
+			linger: undefined,
+		};
+		this.#segments.add(segment);
+		this.#services.hosts.opened(this.#host);
+		const running = this.#run(segment).finally(() => this.#running.delete(running));
+		this.#running.add(running);
+	}
+
+	#endSegments(): void {
+		for (const segment of this.#segments) {
+			this.#endSegment(segment);
+		}
+	}
+
+	/** Gives claim and connection back; may be called twice. */
+	#endSegment(segment: Segment): void {
+		clearTimeout(segment.linger);
+		segment.abort.abort();
+		if (this.#segments.delete(segment)) {
+			this.#services.hosts.closed(this.#host);
+			this.#services.connectionClosed(this.#host);
+		}
+	}
+
+	// Segments
+
+	async #run(segment: Segment): Promise<void> {
+		const {signal} = segment.abort;
+		try {
+			await this.#proveHeldBytes(signal);
+			const answer = await this.#source.open({
+				range: {start: segment.offset, end: segment.end},
+				ranged: this.#entryFile.entry.acceptsRanges !== false,
+				signal,
+			});
+			await this.#accept(answer, segment);
+			await this.#receive(answer, segment);
+		} catch (error) {
+			// An abort is not an error.
+			if (!signal.aborted && !this.#hasTooManyConnections(error, segment)) {
+				this.#failed(error);
+			}
+		} finally {
+			this.#endSegment(segment);
+			this.#schedule();
+		}
+	}
+
+	/** Nothing of an answer is written before it has proven to be of the version that is held. */
+	async #accept(answer: OriginAnswer, segment: Segment): Promise<void> {
+		const {info, range, validator, acceptsRanges} = answer;
+		const {entry} = this.#entryFile;
+		if (this.#factsKnown) {
+			const change = this.#change(answer);
+			if (change) {
+				throw new DownStreamError(
+					'origin-changed',
+					`The file changed on the server (${change}); what is here is kept`,
+				);
+			}
+		}
+
+		if (this.#file.size === Infinity && info.size !== Infinity) {
+			await this.#file.resize(info.size);
+			this.#clipSegments();
+		} else if (range.start === range.end && this.#file.size > 0) {
+			throw new DownStreamError('origin-misbehaved', `${this.#host} has no bytes where the file has some`);
+		}
+
+		const size = finite(this.#file.size);
+		if (!entry.info || entry.info.size !== size || entry.acceptsRanges !== acceptsRanges) {
+			await this.#entryFile.save({
+				info: {...(entry.info ?? {name: info.name, type: info.type}), size},
+				validator: entry.validator ?? validator,
+				acceptsRanges,
+			});
+		}
+
+		segment.answered = true;
+		if (acceptsRanges) {
+			segment.end = Math.min(segment.end, range.end);
+			this.#grown = Math.min(this.#maxConnections, this.#grown + 1);
+		} else {
+			segment.offset = range.start;
+			const wanted = this.#mayFillNow || this.#readers.size > 0 || this.#factsWaiters.size > 0;
+			segment.end = wanted ? this.#file.size : Math.min(segment.end, this.#file.size);
+		}
+
+		if (info.type !== undefined || range.start > 0 || range.start === range.end) {
+			this.#learnFacts();
+		}
+	}
+
+	/** In words, how the answer's version differs from the held one. */
+	#change(answer: OriginAnswer): string | undefined {
+		return versionChange({size: this.#file.size, validator: this.#entryFile.entry.validator ?? {}}, answer);
+	}
+
+	#clipSegments(): void {
+		for (const segment of this.#segments) {
+			segment.end = Math.min(segment.end, this.#file.size);
+		}
+
+		this.#wakeAll();
+	}
+
+	#learnFacts(): void {
+		if (!this.#factsKnown) {
+			this.#factsKnown = true;
+			for (const waiter of this.#factsWaiters) {
+				waiter.resolve();
+			}
+
+			this.#services.queueChanged();
+		}
+
+		if (this.#file.isComplete) {
+			void this.checkpoint();
+		}
+
+		this.#schedule();
+	}
+
+	async #receive(answer: OriginAnswer, segment: Segment): Promise<void> {
+		const {signal} = segment.abort;
+		let position = answer.range.start;
+		for await (const chunk of answer.body) {
+			signal.throwIfAborted();
+			await this.#store(segment, position, chunk, !answer.acceptsRanges);
+			if (!this.#factsKnown) {
+				await this.#sniff(chunk);
+			}
+
+			position += chunk.length;
+			if (position >= segment.end && segment.end < answer.range.end) {
+				return;
+			}
+
+			await this.#services.bandwidth.took(chunk.length, segment.for, signal);
+		}
+
+		if (answer.range.end === Infinity) {
+			await this.#reachedEnd(position, answer.endIsProven);
+		}
+	}
+
+	/** Writes what is missing of the chunk; with `compare`, what is held of it must be the same. */
+	async #store(segment: Segment, position: number, chunk: Uint8Array, compare: boolean): Promise<void> {
+		const {present} = this.#file;
+		const end = Math.min(position + chunk.length, segment.end);
+		for (let at = position; at < end;) {
+			const held = Math.min(present.runEnd(at), end);
+			if (held > at) {
+				if (compare) {
+					await this.#compare(at, chunk.subarray(at - position, held - position));
+				}
+
+				at = held;
+			} else {
+				const [hole] = present.holes({start: at, end});
+				const stop = hole?.end ?? end;
+				const part = chunk.subarray(at - position, stop - position);
+				await this.#file.write(at, part);
+				this.#wrote(at, part);
+				at = stop;
+			}
+
+			segment.offset = Math.max(segment.offset, at);
+		}
+	}
+
+	#wrote(offset: number, bytes: Uint8Array): void {
+		const now = Date.now();
+		this.#lastByteAt = now;
+		this.#retries.succeeded();
+		this.#meter.add(bytes.length, now);
+		this.#wake(offset, bytes);
+		this.#changed();
+		if (this.#file.isComplete) {
+			void this.checkpoint();
+		} else {
+			this.#checkpointTimer ??= setTimeout(() => void this.checkpoint(), checkpointMs);
+		}
+	}
+
+	async #sniff(firstBytes: Uint8Array): Promise<void> {
+		const {info} = this.#entryFile.entry;
+		const type = await sniffType(firstBytes);
+		if (info && type) {
+			await this.#entryFile.save({info: {...info, type}});
+		}
+
+		this.#learnFacts();
+	}
+
+	/** A body of unknown length ended. Closing proves nothing (RFC 9112 section 8), ending twice at the same byte does. */
+	async #reachedEnd(end: number, proven: boolean): Promise<void> {
+		const {info} = this.#entryFile.entry;
+		if (this.#file.size !== Infinity || !info) {
+			return;
+		}
+
+		if (!proven && this.#unprovenEnd !== end) {
+			this.#unprovenEnd = end;
+			throw new DownStreamError(
+				'origin-truncated',
+				`${this.#host} closed the connection without saying how long the file is; reading it again to be sure`,
+			);
+		}
+
+		await this.#file.resize(end);
+		await this.#entryFile.save({info: {...info, size: end}});
+		this.#clipSegments();
+		this.#learnFacts();
+	}
+
+	/**
+	 * Where no strong ETag names the version of bytes held from an earlier run, samples of them are fetched again
+	 * and compared before anything is added. (An origin without ranges is compared as it is read again.)
+	 */
+	#proveHeldBytes(signal: AbortSignal): Promise<void> {
+		if (!this.#mustProveHeldBytes || this.#entryFile.entry.acceptsRanges === false) {
+			return Promise.resolve();
+		}
+
+		this.#heldBytesProven ??= this.#compareSamples(signal).then(
+			() => {
+				this.#mustProveHeldBytes = false;
+			},
+			error => {
+				this.#heldBytesProven = undefined;
+				throw error;
+			},
+		);
+		return this.#heldBytesProven;
+	}
+
+	async #compareSamples(signal: AbortSignal): Promise<void> {
+		const runs = [...this.#file.present];
+		const first = runs[0]!;
+		const last = runs.at(-1)!;
+		for (const range of [
+			{start: first.start, end: Math.min(first.end, first.start + sampleSize)},
+			{start: Math.max(last.start, last.end - sampleSize), end: last.end},
+		]) {
+			const answer = await this.#source.open({range, signal});
+			const change = this.#change(answer);
+			if (change || answer.range.start !== range.start) {
+				throw new DownStreamError(
+					'origin-changed',
+					`The file changed on the server (${change ?? 'other answer'}); what is here is kept`,
+				);
+			}
+
+			let position = range.start;
+			for await (const chunk of answer.body) {
+				await this.#compare(position, chunk.subarray(0, range.end - position));
+				position += chunk.length;
+				if (position >= range.end) {
+					break;
+				}
+			}
+		}
+	}
+
+	async #compare(offset: number, bytes: Uint8Array): Promise<void> {
+		const held = Buffer.allocUnsafeSlow(bytes.length);
+		const length = await this.#file.read(offset, held);
+		if (length < bytes.length || !held.equals(bytes)) {
+			throw new DownStreamError(
+				'origin-changed',
+				'The file changed on the server (its bytes differ from those that are here); what is here is kept',
+			);
+		}
+	}
+
+	// Errors
+
+	/**
+	 * The origin refused this connection while others to it work: there are fewer from now on, and the segment is
+	 * fetched when one of them is through.
+	 */
+	#hasTooManyConnections(error: unknown, segment: Segment): boolean {
+		if (!(error instanceof DownStreamError) || segment.answered || error.retryAfterMs !== undefined) {
+			return false;
+		}
+
+		const refused =
+			error.code === 'origin-busy' || error.code === 'origin-refused' || error.code === 'origin-unreachable';
+		const othersWork = (this.#lastByteAt ?? 0) >= segment.openedAt;
+		if (!refused || !othersWork || !this.#services.hosts.refused(this.#host)) {
+			return false;
+		}
+
+		this.#grown = Math.max(1, this.#segments.size - 1);
+		return true;
+	}
+
+	#failed(cause: unknown): void {
+		const error =
+			cause instanceof DownStreamError
+				? cause
+				: new DownStreamError('origin-misbehaved', `Unexpected: ${String(cause)}`, {cause});
+		const now = Date.now();
+		const triesAgain = this.#retries.failed(error);
+		this.#lastError = {
+			code: error.code,
+			message: error.message,
+			at: now,
+			tries: this.#retries.failures,
+			maxTries,
+		};
+		if (triesAgain) {
+			if (this.#retries.isLong) {
+				this.#rejectWaiting(error);
+			}
+
+			this.#changed();
+			return;
+		}
+
+		this.#failure = this.#lastError;
+		this.#retries.cancel();
+		this.#endSegments();
+		this.#rejectWaiting(error);
+		void this.#entryFile.save({error: this.#failure}).catch(() => undefined);
+		this.#services.queueChanged();
+		this.#changed();
+	}
+
+	/** A player asks anew: what failed a while ago is tried again, unless the origin asked to wait. */
+	#tryAgainForPlayer(): void {
+		const since = Date.now() - (this.#lastError?.at ?? 0);
+		if (this.#failure && since > 10_000 && this.#failure.code !== 'origin-changed') {
+			this.#clearFailure();
+			this.#services.queueChanged();
+		} else if (since > 1000) {
+			this.#retries.hurry();
+		}
+	}
+
+	#clearFailure(): void {
+		this.#failure = undefined;
+		this.#retries.succeeded();
+		this.#retries.cancel();
+	}
+}
+
+/** Fills before those that read ahead, and of these the one with most to come. */
+function leastNeeded(a: Segment, b: Segment): number {
+	const rank = (segment: Segment) => (segment.for === 'fill' ? Infinity : segment.end - segment.offset);
+	return rank(a) === rank(b) ? 0 : rank(b) - rank(a);
+}
+
+function errorIsFatal({code}: DownloadError): boolean {
+	return new DownStreamError(code, '').kind === 'fatal';
+}
+
+function cancelled(): DownStreamError {
+	return new DownStreamError('not-found', 'This download was cancelled; resume it to stream it again');
+}
+
+function finite(size: number): number | null {
+	return size === Infinity ? null : size;
+}
+
+function nameOfUrl(url: string): string {
+	const {pathname, hostname} = new URL(url);
+	const last = pathname.split('/').findLast(Boolean);
+	return last ?? hostname;
+}

@@ -1,0 +1,118 @@
+// `get`: downloads to the end, exports, done.
+import {stat} from 'node:fs/promises';
+import path from 'node:path';
+import {DownStreamError, type Download, type DownloadId, type Snapshot} from './downstream.ts';
+import {addAll, type Running} from './running.ts';
+import type {Settings} from './settings.ts';
+
+export type GetOutput = {
+	/** The path of each finished file. */
+	result(path: string): void;
+	error(message: string): void;
+	progress(snapshot: Snapshot): void;
+};
+
+/** Resolves with whether every URL is on the disk now, or when the signal aborts. */
+export async function get(
+	running: Running,
+	urls: readonly string[],
+	settings: Settings,
+	output: GetOutput,
+	signal: AbortSignal,
+): Promise<boolean> {
+	const {engine} = running;
+	const target = await checkedTarget(settings, urls.length);
+	let failed = false;
+	const report = (error: unknown) => {
+		failed = true;
+		output.error(error instanceof DownStreamError ? error.message : String(error));
+	};
+
+	const downloads = await addAll(running, urls, settings, report);
+	for (const {id, status} of downloads) {
+		if (status === 'failed' || status === 'paused') {
+			await engine.resume(id);
+		}
+	}
+
+	for await (const {id, status, error, name} of finished(
+		running,
+		new Set(downloads.map(({id}) => id)),
+		output,
+		signal,
+	)) {
+		try {
+			if (status !== 'complete') {
+				throw new DownStreamError(error?.code ?? 'not-found', `${name}: ${error?.message ?? status}`);
+			}
+
+			const {path} = await engine.export(id, {path: target, keepBoth: settings.output === undefined});
+			output.result(path);
+		} catch (problem) {
+			report(problem);
+		}
+	}
+
+	return !failed && !signal.aborted;
+}
+
+/** Found out before anything is fetched: a file that is there would not be replaced in the end. */
+async function checkedTarget({output, exportDir}: Settings, count: number): Promise<string> {
+	if (output === undefined) {
+		return exportDir + path.sep;
+	}
+
+	const found = await stat(output).catch(() => undefined);
+	if (found?.isDirectory() || output.endsWith('/') || output.endsWith(path.sep)) {
+		return output;
+	}
+
+	if (count > 1) {
+		throw new DownStreamError('bad-request', `-o ${output}: with several URLs it must be a folder`);
+	}
+
+	if (found) {
+		throw new DownStreamError(
+			'target-exists',
+			`${output} is there already; choose another name or remove it`,
+		);
+	}
+
+	return output;
+}
+
+/** Each download once it is complete, or cannot be completed. */
+async function* finished(
+	{engine}: Running,
+	open: Set<DownloadId>,
+	output: GetOutput,
+	signal: AbortSignal,
+): AsyncGenerator<Download> {
+	let wake = () => {};
+	const unsubscribe = engine.subscribe(() => wake());
+	const stop = () => wake();
+	signal.addEventListener('abort', stop);
+	try {
+		while (open.size > 0 && !signal.aborted) {
+			const changed = new Promise<void>(resolve => {
+				wake = resolve;
+			});
+			const {snapshot} = engine;
+			output.progress(snapshot);
+			for (const download of snapshot.downloads) {
+				const over =
+					download.status === 'complete' || download.status === 'failed' || download.status === 'cancelled';
+				if (over && open.delete(download.id)) {
+					yield download;
+				}
+			}
+
+			if (open.size > 0 && !signal.aborted) {
+				await changed;
+			}
+		}
+	} finally {
+		signal.removeEventListener('abort', stop);
+		unsubscribe();
+	}
+}

@@ -1,0 +1,107 @@
+// What the program writes down for those who look for a fault: off until asked for, and never a secret in it.
+import {createWriteStream} from 'node:fs';
+import type {Writable} from 'node:stream';
+
+export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
+
+const ranks: Record<LogLevel, number> = {error: 0, warn: 1, info: 2, debug: 3};
+
+/** Bytes that may wait for a slow disk; beyond them records are dropped. */
+const maxWaiting = 1024 * 1024;
+
+let enabled = false;
+let threshold: LogLevel = 'info';
+let output: Writable = process.stderr;
+
+/** One line for each record: `2026-01-31T12:00:00.000Z info message`. No function of it throws or waits. */
+export const Logger = {
+	/** Off at first. What is logged goes to standard error unless `toFile` was called. */
+	setEnabled(on: boolean): void {
+		enabled = on;
+	},
+
+	/** Appends to the file, made readable by its owner alone, and turns logging on. A file that fails ends it. */
+	toFile(path: string, level: LogLevel = 'info'): void {
+		const file = createWriteStream(path, {flags: 'a', mode: 0o600});
+		file.on('error', () => {
+			if (output === file) {
+				enabled = false;
+			}
+		});
+		output = file;
+		threshold = level;
+		enabled = true;
+	},
+
+	/** Turns logging off; resolves when the file has all that was logged. */
+	async close(): Promise<void> {
+		const ended = output;
+		enabled = false;
+		output = process.stderr;
+		if (ended !== process.stderr && !ended.destroyed) {
+			await new Promise<void>(resolve => {
+				ended.once('close', resolve);
+				ended.end();
+			});
+		}
+	},
+
+	error(message: string): void {
+		log('error', message);
+	},
+
+	warn(message: string): void {
+		log('warn', message);
+	},
+
+	info(message: string): void {
+		log('info', message);
+	},
+
+	debug(message: string): void {
+		log('debug', message);
+	},
+};
+
+function log(level: LogLevel, message: string): void {
+	if (enabled && ranks[level] <= ranks[threshold] && output.writableLength < maxWaiting) {
+		output.write(`${new Date().toISOString()} ${level} ${oneLine(maskSecrets(message))}\n`);
+	}
+}
+
+/** What stands for a secret. */
+const mask = '***';
+
+/** The URL without its user, its password and the values of query and fragment parameters that sound secret. */
+export function maskUrl(url: string): string {
+	return url
+		.replace(/^([a-z][a-z\d+.-]*:\/\/)[^/?#\s]*@/i, `$1${mask}@`)
+		.replace(/([?#&;])([^=?#&;\s]+)=([^#&;\s]*)/g, (parameter, separator: string, name: string) =>
+			/token|sig|key|pass|pwd|auth|secret|credential/i.test(decoded(name))
+				? `${separator}${name}=${mask}`
+				: parameter,
+		);
+}
+
+function maskSecrets(message: string): string {
+	return message
+		.replace(/[a-z][a-z\d+.-]*:\/\/[^\s"'<>]+/gi, maskUrl)
+		.replace(/((?:authorization|cookie|x-api-key)["']?\s*[:=]\s*["']?)[^"'\r\n]*/gi, `$1${mask}`)
+		.replace(/\b(bearer|basic)\s+[\w.~+/=-]+/gi, `$1 ${mask}`);
+}
+
+/** Line breaks and control characters as `\u….`: a record is one line, and no terminal obeys it. */
+function oneLine(message: string): string {
+	return message.replace(
+		/[\p{Cc}\u2028\u2029]/gu,
+		character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
+	);
+}
+
+function decoded(text: string): string {
+	try {
+		return decodeURIComponent(text);
+	} catch {
+		return text;
+	}
+}

@@ -1,0 +1,80 @@
+// One engine with its proxy: what every command starts first and ends last.
+import path from 'node:path';
+import {DownStreamError, type Download} from './downstream.ts';
+import {Engine} from './engine/engine.ts';
+import {Logger} from './logger.ts';
+import {ProxyServer} from './proxy/server.ts';
+import type {Settings} from './settings.ts';
+
+export type Running = {
+	readonly engine: Engine;
+	readonly proxy: ProxyServer;
+	/** Ends players and connections, saves, frees the port and the storage folder. */
+	dispose(): Promise<void>;
+};
+
+/**
+ * Rejects with `storage-locked`, `port-taken` or `disk-failed`. `headersForAll`: the headers of the settings go to
+ * every download that is added, not only to those of the command line.
+ */
+export async function start(settings: Settings, {headersForAll = false} = {}): Promise<Running> {
+	if (settings.logFile !== undefined) {
+		Logger.toFile(path.resolve(settings.logFile), settings.logLevel);
+	}
+
+	const engine = await Engine.open({
+		storageDir: settings.storageDir,
+		userAgent: settings.userAgent,
+		proxy: settings.proxy,
+		connections: settings.connections,
+		maxActive: settings.maxActive,
+		limitRate: settings.limitRate,
+		onDemand: settings.onDemand,
+		tls: {ca: settings.ca, insecure: settings.insecure},
+		...(headersForAll ? {headers: settings.headers} : {}),
+	});
+	try {
+		const {port, exactPort} = settings;
+		const proxy = await ProxyServer.listen({engine, port, exactPort, allowOrigins: [], openStream: false});
+		if (proxy.takenPort !== undefined) {
+			engine.addBanner(`Port ${proxy.takenPort} is taken by another program; streams are at ${proxy.origin}`);
+		}
+
+		await engine.publish(proxy.origin);
+		return {
+			engine,
+			proxy,
+			async dispose() {
+				await proxy.close();
+				await engine.dispose();
+			},
+		};
+	} catch (error) {
+		await engine.dispose();
+		throw error;
+	}
+}
+
+/** Adds the URLs of the command line; what cannot be added is told, the others go on. */
+export async function addAll(
+	{engine}: Running,
+	urls: readonly string[],
+	settings: Settings,
+	onError: (error: DownStreamError) => void,
+): Promise<Download[]> {
+	const added: Download[] = [];
+	for (const url of urls) {
+		try {
+			const {download} = await engine.add({url, headers: settings.headers});
+			added.push(download);
+		} catch (error) {
+			if (!(error instanceof DownStreamError)) {
+				throw error;
+			}
+
+			onError(error);
+		}
+	}
+
+	return added;
+}

@@ -1,0 +1,119 @@
+import assert from 'node:assert/strict';
+import {open, readFile} from 'node:fs/promises';
+import path from 'node:path';
+import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {CliProcess} from './support/cli.ts';
+import {firstWrongByte} from './support/content.ts';
+import {startOrigin, temporaryFolder} from './support/engines.ts';
+
+const MiB = 1024 * 1024;
+
+/** What the entry records of the only download in the folder, each range held against the origin's bytes. */
+async function recordedRanges(storage: string, id: string): Promise<Array<[number, number]>> {
+	const {ranges} = JSON.parse(await readFile(path.join(storage, id, 'entry.json'), 'utf8')) as {
+		ranges: Array<[number, number]>;
+	};
+	const data = await open(path.join(storage, id, 'data'));
+	try {
+		for (const [start, end] of ranges) {
+			const bytes = Buffer.alloc(end - start);
+			await data.read(bytes, 0, bytes.length, start);
+			assert.equal(firstWrongByte(bytes, start), -1);
+		}
+	} finally {
+		await data.close();
+	}
+
+	return ranges;
+}
+
+async function startServe(
+	t: TestContext,
+	storage: string,
+	url: string,
+): Promise<{serve: CliProcess; id: string; streamUrl: string}> {
+	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage, url]);
+	const {url: proxy, key} = await serve.event('ready');
+	const response = await fetch(`${String(proxy)}/api/downloads`, {
+		headers: {authorization: `Bearer ${String(key)}`},
+	});
+	for (;;) {
+		const [download] = (await response.json()) as Array<{id: string; streamUrl: string}>;
+		if (download) {
+			return {serve, id: download.id, streamUrl: download.streamUrl};
+		}
+	}
+}
+
+test('after kill -9 every recorded byte is right, and none of them is fetched again', async t => {
+	const size = 48 * MiB;
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const storage = await temporaryFolder(t);
+	let recorded: Array<[number, number]> = [];
+	for (let round = 0; round < 5; round++) {
+		const firstRequest = origin.requests.length;
+		const {serve, id, streamUrl} = await startServe(t, storage, origin.url);
+		// A player far ahead of the fill, so that there are islands.
+		const start = Math.floor(Math.random() * (size - 4 * MiB));
+		const player = fetch(streamUrl, {headers: {range: `bytes=${start}-${start + 2 * MiB}`}}).then(response =>
+			response.arrayBuffer(),
+		);
+		player.catch(() => undefined);
+		await sleep(700 + Math.random() * 600);
+		await serve.kill('SIGKILL');
+		for (const {range} of origin.requests.slice(firstRequest)) {
+			for (const [from, to] of recorded) {
+				assert.ok(
+					!range || range.end <= from || range.start >= to,
+					`asked for ${JSON.stringify(range)} of ${from}-${to}`,
+				);
+			}
+		}
+
+		recorded = await recordedRanges(storage, id);
+		assert.ok(recorded.length > 0);
+	}
+
+	origin.options.bytesPerSecond = undefined;
+	const target = path.join(await temporaryFolder(t), 'film.bin');
+	const get = await CliProcess.start(t, [
+		'get',
+		'--port',
+		'0',
+		'--storage',
+		storage,
+		'-o',
+		target,
+		origin.url,
+	]);
+	assert.equal(await get.exit(), 0, get.stderr);
+	assert.equal(firstWrongByte(await readFile(target), 0), -1);
+	const overhead = origin.bytesSent - size;
+	t.diagnostic(`${overhead} of ${size} bytes sent twice in ${5} kills`);
+});
+
+test('a second copy on the same folder is refused with 75 and harms nothing', async t => {
+	const origin = await startOrigin(t, {size: 8 * MiB, bytesPerSecond: MiB});
+	const storage = await temporaryFolder(t);
+	await startServe(t, storage, origin.url);
+	const second = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+	assert.equal(await second.exit(), 75);
+	assert.match(second.stderr, /already runs \(pid \d+, http:\/\/127\.0\.0\.1:\d+\)/);
+});
+
+test('SIGTERM saves everything and frees port and folder', async t => {
+	const origin = await startOrigin(t, {size: 48 * MiB, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const storage = await temporaryFolder(t);
+	const {serve, id, streamUrl} = await startServe(t, storage, origin.url);
+	const response = await fetch(streamUrl);
+	const reading = assert.rejects(response.arrayBuffer());
+	serve.child.kill('SIGTERM');
+	await reading;
+	assert.equal(await serve.exit(), 130);
+	const saved = (await recordedRanges(storage, id)).reduce((sum, [start, end]) => sum + end - start, 0);
+	assert.ok(saved > 0);
+	await assert.rejects(fetch(streamUrl));
+	const {serve: next} = await startServe(t, storage, origin.url);
+	assert.equal(next.child.exitCode, null);
+});

@@ -1,0 +1,250 @@
+import assert from 'node:assert/strict';
+import {mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import {test, type TestContext} from 'node:test';
+import {DownStreamError} from '../source/downstream.ts';
+import {EntryStore, readKey} from '../source/engine/entry-store.ts';
+import type {Entry} from '../source/engine/entry.ts';
+
+const id = '0123456789abcdef0123456789abcdef';
+
+const entry: Entry = {
+	version: 1,
+	id,
+	url: 'https://origin.example/film.mkv',
+	headers: {'X-Api-Key': 'k'},
+	ranges: [],
+	intent: 'run',
+	onDemand: false,
+	addedAt: 0,
+};
+
+const fullEntry: Entry = {
+	...entry,
+	userAgent: 'agent/1',
+	proxy: 'socks5://127.0.0.1:1080',
+	connections: 3,
+	givenName: 'mine.mkv',
+	info: {name: 'film.mkv', type: 'video/x-matroska', size: 1000},
+	acceptsRanges: true,
+	validator: {etag: '"a"', lastModified: 'Sun, 06 Nov 1994 08:49:37 GMT'},
+	ranges: [
+		[0, 10],
+		[20, 2 ** 53 - 1],
+	],
+	intent: 'pause',
+	completedAt: 5,
+	exportedTo: '/films/film.mkv',
+	exportWhenComplete: {path: '/films/', overwrite: true, when: 'complete'},
+	movedTo: '/films/film.mkv',
+	removed: 'keep',
+	error: {code: 'disk-full', message: 'The disk is full', at: 7, tries: 1, maxTries: 5},
+};
+
+async function openStore(t: TestContext): Promise<{store: EntryStore; storageDir: string}> {
+	const parent = await mkdtemp(path.join(tmpdir(), 'downstream-entries-'));
+	t.after(async () => rm(parent, {recursive: true, force: true}));
+	const storageDir = path.join(parent, 'storage');
+	return {store: await EntryStore.open(storageDir), storageDir};
+}
+
+async function readStored(file: string): Promise<Entry> {
+	return JSON.parse(await readFile(file, 'utf8')) as Entry;
+}
+
+/** The permission bits of a file. */
+async function modeOf(file: string): Promise<number> {
+	return (await stat(file)).mode & 0o777;
+}
+
+const hasCode = (code: string) => (error: unknown) => error instanceof DownStreamError && error.code === code;
+
+test('everything that is saved is there after a restart', async t => {
+	const {store, storageDir} = await openStore(t);
+	await store.create(fullEntry);
+	const reopened = await EntryStore.open(storageDir);
+	const {entries, problems} = await reopened.readAll();
+	assert.deepEqual(problems, []);
+	assert.deepEqual(
+		entries.map(file => file.entry),
+		[fullEntry],
+	);
+	assert.equal(entries[0]?.dataPath, path.join(store.folderOf(id), 'data'));
+});
+
+test('a saved change is seen at once, and undefined drops a field', async t => {
+	const {store} = await openStore(t);
+	const file = await store.create({...entry, completedAt: 5});
+	const saved = file.save({intent: 'cancel', completedAt: undefined});
+	assert.equal(file.entry.intent, 'cancel');
+	await saved;
+	const {entries} = await store.readAll();
+	assert.deepEqual(entries[0]?.entry, {...entry, intent: 'cancel'});
+});
+
+test('calls that come together become one write of the newest', async t => {
+	const {store} = await openStore(t);
+	const file = await store.create(entry);
+	await Promise.all(Array.from({length: 50}, async (_, index) => file.save({addedAt: index + 1})));
+	assert.equal((await readStored(path.join(file.folder, 'entry.json'))).addedAt, 50);
+	assert.equal((await readStored(path.join(file.folder, 'entry.json.bak'))).addedAt, 0);
+	assert.deepEqual((await readdir(file.folder)).toSorted(), ['entry.json', 'entry.json.bak']);
+});
+
+test('a call that comes while a write runs is written too', async t => {
+	const {store} = await openStore(t);
+	const file = await store.create(entry);
+	const first = file.save({addedAt: 1});
+	await Promise.resolve();
+	await Promise.resolve();
+	await Promise.resolve();
+	await Promise.all([first, file.save({addedAt: 2})]);
+	assert.equal((await readStored(path.join(file.folder, 'entry.json'))).addedAt, 2);
+});
+
+test('records and folders are for their owner alone', {skip: process.platform === 'win32'}, async t => {
+	const {store, storageDir} = await openStore(t);
+	const file = await store.create(entry);
+	await file.save({addedAt: 1});
+	await readKey(storageDir);
+	assert.equal(await modeOf(storageDir), 0o700);
+	assert.equal(await modeOf(file.folder), 0o700);
+	for (const name of [`${id}/entry.json`, `${id}/entry.json.bak`, 'key']) {
+		assert.equal(await modeOf(path.join(storageDir, name)), 0o600, name);
+	}
+});
+
+for (const [what, damage] of [
+	['cut short', '{"version":1,"id"'],
+	['empty', ''],
+	['not an object', '[1]'],
+] as const) {
+	test(`a record that is ${what} is set aside, and the copy before it is read`, async t => {
+		const {store} = await openStore(t);
+		const file = await store.create(entry);
+		await file.save({addedAt: 1});
+		await writeFile(path.join(file.folder, 'entry.json'), damage);
+		const {entries, problems} = await store.readAll();
+		assert.equal(entries[0]?.entry.addedAt, 0);
+		assert.equal(problems.length, 1);
+		const aside = (await readdir(file.folder)).find(name => name.startsWith('entry.json.corrupt-'));
+		assert.ok(aside !== undefined && problems[0]?.includes(aside));
+		assert.equal(await readFile(path.join(file.folder, aside), 'utf8'), damage);
+	});
+}
+
+test('a crash between the two renames of a save loses nothing', async t => {
+	const {store} = await openStore(t);
+	const file = await store.create(entry);
+	await file.save({addedAt: 1});
+	await rm(path.join(file.folder, 'entry.json'));
+	await writeFile(path.join(file.folder, 'entry.json.0123456789ab.tmp'), '{"half');
+	const {entries, problems} = await store.readAll();
+	assert.equal(entries[0]?.entry.addedAt, 0);
+	assert.deepEqual(problems, []);
+	assert.deepEqual(await readdir(file.folder), ['entry.json.bak']);
+	await entries[0].save({addedAt: 2});
+	assert.equal((await store.readAll()).entries[0]?.entry.addedAt, 2);
+});
+
+const foreign: ReadonlyArray<[what: string, change: Record<string, unknown>, named: RegExp]> = [
+	['of a newer version', {version: 2}, /newer version/],
+	['of another download', {id: 'f'.repeat(32)}, /of download f+$/],
+	['with a file URL', {url: 'file:///etc/passwd'}, /record\.url is not an http or https URL/],
+	['without a URL', {url: undefined}, /record\.url/],
+	['with a header that is a number', {headers: {a: 1}}, /record\.headers\.a is not a string/],
+	['with headers that are a list', {headers: ['a']}, /record\.headers is not an object/],
+	['with a range that runs backwards', {ranges: [[5, 4]]}, /record\.ranges/],
+	['with a range below zero', {ranges: [[-1, 4]]}, /record\.ranges/],
+	['with a range of three', {ranges: [[1, 4, 5]]}, /record\.ranges/],
+	['with a range beyond 2^53', {ranges: [[0, 2 ** 60]]}, /record\.ranges/],
+	['with an unknown intent', {intent: 'erase'}, /record\.intent is not one of run, pause, cancel/],
+	['with a size that is text', {info: {name: 'a', size: '5'}}, /record\.info\.size/],
+	['with an unknown error', {error: {code: 'toString', message: '', at: 1}}, /record\.error\.code/],
+];
+for (const [what, change, named] of foreign) {
+	test(`an entry ${what} is named and left as it is`, async t => {
+		const {store} = await openStore(t);
+		const file = await store.create(entry);
+		const text = JSON.stringify({...entry, ...change});
+		await writeFile(path.join(file.folder, 'entry.json'), text);
+		await writeFile(file.dataPath, 'bytes');
+		const {entries, problems} = await store.readAll();
+		assert.deepEqual(entries, []);
+		assert.equal(problems.length, 1);
+		assert.match(problems[0] ?? '', named);
+		assert.ok(problems[0]?.includes(file.folder));
+		assert.equal(await readFile(path.join(file.folder, 'entry.json'), 'utf8'), text);
+		assert.equal(await readFile(file.dataPath, 'utf8'), 'bytes');
+	});
+}
+
+test('unknown fields are dropped and prototypes stay what they are', async t => {
+	const {store} = await openStore(t);
+	const file = await store.create(entry);
+	const text = JSON.stringify({...entry, future: 1}).replace(
+		'{',
+		'{"__proto__":{"polluted":true},"constructor":{"prototype":{"polluted":true}},',
+	);
+	await writeFile(
+		path.join(file.folder, 'entry.json'),
+		text.replace('"headers":{', '"headers":{"__proto__":"a",'),
+	);
+	const read = (await store.readAll()).entries[0]?.entry;
+	assert.ok(read);
+	assert.deepEqual(Object.keys(read).toSorted(), Object.keys(entry).toSorted());
+	assert.equal('polluted' in read, false);
+	assert.equal('polluted' in {}, false);
+	assert.equal(Object.getPrototypeOf(read.headers), Object.prototype);
+});
+
+test('bytes without a record are named and left, folders of others are not ours', async t => {
+	const {store, storageDir} = await openStore(t);
+	await mkdir(store.folderOf(id));
+	await writeFile(path.join(store.folderOf(id), 'data'), 'bytes');
+	await mkdir(path.join(storageDir, 'holiday'));
+	const {entries, problems} = await store.readAll();
+	assert.deepEqual(entries, []);
+	assert.equal(problems.length, 1);
+	assert.match(problems[0] ?? '', new RegExp(`${id} is left as it is: it has no record`));
+	assert.equal(await readFile(path.join(store.folderOf(id), 'data'), 'utf8'), 'bytes');
+});
+
+test('a save that fails rejects, and a later one has its change too', async t => {
+	const {store} = await openStore(t);
+	const file = await store.create(entry);
+	await rm(file.folder, {recursive: true});
+	await assert.rejects(file.save({intent: 'pause'}), hasCode('disk-failed'));
+	await mkdir(file.folder);
+	await file.save({addedAt: 9});
+	assert.deepEqual((await store.readAll()).entries[0]?.entry, {...entry, intent: 'pause', addedAt: 9});
+});
+
+test('a storage folder that cannot be made is disk-failed', async t => {
+	const {storageDir} = await openStore(t);
+	await writeFile(path.join(storageDir, 'file'), '');
+	await assert.rejects(EntryStore.open(path.join(storageDir, 'file', 'storage')), hasCode('disk-failed'));
+});
+
+test('a deleted download leaves nothing', async t => {
+	const {store, storageDir} = await openStore(t);
+	const file = await store.create(entry);
+	await writeFile(file.dataPath, 'bytes');
+	await file.save({removed: 'delete'});
+	await store.delete(id);
+	assert.deepEqual(await readdir(storageDir), []);
+	await assert.rejects(file.save({}), hasCode('disk-failed'));
+	assert.deepEqual(await readdir(storageDir), []);
+});
+
+test('the key is made once, and made anew only if it is damaged', async t => {
+	const {storageDir} = await openStore(t);
+	const key = await readKey(storageDir);
+	assert.equal(Buffer.from(key, 'base64url').length, 32);
+	assert.equal(await readKey(storageDir), key);
+	await writeFile(path.join(storageDir, 'key'), key.slice(1));
+	const second = await readKey(storageDir);
+	assert.notEqual(second, key);
+	assert.equal(await readFile(path.join(storageDir, 'key'), 'utf8'), second);
+});

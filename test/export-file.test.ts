@@ -1,0 +1,312 @@
+import assert from 'node:assert/strict';
+import {
+	access,
+	chmod,
+	lstat,
+	mkdir,
+	mkdtemp,
+	open,
+	readdir,
+	readFile,
+	readlink,
+	rm,
+	stat,
+	symlink,
+	writeFile,
+} from 'node:fs/promises';
+import {homedir, tmpdir} from 'node:os';
+import path from 'node:path';
+import {test, type TestContext} from 'node:test';
+import {DownStreamError} from '../source/downstream.ts';
+import {exportFile, numbered, resolveTarget} from '../source/engine/export-file.ts';
+import {content} from './support/content.ts';
+
+const size = 9 * 1024 * 1024 + 5;
+const bytes = content(0, size);
+
+const hasCode = (code: string) => (error: unknown) => error instanceof DownStreamError && error.code === code;
+
+async function temporaryFolder(t: TestContext, parent = tmpdir()): Promise<string> {
+	const folder = await mkdtemp(path.join(parent, 'downstream-export-'));
+	t.after(async () => rm(folder, {recursive: true, force: true}));
+	return folder;
+}
+
+/** A stored file, and an empty folder to export to. */
+async function prepare(t: TestContext, parent?: string): Promise<{source: string; folder: string}> {
+	const source = path.join(await temporaryFolder(t), 'data');
+	await writeFile(source, bytes, {mode: 0o600});
+	return {source, folder: await temporaryFolder(t, parent)};
+}
+
+/** A folder on another disk than the temporary one, where a file can be neither linked nor renamed to. */
+async function otherDisk(t: TestContext): Promise<string | undefined> {
+	const memory = '/dev/shm';
+	const found = await stat(memory).catch(() => undefined);
+	if (found && found.dev !== (await stat(tmpdir())).dev) {
+		return memory;
+	}
+
+	assert.ok(process.env.CI === undefined || process.platform !== 'linux', 'a second disk is needed');
+	t.skip('there is no second disk');
+	return undefined;
+}
+
+async function assertContent(file: string): Promise<void> {
+	assert.ok(bytes.equals(await readFile(file)), `${file} has other bytes`);
+}
+
+test('an exported file has the bytes, the usual permissions, and the source stays', async t => {
+	const {source, folder} = await prepare(t);
+	const target = path.join(folder, 'film.mkv');
+	assert.equal(await exportFile({source, target, size}), target);
+	await assertContent(target);
+	await assertContent(source);
+	assert.deepEqual(await readdir(folder), ['film.mkv']);
+	if (process.platform !== 'win32') {
+		assert.equal((await stat(target)).mode & 0o777, 0o666 & ~process.umask());
+	}
+});
+
+test('a file that is there is not touched without being asked', async t => {
+	const {source, folder} = await prepare(t);
+	const target = path.join(folder, 'film.mkv');
+	await writeFile(target, 'mine');
+	await assert.rejects(exportFile({source, target, size}), hasCode('target-exists'));
+	await assert.rejects(exportFile({source, target, size, move: true}), hasCode('target-exists'));
+	assert.equal(await readFile(target, 'utf8'), 'mine');
+	await assertContent(source);
+	assert.deepEqual(await readdir(folder), ['film.mkv']);
+});
+
+test('of many exports to one name at once, one wins', async t => {
+	const {source, folder} = await prepare(t);
+	const target = path.join(folder, 'film.mkv');
+	const tries = await Promise.allSettled(
+		Array.from({length: 5}, async () => exportFile({source, target, size})),
+	);
+	assert.equal(tries.filter(attempt => attempt.status === 'fulfilled').length, 1);
+	assert.ok(
+		tries.every(attempt => attempt.status === 'fulfilled' || hasCode('target-exists')(attempt.reason)),
+	);
+	assert.deepEqual(await readdir(folder), ['film.mkv']);
+});
+
+test('overwriting replaces the file, also by itself', async t => {
+	const {source, folder} = await prepare(t);
+	const target = path.join(folder, 'film.mkv');
+	await writeFile(target, 'mine');
+	for (let round = 0; round < 2; round++) {
+		await exportFile({source, target, size, overwrite: true});
+		await assertContent(target);
+		assert.deepEqual(await readdir(folder), ['film.mkv']);
+	}
+});
+
+test('a symbolic link is something that exists, and overwriting replaces it alone', async t => {
+	const {source, folder} = await prepare(t);
+	const precious = path.join(await temporaryFolder(t), 'precious');
+	await writeFile(precious, 'mine');
+	for (const pointed of [precious, path.join(folder, 'nowhere')]) {
+		const target = path.join(folder, `to-${path.basename(pointed)}`);
+		await symlink(pointed, target);
+		await assert.rejects(exportFile({source, target, size}), hasCode('target-exists'));
+		assert.equal(await readlink(target), pointed);
+		await exportFile({source, target, size, overwrite: true});
+		assert.ok((await lstat(target)).isFile());
+		await assertContent(target);
+	}
+
+	assert.equal(await readFile(precious, 'utf8'), 'mine');
+	await assert.rejects(access(path.join(folder, 'nowhere')));
+});
+
+test('keeping both finds the first free name', async t => {
+	const {source, folder} = await prepare(t);
+	const target = path.join(folder, 'film.mkv');
+	for (const name of ['film.mkv', 'film (2).mkv', 'film (3).mkv']) {
+		assert.equal(await exportFile({source, target, size, keepBoth: true}), path.join(folder, name));
+	}
+
+	assert.equal((await readdir(folder)).length, 3);
+});
+
+test('moving takes the source away', async t => {
+	const {source, folder} = await prepare(t);
+	const target = path.join(folder, 'film.mkv');
+	assert.equal(await exportFile({source, target, size, move: true}), target);
+	await assertContent(target);
+	await assert.rejects(access(source));
+	assert.deepEqual(await readdir(folder), ['film.mkv']);
+});
+
+test('moving over a file replaces it, and moving onto itself keeps it', async t => {
+	const {source, folder} = await prepare(t);
+	const target = path.join(folder, 'film.mkv');
+	await exportFile({source, target, size});
+	await exportFile({source, target, size, move: true, overwrite: true});
+	await assert.rejects(access(source));
+	await exportFile({source: target, target: path.join(folder, 'copy.mkv'), size});
+	await exportFile({source: target, target, size, move: true, overwrite: true});
+	await assertContent(target);
+	assert.deepEqual((await readdir(folder)).toSorted(), ['copy.mkv', 'film.mkv']);
+});
+
+test('a file is copied to another disk with progress up to the whole', async t => {
+	const parent = await otherDisk(t);
+	if (parent === undefined) {
+		return;
+	}
+
+	const {source, folder} = await prepare(t, parent);
+	const target = path.join(folder, 'film.mkv');
+	const fractions: number[] = [];
+	await exportFile({source, target, size, onProgress: fraction => fractions.push(fraction)});
+	await assertContent(target);
+	assert.ok(fractions.length > 1);
+	assert.deepEqual(
+		fractions,
+		fractions.toSorted((a, b) => a - b),
+	);
+	assert.equal(fractions.at(-1), 1);
+	assert.deepEqual(await readdir(folder), ['film.mkv']);
+});
+
+test('a file is moved to another disk, and stays where it is if it cannot', async t => {
+	const parent = await otherDisk(t);
+	if (parent === undefined) {
+		return;
+	}
+
+	const {source, folder} = await prepare(t, parent);
+	const target = path.join(folder, 'film.mkv');
+	await writeFile(target, 'mine');
+	await assert.rejects(exportFile({source, target, size, move: true}), hasCode('target-exists'));
+	await assertContent(source);
+	const moved = await exportFile({source, target, size, move: true, keepBoth: true});
+	assert.equal(moved, path.join(folder, 'film (2).mkv'));
+	await assertContent(moved);
+	await assert.rejects(access(source));
+});
+
+test('an aborted copy leaves nothing and rejects with the reason', async t => {
+	const parent = await otherDisk(t);
+	if (parent === undefined) {
+		return;
+	}
+
+	const {source, folder} = await prepare(t, parent);
+	const controller = new AbortController();
+	const reason = new Error('enough');
+	const exporting = exportFile({
+		source,
+		target: path.join(folder, 'film.mkv'),
+		size,
+		move: true,
+		signal: controller.signal,
+		onProgress: () => controller.abort(reason),
+	});
+	await assert.rejects(exporting, reason);
+	assert.deepEqual(await readdir(folder), []);
+	await assertContent(source);
+});
+
+test('a disk that is too small is found before the copy', async t => {
+	const parent = await otherDisk(t);
+	if (parent === undefined) {
+		return;
+	}
+
+	const {source, folder} = await prepare(t, parent);
+	const huge = 2 ** 42;
+	const handle = await open(source, 'r+');
+	await handle.truncate(huge);
+	await handle.close();
+	await assert.rejects(
+		exportFile({source, target: path.join(folder, 'film.mkv'), size: huge}),
+		(error: Error) => {
+			assert.ok(hasCode('disk-full')(error));
+			assert.match(error.message, new RegExp(`^${huge} bytes are needed`));
+			return true;
+		},
+	);
+	assert.deepEqual(await readdir(folder), []);
+});
+
+test('a stored file of the wrong size is not exported', async t => {
+	const {source, folder} = await prepare(t);
+	const target = path.join(folder, 'film.mkv');
+	await assert.rejects(exportFile({source, target, size: size + 1}), hasCode('disk-failed'));
+	await assert.rejects(exportFile({source: `${source}-gone`, target, size}), hasCode('disk-failed'));
+	assert.deepEqual(await readdir(folder), []);
+});
+
+test('a folder is not a file to write', async t => {
+	const {source, folder} = await prepare(t);
+	await assert.rejects(exportFile({source, target: folder, size, overwrite: true}), hasCode('bad-request'));
+	await assertContent(source);
+});
+
+const asRoot = process.getuid?.() === 0 && 'the superuser may write everywhere';
+test(
+	'a folder that may not be written is disk-failed',
+	{skip: process.platform === 'win32' || asRoot},
+	async t => {
+		const {source, folder} = await prepare(t);
+		await chmod(folder, 0o500);
+		await assert.rejects(exportFile({source, target: path.join(folder, 'a'), size}), hasCode('disk-failed'));
+		await chmod(folder, 0o700);
+	},
+);
+
+const names: ReadonlyArray<[name: string, second: string]> = [
+	['film.mkv', 'film (2).mkv'],
+	['backup.tar.zst', 'backup (2).tar.zst'],
+	['film.part1.rar', 'film.part1 (2).rar'],
+	['README', 'README (2)'],
+	['.profile', '.profile (2)'],
+	['Dr. Strangelove', 'Dr. Strangelove (2)'],
+];
+for (const [name, second] of names) {
+	test(`the second ${name} is ${second}`, () => {
+		assert.equal(numbered(path.join('folder', name), 2), path.join('folder', second));
+	});
+}
+
+test('a path is a file, a folder that is there, or a folder that its separator names', async t => {
+	const folder = await temporaryFolder(t);
+	assert.equal(await resolveTarget(path.join(folder, 'a.mkv'), 'film.mkv'), path.join(folder, 'a.mkv'));
+	assert.equal(await resolveTarget(folder, 'film.mkv'), path.join(folder, 'film.mkv'));
+	assert.equal(
+		await resolveTarget(`${folder}/new/deep/`, 'film.mkv'),
+		path.join(folder, 'new', 'deep', 'film.mkv'),
+	);
+	assert.ok((await stat(path.join(folder, 'new', 'deep'))).isDirectory());
+});
+
+test('a tilde is the home of the user, and a relative path starts at the working folder', async () => {
+	assert.equal(await resolveTarget('~', 'film.mkv'), path.join(homedir(), 'film.mkv'));
+	assert.equal(await resolveTarget('~/film-2.mkv', 'film.mkv'), path.join(homedir(), 'film-2.mkv'));
+	assert.equal(await resolveTarget('~film', 'film.mkv'), path.resolve('~film'));
+});
+
+test('a path that cannot be is a bad request that names it', async t => {
+	const folder = await temporaryFolder(t);
+	const file = path.join(folder, 'file');
+	await mkdir(path.join(folder, 'sub'));
+	await writeFile(file, '');
+	await assert.rejects(resolveTarget('', 'film.mkv'), hasCode('bad-request'));
+	await assert.rejects(resolveTarget('a\0b', 'film.mkv'), hasCode('bad-request'));
+	for (const bad of [
+		path.join(folder, 'missing', 'film.mkv'),
+		path.join(file, 'film.mkv'),
+		`${file}/`,
+		`${file}/a/`,
+	]) {
+		await assert.rejects(resolveTarget(bad, 'film.mkv'), (error: Error) => {
+			assert.ok(hasCode('bad-request')(error), bad);
+			assert.ok(error.message.includes(folder));
+			return true;
+		});
+	}
+});

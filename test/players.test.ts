@@ -1,0 +1,155 @@
+import assert from 'node:assert/strict';
+import {execFile} from 'node:child_process';
+import path from 'node:path';
+import {test, type TestContext} from 'node:test';
+import {promisify} from 'node:util';
+import {chromium} from 'playwright-core';
+import {downloadOf, startEngine, temporaryFolder, until, type TestEngine} from './support/engines.ts';
+import {startNginx} from './support/nginx.ts';
+import {missing} from './support/programs.ts';
+
+const run = promisify(execFile);
+
+/** A film whose frames all differ, made by ffmpeg: mp4 with its index at the end, or mkv. */
+async function makeFilm(folder: string, name: string): Promise<void> {
+	const codecs = [
+		'-c:v',
+		'libx264',
+		'-preset',
+		'ultrafast',
+		'-g',
+		'50',
+		'-pix_fmt',
+		'yuv420p',
+		'-c:a',
+		'aac',
+	];
+	const sources = [
+		'-f',
+		'lavfi',
+		'-i',
+		'testsrc2=size=640x360:rate=25',
+		'-f',
+		'lavfi',
+		'-i',
+		'sine=frequency=440',
+	];
+	await run('ffmpeg', [
+		'-v',
+		'error',
+		...sources,
+		'-t',
+		'60',
+		...codecs,
+		'-b:v',
+		'2M',
+		path.join(folder, name),
+	]);
+}
+
+type Played = TestEngine & {originUrl: string; streamUrl: string; id: string};
+
+/** nginx gives each connection 1.5 MiB/s, so that the film is far from complete when players jump in it. */
+async function startFilm(t: TestContext, name: string): Promise<Played> {
+	const folder = await temporaryFolder(t);
+	await makeFilm(folder, name);
+	const originUrl = `${await startNginx(t, folder, {rate: '1536k'})}/${name}`;
+	const running = await startEngine(t);
+	const {download} = await running.engine.add({url: originUrl});
+	const {streamUrl} = await until(running.engine, download.id, ({size}) => size !== null);
+	return {...running, originUrl, streamUrl, id: download.id};
+}
+
+/** A line for each decoded frame with the hash of its pixels or samples. */
+async function frames(url: string, from?: string): Promise<string> {
+	const seek = from === undefined ? [] : ['-ss', from];
+	const {stdout} = await run('ffmpeg', ['-v', 'error', ...seek, '-i', url, '-f', 'framemd5', '-'], {
+		maxBuffer: 64 * 1024 * 1024,
+	});
+	return stdout;
+}
+
+for (const name of ['index-at-the-end.mp4', 'film.mkv']) {
+	test(
+		`ffmpeg decodes ${name} from the stream as from the origin, also after a seek`,
+		{skip: missing('nginx', 'ffmpeg')},
+		async t => {
+			const {engine, id, originUrl, streamUrl} = await startFilm(t, name);
+			const jumped = await frames(streamUrl, '48');
+			assert.ok(downloadOf(engine, id).ranges.length > 0);
+			assert.equal(jumped, await frames(originUrl, '48'));
+			assert.ok(jumped.split('\n').length > 250, `${jumped.split('\n').length} frames after the seek`);
+			assert.equal(await frames(streamUrl), await frames(originUrl));
+		},
+	);
+}
+
+test(
+	'mpv plays from the middle while the film downloads',
+	{skip: missing('nginx', 'ffmpeg', 'mpv')},
+	async t => {
+		const {engine, id, streamUrl} = await startFilm(t, 'film.mp4');
+		const seen: string[] = [];
+		engine.subscribe(() => seen.push(...downloadOf(engine, id).players.map(({name}) => name)));
+		const {stdout} = await run('mpv', [
+			...[
+				'--no-config',
+				'--vo=null',
+				'--ao=null',
+				'--start=45',
+				'--length=2',
+				'--term-status-msg=at ${=time-pos}',
+			],
+			streamUrl,
+		]);
+		const times = Array.from(stdout.matchAll(/at (\d+\.\d+)/g), ([, time]) => Number(time));
+		assert.ok(
+			times.some(time => time > 45.5 && time < 48),
+			stdout,
+		);
+		assert.ok(seen.length > 0, 'the player is in the snapshot');
+		const complete = await until(engine, id, ({status}) => status === 'complete');
+		assert.equal(complete.present, complete.size);
+	},
+);
+
+test('a video in Chromium plays and seeks', {skip: missing('nginx', 'ffmpeg', 'chromium')}, async t => {
+	const {streamUrl} = await startFilm(t, 'film.mp4');
+	const browser = await chromium.launch({
+		executablePath: '/usr/bin/chromium',
+		args: [
+			'--no-sandbox',
+			'--disable-gpu',
+			'--disable-quic',
+			'--no-first-run',
+			'--disable-background-networking',
+			'--disable-component-update',
+			'--disable-sync',
+			'--autoplay-policy=no-user-gesture-required',
+		],
+	});
+	t.after(() => browser.close());
+	const page = await browser.newPage();
+	await page.goto(streamUrl, {waitUntil: 'commit'});
+	const reached = await page.evaluate(`(async () => {
+		const video = document.querySelector('video');
+		const event = name => new Promise((resolve, reject) => {
+			video.addEventListener(name, resolve, {once: true});
+			video.addEventListener('error', () => reject(new Error(video.error?.message)), {once: true});
+		});
+		video.muted = true;
+		if (video.readyState < 1) await event('loadedmetadata');
+		const seeked = event('seeked');
+		video.currentTime = 50;
+		await seeked;
+		const moved = event('timeupdate');
+		await video.play();
+		await moved;
+		while (video.currentTime < 50.3) await event('timeupdate');
+		return {time: video.currentTime, duration: video.duration, width: video.videoWidth};
+	})()`);
+	const {time, duration, width} = reached as {time: number; duration: number; width: number};
+	assert.ok(time >= 50.3 && time < 60, `${time}`);
+	assert.ok(Math.abs(duration - 60) < 1, `${duration}`);
+	assert.equal(width, 640);
+});

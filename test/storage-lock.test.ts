@@ -1,0 +1,240 @@
+// Each holder is a process of its own: what is tested is how it dies, stops, or goes on.
+import assert from 'node:assert/strict';
+import {spawn, type ChildProcess} from 'node:child_process';
+import {once} from 'node:events';
+import {mkdir, mkdtemp, readdir, readFile, rm, stat, utimes, writeFile} from 'node:fs/promises';
+import {hostname, tmpdir} from 'node:os';
+import path from 'node:path';
+import {createInterface} from 'node:readline';
+import {test, type TestContext} from 'node:test';
+import {setImmediate} from 'node:timers/promises';
+import {DownStreamError} from '../source/downstream.ts';
+import {StorageLock, storageOwner} from '../source/engine/storage-lock.ts';
+
+const withoutSignals = process.platform === 'win32' && 'this platform cannot stop a process';
+
+/** Takes the lock of the folder, listens and publishes as it is told, says so, and stays until it is ended. */
+const holderProgram = `
+import {createServer} from 'node:net';
+import {StorageLock} from ${JSON.stringify(new URL('../source/engine/storage-lock.ts', import.meta.url).href)};
+const [, storageDir, mode] = process.argv;
+const lock = await StorageLock.acquire(storageDir, async () => {
+	await lock.release();
+	console.log('lost');
+});
+const server = createServer();
+server.listen(0, '127.0.0.1', async () => {
+	const origin = 'http://127.0.0.1:' + server.address().port;
+	if (mode === 'deaf') server.close();
+	if (mode !== 'starting') await lock.publish(origin);
+	console.log('held ' + origin);
+});
+process.stdin.on('end', () => process.exit()).resume();
+setInterval(() => {}, 1e6);
+`;
+
+class Holder {
+	readonly process: ChildProcess;
+	readonly #lines: AsyncIterator<string>;
+	origin = '';
+
+	static async start(
+		t: TestContext,
+		storageDir: string,
+		mode: 'listening' | 'deaf' | 'starting',
+	): Promise<Holder> {
+		const holder = new Holder(storageDir, mode);
+		t.after(async () => holder.kill());
+		const line = await holder.nextLine();
+		assert.match(line, /^held /);
+		holder.origin = line.slice('held '.length);
+		return holder;
+	}
+
+	private constructor(storageDir: string, mode: string) {
+		const {execPath} = process;
+		this.process = spawn(
+			execPath,
+			['--import', 'tsx', '--input-type=module', '--eval', holderProgram, storageDir, mode],
+			{stdio: ['pipe', 'pipe', 'inherit']},
+		);
+		assert.ok(this.process.stdout);
+		this.#lines = createInterface(this.process.stdout)[Symbol.asyncIterator]();
+	}
+
+	get pid(): number {
+		return this.process.pid ?? 0;
+	}
+
+	async nextLine(): Promise<string> {
+		const {value, done} = await this.#lines.next();
+		return done ? 'ended' : value;
+	}
+
+	/** As `kill -9` does. */
+	async kill(): Promise<void> {
+		if (this.process.exitCode === null && this.process.signalCode === null) {
+			const exited = once(this.process, 'exit');
+			this.process.kill('SIGKILL');
+			await exited;
+		}
+	}
+}
+
+async function storageFolder(t: TestContext): Promise<string> {
+	const storageDir = await mkdtemp(path.join(tmpdir(), 'downstream-lock-'));
+	t.after(async () => rm(storageDir, {recursive: true, force: true}));
+	return storageDir;
+}
+
+/** The holder has not touched its lock for an hour. */
+async function makeStale(storageDir: string): Promise<void> {
+	const hourAgo = new Date(Date.now() - 3_600_000);
+	await utimes(path.join(storageDir, 'owner.json.lock'), hourAgo, hourAgo);
+}
+
+async function assertRefused(storageDir: string, message: RegExp): Promise<void> {
+	await assert.rejects(StorageLock.acquire(storageDir), (error: unknown) => {
+		assert.ok(error instanceof DownStreamError);
+		assert.equal(error.code, 'storage-locked');
+		assert.match(error.message, message);
+		return true;
+	});
+}
+
+test('a second process is refused and told where the first one is', async t => {
+	const storageDir = await storageFolder(t);
+	const holder = await Holder.start(t, storageDir, 'listening');
+	await assertRefused(storageDir, new RegExp(`already runs \\(pid ${holder.pid}, ${holder.origin}\\)`));
+	const owner = await storageOwner(storageDir);
+	assert.equal(owner?.pid, holder.pid);
+	assert.equal(owner.origin, holder.origin);
+});
+
+test('a killed holder is replaced at once', async t => {
+	const storageDir = await storageFolder(t);
+	const holder = await Holder.start(t, storageDir, 'listening');
+	await holder.kill();
+	assert.equal(await storageOwner(storageDir), undefined);
+	const lock = await StorageLock.acquire(storageDir);
+	assert.equal((await storageOwner(storageDir))?.pid, process.pid);
+	await lock.release();
+});
+
+test('a dead holder is replaced by only one of many', async t => {
+	const storageDir = await storageFolder(t);
+	const holder = await Holder.start(t, storageDir, 'listening');
+	await holder.kill();
+	const lockFolder = path.join(storageDir, 'owner.json.lock');
+	const ownerFile = path.join(storageDir, 'owner.json');
+	const dead = await readFile(ownerFile);
+	for (let round = 0; round < 6; round++) {
+		await writeFile(ownerFile, dead);
+		await mkdir(lockFolder, {recursive: true});
+		const tries = await Promise.allSettled(
+			Array.from({length: 6}, async (_, index) => {
+				// Each begins some turns of the event loop later, so that they are at different steps.
+				for (let turn = 0; turn < index * 2; turn++) {
+					await setImmediate();
+				}
+
+				return StorageLock.acquire(storageDir);
+			}),
+		);
+		const taken = tries.filter(attempt => attempt.status === 'fulfilled');
+		assert.equal(taken.length, 1, `round ${round}`);
+		await taken[0]?.value.release();
+	}
+});
+
+test('a stopped holder still holds', {skip: withoutSignals}, async t => {
+	const storageDir = await storageFolder(t);
+	const holder = await Holder.start(t, storageDir, 'listening');
+	holder.process.kill('SIGSTOP');
+	await makeStale(storageDir);
+	await assertRefused(storageDir, /already runs/);
+});
+
+test('a holder that has not published its port yet holds', async t => {
+	const storageDir = await storageFolder(t);
+	const holder = await Holder.start(t, storageDir, 'starting');
+	await assertRefused(storageDir, new RegExp(`already runs \\(pid ${holder.pid}\\)`));
+});
+
+test('a pid that another program has now does not hold', {skip: withoutSignals}, async t => {
+	const storageDir = await storageFolder(t);
+	const holder = await Holder.start(t, storageDir, 'deaf');
+	holder.process.kill('SIGSTOP');
+	await makeStale(storageDir);
+	const lock = await StorageLock.acquire(storageDir);
+	await lock.release();
+});
+
+test(
+	'a holder that slept through its replacement is told, and its release takes nothing away',
+	{skip: withoutSignals},
+	async t => {
+		const storageDir = await storageFolder(t);
+		const holder = await Holder.start(t, storageDir, 'deaf');
+		holder.process.kill('SIGSTOP');
+		await makeStale(storageDir);
+		const lock = await StorageLock.acquire(storageDir);
+		holder.process.kill('SIGCONT');
+		assert.equal(await holder.nextLine(), 'lost');
+		assert.equal((await storageOwner(storageDir))?.pid, process.pid);
+		await lock.release();
+	},
+);
+
+test('of a process on another host only the age of its lock is known', async t => {
+	const storageDir = await storageFolder(t);
+	const lock = await StorageLock.acquire(storageDir);
+	t.after(async () => lock.release());
+	const owner = {pid: process.pid, host: `not-${hostname()}`, startedAt: 0};
+	await writeFile(path.join(storageDir, 'owner.json'), JSON.stringify(owner));
+	await assertRefused(storageDir, /already runs/);
+	await makeStale(storageDir);
+	assert.equal(await storageOwner(storageDir), undefined);
+});
+
+test('a process that exits by itself frees the folder', async t => {
+	const storageDir = await storageFolder(t);
+	const holder = await Holder.start(t, storageDir, 'listening');
+	const exited = once(holder.process, 'exit');
+	holder.process.stdin?.end();
+	await exited;
+	assert.equal((await readdir(storageDir)).includes('owner.json.lock'), false);
+});
+
+test('a released folder is free and holds nothing of the lock', async t => {
+	const storageDir = await storageFolder(t);
+	const lock = await StorageLock.acquire(storageDir);
+	await lock.publish('http://127.0.0.1:8080');
+	if (process.platform !== 'win32') {
+		assert.equal((await stat(path.join(storageDir, 'owner.json'))).mode & 0o777, 0o600);
+	}
+
+	await lock.release();
+	assert.deepEqual(await readdir(storageDir), []);
+	await lock.release();
+	assert.equal(await storageOwner(storageDir), undefined);
+});
+
+for (const text of ['', '{"pid":-1,"host":"a"}', '{"pid":"1","host":"a"}', 'null']) {
+	test(`an owner file that says ${JSON.stringify(text)} counts as none`, async t => {
+		const storageDir = await storageFolder(t);
+		const lock = await StorageLock.acquire(storageDir);
+		t.after(async () => lock.release());
+		await writeFile(path.join(storageDir, 'owner.json'), text);
+		await assertRefused(storageDir, /already runs on/);
+		assert.equal(await readFile(path.join(storageDir, 'owner.json'), 'utf8'), text);
+	});
+}
+
+test('a storage folder that is not there is disk-failed', async t => {
+	const storageDir = path.join(await storageFolder(t), 'missing');
+	await assert.rejects(
+		StorageLock.acquire(storageDir),
+		(error: unknown) => error instanceof DownStreamError && error.code === 'disk-failed',
+	);
+});

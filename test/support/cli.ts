@@ -1,0 +1,100 @@
+// The real program, bundled as it is published, in a process of its own.
+import {execFile, spawn, type ChildProcessByStdio} from 'node:child_process';
+import {once} from 'node:events';
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import {createInterface} from 'node:readline';
+import type {Readable} from 'node:stream';
+import type {TestContext} from 'node:test';
+import {promisify} from 'node:util';
+
+const root = path.resolve(import.meta.dirname, '../..');
+
+let built: Promise<string> | undefined;
+
+/** Bundles once for each test file; resolves with the path of cli.js. */
+export function builtCli(): Promise<string> {
+	built ??= (async () => {
+		const folder = await mkdtemp(path.join(tmpdir(), 'downstream-build-'));
+		process.on('exit', () => void rm(folder, {recursive: true, force: true}));
+		await promisify(execFile)(process.execPath, ['build.mjs', '--outdir', folder], {cwd: root});
+		return path.join(folder, 'cli.js');
+	})();
+	return built;
+}
+
+/** Nothing of the person who runs the tests: no proxies, no colours, no CI. */
+export function cleanEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
+	const {PATH, HOME, TMPDIR, LANG} = process.env;
+	return {PATH, HOME, TMPDIR, LANG, ...more};
+}
+
+export type CliEvent = {readonly event: string; readonly [field: string]: unknown};
+
+export class CliProcess {
+	readonly child: ChildProcessByStdio<null, Readable, Readable>;
+	readonly events: CliEvent[] = [];
+	stdout = '';
+	stderr = '';
+	readonly #exited: Promise<unknown>;
+	#onEvent = () => {};
+
+	static async start(
+		t: TestContext,
+		args: readonly string[],
+		options: {env?: NodeJS.ProcessEnv; nodeArgs?: string[]} = {},
+	) {
+		const cli = await builtCli();
+		return new CliProcess(t, [...(options.nodeArgs ?? []), cli, ...args], cleanEnvironment(options.env));
+	}
+
+	private constructor(t: TestContext, args: string[], env: NodeJS.ProcessEnv) {
+		this.child = spawn(process.execPath, args, {env, stdio: ['ignore', 'pipe', 'pipe']});
+		this.#exited = once(this.child, 'exit');
+		this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
+			this.stderr += text;
+		});
+		createInterface({input: this.child.stdout}).on('line', line => {
+			this.stdout += `${line}\n`;
+			if (line.startsWith('{')) {
+				this.events.push(JSON.parse(line) as CliEvent);
+				this.#onEvent();
+			}
+		});
+		t.after(() => this.kill());
+	}
+
+	/** The first event of this kind that was or will be printed. */
+	async event(kind: string): Promise<CliEvent> {
+		for (;;) {
+			const found = this.events.find(({event}) => event === kind);
+			if (found) {
+				return found;
+			}
+
+			if (this.child.exitCode !== null) {
+				throw new Error(`ended with ${this.child.exitCode} before "${kind}": ${this.stderr}`);
+			}
+
+			await Promise.race([
+				this.#exited,
+				new Promise<void>(resolve => {
+					this.#onEvent = resolve;
+				}),
+			]);
+		}
+	}
+
+	/** Resolves with the exit code, or the signal's name. */
+	async exit(): Promise<number | string> {
+		await this.#exited;
+		return this.child.exitCode ?? this.child.signalCode ?? 'unknown';
+	}
+
+	async kill(signal: NodeJS.Signals = 'SIGKILL'): Promise<void> {
+		this.child.kill(signal);
+		await this.#exited;
+	}
+}

@@ -1,0 +1,69 @@
+// A real engine with its proxy on a temporary folder, ended and removed with the test.
+import {mkdtemp, rm} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import type {TestContext} from 'node:test';
+import type {Download, DownloadId} from '../../source/downstream.ts';
+import {Engine, type EngineOptions} from '../../source/engine/engine.ts';
+import {ProxyServer} from '../../source/proxy/server.ts';
+import {TestOrigin, type OriginOptions} from './origin.ts';
+
+export async function temporaryFolder(t: TestContext): Promise<string> {
+	const folder = await mkdtemp(path.join(tmpdir(), 'downstream-test-'));
+	t.after(() => rm(folder, {recursive: true, force: true}));
+	return folder;
+}
+
+export async function startOrigin(t: TestContext, options: OriginOptions): Promise<TestOrigin> {
+	const origin = await TestOrigin.start(options);
+	t.after(() => origin.close());
+	return origin;
+}
+
+export type TestEngine = {engine: Engine; proxy: ProxyServer; storageDir: string; close(): Promise<void>};
+
+export async function startEngine(t: TestContext, options: Partial<EngineOptions> = {}): Promise<TestEngine> {
+	const storageDir = options.storageDir ?? (await temporaryFolder(t));
+	const engine = await Engine.open({proxy: 'direct', ...options, storageDir});
+	const proxy = await ProxyServer.listen({
+		engine,
+		port: 0,
+		exactPort: false,
+		allowOrigins: [],
+		openStream: false,
+	});
+	await engine.publish(proxy.origin);
+	let closed: Promise<void> | undefined;
+	const close = () => (closed ??= proxy.close().then(() => engine.dispose()));
+	t.after(close);
+	return {engine, proxy, storageDir, close};
+}
+
+export function downloadOf(engine: Engine, id: DownloadId): Download {
+	const download = engine.snapshot.downloads.find(download => download.id === id);
+	if (!download) {
+		throw new Error(`${id} is not in the snapshot`);
+	}
+
+	return download;
+}
+
+/** Resolves with the download as soon as a snapshot shows it so. */
+export async function until(
+	engine: Engine,
+	id: DownloadId,
+	condition: (download: Download) => boolean,
+): Promise<Download> {
+	return new Promise(resolve => {
+		const look = () => {
+			const download = engine.snapshot.downloads.find(download => download.id === id);
+			if (download && condition(download)) {
+				unsubscribe();
+				resolve(download);
+			}
+		};
+
+		const unsubscribe = engine.subscribe(look);
+		look();
+	});
+}

@@ -1,0 +1,461 @@
+import assert from 'node:assert/strict';
+import {createHash} from 'node:crypto';
+import {readFile, stat} from 'node:fs/promises';
+import path from 'node:path';
+import {test} from 'node:test';
+import {DownStreamError} from '../source/downstream.ts';
+import {firstWrongByte} from './support/content.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+
+const MiB = 1024 * 1024;
+const etag = '"v1"';
+
+async function readStream(url: string, range?: string): Promise<{status: number; bytes: Buffer}> {
+	const response = await fetch(url, {headers: range === undefined ? {} : {range: `bytes=${range}`}});
+	return {status: response.status, bytes: Buffer.from(await response.arrayBuffer())};
+}
+
+test('a file is fetched whole, each byte once, and is right', async t => {
+	const origin = await startOrigin(t, {size: 20 * MiB + 17, etag});
+	const {engine, storageDir} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const done = await until(engine, download.id, ({status}) => status === 'complete');
+	assert.equal(done.present, 20 * MiB + 17);
+	assert.deepEqual(done.ranges, [[0, 20 * MiB + 17]]);
+	assert.equal(origin.bytesSent, 20 * MiB + 17);
+	const stored = await readFile(path.join(storageDir, download.id, 'data'));
+	assert.equal(firstWrongByte(stored, 0), -1);
+});
+
+test('the first answer tells name, size and type before the body', async t => {
+	const origin = await startOrigin(t, {
+		size: 50 * MiB,
+		bytesPerSecond: 64 * 1024,
+		headers: {
+			'content-type': 'video/x-matroska',
+			'content-disposition': "attachment; filename*=UTF-8''caf%C3%A9.mkv",
+		},
+	});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const known = await until(engine, download.id, ({size}) => size !== null);
+	assert.deepEqual([known.name, known.size, known.type], ['café.mkv', 50 * MiB, 'video/x-matroska']);
+	assert.ok(known.present < 50 * MiB);
+});
+
+test('a type that the server does not tell is told by the first bytes', async t => {
+	const png = Buffer.concat([
+		Buffer.from('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489', 'hex'),
+		Buffer.alloc(1000),
+	]);
+	const origin = await startOrigin(t, {
+		size: png.length,
+		intercept(request, response) {
+			response.writeHead(200, {'content-type': 'application/octet-stream', 'content-length': png.length});
+			response.end(png);
+			return true;
+		},
+	});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.urlOf('/thing')});
+	const done = await until(engine, download.id, ({status}) => status === 'complete');
+	assert.equal(done.type, 'image/png');
+});
+
+test('a player reads far ahead of the fill, and the island stays', async t => {
+	const origin = await startOrigin(t, {size: 200 * MiB, etag, bytesPerSecond: MiB});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > 0);
+	const offset = 180 * MiB + 12_345;
+	const {status, bytes} = await readStream(
+		downloadOf(engine, download.id).streamUrl,
+		`${offset}-${offset + 99_999}`,
+	);
+	assert.equal(status, 206);
+	assert.equal(bytes.length, 100_000);
+	assert.equal(firstWrongByte(bytes, offset), -1);
+	const {ranges} = downloadOf(engine, download.id);
+	assert.ok(
+		ranges.some(([start, end]) => start <= offset && end >= offset + 100_000),
+		JSON.stringify(ranges),
+	);
+});
+
+test('two players and the fill get right bytes, and none is fetched twice', async t => {
+	const size = 24 * MiB;
+	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 4 * MiB});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({size}) => size !== null);
+	const {streamUrl} = downloadOf(engine, download.id);
+	const play = async (start: number) => {
+		const {bytes} = await readStream(streamUrl, `${start}-`);
+		assert.equal(bytes.length, size - start);
+		assert.equal(firstWrongByte(bytes, start), -1);
+	};
+	await Promise.all([
+		play(0),
+		play(13 * MiB + 5),
+		until(engine, download.id, ({status}) => status === 'complete'),
+	]);
+	assert.ok(origin.bytesSent <= size * 1.02, `${origin.bytesSent} of ${size}`);
+});
+
+for (const [words, length] of [
+	['without ranges', 'content-length'],
+	['without ranges, chunked, of unknown size', 'chunked'],
+	['without ranges, of unknown size, ended by closing', 'close'],
+] as const) {
+	test(`an origin ${words} is fetched in order`, async t => {
+		const size = 3 * MiB + 5;
+		const origin = await startOrigin(t, {size, ranges: false, length, etag});
+		const {engine, storageDir} = await startEngine(t);
+		const {download} = await engine.add({url: origin.url});
+		const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+		assert.equal(done.error, null);
+		assert.equal(done.size, size);
+		assert.equal(done.acceptsRanges, false);
+		assert.equal(firstWrongByte(await readFile(path.join(storageDir, download.id, 'data')), 0), -1);
+		const {bytes} = await readStream(done.streamUrl, '1000000-1000099');
+		assert.equal(firstWrongByte(bytes, 1_000_000), -1);
+	});
+}
+
+test('a player of a file of unknown size gets it as it comes, to its true end', async t => {
+	const size = 2 * MiB;
+	const origin = await startOrigin(t, {size, ranges: false, length: 'chunked', bytesPerSecond: 2 * MiB});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {status, bytes} = await readStream(downloadOf(engine, download.id).streamUrl);
+	assert.equal(status, 200);
+	assert.equal(bytes.length, size);
+	assert.equal(firstWrongByte(bytes, 0), -1);
+});
+
+test('an empty file is complete with its first answer', async t => {
+	const origin = await startOrigin(t, {size: 0});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const done = await until(engine, download.id, ({status}) => status === 'complete');
+	assert.equal(done.size, 0);
+	const {status, bytes} = await readStream(done.streamUrl);
+	assert.deepEqual([status, bytes.length], [200, 0]);
+});
+
+test('an origin that refuses every Range still plays', async t => {
+	const size = MiB;
+	const origin = await startOrigin(t, {
+		size,
+		ranges: false,
+		intercept(request, response) {
+			if (request.headers.range !== undefined) {
+				response.writeHead(416).end();
+				return true;
+			}
+
+			return false;
+		},
+	});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {bytes} = await readStream(downloadOf(engine, download.id).streamUrl);
+	assert.equal(firstWrongByte(bytes, 0), -1);
+	assert.equal(bytes.length, size);
+});
+
+test('pause stops the fill, a player still gets what it asks for, resume completes', async t => {
+	const size = 12 * MiB;
+	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > 100_000);
+	await engine.pause(download.id);
+	const paused = await until(engine, download.id, ({connections}) => connections === 0);
+	assert.equal(paused.status, 'paused');
+	const {bytes} = await readStream(paused.streamUrl, `${10 * MiB}-${10 * MiB + 999}`);
+	assert.equal(firstWrongByte(bytes, 10 * MiB), -1);
+	assert.equal(downloadOf(engine, download.id).status, 'paused');
+	origin.options.bytesPerSecond = undefined;
+	await engine.resume(download.id);
+	await until(engine, download.id, ({status}) => status === 'complete');
+	assert.ok(origin.bytesSent < size + MiB, `${origin.bytesSent}`);
+});
+
+test('cancel closes the connections and ends the players, and keeps the bytes', async t => {
+	const origin = await startOrigin(t, {size: 50 * MiB, etag, bytesPerSecond: MiB});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > 100_000);
+	const {streamUrl} = downloadOf(engine, download.id);
+	const response = await fetch(streamUrl);
+	const reading = assert.rejects(response.arrayBuffer());
+	await engine.cancel(download.id);
+	await reading;
+	const cancelled = downloadOf(engine, download.id);
+	assert.equal(cancelled.status, 'cancelled');
+	assert.equal(cancelled.connections, 0);
+	assert.ok(cancelled.present > 100_000);
+	await Promise.all([...origin.sockets].map(socket => new Promise(resolve => socket.once('close', resolve))));
+	assert.equal((await fetch(streamUrl)).status, 404);
+});
+
+test('a restart goes on from what was recorded and asks for none of it again', async t => {
+	const size = 16 * MiB;
+	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
+	const first = await startEngine(t);
+	const {download} = await first.engine.add({url: origin.url});
+	await until(first.engine, download.id, ({present}) => present > 3 * MiB);
+	await first.close();
+	const {bytesSent} = origin;
+	origin.options.bytesPerSecond = undefined;
+	const entry = await readFile(path.join(first.storageDir, download.id, 'entry.json'), 'utf8');
+	const {ranges} = JSON.parse(entry) as {ranges: Array<[number, number]>};
+	const recorded = ranges.reduce((sum, [start, end]) => sum + end - start, 0);
+	assert.ok(recorded > 3 * MiB);
+	const second = await startEngine(t, {storageDir: first.storageDir});
+	assert.equal(downloadOf(second.engine, download.id).streamUrl.split('/').at(-2), download.id);
+	await until(second.engine, download.id, ({status}) => status === 'complete');
+	assert.equal(origin.bytesSent - bytesSent, size - recorded);
+	assert.equal(firstWrongByte(await readFile(path.join(first.storageDir, download.id, 'data')), 0), -1);
+});
+
+test('a file that changed on the server is not mixed with what is here', async t => {
+	const size = 8 * MiB;
+	const origin = await startOrigin(t, {
+		size,
+		etag,
+		lastModified: 'Mon, 02 Nov 2026 00:00:00 GMT',
+		bytesPerSecond: MiB,
+	});
+	const first = await startEngine(t);
+	const {download} = await first.engine.add({url: origin.url});
+	await until(first.engine, download.id, ({present}) => present > MiB);
+	await first.close();
+	origin.options = {...origin.options, etag: '"v2"', seed: 2, bytesPerSecond: undefined};
+	const second = await startEngine(t, {storageDir: first.storageDir});
+	const failed = await until(second.engine, download.id, ({status}) => status === 'failed');
+	assert.equal(failed.error?.code, 'origin-changed');
+	assert.ok(failed.present >= MiB);
+	for (const [start, end] of failed.ranges) {
+		const {bytes} = await readStream(failed.streamUrl, `${start}-${end - 1}`);
+		assert.equal(firstWrongByte(bytes, start, 1), -1);
+	}
+});
+
+test('without any validator, samples of held bytes find the change', async t => {
+	const size = 8 * MiB;
+	const origin = await startOrigin(t, {size, bytesPerSecond: MiB});
+	const first = await startEngine(t);
+	const {download} = await first.engine.add({url: origin.url});
+	await until(first.engine, download.id, ({present}) => present > MiB);
+	await first.close();
+	origin.options = {...origin.options, seed: 2, bytesPerSecond: undefined};
+	const second = await startEngine(t, {storageDir: first.storageDir});
+	const failed = await until(second.engine, download.id, ({status}) => status === 'failed');
+	assert.equal(failed.error?.code, 'origin-changed');
+	const held = await readFile(path.join(first.storageDir, download.id, 'data'));
+	for (const [start, end] of failed.ranges) {
+		assert.equal(firstWrongByte(held.subarray(start, end), start, 1), -1);
+	}
+});
+
+test('a refused file fails with the reason, tells players at once, and still says it after a restart', async t => {
+	const origin = await startOrigin(t, {
+		size: 1,
+		intercept(_request, response) {
+			response.writeHead(403).end();
+			return true;
+		},
+	});
+	const first = await startEngine(t);
+	const {download} = await first.engine.add({url: origin.url});
+	const failed = await until(first.engine, download.id, ({status}) => status === 'failed');
+	assert.match(failed.error?.message ?? '', /403/);
+	const response = await fetch(failed.streamUrl);
+	assert.equal(response.status, 502);
+	assert.match(await response.text(), /403/);
+	await first.close();
+	const second = await startEngine(t, {storageDir: first.storageDir});
+	assert.match(downloadOf(second.engine, download.id).error?.message ?? '', /403/);
+});
+
+test('connections that die in the middle are made good', async t => {
+	const size = 6 * MiB;
+	let cuts = 0;
+	const origin = await startOrigin(t, {
+		size,
+		etag,
+		intercept(request, response) {
+			if (cuts < 5) {
+				cuts++;
+				setTimeout(() => response.destroy(), 30 * cuts);
+			}
+
+			return false;
+		},
+		bytesPerSecond: 4 * MiB,
+	});
+	const {engine, storageDir} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({status}) => status === 'complete');
+	assert.equal(cuts, 5);
+	assert.equal(firstWrongByte(await readFile(path.join(storageDir, download.id, 'data')), 0), -1);
+});
+
+test('an origin that bears two connections gets no more after it refused', async t => {
+	const size = 12 * MiB;
+	const origin = await startOrigin(t, {
+		size,
+		etag,
+		bytesPerSecond: 2 * MiB,
+		intercept(_request, response) {
+			if (origin.sockets.size > 2) {
+				response.writeHead(429, {connection: 'close'}).end();
+				return true;
+			}
+
+			return false;
+		},
+	});
+	const {engine} = await startEngine(t, {connections: 8});
+	const {download} = await engine.add({url: origin.url});
+	const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+	assert.equal(done.status, 'complete');
+	assert.ok(origin.requests.length < 25, `${origin.requests.length} requests`);
+});
+
+test('on demand, nothing but what players ask for is fetched', async t => {
+	const size = 100 * MiB;
+	const origin = await startOrigin(t, {size, etag});
+	const {engine} = await startEngine(t, {onDemand: true});
+	const {download} = await engine.add({url: origin.url});
+	const known = await until(engine, download.id, ({size}) => size !== null);
+	const {bytes} = await readStream(known.streamUrl, `${50 * MiB}-${50 * MiB + 9}`);
+	assert.equal(firstWrongByte(bytes, 50 * MiB), -1);
+	assert.ok(downloadOf(engine, download.id).present < MiB);
+});
+
+test('the far end of a file of 100 GiB costs less than 2 MiB of disk', async t => {
+	const size = 100 * 1024 * MiB;
+	const origin = await startOrigin(t, {size, etag});
+	const {engine, storageDir} = await startEngine(t, {onDemand: true});
+	const {download} = await engine.add({url: origin.url});
+	const known = await until(engine, download.id, ({size}) => size !== null);
+	const offset = 99 * 1024 * MiB + 7;
+	const {bytes} = await readStream(known.streamUrl, `${offset}-${offset + 65_535}`);
+	assert.equal(firstWrongByte(bytes, offset), -1);
+	const {size: length, blocks} = await stat(path.join(storageDir, download.id, 'data'));
+	assert.equal(length, size);
+	assert.ok(blocks * 512 < 2 * MiB, `${blocks * 512} bytes of disk`);
+	t.diagnostic(`${blocks * 512} bytes of disk after a seek to 99 GiB`);
+});
+
+test('the queue runs as many as it may, players come all the same', async t => {
+	const origin = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
+	const {engine} = await startEngine(t, {maxActive: 1});
+	const {download: first} = await engine.add({url: origin.urlOf('/1')});
+	const {download: second} = await engine.add({url: origin.urlOf('/2')});
+	await until(engine, first.id, ({present}) => present > 0);
+	assert.equal(downloadOf(engine, second.id).status, 'queued');
+	const {bytes} = await readStream(downloadOf(engine, second.id).streamUrl, '0-999');
+	assert.equal(firstWrongByte(bytes, 0), -1);
+	await engine.pause(first.id);
+	origin.options.bytesPerSecond = undefined;
+	await until(engine, second.id, ({status}) => status === 'complete');
+});
+
+test('export writes the whole file, never over another one unasked', async t => {
+	const size = 2 * MiB;
+	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
+	const folder = await temporaryFolder(t);
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await assert.rejects(
+		engine.export(download.id, {path: folder}),
+		(error: unknown) => error instanceof DownStreamError && error.code === 'incomplete',
+	);
+	const {path: target} = await engine.export(download.id, {path: folder, when: 'complete'});
+	await until(engine, download.id, ({exportedTo}) => exportedTo !== null);
+	const hash = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
+	assert.equal(target, path.join(folder, 'film.bin'));
+	assert.equal(hash(await readFile(target)), hash(origin.content(0, size)));
+	await assert.rejects(
+		engine.export(download.id, {path: folder}),
+		(error: unknown) => error instanceof DownStreamError && error.code === 'target-exists',
+	);
+	const moved = await engine.export(download.id, {path: path.join(folder, 'moved.bin'), move: true});
+	const {bytes} = await readStream(downloadOf(engine, download.id).streamUrl, '5-99');
+	assert.equal(firstWrongByte(bytes, 5), -1);
+	assert.equal((await stat(moved.path)).size, size);
+});
+
+test('a removed download comes back whole by undo, and one whose data was kept goes on when added again', async t => {
+	const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > 100_000);
+	await engine.remove(download.id, {data: 'delete'});
+	assert.equal(engine.snapshot.downloads.length, 0);
+	await engine.restore(download.id);
+	assert.ok(downloadOf(engine, download.id).present > 100_000);
+	await engine.remove(download.id, {data: 'keep'});
+	const again = await engine.add({url: origin.url});
+	assert.equal(again.download.id, download.id);
+	assert.ok(again.download.present > 100_000);
+});
+
+test('deleted data is gone from the disk', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag});
+	const {engine, storageDir} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({status}) => status === 'complete');
+	await engine.remove(download.id, {data: 'delete', undoMs: 0});
+	await assert.rejects(
+		(async () => {
+			for (;;) {
+				await stat(path.join(storageDir, download.id));
+			}
+		})(),
+		{code: 'ENOENT'},
+	);
+	await assert.rejects(engine.restore(download.id), /no removed download/);
+});
+
+test('what is added wrongly is refused in one sentence', async t => {
+	const {engine} = await startEngine(t);
+	await assert.rejects(engine.add({url: 'htps://typo.example/file'}), /"htps" is not http or https/);
+	await assert.rejects(engine.add({url: 'no url'}), /is not a URL/);
+	await assert.rejects(engine.add({url: 'http://127.0.0.1/', connections: 17}), /1 to 16/);
+	await assert.rejects(
+		engine.add({url: 'http://127.0.0.1/', headers: {'bad name': 'secret'}}),
+		(error: Error) => {
+			assert.match(error.message, /bad name/);
+			assert.doesNotMatch(error.message, /secret/);
+			return true;
+		},
+	);
+	assert.equal(engine.snapshot.downloads.length, 0);
+});
+
+test('a complete download is served without the origin', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag});
+	const first = await startEngine(t);
+	const {download} = await first.engine.add({url: origin.url});
+	await until(first.engine, download.id, ({status}) => status === 'complete');
+	await first.close();
+	await origin.close();
+	const second = await startEngine(t, {storageDir: first.storageDir});
+	const {bytes} = await readStream(downloadOf(second.engine, download.id).streamUrl);
+	assert.equal(firstWrongByte(bytes, 0), -1);
+});
+
+test('a limit holds for all downloads together', async t => {
+	const origin = await startOrigin(t, {size: 64 * MiB, etag});
+	const {engine} = await startEngine(t, {limitRate: 2 * MiB});
+	const started = performance.now();
+	const {download} = await engine.add({url: origin.url});
+	const reached = await until(engine, download.id, ({present}) => present > 4 * MiB);
+	const seconds = (performance.now() - started) / 1000;
+	assert.ok(reached.present / seconds < 3.5 * MiB, `${reached.present} bytes in ${seconds} s`);
+});
