@@ -60,6 +60,7 @@ export class Engine implements DownStream {
 	readonly #removed = new Map<DownloadId, {entryFile: EntryFile; timer?: NodeJS.Timeout}>();
 	readonly #listeners = new Set<() => void>();
 	readonly #banners: string[] = [];
+	readonly #exports = new AbortController();
 	#origin = '';
 	#snapshot: Snapshot = {
 		version: 0,
@@ -87,10 +88,11 @@ export class Engine implements DownStream {
 			});
 		}
 
-		const lock = await StorageLock.acquire(storageDir);
+		let engine: Engine | undefined;
+		const lock = await StorageLock.acquire(storageDir, () => engine?.#stopWriting());
 		try {
 			const store = await EntryStore.open(storageDir);
-			const engine = new Engine(options, lock, store, await readKey(storageDir));
+			engine = new Engine(options, lock, store, await readKey(storageDir));
 			await engine.#openEntries();
 			return engine;
 		} catch (error) {
@@ -305,10 +307,21 @@ export class Engine implements DownStream {
 		clearTimeout(this.#noticeTimer);
 		clearTimeout(this.#tickTimer);
 		this.#listeners.clear();
+		this.#exports.abort();
 		await Promise.all(Array.from(this.#transfers.values(), transfer => transfer.close()));
 		const doomed = [...this.#removed].filter(([, {timer}]) => timer);
 		await Promise.all(doomed.map(([id]) => this.#purge(id)));
 		await this.#lock.release();
+	}
+
+	/** Another copy has the storage folder now; what both wrote would be a ruin. */
+	#stopWriting(): void {
+		for (const transfer of this.#transfers.values()) {
+			transfer.abandon();
+		}
+
+		this.#transfers.clear();
+		this.addBanner('Another copy has taken the storage folder over; quit this one.');
 	}
 
 	async #openEntries(): Promise<void> {
@@ -390,6 +403,7 @@ export class Engine implements DownStream {
 					overwrite: request.overwrite,
 					keepBoth: request.keepBoth,
 					move: request.move,
+					signal: this.#exports.signal,
 					onProgress,
 				}),
 			request.move ?? false,

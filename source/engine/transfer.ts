@@ -12,10 +12,12 @@ import type {EntryFile} from './entry-store.ts';
 import {sniffType} from './file-info.ts';
 import type {HostLimits} from './host-limits.ts';
 import {nextSegment, type SegmentPlan, type Wish} from './next-segment.ts';
+import {Readers, type Reader} from './readers.ts';
 import {maxTries, Retries} from './retries.ts';
-import {versionChange} from './version.ts';
-import {Players, type Client, type TrackedPlayer} from './players.ts';
+import {compareWithHeld, originChanged, proveSamples, versionChange, type HeldVersion} from './version.ts';
+import type {Client} from './players.ts';
 import type {Range} from './range-set.ts';
+import {Segments, type Segment} from './segments.ts';
 import {SparseFile} from './sparse-file.ts';
 import {SpeedMeter} from './speed-meter.ts';
 
@@ -25,17 +27,11 @@ const probeSize = {fill: mebibyte, onDemand: 64 * 1024};
 /** What is asked for at once: about four seconds' worth, so that a player never waits for a slow long one. */
 const segmentSeconds = 4;
 const segmentBounds = {smallest: mebibyte, largest: 32 * mebibyte};
-/** After a seek little is asked for; a reader that stays gets more and more. */
-const firstPlayerSegment = 512 * 1024;
-const firstReadAhead = mebibyte;
 /** One read from the disk. */
 const readBounds = {smallest: 64 * 1024, largest: 256 * 1024};
 const checkpointMs = 500;
 /** A connection that nobody needs lives on so long: players abort and come back near on each seek. */
 const lingerMs = 5000;
-/** How many held bytes are compared where no strong ETag names the version. */
-const sampleSize = 4096;
-
 /** What all transfers share. */
 export type TransferServices = {
 	readonly bandwidth: Bandwidth;
@@ -67,28 +63,6 @@ export type StreamFacts = {
 	readonly complete: boolean;
 };
 
-type Segment = {
-	readonly start: number;
-	readonly openedAt: number;
-	answered: boolean;
-	offset: number;
-	end: number;
-	for: 'player' | 'fill';
-	readonly abort: AbortController;
-	linger: NodeJS.Timeout | undefined;
-};
-
-type Reader = {
-	offset: number;
-	readonly end: number;
-	readonly player: TrackedPlayer;
-	/** How much it has read without a seek. */
-	consumed: number;
-	scheduledAt: number;
-	/** Set while it waits for the byte at `offset`. Resolves with the bytes, or nothing to look again. */
-	waiting: {resolve(bytes: Uint8Array | undefined): void; reject(error: unknown): void} | undefined;
-};
-
 export class Transfer {
 	readonly #entryFile: EntryFile;
 	readonly #source: DataSource;
@@ -96,10 +70,8 @@ export class Transfer {
 	readonly #host: string;
 	readonly #maxConnections: number;
 	readonly #meter = new SpeedMeter();
-	readonly #players = new Players();
-	readonly #readers = new Set<Reader>();
-	readonly #factsWaiters = new Set<{resolve(): void; reject(error: unknown): void}>();
-	readonly #segments = new Set<Segment>();
+	readonly #readers: Readers;
+	readonly #segments: Segments;
 	readonly #running = new Set<Promise<void>>();
 	#file: SparseFile;
 	#factsKnown: boolean;
@@ -161,6 +133,11 @@ export class Transfer {
 		this.#services = services;
 		this.#host = new URL(source.url).host;
 		this.#maxConnections = entry.connections ?? services.connections;
+		this.#readers = new Readers(services.bandwidth);
+		this.#segments = new Segments(() => {
+			services.hosts.closed(this.#host);
+			services.connectionClosed(this.#host);
+		});
 		this.#file = file;
 		this.#factsKnown = entry.info !== undefined;
 		this.#mustProveHeldBytes = file.present.size > 0 && entry.validator?.etag === undefined;
@@ -200,7 +177,9 @@ export class Transfer {
 	/** Something of it changes without an event: a speed that falls, a player that is forgotten. */
 	get isLively(): boolean {
 		const now = Date.now();
-		return this.#segments.size > 0 || this.#meter.rate(20_000, now) > 0 || this.#players.list(now).length > 0;
+		return (
+			this.#segments.size > 0 || this.#meter.rate(20_000, now) > 0 || this.#readers.players(now).length > 0
+		);
 	}
 
 	/** The queue gives or takes the place. */
@@ -246,7 +225,14 @@ export class Transfer {
 	 */
 	async facts(signal: AbortSignal): Promise<StreamFacts> {
 		if (!this.#factsKnown) {
-			await this.#waitForFacts(signal);
+			this.#refuseIfCancelled();
+			this.#tryAgainForPlayer();
+			this.#refuseIfHopeless();
+			try {
+				await this.#readers.waitForFacts(signal, () => this.#schedule());
+			} finally {
+				this.#schedule();
+			}
 		}
 
 		const {validator, acceptsRanges, id} = this.#entryFile.entry;
@@ -273,15 +259,8 @@ export class Transfer {
 	}): AsyncGenerator<Uint8Array, void, undefined> {
 		const {range, signal} = request;
 		this.#refuseIfCancelled();
-		const reader: Reader = {
-			offset: range.start,
-			end: range.end,
-			player: this.#players.join(request.player, range.start, Date.now()),
-			consumed: 0,
-			scheduledAt: 0,
-			waiting: undefined,
-		};
-		this.#readers.add(reader);
+		const reader = this.#readers.open(range, request.player);
+		let scheduledAt = 0;
 		this.#schedule();
 		try {
 			while (reader.offset < Math.min(range.end, this.#file.size)) {
@@ -295,19 +274,16 @@ export class Transfer {
 					continue;
 				}
 
-				reader.offset += bytes.length;
-				reader.consumed += bytes.length;
-				reader.player.offset = reader.offset;
-				if (!this.#file.isComplete && reader.consumed - reader.scheduledAt >= readBounds.largest) {
-					reader.scheduledAt = reader.consumed;
+				reader.advance(bytes.length);
+				if (!this.#file.isComplete && reader.consumed - scheduledAt >= readBounds.largest) {
+					scheduledAt = reader.consumed;
 					this.#schedule();
 				}
 
 				yield bytes;
 			}
 		} finally {
-			this.#readers.delete(reader);
-			this.#players.leave(reader.player, Date.now());
+			this.#readers.close(reader);
 			if (this.isComplete && this.#readers.size === 0 && this.#segments.size === 0) {
 				void this.#file.close();
 			}
@@ -322,12 +298,7 @@ export class Transfer {
 		this.#retries.cancel();
 		this.#services.queueChanged();
 		this.#schedule();
-		for (const segment of this.#segments) {
-			if (segment.for === 'fill') {
-				this.#endSegment(segment);
-			}
-		}
-
+		this.#segments.endAll(segment => segment.for === 'fill');
 		await this.checkpoint();
 	}
 
@@ -342,9 +313,9 @@ export class Transfer {
 	/** Ends readers, then segments. */
 	async cancel(): Promise<void> {
 		await this.#entryFile.save({intent: 'cancel'});
-		this.#rejectWaiting(cancelled());
+		this.#readers.reject(cancelled());
 		this.#retries.cancel();
-		this.#endSegments();
+		this.#segments.endAll();
 		this.#services.queueChanged();
 		await this.checkpoint();
 	}
@@ -373,14 +344,9 @@ export class Transfer {
 	 * for the bytes of all of them.
 	 */
 	giveUpConnection(): boolean {
-		const waiting = [...this.#readers].filter(reader => reader.waiting);
-		const awaited = ({offset, end}: Segment) =>
-			waiting.some(reader => reader.offset >= offset && reader.offset < end);
-		const [least] = [...this.#segments]
-			.filter(segment => !awaited(segment))
-			.toSorted((a, b) => leastNeeded(a, b));
+		const least = this.#segments.leastNeeded(segment => this.#readers.waitFor(segment));
 		if (least) {
-			this.#endSegment(least);
+			this.#segments.end(least);
 		}
 
 		return least !== undefined;
@@ -441,12 +407,23 @@ export class Transfer {
 		}
 	}
 
+	/** Ends everything at once and writes nothing more. */
+	abandon(): void {
+		this.#closed = true;
+		clearTimeout(this.#checkpointTimer);
+		this.#retries.cancel();
+		this.#readers.reject(
+			new DownStreamError('storage-locked', 'Another copy has taken the storage folder over'),
+		);
+		this.#segments.endAll();
+	}
+
 	/** Ends everything and saves. */
 	async close(): Promise<void> {
 		this.#closed = true;
 		this.#retries.cancel();
-		this.#rejectWaiting(new DownStreamError('not-found', 'The program is ending'));
-		this.#endSegments();
+		this.#readers.reject(new DownStreamError('not-found', 'The program is ending'));
+		this.#segments.endAll();
 		await Promise.allSettled(this.#running);
 		await this.checkpoint();
 		await this.#file.close();
@@ -484,7 +461,7 @@ export class Transfer {
 				end: segment.end === Infinity ? null : segment.end,
 				for: segment.for,
 			})),
-			players: this.#players.list(now).map(player => ({
+			players: this.#readers.players(now).map(player => ({
 				id: player.id,
 				name: player.name,
 				offset: player.offset,
@@ -538,89 +515,16 @@ export class Transfer {
 		return buffer.subarray(0, length);
 	}
 
-	async #waitForBytes(reader: Reader, signal: AbortSignal): Promise<Uint8Array | undefined> {
+	#waitForBytes(reader: Reader, signal: AbortSignal): Promise<Uint8Array | undefined> {
 		this.#tryAgainForPlayer();
-		const served = this.#services.bandwidth.playerWaits();
-		reader.player.blockedRequests++;
-		try {
-			return await this.#wait<Uint8Array | undefined>(signal, waiting => {
-				reader.waiting = waiting;
-				this.#schedule();
-			});
-		} finally {
-			reader.waiting = undefined;
-			reader.player.blockedRequests--;
-			served();
-		}
+		this.#refuseIfHopeless();
+		return this.#readers.waitForBytes(reader, signal, () => this.#schedule());
 	}
 
-	async #waitForFacts(signal: AbortSignal): Promise<void> {
-		this.#refuseIfCancelled();
-		this.#tryAgainForPlayer();
-		let waiter: {resolve(): void; reject(error: unknown): void} | undefined;
-		try {
-			await this.#wait<void>(signal, waiting => {
-				waiter = waiting;
-				this.#factsWaiters.add(waiting);
-				this.#schedule();
-			});
-		} finally {
-			this.#factsWaiters.delete(waiter!);
-			this.#schedule();
-		}
-	}
-
-	/** Rejects at once if there is no hope, with the signal's reason when it aborts, else as `register` says. */
-	#wait<T>(
-		signal: AbortSignal,
-		register: (waiting: {resolve(value: T): void; reject(error: unknown): void}) => void,
-	): Promise<T> {
-		return new Promise<T>((resolve, reject) => {
-			const hopeless = this.#failure ?? (this.#retries.isLong ? this.#lastError : undefined);
-			if (signal.aborted || hopeless) {
-				reject(signal.aborted ? signal.reason : new DownStreamError(hopeless!.code, hopeless!.message));
-				return;
-			}
-
-			const abort = () => reject(signal.reason);
-			signal.addEventListener('abort', abort, {once: true});
-			register({
-				resolve(value) {
-					signal.removeEventListener('abort', abort);
-					resolve(value);
-				},
-				reject(error) {
-					signal.removeEventListener('abort', abort);
-					reject(error);
-				},
-			});
-		});
-	}
-
-	#rejectWaiting(error: DownStreamError): void {
-		for (const {waiting} of this.#readers) {
-			waiting?.reject(error);
-		}
-
-		for (const waiter of this.#factsWaiters) {
-			waiter.reject(error);
-		}
-	}
-
-	/** Hands the bytes that were just written to the readers that wait for them: the network's own buffer. */
-	#wake(offset: number, bytes: Uint8Array): void {
-		const end = offset + bytes.length;
-		for (const reader of this.#readers) {
-			if (reader.waiting && reader.offset >= offset && reader.offset < end) {
-				reader.waiting.resolve(bytes.subarray(reader.offset - offset, Math.min(reader.end, end) - offset));
-				reader.waiting = undefined;
-			}
-		}
-	}
-
-	#wakeAll(): void {
-		for (const reader of this.#readers) {
-			reader.waiting?.resolve(undefined);
+	#refuseIfHopeless(): void {
+		const hopeless = this.#failure ?? (this.#retries.isLong ? this.#lastError : undefined);
+		if (hopeless) {
+			throw new DownStreamError(hopeless.code, hopeless.message);
 		}
 	}
 
@@ -631,8 +535,9 @@ export class Transfer {
 			return;
 		}
 
+		const wishes = this.#wishes();
 		for (const segment of this.#segments) {
-			this.#judge(segment);
+			this.#judge(segment, wishes);
 		}
 
 		while (!this.#failure && this.#retries.dueAt === undefined && this.#entryFile.entry.intent !== 'cancel') {
@@ -648,13 +553,12 @@ export class Transfer {
 	}
 
 	/** Whom the segment serves now; one that serves nobody lingers, then ends. */
-	#judge(segment: Segment): void {
+	#judge(segment: Segment, wishes: readonly Wish[]): void {
 		const needed =
-			this.#factsWaiters.size > 0 ||
-			[...this.#readers].some(reader => {
-				const {offset, end, ahead} = this.#wish(reader);
-				return offset < segment.end && segment.offset < Math.min(end, offset + ahead);
-			});
+			this.#readers.askForFacts ||
+			wishes.some(
+				({offset, end, ahead}) => offset < segment.end && segment.offset < Math.min(end, offset + ahead),
+			);
 		segment.for = needed ? 'player' : 'fill';
 		if (needed || this.#fillAllowed) {
 			clearTimeout(segment.linger);
@@ -663,7 +567,7 @@ export class Transfer {
 		}
 
 		segment.linger ??= setTimeout(() => {
-			this.#endSegment(segment);
+			this.#segments.end(segment);
 			this.#schedule();
 		}, lingerMs);
 	}
@@ -671,14 +575,14 @@ export class Transfer {
 	#plan(): SegmentPlan | undefined {
 		const {present, size, isComplete} = this.#file;
 		if (!this.#factsKnown) {
-			const wanted = this.#fillAllowed || this.#factsWaiters.size > 0;
+			const wanted = this.#fillAllowed || this.#readers.askForFacts;
 			const fill = this.#mayFillNow;
 			return wanted && this.#segments.size === 0
 				? {
 						start: 0,
 						end: fill ? probeSize.fill : probeSize.onDemand,
 						for: 'fill',
-						urgent: this.#factsWaiters.size > 0,
+						urgent: this.#readers.askForFacts,
 					}
 				: undefined;
 		}
@@ -687,29 +591,22 @@ export class Transfer {
 			return undefined;
 		}
 
-		const readers = [...this.#readers].toReversed();
 		const segmentSize = this.#segmentSize;
 		return nextSegment({
 			present,
 			size,
 			acceptsRanges: this.#entryFile.entry.acceptsRanges !== false,
 			claimed: [...this.#segments],
-			wanted: readers.map(reader => this.#wish(reader)),
+			wanted: this.#wishes(),
 			fill: this.#mayFillNow,
-			playhead: readers[0]?.offset ?? 0,
+			playhead: this.#readers.playhead,
 			segmentSize,
 			splitFrom: Math.max(4 * mebibyte, segmentSize),
 		});
 	}
 
-	#wish({offset, end, waiting, consumed}: Reader): Wish {
-		return {
-			offset,
-			end,
-			blocked: waiting !== undefined,
-			ahead: Math.min(this.#services.readAhead, Math.max(firstReadAhead, 2 * consumed)),
-			segmentSize: Math.min(this.#segmentSize, Math.max(firstPlayerSegment, consumed)),
-		};
+	#wishes(): Wish[] {
+		return this.#readers.wishes(this.#services.readAhead, this.#segmentSize);
 	}
 
 	get #mayFillNow(): boolean {
@@ -741,42 +638,10 @@ export class Transfer {
 	}
 
 	#start(plan: SegmentPlan): void {
-		for (const segment of this.#segments) {
-			if (segment.offset < plan.start && plan.start < segment.end) {
-				segment.end = plan.start;
-			}
-		}
-
-		const segment: Segment = {
-			start: plan.start,
-			openedAt: Date.now(),
-			answered: false,
-			offset: plan.start,
-			end: plan.end,
-			for: plan.for,
-			abort: new AbortController(),
-			linger: undefined,
-		};
-		this.#segments.add(segment);
+		const segment = this.#segments.add(plan);
 		this.#services.hosts.opened(this.#host);
 		const running = this.#run(segment).finally(() => this.#running.delete(running));
 		this.#running.add(running);
-	}
-
-	#endSegments(): void {
-		for (const segment of this.#segments) {
-			this.#endSegment(segment);
-		}
-	}
-
-	/** Gives claim and connection back; may be called twice. */
-	#endSegment(segment: Segment): void {
-		clearTimeout(segment.linger);
-		segment.abort.abort();
-		if (this.#segments.delete(segment)) {
-			this.#services.hosts.closed(this.#host);
-			this.#services.connectionClosed(this.#host);
-		}
 	}
 
 	// Segments
@@ -798,7 +663,7 @@ export class Transfer {
 				this.#failed(error);
 			}
 		} finally {
-			this.#endSegment(segment);
+			this.#segments.end(segment);
 			this.#schedule();
 		}
 	}
@@ -808,12 +673,9 @@ export class Transfer {
 		const {info, range, validator, acceptsRanges} = answer;
 		const {entry} = this.#entryFile;
 		if (this.#factsKnown) {
-			const change = this.#change(answer);
+			const change = versionChange(this.#heldVersion, answer);
 			if (change) {
-				throw new DownStreamError(
-					'origin-changed',
-					`The file changed on the server (${change}); what is here is kept`,
-				);
+				throw originChanged(change);
 			}
 		}
 
@@ -833,13 +695,13 @@ export class Transfer {
 			});
 		}
 
-		segment.answered = true;
+		segment.isAnswered = true;
 		if (acceptsRanges) {
 			segment.end = Math.min(segment.end, range.end);
 			this.#grown = Math.min(this.#maxConnections, this.#grown + 1);
 		} else {
 			segment.offset = range.start;
-			const wanted = this.#mayFillNow || this.#readers.size > 0 || this.#factsWaiters.size > 0;
+			const wanted = this.#mayFillNow || this.#readers.size > 0 || this.#readers.askForFacts;
 			segment.end = wanted ? this.#file.size : Math.min(segment.end, this.#file.size);
 		}
 
@@ -848,26 +710,20 @@ export class Transfer {
 		}
 	}
 
-	/** In words, how the answer's version differs from the held one. */
-	#change(answer: OriginAnswer): string | undefined {
-		return versionChange({size: this.#file.size, validator: this.#entryFile.entry.validator ?? {}}, answer);
+	get #heldVersion(): HeldVersion {
+		return {size: this.#file.size, validator: this.#entryFile.entry.validator ?? {}};
 	}
 
+	/** The size has become known. */
 	#clipSegments(): void {
-		for (const segment of this.#segments) {
-			segment.end = Math.min(segment.end, this.#file.size);
-		}
-
-		this.#wakeAll();
+		this.#segments.clip(this.#file.size);
+		this.#readers.lookAgain();
 	}
 
 	#learnFacts(): void {
 		if (!this.#factsKnown) {
 			this.#factsKnown = true;
-			for (const waiter of this.#factsWaiters) {
-				waiter.resolve();
-			}
-
+			this.#readers.factsAreKnown();
 			this.#services.queueChanged();
 		}
 
@@ -909,7 +765,7 @@ export class Transfer {
 			const held = Math.min(present.runEnd(at), end);
 			if (held > at) {
 				if (compare) {
-					await this.#compare(at, chunk.subarray(at - position, held - position));
+					await compareWithHeld(this.#file, at, chunk.subarray(at - position, held - position));
 				}
 
 				at = held;
@@ -931,7 +787,7 @@ export class Transfer {
 		this.#lastByteAt = now;
 		this.#retries.succeeded();
 		this.#meter.add(bytes.length, now);
-		this.#wake(offset, bytes);
+		this.#readers.wake(offset, bytes);
 		this.#changed();
 		if (this.#file.isComplete) {
 			void this.checkpoint();
@@ -980,7 +836,7 @@ export class Transfer {
 			return Promise.resolve();
 		}
 
-		this.#heldBytesProven ??= this.#compareSamples(signal).then(
+		this.#heldBytesProven ??= proveSamples(this.#file, this.#source, this.#heldVersion, signal).then(
 			() => {
 				this.#mustProveHeldBytes = false;
 			},
@@ -992,45 +848,6 @@ export class Transfer {
 		return this.#heldBytesProven;
 	}
 
-	async #compareSamples(signal: AbortSignal): Promise<void> {
-		const runs = [...this.#file.present];
-		const first = runs[0]!;
-		const last = runs.at(-1)!;
-		for (const range of [
-			{start: first.start, end: Math.min(first.end, first.start + sampleSize)},
-			{start: Math.max(last.start, last.end - sampleSize), end: last.end},
-		]) {
-			const answer = await this.#source.open({range, signal});
-			const change = this.#change(answer);
-			if (change || answer.range.start !== range.start) {
-				throw new DownStreamError(
-					'origin-changed',
-					`The file changed on the server (${change ?? 'other answer'}); what is here is kept`,
-				);
-			}
-
-			let position = range.start;
-			for await (const chunk of answer.body) {
-				await this.#compare(position, chunk.subarray(0, range.end - position));
-				position += chunk.length;
-				if (position >= range.end) {
-					break;
-				}
-			}
-		}
-	}
-
-	async #compare(offset: number, bytes: Uint8Array): Promise<void> {
-		const held = Buffer.allocUnsafeSlow(bytes.length);
-		const length = await this.#file.read(offset, held);
-		if (length < bytes.length || !held.equals(bytes)) {
-			throw new DownStreamError(
-				'origin-changed',
-				'The file changed on the server (its bytes differ from those that are here); what is here is kept',
-			);
-		}
-	}
-
 	// Errors
 
 	/**
@@ -1038,7 +855,7 @@ export class Transfer {
 	 * fetched when one of them is through.
 	 */
 	#hasTooManyConnections(error: unknown, segment: Segment): boolean {
-		if (!(error instanceof DownStreamError) || segment.answered || error.retryAfterMs !== undefined) {
+		if (!(error instanceof DownStreamError) || segment.isAnswered || error.retryAfterMs !== undefined) {
 			return false;
 		}
 
@@ -1069,7 +886,7 @@ export class Transfer {
 		};
 		if (triesAgain) {
 			if (this.#retries.isLong) {
-				this.#rejectWaiting(error);
+				this.#readers.reject(error);
 			}
 
 			this.#changed();
@@ -1078,8 +895,8 @@ export class Transfer {
 
 		this.#failure = this.#lastError;
 		this.#retries.cancel();
-		this.#endSegments();
-		this.#rejectWaiting(error);
+		this.#segments.endAll();
+		this.#readers.reject(error);
 		void this.#entryFile.save({error: this.#failure}).catch(() => undefined);
 		this.#services.queueChanged();
 		this.#changed();
@@ -1101,12 +918,6 @@ export class Transfer {
 		this.#retries.succeeded();
 		this.#retries.cancel();
 	}
-}
-
-/** Fills before those that read ahead, and of these the one with most to come. */
-function leastNeeded(a: Segment, b: Segment): number {
-	const rank = (segment: Segment) => (segment.for === 'fill' ? Infinity : segment.end - segment.offset);
-	return rank(a) === rank(b) ? 0 : rank(b) - rank(a);
 }
 
 function errorIsFatal({code}: DownloadError): boolean {

@@ -1,5 +1,10 @@
 // Whether an answer is of the version of the file that is held: a mixture of two must never come about.
-import type {OriginAnswer, Validator} from './data-source.ts';
+import {DownStreamError} from '../downstream.ts';
+import type {DataSource, OriginAnswer, Validator} from './data-source.ts';
+import type {SparseFile} from './sparse-file.ts';
+
+/** How much is compared at each end of what is held, where no strong ETag names its version. */
+const sampleSize = 4096;
 
 export type HeldVersion = {
 	/** Bytes; Infinity while unknown. */
@@ -30,4 +35,60 @@ export function versionChange(held: HeldVersion, {info, validator}: OriginAnswer
 	}
 
 	return undefined;
+}
+
+export function originChanged(change: string): DownStreamError {
+	return new DownStreamError(
+		'origin-changed',
+		`The file changed on the server (${change}); what is here is kept`,
+	);
+}
+
+/** Fetches held bytes again and compares them. Rejects with `origin-changed`, or what the origin rejects with. */
+export async function proveSamples(
+	file: SparseFile,
+	source: DataSource,
+	held: HeldVersion,
+	signal: AbortSignal,
+): Promise<void> {
+	const runs = [...file.present];
+	const first = runs[0];
+	const last = runs.at(-1);
+	if (!first || !last) {
+		return;
+	}
+
+	for (const range of [
+		{start: first.start, end: Math.min(first.end, first.start + sampleSize)},
+		{start: Math.max(last.start, last.end - sampleSize), end: last.end},
+	]) {
+		const answer = await source.open({range, signal});
+		const change = versionChange(held, answer);
+		if (change !== undefined) {
+			throw originChanged(change);
+		}
+
+		let position = answer.range.start;
+		for await (const chunk of answer.body) {
+			const end = Math.min(position + chunk.length, range.end);
+			if (end > range.start) {
+				const start = Math.max(position, range.start);
+				await compareWithHeld(file, start, chunk.subarray(start - position, end - position));
+			}
+
+			position += chunk.length;
+			if (position >= range.end) {
+				break;
+			}
+		}
+	}
+}
+
+/** Rejects with `origin-changed` if bytes that came again differ from the held ones. */
+export async function compareWithHeld(file: SparseFile, offset: number, bytes: Uint8Array): Promise<void> {
+	const held = Buffer.allocUnsafeSlow(bytes.length);
+	const length = await file.read(offset, held);
+	if (length < bytes.length || !held.equals(bytes)) {
+		throw originChanged('its bytes differ from those that are here');
+	}
 }

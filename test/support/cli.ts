@@ -9,6 +9,7 @@ import {createInterface} from 'node:readline';
 import type {Readable} from 'node:stream';
 import type {TestContext} from 'node:test';
 import {promisify} from 'node:util';
+import {atEnd} from './cleanup.ts';
 
 const root = path.resolve(import.meta.dirname, '../..');
 
@@ -63,7 +64,7 @@ export class CliProcess {
 				this.#onEvent();
 			}
 		});
-		t.after(() => this.kill());
+		atEnd(t, () => this.kill());
 	}
 
 	/** The first event of this kind that was or will be printed. */

@@ -6,17 +6,18 @@ import type {TestContext} from 'node:test';
 import type {Download, DownloadId} from '../../source/downstream.ts';
 import {Engine, type EngineOptions} from '../../source/engine/engine.ts';
 import {ProxyServer} from '../../source/proxy/server.ts';
+import {atEnd} from './cleanup.ts';
 import {TestOrigin, type OriginOptions} from './origin.ts';
 
 export async function temporaryFolder(t: TestContext): Promise<string> {
 	const folder = await mkdtemp(path.join(tmpdir(), 'downstream-test-'));
-	t.after(() => rm(folder, {recursive: true, force: true}));
+	atEnd(t, () => rm(folder, {recursive: true, force: true}));
 	return folder;
 }
 
 export async function startOrigin(t: TestContext, options: OriginOptions): Promise<TestOrigin> {
 	const origin = await TestOrigin.start(options);
-	t.after(() => origin.close());
+	atEnd(t, () => origin.close());
 	return origin;
 }
 
@@ -35,7 +36,7 @@ export async function startEngine(t: TestContext, options: Partial<EngineOptions
 	await engine.publish(proxy.origin);
 	let closed: Promise<void> | undefined;
 	const close = () => (closed ??= proxy.close().then(() => engine.dispose()));
-	t.after(close);
+	atEnd(t, close);
 	return {engine, proxy, storageDir, close};
 }
 

@@ -6,6 +6,7 @@ import {createServer, connect, type AddressInfo} from 'node:net';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {atEnd} from './cleanup.ts';
 import {temporaryFolder} from './engines.ts';
 
 /** Resolves with the URL of the folder, such as `http://127.0.0.1:4711`. `rate` limits each connection: `2m`. */
@@ -32,7 +33,7 @@ export async function startNginx(t: TestContext, root: string, {rate = '0'} = {}
 		},
 	);
 	const ended = once(nginx, 'exit');
-	t.after(async () => {
+	atEnd(t, async () => {
 		nginx.kill();
 		await ended;
 	});

@@ -1,0 +1,91 @@
+// The connections that one transfer has open, each with the range that it is fetching.
+import type {SegmentPlan} from './next-segment.ts';
+
+export class Segment {
+	readonly start: number;
+	/** The next byte to come. */
+	offset: number;
+	/** Lowered when another connection takes the rest over. */
+	end: number;
+	for: 'player' | 'fill';
+	/** The origin has answered, and the answer was of the right version. */
+	isAnswered = false;
+	/** Milliseconds since the epoch. */
+	readonly openedAt = Date.now();
+	readonly abort = new AbortController();
+	/** Runs while nobody needs the segment. */
+	linger: NodeJS.Timeout | undefined;
+
+	constructor(plan: SegmentPlan) {
+		this.start = plan.start;
+		this.offset = plan.start;
+		this.end = plan.end;
+		this.for = plan.for;
+	}
+}
+
+export class Segments {
+	readonly #segments = new Set<Segment>();
+	readonly #onEnd: () => void;
+
+	/** `onEnd` is called once for each that ends. */
+	constructor(onEnd: () => void) {
+		this.#onEnd = onEnd;
+	}
+
+	get size(): number {
+		return this.#segments.size;
+	}
+
+	[Symbol.iterator](): Iterator<Segment> {
+		return this.#segments.values();
+	}
+
+	/** What was planned inside another segment is taken over from it. */
+	add(plan: SegmentPlan): Segment {
+		for (const segment of this.#segments) {
+			if (segment.offset < plan.start && plan.start < segment.end) {
+				segment.end = plan.start;
+			}
+		}
+
+		const segment = new Segment(plan);
+		this.#segments.add(segment);
+		return segment;
+	}
+
+	/** Closes the connection and gives the claim back; may be called twice. */
+	end(segment: Segment): void {
+		clearTimeout(segment.linger);
+		segment.abort.abort();
+		if (this.#segments.delete(segment)) {
+			this.#onEnd();
+		}
+	}
+
+	endAll(which: (segment: Segment) => boolean = () => true): void {
+		for (const segment of this.#segments) {
+			if (which(segment)) {
+				this.end(segment);
+			}
+		}
+	}
+
+	/** Nothing is after the end of the file. */
+	clip(size: number): void {
+		for (const segment of this.#segments) {
+			segment.end = Math.min(segment.end, size);
+		}
+	}
+
+	/** One that may go: a fill, else one that reads ahead, in each case with most to come. */
+	leastNeeded(isAwaited: (segment: Segment) => boolean): Segment | undefined {
+		const [least] = [...this.#segments]
+			.filter(segment => !isAwaited(segment))
+			.toSorted((a, b) => {
+				const byUse = Number(b.for === 'fill') - Number(a.for === 'fill');
+				return byUse === 0 ? b.end - b.offset - (a.end - a.offset) : byUse;
+			});
+		return least;
+	}
+}

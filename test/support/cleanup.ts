@@ -1,0 +1,22 @@
+// What a test started is ended last first: a program before the folder that it writes in.
+import type {TestContext} from 'node:test';
+
+type Cleanup = () => unknown;
+
+const cleanups = new WeakMap<TestContext, Cleanup[]>();
+
+export function atEnd(t: TestContext, cleanup: Cleanup): void {
+	let stack = cleanups.get(t);
+	if (!stack) {
+		const created: Cleanup[] = [];
+		stack = created;
+		cleanups.set(t, created);
+		t.after(async () => {
+			for (const next of created.toReversed()) {
+				await next();
+			}
+		});
+	}
+
+	stack.push(cleanup);
+}
