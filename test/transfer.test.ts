@@ -50,7 +50,7 @@ test('a type that the server does not tell is told by the first bytes', async t 
 	]);
 	const origin = await startOrigin(t, {
 		size: png.length,
-		intercept(request, response) {
+		intercept(_request, response) {
 			response.writeHead(200, {'content-type': 'application/octet-stream', 'content-length': png.length});
 			response.end(png);
 			return true;
@@ -286,7 +286,7 @@ test('connections that die in the middle are made good', async t => {
 	const origin = await startOrigin(t, {
 		size,
 		etag,
-		intercept(request, response) {
+		intercept(_request, response) {
 			if (cuts < 5) {
 				cuts++;
 				setTimeout(() => response.destroy(), 30 * cuts);

@@ -89,7 +89,11 @@ export class Engine implements DownStream {
 		}
 
 		let engine: Engine | undefined;
-		const lock = await StorageLock.acquire(storageDir, () => engine?.#stopWriting());
+		const lock = await StorageLock.acquire(storageDir, () => {
+			if (engine) {
+				engine.#stopWriting();
+			}
+		});
 		try {
 			const store = await EntryStore.open(storageDir);
 			engine = new Engine(options, lock, store, await readKey(storageDir));
