@@ -1,5 +1,9 @@
 // An origin as the engine knows it: something that answers for a range of bytes.
+import process from 'node:process';
+import {DownStreamError} from '../downstream.ts';
+import {requestOrigin} from './origin-request.ts';
 import type {Range} from './range-set.ts';
+import {createDispatcher, parseProxy, proxyFromEnvironment, type TlsOptions} from './upstream-proxy.ts';
 
 /** Names one version of the bytes: a strong ETag, else Last-Modified with the size (RFC 9110 section 8.8). */
 export type Validator = {
@@ -55,4 +59,137 @@ export interface DataSource {
 	readonly url: string;
 	open(request: OriginRequest): Promise<OriginAnswer>;
 	dispose(): Promise<void>;
+}
+
+export type HttpDataSourceOptions = {
+	/** `http:` or `https:`. User and password in it become basic auth for its origin. */
+	readonly url: string;
+	readonly userAgent?: string;
+	/** Upstream proxy URL, or `direct`; without it the environment decides, for each host. */
+	readonly proxy?: string;
+	/** To each host. */
+	readonly connections?: number;
+	readonly tls?: TlsOptions;
+	/** Milliseconds to wait for a connection, for the answer's headers, and for more of its body. */
+	readonly timeouts?: {readonly connect: number; readonly headers: number; readonly body: number};
+};
+
+export type CustomHeaderDataSourceOptions = HttpDataSourceOptions & {
+	/** Sent to the origin of the URL, and to no other that it redirects to. */
+	readonly customHeaders: Readonly<Record<string, string>>;
+};
+
+const standardTimeouts = {connect: 10_000, headers: 25_000, body: 25_000};
+
+/** A file by HTTP. The constructor throws `bad-request` for what cannot be asked for. */
+export class HttpDataSource implements DataSource {
+	readonly url: string;
+	readonly #url: URL;
+	readonly #headers: Readonly<Record<string, string>>;
+	readonly #options: HttpDataSourceOptions;
+	/** By proxy; `` is direct. */
+	readonly #dispatchers = new Map<string, ReturnType<typeof createDispatcher>>();
+	readonly #proxy: URL | undefined;
+
+	constructor(options: HttpDataSourceOptions, headers: Readonly<Record<string, string>> = {}) {
+		const {url, credentials} = withoutCredentials(options.url);
+		this.url = url.href;
+		this.#url = url;
+		this.#options = options;
+		this.#headers = checkedHeaders({...credentials, ...headers});
+		this.#proxy =
+			options.proxy === undefined || options.proxy === 'direct' ? undefined : parseProxy(options.proxy);
+	}
+
+	async open({range, ranged = true, signal}: OriginRequest): Promise<OriginAnswer> {
+		return requestOrigin({
+			url: this.#url,
+			headers: this.#headers,
+			userAgent: this.#options.userAgent ?? 'downstream-tui',
+			route: url => this.#route(url),
+			range,
+			ranged,
+			signal,
+		});
+	}
+
+	async dispose(): Promise<void> {
+		const dispatchers = [...this.#dispatchers.values()];
+		this.#dispatchers.clear();
+		await Promise.all(dispatchers.map(dispatcher => dispatcher.destroy()));
+	}
+
+	#route(url: URL) {
+		const {proxy: setting, connections = 4, tls = {}, timeouts = standardTimeouts} = this.#options;
+		const proxy = setting === undefined ? proxyFromEnvironment(url, process.env) : this.#proxy;
+		const key = proxy?.href ?? '';
+		let dispatcher = this.#dispatchers.get(key);
+		if (!dispatcher) {
+			dispatcher = createDispatcher({proxy, connections, tls, timeouts});
+			this.#dispatchers.set(key, dispatcher);
+		}
+
+		return {dispatcher, isDirect: proxy === undefined};
+	}
+}
+
+/** A file that is given only to those who send certain headers. */
+export class CustomHeaderDataSource extends HttpDataSource {
+	constructor({customHeaders, ...options}: CustomHeaderDataSourceOptions) {
+		super(options, customHeaders);
+	}
+}
+
+/**
+ * The URL without user, password and fragment, and the header that user and password become. Throws `bad-request`
+ * for what is not an `http:` or `https:` URL.
+ */
+export function withoutCredentials(text: string): {url: URL; credentials: {authorization?: string}} {
+	let url: URL;
+	try {
+		url = new URL(text.trim());
+	} catch {
+		throw new DownStreamError(
+			'bad-request',
+			`"${text}" is not a URL; it must begin with http:// or https://`,
+		);
+	}
+
+	if (url.protocol !== 'http:' && url.protocol !== 'https:') {
+		throw new DownStreamError('bad-request', `"${url.protocol.slice(0, -1)}" is not http or https`);
+	}
+
+	const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
+	url.username = '';
+	url.password = '';
+	url.hash = '';
+	return {
+		url,
+		credentials: pair === ':' ? {} : {authorization: `Basic ${Buffer.from(pair).toString('base64')}`},
+	};
+}
+
+/** Names in lower case, so that one given twice is there once. Values may be secret: errors name the header alone. */
+export function checkedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
+	const checked: Record<string, string> = {};
+	for (const [name, value] of Object.entries(headers)) {
+		if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {
+			throw new DownStreamError('bad-request', `"${name}" is no name of a header`);
+		}
+
+		if (/[^\t\x20-\x7E\x80-\xFF]/.test(value)) {
+			throw new DownStreamError(
+				'bad-request',
+				`The header ${name} has a line break or a character that no header can carry`,
+			);
+		}
+
+		if (/^(?:host|range|content-length|transfer-encoding|connection|accept-encoding)$/i.test(name)) {
+			throw new DownStreamError('bad-request', `The header ${name} is set by the program itself`);
+		}
+
+		checked[name.toLowerCase()] = value;
+	}
+
+	return checked;
 }

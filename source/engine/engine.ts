@@ -13,7 +13,7 @@ import {
 } from '../downstream.ts';
 import {Logger, maskUrl} from '../logger.ts';
 import {Bandwidth} from './bandwidth.ts';
-import {CustomHeaderDataSource, type DataSource} from './data-source.ts';
+import {checkedHeaders, CustomHeaderDataSource, withoutCredentials, type DataSource} from './data-source.ts';
 import {EntryStore, readKey, type Entry, type EntryFile} from './entry-store.ts';
 import {exportFile, resolveTarget} from './export-file.ts';
 import {safeFileName} from './file-info.ts';
@@ -184,7 +184,10 @@ export class Engine implements DownStream {
 	}
 
 	async add(request: AddRequest): Promise<{download: Download; existed: boolean}> {
-		const {url, headers} = withoutCredentials(request.url, request.headers ?? this.#options.headers ?? {});
+		const {url: parsed, credentials} = withoutCredentials(request.url);
+		const url = parsed.href;
+		// Kept where only the user can read it; the URL is shown.
+		const headers = checkedHeaders({...credentials, ...(request.headers ?? this.#options.headers)});
 		const {userAgent, proxy, connections, name} = request;
 		if (
 			connections !== undefined &&
@@ -508,41 +511,4 @@ function isSame(entry: Entry, url: string, headers: Readonly<Record<string, stri
 	const sorted = (record: Readonly<Record<string, string>>) =>
 		JSON.stringify(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 	return entry.url === url && sorted(entry.headers) === sorted(headers);
-}
-
-/** User and password of the URL become a header of the download, which is kept where only the user can read it. */
-function withoutCredentials(
-	text: string,
-	given: Readonly<Record<string, string>>,
-): {url: string; headers: Record<string, string>} {
-	let url: URL;
-	try {
-		url = new URL(text.trim());
-	} catch {
-		throw new DownStreamError(
-			'bad-request',
-			`"${text}" is not a URL; it must begin with http:// or https://`,
-		);
-	}
-
-	if (url.protocol !== 'http:' && url.protocol !== 'https:') {
-		throw new DownStreamError(
-			'bad-request',
-			`"${url.protocol.slice(0, -1)}" is not http or https: ${maskUrl(text)}`,
-		);
-	}
-
-	const headers = {...given};
-	if (url.username || url.password) {
-		const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
-		if (!Object.keys(headers).some(name => name.toLowerCase() === 'authorization')) {
-			headers.Authorization = `Basic ${Buffer.from(pair).toString('base64')}`;
-		}
-
-		url.username = '';
-		url.password = '';
-	}
-
-	url.hash = '';
-	return {url: url.href, headers};
 }

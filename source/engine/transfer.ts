@@ -9,7 +9,7 @@ import {
 import type {Bandwidth} from './bandwidth.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
 import type {EntryFile} from './entry-store.ts';
-import {sniffType} from './file-info.ts';
+import {fileName, sniffType} from './file-info.ts';
 import type {HostLimits} from './host-limits.ts';
 import {nextSegment, type SegmentPlan, type Wish} from './next-segment.ts';
 import {Readers, type Reader} from './readers.ts';
@@ -488,7 +488,7 @@ export class Transfer {
 
 	get #name(): string {
 		const {givenName, info, url} = this.#entryFile.entry;
-		return givenName ?? info?.name ?? nameOfUrl(url);
+		return givenName ?? info?.name ?? fileName({url: new URL(url)});
 	}
 
 	get #type(): string {
@@ -930,10 +930,4 @@ function cancelled(): DownStreamError {
 
 function finite(size: number): number | null {
 	return size === Infinity ? null : size;
-}
-
-function nameOfUrl(url: string): string {
-	const {pathname, hostname} = new URL(url);
-	const last = pathname.split('/').findLast(Boolean);
-	return last ?? hostname;
 }

@@ -1,0 +1,116 @@
+// Name and type of a file, from what the origin says of it, its URL and its first bytes.
+import {parse} from 'content-disposition';
+import {fileTypeFromBuffer} from 'file-type';
+import filenamify from 'filenamify';
+import mime from 'mime';
+
+const longestName = 255;
+/** What servers say of files that they know nothing of. */
+const empty = new Set([
+	'',
+	'application/octet-stream',
+	'binary/octet-stream',
+	'application/x-download',
+	'application/force-download',
+]);
+
+/** A safe name: from Content-Disposition (RFC 6266, RFC 8187), else the URL's last segment, else `download`. */
+export function fileName(from: {contentDisposition?: string; url: URL; type?: string}): string {
+	const given = nameOfDisposition(from.contentDisposition) ?? nameOfPath(from.url);
+	const name = given === undefined ? '' : safeFileName(given);
+	if (name !== '' && name !== fallbackName) {
+		return name;
+	}
+
+	const extension = from.type === undefined ? null : mime.getExtension(from.type);
+	return extension === null ? fallbackName : `${fallbackName}.${extension}`;
+}
+
+const fallbackName = 'download';
+
+/** A malformed header is no reason to lose the file: it says nothing. */
+function nameOfDisposition(header: string | undefined): string | undefined {
+	if (header === undefined) {
+		return undefined;
+	}
+
+	try {
+		// Node reads headers as Latin-1; many servers send UTF-8.
+		const {filename} = parse(decodeUtf8(header)).parameters as {filename?: string};
+		return filename?.split(/[/\\]/).at(-1) || undefined;
+	} catch {
+		return undefined;
+	}
+}
+
+function decodeUtf8(header: string): string {
+	const text = Buffer.from(header, 'latin1').toString('utf8');
+	return text.includes('�') ? header : text;
+}
+
+function nameOfPath({pathname}: URL): string | undefined {
+	const last = pathname.split('/').findLast(segment => segment !== '');
+	if (last === undefined) {
+		return undefined;
+	}
+
+	try {
+		return decodeURIComponent(last);
+	} catch {
+		return last;
+	}
+}
+
+/** Control characters, zero-width and bidirectional controls: invisible, and they make names lie. */
+const invisible = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+
+/**
+ * A name that every common file system takes: no path parts, no leading dots or trailing dots and spaces, no
+ * reserved names, nothing invisible, at most 255 bytes of UTF-8 with the extension kept, never empty.
+ */
+export function safeFileName(name: string): string {
+	const visible = name
+		.normalize('NFC')
+		.replaceAll(invisible, '')
+		.replace(/^[\s.]+/, '');
+	const safe =
+		visible === ''
+			? ''
+			: filenamify(visible, {replacement: '_', maxLength: longestName}).replace(/^[\s.]+|[\s.]+$/g, '');
+	return safe === '' ? fallbackName : shorten(safe);
+}
+
+function shorten(name: string): string {
+	if (Buffer.byteLength(name) <= longestName) {
+		return name;
+	}
+
+	const [extension = ''] = /(?:\.tar)?\.[^.\s]{1,16}$/.exec(name) ?? [];
+	const room = longestName - Buffer.byteLength(extension);
+	let base = '';
+	for (const {segment} of new Intl.Segmenter().segment(name.slice(0, name.length - extension.length))) {
+		if (Buffer.byteLength(base) + Buffer.byteLength(segment) > room) {
+			break;
+		}
+
+		base += segment;
+	}
+
+	return base.trimEnd() + extension;
+}
+
+/** Without parameters, in lower case; where the origin says nothing useful, what the extension says, if anything. */
+export function typeOf({contentType, name}: {contentType?: string; name: string}): string | undefined {
+	const said = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+	const byName = mime.getType(name) ?? undefined;
+	const isWrongText =
+		said === 'text/plain' && byName !== undefined && /^(?:video|audio|image)\//.test(byName);
+	const isType = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/.test(said);
+	return empty.has(said) || !isType || isWrongText ? byName : said;
+}
+
+/** What the first bytes of a file show it to be (about 4 KiB are enough); undefined if nothing is known of them. */
+export async function sniffType(firstBytes: Uint8Array): Promise<string | undefined> {
+	const found = await fileTypeFromBuffer(firstBytes);
+	return found?.mime;
+}

@@ -1,0 +1,389 @@
+// One request to an origin: redirects, credentials, and the proof of what the answer is before its first byte.
+import {lookup} from 'node:dns/promises';
+import ipaddr from 'ipaddr.js';
+import {request, type Dispatcher} from 'undici';
+import {DownStreamError} from '../downstream.ts';
+import type {OriginAnswer, Validator} from './data-source.ts';
+import {fileName, typeOf} from './file-info.ts';
+import type {Range} from './range-set.ts';
+import {bareHost} from './upstream-proxy.ts';
+
+const mostRedirects = 10;
+
+export type OriginRequestOptions = {
+	/** What the user gave; each try starts from it, never from where it was redirected to. */
+	readonly url: URL;
+	/** For the origin (scheme, host, port) of `url` alone. */
+	readonly headers: Readonly<Record<string, string>>;
+	readonly userAgent: string;
+	/** How to reach a URL, and whether that is through a proxy that may resolve names itself. */
+	readonly route: (url: URL) => {dispatcher: Dispatcher; isDirect: boolean};
+	readonly range: Range;
+	/** Whether to send Range at all. */
+	readonly ranged: boolean;
+	readonly signal: AbortSignal;
+};
+
+type Answer = {readonly url: URL; readonly response: Dispatcher.ResponseData};
+
+/**
+ * Rejects with a `DownStreamError`, or the signal's reason. An origin that refuses every Range is asked for the
+ * whole, if the range begins at 0.
+ */
+export async function requestOrigin(options: OriginRequestOptions): Promise<OriginAnswer> {
+	const {range, ranged, signal} = options;
+	try {
+		const {url, response} = await follow(options);
+		const {statusCode} = response;
+		if (statusCode === 416) {
+			const size = totalOf(header(response, 'content-range'));
+			if (size !== undefined) {
+				await discard(response);
+				return emptyAnswer(url, response, range.start, size);
+			}
+		}
+
+		if (ranged && range.start === 0 && (statusCode === 416 || statusCode === 403 || statusCode === 406)) {
+			await discard(response);
+			return await requestOrigin({...options, ranged: false});
+		}
+
+		if (statusCode !== 200 && statusCode !== 206) {
+			const error = refusal(url, response);
+			await discard(response);
+			throw error;
+		}
+
+		try {
+			return proveAnswer(url, response, options);
+		} catch (error) {
+			response.body.on('error', () => undefined).destroy();
+			throw error;
+		}
+	} catch (error) {
+		throw signal.aborted ? signal.reason : originError(error, options.url.hostname);
+	}
+}
+
+/** Redirects by hand: what was given for one origin must not reach another one. */
+async function follow(options: OriginRequestOptions): Promise<Answer> {
+	const {url: given, headers, userAgent, route, range, ranged, signal} = options;
+	const last = range.end === Infinity ? '' : range.end - 1;
+	let url = given;
+	for (let redirects = 0; ; redirects++) {
+		const {dispatcher, isDirect} = route(url);
+		if (url !== given) {
+			await refuseWayIn(given, url, isDirect);
+		}
+
+		const response = await request(url, {
+			dispatcher,
+			signal,
+			headers: {
+				accept: '*/*',
+				'accept-encoding': 'identity',
+				'user-agent': userAgent,
+				...(ranged ? {range: `bytes=${range.start}-${last}`} : {}),
+				...(url.origin === given.origin ? headers : {}),
+			},
+		});
+		const location = header(response, 'location');
+		if (![301, 302, 303, 307, 308].includes(response.statusCode) || location === undefined) {
+			return {url, response};
+		}
+
+		await discard(response);
+		if (redirects === mostRedirects) {
+			throw new DownStreamError(
+				'origin-refused',
+				`${given.hostname} redirects in a circle (${mostRedirects} times)`,
+			);
+		}
+
+		url = redirectTarget(url, location);
+	}
+}
+
+function redirectTarget(from: URL, location: string): URL {
+	let target: URL | undefined;
+	try {
+		target = new URL(location, from);
+	} catch {
+		// Told below.
+	}
+
+	if (target?.protocol !== 'http:' && target?.protocol !== 'https:') {
+		throw new DownStreamError(
+			'origin-misbehaved',
+			`${from.hostname} redirects to something that is not http or https`,
+		);
+	}
+
+	// A server must not choose credentials for us.
+	target.username = '';
+	target.password = '';
+	return target;
+}
+
+/** A public server must not send us to services of this machine or its network (server-side request forgery). */
+async function refuseWayIn(given: URL, target: URL, isDirect: boolean): Promise<void> {
+	if ((await isPrivate(target, isDirect)) && !(await isPrivate(given, isDirect))) {
+		throw new DownStreamError(
+			'origin-refused',
+			`${given.hostname} redirects to the private address ${target.hostname}; add that URL itself if you trust it`,
+		);
+	}
+}
+
+async function isPrivate(url: URL, isDirect: boolean): Promise<boolean> {
+	const host = bareHost(url);
+	if (ipaddr.isValid(host)) {
+		return isPrivateAddress(host);
+	}
+
+	if (host === 'localhost' || host.endsWith('.localhost')) {
+		return true;
+	}
+
+	// Behind a proxy its network counts, and names may mean nothing here.
+	const addresses = isDirect ? await lookup(host, {all: true}) : [];
+	return addresses.some(({address}) => isPrivateAddress(address));
+}
+
+function isPrivateAddress(address: string): boolean {
+	return ipaddr.process(address).range() !== 'unicast';
+}
+
+/** RFC 9110 sections 14.4 and 15.3.7: only what the answer says of itself counts, whatever was asked. */
+function proveAnswer(
+	url: URL,
+	response: Dispatcher.ResponseData,
+	{range: asked, signal}: OriginRequestOptions,
+): OriginAnswer {
+	const host = url.hostname;
+	const encoding = header(response, 'content-encoding')?.trim().toLowerCase();
+	if (encoding !== undefined && encoding !== '' && encoding !== 'identity') {
+		throw misbehaved(host, `compresses the file (${encoding}) though it was asked not to`);
+	}
+
+	const length = lengthOf(response);
+	let range: Range = {start: 0, end: length ?? Infinity};
+	let size = range.end;
+	if (response.statusCode === 206) {
+		const proof = contentRange(header(response, 'content-range'));
+		if (!proof) {
+			throw misbehaved(host, 'answers with a part of the file and does not say which');
+		}
+
+		({range, size} = proof);
+		if (range.start > asked.start || range.end <= asked.start) {
+			throw misbehaved(
+				host,
+				`was asked for byte ${asked.start} and answers with ${range.start} to ${range.end - 1}`,
+			);
+		}
+
+		if (length !== undefined && length !== range.end - range.start) {
+			throw misbehaved(host, `says that bytes ${range.start} to ${range.end - 1} are ${length} bytes`);
+		}
+	}
+
+	return {
+		...describe(url, response, size),
+		range,
+		acceptsRanges: response.statusCode === 206,
+		endIsProven: length !== undefined || header(response, 'transfer-encoding') !== undefined,
+		body: body(response, range, host, signal),
+	};
+}
+
+/** Nothing is at or after the asked offset. */
+function emptyAnswer(url: URL, response: Dispatcher.ResponseData, start: number, size: number): OriginAnswer {
+	return {
+		...describe(url, response, size),
+		range: {start, end: start},
+		acceptsRanges: true,
+		endIsProven: true,
+		// oxlint-disable-next-line no-empty-function
+		body: (async function* () {})(),
+	};
+}
+
+function describe(
+	url: URL,
+	response: Dispatcher.ResponseData,
+	size: number,
+): Pick<OriginAnswer, 'info' | 'validator'> {
+	const contentType = header(response, 'content-type');
+	const name = fileName({
+		contentDisposition: header(response, 'content-disposition'),
+		url,
+		type: contentType,
+	});
+	return {info: {name, type: typeOf({contentType, name}), size}, validator: validatorOf(response)};
+}
+
+/** Weak ETags say nothing of bytes (RFC 9110 section 8.8.1). */
+function validatorOf(response: Dispatcher.ResponseData): Validator {
+	const etag = header(response, 'etag');
+	const lastModified = header(response, 'last-modified');
+	return {
+		...(etag !== undefined && /^"[^"]*"$/.test(etag) ? {etag} : {}),
+		...(lastModified === undefined ? {} : {lastModified}),
+	};
+}
+
+/** The network's own buffers, exactly the bytes of the range. */
+async function* body(
+	{body}: Dispatcher.ResponseData,
+	range: Range,
+	host: string,
+	signal: AbortSignal,
+): AsyncGenerator<Uint8Array, void, undefined> {
+	let left = range.end - range.start;
+	try {
+		for await (const chunk of body as AsyncIterable<Uint8Array>) {
+			yield chunk.length > left ? chunk.subarray(0, left) : chunk;
+			left -= chunk.length;
+			if (left < 0) {
+				return;
+			}
+		}
+	} catch (error) {
+		throw signal.aborted ? signal.reason : originError(error, host);
+	} finally {
+		// Closes the connection unless everything was read.
+		body.on('error', () => undefined).destroy();
+	}
+
+	if (left > 0 && left < Infinity) {
+		throw new DownStreamError('origin-truncated', `${host} sent ${left} bytes less than it said`);
+	}
+}
+
+/** `bytes 0-99/1000` or `bytes 0-99/*`. Undefined for anything that does not hold together. */
+function contentRange(text: string | undefined): {range: Range; size: number} | undefined {
+	const [, first, last, total] =
+		/^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i.exec(text?.trim() ?? '') ?? [];
+	if (first === undefined || last === undefined) {
+		return undefined;
+	}
+
+	const range = {start: Number(first), end: Number(last) + 1};
+	const size = total === '*' ? Infinity : Number(total);
+	return range.start < range.end && range.end <= size ? {range, size} : undefined;
+}
+
+/** The size that a 416 tells. */
+function totalOf(text: string | undefined): number | undefined {
+	const [, total] = /^bytes \*\/(\d{1,15})$/i.exec(text?.trim() ?? '') ?? [];
+	return total === undefined ? undefined : Number(total);
+}
+
+function lengthOf(response: Dispatcher.ResponseData): number | undefined {
+	const text = header(response, 'content-length');
+	return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+}
+
+function header({headers}: Dispatcher.ResponseData, name: string): string | undefined {
+	const value = headers[name];
+	return Array.isArray(value) ? value[0] : value;
+}
+
+/** Reads the little that error pages have, so that the connection can be used again. */
+async function discard(response: Dispatcher.ResponseData): Promise<void> {
+	await response.body.dump({limit: 64 * 1024}).catch(() => undefined);
+}
+
+function refusal(url: URL, response: Dispatcher.ResponseData): DownStreamError {
+	const {statusCode: status} = response;
+	const host = url.hostname;
+	if (status >= 500 || status === 408 || status === 425 || status === 429) {
+		const retryAfterMs = retryAfter(header(response, 'retry-after'), Date.now());
+		const wait = retryAfterMs === undefined ? '' : ` and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
+		return new DownStreamError('origin-busy', `${host} is busy (${status})${wait}`, {status, retryAfterMs});
+	}
+
+	const reasons: Partial<Record<number, string>> = {
+		401: `401 Unauthorized: ${host} needs a user name and password`,
+		403: `403 Forbidden from ${host}: the link may have expired`,
+		404: `404: no such file on the server ${host}`,
+		410: `410 Gone: ${host} does not have the file any more`,
+		416: `416: ${host} refuses the range that was asked for`,
+	};
+	return new DownStreamError('origin-refused', reasons[status] ?? `${host} answers with status ${status}`, {
+		status,
+	});
+}
+
+/** Seconds or an HTTP date (RFC 9110 section 10.2.3), in milliseconds from now. */
+export function retryAfter(text: string | undefined, now: number): number | undefined {
+	if (text === undefined) {
+		return undefined;
+	}
+
+	if (/^\d{1,9}$/.test(text.trim())) {
+		return Number(text) * 1000;
+	}
+
+	const date = Date.parse(text);
+	return Number.isNaN(date) ? undefined : Math.max(0, date - now);
+}
+
+function misbehaved(host: string, what: string): DownStreamError {
+	return new DownStreamError('origin-misbehaved', `${host} ${what}`);
+}
+
+const certificateCodes =
+	/^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_|ERR_TLS_CERT_|INVALID_CA|HOSTNAME_MISMATCH)/;
+
+const unreachable: Partial<Record<string, string>> = {
+	ENOTFOUND: 'no such host',
+	EAI_AGAIN: 'the name of the host cannot be looked up now',
+	ECONNREFUSED: 'connection refused',
+	ECONNRESET: 'connection reset',
+	EPIPE: 'connection reset',
+	UND_ERR_SOCKET: 'connection closed in the middle',
+	UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
+	ETIMEDOUT: 'no connection in time',
+	UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
+	UND_ERR_BODY_TIMEOUT: 'no more bytes in time',
+	EHOSTUNREACH: 'host cannot be reached',
+	ENETUNREACH: 'no network',
+	EPROTO: 'TLS handshake failed',
+};
+
+function originError(error: unknown, host: string): DownStreamError {
+	if (error instanceof DownStreamError) {
+		return error;
+	}
+
+	// All addresses of a host were tried: the first failure is as good as the others.
+	const first = error instanceof AggregateError ? (error.errors[0] as unknown) : error;
+	const code = String((first as NodeJS.ErrnoException).code);
+	if (certificateCodes.test(code)) {
+		return new DownStreamError(
+			'origin-refused',
+			`The certificate of ${host} is not trusted (${code}); --ca names one to trust, --insecure trusts any`,
+			{cause: error},
+		);
+	}
+
+	if (
+		code.startsWith('HPE_') ||
+		code === 'UND_ERR_HEADERS_OVERFLOW' ||
+		code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
+	) {
+		return new DownStreamError('origin-misbehaved', `${host} does not answer as HTTP demands (${code})`, {
+			cause: error,
+		});
+	}
+
+	return new DownStreamError(
+		'origin-unreachable',
+		`${host}: ${unreachable[code] ?? `connection failed (${code})`}`,
+		{
+			cause: error,
+		},
+	);
+}

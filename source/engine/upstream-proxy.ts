@@ -1,0 +1,258 @@
+// Connections to origins: direct, or through an HTTP or SOCKS5 proxy. The only user of socks.
+import {lookup} from 'node:dns/promises';
+import {isIP, type Socket} from 'node:net';
+import ipaddr from 'ipaddr.js';
+import {SocksClient} from 'socks';
+import {Agent, buildConnector, Pool, type Dispatcher} from 'undici';
+import {DownStreamError} from '../downstream.ts';
+
+const protocols = ['http:', 'https:', 'socks5:', 'socks5h:'];
+
+export type TlsOptions = {
+	/** Certificates in PEM to trust besides the built-in ones. */
+	readonly ca?: string;
+	/** Trust any certificate. */
+	readonly insecure?: boolean;
+};
+
+export type DispatcherOptions = {
+	/** As `parseProxy` gives it; without it connections are direct. */
+	readonly proxy?: URL;
+	/** To each host. */
+	readonly connections: number;
+	readonly tls: TlsOptions;
+	/** Milliseconds. */
+	readonly timeouts: {readonly connect: number; readonly headers: number; readonly body: number};
+};
+
+/** Throws `bad-request` that names what is allowed, and never the password. */
+export function parseProxy(text: string): URL {
+	let url: URL | undefined;
+	try {
+		// `proxy.example:3128` alone is an HTTP proxy, as for curl.
+		url = new URL(/^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`);
+	} catch {
+		// Told below.
+	}
+
+	if (!url || !protocols.includes(url.protocol) || url.hostname === '') {
+		throw new DownStreamError(
+			'bad-request',
+			'The proxy must be written http://, https://, socks5:// or socks5h:// with HOST:PORT, and user:password@ before it if needed',
+		);
+	}
+
+	return url;
+}
+
+/**
+ * The proxy that the environment names for this URL, as curl reads it: `http_proxy` in lower case alone (a server
+ * may have set HTTP_PROXY from a header), the others in both; `no_proxy` lists hosts, domains, addresses, networks.
+ */
+export function proxyFromEnvironment(url: URL, environment: NodeJS.ProcessEnv): URL | undefined {
+	const read = (name: string) => environment[name] || environment[name.toUpperCase()] || undefined;
+	if (isExcepted(url, read('no_proxy') ?? '')) {
+		return undefined;
+	}
+
+	const own = url.protocol === 'http:' ? environment.http_proxy : read('https_proxy');
+	const text = own || read('all_proxy');
+	return text === undefined ? undefined : parseProxy(text);
+}
+
+function isExcepted(url: URL, list: string): boolean {
+	const host = bareHost(url);
+	const port = portOf(url);
+	return list.split(/[\s,]+/).some(entry => {
+		if (entry === '' || entry === '*') {
+			return entry === '*';
+		}
+
+		const network = /^[\d.:a-f]+\/\d+$/i.test(entry);
+		if (network) {
+			return ipaddr.isValidCIDR(entry) && ipaddr.isValid(host) && isInNetwork(host, entry);
+		}
+
+		const [, name = '', onlyPort] = /^\[?(.+?)\]?(?::(\d+))?$/.exec(entry) ?? [];
+		const isAddress = isIP(entry) > 0;
+		const domain = (isAddress ? entry : name).replace(/^\*?\./, '').toLowerCase();
+		const portFits = isAddress || onlyPort === undefined || Number(onlyPort) === port;
+		return portFits && (host === domain || host.endsWith(`.${domain}`));
+	});
+}
+
+function isInNetwork(address: string, network: string): boolean {
+	const parsed = ipaddr.parse(address);
+	const [base, bits] = ipaddr.parseCIDR(network);
+	return parsed.kind() === base.kind() && parsed.match(base, bits);
+}
+
+/** A dispatcher for any number of hosts, with keep-alive. What fails on the way to the proxy is `upstream-proxy-…`. */
+export function createDispatcher({proxy, connections, tls, timeouts}: DispatcherOptions): Dispatcher {
+	const tlsOptions = {
+		timeout: timeouts.connect,
+		allowH2: false,
+		...(tls.ca === undefined ? {} : {ca: tls.ca}),
+		...(tls.insecure ? {rejectUnauthorized: false} : {}),
+	};
+	const agentOptions = {
+		// One more, so that a connection that is just closing never holds up the next.
+		connections: connections + 1,
+		headersTimeout: timeouts.headers,
+		bodyTimeout: timeouts.body,
+		keepAliveTimeout: 30_000,
+		maxHeaderSize: 64 * 1024,
+	};
+	if (!proxy) {
+		return new Agent({...agentOptions, connect: tlsOptions});
+	}
+
+	const openTunnel = proxy.protocol.startsWith('socks')
+		? socksTunnel(proxy, timeouts.connect)
+		: httpTunnel(proxy, tlsOptions);
+	const connectTls = buildConnector(tlsOptions);
+	return new Agent({
+		...agentOptions,
+		connect(options, callback) {
+			const {protocol, hostname, servername} = options;
+			const host = hostname.replace(/^\[|\]$/g, '');
+			const port = Number(options.port) || (protocol === 'https:' ? 443 : 80);
+			openTunnel(host, port).then(
+				socket => {
+					socket.setNoDelay(true);
+					if (protocol === 'https:') {
+						connectTls(
+							{...options, httpSocket: socket, servername: servername || (isIP(host) ? '' : host)},
+							callback,
+						);
+					} else {
+						callback(null, socket);
+					}
+				},
+				(error: Error) => callback(error, null),
+			);
+		},
+	});
+}
+
+type OpenTunnel = (host: string, port: number) => Promise<Socket>;
+
+/** `socks5:` resolves names here, `socks5h:` lets the proxy do it, as for curl. */
+function socksTunnel(proxy: URL, timeout: number): OpenTunnel {
+	const [user, password] = credentials(proxy);
+	return async (host, port) => {
+		const resolved = proxy.protocol === 'socks5:' && !isIP(host) ? (await resolve(host)).address : host;
+		try {
+			const {socket} = await SocksClient.createConnection({
+				proxy: {
+					host: bareHost(proxy),
+					port: Number(proxy.port) || 1080,
+					type: 5,
+					...(user === '' ? {} : {userId: user, password}),
+				},
+				command: 'connect',
+				timeout,
+				destination: {host: resolved, port},
+			});
+			return socket;
+		} catch (error) {
+			throw socksError(error, proxy, host);
+		}
+	};
+}
+
+async function resolve(host: string): Promise<{address: string}> {
+	try {
+		return await lookup(host);
+	} catch (error) {
+		throw new DownStreamError('origin-unreachable', `No such host: ${host}`, {cause: error});
+	}
+}
+
+function socksError(error: unknown, proxy: URL, host: string): DownStreamError {
+	const text = String(error);
+	if (/authentication|NoAcceptable|invalid.*auth/i.test(text)) {
+		return new DownStreamError('upstream-proxy-refused', `${nameOf(proxy)} wants another user or password`, {
+			cause: error,
+		});
+	}
+
+	// Replies of RFC 1928 section 6: the proxy works, the origin behind it does not.
+	const [, reply] = /Socks5 proxy rejected connection - (\w+)/.exec(text) ?? [];
+	if (reply === 'NotAllowed') {
+		return new DownStreamError(
+			'upstream-proxy-refused',
+			`${nameOf(proxy)} does not allow connections to ${host}`,
+			{cause: error},
+		);
+	}
+
+	return reply === undefined
+		? new DownStreamError(
+				'upstream-proxy-unreachable',
+				`${nameOf(proxy)} does not answer as a SOCKS5 proxy`,
+				{cause: error},
+			)
+		: new DownStreamError('origin-unreachable', `${nameOf(proxy)} cannot reach ${host} (${reply})`, {
+				cause: error,
+			});
+}
+
+/** RFC 9110 section 9.3.6: CONNECT. */
+function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions): OpenTunnel {
+	const [user, password] = credentials(proxy);
+	const token = Buffer.from(`${user}:${password}`).toString('base64');
+	const pool = new Pool(proxy.origin, {connect: tls});
+	return async (host, port) => {
+		const target = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
+		const headers = {host: target, ...(user === '' ? {} : {'proxy-authorization': `Basic ${token}`})};
+		let answer: Dispatcher.ConnectData;
+		try {
+			answer = await pool.connect({path: target, headers});
+		} catch (error) {
+			throw new DownStreamError('upstream-proxy-unreachable', `${nameOf(proxy)} cannot be reached`, {
+				cause: error,
+			});
+		}
+
+		const {statusCode} = answer;
+		const socket = answer.socket as Socket;
+		if (statusCode >= 200 && statusCode < 300) {
+			return socket;
+		}
+
+		socket.on('error', () => undefined).destroy();
+		if (statusCode === 401 || statusCode === 407) {
+			throw new DownStreamError('upstream-proxy-refused', `${nameOf(proxy)} wants another user or password`, {
+				status: statusCode,
+			});
+		}
+
+		throw statusCode < 500
+			? new DownStreamError(
+					'upstream-proxy-refused',
+					`${nameOf(proxy)} refuses to connect to ${host} (${statusCode})`,
+					{status: statusCode},
+				)
+			: new DownStreamError('origin-unreachable', `${nameOf(proxy)} cannot reach ${host} (${statusCode})`, {
+					status: statusCode,
+				});
+	};
+}
+
+function credentials({username, password}: URL): [user: string, password: string] {
+	return [decodeURIComponent(username), decodeURIComponent(password)];
+}
+
+function nameOf(proxy: URL): string {
+	return `The proxy ${proxy.host}`;
+}
+
+/** The host without the brackets of an IPv6 address, in lower case. */
+export function bareHost({hostname}: URL): string {
+	return hostname.replace(/^\[|\]$/g, '').toLowerCase();
+}
+
+function portOf({protocol, port}: URL): number {
+	return Number(port) || (protocol === 'https:' ? 443 : 80);
+}
