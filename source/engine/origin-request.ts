@@ -360,7 +360,8 @@ function originError(error: unknown, host: string): DownStreamError {
 
 	// All addresses of a host were tried: the first failure is as good as the others.
 	const first = error instanceof AggregateError ? (error.errors[0] as unknown) : error;
-	const code = String((first as NodeJS.ErrnoException).code);
+	const cause = (first as Error).cause as NodeJS.ErrnoException | undefined;
+	const code = String((first as NodeJS.ErrnoException).code ?? cause?.code);
 	if (certificateCodes.test(code)) {
 		return new DownStreamError(
 			'origin-refused',

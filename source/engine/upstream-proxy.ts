@@ -104,7 +104,7 @@ export function createDispatcher({proxy, connections, tls, timeouts}: Dispatcher
 		maxHeaderSize: 64 * 1024,
 	};
 	if (!proxy) {
-		return new Agent({...agentOptions, connect: tlsOptions});
+		return new Agent({...agentOptions, connect: guarded(buildConnector(tlsOptions))});
 	}
 
 	const openTunnel = proxy.protocol.startsWith('socks')
@@ -113,7 +113,7 @@ export function createDispatcher({proxy, connections, tls, timeouts}: Dispatcher
 	const connectTls = buildConnector(tlsOptions);
 	return new Agent({
 		...agentOptions,
-		connect(options, callback) {
+		connect: guarded((options, callback) => {
 			const {protocol, hostname, servername} = options;
 			const host = hostname.replace(/^\[|\]$/g, '');
 			const port = Number(options.port) || (protocol === 'https:' ? 443 : 80);
@@ -131,8 +131,61 @@ export function createDispatcher({proxy, connections, tls, timeouts}: Dispatcher
 				},
 				(error: Error) => callback(error, null),
 			);
-		},
+		}),
 	});
+}
+
+/**
+ * Mends two things of undici 7 at the end of a connection. It asserts that its parser is not paused then
+ * (nodejs/undici#5360, mended in 8, which does not run on Node 20), so that an origin that closes while we are slow
+ * would end the program: here the end waits until what came before it was read. And it takes a reset for the clean
+ * end of a body without a length: here a reset is an error.
+ */
+function guarded(connect: buildConnector.connector): buildConnector.connector {
+	return (options, callback) => {
+		connect(options, (...result) => {
+			const [, socket] = result;
+			if (socket) {
+				// Otherwise it would be destroyed before what came was read.
+				socket.allowHalfOpen = true;
+				const on = socket.on.bind(socket) as (event: string, listener: Listener) => Socket;
+				socket.on = (event: string, listener: Listener) =>
+					on(event, guardedListener(socket, event, listener));
+			}
+
+			callback(...result);
+		});
+	};
+}
+
+// oxlint-disable-next-line typescript/no-explicit-any -- what a listener is called with depends on its event
+type Listener = (...values: any[]) => void;
+
+const pausedPollMs = 10;
+
+function guardedListener(socket: Socket, event: string, listener: Listener): Listener {
+	const end = () => {
+		try {
+			listener.call(socket);
+		} catch (error) {
+			if ((error as NodeJS.ErrnoException).code !== 'ERR_ASSERTION') {
+				throw error;
+			}
+
+			// Reading on to the end of an answer releases its socket.
+			setTimeout(() => socket.destroyed || end(), pausedPollMs);
+		}
+	};
+	const fail = (error: NodeJS.ErrnoException) => {
+		listener.call(
+			socket,
+			error.code === 'ECONNRESET' ? new Error('connection reset', {cause: error}) : error,
+		);
+	};
+	const guards: Partial<Record<string, Listener>> = {end, error: fail};
+	const guard = guards[event];
+	// `listener` is what `removeListener` looks for, as for `once`.
+	return guard ? Object.assign(guard, {listener}) : listener;
 }
 
 type OpenTunnel = (host: string, port: number) => Promise<Socket>;
