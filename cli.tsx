@@ -118,14 +118,14 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 		throw new DownStreamError('bad-request', 'get: it needs at least one URL');
 	}
 
-	const [{start}, {get}, {progressLine}] = await Promise.all([
+	const [{start}, {get}, {ProgressLine}] = await Promise.all([
 		import('./source/running.ts'),
 		import('./source/get.ts'),
 		import('./source/progress-line.ts'),
 	]);
 	const running = await start(settings);
 	try {
-		const line = progressLine(process.stderr, settings);
+		const line = new ProgressLine(process.stderr, settings);
 		const done = await get(
 			running,
 			urls,

@@ -1,6 +1,7 @@
 // What the program writes down for those who look for a fault: off until asked for, and never a secret in it.
 import {createWriteStream} from 'node:fs';
 import type {Writable} from 'node:stream';
+import {maskUrl} from './mask-url.ts';
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
@@ -72,20 +73,9 @@ function log(level: LogLevel, message: string): void {
 /** What stands for a secret. */
 const mask = '***';
 
-/** The URL without its user, its password and the values of query and fragment parameters that sound secret. */
-export function maskUrl(url: string): string {
-	return url
-		.replace(/^([a-z][a-z\d+.-]*:\/\/)[^/?#\s]*@/i, `$1${mask}@`)
-		.replace(/([?#&;])([^=?#&;\s]+)=([^#&;\s]*)/g, (parameter, separator: string, name: string) =>
-			/token|sig|key|pass|pwd|auth|secret|credential/i.test(decoded(name))
-				? `${separator}${name}=${mask}`
-				: parameter,
-		);
-}
-
 function maskSecrets(message: string): string {
 	return message
-		.replace(/[a-z][a-z\d+.-]*:\/\/[^\s"'<>]+/gi, maskUrl)
+		.replace(/[a-z][a-z\d+.-]*:\/\/[^\s"'<>]+/gi, url => maskUrl(url))
 		.replace(/((?:authorization|cookie|x-api-key)["']?\s*[:=]\s*["']?)[^"'\r\n]*/gi, `$1${mask}`)
 		.replace(/\b(bearer|basic)\s+[\w.~+/=-]+/gi, `$1 ${mask}`);
 }
@@ -96,12 +86,4 @@ function oneLine(message: string): string {
 		/[\p{Cc}\u2028\u2029]/gu,
 		character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
 	);
-}
-
-function decoded(text: string): string {
-	try {
-		return decodeURIComponent(text);
-	} catch {
-		return text;
-	}
 }

@@ -11,7 +11,8 @@ import {
 	type ExportRequest,
 	type Snapshot,
 } from '../downstream.ts';
-import {Logger, maskUrl} from '../logger.ts';
+import {Logger} from '../logger.ts';
+import {maskUrl} from '../mask-url.ts';
 import {Bandwidth} from './bandwidth.ts';
 import {checkedHeaders, CustomHeaderDataSource, withoutCredentials, type DataSource} from './data-source.ts';
 import {EntryStore, readKey, type Entry, type EntryFile} from './entry-store.ts';

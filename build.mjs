@@ -1,0 +1,84 @@
+// Bundles the program with everything inside into dist/ (or --outdir DIR): one small package, one fetch for npx.
+import {chmod, readFile, readdir, rm, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import {parseArgs} from 'node:util';
+import {build} from 'esbuild';
+
+const {values} = parseArgs({options: {outdir: {type: 'string', default: 'dist'}}});
+const outdir = path.resolve(values.outdir);
+const root = import.meta.dirname;
+const {version} = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
+
+/** Ink imports it for its developers only. */
+const withoutDevtools = {
+	name: 'without-devtools',
+	setup({onResolve, onLoad}) {
+		onResolve({filter: /^react-devtools-core$/}, () => ({path: 'devtools', namespace: 'none'}));
+		onLoad({filter: /.*/, namespace: 'none'}, () => ({contents: 'export default {}'}));
+	},
+};
+
+await rm(outdir, {recursive: true, force: true});
+const {metafile} = await build({
+	absWorkingDir: root,
+	entryPoints: {cli: 'cli.tsx'},
+	outdir,
+	bundle: true,
+	// --version, --help and get load neither Ink nor React.
+	splitting: true,
+	format: 'esm',
+	platform: 'node',
+	target: 'node20',
+	jsx: 'automatic',
+	minify: true,
+	legalComments: 'none',
+	plugins: [withoutDevtools],
+	define: {
+		'process.env.NODE_ENV': '"production"',
+		'process.env.DEV': '"false"',
+		bundledVersion: JSON.stringify(version),
+	},
+	banner: {
+		// For what CommonJS inside the bundle requires.
+		js: "import {createRequire as requireFrom} from 'node:module';const require=requireFrom(import.meta.url);",
+	},
+	metafile: true,
+	logLevel: 'warning',
+});
+
+const cli = path.join(outdir, 'cli.js');
+await writeFile(cli, `#!/usr/bin/env node\n${await readFile(cli, 'utf8')}`);
+await chmod(cli, 0o755);
+await writeFile(path.join(outdir, 'licenses.txt'), await licenses(Object.keys(metafile.inputs)));
+const bytes = Object.values(metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
+console.log(`${path.relative(root, outdir)}: ${Math.round(bytes / 1024)} KiB`);
+
+/** The licence of every package that is inside, as its terms demand. */
+async function licenses(inputs) {
+	const folders = new Set();
+	for (const input of inputs) {
+		const [folder] = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input) ?? [];
+		if (folder) {
+			folders.add(folder);
+		}
+	}
+
+	const texts = [];
+	for (const folder of [...folders].toSorted()) {
+		const {name, version, license} = JSON.parse(
+			await readFile(path.join(root, folder, 'package.json'), 'utf8'),
+		);
+		const files = await readdir(path.join(root, folder));
+		const file = files.find(candidate => /^licen[cs]e/i.test(candidate));
+		if (!file && !license) {
+			throw new Error(`${name} has no licence`);
+		}
+
+		const text = file
+			? await readFile(path.join(root, folder, file), 'utf8')
+			: `${license} (see its package.json)`;
+		texts.push(`${name} ${version}\n\n${text.trim()}\n`);
+	}
+
+	return texts.join(`\n${'-'.repeat(80)}\n\n`);
+}

@@ -1,0 +1,56 @@
+// Numbers as people read them.
+import prettyBytes from 'pretty-bytes';
+
+/** `9.81 MiB`: units of 1024, three digits. */
+export function formatBytes(bytes: number): string {
+	const unit = bytes < 1024 ? 0 : Math.floor(Math.log2(bytes) / 10);
+	const value = bytes / 1024 ** unit;
+	const digits = unit === 0 || value >= 99.95 ? 0 : value >= 9.995 ? 1 : 2;
+	return prettyBytes(Math.floor(bytes), {
+		binary: true,
+		minimumFractionDigits: digits,
+		maximumFractionDigits: digits,
+	});
+}
+
+export function formatSpeed(bytesPerSecond: number): string {
+	return `${formatBytes(bytesPerSecond)}/s`;
+}
+
+/** Rounded down to 0.1; `100%` only when every byte is there. */
+export function formatPercent(present: number, size: number): string {
+	if (present >= size) {
+		return '100%';
+	}
+
+	if (present === 0) {
+		return '0%';
+	}
+
+	const tenths = Math.floor((present / size) * 1000);
+	return tenths === 0 ? '<0.1%' : `${Math.min(999, tenths) / 10}`.replace(/^(\d+)$/, '$1.0') + '%';
+}
+
+/** `8s`, `2m14s`, `1h 12m`, `>1 day`, `–` for what nobody knows. */
+export function formatDuration(seconds: number): string {
+	if (!Number.isFinite(seconds)) {
+		return '–';
+	}
+
+	const whole = Math.ceil(seconds);
+	if (whole >= 86_400) {
+		return '>1 day';
+	}
+
+	const pad = (value: number) => String(value).padStart(2, '0');
+	if (whole >= 3600) {
+		return `${Math.floor(whole / 3600)}h ${pad(Math.floor((whole % 3600) / 60))}m`;
+	}
+
+	return whole >= 60 ? `${Math.floor(whole / 60)}m${pad(whole % 60)}s` : `${whole}s`;
+}
+
+/** An offset in the map: `362 M`, `1.06 G`. */
+export function formatOffset(bytes: number): string {
+	return bytes === 0 ? '0' : formatBytes(bytes).replace(/iB$/, '').replace(/ B$/, '');
+}

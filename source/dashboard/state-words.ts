@@ -1,0 +1,81 @@
+// A download's state as a symbol and a word; colour only repeats it.
+import type {Download} from '../downstream.ts';
+import {formatBytes, formatSpeed} from './format.ts';
+
+export type Tone = 'plain' | 'active' | 'done' | 'waiting' | 'failed';
+
+export type StateWords = {
+	readonly symbol: string;
+	/** For the column of speeds. */
+	readonly word: string;
+	/** In full, for the title of the details. */
+	readonly state: string;
+	readonly tone: Tone;
+};
+
+const stalledMs = 5000;
+
+export function stateWords(download: Download, now: number, ascii: boolean): StateWords {
+	const pick = (unicode: string, plain: string) => (ascii ? plain : unicode);
+	const {status} = download;
+	switch (status) {
+		case 'asking':
+			return {symbol: pick('…', '.'), word: 'asking', state: 'asking the server', tone: 'active'};
+		case 'active':
+			return {symbol: pick('↓', 'D'), word: activeWord(download, now), state: 'downloading', tone: 'active'};
+		case 'waiting': {
+			const seconds = Math.max(0, Math.ceil(((download.retryAt ?? now) - now) / 1000));
+			return {symbol: '~', word: `retry ${seconds}s`, state: 'waiting to try again', tone: 'waiting'};
+		}
+
+		case 'queued':
+			return download.onDemand && download.size !== null
+				? {symbol: pick('·', 'Q'), word: 'on demand', state: 'fetches what players ask for', tone: 'plain'}
+				: {symbol: pick('·', 'Q'), word: 'queued', state: 'queued', tone: 'plain'};
+		case 'paused':
+			return {symbol: pick('‖', 'P'), word: 'paused', state: 'paused', tone: 'plain'};
+		case 'cancelled':
+			return {symbol: pick('–', 'X'), word: 'cancelled', state: 'cancelled', tone: 'plain'};
+		case 'exporting': {
+			const percent = Math.floor((download.exportProgress ?? 0) * 100);
+			return {symbol: pick('»', 'E'), word: `export ${percent}%`, state: 'exporting', tone: 'active'};
+		}
+
+		case 'complete':
+			return {symbol: pick('✓', 'C'), word: 'done', state: 'done', tone: 'done'};
+		case 'failed':
+			return {symbol: pick('✗', 'F'), word: 'failed', state: 'failed', tone: 'failed'};
+	}
+}
+
+function activeWord({lastByteAt, bytesPerSecond, onDemand}: Download, now: number): string {
+	const silent = lastByteAt === null ? 0 : now - lastByteAt;
+	if (silent >= stalledMs) {
+		return `stalled ${Math.floor(silent / 1000)}s`;
+	}
+
+	return onDemand && bytesPerSecond === 0 ? 'on demand' : formatSpeed(bytesPerSecond);
+}
+
+/** Seconds until it is complete; Infinity if nobody can tell. */
+export function secondsLeft({size, present, bytesPerSecondLong, status}: Download): number {
+	return status === 'active' && size !== null && bytesPerSecondLong > 0
+		? (size - present) / bytesPerSecondLong
+		: Infinity;
+}
+
+/** The error in the way, and the key that helps. */
+export function reason({error, status}: Download): string | undefined {
+	if (!error || (status !== 'failed' && status !== 'waiting')) {
+		return undefined;
+	}
+
+	const tries =
+		error.tries === undefined || status === 'failed' ? '' : `; try ${error.tries} of ${error.maxTries}`;
+	return `${error.message}${tries}${status === 'failed' ? ' (r = try again)' : ''}`;
+}
+
+/** `1.22 GiB of 2.83 GiB`. */
+export function amount({present, size}: Download): string {
+	return size === null ? formatBytes(present) : `${formatBytes(present)} of ${formatBytes(size)}`;
+}

@@ -1,0 +1,28 @@
+// The engine under the dashboard: started before the screen, ended after it.
+import path from 'node:path';
+import process from 'node:process';
+import {addAll, start} from './running.ts';
+import type {Settings} from './settings.ts';
+import {showDashboard} from './terminal/show-dashboard.tsx';
+
+const exitCodes: Partial<Record<string, number>> = {quit: 0, crash: 70, SIGHUP: 129};
+const interrupted = 130;
+
+/** Resolves with the exit code. What keeps it from starting is told before the screen opens. */
+export async function openDashboard(urls: readonly string[], settings: Settings): Promise<number> {
+	const running = await start(settings);
+	try {
+		await addAll(running, urls, settings, error => running.engine.addBanner(error.message));
+		const end = await showDashboard(running.engine, {
+			ascii: settings.ascii,
+			exportDir: settings.exportDir + path.sep,
+		});
+		return exitCodes[end] ?? interrupted;
+	} finally {
+		if (running.engine.snapshot.downloads.some(({connections}) => connections > 0)) {
+			process.stderr.write('Saving…\n');
+		}
+
+		await running.dispose();
+	}
+}
