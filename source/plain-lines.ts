@@ -1,0 +1,186 @@
+// What happened between two snapshots, as lines that are only ever appended; or as JSON, one object for each event.
+import {cleanText} from './dashboard/clean-text.ts';
+import {formatBytes, formatDuration, formatPercent, formatSpeed} from './dashboard/format.ts';
+import {secondsLeft} from './dashboard/state-words.ts';
+import type {Download, DownloadId, Snapshot} from './downstream.ts';
+import {maskUrl} from './mask-url.ts';
+
+type Style = {readonly json: boolean};
+
+/** What was said of a download so far. */
+type Said = {
+	readonly number: number;
+	download: Download;
+	progressAt: number;
+	progressTenth: number;
+	players: Set<string>;
+};
+
+type Event = {readonly event: string; readonly text: string; readonly [field: string]: unknown};
+
+const progressMs = 30_000;
+
+/** The first line: the proxy is ready. */
+export function readyLine(
+	ready: {url: string; key: string; storage: string; pid: number},
+	{json, now}: Style & {now: number},
+): string {
+	return json ? JSON.stringify({event: 'ready', ...ready}) : `${clock(now)} serving ${ready.url}`;
+}
+
+export class PlainLines {
+	readonly #json: boolean;
+	readonly #said = new Map<DownloadId, Said>();
+	readonly #banners = new Set<string>();
+	#count = 0;
+
+	constructor({json}: Style) {
+		this.#json = json;
+	}
+
+	/** The lines for what is new since the last call. `now` in milliseconds since the epoch. */
+	next(snapshot: Snapshot, now: number): string[] {
+		const lines: string[] = [];
+		for (const text of snapshot.banners) {
+			if (!this.#banners.has(text)) {
+				this.#banners.add(text);
+				lines.push(
+					this.#json ? JSON.stringify({event: 'notice', message: text}) : `${clock(now)} ${cleanText(text)}`,
+				);
+			}
+		}
+
+		const present = new Set<DownloadId>();
+		for (const download of snapshot.downloads) {
+			present.add(download.id);
+			lines.push(...this.#changesOf(download, now));
+		}
+
+		for (const [id, {number, download}] of this.#said) {
+			if (!present.has(id)) {
+				this.#said.delete(id);
+				lines.push(this.#line(number, download, {event: 'removed', text: 'removed'}, now));
+			}
+		}
+
+		return lines;
+	}
+
+	#changesOf(download: Download, now: number): string[] {
+		const before = this.#said.get(download.id);
+		if (before?.download === download) {
+			return [];
+		}
+
+		const said = before ?? {
+			number: ++this.#count,
+			download,
+			progressAt: now,
+			progressTenth: 0,
+			players: new Set(),
+		};
+		const events = before ? [] : [addedEvent(download)];
+		if (download.size !== null && (!before || before.download.size === null)) {
+			events.push(infoEvent(download));
+		}
+
+		for (const player of download.players) {
+			if (player.connected && !said.players.has(player.id)) {
+				said.players.add(player.id);
+				events.push(playerEvent(download, player));
+			}
+		}
+
+		events.push(...statusEvents(before?.download, download), ...progressEvents(said, download, now));
+		said.download = download;
+		this.#said.set(download.id, said);
+		return events.map(event => this.#line(said.number, download, event, now));
+	}
+
+	#line(number: number, {id}: Download, {text, event, ...fields}: Event, now: number): string {
+		return this.#json
+			? JSON.stringify({event, id, ...fields})
+			: `${clock(now)} [${number}] ${cleanText(text)}`;
+	}
+}
+
+function addedEvent({name, url, streamUrl}: Download): Event {
+	const masked = maskUrl(url);
+	return {event: 'added', url: masked, name, streamUrl, text: `added  ${name}  ${masked}`};
+}
+
+function infoEvent({name, size, type, acceptsRanges, streamUrl}: Download): Event {
+	const ranges = acceptsRanges === false ? 'no' : 'yes';
+	return {
+		event: 'info',
+		name,
+		size,
+		type,
+		ranges: acceptsRanges !== false,
+		streamUrl,
+		text: `size ${formatBytes(size ?? 0)}, ranges ${ranges}, stream ${streamUrl}`,
+	};
+}
+
+function playerEvent({size}: Download, {name, offset}: Download['players'][number]): Event {
+	const place = size ? formatPercent(Math.min(offset, size - 1), size) : formatBytes(offset);
+	return {event: 'player', name, offset, text: `player ${name} connected, reads at ${place}`};
+}
+
+function statusEvents(before: Download | undefined, download: Download): Event[] {
+	const {status, size, error, exportedTo, addedAt, completedAt} = download;
+	const events: Event[] = [];
+	if (status !== before?.status) {
+		if (status === 'complete' && before?.status !== 'exporting') {
+			const took =
+				before && completedAt !== null ? ` in ${formatDuration((completedAt - addedAt) / 1000)}` : '';
+			events.push({event: 'done', size, text: `done  ${formatBytes(size ?? 0)}${took}`});
+		} else if (status === 'failed' || status === 'waiting') {
+			const word = status === 'failed' ? 'failed' : 'waits';
+			events.push({
+				event: status,
+				code: error?.code,
+				message: error?.message,
+				text: `${word}  ${error?.message ?? ''}`,
+			});
+		} else if (status === 'paused' || status === 'cancelled') {
+			events.push({event: status, text: status});
+		}
+	}
+
+	if (exportedTo !== null && exportedTo !== (before?.exportedTo ?? null) && before) {
+		events.push({event: 'exported', path: exportedTo, text: `exported to ${exportedTo}`});
+	}
+
+	return events;
+}
+
+/** At each 10 %, but not more often than every 30 s. */
+function progressEvents(said: Said, download: Download, now: number): Event[] {
+	const {size, present, bytesPerSecond, status} = download;
+	const tenth = size ? Math.floor((present * 10) / size) : Math.floor(present / (100 * 1024 * 1024));
+	if (status !== 'active' || tenth <= said.progressTenth || now - said.progressAt < progressMs) {
+		return [];
+	}
+
+	said.progressTenth = tenth;
+	said.progressAt = now;
+	const known =
+		size === null
+			? formatBytes(present)
+			: `${formatPercent(present, size)}  ${formatBytes(present)} of ${formatBytes(size)}`;
+	const left = formatDuration(secondsLeft(download));
+	return [
+		{
+			event: 'progress',
+			present,
+			size,
+			bytesPerSecond,
+			text: `${known}  ${formatSpeed(bytesPerSecond)}  ${left} left`,
+		},
+	];
+}
+
+function clock(now: number): string {
+	return new Date(now).toTimeString().slice(0, 8);
+}
