@@ -45,7 +45,9 @@ const undoMs = 10_000;
 
 export function Dashboard(props: DashboardProps) {
 	const {downstream, ascii, exportDir, spareRows = 0} = props;
-	const {columns: width, rows} = useWindowSize();
+	const {columns, rows} = useWindowSize();
+	// The last column stays free: erasing to the end of the line, which follows each line, would take its character.
+	const width = columns - 1;
 	const height = rows - spareRows;
 	const {snapshot, refresh} = useSnapshot(downstream);
 	const {downloads} = snapshot;
@@ -361,7 +363,7 @@ export function Dashboard(props: DashboardProps) {
 		}
 	};
 
-	const tooSmall = width < smallest.columns || height < smallest.rows;
+	const tooSmall = columns < smallest.columns || height < smallest.rows;
 	// Several presses in one read act one after the other, each on what the one before has made.
 	const queue = useRef<string[]>([]);
 	const [, continueQueue] = useState(0);
@@ -390,7 +392,7 @@ export function Dashboard(props: DashboardProps) {
 
 	if (tooSmall) {
 		return (
-			<Text>{`${width}x${rows}: too small\nDownloads go on.\nMake it ${smallest.columns}x${smallest.rows} or larger, or q to quit.`}</Text>
+			<Text>{`${columns}x${rows}: too small\nDownloads go on.\nMake it ${smallest.columns}x${smallest.rows} or larger, or q to quit.`}</Text>
 		);
 	}
 
