@@ -35,10 +35,10 @@ async function startServe(
 ): Promise<{serve: CliProcess; id: string; streamUrl: string}> {
 	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage, url]);
 	const {url: proxy, key} = await serve.event('ready');
-	const response = await fetch(`${String(proxy)}/api/downloads`, {
-		headers: {authorization: `Bearer ${String(key)}`},
-	});
 	for (;;) {
+		const response = await fetch(`${String(proxy)}/api/downloads`, {
+			headers: {authorization: `Bearer ${String(key)}`},
+		});
 		const [download] = (await response.json()) as Array<{id: string; streamUrl: string}>;
 		if (download) {
 			return {serve, id: download.id, streamUrl: download.streamUrl};
@@ -90,7 +90,7 @@ test('after kill -9 every recorded byte is right, and none of them is fetched ag
 	assert.equal(await get.exit(), 0, get.stderr);
 	assert.equal(firstWrongByte(await readFile(target), 0), -1);
 	const overhead = origin.bytesSent - size;
-	t.diagnostic(`${overhead} of ${size} bytes sent twice in ${5} kills`);
+	t.diagnostic(`${overhead} of ${size} bytes sent twice in 5 kills`);
 });
 
 test('a second copy on the same folder is refused with 75 and harms nothing', async t => {
