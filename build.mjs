@@ -64,7 +64,7 @@ async function licenses(inputs) {
 	}
 
 	const texts = [];
-	for (const folder of [...folders].toSorted()) {
+	for (const folder of [...folders].toSorted((a, b) => a.localeCompare(b))) {
 		const {name, version, license} = JSON.parse(
 			await readFile(path.join(root, folder, 'package.json'), 'utf8'),
 		);

@@ -26,7 +26,7 @@ function cleanGrapheme(segment: string): string {
 
 	const visible = segment
 		.replaceAll(/\p{Cc}/gu, '�')
-		.replaceAll(/[\p{Cf}\p{Co}\p{Cs}\u2028\u2029\uFE00-\uFE0F]/gu, '');
+		.replaceAll(/\p{Cf}|\p{Co}|\p{Cs}|\p{Zl}|\p{Zp}|\p{Variation_Selector}/gu, '');
 	const joined = visible !== segment || /\p{Emoji_Modifier}/u.test(visible);
 	const isEmoji = /\p{Extended_Pictographic}/u.test(visible);
 	return joined && isEmoji ? String.fromCodePoint(visible.codePointAt(0)!) : visible;

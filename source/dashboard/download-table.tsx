@@ -7,7 +7,7 @@ import {cleanText, fitName, fitText, padText} from './clean-text.ts';
 import {formatBytes, formatDuration, formatPercent} from './format.ts';
 import type {Columns} from './layout.ts';
 import {rangeBar} from './range-bar.ts';
-import {reason, secondsLeft, stateWords} from './state-words.ts';
+import {connectedPlayers, reason, secondsLeft, stateWords} from './state-words.ts';
 import {tones} from './tones.ts';
 
 export type DownloadTableProps = {
@@ -25,7 +25,7 @@ type Column = {
 	readonly width: number;
 	readonly heading: string;
 	readonly align: 'left' | 'right';
-	text(download: Download, width: number, props: DownloadTableProps): string;
+	readonly text: (download: Download, width: number, props: DownloadTableProps) => string;
 };
 
 type Shown = DownloadTableProps & {readonly shown: readonly Column[]};
@@ -73,7 +73,8 @@ function Heading({column = 0}: PropsWithChildren<{column?: number}>) {
 
 function Cell({column, children}: CellProps) {
 	const {shown, ...props} = useContext(TableContext)!;
-	const download = props.downloads[Number.parseInt(String(children), 10)];
+	const place = typeof children === 'string' ? Number.parseInt(children, 10) : NaN;
+	const download = props.downloads[place];
 	const {key, width, align, text} = shown[column]!;
 	if (!download) {
 		return null;
@@ -162,8 +163,4 @@ function leftCell(download: Download, _width: number, {ascii}: DownloadTableProp
 	const {status} = download;
 	const text = status === 'active' ? formatDuration(secondsLeft(download)) : '';
 	return ascii ? text.replace('–', '-') : text;
-}
-
-export function connectedPlayers({players}: Download): number {
-	return players.filter(({connected}) => connected).length;
 }

@@ -50,3 +50,9 @@ export function rowHeights(height: number, downloads: number, banners: number): 
 
 	return {tabs, headings, details, map, list: height - fixed - details};
 }
+
+/** Moves the window over the list as little as it takes to show the row, and never beyond the end. */
+export function scrollTop(top: number, row: number, visible: number, count: number): number {
+	const shown = Math.max(row - visible + 1, Math.min(top, row));
+	return Math.max(0, Math.min(shown, count - visible));
+}

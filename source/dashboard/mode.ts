@@ -21,3 +21,5 @@ export type Mode =
 	  };
 
 export const list: Mode = {kind: 'list'};
+
+export type ModeOf<Kind extends Mode['kind']> = Extract<Mode, {kind: Kind}>;

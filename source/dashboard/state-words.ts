@@ -79,3 +79,12 @@ export function reason({error, status}: Download): string | undefined {
 export function amount({present, size}: Download): string {
 	return size === null ? formatBytes(present) : `${formatBytes(present)} of ${formatBytes(size)}`;
 }
+
+export function connectedPlayers({players}: Download): number {
+	return players.filter(({connected}) => connected).length;
+}
+
+/** It would be interrupted by quitting. */
+export function isRunning({status}: Download): boolean {
+	return status === 'active' || status === 'asking' || status === 'waiting' || status === 'exporting';
+}
