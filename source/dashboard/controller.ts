@@ -317,7 +317,12 @@ export class Controller {
 		}
 
 		this.#run(async () => {
-			const added = await Promise.all(urls.map(url => this.#options.downstream.add({url})));
+			// One after the other: the list is in the order in which they were added.
+			const added: Array<Awaited<ReturnType<DownStream['add']>>> = [];
+			for (const url of urls) {
+				added.push(await this.#options.downstream.add({url}));
+			}
+
 			this.#options.feed.refresh();
 			this.#select(this.#downloads.findIndex(({id}) => id === added[0]?.download.id));
 			const known = added.filter(({existed}) => existed).length;

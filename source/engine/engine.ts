@@ -62,6 +62,7 @@ export class Engine implements DownStream {
 	readonly #listeners = new Set<() => void>();
 	readonly #banners: string[] = [];
 	readonly #exports = new AbortController();
+	#lastAddedAt = 0;
 	#origin = '';
 	#snapshot: Snapshot = {
 		version: 0,
@@ -231,8 +232,10 @@ export class Engine implements DownStream {
 			ranges: [],
 			intent: request.paused ? 'pause' : 'run',
 			onDemand: request.onDemand ?? this.#options.onDemand ?? false,
-			addedAt: Date.now(),
+			// Also what the list is ordered by: never the same twice.
+			addedAt: Math.max(Date.now(), this.#lastAddedAt + 1),
 		};
+		this.#lastAddedAt = entry.addedAt;
 		// Before anything is stored: this is what finds bad headers.
 		const source = this.#sourceOf(entry);
 		const transfer = await Transfer.open(await this.#store.create(entry), source, this.#services);
@@ -361,6 +364,15 @@ export class Engine implements DownStream {
 		this.#removed.delete(id);
 		await entryFile.save({removed: undefined});
 		const transfer = await this.#openTransfer(entryFile);
+		// Back to its old place.
+		const inOrder = [...this.#transfers.values()].toSorted(
+			(a, b) => a.entryFile.entry.addedAt - b.entryFile.entry.addedAt,
+		);
+		this.#transfers.clear();
+		for (const each of inOrder) {
+			this.#transfers.set(each.id, each);
+		}
+
 		this.#balance();
 		return transfer;
 	}

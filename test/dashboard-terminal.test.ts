@@ -1,0 +1,207 @@
+import assert from 'node:assert/strict';
+import {execFile} from 'node:child_process';
+import {chmod, readFile, stat, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {promisify} from 'node:util';
+import stringWidth from 'string-width';
+import {firstWrongByte} from './support/content.ts';
+import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {TestTerminal} from './support/terminal.ts';
+
+const run = promisify(execFile);
+const MiB = 1024 * 1024;
+/** Dialogs ignore what is typed in their first 250 ms; a person needs longer to read them. */
+const reading = 400;
+
+for (const [columns, rows] of [
+	[80, 24],
+	[120, 40],
+] as const) {
+	test(`every key of the footer works in a terminal of ${columns}x${rows}`, async t => {
+		const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+		const folder = await temporaryFolder(t);
+		// A clipboard of this machine, as far as the program can tell.
+		const clipboard = path.join(folder, 'clipboard');
+		await writeFile(path.join(folder, 'xclip'), `#!/bin/sh\ncat > ${clipboard}\n`);
+		await chmod(path.join(folder, 'xclip'), 0o755);
+		const env = {DISPLAY: ':99', PATH: `${folder}:${process.env.PATH}`};
+		const args = [
+			'--port',
+			'0',
+			'--storage',
+			path.join(folder, 'storage'),
+			'--export-dir',
+			path.join(folder, 'out'),
+		];
+		const terminal = await TestTerminal.start(t, args, {columns, rows, env});
+
+		await terminal.shows('Nothing here yet');
+		terminal.paste(`${origin.urlOf('/first-film.mkv')}\n${origin.urlOf('/second.mkv')}`);
+		await terminal.shows('2 ready');
+		await sleep(reading);
+		terminal.press('\r');
+		const filled = await terminal.shows(/↓ first-film\.mkv +[█▓▒░▸·]*█[█▓▒░▸·]*▸/);
+		for (const line of filled.split('\n')) {
+			assert.ok(stringWidth(line) <= columns);
+		}
+
+		assert.match(filled, /Added 2/);
+		assert.match(filled, /▸ ↓ first-film\.mkv/);
+		terminal.press('j');
+		await terminal.shows(/▸ ↓ second\.mkv/);
+		terminal.press('k');
+		await terminal.shows(/▸ ↓ first-film\.mkv/);
+		terminal.press('\u001B[B');
+		await terminal.shows(/▸ ↓ second\.mkv/);
+		terminal.press('\u001B[A');
+		await terminal.shows(/▸ ↓ first-film\.mkv/);
+
+		terminal.press('p');
+		await terminal.shows(/‖ first-film\.mkv.*paused/);
+		terminal.press('r');
+		await terminal.shows(/↓ first-film\.mkv/);
+
+		terminal.press('c');
+		await terminal.shows('Copied the stream URL');
+		const url = await readFile(clipboard, 'utf8');
+		const {stdout} = await run('curl', ['-sS', '-r', '50000000-50000999', url], {encoding: 'buffer'});
+		assert.equal(stdout.length, 1000);
+		assert.equal(firstWrongByte(stdout, 50_000_000), -1);
+		await terminal.shows(/first-film\.mkv +[█▓▒░▸·]+··[█▓▒░▸┃]·/);
+
+		terminal.press('\r');
+		await terminal.shows(/Map {2}1 cell = /);
+		await terminal.shows(/Players +┃curl .* reads at/);
+		terminal.press('\u001B');
+		await terminal.shows(/▸ ↓ first-film\.mkv/);
+
+		terminal.press('?');
+		await terminal.shows('player reads here');
+		terminal.press('\u001B');
+		await terminal.shows(/▸ ↓ first-film\.mkv/);
+
+		terminal.press('e');
+		await terminal.shows(/To +.*first-film\.mkv/);
+		await sleep(reading);
+		terminal.press('\u0015');
+		terminal.press(path.join(folder, 'xjkq?.mkv'));
+		await terminal.shows('xjkq?.mkv');
+		terminal.press('\r');
+		await terminal.shows('Will be exported, once it is complete');
+
+		terminal.press('j');
+		await terminal.shows(/▸ ↓ second\.mkv/);
+		terminal.press('x');
+		await terminal.shows('Remove this download?');
+		terminal.press('\r');
+		await sleep(reading);
+		terminal.press('\r');
+		await terminal.shows(/▸ ↓ second\.mkv/);
+		terminal.press('x');
+		await terminal.shows('Remove this download?');
+		await sleep(reading);
+		terminal.press('d');
+		await terminal.shows(/Removed second\.mkv.*u = undo/);
+		assert.doesNotMatch(terminal.screen, /[↓‖] second\.mkv/);
+		terminal.press('u');
+		await terminal.shows(/[↓·] second\.mkv/);
+
+		terminal.press('a');
+		await terminal.shows('Add downloads');
+		terminal.press('htps://typo');
+		await terminal.shows('"htps" is not http or https');
+		terminal.press('\u001B');
+		await terminal.shows(/[↓·] second\.mkv/);
+
+		origin.options.bytesPerSecond = undefined;
+		await terminal.shows(/✓ first-film\.mkv.*100%/);
+		await terminal.shows(/✓ second\.mkv.*100%/);
+		while (!(await stat(path.join(folder, 'xjkq?.mkv')).catch(() => undefined))) {
+			await sleep(20);
+		}
+
+		assert.equal(firstWrongByte(await readFile(path.join(folder, 'xjkq?.mkv')), 0), -1);
+		terminal.press('q');
+		assert.equal(await terminal.exit(), 0);
+		assert.equal(terminal.isAlternate, false);
+	});
+}
+
+test('quitting while something runs asks first', async t => {
+	const origin = await startOrigin(t, {size: 60 * MiB, bytesPerSecond: MiB});
+	const storage = await temporaryFolder(t);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, origin.url], {
+		columns: 80,
+		rows: 24,
+	});
+	await terminal.shows(/↓ film\.bin/);
+	terminal.press('q');
+	await terminal.shows('1 download runs');
+	await sleep(reading);
+	terminal.press('\r');
+	await terminal.shows(/↓ film\.bin/);
+	terminal.press('\u0003');
+	await terminal.shows('Quit?');
+	await sleep(reading);
+	terminal.press('q');
+	assert.equal(await terminal.exit(), 0);
+});
+
+for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
+	test(`${signal} puts the terminal back`, async t => {
+		const storage = await temporaryFolder(t);
+		const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
+			columns: 80,
+			rows: 24,
+		});
+		await terminal.shows('Nothing here yet');
+		assert.ok(terminal.isAlternate);
+		terminal.signal(signal);
+		assert.equal(await terminal.exit(), signal === 'SIGHUP' ? 129 : 130);
+		assert.equal(terminal.isAlternate, false);
+		for (const mode of ['?7h', '?25h', '?2004l', '?1049l']) {
+			assert.ok(terminal.raw.includes(`\u001B[${mode}`), mode);
+		}
+	});
+}
+
+test('names from servers reach the terminal without their escape sequences', async t => {
+	const origin = await startOrigin(t, {
+		size: MiB,
+		headers: {'content-disposition': 'attachment; filename="\u009B31mevil\u009D52;c;aGk=.mkv"'},
+	});
+	const storage = await temporaryFolder(t);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, origin.url], {
+		columns: 80,
+		rows: 24,
+	});
+	await terminal.shows(/✓ .*evil.*\.mkv/);
+	assert.ok(!/[\u009B\u009D]/.test(terminal.raw));
+});
+
+test('a terminal that shrinks and grows is drawn anew, and says so when it is too small', async t => {
+	const storage = await temporaryFolder(t);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
+		columns: 100,
+		rows: 30,
+	});
+	await terminal.shows('Nothing here yet');
+	terminal.resize(38, 6);
+	await terminal.shows('38x6: too small');
+	terminal.resize(80, 24);
+	await terminal.shows('Nothing here yet');
+	terminal.press('q');
+	assert.equal(await terminal.exit(), 0);
+});
+
+test('a second copy is told who holds the folder, before any screen', async t => {
+	const storage = await temporaryFolder(t);
+	const first = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {columns: 80, rows: 24});
+	await first.shows('Nothing here yet');
+	const second = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {columns: 80, rows: 24});
+	assert.equal(await second.exit(), 75);
+	assert.match(second.raw, /already runs \(pid \d+/);
+	assert.ok(!second.raw.includes('\u001B[?1049h'));
+});

@@ -1,0 +1,124 @@
+// A real pseudo-terminal with the real program in it, drawn by a terminal emulator.
+import process from 'node:process';
+import type {TestContext} from 'node:test';
+import xterm from '@xterm/headless';
+import {Unicode11Addon} from '@xterm/addon-unicode11';
+import {spawn} from 'node-pty';
+import {atEnd} from './cleanup.ts';
+import {builtCli, cleanEnvironment} from './cli.ts';
+
+export type TerminalOptions = {columns: number; rows: number; env?: NodeJS.ProcessEnv};
+
+export class TestTerminal {
+	/** Everything that was written. */
+	raw = '';
+	readonly #pty: ReturnType<typeof spawn>;
+	readonly #emulator: xterm.Terminal;
+	readonly #exit: Promise<number>;
+	#onDraw = () => {};
+
+	/** Starts the program with these arguments. */
+	static async start(
+		t: TestContext,
+		args: readonly string[],
+		options: TerminalOptions,
+	): Promise<TestTerminal> {
+		return new TestTerminal(t, [await builtCli(), ...args], options);
+	}
+
+	private constructor(t: TestContext, args: string[], {columns, rows, env}: TerminalOptions) {
+		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true});
+		this.#emulator.loadAddon(new Unicode11Addon());
+		this.#emulator.unicode.activeVersion = '11';
+		this.#pty = spawn(process.execPath, args, {
+			cols: columns,
+			rows,
+			name: 'xterm-256color',
+			env: cleanEnvironment({LANG: 'C.UTF-8', ...env}),
+		});
+		this.#pty.onData(text => {
+			this.raw += text;
+			this.#emulator.write(text, () => this.#onDraw());
+		});
+		this.#exit = new Promise(resolve => {
+			this.#pty.onExit(({exitCode}) => resolve(exitCode));
+		});
+		let isOver = false;
+		void this.#exit.then(() => {
+			isOver = true;
+		});
+		atEnd(t, async () => {
+			if (!isOver) {
+				this.#pty.kill('SIGKILL');
+				await this.#exit;
+			}
+		});
+	}
+
+	/** The screen as text, without blanks at the ends of lines. */
+	get screen(): string {
+		const {active} = this.#emulator.buffer;
+		return Array.from(
+			{length: this.#emulator.rows},
+			(_, row) => active.getLine(active.viewportY + row)?.translateToString(true) ?? '',
+		).join('\n');
+	}
+
+	get isAlternate(): boolean {
+		return this.#emulator.buffer.active.type === 'alternate';
+	}
+
+	/** Types, as a person: what is on the screen is read first. */
+	press(keys: string): void {
+		this.#pty.write(keys);
+	}
+
+	paste(text: string): void {
+		this.#pty.write(`\u001B[200~${text}\u001B[201~`);
+	}
+
+	resize(columns: number, rows: number): void {
+		this.#pty.resize(columns, rows);
+		this.#emulator.resize(columns, rows);
+	}
+
+	signal(signal: NodeJS.Signals): void {
+		this.#pty.kill(signal);
+	}
+
+	exit(): Promise<number> {
+		return this.#exit;
+	}
+
+	/** Resolves with the screen as soon as it shows this. Fails the test, with the screen, if the program ends before. */
+	async shows(wanted: RegExp | string | ((screen: string) => boolean)): Promise<string> {
+		const fits = (screen: string) =>
+			typeof wanted === 'function'
+				? wanted(screen)
+				: typeof wanted === 'string'
+					? screen.includes(wanted)
+					: wanted.test(screen);
+		let isOver = false;
+		const over = this.#exit.then(() => {
+			isOver = true;
+		});
+		const deadline = Date.now() + 30_000;
+		while (!fits(this.screen)) {
+			if (isOver || Date.now() > deadline) {
+				throw new Error(
+					`${isOver ? 'ended' : '30 s passed'} without showing ${String(wanted)}:\n${this.screen}`,
+				);
+			}
+
+			await Promise.race([
+				over,
+				new Promise<void>(resolve => {
+					this.#onDraw = resolve;
+					setTimeout(resolve, 1000);
+				}),
+			]);
+		}
+
+		return this.screen;
+	}
+}
