@@ -1,0 +1,142 @@
+import assert from 'node:assert/strict';
+import {createServer, type AddressInfo} from 'node:net';
+import {once} from 'node:events';
+import {readFile, stat} from 'node:fs/promises';
+import path from 'node:path';
+import {test} from 'node:test';
+import {settingsFrom, type Flags} from '../source/settings.ts';
+import {CliProcess} from './support/cli.ts';
+import {startOrigin, temporaryFolder} from './support/engines.ts';
+
+const MiB = 1024 * 1024;
+
+const wrong: Array<[Flags, RegExp]> = [
+	[{port: 'eighty'}, /--port "eighty": it must be a whole number from 0 to 65535/],
+	[{port: '70000'}, /--port "70000"/],
+	[{connections: '17'}, /--connections "17": .* 1 to 16/],
+	[{connections: '2.5'}, /--connections "2\.5"/],
+	[{maxActive: '0'}, /--max-active "0"/],
+	[{limitRate: 'fast'}, /--limit-rate "fast": .*500K or 5M/],
+	[{logLevel: 'loud'}, /--log-level "loud": .*error, warn, info, debug/],
+	[{proxy: 'ftp://u:secret@host'}, /http:\/\/, https:\/\/, socks5:\/\/ or socks5h:\/\//],
+	[{header: ['no colon']}, /--header: .*'Name: value'/],
+	[{header: ['X-Key: a\nb']}, /--header X-Key/],
+	[{ca: '/does/not/exist.pem'}, /--ca "\/does\/not\/exist\.pem": the file cannot be read/],
+	[{storage: ''}, /--storage "": it needs a value/],
+];
+
+for (const [flags, sentence] of wrong) {
+	test(`${JSON.stringify(flags)} is refused in a sentence`, () => {
+		assert.throws(
+			() => settingsFrom(flags, {}),
+			(error: Error) => {
+				assert.match(error.message, sentence);
+				assert.doesNotMatch(error.message, /secret/);
+				return true;
+			},
+		);
+	});
+}
+
+test('rates have units of 1024, and 0 is no limit', () => {
+	const rates = ['500K', '5M', '1.5MiB', '2g', '65536', '0'].map(
+		limitRate => settingsFrom({limitRate}, {}).limitRate,
+	);
+	assert.deepEqual(rates, [512_000, 5 * MiB, 1.5 * MiB, 2048 * MiB, 65_536, Infinity]);
+});
+
+test('a bad value exits with 2, an unknown flag too', async t => {
+	const bad = await CliProcess.start(t, ['serve', '--connections', '99']);
+	assert.equal(await bad.exit(), 2);
+	assert.match(bad.stderr, /--connections "99"/);
+	const unknown = await CliProcess.start(t, ['serve', '--conections', '9']);
+	assert.equal(await unknown.exit(), 2);
+	assert.match(unknown.stderr, /--conections/);
+});
+
+test('a taken port that was asked for exits with 69', async t => {
+	const server = createServer().listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	t.after(() => server.close());
+	const {port} = server.address() as AddressInfo;
+	const storage = await temporaryFolder(t);
+	const serve = await CliProcess.start(t, ['serve', '--port', String(port), '--storage', storage]);
+	assert.equal(await serve.exit(), 69);
+	assert.match(serve.stderr, new RegExp(`Port ${port} .*taken`));
+});
+
+test('version and help answer without anything else', async t => {
+	const version = await CliProcess.start(t, ['--version']);
+	assert.equal(await version.exit(), 0);
+	assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
+	const help = await CliProcess.start(t, ['--help']);
+	assert.equal(await help.exit(), 0);
+	assert.match(help.stdout, /--limit-rate/);
+});
+
+test("serve --json tells what happens, one object a line, and its key is the folder's", async t => {
+	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
+	const storage = path.join(await temporaryFolder(t), 'new');
+	const serve = await CliProcess.start(t, [
+		'serve',
+		'--json',
+		'--port',
+		'0',
+		'--storage',
+		storage,
+		`${origin.url}?token=geheim`,
+	]);
+	const ready = await serve.event('ready');
+	assert.deepEqual(Object.keys(ready), ['event', 'url', 'key', 'storage', 'pid']);
+	assert.equal(ready.pid, serve.child.pid);
+	assert.equal(ready.key, (await readFile(path.join(storage, 'key'), 'utf8')).trim());
+	assert.equal((await stat(path.join(storage, 'key'))).mode & 0o777, 0o600);
+	assert.equal((await stat(storage)).mode & 0o777, 0o700);
+	const done = await serve.event('done');
+	assert.equal(done.size, 2 * MiB);
+	const any = await fetch(
+		`${String(ready.url)}/stream?url=${encodeURIComponent(origin.urlOf('/other'))}&key=${String(ready.key)}`,
+	);
+	assert.equal((await any.arrayBuffer()).byteLength, 2 * MiB);
+	assert.equal(
+		(await fetch(`${String(ready.url)}/stream?url=${encodeURIComponent(origin.url)}`)).status,
+		401,
+	);
+	assert.ok(!serve.stdout.includes('geheim'));
+});
+
+test('without a terminal the plain lines end when all is done', async t => {
+	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
+	const storage = await temporaryFolder(t);
+	const plain = await CliProcess.start(t, ['--port', '0', '--storage', storage, origin.url]);
+	assert.equal(await plain.exit(), 0, plain.stderr);
+	assert.match(plain.stdout, /^\d\d:\d\d:\d\d serving http:\/\/127\.0\.0\.1:\d+\n/);
+	assert.match(plain.stdout, /\[1\] added {2}film\.bin {2}http:/);
+	assert.match(plain.stdout, /\[1\] size 2\.00 MiB, ranges yes, stream http:/);
+	assert.match(plain.stdout, /\[1\] done {2}2\.00 MiB/);
+});
+
+test('the log has no secrets', async t => {
+	const origin = await startOrigin(t, {size: 1000});
+	const folder = await temporaryFolder(t);
+	const log = path.join(folder, 'log');
+	const get = await CliProcess.start(t, [
+		...[
+			'get',
+			'--port',
+			'0',
+			'--storage',
+			path.join(folder, 'storage'),
+			'--log',
+			log,
+			'--log-level',
+			'debug',
+		],
+		...['-H', 'Authorization: Bearer geheim', '-o', path.join(folder, 'out'), `${origin.url}?key=geheim`],
+	]);
+	assert.equal(await get.exit(), 0, get.stderr);
+	const text = await readFile(log, 'utf8');
+	assert.match(text, /added [\da-f]{32}/);
+	assert.doesNotMatch(text, /geheim/);
+	assert.equal(origin.requests[0]?.headers.authorization, 'Bearer geheim');
+});

@@ -1,0 +1,159 @@
+import assert from 'node:assert/strict';
+import {createHash} from 'node:crypto';
+import {createReadStream} from 'node:fs';
+import {open, readdir, readFile, stat, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import {test} from 'node:test';
+import {CliProcess} from './support/cli.ts';
+import {fillContent, firstWrongByte} from './support/content.ts';
+import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {startNginx} from './support/nginx.ts';
+import {missing} from './support/programs.ts';
+
+const MiB = 1024 * 1024;
+
+async function sha256(file: string): Promise<string> {
+	const hash = createHash('sha256');
+	for await (const chunk of createReadStream(file, {highWaterMark: MiB})) {
+		hash.update(chunk as Buffer);
+	}
+
+	return hash.digest('hex');
+}
+
+test(
+	'get of 1 GiB from nginx is the same file, and stays under 150 MiB of memory',
+	{skip: missing('nginx')},
+	async t => {
+		const folder = await temporaryFolder(t);
+		const file = path.join(folder, 'large.bin');
+		const handle = await open(file, 'w');
+		const block = Buffer.alloc(16 * MiB);
+		for (let offset = 0; offset < 1024 * MiB; offset += block.length) {
+			fillContent(block, offset);
+			await handle.write(block);
+		}
+
+		await handle.close();
+		const url = `${await startNginx(t, folder)}/large.bin`;
+		const target = path.join(folder, 'fetched.bin');
+		const memoryFile = path.join(folder, 'memory');
+		const get = await CliProcess.start(
+			t,
+			['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', target, url],
+			{
+				env: {PEAK_MEMORY_FILE: memoryFile},
+				nodeArgs: ['--import', path.join(import.meta.dirname, 'support/report-peak-memory.mjs')],
+			},
+		);
+		assert.equal(await get.exit(), 0, get.stderr);
+		assert.equal(get.stdout, `${target}\n`);
+		assert.equal(await sha256(target), await sha256(file));
+		const peak = Number(await readFile(memoryFile, 'utf8')) / 1024;
+		t.diagnostic(`peak memory: ${Math.round(peak)} MiB`);
+		assert.ok(peak < 150, `${peak} MiB`);
+	},
+);
+
+test('get names each file after what the server says, and keeps what is there', async t => {
+	const origin = await startOrigin(t, {
+		size: 3 * MiB,
+		etag: '"v1"',
+		headers: {'content-disposition': 'attachment; filename="film.tar.gz"'},
+	});
+	const folder = await temporaryFolder(t);
+	await writeFile(path.join(folder, 'film.tar.gz'), 'precious');
+	const args = [
+		'get',
+		'--port',
+		'0',
+		'--storage',
+		path.join(folder, 'storage'),
+		'--export-dir',
+		folder,
+		origin.url,
+	];
+	const get = await CliProcess.start(t, args);
+	assert.equal(await get.exit(), 0, get.stderr);
+	assert.equal(await readFile(path.join(folder, 'film.tar.gz'), 'utf8'), 'precious');
+	const second = path.join(folder, 'film (2).tar.gz');
+	assert.equal(get.stdout, `${second}\n`);
+	assert.equal(firstWrongByte(await readFile(second), 0), -1);
+});
+
+test('get with -o does not begin if the file is there', async t => {
+	const origin = await startOrigin(t, {size: MiB});
+	const folder = await temporaryFolder(t);
+	const target = path.join(folder, 'there');
+	await writeFile(target, 'precious');
+	const get = await CliProcess.start(t, [
+		'get',
+		'--port',
+		'0',
+		'--storage',
+		path.join(folder, 'storage'),
+		'-o',
+		target,
+		origin.url,
+	]);
+	assert.equal(await get.exit(), 1);
+	assert.match(get.stderr, /is there already/);
+	assert.equal(await readFile(target, 'utf8'), 'precious');
+	assert.equal(origin.requests.length, 0);
+});
+
+test('get of several URLs exits 1 if one of them fails, and still brings the others', async t => {
+	const origin = await startOrigin(t, {
+		size: MiB,
+		intercept(request, response) {
+			if (request.url === '/missing') {
+				response.writeHead(404).end();
+				return true;
+			}
+
+			return false;
+		},
+	});
+	const folder = await temporaryFolder(t);
+	const urls = [origin.urlOf('/one.bin'), origin.urlOf('/missing'), origin.urlOf('/two.bin')];
+	const out = path.join(folder, 'out') + path.sep;
+	const get = await CliProcess.start(t, [
+		'get',
+		'--port',
+		'0',
+		'--storage',
+		path.join(folder, 'storage'),
+		'-o',
+		out,
+		...urls,
+	]);
+	assert.equal(await get.exit(), 1);
+	assert.match(get.stderr, /404: no such file on the server 127\.0\.0\.1/);
+	assert.deepEqual(
+		(await readdir(out)).toSorted((a, b) => a.localeCompare(b)),
+		['one.bin', 'two.bin'],
+	);
+});
+
+test('get that was interrupted goes on where it was', async t => {
+	const size = 24 * MiB;
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const folder = await temporaryFolder(t);
+	const target = path.join(folder, 'film.bin');
+	const args = ['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', target, origin.url];
+	const first = await CliProcess.start(t, args);
+	while (origin.bytesSent < 4 * MiB) {
+		await new Promise(resolve => setTimeout(resolve, 20));
+	}
+
+	first.child.kill('SIGINT');
+	assert.equal(await first.exit(), 130);
+	await assert.rejects(stat(target), {code: 'ENOENT'});
+	const sent = origin.bytesSent;
+	origin.options.bytesPerSecond = undefined;
+	const second = await CliProcess.start(t, args);
+	assert.equal(await second.exit(), 0, second.stderr);
+	assert.equal(firstWrongByte(await readFile(target), 0), -1);
+	// What was on its way when it was interrupted comes again.
+	assert.ok(origin.bytesSent - sent < size - 3 * MiB, `${origin.bytesSent - sent}`);
+});
