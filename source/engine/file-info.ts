@@ -1,6 +1,5 @@
 // Name and type of a file, from what the origin says of it, its URL and its first bytes.
 import {parse} from 'content-disposition';
-import {fileTypeFromBuffer} from 'file-type';
 import filenamify from 'filenamify';
 import mime from 'mime';
 
@@ -111,6 +110,8 @@ export function typeOf({contentType, name}: {contentType?: string; name: string}
 
 /** What the first bytes of a file show it to be (about 4 KiB are enough); undefined if nothing is known of them. */
 export async function sniffType(firstBytes: Uint8Array): Promise<string | undefined> {
+	// Loaded when it is needed: most origins tell the type.
+	const {fileTypeFromBuffer} = await import('file-type');
 	const found = await fileTypeFromBuffer(firstBytes);
 	return found?.mime;
 }
