@@ -371,11 +371,11 @@ function originError(error: unknown, host: string): DownStreamError {
 	}
 
 	if (
-		code.startsWith('HPE_') ||
+		(first as Error).name === 'HTTPParserError' ||
 		code === 'UND_ERR_HEADERS_OVERFLOW' ||
 		code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
 	) {
-		return new DownStreamError('origin-misbehaved', `${host} does not answer as HTTP demands (${code})`, {
+		return new DownStreamError('origin-misbehaved', `${host} does not answer as HTTP demands`, {
 			cause: error,
 		});
 	}

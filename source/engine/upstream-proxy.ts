@@ -96,8 +96,7 @@ export function createDispatcher({proxy, connections, tls, timeouts}: Dispatcher
 		...(tls.insecure ? {rejectUnauthorized: false} : {}),
 	};
 	const agentOptions = {
-		// One more, so that a connection that is just closing never holds up the next.
-		connections: connections + 1,
+		connections,
 		headersTimeout: timeouts.headers,
 		bodyTimeout: timeouts.body,
 		keepAliveTimeout: 30_000,

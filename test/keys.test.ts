@@ -1,0 +1,76 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import type {Key} from 'ink';
+import {cellsOf} from '../source/dashboard/clean-text.ts';
+import {commandOf, footerText, keyPresses, keyTable} from '../source/dashboard/keys.ts';
+import {editField, fieldOf, insertText, type Field} from '../source/dashboard/text-field.tsx';
+
+const plain = {} as Key;
+
+test('several keys in one read are several presses', () => {
+	assert.deepEqual(keyPresses('j', plain), {names: ['j']});
+	assert.deepEqual(keyPresses('jjj', plain), {names: ['j', 'j', 'j']});
+	assert.deepEqual(keyPresses('jjjjjjjj', plain).names.length, 8);
+	assert.deepEqual(keyPresses('jpk', plain), {names: ['j', 'p', 'k']});
+});
+
+test('Enter in the same read as a letter is still Enter', () => {
+	assert.deepEqual(keyPresses('j\r', plain), {names: ['j', 'return']});
+});
+
+test('more than three different characters in one read are a paste', () => {
+	assert.deepEqual(keyPresses('http://127.0.0.1/film.mkv\r', plain), {
+		names: [],
+		pasted: 'http://127.0.0.1/film.mkv\r',
+	});
+});
+
+test('keys without a character have names', () => {
+	assert.deepEqual(keyPresses('', {...plain, upArrow: true}), {names: ['up']});
+	assert.deepEqual(keyPresses('', {...plain, tab: true, shift: true}), {names: ['shift+tab']});
+	assert.deepEqual(keyPresses('c', {...plain, ctrl: true}), {names: ['ctrl+c']});
+});
+
+test('no key has two meanings, and Backspace has none in the list', () => {
+	const keys = keyTable.flatMap(({keys}) => keys);
+	assert.equal(new Set(keys).size, keys.length);
+	assert.equal(commandOf('backspace'), undefined);
+	assert.equal(commandOf('delete'), undefined);
+});
+
+test('the footer never is wider than the screen and keeps the way to the other keys', () => {
+	for (let width = 40; width < 200; width++) {
+		const text = footerText(width, {});
+		assert.ok(cellsOf(text) < width, `${width}: ${text}`);
+		assert.match(text, /\? help/);
+		assert.match(text, /c copy URL/);
+	}
+});
+
+function typed(field: Field, ...names: string[]): Field {
+	return names.reduce((before, name) => editField(before, name) ?? before, field);
+}
+
+test('a text field takes every printable key', () => {
+	assert.equal(typed(fieldOf(''), ...'jkqx?/ ~線', '👍').text, 'jkqx?/ ~線👍');
+});
+
+test('a text field can be edited anywhere', () => {
+	assert.deepEqual(typed(fieldOf('abc'), 'left', 'left', 'X'), {text: 'aXbc', cursor: 2});
+	assert.deepEqual(typed(fieldOf('abc'), 'home', 'X', 'end', 'Y').text, 'XabcY');
+	assert.deepEqual(typed(fieldOf('abc'), 'backspace').text, 'ab');
+	assert.deepEqual(typed(fieldOf('abc'), 'left', 'ctrl+u').text, 'c');
+	assert.deepEqual(typed(fieldOf('/home/me/film.mkv'), 'ctrl+w').text, '/home/me/');
+	assert.deepEqual(typed(fieldOf('abc'), 'ctrl+a', 'ctrl+e', '!').text, 'abc!');
+	assert.equal(editField(fieldOf('abc'), 'pageUp'), undefined);
+	assert.equal(editField(fieldOf('abc'), 'up'), undefined);
+});
+
+test('the cursor steps over whole characters', () => {
+	assert.deepEqual(typed(fieldOf('a👍'), 'backspace'), {text: 'a', cursor: 1});
+	assert.deepEqual(typed(fieldOf('a👍'), 'left', 'b').text, 'ab👍');
+});
+
+test('pasted lines become one line', () => {
+	assert.equal(insertText(fieldOf(''), 'http://a/\r\nhttp://b/\u001B').text, 'http://a/ http://b/');
+});

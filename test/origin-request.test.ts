@@ -1,0 +1,393 @@
+import assert from 'node:assert/strict';
+import {once} from 'node:events';
+import {createServer, type AddressInfo} from 'node:net';
+import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {DownStreamError} from '../source/downstream.ts';
+import {
+	CustomHeaderDataSource,
+	HttpDataSource,
+	type DataSource,
+	type OriginRequest,
+} from '../source/engine/data-source.ts';
+import {retryAfter} from '../source/engine/origin-request.ts';
+import {atEnd} from './support/cleanup.ts';
+import {firstWrongByte} from './support/content.ts';
+import {startOrigin} from './support/engines.ts';
+
+const MiB = 1024 * 1024;
+const timeouts = {connect: 1000, headers: 300, body: 300};
+
+function sourceOf(t: TestContext, url: string, customHeaders: Record<string, string> = {}): DataSource {
+	const source = new CustomHeaderDataSource({url, customHeaders, proxy: 'direct', timeouts});
+	atEnd(t, () => source.dispose());
+	return source;
+}
+
+async function open(source: DataSource, start: number, end: number, more: Partial<OriginRequest> = {}) {
+	return source.open({range: {start, end}, signal: new AbortController().signal, ...more});
+}
+
+async function bytesOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
+	const chunks: Uint8Array[] = [];
+	for await (const chunk of body) {
+		chunks.push(chunk);
+	}
+
+	return Buffer.concat(chunks);
+}
+
+function withCode(code: string, words?: RegExp) {
+	return (error: unknown) => {
+		assert.ok(error instanceof DownStreamError, String(error));
+		assert.equal(error.code, code, error.message);
+		if (words) {
+			assert.match(error.message, words);
+		}
+
+		return true;
+	};
+}
+
+/** A server that answers every connection with these bytes, whatever it is asked. */
+async function startRaw(t: TestContext, answer: string, {ends = true, resets = false} = {}): Promise<string> {
+	const server = createServer(socket => {
+		socket.on('error', () => undefined);
+		socket.once('data', () => {
+			socket.write(Buffer.from(answer, 'latin1'), () => {
+				if (resets) {
+					setTimeout(() => socket.resetAndDestroy(), 50);
+				} else if (ends) {
+					socket.end();
+				}
+			});
+		});
+	}).listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	atEnd(t, () => server.close());
+	return `http://127.0.0.1:${(server.address() as AddressInfo).port}/film.mkv`;
+}
+
+const head = (status: string, ...headers: string[]) =>
+	`HTTP/1.1 ${status}\r\n${headers.join('\r\n')}\r\n\r\n`;
+
+test('a range is answered with exactly its bytes', async t => {
+	const origin = await startOrigin(t, {
+		size: MiB,
+		etag: '"v1"',
+		lastModified: 'Mon, 02 Nov 2026 00:00:00 GMT',
+	});
+	const answer = await open(sourceOf(t, origin.url), 1000, 300_000);
+	assert.deepEqual(answer.range, {start: 1000, end: 300_000});
+	assert.equal(answer.info.size, MiB);
+	assert.deepEqual(answer.validator, {etag: '"v1"', lastModified: 'Mon, 02 Nov 2026 00:00:00 GMT'});
+	const bytes = await bytesOf(answer.body);
+	assert.equal(bytes.length, 299_000);
+	assert.equal(firstWrongByte(bytes, 1000), -1);
+	const headers = origin.requests[0]?.headers;
+	assert.equal(headers?.range, 'bytes=1000-299999');
+	assert.equal(headers?.['accept-encoding'], 'identity');
+});
+
+test('one connection serves request after request when each was read to its end', async t => {
+	const origin = await startOrigin(t, {size: MiB});
+	const source = new HttpDataSource({url: origin.url, proxy: 'direct', connections: 1});
+	atEnd(t, () => source.dispose());
+	for (let index = 0; index < 5; index++) {
+		await bytesOf((await open(source, index * 1000, index * 1000 + 1000)).body);
+	}
+
+	assert.equal(origin.mostSockets, 1);
+});
+
+for (const [words, leave] of [
+	['leaving the body', (_abort: AbortController) => undefined],
+	['aborting', (abort: AbortController) => abort.abort()],
+] as const) {
+	test(`${words} closes the connection at once`, async t => {
+		const origin = await startOrigin(t, {size: 100 * MiB, bytesPerSecond: MiB});
+		const abort = new AbortController();
+		const answer = await open(sourceOf(t, origin.url), 0, 100 * MiB, {signal: abort.signal});
+		const [socket] = origin.sockets;
+		const closed = once(socket!, 'close');
+		try {
+			for await (const chunk of answer.body) {
+				assert.ok(chunk.length > 0);
+				leave(abort);
+				break;
+			}
+		} catch (error) {
+			assert.equal(error, abort.signal.reason);
+		}
+
+		await closed;
+	});
+}
+
+test('an abort before the answer rejects with its reason', async t => {
+	const origin = await startOrigin(t, {size: MiB, latency: 10_000});
+	const abort = new AbortController();
+	const opening = open(sourceOf(t, origin.url), 0, 100, {signal: abort.signal});
+	setTimeout(() => abort.abort(new Error('enough')), 50);
+	await assert.rejects(opening, /enough/);
+});
+
+const lies: Array<[words: string, answer: string, code: string, sentence: RegExp]> = [
+	[
+		'206 without Content-Range',
+		head('206 Partial Content', 'Content-Length: 100') + 'x'.repeat(100),
+		'origin-misbehaved',
+		/does not say which/,
+	],
+	[
+		'206 that begins after what was asked',
+		head('206 Partial Content', 'Content-Range: bytes 60-159/1000', 'Content-Length: 100'),
+		'origin-misbehaved',
+		/asked for byte 50/,
+	],
+	[
+		'206 of the very beginning',
+		head('206 Partial Content', 'Content-Range: bytes 0-49/1000', 'Content-Length: 50'),
+		'origin-misbehaved',
+		/asked for byte 50/,
+	],
+	[
+		'206 whose end is behind its total',
+		head('206 Partial Content', 'Content-Range: bytes 50-2000/1000'),
+		'origin-misbehaved',
+		/does not say which/,
+	],
+	[
+		'206 whose length differs from its range',
+		head('206 Partial Content', 'Content-Range: bytes 50-149/1000', 'Content-Length: 99'),
+		'origin-misbehaved',
+		/are 99 bytes/,
+	],
+	[
+		'multipart/byteranges',
+		head('206 Partial Content', 'Content-Type: multipart/byteranges; boundary=x', 'Content-Length: 5') +
+			'hello',
+		'origin-misbehaved',
+		/does not say which/,
+	],
+	[
+		'gzip though identity was asked',
+		head('200 OK', 'Content-Encoding: gzip', 'Content-Length: 5') + 'hello',
+		'origin-misbehaved',
+		/compresses/,
+	],
+	['404', head('404 Not Found', 'Content-Length: 0'), 'origin-refused', /404: no such file/],
+	['410', head('410 Gone', 'Content-Length: 0'), 'origin-refused', /410 Gone/],
+	['401', head('401 Unauthorized', 'Content-Length: 0'), 'origin-refused', /user name and password/],
+	['403 in the middle', head('403 Forbidden', 'Content-Length: 0'), 'origin-refused', /may have expired/],
+	['429', head('429 Too Many Requests', 'Retry-After: 7', 'Content-Length: 0'), 'origin-busy', /wait 7 s/],
+	['503', head('503 Service Unavailable', 'Content-Length: 0'), 'origin-busy', /busy \(503\)/],
+	['nonsense', 'SSH-2.0-OpenSSH\r\n', 'origin-misbehaved', /HTTP/],
+	[
+		'headers without end',
+		`HTTP/1.1 200 OK\r\n${'X-Long: 0123456789\r\n'.repeat(10_000)}`,
+		'origin-misbehaved',
+		/HTTP/,
+	],
+];
+
+for (const [words, answer, code, sentence] of lies) {
+	test(`${words} is ${code}`, async t => {
+		const url = await startRaw(t, answer);
+		await assert.rejects(open(sourceOf(t, `${url}?token=geheim`), 50, 150), (error: Error) => {
+			assert.doesNotMatch(error.message, /geheim/);
+			return withCode(code, sentence)(error);
+		});
+	});
+}
+
+test('a 200 is the whole file from its start, whatever was asked', async t => {
+	const url = await startRaw(
+		t,
+		head('200 OK', 'Content-Length: 100', 'Content-Range: bytes 50-149/1000') + 'x'.repeat(100),
+	);
+	const answer = await open(sourceOf(t, url), 50, 150);
+	assert.deepEqual(
+		[answer.range, answer.acceptsRanges, answer.info.size],
+		[{start: 0, end: 100}, false, 100],
+	);
+});
+
+test('a weak ETag is no validator', async t => {
+	const url = await startRaw(t, head('200 OK', 'Content-Length: 1', 'ETag: W/"v1"') + 'x');
+	assert.deepEqual((await open(sourceOf(t, url), 0, 1)).validator, {});
+});
+
+test('a 206 may be shorter than what was asked, and says so', async t => {
+	const url = await startRaw(
+		t,
+		head('206 Partial Content', 'Content-Range: bytes 0-9/1000', 'Content-Length: 10') + '0123456789',
+	);
+	const answer = await open(sourceOf(t, url), 0, 500);
+	assert.deepEqual(answer.range, {start: 0, end: 10});
+	assert.equal((await bytesOf(answer.body)).toString(), '0123456789');
+});
+
+test('a body that is too long gives no more than was said', async t => {
+	const url = await startRaw(t, head('206 Partial Content', 'Content-Range: bytes 0-4/1000') + '0123456789');
+	const answer = await open(sourceOf(t, url), 0, 5);
+	assert.equal((await bytesOf(answer.body)).toString(), '01234');
+});
+
+for (const [words, options] of [
+	['closed', {}],
+	['reset', {resets: true}],
+] as const) {
+	test(`a body that is ${words} in the middle is an error, after what came`, async t => {
+		const url = await startRaw(
+			t,
+			head('206 Partial Content', 'Content-Range: bytes 0-99/1000', 'Content-Length: 100') + 'x'.repeat(40),
+			options,
+		);
+		const answer = await open(sourceOf(t, url), 0, 100);
+		let count = 0;
+		await assert.rejects(
+			(async () => {
+				for await (const chunk of answer.body) {
+					count += chunk.length;
+				}
+			})(),
+			(error: unknown) => error instanceof DownStreamError && error.kind === 'transient',
+		);
+		assert.equal(count, 40);
+	});
+}
+
+test('a reset of a body without a length is no clean end', async t => {
+	const url = await startRaw(t, `${head('200 OK', 'Connection: close')}${'x'.repeat(40)}`, {resets: true});
+	const answer = await open(sourceOf(t, url), 0, Infinity);
+	assert.equal(answer.endIsProven, false);
+	await assert.rejects(bytesOf(answer.body), withCode('origin-unreachable'));
+});
+
+for (const length of ['Content-Length: 65536', 'X-No: length']) {
+	test(`an origin that closes while its body is not read yet loses nothing (${length})`, async t => {
+		const url = await startRaw(t, head('200 OK', length, 'Connection: close') + 'x'.repeat(65_536));
+		const answer = await open(sourceOf(t, url), 0, Infinity);
+		// The parser pauses, then the end comes.
+		await sleep(100);
+		assert.equal((await bytesOf(answer.body)).length, 65_536);
+	});
+}
+
+test('silence is noticed: before the answer, and in the middle of the body', async t => {
+	const silent = await startRaw(t, '', {ends: false});
+	await assert.rejects(open(sourceOf(t, silent), 0, 5), withCode('origin-unreachable', /no answer in time/));
+	const stalled = await startRaw(t, `${head('200 OK', 'Content-Length: 100')}x`, {ends: false});
+	const {body} = await open(sourceOf(t, stalled), 0, 100);
+	await assert.rejects(bytesOf(body), withCode('origin-unreachable', /no more bytes in time/));
+});
+
+test('a port where nobody listens, and a host that is not there', async t => {
+	const origin = await startOrigin(t, {size: 1});
+	const {url} = origin;
+	await origin.close();
+	await assert.rejects(
+		open(sourceOf(t, url), 0, 1),
+		withCode('origin-unreachable', /127\.0\.0\.1: connection refused/),
+	);
+	await assert.rejects(
+		open(sourceOf(t, 'http://nobody.invalid/'), 0, 1),
+		withCode('origin-unreachable', /nobody\.invalid/),
+	);
+});
+
+test('an origin that refuses every Range is asked for the whole', async t => {
+	for (const status of [403, 406, 416]) {
+		const origin = await startOrigin(t, {
+			size: 1000,
+			intercept(request, response) {
+				if (request.headers.range === undefined) {
+					return false;
+				}
+
+				response.writeHead(status).end();
+				return true;
+			},
+		});
+		const answer = await open(sourceOf(t, origin.url), 0, 500);
+		assert.deepEqual([answer.range, answer.acceptsRanges], [{start: 0, end: 1000}, false]);
+		await bytesOf(answer.body);
+	}
+});
+
+test('416 tells the size', async t => {
+	const origin = await startOrigin(t, {size: 100});
+	const answer = await open(sourceOf(t, origin.url), 100, 200);
+	assert.deepEqual([answer.range, answer.info.size], [{start: 100, end: 100}, 100]);
+});
+
+test('what was given for one origin is not sent to another one that it redirects to', async t => {
+	const other = await startOrigin(t, {size: 10});
+	const origin = await startOrigin(t, {
+		size: 10,
+		intercept(request, response) {
+			if (request.url === '/here') {
+				response.writeHead(302, {location: '/again'}).end();
+				return true;
+			}
+
+			response.writeHead(307, {location: `${other.url}?for=you`}).end();
+			return true;
+		},
+	});
+	const url = `http://me:geheim@127.0.0.1:${origin.port}/here`;
+	const source = sourceOf(t, url, {'X-API-Key': 'geheim', Cookie: 'geheim'});
+	assert.doesNotMatch(source.url, /geheim/);
+	await bytesOf((await open(source, 0, 10)).body);
+	assert.deepEqual(
+		origin.requests.map(({headers}) => [headers.authorization, headers['x-api-key'], headers.cookie]),
+		Array.from({length: 2}, () => [
+			`Basic ${Buffer.from('me:geheim').toString('base64')}`,
+			'geheim',
+			'geheim',
+		]),
+	);
+	const {authorization, cookie, referer, ...rest} = other.requests[0]!.headers;
+	assert.deepEqual(
+		[authorization, cookie, referer, rest['x-api-key']],
+		[undefined, undefined, undefined, undefined],
+	);
+});
+
+test('a circle of redirects, and one to another protocol, end with a sentence', async t => {
+	const circle = await startOrigin(t, {
+		size: 1,
+		intercept(_request, response) {
+			response.writeHead(301, {location: '/'}).end();
+			return true;
+		},
+	});
+	await assert.rejects(open(sourceOf(t, circle.url), 0, 1), withCode('origin-refused', /circle/));
+	const file = await startRaw(t, head('302 Found', 'Location: file:///etc/passwd', 'Content-Length: 0'));
+	await assert.rejects(open(sourceOf(t, file), 0, 1), withCode('origin-misbehaved', /not http or https/));
+});
+
+test('headers are checked, and their values never shown', () => {
+	const create = (customHeaders: Record<string, string>) => () =>
+		new CustomHeaderDataSource({url: 'http://127.0.0.1/', customHeaders});
+	assert.throws(create({'X Key': 'geheim'}), withCode('bad-request', /"X Key"/));
+	assert.throws(
+		create({'X-Key': 'gehe\r\nim'}),
+		withCode('bad-request', /^The header X-Key has a line break/),
+	);
+	assert.throws(create({Range: 'bytes=0-1'}), withCode('bad-request', /Range is set by the program/));
+	assert.throws(
+		() => new HttpDataSource({url: 'ftp://127.0.0.1/'}),
+		withCode('bad-request', /"ftp" is not http/),
+	);
+});
+
+test('Retry-After is seconds or a date', () => {
+	const now = Date.parse('2026-11-02T00:00:00Z');
+	assert.equal(retryAfter('120', now), 120_000);
+	assert.equal(retryAfter('Mon, 02 Nov 2026 00:01:00 GMT', now), 60_000);
+	assert.equal(retryAfter('Sun, 01 Nov 2026 00:00:00 GMT', now), 0);
+	assert.equal(retryAfter('soon', now), undefined);
+	assert.equal(retryAfter(undefined, now), undefined);
+});
