@@ -7,7 +7,7 @@ import {test, type TestContext} from 'node:test';
 import {copyText} from '../source/terminal/clipboard.ts';
 
 const skip = process.platform === 'win32' && 'needs sh';
-const url = 'http://127.0.0.1:8080/stream/0123/film.mkv';
+const url = `http://127.0.0.1:8080/stream/${'01'.repeat(16)}/Big.Buck.Bunny.2160p.mkv`;
 
 /** Programs that write their name, arguments and input to one file, and what was sent to the terminal instead. */
 async function machine(t: TestContext, programs: Readonly<Record<string, string>> = {}) {

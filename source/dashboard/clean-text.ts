@@ -9,11 +9,16 @@ const graphemes = new Intl.Segmenter(undefined, {granularity: 'grapheme'});
  */
 export function cleanText(text: string): string {
 	let clean = '';
-	for (const {segment} of graphemes.segment(text.normalize('NFC'))) {
-		clean += cleanGrapheme(segment);
+	for (const grapheme of graphemesOf(text.normalize('NFC'))) {
+		clean += cleanGrapheme(grapheme);
 	}
 
 	return clean;
+}
+
+/** What people take for characters. */
+export function graphemesOf(text: string): string[] {
+	return Array.from(graphemes.segment(text), ({segment}) => segment);
 }
 
 function cleanGrapheme(segment: string): string {
@@ -28,7 +33,7 @@ function cleanGrapheme(segment: string): string {
 		.replaceAll(/\p{Cc}/gu, '�')
 		.replaceAll(/\p{Cf}|\p{Co}|\p{Cs}|\p{Zl}|\p{Zp}|\p{Variation_Selector}/gu, '');
 	const joined = visible !== segment || /\p{Emoji_Modifier}/u.test(visible);
-	const isEmoji = /\p{Extended_Pictographic}/u.test(visible);
+	const isEmoji = /^\p{Emoji}/u.test(visible);
 	return joined && isEmoji ? String.fromCodePoint(visible.codePointAt(0)!) : visible;
 }
 
@@ -49,7 +54,7 @@ export function fitText(text: string, cells: number, {ascii = false, tail = 0} =
 		return mark.slice(0, Math.max(0, cells));
 	}
 
-	const parts = Array.from(graphemes.segment(text), ({segment}) => segment);
+	const parts = graphemesOf(text);
 	const tailCells = Math.min(room - 1, Math.max(tail, Math.floor(room * 0.4)));
 	let end = '';
 	while (parts.length > 0 && cellsOf(parts.at(-1)! + end) <= tailCells) {

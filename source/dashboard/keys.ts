@@ -1,5 +1,6 @@
 // One table: key → command → footer → help, so that they cannot disagree.
 import type {Key} from 'ink';
+import {graphemesOf} from './clean-text.ts';
 
 export type Command =
 	| 'up'
@@ -70,13 +71,21 @@ export function keyPresses(input: string, key: Key): {names: string[]; pasted?: 
 		return {names: [special]};
 	}
 
-	const characters = Array.from(new Intl.Segmenter().segment(input), ({segment}) => segment);
+	const characters = graphemesOf(input);
 	const areAlike = characters.every(character => character === characters[0]);
 	if (characters.length > 3 && !areAlike) {
 		return {names: [], pasted: input};
 	}
 
-	return {names: characters.map(character => (key.ctrl ? `ctrl+${character}` : character))};
+	return {names: characters.map(character => (key.ctrl ? `ctrl+${character}` : characterName(character)))};
+}
+
+/** Control keys that came in one read with others are not named by Ink. */
+function characterName(character: string): string {
+	if (character === '\r' || character === '\n') return 'return';
+	if (character === '\t') return 'tab';
+	const code = character.codePointAt(0)!;
+	return code < 32 ? `ctrl+${String.fromCodePoint(code + 96)}` : character;
 }
 
 function specialName(key: Key): string | undefined {

@@ -1,7 +1,8 @@
 // A line of text being typed.
 import {Text} from 'ink';
-import {cellsOf} from './clean-text.ts';
+import {cellsOf, cleanText, graphemesOf} from './clean-text.ts';
 
+/** The cursor stands between two graphemes, counted in UTF-16 units. */
 export type Field = {readonly text: string; readonly cursor: number};
 
 export function fieldOf(text: string): Field {
@@ -10,11 +11,12 @@ export function fieldOf(text: string): Field {
 
 /** What a key press makes of it; undefined if it is none of the field's keys. */
 export function editField({text, cursor}: Field, name: string): Field | undefined {
+	const before = cursor - (graphemesOf(text.slice(0, cursor)).at(-1)?.length ?? 0);
 	switch (name) {
 		case 'left':
-			return {text, cursor: Math.max(0, cursor - 1)};
+			return {text, cursor: before};
 		case 'right':
-			return {text, cursor: Math.min(text.length, cursor + 1)};
+			return {text, cursor: cursor + (graphemesOf(text.slice(cursor))[0]?.length ?? 0)};
 		case 'home':
 		case 'ctrl+a':
 			return {text, cursor: 0};
@@ -24,10 +26,7 @@ export function editField({text, cursor}: Field, name: string): Field | undefine
 		case 'backspace':
 		case 'delete':
 			// Terminals send either for the key that deletes backwards.
-			return {
-				text: text.slice(0, Math.max(0, cursor - 1)) + text.slice(cursor),
-				cursor: Math.max(0, cursor - 1),
-			};
+			return {text: text.slice(0, before) + text.slice(cursor), cursor: before};
 		case 'ctrl+u':
 			return {text: text.slice(cursor), cursor: 0};
 		case 'ctrl+w': {
@@ -45,23 +44,26 @@ export function insertText({text, cursor}: Field, more: string): Field {
 	return {text: text.slice(0, cursor) + clean + text.slice(cursor), cursor: cursor + clean.length};
 }
 
-/** Scrolls so that the cursor is seen. */
+/** Scrolls so that the cursor is seen, with as much before it as there is room for. */
 export function FieldText({field: {text, cursor}, width}: {field: Field; width: number}) {
-	let start = 0;
-	while (cellsOf(text.slice(start, cursor)) >= width) {
-		start++;
-	}
-
-	let end = text.length;
-	while (cellsOf(text.slice(start, end)) > Math.max(1, width - (cursor >= end ? 1 : 0))) {
-		end--;
-	}
-
+	const before = graphemesOf(cleanText(text.slice(0, cursor)));
+	const [under = ' ', ...after] = graphemesOf(cleanText(text.slice(cursor)));
+	const left = fitting(before.toReversed(), width - cellsOf(under))
+		.reverse()
+		.join('');
+	const right = fitting(after, width - cellsOf(left + under)).join('');
 	return (
 		<Text>
-			{text.slice(start, cursor)}
-			<Text inverse>{text[cursor] ?? ' '}</Text>
-			{text.slice(cursor + 1, end)}
+			{left}
+			<Text inverse>{under}</Text>
+			{right}
 		</Text>
 	);
+}
+
+/** The first graphemes that have room in so many columns. */
+function fitting(graphemes: readonly string[], cells: number): string[] {
+	let used = 0;
+	const end = graphemes.findIndex(grapheme => (used += cellsOf(grapheme)) > cells);
+	return graphemes.slice(0, end === -1 ? undefined : end);
 }

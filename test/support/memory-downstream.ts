@@ -1,0 +1,157 @@
+// The interface of the engine over a plain list: it records what it is told and shows what a test says.
+import type {AddRequest, Download, DownStream, ExportRequest, Snapshot} from '../../source/downstream.ts';
+
+const size = 1000 * 1024 * 1024;
+
+/** A download that is a third there, and fetched by one connection. */
+export function download(change: Partial<Download> = {}): Download {
+	const name = change.name ?? 'film.mkv';
+	return {
+		id: '0123456789abcdef0123456789abcdef',
+		url: `https://cdn.example.org/v/${encodeURIComponent(name)}`,
+		streamUrl: `http://127.0.0.1:8080/stream/0123456789abcdef0123456789abcdef/${encodeURIComponent(name)}`,
+		name,
+		size,
+		type: 'video/x-matroska',
+		status: 'active',
+		present: size / 4,
+		ranges: [[0, size / 4]],
+		bytesPerSecond: 12.45 * 1024 * 1024,
+		bytesPerSecondLong: 10 * 1024 * 1024,
+		connections: 1,
+		maxConnections: 4,
+		segments: [{start: 0, offset: size / 4, end: size, for: 'fill'}],
+		players: [],
+		error: null,
+		lastError: null,
+		retryAt: null,
+		lastByteAt: Date.now(),
+		addedAt: 0,
+		completedAt: null,
+		acceptsRanges: true,
+		validator: '"5f3a-62b"',
+		onDemand: false,
+		exportProgress: null,
+		exportedTo: null,
+		exportWhenComplete: null,
+		folder: '/home/user/.cache/downstream/0123',
+		...change,
+	};
+}
+
+const idle = {bytesPerSecond: 0, bytesPerSecondLong: 0, connections: 0, segments: []};
+const nothing = {...idle, present: 0, ranges: []};
+
+/** One download in each state, with ids of their own. */
+export function everyState(): Download[] {
+	const error = {code: 'origin-unreachable', message: 'connection reset', at: 0, tries: 3, maxTries: 10} as const;
+	const player = {id: '1', name: 'mpv 0.38', offset: size / 2, ready: 1024, blocked: false, connected: true};
+	const changes: Array<Partial<Download>> = [
+		{name: 'Big.Buck.Bunny.2160p.60fps.HDR.x265-GROUP.mkv', players: [player]},
+		{name: 'asking.iso', status: 'asking', ...nothing, size: null, acceptsRanges: null, validator: null},
+		{name: '線形代数の基礎（完全版）.mp4', status: 'paused', ...idle, ranges: [[0, size / 8], [size / 2, (size * 5) / 8]]},
+		{name: 'live-recording.ts', size: null, acceptsRanges: false},
+		{name: 'dataset-2026-part-003.tar.zst', status: 'failed', ...idle, error: {...error, code: 'origin-refused', message: '403 Forbidden: link expired?'}},
+		{name: 'podcast-ep-214.mp3', status: 'complete', ...idle, present: size, ranges: [[0, size]]},
+		{name: 'model-weights.safetensors', status: 'queued', ...nothing},
+		{name: 'waiting 👩‍👩‍👧‍👦.bin', status: 'waiting', ...idle, error, retryAt: Date.now() + 60_000},
+		{name: 'stopped.bin', status: 'cancelled', ...idle},
+		{name: 'going-out.bin', status: 'exporting', ...idle, present: size, ranges: [[0, size]], exportProgress: 0.62},
+		{name: 'empty.txt', status: 'complete', ...nothing, size: 0},
+		{name: 'stalled.bin', lastByteAt: Date.now() - 60_000, bytesPerSecond: 0},
+		{name: `${'x'.repeat(251)}.mkv`, acceptsRanges: false},
+		{name: '\u001B[2J\u001B]0;evil\u0007\u202Egpj.mkv', onDemand: true, status: 'queued', ...idle},
+	];
+	return changes.map((change, index) => download({id: String(index).padStart(32, '0'), ...change}));
+}
+
+export class MemoryDownStream implements DownStream {
+	snapshot: Snapshot;
+	/** Each command with what it was given. */
+	readonly calls: unknown[][] = [];
+	/** What the next command rejects with. */
+	failure: Error | undefined;
+	/** URLs that are in the list already. */
+	readonly known = new Set<string>();
+	readonly #listeners = new Set<() => void>();
+	readonly #removed = new Map<string, Download>();
+
+	constructor(downloads: readonly Download[] = []) {
+		this.snapshot = {
+			version: 0,
+			downloads,
+			bytesPerSecond: downloads.reduce((sum, {bytesPerSecond}) => sum + bytesPerSecond, 0),
+			freeBytes: 41.25 * 1024 ** 3,
+			origin: 'http://127.0.0.1:8080',
+			banners: [],
+		};
+	}
+
+	get listeners(): number {
+		return this.#listeners.size;
+	}
+
+	change(change: Partial<Snapshot>): void {
+		this.snapshot = {...this.snapshot, ...change, version: this.snapshot.version + 1};
+		for (const listener of this.#listeners) {
+			listener();
+		}
+	}
+
+	subscribe(listener: () => void): () => void {
+		this.#listeners.add(listener);
+		return () => this.#listeners.delete(listener);
+	}
+
+	async add(request: AddRequest) {
+		this.#record('add', request.url);
+		const existed = this.known.has(request.url);
+		const name = request.url.split('/').at(-1)!;
+		const added = download({id: request.url.padEnd(32, '0'), url: request.url, name});
+		if (!existed) {
+			this.change({downloads: [...this.snapshot.downloads, added]});
+		}
+
+		return {download: added, existed};
+	}
+
+	async pause(id: string) {
+		this.#record('pause', id);
+	}
+
+	async resume(id: string) {
+		this.#record('resume', id);
+	}
+
+	async cancel(id: string) {
+		this.#record('cancel', id);
+	}
+
+	async remove(id: string, options: {data: 'keep' | 'delete'}) {
+		this.#record('remove', id, options.data);
+		const {downloads} = this.snapshot;
+		this.#removed.set(id, downloads.find(each => each.id === id)!);
+		this.change({downloads: downloads.filter(each => each.id !== id)});
+	}
+
+	async restore(id: string) {
+		this.#record('restore', id);
+		this.change({downloads: [...this.snapshot.downloads, this.#removed.get(id)!]});
+	}
+
+	async export(id: string, request: ExportRequest) {
+		this.#record('export', id, request);
+		return {path: request.path};
+	}
+
+	async dispose() {}
+
+	#record(...call: unknown[]): void {
+		this.calls.push(call);
+		const {failure} = this;
+		this.failure = undefined;
+		if (failure) {
+			throw failure;
+		}
+	}
+}

@@ -1,0 +1,144 @@
+// The dashboard in this process, drawn into a terminal emulator: what is written is what a person would see.
+import {PassThrough, Writable} from 'node:stream';
+import type {TestContext} from 'node:test';
+import {Unicode11Addon} from '@xterm/addon-unicode11';
+import xterm from '@xterm/headless';
+import {render} from 'ink';
+import {Dashboard} from '../../source/dashboard/dashboard.tsx';
+import type {DownStream} from '../../source/downstream.ts';
+
+type Size = {readonly columns: number; readonly rows: number};
+
+export type ScreenOptions = Size & {
+	readonly ascii?: boolean;
+	readonly clipboard?: 'copied' | 'sent' | 'none';
+};
+
+export class Screen {
+	/** Bytes written so far. */
+	written = 0;
+	raw = '';
+	readonly copied: string[] = [];
+	hasQuit = false;
+	readonly #emulator: xterm.Terminal;
+	readonly #stdin = Object.assign(new PassThrough(), {
+		isTTY: true,
+		setRawMode: () => undefined,
+		ref: () => undefined,
+		unref: () => undefined,
+	});
+	readonly #stdout: Writable & Size;
+	readonly #changed = new Set<() => void>();
+
+	constructor(t: TestContext, downstream: DownStream, options: ScreenOptions) {
+		const {columns, rows, ascii = false, clipboard = 'copied'} = options;
+		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true, convertEol: true});
+		this.#emulator.loadAddon(new Unicode11Addon());
+		this.#emulator.unicode.activeVersion = '11';
+		this.#stdout = Object.assign(
+			new Writable({
+				decodeStrings: false,
+				write: (text: string, _encoding, done) => {
+					this.raw += text;
+					this.written += Buffer.byteLength(text);
+					this.#emulator.write(text, () => {
+						done();
+						this.#tell();
+					});
+				},
+			}),
+			{isTTY: true, columns, rows},
+		);
+		const app = render(
+			<Dashboard
+				downstream={downstream}
+				ascii={ascii}
+				exportDir="/home/user/Videos/"
+				copy={async text => {
+					this.copied.push(text);
+					return clipboard;
+				}}
+				redraw={() => this.#stdout.emit('resize')}
+				onQuit={() => {
+					this.hasQuit = true;
+					this.#tell();
+				}}
+			/>,
+			{
+				stdout: this.#stdout as unknown as NodeJS.WriteStream,
+				stdin: this.#stdin as unknown as NodeJS.ReadStream,
+				alternateScreen: true,
+				incrementalRendering: true,
+				interactive: true,
+				exitOnCtrlC: false,
+				patchConsole: false,
+			},
+		);
+		t.after(() => app.unmount());
+	}
+
+	/** The lines of the screen, without blanks at their ends. */
+	get lines(): string[] {
+		const {active} = this.#emulator.buffer;
+		return Array.from(
+			{length: this.#emulator.rows},
+			(_, row) => active.getLine(active.viewportY + row)?.translateToString(true) ?? '',
+		);
+	}
+
+	get text(): string {
+		return this.lines.join('\n');
+	}
+
+	press(keys: string): void {
+		this.#stdin.write(keys);
+	}
+
+	paste(text: string): void {
+		this.press(`\u001B[200~${text}\u001B[201~`);
+	}
+
+	resize(columns: number, rows: number): void {
+		this.#emulator.resize(columns, rows);
+		Object.assign(this.#stdout, {columns, rows});
+		this.#stdout.emit('resize');
+	}
+
+	/** What somebody else writes on the screen. */
+	disturb(text: string): Promise<void> {
+		return new Promise(resolve => {
+			this.#emulator.write(text, resolve);
+		});
+	}
+
+	/** Resolves with the screen as soon as it is as wanted; the test's time limit tells if it never is. */
+	async shows(wanted: RegExp | string | (() => boolean)): Promise<string> {
+		const fits = () =>
+			typeof wanted === 'function'
+				? wanted()
+				: typeof wanted === 'string'
+					? this.text.includes(wanted)
+					: wanted.test(this.text);
+		const limit = AbortSignal.timeout(10_000);
+		while (!fits()) {
+			if (limit.aborted) {
+				throw new Error(`never showed ${String(wanted)}:\n${this.text}`);
+			}
+
+			await new Promise<void>(resolve => {
+				this.#changed.add(resolve);
+				limit.addEventListener('abort', () => resolve(), {once: true});
+			});
+		}
+
+		return this.text;
+	}
+
+	#tell(): void {
+		for (const resolve of this.#changed) {
+			resolve();
+		}
+
+		this.#changed.clear();
+	}
+}

@@ -1,0 +1,212 @@
+import assert from 'node:assert/strict';
+import {execFileSync} from 'node:child_process';
+import {once} from 'node:events';
+import {readFileSync} from 'node:fs';
+import https from 'node:https';
+import type {AddressInfo} from 'node:net';
+import path from 'node:path';
+import {test, type TestContext} from 'node:test';
+import {DownStreamError} from '../source/downstream.ts';
+import {HttpDataSource} from '../source/engine/data-source.ts';
+import {parseProxy, proxyFromEnvironment} from '../source/engine/upstream-proxy.ts';
+import {atEnd} from './support/cleanup.ts';
+import {content} from './support/content.ts';
+import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {freePort} from './support/nginx.ts';
+import {missing} from './support/programs.ts';
+import {
+	password,
+	startDanted,
+	startMicrosocks,
+	startTinyproxy,
+	tinyproxyPassword,
+	user,
+} from './support/upstream-proxies.ts';
+
+const size = 300_000;
+
+/** An origin with a certificate for `localhost`, and the certificate. */
+async function startTlsOrigin(t: TestContext): Promise<{url: string; ca: string}> {
+	const folder = await temporaryFolder(t);
+	const [key, cert] = [path.join(folder, 'key.pem'), path.join(folder, 'cert.pem')];
+	execFileSync(
+		'openssl',
+		[
+			...[
+				'req',
+				'-x509',
+				'-newkey',
+				'ec',
+				'-pkeyopt',
+				'ec_paramgen_curve:prime256v1',
+				'-nodes',
+				'-days',
+				'2',
+			],
+			...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert],
+		],
+		{stdio: 'ignore'},
+	);
+	const ca = readFileSync(cert, 'utf8');
+	const server = https.createServer({key: readFileSync(key), cert: ca}, (_request, response) => {
+		response.writeHead(200, {'content-length': size});
+		response.end(content(0, size));
+	});
+	await once(server.listen(0, '127.0.0.1'), 'listening');
+	atEnd(t, () => {
+		server.close();
+		server.closeAllConnections();
+	});
+	return {url: `https://localhost:${(server.address() as AddressInfo).port}/film`, ca};
+}
+
+async function fetchThrough(
+	t: TestContext,
+	url: string,
+	proxy: string | undefined,
+	ca?: string,
+): Promise<Buffer> {
+	const source = new HttpDataSource({url, proxy, tls: {ca}});
+	atEnd(t, () => source.dispose());
+	const answer = await source.open({range: {start: 0, end: size}, signal: new AbortController().signal});
+	const chunks: Uint8Array[] = [];
+	for await (const chunk of answer.body) {
+		chunks.push(chunk);
+	}
+
+	return Buffer.concat(chunks);
+}
+
+function withCode(code: string) {
+	return (error: unknown) => {
+		assert.ok(error instanceof DownStreamError);
+		assert.equal(error.code, code, error.message);
+		assert.doesNotMatch(error.message, /wrong|p@ss|password1/);
+		return true;
+	};
+}
+
+const secret = encodeURIComponent(password);
+const proxies: Array<
+	[program: string, start: (t: TestContext) => Promise<number>, url: (port: number) => string]
+> = [
+	['tinyproxy', startTinyproxy, port => `http://${user}:${tinyproxyPassword}@127.0.0.1:${port}`],
+	['microsocks', startMicrosocks, port => `socks5://${user}:${secret}@127.0.0.1:${port}`],
+	['microsocks', startMicrosocks, port => `socks5h://${user}:${secret}@127.0.0.1:${port}`],
+	['danted', startDanted, port => `socks5h://127.0.0.1:${port}`],
+];
+
+for (const [program, start, proxyUrl] of proxies) {
+	const scheme = proxyUrl(1).split(':')[0];
+	test(
+		`${program} (${scheme}) leads to http and https origins`,
+		{skip: missing(program, 'openssl')},
+		async t => {
+			const origin = await startOrigin(t, {size});
+			const tls = await startTlsOrigin(t);
+			const proxy = proxyUrl(await start(t));
+			assert.ok(
+				(await fetchThrough(t, `http://localhost:${origin.port}/film`, proxy)).equals(content(0, size)),
+			);
+			assert.ok((await fetchThrough(t, tls.url, proxy, tls.ca)).equals(content(0, size)));
+			// Nothing but the proxy has spoken to the origin.
+			assert.equal(origin.requests.length, 1);
+		},
+	);
+}
+
+test('a wrong password is upstream-proxy-refused', {skip: missing('tinyproxy', 'microsocks')}, async t => {
+	const origin = await startOrigin(t, {size});
+	const http = await startTinyproxy(t);
+	const socks = await startMicrosocks(t);
+	await assert.rejects(
+		fetchThrough(t, origin.url, `http://${user}:wrong@127.0.0.1:${http}`),
+		withCode('upstream-proxy-refused'),
+	);
+	await assert.rejects(
+		fetchThrough(t, origin.url, `socks5://${user}:wrong@127.0.0.1:${socks}`),
+		withCode('upstream-proxy-refused'),
+	);
+	assert.equal(origin.requests.length, 0);
+});
+
+test('socks5h lets the proxy look names up, socks5 does it here', {skip: missing('microsocks')}, async t => {
+	const port = await startMicrosocks(t);
+	const proxy = `${user}:${secret}@127.0.0.1:${port}`;
+	// Nobody knows the name: who says so tells who was asked.
+	await assert.rejects(fetchThrough(t, 'http://nobody.invalid/', `socks5h://${proxy}`), (error: Error) => {
+		assert.match(error.message, /The proxy 127\.0\.0\.1:\d+ cannot reach nobody\.invalid/);
+		return withCode('origin-unreachable')(error);
+	});
+	await assert.rejects(fetchThrough(t, 'http://nobody.invalid/', `socks5://${proxy}`), (error: Error) => {
+		assert.match(error.message, /^No such host: nobody\.invalid/);
+		return withCode('origin-unreachable')(error);
+	});
+});
+
+test('a proxy that is not there is upstream-proxy-unreachable', async t => {
+	const origin = await startOrigin(t, {size});
+	const port = await freePort();
+	for (const scheme of ['http', 'socks5', 'socks5h']) {
+		await assert.rejects(
+			fetchThrough(t, origin.url, `${scheme}://127.0.0.1:${port}`),
+			withCode('upstream-proxy-unreachable'),
+		);
+	}
+});
+
+test(
+	'an origin that is not there is not the fault of the proxy',
+	{skip: missing('tinyproxy', 'microsocks')},
+	async t => {
+		const port = await freePort();
+		const url = `http://127.0.0.1:${port}/`;
+		const http = `http://${user}:${tinyproxyPassword}@127.0.0.1:${await startTinyproxy(t)}`;
+		const socks = `socks5://${user}:${secret}@127.0.0.1:${await startMicrosocks(t)}`;
+		await assert.rejects(fetchThrough(t, url, http), withCode('origin-unreachable'));
+		await assert.rejects(fetchThrough(t, url, socks), withCode('origin-unreachable'));
+	},
+);
+
+test('an untrusted certificate is refused, with the flags that help', {skip: missing('openssl')}, async t => {
+	const {url} = await startTlsOrigin(t);
+	await assert.rejects(fetchThrough(t, url, 'direct'), (error: Error) => {
+		assert.match(error.message, /certificate of localhost is not trusted .*--ca .*--insecure/);
+		return withCode('origin-refused')(error);
+	});
+	const source = new HttpDataSource({url, proxy: 'direct', tls: {insecure: true}});
+	atEnd(t, () => source.dispose());
+	const answer = await source.open({range: {start: 0, end: 10}, signal: new AbortController().signal});
+	assert.equal(answer.info.size, size);
+});
+
+const environment: Array<[url: string, environment: NodeJS.ProcessEnv, proxy: string | undefined]> = [
+	['http://a.example/', {}, undefined],
+	['http://a.example/', {http_proxy: 'http://p:1'}, 'http://p:1/'],
+	['http://a.example/', {HTTP_PROXY: 'http://p:1'}, undefined],
+	['https://a.example/', {HTTPS_PROXY: 'p:1'}, 'http://p:1/'],
+	['https://a.example/', {https_proxy: 'http://low:1', HTTPS_PROXY: 'http://up:1'}, 'http://low:1/'],
+	['https://a.example/', {ALL_PROXY: 'socks5h://p:1'}, 'socks5h://p:1'],
+	['https://a.example/', {all_proxy: 'socks5://all:1', https_proxy: 'http://own:1'}, 'http://own:1/'],
+	['http://a.example/', {http_proxy: 'http://p:1', no_proxy: 'example'}, undefined],
+	['http://a.example/', {http_proxy: 'http://p:1', NO_PROXY: 'b.example, .a.example'}, undefined],
+	['http://aa.example/', {http_proxy: 'http://p:1', no_proxy: 'a.example'}, 'http://p:1/'],
+	['http://a.example:81/', {http_proxy: 'http://p:1', no_proxy: 'a.example:80'}, 'http://p:1/'],
+	['http://a.example:81/', {http_proxy: 'http://p:1', no_proxy: 'a.example:81'}, undefined],
+	['http://a.example/', {http_proxy: 'http://p:1', no_proxy: '*'}, undefined],
+	['http://10.1.2.3/', {http_proxy: 'http://p:1', no_proxy: '10.0.0.0/8'}, undefined],
+	['http://11.1.2.3/', {http_proxy: 'http://p:1', no_proxy: '10.0.0.0/8'}, 'http://p:1/'],
+	['http://[::1]/', {http_proxy: 'http://p:1', no_proxy: '::1'}, undefined],
+];
+
+for (const [url, variables, proxy] of environment) {
+	test(`${url} with ${JSON.stringify(variables)} goes ${proxy ?? 'directly'}`, () => {
+		assert.equal(proxyFromEnvironment(new URL(url), variables)?.href, proxy);
+	});
+}
+
+test('a proxy of another kind is refused without its password', () => {
+	for (const text of ['ftp://u:wrong@host', 'socks4://host', 'http://', '://']) {
+		assert.throws(() => parseProxy(text), withCode('bad-request'));
+	}
+});
