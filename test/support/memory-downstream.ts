@@ -44,19 +44,45 @@ const nothing = {...idle, present: 0, ranges: []};
 
 /** One download in each state, with ids of their own. */
 export function everyState(): Download[] {
-	const error = {code: 'origin-unreachable', message: 'connection reset', at: 0, tries: 3, maxTries: 10} as const;
+	const error = {
+		code: 'origin-unreachable',
+		message: 'connection reset',
+		at: 0,
+		tries: 3,
+		maxTries: 10,
+	} as const;
 	const player = {id: '1', name: 'mpv 0.38', offset: size / 2, ready: 1024, blocked: false, connected: true};
 	const changes: Array<Partial<Download>> = [
 		{name: 'Big.Buck.Bunny.2160p.60fps.HDR.x265-GROUP.mkv', players: [player]},
 		{name: 'asking.iso', status: 'asking', ...nothing, size: null, acceptsRanges: null, validator: null},
-		{name: '線形代数の基礎（完全版）.mp4', status: 'paused', ...idle, ranges: [[0, size / 8], [size / 2, (size * 5) / 8]]},
+		{
+			name: '線形代数の基礎（完全版）.mp4',
+			status: 'paused',
+			...idle,
+			ranges: [
+				[0, size / 8],
+				[size / 2, (size * 5) / 8],
+			],
+		},
 		{name: 'live-recording.ts', size: null, acceptsRanges: false},
-		{name: 'dataset-2026-part-003.tar.zst', status: 'failed', ...idle, error: {...error, code: 'origin-refused', message: '403 Forbidden: link expired?'}},
+		{
+			name: 'dataset-2026-part-003.tar.zst',
+			status: 'failed',
+			...idle,
+			error: {...error, code: 'origin-refused', message: '403 Forbidden: link expired?'},
+		},
 		{name: 'podcast-ep-214.mp3', status: 'complete', ...idle, present: size, ranges: [[0, size]]},
 		{name: 'model-weights.safetensors', status: 'queued', ...nothing},
 		{name: 'waiting 👩‍👩‍👧‍👦.bin', status: 'waiting', ...idle, error, retryAt: Date.now() + 60_000},
 		{name: 'stopped.bin', status: 'cancelled', ...idle},
-		{name: 'going-out.bin', status: 'exporting', ...idle, present: size, ranges: [[0, size]], exportProgress: 0.62},
+		{
+			name: 'going-out.bin',
+			status: 'exporting',
+			...idle,
+			present: size,
+			ranges: [[0, size]],
+			exportProgress: 0.62,
+		},
 		{name: 'empty.txt', status: 'complete', ...nothing, size: 0},
 		{name: 'stalled.bin', lastByteAt: Date.now() - 60_000, bytesPerSecond: 0},
 		{name: `${'x'.repeat(251)}.mkv`, acceptsRanges: false},
@@ -130,7 +156,10 @@ export class MemoryDownStream implements DownStream {
 	async remove(id: string, options: {data: 'keep' | 'delete'}) {
 		this.#record('remove', id, options.data);
 		const {downloads} = this.snapshot;
-		this.#removed.set(id, downloads.find(each => each.id === id)!);
+		this.#removed.set(
+			id,
+			downloads.find(each => each.id === id)!,
+		);
 		this.change({downloads: downloads.filter(each => each.id !== id)});
 	}
 

@@ -1,0 +1,105 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import type {Download, Snapshot} from '../source/downstream.ts';
+import {PlainLines, readyLine} from '../source/plain-lines.ts';
+
+const at = (seconds: number) => new Date(2026, 10, 2, 14, 2, 11 + seconds).getTime();
+const MiB = 1024 * 1024;
+
+const base: Download = {
+	id: '0123456789abcdef0123456789abcdef',
+	url: 'https://cdn.example.org/film.mkv?token=geheim',
+	streamUrl: 'http://127.0.0.1:8080/stream/0123/film.mkv',
+	name: 'film.mkv',
+	size: null,
+	type: 'video/x-matroska',
+	status: 'asking',
+	present: 0,
+	ranges: [],
+	bytesPerSecond: 0,
+	bytesPerSecondLong: 0,
+	connections: 0,
+	maxConnections: 4,
+	segments: [],
+	players: [],
+	error: null,
+	lastError: null,
+	retryAt: null,
+	lastByteAt: null,
+	addedAt: at(0),
+	completedAt: null,
+	acceptsRanges: null,
+	validator: null,
+	onDemand: false,
+	exportProgress: null,
+	exportedTo: null,
+	exportWhenComplete: null,
+	folder: '/cache/0123',
+};
+
+function snapshot(...downloads: Download[]): Snapshot {
+	return {
+		version: 1,
+		downloads,
+		bytesPerSecond: 0,
+		freeBytes: null,
+		origin: 'http://127.0.0.1:8080',
+		banners: [],
+	};
+}
+
+const known: Download = {...base, size: 100 * MiB, acceptsRanges: true, status: 'active'};
+
+test('the life of a download, line by line', () => {
+	const lines = new PlainLines({json: false});
+	assert.deepEqual(lines.next(snapshot(base), at(0)), [
+		'14:02:11 [1] added  film.mkv  https://cdn.example.org/film.mkv?token=***',
+	]);
+	assert.deepEqual(lines.next(snapshot(known), at(1)), [
+		'14:02:12 [1] size 100 MiB, ranges yes, stream http://127.0.0.1:8080/stream/0123/film.mkv',
+	]);
+	assert.deepEqual(lines.next(snapshot({...known, present: 15 * MiB}), at(5)), []);
+	const later = {...known, present: 25 * MiB, bytesPerSecond: 5 * MiB, bytesPerSecondLong: 5 * MiB};
+	assert.deepEqual(lines.next(snapshot(later), at(35)), [
+		'14:02:46 [1] 25.0%  25.0 MiB of 100 MiB  5.00 MiB/s  15s left',
+	]);
+	const player = {id: 'p', name: 'mpv 0.38', offset: 62 * MiB, ready: 0, blocked: true, connected: true};
+	assert.deepEqual(lines.next(snapshot({...later, players: [player]}), at(36)), [
+		'14:02:47 [1] player mpv 0.38 connected, reads at 62.0%',
+	]);
+	const done: Download = {...later, present: 100 * MiB, status: 'complete', completedAt: at(60)};
+	assert.deepEqual(lines.next(snapshot(done), at(60)), ['14:03:11 [1] done  100 MiB in 1m00s']);
+	assert.deepEqual(lines.next(snapshot(done), at(61)), []);
+	assert.deepEqual(lines.next(snapshot(), at(62)), ['14:03:13 [1] removed']);
+});
+
+test('a failure says why, and names do not reach the terminal as they are', () => {
+	const lines = new PlainLines({json: false});
+	const error = {code: 'origin-refused', message: '403 Forbidden from cdn.example.org', at: at(0)} as const;
+	const [added, , failed] = lines.next(
+		snapshot({...known, name: 'a\u001B[31m', status: 'failed', error}),
+		at(0),
+	);
+	assert.ok(!added!.includes('\u001B'));
+	assert.equal(failed, '14:02:11 [1] failed  403 Forbidden from cdn.example.org');
+});
+
+test('as JSON, each line is an object', () => {
+	const lines = new PlainLines({json: true});
+	const events = lines
+		.next(snapshot(known), at(0))
+		.map(line => JSON.parse(line) as {event: string; id: string});
+	assert.deepEqual(
+		events.map(({event, id}) => [event, id]),
+		[
+			['added', base.id],
+			['info', base.id],
+		],
+	);
+	const ready = {url: 'http://127.0.0.1:8080', key: 'k', storage: '/s', pid: 7};
+	assert.equal(
+		readyLine(ready, {json: true, now: at(0)}),
+		'{"event":"ready","url":"http://127.0.0.1:8080","key":"k","storage":"/s","pid":7}',
+	);
+	assert.equal(readyLine(ready, {json: false, now: at(0)}), '14:02:11 serving http://127.0.0.1:8080');
+});
