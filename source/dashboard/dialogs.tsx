@@ -2,13 +2,9 @@
 import {Text} from 'ink';
 import type {Download} from '../downstream.ts';
 import {cleanText, fitName, fitText} from './clean-text.ts';
-import {Buttons, Dialog, type Button} from './dialog.tsx';
+import {Dialog, dialogCells, type Button, type Place} from './dialog.tsx';
 import {amount} from './state-words.ts';
 import {FieldText, type Field} from './text-field.tsx';
-
-type Place = {readonly width: number; readonly height: number; readonly ascii: boolean};
-
-const inner = (width: number) => Math.min(66, width - 4);
 
 export const removeButtons: readonly Button[] = [
 	{label: 'No', letter: 'n'},
@@ -17,22 +13,22 @@ export const removeButtons: readonly Button[] = [
 ];
 
 export function RemoveDialog({download, focus, ...place}: Place & {download: Download; focus: number}) {
-	const {width, ascii} = place;
+	const {ascii} = place;
 	const readers = download.players.filter(({connected}) => connected);
 	const names = readers.map(({name}) => cleanText(name)).join(', ');
 	return (
 		<Dialog
 			title="Remove this download?"
 			hint={`${ascii ? 'arrows' : '←→'} choose   Enter   Esc = No`}
+			buttons={removeButtons}
+			focus={focus}
 			{...place}
 		>
-			<Text wrap="truncate">{fitName(cleanText(download.name), inner(width), {ascii})}</Text>
-			<Text>
-				{`${amount(download)} are here.`}
-				{readers.length > 0 ? ` ${names} reads it and will stop.` : ''}
-			</Text>
-			<Text> </Text>
-			<Buttons buttons={removeButtons} focus={focus} ascii={ascii} />
+			<Text>{fitName(cleanText(download.name), dialogCells(place), {ascii})}</Text>
+			<Text wrap="truncate">{`${amount(download)} are here.`}</Text>
+			{readers.length > 0 ? (
+				<Text wrap="truncate">{`${names} ${readers.length === 1 ? 'reads it and' : 'read it and'} will stop.`}</Text>
+			) : null}
 		</Dialog>
 	);
 }
@@ -51,12 +47,16 @@ export function QuitDialog({
 	const downloads = running === 1 ? '1 download runs' : `${running} downloads run`;
 	const connected = players === 1 ? '1 player is connected' : `${players} players are connected`;
 	return (
-		<Dialog title="Quit?" hint="q or Ctrl+C = quit   Esc = stay" {...place}>
+		<Dialog
+			title="Quit?"
+			hint="q or Ctrl+C = quit   Esc = stay"
+			buttons={quitButtons}
+			focus={focus}
+			{...place}
+		>
 			<Text>{`${downloads} and ${connected}.`}</Text>
 			<Text>Downloads stop now and go on from here at the next start.</Text>
 			{players > 0 ? <Text>Players will stop: their URL is served by this program.</Text> : null}
-			<Text> </Text>
-			<Buttons buttons={quitButtons} focus={focus} ascii={place.ascii} />
 		</Dialog>
 	);
 }
@@ -76,31 +76,26 @@ export type ExportDialogProps = Place & {
 };
 
 export function ExportDialog({download, field, clash, problem, ...place}: ExportDialogProps) {
-	const {width, ascii} = place;
+	const {ascii} = place;
+	const cells = dialogCells(place);
 	const isComplete = download.status === 'complete';
+	const isAsked = clash !== undefined;
 	return (
 		<Dialog
-			title={`Export ${fitName(cleanText(download.name), inner(width) - 7, {ascii})}`}
-			hint={
-				clash === undefined
-					? 'Enter export   Esc close'
-					: `${ascii ? 'arrows' : '←→'} choose   Enter   Esc close`
-			}
+			title={`Export ${fitName(cleanText(download.name), cells - 9, {ascii})}`}
+			hint={isAsked ? `${ascii ? 'arrows' : '←→'} choose   Enter   Esc close` : 'Enter export   Esc close'}
+			buttons={isAsked ? clashButtons : undefined}
+			focus={clash}
 			{...place}
 		>
 			<Text>
 				{'To     '}
-				<FieldText field={field} width={inner(width) - 8} />
+				<FieldText field={field} width={cells - 7} />
 			</Text>
-			<Text>{`When   ${isComplete ? 'now' : `when complete (now ${amount(download)})`}`}</Text>
-			{clash === undefined ? null : (
-				<>
-					<Text bold>! A file of this name is there.</Text>
-					<Buttons buttons={clashButtons} focus={clash} ascii={ascii} />
-				</>
-			)}
+			<Text wrap="truncate">{`When   ${isComplete ? 'now' : `when complete (now ${amount(download)})`}`}</Text>
+			{isAsked ? <Text bold>! A file of this name is there.</Text> : null}
 			{problem === undefined ? null : (
-				<Text bold>{`! ${fitText(cleanText(problem), inner(width) * 2)}`}</Text>
+				<Text bold>{`! ${fitText(cleanText(problem), cells * 2 - 2, {ascii})}`}</Text>
 			)}
 		</Dialog>
 	);
@@ -126,17 +121,19 @@ export function parseUrls(text: string): {urls: string[]; problem: string | unde
 }
 
 export function AddDialog({field, problem, ...place}: Place & {field: Field; problem: string | undefined}) {
-	const {width} = place;
+	const cells = dialogCells(place);
 	const {urls, problem: wrong} = parseUrls(field.text);
 	const shown = problem ?? wrong;
 	return (
-		<Dialog title="Add downloads" hint="Enter add   Esc close (what was typed is kept)" {...place}>
+		<Dialog title="Add downloads" hint="Enter add   Esc close (draft is kept)" {...place}>
 			<Text>
 				{'URLs   '}
-				<FieldText field={field} width={inner(width) - 8} />
+				<FieldText field={field} width={cells - 7} />
 			</Text>
-			<Text>{`       ${urls.length} ready; several are separated by blanks`}</Text>
-			{shown === undefined ? null : <Text bold>{`! ${fitText(cleanText(shown), inner(width) - 2)}`}</Text>}
+			<Text wrap="truncate">{`       ${urls.length} ready; several are separated by blanks`}</Text>
+			{shown === undefined ? null : (
+				<Text bold>{`! ${fitText(cleanText(shown), cells * 2 - 2, place)}`}</Text>
+			)}
 		</Dialog>
 	);
 }

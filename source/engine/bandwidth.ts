@@ -33,8 +33,11 @@ export class Bandwidth {
 		};
 	}
 
-	/** To be awaited after each chunk that came, before the next one is read. Rejects when the signal aborts. */
-	async took(bytes: number, by: 'player' | 'fill', signal: AbortSignal): Promise<void> {
+	/**
+	 * To be awaited after each chunk that came, before the next one is read. Rejects when `signal` aborts; once `hurry`
+	 * does, nothing is waited for.
+	 */
+	async took(bytes: number, by: 'player' | 'fill', stop: Stop): Promise<void> {
 		if (this.limit !== Infinity) {
 			const now = performance.now();
 			const cost = (bytes * 1000) / this.limit;
@@ -46,20 +49,29 @@ export class Bandwidth {
 
 			const pause = (by === 'player' ? this.#playersUntil : this.#allUntil) - now;
 			if (pause >= 1) {
-				await sleep(pause, undefined, {signal});
+				await waitFor(pause, stop);
 			}
 		}
 
 		if (by === 'fill' && this.#waitingReaders > 0) {
-			const timer = new AbortController();
-			const longest = sleep(longestYieldMs, undefined, {signal: AbortSignal.any([signal, timer.signal])});
-			try {
-				await Promise.race([this.#playersServed?.promise, longest]);
-			} finally {
-				longest.catch(() => undefined);
-				timer.abort();
-			}
+			await waitFor(longestYieldMs, stop, this.#playersServed?.promise);
 		}
+	}
+}
+
+type Stop = {readonly signal: AbortSignal; readonly hurry: AbortSignal};
+
+/** Until the time is over, or what is waited for came, or hurry is asked for. Rejects when the signal aborts. */
+async function waitFor(milliseconds: number, {signal, hurry}: Stop, event?: Promise<void>): Promise<void> {
+	const over = new AbortController();
+	const timer = sleep(milliseconds, undefined, {signal: AbortSignal.any([signal, hurry, over.signal])});
+	try {
+		await Promise.race([event ?? timer, timer]);
+	} catch {
+		signal.throwIfAborted();
+	} finally {
+		timer.catch(() => undefined);
+		over.abort();
 	}
 }
 

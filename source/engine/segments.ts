@@ -1,6 +1,9 @@
 // The connections that one transfer has open, each with the range that it is fetching.
 import type {SegmentPlan} from './next-segment.ts';
 
+/** Long enough to read what waits in the socket. */
+const retiringMs = 50;
+
 export class Segment {
 	readonly start: number;
 	/** The next byte to come. */
@@ -13,14 +16,20 @@ export class Segment {
 	/** Milliseconds since the epoch. */
 	readonly openedAt = Date.now();
 	readonly abort = new AbortController();
-	/** Runs while nobody needs the segment. */
+	/** Runs while nobody needs the segment, or what it was sent is still read. */
 	linger: NodeJS.Timeout | undefined;
+	/** Aborted once its connection counts no more: it only takes in what was sent already. */
+	readonly retirement = new AbortController();
 
 	constructor(plan: SegmentPlan) {
 		this.start = plan.start;
 		this.offset = plan.start;
 		this.end = plan.end;
 		this.for = plan.for;
+	}
+
+	get isRetired(): boolean {
+		return this.retirement.signal.aborted;
 	}
 }
 
@@ -33,8 +42,9 @@ export class Segments {
 		this.#onEnd = onEnd;
 	}
 
+	/** Connections that count. */
 	get size(): number {
-		return this.#segments.size;
+		return [...this.#segments].filter(({isRetired}) => !isRetired).length;
 	}
 
 	[Symbol.iterator](): Iterator<Segment> {
@@ -58,9 +68,17 @@ export class Segments {
 	end(segment: Segment): void {
 		clearTimeout(segment.linger);
 		segment.abort.abort();
-		if (this.#segments.delete(segment)) {
+		if (this.#segments.delete(segment) && !segment.isRetired) {
 			this.#onEnd();
 		}
+	}
+
+	/** Gives the connection up to another segment, but reads on for a moment: what was sent would come again. */
+	retire(segment: Segment): void {
+		clearTimeout(segment.linger);
+		segment.linger = setTimeout(() => this.end(segment), retiringMs);
+		segment.retirement.abort();
+		this.#onEnd();
 	}
 
 	endAll(which: (segment: Segment) => boolean = () => true): void {
@@ -81,7 +99,7 @@ export class Segments {
 	/** One that may go: a fill, else one that reads ahead, in each case with most to come. */
 	leastNeeded(isAwaited: (segment: Segment) => boolean): Segment | undefined {
 		const [least] = [...this.#segments]
-			.filter(segment => !isAwaited(segment))
+			.filter(segment => !segment.isRetired && !isAwaited(segment))
 			.toSorted((a, b) => {
 				const byUse = Number(b.for === 'fill') - Number(a.for === 'fill');
 				return byUse === 0 ? b.end - b.offset - (a.end - a.offset) : byUse;

@@ -24,8 +24,8 @@ import {SpeedMeter} from './speed-meter.ts';
 const mebibyte = 1024 * 1024;
 /** The first request of a download: it also tells size, validator, type and whether ranges work. */
 const probeSize = {fill: mebibyte, onDemand: 64 * 1024};
-/** What is asked for at once: about four seconds' worth, so that a player never waits for a slow long one. */
-const segmentSeconds = 4;
+/** What is asked for at once, by the time that it takes. */
+const segmentSeconds = {filling: 4, playing: 1};
 const segmentBounds = {smallest: mebibyte, largest: 32 * mebibyte};
 /** One read from the disk. */
 const readBounds = {smallest: 64 * 1024, largest: 256 * 1024};
@@ -345,8 +345,10 @@ export class Transfer {
 	 */
 	giveUpConnection(): boolean {
 		const least = this.#segments.leastNeeded(segment => this.#readers.waitFor(segment));
-		if (least) {
+		if (least && (this.#maxConnections === 1 || this.#services.hosts.isLimited(this.#host))) {
 			this.#segments.end(least);
+		} else if (least) {
+			this.#segments.retire(least);
 		}
 
 		return least !== undefined;
@@ -559,6 +561,10 @@ export class Transfer {
 			wishes.some(
 				({offset, end, ahead}) => offset < segment.end && segment.offset < Math.min(end, offset + ahead),
 			);
+		if (segment.isRetired) {
+			return;
+		}
+
 		segment.for = needed ? 'player' : 'fill';
 		if (needed || this.#fillAllowed) {
 			clearTimeout(segment.linger);
@@ -613,16 +619,20 @@ export class Transfer {
 		return this.#fillAllowed && !this.#entryFile.entry.onDemand;
 	}
 
+	/** Short ones while somebody plays: a seek often lands inside one, which then ends early. */
 	get #segmentSize(): number {
 		const perConnection = this.#meter.rate(3000, Date.now()) / Math.max(1, this.#segments.size);
-		return Math.min(segmentBounds.largest, Math.max(segmentBounds.smallest, perConnection * segmentSeconds));
+		const seconds = this.#readers.size > 0 ? segmentSeconds.playing : segmentSeconds.filling;
+		return Math.min(segmentBounds.largest, Math.max(segmentBounds.smallest, perConnection * seconds));
 	}
 
 	#hasConnectionFor(plan: SegmentPlan): boolean {
 		const {hosts} = this.#services;
 		if (!plan.urgent) {
-			// While somebody plays, one connection stays free for the next seek.
-			const room = Math.max(1, this.#maxConnections - (this.#readers.size > 0 ? 1 : 0));
+			// Each player keeps its own, and one more is free for the next seek: one that is taken away wastes what is
+			// on its way.
+			const players = this.#readers.size;
+			const room = Math.max(1, this.#maxConnections - (players > 0 ? players + 1 : 0));
 			return this.#segments.size < Math.min(room, this.#grown) && hosts.mayOpen(this.#host);
 		}
 
@@ -749,7 +759,10 @@ export class Transfer {
 				return;
 			}
 
-			await this.#services.bandwidth.took(chunk.length, segment.for, signal);
+			await this.#services.bandwidth.took(chunk.length, segment.for, {
+				signal,
+				hurry: segment.retirement.signal,
+			});
 		}
 
 		if (answer.range.end === Infinity) {

@@ -96,7 +96,8 @@ export function createDispatcher({proxy, connections, tls, timeouts}: Dispatcher
 		...(tls.insecure ? {rejectUnauthorized: false} : {}),
 	};
 	const agentOptions = {
-		connections,
+		// One more: a segment that gave its connection up still reads what was sent.
+		connections: connections > 1 ? connections + 1 : 1,
 		headersTimeout: timeouts.headers,
 		bodyTimeout: timeouts.body,
 		keepAliveTimeout: 30_000,
