@@ -39,7 +39,10 @@ export class Controller {
 	readonly #options: ControllerOptions;
 	readonly #listeners = new Set<() => void>();
 	#state: ScreenState = {mode: list, selected: undefined, top: 0, message: undefined};
+	/** Where closing a dialog leads back to. */
+	#page: Mode = list;
 	#visibleRows = 1;
+	#lastHelpTop = 0;
 	#modeSince = 0;
 	#messageTimer: NodeJS.Timeout | undefined;
 	/** What was typed in the add dialog and not added. */
@@ -63,9 +66,10 @@ export class Controller {
 		};
 	}
 
-	/** How many rows of the list are on the screen. */
-	showsRows(count: number): void {
-		this.#visibleRows = count;
+	/** How many rows of the list are on the screen, and how far the help can be scrolled. */
+	fits(visibleRows: number, lastHelpTop: number): void {
+		this.#visibleRows = visibleRows;
+		this.#lastHelpTop = lastHelpTop;
 	}
 
 	/** One key press, as `keyPresses` names it. */
@@ -77,8 +81,10 @@ export class Controller {
 
 		switch (mode.kind) {
 			case 'help':
+				this.#pressInHelp(name, mode.top);
+				break;
 			case 'plain-text':
-				this.#open(list);
+				this.#close();
 				break;
 			case 'add':
 				this.#pressInField(name, mode, () => this.#addAll(mode));
@@ -90,14 +96,14 @@ export class Controller {
 					this.#pressButton(name, clashButtons, mode.clash, clash => ({...mode, clash}), [
 						() => this.#exportTo(mode, {keepBoth: true}),
 						() => this.#exportTo(mode, {overwrite: true}),
-						() => this.#open(list),
+						() => this.#close(),
 					]);
 				}
 
 				break;
 			case 'remove':
 				this.#pressButton(name, removeButtons, mode.focus, focus => ({...mode, focus}), [
-					() => this.#open(list),
+					() => this.#close(),
 					() => this.#remove(mode.id, 'keep'),
 					() => this.#remove(mode.id, 'delete'),
 				]);
@@ -107,7 +113,7 @@ export class Controller {
 					this.#options.onQuit();
 				} else {
 					this.#pressButton(name, quitButtons, mode.focus, focus => ({...mode, focus}), [
-						() => this.#open(list),
+						() => this.#close(),
 						this.#options.onQuit,
 					]);
 				}
@@ -154,7 +160,15 @@ export class Controller {
 
 	#open(mode: Mode): void {
 		this.#modeSince = Date.now();
+		if (mode.kind === 'list' || mode.kind === 'details') {
+			this.#page = mode;
+		}
+
 		this.#set({mode});
+	}
+
+	#close(): void {
+		this.#open(this.#page);
 	}
 
 	#say(text: string, isError = false): void {
@@ -176,6 +190,20 @@ export class Controller {
 			.catch(() => undefined);
 	}
 
+	/** Where a command that moves leads to from a line of a list or text. */
+	#moveOf(command: Command | undefined, from: number, last: number): number | undefined {
+		const moves: Partial<Record<Command, number>> = {
+			up: from - 1,
+			down: from + 1,
+			'page-up': from - this.#visibleRows,
+			'page-down': from + this.#visibleRows,
+			first: 0,
+			last,
+		};
+		const to = command && moves[command];
+		return to === undefined ? undefined : Math.max(0, Math.min(last, to));
+	}
+
 	#select(index: number): void {
 		const {length} = this.#downloads;
 		const to = Math.max(0, Math.min(length - 1, index));
@@ -188,21 +216,13 @@ export class Controller {
 	#command(command: Command): void {
 		const {downstream, redraw} = this.#options;
 		const selected = this.#downloads[this.#index];
-		const moves: Partial<Record<Command, number>> = {
-			up: this.#index - 1,
-			down: this.#index + 1,
-			'page-up': this.#index - this.#visibleRows,
-			'page-down': this.#index + this.#visibleRows,
-			first: 0,
-			last: Infinity,
-		};
-		const to = moves[command];
+		const to = this.#moveOf(command, this.#index, this.#downloads.length - 1);
 		if (to !== undefined) {
 			this.#select(to);
 		} else if (command === 'add') {
 			this.#open({kind: 'add', field: fieldOf(this.#draft)});
 		} else if (command === 'help') {
-			this.#open({kind: 'help'});
+			this.#open({kind: 'help', top: 0});
 		} else if (command === 'back') {
 			this.#open(list);
 		} else if (command === 'redraw') {
@@ -268,10 +288,19 @@ export class Controller {
 		}
 	}
 
+	#pressInHelp(name: string, top: number): void {
+		const to = this.#moveOf(commandOf(name), top, this.#lastHelpTop);
+		if (to === undefined || this.#lastHelpTop === 0) {
+			this.#close();
+		} else {
+			this.#set({mode: {kind: 'help', top: to}});
+		}
+	}
+
 	#pressInField(name: string, mode: ModeOf<'add' | 'export'>, accept: () => void): void {
 		if (name === 'escape' || name === 'ctrl+c') {
 			this.#draft = mode.kind === 'add' ? mode.field.text : this.#draft;
-			this.#open(list);
+			this.#close();
 		} else if (name === 'return') {
 			if (this.#isSettled) {
 				accept();
@@ -292,7 +321,7 @@ export class Controller {
 		actions: ReadonlyArray<() => void>,
 	): void {
 		if (name === 'escape' || name === 'ctrl+c') {
-			this.#open(list);
+			this.#close();
 			return;
 		}
 
@@ -331,14 +360,25 @@ export class Controller {
 		});
 		const rest = mode.field.text.split(/\s+/).filter(word => word !== '' && !urls.includes(word));
 		this.#draft = rest.join(' ');
-		this.#open(rest.length === 0 ? list : {kind: 'add', field: fieldOf(this.#draft), problem});
+		if (rest.length === 0) {
+			this.#close();
+		} else {
+			this.#open({kind: 'add', field: fieldOf(this.#draft), problem});
+		}
 	}
 
 	#remove(id: DownloadId, data: 'keep' | 'delete'): void {
-		this.#open(list);
-		const name = cleanText(this.#downloads.find(download => download.id === id)?.name ?? '');
+		this.#close();
+		const index = this.#downloads.findIndex(download => download.id === id);
+		const name = cleanText(this.#downloads[index]?.name ?? '');
 		this.#run(async () => {
 			await this.#options.downstream.remove(id, {data});
+			if (this.#state.selected === id) {
+				// The next one takes its place.
+				this.#options.feed.refresh();
+				this.#select(index);
+			}
+
 			this.#removed = {id, name, until: Date.now() + undoMs};
 			return `Removed ${name}${data === 'keep' ? '; its data is kept' : ''}, u = undo`;
 		});
@@ -362,7 +402,7 @@ export class Controller {
 	#exportTo(mode: ModeOf<'export'>, choice: {overwrite?: boolean; keepBoth?: boolean} = {}): void {
 		const path = mode.field.text.trim();
 		const isDone = this.#downloads.find(({id}) => id === mode.id)?.status === 'complete';
-		this.#open(list);
+		this.#close();
 		this.#run(async () => {
 			try {
 				const result = await this.#options.downstream.export(mode.id, {path, when: 'complete', ...choice});

@@ -8,13 +8,14 @@ import {Details} from './details.tsx';
 import {AddDialog, ExportDialog, QuitDialog, RemoveDialog} from './dialogs.tsx';
 import {DownloadTable} from './download-table.tsx';
 import {Banners, EmptyList, Header, Tabs} from './header.tsx';
-import {Help} from './help.tsx';
+import {Help, helpLines} from './help.tsx';
 import {footerText, keyPresses, type Command} from './keys.ts';
 import {columnWidths, rowHeights, scrollTop, smallest} from './layout.ts';
 import type {Mode} from './mode.ts';
 import {PlainText} from './plain-text.tsx';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
-import {connectedPlayers, isRunning} from './state-words.ts';
+import {amount, connectedPlayers, isRunning, reason, stateWords} from './state-words.ts';
+import {TooSmall} from './too-small.tsx';
 
 export type DashboardProps = Omit<ControllerOptions, 'feed'> & {
 	readonly ascii: boolean;
@@ -47,27 +48,31 @@ export function Dashboard({ascii, spareRows = 0, ...options}: DashboardProps) {
 		}
 
 		for (const name of names) {
-			if (!isTooSmall || name === 'q' || name === 'ctrl+c') {
+			if (!isTooSmall || state.mode.kind === 'quit' || name === 'q' || name === 'ctrl+c') {
 				controller.press(name);
 			}
 		}
 	});
 	usePaste(text => controller.paste(text));
+	// The last column stays free: erasing to the end of the line, which follows each line, would take its character.
+	const screen = {frame, state, width: columns - 1, height, ascii};
 	const visibleRows = listRows(frame, height);
+	const lastHelpTop = Math.max(0, helpLines(screen).length - height);
 	useEffect(() => {
-		controller.showsRows(visibleRows);
-	}, [controller, visibleRows]);
+		controller.fits(visibleRows, lastHelpTop);
+	}, [controller, visibleRows, lastHelpTop]);
 
 	if (isTooSmall) {
 		return (
-			<Text>
-				{`${columns}x${rows}: too small\nDownloads go on.\nMake it ${smallest.columns}x${smallest.rows} or larger, or q to quit.`}
-			</Text>
+			<TooSmall
+				columns={columns}
+				rows={rows}
+				bytesPerSecond={frame.snapshot.bytesPerSecond}
+				isQuitting={state.mode.kind === 'quit'}
+			/>
 		);
 	}
 
-	// The last column stays free: erasing to the end of the line, which follows each line, would take its character.
-	const screen = {frame, state, width: columns - 1, height, ascii};
 	switch (state.mode.kind) {
 		case 'list':
 			return <List {...screen} />;
@@ -118,6 +123,7 @@ function List({frame: {snapshot, now}, state, width, height, ascii}: Screen) {
 			<Bottom
 				state={state}
 				selected={selected}
+				now={now}
 				width={width}
 				ascii={ascii}
 				namesState={layout.details === 0}
@@ -142,7 +148,7 @@ function WholeDetails({frame: {snapshot, now}, state, width, height, ascii}: Scr
 					now={now}
 				/>
 			) : null}
-			<Bottom state={state} selected={selected} width={width} ascii={ascii} namesState={false} />
+			<Bottom state={state} selected={selected} now={now} width={width} ascii={ascii} namesState={false} />
 		</Box>
 	);
 }
@@ -151,13 +157,14 @@ function WholeDetails({frame: {snapshot, now}, state, width, height, ascii}: Scr
 function Bottom(props: {
 	state: ScreenState;
 	selected: Download | undefined;
+	now: number;
 	width: number;
 	ascii: boolean;
 	namesState: boolean;
 }) {
-	const {state, selected, width, ascii, namesState} = props;
+	const {state, selected, now, width, ascii, namesState} = props;
 	const {message, mode} = state;
-	const text = message?.text ?? (namesState && selected ? stateLine(selected, width, ascii) : '');
+	const text = message?.text ?? (namesState && selected ? stateLine(selected, now, width, ascii) : '');
 	return (
 		<>
 			<Text bold={message?.isError} wrap="truncate">
@@ -177,7 +184,7 @@ function Dialogs({
 	const download = 'id' in mode ? downloads.find(({id}) => id === mode.id) : undefined;
 	switch (mode.kind) {
 		case 'help':
-			return <Help {...place} />;
+			return <Help {...place} top={mode.top} />;
 		case 'add':
 			return <AddDialog {...place} field={mode.field} problem={mode.problem} />;
 		case 'quit': {
@@ -214,9 +221,9 @@ function selectedIndex(downloads: readonly Download[], {selected}: ScreenState):
 	);
 }
 
-function stateLine(download: Download, width: number, ascii: boolean): string {
+function stateLine(download: Download, now: number, width: number, ascii: boolean): string {
 	const name = fitName(cleanText(download.name), Math.max(16, Math.floor(width / 2)), {ascii});
-	return `${name}: ${download.error ? download.error.message : download.status}`;
+	return `${name}: ${reason(download) ?? `${stateWords(download, now, ascii).state}, ${amount(download)}`}`;
 }
 
 /** The words for the selected row; keys that would do nothing are left out. */

@@ -1,22 +1,42 @@
 // All keys and signs, made from the table of keys.
 import {Box, Text} from 'ink';
-import {padText} from './clean-text.ts';
+import {cellsOf, padText} from './clean-text.ts';
+import type {Place} from './dialog.tsx';
 import {keyTable} from './keys.ts';
 
-export function Help({width, height, ascii}: {width: number; height: number; ascii: boolean}) {
+/** In two columns where that is wide enough and one would not fit; otherwise to be scrolled. */
+export function helpLines({width, height, ascii}: Place): string[] {
 	const entries = keyTable.map(
 		({shown, help}) => `${(ascii ? plainArrows(shown) : shown).padEnd(8)} ${help}`,
 	);
 	const signs = ascii
 		? [
-				'D downloading  P paused  Q queued  W waiting  E exporting  C done  F failed',
-				'# have  + - part  . missing  > being fetched  | player reads here',
+				...[
+					'D downloading',
+					'P paused',
+					'Q queued',
+					'W waiting',
+					'E exporting',
+					'C done',
+					'F failed',
+					'>n players',
+				],
+				...['# have', '+ - part', '. missing', '> being fetched', '| player reads here'],
 			]
 		: [
-				'↓ downloading  ‖ paused  · queued  ~ waiting  » exporting  ✓ done  ✗ failed  ►n players',
-				'█ have  ▓▒░ part  · missing  ▸ being fetched  ┃ player reads here',
+				...[
+					'↓ downloading',
+					'‖ paused',
+					'· queued',
+					'~ waiting',
+					'» exporting',
+					'✓ done',
+					'✗ failed',
+					'►n players',
+				],
+				...['█ have', '▓▒░ part', '· missing', '▸ being fetched', '┃ player reads here'],
 			];
-	const columns = height < entries.length + signs.length + 5 ? 2 : 1;
+	const columns = width >= 79 && height < entries.length + 6 ? 2 : 1;
 	const perColumn = Math.ceil(entries.length / columns);
 	const cells = Math.floor((width - 2) / columns);
 	const keys = Array.from({length: perColumn}, (_, line) =>
@@ -24,17 +44,37 @@ export function Help({width, height, ascii}: {width: number; height: number; asc
 			padText(entries[line + column * perColumn] ?? '', cells - 1),
 		).join(' '),
 	);
-	const lines = ['Keys', '', ...keys, '', ...signs, '', 'any key closes'];
+	return ['Keys (any other closes this)', '', ...keys, '', ...filledLines(signs, width - 2)];
+}
+
+export function Help({top, ...place}: Place & {top: number}) {
+	const {width, height} = place;
+	const lines = helpLines(place);
+	const start = Math.max(0, Math.min(top, lines.length - height));
 	return (
 		<Box flexDirection="column" width={width} height={height} paddingX={1}>
-			{lines.slice(0, height).map((line, index) => (
-				// oxlint-disable-next-line react/no-array-index-key -- lines have no other name than their place
-				<Text key={index} bold={index === 0} wrap="truncate">
-					{line}
+			{lines.slice(start, start + height).map((line, index) => (
+				<Text key={start + index} bold={start + index === 0} wrap="truncate">
+					{line || ' '}
 				</Text>
 			))}
 		</Box>
 	);
+}
+
+/** As many on each line as fit. */
+function filledLines(texts: readonly string[], cells: number): string[] {
+	const lines: string[] = [];
+	for (const text of texts) {
+		const longer = lines.length === 0 ? text : `${lines.at(-1)}  ${text}`;
+		if (lines.length > 0 && cellsOf(longer) <= cells) {
+			lines[lines.length - 1] = longer;
+		} else {
+			lines.push(text);
+		}
+	}
+
+	return lines;
 }
 
 function plainArrows(text: string): string {

@@ -36,8 +36,8 @@ export type Rows = {
 
 /** Header, rule, status line and footer always stay. */
 export function rowHeights(height: number, downloads: number, banners: number): Rows {
-	const tabs = height >= 18;
-	const headings = height >= 12;
+	const tabs = downloads > 0 && height >= 18;
+	const headings = downloads > 0 && height >= 12;
 	const fixed = 4 + (tabs ? 1 : 0) + (headings ? 1 : 0) + banners;
 	let details = 0;
 	let map = 0;

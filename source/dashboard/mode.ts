@@ -5,7 +5,8 @@ import type {Field} from './text-field.tsx';
 export type Mode =
 	| {readonly kind: 'list'}
 	| {readonly kind: 'details'}
-	| {readonly kind: 'help'}
+	/** Lines of the help that were scrolled away. */
+	| {readonly kind: 'help'; readonly top: number}
 	/** URLs and path as unbroken text. */
 	| {readonly kind: 'plain-text'; readonly id: DownloadId}
 	| {readonly kind: 'remove'; readonly id: DownloadId; readonly focus: number}

@@ -1,0 +1,27 @@
+// What is shown where the dashboard has no room.
+import {Text} from 'ink';
+import {formatSpeed} from './format.ts';
+import {smallest} from './layout.ts';
+
+type TooSmallProps = {
+	readonly columns: number;
+	readonly rows: number;
+	readonly bytesPerSecond: number;
+	/** The question whether to quit is open. */
+	readonly isQuitting: boolean;
+};
+
+export function TooSmall({columns, rows, bytesPerSecond, isQuitting}: TooSmallProps) {
+	const lines = isQuitting
+		? ['Quit? q or Esc', 'Downloads stop, and go on at the next start.']
+		: [
+				`${columns}x${rows}: too small`,
+				`Downloads go on (${formatSpeed(bytesPerSecond)}).`,
+				`Make it ${smallest.columns}x${smallest.rows} or larger, or q to quit.`,
+			];
+	return lines.slice(0, rows).map(line => (
+		<Text key={line} wrap="truncate">
+			{line}
+		</Text>
+	));
+}
