@@ -1,5 +1,5 @@
 // The screen: a function of the snapshot and the controller's state.
-import {Box, Text, useInput, usePaste, useWindowSize} from 'ink';
+import {Box, Text, useInput, usePaste, useStdout, useWindowSize} from 'ink';
 import {useEffect, useState, useSyncExternalStore} from 'react';
 import type {Download} from '../downstream.ts';
 import {cleanText, fitName, fitText} from './clean-text.ts';
@@ -17,7 +17,7 @@ import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
 import {amount, connectedPlayers, isRunning, reason, stateWords} from './state-words.ts';
 import {TooSmall} from './too-small.tsx';
 
-export type DashboardProps = Omit<ControllerOptions, 'feed'> & {
+export type DashboardProps = Omit<ControllerOptions, 'feed' | 'redraw'> & {
 	readonly ascii: boolean;
 	/** Rows at the bottom that are left free. */
 	readonly spareRows?: number;
@@ -31,9 +31,13 @@ type Screen = {
 	readonly ascii: boolean;
 };
 
+/** Ink draws the whole frame anew after what is written beside it. */
+const clearScreen = '\u001B[2J\u001B[H';
+
 export function Dashboard({ascii, spareRows = 0, ...options}: DashboardProps) {
+	const {write} = useStdout();
 	const [feed] = useState(() => new SnapshotFeed(options.downstream));
-	const [controller] = useState(() => new Controller({...options, feed}));
+	const [controller] = useState(() => new Controller({...options, feed, redraw: () => write(clearScreen)}));
 	const [subscribeToFeed] = useState(() => (listener: () => void) => feed.subscribe(listener));
 	const [subscribeToState] = useState(() => (listener: () => void) => controller.subscribe(listener));
 	const frame = useSyncExternalStore(subscribeToFeed, () => feed.frame);
@@ -98,7 +102,7 @@ function List({frame: {snapshot, now}, state, width, height, ascii}: Screen) {
 			<Banners texts={banners.slice(0, 2)} width={width} />
 			<Box flexDirection="column" height={layout.list + (layout.headings ? 1 : 0)}>
 				{downloads.length === 0 ? (
-					<EmptyList origin={snapshot.origin} width={width} ascii={ascii} />
+					<EmptyList origin={snapshot.origin} width={width} height={layout.list} ascii={ascii} />
 				) : (
 					<DownloadTable
 						downloads={downloads.slice(top, top + visible)}

@@ -192,8 +192,8 @@ function mapLines(download: Download, width: number, height: number, ascii: bool
 	const lines = Math.min(height - 1, Math.ceil(size / cells));
 	const bar = rangeBar({...barInput(download), width: cells * lines, ascii});
 	const legend = ascii
-		? '# have  + - part  . missing  > being fetched  | player'
-		: '█ have  ▓▒░ part  · missing  ▸ being fetched  ┃ player';
+		? '# have  + - part  . missing  > fetching  | player'
+		: '█ have  ▓▒░ part  · missing  ▸ fetching  ┃ player';
 	const scale = ` Map  1 cell = ${formatBytes(Math.max(1, Math.round(size / (cells * lines))))}`;
 	const gap = width - 1 - scale.length - legend.length;
 	return [

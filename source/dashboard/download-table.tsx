@@ -120,7 +120,8 @@ function rangesCell(download: Download, width: number, {ascii}: DownloadTablePro
 	const {size, acceptsRanges, ranges, players, segments, status} = download;
 	const why = reason(download);
 	if (size === null) {
-		const words = status === 'asking' || status === 'queued' || status === 'paused' ? '' : 'size unknown';
+		const isToldLater = status === 'asking' || status === 'queued' || status === 'paused';
+		const words = isToldLater ? '' : width > 12 ? 'size unknown' : 'no size';
 		return fitText(cleanText(why ?? words), width - 1, {ascii});
 	}
 

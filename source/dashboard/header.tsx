@@ -1,5 +1,5 @@
 // The lines above the list: what runs, where the streams are, how many are in which state.
-import {Text} from 'ink';
+import {Box, Text} from 'ink';
 import type {Snapshot} from '../downstream.ts';
 import {cellsOf, cleanText, fitText} from './clean-text.ts';
 import {formatBytes, formatSpeed} from './format.ts';
@@ -16,9 +16,12 @@ export function Header({snapshot, width, ascii}: HeaderProps) {
 		freeBytes === null
 			? ''
 			: `  ${formatBytes(freeBytes)} free${needed > freeBytes ? `, needs ${formatBytes(needed)}` : ''}`;
-	const address = width < 80 ? origin.replace('http://', '') : origin;
-	const name = width < 60 ? '' : 'downstream  ';
-	return <Text wrap="truncate">{spread(` ${name}${speed}${free}`, address, width, ascii)}</Text>;
+	const address = width < 72 ? origin.replace('http://', '') : origin;
+	const name = width < 72 ? '' : 'downstream  ';
+	const fits = [`${name}${speed}${free}`, `${speed}${free}`, speed].find(
+		left => cellsOf(left) + cellsOf(address) + 3 < width,
+	);
+	return <Text wrap="truncate">{spread(` ${fits ?? ''}`, address, width)}</Text>;
 }
 
 export function Tabs({snapshot: {downloads}, width, ascii}: HeaderProps) {
@@ -42,28 +45,39 @@ export function Banners({texts, width}: {texts: readonly string[]; width: number
 	));
 }
 
-export function EmptyList({origin, width, ascii}: {origin: string; width: number; ascii: boolean}) {
-	const lines = [
-		'',
-		'   Nothing here yet.',
-		'',
-		'   Paste a link (Ctrl+Shift+V, Cmd+V or right-click), or press a.',
-		'   Then press c to copy its stream URL and open it in mpv, VLC or a browser',
-		`   while it downloads:   mpv ${origin}/stream/…/NAME`,
-		'',
-		'   From the shell:  npx downstream-tui URL     keys: ?    quit: q',
+type EmptyListProps = {
+	readonly origin: string;
+	readonly width: number;
+	readonly height: number;
+	readonly ascii: boolean;
+};
+
+export function EmptyList({origin, width, height, ascii}: EmptyListProps) {
+	const url = `${origin}/stream/${ascii ? '...' : '…'}/NAME`;
+	const paragraphs = [
+		['Nothing here yet.'],
+		['Paste a link (Ctrl+Shift+V, Cmd+V or right-click), or press a.'],
+		[
+			'Then press c to copy its stream URL and open it in mpv, VLC or a browser',
+			`while it downloads:   mpv ${url}`,
+		],
+		['From the shell:  npx downstream-tui URL     keys: ?    quit: q'],
 	];
-	return lines.map((line, index) => (
-		// oxlint-disable-next-line react/no-array-index-key -- lines have no other name than their place
-		<Text key={index} wrap="truncate">
-			{fitText(ascii ? line.replace('…', '...') : line, width, {ascii}) || ' '}
-		</Text>
-	));
+	const isLow = height < 12;
+	return (
+		<Box flexDirection="column" height={height} overflow="hidden" paddingX={width < 72 ? 1 : 3}>
+			{paragraphs.map(lines => (
+				<Box key={lines[0]} flexDirection="column" flexShrink={0} marginTop={isLow ? 0 : 1}>
+					{lines.map(line => (
+						<Text key={line}>{line}</Text>
+					))}
+				</Box>
+			))}
+		</Box>
+	);
 }
 
-/** Left and right on one line; what is left goes first when there is no room. */
-function spread(left: string, right: string, width: number, ascii: boolean): string {
-	const room = width - cellsOf(right) - 2;
-	const fitted = fitText(left, Math.max(0, room), {ascii});
-	return `${fitted}${' '.repeat(Math.max(1, width - cellsOf(fitted) - cellsOf(right) - 1))}${right}`;
+/** Left and right on one line. */
+function spread(left: string, right: string, width: number): string {
+	return `${left}${' '.repeat(Math.max(1, width - cellsOf(left) - cellsOf(right)))}${right}`;
 }

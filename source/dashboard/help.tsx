@@ -44,7 +44,12 @@ export function helpLines({width, height, ascii}: Place): string[] {
 			padText(entries[line + column * perColumn] ?? '', cells - 1),
 		).join(' '),
 	);
-	return ['Keys (any other closes this)', '', ...keys, '', ...filledLines(signs, width - 2)];
+	const lines = ['Keys', '', ...keys, '', ...filledLines(signs, width - 2)];
+	lines[0] +=
+		lines.length > height
+			? ` (${ascii ? 'up and down' : '↑↓'} scroll, any other closes)`
+			: ' (any key closes)';
+	return lines;
 }
 
 export function Help({top, ...place}: Place & {top: number}) {

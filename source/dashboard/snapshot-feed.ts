@@ -43,6 +43,8 @@ export class SnapshotFeed {
 		this.#unsubscribe ??= this.#downstream.subscribe(() => {
 			this.#timer ??= setTimeout(() => this.refresh(), Math.max(0, this.#frame.now + frameMs - Date.now()));
 		});
+		// Something may have changed before anybody listened.
+		this.refresh();
 		return () => {
 			this.#listeners.delete(listener);
 			if (this.#listeners.size === 0) {

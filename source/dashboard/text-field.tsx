@@ -49,7 +49,7 @@ export function FieldText({field: {text, cursor}, width}: {field: Field; width: 
 	const before = graphemesOf(cleanText(text.slice(0, cursor)));
 	const [under = ' ', ...after] = graphemesOf(cleanText(text.slice(cursor)));
 	const left = fitting(before.toReversed(), width - cellsOf(under))
-		.reverse()
+		.toReversed()
 		.join('');
 	const right = fitting(after, width - cellsOf(left + under)).join('');
 	return (

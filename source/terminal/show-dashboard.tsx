@@ -46,10 +46,6 @@ export async function showDashboard(
 			// A frame as high as the screen makes Windows consoles scroll.
 			spareRows={platform === 'win32' ? 1 : 0}
 			copy={text => copyText(text, {environment: env, platform, write: sequence => stdout.write(sequence)})}
-			redraw={() => {
-				stdout.write('\u001B[2J');
-				stdout.emit('resize');
-			}}
 			onQuit={() => end('quit')}
 		/>,
 		{alternateScreen: true, incrementalRendering: true, maxFps: 10, exitOnCtrlC: false, patchConsole: true},
@@ -58,6 +54,7 @@ export async function showDashboard(
 	const reason = await ended;
 	app.unmount();
 	restoreTerminal();
+	process.off('exit', restoreTerminal);
 	process.off('uncaughtException', crash);
 	process.off('unhandledRejection', crash);
 	for (const [signal, handler] of handlers) {
@@ -74,6 +71,7 @@ function reportCrash(error: unknown): void {
 	try {
 		writeFileSync(report, `${new Date().toISOString()} Node ${process.version}\n${stack ?? message}\n`, {
 			mode: 0o600,
+			flag: 'wx',
 		});
 	} catch {
 		// The two lines below still tell what happened.

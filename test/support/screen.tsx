@@ -58,7 +58,6 @@ export class Screen {
 					this.copied.push(text);
 					return clipboard;
 				}}
-				redraw={() => this.#stdout.emit('resize')}
 				onQuit={() => {
 					this.hasQuit = true;
 					this.#tell();
