@@ -1,8 +1,11 @@
 import assert from 'node:assert/strict';
+import {lookup} from 'node:dns/promises';
 import {once} from 'node:events';
 import {createServer, type AddressInfo} from 'node:net';
+import {hostname} from 'node:os';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {Agent, buildConnector} from 'undici';
 import {DownStreamError} from '../source/downstream.ts';
 import {
 	CustomHeaderDataSource,
@@ -10,7 +13,7 @@ import {
 	type DataSource,
 	type OriginRequest,
 } from '../source/engine/data-source.ts';
-import {retryAfter} from '../source/engine/origin-request.ts';
+import {requestOrigin, retryAfter} from '../source/engine/origin-request.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin} from './support/engines.ts';
@@ -176,6 +179,12 @@ const lies: Array<[words: string, answer: string, code: string, sentence: RegExp
 		'origin-misbehaved',
 		/compresses/,
 	],
+	[
+		'416 that tells a size beyond what was asked',
+		head('416 Range Not Satisfiable', 'Content-Range: bytes */1000', 'Content-Length: 0'),
+		'origin-refused',
+		/refuses the range/,
+	],
 	['404', head('404 Not Found', 'Content-Length: 0'), 'origin-refused', /404: no such file/],
 	['410', head('410 Gone', 'Content-Length: 0'), 'origin-refused', /410 Gone/],
 	['401', head('401 Unauthorized', 'Content-Length: 0'), 'origin-refused', /user name and password/],
@@ -230,6 +239,49 @@ test('a 206 may be shorter than what was asked, and says so', async t => {
 
 test('a body that is too long gives no more than was said', async t => {
 	const url = await startRaw(t, head('206 Partial Content', 'Content-Range: bytes 0-4/1000') + '0123456789');
+	const answer = await open(sourceOf(t, url), 0, 5);
+	assert.equal((await bytesOf(answer.body)).toString(), '01234');
+});
+
+test('the buffers are those that came from the network, neither joined nor copied', async t => {
+	const url = await startRaw(
+		t,
+		`${head('200 OK', 'Transfer-Encoding: chunked')}5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n`,
+	);
+	const answer = await open(sourceOf(t, url), 0, Infinity);
+	const buffers: Uint8Array[] = [];
+	for await (const chunk of answer.body) {
+		buffers.push(chunk);
+	}
+
+	assert.deepEqual(
+		buffers.map(String),
+		['01234', '56789'].map(text => String(Buffer.from(text))),
+	);
+	// Both lie in what one read of the socket gave.
+	assert.equal(buffers[0]?.buffer, buffers[1]?.buffer);
+});
+
+test('bytes after what was said are left where they are', async t => {
+	const url = await startRaw(
+		t,
+		head('206 Partial Content', 'Content-Range: bytes 0-4/*', 'Transfer-Encoding: chunked') +
+			'5\r\n01234\r\n5\r\n56789\r\n0\r\n\r\n',
+	);
+	const answer = await open(sourceOf(t, url), 0, 5);
+	assert.equal(answer.info.size, Infinity);
+	const chunks: string[] = [];
+	for await (const chunk of answer.body) {
+		chunks.push(Buffer.from(chunk).toString());
+	}
+
+	assert.deepEqual(chunks, ['01234']);
+});
+
+test('a reset after the last byte is no error', async t => {
+	const url = await startRaw(t, `${head('206 Partial Content', 'Content-Range: bytes 0-4/9')}01234`, {
+		resets: true,
+	});
 	const answer = await open(sourceOf(t, url), 0, 5);
 	assert.equal((await bytesOf(answer.body)).toString(), '01234');
 });
@@ -298,7 +350,12 @@ test('a port where nobody listens, and a host that is not there', async t => {
 });
 
 test('an origin that refuses every Range is asked for the whole', async t => {
-	for (const status of [403, 406, 416]) {
+	for (const [status, headers] of [
+		[403, {}],
+		[406, {}],
+		[416, {}],
+		[416, {'content-range': 'bytes */1000'}],
+	] as const) {
 		const origin = await startOrigin(t, {
 			size: 1000,
 			intercept(request, response) {
@@ -306,7 +363,7 @@ test('an origin that refuses every Range is asked for the whole', async t => {
 					return false;
 				}
 
-				response.writeHead(status).end();
+				response.writeHead(status, headers).end();
 				return true;
 			},
 		});
@@ -328,7 +385,7 @@ test('what was given for one origin is not sent to another one that it redirects
 		size: 10,
 		intercept(request, response) {
 			if (request.url === '/here') {
-				response.writeHead(302, {location: '/again'}).end();
+				response.writeHead(302, {location: '/again', 'set-cookie': 'a=b'}).end();
 				return true;
 			}
 
@@ -366,6 +423,79 @@ test('a circle of redirects, and one to another protocol, end with a sentence', 
 	await assert.rejects(open(sourceOf(t, circle.url), 0, 1), withCode('origin-refused', /circle/));
 	const file = await startRaw(t, head('302 Found', 'Location: file:///etc/passwd', 'Content-Length: 0'));
 	await assert.rejects(open(sourceOf(t, file), 0, 1), withCode('origin-misbehaved', /not http or https/));
+});
+
+test('the host that fails is named, not the one that redirected to it', async t => {
+	const gone = await startOrigin(t, {size: 1});
+	const target = `http://localhost:${gone.port}/?token=geheim`;
+	await gone.close();
+	const url = await startRaw(t, head('302 Found', `Location: ${target}`, 'Content-Length: 0'));
+	await assert.rejects(
+		open(sourceOf(t, url), 0, 1),
+		withCode('origin-unreachable', /^localhost: connection refused$/),
+	);
+});
+
+/** Asks a public address, which here is the raw server: its answer redirects. */
+async function openPublic(t: TestContext, location: string, isDirect: boolean) {
+	const here = new URL(
+		await startRaw(t, head('302 Found', `Location: ${location}`, 'Content-Length: 0', 'Connection: close')),
+	);
+	const connect = buildConnector({});
+	const dispatcher = new Agent({
+		connect: (options, callback) =>
+			connect({...options, hostname: '127.0.0.1', port: here.port, servername: undefined}, callback),
+	});
+	atEnd(t, () => dispatcher.destroy());
+	return requestOrigin({
+		url: new URL('http://93.184.215.14/film.mkv'),
+		headers: {},
+		userAgent: 'test',
+		route: () => ({dispatcher, isDirect}),
+		range: {start: 0, end: 1},
+		ranged: true,
+		signal: new AbortController().signal,
+	});
+}
+
+for (const target of [
+	'http://127.0.0.1:8080/',
+	'http://0x7f000001/',
+	'http://[::1]/',
+	'http://[::ffff:10.0.0.1]/',
+	'http://169.254.169.254/latest/meta-data/',
+	'http://192.168.1.1/',
+	'http://0.0.0.0/',
+	'http://localhost/',
+	'http://localhost./',
+	'http://deep.localhost/',
+]) {
+	test(`a public server may not send us to ${target}`, async t => {
+		for (const isDirect of [true, false]) {
+			await assert.rejects(
+				openPublic(t, target, isDirect),
+				withCode('origin-refused', /redirects to the private address/),
+			);
+		}
+	});
+}
+
+test('a public server may not send us to a name that leads into this network', async t => {
+	try {
+		await lookup(hostname());
+	} catch {
+		return t.skip('needs a host name that can be looked up');
+	}
+
+	await assert.rejects(
+		openPublic(t, `http://${hostname()}/`, true),
+		withCode('origin-refused', /redirects to the private address/),
+	);
+});
+
+test('a public server may send us to another one', async t => {
+	// Which redirects as well: ten times are enough to know that it was asked.
+	await assert.rejects(openPublic(t, 'http://93.184.215.15/', true), withCode('origin-refused', /circle/));
 });
 
 test('headers are checked, and their values never shown', () => {

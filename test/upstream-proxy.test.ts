@@ -3,9 +3,11 @@ import {execFileSync} from 'node:child_process';
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import https from 'node:https';
-import type {AddressInfo} from 'node:net';
+import {connect, createServer, type AddressInfo} from 'node:net';
 import path from 'node:path';
+import {pipeline} from 'node:stream';
 import {test, type TestContext} from 'node:test';
+import {createServer as createTlsServer} from 'node:tls';
 import {DownStreamError} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/data-source.ts';
 import {parseProxy, proxyFromEnvironment} from '../source/engine/upstream-proxy.ts';
@@ -25,30 +27,26 @@ import {
 
 const size = 300_000;
 
-/** An origin with a certificate for `localhost`, and the certificate. */
-async function startTlsOrigin(t: TestContext): Promise<{url: string; ca: string}> {
+type Certificate = {readonly key: string; readonly cert: string};
+
+/** For `localhost`, signed by itself. */
+async function makeCertificate(t: TestContext): Promise<Certificate> {
 	const folder = await temporaryFolder(t);
 	const [key, cert] = [path.join(folder, 'key.pem'), path.join(folder, 'cert.pem')];
+	const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
+	const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
 	execFileSync(
 		'openssl',
-		[
-			...[
-				'req',
-				'-x509',
-				'-newkey',
-				'ec',
-				'-pkeyopt',
-				'ec_paramgen_curve:prime256v1',
-				'-nodes',
-				'-days',
-				'2',
-			],
-			...['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost', '-keyout', key, '-out', cert],
-		],
+		['req', '-x509', '-nodes', '-days', '2', ...curve, ...name, '-keyout', key, '-out', cert],
 		{stdio: 'ignore'},
 	);
-	const ca = readFileSync(cert, 'utf8');
-	const server = https.createServer({key: readFileSync(key), cert: ca}, (_request, response) => {
+	return {key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8')};
+}
+
+/** An origin with a certificate for `localhost`, and the certificate. */
+async function startTlsOrigin(t: TestContext): Promise<{url: string; ca: string}> {
+	const {key, cert} = await makeCertificate(t);
+	const server = https.createServer({key, cert}, (_request, response) => {
 		response.writeHead(200, {'content-length': size});
 		response.end(content(0, size));
 	});
@@ -57,7 +55,18 @@ async function startTlsOrigin(t: TestContext): Promise<{url: string; ca: string}
 		server.close();
 		server.closeAllConnections();
 	});
-	return {url: `https://localhost:${(server.address() as AddressInfo).port}/film`, ca};
+	return {url: `https://localhost:${(server.address() as AddressInfo).port}/film`, ca: cert};
+}
+
+/** Takes TLS off what comes, and passes it on to a port. Resolves with its own port. */
+async function startTlsFront(t: TestContext, certificate: Certificate, port: number): Promise<number> {
+	const server = createTlsServer(certificate, socket => {
+		pipeline(socket, connect(port, '127.0.0.1'), socket, () => undefined);
+	});
+	server.on('tlsClientError', () => undefined);
+	await once(server.listen(0, '127.0.0.1'), 'listening');
+	atEnd(t, () => server.close());
+	return (server.address() as AddressInfo).port;
 }
 
 async function fetchThrough(
@@ -115,6 +124,25 @@ for (const [program, start, proxyUrl] of proxies) {
 	);
 }
 
+test(
+	'tinyproxy behind TLS (https) leads to http and https origins',
+	{skip: missing('tinyproxy', 'openssl')},
+	async t => {
+		const origin = await startOrigin(t, {size});
+		const tls = await startTlsOrigin(t);
+		const certificate = await makeCertificate(t);
+		const port = await startTlsFront(t, certificate, await startTinyproxy(t));
+		const proxy = `https://${user}:${tinyproxyPassword}@localhost:${port}`;
+		assert.ok((await fetchThrough(t, origin.url, proxy, certificate.cert)).equals(content(0, size)));
+		const both = certificate.cert + tls.ca;
+		assert.ok((await fetchThrough(t, tls.url, proxy, both)).equals(content(0, size)));
+		await assert.rejects(fetchThrough(t, origin.url, proxy), (error: Error) => {
+			assert.match(error.message, /certificate of the proxy localhost:\d+ is not trusted .*--ca/);
+			return withCode('upstream-proxy-refused')(error);
+		});
+	},
+);
+
 test('a wrong password is upstream-proxy-refused', {skip: missing('tinyproxy', 'microsocks')}, async t => {
 	const origin = await startOrigin(t, {size});
 	const http = await startTinyproxy(t);
@@ -154,6 +182,29 @@ test('a proxy that is not there is upstream-proxy-unreachable', async t => {
 		);
 	}
 });
+
+test(
+	'a proxy that takes the connection and says nothing is upstream-proxy-unreachable',
+	{timeout: 20_000},
+	async t => {
+		const server = createServer(socket => socket.on('error', () => undefined));
+		await once(server.listen(0, '127.0.0.1'), 'listening');
+		atEnd(t, () => server.close());
+		const {port} = server.address() as AddressInfo;
+		for (const scheme of ['http', 'socks5']) {
+			const source = new HttpDataSource({
+				url: 'http://127.0.0.1/',
+				proxy: `${scheme}://127.0.0.1:${port}`,
+				timeouts: {connect: 100, headers: 100, body: 100},
+			});
+			await assert.rejects(
+				source.open({range: {start: 0, end: 1}, signal: new AbortController().signal}),
+				withCode('upstream-proxy-unreachable'),
+			);
+			await source.dispose();
+		}
+	},
+);
 
 test(
 	'an origin that is not there is not the fault of the proxy',
@@ -206,7 +257,14 @@ for (const [url, variables, proxy] of environment) {
 }
 
 test('a proxy of another kind is refused without its password', () => {
-	for (const text of ['ftp://u:wrong@host', 'socks4://host', 'http://', '://']) {
+	for (const text of [
+		'ftp://u:wrong@host',
+		'socks4://host',
+		'http://',
+		'://',
+		'http://u:%zz-wrong@host',
+		'http://u:wrong@host:99999',
+	]) {
 		assert.throws(() => parseProxy(text), withCode('bad-request'));
 	}
 });

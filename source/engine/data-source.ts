@@ -67,6 +67,8 @@ export type HttpDataSourceOptions = {
 	readonly userAgent?: string;
 	/** Upstream proxy URL, or `direct`; without it the environment decides, for each host. */
 	readonly proxy?: string;
+	/** Where the proxy variables are; the program's own environment unless given. */
+	readonly env?: NodeJS.ProcessEnv;
 	/** To each host. */
 	readonly connections?: number;
 	readonly tls?: TlsOptions;
@@ -120,8 +122,8 @@ export class HttpDataSource implements DataSource {
 	}
 
 	#route(url: URL) {
-		const {proxy: setting, connections = 4, tls = {}, timeouts = standardTimeouts} = this.#options;
-		const proxy = setting === undefined ? proxyFromEnvironment(url, process.env) : this.#proxy;
+		const {env = process.env, connections = 4, tls = {}, timeouts = standardTimeouts} = this.#options;
+		const proxy = this.#options.proxy === undefined ? proxyFromEnvironment(url, env) : this.#proxy;
 		const key = proxy?.href ?? '';
 		let dispatcher = this.#dispatchers.get(key);
 		if (!dispatcher) {
@@ -146,20 +148,19 @@ export class CustomHeaderDataSource extends HttpDataSource {
  */
 export function withoutCredentials(text: string): {url: URL; credentials: {authorization?: string}} {
 	let url: URL;
+	let pair: string;
 	try {
 		url = new URL(text.trim());
+		pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
 	} catch {
-		throw new DownStreamError(
-			'bad-request',
-			`"${text}" is not a URL; it must begin with http:// or https://`,
-		);
+		// Not the text: it may hold a password.
+		throw new DownStreamError('bad-request', 'That is not a URL; it must begin with http:// or https://');
 	}
 
 	if (url.protocol !== 'http:' && url.protocol !== 'https:') {
 		throw new DownStreamError('bad-request', `"${url.protocol.slice(0, -1)}" is not http or https`);
 	}
 
-	const pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
 	url.username = '';
 	url.password = '';
 	url.hash = '';
@@ -184,7 +185,11 @@ export function checkedHeaders(headers: Readonly<Record<string, string>>): Recor
 			);
 		}
 
-		if (/^(?:host|range|content-length|transfer-encoding|connection|accept-encoding)$/i.test(name)) {
+		if (
+			/^(?:host|range|content-length|transfer-encoding|connection|keep-alive|upgrade|expect|accept-encoding)$/i.test(
+				name,
+			)
+		) {
 			throw new DownStreamError('bad-request', `The header ${name} is set by the program itself`);
 		}
 

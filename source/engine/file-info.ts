@@ -5,8 +5,7 @@ import mime from 'mime';
 
 const longestName = 255;
 /** What servers say of files that they know nothing of. */
-const empty = new Set([
-	'',
+const useless = new Set([
 	'application/octet-stream',
 	'binary/octet-stream',
 	'application/x-download',
@@ -21,7 +20,8 @@ export function fileName(from: {contentDisposition?: string; url: URL; type?: st
 		return name;
 	}
 
-	const extension = from.type === undefined ? null : mime.getExtension(from.type);
+	const type = typeOf({contentType: from.type, name: fallbackName});
+	const extension = type === undefined ? null : mime.getExtension(type);
 	return extension === null ? fallbackName : `${fallbackName}.${extension}`;
 }
 
@@ -69,8 +69,8 @@ const invisible = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
  */
 export function safeFileName(name: string): string {
 	const visible = name
-		.normalize('NFC')
 		.replaceAll(invisible, '')
+		.normalize('NFC')
 		.replace(/^[\s.]+/, '');
 	const safe =
 		visible === ''
@@ -101,11 +101,13 @@ function shorten(name: string): string {
 /** Without parameters, in lower case; where the origin says nothing useful, what the extension says, if anything. */
 export function typeOf({contentType, name}: {contentType?: string; name: string}): string | undefined {
 	const said = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-	const byName = mime.getType(name) ?? undefined;
-	const isWrongText =
-		said === 'text/plain' && byName !== undefined && /^(?:video|audio|image)\//.test(byName);
-	const isType = /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/.test(said);
-	return empty.has(said) || !isType || isWrongText ? byName : said;
+	const byName = mime.getType(name) ?? '';
+	const isWrongText = said === 'text/plain' && /^(?:video|audio|image)\//.test(byName);
+	return [isWrongText ? '' : said, byName].find(isUseful);
+}
+
+function isUseful(type: string): boolean {
+	return /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/.test(type) && !useless.has(type);
 }
 
 /** What the first bytes of a file show it to be (about 4 KiB are enough); undefined if nothing is known of them. */

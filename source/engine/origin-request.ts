@@ -1,12 +1,13 @@
 // One request to an origin: redirects, credentials, and the proof of what the answer is before its first byte.
 import {lookup} from 'node:dns/promises';
+import type {Readable} from 'node:stream';
 import ipaddr from 'ipaddr.js';
 import {request, type Dispatcher} from 'undici';
 import {DownStreamError} from '../downstream.ts';
 import type {OriginAnswer, Validator} from './data-source.ts';
 import {fileName, typeOf} from './file-info.ts';
 import type {Range} from './range-set.ts';
-import {bareHost} from './upstream-proxy.ts';
+import {bareHost, certificateProblem} from './upstream-proxy.ts';
 
 const mostRedirects = 10;
 
@@ -36,8 +37,9 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 		const {url, response} = await follow(options);
 		const {statusCode} = response;
 		if (statusCode === 416) {
+			// One that lies before the end that it tells is a refusal of the Range itself.
 			const size = totalOf(header(response, 'content-range'));
-			if (size !== undefined) {
+			if (size !== undefined && size <= range.start) {
 				await discard(response);
 				return emptyAnswer(url, response, range.start, size);
 			}
@@ -61,32 +63,16 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 			throw error;
 		}
 	} catch (error) {
-		throw signal.aborted ? signal.reason : originError(error, options.url.hostname);
+		throw signal.aborted ? signal.reason : error;
 	}
 }
 
 /** Redirects by hand: what was given for one origin must not reach another one. */
 async function follow(options: OriginRequestOptions): Promise<Answer> {
-	const {url: given, headers, userAgent, route, range, ranged, signal} = options;
-	const last = range.end === Infinity ? '' : range.end - 1;
+	const {url: given} = options;
 	let url = given;
 	for (let redirects = 0; ; redirects++) {
-		const {dispatcher, isDirect} = route(url);
-		if (url !== given) {
-			await refuseWayIn(given, url, isDirect);
-		}
-
-		const response = await request(url, {
-			dispatcher,
-			signal,
-			headers: {
-				accept: '*/*',
-				'accept-encoding': 'identity',
-				'user-agent': userAgent,
-				...(ranged ? {range: `bytes=${range.start}-${last}`} : {}),
-				...(url.origin === given.origin ? headers : {}),
-			},
-		});
+		const response = await ask(url, options);
 		const location = header(response, 'location');
 		if (![301, 302, 303, 307, 308].includes(response.statusCode) || location === undefined) {
 			return {url, response};
@@ -101,6 +87,31 @@ async function follow(options: OriginRequestOptions): Promise<Answer> {
 		}
 
 		url = redirectTarget(url, location);
+	}
+}
+
+/** `url` is the given one, or one that it redirects to. */
+async function ask(url: URL, options: OriginRequestOptions): Promise<Dispatcher.ResponseData> {
+	const {url: given, headers, userAgent, route, range, ranged, signal} = options;
+	const last = range.end === Infinity ? '' : range.end - 1;
+	try {
+		if (url !== given) {
+			await refuseWayIn(given, url, route);
+		}
+
+		return await request(url, {
+			dispatcher: route(url).dispatcher,
+			signal,
+			headers: {
+				accept: '*/*',
+				'accept-encoding': 'identity',
+				'user-agent': userAgent,
+				...(ranged ? {range: `bytes=${range.start}-${last}`} : {}),
+				...(url.origin === given.origin ? headers : {}),
+			},
+		});
+	} catch (error) {
+		throw originError(error, url.hostname);
 	}
 }
 
@@ -126,8 +137,9 @@ function redirectTarget(from: URL, location: string): URL {
 }
 
 /** A public server must not send us to services of this machine or its network (server-side request forgery). */
-async function refuseWayIn(given: URL, target: URL, isDirect: boolean): Promise<void> {
-	if ((await isPrivate(target, isDirect)) && !(await isPrivate(given, isDirect))) {
+async function refuseWayIn(given: URL, target: URL, route: OriginRequestOptions['route']): Promise<void> {
+	const leadsIn = (url: URL) => isPrivate(url, route(url).isDirect);
+	if ((await leadsIn(target)) && !(await leadsIn(given))) {
 		throw new DownStreamError(
 			'origin-refused',
 			`${given.hostname} redirects to the private address ${target.hostname}; add that URL itself if you trust it`,
@@ -163,7 +175,7 @@ function proveAnswer(
 	const host = url.hostname;
 	const encoding = header(response, 'content-encoding')?.trim().toLowerCase();
 	if (encoding !== undefined && encoding !== '' && encoding !== 'identity') {
-		throw misbehaved(host, `compresses the file (${encoding}) though it was asked not to`);
+		throw misbehaved(host, 'compresses the file though it was asked not to');
 	}
 
 	const length = lengthOf(response);
@@ -233,7 +245,7 @@ function validatorOf(response: Dispatcher.ResponseData): Validator {
 	};
 }
 
-/** The network's own buffers, exactly the bytes of the range. */
+/** Exactly the bytes of the range. */
 async function* body(
 	{body}: Dispatcher.ResponseData,
 	range: Range,
@@ -242,15 +254,20 @@ async function* body(
 ): AsyncGenerator<Uint8Array, void, undefined> {
 	let left = range.end - range.start;
 	try {
-		for await (const chunk of body as AsyncIterable<Uint8Array>) {
-			yield chunk.length > left ? chunk.subarray(0, left) : chunk;
-			left -= chunk.length;
-			if (left < 0) {
+		for await (const chunk of buffersOf(body)) {
+			if (left === 0) {
 				return;
 			}
+
+			const wanted = chunk.length > left ? chunk.subarray(0, left) : chunk;
+			left -= wanted.length;
+			yield wanted;
 		}
 	} catch (error) {
-		throw signal.aborted ? signal.reason : originError(error, host);
+		// How the answer ends is nobody's business once all of it is here.
+		if (left > 0) {
+			throw signal.aborted ? signal.reason : originError(error, host);
+		}
 	} finally {
 		// Closes the connection unless everything was read.
 		body.on('error', () => undefined).destroy();
@@ -258,6 +275,37 @@ async function* body(
 
 	if (left > 0 && left < Infinity) {
 		throw new DownStreamError('origin-truncated', `${host} sent ${left} bytes less than it said`);
+	}
+}
+
+/**
+ * The network's own buffers. A stream's own iterator joins those that came while nobody read, which copies every
+ * byte of a fast origin (measured: a sixth of the throughput).
+ */
+async function* buffersOf(stream: Readable): AsyncGenerator<Uint8Array, void, undefined> {
+	let buffer: Uint8Array | undefined;
+	let wake: (() => void) | undefined;
+	stream.on('close', () => wake?.());
+	stream.on('data', (arrived: Uint8Array) => {
+		buffer = arrived;
+		stream.pause();
+		wake?.();
+	});
+	for (;;) {
+		if (buffer) {
+			const next = buffer;
+			buffer = undefined;
+			yield next;
+		} else if (stream.errored) {
+			throw stream.errored;
+		} else if (stream.closed) {
+			return;
+		} else {
+			await new Promise<void>(resolve => {
+				wake = resolve;
+				stream.resume();
+			});
+		}
 	}
 }
 
@@ -334,9 +382,6 @@ function misbehaved(host: string, what: string): DownStreamError {
 	return new DownStreamError('origin-misbehaved', `${host} ${what}`);
 }
 
-const certificateCodes =
-	/^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_|ERR_TLS_CERT_|INVALID_CA|HOSTNAME_MISMATCH)/;
-
 const unreachable: Partial<Record<string, string>> = {
 	ENOTFOUND: 'no such host',
 	EAI_AGAIN: 'the name of the host cannot be looked up now',
@@ -362,12 +407,9 @@ function originError(error: unknown, host: string): DownStreamError {
 	const first = error instanceof AggregateError ? (error.errors[0] as unknown) : error;
 	const cause = (first as Error).cause as NodeJS.ErrnoException | undefined;
 	const code = String((first as NodeJS.ErrnoException).code ?? cause?.code);
-	if (certificateCodes.test(code)) {
-		return new DownStreamError(
-			'origin-refused',
-			`The certificate of ${host} is not trusted (${code}); --ca names one to trust, --insecure trusts any`,
-			{cause: error},
-		);
+	const problem = certificateProblem(first, host);
+	if (problem !== undefined) {
+		return new DownStreamError('origin-refused', problem, {cause: error});
 	}
 
 	if (

@@ -1,6 +1,7 @@
 // Connections to origins: direct, or through an HTTP or SOCKS5 proxy. The only user of socks.
 import {lookup} from 'node:dns/promises';
 import {isIP, type Socket} from 'node:net';
+import {createSecureContext, rootCertificates} from 'node:tls';
 import ipaddr from 'ipaddr.js';
 import {SocksClient} from 'socks';
 import {Agent, buildConnector, Pool, type Dispatcher} from 'undici';
@@ -25,20 +26,21 @@ export type DispatcherOptions = {
 	readonly timeouts: {readonly connect: number; readonly headers: number; readonly body: number};
 };
 
-/** Throws `bad-request` that names what is allowed, and never the password. */
-export function parseProxy(text: string): URL {
+/** Throws `bad-request` that names what is allowed, and never the password. `what` begins the sentence. */
+export function parseProxy(text: string, what = 'The proxy'): URL {
 	let url: URL | undefined;
 	try {
 		// `proxy.example:3128` alone is an HTTP proxy, as for curl.
 		url = new URL(/^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`);
+		credentials(url);
 	} catch {
-		// Told below.
+		url = undefined;
 	}
 
 	if (!url || !protocols.includes(url.protocol) || url.hostname === '') {
 		throw new DownStreamError(
 			'bad-request',
-			'The proxy must be written http://, https://, socks5:// or socks5h:// with HOST:PORT, and user:password@ before it if needed',
+			`${what} must be written http://, https://, socks5:// or socks5h:// with HOST:PORT, and user:password@ before it if needed`,
 		);
 	}
 
@@ -57,7 +59,7 @@ export function proxyFromEnvironment(url: URL, environment: NodeJS.ProcessEnv): 
 
 	const own = url.protocol === 'http:' ? environment.http_proxy : read('https_proxy');
 	const text = own || read('all_proxy');
-	return text === undefined ? undefined : parseProxy(text);
+	return text === undefined ? undefined : parseProxy(text, 'The proxy of the environment');
 }
 
 function isExcepted(url: URL, list: string): boolean {
@@ -92,7 +94,9 @@ export function createDispatcher({proxy, connections, tls, timeouts}: Dispatcher
 	const tlsOptions = {
 		timeout: timeouts.connect,
 		allowH2: false,
-		...(tls.ca === undefined ? {} : {ca: tls.ca}),
+		...(tls.ca === undefined
+			? {}
+			: {secureContext: createSecureContext({ca: [...rootCertificates, tls.ca]})}),
 		...(tls.insecure ? {rejectUnauthorized: false} : {}),
 	};
 	const agentOptions = {
@@ -109,7 +113,7 @@ export function createDispatcher({proxy, connections, tls, timeouts}: Dispatcher
 
 	const openTunnel = proxy.protocol.startsWith('socks')
 		? socksTunnel(proxy, timeouts.connect)
-		: httpTunnel(proxy, tlsOptions);
+		: httpTunnel(proxy, tlsOptions, timeouts.headers);
 	const connectTls = buildConnector(tlsOptions);
 	return new Agent({
 		...agentOptions,
@@ -252,10 +256,10 @@ function socksError(error: unknown, proxy: URL, host: string): DownStreamError {
 }
 
 /** RFC 9110 section 9.3.6: CONNECT. */
-function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions): OpenTunnel {
+function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout: number): OpenTunnel {
 	const [user, password] = credentials(proxy);
 	const token = Buffer.from(`${user}:${password}`).toString('base64');
-	const pool = new Pool(proxy.origin, {connect: tls});
+	const pool = new Pool(proxy.origin, {connect: tls, headersTimeout});
 	return async (host, port) => {
 		const target = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 		const headers = {host: target, ...(user === '' ? {} : {'proxy-authorization': `Basic ${token}`})};
@@ -263,9 +267,12 @@ function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions): OpenTunnel {
 		try {
 			answer = await pool.connect({path: target, headers});
 		} catch (error) {
-			throw new DownStreamError('upstream-proxy-unreachable', `${nameOf(proxy)} cannot be reached`, {
-				cause: error,
-			});
+			const problem = certificateProblem(error, `the proxy ${proxy.host}`);
+			throw problem === undefined
+				? new DownStreamError('upstream-proxy-unreachable', `${nameOf(proxy)} cannot be reached`, {
+						cause: error,
+					})
+				: new DownStreamError('upstream-proxy-refused', problem, {cause: error});
 		}
 
 		const {statusCode} = answer;
@@ -301,9 +308,20 @@ function nameOf(proxy: URL): string {
 	return `The proxy ${proxy.host}`;
 }
 
-/** The host without the brackets of an IPv6 address, in lower case. */
+/** The host without the brackets of an IPv6 address and the dot that may end a name, in lower case. */
 export function bareHost({hostname}: URL): string {
-	return hostname.replace(/^\[|\]$/g, '').toLowerCase();
+	return hostname.replace(/^\[|[\].]$/g, '').toLowerCase();
+}
+
+const certificateCodes =
+	/^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_|ERR_TLS_CERT_|INVALID_CA|HOSTNAME_MISMATCH)/;
+
+/** One sentence if the error is that a certificate is not trusted: a new try does not mend that, the user must. */
+export function certificateProblem(error: unknown, whose: string): string | undefined {
+	const {code} = error as NodeJS.ErrnoException;
+	return code !== undefined && certificateCodes.test(code)
+		? `The certificate of ${whose} is not trusted (${code}); --ca names one to trust, --insecure trusts any`
+		: undefined;
 }
 
 function portOf({protocol, port}: URL): number {

@@ -1,0 +1,257 @@
+import assert from 'node:assert/strict';
+import {once} from 'node:events';
+import {test, type TestContext} from 'node:test';
+import {DownStreamError} from '../source/downstream.ts';
+import {
+	checkedHeaders,
+	CustomHeaderDataSource,
+	HttpDataSource,
+	withoutCredentials,
+	type DataSource,
+	type OriginAnswer,
+} from '../source/engine/data-source.ts';
+import type {Range} from '../source/engine/range-set.ts';
+import {atEnd} from './support/cleanup.ts';
+import {firstWrongByte} from './support/content.ts';
+import {startOrigin} from './support/engines.ts';
+import {freePort} from './support/nginx.ts';
+import type {OriginOptions, TestOrigin} from './support/origin.ts';
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+type Create = (url: string) => DataSource;
+type Start = (t: TestContext, options: OriginOptions) => Promise<{origin: TestOrigin; source: DataSource}>;
+
+function starting(create: Create, more: Partial<OriginOptions> = {}): Start {
+	return async (t, options) => {
+		const origin = await startOrigin(t, {...more, ...options});
+		const source = create(origin.url);
+		atEnd(t, () => source.dispose());
+		return {origin, source};
+	};
+}
+
+/** What the engine relies on, whatever the source is. */
+function keepsTheContract(name: string, start: Start): void {
+	test(`${name}: a range is answered by exactly its bytes`, async t => {
+		const {source} = await start(t, {size: MiB, etag: '"v1"'});
+		for (const range of [
+			{start: 0, end: 1},
+			{start: 100 * KiB, end: 400 * KiB},
+			{start: MiB - 1, end: MiB},
+		]) {
+			const answer = await open(source, range);
+			assert.deepEqual([answer.range, answer.acceptsRanges, answer.info.size], [range, true, MiB]);
+			assert.deepEqual(answer.validator, {etag: '"v1"'});
+			await receives(answer, range);
+		}
+	});
+
+	test(`${name}: a range without an end goes to the end of the file`, async t => {
+		const {source} = await start(t, {size: MiB});
+		const answer = await open(source, {start: MiB - 1000, end: Infinity});
+		assert.deepEqual(answer.range, {start: MiB - 1000, end: MiB});
+		await receives(answer, answer.range);
+	});
+
+	test(`${name}: the whole is asked for without a range`, async t => {
+		const {origin, source} = await start(t, {size: MiB});
+		const answer = await open(source, {start: 1000, end: 2000}, {ranged: false});
+		assert.deepEqual([answer.range, answer.acceptsRanges], [{start: 0, end: MiB}, false]);
+		await receives(answer, answer.range);
+		assert.equal(origin.requests[0]?.headers.range, undefined);
+	});
+
+	test(`${name}: an origin without ranges answers with the whole, and the answer says so`, async t => {
+		const {source} = await start(t, {size: MiB, ranges: false});
+		const answer = await open(source, {start: 1000, end: 2000});
+		assert.deepEqual([answer.range, answer.acceptsRanges], [{start: 0, end: MiB}, false]);
+	});
+
+	test(`${name}: beyond the end there is an empty range and the size`, async t => {
+		const {source} = await start(t, {size: 100});
+		const answer = await open(source, {start: 100, end: 200});
+		assert.deepEqual([answer.range, answer.info.size], [{start: 100, end: 100}, 100]);
+		await receives(answer, answer.range);
+	});
+
+	for (const ranges of [true, false]) {
+		test(`${name}: an empty file is a file, ${ranges ? 'with' : 'without'} ranges`, async t => {
+			const {source} = await start(t, {size: 0, ranges});
+			const answer = await open(source, {start: 0, end: Infinity});
+			assert.deepEqual([answer.range, answer.info.size], [{start: 0, end: 0}, 0]);
+			await receives(answer, answer.range);
+		});
+	}
+
+	for (const [length, endIsProven] of [
+		['chunked', true],
+		['close', false],
+	] as const) {
+		test(`${name}: the size may be unknown (${length})`, async t => {
+			const {source} = await start(t, {size: 300 * KiB, ranges: false, length});
+			const answer = await open(source, {start: 0, end: Infinity});
+			assert.deepEqual([answer.range, answer.info.size], [{start: 0, end: Infinity}, Infinity]);
+			assert.equal(answer.endIsProven, endIsProven);
+			await receives(answer, {start: 0, end: 300 * KiB});
+		});
+	}
+
+	test(`${name}: several answers are read at once`, async t => {
+		const {source} = await start(t, {size: 4 * MiB});
+		const ranges = Array.from({length: 4}, (_, index) => ({start: index * MiB, end: (index + 1) * MiB}));
+		await Promise.all(ranges.map(async range => receives(await open(source, range), range)));
+	});
+
+	test(`${name}: an abort is answered by its reason, and nothing stays open`, async t => {
+		const {origin, source} = await start(t, {size: 100 * MiB, bytesPerSecond: MiB});
+		const reason = new Error('enough');
+		const before = source.open({range: {start: 0, end: 1}, signal: AbortSignal.abort(reason)});
+		await assert.rejects(before, error => error === reason);
+
+		const abort = new AbortController();
+		const answer = await source.open({range: {start: 0, end: Infinity}, signal: abort.signal});
+		const closed = Promise.all(Array.from(origin.sockets, socket => once(socket, 'close')));
+		abort.abort(reason);
+		await assert.rejects(receives(answer, answer.range), error => error === reason);
+		await closed;
+	});
+
+	test(`${name}: a file that is not there is origin-refused, with the status`, async t => {
+		const {source} = await start(t, {
+			size: 1,
+			intercept(_request, response) {
+				response.writeHead(404).end();
+				return true;
+			},
+		});
+		await assert.rejects(open(source, {start: 0, end: 1}), (error: unknown) => {
+			assert.ok(error instanceof DownStreamError);
+			assert.deepEqual([error.code, error.status], ['origin-refused', 404]);
+			return true;
+		});
+	});
+
+	test(`${name}: what it shows of itself holds no secrets`, async t => {
+		const {source, origin} = await start(t, {size: 1});
+		assert.equal(source.url, origin.url);
+	});
+}
+
+async function open(
+	source: DataSource,
+	range: Range,
+	options: {ranged?: boolean} = {},
+): Promise<OriginAnswer> {
+	return source.open({range, signal: new AbortController().signal, ...options});
+}
+
+async function receives({body}: OriginAnswer, {start, end}: Range): Promise<void> {
+	let offset = start;
+	for await (const chunk of body) {
+		assert.notEqual(chunk.length, 0);
+		assert.equal(firstWrongByte(chunk, offset), -1);
+		offset += chunk.length;
+	}
+
+	assert.equal(offset, end);
+}
+
+keepsTheContract(
+	'HttpDataSource',
+	starting(url => new HttpDataSource({url, proxy: 'direct'})),
+);
+
+keepsTheContract(
+	'HttpDataSource with a password',
+	starting(url => new HttpDataSource({url: url.replace('://', '://me:geheim@'), proxy: 'direct'})),
+);
+
+keepsTheContract(
+	'CustomHeaderDataSource',
+	starting(url => new CustomHeaderDataSource({url, customHeaders: {'X-API-Key': 'geheim'}, proxy: 'direct'})),
+);
+
+test('an origin sees the headers, the user agent, and GET alone', async t => {
+	const origin = await startOrigin(t, {size: 10});
+	const source = new CustomHeaderDataSource({
+		url: origin.url,
+		customHeaders: {'X-API-Key': 'geheim', Cookie: 'a=b'},
+		userAgent: 'tester/1',
+		proxy: 'direct',
+	});
+	atEnd(t, () => source.dispose());
+	await open(source, {start: 0, end: 10});
+	const [{method, headers} = assert.fail()] = origin.requests;
+	assert.deepEqual(
+		[method, headers['x-api-key'], headers.cookie, headers['user-agent'], headers.accept],
+		['GET', 'geheim', 'a=b', 'tester/1', '*/*'],
+	);
+	assert.deepEqual([headers.range, headers['accept-encoding']], ['bytes=0-9', 'identity']);
+});
+
+test('the environment decides on the proxy of each hop', async t => {
+	const target = await startOrigin(t, {size: 10});
+	const origin = await startOrigin(t, {
+		size: 10,
+		intercept(request, response) {
+			if (request.url !== '/away') {
+				return false;
+			}
+
+			response.writeHead(302, {location: `http://localhost:${target.port}/`}).end();
+			return true;
+		},
+	});
+	const env = {http_proxy: `http://127.0.0.1:${await freePort()}`, no_proxy: '127.0.0.1'};
+	const sourceOf = (url: string) => {
+		const source = new HttpDataSource({url, env});
+		atEnd(t, () => source.dispose());
+		return source;
+	};
+
+	await receives(await open(sourceOf(origin.url), {start: 0, end: 10}), {start: 0, end: 10});
+	await assert.rejects(
+		open(sourceOf(origin.urlOf('/away')), {start: 0, end: 10}),
+		(error: unknown) => error instanceof DownStreamError && error.code === 'upstream-proxy-unreachable',
+	);
+});
+
+test('user and password leave the URL and become basic auth', () => {
+	const {url, credentials} = withoutCredentials(' https://m%40e:p%3Aw@a.example/film?x=1#t=10 ');
+	assert.equal(url.href, 'https://a.example/film?x=1');
+	assert.deepEqual(credentials, {authorization: `Basic ${Buffer.from('m@e:p:w').toString('base64')}`});
+	assert.deepEqual(withoutCredentials('http://a.example/').credentials, {});
+});
+
+for (const text of [
+	'',
+	'film.mkv',
+	'http://me:geheim@',
+	'http://me:geheim@host:99999/',
+	'http://me:%zz-geheim@host/',
+]) {
+	test(`"${text}" is refused as a URL, and not repeated`, () => {
+		assert.throws(
+			() => withoutCredentials(text),
+			(error: unknown) => {
+				assert.ok(error instanceof DownStreamError);
+				assert.equal(error.code, 'bad-request');
+				assert.doesNotMatch(error.message, /geheim/);
+				return true;
+			},
+		);
+	});
+}
+
+test('headers that belong to a connection are not for users to set', () => {
+	for (const name of ['Host', 'Range', 'connection', 'Keep-Alive', 'Upgrade', 'Expect', 'Accept-Encoding']) {
+		assert.throws(
+			() => checkedHeaders({[name]: 'x'}),
+			new RegExp(`The header ${name} is set by the program`),
+		);
+	}
+
+	assert.deepEqual(checkedHeaders({Cookie: 'a', cookie: 'b'}), {cookie: 'b'});
+});

@@ -1,0 +1,94 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {fileName, safeFileName, sniffType, typeOf} from '../source/engine/file-info.ts';
+
+/** As Node hands it over: bytes as Latin-1. */
+const received = (header: string) => Buffer.from(header).toString('latin1');
+
+const dispositions: Array<[header: string, name: string]> = [
+	['attachment; filename="film.mkv"', 'film.mkv'],
+	['inline; filename=film.mkv', 'film.mkv'],
+	['attachment; filename="old.mkv"; filename*=UTF-8\'\'%E7%B7%9A.mkv', '線.mkv'],
+	["attachment; filename*=ISO-8859-1''na%EFve.mkv", 'naïve.mkv'],
+	[received('attachment; filename="線.mkv"'), '線.mkv'],
+	['attachment; filename="na\u00EFve.mkv"', 'naïve.mkv'],
+	['attachment; filename="a \\"b\\".mkv"', 'a _b_.mkv'],
+	['attachment; filename="C:\\\\films\\\\film.mkv"', 'film.mkv'],
+	// Nothing in these but what the URL says.
+	['attachment', 'url.mp4'],
+	['attachment; filename=""', 'url.mp4'],
+	["attachment; filename*=UTF-8''%zz", 'url.mp4'],
+	['', 'url.mp4'],
+	['\u0000;;=', 'url.mp4'],
+];
+
+for (const [header, name] of dispositions) {
+	test(`Content-Disposition ${JSON.stringify(header)} says ${name}`, () => {
+		assert.equal(fileName({url: new URL('http://a.example/url.mp4'), contentDisposition: header}), name);
+	});
+}
+
+const urls: Array<[url: string, type: string | undefined, name: string]> = [
+	['http://a.example/', undefined, 'download'],
+	['http://a.example/', 'video/webm; codecs=vp9', 'download.webm'],
+	['http://a.example/', 'application/octet-stream', 'download'],
+	['http://a.example/folder/', undefined, 'folder'],
+	['http://a.example/..%2F..%2Fetc%2Fpasswd', undefined, '_.._etc_passwd'],
+	['http://a.example/%FF.mkv', undefined, '%FF.mkv'],
+	['http://a.example/film.mkv?name=other.mp4#t=1', undefined, 'film.mkv'],
+];
+
+for (const [url, type, name] of urls) {
+	test(`${url} of type ${type ?? 'unknown'} is ${name}`, () => {
+		assert.equal(fileName({url: new URL(url), type}), name);
+	});
+}
+
+test('safe names are safe, whatever comes', () => {
+	const parts = [
+		'.',
+		'/',
+		'\\',
+		'\u0000',
+		'\u202E',
+		'\u200B',
+		'\n',
+		'con',
+		'nul',
+		'COM1',
+		' ',
+		':',
+		'線',
+		'👨‍👩‍👧',
+		'e\u0301',
+		'.mkv',
+	];
+	for (let index = 0; index < 5000; index++) {
+		const name = Array.from(
+			{length: 1 + (index % 7)},
+			(_, place) => parts[(index * 31 + place * place * 17) % parts.length],
+		).join('');
+		const safe = safeFileName(name.repeat(1 + (index % 40)));
+		assert.match(safe, /^[^.\s/\\:\p{Cc}\p{Cf}][^/\\:\p{Cc}\p{Cf}]*$/u);
+		assert.doesNotMatch(safe, /[.\s]$|^(?:con|nul|com1)(?:\.|$)/i);
+		assert.ok(Buffer.byteLength(safe) <= 255, safe);
+		assert.equal(safe, safe.normalize('NFC'));
+		assert.equal(safe, safeFileName(safe));
+	}
+});
+
+test('a type that says nothing is no type, also where the name has no better one', () => {
+	assert.equal(typeOf({contentType: 'application/octet-stream', name: 'firmware.bin'}), undefined);
+	assert.equal(typeOf({contentType: 'binary/octet-stream', name: 'film.mp4'}), 'video/mp4');
+	assert.equal(typeOf({contentType: 'application/x-download', name: 'song.flac'}), 'audio/x-flac');
+	assert.equal(typeOf({contentType: 'nonsense', name: 'download'}), undefined);
+	assert.equal(typeOf({contentType: ' TEXT/HTML;charset=utf-8', name: 'film.mp4'}), 'text/html');
+});
+
+test('the first bytes tell what a file is', async () => {
+	const matroska = Buffer.from('1a45dfa3934282886d6174726f736b61', 'hex');
+	assert.equal(await sniffType(matroska), 'video/matroska');
+	assert.equal(await sniffType(Buffer.from('fLaC\u0000\u0000\u0000\u0022')), 'audio/flac');
+	assert.equal(await sniffType(Buffer.from('plain words')), undefined);
+	assert.equal(await sniffType(new Uint8Array()), undefined);
+});
