@@ -113,6 +113,8 @@ export class DemoOrigin {
 	async #send(response: ServerResponse, start: number, end: number): Promise<void> {
 		const step = 64 * 1024;
 		const began = performance.now();
+		const over = new AbortController();
+		const closed = once(response, 'close').finally(() => over.abort());
 		for (let position = start; position < end && !response.destroyed; position += step) {
 			response.write(this.bytes(position, Math.min(end, position + step)));
 			const due = began + ((position + step - start) * 1000) / this.#bytesPerSecond;
@@ -122,7 +124,7 @@ export class DemoOrigin {
 			}
 
 			if (response.writableNeedDrain && !response.destroyed) {
-				await new Promise(resolve => response.once('drain', resolve).once('close', resolve));
+				await Promise.race([once(response, 'drain', {signal: over.signal}).catch(() => undefined), closed]);
 			}
 		}
 
@@ -141,7 +143,10 @@ function askedRange(header: string | undefined, size: number): {start: number; e
 		return {start: Math.max(0, size - Number(last)), end: Number(last) === 0 ? 0 : size};
 	}
 
-	return {start: Number(first), end: last === '' ? size : Math.min(size, Number(last) + 1)};
+	const start = Number(first);
+	const end = last === '' ? size : Math.min(size, Number(last) + 1);
+	// Backwards is no range at all; behind the end is one that cannot be satisfied.
+	return last !== '' && Number(last) < start ? undefined : {start, end};
 }
 
 /** Each note rings out over the next; left and right are a little apart. */

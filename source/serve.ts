@@ -79,8 +79,11 @@ async function addFromCommandLine(
 
 async function untilDone({engine}: Running, stopped: AbortSignal): Promise<boolean> {
 	let lastPlayer = 0;
+	let timer: NodeJS.Timeout | undefined;
 	let wake = () => {};
 	const unsubscribe = engine.subscribe(() => wake());
+	const onStop = () => wake();
+	stopped.addEventListener('abort', onStop);
 	try {
 		for (;;) {
 			const {downloads} = engine.snapshot;
@@ -96,11 +99,12 @@ async function untilDone({engine}: Running, stopped: AbortSignal): Promise<boole
 
 			await new Promise<void>(resolve => {
 				wake = resolve;
-				stopped.addEventListener('abort', () => resolve(), {once: true});
-				setTimeout(resolve, over ? rest : playersGoneMs);
+				timer = setTimeout(resolve, over ? rest : playersGoneMs);
 			});
+			clearTimeout(timer);
 		}
 	} finally {
+		stopped.removeEventListener('abort', onStop);
 		unsubscribe();
 	}
 }
