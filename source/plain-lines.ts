@@ -14,6 +14,7 @@ type Said = {
 	progressAt: number;
 	progressTenth: number;
 	players: Set<string>;
+	isDone: boolean;
 };
 
 type Event = {readonly event: string; readonly text: string; readonly [field: string]: unknown};
@@ -78,6 +79,7 @@ export class PlainLines {
 			progressAt: now,
 			progressTenth: 0,
 			players: new Set(),
+			isDone: false,
 		};
 		const events = before ? [] : [addedEvent(download)];
 		if (download.size !== null && (!before || before.download.size === null)) {
@@ -91,7 +93,11 @@ export class PlainLines {
 			}
 		}
 
-		events.push(...statusEvents(before?.download, download), ...progressEvents(said, download, now));
+		events.push(
+			...doneEvents(said, download),
+			...statusEvents(before?.download, download),
+			...progressEvents(said, download, now),
+		);
 		said.download = download;
 		this.#said.set(download.id, said);
 		return events.map(event => this.#line(said.number, download, event, now));
@@ -106,14 +112,14 @@ export class PlainLines {
 
 function addedEvent({name, url, streamUrl}: Download): Event {
 	const masked = maskUrl(url);
-	return {event: 'added', url: masked, name, streamUrl, text: `added  ${name}  ${masked}`};
+	return {event: 'added', url: masked, name: cleanText(name), streamUrl, text: `added  ${name}  ${masked}`};
 }
 
 function infoEvent({name, size, type, acceptsRanges, streamUrl}: Download): Event {
 	const ranges = acceptsRanges === false ? 'no' : 'yes';
 	return {
 		event: 'info',
-		name,
+		name: cleanText(name),
 		size,
 		type,
 		ranges: acceptsRanges !== false,
@@ -124,18 +130,31 @@ function infoEvent({name, size, type, acceptsRanges, streamUrl}: Download): Even
 
 function playerEvent({size}: Download, {name, offset}: Download['players'][number]): Event {
 	const place = size ? formatPercent(Math.min(offset, size - 1), size) : formatBytes(offset);
-	return {event: 'player', name, offset, text: `player ${name} connected, reads at ${place}`};
+	return {
+		event: 'player',
+		name: cleanText(name),
+		offset,
+		text: `player ${name} connected, reads at ${place}`,
+	};
+}
+
+/** Once: it may have been exported in the same moment. */
+function doneEvents(said: Said, {size, addedAt, completedAt}: Download): Event[] {
+	if (completedAt === null || said.isDone) {
+		said.isDone = completedAt !== null;
+		return [];
+	}
+
+	said.isDone = true;
+	const took = formatDuration((completedAt - addedAt) / 1000);
+	return [{event: 'done', size, text: `done  ${formatBytes(size ?? 0)} in ${took}`}];
 }
 
 function statusEvents(before: Download | undefined, download: Download): Event[] {
-	const {status, size, error, exportedTo, addedAt, completedAt} = download;
+	const {status, error, exportedTo} = download;
 	const events: Event[] = [];
 	if (status !== before?.status) {
-		if (status === 'complete' && before?.status !== 'exporting') {
-			const took =
-				before && completedAt !== null ? ` in ${formatDuration((completedAt - addedAt) / 1000)}` : '';
-			events.push({event: 'done', size, text: `done  ${formatBytes(size ?? 0)}${took}`});
-		} else if (status === 'failed' || status === 'waiting') {
+		if (status === 'failed' || status === 'waiting') {
 			const word = status === 'failed' ? 'failed' : 'waits';
 			events.push({
 				event: status,
