@@ -5,11 +5,10 @@ import process from 'node:process';
 const escape = '\u001B[';
 
 /** Title kept; no line breaks by itself, so that a name wider than thought cannot break the screen. */
-export const enterSequence = `${escape}22;2t${escape}?7l`;
+const enterSequence = `${escape}22;2t${escape}?7l`;
 
-/** Everything that may be on, off: safe to write twice, and in any state. */
+/** Everything that may be on, off. */
 const restoreSequence = [
-	'\u001B]9;4;0\u0007',
 	`${escape}?2026l`,
 	`${escape}?1006l${escape}?1000l`,
 	`${escape}?2004l`,
@@ -20,14 +19,24 @@ const restoreSequence = [
 	`${escape}23;2t`,
 ].join('');
 
-/** Synchronous, for every way out. */
-export function restoreTerminal(): void {
-	try {
-		writeSync(1, restoreSequence);
-		process.stdin.setRawMode?.(false);
-	} catch {
-		// The terminal is gone.
-	}
+/** Returns what puts everything back: synchronous, for every way out. */
+export function enterTerminal(): () => void {
+	process.stdout.write(enterSequence);
+	let isEntered = true;
+	return () => {
+		// Only once: leaving the alternate screen again would move the cursor up into what was printed since.
+		if (!isEntered) {
+			return;
+		}
+
+		isEntered = false;
+		try {
+			writeSync(1, restoreSequence);
+			process.stdin.setRawMode?.(false);
+		} catch {
+			// The terminal is gone.
+		}
+	};
 }
 
 /** Whether lines and blocks can be drawn: a locale of UTF-8, and more than the bare Linux console. */

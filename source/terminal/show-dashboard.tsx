@@ -7,7 +7,7 @@ import {render} from 'ink';
 import {Dashboard} from '../dashboard/dashboard.tsx';
 import type {DownStream} from '../downstream.ts';
 import {copyText} from './clipboard.ts';
-import {enterSequence, hasUnicode, restoreTerminal} from './modes.ts';
+import {enterTerminal, hasUnicode} from './modes.ts';
 
 export type DashboardEnd = 'quit' | 'crash' | NodeJS.Signals;
 
@@ -36,8 +36,8 @@ export async function showDashboard(
 
 	process.on('uncaughtException', crash);
 	process.on('unhandledRejection', crash);
+	const restoreTerminal = enterTerminal();
 	process.on('exit', restoreTerminal);
-	stdout.write(enterSequence);
 	const app = render(
 		<Dashboard
 			downstream={downstream}

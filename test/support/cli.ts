@@ -28,8 +28,8 @@ export function builtCli(): Promise<string> {
 
 /** Nothing of the person who runs the tests: no proxies, no colours, no CI. */
 export function cleanEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
-	const {PATH, HOME, TMPDIR, LANG} = process.env;
-	return {PATH, HOME, TMPDIR, LANG, ...more};
+	const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG'].filter(name => process.env[name] !== undefined);
+	return {...Object.fromEntries(kept.map(name => [name, process.env[name]])), ...more};
 }
 
 export type CliEvent = {readonly event: string; readonly [field: string]: unknown};

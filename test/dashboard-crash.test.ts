@@ -1,0 +1,48 @@
+import assert from 'node:assert/strict';
+import {readFile, rm} from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import {test} from 'node:test';
+import {spawn} from 'node-pty';
+import {cleanEnvironment} from './support/cli.ts';
+
+const program = path.join(import.meta.dirname, 'support/crashing-dashboard.tsx');
+
+for (const way of ['timer', 'rejection', 'component']) {
+	test(`an error in a ${way} puts the terminal back, and is told after it`, async t => {
+		const pty = spawn(process.execPath, ['--import', 'tsx', program, way], {
+			cols: 80,
+			rows: 24,
+			name: 'xterm-256color',
+			env: cleanEnvironment({LANG: 'C.UTF-8'}),
+		});
+		let raw = '';
+		let isOver = false;
+		pty.onData(text => {
+			const wasEmpty = !raw.includes('Nothing here yet');
+			raw += text;
+			if (wasEmpty && raw.includes('Nothing here yet')) {
+				pty.write('z');
+			}
+		});
+		const exitCode = await new Promise<number>(resolve => {
+			pty.onExit(({exitCode}) => {
+				isOver = true;
+				resolve(exitCode);
+			});
+			t.after(() => isOver || pty.kill('SIGKILL'));
+		});
+
+		const told = raw.indexOf('downstream-tui crashed: broken.');
+		const [, report] = /Report: (\S+)/.exec(raw) ?? [];
+		assert.ok(report, raw);
+		t.after(() => rm(report));
+		assert.equal(exitCode, 70);
+		assert.ok(told > raw.lastIndexOf('\u001B[?1049l'), 'the alternate screen was left before');
+		for (const mode of ['?7h', '?25h', '?2004l', '?1049l']) {
+			assert.ok(raw.includes(`\u001B[${mode}`), mode);
+		}
+
+		assert.match(await readFile(report, 'utf8'), /Error: broken\n\s+at /);
+	});
+}
