@@ -1,5 +1,5 @@
 // The screen: a function of the snapshot and the controller's state.
-import {Box, Text, useInput, usePaste, useStdout, useWindowSize} from 'ink';
+import {Box, Text, useInput, usePaste, useWindowSize} from 'ink';
 import {useEffect, useState, useSyncExternalStore} from 'react';
 import type {Download} from '../downstream.ts';
 import {cleanText, fitName, fitText} from './clean-text.ts';
@@ -16,6 +16,7 @@ import {PlainText} from './plain-text.tsx';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
 import {amount, connectedPlayers, isRunning, reason, stateWords} from './state-words.ts';
 import {TooSmall} from './too-small.tsx';
+import {useRedraw} from './use-redraw.ts';
 
 export type DashboardProps = Omit<ControllerOptions, 'feed' | 'redraw'> & {
 	readonly ascii: boolean;
@@ -31,13 +32,10 @@ type Screen = {
 	readonly ascii: boolean;
 };
 
-/** Ink draws the whole frame anew after what is written beside it. */
-const clearScreen = '\u001B[2J\u001B[H';
-
 export function Dashboard({ascii, spareRows = 0, ...options}: DashboardProps) {
-	const {write} = useStdout();
+	const redraw = useRedraw();
 	const [feed] = useState(() => new SnapshotFeed(options.downstream));
-	const [controller] = useState(() => new Controller({...options, feed, redraw: () => write(clearScreen)}));
+	const [controller] = useState(() => new Controller({...options, feed, redraw}));
 	const [subscribeToFeed] = useState(() => (listener: () => void) => feed.subscribe(listener));
 	const [subscribeToState] = useState(() => (listener: () => void) => controller.subscribe(listener));
 	const frame = useSyncExternalStore(subscribeToFeed, () => feed.frame);
@@ -99,7 +97,7 @@ function List({frame: {snapshot, now}, state, width, height, ascii}: Screen) {
 			<Header snapshot={snapshot} width={width} ascii={ascii} />
 			{layout.tabs ? <Tabs snapshot={snapshot} width={width} ascii={ascii} /> : null}
 			<Text>{(ascii ? '-' : '─').repeat(width)}</Text>
-			<Banners texts={banners.slice(0, 2)} width={width} />
+			<Banners texts={banners.slice(0, 2)} width={width} ascii={ascii} />
 			<Box flexDirection="column" height={layout.list + (layout.headings ? 1 : 0)}>
 				{downloads.length === 0 ? (
 					<EmptyList origin={snapshot.origin} width={width} height={layout.list} ascii={ascii} />

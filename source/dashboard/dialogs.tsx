@@ -44,8 +44,10 @@ export function QuitDialog({
 	focus,
 	...place
 }: Place & {running: number; players: number; focus: number}) {
-	const downloads = running === 1 ? '1 download runs' : `${running} downloads run`;
-	const connected = players === 1 ? '1 player is connected' : `${players} players are connected`;
+	const facts = [
+		running > 0 && (running === 1 ? '1 download runs' : `${running} downloads run`),
+		players > 0 && (players === 1 ? '1 player is connected' : `${players} players are connected`),
+	].filter(Boolean);
 	return (
 		<Dialog
 			title="Quit?"
@@ -54,8 +56,8 @@ export function QuitDialog({
 			focus={focus}
 			{...place}
 		>
-			<Text>{`${downloads} and ${connected}.`}</Text>
-			<Text>Downloads stop now and go on from here at the next start.</Text>
+			<Text>{`${facts.join(' and ')}.`}</Text>
+			{running > 0 ? <Text>Downloads stop now and go on from here at the next start.</Text> : null}
 			{players > 0 ? <Text>Players will stop: their URL is served by this program.</Text> : null}
 		</Dialog>
 	);

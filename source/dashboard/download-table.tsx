@@ -52,7 +52,7 @@ export function DownloadTable(props: DownloadTableProps) {
 			<Table
 				data={rows}
 				columns={shown.map(({key}) => key)}
-				header={props.headings ? Heading : Nothing}
+				header={Heading}
 				cell={Cell}
 				skeleton={Nothing}
 			/>
@@ -66,7 +66,12 @@ function Nothing() {
 
 // The table passes the column to headings too, though its types do not say so.
 function Heading({column = 0}: PropsWithChildren<{column?: number}>) {
-	const {shown} = useContext(TableContext)!;
+	// ink-table reads its props once, so what changes comes by the context.
+	const {shown, headings} = useContext(TableContext)!;
+	if (!headings) {
+		return null;
+	}
+
 	const {heading, width, align} = shown[column]!;
 	return <Text>{padText(align === 'left' ? heading : `${heading} `, width, align)}</Text>;
 }

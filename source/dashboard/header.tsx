@@ -37,10 +37,12 @@ export function Tabs({snapshot: {downloads}, width, ascii}: HeaderProps) {
 	return <Text wrap="truncate">{fitText(` ${tabs.join('  ')}`, width, {ascii})}</Text>;
 }
 
-export function Banners({texts, width}: {texts: readonly string[]; width: number}) {
+type BannersProps = {readonly texts: readonly string[]; readonly width: number; readonly ascii: boolean};
+
+export function Banners({texts, width, ascii}: BannersProps) {
 	return texts.map(text => (
 		<Text key={text} bold wrap="truncate">
-			{fitText(`! ${cleanText(text)}`, width)}
+			{fitText(`! ${cleanText(text)}`, width, {ascii})}
 		</Text>
 	));
 }

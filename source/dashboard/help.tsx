@@ -46,9 +46,7 @@ export function helpLines({width, height, ascii}: Place): string[] {
 	);
 	const lines = ['Keys', '', ...keys, '', ...filledLines(signs, width - 2)];
 	lines[0] +=
-		lines.length > height
-			? ` (${ascii ? 'up and down' : '↑↓'} scroll, any other closes)`
-			: ' (any key closes)';
+		lines.length > height ? ` (${ascii ? 'up, down' : '↑↓'}: more; others close)` : ' (any key closes)';
 	return lines;
 }
 

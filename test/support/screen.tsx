@@ -1,9 +1,10 @@
 // The dashboard in this process, drawn into a terminal emulator: what is written is what a person would see.
 import {PassThrough, Writable} from 'node:stream';
 import type {TestContext} from 'node:test';
+import {setImmediate as nextTurn} from 'node:timers/promises';
 import {Unicode11Addon} from '@xterm/addon-unicode11';
 import xterm from '@xterm/headless';
-import {render} from 'ink';
+import {render, type Instance} from 'ink';
 import {Dashboard} from '../../source/dashboard/dashboard.tsx';
 import type {DownStream} from '../../source/downstream.ts';
 
@@ -29,6 +30,7 @@ export class Screen {
 	});
 	readonly #stdout: Writable & Size;
 	readonly #changed = new Set<() => void>();
+	readonly #app: Instance;
 
 	constructor(t: TestContext, downstream: DownStream, options: ScreenOptions) {
 		const {columns, rows, ascii = false, clipboard = 'copied'} = options;
@@ -49,7 +51,7 @@ export class Screen {
 			}),
 			{isTTY: true, columns, rows},
 		);
-		const app = render(
+		this.#app = render(
 			<Dashboard
 				downstream={downstream}
 				ascii={ascii}
@@ -73,7 +75,7 @@ export class Screen {
 				patchConsole: false,
 			},
 		);
-		t.after(() => app.unmount());
+		t.after(() => this.end());
 	}
 
 	/** The lines of the screen, without blanks at their ends. */
@@ -89,12 +91,18 @@ export class Screen {
 		return this.lines.join('\n');
 	}
 
-	press(keys: string): void {
-		this.#stdin.write(keys);
+	end(): void {
+		this.#app.unmount();
 	}
 
-	paste(text: string): void {
-		this.press(`\u001B[200~${text}\u001B[201~`);
+	/** Resolves when it was read: two presses are two reads. */
+	async press(keys: string): Promise<void> {
+		this.#stdin.write(keys);
+		await nextTurn();
+	}
+
+	paste(text: string): Promise<void> {
+		return this.press(`\u001B[200~${text}\u001B[201~`);
 	}
 
 	resize(columns: number, rows: number): void {
@@ -110,7 +118,7 @@ export class Screen {
 		});
 	}
 
-	/** Resolves with the screen as soon as it is as wanted; the test's time limit tells if it never is. */
+	/** Resolves with the screen as soon as it is as wanted; rejects if it is not so within 10 s. */
 	async shows(wanted: RegExp | string | (() => boolean)): Promise<string> {
 		const fits = () =>
 			typeof wanted === 'function'
@@ -118,18 +126,22 @@ export class Screen {
 				: typeof wanted === 'string'
 					? this.text.includes(wanted)
 					: wanted.test(this.text);
-		const limit = AbortSignal.timeout(10_000);
+		let isLate = false;
+		const limit = setTimeout(() => {
+			isLate = true;
+			this.#tell();
+		}, 10_000);
 		while (!fits()) {
-			if (limit.aborted) {
+			if (isLate) {
 				throw new Error(`never showed ${String(wanted)}:\n${this.text}`);
 			}
 
 			await new Promise<void>(resolve => {
 				this.#changed.add(resolve);
-				limit.addEventListener('abort', () => resolve(), {once: true});
 			});
 		}
 
+		clearTimeout(limit);
 		return this.text;
 	}
 
