@@ -9,11 +9,14 @@ const outdir = path.resolve(values.outdir);
 const root = import.meta.dirname;
 const {version} = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
 
-/** Ink imports it for its developers only. */
+/** Ink has them for its developers only. */
 const withoutDevtools = {
 	name: 'without-devtools',
 	setup({onResolve, onLoad}) {
-		onResolve({filter: /^react-devtools-core$/}, () => ({path: 'devtools', namespace: 'none'}));
+		onResolve({filter: /^react-devtools-core$|\/devtools\.js$/}, () => ({
+			path: 'devtools',
+			namespace: 'none',
+		}));
 		onLoad({filter: /.*/, namespace: 'none'}, () => ({contents: 'export default {}'}));
 	},
 };
