@@ -86,6 +86,7 @@ for (const [columns, rows] of [
 		await terminal.shows(/To +.*first-film\.mkv/);
 		await sleep(reading);
 		terminal.press('\u0015');
+		await terminal.shows(/To +│/);
 		terminal.press(path.join(folder, 'xjkq?.mkv'));
 		await terminal.shows('xjkq?.mkv');
 		terminal.press('\r');
