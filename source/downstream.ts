@@ -12,12 +12,22 @@ export type DownloadId = string;
  * - `queued`: it will be fetched when one of `maxActive` places is free, or (on demand) when a player asks
  * - `paused`: the user stopped the fill; players still get what they ask for
  * - `cancelled`: the user stopped everything, players too; what is on the disk is kept
- * - `exporting`: every byte is there and is being copied out
+ * - `exporting`: it is being copied out
+ * - `checking`: what is on the disk is read again and compared with its checksums
  * - `complete`: every byte is on the disk
  * - `failed`: the last error is one that a new try will not mend (`error`)
  */
 export type DownloadStatus =
-	'asking' | 'active' | 'waiting' | 'queued' | 'paused' | 'cancelled' | 'exporting' | 'complete' | 'failed';
+	| 'asking'
+	| 'active'
+	| 'waiting'
+	| 'queued'
+	| 'paused'
+	| 'cancelled'
+	| 'exporting'
+	| 'checking'
+	| 'complete'
+	| 'failed';
 
 /** One program that reads the stream of a download. It is listed until 10 s after its last request. */
 export type Player = {
@@ -97,6 +107,14 @@ export type Download = {
 	/** The ETag or Last-Modified that names the version of the bytes held. */
 	readonly validator: string | null;
 	readonly onDemand: boolean;
+	/** The order in which downloads get the places of the queue: smaller first, never the same twice. */
+	readonly queueRank: number;
+	/** Bytes per second at most, for this one alone; null for no limit of its own. */
+	readonly limitRate: number | null;
+	/** What the whole file must have, such as `sha256:…`; null if nobody said. */
+	readonly checksum: string | null;
+	/** Fraction 0 to 1 of a running check. */
+	readonly checkProgress: number | null;
 	/** Fraction 0 to 1 of a running export. */
 	readonly exportProgress: number | null;
 	/** Where it was exported to last. */
@@ -113,6 +131,8 @@ export type Snapshot = {
 	/** In the order they were added. Unchanged downloads keep their identity from one snapshot to the next. */
 	readonly downloads: readonly Download[];
 	readonly bytesPerSecond: number;
+	/** Bytes per second of all downloads together at most; null for no limit. */
+	readonly limitRate: number | null;
 	/** Bytes free for us on the disk that holds the data; null where the platform does not tell. */
 	readonly freeBytes: number | null;
 	/** `http://127.0.0.1:PORT` */
@@ -136,6 +156,24 @@ export type AddRequest = {
 	onDemand?: boolean;
 	/** Add it without starting. */
 	paused?: boolean;
+	/** `md5:`, `sha1:`, `sha256:` or `sha512:` and hexadecimal digits: checked when every byte is there. */
+	checksum?: string;
+};
+
+/** What can be changed of a download that is there; what is left out stays. */
+export type DownloadChange = {
+	/** Another place of the same file: held bytes are kept if size and validator or samples of them fit. */
+	url?: string;
+	/** Instead of those that were given. */
+	headers?: Readonly<Record<string, string>>;
+	userAgent?: string;
+	proxy?: string;
+	name?: string;
+	connections?: number;
+	onDemand?: boolean;
+	checksum?: string;
+	/** Bytes per second for this one alone; null for no limit of its own. */
+	limitRate?: number | null;
 };
 
 export type ExportRequest = {
@@ -149,6 +187,8 @@ export type ExportRequest = {
 	move?: boolean;
 	/** `complete`: do it once every byte is there; otherwise an incomplete download is `incomplete`. */
 	when?: 'now' | 'complete';
+	/** With `now`: an incomplete one is copied as far as it is, with zeros where bytes are missing. */
+	partial?: boolean;
 };
 
 /**
@@ -175,6 +215,23 @@ export interface DownStream {
 	remove(id: DownloadId, options: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void>;
 	/** Brings a removed download back; `not-found` when it is too late. */
 	restore(id: DownloadId): Promise<void>;
+	/** `bad-request` names what is wrong; a new URL whose file differs is `origin-changed` and changes nothing. */
+	update(id: DownloadId, change: DownloadChange): Promise<Download>;
+	/**
+	 * After `origin-changed`: fetches the new version from the start. The bytes of the old one are dropped, or with
+	 * `keepOld` stay where they are and the new version becomes a download of its own, which is the one returned.
+	 */
+	startOver(id: DownloadId, options?: {keepOld?: boolean}): Promise<Download>;
+	/**
+	 * Reads what is on the disk and compares it with the recorded checksums of its blocks, and a complete file with
+	 * the checksum that was given. Damaged blocks become holes, and are fetched again if the download is running.
+	 * Resolves with them, half-open.
+	 */
+	verify(id: DownloadId): Promise<{damaged: ReadonlyArray<readonly [start: number, end: number]>}>;
+	/** One place up (-1) or down (1) in the queue. */
+	moveInQueue(id: DownloadId, by: -1 | 1): Promise<void>;
+	/** Bytes per second of all downloads together, until the program ends; null for no limit. */
+	setLimitRate(bytesPerSecond: number | null): Promise<void>;
 	/** Resolves with the path written, or for `when: 'complete'` of an incomplete one with the path to come. */
 	export(id: DownloadId, request: ExportRequest): Promise<{path: string}>;
 	/** Closes connections, saves ranges, frees the port and the storage folder. */

@@ -79,5 +79,7 @@ export function programName(userAgent: string): string {
 		return `Safari ${safari[1]}`;
 	}
 
-	return /^[^\s/;(]+(\/[^\s;(]+)?/.exec(userAgent)?.[0].replace('/', ' ') ?? '';
+	const program = /^[^\s/;(]+(\/[^\s;(]+)?/.exec(userAgent)?.[0].replace('/', ' ') ?? '';
+	// What newer versions of mpv say.
+	return program === 'libmpv' ? 'mpv' : program;
 }
