@@ -3,7 +3,8 @@ import path from 'node:path';
 import process from 'node:process';
 import {addAll, start} from './running.ts';
 import type {Settings} from './settings.ts';
-import {showDashboard} from './terminal/show-dashboard.tsx';
+import {askBackground} from './terminal/background.ts';
+import {colorLevel, tellColorLevel, themeName} from './terminal/color.ts';
 
 const exitCodes: Partial<Record<string, number>> = {quit: 0, crash: 70, SIGHUP: 129};
 const interrupted = 130;
@@ -13,9 +14,19 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 	const running = await start(settings);
 	try {
 		await addAll(running, urls, settings, error => running.engine.addBanner(error.message));
+		const level = colorLevel('auto', process.env, true);
+		tellColorLevel(level, process.env);
+		const background = level > 1 ? await askBackground(process, process.env) : undefined;
+		const {showDashboard} = await import('./terminal/show-dashboard.tsx');
 		const end = await showDashboard(running.engine, {
 			ascii: settings.ascii,
 			exportDir: settings.exportDir + path.sep,
+			theme: themeName(level, background),
+			title: true,
+			mouse: false,
+			bell: false,
+			isAttached: false,
+			play: async () => 'nothing',
 		});
 		return exitCodes[end] ?? interrupted;
 	} finally {

@@ -64,5 +64,5 @@ test('a name keeps its extension and two characters before it', () => {
 
 test('padding fills on the side that is asked for', () => {
 	assert.equal(padText('線', 4), '線  ');
-	assert.equal(padText('43.0%', 8, 'right'), '   43.0%');
+	assert.equal(padText('43.0%', 8, {align: 'right'}), '   43.0%');
 });

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import stringWidth from 'string-width';
-import {settleMs} from '../source/dashboard/dialog.tsx';
+import {settleMs} from '../source/dashboard/controller.ts';
 import {DownStreamError, type Download} from '../source/downstream.ts';
 import {download, everyState, MemoryDownStream} from './support/memory-downstream.ts';
 import {Screen} from './support/screen.tsx';
@@ -76,7 +76,7 @@ test('every state has a symbol and a word', async t => {
 		/^ {2}… asking\.iso +0 B +asking$/,
 		/^ {2}‖ 線形代数の基礎（完全版）\.mp4 +█+·+█+·+ +25\.0% +paused$/,
 		/^ {2}↓ live-recording\.ts +size unknown +250 MiB +12\.4 MiB\/s +–$/,
-		/^ {2}✗ dataset-2026-part-003\.tar\.zst +█▒····  403 Forbidden: .*again\) +25\.0% +failed$/,
+		/^ {2}✗ dataset-2026-part-003\.tar\.zst +█▒····  403 Forbidden: .*again +25\.0% +failed$/,
 		/^ {2}✓ podcast-ep-214\.mp3 +█+ +100% +done$/,
 		/^ {2}· model-weights\.safetensors +·+ +0% +queued$/,
 		/^ {2}~ waiting 👩\.bin +█▒····  connection reset; try 3 of 10 +25\.0% +retry \d+s$/,
@@ -196,9 +196,9 @@ test('removing asks, starts at No, and ignores what is typed before it can be re
 	await screen.shows('Remove this download?');
 	await read();
 	await screen.press('\t');
-	await screen.shows('▸[ Remove, Keep data ]');
+	await screen.shows('▸[ remove, Keep data ]');
 	await screen.press('\r');
-	await screen.shows('Removed film-0.mkv; its data is kept, u = undo');
+	await screen.shows('Removed film-0.mkv; the data is kept, u = undo');
 	await screen.press('x');
 	await screen.shows('Remove this download?');
 	await read();
@@ -224,7 +224,10 @@ test('dialogs lead back to where they were opened', async t => {
 		['e', 'Export film-0.mkv'],
 		['a', 'Add downloads'],
 		['?', 'Keys'],
-		['v', 'any key goes back'],
+		['L', 'Messages'],
+		['t', 'Speed limit'],
+		['U', 'New link for film-0.mkv'],
+		['s', 'Sort by'],
 		['q', 'Quit?'],
 	] as const) {
 		await screen.press(key);
@@ -304,7 +307,7 @@ test('export asks where to, and what becomes of a file that is there', async t =
 	await read();
 	downstream.failure = new DownStreamError('target-exists', 'A file of this name is there.');
 	await screen.press('\r');
-	await screen.shows('▸[ Keep both ]');
+	await screen.shows('(•) keep both');
 	await read();
 	await screen.press('\r');
 	await screen.shows('Exported to /home/user/Videos/film-0.mkv');
@@ -334,7 +337,7 @@ test('copying says what was done and no more', async t => {
 	const says = {
 		copied: 'Copied the stream URL',
 		sent: "Sent the stream URL to the terminal's clipboard (v shows it)",
-		none: 'any key goes back',
+		none: 'No clipboard can be reached',
 	} as const;
 	for (const [clipboard, words] of Object.entries(says)) {
 		const [film] = films(1, {url: secret});

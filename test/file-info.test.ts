@@ -92,3 +92,48 @@ test('the first bytes tell what a file is', async () => {
 	assert.equal(await sniffType(Buffer.from('plain words')), undefined);
 	assert.equal(await sniffType(new Uint8Array()), undefined);
 });
+
+test('reserved names and long ones are made possible', () => {
+	assert.doesNotMatch(safeFileName('con.txt'), /^con\./i);
+	const long = safeFileName(`${'線'.repeat(200)}.tar.gz`);
+	assert.ok(Buffer.byteLength(long) <= 255);
+	assert.ok(long.endsWith('線.tar.gz'));
+});
+
+test('names come from Content-Disposition, else from the URL, else from the type', () => {
+	const url = new URL('http://a.example/path/na%C3%AFve%20film.mkv?x=1');
+	assert.equal(fileName({url}), 'naïve film.mkv');
+	assert.equal(fileName({url, contentDisposition: 'attachment; filename="plain.mp4"'}), 'plain.mp4');
+	assert.equal(
+		fileName({url, contentDisposition: 'attachment; filename="old.mp4"; filename*=UTF-8\'\'n%C3%A9w.mp4'}),
+		'néw.mp4',
+	);
+	assert.equal(fileName({url, contentDisposition: 'attachment; filename="../../evil.sh"'}), 'evil.sh');
+	assert.equal(fileName({url, contentDisposition: ';;;=broken'}), 'naïve film.mkv');
+	assert.equal(fileName({url: new URL('http://a.example/'), type: 'video/mp4'}), 'download.mp4');
+});
+
+test('types come from Content-Type, or from the name where it says nothing', () => {
+	assert.equal(typeOf({contentType: 'Video/MP4; codecs=x', name: 'a.mkv'}), 'video/mp4');
+	assert.equal(typeOf({contentType: 'application/octet-stream', name: 'a.mkv'}), 'video/x-matroska');
+	assert.equal(typeOf({contentType: 'text/plain', name: 'a.mp4'}), 'video/mp4');
+	assert.equal(typeOf({contentType: 'text/plain', name: 'a.txt'}), 'text/plain');
+	assert.equal(typeOf({name: 'unknown'}), undefined);
+});
+
+const evil: Array<[name: string, safe: string]> = [
+	['../../etc/passwd', '_.._etc_passwd'],
+	['/etc/passwd', '_etc_passwd'],
+	['.bashrc', 'bashrc'],
+	['a\u0000b', 'ab'],
+	['film\u202Egpj.exe', 'filmgpj.exe'],
+	['', 'download'],
+	['...', 'download'],
+	['name. ', 'name'],
+];
+
+for (const [name, safe] of evil) {
+	test(`${JSON.stringify(name)} is stored as ${safe}`, () => {
+		assert.equal(safeFileName(name), safe);
+	});
+}

@@ -80,8 +80,12 @@ export function fitName(name: string, cells: number, options: {ascii?: boolean} 
 }
 
 /** Exactly `cells` columns: cut or filled with blanks. */
-export function padText(text: string, cells: number, align: 'left' | 'right' = 'left'): string {
-	const fitted = fitText(text, cells);
+export function padText(
+	text: string,
+	cells: number,
+	{align = 'left', ascii = false}: {align?: 'left' | 'right'; ascii?: boolean} = {},
+): string {
+	const fitted = fitText(text, cells, {ascii});
 	const blanks = ' '.repeat(Math.max(0, cells - cellsOf(fitted)));
 	return align === 'left' ? fitted + blanks : blanks + fitted;
 }

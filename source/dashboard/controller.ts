@@ -1,56 +1,122 @@
 // What keys and pastes do: the little that the engine cannot know (selection, mode, typed text), and the commands.
 import {DownStreamError, type Download, type DownloadId, type DownStream} from '../downstream.ts';
+import {parseRate} from '../rate.ts';
+import {addForm, addFormFromCurl, addRequest, parseUrls, renewAddForm} from './add-form.ts';
 import {cleanText} from './clean-text.ts';
-import {pressButton, settleMs, type Button} from './dialog.tsx';
-import {clashButtons, parseUrls, quitButtons, removeButtons} from './dialogs.tsx';
+import {
+	changedForm,
+	exportForm,
+	limitForm,
+	newUrlForm,
+	quitForm,
+	removeForm,
+	sortForm,
+	withClash,
+	withProblem,
+} from './dialogs.ts';
+import {choiceOf, focused, pasteIntoForm, pressForm, textOf, type Form} from './form.ts';
+import {formatBytes, formatDuration} from './format.ts';
+import type {Hit} from './hit-test.ts';
 import {commandOf, type Command} from './keys.ts';
-import {scrollTop} from './layout.ts';
-import {list, type Mode, type ModeOf} from './mode.ts';
+import {shownDownloads, sortKeys, wholeList, type ListView} from './list-view.ts';
+import {scrollTop, windowTop} from './layout.ts';
+import {list, type Dialog, type Mode} from './mode.ts';
 import type {SnapshotFeed} from './snapshot-feed.ts';
 import {connectedPlayers, isRunning} from './state-words.ts';
-import {editField, fieldOf, insertText} from './text-field.tsx';
+import {editField, fieldOf, insertText, type Field} from './text-field.tsx';
+
+/** What the terminal and the system around it can do. */
+export type Host = {
+	/** Says what was done with the text: `none` if nothing could be. */
+	copy(text: string): Promise<'copied' | 'sent' | 'none'>;
+	/** Starts a player; resolves with its name. */
+	play(download: Download): Promise<string>;
+	openFolder(path: string): Promise<void>;
+	/** Leaves the screen, prints the lines unbroken, and comes back after a key. */
+	showPlain(lines: readonly string[]): Promise<void>;
+	/** Stops until the shell lets the program go on. */
+	suspend(): Promise<void>;
+	/** Paths that begin with the text; folders end in a separator. */
+	completePath(text: string): Promise<readonly string[]>;
+	/** Switches clicks on or off. */
+	setMouse(on: boolean): void;
+	/** A download is done. */
+	bell(): void;
+	/** Draws the whole screen anew. */
+	redraw(): void;
+	quit(): void;
+};
 
 export type ControllerOptions = {
 	readonly downstream: DownStream;
 	readonly feed: SnapshotFeed;
+	readonly host: Host;
 	/** Where exports go at first, with a separator at its end. */
 	readonly exportDir: string;
-	/** Says what was done with the text: `none` if nothing could be. */
-	readonly copy: (text: string) => Promise<'copied' | 'sent' | 'none'>;
-	readonly redraw: () => void;
-	readonly onQuit: () => void;
+	/** Another program does the work: leaving stops nothing. */
+	readonly isAttached?: boolean;
 };
 
-export type Message = {readonly text: string; readonly isError: boolean};
+export type Message = {readonly text: string; readonly isError: boolean; readonly at: number};
 
 export type ScreenState = {
 	readonly mode: Mode;
+	readonly view: ListView;
+	/** The filter while it is typed. */
+	readonly typing: Field | undefined;
 	readonly selected: DownloadId | undefined;
-	/** The first row of the list that is on the screen. */
-	readonly top: number;
+	/** Where it was when it was selected: what comes there takes its place when it goes. */
+	readonly index: number;
+	/** The line of the list on which it stays, whatever comes before it. */
+	readonly line: number;
+	readonly marks: ReadonlySet<DownloadId>;
+	/** Lines of the details that were scrolled away. */
+	readonly scrolled: number;
+	readonly hasMouse: boolean;
 	/** The status line: notices go after a while, errors with the next key. */
 	readonly message: Message | undefined;
+	/** Newest last. */
+	readonly log: readonly Message[];
 };
 
+/** Letters and Enter are ignored so long after a dialog opened: they were typed for what was there before. */
+export const settleMs = 250;
 const noticeMs = 4000;
 const undoMs = 10_000;
+const logLength = 500;
 
 export class Controller {
 	readonly #options: ControllerOptions;
 	readonly #listeners = new Set<() => void>();
-	#state: ScreenState = {mode: list, selected: undefined, top: 0, message: undefined};
-	/** Where closing a dialog leads back to. */
+	#state: ScreenState = {
+		mode: list,
+		view: wholeList,
+		typing: undefined,
+		selected: undefined,
+		index: 0,
+		line: 0,
+		marks: new Set(),
+		scrolled: 0,
+		hasMouse: false,
+		message: undefined,
+		log: [],
+	};
+	/** Where closing a dialog or page leads back to. */
 	#page: Mode = list;
-	#visibleRows = 1;
-	#lastHelpTop = 0;
+	#fits = {rows: 1, page: 1, lastTop: 0};
 	#modeSince = 0;
 	#messageTimer: NodeJS.Timeout | undefined;
 	/** What was typed in the add dialog and not added. */
-	#draft = '';
-	#removed: {id: DownloadId; name: string; until: number} | undefined;
+	#draft: Form | undefined;
+	#removed: {ids: readonly DownloadId[]; what: string; until: number} | undefined;
+	#mayStopAll = false;
+	#seen = new Map<DownloadId, Download>();
+	#exportDir: string;
 
 	constructor(options: ControllerOptions) {
 		this.#options = options;
+		this.#exportDir = options.exportDir;
+		this.#observe();
 	}
 
 	/** The same object until something has changed. */
@@ -60,95 +126,91 @@ export class Controller {
 
 	subscribe(listener: () => void): () => void {
 		this.#listeners.add(listener);
+		const unsubscribe = this.#options.feed.subscribe(() => this.#observe());
 		return () => {
+			unsubscribe();
 			this.#listeners.delete(listener);
 			clearTimeout(this.#messageTimer);
 		};
 	}
 
-	/** How many rows of the list are on the screen, and how far the help can be scrolled. */
-	fits(visibleRows: number, lastHelpTop: number): void {
-		this.#visibleRows = visibleRows;
-		this.#lastHelpTop = lastHelpTop;
+	/** How many rows of the list and of a page are on the screen, and how far page or details can be scrolled. */
+	fits(fits: {rows: number; page: number; lastTop: number}): void {
+		this.#fits = fits;
 	}
 
 	/** One key press, as `keyPresses` names it. */
 	press(name: string): void {
-		const {mode, message} = this.#state;
+		const {mode, message, typing} = this.#state;
 		if (message?.isError) {
 			this.#set({message: undefined});
 		}
 
-		switch (mode.kind) {
-			case 'help':
-				this.#pressInHelp(name, mode.top);
-				break;
-			case 'plain-text':
-				this.#close();
-				break;
-			case 'add':
-				this.#pressInField(name, mode, () => this.#addAll(mode));
-				break;
-			case 'export':
-				if (mode.clash === undefined) {
-					this.#pressInField(name, mode, () => this.#exportTo(mode));
-				} else {
-					this.#pressButton(name, clashButtons, mode.clash, clash => ({...mode, clash}), [
-						() => this.#exportTo(mode, {keepBoth: true}),
-						() => this.#exportTo(mode, {overwrite: true}),
-						() => this.#close(),
-					]);
-				}
-
-				break;
-			case 'remove':
-				this.#pressButton(name, removeButtons, mode.focus, focus => ({...mode, focus}), [
-					() => this.#close(),
-					() => this.#remove(mode.id, 'keep'),
-					() => this.#remove(mode.id, 'delete'),
-				]);
-				break;
-			case 'quit':
-				if (name === 'ctrl+c') {
-					this.#options.onQuit();
-				} else {
-					this.#pressButton(name, quitButtons, mode.focus, focus => ({...mode, focus}), [
-						() => this.#close(),
-						this.#options.onQuit,
-					]);
-				}
-
-				break;
-			case 'list':
-			case 'details': {
-				const command = commandOf(name);
-				if (command) {
-					this.#command(command);
-				}
+		if (mode.kind === 'dialog') {
+			this.#pressInDialog(mode.dialog, name);
+		} else if (mode.kind === 'page') {
+			this.#pressInPage(mode, name);
+		} else if (typing) {
+			this.#pressInFilter(typing, name);
+		} else {
+			const command = commandOf(name);
+			if (command) {
+				this.#command(command, name);
 			}
 		}
 	}
 
 	/** Text is never taken for keys: it goes into the field that is open, or opens the add dialog. */
 	paste(text: string): void {
-		const {mode} = this.#state;
-		if (mode.kind === 'add' || (mode.kind === 'export' && mode.clash === undefined)) {
-			this.#set({mode: {...mode, field: insertText(mode.field, text), problem: undefined}});
-		} else if (mode.kind === 'list' || mode.kind === 'details') {
-			const draft = this.#draft === '' ? '' : `${this.#draft} `;
-			this.#open({kind: 'add', field: insertText(fieldOf(draft), text.trim())});
+		const {mode, typing} = this.#state;
+		if (mode.kind === 'dialog') {
+			const {dialog} = mode;
+			const form = pasteIntoForm(dialog.form, text);
+			this.#show({...dialog, form: dialog.renew?.(form) ?? form});
+		} else if (mode.kind === 'page') {
+			this.#set({mode: {...mode, typing: insertText(mode.typing ?? fieldOf(''), text)}});
+		} else if (typing) {
+			this.#typeFilter(insertText(typing, text));
+		} else {
+			this.#openAdd(text.trim());
 		}
 	}
 
-	get #downloads(): readonly Download[] {
-		return this.#options.feed.frame.snapshot.downloads;
+	/** A click, a double click (`isDouble`), or a turn of the wheel. */
+	click(hit: Hit, isDouble: boolean): void {
+		const {mode} = this.#state;
+		switch (hit.kind) {
+			case 'row': {
+				const {downloads, top} = this.window;
+				this.#select(top + hit.row);
+				if (isDouble && downloads[top + hit.row]) {
+					this.#open({kind: 'details'});
+				}
+
+				break;
+			}
+
+			case 'tab':
+				this.#changeView({tab: hit.tab});
+				break;
+			case 'key':
+				this.#command(hit.command, '');
+				break;
+			case 'button':
+				if (mode.kind === 'dialog' && this.#isSettled) {
+					mode.dialog.press(hit.name, mode.dialog.form);
+				}
+
+				break;
+			case 'wheel':
+				this.press(hit.by < 0 ? 'up' : 'down');
+		}
 	}
 
-	get #index(): number {
-		return Math.max(
-			0,
-			this.#downloads.findIndex(({id}) => id === this.#state.selected),
-		);
+	/** What the list shows and the selected row of it; `top` is the first row that is on the screen. */
+	get window(): {downloads: readonly Download[]; index: number; top: number} {
+		const {snapshot} = this.#options.feed.frame;
+		return listWindow(snapshot.downloads, this.#state, this.#fits.rows);
 	}
 
 	#set(change: Partial<ScreenState>): void {
@@ -164,7 +226,15 @@ export class Controller {
 			this.#page = mode;
 		}
 
-		this.#set({mode});
+		this.#set({mode, scrolled: 0});
+	}
+
+	#show(dialog: Dialog): void {
+		this.#set({mode: {kind: 'dialog', dialog}});
+	}
+
+	#openDialog(dialog: Dialog): void {
+		this.#open({kind: 'dialog', dialog});
 	}
 
 	#close(): void {
@@ -172,8 +242,9 @@ export class Controller {
 	}
 
 	#say(text: string, isError = false): void {
+		const message = {text, isError, at: Date.now()};
 		clearTimeout(this.#messageTimer);
-		this.#set({message: {text, isError}});
+		this.#set({message, log: [...this.#state.log.slice(1 - logLength), message]});
 		if (!isError) {
 			this.#messageTimer = setTimeout(() => this.#set({message: undefined}), noticeMs);
 		}
@@ -190,13 +261,76 @@ export class Controller {
 			.catch(() => undefined);
 	}
 
+	/** Tells what has ended since the last look. */
+	#observe(): void {
+		const {snapshot} = this.#options.feed.frame;
+		const before = this.#seen;
+		this.#seen = new Map(snapshot.downloads.map(download => [download.id, download]));
+		for (const download of snapshot.downloads) {
+			const old = before.get(download.id);
+			const name = cleanText(download.name);
+			if (old && download.completedAt !== null && old.completedAt === null) {
+				const took = formatDuration((download.completedAt - download.addedAt) / 1000);
+				this.#say(`Done: ${name} (${formatBytes(download.size ?? 0)} in ${took})`);
+				this.#options.host.bell();
+			} else if (download.lastError && download.lastError.at !== old?.lastError?.at) {
+				const {message} = download.lastError;
+				if (old && download.status === 'failed') {
+					this.#say(`${name}: ${message}`, true);
+				} else {
+					this.#log(`${name}: ${message}`);
+				}
+			} else if (old && download.exportedTo !== old.exportedTo && download.exportedTo !== null) {
+				this.#say(`Exported to ${download.exportedTo}`);
+			}
+		}
+	}
+
+	#log(text: string): void {
+		const message = {text, isError: true, at: Date.now()};
+		this.#set({log: [...this.#state.log.slice(1 - logLength), message]});
+	}
+
+	// The list
+
+	/** The marked ones that are shown, else the selected one. */
+	get #targets(): readonly Download[] {
+		const {downloads, index} = this.window;
+		const marked = downloads.filter(({id}) => this.#state.marks.has(id));
+		return marked.length > 0 ? marked : downloads.slice(index, index + 1);
+	}
+
+	#select(index: number): void {
+		const {downloads, top} = this.window;
+		const to = Math.max(0, Math.min(downloads.length - 1, index));
+		const nextTop = scrollTop(top, to, this.#fits.rows, downloads.length);
+		this.#set({selected: downloads[to]?.id, index: to, line: to - nextTop, scrolled: 0});
+	}
+
+	#changeView(change: Partial<ListView>): void {
+		const {selected} = this.#state;
+		this.#set({view: {...this.#state.view, ...change}});
+		// What is selected stays so where it is still shown.
+		const {downloads} = this.window;
+		this.#select(
+			Math.max(
+				0,
+				downloads.findIndex(({id}) => id === selected),
+			),
+		);
+	}
+
 	/** Where a command that moves leads to from a line of a list or text. */
-	#moveOf(command: Command | undefined, from: number, last: number): number | undefined {
+	#moveOf(command: Command | undefined, from: number, last: number, page: number): number | undefined {
 		const moves: Partial<Record<Command, number>> = {
 			up: from - 1,
+			previous: from - 1,
 			down: from + 1,
-			'page-up': from - this.#visibleRows,
-			'page-down': from + this.#visibleRows,
+			next: from + 1,
+			'page-up': from - page,
+			'page-down': from + page,
+			'half-up': from - Math.ceil(page / 2),
+			'half-down': from + Math.ceil(page / 2),
 			first: 0,
 			last,
 		};
@@ -204,183 +338,547 @@ export class Controller {
 		return to === undefined ? undefined : Math.max(0, Math.min(last, to));
 	}
 
-	#select(index: number): void {
-		const {length} = this.#downloads;
-		const to = Math.max(0, Math.min(length - 1, index));
-		this.#set({
-			selected: this.#downloads[to]?.id,
-			top: scrollTop(this.#state.top, to, this.#visibleRows, length),
-		});
-	}
+	#command(command: Command, key: string): void {
+		const {host} = this.#options;
+		const {downloads, index} = this.window;
+		const isDetails = this.#page.kind === 'details';
+		if (isDetails && (command === 'up' || command === 'down') && this.#fits.lastTop > 0) {
+			const scrolled = this.#state.scrolled + (command === 'up' ? -1 : 1);
+			this.#set({scrolled: Math.max(0, Math.min(this.#fits.lastTop, scrolled))});
+			return;
+		}
 
-	#command(command: Command): void {
-		const {downstream, redraw} = this.#options;
-		const selected = this.#downloads[this.#index];
-		const to = this.#moveOf(command, this.#index, this.#downloads.length - 1);
+		const to = this.#moveOf(command, index, downloads.length - 1, this.#fits.rows);
 		if (to !== undefined) {
 			this.#select(to);
-		} else if (command === 'add') {
-			this.#open({kind: 'add', field: fieldOf(this.#draft)});
-		} else if (command === 'help') {
-			this.#open({kind: 'help', top: 0});
-		} else if (command === 'back') {
-			this.#open(list);
-		} else if (command === 'redraw') {
-			redraw();
-		} else if (command === 'quit') {
-			this.#quit();
-		} else if (command === 'undo') {
-			this.#undo();
-		} else if (!selected) {
-			this.#say('Nothing is selected: paste a link, or press a');
-		} else if (command === 'resume' && selected.status !== 'complete') {
-			this.#run(() => downstream.resume(selected.id));
-		} else {
-			this.#commandOn(selected, command);
+			return;
+		}
+
+		if (command !== 'suspend') {
+			this.#mayStopAll = false;
+		}
+
+		switch (command) {
+			case 'add':
+				this.#openAdd('');
+				break;
+			case 'help':
+			case 'log':
+				this.#open({kind: 'page', page: command, top: command === 'log' ? Infinity : 0, find: ''});
+				break;
+			case 'back':
+				this.#back();
+				break;
+			case 'redraw':
+				host.redraw();
+				break;
+			case 'quit':
+				this.#quit();
+				break;
+			case 'suspend':
+				this.#suspend();
+				break;
+			case 'undo':
+				this.#undo();
+				break;
+			case 'mark-all': {
+				const all = downloads.every(({id}) => this.#state.marks.has(id));
+				this.#set({marks: new Set(all ? [] : downloads.map(({id}) => id))});
+				break;
+			}
+
+			case 'filter':
+				this.#open(list);
+				this.#set({typing: fieldOf(this.#state.view.filter)});
+				break;
+			case 'tab':
+				this.#changeView({tab: Number(key) - 1});
+				break;
+			case 'sort':
+				this.#openSort();
+				break;
+			case 'reverse':
+				this.#changeView({isReversed: !this.#state.view.isReversed});
+				break;
+			case 'pause-all':
+				this.#pauseAll();
+				break;
+			case 'limit':
+				this.#openLimit();
+				break;
+			case 'mouse':
+				this.#set({hasMouse: !this.#state.hasMouse});
+				host.setMouse(this.#state.hasMouse);
+				this.#say(
+					this.#state.hasMouse
+						? 'Mouse on: click selects, Shift+drag selects text (Option in iTerm2)'
+						: 'Mouse off',
+				);
+				break;
+			default: {
+				const selected = downloads[index];
+				if (selected) {
+					this.#commandOn(selected, command);
+				} else {
+					this.#say('Nothing is selected: paste a link, or press a');
+				}
+			}
 		}
 	}
 
-	#commandOn(download: Download, command: Command): void {
-		const {downstream, exportDir} = this.#options;
-		const {id, status} = download;
-		const isComplete = status === 'complete';
+	#commandOn(selected: Download, command: Command): void {
+		const {downstream, host} = this.#options;
+		const {id} = selected;
+		const targets = this.#targets;
 		switch (command) {
-			case 'pause':
-				if (isComplete || status === 'exporting') {
-					this.#say(`p: it is ${isComplete ? 'complete' : 'being exported'}`);
-				} else {
-					const isStopped = status === 'paused' || status === 'cancelled' || status === 'failed';
-					this.#run(() => (isStopped ? downstream.resume(id) : downstream.pause(id)));
+			case 'mark': {
+				const marks = new Set(this.#state.marks);
+				if (!marks.delete(id)) {
+					marks.add(id);
 				}
 
+				this.#set({marks});
+				this.#select(this.window.index + 1);
 				break;
-			case 'resume':
-				this.#say('r: it is complete');
-				break;
-			case 'remove': {
-				// Nothing can be lost: no question.
-				const isSafe = download.present === 0 || (isComplete && download.exportedTo !== null);
-				if (isSafe && connectedPlayers(download) === 0) {
-					this.#remove(id, 'delete');
+			}
+
+			case 'pause': {
+				const able = targets.filter(({status}) => status !== 'complete' && status !== 'exporting');
+				const running = able.filter(download => !isStopped(download));
+				if (able.length === 0) {
+					this.#say(`p: it is ${selected.status === 'exporting' ? 'being exported' : 'complete'}`);
+				} else if (running.length > 0) {
+					this.#each(running, download => downstream.pause(download.id));
 				} else {
-					this.#open({kind: 'remove', id, focus: 0});
+					this.#each(able, download => downstream.resume(download.id));
 				}
 
 				break;
 			}
 
+			case 'resume': {
+				const able = targets.filter(({status}) => status !== 'complete');
+				if (selected.error?.code === 'origin-changed') {
+					this.#openChanged(selected);
+				} else if (able.length === 0) {
+					this.#say('r: it is complete');
+				} else {
+					this.#each(able, download => downstream.resume(download.id));
+				}
+
+				break;
+			}
+
+			case 'remove':
+				this.#askToRemove(targets);
+				break;
 			case 'export':
-				this.#open({kind: 'export', id, field: fieldOf(exportDir + download.name)});
+				this.#openExport(targets);
+				break;
+			case 'open-folder':
+				if (selected.exportedTo === null) {
+					this.#say('O: it is not exported yet; e exports it');
+				} else {
+					const {exportedTo} = selected;
+					this.#run(() => host.openFolder(exportedTo));
+				}
+
 				break;
 			case 'copy-stream':
-				this.#copy(download.streamUrl, 'stream URL', id);
+				this.#copy(targets, 'stream URL', ({streamUrl}) => streamUrl);
 				break;
 			case 'copy-source':
-				this.#copy(download.url, 'source URL', id);
+				this.#copy(targets, 'source URL', ({url}) => url);
+				break;
+			case 'play':
+				this.#run(async () => `Started ${await host.play(selected)}`);
 				break;
 			case 'plain-text':
-				this.#open({kind: 'plain-text', id});
+				this.#showPlain(targets);
 				break;
 			case 'open':
 				this.#open({kind: 'details'});
+				break;
+			case 'new-url':
+				this.#openNewUrl(selected);
+				break;
+			case 'verify':
+				this.#verify(targets);
+				break;
+			case 'queue-up':
+			case 'queue-down':
+				this.#moveInQueue(selected, command === 'queue-up' ? -1 : 1);
 				break;
 			default:
 		}
 	}
 
-	#pressInHelp(name: string, top: number): void {
-		const to = this.#moveOf(commandOf(name), top, this.#lastHelpTop);
-		if (to === undefined || this.#lastHelpTop === 0) {
-			this.#close();
-		} else {
-			this.#set({mode: {kind: 'help', top: to}});
-		}
-	}
-
-	#pressInField(name: string, mode: ModeOf<'add' | 'export'>, accept: () => void): void {
-		if (name === 'escape' || name === 'ctrl+c') {
-			this.#draft = mode.kind === 'add' ? mode.field.text : this.#draft;
-			this.#close();
-		} else if (name === 'return') {
-			if (this.#isSettled) {
-				accept();
-			}
-		} else {
-			const field = editField(mode.field, name);
-			if (field) {
-				this.#set({mode: {...mode, field, problem: undefined}});
-			}
-		}
-	}
-
-	#pressButton(
-		name: string,
-		buttons: readonly Button[],
-		focus: number,
-		focused: (focus: number) => Mode,
-		actions: ReadonlyArray<() => void>,
+	/** One after the other; the first that goes wrong is told. */
+	#each(
+		downloads: readonly Download[],
+		action: (download: Download) => Promise<unknown>,
+		said?: string,
 	): void {
+		this.#run(async () => {
+			for (const download of downloads) {
+				await action(download);
+			}
+
+			return said;
+		});
+	}
+
+	#back(): void {
+		const {view, marks} = this.#state;
+		if (this.#page.kind === 'details') {
+			this.#open(list);
+		} else if (view.filter !== '') {
+			this.#changeView({filter: ''});
+		} else if (marks.size > 0) {
+			this.#set({marks: new Set()});
+		}
+	}
+
+	#pressInFilter(typing: Field, name: string): void {
 		if (name === 'escape' || name === 'ctrl+c') {
-			this.#close();
+			this.#changeView({filter: ''});
+			this.#set({typing: undefined});
+		} else if (name === 'return') {
+			this.#set({typing: undefined});
+		} else if (name === 'up' || name === 'down') {
+			this.#select(this.window.index + (name === 'up' ? -1 : 1));
+		} else {
+			const field = editField(typing, name);
+			if (field) {
+				this.#typeFilter(field);
+			}
+		}
+	}
+
+	#typeFilter(typing: Field): void {
+		this.#set({typing});
+		this.#changeView({filter: typing.text});
+	}
+
+	#moveInQueue(selected: Download, by: -1 | 1): void {
+		const queue = sortKeys.findIndex(({name}) => name === 'queue');
+		if (this.#state.view.sort !== queue || this.#state.view.isReversed) {
+			this.#changeView({sort: queue, isReversed: false});
+		}
+
+		this.#run(() => this.#options.downstream.moveInQueue(selected.id, by));
+	}
+
+	#pauseAll(): void {
+		const {downstream, feed} = this.#options;
+		const able = feed.frame.snapshot.downloads.filter(({status}) => status !== 'complete');
+		const running = able.filter(download => !isStopped(download));
+		if (running.length > 0) {
+			this.#each(running, ({id}) => downstream.pause(id), `Paused ${running.length}`);
+		} else {
+			const paused = able.filter(({status}) => status === 'paused');
+			this.#each(paused, ({id}) => downstream.resume(id), `Resumed ${paused.length}`);
+		}
+	}
+
+	#verify(targets: readonly Download[]): void {
+		this.#run(async () => {
+			let damaged = 0;
+			for (const {id} of targets) {
+				const result = await this.#options.downstream.verify(id);
+				damaged += result.damaged.reduce((sum, [start, end]) => sum + end - start, 0);
+			}
+
+			return damaged === 0
+				? 'Checked: every byte is as it was written'
+				: `Checked: ${formatBytes(damaged)} were damaged and are missing now`;
+		});
+	}
+
+	#suspend(): void {
+		const {downloads} = this.#options.feed.frame.snapshot;
+		const isBusy = downloads.some(download => isRunning(download) || connectedPlayers(download) > 0);
+		if (isBusy && !this.#mayStopAll && !this.#options.isAttached) {
+			this.#mayStopAll = true;
+			this.#say('Ctrl+Z again: downloads and players stand still until fg');
 			return;
 		}
 
-		const result = pressButton(buttons, focus, name);
-		if (result && 'focus' in result) {
-			this.#set({mode: focused(result.focus)});
-		} else if (result && this.#isSettled) {
-			actions[result.press]?.();
+		this.#mayStopAll = false;
+		this.#run(() => this.#options.host.suspend());
+	}
+
+	#quit(): void {
+		const {host, feed, isAttached} = this.#options;
+		const {downloads} = feed.frame.snapshot;
+		const running = downloads.filter(download => isRunning(download)).length;
+		const isUsed = downloads.some(download => connectedPlayers(download) > 0);
+		if (isAttached || (running === 0 && !isUsed)) {
+			host.quit();
+			return;
+		}
+
+		this.#openDialog({
+			form: quitForm(downloads, running),
+			isQuit: true,
+			press: button => (button === 'quit' ? host.quit() : this.#close()),
+		});
+	}
+
+	#copy(targets: readonly Download[], what: string, textOf: (download: Download) => string): void {
+		this.#run(async () => {
+			const result = await this.#options.host.copy(targets.map(target => textOf(target)).join('\n'));
+			const whats = targets.length === 1 ? `the ${what}` : `${targets.length} ${what}s`;
+			if (result === 'none') {
+				this.#showPlain(targets);
+				return 'No clipboard can be reached: select the URL by hand (v)';
+			}
+
+			return result === 'copied'
+				? `Copied ${whats}`
+				: `Sent ${whats} to the terminal's clipboard (v shows it)`;
+		});
+	}
+
+	#showPlain(targets: readonly Download[]): void {
+		const lines = targets.flatMap(({name, streamUrl, url, exportedTo, folder}) => [
+			cleanText(name),
+			streamUrl,
+			cleanText(url),
+			cleanText(exportedTo ?? folder),
+			'',
+		]);
+		this.#run(() => this.#options.host.showPlain(lines));
+	}
+
+	// Pages
+
+	#pressInPage(mode: Extract<Mode, {kind: 'page'}>, name: string): void {
+		const {typing, page} = mode;
+		if (typing) {
+			if (name === 'escape' || name === 'ctrl+c') {
+				this.#set({mode: {...mode, typing: undefined, find: '', top: 0}});
+			} else if (name === 'return') {
+				this.#set({mode: {...mode, typing: undefined}});
+			} else {
+				const field = editField(typing, name) ?? typing;
+				this.#set({mode: {...mode, typing: field, find: field.text, top: 0}});
+			}
+
+			return;
+		}
+
+		const command = commandOf(name);
+		const to = this.#moveOf(
+			command,
+			Math.min(mode.top, this.#fits.lastTop),
+			this.#fits.lastTop,
+			this.#fits.page,
+		);
+		if (to !== undefined) {
+			this.#set({mode: {...mode, top: to}});
+		} else if (command === 'filter') {
+			this.#set({mode: {...mode, typing: fieldOf(''), find: '', top: 0}});
+		} else if (command === 'plain-text' && page === 'log') {
+			const lines = this.#state.log.map(({at, text}) => `${clock(at)} ${cleanText(text)}`);
+			this.#run(() => this.#options.host.showPlain(lines));
+		} else {
+			this.#close();
 		}
 	}
+
+	// Dialogs
 
 	/** What is typed right after a dialog opened was meant for what was there before. */
 	get #isSettled(): boolean {
 		return Date.now() - this.#modeSince >= settleMs;
 	}
 
-	#addAll(mode: ModeOf<'add'>): void {
-		const {urls, problem} = parseUrls(mode.field.text);
-		if (urls.length === 0) {
-			this.#set({mode: {...mode, problem: problem ?? 'Type or paste a URL'}});
+	#pressInDialog(dialog: Dialog, name: string): void {
+		const {form} = dialog;
+		if (dialog.isQuit && name === 'ctrl+c') {
+			this.#options.host.quit();
 			return;
 		}
 
-		this.#run(async () => {
-			// One after the other: the list is in the order in which they were added.
-			const added: Array<Awaited<ReturnType<DownStream['add']>>> = [];
-			for (const url of urls) {
-				added.push(await this.#options.downstream.add({url}));
-			}
+		const field = focused(form);
+		if (name === 'tab' && dialog.complete && field?.kind === 'text' && field.field.text !== '') {
+			this.#complete(dialog, field.field.text);
+			return;
+		}
 
-			this.#options.feed.refresh();
-			this.#select(this.#downloads.findIndex(({id}) => id === added[0]?.download.id));
-			const known = added.filter(({existed}) => existed).length;
-			const count = added.length - known;
-			return known === 0 ? `Added ${count}` : `Added ${count}; already in the list: ${known}`;
-		});
-		const rest = mode.field.text.split(/\s+/).filter(word => word !== '' && !urls.includes(word));
-		this.#draft = rest.join(' ');
-		if (rest.length === 0) {
-			this.#close();
-		} else {
-			this.#open({kind: 'add', field: fieldOf(this.#draft), problem});
+		const action = pressForm(form, name);
+		switch (action?.kind) {
+			case 'changed':
+				this.#show({...dialog, form: dialog.renew?.(action.form) ?? action.form});
+				break;
+			case 'closed':
+				dialog.closed?.(form);
+				this.#close();
+				break;
+			case 'pressed':
+				if (this.#isSettled) {
+					dialog.press(action.button, form);
+				}
+
+				break;
+			default:
 		}
 	}
 
-	#remove(id: DownloadId, data: 'keep' | 'delete'): void {
-		this.#close();
-		const index = this.#downloads.findIndex(download => download.id === id);
-		const name = cleanText(this.#downloads[index]?.name ?? '');
+	/** As far as all ways agree, then the next field. */
+	#complete(dialog: Dialog, text: string): void {
 		this.#run(async () => {
-			await this.#options.downstream.remove(id, {data});
-			if (this.#state.selected === id) {
-				// The next one takes its place.
-				this.#options.feed.refresh();
-				this.#select(index);
+			const ways = (await dialog.complete?.(text)) ?? [];
+			const common = commonStart(ways);
+			const {mode} = this.#state;
+			if (mode.kind !== 'dialog' || mode.dialog !== dialog) {
+				return;
 			}
 
-			this.#removed = {id, name, until: Date.now() + undoMs};
-			return `Removed ${name}${data === 'keep' ? '; its data is kept' : ''}, u = undo`;
+			const {form} = dialog;
+			const item = focused(form);
+			if (item?.kind === 'text' && common.length > text.length) {
+				const items = form.items.map(each => (each === item ? {...item, field: fieldOf(common)} : each));
+				const names = ways.map(way => cleanText(way.split(/[\\/]/).findLast(Boolean) ?? ''));
+				const filled = {...form, items};
+				this.#show({
+					...dialog,
+					form: ways.length > 1 ? withProblem(filled, `Tab: ${names.slice(0, 8).join('  ')}`) : filled,
+				});
+			} else {
+				const action = pressForm(form, 'down');
+				if (action?.kind === 'changed') {
+					this.#show({...dialog, form: action.form});
+				}
+			}
+		});
+	}
+
+	#openAdd(text: string): void {
+		const curl = addFormFromCurl(text);
+		const typed = this.#draft ? textOf(this.#draft, 'urls') : '';
+		const draft =
+			curl ??
+			(text === '' || !this.#draft
+				? (this.#draft ?? addForm(text))
+				: renewAddForm(pasteIntoForm({...this.#draft, focus: 0}, typed === '' ? text : ` ${text}`)));
+		this.#openDialog({
+			form: {...draft, focus: 0},
+			renew: form => {
+				const pasted = addFormFromCurl(textOf(form, 'urls'));
+				return pasted ?? renewAddForm(form);
+			},
+			closed: form => {
+				this.#draft = form;
+			},
+			press: (button, form) => {
+				if (button === 'add') {
+					this.#addAll(form);
+				} else {
+					this.#draft = form;
+					this.#close();
+				}
+			},
+		});
+	}
+
+	#addAll(form: Form): void {
+		const {urls} = parseUrls(textOf(form, 'urls'));
+		const {request, problem} = addRequest(form);
+		const {mode} = this.#state;
+		const shown = problem ?? (urls.length === 0 ? 'Type or paste a URL' : undefined);
+		if (shown !== undefined && mode.kind === 'dialog') {
+			const {problem: wrong} = parseUrls(textOf(form, 'urls'));
+			this.#show({...mode.dialog, form: renewAddForm(form, problem ?? wrong ?? shown)});
+			return;
+		}
+
+		const {downstream, feed} = this.#options;
+		this.#run(async () => {
+			let known = 0;
+			let firstId: DownloadId | undefined;
+			// One after the other: the list is in the order in which they were added.
+			for (const url of urls) {
+				try {
+					const {download, existed} = await downstream.add({...request, url});
+					firstId ??= download.id;
+					known += existed ? 1 : 0;
+				} catch (error) {
+					this.#reopenAdd(form, urls.slice(urls.indexOf(url)), sentence(error));
+					return;
+				}
+			}
+
+			const rest = textOf(form, 'urls')
+				.split(/\s+/)
+				.filter(word => word !== '' && !urls.includes(word));
+			this.#draft = undefined;
+			if (rest.length > 0) {
+				this.#reopenAdd(form, rest);
+			} else {
+				this.#close();
+			}
+
+			feed.refresh();
+			this.#select(this.window.downloads.findIndex(({id}) => id === firstId));
+			const count = urls.length - known;
+			return known === 0 ? `Added ${count}` : `Added ${count}; already in the list: ${known}`;
+		});
+	}
+
+	/** With what could not be added. */
+	#reopenAdd(form: Form, rest: readonly string[], problem?: string): void {
+		this.#draft = undefined;
+		this.#openAdd('');
+		const {mode} = this.#state;
+		if (mode.kind === 'dialog') {
+			const items = form.items.map(item =>
+				item.kind === 'text' && item.name === 'urls' ? {...item, field: fieldOf(rest.join(' '))} : item,
+			);
+			this.#show({...mode.dialog, form: renewAddForm({...form, items, focus: 0}, problem)});
+		}
+	}
+
+	#askToRemove(targets: readonly Download[]): void {
+		// Nothing can be lost: no question.
+		const isSafe = targets.every(
+			download =>
+				connectedPlayers(download) === 0 &&
+				(download.present === 0 || (download.status === 'complete' && download.exportedTo !== null)),
+		);
+		if (isSafe) {
+			this.#remove(targets, 'delete');
+			return;
+		}
+
+		this.#openDialog({
+			form: removeForm(targets),
+			press: button => {
+				this.#close();
+				if (button !== 'no') {
+					this.#remove(targets, button === 'keep' ? 'keep' : 'delete');
+				}
+			},
+		});
+	}
+
+	#remove(targets: readonly Download[], data: 'keep' | 'delete'): void {
+		const {downstream, feed} = this.#options;
+		const ids = targets.map(({id}) => id);
+		const what = targets.length === 1 ? cleanText(targets[0]!.name) : `${targets.length} downloads`;
+		this.#run(async () => {
+			const {index} = this.window;
+			for (const id of ids) {
+				await downstream.remove(id, {data});
+			}
+
+			feed.refresh();
+			// The next one takes its place.
+			this.#set({marks: new Set([...this.#state.marks].filter(id => !ids.includes(id)))});
+			this.#select(index);
+			this.#removed = {ids, what, until: Date.now() + undoMs};
+			return `Removed ${what}${data === 'keep' ? '; the data is kept' : ''}, u = undo`;
 		});
 	}
 
@@ -393,56 +891,192 @@ export class Controller {
 
 		this.#removed = undefined;
 		this.#run(async () => {
-			await this.#options.downstream.restore(removed.id);
-			this.#set({selected: removed.id});
-			return `${removed.name} is back`;
+			for (const id of removed.ids) {
+				await this.#options.downstream.restore(id);
+			}
+
+			this.#options.feed.refresh();
+			this.#select(this.window.downloads.findIndex(({id}) => id === removed.ids[0]));
+			return `${removed.what} ${removed.ids.length === 1 ? 'is' : 'are'} back`;
 		});
 	}
 
-	#exportTo(mode: ModeOf<'export'>, choice: {overwrite?: boolean; keepBoth?: boolean} = {}): void {
-		const path = mode.field.text.trim();
-		const isDone = this.#downloads.find(({id}) => id === mode.id)?.status === 'complete';
-		this.#close();
+	#openSort(): void {
+		const {sort, isReversed} = this.#state.view;
+		this.#openDialog({
+			form: sortForm(sort, isReversed),
+			press: button => {
+				this.#close();
+				this.#changeView({sort: sortKeys.findIndex(({name}) => name === button)});
+			},
+		});
+	}
+
+	#openLimit(): void {
+		const {downstream, feed} = this.#options;
+		const {downloads, index} = this.window;
+		const selected = downloads[index];
+		const open = (form: Form) =>
+			this.#openDialog({
+				form,
+				press: (button, answer) => {
+					if (button === 'close') {
+						this.#close();
+						return;
+					}
+
+					const rate = parseRate(textOf(answer, 'rate'));
+					if (rate === undefined) {
+						const text = textOf(answer, 'rate');
+						this.#showForm(withProblem(answer, `"${text}" is no rate: write 500K or 5M, or 0 for no limit`));
+						return;
+					}
+
+					const limit = rate === Infinity ? null : rate;
+					this.#close();
+					this.#run(async () => {
+						await (choiceOf(answer, 'for') === 1 && selected
+							? downstream.update(selected.id, {limitRate: limit})
+							: downstream.setLimitRate(limit));
+						return limit === null ? 'No limit' : `At most ${formatBytes(limit)}/s`;
+					});
+				},
+			});
+		open(limitForm(feed.frame.snapshot.limitRate, selected));
+	}
+
+	#openNewUrl(download: Download): void {
+		this.#openDialog({
+			form: newUrlForm(download),
+			press: (button, form) => {
+				if (button === 'close') {
+					this.#close();
+					return;
+				}
+
+				this.#showForm(withProblem(form, 'Asking the server…'));
+				this.#run(async () => {
+					try {
+						await this.#options.downstream.update(download.id, {url: textOf(form, 'url').trim()});
+						this.#close();
+						return 'The new link fits; going on from what is here';
+					} catch (error) {
+						this.#showForm(withProblem(form, sentence(error)));
+						return undefined;
+					}
+				});
+			},
+		});
+	}
+
+	#openChanged(download: Download): void {
+		this.#openDialog({
+			form: changedForm(download),
+			press: button => {
+				this.#close();
+				if (button !== 'stay') {
+					const keepOld = button === 'new';
+					this.#run(async () => {
+						await this.#options.downstream.startOver(download.id, {keepOld});
+						return keepOld ? 'The new version is a download of its own' : 'Starting over';
+					});
+				}
+			},
+		});
+	}
+
+	#openExport(targets: readonly Download[]): void {
+		const [only] = targets;
+		const path = this.#exportDir + (targets.length === 1 && only ? only.name : '');
+		this.#openDialog({
+			form: exportForm(targets, path, true),
+			renew: form =>
+				form.items.some(item => item.kind === 'choice' && item.name === 'clash') ? withClash(form) : form,
+			complete: text => this.#options.host.completePath(text),
+			press: (button, form) => {
+				if (button === 'close') {
+					this.#close();
+				} else {
+					this.#export(targets, form);
+				}
+			},
+		});
+	}
+
+	#export(targets: readonly Download[], form: Form): void {
+		const path = textOf(form, 'to').trim();
+		const hasClash = form.items.some(item => item.kind === 'choice' && item.name === 'clash');
+		const overwrite = hasClash && choiceOf(form, 'clash') === 1;
+		const isPartial = choiceOf(form, 'when') === 1;
+		const request = {
+			path,
+			when: isPartial ? ('now' as const) : ('complete' as const),
+			...(isPartial ? {partial: true} : {}),
+			...(choiceOf(form, 'how') === 1 ? {move: true} : {}),
+			...(hasClash ? (overwrite ? {overwrite: true} : {keepBoth: true}) : {}),
+		};
 		this.#run(async () => {
+			let last = '';
 			try {
-				const result = await this.#options.downstream.export(mode.id, {path, when: 'complete', ...choice});
-				return `${isDone ? 'Exported to' : 'Will be exported, once it is complete, to'} ${result.path}`;
+				for (const {id} of targets) {
+					const result = await this.#options.downstream.export(id, request);
+					last = result.path;
+				}
 			} catch (error) {
 				const isClash = error instanceof DownStreamError && error.code === 'target-exists';
-				this.#open(
-					isClash
-						? {...mode, clash: 0, problem: undefined}
-						: {...mode, clash: undefined, problem: sentence(error)},
-				);
+				this.#showForm(isClash && !hasClash ? withClash(form) : withProblem(form, sentence(error)));
 				return undefined;
 			}
+
+			this.#close();
+			this.#exportDir = path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
+			const waits = !isPartial && targets.some(({status}) => status !== 'complete');
+			const where = targets.length === 1 ? last : path;
+			return waits ? `Will be exported, once it is complete, to ${where}` : `Exported to ${where}`;
 		});
 	}
 
-	#copy(text: string, what: string, id: DownloadId): void {
-		this.#run(async () => {
-			const result = await this.#options.copy(text);
-			if (result === 'none') {
-				this.#open({kind: 'plain-text', id});
-				return 'No clipboard can be reached: select the URL by hand (v)';
-			}
-
-			return result === 'copied'
-				? `Copied the ${what}`
-				: `Sent the ${what} to the terminal's clipboard (v shows it)`;
-		});
-	}
-
-	#quit(): void {
-		const players = this.#downloads.reduce((sum, download) => sum + connectedPlayers(download), 0);
-		if (players === 0 && !this.#downloads.some(download => isRunning(download))) {
-			this.#options.onQuit();
-		} else {
-			this.#open({kind: 'quit', focus: 0});
+	/** The dialog that is open, with another form. */
+	#showForm(form: Form): void {
+		const {mode} = this.#state;
+		if (mode.kind === 'dialog') {
+			this.#show({...mode.dialog, form});
 		}
 	}
 }
 
+/** The downloads that are listed, and which of them are on the screen. */
+export function listWindow(
+	downloads: readonly Download[],
+	{view, selected, index, line}: ScreenState,
+	rows: number,
+): {downloads: readonly Download[]; index: number; top: number} {
+	const shown = shownDownloads(downloads, view);
+	const found = shown.findIndex(({id}) => id === selected);
+	const at = found === -1 ? Math.max(0, Math.min(index, shown.length - 1)) : found;
+	return {downloads: shown, index: at, top: windowTop(at, line, rows, shown.length)};
+}
+
+function isStopped({status}: Download): boolean {
+	return status === 'paused' || status === 'cancelled' || status === 'failed';
+}
+
+function commonStart(texts: readonly string[]): string {
+	const [first = '', ...rest] = texts;
+	let length = first.length;
+	for (const text of rest) {
+		while (!text.startsWith(first.slice(0, length))) {
+			length--;
+		}
+	}
+
+	return first.slice(0, length);
+}
+
 function sentence(error: unknown): string {
 	return error instanceof Error ? error.message : String(error);
+}
+
+export function clock(milliseconds: number): string {
+	return new Date(milliseconds).toTimeString().slice(0, 8);
 }

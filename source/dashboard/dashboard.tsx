@@ -1,41 +1,71 @@
 // The screen: a function of the snapshot and the controller's state.
-import {Box, Text, useInput, usePaste, useWindowSize} from 'ink';
-import {useEffect, useState, useSyncExternalStore} from 'react';
+import {Box, useApp, useInput, usePaste, useWindowSize} from 'ink';
+import {useEffect, useMemo, useRef, useState, useSyncExternalStore} from 'react';
 import type {Download} from '../downstream.ts';
-import {cleanText, fitName, fitText} from './clean-text.ts';
-import {Controller, type ControllerOptions, type ScreenState} from './controller.ts';
-import {Details} from './details.tsx';
-import {AddDialog, ExportDialog, QuitDialog, RemoveDialog} from './dialogs.tsx';
+import {cleanText, fitName} from './clean-text.ts';
+import {
+	clock,
+	Controller,
+	listWindow,
+	type ControllerOptions,
+	type Host,
+	type ScreenState,
+} from './controller.ts';
+import {dockedLines, pageLines} from './details.ts';
+import {dialogLayout, DialogView, plainArrows, wrapped, type Place} from './dialog-view.tsx';
 import {DownloadTable} from './download-table.tsx';
-import {Banners, EmptyList, Header, Tabs} from './header.tsx';
-import {Help, helpLines} from './help.tsx';
-import {footerText, keyPresses, type Command} from './keys.ts';
-import {columnWidths, rowHeights, scrollTop, smallest} from './layout.ts';
+import {bannerLines, EmptyList, headerLine, tabsLayout} from './header.tsx';
+import {helpLines} from './help.ts';
+import {hitTest, parseMouse, type Targets} from './hit-test.ts';
+import {footerKeys, keyPresses, type Command, type FooterKey} from './keys.ts';
+import {columnWidths, rowHeights, smallest} from './layout.ts';
 import type {Mode} from './mode.ts';
-import {PlainText} from './plain-text.tsx';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
-import {amount, connectedPlayers, isRunning, reason, stateWords} from './state-words.ts';
+import {fitLine, Lines, LineView, span, type Line} from './spans.tsx';
+import {amount, reason, stateWords} from './state-words.ts';
+import {fieldSpans} from './text-field.tsx';
+import {ThemeContext, type Theme} from './theme.ts';
 import {TooSmall} from './too-small.tsx';
 import {useRedraw} from './use-redraw.ts';
 
-export type DashboardProps = Omit<ControllerOptions, 'feed' | 'redraw'> & {
+/** What the terminal does for the host; leaving and redrawing the screen is Ink's. */
+export type DashboardHost = Omit<Host, 'redraw' | 'showPlain' | 'suspend'> & {
+	/** Runs while the screen is the shell's. */
+	printPlain(lines: readonly string[]): Promise<void>;
+	stopProcess(): Promise<void>;
+};
+
+export type DashboardProps = Omit<ControllerOptions, 'feed' | 'host'> & {
+	readonly host: DashboardHost;
+	readonly theme: Theme;
 	readonly ascii: boolean;
+	/** Clicks from the start. */
+	readonly mouse?: boolean;
 	/** Rows at the bottom that are left free. */
 	readonly spareRows?: number;
 };
 
-type Screen = {
-	readonly frame: Frame;
-	readonly state: ScreenState;
-	readonly width: number;
-	readonly height: number;
-	readonly ascii: boolean;
-};
+type Screen = Place & {readonly frame: Frame; readonly state: ScreenState};
 
-export function Dashboard({ascii, spareRows = 0, ...options}: DashboardProps) {
+const doubleClickMs = 400;
+
+export function Dashboard({host, theme, ascii, mouse = false, spareRows = 0, ...options}: DashboardProps) {
 	const redraw = useRedraw();
+	const {suspendTerminal} = useApp();
 	const [feed] = useState(() => new SnapshotFeed(options.downstream));
-	const [controller] = useState(() => new Controller({...options, feed, redraw}));
+	const [controller] = useState(
+		() =>
+			new Controller({
+				...options,
+				feed,
+				host: {
+					...host,
+					redraw,
+					showPlain: async lines => suspendTerminal(() => host.printPlain(lines)),
+					suspend: async () => suspendTerminal(() => host.stopProcess()),
+				},
+			}),
+	);
 	const [subscribeToFeed] = useState(() => (listener: () => void) => feed.subscribe(listener));
 	const [subscribeToState] = useState(() => (listener: () => void) => controller.subscribe(listener));
 	const frame = useSyncExternalStore(subscribeToFeed, () => feed.frame);
@@ -43,205 +73,339 @@ export function Dashboard({ascii, spareRows = 0, ...options}: DashboardProps) {
 	const {columns, rows} = useWindowSize();
 	const height = rows - spareRows;
 	const isTooSmall = columns < smallest.columns || height < smallest.rows;
+	// The last column stays free: erasing to the end of the line, which follows each line, would take its character.
+	const screen = {frame, state, width: columns - 1, height, ascii};
+	const clicked = useRef({x: -1, y: -1, at: 0});
 	useInput((input, key) => {
+		const event = parseMouse(input);
+		if (event) {
+			const {x, y, at} = clicked.current;
+			const hit = isTooSmall ? undefined : hitTest(event, targetsOf(screen));
+			const now = Date.now();
+			clicked.current = {x: event.x, y: event.y, at: now};
+			if (hit) {
+				controller.click(hit, event.x === x && event.y === y && now - at < doubleClickMs);
+			}
+
+			return;
+		}
+
+		// A terminal that answers late what it was asked at the start.
+		if (/^\]?\d+;rgb:/.test(input) || /^\[<\d+;\d+;\d+m$/.test(input)) {
+			return;
+		}
+
 		const {names, pasted} = keyPresses(input, key);
 		if (pasted !== undefined) {
 			controller.paste(pasted);
 		}
 
 		for (const name of names) {
-			if (!isTooSmall || state.mode.kind === 'quit' || name === 'q' || name === 'ctrl+c') {
+			const isQuitting = state.mode.kind === 'dialog' && state.mode.dialog.isQuit;
+			if (!isTooSmall || isQuitting || ['q', 'ctrl+c', 'ctrl+z'].includes(name)) {
 				controller.press(name);
 			}
 		}
 	});
 	usePaste(text => controller.paste(text));
-	// The last column stays free: erasing to the end of the line, which follows each line, would take its character.
-	const screen = {frame, state, width: columns - 1, height, ascii};
-	const visibleRows = listRows(frame, height);
-	const lastHelpTop = Math.max(0, helpLines(screen).length - height);
 	useEffect(() => {
-		controller.fits(visibleRows, lastHelpTop);
-	}, [controller, visibleRows, lastHelpTop]);
+		if (mouse) {
+			controller.press('M');
+		}
+	}, [controller, mouse]);
+	const {list} = rowHeights(height, frame.snapshot.downloads.length, bannerCount(frame));
+	const lastTop = scrollableLines(screen);
+	useEffect(() => {
+		controller.fits({rows: Math.max(1, list), page: height - 2, lastTop});
+	}, [controller, list, height, lastTop]);
 
-	if (isTooSmall) {
-		return (
-			<TooSmall
-				columns={columns}
-				rows={rows}
-				bytesPerSecond={frame.snapshot.bytesPerSecond}
-				isQuitting={state.mode.kind === 'quit'}
-			/>
-		);
-	}
+	return (
+		<ThemeContext.Provider value={theme}>
+			{isTooSmall ? (
+				<TooSmall
+					columns={columns}
+					rows={rows}
+					bytesPerSecond={frame.snapshot.bytesPerSecond}
+					isQuitting={state.mode.kind === 'dialog'}
+				/>
+			) : (
+				<View {...screen} />
+			)}
+		</ThemeContext.Provider>
+	);
+}
 
-	switch (state.mode.kind) {
+function View(screen: Screen) {
+	const {mode} = screen.state;
+	switch (mode.kind) {
 		case 'list':
 			return <List {...screen} />;
 		case 'details':
 			return <WholeDetails {...screen} />;
+		case 'page':
+			return <Page {...screen} mode={mode} />;
 		default:
-			return <Dialogs {...screen} mode={state.mode} />;
+			return <DialogView {...screen} form={mode.dialog.form} />;
 	}
 }
 
-function List({frame: {snapshot, now}, state, width, height, ascii}: Screen) {
-	const {downloads, banners} = snapshot;
-	const layout = rowHeights(height, downloads.length, Math.min(2, banners.length));
+function List({frame, state, width, height, ascii}: Screen) {
+	const {snapshot, now} = frame;
+	const layout = rowHeights(height, snapshot.downloads.length, bannerCount(frame));
 	const visible = Math.max(1, layout.list);
-	const index = selectedIndex(downloads, state);
+	const {downloads, index, top} = listWindow(snapshot.downloads, state, visible);
 	const selected = downloads[index];
-	const top = scrollTop(state.top, index, visible, downloads.length);
+	const place = {width, ascii};
+	const columns = useMemo(() => columnWidths(width), [width]);
 	return (
 		<Box flexDirection="column" width={width} height={height}>
-			<Header snapshot={snapshot} width={width} ascii={ascii} />
-			{layout.tabs ? <Tabs snapshot={snapshot} width={width} ascii={ascii} /> : null}
-			<Text>{(ascii ? '-' : '─').repeat(width)}</Text>
-			<Banners texts={banners.slice(0, 2)} width={width} ascii={ascii} />
-			<Box flexDirection="column" height={layout.list + (layout.headings ? 1 : 0)}>
+			<LineView line={headerLine(frame, place)} />
+			{layout.tabs ? (
+				<LineView line={tabsLayout(snapshot, state.view, downloads.length, place).line} />
+			) : null}
+			<LineView line={[span((ascii ? '-' : '─').repeat(width), 'rule')]} />
+			<Lines lines={bannerLines(snapshot.banners.slice(0, 2), place)} />
+			<Box flexDirection="column" height={layout.list + (layout.headings ? 1 : 0)} overflow="hidden">
 				{downloads.length === 0 ? (
-					<EmptyList origin={snapshot.origin} width={width} height={layout.list} ascii={ascii} />
+					<EmptyList {...place} origin={snapshot.origin} height={layout.list} view={state.view} />
 				) : (
 					<DownloadTable
 						downloads={downloads.slice(top, top + visible)}
 						selected={selected?.id}
-						columns={columnWidths(width)}
+						marks={state.marks}
+						columns={columns}
 						headings={layout.headings}
 						ascii={ascii}
 						now={now}
 					/>
 				)}
 			</Box>
-			{layout.details > 0 && selected ? (
-				<Details
-					download={selected}
-					width={width}
-					height={layout.details}
-					map={layout.map}
-					ascii={ascii}
-					now={now}
-				/>
+			{layout.details > 0 ? (
+				<Box flexDirection="column" height={layout.details} overflow="hidden">
+					{selected ? (
+						<Lines
+							lines={dockedLines({
+								...place,
+								download: selected,
+								speeds: frame.speedsOf(selected.id),
+								height: layout.details,
+								now,
+							})}
+						/>
+					) : null}
+				</Box>
 			) : null}
 			<Bottom
+				{...place}
 				state={state}
+				downloads={downloads}
 				selected={selected}
 				now={now}
-				width={width}
-				ascii={ascii}
 				namesState={layout.details === 0}
 			/>
 		</Box>
 	);
 }
 
-function WholeDetails({frame: {snapshot, now}, state, width, height, ascii}: Screen) {
-	const {downloads} = snapshot;
-	const selected = downloads[selectedIndex(downloads, state)];
+function WholeDetails(screen: Screen) {
+	const {frame, state, width, height, ascii} = screen;
+	const {downloads, index} = listWindow(frame.snapshot.downloads, state, 1);
+	const selected = downloads[index];
+	const lines = selected ? detailLines(screen, selected) : [];
+	const top = Math.min(state.scrolled, Math.max(0, lines.length - height + 3));
 	return (
 		<Box flexDirection="column" width={width} height={height}>
-			<Header snapshot={snapshot} width={width} ascii={ascii} />
-			{selected ? (
-				<Details
-					download={selected}
-					width={width}
-					height={height - 3}
-					map={Math.max(0, height - 13)}
-					ascii={ascii}
-					now={now}
-				/>
-			) : null}
-			<Bottom state={state} selected={selected} now={now} width={width} ascii={ascii} namesState={false} />
+			<LineView line={headerLine(frame, screen)} />
+			<Box flexDirection="column" height={height - 3} overflow="hidden">
+				<Lines lines={lines.slice(top, top + height - 3)} />
+			</Box>
+			<Bottom
+				width={width}
+				ascii={ascii}
+				state={state}
+				downloads={downloads}
+				selected={selected}
+				now={frame.now}
+				namesState={false}
+			/>
 		</Box>
 	);
 }
 
-/** Status line and keys. Where no details are seen, the status line names the state of the selected row. */
-function Bottom(props: {
-	state: ScreenState;
-	selected: Download | undefined;
-	now: number;
-	width: number;
-	ascii: boolean;
-	namesState: boolean;
-}) {
-	const {state, selected, now, width, ascii, namesState} = props;
-	const {message, mode} = state;
-	const text = message?.text ?? (namesState && selected ? stateLine(selected, now, width, ascii) : '');
+function detailLines({frame, width, height, ascii}: Screen, download: Download): Line[] {
+	const speeds = frame.speedsOf(download.id);
+	return pageLines({download, speeds, width, ascii, height: height - 3, now: frame.now});
+}
+
+/** Help and messages. */
+function Page({state, width, height, ascii, mode}: Screen & {mode: Extract<Mode, {kind: 'page'}>}) {
+	const lines = textOfPage({width, height, ascii}, state, mode);
+	const room = height - 2;
+	const top = Math.min(mode.top, Math.max(0, lines.length - room));
+	const more = lines.length > room ? '↑↓ scroll   ' : '';
+	const hint = `${more}/ find   ${mode.page === 'log' ? 'v plain text   ' : ''}Esc close`;
+	return (
+		<Box flexDirection="column" width={width} height={height}>
+			<LineView
+				line={fitLine(
+					[
+						span(mode.page === 'help' ? ' Keys' : ' Messages', 'strong'),
+						span(`   ${ascii ? plainArrows(hint) : hint}`, 'label'),
+					],
+					width,
+					ascii,
+				)}
+			/>
+			<Box flexDirection="column" height={room} overflow="hidden">
+				<Lines lines={lines.slice(top, top + room).map(line => fitLine([span(` ${line}`)], width, ascii))} />
+			</Box>
+			<LineView
+				line={mode.typing ? [span(' / ', 'strong'), ...fieldSpans(mode.typing, width - 4, true)] : []}
+			/>
+		</Box>
+	);
+}
+
+function textOfPage(place: Place, {log}: ScreenState, {page, find}: Extract<Mode, {kind: 'page'}>): string[] {
+	if (page === 'help') {
+		return helpLines(place, find);
+	}
+
+	const lines = log
+		.map(({at, text}) => `${clock(at)} ${cleanText(text)}`)
+		.filter(line => line.toLowerCase().includes(find.toLowerCase()))
+		.flatMap(line => wrapped(line, place.width - 2));
+	return lines.length === 0 ? [find === '' ? 'No messages yet.' : 'Nothing found.'] : lines;
+}
+
+/** How many lines can be scrolled away. */
+function scrollableLines(screen: Screen): number {
+	const {frame, state, height} = screen;
+	const {mode} = state;
+	if (mode.kind === 'page') {
+		return Math.max(0, textOfPage(screen, state, mode).length - height + 2);
+	}
+
+	const {downloads, index} = listWindow(frame.snapshot.downloads, state, 1);
+	const selected = downloads[index];
+	return mode.kind === 'details' && selected
+		? Math.max(0, detailLines(screen, selected).length - height + 3)
+		: 0;
+}
+
+type BottomProps = {
+	readonly state: ScreenState;
+	readonly downloads: readonly Download[];
+	readonly selected: Download | undefined;
+	readonly now: number;
+	readonly width: number;
+	readonly ascii: boolean;
+	/** No details are seen. */
+	readonly namesState: boolean;
+};
+
+/** Status line and keys. */
+function Bottom(props: BottomProps) {
+	const {state, selected, width, ascii} = props;
 	return (
 		<>
-			<Text bold={message?.isError} wrap="truncate">
-				{fitText(` ${cleanText(text)}`, width, {ascii})}
-			</Text>
-			<Text wrap="truncate">{footerText(width, footerWords(mode, selected))}</Text>
+			<LineView line={fitLine(statusLine(props), width, ascii)} />
+			<LineView line={footerLine(footerKeys(width, footerWords(state.mode, selected)))} />
 		</>
 	);
 }
 
-function Dialogs({
-	frame: {snapshot},
-	mode,
-	...place
-}: Screen & {mode: Exclude<Mode, {kind: 'list' | 'details'}>}) {
-	const {downloads} = snapshot;
-	const download = 'id' in mode ? downloads.find(({id}) => id === mode.id) : undefined;
-	switch (mode.kind) {
-		case 'help':
-			return <Help {...place} top={mode.top} />;
-		case 'add':
-			return <AddDialog {...place} field={mode.field} problem={mode.problem} />;
-		case 'quit': {
-			const players = downloads.reduce((sum, each) => sum + connectedPlayers(each), 0);
-			const running = downloads.filter(each => isRunning(each)).length;
-			return <QuitDialog {...place} focus={mode.focus} running={running} players={players} />;
-		}
-
-		case 'remove':
-			return download ? <RemoveDialog {...place} download={download} focus={mode.focus} /> : null;
-		case 'export':
-			return download ? (
-				<ExportDialog
-					{...place}
-					download={download}
-					field={mode.field}
-					clash={mode.clash}
-					problem={mode.problem}
-				/>
-			) : null;
-		default:
-			return download ? <PlainText {...place} download={download} /> : null;
+/** The filter being typed, the newest message, the marks, or where no details are seen the selected row's state. */
+function statusLine({state, downloads, selected, now, width, ascii, namesState}: BottomProps): Line {
+	const {typing, message, marks} = state;
+	if (typing) {
+		return [span(' / ', 'strong'), ...fieldSpans(typing, width - 4, true)];
 	}
-}
 
-function listRows({snapshot: {downloads, banners}}: Frame, height: number): number {
-	return Math.max(1, rowHeights(height, downloads.length, Math.min(2, banners.length)).list);
-}
+	if (message) {
+		return [span(` ${cleanText(message.text)}`, message.isError ? 'waiting' : 'plain')];
+	}
 
-function selectedIndex(downloads: readonly Download[], {selected}: ScreenState): number {
-	return Math.max(
-		0,
-		downloads.findIndex(({id}) => id === selected),
-	);
+	const marked = downloads.filter(({id}) => marks.has(id));
+	if (marked.length > 0) {
+		return [
+			span(` ${marked.length} marked; p, x, e, c act on ${marked.length === 1 ? 'it' : 'them'}, Esc clears`),
+		];
+	}
+
+	return namesState && selected ? [span(` ${stateLine(selected, now, width, ascii)}`)] : [];
 }
 
 function stateLine(download: Download, now: number, width: number, ascii: boolean): string {
 	const name = fitName(cleanText(download.name), Math.max(16, Math.floor(width / 2)), {ascii});
-	return `${name}: ${reason(download) ?? `${stateWords(download, now, ascii).state}, ${amount(download)}`}`;
+	const words = reason(download) ?? `${stateWords(download, now, ascii).state}, ${amount(download)}`;
+	return `${name}: ${cleanText(words)}`;
+}
+
+function footerLine(keys: readonly FooterKey[]): Line {
+	return [
+		span(' '),
+		...keys.flatMap(({shown, word}, index) => [
+			...(index === 0 ? [] : [span('  ')]),
+			span(shown, 'strong'),
+			span(` ${word}`, 'label'),
+		]),
+	];
 }
 
 /** The words for the selected row; keys that would do nothing are left out. */
 function footerWords(mode: Mode, selected: Download | undefined): Partial<Record<Command, string | false>> {
 	if (!selected) {
-		return {pause: false, resume: false, remove: false, export: false, 'copy-stream': false, open: false};
+		const none = ['pause', 'resume', 'remove', 'export', 'copy-stream', 'play', 'open', 'mark'] as const;
+		return {...Object.fromEntries(none.map(command => [command, false])), filter: false, sort: false};
 	}
 
-	const {status} = selected;
+	const {status, error} = selected;
 	const isStopped = status === 'paused' || status === 'cancelled' || status === 'failed';
 	const isComplete = status === 'complete';
-	const canRetry = isStopped || status === 'waiting';
+	const isExpired = error?.code === 'origin-refused' && status === 'failed';
 	return {
-		...(mode.kind === 'details' ? {open: false, back: 'back', 'plain-text': 'plain text'} : {}),
+		...(mode.kind === 'details'
+			? {open: false, back: 'back', next: 'next', 'plain-text': 'plain text', filter: false, sort: false}
+			: {}),
 		pause: isStopped || isComplete ? false : 'pause',
-		resume: canRetry ? (status === 'paused' ? 'resume' : 'retry') : false,
+		resume: isStopped || status === 'waiting' ? (status === 'paused' ? 'resume' : 'retry') : false,
+		'new-url': isExpired ? 'new link' : false,
 		remove: isComplete ? 'remove' : 'cancel',
+	};
+}
+
+function bannerCount({snapshot}: Frame): number {
+	return Math.min(2, snapshot.banners.length);
+}
+
+/** Where a click means something. */
+function targetsOf({frame, state, width, height, ascii}: Screen): Targets {
+	const {mode} = state;
+	const nothing = {list: undefined, tabs: undefined, footer: undefined, buttons: []};
+	if (mode.kind === 'dialog') {
+		return {...nothing, buttons: dialogLayout(mode.dialog.form, {width, height, ascii}).buttons};
+	}
+
+	if (mode.kind === 'page') {
+		return nothing;
+	}
+
+	const {snapshot} = frame;
+	const layout = rowHeights(height, snapshot.downloads.length, bannerCount(frame));
+	const visible = Math.max(1, layout.list);
+	const {downloads, index, top} = listWindow(snapshot.downloads, state, visible);
+	const footer = {row: height - 1, keys: footerKeys(width, footerWords(mode, downloads[index]))};
+	if (mode.kind === 'details') {
+		return {...nothing, footer};
+	}
+
+	const first = 2 + (layout.tabs ? 1 : 0) + bannerCount(frame) + (layout.headings ? 1 : 0);
+	const {places} = tabsLayout(snapshot, state.view, downloads.length, {width, ascii});
+	return {
+		list: {row: first, count: Math.min(visible, downloads.length - top)},
+		tabs: layout.tabs ? {row: 1, places} : undefined,
+		footer,
+		buttons: [],
 	};
 }

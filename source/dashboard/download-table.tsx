@@ -1,19 +1,19 @@
 // The list: one ink-table row for each download that is on the screen.
-import {Text} from 'ink';
 import {Table, type CellProps} from 'ink-table';
 import {createContext, useContext, useMemo, type PropsWithChildren} from 'react';
 import type {Download, DownloadId} from '../downstream.ts';
+import {barSpans} from './bar-spans.ts';
 import {cleanText, fitName, fitText, padText} from './clean-text.ts';
 import {formatBytes, formatDuration, formatPercent} from './format.ts';
 import type {Columns} from './layout.ts';
-import {rangeBar} from './range-bar.ts';
+import {LineView, lineCells, span, type Line} from './spans.tsx';
 import {connectedPlayers, reason, secondsLeft, stateWords} from './state-words.ts';
-import {tones} from './tones.ts';
 
 export type DownloadTableProps = {
 	/** Those on the screen. */
 	readonly downloads: readonly Download[];
 	readonly selected: DownloadId | undefined;
+	readonly marks: ReadonlySet<DownloadId>;
 	readonly columns: Columns;
 	readonly headings: boolean;
 	readonly ascii: boolean;
@@ -25,7 +25,7 @@ type Column = {
 	readonly width: number;
 	readonly heading: string;
 	readonly align: 'left' | 'right';
-	readonly text: (download: Download, width: number, props: DownloadTableProps) => string;
+	readonly line: (download: Download, width: number, props: DownloadTableProps) => Line;
 };
 
 type Shown = DownloadTableProps & {readonly shown: readonly Column[]};
@@ -73,100 +73,95 @@ function Heading({column = 0}: PropsWithChildren<{column?: number}>) {
 	}
 
 	const {heading, width, align} = shown[column]!;
-	return <Text>{padText(align === 'left' ? heading : `${heading} `, width, align)}</Text>;
+	return (
+		<LineView line={[span(padText(align === 'left' ? heading : `${heading} `, width, {align}), 'label')]} />
+	);
 }
 
 function Cell({column, children}: CellProps) {
 	const {shown, ...props} = useContext(TableContext)!;
 	const place = typeof children === 'string' ? Number.parseInt(children, 10) : NaN;
 	const download = props.downloads[place];
-	const {key, width, align, text} = shown[column]!;
+	const {key, width, align, line} = shown[column]!;
 	if (!download) {
 		return null;
 	}
 
-	const isSelected = download.id === props.selected;
-	const {tone} = stateWords(download, props.now, props.ascii);
-	const isToned = key === 'n' || key === 's' ? tones[tone] : {};
-	return (
-		<Text {...(isSelected ? {} : isToned)} inverse={isSelected} wrap="truncate">
-			{padText(text(download, width, props), width, align)}
-		</Text>
+	const pieces = line(download, width, props);
+	const blanks = span(' '.repeat(Math.max(0, width - lineCells(pieces))));
+	const padded = align === 'left' ? [...pieces, blanks] : [blanks, ...pieces];
+	// In inverse video a bar would show what is missing as if it were there.
+	return download.id === props.selected && key !== 'r' ? (
+		<LineView line={[span(padded.map(({text}) => text).join(''), 'selected')]} />
+	) : (
+		<LineView line={padded} />
 	);
 }
 
 /** Keys are one letter, because a column is at least as wide as its key. */
 function tableColumns(columns: Columns): Column[] {
 	const all: Column[] = [
-		{key: 'n', width: columns.name, heading: '    Name', align: 'left', text: nameCell},
-		{key: 'r', width: columns.ranges, heading: 'Ranges', align: 'left', text: rangesCell},
-		{key: 'p', width: columns.players, heading: '', align: 'left', text: playersCell},
-		{key: 'd', width: columns.done, heading: 'Done', align: 'right', text: doneCell},
-		{key: 's', width: columns.speed, heading: 'Speed', align: 'right', text: speedCell},
-		{key: 'l', width: columns.left, heading: 'Left', align: 'right', text: leftCell},
+		{key: 'n', width: columns.name, heading: '    Name', align: 'left', line: nameCell},
+		{key: 'r', width: columns.ranges, heading: 'Ranges', align: 'left', line: rangesCell},
+		{key: 'p', width: columns.players, heading: '', align: 'left', line: playersCell},
+		{key: 'd', width: columns.done, heading: 'Done', align: 'right', line: doneCell},
+		{key: 's', width: columns.speed, heading: 'Speed', align: 'right', line: speedCell},
+		{key: 'l', width: columns.left, heading: 'Left', align: 'right', line: leftCell},
 	];
 	return all.filter(({width}) => width > 0);
 }
 
-function nameCell(
-	download: Download,
-	width: number,
-	{selected, ascii, now, columns}: DownloadTableProps,
-): string {
-	const isSelected = download.id === selected;
+function nameCell(download: Download, width: number, props: DownloadTableProps): Line {
+	const {selected, marks, ascii, now, columns} = props;
 	const hasHiddenPlayers = columns.players === 0 && connectedPlayers(download) > 0;
-	const {symbol} = stateWords(download, now, ascii);
-	const cursor = isSelected ? (ascii ? '>' : '▸') : ' ';
-	const mark = hasHiddenPlayers ? (ascii ? '>' : '►') : ' ';
-	return `${cursor}${mark}${symbol} ${fitName(cleanText(download.name), width - 5, {ascii})} `;
+	const {symbol, tone} = stateWords(download, now, ascii);
+	const cursor = download.id === selected ? (ascii ? '>' : '▸') : ' ';
+	const mark = marks.has(download.id) ? '*' : ' ';
+	const shownSymbol = hasHiddenPlayers ? (ascii ? '>' : '►') : symbol;
+	return [
+		span(`${cursor}${mark}`, 'strong'),
+		span(shownSymbol, tone),
+		span(` ${fitName(cleanText(download.name), width - 5, {ascii})}`),
+	];
 }
 
-function rangesCell(download: Download, width: number, {ascii}: DownloadTableProps): string {
-	const {size, acceptsRanges, ranges, players, segments, status} = download;
+function rangesCell(download: Download, width: number, {ascii}: DownloadTableProps): Line {
+	const {size, acceptsRanges, status} = download;
 	const why = reason(download);
 	if (size === null) {
 		const isToldLater = status === 'asking' || status === 'queued' || status === 'paused';
 		const words = isToldLater ? '' : width > 12 ? 'size unknown' : 'no size';
-		return fitText(cleanText(why ?? words), width - 1, {ascii});
+		return [
+			span(fitText(cleanText(why ?? words), width - 1, {ascii}), why === undefined ? 'label' : 'failed'),
+		];
 	}
 
-	const bar = (cells: number) =>
-		size === 0
-			? (ascii ? '#' : '█').repeat(cells)
-			: rangeBar({
-					ranges,
-					size,
-					width: cells,
-					players: players.filter(({connected}) => connected).map(({offset}) => offset),
-					heads: segments.map(({offset}) => offset),
-					ascii,
-				});
 	if (why !== undefined && width >= 24) {
-		return `${bar(6)}  ${fitText(cleanText(why), width - 9, {ascii})} `;
+		return [...barSpans(download, 6, ascii), span('  '), span(fitText(cleanText(why), width - 9, {ascii}))];
 	}
 
 	if (acceptsRanges === false && status !== 'complete' && width >= 24) {
-		return `${bar(width - 13)} cannot seek `;
+		return [...barSpans(download, width - 13, ascii), span(' cannot seek', 'label')];
 	}
 
-	return `${bar(width - 1)} `;
+	return barSpans(download, width - 1, ascii);
 }
 
-function playersCell(download: Download, _width: number, {ascii}: DownloadTableProps): string {
+function playersCell(download: Download, _width: number, {ascii}: DownloadTableProps): Line {
 	const count = connectedPlayers(download);
-	return count === 0 ? '' : `${ascii ? '>' : '►'}${Math.min(99, count)}`;
+	return count === 0 ? [] : [span(`${ascii ? '>' : '►'}${Math.min(99, count)}`, 'strong')];
 }
 
-function doneCell({present, size}: Download): string {
-	return size === null ? formatBytes(present) : formatPercent(present, size);
+function doneCell({present, size}: Download): Line {
+	return [span(size === null ? formatBytes(present) : formatPercent(present, size))];
 }
 
-function speedCell(download: Download, _width: number, {ascii, now}: DownloadTableProps): string {
-	return stateWords(download, now, ascii).word;
+function speedCell(download: Download, _width: number, {ascii, now}: DownloadTableProps): Line {
+	const {word, tone} = stateWords(download, now, ascii);
+	return [span(word, tone === 'active' ? 'plain' : tone)];
 }
 
-function leftCell(download: Download, _width: number, {ascii}: DownloadTableProps): string {
-	const {status} = download;
-	const text = status === 'active' ? formatDuration(secondsLeft(download)) : '';
-	return ascii ? text.replace('–', '-') : text;
+function leftCell(download: Download, _width: number, {ascii}: DownloadTableProps): Line {
+	const text = download.status === 'active' ? formatDuration(secondsLeft(download)) : '';
+	return [span(ascii ? text.replace('–', '-') : text)];
 }

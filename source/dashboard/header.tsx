@@ -1,85 +1,114 @@
 // The lines above the list: what runs, where the streams are, how many are in which state.
-import {Box, Text} from 'ink';
+import {Box} from 'ink';
 import type {Snapshot} from '../downstream.ts';
-import {cellsOf, cleanText, fitText} from './clean-text.ts';
+import {cellsOf, cleanText} from './clean-text.ts';
+import {wrapped} from './dialog-view.tsx';
 import {formatBytes, formatSpeed} from './format.ts';
+import {isInTab, sortKeys, tabs, type ListView} from './list-view.ts';
+import type {Frame} from './snapshot-feed.ts';
+import {fitLine, lineCells, Lines, span, spread, type Line} from './spans.tsx';
+import {sparkline} from './sparkline.ts';
 
-type HeaderProps = {readonly snapshot: Snapshot; readonly width: number; readonly ascii: boolean};
+type Width = {readonly width: number; readonly ascii: boolean};
 
-export function Header({snapshot, width, ascii}: HeaderProps) {
-	const {bytesPerSecond, freeBytes, origin, downloads} = snapshot;
-	const speed = bytesPerSecond > 0 ? `${ascii ? '' : '↓ '}${formatSpeed(bytesPerSecond)}` : 'idle';
+/** The first of the ways to say it that has room. */
+export function headerLine({snapshot, speeds}: Frame, {width, ascii}: Width): Line {
+	const {bytesPerSecond, freeBytes, origin, downloads, limitRate} = snapshot;
+	const isIdle = bytesPerSecond === 0;
+	const limit = limitRate === null ? '' : ` of ${formatSpeed(limitRate)}`;
+	const speed = isIdle ? 'idle' : `${ascii ? '' : '↓ '}${formatSpeed(bytesPerSecond)}${limit}`;
 	const needed = downloads
 		.filter(({status}) => status === 'active' || status === 'queued' || status === 'waiting')
 		.reduce((sum, {size, present, onDemand}) => sum + (onDemand ? 0 : (size ?? present) - present), 0);
-	const free =
-		freeBytes === null
-			? ''
-			: `  ${formatBytes(freeBytes)} free${needed > freeBytes ? `, needs ${formatBytes(needed)}` : ''}`;
-	const address = width < 72 ? origin.replace('http://', '') : origin;
-	const name = width < 72 ? '' : 'downstream  ';
-	const fits = [`${name}${speed}${free}`, `${speed}${free}`, speed].find(
-		left => cellsOf(left) + cellsOf(address) + 3 < width,
-	);
-	return <Text wrap="truncate">{spread(` ${fits ?? ''}`, address, width)}</Text>;
-}
-
-export function Tabs({snapshot: {downloads}, width, ascii}: HeaderProps) {
-	const count = (...states: string[]) => downloads.filter(({status}) => states.includes(status)).length;
-	const tabs = [
-		`all ${downloads.length}`,
-		`active ${count('active', 'asking', 'waiting', 'exporting')}`,
-		`queued ${count('queued')}`,
-		`paused ${count('paused', 'cancelled')}`,
-		`done ${count('complete')}`,
-		`failed ${count('failed')}`,
+	const isShort = freeBytes !== null && needed > freeBytes;
+	const free = freeBytes === null ? '' : `${formatBytes(freeBytes)} free`;
+	const address = width < 71 ? origin.replace('http://', '') : origin;
+	const pieces = (hasName: boolean, chart: number, hasFree: boolean): Line => [
+		span(' '),
+		...(hasName ? [span('downstream', 'strong'), span('  ')] : []),
+		span(speed, isIdle ? 'plain' : 'active'),
+		...(chart > 0 && !isIdle ? [span(` ${sparkline(speeds, chart, ascii)}`, 'active')] : []),
+		...(hasFree && free !== ''
+			? [
+					span('  '),
+					span(isShort ? `${free}, needs ${formatBytes(needed)}` : free, isShort ? 'waiting' : 'plain'),
+				]
+			: []),
 	];
-	return <Text wrap="truncate">{fitText(` ${tabs.join('  ')}`, width, {ascii})}</Text>;
+	const right: Line = [span(address, 'plain')];
+	const hasName = width >= 71;
+	const ways = [
+		pieces(hasName, width >= 110 ? 20 : 11, true),
+		pieces(hasName, width >= 110 ? 11 : 6, true),
+		pieces(hasName, 0, true),
+		pieces(false, 0, true),
+		pieces(false, 0, false),
+	];
+	const left = ways.find(way => lineCells(way) + cellsOf(address) + 2 <= width) ?? [span(' ')];
+	return fitLine(spread(left, right, width), width, ascii);
 }
 
-type BannersProps = {readonly texts: readonly string[]; readonly width: number; readonly ascii: boolean};
-
-export function Banners({texts, width, ascii}: BannersProps) {
-	return texts.map(text => (
-		<Text key={text} bold wrap="truncate">
-			{fitText(`! ${cleanText(text)}`, width, {ascii})}
-		</Text>
-	));
-}
-
-type EmptyListProps = {
-	readonly origin: string;
-	readonly width: number;
-	readonly height: number;
-	readonly ascii: boolean;
+export type TabsLayout = {
+	readonly line: Line;
+	/** Cells `[left, right)` of each tab. */
+	readonly places: ReadonlyArray<readonly [left: number, right: number]>;
 };
 
-export function EmptyList({origin, width, height, ascii}: EmptyListProps) {
-	const url = `${origin}/stream/${ascii ? '...' : '…'}/NAME`;
-	const paragraphs = [
-		['Nothing here yet.'],
-		['Paste a link (Ctrl+Shift+V, Cmd+V or right-click), or press a.'],
-		[
-			'Then press c to copy its stream URL and open it in mpv, VLC or a browser',
-			`while it downloads:   mpv ${url}`,
-		],
-		['From the shell:  npx downstream-tui URL     keys: ?    quit: q'],
-	];
-	const isLow = height < 12;
-	return (
-		<Box flexDirection="column" height={height} overflow="hidden" paddingX={width < 72 ? 1 : 3}>
-			{paragraphs.map(lines => (
-				<Box key={lines[0]} flexDirection="column" flexShrink={0} marginTop={isLow ? 0 : 1}>
-					{lines.map(line => (
-						<Text key={line}>{line}</Text>
-					))}
-				</Box>
-			))}
-		</Box>
-	);
+export function tabsLayout(
+	{downloads}: Snapshot,
+	view: ListView,
+	shown: number,
+	{width, ascii}: Width,
+): TabsLayout {
+	const places: Array<readonly [number, number]> = [];
+	const line: Array<Line[number]> = [];
+	let left = 1;
+	for (const [index, {name}] of tabs.entries()) {
+		const count = downloads.filter(download => isInTab(download, index)).length;
+		const text = `${index + 1} ${name} ${count}`;
+		const isCurrent = index === view.tab;
+		line.push(span(isCurrent ? '[' : ' ', 'strong'), span(text, isCurrent ? 'strong' : 'label'));
+		line.push(span(isCurrent ? ']' : ' ', 'strong'));
+		places.push([left - 1, left + text.length + 1]);
+		left += text.length + 2;
+	}
+
+	const sort = `sort: ${sortKeys[view.sort]!.name}${view.isReversed ? ', reversed' : ''}`;
+	const right =
+		view.filter === '' ? sort : `filter: ${cleanText(view.filter)} (${shown} of ${downloads.length})`;
+	const isFitting = left + cellsOf(right) + 1 <= width;
+	return {
+		line: fitLine(isFitting ? spread(line, [span(right, 'label')], width) : line, width, ascii),
+		places,
+	};
 }
 
-/** Left and right on one line. */
-function spread(left: string, right: string, width: number): string {
-	return `${left}${' '.repeat(Math.max(1, width - cellsOf(left) - cellsOf(right)))}${right}`;
+export function bannerLines(texts: readonly string[], {width, ascii}: Width): Line[] {
+	return texts.map(text => fitLine([span(`! ${cleanText(text)}`, 'waiting')], width, ascii));
+}
+
+type EmptyListProps = Width & {readonly origin: string; readonly height: number; readonly view: ListView};
+
+export function EmptyList({origin, width, height, ascii, view}: EmptyListProps) {
+	const url = `${origin}/stream/${ascii ? '...' : '…'}/NAME`;
+	const isWhole = view.tab === 0 && view.filter === '';
+	const paragraphs = isWhole
+		? [
+				'Nothing here yet.',
+				'Paste a link (Ctrl+Shift+V, Cmd+V or right-click), or press a.',
+				`Then press c to copy its stream URL and open it in mpv, VLC or a browser while it downloads:   mpv ${url}`,
+				'From the shell:  npx downstream-tui URL     keys: ?    quit: q',
+			]
+		: [view.filter === '' ? 'None in this state; 1 shows all.' : 'Nothing fits the filter; Esc clears it.'];
+	const margin = width < 71 ? 1 : 3;
+	const gap: Line[] = height < 12 ? [] : [[]];
+	const lines = paragraphs.flatMap(text => [
+		...gap,
+		...wrapped(text, width - 2 * margin).map(line => [span(line)]),
+	]);
+	return (
+		<Box flexDirection="column" height={height} overflow="hidden" paddingX={margin}>
+			<Lines lines={lines.slice(0, height)} />
+		</Box>
+	);
 }

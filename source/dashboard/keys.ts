@@ -7,26 +7,47 @@ export type Command =
 	| 'down'
 	| 'page-up'
 	| 'page-down'
+	| 'half-up'
+	| 'half-down'
 	| 'first'
 	| 'last'
 	| 'open'
 	| 'back'
 	| 'pause'
+	| 'pause-all'
 	| 'resume'
 	| 'remove'
 	| 'undo'
 	| 'export'
+	| 'open-folder'
 	| 'copy-stream'
 	| 'copy-source'
+	| 'play'
 	| 'plain-text'
+	| 'mark'
+	| 'mark-all'
+	| 'filter'
+	| 'tab'
+	| 'sort'
+	| 'reverse'
+	| 'queue-up'
+	| 'queue-down'
+	| 'previous'
+	| 'next'
+	| 'new-url'
+	| 'limit'
+	| 'verify'
+	| 'mouse'
+	| 'log'
 	| 'add'
 	| 'help'
 	| 'redraw'
+	| 'suspend'
 	| 'quit';
 
 type Entry = {
 	readonly command: Command;
-	/** As a key press is called by `keyName`. */
+	/** As a key press is called by `keyPresses`. */
 	readonly keys: readonly string[];
 	/** How help and footer call the keys. */
 	readonly shown: string;
@@ -35,32 +56,48 @@ type Entry = {
 	readonly footer?: string;
 };
 
+/** In the order of the footer; the help shows them in this order too. */
 export const keyTable: readonly Entry[] = [
-	{command: 'up', keys: ['up', 'k'], shown: '↑ k', help: 'one up'},
-	{command: 'down', keys: ['down', 'j'], shown: '↓ j', help: 'one down'},
-	{command: 'page-up', keys: ['pageUp'], shown: 'PgUp', help: 'a page up'},
-	{command: 'page-down', keys: ['pageDown'], shown: 'PgDn', help: 'a page down'},
-	{command: 'first', keys: ['g', 'home'], shown: 'g Home', help: 'to the first'},
-	{command: 'last', keys: ['G', 'end'], shown: 'G End', help: 'to the last'},
 	{command: 'pause', keys: ['p'], shown: 'p', help: 'pause or resume', footer: 'pause'},
+	{command: 'pause-all', keys: ['P'], shown: 'P', help: 'pause all, or resume all if none runs'},
 	{command: 'resume', keys: ['r'], shown: 'r', help: 'resume, or try again now', footer: 'resume'},
 	{command: 'remove', keys: ['x'], shown: 'x', help: 'cancel and remove', footer: 'cancel'},
 	{command: 'undo', keys: ['u'], shown: 'u', help: 'undo the removal (for 10 s)'},
 	{command: 'export', keys: ['e'], shown: 'e', help: 'export the file', footer: 'export'},
-	{
-		command: 'copy-stream',
-		keys: ['c', 'y'],
-		shown: 'c',
-		help: 'copy the stream URL',
-		footer: 'copy URL',
-	},
+	{command: 'open-folder', keys: ['O'], shown: 'O', help: 'open the folder of the exported file'},
+	{command: 'copy-stream', keys: ['c', 'y'], shown: 'c', help: 'copy the stream URL', footer: 'copy URL'},
 	{command: 'copy-source', keys: ['C', 'Y'], shown: 'C', help: 'copy the source URL'},
+	{command: 'play', keys: ['o'], shown: 'o', help: 'play in mpv, VLC or the player set', footer: 'play'},
 	{command: 'plain-text', keys: ['v'], shown: 'v', help: 'URLs and path as plain text'},
 	{command: 'open', keys: ['return', 'right', 'l'], shown: 'Enter', help: 'details', footer: 'details'},
-	{command: 'back', keys: ['escape', 'left', 'h'], shown: 'Esc', help: 'back'},
+	{command: 'back', keys: ['escape', 'left', 'h'], shown: 'Esc', help: 'back; clears filter, then marks'},
+	{command: 'mark', keys: [' '], shown: 'Space', help: 'mark', footer: 'mark'},
+	{command: 'mark-all', keys: ['*'], shown: '*', help: 'mark all that are shown, or none'},
+	{command: 'filter', keys: ['/'], shown: '/', help: 'filter by words', footer: 'filter'},
+	{command: 'tab', keys: ['1', '2', '3', '4', '5'], shown: '1…5', help: 'all, active, paused, done, failed'},
+	{command: 'sort', keys: ['s'], shown: 's', help: 'sort by', footer: 'sort'},
+	{command: 'reverse', keys: ['S'], shown: 'S', help: 'reverse the order'},
+	{command: 'queue-up', keys: ['K'], shown: 'K', help: 'earlier in the queue'},
+	{command: 'queue-down', keys: ['J'], shown: 'J', help: 'later in the queue'},
+	{command: 'up', keys: ['up', 'k'], shown: '↑ k', help: 'one up'},
+	{command: 'down', keys: ['down', 'j'], shown: '↓ j', help: 'one down'},
+	{command: 'page-up', keys: ['pageUp'], shown: 'PgUp', help: 'a page up'},
+	{command: 'page-down', keys: ['pageDown'], shown: 'PgDn', help: 'a page down'},
+	{command: 'half-up', keys: ['ctrl+u'], shown: 'Ctrl+U', help: 'half a page up'},
+	{command: 'half-down', keys: ['ctrl+d'], shown: 'Ctrl+D', help: 'half a page down'},
+	{command: 'first', keys: ['g', 'home'], shown: 'g Home', help: 'to the first'},
+	{command: 'last', keys: ['G', 'end'], shown: 'G End', help: 'to the last'},
+	{command: 'previous', keys: ['['], shown: '[', help: 'the download before'},
+	{command: 'next', keys: [']'], shown: ']', help: 'the download after'},
+	{command: 'new-url', keys: ['U'], shown: 'U', help: 'a new link for it'},
+	{command: 'verify', keys: ['V'], shown: 'V', help: 'check what is on the disk'},
+	{command: 'limit', keys: ['t'], shown: 't', help: 'limit the speed'},
+	{command: 'mouse', keys: ['M'], shown: 'M', help: 'mouse on or off'},
+	{command: 'log', keys: ['L'], shown: 'L', help: 'messages'},
 	{command: 'add', keys: ['a'], shown: 'a', help: 'add a URL; or just paste one', footer: 'add'},
 	{command: 'help', keys: ['?'], shown: '?', help: 'these keys', footer: 'help'},
 	{command: 'redraw', keys: ['ctrl+l'], shown: 'Ctrl+L', help: 'draw again'},
+	{command: 'suspend', keys: ['ctrl+z'], shown: 'Ctrl+Z', help: 'to the shell; fg comes back'},
 	{command: 'quit', keys: ['q', 'ctrl+c'], shown: 'q', help: 'quit', footer: 'quit'},
 ];
 
@@ -109,18 +146,37 @@ export function commandOf(name: string): Command | undefined {
 	return keyTable.find(({keys}) => keys.includes(name))?.command;
 }
 
-/** `p pause  x cancel …`, as many as fit; what comes first in the table goes first. */
-export function footerText(width: number, words: Partial<Record<Command, string | false>>): string {
-	const shown = keyTable.flatMap(({command, shown, footer}) => {
+export type FooterKey = {readonly command: Command; readonly shown: string; readonly word: string};
+
+/** In a narrow footer, the way to all other keys stays longest. */
+const footerRanks: readonly Command[] = [
+	'help',
+	'back',
+	'copy-stream',
+	'quit',
+	'add',
+	'pause',
+	'play',
+	'remove',
+	'export',
+];
+
+/** As many as fit; words of `words` take the place of the table's, `false` leaves a key out. */
+export function footerKeys(width: number, words: Partial<Record<Command, string | false>>): FooterKey[] {
+	const keys = keyTable.flatMap(({command, shown, footer}) => {
 		const word = words[command] ?? footer;
-		return word ? [{command, text: `${shown} ${word}`}] : [];
+		return word ? [{command, shown, word}] : [];
 	});
-	// When it is narrow, the way to all other keys stays longest.
-	const rank = (command: Command) => ['help', 'copy-stream', 'quit', 'add', 'pause'].indexOf(command) >>> 0;
-	while (shown.length > 1 && shown.reduce((sum, {text}) => sum + text.length + 2, 0) > width - 1) {
-		const least = shown.reduce((worst, item) => (rank(item.command) >= rank(worst.command) ? item : worst));
-		shown.splice(shown.indexOf(least), 1);
+	const rank = ({command}: FooterKey) => footerRanks.indexOf(command) >>> 0;
+	while (keys.length > 1 && footerCells(keys) > width - 1) {
+		const least = keys.reduce((worst, key) => (rank(key) >= rank(worst) ? key : worst));
+		keys.splice(keys.indexOf(least), 1);
 	}
 
-	return ` ${shown.map(({text}) => text).join('  ')}`;
+	return keys;
+}
+
+/** Two blanks stand between keys. */
+export function footerCells(keys: readonly FooterKey[]): number {
+	return keys.reduce((sum, {shown, word}) => sum + shown.length + 1 + word.length + 2, 0);
 }

@@ -28,10 +28,8 @@ export type Rows = {
 	/** Of downloads, below the headings. */
 	readonly list: number;
 	readonly headings: boolean;
-	/** Of the docked details, with their title; 0 where they are not docked. */
+	/** Of the docked details, with their title and map; 0 where they are not docked. */
 	readonly details: number;
-	/** Of the map inside the details. */
-	readonly map: number;
 };
 
 /** Header, rule, status line and footer always stay. */
@@ -39,20 +37,18 @@ export function rowHeights(height: number, downloads: number, banners: number): 
 	const tabs = downloads > 0 && height >= 18;
 	const headings = downloads > 0 && height >= 12;
 	const fixed = 4 + (tabs ? 1 : 0) + (headings ? 1 : 0) + banners;
-	let details = 0;
-	let map = 0;
-	if (downloads > 0 && height >= 34) {
-		map = 8;
-		details = 10 + map;
-	} else if (downloads > 0 && height >= 24) {
-		details = 7;
-	}
-
-	return {tabs, headings, details, map, list: height - fixed - details};
+	const details = downloads === 0 ? 0 : height >= 34 ? 19 : height >= 24 ? 6 : 0;
+	return {tabs, headings, details, list: height - fixed - details};
 }
 
 /** Moves the window over the list as little as it takes to show the row, and never beyond the end. */
 export function scrollTop(top: number, row: number, visible: number, count: number): number {
 	const shown = Math.max(row - visible + 1, Math.min(top, row));
 	return Math.max(0, Math.min(shown, count - visible));
+}
+
+/** The first row on the screen when this row is to be on that line of it. */
+export function windowTop(row: number, line: number, visible: number, count: number): number {
+	const kept = Math.max(0, Math.min(line, visible - 1));
+	return Math.max(0, Math.min(row - kept, count - visible));
 }

@@ -1,26 +1,33 @@
 // What the keys mean now: the list, or one thing on top of it.
-import type {DownloadId} from '../downstream.ts';
+import type {Form} from './form.ts';
 import type {Field} from './text-field.tsx';
+
+/** A form on the screen and what becomes of it. */
+export type Dialog = {
+	readonly form: Form;
+	/** The form after a change, with the notes and fields that follow from what it says now. */
+	readonly renew?: (form: Form) => Form;
+	readonly press: (button: string, form: Form) => void;
+	/** It was closed without a button, or by one that closes. */
+	readonly closed?: (form: Form) => void;
+	/** Ways in which the text of the focused field may go on. */
+	readonly complete?: (text: string) => Promise<readonly string[]>;
+	/** Quit also closes it. */
+	readonly isQuit?: boolean;
+};
 
 export type Mode =
 	| {readonly kind: 'list'}
 	| {readonly kind: 'details'}
-	/** Lines of the help that were scrolled away. */
-	| {readonly kind: 'help'; readonly top: number}
-	/** URLs and path as unbroken text. */
-	| {readonly kind: 'plain-text'; readonly id: DownloadId}
-	| {readonly kind: 'remove'; readonly id: DownloadId; readonly focus: number}
-	| {readonly kind: 'quit'; readonly focus: number}
-	| {readonly kind: 'add'; readonly field: Field; readonly problem?: string}
+	| {readonly kind: 'dialog'; readonly dialog: Dialog}
+	/** Text to be scrolled, and searched. */
 	| {
-			readonly kind: 'export';
-			readonly id: DownloadId;
-			readonly field: Field;
-			/** The focused button of the question what becomes of the file that is there. */
-			readonly clash?: number;
-			readonly problem?: string;
+			readonly kind: 'page';
+			readonly page: 'help' | 'log';
+			/** Lines that were scrolled away. */
+			readonly top: number;
+			readonly find: string;
+			readonly typing?: Field;
 	  };
 
 export const list: Mode = {kind: 'list'};
-
-export type ModeOf<Kind extends Mode['kind']> = Extract<Mode, {kind: Kind}>;

@@ -1,24 +1,39 @@
 // The newest snapshot for the screen, at most four times a second; nothing runs while nothing changes.
-import type {DownStream, Snapshot} from '../downstream.ts';
+import type {Download, DownloadId, DownStream, Snapshot} from '../downstream.ts';
+import {SpeedHistory} from './sparkline.ts';
 
 const frameMs = 250;
+/** Numbers that jump cannot be read. */
+const speedMs = 1000;
 
 export type Frame = {
+	/** Its speeds are those of the last full second. */
 	readonly snapshot: Snapshot;
 	/** When it was taken, in milliseconds since the epoch: what the screen calls now. */
 	readonly now: number;
+	/** Bytes per second of the last minute: of all downloads, and of each. */
+	readonly speeds: readonly number[];
+	speedsOf(id: DownloadId): readonly number[];
 };
+
+type Held = {readonly history: SpeedHistory; bytesPerSecond: number; bytesPerSecondLong: number};
 
 export class SnapshotFeed {
 	readonly #downstream: DownStream;
 	readonly #listeners = new Set<() => void>();
+	readonly #all = new SpeedHistory();
+	readonly #held = new Map<DownloadId, Held>();
+	#newest: Snapshot;
 	#frame: Frame;
+	#speedsAt = 0;
+	#bytesPerSecond = 0;
 	#unsubscribe: (() => void) | undefined;
 	#timer: NodeJS.Timeout | undefined;
 
 	constructor(downstream: DownStream) {
 		this.#downstream = downstream;
-		this.#frame = {snapshot: downstream.snapshot, now: Date.now()};
+		this.#newest = downstream.snapshot;
+		this.#frame = this.#frameOf(this.#newest, Date.now());
 	}
 
 	get frame(): Frame {
@@ -30,8 +45,9 @@ export class SnapshotFeed {
 		clearTimeout(this.#timer);
 		this.#timer = undefined;
 		const {snapshot} = this.#downstream;
-		if (snapshot !== this.#frame.snapshot) {
-			this.#frame = {snapshot, now: Date.now()};
+		if (snapshot !== this.#newest) {
+			this.#newest = snapshot;
+			this.#frame = this.#frameOf(snapshot, Date.now());
 			for (const listener of this.#listeners) {
 				listener();
 			}
@@ -54,5 +70,53 @@ export class SnapshotFeed {
 				this.#timer = undefined;
 			}
 		};
+	}
+
+	#frameOf(snapshot: Snapshot, now: number): Frame {
+		if (now - this.#speedsAt >= speedMs || snapshot.bytesPerSecond === 0) {
+			this.#speedsAt = now;
+			this.#takeSpeeds(snapshot, now);
+		}
+
+		return {
+			snapshot: {
+				...snapshot,
+				bytesPerSecond: this.#bytesPerSecond,
+				downloads: snapshot.downloads.map(download => this.#withHeldSpeed(download)),
+			},
+			now,
+			speeds: this.#all.values,
+			speedsOf: id => this.#held.get(id)?.history.values ?? [],
+		};
+	}
+
+	#takeSpeeds({downloads, bytesPerSecond}: Snapshot, now: number): void {
+		this.#bytesPerSecond = bytesPerSecond;
+		this.#all.add(bytesPerSecond, now);
+		const before = new Map(this.#held);
+		this.#held.clear();
+		for (const {id, bytesPerSecond, bytesPerSecondLong} of downloads) {
+			const held = before.get(id);
+			if (held || bytesPerSecond > 0) {
+				const history = held?.history ?? new SpeedHistory();
+				history.add(bytesPerSecond, now);
+				this.#held.set(id, {history, bytesPerSecond, bytesPerSecondLong});
+			}
+		}
+	}
+
+	#withHeldSpeed(download: Download): Download {
+		const held = this.#held.get(download.id);
+		// What stopped shows so at once.
+		return !held ||
+			download.bytesPerSecond === 0 ||
+			(held.bytesPerSecond === download.bytesPerSecond &&
+				held.bytesPerSecondLong === download.bytesPerSecondLong)
+			? download
+			: {
+					...download,
+					bytesPerSecond: held.bytesPerSecond,
+					bytesPerSecondLong: held.bytesPerSecondLong,
+				};
 	}
 }

@@ -1,8 +1,9 @@
 // A download's state as a symbol and a word; colour only repeats it.
-import type {Download} from '../downstream.ts';
+import type {Download, DownloadError} from '../downstream.ts';
 import {formatBytes, formatSpeed} from './format.ts';
+import type {Role} from './theme.ts';
 
-export type Tone = 'plain' | 'active' | 'done' | 'waiting' | 'failed';
+export type Tone = Extract<Role, 'plain' | 'active' | 'done' | 'waiting' | 'failed'>;
 
 export type StateWords = {
 	readonly symbol: string;
@@ -41,6 +42,11 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 			return {symbol: pick('»', 'E'), word: `export ${percent}%`, state: 'exporting', tone: 'active'};
 		}
 
+		case 'checking': {
+			const percent = Math.floor((download.checkProgress ?? 0) * 100);
+			return {symbol: '=', word: `check ${percent}%`, state: 'checking', tone: 'active'};
+		}
+
 		case 'complete':
 			return {symbol: pick('✓', 'C'), word: 'done', state: 'done', tone: 'done'};
 		case 'failed':
@@ -70,9 +76,24 @@ export function reason({error, status}: Download): string | undefined {
 		return undefined;
 	}
 
-	const tries =
-		error.tries === undefined || status === 'failed' ? '' : `; try ${error.tries} of ${error.maxTries}`;
-	return `${error.message}${tries}${status === 'failed' ? ' (r = try again)' : ''}`;
+	if (status === 'failed') {
+		return `${error.message}. ${help(error)}`.replace('..', '.');
+	}
+
+	return error.tries === undefined
+		? error.message
+		: `${error.message}; try ${error.tries} of ${error.maxTries}`;
+}
+
+function help({code, message}: DownloadError): string {
+	if (code === 'origin-changed') {
+		return 'r = choose';
+	}
+
+	// Links expire, and logins are part of a link's headers.
+	return code === 'origin-refused' && /\b(?:401|403|404|410)\b/.test(message)
+		? 'U = new link'
+		: 'r = try again';
 }
 
 /** `1.22 GiB of 2.83 GiB`. */
@@ -86,5 +107,11 @@ export function connectedPlayers({players}: Download): number {
 
 /** It would be interrupted by quitting. */
 export function isRunning({status}: Download): boolean {
-	return status === 'active' || status === 'asking' || status === 'waiting' || status === 'exporting';
+	return (
+		status === 'active' ||
+		status === 'asking' ||
+		status === 'waiting' ||
+		status === 'exporting' ||
+		status === 'checking'
+	);
 }

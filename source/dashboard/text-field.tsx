@@ -1,6 +1,6 @@
 // A line of text being typed.
-import {Text} from 'ink';
 import {cellsOf, cleanText, graphemesOf} from './clean-text.ts';
+import {span, type Span} from './spans.tsx';
 
 /** The cursor stands between two graphemes, counted in UTF-16 units. */
 export type Field = {readonly text: string; readonly cursor: number};
@@ -45,20 +45,20 @@ export function insertText({text, cursor}: Field, more: string): Field {
 }
 
 /** Scrolls so that the cursor is seen, with as much before it as there is room for. */
-export function FieldText({field: {text, cursor}, width}: {field: Field; width: number}) {
+export function fieldSpans({text, cursor}: Field, width: number, isFocused: boolean): Span[] {
 	const before = graphemesOf(cleanText(text.slice(0, cursor)));
 	const [under = ' ', ...after] = graphemesOf(cleanText(text.slice(cursor)));
 	const left = fitting(before.toReversed(), width - cellsOf(under))
 		.toReversed()
 		.join('');
 	const right = fitting(after, width - cellsOf(left + under)).join('');
-	return (
-		<Text>
-			{left}
-			<Text inverse>{under}</Text>
-			{right}
-		</Text>
-	);
+	return [span(left), span(under, isFocused ? 'selected' : 'plain'), span(right)];
+}
+
+/** The value of a header as dots, one for each UTF-16 unit, so that the cursor stays where it is. */
+export function withDots(text: string): string {
+	const [name = ''] = /^[^:]*:?/.exec(text) ?? [];
+	return name + text.slice(name.length).replaceAll(/[^ ]/g, '•');
 }
 
 /** The first graphemes that have room in so many columns. */

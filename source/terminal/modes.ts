@@ -4,26 +4,40 @@ import process from 'node:process';
 
 const escape = '\u001B[';
 
-/** Title kept; no line breaks by itself, so that a name wider than thought cannot break the screen. */
-const enterSequence = `${escape}22;2t${escape}?7l`;
+/** No line breaks by itself, so that a name wider than thought cannot break the screen. */
+const enter = `${escape}?7l`;
+const leave = `${escape}?7h`;
+const keepTitle = `${escape}22;2t`;
 
 /** Everything that may be on, off. */
 const restoreSequence = [
 	`${escape}?2026l`,
-	`${escape}?1006l${escape}?1000l`,
+	mouseSequence(false),
 	`${escape}?2004l`,
 	`${escape}0m`,
-	`${escape}?7h`,
+	leave,
 	`${escape}?25h`,
 	`${escape}?1049l`,
 	`${escape}23;2t`,
 ].join('');
 
-/** Returns what puts everything back: synchronous, for every way out. */
-export function enterTerminal(): () => void {
-	process.stdout.write(enterSequence);
+export type EnteredTerminal = {
+	/** For when the screen is somebody else's for a while, and ours again. */
+	readonly leave: string;
+	readonly enter: string;
+	/** Puts everything back: synchronous, for every way out. */
+	readonly restore: () => void;
+};
+
+/** Clicks and the wheel, in the form that has no limit of columns. */
+export function mouseSequence(on: boolean): string {
+	return on ? `${escape}?1000h${escape}?1006h` : `${escape}?1006l${escape}?1000l`;
+}
+
+export function enterTerminal(): EnteredTerminal {
+	process.stdout.write(keepTitle + enter);
 	let isEntered = true;
-	return () => {
+	const restore = () => {
 		// Only once: leaving the alternate screen again would move the cursor up into what was printed since.
 		if (!isEntered) {
 			return;
@@ -37,6 +51,7 @@ export function enterTerminal(): () => void {
 			// The terminal is gone.
 		}
 	};
+	return {enter, leave, restore};
 }
 
 /** Whether lines and blocks can be drawn: a locale of UTF-8, and more than the bare Linux console. */

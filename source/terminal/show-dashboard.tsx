@@ -1,31 +1,48 @@
 // The dashboard on the whole terminal, which is left as it was found on every way out.
+import {once} from 'node:events';
 import {writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {render} from 'ink';
 import {Dashboard} from '../dashboard/dashboard.tsx';
-import type {DownStream} from '../downstream.ts';
+import {themes, type ThemeName} from '../dashboard/theme.ts';
+import type {Download, DownStream} from '../downstream.ts';
 import {copyText} from './clipboard.ts';
-import {enterTerminal, hasUnicode} from './modes.ts';
+import {enterTerminal, hasUnicode, mouseSequence} from './modes.ts';
+import {knowsProgress, TerminalStatus} from './status.ts';
+import {completePath, openFolder} from './system.ts';
 
 export type DashboardEnd = 'quit' | 'crash' | NodeJS.Signals;
 
+export type ShowOptions = {
+	readonly ascii: boolean;
+	readonly exportDir: string;
+	readonly theme: ThemeName;
+	readonly title: boolean;
+	readonly mouse: boolean;
+	readonly bell: boolean;
+	/** Leaving stops nothing. */
+	readonly isAttached: boolean;
+	/** Starts a player; resolves with its name. */
+	play(download: Download): Promise<string>;
+};
+
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+/** Where no shell is there to go back to, the signal that stops is dropped. */
+const stoppedMs = 200;
 
 /** Resolves when the user has quit, a signal came, or the program broke; nothing of the engine is ended. */
-export async function showDashboard(
-	downstream: DownStream,
-	options: {readonly ascii: boolean; readonly exportDir: string},
-): Promise<DashboardEnd> {
-	const {env, platform, stdout} = process;
+export async function showDashboard(downstream: DownStream, options: ShowOptions): Promise<DashboardEnd> {
+	const {env, platform, stdout, stdin} = process;
 	let end: (reason: DashboardEnd) => void = () => undefined;
 	const ended = new Promise<DashboardEnd>(resolve => {
 		end = resolve;
 	});
 	const crash = (error: unknown) => {
 		app.unmount();
-		restoreTerminal();
+		terminal.restore();
 		reportCrash(error);
 		end('crash');
 	};
@@ -36,25 +53,84 @@ export async function showDashboard(
 
 	process.on('uncaughtException', crash);
 	process.on('unhandledRejection', crash);
-	const restoreTerminal = enterTerminal();
-	process.on('exit', restoreTerminal);
+	const write = (sequence: string) => {
+		stdout.write(sequence);
+	};
+	const status = new TerminalStatus({hasTitle: options.title, hasProgress: knowsProgress(env), write});
+	const terminal = enterTerminal();
+	process.on('exit', terminal.restore);
+	let isSuspended = false;
+	let hasMouse = false;
+	/** Our own modes are off while the screen is somebody else's. */
+	const away = async (action: () => Promise<void>) => {
+		isSuspended = true;
+		write(terminal.leave + mouseSequence(false));
+		try {
+			await action();
+		} finally {
+			isSuspended = false;
+			write(terminal.enter + (hasMouse ? mouseSequence(true) : ''));
+		}
+	};
 	const app = render(
 		<Dashboard
 			downstream={downstream}
+			theme={themes[options.theme]}
 			ascii={options.ascii || !hasUnicode(env, platform)}
 			exportDir={options.exportDir}
+			isAttached={options.isAttached}
+			mouse={options.mouse}
 			// A frame as high as the screen makes Windows consoles scroll.
 			spareRows={platform === 'win32' ? 1 : 0}
-			copy={text => copyText(text, {environment: env, platform, write: sequence => stdout.write(sequence)})}
-			onQuit={() => end('quit')}
+			host={{
+				copy: text => copyText(text, {environment: env, platform, write}),
+				play: options.play,
+				openFolder,
+				completePath,
+				setMouse(on) {
+					hasMouse = on;
+					write(mouseSequence(on));
+				},
+				bell() {
+					if (options.bell) {
+						write('\u0007');
+					}
+				},
+				quit: () => end('quit'),
+				printPlain: lines =>
+					away(async () => {
+						write(`\n${lines.join('\n')}\nEnter = back `);
+						// Not by `data`: pausing it again takes effect after Ink has begun to listen.
+						await once(stdin, 'readable');
+						stdin.read();
+					}),
+				stopProcess: () => away(() => stopProcess(platform)),
+			}}
 		/>,
 		{alternateScreen: true, incrementalRendering: true, maxFps: 10, exitOnCtrlC: false, patchConsole: true},
 	);
 	app.waitUntilExit().catch(crash);
+	const showStatus = () => {
+		if (!isSuspended) {
+			status.show(downstream.snapshot, Date.now());
+		}
+	};
+	// Somebody else stopped and continued it: lines may have been written meanwhile.
+	const onContinue = () => {
+		if (!isSuspended) {
+			stdout.emit('resize');
+		}
+	};
+	process.on('SIGCONT', onContinue);
+	const unsubscribe = downstream.subscribe(showStatus);
+	showStatus();
 	const reason = await ended;
+	unsubscribe();
+	process.off('SIGCONT', onContinue);
 	app.unmount();
-	restoreTerminal();
-	process.off('exit', restoreTerminal);
+	status.end();
+	terminal.restore();
+	process.off('exit', terminal.restore);
 	process.off('uncaughtException', crash);
 	process.off('unhandledRejection', crash);
 	for (const [signal, handler] of handlers) {
@@ -62,6 +138,20 @@ export async function showDashboard(
 	}
 
 	return reason;
+}
+
+/**
+ * The whole group: under npx, stopping only ourselves would leave npm in the foreground, and the terminal hanging.
+ * Resolves when the shell has let it go on.
+ */
+async function stopProcess(platform: NodeJS.Platform): Promise<void> {
+	if (platform === 'win32') {
+		throw new Error('Ctrl+Z: not on Windows');
+	}
+
+	const continued = once(process, 'SIGCONT');
+	process.kill(0, 'SIGTSTP');
+	await Promise.race([continued, sleep(stoppedMs)]);
 }
 
 /** Two lines after the screen is back, and the rest in a file that only the user can read. */

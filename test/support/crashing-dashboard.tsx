@@ -23,6 +23,15 @@ const ways: Record<string, () => void> = {
 };
 
 process.stdin.once('data', ways[process.argv[2]!]!);
-const end = await showDashboard(downstream, {ascii: false, exportDir: '/'});
+const end = await showDashboard(downstream, {
+	ascii: false,
+	exportDir: '/',
+	theme: 'plain',
+	title: false,
+	mouse: false,
+	bell: false,
+	isAttached: false,
+	play: async () => 'nothing',
+});
 process.exitCode = end === 'crash' ? 70 : 0;
 process.stdin.unref();

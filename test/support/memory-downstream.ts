@@ -1,5 +1,12 @@
 // The interface of the engine over a plain list: it records what it is told and shows what a test says.
-import type {AddRequest, Download, DownStream, ExportRequest, Snapshot} from '../../source/downstream.ts';
+import type {
+	AddRequest,
+	Download,
+	DownloadChange,
+	DownStream,
+	ExportRequest,
+	Snapshot,
+} from '../../source/downstream.ts';
 
 const size = 1000 * 1024 * 1024;
 
@@ -31,6 +38,10 @@ export function download(change: Partial<Download> = {}): Download {
 		acceptsRanges: true,
 		validator: '"5f3a-62b"',
 		onDemand: false,
+		queueRank: 0,
+		limitRate: null,
+		checksum: null,
+		checkProgress: null,
 		exportProgress: null,
 		exportedTo: null,
 		exportWhenComplete: null,
@@ -107,6 +118,7 @@ export class MemoryDownStream implements DownStream {
 			version: 0,
 			downloads,
 			bytesPerSecond: downloads.reduce((sum, {bytesPerSecond}) => sum + bytesPerSecond, 0),
+			limitRate: null,
 			freeBytes: 41.25 * 1024 ** 3,
 			origin: 'http://127.0.0.1:8080',
 			banners: [],
@@ -130,7 +142,8 @@ export class MemoryDownStream implements DownStream {
 	}
 
 	async add(request: AddRequest) {
-		this.#record('add', request.url);
+		const {url, ...rest} = request;
+		this.#record('add', url, ...(Object.keys(rest).length > 0 ? [rest] : []));
 		const existed = this.known.has(request.url);
 		const name = request.url.split('/').at(-1)!;
 		const added = download({id: request.url.padEnd(32, '0'), url: request.url, name});
@@ -173,7 +186,35 @@ export class MemoryDownStream implements DownStream {
 		return {path: request.path};
 	}
 
+	async update(id: string, change: DownloadChange) {
+		this.#record('update', id, change);
+		return this.#get(id);
+	}
+
+	async startOver(id: string, {keepOld = false} = {}) {
+		this.#record('startOver', id, keepOld);
+		return this.#get(id);
+	}
+
+	async verify(id: string) {
+		this.#record('verify', id);
+		return {damaged: []};
+	}
+
+	async moveInQueue(id: string, by: -1 | 1) {
+		this.#record('moveInQueue', id, by);
+	}
+
+	async setLimitRate(limitRate: number | null) {
+		this.#record('setLimitRate', limitRate);
+		this.change({limitRate});
+	}
+
 	async dispose() {}
+
+	#get(id: string): Download {
+		return this.snapshot.downloads.find(download => download.id === id)!;
+	}
 
 	#record(...call: unknown[]): void {
 		this.calls.push(call);

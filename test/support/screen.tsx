@@ -6,6 +6,7 @@ import {Unicode11Addon} from '@xterm/addon-unicode11';
 import xterm from '@xterm/headless';
 import {render, type Instance} from 'ink';
 import {Dashboard} from '../../source/dashboard/dashboard.tsx';
+import {themes} from '../../source/dashboard/theme.ts';
 import type {DownStream} from '../../source/downstream.ts';
 
 type Size = {readonly columns: number; readonly rows: number};
@@ -13,6 +14,7 @@ type Size = {readonly columns: number; readonly rows: number};
 export type ScreenOptions = Size & {
 	readonly ascii?: boolean;
 	readonly clipboard?: 'copied' | 'sent' | 'none';
+	readonly isAttached?: boolean;
 };
 
 export class Screen {
@@ -20,6 +22,13 @@ export class Screen {
 	written = 0;
 	raw = '';
 	readonly copied: string[] = [];
+	readonly played: string[] = [];
+	readonly opened: string[] = [];
+	/** What was printed while the screen was left. */
+	readonly printed: Array<readonly string[]> = [];
+	hasMouse = false;
+	bells = 0;
+	stops = 0;
 	hasQuit = false;
 	readonly #emulator: xterm.Terminal;
 	readonly #stdin = Object.assign(new PassThrough(), {
@@ -33,7 +42,7 @@ export class Screen {
 	readonly #app: Instance;
 
 	constructor(t: TestContext, downstream: DownStream, options: ScreenOptions) {
-		const {columns, rows, ascii = false, clipboard = 'copied'} = options;
+		const {columns, rows, ascii = false, clipboard = 'copied', isAttached = false} = options;
 		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true, convertEol: true});
 		this.#emulator.loadAddon(new Unicode11Addon());
 		this.#emulator.unicode.activeVersion = '11';
@@ -55,14 +64,39 @@ export class Screen {
 			<Dashboard
 				downstream={downstream}
 				ascii={ascii}
+				theme={themes.plain}
 				exportDir="/home/user/Videos/"
-				copy={async text => {
-					this.copied.push(text);
-					return clipboard;
-				}}
-				onQuit={() => {
-					this.hasQuit = true;
-					this.#tell();
+				isAttached={isAttached}
+				host={{
+					copy: async text => {
+						this.copied.push(text);
+						return clipboard;
+					},
+					play: async ({streamUrl}) => {
+						this.played.push(streamUrl);
+						return 'mpv';
+					},
+					openFolder: async path => {
+						this.opened.push(path);
+					},
+					completePath: async text =>
+						['/home/user/Videos/', '/home/user/Video-projects/'].filter(path => path.startsWith(text)),
+					setMouse: on => {
+						this.hasMouse = on;
+					},
+					bell: () => {
+						this.bells++;
+					},
+					quit: () => {
+						this.hasQuit = true;
+						this.#tell();
+					},
+					printPlain: async lines => {
+						this.printed.push(lines);
+					},
+					stopProcess: async () => {
+						this.stops++;
+					},
 				}}
 			/>,
 			{

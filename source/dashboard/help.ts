@@ -1,14 +1,14 @@
 // All keys and signs, made from the table of keys.
-import {Box, Text} from 'ink';
 import {cellsOf, padText} from './clean-text.ts';
-import type {Place} from './dialog.tsx';
+import {plainArrows, type Place} from './dialog-view.tsx';
 import {keyTable} from './keys.ts';
 
 /** In two columns where that is wide enough and one would not fit; otherwise to be scrolled. */
-export function helpLines({width, height, ascii}: Place): string[] {
-	const entries = keyTable.map(
-		({shown, help}) => `${(ascii ? plainArrows(shown) : shown).padEnd(8)} ${help}`,
-	);
+export function helpLines({width, height, ascii}: Place, find: string): string[] {
+	const entries = keyTable
+		.map(({shown, help}) => `${(ascii ? plainArrows(shown) : shown).padEnd(8)} ${help}`)
+		.filter(entry => entry.toLowerCase().includes(find.toLowerCase()))
+		.map(entry => (ascii ? entry.replace('…', '-') : entry));
 	const signs = ascii
 		? [
 				...[
@@ -17,6 +17,7 @@ export function helpLines({width, height, ascii}: Place): string[] {
 					'Q queued',
 					'W waiting',
 					'E exporting',
+					'= checking',
 					'C done',
 					'F failed',
 					'>n players',
@@ -30,6 +31,7 @@ export function helpLines({width, height, ascii}: Place): string[] {
 					'· queued',
 					'~ waiting',
 					'» exporting',
+					'= checking',
 					'✓ done',
 					'✗ failed',
 					'►n players',
@@ -41,28 +43,10 @@ export function helpLines({width, height, ascii}: Place): string[] {
 	const cells = Math.floor((width - 2) / columns);
 	const keys = Array.from({length: perColumn}, (_, line) =>
 		Array.from({length: columns}, (_, column) =>
-			padText(entries[line + column * perColumn] ?? '', cells - 1),
+			padText(entries[line + column * perColumn] ?? '', cells - 1, {ascii}),
 		).join(' '),
 	);
-	const lines = ['Keys', '', ...keys, '', ...filledLines(signs, width - 2)];
-	lines[0] +=
-		lines.length > height ? ` (${ascii ? 'up, down' : '↑↓'}: more; others close)` : ' (any key closes)';
-	return lines;
-}
-
-export function Help({top, ...place}: Place & {top: number}) {
-	const {width, height} = place;
-	const lines = helpLines(place);
-	const start = Math.max(0, Math.min(top, lines.length - height));
-	return (
-		<Box flexDirection="column" width={width} height={height} paddingX={1}>
-			{lines.slice(start, start + height).map((line, index) => (
-				<Text key={start + index} bold={start + index === 0} wrap="truncate">
-					{line || ' '}
-				</Text>
-			))}
-		</Box>
-	);
+	return [...keys, '', ...filledLines(signs, width - 2)];
 }
 
 /** As many on each line as fit. */
@@ -78,8 +62,4 @@ function filledLines(texts: readonly string[], cells: number): string[] {
 	}
 
 	return lines;
-}
-
-function plainArrows(text: string): string {
-	return text.replace('↑', 'up').replace('↓', 'down');
 }

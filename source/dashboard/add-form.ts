@@ -1,0 +1,165 @@
+// The dialog that adds downloads: URLs, or a pasted curl command, and what goes with them.
+import {parseCurlCommand} from '../curl-command.ts';
+import type {AddRequest} from '../downstream.ts';
+import {note} from './dialogs.ts';
+import {choiceOf, fieldsOf, textItem, textOf, withItems, type Form, type Item} from './form.ts';
+import {fieldOf} from './text-field.tsx';
+
+/** What of the typed text can be added, and what is wrong with the rest. */
+export function parseUrls(text: string): {urls: string[]; problem: string | undefined} {
+	const urls: string[] = [];
+	let problem: string | undefined;
+	for (const word of text.split(/\s+/).filter(Boolean)) {
+		const [, scheme] = /^([a-z][a-z\d+.-]*):/i.exec(word) ?? [];
+		if (/^https?$/i.test(scheme ?? '') && URL.canParse(word)) {
+			urls.push(word);
+		} else {
+			problem ??=
+				scheme === undefined || /^https?$/i.test(scheme)
+					? `"${word}" is not a URL`
+					: `"${scheme}" is not http or https`;
+		}
+	}
+
+	return {urls, problem};
+}
+
+export function addForm(text: string): Form {
+	return renewAddForm({
+		title: 'Add downloads',
+		hint: 'Tab next   Enter add   Esc close (draft is kept)',
+		items: [textItem('urls', 'URLs', text, {lines: 4})],
+		buttons: [
+			{name: 'add', label: 'Add'},
+			{name: 'close', label: 'Close'},
+		],
+		focus: 0,
+		standard: 0,
+	});
+}
+
+/** Fields that follow from what is typed; `problem` takes the place of what is wrong with the URLs. */
+export function renewAddForm(form: Form, problem?: string): Form {
+	const {urls, problem: wrong} = parseUrls(textOf(form, 'urls'));
+	const shown = problem ?? wrong;
+	const items: Item[] = [
+		textItem('urls', 'URLs', '', {lines: 4}),
+		{kind: 'note', text: `${urls.length} ready`, isIndented: true},
+		...(shown === undefined ? [] : [note(shown, true)]),
+		...(urls.length === 1 ? [textItem('name', 'Save as', '', {placeholder: '(name from the server)'})] : []),
+		{kind: 'choice', name: 'start', label: 'Start', options: ['now', 'paused', 'when played'], chosen: 0},
+		{
+			kind: 'choice',
+			name: 'more',
+			label: 'More',
+			options: ['no', 'headers, user agent, proxy, connections'],
+			chosen: 0,
+		},
+	];
+	if (choiceOf(form, 'more') === 1) {
+		const headers = headerLines(form);
+		for (let index = 0; index <= headers.length; index++) {
+			const label = index === 0 ? 'Headers' : '';
+			const placeholder = index === 0 ? 'Name: value' : '';
+			items.push(textItem(`header${index}`, label, headers[index] ?? '', {secret: 'header', placeholder}));
+		}
+
+		items.push(
+			textItem('agent', 'Agent', '', {placeholder: '(our own)'}),
+			textItem('proxy', 'Proxy', '', {
+				placeholder: '(from the settings) http:// socks5:// or direct',
+				secret: 'url',
+			}),
+			textItem('connections', 'Conns', '', {placeholder: '(from the settings) 1 to 16 for each file'}),
+			textItem('checksum', 'Check', '', {placeholder: 'sha256:… (optional)'}),
+		);
+	}
+
+	const renewed = withItems(form, items);
+	return {
+		...renewed,
+		buttons: renewed.buttons.map(button =>
+			button.name === 'add' ? {...button, label: urls.length > 1 ? `Add ${urls.length}` : 'Add'} : button,
+		),
+	};
+}
+
+/** A pasted curl command fills the fields in; undefined for any other text. */
+export function addFormFromCurl(text: string): Form | undefined {
+	const command = parseCurlCommand(text);
+	if (!command) {
+		return undefined;
+	}
+
+	const {urls, headers, userAgent, proxy, name, problem} = command;
+	const texts: Record<string, string | undefined> = {
+		name,
+		agent: userAgent,
+		proxy,
+		...Object.fromEntries(headers.map((line, index) => [`header${index}`, line])),
+	};
+	const hasMore = headers.length > 0 || userAgent !== undefined || proxy !== undefined;
+	let form = addForm(urls.join(' '));
+	if (hasMore) {
+		form = renewAddForm({
+			...form,
+			items: [
+				...form.items.map(item =>
+					item.kind === 'choice' && item.name === 'more' ? {...item, chosen: 1} : item,
+				),
+				...headers.map((line, index) => textItem(`header${index}`, '', line)),
+			],
+		});
+	}
+
+	return renewAddForm(
+		{
+			...form,
+			items: form.items.map(item => {
+				const text = item.kind === 'text' ? texts[item.name] : undefined;
+				return item.kind === 'text' && text !== undefined ? {...item, field: fieldOf(text)} : item;
+			}),
+		},
+		problem,
+	);
+}
+
+function headerLines(form: Form): string[] {
+	return fieldsOf(form).flatMap(item =>
+		item.kind === 'text' && item.name.startsWith('header') && item.field.text.trim() !== ''
+			? [item.field.text]
+			: [],
+	);
+}
+
+/** What every URL is added with; `problem` is one sentence on what cannot be. */
+export function addRequest(form: Form): {request: Omit<AddRequest, 'url'>; problem?: string} {
+	const headers: Record<string, string> = {};
+	for (const line of headerLines(form)) {
+		const [, name, value] = /^\s*([^\s:]+):\s*(.*)$/.exec(line) ?? [];
+		if (name === undefined || value === undefined) {
+			return {request: {}, problem: 'A header is written as Name: value'};
+		}
+
+		headers[name] = value.trim();
+	}
+
+	const connections = textOf(form, 'connections').trim();
+	if (connections !== '' && !/^(?:[1-9]|1[0-6])$/.test(connections)) {
+		return {request: {}, problem: `Conns is "${connections}"; it must be a whole number from 1 to 16`};
+	}
+
+	const filled = (name: string) => textOf(form, name).trim() || undefined;
+	const start = choiceOf(form, 'start');
+	const given = {
+		headers: Object.keys(headers).length > 0 ? headers : undefined,
+		userAgent: filled('agent'),
+		proxy: filled('proxy'),
+		name: filled('name'),
+		checksum: filled('checksum'),
+		connections: connections === '' ? undefined : Number(connections),
+		paused: start === 1 ? true : undefined,
+		onDemand: start === 2 ? true : undefined,
+	};
+	return {request: Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))};
+}

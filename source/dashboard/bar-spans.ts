@@ -1,0 +1,40 @@
+// The bar in the colours of its cells.
+import type {Download} from '../downstream.ts';
+import {rangeBar} from './range-bar.ts';
+import {span, type Span} from './spans.tsx';
+import type {Role} from './theme.ts';
+
+const roles: Record<string, Role> = {
+	'·': 'missing',
+	'.': 'missing',
+	'▸': 'head',
+	'>': 'head',
+	'┃': 'player',
+	'|': 'player',
+};
+
+/** The download's bar of so many cells, as runs of cells of one role. */
+export function barSpans(download: Download, width: number, ascii: boolean): Span[] {
+	return inRuns(barText(download, width, ascii));
+}
+
+export function barText({ranges, size, players, segments}: Download, width: number, ascii: boolean): string {
+	if (size === 0) {
+		return (ascii ? '#' : '█').repeat(width);
+	}
+
+	return rangeBar({
+		ranges,
+		size: size ?? 1,
+		width,
+		players: players.filter(({connected}) => connected).map(({offset}) => offset),
+		heads: segments.map(({offset}) => offset),
+		ascii,
+	});
+}
+
+export function inRuns(cells: string): Span[] {
+	return Array.from(cells.matchAll(/([·.]+)|([▸>]+)|([┃|]+)|[^·.▸>┃|]+/g), ([run]) =>
+		span(run, roles[run[0]!] ?? 'have'),
+	);
+}

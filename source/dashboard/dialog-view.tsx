@@ -1,0 +1,272 @@
+// A dialog as lines: one at a time, centred, on the whole screen where there is little room.
+import {Box} from 'ink';
+import {maskUrl} from '../mask-url.ts';
+import {cellsOf, cleanText, fitText, graphemesOf} from './clean-text.ts';
+import {fieldsOf, type ChoiceItem, type Form, type Item, type TextItem} from './form.ts';
+import {fitLine, lineCells, Lines, span, type Line, type Span} from './spans.tsx';
+import {fieldSpans, withDots} from './text-field.tsx';
+
+/** The screen. */
+export type Place = {readonly width: number; readonly height: number; readonly ascii: boolean};
+
+/** Where a button is on the screen, for the mouse: cells `[left, right)` of a row. */
+export type ButtonPlace = {
+	readonly name: string;
+	readonly row: number;
+	readonly left: number;
+	readonly right: number;
+};
+
+export type DialogLayout = {
+	readonly lines: readonly Line[];
+	readonly top: number;
+	readonly left: number;
+	readonly buttons: readonly ButtonPlace[];
+};
+
+const labelCells = 9;
+
+export function DialogView({form, ...place}: Place & {readonly form: Form}) {
+	const {lines, top, left} = dialogLayout(form, place);
+	return (
+		<Box
+			flexDirection="column"
+			width={place.width}
+			height={place.height}
+			paddingTop={top}
+			paddingLeft={left}
+			overflow="hidden"
+		>
+			<Lines lines={lines} />
+		</Box>
+	);
+}
+
+export function dialogLayout(form: Form, place: Place): DialogLayout {
+	const {width, height, ascii} = place;
+	const isWhole = width < 71 || height < 18;
+	const cells = (isWhole ? width : 70) - 4;
+	const buttons = buttonLines(form, cells, ascii);
+	const room = height - 2 - buttons.lines.length;
+	let body = form.items.flatMap(item => itemLines(form, item, cells, place));
+	if (body.length > 0 && body.length < room && room > 6) {
+		body.push([]);
+	}
+
+	// What has no room is cut off at its end, and never the buttons.
+	body = [...visiblePart(body, Math.max(1, room))];
+	const [topLeft, topRight, bottomLeft, bottomRight, side] = ascii ? '++++|' : '╭╮╰╯│';
+	const rule = ascii ? '-' : '─';
+	const edge = (start: string, text: string, end: string, isTitle: boolean): Line => {
+		const words = fitText(cleanText(text), cells - 2, {ascii});
+		const rest = rule.repeat(Math.max(0, cells - cellsOf(words) - 1)) + end;
+		return [
+			span(`${start}${rule} `, 'rule'),
+			span(words, isTitle ? 'strong' : 'label'),
+			span(` ${rest}`, 'rule'),
+		];
+	};
+	const framed = (line: Line): Line => {
+		const fitted = fitLine(line, cells, ascii);
+		const blanks = ' '.repeat(Math.max(0, cells - lineCells(fitted)));
+		return [span(`${side} `, 'rule'), ...fitted, span(blanks), span(` ${side}`, 'rule')];
+	};
+	const lines = [
+		edge(topLeft!, form.title, topRight!, true),
+		...[...body, ...buttons.lines].map(line => framed(line)),
+		edge(bottomLeft!, ascii ? plainArrows(form.hint) : form.hint, bottomRight!, false),
+	];
+	const top = Math.max(0, Math.floor((height - lines.length) / 2));
+	const left = isWhole ? 0 : Math.floor((width - cells - 4) / 2);
+	return {
+		lines,
+		top,
+		left,
+		buttons: buttons.places.map(({name, row, left: start, right}) => ({
+			name,
+			row: top + 1 + body.length + row,
+			left: left + 2 + start,
+			right: left + 2 + right,
+		})),
+	};
+}
+
+/** As many lines as there is room for, with that of the focus among them. */
+function visiblePart(body: readonly Line[], room: number): readonly Line[] {
+	// The heading of the field that has the focus is the one that stands out, and its cursor is inverse.
+	const at = body.findIndex(line => line.some(({role}) => role === 'selected'));
+	const start = Math.max(0, Math.min(at - room + 2, body.length - room));
+	return body.slice(start, start + room);
+}
+
+const focusMark = '▸';
+
+function itemLines(form: Form, item: Item, cells: number, {ascii, height}: Place): Line[] {
+	const room = cells - labelCells;
+	if (item.kind === 'note') {
+		const {text, isProblem = false, isIndented = isProblem} = item;
+		const words = cleanText(isProblem ? `! ${text}` : text);
+		return wrapped(words, isIndented ? room : cells).map(line => [
+			...(isIndented ? [span(' '.repeat(labelCells))] : []),
+			span(line, isProblem ? 'waiting' : 'plain'),
+		]);
+	}
+
+	const label = item.label.padEnd(labelCells);
+	const isFocused = fieldsOf(form).indexOf(item) === form.focus;
+	return item.kind === 'text'
+		? textLines(item, isFocused, label, room, ascii, height)
+		: choiceLines(item, isFocused, label, room, ascii);
+}
+
+function textLines(
+	item: TextItem,
+	isFocused: boolean,
+	label: string,
+	room: number,
+	ascii: boolean,
+	height: number,
+): Line[] {
+	const {field, lines = 1, placeholder = '', secret} = item;
+	const heading = span(label, isFocused ? 'strong' : 'label');
+	if (secret === 'url' && !isFocused && field.text !== '') {
+		return [[heading, span(fitText(cleanText(maskUrl(field.text)), room, {ascii}))]];
+	}
+
+	if (field.text === '' && !isFocused) {
+		return [[heading, span(fitText(placeholder, room, {ascii}), 'label')]];
+	}
+
+	if (lines === 1) {
+		const shown = secret === 'header' ? {...field, text: withDots(field.text)} : field;
+		return [[heading, ...fieldSpans(shown, room, isFocused)]];
+	}
+
+	// One word on each line; the last ones, unless the cursor is further up.
+	const words = splitAtBlanks(field.text);
+	const most = Math.min(lines, Math.max(1, height - 8));
+	const at = words.findLastIndex(({start}) => start <= field.cursor);
+	const first = Math.max(0, Math.min(at, words.length - most));
+	return words.slice(first, first + most).map(({text, start}, index) => {
+		const here = isFocused && first + index === at;
+		const cursor = Math.min(text.length, field.cursor - start);
+		return [
+			index === 0 ? heading : span(' '.repeat(labelCells)),
+			...(here ? fieldSpans({text, cursor}, room, true) : [span(fitText(cleanText(text), room, {ascii}))]),
+		];
+	});
+}
+
+/** What is between blanks, and where it starts; at least one, perhaps empty. */
+function splitAtBlanks(text: string): Array<{text: string; start: number}> {
+	const found = Array.from(text.matchAll(/\S+/g), match => ({text: match[0], start: match.index}));
+	if (found.length === 0 || /\s$/.test(text)) {
+		found.push({text: '', start: text.length});
+	}
+
+	return found;
+}
+
+function choiceLines(
+	item: ChoiceItem,
+	isFocused: boolean,
+	label: string,
+	room: number,
+	ascii: boolean,
+): Line[] {
+	const options = item.options.map((option, index): Span => {
+		const isChosen = index === item.chosen;
+		const sign = isChosen ? (ascii ? '(*)' : '(•)') : '( )';
+		return span(`${sign} ${option}`, isChosen && isFocused ? 'selected' : isChosen ? 'strong' : 'plain');
+	});
+	const heading = span(label, isFocused ? 'strong' : 'label');
+	const inOneLine = options.reduce((sum, {text}) => sum + cellsOf(text) + 3, -3) <= room;
+	if (inOneLine) {
+		return [
+			[heading, ...options.flatMap((option, index) => (index === 0 ? [option] : [span('   '), option]))],
+		];
+	}
+
+	return options.map((option, index) => [index === 0 ? heading : span(' '.repeat(labelCells)), option]);
+}
+
+type Buttons = {lines: Line[]; places: ButtonPlace[]};
+
+/** At the left in one line, or below each other where they do not fit. */
+function buttonLines(form: Form, cells: number, ascii: boolean): Buttons {
+	const first = fieldsOf(form).length;
+	const all = form.buttons.map(({name, label}, index) => {
+		const isFocused = first + index === form.focus;
+		const text = form.isColumn ? ` ${label} ` : `[ ${label} ]`;
+		return {
+			name,
+			spans: [
+				span(isFocused ? (ascii ? '>' : focusMark) : ' ', 'strong'),
+				span(text, isFocused ? 'selected' : 'plain'),
+			],
+			cells: 1 + cellsOf(text),
+		};
+	});
+	const isColumn = form.isColumn || all.reduce((sum, button) => sum + button.cells + 2, -2) > cells;
+	if (isColumn) {
+		return {
+			lines: all.map(({spans}) => spans),
+			places: all.map(({name, cells: right}, row) => ({name, row, left: 0, right})),
+		};
+	}
+
+	let left = 0;
+	const places: ButtonPlace[] = [];
+	const line = all.flatMap(({name, spans, cells: wide}, index) => {
+		const gap = index === 0 ? [] : [span('  ')];
+		left += gap.length * 2;
+		places.push({name, row: 0, left, right: left + wide});
+		left += wide;
+		return [...gap, ...spans];
+	});
+	return {lines: [line], places};
+}
+
+/** At blanks; longer words are cut where the line ends. */
+export function wrapped(text: string, cells: number): string[] {
+	const lines: string[] = [''];
+	for (const word of text.split(' ')) {
+		for (const piece of pieces(word, cells)) {
+			const last = lines.at(-1)!;
+			if (last === '') {
+				lines[lines.length - 1] = piece;
+			} else if (cellsOf(last) + 1 + cellsOf(piece) <= cells) {
+				lines[lines.length - 1] = `${last} ${piece}`;
+			} else {
+				lines.push(piece);
+			}
+		}
+	}
+
+	return lines;
+}
+
+function pieces(word: string, cells: number): string[] {
+	if (cellsOf(word) <= cells) {
+		return [word];
+	}
+
+	const found = [''];
+	for (const grapheme of graphemesOf(word)) {
+		if (cellsOf(found.at(-1)! + grapheme) > cells) {
+			found.push('');
+		}
+
+		found[found.length - 1] += grapheme;
+	}
+
+	return found;
+}
+
+export function plainArrows(text: string): string {
+	return text
+		.replaceAll('←→', 'arrows')
+		.replaceAll('↑↓', 'up, down')
+		.replaceAll('↑', 'up')
+		.replaceAll('↓', 'down');
+}

@@ -1,0 +1,72 @@
+// What a click means: the inverse of the layout.
+import {footerCells, type Command, type FooterKey} from './keys.ts';
+import type {ButtonPlace} from './dialog-view.tsx';
+
+export type Hit =
+	| {readonly kind: 'row'; readonly row: number}
+	| {readonly kind: 'tab'; readonly tab: number}
+	| {readonly kind: 'key'; readonly command: Command}
+	| {readonly kind: 'button'; readonly name: string}
+	| {readonly kind: 'wheel'; readonly by: -1 | 1};
+
+/** Where things are: rows and cells of the screen, counted from 0. */
+export type Targets = {
+	/** First row of the list and how many there are. */
+	readonly list: {readonly row: number; readonly count: number} | undefined;
+	readonly tabs:
+		| {readonly row: number; readonly places: ReadonlyArray<readonly [left: number, right: number]>}
+		| undefined;
+	readonly footer: {readonly row: number; readonly keys: readonly FooterKey[]} | undefined;
+	readonly buttons: readonly ButtonPlace[];
+};
+
+export type MouseEvent = {
+	readonly kind: 'click' | 'wheel-up' | 'wheel-down';
+	readonly x: number;
+	readonly y: number;
+};
+
+/** The report of a terminal with modes 1000 and 1006, as Ink hands it on (without the escape). */
+export function parseMouse(input: string): MouseEvent | undefined {
+	const [, button, x, y, end] = /^\[<(\d+);(\d+);(\d+)([Mm])$/.exec(input) ?? [];
+	const kinds: Record<string, MouseEvent['kind']> = {0: 'click', 64: 'wheel-up', 65: 'wheel-down'};
+	const kind = end === 'M' ? kinds[button!] : undefined;
+	return kind && {kind, x: Number(x) - 1, y: Number(y) - 1};
+}
+
+export function hitTest({kind, x, y}: MouseEvent, targets: Targets): Hit | undefined {
+	if (kind !== 'click') {
+		return {kind: 'wheel', by: kind === 'wheel-up' ? -1 : 1};
+	}
+
+	const {list, tabs, footer, buttons} = targets;
+	const button = buttons.find(({row, left, right}) => y === row && x >= left && x < right);
+	if (button) {
+		return {kind: 'button', name: button.name};
+	}
+
+	if (list && y >= list.row && y < list.row + list.count) {
+		return {kind: 'row', row: y - list.row};
+	}
+
+	if (tabs && y === tabs.row) {
+		const tab = tabs.places.findIndex(([left, right]) => x >= left && x < right);
+		return tab === -1 ? undefined : {kind: 'tab', tab};
+	}
+
+	return footer && y === footer.row ? footerHit(footer.keys, x) : undefined;
+}
+
+function footerHit(keys: readonly FooterKey[], x: number): Hit | undefined {
+	let left = 1;
+	for (const key of keys) {
+		const right = left + footerCells([key]) - 2;
+		if (x >= left && x < right) {
+			return {kind: 'key', command: key.command};
+		}
+
+		left = right + 2;
+	}
+
+	return undefined;
+}

@@ -1,0 +1,99 @@
+// Which downloads the list shows, and in which order; pure.
+import type {Download, DownloadStatus} from '../downstream.ts';
+import {maskUrl} from '../mask-url.ts';
+import {cleanText} from './clean-text.ts';
+import {secondsLeft} from './state-words.ts';
+
+export type Tab = {readonly name: string; readonly statuses?: readonly DownloadStatus[]};
+
+export const tabs: readonly Tab[] = [
+	{name: 'all'},
+	{name: 'active', statuses: ['active', 'asking', 'waiting', 'queued', 'exporting', 'checking']},
+	{name: 'paused', statuses: ['paused', 'cancelled']},
+	{name: 'done', statuses: ['complete']},
+	{name: 'failed', statuses: ['failed']},
+];
+
+type SortKey = {
+	/** The capital letter picks it. */
+	readonly label: string;
+	readonly name: string;
+	readonly compare: (a: Download, b: Download) => number;
+};
+
+const collator = new Intl.Collator(undefined, {numeric: true, sensitivity: 'base'});
+const stateOrder: readonly DownloadStatus[] = [
+	'failed',
+	'waiting',
+	'active',
+	'asking',
+	'checking',
+	'exporting',
+	'queued',
+	'paused',
+	'cancelled',
+	'complete',
+];
+
+/** Each in the direction that people look for first. */
+export const sortKeys: readonly SortKey[] = [
+	{name: 'added', label: 'Added', compare: (a, b) => a.addedAt - b.addedAt},
+	{name: 'name', label: 'Name', compare: (a, b) => collator.compare(a.name, b.name)},
+	{name: 'size', label: 'siZe', compare: (a, b) => (b.size ?? 0) - (a.size ?? 0)},
+	{name: 'progress', label: 'Progress', compare: (a, b) => share(b) - share(a)},
+	{name: 'speed', label: 'spEed', compare: (a, b) => b.bytesPerSecond - a.bytesPerSecond},
+	{name: 'time left', label: 'Time left', compare: (a, b) => finite(secondsLeft(a)) - finite(secondsLeft(b))},
+	{
+		name: 'state',
+		label: 'State',
+		compare: (a, b) => stateOrder.indexOf(a.status) - stateOrder.indexOf(b.status),
+	},
+	{name: 'queue', label: 'Queue', compare: (a, b) => a.queueRank - b.queueRank},
+];
+
+export type ListView = {
+	/** Index of `tabs`. */
+	readonly tab: number;
+	/** Words that all have to be in the name or URL. */
+	readonly filter: string;
+	/** Index of `sortKeys`. */
+	readonly sort: number;
+	readonly isReversed: boolean;
+};
+
+export const wholeList: ListView = {tab: 0, filter: '', sort: 0, isReversed: false};
+
+/** What is equal stays in the order in which it was added. */
+export function shownDownloads(downloads: readonly Download[], view: ListView): readonly Download[] {
+	const {tab, filter, sort, isReversed} = view;
+	const {statuses} = tabs[tab]!;
+	const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
+	const shown =
+		statuses || words.length > 0
+			? downloads.filter(download => isInTab(download, tab) && words.every(word => mentions(download, word)))
+			: downloads;
+	if (sort === 0 && !isReversed) {
+		return shown;
+	}
+
+	const {compare} = sortKeys[sort]!;
+	const sign = isReversed ? -1 : 1;
+	return shown.toSorted((a, b) => sign * compare(a, b));
+}
+
+export function isInTab({status}: Download, tab: number): boolean {
+	return tabs[tab]!.statuses?.includes(status) ?? true;
+}
+
+function mentions({name, url}: Download, word: string): boolean {
+	return `${cleanText(name)} ${maskUrl(url)}`.toLowerCase().includes(word);
+}
+
+function share({present, size}: Download): number {
+	return size === null ? 0 : size === 0 ? 1 : present / size;
+}
+
+/** Infinity less Infinity is no order. */
+function finite(seconds: number): number {
+	return Math.min(seconds, Number.MAX_SAFE_INTEGER);
+}

@@ -1,0 +1,79 @@
+// Colours by role. Text uses the terminal's own foreground and background; what colour tells is told without it too.
+import {createContext, useContext} from 'react';
+import type {TextProps} from 'ink';
+
+export type Role =
+	| 'plain'
+	| 'strong'
+	| 'label'
+	| 'active'
+	| 'done'
+	| 'waiting'
+	| 'failed'
+	/** Cells of the bar. */
+	| 'have'
+	| 'missing'
+	| 'head'
+	| 'player'
+	| 'rule'
+	/** The row, button or character under the cursor. */
+	| 'selected';
+
+export type Style = Pick<TextProps, 'color' | 'bold' | 'inverse'>;
+export type Theme = Readonly<Record<Role, Style>>;
+export type ThemeName = 'plain' | 'ansi' | 'dark' | 'light';
+
+const plain: Theme = {
+	plain: {},
+	strong: {bold: true},
+	label: {},
+	active: {},
+	done: {},
+	waiting: {bold: true},
+	failed: {bold: true},
+	have: {},
+	missing: {},
+	head: {bold: true},
+	player: {bold: true, inverse: true},
+	rule: {},
+	selected: {inverse: true},
+};
+
+/** Every text colour has a contrast of at least 4.4 to 1 on common backgrounds of its kind, missing cells 3 to 1. */
+export const themes: Readonly<Record<ThemeName, Theme>> = {
+	plain,
+	ansi: {
+		...plain,
+		active: {color: 'cyan'},
+		done: {color: 'green'},
+		failed: {color: 'red', bold: true},
+	},
+	dark: {
+		...plain,
+		label: {color: '#9AA7B4'},
+		active: {color: '#56B4E9'},
+		done: {color: '#4FD1A5'},
+		waiting: {color: '#F2C14E'},
+		failed: {color: '#FF7B6B'},
+		have: {color: '#56B4E9'},
+		missing: {color: '#6B7785'},
+		rule: {color: '#6B7785'},
+	},
+	light: {
+		...plain,
+		label: {color: '#57626E'},
+		active: {color: '#0063A6'},
+		done: {color: '#007A5A'},
+		waiting: {color: '#7A5C00'},
+		failed: {color: '#B00048'},
+		have: {color: '#0063A6'},
+		missing: {color: '#7E8994'},
+		rule: {color: '#7E8994'},
+	},
+};
+
+export const ThemeContext = createContext<Theme>(plain);
+
+export function useTheme(): Theme {
+	return useContext(ThemeContext);
+}

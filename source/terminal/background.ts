@@ -1,0 +1,66 @@
+// Asks the terminal for the colour of its background (OSC 11), before anything is drawn.
+import {setTimeout as sleep} from 'node:timers/promises';
+
+const timeoutMs = 150;
+// The second question is answered by every terminal: after its answer no other is to be waited for.
+const questions = '\u001B]11;?\u0007\u001B[c';
+
+export type TerminalPair = {
+	readonly stdin: NodeJS.ReadStream;
+	readonly stdout: NodeJS.WriteStream;
+};
+
+/** Undefined where it does not say. What was typed meanwhile is put back. */
+export async function askBackground(
+	{stdin, stdout}: TerminalPair,
+	environment: NodeJS.ProcessEnv,
+): Promise<'dark' | 'light' | undefined> {
+	const {TERM = ''} = environment;
+	if (TERM === '' || TERM === 'dumb' || TERM === 'linux') {
+		return undefined;
+	}
+
+	let read = '';
+	const done = new AbortController();
+	// Not by `data`: pausing it again would take effect after others have begun to listen.
+	const onReadable = () => {
+		for (let data: Buffer | null; (data = stdin.read() as Buffer | null) !== null;) {
+			read += data.toString('latin1');
+		}
+
+		// oxlint-disable-next-line no-control-regex -- answers of terminals begin so
+		if (/\u001B\[\?[\d;]*c/.test(read)) {
+			done.abort();
+		}
+	};
+	stdin.setRawMode(true);
+	stdin.on('readable', onReadable);
+	stdout.write(questions);
+	await sleep(timeoutMs, undefined, {signal: done.signal}).catch(() => undefined);
+	stdin.off('readable', onReadable);
+	stdin.setRawMode(false);
+	const {background, rest} = parseAnswers(read);
+	if (rest !== '') {
+		stdin.unshift(Buffer.from(rest, 'latin1'));
+	}
+
+	return background;
+}
+
+/** What the answers say, and what is none of them. */
+export function parseAnswers(read: string): {background: 'dark' | 'light' | undefined; rest: string} {
+	// oxlint-disable-next-line no-control-regex -- answers of terminals begin and end so
+	const color = /\u001B\]11;rgba?:([\da-f]+)\/([\da-f]+)\/([\da-f]+)[^\u0007\u001B]*(?:\u0007|\u001B\\)/i;
+	const [answer = '', ...channels] = color.exec(read) ?? [];
+	// oxlint-disable-next-line no-control-regex -- see above
+	const rest = read.replace(answer, '').replace(/\u001B\[\?[\d;]*c/, '');
+	if (channels.length < 3) {
+		return {background: undefined, rest};
+	}
+
+	const [red, green, blue] = channels.map(
+		channel => Number.parseInt(channel, 16) / (16 ** channel.length - 1),
+	);
+	const luminance = 0.2126 * red! + 0.7152 * green! + 0.0722 * blue!;
+	return {background: luminance < 0.5 ? 'dark' : 'light', rest};
+}

@@ -1,0 +1,53 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {columnWidths, rowHeights, scrollTop, windowTop} from '../source/dashboard/layout.ts';
+
+test('columns fill the width exactly, and go in their order when it is narrow', () => {
+	for (let width = 39; width < 200; width++) {
+		const columns = columnWidths(width);
+		assert.equal(
+			Object.values(columns).reduce((sum, cells) => sum + cells),
+			width,
+		);
+		assert.ok(columns.ranges >= 8 && columns.name >= 20, `${width}`);
+	}
+
+	const gone = (width: number) =>
+		Object.entries(columnWidths(width))
+			.filter(([, cells]) => cells === 0)
+			.map(([name]) => name);
+	assert.deepEqual(
+		[gone(80), gone(71), gone(67), gone(51)],
+		[[], ['left'], ['players', 'left'], ['players', 'speed', 'left']],
+	);
+});
+
+test('rows fit the height', () => {
+	for (let height = 8; height < 80; height++) {
+		for (const [downloads, banners] of [
+			[0, 0],
+			[1, 2],
+			[500, 1],
+		] as const) {
+			const {tabs, headings, list, details} = rowHeights(height, downloads, banners);
+			assert.equal(4 + Number(tabs) + Number(headings) + banners + list + details, height);
+			assert.ok(list >= 2, `${list} rows at ${height}`);
+		}
+	}
+});
+
+test('scrolling moves as little as it takes', () => {
+	assert.equal(scrollTop(0, 5, 10, 100), 0);
+	assert.equal(scrollTop(0, 10, 10, 100), 1);
+	assert.equal(scrollTop(50, 20, 10, 100), 20);
+	assert.equal(scrollTop(95, 99, 10, 100), 90);
+	assert.equal(scrollTop(5, 2, 10, 4), 0);
+});
+
+test('a row keeps its line whatever comes before it, as far as there are rows', () => {
+	assert.equal(windowTop(20, 5, 10, 100), 15);
+	assert.equal(windowTop(3, 5, 10, 100), 0);
+	assert.equal(windowTop(99, 0, 10, 100), 90);
+	assert.equal(windowTop(20, 50, 10, 100), 11);
+	assert.equal(windowTop(0, 0, 10, 0), 0);
+});

@@ -1,0 +1,24 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {SpeedHistory, sparkline} from '../source/dashboard/sparkline.ts';
+
+test('the highest value is a full block, nothing the lowest, and the newest is at the right', () => {
+	assert.equal(sparkline([0, 50, 100], 10), '▁▅█');
+	assert.equal(sparkline([9, 0, 1], 2), '▁█');
+	assert.equal(sparkline([], 5), '');
+	assert.equal(sparkline([0, 0], 5), '▁▁');
+	assert.equal(sparkline([0, 50, 100], 10, true), '_=#');
+});
+
+test('one value for each second, nothing where nobody told of anything, a minute at most', () => {
+	const history = new SpeedHistory();
+	history.add(5, 10_000);
+	history.add(6, 10_900);
+	history.add(7, 11_000);
+	history.add(8, 14_500);
+	assert.deepEqual(history.values, [5, 7, 0, 0, 8]);
+	history.add(9, 1_000_000);
+	assert.equal(history.values.length, 60);
+	assert.equal(history.values.at(-1), 9);
+	assert.equal(history.values.at(-2), 0);
+});

@@ -1,0 +1,147 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {hitTest, parseMouse, type Targets} from '../source/dashboard/hit-test.ts';
+import {footerKeys} from '../source/dashboard/keys.ts';
+import type {Snapshot} from '../source/downstream.ts';
+import {parseAnswers} from '../source/terminal/background.ts';
+import {colorLevel, themeName} from '../source/terminal/color.ts';
+import {knowsProgress, overallProgress, TerminalStatus} from '../source/terminal/status.ts';
+import {download, MemoryDownStream} from './support/memory-downstream.ts';
+
+test('colour follows the flag, then NO_COLOR, then FORCE_COLOR, then the terminal', () => {
+	const levels: Array<[...Parameters<typeof colorLevel>, number]> = [
+		['never', {FORCE_COLOR: '3'}, true, 0],
+		['always', {NO_COLOR: '1', TERM: 'xterm'}, false, 1],
+		['always', {TERM: 'dumb'}, false, 1],
+		['auto', {NO_COLOR: '1', FORCE_COLOR: '3'}, true, 0],
+		['auto', {NO_COLOR: '', TERM: 'xterm-256color'}, true, 2],
+		['auto', {FORCE_COLOR: '2'}, false, 2],
+		['auto', {FORCE_COLOR: '0', COLORTERM: 'truecolor'}, true, 0],
+		['auto', {FORCE_COLOR: '', TERM: 'xterm-256color'}, false, 2],
+		['auto', {COLORTERM: '24bit'}, true, 3],
+		['auto', {COLORTERM: 'truecolor'}, false, 0],
+		['auto', {TERM_PROGRAM: 'vscode', TERM: 'xterm-256color'}, true, 3],
+		['auto', {TERM: 'dumb', COLORTERM: 'truecolor'}, true, 0],
+	];
+	for (const [wish, environment, isTerminal, level] of levels) {
+		assert.equal(colorLevel(wish, environment, isTerminal), level, JSON.stringify([wish, environment]));
+	}
+
+	assert.deepEqual(
+		[themeName(0, 'dark'), themeName(1, 'light'), themeName(2, undefined), themeName(3, 'light')],
+		['plain', 'ansi', 'ansi', 'light'],
+	);
+});
+
+test('answers of terminals are told from what was typed', () => {
+	const attributes = '\u001B[?62;22c';
+	const answers: Array<[read: string, background: string | undefined, rest: string]> = [
+		[`\u001B]11;rgb:1e1e/1e1e/1e1e\u0007${attributes}`, 'dark', ''],
+		[`q\u001B]11;rgb:ffff/ffff/f3f3\u001B\\${attributes}j`, 'light', 'qj'],
+		[`\u001B]11;rgb:ff/ff/ff\u001B\\${attributes}`, 'light', ''],
+		[`\u001B]11;rgba:0000/2b2b/3636/ffff\u0007${attributes}`, 'dark', ''],
+		[attributes, undefined, ''],
+		['abc', undefined, 'abc'],
+	];
+	for (const [read, background, rest] of answers) {
+		assert.deepEqual(parseAnswers(read), {background, rest}, JSON.stringify(read));
+	}
+});
+
+test('a click is told by where it is', () => {
+	const keys = footerKeys(79, {});
+	const targets: Targets = {
+		list: {row: 4, count: 3},
+		tabs: {
+			row: 1,
+			places: [
+				[0, 9],
+				[9, 20],
+			],
+		},
+		footer: {row: 23, keys},
+		buttons: [{name: 'no', row: 12, left: 10, right: 17}],
+	};
+	const at = (x: number, y: number) => hitTest({kind: 'click', x, y}, targets);
+	assert.deepEqual(at(30, 5), {kind: 'row', row: 1});
+	assert.equal(at(30, 7), undefined);
+	assert.deepEqual(at(10, 1), {kind: 'tab', tab: 1});
+	assert.deepEqual(at(16, 12), {kind: 'button', name: 'no'});
+	assert.equal(at(17, 12), undefined);
+	assert.deepEqual(at(1, 23), {kind: 'key', command: keys[0]!.command});
+	assert.equal(at(0, 23), undefined);
+	assert.deepEqual(hitTest({kind: 'wheel-down', x: 1, y: 1}, targets), {kind: 'wheel', by: 1});
+	assert.deepEqual(parseMouse('[<0;10;5M'), {kind: 'click', x: 9, y: 4});
+	assert.equal(parseMouse('[<0;10;5m'), undefined);
+	assert.equal(parseMouse('0;10;5M'), undefined);
+});
+
+function snapshotOf(...downloads: Array<Parameters<typeof download>[0]>): Snapshot {
+	return new MemoryDownStream(downloads.map(change => download(change))).snapshot;
+}
+
+test('the progress of all is that of what runs', () => {
+	const states: Array<[Snapshot, percent: number | undefined, state: number]> = [
+		[snapshotOf(), undefined, 0],
+		[snapshotOf({size: 100, present: 50}, {size: 300, present: 50}), 25, 1],
+		[snapshotOf({size: 100, present: 50}, {size: 300, present: 300, status: 'complete'}), 50, 1],
+		[snapshotOf({size: null}), undefined, 3],
+		[snapshotOf({status: 'paused'}), undefined, 4],
+		[snapshotOf({status: 'paused'}, {status: 'failed'}), 100, 2],
+		[snapshotOf({status: 'complete'}), undefined, 0],
+	];
+	for (const [snapshot, percent, state] of states) {
+		assert.deepEqual(overallProgress(snapshot), {percent, state});
+	}
+});
+
+test('title and progress are written when they change, and again before they are forgotten', () => {
+	let written: string[] = [];
+	const status = new TerminalStatus({
+		hasTitle: true,
+		hasProgress: true,
+		write: sequence => written.push(sequence),
+	});
+	const show = (snapshot: Snapshot, now: number) => {
+		written = [];
+		status.show(snapshot, now);
+		return written;
+	};
+	const running = (present: number) => snapshotOf({size: 100, present, bytesPerSecond: 1024 + present});
+	assert.deepEqual(show(snapshotOf(), 1000), ['\u001B]2;downstream\u001B\\']);
+	assert.deepEqual(show(running(43), 3000), [
+		'\u001B]2;43% 1.04 KiB/s - downstream\u001B\\',
+		'\u001B]9;4;1;43\u0007',
+	]);
+	assert.deepEqual(show(running(43), 4100), []);
+	assert.deepEqual(show(running(43), 13_000), ['\u001B]9;4;1;43\u0007']);
+	assert.deepEqual(show(snapshotOf({status: 'complete'}), 15_000), [
+		'\u001B]2;downstream\u001B\\',
+		'\u001B]9;4;0;0\u0007',
+	]);
+	written = [];
+	status.end();
+	assert.deepEqual(written, []);
+});
+
+test('progress is shown only where it is known to be progress', () => {
+	const known: Array<[NodeJS.ProcessEnv, boolean]> = [
+		[{TERM_PROGRAM: 'vscode'}, true],
+		[{TERM_PROGRAM: 'ghostty', TERM_PROGRAM_VERSION: '1.1.9'}, false],
+		[{TERM_PROGRAM: 'ghostty', TERM_PROGRAM_VERSION: '1.2.0'}, true],
+		[{TERM_PROGRAM: 'WezTerm', TERM_PROGRAM_VERSION: '20240203-110809-5046fc22'}, false],
+		[{TERM_PROGRAM: 'WezTerm', TERM_PROGRAM_VERSION: '20250301-1'}, true],
+		[{TERM_PROGRAM: 'iTerm.app', TERM_PROGRAM_VERSION: '3.6.5'}, false],
+		[{TERM_PROGRAM: 'iTerm.app', TERM_PROGRAM_VERSION: '3.6.6'}, true],
+		[{TERM_PROGRAM: 'iTerm.app', TERM_PROGRAM_VERSION: '3.10.0'}, true],
+		[{WT_SESSION: 'x'}, true],
+		[{ConEmuANSI: 'ON'}, true],
+		[{TERM: 'xterm-kitty'}, false],
+		[{TERM_PROGRAM: 'vscode', TMUX: '/tmp/x'}, false],
+		[{TMUX: '/tmp/x', DOWNSTREAM_PROGRESS: '1'}, true],
+		[{TERM_PROGRAM: 'vscode', DOWNSTREAM_PROGRESS: '0'}, false],
+	];
+	for (const [environment, is] of known) {
+		assert.equal(knowsProgress(environment), is, JSON.stringify(environment));
+	}
+});
