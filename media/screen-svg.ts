@@ -85,7 +85,7 @@ function colorOf(isDefault: boolean, isRgb: boolean, value: number, palette: Pal
 	}
 
 	if (value < 16) {
-		return palette.ansi[value % 8]!;
+		return palette.ansi[value % 8] ?? standard;
 	}
 
 	if (value >= 232) {

@@ -42,11 +42,12 @@ export function DialogView({form, ...place}: Place & {readonly form: Form}) {
 	);
 }
 
-export function dialogLayout(form: Form, place: Place): DialogLayout {
+export function dialogLayout(asked: Form, place: Place): DialogLayout {
 	const {width, height, ascii} = place;
+	const form = ascii ? inAscii(asked) : asked;
 	const isWhole = width < 71 || height < 18;
 	const cells = (isWhole ? width : 70) - 4;
-	const buttons = buttonLines(form, cells, ascii);
+	const buttons = buttonLines(form, cells, place);
 	const room = height - 2 - buttons.lines.length;
 	let body = form.items.flatMap(item => itemLines(form, item, cells, place));
 	if (body.length > 0 && body.length < room && room > 6) {
@@ -74,7 +75,7 @@ export function dialogLayout(form: Form, place: Place): DialogLayout {
 	const lines = [
 		edge(topLeft!, form.title, topRight!, true),
 		...[...body, ...buttons.lines].map(line => framed(line)),
-		edge(bottomLeft!, ascii ? plainArrows(form.hint) : form.hint, bottomRight!, false),
+		edge(bottomLeft!, form.hint, bottomRight!, false),
 	];
 	const top = Math.max(0, Math.floor((height - lines.length) / 2));
 	const left = isWhole ? 0 : Math.floor((width - cells - 4) / 2);
@@ -190,10 +191,11 @@ function choiceLines(
 	return options.map((option, index) => [index === 0 ? heading : span(' '.repeat(labelCells)), option]);
 }
 
-type Buttons = {lines: Line[]; places: ButtonPlace[]};
+type Buttons = {readonly lines: readonly Line[]; readonly places: readonly ButtonPlace[]};
 
-/** At the left in one line, or below each other where they do not fit. */
-function buttonLines(form: Form, cells: number, ascii: boolean): Buttons {
+/** Each on its own line where that is asked for and has room, else as many on each line as fit. */
+function buttonLines(form: Form, cells: number, {height, ascii}: Place): Buttons {
+	const isColumn = form.isColumn === true && form.buttons.length <= height - 2;
 	const first = fieldsOf(form).length;
 	const all = form.buttons.map(({name, label}, index) => {
 		const isFocused = first + index === form.focus;
@@ -207,24 +209,25 @@ function buttonLines(form: Form, cells: number, ascii: boolean): Buttons {
 			cells: 1 + cellsOf(text),
 		};
 	});
-	const isColumn = form.isColumn || all.reduce((sum, button) => sum + button.cells + 2, -2) > cells;
-	if (isColumn) {
-		return {
-			lines: all.map(({spans}) => spans),
-			places: all.map(({name, cells: right}, row) => ({name, row, left: 0, right})),
-		};
+	const lines: Array<Array<Span>> = [];
+	const places: ButtonPlace[] = [];
+	let left = 0;
+	for (const {name, spans, cells: wide} of all) {
+		const isNext = lines.length === 0 || isColumn || left + 2 + wide > cells;
+		if (isNext) {
+			lines.push([]);
+			left = 0;
+		} else {
+			lines.at(-1)!.push(span('  '));
+			left += 2;
+		}
+
+		lines.at(-1)!.push(...spans);
+		places.push({name, row: lines.length - 1, left, right: left + wide});
+		left += wide;
 	}
 
-	let left = 0;
-	const places: ButtonPlace[] = [];
-	const line = all.flatMap(({name, spans, cells: wide}, index) => {
-		const gap = index === 0 ? [] : [span('  ')];
-		left += gap.length * 2;
-		places.push({name, row: 0, left, right: left + wide});
-		left += wide;
-		return [...gap, ...spans];
-	});
-	return {lines: [line], places};
+	return {lines, places};
 }
 
 /** At blanks; longer words are cut where the line ends. */
@@ -261,6 +264,26 @@ function pieces(word: string, cells: number): string[] {
 	}
 
 	return found;
+}
+
+/** What the forms themselves are written with; what is typed stays as it is. */
+function inAscii(form: Form): Form {
+	const plain = (text: string) => plainArrows(text).replaceAll('…', '~').replaceAll('•', '*');
+	return {
+		...form,
+		title: plain(form.title),
+		hint: plain(form.hint),
+		items: form.items.map(item => {
+			switch (item.kind) {
+				case 'note':
+					return {...item, text: plain(item.text)};
+				case 'choice':
+					return {...item, options: item.options.map(option => plain(option))};
+				default:
+					return {...item, placeholder: plain(item.placeholder ?? '')};
+			}
+		}),
+	};
 }
 
 export function plainArrows(text: string): string {

@@ -125,19 +125,24 @@ function nameCell(download: Download, width: number, props: DownloadTableProps):
 	];
 }
 
-function rangesCell(download: Download, width: number, {ascii}: DownloadTableProps): Line {
+/** The key that helps stays. */
+function fitReason(why: string, cells: number, ascii: boolean): string {
+	const [key = ''] = /\w = [^.]+$/.exec(why) ?? [];
+	return fitText(cleanText(why), cells, {ascii, tail: key.length});
+}
+
+function rangesCell(download: Download, width: number, {ascii, now}: DownloadTableProps): Line {
 	const {size, acceptsRanges, status} = download;
+	const {tone} = stateWords(download, now, ascii);
 	const why = reason(download);
 	if (size === null) {
 		const isToldLater = status === 'asking' || status === 'queued' || status === 'paused';
 		const words = isToldLater ? '' : width > 12 ? 'size unknown' : 'no size';
-		return [
-			span(fitText(cleanText(why ?? words), width - 1, {ascii}), why === undefined ? 'label' : 'failed'),
-		];
+		return [why === undefined ? span(words, 'label') : span(fitReason(why, width - 1, ascii), tone)];
 	}
 
 	if (why !== undefined && width >= 24) {
-		return [...barSpans(download, 6, ascii), span('  '), span(fitText(cleanText(why), width - 9, {ascii}))];
+		return [...barSpans(download, 6, ascii), span('  '), span(fitReason(why, width - 9, ascii), tone)];
 	}
 
 	if (acceptsRanges === false && status !== 'complete' && width >= 24) {

@@ -84,7 +84,7 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 			spareRows={platform === 'win32' ? 1 : 0}
 			host={{
 				copy: text => copyText(text, {environment: env, platform, write}),
-				play: options.play,
+				play: download => options.play(download),
 				openFolder,
 				completePath,
 				setMouse(on) {

@@ -1,0 +1,358 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {settleMs} from '../source/dashboard/controller.ts';
+import {DownStreamError, type Download} from '../source/downstream.ts';
+import {download, everyState, MemoryDownStream} from './support/memory-downstream.ts';
+import {Screen} from './support/screen.tsx';
+
+/** A person reads a dialog before answering it. */
+const read = () => sleep(settleMs + 10);
+
+const id = (index: number) => String(index).padStart(32, '0');
+
+function films(count: number, change: Partial<Download> = {}): Download[] {
+	return Array.from({length: count}, (_, index) =>
+		download({id: id(index), name: `film-${index}.mkv`, addedAt: index, queueRank: index, ...change}),
+	);
+}
+
+test('the tabs show one state each, and the selection goes with them', async t => {
+	const screen = new Screen(t, new MemoryDownStream(everyState()), {columns: 120, rows: 40});
+	await screen.shows(/\[1 all 14\] 2 active 9 {2}3 paused 2 {2}4 done 2 {2}5 failed 1/);
+	await screen.press('5');
+	await screen.shows('[5 failed 1]');
+	assert.match(screen.text, /▸ ✗ dataset/);
+	assert.doesNotMatch(screen.text, /Big\.Buck/);
+	await screen.press('1');
+	await screen.shows('[1 all 14]');
+	assert.match(screen.text, /▸ ✗ dataset/);
+	await screen.press('3');
+	await screen.shows(/▸ ‖ 線形/);
+});
+
+test('a filter narrows while it is typed, Enter keeps it, Esc clears it', async t => {
+	const screen = new Screen(t, new MemoryDownStream(films(30)), {columns: 100, rows: 30});
+	await screen.shows('film-9.mkv');
+	await screen.press('/');
+	await screen.shows(/^ \/$/m);
+	for (const key of 'm-2q') {
+		await screen.press(key);
+	}
+
+	await screen.shows('Nothing fits the filter');
+	await screen.press('\u007F');
+	await screen.shows(/filter: m-2 \(11 of 30\)/);
+	await screen.press('\r');
+	await screen.shows('? help');
+	await screen.press('j');
+	await screen.shows('▸ ↓ film-20.mkv');
+	await screen.press('\u001B');
+	await screen.shows('sort: added');
+	assert.match(screen.text, /▸ ↓ film-20\.mkv/);
+	assert.match(screen.text, /film-1\.mkv|film-19\.mkv/);
+});
+
+test('sorting is chosen by a letter, and the selected row keeps its line', async t => {
+	const downstream = new MemoryDownStream(
+		films(40).map((film, index) => ({...film, bytesPerSecond: 1000 + index * 1024})),
+	);
+	const screen = new Screen(t, downstream, {columns: 100, rows: 23});
+	await screen.shows('film-9.mkv');
+	for (let step = 0; step < 5; step++) {
+		await screen.press('j');
+	}
+
+	await screen.shows('▸ ↓ film-5.mkv');
+	await screen.press('s');
+	await screen.shows(/▸ Added/);
+	await read();
+	await screen.press('n');
+	await screen.shows('sort: name');
+	await screen.press('s');
+	await read();
+	await screen.press('e');
+	await screen.shows('sort: speed');
+	await screen.press('S');
+	await screen.shows('sort: speed, reversed');
+	await screen.press('g');
+	await screen.press('jjjjj');
+	await screen.shows('▸ ↓ film-5.mkv');
+	const lineOf = () => screen.lines.findIndex(line => line.startsWith('▸'));
+	const line = lineOf();
+	// Twenty others become slower than it; speeds change once a second.
+	await sleep(1010);
+	downstream.change({
+		downloads: downstream.snapshot.downloads.map((film, index) =>
+			index >= 20 ? {...film, bytesPerSecond: index} : film,
+		),
+	});
+	await sleep(400);
+	assert.match(screen.text, /▸ ↓ film-5\.mkv/);
+	assert.equal(lineOf(), line);
+	await screen.press('\u001B[5~');
+	await screen.shows(/film-3\d\.mkv/);
+});
+
+test('marks are acted on together, and only while they are shown', async t => {
+	const downstream = new MemoryDownStream(films(5));
+	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
+	await screen.shows('film-4');
+	await screen.press('j');
+	await screen.press('  ');
+	await screen.shows(/^ \*↓ film-1\.mkv/m);
+	await screen.shows('2 marked; p, x, e, c act on them');
+	await screen.press('c');
+	await screen.shows('Copied 2 stream URLs');
+	assert.deepEqual(screen.copied, [
+		`${downstream.snapshot.downloads[1]!.streamUrl}\n${downstream.snapshot.downloads[2]!.streamUrl}`,
+	]);
+	await screen.press('p');
+	await screen.press('x');
+	await screen.shows('Remove 2 downloads?');
+	assert.match(screen.text, /500 MiB are here/);
+	await read();
+	await screen.press('k');
+	await screen.shows('Removed 2 downloads; the data is kept, u = undo');
+	await screen.press('u');
+	await screen.shows('2 downloads are back');
+	assert.deepEqual(downstream.calls, [
+		['pause', id(1)],
+		['pause', id(2)],
+		['remove', id(1), 'keep'],
+		['remove', id(2), 'keep'],
+		['restore', id(1)],
+		['restore', id(2)],
+	]);
+	await screen.press('*');
+	await screen.shows('5 marked');
+	await screen.press('\u001B');
+	await screen.shows(() => !screen.text.includes('marked'));
+});
+
+test('all are paused, and resumed when none runs', async t => {
+	const downstream = new MemoryDownStream([
+		...films(2),
+		download({id: id(2), name: 'paused.mkv', status: 'paused'}),
+	]);
+	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
+	await screen.shows('paused.mkv');
+	await screen.press('P');
+	await screen.shows('Paused 2');
+	downstream.change({downloads: films(2, {status: 'paused'})});
+	await screen.shows(/‖ film-0/);
+	await screen.press('P');
+	await screen.shows('Resumed 2');
+	assert.deepEqual(downstream.calls, [
+		['pause', id(0)],
+		['pause', id(1)],
+		['resume', id(0)],
+		['resume', id(1)],
+	]);
+});
+
+test('K and J move in the queue, in the order of the queue', async t => {
+	const downstream = new MemoryDownStream(films(3));
+	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
+	await screen.shows('film-2');
+	await screen.press('J');
+	await screen.shows('sort: queue');
+	await screen.press('K');
+	await screen.shows(() => downstream.calls.length === 2);
+	assert.deepEqual(downstream.calls, [
+		['moveInQueue', id(0), 1],
+		['moveInQueue', id(0), -1],
+	]);
+});
+
+test('o starts a player, O opens the folder of what was exported, V checks, v prints', async t => {
+	const downstream = new MemoryDownStream(films(1));
+	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
+	await screen.shows('film-0');
+	await screen.press('o');
+	await screen.shows('Started mpv');
+	assert.deepEqual(screen.played, [downstream.snapshot.downloads[0]!.streamUrl]);
+	await screen.press('O');
+	await screen.shows('O: it is not exported yet');
+	downstream.change({downloads: films(1, {exportedTo: '/home/user/film.mkv'})});
+	await screen.shows('Exported to /home/user/film.mkv');
+	await screen.press('O');
+	await screen.shows(() => screen.opened.length > 0);
+	assert.deepEqual(screen.opened, ['/home/user/film.mkv']);
+	await screen.press('V');
+	await screen.shows('Checked: every byte is as it was written');
+	await screen.press('v');
+	await screen.shows(() => screen.printed.length > 0);
+	const [film] = downstream.snapshot.downloads;
+	assert.deepEqual(screen.printed[0], [film!.name, film!.streamUrl, film!.url, '/home/user/film.mkv', '']);
+});
+
+test('what is done is told, and what failed stays in the messages', async t => {
+	const downstream = new MemoryDownStream(films(2));
+	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
+	await screen.shows('film-1');
+	const error = {code: 'origin-refused', message: '403 Forbidden: link expired?', at: 1} as const;
+	const [first, second] = downstream.snapshot.downloads;
+	downstream.change({
+		downloads: [
+			{...first!, status: 'complete', present: first!.size!, completedAt: 65_000, addedAt: 0},
+			{...second!, status: 'failed', error, lastError: error},
+		],
+	});
+	await screen.shows(' film-1.mkv: 403 Forbidden: link expired?');
+	assert.match(screen.text, /403.*…U = new link/);
+	assert.equal(screen.bells, 1);
+	await screen.press('L');
+	await screen.shows('Done: film-0.mkv (1000 MiB in 1m05s)');
+	await screen.shows('film-1.mkv: 403 Forbidden: link expired?');
+	await screen.press('/');
+	for (const key of 'Done') {
+		await screen.press(key);
+	}
+
+	await screen.shows(() => !screen.text.includes('403'));
+	await screen.press('\r');
+	await screen.press('v');
+	await screen.shows(() => screen.printed.length > 0);
+	assert.equal(screen.printed[0]!.length, 2);
+	await screen.press('\u001B');
+	await screen.shows('film-0.mkv');
+});
+
+test('the help finds a key', async t => {
+	const screen = new Screen(t, new MemoryDownStream(films(1)), {columns: 80, rows: 24});
+	await screen.shows('film-0');
+	await screen.press('?');
+	await screen.shows('pause or resume');
+	await screen.press('/');
+	for (const key of 'queue') {
+		await screen.press(key);
+	}
+
+	await screen.shows(() => !screen.text.includes('pause or resume'));
+	assert.match(screen.text, /K +earlier in the queue/);
+	assert.match(screen.text, /J +later in the queue/);
+});
+
+test('details show each player, what each connection fills and what went wrong', async t => {
+	const player = {id: '1', name: 'mpv 0.38', offset: 500, ready: 1024, blocked: false, connected: true};
+	const downstream = new MemoryDownStream(
+		films(2, {
+			players: [
+				player,
+				{...player, id: '2', name: 'VLC', blocked: true},
+				{...player, id: '3', connected: false},
+			],
+			lastError: {code: 'origin-unreachable', message: 'connection reset', at: Date.now()},
+			segments: [
+				{start: 0, offset: 1024, end: 4096, for: 'player'},
+				{start: 0, offset: 2048 * 1024, end: 4096 * 1024, for: 'fill'},
+			],
+			connections: 2,
+			checksum: 'sha256:ab',
+			exportWhenComplete: '/home/user/film.mkv',
+		}),
+	);
+	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
+	await screen.shows('film-1');
+	await screen.press('\r');
+	await screen.shows('Stream');
+	await screen.shows(/┃mpv 0\.38 {2}reads at 500 B \(<0\.1%\), 1\.00 KiB ready ahead/);
+	assert.match(screen.text, /┃VLC {2}reads at 500 B \(<0\.1%\), waits for data/);
+	assert.match(screen.text, /not connected now/);
+	assert.match(screen.text, /Conns {3}2 of 4: for a player at 1\.00 K, fills at 2\.00 M/);
+	assert.match(screen.text, /none now \(\d\d:\d\d connection reset\)/);
+	assert.match(screen.text, /Then {4}exported to \/home\/user\/film\.mkv/);
+	assert.match(screen.text, /Check {3}sha256:ab/);
+	assert.match(screen.text, /Map {2}1 cell = /);
+	await screen.press(']');
+	await screen.shows('── film-1.mkv');
+	await screen.press('[');
+	await screen.shows('── film-0.mkv');
+});
+
+test('details that have no room are scrolled', async t => {
+	const screen = new Screen(t, new MemoryDownStream(films(2)), {columns: 60, rows: 10});
+	await screen.shows('film-1');
+	await screen.press('\r');
+	await screen.shows('Stream');
+	assert.doesNotMatch(screen.text, /Map/);
+	for (let step = 0; step < 12; step++) {
+		await screen.press('j');
+	}
+
+	await screen.shows('Map  1 cell');
+});
+
+test('the mouse selects, opens and presses', async t => {
+	const downstream = new MemoryDownStream(films(5));
+	const screen = new Screen(t, downstream, {columns: 100, rows: 23});
+	await screen.shows('film-4');
+	await screen.press('M');
+	await screen.shows('Mouse on');
+	assert.equal(screen.hasMouse, true);
+	const click = async (text: string) => {
+		const row = screen.lines.findIndex(line => line.includes(text));
+		const column = screen.lines[row]!.indexOf(text);
+		await screen.press(`\u001B[<0;${column + 2};${row + 1}M`);
+		await screen.press(`\u001B[<0;${column + 2};${row + 1}m`);
+	};
+	await click('film-3.mkv');
+	await screen.shows('▸ ↓ film-3.mkv');
+	await screen.press('\u001B[<64;1;1M');
+	await screen.shows('▸ ↓ film-2.mkv');
+	await click('3 paused');
+	await screen.shows('[3 paused 0]');
+	await click('1 all');
+	await screen.shows('[1 all 5]');
+	await click('x cancel');
+	await screen.shows('Remove this download?');
+	await read();
+	await click('[ No ]');
+	await screen.shows('▸ ↓ film-');
+	await click('film-1.mkv');
+	await click('film-1.mkv');
+	await screen.shows('Map ');
+	assert.deepEqual(downstream.calls, []);
+});
+
+test('suspending asks while something runs, and not while it is attached', async t => {
+	const busy = new Screen(t, new MemoryDownStream(films(1)), {columns: 80, rows: 24});
+	await busy.shows('film-0');
+	await busy.press('\u001A');
+	await busy.shows('Ctrl+Z again: downloads and players stand still until fg');
+	assert.equal(busy.stops, 0);
+	await busy.press('\u001A');
+	await busy.shows(() => busy.stops === 1);
+
+	const attached = new Screen(t, new MemoryDownStream(films(1)), {columns: 80, rows: 24, isAttached: true});
+	await attached.shows('film-0');
+	await attached.press('\u001A');
+	await attached.shows(() => attached.stops === 1);
+	await attached.press('q');
+	await attached.shows(() => attached.hasQuit);
+});
+
+test('a file that changed asks what is to become of the old bytes', async t => {
+	const error = {
+		code: 'origin-changed',
+		message: 'The file has changed: it had 5 bytes, now 6',
+		at: 1,
+	} as const;
+	const downstream = new MemoryDownStream(films(1, {status: 'failed', error, lastError: error}));
+	const screen = new Screen(t, downstream, {columns: 100, rows: 24});
+	await screen.shows('r = choose');
+	await screen.press('r');
+	await screen.shows('The file changed on the server');
+	assert.match(screen.text, /▸\[ Stay as it is \]/);
+	await read();
+	await screen.press('o');
+	await screen.shows('Starting over');
+	assert.deepEqual(downstream.calls, [['startOver', id(0), false]]);
+	await screen.press('r');
+	await screen.shows('The 250 MiB we have cannot be mixed');
+	await read();
+	downstream.failure = new DownStreamError('disk-failed', 'No room.');
+	await screen.press('n');
+	await screen.shows('No room.');
+});
