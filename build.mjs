@@ -21,6 +21,45 @@ const withoutDevtools = {
 	},
 };
 
+/**
+ * What Ink does anew for each frame, though it has not changed: it takes each line apart into styled characters, and
+ * measures each line grapheme by grapheme. Together that is half the cost of a frame.
+ */
+const cheaperFrames = {
+	name: 'cheaper-frames',
+	setup({onLoad}) {
+		const patch = (filter, ...changes) =>
+			onLoad({filter}, async ({path: file}) => {
+				let contents = await readFile(file, 'utf8');
+				for (const [before, after] of changes) {
+					if (contents.split(before).length !== 2) {
+						throw new Error(`${file} is not what it was; look again at what is changed in it here`);
+					}
+
+					contents = contents.replace(before, () => after);
+				}
+
+				return {contents, loader: 'js'};
+			});
+		// The styled characters are never changed afterwards.
+		patch(
+			/[\\/]ink[\\/]build[\\/]output\.js$/,
+			['caches = new OutputCaches();', 'caches = takeCaches();'],
+			[
+				'export default class Output {',
+				`let sharedCaches = new OutputCaches();
+const takeCaches = () => sharedCaches.styledChars.size > 2000 ? (sharedCaches = new OutputCaches()) : sharedCaches;
+export default class Output {`,
+			],
+		);
+		// Besides ASCII: the middle dot, the ellipsis, lines, blocks and the two triangles of the screen.
+		patch(/[\\/]string-width[\\/]index\.js$/, [
+			'/^[\\u0020-\\u007E]*$/',
+			'/^[\\u0020-\\u007E\\u00B7\\u2026\\u2500-\\u259F\\u25B8\\u25BA]*$/',
+		]);
+	},
+};
+
 await rm(outdir, {recursive: true, force: true});
 const {metafile} = await build({
 	absWorkingDir: root,
@@ -35,7 +74,7 @@ const {metafile} = await build({
 	jsx: 'automatic',
 	minify: true,
 	legalComments: 'none',
-	plugins: [withoutDevtools],
+	plugins: [withoutDevtools, cheaperFrames],
 	define: {
 		'process.env.NODE_ENV': '"production"',
 		'process.env.DEV': '"false"',

@@ -1,6 +1,9 @@
 // Text that comes from outside, made harmless, and cut to display cells.
 import stringWidth from 'string-width';
 
+/** What nearly all of the screen is made of, so that it need not be taken apart. */
+const oneCellEach = /^[ -~·░▒▓█▁-▇─│┃╭╮╰╯▸►↓‖✓✗»…•–↑→←]*$/;
+
 const graphemes = new Intl.Segmenter(undefined, {granularity: 'grapheme'});
 
 /**
@@ -8,6 +11,10 @@ const graphemes = new Intl.Segmenter(undefined, {granularity: 'grapheme'});
  * terminals disagree on: joined emoji become their first code point, flags two letters.
  */
 export function cleanText(text: string): string {
+	if (oneCellEach.test(text)) {
+		return text;
+	}
+
 	let clean = '';
 	for (const grapheme of graphemesOf(text.normalize('NFC'))) {
 		clean += cleanGrapheme(grapheme);
@@ -39,7 +46,7 @@ function cleanGrapheme(segment: string): string {
 
 /** Columns on the screen. */
 export function cellsOf(text: string): number {
-	return stringWidth(text);
+	return oneCellEach.test(text) ? text.length : stringWidth(text);
 }
 
 /** Cut in the middle to at most `cells` columns; the tail gets 40 % of the room, and at least `tail` characters. */

@@ -165,7 +165,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 			) : null}
 			<LineView line={[span((ascii ? '-' : '─').repeat(width), 'rule')]} />
 			<Lines lines={bannerLines(snapshot.banners.slice(0, 2), place)} />
-			<Box flexDirection="column" height={layout.list + (layout.headings ? 1 : 0)} overflow="hidden">
+			<Box flexDirection="column" height={layout.list + (layout.headings ? 1 : 0)} overflowY="hidden">
 				{downloads.length === 0 ? (
 					<EmptyList {...place} origin={snapshot.origin} height={layout.list} view={state.view} />
 				) : (
@@ -181,7 +181,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 				)}
 			</Box>
 			{layout.details > 0 ? (
-				<Box flexDirection="column" height={layout.details} overflow="hidden">
+				<Box flexDirection="column" height={layout.details} overflowY="hidden">
 					{selected ? (
 						<Lines
 							lines={dockedLines({
@@ -216,7 +216,7 @@ function WholeDetails(screen: Screen) {
 	return (
 		<Box flexDirection="column" width={width} height={height}>
 			<LineView line={headerLine(frame, screen)} />
-			<Box flexDirection="column" height={height - 3} overflow="hidden">
+			<Box flexDirection="column" height={height - 3} overflowY="hidden">
 				<Lines lines={lines.slice(top, top + height - 3)} />
 			</Box>
 			<Bottom
@@ -256,7 +256,7 @@ function Page({state, width, height, ascii, mode}: Screen & {mode: Extract<Mode,
 					ascii,
 				)}
 			/>
-			<Box flexDirection="column" height={room} overflow="hidden">
+			<Box flexDirection="column" height={room} overflowY="hidden">
 				<Lines lines={lines.slice(top, top + room).map(line => fitLine([span(` ${line}`)], width, ascii))} />
 			</Box>
 			<LineView

@@ -35,7 +35,7 @@ export function DialogView({form, ...place}: Place & {readonly form: Form}) {
 			height={place.height}
 			paddingTop={top}
 			paddingLeft={left}
-			overflow="hidden"
+			overflowY="hidden"
 		>
 			<Lines lines={lines} />
 		</Box>

@@ -1,16 +1,13 @@
 // Numbers as people read them.
-import prettyBytes from 'pretty-bytes';
+
+const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
 /** `9.81 MiB`: units of 1024, three digits (four from 1000 to 1023), rounded down. */
 export function formatBytes(bytes: number): string {
-	const unit = bytes < 1024 ? 0 : Math.floor(Math.log2(bytes) / 10);
+	const unit = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
 	const value = bytes / 1024 ** unit;
 	const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
-	return prettyBytes(Math.floor(bytes), {
-		binary: true,
-		minimumFractionDigits: digits,
-		maximumFractionDigits: digits,
-	});
+	return `${(Math.floor(value * 10 ** digits) / 10 ** digits).toFixed(digits)} ${units[unit]}`;
 }
 
 export function formatSpeed(bytesPerSecond: number): string {

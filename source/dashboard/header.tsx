@@ -107,7 +107,7 @@ export function EmptyList({origin, width, height, ascii, view}: EmptyListProps) 
 		...wrapped(text, width - 2 * margin).map(line => [span(line)]),
 	]);
 	return (
-		<Box flexDirection="column" height={height} overflow="hidden" paddingX={margin}>
+		<Box flexDirection="column" height={height} overflowY="hidden" paddingX={margin}>
 			<Lines lines={lines.slice(0, height)} />
 		</Box>
 	);

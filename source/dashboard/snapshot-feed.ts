@@ -2,7 +2,9 @@
 import type {Download, DownloadId, DownStream, Snapshot} from '../downstream.ts';
 import {SpeedHistory} from './sparkline.ts';
 
-const frameMs = 250;
+/** Where many rows change in each frame there are fewer frames, so that drawing stays a small part of a core. */
+const frameMs = {few: 250, many: 500};
+const fewRows = 4;
 /** Numbers that jump cannot be read. */
 const speedMs = 1000;
 
@@ -57,7 +59,9 @@ export class SnapshotFeed {
 	subscribe(listener: () => void): () => void {
 		this.#listeners.add(listener);
 		this.#unsubscribe ??= this.#downstream.subscribe(() => {
-			this.#timer ??= setTimeout(() => this.refresh(), Math.max(0, this.#frame.now + frameMs - Date.now()));
+			const running = this.#newest.downloads.filter(({status}) => status === 'active').length;
+			const interval = running > fewRows ? frameMs.many : frameMs.few;
+			this.#timer ??= setTimeout(() => this.refresh(), Math.max(0, this.#frame.now + interval - Date.now()));
 		});
 		// Something may have changed before anybody listened.
 		this.refresh();
