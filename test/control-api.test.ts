@@ -194,7 +194,7 @@ test('an export says where the file is, or why it is not', async t => {
 	const body = {path: '/films/', overwrite: true, keepBoth: false, move: true, when: 'now'};
 	const early = await call('POST', '/api/downloads/id1/export', body);
 	assert.deepEqual([early.status, early.json.code], [409, 'incomplete']);
-	engine.update('id1', {status: 'complete'});
+	engine.change('id1', {status: 'complete'});
 	const done = await call('POST', '/api/downloads/id1/export', body);
 	assert.deepEqual([done.status, done.json], [200, {path: '/films/'}]);
 	assert.deepEqual(engine.commands.at(-1), {export: 'id1', ...body});
@@ -256,7 +256,7 @@ test('events are the snapshot, then what differs', async t => {
 	const next = async () => (await events.next()).value;
 	assert.deepEqual(await next(), {event: 'snapshot', data: engine.snapshot});
 
-	engine.update('id2', {present: 5});
+	engine.change('id2', {present: 5});
 	const {downloads, ...rest} = engine.snapshot;
 	assert.deepEqual(await next(), {event: 'changes', data: {...rest, changed: [downloads[1]], removed: []}});
 
@@ -286,7 +286,7 @@ test('a client that reads its events slowly skips some and still ends with the n
 	const updates = 2000;
 	const long = 'x'.repeat(20_000);
 	for (let present = 1; present <= updates; present++) {
-		engine.update('id1', {present, name: long});
+		engine.change('id1', {present, name: long});
 	}
 
 	const view = new Map<string, Download>();

@@ -78,6 +78,8 @@ for (const [columns, rows] of [
 		await terminal.shows(/▸ ↓ first-film\.mkv/);
 
 		terminal.press('?');
+		await terminal.shows('pause or resume');
+		terminal.press('G');
 		await terminal.shows('player reads here');
 		terminal.press('\u001B');
 		await terminal.shows(/▸ ↓ first-film\.mkv/);

@@ -76,7 +76,7 @@ test('every state has a symbol and a word', async t => {
 		/^ {2}… asking\.iso +0 B +asking$/,
 		/^ {2}‖ 線形代数の基礎（完全版）\.mp4 +█+·+█+·+ +25\.0% +paused$/,
 		/^ {2}↓ live-recording\.ts +size unknown +250 MiB +12\.4 MiB\/s +–$/,
-		/^ {2}✗ dataset-2026-part-003\.tar\.zst +█▒····  403 Forbidden: .*again +25\.0% +failed$/,
+		/^ {2}✗ dataset-2026-part-003\.tar\.zst +█▒····  403 Forbidden: .*U = new link +25\.0% +failed$/,
 		/^ {2}✓ podcast-ep-214\.mp3 +█+ +100% +done$/,
 		/^ {2}· model-weights\.safetensors +·+ +0% +queued$/,
 		/^ {2}~ waiting 👩\.bin +█▒····  connection reset; try 3 of 10 +25\.0% +retry \d+s$/,

@@ -333,8 +333,8 @@ test('the playlist names what can be played, and a name cannot add to it', async
 	const {engine, proxy} = await startProxy(t);
 	engine.file(10, {name: 'one\r\nhttp://evil.example/\u2028.mkv'});
 	engine.file(10, {name: 'two.mkv'});
-	engine.update('id2', {status: 'cancelled'});
-	engine.update('id1', {streamUrl: 'http://127.0.0.1:8080/stream/id1/one'});
+	engine.change('id2', {status: 'cancelled'});
+	engine.change('id1', {streamUrl: 'http://127.0.0.1:8080/stream/id1/one'});
 	assert.equal((await ask(proxy, '/playlist.m3u?key=wrong')).status, 401);
 	const {headers, body} = await ask(proxy, `/playlist.m3u?key=${encodeURIComponent(engine.key)}`);
 	assert.match(headers['content-type'] ?? '', /^audio\/x-mpegurl/);

@@ -6,6 +6,7 @@ import {
 	DownStreamError,
 	type AddRequest,
 	type Download,
+	type DownloadChange,
 	type DownloadId,
 	type DownStream,
 	type ExportRequest,
@@ -14,6 +15,7 @@ import {
 import {Logger} from '../logger.ts';
 import {maskUrl} from '../mask-url.ts';
 import {Bandwidth} from './bandwidth.ts';
+import {parseChecksum} from './block-checks.ts';
 import {checkedHeaders, CustomHeaderDataSource, withoutCredentials, type DataSource} from './data-source.ts';
 import {EntryStore, readKey, type Entry, type EntryFile} from './entry-store.ts';
 import {exportFile, resolveTarget} from './export-file.ts';
@@ -68,6 +70,7 @@ export class Engine implements DownStream {
 		version: 0,
 		downloads: [],
 		bytesPerSecond: 0,
+		limitRate: null,
 		freeBytes: null,
 		origin: '',
 		banners: [],
@@ -190,21 +193,8 @@ export class Engine implements DownStream {
 		const url = parsed.href;
 		// Kept where only the user can read it; the URL is shown.
 		const headers = checkedHeaders({...credentials, ...(request.headers ?? this.#options.headers)});
-		const {userAgent, proxy, connections, name} = request;
-		if (
-			connections !== undefined &&
-			!(Number.isInteger(connections) && connections >= 1 && connections <= 16)
-		) {
-			throw new DownStreamError(
-				'bad-request',
-				`connections is ${connections}; it must be a whole number from 1 to 16`,
-			);
-		}
-
-		if (proxy !== undefined && proxy !== 'direct') {
-			parseProxy(proxy);
-		}
-
+		const {userAgent, proxy, connections, name, checksum} = request;
+		checkRequest(request);
 		const known = this.#findSame(url, headers);
 		if (known) {
 			if (known.status === 'cancelled') {
@@ -229,6 +219,7 @@ export class Engine implements DownStream {
 			...(proxy === undefined ? {} : {proxy}),
 			...(connections === undefined ? {} : {connections}),
 			...(name === undefined ? {} : {givenName: safeFileName(name)}),
+			...(checksum === undefined ? {} : {checksum: checksum.toLowerCase()}),
 			ranges: [],
 			intent: request.paused ? 'pause' : 'run',
 			onDemand: request.onDemand ?? this.#options.onDemand ?? false,
@@ -288,6 +279,89 @@ export class Engine implements DownStream {
 		await this.#restore(removed.entryFile);
 	}
 
+	async update(id: DownloadId, change: DownloadChange): Promise<Download> {
+		const transfer = this.#get(id);
+		const {entry} = transfer.entryFile;
+		checkRequest(change);
+		const {url, headers, userAgent, proxy, name, connections, onDemand, checksum, limitRate} = change;
+		const place = url === undefined ? undefined : withoutCredentials(url);
+		const isElsewhere = place !== undefined && place.url.origin !== new URL(entry.url).origin;
+		// What was given for one origin is not for another.
+		const kept = Object.entries(entry.headers).filter(
+			([header]) => !isElsewhere || !/^(?:authorization|cookie|proxy-|x-.*(?:key|token|auth))/i.test(header),
+		);
+		const next: Partial<Entry> = {
+			...(place && {url: place.url.href}),
+			...((place ?? headers) && {
+				headers: checkedHeaders({...(headers ?? Object.fromEntries(kept)), ...place?.credentials}),
+			}),
+			...(userAgent !== undefined && {userAgent}),
+			...(proxy !== undefined && {proxy}),
+			...(name !== undefined && {givenName: safeFileName(name)}),
+			...(connections !== undefined && {connections}),
+			...(onDemand !== undefined && {onDemand}),
+			...(checksum !== undefined && {checksum: checksum.toLowerCase()}),
+			...(limitRate !== undefined && {limitRate: limitRate ?? undefined}),
+		};
+		const hasNewSource = [place, headers, userAgent, proxy, connections].some(given => given !== undefined);
+		const source = hasNewSource ? this.#sourceOf({...entry, ...next}) : undefined;
+		try {
+			await transfer.change(next, source);
+		} catch (error) {
+			await source?.dispose();
+			throw error;
+		}
+
+		this.#balance();
+		return this.#view(transfer);
+	}
+
+	async startOver(id: DownloadId, {keepOld = false}: {keepOld?: boolean} = {}): Promise<Download> {
+		const transfer = this.#get(id);
+		if (!keepOld) {
+			await transfer.startOver();
+			return this.#view(transfer);
+		}
+
+		const {entry} = transfer.entryFile;
+		await transfer.change({superseded: true, intent: 'pause'});
+		const {url, headers, userAgent, proxy, connections, givenName, onDemand} = entry;
+		const {download} = await this.add({
+			url,
+			headers,
+			userAgent,
+			proxy,
+			connections,
+			name: givenName,
+			onDemand,
+		});
+		return download;
+	}
+
+	async verify(id: DownloadId): Promise<{damaged: Array<[start: number, end: number]>}> {
+		const damaged = await this.#get(id).verify();
+		return {damaged: damaged.map(({start, end}) => [start, end])};
+	}
+
+	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+		const transfer = this.#get(id);
+		const queue = this.#queue();
+		const neighbour = queue[queue.indexOf(transfer) + by];
+		if (!neighbour) {
+			return;
+		}
+
+		const [mine, its] = [transfer.queueRank, neighbour.queueRank];
+		await transfer.change({queueRank: its});
+		await neighbour.change({queueRank: mine});
+		this.#balance();
+	}
+
+	async setLimitRate(bytesPerSecond: number | null): Promise<void> {
+		this.#services.bandwidth.limit = checkedRate(bytesPerSecond) ?? Infinity;
+		this.#changed();
+	}
+
 	async export(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
 		const transfer = this.#get(id);
 		const target = await resolveTarget(request.path, this.#view(transfer).name);
@@ -295,8 +369,18 @@ export class Engine implements DownStream {
 			return {path: await this.#export(transfer, {...request, path: target})};
 		}
 
+		const {present, size} = this.#view(transfer);
+		if (request.partial && request.when !== 'complete') {
+			if (request.move) {
+				throw new DownStreamError('bad-request', 'A file that is not complete can be copied, but not moved');
+			}
+
+			if (size !== null) {
+				return {path: await this.#export(transfer, {...request, path: target})};
+			}
+		}
+
 		if (request.when !== 'complete') {
-			const {present, size} = this.#view(transfer);
 			throw new DownStreamError(
 				'incomplete',
 				`Only ${present} of ${size ?? 'an unknown number of'} bytes are here; export it once it is complete`,
@@ -414,12 +498,14 @@ export class Engine implements DownStream {
 
 	async #export(transfer: Transfer, request: ExportRequest): Promise<string> {
 		const {size} = this.#view(transfer);
+		const ranges = transfer.isComplete ? undefined : [...transfer.present];
 		return transfer.exporting(
 			async (source, onProgress) =>
 				exportFile({
 					source,
 					target: request.path,
 					size: size ?? 0,
+					ranges,
 					overwrite: request.overwrite,
 					keepBoth: request.keepBoth,
 					move: request.move,
@@ -430,10 +516,14 @@ export class Engine implements DownStream {
 		);
 	}
 
-	/** Hands the places of the queue out, in the order in which the downloads were added. */
+	#queue(): Transfer[] {
+		return [...this.#transfers.values()].toSorted((a, b) => a.queueRank - b.queueRank);
+	}
+
+	/** Hands the places of the queue out. */
 	#balance(): void {
 		let places = this.#options.maxActive ?? 3;
-		for (const transfer of this.#transfers.values()) {
+		for (const transfer of this.#queue()) {
 			const gets = transfer.wantsPlace && places > 0;
 			places -= gets ? 1 : 0;
 			transfer.mayFill = gets;
@@ -496,6 +586,7 @@ export class Engine implements DownStream {
 			version: this.#snapshot.version + 1,
 			downloads,
 			bytesPerSecond: downloads.reduce((sum, {bytesPerSecond}) => sum + bytesPerSecond, 0),
+			limitRate: finiteRate(this.#services.bandwidth.limit),
 			freeBytes: this.#freeBytes,
 			origin: this.#origin,
 			banners: [
@@ -523,5 +614,43 @@ export class Engine implements DownStream {
 function isSame(entry: Entry, url: string, headers: Readonly<Record<string, string>>): boolean {
 	const sorted = (record: Readonly<Record<string, string>>) =>
 		JSON.stringify(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-	return entry.url === url && sorted(entry.headers) === sorted(headers);
+	return !entry.superseded && entry.url === url && sorted(entry.headers) === sorted(headers);
+}
+
+/** Throws `bad-request` for what no download can be fetched with. */
+function checkRequest({connections, proxy, checksum, limitRate}: DownloadChange): void {
+	if (
+		connections !== undefined &&
+		!(Number.isInteger(connections) && connections >= 1 && connections <= 16)
+	) {
+		throw new DownStreamError(
+			'bad-request',
+			`connections is ${connections}; it must be a whole number from 1 to 16`,
+		);
+	}
+
+	if (proxy !== undefined && proxy !== 'direct') {
+		parseProxy(proxy);
+	}
+
+	if (checksum !== undefined) {
+		parseChecksum(checksum);
+	}
+
+	checkedRate(limitRate ?? null);
+}
+
+function checkedRate(rate: number | null): number | null {
+	if (rate !== null && !(Number.isInteger(rate) && rate >= 1024)) {
+		throw new DownStreamError(
+			'bad-request',
+			`limitRate is ${rate}; it must be at least 1024 bytes a second, or null for no limit`,
+		);
+	}
+
+	return rate;
+}
+
+function finiteRate(rate: number): number | null {
+	return rate === Infinity ? null : rate;
 }

@@ -11,6 +11,7 @@ import {checkEntry, InvalidEntry, type Entry} from './entry.ts';
 export type {Entry} from './entry.ts';
 
 const dataName = 'data';
+const checksName = 'checks';
 const entryName = 'entry.json';
 const backupName = 'entry.json.bak';
 const idPattern = /^[\da-f]{32}$/;
@@ -100,6 +101,10 @@ export class EntryFile {
 
 	get dataPath(): string {
 		return path.join(this.folder, dataName);
+	}
+
+	get checksPath(): string {
+		return path.join(this.folder, checksName);
 	}
 
 	/**

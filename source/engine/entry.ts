@@ -31,6 +31,14 @@ export type Entry = {
 	readonly intent: 'run' | 'pause' | 'cancel';
 	readonly onDemand: boolean;
 	readonly addedAt: number;
+	/** Place in the queue: smaller first; `addedAt` unless it was moved. */
+	readonly queueRank?: number;
+	/** Bytes per second. */
+	readonly limitRate?: number;
+	/** What the whole file must have, as `sha256:…`. */
+	readonly checksum?: string;
+	/** Another download has taken its URL over; this one keeps the bytes of the old version. */
+	readonly superseded?: boolean;
 	readonly completedAt?: number;
 	readonly exportedTo?: string;
 	readonly exportWhenComplete?: ExportRequest;
@@ -141,6 +149,10 @@ const entryField = objectOf<Entry>({
 	intent: oneOf('run', 'pause', 'cancel'),
 	onDemand: aBoolean,
 	addedAt: aTime,
+	queueRank: optional(aTime),
+	limitRate: optional(aCount),
+	checksum: optional(aString),
+	superseded: optional(aBoolean),
 	completedAt: optional(aTime),
 	exportedTo: optional(aString),
 	exportWhenComplete: optional(
@@ -150,6 +162,7 @@ const entryField = objectOf<Entry>({
 			keepBoth: optional(aBoolean),
 			move: optional(aBoolean),
 			when: optional(oneOf('now', 'complete')),
+			partial: optional(aBoolean),
 		}),
 	),
 	movedTo: optional(aString),

@@ -7,9 +7,10 @@ import path from 'node:path';
 import {DownStreamError} from '../downstream.ts';
 import {diskError, errorCode} from './disk-error.ts';
 import {syncFolder} from './durable-file.ts';
+import type {Range} from './range-set.ts';
 
 export type FileExport = {
-	/** A complete file. */
+	/** A complete file, unless `ranges` says what is there. */
 	readonly source: string;
 	/** The file to make, from `resolveTarget`. */
 	readonly target: string;
@@ -21,6 +22,8 @@ export type FileExport = {
 	readonly keepBoth?: boolean;
 	/** Take the source away. */
 	readonly move?: boolean;
+	/** What the source holds, where it is not complete: what is missing becomes zeros, and nothing is shared with it. */
+	readonly ranges?: readonly Range[];
 	readonly signal?: AbortSignal;
 	/** Of a copy, with a fraction from 0 to 1. */
 	readonly onProgress?: (fraction: number) => void;
@@ -73,7 +76,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 			}
 		}
 
-		if (move || !(await shareBytes(source, temporary))) {
+		if (move || request.ranges || !(await shareBytes(source, temporary))) {
 			await copyBytes(temporary, request);
 		}
 
@@ -226,7 +229,7 @@ async function shareBytes(source: string, temporary: string): Promise<boolean> {
 
 async function copyBytes(
 	temporary: string,
-	{source, target, size, signal, onProgress}: FileExport,
+	{source, target, size, ranges = [{start: 0, end: size}], signal, onProgress}: FileExport,
 ): Promise<void> {
 	const disk = await statfs(path.dirname(target));
 	const free = disk.bavail * disk.bsize;
@@ -241,17 +244,24 @@ async function copyBytes(
 	try {
 		const to = await open(temporary, 'wx');
 		try {
+			await to.truncate(size);
 			const buffer = Buffer.allocUnsafe(Math.min(chunkSize, size));
-			for (let offset = 0; offset < size;) {
-				signal?.throwIfAborted();
-				const {bytesRead} = await from.read(buffer, 0, Math.min(chunkSize, size - offset), offset);
-				if (bytesRead === 0) {
-					throw new DownStreamError('disk-failed', `${source} was cut short by another program`);
-				}
+			for (const {start, end} of ranges) {
+				for (let offset = start; offset < end;) {
+					signal?.throwIfAborted();
+					const {bytesRead} = await from.read(buffer, 0, Math.min(chunkSize, end - offset), offset);
+					if (bytesRead === 0) {
+						throw new DownStreamError('disk-failed', `${source} was cut short by another program`);
+					}
 
-				await to.writeFile(buffer.subarray(0, bytesRead));
-				offset += bytesRead;
-				onProgress?.(offset / size);
+					for (let written = 0; written < bytesRead;) {
+						const {bytesWritten} = await to.write(buffer, written, bytesRead - written, offset + written);
+						written += bytesWritten;
+					}
+
+					offset += bytesRead;
+					onProgress?.(offset / size);
+				}
 			}
 		} finally {
 			await to.close();

@@ -119,6 +119,18 @@ export class SparseFile {
 		}
 	}
 
+	/** These are holes from now on; a file that was complete can be written again. */
+	forget(ranges: Iterable<Range>): void {
+		for (const range of ranges) {
+			this.#present.remove(range);
+		}
+
+		const handle = this.#handle;
+		this.#handle = undefined;
+		// What is being read ends first.
+		void handle?.then(found => found.close()).catch(() => undefined);
+	}
+
 	/** Resolves with the ranges that are durable: what was present when it was called, after fdatasync. */
 	async checkpoint(): Promise<Range[]> {
 		const ranges = [...this.#present];

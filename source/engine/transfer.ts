@@ -1,4 +1,5 @@
 // One download: readers wait, segments write, one scheduler in between.
+import {rm} from 'node:fs/promises';
 import {
 	DownStreamError,
 	type Download,
@@ -6,9 +7,10 @@ import {
 	type DownloadId,
 	type DownloadStatus,
 } from '../downstream.ts';
-import type {Bandwidth} from './bandwidth.ts';
+import {Bandwidth} from './bandwidth.ts';
+import {BlockChecks, checkWhole, parseChecksum} from './block-checks.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
-import type {EntryFile} from './entry-store.ts';
+import type {Entry, EntryFile} from './entry-store.ts';
 import {fileName, sniffType} from './file-info.ts';
 import type {HostLimits} from './host-limits.ts';
 import {nextSegment, type SegmentPlan, type Wish} from './next-segment.ts';
@@ -32,6 +34,8 @@ const readBounds = {smallest: 64 * 1024, largest: 256 * 1024};
 const checkpointMs = 500;
 /** A connection that nobody needs lives on so long: players abort and come back near on each seek. */
 const lingerMs = 5000;
+/** A new place of a file has so long to prove that it is one. */
+const proofMs = 30_000;
 /** What all transfers share. */
 export type TransferServices = {
 	readonly bandwidth: Bandwidth;
@@ -65,10 +69,13 @@ export type StreamFacts = {
 
 export class Transfer {
 	readonly #entryFile: EntryFile;
-	readonly #source: DataSource;
+	#source: DataSource;
 	readonly #services: TransferServices;
-	readonly #host: string;
-	readonly #maxConnections: number;
+	#host: string;
+	#maxConnections: number;
+	/** What this download alone may take. */
+	readonly #ownBandwidth: Bandwidth;
+	readonly #checks: BlockChecks;
 	readonly #meter = new SpeedMeter();
 	readonly #readers: Readers;
 	readonly #segments: Segments;
@@ -90,6 +97,7 @@ export class Transfer {
 	#checkpointing: Promise<void> = Promise.resolve();
 	#lastByteAt: number | null = null;
 	#exportProgress: number | null = null;
+	#checkProgress: number | null = null;
 	#view: Download | undefined;
 	#viewIsLively = false;
 	#closed = false;
@@ -118,7 +126,13 @@ export class Transfer {
 			return new Transfer(entryFile, source, services, await SparseFile.open(entryFile.dataPath, size, []));
 		}
 
-		return new Transfer(entryFile, source, services, file);
+		const transfer = new Transfer(entryFile, source, services, file);
+		if (file.isComplete && transfer.#factsKnown && !transfer.isComplete && !transfer.#failure) {
+			// It ended between the last byte and the check of the whole.
+			void transfer.checkpoint();
+		}
+
+		return transfer;
 	}
 
 	private constructor(
@@ -133,6 +147,8 @@ export class Transfer {
 		this.#services = services;
 		this.#host = new URL(source.url).host;
 		this.#maxConnections = entry.connections ?? services.connections;
+		this.#ownBandwidth = new Bandwidth(entry.limitRate);
+		this.#checks = new BlockChecks(entryFile.checksPath);
 		this.#readers = new Readers(services.bandwidth);
 		this.#segments = new Segments(() => {
 			services.hosts.closed(this.#host);
@@ -155,6 +171,16 @@ export class Transfer {
 
 	get entryFile(): EntryFile {
 		return this.#entryFile;
+	}
+
+	get queueRank(): number {
+		const {queueRank, addedAt} = this.#entryFile.entry;
+		return queueRank ?? addedAt;
+	}
+
+	/** What is on the disk. */
+	get present(): Iterable<Range> {
+		return this.#file.present;
 	}
 
 	/** Every byte is on the disk, and recorded. */
@@ -192,6 +218,10 @@ export class Transfer {
 
 	get status(): DownloadStatus {
 		const {intent} = this.#entryFile.entry;
+		if (this.#checkProgress !== null) {
+			return 'checking';
+		}
+
 		if (this.#exportProgress !== null) {
 			return 'exporting';
 		}
@@ -308,6 +338,138 @@ export class Transfer {
 		await this.#entryFile.save({intent: 'run', error: undefined});
 		this.#services.queueChanged();
 		this.#schedule();
+		if (this.#file.isComplete && !this.isComplete) {
+			void this.checkpoint();
+		}
+	}
+
+	/** Takes what was changed of the entry; with another source, what was running by the old one ends. */
+	async change(change: Partial<Entry>, source?: DataSource): Promise<void> {
+		if (source && change.url !== undefined) {
+			await this.#proveSource(source, change);
+		}
+
+		await this.#entryFile.save(change);
+		const {limitRate, connections} = this.#entryFile.entry;
+		this.#ownBandwidth.limit = limitRate ?? Infinity;
+		this.#maxConnections = connections ?? this.#services.connections;
+		if (source) {
+			this.#segments.endAll();
+			await Promise.allSettled(this.#running);
+			const old = this.#source;
+			this.#source = source;
+			this.#host = new URL(source.url).host;
+			await old.dispose();
+			this.#clearFailure();
+			await this.#entryFile.save({error: undefined});
+			this.#services.queueChanged();
+			this.#schedule();
+		}
+
+		this.#changed();
+	}
+
+	/** Held bytes must be those of the new place: by their samples, and by the size. */
+	async #proveSource(source: DataSource, change: Partial<Entry>): Promise<void> {
+		const held = {size: this.#file.size, validator: {}};
+		const signal = AbortSignal.timeout(proofMs);
+		const sampled = await proveSamples(this.#file, source, held, signal);
+		if (sampled) {
+			Object.assign(change, {validator: sampled.validator, acceptsRanges: sampled.acceptsRanges});
+			return;
+		}
+
+		const answer = await source.open({range: {start: 0, end: 1}, signal});
+		for await (const _ of answer.body) {
+			break;
+		}
+
+		// Nothing is held: the new place says what the file is.
+		await this.#forgetVersion();
+	}
+
+	/** Drops the held bytes and all that is known of their version, and fetches what the origin has now. */
+	async startOver(): Promise<void> {
+		this.#segments.endAll();
+		await Promise.allSettled(this.#running);
+		await this.#forgetVersion();
+		await this.resume();
+	}
+
+	async #forgetVersion(): Promise<void> {
+		const {dataPath, checksPath} = this.#entryFile;
+		this.#readers.reject(originChanged('it is fetched anew'));
+		await this.#entryFile.save({
+			ranges: [],
+			info: undefined,
+			validator: undefined,
+			acceptsRanges: undefined,
+			completedAt: undefined,
+			movedTo: undefined,
+		});
+		await this.#file.close();
+		await this.#checks.close();
+		await rm(dataPath, {force: true});
+		await rm(checksPath, {force: true});
+		this.#file = await SparseFile.open(dataPath, Infinity, []);
+		this.#factsKnown = false;
+		this.#grown = 1;
+		this.#mustProveHeldBytes = false;
+		this.#unprovenEnd = undefined;
+		this.#changed();
+	}
+
+	/** Damaged blocks become holes; a complete file is also held against the checksum that was given for it. */
+	async verify(): Promise<Range[]> {
+		return this.#checking(async progress => {
+			await this.checkpoint();
+			const damaged = await this.#checks.damaged(this.#file, progress);
+			if (damaged.length > 0) {
+				await this.#checks.forget(damaged);
+				this.#file.forget(damaged);
+				await this.#entryFile.save({completedAt: undefined, ranges: rangesOf(this.#file)});
+				this.#services.queueChanged();
+				this.#schedule();
+			} else if (this.isComplete) {
+				await this.#checkWhole(progress);
+			}
+
+			return damaged;
+		});
+	}
+
+	async #checkWhole(progress: (fraction: number) => void): Promise<void> {
+		const {checksum} = this.#entryFile.entry;
+		if (checksum === undefined) {
+			return;
+		}
+
+		try {
+			await checkWhole(this.#file, parseChecksum(checksum), progress);
+		} catch (error) {
+			await this.#entryFile.save({completedAt: undefined});
+			this.#failed(error);
+			throw error;
+		}
+	}
+
+	/** Shows how far a check has come; closing ends it. */
+	async #checking<T>(check: (progress: (fraction: number) => void) => Promise<T>): Promise<T> {
+		this.#checkProgress = 0;
+		this.#changed();
+		try {
+			return await check(fraction => {
+				if (this.#closed) {
+					throw new DownStreamError('not-found', 'The program is ending');
+				}
+
+				this.#checkProgress = fraction;
+				this.#changed();
+			});
+		} finally {
+			this.#checkProgress = null;
+			this.#changed();
+		}
 	}
 
 	/** Ends readers, then segments. */
@@ -361,7 +523,14 @@ export class Transfer {
 		this.#checkpointing = this.#checkpointing.then(async () => {
 			try {
 				const ranges = await this.#file.checkpoint();
-				const complete = this.#file.isComplete && this.#factsKnown && !this.isComplete;
+				await this.#checks.save(this.#file);
+				const complete =
+					this.#file.isComplete && this.#factsKnown && !this.isComplete && !this.#failure && !this.#closed;
+				if (complete && this.#entryFile.entry.checksum !== undefined) {
+					await this.#entryFile.save({ranges: rangesOf(this.#file)});
+					await this.#checking(progress => this.#checkWhole(progress));
+				}
+
 				await this.#entryFile.save({
 					ranges: ranges.map(({start, end}) => [start, end]),
 					...(complete ? {completedAt: Date.now(), error: undefined} : {}),
@@ -371,7 +540,9 @@ export class Transfer {
 					this.#changed();
 				}
 			} catch (error) {
-				this.#failed(error);
+				if (!this.#closed && this.#failure?.code !== 'checksum-mismatch') {
+					this.#failed(error);
+				}
 			}
 		});
 		return this.#checkpointing;
@@ -389,11 +560,15 @@ export class Transfer {
 				this.#exportProgress = fraction;
 				this.#changed();
 			});
-			await this.#entryFile.save({
-				exportedTo: path,
-				exportWhenComplete: undefined,
-				...(move ? {movedTo: path} : {}),
-			});
+			// What went out with gaps is not the file.
+			if (this.isComplete) {
+				await this.#entryFile.save({
+					exportedTo: path,
+					exportWhenComplete: undefined,
+					...(move ? {movedTo: path} : {}),
+				});
+			}
+
 			if (move) {
 				// Readers that are in the middle keep the old descriptor's bytes; the next read opens the new place.
 				const {size} = this.#file;
@@ -429,6 +604,7 @@ export class Transfer {
 		await Promise.allSettled(this.#running);
 		await this.checkpoint();
 		await this.#file.close();
+		await this.#checks.close();
 		await this.#source.dispose();
 	}
 
@@ -480,6 +656,10 @@ export class Transfer {
 			acceptsRanges: entry.acceptsRanges ?? null,
 			validator: entry.validator?.etag ?? entry.validator?.lastModified ?? null,
 			onDemand: entry.onDemand,
+			queueRank: this.queueRank,
+			limitRate: entry.limitRate ?? null,
+			checksum: entry.checksum ?? null,
+			checkProgress: this.#checkProgress,
 			exportProgress: this.#exportProgress,
 			exportedTo: entry.exportedTo ?? null,
 			exportWhenComplete: entry.exportWhenComplete?.path ?? null,
@@ -759,10 +939,9 @@ export class Transfer {
 				return;
 			}
 
-			await this.#services.bandwidth.took(chunk.length, segment.for, {
-				signal,
-				hurry: segment.retirement.signal,
-			});
+			const stop = {signal, hurry: segment.retirement.signal};
+			await this.#services.bandwidth.took(chunk.length, segment.for, stop);
+			await this.#ownBandwidth.took(chunk.length, segment.for, stop);
 		}
 
 		if (answer.range.end === Infinity) {
@@ -800,6 +979,7 @@ export class Transfer {
 		this.#lastByteAt = now;
 		this.#retries.succeeded();
 		this.#meter.add(bytes.length, now);
+		this.#checks.wrote(offset, bytes, this.#file.size);
 		this.#readers.wake(offset, bytes);
 		this.#changed();
 		if (this.#file.isComplete) {
@@ -939,6 +1119,10 @@ function errorIsFatal({code}: DownloadError): boolean {
 
 function cancelled(): DownStreamError {
 	return new DownStreamError('not-found', 'This download was cancelled; resume it to stream it again');
+}
+
+function rangesOf(file: SparseFile): Array<[number, number]> {
+	return Array.from(file.present, ({start, end}) => [start, end]);
 }
 
 function finite(size: number): number | null {

@@ -44,25 +44,30 @@ export function originChanged(change: string): DownStreamError {
 	);
 }
 
-/** Fetches held bytes again and compares them. Rejects with `origin-changed`, or what the origin rejects with. */
+/**
+ * Fetches held bytes again and compares them. Resolves with what the origin says of itself; rejects with
+ * `origin-changed`, or what the origin rejects with.
+ */
 export async function proveSamples(
 	file: SparseFile,
 	source: DataSource,
 	held: HeldVersion,
 	signal: AbortSignal,
-): Promise<void> {
+): Promise<OriginAnswer | undefined> {
 	const runs = [...file.present];
 	const first = runs[0];
 	const last = runs.at(-1);
 	if (!first || !last) {
-		return;
+		return undefined;
 	}
+
+	let answer: OriginAnswer | undefined;
 
 	for (const range of [
 		{start: first.start, end: Math.min(first.end, first.start + sampleSize)},
 		{start: Math.max(last.start, last.end - sampleSize), end: last.end},
 	]) {
-		const answer = await source.open({range, signal});
+		answer = await source.open({range, signal});
 		const change = versionChange(held, answer);
 		if (change !== undefined) {
 			throw originChanged(change);
@@ -82,6 +87,8 @@ export async function proveSamples(
 			}
 		}
 	}
+
+	return answer;
 }
 
 /** Rejects with `origin-changed` if bytes that came again differ from the held ones. */

@@ -204,6 +204,7 @@ const addFields: Readonly<Record<keyof AddRequest, FieldRule>> = {
 	},
 	onDemand: flag,
 	paused: flag,
+	checksum: text,
 };
 
 const exportFields: Readonly<Record<keyof ExportRequest, FieldRule>> = {
@@ -211,6 +212,7 @@ const exportFields: Readonly<Record<keyof ExportRequest, FieldRule>> = {
 	overwrite: flag,
 	keepBoth: flag,
 	move: flag,
+	partial: flag,
 	when: {expected: '"now" or "complete"', holds: value => value === 'now' || value === 'complete'},
 };
 

@@ -21,7 +21,7 @@ export async function startOrigin(t: TestContext, options: OriginOptions): Promi
 	return origin;
 }
 
-export type TestEngine = {engine: Engine; proxy: ProxyServer; storageDir: string; close(): Promise<void>};
+export type TestEngine = {engine: Engine; proxy: ProxyServer; storageDir: string; close: () => Promise<void>};
 
 export async function startEngine(t: TestContext, options: Partial<EngineOptions> = {}): Promise<TestEngine> {
 	const storageDir = options.storageDir ?? (await temporaryFolder(t));

@@ -3,6 +3,7 @@ import {EventEmitter, once} from 'node:events';
 import {
 	type AddRequest,
 	type Download,
+	type DownloadChange,
 	type DownloadId,
 	DownStreamError,
 	type ExportRequest,
@@ -105,6 +106,7 @@ export class MemoryEngine implements StreamingEngine {
 		version: 0,
 		downloads: [],
 		bytesPerSecond: 0,
+		limitRate: null,
 		freeBytes: null,
 		origin: '',
 		banners: [],
@@ -119,7 +121,7 @@ export class MemoryEngine implements StreamingEngine {
 		return transfer;
 	}
 
-	update(id: DownloadId, change: Partial<Download>): void {
+	change(id: DownloadId, change: Partial<Download>): void {
 		this.#find(id);
 		this.#publish(
 			this.snapshot.downloads.map(download => (download.id === id ? {...download, ...change} : download)),
@@ -137,7 +139,7 @@ export class MemoryEngine implements StreamingEngine {
 
 		const known = this.snapshot.downloads.find(download => download.url === url);
 		const transfer = this.transfers.get(known?.id ?? '') ?? this.file(1000);
-		this.update(transfer.id, {url});
+		this.change(transfer.id, {url});
 		return transfer;
 	}
 
@@ -157,15 +159,15 @@ export class MemoryEngine implements StreamingEngine {
 	}
 
 	async pause(id: DownloadId): Promise<void> {
-		this.update(id, {status: 'paused'});
+		this.change(id, {status: 'paused'});
 	}
 
 	async resume(id: DownloadId): Promise<void> {
-		this.update(id, {status: 'active'});
+		this.change(id, {status: 'active'});
 	}
 
 	async cancel(id: DownloadId): Promise<void> {
-		this.update(id, {status: 'cancelled'});
+		this.change(id, {status: 'cancelled'});
 	}
 
 	async remove(id: DownloadId, options: {data: 'keep' | 'delete'}): Promise<void> {
@@ -177,6 +179,32 @@ export class MemoryEngine implements StreamingEngine {
 
 	async restore(): Promise<void> {
 		throw new DownStreamError('not-found', 'It is too late.');
+	}
+
+	async update(id: DownloadId, change: DownloadChange): Promise<Download> {
+		this.commands.push({update: id, ...change});
+		return this.#find(id);
+	}
+
+	async startOver(id: DownloadId, options: {keepOld?: boolean} = {}): Promise<Download> {
+		this.commands.push({startOver: id, ...options});
+		return this.#find(id);
+	}
+
+	async verify(id: DownloadId): Promise<{damaged: Array<[number, number]>}> {
+		this.commands.push({verify: id});
+		this.#find(id);
+		return {damaged: [[0, 10]]};
+	}
+
+	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+		this.commands.push({moveInQueue: id, by});
+		this.#find(id);
+	}
+
+	async setLimitRate(limitRate: number | null): Promise<void> {
+		this.commands.push({setLimitRate: limitRate});
+		this.snapshot = {...this.snapshot, limitRate};
 	}
 
 	async export(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
@@ -231,6 +259,10 @@ function newDownload(id: DownloadId, facts: Pick<Download, 'name' | 'type' | 'si
 		acceptsRanges: true,
 		validator: null,
 		onDemand: false,
+		queueRank: 0,
+		limitRate: null,
+		checksum: null,
+		checkProgress: null,
 		exportProgress: null,
 		exportedTo: null,
 		exportWhenComplete: null,
