@@ -40,6 +40,12 @@ const help = `
 	  --plain               lines instead of the dashboard, for screen readers and logs
 	  --json                serve: one JSON object per event
 	  --ascii               draw with ASCII only
+	  --color WHEN          auto (default), always or never; NO_COLOR and FORCE_COLOR are heeded
+	  --theme NAME          dark, light or plain (default: by the terminal's background)
+	  --mouse               click to select and press (M switches it)
+	  --bell                ring when a download is done
+	  --no-title            leave the terminal's title alone
+	  --player COMMAND      what o plays with (default: mpv, VLC, IINA)
 	  --log FILE            write a log; --log-level error, warn, info (default) or debug
 	  --version, --help
 
@@ -73,6 +79,12 @@ function parse() {
 			plain: {type: 'boolean'},
 			json: {type: 'boolean'},
 			ascii: {type: 'boolean'},
+			color: {type: 'string'},
+			theme: {type: 'string'},
+			title: {type: 'boolean', default: true},
+			mouse: {type: 'boolean'},
+			bell: {type: 'boolean'},
+			player: {type: 'string'},
 			log: {type: 'string'},
 			logLevel: {type: 'string'},
 		},

@@ -1,6 +1,7 @@
 // The engine under the dashboard: started before the screen, ended after it.
 import path from 'node:path';
 import process from 'node:process';
+import {play} from './play.ts';
 import {addAll, start} from './running.ts';
 import type {Settings} from './settings.ts';
 import {askBackground} from './terminal/background.ts';
@@ -14,19 +15,20 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 	const running = await start(settings);
 	try {
 		await addAll(running, urls, settings, error => running.engine.addBanner(error.message));
-		const level = colorLevel('auto', process.env, true);
+		const level = colorLevel(settings.color, process.env, true);
 		tellColorLevel(level, process.env);
-		const background = level > 1 ? await askBackground(process, process.env) : undefined;
+		const isAsked = level > 1 && settings.theme === undefined;
+		const background = isAsked ? await askBackground(process, process.env) : undefined;
 		const {showDashboard} = await import('./terminal/show-dashboard.tsx');
 		const end = await showDashboard(running.engine, {
 			ascii: settings.ascii,
 			exportDir: settings.exportDir + path.sep,
-			theme: themeName(level, background),
-			title: true,
-			mouse: false,
-			bell: false,
+			theme: settings.theme === undefined || level === 0 ? themeName(level, background) : settings.theme,
+			title: settings.title,
+			mouse: settings.mouse,
+			bell: settings.bell,
 			isAttached: false,
-			play: async () => 'nothing',
+			play: ({streamUrl}) => play(streamUrl, {player: settings.player}),
 		});
 		return exitCodes[end] ?? interrupted;
 	} finally {

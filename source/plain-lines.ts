@@ -39,6 +39,15 @@ export class PlainLines {
 		this.#json = json;
 	}
 
+	/** Which download a number in brackets stands for. */
+	idOf(number: number): DownloadId | undefined {
+		return [...this.#said].find(([, said]) => said.number === number)?.[0];
+	}
+
+	numberOf(id: DownloadId): number | undefined {
+		return this.#said.get(id)?.number;
+	}
+
 	/** The lines for what is new since the last call. `now` in milliseconds since the epoch. */
 	next(snapshot: Snapshot, now: number): string[] {
 		const lines: string[] = [];

@@ -1,5 +1,7 @@
 // Without a screen: plain lines that are only ever appended.
 import process from 'node:process';
+import {createInterface} from 'node:readline';
+import {commandHelp, PlainCommands} from './plain-commands.ts';
 import {PlainLines, readyLine} from './plain-lines.ts';
 import {addAll, start, type Running} from './running.ts';
 import type {Settings} from './settings.ts';
@@ -25,7 +27,7 @@ export async function serve(
 }
 
 /**
- * The dashboard where there is no terminal: ends when everything is done or failed and no player has read for
+ * The dashboard where there is no screen. On a terminal it takes typed commands until `quit`; else it ends when everything is done or failed and no player has read for
  * 30 s. Resolves with whether all went well.
  */
 export async function serveUntilDone(
@@ -35,9 +37,12 @@ export async function serveUntilDone(
 ): Promise<boolean> {
 	const running = await start(settings);
 	try {
-		const end = printLines(running, settings);
+		const lines = new PlainLines(settings);
+		const end = printLines(running, settings, lines);
 		const allAdded = await addFromCommandLine(running, urls, settings);
-		const allDone = await untilDone(running, stopped);
+		const allDone = await (process.stdin.isTTY && !settings.json
+			? untilQuit(running, lines, stopped)
+			: untilDone(running, stopped));
 		end();
 		return allAdded && allDone;
 	} finally {
@@ -46,8 +51,11 @@ export async function serveUntilDone(
 }
 
 /** Prints what happens from now on; returns the function that prints what is left and ends it. */
-export function printLines({engine}: Running, {json, storageDir}: Settings): () => void {
-	const lines = new PlainLines({json});
+export function printLines(
+	{engine}: Running,
+	{json, storageDir}: Settings,
+	lines = new PlainLines({json}),
+): () => void {
 	const ready = {url: engine.origin, key: engine.key, storage: storageDir, pid: process.pid};
 	process.stdout.write(`${readyLine(ready, {json, now: Date.now()})}\n`);
 	const print = () => {
@@ -75,6 +83,26 @@ async function addFromCommandLine(
 		process.stderr.write(`downstream-tui: ${error.message}\n`);
 	});
 	return allAdded;
+}
+
+async function untilQuit({engine}: Running, lines: PlainLines, stopped: AbortSignal): Promise<boolean> {
+	const commands = new PlainCommands(engine, lines);
+	const input = createInterface({input: process.stdin, signal: stopped});
+	process.stdout.write(`Type a command:\n${commandHelp.join('\n')}\n`);
+	for await (const line of input) {
+		const {lines: answer, isOver} = await commands.run(line);
+		for (const text of answer) {
+			process.stdout.write(`${text}\n`);
+		}
+
+		process.stdout.write(commands.question);
+		if (isOver) {
+			break;
+		}
+	}
+
+	input.close();
+	return engine.snapshot.downloads.every(({status}) => status !== 'failed');
 }
 
 async function untilDone({engine}: Running, stopped: AbortSignal): Promise<boolean> {

@@ -1,11 +1,11 @@
 // What the flags say, checked: each bad value is one sentence that names the flag, the value and what is allowed.
 import {readFileSync} from 'node:fs';
 import path from 'node:path';
-import bytes from 'bytes';
 import envPaths from 'env-paths';
 import {defaults} from './defaults.ts';
 import {DownStreamError} from './downstream.ts';
 import {parseProxy} from './engine/upstream-proxy.ts';
+import {parseRate} from './rate.ts';
 
 export type Settings = {
 	readonly port: number;
@@ -24,6 +24,14 @@ export type Settings = {
 	readonly json: boolean;
 	readonly plain: boolean;
 	readonly ascii: boolean;
+	readonly color: 'auto' | 'always' | 'never';
+	/** Instead of what the terminal says of its background. */
+	readonly theme: 'dark' | 'light' | 'plain' | undefined;
+	readonly title: boolean;
+	readonly mouse: boolean;
+	readonly bell: boolean;
+	/** The command that plays a stream URL. */
+	readonly player: string | undefined;
 	readonly logFile: string | undefined;
 	readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
 	/** Certificates in PEM to trust besides the built-in ones. */
@@ -48,11 +56,17 @@ export type Flags = {
 			| 'logLevel'
 			| 'ca'
 			| 'output'
+			| 'color'
+			| 'theme'
+			| 'player'
 	]?: string;
 } & {
-	readonly [name in 'onDemand' | 'json' | 'plain' | 'ascii' | 'insecure']?: boolean;
+	readonly [
+		name in 'onDemand' | 'json' | 'plain' | 'ascii' | 'insecure' | 'title' | 'mouse' | 'bell'
+	]?: boolean;
 } & {readonly header?: readonly string[]};
 
+const themes = ['dark', 'light', 'plain'] as const;
 const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
 /** Throws `bad-request`. */
@@ -74,6 +88,12 @@ export function settingsFrom(flags: Flags, environment: NodeJS.ProcessEnv = proc
 		json: flags.json ?? false,
 		plain: (flags.plain ?? false) || isOn(environment.ACCESSIBLE) || environment.INK_SCREEN_READER === 'true',
 		ascii: flags.ascii ?? false,
+		color: oneOf('--color', flags.color, ['auto', 'always', 'never'], 'auto'),
+		theme: flags.theme === undefined ? undefined : oneOf('--theme', flags.theme, themes, 'plain'),
+		title: flags.title ?? true,
+		mouse: flags.mouse ?? false,
+		bell: flags.bell ?? false,
+		player: text('--player', flags.player),
 		logFile: text('--log', flags.log),
 		logLevel: oneOf('--log-level', flags.logLevel, logLevels, 'info'),
 		ca: certificates(text('--ca', flags.ca)),
@@ -125,17 +145,10 @@ function rate(flag: string, value: string | undefined): number {
 		return Infinity;
 	}
 
-	const [, amount, unit] = /^(\d+(?:\.\d+)?)([kmgt]?)(?:i?b)?(?:\/s)?$/i.exec(value) ?? [];
-	const perSecond = amount === undefined ? null : bytes.parse(`${amount}${unit}b`);
-	if (perSecond === null || (perSecond > 0 && perSecond < 1024)) {
-		return refuse(
-			flag,
-			value,
-			'it must be bytes per second such as 500K or 5M, at least 1K, or 0 for no limit',
-		);
-	}
-
-	return perSecond === 0 ? Infinity : perSecond;
+	return (
+		parseRate(value) ??
+		refuse(flag, value, 'it must be bytes per second such as 500K or 5M, at least 1K, or 0 for no limit')
+	);
 }
 
 function proxy(value: string | undefined): string | undefined {

@@ -1,0 +1,69 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {DownStreamError} from '../source/downstream.ts';
+import {PlainCommands} from '../source/plain-commands.ts';
+import {PlainLines} from '../source/plain-lines.ts';
+import {download, MemoryDownStream} from './support/memory-downstream.ts';
+
+const id = (index: number) => String(index).padStart(32, '0');
+
+function commandsOver(downstream: MemoryDownStream): PlainCommands {
+	const lines = new PlainLines({json: false});
+	lines.next(downstream.snapshot, 0);
+	return new PlainCommands(downstream, lines);
+}
+
+test('everything can be done by typed commands', async () => {
+	const downstream = new MemoryDownStream([
+		download({id: id(1), name: 'a\u001B[2J.mkv'}),
+		download({id: id(2), name: 'b.mkv', present: 0, ranges: []}),
+	]);
+	const commands = commandsOver(downstream);
+	const run = async (line: string) => (await commands.run(line)).lines.join('\n');
+	assert.match(await run('list'), /^\[1\] a�\[2J\.mkv {2}downloading {2}250 MiB of 1000 MiB\n\[2\] b\.mkv/);
+	assert.equal(await run('pause 1'), '');
+	assert.equal(await run(' resume  2 '), '');
+	assert.equal(await run('url 1'), downstream.snapshot.downloads[0]!.streamUrl);
+	assert.match(await run('export 1 /home/user/My Films/'), /\/home\/user\/My Films\//);
+	assert.equal(await run('verify 1'), 'every byte is as it was written');
+	assert.equal(await run('add http://127.0.0.1/c http://127.0.0.1/d'), '');
+	assert.match(await run('help'), /list +the downloads/);
+	assert.deepEqual(downstream.calls, [
+		['pause', id(1)],
+		['resume', id(2)],
+		['export', id(1), {path: '/home/user/My Films/', when: 'complete'}],
+		['verify', id(1)],
+		['add', 'http://127.0.0.1/c'],
+		['add', 'http://127.0.0.1/d'],
+	]);
+	assert.equal((await commands.run('quit')).isOver, true);
+});
+
+test('removing asks what becomes of the data, and only a plain answer removes', async () => {
+	const downstream = new MemoryDownStream([download({id: id(1)}), download({id: id(2), present: 0})]);
+	const commands = commandsOver(downstream);
+	assert.deepEqual((await commands.run('remove 1')).lines, ['film.mkv: 250 MiB of 1000 MiB are here.']);
+	assert.match(commands.question, /Keep data\?/);
+	assert.deepEqual((await commands.run('what')).lines, ['Nothing was removed.']);
+	assert.equal(commands.question, '');
+	await commands.run('remove 1');
+	await commands.run('');
+	await commands.run('remove 2');
+	assert.deepEqual(downstream.calls, [
+		['remove', id(1), 'keep'],
+		['remove', id(2), 'delete'],
+	]);
+});
+
+test('what cannot be done is said in one line', async () => {
+	const downstream = new MemoryDownStream([download({id: id(1)})]);
+	const commands = commandsOver(downstream);
+	const run = async (line: string) => (await commands.run(line)).lines.join('\n');
+	assert.equal(await run('pause 7'), 'There is no download 7; list shows their numbers');
+	assert.equal(await run('pause'), 'There is no download ; list shows their numbers');
+	assert.equal(await run('dance'), 'There is no command "dance"; help lists them');
+	assert.equal(await run('add'), 'add: which URL?');
+	assert.equal(await run(''), '');
+	downstream.failure = new DownStreamError('disk-full', 'The disk is full');
+	assert.equal(await run('resume 1'), 'The disk is full');
+});
