@@ -48,6 +48,9 @@ export type DashboardProps = Omit<ControllerOptions, 'feed' | 'host'> & {
 type Screen = Place & {readonly frame: Frame; readonly state: ScreenState};
 
 const doubleClickMs = 400;
+/** Of a terminal that was asked at the start, and of a mouse button that is let go. */
+// oxlint-disable-next-line no-control-regex -- answers of terminals end so
+const lateAnswers = /^(?:\]?\d+;rgba?:[\da-f/]*(?:\u0007|\u001B?\\)?|\[\?[\d;]*c|\[<\d+;\d+;\d+m)/i;
 
 export function Dashboard({host, theme, ascii, mouse = false, spareRows = 0, ...options}: DashboardProps) {
 	const redraw = useRedraw();
@@ -90,12 +93,12 @@ export function Dashboard({host, theme, ascii, mouse = false, spareRows = 0, ...
 			return;
 		}
 
-		// A terminal that answers late what it was asked at the start.
-		if (/^\]?\d+;rgb:/.test(input) || /^\[<\d+;\d+;\d+m$/.test(input)) {
+		const typed = input.replace(lateAnswers, '');
+		if (typed === '' && input !== '') {
 			return;
 		}
 
-		const {names, pasted} = keyPresses(input, key);
+		const {names, pasted} = keyPresses(typed, key);
 		if (pasted !== undefined) {
 			controller.paste(pasted);
 		}

@@ -23,14 +23,26 @@ export class TestTerminal {
 		args: readonly string[],
 		options: TerminalOptions,
 	): Promise<TestTerminal> {
-		return new TestTerminal(t, [await builtCli(), ...args], options);
+		return new TestTerminal(t, [process.execPath, await builtCli(), ...args], options);
 	}
 
-	private constructor(t: TestContext, args: string[], {columns, rows, env}: TerminalOptions) {
+	/** A shell with job control, in which the program is typed as a command. */
+	static async shell(t: TestContext, options: TerminalOptions): Promise<TestTerminal> {
+		return new TestTerminal(t, ['bash', '--norc', '--noprofile', '-i'], {
+			...options,
+			env: {PS1: 'shell> ', NODE: process.execPath, CLI: await builtCli(), ...options.env},
+		});
+	}
+
+	private constructor(
+		t: TestContext,
+		[program = '', ...args]: string[],
+		{columns, rows, env}: TerminalOptions,
+	) {
 		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true});
 		this.#emulator.loadAddon(new Unicode11Addon());
 		this.#emulator.unicode.activeVersion = '11';
-		this.#pty = spawn(process.execPath, args, {
+		this.#pty = spawn(program, args, {
 			cols: columns,
 			rows,
 			name: 'xterm-256color',

@@ -1,0 +1,160 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {missing} from './support/programs.ts';
+import {TestTerminal} from './support/terminal.ts';
+
+const MiB = 1024 * 1024;
+const size = {columns: 100, rows: 30};
+
+for (const [how, command] of [
+	['a shell', '$NODE $CLI'],
+	['another program that a shell has started', 'sh -c \'$NODE $CLI "$@"; true\' npx'],
+] as const) {
+	test(`Ctrl+Z goes back to the shell and fg comes back, under ${how}`, {skip: missing('bash')}, async t => {
+		const storage = await temporaryFolder(t);
+		const terminal = await TestTerminal.shell(t, size);
+		await terminal.shows('shell> ');
+		terminal.press(`${command} --port 0 --storage ${storage}\r`);
+		await terminal.shows('Nothing here yet');
+		for (let round = 0; round < 2; round++) {
+			terminal.press('\u001A');
+			await terminal.shows(() => !terminal.isAlternate);
+			await terminal.shows(screen => /Stopped[^]*\nshell>$/.test(screen.trimEnd()));
+			terminal.press(`clear; echo shell $((${round}+1))\r`);
+			await terminal.shows(screen => screen.trimEnd() === `shell ${round + 1}\nshell>`);
+			terminal.press('fg\r');
+			await terminal.shows(() => terminal.isAlternate);
+			await terminal.shows('Nothing here yet');
+		}
+
+		terminal.press('?');
+		await terminal.shows('pause or resume');
+		terminal.press('\u001B');
+		await terminal.shows('Nothing here yet');
+		terminal.press('q');
+		// What is typed before the shell reads again would be lost.
+		await terminal.shows(screen => screen.trimEnd().endsWith('\nshell>'));
+		terminal.press('exit\r');
+		assert.equal(await terminal.exit(), 0);
+	});
+}
+
+test('plain text is printed on the screen that stays, and Enter comes back', async t => {
+	const origin = await startOrigin(t, {size: MiB});
+	const storage = await temporaryFolder(t);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, origin.url], size);
+	await terminal.shows(/✓ film\.bin/);
+	for (let round = 0; round < 2; round++) {
+		terminal.press('v');
+		await terminal.shows('Enter = back');
+		assert.equal(terminal.isAlternate, false);
+		assert.match(terminal.screen, /^http:\/\/127\.0\.0\.1:\d+\/stream\/[\da-f]{32}\/film\.bin$/m);
+		terminal.press('\r');
+		await terminal.shows(/▸ ✓ film\.bin/);
+		assert.equal(terminal.isAlternate, true);
+	}
+
+	terminal.press('q');
+	assert.equal(await terminal.exit(), 0);
+});
+
+test('the title tells how far it is, and the progress goes to terminals that know it', async t => {
+	const origin = await startOrigin(t, {size: 8 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	for (const [more, hasTitle, hasProgress] of [
+		[[], true, true],
+		[['--no-title'], false, false],
+	] as const) {
+		const storage = await temporaryFolder(t);
+		const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, ...more, origin.url], {
+			...size,
+			env: hasProgress ? {TERM_PROGRAM: 'vscode'} : {},
+		});
+		await terminal.shows(/[3-9]\d\.\d%/);
+		// oxlint-disable no-control-regex -- control sequences are what this is about
+		assert.equal(/\u001B\]2;\d+% [\d.]+ [KM]iB\/s - downstream\u001B\\/.test(terminal.raw), hasTitle);
+		assert.equal(/\u001B\]9;4;1;\d+\u0007/.test(terminal.raw), hasProgress);
+		terminal.signal('SIGTERM');
+		await terminal.exit();
+		if (hasProgress) {
+			assert.ok(terminal.raw.lastIndexOf('\u001B]9;4;0') > terminal.raw.lastIndexOf('\u001B]9;4;1'));
+		}
+
+		assert.ok(terminal.raw.lastIndexOf('\u001B[23;2t') > terminal.raw.lastIndexOf('\u001B]2;'));
+	}
+});
+
+test('the colours go by the background that the terminal tells', async t => {
+	for (const [answer, colour] of [
+		['rgb:ffff/ffff/ffff', '38;2;0;99;166'],
+		['rgb:1616/1919/1f1f', '38;2;86;180;233'],
+	] as const) {
+		const origin = await startOrigin(t, {size: 8 * MiB, bytesPerSecond: MiB});
+		const storage = await temporaryFolder(t);
+		const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, origin.url], {
+			...size,
+			env: {COLORTERM: 'truecolor'},
+		});
+		await terminal.shows(() => terminal.raw.includes('\u001B]11;?'));
+		terminal.press(`\u001B]11;${answer}\u001B\\\u001B[?62;c`);
+		await terminal.shows(/↓ film\.bin/);
+		await terminal.shows(() => terminal.raw.includes(colour));
+		assert.doesNotMatch(terminal.screen, /rgb:/);
+	}
+});
+
+test('without colour there is none, and an answer that comes late is not typed text', async t => {
+	const storage = await temporaryFolder(t);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
+		...size,
+		env: {NO_COLOR: '1', COLORTERM: 'truecolor'},
+	});
+	await terminal.shows('Nothing here yet');
+	terminal.press('\u001B]11;rgb:ffff/ffff/ffff\u0007');
+	terminal.press('\u001B[?62;22c');
+	terminal.press('?');
+	await terminal.shows('pause or resume');
+	assert.doesNotMatch(terminal.raw, /\u001B\[(?:3[0-8]|9[0-7])[;m]/);
+	terminal.press('\u001B');
+	await terminal.shows('Nothing here yet');
+});
+
+test('the mouse is off until it is asked for, and off again at the end', async t => {
+	const origin = await startOrigin(t, {size: 2 * MiB});
+	const storage = await temporaryFolder(t);
+	const urls = [origin.urlOf('/a.bin'), origin.urlOf('/b.bin')];
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, ...urls], size);
+	await terminal.shows(/✓ b\.bin/);
+	assert.ok(!terminal.raw.includes('\u001B[?1000h'));
+	terminal.press('M');
+	await terminal.shows('Mouse on');
+	assert.ok(terminal.raw.includes('\u001B[?1000h\u001B[?1006h'));
+	const row = terminal.screen.split('\n').findIndex(line => line.includes('b.bin'));
+	terminal.press(`\u001B[<0;8;${row + 1}M`);
+	await terminal.shows(/▸ ✓ b\.bin/);
+	terminal.press('q');
+	await terminal.exit();
+	assert.ok(terminal.raw.lastIndexOf('\u001B[?1000l') > terminal.raw.lastIndexOf('\u001B[?1000h'));
+});
+
+test('nothing is written while nothing runs', async t => {
+	const origin = await startOrigin(t, {size: 50 * MiB, bytesPerSecond: MiB});
+	const storage = await temporaryFolder(t);
+	const urls = Array.from({length: 10}, (_, index) => origin.urlOf(`/${index}.bin`));
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, ...urls], {
+		columns: 120,
+		rows: 40,
+	});
+	await terminal.shows(/9\.bin/);
+	terminal.press('P');
+	await terminal.shows('Paused 10');
+	await terminal.shows(/downstream {2}idle/);
+	await terminal.shows(screen => !screen.includes('Paused 10'));
+	await sleep(500);
+	const before = terminal.raw.length;
+	await sleep(5000);
+	assert.equal(terminal.raw.slice(before), '');
+	terminal.press('q');
+	assert.equal(await terminal.exit(), 0);
+});
