@@ -34,20 +34,43 @@ export function screenSvg(terminal: Terminal, palette: Palette): string {
 	const {active} = terminal.buffer;
 	for (let row = 0; row < terminal.rows; row++) {
 		const line = active.getLine(active.viewportY + row);
-		for (let column = 0; column < terminal.cols; column++) {
+		const y = margin + row * cell.height;
+		for (let column = 0; column < terminal.cols;) {
 			const found = line?.getCell(column);
+			let end = column + Math.max(1, found?.getWidth() ?? 1);
 			if (found && found.getWidth() > 0) {
-				parts.push(cellSvg(found, margin + column * cell.width, margin + row * cell.height, palette));
+				// Blocks of one kind are one rectangle, so that no seams are seen between them.
+				while (isBlock(found.getChars()) && isSame(found, line?.getCell(end))) {
+					end++;
+				}
+
+				parts.push(cellSvg(found, margin + column * cell.width, y, (end - column) * cell.width, palette));
 			}
+
+			column = end;
 		}
 	}
 
 	return `<svg xmlns="http://www.w3.org/2000/svg" width="${width}" height="${height}" viewBox="0 0 ${width} ${height}" font-family="'DejaVu Sans Mono','Noto Sans Mono CJK JP','IPAGothic',monospace" font-size="14"><rect width="100%" height="100%" rx="8" fill="${palette.background}"/>${parts.join('')}</svg>`;
 }
 
-function cellSvg(found: IBufferCell, x: number, y: number, palette: Palette): string {
+function isBlock(text: string): boolean {
+	return text === '' || text === ' ' || Object.hasOwn(shades, text);
+}
+
+function isSame(a: IBufferCell, b: IBufferCell | undefined): boolean {
+	return (
+		b !== undefined &&
+		a.getChars().trim() === b.getChars().trim() &&
+		a.getFgColor() === b.getFgColor() &&
+		a.getBgColor() === b.getBgColor() &&
+		a.isInverse() === b.isInverse() &&
+		a.isFgDefault() === b.isFgDefault()
+	);
+}
+
+function cellSvg(found: IBufferCell, x: number, y: number, wide: number, palette: Palette): string {
 	const text = found.getChars();
-	const wide = found.getWidth() * cell.width;
 	const [own, behind] = [
 		colorOf(found.isFgDefault(), found.isFgRGB(), found.getFgColor(), palette, palette.foreground),
 		colorOf(found.isBgDefault(), found.isBgRGB(), found.getBgColor(), palette, palette.background),

@@ -2,7 +2,7 @@
 import {Box, useApp, useInput, usePaste, useWindowSize} from 'ink';
 import {useEffect, useMemo, useRef, useState, useSyncExternalStore} from 'react';
 import type {Download} from '../downstream.ts';
-import {cleanText, fitName} from './clean-text.ts';
+import {cellsOf, cleanText, fitName} from './clean-text.ts';
 import {
 	clock,
 	Controller,
@@ -340,9 +340,11 @@ function statusLine({state, downloads, selected, now, width, ascii, namesState}:
 }
 
 function stateLine(download: Download, now: number, width: number, ascii: boolean): string {
-	const name = fitName(cleanText(download.name), Math.max(16, Math.floor(width / 2)), {ascii});
-	const words = reason(download) ?? `${stateWords(download, now, ascii).state}, ${amount(download)}`;
-	return `${name}: ${cleanText(words)}`;
+	const words = cleanText(
+		reason(download) ?? `${stateWords(download, now, ascii).state}, ${amount(download)}`,
+	);
+	const room = Math.max(12, width - cellsOf(words) - 3);
+	return `${fitName(cleanText(download.name), room, {ascii})}: ${words}`;
 }
 
 function footerLine(keys: readonly FooterKey[]): Line {

@@ -128,7 +128,8 @@ function nameCell(download: Download, width: number, props: DownloadTableProps):
 /** The key that helps stays. */
 function fitReason(why: string, cells: number, ascii: boolean): string {
 	const [key = ''] = /\w = [^.]+$/.exec(why) ?? [];
-	return fitText(cleanText(why), cells, {ascii, tail: key.length});
+	const shown = cells < key.length + 8 && key !== '' ? key : why;
+	return fitText(cleanText(shown), cells, {ascii, tail: key.length});
 }
 
 function rangesCell(download: Download, width: number, {ascii, now}: DownloadTableProps): Line {

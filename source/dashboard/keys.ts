@@ -108,10 +108,12 @@ export function keyPresses(input: string, key: Key): {names: string[]; pasted?: 
 		return {names: [special]};
 	}
 
-	const characters = graphemesOf(input);
+	// What was left of a paste in brackets that came in one read with a key.
+	const text = input.replaceAll(/\[20[01]~/g, '');
+	const characters = graphemesOf(text);
 	const areAlike = characters.every(character => character === characters[0]);
 	if (characters.length > 3 && !areAlike) {
-		return {names: [], pasted: input};
+		return {names: [], pasted: text};
 	}
 
 	return {names: characters.map(character => (key.ctrl ? `ctrl+${character}` : characterName(character)))};

@@ -813,7 +813,8 @@ export class Transfer {
 			// on its way.
 			const players = this.#readers.size;
 			const room = Math.max(1, this.#maxConnections - (players > 0 ? players + 1 : 0));
-			return this.#segments.size < Math.min(room, this.#grown) && hosts.mayOpen(this.#host);
+			const fills = [...this.#segments].filter(segment => segment.for === 'fill').length;
+			return fills < room && this.#segments.size < this.#grown && hosts.mayOpen(this.#host);
 		}
 
 		if (this.#segments.size >= this.#maxConnections && !this.giveUpConnection()) {

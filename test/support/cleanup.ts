@@ -20,3 +20,17 @@ export function atEnd(t: TestContext, cleanup: Cleanup): void {
 
 	stack.push(cleanup);
 }
+
+/** For programs that are no tests, but use what tests use: `end` ends all of it. */
+export function withoutTest(): {t: TestContext; end: () => Promise<void>} {
+	const endings: Cleanup[] = [];
+	const t = {after: (ending: Cleanup) => void endings.push(ending)} as unknown as TestContext;
+	return {
+		t,
+		async end() {
+			for (const ending of endings.toReversed()) {
+				await ending();
+			}
+		},
+	};
+}

@@ -13,7 +13,7 @@ export class TestTerminal {
 	/** Everything that was written. */
 	raw = '';
 	readonly #pty: ReturnType<typeof spawn>;
-	readonly #emulator: xterm.Terminal;
+	readonly emulator: xterm.Terminal;
 	readonly #exit: Promise<number>;
 	#onDraw = () => {};
 
@@ -39,9 +39,9 @@ export class TestTerminal {
 		[program = '', ...args]: string[],
 		{columns, rows, env}: TerminalOptions,
 	) {
-		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true});
-		this.#emulator.loadAddon(new Unicode11Addon());
-		this.#emulator.unicode.activeVersion = '11';
+		this.emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true});
+		this.emulator.loadAddon(new Unicode11Addon());
+		this.emulator.unicode.activeVersion = '11';
 		this.#pty = spawn(program, args, {
 			cols: columns,
 			rows,
@@ -50,7 +50,7 @@ export class TestTerminal {
 		});
 		this.#pty.onData(text => {
 			this.raw += text;
-			this.#emulator.write(text, () => this.#onDraw());
+			this.emulator.write(text, () => this.#onDraw());
 		});
 		this.#exit = new Promise(resolve => {
 			this.#pty.onExit(({exitCode}) => resolve(exitCode));
@@ -69,15 +69,19 @@ export class TestTerminal {
 
 	/** The screen as text, without blanks at the ends of lines. */
 	get screen(): string {
-		const {active} = this.#emulator.buffer;
+		const {active} = this.emulator.buffer;
 		return Array.from(
-			{length: this.#emulator.rows},
+			{length: this.emulator.rows},
 			(_, row) => active.getLine(active.viewportY + row)?.translateToString(true) ?? '',
 		).join('\n');
 	}
 
 	get isAlternate(): boolean {
-		return this.#emulator.buffer.active.type === 'alternate';
+		return this.emulator.buffer.active.type === 'alternate';
+	}
+
+	get pid(): number {
+		return this.#pty.pid;
 	}
 
 	/** Types, as a person: what is on the screen is read first. */
@@ -91,7 +95,7 @@ export class TestTerminal {
 
 	resize(columns: number, rows: number): void {
 		this.#pty.resize(columns, rows);
-		this.#emulator.resize(columns, rows);
+		this.emulator.resize(columns, rows);
 	}
 
 	signal(signal: NodeJS.Signals): void {
