@@ -200,7 +200,7 @@ test('what is done is told, and what failed stays in the messages', async t => {
 		],
 	});
 	await screen.shows(' film-1.mkv: 403 Forbidden: link expired?');
-	assert.match(screen.text, /403.*…U = new link/);
+	assert.match(screen.text, /▸····  U = new link/);
 	assert.equal(screen.bells, 1);
 	await screen.press('L');
 	await screen.shows('Done: film-0.mkv (1000 MiB in 1m05s)');
