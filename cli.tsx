@@ -1,4 +1,5 @@
 // Composition root: flags → an engine → a screen or lines. The only place that ends the process.
+import {fstatSync} from 'node:fs';
 import process from 'node:process';
 import meow from 'meow';
 import {DownStreamError} from './source/downstream.ts';
@@ -156,10 +157,23 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 	}
 }
 
-/** The dashboard needs a terminal that can be drawn on and nobody who wants lines. */
+/**
+ * The dashboard needs a terminal that can be drawn on and nobody who wants lines. URLs may come by a pipe; keys are then
+ * read from the terminal itself.
+ */
 function hasScreen({plain, json}: Settings): boolean {
 	const {stdin, stdout, env} = process;
-	return stdin.isTTY && stdout.isTTY && !plain && !json && !env.CI && env.TERM !== 'dumb';
+	return (stdin.isTTY || isPiped()) && stdout.isTTY && !plain && !json && !env.CI && env.TERM !== 'dumb';
+}
+
+/** A pipe or a file, from which URLs are read. */
+function isPiped(): boolean {
+	try {
+		const input = fstatSync(0);
+		return input.isFIFO() || input.isFile();
+	} catch {
+		return false;
+	}
 }
 
 /** Aborts with the first signal that asks to end; a second one ends at once. */

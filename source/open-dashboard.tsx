@@ -1,6 +1,9 @@
 // The engine under the dashboard: started before the screen, ended after it.
+import {openSync} from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
+import {text} from 'node:stream/consumers';
+import {ReadStream} from 'node:tty';
 import {play} from './play.ts';
 import {addAll, start} from './running.ts';
 import type {Settings} from './settings.ts';
@@ -12,13 +15,17 @@ const interrupted = 130;
 
 /** Resolves with the exit code. What keeps it from starting is told before the screen opens. */
 export async function openDashboard(urls: readonly string[], settings: Settings): Promise<number> {
+	const piped = process.stdin.isTTY ? [] : urlsIn(await text(process.stdin));
+	const keys = process.stdin.isTTY ? process.stdin : terminalKeys();
 	const running = await start(settings);
 	try {
-		await addAll(running, urls, settings, error => running.engine.addBanner(error.message));
+		await addAll(running, [...urls, ...piped], settings, error => running.engine.addBanner(error.message));
 		const level = colorLevel(settings.color, process.env, true);
 		tellColorLevel(level, process.env);
 		const isAsked = level > 1 && settings.theme === undefined;
-		const background = isAsked ? await askBackground(process, process.env) : undefined;
+		const background = isAsked
+			? await askBackground({stdin: keys, stdout: process.stdout}, process.env)
+			: undefined;
 		const {showDashboard} = await import('./terminal/show-dashboard.tsx');
 		const end = await showDashboard(running.engine, {
 			ascii: settings.ascii,
@@ -28,6 +35,7 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 			mouse: settings.mouse,
 			bell: settings.bell,
 			isAttached: false,
+			keys,
 			play: ({streamUrl}) => play(streamUrl, {player: settings.player}),
 		});
 		return exitCodes[end] ?? interrupted;
@@ -38,4 +46,16 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 
 		await running.dispose();
 	}
+}
+
+/** One on each line; lines that begin with `#` are none. */
+function urlsIn(lines: string): string[] {
+	return lines
+		.split(/\r?\n/)
+		.map(line => line.trim())
+		.filter(line => line !== '' && !line.startsWith('#'));
+}
+
+function terminalKeys(): ReadStream {
+	return new ReadStream(openSync(process.platform === 'win32' ? 'CONIN$' : '/dev/tty', 'r'));
 }

@@ -289,3 +289,24 @@ test('an unfinished file goes out with zeros in its gaps, and shares nothing wit
 
 	assert.equal((await stat(target)).nlink, 1);
 });
+
+test('an upstream proxy that is down is told for all, once, and no longer than it is', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag});
+	const {engine} = await startEngine(t, {proxy: 'http://127.0.0.1:1'});
+	const ids: string[] = [];
+	for (const name of ['a', 'b']) {
+		const {download} = await engine.add({url: origin.urlOf(`/${name}`)});
+		ids.push(download.id);
+		await until(engine, download.id, ({status}) => status === 'waiting');
+	}
+
+	const {banners} = engine.snapshot;
+	assert.equal(banners.length, 1);
+	assert.match(banners[0]!, /proxy.*127\.0\.0\.1:1 cannot be reached; tried again by itself, r = now\.$/i);
+	for (const id of ids) {
+		await engine.update(id, {proxy: 'direct'});
+		await until(engine, id, ({status}) => status === 'complete');
+	}
+
+	assert.deepEqual(engine.snapshot.banners, []);
+});

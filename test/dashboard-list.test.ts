@@ -130,6 +130,19 @@ test('marks are acted on together, and only while they are shown', async t => {
 	await screen.shows(() => !screen.text.includes('marked'));
 });
 
+test('over ssh the first copy says how the URL is reached', async t => {
+	const screen = new Screen(t, new MemoryDownStream(films(1)), {
+		columns: 120,
+		rows: 24,
+		remoteHint: 'On another machine? ssh -L 1',
+	});
+	await screen.shows('film-0');
+	await screen.press('c');
+	await screen.shows('Copied the stream URL. On another machine? ssh -L 1');
+	await screen.press('C');
+	await screen.shows(() => screen.text.includes('Copied the source URL') && !screen.text.includes('ssh'));
+});
+
 test('all are paused, and resumed when none runs', async t => {
 	const downstream = new MemoryDownStream([
 		...films(2),

@@ -158,3 +158,22 @@ test('nothing is written while nothing runs', async t => {
 	terminal.press('q');
 	assert.equal(await terminal.exit(), 0);
 });
+
+test('URLs come by a pipe, and keys from the terminal', {skip: missing('bash')}, async t => {
+	const origin = await startOrigin(t, {size: MiB});
+	const storage = await temporaryFolder(t);
+	const terminal = await TestTerminal.shell(t, size);
+	await terminal.shows('shell> ');
+	const urls = `# films\\n${origin.urlOf('/a.bin')}\\n\\n${origin.urlOf('/b.bin')}\\n`;
+	terminal.press(`printf '${urls}' | $NODE $CLI --port 0 --storage ${storage}\r`);
+	await terminal.shows(/✓ a\.bin/);
+	await terminal.shows(/✓ b\.bin/);
+	terminal.press('j');
+	await terminal.shows(/▸ ✓ b\.bin/);
+	terminal.press('v');
+	await terminal.shows('Enter = back');
+	terminal.press('\r');
+	await terminal.shows(/▸ ✓ b\.bin/);
+	terminal.press('q');
+	await terminal.shows(() => !terminal.isAlternate);
+});

@@ -29,6 +29,8 @@ import {editField, fieldOf, insertText, type Field} from './text-field.tsx';
 export type Host = {
 	/** Says what was done with the text: `none` if nothing could be. */
 	copy(text: string): Promise<'copied' | 'sent' | 'none'>;
+	/** Said once, with the first copy: how the URL is reached from the machine in front of the user. */
+	readonly remoteHint?: string | undefined;
 	/** Starts a player; resolves with its name. */
 	play(download: Download): Promise<string>;
 	openFolder(path: string): Promise<void>;
@@ -110,6 +112,7 @@ export class Controller {
 	#draft: Form | undefined;
 	#removed: {ids: readonly DownloadId[]; what: string; until: number} | undefined;
 	#mayStopAll = false;
+	#hasHinted = false;
 	#seen = new Map<DownloadId, Download>();
 	#exportDir: string;
 
@@ -634,9 +637,12 @@ export class Controller {
 				return 'No clipboard can be reached: select the URL by hand (v)';
 			}
 
+			const {remoteHint} = this.#options.host;
+			const hint = this.#hasHinted || remoteHint === undefined ? '' : `. ${remoteHint}`;
+			this.#hasHinted = true;
 			return result === 'copied'
-				? `Copied ${whats}`
-				: `Sent ${whats} to the terminal's clipboard (v shows it)`;
+				? `Copied ${whats}${hint}`
+				: `Sent ${whats} to the terminal's clipboard (v shows it)${hint}`;
 		});
 	}
 

@@ -7,7 +7,7 @@ import {formatBytes, formatDuration, formatOffset, formatPercent, formatSpeed} f
 import {cellStart} from './range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
 import {sparkline} from './sparkline.ts';
-import {amount, secondsLeft, stateWords} from './state-words.ts';
+import {amount, reason, secondsLeft, stateWords} from './state-words.ts';
 
 export type DetailsProps = {
 	readonly download: Download;
@@ -195,9 +195,10 @@ function describePlayer({name, offset, ready, blocked, connected}: Player, size:
 	return `${cleanText(name)}  reads at ${formatBytes(offset)}${place}, ${state}`;
 }
 
-function errorLine({error, lastError}: Download): string {
+function errorLine(download: Download): string {
+	const {error, lastError} = download;
 	if (error) {
-		return error.message;
+		return reason(download) ?? error.message;
 	}
 
 	return lastError ? `none now (${clock(lastError.at)} ${lastError.message})` : 'none';

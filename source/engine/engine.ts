@@ -1,5 +1,6 @@
 // The collection of downloads: adds, queues, limits, exports and removes them. No screen in it.
 import {mkdir, statfs} from 'node:fs/promises';
+import {networkInterfaces} from 'node:os';
 import path from 'node:path';
 import {randomBytes} from 'node:crypto';
 import {
@@ -9,6 +10,7 @@ import {
 	type DownloadChange,
 	type DownloadId,
 	type DownStream,
+	type ErrorCode,
 	type ExportRequest,
 	type Snapshot,
 } from '../downstream.ts';
@@ -581,7 +583,6 @@ export class Engine implements DownStream {
 		}
 
 		const downloads = Array.from(this.#transfers.values(), transfer => transfer.view(now));
-		const full = downloads.filter(({error}) => error?.code === 'disk-full').length;
 		return {
 			version: this.#snapshot.version + 1,
 			downloads,
@@ -589,12 +590,7 @@ export class Engine implements DownStream {
 			limitRate: finiteRate(this.#services.bandwidth.limit),
 			freeBytes: this.#freeBytes,
 			origin: this.#origin,
-			banners: [
-				...(full > 0
-					? [`Disk full: ${path.resolve(this.#options.storageDir)}. Free some space, then press r.`]
-					: []),
-				...this.#banners,
-			],
+			banners: [...commonTroubles(downloads, path.resolve(this.#options.storageDir)), ...this.#banners],
 		};
 	}
 
@@ -615,6 +611,42 @@ function isSame(entry: Entry, url: string, headers: Readonly<Record<string, stri
 	const sorted = (record: Readonly<Record<string, string>>) =>
 		JSON.stringify(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 	return !entry.superseded && entry.url === url && sorted(entry.headers) === sorted(headers);
+}
+
+/** What stands in the way of several downloads, or of all, in one sentence each. */
+function commonTroubles(downloads: readonly Download[], storageDir: string): string[] {
+	const has = (code: ErrorCode) => downloads.filter(({error}) => error?.code === code);
+	const full = has('disk-full').length;
+	const [behindProxy] = has('upstream-proxy-unreachable');
+	const unreachable = has('origin-unreachable').filter(({url}) => !isLoopback(new URL(url).hostname)).length;
+	const troubles: string[] = [];
+	if (full > 0) {
+		troubles.push(`Disk full: ${storageDir}. ${counted(full)}. Free some space, then press r.`);
+	}
+
+	if (behindProxy) {
+		troubles.push(`${behindProxy.error?.message ?? ''}; tried again by itself, r = now.`);
+	}
+
+	if (unreachable > 0 && !hasNetwork()) {
+		troubles.push(
+			`No network. ${counted(unreachable)}, and ${unreachable === 1 ? 'goes on by itself' : 'go on by themselves'}.`,
+		);
+	}
+
+	return troubles;
+}
+
+function counted(count: number): string {
+	return count === 1 ? '1 download waits' : `${count} downloads wait`;
+}
+
+function hasNetwork(): boolean {
+	return Object.values(networkInterfaces()).some(addresses => addresses?.some(({internal}) => !internal));
+}
+
+function isLoopback(hostname: string): boolean {
+	return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
 }
 
 /** Throws `bad-request` for what no download can be fetched with. */

@@ -34,7 +34,8 @@ export function mouseSequence(on: boolean): string {
 	return on ? `${escape}?1000h${escape}?1006h` : `${escape}?1006l${escape}?1000l`;
 }
 
-export function enterTerminal(): EnteredTerminal {
+/** `keys` is what they are read from. */
+export function enterTerminal(keys: NodeJS.ReadStream): EnteredTerminal {
 	process.stdout.write(keepTitle + enter);
 	let isEntered = true;
 	const restore = () => {
@@ -46,7 +47,7 @@ export function enterTerminal(): EnteredTerminal {
 		isEntered = false;
 		try {
 			writeSync(1, restoreSequence);
-			process.stdin.setRawMode?.(false);
+			keys.setRawMode?.(false);
 		} catch {
 			// The terminal is gone.
 		}

@@ -23,6 +23,8 @@ export type ShowOptions = {
 	readonly title: boolean;
 	readonly mouse: boolean;
 	readonly bell: boolean;
+	/** What keys are read from: standard input, or the terminal where that is a pipe. */
+	readonly keys: NodeJS.ReadStream;
 	/** Leaving stops nothing. */
 	readonly isAttached: boolean;
 	/** Starts a player; resolves with its name. */
@@ -35,7 +37,8 @@ const stoppedMs = 200;
 
 /** Resolves when the user has quit, a signal came, or the program broke; nothing of the engine is ended. */
 export async function showDashboard(downstream: DownStream, options: ShowOptions): Promise<DashboardEnd> {
-	const {env, platform, stdout, stdin} = process;
+	const {env, platform, stdout} = process;
+	const {keys} = options;
 	let end: (reason: DashboardEnd) => void = () => undefined;
 	const ended = new Promise<DashboardEnd>(resolve => {
 		end = resolve;
@@ -57,7 +60,7 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 		stdout.write(sequence);
 	};
 	const status = new TerminalStatus({hasTitle: options.title, hasProgress: knowsProgress(env), write});
-	const terminal = enterTerminal();
+	const terminal = enterTerminal(keys);
 	process.on('exit', terminal.restore);
 	let isSuspended = false;
 	let hasMouse = false;
@@ -84,6 +87,7 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 			spareRows={platform === 'win32' ? 1 : 0}
 			host={{
 				copy: text => copyText(text, {environment: env, platform, write}),
+				remoteHint: env.SSH_CONNECTION ? sshHint(downstream.snapshot.origin) : undefined,
 				play: download => options.play(download),
 				openFolder,
 				completePath,
@@ -101,13 +105,20 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 					away(async () => {
 						write(`\n${lines.join('\n')}\nEnter = back `);
 						// Not by `data`: pausing it again takes effect after Ink has begun to listen.
-						await once(stdin, 'readable');
-						stdin.read();
+						await once(keys, 'readable');
+						keys.read();
 					}),
 				stopProcess: () => away(() => stopProcess(platform)),
 			}}
 		/>,
-		{alternateScreen: true, incrementalRendering: true, maxFps: 10, exitOnCtrlC: false, patchConsole: true},
+		{
+			stdin: keys,
+			alternateScreen: true,
+			incrementalRendering: true,
+			maxFps: 10,
+			exitOnCtrlC: false,
+			patchConsole: true,
+		},
 	);
 	app.waitUntilExit().catch(crash);
 	const showStatus = () => {
@@ -152,6 +163,12 @@ async function stopProcess(platform: NodeJS.Platform): Promise<void> {
 	const continued = once(process, 'SIGCONT');
 	process.kill(0, 'SIGTSTP');
 	await Promise.race([continued, sleep(stoppedMs)]);
+}
+
+/** Streams are served on this machine alone. */
+function sshHint(origin: string): string {
+	const {port} = new URL(origin);
+	return `On another machine? ssh -L ${port}:127.0.0.1:${port} HOST`;
 }
 
 /** Two lines after the screen is back, and the rest in a file that only the user can read. */

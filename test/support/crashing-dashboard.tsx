@@ -31,6 +31,7 @@ const end = await showDashboard(downstream, {
 	mouse: false,
 	bell: false,
 	isAttached: false,
+	keys: process.stdin,
 	play: async () => 'nothing',
 });
 process.exitCode = end === 'crash' ? 70 : 0;

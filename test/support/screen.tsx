@@ -15,6 +15,7 @@ export type ScreenOptions = Size & {
 	readonly ascii?: boolean;
 	readonly clipboard?: 'copied' | 'sent' | 'none';
 	readonly isAttached?: boolean;
+	readonly remoteHint?: string;
 };
 
 export class Screen {
@@ -42,7 +43,7 @@ export class Screen {
 	readonly #app: Instance;
 
 	constructor(t: TestContext, downstream: DownStream, options: ScreenOptions) {
-		const {columns, rows, ascii = false, clipboard = 'copied', isAttached = false} = options;
+		const {columns, rows, ascii = false, clipboard = 'copied', isAttached = false, remoteHint} = options;
 		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true, convertEol: true});
 		this.#emulator.loadAddon(new Unicode11Addon());
 		this.#emulator.unicode.activeVersion = '11';
@@ -68,6 +69,7 @@ export class Screen {
 				exportDir="/home/user/Videos/"
 				isAttached={isAttached}
 				host={{
+					remoteHint,
 					copy: async text => {
 						this.copied.push(text);
 						return clipboard;
