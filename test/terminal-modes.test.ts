@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import {readFile} from 'node:fs/promises';
+import process from 'node:process';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
@@ -177,3 +179,28 @@ test('URLs come by a pipe, and keys from the terminal', {skip: missing('bash')},
 	terminal.press('q');
 	await terminal.shows(() => !terminal.isAlternate);
 });
+
+test(
+	'a program that has lost its terminal ends as if the window had been closed',
+	{skip: process.platform === 'linux' ? missing('bash') : 'needs /proc'},
+	async t => {
+		const storage = await temporaryFolder(t);
+		const terminal = await TestTerminal.shell(t, size);
+		await terminal.shows('shell> ');
+		terminal.press(`sh -c '$NODE $CLI "$@"; true' between --port 0 --storage ${storage}\r`);
+		await terminal.shows('Nothing here yet');
+		// The shell takes the terminal back, and the program's next read fails.
+		const children = await readFile(`/proc/${terminal.pid}/task/${terminal.pid}/children`, 'utf8');
+		process.kill(Number(children.trim()), 'SIGKILL');
+		await terminal.shows('Killed');
+		// Both of them are woken by what is typed; the shell is often quicker.
+		while (!terminal.raw.includes('\u001B[?1049l')) {
+			terminal.press('\r');
+			await sleep(20);
+		}
+
+		terminal.press(`while ! $NODE $CLI serve --port 0 --storage ${storage} --json; do sleep 0.1; done\r`);
+		await terminal.shows('"event":"ready"');
+		assert.doesNotMatch(terminal.raw, /crashed/);
+	},
+);

@@ -54,6 +54,9 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 		process.on(signal, handler);
 	}
 
+	// The terminal is gone, or is another program's since the shell in between was killed.
+	const lost = () => end('SIGHUP');
+	keys.on('error', lost);
 	process.on('uncaughtException', crash);
 	process.on('unhandledRejection', crash);
 	const write = (sequence: string) => {
@@ -138,6 +141,7 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 	const reason = await ended;
 	unsubscribe();
 	process.off('SIGCONT', onContinue);
+	keys.off('error', lost);
 	app.unmount();
 	status.end();
 	terminal.restore();
