@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import {existsSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 import process from 'node:process';
 import {test} from 'node:test';
@@ -202,5 +203,27 @@ test(
 		terminal.press(`while ! $NODE $CLI serve --port 0 --storage ${storage} --json; do sleep 0.1; done\r`);
 		await terminal.shows('"event":"ready"');
 		assert.doesNotMatch(terminal.raw, /crashed/);
+	},
+);
+
+test(
+	'a program whose window has gone with its shell ends by itself',
+	{skip: process.platform === 'linux' ? missing('bash') : 'needs /proc'},
+	async t => {
+		const storage = await temporaryFolder(t);
+		const terminal = await TestTerminal.shell(t, size);
+		await terminal.shows('shell> ');
+		terminal.press(`sh -c '$NODE $CLI "$@"; true' between --port 0 --storage ${storage}\r`);
+		await terminal.shows('Nothing here yet');
+		const childOf = async (pid: number) =>
+			Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim());
+		const between = await childOf(terminal.pid);
+		const program = await childOf(between);
+		process.kill(between, 'SIGKILL');
+		terminal.signal('SIGKILL');
+		await terminal.exit();
+		while (existsSync(`/proc/${program}`)) {
+			await sleep(20);
+		}
 	},
 );

@@ -43,7 +43,14 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 	const ended = new Promise<DashboardEnd>(resolve => {
 		end = resolve;
 	});
+	let hasCrashed = false;
 	const crash = (error: unknown) => {
+		// Telling it may fail too.
+		if (hasCrashed) {
+			return;
+		}
+
+		hasCrashed = true;
 		app.unmount();
 		terminal.restore();
 		reportCrash(error);
@@ -57,6 +64,8 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 	// The terminal is gone, or is another program's since the shell in between was killed.
 	const lost = () => end('SIGHUP');
 	keys.on('error', lost);
+	keys.on('end', lost);
+	stdout.on('error', lost);
 	process.on('uncaughtException', crash);
 	process.on('unhandledRejection', crash);
 	const write = (sequence: string) => {
@@ -142,6 +151,7 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 	unsubscribe();
 	process.off('SIGCONT', onContinue);
 	keys.off('error', lost);
+	keys.off('end', lost);
 	app.unmount();
 	status.end();
 	terminal.restore();
