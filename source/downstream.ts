@@ -160,18 +160,16 @@ export type AddRequest = {
 	checksum?: string;
 };
 
-/** What can be changed of a download that is there; what is left out stays. */
-export type DownloadChange = {
-	/** Another place of the same file: held bytes are kept if size and validator or samples of them fit. */
-	url?: string;
-	/** Instead of those that were given. */
-	headers?: Readonly<Record<string, string>>;
-	userAgent?: string;
-	proxy?: string;
-	name?: string;
-	connections?: number;
-	onDemand?: boolean;
-	checksum?: string;
+/**
+ * What can be changed of a download that is there; what is left out stays. A new URL is another place of the same file:
+ * held bytes are kept if its size and samples of them fit. New headers take the place of those that were given.
+ */
+export type DownloadChange = Partial<
+	Pick<
+		AddRequest,
+		'url' | 'headers' | 'userAgent' | 'proxy' | 'name' | 'connections' | 'onDemand' | 'checksum'
+	>
+> & {
 	/** Bytes per second for this one alone; null for no limit of its own. */
 	limitRate?: number | null;
 };

@@ -1,13 +1,9 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {settleMs} from '../source/dashboard/controller.ts';
 import {DownStreamError, type Download} from '../source/downstream.ts';
 import {download, everyState, MemoryDownStream} from './support/memory-downstream.ts';
-import {Screen} from './support/screen.tsx';
-
-/** A person reads a dialog before answering it. */
-const read = () => sleep(settleMs + 10);
+import {read, Screen} from './support/screen.tsx';
 
 const id = '0'.repeat(32);
 const film = (change: Partial<Download> = {}) => download({id, name: 'film.mkv', ...change});

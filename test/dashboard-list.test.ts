@@ -1,21 +1,9 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {settleMs} from '../source/dashboard/controller.ts';
-import {DownStreamError, type Download} from '../source/downstream.ts';
-import {download, everyState, MemoryDownStream} from './support/memory-downstream.ts';
-import {Screen} from './support/screen.tsx';
-
-/** A person reads a dialog before answering it. */
-const read = () => sleep(settleMs + 10);
-
-const id = (index: number) => String(index).padStart(32, '0');
-
-function films(count: number, change: Partial<Download> = {}): Download[] {
-	return Array.from({length: count}, (_, index) =>
-		download({id: id(index), name: `film-${index}.mkv`, addedAt: index, queueRank: index, ...change}),
-	);
-}
+import {DownStreamError} from '../source/downstream.ts';
+import {download, everyState, films, idOf, MemoryDownStream} from './support/memory-downstream.ts';
+import {read, Screen} from './support/screen.tsx';
 
 test('the tabs show one state each, and the selection goes with them', async t => {
 	const screen = new Screen(t, new MemoryDownStream(everyState()), {columns: 120, rows: 40});
@@ -117,12 +105,12 @@ test('marks are acted on together, and only while they are shown', async t => {
 	await screen.press('u');
 	await screen.shows('2 downloads are back');
 	assert.deepEqual(downstream.calls, [
-		['pause', id(1)],
-		['pause', id(2)],
-		['remove', id(1), 'keep'],
-		['remove', id(2), 'keep'],
-		['restore', id(1)],
-		['restore', id(2)],
+		['pause', idOf(1)],
+		['pause', idOf(2)],
+		['remove', idOf(1), 'keep'],
+		['remove', idOf(2), 'keep'],
+		['restore', idOf(1)],
+		['restore', idOf(2)],
 	]);
 	await screen.press('*');
 	await screen.shows('5 marked');
@@ -146,7 +134,7 @@ test('over ssh the first copy says how the URL is reached', async t => {
 test('all are paused, and resumed when none runs', async t => {
 	const downstream = new MemoryDownStream([
 		...films(2),
-		download({id: id(2), name: 'paused.mkv', status: 'paused'}),
+		download({id: idOf(2), name: 'paused.mkv', status: 'paused'}),
 	]);
 	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
 	await screen.shows('paused.mkv');
@@ -157,10 +145,10 @@ test('all are paused, and resumed when none runs', async t => {
 	await screen.press('P');
 	await screen.shows('Resumed 2');
 	assert.deepEqual(downstream.calls, [
-		['pause', id(0)],
-		['pause', id(1)],
-		['resume', id(0)],
-		['resume', id(1)],
+		['pause', idOf(0)],
+		['pause', idOf(1)],
+		['resume', idOf(0)],
+		['resume', idOf(1)],
 	]);
 });
 
@@ -173,8 +161,8 @@ test('K and J move in the queue, in the order of the queue', async t => {
 	await screen.press('K');
 	await screen.shows(() => downstream.calls.length === 2);
 	assert.deepEqual(downstream.calls, [
-		['moveInQueue', id(0), 1],
-		['moveInQueue', id(0), -1],
+		['moveInQueue', idOf(0), 1],
+		['moveInQueue', idOf(0), -1],
 	]);
 });
 
@@ -361,7 +349,7 @@ test('a file that changed asks what is to become of the old bytes', async t => {
 	await read();
 	await screen.press('o');
 	await screen.shows('Starting over');
-	assert.deepEqual(downstream.calls, [['startOver', id(0), false]]);
+	assert.deepEqual(downstream.calls, [['startOver', idOf(0), false]]);
 	await screen.press('r');
 	await screen.shows('The 250 MiB we have cannot be mixed');
 	await read();

@@ -2,21 +2,9 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import stringWidth from 'string-width';
-import {settleMs} from '../source/dashboard/controller.ts';
 import {DownStreamError, type Download} from '../source/downstream.ts';
-import {download, everyState, MemoryDownStream} from './support/memory-downstream.ts';
-import {Screen} from './support/screen.tsx';
-
-/** A person reads a dialog before answering it. */
-const read = () => sleep(settleMs + 10);
-
-const id = (index: number) => String(index).padStart(32, '0');
-
-function films(count: number, change: Partial<Download> = {}): Download[] {
-	return Array.from({length: count}, (_, index) =>
-		download({id: id(index), name: `film-${index}.mkv`, ...change}),
-	);
-}
+import {download, everyState, films, idOf, MemoryDownStream} from './support/memory-downstream.ts';
+import {read, Screen} from './support/screen.tsx';
 
 const sizes = [
 	[40, 8],
@@ -142,8 +130,8 @@ test('the selection follows its download, and goes to the next when it is remove
 test('pause, resume and retry act on the selected download', async t => {
 	const downstream = new MemoryDownStream([
 		...films(1),
-		download({id: id(1), name: 'paused.mkv', status: 'paused'}),
-		download({id: id(2), name: 'complete.mkv', status: 'complete'}),
+		download({id: idOf(1), name: 'paused.mkv', status: 'paused'}),
+		download({id: idOf(2), name: 'complete.mkv', status: 'complete'}),
 	]);
 	const screen = new Screen(t, downstream, {columns: 80, rows: 15});
 	await screen.shows('complete.mkv');
@@ -157,9 +145,9 @@ test('pause, resume and retry act on the selected download', async t => {
 	await screen.press('r');
 	await screen.shows('r: it is complete');
 	assert.deepEqual(downstream.calls, [
-		['pause', id(0)],
-		['resume', id(1)],
-		['resume', id(1)],
+		['pause', idOf(0)],
+		['resume', idOf(1)],
+		['resume', idOf(1)],
 	]);
 });
 
@@ -205,8 +193,8 @@ test('removing asks, starts at No, and ignores what is typed before it can be re
 	await screen.press('d');
 	await screen.shows('Removed film-1.mkv, u = undo');
 	assert.deepEqual(downstream.calls, [
-		['remove', id(0), 'keep'],
-		['remove', id(1), 'delete'],
+		['remove', idOf(0), 'keep'],
+		['remove', idOf(1), 'delete'],
 	]);
 	await screen.press('u');
 	await screen.shows('film-1.mkv is back');
@@ -313,8 +301,8 @@ test('export asks where to, and what becomes of a file that is there', async t =
 	await screen.shows('Exported to /home/user/Videos/film-0.mkv');
 	const path = '/home/user/Videos/film-0.mkv';
 	assert.deepEqual(downstream.calls, [
-		['export', id(0), {path, when: 'complete'}],
-		['export', id(0), {path, when: 'complete', keepBoth: true}],
+		['export', idOf(0), {path, when: 'complete'}],
+		['export', idOf(0), {path, when: 'complete', keepBoth: true}],
 	]);
 });
 

@@ -3,9 +3,7 @@ import {test} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
 import {PlainCommands} from '../source/plain-commands.ts';
 import {PlainLines} from '../source/plain-lines.ts';
-import {download, MemoryDownStream} from './support/memory-downstream.ts';
-
-const id = (index: number) => String(index).padStart(32, '0');
+import {download, idOf, MemoryDownStream} from './support/memory-downstream.ts';
 
 function commandsOver(downstream: MemoryDownStream): PlainCommands {
 	const lines = new PlainLines({json: false});
@@ -15,8 +13,8 @@ function commandsOver(downstream: MemoryDownStream): PlainCommands {
 
 test('everything can be done by typed commands', async () => {
 	const downstream = new MemoryDownStream([
-		download({id: id(1), name: 'a\u001B[2J.mkv'}),
-		download({id: id(2), name: 'b.mkv', present: 0, ranges: []}),
+		download({id: idOf(1), name: 'a\u001B[2J.mkv'}),
+		download({id: idOf(2), name: 'b.mkv', present: 0, ranges: []}),
 	]);
 	const commands = commandsOver(downstream);
 	const run = async (line: string) => (await commands.run(line)).lines.join('\n');
@@ -29,10 +27,10 @@ test('everything can be done by typed commands', async () => {
 	assert.equal(await run('add http://127.0.0.1/c http://127.0.0.1/d'), '');
 	assert.match(await run('help'), /list +the downloads/);
 	assert.deepEqual(downstream.calls, [
-		['pause', id(1)],
-		['resume', id(2)],
-		['export', id(1), {path: '/home/user/My Films/', when: 'complete'}],
-		['verify', id(1)],
+		['pause', idOf(1)],
+		['resume', idOf(2)],
+		['export', idOf(1), {path: '/home/user/My Films/', when: 'complete'}],
+		['verify', idOf(1)],
 		['add', 'http://127.0.0.1/c'],
 		['add', 'http://127.0.0.1/d'],
 	]);
@@ -40,7 +38,7 @@ test('everything can be done by typed commands', async () => {
 });
 
 test('removing asks what becomes of the data, and only a plain answer removes', async () => {
-	const downstream = new MemoryDownStream([download({id: id(1)}), download({id: id(2), present: 0})]);
+	const downstream = new MemoryDownStream([download({id: idOf(1)}), download({id: idOf(2), present: 0})]);
 	const commands = commandsOver(downstream);
 	assert.deepEqual((await commands.run('remove 1')).lines, ['film.mkv: 250 MiB of 1000 MiB are here.']);
 	assert.match(commands.question, /Keep data\?/);
@@ -50,13 +48,13 @@ test('removing asks what becomes of the data, and only a plain answer removes', 
 	await commands.run('');
 	await commands.run('remove 2');
 	assert.deepEqual(downstream.calls, [
-		['remove', id(1), 'keep'],
-		['remove', id(2), 'delete'],
+		['remove', idOf(1), 'keep'],
+		['remove', idOf(2), 'delete'],
 	]);
 });
 
 test('what cannot be done is said in one line', async () => {
-	const downstream = new MemoryDownStream([download({id: id(1)})]);
+	const downstream = new MemoryDownStream([download({id: idOf(1)})]);
 	const commands = commandsOver(downstream);
 	const run = async (line: string) => (await commands.run(line)).lines.join('\n');
 	assert.equal(await run('pause 7'), 'There is no download 7; list shows their numbers');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {existsSync} from 'node:fs';
 import {readFile} from 'node:fs/promises';
 import process from 'node:process';
-import {test} from 'node:test';
+import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {missing} from './support/programs.ts';
@@ -181,18 +181,27 @@ test('URLs come by a pipe, and keys from the terminal', {skip: missing('bash')},
 	await terminal.shows(() => !terminal.isAlternate);
 });
 
+/** As npm does it: a shell with job control has started another program, which has started ours. */
+async function startUnderShells(t: TestContext) {
+	const storage = await temporaryFolder(t);
+	const terminal = await TestTerminal.shell(t, size);
+	await terminal.shows('shell> ');
+	terminal.press(`sh -c '$NODE $CLI "$@"; true' between --port 0 --storage ${storage}\r`);
+	await terminal.shows('Nothing here yet');
+	return {terminal, storage, between: await childOf(terminal.pid)};
+}
+
+async function childOf(pid: number): Promise<number> {
+	return Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim());
+}
+
 test(
 	'a program that has lost its terminal ends as if the window had been closed',
 	{skip: process.platform === 'linux' ? missing('bash') : 'needs /proc'},
 	async t => {
-		const storage = await temporaryFolder(t);
-		const terminal = await TestTerminal.shell(t, size);
-		await terminal.shows('shell> ');
-		terminal.press(`sh -c '$NODE $CLI "$@"; true' between --port 0 --storage ${storage}\r`);
-		await terminal.shows('Nothing here yet');
+		const {terminal, storage, between} = await startUnderShells(t);
 		// The shell takes the terminal back, and the program's next read fails.
-		const children = await readFile(`/proc/${terminal.pid}/task/${terminal.pid}/children`, 'utf8');
-		process.kill(Number(children.trim()), 'SIGKILL');
+		process.kill(between, 'SIGKILL');
 		await terminal.shows('Killed');
 		// Both of them are woken by what is typed; the shell is often quicker.
 		while (!terminal.raw.includes('\u001B[?1049l')) {
@@ -210,14 +219,7 @@ test(
 	'a program whose window has gone with its shell ends by itself',
 	{skip: process.platform === 'linux' ? missing('bash') : 'needs /proc'},
 	async t => {
-		const storage = await temporaryFolder(t);
-		const terminal = await TestTerminal.shell(t, size);
-		await terminal.shows('shell> ');
-		terminal.press(`sh -c '$NODE $CLI "$@"; true' between --port 0 --storage ${storage}\r`);
-		await terminal.shows('Nothing here yet');
-		const childOf = async (pid: number) =>
-			Number((await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8')).trim());
-		const between = await childOf(terminal.pid);
+		const {terminal, between} = await startUnderShells(t);
 		const program = await childOf(between);
 		process.kill(between, 'SIGKILL');
 		terminal.signal('SIGKILL');

@@ -50,6 +50,18 @@ export function download(change: Partial<Download> = {}): Download {
 	};
 }
 
+/** The id of the download with this index. */
+export function idOf(index: number): string {
+	return String(index).padStart(32, '0');
+}
+
+/** `film-0.mkv`, `film-1.mkv`, … in the order in which they were added. */
+export function films(count: number, change: Partial<Download> = {}): Download[] {
+	return Array.from({length: count}, (_, index) =>
+		download({id: idOf(index), name: `film-${index}.mkv`, addedAt: index, queueRank: index, ...change}),
+	);
+}
+
 const idle = {bytesPerSecond: 0, bytesPerSecondLong: 0, connections: 0, segments: []};
 const nothing = {...idle, present: 0, ranges: []};
 
@@ -99,7 +111,7 @@ export function everyState(): Download[] {
 		{name: `${'x'.repeat(251)}.mkv`, acceptsRanges: false},
 		{name: '\u001B[2J\u001B]0;evil\u0007\u202Egpj.mkv', onDemand: true, status: 'queued', ...idle},
 	];
-	return changes.map((change, index) => download({id: String(index).padStart(32, '0'), ...change}));
+	return changes.map((change, index) => download({id: idOf(index), ...change}));
 }
 
 export class MemoryDownStream implements DownStream {

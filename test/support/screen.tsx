@@ -1,10 +1,11 @@
 // The dashboard in this process, drawn into a terminal emulator: what is written is what a person would see.
 import {PassThrough, Writable} from 'node:stream';
 import type {TestContext} from 'node:test';
-import {setImmediate as nextTurn} from 'node:timers/promises';
+import {setImmediate as nextTurn, setTimeout as sleep} from 'node:timers/promises';
 import {Unicode11Addon} from '@xterm/addon-unicode11';
 import xterm from '@xterm/headless';
 import {render, type Instance} from 'ink';
+import {settleMs} from '../../source/dashboard/controller.ts';
 import {Dashboard} from '../../source/dashboard/dashboard.tsx';
 import {themes} from '../../source/dashboard/theme.ts';
 import type {DownStream} from '../../source/downstream.ts';
@@ -17,6 +18,9 @@ export type ScreenOptions = Size & {
 	readonly isAttached?: boolean;
 	readonly remoteHint?: string;
 };
+
+/** A person reads a dialog before answering it. */
+export const read = () => sleep(settleMs + 10);
 
 export class Screen {
 	/** Bytes written so far. */
