@@ -44,6 +44,24 @@ for (const [how, command] of [
 	});
 }
 
+test(
+	'a stop that comes from outside leaves the terminal in order too',
+	{skip: process.platform === 'linux' ? missing('bash') : 'needs /proc'},
+	async t => {
+		const storage = await temporaryFolder(t);
+		const terminal = await TestTerminal.shell(t, size);
+		await terminal.shows('shell> ');
+		terminal.press(`$NODE $CLI --port 0 --storage ${storage}\r`);
+		await terminal.shows('Nothing here yet');
+		process.kill(await childOf(terminal.pid), 'SIGTSTP');
+		await terminal.shows(() => !terminal.isAlternate);
+		await terminal.shows(screen => /Stopped[^]*\nshell>$/.test(screen.trimEnd()));
+		terminal.press('fg\r');
+		await terminal.shows(() => terminal.isAlternate);
+		await terminal.shows('Nothing here yet');
+	},
+);
+
 test('plain text is printed on the screen that stays, and Enter comes back', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const storage = await temporaryFolder(t);

@@ -33,6 +33,8 @@ export type DashboardHost = Omit<Host, 'redraw' | 'showPlain' | 'suspend'> & {
 	/** Runs while the screen is the shell's. */
 	printPlain(lines: readonly string[]): Promise<void>;
 	stopProcess(): Promise<void>;
+	/** Calls back when somebody else asks the program to stop, as Ctrl+Z does while keys are not read. */
+	onStop(listener: () => void): () => void;
 };
 
 export type DashboardProps = Omit<ControllerOptions, 'feed' | 'host'> & {
@@ -111,6 +113,14 @@ export function Dashboard({host, theme, ascii, mouse = false, spareRows = 0, ...
 		}
 	});
 	usePaste(text => controller.paste(text));
+	useEffect(
+		() =>
+			host.onStop(() => {
+				suspendTerminal(() => host.stopProcess()).catch(() => undefined);
+			}),
+		// oxlint-disable-next-line react/exhaustive-deps -- the host is the same for good
+		[],
+	);
 	useEffect(() => {
 		if (mouse) {
 			controller.press('M');

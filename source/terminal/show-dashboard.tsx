@@ -74,6 +74,13 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 	const status = new TerminalStatus({hasTitle: options.title, hasProgress: knowsProgress(env), write});
 	const terminal = enterTerminal(keys);
 	process.on('exit', terminal.restore);
+	const stopListeners = new Set<() => void>();
+	const onStopSignal = () => {
+		for (const listener of stopListeners) {
+			listener();
+		}
+	};
+	process.on('SIGTSTP', onStopSignal);
 	let isSuspended = false;
 	let hasMouse = false;
 	/** Our own modes are off while the screen is somebody else's. */
@@ -120,7 +127,16 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 						await once(keys, 'readable');
 						keys.read();
 					}),
-				stopProcess: () => away(() => stopProcess(platform)),
+				stopProcess: () =>
+					away(async () => {
+						process.off('SIGTSTP', onStopSignal);
+						await stopProcess(platform);
+						process.on('SIGTSTP', onStopSignal);
+					}),
+				onStop(listener) {
+					stopListeners.add(listener);
+					return () => stopListeners.delete(listener);
+				},
 			}}
 		/>,
 		{
@@ -149,6 +165,7 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 	showStatus();
 	const reason = await ended;
 	unsubscribe();
+	process.off('SIGTSTP', onStopSignal);
 	process.off('SIGCONT', onContinue);
 	keys.off('error', lost);
 	keys.off('end', lost);

@@ -100,6 +100,7 @@ export class Screen {
 					printPlain: async lines => {
 						this.printed.push(lines);
 					},
+					onStop: () => () => undefined,
 					stopProcess: async () => {
 						this.stops++;
 					},
