@@ -203,6 +203,80 @@ test('an export says where the file is, or why it is not', async t => {
 	assert.equal((await call('POST', '/api/downloads/id1/export', {})).status, 400);
 });
 
+test('a change is handed on as it is, or refused by the field', async t => {
+	const {engine, call} = await startApi(t);
+	engine.file(1000);
+	const change = {
+		url: 'https://elsewhere.example/film',
+		headers: {Cookie: 'a=b'},
+		limitRate: null,
+		name: 'other.mkv',
+		userAgent: 'Agent/9',
+		proxy: 'direct',
+		connections: 2,
+		onDemand: true,
+		checksum: `md5:${'0'.repeat(32)}`,
+	};
+	const changed = await call('PATCH', '/api/downloads/id1', change);
+	assert.deepEqual([changed.status, changed.json.id], [200, 'id1']);
+	assert.deepEqual(engine.commands, [{update: 'id1', ...change}]);
+	for (const [body, detail] of [
+		[
+			{limitRate: 5},
+			'The field "limitRate" must be bytes per second, a whole number of at least 1024, or null for no limit.',
+		],
+		[{paused: true}, 'The field "paused" is not known.'],
+		[{name: null}, 'The field "name" must be a string.'],
+	] as const) {
+		const refused = await call('PATCH', '/api/downloads/id1', body);
+		assert.deepEqual([refused.status, refused.json.detail], [400, detail]);
+	}
+
+	assert.equal((await call('PATCH', '/api/downloads/id9', {})).status, 404);
+	assert.equal(engine.commands.length, 2);
+});
+
+test('each verb has an address', async t => {
+	const {engine, call} = await startApi(t);
+	engine.file(1000);
+	const verified = await call('POST', '/api/downloads/id1/verify');
+	assert.deepEqual([verified.json.id, verified.json.damaged], ['id1', [[0, 10]]]);
+	assert.equal((await call('POST', '/api/downloads/id1/start-over')).status, 200);
+	assert.equal((await call('POST', '/api/downloads/id1/start-over', {keepOld: true})).status, 200);
+	assert.equal((await call('POST', '/api/downloads/id1/start-over', {keepOld: 1})).status, 400);
+	assert.equal((await call('POST', '/api/downloads/id1/move-in-queue', {by: -1})).json.id, 'id1');
+	assert.equal((await call('POST', '/api/downloads/id1/move-in-queue', {by: 2})).status, 400);
+	assert.equal((await call('POST', '/api/downloads/id1/move-in-queue', {})).status, 400);
+	assert.equal((await call('POST', '/api/downloads/id1/restore')).status, 404);
+	assert.deepEqual(engine.commands, [
+		{verify: 'id1'},
+		{startOver: 'id1'},
+		{startOver: 'id1', keepOld: true},
+		{moveInQueue: 'id1', by: -1},
+	]);
+});
+
+test('a removal says for how long it can be taken back', async t => {
+	const {engine, call} = await startApi(t);
+	engine.file(1000);
+	for (const undoMs of ['-1', 'soon', '99999999999', '']) {
+		assert.equal((await call('DELETE', `/api/downloads/id1?data=delete&undoMs=${undoMs}`)).status, 400);
+	}
+
+	assert.equal((await call('DELETE', '/api/downloads/id1?data=delete&undoMs=500')).status, 204);
+	assert.deepEqual(engine.commands, [{remove: 'id1', data: 'delete', undoMs: 500}]);
+});
+
+test('the limit of all downloads can be read and set', async t => {
+	const {call} = await startApi(t);
+	assert.deepEqual((await call('GET', '/api/settings')).json, {limitRate: null});
+	assert.deepEqual((await call('PATCH', '/api/settings', {limitRate: 5000})).json, {limitRate: 5000});
+	assert.deepEqual((await call('GET', '/api/settings')).json, {limitRate: 5000});
+	for (const body of [{limitRate: 1}, {limitRate: '5M'}, {}, {port: 80}]) {
+		assert.equal((await call('PATCH', '/api/settings', body)).status, 400);
+	}
+});
+
 test('what is not there is a 404, and another method a 405 that names the right ones', async t => {
 	const {engine, call} = await startApi(t);
 	engine.file(1000);
@@ -219,7 +293,9 @@ test('what is not there is a 404, and another method a 405 that names the right 
 
 	for (const [method, path, allow] of [
 		['PUT', '/api/downloads', 'GET, POST'],
-		['POST', '/api/downloads/id1', 'GET, DELETE'],
+		['POST', '/api/downloads/id1', 'GET, PATCH, DELETE'],
+		['POST', '/api/settings', 'GET, PATCH'],
+		['GET', '/api/downloads/id1/start-over', 'POST'],
 		['GET', '/api/downloads/id1/pause', 'POST'],
 		['POST', '/api/events', 'GET'],
 	] as const) {
@@ -258,11 +334,11 @@ test('events are the snapshot, then what differs', async t => {
 
 	engine.change('id2', {present: 5});
 	const {downloads, ...rest} = engine.snapshot;
-	assert.deepEqual(await next(), {event: 'changes', data: {...rest, changed: [downloads[1]], removed: []}});
+	assert.deepEqual(await next(), {event: 'changes', data: {...rest, changed: [downloads[1]], order: null}});
 
 	await engine.remove('id1', {data: 'keep'});
 	const removal = await next();
-	assert.deepEqual(removal?.data, {...rest, version: engine.snapshot.version, changed: [], removed: ['id1']});
+	assert.deepEqual(removal?.data, {...rest, version: engine.snapshot.version, changed: [], order: ['id2']});
 
 	engine.file(3000);
 	const addition = (await next())?.data as SnapshotChanges;

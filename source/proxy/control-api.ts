@@ -3,6 +3,7 @@ import type {IncomingMessage, ServerResponse} from 'node:http';
 import {
 	type AddRequest,
 	type Download,
+	type DownloadChange,
 	type DownloadId,
 	type DownStream,
 	DownStreamError,
@@ -13,13 +14,27 @@ import {Problem} from './problem.ts';
 
 /** Bytes of a request body. */
 const maxBodySize = 1024 * 1024;
+/** The longest time that a timer can be set to. */
+const longestUndoMs = 2_147_483_647;
 
 /** What follows `snapshot` in `/api/events`: the snapshot with the downloads that differ instead of all. */
 export type SnapshotChanges = Omit<Snapshot, 'downloads'> & {
-	/** New ones too. They are listed in the order of `addedAt`. */
+	/** New ones too. */
 	readonly changed: readonly Download[];
-	readonly removed: readonly DownloadId[];
+	/** All that are there, in their order; null where these are the same as before. */
+	readonly order: readonly DownloadId[] | null;
 };
+
+/**
+ * In the answer to a command: the version of the first snapshot that shows what it did. A client that follows the
+ * events knows by it when it has seen that.
+ */
+export const versionHeader = 'downstream-version';
+
+/** Bodies of requests that have no type of their own in the interface. */
+type StartOverRequest = {keepOld?: boolean};
+type MoveRequest = {by: -1 | 1};
+type SettingsRequest = {limitRate: number | null};
 
 export type ApiRequest = {
 	readonly request: IncomingMessage;
@@ -43,13 +58,19 @@ const routes = new Map<string, Readonly<Record<string, Handler>>>([
 		'/downloads/*',
 		{
 			GET: (engine, {response}, id) => sendJson(response, 200, findDownload(engine, id)),
+			PATCH: updateDownload,
 			DELETE: removeDownload,
 		},
 	],
 	['/downloads/*/pause', {POST: command((engine, id) => engine.pause(id))}],
 	['/downloads/*/resume', {POST: command((engine, id) => engine.resume(id))}],
 	['/downloads/*/cancel', {POST: command((engine, id) => engine.cancel(id))}],
+	['/downloads/*/restore', {POST: command((engine, id) => engine.restore(id))}],
+	['/downloads/*/verify', {POST: verifyDownload}],
+	['/downloads/*/start-over', {POST: startOver}],
+	['/downloads/*/move-in-queue', {POST: moveInQueue}],
 	['/downloads/*/export', {POST: exportDownload}],
+	['/settings', {GET: sendSettings, PATCH: changeSettings}],
 	['/events', {GET: (engine, {response}) => sendEvents(engine, response)}],
 ]);
 
@@ -73,15 +94,24 @@ export async function serveApi(engine: DownStream, api: ApiRequest): Promise<voi
 function command(run: (engine: DownStream, id: DownloadId) => Promise<void>): Handler {
 	return async (engine, {response}, id) => {
 		await run(engine, id);
-		sendJson(response, 200, findDownload(engine, id));
+		sendResult(engine, response, 200, findDownload(engine, id));
 	};
 }
 
 async function addDownload(engine: DownStream, {request, response}: ApiRequest): Promise<void> {
-	const addRequest = checkFields<AddRequest>(await readJson(request), addFields, 'url');
+	const addRequest = checkFields<AddRequest>(await readJson(request), addFields, ['url']);
 	const {download, existed} = await engine.add(addRequest);
 	response.setHeader('location', `/api/downloads/${download.id}`);
-	sendJson(response, existed ? 200 : 201, download);
+	sendResult(engine, response, existed ? 200 : 201, download);
+}
+
+async function updateDownload(
+	engine: DownStream,
+	{request, response}: ApiRequest,
+	id: DownloadId,
+): Promise<void> {
+	const change = checkFields<DownloadChange>(await readJson(request), changeFields);
+	sendResult(engine, response, 200, await engine.update(id, change));
 }
 
 async function removeDownload(
@@ -94,8 +124,35 @@ async function removeDownload(
 		throw badRequest('The parameter "data" must be keep or delete.');
 	}
 
-	await engine.remove(id, {data});
+	const undoMs = parameters.get('undoMs');
+	if (undoMs !== null && !(/^\d{1,10}$/.test(undoMs) && Number(undoMs) <= longestUndoMs)) {
+		throw badRequest(`The parameter "undoMs" must be a whole number from 0 to ${longestUndoMs}.`);
+	}
+
+	await engine.remove(id, {data, ...(undoMs === null ? {} : {undoMs: Number(undoMs)})});
+	sendVersion(engine, response);
 	response.writeHead(204).end();
+}
+
+/** The download, and which bytes of it were damaged. */
+async function verifyDownload(engine: DownStream, {response}: ApiRequest, id: DownloadId): Promise<void> {
+	const {damaged} = await engine.verify(id);
+	sendResult(engine, response, 200, {...findDownload(engine, id), damaged});
+}
+
+async function startOver(engine: DownStream, {request, response}: ApiRequest, id: DownloadId): Promise<void> {
+	const options = checkFields<StartOverRequest>(await readJsonOrNothing(request), {keepOld: flag});
+	sendResult(engine, response, 200, await engine.startOver(id, options));
+}
+
+async function moveInQueue(
+	engine: DownStream,
+	{request, response}: ApiRequest,
+	id: DownloadId,
+): Promise<void> {
+	const {by} = checkFields<MoveRequest>(await readJson(request), moveFields, ['by']);
+	await engine.moveInQueue(id, by);
+	sendResult(engine, response, 200, findDownload(engine, id));
 }
 
 async function exportDownload(
@@ -103,8 +160,18 @@ async function exportDownload(
 	{request, response}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
-	const exportRequest = checkFields<ExportRequest>(await readJson(request), exportFields, 'path');
-	sendJson(response, 200, await engine.export(id, exportRequest));
+	const exportRequest = checkFields<ExportRequest>(await readJson(request), exportFields, ['path']);
+	sendResult(engine, response, 200, await engine.export(id, exportRequest));
+}
+
+function sendSettings({snapshot}: DownStream, {response}: ApiRequest): void {
+	sendJson(response, 200, {limitRate: snapshot.limitRate});
+}
+
+async function changeSettings(engine: DownStream, {request, response}: ApiRequest): Promise<void> {
+	const settings = checkFields<SettingsRequest>(await readJson(request), {limitRate: rate}, ['limitRate']);
+	await engine.setLimitRate(settings.limitRate);
+	sendResult(engine, response, 200, {limitRate: engine.snapshot.limitRate});
 }
 
 function findDownload(engine: DownStream, id: DownloadId): Download {
@@ -139,12 +206,24 @@ function formatEvent(event: string, data: unknown): string {
 /** Unchanged downloads are the same objects in both snapshots. */
 function changesBetween(previous: Snapshot, {downloads, ...rest}: Snapshot): SnapshotChanges {
 	const before = new Set(previous.downloads);
-	const ids = new Set(downloads.map(({id}) => id));
+	const isInOrder =
+		downloads.length === previous.downloads.length &&
+		downloads.every(({id}, index) => id === previous.downloads[index]?.id);
 	return {
 		...rest,
 		changed: downloads.filter(download => !before.has(download)),
-		removed: previous.downloads.map(({id}) => id).filter(id => !ids.has(id)),
+		order: isInOrder ? null : downloads.map(({id}) => id),
 	};
+}
+
+/** The answer to a command. */
+function sendResult(engine: DownStream, response: ServerResponse, status: number, value: unknown): void {
+	sendVersion(engine, response);
+	sendJson(response, status, value);
+}
+
+function sendVersion({snapshot}: DownStream, response: ServerResponse): void {
+	response.setHeader(versionHeader, snapshot.version);
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {
@@ -156,6 +235,13 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
 		'x-content-type-options': 'nosniff',
 	});
 	response.end(body);
+}
+
+/** For requests that need not say anything. */
+async function readJsonOrNothing(request: IncomingMessage): Promise<unknown> {
+	const {headers} = request;
+	const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
+	return hasBody ? readJson(request) : {};
 }
 
 async function readJson(request: IncomingMessage): Promise<unknown> {
@@ -189,7 +275,13 @@ type FieldRule = {readonly expected: string; readonly holds: (value: unknown) =>
 const text: FieldRule = {expected: 'a string', holds: value => typeof value === 'string'};
 const flag: FieldRule = {expected: 'true or false', holds: value => typeof value === 'boolean'};
 
-const addFields: Readonly<Record<keyof AddRequest, FieldRule>> = {
+const rate: FieldRule = {
+	expected: 'bytes per second, a whole number of at least 1024, or null for no limit',
+	holds: value => value === null || (Number.isSafeInteger(value) && Number(value) >= 1024),
+};
+
+/** What a download can be added with and changed to. */
+const requestFields = {
 	url: text,
 	headers: {
 		expected: 'an object whose values are strings',
@@ -203,8 +295,13 @@ const addFields: Readonly<Record<keyof AddRequest, FieldRule>> = {
 		holds: value => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 16,
 	},
 	onDemand: flag,
-	paused: flag,
 	checksum: text,
+} satisfies Readonly<Record<string, FieldRule>>;
+
+const addFields: Readonly<Record<keyof AddRequest, FieldRule>> = {...requestFields, paused: flag};
+const changeFields: Readonly<Record<keyof DownloadChange, FieldRule>> = {...requestFields, limitRate: rate};
+const moveFields: Readonly<Record<keyof MoveRequest, FieldRule>> = {
+	by: {expected: '-1 or 1', holds: value => value === -1 || value === 1},
 };
 
 const exportFields: Readonly<Record<keyof ExportRequest, FieldRule>> = {
@@ -216,11 +313,11 @@ const exportFields: Readonly<Record<keyof ExportRequest, FieldRule>> = {
 	when: {expected: '"now" or "complete"', holds: value => value === 'now' || value === 'complete'},
 };
 
-/** Rejects fields that are unknown or of another type, and a body without the required one. */
+/** Rejects fields that are unknown or of another type, and a body without the required ones. */
 function checkFields<Body>(
 	body: unknown,
 	rules: Readonly<Record<keyof Body, FieldRule>>,
-	required: keyof Body & string,
+	required: ReadonlyArray<keyof Body & string> = [],
 ): Body {
 	if (!isObject(body)) {
 		throw badRequest('The body must be a JSON object.');
@@ -237,8 +334,9 @@ function checkFields<Body>(
 		}
 	}
 
-	if (!Object.hasOwn(body, required)) {
-		throw badRequest(`The field "${required}" is missing.`);
+	const missing = required.find(field => !Object.hasOwn(body, field));
+	if (missing !== undefined) {
+		throw badRequest(`The field "${missing}" is missing.`);
 	}
 
 	return body as Body;

@@ -178,7 +178,7 @@ async function tryListen(server: Server, port: number): Promise<boolean> {
 function allowPage(page: string, response: ServerResponse): void {
 	response.setHeader('access-control-allow-origin', page);
 	response.setHeader('vary', 'Origin');
-	response.setHeader('access-control-allow-methods', 'GET, HEAD, POST, DELETE');
+	response.setHeader('access-control-allow-methods', 'GET, HEAD, POST, PATCH, DELETE');
 	response.setHeader('access-control-allow-headers', 'Authorization, Content-Type, If-Range, Range');
 	response.setHeader('access-control-expose-headers', 'Accept-Ranges, Content-Length, Content-Range, ETag');
 }

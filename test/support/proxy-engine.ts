@@ -205,6 +205,7 @@ export class MemoryEngine implements StreamingEngine {
 	async setLimitRate(limitRate: number | null): Promise<void> {
 		this.commands.push({setLimitRate: limitRate});
 		this.snapshot = {...this.snapshot, limitRate};
+		this.#publish(this.snapshot.downloads);
 	}
 
 	async export(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
