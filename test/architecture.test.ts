@@ -51,6 +51,7 @@ const forbidden: Array<[folder: string, what: RegExp, but?: RegExp]> = [
 	['source/dashboard/', /^node:|^(?:undici|socks|lowdb)$/],
 	['source/dashboard/', /^source\/(?!dashboard\/|downstream\.ts|mask-url\.ts|curl-command\.ts|rate\.ts)/],
 	['source/terminal/', /^source\/(?:engine|proxy)\//],
+	['source/control-client.ts', /^source\/(?!downstream\.ts|proxy\/control-api\.ts)/],
 	['source/downstream.ts', /./],
 	['source/engine/range-set.ts', /./],
 	['source/engine/next-segment.ts', /^(?!source\/engine\/range-set\.ts$)/],

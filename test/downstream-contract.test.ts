@@ -1,0 +1,322 @@
+// One suite for every implementation of the interface: the engine itself, and the client of a copy that runs.
+import assert from 'node:assert/strict';
+import {readdir, readFile, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import {test, type TestContext} from 'node:test';
+import {ControlClient} from '../source/control-client.ts';
+import {DownStreamError, type Download, type DownloadId, type DownStream} from '../source/downstream.ts';
+import {atEnd} from './support/cleanup.ts';
+import {firstWrongByte} from './support/content.ts';
+import {startEngine, startOrigin, temporaryFolder, type TestEngine} from './support/engines.ts';
+
+const MiB = 1024 * 1024;
+const etag = '"v1"';
+
+const implementations: Record<string, (t: TestContext, started: TestEngine) => Promise<DownStream>> = {
+	Engine: async (_t, {engine}) => engine,
+	async ControlClient(t, {engine, proxy}) {
+		const client = await ControlClient.connect({origin: proxy.origin, key: engine.key});
+		atEnd(t, () => client.dispose());
+		return client;
+	},
+};
+
+function find({snapshot}: DownStream, id: DownloadId): Download | undefined {
+	return snapshot.downloads.find(download => download.id === id);
+}
+
+/** Resolves with the download as soon as a snapshot shows it so. */
+function until(
+	downstream: DownStream,
+	id: DownloadId,
+	condition: (download: Download) => boolean,
+): Promise<Download> {
+	return new Promise(resolve => {
+		const look = () => {
+			const download = find(downstream, id);
+			if (download && condition(download)) {
+				unsubscribe();
+				resolve(download);
+			}
+		};
+
+		const unsubscribe = downstream.subscribe(look);
+		look();
+	});
+}
+
+const isA =
+	(code: string, message = /./) =>
+	(error: unknown) => {
+		assert.ok(error instanceof DownStreamError, String(error));
+		assert.equal(error.code, code);
+		assert.match(error.message, message);
+		return true;
+	};
+
+for (const [name, open] of Object.entries(implementations)) {
+	const start = async (t: TestContext) => {
+		const started = await startEngine(t);
+		return {...started, downstream: await open(t, started)};
+	};
+
+	test(`${name}: what was added is in the snapshot at once, and added once`, async t => {
+		const origin = await startOrigin(t, {size: 3 * MiB, etag});
+		const {downstream} = await start(t);
+		const {download, existed} = await downstream.add({url: origin.url, name: 'my film.mkv', connections: 2});
+		assert.equal(existed, false);
+		assert.equal(find(downstream, download.id)?.name, 'my film.mkv');
+		assert.equal(find(downstream, download.id)?.maxConnections, 2);
+		const again = await downstream.add({url: origin.url});
+		assert.deepEqual([again.existed, again.download.id], [true, download.id]);
+		await until(downstream, download.id, ({status}) => status === 'complete');
+		await assert.rejects(downstream.add({url: 'ftp://a/b'}), isA('bad-request', /http/));
+		await assert.rejects(
+			downstream.add({url: origin.urlOf('/x'), checksum: 'sha256:12'}),
+			isA('bad-request', /sha256/),
+		);
+		await assert.rejects(
+			downstream.add({url: origin.urlOf('/x'), connections: 17}),
+			isA('bad-request', /1 to 16/),
+		);
+	});
+
+	test(`${name}: pause, cancel and resume show at once`, async t => {
+		const origin = await startOrigin(t, {size: 20 * MiB, etag, bytesPerSecond: MiB});
+		const {downstream} = await start(t);
+		const {id} = (await downstream.add({url: origin.url})).download;
+		await until(downstream, id, ({status}) => status === 'active');
+		await downstream.pause(id);
+		assert.equal(find(downstream, id)?.status, 'paused');
+		await downstream.cancel(id);
+		assert.equal(find(downstream, id)?.status, 'cancelled');
+		origin.options.bytesPerSecond = undefined;
+		await downstream.resume(id);
+		assert.notEqual(find(downstream, id)?.status, 'cancelled');
+		await until(downstream, id, ({status}) => status === 'complete');
+		for (const verb of ['pause', 'resume', 'cancel', 'restore', 'verify', 'startOver'] as const) {
+			await assert.rejects(downstream[verb]('0'.repeat(32)), isA('not-found'));
+		}
+	});
+
+	test(`${name}: what was removed comes back, to its place`, async t => {
+		const origin = await startOrigin(t, {size: MiB, etag});
+		const {downstream} = await start(t);
+		const ids: DownloadId[] = [];
+		for (const file of ['/a', '/b', '/c']) {
+			const {download} = await downstream.add({url: origin.urlOf(file)});
+			ids.push(download.id);
+			await until(downstream, download.id, ({status}) => status === 'complete');
+		}
+
+		const [, middle = ''] = ids;
+		await downstream.remove(middle, {data: 'delete', undoMs: 60_000});
+		assert.equal(find(downstream, middle), undefined);
+		await downstream.restore(middle);
+		assert.deepEqual(
+			downstream.snapshot.downloads.map(({id}) => id),
+			ids,
+		);
+		assert.equal(find(downstream, middle)?.status, 'complete');
+		await downstream.remove(middle, {data: 'keep'});
+		const {download, existed} = await downstream.add({url: origin.urlOf('/b')});
+		assert.deepEqual([existed, download.id, download.present], [true, middle, MiB]);
+		await assert.rejects(downstream.remove('0'.repeat(32), {data: 'keep'}), isA('not-found'));
+	});
+
+	test(`${name}: what can be changed is changed`, async t => {
+		const origin = await startOrigin(t, {size: 2 * MiB, etag});
+		const {downstream} = await start(t);
+		const {id} = (await downstream.add({url: origin.url, paused: true})).download;
+		const changed = await downstream.update(id, {
+			name: 'other.mkv',
+			limitRate: 4096,
+			connections: 3,
+			onDemand: true,
+			checksum: `md5:${'A'.repeat(32)}`,
+		});
+		const expected = {
+			name: 'other.mkv',
+			limitRate: 4096,
+			maxConnections: 3,
+			onDemand: true,
+			checksum: `md5:${'a'.repeat(32)}`,
+		};
+		for (const download of [changed, find(downstream, id)]) {
+			assert.deepEqual({...download, ...expected}, download);
+		}
+
+		assert.equal((await downstream.update(id, {limitRate: null})).limitRate, null);
+		await assert.rejects(downstream.update(id, {proxy: 'gopher://x'}), isA('bad-request'));
+		await assert.rejects(downstream.update(id, {limitRate: 5}), isA('bad-request', /limitRate/));
+		await assert.rejects(downstream.update('0'.repeat(32), {}), isA('not-found'));
+	});
+
+	test(`${name}: a changed file starts over, with the old bytes kept`, async t => {
+		const origin = await startOrigin(t, {size: 6 * MiB, etag, bytesPerSecond: 2 * MiB});
+		const {downstream} = await start(t);
+		const {id} = (await downstream.add({url: origin.url})).download;
+		await until(downstream, id, ({present}) => present > MiB);
+		Object.assign(origin.options, {etag: '"v2"', seed: 2, bytesPerSecond: undefined});
+		const failed = await until(downstream, id, ({status}) => status === 'failed');
+		assert.equal(failed.error?.code, 'origin-changed');
+		const beside = await downstream.startOver(id, {keepOld: true});
+		assert.notEqual(beside.id, id);
+		await until(downstream, beside.id, ({status}) => status === 'complete');
+		assert.equal(find(downstream, id)?.present, failed.present);
+		assert.equal((await downstream.startOver(id)).id, id);
+		await until(downstream, id, ({present}) => present === 0 || present === 6 * MiB);
+	});
+
+	test(`${name}: a check finds what was damaged`, async t => {
+		const origin = await startOrigin(t, {size: 3 * MiB, etag});
+		const {downstream} = await start(t);
+		const {id} = (await downstream.add({url: origin.url})).download;
+		const {folder} = await until(downstream, id, ({status}) => status === 'complete');
+		assert.deepEqual(await downstream.verify(id), {damaged: []});
+		const data = path.join(folder, 'data');
+		const bytes = await readFile(data);
+		bytes[MiB] = ~bytes[MiB]!;
+		await writeFile(data, bytes);
+		const {damaged} = await downstream.verify(id);
+		assert.equal(damaged.length, 1);
+		assert.ok(damaged[0]![0] <= MiB && damaged[0]![1] > MiB);
+		await until(downstream, id, ({status}) => status === 'complete');
+	});
+
+	test(`${name}: the queue is put into another order, and its limit set`, async t => {
+		const origin = await startOrigin(t, {size: MiB, etag});
+		const {downstream} = await start(t);
+		const first = (await downstream.add({url: origin.urlOf('/a'), paused: true})).download;
+		const second = (await downstream.add({url: origin.urlOf('/b'), paused: true})).download;
+		await downstream.resume(first.id);
+		await downstream.resume(second.id);
+		await downstream.setLimitRate(2048);
+		assert.equal(downstream.snapshot.limitRate, 2048);
+		await downstream.moveInQueue(second.id, -1);
+		assert.ok(find(downstream, second.id)!.queueRank < find(downstream, first.id)!.queueRank);
+		await downstream.setLimitRate(null);
+		assert.equal(downstream.snapshot.limitRate, null);
+		await assert.rejects(downstream.setLimitRate(5), isA('bad-request', /limitRate/));
+	});
+
+	test(`${name}: an export says where the file is, or why it is not`, async t => {
+		const origin = await startOrigin(t, {size: 3 * MiB, etag});
+		const folder = await temporaryFolder(t);
+		const {downstream} = await start(t);
+		const {id} = (await downstream.add({url: origin.url, paused: true})).download;
+		const target = path.join(folder, 'film.bin');
+		await assert.rejects(downstream.export(id, {path: target}), isA('incomplete'));
+		await downstream.resume(id);
+		const {path: later} = await downstream.export(id, {path: target, when: 'complete'});
+		assert.equal(later, target);
+		await until(downstream, id, ({exportedTo}) => exportedTo === target);
+		assert.equal(firstWrongByte(await readFile(target), 0), -1);
+		await assert.rejects(downstream.export(id, {path: target}), isA('target-exists'));
+		const both = await downstream.export(id, {path: folder + path.sep, keepBoth: true});
+		assert.equal(both.path, path.join(folder, 'film (2).bin'));
+		assert.equal((await readdir(folder)).length, 2);
+	});
+
+	test(`${name}: downloads that do not change stay the same objects`, async t => {
+		const origin = await startOrigin(t, {size: MiB, etag});
+		const {downstream} = await start(t);
+		const still = (await downstream.add({url: origin.urlOf('/a'), paused: true})).download;
+		const before = find(downstream, still.id);
+		const other = (await downstream.add({url: origin.urlOf('/b')})).download;
+		await until(downstream, other.id, ({status}) => status === 'complete');
+		assert.equal(find(downstream, still.id), before);
+		const {snapshot} = downstream;
+		assert.equal(downstream.snapshot, snapshot);
+	});
+}
+
+test('a client has the exact snapshot of the copy', async t => {
+	const origin = await startOrigin(t, {size: 2 * MiB, etag});
+	const started = await startEngine(t);
+	const {engine} = started;
+	const client = await implementations.ControlClient!(t, started);
+	for (const file of ['/a', '/b', '/c']) {
+		const {download} = await client.add({url: origin.urlOf(file)});
+		await until(
+			client,
+			download.id,
+			({status, bytesPerSecond}) => status === 'complete' && bytesPerSecond === 0,
+		);
+	}
+
+	engine.addBanner('a sentence');
+	await client.setLimitRate(5000);
+	await client.remove(engine.snapshot.downloads[1]!.id, {data: 'keep'});
+	// What fades (speeds, players) makes new snapshots of its own; the same version has the same content.
+	await new Promise<void>(resolve => {
+		const look = () => {
+			if (client.snapshot.version === engine.snapshot.version) {
+				unsubscribe();
+				resolve();
+			}
+		};
+
+		const unsubscribe = client.subscribe(look);
+		look();
+	});
+	assert.deepEqual(client.snapshot, engine.snapshot);
+	assert.equal(client.snapshot.banners.at(-1), 'a sentence');
+	assert.equal(client.snapshot.origin, engine.origin);
+});
+
+test('when the copy ends, its client says so and finds the next one', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag});
+	const first = await startEngine(t);
+	let current: TestEngine | undefined = first;
+	const copyOf = ({engine, proxy}: TestEngine) => ({origin: proxy.origin, key: engine.key});
+	const client = await ControlClient.connect(copyOf(first), async () => current && copyOf(current));
+	atEnd(t, () => client.dispose());
+	const {id} = (await client.add({url: origin.url})).download;
+	await until(client, id, ({status}) => status === 'complete');
+	current = undefined;
+	const shows = (fits: () => boolean) =>
+		new Promise<void>(resolve => {
+			const unsubscribe = client.subscribe(() => {
+				if (fits()) {
+					unsubscribe();
+					resolve();
+				}
+			});
+		});
+	const ended = 'The program that was attached to has ended';
+	const lost = shows(() => client.snapshot.banners.includes(ended));
+	await first.close();
+	await lost;
+	assert.equal(client.snapshot.downloads.length, 1);
+	await assert.rejects(client.pause(id), isA('not-found', /has ended$/));
+	const found = shows(() => !client.snapshot.banners.includes(ended));
+	current = await startEngine(t, {storageDir: first.storageDir});
+	await found;
+	assert.equal(client.snapshot.origin, current.engine.origin);
+	await client.remove(id, {data: 'keep'});
+	assert.deepEqual(current.engine.snapshot.downloads, []);
+});
+
+test('a client that lets go leaves the copy running', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag});
+	const {engine, proxy} = await startEngine(t);
+	const client = await ControlClient.connect({origin: proxy.origin, key: engine.key});
+	const {id} = (await client.add({url: origin.url})).download;
+	await client.dispose();
+	await assert.rejects(client.pause(id), isA('not-found'));
+	await until(engine, id, ({status}) => status === 'complete');
+});
+
+test('a client with another key, or of nothing, is refused in a sentence', async t => {
+	const {proxy, engine, close} = await startEngine(t);
+	await assert.rejects(
+		ControlClient.connect({origin: proxy.origin, key: 'wrong'}),
+		isA('bad-request', /The key is missing or wrong/),
+	);
+	await close();
+	await assert.rejects(
+		ControlClient.connect({origin: proxy.origin, key: engine.key}),
+		isA('not-found', /has ended/),
+	);
+});
