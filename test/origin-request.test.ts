@@ -171,7 +171,13 @@ const lies: Array<[words: string, answer: string, code: string, sentence: RegExp
 		head('206 Partial Content', 'Content-Type: multipart/byteranges; boundary=x', 'Content-Length: 5') +
 			'hello',
 		'origin-misbehaved',
-		/does not say which/,
+		/several parts/,
+	],
+	[
+		'200 with the Content-Range of a part and another length',
+		head('200 OK', 'Content-Range: bytes 50-149/1000', 'Content-Length: 5') + 'hello',
+		'origin-misbehaved',
+		/whole file or with a part/,
 	],
 	[
 		'gzip though identity was asked',
@@ -196,7 +202,7 @@ const lies: Array<[words: string, answer: string, code: string, sentence: RegExp
 		'headers without end',
 		`HTTP/1.1 200 OK\r\n${'X-Long: 0123456789\r\n'.repeat(10_000)}`,
 		'origin-misbehaved',
-		/HTTP/,
+		/larger headers/,
 	],
 ];
 
@@ -210,17 +216,37 @@ for (const [words, answer, code, sentence] of lies) {
 	});
 }
 
-test('a 200 is the whole file from its start, whatever was asked', async t => {
-	const url = await startRaw(
-		t,
-		head('200 OK', 'Content-Length: 100', 'Content-Range: bytes 50-149/1000') + 'x'.repeat(100),
-	);
-	const answer = await open(sourceOf(t, url), 50, 150);
-	assert.deepEqual(
-		[answer.range, answer.acceptsRanges, answer.info.size],
-		[{start: 0, end: 100}, false, 100],
-	);
-});
+for (const [words, headers, range, total] of [
+	['a 200 is the whole file from its start', ['Content-Length: 100'], [0, 100], 100],
+	[
+		'a 200 with the Content-Range of a part and the length of the whole is the whole',
+		['Content-Length: 1000', 'Content-Range: bytes 50-149/1000'],
+		[0, 1000],
+		1000,
+	],
+	[
+		'a 200 with a Content-Range that makes no sense is the whole',
+		['Content-Length: 100', 'Content-Range: bytes 50-149/100'],
+		[0, 100],
+		100,
+	],
+	[
+		'a 200 with the Content-Range and the length of a part is that part',
+		['Content-Length: 100', 'Content-Range: bytes 50-149/1000'],
+		[50, 150],
+		1000,
+	],
+] as const) {
+	test(`${words}, whatever was asked`, async t => {
+		const url = await startRaw(t, head('200 OK', ...headers) + 'x'.repeat(100));
+		const answer = await open(sourceOf(t, url), 50, 150);
+		const [start, end] = range;
+		assert.deepEqual(
+			[answer.range, answer.acceptsRanges, answer.info.size],
+			[{start, end}, start > 0, total],
+		);
+	});
+}
 
 test('a weak ETag is no validator', async t => {
 	const url = await startRaw(t, head('200 OK', 'Content-Length: 1', 'ETag: W/"v1"') + 'x');

@@ -179,10 +179,15 @@ function proveAnswer(
 	}
 
 	const length = lengthOf(response);
+	const proof = contentRange(header(response, 'content-range'));
+	const isPart = response.statusCode === 206 || isPartAllTheSame(host, proof, length);
 	let range: Range = {start: 0, end: length ?? Infinity};
 	let size = range.end;
-	if (response.statusCode === 206) {
-		const proof = contentRange(header(response, 'content-range'));
+	if (isPart) {
+		if (/^multipart\/byteranges\b/i.test(header(response, 'content-type') ?? '')) {
+			throw misbehaved(host, 'was asked for one range and answers with several parts');
+		}
+
 		if (!proof) {
 			throw misbehaved(host, 'answers with a part of the file and does not say which');
 		}
@@ -203,10 +208,30 @@ function proveAnswer(
 	return {
 		...describe(url, response, size),
 		range,
-		acceptsRanges: response.statusCode === 206,
+		acceptsRanges: isPart,
 		endIsProven: length !== undefined || header(response, 'transfer-encoding') !== undefined,
 		body: body(response, range, host, signal),
 	};
+}
+
+/**
+ * Whether a 200 is a part all the same. Its Content-Range has no meaning by RFC 9110 section 14.4, but some servers
+ * mean it: of the two, the one that the length fits is true.
+ */
+function isPartAllTheSame(
+	host: string,
+	proof: ContentRange | undefined,
+	length: number | undefined,
+): boolean {
+	if (!proof || proof.range.end - proof.range.start === proof.size || length === proof.size) {
+		return false;
+	}
+
+	if (length !== proof.range.end - proof.range.start) {
+		throw misbehaved(host, 'does not say whether it answers with the whole file or with a part of it');
+	}
+
+	return true;
 }
 
 /** Nothing is at or after the asked offset. */
@@ -309,8 +334,10 @@ async function* buffersOf(stream: Readable): AsyncGenerator<Uint8Array, void, un
 	}
 }
 
+type ContentRange = {readonly range: Range; readonly size: number};
+
 /** `bytes 0-99/1000` or `bytes 0-99/*`. Undefined for anything that does not hold together. */
-function contentRange(text: string | undefined): {range: Range; size: number} | undefined {
+export function contentRange(text: string | undefined): ContentRange | undefined {
 	const [, first, last, total] =
 		/^bytes (\d{1,15})-(\d{1,15})\/(\d{1,15}|\*)$/i.exec(text?.trim() ?? '') ?? [];
 	if (first === undefined || last === undefined) {
@@ -412,11 +439,13 @@ function originError(error: unknown, host: string): DownStreamError {
 		return new DownStreamError('origin-refused', problem, {cause: error});
 	}
 
-	if (
-		(first as Error).name === 'HTTPParserError' ||
-		code === 'UND_ERR_HEADERS_OVERFLOW' ||
-		code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH'
-	) {
+	if (code === 'UND_ERR_HEADERS_OVERFLOW') {
+		return new DownStreamError('origin-misbehaved', `${host} sends larger headers than a file needs`, {
+			cause: error,
+		});
+	}
+
+	if ((first as Error).name === 'HTTPParserError' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
 		return new DownStreamError('origin-misbehaved', `${host} does not answer as HTTP demands`, {
 			cause: error,
 		});
