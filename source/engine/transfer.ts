@@ -34,6 +34,8 @@ const readBounds = {smallest: 64 * 1024, largest: 256 * 1024};
 const checkpointMs = 500;
 /** A connection that nobody needs lives on so long: players abort and come back near on each seek. */
 const lingerMs = 5000;
+/** So much is fetched again at both ends of a request where no strong ETag names the version; it must be the same. */
+const seam = 4096;
 /** A new place of a file has so long to prove that it is one. */
 const proofMs = 30_000;
 /** What all transfers share. */
@@ -88,6 +90,10 @@ export class Transfer {
 	/** The held bytes may be of another version than the origin's: compared before anything is added to them. */
 	#heldBytesProven: Promise<void> | undefined;
 	#mustProveHeldBytes: boolean;
+	/** Answers of the origin come without the ETag that the held bytes have. */
+	#lacksEtags = false;
+	/** Segments that have yet to show that their bytes go with those before and after them. */
+	readonly #unproven = new Set<Segment>();
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
 	#unprovenEnd: number | undefined;
 	#failure: DownloadError | undefined;
@@ -525,7 +531,12 @@ export class Transfer {
 				const ranges = await this.#file.checkpoint();
 				await this.#checks.save(this.#file);
 				const complete =
-					this.#file.isComplete && this.#factsKnown && !this.isComplete && !this.#failure && !this.#closed;
+					this.#file.isComplete &&
+					this.#unproven.size === 0 &&
+					this.#factsKnown &&
+					!this.isComplete &&
+					!this.#failure &&
+					!this.#closed;
 				if (complete && this.#entryFile.entry.checksum !== undefined) {
 					await this.#entryFile.save({ranges: rangesOf(this.#file)});
 					await this.#checking(progress => this.#checkWhole(progress));
@@ -841,13 +852,29 @@ export class Transfer {
 		const {signal} = segment.abort;
 		try {
 			await this.#proveHeldBytes(signal);
+			const margin = this.#margin;
+			if (margin > 0) {
+				this.#unproven.add(segment);
+			}
+
 			const answer = await this.#source.open({
-				range: {start: segment.offset, end: segment.end},
+				range: {
+					start: Math.max(0, segment.offset - margin),
+					end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
+				},
 				ranged: this.#entryFile.entry.acceptsRanges !== false,
 				signal,
 			});
+			if (answer.validator.etag === undefined && !this.#lacksEtags) {
+				this.#lacksEtags = true;
+				if (this.#margin > margin && answer.acceptsRanges) {
+					// Asked again at once, with a margin.
+					return;
+				}
+			}
+
 			await this.#accept(answer, segment);
-			await this.#receive(answer, segment);
+			await this.#receive(answer, segment, margin);
 		} catch (error) {
 			// An abort is not an error.
 			if (!signal.aborted && !this.#hasTooManyConnections(error, segment)) {
@@ -855,8 +882,19 @@ export class Transfer {
 			}
 		} finally {
 			this.#segments.end(segment);
+			if (this.#unproven.delete(segment) && this.#file.isComplete && !this.isComplete) {
+				void this.checkpoint();
+			}
+
 			this.#schedule();
 		}
+	}
+
+	/** Answers without a strong ETag are compared with what is held around them. */
+	get #margin(): number {
+		const {validator, acceptsRanges} = this.#entryFile.entry;
+		const isNamed = validator?.etag !== undefined && !this.#lacksEtags;
+		return isNamed || !this.#factsKnown || acceptsRanges === false ? 0 : seam;
 	}
 
 	/** Nothing of an answer is written before it has proven to be of the version that is held. */
@@ -875,6 +913,8 @@ export class Transfer {
 			this.#clipSegments();
 		} else if (range.start === range.end && this.#file.size > 0) {
 			throw new DownStreamError('origin-misbehaved', `${this.#host} has no bytes where the file has some`);
+		} else if (range.end <= segment.offset && this.#file.size > 0) {
+			throw new DownStreamError('origin-misbehaved', `${this.#host} answers with less than ${seam} bytes`);
 		}
 
 		const size = finite(this.#file.size);
@@ -925,18 +965,19 @@ export class Transfer {
 		this.#schedule();
 	}
 
-	async #receive(answer: OriginAnswer, segment: Segment): Promise<void> {
+	async #receive(answer: OriginAnswer, segment: Segment, margin: number): Promise<void> {
 		const {signal} = segment.abort;
 		let position = answer.range.start;
 		for await (const chunk of answer.body) {
 			signal.throwIfAborted();
-			await this.#store(segment, position, chunk, !answer.acceptsRanges);
+			await this.#store(segment, position, chunk, margin);
 			if (!this.#factsKnown) {
 				await this.#sniff(chunk);
 			}
 
 			position += chunk.length;
-			if (position >= segment.end && segment.end < answer.range.end) {
+			const wantedEnd = segment.end + margin;
+			if (position >= wantedEnd && wantedEnd < answer.range.end) {
 				return;
 			}
 
@@ -950,17 +991,14 @@ export class Transfer {
 		}
 	}
 
-	/** Writes what is missing of the chunk; with `compare`, what is held of it must be the same. */
-	async #store(segment: Segment, position: number, chunk: Uint8Array, compare: boolean): Promise<void> {
+	/** Writes what is missing of the chunk; what is held of it must be the same. */
+	async #store(segment: Segment, position: number, chunk: Uint8Array, margin: number): Promise<void> {
 		const {present} = this.#file;
-		const end = Math.min(position + chunk.length, segment.end);
+		const end = Math.min(position + chunk.length, segment.end + margin);
 		for (let at = position; at < end;) {
 			const held = Math.min(present.runEnd(at), end);
 			if (held > at) {
-				if (compare) {
-					await compareWithHeld(this.#file, at, chunk.subarray(at - position, held - position));
-				}
-
+				await compareWithHeld(this.#file, at, chunk.subarray(at - position, held - position));
 				at = held;
 			} else {
 				const [hole] = present.holes({start: at, end});
@@ -971,7 +1009,7 @@ export class Transfer {
 				at = stop;
 			}
 
-			segment.offset = Math.max(segment.offset, at);
+			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
 		}
 	}
 
