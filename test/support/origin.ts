@@ -2,6 +2,7 @@
 import {once} from 'node:events';
 import http from 'node:http';
 import type {AddressInfo, Socket} from 'node:net';
+import type {Writable} from 'node:stream';
 import type {Range} from '../../source/engine/range-set.ts';
 import {content} from './content.ts';
 
@@ -21,7 +22,11 @@ export type OriginOptions = {
 	lastModified?: string;
 	headers?: http.OutgoingHttpHeaders;
 	/** Answers itself and returns true, or lets the ordinary answer go on. */
-	intercept?: (request: http.IncomingMessage, response: http.ServerResponse) => boolean | Promise<boolean>;
+	intercept?: (
+		request: http.IncomingMessage,
+		response: http.ServerResponse,
+		record: OriginRequestRecord,
+	) => boolean | Promise<boolean>;
 };
 
 export type OriginRequestRecord = {
@@ -105,7 +110,7 @@ export class TestOrigin {
 			await new Promise(resolve => setTimeout(resolve, latency));
 		}
 
-		if (await this.options.intercept?.(request, response)) {
+		if (await this.options.intercept?.(request, response, record)) {
 			return;
 		}
 
@@ -137,22 +142,28 @@ export class TestOrigin {
 		}
 
 		response.writeHead(asked ? 206 : 200, answerHeaders);
-		record.sent.start = range.start;
-		record.sent.end = range.start;
 		if (request.method === 'HEAD') {
 			response.end();
 			return;
 		}
 
-		await this.#send(response, range, record);
+		await this.send(response, range, record);
+		response.end();
 	}
 
-	async #send(response: http.ServerResponse, range: Range, record: OriginRequestRecord): Promise<void> {
-		const perSecond = () => this.options.bytesPerSecond ?? Infinity;
+	/** Writes the bytes of the range, as fast as the connection may be, and counts them. */
+	async send(
+		to: Writable,
+		range: Range,
+		record: OriginRequestRecord,
+		{seed = this.options.seed, bytesPerSecond}: {seed?: number; bytesPerSecond?: number} = {},
+	): Promise<void> {
+		const perSecond = () => bytesPerSecond ?? this.options.bytesPerSecond ?? Infinity;
+		record.sent = {start: range.start, end: range.start};
 		let due = performance.now();
-		for (let offset = range.start; offset < range.end && !response.destroyed;) {
+		for (let offset = range.start; offset < range.end && !to.destroyed;) {
 			const step = Math.min(64 * 1024, range.end - offset, Math.max(1024, Math.ceil(perSecond() / 20)));
-			response.write(this.content(offset, offset + step));
+			to.write(content(offset, offset + step, seed));
 			offset += step;
 			record.sent.end = offset;
 			due = Math.max(due, performance.now() - 50) + (step / perSecond()) * 1000;
@@ -161,23 +172,21 @@ export class TestOrigin {
 				await new Promise(resolve => setTimeout(resolve, pause));
 			}
 
-			if (response.writableNeedDrain && !response.destroyed) {
-				await drainedOrClosed(response);
+			if (to.writableNeedDrain && !to.destroyed) {
+				await drainedOrClosed(to);
 			}
 		}
-
-		response.end();
 	}
 }
 
-function drainedOrClosed(response: http.ServerResponse): Promise<void> {
+function drainedOrClosed(to: Writable): Promise<void> {
 	return new Promise(resolve => {
 		const settle = () => {
-			response.off('drain', settle).off('close', settle);
+			to.off('drain', settle).off('close', settle);
 			resolve();
 		};
 
-		response.on('drain', settle).on('close', settle);
+		to.on('drain', settle).on('close', settle);
 	});
 }
 
