@@ -60,8 +60,11 @@ function nameOfPath({pathname}: URL): string | undefined {
 	}
 }
 
-/** Control characters, zero-width and bidirectional controls: invisible, and they make names lie. */
-const invisible = /[\p{Cc}\p{Cf}\u2028\u2029]/gu;
+/**
+ * Control characters, zero-width and bidirectional controls: invisible, and they make names lie. Halves of characters
+ * (`\p{Cs}`) can be in no URL.
+ */
+const invisible = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 
 /**
  * A name that every common file system takes: no path parts, no leading dots or trailing dots and spaces, no
@@ -95,7 +98,7 @@ function shorten(name: string): string {
 		base += segment;
 	}
 
-	return base.trimEnd() + extension;
+	return base.replace(/[\s.]+$/, '') + extension;
 }
 
 /** Without parameters, in lower case; where the origin says nothing useful, what the extension says, if anything. */
