@@ -99,6 +99,7 @@ export class HttpDataSource implements DataSource {
 		this.#url = url;
 		this.#options = options;
 		this.#headers = checkedHeaders({...credentials, ...headers});
+		checkedHeaders({'User-Agent': options.userAgent ?? ''});
 		this.#proxy =
 			options.proxy === undefined || options.proxy === 'direct' ? undefined : parseProxy(options.proxy);
 	}

@@ -28,6 +28,8 @@ export type ProxyServerOptions = {
 	readonly allowOrigins: readonly string[];
 	/** `/stream?url=` needs no key. */
 	readonly openStream: boolean;
+	/** Milliseconds that a client has for the head of a request: 10 s unless given. */
+	readonly headTimeout?: number;
 };
 
 export class ProxyServer {
@@ -39,13 +41,14 @@ export class ProxyServer {
 
 	/** Rejects with `port-taken`. */
 	static async listen(options: ProxyServerOptions): Promise<ProxyServer> {
+		const {headTimeout = 10_000} = options;
 		const server = createServer({
 			// Room for a long signed URL inside ours.
 			maxHeaderSize: 64 * 1024,
 			// A client that sends its request drop by drop is not waited for. Answers may take for ever.
-			headersTimeout: 10_000,
-			requestTimeout: 60_000,
-			connectionsCheckingInterval: 5000,
+			headersTimeout: headTimeout,
+			requestTimeout: 6 * headTimeout,
+			connectionsCheckingInterval: headTimeout / 2,
 			// Lets the next read from the disk go on while the socket takes the last one.
 			highWaterMark: 256 * 1024,
 		});
