@@ -5,16 +5,35 @@ import {setTimeout as sleep} from 'node:timers/promises';
 const longestYieldMs = 1000;
 
 export class Bandwidth {
-	/** Bytes per second; Infinity for no limit. */
-	limit: number;
+	readonly #shared: Bandwidth | undefined;
+	#limit: number;
+	/** Those who wait because of the limit. */
+	readonly #waiting = new Set<() => void>();
 	#waitingReaders = 0;
 	#playersServed: PromiseWithResolvers<void> | undefined;
 	/** Until when what was taken so far uses up the limit, in milliseconds of `performance.now()`. */
 	#playersUntil = 0;
 	#allUntil = 0;
 
-	constructor(limit = Infinity) {
-		this.limit = limit;
+	/** What is taken of this one is taken of `shared` too, whose players it makes way for. */
+	constructor(limit = Infinity, shared?: Bandwidth) {
+		this.#limit = limit;
+		this.#shared = shared;
+	}
+
+	/** Bytes per second; Infinity for no limit. */
+	get limit(): number {
+		return this.#limit;
+	}
+
+	/** Holds at once, also for those that wait; what was taken before is forgiven. */
+	set limit(limit: number) {
+		this.#limit = limit;
+		this.#playersUntil = 0;
+		this.#allUntil = 0;
+		for (const goOn of this.#waiting) {
+			goOn();
+		}
 	}
 
 	/** A player waits for bytes from now on, until the function that this returns is called. */
@@ -38,24 +57,41 @@ export class Bandwidth {
 	 * does, nothing is waited for.
 	 */
 	async took(bytes: number, by: 'player' | 'fill', stop: Stop): Promise<void> {
-		if (this.limit !== Infinity) {
-			const now = performance.now();
-			const cost = (bytes * 1000) / this.limit;
-			// Players pay only for what players took; the fill pays for everything.
-			this.#allUntil = Math.max(this.#allUntil, now) + cost;
-			if (by === 'player') {
-				this.#playersUntil = Math.max(this.#playersUntil, now) + cost;
-			}
-
-			const pause = (by === 'player' ? this.#playersUntil : this.#allUntil) - now;
-			if (pause >= 1) {
-				await waitFor(pause, stop);
+		const shared = this.#shared ?? this;
+		// The longer of the two waits, not one after the other: together they would be slower than either limit.
+		const pause = Math.max(this.#pay(bytes, by), shared === this ? 0 : shared.#pay(bytes, by));
+		if (pause >= 1) {
+			const {promise, resolve} = withResolvers();
+			this.#waiting.add(resolve);
+			shared.#waiting.add(resolve);
+			try {
+				await waitFor(pause, stop, promise);
+			} finally {
+				this.#waiting.delete(resolve);
+				shared.#waiting.delete(resolve);
 			}
 		}
 
-		if (by === 'fill' && this.#waitingReaders > 0) {
-			await waitFor(longestYieldMs, stop, this.#playersServed?.promise);
+		if (by === 'fill' && shared.#waitingReaders > 0) {
+			await waitFor(longestYieldMs, stop, shared.#playersServed?.promise);
 		}
+	}
+
+	/** Milliseconds until that much could be taken within the limit. */
+	#pay(bytes: number, by: 'player' | 'fill'): number {
+		if (this.#limit === Infinity) {
+			return 0;
+		}
+
+		const now = performance.now();
+		const cost = (bytes * 1000) / this.#limit;
+		// Players pay only for what players took; the fill pays for everything.
+		this.#allUntil = Math.max(this.#allUntil, now) + cost;
+		if (by === 'player') {
+			this.#playersUntil = Math.max(this.#playersUntil, now) + cost;
+		}
+
+		return (by === 'player' ? this.#playersUntil : this.#allUntil) - now;
 	}
 }
 

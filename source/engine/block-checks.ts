@@ -1,22 +1,33 @@
 // A checksum of each block that is wholly there, so that damage on the disk is found and becomes a hole.
-import {createHash} from 'node:crypto';
-import {open, type FileHandle} from 'node:fs/promises';
+import {createHash, type Hash} from 'node:crypto';
+import {open, readFile, rm, type FileHandle} from 'node:fs/promises';
 import {crc32} from 'node:zlib';
 import {DownStreamError} from '../downstream.ts';
-import {diskError} from './disk-error.ts';
-import type {Range} from './range-set.ts';
-import type {SparseFile} from './sparse-file.ts';
+import {diskError, errorCode} from './disk-error.ts';
+import type {PresentSet, Range} from './range-set.ts';
 
 const blockSize = 1024 * 1024;
+/** Read and summed up at once: a slow processor takes a millisecond for it, which no player notices. */
+const pieceSize = 256 * 1024;
+
+/** What a check looks at; a `SparseFile` is one. */
+type HeldFile = {readonly path: string; readonly size: number; readonly present: PresentSet};
+
+export type CheckOptions = {
+	readonly signal: AbortSignal;
+	/** Also sums up the whole, which must be there. */
+	readonly algorithm?: string;
+	/** Told with a fraction from 0 to 1. */
+	readonly onProgress?: (fraction: number) => void;
+};
 
 /**
  * CRC-32 of each block of 1 MiB, four bytes each at their place in a file of their own: the record of a download is
  * written twice a second, and 100 GiB have 100,000 of them. Zero stands for "not known". They are not synced: one that
- * is lost or wrong after a cut of power makes a block be fetched again, and never one be believed.
+ * is lost in a cut of power leaves its block unchecked, one that is wrong makes it be fetched again.
  */
 export class BlockChecks {
 	readonly #path: string;
-	#handle: Promise<FileHandle> | undefined;
 	/** Blocks that are being written from their start on: the next byte, and the checksum so far. */
 	readonly #growing = new Map<number, {next: number; crc: number}>();
 	/** What was written in any other order is read again once it is whole. */
@@ -33,29 +44,30 @@ export class BlockChecks {
 		for (let at = 0; at < bytes.length;) {
 			const position = offset + at;
 			const block = Math.floor(position / blockSize);
-			const blockEnd = Math.min(size, (block + 1) * blockSize);
-			const part = bytes.subarray(at, at + Math.min(bytes.length - at, blockEnd - position));
+			const {start, end} = rangeOf(size, block);
+			const part = bytes.subarray(at, at + Math.min(bytes.length - at, end - position));
 			at += part.length;
-			const growing = this.#growing.get(block) ?? {next: block * blockSize, crc: 0};
-			if (growing.next !== position) {
+			const growing = position === start ? {next: start, crc: 0} : this.#growing.get(block);
+			if (growing?.next !== position) {
 				this.#growing.delete(block);
 				this.#unordered.add(block);
 				continue;
 			}
 
+			const next = position + part.length;
 			const crc = crc32(part, growing.crc);
-			if (position + part.length === blockEnd && blockEnd !== Infinity) {
+			if (next === end) {
 				this.#growing.delete(block);
 				this.#unordered.delete(block);
 				this.#finished.set(block, crc);
 			} else {
-				this.#growing.set(block, {next: position + part.length, crc});
+				this.#growing.set(block, {next, crc});
 			}
 		}
 	}
 
-	/** Records what has become whole since the last time. */
-	async save(file: SparseFile): Promise<void> {
+	/** Records what has become whole since the last time, and resolves with the numbers of these blocks. */
+	async save(file: HeldFile): Promise<number[]> {
 		for (const [block, {next, crc}] of this.#growing) {
 			// The size has become known since.
 			if (next === file.size) {
@@ -64,99 +76,143 @@ export class BlockChecks {
 			}
 		}
 
-		for (const block of this.#unordered) {
-			if (isWhole(file, block)) {
-				this.#unordered.delete(block);
-				this.#finished.set(block, await crcOf(file, block));
-			}
-		}
-
-		if (this.#finished.size === 0) {
-			return;
+		const unordered = [...this.#unordered].filter(block => isWhole(file, block));
+		if (unordered.length > 0) {
+			await reading(file, async handle => {
+				for (const block of unordered) {
+					this.#unordered.delete(block);
+					const crc = await readCrc(handle, rangeOf(file.size, block));
+					if (crc !== undefined) {
+						this.#finished.set(block, crc);
+					}
+				}
+			});
 		}
 
 		const finished = [...this.#finished];
-		this.#finished.clear();
-		try {
-			const handle = await this.#open();
+		if (finished.length > 0) {
+			await this.#write(finished);
 			for (const [block, crc] of finished) {
-				const bytes = Buffer.alloc(4);
-				bytes.writeUInt32LE(crc);
-				await handle.write(bytes, 0, 4, block * 4);
+				if (this.#finished.get(block) === crc) {
+					this.#finished.delete(block);
+				}
 			}
-		} catch (error) {
-			throw diskError(error, this.#path);
 		}
+
+		return finished.map(([block]) => block);
 	}
 
-	/** What is held and differs from its checksum; blocks without one are not looked at. */
-	async damaged(file: SparseFile, progress: Progress): Promise<Range[]> {
-		const known = await this.#readAll();
+	/**
+	 * Reads what is held. `damaged` is what differs from its checksum or cannot be read; a block without a checksum
+	 * is given one by the next `save`. Rejects with `disk-failed`, or the signal's reason.
+	 */
+	async check(
+		file: HeldFile,
+		{signal, algorithm, onProgress}: CheckOptions,
+	): Promise<{damaged: Range[]; digest: string | undefined}> {
+		const known = await this.#read();
+		const hash = algorithm === undefined ? undefined : createHash(algorithm);
+		const blocks = wholeBlocks(file);
 		const damaged: Range[] = [];
-		const total = file.present.size;
-		let done = 0;
-		for (const {start, end} of [...file.present]) {
-			const last = end === file.size ? Math.ceil(end / blockSize) : Math.floor(end / blockSize);
-			for (let block = Math.ceil(start / blockSize); block < last; block++) {
-				const range = rangeOf(file, block);
-				const expected = known.length >= block * 4 + 4 ? known.readUInt32LE(block * 4) : 0;
-				if (expected !== 0 && isWhole(file, block) && (await crcOf(file, block)) !== expected) {
-					damaged.push(range);
+		await reading(file, async handle => {
+			for (const [done, block] of blocks.entries()) {
+				signal.throwIfAborted();
+				const range = rangeOf(file.size, block);
+				const crc = await readCrc(handle, range, hash);
+				const expected = crcAt(known, block);
+				if (crc === undefined || (expected !== 0 && crc !== expected)) {
+					addMerged(damaged, range);
+				} else if (expected === 0) {
+					this.#finished.set(block, crc);
 				}
 
-				done += range.end - range.start;
-				progress(Math.min(1, done / total));
+				onProgress?.((done + 1) / blocks.length);
 			}
-		}
+		});
+		signal.throwIfAborted();
+		return {damaged, digest: hash?.digest('hex')};
+	}
 
+	/** Those of the blocks that are whole and differ from their checksum. */
+	async damagedOf(file: HeldFile, blocks: readonly number[]): Promise<Range[]> {
+		const known = await this.#read();
+		const damaged: Range[] = [];
+		await reading(file, async handle => {
+			for (const block of blocks.filter(each => isWhole(file, each) && crcAt(known, each) !== 0)) {
+				const range = rangeOf(file.size, block);
+				if ((await readCrc(handle, range)) !== crcAt(known, block)) {
+					damaged.push(range);
+				}
+			}
+		});
 		return damaged;
 	}
 
 	/** These are holes now. */
 	async forget(ranges: readonly Range[]): Promise<void> {
-		const handle = await this.#open();
-		for (const {start, end} of ranges) {
-			for (let block = Math.floor(start / blockSize); block * blockSize < end; block++) {
-				this.#growing.delete(block);
-				this.#unordered.delete(block);
-				await handle.write(Buffer.alloc(4), 0, 4, block * 4);
-			}
+		const blocks = ranges.flatMap(({start, end}) =>
+			Array.from(
+				{length: Math.ceil((end - start) / blockSize)},
+				(_, index) => Math.floor(start / blockSize) + index,
+			),
+		);
+		for (const block of blocks) {
+			this.#growing.delete(block);
+			this.#unordered.delete(block);
+			this.#finished.delete(block);
 		}
+
+		await this.#write(blocks.map(block => [block, 0]));
 	}
 
-	async close(): Promise<void> {
-		const handle = this.#handle;
-		this.#handle = undefined;
-		await (await handle?.catch(() => undefined))?.close();
-	}
-
-	async #readAll(): Promise<Buffer> {
+	/** What comes is of another version. */
+	async clear(): Promise<void> {
+		this.#growing.clear();
+		this.#unordered.clear();
+		this.#finished.clear();
 		try {
-			const handle = await this.#open();
-			return await handle.readFile().then(async bytes => {
-				// The next read begins at the start again.
-				await this.close();
-				return bytes;
-			});
+			await rm(this.#path, {force: true});
 		} catch (error) {
 			throw diskError(error, this.#path);
 		}
 	}
 
-	#open(): Promise<FileHandle> {
-		if (!this.#handle) {
-			this.#handle = open(this.#path, 'r+').catch(() => open(this.#path, 'wx+', 0o600));
-			this.#handle.catch(() => {
-				this.#handle = undefined;
-			});
-		}
+	async #write(checksums: ReadonlyArray<readonly [block: number, crc: number]>): Promise<void> {
+		try {
+			// Open for the moment alone: there may be hundreds of downloads.
+			const handle = await open(this.#path, 'r+').catch(async (error: unknown) => {
+				if (errorCode(error) === 'ENOENT') {
+					return open(this.#path, 'wx', 0o600);
+				}
 
-		return this.#handle;
+				throw error;
+			});
+			try {
+				for (const [block, crc] of checksums) {
+					const bytes = Buffer.alloc(4);
+					bytes.writeUInt32LE(crc);
+					await handle.write(bytes, 0, 4, block * 4);
+				}
+			} finally {
+				await handle.close();
+			}
+		} catch (error) {
+			throw diskError(error, this.#path);
+		}
+	}
+
+	async #read(): Promise<Buffer> {
+		try {
+			return await readFile(this.#path);
+		} catch (error) {
+			if (errorCode(error) === 'ENOENT') {
+				return Buffer.alloc(0);
+			}
+
+			throw diskError(error, this.#path);
+		}
 	}
 }
-
-/** Told with a fraction from 0 to 1; throws to end the check. */
-export type Progress = (fraction: number) => void;
 
 /** What a whole file must have: `algorithm:hex`, as users write it. */
 export type Checksum = {readonly algorithm: string; readonly digest: string};
@@ -165,10 +221,9 @@ const digestLengths: Readonly<Record<string, number>> = {md5: 32, sha1: 40, sha2
 
 /** Throws `bad-request`. */
 export function parseChecksum(text: string): Checksum {
-	const [, algorithm = '', digest = ''] = /^(\w+):([\da-f]+)$/i.exec(text) ?? [];
-	const length = Object.hasOwn(digestLengths, algorithm.toLowerCase())
-		? digestLengths[algorithm.toLowerCase()]
-		: undefined;
+	const [, name = '', digest = ''] = /^(\w+):([\da-f]+)$/i.exec(text) ?? [];
+	const algorithm = name.toLowerCase();
+	const length = Object.hasOwn(digestLengths, algorithm) ? digestLengths[algorithm] : undefined;
 	if (length === undefined || digest.length !== length) {
 		throw new DownStreamError(
 			'bad-request',
@@ -176,41 +231,105 @@ export function parseChecksum(text: string): Checksum {
 		);
 	}
 
-	return {algorithm: algorithm.toLowerCase(), digest: digest.toLowerCase()};
+	return {algorithm, digest: digest.toLowerCase()};
 }
 
-/** Rejects with `checksum-mismatch`. */
-export async function checkWhole(file: SparseFile, checksum: Checksum, progress: Progress): Promise<void> {
-	const hash = createHash(checksum.algorithm);
-	const buffer = Buffer.allocUnsafeSlow(blockSize);
-	for (let offset = 0; offset < file.size;) {
-		const length = await file.read(offset, buffer);
-		hash.update(buffer.subarray(0, length));
-		offset += length;
-		progress(offset / file.size);
-	}
-
-	const digest = hash.digest('hex');
-	if (digest !== checksum.digest) {
-		throw new DownStreamError(
-			'checksum-mismatch',
-			`The ${checksum.algorithm} of the file is ${digest}, not the one that was given`,
-		);
-	}
-}
-
-function rangeOf({size}: SparseFile, block: number): Range {
+function rangeOf(size: number, block: number): Range {
 	return {start: block * blockSize, end: Math.min(size, (block + 1) * blockSize)};
 }
 
-function isWhole(file: SparseFile, block: number): boolean {
-	const {start, end} = rangeOf(file, block);
-	return Number.isFinite(file.size) && start < end && file.present.runEnd(start) >= end;
+function isWhole({size, present}: HeldFile, block: number): boolean {
+	const range = rangeOf(size, block);
+	return range.start < range.end && present.covers(range);
 }
 
-async function crcOf(file: SparseFile, block: number): Promise<number> {
-	const {start, end} = rangeOf(file, block);
-	const buffer = Buffer.allocUnsafeSlow(end - start);
-	await file.read(start, buffer);
-	return crc32(buffer);
+function wholeBlocks({size, present}: HeldFile): number[] {
+	const blocks: number[] = [];
+	for (const {start, end} of present) {
+		const stop = end === size ? Math.ceil(end / blockSize) : Math.floor(end / blockSize);
+		for (let block = Math.ceil(start / blockSize); block < stop; block++) {
+			blocks.push(block);
+		}
+	}
+
+	return blocks;
+}
+
+function crcAt(table: Buffer, block: number): number {
+	return table.length >= block * 4 + 4 ? table.readUInt32LE(block * 4) : 0;
+}
+
+/** Sorted ranges stay sorted and merged. */
+function addMerged(ranges: Range[], {start, end}: Range): void {
+	const last = ranges.at(-1);
+	if (last?.end === start) {
+		ranges[ranges.length - 1] = {start: last.start, end};
+	} else {
+		ranges.push({start, end});
+	}
+}
+
+/** By a descriptor of its own: that of the file is closed and opened again as players come and go. */
+async function reading(
+	{path}: HeldFile,
+	read: (handle: FileHandle | undefined) => Promise<void>,
+): Promise<void> {
+	try {
+		const handle = await open(path, 'r').catch((error: unknown) => {
+			if (errorCode(error) === 'ENOENT') {
+				return undefined;
+			}
+
+			throw error;
+		});
+		try {
+			await read(handle);
+		} finally {
+			await handle?.close();
+		}
+	} catch (error) {
+		throw diskError(error, path);
+	}
+}
+
+/** Undefined where the disk gives no bytes, or less. */
+async function readCrc(
+	handle: FileHandle | undefined,
+	{start, end}: Range,
+	hash?: Hash,
+): Promise<number | undefined> {
+	const buffer = Buffer.allocUnsafeSlow(Math.min(pieceSize, end - start));
+	let crc = 0;
+	for (let offset = start; offset < end;) {
+		const wanted = Math.min(buffer.length, end - offset);
+		const bytesRead = await readPiece(handle, buffer, wanted, offset);
+		if (bytesRead === 0) {
+			return undefined;
+		}
+
+		const piece = buffer.subarray(0, bytesRead);
+		crc = crc32(piece, crc);
+		hash?.update(piece);
+		offset += bytesRead;
+	}
+
+	return crc;
+}
+
+async function readPiece(
+	handle: FileHandle | undefined,
+	buffer: Buffer,
+	length: number,
+	offset: number,
+): Promise<number> {
+	try {
+		return handle ? (await handle.read(buffer, 0, length, offset)).bytesRead : 0;
+	} catch (error) {
+		// A sector that is lost: writing it again is what may mend it.
+		if (errorCode(error) === 'EIO') {
+			return 0;
+		}
+
+		throw error;
+	}
 }

@@ -53,6 +53,8 @@ const noticeMs = 100;
 const tickMs = 500;
 const freeSpaceMs = 5000;
 const undoMs = 10_000;
+/** Names of headers that carry credentials. */
+const soundsSecret = /auth|cookie|token|key|secret|session|credential|passw|signature|csrf|xsrf/i;
 
 export class Engine implements DownStream {
 	/** For the proxy's URL forms and API; made once for each storage folder. */
@@ -288,14 +290,16 @@ export class Engine implements DownStream {
 		const {url, headers, userAgent, proxy, name, connections, onDemand, checksum, limitRate} = change;
 		const place = url === undefined ? undefined : withoutCredentials(url);
 		const isElsewhere = place !== undefined && place.url.origin !== new URL(entry.url).origin;
-		// What was given for one origin is not for another.
-		const kept = Object.entries(entry.headers).filter(
-			([header]) => !isElsewhere || !/^(?:authorization|cookie|proxy-|x-.*(?:key|token|auth))/i.test(header),
+		// What proves to one origin who the user is must not reach another one.
+		const kept = Object.fromEntries(
+			Object.entries(entry.headers).filter(([header]) => !isElsewhere || !soundsSecret.test(header)),
 		);
 		const next: Partial<Entry> = {
 			...(place && {url: place.url.href}),
 			...((place ?? headers) && {
-				headers: checkedHeaders({...(headers ?? Object.fromEntries(kept)), ...place?.credentials}),
+				headers: checkedHeaders(
+					headers ? {...place?.credentials, ...headers} : {...kept, ...place?.credentials},
+				),
 			}),
 			...(userAgent !== undefined && {userAgent}),
 			...(proxy !== undefined && {proxy}),
@@ -307,14 +311,7 @@ export class Engine implements DownStream {
 		};
 		const hasNewSource = [place, headers, userAgent, proxy, connections].some(given => given !== undefined);
 		const source = hasNewSource ? this.#sourceOf({...entry, ...next}) : undefined;
-		try {
-			await transfer.change(next, source);
-		} catch (error) {
-			await source?.dispose();
-			throw error;
-		}
-
-		this.#balance();
+		await transfer.change(next, source);
 		return this.#view(transfer);
 	}
 
@@ -325,9 +322,10 @@ export class Engine implements DownStream {
 			return this.#view(transfer);
 		}
 
-		const {entry} = transfer.entryFile;
-		await transfer.change({superseded: true, intent: 'pause'});
-		const {url, headers, userAgent, proxy, connections, givenName, onDemand} = entry;
+		await transfer.pause();
+		await transfer.change({superseded: true});
+		const {url, headers, userAgent, proxy, connections, givenName, onDemand, checksum, limitRate} =
+			transfer.entryFile.entry;
 		const {download} = await this.add({
 			url,
 			headers,
@@ -336,8 +334,9 @@ export class Engine implements DownStream {
 			connections,
 			name: givenName,
 			onDemand,
+			checksum,
 		});
-		return download;
+		return limitRate === undefined ? download : this.update(download.id, {limitRate});
 	}
 
 	async verify(id: DownloadId): Promise<{damaged: Array<[start: number, end: number]>}> {
@@ -347,16 +346,13 @@ export class Engine implements DownStream {
 
 	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
 		const transfer = this.#get(id);
-		const queue = this.#queue();
+		// Those that are complete stand in no queue: passing one of them would look like nothing.
+		const queue = this.#queue().filter(each => each === transfer || !each.isComplete);
 		const neighbour = queue[queue.indexOf(transfer) + by];
-		if (!neighbour) {
-			return;
+		if (neighbour) {
+			const {queueRank} = transfer;
+			await Promise.all([transfer.change({queueRank: neighbour.queueRank}), neighbour.change({queueRank})]);
 		}
-
-		const [mine, its] = [transfer.queueRank, neighbour.queueRank];
-		await transfer.change({queueRank: its});
-		await neighbour.change({queueRank: mine});
-		this.#balance();
 	}
 
 	async setLimitRate(bytesPerSecond: number | null): Promise<void> {
@@ -377,7 +373,7 @@ export class Engine implements DownStream {
 				throw new DownStreamError('bad-request', 'A file that is not complete can be copied, but not moved');
 			}
 
-			if (size !== null) {
+			if (present > 0) {
 				return {path: await this.#export(transfer, {...request, path: target})};
 			}
 		}
@@ -426,6 +422,7 @@ export class Engine implements DownStream {
 		this.#banners.push(...problems);
 		for (const entryFile of entries.toSorted((a, b) => a.entry.addedAt - b.entry.addedAt)) {
 			const {entry} = entryFile;
+			this.#lastAddedAt = entry.addedAt;
 			if (entry.removed === 'delete') {
 				await this.#store.delete(entry.id);
 			} else if (entry.removed === 'keep') {
@@ -499,14 +496,15 @@ export class Engine implements DownStream {
 	}
 
 	async #export(transfer: Transfer, request: ExportRequest): Promise<string> {
-		const {size} = this.#view(transfer);
 		const ranges = transfer.isComplete ? undefined : [...transfer.present];
+		// Nobody knows how far a file of unknown size goes on.
+		const size = this.#view(transfer).size ?? ranges?.at(-1)?.end ?? 0;
 		return transfer.exporting(
 			async (source, onProgress) =>
 				exportFile({
 					source,
 					target: request.path,
-					size: size ?? 0,
+					size,
 					ranges,
 					overwrite: request.overwrite,
 					keepBoth: request.keepBoth,
@@ -519,7 +517,10 @@ export class Engine implements DownStream {
 	}
 
 	#queue(): Transfer[] {
-		return [...this.#transfers.values()].toSorted((a, b) => a.queueRank - b.queueRank);
+		return [...this.#transfers.values()].toSorted(
+			// A crash between two saves may have left the same rank to two.
+			(a, b) => a.queueRank - b.queueRank || a.entryFile.entry.addedAt - b.entryFile.entry.addedAt,
+		);
 	}
 
 	/** Hands the places of the queue out. */

@@ -39,6 +39,12 @@ export type Entry = {
 	readonly checksum?: string;
 	/** Another download has taken its URL over; this one keeps the bytes of the old version. */
 	readonly superseded?: boolean;
+	/** How many versions of the file were held before this one. */
+	readonly startedOver?: number;
+	/** Blocks whose checksums were recorded last, while it runs: looked at again when it did not end by itself. */
+	readonly unsettled?: readonly number[];
+	/** Where it was copied to while bytes were missing. */
+	readonly exportedPartTo?: string;
 	readonly completedAt?: number;
 	readonly exportedTo?: string;
 	readonly exportWhenComplete?: ExportRequest;
@@ -153,6 +159,11 @@ const entryField = objectOf<Entry>({
 	limitRate: optional(aCount),
 	checksum: optional(aString),
 	superseded: optional(aBoolean),
+	startedOver: optional(aCount),
+	unsettled: optional(
+		field('a list of numbers', (value): value is number[] => Array.isArray(value) && value.every(isCount)),
+	),
+	exportedPartTo: optional(aString),
 	completedAt: optional(aTime),
 	exportedTo: optional(aString),
 	exportWhenComplete: optional(

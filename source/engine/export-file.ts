@@ -41,7 +41,7 @@ const cannotLink = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EISDIR']);
  * signal's reason, and leaves nothing behind then.
  */
 export async function exportFile(request: FileExport): Promise<string> {
-	const {source, target, size, overwrite = false, keepBoth = false, move = false, signal} = request;
+	const {source, target, size, ranges, overwrite = false, keepBoth = false, move = false, signal} = request;
 	// Beside the target: only on the same disk can it be put in place at once.
 	const temporary = path.join(path.dirname(target), `.${randomBytes(8).toString('hex')}.part`);
 	try {
@@ -49,7 +49,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 		const held = await stat(source).catch((error: unknown) => {
 			throw diskError(error, source);
 		});
-		if (held.size !== size) {
+		if (held.size < size || (held.size > size && !ranges)) {
 			throw new DownStreamError('disk-failed', `${source} has ${held.size} bytes instead of ${size}`);
 		}
 
@@ -233,10 +233,11 @@ async function copyBytes(
 ): Promise<void> {
 	const disk = await statfs(path.dirname(target));
 	const free = disk.bavail * disk.bsize;
-	if (free < size) {
+	const needed = ranges.reduce((sum, {start, end}) => sum + end - start, 0);
+	if (free < needed) {
 		throw new DownStreamError(
 			'disk-full',
-			`${size} bytes are needed for ${target}, and its disk has ${free} bytes free`,
+			`${needed} bytes are needed for ${target}, and its disk has ${free} bytes free`,
 		);
 	}
 

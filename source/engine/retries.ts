@@ -1,25 +1,48 @@
-// When a transfer that failed is tried again: later and later, not before the origin allows it, not for ever.
-import type {DownStreamError} from '../downstream.ts';
+// What went wrong with a transfer, and when it is tried again: later and later, not before the origin allows it, not
+// for ever.
+import {DownStreamError, type DownloadError} from '../downstream.ts';
 
-export const maxTries = 8;
+const maxTries = 8;
 const givingUpMs = 40_000;
 const backoffMs = {first: 500, most: 8000};
+/** What failed so long ago is tried again for a player. */
+const forgivenMs = 10_000;
 /** A player is not kept waiting longer than this. */
 const longestPlayerWaitMs = 30_000;
 
 export class Retries {
 	readonly #tryAgain: () => void;
+	#failure: DownloadError | undefined;
+	#lastError: DownloadError | undefined;
 	#failures = 0;
 	#failingSince = 0;
 	#retry: {at: number; timer: NodeJS.Timeout; askedByOrigin: boolean} | undefined;
 
-	constructor(tryAgain: () => void) {
+	/** `stored` is the error of an earlier run. */
+	constructor(tryAgain: () => void, stored: DownloadError | undefined) {
 		this.#tryAgain = tryAgain;
+		this.#lastError = stored;
+		this.#failure = stored && new DownStreamError(stored.code, '').kind === 'fatal' ? stored : undefined;
 	}
 
-	/** How many tries in a row have failed. */
-	get failures(): number {
-		return this.#failures;
+	/** What a new try will not mend. */
+	get failure(): DownloadError | undefined {
+		return this.#failure;
+	}
+
+	/** Also when it is over. */
+	get lastError(): DownloadError | undefined {
+		return this.#lastError;
+	}
+
+	/** What stands in the way now. */
+	get obstacle(): DownloadError | undefined {
+		return this.#failure ?? (this.#retry && this.#lastError);
+	}
+
+	/** What there is no use in waiting for: a player is told at once. */
+	get hopeless(): DownloadError | undefined {
+		return this.#failure ?? (this.isLong ? this.#lastError : undefined);
 	}
 
 	/** When the next try is due, in milliseconds since the epoch; undefined if none is being waited for. */
@@ -46,7 +69,10 @@ export class Retries {
 
 		this.#failures++;
 		this.cancel();
+		const {code, message} = error;
+		this.#lastError = {code, message, at: now, tries: this.#failures, maxTries};
 		if (error.kind !== 'transient' || this.#failures >= maxTries || now - this.#failingSince >= givingUpMs) {
+			this.#failure = this.#lastError;
 			return false;
 		}
 
@@ -62,11 +88,34 @@ export class Retries {
 		return true;
 	}
 
-	/** A player asks anew: no need to wait, unless the origin asked for it. */
-	hurry(): void {
-		if (this.#retry && !this.#retry.askedByOrigin) {
+	/** Something beside the fetching went wrong: it is shown, and stands in nobody's way. */
+	note({code, message}: DownStreamError): void {
+		this.#lastError = {code, message, at: Date.now()};
+	}
+
+	/**
+	 * A player asks anew: what failed a while ago is tried again, unless the origin asked to wait. Returns whether
+	 * that ended a failure.
+	 */
+	hurry(): boolean {
+		const since = Date.now() - (this.#lastError?.at ?? 0);
+		if (this.#failure && since > forgivenMs && this.#failure.code !== 'origin-changed') {
+			this.forgive();
+			return true;
+		}
+
+		if (since > 1000 && this.#retry && !this.#retry.askedByOrigin) {
 			this.#due();
 		}
+
+		return false;
+	}
+
+	/** The way is free again. */
+	forgive(): void {
+		this.#failure = undefined;
+		this.succeeded();
+		this.cancel();
 	}
 
 	/** Forgets the scheduled try. */

@@ -14,6 +14,8 @@ const compressing = new Set([
 export class SparseFile {
 	readonly path: string;
 	#handle: Promise<FileHandle> | undefined;
+	/** Closed with the file. */
+	#replaced: Array<Promise<FileHandle>> = [];
 	#present: PresentSet;
 	#size: number;
 	#dirty = false;
@@ -119,16 +121,18 @@ export class SparseFile {
 		}
 	}
 
-	/** These are holes from now on; a file that was complete can be written again. */
+	/** Makes holes; a file that was complete can be written again. */
 	forget(ranges: Iterable<Range>): void {
+		const wasComplete = this.isComplete;
 		for (const range of ranges) {
 			this.#present.remove(range);
 		}
 
-		const handle = this.#handle;
-		this.#handle = undefined;
-		// What is being read ends first.
-		void handle?.then(found => found.close()).catch(() => undefined);
+		if (wasComplete && !this.isComplete && this.#handle) {
+			// It is open for reading alone. Reads that have it go on; closing waits for nobody.
+			this.#replaced.push(this.#handle);
+			this.#handle = undefined;
+		}
 	}
 
 	/** Resolves with the ranges that are durable: what was present when it was called, after fdatasync. */
@@ -150,9 +154,12 @@ export class SparseFile {
 
 	/** Gives the descriptor back; the next read or write opens the file again. None may be running. */
 	async close(): Promise<void> {
-		const handle = this.#handle;
+		const handles = [this.#handle, ...this.#replaced];
 		this.#handle = undefined;
-		await (await handle?.catch(() => undefined))?.close();
+		this.#replaced = [];
+		for (const handle of handles) {
+			await (await handle?.catch(() => undefined))?.close();
+		}
 	}
 
 	async #open(): Promise<FileHandle> {

@@ -1,22 +1,25 @@
 // One download: readers wait, segments write, one scheduler in between.
 import {rm} from 'node:fs/promises';
-import {
-	DownStreamError,
-	type Download,
-	type DownloadError,
-	type DownloadId,
-	type DownloadStatus,
-} from '../downstream.ts';
+import {DownStreamError, type Download, type DownloadId, type DownloadStatus} from '../downstream.ts';
 import {Bandwidth} from './bandwidth.ts';
-import {BlockChecks, checkWhole, parseChecksum} from './block-checks.ts';
+import {BlockChecks, parseChecksum} from './block-checks.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
+import {diskError} from './disk-error.ts';
+import {downloadView, nameOf, queueRankOf, typeOf} from './download-view.ts';
 import type {Entry, EntryFile} from './entry-store.ts';
-import {fileName, sniffType} from './file-info.ts';
+import {sniffType} from './file-info.ts';
 import type {HostLimits} from './host-limits.ts';
 import {nextSegment, type SegmentPlan, type Wish} from './next-segment.ts';
 import {Readers, type Reader} from './readers.ts';
-import {maxTries, Retries} from './retries.ts';
-import {compareWithHeld, originChanged, proveSamples, versionChange, type HeldVersion} from './version.ts';
+import {Retries} from './retries.ts';
+import {
+	compareWithHeld,
+	HeldProof,
+	originChanged,
+	proveNewPlace,
+	versionChange,
+	type HeldVersion,
+} from './version.ts';
 import type {Client} from './players.ts';
 import type {Range} from './range-set.ts';
 import {Segments, type Segment} from './segments.ts';
@@ -36,8 +39,9 @@ const checkpointMs = 500;
 const lingerMs = 5000;
 /** So much is fetched again at both ends of a request where no strong ETag names the version; it must be the same. */
 const seam = 4096;
-/** A new place of a file has so long to prove that it is one. */
-const proofMs = 30_000;
+/** How many of the blocks that were recorded last are looked at again after an unclean end. */
+const mostUnsettled = 64;
+
 /** What all transfers share. */
 export type TransferServices = {
 	readonly bandwidth: Bandwidth;
@@ -73,10 +77,8 @@ export class Transfer {
 	readonly #entryFile: EntryFile;
 	#source: DataSource;
 	readonly #services: TransferServices;
-	#host: string;
-	#maxConnections: number;
-	/** What this download alone may take. */
-	readonly #ownBandwidth: Bandwidth;
+	/** Its own limit within that of all. */
+	readonly #bandwidth: Bandwidth;
 	readonly #checks: BlockChecks;
 	readonly #meter = new SpeedMeter();
 	readonly #readers: Readers;
@@ -87,23 +89,27 @@ export class Transfer {
 	/** How many connections the fill may use: one more after each good answer. */
 	#grown = 1;
 	#fillAllowed = false;
-	/** The held bytes may be of another version than the origin's: compared before anything is added to them. */
-	#heldBytesProven: Promise<void> | undefined;
-	#mustProveHeldBytes: boolean;
 	/** Answers of the origin come without the ETag that the held bytes have. */
 	#lacksEtags = false;
 	/** Segments that have yet to show that their bytes go with those before and after them. */
 	readonly #unproven = new Set<Segment>();
+	/** Grows by one with each `startOver`: who reads an older one must not get bytes of this one. */
+	#version = 0;
+	#heldProof: HeldProof;
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
 	#unprovenEnd: number | undefined;
-	#failure: DownloadError | undefined;
-	#lastError: DownloadError | undefined;
-	readonly #retries = new Retries(() => this.#schedule());
+	readonly #retries: Retries;
 	#checkpointTimer: NodeJS.Timeout | undefined;
 	#checkpointing: Promise<void> = Promise.resolve();
 	#lastByteAt: number | null = null;
 	#exportProgress: number | null = null;
+	#check: {readonly done: Promise<Range[]>; readonly abort: AbortController} | undefined;
 	#checkProgress: number | null = null;
+	/** Changes of source or version run one after the other, and nothing is fetched meanwhile. */
+	#standstill: Promise<unknown> = Promise.resolve();
+	#standsStill = false;
+	/** Aborted when it closes. */
+	readonly #ending = new AbortController();
 	#view: Download | undefined;
 	#viewIsLively = false;
 	#closed = false;
@@ -114,6 +120,12 @@ export class Transfer {
 		const size = entry.info?.size ?? Infinity;
 		const recorded = entry.ranges.map(([start, end]) => ({start, end}));
 		const file = await SparseFile.open(entry.movedTo ?? entryFile.dataPath, size, recorded);
+		if (entry.unsettled) {
+			// It did not end by itself: what the disk was given last is what it may have lost.
+			const checks = new BlockChecks(entryFile.checksPath);
+			file.forget(await checks.damagedOf(file, entry.unsettled));
+		}
+
 		if (entry.completedAt !== undefined && !file.isComplete) {
 			// Somebody took the finished file away. Fetching it again unasked would be a surprise.
 			await entryFile.save({
@@ -133,7 +145,7 @@ export class Transfer {
 		}
 
 		const transfer = new Transfer(entryFile, source, services, file);
-		if (file.isComplete && transfer.#factsKnown && !transfer.isComplete && !transfer.#failure) {
+		if (file.isComplete && transfer.#factsKnown && !transfer.isComplete && !transfer.#retries.failure) {
 			// It ended between the last byte and the check of the whole.
 			void transfer.checkpoint();
 		}
@@ -151,20 +163,17 @@ export class Transfer {
 		this.#entryFile = entryFile;
 		this.#source = source;
 		this.#services = services;
-		this.#host = new URL(source.url).host;
-		this.#maxConnections = entry.connections ?? services.connections;
-		this.#ownBandwidth = new Bandwidth(entry.limitRate);
+		this.#bandwidth = new Bandwidth(entry.limitRate, services.bandwidth);
 		this.#checks = new BlockChecks(entryFile.checksPath);
+		this.#retries = new Retries(() => this.#schedule(), entry.error);
 		this.#readers = new Readers(services.bandwidth);
 		this.#segments = new Segments(() => {
-			services.hosts.closed(this.#host);
-			services.connectionClosed(this.#host);
+			services.hosts.closed(this.host);
+			services.connectionClosed(this.host);
 		});
 		this.#file = file;
 		this.#factsKnown = entry.info !== undefined;
-		this.#mustProveHeldBytes = file.present.size > 0 && entry.validator?.etag === undefined;
-		this.#lastError = entry.error;
-		this.#failure = entry.error && errorIsFatal(entry.error) ? entry.error : undefined;
+		this.#heldProof = this.#newHeldProof();
 	}
 
 	get id(): DownloadId {
@@ -172,7 +181,7 @@ export class Transfer {
 	}
 
 	get host(): string {
-		return this.#host;
+		return new URL(this.#source.url).host;
 	}
 
 	get entryFile(): EntryFile {
@@ -180,8 +189,7 @@ export class Transfer {
 	}
 
 	get queueRank(): number {
-		const {queueRank, addedAt} = this.#entryFile.entry;
-		return queueRank ?? addedAt;
+		return queueRankOf(this.#entryFile.entry);
 	}
 
 	/** What is on the disk. */
@@ -199,7 +207,7 @@ export class Transfer {
 		const {intent, onDemand} = this.#entryFile.entry;
 		return (
 			intent === 'run' &&
-			!this.#failure &&
+			!this.#retries.failure &&
 			!this.#file.isComplete &&
 			(!onDemand || !this.#factsKnown) &&
 			!this.#closed
@@ -240,7 +248,7 @@ export class Transfer {
 			return 'cancelled';
 		}
 
-		if (this.#failure) {
+		if (this.#retries.failure) {
 			return 'failed';
 		}
 
@@ -271,13 +279,14 @@ export class Transfer {
 			}
 		}
 
-		const {validator, acceptsRanges, id} = this.#entryFile.entry;
+		const {entry} = this.#entryFile;
+		const {validator, acceptsRanges, id, startedOver = 0} = entry;
 		const {size, isComplete} = this.#file;
 		return {
-			name: this.#name,
-			type: this.#type,
+			name: nameOf(entry),
+			type: typeOf(entry),
 			size,
-			etag: size === Infinity ? undefined : (validator?.etag ?? `"${id}-${size}"`),
+			etag: size === Infinity ? undefined : (validator?.etag ?? `"${id}-${size}-${startedOver}"`),
 			lastModified: validator?.lastModified,
 			acceptsRanges: acceptsRanges !== false,
 			complete: isComplete,
@@ -295,6 +304,7 @@ export class Transfer {
 	}): AsyncGenerator<Uint8Array, void, undefined> {
 		const {range, signal} = request;
 		this.#refuseIfCancelled();
+		const version = this.#version;
 		const reader = this.#readers.open(range, request.player);
 		let scheduledAt = 0;
 		this.#schedule();
@@ -302,11 +312,15 @@ export class Transfer {
 			while (reader.offset < Math.min(range.end, this.#file.size)) {
 				signal.throwIfAborted();
 				this.#refuseIfCancelled();
+				if (version !== this.#version) {
+					throw fetchedAnew();
+				}
+
 				// The look and the registering happen in one tick: a write in between would be missed.
 				const ready = Math.min(this.#file.present.runEnd(reader.offset), range.end) - reader.offset;
 				const bytes =
 					ready > 0 ? await this.#readPresent(reader, ready) : await this.#waitForBytes(reader, signal);
-				if (!bytes) {
+				if (!bytes?.length) {
 					continue;
 				}
 
@@ -340,142 +354,9 @@ export class Transfer {
 
 	/** Goes on; after an error, tries again at once. */
 	async resume(): Promise<void> {
-		this.#clearFailure();
+		this.#retries.forgive();
 		await this.#entryFile.save({intent: 'run', error: undefined});
-		this.#services.queueChanged();
-		this.#schedule();
-		if (this.#file.isComplete && !this.isComplete) {
-			void this.checkpoint();
-		}
-	}
-
-	/** Takes what was changed of the entry; with another source, what was running by the old one ends. */
-	async change(change: Partial<Entry>, source?: DataSource): Promise<void> {
-		if (source && change.url !== undefined) {
-			await this.#proveSource(source, change);
-		}
-
-		await this.#entryFile.save(change);
-		const {limitRate, connections} = this.#entryFile.entry;
-		this.#ownBandwidth.limit = limitRate ?? Infinity;
-		this.#maxConnections = connections ?? this.#services.connections;
-		if (source) {
-			this.#segments.endAll();
-			await Promise.allSettled(this.#running);
-			const old = this.#source;
-			this.#source = source;
-			this.#host = new URL(source.url).host;
-			await old.dispose();
-			this.#clearFailure();
-			await this.#entryFile.save({error: undefined});
-			this.#services.queueChanged();
-			this.#schedule();
-		}
-
-		this.#changed();
-	}
-
-	/** Held bytes must be those of the new place: by their samples, and by the size. */
-	async #proveSource(source: DataSource, change: Partial<Entry>): Promise<void> {
-		const held = {size: this.#file.size, validator: {}};
-		const signal = AbortSignal.timeout(proofMs);
-		const sampled = await proveSamples(this.#file, source, held, signal);
-		if (sampled) {
-			Object.assign(change, {validator: sampled.validator, acceptsRanges: sampled.acceptsRanges});
-			return;
-		}
-
-		const answer = await source.open({range: {start: 0, end: 1}, signal});
-		for await (const _ of answer.body) {
-			break;
-		}
-
-		// Nothing is held: the new place says what the file is.
-		await this.#forgetVersion();
-	}
-
-	/** Drops the held bytes and all that is known of their version, and fetches what the origin has now. */
-	async startOver(): Promise<void> {
-		this.#segments.endAll();
-		await Promise.allSettled(this.#running);
-		await this.#forgetVersion();
-		await this.resume();
-	}
-
-	async #forgetVersion(): Promise<void> {
-		const {dataPath, checksPath} = this.#entryFile;
-		this.#readers.reject(originChanged('it is fetched anew'));
-		await this.#entryFile.save({
-			ranges: [],
-			info: undefined,
-			validator: undefined,
-			acceptsRanges: undefined,
-			completedAt: undefined,
-			movedTo: undefined,
-		});
-		await this.#file.close();
-		await this.#checks.close();
-		await rm(dataPath, {force: true});
-		await rm(checksPath, {force: true});
-		this.#file = await SparseFile.open(dataPath, Infinity, []);
-		this.#factsKnown = false;
-		this.#grown = 1;
-		this.#mustProveHeldBytes = false;
-		this.#unprovenEnd = undefined;
-		this.#changed();
-	}
-
-	/** Damaged blocks become holes; a complete file is also held against the checksum that was given for it. */
-	async verify(): Promise<Range[]> {
-		return this.#checking(async progress => {
-			await this.checkpoint();
-			const damaged = await this.#checks.damaged(this.#file, progress);
-			if (damaged.length > 0) {
-				await this.#checks.forget(damaged);
-				this.#file.forget(damaged);
-				await this.#entryFile.save({completedAt: undefined, ranges: rangesOf(this.#file)});
-				this.#services.queueChanged();
-				this.#schedule();
-			} else if (this.isComplete) {
-				await this.#checkWhole(progress);
-			}
-
-			return damaged;
-		});
-	}
-
-	async #checkWhole(progress: (fraction: number) => void): Promise<void> {
-		const {checksum} = this.#entryFile.entry;
-		if (checksum === undefined) {
-			return;
-		}
-
-		try {
-			await checkWhole(this.#file, parseChecksum(checksum), progress);
-		} catch (error) {
-			await this.#entryFile.save({completedAt: undefined});
-			this.#failed(error);
-			throw error;
-		}
-	}
-
-	/** Shows how far a check has come; closing ends it. */
-	async #checking<T>(check: (progress: (fraction: number) => void) => Promise<T>): Promise<T> {
-		this.#checkProgress = 0;
-		this.#changed();
-		try {
-			return await check(fraction => {
-				if (this.#closed) {
-					throw new DownStreamError('not-found', 'The program is ending');
-				}
-
-				this.#checkProgress = fraction;
-				this.#changed();
-			});
-		} finally {
-			this.#checkProgress = null;
-			this.#changed();
-		}
+		this.#lookAround();
 	}
 
 	/** Ends readers, then segments. */
@@ -484,8 +365,238 @@ export class Transfer {
 		this.#readers.reject(cancelled());
 		this.#retries.cancel();
 		this.#segments.endAll();
+		this.#check?.abort.abort(cancelled());
 		this.#services.queueChanged();
 		await this.checkpoint();
+	}
+
+	/**
+	 * Takes what was changed of the entry. With another source, what was running by the old one ends; one of another
+	 * URL must have the same file (`origin-changed`). Nothing is changed if this rejects for that, or because that
+	 * place cannot be reached.
+	 */
+	async change(change: Partial<Entry>, source?: DataSource): Promise<void> {
+		if (source) {
+			try {
+				await this.#changeSource(change, source);
+			} finally {
+				if (this.#source !== source) {
+					await source.dispose();
+				}
+			}
+		} else {
+			await this.#entryFile.save(change);
+		}
+
+		this.#bandwidth.limit = this.#entryFile.entry.limitRate ?? Infinity;
+		if (change.checksum !== undefined) {
+			await this.#changedChecksum();
+		}
+
+		this.#lookAround();
+	}
+
+	async #changeSource(change: Partial<Entry>, source: DataSource): Promise<void> {
+		const place =
+			change.url === undefined
+				? undefined
+				: await proveNewPlace(this.#file, source, this.#heldVersion, this.#ending.signal);
+		await this.#whileNothingRuns(async () => {
+			const old = this.#source;
+			this.#source = source;
+			this.#retries.forgive();
+			this.#grown = 1;
+			this.#unprovenEnd = undefined;
+			if (place && place.info.size !== this.#file.size && this.#file.present.size === 0) {
+				await this.#forgetVersion(change);
+			} else {
+				const {validator, acceptsRanges} = place ?? this.#entryFile.entry;
+				await this.#entryFile.save({...change, validator, acceptsRanges, error: undefined});
+			}
+
+			this.#heldProof = place ? new HeldProof(false, this.#ending.signal) : this.#newHeldProof();
+			await old.dispose();
+		});
+	}
+
+	/** A file that is all there is held against its new checksum. */
+	async #changedChecksum(): Promise<void> {
+		if (this.#retries.failure?.code === 'checksum-mismatch') {
+			this.#retries.forgive();
+		}
+
+		this.#check?.abort.abort(new DownStreamError('incomplete', 'The checksum was changed during the check'));
+		await this.#check?.done.catch(() => undefined);
+		await this.#entryFile.save({completedAt: undefined, error: this.#retries.failure});
+	}
+
+	/** Drops the held bytes and all that is known of their version, and fetches what the origin has now. */
+	async startOver(): Promise<void> {
+		await this.#whileNothingRuns(async () => {
+			this.#retries.forgive();
+			await this.#forgetVersion({intent: 'run'});
+		});
+		this.#lookAround();
+	}
+
+	/** Nothing may be running. What was moved out of the store stays where it is. */
+	async #forgetVersion(change: Partial<Entry>): Promise<void> {
+		const {dataPath, entry} = this.#entryFile;
+		const reason = fetchedAnew();
+		this.#check?.abort.abort(reason);
+		await this.#check?.done.catch(() => undefined);
+		this.#version++;
+		this.#readers.reject(reason);
+		await this.#entryFile.save({
+			...change,
+			startedOver: (entry.startedOver ?? 0) + 1,
+			ranges: [],
+			unsettled: undefined,
+			info: undefined,
+			validator: undefined,
+			acceptsRanges: undefined,
+			completedAt: undefined,
+			movedTo: undefined,
+			exportedTo: undefined,
+			exportedPartTo: undefined,
+			error: undefined,
+		});
+		await this.#checks.clear();
+		await this.#file.close();
+		// Not cut to nothing: an exported file may be a second name of the same bytes.
+		await rm(dataPath, {force: true}).catch((error: unknown) => {
+			throw diskError(error, dataPath);
+		});
+		this.#file = await SparseFile.open(dataPath, Infinity, []);
+		this.#factsKnown = false;
+		this.#grown = 1;
+		this.#unprovenEnd = undefined;
+		this.#heldProof = this.#newHeldProof();
+	}
+
+	/** Every segment has ended before `act`, and none begins until it is over. */
+	async #whileNothingRuns(act: () => Promise<void>): Promise<void> {
+		const standstill = this.#standstill.then(async () => {
+			if (this.#closed) {
+				throw ending();
+			}
+
+			this.#standsStill = true;
+			try {
+				this.#segments.endAll();
+				await Promise.allSettled(this.#running);
+				await act();
+			} finally {
+				this.#standsStill = false;
+			}
+		});
+		this.#standstill = standstill.catch(() => undefined);
+		await standstill;
+	}
+
+	/** What is to be done may be another thing now. */
+	#lookAround(): void {
+		this.#services.queueChanged();
+		this.#schedule();
+		if (this.#file.isComplete && !this.isComplete) {
+			void this.checkpoint();
+		}
+	}
+
+	/**
+	 * Damaged blocks become holes; a complete file is also held against the checksum that was given for it. Who asks
+	 * while a check runs gets what that one finds.
+	 */
+	verify(): Promise<Range[]> {
+		if (this.#closed) {
+			return Promise.reject(ending());
+		}
+
+		if (!this.#check) {
+			const abort = new AbortController();
+			const done = this.#runCheck(abort.signal);
+			// Many start one and look at the outcome in the snapshot.
+			done.catch(() => undefined);
+			this.#check = {done, abort};
+		}
+
+		return this.#check.done;
+	}
+
+	async #runCheck(signal: AbortSignal): Promise<Range[]> {
+		this.#checkProgress = 0;
+		this.#changed();
+		try {
+			// What was written so far is checked too.
+			await this.checkpoint();
+			const file = this.#file;
+			const given = file.isComplete ? this.#entryFile.entry.checksum : undefined;
+			const expected = given === undefined ? undefined : parseChecksum(given);
+			const {damaged, digest} = await this.#checks.check(file, {
+				signal,
+				algorithm: expected?.algorithm,
+				onProgress: fraction => {
+					this.#checkProgress = fraction;
+					this.#changed();
+				},
+			});
+			if (damaged.length > 0) {
+				await this.#makeHoles(damaged);
+			} else if (expected && digest !== expected.digest) {
+				await this.#entryFile.save({completedAt: undefined});
+				throw new DownStreamError(
+					'checksum-mismatch',
+					`The ${expected.algorithm} of the file is ${digest}, not the one that was given`,
+				);
+			} else if (expected && !this.isComplete) {
+				await this.#completed();
+			}
+
+			return damaged;
+		} catch (error) {
+			if (!signal.aborted) {
+				this.#failed(error);
+			}
+
+			throw error;
+		} finally {
+			this.#checkProgress = null;
+			this.#check = undefined;
+			this.#changed();
+			if (!signal.aborted) {
+				// Records what was learnt, and sees what has become complete meanwhile.
+				void this.checkpoint();
+			}
+		}
+	}
+
+	async #makeHoles(ranges: readonly Range[]): Promise<void> {
+		const {dataPath, entry} = this.#entryFile;
+		if (entry.movedTo === undefined) {
+			this.#file.forget(ranges);
+		} else {
+			// That file is the user's: it may differ because they changed it, and is not written to.
+			const {size} = this.#file;
+			await this.#file.close();
+			this.#file = await SparseFile.open(dataPath, size, []);
+			await this.#entryFile.save({movedTo: undefined, ranges: []});
+		}
+
+		if (this.#retries.failure?.code === 'checksum-mismatch') {
+			this.#retries.forgive();
+			await this.#entryFile.save({error: undefined});
+		}
+
+		// The record first: a checksum of what is recorded as missing harms nothing.
+		await this.checkpoint();
+		await this.#checks.forget(ranges);
+		this.#lookAround();
+	}
+
+	async #completed(): Promise<void> {
+		await this.#entryFile.save({completedAt: Date.now(), error: undefined});
+		this.#services.queueChanged();
+		this.#changed();
 	}
 
 	/** What `view` shows of outside has changed. */
@@ -497,7 +608,7 @@ export class Transfer {
 	exportFailed(cause: unknown): void {
 		const error =
 			cause instanceof DownStreamError ? cause : new DownStreamError('disk-failed', String(cause), {cause});
-		this.#lastError = {code: error.code, message: `Not exported: ${error.message}`, at: Date.now()};
+		this.#retries.note(new DownStreamError(error.code, `Not exported: ${error.message}`));
 		void this.#entryFile.save({exportWhenComplete: undefined}).catch(() => undefined);
 		this.#changed();
 	}
@@ -513,7 +624,7 @@ export class Transfer {
 	 */
 	giveUpConnection(): boolean {
 		const least = this.#segments.leastNeeded(segment => this.#readers.waitFor(segment));
-		if (least && (this.#maxConnections === 1 || this.#services.hosts.isLimited(this.#host))) {
+		if (least && (this.#maxConnections === 1 || this.#services.hosts.isLimited(this.host))) {
 			this.#segments.end(least);
 		} else if (least) {
 			this.#segments.retire(least);
@@ -522,41 +633,45 @@ export class Transfer {
 		return least !== undefined;
 	}
 
-	/** The segments that were running have ended, what was written is recorded. Calls run one after the other. */
+	/** What was written is recorded; a download that is all there becomes complete. Calls run one after the other. */
 	checkpoint(): Promise<void> {
 		clearTimeout(this.#checkpointTimer);
 		this.#checkpointTimer = undefined;
 		this.#checkpointing = this.#checkpointing.then(async () => {
 			try {
+				const version = this.#version;
 				const ranges = await this.#file.checkpoint();
-				await this.#checks.save(this.#file);
-				const complete =
-					this.#file.isComplete &&
-					this.#unproven.size === 0 &&
-					this.#factsKnown &&
-					!this.isComplete &&
-					!this.#failure &&
-					!this.#closed;
-				if (complete && this.#entryFile.entry.checksum !== undefined) {
-					await this.#entryFile.save({ranges: rangesOf(this.#file)});
-					await this.#checking(progress => this.#checkWhole(progress));
+				const recorded = await this.#checks.save(this.#file);
+				if (version !== this.#version) {
+					return;
 				}
 
+				const {isComplete} = this.#file;
 				await this.#entryFile.save({
 					ranges: ranges.map(({start, end}) => [start, end]),
-					...(complete ? {completedAt: Date.now(), error: undefined} : {}),
+					unsettled: this.#closed || recorded.length === 0 ? undefined : recorded.slice(-mostUnsettled),
+					...(isComplete ? {} : {completedAt: undefined}),
 				});
-				if (complete) {
-					this.#services.queueChanged();
-					this.#changed();
+				const isProven = this.#factsKnown && this.#unproven.size === 0;
+				if (isComplete && isProven && !this.isComplete && !this.#retries.failure) {
+					await this.#allIsThere();
 				}
 			} catch (error) {
-				if (!this.#closed && this.#failure?.code !== 'checksum-mismatch') {
-					this.#failed(error);
-				}
+				this.#failed(error);
 			}
 		});
 		return this.#checkpointing;
+	}
+
+	/** With a checksum it is complete once that fits. */
+	async #allIsThere(): Promise<void> {
+		const {checksum, intent} = this.#entryFile.entry;
+		if (checksum === undefined) {
+			await this.#completed();
+		} else if (!this.#closed && intent !== 'cancel') {
+			// Not waited for: it may take minutes.
+			void this.verify().catch(() => undefined);
+		}
 	}
 
 	/** Runs an export and shows its progress. `move` gives the new place of the data. */
@@ -564,6 +679,8 @@ export class Transfer {
 		run: (dataPath: string, onProgress: (fraction: number) => void) => Promise<string>,
 		move: boolean,
 	): Promise<string> {
+		// What goes out with gaps is not the file, even if the last ones are filled meanwhile.
+		const isWhole = this.isComplete;
 		this.#exportProgress = 0;
 		this.#changed();
 		try {
@@ -571,15 +688,11 @@ export class Transfer {
 				this.#exportProgress = fraction;
 				this.#changed();
 			});
-			// What went out with gaps is not the file.
-			if (this.isComplete) {
-				await this.#entryFile.save({
-					exportedTo: path,
-					exportWhenComplete: undefined,
-					...(move ? {movedTo: path} : {}),
-				});
-			}
-
+			await this.#entryFile.save(
+				isWhole
+					? {exportedTo: path, exportWhenComplete: undefined, ...(move ? {movedTo: path} : {})}
+					: {exportedPartTo: path},
+			);
 			if (move) {
 				// Readers that are in the middle keep the old descriptor's bytes; the next read opens the new place.
 				const {size} = this.#file;
@@ -597,7 +710,7 @@ export class Transfer {
 
 	/** Ends everything at once and writes nothing more. */
 	abandon(): void {
-		this.#closed = true;
+		this.#end();
 		clearTimeout(this.#checkpointTimer);
 		this.#retries.cancel();
 		this.#readers.reject(
@@ -608,15 +721,20 @@ export class Transfer {
 
 	/** Ends everything and saves. */
 	async close(): Promise<void> {
-		this.#closed = true;
+		this.#end();
 		this.#retries.cancel();
-		this.#readers.reject(new DownStreamError('not-found', 'The program is ending'));
+		this.#readers.reject(ending());
 		this.#segments.endAll();
-		await Promise.allSettled(this.#running);
+		await Promise.allSettled([...this.#running, this.#standstill, this.#check?.done]);
 		await this.checkpoint();
 		await this.#file.close();
-		await this.#checks.close();
 		await this.#source.dispose();
+	}
+
+	#end(): void {
+		this.#closed = true;
+		this.#ending.abort(ending());
+		this.#check?.abort.abort(ending());
 	}
 
 	/** The same object until something has changed. */
@@ -629,63 +747,29 @@ export class Transfer {
 		this.#viewIsLively = lively;
 
 		const {entry, folder} = this.#entryFile;
-		const {present, size} = this.#file;
-		this.#view = {
-			id: entry.id,
-			url: entry.url,
-			streamUrl: this.#services.streamUrl(entry.id, this.#name),
-			name: this.#name,
-			size: size === Infinity ? null : size,
-			type: this.#type,
-			status: this.status,
-			present: present.size,
-			ranges: Array.from(present, ({start, end}) => [start, end] as const),
-			bytesPerSecond: Math.round(this.#meter.rate(3000, now)),
-			bytesPerSecondLong: Math.round(this.#meter.rate(20_000, now)),
-			connections: this.#segments.size,
-			maxConnections: this.#maxConnections,
-			segments: Array.from(this.#segments, segment => ({
-				start: segment.start,
-				offset: segment.offset,
-				end: segment.end === Infinity ? null : segment.end,
-				for: segment.for,
-			})),
-			players: this.#readers.players(now).map(player => ({
-				id: player.id,
-				name: player.name,
-				offset: player.offset,
-				ready: present.runEnd(player.offset) - player.offset,
-				blocked: player.blockedRequests > 0,
-				connected: player.openRequests > 0,
-			})),
-			error: this.#failure ?? (this.#retries.dueAt === undefined ? null : (this.#lastError ?? null)),
-			lastError: this.#lastError ?? null,
-			retryAt: this.#retries.dueAt ?? null,
-			lastByteAt: this.#lastByteAt,
-			addedAt: entry.addedAt,
-			completedAt: entry.completedAt ?? null,
-			acceptsRanges: entry.acceptsRanges ?? null,
-			validator: entry.validator?.etag ?? entry.validator?.lastModified ?? null,
-			onDemand: entry.onDemand,
-			queueRank: this.queueRank,
-			limitRate: entry.limitRate ?? null,
-			checksum: entry.checksum ?? null,
-			checkProgress: this.#checkProgress,
-			exportProgress: this.#exportProgress,
-			exportedTo: entry.exportedTo ?? null,
-			exportWhenComplete: entry.exportWhenComplete?.path ?? null,
-			folder,
-		};
+		this.#view = downloadView(
+			{
+				entry,
+				folder,
+				streamUrl: this.#services.streamUrl(entry.id, nameOf(entry)),
+				status: this.status,
+				file: this.#file,
+				meter: this.#meter,
+				readers: this.#readers,
+				segments: this.#segments,
+				retries: this.#retries,
+				maxConnections: this.#maxConnections,
+				lastByteAt: this.#lastByteAt,
+				checkProgress: this.#checkProgress,
+				exportProgress: this.#exportProgress,
+			},
+			now,
+		);
 		return this.#view;
 	}
 
-	get #name(): string {
-		const {givenName, info, url} = this.#entryFile.entry;
-		return givenName ?? info?.name ?? fileName({url: new URL(url)});
-	}
-
-	get #type(): string {
-		return this.#entryFile.entry.info?.type ?? 'application/octet-stream';
+	get #maxConnections(): number {
+		return this.#entryFile.entry.connections ?? this.#services.connections;
 	}
 
 	#changed(): void {
@@ -715,7 +799,7 @@ export class Transfer {
 	}
 
 	#refuseIfHopeless(): void {
-		const hopeless = this.#failure ?? (this.#retries.isLong ? this.#lastError : undefined);
+		const {hopeless} = this.#retries;
 		if (hopeless) {
 			throw new DownStreamError(hopeless.code, hopeless.message);
 		}
@@ -724,7 +808,7 @@ export class Transfer {
 	// The scheduler: the only place that opens connections
 
 	#schedule(): void {
-		if (this.#closed) {
+		if (this.#closed || this.#standsStill) {
 			return;
 		}
 
@@ -733,7 +817,7 @@ export class Transfer {
 			this.#judge(segment, wishes);
 		}
 
-		while (!this.#failure && this.#retries.dueAt === undefined && this.#entryFile.entry.intent !== 'cancel') {
+		while (!this.#retries.obstacle && this.#entryFile.entry.intent !== 'cancel') {
 			const plan = this.#plan();
 			if (!plan || !this.#hasConnectionFor(plan)) {
 				break;
@@ -825,23 +909,23 @@ export class Transfer {
 			const players = this.#readers.size;
 			const room = Math.max(1, this.#maxConnections - (players > 0 ? players + 1 : 0));
 			const fills = [...this.#segments].filter(segment => segment.for === 'fill').length;
-			return fills < room && this.#segments.size < this.#grown && hosts.mayOpen(this.#host);
+			return fills < room && this.#segments.size < this.#grown && hosts.mayOpen(this.host);
 		}
 
 		if (this.#segments.size >= this.#maxConnections && !this.giveUpConnection()) {
 			return false;
 		}
 
-		if (!hosts.mayOpen(this.#host)) {
-			this.#services.freeConnection(this.#host);
+		if (!hosts.mayOpen(this.host)) {
+			this.#services.freeConnection(this.host);
 		}
 
-		return hosts.mayOpen(this.#host);
+		return hosts.mayOpen(this.host);
 	}
 
 	#start(plan: SegmentPlan): void {
 		const segment = this.#segments.add(plan);
-		this.#services.hosts.opened(this.#host);
+		this.#services.hosts.opened(this.host);
 		const running = this.#run(segment).finally(() => this.#running.delete(running));
 		this.#running.add(running);
 	}
@@ -912,9 +996,9 @@ export class Transfer {
 			await this.#file.resize(info.size);
 			this.#clipSegments();
 		} else if (range.start === range.end && this.#file.size > 0) {
-			throw new DownStreamError('origin-misbehaved', `${this.#host} has no bytes where the file has some`);
+			throw new DownStreamError('origin-misbehaved', `${this.host} has no bytes where the file has some`);
 		} else if (range.end <= segment.offset && this.#file.size > 0) {
-			throw new DownStreamError('origin-misbehaved', `${this.#host} answers with less than ${seam} bytes`);
+			throw new DownStreamError('origin-misbehaved', `${this.host} answers with less than ${seam} bytes`);
 		}
 
 		const size = finite(this.#file.size);
@@ -981,9 +1065,7 @@ export class Transfer {
 				return;
 			}
 
-			const stop = {signal, hurry: segment.retirement.signal};
-			await this.#services.bandwidth.took(chunk.length, segment.for, stop);
-			await this.#ownBandwidth.took(chunk.length, segment.for, stop);
+			await this.#bandwidth.took(chunk.length, segment.for, {signal, hurry: segment.retirement.signal});
 		}
 
 		if (answer.range.end === Infinity) {
@@ -1049,7 +1131,7 @@ export class Transfer {
 			this.#unprovenEnd = end;
 			throw new DownStreamError(
 				'origin-truncated',
-				`${this.#host} closed the connection without saying how long the file is; reading it again to be sure`,
+				`${this.host} closed the connection without saying how long the file is; reading it again to be sure`,
 			);
 		}
 
@@ -1059,25 +1141,16 @@ export class Transfer {
 		this.#learnFacts();
 	}
 
-	/**
-	 * Where no strong ETag names the version of bytes held from an earlier run, samples of them are fetched again
-	 * and compared before anything is added. (An origin without ranges is compared as it is read again.)
-	 */
-	#proveHeldBytes(signal: AbortSignal): Promise<void> {
-		if (!this.#mustProveHeldBytes || this.#entryFile.entry.acceptsRanges === false) {
-			return Promise.resolve();
+	/** (An origin without ranges is compared as it is read again.) */
+	async #proveHeldBytes(signal: AbortSignal): Promise<void> {
+		if (this.#entryFile.entry.acceptsRanges !== false) {
+			await this.#heldProof.prove(this.#file, this.#source, this.#heldVersion, signal);
 		}
+	}
 
-		this.#heldBytesProven ??= proveSamples(this.#file, this.#source, this.#heldVersion, signal).then(
-			() => {
-				this.#mustProveHeldBytes = false;
-			},
-			error => {
-				this.#heldBytesProven = undefined;
-				throw error;
-			},
-		);
-		return this.#heldBytesProven;
+	#newHeldProof(): HeldProof {
+		const isNamed = this.#entryFile.entry.validator?.etag !== undefined;
+		return new HeldProof(this.#file.present.size > 0 && !isNamed, this.#ending.signal);
 	}
 
 	// Errors
@@ -1094,7 +1167,7 @@ export class Transfer {
 		const refused =
 			error.code === 'origin-busy' || error.code === 'origin-refused' || error.code === 'origin-unreachable';
 		const othersWork = (this.#lastByteAt ?? 0) >= segment.openedAt;
-		if (!refused || !othersWork || !this.#services.hosts.refused(this.#host)) {
+		if (!refused || !othersWork || !this.#services.hosts.refused(this.host)) {
 			return false;
 		}
 
@@ -1107,16 +1180,7 @@ export class Transfer {
 			cause instanceof DownStreamError
 				? cause
 				: new DownStreamError('origin-misbehaved', `Unexpected: ${String(cause)}`, {cause});
-		const now = Date.now();
-		const triesAgain = this.#retries.failed(error);
-		this.#lastError = {
-			code: error.code,
-			message: error.message,
-			at: now,
-			tries: this.#retries.failures,
-			maxTries,
-		};
-		if (triesAgain) {
+		if (this.#retries.failed(error)) {
 			if (this.#retries.isLong) {
 				this.#readers.reject(error);
 			}
@@ -1125,43 +1189,30 @@ export class Transfer {
 			return;
 		}
 
-		this.#failure = this.#lastError;
-		this.#retries.cancel();
 		this.#segments.endAll();
 		this.#readers.reject(error);
-		void this.#entryFile.save({error: this.#failure}).catch(() => undefined);
+		void this.#entryFile.save({error: this.#retries.failure}).catch(() => undefined);
 		this.#services.queueChanged();
 		this.#changed();
 	}
 
-	/** A player asks anew: what failed a while ago is tried again, unless the origin asked to wait. */
 	#tryAgainForPlayer(): void {
-		const since = Date.now() - (this.#lastError?.at ?? 0);
-		if (this.#failure && since > 10_000 && this.#failure.code !== 'origin-changed') {
-			this.#clearFailure();
+		if (this.#retries.hurry()) {
 			this.#services.queueChanged();
-		} else if (since > 1000) {
-			this.#retries.hurry();
 		}
 	}
-
-	#clearFailure(): void {
-		this.#failure = undefined;
-		this.#retries.succeeded();
-		this.#retries.cancel();
-	}
-}
-
-function errorIsFatal({code}: DownloadError): boolean {
-	return new DownStreamError(code, '').kind === 'fatal';
 }
 
 function cancelled(): DownStreamError {
 	return new DownStreamError('not-found', 'This download was cancelled; resume it to stream it again');
 }
 
-function rangesOf(file: SparseFile): Array<[number, number]> {
-	return Array.from(file.present, ({start, end}) => [start, end]);
+function fetchedAnew(): DownStreamError {
+	return new DownStreamError('origin-changed', 'The file changed on the server and is fetched anew');
+}
+
+function ending(): DownStreamError {
+	return new DownStreamError('not-found', 'The program is ending, or the download was removed');
 }
 
 function finite(size: number): number | null {
