@@ -185,7 +185,8 @@ for (const [name, open] of Object.entries(implementations)) {
 	});
 
 	test(`${name}: the queue is put into another order, and its limit set`, async t => {
-		const origin = await startOrigin(t, {size: MiB, etag});
+		// Slow: what is complete stands in no queue.
+		const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB});
 		const {downstream} = await start(t);
 		const first = (await downstream.add({url: origin.urlOf('/a'), paused: true})).download;
 		const second = (await downstream.add({url: origin.urlOf('/b'), paused: true})).download;
