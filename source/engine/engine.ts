@@ -210,6 +210,8 @@ export class Engine implements DownStream {
 
 		const removed = [...this.#removed.values()].find(({entryFile}) => isSame(entryFile.entry, url, headers));
 		if (removed) {
+			// It is not to go while it comes back.
+			clearTimeout(removed.timer);
 			await removed.entryFile.save({intent: request.paused ? 'pause' : 'run'});
 			return {download: this.#view(await this.#restore(removed.entryFile)), existed: true};
 		}

@@ -562,7 +562,8 @@ export class Transfer {
 		} finally {
 			this.#checkProgress = null;
 			this.#check = undefined;
-			this.#changed();
+			// An export may have waited for the end of it.
+			this.#services.queueChanged();
 			if (!signal.aborted) {
 				// Records what was learnt, and sees what has become complete meanwhile.
 				void this.checkpoint();
