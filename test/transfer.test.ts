@@ -459,3 +459,31 @@ test('a limit holds for all downloads together', async t => {
 	const seconds = (performance.now() - started) / 1000;
 	assert.ok(reached.present / seconds < 3.5 * MiB, `${reached.present} bytes in ${seconds} s`);
 });
+
+test('a body of unknown length that ends early is waited with, not asked for again at once', async t => {
+	const size = 3 * MiB;
+	const origin = await startOrigin(t, {
+		size,
+		ranges: false,
+		intercept(_request, response) {
+			if (origin.requests.length === 1) {
+				response.writeHead(200, {'content-length': size, 'content-type': 'video/mp4'});
+				response.write(origin.content(0, MiB), () => response.destroy());
+			} else {
+				response.writeHead(200, {'content-type': 'video/mp4'});
+				response.end(origin.content(0, MiB));
+			}
+
+			return true;
+		},
+	});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {error} = await until(
+		engine,
+		download.id,
+		({status, error}) => status === 'waiting' && /less than the file has/.test(error?.message ?? ''),
+	);
+	assert.equal(error?.code, 'origin-truncated');
+	assert.ok(origin.requests.length <= 4, `${origin.requests.length} requests`);
+});

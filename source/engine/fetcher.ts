@@ -1,0 +1,571 @@
+// The connections of one download: the only place that opens them. Nothing they bring is written before it has proven
+// to be of the version that is held.
+import {DownStreamError, type DownloadId} from '../downstream.ts';
+import {Bandwidth} from './bandwidth.ts';
+import type {DataSource, OriginAnswer} from './data-source.ts';
+import type {EntryFile} from './entry-store.ts';
+import {sniffType} from './file-info.ts';
+import type {HostLimits} from './host-limits.ts';
+import {nextSegment, type SegmentPlan, type Wish} from './next-segment.ts';
+import type {Readers} from './readers.ts';
+import type {Retries} from './retries.ts';
+import {Segments, type Segment} from './segments.ts';
+import type {SparseFile} from './sparse-file.ts';
+import type {SpeedMeter} from './speed-meter.ts';
+import {compareWithHeld, HeldProof, originChanged, versionChange, type HeldVersion} from './version.ts';
+
+const mebibyte = 1024 * 1024;
+/** The first request of a download: it also tells size, validator, type and whether ranges work. */
+const probeSize = {fill: mebibyte, onDemand: 64 * 1024};
+/** What is asked for at once, by the time that it takes. */
+const segmentSeconds = {filling: 4, playing: 1};
+const segmentBounds = {smallest: mebibyte, largest: 32 * mebibyte};
+/** A connection that nobody needs lives on so long: players abort and come back near on each seek. */
+const lingerMs = 5000;
+/** So much is fetched again at both ends of a request where no strong ETag names the version; it must be the same. */
+const seam = 4096;
+
+/** What all transfers share. */
+export type TransferServices = {
+	readonly bandwidth: Bandwidth;
+	readonly hosts: HostLimits;
+	/** Connections for each file unless the download says otherwise. */
+	readonly connections: number;
+	/** The most bytes to keep ready ahead of a reader. */
+	readonly readAhead: number;
+	streamUrl(id: DownloadId, name: string): string;
+	/** Something that a snapshot shows has changed. */
+	changed(): void;
+	/** The transfer may have begun or ceased to want a place in the queue. */
+	queueChanged(): void;
+	/** A player needs a connection to a host that bears no more: end a fill there. */
+	freeConnection(host: string): void;
+	/** A connection has ended: others may have waited for it. */
+	connectionClosed(host: string): void;
+};
+
+/** What is fetched, and who is told. */
+export type FetchedDownload = {
+	readonly entryFile: EntryFile;
+	readonly readers: Readers;
+	readonly retries: Retries;
+	readonly meter: SpeedMeter;
+	/** Aborted when the download closes. */
+	readonly ending: AbortSignal;
+	/** Another one after it was moved or begun anew. */
+	file(): SparseFile;
+	/** The bytes are in the file. */
+	wrote(offset: number, bytes: Uint8Array): void;
+	/** Name and type are known, or the size. */
+	learnt(): void;
+	/** What was fetched without a strong ETag goes with what is held around it. */
+	proven(): void;
+	failed(error: unknown): void;
+	changed(): void;
+};
+
+export class Fetcher {
+	readonly #download: FetchedDownload;
+	readonly #services: TransferServices;
+	/** Its own limit within that of all. */
+	readonly #bandwidth: Bandwidth;
+	readonly #running = new Set<Promise<void>>();
+	readonly segments: Segments;
+	#source: DataSource;
+	#factsKnown: boolean;
+	/** How many connections the fill may use: one more after each good answer. */
+	#grown = 1;
+	#fillAllowed = false;
+	/** Answers of the origin come without the ETag that the held bytes have. */
+	#lacksEtags = false;
+	/** Segments that have yet to show that their bytes go with those before and after them. */
+	readonly #unproven = new Set<Segment>();
+	#heldProof: HeldProof;
+	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
+	#unprovenEnd: number | undefined;
+	#lastByteAt: number | null = null;
+	/** Changes of source or version run one after the other. */
+	#standstill: Promise<unknown> = Promise.resolve();
+	#standsStill = false;
+
+	constructor(download: FetchedDownload, source: DataSource, services: TransferServices) {
+		const {entry} = download.entryFile;
+		this.#download = download;
+		this.#source = source;
+		this.#services = services;
+		this.#bandwidth = new Bandwidth(entry.limitRate, services.bandwidth);
+		this.segments = new Segments(() => {
+			services.hosts.closed(this.host);
+			services.connectionClosed(this.host);
+		});
+		this.#factsKnown = entry.info !== undefined;
+		this.#heldProof = this.#newHeldProof();
+	}
+
+	get host(): string {
+		return new URL(this.#source.url).host;
+	}
+
+	/** The origin has said what the file is. */
+	get factsKnown(): boolean {
+		return this.#factsKnown;
+	}
+
+	/** What is held is one version of the file as far as that is to be known. */
+	get isProven(): boolean {
+		return this.#factsKnown && this.#unproven.size === 0;
+	}
+
+	get maxConnections(): number {
+		return this.#entryFile.entry.connections ?? this.#services.connections;
+	}
+
+	/** Milliseconds since the epoch. */
+	get lastByteAt(): number | null {
+		return this.#lastByteAt;
+	}
+
+	get heldVersion(): HeldVersion {
+		return {size: this.#file.size, validator: this.#entryFile.entry.validator ?? {}};
+	}
+
+	/** The queue gives or takes the place. */
+	set mayFill(allowed: boolean) {
+		if (this.#fillAllowed !== allowed) {
+			this.#fillAllowed = allowed;
+			this.schedule();
+		}
+	}
+
+	/** Bytes per second of this download alone. */
+	set limitRate(limit: number | undefined) {
+		this.#bandwidth.limit = limit ?? Infinity;
+	}
+
+	/** Ends every connection; resolves when nothing more is written. */
+	async stop(): Promise<void> {
+		this.segments.endAll();
+		await Promise.allSettled([...this.#running, this.#standstill]);
+	}
+
+	/** Every connection has ended before `act`, and none is opened until it is over. */
+	async whileNothingRuns(act: () => Promise<void>): Promise<void> {
+		const standstill = this.#standstill.then(async () => {
+			this.#download.ending.throwIfAborted();
+			this.#standsStill = true;
+			try {
+				this.segments.endAll();
+				await Promise.allSettled(this.#running);
+				await act();
+			} finally {
+				this.#standsStill = false;
+				this.schedule();
+			}
+		});
+		this.#standstill = standstill.catch(() => undefined);
+		await standstill;
+	}
+
+	/** Nothing may be running. Resolves when the old one is disposed of. */
+	async replaceSource(source: DataSource): Promise<void> {
+		const old = this.#source;
+		this.#source = source;
+		this.#grown = 1;
+		this.#unprovenEnd = undefined;
+		await old.dispose();
+	}
+
+	/** Nothing may be running. What is held is `proven` to be of the source's version, or nothing is held. */
+	begin(proven: boolean): void {
+		this.#factsKnown = this.#entryFile.entry.info !== undefined;
+		this.#grown = 1;
+		this.#unprovenEnd = undefined;
+		this.#heldProof = proven ? new HeldProof(false, this.#download.ending) : this.#newHeldProof();
+	}
+
+	async dispose(): Promise<void> {
+		await this.#source.dispose();
+	}
+
+	/**
+	 * One connection ends for a player who waits: a fill, else one that reads ahead. Returns false if players wait
+	 * for the bytes of all of them.
+	 */
+	giveUpConnection(): boolean {
+		const least = this.segments.leastNeeded(segment => this.#download.readers.waitFor(segment));
+		if (least && (this.maxConnections === 1 || this.#services.hosts.isLimited(this.host))) {
+			this.segments.end(least);
+		} else if (least) {
+			this.segments.retire(least);
+		}
+
+		return least !== undefined;
+	}
+
+	/** Looks what is to be fetched, and by how many connections. */
+	schedule(): void {
+		if (this.#download.ending.aborted || this.#standsStill) {
+			return;
+		}
+
+		const wishes = this.#wishes();
+		for (const segment of this.segments) {
+			this.#judge(segment, wishes);
+		}
+
+		while (!this.#download.retries.obstacle && this.#entryFile.entry.intent !== 'cancel') {
+			const plan = this.#plan();
+			if (!plan || !this.#hasConnectionFor(plan)) {
+				break;
+			}
+
+			this.#start(plan);
+		}
+
+		this.#download.changed();
+	}
+
+	/** Whom the segment serves now; one that serves nobody lingers, then ends. */
+	#judge(segment: Segment, wishes: readonly Wish[]): void {
+		const needed =
+			this.#download.readers.askForFacts ||
+			wishes.some(
+				({offset, end, ahead}) => offset < segment.end && segment.offset < Math.min(end, offset + ahead),
+			);
+		if (segment.isRetired) {
+			return;
+		}
+
+		segment.for = needed ? 'player' : 'fill';
+		if (needed || this.#fillAllowed) {
+			clearTimeout(segment.linger);
+			segment.linger = undefined;
+			return;
+		}
+
+		segment.linger ??= setTimeout(() => {
+			this.segments.end(segment);
+			this.schedule();
+		}, lingerMs);
+	}
+
+	#plan(): SegmentPlan | undefined {
+		const {present, size, isComplete} = this.#file;
+		if (!this.#factsKnown) {
+			const wanted = this.#fillAllowed || this.#download.readers.askForFacts;
+			const fill = this.#mayFillNow;
+			return wanted && this.segments.size === 0
+				? {
+						start: 0,
+						end: fill ? probeSize.fill : probeSize.onDemand,
+						for: 'fill',
+						urgent: this.#download.readers.askForFacts,
+					}
+				: undefined;
+		}
+
+		if (isComplete) {
+			return undefined;
+		}
+
+		const segmentSize = this.#segmentSize;
+		return nextSegment({
+			present,
+			size,
+			acceptsRanges: this.#entryFile.entry.acceptsRanges !== false,
+			claimed: [...this.segments],
+			wanted: this.#wishes(),
+			fill: this.#mayFillNow,
+			playhead: this.#download.readers.playhead,
+			segmentSize,
+			splitFrom: Math.max(4 * mebibyte, segmentSize),
+		});
+	}
+
+	#wishes(): Wish[] {
+		return this.#download.readers.wishes(this.#services.readAhead, this.#segmentSize);
+	}
+
+	get #mayFillNow(): boolean {
+		return this.#fillAllowed && !this.#entryFile.entry.onDemand;
+	}
+
+	/** Short ones while somebody plays: a seek often lands inside one, which then ends early. */
+	get #segmentSize(): number {
+		const perConnection = this.#download.meter.rate(3000, Date.now()) / Math.max(1, this.segments.size);
+		const seconds = this.#download.readers.size > 0 ? segmentSeconds.playing : segmentSeconds.filling;
+		return Math.min(segmentBounds.largest, Math.max(segmentBounds.smallest, perConnection * seconds));
+	}
+
+	#hasConnectionFor(plan: SegmentPlan): boolean {
+		const {hosts} = this.#services;
+		if (!plan.urgent) {
+			// Each player keeps its own, and one more is free for the next seek: one that is taken away wastes what is
+			// on its way.
+			const players = this.#download.readers.size;
+			const room = Math.max(1, this.maxConnections - (players > 0 ? players + 1 : 0));
+			const fills = [...this.segments].filter(segment => segment.for === 'fill').length;
+			return fills < room && this.segments.size < this.#grown && hosts.mayOpen(this.host);
+		}
+
+		if (this.segments.size >= this.maxConnections && !this.giveUpConnection()) {
+			return false;
+		}
+
+		if (!hosts.mayOpen(this.host)) {
+			this.#services.freeConnection(this.host);
+		}
+
+		return hosts.mayOpen(this.host);
+	}
+
+	#start(plan: SegmentPlan): void {
+		const segment = this.segments.add(plan);
+		this.#services.hosts.opened(this.host);
+		const running = this.#run(segment).finally(() => this.#running.delete(running));
+		this.#running.add(running);
+	}
+
+	// Segments
+
+	async #run(segment: Segment): Promise<void> {
+		const {signal} = segment.abort;
+		try {
+			await this.#proveHeldBytes(signal);
+			const margin = this.#margin;
+			if (margin > 0) {
+				this.#unproven.add(segment);
+			}
+
+			const answer = await this.#source.open({
+				range: {
+					start: Math.max(0, segment.offset - margin),
+					end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
+				},
+				ranged: this.#entryFile.entry.acceptsRanges !== false,
+				signal,
+			});
+			if (answer.validator.etag === undefined && !this.#lacksEtags) {
+				this.#lacksEtags = true;
+				if (this.#margin > margin && answer.acceptsRanges) {
+					// Asked again at once, with a margin.
+					return;
+				}
+			}
+
+			await this.#accept(answer, segment);
+			await this.#receive(answer, segment, margin);
+		} catch (error) {
+			// An abort is not an error.
+			if (!signal.aborted && !this.#hasTooManyConnections(error, segment)) {
+				this.#download.failed(error);
+			}
+		} finally {
+			this.segments.end(segment);
+			if (this.#unproven.delete(segment)) {
+				this.#download.proven();
+			}
+
+			this.schedule();
+		}
+	}
+
+	/** Answers without a strong ETag are compared with what is held around them. */
+	get #margin(): number {
+		const {validator, acceptsRanges} = this.#entryFile.entry;
+		const isNamed = validator?.etag !== undefined && !this.#lacksEtags;
+		return isNamed || !this.#factsKnown || acceptsRanges === false ? 0 : seam;
+	}
+
+	/** Nothing of an answer is written before it has proven to be of the version that is held. */
+	async #accept(answer: OriginAnswer, segment: Segment): Promise<void> {
+		const {info, range, validator, acceptsRanges} = answer;
+		const {entry} = this.#entryFile;
+		if (this.#factsKnown) {
+			const change = versionChange(this.heldVersion, answer);
+			if (change) {
+				throw originChanged(change);
+			}
+		}
+
+		if (this.#file.size === Infinity && info.size !== Infinity) {
+			await this.#file.resize(info.size);
+			this.#clipSegments();
+		} else if (range.start === range.end && this.#file.size > 0) {
+			throw new DownStreamError('origin-misbehaved', `${this.host} has no bytes where the file has some`);
+		} else if (range.end <= segment.offset && this.#file.size > 0) {
+			throw new DownStreamError('origin-misbehaved', `${this.host} answers with less than ${seam} bytes`);
+		}
+
+		const size = finite(this.#file.size);
+		if (!entry.info || entry.info.size !== size || entry.acceptsRanges !== acceptsRanges) {
+			await this.#entryFile.save({
+				info: {...(entry.info ?? {name: info.name, type: info.type}), size},
+				validator: entry.validator ?? validator,
+				acceptsRanges,
+			});
+		}
+
+		segment.isAnswered = true;
+		if (acceptsRanges) {
+			segment.end = Math.min(segment.end, range.end);
+			this.#grown = Math.min(this.maxConnections, this.#grown + 1);
+		} else {
+			segment.offset = range.start;
+			const wanted =
+				this.#mayFillNow || this.#download.readers.size > 0 || this.#download.readers.askForFacts;
+			segment.end = wanted ? this.#file.size : Math.min(segment.end, this.#file.size);
+		}
+
+		if (info.type !== undefined || range.start > 0 || range.start === range.end) {
+			this.#learnFacts();
+		}
+	}
+
+	/** The size has become known. */
+	#clipSegments(): void {
+		this.segments.clip(this.#file.size);
+		this.#download.readers.lookAgain();
+	}
+
+	#learnFacts(): void {
+		if (!this.#factsKnown) {
+			this.#factsKnown = true;
+			this.#download.readers.factsAreKnown();
+			this.#services.queueChanged();
+		}
+
+		this.#download.learnt();
+		this.schedule();
+	}
+
+	async #receive(answer: OriginAnswer, segment: Segment, margin: number): Promise<void> {
+		const {signal} = segment.abort;
+		let position = answer.range.start;
+		for await (const chunk of answer.body) {
+			signal.throwIfAborted();
+			await this.#store(segment, position, chunk, margin);
+			if (!this.#factsKnown) {
+				await this.#sniff(chunk);
+			}
+
+			position += chunk.length;
+			const wantedEnd = segment.end + margin;
+			if (position >= wantedEnd && wantedEnd < answer.range.end) {
+				return;
+			}
+
+			await this.#bandwidth.took(chunk.length, segment.for, {signal, hurry: segment.retirement.signal});
+		}
+
+		if (answer.range.end === Infinity) {
+			await this.#reachedEnd(position, answer.endIsProven);
+		}
+	}
+
+	/** Writes what is missing of the chunk; what is held of it must be the same. */
+	async #store(segment: Segment, position: number, chunk: Uint8Array, margin: number): Promise<void> {
+		const {present} = this.#file;
+		const end = Math.min(position + chunk.length, segment.end + margin);
+		for (let at = position; at < end;) {
+			const held = Math.min(present.runEnd(at), end);
+			if (held > at) {
+				await compareWithHeld(this.#file, at, chunk.subarray(at - position, held - position));
+				at = held;
+			} else {
+				const [hole] = present.holes({start: at, end});
+				const stop = hole?.end ?? end;
+				const part = chunk.subarray(at - position, stop - position);
+				await this.#file.write(at, part);
+				this.#lastByteAt = Date.now();
+				this.#download.wrote(at, part);
+				at = stop;
+			}
+
+			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
+		}
+	}
+
+	async #sniff(firstBytes: Uint8Array): Promise<void> {
+		const {info} = this.#entryFile.entry;
+		const type = await sniffType(firstBytes);
+		if (info && type) {
+			await this.#entryFile.save({info: {...info, type}});
+		}
+
+		this.#learnFacts();
+	}
+
+	/** A body of unknown length ended. Closing proves nothing (RFC 9112 section 8), ending twice at the same byte does. */
+	async #reachedEnd(end: number, proven: boolean): Promise<void> {
+		const {info} = this.#entryFile.entry;
+		const {size} = this.#file;
+		if (!info) {
+			return;
+		}
+
+		if (size !== Infinity) {
+			throw new DownStreamError(
+				'origin-truncated',
+				`${this.host} sent ${size - end} bytes less than the file has`,
+			);
+		}
+
+		if (!proven && this.#unprovenEnd !== end) {
+			this.#unprovenEnd = end;
+			throw new DownStreamError(
+				'origin-truncated',
+				`${this.host} closed the connection without saying how long the file is; reading it again to be sure`,
+			);
+		}
+
+		await this.#file.resize(end);
+		await this.#entryFile.save({info: {...info, size: end}});
+		this.#clipSegments();
+		this.#learnFacts();
+	}
+
+	/** (An origin without ranges is compared as it is read again.) */
+	async #proveHeldBytes(signal: AbortSignal): Promise<void> {
+		if (this.#entryFile.entry.acceptsRanges !== false) {
+			await this.#heldProof.prove(this.#file, this.#source, this.heldVersion, signal);
+		}
+	}
+
+	#newHeldProof(): HeldProof {
+		const isNamed = this.#entryFile.entry.validator?.etag !== undefined;
+		return new HeldProof(this.#file.present.size > 0 && !isNamed, this.#download.ending);
+	}
+
+	/**
+	 * The origin refused this connection while others to it work: there are fewer from now on, and the segment is
+	 * fetched when one of them is through.
+	 */
+	#hasTooManyConnections(error: unknown, segment: Segment): boolean {
+		if (!(error instanceof DownStreamError) || segment.isAnswered || error.retryAfterMs !== undefined) {
+			return false;
+		}
+
+		const refused =
+			error.code === 'origin-busy' || error.code === 'origin-refused' || error.code === 'origin-unreachable';
+		const othersWork = (this.#lastByteAt ?? 0) >= segment.openedAt;
+		if (!refused || !othersWork || !this.#services.hosts.refused(this.host)) {
+			return false;
+		}
+
+		this.#grown = Math.max(1, this.segments.size - 1);
+		return true;
+	}
+
+	get #entryFile(): EntryFile {
+		return this.#download.entryFile;
+	}
+
+	get #file(): SparseFile {
+		return this.#download.file();
+	}
+}
+
+function finite(size: number): number | null {
+	return size === Infinity ? null : size;
+}
