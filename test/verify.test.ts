@@ -157,12 +157,7 @@ test('what was recorded last before a kill is looked at again at the start', asy
 
 	await serve.kill('SIGKILL');
 	entry = JSON.parse(await readFile(path.join(storageDir, id, 'entry.json'), 'utf8')) as Entry;
-	const last = entry.unsettled?.[0];
-	if (last === undefined) {
-		t.skip('it was killed right after a save without a new block');
-		return;
-	}
-
+	const last = entry.unsettled!.at(-1)!;
 	await damage(path.join(storageDir, id, 'data'), last * MiB + 77);
 	origin.options.bytesPerSecond = undefined;
 	const {engine} = await startEngine(t, {storageDir, connections: 1});

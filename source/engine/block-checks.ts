@@ -148,23 +148,6 @@ export class BlockChecks {
 		return damaged;
 	}
 
-	/** These are holes now. */
-	async forget(ranges: readonly Range[]): Promise<void> {
-		const blocks = ranges.flatMap(({start, end}) =>
-			Array.from(
-				{length: Math.ceil((end - start) / blockSize)},
-				(_, index) => Math.floor(start / blockSize) + index,
-			),
-		);
-		for (const block of blocks) {
-			this.#growing.delete(block);
-			this.#unordered.delete(block);
-			this.#finished.delete(block);
-		}
-
-		await this.#write(blocks.map(block => [block, 0]));
-	}
-
 	/** What comes is of another version. */
 	async clear(): Promise<void> {
 		this.#growing.clear();
@@ -188,10 +171,20 @@ export class BlockChecks {
 				throw error;
 			});
 			try {
-				for (const [block, crc] of checksums) {
-					const bytes = Buffer.alloc(4);
-					bytes.writeUInt32LE(crc);
-					await handle.write(bytes, 0, 4, block * 4);
+				// Neighbours in one write: one for each took a third of the time of a fast download.
+				const sorted = checksums.toSorted(([a], [b]) => a - b);
+				for (let from = 0, to = 1; from < sorted.length; from = to, to++) {
+					const first = sorted[from]![0];
+					while (to < sorted.length && sorted[to]![0] === first + to - from) {
+						to++;
+					}
+
+					const bytes = Buffer.alloc((to - from) * 4);
+					for (const [index, [, crc]] of sorted.slice(from, to).entries()) {
+						bytes.writeUInt32LE(crc, index * 4);
+					}
+
+					await handle.write(bytes, 0, bytes.length, first * 4);
 				}
 			} finally {
 				await handle.close();

@@ -139,7 +139,9 @@ export class Fetcher {
 
 	/** Bytes per second of this download alone. */
 	set limitRate(limit: number | undefined) {
-		this.#bandwidth.limit = limit ?? Infinity;
+		if (this.#bandwidth.limit !== (limit ?? Infinity)) {
+			this.#bandwidth.limit = limit ?? Infinity;
+		}
 	}
 
 	/** Ends every connection; resolves when nothing more is written. */

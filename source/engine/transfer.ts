@@ -21,7 +21,7 @@ export type {TransferServices} from './fetcher.ts';
 const readBounds = {smallest: 64 * 1024, largest: 256 * 1024};
 const checkpointMs = 500;
 /** How many of the blocks that were recorded last are looked at again after an unclean end. */
-const mostUnsettled = 64;
+const mostUnsettled = 16;
 
 export type StreamFacts = {
 	readonly name: string;
@@ -48,6 +48,8 @@ export class Transfer {
 	#version = 0;
 	#checkpointTimer: NodeJS.Timeout | undefined;
 	#checkpointing: Promise<void> = Promise.resolve();
+	/** Blocks that were recorded last. */
+	#unsettled: readonly number[] = [];
 	#exportProgress: number | null = null;
 	#check: {readonly done: Promise<Range[]>; readonly abort: AbortController} | undefined;
 	#checkProgress: number | null = null;
@@ -66,7 +68,8 @@ export class Transfer {
 		if (entry.unsettled) {
 			// It did not end by itself: what the disk was given last is what it may have lost.
 			const checks = new BlockChecks(entryFile.checksPath);
-			file.forget(await checks.damagedOf(file, entry.unsettled));
+			// What cannot be read now is told to those who want to read it.
+			file.forget(await checks.damagedOf(file, entry.unsettled).catch(() => []));
 		}
 
 		if (entry.completedAt !== undefined && !file.isComplete) {
@@ -398,6 +401,7 @@ export class Transfer {
 		this.#check?.abort.abort(reason);
 		await this.#check?.done.catch(() => undefined);
 		this.#version++;
+		this.#unsettled = [];
 		this.#readers.reject(reason);
 		try {
 			await this.#entryFile.save({
@@ -519,9 +523,8 @@ export class Transfer {
 			await this.#entryFile.save({error: undefined});
 		}
 
-		// The record first: a checksum of what is recorded as missing harms nothing.
+		// Their checksums stay: that of what is missing harms nothing, and the same bytes come again.
 		await this.checkpoint();
-		await this.#checks.forget(ranges);
 		this.#lookAround();
 	}
 
@@ -568,10 +571,11 @@ export class Transfer {
 					return;
 				}
 
+				this.#unsettled = [...this.#unsettled, ...recorded].slice(-mostUnsettled);
 				const {isComplete} = this.#file;
 				await this.#entryFile.save({
 					ranges: ranges.map(({start, end}) => [start, end]),
-					unsettled: this.#closed || recorded.length === 0 ? undefined : recorded.slice(-mostUnsettled),
+					unsettled: this.#closed || this.#unsettled.length === 0 ? undefined : this.#unsettled,
 					...(isComplete ? {} : {completedAt: undefined}),
 				});
 				if (isComplete && this.#fetcher.isProven && !this.isComplete && !this.#retries.failure) {
@@ -602,6 +606,7 @@ export class Transfer {
 	): Promise<string> {
 		// What goes out with gaps is not the file, even if the last ones are filled meanwhile.
 		const isWhole = this.isComplete;
+		const version = this.#version;
 		this.#exportProgress = 0;
 		this.#changed();
 		try {
@@ -610,11 +615,11 @@ export class Transfer {
 				this.#changed();
 			});
 			await this.#entryFile.save(
-				isWhole
+				isWhole && version === this.#version
 					? {exportedTo: path, exportWhenComplete: undefined, ...(move ? {movedTo: path} : {})}
 					: {exportedPartTo: path},
 			);
-			if (move) {
+			if (move && version === this.#version) {
 				// Readers that are in the middle keep the old descriptor's bytes; the next read opens the new place.
 				const {size} = this.#file;
 				const old = this.#file;
