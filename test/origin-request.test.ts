@@ -547,3 +547,26 @@ test('Retry-After is seconds or a date', () => {
 	assert.equal(retryAfter('soon', now), undefined);
 	assert.equal(retryAfter(undefined, now), undefined);
 });
+
+test('a kept connection that is closed as it is used again is not noticed', async t => {
+	const used = new WeakSet<object>();
+	const origin = await startOrigin(t, {
+		size: MiB,
+		intercept({socket}) {
+			if (!used.has(socket)) {
+				used.add(socket);
+				return false;
+			}
+
+			socket.destroy();
+			return true;
+		},
+	});
+	const source = sourceOf(t, origin.url);
+	for (const start of [0, 1000, 2000]) {
+		const bytes = await bytesOf((await open(source, start, start + 1000)).body);
+		assert.equal(firstWrongByte(bytes, start), -1);
+	}
+
+	assert.ok(origin.requests.length > 3, `${origin.requests.length} requests`);
+});

@@ -2,7 +2,7 @@
 import {lookup} from 'node:dns/promises';
 import type {Readable} from 'node:stream';
 import ipaddr from 'ipaddr.js';
-import {request, type Dispatcher} from 'undici';
+import {errors, request, type Dispatcher} from 'undici';
 import {DownStreamError} from '../downstream.ts';
 import type {OriginAnswer, Validator} from './data-source.ts';
 import {fileName, typeOf} from './file-info.ts';
@@ -10,6 +10,8 @@ import type {Range} from './range-set.ts';
 import {bareHost, certificateProblem} from './upstream-proxy.ts';
 
 const mostRedirects = 10;
+/** So many kept connections may turn out to be closed, one after the other. */
+const mostRepeats = 4;
 
 export type OriginRequestOptions = {
 	/** What the user gave; each try starts from it, never from where it was redirected to. */
@@ -99,20 +101,34 @@ async function ask(url: URL, options: OriginRequestOptions): Promise<Dispatcher.
 			await refuseWayIn(given, url, route);
 		}
 
-		return await request(url, {
-			dispatcher: route(url).dispatcher,
-			signal,
-			headers: {
-				accept: '*/*',
-				'accept-encoding': 'identity',
-				'user-agent': userAgent,
-				...(ranged ? {range: `bytes=${range.start}-${last}`} : {}),
-				...(url.origin === given.origin ? headers : {}),
-			},
-		});
+		const {dispatcher} = route(url);
+		for (let repeats = 0; ; repeats++) {
+			try {
+				return await request(url, {
+					dispatcher,
+					signal,
+					headers: {
+						accept: '*/*',
+						'accept-encoding': 'identity',
+						'user-agent': userAgent,
+						...(ranged ? {range: `bytes=${range.start}-${last}`} : {}),
+						...(url.origin === given.origin ? headers : {}),
+					},
+				});
+			} catch (error) {
+				if (repeats === mostRepeats || !closedWhenUsedAgain(error)) {
+					throw error;
+				}
+			}
+		}
 	} catch (error) {
 		throw originError(error, url.hostname);
 	}
+}
+
+/** A kept connection is no good any more: the request goes by another one at once (RFC 9112 section 9.3.1). */
+function closedWhenUsedAgain(error: unknown): boolean {
+	return error instanceof errors.SocketError && (error.socket?.bytesRead ?? 0) > 0;
 }
 
 function redirectTarget(from: URL, location: string): URL {
