@@ -1,11 +1,11 @@
 // An origin that errs, and what comes of it: right bytes or a clear error, never a mixture, never a byte lost.
 import assert from 'node:assert/strict';
-import {readFile} from 'node:fs/promises';
+import {readdir, readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
 import type {Download, ErrorCode} from '../source/downstream.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, until, type TestEngine} from './support/engines.ts';
+import {downloadOf, startEngine, temporaryFolder, until, type TestEngine} from './support/engines.ts';
 import {startFaultOrigin, type FaultName, type FaultOrigin} from './support/fault-origin.ts';
 import type {OriginOptions} from './support/origin.ts';
 
@@ -393,6 +393,7 @@ const cases: Case[] = [
 		{
 			origin: {size: 12 * MiB},
 			requestsAtMost: 40,
+			also: done => assert.equal(done.lastError, null),
 		},
 	),
 	complete(
@@ -432,6 +433,227 @@ for (const one of cases) {
 		}
 	});
 }
+
+/** What changed while the program was not running. */
+const changes: Array<
+	[words: string, before: Partial<OriginOptions>, after: Partial<OriginOptions>, says: RegExp | undefined]
+> = [
+	[
+		'its ETag, and nothing else that shows',
+		{etag: '"v1"'},
+		{etag: '"v2"', seed: 2},
+		/its ETag was "v1" and is "v2"/,
+	],
+	['its bytes behind a weak ETag', {etag: 'W/"v1"'}, {etag: 'W/"v2"', seed: 2}, /its bytes differ/],
+	['its bytes behind the same weak ETag', {etag: 'W/"v1"'}, {etag: 'W/"v1"', seed: 2}, /its bytes differ/],
+	['its bytes and lost its ETag', {etag: '"v1"'}, {etag: undefined, seed: 2}, /its bytes differ/],
+	[
+		'its bytes without any validator',
+		{etag: undefined, lastModified: undefined},
+		{seed: 2},
+		/its bytes differ/,
+	],
+	['its size', {etag: undefined}, {size: size - 1}, /it had \d+ bytes and has \d+ now/],
+	['its size to nothing', {etag: undefined}, {size: 0}, /it had \d+ bytes and has 0 now/],
+	['its bytes and lost its ranges', {etag: undefined}, {ranges: false, seed: 2}, /its bytes differ/],
+	['nothing but lost its ranges', {etag: undefined}, {ranges: false}, undefined],
+	['nothing but made its ETag weak', {etag: '"v1"'}, {etag: 'W/"v1"'}, undefined],
+	['nothing but made its ETag strong', {etag: 'W/"v1"'}, {etag: '"v1"'}, undefined],
+	['nothing but its weak ETag', {etag: 'W/"v1"'}, {etag: 'W/"v2"'}, undefined],
+	['nothing but lost its validators', {etag: '"v1"'}, {etag: undefined, lastModified: undefined}, undefined],
+];
+
+for (const [words, before, after, says] of changes) {
+	test(
+		`a file that changed ${words} ${says ? 'is not mixed' : 'goes on'} after a restart`,
+		{timeout},
+		async t => {
+			const {origin} = await startFaultOrigin(t, {
+				size,
+				lastModified: date,
+				bytesPerSecond: 2 * MiB,
+				...before,
+			});
+			const first = await startEngine(t, {connections: 1});
+			const {download} = await first.engine.add({url: origin.url});
+			await until(first.engine, download.id, ({present}) => present > MiB);
+			await first.close();
+			const held = downloadOf(first.engine, download.id);
+			assert.ok(held.present >= MiB);
+			const {bytesSent} = origin;
+			origin.options = {...origin.options, ...after, bytesPerSecond: undefined};
+			const second = await startEngine(t, {storageDir: first.storageDir, connections: 1});
+			const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+			await holdsRightBytes(second, done);
+			assert.ok(done.present >= held.present);
+			if (says) {
+				assert.deepEqual([done.status, done.error?.code], ['failed', 'origin-changed']);
+				assert.match(done.error?.message ?? '', says);
+				assert.match(done.error?.message ?? '', /what is here is kept/);
+			} else {
+				assert.deepEqual([done.status, done.present], ['complete', size]);
+				const again = origin.bytesSent - bytesSent;
+				assert.ok(
+					again <= (after.ranges === false ? 4 * size : 2 * (size - held.present) + 100_000),
+					`${again} bytes again`,
+				);
+			}
+
+			await second.close();
+			const third = await startEngine(t, {storageDir: first.storageDir});
+			const {error, status} = downloadOf(third.engine, download.id);
+			assert.deepEqual([status, error?.message], [done.status, done.error?.message]);
+		},
+	);
+}
+
+test(
+	'an origin that redirects to another one gets what was given for it, the other one the file alone',
+	{timeout},
+	async t => {
+		const target = await startFaultOrigin(t, {size, etag});
+		const faults = await startFaultOrigin(t, {size, etag});
+		const running = await startEngine(t);
+		const {download} = await running.engine.add({
+			url: faults.urlOf('redirect', {to: target.origin.url}).replace('://', '://me:geheim@'),
+			headers: {cookie: 'geheim', 'x-api-key': 'geheim'},
+		});
+		const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.equal(done.status, 'complete');
+		await holdsRightBytes(running, done);
+		assert.ok(faults.origin.requests.every(({headers}) => headers['x-api-key'] === 'geheim'));
+		assert.doesNotMatch(JSON.stringify(target.origin.requests), /geheim/);
+	},
+);
+
+test(
+	'an origin that is gone is not one that changed: what is here is kept and served, and it goes on later',
+	{timeout},
+	async t => {
+		const {origin} = await startFaultOrigin(t, {size, lastModified: date, bytesPerSecond: 2 * MiB});
+		const first = await startEngine(t, {connections: 1});
+		const {download} = await first.engine.add({url: origin.url});
+		await until(first.engine, download.id, ({present}) => present > MiB);
+		await first.close();
+		origin.options = {
+			...origin.options,
+			bytesPerSecond: undefined,
+			intercept(request) {
+				request.socket.destroy();
+				return true;
+			},
+		};
+		const second = await startEngine(t, {storageDir: first.storageDir});
+		const waiting = await until(second.engine, download.id, ({status}) => status === 'waiting');
+		assert.equal(waiting.error?.code, 'origin-unreachable');
+		assert.ok(waiting.present > MiB);
+		await servesRightBytes(waiting);
+		origin.options.intercept = undefined;
+		await second.engine.resume(download.id);
+		const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.equal(done.status, 'complete');
+		await holdsRightBytes(second, done);
+	},
+);
+
+test(
+	'an origin that stalls in one body keeps no player waiting for another, and is hung up on at once',
+	{timeout},
+	async t => {
+		const faults = await startFaultOrigin(t, {size: 64 * MiB, etag});
+		const {engine} = await startEngine(t, {connections: 4});
+		const {download} = await engine.add({
+			url: faults.urlOf('short-body', {bytes: 100_000, ending: 'stall', times: 1}),
+		});
+		const {streamUrl} = await until(engine, download.id, ({present}) => present > 0);
+		const offset = 40 * MiB + 7;
+		const {bytes} = await read(streamUrl, `bytes=${offset}-${offset + 99_999}`);
+		assert.equal(bytes.length, 100_000);
+		assert.equal(firstWrongByte(bytes, offset), -1);
+		await engine.cancel(download.id);
+		await until(engine, download.id, ({connections}) => connections === 0);
+		await Promise.all(
+			[...faults.origin.sockets].map(socket => new Promise(resolve => socket.once('close', resolve))),
+		);
+	},
+);
+
+for (const fault of [
+	'dies',
+	'short-chunks',
+	'shorter-range',
+	'starts-early',
+	'keep-alive',
+	'http-1.0',
+] as const) {
+	test(`players of an origin with the fault "${fault}" get right bytes to the end`, {timeout}, async t => {
+		const faults = await startFaultOrigin(t, {size, etag});
+		const {engine} = await startEngine(t);
+		const {download} = await engine.add({
+			url: faults.urlOf(fault, {bytes: 400_000, least: 300_000, most: 900_000, times: 6}),
+			onDemand: true,
+		});
+		const {streamUrl} = downloadOf(engine, download.id);
+		const play = async (start: number) => {
+			const {bytes, isCut} = await read(streamUrl, `bytes=${start}-`);
+			assert.deepEqual([bytes.length, isCut], [size - start, false]);
+			assert.equal(firstWrongByte(bytes, start), -1);
+		};
+
+		await Promise.all([play(0), play(MiB + 1), play(2 * MiB)]);
+	});
+}
+
+test(
+	'a player that waits for a file that turns out to have changed is cut, never fed a mixture',
+	{timeout},
+	async t => {
+		const faults = await startFaultOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
+		const {engine} = await startEngine(t, {connections: 1});
+		const {download} = await engine.add({url: faults.urlOf('version', {after: 1, seed: 2, etag: '"v2"'})});
+		await until(engine, download.id, ({present}) => present > 0);
+		const {bytes, isCut} = await read(downloadOf(engine, download.id).streamUrl);
+		assert.equal(isCut, true);
+		assert.ok(bytes.length > 0);
+		assert.equal(firstWrongByte(bytes, 0), -1);
+	},
+);
+
+for (const [says, name] of [
+	['attachment; filename="../../../etc/cron.d/evil"', 'evil'],
+	['attachment; filename="..\\..\\evil.exe"', 'evil.exe'],
+	["attachment; filename*=UTF-8''..%2F..%2Fevil", 'evil'],
+	["attachment; filename*=UTF-8''evil%00.mkv", 'evil.mkv'],
+	["attachment; filename*=UTF-8''%E2%80%AEvkm.exe", 'vkm.exe'],
+	['attachment; filename=".bashrc"', 'bashrc'],
+	['attachment; filename="CON.mkv"', 'CON_.mkv'],
+	[`attachment; filename="${'é'.repeat(400)}.mkv"`, `${'é'.repeat(125)}.mkv`],
+] as const) {
+	test(
+		`a file that is said to be ${says.slice(0, 60)} is exported into the folder that was named`,
+		{timeout},
+		async t => {
+			const faults = await startFaultOrigin(t, {size: 1000, etag});
+			const {engine} = await startEngine(t);
+			const folder = await temporaryFolder(t);
+			const {download} = await engine.add({url: faults.urlOf('disposition', {says})});
+			const done = await until(engine, download.id, ({status}) => status === 'complete');
+			const {path: target} = await engine.export(download.id, {path: folder});
+			assert.equal(path.dirname(target), folder);
+			assert.deepEqual(await readdir(folder), [path.basename(target)]);
+			assert.deepEqual([done.name, path.basename(target)], [name, name]);
+		},
+	);
+}
+
+test('an origin that bears two connections is not asked by more for long', {timeout}, async t => {
+	const faults = await startFaultOrigin(t, {size: 16 * MiB, etag, bytesPerSecond: 4 * MiB});
+	const {engine} = await startEngine(t, {connections: 8});
+	const {download} = await engine.add({url: faults.urlOf('limit', {connections: 2})});
+	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.equal(done.status, 'complete');
+	assert.ok(faults.shown('limit') <= 6, `${faults.shown('limit')} refusals`);
+});
 
 /** What is said to be on the disk is there, and is of the first version. */
 async function holdsRightBytes({storageDir}: TestEngine, {id, ranges}: Download): Promise<void> {
