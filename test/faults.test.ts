@@ -1,6 +1,6 @@
 // An origin that errs, and what comes of it: right bytes or a clear error, never a mixture, never a byte lost.
 import assert from 'node:assert/strict';
-import {readdir, readFile} from 'node:fs/promises';
+import {readdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
 import type {Download, ErrorCode} from '../source/downstream.ts';
@@ -505,6 +505,32 @@ for (const [words, before, after, says] of changes) {
 			assert.deepEqual([status, error?.message], [done.status, done.error?.message]);
 		},
 	);
+}
+
+for (const [words, damage, says] of [
+	['a header that no request can carry', {headers: {'a b': 'geheim'}}, /"a b" is no name of a header/],
+	['a line break in the user agent', {userAgent: 'a\r\nb: geheim'}, /User-Agent has a line break/],
+	['a proxy that is none', {proxy: 'gopher://geheim@host'}, /proxy/i],
+] as const) {
+	test(`a record with ${words} is named and left as it is, others are opened`, {timeout}, async t => {
+		const {origin} = await startFaultOrigin(t, {size: 1000, etag});
+		const first = await startEngine(t);
+		const {download: bad} = await first.engine.add({url: origin.urlOf('/bad')});
+		const {download: good} = await first.engine.add({url: origin.urlOf('/good')});
+		await first.close();
+		const record = path.join(first.storageDir, bad.id, 'entry.json');
+		const entry = JSON.parse(await readFile(record, 'utf8')) as object;
+		const damaged = JSON.stringify({...entry, ...damage});
+		await writeFile(record, damaged);
+		const {engine} = await startEngine(t, {storageDir: first.storageDir});
+		await until(engine, good.id, ({status}) => status === 'complete');
+		const [banner = '', ...others] = engine.snapshot.banners;
+		assert.deepEqual([others, engine.snapshot.downloads.length], [[], 1]);
+		assert.ok(banner.includes(bad.id), banner);
+		assert.match(banner, says);
+		assert.doesNotMatch(banner, /geheim/);
+		assert.equal(await readFile(record, 'utf8'), damaged);
+	});
 }
 
 test(

@@ -430,11 +430,21 @@ export class Engine implements DownStream {
 			} else if (entry.removed === 'keep') {
 				this.#removed.set(entry.id, {entryFile});
 			} else {
-				await this.#openTransfer(entryFile);
+				await this.#openOrLeave(entryFile);
 			}
 		}
 
 		this.#balance();
+	}
+
+	/** One that cannot be opened does not keep the others from being opened. */
+	async #openOrLeave(entryFile: EntryFile): Promise<void> {
+		try {
+			await this.#openTransfer(entryFile);
+		} catch (error) {
+			const reason = error instanceof Error ? error.message : String(error);
+			this.addBanner(`The download in ${entryFile.folder} is left as it is: ${reason}`);
+		}
 	}
 
 	async #openTransfer(entryFile: EntryFile): Promise<Transfer> {
