@@ -243,11 +243,21 @@ const cases: Case[] = [
 		),
 	),
 	complete(
-		'answers one Range in the middle with the whole',
+		'answers one Range in the middle with the whole: it is asked again, and seeks go on',
 		'no-ranges',
 		{after: 1, times: 1},
 		{
-			sentAtMost: 3 * size,
+			sentAtMost: 2 * size,
+			also: done => assert.equal(done.acceptsRanges, true),
+		},
+	),
+	complete(
+		'answers every Range with the whole from the second on: it is read again and compared',
+		'no-ranges',
+		{after: 1},
+		{
+			sentAtMost: 8 * size,
+			also: done => assert.equal(done.acceptsRanges, false),
 		},
 	),
 	complete(

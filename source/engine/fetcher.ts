@@ -22,6 +22,8 @@ const segmentSeconds = {filling: 4, playing: 1};
 const segmentBounds = {smallest: mebibyte, largest: 32 * mebibyte};
 /** A connection that nobody needs lives on so long: players abort and come back near on each seek. */
 const lingerMs = 5000;
+/** An origin that gave parts and has answered so often with the whole gives parts no more. */
+const mostWholeAnswers = 3;
 /** So much is fetched again at both ends of a request where no strong ETag names the version; it must be the same. */
 const seam = 4096;
 
@@ -78,6 +80,8 @@ export class Fetcher {
 	#fillAllowed = false;
 	/** Answers of the origin come without the ETag that the held bytes have. */
 	#lacksEtags = false;
+	/** So many answers in a row were the whole file, of an origin that gave parts before. */
+	#wholeAnswers = 0;
 	/** Segments that have yet to show that their bytes go with those before and after them. */
 	readonly #unproven = new Set<Segment>();
 	#heldProof: HeldProof;
@@ -388,6 +392,20 @@ export class Fetcher {
 			if (change) {
 				throw originChanged(change);
 			}
+		}
+
+		// One server of several may know no ranges: the whole is read again only if that is no exception.
+		this.#wholeAnswers = acceptsRanges ? 0 : this.#wholeAnswers + 1;
+		if (
+			!acceptsRanges &&
+			entry.acceptsRanges &&
+			segment.offset > 0 &&
+			this.#wholeAnswers < mostWholeAnswers
+		) {
+			throw new DownStreamError(
+				'origin-truncated',
+				`${this.host} answers with the whole file though it gave parts of it before`,
+			);
 		}
 
 		if (this.#file.size === Infinity && info.size !== Infinity) {
