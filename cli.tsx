@@ -15,7 +15,12 @@ const help = `
 	  $ downstream-tui [URL…]          dashboard; c copies the stream URL, ? shows all keys
 	  $ downstream-tui serve [URL…]    no dashboard: plain lines (--json: one object per line)
 	  $ downstream-tui get URL…        download to the end, export, exit
+	  $ downstream-tui play URL        add it and start a player on its stream
 	  $ downstream-tui demo            try everything without a network
+
+	With the copy that runs (list, url, export and verify also without one)
+	  add URL…  list  url ID  pause|resume|cancel|remove ID…  export ID PATH  verify ID…
+	  An ID is that of the list, the beginning of it, the number in the list, or the URL.
 
 	Where
 	  --storage DIR         what was fetched is kept here (default: the user's cache folder)
@@ -108,15 +113,36 @@ async function main(): Promise<number> {
 			return interrupted;
 		}
 
+		case 'play': {
+			const [word] = rest;
+			if (word === undefined || rest.length > 1) {
+				throw new DownStreamError('bad-request', 'usage: downstream-tui play URL');
+			}
+
+			const {playUrl} = await import('./source/play-url.ts');
+			const isGood = await playUrl(word, settings, print, stopped);
+			return stopped.aborted ? interrupted : isGood ? 0 : 1;
+		}
+
 		case 'demo': {
 			const {demo} = await import('./source/demo.ts');
 			return demo(settings, hasScreen(settings), stopped);
 		}
 
 		default: {
+			const {handOver, isCommand, runCommand} = await import('./source/commands.ts');
+			if (isCommand(command)) {
+				return (await runCommand(command, rest, settings, {result: print, error: printError})) ? 0 : 1;
+			}
+
 			if (hasScreen(settings)) {
 				const {openDashboard} = await import('./source/open-dashboard.tsx');
 				return openDashboard(input, settings);
+			}
+
+			const isTaken = await handOver(input, settings, {result: print, error: printError});
+			if (isTaken !== undefined) {
+				return isTaken ? 0 : 1;
 			}
 
 			const {serveUntilDone} = await import('./source/serve.ts');
@@ -155,6 +181,14 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 	} finally {
 		await running.dispose();
 	}
+}
+
+function print(line: string): void {
+	process.stdout.write(`${line}\n`);
+}
+
+function printError(message: string): void {
+	process.stderr.write(`downstream-tui: ${message}\n`);
 }
 
 /**
@@ -196,7 +230,7 @@ try {
 	process.exitCode = await main();
 } catch (error) {
 	const known = error instanceof DownStreamError;
-	process.stderr.write(`downstream-tui: ${known ? error.message : `crashed: ${String(error)}`}\n`);
+	printError(known ? error.message : `crashed: ${String(error)}`);
 	process.exitCode = known ? (exitCodes[error.code] ?? 1) : 70;
 }
 

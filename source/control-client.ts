@@ -1,6 +1,7 @@
 // The interface of the engine over the control API of a copy that runs.
 import {once} from 'node:events';
 import {request as httpRequest, type IncomingMessage} from 'node:http';
+import {isAbsolute, resolve, sep} from 'node:path';
 import {json} from 'node:stream/consumers';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {
@@ -147,7 +148,10 @@ export class ControlClient implements DownStream {
 	}
 
 	async export(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
-		return (await this.#command(id, 'export', request)) as {path: string};
+		// The copy was started in another folder.
+		const path =
+			isAbsolute(request.path) || request.path.startsWith('~') ? request.path : absolute(request.path);
+		return (await this.#command(id, 'export', {...request, path})) as {path: string};
 	}
 
 	/** Lets go of the copy, which runs on. */
@@ -261,6 +265,11 @@ function applyChanges(before: Snapshot, {changed, order, ...rest}: SnapshotChang
 	const known = new Map([...before.downloads, ...changed].map(download => [download.id, download]));
 	const ids = order ?? before.downloads.map(({id}) => id);
 	return {...rest, downloads: ids.flatMap(id => known.get(id) ?? [])};
+}
+
+/** A folder is still named as one. */
+function absolute(path: string): string {
+	return resolve(path) + (/[/\\]$/.test(path) ? sep : '');
 }
 
 function pathOf(id: DownloadId): string {

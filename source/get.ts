@@ -2,7 +2,7 @@
 import {stat} from 'node:fs/promises';
 import path from 'node:path';
 import {DownStreamError, type Download, type DownloadId, type Snapshot} from './downstream.ts';
-import {addAll, type Running} from './running.ts';
+import {addAll, requestsFor, type Running} from './running.ts';
 import type {Settings} from './settings.ts';
 
 export type GetOutput = {
@@ -28,7 +28,7 @@ export async function get(
 		output.error(error instanceof DownStreamError ? error.message : String(error));
 	};
 
-	const downloads = await addAll(running, urls, settings, report);
+	const downloads = await addAll(engine, requestsFor(urls, settings), report);
 	for (const {id, status} of downloads) {
 		if (status === 'failed' || status === 'paused') {
 			await engine.resume(id);

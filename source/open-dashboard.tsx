@@ -5,7 +5,9 @@ import process from 'node:process';
 import {text} from 'node:stream/consumers';
 import {ReadStream} from 'node:tty';
 import {play} from './play.ts';
-import {addAll, start} from './running.ts';
+import type {DownStream} from './downstream.ts';
+import {addAll, requestsFor, requestsForOther, start} from './running.ts';
+import {attach} from './running-copy.ts';
 import type {Settings} from './settings.ts';
 import {askBackground} from './terminal/background.ts';
 import {colorLevel, tellColorLevel, themeName} from './terminal/color.ts';
@@ -13,39 +15,68 @@ import {colorLevel, tellColorLevel, themeName} from './terminal/color.ts';
 const exitCodes: Partial<Record<string, number>> = {quit: 0, crash: 70, SIGHUP: 129};
 const interrupted = 130;
 
-/** Resolves with the exit code. What keeps it from starting is told before the screen opens. */
+/**
+ * On the copy that runs on the storage folder, where there is one; quitting stops nothing of it then. Resolves with the
+ * exit code. What keeps it from starting is told before the screen opens.
+ */
 export async function openDashboard(urls: readonly string[], settings: Settings): Promise<number> {
 	const piped = process.stdin.isTTY ? [] : urlsIn(await text(process.stdin));
 	const keys = process.stdin.isTTY ? process.stdin : terminalKeys();
+	const all = [...urls, ...piped];
+	const client = await attach(settings.storageDir);
+	if (client) {
+		try {
+			const refused: string[] = [];
+			await addAll(client, requestsForOther(all, settings), ({message}) => refused.push(message));
+			const code = await show(client, settings, {keys, isAttached: true});
+			for (const message of refused) {
+				process.stderr.write(`downstream-tui: ${message}\n`);
+			}
+
+			return code === 0 && refused.length > 0 ? 1 : code;
+		} finally {
+			await client.dispose();
+		}
+	}
+
 	const running = await start(settings);
+	const {engine} = running;
 	try {
-		await addAll(running, [...urls, ...piped], settings, error => running.engine.addBanner(error.message));
-		const level = colorLevel(settings.color, process.env, true);
-		tellColorLevel(level, process.env);
-		const isAsked = level > 1 && settings.theme === undefined;
-		const background = isAsked
-			? await askBackground({stdin: keys, stdout: process.stdout}, process.env)
-			: undefined;
-		const {showDashboard} = await import('./terminal/show-dashboard.tsx');
-		const end = await showDashboard(running.engine, {
-			ascii: settings.ascii,
-			exportDir: settings.exportDir + path.sep,
-			theme: settings.theme === undefined || level === 0 ? themeName(level, background) : settings.theme,
-			title: settings.title,
-			mouse: settings.mouse,
-			bell: settings.bell,
-			isAttached: false,
-			keys,
-			play: ({streamUrl}) => play(streamUrl, {player: settings.player}),
-		});
-		return exitCodes[end] ?? interrupted;
+		await addAll(engine, requestsFor(all, settings), error => engine.addBanner(error.message));
+		return await show(engine, settings, {keys, isAttached: false});
 	} finally {
-		if (running.engine.snapshot.downloads.some(({connections}) => connections > 0)) {
+		if (engine.snapshot.downloads.some(({connections}) => connections > 0)) {
 			process.stderr.write('Saving…\n');
 		}
 
 		await running.dispose();
 	}
+}
+
+async function show(
+	downstream: DownStream,
+	settings: Settings,
+	{keys, isAttached}: {keys: ReadStream; isAttached: boolean},
+): Promise<number> {
+	const level = colorLevel(settings.color, process.env, true);
+	tellColorLevel(level, process.env);
+	const isAsked = level > 1 && settings.theme === undefined;
+	const background = isAsked
+		? await askBackground({stdin: keys, stdout: process.stdout}, process.env)
+		: undefined;
+	const {showDashboard} = await import('./terminal/show-dashboard.tsx');
+	const end = await showDashboard(downstream, {
+		ascii: settings.ascii,
+		exportDir: settings.exportDir + path.sep,
+		theme: settings.theme === undefined || level === 0 ? themeName(level, background) : settings.theme,
+		title: settings.title,
+		mouse: settings.mouse,
+		bell: settings.bell,
+		isAttached,
+		keys,
+		play: ({streamUrl}) => play(streamUrl, {player: settings.player}),
+	});
+	return exitCodes[end] ?? interrupted;
 }
 
 /** One on each line; lines that begin with `#` are none. */

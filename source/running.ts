@@ -1,6 +1,7 @@
 // One engine with its proxy: what every command starts first and ends last.
 import path from 'node:path';
-import {DownStreamError, type Download} from './downstream.ts';
+import {defaults} from './defaults.ts';
+import {DownStreamError, type AddRequest, type Download, type DownStream} from './downstream.ts';
 import {Engine} from './engine/engine.ts';
 import {Logger} from './logger.ts';
 import {ProxyServer} from './proxy/server.ts';
@@ -55,17 +56,42 @@ export async function start(settings: Settings, {headersForAll = false} = {}): P
 	}
 }
 
-/** Adds the URLs of the command line; what cannot be added is told, the others go on. */
+/**
+ * An engine that looks after what is on the disk and fetches nothing: no place in its queue, no proxy. Rejects with
+ * `storage-locked` or `disk-failed`.
+ */
+export function openIdle({storageDir}: Settings): Promise<Engine> {
+	return Engine.open({storageDir, maxActive: 0});
+}
+
+/** What is added for the URLs of the command line, by an engine that was started with the settings. */
+export function requestsFor(urls: readonly string[], {headers}: Settings): AddRequest[] {
+	return urls.map(url => ({url, headers}));
+}
+
+/** The same for a copy that was started with settings of its own: what ours say goes with each download. */
+export function requestsForOther(urls: readonly string[], settings: Settings): AddRequest[] {
+	const {userAgent, proxy, connections, onDemand} = settings;
+	return requestsFor(urls, settings).map(({headers, ...request}) => ({
+		...request,
+		...(headers && Object.keys(headers).length > 0 && {headers}),
+		...(userAgent !== undefined && {userAgent}),
+		...(proxy !== undefined && {proxy}),
+		...(connections !== defaults.connections && {connections}),
+		...(onDemand && {onDemand}),
+	}));
+}
+
+/** Adds what is asked for; what cannot be added is told, the others go on. */
 export async function addAll(
-	{engine}: Running,
-	urls: readonly string[],
-	settings: Settings,
+	downstream: DownStream,
+	requests: readonly AddRequest[],
 	onError: (error: DownStreamError) => void,
 ): Promise<Download[]> {
 	const added: Download[] = [];
-	for (const url of urls) {
+	for (const request of requests) {
 		try {
-			const {download} = await engine.add({url, headers: settings.headers});
+			const {download} = await downstream.add(request);
 			added.push(download);
 		} catch (error) {
 			if (!(error instanceof DownStreamError)) {

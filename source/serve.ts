@@ -1,9 +1,10 @@
 // Without a screen: plain lines that are only ever appended.
 import process from 'node:process';
 import {createInterface} from 'node:readline';
+import type {Download, DownStream} from './downstream.ts';
 import {commandHelp, PlainCommands} from './plain-commands.ts';
 import {PlainLines, readyLine} from './plain-lines.ts';
-import {addAll, start, type Running} from './running.ts';
+import {addAll, requestsFor, start, type Running} from './running.ts';
 import type {Settings} from './settings.ts';
 
 /** How long no player may have read before a run that is done ends. */
@@ -27,8 +28,8 @@ export async function serve(
 }
 
 /**
- * The dashboard where there is no screen. On a terminal it takes typed commands until `quit`; else it ends when everything is done or failed and no player has read for
- * 30 s. Resolves with whether all went well.
+ * The dashboard where there is no screen. On a terminal it takes typed commands until `quit`; else it ends when
+ * everything is done or failed and no player has read for 30 s. Resolves with whether all went well.
  */
 export async function serveUntilDone(
 	urls: readonly string[],
@@ -42,7 +43,7 @@ export async function serveUntilDone(
 		const allAdded = await addFromCommandLine(running, urls, settings);
 		const allDone = await (process.stdin.isTTY && !settings.json
 			? untilQuit(running, lines, stopped)
-			: untilDone(running, stopped));
+			: untilDone(running.engine, stopped));
 		end();
 		return allAdded && allDone;
 	} finally {
@@ -73,12 +74,12 @@ export function printLines(
 }
 
 async function addFromCommandLine(
-	running: Running,
+	{engine}: Running,
 	urls: readonly string[],
 	settings: Settings,
 ): Promise<boolean> {
 	let allAdded = true;
-	await addAll(running, urls, settings, error => {
+	await addAll(engine, requestsFor(urls, settings), error => {
 		allAdded = false;
 		process.stderr.write(`downstream-tui: ${error.message}\n`);
 	});
@@ -105,16 +106,24 @@ async function untilQuit({engine}: Running, lines: PlainLines, stopped: AbortSig
 	return engine.snapshot.downloads.every(({status}) => status !== 'failed');
 }
 
-async function untilDone({engine}: Running, stopped: AbortSignal): Promise<boolean> {
-	let lastPlayer = 0;
+/**
+ * Resolves when none of the downloads goes on and no player has read any of them for 30 s, with whether all are complete.
+ * `since` counts as a moment in which a player has read.
+ */
+export async function untilDone(
+	downstream: DownStream,
+	stopped: AbortSignal,
+	{isMeant = () => true, since = 0}: {isMeant?: (download: Download) => boolean; since?: number} = {},
+): Promise<boolean> {
+	let lastPlayer = since;
 	let timer: NodeJS.Timeout | undefined;
 	let wake = () => {};
-	const unsubscribe = engine.subscribe(() => wake());
+	const unsubscribe = downstream.subscribe(() => wake());
 	const onStop = () => wake();
 	stopped.addEventListener('abort', onStop);
 	try {
 		for (;;) {
-			const {downloads} = engine.snapshot;
+			const downloads = downstream.snapshot.downloads.filter(download => isMeant(download));
 			const now = Date.now();
 			lastPlayer = downloads.some(({players}) => players.length > 0) ? now : lastPlayer;
 			const over = downloads.every(({status}) =>
@@ -132,6 +141,7 @@ async function untilDone({engine}: Running, stopped: AbortSignal): Promise<boole
 			clearTimeout(timer);
 		}
 	} finally {
+		clearTimeout(timer);
 		stopped.removeEventListener('abort', onStop);
 		unsubscribe();
 	}

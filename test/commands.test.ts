@@ -1,0 +1,308 @@
+// The commands as a user types them: the bundled program, next to a copy of it that runs.
+import assert from 'node:assert/strict';
+import {readFile, stat, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import {test, type TestContext} from 'node:test';
+import {findDownload} from '../source/commands.ts';
+import {DownStreamError} from '../source/downstream.ts';
+import {CliProcess, type CliEvent} from './support/cli.ts';
+import {content, firstWrongByte} from './support/content.ts';
+import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {download} from './support/memory-downstream.ts';
+import {TestTerminal} from './support/terminal.ts';
+
+const MiB = 1024 * 1024;
+
+type Finished = {code: number | string; stdout: string; stderr: string};
+
+async function run(t: TestContext, args: readonly string[], env: NodeJS.ProcessEnv = {}): Promise<Finished> {
+	const program = await CliProcess.start(t, args, {env});
+	const code = await program.exit();
+	return {code, stdout: program.stdout, stderr: program.stderr};
+}
+
+/** A copy without a screen on a storage folder of its own. */
+async function serve(
+	t: TestContext,
+	...args: string[]
+): Promise<{serve: CliProcess; ready: CliEvent; storage: string}> {
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const program = await CliProcess.start(t, [
+		'serve',
+		'--json',
+		'--port',
+		'0',
+		'--storage',
+		storage,
+		...args,
+	]);
+	return {serve: program, ready: await program.event('ready'), storage};
+}
+
+test('a download is named by number, id, beginning of its id, or URL', () => {
+	const list = [
+		download({id: 'abcd0000000000000000000000000000', url: 'https://a.example/one?x=1'}),
+		download({id: '2bcd0000000000000000000000000000', url: 'https://a.example/two'}),
+		download({id: 'abce0000000000000000000000000000', url: 'https://a.example/two'}),
+	];
+	const index = (word: string) => list.indexOf(findDownload(list, word));
+	assert.equal(index('1'), 0);
+	assert.equal(index('3'), 2);
+	// A number of the list goes before the beginning of an id.
+	assert.equal(index('2'), 1);
+	assert.equal(index('2b'), 1);
+	assert.equal(index('ABCE'), 2);
+	assert.equal(index(list[0]!.id), 0);
+	assert.equal(index('https://user:pw@a.example/one?x=1#there'), 0);
+	assert.equal(index(list[0]!.streamUrl), 0);
+	for (const [word, code, message] of [
+		['abc', 'bad-request', /abc could be any of abcd0000, abce0000/],
+		['https://a.example/two', 'bad-request', /could be any of/],
+		['4', 'not-found', /no download 4/],
+		['', 'not-found', /no download/],
+		[
+			'https://u:geheim@b.example/?token=geheim',
+			'not-found',
+			/no download https:\/\/\*\*\*@b\.example\/\?token=\*\*\*;/,
+		],
+	] as const) {
+		assert.throws(
+			() => findDownload(list, word),
+			(error: unknown) =>
+				error instanceof DownStreamError && error.code === code && message.test(error.message),
+		);
+	}
+});
+
+test('a copy that runs takes commands of other processes', async t => {
+	const origin = await startOrigin(t, {size: 4 * MiB, etag: '"v1"'});
+	const {serve: copy, ready, storage} = await serve(t);
+	const at = ['--storage', storage];
+	const added = await run(t, ['add', ...at, origin.urlOf('/a.bin?token=geheim'), origin.urlOf('/b.bin')]);
+	assert.equal(added.code, 0, added.stderr);
+	assert.match(added.stdout, /^ {2}1 {2}[\da-f]{8} .* a\.bin\n {2}2 {2}[\da-f]{8} .* b\.bin\n$/);
+	await copy.event('done');
+	const list = await run(t, ['list', ...at]);
+	assert.equal(list.stdout.split('\n').length, 3);
+	const json = await run(t, ['list', '--json', ...at]);
+	const downloads = JSON.parse(json.stdout) as Array<{id: string; url: string; streamUrl: string}>;
+	assert.equal(downloads.length, 2);
+	assert.match(downloads[0]!.url, /token=\*\*\*/);
+	for (const text of [added, list, json].map(({stdout, stderr}) => stdout + stderr)) {
+		assert.ok(!text.includes('geheim') && !text.includes(String(ready.key)));
+	}
+
+	const url = await run(t, ['url', ...at, origin.urlOf('/b.bin')]);
+	assert.deepEqual(url, {code: 0, stdout: `${downloads[1]!.streamUrl}\n`, stderr: ''});
+	const bytes = Buffer.from(await (await fetch(url.stdout.trim())).arrayBuffer());
+	assert.ok(bytes.equals(content(0, 4 * MiB)));
+
+	const verified = await run(t, ['verify', ...at, '1', '2']);
+	assert.deepEqual([verified.code, verified.stdout.split('\n').length], [0, 3]);
+	const folder = await temporaryFolder(t);
+	const exported = await run(t, ['export', ...at, downloads[1]!.id.slice(0, 12), folder]);
+	assert.deepEqual(exported, {code: 0, stdout: `${path.join(folder, 'b.bin')}\n`, stderr: ''});
+	assert.equal(firstWrongByte(await readFile(path.join(folder, 'b.bin')), 0), -1);
+	const again = await run(t, ['export', ...at, '2', folder]);
+	assert.equal(again.code, 1);
+	assert.match(again.stderr, /b\.bin/);
+
+	const removed = await run(t, ['remove', ...at, '1', '2', '1']);
+	assert.deepEqual(removed, {code: 0, stdout: '', stderr: ''});
+	assert.equal((await run(t, ['list', ...at])).stdout, '');
+	assert.equal((await run(t, ['pause', ...at, '1'])).code, 1);
+});
+
+test('pause, resume and cancel reach the copy that runs', async t => {
+	const origin = await startOrigin(t, {size: 40 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	const {serve: copy, storage} = await serve(t, origin.url);
+	await copy.event('info');
+	const status = async () => {
+		const {stdout} = await run(t, ['list', '--json', '--storage', storage]);
+		return (JSON.parse(stdout) as Array<{status: string}>)[0]!.status;
+	};
+
+	for (const [verb, expected] of [
+		['pause', 'paused'],
+		['cancel', 'cancelled'],
+		['resume', 'active'],
+	] as const) {
+		assert.equal((await run(t, [verb, '--storage', storage, '1'])).code, 0);
+		assert.match(await status(), new RegExp(`${expected}|queued`));
+	}
+});
+
+test('list, url, export and verify need no copy, and fetch nothing', async t => {
+	const origin = await startOrigin(t, {size: 20 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const {engine, close} = await startEngine(t, {storageDir: storage});
+	const whole = (await engine.add({url: origin.urlOf('/part.bin')})).download;
+	await until(engine, whole.id, ({present}) => present > MiB);
+	const done = (await engine.add({url: (await startOrigin(t, {size: MiB})).url})).download;
+	await until(engine, done.id, ({status}) => status === 'complete');
+	await close();
+	const {length} = origin.requests;
+	const at = ['--storage', storage];
+	const list = await run(t, ['list', ...at]);
+	assert.equal(list.code, 0, list.stderr);
+	assert.match(list.stdout, /^ {2}1 .* part\.bin\n {2}2 .*done .* film\.bin\n$/);
+	const url = await run(t, ['url', ...at, '--port', '8123', '2']);
+	assert.equal(url.stdout, `http://127.0.0.1:8123/stream/${done.id}/film.bin\n`);
+	const folder = await temporaryFolder(t);
+	const exported = await run(t, ['export', ...at, '2', path.join(folder, 'here')]);
+	assert.deepEqual(exported, {code: 0, stdout: `${path.join(folder, 'here')}\n`, stderr: ''});
+	assert.equal((await run(t, ['export', ...at, '1', folder])).code, 1);
+	assert.equal((await run(t, ['verify', ...at, '1', '2'])).code, 0);
+	for (const verb of ['add', 'pause']) {
+		const refused = await run(t, [verb, ...at, origin.urlOf('/new')]);
+		assert.equal(refused.code, 1);
+		assert.match(refused.stderr, /no copy of this program runs on .*; downstream-tui serve starts one\n$/);
+	}
+
+	assert.equal(origin.requests.length, length);
+});
+
+test('a check that finds damage exits with 1', async t => {
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const {engine, close} = await startEngine(t, {storageDir: storage});
+	const {id} = (await engine.add({url: (await startOrigin(t, {size: MiB})).url})).download;
+	const {folder} = await until(engine, id, ({status}) => status === 'complete');
+	await close();
+	const data = await readFile(path.join(folder, 'data'));
+	data[5] = ~data[5]!;
+	await writeFile(path.join(folder, 'data'), data);
+	const {code, stderr} = await run(t, ['verify', '--storage', storage, '1']);
+	assert.equal(code, 1);
+	assert.match(stderr, /film\.bin: \d+ bytes were damaged, and are missing now/);
+});
+
+test('wrong usage is told in a sentence and exits with 2', async t => {
+	for (const [args, usage] of [
+		[['add'], /usage: downstream-tui add URL…/],
+		[['export', '1'], /usage: downstream-tui export ID PATH/],
+		[['list', 'all'], /usage: downstream-tui list\n/],
+		[['play'], /usage: downstream-tui play URL/],
+	] as const) {
+		const {code, stderr} = await run(t, args);
+		assert.equal(code, 2);
+		assert.match(stderr, usage);
+	}
+});
+
+test('URLs given while a copy runs are handed to it, with what the flags say of them', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
+	const {serve: copy, ready, storage} = await serve(t);
+	const handed = await run(t, [
+		'--storage',
+		storage,
+		...['-H', 'X-Api-Key: geheim', '--user-agent', 'Agent/9', origin.url, 'ftp://a/b'],
+	]);
+	assert.equal(handed.code, 1);
+	assert.match(handed.stdout, /^ {2}1 {2}.* film\.bin\n$/);
+	assert.match(handed.stderr, /not http or https/);
+	await copy.event('done');
+	assert.equal(origin.requests[0]?.headers['x-api-key'], 'geheim');
+	assert.equal(origin.requests[0].headers['user-agent'], 'Agent/9');
+	const nothing = await run(t, ['--storage', storage]);
+	assert.deepEqual(nothing, {
+		code: 0,
+		stdout: `downstream-tui already runs: ${String(ready.url)}\n`,
+		stderr: '',
+	});
+	const second = await run(t, ['serve', '--port', '0', '--storage', storage]);
+	assert.equal(second.code, 75);
+	assert.match(
+		second.stderr,
+		/^downstream-tui: downstream-tui already runs \(pid \d+, http:[^)]*\) on .*\n$/,
+	);
+});
+
+/** A player that says with what it was started, and reads the first bytes of its last argument. */
+async function fakePlayer(t: TestContext): Promise<{command: string; said: () => Promise<string>}> {
+	const folder = await temporaryFolder(t);
+	const script = path.join(folder, 'player.mjs');
+	await writeFile(
+		script,
+		`import {renameSync, writeFileSync} from 'node:fs';
+const body = await (await fetch(process.argv.at(-1))).arrayBuffer();
+writeFileSync(${JSON.stringify(`${script}.part`)}, process.argv.slice(2).join(' ') + ' ' + body.byteLength);
+renameSync(${JSON.stringify(`${script}.part`)}, ${JSON.stringify(`${script}.said`)});
+`,
+	);
+	return {
+		command: `"${process.execPath}" "${script}" --fs`,
+		async said() {
+			for (;;) {
+				const text = await readFile(`${script}.said`, 'utf8').catch(() => '');
+				if (text !== '') {
+					return text;
+				}
+
+				await new Promise(resolve => setTimeout(resolve, 20));
+			}
+		},
+	};
+}
+
+test('play starts a player on the stream of the copy that runs', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
+	const {ready, storage} = await serve(t);
+	const {command, said} = await fakePlayer(t);
+	const played = await run(t, ['play', '--storage', storage, '--player', command, origin.url]);
+	assert.equal(played.code, 0, played.stderr);
+	const [, stream = ''] = / plays film\.bin from (\S+)\n$/.exec(played.stdout) ?? [];
+	assert.ok(stream.startsWith(`${String(ready.url)}/stream/`));
+	assert.equal(await said(), `--fs ${stream} ${MiB}`);
+	const missing = await run(t, ['play', '--storage', storage, '--player', '/does/not/exist', origin.url]);
+	assert.equal(missing.code, 1);
+	assert.match(missing.stderr, /\/does\/not\/exist cannot be started/);
+	const none = await run(t, ['play', '--storage', storage, origin.url], {PATH: storage});
+	assert.equal(none.code, 1);
+	assert.match(none.stderr, /No player was found/);
+});
+
+test('play starts a copy of its own, which a signal ends', async t => {
+	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const {command, said} = await fakePlayer(t);
+	const program = await CliProcess.start(t, [
+		'play',
+		...['--storage', storage, '--port', '0', '--player', command, origin.url],
+	]);
+	assert.match(await said(), new RegExp(` ${2 * MiB}$`));
+	program.child.kill('SIGINT');
+	assert.equal(await program.exit(), 130);
+	await assert.rejects(stat(path.join(storage, 'owner.json')), {code: 'ENOENT'});
+});
+
+test('play says why there is nothing to play', async t => {
+	const origin = await startOrigin(t, {
+		size: 1,
+		intercept(_request, response) {
+			response.writeHead(404).end();
+			return true;
+		},
+	});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const {code, stderr} = await run(t, ['play', '--storage', storage, '--port', '0', origin.url]);
+	assert.equal(code, 1);
+	assert.match(stderr, /film\.bin: .*404/);
+});
+
+test('the dashboard attaches to the copy that runs, and leaves it running', async t => {
+	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
+	const {serve: copy, storage} = await serve(t);
+	const dashboard = await TestTerminal.start(t, ['--storage', storage, origin.url], {columns: 100, rows: 30});
+	await dashboard.shows(/film\.bin.*done/);
+	dashboard.press('q');
+	assert.equal(await dashboard.exit(), 0);
+	const list = await run(t, ['list', '--storage', storage]);
+	assert.match(list.stdout, /done .* film\.bin/);
+	const again = await TestTerminal.start(t, ['--storage', storage], {columns: 100, rows: 30});
+	await again.shows('film.bin');
+	await copy.kill('SIGTERM');
+	await again.shows('The program that was attached to has ended');
+	again.press('q');
+	assert.equal(await again.exit(), 0);
+});
