@@ -3,7 +3,7 @@ import {fstatSync} from 'node:fs';
 import process from 'node:process';
 import meow from 'meow';
 import {DownStreamError} from './source/downstream.ts';
-import {defaults} from './source/defaults.ts';
+import {flags, flagsHelp, type Flag, type Flags} from './source/flags.ts';
 import type {Settings} from './source/settings.ts';
 import {version} from './source/version.ts';
 
@@ -21,39 +21,11 @@ const help = `
 	With the copy that runs (list, url, export and verify also without one)
 	  add URL…  list  url ID  pause|resume|cancel|remove ID…  export ID PATH  verify ID…
 	  An ID is that of the list, the beginning of it, the number in the list, or the URL.
+	  Among URLs, @FILE is those in a file and - those on standard input, one on each line.
 
-	Where
-	  --storage DIR         what was fetched is kept here (default: the user's cache folder)
-	  --export-dir DIR      finished files are exported here (default: this folder)
-	  -o, --output PATH     get: the file or folder to write
-	  --port N              of the local proxy (default: ${defaults.port}, or the next free one; 0: any free one)
+${flagsHelp().replaceAll(/^(?=.)/gm, '\t')}
 
-	From where
-	  -H, --header 'Name: value'  sent with every URL given here; may be repeated
-	  --user-agent TEXT     instead of our own
-	  --proxy URL           http://, https://, socks5:// or socks5h://, with user:password@ if needed, or direct
-	                        (default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)
-	  --ca FILE             trust these certificates too (PEM)
-	  --insecure            trust any certificate
-
-	How fast
-	  --connections N       for each file, 1 to 16 (default: ${defaults.connections})
-	  --max-active N        downloads at the same time (default: ${defaults.maxActive})
-	  --limit-rate RATE     of all together, such as 500K or 5M a second (default: none)
-	  --on-demand           fetch only what players ask for
-
-	How shown
-	  --plain               lines instead of the dashboard, for screen readers and logs
-	  --json                serve: one JSON object per event
-	  --ascii               draw with ASCII only
-	  --color WHEN          auto (default), always or never; NO_COLOR and FORCE_COLOR are heeded
-	  --theme NAME          dark, light or plain (default: by the terminal's background)
-	  --mouse               click to select and press (M switches it)
-	  --bell                ring when a download is done
-	  --no-title            leave the terminal's title alone
-	  --player COMMAND      what o plays with (default: mpv, VLC, IINA)
-	  --log FILE            write a log; --log-level error, warn, info (default) or debug
-	  --version, --help
+	--version, --help
 
 	Exit codes: 0 done, 1 something failed, 2 usage, 69 port taken, 70 crash,
 	75 another copy owns the storage folder, 130 interrupted
@@ -63,59 +35,50 @@ const exitCodes: Partial<Record<string, number>> = {'bad-request': 2, 'port-take
 const interrupted = 130;
 
 function parse() {
-	return meow(help, {
+	const {input, flags: given} = meow(help, {
 		importMeta: import.meta,
 		pkg: {name: 'downstream-tui', version},
 		description: 'Download manager whose downloads can be played and seeked while they download.',
 		allowUnknownFlags: false,
-		flags: {
-			port: {type: 'string'},
-			storage: {type: 'string'},
-			exportDir: {type: 'string'},
-			output: {type: 'string', shortFlag: 'o'},
-			header: {type: 'string', shortFlag: 'H', isMultiple: true},
-			userAgent: {type: 'string'},
-			proxy: {type: 'string'},
-			ca: {type: 'string'},
-			insecure: {type: 'boolean'},
-			connections: {type: 'string'},
-			maxActive: {type: 'string'},
-			limitRate: {type: 'string'},
-			onDemand: {type: 'boolean'},
-			plain: {type: 'boolean'},
-			json: {type: 'boolean'},
-			ascii: {type: 'boolean'},
-			color: {type: 'string'},
-			theme: {type: 'string'},
-			title: {type: 'boolean', default: true},
-			mouse: {type: 'boolean'},
-			bell: {type: 'boolean'},
-			player: {type: 'string'},
-			log: {type: 'string'},
-			logLevel: {type: 'string'},
-		},
+		// A switch that was not given is not off: the settings file may turn it on.
+		booleanDefault: undefined,
+		flags: Object.fromEntries(
+			Object.entries<Flag>(flags).map(([name, {kind, short}]) => [
+				name,
+				{
+					type: kind === 'switch' ? ('boolean' as const) : ('string' as const),
+					...(kind === 'list' && {isMultiple: true}),
+					...(short !== undefined && {shortFlag: short}),
+				},
+			]),
+		),
 	});
+	return {words: input, given: given as Flags};
 }
 
 /** Resolves with the exit code. */
 async function main(): Promise<number> {
-	const {input, flags} = parse();
-	const {settingsFrom} = await import('./source/settings.ts');
-	const settings = settingsFrom(flags);
-	const [command, ...rest] = input;
+	const {words, given} = parse();
+	const [{settingsFrom}, {readSettingsFile}] = await Promise.all([
+		import('./source/settings.ts'),
+		import('./source/settings-file.ts'),
+	]);
+	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
+	const [command, ...rest] = words;
 	const stopped = untilSignal();
+	const output = {result: print, error: printError};
 	switch (command) {
 		case 'get':
-			return runGet(rest, settings, stopped);
+			return runGet(await urlsOf(rest, settings), settings, stopped);
 		case 'serve': {
 			const {serve} = await import('./source/serve.ts');
-			await serve(rest, settings, stopped);
+			await serve(await urlsOf(rest, settings), settings, stopped);
 			return interrupted;
 		}
 
 		case 'play': {
-			const [word] = rest;
-			if (word === undefined || rest.length > 1) {
+			const [word, ...more] = await urlsOf(rest, settings);
+			if (word === undefined || more.length > 0) {
 				throw new DownStreamError('bad-request', 'usage: downstream-tui play URL');
 			}
 
@@ -132,24 +95,46 @@ async function main(): Promise<number> {
 		default: {
 			const {handOver, isCommand, runCommand} = await import('./source/commands.ts');
 			if (isCommand(command)) {
-				return (await runCommand(command, rest, settings, {result: print, error: printError})) ? 0 : 1;
+				const operands = command === 'add' ? await urlsOf(rest, settings) : rest;
+				return (await runCommand(command, operands, settings, output)) ? 0 : 1;
 			}
 
-			if (hasScreen(settings)) {
+			if (command !== undefined && !/^[@-]|:/.test(command)) {
+				throw new DownStreamError(
+					'bad-request',
+					`${JSON.stringify(command)} is neither a command nor a URL that begins with http:// or https://`,
+				);
+			}
+
+			const isDrawn = hasScreen(settings);
+			// On the screen, what comes by a pipe needs no word.
+			const isMore = isDrawn && !process.stdin.isTTY && !words.includes('-');
+			const urls = await urlsOf(isMore ? [...words, '-'] : words, settings);
+			if (isDrawn) {
 				const {openDashboard} = await import('./source/open-dashboard.tsx');
-				return openDashboard(input, settings);
+				return openDashboard(urls, settings);
 			}
 
-			const isTaken = await handOver(input, settings, {result: print, error: printError});
+			const isTaken = await handOver(urls, settings, output);
 			if (isTaken !== undefined) {
 				return isTaken ? 0 : 1;
 			}
 
 			const {serveUntilDone} = await import('./source/serve.ts');
-			const done = await serveUntilDone(input, settings, stopped);
+			const done = await serveUntilDone(urls, settings, stopped);
 			return stopped.aborted ? interrupted : done ? 0 : 1;
 		}
 	}
+}
+
+async function urlsOf(words: readonly string[], {checksum}: Settings): Promise<string[]> {
+	const {expandUrls} = await import('./source/url-lists.ts');
+	const urls = await expandUrls(words);
+	if (checksum !== undefined && urls.length !== 1) {
+		throw new DownStreamError('bad-request', `--checksum: it is for one URL, and ${urls.length} are given`);
+	}
+
+	return urls;
 }
 
 async function runGet(urls: string[], settings: Settings, stopped: AbortSignal): Promise<number> {

@@ -2,7 +2,6 @@
 import {openSync} from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import {text} from 'node:stream/consumers';
 import {ReadStream} from 'node:tty';
 import {play} from './play.ts';
 import type {DownStream} from './downstream.ts';
@@ -20,14 +19,12 @@ const interrupted = 130;
  * exit code. What keeps it from starting is told before the screen opens.
  */
 export async function openDashboard(urls: readonly string[], settings: Settings): Promise<number> {
-	const piped = process.stdin.isTTY ? [] : urlsIn(await text(process.stdin));
 	const keys = process.stdin.isTTY ? process.stdin : terminalKeys();
-	const all = [...urls, ...piped];
 	const client = await attach(settings.storageDir);
 	if (client) {
 		try {
 			const refused: string[] = [];
-			await addAll(client, requestsForOther(all, settings), ({message}) => refused.push(message));
+			await addAll(client, requestsForOther(urls, settings), ({message}) => refused.push(message));
 			const code = await show(client, settings, {keys, isAttached: true});
 			for (const message of refused) {
 				process.stderr.write(`downstream-tui: ${message}\n`);
@@ -42,7 +39,7 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 	const running = await start(settings);
 	const {engine} = running;
 	try {
-		await addAll(engine, requestsFor(all, settings), error => engine.addBanner(error.message));
+		await addAll(engine, requestsFor(urls, settings), error => engine.addBanner(error.message));
 		return await show(engine, settings, {keys, isAttached: false});
 	} finally {
 		if (engine.snapshot.downloads.some(({connections}) => connections > 0)) {
@@ -77,14 +74,6 @@ async function show(
 		play: ({streamUrl}) => play(streamUrl, {player: settings.player}),
 	});
 	return exitCodes[end] ?? interrupted;
-}
-
-/** One on each line; lines that begin with `#` are none. */
-function urlsIn(lines: string): string[] {
-	return lines
-		.split(/\r?\n/)
-		.map(line => line.trim())
-		.filter(line => line !== '' && !line.startsWith('#'));
 }
 
 function terminalKeys(): ReadStream {

@@ -31,12 +31,21 @@ export async function start(settings: Settings, {headersForAll = false} = {}): P
 		maxActive: settings.maxActive,
 		limitRate: settings.limitRate,
 		onDemand: settings.onDemand,
+		readAhead: settings.readAhead,
 		tls: {ca: settings.ca, insecure: settings.insecure},
 		...(headersForAll ? {headers: settings.headers} : {}),
 	});
 	try {
-		const {port, exactPort} = settings;
-		const proxy = await ProxyServer.listen({engine, port, exactPort, allowOrigins: [], openStream: false});
+		const {port, exactPort, allowOrigins, openStream, netrc} = settings;
+		const headers = headersForAll ? settings.headers : undefined;
+		const proxy = await ProxyServer.listen({
+			engine,
+			port,
+			exactPort,
+			allowOrigins,
+			openStream,
+			prepareAdd: request => netrc?.complete({headers, ...request}) ?? request,
+		});
 		if (proxy.takenPort !== undefined) {
 			engine.addBanner(`Port ${proxy.takenPort} is taken by another program; streams are at ${proxy.origin}`);
 		}
@@ -65,8 +74,11 @@ export function openIdle({storageDir}: Settings): Promise<Engine> {
 }
 
 /** What is added for the URLs of the command line, by an engine that was started with the settings. */
-export function requestsFor(urls: readonly string[], {headers}: Settings): AddRequest[] {
-	return urls.map(url => ({url, headers}));
+export function requestsFor(urls: readonly string[], {headers, checksum, netrc}: Settings): AddRequest[] {
+	return urls.map(url => {
+		const request = {url, headers, ...(checksum !== undefined && {checksum})};
+		return netrc?.complete(request) ?? request;
+	});
 }
 
 /** The same for a copy that was started with settings of its own: what ours say goes with each download. */

@@ -41,7 +41,12 @@ export async function serveUntilDone(
 		const lines = new PlainLines(settings);
 		const end = printLines(running, settings, lines);
 		const allAdded = await addFromCommandLine(running, urls, settings);
-		const allDone = await (process.stdin.isTTY && !settings.json
+		const hasCommands = process.stdin.isTTY && !settings.json;
+		if (settings.keep && !hasCommands) {
+			await aborted(stopped);
+		}
+
+		const allDone = await (hasCommands
 			? untilQuit(running, lines, stopped)
 			: untilDone(running.engine, stopped));
 		end();

@@ -1,11 +1,18 @@
 // What the flags say, checked: each bad value is one sentence that names the flag, the value and what is allowed.
 import {readFileSync} from 'node:fs';
+import {homedir} from 'node:os';
 import path from 'node:path';
 import envPaths from 'env-paths';
 import {defaults} from './defaults.ts';
 import {DownStreamError} from './downstream.ts';
+import {parseChecksum} from './engine/block-checks.ts';
 import {parseProxy} from './engine/upstream-proxy.ts';
+import {kebabCase, type FlagName, type Flags, type flags as flagTable} from './flags.ts';
+import {Netrc} from './netrc.ts';
 import {parseRate} from './rate.ts';
+import {nothingGiven, readEnvironment, type Given} from './settings-file.ts';
+
+export type {Flags} from './flags.ts';
 
 export type Settings = {
 	readonly port: number;
@@ -38,75 +45,99 @@ export type Settings = {
 	readonly ca: string | undefined;
 	readonly insecure: boolean;
 	readonly output: string | undefined;
+	/** Of the one URL that is given. */
+	readonly checksum: string | undefined;
+	/** Where user and password of a host are looked up. */
+	readonly netrc: Netrc | undefined;
+	/** The most bytes to keep ready ahead of a player. */
+	readonly readAhead: number;
+	/** Bytes that may stay in the storage folder; Infinity for no limit. */
+	readonly cacheSize: number;
+	/** Origins of web pages that may play. */
+	readonly allowOrigins: readonly string[];
+	readonly openStream: boolean;
+	/** Lines go on when everything is done. */
+	readonly keep: boolean;
+	/** Sizes are shown in units of 1000. */
+	readonly si: boolean;
 };
-
-/** As meow gives them: text for flags with a value, undefined where a flag was not given. */
-export type Flags = {
-	readonly [
-		name in
-			| 'port'
-			| 'storage'
-			| 'exportDir'
-			| 'userAgent'
-			| 'proxy'
-			| 'connections'
-			| 'maxActive'
-			| 'limitRate'
-			| 'log'
-			| 'logLevel'
-			| 'ca'
-			| 'output'
-			| 'color'
-			| 'theme'
-			| 'player'
-	]?: string;
-} & {
-	readonly [
-		name in 'onDemand' | 'json' | 'plain' | 'ascii' | 'insecure' | 'title' | 'mouse' | 'bell'
-	]?: boolean;
-} & {readonly header?: readonly string[]};
 
 const themes = ['dark', 'light', 'plain'] as const;
 const logLevels = ['error', 'warn', 'info', 'debug'] as const;
 
-/** Throws `bad-request`. */
-export function settingsFrom(flags: Flags, environment: NodeJS.ProcessEnv = process.env): Settings {
+/** Flags win over the environment, the environment over the file. Throws `bad-request`. */
+export function settingsFrom(
+	flags: Flags,
+	environment: NodeJS.ProcessEnv = process.env,
+	file: Given = nothingGiven,
+): Settings {
+	const variables = readEnvironment(environment);
+	const given: Flags = {...file.values, ...variables.values, ...withoutUndefined(flags)};
+	/** How a sentence names what a value was given by. */
+	const by = (name: FlagName) =>
+		flags[name] === undefined
+			? (variables.labels[name] ?? file.labels[name] ?? `--${kebabCase(name)}`)
+			: `--${kebabCase(name)}`;
+	const text = (name: TextName) => nonEmpty(by(name), given[name]);
 	return {
-		port: wholeNumber('--port', flags.port, defaults.port, 0, 65_535),
-		exactPort: flags.port !== undefined && flags.port !== '0',
-		storageDir: path.resolve(
-			text('--storage', flags.storage) ?? envPaths('downstream-tui', {suffix: ''}).cache,
-		),
-		exportDir: path.resolve(text('--export-dir', flags.exportDir) ?? '.'),
-		userAgent: headerValue('--user-agent', text('--user-agent', flags.userAgent)),
-		proxy: proxy(text('--proxy', flags.proxy)),
-		headers: headers(flags.header ?? []),
-		connections: wholeNumber('--connections', flags.connections, defaults.connections, 1, 16),
-		maxActive: wholeNumber('--max-active', flags.maxActive, defaults.maxActive, 1, 1000),
-		limitRate: rate('--limit-rate', flags.limitRate),
-		onDemand: flags.onDemand ?? false,
-		json: flags.json ?? false,
-		plain: (flags.plain ?? false) || isOn(environment.ACCESSIBLE) || environment.INK_SCREEN_READER === 'true',
-		ascii: flags.ascii ?? false,
-		color: oneOf('--color', flags.color, ['auto', 'always', 'never'], 'auto'),
-		theme: flags.theme === undefined ? undefined : oneOf('--theme', flags.theme, themes, 'plain'),
-		title: flags.title ?? true,
-		mouse: flags.mouse ?? false,
-		bell: flags.bell ?? false,
-		player: text('--player', flags.player),
-		logFile: text('--log', flags.log),
-		logLevel: oneOf('--log-level', flags.logLevel, logLevels, 'info'),
-		ca: certificates(text('--ca', flags.ca)),
-		insecure: flags.insecure ?? false,
-		output: text('-o', flags.output),
+		port: wholeNumber(by('port'), given.port, defaults.port, 0, 65_535),
+		exactPort: given.port !== undefined && given.port !== '0',
+		storageDir: absolutePath(text('storage') ?? envPaths('downstream-tui', {suffix: ''}).cache),
+		exportDir: absolutePath(text('exportDir') ?? '.'),
+		userAgent: headerValue(by('userAgent'), text('userAgent')),
+		proxy: proxy(text('proxy')),
+		headers: headers(by('header'), given.header ?? []),
+		connections: wholeNumber(by('connections'), given.connections, defaults.connections, 1, 16),
+		maxActive: wholeNumber(by('maxActive'), given.maxActive, defaults.maxActive, 1, 1000),
+		limitRate: rate(by('limitRate'), given.limitRate),
+		onDemand: given.onDemand ?? false,
+		json: given.json ?? false,
+		plain: (given.plain ?? false) || isOn(environment.ACCESSIBLE) || environment.INK_SCREEN_READER === 'true',
+		ascii: given.ascii ?? false,
+		color: oneOf(by('color'), given.color, ['auto', 'always', 'never'], 'auto'),
+		theme: given.theme === undefined ? undefined : oneOf(by('theme'), given.theme, themes, 'plain'),
+		title: given.title ?? true,
+		mouse: given.mouse ?? false,
+		bell: given.bell ?? false,
+		player: text('player'),
+		logFile: optionalPath(text('log')),
+		logLevel: oneOf(by('logLevel'), given.logLevel, logLevels, 'info'),
+		ca: certificates(by('ca'), optionalPath(text('ca'))),
+		insecure: given.insecure ?? false,
+		output: text('output'),
+		checksum: checksum(text('checksum')),
+		netrc: given.netrc ? Netrc.read(environment) : undefined,
+		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, 64 * 1024),
+		cacheSize: size(by('cacheSize'), given.cacheSize ?? '0', 1024),
+		allowOrigins: (given.allowOrigin ?? []).map(origin => webOrigin(by('allowOrigin'), origin)),
+		openStream: given.openStream ?? false,
+		keep: given.keep ?? false,
+		si: given.si ?? false,
 	};
+}
+
+type TextName = {
+	[Name in FlagName]: (typeof flagTable)[Name]['kind'] extends 'text' ? Name : never;
+}[FlagName];
+
+function withoutUndefined(given: Flags): Flags {
+	return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** Also where no shell was there to read `~` as the user's folder. */
+function absolutePath(given: string): string {
+	return path.resolve(/^~(?=$|[/\\])/.test(given) ? homedir() + given.slice(1) : given);
+}
+
+function optionalPath(given: string | undefined): string | undefined {
+	return given === undefined ? undefined : absolutePath(given);
 }
 
 function refuse(flag: string, value: string, allowed: string): never {
 	throw new DownStreamError('bad-request', `${flag} ${JSON.stringify(value)}: ${allowed}`);
 }
 
-function text(flag: string, value: string | undefined): string | undefined {
+function nonEmpty(flag: string, value: string | undefined): string | undefined {
 	return value === '' ? refuse(flag, value, 'it needs a value') : value;
 }
 
@@ -151,6 +182,30 @@ function rate(flag: string, value: string | undefined): number {
 	);
 }
 
+/** Written as a rate is; `0` is no limit. */
+function size(flag: string, value: string, least: number): number {
+	const bytes = value.includes('/') ? undefined : parseRate(value);
+	return bytes !== undefined && bytes >= least
+		? bytes
+		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${least}, or 0 for no limit`);
+}
+
+function webOrigin(flag: string, value: string): string {
+	const url = URL.canParse(value) ? new URL(value) : undefined;
+	const isOrigin = url !== undefined && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href;
+	return isOrigin
+		? url.origin
+		: refuse(flag, value, 'it must be the origin of a web page, such as https://player.example');
+}
+
+function checksum(value: string | undefined): string | undefined {
+	if (value !== undefined) {
+		parseChecksum(value);
+	}
+
+	return value;
+}
+
 function proxy(value: string | undefined): string | undefined {
 	if (value !== undefined && value !== 'direct') {
 		parseProxy(value);
@@ -159,16 +214,16 @@ function proxy(value: string | undefined): string | undefined {
 	return value;
 }
 
-function headers(lines: readonly string[]): Record<string, string> {
+function headers(flag: string, lines: readonly string[]): Record<string, string> {
 	const found: Record<string, string> = {};
 	for (const line of lines) {
 		const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*(.*)$/s.exec(line) ?? [];
 		if (name === undefined || value === undefined) {
 			// The whole line may be a secret.
-			throw new DownStreamError('bad-request', "--header: it must be written 'Name: value'");
+			throw new DownStreamError('bad-request', `${flag}: it must be written 'Name: value'`);
 		}
 
-		found[name] = headerValue(`--header ${name}`, value) ?? '';
+		found[name] = headerValue(`${flag} ${name}`, value) ?? '';
 	}
 
 	return found;
@@ -185,7 +240,7 @@ function headerValue(flag: string, value: string | undefined): string | undefine
 	return value;
 }
 
-function certificates(file: string | undefined): string | undefined {
+function certificates(flag: string, file: string | undefined): string | undefined {
 	if (file === undefined) {
 		return undefined;
 	}
@@ -194,12 +249,12 @@ function certificates(file: string | undefined): string | undefined {
 	try {
 		pem = readFileSync(file, 'utf8');
 	} catch {
-		return refuse('--ca', file, 'the file cannot be read');
+		return refuse(flag, file, 'the file cannot be read');
 	}
 
 	return pem.includes('-----BEGIN CERTIFICATE-----')
 		? pem
-		: refuse('--ca', file, 'it holds no PEM certificate');
+		: refuse(flag, file, 'it holds no PEM certificate');
 }
 
 function isOn(value: string | undefined): boolean {

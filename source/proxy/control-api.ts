@@ -41,6 +41,7 @@ export type ApiRequest = {
 	readonly response: ServerResponse;
 	readonly path: string;
 	readonly parameters: URLSearchParams;
+	readonly prepareAdd?: ((request: AddRequest) => AddRequest) | undefined;
 };
 
 type Handler = (engine: DownStream, api: ApiRequest, id: DownloadId) => void | Promise<void>;
@@ -98,9 +99,12 @@ function command(run: (engine: DownStream, id: DownloadId) => Promise<void>): Ha
 	};
 }
 
-async function addDownload(engine: DownStream, {request, response}: ApiRequest): Promise<void> {
+async function addDownload(
+	engine: DownStream,
+	{request, response, prepareAdd = unprepared => unprepared}: ApiRequest,
+): Promise<void> {
 	const addRequest = checkFields<AddRequest>(await readJson(request), addFields, ['url']);
-	const {download, existed} = await engine.add(addRequest);
+	const {download, existed} = await engine.add(prepareAdd(addRequest));
 	response.setHeader('location', `/api/downloads/${download.id}`);
 	sendResult(engine, response, existed ? 200 : 201, download);
 }

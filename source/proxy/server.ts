@@ -2,7 +2,7 @@
 import {once} from 'node:events';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
-import {DownStreamError, type DownloadId, type DownStream} from '../downstream.ts';
+import {DownStreamError, type AddRequest, type DownloadId, type DownStream} from '../downstream.ts';
 import {bearerToken, decideAccess, isKey} from './access.ts';
 import {serveApi} from './control-api.ts';
 import {playlistOf} from './playlist.ts';
@@ -30,6 +30,8 @@ export type ProxyServerOptions = {
 	readonly openStream: boolean;
 	/** Milliseconds that a client has for the head of a request: 10 s unless given. */
 	readonly headTimeout?: number;
+	/** What the control API is asked to add, before it is added. */
+	readonly prepareAdd?: (request: AddRequest) => AddRequest;
 };
 
 export class ProxyServer {
@@ -105,7 +107,7 @@ export class ProxyServer {
 	}
 
 	async #route(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
-		const {engine, allowOrigins, openStream} = this.#options;
+		const {engine, allowOrigins, openStream, prepareAdd} = this.#options;
 		const access = decideAccess(request.headers, {port: this.port, allowOrigins});
 		if (!access.granted) {
 			throw new Problem(access.status, access.reason);
@@ -129,7 +131,7 @@ export class ProxyServer {
 		const [, area, id] = path.split('/');
 		if (area === 'api') {
 			requireKey(bearerToken(request.headers.authorization), engine.key);
-			await serveApi(engine, {request, response, path, parameters});
+			await serveApi(engine, {request, response, path, parameters, prepareAdd});
 		} else if (area === 'stream' && id) {
 			requireRead(request);
 			const transfer = engine.transfer(id);

@@ -6,7 +6,7 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import {createInterface} from 'node:readline';
-import type {Readable} from 'node:stream';
+import type {Readable, Writable} from 'node:stream';
 import type {TestContext} from 'node:test';
 import {promisify} from 'node:util';
 import {atEnd} from './cleanup.ts';
@@ -26,16 +26,17 @@ export function builtCli(): Promise<string> {
 	return built;
 }
 
-/** Nothing of the person who runs the tests: no proxies, no colours, no CI. */
+/** Nothing of the person who runs the tests: no proxies, no colours, no CI, no settings. */
 export function cleanEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
 	const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG'].filter(name => process.env[name] !== undefined);
-	return {...Object.fromEntries(kept.map(name => [name, process.env[name]])), ...more};
+	const folder = {XDG_CONFIG_HOME: path.join(tmpdir(), 'downstream-test-no-settings')};
+	return {...folder, ...Object.fromEntries(kept.map(name => [name, process.env[name]])), ...more};
 }
 
 export type CliEvent = {readonly event: string; readonly [field: string]: unknown};
 
 export class CliProcess {
-	readonly child: ChildProcessByStdio<null, Readable, Readable>;
+	readonly child: ChildProcessByStdio<Writable, Readable, Readable>;
 	readonly events: CliEvent[] = [];
 	stdout = '';
 	stderr = '';
@@ -45,14 +46,22 @@ export class CliProcess {
 	static async start(
 		t: TestContext,
 		args: readonly string[],
-		options: {env?: NodeJS.ProcessEnv; nodeArgs?: string[]} = {},
+		options: {env?: NodeJS.ProcessEnv; nodeArgs?: string[]; input?: string} = {},
 	) {
 		const cli = await builtCli();
-		return new CliProcess(t, [...(options.nodeArgs ?? []), cli, ...args], cleanEnvironment(options.env));
+		return new CliProcess(
+			t,
+			[...(options.nodeArgs ?? []), cli, ...args],
+			cleanEnvironment(options.env),
+			options.input,
+		);
 	}
 
-	private constructor(t: TestContext, args: string[], env: NodeJS.ProcessEnv) {
-		this.child = spawn(process.execPath, args, {env, stdio: ['ignore', 'pipe', 'pipe']});
+	private constructor(t: TestContext, args: string[], env: NodeJS.ProcessEnv, input = '') {
+		this.child = spawn(process.execPath, args, {env, stdio: ['pipe', 'pipe', 'pipe']});
+		// It may end without having read.
+		this.child.stdin.on('error', () => undefined);
+		this.child.stdin.end(input);
 		this.#exited = once(this.child, 'exit');
 		this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
 			this.stderr += text;

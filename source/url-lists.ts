@@ -1,0 +1,39 @@
+// URLs of the command line, where `@FILE` stands for those in a file and `-` for those on standard input.
+import {readFile} from 'node:fs/promises';
+import process from 'node:process';
+import {text} from 'node:stream/consumers';
+import {DownStreamError} from './downstream.ts';
+
+/** Rejects with `bad-request` for a file that cannot be read. */
+export async function expandUrls(
+	words: readonly string[],
+	input: AsyncIterable<Uint8Array> & NodeJS.ReadableStream = process.stdin,
+): Promise<string[]> {
+	const urls: string[] = [];
+	let isRead = false;
+	for (const word of words) {
+		if (word.startsWith('@')) {
+			const file = word.slice(1);
+			const lines = await readFile(file, 'utf8').catch((error: unknown) => {
+				throw new DownStreamError('bad-request', `@${file}: the file cannot be read`, {cause: error});
+			});
+			urls.push(...urlsIn(lines));
+		} else if (word !== '-') {
+			urls.push(word);
+		} else if (!isRead) {
+			isRead = true;
+			urls.push(...urlsIn(await text(input)));
+		}
+	}
+
+	return urls;
+}
+
+/** One on each line; lines that begin with `#` are none. */
+function urlsIn(lines: string): string[] {
+	return lines
+		.replace(/^\uFEFF/, '')
+		.split(/\r?\n/)
+		.map(line => line.trim())
+		.filter(line => line !== '' && !line.startsWith('#'));
+}

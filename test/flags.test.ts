@@ -1,0 +1,104 @@
+// What flags do, as a user sees it.
+import assert from 'node:assert/strict';
+import {createHash} from 'node:crypto';
+import {readdir, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import {test} from 'node:test';
+import {CliProcess} from './support/cli.ts';
+import {content} from './support/content.ts';
+import {startOrigin, temporaryFolder} from './support/engines.ts';
+
+test('URLs come from a file and from standard input, one a line', async t => {
+	const origin = await startOrigin(t, {size: 1000});
+	const folder = await temporaryFolder(t);
+	const list = path.join(folder, 'list.txt');
+	await writeFile(list, `# films\r\n\r\n  ${origin.urlOf('/a.bin')}  \r\n${origin.urlOf('/b.bin')}\r\n`);
+	const out = path.join(folder, 'out') + path.sep;
+	const get = await CliProcess.start(
+		t,
+		[
+			...['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', out],
+			...[`@${list}`, '-', origin.urlOf('/d.bin')],
+		],
+		{input: `${origin.urlOf('/c.bin')}\n#${origin.urlOf('/none')}`},
+	);
+	assert.equal(await get.exit(), 0, get.stderr);
+	assert.deepEqual(
+		(await readdir(out)).toSorted((a, b) => a.localeCompare(b)),
+		['a.bin', 'b.bin', 'c.bin', 'd.bin'],
+	);
+	const missing = await CliProcess.start(t, ['get', `@${folder}/none`]);
+	assert.equal(await missing.exit(), 2);
+	assert.match(missing.stderr, /@\S+none: the file cannot be read/);
+});
+
+test('a checksum is for one URL, and a file that differs is no success', async t => {
+	const size = 100_000;
+	const origin = await startOrigin(t, {size});
+	const folder = await temporaryFolder(t);
+	const run = async (...args: string[]) => {
+		const storage = path.join(folder, `storage-${args.length}-${args.join('').length}`);
+		const get = await CliProcess.start(t, [
+			...['get', '--port', '0', '--storage', storage, '--export-dir', folder],
+			...args,
+		]);
+		return {code: await get.exit(), stderr: get.stderr};
+	};
+
+	const right = `sha256:${createHash('sha256').update(content(0, size)).digest('hex')}`;
+	assert.equal((await run('--checksum', right, origin.url)).code, 0);
+	const wrong = await run('--checksum', `md5:${'0'.repeat(32)}`, origin.url);
+	assert.equal(wrong.code, 1);
+	assert.match(wrong.stderr, /md5|checksum/i);
+	const two = await run('--checksum', right, origin.url, origin.urlOf('/b'));
+	assert.equal(two.code, 2);
+	assert.match(two.stderr, /--checksum: it is for one URL, and 2 are given/);
+});
+
+test('--allow-origin lets a web page play, --open-stream lets anybody without the key', async t => {
+	const origin = await startOrigin(t, {size: 1000});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const serve = await CliProcess.start(t, [
+		...['serve', '--json', '--port', '0', '--storage', storage, '--open-stream'],
+		...['--allow-origin', 'https://player.example', '--allow-origin', 'https://other.example'],
+	]);
+	const {url} = await serve.event('ready');
+	const stream = `${String(url)}/stream?url=${encodeURIComponent(origin.url)}`;
+	const from = async (page: string) => fetch(stream, {headers: {origin: page}});
+	for (const page of ['https://player.example', 'https://other.example']) {
+		const answer = await from(page);
+		assert.deepEqual([answer.status, answer.headers.get('access-control-allow-origin')], [200, page]);
+		await answer.arrayBuffer();
+	}
+
+	assert.equal((await from('https://evil.example')).status, 403);
+	assert.equal((await fetch(`${String(url)}/api/downloads`)).status, 401);
+});
+
+test('with --keep the lines go on when everything is done', async t => {
+	const origin = await startOrigin(t, {size: 1000});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const plain = await CliProcess.start(t, [
+		...['--json', '--keep', '--port', '0', '--storage', storage, origin.url],
+	]);
+	const {url, key} = await plain.event('ready');
+	await plain.event('done');
+	const added = await fetch(`${String(url)}/api/downloads`, {
+		method: 'POST',
+		headers: {authorization: `Bearer ${String(key)}`, 'content-type': 'application/json'},
+		body: JSON.stringify({url: origin.urlOf('/second')}),
+	});
+	const {id} = (await added.json()) as {id: string};
+	while (!plain.events.some(event => event.event === 'done' && event.id === id)) {
+		await new Promise(resolve => plain.child.stdout.once('data', resolve));
+	}
+
+	plain.child.kill('SIGTERM');
+	assert.equal(await plain.exit(), 130);
+});
+
+test('a word that is neither a command nor a URL is told at once', async t => {
+	const typed = await CliProcess.start(t, ['lsit']);
+	assert.equal(await typed.exit(), 2);
+	assert.match(typed.stderr, /"lsit" is neither a command nor a URL/);
+});

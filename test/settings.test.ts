@@ -1,0 +1,187 @@
+import assert from 'node:assert/strict';
+import {mkdir, writeFile} from 'node:fs/promises';
+import {homedir} from 'node:os';
+import path from 'node:path';
+import {test} from 'node:test';
+import {flags, flagGroups, flagsHelp, type Flags} from '../source/flags.ts';
+import {readSettingsFile} from '../source/settings-file.ts';
+import {settingsFrom} from '../source/settings.ts';
+import {CliProcess} from './support/cli.ts';
+import {startOrigin, temporaryFolder} from './support/engines.ts';
+
+const MiB = 1024 * 1024;
+
+test('every flag is in one group of the help', () => {
+	const grouped: string[] = Object.values(flagGroups).flat();
+	assert.deepEqual(grouped.toSorted(), Object.keys(flags).toSorted());
+	assert.match(flagsHelp(), /^ {2}--no-title +leave/m);
+	assert.match(flagsHelp(), /^ {2}-H, --header 'Name: value' +sent/m);
+	assert.ok(
+		flagsHelp()
+			.split('\n')
+			.every(line => line.length <= 118),
+	);
+});
+
+const wrong: Array<[Flags, RegExp]> = [
+	[{color: 'yes'}, /--color "yes": it must be one of auto, always, never/],
+	[{theme: 'blue'}, /--theme "blue": it must be one of dark, light, plain/],
+	[{checksum: 'sha256:12'}, /checksum "sha256:12": it must be md5:/],
+	[{cacheSize: 'large'}, /--cache-size "large": it must be bytes such as 64M or 20G/],
+	[{cacheSize: '5M/s'}, /--cache-size "5M\/s"/],
+	[{readAhead: '1K'}, /--read-ahead "1K": .* at least 65536/],
+	[{allowOrigin: ['player.example']}, /--allow-origin "player\.example": it must be the origin/],
+	[{allowOrigin: ['https://player.example/page']}, /--allow-origin/],
+	[{allowOrigin: ['file:///x']}, /--allow-origin/],
+	[{player: ''}, /--player "": it needs a value/],
+	[{netrc: true}, /--netrc: .*nowhere.* cannot be read/],
+];
+
+for (const [given, sentence] of wrong) {
+	test(`${JSON.stringify(given)} is refused in a sentence`, () => {
+		assert.throws(
+			() => settingsFrom(given, {NETRC: '/nowhere'}),
+			(error: Error) => sentence.test(error.message),
+		);
+	});
+}
+
+test('what can be given is in the settings', () => {
+	const {allowOrigins, cacheSize, readAhead, title, si, keep, openStream, exportDir} = settingsFrom(
+		{
+			allowOrigin: ['https://player.example', 'http://127.0.0.1:3000/'],
+			cacheSize: '20G',
+			readAhead: '64M',
+			title: false,
+			si: true,
+			keep: true,
+			openStream: true,
+			exportDir: '~/Films',
+		},
+		{},
+	);
+	assert.deepEqual(
+		{allowOrigins, cacheSize, readAhead, title, si, keep, openStream, exportDir},
+		{
+			allowOrigins: ['https://player.example', 'http://127.0.0.1:3000'],
+			cacheSize: 20 * 1024 * MiB,
+			readAhead: 64 * MiB,
+			title: false,
+			si: true,
+			keep: true,
+			openStream: true,
+			exportDir: path.join(homedir(), 'Films'),
+		},
+	);
+	const standard = settingsFrom({}, {});
+	assert.deepEqual([standard.cacheSize, standard.readAhead, standard.title], [Infinity, 16 * MiB, true]);
+});
+
+async function fileWith(t: Parameters<typeof temporaryFolder>[0], value: unknown): Promise<string> {
+	const file = path.join(await temporaryFolder(t), 'settings.json');
+	await writeFile(file, typeof value === 'string' ? value : JSON.stringify(value));
+	return file;
+}
+
+test('flags win over the environment, the environment over the file', async t => {
+	const file = await fileWith(t, {
+		port: 9001,
+		'max-active': 5,
+		connections: '7',
+		onDemand: true,
+		ascii: true,
+		title: false,
+		header: ['X-A: 1', 'X-B: 2'],
+		'limit-rate': '2M',
+	});
+	const {port, exactPort, maxActive, connections, onDemand, ascii, title, headers, limitRate} = settingsFrom(
+		{connections: '2', ascii: false, title: undefined},
+		{DOWNSTREAM_TUI_MAX_ACTIVE: '6', DOWNSTREAM_TUI_CONNECTIONS: '3', DOWNSTREAM_TUI_ON_DEMAND: '0'},
+		readSettingsFile(file),
+	);
+	assert.deepEqual(
+		{port, exactPort, maxActive, connections, onDemand, ascii, title, headers, limitRate},
+		{
+			port: 9001,
+			exactPort: true,
+			maxActive: 6,
+			connections: 2,
+			onDemand: false,
+			ascii: false,
+			title: false,
+			headers: {'X-A': '1', 'X-B': '2'},
+			limitRate: 2 * MiB,
+		},
+	);
+	assert.deepEqual(
+		settingsFrom({}, {DOWNSTREAM_TUI_HEADER: 'X-A: 1\nX-B: 2', DOWNSTREAM_TUI_PORT: ''}).headers,
+		{'X-A': '1', 'X-B': '2'},
+	);
+});
+
+for (const [stored, sentence] of [
+	['{"port": 80', /^The settings file \S+ is not valid JSON$/],
+	['[1]', /^The settings file \S+ must hold a JSON object$/],
+	[{colour: 'red'}, /settings\.json: "colour" is not a setting; allowed are storage, exportDir, port/],
+	['{"__proto__": {"port": 1}}', /settings\.json: "__proto__" is not a setting/],
+	[{constructor: 1}, /settings\.json: "constructor" is not a setting/],
+	[{output: 'x'}, /settings\.json: "output" is not a setting/],
+	[{port: 'eighty'}, /settings\.json: port "eighty": it must be a whole number from 0 to 65535/],
+	[{'max-active': 0.5}, /settings\.json: max-active "0\.5": it must be a whole number/],
+	[{port: true}, /settings\.json: port true: it must be a string or a number/],
+	[{mouse: 'on'}, /settings\.json: mouse "on": it must be true or false/],
+	[{header: [1, 'geheim']}, /settings\.json: header: it must be a list of strings/],
+	[{header: 'geheim'}, /settings\.json: header: it must be written 'Name: value'/],
+	[{proxy: ['geheim']}, /settings\.json: proxy: it must be a string or a number/],
+	['{"proxy": geheim}', /is not valid JSON/],
+] as const) {
+	test(`a settings file with ${JSON.stringify(stored)} is refused in a sentence`, async t => {
+		const file = await fileWith(t, stored);
+		assert.throws(
+			() => settingsFrom({}, {}, readSettingsFile(file)),
+			(error: Error & {code?: string}) => {
+				assert.equal(error.code, 'bad-request');
+				assert.match(error.message, sentence);
+				assert.doesNotMatch(error.message, /geheim/);
+				return true;
+			},
+		);
+	});
+}
+
+test('a bad variable is refused by its name', () => {
+	assert.throws(() => settingsFrom({}, {DOWNSTREAM_TUI_PORT: 'x'}), /DOWNSTREAM_TUI_PORT "x": it must be/);
+	assert.throws(
+		() => settingsFrom({}, {DOWNSTREAM_TUI_MOUSE: 'x'}),
+		/DOWNSTREAM_TUI_MOUSE "x": it must be 1 or 0/,
+	);
+});
+
+test('the program reads the settings of its user, or those of --config', async t => {
+	const origin = await startOrigin(t, {size: 1000});
+	const folder = await temporaryFolder(t);
+	const file = await fileWith(t, {
+		port: 0,
+		storage: path.join(folder, 'storage'),
+		exportDir: folder,
+		'user-agent': 'Agent/9',
+		json: true,
+	});
+	const get = await CliProcess.start(t, ['get', '--config', file, origin.url]);
+	assert.equal(await get.exit(), 0, get.stderr);
+	assert.equal(get.stdout, `${path.join(folder, 'film.bin')}\n`);
+	assert.equal(origin.requests[0]?.headers['user-agent'], 'Agent/9');
+
+	const missing = await CliProcess.start(t, ['list', '--config', path.join(folder, 'none.json')]);
+	assert.equal(await missing.exit(), 2);
+	assert.match(missing.stderr, /The settings file \S+none\.json cannot be read\n$/);
+
+	if (process.platform === 'linux') {
+		const own = path.join(folder, 'downstream-tui');
+		await mkdir(own);
+		await writeFile(path.join(own, 'settings.json'), '{"colour": "red"}');
+		const bad = await CliProcess.start(t, ['list'], {env: {XDG_CONFIG_HOME: folder}});
+		assert.equal(await bad.exit(), 2);
+		assert.match(bad.stderr, /settings\.json: "colour" is not a setting/);
+	}
+});
