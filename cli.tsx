@@ -147,7 +147,8 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 		import('./source/get.ts'),
 		import('./source/progress-line.ts'),
 	]);
-	const running = await start(settings);
+	// What has come must not go before it is exported.
+	const running = await start({...settings, cacheSize: Infinity});
 	try {
 		const line = new ProgressLine(process.stderr, settings);
 		const done = await get(

@@ -32,6 +32,7 @@ export async function start(settings: Settings, {headersForAll = false} = {}): P
 		limitRate: settings.limitRate,
 		onDemand: settings.onDemand,
 		readAhead: settings.readAhead,
+		...(settings.cacheSize === Infinity ? {} : {cacheSize: settings.cacheSize}),
 		tls: {ca: settings.ca, insecure: settings.insecure},
 		...(headersForAll ? {headers: settings.headers} : {}),
 	});

@@ -54,6 +54,7 @@ const forbidden: Array<[folder: string, what: RegExp, but?: RegExp]> = [
 	['source/control-client.ts', /^source\/(?!downstream\.ts|proxy\/control-api\.ts)/],
 	['source/downstream.ts', /./],
 	['source/engine/range-set.ts', /./],
+	['source/engine/evict.ts', /^(?!source\/downstream\.ts$)/],
 	['source/engine/next-segment.ts', /^(?!source\/engine\/range-set\.ts$)/],
 	['source/dashboard/range-bar.ts', /./],
 ];

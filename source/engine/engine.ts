@@ -20,6 +20,7 @@ import {Bandwidth} from './bandwidth.ts';
 import {parseChecksum} from './block-checks.ts';
 import {checkedHeaders, CustomHeaderDataSource, withoutCredentials, type DataSource} from './data-source.ts';
 import {EntryStore, readKey, type Entry, type EntryFile} from './entry-store.ts';
+import {toEvict, type Held} from './evict.ts';
 import {exportFile, resolveTarget} from './export-file.ts';
 import {safeFileName} from './file-info.ts';
 import {HostLimits} from './host-limits.ts';
@@ -44,6 +45,8 @@ export type EngineOptions = {
 	readonly onDemand?: boolean;
 	/** The most bytes to keep ready ahead of a player. */
 	readonly readAhead?: number;
+	/** Bytes that may be in the storage folder before complete downloads go from it. */
+	readonly cacheSize?: number;
 	readonly tls?: {readonly ca?: string; readonly insecure?: boolean};
 };
 
@@ -53,6 +56,8 @@ const noticeMs = 100;
 const tickMs = 500;
 const freeSpaceMs = 5000;
 const undoMs = 10_000;
+/** Players that have gone let a download go too. */
+const evictMs = 10_000;
 /** Names of headers that carry credentials. */
 const soundsSecret = /auth|cookie|token|key|secret|session|credential|passw|signature|csrf|xsrf/i;
 
@@ -84,6 +89,7 @@ export class Engine implements DownStream {
 	#tickTimer: NodeJS.Timeout | undefined;
 	#freeBytes: number | null = null;
 	#freeBytesAt = 0;
+	#evictTimer: NodeJS.Timeout | undefined;
 	#disposed: Promise<void> | undefined;
 
 	/** Rejects with `storage-locked` if another copy works on the folder, `disk-failed` if it cannot be used. */
@@ -401,6 +407,7 @@ export class Engine implements DownStream {
 	async #dispose(): Promise<void> {
 		clearTimeout(this.#noticeTimer);
 		clearTimeout(this.#tickTimer);
+		clearInterval(this.#evictTimer);
 		this.#listeners.clear();
 		this.#exports.abort();
 		await Promise.all(Array.from(this.#transfers.values(), transfer => transfer.close()));
@@ -432,6 +439,10 @@ export class Engine implements DownStream {
 			} else {
 				await this.#openOrLeave(entryFile);
 			}
+		}
+
+		if (this.#options.cacheSize !== undefined) {
+			this.#evictTimer = setInterval(() => this.#evict(), evictMs).unref();
 		}
 
 		this.#balance();
@@ -470,6 +481,26 @@ export class Engine implements DownStream {
 
 		this.#balance();
 		return transfer;
+	}
+
+	/** Makes room, if the store is larger than it may be. */
+	#evict(): void {
+		const {cacheSize = Infinity} = this.#options;
+		if (cacheSize === Infinity || this.#disposed) {
+			return;
+		}
+
+		const listed = Array.from(this.#transfers.values(), transfer =>
+			heldOf(transfer.entryFile.entry, this.#view(transfer)),
+		);
+		const kept = [...this.#removed.values()]
+			.filter(({timer}) => !timer)
+			.map(({entryFile}) => heldOf(entryFile.entry, undefined));
+		for (const id of toEvict([...listed, ...kept], cacheSize)) {
+			Logger.info(`evicted ${id}`);
+			const gone = this.#transfers.has(id) ? this.remove(id, {data: 'delete', undoMs: 0}) : this.#purge(id);
+			void gone.catch((error: unknown) => Logger.warn(`${id} was not evicted: ${String(error)}`));
+		}
 	}
 
 	async #purge(id: DownloadId): Promise<void> {
@@ -550,6 +581,7 @@ export class Engine implements DownStream {
 			}
 		}
 
+		this.#evict();
 		this.#changed();
 	}
 
@@ -618,6 +650,21 @@ export class Engine implements DownStream {
 			this.#changed();
 		}
 	}
+}
+
+/** `view`: of one that is on the list. */
+function heldOf(entry: Entry, view: Download | undefined): Held {
+	const {id, ranges, completedAt, readAt, movedTo} = entry;
+	return {
+		id,
+		present: view?.present ?? ranges.reduce((sum, [start, end]) => sum + end - start, 0),
+		completedAt: completedAt ?? null,
+		exportWhenComplete: view?.exportWhenComplete ?? null,
+		status: view?.status ?? 'removed',
+		players: view?.players ?? [],
+		readAt,
+		isMoved: movedTo !== undefined,
+	};
 }
 
 function isSame(entry: Entry, url: string, headers: Readonly<Record<string, string>>): boolean {

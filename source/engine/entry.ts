@@ -46,6 +46,8 @@ export type Entry = {
 	/** Where it was copied to while bytes were missing. */
 	readonly exportedPartTo?: string;
 	readonly completedAt?: number;
+	/** When a player began or ended to read it last, to the minute. */
+	readonly readAt?: number;
 	readonly exportedTo?: string;
 	readonly exportWhenComplete?: ExportRequest;
 	/** Where the bytes are since they were moved out of the store. */
@@ -165,6 +167,7 @@ const entryField = objectOf<Entry>({
 	),
 	exportedPartTo: optional(aString),
 	completedAt: optional(aTime),
+	readAt: optional(aTime),
 	exportedTo: optional(aString),
 	exportWhenComplete: optional(
 		objectOf<ExportRequest>({

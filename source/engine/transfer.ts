@@ -20,6 +20,7 @@ export type {TransferServices} from './fetcher.ts';
 /** One read from the disk. */
 const readBounds = {smallest: 64 * 1024, largest: 256 * 1024};
 const checkpointMs = 500;
+const minute = 60_000;
 /** How many of the blocks that were recorded last are looked at again after an unclean end. */
 const mostUnsettled = 16;
 
@@ -264,6 +265,7 @@ export class Transfer {
 		this.#refuseIfCancelled();
 		const version = this.#version;
 		const reader = this.#readers.open(range, request.player);
+		this.#recordReading();
 		let scheduledAt = 0;
 		this.#fetcher.schedule();
 		try {
@@ -292,6 +294,7 @@ export class Transfer {
 			}
 		} finally {
 			this.#readers.close(reader);
+			this.#recordReading();
 			if (this.isComplete && this.#readers.size === 0 && this.#fetcher.segments.size === 0) {
 				void this.#file.close();
 			}
@@ -660,6 +663,14 @@ export class Transfer {
 		this.#closed = true;
 		this.#ending.abort(ending());
 		this.#check?.abort.abort(ending());
+	}
+
+	/** To the minute: it only says what was read before what. */
+	#recordReading(): void {
+		const now = Date.now();
+		if (!this.#closed && now - (this.#entryFile.entry.readAt ?? 0) >= minute) {
+			void this.#entryFile.save({readAt: now}).catch(() => undefined);
+		}
 	}
 
 	/** The same object until something has changed. */
