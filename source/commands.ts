@@ -44,7 +44,10 @@ const commands: Readonly<Record<string, Command>> = {
 	pause: onEach((downstream, {id}) => downstream.pause(id)),
 	resume: onEach((downstream, {id}) => downstream.resume(id)),
 	cancel: onEach((downstream, {id}) => downstream.cancel(id)),
-	remove: onEach((downstream, {id}) => downstream.remove(id, {data: 'keep'})),
+	// Nobody can take it back: the command has ended.
+	remove: onEach((downstream, {id}, {settings}) =>
+		downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
+	),
 	export: {
 		usage: 'ID PATH',
 		least: 2,

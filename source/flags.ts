@@ -15,7 +15,7 @@ export type Flag = {
 };
 
 export const flagGroups = {
-	Where: ['storage', 'exportDir', 'output', 'port', 'config'],
+	Where: ['storage', 'exportDir', 'output', 'deleteData', 'port', 'config'],
 	'From where': ['header', 'userAgent', 'netrc', 'proxy', 'checksum', 'ca', 'insecure'],
 	'How fast': ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'cacheSize'],
 	'To players': ['player', 'allowOrigin', 'openStream'],
@@ -33,6 +33,7 @@ export const flags = {
 	},
 	exportDir: {kind: 'text', value: 'DIR', says: 'finished files are exported here (default: this folder)'},
 	output: {kind: 'text', short: 'o', value: 'PATH', says: 'get: the file or folder to write', once: true},
+	deleteData: {kind: 'switch', says: 'remove: delete the bytes too, which stay otherwise', once: true},
 	port: {
 		kind: 'text',
 		value: 'N',

@@ -45,6 +45,8 @@ export type Settings = {
 	readonly ca: string | undefined;
 	readonly insecure: boolean;
 	readonly output: string | undefined;
+	/** What is removed is deleted. */
+	readonly deleteData: boolean;
 	/** Of the one URL that is given. */
 	readonly checksum: string | undefined;
 	/** Where user and password of a host are looked up. */
@@ -105,6 +107,7 @@ export function settingsFrom(
 		ca: certificates(by('ca'), optionalPath(text('ca'))),
 		insecure: given.insecure ?? false,
 		output: text('output'),
+		deleteData: given.deleteData ?? false,
 		checksum: checksum(text('checksum')),
 		netrc: given.netrc ? Netrc.read(environment) : undefined,
 		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, 64 * 1024),

@@ -1,6 +1,6 @@
 // The commands as a user types them: the bundled program, next to a copy of it that runs.
 import assert from 'node:assert/strict';
-import {readFile, stat, writeFile} from 'node:fs/promises';
+import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
@@ -108,9 +108,16 @@ test('a copy that runs takes commands of other processes', async t => {
 	assert.equal(again.code, 1);
 	assert.match(again.stderr, /b\.bin/);
 
-	const removed = await run(t, ['remove', ...at, '1', '2', '1']);
+	const deleted = await run(t, ['remove', ...at, '--delete-data', '2']);
+	assert.deepEqual(deleted, {code: 0, stdout: '', stderr: ''});
+	while ((await readdir(storage)).includes(downloads[1]!.id)) {
+		await new Promise(resolve => setTimeout(resolve, 20));
+	}
+
+	const removed = await run(t, ['remove', ...at, '1', '1']);
 	assert.deepEqual(removed, {code: 0, stdout: '', stderr: ''});
 	assert.equal((await run(t, ['list', ...at])).stdout, '');
+	assert.ok((await readdir(storage)).includes(downloads[0]!.id));
 	assert.equal((await run(t, ['pause', ...at, '1'])).code, 1);
 });
 
