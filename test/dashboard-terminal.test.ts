@@ -198,13 +198,3 @@ test('a terminal that shrinks and grows is drawn anew, and says so when it is to
 	terminal.press('q');
 	assert.equal(await terminal.exit(), 0);
 });
-
-test('a second copy is told who holds the folder, before any screen', async t => {
-	const storage = await temporaryFolder(t);
-	const first = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {columns: 80, rows: 24});
-	await first.shows('Nothing here yet');
-	const second = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {columns: 80, rows: 24});
-	assert.equal(await second.exit(), 75);
-	assert.match(second.raw, /already runs \(pid \d+/);
-	assert.ok(!second.raw.includes('\u001B[?1049h'));
-});
