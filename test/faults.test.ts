@@ -503,8 +503,10 @@ for (const [words, before, after, says] of changes) {
 			} else {
 				assert.deepEqual([done.status, done.present], ['complete', size]);
 				const again = origin.bytesSent - bytesSent;
+				// Three samples, two answers that may be an exception, and the one that is read; so small a file is
+				// sent whole before the others are closed.
 				assert.ok(
-					again <= (after.ranges === false ? 4 * size : 2 * (size - held.present) + 100_000),
+					again <= (after.ranges === false ? 6 * size + 100_000 : 2 * (size - held.present) + 100_000),
 					`${again} bytes again`,
 				);
 			}

@@ -568,8 +568,9 @@ export class Transfer {
 		this.#checkpointing = this.#checkpointing.then(async () => {
 			try {
 				const version = this.#version;
-				const ranges = await this.#file.checkpoint();
+				// In this order: what has a checksum is recorded, and can be held against it after an unclean end.
 				const recorded = await this.#checks.save(this.#file);
+				const ranges = await this.#file.checkpoint();
 				if (version !== this.#version) {
 					return;
 				}
