@@ -12,67 +12,62 @@ type NetrcEntry = {
 	password?: string;
 };
 
-export class Netrc {
-	readonly #entries: readonly NetrcEntry[];
+/** In the order of the file. */
+export type Netrc = ReadonlyArray<Readonly<NetrcEntry>>;
 
-	/** The file that NETRC names, else the one in the user's folder. Throws `bad-request`. */
-	static read(environment: NodeJS.ProcessEnv): Netrc {
-		const file = environment.NETRC || path.join(environment.HOME || homedir(), '.netrc');
-		let text: string;
-		try {
-			text = readFileSync(file, 'utf8');
-		} catch (error) {
-			throw new DownStreamError('bad-request', `--netrc: ${file} cannot be read`, {cause: error});
-		}
-
-		try {
-			return new Netrc(text);
-		} catch (error) {
-			throw new DownStreamError('bad-request', `--netrc: ${file}: ${(error as Error).message}`);
-		}
+/** The file that NETRC names, else the one in the user's folder. Throws `bad-request`. */
+export function readNetrc(environment: NodeJS.ProcessEnv): Netrc {
+	const file = environment.NETRC || path.join(environment.HOME || homedir(), '.netrc');
+	let text: string;
+	try {
+		text = readFileSync(file, 'utf8');
+	} catch (error) {
+		throw new DownStreamError('bad-request', `--netrc: ${file} cannot be read`, {cause: error});
 	}
 
-	/** Throws for what is not of the form. No message has a word of the file: it may be a password. */
-	constructor(text: string) {
-		this.#entries = entriesOf(text);
-	}
-
-	/** Of the first entry for the host that has both. */
-	credentialsFor(host: string): Credentials | undefined {
-		for (const {machine, login, password} of this.#entries) {
-			if (
-				(machine === undefined || machine.toLowerCase() === host.toLowerCase()) &&
-				login !== undefined &&
-				password !== undefined
-			) {
-				return {login, password};
-			}
-		}
-
-		return undefined;
-	}
-
-	/**
-	 * The request with the credentials for its host, unless it brings some. As a header of the download they go to no
-	 * other origin: a redirect drops them.
-	 */
-	complete(request: AddRequest): AddRequest {
-		const url = URL.canParse(request.url) ? new URL(request.url) : undefined;
-		const hasOwn =
-			url?.username !== '' ||
-			url.password !== '' ||
-			Object.keys(request.headers ?? {}).some(name => name.toLowerCase() === 'authorization');
-		const found = hasOwn ? undefined : this.credentialsFor(url.hostname);
-		if (!found) {
-			return request;
-		}
-
-		const pair = Buffer.from(`${found.login}:${found.password}`).toString('base64');
-		return {...request, headers: {...request.headers, authorization: `Basic ${pair}`}};
+	try {
+		return parseNetrc(text);
+	} catch (error) {
+		throw new DownStreamError('bad-request', `--netrc: ${file}: ${(error as Error).message}`);
 	}
 }
 
-function entriesOf(text: string): NetrcEntry[] {
+/** Of the first entry for the host that has both. */
+export function credentialsFor(netrc: Netrc, host: string): Credentials | undefined {
+	for (const {machine, login, password} of netrc) {
+		if (
+			(machine === undefined || machine.toLowerCase() === host.toLowerCase()) &&
+			login !== undefined &&
+			password !== undefined
+		) {
+			return {login, password};
+		}
+	}
+
+	return undefined;
+}
+
+/**
+ * The request with the credentials for its host, unless it brings some. As a header of the download they go to no
+ * other origin: a redirect drops them.
+ */
+export function withCredentials(request: AddRequest, netrc: Netrc): AddRequest {
+	const url = URL.canParse(request.url) ? new URL(request.url) : undefined;
+	const hasOwn =
+		url?.username !== '' ||
+		url.password !== '' ||
+		Object.keys(request.headers ?? {}).some(name => name.toLowerCase() === 'authorization');
+	const found = hasOwn ? undefined : credentialsFor(netrc, url.hostname);
+	if (!found) {
+		return request;
+	}
+
+	const pair = Buffer.from(`${found.login}:${found.password}`).toString('base64');
+	return {...request, headers: {...request.headers, authorization: `Basic ${pair}`}};
+}
+
+/** Throws for what is not of the form. No message has a word of the file: it may be a password. */
+export function parseNetrc(text: string): Netrc {
 	const entries: NetrcEntry[] = [];
 	const words = wordsOf(text);
 	const next = (after: string) => {

@@ -4,6 +4,7 @@ import {defaults} from './defaults.ts';
 import {DownStreamError, type AddRequest, type Download, type DownStream} from './downstream.ts';
 import {Engine} from './engine/engine.ts';
 import {Logger} from './logger.ts';
+import {withCredentials} from './netrc.ts';
 import {ProxyServer} from './proxy/server.ts';
 import type {Settings} from './settings.ts';
 
@@ -45,7 +46,7 @@ export async function start(settings: Settings, {headersForAll = false} = {}): P
 			exactPort,
 			allowOrigins,
 			openStream,
-			prepareAdd: request => netrc?.complete({headers, ...request}) ?? request,
+			prepareAdd: request => (netrc ? withCredentials({headers, ...request}, netrc) : request),
 		});
 		if (proxy.takenPort !== undefined) {
 			engine.addBanner(`Port ${proxy.takenPort} is taken by another program; streams are at ${proxy.origin}`);
@@ -78,7 +79,7 @@ export function openIdle({storageDir}: Settings): Promise<Engine> {
 export function requestsFor(urls: readonly string[], {headers, checksum, netrc}: Settings): AddRequest[] {
 	return urls.map(url => {
 		const request = {url, headers, ...(checksum !== undefined && {checksum})};
-		return netrc?.complete(request) ?? request;
+		return netrc ? withCredentials(request, netrc) : request;
 	});
 }
 

@@ -8,7 +8,7 @@ import {DownStreamError} from './downstream.ts';
 import {parseChecksum} from './engine/block-checks.ts';
 import {parseProxy} from './engine/upstream-proxy.ts';
 import {kebabCase, type FlagName, type Flags, type flags as flagTable} from './flags.ts';
-import {Netrc} from './netrc.ts';
+import {readNetrc, type Netrc} from './netrc.ts';
 import {parseRate} from './rate.ts';
 import {nothingGiven, readEnvironment, type Given} from './settings-file.ts';
 
@@ -109,7 +109,7 @@ export function settingsFrom(
 		output: text('output'),
 		deleteData: given.deleteData ?? false,
 		checksum: checksum(text('checksum')),
-		netrc: given.netrc ? Netrc.read(environment) : undefined,
+		netrc: given.netrc ? readNetrc(environment) : undefined,
 		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, 64 * 1024),
 		cacheSize: size(by('cacheSize'), given.cacheSize ?? '0', 1024),
 		allowOrigins: (given.allowOrigin ?? []).map(origin => webOrigin(by('allowOrigin'), origin)),

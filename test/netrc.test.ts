@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {Netrc} from '../source/netrc.ts';
+import {credentialsFor, parseNetrc, withCredentials} from '../source/netrc.ts';
 import {CliProcess} from './support/cli.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 
@@ -26,30 +26,30 @@ for (const [host, expected] of [
 	['elsewhere.example', {login: 'anyone', password: 'anything'}],
 ] as const) {
 	test(`${host} is looked up`, () => {
-		assert.deepEqual(new Netrc(file).credentialsFor(host), expected);
+		assert.deepEqual(credentialsFor(parseNetrc(file), host), expected);
 	});
 }
 
 test('without an entry there are no credentials', () => {
-	const netrc = new Netrc('machine a.example login ann password pw\r\n');
-	assert.equal(netrc.credentialsFor('sub.a.example'), undefined);
-	assert.equal(netrc.credentialsFor('constructor'), undefined);
+	const netrc = parseNetrc('machine a.example login ann password pw\r\n');
+	assert.equal(credentialsFor(netrc, 'sub.a.example'), undefined);
+	assert.equal(credentialsFor(netrc, 'constructor'), undefined);
 	const request = {url: 'http://b.example/', headers: {x: 'y'}};
-	assert.equal(netrc.complete(request), request);
+	assert.equal(withCredentials(request, netrc), request);
 	const not = {url: 'not a url'};
-	assert.equal(netrc.complete(not), not);
+	assert.equal(withCredentials(not, netrc), not);
 });
 
 test('credentials that the request brings win', () => {
-	const netrc = new Netrc('default login ann password pw');
+	const netrc = parseNetrc('default login ann password pw');
 	for (const request of [
 		{url: 'http://bob@a.example/'},
 		{url: 'http://a.example/', headers: {AUTHORIZATION: 'Bearer x'}},
 	]) {
-		assert.equal(netrc.complete(request), request);
+		assert.equal(withCredentials(request, netrc), request);
 	}
 
-	assert.deepEqual(netrc.complete({url: 'https://a.example/', headers: {x: 'y'}}).headers, {
+	assert.deepEqual(withCredentials({url: 'https://a.example/', headers: {x: 'y'}}, netrc).headers, {
 		x: 'y',
 		authorization: `Basic ${Buffer.from('ann:pw').toString('base64')}`,
 	});
@@ -64,7 +64,7 @@ for (const text of [
 ]) {
 	test(`${JSON.stringify(text)} is not a netrc file, and none of it is said`, () => {
 		assert.throws(
-			() => new Netrc(text),
+			() => parseNetrc(text),
 			(error: Error) => !error.message.includes('secret'),
 		);
 	});
