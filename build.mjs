@@ -63,7 +63,7 @@ export default class Output {`,
 await rm(outdir, {recursive: true, force: true});
 const {metafile} = await build({
 	absWorkingDir: root,
-	entryPoints: {cli: 'cli.tsx'},
+	entryPoints: {cli: 'cli.tsx', 'engine-worker': 'source/engine-worker.ts'},
 	outdir,
 	bundle: true,
 	// --version, --help and get load neither Ink nor React.

@@ -93,17 +93,17 @@ async function main(): Promise<number> {
 		}
 
 		default: {
-			const {handOver, isCommand, runCommand} = await import('./source/commands.ts');
-			if (isCommand(command)) {
+			if (command !== undefined && !isUrl(command)) {
+				const {isCommand, runCommand} = await import('./source/commands.ts');
+				if (!isCommand(command)) {
+					throw new DownStreamError(
+						'bad-request',
+						`${JSON.stringify(command)} is neither a command nor a URL that begins with http:// or https://`,
+					);
+				}
+
 				const operands = command === 'add' ? await urlsOf(rest, settings) : rest;
 				return (await runCommand(command, operands, settings, output)) ? 0 : 1;
-			}
-
-			if (command !== undefined && !/^[@-]|:/.test(command)) {
-				throw new DownStreamError(
-					'bad-request',
-					`${JSON.stringify(command)} is neither a command nor a URL that begins with http:// or https://`,
-				);
 			}
 
 			const isDrawn = hasScreen(settings);
@@ -115,6 +115,7 @@ async function main(): Promise<number> {
 				return openDashboard(urls, settings);
 			}
 
+			const {handOver} = await import('./source/commands.ts');
 			const isTaken = await handOver(urls, settings, output);
 			if (isTaken !== undefined) {
 				return isTaken ? 0 : 1;
@@ -125,6 +126,11 @@ async function main(): Promise<number> {
 			return stopped.aborted ? interrupted : done ? 0 : 1;
 		}
 	}
+}
+
+/** Or a list of URLs. */
+function isUrl(word: string): boolean {
+	return /^[@-]|:/.test(word);
 }
 
 async function urlsOf(words: readonly string[], {checksum}: Settings): Promise<string[]> {

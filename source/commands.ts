@@ -4,7 +4,8 @@ import {amount, stateWords} from './dashboard/state-words.ts';
 import {DownStreamError, type Download, type DownStream} from './downstream.ts';
 import {withoutCredentials} from './engine/data-source.ts';
 import {maskUrl} from './mask-url.ts';
-import {addAll, openIdle, requestsForOther} from './running.ts';
+import {addAll, requestsForOther} from './requests.ts';
+import {openIdle} from './running.ts';
 import {attach} from './running-copy.ts';
 import type {Settings} from './settings.ts';
 

@@ -2,7 +2,8 @@
 import {stat} from 'node:fs/promises';
 import path from 'node:path';
 import {DownStreamError, type Download, type DownloadId, type Snapshot} from './downstream.ts';
-import {addAll, requestsFor, type Running} from './running.ts';
+import {addAll, requestsFor} from './requests.ts';
+import type {Running} from './running.ts';
 import type {Settings} from './settings.ts';
 
 export type GetOutput = {

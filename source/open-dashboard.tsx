@@ -5,7 +5,8 @@ import process from 'node:process';
 import {ReadStream} from 'node:tty';
 import {play} from './play.ts';
 import type {DownStream} from './downstream.ts';
-import {addAll, requestsFor, requestsForOther, start} from './running.ts';
+import {startEngineThread} from './engine-thread.ts';
+import {addAll, requestsForOther} from './requests.ts';
 import {attach} from './running-copy.ts';
 import type {Settings} from './settings.ts';
 import {askBackground} from './terminal/background.ts';
@@ -19,13 +20,13 @@ const interrupted = 130;
  * exit code. What keeps it from starting is told before the screen opens.
  */
 export async function openDashboard(urls: readonly string[], settings: Settings): Promise<number> {
-	const keys = process.stdin.isTTY ? process.stdin : terminalKeys();
 	const client = await attach(settings.storageDir);
 	if (client) {
 		try {
 			const refused: string[] = [];
 			await addAll(client, requestsForOther(urls, settings), ({message}) => refused.push(message));
-			const code = await show(client, settings, {keys, isAttached: true});
+			const show = await prepareScreen(settings);
+			const code = await show(client, {isAttached: true});
 			for (const message of refused) {
 				process.stderr.write(`downstream-tui: ${message}\n`);
 			}
@@ -36,44 +37,57 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 		}
 	}
 
-	const running = await start(settings);
-	const {engine} = running;
+	// Side by side: each takes a good part of the time until something is to be seen.
+	const [engine, screen] = await Promise.allSettled([
+		startEngineThread({settings, urls}),
+		prepareScreen(settings),
+	]);
+	if (engine.status === 'rejected') {
+		throw engine.reason;
+	}
+
+	const {downstream, dispose} = engine.value;
 	try {
-		await addAll(engine, requestsFor(urls, settings), error => engine.addBanner(error.message));
-		return await show(engine, settings, {keys, isAttached: false});
+		if (screen.status === 'rejected') {
+			throw screen.reason;
+		}
+
+		return await screen.value(downstream, {isAttached: false});
 	} finally {
-		if (engine.snapshot.downloads.some(({connections}) => connections > 0)) {
+		if (downstream.snapshot.downloads.some(({connections}) => connections > 0)) {
 			process.stderr.write('Saving…\n');
 		}
 
-		await running.dispose();
+		await dispose();
 	}
 }
 
-async function show(
-	downstream: DownStream,
+/** Loads what draws and asks the terminal what it is like; resolves with what opens the screen. */
+async function prepareScreen(
 	settings: Settings,
-	{keys, isAttached}: {keys: ReadStream; isAttached: boolean},
-): Promise<number> {
+): Promise<(downstream: DownStream, how: {isAttached: boolean}) => Promise<number>> {
+	const keys = process.stdin.isTTY ? process.stdin : terminalKeys();
 	const level = colorLevel(settings.color, process.env, true);
 	tellColorLevel(level, process.env);
 	const isAsked = level > 1 && settings.theme === undefined;
-	const background = isAsked
-		? await askBackground({stdin: keys, stdout: process.stdout}, process.env)
-		: undefined;
-	const {showDashboard} = await import('./terminal/show-dashboard.tsx');
-	const end = await showDashboard(downstream, {
-		ascii: settings.ascii,
-		exportDir: settings.exportDir + path.sep,
-		theme: settings.theme === undefined || level === 0 ? themeName(level, background) : settings.theme,
-		title: settings.title,
-		mouse: settings.mouse,
-		bell: settings.bell,
-		isAttached,
-		keys,
-		play: ({streamUrl}) => play(streamUrl, {player: settings.player}),
-	});
-	return exitCodes[end] ?? interrupted;
+	const [background, {showDashboard}] = await Promise.all([
+		isAsked ? askBackground({stdin: keys, stdout: process.stdout}, process.env) : undefined,
+		import('./terminal/show-dashboard.tsx'),
+	]);
+	return async (downstream, {isAttached}) => {
+		const end = await showDashboard(downstream, {
+			ascii: settings.ascii,
+			exportDir: settings.exportDir + path.sep,
+			theme: settings.theme === undefined || level === 0 ? themeName(level, background) : settings.theme,
+			title: settings.title,
+			mouse: settings.mouse,
+			bell: settings.bell,
+			isAttached,
+			keys,
+			play: ({streamUrl}) => play(streamUrl, {player: settings.player}),
+		});
+		return exitCodes[end] ?? interrupted;
+	};
 }
 
 function terminalKeys(): ReadStream {

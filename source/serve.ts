@@ -4,7 +4,8 @@ import {createInterface} from 'node:readline';
 import type {Download, DownStream} from './downstream.ts';
 import {commandHelp, PlainCommands} from './plain-commands.ts';
 import {PlainLines, readyLine} from './plain-lines.ts';
-import {addAll, requestsFor, start, type Running} from './running.ts';
+import {addAll, requestsFor} from './requests.ts';
+import {start, type Running} from './running.ts';
 import type {Settings} from './settings.ts';
 
 /** How long no player may have read before a run that is done ends. */

@@ -6,7 +6,7 @@ import envPaths from 'env-paths';
 import {defaults} from './defaults.ts';
 import {DownStreamError} from './downstream.ts';
 import {parseChecksum} from './engine/block-checks.ts';
-import {parseProxy} from './engine/upstream-proxy.ts';
+import {parseProxy} from './engine/proxy-url.ts';
 import {kebabCase, type FlagName, type Flags, type flags as flagTable} from './flags.ts';
 import {readNetrc, type Netrc} from './netrc.ts';
 import {parseRate} from './rate.ts';

@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
-import {readFile, rm} from 'node:fs/promises';
+import {readFile, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test} from 'node:test';
 import {spawn} from 'node-pty';
 import {cleanEnvironment} from './support/cli.ts';
+import {temporaryFolder} from './support/engines.ts';
+import {TestTerminal} from './support/terminal.ts';
 
 const program = path.join(import.meta.dirname, 'support/crashing-dashboard.tsx');
 
@@ -46,3 +48,21 @@ for (const way of ['timer', 'rejection', 'component']) {
 		assert.match(await readFile(report, 'utf8'), /Error: broken\n\s+at /);
 	});
 }
+
+test('an error in the thread of the engine puts the terminal back, and is told after it', async t => {
+	const folder = await temporaryFolder(t);
+	const fault = path.join(folder, 'fault.cjs');
+	await writeFile(
+		fault,
+		`const {isMainThread} = require('node:worker_threads');
+		if (!isMainThread) setTimeout(() => { throw new Error('a fault of the engine'); }, 1500);`,
+	);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', path.join(folder, 'storage')], {
+		columns: 80,
+		rows: 24,
+		env: {NODE_OPTIONS: `--require ${fault}`, TMPDIR: folder},
+	});
+	assert.equal(await terminal.exit(), 70);
+	assert.equal(terminal.isAlternate, false);
+	assert.match(terminal.screen, /downstream-tui crashed: a fault of the engine\./);
+});

@@ -10,7 +10,7 @@ import {test, type TestContext} from 'node:test';
 import {createServer as createTlsServer} from 'node:tls';
 import {DownStreamError} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/data-source.ts';
-import {parseProxy, proxyFromEnvironment} from '../source/engine/upstream-proxy.ts';
+import {parseProxy, proxyFromEnvironment} from '../source/engine/proxy-url.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';

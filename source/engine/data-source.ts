@@ -3,7 +3,8 @@ import process from 'node:process';
 import {DownStreamError} from '../downstream.ts';
 import {requestOrigin} from './origin-request.ts';
 import type {Range} from './range-set.ts';
-import {createDispatcher, parseProxy, proxyFromEnvironment, type TlsOptions} from './upstream-proxy.ts';
+import {parseProxy, proxyFromEnvironment} from './proxy-url.ts';
+import {createDispatcher, type TlsOptions} from './upstream-proxy.ts';
 
 /** Names one version of the bytes: a strong ETag, else Last-Modified with the size (RFC 9110 section 8.8). */
 export type Validator = {

@@ -26,7 +26,7 @@ import {safeFileName} from './file-info.ts';
 import {HostLimits} from './host-limits.ts';
 import {StorageLock} from './storage-lock.ts';
 import {Transfer, type TransferServices} from './transfer.ts';
-import {parseProxy} from './upstream-proxy.ts';
+import {parseProxy} from './proxy-url.ts';
 
 export type EngineOptions = {
 	readonly storageDir: string;
@@ -86,6 +86,7 @@ export class Engine implements DownStream {
 	};
 	#isStale = true;
 	#noticeTimer: NodeJS.Timeout | undefined;
+	#noticedAt = -Infinity;
 	#tickTimer: NodeJS.Timeout | undefined;
 	#freeBytes: number | null = null;
 	#freeBytesAt = 0;
@@ -596,14 +597,19 @@ export class Engine implements DownStream {
 	#changed(): void {
 		this.#isStale = true;
 		if (this.#listeners.size > 0) {
-			this.#noticeTimer ??= setTimeout(() => {
-				this.#noticeTimer = undefined;
-				for (const listener of this.#listeners) {
-					listener();
-				}
+			this.#noticeTimer ??= setTimeout(
+				() => {
+					this.#noticeTimer = undefined;
+					this.#noticedAt = performance.now();
+					for (const listener of this.#listeners) {
+						listener();
+					}
 
-				this.#tick();
-			}, noticeMs);
+					this.#tick();
+				},
+				// The first after a pause is told at once.
+				Math.max(0, this.#noticedAt + noticeMs - performance.now()),
+			);
 		}
 	}
 

@@ -7,7 +7,8 @@ import {DownStreamError} from '../downstream.ts';
 import type {OriginAnswer, Validator} from './data-source.ts';
 import {fileName, typeOf} from './file-info.ts';
 import type {Range} from './range-set.ts';
-import {bareHost, certificateProblem} from './upstream-proxy.ts';
+import {bareHost} from './proxy-url.ts';
+import {certificateProblem} from './upstream-proxy.ts';
 
 const mostRedirects = 10;
 /** So many kept connections may turn out to be closed, one after the other. */

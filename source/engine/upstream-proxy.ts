@@ -2,12 +2,10 @@
 import {lookup} from 'node:dns/promises';
 import {isIP, type Socket} from 'node:net';
 import {createSecureContext, rootCertificates} from 'node:tls';
-import ipaddr from 'ipaddr.js';
 import {SocksClient} from 'socks';
 import {Agent, buildConnector, Pool, type Dispatcher} from 'undici';
 import {DownStreamError} from '../downstream.ts';
-
-const protocols = ['http:', 'https:', 'socks5:', 'socks5h:'];
+import {bareHost, credentialsOf} from './proxy-url.ts';
 
 export type TlsOptions = {
 	/** Certificates in PEM to trust besides the built-in ones. */
@@ -25,69 +23,6 @@ export type DispatcherOptions = {
 	/** Milliseconds. */
 	readonly timeouts: {readonly connect: number; readonly headers: number; readonly body: number};
 };
-
-/** Throws `bad-request` that names what is allowed, and never the password. `what` begins the sentence. */
-export function parseProxy(text: string, what = 'The proxy'): URL {
-	let url: URL | undefined;
-	try {
-		// `proxy.example:3128` alone is an HTTP proxy, as for curl.
-		url = new URL(/^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`);
-		credentials(url);
-	} catch {
-		url = undefined;
-	}
-
-	if (!url || !protocols.includes(url.protocol) || url.hostname === '') {
-		throw new DownStreamError(
-			'bad-request',
-			`${what} must be written http://, https://, socks5:// or socks5h:// with HOST:PORT, and user:password@ before it if needed`,
-		);
-	}
-
-	return url;
-}
-
-/**
- * The proxy that the environment names for this URL, as curl reads it: `http_proxy` in lower case alone (a server
- * may have set HTTP_PROXY from a header), the others in both; `no_proxy` lists hosts, domains, addresses, networks.
- */
-export function proxyFromEnvironment(url: URL, environment: NodeJS.ProcessEnv): URL | undefined {
-	const read = (name: string) => environment[name] || environment[name.toUpperCase()] || undefined;
-	if (isExcepted(url, read('no_proxy') ?? '')) {
-		return undefined;
-	}
-
-	const own = url.protocol === 'http:' ? environment.http_proxy : read('https_proxy');
-	const text = own || read('all_proxy');
-	return text === undefined ? undefined : parseProxy(text, 'The proxy of the environment');
-}
-
-function isExcepted(url: URL, list: string): boolean {
-	const host = bareHost(url);
-	const port = portOf(url);
-	return list.split(/[\s,]+/).some(entry => {
-		if (entry === '' || entry === '*') {
-			return entry === '*';
-		}
-
-		const network = /^[\d.:a-f]+\/\d+$/i.test(entry);
-		if (network) {
-			return ipaddr.isValidCIDR(entry) && ipaddr.isValid(host) && isInNetwork(host, entry);
-		}
-
-		const [, name = '', onlyPort] = /^\[?(.+?)\]?(?::(\d+))?$/.exec(entry) ?? [];
-		const isAddress = isIP(entry) > 0;
-		const domain = (isAddress ? entry : name).replace(/^\*?\./, '').toLowerCase();
-		const portFits = isAddress || onlyPort === undefined || Number(onlyPort) === port;
-		return portFits && (host === domain || host.endsWith(`.${domain}`));
-	});
-}
-
-function isInNetwork(address: string, network: string): boolean {
-	const parsed = ipaddr.parse(address);
-	const [base, bits] = ipaddr.parseCIDR(network);
-	return parsed.kind() === base.kind() && parsed.match(base, bits);
-}
 
 /** A dispatcher for any number of hosts, with keep-alive. What fails on the way to the proxy is `upstream-proxy-…`. */
 export function createDispatcher({proxy, connections, tls, timeouts}: DispatcherOptions): Dispatcher {
@@ -196,7 +131,7 @@ type OpenTunnel = (host: string, port: number) => Promise<Socket>;
 
 /** `socks5:` resolves names here, `socks5h:` lets the proxy do it, as for curl. */
 function socksTunnel(proxy: URL, timeout: number): OpenTunnel {
-	const [user, password] = credentials(proxy);
+	const [user, password] = credentialsOf(proxy);
 	return async (host, port) => {
 		const resolved = proxy.protocol === 'socks5:' && !isIP(host) ? (await resolve(host)).address : host;
 		try {
@@ -257,7 +192,7 @@ function socksError(error: unknown, proxy: URL, host: string): DownStreamError {
 
 /** RFC 9110 section 9.3.6: CONNECT. */
 function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout: number): OpenTunnel {
-	const [user, password] = credentials(proxy);
+	const [user, password] = credentialsOf(proxy);
 	const token = Buffer.from(`${user}:${password}`).toString('base64');
 	const pool = new Pool(proxy.origin, {connect: tls, headersTimeout});
 	return async (host, port) => {
@@ -300,17 +235,8 @@ function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout
 	};
 }
 
-function credentials({username, password}: URL): [user: string, password: string] {
-	return [decodeURIComponent(username), decodeURIComponent(password)];
-}
-
 function nameOf(proxy: URL): string {
 	return `The proxy ${proxy.host}`;
-}
-
-/** The host without the brackets of an IPv6 address and the dot that may end a name, in lower case. */
-export function bareHost({hostname}: URL): string {
-	return hostname.replace(/^\[|[\].]$/g, '').toLowerCase();
 }
 
 const certificateCodes =
@@ -322,8 +248,4 @@ export function certificateProblem(error: unknown, whose: string): string | unde
 	return code !== undefined && certificateCodes.test(code)
 		? `The certificate of ${whose} is not trusted (${code}); --ca names one to trust, --insecure trusts any`
 		: undefined;
-}
-
-function portOf({protocol, port}: URL): number {
-	return Number(port) || (protocol === 'https:' ? 443 : 80);
 }

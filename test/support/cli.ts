@@ -1,7 +1,8 @@
 // The real program, bundled as it is published, in a process of its own.
 import {execFile, spawn, type ChildProcessByStdio} from 'node:child_process';
 import {once} from 'node:events';
-import {mkdtemp, rm} from 'node:fs/promises';
+import {rmSync} from 'node:fs';
+import {mkdtemp} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -19,7 +20,7 @@ let built: Promise<string> | undefined;
 export function builtCli(): Promise<string> {
 	built ??= (async () => {
 		const folder = await mkdtemp(path.join(tmpdir(), 'downstream-build-'));
-		process.on('exit', () => void rm(folder, {recursive: true, force: true}));
+		process.on('exit', () => rmSync(folder, {recursive: true, force: true}));
 		await promisify(execFile)(process.execPath, ['build.mjs', '--outdir', folder], {cwd: root});
 		return path.join(folder, 'cli.js');
 	})();

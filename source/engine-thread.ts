@@ -1,0 +1,50 @@
+// The engine and its proxy in a thread of their own: what is drawn never delays a player's bytes.
+import {once} from 'node:events';
+import path from 'node:path';
+import {Worker} from 'node:worker_threads';
+import {ControlClient, type RunningCopy} from './control-client.ts';
+import {DownStreamError, type ErrorCode} from './downstream.ts';
+import type {Settings} from './settings.ts';
+
+/** The URLs are added at the start; what is wrong with one of them becomes a banner. */
+export type ForEngineWorker = {readonly settings: Settings; readonly urls: readonly string[]};
+
+export type FromEngineWorker =
+	{readonly copy: RunningCopy} | {readonly refused: {readonly code: ErrorCode; readonly message: string}};
+
+export type EngineThread = {
+	/** Speaks to the thread as to any other copy that runs. */
+	readonly downstream: ControlClient;
+	/** Ends players and connections, saves, frees the port and the storage folder. */
+	dispose(this: void): Promise<void>;
+};
+
+/**
+ * Rejects with `storage-locked`, `port-taken` or `disk-failed`. An error that nobody foresaw ends the program, as one of
+ * this thread does.
+ */
+export async function startEngineThread(forWorker: ForEngineWorker): Promise<EngineThread> {
+	// Beside this file, in the source as in the bundle.
+	const file = new URL(`engine-worker${path.extname(import.meta.url)}`, import.meta.url);
+	const worker = new Worker(file, {workerData: forWorker});
+	const ended = new Promise<void>(resolve => {
+		worker.on('exit', () => resolve());
+	});
+	const [message] = (await once(worker, 'message')) as [FromEngineWorker];
+	if ('refused' in message) {
+		throw new DownStreamError(message.refused.code, message.refused.message);
+	}
+
+	worker.on('error', error => {
+		throw error;
+	});
+	const downstream = await ControlClient.connect(message.copy);
+	return {
+		downstream,
+		async dispose() {
+			await downstream.dispose();
+			worker.postMessage('dispose');
+			await ended;
+		},
+	};
+}

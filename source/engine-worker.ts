@@ -1,0 +1,36 @@
+// The thread in which the engine and its proxy run while another one draws.
+import {once} from 'node:events';
+import process from 'node:process';
+import {parentPort, workerData} from 'node:worker_threads';
+import {DownStreamError} from './downstream.ts';
+import type {ForEngineWorker, FromEngineWorker} from './engine-thread.ts';
+import {addAll, requestsFor} from './requests.ts';
+import {start, type Running} from './running.ts';
+
+async function startTold({settings}: ForEngineWorker): Promise<Running | undefined> {
+	try {
+		return await start(settings);
+	} catch (error) {
+		if (!(error instanceof DownStreamError)) {
+			throw error;
+		}
+
+		tell({refused: {code: error.code, message: error.message}});
+		return undefined;
+	}
+}
+
+function tell(message: FromEngineWorker): void {
+	parentPort!.postMessage(message);
+}
+
+const given = workerData as ForEngineWorker;
+const running = await startTold(given);
+if (running) {
+	const {engine} = running;
+	await addAll(engine, requestsFor(given.urls, given.settings), error => engine.addBanner(error.message));
+	tell({copy: {origin: engine.origin, key: engine.key}});
+	await once(parentPort!, 'message');
+	await running.dispose();
+	process.exit();
+}
