@@ -1,7 +1,9 @@
 // Bundles the program with everything inside into dist/ (or --outdir DIR): one small package, one fetch for npx.
-import {chmod, readFile, readdir, rm, writeFile} from 'node:fs/promises';
+import {execFile} from 'node:child_process';
+import {chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
 import path from 'node:path';
-import {parseArgs} from 'node:util';
+import {parseArgs, promisify} from 'node:util';
 import {build} from 'esbuild';
 
 const {values} = parseArgs({options: {outdir: {type: 'string', default: 'dist'}}});
@@ -63,10 +65,10 @@ export default class Output {`,
 await rm(outdir, {recursive: true, force: true});
 const {metafile} = await build({
 	absWorkingDir: root,
-	entryPoints: {cli: 'cli.tsx', 'engine-worker': 'source/engine-worker.ts'},
+	entryPoints: {cli: 'cli.tsx', index: 'source/index.ts', 'engine-worker': 'source/engine-worker.ts'},
 	outdir,
 	bundle: true,
-	// --version, --help and get load neither Ink nor React.
+	// The library, --version, --help and get load neither Ink nor React.
 	splitting: true,
 	format: 'esm',
 	platform: 'node',
@@ -88,12 +90,35 @@ const {metafile} = await build({
 	logLevel: 'warning',
 });
 
+await writeTypes(path.join(outdir, 'types'));
 const cli = path.join(outdir, 'cli.js');
 await writeFile(cli, `#!/usr/bin/env node\n${await readFile(cli, 'utf8')}`);
 await chmod(cli, 0o755);
 await writeFile(path.join(outdir, 'licenses.txt'), await licenses(Object.keys(metafile.inputs)));
 const bytes = Object.values(metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
 console.log(`${path.relative(root, outdir)}: ${Math.round(bytes / 1024)} KiB`);
+
+/** The declarations of what the library exports, and of what those mention. */
+async function writeTypes(folder) {
+	const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
+	const project = path.join(root, 'tsconfig.types.json');
+	const everything = await mkdtemp(path.join(tmpdir(), 'downstream-types-'));
+	try {
+		await promisify(execFile)(process.execPath, [compiler, '-p', project, '--outDir', everything]);
+		const wanted = new Set(['index.d.ts']);
+		for (const file of wanted) {
+			const text = await readFile(path.join(everything, file), 'utf8');
+			const written = text.replaceAll(/(from\s+|import\()'(\.[^']+)\.ts'/g, (_match, before, place) => {
+				wanted.add(path.join(path.dirname(file), `${place}.d.ts`));
+				return `${before}'${place}.js'`;
+			});
+			await mkdir(path.dirname(path.join(folder, file)), {recursive: true});
+			await writeFile(path.join(folder, file), written);
+		}
+	} finally {
+		await rm(everything, {recursive: true, force: true});
+	}
+}
 
 /** The licence of every package that is inside, as its terms demand. */
 async function licenses(inputs) {

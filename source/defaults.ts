@@ -1,3 +1,10 @@
 // What flags are if they are not given; the help text shows them.
 
+import envPaths from 'env-paths';
+
 export const defaults = {port: 8080, connections: 4, maxActive: 3, readAhead: '16M'} as const;
+
+/** The user's cache folder for this program. */
+export function defaultStorageDir(): string {
+	return envPaths('downstream-tui', {suffix: ''}).cache;
+}

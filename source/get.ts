@@ -5,6 +5,7 @@ import {DownStreamError, type Download, type DownloadId, type Snapshot} from './
 import {addAll, requestsFor} from './requests.ts';
 import type {Running} from './running.ts';
 import type {Settings} from './settings.ts';
+import {snapshotsOf} from './snapshots.ts';
 
 export type GetOutput = {
 	/** The path of each finished file. */
@@ -89,31 +90,18 @@ async function* finished(
 	output: GetOutput,
 	signal: AbortSignal,
 ): AsyncGenerator<Download> {
-	let wake = () => {};
-	const unsubscribe = engine.subscribe(() => wake());
-	const stop = () => wake();
-	signal.addEventListener('abort', stop);
-	try {
-		while (open.size > 0 && !signal.aborted) {
-			const changed = new Promise<void>(resolve => {
-				wake = resolve;
-			});
-			const {snapshot} = engine;
-			output.progress(snapshot);
-			for (const download of snapshot.downloads) {
-				const over =
-					download.status === 'complete' || download.status === 'failed' || download.status === 'cancelled';
-				if (over && open.delete(download.id)) {
-					yield download;
-				}
-			}
-
-			if (open.size > 0 && !signal.aborted) {
-				await changed;
+	for await (const snapshot of snapshotsOf(engine, signal)) {
+		output.progress(snapshot);
+		for (const download of snapshot.downloads) {
+			const over =
+				download.status === 'complete' || download.status === 'failed' || download.status === 'cancelled';
+			if (over && open.delete(download.id)) {
+				yield download;
 			}
 		}
-	} finally {
-		signal.removeEventListener('abort', stop);
-		unsubscribe();
+
+		if (open.size === 0) {
+			break;
+		}
 	}
 }

@@ -13,11 +13,32 @@ export type Running = {
 	dispose(): Promise<void>;
 };
 
+/** What of the settings concerns neither the screen nor one command. */
+export type RunningSettings = Pick<
+	Settings,
+	| 'port'
+	| 'exactPort'
+	| 'storageDir'
+	| 'userAgent'
+	| 'proxy'
+	| 'headers'
+	| 'connections'
+	| 'maxActive'
+	| 'limitRate'
+	| 'onDemand'
+	| 'cacheSize'
+	| 'ca'
+	| 'insecure'
+	| 'allowOrigins'
+	| 'openStream'
+> &
+	Partial<Pick<Settings, 'readAhead' | 'netrc' | 'logFile' | 'logLevel'>>;
+
 /**
  * Rejects with `storage-locked`, `port-taken` or `disk-failed`. `headersForAll`: the headers of the settings go to
  * every download that is added, not only to those of the command line.
  */
-export async function start(settings: Settings, {headersForAll = false} = {}): Promise<Running> {
+export async function start(settings: RunningSettings, {headersForAll = false} = {}): Promise<Running> {
 	if (settings.logFile !== undefined) {
 		Logger.toFile(path.resolve(settings.logFile), settings.logLevel);
 	}

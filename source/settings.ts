@@ -2,8 +2,7 @@
 import {readFileSync} from 'node:fs';
 import {homedir} from 'node:os';
 import path from 'node:path';
-import envPaths from 'env-paths';
-import {defaults} from './defaults.ts';
+import {defaults, defaultStorageDir} from './defaults.ts';
 import {DownStreamError} from './downstream.ts';
 import {parseChecksum} from './engine/block-checks.ts';
 import {parseProxy} from './engine/proxy-url.ts';
@@ -84,7 +83,7 @@ export function settingsFrom(
 	return {
 		port: wholeNumber(by('port'), given.port, defaults.port, 0, 65_535),
 		exactPort: given.port !== undefined && given.port !== '0',
-		storageDir: absolutePath(text('storage') ?? envPaths('downstream-tui', {suffix: ''}).cache),
+		storageDir: absolutePath(text('storage') ?? defaultStorageDir()),
 		exportDir: absolutePath(text('exportDir') ?? '.'),
 		userAgent: headerValue(by('userAgent'), text('userAgent')),
 		proxy: proxy(text('proxy')),

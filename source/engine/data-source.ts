@@ -1,10 +1,10 @@
 // An origin as the engine knows it: something that answers for a range of bytes.
 import process from 'node:process';
-import {DownStreamError} from '../downstream.ts';
+import {DownStreamError, type AddRequest} from '../downstream.ts';
 import {requestOrigin} from './origin-request.ts';
 import type {Range} from './range-set.ts';
 import {parseProxy, proxyFromEnvironment} from './proxy-url.ts';
-import {createDispatcher, type TlsOptions} from './upstream-proxy.ts';
+import {createDispatcher} from './upstream-proxy.ts';
 
 /** Names one version of the bytes: a strong ETag, else Last-Modified with the size (RFC 9110 section 8.8). */
 export type Validator = {
@@ -51,16 +51,45 @@ export type OriginRequest = {
 	readonly signal: AbortSignal;
 };
 
-/**
- * An origin. `open` rejects with a `DownStreamError`, or with the signal's reason when aborted. Range not
- * satisfiable is an answer, not an error: an empty `range` and `info.size` from the Content-Range of a 416.
- */
+/** An origin: whatever can answer for a range of bytes of one file. */
 export interface DataSource {
-	/** What the user sees and what makes two downloads the same; no secrets in it. */
+	/** An absolute URL of any scheme: what the user sees and what makes two downloads the same; no secrets in it. */
 	readonly url: string;
+	/**
+	 * Asked once for each connection, several times at once where the file is fetched by several. Rejects with a
+	 * `DownStreamError`, whose code says whether it is tried again, or with the signal's reason when aborted. Range not
+	 * satisfiable is an answer, not an error: an empty `range` with the `info.size` that is known. The body may be left
+	 * unread; the signal is then aborted.
+	 */
 	open(request: OriginRequest): Promise<OriginAnswer>;
+	/** Called when nothing more is asked of it. */
 	dispose(): Promise<void>;
 }
+
+/** Stands for a program's own source until the program gives it again. */
+export class MissingDataSource implements DataSource {
+	readonly url: string;
+
+	constructor(url: string) {
+		this.url = url;
+	}
+
+	async open(): Promise<never> {
+		throw new DownStreamError(
+			'not-found',
+			'A data source of another program fetches this download; it goes on when that program adds it again',
+		);
+	}
+
+	async dispose(): Promise<void> {}
+}
+
+export type TlsOptions = {
+	/** Certificates in PEM to trust besides the built-in ones. */
+	readonly ca?: string;
+	/** Trust any certificate. */
+	readonly insecure?: boolean;
+};
 
 export type HttpDataSourceOptions = {
 	/** `http:` or `https:`. User and password in it become basic auth for its origin. */
@@ -81,6 +110,8 @@ export type CustomHeaderDataSourceOptions = HttpDataSourceOptions & {
 	/** Sent to the origin of the URL, and to no other that it redirects to. */
 	readonly customHeaders: Readonly<Record<string, string>>;
 };
+
+export type StoredSource = Pick<AddRequest, 'url' | 'headers' | 'userAgent' | 'proxy' | 'connections'>;
 
 const standardTimeouts = {connect: 10_000, headers: 25_000, body: 25_000};
 
@@ -103,6 +134,18 @@ export class HttpDataSource implements DataSource {
 		checkedHeaders({'User-Agent': options.userAgent ?? ''});
 		this.#proxy =
 			options.proxy === undefined || options.proxy === 'direct' ? undefined : parseProxy(options.proxy);
+	}
+
+	/**
+	 * What a record can hold of it, so that a later run has the same; undefined for a subclass, which may do anything,
+	 * and where there are options that no record holds (`env`, `tls`, `timeouts`).
+	 */
+	get stored(): StoredSource | undefined {
+		const {userAgent, proxy, connections, env, tls, timeouts} = this.#options;
+		const isOurs = this.constructor === HttpDataSource || this.constructor === CustomHeaderDataSource;
+		return isOurs && !env && !tls && !timeouts
+			? {url: this.url, headers: this.#headers, userAgent, proxy, connections}
+			: undefined;
 	}
 
 	async open({range, ranged = true, signal}: OriginRequest): Promise<OriginAnswer> {

@@ -18,7 +18,13 @@ import {Logger} from '../logger.ts';
 import {maskUrl} from '../mask-url.ts';
 import {Bandwidth} from './bandwidth.ts';
 import {parseChecksum} from './block-checks.ts';
-import {checkedHeaders, CustomHeaderDataSource, withoutCredentials, type DataSource} from './data-source.ts';
+import {
+	checkedHeaders,
+	CustomHeaderDataSource,
+	MissingDataSource,
+	withoutCredentials,
+	type DataSource,
+} from './data-source.ts';
 import {EntryStore, readKey, type Entry, type EntryFile} from './entry-store.ts';
 import {toEvict, type Held} from './evict.ts';
 import {exportFile, resolveTarget} from './export-file.ts';
@@ -50,12 +56,15 @@ export type EngineOptions = {
 	readonly tls?: {readonly ca?: string; readonly insecure?: boolean};
 };
 
+/** What an entry is made of; the rest is added. */
+type GivenEntry = Pick<Entry, 'url' | 'headers' | 'intent'> & Partial<Entry>;
+
 /** At most 10 notices a second. */
 const noticeMs = 100;
 /** Speeds and players that fade are looked at so often. */
 const tickMs = 500;
 const freeSpaceMs = 5000;
-const undoMs = 10_000;
+const standardUndoMs = 10_000;
 /** Players that have gone let a download go too. */
 const evictMs = 10_000;
 /** Names of headers that carry credentials. */
@@ -204,10 +213,33 @@ export class Engine implements DownStream {
 		const url = parsed.href;
 		// Kept where only the user can read it; the URL is shown.
 		const headers = checkedHeaders({...credentials, ...(request.headers ?? this.#options.headers)});
-		const {userAgent, proxy, connections, name, checksum} = request;
-		checkRequest(request);
-		const known = this.#findSame(url, headers);
+		return this.#add({url, headers, ...wishesOf(request)});
+	}
+
+	/**
+	 * What the source answers is a download like any other. After a restart what is held of it is served, and it goes on
+	 * when it is added again. Rejects with `bad-request` if the source's URL is none.
+	 */
+	async addSource(
+		source: DataSource,
+		request: Omit<AddRequest, 'url' | 'headers' | 'userAgent' | 'proxy'> = {},
+	): Promise<{download: Download; existed: boolean}> {
+		if (!URL.canParse(source.url)) {
+			throw new DownStreamError('bad-request', `The data source has ${JSON.stringify(source.url)} for a URL`);
+		}
+
+		const {href} = new URL(source.url);
+		return this.#add({url: href, headers: {}, ownSource: true, ...wishesOf(request)}, source);
+	}
+
+	/** `ownSource`: where a program has one of its own. */
+	async #add(given: GivenEntry, ownSource?: DataSource): Promise<{download: Download; existed: boolean}> {
+		const known = this.#findSame(given);
 		if (known) {
+			if (ownSource) {
+				await known.takeSource(ownSource);
+			}
+
 			if (known.status === 'cancelled') {
 				await known.resume();
 			}
@@ -215,35 +247,28 @@ export class Engine implements DownStream {
 			return {download: this.#view(known), existed: true};
 		}
 
-		const removed = [...this.#removed.values()].find(({entryFile}) => isSame(entryFile.entry, url, headers));
+		const removed = [...this.#removed.values()].find(({entryFile}) => isSame(entryFile.entry, given));
 		if (removed) {
 			// It is not to go while it comes back.
 			clearTimeout(removed.timer);
-			await removed.entryFile.save({intent: request.paused ? 'pause' : 'run'});
-			return {download: this.#view(await this.#restore(removed.entryFile)), existed: true};
+			await removed.entryFile.save({intent: given.intent});
+			return {download: this.#view(await this.#restore(removed.entryFile, ownSource)), existed: true};
 		}
 
 		const entry: Entry = {
 			version: 1,
 			id: randomBytes(16).toString('hex'),
-			url,
-			headers,
-			...(userAgent === undefined ? {} : {userAgent}),
-			...(proxy === undefined ? {} : {proxy}),
-			...(connections === undefined ? {} : {connections}),
-			...(name === undefined ? {} : {givenName: safeFileName(name)}),
-			...(checksum === undefined ? {} : {checksum: checksum.toLowerCase()}),
 			ranges: [],
-			intent: request.paused ? 'pause' : 'run',
-			onDemand: request.onDemand ?? this.#options.onDemand ?? false,
+			onDemand: this.#options.onDemand ?? false,
 			// Also what the list is ordered by: never the same twice.
 			addedAt: Math.max(Date.now(), this.#lastAddedAt + 1),
+			...given,
 		};
 		this.#lastAddedAt = entry.addedAt;
 		// Before anything is stored: this is what finds bad headers.
-		const source = this.#sourceOf(entry);
+		const source = ownSource ?? this.#sourceOf(entry);
 		const transfer = await Transfer.open(await this.#store.create(entry), source, this.#services);
-		const raced = this.#findSame(url, headers);
+		const raced = this.#findSame(given);
 		if (raced) {
 			await transfer.close();
 			await this.#store.delete(entry.id);
@@ -251,7 +276,7 @@ export class Engine implements DownStream {
 		}
 
 		this.#transfers.set(entry.id, transfer);
-		Logger.info(`added ${entry.id} ${maskUrl(url)}`);
+		Logger.info(`added ${entry.id} ${maskUrl(entry.url)}`);
 		this.#balance();
 		return {download: this.#view(transfer), existed: false};
 	}
@@ -275,12 +300,22 @@ export class Engine implements DownStream {
 		this.#changed();
 		await transfer.close();
 		await entryFile.save({removed: options.data});
-		const timer =
-			options.data === 'delete'
-				? setTimeout(() => void this.#purge(id), options.undoMs ?? undoMs)
-				: undefined;
-		this.#removed.set(id, {entryFile, timer});
+		const {data, undoMs = standardUndoMs} = options;
+		if (data === 'delete' && undoMs === 0) {
+			await this.#purge(id);
+		} else {
+			const timer = data === 'delete' ? setTimeout(() => void this.#purge(id), undoMs) : undefined;
+			this.#removed.set(id, {entryFile, timer});
+		}
+
 		this.#balance();
+	}
+
+	/** Deletes every download and its bytes, also those that were removed and whose bytes were kept. */
+	async clear(): Promise<void> {
+		const listed = [...this.#transfers.keys()];
+		await Promise.all(listed.map(id => this.remove(id, {data: 'delete', undoMs: 0})));
+		await Promise.all([...this.#removed.keys()].map(id => this.#purge(id)));
 	}
 
 	async restore(id: DownloadId): Promise<void> {
@@ -297,6 +332,13 @@ export class Engine implements DownStream {
 		const {entry} = transfer.entryFile;
 		checkRequest(change);
 		const {url, headers, userAgent, proxy, name, connections, onDemand, checksum, limitRate} = change;
+		if (entry.ownSource && [url, headers, userAgent, proxy].some(given => given !== undefined)) {
+			throw new DownStreamError(
+				'bad-request',
+				"A program's own data source fetches this download: it has no URL, headers or proxy to change",
+			);
+		}
+
 		const place = url === undefined ? undefined : withoutCredentials(url);
 		const isElsewhere = place !== undefined && place.url.origin !== new URL(entry.url).origin;
 		// What proves to one origin who the user is must not reach another one.
@@ -318,8 +360,8 @@ export class Engine implements DownStream {
 			...(checksum !== undefined && {checksum: checksum.toLowerCase()}),
 			...(limitRate !== undefined && {limitRate: limitRate ?? undefined}),
 		};
-		const hasNewSource = [place, headers, userAgent, proxy, connections].some(given => given !== undefined);
-		const source = hasNewSource ? this.#sourceOf({...entry, ...next}) : undefined;
+		const isAsked = [place, headers, userAgent, proxy, connections].some(given => given !== undefined);
+		const source = isAsked && !entry.ownSource ? this.#sourceOf({...entry, ...next}) : undefined;
 		await transfer.change(next, source);
 		return this.#view(transfer);
 	}
@@ -329,6 +371,13 @@ export class Engine implements DownStream {
 		if (!keepOld) {
 			await transfer.startOver();
 			return this.#view(transfer);
+		}
+
+		if (transfer.entryFile.entry.ownSource) {
+			throw new DownStreamError(
+				'bad-request',
+				"A program's own data source fetches this download: the old version cannot be kept beside the new one",
+			);
 		}
 
 		await transfer.pause();
@@ -459,18 +508,21 @@ export class Engine implements DownStream {
 		}
 	}
 
-	async #openTransfer(entryFile: EntryFile): Promise<Transfer> {
-		const transfer = await Transfer.open(entryFile, this.#sourceOf(entryFile.entry), this.#services);
+	async #openTransfer(
+		entryFile: EntryFile,
+		source: DataSource = this.#sourceOf(entryFile.entry),
+	): Promise<Transfer> {
+		const transfer = await Transfer.open(entryFile, source, this.#services);
 		this.#transfers.set(transfer.id, transfer);
 		return transfer;
 	}
 
-	async #restore(entryFile: EntryFile): Promise<Transfer> {
+	async #restore(entryFile: EntryFile, source?: DataSource): Promise<Transfer> {
 		const {id} = entryFile.entry;
 		clearTimeout(this.#removed.get(id)?.timer);
 		this.#removed.delete(id);
 		await entryFile.save({removed: undefined});
-		const transfer = await this.#openTransfer(entryFile);
+		const transfer = await this.#openTransfer(entryFile, source);
 		// Back to its old place.
 		const inOrder = [...this.#transfers.values()].toSorted(
 			(a, b) => a.entryFile.entry.addedAt - b.entryFile.entry.addedAt,
@@ -511,6 +563,10 @@ export class Engine implements DownStream {
 	}
 
 	#sourceOf(entry: Entry): DataSource {
+		if (entry.ownSource) {
+			return new MissingDataSource(entry.url);
+		}
+
 		const {userAgent, proxy, connections, tls} = this.#options;
 		return new CustomHeaderDataSource({
 			url: entry.url,
@@ -522,8 +578,8 @@ export class Engine implements DownStream {
 		});
 	}
 
-	#findSame(url: string, headers: Readonly<Record<string, string>>): Transfer | undefined {
-		return [...this.#transfers.values()].find(({entryFile}) => isSame(entryFile.entry, url, headers));
+	#findSame(given: GivenEntry): Transfer | undefined {
+		return [...this.#transfers.values()].find(({entryFile}) => isSame(entryFile.entry, given));
 	}
 
 	#get(id: DownloadId): Transfer {
@@ -673,10 +729,15 @@ function heldOf(entry: Entry, view: Download | undefined): Held {
 	};
 }
 
-function isSame(entry: Entry, url: string, headers: Readonly<Record<string, string>>): boolean {
+function isSame(entry: Entry, {url, headers, ownSource}: GivenEntry): boolean {
 	const sorted = (record: Readonly<Record<string, string>>) =>
 		JSON.stringify(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-	return !entry.superseded && entry.url === url && sorted(entry.headers) === sorted(headers);
+	return (
+		!entry.superseded &&
+		entry.url === url &&
+		entry.ownSource === ownSource &&
+		sorted(entry.headers) === sorted(headers)
+	);
 }
 
 /** What stands in the way of several downloads, or of all, in one sentence each. */
@@ -713,6 +774,21 @@ function hasNetwork(): boolean {
 
 function isLoopback(hostname: string): boolean {
 	return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
+}
+
+/** Of an entry, what does not say where the file is. Throws `bad-request`. */
+function wishesOf(request: Omit<AddRequest, 'url' | 'headers'>): Pick<Entry, 'intent'> & Partial<Entry> {
+	const {userAgent, proxy, connections, name, checksum, onDemand, paused} = request;
+	checkRequest(request);
+	return {
+		...(userAgent !== undefined && {userAgent}),
+		...(proxy !== undefined && {proxy}),
+		...(connections !== undefined && {connections}),
+		...(name !== undefined && {givenName: safeFileName(name)}),
+		...(checksum !== undefined && {checksum: checksum.toLowerCase()}),
+		...(onDemand !== undefined && {onDemand}),
+		intent: paused ? 'pause' : 'run',
+	};
 }
 
 /** Throws `bad-request` for what no download can be fetched with. */

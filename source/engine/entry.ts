@@ -13,6 +13,8 @@ export type Entry = {
 	readonly version: 1;
 	readonly id: DownloadId;
 	readonly url: string;
+	/** A data source of a program's own fetches it, which no record can hold; `url` may be of any scheme. */
+	readonly ownSource?: boolean;
 	readonly headers: Readonly<Record<string, string>>;
 	readonly userAgent?: string;
 	/** Upstream proxy. */
@@ -72,6 +74,10 @@ export function checkEntry(stored: object, id: DownloadId): Entry {
 		throw new InvalidEntry(`its record is that of download ${entry.id}`);
 	}
 
+	if (!entry.ownSource && !/^https?:/i.test(entry.url)) {
+		throw new InvalidEntry('record.url is not an http or https URL');
+	}
+
 	return entry;
 }
 
@@ -120,10 +126,7 @@ const aString = field('a string', (value): value is string => typeof value === '
 const aBoolean = field('true or false', (value): value is boolean => typeof value === 'boolean');
 const aCount = field('a whole number', isCount);
 const aTime = field('a time', (value): value is number => Number.isFinite(value));
-const aWebAddress = field(
-	'an http or https URL',
-	(value): value is string => typeof value === 'string' && /^https?:$/.test(URL.parse(value)?.protocol ?? ''),
-);
+const aUrl = field('a URL', (value): value is string => typeof value === 'string' && URL.canParse(value));
 const headersField: Field<Record<string, string>> = (value, name) =>
 	Object.fromEntries(
 		Object.entries(anObject(value, name)).map(([key, text]) => [key, aString(text, `${name}.${key}`)]),
@@ -132,7 +135,8 @@ const headersField: Field<Record<string, string>> = (value, name) =>
 const entryField = objectOf<Entry>({
 	version: field('1', (value): value is 1 => value === 1),
 	id: aString,
-	url: aWebAddress,
+	url: aUrl,
+	ownSource: optional(aBoolean),
 	headers: headersField,
 	userAgent: optional(aString),
 	proxy: optional(aString),

@@ -106,6 +106,10 @@ export class Fetcher {
 		this.#heldProof = this.#newHeldProof();
 	}
 
+	get source(): DataSource {
+		return this.#source;
+	}
+
 	get host(): string {
 		return new URL(this.#source.url).host;
 	}

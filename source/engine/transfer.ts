@@ -351,6 +351,13 @@ export class Transfer {
 		this.#lookAround();
 	}
 
+	/** Fetches from another source of the same file from now on, unless it is the one that it has. */
+	async takeSource(source: DataSource): Promise<void> {
+		if (source !== this.#fetcher.source) {
+			await this.change({}, source);
+		}
+	}
+
 	async #changeSource(change: Partial<Entry>, source: DataSource): Promise<void> {
 		let isTaken = false;
 		try {

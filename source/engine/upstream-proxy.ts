@@ -5,14 +5,8 @@ import {createSecureContext, rootCertificates} from 'node:tls';
 import {SocksClient} from 'socks';
 import {Agent, buildConnector, Pool, type Dispatcher} from 'undici';
 import {DownStreamError} from '../downstream.ts';
+import type {TlsOptions} from './data-source.ts';
 import {bareHost, credentialsOf} from './proxy-url.ts';
-
-export type TlsOptions = {
-	/** Certificates in PEM to trust besides the built-in ones. */
-	readonly ca?: string;
-	/** Trust any certificate. */
-	readonly insecure?: boolean;
-};
 
 export type DispatcherOptions = {
 	/** As `parseProxy` gives it; without it connections are direct. */

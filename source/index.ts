@@ -1,0 +1,34 @@
+// What `import … from 'downstream-tui'` gives: the engine and its proxy, without a screen.
+export {
+	DownStream,
+	type CacheOptions,
+	type DownloadProgress,
+	type DownStreamOptions,
+	type FileStats,
+	type ProxyConfig,
+	type TargetOptions,
+} from './library.ts';
+export {
+	DownStreamError,
+	type Download,
+	type DownloadError,
+	type DownloadStatus,
+	type ErrorCode,
+	type ErrorKind,
+	type OpenSegment,
+	type Player,
+} from './downstream.ts';
+export {
+	CustomHeaderDataSource,
+	HttpDataSource,
+	type CustomHeaderDataSourceOptions,
+	type DataSource,
+	type FileInfo,
+	type HttpDataSourceOptions,
+	type OriginAnswer,
+	type OriginRequest,
+	type TlsOptions,
+	type Validator,
+} from './engine/data-source.ts';
+export type {Range} from './engine/range-set.ts';
+export {Logger, type LogLevel} from './logger.ts';

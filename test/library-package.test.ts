@@ -1,0 +1,117 @@
+import assert from 'node:assert/strict';
+import {execFile} from 'node:child_process';
+import {cp, readFile, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import {test} from 'node:test';
+import {promisify} from 'node:util';
+import {cleanEnvironment} from './support/cli.ts';
+import {firstWrongByte} from './support/content.ts';
+import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {installPackage} from './support/installed-package.ts';
+
+const root = path.resolve(import.meta.dirname, '..');
+const run = promisify(execFile);
+
+/** Words that are in the bundle of what they stand for, whatever is minified. */
+const dashboard = {
+	React: 'react.transitional.element',
+	Ink: 'ink-box',
+	'the dashboard': 'draft is kept',
+	'the command line': 'Usage\n',
+};
+
+test('importing the library loads neither Ink nor React nor the dashboard', async t => {
+	const folder = await installPackage(t);
+	await writeFile(
+		path.join(folder, 'hooks.mjs'),
+		`import {writeSync} from 'node:fs';
+export async function load(url, context, nextLoad) {
+	writeSync(1, url + '\\n');
+	return nextLoad(url, context);
+}`,
+	);
+	const loading = async (file: string) => {
+		await writeFile(
+			path.join(folder, 'program.mjs'),
+			`import {register} from 'node:module';
+register('./hooks.mjs', import.meta.url);
+await import(${JSON.stringify(file)});`,
+		);
+		const {stdout} = await run(process.execPath, ['program.mjs'], {cwd: folder});
+		const files = stdout.split('\n').filter(line => line.startsWith('file:'));
+		const texts = await Promise.all(files.map(url => readFile(new URL(url), 'utf8')));
+		return {files, text: texts.join('\n')};
+	};
+
+	const {files, text} = await loading('downstream-tui');
+	assert.ok(files.some(url => url.endsWith('/dist/index.js')));
+	for (const [what, word] of Object.entries(dashboard)) {
+		assert.ok(!text.includes(word), `${what} is loaded`);
+	}
+
+	// The words do tell: they are in what the dashboard loads.
+	const dist = path.join(folder, 'node_modules/downstream-tui/dist');
+	const open = /import\("(\.\/open-dashboard-[^"]+)"\)/.exec(
+		await readFile(path.join(dist, 'cli.js'), 'utf8'),
+	);
+	const show = /import\("(\.\/show-dashboard-[^"]+)"\)/.exec(
+		await readFile(path.join(dist, open![1]!), 'utf8'),
+	);
+	const drawn = await loading(path.join(dist, show![1]!));
+	for (const word of [dashboard.React, dashboard.Ink, dashboard['the dashboard']]) {
+		assert.ok(drawn.text.includes(word), `"${word}" is not in the dashboard`);
+	}
+});
+
+test('the types that are shipped stand on their own, as strictly as can be asked', async t => {
+	const folder = await installPackage(t);
+	await writeFile(
+		path.join(folder, 'program.ts'),
+		`import {DownStream, DownStreamError, Logger, type DataSource} from 'downstream-tui';
+const downstream: DownStream = await DownStream.init({proxyConfig: {type: 'socks5', host: 'a', port: 1}});
+for await (const {fileName, totalSize, mimeType} of downstream.getFileStats('http://a/')) {
+	const told: [string, number | null, string] = [fileName, totalSize, mimeType];
+	console.log(told);
+}
+for await (const {progress} of downstream.progressStream) console.log(progress.toFixed());
+export const open = (source: DataSource): Promise<string> => downstream.cache(source);
+export const isFull = (error: unknown) => error instanceof DownStreamError && error.code === 'disk-full';
+Logger.setEnabled(false);
+// @ts-expect-error there is no such type of proxy
+await DownStream.init({proxyConfig: {type: 'ftp', host: 'a', port: 1}});
+`,
+	);
+	const options = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false', '--noEmit'];
+	const target = ['--module', 'nodenext', '--target', 'es2023', '--types', 'node'];
+	const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
+	const {stdout} = await run(process.execPath, [compiler, ...options, ...target, 'program.ts'], {
+		cwd: folder,
+	}).catch((error: {stdout: string}) => error);
+	assert.equal(stdout, '');
+});
+
+test('the example downloads a file and exports it', async t => {
+	const folder = await installPackage(t);
+	const origin = await startOrigin(t, {size: 2_000_000, etag: '"1"'});
+	await cp(path.join(root, 'examples'), folder, {recursive: true});
+	const temporary = await temporaryFolder(t);
+	const {stdout} = await run(process.execPath, ['download.mjs', origin.url, 'films'], {
+		cwd: folder,
+		env: cleanEnvironment({TMPDIR: temporary}),
+	});
+	assert.match(stdout, /^play it now: mpv http:\/\/127\.0\.0\.1:\d+\/stream\/[\da-f]{32}\/film\.bin$/m);
+	assert.match(stdout, /^film\.bin: 2000000 bytes, application\/octet-stream$/m);
+	assert.match(
+		stdout,
+		new RegExp(`^its last 16 bytes: ${origin.content(1_999_984, 2_000_000).toString('hex')}$`, 'm'),
+	);
+	assert.match(stdout, /^100\.0 %, \d+ KiB\/s, complete$/m);
+	const exported = /^exported to (.+)$/m.exec(stdout)![1]!;
+	assert.equal(firstWrongByte(await readFile(path.resolve(folder, exported)), 0), -1);
+
+	await assert.rejects(run(process.execPath, ['download.mjs', 'ftp://a/b'], {cwd: folder}), {
+		code: 1,
+		stderr: 'bad-request: "ftp" is not http or https\n',
+	});
+});

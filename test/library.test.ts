@@ -1,0 +1,365 @@
+import assert from 'node:assert/strict';
+import {createHmac} from 'node:crypto';
+import {access, readFile, stat} from 'node:fs/promises';
+import path from 'node:path';
+import {test, type TestContext} from 'node:test';
+import {
+	CustomHeaderDataSource,
+	DownStream,
+	HttpDataSource,
+	type DataSource,
+	type DownStreamOptions,
+	type OriginAnswer,
+	type OriginRequest,
+} from '../source/index.ts';
+import {atEnd} from './support/cleanup.ts';
+import {content, firstWrongByte} from './support/content.ts';
+import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {missing} from './support/programs.ts';
+import {password, startMicrosocks, user} from './support/upstream-proxies.ts';
+
+const mebibyte = 1024 * 1024;
+const size = 3 * mebibyte;
+
+async function init(t: TestContext, options: DownStreamOptions = {}): Promise<DownStream> {
+	const storageDir = options.storageDir ?? (await temporaryFolder(t));
+	const downstream = await DownStream.init({port: 0, proxyConfig: 'direct', ...options, storageDir});
+	atEnd(t, () => downstream.dispose());
+	return downstream;
+}
+
+async function untilStatus(downstream: DownStream, url: string, wanted: string): Promise<void> {
+	for await (const progress of downstream.progressStream) {
+		if (progress.url === url && progress.status === wanted) {
+			return;
+		}
+	}
+
+	assert.fail(`it ended before ${url} was ${wanted}`);
+}
+
+async function bytesOf(localUrl: string, range?: string): Promise<Buffer> {
+	const response = await fetch(localUrl, range === undefined ? {} : {headers: {range}});
+	assert.ok(response.ok, `${response.status}`);
+	return Buffer.from(await response.arrayBuffer());
+}
+
+/** A file that is nowhere but in this program. */
+class MemorySource implements DataSource {
+	readonly url: string;
+	isDisposed = false;
+	opened = 0;
+	readonly #bytes: Buffer;
+
+	constructor(url: string, bytes: Buffer) {
+		this.url = url;
+		this.#bytes = bytes;
+	}
+
+	async open({range}: OriginRequest): Promise<OriginAnswer> {
+		this.opened++;
+		const {length} = this.#bytes;
+		const part = {start: Math.min(range.start, length), end: Math.min(range.end, length)};
+		const bytes = this.#bytes.subarray(part.start, part.end);
+		return {
+			info: {name: 'notes.bin', type: 'application/x-notes', size: length},
+			range: part,
+			validator: {etag: '"1"'},
+			acceptsRanges: true,
+			body: (async function* () {
+				yield bytes;
+			})(),
+			endIsProven: true,
+		};
+	}
+
+	async dispose(): Promise<void> {
+		this.isDisposed = true;
+	}
+}
+
+/** Each request has a signature of its own, which is good for one request. */
+class SigningSource implements DataSource {
+	readonly url: string;
+	readonly #sign: (url: string) => string;
+
+	constructor(url: string, sign: (url: string) => string) {
+		this.url = url;
+		this.#sign = sign;
+	}
+
+	async open(request: OriginRequest): Promise<OriginAnswer> {
+		const source = new HttpDataSource({url: this.#sign(this.url), proxy: 'direct'});
+		request.signal.addEventListener('abort', () => void source.dispose());
+		try {
+			const answer = await source.open(request);
+			return {...answer, body: thenDisposed(answer.body, source)};
+		} catch (error) {
+			await source.dispose();
+			throw error;
+		}
+	}
+
+	async dispose(): Promise<void> {}
+}
+
+async function* thenDisposed(body: AsyncIterable<Uint8Array>, source: DataSource) {
+	try {
+		yield* body;
+	} finally {
+		await source.dispose();
+	}
+}
+
+test('a URL is cached, told of, played, exported and removed', async t => {
+	const origin = await startOrigin(t, {
+		size,
+		etag: '"1"',
+		headers: {'content-type': 'video/mp4', 'content-disposition': 'attachment; filename="a film.mp4"'},
+	});
+	const downstream = await init(t, {userAgent: 'library test'});
+	assert.equal(DownStream.instance, downstream);
+	assert.throws(() => downstream.getProgress(origin.url), {code: 'not-found'});
+	assert.equal(downstream.isDownloading(origin.url), false);
+
+	const localUrl = await downstream.cache(origin.url);
+	assert.ok(localUrl.startsWith(`${downstream.origin}/stream/`));
+	const stats = [];
+	for await (const each of downstream.getFileStats(origin.url)) {
+		stats.push(each);
+	}
+
+	// It ends by itself, and is replayed to who comes later.
+	assert.deepEqual(stats.at(-1), {fileName: 'a film.mp4', totalSize: size, mimeType: 'video/mp4'});
+	for await (const each of downstream.getFileStats(localUrl)) {
+		assert.deepEqual(each, stats.at(-1));
+	}
+
+	assert.equal(firstWrongByte(await bytesOf(localUrl), 0), -1);
+	assert.equal(downstream.getProgress(origin.url), 100);
+	assert.equal(downstream.isDownloading(localUrl), false);
+	assert.equal(origin.requests[0]?.headers['user-agent'], 'library test');
+
+	const folder = await temporaryFolder(t);
+	const exported = await downstream.exportFile(origin.url, folder);
+	assert.equal(exported, path.join(folder, 'a film.mp4'));
+	await assert.rejects(downstream.exportFile(origin.url, folder), {code: 'target-exists'});
+	assert.equal(await downstream.exportFile(origin.url, folder, {overwrite: true}), exported);
+	const moved = await downstream.moveFile(origin.url, path.join(folder, 'moved.mp4'));
+	assert.equal((await stat(moved)).size, size);
+	assert.equal(firstWrongByte(await bytesOf(localUrl, 'bytes=100-199'), 100), -1);
+
+	const [download] = await downstream.getAllDownloads();
+	assert.equal(download?.status, 'complete');
+	await downstream.removeCache(origin.url);
+	await assert.rejects(access(download.folder));
+	assert.deepEqual(await downstream.getAllDownloads(), []);
+	// What was moved out is the user's.
+	assert.equal((await stat(moved)).size, size);
+});
+
+test('progress is told for every download, grows, and is 100 only at the end', async t => {
+	const origin = await startOrigin(t, {size, etag: '"1"', bytesPerSecond: 4 * mebibyte});
+	const downstream = await init(t);
+	const urls = [origin.url, origin.urlOf('/other.bin')];
+	await Promise.all(urls.map(url => downstream.cache(url)));
+	const seen = new Map<string, number>();
+	const open = new Set(urls);
+	for await (const {url, progress, receivedBytes, totalBytes, status} of downstream.progressStream) {
+		assert.ok(progress >= (seen.get(url) ?? 0) && progress <= 100);
+		assert.equal(progress === 100, status === 'complete');
+		assert.ok(totalBytes === null || receivedBytes <= totalBytes);
+		seen.set(url, progress);
+		if (status === 'complete' && open.delete(url) && open.size === 0) {
+			break;
+		}
+	}
+
+	assert.deepEqual([...seen.keys()].toSorted(), urls.toSorted());
+	// The one that was read to its end says the same to the next reader.
+	const last = [];
+	for await (const {progress} of downstream.progressStream) {
+		last.push(progress);
+		if (last.length === 2) {
+			break;
+		}
+	}
+
+	assert.deepEqual(last, [100, 100]);
+});
+
+test('a download is paused, resumed, cancelled, fetched on demand and cleared', async t => {
+	const origin = await startOrigin(t, {size, etag: '"1"', bytesPerSecond: mebibyte});
+	const downstream = await init(t);
+	const {url} = origin;
+	const localUrl = await downstream.cache(url);
+	assert.equal(downstream.isDownloading(url), true);
+	await downstream.pauseDownload(url);
+	await untilStatus(downstream, url, 'paused');
+	assert.equal(downstream.isDownloading(url), false);
+	await downstream.resumeAllDownloads();
+	await untilStatus(downstream, url, 'active');
+	await downstream.cancelDownload(url);
+	await untilStatus(downstream, url, 'cancelled');
+	await downstream.resumeAllDownloads();
+	assert.equal((await downstream.getAllDownloads())[0]?.status, 'cancelled');
+
+	await downstream.stopBackgroundDownload(url);
+	await downstream.resumeDownload(url);
+	assert.equal(firstWrongByte(await bytesOf(localUrl, 'bytes=3000000-3000099'), 3_000_000), -1);
+	assert.ok(downstream.getProgress(url) < 100);
+	const folder = await temporaryFolder(t);
+	await assert.rejects(downstream.exportFile(url, folder), {code: 'incomplete'});
+	const target = await downstream.setDownloadTarget(url, path.join(folder, 'done.bin'));
+	origin.options.bytesPerSecond = undefined;
+	await downstream.startBackgroundDownload(url);
+	await untilStatus(downstream, url, 'complete');
+	for await (const {status} of downstream.progressStream) {
+		if (status === 'complete' && (await downstream.getAllDownloads())[0]?.exportedTo === target) {
+			break;
+		}
+	}
+
+	assert.equal(firstWrongByte(await readFile(target), 0), -1);
+	await downstream.clearAllCache();
+	assert.deepEqual(await downstream.getAllDownloads(), []);
+	assert.throws(() => downstream.getProgress(url), {code: 'not-found'});
+});
+
+test('a data source brings its own headers, and makes a download of its own', async t => {
+	const origin = await startOrigin(t, {
+		size,
+		intercept(request, response) {
+			const isKnown = request.headers['x-api-key'] === 'secret';
+			if (!isKnown) {
+				response.writeHead(403).end();
+			}
+
+			return !isKnown;
+		},
+	});
+	const downstream = await init(t);
+	const source = new CustomHeaderDataSource({url: origin.url, customHeaders: {'X-API-Key': 'secret'}});
+	const localUrl = await downstream.cache(source);
+	assert.equal(firstWrongByte(await bytesOf(localUrl), 0), -1);
+	// The same file without the key is another download, which fails: its stats tell why.
+	const refused = await downstream.cache(new HttpDataSource({url: origin.url}));
+	assert.notEqual(refused, localUrl);
+	await assert.rejects(
+		async () => {
+			for await (const stats of downstream.getFileStats(refused)) {
+				assert.fail(JSON.stringify(stats));
+			}
+		},
+		{code: 'origin-refused'},
+	);
+});
+
+test(
+	'origins are reached through the upstream proxy of the options, with user and password',
+	{skip: missing('microsocks')},
+	async t => {
+		const origin = await startOrigin(t, {size, etag: '"1"'});
+		const port = await startMicrosocks(t);
+		const proxyConfig = {type: 'socks5', host: '127.0.0.1', port, username: user, password} as const;
+		const refused = await init(t, {proxyConfig: {...proxyConfig, password: 'wrong'}});
+		const stream = await fetch(await refused.cache(origin.url));
+		assert.equal(stream.status, 502);
+		assert.equal(origin.requests.length, 0);
+		await refused.dispose();
+		const downstream = await init(t, {proxyConfig});
+		assert.equal(firstWrongByte(await bytesOf(await downstream.cache(origin.url)), 0), -1);
+	},
+);
+
+test('a data source of a program is fetched from, kept, and taken up again in the next run', async t => {
+	const storageDir = await temporaryFolder(t);
+	const bytes = content(0, size);
+	const url = 'memory:notes.bin';
+	const first = await init(t, {storageDir, onDemand: true});
+	const source = new MemorySource(url, bytes);
+	const localUrl = await first.cache(source);
+	assert.deepEqual(await bytesOf(localUrl, 'bytes=1000-1999'), bytes.subarray(1000, 2000));
+	for await (const stats of first.getFileStats(url)) {
+		assert.deepEqual(stats, {fileName: 'notes.bin', totalSize: size, mimeType: 'application/x-notes'});
+		break;
+	}
+
+	assert.equal(await first.cache(source), localUrl);
+	await first.dispose();
+	assert.ok(source.isDisposed);
+
+	const second = await init(t, {storageDir});
+	const [download] = await second.getAllDownloads();
+	// What is on the disk needs no source; the rest does.
+	const again = download!.streamUrl;
+	assert.deepEqual(await bytesOf(again, 'bytes=1000-1999'), bytes.subarray(1000, 2000));
+	const response = await fetch(again, {headers: {range: 'bytes=2000000-2000009'}});
+	assert.equal(response.status, 404);
+	assert.match(await response.text(), /goes on when that program adds it again/);
+	assert.equal(await second.cache(new MemorySource(url, bytes)), again);
+	await second.startBackgroundDownload(url);
+	await untilStatus(second, url, 'complete');
+	assert.deepEqual(await bytesOf(again), bytes);
+});
+
+test('a data source that signs each request anew downloads from an origin whose signatures are good once', async t => {
+	const used = new Set<string>();
+	const key = 'a key';
+	const signatureOf = (nonce: string) => createHmac('sha256', key).update(nonce).digest('hex');
+	const origin = await startOrigin(t, {
+		size,
+		etag: '"1"',
+		intercept(request, response) {
+			const {searchParams} = new URL(request.url ?? '', 'http://origin');
+			const nonce = searchParams.get('nonce') ?? '';
+			const isGood = searchParams.get('signature') === signatureOf(nonce) && !used.has(nonce);
+			used.add(nonce);
+			if (!isGood) {
+				response.writeHead(403).end();
+			}
+
+			return !isGood;
+		},
+	});
+	let nonce = 0;
+	const sign = (url: string) => {
+		nonce++;
+		return `${url}?nonce=${nonce}&signature=${signatureOf(String(nonce))}`;
+	};
+
+	const downstream = await init(t);
+	const localUrl = await downstream.cache(new SigningSource(origin.url, sign));
+	assert.equal(firstWrongByte(await bytesOf(localUrl), 0), -1);
+	await untilStatus(downstream, origin.url, 'complete');
+	assert.ok(used.size > 1);
+	assert.equal(used.size, nonce);
+});
+
+test('there is one instance, and what is asked for wrongly is told in one sentence', async t => {
+	assert.throws(() => DownStream.instance, {code: 'bad-request'});
+	for (const [options, message] of [
+		[{port: 70_000}, /^port is 70000; it must be a whole number from 0 to 65535$/],
+		[{connections: 0}, /^connections is 0; it must be a whole number from 1 to 16$/],
+		[{limitRate: 10}, /^limitRate is 10; it must be a whole number of at least 1024$/],
+		[{proxyConfig: {type: 'ftp' as 'http', host: 'x', port: 1}}, /^proxyConfig must be written http/],
+	] as const) {
+		await assert.rejects(DownStream.init(options), {code: 'bad-request', message});
+	}
+
+	const downstream = await init(t);
+	await assert.rejects(DownStream.init({port: 0}), {code: 'bad-request', message: /dispose\(\) of it/});
+	await assert.rejects(downstream.cache('not a url'), {code: 'bad-request'});
+	await assert.rejects(downstream.pauseDownload('http://127.0.0.1/?token=secret'), {
+		code: 'not-found',
+		message: 'There is no download of http://127.0.0.1/?token=***; cache() it first',
+	});
+	const ended = (async () => {
+		for await (const progress of downstream.progressStream) {
+			assert.fail(JSON.stringify(progress));
+		}
+	})();
+	await downstream.dispose();
+	await ended;
+	assert.throws(() => DownStream.instance, {code: 'bad-request'});
+});
