@@ -18,6 +18,7 @@ import {Logger} from '../logger.ts';
 import {maskUrl} from '../mask-url.ts';
 import {Bandwidth} from './bandwidth.ts';
 import {parseChecksum} from './block-checks.ts';
+import {BlockPool} from './block-pool.ts';
 import {
 	checkedHeaders,
 	CustomHeaderDataSource,
@@ -138,6 +139,7 @@ export class Engine implements DownStream {
 		const hosts = new HostLimits();
 		this.#services = {
 			bandwidth: new Bandwidth(options.limitRate),
+			blocks: new BlockPool(),
 			hosts,
 			connections: options.connections ?? 4,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,

@@ -2,6 +2,7 @@
 // to be of the version that is held.
 import {DownStreamError, type DownloadId} from '../downstream.ts';
 import {Bandwidth} from './bandwidth.ts';
+import type {BlockPool} from './block-pool.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
 import type {EntryFile} from './entry-store.ts';
 import {sniffType} from './file-info.ts';
@@ -30,6 +31,7 @@ const seam = 4096;
 /** What all transfers share. */
 export type TransferServices = {
 	readonly bandwidth: Bandwidth;
+	readonly blocks: BlockPool;
 	readonly hosts: HostLimits;
 	/** Connections for each file unless the download says otherwise. */
 	readonly connections: number;

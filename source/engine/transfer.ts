@@ -2,6 +2,7 @@
 import {rm} from 'node:fs/promises';
 import {DownStreamError, type Download, type DownloadId, type DownloadStatus} from '../downstream.ts';
 import {BlockChecks, parseChecksum} from './block-checks.ts';
+import {BlockReader} from './block-reader.ts';
 import type {DataSource} from './data-source.ts';
 import {diskError} from './disk-error.ts';
 import {downloadView, nameOf, queueRankOf, typeOf} from './download-view.ts';
@@ -17,8 +18,8 @@ import {SpeedMeter} from './speed-meter.ts';
 
 export type {TransferServices} from './fetcher.ts';
 
-/** One read from the disk. */
-const readBounds = {smallest: 64 * 1024, largest: 256 * 1024};
+/** A reader that has come so much further is looked at anew. */
+const readStep = 256 * 1024;
 const checkpointMs = 500;
 const minute = 60_000;
 /** How many of the blocks that were recorded last are looked at again after an unclean end. */
@@ -254,7 +255,8 @@ export class Transfer {
 
 	/**
 	 * The bytes of `range` in order, as they come to be present; `end` may be Infinity for an unknown size. Throws
-	 * the `DownStreamError` that stands in the way, or the signal's reason. The buffers are the caller's.
+	 * the `DownStreamError` that stands in the way, or the signal's reason. The bytes stay as they are until the next
+	 * ones are asked for.
 	 */
 	async *read(request: {
 		range: Range;
@@ -265,6 +267,7 @@ export class Transfer {
 		this.#refuseIfCancelled();
 		const version = this.#version;
 		const reader = this.#readers.open(range, request.player);
+		const blocks = new BlockReader(this.#services.blocks);
 		this.#recordReading();
 		let scheduledAt = 0;
 		this.#fetcher.schedule();
@@ -279,20 +282,24 @@ export class Transfer {
 				// The look and the registering happen in one tick: a write in between would be missed.
 				const ready = Math.min(this.#file.present.runEnd(reader.offset), range.end) - reader.offset;
 				const bytes =
-					ready > 0 ? await this.#readPresent(reader, ready) : await this.#waitForBytes(reader, signal);
+					ready > 0
+						? await blocks.read(this.#file, reader.offset, ready)
+						: await this.#waitForBytes(reader, signal);
 				if (!bytes?.length) {
 					continue;
 				}
 
 				reader.advance(bytes.length);
-				if (!this.#file.isComplete && reader.consumed - scheduledAt >= readBounds.largest) {
+				if (!this.#file.isComplete && reader.consumed - scheduledAt >= readStep) {
 					scheduledAt = reader.consumed;
 					this.#fetcher.schedule();
 				}
 
 				yield bytes;
+				blocks.sent();
 			}
 		} finally {
+			await blocks.close();
 			this.#readers.close(reader);
 			this.#recordReading();
 			if (this.isComplete && this.#readers.size === 0 && this.#fetcher.segments.size === 0) {
@@ -723,13 +730,6 @@ export class Transfer {
 		if (this.#closed || (this.#entryFile.entry.intent === 'cancel' && !this.#file.isComplete)) {
 			throw cancelled();
 		}
-	}
-
-	async #readPresent(reader: Reader, ready: number): Promise<Uint8Array> {
-		const step = Math.min(readBounds.largest, Math.max(readBounds.smallest, reader.consumed / 4));
-		const buffer = Buffer.allocUnsafeSlow(Math.min(ready, step));
-		const length = await this.#file.read(reader.offset, buffer);
-		return buffer.subarray(0, length);
 	}
 
 	#waitForBytes(reader: Reader, signal: AbortSignal): Promise<Uint8Array | undefined> {

@@ -1,6 +1,5 @@
 // One answer to a player: the bytes it asked for, in order, as fast as it reads them.
 import {randomUUID} from 'node:crypto';
-import {once} from 'node:events';
 import type {IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:http';
 import {create as contentDisposition} from 'content-disposition';
 import type {DownloadId} from '../downstream.ts';
@@ -21,7 +20,7 @@ export interface StreamedTransfer {
 	readonly id: DownloadId;
 	/** Waits for the first answer of the origin if nothing is known yet. */
 	facts(signal: AbortSignal): Promise<StreamFacts>;
-	/** The bytes of the range in order, waiting for holes to be fetched. The buffers are not used again. */
+	/** The bytes of the range in order, waiting for holes to be fetched. They change once the next ones are asked for. */
 	read(request: StreamRead): AsyncIterable<Uint8Array>;
 }
 
@@ -92,17 +91,17 @@ export async function serveStream(
 	const sendHeaders = () => {
 		if (!response.headersSent) {
 			response.writeHead(ranges ? 206 : 200, headers);
-			response.flushHeaders();
 		}
 	};
-	const timer = setTimeout(sendHeaders, headersWaitMs);
+	const timer = setTimeout(() => {
+		sendHeaders();
+		response.flushHeaders();
+	}, headersWaitMs);
 	try {
 		for await (const bytes of bodyOf(transfer, parts, {player, signal})) {
 			signal.throwIfAborted();
 			sendHeaders();
-			if (!response.write(bytes)) {
-				await once(response, 'drain', {signal});
-			}
+			await written(response, bytes, signal);
 		}
 	} finally {
 		clearTimeout(timer);
@@ -110,6 +109,22 @@ export async function serveStream(
 
 	sendHeaders();
 	response.end(tail);
+}
+
+/** Resolves when the connection has taken the bytes over; rejects with the signal's reason. */
+function written(response: ServerResponse, bytes: Uint8Array | string, signal: AbortSignal): Promise<void> {
+	return new Promise((resolve, reject) => {
+		const abort = () => reject(signal.reason);
+		signal.addEventListener('abort', abort, {once: true});
+		response.write(bytes, error => {
+			signal.removeEventListener('abort', abort);
+			if (error) {
+				reject(error);
+			} else {
+				resolve();
+			}
+		});
+	});
 }
 
 async function* bodyOf(
