@@ -1,4 +1,4 @@
-// A real nginx on loopback that serves one folder.
+// A real nginx on loopback.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {writeFile} from 'node:fs/promises';
@@ -9,20 +9,34 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {atEnd} from './cleanup.ts';
 import {temporaryFolder} from './engines.ts';
 
-/** Resolves with the URL of the folder, such as `http://127.0.0.1:4711`. `rate` limits each connection: `2m`. */
+export type RunningNginx = {readonly port: number; readonly pid: number; readonly folder: string};
+
+/** Serves one folder. Resolves with its URL, such as `http://127.0.0.1:4711`. `rate` limits each connection: `2m`. */
 export async function startNginx(t: TestContext, root: string, {rate = '0'} = {}): Promise<string> {
+	const {port} = await runNginx(
+		t,
+		port => `server { listen 127.0.0.1:${port}; root ${root}; limit_rate ${rate}; }`,
+	);
+	return `http://127.0.0.1:${port}`;
+}
+
+/** One process with the servers that `http` writes, by a free port and a folder that is removed in the end. */
+export async function runNginx(
+	t: TestContext,
+	http: (port: number, folder: string) => string,
+): Promise<RunningNginx> {
 	const folder = await temporaryFolder(t);
 	const port = await freePort();
 	await writeFile(
 		path.join(folder, 'nginx.conf'),
 		`daemon off; master_process off; pid ${folder}/pid; error_log ${folder}/error.log;
-		events { worker_connections 256; }
+		events { worker_connections 1024; }
 		http {
 			access_log off; sendfile on; default_type application/octet-stream;
 			types { video/mp4 mp4; video/x-matroska mkv; }
 			client_body_temp_path ${folder}/body; proxy_temp_path ${folder}/proxy; fastcgi_temp_path ${folder}/fastcgi;
 			uwsgi_temp_path ${folder}/uwsgi; scgi_temp_path ${folder}/scgi;
-			server { listen 127.0.0.1:${port}; root ${root}; limit_rate ${rate}; }
+			${http(port, folder)}
 		}`,
 	);
 	const nginx = spawn(
@@ -45,7 +59,7 @@ export async function startNginx(t: TestContext, root: string, {rate = '0'} = {}
 		await sleep(20);
 	}
 
-	return `http://127.0.0.1:${port}`;
+	return {port, pid: nginx.pid!, folder};
 }
 
 export async function freePort(): Promise<number> {

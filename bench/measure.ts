@@ -1,0 +1,196 @@
+// What is measured, by the same means for everybody: time and bytes by curl, the rest from /proc.
+import {spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {readFileSync} from 'node:fs';
+import {readdir, stat} from 'node:fs/promises';
+import {connect} from 'node:net';
+import path from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
+import type {Range} from '../source/engine/range-set.ts';
+
+export const MiB = 1024 * 1024;
+export const GiB = 1024 * MiB;
+
+/** Nothing of what is measured takes so long, unless it hangs. */
+const patienceMs = 300_000;
+/** Of /proc/PID/stat: USER_HZ, which is 100 on every Linux that Node runs on. */
+const ticksPerSecond = 100;
+
+/**
+ * One sample of everybody in each round, one after the other, so that a change of the machine's mood meets all of them.
+ * The first round is for warming up and does not count.
+ */
+export async function interleaved<Name extends string, Sample>(
+	rounds: number,
+	contestants: ReadonlyMap<Name, (round: number) => Promise<Sample>>,
+): Promise<Map<Name, Sample[]>> {
+	const samples = new Map<Name, Sample[]>(Array.from(contestants.keys(), name => [name, []]));
+	for (let round = 0; round <= rounds; round++) {
+		for (const [name, sample] of contestants) {
+			const taken = await sample(round);
+			if (round > 0) {
+				samples.get(name)!.push(taken);
+			}
+		}
+	}
+
+	return samples;
+}
+
+export function median(values: readonly number[]): number {
+	return percentile(values, 0.5);
+}
+
+/** The value that the share (0 to 1) of all values does not exceed. */
+export function percentile(values: readonly number[], share: number): number {
+	return (
+		values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? NaN
+	);
+}
+
+/** Seconds of a processor that the process has used, with those of its children that have ended. */
+export function cpuSeconds(pid: number | 'self'): number {
+	// The name may hold blanks; what follows it begins with the third field.
+	const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
+		.replace(/^.*\) /, '')
+		.split(' ');
+	return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / ticksPerSecond;
+}
+
+/** Bytes of memory that the process has had at most. */
+export function peakMemory(pid: number): number {
+	return statusBytes(pid, 'VmHWM');
+}
+
+/** Bytes of memory that the process has. */
+export function memory(pid: number): number {
+	return statusBytes(pid, 'VmRSS');
+}
+
+function statusBytes(pid: number, field: string): number {
+	const [, kibibytes] = new RegExp(`^${field}:\\s*(\\d+) kB$`, 'm').exec(
+		readFileSync(`/proc/${pid}/status`, 'utf8'),
+	) ?? [0, NaN];
+	return Number(kibibytes) * 1024;
+}
+
+/** Bytes of the disk that are in use for what is in the folder. */
+export async function diskUse(folder: string): Promise<number> {
+	let bytes = 0;
+	for (const entry of await readdir(folder, {recursive: true, withFileTypes: true})) {
+		if (entry.isFile()) {
+			bytes += (await stat(path.join(entry.parentPath, entry.name))).blocks * 512;
+		}
+	}
+
+	return bytes;
+}
+
+/** Rejects if the condition does not come to be true. */
+export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
+	const deadline = performance.now() + patienceMs;
+	while (!(await condition())) {
+		if (performance.now() > deadline) {
+			throw new Error(`Waited ${patienceMs / 1000} s in vain for ${what}`);
+		}
+
+		await sleep(20);
+	}
+}
+
+/** Runs a program to its end and resolves with what it printed; rejects unless all went well. */
+export async function run(program: string, args: readonly string[], input = ''): Promise<string> {
+	const child = spawn(program, args, {stdio: ['pipe', 'pipe', 'pipe'], timeout: patienceMs});
+	child.stdin.end(input);
+	let output = '';
+	let errors = '';
+	child.stdout.setEncoding('utf8').on('data', (text: string) => {
+		output += text;
+	});
+	child.stderr.setEncoding('utf8').on('data', (text: string) => {
+		errors += text;
+	});
+	const [code] = (await once(child, 'close')) as [number | null];
+	if (code !== 0) {
+		throw new Error(`${program} ${args.join(' ')} ended with ${code ?? child.signalCode}: ${errors}`);
+	}
+
+	return output;
+}
+
+/** Seconds that curl needs for each of these, all at once; every byte must have come. */
+export async function readAtOnce(url: string, ranges: readonly Range[]): Promise<number[]> {
+	const lines = ranges.map(
+		({start, end}) => `url = "${url}"
+output = /dev/null
+fail
+silent
+range = ${start}-${end - 1}
+write-out = "%{time_total} %{size_download}\\n"`,
+	);
+	const output = await run(
+		'curl',
+		['--parallel', '--parallel-immediate', '--parallel-max', String(ranges.length), '--config', '-'],
+		lines.join('\nnext\n'),
+	);
+	const results = output
+		.trim()
+		.split('\n')
+		.map(line => line.split(' ').map(Number));
+	const expected = ranges.reduce((sum, {start, end}) => sum + end - start, 0);
+	const came = results.reduce((sum, [, bytes = 0]) => sum + bytes, 0);
+	if (came !== expected) {
+		throw new Error(`${url}: ${came} bytes came instead of ${expected}`);
+	}
+
+	return results.map(([seconds = NaN]) => seconds);
+}
+
+/** Seconds that curl needs for the whole, `times` over the same connection; every byte must have come. */
+export async function readWhole(url: string, size: number, times = 1): Promise<number> {
+	const once = ['--output', '/dev/null', url];
+	const output = await run('curl', [
+		...['--silent', '--show-error', '--fail', '--write-out', '%{time_total} %{size_download}\n'],
+		...Array.from({length: times}, () => once).flat(),
+	]);
+	let seconds = 0;
+	for (const line of output.trim().split('\n')) {
+		const [took = NaN, bytes] = line.split(' ').map(Number);
+		if (bytes !== size) {
+			throw new Error(`${url}: ${bytes} bytes came instead of ${size}`);
+		}
+
+		seconds += took;
+	}
+
+	return seconds;
+}
+
+/** Milliseconds from the opening of a connection to the first byte of the body. Then the player leaves. */
+export async function firstByte(url: string, start: number, length: number): Promise<number> {
+	const {hostname, port, pathname, search} = new URL(url);
+	const began = performance.now();
+	const socket = connect({host: hostname, port: Number(port), noDelay: true});
+	socket.setTimeout(patienceMs, () => socket.destroy(new Error(`${url} does not answer`)));
+	try {
+		socket.write(
+			`GET ${pathname}${search} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nRange: bytes=${start}-${start + length - 1}\r\n\r\n`,
+		);
+		let head = '';
+		for await (const bytes of socket as AsyncIterable<Buffer>) {
+			head += bytes.toString('latin1');
+			const end = head.indexOf('\r\n\r\n');
+			if (end !== -1 && head.length > end + 4) {
+				if (!head.startsWith('HTTP/1.1 206')) {
+					break;
+				}
+
+				return performance.now() - began;
+			}
+		}
+
+		throw new Error(`${url} answers ${head.slice(0, 200)}`);
+	} finally {
+		socket.destroy();
+	}
+}

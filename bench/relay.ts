@@ -1,0 +1,101 @@
+// A TCP relay on loopback that makes the line longer and narrower.
+import {once} from 'node:events';
+import {connect, createServer, type AddressInfo, type Socket} from 'node:net';
+import type {TestContext} from 'node:test';
+import {atEnd} from '../test/support/cleanup.ts';
+
+export type Line = {
+	/** Milliseconds. Opening a connection takes one, as the handshake of TCP does. */
+	readonly roundTripMs?: number;
+	/** Of each connection, towards the client. */
+	readonly bytesPerSecond?: number;
+};
+
+/** Bytes on the way in one direction of one connection. */
+const window = 4 * 1024 * 1024;
+
+/** Resolves with the port whose connections lead to `target`. */
+export async function startRelay(
+	t: TestContext,
+	target: number,
+	{roundTripMs = 0, bytesPerSecond = Infinity}: Line,
+): Promise<number> {
+	const sockets = new Set<Socket>();
+	const server = createServer({noDelay: true}, client => {
+		const origin = connect({port: target, host: '127.0.0.1', noDelay: true});
+		for (const [socket, other] of [
+			[client, origin],
+			[origin, client],
+		] as const) {
+			sockets.add(socket);
+			// What was cut off on one side is cut off on the other.
+			socket.on('error', () => other.destroy());
+			socket.on('close', () => {
+				sockets.delete(socket);
+				if (!socket.readableEnded) {
+					other.destroy();
+				}
+			});
+		}
+
+		forward(client, origin, roundTripMs / 2, Infinity, performance.now() + roundTripMs);
+		forward(origin, client, roundTripMs / 2, bytesPerSecond, 0);
+	}).listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	atEnd(t, () => {
+		server.close();
+		for (const socket of sockets) {
+			socket.destroy();
+		}
+	});
+	return (server.address() as AddressInfo).port;
+}
+
+function forward(from: Socket, to: Socket, delayMs: number, bytesPerSecond: number, openAt: number): void {
+	const line: Array<{bytes: Buffer; due: number}> = [];
+	let onTheWay = 0;
+	/** When the line has taken in what it was given so far. */
+	let freeAt = openAt;
+	let timer: NodeJS.Timeout | undefined;
+	let ended = false;
+	const deliver = () => {
+		timer = undefined;
+		const now = performance.now();
+		while (line[0] && line[0].due <= now && !to.writableNeedDrain) {
+			const {bytes} = line.shift()!;
+			onTheWay -= bytes.length;
+			to.write(bytes);
+		}
+
+		if (from.isPaused() && onTheWay < window) {
+			from.resume();
+		}
+
+		if (line[0] && !to.writableNeedDrain) {
+			timer = setTimeout(deliver, line[0].due - now);
+		} else if (!line[0] && ended) {
+			to.end();
+		}
+	};
+
+	from.on('data', bytes => {
+		freeAt = Math.max(freeAt, performance.now()) + (bytes.length / bytesPerSecond) * 1000;
+		line.push({bytes, due: freeAt + delayMs});
+		onTheWay += bytes.length;
+		if (onTheWay >= window) {
+			from.pause();
+		}
+
+		if (!timer && !to.writableNeedDrain) {
+			deliver();
+		}
+	});
+	to.on('drain', () => !timer && deliver());
+	from.on('end', () => {
+		ended = true;
+		if (!timer) {
+			deliver();
+		}
+	});
+	to.on('close', () => clearTimeout(timer));
+}
