@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import {writeFile} from 'node:fs/promises';
+import {truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
 import {BlockPool} from '../source/engine/block-pool.ts';
@@ -11,42 +11,6 @@ import {temporaryFolder} from './support/engines.ts';
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-test('blocks have the power of two that is wanted, from 64 KiB to 1 MiB', () => {
-	const pool = new BlockPool();
-	for (const [wanted, size] of [
-		[0, 64 * KiB],
-		[64 * KiB, 64 * KiB],
-		[64 * KiB + 1, 128 * KiB],
-		[300 * KiB, 512 * KiB],
-		[5 * MiB, MiB],
-	] as const) {
-		assert.equal(pool.take(wanted).length, size);
-	}
-});
-
-test('a block that was given back is the next one, one that was dropped is not', () => {
-	const pool = new BlockPool();
-	const first = pool.take(MiB);
-	pool.give(first);
-	assert.equal(pool.take(MiB), first);
-	pool.drop(first);
-	assert.notEqual(pool.take(MiB), first);
-});
-
-test('many readers share 16 MiB, and each gets the smallest block beyond that', () => {
-	const pool = new BlockPool();
-	const blocks = Array.from({length: 300}, () => pool.take(MiB));
-	const bytes = blocks.reduce((sum, {length}) => sum + length, 0);
-	assert.ok(blocks.every(({length}) => length >= 64 * KiB));
-	assert.equal(blocks.at(-1)!.length, 64 * KiB);
-	assert.ok(bytes <= 16 * MiB + 300 * 64 * KiB, `${bytes} bytes`);
-	for (const block of blocks) {
-		pool.give(block);
-	}
-
-	assert.equal(pool.take(MiB).length, MiB);
-});
-
 async function fileOf(t: Parameters<typeof temporaryFolder>[0], size: number): Promise<SparseFile> {
 	const file = path.join(await temporaryFolder(t), 'data');
 	await writeFile(file, content(0, size));
@@ -54,6 +18,59 @@ async function fileOf(t: Parameters<typeof temporaryFolder>[0], size: number): P
 	t.after(() => sparse.close());
 	return sparse;
 }
+
+test('blocks have the power of two that is wanted, from 64 KiB to 1 MiB', async t => {
+	const file = await fileOf(t, 6 * MiB);
+	const pool = new BlockPool();
+	for (const [wanted, size, read] of [
+		[1, 64 * KiB, 1],
+		[64 * KiB, 64 * KiB, 64 * KiB],
+		[64 * KiB + 1, 128 * KiB, 64 * KiB + 1],
+		[300 * KiB, 512 * KiB, 300 * KiB],
+		[5 * MiB, MiB, MiB],
+	] as const) {
+		const {block, length} = await pool.fill(file, 0, wanted);
+		assert.deepEqual([block.length, length], [size, read]);
+	}
+});
+
+test('a block that was given back is the next one, one that was dropped is not', async t => {
+	const file = await fileOf(t, MiB);
+	const pool = new BlockPool();
+	const first = await pool.fill(file, 0, MiB);
+	pool.give(first.block);
+	const second = await pool.fill(file, 0, MiB);
+	assert.equal(second.block, first.block);
+	pool.drop(second.block);
+	const third = await pool.fill(file, 0, MiB);
+	assert.notEqual(third.block, first.block);
+});
+
+test('many readers share 16 MiB, and each gets the smallest block beyond that', async t => {
+	const file = await fileOf(t, MiB);
+	const pool = new BlockPool();
+	const filled = await Promise.all(Array.from({length: 300}, () => pool.fill(file, 0, MiB)));
+	const bytes = filled.reduce((sum, {block}) => sum + block.length, 0);
+	assert.equal(filled.at(-1)!.block.length, 64 * KiB);
+	assert.ok(bytes <= 16 * MiB + 300 * 64 * KiB, `${bytes} bytes`);
+	for (const {block} of filled) {
+		pool.give(block);
+	}
+
+	const {block} = await pool.fill(file, 0, MiB);
+	assert.equal(block.length, MiB);
+});
+
+test('a read that fails is told, and gives its block and its turn back', async t => {
+	const file = await fileOf(t, MiB);
+	await truncate(file.path, 10);
+	const pool = new BlockPool();
+	for (let round = 0; round < 20; round++) {
+		await assert.rejects(pool.fill(file, 0, MiB), /cut short by another program/);
+	}
+
+	assert.equal(pool.isBusy, false);
+});
 
 test('a reader gets every byte in order, in blocks that grow, while the next one is filled', async t => {
 	const size = 9 * MiB + 5;
@@ -72,7 +89,7 @@ test('a reader gets every byte in order, in blocks that grow, while the next one
 		offset += bytes.length;
 	}
 
-	assert.equal(lengths[0], 64 * KiB);
+	assert.equal(lengths[0], 256 * KiB);
 	assert.equal(Math.max(...lengths), MiB);
 	await blocks.close();
 });

@@ -1,31 +1,55 @@
 // Memory for bytes on their way from the disk to players, used again and again: fresh memory for each block costs more
 // than reading it.
+import type {SparseFile} from './sparse-file.ts';
 
 const sizes = {smallest: 64 * 1024, largest: 1024 * 1024};
-/** Bytes. With more than this at work, new blocks are of the smallest size. */
+/** Bytes. With more than this in the hands of players, new blocks are of the smallest size. */
 const lentBudget = 16 * 1024 * 1024;
 const mostIdle = 8 * 1024 * 1024;
+/** More reads at once than the disk has threads only wait with their block in hand. */
+const mostReads = 8;
+
+/** `length` bytes of the block were read. */
+export type Filled = {readonly block: Buffer; readonly length: number};
 
 export class BlockPool {
 	readonly #idle = new Map<number, Buffer[]>();
 	#idleBytes = 0;
 	#lent = 0;
+	#reads = 0;
+	/** First come, first served. */
+	readonly #queue: Array<() => void> = [];
 
-	/** A block of a power of two from 64 KiB to 1 MiB, near to what is wanted if there is enough. */
-	take(wanted: number): Buffer {
-		let size = sizes.largest;
-		while (size > sizes.smallest && (size / 2 >= wanted || this.#lent + size > lentBudget)) {
-			size /= 2;
+	/** Whoever reads ahead now would take the turn of one who waits. */
+	get isBusy(): boolean {
+		return this.#reads >= mostReads;
+	}
+
+	/** Reads at most `wanted` present bytes into a block, which is the caller's until given back. Throws `disk-failed`. */
+	async fill(file: SparseFile, offset: number, wanted: number): Promise<Filled> {
+		if (this.isBusy) {
+			await new Promise<void>(resolve => {
+				this.#queue.push(resolve);
+			});
+		} else {
+			this.#reads++;
 		}
 
-		this.#lent += size;
-		const block = this.#idle.get(size)?.pop();
-		if (!block) {
-			return Buffer.allocUnsafeSlow(size);
+		const block = this.#take(wanted);
+		try {
+			const length = await file.read(offset, block.subarray(0, Math.min(wanted, block.length)));
+			return {block, length};
+		} catch (error) {
+			this.give(block);
+			throw error;
+		} finally {
+			const next = this.#queue.shift();
+			if (next) {
+				next();
+			} else {
+				this.#reads--;
+			}
 		}
-
-		this.#idleBytes -= size;
-		return block;
 	}
 
 	/** Nobody looks at it any more. */
@@ -45,5 +69,22 @@ export class BlockPool {
 	/** Somebody may still look at it: it is not used again. */
 	drop(block: Buffer): void {
 		this.#lent -= block.length;
+	}
+
+	/** A block of a power of two from 64 KiB to 1 MiB, near to what is wanted if there is enough. */
+	#take(wanted: number): Buffer {
+		let size = sizes.largest;
+		while (size > sizes.smallest && (size / 2 >= wanted || this.#lent + size > lentBudget)) {
+			size /= 2;
+		}
+
+		this.#lent += size;
+		const block = this.#idle.get(size)?.pop();
+		if (!block) {
+			return Buffer.allocUnsafeSlow(size);
+		}
+
+		this.#idleBytes -= size;
+		return block;
 	}
 }

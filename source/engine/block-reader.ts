@@ -1,22 +1,20 @@
 // What one player is sent from the disk: one block is filled while the one before it is on its way.
-import type {BlockPool} from './block-pool.ts';
+import type {BlockPool, Filled} from './block-pool.ts';
 import type {SparseFile} from './sparse-file.ts';
 
 /** After a seek little is read at once; a player that stays is read more and more for. */
-const growth = 4;
+const firstBlock = 256 * 1024;
 
-type Filled = {
+type Ahead = {
 	readonly file: SparseFile;
 	readonly offset: number;
-	readonly length: number;
-	readonly block: Buffer;
-	/** How many bytes were read. */
-	readonly done: Promise<number>;
+	readonly wanted: number;
+	readonly filled: Promise<Filled>;
 };
 
 export class BlockReader {
 	readonly #pool: BlockPool;
-	#ahead: Filled | undefined;
+	#ahead: Ahead | undefined;
 	#shown: Buffer | undefined;
 	#consumed = 0;
 
@@ -29,22 +27,22 @@ export class BlockReader {
 	 * `disk-failed`.
 	 */
 	async read(file: SparseFile, offset: number, ready: number): Promise<Uint8Array> {
-		const filled = (await this.#takeAhead(file, offset, ready)) ?? this.#fill(file, offset, ready);
-		let length: number;
-		try {
-			length = await filled.done;
-		} catch (error) {
-			this.#pool.give(filled.block);
-			throw error;
+		const ahead = this.#ahead;
+		// Holes may have been made, or another file may be in its place.
+		if (ahead && (ahead.file !== file || ahead.offset !== offset || ahead.wanted > ready)) {
+			await this.#dropAhead();
 		}
 
-		this.#shown = filled.block;
+		const {filled} = this.#ahead ?? this.#fill(file, offset, ready);
+		this.#ahead = undefined;
+		const {block, length} = await filled;
+		this.#shown = block;
 		this.#consumed += length;
-		if (length > 0 && length < ready) {
+		if (length > 0 && length < ready && !this.#pool.isBusy) {
 			this.#ahead = this.#fill(file, offset + length, ready - length);
 		}
 
-		return filled.block.subarray(0, length);
+		return block.subarray(0, length);
 	}
 
 	/** The bytes that were read last are no longer looked at. */
@@ -66,33 +64,20 @@ export class BlockReader {
 		await this.#dropAhead();
 	}
 
-	/** If it is still what is wanted: holes may have been made, or another file may be in its place. */
-	async #takeAhead(file: SparseFile, offset: number, ready: number): Promise<Filled | undefined> {
-		const ahead = this.#ahead;
-		if (ahead && (ahead.file !== file || ahead.offset !== offset || ahead.length > ready)) {
-			await this.#dropAhead();
-			return undefined;
-		}
-
-		this.#ahead = undefined;
-		return ahead;
-	}
-
 	async #dropAhead(): Promise<void> {
 		const ahead = this.#ahead;
 		this.#ahead = undefined;
-		if (ahead) {
-			await ahead.done.catch(() => undefined);
-			this.#pool.give(ahead.block);
+		const filled = await ahead?.filled.catch(() => undefined);
+		if (filled) {
+			this.#pool.give(filled.block);
 		}
 	}
 
-	#fill(file: SparseFile, offset: number, ready: number): Filled {
-		const block = this.#pool.take(Math.min(ready, this.#consumed / growth));
-		const length = Math.min(ready, block.length);
-		const done = file.read(offset, block.subarray(0, length));
+	#fill(file: SparseFile, offset: number, ready: number): Ahead {
+		const wanted = Math.min(ready, Math.max(firstBlock, this.#consumed));
+		const filled = this.#pool.fill(file, offset, wanted);
 		// Whoever takes it is told.
-		done.catch(() => undefined);
-		return {file, offset, length, block, done};
+		filled.catch(() => undefined);
+		return {file, offset, wanted, filled};
 	}
 }
