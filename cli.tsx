@@ -21,7 +21,8 @@ const help = `
 	With the copy that runs (list, url, export and verify also without one)
 	  add URL…  list  url ID  pause|resume|cancel|remove ID…  export ID PATH  verify ID…
 	  An ID is that of the list, the beginning of it, the number in the list, or the URL.
-	  Among URLs, @FILE is those in a file and - those on standard input, one on each line.
+	  Among URLs, @FILE is those in a file and - those on standard input, one on each line;
+	  a curl command may stand for a URL, with its headers.
 
 ${flagsHelp().replaceAll(/^(?=.)/gm, '\t')}
 

@@ -1,10 +1,10 @@
 // What is told to the copy that runs on the storage folder, or done with the folder itself while none runs.
+import {addAll, requestsForOther} from './add-requests.ts';
 import {cleanText, padText} from './dashboard/clean-text.ts';
 import {amount, stateWords} from './dashboard/state-words.ts';
 import {DownStreamError, type Download, type DownStream} from './downstream.ts';
 import {withoutCredentials} from './engine/data-source.ts';
 import {maskUrl} from './mask-url.ts';
-import {addAll, requestsForOther} from './requests.ts';
 import {openIdle} from './running.ts';
 import {attach} from './running-copy.ts';
 import type {Settings} from './settings.ts';
@@ -124,7 +124,8 @@ async function add(
 	{settings, output}: Context,
 ): Promise<boolean> {
 	let isGood = true;
-	const added = await addAll(downstream, requestsForOther(urls, settings), ({message}) => {
+	const requestsOf = (word: string) => requestsForOther(word, settings);
+	const added = await addAll(downstream, urls, requestsOf, ({message}) => {
 		isGood = false;
 		output.error(message);
 	});
@@ -199,7 +200,7 @@ function onEach(
 export function findDownload(downloads: readonly Download[], word: string): Download {
 	const numbered = /^[1-9]\d{0,5}$/.test(word) ? downloads[Number(word) - 1] : undefined;
 	const url = urlOf(word);
-	const exact = downloads.find(download => download.id === word || download.streamUrl === word);
+	const exact = downloads.find(({id, streamUrl, item}) => [id, streamUrl, item].includes(word));
 	const found = exact ?? numbered;
 	if (found) {
 		return found;
@@ -245,6 +246,7 @@ function jsonOf(download: Download, settings: Settings): string {
 	return JSON.stringify({
 		...download,
 		url: maskUrl(download.url),
+		item: download.item && maskUrl(download.item),
 		streamUrl: streamUrlOf(download, settings),
 	});
 }

@@ -6,7 +6,7 @@ export type DownloadId = string;
 
 /**
  * What a download is doing, derived from facts:
- * - `asking`: the first answer of the origin (name, size) is not there yet
+ * - `asking`: the first answer of the origin (name, size) is not there yet, or a new link after one that has expired
  * - `active`: a connection fetches bytes of it
  * - `waiting`: a try failed and the next one is scheduled (`retryAt`)
  * - `queued`: it will be fetched when one of `maxActive` places is free, or (on demand) when a player asks
@@ -69,6 +69,8 @@ export type Download = {
 	readonly id: DownloadId;
 	/** The URL that was given, without user and password. May hold tokens: mask before showing. */
 	readonly url: string;
+	/** What the URL was resolved from, such as the page of a film; null if the URL itself was given. */
+	readonly item: string | null;
 	/** `http://127.0.0.1:PORT/stream/ID/NAME` */
 	readonly streamUrl: string;
 	/** A safe file name. */
@@ -144,6 +146,11 @@ export type Snapshot = {
 export type AddRequest = {
 	/** `http:` or `https:`; user and password become an Authorization header for that origin. */
 	url: string;
+	/**
+	 * What the URL was resolved from. When the URL has expired, the command that the engine was started with
+	 * (`--resolve-with`) is asked for a new one.
+	 */
+	item?: string;
 	headers?: Readonly<Record<string, string>>;
 	userAgent?: string;
 	/** Upstream proxy: `http:`, `https:`, `socks5:` or `socks5h:` URL; `direct` for none whatever the settings say. */

@@ -2,9 +2,9 @@
 import {once} from 'node:events';
 import process from 'node:process';
 import {parentPort, workerData} from 'node:worker_threads';
+import {addAll, requestsFor} from './add-requests.ts';
 import {DownStreamError} from './downstream.ts';
 import type {ForEngineWorker, FromEngineWorker} from './engine-thread.ts';
-import {addAll, requestsFor} from './requests.ts';
 import {start, type Running} from './running.ts';
 
 async function startTold({settings}: ForEngineWorker): Promise<Running | undefined> {
@@ -28,8 +28,15 @@ const given = workerData as ForEngineWorker;
 const running = await startTold(given);
 if (running) {
 	const {engine} = running;
-	await addAll(engine, requestsFor(given.urls, given.settings), error => engine.addBanner(error.message));
 	tell({copy: {origin: engine.origin, key: engine.key}});
+	const {urls, settings} = given;
+	// Not waited for: a command that gives links may take its time.
+	void addAll(
+		engine,
+		urls,
+		word => requestsFor(word, settings),
+		error => engine.addBanner(error.message),
+	);
 	await once(parentPort!, 'message');
 	await running.dispose();
 	process.exit();

@@ -16,7 +16,7 @@ export type Flag = {
 
 export const flagGroups = {
 	Where: ['storage', 'exportDir', 'output', 'deleteData', 'port', 'config'],
-	'From where': ['header', 'userAgent', 'netrc', 'proxy', 'checksum', 'ca', 'insecure'],
+	'From where': ['header', 'userAgent', 'netrc', 'proxy', 'resolveWith', 'checksum', 'ca', 'insecure'],
 	'How fast': ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'cacheSize'],
 	'To players': ['player', 'allowOrigin', 'openStream'],
 	'How shown': [
@@ -57,6 +57,11 @@ export const flags = {
 		kind: 'text',
 		value: 'URL',
 		says: 'http://, https://, socks5:// or socks5h://, with user:password@ if needed, or direct\n(default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)',
+	},
+	resolveWith: {
+		kind: 'text',
+		value: 'COMMAND',
+		says: "such as 'yt-dlp -g': prints the link to fetch for what is given,\nagain each time that the link has expired",
 	},
 	checksum: {
 		kind: 'text',

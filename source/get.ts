@@ -1,8 +1,8 @@
 // `get`: downloads to the end, exports, done.
 import {stat} from 'node:fs/promises';
 import path from 'node:path';
+import {addAll, requestsFor} from './add-requests.ts';
 import {DownStreamError, type Download, type DownloadId, type Snapshot} from './downstream.ts';
-import {addAll, requestsFor} from './requests.ts';
 import type {Running} from './running.ts';
 import type {Settings} from './settings.ts';
 import {snapshotsOf} from './snapshots.ts';
@@ -30,7 +30,7 @@ export async function get(
 		output.error(error instanceof DownStreamError ? error.message : String(error));
 	};
 
-	const downloads = await addAll(engine, requestsFor(urls, settings), report);
+	const downloads = await addAll(engine, urls, word => requestsFor(word, settings), report);
 	for (const {id, status} of downloads) {
 		if (status === 'failed' || status === 'paused') {
 			await engine.resume(id);

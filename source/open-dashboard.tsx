@@ -3,10 +3,10 @@ import {openSync} from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import {ReadStream} from 'node:tty';
+import {addAll, requestsForOther} from './add-requests.ts';
 import {play} from './play.ts';
 import type {DownStream} from './downstream.ts';
 import {startEngineThread} from './engine-thread.ts';
-import {addAll, requestsForOther} from './requests.ts';
 import {attach} from './running-copy.ts';
 import type {Settings} from './settings.ts';
 import {askBackground} from './terminal/background.ts';
@@ -24,7 +24,8 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 	if (client) {
 		try {
 			const refused: string[] = [];
-			await addAll(client, requestsForOther(urls, settings), ({message}) => refused.push(message));
+			const requestsOf = (word: string) => requestsForOther(word, settings);
+			await addAll(client, urls, requestsOf, ({message}) => refused.push(message));
 			const show = await prepareScreen(settings);
 			const code = await show(client, {isAttached: true});
 			for (const message of refused) {

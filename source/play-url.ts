@@ -1,9 +1,9 @@
 // `play`: adds, waits for what it is, starts a player on the stream.
+import {requestsFor, requestsForOther} from './add-requests.ts';
 import {cleanText} from './dashboard/clean-text.ts';
 import {findDownload} from './commands.ts';
 import {DownStreamError, type Download, type DownStream} from './downstream.ts';
 import {play} from './play.ts';
-import {requestsFor, requestsForOther} from './requests.ts';
 import {start} from './running.ts';
 import {attach} from './running-copy.ts';
 import {untilDone} from './serve.ts';
@@ -89,7 +89,7 @@ async function findOrAdd(
 		return findDownload(downstream.snapshot.downloads, word);
 	}
 
-	const [request] = (isOther ? requestsForOther : requestsFor)([word], settings);
+	const [request] = await (isOther ? requestsForOther : requestsFor)(word, settings);
 	const {download} = await downstream.add(request!);
 	if (download.status === 'failed' || download.status === 'cancelled') {
 		await downstream.resume(download.id);

@@ -4,7 +4,7 @@ import {once} from 'node:events';
 import {access, constants} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
-import {parse} from 'shell-quote';
+import {commandWords} from './command-words.ts';
 
 export type PlayerOptions = {
 	/** A command as one types it, such as `mpv --fs`; the URL is added at its end. */
@@ -47,14 +47,12 @@ export async function playerCommand(
 	platform: NodeJS.Platform,
 ): Promise<string[]> {
 	if (player !== undefined) {
-		// Nothing is expanded: a variable is kept as it was typed.
-		const words = parse(player, name => `$${name}`);
-		const plain = words.filter(word => typeof word === 'string');
-		if (plain.length === 0 || plain.length < words.length) {
+		const words = commandWords(player);
+		if (!words) {
 			throw new Error(`The player ${JSON.stringify(player)} is not a plain command`);
 		}
 
-		return plain;
+		return words;
 	}
 
 	const candidates = known[platform] ?? knownElsewhere;

@@ -32,7 +32,7 @@ export type RunningSettings = Pick<
 	| 'allowOrigins'
 	| 'openStream'
 > &
-	Partial<Pick<Settings, 'readAhead' | 'netrc' | 'logFile' | 'logLevel'>>;
+	Partial<Pick<Settings, 'readAhead' | 'resolveWith' | 'netrc' | 'logFile' | 'logLevel'>>;
 
 /**
  * Rejects with `storage-locked`, `port-taken` or `disk-failed`. `headersForAll`: the headers of the settings go to
@@ -52,6 +52,7 @@ export async function start(settings: RunningSettings, {headersForAll = false} =
 		limitRate: settings.limitRate,
 		onDemand: settings.onDemand,
 		readAhead: settings.readAhead,
+		resolveWith: settings.resolveWith,
 		...(settings.cacheSize === Infinity ? {} : {cacheSize: settings.cacheSize}),
 		tls: {ca: settings.ca, insecure: settings.insecure},
 		...(headersForAll ? {headers: settings.headers} : {}),

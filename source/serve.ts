@@ -1,10 +1,10 @@
 // Without a screen: plain lines that are only ever appended.
 import process from 'node:process';
 import {createInterface} from 'node:readline';
+import {addAll, requestsFor} from './add-requests.ts';
 import type {Download, DownStream} from './downstream.ts';
 import {commandHelp, PlainCommands} from './plain-commands.ts';
 import {PlainLines, readyLine} from './plain-lines.ts';
-import {addAll, requestsFor} from './requests.ts';
 import {start, type Running} from './running.ts';
 import type {Settings} from './settings.ts';
 
@@ -85,7 +85,8 @@ async function addFromCommandLine(
 	settings: Settings,
 ): Promise<boolean> {
 	let allAdded = true;
-	await addAll(engine, requestsFor(urls, settings), error => {
+	const requestsOf = (word: string) => requestsFor(word, settings);
+	await addAll(engine, urls, requestsOf, error => {
 		allAdded = false;
 		process.stderr.write(`downstream-tui: ${error.message}\n`);
 	});

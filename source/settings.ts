@@ -2,11 +2,13 @@
 import {readFileSync} from 'node:fs';
 import {homedir} from 'node:os';
 import path from 'node:path';
+import {commandWords} from './command-words.ts';
 import {defaults, defaultStorageDir} from './defaults.ts';
 import {DownStreamError} from './downstream.ts';
 import {parseChecksum} from './engine/block-checks.ts';
 import {parseProxy} from './engine/proxy-url.ts';
 import {kebabCase, type FlagName, type Flags, type flags as flagTable} from './flags.ts';
+import {checkedValue, headersFrom} from './header-lines.ts';
 import {readNetrc, type Netrc} from './netrc.ts';
 import {parseRate} from './rate.ts';
 import {nothingGiven, readEnvironment, type Given} from './settings-file.ts';
@@ -48,6 +50,8 @@ export type Settings = {
 	readonly deleteData: boolean;
 	/** Of the one URL that is given. */
 	readonly checksum: string | undefined;
+	/** The words of the command that turns what is given into links. */
+	readonly resolveWith: readonly string[] | undefined;
 	/** Where user and password of a host are looked up. */
 	readonly netrc: Netrc | undefined;
 	/** The most bytes to keep ready ahead of a player. */
@@ -85,9 +89,9 @@ export function settingsFrom(
 		exactPort: given.port !== undefined && given.port !== '0',
 		storageDir: absolutePath(text('storage') ?? defaultStorageDir()),
 		exportDir: absolutePath(text('exportDir') ?? '.'),
-		userAgent: headerValue(by('userAgent'), text('userAgent')),
+		userAgent: userAgent(by('userAgent'), text('userAgent')),
 		proxy: proxy(text('proxy')),
-		headers: headers(by('header'), given.header ?? []),
+		headers: headersFrom(by('header'), given.header ?? []),
 		connections: wholeNumber(by('connections'), given.connections, defaults.connections, 1, 16),
 		maxActive: wholeNumber(by('maxActive'), given.maxActive, defaults.maxActive, 1, 1000),
 		limitRate: rate(by('limitRate'), given.limitRate),
@@ -108,6 +112,7 @@ export function settingsFrom(
 		output: text('output'),
 		deleteData: given.deleteData ?? false,
 		checksum: checksum(text('checksum')),
+		resolveWith: command(by('resolveWith'), text('resolveWith')),
 		netrc: given.netrc ? readNetrc(environment) : undefined,
 		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, 64 * 1024),
 		cacheSize: size(by('cacheSize'), given.cacheSize ?? '0', 1024),
@@ -216,30 +221,14 @@ function proxy(value: string | undefined): string | undefined {
 	return value;
 }
 
-function headers(flag: string, lines: readonly string[]): Record<string, string> {
-	const found: Record<string, string> = {};
-	for (const line of lines) {
-		const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*(.*)$/s.exec(line) ?? [];
-		if (name === undefined || value === undefined) {
-			// The whole line may be a secret.
-			throw new DownStreamError('bad-request', `${flag}: it must be written 'Name: value'`);
-		}
-
-		found[name] = headerValue(`${flag} ${name}`, value) ?? '';
-	}
-
-	return found;
+function userAgent(flag: string, value: string | undefined): string | undefined {
+	return value === undefined ? undefined : checkedValue(flag, value);
 }
 
-function headerValue(flag: string, value: string | undefined): string | undefined {
-	if (value !== undefined && /[^\t\x20-\x7E\x80-\xFF]/.test(value)) {
-		throw new DownStreamError(
-			'bad-request',
-			`${flag}: the value has a line break or a character that no header can carry`,
-		);
-	}
-
-	return value;
+function command(flag: string, value: string | undefined): readonly string[] | undefined {
+	return value === undefined
+		? undefined
+		: (commandWords(value) ?? refuse(flag, value, 'it must be one plain command'));
 }
 
 function certificates(flag: string, file: string | undefined): string | undefined {

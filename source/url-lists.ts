@@ -29,10 +29,11 @@ export async function expandUrls(
 	return urls;
 }
 
-/** One on each line; lines that begin with `#` are none. */
+/** One on each line, which may be a curl command and go on after a `\\`; lines that begin with `#` are none. */
 function urlsIn(lines: string): string[] {
 	return lines
 		.replace(/^\uFEFF/, '')
+		.replaceAll(/\\\r?\n/g, ' ')
 		.split(/\r?\n/)
 		.map(line => line.trim())
 		.filter(line => line !== '' && !line.startsWith('#'));

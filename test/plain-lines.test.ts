@@ -9,6 +9,7 @@ const MiB = 1024 * 1024;
 const base: Download = {
 	id: '0123456789abcdef0123456789abcdef',
 	url: 'https://cdn.example.org/film.mkv?token=geheim',
+	item: null,
 	streamUrl: 'http://127.0.0.1:8080/stream/0123/film.mkv',
 	name: 'film.mkv',
 	size: null,

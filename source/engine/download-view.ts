@@ -30,6 +30,7 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 	return {
 		id: entry.id,
 		url: entry.url,
+		item: entry.item ?? null,
 		streamUrl: facts.streamUrl,
 		name: nameOf(entry),
 		size: size === Infinity ? null : size,

@@ -31,8 +31,9 @@ import {toEvict, type Held} from './evict.ts';
 import {exportFile, resolveTarget} from './export-file.ts';
 import {safeFileName} from './file-info.ts';
 import {HostLimits} from './host-limits.ts';
+import {resolveLink} from './resolve-link.ts';
 import {StorageLock} from './storage-lock.ts';
-import {Transfer, type TransferServices} from './transfer.ts';
+import {Transfer, type NewLink, type TransferServices} from './transfer.ts';
 import {parseProxy} from './proxy-url.ts';
 
 export type EngineOptions = {
@@ -52,6 +53,8 @@ export type EngineOptions = {
 	readonly onDemand?: boolean;
 	/** The most bytes to keep ready ahead of a player. */
 	readonly readAhead?: number;
+	/** The words of the command that gives a new link for an item whose link has expired. */
+	readonly resolveWith?: readonly string[];
 	/** Bytes that may be in the storage folder before complete downloads go from it. */
 	readonly cacheSize?: number;
 	readonly tls?: {readonly ca?: string; readonly insecure?: boolean};
@@ -144,6 +147,7 @@ export class Engine implements DownStream {
 			connections: options.connections ?? 4,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
+			newLink: entry => this.#newLink(entry),
 			changed: () => this.#changed(),
 			queueChanged: () => this.#balance(),
 			freeConnection: host => {
@@ -215,7 +219,14 @@ export class Engine implements DownStream {
 		const url = parsed.href;
 		// Kept where only the user can read it; the URL is shown.
 		const headers = checkedHeaders({...credentials, ...(request.headers ?? this.#options.headers)});
-		return this.#add({url, headers, ...wishesOf(request)});
+		const {item} = request;
+		const {resolveWith} = this.#options;
+		return this.#add({
+			url,
+			headers,
+			...(item !== undefined && {item, ...(resolveWith && {resolveWith})}),
+			...wishesOf(request),
+		});
 	}
 
 	/**
@@ -342,16 +353,13 @@ export class Engine implements DownStream {
 		}
 
 		const place = url === undefined ? undefined : withoutCredentials(url);
-		const isElsewhere = place !== undefined && place.url.origin !== new URL(entry.url).origin;
-		// What proves to one origin who the user is must not reach another one.
-		const kept = Object.fromEntries(
-			Object.entries(entry.headers).filter(([header]) => !isElsewhere || !soundsSecret.test(header)),
-		);
 		const next: Partial<Entry> = {
 			...(place && {url: place.url.href}),
 			...((place ?? headers) && {
 				headers: checkedHeaders(
-					headers ? {...place?.credentials, ...headers} : {...kept, ...place?.credentials},
+					headers
+						? {...place?.credentials, ...headers}
+						: {...headersFor(place?.url, entry), ...place?.credentials},
 				),
 			}),
 			...(userAgent !== undefined && {userAgent}),
@@ -564,6 +572,24 @@ export class Engine implements DownStream {
 		await this.#store.delete(id);
 	}
 
+	/** How to get the link of now where a command gives links. */
+	#newLink(entry: Entry): NewLink | undefined {
+		const {item, resolveWith} = entry;
+		const command = this.#options.resolveWith ?? resolveWith;
+		if (item === undefined || !command) {
+			return undefined;
+		}
+
+		return async signal => {
+			const link = await resolveLink(command, item, signal);
+			const {url, credentials} = withoutCredentials(link.url);
+			const headers = checkedHeaders({...headersFor(url, entry), ...credentials, ...link.headers});
+			Logger.info(`new link for ${entry.id}: ${maskUrl(url.href)}`);
+			const change = {url: url.href, headers};
+			return {change, source: this.#sourceOf({...entry, ...change})};
+		};
+	}
+
 	#sourceOf(entry: Entry): DataSource {
 		if (entry.ownSource) {
 			return new MissingDataSource(entry.url);
@@ -731,14 +757,22 @@ function heldOf(entry: Entry, view: Download | undefined): Held {
 	};
 }
 
-function isSame(entry: Entry, {url, headers, ownSource}: GivenEntry): boolean {
+/** Links come and go: an item is known by itself. */
+function isSame(entry: Entry, {url, item, headers, ownSource}: GivenEntry): boolean {
 	const sorted = (record: Readonly<Record<string, string>>) =>
 		JSON.stringify(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
-	return (
-		!entry.superseded &&
-		entry.url === url &&
-		entry.ownSource === ownSource &&
-		sorted(entry.headers) === sorted(headers)
+	const isSameFile =
+		item === undefined
+			? entry.url === url && entry.ownSource === ownSource && sorted(entry.headers) === sorted(headers)
+			: entry.item === item;
+	return isSameFile && !entry.superseded;
+}
+
+/** What of the entry's headers goes to a place: what proves to one origin who the user is must not reach another one. */
+function headersFor(place: URL | undefined, {url, headers}: Entry): Record<string, string> {
+	const isElsewhere = place !== undefined && place.origin !== new URL(url).origin;
+	return Object.fromEntries(
+		Object.entries(headers).filter(([header]) => !isElsewhere || !soundsSecret.test(header)),
 	);
 }
 

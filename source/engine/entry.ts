@@ -15,6 +15,9 @@ export type Entry = {
 	readonly url: string;
 	/** A data source of a program's own fetches it, which no record can hold; `url` may be of any scheme. */
 	readonly ownSource?: boolean;
+	/** What the URL was resolved from, and the words of the command that did it: it is asked again when the URL has expired. */
+	readonly item?: string;
+	readonly resolveWith?: readonly string[];
 	readonly headers: Readonly<Record<string, string>>;
 	readonly userAgent?: string;
 	/** Upstream proxy. */
@@ -137,6 +140,14 @@ const entryField = objectOf<Entry>({
 	id: aString,
 	url: aUrl,
 	ownSource: optional(aBoolean),
+	item: optional(aString),
+	resolveWith: optional(
+		field(
+			'a list of words',
+			(value): value is string[] =>
+				Array.isArray(value) && value.length > 0 && value.every(word => typeof word === 'string'),
+		),
+	),
 	headers: headersField,
 	userAgent: optional(aString),
 	proxy: optional(aString),

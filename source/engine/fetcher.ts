@@ -4,7 +4,7 @@ import {DownStreamError, type DownloadId} from '../downstream.ts';
 import {Bandwidth} from './bandwidth.ts';
 import type {BlockPool} from './block-pool.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
-import type {EntryFile} from './entry-store.ts';
+import type {Entry, EntryFile} from './entry-store.ts';
 import {sniffType} from './file-info.ts';
 import type {HostLimits} from './host-limits.ts';
 import {nextSegment, type SegmentPlan, type Wish} from './next-segment.ts';
@@ -28,6 +28,9 @@ const mostWholeAnswers = 3;
 /** So much is fetched again at both ends of a request where no strong ETag names the version; it must be the same. */
 const seam = 4096;
 
+/** What of the entry changes with the new link, and the source that fetches from it. Rejects as `resolveLink` does. */
+export type NewLink = (signal: AbortSignal) => Promise<{change: Partial<Entry>; source: DataSource}>;
+
 /** What all transfers share. */
 export type TransferServices = {
 	readonly bandwidth: Bandwidth;
@@ -38,6 +41,8 @@ export type TransferServices = {
 	/** The most bytes to keep ready ahead of a reader. */
 	readonly readAhead: number;
 	streamUrl(id: DownloadId, name: string): string;
+	/** How to get another link for an item whose link has expired; undefined where nothing gives links. */
+	newLink(entry: Entry): NewLink | undefined;
 	/** Something that a snapshot shows has changed. */
 	changed(): void;
 	/** The transfer may have begun or ceased to want a place in the queue. */

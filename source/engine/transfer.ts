@@ -3,11 +3,11 @@ import {rm} from 'node:fs/promises';
 import {DownStreamError, type Download, type DownloadId, type DownloadStatus} from '../downstream.ts';
 import {BlockChecks, parseChecksum} from './block-checks.ts';
 import {BlockReader} from './block-reader.ts';
-import type {DataSource} from './data-source.ts';
+import type {DataSource, OriginAnswer} from './data-source.ts';
 import {diskError} from './disk-error.ts';
 import {downloadView, nameOf, queueRankOf, typeOf} from './download-view.ts';
 import type {Entry, EntryFile} from './entry-store.ts';
-import {Fetcher, type TransferServices} from './fetcher.ts';
+import {Fetcher, type NewLink, type TransferServices} from './fetcher.ts';
 import {Readers, type Reader} from './readers.ts';
 import {Retries} from './retries.ts';
 import {proveNewPlace} from './version.ts';
@@ -16,7 +16,7 @@ import type {Range} from './range-set.ts';
 import {SparseFile} from './sparse-file.ts';
 import {SpeedMeter} from './speed-meter.ts';
 
-export type {TransferServices} from './fetcher.ts';
+export type {NewLink, TransferServices} from './fetcher.ts';
 
 /** A reader that has come so much further is looked at anew. */
 const readStep = 256 * 1024;
@@ -24,6 +24,7 @@ const checkpointMs = 500;
 const minute = 60_000;
 /** How many of the blocks that were recorded last are looked at again after an unclean end. */
 const mostUnsettled = 16;
+const mostVainLinks = 3;
 
 export type StreamFacts = {
 	readonly name: string;
@@ -60,6 +61,9 @@ export class Transfer {
 	#view: Download | undefined;
 	#viewIsLively = false;
 	#closed = false;
+	#isRenewing = false;
+	/** Links that were had one after the other and brought no byte. */
+	#vainLinks = 0;
 
 	/** Holds the entry against its data file; needs no network. */
 	static async open(entryFile: EntryFile, source: DataSource, services: TransferServices): Promise<Transfer> {
@@ -216,6 +220,10 @@ export class Transfer {
 			return 'paused';
 		}
 
+		if (this.#isRenewing) {
+			return 'asking';
+		}
+
 		if (this.#fetcher.segments.size > 0) {
 			return this.#fetcher.factsKnown ? 'active' : 'asking';
 		}
@@ -322,6 +330,7 @@ export class Transfer {
 
 	/** Goes on; after an error, tries again at once. */
 	async resume(): Promise<void> {
+		this.#vainLinks = 0;
 		this.#retries.forgive();
 		await this.#entryFile.save({intent: 'run', error: undefined});
 		this.#lookAround();
@@ -374,20 +383,81 @@ export class Transfer {
 					: await proveNewPlace(this.#file, source, this.#fetcher.heldVersion, this.#ending.signal);
 			await this.#fetcher.whileNothingRuns(async () => {
 				isTaken = true;
-				await this.#fetcher.replaceSource(source);
-				this.#retries.forgive();
-				if (place && place.info.size !== this.#file.size && this.#file.present.size === 0) {
-					await this.#forgetVersion(change);
-				} else {
-					const {validator, acceptsRanges} = place ?? this.#entryFile.entry;
-					await this.#entryFile.save({...change, validator, acceptsRanges, error: undefined});
-					this.#fetcher.begin(place !== undefined);
-				}
+				await this.#replaceSource(change, source, place);
 			});
 		} finally {
 			if (!isTaken) {
 				await source.dispose();
 			}
+		}
+	}
+
+	/** Nothing may be running. `place`: what the source has said of itself, where it is another one of the same file. */
+	async #replaceSource(change: Partial<Entry>, source: DataSource, place?: OriginAnswer): Promise<void> {
+		const {factsKnown} = this.#fetcher;
+		await this.#fetcher.replaceSource(source);
+		this.#retries.forgive();
+		if (place && factsKnown && place.info.size !== this.#file.size && this.#file.present.size === 0) {
+			await this.#forgetVersion(change);
+		} else {
+			const {validator, acceptsRanges} = (factsKnown && place) || this.#entryFile.entry;
+			await this.#entryFile.save({...change, validator, acceptsRanges, error: undefined});
+			this.#fetcher.begin(place !== undefined);
+		}
+	}
+
+	/**
+	 * Another link of the same item takes the place of one that has expired, if it proves to have the same file; players
+	 * wait meanwhile. Returns false where no link can be had, or the last ones brought nothing.
+	 */
+	#renewLink(error: DownStreamError): boolean {
+		if (this.#isRenewing) {
+			return true;
+		}
+
+		const newLink = this.#services.newLink(this.#entryFile.entry);
+		if (!newLink || this.#vainLinks === mostVainLinks || !hasExpired(error)) {
+			return false;
+		}
+
+		this.#isRenewing = true;
+		this.#vainLinks++;
+		this.#changed();
+		void this.#takeNewLink(newLink);
+		return true;
+	}
+
+	async #takeNewLink(newLink: NewLink): Promise<void> {
+		try {
+			await this.#fetcher.whileNothingRuns(async () => {
+				const {change, source} = await newLink(this.#ending.signal);
+				// Where nothing is held any file fits, and a link may be good for one request.
+				const place = this.#file.present.size > 0 ? await this.#provePlace(source) : undefined;
+				await this.#replaceSource(change, source, place);
+			});
+			this.#isRenewing = false;
+			this.#lookAround();
+		} catch (error) {
+			this.#isRenewing = false;
+			if (!this.#closed) {
+				if (error instanceof DownStreamError && error.kind === 'transient') {
+					this.#vainLinks--;
+				}
+
+				this.#failed(error);
+			}
+		} finally {
+			this.#changed();
+		}
+	}
+
+	/** Disposes of a source that does not have the same file. */
+	async #provePlace(source: DataSource): Promise<OriginAnswer> {
+		try {
+			return await proveNewPlace(this.#file, source, this.#fetcher.heldVersion, this.#ending.signal);
+		} catch (error) {
+			await source.dispose();
+			throw error;
 		}
 	}
 
@@ -404,6 +474,7 @@ export class Transfer {
 
 	/** Drops the held bytes and all that is known of their version, and fetches what the origin has now. */
 	async startOver(): Promise<void> {
+		this.#vainLinks = 0;
 		await this.#fetcher.whileNothingRuns(async () => {
 			this.#retries.forgive();
 			await this.#forgetVersion({intent: 'run'});
@@ -748,6 +819,7 @@ export class Transfer {
 	// Errors
 
 	#wrote(offset: number, bytes: Uint8Array): void {
+		this.#vainLinks = 0;
 		this.#retries.succeeded();
 		this.#meter.add(bytes.length, Date.now());
 		this.#checks.wrote(offset, bytes, this.#file.size);
@@ -768,6 +840,10 @@ export class Transfer {
 			cause instanceof DownStreamError
 				? cause
 				: new DownStreamError('origin-misbehaved', `Unexpected: ${String(cause)}`, {cause});
+		if (this.#renewLink(error)) {
+			return;
+		}
+
 		if (this.#retries.failed(error)) {
 			if (this.#retries.isLong) {
 				this.#readers.reject(error);
@@ -789,6 +865,13 @@ export class Transfer {
 			this.#services.queueChanged();
 		}
 	}
+}
+
+/** What origins say of links that were good for a while, and what a place has that was given to another file. */
+function hasExpired({code, status}: DownStreamError): boolean {
+	return (
+		code === 'origin-changed' || (code === 'origin-refused' && [401, 403, 404, 410].includes(status ?? 0))
+	);
 }
 
 function cancelled(): DownStreamError {

@@ -302,7 +302,11 @@ const requestFields = {
 	checksum: text,
 } satisfies Readonly<Record<string, FieldRule>>;
 
-const addFields: Readonly<Record<keyof AddRequest, FieldRule>> = {...requestFields, paused: flag};
+const addFields: Readonly<Record<keyof AddRequest, FieldRule>> = {
+	...requestFields,
+	item: text,
+	paused: flag,
+};
 const changeFields: Readonly<Record<keyof DownloadChange, FieldRule>> = {...requestFields, limitRate: rate};
 const moveFields: Readonly<Record<keyof MoveRequest, FieldRule>> = {
 	by: {expected: '-1 or 1', holds: value => value === -1 || value === 1},

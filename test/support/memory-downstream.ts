@@ -16,6 +16,7 @@ export function download(change: Partial<Download> = {}): Download {
 	return {
 		id: '0123456789abcdef0123456789abcdef',
 		url: `https://cdn.example.org/v/${encodeURIComponent(name)}`,
+		item: null,
 		streamUrl: `http://127.0.0.1:8080/stream/0123456789abcdef0123456789abcdef/${encodeURIComponent(name)}`,
 		name,
 		size,

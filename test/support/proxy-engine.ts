@@ -240,6 +240,7 @@ function newDownload(id: DownloadId, facts: Pick<Download, 'name' | 'type' | 'si
 	return {
 		id,
 		url: `http://origin.example/${id}`,
+		item: null,
 		streamUrl: `http://127.0.0.1:8080/stream/${id}/${facts.name}`,
 		...facts,
 		status: 'active',

@@ -1,0 +1,221 @@
+import assert from 'node:assert/strict';
+import {readFile, rm, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import {test, type TestContext} from 'node:test';
+import {linkIn, resolveLink} from '../source/engine/resolve-link.ts';
+import {CliProcess} from './support/cli.ts';
+import {firstWrongByte} from './support/content.ts';
+import {downloadOf, startEngine, temporaryFolder, until} from './support/engines.ts';
+import {FaultOrigin} from './support/fault-origin.ts';
+import {atEnd} from './support/cleanup.ts';
+
+const mebibyte = 1024 * 1024;
+const size = 16 * mebibyte;
+const item = 'http://page.example/watch?v=1&key=secret';
+
+type Resolver = {
+	readonly faults: FaultOrigin;
+	readonly script: string;
+	readonly command: readonly string[];
+	/** The items that it was asked for. */
+	runs(): Promise<string[]>;
+};
+
+/** A program that prints links of the origin, each good for so many requests. */
+async function startResolver(t: TestContext, requests: number): Promise<Resolver> {
+	const faults = await FaultOrigin.start({
+		size,
+		lastModified: 'Sun, 06 Nov 1994 08:49:37 GMT',
+	});
+	atEnd(t, () => faults.origin.close());
+	const folder = await temporaryFolder(t);
+	const script = path.join(folder, 'resolve.mjs');
+	const log = path.join(folder, 'log');
+	await writeFile(log, '');
+	await writeFile(
+		script,
+		`import {appendFileSync, existsSync} from 'node:fs';
+appendFileSync(${JSON.stringify(log)}, process.argv.at(-1) + '\\n');
+if (existsSync(${JSON.stringify(`${script}.broken`)})) {
+	console.error('Traceback\\n\\u001B[31mERROR:\\u001B[0m no answer from http://api.example/?token=secret');
+	process.exit(1);
+}
+const page = ${JSON.stringify(faults.urlOf('signed', {requests}))};
+const answer = await fetch(page, {redirect: 'manual'});
+console.log(new URL(answer.headers.get('location'), page).href);
+console.log('X-From: the page');
+`,
+	);
+	return {
+		faults,
+		script,
+		command: [process.execPath, script],
+		runs: async () => (await readFile(log, 'utf8')).split('\n').filter(Boolean),
+	};
+}
+
+/** The first link is had by the command line, and given with the item. */
+async function requestOf({command}: Resolver) {
+	return {...(await resolveLink(command, item)), item};
+}
+
+/** Until the link has expired. */
+async function useUp(url: string): Promise<void> {
+	for (let status = 206; status < 400;) {
+		({status} = await fetch(url, {headers: {range: 'bytes=0-0'}}));
+	}
+}
+
+test('what a resolver prints is a URL and its headers, as lines or as JSON', () => {
+	const url = 'https://cdn.example/film.mkv?sig=1';
+	assert.deepEqual(linkIn(`${url}\n`), {url, headers: {}});
+	assert.deepEqual(linkIn(`\r\n ${url}\r\nReferer: https://page.example/\r\nX-Empty:\r\n`), {
+		url,
+		headers: {Referer: 'https://page.example/', 'X-Empty': ''},
+	});
+	assert.deepEqual(linkIn(JSON.stringify({url, headers: {A: 'b'}, title: 'x'})), {url, headers: {A: 'b'}});
+	assert.deepEqual(linkIn(JSON.stringify({url, http_headers: {A: 'b'}}, null, 2)), {url, headers: {A: 'b'}});
+	assert.deepEqual(linkIn(`${JSON.stringify({url})}\n${JSON.stringify({url: 'https://b/'})}\n`), {
+		url,
+		headers: {},
+	});
+	for (const [output, problem] of [
+		['', /no URL/],
+		['file:///etc/passwd', /no URL that begins with http/],
+		[`${url}\nhttps://cdn.example/sound.m4a`, /several URLs/],
+		[`${url}\nhello`, /no header/],
+		['{"url"', /not valid/],
+		['{"url": 1}', /no "url"/],
+		[`{"url": "${url}", "headers": {"a": 1}}`, /not an object of strings/],
+		[`{"url": "${url}", "headers": null}`, /not an object of strings/],
+	] as const) {
+		assert.match(linkIn(output) as string, problem);
+	}
+});
+
+test('a resolver that fails is told of in one sentence without secrets', async t => {
+	const resolver = await startResolver(t, 6);
+	await writeFile(`${resolver.script}.broken`, '');
+	await assert.rejects(resolveLink(resolver.command, item), {
+		code: 'origin-unreachable',
+		message:
+			'node gave no link for http://page.example/watch?v=1&key=***: ERROR: no answer from http://api.example/?token=***',
+	});
+	await assert.rejects(resolveLink(['/nowhere/yt-dlp', '-g'], item), {
+		code: 'bad-request',
+		message: '/nowhere/yt-dlp cannot be started; it is to give links',
+	});
+	await assert.rejects(resolveLink(resolver.command, '--exec=rm'), {code: 'bad-request'});
+	await assert.rejects(resolveLink([process.execPath, '-e', ''], item), {
+		code: 'origin-misbehaved',
+		message: /: it printed no URL/,
+	});
+});
+
+test('each time that the link has expired another one is asked for, and players only wait', async t => {
+	const resolver = await startResolver(t, 6);
+	const {engine} = await startEngine(t, {resolveWith: resolver.command, onDemand: true});
+	const {download, existed} = await engine.add(await requestOf(resolver));
+	assert.equal(existed, false);
+	assert.equal(download.item, item);
+	const again = await engine.add({url: 'http://127.0.0.1:1/another-link', item});
+	assert.deepEqual([again.existed, again.download.id], [true, download.id]);
+
+	// A player is never told: it waits.
+	for (let start = 0; start < size; start += 2 * mebibyte) {
+		const headers = {range: `bytes=${start}-${start + 99}`};
+		const response = await fetch(download.streamUrl, {headers});
+		assert.equal(response.status, 206);
+		assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), start), -1);
+	}
+
+	await engine.update(download.id, {onDemand: false});
+	await until(engine, download.id, ({status}) => status === 'complete');
+	const runs = await resolver.runs();
+	assert.ok(runs.length > 2, String(runs.length));
+	assert.deepEqual(new Set(runs), new Set([item]));
+	const signed = resolver.faults.origin.requests.filter(({url}) => url.startsWith('/signed.bin'));
+	assert.ok(signed.every(({headers}) => headers['x-from'] === 'the page'));
+});
+
+test('after a restart the command of the record is asked, and what is held is kept', async t => {
+	const resolver = await startResolver(t, 6);
+	const first = await startEngine(t, {resolveWith: resolver.command, onDemand: true});
+	const {download} = await first.engine.add(await requestOf(resolver));
+	const part = await fetch(download.streamUrl, {headers: {range: 'bytes=0-99'}});
+	assert.equal(firstWrongByte(Buffer.from(await part.arrayBuffer()), 0), -1);
+	const {present} = downloadOf(first.engine, download.id);
+	await first.close();
+	// It has expired meanwhile.
+	await useUp(download.url);
+
+	const before = resolver.faults.origin.requests.length;
+	const {engine} = await startEngine(t, {storageDir: first.storageDir});
+	assert.equal(downloadOf(engine, download.id).present, present);
+	await engine.update(download.id, {onDemand: false});
+	const {url} = await until(engine, download.id, ({status}) => status === 'complete');
+	assert.notEqual(url, download.url);
+	// What is held comes again as samples alone, and no more than a seam of it with the rest.
+	for (const {range} of resolver.faults.origin.requests.slice(before)) {
+		assert.ok(Math.min(present, range?.end ?? 0) - (range?.start ?? 0) <= 4096);
+	}
+
+	const all = await fetch(downloadOf(engine, download.id).streamUrl);
+	assert.equal(firstWrongByte(Buffer.from(await all.arrayBuffer()), 0), -1);
+});
+
+test('a new link that leads to another file changes nothing', async t => {
+	const resolver = await startResolver(t, 6);
+	const {engine} = await startEngine(t, {resolveWith: resolver.command, onDemand: true});
+	const {download} = await engine.add(await requestOf(resolver));
+	await (await fetch(download.streamUrl, {headers: {range: 'bytes=0-99'}})).arrayBuffer();
+	const {present} = downloadOf(engine, download.id);
+	resolver.faults.origin.options.seed = 2;
+	await engine.update(download.id, {onDemand: false});
+	const failed = await until(engine, download.id, ({status}) => status === 'failed');
+	assert.equal(failed.error?.code, 'origin-changed');
+	assert.equal(failed.url, download.url);
+	assert.ok(failed.present >= present);
+});
+
+test('while no link can be had it is tried again, and goes on as soon as there is one', async t => {
+	const resolver = await startResolver(t, 6);
+	const {engine} = await startEngine(t, {resolveWith: resolver.command, connections: 1});
+	const request = await requestOf(resolver);
+	await useUp(request.url);
+	await writeFile(`${resolver.script}.broken`, '');
+	const {download} = await engine.add(request);
+	const waiting = await until(engine, download.id, ({status}) => status === 'waiting');
+	assert.match(waiting.error?.message ?? '', /^node gave no link for .*key=\*\*\*: ERROR: no answer/);
+	await rm(`${resolver.script}.broken`);
+	await engine.resume(download.id);
+	await until(engine, download.id, ({present}) => present > mebibyte);
+});
+
+test('the program resolves what it is given, for itself and for the copy that runs', async t => {
+	const resolver = await startResolver(t, 6);
+	const folder = await temporaryFolder(t);
+	const storage = path.join(folder, 'storage');
+	const output = path.join(folder, 'film.bin');
+	const resolveWith = `'${process.execPath}' '${resolver.script}'`;
+	const common = ['--storage', storage, '--resolve-with', resolveWith, '--proxy', 'direct'];
+	const get = await CliProcess.start(t, ['get', item, ...common, '--port', '0', '-o', output]);
+	assert.equal(await get.exit(), 0, get.stderr);
+	assert.equal(firstWrongByte(await readFile(output), 0), -1);
+
+	const serve = await CliProcess.start(t, ['serve', '--json', ...common, '--port', '0']);
+	await serve.event('ready');
+	const other = 'http://page.example/other?key=secret';
+	const add = await CliProcess.start(t, ['add', '--json', other, ...common]);
+	assert.equal(await add.exit(), 0, add.stderr);
+	const added = JSON.parse(add.stdout) as {item: string; url: string};
+	assert.equal(added.item, 'http://page.example/other?key=***');
+	assert.match(added.url, /token=\*\*\*$/);
+	const url = await CliProcess.start(t, ['url', other, '--storage', storage]);
+	assert.equal(await url.exit(), 0, url.stderr);
+
+	const bad = await CliProcess.start(t, ['get', item, '--resolve-with', 'yt-dlp -g | head']);
+	assert.equal(await bad.exit(), 2);
+	assert.match(bad.stderr, /--resolve-with "yt-dlp -g \| head": it must be one plain command/);
+});
