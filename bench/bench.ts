@@ -9,9 +9,15 @@ import type {TestContext} from 'node:test';
 import {withoutTest} from '../test/support/cleanup.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
 import {cold} from './cold.ts';
+import {dashboard} from './dashboard.ts';
 import {download} from './download.ts';
 import {MiB} from './measure.ts';
 import {Report} from './report.ts';
+import {scale} from './scale.ts';
+import {seek} from './seek.ts';
+import {sets} from './sets.ts';
+import {sparse} from './sparse.ts';
+import {start} from './start.ts';
 import {warm} from './warm.ts';
 
 export type Bench = {
@@ -25,7 +31,17 @@ export type Bench = {
 	readonly scope: <Result>(body: (t: TestContext) => Promise<Result>) => Promise<Result>;
 };
 
-const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {cold, warm, download};
+const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
+	cold,
+	warm,
+	seek,
+	download,
+	sparse,
+	sets,
+	dashboard,
+	start,
+	scale,
+};
 
 async function main(): Promise<void> {
 	const {positionals, values} = parseArgs({

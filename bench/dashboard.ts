@@ -1,103 +1,114 @@
-// What drawing costs: the built program in a pseudo-terminal, beside the same downloads without a screen.
-import {spawn} from 'node:child_process';
-import {readFileSync} from 'node:fs';
-import process from 'node:process';
+// What the screen costs while ten downloads run: a player, the processor, the keys.
+import {fork} from 'node:child_process';
+import {once} from 'node:events';
+import {readFile} from 'node:fs/promises';
+import path from 'node:path';
+import type {TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {builtCli} from '../test/support/cli.ts';
-import {withoutTest} from '../test/support/cleanup.ts';
-import {startOrigin, temporaryFolder} from '../test/support/engines.ts';
+import {atEnd} from '../test/support/cleanup.ts';
+import {CliProcess} from '../test/support/cli.ts';
+import {temporaryFolder} from '../test/support/engines.ts';
+import {freePort} from '../test/support/nginx.ts';
 import {TestTerminal} from '../test/support/terminal.ts';
+import type {Bench} from './bench.ts';
+import {cpuSeconds, median, MiB, peakMemory, percentile} from './measure.ts';
+import {startOrigin} from './origins.ts';
+import type {Answer, Ask} from './paced-player.ts';
+import {atMost} from './report.ts';
 
-const MiB = 1024 * 1024;
 const downloads = 10;
-const seconds = 12;
 const keys = 30;
-const size = {columns: 120, rows: 40};
-/** Of /proc/PID/stat. */
-const ticksPerSecond = 100;
+const idleSeconds = 5;
+const screen = {columns: 120, rows: 40};
 
-const {t, end} = withoutTest();
-try {
-	const origin = await startOrigin(t, {size: 500 * MiB, etag: '"v1"', bytesPerSecond: MiB / 2});
-	const urls = Array.from({length: downloads}, (_, index) => origin.urlOf(`/film-number-${index}.mkv`));
-	const args = ['--port', '0', '--max-active', String(downloads), '--connections', '2'];
+type Copy = {readonly pid: number; readonly storage: string; readonly port: number};
 
-	const terminal = await TestTerminal.start(t, [...args, '--storage', await temporaryFolder(t), ...urls], {
-		...size,
-		env: {COLORTERM: 'truecolor'},
+export async function dashboard({report, root, scope}: Bench): Promise<void> {
+	await scope(async t => {
+		const origin = await startOrigin(t, root, {line: {bytesPerSecond: MiB / 4}});
+		const urls = Array.from({length: downloads}, (_, index) => `${origin.url}/film.bin?number=${index}`);
+		const argsOf = ({storage, port}: Omit<Copy, 'pid'>) => [
+			...['--storage', storage, '--port', String(port), '--connections', '2'],
+			...['--max-active', String(downloads + 1), ...urls],
+		];
+
+		const place = {storage: await temporaryFolder(t), port: await freePort()};
+		const terminal = await TestTerminal.start(t, argsOf(place), {...screen, env: {COLORTERM: 'truecolor'}});
+		await terminal.shows(text => (text.match(/film/g)?.length ?? 0) >= downloads);
+		await sleep(3000);
+		const writtenBefore = terminal.raw.length;
+		const drawn = await playPaced(t, {pid: terminal.pid, ...place});
+		const written = terminal.raw.length - writtenBefore;
+		terminal.signal('SIGSTOP');
+
+		const plainPlace = {storage: await temporaryFolder(t), port: await freePort()};
+		const plain = await CliProcess.start(t, ['serve', '--json', ...argsOf(plainPlace)]);
+		await plain.event('ready');
+		await sleep(3000);
+		const undrawn = await playPaced(t, {pid: plain.child.pid!, ...plainPlace});
+		await plain.kill();
+		terminal.signal('SIGCONT');
+
+		for (const share of [0.5, 0.99, 1]) {
+			const name = {0.5: 'half', 0.99: '99 %', 1: 'all'}[share]!;
+			const late = percentile(drawn.lateness, share);
+			report.state(
+				`${name} of the chunks are late by at most`,
+				'ms',
+				late,
+				share === 0.99 ? atMost(20) : undefined,
+			);
+			report.state('  without the screen', 'ms', percentile(undrawn.lateness, share));
+		}
+
+		report.compare('share of a core', '%', [drawn.cpu * 100], 'without the screen', [undrawn.cpu * 100]);
+		report.state('written to the terminal', 'kB/s', written / drawn.seconds / 1000);
+		report.state('memory at most', 'MiB', peakMemory(terminal.pid) / MiB, atMost(120));
+		report.state('from a key to the screen', 'ms', median(await pressKeys(terminal)));
+
+		terminal.press('P');
+		await terminal.shows('Paused');
+		await terminal.shows(/downstream {2}idle/);
+		await sleep(5000);
+		const before = cpuSeconds(terminal.pid);
+		await sleep(idleSeconds * 1000);
+		report.state(
+			'all paused: share of a core',
+			'%',
+			((cpuSeconds(terminal.pid) - before) / idleSeconds) * 100,
+		);
 	});
-	await terminal.shows(/film-number-9\.mkv/);
-	await sleep(3000);
-	const before = terminal.raw.length;
-	const drawn = await cpu(terminal.pid);
-	const bytes = (terminal.raw.length - before) / seconds;
+}
 
-	const plain = spawn(
-		process.execPath,
-		[await builtCli(), 'serve', ...args, '--storage', await temporaryFolder(t), ...urls],
-		{
-			stdio: 'ignore',
-		},
-	);
-	t.after(() => plain.kill());
-	terminal.signal('SIGSTOP');
-	await sleep(3000);
-	const undrawn = await cpu(plain.pid!);
-	plain.kill();
-	terminal.signal('SIGCONT');
-	await sleep(500);
+/** A player reads what comes at a steady pace: by how many milliseconds each chunk is late, and what it all costs. */
+async function playPaced(t: TestContext, {pid, storage, port}: Copy) {
+	const player = fork(path.join(import.meta.dirname, 'paced-player.ts'));
+	atEnd(t, () => void player.kill());
+	const [{origin}] = (await once(player, 'message')) as [Extract<Answer, {origin: string}>];
+	const key = (await readFile(path.join(storage, 'key'), 'utf8')).trim();
+	const before = cpuSeconds(pid);
+	const began = performance.now();
+	const ask: Ask = {
+		streamUrl: `http://127.0.0.1:${port}/stream?${new URLSearchParams({url: origin, key}).toString()}`,
+	};
+	player.send(ask);
+	const [{lateness}] = (await once(player, 'message')) as [Extract<Answer, {lateness: readonly number[]}>];
+	const seconds = (performance.now() - began) / 1000;
+	return {lateness, seconds, cpu: (cpuSeconds(pid) - before) / seconds};
+}
 
-	console.log(`${downloads} running downloads at ${size.columns}x${size.rows}, ${seconds} s each:`);
-	console.log(
-		`  CPU of one core with the dashboard ${percent(drawn)}, without ${percent(undrawn)}: drawing costs ${percent(drawn - undrawn)}`,
-	);
-	console.log(`  written to the terminal: ${(bytes / 1000).toFixed(1)} kB/s`);
-
+/** Milliseconds from each key until the cursor is on the other row. */
+async function pressKeys(terminal: TestTerminal): Promise<number[]> {
+	const cursorRow = (text: string) => text.split('\n').findIndex(line => line.trimStart().startsWith('▸'));
 	const took: number[] = [];
 	for (let round = 0; round < keys; round++) {
-		const wanted = round % 2 === 0 ? '▸ ↓ film-number-1.mkv' : '▸ ↓ film-number-0.mkv';
+		const from = cursorRow(terminal.screen);
 		const began = performance.now();
 		terminal.press(round % 2 === 0 ? 'j' : 'k');
-		await terminal.shows(wanted);
+		await terminal.shows(text => cursorRow(text) !== from);
 		took.push(performance.now() - began);
 		await sleep(100);
 	}
 
-	console.log(
-		`  from a key to the screen: ${median(took).toFixed(0)} ms (slowest ${Math.max(...took).toFixed(0)} ms)`,
-	);
-	terminal.press('P');
-	await terminal.shows('Paused');
-	await terminal.shows(/downstream {2}idle/);
-	await sleep(5000);
-	const idleFrom = terminal.raw.length;
-	const idle = await cpu(terminal.pid);
-	console.log(`  all paused: CPU ${percent(idle)}, ${terminal.raw.length - idleFrom} bytes written`);
-} finally {
-	await end();
-}
-
-process.exit();
-
-/** The share of one core over the next seconds. */
-async function cpu(pid: number): Promise<number> {
-	const before = ticks(pid);
-	await sleep(seconds * 1000);
-	return (ticks(pid) - before) / ticksPerSecond / seconds;
-}
-
-function ticks(pid: number): number {
-	// The name may hold blanks; the times are the 14th and 15th field.
-	const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
-		.replace(/^.*\) /, '')
-		.split(' ');
-	return Number(fields[11]) + Number(fields[12]);
-}
-
-function percent(share: number): string {
-	return `${(share * 100).toFixed(1)} %`;
-}
-
-function median(values: readonly number[]): number {
-	return values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)]!;
+	return took;
 }

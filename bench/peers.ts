@@ -3,6 +3,7 @@ import process from 'node:process';
 import type {TestContext} from 'node:test';
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
+import type {Download} from '../source/downstream.ts';
 import {atEnd} from '../test/support/cleanup.ts';
 import {builtCli, CliProcess} from '../test/support/cli.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
@@ -39,8 +40,11 @@ export const ours = {
 		return {
 			pid: cli.child.pid!,
 			folder,
-			url,
-			key,
+			/** As the control API tells it. */
+			async downloads() {
+				const answer = await fetch(`${url}/api/downloads`, {headers: {authorization: `Bearer ${key}`}});
+				return (await answer.json()) as Download[];
+			},
 			urlOf: (path: string) =>
 				`${url}/stream?${new URLSearchParams({url: origin.url + path, key}).toString()}`,
 		};

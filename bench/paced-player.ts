@@ -1,0 +1,54 @@
+// A process of its own: an origin that sends a chunk at a steady pace, and the player that notes when each comes.
+import {once} from 'node:events';
+import http from 'node:http';
+import type {AddressInfo} from 'node:net';
+import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
+
+const chunkBytes = 16 * 1024;
+const paceMs = 10;
+const chunks = 1000;
+
+/** What the parent says: where the proxy streams `origin`. */
+export type Ask = {readonly streamUrl: string};
+/** What it is told: first `origin`, then by how many milliseconds each chunk came after it was sent. */
+export type Answer = {readonly origin: string} | {readonly lateness: readonly number[]};
+
+/** When each chunk was handed to the line. */
+const sent: number[] = [];
+
+const server = http.createServer((_request, response) => void pace(response));
+await once(server.listen(0, '127.0.0.1'), 'listening');
+tell({origin: `http://127.0.0.1:${(server.address() as AddressInfo).port}/paced.mp4`});
+const [{streamUrl}] = (await once(process, 'message')) as [Ask];
+const [response] = (await once(http.get(streamUrl), 'response')) as [http.IncomingMessage];
+const lateness: number[] = [];
+let came = 0;
+for await (const bytes of response as AsyncIterable<Buffer>) {
+	came += bytes.length;
+	const now = performance.now();
+	while (lateness.length < Math.floor(came / chunkBytes)) {
+		lateness.push(now - sent[lateness.length]!);
+	}
+}
+
+tell({lateness});
+server.close();
+process.disconnect();
+
+function tell(answer: Answer): void {
+	process.send!(answer);
+}
+
+async function pace(response: http.ServerResponse): Promise<void> {
+	// Without ranges it is read in one go, from the start.
+	response.writeHead(200, {'content-length': chunks * chunkBytes, 'content-type': 'video/mp4'});
+	const began = performance.now();
+	for (let chunk = 0; chunk < chunks && !response.destroyed; chunk++) {
+		await sleep(began + chunk * paceMs - performance.now());
+		sent[chunk] = performance.now();
+		response.write(Buffer.alloc(chunkBytes));
+	}
+
+	response.end();
+}

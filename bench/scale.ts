@@ -1,0 +1,48 @@
+// What downloads cost that do nothing.
+import {setTimeout as sleep} from 'node:timers/promises';
+import {CliProcess} from '../test/support/cli.ts';
+import type {Bench} from './bench.ts';
+import {collectionOf} from './collections.ts';
+import {cpuSeconds, memory} from './measure.ts';
+import {atMost} from './report.ts';
+
+const counts = [10, 100, 1000, 10_000];
+const idleSeconds = 5;
+
+export async function scale({report, scope}: Bench): Promise<void> {
+	const costs: number[] = [];
+	let before: {count: number; bytes: number} | undefined;
+	for (const count of counts) {
+		await scope(async t => {
+			const storage = await collectionOf(t, count);
+			const began = performance.now();
+			const cli = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+			await cli.event('ready');
+			const took = performance.now() - began;
+			const pid = cli.child.pid!;
+			await sleep(3000);
+			const cpu = cpuSeconds(pid);
+			await sleep(idleSeconds * 1000);
+			const share = ((cpuSeconds(pid) - cpu) / idleSeconds) * 100;
+			const bytes = memory(pid);
+			report.state(`${count} downloads: ready to stream after`, 'ms', took);
+			report.state(`${count} downloads: share of a core`, '%', share, atMost(0));
+			if (before) {
+				const each = (bytes - before.bytes) / (count - before.count) / 1024;
+				costs.push(each);
+				report.state(`${count} downloads: memory for one more`, 'KiB', each);
+			}
+
+			before = {count, bytes};
+		});
+	}
+
+	report.compare(
+		'one more of 10,000 downloads: memory',
+		'KiB',
+		[costs.at(-1)!],
+		'of 1,000',
+		[costs.at(-2)!],
+		atMost(1.2),
+	);
+}

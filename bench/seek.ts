@@ -1,0 +1,102 @@
+// A player jumps to bytes that nobody has fetched yet, while connections in the background take all that they can get.
+import {spawn} from 'node:child_process';
+import type {TestContext} from 'node:test';
+import {atEnd} from '../test/support/cleanup.ts';
+import type {Bench} from './bench.ts';
+import {firstByte, interleaved, median, MiB, until} from './measure.ts';
+import {startOrigin, type Origin} from './origins.ts';
+import {nginxSlice1, ours, present, rclone, type CachingProxy} from './peers.ts';
+import {atMost} from './report.ts';
+
+const seeks = 15;
+const backgroundConnections = 4;
+const wanted = 64 * 1024;
+
+export async function seek(bench: Bench): Promise<void> {
+	const {report, scope} = bench;
+	await scope(async t => {
+		const roundTripMs = 50;
+		const line = {roundTripMs, bytesPerSecond: MiB};
+		const origin = await startOrigin(t, bench.root, {tls: true, line});
+		const waits = await farSeeks(t, bench, origin);
+		const what = `${roundTripMs} ms away by TLS, beside ${backgroundConnections} connections`;
+		for (const [name, taken] of waits) {
+			const trips = median(taken) / roundTripMs;
+			report.state(`${what}: ${name}`, 'trips', trips, name === ours.name ? atMost(1.2) : undefined);
+		}
+	});
+	await scope(async t => {
+		const roundTripMs = 100;
+		const line = {roundTripMs, bytesPerSecond: MiB / backgroundConnections};
+		const origin = await startOrigin(t, bench.root, {line});
+		const waits = await farSeeks(t, bench, origin);
+		const what = `${roundTripMs} ms away, beside a download of 1 MiB/s`;
+		report.state(`${what}: ${ours.name}`, 'trips', median(waits.get(ours.name)!) / roundTripMs);
+		report.compare(what, 'ms', waits.get(ours.name)!, rclone.name, waits.get(rclone.name));
+		await firstOfAll(bench, origin);
+	});
+}
+
+/** Milliseconds until the first byte. The fill goes on from where the newest player is: so the places are ever nearer. */
+async function farSeeks(t: TestContext, {size}: Bench, origin: Origin): Promise<Map<string, number[]>> {
+	const step = Math.floor(size / 2 / (seeks + 2) / MiB) * MiB;
+	const placeOf = (round: number) => size - MiB - (round + 1) * step;
+	const contestants = new Map<string, (round: number) => Promise<number>>();
+	for (const peer of present([nginxSlice1, rclone])) {
+		const url = await startPeer(t, peer, origin, size);
+		contestants.set(peer.name, round => firstByte(url, placeOf(round), wanted));
+	}
+
+	// Last: it does not stop at what players read.
+	const proxy = await ours.start(t, origin, `${origin.url}/film.bin`);
+	const film = async () => (await proxy.downloads())[0];
+	await until(
+		async () => (await film())?.connections === backgroundConnections,
+		'the background connections',
+	);
+	contestants.set(ours.name, async round => {
+		const place = placeOf(round);
+		if ((await film())?.ranges.some(([start, end]) => start <= place && place < end)) {
+			throw new Error('The background was there before the player: a larger --size is needed');
+		}
+
+		return firstByte(proxy.urlOf('/film.bin'), place, wanted);
+	});
+	return interleaved(seeks, contestants);
+}
+
+/** Resolves with where players find the film. A peer fetches only what players read: here are four of them. */
+async function startPeer(t: TestContext, peer: CachingProxy, origin: Origin, size: number): Promise<string> {
+	const url = (await peer.start(t, origin)).urlOf('/film.bin');
+	for (let player = 0; player < backgroundConnections; player++) {
+		// So far apart that rclone does not let one wait for another.
+		const start = Math.floor((size / 8) * player);
+		const args = ['--silent', '--output', '/dev/null', '--range', `${start}-`, url];
+		const child = spawn('curl', args, {stdio: 'ignore'});
+		atEnd(t, () => void child.kill());
+		await firstByte(url, start, wanted);
+	}
+
+	return url;
+}
+
+/** Until the first byte of a file that was not known before. */
+async function firstOfAll({report, rounds, scope}: Bench, origin: Origin): Promise<void> {
+	const waits = await interleaved(
+		rounds,
+		new Map<string, () => Promise<number>>([
+			...present([ours, rclone]).map(
+				({name, start}) =>
+					[
+						name,
+						() => scope(async t => firstByte((await start(t, origin)).urlOf('/film.bin'), 0, wanted)),
+					] as const,
+			),
+			['the origin itself', () => firstByte(`${origin.url}/film.bin`, 0, wanted)],
+		]),
+	);
+	for (const peer of ['the origin itself', rclone.name]) {
+		const what = '100 ms away, 256 KiB/s: first byte of a new download';
+		report.compare(what, 'ms', waits.get(ours.name)!, peer, waits.get(peer));
+	}
+}
