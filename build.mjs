@@ -1,4 +1,5 @@
 // Bundles the program with everything inside into dist/ (or --outdir DIR): one small package, one fetch for npx.
+// With --readable the names stay what they are, for profiles.
 import {execFile} from 'node:child_process';
 import {chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
@@ -6,7 +7,9 @@ import path from 'node:path';
 import {parseArgs, promisify} from 'node:util';
 import {build} from 'esbuild';
 
-const {values} = parseArgs({options: {outdir: {type: 'string', default: 'dist'}}});
+const {values} = parseArgs({
+	options: {outdir: {type: 'string', default: 'dist'}, readable: {type: 'boolean', default: false}},
+});
 const outdir = path.resolve(values.outdir);
 const root = import.meta.dirname;
 const {version} = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
@@ -74,7 +77,7 @@ const {metafile} = await build({
 	platform: 'node',
 	target: 'node20',
 	jsx: 'automatic',
-	minify: true,
+	minify: !values.readable,
 	legalComments: 'none',
 	plugins: [withoutDevtools, cheaperFrames],
 	define: {

@@ -12,6 +12,7 @@ import {cold} from './cold.ts';
 import {dashboard} from './dashboard.ts';
 import {download} from './download.ts';
 import {MiB} from './measure.ts';
+import {profile} from './profile.ts';
 import {Report} from './report.ts';
 import {scale} from './scale.ts';
 import {seek} from './seek.ts';
@@ -41,6 +42,7 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	dashboard,
 	start,
 	scale,
+	profile,
 };
 
 async function main(): Promise<void> {
@@ -48,7 +50,9 @@ async function main(): Promise<void> {
 		allowPositionals: true,
 		options: {size: {type: 'string', default: '256'}, rounds: {type: 'string', default: '5'}},
 	});
-	const names = positionals.length > 0 ? positionals : Object.keys(sections);
+	// A profile is no comparison.
+	const all = Object.keys(sections).filter(name => name !== 'profile');
+	const names = positionals.length > 0 ? positionals : all;
 	const size = Number(values.size) * MiB;
 	const rounds = Number(values.rounds);
 	const unknown = names.find(name => !sections[name]);

@@ -7,6 +7,7 @@ import {cpuSeconds, memory} from './measure.ts';
 import {atMost} from './report.ts';
 
 const counts = [10, 100, 1000, 10_000];
+const settleSeconds = 10;
 const idleSeconds = 5;
 
 export async function scale({report, scope}: Bench): Promise<void> {
@@ -20,7 +21,8 @@ export async function scale({report, scope}: Bench): Promise<void> {
 			await cli.event('ready');
 			const took = performance.now() - began;
 			const pid = cli.child.pid!;
-			await sleep(3000);
+			// V8 tidies up once more some seconds after the last work.
+			await sleep(settleSeconds * 1000);
 			const cpu = cpuSeconds(pid);
 			await sleep(idleSeconds * 1000);
 			const share = ((cpuSeconds(pid) - cpu) / idleSeconds) * 100;
