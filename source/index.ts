@@ -27,8 +27,8 @@ export {
 	type HttpDataSourceOptions,
 	type OriginAnswer,
 	type OriginRequest,
-	type TlsOptions,
 	type Validator,
 } from './engine/data-source.ts';
+export type {HttpTimeouts, TlsOptions} from './engine/http-client.ts';
 export type {Range} from './engine/range-set.ts';
 export {Logger, type LogLevel} from './logger.ts';

@@ -1,10 +1,12 @@
 // An origin as the engine knows it: something that answers for a range of bytes.
 import process from 'node:process';
 import {DownStreamError, type AddRequest} from '../downstream.ts';
+import {DirectClient} from './direct-client.ts';
+import type {HttpClient, HttpTimeouts, TlsOptions} from './http-client.ts';
 import {requestOrigin} from './origin-request.ts';
-import type {Range} from './range-set.ts';
 import {parseProxy, proxyFromEnvironment} from './proxy-url.ts';
-import {createDispatcher} from './upstream-proxy.ts';
+import type {Range} from './range-set.ts';
+import {ProxyClient} from './upstream-proxy.ts';
 
 /** Names one version of the bytes: a strong ETag, else Last-Modified with the size (RFC 9110 section 8.8). */
 export type Validator = {
@@ -84,13 +86,6 @@ export class MissingDataSource implements DataSource {
 	async dispose(): Promise<void> {}
 }
 
-export type TlsOptions = {
-	/** Certificates in PEM to trust besides the built-in ones. */
-	readonly ca?: string;
-	/** Trust any certificate. */
-	readonly insecure?: boolean;
-};
-
 export type HttpDataSourceOptions = {
 	/** `http:` or `https:`. User and password in it become basic auth for its origin. */
 	readonly url: string;
@@ -102,8 +97,7 @@ export type HttpDataSourceOptions = {
 	/** To each host. */
 	readonly connections?: number;
 	readonly tls?: TlsOptions;
-	/** Milliseconds to wait for a connection, for the answer's headers, and for more of its body. */
-	readonly timeouts?: {readonly connect: number; readonly headers: number; readonly body: number};
+	readonly timeouts?: HttpTimeouts;
 };
 
 export type CustomHeaderDataSourceOptions = HttpDataSourceOptions & {
@@ -122,7 +116,7 @@ export class HttpDataSource implements DataSource {
 	readonly #headers: Readonly<Record<string, string>>;
 	readonly #options: HttpDataSourceOptions;
 	/** By proxy; `` is direct. */
-	readonly #dispatchers = new Map<string, ReturnType<typeof createDispatcher>>();
+	readonly #clients = new Map<string, HttpClient>();
 	readonly #proxy: URL | undefined;
 
 	constructor(options: HttpDataSourceOptions, headers: Readonly<Record<string, string>> = {}) {
@@ -161,22 +155,25 @@ export class HttpDataSource implements DataSource {
 	}
 
 	async dispose(): Promise<void> {
-		const dispatchers = [...this.#dispatchers.values()];
-		this.#dispatchers.clear();
-		await Promise.all(dispatchers.map(dispatcher => dispatcher.destroy()));
+		const clients = [...this.#clients.values()];
+		this.#clients.clear();
+		await Promise.all(clients.map(client => client.dispose()));
 	}
 
 	#route(url: URL) {
-		const {env = process.env, connections = 4, tls = {}, timeouts = standardTimeouts} = this.#options;
+		const {env = process.env, tls = {}, timeouts = standardTimeouts} = this.#options;
 		const proxy = this.#options.proxy === undefined ? proxyFromEnvironment(url, env) : this.#proxy;
 		const key = proxy?.href ?? '';
-		let dispatcher = this.#dispatchers.get(key);
-		if (!dispatcher) {
-			dispatcher = createDispatcher({proxy, connections, tls, timeouts});
-			this.#dispatchers.set(key, dispatcher);
+		let client = this.#clients.get(key);
+		if (!client) {
+			const {connections = 4} = this.#options;
+			// One more: a segment that gave its connection up still reads what was sent.
+			const options = {connections: connections > 1 ? connections + 1 : 1, tls, timeouts};
+			client = proxy ? new ProxyClient(proxy, options) : new DirectClient(options);
+			this.#clients.set(key, client);
 		}
 
-		return {dispatcher, isDirect: proxy === undefined};
+		return {client, isDirect: proxy === undefined};
 	}
 }
 

@@ -8,6 +8,7 @@ import type {Entry, EntryFile} from './entry-store.ts';
 import {sniffType} from './file-info.ts';
 import type {HostLimits} from './host-limits.ts';
 import {nextSegment, type SegmentPlan, type Wish} from './next-segment.ts';
+import type {Range} from './range-set.ts';
 import type {Readers} from './readers.ts';
 import type {Retries} from './retries.ts';
 import {Segments, type Segment} from './segments.ts';
@@ -91,6 +92,8 @@ export class Fetcher {
 	#wholeAnswers = 0;
 	/** Segments that have yet to show that their bytes go with those before and after them. */
 	readonly #unproven = new Set<Segment>();
+	/** In progress. Bytes that come meanwhile for the same place wait, and are then compared. */
+	readonly #writes = new Map<Range, Promise<void>>();
 	#heldProof: HeldProof;
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
 	#unprovenEnd: number | undefined;
@@ -504,16 +507,34 @@ export class Fetcher {
 				await compareWithHeld(this.#file, at, chunk.subarray(at - position, held - position));
 				at = held;
 			} else {
-				const [hole] = present.holes({start: at, end});
-				const stop = hole?.end ?? end;
-				const part = chunk.subarray(at - position, stop - position);
-				await this.#file.write(at, part);
+				const [hole = {start: at, end}] = present.holes({start: at, end});
+				const rival = [...this.#writes.keys()].find(({start, end}) => start < hole.end && hole.start < end);
+				if (rival) {
+					await this.#writes.get(rival);
+					continue;
+				}
+
+				const part = chunk.subarray(at - position, hole.end - position);
+				await this.#write(hole, part);
 				this.#lastByteAt = Date.now();
 				this.#download.wrote(at, part);
-				at = stop;
+				at = hole.end;
 			}
 
 			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
+		}
+	}
+
+	async #write(hole: Range, bytes: Uint8Array): Promise<void> {
+		const writing = this.#file.write(hole.start, bytes);
+		this.#writes.set(
+			hole,
+			writing.catch(() => undefined),
+		);
+		try {
+			await writing;
+		} finally {
+			this.#writes.delete(hole);
 		}
 	}
 

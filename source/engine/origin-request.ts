@@ -1,18 +1,17 @@
 // One request to an origin: redirects, credentials, and the proof of what the answer is before its first byte.
 import {lookup} from 'node:dns/promises';
-import type {Readable} from 'node:stream';
 import ipaddr from 'ipaddr.js';
-import {errors, request, type Dispatcher} from 'undici';
 import {DownStreamError} from '../downstream.ts';
 import type {OriginAnswer, Validator} from './data-source.ts';
 import {fileName, typeOf} from './file-info.ts';
+import type {HttpAnswer, HttpClient} from './http-client.ts';
 import type {Range} from './range-set.ts';
 import {bareHost} from './proxy-url.ts';
 import {certificateProblem} from './upstream-proxy.ts';
 
 const mostRedirects = 10;
-/** So many kept connections may turn out to be closed, one after the other. */
-const mostRepeats = 4;
+/** Bytes of an error page that are read to keep the connection. */
+const largestDiscarded = 64 * 1024;
 
 export type OriginRequestOptions = {
 	/** What the user gave; each try starts from it, never from where it was redirected to. */
@@ -21,14 +20,12 @@ export type OriginRequestOptions = {
 	readonly headers: Readonly<Record<string, string>>;
 	readonly userAgent: string;
 	/** How to reach a URL, and whether that is through a proxy that may resolve names itself. */
-	readonly route: (url: URL) => {dispatcher: Dispatcher; isDirect: boolean};
+	readonly route: (url: URL) => {client: HttpClient; isDirect: boolean};
 	readonly range: Range;
 	/** Whether to send Range at all. */
 	readonly ranged: boolean;
 	readonly signal: AbortSignal;
 };
-
-type Answer = {readonly url: URL; readonly response: Dispatcher.ResponseData};
 
 /**
  * Rejects with a `DownStreamError`, or the signal's reason. An origin that refuses every Range is asked for the
@@ -38,22 +35,22 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 	const {range, ranged, signal} = options;
 	try {
 		const {url, response} = await follow(options);
-		const {statusCode} = response;
-		if (statusCode === 416) {
+		const {status} = response;
+		if (status === 416) {
 			// One that lies before the end that it tells is a refusal of the Range itself.
-			const size = totalOf(header(response, 'content-range'));
+			const size = totalOf(response.headers.get('content-range'));
 			if (size !== undefined && size <= range.start) {
 				await discard(response);
 				return emptyAnswer(url, response, range.start, size);
 			}
 		}
 
-		if (ranged && range.start === 0 && (statusCode === 416 || statusCode === 403 || statusCode === 406)) {
+		if (ranged && range.start === 0 && (status === 416 || status === 403 || status === 406)) {
 			await discard(response);
 			return await requestOrigin({...options, ranged: false});
 		}
 
-		if (statusCode !== 200 && statusCode !== 206) {
+		if (status !== 200 && status !== 206) {
 			const error = refusal(url, response);
 			await discard(response);
 			throw error;
@@ -62,7 +59,7 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 		try {
 			return proveAnswer(url, response, options);
 		} catch (error) {
-			response.body.on('error', () => undefined).destroy();
+			response.close();
 			throw error;
 		}
 	} catch (error) {
@@ -71,13 +68,13 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 }
 
 /** Redirects by hand: what was given for one origin must not reach another one. */
-async function follow(options: OriginRequestOptions): Promise<Answer> {
+async function follow(options: OriginRequestOptions): Promise<{url: URL; response: HttpAnswer}> {
 	const {url: given} = options;
 	let url = given;
 	for (let redirects = 0; ; redirects++) {
 		const response = await ask(url, options);
-		const location = header(response, 'location');
-		if (![301, 302, 303, 307, 308].includes(response.statusCode) || location === undefined) {
+		const location = response.headers.get('location');
+		if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined) {
 			return {url, response};
 		}
 
@@ -94,7 +91,7 @@ async function follow(options: OriginRequestOptions): Promise<Answer> {
 }
 
 /** `url` is the given one, or one that it redirects to. */
-async function ask(url: URL, options: OriginRequestOptions): Promise<Dispatcher.ResponseData> {
+async function ask(url: URL, options: OriginRequestOptions): Promise<HttpAnswer> {
 	const {url: given, headers, userAgent, route, range, ranged, signal} = options;
 	const last = range.end === Infinity ? '' : range.end - 1;
 	try {
@@ -102,34 +99,20 @@ async function ask(url: URL, options: OriginRequestOptions): Promise<Dispatcher.
 			await refuseWayIn(given, url, route);
 		}
 
-		const {dispatcher} = route(url);
-		for (let repeats = 0; ; repeats++) {
-			try {
-				return await request(url, {
-					dispatcher,
-					signal,
-					headers: {
-						accept: '*/*',
-						'accept-encoding': 'identity',
-						'user-agent': userAgent,
-						...(ranged ? {range: `bytes=${range.start}-${last}`} : {}),
-						...(url.origin === given.origin ? headers : {}),
-					},
-				});
-			} catch (error) {
-				if (repeats === mostRepeats || !closedWhenUsedAgain(error)) {
-					throw error;
-				}
-			}
-		}
+		return await route(url).client.get({
+			url,
+			signal,
+			headers: {
+				accept: '*/*',
+				'accept-encoding': 'identity',
+				'user-agent': userAgent,
+				...(ranged ? {range: `bytes=${range.start}-${last}`} : {}),
+				...(url.origin === given.origin ? headers : {}),
+			},
+		});
 	} catch (error) {
 		throw originError(error, url.hostname);
 	}
-}
-
-/** A kept connection is no good any more: the request goes by another one at once (RFC 9112 section 9.3.1). */
-function closedWhenUsedAgain(error: unknown): boolean {
-	return error instanceof errors.SocketError && (error.socket?.bytesRead ?? 0) > 0;
 }
 
 function redirectTarget(from: URL, location: string): URL {
@@ -186,22 +169,22 @@ function isPrivateAddress(address: string): boolean {
 /** RFC 9110 sections 14.4 and 15.3.7: only what the answer says of itself counts, whatever was asked. */
 function proveAnswer(
 	url: URL,
-	response: Dispatcher.ResponseData,
+	response: HttpAnswer,
 	{range: asked, signal}: OriginRequestOptions,
 ): OriginAnswer {
 	const host = url.hostname;
-	const encoding = header(response, 'content-encoding')?.trim().toLowerCase();
+	const encoding = response.headers.get('content-encoding')?.trim().toLowerCase();
 	if (encoding !== undefined && encoding !== '' && encoding !== 'identity') {
 		throw misbehaved(host, 'compresses the file though it was asked not to');
 	}
 
 	const length = lengthOf(response);
-	const proof = contentRange(header(response, 'content-range'));
-	const isPart = response.statusCode === 206 || isPartAllTheSame(host, proof, length);
+	const proof = contentRange(response.headers.get('content-range'));
+	const isPart = response.status === 206 || isPartAllTheSame(host, proof, length);
 	let range: Range = {start: 0, end: length ?? Infinity};
 	let size = range.end;
 	if (isPart) {
-		if (/^multipart\/byteranges\b/i.test(header(response, 'content-type') ?? '')) {
+		if (/^multipart\/byteranges\b/i.test(response.headers.get('content-type') ?? '')) {
 			throw misbehaved(host, 'was asked for one range and answers with several parts');
 		}
 
@@ -226,7 +209,7 @@ function proveAnswer(
 		...describe(url, response, size),
 		range,
 		acceptsRanges: isPart,
-		endIsProven: length !== undefined || header(response, 'transfer-encoding') !== undefined,
+		endIsProven: length !== undefined || response.headers.get('transfer-encoding') !== undefined,
 		body: body(response, range, host, signal),
 	};
 }
@@ -252,7 +235,7 @@ function isPartAllTheSame(
 }
 
 /** Nothing is at or after the asked offset. */
-function emptyAnswer(url: URL, response: Dispatcher.ResponseData, start: number, size: number): OriginAnswer {
+function emptyAnswer(url: URL, response: HttpAnswer, start: number, size: number): OriginAnswer {
 	return {
 		...describe(url, response, size),
 		range: {start, end: start},
@@ -263,14 +246,10 @@ function emptyAnswer(url: URL, response: Dispatcher.ResponseData, start: number,
 	};
 }
 
-function describe(
-	url: URL,
-	response: Dispatcher.ResponseData,
-	size: number,
-): Pick<OriginAnswer, 'info' | 'validator'> {
-	const contentType = header(response, 'content-type');
+function describe(url: URL, response: HttpAnswer, size: number): Pick<OriginAnswer, 'info' | 'validator'> {
+	const contentType = response.headers.get('content-type');
 	const name = fileName({
-		contentDisposition: header(response, 'content-disposition'),
+		contentDisposition: response.headers.get('content-disposition'),
 		url,
 		type: contentType,
 	});
@@ -278,9 +257,9 @@ function describe(
 }
 
 /** Weak ETags say nothing of bytes (RFC 9110 section 8.8.1). */
-function validatorOf(response: Dispatcher.ResponseData): Validator {
-	const etag = header(response, 'etag');
-	const lastModified = header(response, 'last-modified');
+function validatorOf(response: HttpAnswer): Validator {
+	const etag = response.headers.get('etag');
+	const lastModified = response.headers.get('last-modified');
 	return {
 		...(etag !== undefined && /^"[^"]*"$/.test(etag) ? {etag} : {}),
 		...(lastModified === undefined ? {} : {lastModified}),
@@ -289,21 +268,19 @@ function validatorOf(response: Dispatcher.ResponseData): Validator {
 
 /** Exactly the bytes of the range. */
 async function* body(
-	{body}: Dispatcher.ResponseData,
+	response: HttpAnswer,
 	range: Range,
 	host: string,
 	signal: AbortSignal,
 ): AsyncGenerator<Uint8Array, void, undefined> {
 	let left = range.end - range.start;
 	try {
-		for await (const chunk of buffersOf(body)) {
-			if (left === 0) {
-				return;
-			}
-
-			const wanted = chunk.length > left ? chunk.subarray(0, left) : chunk;
+		let bytes = await response.read();
+		while (bytes && left > 0) {
+			const wanted = bytes.length > left ? bytes.subarray(0, left) : bytes;
 			left -= wanted.length;
 			yield wanted;
+			bytes = await response.read();
 		}
 	} catch (error) {
 		// How the answer ends is nobody's business once all of it is here.
@@ -311,43 +288,11 @@ async function* body(
 			throw signal.aborted ? signal.reason : originError(error, host);
 		}
 	} finally {
-		// Closes the connection unless everything was read.
-		body.on('error', () => undefined).destroy();
+		response.close();
 	}
 
 	if (left > 0 && left < Infinity) {
 		throw new DownStreamError('origin-truncated', `${host} sent ${left} bytes less than it said`);
-	}
-}
-
-/**
- * The network's own buffers. A stream's own iterator joins those that came while nobody read, which copies every
- * byte of a fast origin (measured: a sixth of the throughput).
- */
-async function* buffersOf(stream: Readable): AsyncGenerator<Uint8Array, void, undefined> {
-	let buffer: Uint8Array | undefined;
-	let wake: (() => void) | undefined;
-	stream.on('close', () => wake?.());
-	stream.on('data', (arrived: Uint8Array) => {
-		buffer = arrived;
-		stream.pause();
-		wake?.();
-	});
-	for (;;) {
-		if (buffer) {
-			const next = buffer;
-			buffer = undefined;
-			yield next;
-		} else if (stream.errored) {
-			throw stream.errored;
-		} else if (stream.closed) {
-			return;
-		} else {
-			await new Promise<void>(resolve => {
-				wake = resolve;
-				stream.resume();
-			});
-		}
 	}
 }
 
@@ -372,26 +317,34 @@ function totalOf(text: string | undefined): number | undefined {
 	return total === undefined ? undefined : Number(total);
 }
 
-function lengthOf(response: Dispatcher.ResponseData): number | undefined {
-	const text = header(response, 'content-length');
+function lengthOf(response: HttpAnswer): number | undefined {
+	const text = response.headers.get('content-length');
 	return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
 }
 
-function header({headers}: Dispatcher.ResponseData, name: string): string | undefined {
-	const value = headers[name];
-	return Array.isArray(value) ? value[0] : value;
-}
-
 /** Reads the little that error pages have, so that the connection can be used again. */
-async function discard(response: Dispatcher.ResponseData): Promise<void> {
-	await response.body.dump({limit: 64 * 1024}).catch(() => undefined);
+async function discard(response: HttpAnswer): Promise<void> {
+	try {
+		for (let left = largestDiscarded; left > 0;) {
+			const bytes = await response.read();
+			if (!bytes) {
+				break;
+			}
+
+			left -= bytes.length;
+		}
+	} catch {
+		// Not needed.
+	} finally {
+		response.close();
+	}
 }
 
-function refusal(url: URL, response: Dispatcher.ResponseData): DownStreamError {
-	const {statusCode: status} = response;
+function refusal(url: URL, response: HttpAnswer): DownStreamError {
+	const {status} = response;
 	const host = url.hostname;
 	if (status >= 500 || status === 408 || status === 425 || status === 429) {
-		const retryAfterMs = retryAfter(header(response, 'retry-after'), Date.now());
+		const retryAfterMs = retryAfter(response.headers.get('retry-after'), Date.now());
 		const wait = retryAfterMs === undefined ? '' : ` and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
 		return new DownStreamError('origin-busy', `${host} is busy (${status})${wait}`, {status, retryAfterMs});
 	}

@@ -1,25 +1,93 @@
-// Connections to origins: direct, or through an HTTP or SOCKS5 proxy. The only user of socks.
+// The HTTP client for origins behind an HTTP or SOCKS5 proxy, by undici. The only user of socks.
 import {lookup} from 'node:dns/promises';
 import {isIP, type Socket} from 'node:net';
+import type {Readable} from 'node:stream';
 import {createSecureContext, rootCertificates} from 'node:tls';
 import {SocksClient} from 'socks';
-import {Agent, buildConnector, Pool, type Dispatcher} from 'undici';
+import {Agent, buildConnector, errors, Pool, request, type Dispatcher} from 'undici';
 import {DownStreamError} from '../downstream.ts';
-import type {TlsOptions} from './data-source.ts';
+import type {HttpAnswer, HttpClient, HttpClientOptions, HttpRequest} from './http-client.ts';
 import {bareHost, credentialsOf} from './proxy-url.ts';
 
-export type DispatcherOptions = {
-	/** As `parseProxy` gives it; without it connections are direct. */
-	readonly proxy?: URL;
-	/** To each host. */
-	readonly connections: number;
-	readonly tls: TlsOptions;
-	/** Milliseconds. */
-	readonly timeouts: {readonly connect: number; readonly headers: number; readonly body: number};
-};
+/** So many kept connections may turn out to be closed, one after the other. */
+const mostRepeats = 4;
 
-/** A dispatcher for any number of hosts, with keep-alive. What fails on the way to the proxy is `upstream-proxy-…`. */
-export function createDispatcher({proxy, connections, tls, timeouts}: DispatcherOptions): Dispatcher {
+/** What fails on the way to the proxy is `upstream-proxy-…`. */
+export class ProxyClient implements HttpClient {
+	readonly #dispatcher: Dispatcher;
+
+	/** `proxy` as `parseProxy` gives it. */
+	constructor(proxy: URL, options: HttpClientOptions) {
+		this.#dispatcher = createDispatcher(proxy, options);
+	}
+
+	async get({url, headers, signal}: HttpRequest): Promise<HttpAnswer> {
+		for (let repeats = 0; ; repeats++) {
+			try {
+				return answerOf(await request(url, {dispatcher: this.#dispatcher, headers, signal}));
+			} catch (error) {
+				if (repeats === mostRepeats || !endedWhenUsedAgain(error)) {
+					throw error;
+				}
+			}
+		}
+	}
+
+	async dispose(): Promise<void> {
+		await this.#dispatcher.destroy();
+	}
+}
+
+/** A kept connection is no good any more: the request goes by another one at once (RFC 9112 section 9.3.1). */
+function endedWhenUsedAgain(error: unknown): boolean {
+	return error instanceof errors.SocketError && (error.socket?.bytesRead ?? 0) > 0;
+}
+
+function answerOf({statusCode, headers, body}: Dispatcher.ResponseData): HttpAnswer {
+	const fields = Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')] as const);
+	const buffers = buffersOf(body);
+	return {
+		status: statusCode,
+		headers: new Map(fields),
+		async read() {
+			const {value} = await buffers.next();
+			return value ?? undefined;
+		},
+		close() {
+			body.on('error', () => undefined).destroy();
+		},
+	};
+}
+
+/** The network's own buffers. A stream's own iterator joins those that came while nobody read, which copies them. */
+async function* buffersOf(stream: Readable): AsyncGenerator<Uint8Array, void, undefined> {
+	let buffer: Uint8Array | undefined;
+	let wake: (() => void) | undefined;
+	stream.on('close', () => wake?.());
+	stream.on('data', (arrived: Uint8Array) => {
+		buffer = arrived;
+		stream.pause();
+		wake?.();
+	});
+	for (;;) {
+		if (buffer) {
+			const next = buffer;
+			buffer = undefined;
+			yield next;
+		} else if (stream.errored) {
+			throw stream.errored;
+		} else if (stream.closed) {
+			return;
+		} else {
+			await new Promise<void>(resolve => {
+				wake = resolve;
+				stream.resume();
+			});
+		}
+	}
+}
+
+function createDispatcher(proxy: URL, {connections, tls, timeouts}: HttpClientOptions): Dispatcher {
 	const tlsOptions = {
 		timeout: timeouts.connect,
 		allowH2: false,
@@ -28,24 +96,16 @@ export function createDispatcher({proxy, connections, tls, timeouts}: Dispatcher
 			: {secureContext: createSecureContext({ca: [...rootCertificates, tls.ca]})}),
 		...(tls.insecure ? {rejectUnauthorized: false} : {}),
 	};
-	const agentOptions = {
-		// One more: a segment that gave its connection up still reads what was sent.
-		connections: connections > 1 ? connections + 1 : 1,
-		headersTimeout: timeouts.headers,
-		bodyTimeout: timeouts.body,
-		keepAliveTimeout: 30_000,
-		maxHeaderSize: 64 * 1024,
-	};
-	if (!proxy) {
-		return new Agent({...agentOptions, connect: guarded(buildConnector(tlsOptions))});
-	}
-
 	const openTunnel = proxy.protocol.startsWith('socks')
 		? socksTunnel(proxy, timeouts.connect)
 		: httpTunnel(proxy, tlsOptions, timeouts.headers);
 	const connectTls = buildConnector(tlsOptions);
 	return new Agent({
-		...agentOptions,
+		connections,
+		headersTimeout: timeouts.headers,
+		bodyTimeout: timeouts.body,
+		keepAliveTimeout: 30_000,
+		maxHeaderSize: 64 * 1024,
 		connect: guarded((options, callback) => {
 			const {protocol, hostname, servername} = options;
 			const host = hostname.replace(/^\[|\]$/g, '');

@@ -1,0 +1,175 @@
+// The HTTP client for origins that are reached without a proxy: a few connections to each, used again and again.
+import {createSecureContext, rootCertificates, type ConnectionOptions} from 'node:tls';
+import {errors} from 'undici';
+import type {HttpAnswer, HttpClient, HttpClientOptions, HttpRequest} from './http-client.ts';
+import {HttpConnection} from './http-connection.ts';
+import {HttpExchange} from './http-exchange.ts';
+
+/** Origins close kept connections after some 5 to 75 s. */
+const keptForMs = 30_000;
+
+export class DirectClient implements HttpClient {
+	readonly #options: HttpClientOptions;
+	readonly #tls: ConnectionOptions;
+	/** By origin. */
+	readonly #pools = new Map<string, Pool>();
+
+	constructor(options: HttpClientOptions) {
+		const {ca, insecure} = options.tls;
+		this.#options = options;
+		this.#tls = {
+			...(ca === undefined ? {} : {secureContext: createSecureContext({ca: [...rootCertificates, ca]})}),
+			...(insecure ? {rejectUnauthorized: false} : {}),
+		};
+	}
+
+	async get(request: HttpRequest): Promise<HttpAnswer> {
+		const {origin} = request.url;
+		let pool = this.#pools.get(origin);
+		if (!pool) {
+			pool = new Pool(request.url, this.#options, this.#tls);
+			this.#pools.set(origin, pool);
+		}
+
+		return pool.get(request);
+	}
+
+	async dispose(): Promise<void> {
+		for (const pool of this.#pools.values()) {
+			pool.close();
+		}
+	}
+}
+
+/** The connections to one origin. */
+class Pool {
+	readonly #url: URL;
+	readonly #options: HttpClientOptions;
+	readonly #tls: ConnectionOptions;
+	readonly #all = new Set<HttpConnection>();
+	/** Each with the timer that ends it; the one that was used last comes last. */
+	readonly #idle = new Map<HttpConnection, NodeJS.Timeout>();
+	#busy = 0;
+	/** Requests that wait for others to be over. */
+	readonly #queue = new Set<() => void>();
+	/** Saves the next connection a round trip of TLS. */
+	#session: Buffer | undefined;
+	#isClosed = false;
+
+	constructor(url: URL, options: HttpClientOptions, tls: ConnectionOptions) {
+		this.#url = url;
+		this.#options = options;
+		this.#tls = tls;
+	}
+
+	async get(request: HttpRequest): Promise<HttpAnswer> {
+		const {signal} = request;
+		await this.#turn(signal);
+		try {
+			for (;;) {
+				const connection = this.#takeIdle() ?? (await this.#open(signal));
+				try {
+					return await HttpExchange.begin({
+						connection,
+						request,
+						timeouts: this.#options.timeouts,
+						onClose: isFree => this.#release(connection, isFree),
+					});
+				} catch (error) {
+					const goesByAnother = connection.endedWhenUsedAgain && !signal.aborted && !this.#isClosed;
+					this.#end(connection, error);
+					if (!goesByAnother) {
+						throw error;
+					}
+				}
+			}
+		} catch (error) {
+			this.#turnIsOver();
+			throw error;
+		}
+	}
+
+	close(): void {
+		this.#isClosed = true;
+		for (const connection of this.#all) {
+			this.#end(connection, new errors.ClientDestroyedError());
+		}
+	}
+
+	async #turn(signal: AbortSignal): Promise<void> {
+		signal.throwIfAborted();
+		if (this.#busy++ < this.#options.connections) {
+			return;
+		}
+
+		await new Promise<void>((resolve, reject) => {
+			const abort = () => {
+				this.#queue.delete(go);
+				this.#busy--;
+				reject(signal.reason);
+			};
+			const go = () => {
+				signal.removeEventListener('abort', abort);
+				resolve();
+			};
+			signal.addEventListener('abort', abort, {once: true});
+			this.#queue.add(go);
+		});
+	}
+
+	#turnIsOver(): void {
+		this.#busy--;
+		const [next] = this.#queue;
+		if (next) {
+			this.#queue.delete(next);
+			next();
+		}
+	}
+
+	async #open(signal: AbortSignal): Promise<HttpConnection> {
+		const connection = await HttpConnection.open(this.#url, {
+			tls: {...this.#tls, session: this.#session},
+			timeout: this.#options.timeouts.connect,
+			signal,
+		});
+		this.#all.add(connection);
+		if (this.#isClosed) {
+			this.close();
+		}
+
+		return connection;
+	}
+
+	#takeIdle(): HttpConnection | undefined {
+		for (const [connection, timer] of [...this.#idle].toReversed()) {
+			clearTimeout(timer);
+			this.#idle.delete(connection);
+			if (connection.isUsable) {
+				return connection;
+			}
+
+			this.#end(connection, new Error('not usable any more'));
+		}
+
+		return undefined;
+	}
+
+	#release(connection: HttpConnection, isFree: boolean): void {
+		this.#session = connection.session ?? this.#session;
+		if (isFree && connection.isUsable) {
+			const end = () => this.#end(connection, new Error('kept long enough'));
+			this.#idle.set(connection, setTimeout(end, keptForMs));
+		} else {
+			this.#end(connection, new Error('not needed any more'));
+		}
+
+		this.#turnIsOver();
+	}
+
+	#end(connection: HttpConnection, reason: unknown): void {
+		clearTimeout(this.#idle.get(connection));
+		this.#idle.delete(connection);
+		this.#all.delete(connection);
+		connection.destroy(reason);
+	}
+}

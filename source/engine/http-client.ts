@@ -1,0 +1,47 @@
+// GET by HTTP/1.1 as the engine needs it: an answer whose body is read piece by piece, on connections that are kept.
+import type {AnswerHead} from './answer-parser.ts';
+
+export type HttpRequest = {
+	readonly url: URL;
+	/** Those that belong to the connection are the client's. */
+	readonly headers: Readonly<Record<string, string>>;
+	readonly signal: AbortSignal;
+};
+
+export type HttpAnswer = AnswerHead & {
+	/**
+	 * The next bytes of the body, or undefined once all of them were read. Rejects if the connection fails or ends too
+	 * early (a body that ends by closing cannot end too early), or with the signal's reason.
+	 */
+	read(): Promise<Uint8Array | undefined>;
+	/** To be called in the end. Closes the connection unless everything was read. */
+	close(): void;
+};
+
+/** Its errors are those of undici, of the system, or `DownStreamError`. */
+export interface HttpClient {
+	/** Rejects with the signal's reason when that aborts; it holds until the answer is closed. */
+	get(request: HttpRequest): Promise<HttpAnswer>;
+	dispose(): Promise<void>;
+}
+
+export type HttpTimeouts = {
+	/** Milliseconds to wait for a connection, for the answer's headers, and for more of its body. */
+	readonly connect: number;
+	readonly headers: number;
+	readonly body: number;
+};
+
+export type HttpClientOptions = {
+	/** To each origin. */
+	readonly connections: number;
+	readonly tls: TlsOptions;
+	readonly timeouts: HttpTimeouts;
+};
+
+export type TlsOptions = {
+	/** Certificates in PEM to trust besides the built-in ones. */
+	readonly ca?: string;
+	/** Trust any certificate. */
+	readonly insecure?: boolean;
+};
