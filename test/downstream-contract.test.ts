@@ -90,6 +90,9 @@ for (const [name, open] of Object.entries(implementations)) {
 		assert.equal(find(downstream, id)?.status, 'paused');
 		await downstream.cancel(id);
 		assert.equal(find(downstream, id)?.status, 'cancelled');
+		const idle = await downstream.add({url: origin.urlOf('/idle.bin'), paused: true});
+		await downstream.cancel(idle.download.id);
+		assert.equal(find(downstream, idle.download.id)?.status, 'cancelled');
 		origin.options.bytesPerSecond = undefined;
 		await downstream.resume(id);
 		assert.notEqual(find(downstream, id)?.status, 'cancelled');

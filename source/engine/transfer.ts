@@ -343,6 +343,7 @@ export class Transfer {
 		this.#retries.cancel();
 		this.#fetcher.segments.endAll();
 		this.#check?.abort.abort(cancelled());
+		this.#changed();
 		this.#services.queueChanged();
 		await this.checkpoint();
 	}

@@ -47,7 +47,7 @@ export type ApiRequest = {
 type Handler = (engine: DownStream, api: ApiRequest, id: DownloadId) => void | Promise<void>;
 
 /** By path below `/api`, where `*` is the id of a download, then by method. */
-const routes = new Map<string, Readonly<Record<string, Handler>>>([
+export const routes = new Map<string, Readonly<Record<string, Handler>>>([
 	[
 		'/downloads',
 		{
@@ -302,17 +302,20 @@ const requestFields = {
 	checksum: text,
 } satisfies Readonly<Record<string, FieldRule>>;
 
-const addFields: Readonly<Record<keyof AddRequest, FieldRule>> = {
+export const addFields: Readonly<Record<keyof AddRequest, FieldRule>> = {
 	...requestFields,
 	item: text,
 	paused: flag,
 };
-const changeFields: Readonly<Record<keyof DownloadChange, FieldRule>> = {...requestFields, limitRate: rate};
+export const changeFields: Readonly<Record<keyof DownloadChange, FieldRule>> = {
+	...requestFields,
+	limitRate: rate,
+};
 const moveFields: Readonly<Record<keyof MoveRequest, FieldRule>> = {
 	by: {expected: '-1 or 1', holds: value => value === -1 || value === 1},
 };
 
-const exportFields: Readonly<Record<keyof ExportRequest, FieldRule>> = {
+export const exportFields: Readonly<Record<keyof ExportRequest, FieldRule>> = {
 	path: text,
 	overwrite: flag,
 	keepBoth: flag,
