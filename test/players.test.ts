@@ -101,6 +101,26 @@ test(
 	},
 );
 
+test('mpv plays the playlist, and shows the titles', {skip: missing('nginx', 'ffmpeg', 'mpv')}, async t => {
+	const folder = await temporaryFolder(t);
+	const tone = ['-f', 'lavfi', '-i', 'sine=frequency=440', '-t', '0.3'];
+	await run('ffmpeg', ['-v', 'error', ...tone, path.join(folder, 'tone.wav')]);
+	const originUrl = await startNginx(t, folder);
+	const {engine, proxy} = await startEngine(t);
+	const names = ['Übung, Teil 1 – 東京.wav', '100 % #1 & more.wav', 'tone.wav'];
+	for (const name of names) {
+		await engine.add({url: `${originUrl}/tone.wav?${encodeURIComponent(name)}`, name});
+	}
+
+	const playlist = `${proxy.origin}/playlist.m3u?key=${engine.key}`;
+	const settings = ['--no-config', '--vo=null', '--ao=null', '--term-playing-msg=title ${media-title}'];
+	const {stdout} = await run('mpv', [...settings, playlist]);
+	assert.deepEqual(
+		Array.from(stdout.matchAll(/^title (.*)$/gm), ([, title]) => title),
+		names,
+	);
+});
+
 test('a video in Chromium plays and seeks', {skip: missing('nginx', 'ffmpeg', 'chromium')}, async t => {
 	const {streamUrl} = await startFilm(t, 'film.mp4');
 	const browser = await chromium.launch({
