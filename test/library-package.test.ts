@@ -1,10 +1,12 @@
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
+import {readFileSync} from 'node:fs';
 import {cp, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test} from 'node:test';
 import {promisify} from 'node:util';
+import {errorKinds} from '../source/downstream.ts';
 import {cleanEnvironment} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
@@ -20,6 +22,25 @@ const dashboard = {
 	'the dashboard': 'draft is kept',
 	'the command line': 'Usage\n',
 };
+
+const libraryDocument = readFileSync(path.join(root, 'docs/library.md'), 'utf8');
+/** They begin like a type. */
+const other = new Set(['Infinity', 'Authorization', 'Bearer']);
+
+function namesIn(text: string, pattern: RegExp): string[] {
+	return Array.from(text.matchAll(pattern), ([, name]) => name!);
+}
+
+/** As strictly as can be asked, and of what is shipped too. */
+async function typeErrors(folder: string, files: readonly string[]): Promise<string> {
+	const options = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false', '--noEmit'];
+	const target = ['--module', 'nodenext', '--target', 'es2023', '--types', 'node'];
+	const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
+	const {stdout} = await run(process.execPath, [compiler, ...options, ...target, ...files], {
+		cwd: folder,
+	}).catch((error: {stdout: string}) => error);
+	return stdout;
+}
 
 test('importing the library loads neither Ink nor React nor the dashboard', async t => {
 	const folder = await installPackage(t);
@@ -82,13 +103,67 @@ Logger.setEnabled(false);
 await DownStream.init({proxyConfig: {type: 'ftp', host: 'a', port: 1}});
 `,
 	);
-	const options = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false', '--noEmit'];
-	const target = ['--module', 'nodenext', '--target', 'es2023', '--types', 'node'];
-	const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
-	const {stdout} = await run(process.execPath, [compiler, ...options, ...target, 'program.ts'], {
-		cwd: folder,
-	}).catch((error: {stdout: string}) => error);
-	assert.equal(stdout, '');
+	assert.equal(await typeErrors(folder, ['program.ts']), '');
+});
+
+test('every program in the document of the library has right types', async t => {
+	const folder = await installPackage(t);
+	const programs = Array.from(
+		libraryDocument.matchAll(/```(?:ts|js)\n(.*?)```/gs),
+		([, program]) => program!,
+	);
+	assert.ok(programs.length >= 6);
+	const files = programs.map((_, index) => `program${index}.ts`);
+	await Promise.all(files.map((file, index) => writeFile(path.join(folder, file), programs[index]!)));
+	assert.equal(await typeErrors(folder, files), '');
+});
+
+test('the document of the library names all that is exported, and nothing that is not', async t => {
+	const folder = await installPackage(t);
+	const types = (file: string) =>
+		readFile(path.join(folder, 'node_modules/downstream-tui/dist/types', file), 'utf8');
+	const [index, library, dataSource, logger] = await Promise.all(
+		['index.d.ts', 'library.d.ts', 'engine/data-source.d.ts', 'logger.d.ts'].map(types),
+	);
+	const exported = Array.from(index!.matchAll(/export (?:type )?\{(.*?)\}/gs), ([, names]) =>
+		names!
+			.split(',')
+			.map(name => name.replace('type ', '').trim())
+			.filter(Boolean),
+	).flat();
+	const [, instance = ''] = /export declare class DownStream \{(.*)^\}/ms.exec(library!) ?? [];
+	const verbs = namesIn(instance, /^ {4}(?:static |get )*(\w+)[(:]/gm).filter(name => name !== 'constructor');
+	const logs = namesIn(logger!, /^ {4}(?:readonly )?(\w+)[(:]/gm);
+	const fields = [library!, dataSource!].flatMap(text => namesIn(text, /readonly (\w+)\??:/g));
+	assert.ok(verbs.includes('cache') && logs.includes('setEnabled') && fields.includes('proxyConfig'));
+
+	const code = libraryDocument.replaceAll(/```.*?```/gs, '');
+	const spoken = Array.from(code.matchAll(/`([^`\n]+)`/g), ([, words]) => words!).join('\n');
+	const words = new Set(libraryDocument.match(/[\w-]+/g));
+	for (const name of [...exported, ...verbs, ...logs, ...fields, ...Object.keys(errorKinds)]) {
+		assert.ok(words.has(name), `${name} is not told of`);
+	}
+
+	const headings = libraryDocument.match(/^### .*$/gm)!.join('\n');
+	const inHeadings = Array.from(headings.matchAll(/`(?:DownStream\.)?(\w+)/g), ([, name]) => name!);
+	assert.deepEqual(
+		inHeadings.filter(name => !verbs.includes(name)),
+		[],
+	);
+	assert.deepEqual(
+		verbs.filter(name => !inHeadings.includes(name)),
+		[],
+	);
+	const mentioned = spoken.match(/\b[A-Z][a-z]+(?:[A-Z]\w+)?\b/g) ?? [];
+	assert.deepEqual(
+		mentioned.filter(name => !exported.includes(name) && !other.has(name)),
+		[],
+	);
+	const logged = Array.from(spoken.matchAll(/Logger\.(\w+)/g), ([, name]) => name!);
+	assert.deepEqual(
+		logged.filter(name => !logs.includes(name)),
+		[],
+	);
 });
 
 test('the example downloads a file and exports it', async t => {
