@@ -81,16 +81,28 @@ function total(runs: ReadonlyArray<readonly [number, number]>): number {
 
 for (const {name, create} of implementations) {
 	describe(name, () => {
-		for (const unit of [blockSize / 4, blockSize, 10_007]) {
-			test(`agrees with a plain array after every random change, in steps of ${unit} bytes`, () => {
+		for (const {unit, islands} of [
+			{unit: blockSize / 4, islands: 0},
+			{unit: blockSize, islands: 0},
+			{unit: 10_007, islands: 0},
+			{unit: 10_007, islands: 900},
+		]) {
+			test(`agrees with a plain array after every random change, in steps of ${unit} bytes, from ${islands} islands on`, () => {
 				const seed = randomInt(2 ** 31);
 				const random = randomNumbers(seed);
 				const model = new Model(unit);
 				const set = create();
 				const pick = (limit: number) => Math.floor(random() * (limit + 1));
+				for (let island = 0; island < islands; island++) {
+					model.fill(2 * island, 2 * island + 1, true);
+					set.add(range(model.offset(2 * island), model.offset(2 * island + 1)));
+				}
+
+				// What is large takes many islands with it.
+				const small = islands > 0 ? 0.97 : 0.7;
 				for (let round = 0; round < 300; round++) {
 					const [start = 0, end = 0] = [pick(model.length), pick(model.length)].toSorted((a, b) => a - b);
-					const stop = random() < 0.7 ? Math.min(end, start + pick(6)) : end;
+					const stop = random() < small ? Math.min(end, start + pick(6)) : end;
 					const present = random() < 0.6;
 					const changed = range(model.offset(start), model.offset(stop));
 					model.fill(start, stop, present);
@@ -243,6 +255,27 @@ for (const {name, create} of implementations) {
 			assert.deepEqual(pairs(set.holes(range(fileSize + 5, fileSize + 9))), [[fileSize + 5, fileSize + 9]]);
 			set.remove(range(fileSize + 5, Infinity));
 			assert.equal(set.size, fileSize);
+		});
+
+		test('a thousand islands from which the middle is taken away one by one', () => {
+			const islands = Array.from({length: 1000}, (_, index) => range(index * 2000, index * 2000 + 1000));
+			const set = create();
+			for (const island of islands) {
+				set.add(island);
+			}
+
+			for (const island of islands.slice(200, 800)) {
+				set.remove(island);
+			}
+
+			const left = [...islands.slice(0, 200), ...islands.slice(800)];
+			assert.deepEqual([...set], left);
+			for (const {start, end} of left) {
+				assert.equal(set.runEnd(start), end);
+			}
+
+			const [hole] = set.holes(range(400_000, fileSize));
+			assert.deepEqual(hole, range(400_000, 1_600_000));
 		});
 
 		test('an empty range is covered and holds nothing', () => {

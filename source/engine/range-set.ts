@@ -29,10 +29,14 @@ export function assertRange({start, end}: Range): void {
 	}
 }
 
+/** A page of more edges than twice this is divided: a change moves only the edges of one page. */
+const pageEdges = 128;
+
 export class RangeSet implements PresentSet {
-	// start, end, start, end, …, strictly ascending: an even index is where bytes begin to be present, an odd one
-	// where they cease. A position is in a run if the number of edges before it is odd.
-	readonly #edges: number[] = [];
+	// Pages of start, end, start, end, …, strictly ascending from each page to the next. A page holds whole runs: an
+	// even index is where bytes begin to be present, an odd one where they cease, and a position is in a run if the
+	// number of edges before it in its page is odd. There is always a page, which may be empty if it is the only one.
+	readonly #pages: number[][] = [[]];
 	#size = 0;
 
 	constructor(ranges: Iterable<Range> = []) {
@@ -60,14 +64,17 @@ export class RangeSet implements PresentSet {
 	}
 
 	runEnd(offset: number): number {
-		const index = this.#edgesUpTo(offset);
-		return index % 2 === 1 ? this.#edges[index]! : offset;
+		const edges = this.#pages[this.#pageOf(offset)]!;
+		const index = edgesUpTo(edges, offset);
+		return index % 2 === 1 ? edges[index]! : offset;
 	}
 
 	/** `offset` if that byte is present, else the start of the next run; Infinity if there is none. */
 	nextPresent(offset: number): number {
-		const index = this.#edgesUpTo(offset);
-		return index % 2 === 1 ? offset : (this.#edges[index] ?? Infinity);
+		const page = this.#pageOf(offset);
+		const edges = this.#pages[page]!;
+		const index = edgesUpTo(edges, offset);
+		return index % 2 === 1 ? offset : (edges[index] ?? this.#pages[page + 1]?.[0] ?? Infinity);
 	}
 
 	covers(range: Range): boolean {
@@ -77,15 +84,10 @@ export class RangeSet implements PresentSet {
 
 	count(within: Range): number {
 		assertRange(within);
-		const edges = this.#edges;
+		const last = this.#pageOf(within.end);
 		let count = 0;
-		for (let index = this.#edgesUpTo(within.start) & ~1; index < edges.length; index += 2) {
-			const start = edges[index]!;
-			if (start >= within.end) {
-				break;
-			}
-
-			count += Math.min(within.end, edges[index + 1]!) - Math.max(within.start, start);
+		for (let page = this.#pageOf(within.start); page <= last; page++) {
+			count += countIn(this.#pages[page]!, within);
 		}
 
 		return count;
@@ -101,48 +103,100 @@ export class RangeSet implements PresentSet {
 	}
 
 	*[Symbol.iterator](): Iterator<Range> {
-		for (let index = 0; index < this.#edges.length; index += 2) {
-			yield {start: this.#edges[index]!, end: this.#edges[index + 1]!};
+		for (const edges of this.#pages) {
+			for (let index = 0; index < edges.length; index += 2) {
+				yield {start: edges[index]!, end: edges[index + 1]!};
+			}
 		}
 	}
 
 	/** Drops the edges from `start` to `end` and sets those that are needed to be present (0) or missing (1) between. */
-	#replace({start, end}: Range, parity: 0 | 1): void {
+	#replace(range: Range, parity: 0 | 1): void {
+		const {start, end} = range;
 		if (start === end) {
 			return;
 		}
 
-		const held = this.count({start, end});
+		const page = this.#pageOf(start);
+		const pages = this.#pageOf(end) - page + 1;
+		const edges = pages === 1 ? this.#pages[page]! : this.#pages.slice(page, page + pages).flat();
+		const held = countIn(edges, range);
 		this.#size += parity === 0 ? end - start - held : -held;
-		const from = this.#edgesBefore(start);
-		const to = this.#edgesUpTo(end);
+		const from = edgesBefore(edges, start);
+		const to = edgesUpTo(edges, end);
 		const first = from % 2 === parity;
 		const last = to % 2 === parity;
 		if (first && last) {
-			this.#edges.splice(from, to - from, start, end);
+			edges.splice(from, to - from, start, end);
+		} else if (first !== last && to - from === 1) {
+			// A run grows or shrinks, which is what mostly happens.
+			edges[from] = first ? start : end;
 		} else if (first || last) {
-			this.#edges.splice(from, to - from, first ? start : end);
+			edges.splice(from, to - from, first ? start : end);
 		} else {
-			this.#edges.splice(from, to - from);
+			edges.splice(from, to - from);
+		}
+
+		if (pages > 1 || edges.length > 2 * pageEdges || edges.length === 0) {
+			this.#pages.splice(page, pages, ...pagesOf(edges));
+			if (this.#pages.length === 0) {
+				this.#pages.push([]);
+			}
 		}
 	}
 
-	#edgesBefore(offset: number): number {
-		let low = 0;
-		for (let high = this.#edges.length; low < high;) {
+	/** The last page that begins at or before the offset; the first one if none does. */
+	#pageOf(offset: number): number {
+		const pages = this.#pages;
+		let low = 1;
+		for (let high = pages.length; low < high;) {
 			const middle = (low + high) >>> 1;
-			if (this.#edges[middle]! < offset) {
+			if (pages[middle]![0]! <= offset) {
 				low = middle + 1;
 			} else {
 				high = middle;
 			}
 		}
 
-		return low;
+		return low - 1;
+	}
+}
+
+function pagesOf(edges: number[]): number[][] {
+	if (edges.length <= 2 * pageEdges) {
+		return edges.length === 0 ? [] : [edges];
 	}
 
-	/** How many edges are at or before the offset. */
-	#edgesUpTo(offset: number): number {
-		return this.#edgesBefore(offset + 1);
+	return Array.from({length: Math.ceil(edges.length / pageEdges)}, (_, page) =>
+		edges.slice(page * pageEdges, (page + 1) * pageEdges),
+	);
+}
+
+/** How many bytes within the range are in the runs of these edges. */
+function countIn(edges: readonly number[], {start, end}: Range): number {
+	let count = 0;
+	for (let index = edgesUpTo(edges, start) & ~1; index < edges.length && edges[index]! < end; index += 2) {
+		count += Math.min(end, edges[index + 1]!) - Math.max(start, edges[index]!);
 	}
+
+	return count;
+}
+
+function edgesBefore(edges: readonly number[], offset: number): number {
+	let low = 0;
+	for (let high = edges.length; low < high;) {
+		const middle = (low + high) >>> 1;
+		if (edges[middle]! < offset) {
+			low = middle + 1;
+		} else {
+			high = middle;
+		}
+	}
+
+	return low;
+}
+
+/** How many of the edges are at or before the offset. */
+function edgesUpTo(edges: readonly number[], offset: number): number {
+	return edgesBefore(edges, offset + 1);
 }
