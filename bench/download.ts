@@ -1,7 +1,7 @@
 // A file is fetched to the end, from the start of the program to its exit.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {rm, stat} from 'node:fs/promises';
+import {rm, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
 import {temporaryFolder} from '../test/support/engines.ts';
@@ -27,12 +27,31 @@ export async function download(bench: Bench): Promise<void> {
 			{peer: axel(16)},
 		]);
 		const near = await startOrigin(t, bench.root);
+		await ofOneByte(bench, near);
 		await fromOrigin(bench, near, 'no limit', ourGet(4), [
 			{peer: curl, goal: atLeast(0.8)},
 			{peer: aria2(4), goal: atLeast(1)},
 			{peer: axel(4)},
 		]);
 	});
+}
+
+/** How much of the time of a small file is the program's start. */
+async function ofOneByte({report, rounds, root, scope}: Bench, origin: Origin): Promise<void> {
+	await writeFile(path.join(root, 'byte.bin'), '1');
+	const ours = ourGet(4);
+	const samples = await interleaved(
+		rounds,
+		new Map(
+			present([ours, curl, aria2(4)]).map(downloader => [
+				downloader.name,
+				() => scope(async t => (await sampleOf(t, downloader, `${origin.url}/byte.bin`, 1)).seconds * 1000),
+			]),
+		),
+	);
+	for (const {name} of [curl, aria2(4)]) {
+		report.compare('a file of one byte', 'ms', samples.get(ours.name)!, name, samples.get(name));
+	}
 }
 
 async function fromOrigin(
@@ -85,5 +104,5 @@ async function sampleOf(t: TestContext, {name, command}: Downloader, url: string
 	}
 
 	await rm(output);
-	return {speed: size / MiB / seconds, cpu: (cpu / size) * GiB, memory};
+	return {seconds, speed: size / MiB / seconds, cpu: (cpu / size) * GiB, memory};
 }

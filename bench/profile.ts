@@ -20,6 +20,7 @@ type Profile = {
 	readonly nodes: ReadonlyArray<{
 		readonly id: number;
 		readonly callFrame: {readonly functionName: string; readonly url: string; readonly lineNumber: number};
+		readonly children?: readonly number[];
 	}>;
 	readonly samples: readonly number[];
 	/** Microseconds since the sample before. */
@@ -91,6 +92,16 @@ function summary({nodes, samples, timeDeltas}: Profile) {
 			`${functionName || '(anonymous)'} ${url === '' ? '' : `${path.basename(url)}:${lineNumber + 1}`}`.trim(),
 		]),
 	);
+	// What is not written in JavaScript has no place of its own: who called it says what it is for.
+	for (const {id, children = []} of nodes) {
+		for (const child of children) {
+			const name = names.get(child)!;
+			if (!/[(:]/.test(name)) {
+				names.set(child, `${name}, called by ${names.get(id)}`);
+			}
+		}
+	}
+
 	const micros = new Map<string, number>();
 	for (const [index, id] of samples.entries()) {
 		const name = names.get(id)!;
