@@ -36,7 +36,8 @@ export type OriginAnswer = {
 	/** False when a ranged request was answered with the whole. */
 	readonly acceptsRanges: boolean;
 	/**
-	 * The bytes of `range`, in order. Throws `origin-truncated` if it ends early, `origin-unreachable` if the
+	 * The bytes of `range`, in order; each piece is good until the next is asked for, and as long as somebody else
+	 * holds its block (`blocks.ts`). Throws `origin-truncated` if it ends early, `origin-unreachable` if the
 	 * connection fails; never yields more than `range` holds. Leaving the loop closes the connection unless
 	 * everything was read.
 	 */

@@ -10,7 +10,8 @@ export type HttpRequest = {
 
 export type HttpAnswer = AnswerHead & {
 	/**
-	 * The next bytes of the body, or undefined once all of them were read. Rejects if the connection fails or ends too
+	 * The next bytes of the body, or undefined once all of them were read. They are good until the next call, and as long
+	 * as somebody else holds their block (`blocks.ts`). Rejects if the connection fails or ends too
 	 * early (a body that ends by closing cannot end too early), or with the signal's reason.
 	 */
 	read(): Promise<Uint8Array | undefined>;

@@ -1,5 +1,6 @@
 // The reads of one transfer that are in progress: they wait here, and what is written wakes them.
 import type {Bandwidth} from './bandwidth.ts';
+import {hold} from './blocks.ts';
 import type {Wish} from './next-segment.ts';
 import {Players, type Client, type TrackedPlayer} from './players.ts';
 import type {Range} from './range-set.ts';
@@ -129,11 +130,12 @@ export class Readers {
 		}
 	}
 
-	/** Hands bytes that were just written to the readers that wait for them: the network's own buffer. */
+	/** Hands bytes that were just written to the readers that wait for them: the network's own block, which each holds. */
 	wake(offset: number, bytes: Uint8Array): void {
 		const end = offset + bytes.length;
 		for (const reader of this.#readers) {
 			if (reader.waiting && reader.offset >= offset && reader.offset < end) {
+				hold(bytes);
 				reader.waiting.resolve(bytes.subarray(reader.offset - offset, Math.min(reader.end, end) - offset));
 				reader.waiting = undefined;
 			}

@@ -1,6 +1,7 @@
 // One download: readers wait, segments write, one scheduler in between.
 import {rm} from 'node:fs/promises';
 import {DownStreamError, type Download, type DownloadId, type DownloadStatus} from '../downstream.ts';
+import {release} from './blocks.ts';
 import {BlockChecks, parseChecksum} from './block-checks.ts';
 import {BlockReader} from './block-reader.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
@@ -305,6 +306,7 @@ export class Transfer {
 
 				yield bytes;
 				blocks.sent();
+				release(bytes);
 			}
 		} finally {
 			await blocks.close();

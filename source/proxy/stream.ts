@@ -20,7 +20,7 @@ export interface StreamedTransfer {
 	readonly id: DownloadId;
 	/** Waits for the first answer of the origin if nothing is known yet. */
 	facts(signal: AbortSignal): Promise<StreamFacts>;
-	/** The bytes of the range in order, waiting for holes to be fetched. They change once the next ones are asked for. */
+	/** The bytes of the range in order, waiting for holes to be fetched. Each piece is good until the next is asked for. */
 	read(request: StreamRead): AsyncIterable<Uint8Array>;
 }
 

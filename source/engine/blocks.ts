@@ -1,0 +1,43 @@
+// Memory for bytes that come by the network, for the disk and for players: blocks that are used again once nobody holds
+// them.
+// A holder that fails to release one only leaves it to the garbage collector, so what is in doubt is not released.
+
+/**
+ * Bytes. Fresh memory for each would cost more processor time than reading them from a socket does, most of it in
+ * page faults and in collecting garbage.
+ */
+export const blockSize = 256 * 1024;
+/** So many are kept for later. */
+const mostFree = 32;
+
+const free: Array<Buffer<ArrayBuffer>> = [];
+/** By the memory that is shared between all views of one. */
+const holders = new WeakMap<ArrayBufferLike, number>();
+
+/** A block that the caller holds; what is in it is of somebody before. */
+export function holdBlock(): Buffer {
+	const block = free.pop() ?? Buffer.allocUnsafeSlow(blockSize);
+	holders.set(block.buffer, 1);
+	return block;
+}
+
+/** One holder more of the block that the bytes lie in. Bytes of elsewhere are nobody's concern, as in `release`. */
+export function hold(bytes: Uint8Array): void {
+	const count = holders.get(bytes.buffer);
+	if (count !== undefined) {
+		holders.set(bytes.buffer, count + 1);
+	}
+}
+
+/** To be called once by each holder, who does not look at the bytes afterwards. */
+export function release({buffer}: Uint8Array): void {
+	const count = holders.get(buffer);
+	if (count !== undefined && count > 1) {
+		holders.set(buffer, count - 1);
+	} else if (count === 1) {
+		holders.delete(buffer);
+		if (free.length < mostFree) {
+			free.push(Buffer.from(buffer as ArrayBuffer));
+		}
+	}
+}
