@@ -13,7 +13,7 @@ const MiB = 1024 * 1024;
 async function recordedRanges(storage: string, id: string): Promise<Array<[number, number]>> {
 	const file = path.join(storage, id, 'entry.json');
 	// It may have ended between the renaming of the old record and that of the new one.
-	const text = await readFile(file, 'utf8').catch(() => readFile(`${file}.previous`, 'utf8'));
+	const text = await readFile(file, 'utf8').catch(() => readFile(`${file}.bak`, 'utf8'));
 	const {ranges} = JSON.parse(text) as {ranges: Array<[number, number]>};
 	const data = await open(path.join(storage, id, 'data'));
 	try {
