@@ -79,7 +79,9 @@ export async function diskUse(folder: string): Promise<number> {
 	let bytes = 0;
 	for (const entry of await readdir(folder, {recursive: true, withFileTypes: true})) {
 		if (entry.isFile()) {
-			bytes += (await stat(path.join(entry.parentPath, entry.name))).blocks * 512;
+			// Records are replaced all the time.
+			const found = await stat(path.join(entry.parentPath, entry.name)).catch(() => undefined);
+			bytes += (found?.blocks ?? 0) * 512;
 		}
 	}
 
