@@ -8,6 +8,7 @@ import {randomFillSync} from 'node:crypto';
 import type {TestContext} from 'node:test';
 import {withoutTest} from '../test/support/cleanup.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
+import {missing} from '../test/support/programs.ts';
 import {cold} from './cold.ts';
 import {dashboard} from './dashboard.ts';
 import {download} from './download.ts';
@@ -55,12 +56,18 @@ async function main(): Promise<void> {
 	const names = positionals.length > 0 ? positionals : all;
 	const size = Number(values.size) * MiB;
 	const rounds = Number(values.rounds);
-	const unknown = names.find(name => !sections[name]);
-	if (unknown !== undefined || !(size >= 16 * MiB && rounds >= 1)) {
+	if (!names.every(name => Object.hasOwn(sections, name)) || !(size >= 16 * MiB && rounds >= 1)) {
 		process.stderr.write(
 			`Usage: npm run bench -- [${Object.keys(sections).join('|')}]… [--size MIB, 16 or more] [--rounds N]\n`,
 		);
 		process.exitCode = 2;
+		return;
+	}
+
+	const needs = process.platform === 'linux' ? missing('nginx', 'curl', 'openssl') : 'needs Linux, for /proc';
+	if (needs !== false) {
+		process.stderr.write(`The bench ${needs}\n`);
+		process.exitCode = 1;
 		return;
 	}
 
@@ -70,7 +77,13 @@ async function main(): Promise<void> {
 		await writeFilm(path.join(root, 'film.bin'), size);
 		for (const name of names) {
 			report.begin(name);
-			await sections[name]!({report, rounds, size, root, scope});
+			try {
+				await sections[name]!({report, rounds, size, root, scope});
+			} catch (error) {
+				// The other sections took their time; their figures count.
+				process.stderr.write(`${name} broke off: ${error instanceof Error ? error.stack : String(error)}\n`);
+				process.exitCode = 1;
+			}
 		}
 	});
 	const file = await report.save({

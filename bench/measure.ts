@@ -79,7 +79,7 @@ export async function diskUse(folder: string): Promise<number> {
 	let bytes = 0;
 	for (const entry of await readdir(folder, {recursive: true, withFileTypes: true})) {
 		if (entry.isFile()) {
-			// Records are replaced all the time.
+			// A temporary one may be gone by now.
 			const found = await stat(path.join(entry.parentPath, entry.name)).catch(() => undefined);
 			bytes += (found?.blocks ?? 0) * 512;
 		}
