@@ -253,7 +253,10 @@ export class DownStream {
 		return this.#export(url, {...options, path, when: 'complete'});
 	}
 
-	/** Ends players and connections, saves what is there, frees the port and the storage folder. */
+	/**
+	 * Ends players and connections, saves what is there, frees the port and the storage folder. Whatever is asked of the
+	 * instance afterwards is `bad-request`.
+	 */
 	async dispose(): Promise<void> {
 		this.#disposed ??= this.#dispose();
 		await this.#disposed;
@@ -261,13 +264,21 @@ export class DownStream {
 
 	async #dispose(): Promise<void> {
 		this.#ending.abort();
-		await this.#running.dispose();
-		if (DownStream.#instance === this) {
+		try {
+			await this.#running.dispose();
+		} finally {
 			DownStream.#instance = undefined;
 		}
 	}
 
 	get #engine(): Engine {
+		if (this.#disposed) {
+			throw new DownStreamError(
+				'bad-request',
+				'This instance was disposed of; DownStream.init() makes another one',
+			);
+		}
+
 		return this.#running.engine;
 	}
 

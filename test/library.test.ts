@@ -361,5 +361,11 @@ test('there is one instance, and what is asked for wrongly is told in one senten
 	})();
 	await downstream.dispose();
 	await ended;
+	await downstream.dispose();
+	await assert.rejects(downstream.cache('http://127.0.0.1/film.bin'), {
+		code: 'bad-request',
+		message: /disposed/,
+	});
+	assert.throws(() => downstream.getProgress('http://127.0.0.1/film.bin'), {code: 'bad-request'});
 	assert.throws(() => DownStream.instance, {code: 'bad-request'});
 });
