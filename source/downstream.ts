@@ -197,8 +197,9 @@ export type ExportRequest = {
 };
 
 /**
- * The verbs. Each rejects with a `DownStreamError`, whose kind is `usage` where the caller is at fault:
- * `not-found` for an id that is not there, and what is said at each verb.
+ * The verbs, by ids; programs have them by URLs, from the class of the same name in `library.ts`. Each rejects with a
+ * `DownStreamError`, whose kind is `usage` where the caller is at fault: `not-found` for an id that is not there, and
+ * what is said at each verb.
  */
 export interface DownStream {
 	/** The newest snapshot; the same object until something has changed. */

@@ -104,7 +104,7 @@ test('a resolver that fails is told of in one sentence without secrets', async t
 	});
 	await assert.rejects(resolveLink(['/nowhere/yt-dlp', '-g'], item), {
 		code: 'bad-request',
-		message: '/nowhere/yt-dlp cannot be started; it is to give links',
+		message: '/nowhere/yt-dlp cannot be started: is it installed?',
 	});
 	await assert.rejects(resolveLink(resolver.command, '--exec=rm'), {code: 'bad-request'});
 	await assert.rejects(resolveLink([process.execPath, '-e', ''], item), {

@@ -36,7 +36,7 @@ export async function resolveLink(
 		signal?.throwIfAborted();
 		const {code, stderr = ''} = error as {code?: unknown; stderr?: string};
 		if (code === 'ENOENT' || code === 'EACCES') {
-			throw new DownStreamError('bad-request', `${program} cannot be started; it is to give links`, {
+			throw new DownStreamError('bad-request', `${program} cannot be started: is it installed?`, {
 				cause: error,
 			});
 		}
@@ -114,5 +114,9 @@ function reasonIn(stderr: string): string {
 		.map(line => line.replaceAll(/\p{Cc}+/gu, ' ').trim())
 		.findLast(line => line !== '');
 	const masked = last?.replaceAll(/https?:\/\/\S+/gi, url => maskUrl(url));
-	return masked === undefined ? '' : `: ${masked.slice(0, longestReason)}`;
+	if (masked === undefined) {
+		return '';
+	}
+
+	return masked.length > longestReason ? `: ${masked.slice(0, longestReason)}…` : `: ${masked}`;
 }
