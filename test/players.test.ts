@@ -113,12 +113,13 @@ test('mpv plays the playlist, and shows the titles', {skip: missing('nginx', 'ff
 	}
 
 	const playlist = `${proxy.origin}/playlist.m3u?key=${engine.key}`;
-	const settings = ['--no-config', '--vo=null', '--ao=null', '--term-playing-msg=title ${media-title}'];
-	const {stdout} = await run('mpv', [...settings, playlist]);
-	assert.deepEqual(
-		Array.from(stdout.matchAll(/^title (.*)$/gm), ([, title]) => title),
-		names,
-	);
+	// What a file is called without a title is its URL; what the list says of it is its title alone.
+	const listed = names.map((_, index) => `\n${index} is \${playlist/${index}/title}`);
+	const message = `--term-playing-msg=plays \${media-title}${listed.join('')}`;
+	const {stdout} = await run('mpv', ['--no-config', '--vo=null', '--ao=null', message, playlist]);
+	const said = (pattern: RegExp) => Array.from(stdout.matchAll(pattern), ([, title]) => title);
+	assert.deepEqual(said(/^plays (.*)$/gm), names);
+	assert.deepEqual(said(/^\d is (.*)$/gm).slice(0, names.length), names);
 });
 
 test('a video in Chromium plays and seeks', {skip: missing('nginx', 'ffmpeg', 'chromium')}, async t => {
