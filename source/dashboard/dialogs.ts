@@ -1,5 +1,6 @@
 // The small dialogs: what is asked before something is lost, and single values.
 import type {Download} from '../downstream.ts';
+import {maskUrl} from '../mask-url.ts';
 import {cleanText, fitName} from './clean-text.ts';
 import {choiceOf, textItem, type Button, type Form, type Item, type NoteItem} from './form.ts';
 import {formatBytes} from './format.ts';
@@ -71,10 +72,12 @@ export function quitForm(downloads: readonly Download[], running: number): Form 
 }
 
 export function newUrlForm({name, url}: Download): Form {
+	const hasSecret = maskUrl(url) !== url;
 	return form(
 		`New link for ${fitName(cleanText(name), 44)}`,
 		[
-			textItem('url', 'URL', url),
+			// The old one is a help to those who change a part of it, unless it would show what is to be hidden.
+			textItem('url', 'URL', hasSecret ? '' : url),
 			note('What is here is kept if size and version fit, or samples of it are the same there.'),
 		],
 		[
