@@ -8,7 +8,7 @@ import {startOrigin} from './origins.ts';
 import {nginxSlice1, ours, present} from './peers.ts';
 import {atMost} from './report.ts';
 
-const seeks = 15;
+const seeks = 41;
 const wanted = 64 * 1024;
 
 export async function sparse({report, scope}: Bench): Promise<void> {
@@ -30,8 +30,8 @@ export async function sparse({report, scope}: Bench): Promise<void> {
 		const waits = await interleaved(
 			seeks,
 			new Map([
-				['large', (round: number) => firstByte(proxy.urlOf('/large'), 99 * GiB + round * 8 * MiB, wanted)],
-				['small', (round: number) => firstByte(proxy.urlOf('/small'), (round + 1) * 8 * MiB, wanted)],
+				['large', (round: number) => firstByte(proxy.urlOf('/large'), 99 * GiB + round * 4 * MiB, wanted)],
+				['small', (round: number) => firstByte(proxy.urlOf('/small'), (round + 1) * 4 * MiB, wanted)],
 			]),
 		);
 		report.compare(
