@@ -28,13 +28,7 @@ const sources: Source[] = [
 	});
 
 const owners: Record<string, string[]> = {
-	undici: [
-		'source/engine/answer-parser.ts',
-		'source/engine/direct-client.ts',
-		'source/engine/http-connection.ts',
-		'source/engine/http-exchange.ts',
-		'source/engine/upstream-proxy.ts',
-	],
+	undici: ['source/engine/upstream-proxy.ts'],
 	socks: ['source/engine/upstream-proxy.ts'],
 	lowdb: ['source/engine/entry-store.ts'],
 	'proper-lockfile': ['source/engine/storage-lock.ts'],

@@ -13,6 +13,7 @@ import {
 	type OriginRequest,
 } from '../source/engine/data-source.ts';
 import {DirectClient} from '../source/engine/direct-client.ts';
+import type {HttpRequest} from '../source/engine/http-client.ts';
 import {requestOrigin, retryAfter} from '../source/engine/origin-request.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
@@ -470,7 +471,10 @@ async function openPublic(t: TestContext, location: string, isDirect: boolean) {
 		headers: {},
 		userAgent: 'test',
 		route: () => ({
-			client: {get: request => client.get({...request, url: here}), dispose: () => client.dispose()},
+			client: Promise.resolve({
+				get: (request: HttpRequest) => client.get({...request, url: here}),
+				dispose: () => client.dispose(),
+			}),
 			isDirect,
 		}),
 		range: {start: 0, end: 1},

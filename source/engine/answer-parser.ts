@@ -1,5 +1,5 @@
 // One HTTP/1.1 answer to a GET, read strictly (RFC 9112): what two readers could take for two things is refused.
-import {errors} from 'undici';
+import {HttpError} from './http-client.ts';
 
 /** Of status line and header fields of one answer, in bytes. */
 const largestHead = 64 * 1024;
@@ -61,7 +61,7 @@ export class AnswerParser {
 
 	/**
 	 * Takes what came next, and returns what of it is body: a part of `bytes`, which are the parser's to change. Bytes
-	 * after the end are no part of anything. Throws undici's `HTTPParserError` or `HeadersOverflowError`.
+	 * after the end are no part of anything. Throws `HttpError`.
 	 */
 	push(bytes: Uint8Array): Uint8Array {
 		let at = 0;
@@ -86,7 +86,7 @@ export class AnswerParser {
 		return body;
 	}
 
-	/** The connection has ended; throws undici's `SocketError` if that cuts the answer. */
+	/** The connection has ended; throws `HttpError` if that cuts the answer. */
 	end(): void {
 		if (this.#part === 'body' && this.#bytesLeft === Infinity) {
 			this.#part = 'done';
@@ -94,7 +94,7 @@ export class AnswerParser {
 		}
 
 		if (!this.isDone) {
-			throw new errors.SocketError('The connection was closed in the middle of the answer');
+			throw new HttpError('CONNECTION_CLOSED', 'The connection was closed in the middle of the answer');
 		}
 	}
 
@@ -104,7 +104,7 @@ export class AnswerParser {
 		const end = lineFeed === -1 ? bytes.length : lineFeed + 1;
 		this.#lineBytesLeft -= end - at;
 		if (this.#lineBytesLeft < 0) {
-			throw new errors.HeadersOverflowError();
+			throw new HttpError('HEADERS_TOO_LARGE', 'Lines of the answer are too large');
 		}
 
 		this.#line += Buffer.from(bytes.buffer, bytes.byteOffset + at, end - at).toString('latin1');
@@ -183,7 +183,7 @@ export class AnswerParser {
 	#takeField(line: string): void {
 		const [name, value] = fieldOf(line);
 		if (++this.#fields > mostFields) {
-			throw new errors.HeadersOverflowError();
+			throw new HttpError('HEADERS_TOO_LARGE', 'Lines of the answer are too large');
 		}
 
 		const before = this.#headers.get(name);
@@ -277,5 +277,5 @@ function lengthOf(text: string): number {
 }
 
 function invalid(what: string): Error {
-	return new errors.HTTPParserError(`The answer has ${what}`);
+	return new HttpError('NOT_HTTP', `The answer has ${what}`);
 }

@@ -2,11 +2,10 @@
 import process from 'node:process';
 import {DownStreamError, type AddRequest} from '../downstream.ts';
 import {DirectClient} from './direct-client.ts';
-import type {HttpClient, HttpTimeouts, TlsOptions} from './http-client.ts';
+import type {HttpClient, HttpClientOptions, HttpTimeouts, TlsOptions} from './http-client.ts';
 import {requestOrigin} from './origin-request.ts';
 import {parseProxy, proxyFromEnvironment} from './proxy-url.ts';
 import type {Range} from './range-set.ts';
-import {ProxyClient} from './upstream-proxy.ts';
 
 /** Names one version of the bytes: a strong ETag, else Last-Modified with the size (RFC 9110 section 8.8). */
 export type Validator = {
@@ -117,7 +116,7 @@ export class HttpDataSource implements DataSource {
 	readonly #headers: Readonly<Record<string, string>>;
 	readonly #options: HttpDataSourceOptions;
 	/** By proxy; `` is direct. */
-	readonly #clients = new Map<string, HttpClient>();
+	readonly #clients = new Map<string, Promise<HttpClient>>();
 	readonly #proxy: URL | undefined;
 
 	constructor(options: HttpDataSourceOptions, headers: Readonly<Record<string, string>> = {}) {
@@ -158,7 +157,7 @@ export class HttpDataSource implements DataSource {
 	async dispose(): Promise<void> {
 		const clients = [...this.#clients.values()];
 		this.#clients.clear();
-		await Promise.all(clients.map(client => client.dispose()));
+		await Promise.all(clients.map(async client => (await client).dispose()));
 	}
 
 	#route(url: URL) {
@@ -170,12 +169,18 @@ export class HttpDataSource implements DataSource {
 			const {connections = 4} = this.#options;
 			// One more: a segment that gave its connection up still reads what was sent.
 			const options = {connections: connections > 1 ? connections + 1 : 1, tls, timeouts};
-			client = proxy ? new ProxyClient(proxy, options) : new DirectClient(options);
+			client = proxy ? proxyClient(proxy, options) : Promise.resolve(new DirectClient(options));
 			this.#clients.set(key, client);
 		}
 
 		return {client, isDirect: proxy === undefined};
 	}
+}
+
+/** What it takes is much, and most origins are reached without. */
+async function proxyClient(proxy: URL, options: HttpClientOptions): Promise<HttpClient> {
+	const {ProxyClient} = await import('./upstream-proxy.ts');
+	return new ProxyClient(proxy, options);
 }
 
 /** A file that is given only to those who send certain headers. */

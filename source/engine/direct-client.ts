@@ -1,7 +1,12 @@
 // The HTTP client for origins that are reached without a proxy: a few connections to each, used again and again.
 import {createSecureContext, rootCertificates, type ConnectionOptions} from 'node:tls';
-import {errors} from 'undici';
-import type {HttpAnswer, HttpClient, HttpClientOptions, HttpRequest} from './http-client.ts';
+import {
+	HttpError,
+	type HttpAnswer,
+	type HttpClient,
+	type HttpClientOptions,
+	type HttpRequest,
+} from './http-client.ts';
 import {HttpConnection} from './http-connection.ts';
 import {HttpExchange} from './http-exchange.ts';
 
@@ -92,7 +97,7 @@ class Pool {
 	close(): void {
 		this.#isClosed = true;
 		for (const connection of this.#all) {
-			this.#end(connection, new errors.ClientDestroyedError());
+			this.#end(connection, new HttpError('CONNECTION_CLOSED', 'The client is disposed of'));
 		}
 	}
 

@@ -1,8 +1,8 @@
 // One direct connection to an origin: requests one after the other, the bytes of the answers in large blocks.
 import {connect, isIP, type Socket, type TcpNetConnectOpts} from 'node:net';
 import {connect as connectTls, type ConnectionOptions} from 'node:tls';
-import {errors} from 'undici';
 import {blockSize, hold, holdBlock, release} from './blocks.ts';
+import {HttpError} from './http-client.ts';
 
 /** A read gets at least so much room. */
 const leastRoom = 64 * 1024;
@@ -32,7 +32,7 @@ export class HttpConnection {
 	/** Something came after the last request. */
 	#isAnswered = false;
 
-	/** Resolves once requests can be sent; rejects with undici's or the system's error, or the signal's reason. */
+	/** Resolves once requests can be sent; rejects with `HttpError` or the system's error, or the signal's reason. */
 	static async open(
 		url: URL,
 		options: {readonly tls: ConnectionOptions; readonly timeout: number; readonly signal: AbortSignal},
@@ -43,7 +43,7 @@ export class HttpConnection {
 		const abort = () => connection.destroy(signal.reason);
 		signal.addEventListener('abort', abort);
 		try {
-			await connection.#wait(timeout, () => new errors.ConnectTimeoutError());
+			await connection.#wait(timeout, () => new HttpError('CONNECT_TIMEOUT', 'No connection in time'));
 			return connection;
 		} catch (error) {
 			connection.destroy(error);
@@ -80,7 +80,7 @@ export class HttpConnection {
 			.on('error', error => this.#fail(error))
 			.on('close', () => {
 				if (!this.#hasEnded) {
-					this.#fail(new errors.SocketError('The connection was closed'));
+					this.#fail(new HttpError('CONNECTION_CLOSED', 'The connection was closed'));
 				}
 			});
 	}

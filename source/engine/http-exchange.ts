@@ -1,7 +1,6 @@
 // One request on a connection, and its answer.
-import {errors} from 'undici';
 import {AnswerParser} from './answer-parser.ts';
-import type {HttpAnswer, HttpRequest, HttpTimeouts} from './http-client.ts';
+import {HttpError, type HttpAnswer, type HttpRequest, type HttpTimeouts} from './http-client.ts';
 import type {HttpConnection} from './http-connection.ts';
 
 export type HttpExchangeOptions = {
@@ -30,7 +29,10 @@ export class HttpExchange implements HttpAnswer {
 			connection.send(textOf(request));
 			const deadline = performance.now() + timeouts.headers;
 			while (!exchange.#parser.head) {
-				await exchange.#receive(deadline - performance.now(), () => new errors.HeadersTimeoutError());
+				await exchange.#receive(
+					deadline - performance.now(),
+					() => new HttpError('HEADERS_TIMEOUT', 'No answer in time'),
+				);
 			}
 
 			exchange.#isOpen = true;
@@ -59,7 +61,10 @@ export class HttpExchange implements HttpAnswer {
 				return undefined;
 			}
 
-			await this.#receive(this.#options.timeouts.body, () => new errors.BodyTimeoutError());
+			await this.#receive(
+				this.#options.timeouts.body,
+				() => new HttpError('BODY_TIMEOUT', 'No more bytes in time'),
+			);
 		}
 
 		const bytes = this.#body;

@@ -4,10 +4,9 @@ import ipaddr from 'ipaddr.js';
 import {DownStreamError} from '../downstream.ts';
 import type {OriginAnswer, Validator} from './data-source.ts';
 import {fileName, typeOf} from './file-info.ts';
-import type {HttpAnswer, HttpClient} from './http-client.ts';
+import {certificateProblem, type HttpAnswer, type HttpClient} from './http-client.ts';
 import type {Range} from './range-set.ts';
 import {bareHost} from './proxy-url.ts';
-import {certificateProblem} from './upstream-proxy.ts';
 
 const mostRedirects = 10;
 /** Bytes of an error page that are read to keep the connection. */
@@ -20,7 +19,7 @@ export type OriginRequestOptions = {
 	readonly headers: Readonly<Record<string, string>>;
 	readonly userAgent: string;
 	/** How to reach a URL, and whether that is through a proxy that may resolve names itself. */
-	readonly route: (url: URL) => {client: HttpClient; isDirect: boolean};
+	readonly route: (url: URL) => {client: Promise<HttpClient>; isDirect: boolean};
 	readonly range: Range;
 	/** Whether to send Range at all. */
 	readonly ranged: boolean;
@@ -99,7 +98,8 @@ async function ask(url: URL, options: OriginRequestOptions): Promise<HttpAnswer>
 			await refuseWayIn(given, url, route);
 		}
 
-		return await route(url).client.get({
+		const client = await route(url).client;
+		return await client.get({
 			url,
 			signal,
 			headers: {
@@ -385,11 +385,11 @@ const unreachable: Partial<Record<string, string>> = {
 	ECONNREFUSED: 'connection refused',
 	ECONNRESET: 'connection reset',
 	EPIPE: 'connection reset',
-	UND_ERR_SOCKET: 'connection closed in the middle',
-	UND_ERR_CONNECT_TIMEOUT: 'no connection in time',
+	CONNECTION_CLOSED: 'connection closed in the middle',
+	CONNECT_TIMEOUT: 'no connection in time',
 	ETIMEDOUT: 'no connection in time',
-	UND_ERR_HEADERS_TIMEOUT: 'no answer in time',
-	UND_ERR_BODY_TIMEOUT: 'no more bytes in time',
+	HEADERS_TIMEOUT: 'no answer in time',
+	BODY_TIMEOUT: 'no more bytes in time',
 	EHOSTUNREACH: 'host cannot be reached',
 	ENETUNREACH: 'no network',
 	EPROTO: 'TLS handshake failed',
@@ -409,13 +409,13 @@ function originError(error: unknown, host: string): DownStreamError {
 		return new DownStreamError('origin-refused', problem, {cause: error});
 	}
 
-	if (code === 'UND_ERR_HEADERS_OVERFLOW') {
+	if (code === 'HEADERS_TOO_LARGE') {
 		return new DownStreamError('origin-misbehaved', `${host} sends larger headers than a file needs`, {
 			cause: error,
 		});
 	}
 
-	if ((first as Error).name === 'HTTPParserError' || code === 'UND_ERR_RES_CONTENT_LENGTH_MISMATCH') {
+	if (code === 'NOT_HTTP') {
 		return new DownStreamError('origin-misbehaved', `${host} does not answer as HTTP demands`, {
 			cause: error,
 		});

@@ -6,7 +6,15 @@ import {createSecureContext, rootCertificates} from 'node:tls';
 import {SocksClient} from 'socks';
 import {Agent, buildConnector, errors, Pool, request, type Dispatcher} from 'undici';
 import {DownStreamError} from '../downstream.ts';
-import type {HttpAnswer, HttpClient, HttpClientOptions, HttpRequest} from './http-client.ts';
+import {
+	certificateProblem,
+	HttpError,
+	type HttpAnswer,
+	type HttpClient,
+	type HttpClientOptions,
+	type HttpErrorCode,
+	type HttpRequest,
+} from './http-client.ts';
 import {bareHost, credentialsOf} from './proxy-url.ts';
 
 /** So many kept connections may turn out to be closed, one after the other. */
@@ -27,7 +35,7 @@ export class ProxyClient implements HttpClient {
 				return answerOf(await request(url, {dispatcher: this.#dispatcher, headers, signal}));
 			} catch (error) {
 				if (repeats === mostRepeats || !endedWhenUsedAgain(error)) {
-					throw error;
+					throw httpError(error);
 				}
 			}
 		}
@@ -43,6 +51,22 @@ function endedWhenUsedAgain(error: unknown): boolean {
 	return error instanceof errors.SocketError && (error.socket?.bytesRead ?? 0) > 0;
 }
 
+const errorCodes: Partial<Record<string, HttpErrorCode>> = {
+	UND_ERR_SOCKET: 'CONNECTION_CLOSED',
+	UND_ERR_CONNECT_TIMEOUT: 'CONNECT_TIMEOUT',
+	UND_ERR_HEADERS_TIMEOUT: 'HEADERS_TIMEOUT',
+	UND_ERR_BODY_TIMEOUT: 'BODY_TIMEOUT',
+	UND_ERR_HEADERS_OVERFLOW: 'HEADERS_TOO_LARGE',
+	UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'NOT_HTTP',
+};
+
+/** undici's errors as ours; others stay as they are. */
+function httpError(error: unknown): unknown {
+	const {code, name, message} = error as NodeJS.ErrnoException;
+	const ours = name === 'HTTPParserError' ? 'NOT_HTTP' : errorCodes[code ?? ''];
+	return ours === undefined ? error : new HttpError(ours, message, {cause: error});
+}
+
 function answerOf({statusCode, headers, body}: Dispatcher.ResponseData): HttpAnswer {
 	const fields = Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')] as const);
 	const buffers = buffersOf(body);
@@ -50,8 +74,12 @@ function answerOf({statusCode, headers, body}: Dispatcher.ResponseData): HttpAns
 		status: statusCode,
 		headers: new Map(fields),
 		async read() {
-			const {value} = await buffers.next();
-			return value ?? undefined;
+			try {
+				const {value} = await buffers.next();
+				return value ?? undefined;
+			} catch (error) {
+				throw httpError(error);
+			}
 		},
 		close() {
 			body.on('error', () => undefined).destroy();
@@ -291,15 +319,4 @@ function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout
 
 function nameOf(proxy: URL): string {
 	return `The proxy ${proxy.host}`;
-}
-
-const certificateCodes =
-	/^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_|ERR_TLS_CERT_|INVALID_CA|HOSTNAME_MISMATCH)/;
-
-/** One sentence if the error is that a certificate is not trusted: a new try does not mend that, the user must. */
-export function certificateProblem(error: unknown, whose: string): string | undefined {
-	const {code} = error as NodeJS.ErrnoException;
-	return code !== undefined && certificateCodes.test(code)
-		? `The certificate of ${whose} is not trusted (${code}); --ca names one to trust, --insecure trusts any`
-		: undefined;
 }
