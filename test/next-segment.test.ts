@@ -17,7 +17,6 @@ function situation(changes: Partial<Situation>): Situation {
 		fill: true,
 		playhead: 0,
 		segmentSize: 4 * MiB,
-		splitFrom: 4 * MiB,
 		...changes,
 	};
 }
@@ -98,19 +97,22 @@ test('without fill only what players want is fetched', () => {
 
 test('when all is claimed, the largest claim is split in its middle, on the grid', () => {
 	const claimed = [
-		{offset: 0, end: 60 * MiB},
-		{offset: 60 * MiB, end: size},
+		{offset: 0, end: 60 * MiB, rate: MiB},
+		{offset: 60 * MiB, end: size, rate: MiB},
 	];
 	const plan = nextSegment(situation({claimed}));
 	assert.deepEqual([plan?.start, plan?.end], [130 * MiB, size]);
 });
 
-test('small claims are not split', () => {
-	const almost = present([0, size - 2 * MiB]);
-	assert.equal(
-		nextSegment(situation({present: almost, claimed: [{offset: size - 2 * MiB, end: size}]})),
-		undefined,
-	);
+test('a claim that is small, soon over or of unknown speed is not split', () => {
+	for (const [left, rate] of [
+		[2 * MiB, 1000],
+		[20 * MiB, 100 * MiB],
+		[20 * MiB, undefined],
+	] as const) {
+		const claimed = [{offset: size - left, end: size, rate}];
+		assert.equal(nextSegment(situation({present: present([0, size - left]), claimed})), undefined);
+	}
 });
 
 test('an origin without ranges is read from its start, by one connection', () => {

@@ -22,6 +22,11 @@ const probeSize = {fill: mebibyte, onDemand: 64 * 1024};
 /** What is asked for at once, by the time that it takes. */
 const segmentSeconds = {filling: 4, playing: 1};
 const segmentBounds = {smallest: mebibyte, largest: 32 * mebibyte};
+/**
+ * Bytes per second that one download cannot exceed by much: more connections would only share the processor, and what
+ * they bring out of order is read from the disk again for the player.
+ */
+const fastEnough = 160 * mebibyte;
 /** A connection that nobody needs lives on so long: players abort and come back near on each seek. */
 const lingerMs = 5000;
 /** An origin that gave parts and has answered so often with the whole gives parts no more. */
@@ -83,7 +88,7 @@ export class Fetcher {
 	readonly segments: Segments;
 	#source: DataSource;
 	#factsKnown: boolean;
-	/** How many connections the fill may use: one more after each good answer. */
+	/** How many connections may work: one more for each answer until all together are fast enough, then fewer. */
 	#grown = 1;
 	#fillAllowed = false;
 	/** Answers of the origin come without the ETag that the held bytes have. */
@@ -298,7 +303,6 @@ export class Fetcher {
 			fill: this.#mayFillNow,
 			playhead: this.#download.readers.playhead,
 			segmentSize,
-			splitFrom: Math.max(4 * mebibyte, segmentSize),
 		});
 	}
 
@@ -440,10 +444,9 @@ export class Fetcher {
 			});
 		}
 
-		segment.isAnswered = true;
+		segment.answeredAt = performance.now();
 		if (acceptsRanges) {
 			segment.end = Math.min(segment.end, range.end);
-			this.#grown = Math.min(this.maxConnections, this.#grown + 1);
 		} else {
 			segment.offset = range.start;
 			const wanted =
@@ -484,6 +487,8 @@ export class Fetcher {
 			}
 
 			position += chunk.length;
+			segment.received += chunk.length;
+			this.#grow(segment);
 			const wantedEnd = segment.end + margin;
 			if (position >= wantedEnd && wantedEnd < answer.range.end) {
 				return;
@@ -494,6 +499,23 @@ export class Fetcher {
 
 		if (answer.range.end === Infinity) {
 			await this.#reachedEnd(position, answer.endIsProven);
+		}
+	}
+
+	/** Each connection says once, as soon as it can be judged, whether another one is worth while. */
+	#grow(segment: Segment): void {
+		const {rate} = segment;
+		if (rate === undefined || segment.wantsCompany !== undefined) {
+			return;
+		}
+
+		const {size} = this.segments;
+		segment.wantsCompany = rate * size < fastEnough;
+		if (segment.wantsCompany) {
+			this.#grown = Math.min(this.maxConnections, this.#grown + 1);
+			this.schedule();
+		} else if (rate * (size - 1) >= fastEnough) {
+			this.#grown = Math.max(1, Math.min(this.#grown, size) - 1);
 		}
 	}
 

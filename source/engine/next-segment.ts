@@ -3,7 +3,12 @@
 import type {PresentSet, Range} from './range-set.ts';
 
 /** What a running connection is still to bring. */
-export type Claim = {readonly offset: number; readonly end: number};
+export type Claim = {
+	readonly offset: number;
+	readonly end: number;
+	/** Bytes per second; undefined as long as nobody can tell. */
+	readonly rate?: number | undefined;
+};
 
 /** What one reader wants. Open-ended requests are no wish for the whole file: only `ahead` bytes count. */
 export type Wish = {
@@ -37,12 +42,16 @@ export type Situation = {
 	/** Where the newest reader is: the fill goes on from there and comes to what is before it last. */
 	readonly playhead: number;
 	readonly segmentSize: number;
-	/** A claim with at least so many bytes to come is shared between two connections when nothing else is left. */
-	readonly splitFrom: number;
 };
 
 /** A byte that a running connection brings after at most this many others is about to arrive: wait for it. */
 export const aboutToArrive = 1024 * 1024;
+
+/**
+ * A claim is shared between two connections, when nothing else is left, if so much is to come of it and takes so long:
+ * what is on its way beyond the cut is lost.
+ */
+const splitFrom = {bytes: 4 * 1024 * 1024, seconds: 0.5};
 
 /** Segments end on multiples of this, so that holes do not crumble. */
 const grid = 64 * 1024;
@@ -120,11 +129,12 @@ function forFill({present, size, claimed, playhead, segmentSize}: Situation): Se
 	return undefined;
 }
 
-function bySplitting({claimed, splitFrom}: Situation): SegmentPlan | undefined {
+function bySplitting({claimed}: Situation): SegmentPlan | undefined {
 	let largest: Claim | undefined;
 	for (const claim of claimed) {
 		const left = claim.end - claim.offset;
-		if (left >= splitFrom && left < Infinity && (!largest || left > largest.end - largest.offset)) {
+		const least = Math.max(splitFrom.bytes, (claim.rate ?? Infinity) * splitFrom.seconds);
+		if (left >= least && left < Infinity && (!largest || left > largest.end - largest.offset)) {
 			largest = claim;
 		}
 	}

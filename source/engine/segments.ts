@@ -1,6 +1,8 @@
 // The connections that one transfer has open, each with the range that it is fetching.
 import type {SegmentPlan} from './next-segment.ts';
 
+/** A connection that has worked for so long has shown how fast it is. */
+const settlingMs = 50;
 /** Long enough to read what waits in the socket. */
 const retiringMs = 50;
 
@@ -11,8 +13,12 @@ export class Segment {
 	/** Lowered when another connection takes the rest over. */
 	end: number;
 	for: 'player' | 'fill';
-	/** The origin has answered, and the answer was of the right version. */
-	isAnswered = false;
+	/** When an answer of the right version came, in milliseconds of `performance.now()`. */
+	answeredAt: number | undefined;
+	/** Bytes that came since. */
+	received = 0;
+	/** Whether another connection beside it is worth while; undefined until it was judged. */
+	wantsCompany: boolean | undefined;
 	/** Milliseconds since the epoch. */
 	readonly openedAt = Date.now();
 	readonly abort = new AbortController();
@@ -26,6 +32,18 @@ export class Segment {
 		this.offset = plan.start;
 		this.end = plan.end;
 		this.for = plan.for;
+	}
+
+	get isAnswered(): boolean {
+		return this.answeredAt !== undefined;
+	}
+
+	/** Bytes per second since the answer; undefined as long as that says nothing. */
+	get rate(): number | undefined {
+		const milliseconds = performance.now() - (this.answeredAt ?? Infinity);
+		return milliseconds < settlingMs && this.offset < this.end
+			? undefined
+			: (this.received * 1000) / Math.max(1, milliseconds);
 	}
 
 	get isRetired(): boolean {
