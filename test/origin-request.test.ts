@@ -569,3 +569,20 @@ test('a kept connection that is closed as it is used again is not noticed', asyn
 
 	assert.ok(origin.requests.length > 3, `${origin.requests.length} requests`);
 });
+
+test('a connection that was prepared takes the next request', async t => {
+	const origin = await startOrigin(t, {size: MiB});
+	const source = sourceOf(t, origin.url);
+	await bytesOf((await open(source, 0, 1000)).body);
+	const first = await open(source, 0, MiB);
+	source.prepare?.();
+	source.prepare?.();
+	while (origin.sockets.size < 2) {
+		await sleep(5);
+	}
+
+	const second = await open(source, 0, 1000);
+	assert.equal(origin.mostSockets, 2);
+	await Promise.all([bytesOf(first.body), bytesOf(second.body)]);
+	assert.equal(origin.mostSockets, 2);
+});

@@ -64,6 +64,10 @@ export interface DataSource {
 	 * unread; the signal is then aborted.
 	 */
 	open(request: OriginRequest): Promise<OriginAnswer>;
+	/** A request may follow soon: what can be done for it beforehand is done. */
+	prepare?(): void;
+	/** No request is to be expected: connections that serve none are closed. */
+	rest?(): void;
 	/** Called when nothing more is asked of it. */
 	dispose(): Promise<void>;
 }
@@ -152,6 +156,17 @@ export class HttpDataSource implements DataSource {
 			ranged,
 			signal,
 		});
+	}
+
+	/** A connection is kept ready, which saves the next request the round trips of TCP and TLS. */
+	prepare(): void {
+		void this.#route(this.#url).client.then(client => client.prepare?.(this.#url));
+	}
+
+	rest(): void {
+		for (const client of this.#clients.values()) {
+			void client.then(known => known.rest?.());
+		}
 	}
 
 	async dispose(): Promise<void> {

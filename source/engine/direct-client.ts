@@ -28,21 +28,34 @@ export class DirectClient implements HttpClient {
 		};
 	}
 
-	async get(request: HttpRequest): Promise<HttpAnswer> {
-		const {origin} = request.url;
-		let pool = this.#pools.get(origin);
-		if (!pool) {
-			pool = new Pool(request.url, this.#options, this.#tls);
-			this.#pools.set(origin, pool);
-		}
+	get(request: HttpRequest): Promise<HttpAnswer> {
+		return this.#pool(request.url).get(request);
+	}
 
-		return pool.get(request);
+	prepare(url: URL): void {
+		void this.#pool(url).prepare();
+	}
+
+	rest(): void {
+		for (const pool of this.#pools.values()) {
+			pool.rest();
+		}
 	}
 
 	async dispose(): Promise<void> {
 		for (const pool of this.#pools.values()) {
 			pool.close();
 		}
+	}
+
+	#pool(url: URL): Pool {
+		let pool = this.#pools.get(url.origin);
+		if (!pool) {
+			pool = new Pool(url, this.#options, this.#tls);
+			this.#pools.set(url.origin, pool);
+		}
+
+		return pool;
 	}
 }
 
@@ -59,7 +72,8 @@ class Pool {
 	readonly #queue = new Set<() => void>();
 	/** Saves the next connection a round trip of TLS. */
 	#session: Buffer | undefined;
-	#isClosed = false;
+	#isPreparing = false;
+	readonly #ending = new AbortController();
 
 	constructor(url: URL, options: HttpClientOptions, tls: ConnectionOptions) {
 		this.#url = url;
@@ -81,7 +95,8 @@ class Pool {
 						onClose: isFree => this.#release(connection, isFree),
 					});
 				} catch (error) {
-					const goesByAnother = connection.endedWhenUsedAgain && !signal.aborted && !this.#isClosed;
+					const goesByAnother =
+						connection.endedWhenUsedAgain && !signal.aborted && !this.#ending.signal.aborted;
 					this.#end(connection, error);
 					if (!goesByAnother) {
 						throw error;
@@ -94,8 +109,36 @@ class Pool {
 		}
 	}
 
+	/** Opens a connection unless one is idle, or as many are open as are allowed. */
+	async prepare(): Promise<void> {
+		const isReady = [...this.#idle.keys()].some(({isUsable}) => isUsable);
+		if (
+			this.#ending.signal.aborted ||
+			this.#isPreparing ||
+			isReady ||
+			this.#busy >= this.#options.connections
+		) {
+			return;
+		}
+
+		this.#isPreparing = true;
+		try {
+			this.#keep(await this.#open(this.#ending.signal));
+		} catch {
+			// The request that needs one opens it, or tells why not.
+		} finally {
+			this.#isPreparing = false;
+		}
+	}
+
+	rest(): void {
+		for (const connection of this.#idle.keys()) {
+			this.#end(connection, new Error('not needed any more'));
+		}
+	}
+
 	close(): void {
-		this.#isClosed = true;
+		this.#ending.abort();
 		for (const connection of this.#all) {
 			this.#end(connection, new HttpError('CONNECTION_CLOSED', 'The client is disposed of'));
 		}
@@ -138,8 +181,9 @@ class Pool {
 			signal,
 		});
 		this.#all.add(connection);
-		if (this.#isClosed) {
+		if (this.#ending.signal.aborted) {
 			this.close();
+			throw new HttpError('CONNECTION_CLOSED', 'The client is disposed of');
 		}
 
 		return connection;
@@ -162,13 +206,17 @@ class Pool {
 	#release(connection: HttpConnection, isFree: boolean): void {
 		this.#session = connection.session ?? this.#session;
 		if (isFree && connection.isUsable) {
-			const end = () => this.#end(connection, new Error('kept long enough'));
-			this.#idle.set(connection, setTimeout(end, keptForMs));
+			this.#keep(connection);
 		} else {
 			this.#end(connection, new Error('not needed any more'));
 		}
 
 		this.#turnIsOver();
+	}
+
+	#keep(connection: HttpConnection): void {
+		const end = () => this.#end(connection, new Error('kept long enough'));
+		this.#idle.set(connection, setTimeout(end, keptForMs));
 	}
 
 	#end(connection: HttpConnection, reason: unknown): void {

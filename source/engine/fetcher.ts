@@ -173,6 +173,12 @@ export class Fetcher {
 		await Promise.allSettled([...this.#running, this.#standstill]);
 	}
 
+	/** Ends every connection, the idle ones too. */
+	cancel(): void {
+		this.segments.endAll();
+		this.#source.rest?.();
+	}
+
 	/** Every connection has ended before `act`, and none is opened until it is over. */
 	async whileNothingRuns(act: () => Promise<void>): Promise<void> {
 		const standstill = this.#standstill.then(async () => {
@@ -445,6 +451,11 @@ export class Fetcher {
 		}
 
 		segment.answeredAt = performance.now();
+		if (this.#download.readers.size > 0 && !this.#services.hosts.isLimited(this.host)) {
+			// For a seek.
+			this.#source.prepare?.();
+		}
+
 		if (acceptsRanges) {
 			segment.end = Math.min(segment.end, range.end);
 		} else {

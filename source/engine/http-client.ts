@@ -41,6 +41,10 @@ export class HttpError extends Error {
 export interface HttpClient {
 	/** Rejects with the signal's reason when that aborts; it holds until the answer is closed. */
 	get(request: HttpRequest): Promise<HttpAnswer>;
+	/** Has a connection to the URL's origin ready for the next request, if it can; whether that works out is not told. */
+	prepare?(url: URL): void;
+	/** Closes the connections that serve no request. */
+	rest?(): void;
 	dispose(): Promise<void>;
 }
 

@@ -343,7 +343,7 @@ export class Transfer {
 		await this.#entryFile.save({intent: 'cancel'});
 		this.#readers.reject(cancelled());
 		this.#retries.cancel();
-		this.#fetcher.segments.endAll();
+		this.#fetcher.cancel();
 		this.#check?.abort.abort(cancelled());
 		this.#changed();
 		this.#services.queueChanged();
