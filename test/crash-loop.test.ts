@@ -1,0 +1,135 @@
+import assert from 'node:assert/strict';
+import {open, readdir, readFile} from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {RangeSet, type Range} from '../source/engine/range-set.ts';
+import {content} from './support/content.ts';
+import {EngineProcess} from './support/engine-process.ts';
+import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {recordedRanges} from './support/recorded-ranges.ts';
+
+const MiB = 1024 * 1024;
+const rounds = process.env.CI ? 200 : 30;
+/** Of these two runs at once: a process that starts leaves the other the time in which it is killed. */
+const lanes = 2;
+const size = 64 * MiB;
+const connections = 2;
+/** Of each connection. */
+const bytesPerSecond = MiB;
+/**
+ * A checkpoint is due 0.5 s after the first byte since the last one, and takes a while itself. What the origin counts
+ * as sent may also be in the buffers of two sockets for each connection, or on its way to a player.
+ */
+const mostFetchedTwice = 0.6 * bytesPerSecond * connections + 2 * MiB;
+const whole = content(0, size);
+
+test(`${rounds} kills at random moments lose nothing that was recorded`, {timeout: 300_000}, async t => {
+	await Promise.all(Array.from({length: lanes}, () => killAgainAndAgain(t, rounds / lanes)));
+});
+
+async function killAgainAndAgain(t: TestContext, kills: number): Promise<void> {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond});
+	const storageDir = await temporaryFolder(t);
+	const task = {options: {storageDir, connections}, url: origin.url};
+	let recorded = new RangeSet();
+	let mostTwice = 0;
+	let next = EngineProcess.load(t);
+	for (let kill = 0; kill < kills; kill++) {
+		const running = await next;
+		const firstRequest = origin.requests.length;
+		running.start(task);
+		const players = running.added
+			.then(async ({streamUrl}) => Promise.all([playSomewhere(streamUrl), playSomewhere(streamUrl)]))
+			// It ended before there was anything to play.
+			.catch(() => [undefined, undefined]);
+		next = EngineProcess.load(t);
+		// Most ends come early, some after several checkpoints.
+		await sleep(1800 * Math.random() ** 3);
+		await running.kill();
+		assert.deepEqual(await players, [undefined, undefined]);
+
+		const asked = origin.requests.slice(firstRequest);
+		for (const {range} of asked) {
+			assert.equal(
+				recorded.count(range ?? {start: 0, end: size}),
+				0,
+				`asked again for ${JSON.stringify(range)}`,
+			);
+		}
+
+		const held = await rightBytes(storageDir);
+		assert.ok(
+			[...recorded].every(range => held.covers(range)),
+			'what was recorded is not any more',
+		);
+		const sent = asked.reduce((sum, {sent: {start, end}}) => sum + end - start, 0);
+		mostTwice = Math.max(mostTwice, sent - (held.size - recorded.size));
+		recorded = held;
+	}
+
+	assert.ok(mostTwice <= mostFetchedTwice, `${mostTwice} bytes of one run were fetched again`);
+	assert.ok(recorded.size > 0);
+	const {size: heldSize} = recorded;
+	origin.options.bytesPerSecond = undefined;
+	const exportTo = path.join(await temporaryFolder(t), 'film.bin');
+	const last = await EngineProcess.start(t, {...task, exportTo});
+	await last.done;
+	assert.ok(whole.equals(await readFile(exportTo)));
+	t.diagnostic(
+		`${kills} kills, ${heldSize} of ${size} bytes recorded by then; at most ${mostTwice} of one run fetched again, ` +
+			`${origin.bytesSent - size} in all`,
+	);
+}
+
+/** Plays up to 1 MiB from a random place; resolves with what was wrong with it. */
+async function playSomewhere(streamUrl: string): Promise<string | undefined> {
+	const start = Math.floor(Math.random() * (size - MiB));
+	let offset = start;
+	try {
+		const {status, body} = await fetch(streamUrl, {headers: {range: `bytes=${start}-${start + MiB - 1}`}});
+		if (status !== 206) {
+			return `status ${status}`;
+		}
+
+		for await (const bytes of body as unknown as AsyncIterable<Uint8Array>) {
+			if (!whole.subarray(offset, offset + bytes.length).equals(bytes)) {
+				return `wrong bytes from ${offset} on`;
+			}
+
+			offset += bytes.length;
+		}
+	} catch {
+		// The end of the other side.
+	}
+
+	return undefined;
+}
+
+/** What is recorded of the only download, each byte held against the origin's. */
+async function rightBytes(storageDir: string): Promise<RangeSet> {
+	const names = await readdir(storageDir);
+	const id = names.find(name => /^[\da-f]{32}$/.test(name));
+	const ranges = id === undefined ? [] : await recordedRanges(path.join(storageDir, id)).catch(noRecord);
+	if (ranges.length > 0) {
+		const data = await open(path.join(storageDir, id!, 'data'));
+		try {
+			for (const {start, end} of ranges) {
+				const bytes = Buffer.alloc(end - start);
+				await data.read(bytes, 0, bytes.length, start);
+				assert.ok(whole.subarray(start, end).equals(bytes), `a wrong byte in ${start}-${end}`);
+			}
+		} finally {
+			await data.close();
+		}
+	}
+
+	return new RangeSet(ranges);
+}
+
+/** It ended before its first record. */
+function noRecord(error: NodeJS.ErrnoException): Range[] {
+	assert.equal(error.code, 'ENOENT');
+	return [];
+}

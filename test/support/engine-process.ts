@@ -1,0 +1,134 @@
+// The engine program in a process of its own, bundled so that it is there at once.
+import {fork, type ChildProcess} from 'node:child_process';
+import {once} from 'node:events';
+import {rmSync} from 'node:fs';
+import {mkdtemp} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import type {TestContext} from 'node:test';
+import {build} from 'esbuild';
+import type {Download} from '../../source/downstream.ts';
+import {atEnd} from './cleanup.ts';
+import {cleanEnvironment} from './cli.ts';
+import type {EngineEvent, EngineTask} from './engine-program.ts';
+
+let built: Promise<string> | undefined;
+
+/** Bundles once for each test file; resolves with the path of the program. */
+function builtProgram(): Promise<string> {
+	built ??= (async () => {
+		const folder = await mkdtemp(path.join(tmpdir(), 'downstream-build-'));
+		process.on('exit', () => rmSync(folder, {recursive: true, force: true}));
+		const outfile = path.join(folder, 'engine-program.mjs');
+		await build({
+			entryPoints: [path.join(import.meta.dirname, 'engine-program.ts')],
+			outfile,
+			bundle: true,
+			format: 'esm',
+			platform: 'node',
+			target: 'node20',
+			banner: {
+				js: "import {createRequire as requireFrom} from 'node:module';const require=requireFrom(import.meta.url);",
+			},
+		});
+		return outfile;
+	})();
+	return built;
+}
+
+export class EngineProcess {
+	readonly child: ChildProcess;
+	readonly #exited: Promise<unknown>;
+	/** Rejects when it ends before. */
+	readonly added: Promise<Download>;
+	/** The export is there. Rejects when it ends before. */
+	readonly done: Promise<void>;
+	/** As it was shown last. */
+	download: Download | undefined;
+	#onDownload = () => {};
+
+	/** Loads the program, which then waits for its task. `preload` is a module that changes what Node does. */
+	static async load(
+		t: TestContext,
+		{preload, env = {}}: {preload?: string; env?: NodeJS.ProcessEnv} = {},
+	): Promise<EngineProcess> {
+		const program = await builtProgram();
+		const execArgv = preload === undefined ? [] : ['--import', preload];
+		return new EngineProcess(t, fork(program, {execArgv, env: cleanEnvironment(env)}));
+	}
+
+	static async start(
+		t: TestContext,
+		task: EngineTask,
+		options: {preload?: string; env?: NodeJS.ProcessEnv} = {},
+	): Promise<EngineProcess> {
+		const running = await EngineProcess.load(t, options);
+		running.start(task);
+		return running;
+	}
+
+	private constructor(t: TestContext, child: ChildProcess) {
+		this.child = child;
+		this.#exited = once(child, 'exit');
+		const ended = this.#exited.then(() => {
+			throw new Error(`It ended with ${child.exitCode ?? child.signalCode}`);
+		});
+		const seen = (event: EngineEvent['event']) =>
+			new Promise<EngineEvent>((resolve, reject) => {
+				child.on('message', (told: EngineEvent) => {
+					if (told.event === event) {
+						resolve(told);
+					} else if (told.event === 'refused') {
+						reject(new Error(told.message));
+					}
+				});
+			});
+		this.added = Promise.race([seen('added'), ended]).then(
+			told => (told as EngineEvent & {event: 'added'}).download,
+		);
+		this.done = Promise.race([seen('done'), ended]).then(() => undefined);
+		this.added.catch(() => undefined);
+		this.done.catch(() => undefined);
+		child.on('message', (told: EngineEvent) => {
+			if ('download' in told) {
+				this.download = told.download;
+				this.#onDownload();
+			}
+		});
+		atEnd(t, () => this.kill());
+	}
+
+	start(task: EngineTask): void {
+		this.child.send(task);
+	}
+
+	/** Goes on with a download that stopped. */
+	resume(): void {
+		this.child.send('resume');
+	}
+
+	/** Resolves with the download as soon as it is shown so. */
+	async until(condition: (download: Download) => boolean): Promise<Download> {
+		await this.added;
+		return new Promise(resolve => {
+			this.#onDownload = () => {
+				if (this.download && condition(this.download)) {
+					resolve(this.download);
+				}
+			};
+
+			this.#onDownload();
+		});
+	}
+
+	/** Resolves when it has ended. */
+	async exit(): Promise<void> {
+		await this.#exited;
+	}
+
+	async kill(): Promise<void> {
+		this.child.kill('SIGKILL');
+		await this.#exited;
+	}
+}

@@ -1,0 +1,63 @@
+// An engine with its proxy and one download, in a process that is made to be killed. It waits, already loaded, for
+// the message that says what to do.
+import process from 'node:process';
+import type {Download} from '../../source/downstream.ts';
+import {Engine, type EngineOptions} from '../../source/engine/engine.ts';
+import {ProxyServer} from '../../source/proxy/server.ts';
+
+export type EngineTask = {
+	readonly options: EngineOptions;
+	readonly url: string;
+	/** Where the file goes when it is complete. */
+	readonly exportTo?: string;
+};
+
+/** `added` comes first and `done` last; `download` with each change in between. */
+export type EngineEvent =
+	| {readonly event: 'added' | 'download'; readonly download: Download}
+	| {readonly event: 'done' | 'refused'; readonly message: string};
+
+async function run({options, url, exportTo}: EngineTask): Promise<void> {
+	const engine = await Engine.open({proxy: 'direct', ...options});
+	const proxy = await ProxyServer.listen({
+		engine,
+		port: 0,
+		exactPort: false,
+		allowOrigins: [],
+		openStream: false,
+	});
+	await engine.publish(proxy.origin);
+	const {download} = await engine.add({url});
+	tell({event: 'added', download});
+	const complete = new Promise<void>(resolve => {
+		const look = () => {
+			const [shown] = engine.snapshot.downloads;
+			if (shown) {
+				tell({event: 'download', download: shown});
+				if (shown.status === 'complete') {
+					resolve();
+				}
+			}
+		};
+
+		engine.subscribe(look);
+		look();
+	});
+	process.once('message', () => void engine.resume(download.id));
+	if (exportTo !== undefined) {
+		await complete;
+		await engine.export(download.id, {path: exportTo, overwrite: true});
+		await proxy.close();
+		await engine.dispose();
+		tell({event: 'done', message: exportTo});
+		process.disconnect();
+	}
+}
+
+function tell(event: EngineEvent): void {
+	process.send?.(event);
+}
+
+process.once('message', (task: EngineTask) => {
+	run(task).catch((error: unknown) => tell({event: 'refused', message: String(error)}));
+});
