@@ -31,6 +31,7 @@ import {toEvict, type Held} from './evict.ts';
 import {exportFile, resolveTarget} from './export-file.ts';
 import {safeFileName} from './file-info.ts';
 import {HostLimits} from './host-limits.ts';
+import {inTurns} from './in-turns.ts';
 import {resolveLink} from './resolve-link.ts';
 import {StorageLock} from './storage-lock.ts';
 import {Transfer, type NewLink, type TransferServices} from './transfer.ts';
@@ -489,9 +490,9 @@ export class Engine implements DownStream {
 	async #openEntries(): Promise<void> {
 		const {entries, problems} = await this.#store.readAll();
 		this.#banners.push(...problems);
-		for (const entryFile of entries.toSorted((a, b) => a.entry.addedAt - b.entry.addedAt)) {
+		await inTurns(entries, async entryFile => {
 			const {entry} = entryFile;
-			this.#lastAddedAt = entry.addedAt;
+			this.#lastAddedAt = Math.max(this.#lastAddedAt, entry.addedAt);
 			if (entry.removed === 'delete') {
 				await this.#store.delete(entry.id);
 			} else if (entry.removed === 'keep') {
@@ -499,8 +500,8 @@ export class Engine implements DownStream {
 			} else {
 				await this.#openOrLeave(entryFile);
 			}
-		}
-
+		});
+		this.#putInOrder();
 		if (this.#options.cacheSize !== undefined) {
 			this.#evictTimer = setInterval(() => this.#evict(), evictMs).unref();
 		}
@@ -533,7 +534,13 @@ export class Engine implements DownStream {
 		this.#removed.delete(id);
 		await entryFile.save({removed: undefined});
 		const transfer = await this.#openTransfer(entryFile, source);
-		// Back to its old place.
+		this.#putInOrder();
+		this.#balance();
+		return transfer;
+	}
+
+	/** As they were added. */
+	#putInOrder(): void {
 		const inOrder = [...this.#transfers.values()].toSorted(
 			(a, b) => a.entryFile.entry.addedAt - b.entryFile.entry.addedAt,
 		);
@@ -541,9 +548,6 @@ export class Engine implements DownStream {
 		for (const each of inOrder) {
 			this.#transfers.set(each.id, each);
 		}
-
-		this.#balance();
-		return transfer;
 	}
 
 	/** Makes room, if the store is larger than it may be. */

@@ -7,6 +7,7 @@ import type {DownloadId} from '../downstream.ts';
 import {diskError, errorCode} from './disk-error.ts';
 import {temporarySuffix, writeDurably} from './durable-file.ts';
 import {checkEntry, InvalidEntry, type Entry} from './entry.ts';
+import {inTurns} from './in-turns.ts';
 
 export type {Entry} from './entry.ts';
 
@@ -52,12 +53,9 @@ export class EntryStore {
 		const names = await readdir(this.#storageDir, {withFileTypes: true}).catch(
 			throwDiskError(this.#storageDir),
 		);
-		for (const name of names) {
-			if (!name.isDirectory() || !idPattern.test(name.name)) {
-				continue;
-			}
-
-			const folder = this.folderOf(name.name);
+		const ours = names.filter(name => name.isDirectory() && idPattern.test(name.name));
+		await inTurns(ours, async ({name}) => {
+			const folder = this.folderOf(name);
 			try {
 				await removeTemporaries(folder);
 				const record = new DurableEntry(folder, problem => problems.push(problem));
@@ -66,8 +64,7 @@ export class EntryStore {
 				const reason = error instanceof InvalidEntry ? error.message : (errorCode(error) ?? String(error));
 				problems.push(`The download in ${folder} is left as it is: ${reason}`);
 			}
-		}
-
+		});
 		return {entries, problems};
 	}
 
