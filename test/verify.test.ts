@@ -144,20 +144,31 @@ test('what was recorded last before a kill is looked at again at the start', asy
 	const headers = {authorization: `Bearer ${String(key)}`};
 	type Entry = {ranges: Array<[number, number]>; unsettled?: number[]};
 	let id = '';
+	const recorded = async (): Promise<Entry> => {
+		const file = path.join(storageDir, id, 'entry.json');
+		// A kill may come between the renaming of the old record and that of the new one.
+		const text = await readFile(file, 'utf8')
+			.catch(() => readFile(`${file}.bak`, 'utf8'))
+			.catch(() => '{"ranges": []}');
+		return JSON.parse(text) as Entry;
+	};
+	// The checksum of a block may be there before the block is recorded as a whole.
+	const lastOf = ({ranges, unsettled}: Entry) =>
+		unsettled?.findLast(block =>
+			ranges.some(([start, end]) => start <= block * MiB && end >= (block + 1) * MiB),
+		);
 	let entry: Entry = {ranges: []};
-	while (!entry.unsettled?.length) {
+	while (lastOf(entry) === undefined) {
 		const response = await fetch(`${String(url)}/api/downloads`, {headers});
 		const [download] = (await response.json()) as Array<{id: string}>;
 		if (download) {
 			({id} = download);
-			const text = await readFile(path.join(storageDir, id, 'entry.json'), 'utf8').catch(() => '{}');
-			entry = JSON.parse(text) as Entry;
+			entry = await recorded();
 		}
 	}
 
 	await serve.kill('SIGKILL');
-	entry = JSON.parse(await readFile(path.join(storageDir, id, 'entry.json'), 'utf8')) as Entry;
-	const last = entry.unsettled!.at(-1)!;
+	const last = lastOf(await recorded())!;
 	await damage(path.join(storageDir, id, 'data'), last * MiB + 77);
 	origin.options.bytesPerSecond = undefined;
 	const {engine} = await startEngine(t, {storageDir, connections: 1});

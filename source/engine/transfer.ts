@@ -656,9 +656,9 @@ export class Transfer {
 		this.#checkpointing = this.#checkpointing.then(async () => {
 			try {
 				const version = this.#version;
-				// In this order: what has a checksum is recorded, and can be held against it after an unclean end.
-				const recorded = await this.#checks.save(this.#file);
 				const ranges = await this.#file.checkpoint();
+				// In this order: what is complete has all its checksums.
+				const recorded = await this.#checks.save(this.#file);
 				if (version !== this.#version) {
 					return;
 				}
