@@ -44,7 +44,7 @@ export class StorageLock {
 	static async acquire(storageDir: string, onLost: () => void = () => undefined): Promise<StorageLock> {
 		const file = ownerFileOf(storageDir);
 		try {
-			const endStart = await lockStarting(path.join(storageDir, 'starting'));
+			const endStart = await lockStarting(startingOf(file));
 			try {
 				return await takeOver(file, onLost);
 			} finally {
@@ -71,15 +71,17 @@ export class StorageLock {
 
 	/** Frees the folder; it is freed too when the process ends by itself or by a signal that it can handle. */
 	async release(): Promise<void> {
+		// Nobody starts meanwhile: the next holder's owner file is not ours to remove.
+		const endStart = await lockStarting(startingOf(this.#ownerFile)).catch(() => undefined);
+		// A lock that was lost is not ours to release.
+		await this.#unlock().catch(() => undefined);
 		const {pid, startedAt} = this.#owner;
-		const stored = await readOwner(this.#ownerFile);
-		// Before the lock: the next holder writes its own. And not if the lock was lost: it has done so already.
+		const stored = endStart && (await readOwner(this.#ownerFile));
 		if (stored?.pid === pid && stored.startedAt === startedAt) {
 			await rm(this.#ownerFile, {force: true}).catch(() => undefined);
 		}
 
-		// A lock that was lost is not ours to release.
-		await this.#unlock().catch(() => undefined);
+		await endStart?.().catch(() => undefined);
 	}
 }
 
@@ -121,15 +123,10 @@ async function takeOver(file: string, onLost: () => void): Promise<StorageLock> 
 		await rm(lockOf(file), {recursive: true, force: true});
 	}
 
-	const unlock = await lock(file, {realpath: false, stale: staleMs, update: updateMs, onCompromised: onLost});
 	const owner = {pid: process.pid, host: hostname(), startedAt: Date.now()};
-	try {
-		await writeOwner(file, owner);
-	} catch (error) {
-		await unlock();
-		throw error;
-	}
-
+	// Before the lock: a lock whose holder is killed before it has said who it is would hold until it is stale.
+	await writeOwner(file, owner);
+	const unlock = await lock(file, {realpath: false, stale: staleMs, update: updateMs, onCompromised: onLost});
 	return new StorageLock(file, owner, unlock);
 }
 
@@ -224,6 +221,11 @@ async function writeOwner(file: string, owner: StorageOwner): Promise<void> {
 
 function ownerFileOf(storageDir: string): string {
 	return path.join(storageDir, 'owner.json');
+}
+
+/** Who has its lock is the only one that starts or ends. */
+function startingOf(file: string): string {
+	return path.join(path.dirname(file), 'starting');
 }
 
 /** Where proper-lockfile keeps the lock of a file. */
