@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import {mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
+import {access, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
@@ -247,4 +247,12 @@ test('the key is made once, and made anew only if it is damaged', async t => {
 	const second = await readKey(storageDir);
 	assert.notEqual(second, key);
 	assert.equal(await readFile(path.join(storageDir, 'key'), 'utf8'), second);
+});
+
+test('what a crash leaves of a download that had no record yet goes', async t => {
+	const {store} = await openStore(t);
+	await mkdir(store.folderOf(id));
+	await writeFile(path.join(store.folderOf(id), 'entry.json.0123.tmp'), '{"version":');
+	assert.deepEqual(await store.readAll(), {entries: [], problems: []});
+	await assert.rejects(access(store.folderOf(id)), {code: 'ENOENT'});
 });

@@ -1,11 +1,11 @@
 // What survives a restart: one folder for each download, with its bytes (`data`) and its record (`entry.json`).
 import {randomBytes} from 'node:crypto';
-import {mkdir, readdir, readFile, rename, rm} from 'node:fs/promises';
+import {mkdir, readdir, readFile, rename, rm, rmdir} from 'node:fs/promises';
 import path from 'node:path';
 import {Low, type Adapter} from 'lowdb';
 import type {DownloadId} from '../downstream.ts';
 import {diskError, errorCode} from './disk-error.ts';
-import {temporarySuffix, writeDurably} from './durable-file.ts';
+import {syncFolder, temporarySuffix, writeDurably} from './durable-file.ts';
 import {checkEntry, InvalidEntry, type Entry} from './entry.ts';
 import {inTurns} from './in-turns.ts';
 
@@ -40,6 +40,7 @@ export class EntryStore {
 		await mkdir(folder, {mode: 0o700}).catch(throwDiskError(folder));
 		const file = new EntryFile(new DurableEntry(folder), entry);
 		await file.save({});
+		await syncFolder(this.#storageDir).catch(throwDiskError(this.#storageDir));
 		return file;
 	}
 
@@ -58,6 +59,10 @@ export class EntryStore {
 			const folder = this.folderOf(name);
 			try {
 				await removeTemporaries(folder);
+				if (await removeIfEmpty(folder)) {
+					continue;
+				}
+
 				const record = new DurableEntry(folder, problem => problems.push(problem));
 				entries.push(new EntryFile(record, await record.read()));
 			} catch (error) {
@@ -72,8 +77,10 @@ export class EntryStore {
 	async delete(id: DownloadId): Promise<void> {
 		const folder = this.folderOf(id);
 		try {
-			await rm(path.join(folder, dataName), {force: true});
-			await rm(path.join(folder, backupName), {force: true});
+			for (const name of [dataName, checksName, backupName]) {
+				await rm(path.join(folder, name), {force: true});
+			}
+
 			await rm(folder, {recursive: true, force: true, maxRetries: 5});
 		} catch (error) {
 			throw diskError(error, folder);
@@ -193,6 +200,16 @@ async function removeTemporaries(folder: string): Promise<void> {
 			await rm(path.join(folder, name));
 		}
 	}
+}
+
+/** It ended before the first record of a download was there, or after the last one had gone. */
+async function removeIfEmpty(folder: string): Promise<boolean> {
+	const isEmpty = (await readdir(folder)).length === 0;
+	if (isEmpty) {
+		await rmdir(folder);
+	}
+
+	return isEmpty;
 }
 
 async function readIfThere(file: string): Promise<string | undefined> {
