@@ -631,20 +631,19 @@ export class Engine implements DownStream {
 		const ranges = transfer.isComplete ? undefined : [...transfer.present];
 		// Nobody knows how far a file of unknown size goes on.
 		const size = this.#view(transfer).size ?? ranges?.at(-1)?.end ?? 0;
-		return transfer.exporting(
-			async (source, onProgress) =>
-				exportFile({
-					source,
-					target: request.path,
-					size,
-					ranges,
-					overwrite: request.overwrite,
-					keepBoth: request.keepBoth,
-					move: request.move,
-					signal: this.#exports.signal,
-					onProgress,
-				}),
-			request.move ?? false,
+		return transfer.exporting(async (source, onProgress, onPlaced) =>
+			exportFile({
+				source,
+				target: request.path,
+				size,
+				ranges,
+				overwrite: request.overwrite,
+				keepBoth: request.keepBoth,
+				move: request.move,
+				signal: this.#exports.signal,
+				onProgress,
+				onPlaced,
+			}),
 		);
 	}
 

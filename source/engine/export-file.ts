@@ -22,6 +22,8 @@ export type FileExport = {
 	readonly keepBoth?: boolean;
 	/** Take the source away. */
 	readonly move?: boolean;
+	/** Of a move: told of the new place when that is durable, before the source goes. With false the source stays. */
+	readonly onPlaced?: (file: string) => Promise<boolean>;
 	/** What the source holds, where it is not complete: what is missing becomes zeros, and nothing is shared with it. */
 	readonly ranges?: readonly Range[];
 	readonly signal?: AbortSignal;
@@ -36,12 +38,22 @@ const chunkSize = 4 * 1024 * 1024;
 const cannotLink = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EISDIR']);
 
 /**
- * Resolves with the path of the file that was made: a rename (move), reflink or hard link where the disk can, else a
- * copy. Rejects with `target-exists`, `bad-request` (the target is a folder), `disk-full`, `disk-failed` or the
+ * Resolves with the path of the file that was made: a reflink or hard link where the disk can, else a rename (move) or
+ * a copy. Rejects with `target-exists`, `bad-request` (the target is a folder), `disk-full`, `disk-failed` or the
  * signal's reason, and leaves nothing behind then.
  */
 export async function exportFile(request: FileExport): Promise<string> {
-	const {source, target, size, ranges, overwrite = false, keepBoth = false, move = false, signal} = request;
+	const {
+		source,
+		target,
+		size,
+		ranges,
+		overwrite = false,
+		keepBoth = false,
+		move = false,
+		onPlaced,
+		signal,
+	} = request;
 	// Beside the target: only on the same disk can it be put in place at once.
 	const temporary = path.join(path.dirname(target), `.${randomBytes(8).toString('hex')}.part`);
 	try {
@@ -63,20 +75,20 @@ export async function exportFile(request: FileExport): Promise<string> {
 		}
 
 		if (move && present && isAlreadyThere(source, held, target, present)) {
+			await onPlaced?.(target);
 			return target;
 		}
 
 		const placement = overwrite ? replace : keepBoth ? placeBeside : place;
-		if (move) {
-			const moved = await onSameDisk(async () => placement(source, target));
+		if (ranges || !(await shareBytes(source, temporary))) {
+			const moved = move ? await onSameDisk(async () => placement(source, target)) : undefined;
 			if (moved !== undefined) {
 				await settle(moved);
 				await syncFolder(path.dirname(moved));
+				await onPlaced?.(moved);
 				return moved;
 			}
-		}
 
-		if (move || request.ranges || !(await shareBytes(source, temporary))) {
 			await copyBytes(temporary, request);
 		}
 
@@ -84,7 +96,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 		signal?.throwIfAborted();
 		const placed = await placement(temporary, target);
 		await syncFolder(path.dirname(placed));
-		if (move) {
+		if (move && (await onPlaced?.(placed)) !== false) {
 			await rm(source);
 		}
 

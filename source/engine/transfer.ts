@@ -97,6 +97,11 @@ export class Transfer {
 			return new Transfer(entryFile, source, services, await SparseFile.open(entryFile.dataPath, size, []));
 		}
 
+		if (entry.movedTo !== undefined) {
+			// It ended between the record of the new place and the removal of the old one.
+			await rm(entryFile.dataPath, {force: true}).catch(() => undefined);
+		}
+
 		const transfer = new Transfer(entryFile, source, services, file);
 		if (
 			file.isComplete &&
@@ -691,10 +696,13 @@ export class Transfer {
 		}
 	}
 
-	/** Runs an export and shows its progress. `move` gives the new place of the data. */
+	/** Runs an export and shows its progress. Of a move it is told the new place before the old one goes. */
 	async exporting(
-		run: (dataPath: string, onProgress: (fraction: number) => void) => Promise<string>,
-		move: boolean,
+		run: (
+			dataPath: string,
+			onProgress: (fraction: number) => void,
+			onPlaced: (path: string) => Promise<boolean>,
+		) => Promise<string>,
 	): Promise<string> {
 		// What goes out with gaps is not the file, even if the last ones are filled meanwhile.
 		const isWhole = this.isComplete;
@@ -702,23 +710,29 @@ export class Transfer {
 		this.#exportProgress = 0;
 		this.#changed();
 		try {
-			const path = await run(this.#file.path, fraction => {
+			const onProgress = (fraction: number) => {
 				this.#exportProgress = fraction;
 				this.#changed();
-			});
-			await this.#entryFile.save(
-				isWhole && version === this.#version
-					? {exportedTo: path, exportWhenComplete: undefined, ...(move ? {movedTo: path} : {})}
-					: {exportedPartTo: path},
-			);
-			if (move && version === this.#version) {
+			};
+
+			const path = await run(this.#file.path, onProgress, async movedTo => {
+				if (version !== this.#version) {
+					return false;
+				}
+
+				await this.#entryFile.save({movedTo});
 				// Readers that are in the middle keep the old descriptor's bytes; the next read opens the new place.
 				const {size} = this.#file;
 				const old = this.#file;
-				this.#file = await SparseFile.open(path, size, [{start: 0, end: size}]);
+				this.#file = await SparseFile.open(movedTo, size, [{start: 0, end: size}]);
 				await old.close();
-			}
-
+				return true;
+			});
+			await this.#entryFile.save(
+				isWhole && version === this.#version
+					? {exportedTo: path, exportWhenComplete: undefined}
+					: {exportedPartTo: path},
+			);
 			return path;
 		} finally {
 			this.#exportProgress = null;
