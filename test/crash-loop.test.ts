@@ -73,10 +73,10 @@ async function killAgainAndAgain(t: TestContext, kills: number): Promise<void> {
 	assert.ok(recorded.size > 0);
 	const {size: heldSize} = recorded;
 	origin.options.bytesPerSecond = undefined;
-	const exportTo = path.join(await temporaryFolder(t), 'film.bin');
+	const exportTo = {path: path.join(await temporaryFolder(t), 'film.bin')};
 	const last = await EngineProcess.start(t, {...task, exportTo});
 	await last.done;
-	assert.ok(whole.equals(await readFile(exportTo)));
+	assert.ok(whole.equals(await readFile(exportTo.path)));
 	t.diagnostic(
 		`${kills} kills, ${heldSize} of ${size} bytes recorded by then; at most ${mostTwice} of one run fetched again, ` +
 			`${origin.bytesSent - size} in all`,

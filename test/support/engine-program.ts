@@ -1,15 +1,15 @@
 // An engine with its proxy and one download, in a process that is made to be killed. It waits, already loaded, for
 // the message that says what to do.
 import process from 'node:process';
-import type {Download} from '../../source/downstream.ts';
+import type {Download, ExportRequest} from '../../source/downstream.ts';
 import {Engine, type EngineOptions} from '../../source/engine/engine.ts';
 import {ProxyServer} from '../../source/proxy/server.ts';
 
 export type EngineTask = {
 	readonly options: EngineOptions;
 	readonly url: string;
-	/** Where the file goes when it is complete. */
-	readonly exportTo?: string;
+	/** What becomes of the file when it is complete. */
+	readonly exportTo?: ExportRequest;
 };
 
 /** `added` comes first and `done` last; `download` with each change in between. */
@@ -46,10 +46,10 @@ async function run({options, url, exportTo}: EngineTask): Promise<void> {
 	process.once('message', () => void engine.resume(download.id));
 	if (exportTo !== undefined) {
 		await complete;
-		await engine.export(download.id, {path: exportTo, overwrite: true});
+		const {path} = await engine.export(download.id, exportTo);
 		await proxy.close();
 		await engine.dispose();
-		tell({event: 'done', message: exportTo});
+		tell({event: 'done', message: path});
 		process.disconnect();
 	}
 }

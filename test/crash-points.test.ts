@@ -1,0 +1,198 @@
+import assert from 'node:assert/strict';
+import {cp, mkdir, open, readdir, readFile, rename, rm, truncate} from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import {test, type TestContext} from 'node:test';
+import {content} from './support/content.ts';
+import {EngineProcess} from './support/engine-process.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {recordedRanges} from './support/recorded-ranges.ts';
+
+const MiB = 1024 * 1024;
+const preload = path.join(import.meta.dirname, 'support/dying-disk.mjs');
+/** How many of the calls after which a program can die are tried. */
+const mostPoints = process.env.CI ? Infinity : 12;
+/** At once: a program that starts leaves the others time. */
+const lanes = 3;
+
+type Case = {readonly size: number; readonly bytesPerSecond?: number; readonly move?: boolean};
+
+/** As the preload wrote it. */
+type Call = {
+	readonly call: string;
+	readonly from?: string;
+	readonly path: string;
+	/** Where that which it took away or replaced is kept. */
+	readonly replaced?: string;
+	readonly start: number;
+	readonly end: number;
+	/** How many calls had ended when it began. */
+	readonly begun: number;
+};
+
+for (const [words, options] of [
+	['a download with checkpoints and an export', {size: 2 * MiB, bytesPerSecond: 1.5 * MiB}],
+	['a short download that is moved out', {size: 100_000, move: true}],
+] satisfies Array<[string, Case]>) {
+	test(
+		`${words} survives its end and a power cut after any change on the disk`,
+		{timeout: 300_000},
+		async t => {
+			const {calls} = await dieAfter(t, Infinity, options);
+			const step = Math.max(1, calls.length / mostPoints);
+			const points = Array.from({length: Math.ceil(calls.length / step)}, (_, index) =>
+				Math.floor(1 + index * step),
+			);
+			t.diagnostic(`${points.length} of ${calls.length} calls`);
+			const lane = async () => {
+				for (let point = points.shift(); point !== undefined; point = points.shift()) {
+					await dieAfter(t, point, options);
+				}
+			};
+
+			await Promise.all(Array.from({length: lanes}, lane));
+		},
+	);
+}
+
+/** Dies after so many calls; what is left then is gone on with as it is, and as a power cut could have left it. */
+async function dieAfter(
+	t: TestContext,
+	point: number,
+	{size, bytesPerSecond, move = false}: Case,
+): Promise<{calls: Call[]}> {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond});
+	const folder = await temporaryFolder(t);
+	const root = path.join(folder, 'killed');
+	const journal = path.join(folder, 'journal');
+	await mkdir(path.join(root, 'storage'), {recursive: true});
+	await mkdir(path.join(root, 'exported'));
+	const running = await EngineProcess.start(
+		t,
+		{
+			options: {storageDir: path.join(root, 'storage'), connections: 1},
+			url: origin.url,
+			exportTo: {path: path.join(root, 'exported/film.bin'), move},
+		},
+		{preload, env: {ROOT: root, JOURNAL: journal, ...(point < Infinity ? {DIE_AFTER: String(point)} : {})}},
+	);
+	const isDone = await hasCome(running.done);
+	const isAdded = await hasCome(running.added);
+	await running.exit();
+	origin.options.bytesPerSecond = undefined;
+	const lines = (await readFile(journal, 'utf8')).trimEnd().split('\n');
+	const calls = lines.map(line => JSON.parse(line) as Call);
+	const lastCall = `after call ${calls.length}: ${JSON.stringify(calls.at(-1))}`;
+	await Promise.all(
+		['kept', 'undone'].map(async names => {
+			const cut = path.join(folder, names);
+			await cp(root, cut, {recursive: true, preserveTimestamps: true});
+			await cutPower(calls, file => path.join(cut, path.relative(root, file)), names === 'undone');
+		}),
+	);
+	await Promise.all(
+		['killed', 'kept', 'undone'].map(async name =>
+			goesOn(t, path.join(folder, name), {url: origin.url, size, isAdded, isDone}).catch((error: unknown) => {
+				throw new Error(`${name} ${lastCall}: ${String(error)}`, {cause: error});
+			}),
+		),
+	);
+	await origin.close();
+	await rm(folder, {recursive: true});
+	return {calls};
+}
+
+async function hasCome(promise: Promise<unknown>): Promise<boolean> {
+	return promise.then(
+		() => true,
+		() => false,
+	);
+}
+
+/**
+ * Bytes that were not synced become zeros. With `undoNames` folders that were not synced are what they were, without
+ * it the disk was quicker with names than with bytes.
+ */
+async function cutPower(
+	calls: readonly Call[],
+	placeOf: (file: string) => string,
+	undoNames: boolean,
+): Promise<void> {
+	for (const [index, {call, from = '', path: file, replaced, start, end}] of [
+		...calls.entries(),
+	].toReversed()) {
+		const place = placeOf(file);
+		const isOfBytes = ['write', 'writeFile', 'truncate'].includes(call);
+		const synced = isOfBytes ? file : path.dirname(file);
+		const isDurable = calls.some(
+			later => later.call.endsWith('sync') && later.path === synced && later.begun > index,
+		);
+		if (isDurable || (!isOfBytes && !undoNames)) {
+			continue;
+		}
+
+		if (call === 'write') {
+			await zero(place, start, end);
+		} else if (call === 'writeFile') {
+			await truncate(place).catch(() => undefined);
+		} else if (call === 'rename') {
+			await rename(place, placeOf(from));
+		} else if (['create', 'link', 'copyFile', 'mkdir'].includes(call)) {
+			await rm(place, {recursive: true, force: true});
+		}
+
+		if (replaced !== undefined) {
+			await cp(replaced, place, {recursive: true});
+		}
+	}
+}
+
+async function zero(file: string, start: number, end: number): Promise<void> {
+	const handle = await open(file, 'r+');
+	try {
+		await handle.write(Buffer.alloc(end - start), 0, end - start, start);
+	} finally {
+		await handle.close();
+	}
+}
+
+/** What was recorded is right, all of it is held, nothing is complained of, and the download comes to its end. */
+async function goesOn(
+	t: TestContext,
+	root: string,
+	{url, size, isAdded, isDone}: {url: string; size: number; isAdded: boolean; isDone: boolean},
+): Promise<void> {
+	const whole = content(0, size);
+	const storageDir = path.join(root, 'storage');
+	const exported = path.join(root, 'exported');
+	const names = await readdir(exported);
+	assert.ok(!isDone || names.includes('film.bin'), 'the exported file is gone');
+	if (names.includes('film.bin')) {
+		assert.ok(whole.equals(await readFile(path.join(exported, 'film.bin'))), 'a wrong file was exported');
+	}
+
+	const {engine, close} = await startEngine(t, {storageDir});
+	assert.deepEqual(engine.snapshot.banners, []);
+	assert.ok(!isAdded || engine.snapshot.downloads.length === 1, 'the download is gone');
+	const held = await Promise.all(
+		engine.snapshot.downloads.map(async ({id, folder, ranges, present}) => {
+			const recorded = await recordedRanges(folder);
+			return {id, ranges, present, recorded: recorded.reduce((sum, {start, end}) => sum + end - start, 0)};
+		}),
+	);
+	for (const {present, recorded} of held) {
+		assert.ok(present >= recorded, `${present} held of ${recorded} recorded bytes`);
+	}
+
+	const {download} = await engine.add({url});
+	const {ranges, streamUrl} = downloadOf(engine, download.id);
+	for (const [start, end] of ranges) {
+		const served = await fetch(streamUrl, {headers: {range: `bytes=${start}-${end - 1}`}});
+		assert.ok(whole.subarray(start, end).equals(new Uint8Array(await served.arrayBuffer())), 'wrong bytes');
+	}
+
+	await until(engine, download.id, ({status}) => status === 'complete');
+	const {path: again} = await engine.export(download.id, {path: exported, keepBoth: true});
+	assert.ok(whole.equals(await readFile(again)), 'a wrong file was exported at the end');
+	await close();
+}

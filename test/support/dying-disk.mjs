@@ -1,0 +1,89 @@
+// To be loaded before a program: keeps a journal of what it changes under one folder, and ends it by SIGKILL right
+// after one of these calls. From the environment: ROOT, the folder; JOURNAL, a file that gets one JSON line for each
+// call; DIE_AFTER, the number of the last call (from 1), or none.
+import {appendFileSync, cpSync, existsSync} from 'node:fs';
+import fs from 'node:fs/promises';
+import {syncBuiltinESMExports} from 'node:module';
+import path from 'node:path';
+import process from 'node:process';
+
+const {ROOT: root = '', JOURNAL: journal = '', DIE_AFTER: dieAfter} = process.env;
+const paths = new WeakMap();
+const positionOf = {write: 3, truncate: 0};
+let calls = 0;
+
+function isOurs(file) {
+	return file?.startsWith(root + path.sep);
+}
+
+function note(call) {
+	appendFileSync(journal, `${JSON.stringify(call)}\n`);
+	calls++;
+	if (calls === Number(dieAfter)) {
+		process.kill(process.pid, 'SIGKILL');
+	}
+}
+
+/** What is about to go is kept aside: a power cut may bring it back. */
+function keep(file) {
+	if (!existsSync(file)) {
+		return undefined;
+	}
+
+	const kept = `${journal}.${calls}-${path.basename(file)}`;
+	cpSync(file, kept, {recursive: true});
+	return kept;
+}
+
+for (const name of ['rename', 'link', 'copyFile', 'rm', 'mkdir']) {
+	const original = fs[name];
+	fs[name] = async (...args) => {
+		const [from] = args;
+		const to = ['rm', 'mkdir'].includes(name) ? from : args[1];
+		if (!isOurs(from)) {
+			return original(...args);
+		}
+
+		const replaced = name === 'mkdir' ? undefined : keep(to);
+		const isNew = !existsSync(to);
+		const result = await original(...args);
+		if (name !== 'mkdir' || isNew) {
+			note({call: name, from, path: to, replaced});
+		}
+
+		return result;
+	};
+}
+
+const {open} = fs;
+fs.open = async (file, ...args) => {
+	const isNew = isOurs(file) && !existsSync(file);
+	const handle = await open(file, ...args);
+	paths.set(handle, file);
+	if (isNew) {
+		note({call: 'create', path: file});
+	}
+
+	return handle;
+};
+
+const handle = await open(process.execPath, 'r');
+const methods = Object.getPrototypeOf(handle);
+await handle.close();
+for (const name of ['write', 'writeFile', 'truncate', 'sync', 'datasync']) {
+	const original = methods[name];
+	methods[name] = async function (...args) {
+		const begun = calls;
+		const result = await original.apply(this, args);
+		const file = paths.get(this);
+		if (isOurs(file)) {
+			const start = args[positionOf[name]] ?? 0;
+			const end = name === 'write' ? start + result.bytesWritten : undefined;
+			note({call: name, path: file, start, end, begun});
+		}
+
+		return result;
+	};
+}
+
+syncBuiltinESMExports();
