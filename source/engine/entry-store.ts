@@ -60,7 +60,7 @@ export class EntryStore {
 			try {
 				await removeTemporaries(folder);
 				if (await removeIfEmpty(folder)) {
-					continue;
+					return;
 				}
 
 				const record = new DurableEntry(folder, problem => problems.push(problem));
