@@ -1,0 +1,238 @@
+import assert from 'node:assert/strict';
+import {spawnSync} from 'node:child_process';
+import {
+	chmod,
+	lstat,
+	mkdir,
+	readFile,
+	rename,
+	rm,
+	stat,
+	symlink,
+	truncate,
+	writeFile,
+} from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import type {Download} from '../source/downstream.ts';
+import type {Engine} from '../source/engine/engine.ts';
+import {atEnd} from './support/cleanup.ts';
+import {content} from './support/content.ts';
+import {EngineProcess} from './support/engine-process.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {recordedRanges} from './support/recorded-ranges.ts';
+
+const MiB = 1024 * 1024;
+const size = 4 * MiB;
+const whole = content(0, size);
+const etag = '"v1"';
+const timeout = 60_000;
+const isWindows = process.platform === 'win32';
+const isRoot = process.getuid?.() === 0;
+
+/** A download that was closed in the middle, with an origin that is quick from here on. */
+async function heldHalf(
+	t: TestContext,
+): Promise<{url: string; storageDir: string; data: string; id: string}> {
+	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
+	const {engine, storageDir, close} = await startEngine(t, {connections: 1});
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > MiB);
+	await close();
+	origin.options.bytesPerSecond = undefined;
+	return {url: origin.url, storageDir, data: path.join(storageDir, download.id, 'data'), id: download.id};
+}
+
+async function streamsTheWhole({streamUrl}: Download): Promise<void> {
+	const response = await fetch(streamUrl);
+	assert.equal(response.status, 200);
+	assert.ok(whole.equals(new Uint8Array(await response.arrayBuffer())), 'wrong bytes');
+}
+
+async function completes(engine: Engine, id: string): Promise<void> {
+	const done = await until(engine, id, ({status}) => /complete|failed/.test(status));
+	assert.deepEqual([done.status, done.error?.message], ['complete', undefined]);
+	await streamsTheWhole(done);
+}
+
+for (const [words, damage, isHeld] of [
+	['deleted', async data => rm(data), false],
+	['emptied', async data => truncate(data), false],
+	['cut in the middle', async data => truncate(data, MiB / 2), true],
+	['longer than the file', async data => truncate(data, 2 * size), true],
+	[
+		'moved, with a symbolic link in its place',
+		async data => {
+			await rename(data, `${data}.elsewhere`);
+			await symlink(`${data}.elsewhere`, data);
+		},
+		true,
+	],
+] satisfies Array<[string, (data: string) => Promise<void>, boolean]>) {
+	test(`data that was ${words} is made whole`, {timeout, skip: isWindows && /link/.test(words)}, async t => {
+		const {storageDir, data, id} = await heldHalf(t);
+		await damage(data);
+		const idle = await startEngine(t, {storageDir, maxActive: 0});
+		const {present, ranges} = downloadOf(idle.engine, id);
+		assert.equal(present > 0, isHeld, `${present} bytes held`);
+		const bytes = ranges.length === 0 ? Buffer.alloc(0) : await readFile(data);
+		for (const [start, end] of ranges) {
+			assert.ok(whole.subarray(start, end).equals(bytes.subarray(start, end)));
+		}
+
+		await idle.close();
+		const {engine} = await startEngine(t, {storageDir});
+		await completes(engine, id);
+		assert.equal((await stat(data)).size, size);
+	});
+}
+
+test(
+	'a folder in the place of the data is named, left alone, and harms no other download',
+	{timeout},
+	async t => {
+		const {storageDir, data, id, url} = await heldHalf(t);
+		await rm(data);
+		await mkdir(data);
+		const {engine} = await startEngine(t, {storageDir});
+		const said = [...engine.snapshot.banners, downloadMessage(engine, id)].join('\n');
+		assert.match(said, /data is not a file/);
+		assert.ok((await lstat(data)).isDirectory());
+		const {download} = await engine.add({url: `${url}?other`});
+		await completes(engine, download.id);
+	},
+);
+
+function downloadMessage(engine: Engine, id: string): string {
+	return engine.snapshot.downloads.find(download => download.id === id)?.error?.message ?? '';
+}
+
+test(
+	'a storage folder that goes while it is used is told of, and the next start makes it anew',
+	{timeout, skip: isWindows && 'what is open cannot be removed there'},
+	async t => {
+		const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
+		const parent = await temporaryFolder(t);
+		const storageDir = path.join(parent, 'storage');
+		const {engine, close} = await startEngine(t, {storageDir, connections: 1});
+		const {download} = await engine.add({url: origin.url});
+		await until(engine, download.id, ({present}) => present > 0);
+		await rename(storageDir, `${storageDir}.gone`);
+		const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.equal(failed.error?.code, 'disk-failed');
+		assert.ok(failed.error?.message.includes(storageDir), failed.error?.message);
+		await close();
+		origin.options.bytesPerSecond = undefined;
+		const next = await startEngine(t, {storageDir});
+		const {download: again} = await next.engine.add({url: origin.url});
+		await completes(next.engine, again.id);
+	},
+);
+
+test(
+	'a full disk is told of, loses nothing, and the download goes on when there is space',
+	{timeout},
+	async t => {
+		const storageDir = await temporaryFolder(t);
+		const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', storageDir]);
+		if (mounted.status !== 0) {
+			t.skip('a small disk can be mounted by the superuser of Linux alone');
+			return;
+		}
+
+		atEnd(t, () => spawnSync('umount', [storageDir]));
+		const other = path.join(storageDir, 'of somebody else');
+		await writeFile(other, Buffer.alloc(6 * MiB));
+		const origin = await startOrigin(t, {size, etag});
+		const {engine, close} = await startEngine(t, {storageDir});
+		const {download} = await engine.add({url: origin.url});
+		const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.equal(failed.error?.code, 'disk-full');
+		assert.match(failed.error?.message ?? '', /^The disk that holds .* is full$/);
+		for (const {start, end} of await recordedRanges(failed.folder)) {
+			const held = await fetch(failed.streamUrl, {headers: {range: `bytes=${start}-${end - 1}`}});
+			assert.ok(whole.subarray(start, end).equals(new Uint8Array(await held.arrayBuffer())));
+		}
+
+		const {present} = downloadOf(engine, download.id);
+		assert.ok(present > 0);
+		await rm(other);
+		const {bytesSent} = origin;
+		await engine.resume(download.id);
+		await completes(engine, download.id);
+		assert.ok(origin.bytesSent - bytesSent <= size - present, 'what was held was fetched again');
+		await close();
+	},
+);
+
+test(
+	'a storage folder without permission is told of, and the download goes on with it',
+	{timeout, skip: isWindows && 'permissions are others there'},
+	async t => {
+		const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
+		const {engine, storageDir, close} = await startEngine(t, {connections: 1});
+		const {download} = await engine.add({url: origin.url});
+		const {folder} = await until(engine, download.id, ({present}) => present > 0);
+		const permit = await forbid(t, folder);
+		const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.equal(failed.error?.code, 'disk-failed');
+		assert.match(failed.error?.message ?? '', /entry\.json cannot be read or written \(EACCES\)$/);
+		await permit();
+		origin.options.bytesPerSecond = undefined;
+		await engine.resume(download.id);
+		await completes(engine, download.id);
+		await close();
+
+		await forbid(t, storageDir);
+		await assert.rejects(startEngine(t, {storageDir}), {code: 'disk-failed', message: /\(EACCES\)/});
+	},
+);
+
+/** Resolves with what gives the permission back. The superuser may write everywhere, and becomes somebody else. */
+async function forbid(t: TestContext, folder: string): Promise<() => Promise<void>> {
+	const permit = async () => (isRoot ? process.seteuid!(0) : chmod(folder, 0o700));
+	atEnd(t, permit);
+	await (isRoot ? process.seteuid!(65_534) : chmod(folder, 0o500));
+	return permit;
+}
+
+test('a clock that is set back by an hour holds nothing up', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
+	const {engine} = await startEngine(t, {connections: 2, limitRate: 2 * MiB});
+	const {download} = await engine.add({url: origin.url});
+	const {folder} = await until(engine, download.id, ({present}) => present > 0);
+	const now = Date.now.bind(Date);
+	t.mock.method(Date, 'now', () => now() - 3_600_000);
+	const recorded = async () =>
+		(await recordedRanges(folder)).reduce((sum, {start, end}) => sum + end - start, 0);
+	const before = await recorded();
+	const {present} = downloadOf(engine, download.id);
+	const shown = await until(engine, download.id, download => download.present > present + MiB);
+	assert.equal(shown.status, 'active');
+	assert.ok((await recorded()) > before, 'no checkpoint since');
+	const player = streamsTheWhole(shown);
+	await completes(engine, download.id);
+	await player;
+});
+
+test(
+	'a program that is stopped for a while goes on where it was, and so do its players',
+	{timeout, skip: isWindows && 'there are no such signals'},
+	async t => {
+		const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
+		const storageDir = await temporaryFolder(t);
+		const running = await EngineProcess.start(t, {options: {storageDir, connections: 2}, url: origin.url});
+		const download = await running.added;
+		const players = Promise.all([streamsTheWhole(download), streamsTheWhole(download)]);
+		players.catch(() => undefined);
+		await running.until(({present}) => present > MiB);
+		running.child.kill('SIGSTOP');
+		await sleep(3000);
+		running.child.kill('SIGCONT');
+		await players;
+		await running.until(({status}) => status === 'complete');
+		assert.ok(origin.bytesSent <= 2 * size, `${origin.bytesSent} bytes sent`);
+	},
+);
