@@ -4,7 +4,7 @@ import {once} from 'node:events';
 import http from 'node:http';
 import net, {type AddressInfo} from 'node:net';
 import {test, type TestContext} from 'node:test';
-import {chromium} from 'playwright-core';
+import {startChromium} from './support/chromium.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, startOrigin, until} from './support/engines.ts';
@@ -347,21 +347,8 @@ test(
 	async t => {
 		const {engine, proxy} = await startProxy(t);
 		engine.file(100_000, {type: 'video/mp4', name: 'film.mp4'});
-		const browser = await chromium.launch({
-			executablePath: '/usr/bin/chromium',
-			args: [
-				'--no-sandbox',
-				'--disable-gpu',
-				'--disable-quic',
-				'--no-first-run',
-				'--disable-background-networking',
-				'--disable-component-update',
-				'--disable-sync',
-				// A name of the attacker's that leads to loopback the second time it is looked up.
-				'--host-resolver-rules=MAP rebound.example 127.0.0.1',
-			],
-		});
-		atEnd(t, () => browser.close());
+		// A name of the attacker's that leads to loopback the second time it is looked up.
+		const browser = await startChromium(t, '--host-resolver-rules=MAP rebound.example 127.0.0.1');
 		const page = await browser.newPage();
 		const triesAt = async (origin: string) =>
 			page.evaluate(

@@ -3,7 +3,7 @@ import {execFile} from 'node:child_process';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {promisify} from 'node:util';
-import {chromium} from 'playwright-core';
+import {startChromium} from './support/chromium.ts';
 import {downloadOf, startEngine, temporaryFolder, until, type TestEngine} from './support/engines.ts';
 import {startNginx} from './support/nginx.ts';
 import {missing} from './support/programs.ts';
@@ -124,20 +124,7 @@ test('mpv plays the playlist, and shows the titles', {skip: missing('nginx', 'ff
 
 test('a video in Chromium plays and seeks', {skip: missing('nginx', 'ffmpeg', 'chromium')}, async t => {
 	const {streamUrl} = await startFilm(t, 'film.mp4');
-	const browser = await chromium.launch({
-		executablePath: '/usr/bin/chromium',
-		args: [
-			'--no-sandbox',
-			'--disable-gpu',
-			'--disable-quic',
-			'--no-first-run',
-			'--disable-background-networking',
-			'--disable-component-update',
-			'--disable-sync',
-			'--autoplay-policy=no-user-gesture-required',
-		],
-	});
-	t.after(() => browser.close());
+	const browser = await startChromium(t, '--autoplay-policy=no-user-gesture-required');
 	const page = await browser.newPage();
 	await page.goto(streamUrl, {waitUntil: 'commit'});
 	const reached = await page.evaluate(`(async () => {
