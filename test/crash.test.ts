@@ -3,21 +3,20 @@ import {open, readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
+import type {Range} from '../source/engine/range-set.ts';
 import {CliProcess} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
 
-/** What the entry records of the only download in the folder, each range held against the origin's bytes. */
-async function recordedRanges(storage: string, id: string): Promise<Array<[number, number]>> {
-	const file = path.join(storage, id, 'entry.json');
-	// It may have ended between the renaming of the old record and that of the new one.
-	const text = await readFile(file, 'utf8').catch(() => readFile(`${file}.bak`, 'utf8'));
-	const {ranges} = JSON.parse(text) as {ranges: Array<[number, number]>};
-	const data = await open(path.join(storage, id, 'data'));
+/** What the entry in the folder records, each range held against the origin's bytes. */
+async function rightRanges(folder: string): Promise<Range[]> {
+	const ranges = await recordedRanges(folder);
+	const data = await open(path.join(folder, 'data'));
 	try {
-		for (const [start, end] of ranges) {
+		for (const {start, end} of ranges) {
 			const bytes = Buffer.alloc(end - start);
 			await data.read(bytes, 0, bytes.length, start);
 			assert.equal(firstWrongByte(bytes, start), -1);
@@ -51,7 +50,7 @@ test('after kill -9 every recorded byte is right, and none of them is fetched ag
 	const size = 48 * MiB;
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const storage = await temporaryFolder(t);
-	let recorded: Array<[number, number]> = [];
+	let recorded: Range[] = [];
 	for (let round = 0; round < 5; round++) {
 		const firstRequest = origin.requests.length;
 		const {serve, id, streamUrl} = await startServe(t, storage, origin.url);
@@ -64,7 +63,7 @@ test('after kill -9 every recorded byte is right, and none of them is fetched ag
 		await sleep(700 + Math.random() * 600);
 		await serve.kill('SIGKILL');
 		for (const {range} of origin.requests.slice(firstRequest)) {
-			for (const [from, to] of recorded) {
+			for (const {start: from, end: to} of recorded) {
 				assert.ok(
 					!range || range.end <= from || range.start >= to,
 					`asked for ${JSON.stringify(range)} of ${from}-${to}`,
@@ -72,7 +71,7 @@ test('after kill -9 every recorded byte is right, and none of them is fetched ag
 			}
 		}
 
-		recorded = await recordedRanges(storage, id);
+		recorded = await rightRanges(path.join(storage, id));
 		assert.ok(recorded.length > 0);
 	}
 
@@ -112,7 +111,10 @@ test('SIGTERM saves everything and frees port and folder', async t => {
 	serve.child.kill('SIGTERM');
 	await reading;
 	assert.equal(await serve.exit(), 130);
-	const saved = (await recordedRanges(storage, id)).reduce((sum, [start, end]) => sum + end - start, 0);
+	const saved = (await rightRanges(path.join(storage, id))).reduce(
+		(sum, {start, end}) => sum + end - start,
+		0,
+	);
 	assert.ok(saved > 0);
 	await assert.rejects(fetch(streamUrl));
 	const {serve: next} = await startServe(t, storage, origin.url);
