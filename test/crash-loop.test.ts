@@ -14,27 +14,32 @@ const MiB = 1024 * 1024;
 const rounds = process.env.CI ? 200 : 30;
 /** Of these two runs at once: a process that starts leaves the other the time in which it is killed. */
 const lanes = 2;
-const size = 64 * MiB;
+const size = 96 * MiB;
 const connections = 2;
 /** Of each connection. */
 const bytesPerSecond = MiB;
 /**
  * A checkpoint is due 0.5 s after the first byte since the last one, and takes a while itself. What the origin counts
- * as sent may also be in the buffers of two sockets for each connection, or on its way to a player.
+ * as sent may also be in the buffers of sockets. One kill in ten may cost more: a busy disk takes its time to sync.
  */
-const mostFetchedTwice = 0.6 * bytesPerSecond * connections + 2 * MiB;
+const mostFetchedTwice = 0.6 * bytesPerSecond * connections + 0.5 * MiB;
 const whole = content(0, size);
 
 test(`${rounds} kills at random moments lose nothing that was recorded`, {timeout: 300_000}, async t => {
-	await Promise.all(Array.from({length: lanes}, () => killAgainAndAgain(t, rounds / lanes)));
+	const costs = await Promise.all(Array.from({length: lanes}, () => killAgainAndAgain(t, rounds / lanes)));
+	const fetchedTwice = costs.flat().toSorted((a, b) => a - b);
+	const [mostOfMost = 0, most = 0] = [fetchedTwice[Math.floor(rounds * 0.9)], fetchedTwice.at(-1)];
+	t.diagnostic(`nine of ten kills made at most ${mostOfMost} bytes be fetched again, one ${most}`);
+	assert.ok(mostOfMost <= mostFetchedTwice, `${mostOfMost} bytes were fetched again`);
 });
 
-async function killAgainAndAgain(t: TestContext, kills: number): Promise<void> {
+/** Resolves with the bytes that each kill made be fetched again. */
+async function killAgainAndAgain(t: TestContext, kills: number): Promise<number[]> {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond});
 	const storageDir = await temporaryFolder(t);
 	const task = {options: {storageDir, connections}, url: origin.url};
 	let recorded = new RangeSet();
-	let mostTwice = 0;
+	const fetchedTwice: number[] = [];
 	let next = EngineProcess.load(t);
 	for (let kill = 0; kill < kills; kill++) {
 		const running = await next;
@@ -45,8 +50,8 @@ async function killAgainAndAgain(t: TestContext, kills: number): Promise<void> {
 			// It ended before there was anything to play.
 			.catch(() => [undefined, undefined]);
 		next = EngineProcess.load(t);
-		// Most ends come early, some after several checkpoints.
-		await sleep(1800 * Math.random() ** 3);
+		// Most ends come early, some after several checkpoints, whatever chance says.
+		await sleep(kill % 8 === 7 ? 1200 + 500 * Math.random() : 1800 * Math.random() ** 3);
 		await running.kill();
 		assert.deepEqual(await players, [undefined, undefined]);
 
@@ -65,12 +70,11 @@ async function killAgainAndAgain(t: TestContext, kills: number): Promise<void> {
 			'what was recorded is not any more',
 		);
 		const sent = asked.reduce((sum, {sent: {start, end}}) => sum + end - start, 0);
-		mostTwice = Math.max(mostTwice, sent - (held.size - recorded.size));
+		fetchedTwice.push(sent - (held.size - recorded.size));
 		recorded = held;
 	}
 
-	assert.ok(mostTwice <= mostFetchedTwice, `${mostTwice} bytes of one run were fetched again`);
-	assert.ok(recorded.size > 0);
+	assert.ok(recorded.size > 0, 'nothing was ever recorded');
 	const {size: heldSize} = recorded;
 	origin.options.bytesPerSecond = undefined;
 	const exportTo = {path: path.join(await temporaryFolder(t), 'film.bin')};
@@ -78,9 +82,9 @@ async function killAgainAndAgain(t: TestContext, kills: number): Promise<void> {
 	await last.done;
 	assert.ok(whole.equals(await readFile(exportTo.path)));
 	t.diagnostic(
-		`${kills} kills, ${heldSize} of ${size} bytes recorded by then; at most ${mostTwice} of one run fetched again, ` +
-			`${origin.bytesSent - size} in all`,
+		`${kills} kills, ${heldSize} of ${size} bytes recorded by then, ${origin.bytesSent - size} fetched again in all`,
 	);
+	return fetchedTwice;
 }
 
 /** Plays up to 1 MiB from a random place; resolves with what was wrong with it. */
