@@ -2,89 +2,97 @@
 import {fstatSync} from 'node:fs';
 import process from 'node:process';
 import meow from 'meow';
+import {checkArguments, checkOperands, commandOf} from './source/check-arguments.ts';
+import {commands} from './source/command-table.ts';
 import {DownStreamError} from './source/downstream.ts';
-import {flags, flagsHelp, type Flag, type Flags} from './source/flags.ts';
+import {flags, type Flag, type Flags} from './source/flags.ts';
+import {commandHelp, help} from './source/help.ts';
 import type {Settings} from './source/settings.ts';
 import {version} from './source/version.ts';
 
 // React's development build grows until the heap is full.
 process.env.NODE_ENV ??= 'production';
 
-const help = `
-	Usage
-	  $ downstream-tui [URL…]          dashboard; c copies the stream URL, ? shows all keys
-	  $ downstream-tui serve [URL…]    no dashboard: plain lines (--json: one object per line)
-	  $ downstream-tui get URL…        download to the end, export, exit
-	  $ downstream-tui play URL        add it and start a player on its stream
-	  $ downstream-tui demo            try everything without a network
-
-	With the copy that runs (list, url, export and verify also without one)
-	  add URL…  list  url ID  pause|resume|cancel|remove ID…  export ID PATH  verify ID…
-	  An ID is that of the list, the beginning of it, the number in the list, or the URL.
-	  Among URLs, @FILE is those in a file and - those on standard input, one on each line;
-	  a curl command may stand for a URL, with its headers.
-
-${flagsHelp().replaceAll(/^(?=.)/gm, '\t')}
-
-	--version, --help
-
-	Exit codes: 0 done, 1 something failed, 2 usage, 69 port taken, 70 crash,
-	75 another copy owns the storage folder, 130 interrupted
-`;
-
 const exitCodes: Partial<Record<string, number>> = {'bad-request': 2, 'port-taken': 69, 'storage-locked': 75};
 const interrupted = 130;
 
 function parse() {
-	const {input, flags: given} = meow(help, {
+	checkArguments(process.argv.slice(2));
+	const {input, flags: given} = meow('', {
 		importMeta: import.meta,
 		pkg: {name: 'downstream-tui', version},
-		description: 'Download manager whose downloads can be played and seeked while they download.',
-		allowUnknownFlags: false,
+		autoHelp: false,
+		autoVersion: false,
 		// A switch that was not given is not off: the settings file may turn it on.
 		booleanDefault: undefined,
-		flags: Object.fromEntries(
-			Object.entries<Flag>(flags).map(([name, {kind, short}]) => [
-				name,
-				{
-					type: kind === 'switch' ? ('boolean' as const) : ('string' as const),
-					...(kind === 'list' && {isMultiple: true}),
-					...(short !== undefined && {shortFlag: short}),
-				},
-			]),
-		),
+		flags: {
+			...Object.fromEntries(
+				Object.entries<Flag>(flags).map(([name, {kind, short}]) => [
+					name,
+					{
+						type: kind === 'switch' ? ('boolean' as const) : ('string' as const),
+						...(kind === 'list' && {isMultiple: true}),
+						...(short !== undefined && {shortFlag: short}),
+					},
+				]),
+			),
+			help: {type: 'boolean', shortFlag: 'h'},
+			version: {type: 'boolean'},
+		},
 	});
-	return {words: input, given: given as Flags};
+	const {help, version: asksVersion, ...rest} = given;
+	// A list that was not given comes empty; the settings file may have one.
+	const isGiven = ([, value]: [string, unknown]) => !(Array.isArray(value) && value.length === 0);
+	return {
+		words: input,
+		asksHelp: help === true,
+		asksVersion: asksVersion === true,
+		given: Object.fromEntries(Object.entries(rest).filter(isGiven)) as Flags,
+	};
 }
 
 /** Resolves with the exit code. */
 async function main(): Promise<number> {
-	const {words, given} = parse();
+	const {words, given, asksHelp, asksVersion} = parse();
+	const [first, ...rest] = words;
+	const name = first === undefined || isUrl(first) ? undefined : commandOf(first);
+	if (asksVersion || asksHelp) {
+		print(asksVersion ? version : name ? commandHelp(name) : help());
+		return 0;
+	}
+
+	if (name === 'completion') {
+		checkOperands(name, rest);
+		const {completionScript} = await import('./source/completion.ts');
+		print(completionScript(rest[0]!));
+		return 0;
+	}
+
 	const [{settingsFrom}, {readSettingsFile}] = await Promise.all([
 		import('./source/settings.ts'),
 		import('./source/settings-file.ts'),
 	]);
 	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
-	const [command, ...rest] = words;
 	const stopped = untilSignal();
-	const output = {result: print, error: printError};
-	switch (command) {
+	if (name === undefined) {
+		return withoutCommand(words, settings, stopped);
+	}
+
+	const takesUrls = commands[name].operands.includes('URL');
+	const operands = takesUrls ? await urlsOf(rest, settings) : rest;
+	checkOperands(name, operands);
+	switch (name) {
 		case 'get':
-			return runGet(await urlsOf(rest, settings), settings, stopped);
+			return runGet(operands, settings, stopped);
 		case 'serve': {
 			const {serve} = await import('./source/serve.ts');
-			await serve(await urlsOf(rest, settings), settings, stopped);
+			await serve(operands, settings, stopped);
 			return interrupted;
 		}
 
 		case 'play': {
-			const [word, ...more] = await urlsOf(rest, settings);
-			if (word === undefined || more.length > 0) {
-				throw new DownStreamError('bad-request', 'usage: downstream-tui play URL');
-			}
-
 			const {playUrl} = await import('./source/play-url.ts');
-			const isGood = await playUrl(word, settings, print, stopped);
+			const isGood = await playUrl(operands[0]!, settings, print, stopped);
 			return stopped.aborted ? interrupted : isGood ? 0 : 1;
 		}
 
@@ -94,39 +102,36 @@ async function main(): Promise<number> {
 		}
 
 		default: {
-			if (command !== undefined && !isUrl(command)) {
-				const {isCommand, runCommand} = await import('./source/commands.ts');
-				if (!isCommand(command)) {
-					throw new DownStreamError(
-						'bad-request',
-						`${JSON.stringify(command)} is neither a command nor a URL that begins with http:// or https://`,
-					);
-				}
-
-				const operands = command === 'add' ? await urlsOf(rest, settings) : rest;
-				return (await runCommand(command, operands, settings, output)) ? 0 : 1;
-			}
-
-			const isDrawn = hasScreen(settings);
-			// On the screen, what comes by a pipe needs no word.
-			const isMore = isDrawn && !process.stdin.isTTY && !words.includes('-');
-			const urls = await urlsOf(isMore ? [...words, '-'] : words, settings);
-			if (isDrawn) {
-				const {openDashboard} = await import('./source/open-dashboard.tsx');
-				return openDashboard(urls, settings);
-			}
-
-			const {handOver} = await import('./source/commands.ts');
-			const isTaken = await handOver(urls, settings, output);
-			if (isTaken !== undefined) {
-				return isTaken ? 0 : 1;
-			}
-
-			const {serveUntilDone} = await import('./source/serve.ts');
-			const done = await serveUntilDone(urls, settings, stopped);
-			return stopped.aborted ? interrupted : done ? 0 : 1;
+			const {runCommand} = await import('./source/commands.ts');
+			return (await runCommand(name, operands, settings, {result: print, error: printError})) ? 0 : 1;
 		}
 	}
+}
+
+/** The dashboard, or lines where it cannot be drawn. */
+async function withoutCommand(
+	words: readonly string[],
+	settings: Settings,
+	stopped: AbortSignal,
+): Promise<number> {
+	const isDrawn = hasScreen(settings);
+	// On the screen, what comes by a pipe needs no word.
+	const isMore = isDrawn && !process.stdin.isTTY && !words.includes('-');
+	const urls = await urlsOf(isMore ? [...words, '-'] : words, settings);
+	if (isDrawn) {
+		const {openDashboard} = await import('./source/open-dashboard.tsx');
+		return openDashboard(urls, settings);
+	}
+
+	const {handOver} = await import('./source/commands.ts');
+	const isTaken = await handOver(urls, settings, {result: print, error: printError});
+	if (isTaken !== undefined) {
+		return isTaken ? 0 : 1;
+	}
+
+	const {serveUntilDone} = await import('./source/serve.ts');
+	const done = await serveUntilDone(urls, settings, stopped);
+	return stopped.aborted ? interrupted : done ? 0 : 1;
 }
 
 /** Or a list of URLs. */
@@ -145,10 +150,6 @@ async function urlsOf(words: readonly string[], {checksum}: Settings): Promise<s
 }
 
 async function runGet(urls: string[], settings: Settings, stopped: AbortSignal): Promise<number> {
-	if (urls.length === 0) {
-		throw new DownStreamError('bad-request', 'get: it needs at least one URL');
-	}
-
 	const [{start}, {get}, {ProgressLine}] = await Promise.all([
 		import('./source/running.ts'),
 		import('./source/get.ts'),

@@ -1,5 +1,6 @@
 // What is told to the copy that runs on the storage folder, or done with the folder itself while none runs.
 import {addAll, requestsForOther} from './add-requests.ts';
+import type {CommandName} from './command-table.ts';
 import {cleanText, padText} from './dashboard/clean-text.ts';
 import {amount, stateWords} from './dashboard/state-words.ts';
 import {DownStreamError, type Download, type DownStream} from './downstream.ts';
@@ -15,12 +16,7 @@ export type CommandOutput = {
 	error(message: string): void;
 };
 
-type Command = {
-	/** What comes after its name. */
-	readonly usage: string;
-	/** How many words those are. */
-	readonly least: number;
-	readonly most: number;
+type ToldCommand = {
 	/** It needs no copy that runs. */
 	readonly isAlone?: true;
 	/** Resolves with whether all went well. */
@@ -29,13 +25,10 @@ type Command = {
 
 type Context = {readonly settings: Settings; readonly output: CommandOutput};
 
-const commands: Readonly<Record<string, Command>> = {
-	add: {usage: 'URL…', least: 1, most: Infinity, run: add},
-	list: {usage: '', least: 0, most: 0, isAlone: true, run: list},
+const commands = {
+	add: {run: add},
+	list: {isAlone: true, run: list},
 	url: {
-		usage: 'ID',
-		least: 1,
-		most: 1,
 		isAlone: true,
 		async run({snapshot}, [id], {settings, output}) {
 			output.result(streamUrlOf(findDownload(snapshot.downloads, id!), settings));
@@ -50,9 +43,6 @@ const commands: Readonly<Record<string, Command>> = {
 		downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
 	),
 	export: {
-		usage: 'ID PATH',
-		least: 2,
-		most: 2,
 		isAlone: true,
 		async run(downstream, [id, path], {output}) {
 			const download = findDownload(downstream.snapshot.downloads, id!);
@@ -62,26 +52,17 @@ const commands: Readonly<Record<string, Command>> = {
 		},
 	},
 	verify: {...onEach(verify), isAlone: true},
-};
+} as const satisfies Partial<Readonly<Record<CommandName, ToldCommand>>>;
 
-export function isCommand(word: string | undefined): word is string {
-	return word !== undefined && Object.hasOwn(commands, word);
-}
-
-/** Resolves with whether all went well. Rejects with `bad-request` for wrong usage. */
+/** Resolves with whether all went well. The words must be as many as the command takes. */
 export async function runCommand(
-	name: string,
+	name: keyof typeof commands,
 	words: readonly string[],
 	settings: Settings,
 	output: CommandOutput,
 ): Promise<boolean> {
-	const command = commands[name]!;
-	const {usage, least, most, isAlone} = command;
-	if (words.length < least || words.length > most) {
-		throw new DownStreamError('bad-request', `usage: downstream-tui ${`${name} ${usage}`.trim()}`);
-	}
-
-	const downstream = (await attach(settings.storageDir)) ?? (isAlone && (await openIdle(settings)));
+	const command: ToldCommand = commands[name];
+	const downstream = (await attach(settings.storageDir)) ?? (command.isAlone && (await openIdle(settings)));
 	if (!downstream) {
 		throw new DownStreamError(
 			'not-found',
@@ -167,11 +148,8 @@ async function verify(downstream: DownStream, {id, name}: Download, {output}: Co
 /** All are looked up before anything is done: numbers of the list change with it. */
 function onEach(
 	act: (downstream: DownStream, download: Download, context: Context) => Promise<void>,
-): Command {
+): ToldCommand {
 	return {
-		usage: 'ID…',
-		least: 1,
-		most: Infinity,
 		async run(downstream, ids, context) {
 			const {downloads} = downstream.snapshot;
 			let isGood = true;

@@ -4,8 +4,10 @@ import {defaults} from './defaults.ts';
 export type Flag = {
 	readonly kind: 'text' | 'switch' | 'list';
 	readonly short?: string;
-	/** What stands for the value in the help. */
+	/** What stands for the value in the help: `DIR`, `FILE` and `PATH` are those of the file system. */
 	readonly value?: string;
+	/** All values that are allowed. */
+	readonly choices?: readonly string[];
 	/** One line or several of the help. */
 	readonly says: string;
 	/** Of one run alone: neither in the settings file nor in the environment. */
@@ -112,14 +114,25 @@ export const flags = {
 	color: {
 		kind: 'text',
 		value: 'WHEN',
+		choices: ['auto', 'always', 'never'],
 		says: 'auto (default), always or never; NO_COLOR and FORCE_COLOR are heeded',
 	},
-	theme: {kind: 'text', value: 'NAME', says: "dark, light or plain (default: by the terminal's background)"},
+	theme: {
+		kind: 'text',
+		value: 'NAME',
+		choices: ['dark', 'light', 'plain'],
+		says: "dark, light or plain (default: by the terminal's background)",
+	},
 	mouse: {kind: 'switch', says: 'click to select and press (M switches it)'},
 	bell: {kind: 'switch', says: 'ring when a download is done'},
 	title: {kind: 'switch', says: "leave the terminal's title alone", isOn: true},
 	log: {kind: 'text', value: 'FILE', says: 'write a log'},
-	logLevel: {kind: 'text', value: 'LEVEL', says: 'error, warn, info (default) or debug'},
+	logLevel: {
+		kind: 'text',
+		value: 'LEVEL',
+		choices: ['error', 'warn', 'info', 'debug'],
+		says: 'error, warn, info (default) or debug',
+	},
 } as const satisfies Readonly<Record<string, Flag>>;
 
 export type FlagName = keyof typeof flags;
@@ -134,9 +147,16 @@ export function kebabCase(name: string): string {
 	return name.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`);
 }
 
+/** As it is typed: `--export-dir`, and `--no-title` where it turns off. */
+export function optionOf(name: FlagName): string {
+	return `--${(flags[name] as Flag).isOn ? 'no-' : ''}${kebabCase(name)}`;
+}
+
 /** The lines of the help, by group. */
-export function flagsHelp(): string {
+export function flagsHelp(shown: readonly FlagName[] = Object.keys(flags) as FlagName[]): string {
 	return Object.entries(flagGroups)
+		.map(([group, names]) => [group, names.filter(name => shown.includes(name))] as const)
+		.filter(([, names]) => names.length > 0)
 		.map(([group, names]) => [group, ...names.flatMap(name => flagHelp(name))].join('\n'))
 		.join('\n\n');
 }
@@ -144,8 +164,8 @@ export function flagsHelp(): string {
 const helpColumn = 26;
 
 function flagHelp(name: FlagName): string[] {
-	const {short, value, says, isOn}: Flag = flags[name];
-	const option = `${short === undefined ? '' : `-${short}, `}--${isOn ? 'no-' : ''}${kebabCase(name)}`;
+	const {short, value, says}: Flag = flags[name];
+	const option = `${short === undefined ? '' : `-${short}, `}${optionOf(name)}`;
 	const start = `  ${option}${value === undefined ? '' : ` ${value}`}`;
 	const [first, ...rest] = says.split('\n');
 	return [`${start.padEnd(helpColumn - 2)}  ${first}`, ...rest.map(line => ' '.repeat(helpColumn) + line)];

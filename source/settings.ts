@@ -7,7 +7,7 @@ import {defaults, defaultStorageDir} from './defaults.ts';
 import {DownStreamError} from './downstream.ts';
 import {parseChecksum} from './engine/block-checks.ts';
 import {parseProxy} from './engine/proxy-url.ts';
-import {kebabCase, type FlagName, type Flags, type flags as flagTable} from './flags.ts';
+import {flags, kebabCase, type FlagName, type Flags} from './flags.ts';
 import {checkedValue, headersFrom} from './header-lines.ts';
 import {readNetrc, type Netrc} from './netrc.ts';
 import {parseRate} from './rate.ts';
@@ -32,16 +32,16 @@ export type Settings = {
 	readonly json: boolean;
 	readonly plain: boolean;
 	readonly ascii: boolean;
-	readonly color: 'auto' | 'always' | 'never';
+	readonly color: (typeof flags.color.choices)[number];
 	/** Instead of what the terminal says of its background. */
-	readonly theme: 'dark' | 'light' | 'plain' | undefined;
+	readonly theme: (typeof flags.theme.choices)[number] | undefined;
 	readonly title: boolean;
 	readonly mouse: boolean;
 	readonly bell: boolean;
 	/** The command that plays a stream URL. */
 	readonly player: string | undefined;
 	readonly logFile: string | undefined;
-	readonly logLevel: 'error' | 'warn' | 'info' | 'debug';
+	readonly logLevel: (typeof flags.logLevel.choices)[number];
 	/** Certificates in PEM to trust besides the built-in ones. */
 	readonly ca: string | undefined;
 	readonly insecure: boolean;
@@ -67,20 +67,17 @@ export type Settings = {
 	readonly si: boolean;
 };
 
-const themes = ['dark', 'light', 'plain'] as const;
-const logLevels = ['error', 'warn', 'info', 'debug'] as const;
-
 /** Flags win over the environment, the environment over the file. Throws `bad-request`. */
 export function settingsFrom(
-	flags: Flags,
+	typed: Flags,
 	environment: NodeJS.ProcessEnv = process.env,
 	file: Given = nothingGiven,
 ): Settings {
 	const variables = readEnvironment(environment);
-	const given: Flags = {...file.values, ...variables.values, ...withoutUndefined(flags)};
+	const given: Flags = {...file.values, ...variables.values, ...withoutUndefined(typed)};
 	/** How a sentence names what a value was given by. */
 	const by = (name: FlagName) =>
-		flags[name] === undefined
+		typed[name] === undefined
 			? (variables.labels[name] ?? file.labels[name] ?? `--${kebabCase(name)}`)
 			: `--${kebabCase(name)}`;
 	const text = (name: TextName) => nonEmpty(by(name), given[name]);
@@ -99,14 +96,15 @@ export function settingsFrom(
 		json: given.json ?? false,
 		plain: (given.plain ?? false) || isOn(environment.ACCESSIBLE) || environment.INK_SCREEN_READER === 'true',
 		ascii: given.ascii ?? false,
-		color: oneOf(by('color'), given.color, ['auto', 'always', 'never'], 'auto'),
-		theme: given.theme === undefined ? undefined : oneOf(by('theme'), given.theme, themes, 'plain'),
+		color: oneOf(by('color'), given.color, flags.color.choices, 'auto'),
+		theme:
+			given.theme === undefined ? undefined : oneOf(by('theme'), given.theme, flags.theme.choices, 'plain'),
 		title: given.title ?? true,
 		mouse: given.mouse ?? false,
 		bell: given.bell ?? false,
 		player: text('player'),
 		logFile: optionalPath(text('log')),
-		logLevel: oneOf(by('logLevel'), given.logLevel, logLevels, 'info'),
+		logLevel: oneOf(by('logLevel'), given.logLevel, flags.logLevel.choices, 'info'),
 		ca: certificates(by('ca'), optionalPath(text('ca'))),
 		insecure: given.insecure ?? false,
 		output: text('output'),
@@ -124,7 +122,7 @@ export function settingsFrom(
 }
 
 type TextName = {
-	[Name in FlagName]: (typeof flagTable)[Name]['kind'] extends 'text' ? Name : never;
+	[Name in FlagName]: (typeof flags)[Name]['kind'] extends 'text' ? Name : never;
 }[FlagName];
 
 function withoutUndefined(given: Flags): Flags {

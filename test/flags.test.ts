@@ -4,6 +4,7 @@ import {createHash} from 'node:crypto';
 import {readdir, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
+import {commands} from '../source/command-table.ts';
 import {CliProcess} from './support/cli.ts';
 import {content} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
@@ -97,8 +98,37 @@ test('with --keep the lines go on when everything is done', async t => {
 	assert.equal(await plain.exit(), 130);
 });
 
-test('a word that is neither a command nor a URL is told at once', async t => {
-	const typed = await CliProcess.start(t, ['lsit']);
-	assert.equal(await typed.exit(), 2);
-	assert.match(typed.stderr, /"lsit" is neither a command nor a URL/);
+test('what is typed wrong is told at once, with the near word', async t => {
+	for (const [words, sentence] of [
+		[['lsit'], /^downstream-tui: "lsit" is neither a command nor a URL .*; did you mean list\?\n$/],
+		[['list', '--jsno'], /^downstream-tui: --jsno is no flag; did you mean --json\?\n$/],
+		[['url'], /^downstream-tui: usage: downstream-tui url ID\n$/],
+		[['get', '--port', '1', '--port', '2'], /^downstream-tui: --port: it can be given only once\n$/],
+	] as const) {
+		const typed = await CliProcess.start(t, words);
+		assert.equal(await typed.exit(), 2);
+		assert.match(typed.stderr, sentence);
+	}
+});
+
+test('--help tells of the program, or of one command, whatever the settings are', async t => {
+	const env = {DOWNSTREAM_TUI_PORT: 'wrong'};
+	const help = async (...words: string[]) => {
+		const asked = await CliProcess.start(t, words, {env});
+		assert.equal(await asked.exit(), 0, asked.stderr);
+		return asked.stdout;
+	};
+
+	const all = await help('--help');
+	for (const name of Object.keys(commands)) {
+		assert.match(all, new RegExp(`^  downstream-tui ${name}\\b`, 'm'));
+	}
+
+	const remove = await help('remove', '--help');
+	assert.match(remove, /^ {2}downstream-tui remove ID… .*\n/m);
+	assert.match(remove, /--delete-data/);
+	assert.doesNotMatch(remove, /--limit-rate/);
+	assert.match(await help('get', '-h'), /--limit-rate/);
+	assert.match(await help('--version'), /^\d+\.\d+\.\d+\n$/);
+	assert.match(await help('completion', 'bash'), /complete -F _downstream_tui downstream-tui\n$/);
 });

@@ -3,7 +3,9 @@ import {mkdir, writeFile} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import path from 'node:path';
 import {test} from 'node:test';
-import {flags, flagGroups, flagsHelp, type Flags} from '../source/flags.ts';
+import {checkArguments, checkOperands, commandOf} from '../source/check-arguments.ts';
+import {DownStreamError} from '../source/downstream.ts';
+import {flags, flagGroups, flagsHelp, kebabCase, type FlagName, type Flags} from '../source/flags.ts';
 import {readSettingsFile} from '../source/settings-file.ts';
 import {settingsFrom} from '../source/settings.ts';
 import {CliProcess} from './support/cli.ts';
@@ -23,28 +25,148 @@ test('every flag is in one group of the help', () => {
 	);
 });
 
-const wrong: Array<[Flags, RegExp]> = [
-	[{color: 'yes'}, /--color "yes": it must be one of auto, always, never/],
-	[{theme: 'blue'}, /--theme "blue": it must be one of dark, light, plain/],
-	[{checksum: 'sha256:12'}, /checksum "sha256:12": it must be md5:/],
-	[{cacheSize: 'large'}, /--cache-size "large": it must be bytes such as 64M or 20G/],
-	[{cacheSize: '5M/s'}, /--cache-size "5M\/s"/],
-	[{readAhead: '1K'}, /--read-ahead "1K": .* at least 65536/],
-	[{allowOrigin: ['player.example']}, /--allow-origin "player\.example": it must be the origin/],
-	[{allowOrigin: ['https://player.example/page']}, /--allow-origin/],
-	[{allowOrigin: ['file:///x']}, /--allow-origin/],
-	[{player: ''}, /--player "": it needs a value/],
-	[{netrc: true}, /--netrc: .*nowhere.* cannot be read/],
-];
+/** Of each flag a value that is refused, and what is said of it. Undefined: any value is good that is there. */
+const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
+	storage: undefined,
+	exportDir: undefined,
+	output: undefined,
+	deleteData: ['maybe', /^--delete-data "maybe": it must be true or false/],
+	port: ['70000', /^--port "70000": it must be a whole number from 0 to 65535$/],
+	config: ['/nowhere/x.json', /^The settings file \/nowhere\/x\.json cannot be read$/],
+	header: ['no colon', /^--header: it must be written 'Name: value'$/],
+	userAgent: ['a\nb', /^--user-agent: .*line/],
+	netrc: ['maybe', /^--netrc "maybe"/],
+	proxy: ['ftp://u:geheim@host', /proxy.*http:\/\/, https:\/\/, socks5:\/\/ or socks5h:\/\//],
+	resolveWith: ['a | b', /^--resolve-with "a \| b": it must be one plain command$/],
+	checksum: ['sha256:12', /checksum "sha256:12": it must be md5:/],
+	ca: ['/nowhere/x.pem', /^--ca "\/nowhere\/x\.pem": the file cannot be read$/],
+	insecure: ['maybe', /^--insecure "maybe"/],
+	connections: ['2.5', /^--connections "2\.5": it must be a whole number from 1 to 16$/],
+	maxActive: ['0', /^--max-active "0": it must be a whole number from 1 to 1000$/],
+	limitRate: ['fast', /^--limit-rate "fast": it must be bytes per second such as 500K or 5M/],
+	onDemand: ['maybe', /^--on-demand "maybe"/],
+	readAhead: ['1K', /^--read-ahead "1K": it must be bytes such as 64M .* at least 65536/],
+	cacheSize: ['5M/s', /^--cache-size "5M\/s": it must be bytes such as 64M or 20G/],
+	player: undefined,
+	allowOrigin: [
+		'https://player.example/page',
+		/^--allow-origin "\S+page": it must be the origin of a web page/,
+	],
+	openStream: ['maybe', /^--open-stream "maybe"/],
+	plain: ['maybe', /^--plain "maybe"/],
+	keep: ['maybe', /^--keep "maybe"/],
+	json: ['maybe', /^--json "maybe"/],
+	ascii: ['maybe', /^--ascii "maybe"/],
+	si: ['maybe', /^--si "maybe"/],
+	color: ['yes', /^--color "yes": it must be one of auto, always, never$/],
+	theme: ['blue', /^--theme "blue": it must be one of dark, light, plain$/],
+	mouse: ['maybe', /^--mouse "maybe"/],
+	bell: ['maybe', /^--bell "maybe"/],
+	title: ['maybe', /^--title "maybe"/],
+	log: undefined,
+	logLevel: ['loud', /^--log-level "loud": it must be one of error, warn, info, debug$/],
+};
 
-for (const [given, sentence] of wrong) {
-	test(`${JSON.stringify(given)} is refused in a sentence`, () => {
-		assert.throws(
-			() => settingsFrom(given, {NETRC: '/nowhere'}),
-			(error: Error) => sentence.test(error.message),
-		);
+for (const [name, example] of Object.entries(wrong)) {
+	test(`a bad --${kebabCase(name)} is refused in a sentence`, () => {
+		const option = `--${kebabCase(name)}`;
+		const {kind} = flags[name as FlagName];
+		const refuses = (sentence: RegExp, act: () => unknown) =>
+			assert.throws(act, (error: unknown) => {
+				assert.ok(error instanceof DownStreamError && error.code === 'bad-request', String(error));
+				assert.match(error.message, sentence);
+				assert.doesNotMatch(error.message, /geheim|\n/);
+				return true;
+			});
+		if (example) {
+			const [value, sentence] = example;
+			refuses(sentence, () => {
+				checkArguments([`${option}=${value}`]);
+				const given = {[name]: kind === 'list' ? [value] : value};
+				settingsFrom(given, {}, readSettingsFile(name === 'config' ? value : undefined));
+			});
+		}
+
+		if (kind !== 'switch') {
+			const lacks = new RegExp(`^${option} "": it needs a value$`);
+			for (const words of [[option], [`${option}=`], [option, ''], [option, '--json'], [option, '--', 'x']]) {
+				refuses(lacks, () => checkArguments(words));
+			}
+		}
+
+		if (kind === 'text') {
+			refuses(/^--\S+: it can be given only once$/, () => checkArguments([option, '1', option, '2']));
+		}
 	});
 }
+
+for (const [given, sentence] of [
+	[{storage: ''}, /^--storage "": it needs a value$/],
+	[{limitRate: ''}, /^--limit-rate "": it must be/],
+	[{allowOrigin: ['player.example']}, /^--allow-origin "player\.example": it must be the origin/],
+	[{allowOrigin: ['file:///x']}, /^--allow-origin/],
+	[{header: ['X-Key: a\nb']}, /^--header X-Key/],
+	[{netrc: true}, /^--netrc: .*nowhere.* cannot be read/],
+] as Array<[Flags, RegExp]>) {
+	test(`${JSON.stringify(given)} is refused in a sentence`, () => {
+		assert.throws(() => settingsFrom(given, {NETRC: '/nowhere'}), {code: 'bad-request', message: sentence});
+	});
+}
+
+for (const [words, sentence] of [
+	[['--colr'], /^--colr is no flag; did you mean --color\?$/],
+	[['get', '--exportDir', '/tmp'], /^--exportDir is no flag; did you mean --export-dir\?$/],
+	[['--no-tilte'], /^--no-tilte is no flag; did you mean --no-title\?$/],
+	[['--no-port'], /^--no-port is no flag/],
+	[['--hlep'], /did you mean --help\?$/],
+	[['--unheard-of=x'], /^--unheard-of is no flag$/],
+	[['--color.x', 'y'], /^--color\.x is no flag; did you mean --color\?$/],
+	[['-x'], /^-x is no flag$/],
+] as const) {
+	test(`${words.join(' ')} is refused in a sentence`, () => {
+		assert.throws(() => checkArguments(words), {code: 'bad-request', message: sentence});
+	});
+}
+
+test('what may be typed is not refused', () => {
+	checkArguments([
+		'-',
+		'@list',
+		'--no-mouse',
+		'--mouse=false',
+		'-H',
+		'a: 1',
+		'-H',
+		'b: 2',
+		'--port',
+		'-5',
+		'-h',
+	]);
+	checkArguments(['get', '-o', 'x', '--', '--colr']);
+	assert.equal(commandOf('pause'), 'pause');
+	assert.throws(() => commandOf('puase'), /"puase" is neither a command nor a URL .*; did you mean pause\?$/);
+	assert.throws(() => commandOf('quantum'), /http:\/\/ or https:\/\/$/);
+	assert.throws(() => commandOf('constructor'), /is neither a command/);
+});
+
+test('a command takes as many words as its usage says', () => {
+	for (const [name, words] of [
+		['list', ['x']],
+		['url', []],
+		['url', ['1', '2']],
+		['export', ['1']],
+		['pause', []],
+		['get', []],
+		['play', ['http://a', 'http://b']],
+		['completion', []],
+	] as const) {
+		assert.throws(() => checkOperands(name, words), {message: new RegExp(`^usage: downstream-tui ${name}`)});
+	}
+
+	checkOperands('serve', []);
+	checkOperands('get', ['http://a', 'http://b']);
+	checkOperands('export', ['1', 'x']);
+});
 
 test('what can be given is in the settings', () => {
 	const {allowOrigins, cacheSize, readAhead, title, si, keep, openStream, exportDir} = settingsFrom(
@@ -165,12 +287,14 @@ test('the program reads the settings of its user, or those of --config', async t
 		storage: path.join(folder, 'storage'),
 		exportDir: folder,
 		'user-agent': 'Agent/9',
+		header: ['X-Mark: kept'],
 		json: true,
 	});
 	const get = await CliProcess.start(t, ['get', '--config', file, origin.url]);
 	assert.equal(await get.exit(), 0, get.stderr);
 	assert.equal(get.stdout, `${path.join(folder, 'film.bin')}\n`);
 	assert.equal(origin.requests[0]?.headers['user-agent'], 'Agent/9');
+	assert.equal(origin.requests[0].headers['x-mark'], 'kept');
 
 	const missing = await CliProcess.start(t, ['list', '--config', path.join(folder, 'none.json')]);
 	assert.equal(await missing.exit(), 2);

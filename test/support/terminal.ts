@@ -27,8 +27,12 @@ export class TestTerminal {
 	}
 
 	/** A shell with job control, in which the program is typed as a command. */
-	static async shell(t: TestContext, options: TerminalOptions): Promise<TestTerminal> {
-		return new TestTerminal(t, ['bash', '--norc', '--noprofile', '-i'], {
+	static async shell(
+		t: TestContext,
+		options: TerminalOptions,
+		command = ['bash', '--norc', '--noprofile', '-i'],
+	): Promise<TestTerminal> {
+		return new TestTerminal(t, command, {
 			...options,
 			env: {PS1: 'shell> ', NODE: process.execPath, CLI: await builtCli(), ...options.env},
 		});

@@ -1,0 +1,48 @@
+// What --help prints: of the program, and of one command.
+import {commands, usageOf, type Command, type CommandName} from './command-table.ts';
+import {flagsHelp} from './flags.ts';
+
+const usageColumn = 42;
+
+export function help(): string {
+	const usages = (Object.keys(commands) as CommandName[]).map(name => [usageOf(name), commands[name].says]);
+	const dashboard = ['downstream-tui [URL…]', 'dashboard; c copies the stream URL, ? shows all keys'];
+	return `
+Download manager whose downloads can be played and seeked while they download.
+
+Usage
+${[dashboard, ...usages].map(([usage, says]) => `  ${usage!.padEnd(usageColumn)}  ${says}`).join('\n')}
+
+${idHelp}
+${urlHelp}
+  add, pause, resume, cancel and remove tell the copy that runs; list, url, export and verify need none.
+  downstream-tui COMMAND --help shows the flags of a command.
+
+${flagsHelp()}
+
+${end}
+`;
+}
+
+export function commandHelp(name: CommandName): string {
+	const {operands, says, flags}: Command = commands[name];
+	const parts = [
+		`Usage\n  ${usageOf(name)}    ${says}`,
+		operands.includes('ID') ? idHelp : operands.includes('URL') ? urlHelp : '',
+		flagsHelp(flags),
+		end,
+	];
+	return `\n${parts.filter(part => part !== '').join('\n\n')}\n`;
+}
+
+const idHelp = '  An ID is that of the list, the beginning of it, the number in the list, or the URL.';
+const urlHelp = `
+  Among URLs, @FILE is those in a file and - those on standard input, one on each line;
+  a curl command may stand for a URL, with its headers.`.slice(1);
+
+const end = `
+  -h, --help                this, or the help of a command
+  --version                 the version of the program
+
+Exit codes: 0 done, 1 something failed, 2 usage, 69 port taken, 70 crash,
+75 another copy owns the storage folder, 130 interrupted`.slice(1);

@@ -1,0 +1,33 @@
+// The word that was meant by one that was typed wrong. Pure.
+
+/** Undefined if none is near: one error for each three letters. */
+export function nearestWord(typed: string, words: readonly string[]): string | undefined {
+	const [nearest] = words
+		.map(word => ({word, distance: editDistance(typed, word)}))
+		.filter(({word, distance}) => distance <= Math.floor(Math.min(word.length, typed.length) / 3))
+		.toSorted((a, b) => a.distance - b.distance);
+	return nearest?.word;
+}
+
+/** Letters that are missing, too many, wrong, or swapped with their neighbour (optimal string alignment). */
+function editDistance(from: string, to: string): number {
+	const rows = [Array.from({length: to.length + 1}, (_, column) => column)];
+	for (let row = 1; row <= from.length; row++) {
+		const above = rows[row - 1]!;
+		const current = [row];
+		for (let column = 1; column <= to.length; column++) {
+			const isSame = from[row - 1] === to[column - 1];
+			const isSwapped = from[row - 1] === to[column - 2] && from[row - 2] === to[column - 1];
+			current[column] = Math.min(
+				above[column]! + 1,
+				current[column - 1]! + 1,
+				above[column - 1]! + (isSame ? 0 : 1),
+				isSwapped ? rows[row - 2]![column - 2]! + 1 : Infinity,
+			);
+		}
+
+		rows.push(current);
+	}
+
+	return rows[from.length]![to.length]!;
+}
