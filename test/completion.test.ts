@@ -66,7 +66,7 @@ const shells = {
 for (const [shell, {start, prompt}] of Object.entries(shells)) {
 	test(`${shell} completes commands, flags, their values, ids and files`, {skip: missing(shell)}, async t => {
 		const prepared = await prepare(t);
-		const terminal = await TestTerminal.shell(t, {columns: 180, rows: 40, env: prepared.env}, start);
+		const terminal = TestTerminal.run(t, start, {columns: 180, rows: 40, env: prepared.env});
 		terminal.press(`cd ${prepared.folder}; ${prompt}; source completion.${shell}; clear\r`);
 		await terminal.shows(/^ready> *$/m);
 		for (const [typed, after] of completed(prepared)) {

@@ -49,17 +49,17 @@ export class CliProcess {
 		args: readonly string[],
 		options: {env?: NodeJS.ProcessEnv; nodeArgs?: string[]; input?: string} = {},
 	) {
-		const cli = await builtCli();
-		return new CliProcess(
-			t,
-			[...(options.nodeArgs ?? []), cli, ...args],
-			cleanEnvironment(options.env),
-			options.input,
-		);
+		const command = [process.execPath, ...(options.nodeArgs ?? []), await builtCli(), ...args];
+		return new CliProcess(t, command, cleanEnvironment(options.env), options.input);
 	}
 
-	private constructor(t: TestContext, args: string[], env: NodeJS.ProcessEnv, input = '') {
-		this.child = spawn(process.execPath, args, {env, stdio: ['pipe', 'pipe', 'pipe']});
+	/** The program in another form, such as the single executable. */
+	static run(t: TestContext, command: string[], env: NodeJS.ProcessEnv) {
+		return new CliProcess(t, command, cleanEnvironment(env));
+	}
+
+	private constructor(t: TestContext, [program = '', ...args]: string[], env: NodeJS.ProcessEnv, input = '') {
+		this.child = spawn(program, args, {env, stdio: ['pipe', 'pipe', 'pipe']});
 		// It may end without having read.
 		this.child.stdin.on('error', () => undefined);
 		this.child.stdin.end(input);

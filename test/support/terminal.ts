@@ -27,15 +27,16 @@ export class TestTerminal {
 	}
 
 	/** A shell with job control, in which the program is typed as a command. */
-	static async shell(
-		t: TestContext,
-		options: TerminalOptions,
-		command = ['bash', '--norc', '--noprofile', '-i'],
-	): Promise<TestTerminal> {
-		return new TestTerminal(t, command, {
+	static async shell(t: TestContext, options: TerminalOptions): Promise<TestTerminal> {
+		return new TestTerminal(t, ['bash', '--norc', '--noprofile', '-i'], {
 			...options,
 			env: {PS1: 'shell> ', NODE: process.execPath, CLI: await builtCli(), ...options.env},
 		});
+	}
+
+	/** Any program, with its arguments. */
+	static run(t: TestContext, command: string[], options: TerminalOptions): TestTerminal {
+		return new TestTerminal(t, command, options);
 	}
 
 	private constructor(

@@ -1,0 +1,75 @@
+// What the single executable starts: the bundle that it holds, unpacked once into the user's cache folder.
+import {createHash} from 'node:crypto';
+import {lstatSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
+import {createRequire} from 'node:module';
+import path from 'node:path';
+import process from 'node:process';
+import {getAsset} from 'node:sea';
+import envPaths from 'env-paths';
+
+/** Of each file its name and SHA-256. */
+const manifest = getAsset('manifest.json', 'utf8');
+const files = Object.entries(JSON.parse(manifest));
+const sha256 = bytes => createHash('sha256').update(bytes).digest('hex');
+// Named by what is in it: another version has a folder of its own, also while this one runs.
+const {cache} = envPaths('downstream-tui-program', {suffix: ''});
+const folder = path.join(cache, sha256(manifest).slice(0, 32));
+
+function isWhole() {
+	try {
+		// Nobody else may have made it, or be able to change it.
+		const {uid, mode} = lstatSync(folder);
+		const isOurs = process.getuid === undefined || (uid === process.getuid() && (mode & 0o077) === 0);
+		return (
+			isOurs && files.every(([name, digest]) => sha256(readFileSync(path.join(folder, name))) === digest)
+		);
+	} catch {
+		return false;
+	}
+}
+
+/** Under another name first: no program that starts at the same time sees half of it. */
+function unpack() {
+	mkdirSync(cache, {recursive: true, mode: 0o700});
+	const temporary = mkdtempSync(`${folder}.`);
+	try {
+		for (const [name] of files) {
+			writeFileSync(path.join(temporary, name), Buffer.from(getAsset(name)), {mode: 0o600});
+		}
+
+		replaceFolder(temporary);
+	} finally {
+		rmSync(temporary, {recursive: true, force: true});
+	}
+}
+
+function replaceFolder(temporary) {
+	try {
+		renameSync(temporary, folder);
+	} catch {
+		// Another one that started at the same time was first, or what is there is damaged.
+		if (!isWhole()) {
+			rmSync(folder, {recursive: true, force: true});
+			renameSync(temporary, folder);
+		}
+	}
+}
+
+function start() {
+	try {
+		if (!isWhole()) {
+			unpack();
+		}
+	} catch (error) {
+		process.stderr.write(
+			`downstream-tui: the program cannot be unpacked into ${cache} (${error.code ?? error.message}); XDG_CACHE_HOME names another place\n`,
+		);
+		process.exitCode = 1;
+		return;
+	}
+
+	// The executable itself can load nothing but what Node has.
+	createRequire(path.join(folder, 'start.cjs'))('./start.cjs');
+}
+
+start();
