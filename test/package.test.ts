@@ -39,6 +39,25 @@ test('the licence of every package inside the bundle is in the package as a whol
 	);
 });
 
+test('docs/dependencies.md has each dependency, in the table where it belongs, as it is', async () => {
+	const {devDependencies} = JSON.parse(read('package.json')) as {devDependencies: Record<string, string>};
+	const licenses = readFileSync(path.join(path.dirname(await builtCli()), 'licenses.txt'), 'utf8');
+	const expected = Object.entries(devDependencies).map(([name, wanted]) => {
+		const [, published = name, version = wanted] = /^npm:(.+)@(.+)$/.exec(wanted) ?? [];
+		return {name, version, isInside: licenses.includes(`${published} ${version}\n`)};
+	});
+	const [, inside, development] = read('docs/dependencies.md').split(/^## .*$/m);
+	const rows = (text: string, isInside: boolean) =>
+		Array.from(text.matchAll(/^\| ([^ |]+) +\| (\d[^ |]+) +\|/gm), ([, name, version]) => ({
+			name,
+			version,
+			isInside,
+		}));
+	const written = [...rows(inside!, true), ...rows(development!, false)];
+	const byName = (a: {name?: string}, b: {name?: string}) => a.name!.localeCompare(b.name!);
+	assert.deepEqual(written.toSorted(byName), expected.toSorted(byName));
+});
+
 test('the lock file names no place to download from', () => {
 	assert.doesNotMatch(read('package-lock.json'), /"resolved":/);
 });
