@@ -20,7 +20,8 @@ for (const [how, command] of [
 		const terminal = await TestTerminal.shell(t, size);
 		await terminal.shows('shell> ');
 		terminal.press(`${command} --port 0 --storage ${storage}\r`);
-		await terminal.shows('Nothing here yet');
+		// Before anything is drawn: the terminal must not take the key for its own.
+		await terminal.shows(() => terminal.isAlternate);
 		for (let round = 0; round < 2; round++) {
 			terminal.press('\u001A');
 			await terminal.shows(() => !terminal.isAlternate);

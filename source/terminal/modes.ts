@@ -34,8 +34,10 @@ export function mouseSequence(on: boolean): string {
 	return on ? `${escape}?1000h${escape}?1006h` : `${escape}?1006l${escape}?1000l`;
 }
 
-/** `keys` is what they are read from. */
+/** `keys` is what they are read from; those typed from now on wait for who reads them. */
 export function enterTerminal(keys: NodeJS.ReadStream): EnteredTerminal {
+	// Ink does so only after it has drawn: until then Ctrl+Z would be a signal, to everything in the group but us.
+	keys.setRawMode?.(true);
 	process.stdout.write(keepTitle + enter);
 	let isEntered = true;
 	const restore = () => {
