@@ -1,9 +1,10 @@
 // The bytes of one download and which of them are present: a byte is in `present` only after it was written.
-import {constants} from 'node:fs';
+import {constants, writeSync} from 'node:fs';
 import {copyFile, open, rename, stat, statfs, type FileHandle} from 'node:fs/promises';
 import {DownStreamError} from '../downstream.ts';
 import {presentSetFor} from './block-bitmap.ts';
 import {diskError} from './disk-error.ts';
+import {DiskPace} from './disk-pace.ts';
 import type {PresentSet, Range} from './range-set.ts';
 
 // File systems that compress: few blocks in use say nothing about holes there.
@@ -19,6 +20,7 @@ export class SparseFile {
 	#present: PresentSet;
 	#size: number;
 	#dirty = false;
+	#pace: DiskPace | undefined;
 
 	/**
 	 * `ranges` is what was recorded of the file; what it cannot hold becomes a hole: all beyond its end, and
@@ -89,8 +91,7 @@ export class SparseFile {
 		try {
 			const handle = await this.#open();
 			for (let written = 0; written < bytes.length;) {
-				const {bytesWritten} = await handle.write(bytes, written, bytes.length - written, offset + written);
-				written += bytesWritten;
+				written += await this.#writeSome(handle, offset + written, bytes.subarray(written));
 			}
 		} catch (error) {
 			throw diskError(error, this.path);
@@ -98,6 +99,19 @@ export class SparseFile {
 
 		this.#dirty = true;
 		this.#present.add({start: offset, end: offset + bytes.length});
+	}
+
+	async #writeSome(handle: FileHandle, offset: number, bytes: Uint8Array): Promise<number> {
+		this.#pace ??= await DiskPace.of(this.path);
+		const began = performance.now();
+		if (!this.#pace.isPrompt(began)) {
+			const {bytesWritten} = await handle.write(bytes, 0, bytes.length, offset);
+			return bytesWritten;
+		}
+
+		const bytesWritten = writeSync(handle.fd, bytes, 0, bytes.length, offset);
+		this.#pace.waited(began, performance.now());
+		return bytesWritten;
 	}
 
 	/** Fills `into` with present bytes; returns how many, 0 if the byte at `offset` is missing. */

@@ -1,0 +1,41 @@
+// Whether a disk takes at once what is written: then the copy into the system's memory costs less than waking another
+// thread for it, and being woken by that.
+import {statfs} from 'node:fs/promises';
+
+/** Milliseconds. A write takes a fraction of one; what takes longer has waited, and everybody else with it. */
+const promptly = 4;
+/** After a wait there is none for so many times as long. */
+const restFactor = 100;
+/** Of Linux's `statfs`: file systems whose writes wait for another computer, or for another program. */
+const remote = new Set([
+	0x69_69 /* NFS */, 0xff_53_4d_42 /* CIFS */, 0xfe_53_4d_42 /* SMB 2 */, 0x51_7b /* SMB */,
+	0x65_73_55_46 /* FUSE */, 0x01_02_19_97 /* 9P */, 0x00_c3_64_00 /* Ceph */, 0x0b_d0_0b_d0 /* Lustre */,
+	0x53_46_41_4f /* AFS */, 0x78_6f_42_56 /* VirtualBox */,
+]);
+
+export class DiskPace {
+	/** In milliseconds of `performance.now()`. */
+	#restsUntil: number;
+
+	/** Of the disk that the file is on. Rejects with the system's error. */
+	static async of(path: string): Promise<DiskPace> {
+		const {type} = await statfs(path);
+		return new DiskPace(remote.has(type));
+	}
+
+	private constructor(isRemote: boolean) {
+		this.#restsUntil = isRemote ? Infinity : 0;
+	}
+
+	/** Whether the next write may be waited for by the whole program. */
+	isPrompt(now: number): boolean {
+		return now >= this.#restsUntil;
+	}
+
+	/** Such a write took from then until now. */
+	waited(from: number, now: number): void {
+		if (now - from > promptly) {
+			this.#restsUntil = now + (now - from) * restFactor;
+		}
+	}
+}
