@@ -104,11 +104,13 @@ function forBlocked({present, size, claimed, wanted}: Situation): SegmentPlan | 
 	return undefined;
 }
 
-function forReadAhead({present, size, claimed, wanted}: Situation): SegmentPlan | undefined {
+function forReadAhead({present, size, claimed, wanted, fill}: Situation): SegmentPlan | undefined {
 	for (const {offset, end, ahead, segmentSize} of wanted) {
 		const window = {start: offset, end: Math.min(offset + ahead, end, size)};
-		for (const hole of unclaimed(present, window, claimed)) {
-			return {start: hole.start, end: cut(hole, segmentSize), for: 'player', urgent: false};
+		for (const {start} of unclaimed(present, window, claimed)) {
+			// What is wanted anyway is not asked for in as many small pieces as the reader makes steps.
+			const [hole] = unclaimed(present, {start, end: fill ? size : window.end}, claimed);
+			return {start, end: cut(hole!, segmentSize), for: 'player', urgent: false};
 		}
 	}
 
