@@ -31,7 +31,6 @@ import {toEvict, type Held} from './evict.ts';
 import {exportFile, resolveTarget} from './export-file.ts';
 import {safeFileName} from './file-info.ts';
 import {HostLimits} from './host-limits.ts';
-import {inTurns} from './in-turns.ts';
 import {resolveLink} from './resolve-link.ts';
 import {StorageLock} from './storage-lock.ts';
 import {Transfer, type NewLink, type TransferServices} from './transfer.ts';
@@ -490,7 +489,7 @@ export class Engine implements DownStream {
 	async #openEntries(): Promise<void> {
 		const {entries, problems} = await this.#store.readAll();
 		this.#banners.push(...problems);
-		await inTurns(entries, async entryFile => {
+		for (const entryFile of entries) {
 			const {entry} = entryFile;
 			this.#lastAddedAt = Math.max(this.#lastAddedAt, entry.addedAt);
 			if (entry.removed === 'delete') {
@@ -500,7 +499,8 @@ export class Engine implements DownStream {
 			} else {
 				await this.#openOrLeave(entryFile);
 			}
-		});
+		}
+
 		this.#putInOrder();
 		if (this.#options.cacheSize !== undefined) {
 			this.#evictTimer = setInterval(() => this.#evict(), evictMs).unref();

@@ -1,13 +1,13 @@
 // What survives a restart: one folder for each download, with its bytes (`data`) and its record (`entry.json`).
 import {randomBytes} from 'node:crypto';
-import {mkdir, readdir, readFile, rename, rm, rmdir} from 'node:fs/promises';
+import {readdirSync, readFileSync, renameSync, rmdirSync, rmSync} from 'node:fs';
+import {mkdir, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {Low, type Adapter} from 'lowdb';
 import type {DownloadId} from '../downstream.ts';
 import {diskError, errorCode} from './disk-error.ts';
 import {syncFolder, temporarySuffix, writeDurably} from './durable-file.ts';
 import {checkEntry, InvalidEntry, type Entry} from './entry.ts';
-import {inTurns} from './in-turns.ts';
 
 export type {Entry} from './entry.ts';
 
@@ -46,21 +46,21 @@ export class EntryStore {
 
 	/**
 	 * Every entry that can be trusted, and a plain sentence for each that cannot; those stay on the disk as they
-	 * are. Folders whose name is not that of a download are not ours.
+	 * are. Folders whose name is not that of a download are not ours. Nobody is served yet who could be kept waiting,
+	 * and for thousands of small files asking other threads takes several times as long as reading. Rejects
+	 * with `disk-failed`.
 	 */
 	async readAll(): Promise<{entries: EntryFile[]; problems: string[]}> {
 		const entries: EntryFile[] = [];
 		const problems: string[] = [];
-		const names = await readdir(this.#storageDir, {withFileTypes: true}).catch(
-			throwDiskError(this.#storageDir),
-		);
-		const ours = names.filter(name => name.isDirectory() && idPattern.test(name.name));
-		await inTurns(ours, async ({name}) => {
+		for (const name of this.#ids()) {
 			const folder = this.folderOf(name);
 			try {
-				await removeTemporaries(folder);
-				if (await removeIfEmpty(folder)) {
-					return;
+				const files = removeTemporaries(folder);
+				if (files.length === 0) {
+					// It ended before the first record of a download was there, or after the last one had gone.
+					rmdirSync(folder);
+					continue;
 				}
 
 				const record = new DurableEntry(folder, problem => problems.push(problem));
@@ -69,8 +69,19 @@ export class EntryStore {
 				const reason = error instanceof InvalidEntry ? error.message : (errorCode(error) ?? String(error));
 				problems.push(`The download in ${folder} is left as it is: ${reason}`);
 			}
-		});
+		}
+
 		return {entries, problems};
+	}
+
+	#ids(): DownloadId[] {
+		try {
+			return readdirSync(this.#storageDir, {withFileTypes: true})
+				.filter(entry => entry.isDirectory() && idPattern.test(entry.name))
+				.map(({name}) => name);
+		} catch (error) {
+			throw diskError(error, this.#storageDir);
+		}
 	}
 
 	/** Its record goes last: a crash leaves an entry without bytes, never bytes without an entry. */
@@ -138,7 +149,7 @@ class DurableEntry implements Adapter<Entry> {
 	async read(): Promise<Entry> {
 		for (const name of [entryName, backupName]) {
 			const file = path.join(this.folder, name);
-			const text = await readIfThere(file);
+			const text = readIfThere(file);
 			if (text === undefined) {
 				continue;
 			}
@@ -149,7 +160,7 @@ class DurableEntry implements Adapter<Entry> {
 			}
 
 			const aside = `${file}.corrupt-${Date.now()}`;
-			await rename(file, aside);
+			renameSync(file, aside);
 			this.#onProblem(`A damaged record was set aside: ${aside}`);
 		}
 
@@ -181,7 +192,7 @@ class DurableEntry implements Adapter<Entry> {
 export async function readKey(storageDir: string): Promise<string> {
 	const file = path.join(storageDir, 'key');
 	try {
-		const key = await readIfThere(file);
+		const key = readIfThere(file);
 		if (key !== undefined && /^[\w-]{43}$/.test(key)) {
 			return key;
 		}
@@ -194,27 +205,21 @@ export async function readKey(storageDir: string): Promise<string> {
 	}
 }
 
-async function removeTemporaries(folder: string): Promise<void> {
-	for (const name of await readdir(folder)) {
-		if (name.startsWith(entryName) && name.endsWith(temporarySuffix)) {
-			await rm(path.join(folder, name));
+/** Returns what is left. */
+function removeTemporaries(folder: string): string[] {
+	return readdirSync(folder).filter(name => {
+		const isTemporary = name.startsWith(entryName) && name.endsWith(temporarySuffix);
+		if (isTemporary) {
+			rmSync(path.join(folder, name));
 		}
-	}
+
+		return !isTemporary;
+	});
 }
 
-/** It ended before the first record of a download was there, or after the last one had gone. */
-async function removeIfEmpty(folder: string): Promise<boolean> {
-	const isEmpty = (await readdir(folder)).length === 0;
-	if (isEmpty) {
-		await rmdir(folder);
-	}
-
-	return isEmpty;
-}
-
-async function readIfThere(file: string): Promise<string | undefined> {
+function readIfThere(file: string): string | undefined {
 	try {
-		return await readFile(file, 'utf8');
+		return readFileSync(file, 'utf8');
 	} catch (error) {
 		if (errorCode(error) === 'ENOENT') {
 			return undefined;

@@ -1,5 +1,5 @@
 // The bytes of one download and which of them are present: a byte is in `present` only after it was written.
-import {constants, writeSync} from 'node:fs';
+import {constants, statSync, writeSync} from 'node:fs';
 import {copyFile, open, rename, stat, statfs, type FileHandle} from 'node:fs/promises';
 import {DownStreamError} from '../downstream.ts';
 import {presentSetFor} from './block-bitmap.ts';
@@ -29,7 +29,7 @@ export class SparseFile {
 	static async open(path: string, size: number, ranges: Iterable<Range>): Promise<SparseFile> {
 		const present = presentSetFor(size, ranges);
 		try {
-			const found = await stat(path).catch(onlyIf('ENOENT'));
+			const found = statSync(path, {throwIfNoEntry: false});
 			if (found && !found.isFile()) {
 				throw new DownStreamError('disk-failed', `${path} is not a file`);
 			}
