@@ -88,7 +88,7 @@ export class Fetcher {
 	readonly segments: Segments;
 	#source: DataSource;
 	#factsKnown: boolean;
-	/** How many connections may work: one more for each answer until all together are fast enough, then fewer. */
+	/** How many connections may work: two more for each that has shown its speed until all together are fast enough, then fewer. */
 	#grown = 1;
 	#fillAllowed = false;
 	/** Answers of the origin come without the ETag that the held bytes have. */
@@ -513,7 +513,7 @@ export class Fetcher {
 		}
 	}
 
-	/** Each connection says once, as soon as it can be judged, whether another one is worth while. */
+	/** Each connection says once, as soon as it can be judged, whether two others are worth while. */
 	#grow(segment: Segment): void {
 		const {rate} = segment;
 		if (rate === undefined || segment.wantsCompany !== undefined) {
@@ -523,7 +523,7 @@ export class Fetcher {
 		const {size} = this.segments;
 		segment.wantsCompany = rate * size < fastEnough;
 		if (segment.wantsCompany) {
-			this.#grown = Math.min(this.maxConnections, this.#grown + 1);
+			this.#grown = Math.min(this.maxConnections, this.#grown + 2);
 			this.schedule();
 		} else if (rate * (size - 1) >= fastEnough) {
 			this.#grown = Math.max(1, Math.min(this.#grown, size) - 1);
