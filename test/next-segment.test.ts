@@ -106,7 +106,7 @@ test('when all is claimed, the largest claim is split in its middle, on the grid
 
 test('a claim that is small, soon over or of unknown speed is not split', () => {
 	for (const [left, rate] of [
-		[2 * MiB, 1000],
+		[MiB - 1, 1000],
 		[20 * MiB, 100 * MiB],
 		[20 * MiB, undefined],
 	] as const) {

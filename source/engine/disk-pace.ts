@@ -3,7 +3,7 @@
 import {statfs} from 'node:fs/promises';
 
 /** Milliseconds. A write takes a fraction of one; what takes longer has waited, and everybody else with it. */
-const promptly = 4;
+const promptly = 10;
 /** After a wait there is none for so many times as long. */
 const restFactor = 100;
 /** Of Linux's `statfs`: file systems whose writes wait for another computer, or for another program. */

@@ -670,7 +670,7 @@ export class Engine implements DownStream {
 		}
 
 		this.#evict();
-		this.#changed();
+		this.#changed(0);
 	}
 
 	#lookAgain(host: string): void {
@@ -681,23 +681,27 @@ export class Engine implements DownStream {
 		}
 	}
 
-	#changed(): void {
+	/** What happens now and then is told at once, bytes that flow several times a second; the first after a pause is. */
+	#changed(delay = Math.max(0, this.#noticedAt + noticeMs - performance.now())): void {
 		this.#isStale = true;
-		if (this.#listeners.size > 0) {
-			this.#noticeTimer ??= setTimeout(
-				() => {
-					this.#noticeTimer = undefined;
-					this.#noticedAt = performance.now();
-					for (const listener of this.#listeners) {
-						listener();
-					}
-
-					this.#tick();
-				},
-				// The first after a pause is told at once.
-				Math.max(0, this.#noticedAt + noticeMs - performance.now()),
-			);
+		if (this.#listeners.size === 0) {
+			return;
 		}
+
+		if (delay === 0) {
+			clearTimeout(this.#noticeTimer);
+			this.#noticeTimer = undefined;
+		}
+
+		this.#noticeTimer ??= setTimeout(() => {
+			this.#noticeTimer = undefined;
+			this.#noticedAt = performance.now();
+			for (const listener of this.#listeners) {
+				listener();
+			}
+
+			this.#tick();
+		}, delay);
 	}
 
 	/** Runs only while somebody looks and something fades. */

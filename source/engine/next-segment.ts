@@ -51,7 +51,7 @@ export const aboutToArrive = 1024 * 1024;
  * A claim is shared between two connections, when nothing else is left, if so much is to come of it and takes so long:
  * what is on its way beyond the cut is lost.
  */
-const splitFrom = {bytes: 4 * 1024 * 1024, seconds: 0.5};
+const splitFrom = {bytes: 1024 * 1024, seconds: 0.25};
 
 /** Segments end on multiples of this, so that holes do not crumble. */
 const grid = 64 * 1024;
