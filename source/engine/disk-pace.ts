@@ -23,7 +23,7 @@ export class DiskPace {
 		return new DiskPace(remote.has(type));
 	}
 
-	private constructor(isRemote: boolean) {
+	constructor(isRemote: boolean) {
 		this.#restsUntil = isRemote ? Infinity : 0;
 	}
 
