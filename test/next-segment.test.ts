@@ -72,6 +72,14 @@ test('what a player reads next comes before the fill, but is not urgent', () => 
 	assert.deepEqual(plan, {start: 51 * MiB, end: 51 * MiB + 512 * KiB, for: 'player', urgent: false});
 });
 
+test('what is wanted anyway is read ahead in large pieces, else no further than the reader wants', () => {
+	const wanted = [wish({offset: 50 * MiB, blocked: false, ahead: 2 * MiB, segmentSize: 8 * MiB})];
+	const ahead = situation({wanted, present: present([50 * MiB, 51 * MiB])});
+	assert.equal(nextSegment(ahead)?.end, 59 * MiB);
+	assert.equal(nextSegment({...ahead, fill: false})?.end, 52 * MiB);
+	assert.equal(nextSegment({...ahead, claimed: [{offset: 54 * MiB, end: size}]})?.end, 54 * MiB);
+});
+
 test('an open-ended request is no wish for more than its read-ahead', () => {
 	const wanted = [wish({offset: 50 * MiB, blocked: false, ahead: MiB})];
 	assert.equal(
