@@ -24,6 +24,12 @@ test('more than three different characters in one read are a paste', () => {
 	});
 });
 
+test('a key with Alt is none of the keys, but Esc twice is Esc', () => {
+	assert.deepEqual(keyPresses('d', {...plain, meta: true}), {names: []});
+	assert.deepEqual(keyPresses('', {...plain, meta: true, return: true}), {names: []});
+	assert.deepEqual(keyPresses('', {...plain, meta: true, escape: true}), {names: ['escape']});
+});
+
 test('keys without a character have names', () => {
 	assert.deepEqual(keyPresses('', {...plain, upArrow: true}), {names: ['up']});
 	assert.deepEqual(keyPresses('', {...plain, tab: true, shift: true}), {names: ['shift+tab']});

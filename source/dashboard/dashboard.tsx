@@ -50,9 +50,9 @@ export type DashboardProps = Omit<ControllerOptions, 'feed' | 'host'> & {
 type Screen = Place & {readonly frame: Frame; readonly state: ScreenState};
 
 const doubleClickMs = 400;
-/** Of a terminal that was asked at the start, and of a mouse button that is let go. */
+/** Control sequences without their escape: answers that come late, a mouse button that is let go, unknown keys. */
 // oxlint-disable-next-line no-control-regex -- answers of terminals end so
-const lateAnswers = /^(?:\]?\d+;rgba?:[\da-f/]*(?:\u0007|\u001B?\\)?|\[\?[\d;]*c|\[<\d+;\d+;\d+m)/i;
+const controlSequence = /^(?:\]?\d+;rgba?:[\da-f/]*(?:\u0007|\u001B?\\)?|\[[\d:;<=>?]+[ -/]*[@-~])/i;
 
 export function Dashboard({host, theme, ascii, mouse = false, spareRows = 0, ...options}: DashboardProps) {
 	const redraw = useRedraw();
@@ -95,7 +95,7 @@ export function Dashboard({host, theme, ascii, mouse = false, spareRows = 0, ...
 			return;
 		}
 
-		const typed = input.replace(lateAnswers, '');
+		const typed = input.replace(controlSequence, '');
 		if (typed === '' && input !== '') {
 			return;
 		}

@@ -103,17 +103,20 @@ export const keyTable: readonly Entry[] = [
 
 /** What went in by one read, as single key presses; text that is longer than fast typing is a paste. */
 export function keyPresses(input: string, key: Key): {names: string[]; pasted?: string} {
+	// Alt+d is not d: what a terminal or window manager takes it for is not known here. Esc twice comes as Alt+Esc.
+	if (key.meta && !key.escape) {
+		return {names: []};
+	}
+
 	const special = specialName(key);
 	if (special !== undefined) {
 		return {names: [special]};
 	}
 
-	// What was left of a paste in brackets that came in one read with a key.
-	const text = input.replaceAll(/\[20[01]~/g, '');
-	const characters = graphemesOf(text);
+	const characters = graphemesOf(input);
 	const areAlike = characters.every(character => character === characters[0]);
 	if (characters.length > 3 && !areAlike) {
-		return {names: [], pasted: text};
+		return {names: [], pasted: input};
 	}
 
 	return {names: characters.map(character => (key.ctrl ? `ctrl+${character}` : characterName(character)))};
