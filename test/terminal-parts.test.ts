@@ -121,7 +121,12 @@ test('title and progress are written when they change, and again before they are
 	]);
 	written = [];
 	status.end();
-	assert.deepEqual(written, []);
+	status.end();
+	assert.deepEqual(written, ['\u001B]2;\u001B\\']);
+	show(running(50), 17_000);
+	written = [];
+	status.end();
+	assert.deepEqual(written, ['\u001B]2;\u001B\\', '\u001B]9;4;0\u0007']);
 });
 
 test('progress is shown only where it is known to be progress', () => {

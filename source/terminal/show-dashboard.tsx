@@ -52,6 +52,7 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 
 		hasCrashed = true;
 		app.unmount();
+		status.end();
 		terminal.restore();
 		reportCrash(error);
 		end('crash');

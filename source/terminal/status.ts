@@ -52,8 +52,13 @@ export class TerminalStatus {
 		}
 	}
 
-	/** Takes back what was shown in the tab; the title is the terminal's to restore. */
+	/** Takes back what was shown. Terminals that keep titles restore theirs afterwards; others show their own again. */
 	end(): void {
+		if (this.#title !== '') {
+			this.#options.write('\u001B]2;\u001B\\');
+			this.#title = '';
+		}
+
 		if (this.#progress !== '' && !this.#progress.startsWith('0;')) {
 			this.#options.write('\u001B]9;4;0\u0007');
 			this.#progress = '';
