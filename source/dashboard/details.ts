@@ -79,12 +79,17 @@ function titleLine({download, width, now, ascii}: DetailsProps): Line {
 function allFacts(props: DetailsProps, mostPlayers: number): Line[] {
 	const {download, width, ascii} = props;
 	const {streamUrl, url} = download;
+	const shownUrl = maskUrl(url, ascii ? '***' : '•••');
 	const keys = (text: string): Line => (width >= 78 ? [span(text, 'label')] : []);
 	const room = width - 1 - (width >= 78 ? 18 : 0);
 	const withKeys = (line: Line, text: string) => spread(fitLine(line, room, ascii), keys(text), width - 1);
 	return [
 		withKeys([...labelled('Stream', ''), {text: streamUrl, link: streamUrl}], 'c copy  o play'),
-		withKeys(labelled('Source', maskUrl(url, ascii ? '***' : '•••')), 'C copy  U change'),
+		withKeys(
+			// A link would tell what is masked.
+			[...labelled('Source', ''), {text: cleanText(shownUrl), ...(shownUrl === url ? {link: url} : {})}],
+			'C copy  U change',
+		),
 		labelled('File', fileLine(download)),
 		labelled('Have', haveLine(download)),
 		speedLine(props),

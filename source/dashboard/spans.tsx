@@ -53,7 +53,7 @@ export const LineView = memo(({line}: {readonly line: Line}) => {
 	);
 });
 
-/** OSC 8; only what the program itself has made may be a link. */
+/** OSC 8; a target that could end the sequence is no link. */
 function linked(text: string, target: string): string {
 	return /^(?:https?|file):[\x21-\x7E]*$/.test(target)
 		? `\u001B]8;;${target}\u0007${text}\u001B]8;;\u0007`
