@@ -1,0 +1,81 @@
+// What the readme tells to type and to write into files is accepted.
+import assert from 'node:assert/strict';
+import {readFileSync} from 'node:fs';
+import {writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import {test} from 'node:test';
+import {checkArguments, checkOperands, commandOf} from '../source/check-arguments.ts';
+import {commands, usageOf, type CommandName} from '../source/command-table.ts';
+import {commandWords} from '../source/command-words.ts';
+import {readSettingsFile} from '../source/settings-file.ts';
+import {temporaryFolder} from './support/engines.ts';
+
+const readme = readFileSync(path.join(import.meta.dirname, '../readme.md'), 'utf8');
+
+function blocks(language: string): string[] {
+	return Array.from(
+		readme.matchAll(new RegExp(`\`\`\`${language}\\n(.*?)\`\`\``, 'gs')),
+		([, block]) => block!,
+	);
+}
+
+/** What is behind the program's name, up to what belongs to the shell. */
+function argumentsIn(line: string): string[][] {
+	return Array.from(line.matchAll(/downstream-tui(?=[ )"]|$)([^|)#>]*)/g), ([, rest]) =>
+		rest!.trim() === '' ? [] : commandWords(rest!)!,
+	);
+}
+
+function assertAccepted(words: readonly string[]): void {
+	checkArguments(words);
+	const [first, ...operands] = words;
+	if (first && Object.hasOwn(commands, first) && !operands.some(word => word.startsWith('-'))) {
+		checkOperands(commandOf(first), operands);
+	}
+}
+
+test('the command lines of its examples are accepted', () => {
+	const lines = blocks('sh').flatMap(block =>
+		block.split('\n').filter(line => line.includes('downstream-tui')),
+	);
+	assert.ok(lines.length >= 5);
+	for (const line of lines) {
+		for (const words of argumentsIn(line)) {
+			assert.doesNotThrow(() => assertAccepted(words), line);
+		}
+	}
+});
+
+test('each command is explained, and each flag that is named exists', () => {
+	for (const name of Object.keys(commands) as CommandName[]) {
+		assert.match(readme, new RegExp(`\`[^\`]*\\b${name}\\b`), usageOf(name));
+	}
+
+	for (const [, flag] of readme.matchAll(/`(--[a-z][a-z-]*)/g)) {
+		assert.doesNotThrow(() => checkArguments([flag!, 'value']), flag);
+	}
+});
+
+test('the task for VS Code starts the dashboard', () => {
+	type Task = {type?: string; command?: string; runOptions?: object};
+	type Tasks = {version: string; tasks: Task[]};
+	const [file] = blocks('json').filter(json => json.includes('"tasks"'));
+	const {version, tasks} = JSON.parse(file!) as Tasks;
+	assert.equal(version, '2.0.0');
+	const {type, command, runOptions} = tasks[0]!;
+	assert.equal(type, 'shell');
+	assert.deepEqual(runOptions, {runOn: 'folderOpen'});
+	// The shell would take a variable apart where the path has blanks.
+	const [npx, program, ...words] = command!.split(' ');
+	assert.deepEqual([npx, program], ['npx', 'downstream-tui']);
+	assertAccepted(words);
+	assert.doesNotMatch(command!, /\$/);
+});
+
+test('the settings file of its example is read', async t => {
+	const [json] = blocks('json').filter(text => text.includes('"export-dir"'));
+	const file = path.join(await temporaryFolder(t), 'settings.json');
+	await writeFile(file, json!);
+	const {values} = readSettingsFile(file);
+	assert.equal(Object.keys(values).length, Object.keys(JSON.parse(json!) as object).length);
+});
