@@ -94,12 +94,29 @@ const {metafile} = await build({
 });
 
 await writeTypes(path.join(outdir, 'types'));
+await writeFile(path.join(outdir, 'downstream-tui.1'), await manualPage());
 const cli = path.join(outdir, 'cli.js');
 await writeFile(cli, `#!/usr/bin/env node\n${await readFile(cli, 'utf8')}`);
 await chmod(cli, 0o755);
 await writeFile(path.join(outdir, 'licenses.txt'), await licenses(Object.keys(metafile.inputs)));
 const bytes = Object.values(metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
 console.log(`${path.relative(root, outdir)}: ${Math.round(bytes / 1024)} KiB`);
+
+/** Made here from the tables of commands and flags, so that the program need not hold it. */
+async function manualPage() {
+	const {outputFiles} = await build({
+		absWorkingDir: root,
+		entryPoints: ['source/man-page.ts'],
+		bundle: true,
+		write: false,
+		format: 'esm',
+		platform: 'node',
+	});
+	const {manPage} = await import(
+		`data:text/javascript;base64,${Buffer.from(outputFiles[0].contents).toString('base64')}`
+	);
+	return manPage(version);
+}
 
 /** The declarations of what the library exports, and of what those mention. */
 async function writeTypes(folder) {

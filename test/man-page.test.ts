@@ -1,0 +1,60 @@
+import assert from 'node:assert/strict';
+import {spawnSync} from 'node:child_process';
+import {existsSync} from 'node:fs';
+import {readdir, readFile} from 'node:fs/promises';
+import path from 'node:path';
+import {test} from 'node:test';
+import {commands, usageOf, type CommandName} from '../source/command-table.ts';
+import {flags, optionOf, type FlagName} from '../source/flags.ts';
+import {manPage} from '../source/man-page.ts';
+import {builtCli} from './support/cli.ts';
+import {missing} from './support/programs.ts';
+
+/** Prints for a screen of 400 columns, so that no entry is broken. */
+function rendered(page: string): string {
+	const {stdout} = spawnSync('mandoc', ['-T', 'utf8', '-O', 'width=400'], {input: page, encoding: 'utf8'});
+	// Bold and underlined characters are typed twice.
+	// oxlint-disable-next-line no-control-regex -- a backspace is between them
+	return stdout.replaceAll(/.\u0008/g, '');
+}
+
+test('the build writes a page without a mistake', {skip: missing('mandoc')}, async () => {
+	const file = path.join(path.dirname(await builtCli()), 'downstream-tui.1');
+	assert.ok(existsSync(file));
+	const lint = spawnSync('mandoc', ['-T', 'lint', '-W', 'warning', file], {encoding: 'utf8'});
+	assert.equal(lint.stdout.replace(/.*WARNING: missing date, using "": TH\n/, ''), '');
+	assert.match(rendered(await readFile(file, 'utf8')), /^downstream-tui \d+\.\d+\.\d+ /m);
+});
+
+test('each command and each flag is in it, as it is typed', {skip: missing('mandoc')}, () => {
+	const lines = rendered(manPage('1.2.3'))
+		.split('\n')
+		.map(line => line.trim());
+	for (const name of Object.keys(commands) as CommandName[]) {
+		assert.ok(lines.includes(usageOf(name).replace('…', '...')), name);
+		assert.ok(lines.includes(commands[name].says), name);
+	}
+
+	for (const name of Object.keys(flags) as FlagName[]) {
+		const option = optionOf(name);
+		const [first = ''] = flags[name].says.split('\n');
+		const at = lines.findIndex(line => new RegExp(`^(?:-\\w, )?${option}(?: |$)`).test(line));
+		assert.ok(at !== -1 && `${lines[at]} ${lines[at + 1]}`.includes(first), option);
+	}
+});
+
+test('no sign of a text means more to roff', () => {
+	for (const line of manPage('1.2.3').split('\n').slice(1)) {
+		assert.match(line, /^(?:\.(?:SH|SS|TP|PP|B)(?: |$))?(?:\\-|\\\(aq|\\f[BIR]|[^-'\\])*$/);
+		assert.match(line, /^[\x20-\x7E]*$/);
+	}
+});
+
+test('it is not in what the program loads', async () => {
+	const folder = path.dirname(await builtCli());
+	for (const file of await readdir(folder)) {
+		assert.ok(
+			!file.endsWith('.js') || !(await readFile(path.join(folder, file), 'utf8')).includes('.SH NAME'),
+		);
+	}
+});
