@@ -15,6 +15,8 @@ process.env.NODE_ENV ??= 'production';
 
 const exitCodes: Partial<Record<string, number>> = {'bad-request': 2, 'port-taken': 69, 'storage-locked': 75};
 const interrupted = 130;
+/** What can be done about it on the command line. */
+const hints: Partial<Record<string, string>> = {'storage-locked': '; --storage DIR works apart from it'};
 
 function parse() {
 	checkArguments(process.argv.slice(2));
@@ -53,6 +55,7 @@ function parse() {
 
 /** Resolves with the exit code. */
 async function main(): Promise<number> {
+	const stopped = untilStopped();
 	const {words, given, asksHelp, asksVersion} = parse();
 	const [first, ...rest] = words;
 	const name = first === undefined || isUrl(first) ? undefined : commandOf(first);
@@ -73,7 +76,6 @@ async function main(): Promise<number> {
 		import('./source/settings-file.ts'),
 	]);
 	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
-	const stopped = untilSignal();
 	if (name === undefined) {
 		return withoutCommand(words, settings, stopped);
 	}
@@ -204,9 +206,13 @@ function isPiped(): boolean {
 	}
 }
 
-/** Aborts with the first signal that asks to end; a second one ends at once. */
-function untilSignal(): AbortSignal {
+/** Aborts with the first signal that asks to end, or when what is printed cannot be; a second signal ends at once. */
+function untilStopped(): AbortSignal {
 	const controller = new AbortController();
+	for (const output of [process.stdout, process.stderr]) {
+		output.on('error', () => controller.abort());
+	}
+
 	for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 		process.on(signal, () => {
 			if (controller.signal.aborted) {
@@ -224,7 +230,7 @@ try {
 	process.exitCode = await main();
 } catch (error) {
 	const known = error instanceof DownStreamError;
-	printError(known ? error.message : `crashed: ${String(error)}`);
+	printError(known ? error.message + (hints[error.code] ?? '') : `crashed: ${String(error)}`);
 	process.exitCode = known ? (exitCodes[error.code] ?? 1) : 70;
 }
 

@@ -46,6 +46,23 @@ test('version and help answer without anything else', async t => {
 	assert.match(help.stdout, /--limit-rate/);
 });
 
+test('when nobody reads what is printed, the program ends as if it had been asked to', async t => {
+	const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	const storage = await temporaryFolder(t);
+	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+	await serve.event('ready');
+	serve.child.stdout.destroy();
+	const add = await CliProcess.start(t, ['add', '--storage', storage, origin.url]);
+	assert.equal(await add.exit(), 0);
+	assert.equal(await serve.exit(), 130);
+	assert.equal(serve.stderr, '');
+
+	const list = await CliProcess.start(t, ['list', '--storage', storage]);
+	list.child.stdout.destroy();
+	assert.equal(await list.exit(), 0);
+	assert.equal(list.stderr, '');
+});
+
 test("serve --json tells what happens, one object a line, and its key is the folder's", async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
 	const storage = path.join(await temporaryFolder(t), 'new');

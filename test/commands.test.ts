@@ -221,7 +221,7 @@ test('URLs given while a copy runs are handed to it, with what the flags say of 
 	assert.equal(second.code, 75);
 	assert.match(
 		second.stderr,
-		/^downstream-tui: downstream-tui already runs \(pid \d+, http:[^)]*\) on .*\n$/,
+		/^downstream-tui: downstream-tui already runs \(pid \d+, http:[^)]*\) on .*; --storage DIR works apart from it\n$/,
 	);
 });
 
