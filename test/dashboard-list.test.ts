@@ -247,9 +247,10 @@ test('details show each player, what each connection fills and what went wrong',
 			lastError: {code: 'origin-unreachable', message: 'connection reset', at: Date.now()},
 			segments: [
 				{start: 0, offset: 1024, end: 4096, for: 'player'},
-				{start: 0, offset: 2048 * 1024, end: 4096 * 1024, for: 'fill'},
+				{start: 0, offset: 2048 * 1024, end: 3072 * 1024, for: 'fill'},
+				{start: 0, offset: 3072 * 1024, end: 4096 * 1024, for: 'fill'},
 			],
-			connections: 2,
+			connections: 3,
 			checksum: 'sha256:ab',
 			exportWhenComplete: '/home/user/film.mkv',
 		}),
@@ -261,7 +262,7 @@ test('details show each player, what each connection fills and what went wrong',
 	await screen.shows(/┃mpv 0\.38 {2}reads at 500 B \(<0\.1%\), 1\.00 KiB ready ahead/);
 	assert.match(screen.text, /┃VLC {2}reads at 500 B \(<0\.1%\), waits for data/);
 	assert.match(screen.text, /not connected now/);
-	assert.match(screen.text, /Conns {3}2 of 4: for a player at 1\.00 K, fills at 2\.00 M/);
+	assert.match(screen.text, /Conns {3}3 of 4: for a player at 1\.00 K; fills at 2\.00 M, 3\.00 M$/m);
 	assert.match(screen.text, /none now \(\d\d:\d\d connection reset\)/);
 	assert.match(screen.text, /Then {4}exported to \/home\/user\/film\.mkv/);
 	assert.match(screen.text, /Check {3}sha256:ab/);
@@ -270,6 +271,26 @@ test('details show each player, what each connection fills and what went wrong',
 	await screen.shows('── film-1.mkv');
 	await screen.press('[');
 	await screen.shows('── film-0.mkv');
+});
+
+test('the file is told to the byte where that has room, and how long it took once it is complete', async t => {
+	const [film] = films(1, {
+		validator: '"5f3a62b-melody"',
+		status: 'complete',
+		addedAt: 1000,
+		completedAt: 135_000,
+	});
+	for (const [columns, file] of [
+		[100, /File +video\/x-matroska, 1000 MiB \(1,048,576,000 bytes\), ETag "5f3a62b-melody", ranges: yes$/m],
+		[80, /File +video\/x-matroska, 1000 MiB, ETag "5f3a62b-melody", ranges: yes$/m],
+	] as const) {
+		const screen = new Screen(t, new MemoryDownStream([film!]), {columns, rows: 30});
+		await screen.shows('film-0');
+		await screen.press('\r');
+		await screen.shows(file);
+		assert.match(screen.text, /Took +2m14s$/m);
+		assert.doesNotMatch(screen.text, /Speed +0 B/);
+	}
 });
 
 test('details that have no room are scrolled', async t => {

@@ -90,7 +90,7 @@ function allFacts(props: DetailsProps, mostPlayers: number): Line[] {
 			[...labelled('Source', ''), {text: cleanText(shownUrl), ...(shownUrl === url ? {link: url} : {})}],
 			'C copy  U change',
 		),
-		labelled('File', fileLine(download)),
+		labelled('File', fileLine(download, width - labelCells - 1)),
 		labelled('Have', haveLine(download)),
 		speedLine(props),
 		labelled('Conns', connectionsLine(download)),
@@ -103,15 +103,18 @@ function labelled(label: string, text: string): Line {
 	return [span(` ${label}`.padEnd(labelCells), 'label'), ...(text === '' ? [] : [span(cleanText(text))])];
 }
 
-function fileLine({type, size, validator, acceptsRanges}: Download): string {
+/** To the byte where that has room. */
+function fileLine({type, size, validator, acceptsRanges}: Download, cells: number): string {
 	const ranges =
 		acceptsRanges === null ? 'not known yet' : acceptsRanges ? 'yes' : 'no, so it cannot seek ahead';
-	const exact =
-		size === null
-			? 'size unknown (the server sent no length)'
-			: `${formatBytes(size)} (${size.toLocaleString('en')} bytes)`;
 	const version = validator === null ? '' : `, ${/^(?:W\/)?"/.test(validator) ? 'ETag ' : ''}${validator}`;
-	return `${type}, ${exact}${version}, ranges: ${ranges}`;
+	const line = (length: string) => `${type}, ${length}${version}, ranges: ${ranges}`;
+	if (size === null) {
+		return line('size unknown (the server sent no length)');
+	}
+
+	const exact = line(`${formatBytes(size)} (${size.toLocaleString('en')} bytes)`);
+	return cellsOf(exact) <= cells ? exact : line(formatBytes(size));
 }
 
 function haveLine(download: Download): string {
@@ -138,7 +141,11 @@ function countGaps({ranges, size}: Download): number {
 }
 
 function speedLine({download, speeds, width, ascii}: DetailsProps): Line {
-	const {bytesPerSecond, bytesPerSecondLong} = download;
+	const {bytesPerSecond, bytesPerSecondLong, addedAt, completedAt} = download;
+	if (completedAt !== null) {
+		return labelled('Took', formatDuration((completedAt - addedAt) / 1000));
+	}
+
 	const left = secondsLeft(download);
 	const words = [
 		`average ${formatSpeed(bytesPerSecondLong)}`,
@@ -159,12 +166,13 @@ function connectionsLine({connections, maxConnections, segments, status}: Downlo
 		return status === 'complete' ? 'none, all is here' : `none of ${maxConnections}`;
 	}
 
-	const fills = segments.map(segment => describeSegment(segment)).join(', ');
-	return `${connections} of ${maxConnections}: ${fills}`;
-}
+	const places = (purpose: OpenSegment['for'], words: string) => {
+		const own = segments.filter(segment => segment.for === purpose);
+		return own.length === 0 ? [] : `${words} at ${own.map(({offset}) => formatOffset(offset)).join(', ')}`;
+	};
 
-function describeSegment({offset, for: purpose}: OpenSegment): string {
-	return `${purpose === 'player' ? 'for a player' : 'fills'} at ${formatOffset(offset)}`;
+	const all = [places('player', 'for a player'), places('fill', 'fills')].flat();
+	return `${connections} of ${maxConnections}: ${all.join('; ')}`;
 }
 
 /** One line for each player; those beyond `most` are counted. */
