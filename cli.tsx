@@ -16,7 +16,10 @@ process.env.NODE_ENV ??= 'production';
 const exitCodes: Partial<Record<string, number>> = {'bad-request': 2, 'port-taken': 69, 'storage-locked': 75};
 const interrupted = 130;
 /** What can be done about it on the command line. */
-const hints: Partial<Record<string, string>> = {'storage-locked': '; --storage DIR works apart from it'};
+const hints: Partial<Record<string, string>> = {
+	'port-taken': '; --port 0 takes any free one',
+	'storage-locked': '; --storage DIR works apart from it',
+};
 
 function parse() {
 	checkArguments(process.argv.slice(2));

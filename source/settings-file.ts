@@ -4,6 +4,7 @@ import path from 'node:path';
 import envPaths from 'env-paths';
 import {DownStreamError} from './downstream.ts';
 import {flags, kebabCase, type Flag, type FlagName, type Flags} from './flags.ts';
+import {nearestWord} from './nearest-word.ts';
 
 /** Values, and how a sentence names where each of them is from. */
 export type Given = {readonly values: Flags; readonly labels: Readonly<Partial<Record<FlagName, string>>>};
@@ -43,10 +44,13 @@ export function readSettingsFile(name: string | undefined): Given {
 	const found = Object.entries(stored).map(([key, value]) => {
 		const flag = flagOf(key);
 		if (flag === undefined) {
-			const allowed = Object.keys(flags).filter(each => isKept(each as FlagName));
+			const allowed = (Object.keys(flags) as FlagName[])
+				.filter(each => isKept(each))
+				.map(each => kebabCase(each));
+			const near = nearestWord(key, allowed);
 			throw new DownStreamError(
 				'bad-request',
-				`${file}: ${JSON.stringify(key)} is not a setting; allowed are ${allowed.join(', ')}`,
+				`${file}: ${JSON.stringify(key)} is not a setting; ${near ? `did you mean ${near}?` : `allowed are ${allowed.join(', ')}`}`,
 			);
 		}
 

@@ -34,7 +34,7 @@ test('a taken port that was asked for exits with 69', async t => {
 	const storage = await temporaryFolder(t);
 	const serve = await CliProcess.start(t, ['serve', '--port', String(port), '--storage', storage]);
 	assert.equal(await serve.exit(), 69);
-	assert.match(serve.stderr, new RegExp(`Port ${port} .*taken`));
+	assert.match(serve.stderr, new RegExp(`Port ${port} .*taken or reserved; --port 0 takes any free one\n$`));
 });
 
 test('version and help answer without anything else', async t => {

@@ -333,7 +333,9 @@ test('the playlist names what can be played, and a name cannot add to it', async
 	const {engine, proxy} = await startProxy(t);
 	engine.file(10, {name: 'one\r\nhttp://evil.example/\u2028.mkv'});
 	engine.file(10, {name: 'two.mkv'});
+	engine.file(10, {name: 'refused.mkv'});
 	engine.change('id2', {status: 'cancelled'});
+	engine.change('id3', {status: 'failed', present: 0});
 	engine.change('id1', {streamUrl: 'http://127.0.0.1:8080/stream/id1/one'});
 	assert.equal((await ask(proxy, '/playlist.m3u?key=wrong')).status, 401);
 	const {headers, body} = await ask(proxy, `/playlist.m3u?key=${encodeURIComponent(engine.key)}`);
@@ -408,7 +410,7 @@ test('a busy port is left for the next free one, unless that very port is wanted
 	const options = {engine, port: proxy.port, allowOrigins: [], openStream: false};
 	await assert.rejects(ProxyServer.listen({...options, exactPort: true}), {
 		code: 'port-taken',
-		message: `Port ${proxy.port} of 127.0.0.1 is taken or reserved.`,
+		message: `Port ${proxy.port} of 127.0.0.1 is taken or reserved`,
 	});
 	const next = await ProxyServer.listen({...options, exactPort: false});
 	t.after(() => next.close());

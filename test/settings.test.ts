@@ -244,8 +244,11 @@ test('flags win over the environment, the environment over the file', async t =>
 for (const [stored, sentence] of [
 	['{"port": 80', /^The settings file \S+ is not valid JSON$/],
 	['[1]', /^The settings file \S+ must hold a JSON object$/],
-	[{colour: 'red'}, /settings\.json: "colour" is not a setting; allowed are storage, exportDir, port/],
-	['{"__proto__": {"port": 1}}', /settings\.json: "__proto__" is not a setting/],
+	[{colour: 'red'}, /settings\.json: "colour" is not a setting; did you mean color\?/],
+	[
+		'{"__proto__": {"port": 1}}',
+		/settings\.json: "__proto__" is not a setting; allowed are storage, export-dir, port/,
+	],
 	[{constructor: 1}, /settings\.json: "constructor" is not a setting/],
 	[{output: 'x'}, /settings\.json: "output" is not a setting/],
 	[{port: 'eighty'}, /settings\.json: port "eighty": it must be a whole number from 0 to 65535/],

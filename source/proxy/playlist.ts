@@ -3,7 +3,7 @@ import type {Download} from '../downstream.ts';
 
 export function playlistOf(downloads: readonly Download[]): string {
 	const entries = downloads
-		.filter(({status}) => status !== 'cancelled')
+		.filter(({status, present}) => status !== 'cancelled' && !(status === 'failed' && present === 0))
 		.map(({name, streamUrl}) => `#EXTINF:-1,${oneLine(name)}\n${oneLine(streamUrl)}\n`);
 	return `#EXTM3U\n${entries.join('')}`;
 }

@@ -58,7 +58,7 @@ export class ProxyServer {
 		while (!(await tryListen(server, port))) {
 			port++;
 			if (options.exactPort || port > 65_535) {
-				throw new DownStreamError('port-taken', `Port ${options.port} of 127.0.0.1 is taken or reserved.`);
+				throw new DownStreamError('port-taken', `Port ${options.port} of 127.0.0.1 is taken or reserved`);
 			}
 		}
 
