@@ -36,6 +36,7 @@ export async function playUrl(
 	const {engine} = running;
 	try {
 		const id = await startPlayer(engine, word, {settings, isOther: false, say, stopped});
+		say('This goes on until it is complete and no player has read it for 30 s; Ctrl+C ends it');
 		return await untilDone(engine, stopped, {isMeant: download => download.id === id, since: Date.now()});
 	} finally {
 		await running.dispose();

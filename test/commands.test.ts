@@ -280,6 +280,7 @@ test('play starts a copy of its own, which a signal ends', async t => {
 	assert.match(await said(), new RegExp(` ${2 * MiB}$`));
 	program.child.kill('SIGINT');
 	assert.equal(await program.exit(), 130);
+	assert.match(program.stdout, /plays film\.bin from .*\nThis goes on until .*; Ctrl\+C ends it\n$/);
 	await assert.rejects(stat(path.join(storage, 'owner.json')), {code: 'ENOENT'});
 });
 
