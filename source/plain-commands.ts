@@ -80,11 +80,12 @@ export class PlainCommands {
 			}
 
 			case 'export': {
-				const {id} = this.#find(words[0]);
+				const {id, status} = this.#find(words[0]);
 				// A path may hold blanks.
 				const path = line.trim().replace(/^\S+\s+\S+\s*/, '') || './';
 				const result = await this.#downstream.export(id, {path, when: 'complete'});
-				return {lines: [`exported, or to be exported once it is complete, to ${result.path}`]};
+				const said = status === 'complete' ? 'exported' : 'will be exported, once it is complete,';
+				return {lines: [`${said} to ${result.path}`]};
 			}
 
 			case 'remove': {

@@ -15,6 +15,7 @@ test('everything can be done by typed commands', async () => {
 	const downstream = new MemoryDownStream([
 		download({id: idOf(1), name: 'a\u001B[2J.mkv'}),
 		download({id: idOf(2), name: 'b.mkv', present: 0, ranges: []}),
+		download({id: idOf(3), name: 'c.mkv', status: 'complete'}),
 	]);
 	const commands = commandsOver(downstream);
 	const run = async (line: string) => (await commands.run(line)).lines.join('\n');
@@ -22,7 +23,11 @@ test('everything can be done by typed commands', async () => {
 	assert.equal(await run('pause 1'), '');
 	assert.equal(await run(' resume  2 '), '');
 	assert.equal(await run('url 1'), downstream.snapshot.downloads[0]!.streamUrl);
-	assert.match(await run('export 1 /home/user/My Films/'), /\/home\/user\/My Films\//);
+	assert.match(
+		await run('export 1 /home/user/My Films/'),
+		/^will be exported, once it is complete, to \/home\/user\/My Films\//,
+	);
+	assert.match(await run('export 3 /home/user/'), /^exported to \/home\/user\//);
 	assert.equal(await run('verify 1'), 'every byte is as it was written');
 	assert.equal(await run('add http://127.0.0.1/c http://127.0.0.1/d'), '');
 	assert.match(await run('help'), /list +the downloads/);
@@ -30,6 +35,7 @@ test('everything can be done by typed commands', async () => {
 		['pause', idOf(1)],
 		['resume', idOf(2)],
 		['export', idOf(1), {path: '/home/user/My Films/', when: 'complete'}],
+		['export', idOf(3), {path: '/home/user/', when: 'complete'}],
 		['verify', idOf(1)],
 		['add', 'http://127.0.0.1/c'],
 		['add', 'http://127.0.0.1/d'],
