@@ -84,7 +84,7 @@ async function main(): Promise<number> {
 	}
 
 	const takesUrls = commands[name].operands.includes('URL');
-	const operands = takesUrls ? await urlsOf(rest, settings) : rest;
+	const operands = takesUrls ? await urlsOf(rest, settings, stopped) : rest;
 	checkOperands(name, operands);
 	switch (name) {
 		case 'get':
@@ -122,7 +122,7 @@ async function withoutCommand(
 	const isDrawn = hasScreen(settings);
 	// On the screen, what comes by a pipe needs no word.
 	const isMore = isDrawn && !process.stdin.isTTY && !words.includes('-');
-	const urls = await urlsOf(isMore ? [...words, '-'] : words, settings);
+	const urls = await urlsOf(isMore ? [...words, '-'] : words, settings, stopped);
 	if (isDrawn) {
 		const {openDashboard} = await import('./source/open-dashboard.tsx');
 		return openDashboard(urls, settings);
@@ -144,9 +144,21 @@ function isUrl(word: string): boolean {
 	return /^[@-]|:/.test(word);
 }
 
-async function urlsOf(words: readonly string[], {checksum}: Settings): Promise<string[]> {
+async function urlsOf(
+	words: readonly string[],
+	{checksum}: Settings,
+	stopped: AbortSignal,
+): Promise<string[]> {
 	const {expandUrls} = await import('./source/url-lists.ts');
+	// Nothing has begun yet: whoever stops need not end standard input first.
+	const leave = () => process.exit(interrupted);
+	stopped.addEventListener('abort', leave);
+	if (stopped.aborted) {
+		leave();
+	}
+
 	const urls = await expandUrls(words);
+	stopped.removeEventListener('abort', leave);
 	if (checksum !== undefined && urls.length !== 1) {
 		throw new DownStreamError('bad-request', `--checksum: it is for one URL, and ${urls.length} are given`);
 	}

@@ -3,10 +3,13 @@ import {createServer, type AddressInfo} from 'node:net';
 import {once} from 'node:events';
 import {readFile, stat} from 'node:fs/promises';
 import path from 'node:path';
+import process from 'node:process';
 import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {settingsFrom} from '../source/settings.ts';
 import {CliProcess} from './support/cli.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {TestTerminal} from './support/terminal.ts';
 
 const MiB = 1024 * 1024;
 
@@ -62,6 +65,27 @@ test('when nobody reads what is printed, the program ends as if it had been aske
 	assert.equal(await list.exit(), 0);
 	assert.equal(list.stderr, '');
 });
+
+test(
+	'one Ctrl+C ends what waits for URLs on standard input',
+	{skip: process.platform === 'linux' ? false : 'needs /proc'},
+	async t => {
+		const storage = await temporaryFolder(t);
+		const terminal = await TestTerminal.start(t, ['get', '--storage', storage, '-'], {columns: 80, rows: 24});
+		const hearsSignals = async () => {
+			const status = await readFile(`/proc/${terminal.pid}/status`, 'utf8');
+			// A mask in hexadecimal digits. Node hears SIGINT itself; SIGHUP is the first bit.
+			const [, last = '0'] = /^SigCgt:.*([\da-f])$/m.exec(status) ?? [];
+			return (Number.parseInt(last, 16) & 1) !== 0;
+		};
+		while (!(await hearsSignals())) {
+			await sleep(20);
+		}
+
+		terminal.press('\u0003');
+		assert.equal(await terminal.exit(), 130);
+	},
+);
 
 test("serve --json tells what happens, one object a line, and its key is the folder's", async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
