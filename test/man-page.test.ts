@@ -19,6 +19,11 @@ function rendered(page: string): string {
 }
 
 test('the build writes a page without a mistake', {skip: missing('mandoc')}, async () => {
+	// A list: npm 11 does not link a page that is given as text.
+	const {man} = JSON.parse(await readFile(path.join(import.meta.dirname, '../package.json'), 'utf8')) as {
+		man: unknown;
+	};
+	assert.deepEqual(man, ['dist/downstream-tui.1']);
 	const file = path.join(path.dirname(await builtCli()), 'downstream-tui.1');
 	assert.ok(existsSync(file));
 	const lint = spawnSync('mandoc', ['-T', 'lint', '-W', 'warning', file], {encoding: 'utf8'});
