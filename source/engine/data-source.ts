@@ -111,7 +111,8 @@ export type CustomHeaderDataSourceOptions = HttpDataSourceOptions & {
 
 export type StoredSource = Pick<AddRequest, 'url' | 'headers' | 'userAgent' | 'proxy' | 'connections'>;
 
-const standardTimeouts = {connect: 10_000, headers: 25_000, body: 25_000};
+/** Two of them fit into the time after which an origin is given up (`retries.ts`). */
+const standardTimeouts = {connect: 10_000, headers: 20_000, body: 20_000};
 
 /** A file by HTTP. The constructor throws `bad-request` for what cannot be asked for. */
 export class HttpDataSource implements DataSource {

@@ -75,7 +75,8 @@ export type FetchedDownload = {
 	learnt(): void;
 	/** What was fetched without a strong ETag goes with what is held around it. */
 	proven(): void;
-	failed(error: unknown): void;
+	/** `quietSince`: when the request began or the last byte came, in milliseconds since the epoch. */
+	failed(error: unknown, quietSince: number): void;
 	changed(): void;
 };
 
@@ -388,7 +389,7 @@ export class Fetcher {
 		} catch (error) {
 			// An abort is not an error.
 			if (!signal.aborted && !this.#hasTooManyConnections(error, segment)) {
-				this.#download.failed(error);
+				this.#download.failed(error, Math.max(segment.openedAt, this.#lastByteAt ?? 0));
 			}
 		} finally {
 			this.segments.end(segment);

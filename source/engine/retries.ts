@@ -5,6 +5,8 @@ import {DownStreamError, type DownloadError} from '../downstream.ts';
 const maxTries = 8;
 const givingUpMs = 40_000;
 const backoffMs = {first: 500, most: 8000};
+/** Fewer bytes than this between two failures are no progress: an origin that gives no more at a time is hopeless. */
+const leastProgress = 16 * 1024;
 /** What failed so long ago is tried again for a player. */
 const forgivenMs = 10_000;
 /** A player is not kept waiting longer than this. */
@@ -16,6 +18,8 @@ export class Retries {
 	#lastError: DownloadError | undefined;
 	#failures = 0;
 	#failingSince = 0;
+	/** Bytes since the last failure. */
+	#progress = 0;
 	#retry: {at: number; timer: NodeJS.Timeout; askedByOrigin: boolean} | undefined;
 
 	/** `stored` is the error of an earlier run. */
@@ -55,37 +59,46 @@ export class Retries {
 		return this.#retry !== undefined && this.#retry.at - Date.now() > longestPlayerWaitMs;
 	}
 
-	/** Bytes came: what failed before is over. */
-	succeeded(): void {
-		this.#failures = 0;
+	/** Bytes came: with enough of them, what failed before is over. */
+	progressed(bytes: number): void {
+		this.#progress += bytes;
 	}
 
-	/** Schedules the next try of a transient error. Returns false if it is hopeless, or will not mend by itself. */
-	failed(error: DownStreamError): boolean {
+	/**
+	 * Schedules the next try of a transient error. Returns false if it is hopeless, or will not mend by itself.
+	 * `quietSince`: when the request began or the last byte came, in milliseconds since the epoch.
+	 */
+	failed(error: DownStreamError, quietSince = Date.now()): boolean {
 		const now = Date.now();
+		const isTransient = error.kind === 'transient';
+		if (isTransient && this.#retry) {
+			// Connections that fail together are one try, and none cuts short what another one was asked to wait.
+			if ((error.retryAfterMs ?? 0) > this.#retry.at - now) {
+				this.#wait(error, now);
+			}
+
+			return true;
+		}
+
+		if (this.#progress >= leastProgress) {
+			this.#failures = 0;
+		}
+
 		if (this.#failures === 0) {
-			this.#failingSince = now;
+			this.#failingSince = Math.min(quietSince, now);
 		}
 
 		this.#failures++;
+		this.#progress = 0;
 		this.cancel();
-		const {code, message} = error;
-		this.#lastError = {code, message, at: now, tries: this.#failures, maxTries};
-		if (error.kind !== 'transient' || this.#failures >= maxTries || now - this.#failingSince >= givingUpMs) {
-			this.#failure = this.#lastError;
-			return false;
+		if (isTransient && this.#failures < maxTries && now - this.#failingSince < givingUpMs) {
+			this.#wait(error, now);
+			return true;
 		}
 
-		const jitter = 0.75 + Math.random() / 2;
-		const backoff = Math.min(backoffMs.most, backoffMs.first * 2 ** (this.#failures - 1)) * jitter;
-		const delay = Math.max(backoff, error.retryAfterMs ?? 0);
-		this.#retry = {
-			at: now + delay,
-			askedByOrigin: error.retryAfterMs !== undefined,
-			// A longer delay than timers can hold (24 days) would fire at once.
-			timer: setTimeout(() => this.#due(), Math.min(delay, 0x7f_ff_ff_ff)),
-		};
-		return true;
+		this.#lastError = this.#shown(error, now);
+		this.#failure = this.#lastError;
+		return false;
 	}
 
 	/** Something beside the fetching went wrong: it is shown, and stands in nobody's way. */
@@ -114,7 +127,7 @@ export class Retries {
 	/** The way is free again. */
 	forgive(): void {
 		this.#failure = undefined;
-		this.succeeded();
+		this.#failures = 0;
 		this.cancel();
 	}
 
@@ -122,6 +135,25 @@ export class Retries {
 	cancel(): void {
 		clearTimeout(this.#retry?.timer);
 		this.#retry = undefined;
+	}
+
+	/** Until the next try, as long as the origin asked at least. */
+	#wait(error: DownStreamError, now: number): void {
+		this.cancel();
+		this.#lastError = this.#shown(error, now);
+		const jitter = 0.75 + Math.random() / 2;
+		const backoff = Math.min(backoffMs.most, backoffMs.first * 2 ** (this.#failures - 1)) * jitter;
+		const delay = Math.max(backoff, error.retryAfterMs ?? 0);
+		this.#retry = {
+			at: now + delay,
+			askedByOrigin: error.retryAfterMs !== undefined,
+			// A longer delay than timers can hold (24 days) would fire at once.
+			timer: setTimeout(() => this.#due(), Math.min(delay, 0x7f_ff_ff_ff)),
+		};
+	}
+
+	#shown({code, message}: DownStreamError, now: number): DownloadError {
+		return {code, message, at: now, tries: this.#failures, maxTries};
 	}
 
 	#due(): void {

@@ -139,7 +139,7 @@ export class Transfer {
 				wrote: (offset, bytes) => this.#wrote(offset, bytes),
 				learnt: () => this.#checkpointIfWhole(),
 				proven: () => this.#checkpointIfWhole(),
-				failed: error => this.#failed(error),
+				failed: (error, quietSince) => this.#failed(error, quietSince),
 				changed: () => this.#changed(),
 			},
 			source,
@@ -837,7 +837,7 @@ export class Transfer {
 
 	#wrote(offset: number, bytes: Uint8Array): void {
 		this.#vainLinks = 0;
-		this.#retries.succeeded();
+		this.#retries.progressed(bytes.length);
 		this.#meter.add(bytes.length, Date.now());
 		this.#checks.wrote(offset, bytes, this.#file.size);
 		this.#readers.wake(offset, bytes);
@@ -852,7 +852,7 @@ export class Transfer {
 		}
 	}
 
-	#failed(cause: unknown): void {
+	#failed(cause: unknown, quietSince?: number): void {
 		const error =
 			cause instanceof DownStreamError
 				? cause
@@ -861,7 +861,7 @@ export class Transfer {
 			return;
 		}
 
-		if (this.#retries.failed(error)) {
+		if (this.#retries.failed(error, quietSince)) {
 			if (this.#retries.isLong) {
 				this.#readers.reject(error);
 			}
