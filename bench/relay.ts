@@ -11,6 +11,8 @@ export type Line = {
 	readonly bytesPerSecond?: number;
 };
 
+/** Bytes that a line carries in one piece, unless it carries more in a millisecond. */
+const packet = 1460;
 /** Bytes on the way in one direction of one connection. */
 const window = 4 * 1024 * 1024;
 
@@ -78,10 +80,16 @@ function forward(from: Socket, to: Socket, delayMs: number, bytesPerSecond: numb
 		}
 	};
 
-	from.on('data', bytes => {
-		freeAt = Math.max(freeAt, performance.now()) + (bytes.length / bytesPerSecond) * 1000;
-		line.push({bytes, due: freeAt + delayMs});
-		onTheWay += bytes.length;
+	const piece = Math.max(packet, bytesPerSecond / 1000);
+	from.on('data', data => {
+		freeAt = Math.max(freeAt, performance.now());
+		for (let at = 0; at < data.length; at += piece) {
+			const bytes = data.subarray(at, at + piece);
+			freeAt += (bytes.length / bytesPerSecond) * 1000;
+			line.push({bytes, due: freeAt + delayMs});
+		}
+
+		onTheWay += data.length;
 		if (onTheWay >= window) {
 			from.pause();
 		}

@@ -16,7 +16,7 @@ export async function seek(bench: Bench): Promise<void> {
 	const {report, scope} = bench;
 	await scope(async t => {
 		const roundTripMs = 50;
-		const line = {roundTripMs, bytesPerSecond: MiB};
+		const line = {roundTripMs, bytesPerSecond: 4 * MiB};
 		const origin = await startOrigin(t, bench.root, {tls: true, line});
 		const waits = await farSeeks(t, bench, origin);
 		const what = `${roundTripMs} ms away by TLS, beside ${backgroundConnections} connections`;
