@@ -3,18 +3,23 @@ import {once} from 'node:events';
 import path from 'node:path';
 import {Worker} from 'node:worker_threads';
 import {ControlClient, type RunningCopy} from './control-client.ts';
-import {DownStreamError, type ErrorCode} from './downstream.ts';
+import {DownStreamError, type DownloadId, type ErrorCode} from './downstream.ts';
 import type {Settings} from './settings.ts';
 
 /** The URLs are added at the start; what is wrong with one of them becomes a banner. */
 export type ForEngineWorker = {readonly settings: Settings; readonly urls: readonly string[]};
 
+/** First `copy` or `refused`, then `added`: what became of the first of the URLs. */
 export type FromEngineWorker =
-	{readonly copy: RunningCopy} | {readonly refused: {readonly code: ErrorCode; readonly message: string}};
+	| {readonly copy: RunningCopy}
+	| {readonly refused: {readonly code: ErrorCode; readonly message: string}}
+	| {readonly added: DownloadId | undefined};
 
 export type EngineThread = {
 	/** Speaks to the thread as to any other copy that runs. */
 	readonly downstream: ControlClient;
+	/** Resolves with the first download of the URLs once they are added; not at all if the thread ends before. */
+	readonly added: Promise<DownloadId | undefined>;
 	/** Ends players and connections, saves, frees the port and the storage folder. */
 	dispose(this: void): Promise<void>;
 };
@@ -30,9 +35,20 @@ export async function startEngineThread(forWorker: ForEngineWorker): Promise<Eng
 	const ended = new Promise<void>(resolve => {
 		worker.on('exit', () => resolve());
 	});
+	const added = new Promise<DownloadId | undefined>(resolve => {
+		worker.on('message', (message: FromEngineWorker) => {
+			if ('added' in message) {
+				resolve(message.added);
+			}
+		});
+	});
 	const [message] = (await once(worker, 'message')) as [FromEngineWorker];
 	if ('refused' in message) {
 		throw new DownStreamError(message.refused.code, message.refused.message);
+	}
+
+	if ('added' in message) {
+		throw new TypeError('The engine has added before it was ready');
 	}
 
 	worker.on('error', error => {
@@ -41,6 +57,7 @@ export async function startEngineThread(forWorker: ForEngineWorker): Promise<Eng
 	const downstream = await ControlClient.connect(message.copy);
 	return {
 		downstream,
+		added,
 		async dispose() {
 			await downstream.dispose();
 			worker.postMessage('dispose');

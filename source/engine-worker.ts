@@ -36,7 +36,7 @@ if (running) {
 		urls,
 		word => requestsFor(word, settings),
 		error => engine.addBanner(error.message),
-	);
+	).then(([first]) => tell({added: first?.id}));
 	await once(parentPort!, 'message');
 	await running.dispose();
 	process.exit();

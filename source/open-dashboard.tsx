@@ -11,6 +11,7 @@ import {attach} from './running-copy.ts';
 import type {Settings} from './settings.ts';
 import {askBackground} from './terminal/background.ts';
 import {colorLevel, tellColorLevel, themeName} from './terminal/color.ts';
+import type {ShowOptions} from './terminal/show-dashboard.tsx';
 
 const exitCodes: Partial<Record<string, number>> = {quit: 0, crash: 70, SIGHUP: 129};
 const interrupted = 130;
@@ -25,9 +26,9 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 		try {
 			const refused: string[] = [];
 			const requestsOf = (word: string) => requestsForOther(word, settings);
-			await addAll(client, urls, requestsOf, ({message}) => refused.push(message));
+			const [first] = await addAll(client, urls, requestsOf, ({message}) => refused.push(message));
 			const show = await prepareScreen(settings);
-			const code = await show(client, {isAttached: true});
+			const code = await show(client, {isAttached: true, added: Promise.resolve(first?.id)});
 			for (const message of refused) {
 				process.stderr.write(`downstream-tui: ${message}\n`);
 			}
@@ -47,13 +48,13 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 		throw engine.reason;
 	}
 
-	const {downstream, dispose} = engine.value;
+	const {downstream, added, dispose} = engine.value;
 	try {
 		if (screen.status === 'rejected') {
 			throw screen.reason;
 		}
 
-		return await screen.value(downstream, {isAttached: false});
+		return await screen.value(downstream, {isAttached: false, added});
 	} finally {
 		if (downstream.snapshot.downloads.some(({connections}) => connections > 0)) {
 			process.stderr.write('Saving…\n');
@@ -66,7 +67,7 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 /** Loads what draws and asks the terminal what it is like; resolves with what opens the screen. */
 async function prepareScreen(
 	settings: Settings,
-): Promise<(downstream: DownStream, how: {isAttached: boolean}) => Promise<number>> {
+): Promise<(downstream: DownStream, how: Pick<ShowOptions, 'isAttached' | 'added'>) => Promise<number>> {
 	const keys = process.stdin.isTTY ? process.stdin : terminalKeys();
 	const level = colorLevel(settings.color, process.env, true);
 	tellColorLevel(level, process.env);
@@ -75,7 +76,7 @@ async function prepareScreen(
 		isAsked ? askBackground({stdin: keys, stdout: process.stdout}, process.env) : undefined,
 		import('./terminal/show-dashboard.tsx'),
 	]);
-	return async (downstream, {isAttached}) => {
+	return async (downstream, how) => {
 		const end = await showDashboard(downstream, {
 			ascii: settings.ascii,
 			exportDir: settings.exportDir + path.sep,
@@ -83,7 +84,7 @@ async function prepareScreen(
 			title: settings.title,
 			mouse: settings.mouse,
 			bell: settings.bell,
-			isAttached,
+			...how,
 			keys,
 			play: ({streamUrl}) => play(streamUrl, {player: settings.player}),
 		});

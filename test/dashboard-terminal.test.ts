@@ -6,6 +6,7 @@ import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import stringWidth from 'string-width';
+import {CliProcess} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {TestTerminal} from './support/terminal.ts';
@@ -169,6 +170,29 @@ for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
 		}
 	});
 }
+
+test('what the command line adds is selected, also where it is known or another copy runs', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const start = (name: string) =>
+		TestTerminal.start(t, ['--port', '0', '--storage', storage, origin.urlOf(`/${name}.bin`)], {
+			columns: 80,
+			rows: 24,
+		});
+	for (const name of ['a', 'b', 'c', 'b']) {
+		const terminal = await start(name);
+		await terminal.shows(new RegExp(`▸ ✓ ${name}\\.bin`));
+		terminal.press('q');
+		assert.equal(await terminal.exit(), 0);
+	}
+
+	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+	await serve.event('ready');
+	const attached = await start('d');
+	await attached.shows(/✓ a\.bin[^]*▸ ✓ d\.bin/);
+	attached.press('k');
+	await attached.shows(/▸ ✓ c\.bin/);
+});
 
 test('names from servers reach the terminal without their escape sequences', async t => {
 	const origin = await startOrigin(t, {

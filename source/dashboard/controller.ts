@@ -111,6 +111,8 @@ export class Controller {
 	/** What was typed in the add dialog and not added. */
 	#draft: Form | undefined;
 	#removed: {ids: readonly DownloadId[]; what: string; until: number} | undefined;
+	/** Selected when it appears. */
+	#expected: DownloadId | undefined;
 	#mayStopAll = false;
 	#hasHinted = false;
 	#seen = new Map<DownloadId, Download>();
@@ -142,8 +144,15 @@ export class Controller {
 		this.#fits = fits;
 	}
 
+	/** Selects it as soon as it is there, unless something is selected or a key is pressed before. */
+	expect(id: DownloadId | undefined): void {
+		this.#expected = this.#state.selected === undefined ? id : undefined;
+		this.#selectExpected();
+	}
+
 	/** One key press, as `keyPresses` names it. */
 	press(name: string): void {
+		this.#expected = undefined;
 		const {mode, message, typing} = this.#state;
 		if (message?.isError) {
 			this.#set({message: undefined});
@@ -264,11 +273,20 @@ export class Controller {
 			.catch(() => undefined);
 	}
 
+	#selectExpected(): void {
+		const index = this.window.downloads.findIndex(({id}) => id === this.#expected);
+		if (index !== -1) {
+			this.#expected = undefined;
+			this.#select(index);
+		}
+	}
+
 	/** Tells what has ended since the last look. */
 	#observe(): void {
 		const {snapshot} = this.#options.feed.frame;
 		const before = this.#seen;
 		this.#seen = new Map(snapshot.downloads.map(download => [download.id, download]));
+		this.#selectExpected();
 		for (const download of snapshot.downloads) {
 			const old = before.get(download.id);
 			const name = cleanText(download.name);

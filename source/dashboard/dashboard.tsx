@@ -1,7 +1,7 @@
 // The screen: a function of the snapshot and the controller's state.
 import {Box, useApp, useInput, usePaste, useWindowSize} from 'ink';
 import {useEffect, useMemo, useRef, useState, useSyncExternalStore} from 'react';
-import type {Download} from '../downstream.ts';
+import type {Download, DownloadId} from '../downstream.ts';
 import {cellsOf, cleanText, fitName} from './clean-text.ts';
 import {
 	clock,
@@ -41,6 +41,8 @@ export type DashboardProps = Omit<ControllerOptions, 'feed' | 'host'> & {
 	readonly host: DashboardHost;
 	readonly theme: Theme;
 	readonly ascii: boolean;
+	/** Resolves with what to select at first. */
+	readonly added?: Promise<DownloadId | undefined>;
 	/** Clicks from the start. */
 	readonly mouse?: boolean;
 	/** Rows at the bottom that are left free. */
@@ -54,7 +56,15 @@ const doubleClickMs = 400;
 // oxlint-disable-next-line no-control-regex -- answers of terminals end so
 const controlSequence = /^(?:\]?\d+;rgba?:[\da-f/]*(?:\u0007|\u001B?\\)?|\[[\d:;<=>?]+[ -/]*[@-~])/i;
 
-export function Dashboard({host, theme, ascii, mouse = false, spareRows = 0, ...options}: DashboardProps) {
+export function Dashboard({
+	host,
+	theme,
+	ascii,
+	added,
+	mouse = false,
+	spareRows = 0,
+	...options
+}: DashboardProps) {
 	const redraw = useRedraw();
 	const {suspendTerminal} = useApp();
 	const [feed] = useState(() => new SnapshotFeed(options.downstream));
@@ -121,6 +131,9 @@ export function Dashboard({host, theme, ascii, mouse = false, spareRows = 0, ...
 		// oxlint-disable-next-line react/exhaustive-deps -- the host is the same for good
 		[],
 	);
+	useEffect(() => {
+		void added?.then(id => controller.expect(id));
+	}, [added, controller]);
 	useEffect(() => {
 		if (mouse) {
 			controller.press('M');

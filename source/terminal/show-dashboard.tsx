@@ -8,7 +8,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {render} from 'ink';
 import {Dashboard} from '../dashboard/dashboard.tsx';
 import {themes, type ThemeName} from '../dashboard/theme.ts';
-import type {Download, DownStream} from '../downstream.ts';
+import type {Download, DownloadId, DownStream} from '../downstream.ts';
 import {copyText} from './clipboard.ts';
 import {enterTerminal, hasUnicode, mouseSequence} from './modes.ts';
 import {knowsProgress, TerminalStatus} from './status.ts';
@@ -27,6 +27,8 @@ export type ShowOptions = {
 	readonly keys: NodeJS.ReadStream;
 	/** Leaving stops nothing. */
 	readonly isAttached: boolean;
+	/** What the command line has added, which is then selected. */
+	readonly added?: Promise<DownloadId | undefined>;
 	/** Starts a player; resolves with its name. */
 	play(download: Download): Promise<string>;
 };
@@ -102,6 +104,7 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 			ascii={options.ascii || !hasUnicode(env, platform)}
 			exportDir={options.exportDir}
 			isAttached={options.isAttached}
+			{...(options.added && {added: options.added})}
 			mouse={options.mouse}
 			// A frame as high as the screen makes Windows consoles scroll.
 			spareRows={platform === 'win32' ? 1 : 0}
