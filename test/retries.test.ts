@@ -20,17 +20,17 @@ type Try = {
 function exhaust(t: TestContext, {takesMs, connections, bytes}: Try, most = 100) {
 	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
 	const began = Date.now();
-	let isDue = true;
+	const state = {isDue: true};
 	const retries = new Retries(() => {
-		isDue = true;
+		state.isDue = true;
 	}, undefined);
 	let tries = 0;
 	while (!retries.failure && tries < most) {
-		while (!isDue) {
+		while (!state.isDue) {
 			t.mock.timers.tick(stepMs);
 		}
 
-		isDue = false;
+		state.isDue = false;
 		tries++;
 		const opened = Date.now();
 		t.mock.timers.tick(takesMs);
