@@ -6,6 +6,9 @@ import {ControlClient, type RunningCopy} from './control-client.ts';
 import {DownStreamError, type DownloadId, type ErrorCode} from './downstream.ts';
 import type {Settings} from './settings.ts';
 
+/** Bytes lie in blocks of our own; what else a stream leaves is little, and V8 would let 48 MB of it gather. */
+const maxYoungGenerationSizeMb = 8;
+
 /** The URLs are added at the start; what is wrong with one of them becomes a banner. */
 export type ForEngineWorker = {readonly settings: Settings; readonly urls: readonly string[]};
 
@@ -31,7 +34,7 @@ export type EngineThread = {
 export async function startEngineThread(forWorker: ForEngineWorker): Promise<EngineThread> {
 	// Beside this file, in the source as in the bundle.
 	const file = new URL(`engine-worker${path.extname(import.meta.url)}`, import.meta.url);
-	const worker = new Worker(file, {workerData: forWorker});
+	const worker = new Worker(file, {workerData: forWorker, resourceLimits: {maxYoungGenerationSizeMb}});
 	const ended = new Promise<void>(resolve => {
 		worker.on('exit', () => resolve());
 	});

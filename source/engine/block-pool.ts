@@ -3,9 +3,10 @@
 import type {SparseFile} from './sparse-file.ts';
 
 const sizes = {smallest: 64 * 1024, largest: 1024 * 1024};
-/** Bytes. With more than this in the hands of players, new blocks are of the smallest size. */
+/** Bytes. With more than this in the hands of players, new blocks are of the smallest size, and none is read ahead. */
 const lentBudget = 16 * 1024 * 1024;
-const mostIdle = 8 * 1024 * 1024;
+/** As many as are lent when all are busy: what is dropped and made again is there twice until garbage is collected. */
+const mostIdle = lentBudget;
 /** More reads at once than the disk has threads only wait with their block in hand. */
 const mostReads = 8;
 
@@ -20,14 +21,14 @@ export class BlockPool {
 	/** First come, first served. */
 	readonly #queue: Array<() => void> = [];
 
-	/** Whoever reads ahead now would take the turn of one who waits. */
-	get isBusy(): boolean {
-		return this.#reads >= mostReads;
+	/** Nobody who waits is kept waiting by it. */
+	get mayReadAhead(): boolean {
+		return this.#reads < mostReads && this.#lent < lentBudget;
 	}
 
 	/** Reads at most `wanted` present bytes into a block, which is the caller's until given back. Throws `disk-failed`. */
 	async fill(file: SparseFile, offset: number, wanted: number): Promise<Filled> {
-		if (this.isBusy) {
+		if (this.#reads >= mostReads) {
 			await new Promise<void>(resolve => {
 				this.#queue.push(resolve);
 			});

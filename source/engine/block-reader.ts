@@ -38,7 +38,7 @@ export class BlockReader {
 		const {block, length} = await filled;
 		this.#shown = block;
 		this.#consumed += length;
-		if (length > 0 && length < ready && !this.#pool.isBusy) {
+		if (length > 0 && length < ready && this.#pool.mayReadAhead) {
 			this.#ahead = this.#fill(file, offset + length, ready - length);
 		}
 
