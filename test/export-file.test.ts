@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import {spawnSync} from 'node:child_process';
 import {
 	access,
 	chmod,
@@ -231,6 +232,24 @@ test('a disk that is too small is found before the copy', async t => {
 		},
 	);
 	assert.deepEqual(await readdir(folder), []);
+});
+
+test('what a killed copy has left goes with the next one to the same place, not while that runs', async t => {
+	const {source, folder} = await prepare(t);
+	const target = path.join(folder, 'film.mkv');
+	const request = {source, target, size, ranges: [{start: 0, end: size}]};
+	const program = `
+		const {exportFile} = await import(${JSON.stringify(new URL('../source/engine/export-file.ts', import.meta.url))});
+		await exportFile({...${JSON.stringify(request)}, onProgress: () => process.kill(process.pid, 'SIGKILL')});`;
+	const {signal} = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program]);
+	assert.equal(signal, 'SIGKILL');
+	const left = await readdir(folder);
+	assert.equal(left.length, 1);
+	const exporting = exportFile(request);
+	await assert.rejects(exportFile(request), hasCode('target-exists'));
+	assert.equal(await exporting, target);
+	assert.deepEqual(await readdir(folder), ['film.mkv']);
+	await assertContent(target);
 });
 
 test('a stored file of the wrong size is not exported', async t => {

@@ -1,5 +1,5 @@
 // Files out of the store: whole at their new place or not there at all.
-import {randomBytes} from 'node:crypto';
+import {createHash} from 'node:crypto';
 import {constants, type Stats} from 'node:fs';
 import {chmod, copyFile, link, lstat, mkdir, open, rename, rm, stat, statfs} from 'node:fs/promises';
 import {homedir} from 'node:os';
@@ -34,6 +34,9 @@ export type FileExport = {
 /** Bytes that are copied at once: progress is told, and an abort noticed, after each. */
 const chunkSize = 4 * 1024 * 1024;
 
+/** Temporary files of this process, which owns the storage folder. */
+const beingMade = new Set<string>();
+
 /** How disks without hard links, and Windows on such a disk, refuse one. */
 const cannotLink = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EISDIR']);
 
@@ -54,10 +57,15 @@ export async function exportFile(request: FileExport): Promise<string> {
 		onPlaced,
 		signal,
 	} = request;
-	// Beside the target: only on the same disk can it be put in place at once.
-	const temporary = path.join(path.dirname(target), `.${randomBytes(8).toString('hex')}.part`);
+	const temporary = temporaryFor(source, target);
+	if (beingMade.has(temporary)) {
+		throw new DownStreamError('target-exists', `${target} is being made already`);
+	}
+
+	beingMade.add(temporary);
 	try {
 		signal?.throwIfAborted();
+		await rm(temporary, {force: true});
 		const held = await stat(source).catch((error: unknown) => {
 			throw diskError(error, source);
 		});
@@ -105,7 +113,17 @@ export async function exportFile(request: FileExport): Promise<string> {
 		throw diskError(error, target);
 	} finally {
 		await rm(temporary, {force: true}).catch(() => undefined);
+		beingMade.delete(temporary);
 	}
+}
+
+/**
+ * Beside the target: only on the same disk can it be put in place at once. The same name each time: what a killed copy
+ * has left goes with the next export of that file to that place.
+ */
+function temporaryFor(source: string, target: string): string {
+	const name = createHash('sha256').update(`${source}\0${target}`).digest('hex').slice(0, 16);
+	return path.join(path.dirname(target), `.${name}.part`);
 }
 
 /**
