@@ -1,5 +1,5 @@
 // The HTTP client for origins that are reached without a proxy: a few connections to each, used again and again.
-import {createSecureContext, rootCertificates, type ConnectionOptions} from 'node:tls';
+import {createSecureContext, rootCertificates, type ConnectionOptions, type SecureContext} from 'node:tls';
 import {
 	HttpError,
 	type HttpAnswer,
@@ -13,19 +13,16 @@ import {HttpExchange} from './http-exchange.ts';
 /** Origins close kept connections after some 5 to 75 s. */
 const keptForMs = 30_000;
 
+/** By the certificate that is trusted beside the others: reading all of them takes 20 ms. */
+const contexts = new Map<string, SecureContext>();
+
 export class DirectClient implements HttpClient {
 	readonly #options: HttpClientOptions;
-	readonly #tls: ConnectionOptions;
 	/** By origin. */
 	readonly #pools = new Map<string, Pool>();
 
 	constructor(options: HttpClientOptions) {
-		const {ca, insecure} = options.tls;
 		this.#options = options;
-		this.#tls = {
-			...(ca === undefined ? {} : {secureContext: createSecureContext({ca: [...rootCertificates, ca]})}),
-			...(insecure ? {rejectUnauthorized: false} : {}),
-		};
 	}
 
 	get(request: HttpRequest): Promise<HttpAnswer> {
@@ -51,7 +48,7 @@ export class DirectClient implements HttpClient {
 	#pool(url: URL): Pool {
 		let pool = this.#pools.get(url.origin);
 		if (!pool) {
-			pool = new Pool(url, this.#options, this.#tls);
+			pool = new Pool(url, this.#options);
 			this.#pools.set(url.origin, pool);
 		}
 
@@ -75,10 +72,14 @@ class Pool {
 	#isPreparing = false;
 	readonly #ending = new AbortController();
 
-	constructor(url: URL, options: HttpClientOptions, tls: ConnectionOptions) {
+	constructor(url: URL, options: HttpClientOptions) {
+		const {ca, insecure} = options.tls;
 		this.#url = url;
 		this.#options = options;
-		this.#tls = tls;
+		this.#tls = {
+			...(ca !== undefined && url.protocol === 'https:' && {secureContext: contextWith(ca)}),
+			...(insecure && {rejectUnauthorized: false}),
+		};
 	}
 
 	async get(request: HttpRequest): Promise<HttpAnswer> {
@@ -225,4 +226,10 @@ class Pool {
 		this.#all.delete(connection);
 		connection.destroy(reason);
 	}
+}
+
+function contextWith(ca: string): SecureContext {
+	const context = contexts.get(ca) ?? createSecureContext({ca: [...rootCertificates, ca]});
+	contexts.set(ca, context);
+	return context;
 }

@@ -27,6 +27,7 @@ export class HttpConnection {
 	#hasEnded = false;
 	#failure: {readonly error: unknown} | undefined;
 	#waiter: Waiter | undefined;
+	#wakeSoon: NodeJS.Immediate | undefined;
 	#session: Buffer | undefined;
 	#requests = 0;
 	/** Something came after the last request. */
@@ -173,7 +174,13 @@ export class HttpConnection {
 		}
 
 		this.#isPaused = this.#bytesWaiting >= mostWaiting;
-		this.#wake();
+		if (this.#isPaused) {
+			this.#wake();
+		} else {
+			// TLS gives its records one by one, of which many come at a time.
+			this.#wakeSoon ??= setImmediate(() => this.#wake());
+		}
+
 		return !this.#isPaused;
 	}
 
@@ -188,6 +195,8 @@ export class HttpConnection {
 	}
 
 	#wake(): void {
+		clearImmediate(this.#wakeSoon);
+		this.#wakeSoon = undefined;
 		this.#waiter?.resolve();
 	}
 
