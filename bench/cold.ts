@@ -1,6 +1,7 @@
 // One player reads a file that nobody has fetched yet, and every byte is kept.
 import type {Bench} from './bench.ts';
-import {cpuSeconds, diskUse, GiB, interleaved, MiB, peakMemory, readWhole} from './measure.ts';
+import {cpuSeconds, diskUse, GiB, interleaved, MiB, readWhole} from './measure.ts';
+import {peakMemory} from '../test/support/process-memory.ts';
 import {startOrigin, type Origin} from './origins.ts';
 import {nginx, nginxSlice1, nginxSlice4, ours, present, rclone, type CachingProxy} from './peers.ts';
 import {atLeast, atMost, type Goal} from './report.ts';

@@ -57,23 +57,6 @@ export function cpuSeconds(pid: number | 'self'): number {
 	return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / ticksPerSecond;
 }
 
-/** Bytes of memory that the process has had at most. */
-export function peakMemory(pid: number): number {
-	return statusBytes(pid, 'VmHWM');
-}
-
-/** Bytes of memory that the process has. */
-export function memory(pid: number): number {
-	return statusBytes(pid, 'VmRSS');
-}
-
-function statusBytes(pid: number, field: string): number {
-	const [, kibibytes] = new RegExp(`^${field}:\\s*(\\d+) kB$`, 'm').exec(
-		readFileSync(`/proc/${pid}/status`, 'utf8'),
-	) ?? [0, NaN];
-	return Number(kibibytes) * 1024;
-}
-
 /** Bytes of the disk that are in use for what is in the folder. */
 export async function diskUse(folder: string): Promise<number> {
 	let bytes = 0;

@@ -2,8 +2,9 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import {CliProcess} from '../test/support/cli.ts';
 import type {Bench} from './bench.ts';
-import {collectionOf} from './collections.ts';
-import {cpuSeconds, memory} from './measure.ts';
+import {collectionOf} from '../test/support/collections.ts';
+import {cpuSeconds} from './measure.ts';
+import {memory} from '../test/support/process-memory.ts';
 import {atMost} from './report.ts';
 
 const counts = [10, 100, 1000, 10_000];

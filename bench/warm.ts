@@ -1,16 +1,7 @@
 // Players read a file that is all there: one, then many at once.
 import type {Bench} from './bench.ts';
-import {
-	cpuSeconds,
-	firstByte,
-	GiB,
-	interleaved,
-	median,
-	MiB,
-	peakMemory,
-	readAtOnce,
-	readWhole,
-} from './measure.ts';
+import {cpuSeconds, firstByte, GiB, interleaved, median, MiB, readAtOnce, readWhole} from './measure.ts';
+import {peakMemory} from '../test/support/process-memory.ts';
 import {startOrigin} from './origins.ts';
 import {nginx, nginxSlice1, ours, present, rclone, type RunningProxy} from './peers.ts';
 import {atLeast, atMost} from './report.ts';

@@ -7,6 +7,7 @@ import type {Range} from '../source/engine/range-set.ts';
 import {CliProcess} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {startFaultOrigin} from './support/fault-origin.ts';
 import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
@@ -119,4 +120,19 @@ test('SIGTERM saves everything and frees port and folder', async t => {
 	await assert.rejects(fetch(streamUrl));
 	const {serve: next} = await startServe(t, storage, origin.url);
 	assert.equal(next.child.exitCode, null);
+});
+
+test('SIGTERM ends the program within 5 s while the origin says nothing and players wait', async t => {
+	const faults = await startFaultOrigin(t, {size: 48 * MiB, etag: '"v1"'});
+	const url = faults.urlOf('short-body', {bytes: 100_000, ending: 'stall'});
+	const {serve, streamUrl} = await startServe(t, await temporaryFolder(t), url);
+	const players = await Promise.all(
+		[0, 20 * MiB, 40 * MiB].map(start => fetch(streamUrl, {headers: {range: `bytes=${start}-`}})),
+	);
+	const cuts = Promise.all(players.map(player => assert.rejects(player.arrayBuffer())));
+	serve.child.kill('SIGTERM');
+	const limit = setTimeout(() => serve.child.kill('SIGKILL'), 5000);
+	assert.equal(await serve.exit(), 130);
+	clearTimeout(limit);
+	await cuts;
 });

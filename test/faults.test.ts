@@ -4,6 +4,7 @@ import {readdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
 import type {Download, ErrorCode} from '../source/downstream.ts';
+import {HttpDataSource} from '../source/engine/data-source.ts';
 import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, temporaryFolder, until, type TestEngine} from './support/engines.ts';
 import {startFaultOrigin, type FaultName, type FaultOrigin} from './support/fault-origin.ts';
@@ -615,6 +616,46 @@ test(
 		await Promise.all(
 			[...faults.origin.sockets].map(socket => new Promise(resolve => socket.once('close', resolve))),
 		);
+	},
+);
+
+for (const [words, fault, parameters, requests] of [
+	// With a Range and without.
+	['403', 'status', {code: 403}, 2],
+	['404', 'status', {code: 404}, 1],
+	['410', 'status', {code: 410}, 1],
+	['a circle of redirects', 'redirect', {}, 11],
+	['503 and asks to wait an hour', 'status', {code: 503, wait: 3600}, 1],
+] as const) {
+	test(
+		`a player that waits is told of an origin that answers ${words} without a second try`,
+		{timeout},
+		async t => {
+			const faults = await startFaultOrigin(t, {size, etag});
+			const {engine} = await startEngine(t);
+			const {download} = await engine.add({url: faults.urlOf(fault, parameters), paused: true});
+			const {status, bytes} = await read(download.streamUrl);
+			assert.ok(status === 502 || status === 503, `${status}`);
+			assert.ok(bytes.toString().includes(downloadOf(engine, download.id).lastError?.message ?? '-'));
+			assert.equal(faults.origin.requests.length, requests);
+		},
+	);
+}
+
+test(
+	'an origin that falls silent in a body is asked for the rest, and the player that waits gets it',
+	{timeout},
+	async t => {
+		const faults = await startFaultOrigin(t, {size, etag});
+		const {engine} = await startEngine(t);
+		const url = faults.urlOf('short-body', {bytes: 100_000, ending: 'stall', every: 2});
+		const timeouts = {connect: 1000, headers: 1000, body: 300};
+		const source = new HttpDataSource({url, connections: 1, timeouts});
+		const {download} = await engine.addSource(source, {connections: 1});
+		const {bytes, isCut} = await read(download.streamUrl);
+		assert.deepEqual([bytes.length, isCut], [size, false]);
+		assert.equal(firstWrongByte(bytes, 0), -1);
+		assert.ok(faults.shown('short-body') > 0);
 	},
 );
 

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
 import {once} from 'node:events';
-import {readdir} from 'node:fs/promises';
+import {readdir, readFile} from 'node:fs/promises';
 import http from 'node:http';
+import {createServer, type AddressInfo} from 'node:net';
+import path from 'node:path';
 import process from 'node:process';
+import {Readable} from 'node:stream';
 import {test} from 'node:test';
+import {gzipSync} from 'node:zlib';
+import {atEnd} from './support/cleanup.ts';
+import {CliProcess} from './support/cli.ts';
+import {collectionOf} from './support/collections.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, until} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {peakMemory} from './support/process-memory.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -36,6 +44,37 @@ async function readAndLeave(url: string, start: number, most: number, end = ''):
 
 async function openDescriptors(): Promise<number> {
 	return process.platform === 'linux' ? (await readdir('/proc/self/fd')).length : 0;
+}
+
+for (const [players, words, most] of [
+	[1, 'one player reads', MiB],
+	[20, '20 players at the same time read', 2 * MiB],
+] as const) {
+	test(
+		`${words} a file that nobody has fetched: at most ${most / MiB} MiB of it comes twice`,
+		{timeout},
+		async t => {
+			const size = 16 * MiB;
+			const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 8 * MiB, latency: 10});
+			const {engine} = await startEngine(t);
+			const {download} = await engine.add({url: origin.url});
+			await Promise.all(
+				Array.from({length: players}, async () => {
+					const response = await fetch(download.streamUrl);
+					let offset = 0;
+					for await (const bytes of response.body as unknown as AsyncIterable<Uint8Array>) {
+						assert.equal(firstWrongByte(bytes, offset), -1);
+						offset += bytes.length;
+					}
+
+					assert.equal(offset, size);
+				}),
+			);
+			await until(engine, download.id, ({status}) => status === 'complete');
+			t.diagnostic(`${origin.bytesSent - size} bytes came twice`);
+			assert.ok(origin.bytesSent - size <= most, `${origin.bytesSent - size} bytes came twice`);
+		},
+	);
 }
 
 test('64 players on 64 files get their own bytes', {timeout}, async t => {
@@ -101,4 +140,122 @@ test('40 seeks that are given up open at most 8 connections at once', {timeout},
 	);
 	assert.ok(origin.mostSockets <= 8, `${origin.mostSockets} connections`);
 	await engine.cancel(download.id);
+});
+
+test(
+	'a player that asks for 512 MiB and stops reading costs under 100 MiB, 300 that leave nothing',
+	{timeout, skip: process.platform === 'linux' ? false : 'needs Linux, for /proc'},
+	async t => {
+		const size = 512 * MiB;
+		const origin = await startOrigin(t, {size, etag: '"v1"'});
+		const storage = await temporaryFolder(t);
+		const serve = await CliProcess.start(t, [
+			...['serve', '--json', '--port', '0', '--storage', storage, '--on-demand'],
+		]);
+		const {url: proxy, key} = await serve.event('ready');
+		const pid = serve.child.pid!;
+		const streamUrl = `${String(proxy)}/stream?key=${String(key)}&url=${encodeURIComponent(origin.url)}`;
+		// What the first read loads does not count.
+		await readAndLeave(streamUrl, 0, KiB);
+		const before = peakMemory(pid);
+		const request = http.get(streamUrl, {agent: false});
+		const [response] = (await once(request, 'response')) as [http.IncomingMessage];
+		assert.equal(response.statusCode, 200);
+		response.pause();
+		// It stands still once nothing more is sent for it between two reads of somebody else.
+		for (let sent = -1; sent < origin.bytesSent;) {
+			sent = origin.bytesSent;
+			await readAndLeave(streamUrl, 0, 64 * KiB);
+		}
+
+		const cost = peakMemory(pid) - before;
+		t.diagnostic(`${Math.round(cost / MiB)} MiB for the player that stopped`);
+		assert.ok(cost < 100 * MiB, `${cost} bytes`);
+		request.destroy();
+		const descriptors = (await readdir(`/proc/${pid}/fd`)).length;
+		const beforeLeaving = peakMemory(pid);
+		for (let open = 0; open < 300; open++) {
+			await readAndLeave(streamUrl, open * MiB, 32 * KiB);
+		}
+
+		const more = peakMemory(pid) - beforeLeaving;
+		t.diagnostic(`${Math.round(more / MiB)} MiB for 300 that left`);
+		assert.ok(more < 50 * MiB, `${more} bytes`);
+		const left = (await readdir(`/proc/${pid}/fd`)).length - descriptors;
+		assert.ok(left <= 8, `${left} descriptors left`);
+	},
+);
+
+for (const [words, head, piece, most] of [
+	[
+		'compresses 1 GiB of zeros though it was asked not to',
+		'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n',
+		() => gzipSync(Buffer.alloc(16 * MiB)),
+		64,
+	],
+	['never ends its headers', 'HTTP/1.1 200 OK\r\n', () => Buffer.from(`x: ${'y'.repeat(MiB)}\r\n`), Infinity],
+	[
+		'sends header after header',
+		'HTTP/1.1 200 OK\r\n',
+		() => Buffer.from('x: y\r\n'.repeat(100_000)),
+		Infinity,
+	],
+] as const) {
+	test(`an origin that ${words} costs under 150 MiB of memory`, {timeout}, async t => {
+		const bytes = piece();
+		const server = createServer(socket => {
+			socket.on('error', () => undefined);
+			socket.once('data', () => {
+				socket.write(head);
+				Readable.from(
+					(function* () {
+						for (let sent = 0; sent < most; sent++) {
+							yield bytes;
+						}
+					})(),
+				)
+					.on('error', () => undefined)
+					.pipe(socket);
+			});
+		}).listen(0, '127.0.0.1');
+		await once(server, 'listening');
+		atEnd(t, () => server.close());
+		const folder = await temporaryFolder(t);
+		const memoryFile = path.join(folder, 'memory');
+		const url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/film.mkv`;
+		const get = await CliProcess.start(
+			t,
+			['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', path.join(folder, 'film'), url],
+			{
+				env: {PEAK_MEMORY_FILE: memoryFile},
+				nodeArgs: ['--import', path.join(import.meta.dirname, 'support/report-peak-memory.mjs')],
+			},
+		);
+		assert.equal(await get.exit(), 1, get.stderr);
+		const peak = Number(await readFile(memoryFile, 'utf8')) / 1024;
+		t.diagnostic(`peak memory: ${Math.round(peak)} MiB`);
+		assert.ok(peak < 150, `${peak} MiB`);
+	});
+}
+
+test('10,000 downloads open, change one at a time, and close', {timeout}, async t => {
+	const count = 10_000;
+	const storageDir = await collectionOf(t, count, KiB);
+	const {engine, close} = await startEngine(t, {storageDir});
+	const before = engine.snapshot;
+	assert.equal(before.downloads.length, count);
+	assert.deepEqual(before.banners, []);
+	assert.ok(before.downloads.every(({status, present}) => status === 'paused' && present === KiB));
+	assert.equal(new Set(before.downloads.map(({addedAt}) => addedAt)).size, count);
+	const one = before.downloads[count / 2]!;
+	await engine.update(one.id, {name: 'changed.mkv'});
+	const anew = engine.snapshot.downloads.filter((download, index) => download !== before.downloads[index]);
+	assert.deepEqual(
+		anew.map(({id, name}) => [id, name]),
+		[[one.id, 'changed.mkv']],
+	);
+	await close();
+	const again = await startEngine(t, {storageDir});
+	assert.equal(again.engine.snapshot.downloads.length, count);
+	assert.equal(downloadOf(again.engine, one.id).name, 'changed.mkv');
 });

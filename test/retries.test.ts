@@ -5,7 +5,6 @@ import {DownStreamError} from '../source/downstream.ts';
 import {Retries} from '../source/engine/retries.ts';
 
 const KiB = 1024;
-const stepMs = 25;
 
 type Try = {
 	/** Until it fails. */
@@ -20,17 +19,10 @@ type Try = {
 function exhaust(t: TestContext, {takesMs, connections, bytes}: Try, most = 100) {
 	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
 	const began = Date.now();
-	const state = {isDue: true};
-	const retries = new Retries(() => {
-		state.isDue = true;
-	}, undefined);
+	const retries = new Retries(() => {}, undefined);
 	let tries = 0;
 	while (!retries.failure && tries < most) {
-		while (!state.isDue) {
-			t.mock.timers.tick(stepMs);
-		}
-
-		state.isDue = false;
+		t.mock.timers.tick(Math.ceil((retries.dueAt ?? Date.now()) - Date.now()));
 		tries++;
 		const opened = Date.now();
 		t.mock.timers.tick(takesMs);

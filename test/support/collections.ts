@@ -3,16 +3,17 @@ import {randomBytes} from 'node:crypto';
 import {mkdir, truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
-import {temporaryFolder} from '../test/support/engines.ts';
-import type {Entry} from '../source/engine/entry.ts';
-import {MiB} from './measure.ts';
+import type {Entry} from '../../source/engine/entry.ts';
+import {inTurns} from '../../source/engine/in-turns.ts';
+import {temporaryFolder} from './engines.ts';
 
-const size = 100 * MiB;
-const held = 64 * 1024;
+const KiB = 1024;
+const size = 100 * KiB * KiB;
 
-export async function collectionOf(t: TestContext, downloads: number): Promise<string> {
+/** `held`: bytes that are there of each. */
+export async function collectionOf(t: TestContext, downloads: number, held = 64 * KiB): Promise<string> {
 	const storage = await temporaryFolder(t);
-	for (let index = 0; index < downloads; index++) {
+	await inTurns([...Array(downloads).keys()], async index => {
 		const id = randomBytes(16).toString('hex');
 		const folder = path.join(storage, id);
 		const entry: Entry = {
@@ -32,7 +33,7 @@ export async function collectionOf(t: TestContext, downloads: number): Promise<s
 		await writeFile(path.join(folder, 'entry.json'), JSON.stringify(entry), {mode: 0o600});
 		await writeFile(path.join(folder, 'data'), randomBytes(held));
 		await truncate(path.join(folder, 'data'), size);
-	}
+	});
 
 	return storage;
 }
