@@ -7,12 +7,14 @@ import path from 'node:path';
 import process from 'node:process';
 import {Readable} from 'node:stream';
 import {test} from 'node:test';
+import {setImmediate} from 'node:timers/promises';
 import {gzipSync} from 'node:zlib';
 import {atEnd} from './support/cleanup.ts';
 import {CliProcess} from './support/cli.ts';
 import {collectionOf} from './support/collections.ts';
 import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {startFaultOrigin} from './support/fault-origin.ts';
 import {peakMemory} from './support/process-memory.ts';
 
 const KiB = 1024;
@@ -141,6 +143,34 @@ test('40 seeks that are given up open at most 8 connections at once', {timeout},
 	assert.ok(origin.mostSockets <= 8, `${origin.mostSockets} connections`);
 	await engine.cancel(download.id);
 });
+
+test(
+	'two players that ask for new files of a host that bears one connection take turns',
+	{timeout},
+	async t => {
+		const faults = await startFaultOrigin(t, {size: 8 * MiB, etag: '"v1"', bytesPerSecond: MiB, latency: 50});
+		const urlOf = (film: number) => faults.urlOf('limit', {connections: 1, film});
+		// In a process of its own: if they took turns without end, no timer of this one would end it.
+		const serve = await CliProcess.start(t, [
+			...['serve', '--json', '--port', '0', '--storage', await temporaryFolder(t), urlOf(0)],
+		]);
+		const {url: proxy, key} = await serve.event('ready');
+		while (faults.shown('limit') === 0) {
+			await setImmediate();
+		}
+
+		await Promise.all(
+			[1, 2].map(async film => {
+				const response = await fetch(
+					`${String(proxy)}/stream?key=${String(key)}&url=${encodeURIComponent(urlOf(film))}`,
+					{headers: {range: 'bytes=0-99999'}, signal: AbortSignal.timeout(15_000)},
+				);
+				assert.equal(response.status, 206);
+				assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), 0), -1);
+			}),
+		);
+	},
+);
 
 test(
 	'a player that asks for 512 MiB and stops reading costs under 100 MiB, 300 that leave nothing',

@@ -221,10 +221,12 @@ export class Fetcher {
 
 	/**
 	 * One connection ends for a player who waits: a fill, else one that reads ahead. Returns false if players wait
-	 * for the bytes of all of them.
+	 * for what all of them bring.
 	 */
 	giveUpConnection(): boolean {
-		const least = this.segments.leastNeeded(segment => this.#download.readers.waitFor(segment));
+		const {readers} = this.#download;
+		// Also for the first answer: two players would take each other's only connection for ever.
+		const least = this.segments.leastNeeded(segment => readers.askForFacts || readers.waitFor(segment));
 		if (least && (this.maxConnections === 1 || this.#services.hosts.isLimited(this.host))) {
 			this.segments.end(least);
 		} else if (least) {

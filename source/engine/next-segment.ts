@@ -68,7 +68,12 @@ export function nextSegment(situation: Situation): SegmentPlan | undefined {
 		);
 		const needed = claimed.length === 0 && (wish || (fill && present.size < size));
 		return needed
-			? {start: 0, end: size, for: wish ? 'player' : 'fill', urgent: wish !== undefined}
+			? {
+					start: 0,
+					end: size,
+					for: wish ? 'player' : 'fill',
+					urgent: wanted.some(({blocked}) => blocked),
+				}
 			: undefined;
 	}
 
