@@ -32,6 +32,7 @@ export async function seek(bench: Bench): Promise<void> {
 		const waits = await farSeeks(t, bench, origin);
 		const what = `${roundTripMs} ms away, beside a download of 1 MiB/s`;
 		report.state(`${what}: ${ours.name}`, 'trips', median(waits.get(ours.name)!) / roundTripMs);
+		report.state(`${what}: the slowest of ${seeks}`, 'ms', Math.max(...waits.get(ours.name)!), atMost(1500));
 		report.compare(what, 'ms', waits.get(ours.name)!, rclone.name, waits.get(rclone.name));
 		await firstOfAll(bench, origin);
 	});
@@ -95,8 +96,9 @@ async function firstOfAll({report, rounds, scope}: Bench, origin: Origin): Promi
 			['the origin itself', () => firstByte(`${origin.url}/film.bin`, 0, wanted)],
 		]),
 	);
+	const what = '100 ms away, 256 KiB/s: first byte of a new download';
+	report.state(`${what}: the slowest of ${rounds}`, 'ms', Math.max(...waits.get(ours.name)!), atMost(1000));
 	for (const peer of ['the origin itself', rclone.name]) {
-		const what = '100 ms away, 256 KiB/s: first byte of a new download';
 		report.compare(what, 'ms', waits.get(ours.name)!, peer, waits.get(peer));
 	}
 }

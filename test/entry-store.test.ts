@@ -234,7 +234,7 @@ test('a deleted download leaves nothing', async t => {
 	await file.save({removed: 'delete'});
 	await store.delete(id);
 	assert.deepEqual(await readdir(storageDir), []);
-	await assert.rejects(file.save({}), hasCode('disk-failed'));
+	await assert.rejects(file.save({givenName: 'late.mkv'}), hasCode('disk-failed'));
 	assert.deepEqual(await readdir(storageDir), []);
 });
 

@@ -3,6 +3,7 @@ import {randomBytes} from 'node:crypto';
 import {readdirSync, readFileSync, renameSync, rmdirSync, rmSync} from 'node:fs';
 import {mkdir, rm} from 'node:fs/promises';
 import path from 'node:path';
+import {isDeepStrictEqual} from 'node:util';
 import {Low, type Adapter} from 'lowdb';
 import type {DownloadId} from '../downstream.ts';
 import {diskError, errorCode} from './disk-error.ts';
@@ -64,7 +65,8 @@ export class EntryStore {
 				}
 
 				const record = new DurableEntry(folder, problem => problems.push(problem));
-				entries.push(new EntryFile(record, await record.read()));
+				const entry = await record.read();
+				entries.push(new EntryFile(record, entry, entry));
 			} catch (error) {
 				const reason = error instanceof InvalidEntry ? error.message : (errorCode(error) ?? String(error));
 				problems.push(`The download in ${folder} is left as it is: ${reason}`);
@@ -103,10 +105,14 @@ export class EntryStore {
 export class EntryFile {
 	readonly folder: string;
 	readonly #database: Low<Entry>;
+	/** What is on the disk, as far as that is known. */
+	#durable: Entry | undefined;
 
-	constructor(record: DurableEntry, entry: Entry) {
+	/** `durable`: what was read from the disk. */
+	constructor(record: DurableEntry, entry: Entry, durable?: Entry) {
 		this.folder = record.folder;
 		this.#database = new Low(record, entry);
+		this.#durable = durable;
 	}
 
 	/** Never changes; each `save` makes a new one. */
@@ -124,11 +130,20 @@ export class EntryFile {
 
 	/**
 	 * Changes the entry at once, and resolves when that is durable; a field set to undefined is dropped. Rejects
-	 * with `disk-full` or `disk-failed`; the change is then part of the next save.
+	 * with `disk-full` or `disk-failed`; the change is then part of the next save. What changes nothing is not written:
+	 * thousands of downloads that did nothing must not keep the program from ending.
 	 */
 	async save(change: Partial<Entry>): Promise<void> {
-		this.#database.data = {...this.#database.data, ...change};
+		const {entry} = this;
+		const keys = Object.keys(change) as Array<keyof Entry>;
+		if (entry === this.#durable && keys.every(key => isDeepStrictEqual(entry[key], change[key]))) {
+			return;
+		}
+
+		const changed = {...entry, ...change};
+		this.#database.data = changed;
 		await this.#database.write().catch(throwDiskError(path.join(this.folder, entryName)));
+		this.#durable = changed;
 	}
 }
 
