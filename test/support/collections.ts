@@ -4,7 +4,6 @@ import {mkdir, truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
 import type {Entry} from '../../source/engine/entry.ts';
-import {inTurns} from '../../source/engine/in-turns.ts';
 import {temporaryFolder} from './engines.ts';
 
 const KiB = 1024;
@@ -13,7 +12,7 @@ const size = 100 * KiB * KiB;
 /** `held`: bytes that are there of each. */
 export async function collectionOf(t: TestContext, downloads: number, held = 64 * KiB): Promise<string> {
 	const storage = await temporaryFolder(t);
-	await inTurns([...Array(downloads).keys()], async index => {
+	for (let index = 0; index < downloads; index++) {
 		const id = randomBytes(16).toString('hex');
 		const folder = path.join(storage, id);
 		const entry: Entry = {
@@ -33,7 +32,7 @@ export async function collectionOf(t: TestContext, downloads: number, held = 64 
 		await writeFile(path.join(folder, 'entry.json'), JSON.stringify(entry), {mode: 0o600});
 		await writeFile(path.join(folder, 'data'), randomBytes(held));
 		await truncate(path.join(folder, 'data'), size);
-	});
+	}
 
 	return storage;
 }
