@@ -103,3 +103,14 @@ test('a store of limited size keeps what was read last, also after a restart', a
 	assert.deepEqual((await readdir(path.join(storageDir, a))).includes('data'), true);
 	assert.ok(!folders.includes(b));
 });
+
+test('a removal in progress is over before the storage folder is given away', async t => {
+	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
+	const {engine, close, storageDir} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({status}) => status === 'complete');
+	const removal = engine.remove(download.id, {data: 'delete', undoMs: 0});
+	await close();
+	assert.ok(!(await readdir(storageDir)).includes(download.id));
+	await removal;
+});

@@ -83,6 +83,8 @@ export class Engine implements DownStream {
 	readonly #services: TransferServices;
 	readonly #transfers = new Map<DownloadId, Transfer>();
 	readonly #removed = new Map<DownloadId, {entryFile: EntryFile; timer?: NodeJS.Timeout}>();
+	/** In progress. */
+	readonly #removals = new Set<Promise<void>>();
 	readonly #listeners = new Set<() => void>();
 	readonly #banners: string[] = [];
 	readonly #exports = new AbortController();
@@ -307,6 +309,10 @@ export class Engine implements DownStream {
 	}
 
 	async remove(id: DownloadId, options: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void> {
+		await this.#heldFor(this.#remove(id, options));
+	}
+
+	async #remove(id: DownloadId, options: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void> {
 		const transfer = this.#get(id);
 		const {entryFile} = transfer;
 		this.#transfers.delete(id);
@@ -471,6 +477,7 @@ export class Engine implements DownStream {
 		this.#listeners.clear();
 		this.#exports.abort();
 		await Promise.all(Array.from(this.#transfers.values(), transfer => transfer.close()));
+		await Promise.allSettled(this.#removals);
 		const doomed = [...this.#removed].filter(([, {timer}]) => timer);
 		await Promise.all(doomed.map(([id]) => this.#purge(id)));
 		await this.#lock.release();
@@ -573,7 +580,17 @@ export class Engine implements DownStream {
 	async #purge(id: DownloadId): Promise<void> {
 		clearTimeout(this.#removed.get(id)?.timer);
 		this.#removed.delete(id);
-		await this.#store.delete(id);
+		await this.#heldFor(this.#store.delete(id));
+	}
+
+	/** The storage folder is nobody else's before the removal is over. */
+	async #heldFor(removal: Promise<void>): Promise<void> {
+		this.#removals.add(removal);
+		try {
+			await removal;
+		} finally {
+			this.#removals.delete(removal);
+		}
 	}
 
 	/** How to get the link of now where a command gives links. */
