@@ -74,9 +74,10 @@ test(
 		const terminal = await TestTerminal.start(t, ['get', '--storage', storage, '-'], {columns: 80, rows: 24});
 		const hearsSignals = async () => {
 			const status = await readFile(`/proc/${terminal.pid}/status`, 'utf8');
-			// A mask in hexadecimal digits. Node hears SIGINT itself; SIGHUP is the first bit.
+			// A mask in hexadecimal digits. Node hears SIGINT itself; SIGHUP is the first bit. Before it has its name it is
+			// still a copy of this process.
 			const [, last = '0'] = /^SigCgt:.*([\da-f])$/m.exec(status) ?? [];
-			return (Number.parseInt(last, 16) & 1) !== 0;
+			return /^Name:\tdownstream-tui$/m.test(status) && (Number.parseInt(last, 16) & 1) !== 0;
 		};
 		while (!(await hearsSignals())) {
 			await sleep(20);
