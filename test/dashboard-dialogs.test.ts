@@ -124,7 +124,7 @@ test('a clash asks for one of both, and Replace says so on its button', async t 
 	assert.deepEqual(downstream.calls.at(-1), [
 		'export',
 		id,
-		{path: '/home/user/Videos/film.mkv', when: 'complete', overwrite: true},
+		{path: '/home/user/Videos/', when: 'complete', overwrite: true},
 	]);
 });
 
@@ -141,7 +141,7 @@ test('an unfinished file can be exported as it is', async t => {
 	await screen.press('\r');
 	await screen.shows('Exported to');
 	assert.deepEqual(downstream.calls, [
-		['export', id, {path: '/home/user/Videos/film.mkv', when: 'now', partial: true}],
+		['export', id, {path: '/home/user/Videos/', when: 'now', partial: true}],
 	]);
 });
 

@@ -299,7 +299,7 @@ test('export asks where to, and what becomes of a file that is there', async t =
 	await read();
 	await screen.press('\r');
 	await screen.shows('Exported to /home/user/Videos/film-0.mkv');
-	const path = '/home/user/Videos/film-0.mkv';
+	const path = '/home/user/Videos/';
 	assert.deepEqual(downstream.calls, [
 		['export', idOf(0), {path, when: 'complete'}],
 		['export', idOf(0), {path, when: 'complete', keepBoth: true}],

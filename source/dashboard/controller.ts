@@ -1010,10 +1010,8 @@ export class Controller {
 	}
 
 	#openExport(targets: readonly Download[]): void {
-		const [only] = targets;
-		const path = this.#exportDir + (targets.length === 1 && only ? only.name : '');
 		this.#openDialog({
-			form: exportForm(targets, path, true),
+			form: exportForm(targets, this.#exportTarget(targets), true),
 			renew: form =>
 				form.items.some(item => item.kind === 'choice' && item.name === 'clash') ? withClash(form) : form,
 			complete: text => this.#options.host.completePath(text),
@@ -1027,8 +1025,16 @@ export class Controller {
 		});
 	}
 
+	/** Where an export goes unless another place is given. */
+	#exportTarget(targets: readonly Download[]): string {
+		const [only] = targets;
+		return this.#exportDir + (targets.length === 1 && only ? only.name : '');
+	}
+
 	#export(targets: readonly Download[], form: Form): void {
-		const path = textOf(form, 'to').trim();
+		const to = textOf(form, 'to').trim();
+		// The folder of the settings is given as a folder, which is made if it is not there yet.
+		const path = this.#exportDir !== '' && to === this.#exportTarget(targets) ? this.#exportDir : to;
 		const hasClash = form.items.some(item => item.kind === 'choice' && item.name === 'clash');
 		const overwrite = hasClash && choiceOf(form, 'clash') === 1;
 		const isPartial = choiceOf(form, 'when') === 1;

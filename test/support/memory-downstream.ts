@@ -196,7 +196,7 @@ export class MemoryDownStream implements DownStream {
 
 	async export(id: string, request: ExportRequest) {
 		this.#record('export', id, request);
-		return {path: request.path};
+		return {path: request.path.endsWith('/') ? request.path + this.#get(id).name : request.path};
 	}
 
 	async update(id: string, change: DownloadChange) {
