@@ -3,10 +3,14 @@ import {createHash} from 'node:crypto';
 import {open, readFile, rm, stat, truncate} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
+import {setImmediate} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
+import {BlockChecks} from '../source/engine/block-checks.ts';
+import type {SparseFile} from '../source/engine/sparse-file.ts';
 import {CliProcess} from './support/cli.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
@@ -274,4 +278,21 @@ test('cancelling ends a check, and going on takes it up again', async t => {
 	await checking;
 	await engine.resume(download.id);
 	await until(engine, download.id, ({status}) => status === 'complete');
+});
+
+test('a download is complete once all of it is recorded, also if it ends while a part is', async t => {
+	const {save} = BlockChecks.prototype;
+	t.mock.method(BlockChecks.prototype, 'save', async function (this: BlockChecks, file: SparseFile) {
+		const blocks = await save.call(this, file);
+		while (!file.isComplete) {
+			await setImmediate();
+		}
+
+		return blocks;
+	});
+	const origin = await startOrigin(t, {size: 6 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
+	assert.deepEqual(await recordedRanges(folder), [{start: 0, end: 6 * MiB}]);
 });

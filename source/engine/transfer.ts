@@ -661,6 +661,7 @@ export class Transfer {
 		this.#checkpointing = this.#checkpointing.then(async () => {
 			try {
 				const version = this.#version;
+				const {isComplete: wasComplete} = this.#file;
 				const ranges = await this.#file.checkpoint();
 				// In this order: what is complete has all its checksums.
 				const recorded = await this.#checks.save(this.#file);
@@ -669,7 +670,8 @@ export class Transfer {
 				}
 
 				this.#unsettled = [...this.#unsettled, ...recorded].slice(-mostUnsettled);
-				const {isComplete} = this.#file;
+				// What came during this one is synced and recorded by the next, what was lost is no longer there.
+				const isComplete = wasComplete && this.#file.isComplete;
 				await this.#entryFile.save({
 					ranges: ranges.map(({start, end}) => [start, end]),
 					unsettled: this.#closed || this.#unsettled.length === 0 ? undefined : this.#unsettled,

@@ -1,7 +1,7 @@
 // To be loaded before a program: keeps a journal of what it changes under one folder, and ends it by SIGKILL right
 // after one of these calls. From the environment: ROOT, the folder; JOURNAL, a file that gets one JSON line for each
 // call; DIE_AFTER, the number of the last call (from 1), or none.
-import {appendFileSync, cpSync, existsSync} from 'node:fs';
+import callbacks, {appendFileSync, cpSync, existsSync} from 'node:fs';
 import fs from 'node:fs/promises';
 import {syncBuiltinESMExports} from 'node:module';
 import path from 'node:path';
@@ -9,6 +9,8 @@ import process from 'node:process';
 
 const {ROOT: root = '', JOURNAL: journal = '', DIE_AFTER: dieAfter} = process.env;
 const paths = new WeakMap();
+/** By their descriptors. */
+const openPaths = new Map();
 const positionOf = {write: 3, truncate: 0};
 let calls = 0;
 
@@ -60,6 +62,7 @@ fs.open = async (file, ...args) => {
 	const isNew = isOurs(file) && !existsSync(file);
 	const handle = await open(file, ...args);
 	paths.set(handle, file);
+	openPaths.set(handle.fd, file);
 	if (isNew) {
 		note({call: 'create', path: file});
 	}
@@ -85,5 +88,18 @@ for (const name of ['write', 'writeFile', 'truncate', 'sync', 'datasync']) {
 		return result;
 	};
 }
+
+const {writeSync} = callbacks;
+callbacks.writeSync = (descriptor, bytes, ...args) => {
+	const begun = calls;
+	const bytesWritten = writeSync(descriptor, bytes, ...args);
+	const file = openPaths.get(descriptor);
+	if (isOurs(file)) {
+		const [, , start = 0] = args;
+		note({call: 'write', path: file, start, end: start + bytesWritten, begun});
+	}
+
+	return bytesWritten;
+};
 
 syncBuiltinESMExports();

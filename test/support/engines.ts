@@ -49,16 +49,25 @@ export function downloadOf(engine: Engine, id: DownloadId): Download {
 	return download;
 }
 
+/** So long a test waits before it tells what it has seen instead. */
+const patienceMs = 120_000;
+
 /** Resolves with the download as soon as a snapshot shows it so. */
 export async function until(
 	engine: Engine,
 	id: DownloadId,
 	condition: (download: Download) => boolean,
 ): Promise<Download> {
-	return new Promise(resolve => {
+	return new Promise((resolve, reject) => {
+		let download: Download | undefined;
+		const timer = setTimeout(() => {
+			unsubscribe();
+			reject(new Error(`Waited in vain: ${JSON.stringify(download)}; ${condition.toString()}`));
+		}, patienceMs);
 		const look = () => {
-			const download = engine.snapshot.downloads.find(download => download.id === id);
+			download = engine.snapshot.downloads.find(download => download.id === id);
 			if (download && condition(download)) {
+				clearTimeout(timer);
 				unsubscribe();
 				resolve(download);
 			}
