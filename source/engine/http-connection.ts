@@ -1,20 +1,24 @@
 // One direct connection to an origin: requests one after the other, the bytes of the answers in large blocks.
 import {connect, isIP, type Socket, type TcpNetConnectOpts} from 'node:net';
 import {connect as connectTls, type ConnectionOptions} from 'node:tls';
-import {blockSize, hold, holdBlock, release} from './blocks.ts';
+import {blockSizes, hold, holdBlock, release} from './blocks.ts';
 import {HttpError} from './http-client.ts';
 
 /** A read gets at least so much room. */
 const leastRoom = 64 * 1024;
-/** So many bytes wait to be taken before no more are read from the socket. */
-const mostWaiting = blockSize;
+/** Bytes per millisecond (25 MiB a second) of a connection that is worth larger blocks. */
+const fastRate = (25 * 1024 * 1024) / 1000;
 
 type Waiter = {resolve(): void; reject(error: unknown): void};
 
 export class HttpConnection {
 	readonly #socket: Socket;
 	/** Reads of the socket follow each other in it until it is full. */
-	#block = holdBlock();
+	#block = holdBlock(blockSizes.usual);
+	/** When it became the one that is read into, in milliseconds of `performance.now()`. */
+	#blockSince = performance.now();
+	/** So many in a row were filled fast: where a limit holds, the first one is, and the next is waited with. */
+	#fastBlocks = 0;
 	/** In the block: where the next read goes, and where what was not taken yet begins. */
 	#filled = 0;
 	#taken = 0;
@@ -139,7 +143,7 @@ export class HttpConnection {
 
 		this.#lent = bytes;
 		this.#bytesWaiting -= bytes.length;
-		if (this.#isPaused && this.#bytesWaiting < mostWaiting) {
+		if (this.#isPaused && this.#bytesWaiting < this.#block.length) {
 			this.#isPaused = false;
 			this.#socket.resume();
 		}
@@ -161,19 +165,24 @@ export class HttpConnection {
 		this.#isAnswered = true;
 		this.#filled += length;
 		this.#bytesWaiting += length;
-		if (blockSize - this.#filled < leastRoom) {
+		if (this.#block.length - this.#filled < leastRoom) {
+			const now = performance.now();
+			const isFast = this.#filled >= fastRate * (now - this.#blockSince);
+			this.#fastBlocks = isFast ? this.#fastBlocks + 1 : 0;
+			this.#blockSince = now;
 			if (this.#taken < this.#filled) {
 				hold(this.#block);
 				this.#full.push(this.#block.subarray(this.#taken, this.#filled));
 			}
 
 			release(this.#block);
-			this.#block = holdBlock();
+			this.#block = holdBlock(this.#fastBlocks > 1 ? blockSizes.fast : blockSizes.usual);
 			this.#filled = 0;
 			this.#taken = 0;
 		}
 
-		this.#isPaused = this.#bytesWaiting >= mostWaiting;
+		// No more is read while a block of bytes waits to be taken.
+		this.#isPaused = this.#bytesWaiting >= this.#block.length;
 		if (this.#isPaused) {
 			this.#wake();
 		} else {
