@@ -4,7 +4,8 @@ import stringWidth from 'string-width';
 /** What nearly all of the screen is made of, so that it need not be taken apart. */
 const oneCellEach = /^[ -~·░▒▓█▁-▇─│┃╭╮╰╯▸►↓‖✓✗»…•–↑→←]*$/;
 
-const graphemes = new Intl.Segmenter(undefined, {granularity: 'grapheme'});
+/** Made when it is needed: that takes 20 ms. */
+let graphemes: Intl.Segmenter | undefined;
 
 /**
  * NFC, no control character (they become `�`), nothing invisible or bidirectional, and no grapheme whose width
@@ -25,6 +26,7 @@ export function cleanText(text: string): string {
 
 /** What people take for characters. */
 export function graphemesOf(text: string): string[] {
+	graphemes ??= new Intl.Segmenter(undefined, {granularity: 'grapheme'});
 	return Array.from(graphemes.segment(text), ({segment}) => segment);
 }
 
