@@ -236,6 +236,28 @@ test('a complete download is held against the checksum that it is given later', 
 	await until(engine, download.id, ({status}) => status === 'complete');
 });
 
+test('what is here already is held against the checksum that it is added with again', async t => {
+	const origin = await startOrigin(t, {size: 2 * MiB + 3, etag});
+	const {engine} = await startEngine(t);
+	const {url} = origin;
+	const {download} = await engine.add({url});
+	await until(engine, download.id, ({status}) => status === 'complete');
+	const right = sha256(content(0, 2 * MiB + 3));
+	const again = await engine.add({url, checksum: sha256(content(0, 5))});
+	assert.equal(again.existed, true);
+	assert.notEqual(again.download.status, 'complete');
+	const failed = await until(engine, download.id, ({status}) => status === 'failed');
+	assert.equal(failed.error?.code, 'checksum-mismatch');
+	await engine.add({url, checksum: right});
+	await until(engine, download.id, ({status}) => status === 'complete');
+
+	await engine.remove(download.id, {data: 'keep'});
+	const restored = await engine.add({url, checksum: sha256(content(0, 6))});
+	assert.equal(restored.existed, true);
+	assert.notEqual(restored.download.status, 'complete');
+	await until(engine, download.id, ({status}) => status === 'failed');
+});
+
 test('damage under a checksum is mended instead of told', async t => {
 	const origin = await startOrigin(t, {size: 5 * MiB, etag});
 	const checksum = sha256(content(0, 5 * MiB));

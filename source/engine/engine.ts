@@ -259,6 +259,7 @@ export class Engine implements DownStream {
 				await known.resume();
 			}
 
+			await holdAgainst(known, given.checksum);
 			return {download: this.#view(known), existed: true};
 		}
 
@@ -267,7 +268,9 @@ export class Engine implements DownStream {
 			// It is not to go while it comes back.
 			clearTimeout(removed.timer);
 			await removed.entryFile.save({intent: given.intent});
-			return {download: this.#view(await this.#restore(removed.entryFile, ownSource)), existed: true};
+			const restored = await this.#restore(removed.entryFile, ownSource);
+			await holdAgainst(restored, given.checksum);
+			return {download: this.#view(restored), existed: true};
 		}
 
 		const entry: Entry = {
@@ -287,6 +290,7 @@ export class Engine implements DownStream {
 		if (raced) {
 			await transfer.close();
 			await this.#store.delete(entry.id);
+			await holdAgainst(raced, given.checksum);
 			return {download: this.#view(raced), existed: true};
 		}
 
@@ -790,6 +794,13 @@ function isSame(entry: Entry, {url, item, headers, ownSource}: GivenEntry): bool
 			? entry.url === url && entry.ownSource === ownSource && sorted(entry.headers) === sorted(headers)
 			: entry.item === item;
 	return isSameFile && !entry.superseded;
+}
+
+/** Who gives a checksum wants to know whether it fits, also of bytes that are here already. */
+async function holdAgainst(transfer: Transfer, checksum: string | undefined): Promise<void> {
+	if (checksum !== undefined && checksum !== transfer.entryFile.entry.checksum) {
+		await transfer.change({checksum});
+	}
 }
 
 /** What of the entry's headers goes to a place: what proves to one origin who the user is must not reach another one. */
