@@ -204,8 +204,12 @@ test('a download is paused, resumed, cancelled, fetched on demand and cleared', 
 	await downstream.resumeAllDownloads();
 	assert.equal((await downstream.getAllDownloads())[0]?.status, 'cancelled');
 
-	await downstream.stopBackgroundDownload(url);
 	await downstream.resumeDownload(url);
+	await untilStatus(downstream, url, 'active');
+	await downstream.stopBackgroundDownload(url);
+	await untilStatus(downstream, url, 'queued');
+	assert.equal(downstream.isDownloading(url), false);
+	assert.ok(Math.max(0, ...origin.requests.map(({sent}) => sent.end)) < size / 2, 'it went on for seconds');
 	assert.equal(firstWrongByte(await bytesOf(localUrl, 'bytes=3000000-3000099'), 3_000_000), -1);
 	assert.ok(downstream.getProgress(url) < 100);
 	const folder = await temporaryFolder(t);

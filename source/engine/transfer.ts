@@ -373,6 +373,10 @@ export class Transfer {
 		}
 
 		this.#lookAround();
+		if (change.onDemand && this.#fetcher.factsKnown) {
+			// They would linger for a player, and go on filling meanwhile.
+			this.#fetcher.segments.endAll(segment => segment.for === 'fill');
+		}
 	}
 
 	/** Fetches from another source of the same file from now on, unless it is the one that it has. */
