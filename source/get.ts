@@ -31,7 +31,12 @@ export async function get(
 	};
 
 	const downloads = await addAll(engine, urls, word => requestsFor(word, settings), report);
-	for (const {id, status} of downloads) {
+	for (const {id, status, onDemand} of downloads) {
+		if (onDemand) {
+			// No player will ask for the rest.
+			await engine.update(id, {onDemand: false});
+		}
+
 		if (status === 'failed' || status === 'paused') {
 			await engine.resume(id);
 		}

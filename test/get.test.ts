@@ -157,3 +157,16 @@ test('get that was interrupted goes on where it was', async t => {
 	// What was on its way when it was interrupted comes again.
 	assert.ok(origin.bytesSent - sent < size - 3 * MiB, `${origin.bytesSent - sent}`);
 });
+
+test('get downloads to the end also what was added to be fetched on demand', async t => {
+	const size = 3 * MiB;
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const folder = await temporaryFolder(t);
+	const target = path.join(folder, 'film.bin');
+	const get = await CliProcess.start(t, [
+		...['get', '--on-demand', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', target],
+		origin.url,
+	]);
+	assert.equal(await get.exit(), 0, get.stderr);
+	assert.equal(firstWrongByte(await readFile(target), 0), -1);
+});
