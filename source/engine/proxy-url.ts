@@ -5,7 +5,7 @@ import {DownStreamError} from '../downstream.ts';
 
 const protocols = ['http:', 'https:', 'socks5:', 'socks5h:'];
 
-/** Throws `bad-request` that names what is allowed, and never the password. `what` begins the sentence. */
+/** Throws `bad-request` that names what is allowed, and never the text, which may hold a password. `what` begins the sentence. */
 export function parseProxy(text: string, what = 'The proxy'): URL {
 	let url: URL | undefined;
 	try {
