@@ -234,7 +234,9 @@ test('an untrusted certificate is refused, with the flags that help', {skip: mis
 const environment: Array<[url: string, environment: NodeJS.ProcessEnv, proxy: string | undefined]> = [
 	['http://a.example/', {}, undefined],
 	['http://a.example/', {http_proxy: 'http://p:1'}, 'http://p:1/'],
-	['http://a.example/', {HTTP_PROXY: 'http://p:1'}, undefined],
+	['http://a.example/', {HTTP_PROXY: 'http://p:1'}, 'http://p:1/'],
+	['http://a.example/', {HTTP_PROXY: 'http://p:1', REQUEST_METHOD: 'GET'}, undefined],
+	['http://a.example/', {http_proxy: 'http://low:1', HTTP_PROXY: 'http://up:1'}, 'http://low:1/'],
 	['https://a.example/', {HTTPS_PROXY: 'p:1'}, 'http://p:1/'],
 	['https://a.example/', {https_proxy: 'http://low:1', HTTPS_PROXY: 'http://up:1'}, 'http://low:1/'],
 	['https://a.example/', {ALL_PROXY: 'socks5h://p:1'}, 'socks5h://p:1'],
