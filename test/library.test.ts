@@ -11,6 +11,7 @@ import {
 	type DownStreamOptions,
 	type OriginAnswer,
 	type OriginRequest,
+	type ProxyConfig,
 } from '../source/index.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content, firstWrongByte} from './support/content.ts';
@@ -347,6 +348,9 @@ test('there is one instance, and what is asked for wrongly is told in one senten
 		[{connections: 0}, /^connections is 0; it must be a whole number from 1 to 16$/],
 		[{limitRate: 10}, /^limitRate is 10; it must be a whole number of at least 1024$/],
 		[{proxyConfig: {type: 'ftp' as 'http', host: 'x', port: 1}}, /^proxyConfig must be written http/],
+		[{proxyConfig: {type: 'http', port: 1} as ProxyConfig}, /^proxyConfig must have a host and a port$/],
+		[{userAgent: 'a\nb'}, /^The header User-Agent has a line break/],
+		[{headers: {Host: 'x'}}, /^The header Host is set by the program itself$/],
 	] as const) {
 		await assert.rejects(DownStream.init(options), {code: 'bad-request', message});
 	}
@@ -354,6 +358,7 @@ test('there is one instance, and what is asked for wrongly is told in one senten
 	const downstream = await init(t);
 	await assert.rejects(DownStream.init({port: 0}), {code: 'bad-request', message: /dispose\(\) of it/});
 	await assert.rejects(downstream.cache('not a url'), {code: 'bad-request'});
+	await assert.rejects(downstream.cache(undefined as unknown as string), {code: 'bad-request'});
 	await assert.rejects(downstream.pauseDownload('http://127.0.0.1/?token=secret'), {
 		code: 'not-found',
 		message: 'There is no download of http://127.0.0.1/?token=***; cache() it first',
