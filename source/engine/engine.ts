@@ -1,5 +1,5 @@
 // The collection of downloads: adds, queues, limits, exports and removes them. No screen in it.
-import {mkdir, statfs} from 'node:fs/promises';
+import {statfs} from 'node:fs/promises';
 import {networkInterfaces} from 'node:os';
 import path from 'node:path';
 import {randomBytes} from 'node:crypto';
@@ -31,6 +31,7 @@ import {toEvict, type Held} from './evict.ts';
 import {exportFile, resolveTarget} from './export-file.ts';
 import {safeFileName} from './file-info.ts';
 import {HostLimits} from './host-limits.ts';
+import {makeFolder} from './make-folder.ts';
 import {resolveLink} from './resolve-link.ts';
 import {StorageLock} from './storage-lock.ts';
 import {Transfer, type NewLink, type TransferServices} from './transfer.ts';
@@ -112,7 +113,7 @@ export class Engine implements DownStream {
 	static async open(options: EngineOptions): Promise<Engine> {
 		const {storageDir} = options;
 		try {
-			await mkdir(storageDir, {recursive: true, mode: 0o700});
+			await makeFolder(storageDir, 0o700);
 		} catch (error) {
 			throw new DownStreamError('disk-failed', `The storage folder ${storageDir} cannot be made`, {
 				cause: error,
