@@ -109,6 +109,7 @@ for (const [given, sentence] of [
 	[{allowOrigin: ['player.example']}, /^--allow-origin "player\.example": it must be the origin/],
 	[{allowOrigin: ['file:///x']}, /^--allow-origin/],
 	[{header: ['X-Key: a\nb']}, /^--header X-Key/],
+	[{header: ['Range: bytes=0-']}, /^--header Range: the program sets that header itself$/],
 	[{netrc: true}, /^--netrc: .*nowhere.* cannot be read/],
 ] as Array<[Flags, RegExp]>) {
 	test(`${JSON.stringify(given)} is refused in a sentence`, () => {
