@@ -319,3 +319,30 @@ test('a download is complete once all of it is recorded, also if it ends while a
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
 	assert.deepEqual(await recordedRanges(folder), [{start: 0, end: 6 * MiB}]);
 });
+
+test('what is all there counts as active until it is recorded', async t => {
+	// oxlint-disable-next-line typescript/unbound-method -- called on what it belongs to
+	const {save} = BlockChecks.prototype;
+	let record = () => {};
+	const mayRecord = new Promise<void>(resolve => {
+		record = resolve;
+	});
+	t.mock.method(BlockChecks.prototype, 'save', async function (this: BlockChecks, file: SparseFile) {
+		if (file.isComplete) {
+			await mayRecord;
+		}
+
+		return save.call(this, file);
+	});
+	const origin = await startOrigin(t, {size: MiB, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {status} = await until(
+		engine,
+		download.id,
+		({present, connections}) => present === MiB && connections === 0,
+	);
+	record();
+	assert.equal(status, 'active');
+	await until(engine, download.id, ({completedAt}) => completedAt !== null);
+});

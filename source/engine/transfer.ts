@@ -234,6 +234,11 @@ export class Transfer {
 			return this.#fetcher.factsKnown ? 'active' : 'asking';
 		}
 
+		// All of it is being recorded: nothing is queued any more.
+		if (this.#file.isComplete && this.#fetcher.isProven) {
+			return 'active';
+		}
+
 		return this.#retries.dueAt === undefined ? 'queued' : 'waiting';
 	}
 
