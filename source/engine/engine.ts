@@ -864,7 +864,11 @@ function wishesOf(request: Omit<AddRequest, 'url' | 'headers'>): Pick<Entry, 'in
 }
 
 /** Throws `bad-request` for what no download can be fetched with. */
-function checkRequest({connections, proxy, checksum, limitRate}: DownloadChange): void {
+function checkRequest({name, connections, proxy, checksum, limitRate}: DownloadChange): void {
+	if (name?.trim() === '') {
+		throw new DownStreamError('bad-request', 'The name is empty');
+	}
+
 	if (
 		connections !== undefined &&
 		!(Number.isInteger(connections) && connections >= 1 && connections <= 16)
