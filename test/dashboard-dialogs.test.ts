@@ -92,8 +92,9 @@ test('Tab completes a path as far as all ways agree, then goes on', async t => {
 	await type(screen, '/home/u');
 	await screen.press('\t');
 	await screen.shows('/home/user/Video');
-	await screen.shows('Tab: Videos  Video-projects');
+	await screen.shows('Tab: Videos/  Video-projects/');
 	await type(screen, 's');
+	await screen.shows(() => !screen.text.includes('Tab: Videos'));
 	await screen.press('\t');
 	await screen.shows('/home/user/Videos/');
 	await screen.press('\t');
@@ -126,6 +127,92 @@ test('a clash asks for one of both, and Replace says so on its button', async t 
 		id,
 		{path: '/home/user/Videos/', when: 'complete', overwrite: true},
 	]);
+});
+
+test('what was chosen for a clash does not hold for another name', async t => {
+	const downstream = new MemoryDownStream([film({status: 'complete'})]);
+	const screen = new Screen(t, downstream, {columns: 100, rows: 24});
+	await screen.shows('film.mkv');
+	await screen.press('e');
+	await screen.shows('Export film.mkv');
+	await read();
+	downstream.failure = new DownStreamError('target-exists', 'A file of this name is there.');
+	await screen.press('\r');
+	await screen.shows('(•) keep both');
+	await screen.press('\u001B[C');
+	await screen.shows('[ Replace ]');
+	for (const key of ['\u001B[A', '\u001B[A', '2']) {
+		await screen.press(key);
+	}
+
+	await screen.shows('film.mkv2');
+	assert.match(await screen.shows('[ Export ]'), /^(?![^]*keep both)/);
+	await screen.press('\r');
+	await screen.shows('Exported to');
+	assert.deepEqual(downstream.calls.at(-1), [
+		'export',
+		id,
+		{path: '/home/user/Videos/film.mkv2', when: 'complete'},
+	]);
+});
+
+test('what is wrong with a value is said until it changes', async t => {
+	const screen = new Screen(t, new MemoryDownStream([film()]), {columns: 100, rows: 24});
+	await screen.shows('film.mkv');
+	await screen.press('t');
+	await type(screen, '5x');
+	await read();
+	await screen.press('\r');
+	await screen.shows('"5x" is no rate');
+	await screen.press('\t');
+	await screen.shows('"5x" is no rate');
+	await screen.press('\u001B[Z');
+	await screen.press('\u007F');
+	await screen.shows(() => !screen.text.includes('is no rate'));
+});
+
+test('an answer that comes after its dialog was closed leaves the next dialog alone', async t => {
+	const downstream = new MemoryDownStream([film({status: 'complete'})]);
+	const screen = new Screen(t, downstream, {columns: 100, rows: 24});
+	let refuse: (error: Error) => void = () => undefined;
+	downstream.export = () =>
+		new Promise((_resolve, reject) => {
+			refuse = reject;
+		});
+	await screen.shows('film.mkv');
+	await screen.press('e');
+	await screen.shows('Export film.mkv');
+	await read();
+	await screen.press('\r');
+	await screen.press('\u001B');
+	await screen.shows('? help');
+	await screen.press('x');
+	await screen.shows('Remove this download?');
+	refuse(new DownStreamError('disk-failed', 'Permission denied.'));
+	await read();
+	assert.match(screen.text, /Remove this download\?/);
+	await screen.press('\u001B');
+	await screen.shows('? help');
+	await screen.press('L');
+	await screen.shows('Permission denied.');
+});
+
+test('an export that takes long goes on without its dialog', async t => {
+	const downstream = new MemoryDownStream([film({status: 'complete'})]);
+	const screen = new Screen(t, downstream, {columns: 100, rows: 24});
+	let finish: (result: {path: string}) => void = () => undefined;
+	downstream.export = () =>
+		new Promise(resolve => {
+			finish = resolve;
+		});
+	await screen.shows('film.mkv');
+	await screen.press('e');
+	await screen.shows('Export film.mkv');
+	await read();
+	await screen.press('\r');
+	await screen.shows('? help');
+	finish({path: '/home/user/Videos/film.mkv'});
+	await screen.shows('Exported to /home/user/Videos/film.mkv');
 });
 
 test('an unfinished file can be exported as it is', async t => {

@@ -6,6 +6,7 @@ import {cleanText} from './clean-text.ts';
 import {
 	changedForm,
 	exportForm,
+	hasClash,
 	limitForm,
 	newUrlForm,
 	quitForm,
@@ -13,6 +14,9 @@ import {
 	sortForm,
 	withClash,
 	withProblem,
+	withWays,
+	withoutClash,
+	withoutRemarks,
 } from './dialogs.ts';
 import {choiceOf, focused, pasteIntoForm, pressForm, textOf, type Form} from './form.ts';
 import {formatBytes, formatDuration} from './format.ts';
@@ -85,6 +89,8 @@ export type ScreenState = {
 export const settleMs = 250;
 const noticeMs = 4000;
 const undoMs = 10_000;
+/** Until then the dialog waits for the answer; a copy to another disk takes longer. */
+const longExportMs = 1000;
 const logLength = 500;
 
 export class Controller {
@@ -177,8 +183,7 @@ export class Controller {
 		const {mode, typing} = this.#state;
 		if (mode.kind === 'dialog') {
 			const {dialog} = mode;
-			const form = pasteIntoForm(dialog.form, text);
-			this.#show({...dialog, form: dialog.renew?.(form) ?? form});
+			this.#changeForm(dialog, pasteIntoForm(dialog.form, text));
 		} else if (mode.kind === 'page') {
 			this.#set({mode: {...mode, typing: insertText(mode.typing ?? fieldOf(''), text)}});
 		} else if (typing) {
@@ -734,7 +739,7 @@ export class Controller {
 		const action = pressForm(form, name);
 		switch (action?.kind) {
 			case 'changed':
-				this.#show({...dialog, form: dialog.renew?.(action.form) ?? action.form});
+				this.#changeForm(dialog, action.form);
 				break;
 			case 'closed':
 				dialog.closed?.(form);
@@ -748,6 +753,18 @@ export class Controller {
 				break;
 			default:
 		}
+	}
+
+	/** What was said of the fields goes with what they said. */
+	#changeForm(dialog: Dialog, form: Form, ways: readonly string[] = []): void {
+		if (form.items === dialog.form.items) {
+			this.#show({...dialog, form});
+			return;
+		}
+
+		const bare = withoutRemarks(form);
+		const renewed = dialog.renew?.(bare, dialog.form) ?? bare;
+		this.#show({...dialog, form: ways.length > 0 ? withWays(renewed, ways) : renewed});
 	}
 
 	/** As far as all ways agree, then the next field. */
@@ -764,12 +781,8 @@ export class Controller {
 			const item = focused(form);
 			if (item?.kind === 'text' && common.length > text.length) {
 				const items = form.items.map(each => (each === item ? {...item, field: fieldOf(common)} : each));
-				const names = ways.map(way => cleanText(way.split(/[\\/]/).findLast(Boolean) ?? ''));
-				const filled = {...form, items};
-				this.#show({
-					...dialog,
-					form: ways.length > 1 ? withProblem(filled, `Tab: ${names.slice(0, 8).join('  ')}`) : filled,
-				});
+				const names = ways.map(way => cleanText(/[^\\/]*[\\/]?$/.exec(way)![0]));
+				this.#changeForm(dialog, {...form, items}, names.length > 1 ? names.slice(0, 8) : []);
 			} else {
 				const action = pressForm(form, 'down');
 				if (action?.kind === 'changed') {
@@ -819,6 +832,7 @@ export class Controller {
 		}
 
 		const {downstream, feed} = this.#options;
+		const dialog = this.#openedDialog();
 		this.#run(async () => {
 			let known = 0;
 			let firstId: DownloadId | undefined;
@@ -841,7 +855,7 @@ export class Controller {
 			if (rest.length > 0) {
 				this.#reopenAdd(form, rest);
 			} else {
-				this.#close();
+				dialog.close();
 			}
 
 			feed.refresh();
@@ -952,7 +966,8 @@ export class Controller {
 					const rate = parseRate(textOf(answer, 'rate'));
 					if (rate === undefined) {
 						const text = textOf(answer, 'rate');
-						this.#showForm(withProblem(answer, `"${text}" is no rate: write 500K or 5M, or 0 for no limit`));
+						const problem = `"${text}" is no rate: write 500K or 5M, or 0 for no limit`;
+						this.#openedDialog().show(withProblem(answer, problem));
 						return;
 					}
 
@@ -978,16 +993,18 @@ export class Controller {
 					return;
 				}
 
-				this.#showForm(withProblem(form, 'Asking the server…'));
+				const dialog = this.#openedDialog();
+				dialog.show(withProblem(form, 'Asking the server…'));
 				this.#run(async () => {
 					try {
 						await this.#options.downstream.update(download.id, {url: textOf(form, 'url').trim()});
-						this.#close();
-						return 'The new link fits; going on from what is here';
 					} catch (error) {
-						this.#showForm(withProblem(form, sentence(error)));
+						dialog.show(withProblem(form, sentence(error)), error);
 						return undefined;
 					}
+
+					dialog.close();
+					return 'The new link fits; going on from what is here';
 				});
 			},
 		});
@@ -1012,8 +1029,12 @@ export class Controller {
 	#openExport(targets: readonly Download[]): void {
 		this.#openDialog({
 			form: exportForm(targets, this.#exportTarget(targets), true),
-			renew: form =>
-				form.items.some(item => item.kind === 'choice' && item.name === 'clash') ? withClash(form) : form,
+			renew: (form, before) =>
+				!hasClash(form)
+					? form
+					: textOf(form, 'to') === textOf(before, 'to')
+						? withClash(form)
+						: withoutClash(form),
 			complete: text => this.#options.host.completePath(text),
 			press: (button, form) => {
 				if (button === 'close') {
@@ -1035,18 +1056,21 @@ export class Controller {
 		const to = textOf(form, 'to').trim();
 		// The folder of the settings is given as a folder, which is made if it is not there yet.
 		const path = this.#exportDir !== '' && to === this.#exportTarget(targets) ? this.#exportDir : to;
-		const hasClash = form.items.some(item => item.kind === 'choice' && item.name === 'clash');
-		const overwrite = hasClash && choiceOf(form, 'clash') === 1;
+		const isKnownClash = hasClash(form);
+		const overwrite = isKnownClash && choiceOf(form, 'clash') === 1;
 		const isPartial = choiceOf(form, 'when') === 1;
 		const request = {
 			path,
 			when: isPartial ? ('now' as const) : ('complete' as const),
 			...(isPartial ? {partial: true} : {}),
 			...(choiceOf(form, 'how') === 1 ? {move: true} : {}),
-			...(hasClash ? (overwrite ? {overwrite: true} : {keepBoth: true}) : {}),
+			...(isKnownClash ? (overwrite ? {overwrite: true} : {keepBoth: true}) : {}),
 		};
+		const dialog = this.#openedDialog();
 		this.#run(async () => {
 			let last = '';
+			// The rows show how far copies are.
+			const isLong = setTimeout(() => dialog.close(), longExportMs);
 			try {
 				for (const {id} of targets) {
 					const result = await this.#options.downstream.export(id, request);
@@ -1054,11 +1078,13 @@ export class Controller {
 				}
 			} catch (error) {
 				const isClash = error instanceof DownStreamError && error.code === 'target-exists';
-				this.#showForm(isClash && !hasClash ? withClash(form) : withProblem(form, sentence(error)));
+				dialog.show(isClash && !isKnownClash ? withClash(form) : withProblem(form, sentence(error)), error);
 				return undefined;
+			} finally {
+				clearTimeout(isLong);
 			}
 
-			this.#close();
+			dialog.close();
 			this.#exportDir = path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
 			const waits = !isPartial && targets.some(({status}) => status !== 'complete');
 			const where = targets.length === 1 ? last : path;
@@ -1066,12 +1092,31 @@ export class Controller {
 		});
 	}
 
-	/** The dialog that is open, with another form. */
-	#showForm(form: Form): void {
+	/** The dialog that is open now, for when its answer is known: by then it may be gone, and another one be open. */
+	#openedDialog(): {show: (form: Form, error?: unknown) => void; close: () => void} {
+		const opened = this.#dialog;
+		const ifOpen = (action: (dialog: Dialog) => void, otherwise?: () => void) => {
+			const dialog = this.#dialog;
+			if (dialog && dialog.press === opened?.press) {
+				action(dialog);
+			} else {
+				otherwise?.();
+			}
+		};
+		return {
+			/** An error is told in any case. */
+			show: (form, error) =>
+				ifOpen(
+					dialog => this.#show({...dialog, form}),
+					() => error !== undefined && this.#say(sentence(error), true),
+				),
+			close: () => ifOpen(() => this.#close()),
+		};
+	}
+
+	get #dialog(): Dialog | undefined {
 		const {mode} = this.#state;
-		if (mode.kind === 'dialog') {
-			this.#show({...mode.dialog, form});
-		}
+		return mode.kind === 'dialog' ? mode.dialog : undefined;
 	}
 }
 
