@@ -31,7 +31,7 @@ for (const [columns, rows] of sizes) {
 				await screen.shows(downloads.length === 0 ? 'Nothing here yet' : downloads[0]!.name.slice(0, 6));
 				for (const [keys, sign] of [
 					['', /\? help/],
-					['\r', downloads.length === 0 ? /\? help/ : / Have /],
+					['\r', downloads.length === 0 ? /\? help/ : / File /],
 					['?', /Keys/],
 				] as const) {
 					await screen.press(keys);

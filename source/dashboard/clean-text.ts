@@ -82,7 +82,25 @@ export function fitText(text: string, cells: number, {ascii = false, tail = 0} =
 	return start + mark + end;
 }
 
-/** The same for a file name: its extension and two characters before it stay. */
+/** Cut at the end to at most `cells` columns. */
+export function fitStart(text: string, cells: number, {ascii = false} = {}): string {
+	if (cellsOf(text) <= cells) {
+		return text;
+	}
+
+	let start = '';
+	for (const part of graphemesOf(text)) {
+		if (cellsOf(start + part) >= cells) {
+			break;
+		}
+
+		start += part;
+	}
+
+	return start.trimEnd() + (ascii ? '~' : '…');
+}
+
+/** A file name cut in the middle: its extension and two characters before it stay. */
 export function fitName(name: string, cells: number, options: {ascii?: boolean} = {}): string {
 	const [extension = ''] = /(?:\.tar)?\.[^.\s]{1,8}$/.exec(name) ?? [];
 	return fitText(name, cells, {...options, tail: cellsOf(extension) + 2});
