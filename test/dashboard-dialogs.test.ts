@@ -245,7 +245,7 @@ test('the speed limit is for all or for one', async t => {
 	await screen.press('\u007F');
 	await type(screen, 'M');
 	await screen.press('\r');
-	await screen.shows('At most 5.00 MiB/s');
+	await screen.shows('All together: at most 5.00 MiB/s');
 	await screen.shows('of 5.00 MiB/s');
 	await screen.press('t');
 	await type(screen, '0');
@@ -254,7 +254,7 @@ test('the speed limit is for all or for one', async t => {
 	await screen.shows('(•) film.mkv (now no limit)');
 	await read();
 	await screen.press('\r');
-	await screen.shows('No limit');
+	await screen.shows('film.mkv: no limit');
 	assert.deepEqual(downstream.calls, [
 		['setLimitRate', 5 * 1024 * 1024],
 		['update', id, {limitRate: null}],

@@ -158,12 +158,48 @@ test('K and J move in the queue, in the order of the queue', async t => {
 	await screen.shows('film-2');
 	await screen.press('J');
 	await screen.shows('sort: queue');
+	await screen.press('j');
 	await screen.press('K');
 	await screen.shows(() => downstream.calls.length === 2);
 	assert.deepEqual(downstream.calls, [
 		['moveInQueue', idOf(0), 1],
-		['moveInQueue', idOf(0), -1],
+		['moveInQueue', idOf(1), -1],
 	]);
+	await screen.press('k');
+	await screen.press('K');
+	await screen.shows('K: it is the first in the queue');
+	await screen.press('G');
+	await screen.press('J');
+	await screen.shows('J: it is the last in the queue');
+	downstream.change({downloads: films(1, {status: 'complete'})});
+	await screen.shows('✓ film-0');
+	await screen.press('J');
+	await screen.shows('J: it is complete, and in no queue');
+	assert.equal(downstream.calls.length, 2);
+});
+
+test('what is paused together lets nothing of it begin, and exports go on', async t => {
+	const downstream = new MemoryDownStream([
+		download({id: idOf(0), name: 'active.mkv'}),
+		download({id: idOf(1), name: 'queued.mkv', status: 'queued'}),
+		download({id: idOf(2), name: 'exporting.mkv', status: 'exporting'}),
+	]);
+	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
+	await screen.shows('exporting.mkv');
+	await screen.press('P');
+	await screen.shows('Paused 2');
+	await screen.press('*');
+	await screen.press('p');
+	await screen.shows(() => downstream.calls.length === 4);
+	const paused = [
+		['pause', idOf(1)],
+		['pause', idOf(0)],
+	];
+	assert.deepEqual(downstream.calls, [...paused, ...paused]);
+	downstream.change({downloads: films(1, {status: 'complete'})});
+	await screen.shows('✓ film-0');
+	await screen.press('P');
+	await screen.shows('P: nothing runs, and nothing is paused');
 });
 
 test('o starts a player, O opens the folder of what was exported, V checks, v prints', async t => {

@@ -144,6 +144,13 @@ test('pause, resume and retry act on the selected download', async t => {
 	await screen.shows('p: it is complete');
 	await screen.press('r');
 	await screen.shows('r: it is complete');
+	await screen.press('g');
+	await screen.press('r');
+	await screen.shows('r: it runs already');
+	downstream.change({downloads: films(1, {status: 'queued'})});
+	await screen.shows('· film-0');
+	await screen.press('r');
+	await screen.shows('r: it waits in the queue; K moves it up');
 	assert.deepEqual(downstream.calls, [
 		['pause', idOf(0)],
 		['resume', idOf(1)],
@@ -191,7 +198,8 @@ test('removing asks, starts at No, and ignores what is typed before it can be re
 	await screen.shows('Remove this download?');
 	await read();
 	await screen.press('d');
-	await screen.shows('Removed film-1.mkv, u = undo');
+	await screen.shows('Removed film-1.mkv, u = undo (10 s)');
+	await screen.shows('Removed film-1.mkv, u = undo (9 s)');
 	assert.deepEqual(downstream.calls, [
 		['remove', idOf(0), 'keep'],
 		['remove', idOf(1), 'delete'],

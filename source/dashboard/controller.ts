@@ -267,6 +267,19 @@ export class Controller {
 		}
 	}
 
+	/** Tells how long something can be done, unless another message comes. */
+	#countDown(said: string, until: number): void {
+		clearTimeout(this.#messageTimer);
+		const seconds = Math.ceil((until - Date.now()) / 1000);
+		if (seconds <= 0) {
+			this.#set({message: undefined});
+			return;
+		}
+
+		this.#set({message: {text: `${said} (${seconds} s)`, isError: false, at: Date.now()}});
+		this.#messageTimer = setTimeout(() => this.#countDown(said, until), 1000);
+	}
+
 	/** Runs a command of the engine. What it resolves with, or what goes wrong, is told in the status line. */
 	#run(action: () => Promise<string | void>): void {
 		action()
@@ -469,12 +482,12 @@ export class Controller {
 			}
 
 			case 'pause': {
-				const able = targets.filter(({status}) => status !== 'complete' && status !== 'exporting');
+				const able = targets.filter(download => canPause(download));
 				const running = able.filter(download => !isStopped(download));
 				if (able.length === 0) {
 					this.#say(`p: it is ${selected.status === 'exporting' ? 'being exported' : 'complete'}`);
 				} else if (running.length > 0) {
-					this.#each(running, download => downstream.pause(download.id));
+					this.#each(queuedFirst(running), download => downstream.pause(download.id));
 				} else {
 					this.#each(able, download => downstream.resume(download.id));
 				}
@@ -483,11 +496,11 @@ export class Controller {
 			}
 
 			case 'resume': {
-				const able = targets.filter(({status}) => status !== 'complete');
+				const able = targets.filter(download => isStopped(download) || download.status === 'waiting');
 				if (selected.error?.code === 'origin-changed') {
 					this.#openChanged(selected);
 				} else if (able.length === 0) {
-					this.#say('r: it is complete');
+					this.#say(`r: it ${whyNotResumed(selected)}`);
 				} else {
 					this.#each(able, download => downstream.resume(download.id));
 				}
@@ -587,6 +600,21 @@ export class Controller {
 	}
 
 	#moveInQueue(selected: Download, by: -1 | 1): void {
+		const key = by === -1 ? 'K' : 'J';
+		if (selected.status === 'complete') {
+			this.#say(`${key}: it is complete, and in no queue`);
+			return;
+		}
+
+		const waiting = this.#options.feed.frame.snapshot.downloads
+			.filter(({status}) => status !== 'complete')
+			.toSorted((a, b) => a.queueRank - b.queueRank);
+		const end = by === -1 ? waiting[0] : waiting.at(-1);
+		if (end?.id === selected.id) {
+			this.#say(`${key}: it is the ${by === -1 ? 'first' : 'last'} in the queue`);
+			return;
+		}
+
 		const queue = sortKeys.findIndex(({name}) => name === 'queue');
 		if (this.#state.view.sort !== queue || this.#state.view.isReversed) {
 			this.#changeView({sort: queue, isReversed: false});
@@ -597,12 +625,14 @@ export class Controller {
 
 	#pauseAll(): void {
 		const {downstream, feed} = this.#options;
-		const able = feed.frame.snapshot.downloads.filter(({status}) => status !== 'complete');
+		const able = feed.frame.snapshot.downloads.filter(download => canPause(download));
 		const running = able.filter(download => !isStopped(download));
+		const paused = able.filter(({status}) => status === 'paused');
 		if (running.length > 0) {
-			this.#each(running, ({id}) => downstream.pause(id), `Paused ${running.length}`);
+			this.#each(queuedFirst(running), ({id}) => downstream.pause(id), `Paused ${running.length}`);
+		} else if (paused.length === 0) {
+			this.#say('P: nothing runs, and nothing is paused');
 		} else {
-			const paused = able.filter(({status}) => status === 'paused');
 			this.#each(paused, ({id}) => downstream.resume(id), `Resumed ${paused.length}`);
 		}
 	}
@@ -907,6 +937,7 @@ export class Controller {
 		const what = targets.length === 1 ? cleanText(targets[0]!.name) : `${targets.length} downloads`;
 		this.#run(async () => {
 			const {index} = this.window;
+			const until = Date.now() + undoMs;
 			for (const id of ids) {
 				await downstream.remove(id, {data});
 			}
@@ -915,8 +946,10 @@ export class Controller {
 			// The next one takes its place.
 			this.#set({marks: new Set([...this.#state.marks].filter(id => !ids.includes(id)))});
 			this.#select(index);
-			this.#removed = {ids, what, until: Date.now() + undoMs};
-			return `Removed ${what}${data === 'keep' ? '; the data is kept' : ''}, u = undo`;
+			this.#removed = {ids, what, until};
+			const said = `Removed ${what}${data === 'keep' ? '; the data is kept' : ''}, u = undo`;
+			this.#say(said);
+			this.#countDown(said, until);
 		});
 	}
 
@@ -974,10 +1007,14 @@ export class Controller {
 					const limit = rate === Infinity ? null : rate;
 					this.#close();
 					this.#run(async () => {
-						await (choiceOf(answer, 'for') === 1 && selected
-							? downstream.update(selected.id, {limitRate: limit})
-							: downstream.setLimitRate(limit));
-						return limit === null ? 'No limit' : `At most ${formatBytes(limit)}/s`;
+						const words = limit === null ? 'no limit' : `at most ${formatBytes(limit)}/s`;
+						if (choiceOf(answer, 'for') === 1 && selected) {
+							await downstream.update(selected.id, {limitRate: limit});
+							return `${cleanText(selected.name)}: ${words}`;
+						}
+
+						await downstream.setLimitRate(limit);
+						return `All together: ${words}`;
 					});
 				},
 			});
@@ -1134,6 +1171,27 @@ export function listWindow(
 
 function isStopped({status}: Download): boolean {
 	return status === 'paused' || status === 'cancelled' || status === 'failed';
+}
+
+/** What is complete has nothing to pause, and an export goes on. */
+function canPause({status}: Download): boolean {
+	return status !== 'complete' && status !== 'exporting';
+}
+
+/** Pausing one that runs lets the next of the queue begin, unless that is paused already. */
+function queuedFirst(downloads: readonly Download[]): readonly Download[] {
+	return downloads.toSorted((a, b) => Number(b.status === 'queued') - Number(a.status === 'queued'));
+}
+
+function whyNotResumed({status, onDemand, size}: Download): string {
+	switch (status) {
+		case 'complete':
+			return 'is complete';
+		case 'queued':
+			return onDemand && size !== null ? 'fetches what players ask for' : 'waits in the queue; K moves it up';
+		default:
+			return 'runs already';
+	}
 }
 
 function commonStart(texts: readonly string[]): string {
