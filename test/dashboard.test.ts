@@ -85,6 +85,21 @@ test('every state has a symbol and a word', async t => {
 	}
 });
 
+test('what is read again to be compared is not called stalled', async t => {
+	const segments = [{start: 0, offset: 5, end: 1000, for: 'fill'}] as const;
+	const silent = {
+		bytesPerSecond: 0,
+		lastByteAt: Date.now() - 60_000,
+		present: 10,
+		ranges: [[0, 10]] as const,
+	};
+	const downstream = new MemoryDownStream(films(1, {...silent, segments}));
+	const screen = new Screen(t, downstream, {columns: 120, rows: 40});
+	await screen.shows(/film-0.* comparing /);
+	downstream.change({downloads: films(1, {...silent, segments: [{...segments[0], offset: 10}]})});
+	await screen.shows(/film-0.* stalled 6\ds /);
+});
+
 test('states are told apart without symbols from beyond ASCII', async t => {
 	const screen = new Screen(t, new MemoryDownStream(everyState()), {columns: 100, rows: 23, ascii: true});
 	const text = await screen.shows('on demand');
