@@ -117,9 +117,10 @@ test('a clash asks for one of both, and Replace says so on its button', async t 
 	await read();
 	downstream.failure = new DownStreamError('target-exists', 'A file of this name is there.');
 	await screen.press('\r');
-	await screen.shows('(•) keep both');
+	await screen.shows('(•) keep both   ( ) replace it (1.90 GiB, 2026-11-02)');
 	await screen.press('\u001B[C');
 	await screen.shows('[ Replace ]');
+	await screen.shows('(•) replace it (1.90 GiB, 2026-11-02)');
 	await screen.press('\r');
 	await screen.shows('Exported to');
 	assert.deepEqual(downstream.calls.at(-1), [

@@ -258,7 +258,7 @@ test('a paste opens the dialog filled in, and Enter adds all that can be added',
 	await screen.shows('Nothing here yet');
 	await screen.paste('http://127.0.0.1/a.mkv\nhttp://127.0.0.1/b.mkv\nhtps://typo/q\n');
 	await screen.shows('2 ready');
-	await screen.shows('! "htps" is not http or https');
+	await screen.shows('! Line 3: "htps" is not http or https');
 	await read();
 	await screen.press('\r');
 	await screen.shows('! "htps" is not http or https');

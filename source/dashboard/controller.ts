@@ -44,6 +44,8 @@ export type Host = {
 	suspend(): Promise<void>;
 	/** Paths that begin with the text; folders end in a separator. */
 	completePath(text: string): Promise<readonly string[]>;
+	/** Size and date of the file at a path, to tell it from others; undefined if there is nothing to tell. */
+	describeFile(path: string): Promise<string | undefined>;
 	/** Switches clicks on or off. */
 	setMouse(on: boolean): void;
 	/** A download is done. */
@@ -1115,7 +1117,11 @@ export class Controller {
 				}
 			} catch (error) {
 				const isClash = error instanceof DownStreamError && error.code === 'target-exists';
-				dialog.show(isClash && !isKnownClash ? withClash(form) : withProblem(form, sentence(error)), error);
+				const shown =
+					isClash && !isKnownClash
+						? withClash(form, await this.#options.host.describeFile(to))
+						: withProblem(form, sentence(error));
+				dialog.show(shown, error);
 				return undefined;
 			} finally {
 				clearTimeout(isLong);

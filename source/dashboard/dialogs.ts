@@ -180,13 +180,18 @@ export function hasClash(form: Form): boolean {
 	return fieldsOf(form).some(({name}) => name === 'clash');
 }
 
-/** A file of that name is there: asks what becomes of it, and says on the button what will happen. */
-export function withClash(form: Form): Form {
+/**
+ * A file of that name is there: asks what becomes of it, and says on the button what will happen. `facts` tell the file
+ * from others.
+ */
+export function withClash(form: Form, facts?: string): Form {
+	const asked = fieldsOf(form).find(({name}) => name === 'clash');
+	const replace = facts === undefined ? 'replace it' : `replace it (${facts})`;
 	const replaces = choiceOf(form, 'clash') === 1;
 	const items = form.items.filter(item => item.kind !== 'note' && item.name !== 'clash');
 	return {
 		...form,
-		focus: hasClash(form) ? form.focus : items.length,
+		focus: asked ? form.focus : items.length,
 		items: [
 			...items,
 			note('A file of this name is there:', true),
@@ -194,7 +199,7 @@ export function withClash(form: Form): Form {
 				kind: 'choice',
 				name: 'clash',
 				label: '',
-				options: ['keep both', 'replace it'],
+				options: asked?.kind === 'choice' ? asked.options : ['keep both', replace],
 				chosen: replaces ? 1 : 0,
 			},
 		],
