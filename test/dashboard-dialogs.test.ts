@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError, type Download} from '../source/downstream.ts';
-import {download, everyState, MemoryDownStream} from './support/memory-downstream.ts';
+import {download, everyState, films, idOf, MemoryDownStream} from './support/memory-downstream.ts';
 import {read, Screen} from './support/screen.tsx';
 
 const id = '0'.repeat(32);
@@ -127,6 +127,50 @@ test('a clash asks for one of both, and Replace says so on its button', async t 
 		'export',
 		id,
 		{path: '/home/user/Videos/', when: 'complete', overwrite: true},
+	]);
+});
+
+test('where all ways differ, Tab shows them before it goes on', async t => {
+	const screen = new Screen(t, new MemoryDownStream([film({status: 'complete'})]), {columns: 100, rows: 24});
+	await screen.shows('film.mkv');
+	await screen.press('e');
+	await screen.shows('Export film.mkv');
+	await screen.press('\u0015');
+	await type(screen, '/home/user/Video');
+	await screen.press('\t');
+	await screen.shows('Tab: Videos/  Video-projects/');
+	await screen.press('\t');
+	await screen.press('\u001B[C');
+	await screen.shows('(•) move');
+});
+
+test('several go to a folder, each of them once, also when one of them meets a clash', async t => {
+	const downstream = new MemoryDownStream(films(3, {status: 'complete'}));
+	const screen = new Screen(t, downstream, {columns: 100, rows: 24});
+	await screen.shows('film-2');
+	await screen.press('*');
+	await screen.press('e');
+	await screen.shows('Export 3 downloads');
+	await screen.press('\u0015');
+	await type(screen, '/films');
+	await read();
+	const place = downstream.export.bind(downstream);
+	downstream.export = async (exported, request) => {
+		if (exported === idOf(1)) {
+			downstream.failure ??= request.keepBoth ? undefined : new DownStreamError('target-exists', 'There.');
+		}
+
+		return place(exported, request);
+	};
+	await screen.press('\r');
+	await screen.shows('(•) keep both');
+	await screen.press('\r');
+	await screen.shows('Exported to /films/');
+	assert.deepEqual(downstream.calls, [
+		['export', idOf(0), {path: '/films/', when: 'complete'}],
+		['export', idOf(1), {path: '/films/', when: 'complete'}],
+		['export', idOf(1), {path: '/films/', when: 'complete', keepBoth: true}],
+		['export', idOf(2), {path: '/films/', when: 'complete', keepBoth: true}],
 	]);
 });
 

@@ -13,6 +13,7 @@ import {
 	removeForm,
 	sortForm,
 	withClash,
+	showsWays,
 	withProblem,
 	withWays,
 	withoutClash,
@@ -799,7 +800,7 @@ export class Controller {
 		this.#show({...dialog, form: ways.length > 0 ? withWays(renewed, ways) : renewed});
 	}
 
-	/** As far as all ways agree, then the next field. */
+	/** As far as all ways agree, then which there are, then the next field. */
 	#complete(dialog: Dialog, text: string): void {
 		this.#run(async () => {
 			const ways = (await dialog.complete?.(text)) ?? [];
@@ -811,10 +812,12 @@ export class Controller {
 
 			const {form} = dialog;
 			const item = focused(form);
+			const names = ways.map(way => cleanText(/[^\\/]*[\\/]?$/.exec(way)![0])).slice(0, 8);
 			if (item?.kind === 'text' && common.length > text.length) {
 				const items = form.items.map(each => (each === item ? {...item, field: fieldOf(common)} : each));
-				const names = ways.map(way => cleanText(/[^\\/]*[\\/]?$/.exec(way)![0]));
-				this.#changeForm(dialog, {...form, items}, names.length > 1 ? names.slice(0, 8) : []);
+				this.#changeForm(dialog, {...form, items}, names.length > 1 ? names : []);
+			} else if (names.length > 1 && !showsWays(form)) {
+				this.#show({...dialog, form: withWays(form, names)});
 			} else {
 				const action = pressForm(form, 'down');
 				if (action?.kind === 'changed') {
@@ -1066,6 +1069,7 @@ export class Controller {
 	}
 
 	#openExport(targets: readonly Download[]): void {
+		const placed = new Set<string>();
 		this.#openDialog({
 			form: exportForm(targets, this.#exportTarget(targets), true),
 			renew: (form, before) =>
@@ -1079,7 +1083,7 @@ export class Controller {
 				if (button === 'close') {
 					this.#close();
 				} else {
-					this.#export(targets, form);
+					this.#export(targets, form, placed);
 				}
 			},
 		});
@@ -1091,10 +1095,15 @@ export class Controller {
 		return this.#exportDir + (targets.length === 1 && only ? only.name : '');
 	}
 
-	#export(targets: readonly Download[], form: Form): void {
+	/** `placed`: what this dialog has exported already, before another one of several met a clash. */
+	#export(targets: readonly Download[], form: Form, placed: Set<string>): void {
 		const to = textOf(form, 'to').trim();
-		// The folder of the settings is given as a folder, which is made if it is not there yet.
-		const path = this.#exportDir !== '' && to === this.#exportTarget(targets) ? this.#exportDir : to;
+		// The folder of the settings is given as a folder, which is made if it is not there yet; so is that of several.
+		const isWhole = targets.length === 1 || /^$|[\\/]$/.test(to);
+		const path =
+			this.#exportDir !== '' && to === this.#exportTarget(targets)
+				? this.#exportDir
+				: to + (isWhole ? '' : '/');
 		const isKnownClash = hasClash(form);
 		const overwrite = isKnownClash && choiceOf(form, 'clash') === 1;
 		const isPartial = choiceOf(form, 'when') === 1;
@@ -1112,8 +1121,11 @@ export class Controller {
 			const isLong = setTimeout(() => dialog.close(), longExportMs);
 			try {
 				for (const {id} of targets) {
-					const result = await this.#options.downstream.export(id, request);
-					last = result.path;
+					const key = `${id} ${path}`;
+					if (!placed.has(key)) {
+						last = (await this.#options.downstream.export(id, request)).path;
+						placed.add(key);
+					}
 				}
 			} catch (error) {
 				const isClash = error instanceof DownStreamError && error.code === 'target-exists';

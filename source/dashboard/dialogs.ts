@@ -222,10 +222,16 @@ export function withProblem(form: Form, problem: string): Form {
 	return {...form, items: [...withoutRemarks(form).items, note(problem, true)]};
 }
 
+const waysStart = 'Tab: ';
+
 /** How what is typed may go on. */
 export function withWays(form: Form, ways: readonly string[]): Form {
-	const text = `Tab: ${ways.join('  ')}`;
+	const text = waysStart + ways.join('  ');
 	return {...form, items: [...withoutRemarks(form).items, {kind: 'note', text, isIndented: true}]};
+}
+
+export function showsWays({items}: Form): boolean {
+	return items.some(item => item.kind === 'note' && item.text.startsWith(waysStart));
 }
 
 /** Without the notes below the fields: they are about what the fields said when they were added. */
