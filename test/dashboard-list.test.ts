@@ -112,8 +112,20 @@ test('marks are acted on together, and only while they are shown', async t => {
 		['restore', idOf(1)],
 		['restore', idOf(2)],
 	]);
+	await screen.press('g');
 	await screen.press('*');
 	await screen.shows('5 marked');
+	await screen.press('x');
+	await screen.shows('Remove 5 downloads?');
+	await read();
+	await screen.press('d');
+	await screen.shows('Removed 5 downloads, u = undo');
+	downstream.failure = new DownStreamError('not-found', 'It is gone.');
+	await screen.press('u');
+	await screen.shows('It is gone.');
+	await screen.shows('all 4');
+	await screen.press('*');
+	await screen.shows('4 marked');
 	await screen.press('\u001B');
 	await screen.shows(() => !screen.text.includes('marked'));
 });

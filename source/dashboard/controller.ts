@@ -967,12 +967,15 @@ export class Controller {
 
 		this.#removed = undefined;
 		this.#run(async () => {
-			for (const id of removed.ids) {
-				await this.#options.downstream.restore(id);
-			}
-
+			// One that cannot be brought back takes none of the others with it.
+			const results = await Promise.allSettled(removed.ids.map(id => this.#options.downstream.restore(id)));
 			this.#options.feed.refresh();
 			this.#select(this.window.downloads.findIndex(({id}) => id === removed.ids[0]));
+			const failed = results.find(result => result.status === 'rejected');
+			if (failed) {
+				throw failed.reason;
+			}
+
 			return `${removed.what} ${removed.ids.length === 1 ? 'is' : 'are'} back`;
 		});
 	}
