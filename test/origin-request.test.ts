@@ -479,6 +479,7 @@ async function openPublic(t: TestContext, location: string, isDirect: boolean) {
 		}),
 		range: {start: 0, end: 1},
 		ranged: true,
+		patient: false,
 		signal: new AbortController().signal,
 	});
 }

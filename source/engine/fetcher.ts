@@ -392,6 +392,7 @@ export class Fetcher {
 					end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
 				},
 				ranged: this.#entryFile.entry.acceptsRanges !== false,
+				patient: this.#download.readers.size === 0,
 				signal,
 			});
 			if (answer.validator.etag === undefined && !this.#lacksEtags) {

@@ -5,6 +5,8 @@ export type HttpRequest = {
 	readonly url: URL;
 	/** Those that belong to the connection are the client's. */
 	readonly headers: Readonly<Record<string, string>>;
+	/** Nobody waits for the body: it may come in large pieces. */
+	readonly patient?: boolean;
 	readonly signal: AbortSignal;
 };
 

@@ -6,13 +6,13 @@ import {HttpError} from './http-client.ts';
 
 /** A read gets at least so much room. */
 const leastRoom = 64 * 1024;
-/**
- * What comes in pieces is taken together, since each take costs as much as its bytes: so many bytes, or what came within
- * so many milliseconds. At the beginning of an answer nothing is waited for.
- */
-const together = {bytes: 64 * 1024, milliseconds: 5};
+/** Bytes at the beginning of an answer of which none is waited with. */
+const beginning = 64 * 1024;
 /** Bytes per millisecond (25 MiB a second) of a connection that is worth larger blocks. */
 const fastRate = (25 * 1024 * 1024) / 1000;
+
+/** What is waited for: so many bytes, or what comes within so many milliseconds of the first of them. */
+export type Together = {readonly bytes: number; readonly milliseconds: number};
 
 type Waiter = {resolve(): void; reject(error: unknown): void};
 
@@ -42,8 +42,7 @@ export class HttpConnection {
 	#requests = 0;
 	/** Bytes that came after the last request. */
 	#answered = 0;
-	/** Bytes for which whoever waits is woken at once. */
-	#enough = 0;
+	#together: Together = {bytes: 0, milliseconds: 0};
 
 	/** Resolves once requests can be sent; rejects with `HttpError` or the system's error, or the signal's reason. */
 	static async open(
@@ -121,11 +120,12 @@ export class HttpConnection {
 
 	/**
 	 * What came, in order, or undefined at the end of the connection. The bytes are good until the next call, and as long
-	 * as somebody else holds their block. Once `enough` are there, none is waited for. Rejects after `timeout` ms of silence
-	 * with what `timedOut` gives, and with whatever ended the connection if it was no clean end.
+	 * as somebody else holds their block. Of what comes after the first 64 KiB of an answer, small pieces are waited with as
+	 * `together` says. Rejects after `timeout` ms of silence with what `timedOut` gives, and with whatever ended the
+	 * connection if it was no clean end.
 	 */
-	async take(timeout: number, timedOut: () => Error, enough: number): Promise<Uint8Array | undefined> {
-		this.#enough = Math.min(enough, together.bytes);
+	async take(timeout: number, timedOut: () => Error, together: Together): Promise<Uint8Array | undefined> {
+		this.#together = together;
 		if (this.#lent) {
 			release(this.#lent);
 			this.#lent = undefined;
@@ -194,11 +194,11 @@ export class HttpConnection {
 		this.#isPaused = this.#bytesWaiting >= this.#block.length;
 		if (this.#isPaused) {
 			this.#wake();
-		} else if (this.#bytesWaiting >= this.#enough || this.#answered < together.bytes) {
+		} else if (this.#bytesWaiting >= this.#together.bytes || this.#answered < beginning) {
 			// TLS gives its records one by one, of which many come at a time.
 			this.#wakeSoon ??= setImmediate(() => this.#wake());
 		} else {
-			this.#wakeLater ??= setTimeout(() => this.#wake(), together.milliseconds);
+			this.#wakeLater ??= setTimeout(() => this.#wake(), this.#together.milliseconds);
 		}
 
 		return !this.#isPaused;

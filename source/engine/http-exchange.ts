@@ -1,7 +1,16 @@
 // One request on a connection, and its answer.
 import {AnswerParser} from './answer-parser.ts';
 import {HttpError, type HttpAnswer, type HttpRequest, type HttpTimeouts} from './http-client.ts';
-import type {HttpConnection} from './http-connection.ts';
+import type {HttpConnection, Together} from './http-connection.ts';
+
+/**
+ * What comes in small pieces is taken together, since each take costs as much as its bytes: so many bytes, or what came
+ * within so many milliseconds.
+ */
+const together: Readonly<Record<'usual' | 'patient', Together>> = {
+	usual: {bytes: 64 * 1024, milliseconds: 5},
+	patient: {bytes: 128 * 1024, milliseconds: 25},
+};
 
 export type HttpExchangeOptions = {
 	readonly connection: HttpConnection;
@@ -81,7 +90,12 @@ export class HttpExchange implements HttpAnswer {
 	}
 
 	async #receive(timeout: number, timedOut: () => Error): Promise<void> {
-		const bytes = await this.#options.connection.take(timeout, timedOut, this.#parser.bodyToCome);
+		const {connection, request} = this.#options;
+		const {bytes: most, milliseconds} = together[request.patient ? 'patient' : 'usual'];
+		const bytes = await connection.take(timeout, timedOut, {
+			bytes: Math.min(this.#parser.bodyToCome, most),
+			milliseconds,
+		});
 		if (bytes) {
 			this.#body = this.#parser.push(bytes);
 		} else {

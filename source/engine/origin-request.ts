@@ -23,6 +23,7 @@ export type OriginRequestOptions = {
 	readonly range: Range;
 	/** Whether to send Range at all. */
 	readonly ranged: boolean;
+	readonly patient: boolean;
 	readonly signal: AbortSignal;
 };
 
@@ -91,7 +92,7 @@ async function follow(options: OriginRequestOptions): Promise<{url: URL; respons
 
 /** `url` is the given one, or one that it redirects to. */
 async function ask(url: URL, options: OriginRequestOptions): Promise<HttpAnswer> {
-	const {url: given, headers, userAgent, route, range, ranged, signal} = options;
+	const {url: given, headers, userAgent, route, range, ranged, patient, signal} = options;
 	const last = range.end === Infinity ? '' : range.end - 1;
 	try {
 		if (url !== given) {
@@ -102,6 +103,7 @@ async function ask(url: URL, options: OriginRequestOptions): Promise<HttpAnswer>
 		return await client.get({
 			url,
 			signal,
+			patient,
 			headers: {
 				accept: '*/*',
 				'accept-encoding': 'identity',
