@@ -281,6 +281,7 @@ test('cancelling ends a check, and going on takes it up again', async t => {
 });
 
 test('a download is complete once all of it is recorded, also if it ends while a part is', async t => {
+	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
 	const {save} = BlockChecks.prototype;
 	t.mock.method(BlockChecks.prototype, 'save', async function (this: BlockChecks, file: SparseFile) {
 		const blocks = await save.call(this, file);

@@ -20,6 +20,7 @@ export class SparseFile {
 	#present: PresentSet;
 	#size: number;
 	#dirty = false;
+	#isRetired = false;
 	#pace: DiskPace | undefined;
 
 	/**
@@ -176,7 +177,17 @@ export class SparseFile {
 		}
 	}
 
+	/** Closes it for good: another file may come to its path, and who still reads here must not get bytes of that. */
+	async retire(): Promise<void> {
+		this.#isRetired = true;
+		await this.close();
+	}
+
 	async #open(): Promise<FileHandle> {
+		if (this.#isRetired) {
+			throw new DownStreamError('disk-failed', `${this.path} is not used any more`);
+		}
+
 		if (!this.#handle) {
 			this.#handle = this.isComplete ? open(this.path, 'r') : openToWrite(this.path, this.#size);
 			this.#handle.catch(() => {

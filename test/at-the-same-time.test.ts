@@ -1,0 +1,178 @@
+// Commands that run at the same time as each other, as players and as the end of the program.
+import assert from 'node:assert/strict';
+import {readFile} from 'node:fs/promises';
+import path from 'node:path';
+import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {EntryFile, type Entry} from '../source/engine/entry-store.ts';
+import {content, firstWrongByte} from './support/content.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+
+const MiB = 1024 * 1024;
+const etag = '"v1"';
+const timeout = 30_000;
+
+/** Records that have this field are written only when the function that this returns is called. */
+function holdRecords(t: TestContext, field: keyof Entry): {isHeld: Promise<void>; letGo: () => void} {
+	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	const {save} = EntryFile.prototype;
+	let letGo!: () => void;
+	const gone = new Promise<void>(resolve => {
+		letGo = resolve;
+	});
+	const isHeld = new Promise<void>(resolve => {
+		t.mock.method(EntryFile.prototype, 'save', async function (this: EntryFile, change: Partial<Entry>) {
+			const saved = save.call(this, change);
+			if (change[field] !== undefined) {
+				resolve();
+				await gone;
+			}
+
+			return saved;
+		});
+	});
+	return {isHeld, letGo};
+}
+
+/** What a player got until its answer was over or cut. */
+async function play(url: string, headers: Record<string, string> = {}): Promise<Buffer> {
+	const response = await fetch(url, {headers, signal: AbortSignal.timeout(10_000)});
+	const chunks: Uint8Array[] = [];
+	try {
+		for await (const chunk of response.body ?? []) {
+			chunks.push(chunk as Uint8Array);
+		}
+	} catch {
+		// Cut.
+	}
+
+	return response.ok ? Buffer.concat(chunks) : Buffer.alloc(0);
+}
+
+test('who begins to read while the old version is dropped gets no mixture', {timeout}, async t => {
+	const size = 8 * MiB;
+	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
+	const {engine} = await startEngine(t, {connections: 1});
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > MiB);
+	Object.assign(origin.options, {etag: '"v2"', seed: 2, bytesPerSecond: undefined});
+	const {isHeld, letGo} = holdRecords(t, 'startedOver');
+	const over = engine.startOver(download.id);
+	await isHeld;
+	const playing = play(download.streamUrl);
+	await sleep(200);
+	letGo();
+	await over;
+	const bytes = await playing;
+	const isOf = (seed: number) => firstWrongByte(bytes, 0, seed) === -1;
+	assert.ok(isOf(1) || isOf(2), `a mixture, from byte ${firstWrongByte(bytes, 0, 1)} on`);
+});
+
+test('the parts of one answer are of one version', {timeout}, async t => {
+	const size = 8 * MiB;
+	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > MiB);
+	const transfer = engine.transfer(download.id)!;
+	const {signal} = new AbortController();
+	const facts = await transfer.facts(signal);
+	Object.assign(origin.options, {etag: '"v2"', seed: 2, bytesPerSecond: undefined});
+	await engine.startOver(download.id);
+	await until(engine, download.id, ({status}) => status === 'complete');
+	const player = {userAgent: '', address: ''};
+	const reading = transfer.read({range: {start: 0, end: 10}, player, signal, version: facts.version});
+	await assert.rejects(async () => {
+		for await (const bytes of reading) {
+			assert.fail(`${bytes.length} bytes of another version`);
+		}
+	}, /fetched anew/);
+});
+
+test('a file that is moved out while it is begun anew is not written to', {timeout}, async t => {
+	const size = 4 * MiB;
+	const origin = await startOrigin(t, {size, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({status}) => status === 'complete');
+	const target = path.join(await temporaryFolder(t), 'mine.bin');
+	Object.assign(origin.options, {etag: '"v2"', seed: 2});
+	const {isHeld, letGo} = holdRecords(t, 'movedTo');
+	const moving = engine.export(download.id, {path: target, move: true});
+	await isHeld;
+	await engine.startOver(download.id);
+	letGo();
+	await moving;
+	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.deepEqual([done.status, done.present], ['complete', size]);
+	assert.equal(firstWrongByte(await readFile(target), 0, 1), -1);
+	assert.equal(firstWrongByte(await play(done.streamUrl), 0, 2), -1);
+	assert.equal((await play(done.streamUrl)).length, size);
+});
+
+test(
+	'what comes of the old place while a new link is tried is held against the new one',
+	{timeout},
+	async t => {
+		const size = 4 * MiB;
+		let answerOld!: () => void;
+		const waiting = new Promise<void>(resolve => {
+			answerOld = resolve;
+		});
+		const origin = await startOrigin(t, {
+			size,
+			etag,
+			bytesPerSecond: MiB,
+			async intercept() {
+				await waiting;
+				return false;
+			},
+		});
+		const {engine} = await startEngine(t, {connections: 1});
+		const {download} = await engine.add({url: origin.url});
+		// Many files begin with the same byte.
+		let seed = 2;
+		while (content(0, 1, seed)[0] !== content(0, 1)[0]) {
+			seed++;
+		}
+
+		let tries = 0;
+		const other = await startOrigin(t, {
+			size,
+			etag,
+			seed,
+			async intercept() {
+				if (tries++ === 0) {
+					// Nothing is held when it is asked, so any file fits.
+					answerOld();
+					await until(engine, download.id, ({present}) => present > 0);
+				}
+
+				return false;
+			},
+		});
+		await assert.rejects(engine.update(download.id, {url: other.url}), /file at the new URL is another one/);
+		origin.options.bytesPerSecond = undefined;
+		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.equal(done.url, origin.url);
+		assert.equal(firstWrongByte(await readFile(path.join(done.folder, 'data')), 0), -1);
+	},
+);
+
+test('cancelling and pausing end connections also while the disk takes no record', {timeout}, async t => {
+	for (const verb of ['cancel', 'pause'] as const) {
+		const origin = await startOrigin(t, {size: 40 * MiB, etag, bytesPerSecond: MiB});
+		const {engine} = await startEngine(t);
+		const {download} = await engine.add({url: origin.url});
+		await until(engine, download.id, ({present}) => present > 0);
+		const {isHeld, letGo} = holdRecords(t, 'intent');
+		const ended = engine[verb](download.id);
+		await isHeld;
+		await sleep(100);
+		const {connections} = downloadOf(engine, download.id);
+		letGo();
+		await ended;
+		t.mock.restoreAll();
+		assert.equal(connections, 0, verb);
+	}
+});
