@@ -1,10 +1,12 @@
 // Commands that run at the same time as each other, as players and as the end of the program.
 import assert from 'node:assert/strict';
-import {readFile} from 'node:fs/promises';
+import {readdir, readFile, stat} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {EntryFile, type Entry} from '../source/engine/entry-store.ts';
+import {Transfer} from '../source/engine/transfer.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 
@@ -158,6 +160,61 @@ test(
 		assert.equal(firstWrongByte(await readFile(path.join(done.folder, 'data')), 0), -1);
 	},
 );
+
+test('a removed download that is added several times at once comes back once', {timeout}, async t => {
+	const size = 4 * MiB;
+	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
+	const {engine} = await startEngine(t, {connections: 1});
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > 0);
+	await engine.remove(download.id, {data: 'keep'});
+	const opening = t.mock.method(Transfer, 'open');
+	await Promise.all(Array.from({length: 4}, () => engine.transferOf(origin.url)));
+	assert.equal(opening.mock.callCount(), 1, 'several write to one file');
+	assert.deepEqual(
+		engine.snapshot.downloads.map(({id}) => id),
+		[download.id],
+	);
+	origin.options.bytesPerSecond = undefined;
+	await until(engine, download.id, ({status}) => status === 'complete');
+});
+
+test('what is added while the program ends is not begun', {timeout}, async t => {
+	const origin = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
+	const {engine, storageDir} = await startEngine(t);
+	const adding = engine.add({url: origin.url});
+	const ending = engine.dispose();
+	await assert.rejects(adding, /ending/);
+	await ending;
+	await sleep(300);
+	assert.equal(origin.requests.length, 0);
+	const next = await startEngine(t, {storageDir});
+	assert.deepEqual(next.engine.snapshot.banners, []);
+});
+
+test('an export that the end of the program cuts short is made after the next start', {timeout}, async t => {
+	const memory = '/dev/shm';
+	const other = await stat(memory).catch(() => undefined);
+	if (!other || other.dev === (await stat(tmpdir())).dev) {
+		t.skip('there is no second disk');
+		return;
+	}
+
+	const size = 64 * MiB;
+	const origin = await startOrigin(t, {size, etag});
+	const first = await startEngine(t);
+	const {download} = await first.engine.add({url: origin.url, paused: true});
+	const folder = await temporaryFolder(t, memory);
+	const target = path.join(folder, 'film.bin');
+	await first.engine.export(download.id, {path: target, when: 'complete'});
+	await first.engine.resume(download.id);
+	await until(first.engine, download.id, ({exportProgress}) => exportProgress !== null);
+	await first.close();
+	assert.deepEqual(await readdir(folder), []);
+	const second = await startEngine(t, {storageDir: first.storageDir});
+	await until(second.engine, download.id, ({exportedTo}) => exportedTo === target);
+	assert.equal((await stat(target)).size, size);
+});
 
 test('cancelling and pausing end connections also while the disk takes no record', {timeout}, async t => {
 	for (const verb of ['cancel', 'pause'] as const) {
