@@ -89,6 +89,7 @@ class Pool {
 			for (;;) {
 				const connection = this.#takeIdle() ?? (await this.#open(signal));
 				try {
+					request.approve?.(connection.address);
 					return await HttpExchange.begin({
 						connection,
 						request,

@@ -5,6 +5,8 @@ export type HttpRequest = {
 	readonly url: URL;
 	/** Those that belong to the connection are the client's. */
 	readonly headers: Readonly<Record<string, string>>;
+	/** Told where a direct connection leads to before anything is asked there; throws so that nothing is. */
+	readonly approve?: (address: string) => void;
 	readonly signal: AbortSignal;
 };
 
