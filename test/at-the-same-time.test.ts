@@ -1,10 +1,12 @@
 // Commands that run at the same time as each other, as players and as the end of the program.
 import assert from 'node:assert/strict';
+import {EventEmitter, once} from 'node:events';
 import {readdir, readFile, stat} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {BlockPool} from '../source/engine/block-pool.ts';
 import {EntryFile, type Entry} from '../source/engine/entry-store.ts';
 import {Transfer} from '../source/engine/transfer.ts';
 import {content, firstWrongByte} from './support/content.ts';
@@ -13,6 +15,8 @@ import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './su
 const MiB = 1024 * 1024;
 const etag = '"v1"';
 const timeout = 30_000;
+
+type FillArguments = Parameters<BlockPool['fill']>;
 
 /** Records that have this field are written only when the function that this returns is called. */
 function holdRecords(t: TestContext, field: keyof Entry): {isHeld: Promise<void>; letGo: () => void} {
@@ -89,6 +93,31 @@ test('the parts of one answer are of one version', {timeout}, async t => {
 			assert.fail(`${bytes.length} bytes of another version`);
 		}
 	}, /fetched anew/);
+});
+
+test('a read that waited for the disk gets nothing of another version', {timeout}, async t => {
+	const size = 2 * MiB;
+	const origin = await startOrigin(t, {size, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({status}) => status === 'complete');
+	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	const {fill} = BlockPool.prototype;
+	const gate = new EventEmitter();
+	t.mock.method(BlockPool.prototype, 'fill', async function (this: BlockPool, ...read: FillArguments) {
+		gate.emit('waits');
+		await once(gate, 'open');
+		return fill.call(this, ...read);
+	});
+	const waits = once(gate, 'waits');
+	const playing = play(download.streamUrl);
+	await waits;
+	Object.assign(origin.options, {etag: '"v2"', seed: 2});
+	await engine.startOver(download.id);
+	await until(engine, download.id, ({status}) => status === 'complete');
+	gate.emit('open');
+	const bytes = await playing;
+	assert.equal(firstWrongByte(bytes, 0), -1, 'bytes of another version');
 });
 
 test('a file that is moved out while it is begun anew is not written to', {timeout}, async t => {

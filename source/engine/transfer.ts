@@ -303,6 +303,7 @@ export class Transfer {
 						? await this.#readHeld(blocks, reader.offset, ready)
 						: await this.#waitForBytes(reader, signal);
 				if (!bytes?.length) {
+					blocks.sent();
 					continue;
 				}
 
