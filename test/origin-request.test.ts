@@ -641,3 +641,19 @@ test('a connection that was prepared takes the next request', async t => {
 	await Promise.all([bytesOf(first.body), bytesOf(second.body)]);
 	assert.equal(origin.mostSockets, 2);
 });
+
+test('a connection that is being prepared when nothing is to be expected any more is closed', async t => {
+	const origin = await startOrigin(t, {size: MiB});
+	const source = sourceOf(t, origin.url);
+	const first = await open(source, 0, MiB);
+	for (let round = 0; round < 5; round++) {
+		source.prepare?.();
+		// It has begun.
+		await Promise.resolve();
+		source.rest?.();
+		await sleep(20);
+		assert.equal(origin.sockets.size, 1);
+	}
+
+	await bytesOf(first.body);
+});
