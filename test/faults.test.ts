@@ -619,6 +619,27 @@ test(
 	},
 );
 
+for (const [words, parameters] of [
+	['closes every connection at once', {bytes: 0}],
+	['resets every connection after a thousand bytes', {bytes: 1000, ending: 'reset'}],
+] as const) {
+	test(
+		`an origin that ${words} after a good beginning gets at most 20 requests more`,
+		{timeout: 60_000},
+		async t => {
+			const faults = await startFaultOrigin(t, {size: 64 * MiB, etag, bytesPerSecond: 8 * MiB});
+			const {engine} = await startEngine(t, {connections: 4});
+			const {download} = await engine.add({
+				url: faults.urlOf('short-body', {...parameters, from: 24 * MiB}),
+			});
+			await until(engine, download.id, ({status}) => status === 'failed');
+			const shown = faults.shown('short-body');
+			assert.ok(shown <= 20, `${shown} requests`);
+			assert.ok(shown >= 8, `${shown} requests`);
+		},
+	);
+}
+
 for (const [words, fault, parameters, requests] of [
 	// With a Range and without.
 	['403', 'status', {code: 403}, 2],

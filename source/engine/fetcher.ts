@@ -338,7 +338,9 @@ export class Fetcher {
 			const players = this.#download.readers.size;
 			const room = Math.max(1, this.maxConnections - (players > 0 ? players + 1 : 0));
 			const fills = [...this.segments].filter(segment => segment.for === 'fill').length;
-			return fills < room && this.segments.size < this.#grown && hosts.mayOpen(this.host);
+			// One is enough to find out whether the trouble is over.
+			const most = this.#download.retries.isInDoubt ? 1 : this.#grown;
+			return fills < room && this.segments.size < most && hosts.mayOpen(this.host);
 		}
 
 		if (this.segments.size >= this.maxConnections && !this.giveUpConnection()) {
