@@ -838,3 +838,73 @@ async function read(url: string, range?: string): Promise<{status: number; bytes
 
 	return {status: response.status, bytes: Buffer.concat(chunks), isCut};
 }
+
+test(
+	'an origin that tells a size only when more than that is here has changed, and nothing is cut off',
+	{timeout},
+	async t => {
+		const {origin} = await startFaultOrigin(t, {size: 8 * MiB, etag});
+		origin.options.intercept = (_request, response, {range = {start: 0, end: MiB}}) => {
+			const {start, end} = range;
+			if (start >= 4 * MiB) {
+				response.writeHead(416, {'content-range': 'bytes */1000000', etag, 'content-length': 0}).end();
+				return true;
+			}
+
+			const bytes = origin.content(start, end);
+			response.writeHead(206, {
+				'content-range': `bytes ${start}-${end - 1}/*`,
+				'content-length': bytes.length,
+				etag,
+			});
+			response.end(bytes);
+			return true;
+		};
+		const running = await startEngine(t, {connections: 1});
+		const {download} = await running.engine.add({url: origin.url});
+		const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.deepEqual([done.status, done.error?.code], ['failed', 'origin-changed']);
+		assert.match(
+			done.error?.message ?? '',
+			/had at least \d+ bytes and has 1000000 now.*what is here is kept/,
+		);
+		assert.ok(done.present >= 4 * MiB, `${done.present}`);
+		await holdsRightBytes(running, done);
+	},
+);
+
+test(
+	'a body without a length that ends earlier than the one before is no proof of the end, and nothing is cut off',
+	{timeout: 60_000},
+	async t => {
+		const {origin} = await startFaultOrigin(t, {size: 2 * MiB, ranges: false});
+		let cuts = 0;
+		origin.options.intercept = (_request, response) => {
+			const first = cuts++ === 0;
+			response.writeHead(200);
+			response.write(origin.content(0, first ? MiB : MiB / 2), () => {
+				if (first) {
+					response.destroy();
+				} else {
+					response.end();
+				}
+			});
+			return true;
+		};
+		const running = await startEngine(t, {connections: 1});
+		const {download} = await running.engine.add({url: origin.url});
+		const tried = await until(
+			running.engine,
+			download.id,
+			({status, lastError}) => status === 'complete' || lastError?.code === 'origin-truncated',
+		);
+		assert.equal(tried.status, 'waiting');
+		assert.match(tried.error?.message ?? '', /sent \d+ bytes less than are here/);
+		const held = downloadOf(running.engine, download.id);
+		assert.ok(held.present > MiB / 2, `${held.present}`);
+		await holdsRightBytes(running, held);
+		origin.options.intercept = undefined;
+		await running.engine.resume(download.id);
+		await until(running.engine, download.id, ({status}) => status === 'complete');
+	},
+);

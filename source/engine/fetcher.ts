@@ -150,7 +150,8 @@ export class Fetcher {
 	}
 
 	get heldVersion(): HeldVersion {
-		return {size: this.#file.size, validator: this.#entryFile.entry.validator ?? {}};
+		const {size, leastSize} = this.#file;
+		return {size, leastSize, validator: this.#entryFile.entry.validator ?? {}};
 	}
 
 	/** The queue gives or takes the place. */
@@ -607,6 +608,11 @@ export class Fetcher {
 				'origin-truncated',
 				`${this.host} closed the connection without saying how long the file is; reading it again to be sure`,
 			);
+		}
+
+		const missing = this.#file.leastSize - end;
+		if (missing > 0) {
+			throw new DownStreamError('origin-truncated', `${this.host} sent ${missing} bytes less than are here`);
 		}
 
 		await this.#file.resize(end);

@@ -69,6 +69,11 @@ export class SparseFile {
 		return this.#size;
 	}
 
+	/** Bytes; where the size is unknown, up to the last one that is present. */
+	get leastSize(): number {
+		return this.#size === Infinity ? ([...this.#present].at(-1)?.end ?? 0) : this.#size;
+	}
+
 	/** No hole is left. */
 	get isComplete(): boolean {
 		return this.#present.size === this.#size;

@@ -14,6 +14,8 @@ const differingBytes = 'its bytes differ from those that are here';
 export type HeldVersion = {
 	/** Bytes; Infinity while unknown. */
 	readonly size: number;
+	/** Bytes; where the size is unknown, up to the last one that is held. */
+	readonly leastSize: number;
 	readonly validator: Validator;
 };
 
@@ -24,6 +26,10 @@ export type HeldVersion = {
 export function versionChange(held: HeldVersion, {info, validator}: OriginAnswer): string | undefined {
 	if (held.size !== Infinity && info.size !== Infinity && info.size !== held.size) {
 		return `it had ${held.size} bytes and has ${info.size} now`;
+	}
+
+	if (info.size < held.leastSize) {
+		return `it had at least ${held.leastSize} bytes and has ${info.size} now`;
 	}
 
 	const {etag, lastModified} = held.validator;
@@ -107,10 +113,12 @@ export async function proveNewPlace(
 	const place = await source.open({range: first, signal});
 	const {info, acceptsRanges} = place;
 	const isHeld = file.present.size > 0;
-	if (isHeld && held.size !== Infinity && held.size !== info.size) {
+	if (isHeld && (held.size === Infinity ? info.size < held.leastSize : held.size !== info.size)) {
 		await hasHeldBytes(undefined, first, place);
 		const size = info.size === Infinity ? 'does not say its size' : `has ${info.size} bytes`;
-		throw otherFile(`it ${size}, and this one has ${held.size}`);
+		throw otherFile(
+			`it ${size}, and this one has ${held.size === Infinity ? `at least ${held.leastSize}` : held.size}`,
+		);
 	}
 
 	if (!isHeld) {
