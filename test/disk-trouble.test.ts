@@ -16,8 +16,9 @@ import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import type {Download} from '../source/downstream.ts';
+import {DownStreamError, type Download} from '../source/downstream.ts';
 import type {Engine} from '../source/engine/engine.ts';
+import {EntryFile, EntryStore} from '../source/engine/entry-store.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
 import {EngineProcess} from './support/engine-process.ts';
@@ -164,6 +165,45 @@ test(
 		await completes(engine, download.id);
 		assert.ok(origin.bytesSent - bytesSent <= size - present, 'what was held was fetched again');
 		await close();
+	},
+);
+
+test('a download is deleted also from a disk that is too full for a record of it', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
+	t.mock.method(EntryFile.prototype, 'save', async () => {
+		throw new DownStreamError('disk-full', 'The disk is full');
+	});
+	await engine.remove(download.id, {data: 'delete', undoMs: 0});
+	await assert.rejects(stat(folder), {code: 'ENOENT'});
+});
+
+test(
+	'a removed download that cannot be deleted ends nothing, and goes with the next start',
+	{timeout},
+	async t => {
+		const origin = await startOrigin(t, {size, etag});
+		const {engine, storageDir, close} = await startEngine(t);
+		const {download} = await engine.add({url: origin.url});
+		const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
+		const deleting = t.mock.method(EntryStore.prototype, 'delete', async () => {
+			throw new DownStreamError('disk-failed', `${folder} cannot be deleted`);
+		});
+		await engine.remove(download.id, {data: 'delete', undoMs: 1});
+		while (engine.snapshot.banners.length === 0) {
+			await sleep(5);
+		}
+
+		assert.match(engine.snapshot.banners[0]!, /cannot be deleted/);
+		await close();
+		const next = await startEngine(t, {storageDir});
+		assert.match(next.engine.snapshot.banners[0] ?? '', /cannot be deleted/);
+		await next.close();
+		deleting.mock.restore();
+		await startEngine(t, {storageDir});
+		await assert.rejects(stat(folder), {code: 'ENOENT'});
 	},
 );
 

@@ -332,13 +332,21 @@ export class Engine implements DownStream {
 		const {entryFile} = transfer;
 		this.#transfers.delete(id);
 		this.#changed();
-		await transfer.close();
-		await entryFile.save({removed: options.data});
 		const {data, undoMs = standardUndoMs} = options;
+		await transfer.close();
+		try {
+			await entryFile.save({removed: data});
+		} catch (error) {
+			// Deleting is what makes room on a full disk.
+			if (data === 'keep') {
+				throw error;
+			}
+		}
+
 		if (data === 'delete' && undoMs === 0) {
 			await this.#purge(id);
 		} else {
-			const timer = data === 'delete' ? setTimeout(() => void this.#purge(id), undoMs) : undefined;
+			const timer = data === 'delete' ? setTimeout(() => void this.#purgeOrTell(id), undoMs) : undefined;
 			this.#removed.set(id, {entryFile, timer});
 		}
 
@@ -493,10 +501,10 @@ export class Engine implements DownStream {
 		clearInterval(this.#evictTimer);
 		this.#listeners.clear();
 		this.#exports.abort();
-		await Promise.all(Array.from(this.#transfers.values(), transfer => transfer.close()));
+		await Promise.allSettled(Array.from(this.#transfers.values(), transfer => transfer.close()));
 		await Promise.allSettled(this.#writing);
 		const doomed = [...this.#removed].filter(([, {timer}]) => timer);
-		await Promise.all(doomed.map(([id]) => this.#purge(id)));
+		await Promise.all(doomed.map(([id]) => this.#purgeOrTell(id)));
 		await this.#lock.release();
 	}
 
@@ -518,7 +526,7 @@ export class Engine implements DownStream {
 			const {entry} = entryFile;
 			this.#lastAddedAt = Math.max(this.#lastAddedAt, entry.addedAt);
 			if (entry.removed === 'delete') {
-				await this.#store.delete(entry.id);
+				await this.#purgeOrTell(entry.id);
 			} else if (entry.removed === 'keep') {
 				this.#removed.set(entry.id, {entryFile});
 			} else {
@@ -625,6 +633,16 @@ export class Engine implements DownStream {
 		clearTimeout(this.#removed.get(id)?.timer);
 		this.#removed.delete(id);
 		await this.#heldFor(this.#store.delete(id));
+	}
+
+	/** What cannot be deleted keeps nothing else from going on; the next start tries again. */
+	async #purgeOrTell(id: DownloadId): Promise<void> {
+		try {
+			await this.#purge(id);
+		} catch (error) {
+			const reason = error instanceof Error ? error.message : String(error);
+			this.addBanner(`A removed download cannot be deleted: ${reason}`);
+		}
 	}
 
 	/** The storage folder is nobody else's before that is over. */
