@@ -75,6 +75,16 @@ test('an origin whose connections fall silent one after the other is given up in
 	}
 });
 
+test('the sleep of the computer is no silence of the origin', t => {
+	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
+	for (const seconds of [30, 60, 36_000]) {
+		const retries = new Retries(() => {}, undefined);
+		const error = new DownStreamError('origin-unreachable', 'connection reset');
+		assert.equal(retries.failed(error, Date.now() - seconds * 1000), true);
+		retries.cancel();
+	}
+});
+
 test('an origin that fails again and again, but brings the file nearer each time, is not given up', t => {
 	assert.equal(exhaust(t, {takesMs: 1000, connections: 4, bytes: 16 * KiB}, 200).isGivenUp, false);
 });

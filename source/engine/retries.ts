@@ -5,6 +5,8 @@ import {DownStreamError, type DownloadError} from '../downstream.ts';
 const maxTries = 8;
 /** From the last sign of life on: a try that would not be over then is not made. */
 const givingUpMs = 45_000;
+/** Longer no request is silent before it fails; what is more is the sleep of the computer. */
+const longestSilenceMs = 20_000;
 const backoffMs = {first: 500, most: 8000};
 /** Fewer bytes than this between two failures are no progress: an origin that gives no more at a time is hopeless. */
 const leastProgress = 16 * 1024;
@@ -76,6 +78,7 @@ export class Retries {
 	 */
 	failed(error: DownStreamError, quietSince = Date.now()): boolean {
 		const now = Date.now();
+		const silence = Math.min(longestSilenceMs, Math.max(0, now - quietSince));
 		const isTransient = error.kind === 'transient';
 		if (isTransient && this.#retry) {
 			// Connections that fail together are one try, and none cuts short what another one was asked to wait.
@@ -91,14 +94,14 @@ export class Retries {
 		}
 
 		if (this.#failures === 0) {
-			this.#failingSince = Math.min(quietSince, now);
+			this.#failingSince = now - silence;
 		}
 
 		this.#failures++;
 		this.#progress = 0;
 		this.cancel();
 		// The next one will hardly fail sooner than this one did.
-		const nextFailure = now + this.#backoff() + Math.max(0, now - quietSince);
+		const nextFailure = now + this.#backoff() + silence;
 		if (isTransient && this.#failures < maxTries && nextFailure - this.#failingSince < givingUpMs) {
 			this.#wait(error, now);
 			return true;
