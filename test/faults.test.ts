@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import {readdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download, ErrorCode} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/data-source.ts';
 import {firstWrongByte} from './support/content.ts';
@@ -908,3 +909,32 @@ test(
 		await until(running.engine, download.id, ({status}) => status === 'complete');
 	},
 );
+
+test('cancelling hangs up also on an origin that is silent about what is held', {timeout}, async t => {
+	const {origin} = await startFaultOrigin(t, {size, lastModified: date, bytesPerSecond: 2 * MiB});
+	const first = await startEngine(t, {connections: 1});
+	const {download} = await first.engine.add({url: origin.url});
+	await until(first.engine, download.id, ({present}) => present > MiB);
+	await first.close();
+	const asked = new Promise<void>(resolve => {
+		origin.options.intercept = () => {
+			resolve();
+			return true;
+		};
+	});
+	const second = await startEngine(t, {storageDir: first.storageDir, connections: 1});
+	await asked;
+	await second.engine.cancel(download.id);
+	const deadline = performance.now() + 1000;
+	while (origin.sockets.size > 0) {
+		assert.ok(performance.now() < deadline, 'a connection is still open');
+		await sleep(10);
+	}
+
+	// It is asked anew.
+	origin.options.intercept = undefined;
+	await second.engine.resume(download.id);
+	const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.equal(done.status, 'complete');
+	await holdsRightBytes(second, done);
+});

@@ -178,6 +178,7 @@ export class Fetcher {
 	/** Ends every connection, the idle ones too. */
 	cancel(): void {
 		this.segments.endAll();
+		this.#heldProof.stop();
 		this.#source.rest?.();
 	}
 
@@ -213,6 +214,7 @@ export class Fetcher {
 		this.#factsKnown = this.#entryFile.entry.info !== undefined;
 		this.#grown = 1;
 		this.#unprovenEnd = undefined;
+		this.#heldProof.stop();
 		this.#heldProof = proven ? new HeldProof(false, this.#download.ending) : this.#newHeldProof();
 	}
 

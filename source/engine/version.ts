@@ -63,8 +63,9 @@ export class HeldProof {
 	readonly #ending: AbortSignal;
 	#isNeeded: boolean;
 	#running: Promise<void> | undefined;
+	#abort = new AbortController();
 
-	/** The proof is for all segments, and does not end with the one that began it, but with `ending`. */
+	/** The proof is for all segments, and does not end with the one that began it, but with `ending` or by `stop`. */
 	constructor(isNeeded: boolean, ending: AbortSignal) {
 		this.#isNeeded = isNeeded;
 		this.#ending = ending;
@@ -81,10 +82,19 @@ export class HeldProof {
 		await orAborted(this.#running, signal);
 	}
 
+	/** Nobody waits for it now. */
+	stop(): void {
+		this.#abort.abort();
+		this.#running = undefined;
+	}
+
 	async #prove(file: SparseFile, source: DataSource, held: HeldVersion): Promise<void> {
+		const abort = new AbortController();
+		this.#abort = abort;
+		const signal = AbortSignal.any([this.#ending, abort.signal]);
 		try {
 			for (const range of samplesOf(file)) {
-				const answer = await source.open({range, signal: this.#ending});
+				const answer = await source.open({range, signal});
 				const change = versionChange(held, answer);
 				const isSame = await hasHeldBytes(change === undefined ? file : undefined, range, answer);
 				if (!isSame) {
@@ -94,7 +104,9 @@ export class HeldProof {
 
 			this.#isNeeded = false;
 		} finally {
-			this.#running = undefined;
+			if (this.#abort === abort) {
+				this.#running = undefined;
+			}
 		}
 	}
 }
