@@ -86,6 +86,11 @@ async function main(): Promise<number> {
 	const takesUrls = commands[name].operands.includes('URL');
 	const operands = takesUrls ? await urlsOf(rest, settings, stopped) : rest;
 	checkOperands(name, operands);
+	// What is played may also be named as in the list.
+	if (takesUrls && name !== 'play') {
+		await checkUrls(operands, settings);
+	}
+
 	switch (name) {
 		case 'get':
 			return runGet(operands, settings, stopped);
@@ -123,6 +128,7 @@ async function withoutCommand(
 	// On the screen, what comes by a pipe needs no word.
 	const isMore = isDrawn && !process.stdin.isTTY && !words.includes('-');
 	const urls = await urlsOf(isMore ? [...words, '-'] : words, settings, stopped);
+	await checkUrls(urls, settings);
 	if (isDrawn) {
 		const {openDashboard} = await import('./source/open-dashboard.tsx');
 		return openDashboard(urls, settings);
@@ -164,6 +170,14 @@ async function urlsOf(
 	}
 
 	return urls;
+}
+
+/** A command that resolves them may be given anything. */
+async function checkUrls(urls: readonly string[], {resolveWith}: Settings): Promise<void> {
+	if (!resolveWith) {
+		const {checkUrls: check} = await import('./source/url-lists.ts');
+		check(urls);
+	}
 }
 
 async function runGet(urls: string[], settings: Settings, stopped: AbortSignal): Promise<number> {

@@ -1,11 +1,13 @@
 // What is added for the words of the command line: URLs, curl commands, or items that a command turns into links.
 import {parseCurlCommand} from './curl-command.ts';
+import {cleanText} from './dashboard/clean-text.ts';
 import {defaults} from './defaults.ts';
 import {DownStreamError, type AddRequest, type Download, type DownStream} from './downstream.ts';
 import {resolveLink} from './engine/resolve-link.ts';
 import {headersFrom} from './header-lines.ts';
 import {withCredentials} from './netrc.ts';
 import type {Settings} from './settings.ts';
+import {shownUrl} from './url-lists.ts';
 
 /** Rejects with `bad-request`, or what `resolveLink` rejects with. */
 export type RequestsOf = (word: string, settings: Settings) => Promise<AddRequest[]>;
@@ -61,11 +63,18 @@ export async function addAll(
 				throw error;
 			}
 
-			onError(error);
+			onError(words.length > 1 ? named(error, word) : error);
 		}
 	}
 
 	return added;
+}
+
+/** Which of several cannot be added. Not of a curl command: all of it may be secret. */
+function named(error: DownStreamError, word: string): DownStreamError {
+	return error.code === 'bad-request' && !/\s/.test(word)
+		? new DownStreamError(error.code, `${cleanText(shownUrl(word))}: ${error.message}`)
+		: error;
 }
 
 async function requestOfItem(command: readonly string[], item: string): Promise<AddRequest> {

@@ -7,7 +7,7 @@ export type DownloadId = string;
 /**
  * What a download is doing, derived from facts:
  * - `asking`: the first answer of the origin (name, size) is not there yet, or a new link after one that has expired
- * - `active`: a connection fetches bytes of it
+ * - `active`: a connection fetches bytes of it, or the last of them are being recorded
  * - `waiting`: a try failed and the next one is scheduled (`retryAt`)
  * - `queued`: it will be fetched when one of `maxActive` places is free, or (on demand) when a player asks
  * - `paused`: the user stopped the fill; players still get what they ask for

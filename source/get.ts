@@ -3,6 +3,7 @@ import {stat} from 'node:fs/promises';
 import path from 'node:path';
 import {addAll, requestsFor} from './add-requests.ts';
 import {DownStreamError, type Download, type DownloadId, type Snapshot} from './downstream.ts';
+import {resolveTarget} from './engine/export-file.ts';
 import type {Running} from './running.ts';
 import type {Settings} from './settings.ts';
 import {snapshotsOf} from './snapshots.ts';
@@ -31,7 +32,12 @@ export async function get(
 	};
 
 	const downloads = await addAll(engine, urls, word => requestsFor(word, settings), report);
-	for (const {id, status} of downloads) {
+	for (const {id, status, onDemand} of downloads) {
+		if (onDemand) {
+			// No player will ask for the rest.
+			await engine.update(id, {onDemand: false});
+		}
+
 		if (status === 'failed' || status === 'paused') {
 			await engine.resume(id);
 		}
@@ -58,15 +64,20 @@ export async function get(
 	return !failed && !signal.aborted;
 }
 
-/** Found out before anything is fetched: a file that is there would not be replaced in the end. */
+/** Found out before anything is fetched: in the end a file that is there is not replaced, and a folder that is missing not made. */
 async function checkedTarget({output, exportDir}: Settings, count: number): Promise<string> {
 	if (output === undefined) {
 		return exportDir + path.sep;
 	}
 
-	const found = await stat(output).catch(() => undefined);
-	if (found?.isDirectory() || output.endsWith('/') || output.endsWith(path.sep)) {
-		return output;
+	const target = await resolveTarget(output, '').catch((error: unknown) => {
+		throw error instanceof DownStreamError && error.code === 'bad-request'
+			? new DownStreamError('bad-request', `-o ${output}: ${error.message}`)
+			: error;
+	});
+	const found = await stat(target).catch(() => undefined);
+	if (found?.isDirectory()) {
+		return target;
 	}
 
 	if (count > 1) {
@@ -80,7 +91,7 @@ async function checkedTarget({output, exportDir}: Settings, count: number): Prom
 		);
 	}
 
-	return output;
+	return target;
 }
 
 /** Each download once it is complete, or cannot be completed. */

@@ -1,5 +1,6 @@
 // Headers as they are typed: `Name: value`, one on each line.
 import {DownStreamError} from './downstream.ts';
+import {ownHeaders} from './engine/own-headers.ts';
 
 /** Throws `bad-request`; `by` names what they were given with. */
 export function headersFrom(by: string, lines: readonly string[]): Record<string, string> {
@@ -9,6 +10,10 @@ export function headersFrom(by: string, lines: readonly string[]): Record<string
 		if (name === undefined || value === undefined) {
 			// The whole line may be a secret.
 			throw new DownStreamError('bad-request', `${by}: it must be written 'Name: value'`);
+		}
+
+		if (ownHeaders.test(name)) {
+			throw new DownStreamError('bad-request', `${by} ${name}: the program sets that header itself`);
 		}
 
 		found[name] = checkedValue(`${by} ${name}`, value);

@@ -2,7 +2,7 @@
 import {isDeepStrictEqual} from 'node:util';
 import {defaults, defaultStorageDir} from './defaults.ts';
 import {DownStreamError, type Download, type DownloadStatus, type Snapshot} from './downstream.ts';
-import {HttpDataSource, withoutCredentials, type DataSource} from './engine/data-source.ts';
+import {checkedHeaders, HttpDataSource, withoutCredentials, type DataSource} from './engine/data-source.ts';
 import type {Engine} from './engine/engine.ts';
 import {parseProxy} from './engine/proxy-url.ts';
 import {maskUrl} from './mask-url.ts';
@@ -282,7 +282,11 @@ export class DownStream {
 		return this.#running.engine;
 	}
 
-	#add(remote: string | DataSource, options: CacheOptions): Promise<{download: Download}> {
+	async #add(remote: string | DataSource, options: CacheOptions): Promise<{download: Download}> {
+		if (typeof remote !== 'string' && typeof remote?.open !== 'function') {
+			throw new DownStreamError('bad-request', 'What is cached must be a URL or a data source');
+		}
+
 		if (typeof remote === 'string') {
 			return this.#engine.add({url: remote, ...options});
 		}
@@ -380,6 +384,8 @@ function progressEvent(download: Download): DownloadProgress {
 }
 
 function settingsOf(options: DownStreamOptions): Parameters<typeof start>[0] {
+	// What no request could carry would be refused for each download, long after.
+	checkedHeaders({...options.headers, 'User-Agent': options.userAgent ?? ''});
 	const {port, proxyConfig, connections, maxActive, limitRate, readAhead, cacheSize} = options;
 	return {
 		port: checked('port', port ?? defaults.port, 0, 65_535),
@@ -414,6 +420,10 @@ function checked(name: string, value: number, least: number, most = Infinity): n
 function proxyUrl({type, host, port, username, password = ''}: ProxyConfig): string {
 	const user =
 		username === undefined ? '' : `${encodeURIComponent(username)}:${encodeURIComponent(password)}@`;
+	if (typeof host !== 'string' || port === undefined) {
+		throw new DownStreamError('bad-request', 'proxyConfig must have a host and a port');
+	}
+
 	const name = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
 	const url = `${type}://${user}${name}:${port}`;
 	parseProxy(url, 'proxyConfig');

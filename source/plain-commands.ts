@@ -120,7 +120,9 @@ export class PlainCommands {
 			? ['no downloads']
 			: downloads.map(download => {
 					const {state} = stateWords(download, Date.now(), true);
-					return `[${this.#lines.numberOf(download.id)}] ${cleanText(download.name)}  ${state}  ${amount(download)}`;
+					const why = download.error ? [cleanText(download.error.message)] : [];
+					const number = `[${this.#lines.numberOf(download.id)}]`;
+					return [`${number} ${cleanText(download.name)}`, state, amount(download), ...why].join('  ');
 				});
 	}
 

@@ -10,11 +10,28 @@ import {storageOwner} from './engine/storage-lock.ts';
 /** A copy that starts has its port after some milliseconds; one that works without a proxy is soon done. */
 const startMs = 10_000;
 const pollMs = 100;
+/** A copy that ends answers no more a while before it has given the folder away. */
+const endMs = 2000;
 
 /** Attached to the copy that runs; undefined if none does. Rejects with `storage-locked` if it cannot be talked to. */
 export async function attach(storageDir: string): Promise<ControlClient | undefined> {
-	const copy = await findCopy(storageDir);
-	return copy && ControlClient.connect(copy, () => findCopy(storageDir));
+	const patience = Date.now() + endMs;
+	for (;;) {
+		const copy = await findCopy(storageDir);
+		if (!copy) {
+			return undefined;
+		}
+
+		try {
+			return await ControlClient.connect(copy, () => findCopy(storageDir));
+		} catch (error) {
+			if (Date.now() > patience) {
+				throw error;
+			}
+		}
+
+		await sleep(pollMs);
+	}
 }
 
 async function findCopy(storageDir: string): Promise<RunningCopy | undefined> {

@@ -87,7 +87,7 @@ export function settingsFrom(
 		storageDir: absolutePath(text('storage') ?? defaultStorageDir()),
 		exportDir: absolutePath(text('exportDir') ?? '.'),
 		userAgent: userAgent(by('userAgent'), text('userAgent')),
-		proxy: proxy(text('proxy')),
+		proxy: proxy(by('proxy'), text('proxy')),
 		headers: headersFrom(by('header'), given.header ?? []),
 		connections: wholeNumber(by('connections'), given.connections, defaults.connections, 1, 16),
 		maxActive: wholeNumber(by('maxActive'), given.maxActive, defaults.maxActive, 1, 1000),
@@ -109,7 +109,7 @@ export function settingsFrom(
 		insecure: given.insecure ?? false,
 		output: text('output'),
 		deleteData: given.deleteData ?? false,
-		checksum: checksum(text('checksum')),
+		checksum: checksum(by('checksum'), text('checksum')),
 		resolveWith: command(by('resolveWith'), text('resolveWith')),
 		netrc: given.netrc ? readNetrc(environment) : undefined,
 		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, 64 * 1024),
@@ -203,20 +203,27 @@ function webOrigin(flag: string, value: string): string {
 		: refuse(flag, value, 'it must be the origin of a web page, such as https://player.example');
 }
 
-function checksum(value: string | undefined): string | undefined {
+function checksum(flag: string, value: string | undefined): string | undefined {
 	if (value !== undefined) {
-		parseChecksum(value);
+		parseChecksum(value, flag);
 	}
 
 	return value;
 }
 
-function proxy(value: string | undefined): string | undefined {
+function proxy(flag: string, value: string | undefined): string | undefined {
 	if (value !== undefined && value !== 'direct') {
-		parseProxy(value);
+		parseProxy(value, `${flag} ${JSON.stringify(withoutPassword(value))}: it`);
 	}
 
 	return value;
+}
+
+/** What is before an `@`, or stands where a port should, may be secret. */
+function withoutPassword(proxy: string): string {
+	const [, scheme = '', user = '', place] =
+		/^([a-z][a-z\d+.-]*:\/\/)?(.*@)?([^:]*(?::\d*)?)$/is.exec(proxy) ?? [];
+	return place === undefined ? '***' : `${scheme}${user && '***@'}${place}`;
 }
 
 function userAgent(flag: string, value: string | undefined): string | undefined {

@@ -3,6 +3,7 @@ import {readFile} from 'node:fs/promises';
 import process from 'node:process';
 import {text} from 'node:stream/consumers';
 import {DownStreamError} from './downstream.ts';
+import {maskUrl} from './mask-url.ts';
 
 /** Rejects with `bad-request` for a file that cannot be read. */
 export async function expandUrls(
@@ -37,4 +38,25 @@ function urlsIn(lines: string): string[] {
 		.split(/\r?\n/)
 		.map(line => line.trim())
 		.filter(line => line !== '' && !line.startsWith('#'));
+}
+
+/** Throws `bad-request` if nothing can be fetched of what was given; where something can, the others are told later. */
+export function checkUrls(words: readonly string[]): void {
+	const [first] = words;
+	if (first !== undefined && !words.some(word => mayBeUrl(word))) {
+		throw new DownStreamError(
+			'bad-request',
+			`${JSON.stringify(shownUrl(first))} is not a URL that begins with http:// or https://`,
+		);
+	}
+}
+
+/** A word with blanks may be a curl command. */
+function mayBeUrl(word: string): boolean {
+	return /^https?:\/\//i.test(word) ? URL.canParse(word) : /\s/.test(word);
+}
+
+/** Without passwords, also where the word is no URL. */
+export function shownUrl(word: string): string {
+	return maskUrl(word.replace(/^([a-z][a-z\d+.-]*:\/\/)?.*@/is, '$1***@'));
 }

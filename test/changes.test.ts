@@ -97,6 +97,7 @@ test('bad changes are refused in one sentence', async t => {
 		[{proxy: 'gopher://x'}, /proxy/i],
 		[{checksum: 'sha256:12'}, /sha256/],
 		[{limitRate: 5}, /limitRate is 5/],
+		[{name: ' '}, /name is empty/],
 		[{headers: {'a b': 'c'}}, /header/i],
 	] as const) {
 		await assert.rejects(engine.update(download.id, change), isA('bad-request', message));

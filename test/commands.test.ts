@@ -190,6 +190,9 @@ test('wrong usage is told in a sentence and exits with 2', async t => {
 		[['export', '1'], /usage: downstream-tui export ID PATH/],
 		[['list', 'all'], /usage: downstream-tui list\n/],
 		[['play'], /usage: downstream-tui play URL/],
+		[['get', 'film'], /"film" is not a URL that begins with http:\/\/ or https:\/\//],
+		[['serve', 'ftp://me:geheim@a/b'], /"ftp:\/\/\*\*\*@a\/b" is not a URL/],
+		[['me:geheim@a/b'], /"\*\*\*@a\/b" is not a URL/],
 	] as const) {
 		const {code, stderr} = await run(t, args);
 		assert.equal(code, 2);
@@ -207,7 +210,7 @@ test('URLs given while a copy runs are handed to it, with what the flags say of 
 	]);
 	assert.equal(handed.code, 1);
 	assert.match(handed.stdout, /^ {2}1 {2}.* film\.bin\n$/);
-	assert.match(handed.stderr, /not http or https/);
+	assert.match(handed.stderr, /ftp:\/\/a\/b: "ftp" is not http or https/);
 	await copy.event('done');
 	assert.equal(origin.requests[0]?.headers['x-api-key'], 'geheim');
 	assert.equal(origin.requests[0].headers['user-agent'], 'Agent/9');

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError, type Download} from '../source/downstream.ts';
-import {download, everyState, MemoryDownStream} from './support/memory-downstream.ts';
+import {download, everyState, films, idOf, MemoryDownStream} from './support/memory-downstream.ts';
 import {read, Screen} from './support/screen.tsx';
 
 const id = '0'.repeat(32);
@@ -92,8 +92,9 @@ test('Tab completes a path as far as all ways agree, then goes on', async t => {
 	await type(screen, '/home/u');
 	await screen.press('\t');
 	await screen.shows('/home/user/Video');
-	await screen.shows('Tab: Videos  Video-projects');
+	await screen.shows('Tab: Videos/  Video-projects/');
 	await type(screen, 's');
+	await screen.shows(() => !screen.text.includes('Tab: Videos'));
 	await screen.press('\t');
 	await screen.shows('/home/user/Videos/');
 	await screen.press('\t');
@@ -116,9 +117,10 @@ test('a clash asks for one of both, and Replace says so on its button', async t 
 	await read();
 	downstream.failure = new DownStreamError('target-exists', 'A file of this name is there.');
 	await screen.press('\r');
-	await screen.shows('(•) keep both');
+	await screen.shows('(•) keep both   ( ) replace it (1.90 GiB, 2026-11-02)');
 	await screen.press('\u001B[C');
 	await screen.shows('[ Replace ]');
+	await screen.shows('(•) replace it (1.90 GiB, 2026-11-02)');
 	await screen.press('\r');
 	await screen.shows('Exported to');
 	assert.deepEqual(downstream.calls.at(-1), [
@@ -126,6 +128,136 @@ test('a clash asks for one of both, and Replace says so on its button', async t 
 		id,
 		{path: '/home/user/Videos/', when: 'complete', overwrite: true},
 	]);
+});
+
+test('where all ways differ, Tab shows them before it goes on', async t => {
+	const screen = new Screen(t, new MemoryDownStream([film({status: 'complete'})]), {columns: 100, rows: 24});
+	await screen.shows('film.mkv');
+	await screen.press('e');
+	await screen.shows('Export film.mkv');
+	await screen.press('\u0015');
+	await type(screen, '/home/user/Video');
+	await screen.press('\t');
+	await screen.shows('Tab: Videos/  Video-projects/');
+	await screen.press('\t');
+	await screen.press('\u001B[C');
+	await screen.shows('(•) move');
+});
+
+test('several go to a folder, each of them once, also when one of them meets a clash', async t => {
+	const downstream = new MemoryDownStream(films(3, {status: 'complete'}));
+	const screen = new Screen(t, downstream, {columns: 100, rows: 24});
+	await screen.shows('film-2');
+	await screen.press('*');
+	await screen.press('e');
+	await screen.shows('Export 3 downloads');
+	await screen.press('\u0015');
+	await type(screen, '/films');
+	await read();
+	const place = downstream.export.bind(downstream);
+	downstream.export = async (exported, request) => {
+		if (exported === idOf(1)) {
+			downstream.failure ??= request.keepBoth ? undefined : new DownStreamError('target-exists', 'There.');
+		}
+
+		return place(exported, request);
+	};
+	await screen.press('\r');
+	await screen.shows('(•) keep both');
+	await screen.press('\r');
+	await screen.shows('Exported to /films/');
+	assert.deepEqual(downstream.calls, [
+		['export', idOf(0), {path: '/films/', when: 'complete'}],
+		['export', idOf(1), {path: '/films/', when: 'complete'}],
+		['export', idOf(1), {path: '/films/', when: 'complete', keepBoth: true}],
+		['export', idOf(2), {path: '/films/', when: 'complete', keepBoth: true}],
+	]);
+});
+
+test('what was chosen for a clash does not hold for another name', async t => {
+	const downstream = new MemoryDownStream([film({status: 'complete'})]);
+	const screen = new Screen(t, downstream, {columns: 100, rows: 24});
+	await screen.shows('film.mkv');
+	await screen.press('e');
+	await screen.shows('Export film.mkv');
+	await read();
+	downstream.failure = new DownStreamError('target-exists', 'A file of this name is there.');
+	await screen.press('\r');
+	await screen.shows('(•) keep both');
+	await screen.press('\u001B[C');
+	await screen.shows('[ Replace ]');
+	for (const key of ['\u001B[A', '\u001B[A', '2']) {
+		await screen.press(key);
+	}
+
+	await screen.shows('film.mkv2');
+	assert.match(await screen.shows('[ Export ]'), /^(?![^]*keep both)/);
+	await screen.press('\r');
+	await screen.shows('Exported to');
+	assert.deepEqual(downstream.calls.at(-1), [
+		'export',
+		id,
+		{path: '/home/user/Videos/film.mkv2', when: 'complete'},
+	]);
+});
+
+test('what is wrong with a value is said until it changes', async t => {
+	const screen = new Screen(t, new MemoryDownStream([film()]), {columns: 100, rows: 24});
+	await screen.shows('film.mkv');
+	await screen.press('t');
+	await type(screen, '5x');
+	await read();
+	await screen.press('\r');
+	await screen.shows('"5x" is no rate');
+	await screen.press('\t');
+	await screen.shows('"5x" is no rate');
+	await screen.press('\u001B[Z');
+	await screen.press('\u007F');
+	await screen.shows(() => !screen.text.includes('is no rate'));
+});
+
+test('an answer that comes after its dialog was closed leaves the next dialog alone', async t => {
+	const downstream = new MemoryDownStream([film({status: 'complete'})]);
+	const screen = new Screen(t, downstream, {columns: 100, rows: 24});
+	let refuse: (error: Error) => void = () => undefined;
+	downstream.export = () =>
+		new Promise((_resolve, reject) => {
+			refuse = reject;
+		});
+	await screen.shows('film.mkv');
+	await screen.press('e');
+	await screen.shows('Export film.mkv');
+	await read();
+	await screen.press('\r');
+	await screen.press('\u001B');
+	await screen.shows('? help');
+	await screen.press('x');
+	await screen.shows('Remove this download?');
+	refuse(new DownStreamError('disk-failed', 'Permission denied.'));
+	await read();
+	assert.match(screen.text, /Remove this download\?/);
+	await screen.press('\u001B');
+	await screen.shows('? help');
+	await screen.press('L');
+	await screen.shows('Permission denied.');
+});
+
+test('an export that takes long goes on without its dialog', async t => {
+	const downstream = new MemoryDownStream([film({status: 'complete'})]);
+	const screen = new Screen(t, downstream, {columns: 100, rows: 24});
+	let finish: (result: {path: string}) => void = () => undefined;
+	downstream.export = () =>
+		new Promise(resolve => {
+			finish = resolve;
+		});
+	await screen.shows('film.mkv');
+	await screen.press('e');
+	await screen.shows('Export film.mkv');
+	await read();
+	await screen.press('\r');
+	await screen.shows('? help');
+	finish({path: '/home/user/Videos/film.mkv'});
+	await screen.shows('Exported to /home/user/Videos/film.mkv');
 });
 
 test('an unfinished file can be exported as it is', async t => {
@@ -158,7 +290,7 @@ test('the speed limit is for all or for one', async t => {
 	await screen.press('\u007F');
 	await type(screen, 'M');
 	await screen.press('\r');
-	await screen.shows('At most 5.00 MiB/s');
+	await screen.shows('All together: at most 5.00 MiB/s');
 	await screen.shows('of 5.00 MiB/s');
 	await screen.press('t');
 	await type(screen, '0');
@@ -167,7 +299,7 @@ test('the speed limit is for all or for one', async t => {
 	await screen.shows('(•) film.mkv (now no limit)');
 	await read();
 	await screen.press('\r');
-	await screen.shows('No limit');
+	await screen.shows('film.mkv: no limit');
 	assert.deepEqual(downstream.calls, [
 		['setLimitRate', 5 * 1024 * 1024],
 		['update', id, {limitRate: null}],

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {DownStreamError} from '../source/downstream.ts';
+import {DownStreamError, type Download} from '../source/downstream.ts';
 import {download, everyState, films, idOf, MemoryDownStream} from './support/memory-downstream.ts';
 import {read, Screen} from './support/screen.tsx';
 
@@ -112,8 +112,20 @@ test('marks are acted on together, and only while they are shown', async t => {
 		['restore', idOf(1)],
 		['restore', idOf(2)],
 	]);
+	await screen.press('g');
 	await screen.press('*');
 	await screen.shows('5 marked');
+	await screen.press('x');
+	await screen.shows('Remove 5 downloads?');
+	await read();
+	await screen.press('d');
+	await screen.shows('Removed 5 downloads, u = undo');
+	downstream.failure = new DownStreamError('not-found', 'It is gone.');
+	await screen.press('u');
+	await screen.shows('It is gone.');
+	await screen.shows('all 4');
+	await screen.press('*');
+	await screen.shows('4 marked');
 	await screen.press('\u001B');
 	await screen.shows(() => !screen.text.includes('marked'));
 });
@@ -158,12 +170,48 @@ test('K and J move in the queue, in the order of the queue', async t => {
 	await screen.shows('film-2');
 	await screen.press('J');
 	await screen.shows('sort: queue');
+	await screen.press('j');
 	await screen.press('K');
 	await screen.shows(() => downstream.calls.length === 2);
 	assert.deepEqual(downstream.calls, [
 		['moveInQueue', idOf(0), 1],
-		['moveInQueue', idOf(0), -1],
+		['moveInQueue', idOf(1), -1],
 	]);
+	await screen.press('k');
+	await screen.press('K');
+	await screen.shows('K: it is the first in the queue');
+	await screen.press('G');
+	await screen.press('J');
+	await screen.shows('J: it is the last in the queue');
+	downstream.change({downloads: films(1, {status: 'complete'})});
+	await screen.shows('✓ film-0');
+	await screen.press('J');
+	await screen.shows('J: it is complete, and in no queue');
+	assert.equal(downstream.calls.length, 2);
+});
+
+test('what is paused together lets nothing of it begin, and exports go on', async t => {
+	const downstream = new MemoryDownStream([
+		download({id: idOf(0), name: 'active.mkv'}),
+		download({id: idOf(1), name: 'queued.mkv', status: 'queued'}),
+		download({id: idOf(2), name: 'exporting.mkv', status: 'exporting'}),
+	]);
+	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
+	await screen.shows('exporting.mkv');
+	await screen.press('P');
+	await screen.shows('Paused 2');
+	await screen.press('*');
+	await screen.press('p');
+	await screen.shows(() => downstream.calls.length === 4);
+	const paused = [
+		['pause', idOf(1)],
+		['pause', idOf(0)],
+	];
+	assert.deepEqual(downstream.calls, [...paused, ...paused]);
+	downstream.change({downloads: films(1, {status: 'complete'})});
+	await screen.shows('✓ film-0');
+	await screen.press('P');
+	await screen.shows('P: nothing runs, and nothing is paused');
 });
 
 test('o starts a player, O opens the folder of what was exported, V checks, v prints', async t => {
@@ -291,6 +339,55 @@ test('the file is told to the byte where that has room, and how long it took onc
 		assert.match(screen.text, /Took +2m14s$/m);
 		assert.doesNotMatch(screen.text, /Speed +0 B/);
 	}
+});
+
+test('where the size is not known, details show no bar and say what is known', async t => {
+	const downstream = new MemoryDownStream(films(1, {size: null, present: 5, ranges: [[0, 5]]}));
+	const screen = new Screen(t, downstream, {columns: 80, rows: 24});
+	await screen.shows('size unknown (the server sent no length)');
+	assert.doesNotMatch(screen.text, /██|··/);
+	await screen.press('\r');
+	await screen.shows('size unknown, ETag');
+	downstream.change({downloads: films(1, {size: null, ranges: [], present: 0, acceptsRanges: null})});
+	await screen.shows(/File +not known yet/);
+});
+
+test('docked details with room for one player show one that is connected', async t => {
+	const player = {id: '1', name: 'mpv', offset: 5, ready: 1024, blocked: false, connected: true};
+	const players = [{...player, name: 'gone', connected: false}, player];
+	const screen = new Screen(t, new MemoryDownStream(films(1, {players})), {columns: 80, rows: 24});
+	await screen.shows(/Players ┃mpv .*; 1 more/);
+});
+
+test('on a narrow screen the page of details tells everything on more lines', async t => {
+	const screen = new Screen(t, new MemoryDownStream(films(1)), {columns: 44, rows: 30});
+	await screen.shows('film-0');
+	await screen.press('\r');
+	await screen.shows(/File/);
+	const text = screen.text.replaceAll(/\n {9}/g, ' ');
+	assert.match(text, /missing 750 MiB in 1 gap/);
+	assert.match(text, /Speed +12\.4 MiB\/s, average 10\.0 MiB\/s, 1m15s left/);
+	assert.match(text, /press c and paste the URL into mpv, VLC or a browser/);
+});
+
+test('a row tells the cause from its beginning, and the key that helps', async t => {
+	const failed = (message: string, change: Partial<Download> = {}) => ({
+		status: 'failed' as const,
+		error: {code: 'origin-refused' as const, message, at: 0},
+		...change,
+	});
+	const message = '403 Forbidden from cdn.example.org: the link may have expired';
+	const downstream = new MemoryDownStream([
+		download({id: idOf(0), ...failed(message, {size: null})}),
+		download({id: idOf(2), ...failed('cdn.example.org is busy (429)', {size: null})}),
+		download({id: idOf(1), ...failed('cdn.example.org: no answer in time', {size: null})}),
+	]);
+	const screen = new Screen(t, downstream, {columns: 120, rows: 30});
+	await screen.shows('403 Forbidden: the link ma… U = new link');
+	assert.match(screen.text, / {2}no answer in time. r = try again/);
+	assert.match(screen.text, / {2}busy \(429\). r = try again/);
+	screen.resize(80, 24);
+	await screen.shows(/ U = new link {2,}/);
 });
 
 test('details that have no room are scrolled', async t => {

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
+import {get} from 'node:http';
 import {chmod, readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
@@ -9,7 +10,7 @@ import stringWidth from 'string-width';
 import {CliProcess} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
-import {TestTerminal} from './support/terminal.ts';
+import {modesLeft, TestTerminal} from './support/terminal.ts';
 
 const run = promisify(execFile);
 const MiB = 1024 * 1024;
@@ -165,11 +166,25 @@ for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
 		terminal.signal(signal);
 		assert.equal(await terminal.exit(), signal === 'SIGHUP' ? 129 : 130);
 		assert.equal(terminal.isAlternate, false);
-		for (const mode of ['?7h', '?25h', '?2004l', '?1049l']) {
-			assert.ok(terminal.raw.includes(`\u001B[${mode}`), mode);
-		}
+		assert.deepEqual(modesLeft(terminal.raw), []);
 	});
 }
+
+test('Ctrl+C twice quits at once, and every mode is as before', async t => {
+	const origin = await startOrigin(t, {size: 60 * MiB, bytesPerSecond: MiB});
+	const storage = await temporaryFolder(t);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, '--mouse', origin.url], {
+		columns: 80,
+		rows: 24,
+	});
+	await terminal.shows(/↓ film\.bin/);
+	assert.ok(modesLeft(terminal.raw).includes('?1006h'), terminal.raw);
+	terminal.press('\u0003');
+	await terminal.shows('Quit?');
+	terminal.press('\u0003');
+	assert.equal(await terminal.exit(), 0);
+	assert.deepEqual(modesLeft(terminal.raw), []);
+});
 
 test('what the command line adds is selected, also where it is known or another copy runs', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
@@ -194,10 +209,14 @@ test('what the command line adds is selected, also where it is known or another 
 	await attached.shows(/▸ ✓ c\.bin/);
 });
 
-test('names from servers reach the terminal without their escape sequences', async t => {
+test('names and headers of servers and players reach the terminal without their escape sequences', async t => {
 	const origin = await startOrigin(t, {
 		size: MiB,
-		headers: {'content-disposition': 'attachment; filename="\u009B31mevil\u009D52;c;aGk=.mkv"'},
+		etag: '"\u009B32m"',
+		headers: {
+			'content-disposition': 'attachment; filename="\u009B31mevil\u009D52;c;aGk=.mkv"',
+			'content-type': 'video/\u009B33m',
+		},
 	});
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, origin.url], {
@@ -205,6 +224,13 @@ test('names from servers reach the terminal without their escape sequences', asy
 		rows: 24,
 	});
 	await terminal.shows(/✓ .*evil.*\.mkv/);
+	terminal.press('\r');
+	await terminal.shows(/ETag "\uFFFD/);
+	const links = terminal.raw.split('\u001B]8;;').map(text => text.split('\u0007')[0]!);
+	const streamUrl = links.find(link => link.includes('/stream/'))!;
+	const player = get(streamUrl, {headers: {'user-agent': '\u009B34mplayer'}});
+	player.on('error', () => undefined);
+	await terminal.shows(/Players.*34mplayer/);
 	assert.ok(!/[\u009B\u009D]/.test(terminal.raw));
 });
 

@@ -31,7 +31,7 @@ for (const [columns, rows] of sizes) {
 				await screen.shows(downloads.length === 0 ? 'Nothing here yet' : downloads[0]!.name.slice(0, 6));
 				for (const [keys, sign] of [
 					['', /\? help/],
-					['\r', downloads.length === 0 ? /\? help/ : / Have /],
+					['\r', downloads.length === 0 ? /\? help/ : / File /],
 					['?', /Keys/],
 				] as const) {
 					await screen.press(keys);
@@ -83,6 +83,21 @@ test('every state has a symbol and a word', async t => {
 	for (const part of ['\u001B[2J�', 'evil\u0007', '\u202E']) {
 		assert.ok(!screen.raw.includes(part), JSON.stringify(part));
 	}
+});
+
+test('what is read again to be compared is not called stalled', async t => {
+	const segments = [{start: 0, offset: 5, end: 1000, for: 'fill'}] as const;
+	const silent = {
+		bytesPerSecond: 0,
+		lastByteAt: Date.now() - 60_000,
+		present: 10,
+		ranges: [[0, 10]] as const,
+	};
+	const downstream = new MemoryDownStream(films(1, {...silent, segments}));
+	const screen = new Screen(t, downstream, {columns: 120, rows: 40});
+	await screen.shows(/film-0.* comparing /);
+	downstream.change({downloads: films(1, {...silent, segments: [{...segments[0], offset: 10}]})});
+	await screen.shows(/film-0.* stalled 6\ds /);
 });
 
 test('states are told apart without symbols from beyond ASCII', async t => {
@@ -144,6 +159,13 @@ test('pause, resume and retry act on the selected download', async t => {
 	await screen.shows('p: it is complete');
 	await screen.press('r');
 	await screen.shows('r: it is complete');
+	await screen.press('g');
+	await screen.press('r');
+	await screen.shows('r: it runs already');
+	downstream.change({downloads: films(1, {status: 'queued'})});
+	await screen.shows('· film-0');
+	await screen.press('r');
+	await screen.shows('r: it waits in the queue; K moves it up');
 	assert.deepEqual(downstream.calls, [
 		['pause', idOf(0)],
 		['resume', idOf(1)],
@@ -191,7 +213,8 @@ test('removing asks, starts at No, and ignores what is typed before it can be re
 	await screen.shows('Remove this download?');
 	await read();
 	await screen.press('d');
-	await screen.shows('Removed film-1.mkv, u = undo');
+	await screen.shows('Removed film-1.mkv, u = undo (10 s)');
+	await screen.shows('Removed film-1.mkv, u = undo (9 s)');
 	assert.deepEqual(downstream.calls, [
 		['remove', idOf(0), 'keep'],
 		['remove', idOf(1), 'delete'],
@@ -235,7 +258,7 @@ test('a paste opens the dialog filled in, and Enter adds all that can be added',
 	await screen.shows('Nothing here yet');
 	await screen.paste('http://127.0.0.1/a.mkv\nhttp://127.0.0.1/b.mkv\nhtps://typo/q\n');
 	await screen.shows('2 ready');
-	await screen.shows('! "htps" is not http or https');
+	await screen.shows('! Line 3: "htps" is not http or https');
 	await read();
 	await screen.press('\r');
 	await screen.shows('! "htps" is not http or https');

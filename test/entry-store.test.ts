@@ -224,7 +224,14 @@ test('a save that fails rejects, and a later one has its change too', async t =>
 test('a storage folder that cannot be made is disk-failed', async t => {
 	const {storageDir} = await openStore(t);
 	await writeFile(path.join(storageDir, 'file'), '');
-	await assert.rejects(EntryStore.open(path.join(storageDir, 'file', 'storage')), hasCode('disk-failed'));
+	const places = [path.join(storageDir, 'file', 'storage'), path.join(storageDir, 'file')];
+	for (const place of process.platform === 'linux' ? [...places, '/proc/none/storage'] : places) {
+		await assert.rejects(EntryStore.open(place), hasCode('disk-failed'));
+	}
+
+	const deep = path.join(storageDir, 'a', 'b');
+	await EntryStore.open(deep);
+	assert.equal((await stat(deep)).mode & 0o777, 0o700);
 });
 
 test('a deleted download leaves nothing', async t => {

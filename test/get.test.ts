@@ -102,6 +102,19 @@ test('get with -o does not begin if the file is there', async t => {
 	assert.equal(origin.requests.length, 0);
 });
 
+test('get with -o does not begin if its folder is not there', async t => {
+	const origin = await startOrigin(t, {size: MiB});
+	const folder = await temporaryFolder(t);
+	const target = path.join(folder, 'missing', 'film.bin');
+	const get = await CliProcess.start(t, [
+		...['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', target],
+		origin.url,
+	]);
+	assert.equal(await get.exit(), 2);
+	assert.equal(get.stderr, `downstream-tui: -o ${target}: There is no folder ${path.dirname(target)}\n`);
+	assert.equal(origin.requests.length, 0);
+});
+
 test('get of several URLs exits 1 if one of them fails, and still brings the others', async t => {
 	const origin = await startOrigin(t, {
 		size: MiB,
@@ -156,4 +169,17 @@ test('get that was interrupted goes on where it was', async t => {
 	assert.equal(firstWrongByte(await readFile(target), 0), -1);
 	// What was on its way when it was interrupted comes again.
 	assert.ok(origin.bytesSent - sent < size - 3 * MiB, `${origin.bytesSent - sent}`);
+});
+
+test('get downloads to the end also what was added to be fetched on demand', async t => {
+	const size = 3 * MiB;
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const folder = await temporaryFolder(t);
+	const target = path.join(folder, 'film.bin');
+	const get = await CliProcess.start(t, [
+		...['get', '--on-demand', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', target],
+		origin.url,
+	]);
+	assert.equal(await get.exit(), 0, get.stderr);
+	assert.equal(firstWrongByte(await readFile(target), 0), -1);
 });

@@ -55,6 +55,13 @@ test('the footer never is wider than the screen and keeps the way to the other k
 	}
 });
 
+test('where something went wrong, what mends it stays in the narrowest footer', () => {
+	const commands = footerKeys(60, {resume: 'retry', 'new-url': 'new link', pause: false}).map(
+		({command}) => command,
+	);
+	assert.ok(commands.includes('resume') && commands.includes('new-url'), commands.join(' '));
+});
+
 function typed(field: Field, ...names: string[]): Field {
 	return names.reduce((before, name) => editField(before, name) ?? before, field);
 }

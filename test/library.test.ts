@@ -11,6 +11,7 @@ import {
 	type DownStreamOptions,
 	type OriginAnswer,
 	type OriginRequest,
+	type ProxyConfig,
 } from '../source/index.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content, firstWrongByte} from './support/content.ts';
@@ -204,8 +205,12 @@ test('a download is paused, resumed, cancelled, fetched on demand and cleared', 
 	await downstream.resumeAllDownloads();
 	assert.equal((await downstream.getAllDownloads())[0]?.status, 'cancelled');
 
-	await downstream.stopBackgroundDownload(url);
 	await downstream.resumeDownload(url);
+	await untilStatus(downstream, url, 'active');
+	await downstream.stopBackgroundDownload(url);
+	await untilStatus(downstream, url, 'queued');
+	assert.equal(downstream.isDownloading(url), false);
+	assert.ok(Math.max(0, ...origin.requests.map(({sent}) => sent.end)) < size / 2, 'it went on for seconds');
 	assert.equal(firstWrongByte(await bytesOf(localUrl, 'bytes=3000000-3000099'), 3_000_000), -1);
 	assert.ok(downstream.getProgress(url) < 100);
 	const folder = await temporaryFolder(t);
@@ -343,6 +348,9 @@ test('there is one instance, and what is asked for wrongly is told in one senten
 		[{connections: 0}, /^connections is 0; it must be a whole number from 1 to 16$/],
 		[{limitRate: 10}, /^limitRate is 10; it must be a whole number of at least 1024$/],
 		[{proxyConfig: {type: 'ftp' as 'http', host: 'x', port: 1}}, /^proxyConfig must be written http/],
+		[{proxyConfig: {type: 'http', port: 1} as ProxyConfig}, /^proxyConfig must have a host and a port$/],
+		[{userAgent: 'a\nb'}, /^The header User-Agent has a line break/],
+		[{headers: {Host: 'x'}}, /^The header Host is set by the program itself$/],
 	] as const) {
 		await assert.rejects(DownStream.init(options), {code: 'bad-request', message});
 	}
@@ -350,6 +358,7 @@ test('there is one instance, and what is asked for wrongly is told in one senten
 	const downstream = await init(t);
 	await assert.rejects(DownStream.init({port: 0}), {code: 'bad-request', message: /dispose\(\) of it/});
 	await assert.rejects(downstream.cache('not a url'), {code: 'bad-request'});
+	await assert.rejects(downstream.cache(undefined as unknown as string), {code: 'bad-request'});
 	await assert.rejects(downstream.pauseDownload('http://127.0.0.1/?token=secret'), {
 		code: 'not-found',
 		message: 'There is no download of http://127.0.0.1/?token=***; cache() it first',

@@ -12,14 +12,17 @@ function commandsOver(downstream: MemoryDownStream): PlainCommands {
 }
 
 test('everything can be done by typed commands', async () => {
+	const error = {code: 'origin-refused', message: '404: no such file', at: 0} as const;
 	const downstream = new MemoryDownStream([
 		download({id: idOf(1), name: 'a\u001B[2J.mkv'}),
 		download({id: idOf(2), name: 'b.mkv', present: 0, ranges: []}),
 		download({id: idOf(3), name: 'c.mkv', status: 'complete'}),
+		download({id: idOf(4), name: 'd.mkv', status: 'failed', error}),
 	]);
 	const commands = commandsOver(downstream);
 	const run = async (line: string) => (await commands.run(line)).lines.join('\n');
 	assert.match(await run('list'), /^\[1\] a�\[2J\.mkv {2}downloading {2}250 MiB of 1000 MiB\n\[2\] b\.mkv/);
+	assert.match(await run('list'), /\n\[4\] d\.mkv {2}failed {2}250 MiB of 1000 MiB {2}404: no such file$/);
 	assert.equal(await run('pause 1'), '');
 	assert.equal(await run(' resume  2 '), '');
 	assert.equal(await run('url 1'), downstream.snapshot.downloads[0]!.streamUrl);

@@ -36,9 +36,12 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	header: ['no colon', /^--header: it must be written 'Name: value'$/],
 	userAgent: ['a\nb', /^--user-agent: .*line/],
 	netrc: ['maybe', /^--netrc "maybe"/],
-	proxy: ['ftp://u:geheim@host', /proxy.*http:\/\/, https:\/\/, socks5:\/\/ or socks5h:\/\//],
+	proxy: [
+		'ftp://u:geheim@host',
+		/^--proxy "ftp:\/\/\*\*\*@host": it must be written http:\/\/, https:\/\/, socks5:\/\/ or socks5h:\/\//,
+	],
 	resolveWith: ['a | b', /^--resolve-with "a \| b": it must be one plain command$/],
-	checksum: ['sha256:12', /checksum "sha256:12": it must be md5:/],
+	checksum: ['sha256:12', /^--checksum "sha256:12": it must be md5:/],
 	ca: ['/nowhere/x.pem', /^--ca "\/nowhere\/x\.pem": the file cannot be read$/],
 	insecure: ['maybe', /^--insecure "maybe"/],
 	connections: ['2.5', /^--connections "2\.5": it must be a whole number from 1 to 16$/],
@@ -106,6 +109,7 @@ for (const [given, sentence] of [
 	[{allowOrigin: ['player.example']}, /^--allow-origin "player\.example": it must be the origin/],
 	[{allowOrigin: ['file:///x']}, /^--allow-origin/],
 	[{header: ['X-Key: a\nb']}, /^--header X-Key/],
+	[{header: ['Range: bytes=0-']}, /^--header Range: the program sets that header itself$/],
 	[{netrc: true}, /^--netrc: .*nowhere.* cannot be read/],
 ] as Array<[Flags, RegExp]>) {
 	test(`${JSON.stringify(given)} is refused in a sentence`, () => {
@@ -257,6 +261,7 @@ for (const [stored, sentence] of [
 	[{mouse: 'on'}, /settings\.json: mouse "on": it must be true or false/],
 	[{header: [1, 'geheim']}, /settings\.json: header: it must be a list of strings/],
 	[{header: 'geheim'}, /settings\.json: header: it must be written 'Name: value'/],
+	[{proxy: 'socks5://me:geheim'}, /settings\.json: proxy "\*\*\*": it must be written http/],
 	[{proxy: ['geheim']}, /settings\.json: proxy: it must be a string or a number/],
 	['{"proxy": geheim}', /is not valid JSON/],
 ] as const) {

@@ -121,6 +121,32 @@ test('a killed holder is replaced at once', async t => {
 	await lock.release();
 });
 
+test(
+	'a killed holder that its parent has not asked for is replaced at once',
+	{skip: process.platform !== 'linux' && 'only Linux tells of such processes'},
+	async t => {
+		const storageDir = await storageFolder(t);
+		// `sleep` has a child that it knows nothing of.
+		const parent = spawn('sh', ['-c', 'sleep 0.1 & echo $!; exec sleep 1000'], {
+			stdio: ['ignore', 'pipe', 'inherit'],
+		});
+		t.after(() => parent.kill('SIGKILL'));
+		const {value: pid} = await createInterface(parent.stdout)[Symbol.asyncIterator]().next();
+		while (!/\) Z /.test(await readFile(`/proc/${pid}/stat`, 'utf8'))) {
+			await setImmediate();
+		}
+
+		await mkdir(path.join(storageDir, 'owner.json.lock'));
+		await writeFile(
+			path.join(storageDir, 'owner.json'),
+			JSON.stringify({pid: Number(pid), host: hostname(), startedAt: 0}),
+		);
+		assert.equal(await storageOwner(storageDir), undefined);
+		const lock = await StorageLock.acquire(storageDir);
+		await lock.release();
+	},
+);
+
 test('a dead holder is replaced by only one of many', async t => {
 	const storageDir = await storageFolder(t);
 	const holder = await Holder.start(t, storageDir, 'listening');

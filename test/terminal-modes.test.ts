@@ -182,6 +182,25 @@ test('nothing is written while nothing runs', async t => {
 	assert.equal(await terminal.exit(), 0);
 });
 
+test('ten downloads that run write little, and no more often than twice a second', async t => {
+	const origin = await startOrigin(t, {size: 50 * MiB, bytesPerSecond: MiB / 4});
+	const storage = await temporaryFolder(t);
+	const urls = Array.from({length: 10}, (_, index) => origin.urlOf(`/${index}.bin`));
+	const terminal = await TestTerminal.start(
+		t,
+		['--port', '0', '--storage', storage, '--max-active', '10', ...urls],
+		{columns: 120, rows: 40},
+	);
+	await terminal.shows(/↓ 9\.bin .*iB\/s/);
+	await sleep(1000);
+	const before = terminal.raw.length;
+	await sleep(4000);
+	const written = terminal.raw.slice(before);
+	const frames = written.split('\u001B[?2026h').length - 1;
+	assert.ok(frames >= 4 && frames <= 10, `${frames} frames`);
+	assert.ok(Buffer.byteLength(written) < 4 * 8000, `${Buffer.byteLength(written)} bytes`);
+});
+
 test('URLs come by a pipe, and keys from the terminal', {skip: missing('bash')}, async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const storage = await temporaryFolder(t);

@@ -1,4 +1,6 @@
 import assert from 'node:assert/strict';
+import {utimes, writeFile} from 'node:fs/promises';
+import path from 'node:path';
 import {test} from 'node:test';
 import {hitTest, parseMouse, type Targets} from '../source/dashboard/hit-test.ts';
 import {footerKeys} from '../source/dashboard/keys.ts';
@@ -6,6 +8,8 @@ import type {Snapshot} from '../source/downstream.ts';
 import {parseAnswers} from '../source/terminal/background.ts';
 import {colorLevel, themeName} from '../source/terminal/color.ts';
 import {knowsProgress, overallProgress, TerminalStatus} from '../source/terminal/status.ts';
+import {describeFile} from '../source/terminal/system.ts';
+import {temporaryFolder} from './support/engines.ts';
 import {download, MemoryDownStream} from './support/memory-downstream.ts';
 
 test('colour follows the flag, then NO_COLOR, then FORCE_COLOR, then the terminal', () => {
@@ -149,4 +153,14 @@ test('progress is shown only where it is known to be progress', () => {
 	for (const [environment, is] of known) {
 		assert.equal(knowsProgress(environment), is, JSON.stringify(environment));
 	}
+});
+
+test('a file is told from others by its size and date, and a folder is none', async t => {
+	const folder = await temporaryFolder(t);
+	const file = path.join(folder, 'film.mkv');
+	await writeFile(file, 'film');
+	await utimes(file, 0, new Date(2026, 10, 2));
+	assert.equal(await describeFile(file), '4 B, 2026-11-02');
+	assert.equal(await describeFile(folder), undefined);
+	assert.equal(await describeFile(`${file}2`), undefined);
 });

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {createHash} from 'node:crypto';
 import {readFile, stat} from 'node:fs/promises';
+import type {Socket} from 'node:net';
 import path from 'node:path';
 import {test} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
@@ -488,4 +489,42 @@ test('a body of unknown length that ends early is waited with, not asked for aga
 	);
 	assert.equal(error?.code, 'origin-truncated');
 	assert.ok(origin.requests.length <= 4, `${origin.requests.length} requests`);
+});
+
+test('also a seek of a player that has left for a moment finds a connection ready', async t => {
+	const used = new Map<number, Socket>();
+	const busy = new Set<Socket>();
+	let ready: Socket[] = [];
+	const origin = await startOrigin(t, {
+		size: 200 * MiB,
+		etag,
+		bytesPerSecond: MiB,
+		intercept({socket}, response, {range}) {
+			used.set(range!.start, socket);
+			busy.add(socket);
+			response.on('close', () => busy.delete(socket));
+			return false;
+		},
+	});
+	const {engine} = await startEngine(t, {connections: 4});
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({connections}) => connections === 4);
+	for (const place of [190, 170, 150]) {
+		const leaving = new AbortController();
+		const response = await fetch(download.streamUrl, {
+			headers: {range: `bytes=${place * MiB}-`},
+			signal: leaving.signal,
+		});
+		await response.body!.getReader().read();
+		leaving.abort();
+		const socket = used.get(place * MiB)!;
+		if (place < 190) {
+			assert.ok(ready.includes(socket), `for the seek to ${place} MiB a connection was opened`);
+		}
+
+		await until(engine, download.id, ({connections}) => {
+			ready = [...origin.sockets].filter(socket => !busy.has(socket));
+			return connections === 4 && ready.length > 0;
+		});
+	}
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {execFileSync} from 'node:child_process';
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
+import http from 'node:http';
 import https from 'node:https';
 import {connect, createServer, type AddressInfo} from 'node:net';
 import path from 'node:path';
@@ -78,8 +79,12 @@ async function fetchThrough(
 	const source = new HttpDataSource({url, proxy, tls: {ca}});
 	atEnd(t, () => source.dispose());
 	const answer = await source.open({range: {start: 0, end: size}, signal: new AbortController().signal});
+	return bytesOf(answer.body);
+}
+
+async function bytesOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
 	const chunks: Uint8Array[] = [];
-	for await (const chunk of answer.body) {
+	for await (const chunk of body) {
 		chunks.push(chunk);
 	}
 
@@ -143,6 +148,62 @@ test(
 	},
 );
 
+test(
+	'a proxy that allows tunnels to the port of https alone is asked for the file itself',
+	{skip: missing('tinyproxy')},
+	async t => {
+		const origin = await startOrigin(t, {size});
+		const port = await startTinyproxy(t, ['ConnectPort 443']);
+		const url = origin.urlOf('/film.bin?part=1#here');
+		const proxy = `http://${user}:${tinyproxyPassword}@127.0.0.1:${port}`;
+		assert.ok((await fetchThrough(t, url, proxy)).equals(content(0, size)));
+		const [request] = origin.requests;
+		assert.equal(request?.url, '/film.bin?part=1');
+		assert.equal(request.headers.host, `127.0.0.1:${origin.port}`);
+		assert.equal(request.headers['proxy-authorization'], undefined);
+		await assert.rejects(
+			fetchThrough(t, url, `http://${user}:wrong@127.0.0.1:${port}`),
+			withCode('upstream-proxy-refused'),
+		);
+		await assert.rejects(fetchThrough(t, 'https://127.0.0.1:1/', proxy), withCode('upstream-proxy-refused'));
+	},
+);
+
+for (const refusal of ['HTTP/1.1 501 Not Implemented\r\n\r\n', '']) {
+	test(`a proxy that answers CONNECT with "${refusal.trim()}" is asked for the file itself, once it has refused`, async t => {
+		const asked: string[] = [];
+		const server = http.createServer((request, response) => {
+			asked.push(`${request.method} ${request.url} ${request.headers['proxy-authorization']}`);
+			response.end(content(0, size));
+		});
+		server.on('connect', (request, socket) => {
+			asked.push(`CONNECT ${request.url}`);
+			socket.end(refusal);
+		});
+		await once(server.listen(0, '127.0.0.1'), 'listening');
+		atEnd(t, () => {
+			server.close();
+			server.closeAllConnections();
+		});
+		const {port} = server.address() as AddressInfo;
+		const source = new HttpDataSource({
+			url: 'http://a.example/film',
+			proxy: `http://me:geheim@127.0.0.1:${port}`,
+		});
+		atEnd(t, () => source.dispose());
+		for (let repeats = 0; repeats < 2; repeats++) {
+			const answer = await source.open({
+				range: {start: 0, end: size},
+				signal: new AbortController().signal,
+			});
+			assert.ok((await bytesOf(answer.body)).equals(content(0, size)));
+		}
+
+		const get = 'GET http://a.example/film Basic bWU6Z2VoZWlt';
+		assert.deepEqual(asked, ['CONNECT a.example:80', get, get]);
+	});
+}
+
 test('a wrong password is upstream-proxy-refused', {skip: missing('tinyproxy', 'microsocks')}, async t => {
 	const origin = await startOrigin(t, {size});
 	const http = await startTinyproxy(t);
@@ -181,6 +242,17 @@ test('a proxy that is not there is upstream-proxy-unreachable', async t => {
 			withCode('upstream-proxy-unreachable'),
 		);
 	}
+});
+
+test('a proxy that closes every connection is upstream-proxy-unreachable', async t => {
+	const server = createServer(socket => socket.end().resume());
+	await once(server.listen(0, '127.0.0.1'), 'listening');
+	atEnd(t, () => server.close());
+	const {port} = server.address() as AddressInfo;
+	await assert.rejects(
+		fetchThrough(t, 'http://a.example/film', `http://127.0.0.1:${port}`),
+		withCode('upstream-proxy-unreachable'),
+	);
 });
 
 test(
@@ -234,7 +306,9 @@ test('an untrusted certificate is refused, with the flags that help', {skip: mis
 const environment: Array<[url: string, environment: NodeJS.ProcessEnv, proxy: string | undefined]> = [
 	['http://a.example/', {}, undefined],
 	['http://a.example/', {http_proxy: 'http://p:1'}, 'http://p:1/'],
-	['http://a.example/', {HTTP_PROXY: 'http://p:1'}, undefined],
+	['http://a.example/', {HTTP_PROXY: 'http://p:1'}, 'http://p:1/'],
+	['http://a.example/', {HTTP_PROXY: 'http://p:1', REQUEST_METHOD: 'GET'}, undefined],
+	['http://a.example/', {http_proxy: 'http://low:1', HTTP_PROXY: 'http://up:1'}, 'http://low:1/'],
 	['https://a.example/', {HTTPS_PROXY: 'p:1'}, 'http://p:1/'],
 	['https://a.example/', {https_proxy: 'http://low:1', HTTPS_PROXY: 'http://up:1'}, 'http://low:1/'],
 	['https://a.example/', {ALL_PROXY: 'socks5h://p:1'}, 'socks5h://p:1'],

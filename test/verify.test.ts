@@ -236,6 +236,28 @@ test('a complete download is held against the checksum that it is given later', 
 	await until(engine, download.id, ({status}) => status === 'complete');
 });
 
+test('what is here already is held against the checksum that it is added with again', async t => {
+	const origin = await startOrigin(t, {size: 2 * MiB + 3, etag});
+	const {engine} = await startEngine(t);
+	const {url} = origin;
+	const {download} = await engine.add({url});
+	await until(engine, download.id, ({status}) => status === 'complete');
+	const right = sha256(content(0, 2 * MiB + 3));
+	const again = await engine.add({url, checksum: sha256(content(0, 5))});
+	assert.equal(again.existed, true);
+	assert.notEqual(again.download.status, 'complete');
+	const failed = await until(engine, download.id, ({status}) => status === 'failed');
+	assert.equal(failed.error?.code, 'checksum-mismatch');
+	await engine.add({url, checksum: right});
+	await until(engine, download.id, ({status}) => status === 'complete');
+
+	await engine.remove(download.id, {data: 'keep'});
+	const restored = await engine.add({url, checksum: sha256(content(0, 6))});
+	assert.equal(restored.existed, true);
+	assert.notEqual(restored.download.status, 'complete');
+	await until(engine, download.id, ({status}) => status === 'failed');
+});
+
 test('damage under a checksum is mended instead of told', async t => {
 	const origin = await startOrigin(t, {size: 5 * MiB, etag});
 	const checksum = sha256(content(0, 5 * MiB));
@@ -281,7 +303,7 @@ test('cancelling ends a check, and going on takes it up again', async t => {
 });
 
 test('a download is complete once all of it is recorded, also if it ends while a part is', async t => {
-	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	// oxlint-disable-next-line typescript/unbound-method -- called on what it belongs to
 	const {save} = BlockChecks.prototype;
 	t.mock.method(BlockChecks.prototype, 'save', async function (this: BlockChecks, file: SparseFile) {
 		const blocks = await save.call(this, file);
@@ -296,4 +318,31 @@ test('a download is complete once all of it is recorded, also if it ends while a
 	const {download} = await engine.add({url: origin.url});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
 	assert.deepEqual(await recordedRanges(folder), [{start: 0, end: 6 * MiB}]);
+});
+
+test('what is all there counts as active until it is recorded', async t => {
+	// oxlint-disable-next-line typescript/unbound-method -- called on what it belongs to
+	const {save} = BlockChecks.prototype;
+	let record = () => {};
+	const mayRecord = new Promise<void>(resolve => {
+		record = resolve;
+	});
+	t.mock.method(BlockChecks.prototype, 'save', async function (this: BlockChecks, file: SparseFile) {
+		if (file.isComplete) {
+			await mayRecord;
+		}
+
+		return save.call(this, file);
+	});
+	const origin = await startOrigin(t, {size: MiB, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {status} = await until(
+		engine,
+		download.id,
+		({present, connections}) => present === MiB && connections === 0,
+	);
+	record();
+	assert.equal(status, 'active');
+	await until(engine, download.id, ({completedAt}) => completedAt !== null);
 });

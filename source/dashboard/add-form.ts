@@ -9,15 +9,18 @@ import {fieldOf} from './text-field.tsx';
 export function parseUrls(text: string): {urls: string[]; problem: string | undefined} {
 	const urls: string[] = [];
 	let problem: string | undefined;
-	for (const word of text.split(/\s+/).filter(Boolean)) {
+	const words = text.split(/\s+/).filter(Boolean);
+	for (const [index, word] of words.entries()) {
 		const [, scheme] = /^([a-z][a-z\d+.-]*):/i.exec(word) ?? [];
 		if (/^https?$/i.test(scheme ?? '') && URL.canParse(word)) {
 			urls.push(word);
 		} else {
+			// The field shows each word on a line of its own.
+			const where = words.length > 1 ? `Line ${index + 1}: ` : '';
 			problem ??=
 				scheme === undefined || /^https?$/i.test(scheme)
-					? `"${word}" is not a URL`
-					: `"${scheme}" is not http or https`;
+					? `${where}"${word}" is not a URL`
+					: `${where}"${scheme}" is not http or https`;
 		}
 	}
 

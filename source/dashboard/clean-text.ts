@@ -4,7 +4,8 @@ import stringWidth from 'string-width';
 /** What nearly all of the screen is made of, so that it need not be taken apart. */
 const oneCellEach = /^[ -~·░▒▓█▁-▇─│┃╭╮╰╯▸►↓‖✓✗»…•–↑→←]*$/;
 
-const graphemes = new Intl.Segmenter(undefined, {granularity: 'grapheme'});
+/** Made when it is needed: that takes 20 ms. */
+let graphemes: Intl.Segmenter | undefined;
 
 /**
  * NFC, no control character (they become `�`), nothing invisible or bidirectional, and no grapheme whose width
@@ -25,6 +26,7 @@ export function cleanText(text: string): string {
 
 /** What people take for characters. */
 export function graphemesOf(text: string): string[] {
+	graphemes ??= new Intl.Segmenter(undefined, {granularity: 'grapheme'});
 	return Array.from(graphemes.segment(text), ({segment}) => segment);
 }
 
@@ -80,7 +82,25 @@ export function fitText(text: string, cells: number, {ascii = false, tail = 0} =
 	return start + mark + end;
 }
 
-/** The same for a file name: its extension and two characters before it stay. */
+/** Cut at the end to at most `cells` columns. */
+export function fitStart(text: string, cells: number, {ascii = false} = {}): string {
+	if (cellsOf(text) <= cells) {
+		return text;
+	}
+
+	let start = '';
+	for (const part of graphemesOf(text)) {
+		if (cellsOf(start + part) >= cells) {
+			break;
+		}
+
+		start += part;
+	}
+
+	return start.trimEnd() + (ascii ? '~' : '…');
+}
+
+/** A file name cut in the middle: its extension and two characters before it stay. */
 export function fitName(name: string, cells: number, options: {ascii?: boolean} = {}): string {
 	const [extension = ''] = /(?:\.tar)?\.[^.\s]{1,8}$/.exec(name) ?? [];
 	return fitText(name, cells, {...options, tail: cellsOf(extension) + 2});

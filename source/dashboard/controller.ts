@@ -6,13 +6,18 @@ import {cleanText} from './clean-text.ts';
 import {
 	changedForm,
 	exportForm,
+	hasClash,
 	limitForm,
 	newUrlForm,
 	quitForm,
 	removeForm,
 	sortForm,
 	withClash,
+	showsWays,
 	withProblem,
+	withWays,
+	withoutClash,
+	withoutRemarks,
 } from './dialogs.ts';
 import {choiceOf, focused, pasteIntoForm, pressForm, textOf, type Form} from './form.ts';
 import {formatBytes, formatDuration} from './format.ts';
@@ -40,6 +45,8 @@ export type Host = {
 	suspend(): Promise<void>;
 	/** Paths that begin with the text; folders end in a separator. */
 	completePath(text: string): Promise<readonly string[]>;
+	/** Size and date of the file at a path, to tell it from others; undefined if there is nothing to tell. */
+	describeFile(path: string): Promise<string | undefined>;
 	/** Switches clicks on or off. */
 	setMouse(on: boolean): void;
 	/** A download is done. */
@@ -85,6 +92,8 @@ export type ScreenState = {
 export const settleMs = 250;
 const noticeMs = 4000;
 const undoMs = 10_000;
+/** Until then the dialog waits for the answer; a copy to another disk takes longer. */
+const longExportMs = 1000;
 const logLength = 500;
 
 export class Controller {
@@ -177,8 +186,7 @@ export class Controller {
 		const {mode, typing} = this.#state;
 		if (mode.kind === 'dialog') {
 			const {dialog} = mode;
-			const form = pasteIntoForm(dialog.form, text);
-			this.#show({...dialog, form: dialog.renew?.(form) ?? form});
+			this.#changeForm(dialog, pasteIntoForm(dialog.form, text));
 		} else if (mode.kind === 'page') {
 			this.#set({mode: {...mode, typing: insertText(mode.typing ?? fieldOf(''), text)}});
 		} else if (typing) {
@@ -260,6 +268,19 @@ export class Controller {
 		if (!isError) {
 			this.#messageTimer = setTimeout(() => this.#set({message: undefined}), noticeMs);
 		}
+	}
+
+	/** Tells how long something can be done, unless another message comes. */
+	#countDown(said: string, until: number): void {
+		clearTimeout(this.#messageTimer);
+		const seconds = Math.ceil((until - Date.now()) / 1000);
+		if (seconds <= 0) {
+			this.#set({message: undefined});
+			return;
+		}
+
+		this.#set({message: {text: `${said} (${seconds} s)`, isError: false, at: Date.now()}});
+		this.#messageTimer = setTimeout(() => this.#countDown(said, until), 1000);
 	}
 
 	/** Runs a command of the engine. What it resolves with, or what goes wrong, is told in the status line. */
@@ -464,12 +485,12 @@ export class Controller {
 			}
 
 			case 'pause': {
-				const able = targets.filter(({status}) => status !== 'complete' && status !== 'exporting');
+				const able = targets.filter(download => canPause(download));
 				const running = able.filter(download => !isStopped(download));
 				if (able.length === 0) {
 					this.#say(`p: it is ${selected.status === 'exporting' ? 'being exported' : 'complete'}`);
 				} else if (running.length > 0) {
-					this.#each(running, download => downstream.pause(download.id));
+					this.#each(queuedFirst(running), download => downstream.pause(download.id));
 				} else {
 					this.#each(able, download => downstream.resume(download.id));
 				}
@@ -478,11 +499,11 @@ export class Controller {
 			}
 
 			case 'resume': {
-				const able = targets.filter(({status}) => status !== 'complete');
+				const able = targets.filter(download => isStopped(download) || download.status === 'waiting');
 				if (selected.error?.code === 'origin-changed') {
 					this.#openChanged(selected);
 				} else if (able.length === 0) {
-					this.#say('r: it is complete');
+					this.#say(`r: it ${whyNotResumed(selected)}`);
 				} else {
 					this.#each(able, download => downstream.resume(download.id));
 				}
@@ -582,6 +603,21 @@ export class Controller {
 	}
 
 	#moveInQueue(selected: Download, by: -1 | 1): void {
+		const key = by === -1 ? 'K' : 'J';
+		if (selected.status === 'complete') {
+			this.#say(`${key}: it is complete, and in no queue`);
+			return;
+		}
+
+		const waiting = this.#options.feed.frame.snapshot.downloads
+			.filter(({status}) => status !== 'complete')
+			.toSorted((a, b) => a.queueRank - b.queueRank);
+		const end = by === -1 ? waiting[0] : waiting.at(-1);
+		if (end?.id === selected.id) {
+			this.#say(`${key}: it is the ${by === -1 ? 'first' : 'last'} in the queue`);
+			return;
+		}
+
 		const queue = sortKeys.findIndex(({name}) => name === 'queue');
 		if (this.#state.view.sort !== queue || this.#state.view.isReversed) {
 			this.#changeView({sort: queue, isReversed: false});
@@ -592,12 +628,14 @@ export class Controller {
 
 	#pauseAll(): void {
 		const {downstream, feed} = this.#options;
-		const able = feed.frame.snapshot.downloads.filter(({status}) => status !== 'complete');
+		const able = feed.frame.snapshot.downloads.filter(download => canPause(download));
 		const running = able.filter(download => !isStopped(download));
+		const paused = able.filter(({status}) => status === 'paused');
 		if (running.length > 0) {
-			this.#each(running, ({id}) => downstream.pause(id), `Paused ${running.length}`);
+			this.#each(queuedFirst(running), ({id}) => downstream.pause(id), `Paused ${running.length}`);
+		} else if (paused.length === 0) {
+			this.#say('P: nothing runs, and nothing is paused');
 		} else {
-			const paused = able.filter(({status}) => status === 'paused');
 			this.#each(paused, ({id}) => downstream.resume(id), `Resumed ${paused.length}`);
 		}
 	}
@@ -734,7 +772,7 @@ export class Controller {
 		const action = pressForm(form, name);
 		switch (action?.kind) {
 			case 'changed':
-				this.#show({...dialog, form: dialog.renew?.(action.form) ?? action.form});
+				this.#changeForm(dialog, action.form);
 				break;
 			case 'closed':
 				dialog.closed?.(form);
@@ -750,7 +788,19 @@ export class Controller {
 		}
 	}
 
-	/** As far as all ways agree, then the next field. */
+	/** What was said of the fields goes with what they said. */
+	#changeForm(dialog: Dialog, form: Form, ways: readonly string[] = []): void {
+		if (form.items === dialog.form.items) {
+			this.#show({...dialog, form});
+			return;
+		}
+
+		const bare = withoutRemarks(form);
+		const renewed = dialog.renew?.(bare, dialog.form) ?? bare;
+		this.#show({...dialog, form: ways.length > 0 ? withWays(renewed, ways) : renewed});
+	}
+
+	/** As far as all ways agree, then which there are, then the next field. */
 	#complete(dialog: Dialog, text: string): void {
 		this.#run(async () => {
 			const ways = (await dialog.complete?.(text)) ?? [];
@@ -762,14 +812,12 @@ export class Controller {
 
 			const {form} = dialog;
 			const item = focused(form);
+			const names = ways.map(way => cleanText(/[^\\/]*[\\/]?$/.exec(way)![0])).slice(0, 8);
 			if (item?.kind === 'text' && common.length > text.length) {
 				const items = form.items.map(each => (each === item ? {...item, field: fieldOf(common)} : each));
-				const names = ways.map(way => cleanText(way.split(/[\\/]/).findLast(Boolean) ?? ''));
-				const filled = {...form, items};
-				this.#show({
-					...dialog,
-					form: ways.length > 1 ? withProblem(filled, `Tab: ${names.slice(0, 8).join('  ')}`) : filled,
-				});
+				this.#changeForm(dialog, {...form, items}, names.length > 1 ? names : []);
+			} else if (names.length > 1 && !showsWays(form)) {
+				this.#show({...dialog, form: withWays(form, names)});
 			} else {
 				const action = pressForm(form, 'down');
 				if (action?.kind === 'changed') {
@@ -819,6 +867,7 @@ export class Controller {
 		}
 
 		const {downstream, feed} = this.#options;
+		const dialog = this.#openedDialog();
 		this.#run(async () => {
 			let known = 0;
 			let firstId: DownloadId | undefined;
@@ -841,7 +890,7 @@ export class Controller {
 			if (rest.length > 0) {
 				this.#reopenAdd(form, rest);
 			} else {
-				this.#close();
+				dialog.close();
 			}
 
 			feed.refresh();
@@ -893,6 +942,7 @@ export class Controller {
 		const what = targets.length === 1 ? cleanText(targets[0]!.name) : `${targets.length} downloads`;
 		this.#run(async () => {
 			const {index} = this.window;
+			const until = Date.now() + undoMs;
 			for (const id of ids) {
 				await downstream.remove(id, {data});
 			}
@@ -901,8 +951,10 @@ export class Controller {
 			// The next one takes its place.
 			this.#set({marks: new Set([...this.#state.marks].filter(id => !ids.includes(id)))});
 			this.#select(index);
-			this.#removed = {ids, what, until: Date.now() + undoMs};
-			return `Removed ${what}${data === 'keep' ? '; the data is kept' : ''}, u = undo`;
+			this.#removed = {ids, what, until};
+			const said = `Removed ${what}${data === 'keep' ? '; the data is kept' : ''}, u = undo`;
+			this.#say(said);
+			this.#countDown(said, until);
 		});
 	}
 
@@ -915,12 +967,15 @@ export class Controller {
 
 		this.#removed = undefined;
 		this.#run(async () => {
-			for (const id of removed.ids) {
-				await this.#options.downstream.restore(id);
-			}
-
+			// One that cannot be brought back takes none of the others with it.
+			const results = await Promise.allSettled(removed.ids.map(id => this.#options.downstream.restore(id)));
 			this.#options.feed.refresh();
 			this.#select(this.window.downloads.findIndex(({id}) => id === removed.ids[0]));
+			const failed = results.find(result => result.status === 'rejected');
+			if (failed) {
+				throw failed.reason;
+			}
+
 			return `${removed.what} ${removed.ids.length === 1 ? 'is' : 'are'} back`;
 		});
 	}
@@ -952,17 +1007,22 @@ export class Controller {
 					const rate = parseRate(textOf(answer, 'rate'));
 					if (rate === undefined) {
 						const text = textOf(answer, 'rate');
-						this.#showForm(withProblem(answer, `"${text}" is no rate: write 500K or 5M, or 0 for no limit`));
+						const problem = `"${text}" is no rate: write 500K or 5M, or 0 for no limit`;
+						this.#openedDialog().show(withProblem(answer, problem));
 						return;
 					}
 
 					const limit = rate === Infinity ? null : rate;
 					this.#close();
 					this.#run(async () => {
-						await (choiceOf(answer, 'for') === 1 && selected
-							? downstream.update(selected.id, {limitRate: limit})
-							: downstream.setLimitRate(limit));
-						return limit === null ? 'No limit' : `At most ${formatBytes(limit)}/s`;
+						const words = limit === null ? 'no limit' : `at most ${formatBytes(limit)}/s`;
+						if (choiceOf(answer, 'for') === 1 && selected) {
+							await downstream.update(selected.id, {limitRate: limit});
+							return `${cleanText(selected.name)}: ${words}`;
+						}
+
+						await downstream.setLimitRate(limit);
+						return `All together: ${words}`;
 					});
 				},
 			});
@@ -978,16 +1038,18 @@ export class Controller {
 					return;
 				}
 
-				this.#showForm(withProblem(form, 'Asking the server…'));
+				const dialog = this.#openedDialog();
+				dialog.show(withProblem(form, 'Asking the server…'));
 				this.#run(async () => {
 					try {
 						await this.#options.downstream.update(download.id, {url: textOf(form, 'url').trim()});
-						this.#close();
-						return 'The new link fits; going on from what is here';
 					} catch (error) {
-						this.#showForm(withProblem(form, sentence(error)));
+						dialog.show(withProblem(form, sentence(error)), error);
 						return undefined;
 					}
+
+					dialog.close();
+					return 'The new link fits; going on from what is here';
 				});
 			},
 		});
@@ -1010,16 +1072,21 @@ export class Controller {
 	}
 
 	#openExport(targets: readonly Download[]): void {
+		const placed = new Set<string>();
 		this.#openDialog({
 			form: exportForm(targets, this.#exportTarget(targets), true),
-			renew: form =>
-				form.items.some(item => item.kind === 'choice' && item.name === 'clash') ? withClash(form) : form,
+			renew: (form, before) =>
+				!hasClash(form)
+					? form
+					: textOf(form, 'to') === textOf(before, 'to')
+						? withClash(form)
+						: withoutClash(form),
 			complete: text => this.#options.host.completePath(text),
 			press: (button, form) => {
 				if (button === 'close') {
 					this.#close();
 				} else {
-					this.#export(targets, form);
+					this.#export(targets, form, placed);
 				}
 			},
 		});
@@ -1031,34 +1098,51 @@ export class Controller {
 		return this.#exportDir + (targets.length === 1 && only ? only.name : '');
 	}
 
-	#export(targets: readonly Download[], form: Form): void {
+	/** `placed`: what this dialog has exported already, before another one of several met a clash. */
+	#export(targets: readonly Download[], form: Form, placed: Set<string>): void {
 		const to = textOf(form, 'to').trim();
-		// The folder of the settings is given as a folder, which is made if it is not there yet.
-		const path = this.#exportDir !== '' && to === this.#exportTarget(targets) ? this.#exportDir : to;
-		const hasClash = form.items.some(item => item.kind === 'choice' && item.name === 'clash');
-		const overwrite = hasClash && choiceOf(form, 'clash') === 1;
+		// The folder of the settings is given as a folder, which is made if it is not there yet; so is that of several.
+		const isWhole = targets.length === 1 || /^$|[\\/]$/.test(to);
+		const path =
+			this.#exportDir !== '' && to === this.#exportTarget(targets)
+				? this.#exportDir
+				: to + (isWhole ? '' : '/');
+		const isKnownClash = hasClash(form);
+		const overwrite = isKnownClash && choiceOf(form, 'clash') === 1;
 		const isPartial = choiceOf(form, 'when') === 1;
 		const request = {
 			path,
 			when: isPartial ? ('now' as const) : ('complete' as const),
 			...(isPartial ? {partial: true} : {}),
 			...(choiceOf(form, 'how') === 1 ? {move: true} : {}),
-			...(hasClash ? (overwrite ? {overwrite: true} : {keepBoth: true}) : {}),
+			...(isKnownClash ? (overwrite ? {overwrite: true} : {keepBoth: true}) : {}),
 		};
+		const dialog = this.#openedDialog();
 		this.#run(async () => {
 			let last = '';
+			// The rows show how far copies are.
+			const isLong = setTimeout(() => dialog.close(), longExportMs);
 			try {
 				for (const {id} of targets) {
-					const result = await this.#options.downstream.export(id, request);
-					last = result.path;
+					const key = `${id} ${path}`;
+					if (!placed.has(key)) {
+						last = (await this.#options.downstream.export(id, request)).path;
+						placed.add(key);
+					}
 				}
 			} catch (error) {
 				const isClash = error instanceof DownStreamError && error.code === 'target-exists';
-				this.#showForm(isClash && !hasClash ? withClash(form) : withProblem(form, sentence(error)));
+				const shown =
+					isClash && !isKnownClash
+						? withClash(form, await this.#options.host.describeFile(to))
+						: withProblem(form, sentence(error));
+				dialog.show(shown, error);
 				return undefined;
+			} finally {
+				clearTimeout(isLong);
 			}
 
-			this.#close();
+			dialog.close();
 			this.#exportDir = path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
 			const waits = !isPartial && targets.some(({status}) => status !== 'complete');
 			const where = targets.length === 1 ? last : path;
@@ -1066,12 +1150,31 @@ export class Controller {
 		});
 	}
 
-	/** The dialog that is open, with another form. */
-	#showForm(form: Form): void {
+	/** The dialog that is open now, for when its answer is known: by then it may be gone, and another one be open. */
+	#openedDialog(): {show: (form: Form, error?: unknown) => void; close: () => void} {
+		const opened = this.#dialog;
+		const ifOpen = (action: (dialog: Dialog) => void, otherwise?: () => void) => {
+			const dialog = this.#dialog;
+			if (dialog && dialog.press === opened?.press) {
+				action(dialog);
+			} else {
+				otherwise?.();
+			}
+		};
+		return {
+			/** An error is told in any case. */
+			show: (form, error) =>
+				ifOpen(
+					dialog => this.#show({...dialog, form}),
+					() => error !== undefined && this.#say(sentence(error), true),
+				),
+			close: () => ifOpen(() => this.#close()),
+		};
+	}
+
+	get #dialog(): Dialog | undefined {
 		const {mode} = this.#state;
-		if (mode.kind === 'dialog') {
-			this.#show({...mode.dialog, form});
-		}
+		return mode.kind === 'dialog' ? mode.dialog : undefined;
 	}
 }
 
@@ -1089,6 +1192,27 @@ export function listWindow(
 
 function isStopped({status}: Download): boolean {
 	return status === 'paused' || status === 'cancelled' || status === 'failed';
+}
+
+/** What is complete has nothing to pause, and an export goes on. */
+function canPause({status}: Download): boolean {
+	return status !== 'complete' && status !== 'exporting';
+}
+
+/** Pausing one that runs lets the next of the queue begin, unless that is paused already. */
+function queuedFirst(downloads: readonly Download[]): readonly Download[] {
+	return downloads.toSorted((a, b) => Number(b.status === 'queued') - Number(a.status === 'queued'));
+}
+
+function whyNotResumed({status, onDemand, size}: Download): string {
+	switch (status) {
+		case 'complete':
+			return 'is complete';
+		case 'queued':
+			return onDemand && size !== null ? 'fetches what players ask for' : 'waits in the queue; K moves it up';
+		default:
+			return 'runs already';
+	}
 }
 
 function commonStart(texts: readonly string[]): string {

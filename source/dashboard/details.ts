@@ -3,6 +3,7 @@ import type {Download, OpenSegment, Player} from '../downstream.ts';
 import {maskUrl} from '../mask-url.ts';
 import {barSpans, barText, inRuns} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName} from './clean-text.ts';
+import {wrapped} from './dialog-view.tsx';
 import {formatBytes, formatDuration, formatOffset, formatPercent, formatSpeed} from './format.ts';
 import {cellStart} from './range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
@@ -20,6 +21,9 @@ export type DetailsProps = {
 	readonly now: number;
 };
 
+/** What is told, after its label. */
+type Fact = {readonly head: Line; readonly text: string};
+
 const labelCells = 9;
 /** With its title; fewer would not show where anything is. */
 const smallestMap = 4;
@@ -29,20 +33,35 @@ export function dockedLines(props: DetailsProps): Line[] {
 	const {download, width, height, ascii} = props;
 	const title = titleLine(props);
 	if (height >= 16) {
-		const facts = allFacts(props, 3);
+		const facts = allFacts(props, 3, oneLine);
 		return [title, ...facts, ...mapLines(download, width, height - 1 - facts.length, ascii)];
 	}
 
+	const bar: Line = download.size === null ? [span(sizeUnknown)] : barSpans(download, width - 2, ascii);
 	return [
 		title,
 		...[
 			labelled('Have', haveLine(download)),
-			[span(' '), ...barSpans(download, width - 2, ascii)],
-			...playerLines(download, 1, ascii),
+			{head: [span(' '), ...bar], text: ''},
+			...playerFacts(download, 1, ascii),
 			labelled('Conns', connectionsLine(download)),
 			labelled('Error', errorLine(download)),
-		].map(line => fitLine(line, width - 1, ascii)),
+		].flatMap(fact => oneLine(fact, width, ascii)),
 	].slice(0, height);
+}
+
+/** Cut in the middle where it has no room. */
+function oneLine({head, text}: Fact, width: number, ascii: boolean): Line[] {
+	return [fitLine(text === '' ? head : [...head, span(text)], width - 1, ascii)];
+}
+
+/** On as many lines as it takes. */
+function wholeText({head, text}: Fact, width: number, ascii: boolean): Line[] {
+	const cells = lineCells(head);
+	const [first, ...rest] = wrapped(text, width - 1 - cells);
+	return text === ''
+		? oneLine({head, text}, width, ascii)
+		: [[...head, span(first!)], ...rest.map(line => [span(' '.repeat(cells)), span(line)])];
 }
 
 /** As many lines as it takes. */
@@ -52,12 +71,12 @@ export function pageLines(props: DetailsProps): Line[] {
 	const more = [
 		exportedTo === null
 			? labelled('Folder', folder)
-			: [...labelled('Export', ''), {text: cleanText(exportedTo), link: fileUrl(exportedTo)}],
+			: linked('Export', cleanText(exportedTo), fileUrl(exportedTo)),
 		...(exportWhenComplete === null ? [] : [labelled('Then', `exported to ${exportWhenComplete}`)]),
 		...(checksum === null ? [] : [labelled('Check', checksum)]),
 		...(limitRate === null ? [] : [labelled('Limit', formatSpeed(limitRate))]),
-	].map(line => fitLine(line, width - 1, ascii));
-	const facts = [...allFacts(props, Infinity), ...more, []];
+	].flatMap(fact => wholeText(fact, width, ascii));
+	const facts = [...allFacts(props, Infinity, wholeText), ...more, []];
 	const map = mapLines(download, width, Math.max(smallestMap, height - 1 - facts.length), ascii);
 	return [titleLine(props), ...facts, ...map];
 }
@@ -76,45 +95,55 @@ function titleLine({download, width, now, ascii}: DetailsProps): Line {
 	];
 }
 
-function allFacts(props: DetailsProps, mostPlayers: number): Line[] {
+function allFacts(props: DetailsProps, mostPlayers: number, toLines: typeof oneLine): Line[] {
 	const {download, width, ascii} = props;
 	const {streamUrl, url} = download;
 	const shownUrl = maskUrl(url, ascii ? '***' : '•••');
 	const keys = (text: string): Line => (width >= 78 ? [span(text, 'label')] : []);
 	const room = width - 1 - (width >= 78 ? 18 : 0);
-	const withKeys = (line: Line, text: string) => spread(fitLine(line, room, ascii), keys(text), width - 1);
+	const withKeys = ({head}: Fact, text: string): Fact => ({
+		head: spread(fitLine(head, room, ascii), keys(text), width - 1),
+		text: '',
+	});
 	return [
-		withKeys([...labelled('Stream', ''), {text: streamUrl, link: streamUrl}], 'c copy  o play'),
-		withKeys(
-			// A link would tell what is masked.
-			[...labelled('Source', ''), {text: cleanText(shownUrl), ...(shownUrl === url ? {link: url} : {})}],
-			'C copy  U change',
-		),
+		withKeys(linked('Stream', streamUrl, streamUrl), 'c copy  o play'),
+		// A link would tell what is masked.
+		withKeys(linked('Source', cleanText(shownUrl), shownUrl === url ? url : undefined), 'C copy  U change'),
 		labelled('File', fileLine(download, width - labelCells - 1)),
 		labelled('Have', haveLine(download)),
-		speedLine(props),
+		speedFact(props),
 		labelled('Conns', connectionsLine(download)),
-		...playerLines(download, mostPlayers, ascii),
+		...playerFacts(download, mostPlayers, ascii),
 		labelled('Error', errorLine(download)),
-	].map(line => fitLine(line, width - 1, ascii));
+	].flatMap(fact => toLines(fact, width, ascii));
 }
 
-function labelled(label: string, text: string): Line {
-	return [span(` ${label}`.padEnd(labelCells), 'label'), ...(text === '' ? [] : [span(cleanText(text))])];
+function labelled(label: string, text: string): Fact {
+	return {head: [span(` ${label}`.padEnd(labelCells), 'label')], text: cleanText(text)};
 }
+
+function linked(label: string, text: string, link: string | undefined): Fact {
+	const {head} = labelled(label, '');
+	return {head: [...head, link === undefined ? {text} : {text, link}], text: ''};
+}
+
+const sizeUnknown = 'size unknown (the server sent no length)';
 
 /** To the byte where that has room. */
 function fileLine({type, size, validator, acceptsRanges}: Download, cells: number): string {
+	if (size === null && acceptsRanges === null) {
+		return 'not known yet';
+	}
+
 	const ranges =
 		acceptsRanges === null ? 'not known yet' : acceptsRanges ? 'yes' : 'no, so it cannot seek ahead';
 	const version = validator === null ? '' : `, ${/^(?:W\/)?"/.test(validator) ? 'ETag ' : ''}${validator}`;
 	const line = (length: string) => `${type}, ${length}${version}, ranges: ${ranges}`;
-	if (size === null) {
-		return line('size unknown (the server sent no length)');
-	}
-
-	const exact = line(`${formatBytes(size)} (${size.toLocaleString('en')} bytes)`);
-	return cellsOf(exact) <= cells ? exact : line(formatBytes(size));
+	const [long, short] =
+		size === null
+			? [line(sizeUnknown), line('size unknown')]
+			: [line(`${formatBytes(size)} (${size.toLocaleString('en')} bytes)`), line(formatBytes(size))];
+	return cellsOf(long) <= cells ? long : short;
 }
 
 function haveLine(download: Download): string {
@@ -140,7 +169,7 @@ function countGaps({ranges, size}: Download): number {
 	return ranges.length - 1 + (ranges[0]![0] > 0 ? 1 : 0) + (ranges.at(-1)![1] < (size ?? 0) ? 1 : 0);
 }
 
-function speedLine({download, speeds, width, ascii}: DetailsProps): Line {
+function speedFact({download, speeds, width, ascii}: DetailsProps): Fact {
 	const {bytesPerSecond, bytesPerSecondLong, addedAt, completedAt} = download;
 	if (completedAt !== null) {
 		return labelled('Took', formatDuration((completedAt - addedAt) / 1000));
@@ -151,14 +180,16 @@ function speedLine({download, speeds, width, ascii}: DetailsProps): Line {
 		`average ${formatSpeed(bytesPerSecondLong)}`,
 		...(Number.isFinite(left) ? [`${formatDuration(left)} left`] : []),
 	].join(', ');
-	const now = `${formatSpeed(bytesPerSecond)} `;
-	const room = Math.min(60, width - labelCells - now.length - words.length - 8);
+	const now = formatSpeed(bytesPerSecond);
+	const room = Math.min(60, width - labelCells - now.length - words.length - 9);
 	const chart = room >= 6 ? sparkline(speeds, room, ascii) : '';
-	return [
-		...labelled('Speed', now),
-		...(chart === '' ? [] : [span(chart, 'active'), span(` ${chart.length} s, `)]),
-		span(words),
-	];
+	const {head} = labelled('Speed', '');
+	return chart === ''
+		? {head, text: `${now}, ${words}`}
+		: {
+				head: [...head, span(`${now} `), span(chart, 'active'), span(' ')],
+				text: `${chart.length} s, ${words}`,
+			};
 }
 
 function connectionsLine({connections, maxConnections, segments, status}: Download): string {
@@ -175,26 +206,26 @@ function connectionsLine({connections, maxConnections, segments, status}: Downlo
 	return `${connections} of ${maxConnections}: ${all.join('; ')}`;
 }
 
-/** One line for each player; those beyond `most` are counted. */
-function playerLines({players, size}: Download, most: number, ascii: boolean): Line[] {
+/** One for each player, those that are connected first; what is beyond `most` is counted. */
+function playerFacts(download: Download, most: number, ascii: boolean): Fact[] {
+	const players = download.players.toSorted((a, b) => Number(b.connected) - Number(a.connected));
 	if (players.length === 0) {
 		return [labelled('Players', 'none; press c and paste the URL into mpv, VLC or a browser')];
 	}
 
 	const shown = players.length > most ? players.slice(0, Math.max(1, most - 1)) : players;
-	const lines = shown.map((player, index): Line => [
-		span((index === 0 ? ' Players' : '').padEnd(labelCells), 'label'),
-		span(ascii ? '|' : '┃', 'player'),
-		span(describePlayer(player, size)),
-	]);
+	const facts = shown.map((player, index): Fact => ({
+		head: [...labelled(index === 0 ? 'Players' : '', '').head, span(ascii ? '|' : '┃', 'player')],
+		text: describePlayer(player, download.size),
+	}));
 	const more = players.length - shown.length;
 	if (more > 0 && most > 1) {
-		lines.push([span(' '.repeat(labelCells)), span(`and ${more} more`)]);
+		facts.push(labelled('', `and ${more} more`));
 	} else if (more > 0) {
-		lines[0] = [...lines[0]!, span(`; ${more} more`)];
+		facts[0] = {...facts[0]!, text: `${facts[0]!.text}; ${more} more`};
 	}
 
-	return lines;
+	return facts;
 }
 
 /** A place in the file, not a time in the film. */

@@ -2,7 +2,16 @@
 import type {Download} from '../downstream.ts';
 import {maskUrl} from '../mask-url.ts';
 import {cleanText, fitName} from './clean-text.ts';
-import {choiceOf, textItem, type Button, type Form, type Item, type NoteItem} from './form.ts';
+import {
+	choiceOf,
+	fieldsOf,
+	textItem,
+	withItems,
+	type Button,
+	type Form,
+	type Item,
+	type NoteItem,
+} from './form.ts';
 import {formatBytes} from './format.ts';
 import {sortKeys} from './list-view.ts';
 import {amount, connectedPlayers} from './state-words.ts';
@@ -166,14 +175,23 @@ export function exportForm(downloads: readonly Download[], path: string, canMove
 	);
 }
 
-/** A file of that name is there: asks what becomes of it, and says on the button what will happen. */
-export function withClash(form: Form): Form {
+/** It asks what becomes of the file that is there. */
+export function hasClash(form: Form): boolean {
+	return fieldsOf(form).some(({name}) => name === 'clash');
+}
+
+/**
+ * A file of that name is there: asks what becomes of it, and says on the button what will happen. `facts` tell the file
+ * from others.
+ */
+export function withClash(form: Form, facts?: string): Form {
+	const asked = fieldsOf(form).find(({name}) => name === 'clash');
+	const replace = facts === undefined ? 'replace it' : `replace it (${facts})`;
 	const replaces = choiceOf(form, 'clash') === 1;
 	const items = form.items.filter(item => item.kind !== 'note' && item.name !== 'clash');
-	const hadClash = form.items.some(item => item.kind !== 'note' && item.name === 'clash');
 	return {
 		...form,
-		focus: hadClash ? form.focus : items.length,
+		focus: asked ? form.focus : items.length,
 		items: [
 			...items,
 			note('A file of this name is there:', true),
@@ -181,7 +199,7 @@ export function withClash(form: Form): Form {
 				kind: 'choice',
 				name: 'clash',
 				label: '',
-				options: ['keep both', 'replace it'],
+				options: asked?.kind === 'choice' ? asked.options : ['keep both', replace],
 				chosen: replaces ? 1 : 0,
 			},
 		],
@@ -191,7 +209,35 @@ export function withClash(form: Form): Form {
 	};
 }
 
+/** For another name: what was said of the old one does not hold for it. */
+export function withoutClash(form: Form): Form {
+	const items = form.items.filter(item => item.kind === 'note' || item.name !== 'clash');
+	return {
+		...withItems(form, items),
+		buttons: form.buttons.map(button => (button.name === 'export' ? {...button, label: 'Export'} : button)),
+	};
+}
+
 export function withProblem(form: Form, problem: string): Form {
-	const items = form.items.filter(item => item.kind !== 'note' || !item.isProblem);
-	return {...form, items: [...items, note(problem, true)]};
+	return {...form, items: [...withoutRemarks(form).items, note(problem, true)]};
+}
+
+const waysStart = 'Tab: ';
+
+/** How what is typed may go on. */
+export function withWays(form: Form, ways: readonly string[]): Form {
+	const text = waysStart + ways.join('  ');
+	return {...form, items: [...withoutRemarks(form).items, {kind: 'note', text, isIndented: true}]};
+}
+
+export function showsWays({items}: Form): boolean {
+	return items.some(item => item.kind === 'note' && item.text.startsWith(waysStart));
+}
+
+/** Without the notes below the fields: they are about what the fields said when they were added. */
+export function withoutRemarks(form: Form): Form {
+	return {
+		...form,
+		items: form.items.filter(item => item.kind !== 'note' || !(item.isProblem || item.isIndented)),
+	};
 }

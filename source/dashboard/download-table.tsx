@@ -3,7 +3,7 @@ import {Table, type CellProps} from 'ink-table';
 import {createContext, useContext, useMemo, type PropsWithChildren} from 'react';
 import type {Download, DownloadId} from '../downstream.ts';
 import {barSpans} from './bar-spans.ts';
-import {cleanText, fitName, fitText, padText} from './clean-text.ts';
+import {cellsOf, cleanText, fitName, fitStart, padText} from './clean-text.ts';
 import {formatBytes, formatDuration, formatPercent} from './format.ts';
 import type {Columns} from './layout.ts';
 import {LineView, lineCells, span, type Line} from './spans.tsx';
@@ -125,11 +125,18 @@ function nameCell(download: Download, width: number, props: DownloadTableProps):
 	];
 }
 
-/** The key that helps stays. */
+/** The key that helps stays; which server it was is seen in the details. */
 function fitReason(why: string, cells: number, ascii: boolean): string {
-	const [key = ''] = /\w = [^.]+$/.exec(why) ?? [];
-	const shown = cells < key.length + 8 && key !== '' ? key : why;
-	return fitText(cleanText(shown), cells, {ascii, tail: key.length});
+	const short = cleanText(why).replace(/^[\w-]+(?:\.[\w-]+)+(?:: | is )| from [^\s:]+(?::\d+)?(?=:)/, '');
+	const [key = ''] = /\w = [^.]+$/.exec(short) ?? [];
+	if (key === '' || cellsOf(short) <= cells) {
+		return fitStart(short, cells, {ascii});
+	}
+
+	const room = cells - key.length - 1;
+	return room < 8
+		? fitStart(key, cells, {ascii})
+		: `${fitStart(short.slice(0, -key.length), room, {ascii})} ${key}`;
 }
 
 function rangesCell(download: Download, width: number, {ascii, now}: DownloadTableProps): Line {
@@ -137,8 +144,7 @@ function rangesCell(download: Download, width: number, {ascii, now}: DownloadTab
 	const {tone} = stateWords(download, now, ascii);
 	const why = reason(download);
 	if (size === null) {
-		const isToldLater = status === 'asking' || status === 'queued' || status === 'paused';
-		const words = isToldLater ? '' : width > 12 ? 'size unknown' : 'no size';
+		const words = acceptsRanges === null ? '' : width > 12 ? 'size unknown' : 'no size';
 		return [why === undefined ? span(words, 'label') : span(fitReason(why, width - 1, ascii), tone)];
 	}
 

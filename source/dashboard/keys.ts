@@ -153,11 +153,13 @@ export function commandOf(name: string): Command | undefined {
 
 export type FooterKey = {readonly command: Command; readonly shown: string; readonly word: string};
 
-/** In a narrow footer, the way to all other keys stays longest. */
+/** In a narrow footer, the way to all other keys stays longest, then what mends what has gone wrong. */
 const footerRanks: readonly Command[] = [
 	'help',
 	'back',
 	'copy-stream',
+	'new-url',
+	'resume',
 	'quit',
 	'add',
 	'pause',

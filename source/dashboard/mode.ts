@@ -5,8 +5,8 @@ import type {Field} from './text-field.tsx';
 /** A form on the screen and what becomes of it. */
 export type Dialog = {
 	readonly form: Form;
-	/** The form after a change, with the notes and fields that follow from what it says now. */
-	readonly renew?: (form: Form) => Form;
+	/** The form after a change of what it says, with the notes and fields that follow from that. */
+	readonly renew?: (form: Form, before: Form) => Form;
 	readonly press: (button: string, form: Form) => void;
 	/** It was closed without a button, or by one that closes. */
 	readonly closed?: (form: Form) => void;

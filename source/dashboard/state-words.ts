@@ -23,7 +23,9 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 		case 'asking':
 			return {symbol: pick('…', '.'), word: 'asking', state: 'asking the server', tone: 'active'};
 		case 'active':
-			return {symbol: pick('↓', 'D'), word: activeWord(download, now), state: 'downloading', tone: 'active'};
+			return isComparing(download)
+				? {symbol: pick('↓', 'D'), word: 'comparing', state: 'comparing with what is here', tone: 'active'}
+				: {symbol: pick('↓', 'D'), word: activeWord(download, now), state: 'downloading', tone: 'active'};
 		case 'waiting': {
 			const seconds = Math.max(0, Math.ceil(((download.retryAt ?? now) - now) / 1000));
 			return {symbol: '~', word: `retry ${seconds}s`, state: 'waiting to try again', tone: 'waiting'};
@@ -52,6 +54,15 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 		case 'failed':
 			return {symbol: pick('✗', 'F'), word: 'failed', state: 'failed', tone: 'failed'};
 	}
+}
+
+/** An origin that cannot continue sends from the beginning what is here: bytes come, and none is new. */
+function isComparing({bytesPerSecond, segments, ranges}: Download): boolean {
+	return (
+		bytesPerSecond === 0 &&
+		segments.length > 0 &&
+		segments.every(({offset}) => ranges.some(([start, end]) => start <= offset && offset < end))
+	);
 }
 
 function activeWord({lastByteAt, bytesPerSecond, onDemand}: Download, now: number): string {

@@ -49,6 +49,11 @@ export class AnswerParser {
 		return this.#part === 'done';
 	}
 
+	/** So many of the next bytes are body; 0 where they may be anything else. */
+	get bodyToCome(): number {
+		return this.#part === 'body' || this.#part === 'chunk' ? this.#bytesLeft : 0;
+	}
+
 	/** Another request may follow on the connection (RFC 9112 section 9.3). */
 	get leavesConnectionUsable(): boolean {
 		return (

@@ -212,15 +212,15 @@ export type Checksum = {readonly algorithm: string; readonly digest: string};
 
 const digestLengths: Readonly<Record<string, number>> = {md5: 32, sha1: 40, sha256: 64, sha512: 128};
 
-/** Throws `bad-request`. */
-export function parseChecksum(text: string): Checksum {
+/** Throws `bad-request`. `what` begins the sentence. */
+export function parseChecksum(text: string, what = 'checksum'): Checksum {
 	const [, name = '', digest = ''] = /^(\w+):([\da-f]+)$/i.exec(text) ?? [];
 	const algorithm = name.toLowerCase();
 	const length = Object.hasOwn(digestLengths, algorithm) ? digestLengths[algorithm] : undefined;
 	if (length === undefined || digest.length !== length) {
 		throw new DownStreamError(
 			'bad-request',
-			`checksum ${JSON.stringify(text)}: it must be md5:, sha1:, sha256: or sha512: and all its hexadecimal digits`,
+			`${what} ${JSON.stringify(text)}: it must be md5:, sha1:, sha256: or sha512: and all its hexadecimal digits`,
 		);
 	}
 

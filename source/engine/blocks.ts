@@ -4,19 +4,20 @@
 
 /**
  * Bytes. Fresh memory for each would cost more processor time than reading them from a socket does, most of it in
- * page faults and in collecting garbage.
+ * page faults and in collecting garbage. What is done once for each block costs more than its bytes where these come
+ * fast: there a block is larger.
  */
-export const blockSize = 256 * 1024;
-/** So many are kept for later. */
-const mostFree = 32;
+export const blockSizes = {usual: 256 * 1024, fast: 1024 * 1024};
+/** Bytes of each size that are kept for later. */
+const mostFree = 8 * 1024 * 1024;
 
-const free: Array<Buffer<ArrayBuffer>> = [];
+const free = new Map<number, Array<Buffer<ArrayBuffer>>>(Object.values(blockSizes).map(size => [size, []]));
 /** By the memory that is shared between all views of one. */
 const holders = new WeakMap<ArrayBufferLike, number>();
 
 /** A block that the caller holds; what is in it is of somebody before. */
-export function holdBlock(): Buffer {
-	const block = free.pop() ?? Buffer.allocUnsafeSlow(blockSize);
+export function holdBlock(size: number): Buffer {
+	const block = free.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size);
 	holders.set(block.buffer, 1);
 	return block;
 }
@@ -36,8 +37,9 @@ export function release({buffer}: Uint8Array): void {
 		holders.set(buffer, count - 1);
 	} else if (count === 1) {
 		holders.delete(buffer);
-		if (free.length < mostFree) {
-			free.push(Buffer.from(buffer as ArrayBuffer));
+		const same = free.get(buffer.byteLength);
+		if (same && same.length * buffer.byteLength < mostFree) {
+			same.push(Buffer.from(buffer as ArrayBuffer));
 		}
 	}
 }

@@ -4,6 +4,7 @@ import {DownStreamError, type AddRequest} from '../downstream.ts';
 import {DirectClient} from './direct-client.ts';
 import type {HttpClient, HttpClientOptions, HttpTimeouts, TlsOptions} from './http-client.ts';
 import {requestOrigin} from './origin-request.ts';
+import {ownHeaders} from './own-headers.ts';
 import {parseProxy, proxyFromEnvironment} from './proxy-url.ts';
 import type {Range} from './range-set.ts';
 
@@ -249,11 +250,7 @@ export function checkedHeaders(headers: Readonly<Record<string, string>>): Recor
 			);
 		}
 
-		if (
-			/^(?:host|range|content-length|transfer-encoding|connection|keep-alive|upgrade|expect|accept-encoding)$/i.test(
-				name,
-			)
-		) {
+		if (ownHeaders.test(name)) {
 			throw new DownStreamError('bad-request', `The header ${name} is set by the program itself`);
 		}
 

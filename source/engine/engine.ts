@@ -1,5 +1,5 @@
 // The collection of downloads: adds, queues, limits, exports and removes them. No screen in it.
-import {mkdir, statfs} from 'node:fs/promises';
+import {statfs} from 'node:fs/promises';
 import {networkInterfaces} from 'node:os';
 import path from 'node:path';
 import {randomBytes} from 'node:crypto';
@@ -31,6 +31,7 @@ import {toEvict, type Held} from './evict.ts';
 import {exportFile, resolveTarget} from './export-file.ts';
 import {safeFileName} from './file-info.ts';
 import {HostLimits} from './host-limits.ts';
+import {makeFolder} from './make-folder.ts';
 import {resolveLink} from './resolve-link.ts';
 import {StorageLock} from './storage-lock.ts';
 import {Transfer, type NewLink, type TransferServices} from './transfer.ts';
@@ -117,7 +118,7 @@ export class Engine implements DownStream {
 	static async open(options: EngineOptions): Promise<Engine> {
 		const {storageDir} = options;
 		try {
-			await mkdir(storageDir, {recursive: true, mode: 0o700});
+			await makeFolder(storageDir, 0o700);
 		} catch (error) {
 			throw new DownStreamError('disk-failed', `The storage folder ${storageDir} cannot be made`, {
 				cause: error,
@@ -272,13 +273,15 @@ export class Engine implements DownStream {
 				await known.resume();
 			}
 
+			await holdAgainst(known, given.checksum);
 			return {download: this.#view(known), existed: true};
 		}
 
 		const removed = [...this.#removed.values()].find(({entryFile}) => isSame(entryFile.entry, given));
 		if (removed) {
-			const {intent} = given;
-			return {download: this.#view(await this.#restore(removed, {intent}, ownSource)), existed: true};
+			const restored = await this.#restore(removed, {intent: given.intent}, ownSource);
+			await holdAgainst(restored, given.checksum);
+			return {download: this.#view(restored), existed: true};
 		}
 
 		const entry: Entry = {
@@ -302,6 +305,7 @@ export class Engine implements DownStream {
 		}
 
 		if (raced) {
+			await holdAgainst(raced, given.checksum);
 			return {download: this.#view(raced), existed: true};
 		}
 
@@ -858,6 +862,13 @@ function isSame(entry: Entry, {url, item, headers, ownSource}: GivenEntry): bool
 	return isSameFile && !entry.superseded;
 }
 
+/** Who gives a checksum wants to know whether it fits, also of bytes that are here already. */
+async function holdAgainst(transfer: Transfer, checksum: string | undefined): Promise<void> {
+	if (checksum !== undefined && checksum !== transfer.entryFile.entry.checksum) {
+		await transfer.change({checksum});
+	}
+}
+
 /** What of the entry's headers goes to a place: what proves to one origin who the user is must not reach another one. */
 function headersFor(place: URL | undefined, {url, headers}: Entry): Record<string, string> {
 	const isElsewhere = place !== undefined && place.origin !== new URL(url).origin;
@@ -918,7 +929,11 @@ function wishesOf(request: Omit<AddRequest, 'url' | 'headers'>): Pick<Entry, 'in
 }
 
 /** Throws `bad-request` for what no download can be fetched with. */
-function checkRequest({connections, proxy, checksum, limitRate}: DownloadChange): void {
+function checkRequest({name, connections, proxy, checksum, limitRate}: DownloadChange): void {
+	if (name?.trim() === '') {
+		throw new DownStreamError('bad-request', 'The name is empty');
+	}
+
 	if (
 		connections !== undefined &&
 		!(Number.isInteger(connections) && connections >= 1 && connections <= 16)

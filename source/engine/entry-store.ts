@@ -9,6 +9,7 @@ import type {DownloadId} from '../downstream.ts';
 import {diskError, errorCode} from './disk-error.ts';
 import {syncFolder, temporarySuffix, writeDurably} from './durable-file.ts';
 import {checkEntry, InvalidEntry, type Entry} from './entry.ts';
+import {makeFolder} from './make-folder.ts';
 
 export type {Entry} from './entry.ts';
 
@@ -23,7 +24,7 @@ export class EntryStore {
 
 	/** Rejects with `disk-full` or `disk-failed` if the folder cannot be made. */
 	static async open(storageDir: string): Promise<EntryStore> {
-		await mkdir(storageDir, {recursive: true, mode: 0o700}).catch(throwDiskError(storageDir));
+		await makeFolder(storageDir, 0o700).catch(throwDiskError(storageDir));
 		return new EntryStore(storageDir);
 	}
 

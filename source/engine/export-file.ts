@@ -1,12 +1,13 @@
 // Files out of the store: whole at their new place or not there at all.
 import {createHash} from 'node:crypto';
 import {constants, type Stats} from 'node:fs';
-import {chmod, copyFile, link, lstat, mkdir, open, rename, rm, stat, statfs} from 'node:fs/promises';
+import {chmod, copyFile, link, lstat, open, rename, rm, stat, statfs} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import path from 'node:path';
 import {DownStreamError} from '../downstream.ts';
 import {diskError, errorCode} from './disk-error.ts';
 import {syncFolder} from './durable-file.ts';
+import {makeFolder} from './make-folder.ts';
 import type {Range} from './range-set.ts';
 
 export type FileExport = {
@@ -141,7 +142,7 @@ export async function resolveTarget(given: string, name: string): Promise<string
 	const parent = path.dirname(target);
 	try {
 		if (expanded.endsWith('/') || expanded.endsWith(path.sep)) {
-			await mkdir(target, {recursive: true});
+			await makeFolder(target);
 			return path.join(target, name);
 		}
 

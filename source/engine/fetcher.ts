@@ -259,7 +259,23 @@ export class Fetcher {
 			this.#start(plan);
 		}
 
+		this.#prepareForSeek();
 		this.#download.changed();
+	}
+
+	/** Players end one connection before they open the next: one that has just left counts too. */
+	#prepareForSeek(): void {
+		const {readers, retries} = this.#download;
+		if (
+			this.#factsKnown &&
+			!this.#file.isComplete &&
+			!retries.obstacle &&
+			this.#entryFile.entry.acceptsRanges !== false &&
+			readers.players(Date.now()).length > 0 &&
+			!this.#services.hosts.isLimited(this.host)
+		) {
+			this.#source.prepare?.();
+		}
 	}
 
 	/** Whom the segment serves now; one that serves nobody lingers, then ends. */
@@ -459,11 +475,6 @@ export class Fetcher {
 		}
 
 		segment.answeredAt = performance.now();
-		if (this.#download.readers.size > 0 && !this.#services.hosts.isLimited(this.host)) {
-			// For a seek.
-			this.#source.prepare?.();
-		}
-
 		if (acceptsRanges) {
 			segment.end = Math.min(segment.end, range.end);
 		} else {

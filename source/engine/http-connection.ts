@@ -1,20 +1,29 @@
 // One direct connection to an origin: requests one after the other, the bytes of the answers in large blocks.
 import {connect, isIP, type Socket, type TcpNetConnectOpts} from 'node:net';
 import {connect as connectTls, type ConnectionOptions} from 'node:tls';
-import {blockSize, hold, holdBlock, release} from './blocks.ts';
+import {blockSizes, hold, holdBlock, release} from './blocks.ts';
 import {HttpError} from './http-client.ts';
 
 /** A read gets at least so much room. */
 const leastRoom = 64 * 1024;
-/** So many bytes wait to be taken before no more are read from the socket. */
-const mostWaiting = blockSize;
+/**
+ * What comes in pieces is taken together, since each take costs as much as its bytes: so many bytes, or what came within
+ * so many milliseconds. At the beginning of an answer nothing is waited for.
+ */
+const together = {bytes: 64 * 1024, milliseconds: 5};
+/** Bytes per millisecond (25 MiB a second) of a connection that is worth larger blocks. */
+const fastRate = (25 * 1024 * 1024) / 1000;
 
 type Waiter = {resolve(): void; reject(error: unknown): void};
 
 export class HttpConnection {
 	readonly #socket: Socket;
 	/** Reads of the socket follow each other in it until it is full. */
-	#block = holdBlock();
+	#block = holdBlock(blockSizes.usual);
+	/** When it became the one that is read into, in milliseconds of `performance.now()`. */
+	#blockSince = performance.now();
+	/** So many in a row were filled fast: where a limit holds, the first one is, and the next is waited with. */
+	#fastBlocks = 0;
 	/** In the block: where the next read goes, and where what was not taken yet begins. */
 	#filled = 0;
 	#taken = 0;
@@ -28,10 +37,13 @@ export class HttpConnection {
 	#failure: {readonly error: unknown} | undefined;
 	#waiter: Waiter | undefined;
 	#wakeSoon: NodeJS.Immediate | undefined;
+	#wakeLater: NodeJS.Timeout | undefined;
 	#session: Buffer | undefined;
 	#requests = 0;
-	/** Something came after the last request. */
-	#isAnswered = false;
+	/** Bytes that came after the last request. */
+	#answered = 0;
+	/** Bytes for which whoever waits is woken at once. */
+	#enough = 0;
 
 	/** Resolves once requests can be sent; rejects with `HttpError` or the system's error, or the signal's reason. */
 	static async open(
@@ -93,7 +105,7 @@ export class HttpConnection {
 
 	/** It served a request before, and ended without a word to this one (RFC 9112 section 9.3.1). */
 	get endedWhenUsedAgain(): boolean {
-		return this.#requests > 1 && !this.#isAnswered && (this.#hasEnded || this.#failure !== undefined);
+		return this.#requests > 1 && this.#answered === 0 && (this.#hasEnded || this.#failure !== undefined);
 	}
 
 	/** Of TLS: the next connection to the same origin begins by it with one round trip less. */
@@ -108,16 +120,17 @@ export class HttpConnection {
 
 	send(text: string): void {
 		this.#requests++;
-		this.#isAnswered = false;
+		this.#answered = 0;
 		this.#socket.write(text, 'latin1');
 	}
 
 	/**
 	 * What came, in order, or undefined at the end of the connection. The bytes are good until the next call, and as long
-	 * as somebody else holds their block. Rejects after `timeout` ms of silence with what `timedOut` gives, and with
-	 * whatever ended the connection if it was no clean end.
+	 * as somebody else holds their block. Once `enough` are there, none is waited for. Rejects after `timeout` ms of silence
+	 * with what `timedOut` gives, and with whatever ended the connection if it was no clean end.
 	 */
-	async take(timeout: number, timedOut: () => Error): Promise<Uint8Array | undefined> {
+	async take(timeout: number, timedOut: () => Error, enough: number): Promise<Uint8Array | undefined> {
+		this.#enough = Math.min(enough, together.bytes);
 		if (this.#lent) {
 			release(this.#lent);
 			this.#lent = undefined;
@@ -144,7 +157,7 @@ export class HttpConnection {
 
 		this.#lent = bytes;
 		this.#bytesWaiting -= bytes.length;
-		if (this.#isPaused && this.#bytesWaiting < mostWaiting) {
+		if (this.#isPaused && this.#bytesWaiting < this.#block.length) {
 			this.#isPaused = false;
 			this.#socket.resume();
 		}
@@ -163,27 +176,34 @@ export class HttpConnection {
 
 	/** Returns false to have no more read. TLS gives what it has decrypted all the same, so there is always room. */
 	#arrived(length: number): boolean {
-		this.#isAnswered = true;
+		this.#answered += length;
 		this.#filled += length;
 		this.#bytesWaiting += length;
-		if (blockSize - this.#filled < leastRoom) {
+		if (this.#block.length - this.#filled < leastRoom) {
+			const now = performance.now();
+			const isFast = this.#filled >= fastRate * (now - this.#blockSince);
+			this.#fastBlocks = isFast ? this.#fastBlocks + 1 : 0;
+			this.#blockSince = now;
 			if (this.#taken < this.#filled) {
 				hold(this.#block);
 				this.#full.push(this.#block.subarray(this.#taken, this.#filled));
 			}
 
 			release(this.#block);
-			this.#block = holdBlock();
+			this.#block = holdBlock(this.#fastBlocks > 1 ? blockSizes.fast : blockSizes.usual);
 			this.#filled = 0;
 			this.#taken = 0;
 		}
 
-		this.#isPaused = this.#bytesWaiting >= mostWaiting;
+		// No more is read while a block of bytes waits to be taken.
+		this.#isPaused = this.#bytesWaiting >= this.#block.length;
 		if (this.#isPaused) {
 			this.#wake();
-		} else {
+		} else if (this.#bytesWaiting >= this.#enough || this.#answered < together.bytes) {
 			// TLS gives its records one by one, of which many come at a time.
 			this.#wakeSoon ??= setImmediate(() => this.#wake());
+		} else {
+			this.#wakeLater ??= setTimeout(() => this.#wake(), together.milliseconds);
 		}
 
 		return !this.#isPaused;
@@ -202,6 +222,8 @@ export class HttpConnection {
 	#wake(): void {
 		clearImmediate(this.#wakeSoon);
 		this.#wakeSoon = undefined;
+		clearTimeout(this.#wakeLater);
+		this.#wakeLater = undefined;
 		this.#waiter?.resolve();
 	}
 

@@ -81,7 +81,7 @@ export class HttpExchange implements HttpAnswer {
 	}
 
 	async #receive(timeout: number, timedOut: () => Error): Promise<void> {
-		const bytes = await this.#options.connection.take(timeout, timedOut);
+		const bytes = await this.#options.connection.take(timeout, timedOut, this.#parser.bodyToCome);
 		if (bytes) {
 			this.#body = this.#parser.push(bytes);
 		} else {

@@ -5,7 +5,7 @@ import {DownStreamError} from '../downstream.ts';
 
 const protocols = ['http:', 'https:', 'socks5:', 'socks5h:'];
 
-/** Throws `bad-request` that names what is allowed, and never the password. `what` begins the sentence. */
+/** Throws `bad-request` that names what is allowed, and never the text, which may hold a password. `what` begins the sentence. */
 export function parseProxy(text: string, what = 'The proxy'): URL {
 	let url: URL | undefined;
 	try {
@@ -27,8 +27,9 @@ export function parseProxy(text: string, what = 'The proxy'): URL {
 }
 
 /**
- * The proxy that the environment names for this URL, as curl reads it: `http_proxy` in lower case alone (a server
- * may have set HTTP_PROXY from a header), the others in both; `no_proxy` lists hosts, domains, addresses, networks.
+ * The proxy that the environment names for this URL, as curl reads it, in lower or upper case; `no_proxy` lists hosts,
+ * domains, addresses, networks. curl never reads HTTP_PROXY, which a web server may have set from a header of a request;
+ * that is so only where REQUEST_METHOD says that there is one.
  */
 export function proxyFromEnvironment(url: URL, environment: NodeJS.ProcessEnv): URL | undefined {
 	const read = (name: string) => environment[name] || environment[name.toUpperCase()] || undefined;
@@ -36,7 +37,9 @@ export function proxyFromEnvironment(url: URL, environment: NodeJS.ProcessEnv): 
 		return undefined;
 	}
 
-	const own = url.protocol === 'http:' ? environment.http_proxy : read('https_proxy');
+	const isForged = environment.REQUEST_METHOD !== undefined;
+	const ofHttp = isForged ? environment.http_proxy : read('http_proxy');
+	const own = url.protocol === 'http:' ? ofHttp : read('https_proxy');
 	const text = own || read('all_proxy');
 	return text === undefined ? undefined : parseProxy(text, 'The proxy of the environment');
 }

@@ -140,7 +140,11 @@ async function isAlive(owner: StorageOwner, touchedAt: number): Promise<boolean>
 		return isFresh(touchedAt);
 	}
 
-	return isProcess(owner.pid) && (isFresh(touchedAt) || (await takesConnections(owner.origin)));
+	return (
+		isProcess(owner.pid) &&
+		!(await isZombie(owner.pid)) &&
+		(isFresh(touchedAt) || (await takesConnections(owner.origin)))
+	);
 }
 
 function isFresh(touchedAt: number): boolean {
@@ -154,6 +158,16 @@ function isProcess(pid: number): boolean {
 		// EPERM: it is there and belongs to someone else.
 		return errorCode(error) === 'EPERM';
 	}
+}
+
+/**
+ * Linux tells of a process that has ended while its parent has not asked for it yet, which in a container may take for
+ * ever. Its last thread must have ended too: others may still be in the middle of a write (proc(5): state, num_threads).
+ */
+async function isZombie(pid: number): Promise<boolean> {
+	const stored = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
+	const fields = stored.slice(stored.lastIndexOf(')') + 2).split(' ');
+	return fields[0] === 'Z' && fields[17] === '1';
 }
 
 async function takesConnections(origin: string | undefined): Promise<boolean> {

@@ -236,6 +236,11 @@ export class Transfer {
 			return this.#fetcher.factsKnown ? 'active' : 'asking';
 		}
 
+		// All of it is being recorded: nothing is queued any more.
+		if (this.#file.isComplete && this.#fetcher.isProven) {
+			return 'active';
+		}
+
 		return this.#retries.dueAt === undefined ? 'queued' : 'waiting';
 	}
 
@@ -399,6 +404,10 @@ export class Transfer {
 		}
 
 		this.#lookAround();
+		if (change.onDemand && this.#fetcher.factsKnown) {
+			// They would linger for a player, and go on filling meanwhile.
+			this.#fetcher.segments.endAll(segment => segment.for === 'fill');
+		}
 	}
 
 	/** Fetches from another source of the same file from now on, unless it is the one that it has. */

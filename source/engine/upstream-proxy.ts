@@ -14,35 +14,108 @@ import {
 	type HttpClientOptions,
 	type HttpErrorCode,
 	type HttpRequest,
+	type HttpTimeouts,
+	type TlsOptions,
 } from './http-client.ts';
 import {bareHost, credentialsOf} from './proxy-url.ts';
 
 /** So many kept connections may turn out to be closed, one after the other. */
 const mostRepeats = 4;
 
-/** What fails on the way to the proxy is `upstream-proxy-…`. */
+/**
+ * What fails on the way to the proxy is `upstream-proxy-…`. Each connection is a tunnel through it. Where an HTTP proxy
+ * allows none to an `http:` origin (squid and tinyproxy often do so to port 443 alone), it is asked for the file itself.
+ */
 export class ProxyClient implements HttpClient {
-	readonly #dispatcher: Dispatcher;
+	readonly #tunnels: Dispatcher;
+	readonly #forwarder: Forwarder | undefined;
+	/** Origins whose files the proxy is asked for. */
+	readonly #forwarded = new Set<string>();
 
 	/** `proxy` as `parseProxy` gives it. */
 	constructor(proxy: URL, options: HttpClientOptions) {
-		this.#dispatcher = createDispatcher(proxy, options);
+		this.#tunnels = createDispatcher(proxy, options);
+		this.#forwarder = proxy.protocol.startsWith('socks') ? undefined : new Forwarder(proxy, options);
 	}
 
-	async get({url, headers, signal}: HttpRequest): Promise<HttpAnswer> {
-		for (let repeats = 0; ; repeats++) {
-			try {
-				return answerOf(await request(url, {dispatcher: this.#dispatcher, headers, signal}));
-			} catch (error) {
-				if (repeats === mostRepeats || !endedWhenUsedAgain(error)) {
-					throw httpError(error);
-				}
+	async get(asked: HttpRequest): Promise<HttpAnswer> {
+		const {url, headers, signal} = asked;
+		if (this.#forwarder && this.#forwarded.has(url.origin)) {
+			return this.#forwarder.get(asked);
+		}
+
+		try {
+			return await repeated(() => request(url, {dispatcher: this.#tunnels, headers, signal}));
+		} catch (error) {
+			if (!(this.#forwarder && url.protocol === 'http:' && error instanceof TunnelRefused)) {
+				throw error;
 			}
+
+			const answer = await this.#forwarder.get(asked).catch((failure: unknown) => {
+				throw failure instanceof HttpError ? error : failure;
+			});
+			// It does not lead there in either way.
+			if (answer.status === error.status) {
+				answer.close();
+				throw error;
+			}
+
+			this.#forwarded.add(url.origin);
+			return answer;
 		}
 	}
 
 	async dispose(): Promise<void> {
-		await this.#dispatcher.destroy();
+		await Promise.all([this.#tunnels.destroy(), this.#forwarder?.dispose()]);
+	}
+}
+
+class TunnelRefused extends DownStreamError {}
+
+/** An HTTP proxy that is asked for files by their whole URLs (RFC 9112 section 3.2.2). */
+class Forwarder {
+	readonly #proxy: URL;
+	readonly #pool: Pool;
+
+	constructor(proxy: URL, {tls, timeouts}: HttpClientOptions) {
+		this.#proxy = proxy;
+		this.#pool = new Pool(proxy.origin, {
+			...poolOptions(timeouts),
+			connect: guarded(buildConnector(tlsOptionsOf(tls, timeouts))),
+		});
+	}
+
+	async get({url, headers, signal}: HttpRequest): Promise<HttpAnswer> {
+		const answer = await repeated(() =>
+			this.#pool.request({
+				method: 'GET',
+				path: `${url.origin}${url.pathname}${url.search}`,
+				headers: {...headers, host: url.host, ...authorizationOf(this.#proxy)},
+				signal,
+			}),
+		);
+		if (answer.status === 407) {
+			answer.close();
+			throw wrongUser(this.#proxy, answer.status);
+		}
+
+		return answer;
+	}
+
+	async dispose(): Promise<void> {
+		await this.#pool.destroy();
+	}
+}
+
+async function repeated(ask: () => Promise<Dispatcher.ResponseData>): Promise<HttpAnswer> {
+	for (let repeats = 0; ; repeats++) {
+		try {
+			return answerOf(await ask());
+		} catch (error) {
+			if (repeats === mostRepeats || !endedWhenUsedAgain(error)) {
+				throw httpError(error);
+			}
+		}
 	}
 }
 
@@ -115,8 +188,8 @@ async function* buffersOf(stream: Readable): AsyncGenerator<Uint8Array, void, un
 	}
 }
 
-function createDispatcher(proxy: URL, {connections, tls, timeouts}: HttpClientOptions): Dispatcher {
-	const tlsOptions = {
+function tlsOptionsOf(tls: TlsOptions, timeouts: HttpTimeouts): buildConnector.BuildOptions {
+	return {
 		timeout: timeouts.connect,
 		allowH2: false,
 		...(tls.ca === undefined
@@ -124,16 +197,26 @@ function createDispatcher(proxy: URL, {connections, tls, timeouts}: HttpClientOp
 			: {secureContext: createSecureContext({ca: [...rootCertificates, tls.ca]})}),
 		...(tls.insecure ? {rejectUnauthorized: false} : {}),
 	};
+}
+
+function poolOptions(timeouts: HttpTimeouts) {
+	return {
+		headersTimeout: timeouts.headers,
+		bodyTimeout: timeouts.body,
+		keepAliveTimeout: 30_000,
+		maxHeaderSize: 64 * 1024,
+	};
+}
+
+function createDispatcher(proxy: URL, {connections, tls, timeouts}: HttpClientOptions): Dispatcher {
+	const tlsOptions = tlsOptionsOf(tls, timeouts);
 	const openTunnel = proxy.protocol.startsWith('socks')
 		? socksTunnel(proxy, timeouts.connect)
 		: httpTunnel(proxy, tlsOptions, timeouts.headers);
 	const connectTls = buildConnector(tlsOptions);
 	return new Agent({
 		connections,
-		headersTimeout: timeouts.headers,
-		bodyTimeout: timeouts.body,
-		keepAliveTimeout: 30_000,
-		maxHeaderSize: 64 * 1024,
+		...poolOptions(timeouts),
 		connect: guarded((options, callback) => {
 			const {protocol, hostname, servername} = options;
 			const host = hostname.replace(/^\[|\]$/g, '');
@@ -274,22 +357,22 @@ function socksError(error: unknown, proxy: URL, host: string): DownStreamError {
 
 /** RFC 9110 section 9.3.6: CONNECT. */
 function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout: number): OpenTunnel {
-	const [user, password] = credentialsOf(proxy);
-	const token = Buffer.from(`${user}:${password}`).toString('base64');
 	const pool = new Pool(proxy.origin, {connect: tls, headersTimeout});
 	return async (host, port) => {
 		const target = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
-		const headers = {host: target, ...(user === '' ? {} : {'proxy-authorization': `Basic ${token}`})};
+		const headers = {host: target, ...authorizationOf(proxy)};
 		let answer: Dispatcher.ConnectData;
 		try {
 			answer = await pool.connect({path: target, headers});
 		} catch (error) {
 			const problem = certificateProblem(error, `the proxy ${proxy.host}`);
-			throw problem === undefined
-				? new DownStreamError('upstream-proxy-unreachable', `${nameOf(proxy)} cannot be reached`, {
-						cause: error,
-					})
-				: new DownStreamError('upstream-proxy-refused', problem, {cause: error});
+			if (problem !== undefined) {
+				throw new DownStreamError('upstream-proxy-refused', problem, {cause: error});
+			}
+
+			// One that knows no CONNECT may close the connection instead of an answer.
+			const Kind = error instanceof errors.SocketError ? TunnelRefused : DownStreamError;
+			throw new Kind('upstream-proxy-unreachable', `${nameOf(proxy)} cannot be reached`, {cause: error});
 		}
 
 		const {statusCode} = answer;
@@ -300,13 +383,12 @@ function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout
 
 		socket.on('error', () => undefined).destroy();
 		if (statusCode === 401 || statusCode === 407) {
-			throw new DownStreamError('upstream-proxy-refused', `${nameOf(proxy)} wants another user or password`, {
-				status: statusCode,
-			});
+			throw wrongUser(proxy, statusCode);
 		}
 
-		throw statusCode < 500
-			? new DownStreamError(
+		// 501: it knows no CONNECT.
+		throw statusCode < 500 || statusCode === 501
+			? new TunnelRefused(
 					'upstream-proxy-refused',
 					`${nameOf(proxy)} refuses to connect to ${host} (${statusCode})`,
 					{status: statusCode},
@@ -315,6 +397,18 @@ function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout
 					status: statusCode,
 				});
 	};
+}
+
+function wrongUser(proxy: URL, status: number): DownStreamError {
+	return new DownStreamError('upstream-proxy-refused', `${nameOf(proxy)} wants another user or password`, {
+		status,
+	});
+}
+
+function authorizationOf(proxy: URL): Record<string, string> {
+	const [user, password] = credentialsOf(proxy);
+	const token = Buffer.from(`${user}:${password}`).toString('base64');
+	return user === '' ? {} : {'proxy-authorization': `Basic ${token}`};
 }
 
 function nameOf(proxy: URL): string {

@@ -12,7 +12,7 @@ import type {Download, DownloadId, DownStream} from '../downstream.ts';
 import {copyText} from './clipboard.ts';
 import {enterTerminal, hasUnicode, mouseSequence} from './modes.ts';
 import {knowsProgress, TerminalStatus} from './status.ts';
-import {completePath, openFolder} from './system.ts';
+import {completePath, describeFile, openFolder} from './system.ts';
 
 export type DashboardEnd = 'quit' | 'crash' | NodeJS.Signals;
 
@@ -114,6 +114,7 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 				play: download => options.play(download),
 				openFolder,
 				completePath,
+				describeFile,
 				setMouse(on) {
 					hasMouse = on;
 					write(mouseSequence(on));

@@ -1,10 +1,11 @@
 // What the dashboard asks of the system around the terminal.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {readdir} from 'node:fs/promises';
+import {readdir, stat} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import {formatBytes} from '../dashboard/format.ts';
 
 /** Opens the folder of a file where the system shows folders. */
 export async function openFolder(file: string): Promise<void> {
@@ -34,6 +35,14 @@ export async function completePath(text: string): Promise<string[]> {
 		.filter(({name}) => name.startsWith(start) && (start.startsWith('.') || !name.startsWith('.')))
 		.map(entry => folder + entry.name + (entry.isDirectory() ? path.sep : ''))
 		.toSorted((a, b) => a.localeCompare(b));
+}
+
+/** `1.90 GiB, 2026-11-02`; undefined for what is no file. */
+export async function describeFile(file: string): Promise<string | undefined> {
+	const facts = await stat(expandHome(file)).catch(() => undefined);
+	return facts?.isFile()
+		? `${formatBytes(facts.size)}, ${facts.mtime.toLocaleDateString('sv-SE')}`
+		: undefined;
 }
 
 /** `~/Videos` as shells read it. */

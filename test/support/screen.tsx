@@ -87,6 +87,7 @@ export class Screen {
 					},
 					completePath: async text =>
 						['/home/user/Videos/', '/home/user/Video-projects/'].filter(path => path.startsWith(text)),
+					describeFile: async () => '1.90 GiB, 2026-11-02',
 					setMouse: on => {
 						this.hasMouse = on;
 					},

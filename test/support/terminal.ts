@@ -7,6 +7,14 @@ import {spawn} from 'node-pty';
 import {atEnd} from './cleanup.ts';
 import {builtCli, cleanEnvironment} from './cli.ts';
 
+/** The modes that are not as they were found. */
+export function modesLeft(raw: string): string[] {
+	const standard: Record<string, string> = {'7': 'h', '25': 'h'};
+	// oxlint-disable-next-line no-control-regex -- that is how modes are switched
+	const last = new Map(Array.from(raw.matchAll(/\u001B\[\?([\d;]+)([hl])/g), ([, mode, to]) => [mode!, to!]));
+	return Array.from(last).flatMap(([mode, to]) => (to === (standard[mode] ?? 'l') ? [] : `?${mode}${to}`));
+}
+
 export type TerminalOptions = {columns: number; rows: number; env?: NodeJS.ProcessEnv};
 
 export class TestTerminal {

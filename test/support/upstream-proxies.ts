@@ -14,8 +14,8 @@ import {answers, freePort} from './nginx.ts';
 export const user = 'player';
 export const password = 'p@ss:word';
 
-/** HTTP proxy with basic auth; resolves with its port. */
-export async function startTinyproxy(t: TestContext): Promise<number> {
+/** HTTP proxy with basic auth; resolves with its port. `more`: lines of its configuration. */
+export async function startTinyproxy(t: TestContext, more: readonly string[] = []): Promise<number> {
 	const port = await freePort();
 	const config = await writeConfig(t, [
 		`Port ${port}`,
@@ -24,6 +24,7 @@ export async function startTinyproxy(t: TestContext): Promise<number> {
 		'MaxClients 50',
 		`BasicAuth ${user} ${tinyproxyPassword}`,
 		'LogLevel Critical',
+		...more,
 	]);
 	return run(t, port, 'tinyproxy', ['-d', '-c', config]);
 }
