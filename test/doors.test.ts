@@ -231,6 +231,23 @@ test('heads that come drop by drop are cut off, and others are served meanwhile'
 	nothingHappened(engine);
 });
 
+test(
+	'a thousand connections that say nothing are closed, and others are served meanwhile',
+	{timeout},
+	async t => {
+		const {engine, proxy} = await startProxy(t, {headTimeout: 1000});
+		engine.file(100_000);
+		const sockets = Array.from({length: 1000}, () => {
+			const socket = net.connect(proxy.port, '127.0.0.1');
+			return socket.on('error', () => undefined).resume();
+		});
+		const closed = Promise.all(sockets.map(async socket => once(socket, 'close')));
+		await Promise.all(sockets.map(async socket => once(socket, 'connect')));
+		assert.equal((await ask(proxy, film)).status, 200);
+		await closed;
+	},
+);
+
 test('256 players read one file at once, each its own bytes', {timeout}, async t => {
 	const size = 16 * MiB;
 	const origin = await startOrigin(t, {size, etag: '"v1"'});

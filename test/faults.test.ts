@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import {readdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download, ErrorCode} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/data-source.ts';
 import {firstWrongByte} from './support/content.ts';
@@ -619,6 +620,27 @@ test(
 	},
 );
 
+for (const [words, parameters] of [
+	['closes every connection at once', {bytes: 0}],
+	['resets every connection after a thousand bytes', {bytes: 1000, ending: 'reset'}],
+] as const) {
+	test(
+		`an origin that ${words} after a good beginning gets at most 20 requests more`,
+		{timeout: 60_000},
+		async t => {
+			const faults = await startFaultOrigin(t, {size: 64 * MiB, etag, bytesPerSecond: 8 * MiB});
+			const {engine} = await startEngine(t, {connections: 4});
+			const {download} = await engine.add({
+				url: faults.urlOf('short-body', {...parameters, from: 24 * MiB}),
+			});
+			await until(engine, download.id, ({status}) => status === 'failed');
+			const shown = faults.shown('short-body');
+			assert.ok(shown <= 20, `${shown} requests`);
+			assert.ok(shown >= 8, `${shown} requests`);
+		},
+	);
+}
+
 for (const [words, fault, parameters, requests] of [
 	// With a Range and without.
 	['403', 'status', {code: 403}, 2],
@@ -817,3 +839,102 @@ async function read(url: string, range?: string): Promise<{status: number; bytes
 
 	return {status: response.status, bytes: Buffer.concat(chunks), isCut};
 }
+
+test(
+	'an origin that tells a size only when more than that is here has changed, and nothing is cut off',
+	{timeout},
+	async t => {
+		const {origin} = await startFaultOrigin(t, {size: 8 * MiB, etag});
+		origin.options.intercept = (_request, response, {range = {start: 0, end: MiB}}) => {
+			const {start, end} = range;
+			if (start >= 4 * MiB) {
+				response.writeHead(416, {'content-range': 'bytes */1000000', etag, 'content-length': 0}).end();
+				return true;
+			}
+
+			const bytes = origin.content(start, end);
+			response.writeHead(206, {
+				'content-range': `bytes ${start}-${end - 1}/*`,
+				'content-length': bytes.length,
+				etag,
+			});
+			response.end(bytes);
+			return true;
+		};
+		const running = await startEngine(t, {connections: 1});
+		const {download} = await running.engine.add({url: origin.url});
+		const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.deepEqual([done.status, done.error?.code], ['failed', 'origin-changed']);
+		assert.match(
+			done.error?.message ?? '',
+			/had at least \d+ bytes and has 1000000 now.*what is here is kept/,
+		);
+		assert.ok(done.present >= 4 * MiB, `${done.present}`);
+		await holdsRightBytes(running, done);
+	},
+);
+
+test(
+	'a body without a length that ends earlier than the one before is no proof of the end, and nothing is cut off',
+	{timeout: 60_000},
+	async t => {
+		const {origin} = await startFaultOrigin(t, {size: 2 * MiB, ranges: false});
+		let cuts = 0;
+		origin.options.intercept = (_request, response) => {
+			const first = cuts++ === 0;
+			response.writeHead(200);
+			response.write(origin.content(0, first ? MiB : MiB / 2), () => {
+				if (first) {
+					response.destroy();
+				} else {
+					response.end();
+				}
+			});
+			return true;
+		};
+		const running = await startEngine(t, {connections: 1});
+		const {download} = await running.engine.add({url: origin.url});
+		const tried = await until(
+			running.engine,
+			download.id,
+			({status, lastError}) => status === 'complete' || lastError?.code === 'origin-truncated',
+		);
+		assert.equal(tried.status, 'waiting');
+		assert.match(tried.error?.message ?? '', /sent \d+ bytes less than are here/);
+		const held = downloadOf(running.engine, download.id);
+		assert.ok(held.present > MiB / 2, `${held.present}`);
+		await holdsRightBytes(running, held);
+		origin.options.intercept = undefined;
+		await running.engine.resume(download.id);
+		await until(running.engine, download.id, ({status}) => status === 'complete');
+	},
+);
+
+test('cancelling hangs up also on an origin that is silent about what is held', {timeout}, async t => {
+	const {origin} = await startFaultOrigin(t, {size, lastModified: date, bytesPerSecond: 2 * MiB});
+	const first = await startEngine(t, {connections: 1});
+	const {download} = await first.engine.add({url: origin.url});
+	await until(first.engine, download.id, ({present}) => present > MiB);
+	await first.close();
+	const asked = new Promise<void>(resolve => {
+		origin.options.intercept = () => {
+			resolve();
+			return true;
+		};
+	});
+	const second = await startEngine(t, {storageDir: first.storageDir, connections: 1});
+	await asked;
+	await second.engine.cancel(download.id);
+	const deadline = performance.now() + 1000;
+	while (origin.sockets.size > 0) {
+		assert.ok(performance.now() < deadline, 'a connection is still open');
+		await sleep(10);
+	}
+
+	// It is asked anew.
+	origin.options.intercept = undefined;
+	await second.engine.resume(download.id);
+	const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.equal(done.status, 'complete');
+	await holdsRightBytes(second, done);
+});

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import {once} from 'node:events';
 import {readdir, readFile, stat} from 'node:fs/promises';
 import http from 'node:http';
-import {createServer, type AddressInfo} from 'node:net';
+import {connect, createServer, type AddressInfo} from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
 import {Readable} from 'node:stream';
 import {test} from 'node:test';
-import {setImmediate} from 'node:timers/promises';
+import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
 import {gzipSync} from 'node:zlib';
 import {atEnd} from './support/cleanup.ts';
 import {CliProcess} from './support/cli.ts';
@@ -218,6 +218,79 @@ test(
 		assert.ok(more < 50 * MiB, `${more} bytes`);
 		const left = (await readdir(`/proc/${pid}/fd`)).length - descriptors;
 		assert.ok(left <= 8, `${left} descriptors left`);
+	},
+);
+
+test(
+	'players that stop and go, send requests ahead, ask for several ranges or leave get bytes of their own alone',
+	{timeout},
+	async t => {
+		const size = 96 * MiB;
+		const origin = await startOrigin(t, {size, etag: '"v1"'});
+		const {engine, proxy} = await startEngine(t);
+		const {download} = await engine.add({url: origin.url});
+		const {pathname} = new URL(download.streamUrl);
+		/** What comes of requests that are sent at once, while it is read by fits and starts; cut after `most` bytes. */
+		const stutter = async (ranges: string[], most: number): Promise<Buffer> => {
+			const socket = connect(proxy.port, '127.0.0.1').on('error', () => undefined);
+			const head = (range: string, isLast: boolean) =>
+				`GET ${pathname} HTTP/1.1\r\nHost: 127.0.0.1:${proxy.port}\r\nRange: bytes=${range}\r\n` +
+				`Connection: ${isLast ? 'close' : 'keep-alive'}\r\n\r\n`;
+			socket.write(ranges.map((range, index) => head(range, index === ranges.length - 1)).join(''));
+			const chunks: Buffer[] = [];
+			let length = 0;
+			for await (const chunk of socket as AsyncIterable<Buffer>) {
+				chunks.push(chunk);
+				length += chunk.length;
+				if (length >= most) {
+					socket.destroy();
+					break;
+				}
+
+				await sleep(Math.random() < 0.1 ? 20 : 0);
+			}
+
+			return Buffer.concat(chunks);
+		};
+		/** Checks each piece of the file in the answers, and returns how many bytes of it there were. */
+		const check = (answers: Buffer): number => {
+			let checked = 0;
+			for (let at = 0; ;) {
+				const found = answers.indexOf('Content-Range: bytes ', at, 'latin1');
+				const name = found === -1 ? answers.indexOf('content-range: bytes ', at, 'latin1') : found;
+				const body = name === -1 ? -1 : answers.indexOf('\r\n\r\n', name, 'latin1') + 4;
+				if (body < 4) {
+					return checked;
+				}
+
+				const [, first, last] =
+					/bytes (\d+)-(\d+)/.exec(answers.subarray(name, body).toString('latin1')) ?? [];
+				const bytes = answers.subarray(body, body + Number(last) + 1 - Number(first));
+				assert.equal(firstWrongByte(bytes, Number(first)), -1);
+				checked += bytes.length;
+				at = body + bytes.length;
+			}
+		};
+		const until = performance.now() + 5000;
+		let checked = 0;
+		const below = (end: number) => Math.floor(Math.random() * end);
+		const range = (length: number) => {
+			const start = below(size - length);
+			return `${start}-${start + length - 1}`;
+		};
+		const several = () =>
+			[0, 1, 2].map(third => `${third * 32 * MiB + below(MiB)}-${third * 32 * MiB + 2 * MiB}`);
+		await Promise.all(
+			Array.from({length: 12}, async (_, index) => {
+				while (performance.now() < until) {
+					const ranges = [[range(3 * MiB)], [range(MiB), range(MiB)], [several().join(',')]][index % 3]!;
+					checked += check(await stutter(ranges, Math.random() < 0.3 ? below(3 * MiB) : Infinity));
+				}
+			}),
+		);
+		t.diagnostic(`${Math.round(checked / MiB)} MiB`);
+		assert.ok(checked > 10 * MiB, `${checked} bytes`);
+		await engine.cancel(download.id);
 	},
 );
 

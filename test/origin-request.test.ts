@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
-import {lookup} from 'node:dns/promises';
+import dns, {lookup} from 'node:dns/promises';
 import {once} from 'node:events';
+import {syncBuiltinESMExports} from 'node:module';
 import {createServer, type AddressInfo} from 'node:net';
 import {hostname} from 'node:os';
 import {test, type TestContext} from 'node:test';
@@ -459,8 +460,16 @@ test('the host that fails is named, not the one that redirected to it', async t 
 	);
 });
 
-/** Asks a public address, which here is the raw server: its answer redirects. */
-async function openPublic(t: TestContext, location: string, isDirect: boolean) {
+/**
+ * Asks a public address, which here is the raw server: its answer redirects. `resolves`: what the names are looked up
+ * to as the connections are made.
+ */
+async function openPublic(
+	t: TestContext,
+	location: string,
+	isDirect: boolean,
+	resolves: Record<string, string> = {},
+) {
 	const here = new URL(
 		await startRaw(t, head('302 Found', `Location: ${location}`, 'Content-Length: 0', 'Connection: close')),
 	);
@@ -472,7 +481,13 @@ async function openPublic(t: TestContext, location: string, isDirect: boolean) {
 		userAgent: 'test',
 		route: () => ({
 			client: Promise.resolve({
-				get: (request: HttpRequest) => client.get({...request, url: here}),
+				get: (request: HttpRequest) =>
+					client.get({
+						...request,
+						url: here,
+						approve: () =>
+							isDirect && request.approve?.(resolves[request.url.hostname] ?? request.url.hostname),
+					}),
 				dispose: () => client.dispose(),
 			}),
 			isDirect,
@@ -517,6 +532,46 @@ test('a public server may not send us to a name that leads into this network', a
 		openPublic(t, `http://${hostname()}/`, true),
 		withCode('origin-refused', /redirects to the private address/),
 	);
+});
+
+test('a public server may not send us to a name that leads into this network when it is looked up again', async t => {
+	// The first look says otherwise.
+	t.mock.method(dns, 'lookup', async () => [{address: '93.184.215.15', family: 4}]);
+	syncBuiltinESMExports();
+	atEnd(t, () => {
+		t.mock.restoreAll();
+		syncBuiltinESMExports();
+	});
+	const {hostname} = new URL('http://rebound.example/');
+	const open = async (address: string) => openPublic(t, `http://${hostname}/`, true, {[hostname]: address});
+	await assert.rejects(open('127.0.0.1'), withCode('origin-refused', /private address rebound\.example/));
+	await assert.rejects(open('93.184.215.15'), withCode('origin-refused', /circle/));
+});
+
+test('nothing is said on a connection that leads where it may not', async t => {
+	const origin = await startOrigin(t, {size: 10});
+	const client = new DirectClient({connections: 1, tls: {}, timeouts});
+	atEnd(t, () => client.dispose());
+	const seen: string[] = [];
+	const get = (isAllowed: boolean) =>
+		client.get({
+			url: new URL(origin.url),
+			headers: {},
+			signal: new AbortController().signal,
+			approve(address) {
+				seen.push(address);
+				assert.ok(isAllowed, 'not there');
+			},
+		});
+	await assert.rejects(get(false), /not there/);
+	const answer = await get(true);
+	while (await answer.read());
+	answer.close();
+	// Nor on one that was kept.
+	await assert.rejects(get(false), /not there/);
+	assert.deepEqual(seen, ['127.0.0.1', '127.0.0.1', '127.0.0.1']);
+	assert.equal(origin.requests.length, 1);
+	(await get(true)).close();
 });
 
 test('a public server may send us to another one', async t => {
@@ -586,4 +641,20 @@ test('a connection that was prepared takes the next request', async t => {
 	assert.equal(origin.mostSockets, 2);
 	await Promise.all([bytesOf(first.body), bytesOf(second.body)]);
 	assert.equal(origin.mostSockets, 2);
+});
+
+test('a connection that is being prepared when nothing is to be expected any more is closed', async t => {
+	const origin = await startOrigin(t, {size: MiB});
+	const source = sourceOf(t, origin.url);
+	const first = await open(source, 0, MiB);
+	for (let round = 0; round < 5; round++) {
+		source.prepare?.();
+		// It has begun.
+		await Promise.resolve();
+		source.rest?.();
+		await sleep(20);
+		assert.equal(origin.sockets.size, 1);
+	}
+
+	await bytesOf(first.body);
 });

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {once} from 'node:events';
 import net from 'node:net';
 import {test, type TestContext} from 'node:test';
+import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
 import {ProxyServer} from '../source/proxy/server.ts';
 import {content, firstWrongByte} from './support/content.ts';
@@ -194,6 +195,27 @@ test('a player that hangs up while it does not read ends its read', async t => {
 	response.destroy();
 	await closed;
 });
+
+test(
+	'players that ask before the answer to another request is through are noticed when they leave',
+	{timeout: 10_000},
+	async t => {
+		const {engine, proxy} = await startProxy(t);
+		const file = engine.file(1_000_000_000);
+		const socket = net.connect(proxy.port, '127.0.0.1').pause();
+		const request = `GET /stream/id1/film.mkv HTTP/1.1\r\nHost: 127.0.0.1:${proxy.port}\r\n\r\n`;
+		socket.write(request.repeat(3));
+		while (file.bytesRead === 0 || socket.bytesWritten < 3 * request.length) {
+			await setImmediate();
+		}
+
+		await sleep(100);
+		socket.destroy();
+		while (file.openReads > 0) {
+			await setImmediate();
+		}
+	},
+);
 
 test('a paused player costs no memory', async t => {
 	const {engine, proxy} = await startProxy(t);

@@ -50,6 +50,41 @@ for (const [words, how] of [
 	});
 }
 
+test('an origin whose connections fall silent one after the other is given up in time, too', t => {
+	for (let apart = 0; apart <= 20_000; apart += 1000) {
+		t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
+		const began = Date.now();
+		const lastByteAt = began + apart;
+		/** Requests that will have been silent for too long. */
+		const pending = [began + 20_000, lastByteAt + 20_000];
+		const retries = new Retries(() => pending.push(Date.now() + 20_000), undefined);
+		while (!retries.failure) {
+			t.mock.timers.tick(100);
+			const due = pending.findIndex(at => at <= Date.now());
+			if (due !== -1) {
+				const [at] = pending.splice(due, 1);
+				const quietSince = Math.max(at! - 20_000, lastByteAt);
+				retries.failed(new DownStreamError('origin-unreachable', 'no more bytes in time'), quietSince);
+			}
+		}
+
+		const seconds = (Date.now() - lastByteAt) / 1000;
+		assert.ok(seconds <= 45.5, `${seconds} s, ${apart} ms apart`);
+		assert.ok(seconds >= 20, `${seconds} s, ${apart} ms apart`);
+		t.mock.timers.reset();
+	}
+});
+
+test('the sleep of the computer is no silence of the origin', t => {
+	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
+	for (const seconds of [30, 60, 36_000]) {
+		const retries = new Retries(() => {}, undefined);
+		const error = new DownStreamError('origin-unreachable', 'connection reset');
+		assert.equal(retries.failed(error, Date.now() - seconds * 1000), true);
+		retries.cancel();
+	}
+});
+
 test('an origin that fails again and again, but brings the file nearer each time, is not given up', t => {
 	assert.equal(exhaust(t, {takesMs: 1000, connections: 4, bytes: 16 * KiB}, 200).isGivenUp, false);
 });

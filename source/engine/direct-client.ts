@@ -69,7 +69,8 @@ class Pool {
 	readonly #queue = new Set<() => void>();
 	/** Saves the next connection a round trip of TLS. */
 	#session: Buffer | undefined;
-	#isPreparing = false;
+	/** Of the connection that is being prepared. */
+	#preparing: AbortController | undefined;
 	readonly #ending = new AbortController();
 
 	constructor(url: URL, options: HttpClientOptions) {
@@ -89,6 +90,7 @@ class Pool {
 			for (;;) {
 				const connection = this.#takeIdle() ?? (await this.#open(signal));
 				try {
+					request.approve?.(connection.address);
 					return await HttpExchange.begin({
 						connection,
 						request,
@@ -115,24 +117,30 @@ class Pool {
 		const isReady = [...this.#idle.keys()].some(({isUsable}) => isUsable);
 		if (
 			this.#ending.signal.aborted ||
-			this.#isPreparing ||
+			this.#preparing ||
 			isReady ||
 			this.#busy >= this.#options.connections
 		) {
 			return;
 		}
 
-		this.#isPreparing = true;
+		const {signal} = (this.#preparing = new AbortController());
 		try {
-			this.#keep(await this.#open(this.#ending.signal));
+			const connection = await this.#open(signal);
+			if (signal.aborted) {
+				this.#end(connection, signal.reason);
+			} else {
+				this.#keep(connection);
+			}
 		} catch {
 			// The request that needs one opens it, or tells why not.
 		} finally {
-			this.#isPreparing = false;
+			this.#preparing = undefined;
 		}
 	}
 
 	rest(): void {
+		this.#preparing?.abort();
 		for (const connection of this.#idle.keys()) {
 			this.#end(connection, new Error('not needed any more'));
 		}
@@ -140,6 +148,7 @@ class Pool {
 
 	close(): void {
 		this.#ending.abort();
+		this.#preparing?.abort();
 		for (const connection of this.#all) {
 			this.#end(connection, new HttpError('CONNECTION_CLOSED', 'The client is disposed of'));
 		}

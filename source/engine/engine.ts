@@ -64,6 +64,9 @@ export type EngineOptions = {
 /** What an entry is made of; the rest is added. */
 type GivenEntry = Pick<Entry, 'url' | 'headers' | 'intent'> & Partial<Entry>;
 
+/** `timer`: until its data is deleted, too. `back`: it comes back. */
+type Removed = {readonly entryFile: EntryFile; timer?: NodeJS.Timeout; back?: Promise<Transfer>};
+
 /** At most 10 notices a second. */
 const noticeMs = 100;
 /** Speeds and players that fade are looked at so often. */
@@ -83,9 +86,9 @@ export class Engine implements DownStream {
 	readonly #store: EntryStore;
 	readonly #services: TransferServices;
 	readonly #transfers = new Map<DownloadId, Transfer>();
-	readonly #removed = new Map<DownloadId, {entryFile: EntryFile; timer?: NodeJS.Timeout}>();
-	/** In progress. */
-	readonly #removals = new Set<Promise<void>>();
+	readonly #removed = new Map<DownloadId, Removed>();
+	/** What is in progress and writes to the storage folder. */
+	readonly #writing = new Set<Promise<unknown>>();
 	readonly #listeners = new Set<() => void>();
 	readonly #banners: string[] = [];
 	readonly #exports = new AbortController();
@@ -107,6 +110,8 @@ export class Engine implements DownStream {
 	#freeBytes: number | null = null;
 	#freeBytesAt = 0;
 	#evictTimer: NodeJS.Timeout | undefined;
+	/** Nothing is begun any more. */
+	#hasEnded = false;
 	#disposed: Promise<void> | undefined;
 
 	/** Rejects with `storage-locked` if another copy works on the folder, `disk-failed` if it cannot be used. */
@@ -250,6 +255,14 @@ export class Engine implements DownStream {
 
 	/** `ownSource`: where a program has one of its own. */
 	async #add(given: GivenEntry, ownSource?: DataSource): Promise<{download: Download; existed: boolean}> {
+		return this.#heldFor(this.#findOrCreate(given, ownSource));
+	}
+
+	async #findOrCreate(
+		given: GivenEntry,
+		ownSource: DataSource | undefined,
+	): Promise<{download: Download; existed: boolean}> {
+		this.#refuseIfEnded();
 		const known = this.#findSame(given);
 		if (known) {
 			if (ownSource) {
@@ -266,10 +279,7 @@ export class Engine implements DownStream {
 
 		const removed = [...this.#removed.values()].find(({entryFile}) => isSame(entryFile.entry, given));
 		if (removed) {
-			// It is not to go while it comes back.
-			clearTimeout(removed.timer);
-			await removed.entryFile.save({intent: given.intent});
-			const restored = await this.#restore(removed.entryFile, ownSource);
+			const restored = await this.#restore(removed, {intent: given.intent}, ownSource);
 			await holdAgainst(restored, given.checksum);
 			return {download: this.#view(restored), existed: true};
 		}
@@ -288,9 +298,13 @@ export class Engine implements DownStream {
 		const source = ownSource ?? this.#sourceOf(entry);
 		const transfer = await Transfer.open(await this.#store.create(entry), source, this.#services);
 		const raced = this.#findSame(given);
-		if (raced) {
+		if (raced || this.#hasEnded) {
 			await transfer.close();
 			await this.#store.delete(entry.id);
+			this.#refuseIfEnded();
+		}
+
+		if (raced) {
 			await holdAgainst(raced, given.checksum);
 			return {download: this.#view(raced), existed: true};
 		}
@@ -322,13 +336,21 @@ export class Engine implements DownStream {
 		const {entryFile} = transfer;
 		this.#transfers.delete(id);
 		this.#changed();
-		await transfer.close();
-		await entryFile.save({removed: options.data});
 		const {data, undoMs = standardUndoMs} = options;
+		await transfer.close();
+		try {
+			await entryFile.save({removed: data});
+		} catch (error) {
+			// Deleting is what makes room on a full disk.
+			if (data === 'keep') {
+				throw error;
+			}
+		}
+
 		if (data === 'delete' && undoMs === 0) {
 			await this.#purge(id);
 		} else {
-			const timer = data === 'delete' ? setTimeout(() => void this.#purge(id), undoMs) : undefined;
+			const timer = data === 'delete' ? setTimeout(() => void this.#purgeOrTell(id), undoMs) : undefined;
 			this.#removed.set(id, {entryFile, timer});
 		}
 
@@ -348,7 +370,8 @@ export class Engine implements DownStream {
 			throw new DownStreamError('not-found', `There is no removed download ${id} to bring back`);
 		}
 
-		await this.#restore(removed.entryFile);
+		this.#refuseIfEnded();
+		await this.#heldFor(this.#restore(removed));
 	}
 
 	async update(id: DownloadId, change: DownloadChange): Promise<Download> {
@@ -476,20 +499,22 @@ export class Engine implements DownStream {
 	}
 
 	async #dispose(): Promise<void> {
+		this.#hasEnded = true;
 		clearTimeout(this.#noticeTimer);
 		clearTimeout(this.#tickTimer);
 		clearInterval(this.#evictTimer);
 		this.#listeners.clear();
 		this.#exports.abort();
-		await Promise.all(Array.from(this.#transfers.values(), transfer => transfer.close()));
-		await Promise.allSettled(this.#removals);
+		await Promise.allSettled(Array.from(this.#transfers.values(), transfer => transfer.close()));
+		await Promise.allSettled(this.#writing);
 		const doomed = [...this.#removed].filter(([, {timer}]) => timer);
-		await Promise.all(doomed.map(([id]) => this.#purge(id)));
+		await Promise.all(doomed.map(([id]) => this.#purgeOrTell(id)));
 		await this.#lock.release();
 	}
 
 	/** Another copy has the storage folder now; what both wrote would be a ruin. */
 	#stopWriting(): void {
+		this.#hasEnded = true;
 		for (const transfer of this.#transfers.values()) {
 			transfer.abandon();
 		}
@@ -505,7 +530,7 @@ export class Engine implements DownStream {
 			const {entry} = entryFile;
 			this.#lastAddedAt = Math.max(this.#lastAddedAt, entry.addedAt);
 			if (entry.removed === 'delete') {
-				await this.#store.delete(entry.id);
+				await this.#purgeOrTell(entry.id);
 			} else if (entry.removed === 'keep') {
 				this.#removed.set(entry.id, {entryFile});
 			} else {
@@ -536,19 +561,45 @@ export class Engine implements DownStream {
 		source: DataSource = this.#sourceOf(entryFile.entry),
 	): Promise<Transfer> {
 		const transfer = await Transfer.open(entryFile, source, this.#services);
+		if (this.#hasEnded) {
+			await transfer.close();
+			this.#refuseIfEnded();
+		}
+
 		this.#transfers.set(transfer.id, transfer);
 		return transfer;
 	}
 
-	async #restore(entryFile: EntryFile, source?: DataSource): Promise<Transfer> {
-		const {id} = entryFile.entry;
-		clearTimeout(this.#removed.get(id)?.timer);
-		this.#removed.delete(id);
-		await entryFile.save({removed: undefined});
-		const transfer = await this.#openTransfer(entryFile, source);
-		this.#putInOrder();
-		this.#balance();
-		return transfer;
+	#refuseIfEnded(): void {
+		if (this.#hasEnded) {
+			throw new DownStreamError('not-found', 'The program is ending');
+		}
+	}
+
+	/** Several may ask at once; it comes back once. */
+	#restore(removed: Removed, change: Partial<Entry> = {}, source?: DataSource): Promise<Transfer> {
+		clearTimeout(removed.timer);
+		removed.timer = undefined;
+		removed.back ??= this.#bringBack(removed, change, source);
+		return removed.back;
+	}
+
+	async #bringBack(
+		removed: Removed,
+		change: Partial<Entry>,
+		source: DataSource | undefined,
+	): Promise<Transfer> {
+		const {entryFile} = removed;
+		try {
+			await entryFile.save({...change, removed: undefined});
+			const transfer = await this.#openTransfer(entryFile, source);
+			this.#removed.delete(transfer.id);
+			this.#putInOrder();
+			this.#balance();
+			return transfer;
+		} finally {
+			removed.back = undefined;
+		}
 	}
 
 	/** As they were added. */
@@ -573,7 +624,7 @@ export class Engine implements DownStream {
 			heldOf(transfer.entryFile.entry, this.#view(transfer)),
 		);
 		const kept = [...this.#removed.values()]
-			.filter(({timer}) => !timer)
+			.filter(({timer, back}) => !timer && !back)
 			.map(({entryFile}) => heldOf(entryFile.entry, undefined));
 		for (const id of toEvict([...listed, ...kept], cacheSize)) {
 			Logger.info(`evicted ${id}`);
@@ -588,13 +639,23 @@ export class Engine implements DownStream {
 		await this.#heldFor(this.#store.delete(id));
 	}
 
-	/** The storage folder is nobody else's before the removal is over. */
-	async #heldFor(removal: Promise<void>): Promise<void> {
-		this.#removals.add(removal);
+	/** What cannot be deleted keeps nothing else from going on; the next start tries again. */
+	async #purgeOrTell(id: DownloadId): Promise<void> {
 		try {
-			await removal;
+			await this.#purge(id);
+		} catch (error) {
+			const reason = error instanceof Error ? error.message : String(error);
+			this.addBanner(`A removed download cannot be deleted: ${reason}`);
+		}
+	}
+
+	/** The storage folder is nobody else's before that is over. */
+	async #heldFor<T>(writing: Promise<T>): Promise<T> {
+		this.#writing.add(writing);
+		try {
+			return await writing;
 		} finally {
-			this.#removals.delete(removal);
+			this.#writing.delete(writing);
 		}
 	}
 
@@ -653,7 +714,7 @@ export class Engine implements DownStream {
 		const ranges = transfer.isComplete ? undefined : [...transfer.present];
 		// Nobody knows how far a file of unknown size goes on.
 		const size = this.#view(transfer).size ?? ranges?.at(-1)?.end ?? 0;
-		return transfer.exporting(async (source, onProgress, onPlaced) =>
+		const exporting = transfer.exporting(async (source, onProgress, onPlaced) =>
 			exportFile({
 				source,
 				target: request.path,
@@ -667,6 +728,7 @@ export class Engine implements DownStream {
 				onPlaced,
 			}),
 		);
+		return this.#heldFor(exporting);
 	}
 
 	#queue(): Transfer[] {
@@ -685,9 +747,12 @@ export class Engine implements DownStream {
 			transfer.mayFill = gets;
 			const {exportWhenComplete} = transfer.entryFile.entry;
 			if (transfer.isComplete && exportWhenComplete && transfer.status === 'complete') {
-				void this.#export(transfer, exportWhenComplete).catch((error: unknown) =>
-					transfer.exportFailed(error),
-				);
+				void this.#export(transfer, exportWhenComplete).catch((error: unknown) => {
+					// What the end of the program cut short is made after the next start.
+					if (!this.#hasEnded) {
+						transfer.exportFailed(error);
+					}
+				});
 			}
 		}
 

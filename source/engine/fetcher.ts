@@ -150,7 +150,8 @@ export class Fetcher {
 	}
 
 	get heldVersion(): HeldVersion {
-		return {size: this.#file.size, validator: this.#entryFile.entry.validator ?? {}};
+		const {size, leastSize} = this.#file;
+		return {size, leastSize, validator: this.#entryFile.entry.validator ?? {}};
 	}
 
 	/** The queue gives or takes the place. */
@@ -177,6 +178,7 @@ export class Fetcher {
 	/** Ends every connection, the idle ones too. */
 	cancel(): void {
 		this.segments.endAll();
+		this.#heldProof.stop();
 		this.#source.rest?.();
 	}
 
@@ -212,6 +214,7 @@ export class Fetcher {
 		this.#factsKnown = this.#entryFile.entry.info !== undefined;
 		this.#grown = 1;
 		this.#unprovenEnd = undefined;
+		this.#heldProof.stop();
 		this.#heldProof = proven ? new HeldProof(false, this.#download.ending) : this.#newHeldProof();
 	}
 
@@ -354,7 +357,9 @@ export class Fetcher {
 			const players = this.#download.readers.size;
 			const room = Math.max(1, this.maxConnections - (players > 0 ? players + 1 : 0));
 			const fills = [...this.segments].filter(segment => segment.for === 'fill').length;
-			return fills < room && this.segments.size < this.#grown && hosts.mayOpen(this.host);
+			// One is enough to find out whether the trouble is over.
+			const most = this.#download.retries.isInDoubt ? 1 : this.#grown;
+			return fills < room && this.segments.size < most && hosts.mayOpen(this.host);
 		}
 
 		if (this.segments.size >= this.maxConnections && !this.giveUpConnection()) {
@@ -617,6 +622,11 @@ export class Fetcher {
 				'origin-truncated',
 				`${this.host} closed the connection without saying how long the file is; reading it again to be sure`,
 			);
+		}
+
+		const missing = this.#file.leastSize - end;
+		if (missing > 0) {
+			throw new DownStreamError('origin-truncated', `${this.host} sent ${missing} bytes less than are here`);
 		}
 
 		await this.#file.resize(end);

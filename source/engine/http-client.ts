@@ -7,6 +7,8 @@ export type HttpRequest = {
 	readonly headers: Readonly<Record<string, string>>;
 	/** Nobody waits for the body: it may come in large pieces. */
 	readonly patient?: boolean;
+	/** Told where a direct connection leads to before anything is asked there; throws so that nothing is. */
+	readonly approve?: (address: string) => void;
 	readonly signal: AbortSignal;
 };
 

@@ -112,6 +112,11 @@ export class HttpConnection {
 		return this.#session;
 	}
 
+	/** Of the other side; empty once the connection is closed. */
+	get address(): string {
+		return this.#socket.remoteAddress ?? '';
+	}
+
 	send(text: string): void {
 		this.#requests++;
 		this.#answered = 0;

@@ -70,9 +70,10 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 /** Redirects by hand: what was given for one origin must not reach another one. */
 async function follow(options: OriginRequestOptions): Promise<{url: URL; response: HttpAnswer}> {
 	const {url: given} = options;
+	const wayIn = new WayIn(options);
 	let url = given;
 	for (let redirects = 0; ; redirects++) {
-		const response = await ask(url, options);
+		const response = await ask(url, options, wayIn);
 		const location = response.headers.get('location');
 		if (![301, 302, 303, 307, 308].includes(response.status) || location === undefined) {
 			return {url, response};
@@ -91,19 +92,17 @@ async function follow(options: OriginRequestOptions): Promise<{url: URL; respons
 }
 
 /** `url` is the given one, or one that it redirects to. */
-async function ask(url: URL, options: OriginRequestOptions): Promise<HttpAnswer> {
+async function ask(url: URL, options: OriginRequestOptions, wayIn: WayIn): Promise<HttpAnswer> {
 	const {url: given, headers, userAgent, route, range, ranged, patient, signal} = options;
 	const last = range.end === Infinity ? '' : range.end - 1;
 	try {
-		if (url !== given) {
-			await refuseWayIn(given, url, route);
-		}
-
+		await wayIn.approveName(url);
 		const client = await route(url).client;
 		return await client.get({
 			url,
 			signal,
 			patient,
+			approve: address => wayIn.approveAddress(url, address),
 			headers: {
 				accept: '*/*',
 				'accept-encoding': 'identity',
@@ -139,28 +138,51 @@ function redirectTarget(from: URL, location: string): URL {
 }
 
 /** A public server must not send us to services of this machine or its network (server-side request forgery). */
-async function refuseWayIn(given: URL, target: URL, route: OriginRequestOptions['route']): Promise<void> {
-	const leadsIn = (url: URL) => isPrivate(url, route(url).isDirect);
-	if ((await leadsIn(target)) && !(await leadsIn(given))) {
-		throw new DownStreamError(
+class WayIn {
+	readonly #options: OriginRequestOptions;
+	/** The user's own URL leads there: then what it redirects to may, too. */
+	#isOpen = false;
+
+	constructor(options: OriginRequestOptions) {
+		this.#options = options;
+	}
+
+	/** Before a connection is made. */
+	async approveName(url: URL): Promise<void> {
+		const {url: given, route} = this.#options;
+		if (url === given) {
+			this.#isOpen = hasPrivateName(given);
+		} else if (!this.#isOpen && (hasPrivateName(url) || (route(url).isDirect && (await leadsIn(url))))) {
+			throw this.#refusal(url);
+		}
+	}
+
+	/** Where the connection was really made to: a name may lead elsewhere each time that it is looked up. */
+	approveAddress(url: URL, address: string): void {
+		const isPrivate = address !== '' && isPrivateAddress(address);
+		if (url === this.#options.url) {
+			this.#isOpen ||= isPrivate;
+		} else if (isPrivate && !this.#isOpen) {
+			throw this.#refusal(url);
+		}
+	}
+
+	#refusal({hostname}: URL): DownStreamError {
+		return new DownStreamError(
 			'origin-refused',
-			`${given.hostname} redirects to the private address ${target.hostname}; add that URL itself if you trust it`,
+			`${this.#options.url.hostname} redirects to the private address ${hostname}; add that URL itself if you trust it`,
 		);
 	}
 }
 
-async function isPrivate(url: URL, isDirect: boolean): Promise<boolean> {
+/** What can be told without looking the name up: behind a proxy names may mean nothing here. */
+function hasPrivateName(url: URL): boolean {
 	const host = bareHost(url);
-	if (ipaddr.isValid(host)) {
-		return isPrivateAddress(host);
-	}
+	return ipaddr.isValid(host) ? isPrivateAddress(host) : host === 'localhost' || host.endsWith('.localhost');
+}
 
-	if (host === 'localhost' || host.endsWith('.localhost')) {
-		return true;
-	}
-
-	// Behind a proxy its network counts, and names may mean nothing here.
-	const addresses = isDirect ? await lookup(host, {all: true}) : [];
+async function leadsIn(url: URL): Promise<boolean> {
+	const addresses = await lookup(bareHost(url), {all: true});
 	return addresses.some(({address}) => isPrivateAddress(address));
 }
 

@@ -3,7 +3,10 @@
 import {DownStreamError, type DownloadError} from '../downstream.ts';
 
 const maxTries = 8;
-const givingUpMs = 40_000;
+/** From the last sign of life on: a try that would not be over then is not made. */
+const givingUpMs = 45_000;
+/** Longer no request is silent before it fails; what is more is the sleep of the computer. */
+const longestSilenceMs = 20_000;
 const backoffMs = {first: 500, most: 8000};
 /** Fewer bytes than this between two failures are no progress: an origin that gives no more at a time is hopeless. */
 const leastProgress = 16 * 1024;
@@ -54,6 +57,11 @@ export class Retries {
 		return this.#retry?.at;
 	}
 
+	/** Nothing to speak of has come since it failed. */
+	get isInDoubt(): boolean {
+		return this.#failures > 0 && this.#progress < leastProgress;
+	}
+
 	/** The wait is longer than a player's patience. */
 	get isLong(): boolean {
 		return this.#retry !== undefined && this.#retry.at - Date.now() > longestPlayerWaitMs;
@@ -70,6 +78,7 @@ export class Retries {
 	 */
 	failed(error: DownStreamError, quietSince = Date.now()): boolean {
 		const now = Date.now();
+		const silence = Math.min(longestSilenceMs, Math.max(0, now - quietSince));
 		const isTransient = error.kind === 'transient';
 		if (isTransient && this.#retry) {
 			// Connections that fail together are one try, and none cuts short what another one was asked to wait.
@@ -85,13 +94,15 @@ export class Retries {
 		}
 
 		if (this.#failures === 0) {
-			this.#failingSince = Math.min(quietSince, now);
+			this.#failingSince = now - silence;
 		}
 
 		this.#failures++;
 		this.#progress = 0;
 		this.cancel();
-		if (isTransient && this.#failures < maxTries && now - this.#failingSince < givingUpMs) {
+		// The next one will hardly fail sooner than this one did.
+		const nextFailure = now + this.#backoff() + silence;
+		if (isTransient && this.#failures < maxTries && nextFailure - this.#failingSince < givingUpMs) {
 			this.#wait(error, now);
 			return true;
 		}
@@ -142,14 +153,18 @@ export class Retries {
 		this.cancel();
 		this.#lastError = this.#shown(error, now);
 		const jitter = 0.75 + Math.random() / 2;
-		const backoff = Math.min(backoffMs.most, backoffMs.first * 2 ** (this.#failures - 1)) * jitter;
-		const delay = Math.max(backoff, error.retryAfterMs ?? 0);
+		const delay = Math.max(this.#backoff() * jitter, error.retryAfterMs ?? 0);
 		this.#retry = {
 			at: now + delay,
 			askedByOrigin: error.retryAfterMs !== undefined,
 			// A longer delay than timers can hold (24 days) would fire at once.
 			timer: setTimeout(() => this.#due(), Math.min(delay, 0x7f_ff_ff_ff)),
 		};
+	}
+
+	/** Milliseconds, more or less. */
+	#backoff(): number {
+		return Math.min(backoffMs.most, backoffMs.first * 2 ** (this.#failures - 1));
 	}
 
 	#shown({code, message}: DownStreamError, now: number): DownloadError {

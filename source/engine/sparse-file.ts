@@ -20,6 +20,7 @@ export class SparseFile {
 	#present: PresentSet;
 	#size: number;
 	#dirty = false;
+	#isRetired = false;
 	#pace: DiskPace | undefined;
 
 	/**
@@ -66,6 +67,11 @@ export class SparseFile {
 	/** Bytes; Infinity while unknown. */
 	get size(): number {
 		return this.#size;
+	}
+
+	/** Bytes; where the size is unknown, up to the last one that is present. */
+	get leastSize(): number {
+		return this.#size === Infinity ? ([...this.#present].at(-1)?.end ?? 0) : this.#size;
 	}
 
 	/** No hole is left. */
@@ -176,7 +182,17 @@ export class SparseFile {
 		}
 	}
 
+	/** Closes it for good: another file may come to its path, and who still reads here must not get bytes of that. */
+	async retire(): Promise<void> {
+		this.#isRetired = true;
+		await this.close();
+	}
+
 	async #open(): Promise<FileHandle> {
+		if (this.#isRetired) {
+			throw new DownStreamError('disk-failed', `${this.path} is not used any more`);
+		}
+
 		if (!this.#handle) {
 			this.#handle = this.isComplete ? open(this.path, 'r') : openToWrite(this.path, this.#size);
 			this.#handle.catch(() => {

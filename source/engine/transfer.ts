@@ -37,6 +37,8 @@ export type StreamFacts = {
 	readonly lastModified: string | undefined;
 	readonly acceptsRanges: boolean;
 	readonly complete: boolean;
+	/** What is read after it was told these facts must be of this version. */
+	readonly version: number;
 };
 
 export class Transfer {
@@ -48,7 +50,7 @@ export class Transfer {
 	readonly #retries: Retries;
 	readonly #fetcher: Fetcher;
 	#file: SparseFile;
-	/** Grows by one with each `startOver`: who reads an older one must not get bytes of this one. */
+	/** Grows with each `startOver`: who reads an older one must not get bytes of this one. */
 	#version = 0;
 	#checkpointTimer: NodeJS.Timeout | undefined;
 	#checkpointing: Promise<void> = Promise.resolve();
@@ -269,22 +271,23 @@ export class Transfer {
 			lastModified: validator?.lastModified,
 			acceptsRanges: acceptsRanges !== false,
 			complete: isComplete,
+			version: this.#version,
 		};
 	}
 
 	/**
-	 * The bytes of `range` in order, as they come to be present; `end` may be Infinity for an unknown size. Throws
-	 * the `DownStreamError` that stands in the way, or the signal's reason. The bytes stay as they are until the next
-	 * ones are asked for.
+	 * The bytes of `range` in order, as they come to be present; `end` may be Infinity for an unknown size. `version`
+	 * is that of the facts. Throws the `DownStreamError` that stands in the way, or the signal's reason. The bytes stay
+	 * as they are until the next ones are asked for.
 	 */
 	async *read(request: {
 		range: Range;
+		version: number;
 		player: Client;
 		signal: AbortSignal;
 	}): AsyncGenerator<Uint8Array, void, undefined> {
-		const {range, signal} = request;
+		const {range, version, signal} = request;
 		this.#refuseIfCancelled();
-		const version = this.#version;
 		const reader = this.#readers.open(range, request.player);
 		const blocks = new BlockReader(this.#services.blocks);
 		this.#recordReading();
@@ -302,9 +305,10 @@ export class Transfer {
 				const ready = Math.min(this.#file.present.runEnd(reader.offset), range.end) - reader.offset;
 				const bytes =
 					ready > 0
-						? await blocks.read(this.#file, reader.offset, ready)
+						? await this.#readHeld(blocks, reader.offset, ready)
 						: await this.#waitForBytes(reader, signal);
 				if (!bytes?.length) {
+					blocks.sent();
 					continue;
 				}
 
@@ -318,6 +322,11 @@ export class Transfer {
 				blocks.sent();
 				release(bytes);
 			}
+
+			// The end of another version is not that of this one.
+			if (reader.offset < range.end && version !== this.#version) {
+				throw fetchedAnew();
+			}
 		} finally {
 			await blocks.close();
 			this.#readers.close(reader);
@@ -330,13 +339,29 @@ export class Transfer {
 		}
 	}
 
+	/** Nothing where the file was moved or given up meanwhile: its place is to be looked at anew. */
+	async #readHeld(blocks: BlockReader, offset: number, ready: number): Promise<Uint8Array | undefined> {
+		const file = this.#file;
+		try {
+			return await blocks.read(file, offset, ready);
+		} catch (error) {
+			if (file === this.#file && !this.#closed) {
+				throw error;
+			}
+
+			return undefined;
+		}
+	}
+
 	/** Ends what no player needs. */
 	async pause(): Promise<void> {
-		await this.#entryFile.save({intent: 'pause'});
+		// It holds at once, however long the disk takes.
+		const saved = this.#entryFile.save({intent: 'pause'});
 		this.#retries.cancel();
 		this.#services.queueChanged();
 		this.#fetcher.schedule();
 		this.#fetcher.segments.endAll(segment => segment.for === 'fill');
+		await saved;
 		await this.checkpoint();
 	}
 
@@ -350,13 +375,14 @@ export class Transfer {
 
 	/** Ends readers, then segments. */
 	async cancel(): Promise<void> {
-		await this.#entryFile.save({intent: 'cancel'});
+		const saved = this.#entryFile.save({intent: 'cancel'});
 		this.#readers.reject(cancelled());
 		this.#retries.cancel();
 		this.#fetcher.cancel();
 		this.#check?.abort.abort(cancelled());
 		this.#changed();
 		this.#services.queueChanged();
+		await saved;
 		await this.checkpoint();
 	}
 
@@ -394,11 +420,15 @@ export class Transfer {
 	async #changeSource(change: Partial<Entry>, source: DataSource): Promise<void> {
 		let isTaken = false;
 		try {
-			const place =
-				change.url === undefined
-					? undefined
-					: await proveNewPlace(this.#file, source, this.#fetcher.heldVersion, this.#ending.signal);
+			const file = this.#file;
+			const wasEmpty = file.present.size === 0;
+			let place = change.url === undefined ? undefined : await this.#proveSource(source);
 			await this.#fetcher.whileNothingRuns(async () => {
+				// The old source went on: the first bytes may have come since, or another version.
+				if (place && (file !== this.#file || (wasEmpty && file.present.size > 0))) {
+					place = await this.#proveSource(source);
+				}
+
 				isTaken = true;
 				await this.#replaceSource(change, source, place);
 			});
@@ -407,6 +437,10 @@ export class Transfer {
 				await source.dispose();
 			}
 		}
+	}
+
+	async #proveSource(source: DataSource): Promise<OriginAnswer> {
+		return proveNewPlace(this.#file, source, this.#fetcher.heldVersion, this.#ending.signal);
 	}
 
 	/** Nothing may be running. `place`: what the source has said of itself, where it is another one of the same file. */
@@ -471,7 +505,7 @@ export class Transfer {
 	/** Disposes of a source that does not have the same file. */
 	async #provePlace(source: DataSource): Promise<OriginAnswer> {
 		try {
-			return await proveNewPlace(this.#file, source, this.#fetcher.heldVersion, this.#ending.signal);
+			return await this.#proveSource(source);
 		} catch (error) {
 			await source.dispose();
 			throw error;
@@ -525,9 +559,13 @@ export class Transfer {
 			});
 		} finally {
 			// Also when that could not be saved yet: bytes whose version nobody knows must not be added to.
-			await this.#file.close();
+			const old = this.#file;
 			this.#file = await SparseFile.open(dataPath, Infinity, []);
+			// Who came while that was saved was served the old bytes.
+			this.#version++;
+			this.#readers.reject(reason);
 			this.#fetcher.begin(true);
+			await old.retire();
 			await this.#checks.clear();
 			// Not cut to nothing: an exported file may be a second name of the same bytes.
 			await rm(dataPath, {force: true}).catch((error: unknown) => {
@@ -617,10 +655,10 @@ export class Transfer {
 			this.#file.forget(ranges);
 		} else {
 			// That file is the user's: it may differ because they changed it, and is not written to.
-			const {size} = this.#file;
-			await this.#file.close();
-			this.#file = await SparseFile.open(dataPath, size, []);
+			const old = this.#file;
+			this.#file = await SparseFile.open(dataPath, old.size, []);
 			await this.#entryFile.save({movedTo: undefined, ranges: []});
+			await old.retire();
 		}
 
 		if (this.#retries.failure?.code === 'checksum-mismatch') {
@@ -718,6 +756,7 @@ export class Transfer {
 		// What goes out with gaps is not the file, even if the last ones are filled meanwhile.
 		const isWhole = this.isComplete;
 		const version = this.#version;
+		const {size} = this.#file;
 		this.#exportProgress = 0;
 		this.#changed();
 		try {
@@ -727,16 +766,21 @@ export class Transfer {
 			};
 
 			const path = await run(this.#file.path, onProgress, async movedTo => {
+				const moved = await SparseFile.open(movedTo, size, [{start: 0, end: size}]);
 				if (version !== this.#version) {
 					return false;
 				}
 
 				await this.#entryFile.save({movedTo});
-				// Readers that are in the middle keep the old descriptor's bytes; the next read opens the new place.
-				const {size} = this.#file;
+				// It may have been begun anew in between.
+				if (version !== this.#version) {
+					return false;
+				}
+
+				// Reads that are in the middle keep the old descriptor; the next one opens the new place.
 				const old = this.#file;
-				this.#file = await SparseFile.open(movedTo, size, [{start: 0, end: size}]);
-				await old.close();
+				this.#file = moved;
+				await old.retire();
 				return true;
 			});
 			await this.#entryFile.save(
@@ -769,7 +813,7 @@ export class Transfer {
 		this.#readers.reject(ending());
 		await Promise.allSettled([this.#fetcher.stop(), this.#check?.done]);
 		await this.checkpoint();
-		await this.#file.close();
+		await this.#file.retire();
 		await this.#fetcher.dispose();
 	}
 
@@ -853,8 +897,10 @@ export class Transfer {
 		this.#checks.wrote(offset, bytes, this.#file.size);
 		this.#readers.wake(offset, bytes);
 		this.#changed();
-		this.#checkpointTimer ??= setTimeout(() => void this.checkpoint(), checkpointMs);
-		this.#checkpointIfWhole();
+		if (!this.#closed) {
+			this.#checkpointTimer ??= setTimeout(() => void this.checkpoint(), checkpointMs);
+			this.#checkpointIfWhole();
+		}
 	}
 
 	#checkpointIfWhole(): void {

@@ -14,6 +14,8 @@ const differingBytes = 'its bytes differ from those that are here';
 export type HeldVersion = {
 	/** Bytes; Infinity while unknown. */
 	readonly size: number;
+	/** Bytes; where the size is unknown, up to the last one that is held. */
+	readonly leastSize: number;
 	readonly validator: Validator;
 };
 
@@ -24,6 +26,10 @@ export type HeldVersion = {
 export function versionChange(held: HeldVersion, {info, validator}: OriginAnswer): string | undefined {
 	if (held.size !== Infinity && info.size !== Infinity && info.size !== held.size) {
 		return `it had ${held.size} bytes and has ${info.size} now`;
+	}
+
+	if (info.size < held.leastSize) {
+		return `it had at least ${held.leastSize} bytes and has ${info.size} now`;
 	}
 
 	const {etag, lastModified} = held.validator;
@@ -57,8 +63,9 @@ export class HeldProof {
 	readonly #ending: AbortSignal;
 	#isNeeded: boolean;
 	#running: Promise<void> | undefined;
+	#abort = new AbortController();
 
-	/** The proof is for all segments, and does not end with the one that began it, but with `ending`. */
+	/** The proof is for all segments, and does not end with the one that began it, but with `ending` or by `stop`. */
 	constructor(isNeeded: boolean, ending: AbortSignal) {
 		this.#isNeeded = isNeeded;
 		this.#ending = ending;
@@ -75,10 +82,19 @@ export class HeldProof {
 		await orAborted(this.#running, signal);
 	}
 
+	/** Nobody waits for it now. */
+	stop(): void {
+		this.#abort.abort();
+		this.#running = undefined;
+	}
+
 	async #prove(file: SparseFile, source: DataSource, held: HeldVersion): Promise<void> {
+		const abort = new AbortController();
+		this.#abort = abort;
+		const signal = AbortSignal.any([this.#ending, abort.signal]);
 		try {
 			for (const range of samplesOf(file)) {
-				const answer = await source.open({range, signal: this.#ending});
+				const answer = await source.open({range, signal});
 				const change = versionChange(held, answer);
 				const isSame = await hasHeldBytes(change === undefined ? file : undefined, range, answer);
 				if (!isSame) {
@@ -88,7 +104,9 @@ export class HeldProof {
 
 			this.#isNeeded = false;
 		} finally {
-			this.#running = undefined;
+			if (this.#abort === abort) {
+				this.#running = undefined;
+			}
 		}
 	}
 }
@@ -107,10 +125,12 @@ export async function proveNewPlace(
 	const place = await source.open({range: first, signal});
 	const {info, acceptsRanges} = place;
 	const isHeld = file.present.size > 0;
-	if (isHeld && held.size !== Infinity && held.size !== info.size) {
+	if (isHeld && (held.size === Infinity ? info.size < held.leastSize : held.size !== info.size)) {
 		await hasHeldBytes(undefined, first, place);
 		const size = info.size === Infinity ? 'does not say its size' : `has ${info.size} bytes`;
-		throw otherFile(`it ${size}, and this one has ${held.size}`);
+		throw otherFile(
+			`it ${size}, and this one has ${held.size === Infinity ? `at least ${held.leastSize}` : held.size}`,
+		);
 	}
 
 	if (!isHeld) {

@@ -88,6 +88,12 @@ export class ProxyServer {
 	}
 
 	async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
+		if (!response.socket) {
+			// It came before the answer to another request was through. Should the connection end before its turn comes,
+			// nobody tells it that, so nothing is begun for it.
+			await once(response, 'socket');
+		}
+
 		const hangUp = new AbortController();
 		response.on('close', () => hangUp.abort());
 		// The close that follows says all there is to know.

@@ -11,6 +11,8 @@ import {contentRange, evaluatePreconditions, ifRangeHolds, requestedRanges} from
 export type StreamRead = {
 	/** `end` may be Infinity while the size is unknown. */
 	readonly range: Range;
+	/** Of the facts that the answer is made of: all its parts are of one version. */
+	readonly version: number;
 	readonly player: {readonly userAgent: string; readonly address: string};
 	readonly signal: AbortSignal;
 };
@@ -98,7 +100,7 @@ export async function serveStream(
 		response.flushHeaders();
 	}, headersWaitMs);
 	try {
-		for await (const bytes of bodyOf(transfer, parts, {player, signal})) {
+		for await (const bytes of bodyOf(transfer, parts, {version: facts.version, player, signal})) {
 			signal.throwIfAborted();
 			sendHeaders();
 			await written(response, bytes, signal);

@@ -9,8 +9,8 @@ import {ProxyServer} from '../../source/proxy/server.ts';
 import {atEnd} from './cleanup.ts';
 import {TestOrigin, type OriginOptions} from './origin.ts';
 
-export async function temporaryFolder(t: TestContext): Promise<string> {
-	const folder = await mkdtemp(path.join(tmpdir(), 'downstream-test-'));
+export async function temporaryFolder(t: TestContext, parent = tmpdir()): Promise<string> {
+	const folder = await mkdtemp(path.join(parent, 'downstream-test-'));
 	atEnd(t, () => rm(folder, {recursive: true, force: true}));
 	return folder;
 }

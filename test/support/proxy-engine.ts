@@ -45,6 +45,7 @@ export class MemoryTransfer implements StreamedTransfer {
 			lastModified: 'Sun, 06 Nov 1994 08:49:37 GMT',
 			acceptsRanges: true,
 			complete: false,
+			version: 0,
 			...facts,
 		};
 	}

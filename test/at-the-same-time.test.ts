@@ -1,0 +1,357 @@
+// Commands that run at the same time as each other, as players and as the end of the program.
+import assert from 'node:assert/strict';
+import {EventEmitter, once} from 'node:events';
+import {readdir, readFile, stat} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {DownStreamError} from '../source/downstream.ts';
+import {BlockPool} from '../source/engine/block-pool.ts';
+import {EntryFile, type Entry} from '../source/engine/entry-store.ts';
+import {Transfer} from '../source/engine/transfer.ts';
+import {content, firstWrongByte} from './support/content.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+
+const MiB = 1024 * 1024;
+const etag = '"v1"';
+const timeout = 30_000;
+
+type FillArguments = Parameters<BlockPool['fill']>;
+
+/** Records that have this field are written only when the function that this returns is called. */
+function holdRecords(t: TestContext, field: keyof Entry): {isHeld: Promise<void>; letGo: () => void} {
+	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	const {save} = EntryFile.prototype;
+	let letGo!: () => void;
+	const gone = new Promise<void>(resolve => {
+		letGo = resolve;
+	});
+	const isHeld = new Promise<void>(resolve => {
+		t.mock.method(EntryFile.prototype, 'save', async function (this: EntryFile, change: Partial<Entry>) {
+			const saved = save.call(this, change);
+			if (change[field] !== undefined) {
+				resolve();
+				await gone;
+			}
+
+			return saved;
+		});
+	});
+	return {isHeld, letGo};
+}
+
+/** What a player got until its answer was over or cut. */
+async function play(url: string, headers: Record<string, string> = {}): Promise<Buffer> {
+	const chunks: Uint8Array[] = [];
+	try {
+		const response = await fetch(url, {headers, signal: AbortSignal.timeout(3000)});
+		for await (const chunk of (response.ok && response.body) || []) {
+			chunks.push(chunk as Uint8Array);
+		}
+	} catch {
+		// Cut, or none came in time.
+	}
+
+	return Buffer.concat(chunks);
+}
+
+test('who begins to read while the old version is dropped gets no mixture', {timeout}, async t => {
+	const size = 8 * MiB;
+	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
+	const {engine} = await startEngine(t, {connections: 1});
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > MiB);
+	Object.assign(origin.options, {etag: '"v2"', seed: 2, bytesPerSecond: undefined});
+	const {isHeld, letGo} = holdRecords(t, 'startedOver');
+	const over = engine.startOver(download.id);
+	await isHeld;
+	const playing = play(download.streamUrl);
+	await sleep(200);
+	letGo();
+	await over;
+	const bytes = await playing;
+	const isOf = (seed: number) => firstWrongByte(bytes, 0, seed) === -1;
+	assert.ok(isOf(1) || isOf(2), `a mixture, from byte ${firstWrongByte(bytes, 0, 1)} on`);
+});
+
+test('the parts of one answer are of one version', {timeout}, async t => {
+	const size = 8 * MiB;
+	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > MiB);
+	const transfer = engine.transfer(download.id)!;
+	const {signal} = new AbortController();
+	const facts = await transfer.facts(signal);
+	Object.assign(origin.options, {etag: '"v2"', seed: 2, bytesPerSecond: undefined});
+	await engine.startOver(download.id);
+	await until(engine, download.id, ({status}) => status === 'complete');
+	const player = {userAgent: '', address: ''};
+	const reading = transfer.read({range: {start: 0, end: 10}, player, signal, version: facts.version});
+	await assert.rejects(async () => {
+		for await (const bytes of reading) {
+			assert.fail(`${bytes.length} bytes of another version`);
+		}
+	}, /fetched anew/);
+});
+
+test('a read that waited for the disk gets nothing of another version', {timeout}, async t => {
+	const size = 2 * MiB;
+	const origin = await startOrigin(t, {size, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({status}) => status === 'complete');
+	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	const {fill} = BlockPool.prototype;
+	const gate = new EventEmitter();
+	t.mock.method(BlockPool.prototype, 'fill', async function (this: BlockPool, ...read: FillArguments) {
+		gate.emit('waits');
+		await once(gate, 'open');
+		return fill.call(this, ...read);
+	});
+	const waits = once(gate, 'waits');
+	const playing = play(download.streamUrl);
+	await waits;
+	Object.assign(origin.options, {etag: '"v2"', seed: 2});
+	await engine.startOver(download.id);
+	await until(engine, download.id, ({status}) => status === 'complete');
+	gate.emit('open');
+	const bytes = await playing;
+	assert.equal(firstWrongByte(bytes, 0), -1, 'bytes of another version');
+});
+
+test('a file that is moved out while it is begun anew is not written to', {timeout}, async t => {
+	const size = 4 * MiB;
+	const origin = await startOrigin(t, {size, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({status}) => status === 'complete');
+	const target = path.join(await temporaryFolder(t), 'mine.bin');
+	Object.assign(origin.options, {etag: '"v2"', seed: 2});
+	const {isHeld, letGo} = holdRecords(t, 'movedTo');
+	const moving = engine.export(download.id, {path: target, move: true});
+	await isHeld;
+	await engine.startOver(download.id);
+	letGo();
+	await moving;
+	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.deepEqual([done.status, done.present], ['complete', size]);
+	assert.equal(firstWrongByte(await readFile(target), 0, 1), -1);
+	assert.equal(firstWrongByte(await play(done.streamUrl), 0, 2), -1);
+	assert.equal((await play(done.streamUrl)).length, size);
+});
+
+test(
+	'what comes of the old place while a new link is tried is held against the new one',
+	{timeout},
+	async t => {
+		const size = 4 * MiB;
+		let answerOld!: () => void;
+		const waiting = new Promise<void>(resolve => {
+			answerOld = resolve;
+		});
+		const origin = await startOrigin(t, {
+			size,
+			etag,
+			bytesPerSecond: MiB,
+			async intercept() {
+				await waiting;
+				return false;
+			},
+		});
+		const {engine} = await startEngine(t, {connections: 1});
+		const {download} = await engine.add({url: origin.url});
+		// Many files begin with the same byte.
+		let seed = 2;
+		while (content(0, 1, seed)[0] !== content(0, 1)[0]) {
+			seed++;
+		}
+
+		let tries = 0;
+		const other = await startOrigin(t, {
+			size,
+			etag,
+			seed,
+			async intercept() {
+				if (tries++ === 0) {
+					// Nothing is held when it is asked, so any file fits.
+					answerOld();
+					await until(engine, download.id, ({present}) => present > 0);
+				}
+
+				return false;
+			},
+		});
+		await assert.rejects(engine.update(download.id, {url: other.url}), /file at the new URL is another one/);
+		origin.options.bytesPerSecond = undefined;
+		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.equal(done.url, origin.url);
+		assert.equal(firstWrongByte(await readFile(path.join(done.folder, 'data')), 0), -1);
+	},
+);
+
+test('a removed download that is added several times at once comes back once', {timeout}, async t => {
+	const size = 4 * MiB;
+	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
+	const {engine} = await startEngine(t, {connections: 1});
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > 0);
+	await engine.remove(download.id, {data: 'keep'});
+	const opening = t.mock.method(Transfer, 'open');
+	await Promise.all(Array.from({length: 4}, () => engine.transferOf(origin.url)));
+	assert.equal(opening.mock.callCount(), 1, 'several write to one file');
+	assert.deepEqual(
+		engine.snapshot.downloads.map(({id}) => id),
+		[download.id],
+	);
+	origin.options.bytesPerSecond = undefined;
+	await until(engine, download.id, ({status}) => status === 'complete');
+});
+
+test('what is added while the program ends is not begun', {timeout}, async t => {
+	const origin = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
+	const {engine, storageDir} = await startEngine(t);
+	const adding = engine.add({url: origin.url});
+	const ending = engine.dispose();
+	await assert.rejects(adding, /ending/);
+	await ending;
+	await sleep(300);
+	assert.equal(origin.requests.length, 0);
+	const next = await startEngine(t, {storageDir});
+	assert.deepEqual(next.engine.snapshot.banners, []);
+});
+
+test('an export that the end of the program cuts short is made after the next start', {timeout}, async t => {
+	const memory = '/dev/shm';
+	const other = await stat(memory).catch(() => undefined);
+	if (!other || other.dev === (await stat(tmpdir())).dev) {
+		t.skip('there is no second disk');
+		return;
+	}
+
+	const size = 64 * MiB;
+	const origin = await startOrigin(t, {size, etag});
+	const first = await startEngine(t);
+	const {download} = await first.engine.add({url: origin.url, paused: true});
+	const folder = await temporaryFolder(t, memory);
+	const target = path.join(folder, 'film.bin');
+	await first.engine.export(download.id, {path: target, when: 'complete'});
+	await first.engine.resume(download.id);
+	await until(first.engine, download.id, ({exportProgress}) => exportProgress !== null);
+	await first.close();
+	assert.deepEqual(await readdir(folder), []);
+	const second = await startEngine(t, {storageDir: first.storageDir});
+	await until(second.engine, download.id, ({exportedTo}) => exportedTo === target);
+	assert.equal((await stat(target)).size, size);
+});
+
+test('cancelling and pausing end connections also while the disk takes no record', {timeout}, async t => {
+	for (const verb of ['cancel', 'pause'] as const) {
+		const origin = await startOrigin(t, {size: 40 * MiB, etag, bytesPerSecond: MiB});
+		const {engine} = await startEngine(t);
+		const {download} = await engine.add({url: origin.url});
+		await until(engine, download.id, ({present}) => present > 0);
+		const {isHeld, letGo} = holdRecords(t, 'intent');
+		const ended = engine[verb](download.id);
+		await isHeld;
+		await sleep(100);
+		const {connections} = downloadOf(engine, download.id);
+		letGo();
+		await ended;
+		t.mock.restoreAll();
+		assert.equal(connections, 0, verb);
+	}
+});
+
+/** Of these versions, the one that the bytes are of; undefined if of none. */
+function versionOf(bytes: Uint8Array, offset: number, newest: number): number | undefined {
+	for (let seed = newest; seed > 0; seed--) {
+		if (firstWrongByte(bytes, offset, seed) === -1) {
+			return seed;
+		}
+	}
+
+	return undefined;
+}
+
+test(
+	'all commands at the same time on a file that changes again and again: never a mixture',
+	{timeout: 60_000},
+	async t => {
+		const size = 3 * MiB + 5;
+		const origin = await startOrigin(t, {size, etag: '"1"', seed: 1, bytesPerSecond: 8 * MiB});
+		const {engine} = await startEngine(t);
+		const folder = await temporaryFolder(t);
+		const until = performance.now() + 8000;
+		const below = (end: number) => Math.floor(Math.random() * end);
+		let newest = 1;
+		const counts = {commands: 0, reads: 0, bytes: 0, exports: 0};
+		const changes = async () => {
+			newest++;
+			Object.assign(origin.options, {seed: newest, etag: `"${newest}"`});
+		};
+		const command = async (): Promise<unknown> => {
+			const {download} = await engine.add({url: origin.url});
+			const {id} = download;
+			const verbs: Array<() => Promise<unknown>> = [
+				async () => engine.resume(id),
+				async () => engine.resume(id),
+				async () => engine.pause(id),
+				async () => engine.cancel(id),
+				async () => engine.verify(id),
+				async () => engine.update(id, {url: origin.urlOf(`/film.bin?${below(3)}`)}),
+				async () => engine.update(id, {connections: 1 + below(4)}),
+				async () => engine.remove(id, {data: below(2) === 0 ? 'keep' : 'delete', undoMs: 0}),
+				async () => {
+					await changes();
+					await engine.startOver(id);
+				},
+				async () => engine.startOver(id),
+				async () => {
+					const target = path.join(folder, `${counts.exports++}`);
+					await engine.export(id, {path: target, move: below(2) === 0});
+					const bytes = await readFile(target);
+					assert.equal(bytes.length, size);
+					assert.ok(versionOf(bytes, 0, newest), `an export of no version`);
+				},
+			];
+			return verbs[below(verbs.length)]!();
+		};
+		const commands = async () => {
+			while (performance.now() < until) {
+				counts.commands++;
+				await command().catch((error: unknown) => {
+					assert.ok(error instanceof DownStreamError, String((error as Error).stack));
+				});
+				await sleep(below(60));
+			}
+		};
+		const plays = async () => {
+			while (performance.now() < until) {
+				const {downloads} = engine.snapshot;
+				const one = downloads[below(downloads.length)];
+				const start = below(size);
+				const bytes = one ? await play(one.streamUrl, {range: `bytes=${start}-`}) : Buffer.alloc(0);
+				counts.reads++;
+				counts.bytes += bytes.length;
+				assert.ok(
+					bytes.length === 0 || versionOf(bytes, start, newest),
+					`bytes of no version from ${start} on`,
+				);
+				await sleep(below(30));
+			}
+		};
+		await Promise.all([...Array.from({length: 4}, commands), ...Array.from({length: 4}, plays)]);
+		t.diagnostic(JSON.stringify({...counts, newest}));
+		for (const {ranges, folder: held, exportedTo} of engine.snapshot.downloads) {
+			const bytes = await readFile(path.join(held, 'data')).catch(() => Buffer.alloc(0));
+			const versions = new Set(
+				exportedTo === null
+					? ranges.map(([start, end]) => versionOf(bytes.subarray(start, end), start, newest))
+					: [],
+			);
+			assert.ok(versions.size <= 1 && !versions.has(undefined), JSON.stringify([...versions]));
+		}
+	},
+);
