@@ -250,7 +250,7 @@ export class Fetcher {
 			this.#judge(segment, wishes);
 		}
 
-		while (!this.#download.retries.obstacle && this.#entryFile.entry.intent !== 'cancel') {
+		while (this.#mayAsk) {
 			const plan = this.#plan();
 			if (!plan || !this.#hasConnectionFor(plan)) {
 				break;
@@ -263,13 +263,18 @@ export class Fetcher {
 		this.#download.changed();
 	}
 
+	/** Nothing stands in the way of a request. */
+	get #mayAsk(): boolean {
+		return !this.#download.retries.obstacle && this.#entryFile.entry.intent !== 'cancel';
+	}
+
 	/** Players end one connection before they open the next: one that has just left counts too. */
 	#prepareForSeek(): void {
-		const {readers, retries} = this.#download;
+		const {readers} = this.#download;
 		if (
+			this.#mayAsk &&
 			this.#factsKnown &&
 			!this.#file.isComplete &&
-			!retries.obstacle &&
 			this.#entryFile.entry.acceptsRanges !== false &&
 			readers.players(Date.now()).length > 0 &&
 			!this.#services.hosts.isLimited(this.host)
