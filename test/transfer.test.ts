@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import {createHash} from 'node:crypto';
 import {readFile, stat} from 'node:fs/promises';
-import type {Socket} from 'node:net';
+import {connect, type Socket} from 'node:net';
 import path from 'node:path';
+import process from 'node:process';
 import {test} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
 import {firstWrongByte} from './support/content.ts';
@@ -527,4 +528,25 @@ test('also a seek of a player that has left for a moment finds a connection read
 			return connections === 4 && ready.length > 0;
 		});
 	}
+});
+
+test('a player that leaves before its answer has begun is no failure', async t => {
+	const origin = await startOrigin(t, {size: 64 * MiB, etag, latency: 200});
+	const {engine, proxy} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url, onDemand: true});
+	await until(engine, download.id, ({size}) => size !== null);
+	const failures: unknown[] = [];
+	const note = (error: unknown) => failures.push(error);
+	process.on('unhandledRejection', note);
+	t.after(() => process.off('unhandledRejection', note));
+	for (const range of ['bytes=1000000-', 'bytes=2000000-2000009', 'bytes=3000000-3000001,5000000-']) {
+		const socket = connect(proxy.port, '127.0.0.1');
+		socket.write(`GET ${new URL(download.streamUrl).pathname} HTTP/1.1\r\nHost: 127.0.0.1:${proxy.port}\r\n`);
+		socket.write(`Range: ${range}\r\n\r\n`);
+		await until(engine, download.id, ({players}) => players.some(({blocked}) => blocked));
+		socket.destroy();
+		await until(engine, download.id, ({players}) => players.every(({connected}) => !connected));
+	}
+
+	assert.deepEqual(failures, []);
 });

@@ -101,6 +101,11 @@ export class ProxyServer {
 		try {
 			await this.#route(request, response, hangUp.signal);
 		} catch (error) {
+			if (response.destroyed) {
+				// Who asked has left.
+				return;
+			}
+
 			if (!response.headersSent) {
 				Problem.from(error).send(response);
 			} else if (request.httpVersion === '1.0') {
