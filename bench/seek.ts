@@ -1,5 +1,9 @@
 // A player jumps to bytes that nobody has fetched yet, while connections in the background take all that they can get.
 import {spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {readFile} from 'node:fs/promises';
+import http from 'node:http';
+import https from 'node:https';
 import type {TestContext} from 'node:test';
 import {atEnd} from '../test/support/cleanup.ts';
 import type {Bench} from './bench.ts';
@@ -11,6 +15,7 @@ import {atMost} from './report.ts';
 const seeks = 15;
 const backgroundConnections = 4;
 const wanted = 64 * 1024;
+const bare = 'a kept connection to the origin itself';
 
 export async function seek(bench: Bench): Promise<void> {
 	const {report, scope} = bench;
@@ -48,6 +53,7 @@ async function farSeeks(t: TestContext, {size}: Bench, origin: Origin): Promise<
 		contestants.set(peer.name, round => firstByte(url, placeOf(round), wanted));
 	}
 
+	contestants.set(bare, await bareSeeks(t, origin, placeOf));
 	// Last: it does not stop at what players read.
 	const proxy = await ours.start(t, origin, `${origin.url}/film.bin`);
 	const film = async () => (await proxy.downloads())[0];
@@ -64,6 +70,38 @@ async function farSeeks(t: TestContext, {size}: Bench, origin: Origin): Promise<
 		return firstByte(proxy.urlOf('/film.bin'), place, wanted);
 	});
 	return interleaved(seeks, contestants);
+}
+
+/** What the line and the origin take by themselves, on a connection that is kept open. */
+async function bareSeeks(
+	t: TestContext,
+	origin: Origin,
+	placeOf: (round: number) => number,
+): Promise<(round: number) => Promise<number>> {
+	const isTls = origin.ca !== undefined;
+	const Agent = isTls ? https.Agent : http.Agent;
+	const agent = new Agent({
+		keepAlive: true,
+		maxSockets: 1,
+		...(origin.ca !== undefined && {ca: await readFile(origin.ca)}),
+	});
+	atEnd(t, () => agent.destroy());
+	const {get} = isTls ? https : http;
+	const ask = async (round: number) => {
+		const began = performance.now();
+		const start = placeOf(round);
+		const range = `bytes=${start}-${start + wanted - 1}`;
+		const [answer] = (await once(get(`${origin.url}/film.bin`, {agent, headers: {range}}), 'response')) as [
+			http.IncomingMessage,
+		];
+		await once(answer, 'readable');
+		const took = performance.now() - began;
+		answer.resume();
+		await once(answer, 'end');
+		return took;
+	};
+	await ask(-1);
+	return ask;
 }
 
 /** Resolves with where players find the film. A peer fetches only what players read: here are four of them. */
