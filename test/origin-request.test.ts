@@ -494,7 +494,6 @@ async function openPublic(
 		}),
 		range: {start: 0, end: 1},
 		ranged: true,
-		patient: false,
 		signal: new AbortController().signal,
 	});
 }

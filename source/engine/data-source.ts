@@ -51,8 +51,8 @@ export type OriginRequest = {
 	readonly range: Range;
 	/** Whether to send a Range header at all; false for an origin that refuses every Range. */
 	readonly ranged?: boolean;
-	/** Nobody waits for the bytes: they may come in large pieces. */
-	readonly patient?: boolean;
+	/** Whether nobody waits for the bytes now: they may come in large pieces then. */
+	readonly patient?: () => boolean;
 	readonly signal: AbortSignal;
 };
 
@@ -150,7 +150,7 @@ export class HttpDataSource implements DataSource {
 			: undefined;
 	}
 
-	async open({range, ranged = true, patient = false, signal}: OriginRequest): Promise<OriginAnswer> {
+	async open({range, ranged = true, patient, signal}: OriginRequest): Promise<OriginAnswer> {
 		return requestOrigin({
 			url: this.#url,
 			headers: this.#headers,

@@ -402,7 +402,7 @@ export class Fetcher {
 					end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
 				},
 				ranged: this.#entryFile.entry.acceptsRanges !== false,
-				patient: this.#download.readers.size === 0,
+				patient: () => this.#download.readers.size === 0,
 				signal,
 			});
 			if (answer.validator.etag === undefined && !this.#lacksEtags) {

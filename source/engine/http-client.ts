@@ -5,8 +5,8 @@ export type HttpRequest = {
 	readonly url: URL;
 	/** Those that belong to the connection are the client's. */
 	readonly headers: Readonly<Record<string, string>>;
-	/** Nobody waits for the body: it may come in large pieces. */
-	readonly patient?: boolean;
+	/** Whether nobody waits for the body now: it may come in large pieces then. */
+	readonly patient?: (() => boolean) | undefined;
 	/** Told where a direct connection leads to before anything is asked there; throws so that nothing is. */
 	readonly approve?: (address: string) => void;
 	readonly signal: AbortSignal;

@@ -8,7 +8,7 @@ import type {HttpConnection, Together} from './http-connection.ts';
  * within so many milliseconds.
  */
 const together: Readonly<Record<'usual' | 'patient', Together>> = {
-	usual: {bytes: 64 * 1024, milliseconds: 5},
+	usual: {bytes: 64 * 1024, milliseconds: 2},
 	patient: {bytes: 128 * 1024, milliseconds: 25},
 };
 
@@ -91,7 +91,7 @@ export class HttpExchange implements HttpAnswer {
 
 	async #receive(timeout: number, timedOut: () => Error): Promise<void> {
 		const {connection, request} = this.#options;
-		const {bytes: most, milliseconds} = together[request.patient ? 'patient' : 'usual'];
+		const {bytes: most, milliseconds} = together[request.patient?.() ? 'patient' : 'usual'];
 		const bytes = await connection.take(timeout, timedOut, {
 			bytes: Math.min(this.#parser.bodyToCome, most),
 			milliseconds,

@@ -23,7 +23,7 @@ export type OriginRequestOptions = {
 	readonly range: Range;
 	/** Whether to send Range at all. */
 	readonly ranged: boolean;
-	readonly patient: boolean;
+	readonly patient?: (() => boolean) | undefined;
 	readonly signal: AbortSignal;
 };
 
