@@ -8,8 +8,11 @@
  * fast: there a block is larger.
  */
 export const blockSizes = {usual: 256 * 1024, fast: 1024 * 1024};
-/** Bytes of each size that are kept for later. */
-const mostFree = 8 * 1024 * 1024;
+/** So many of a size are kept for later. */
+const mostFree = new Map([
+	[blockSizes.usual, 16],
+	[blockSizes.fast, 6],
+]);
 
 const free = new Map<number, Array<Buffer<ArrayBuffer>>>(Object.values(blockSizes).map(size => [size, []]));
 /** By the memory that is shared between all views of one. */
@@ -38,7 +41,7 @@ export function release({buffer}: Uint8Array): void {
 	} else if (count === 1) {
 		holders.delete(buffer);
 		const same = free.get(buffer.byteLength);
-		if (same && same.length * buffer.byteLength < mostFree) {
+		if (same && same.length < mostFree.get(buffer.byteLength)!) {
 			same.push(Buffer.from(buffer as ArrayBuffer));
 		}
 	}
