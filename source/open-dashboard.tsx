@@ -1,4 +1,5 @@
 // The engine under the dashboard: started before the screen, ended after it.
+import {once} from 'node:events';
 import {openSync} from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
@@ -49,19 +50,23 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 	}
 
 	const {downstream, added, dispose} = engine.value;
+	let code = interrupted;
+	let isSaved = false;
 	try {
 		if (screen.status === 'rejected') {
 			throw screen.reason;
 		}
 
-		return await screen.value(downstream, {isAttached: false, added});
+		code = await screen.value(downstream, {isAttached: false, added});
 	} finally {
 		if (downstream.snapshot.downloads.some(({connections}) => connections > 0)) {
-			process.stderr.write('Saving…\n');
+			process.stderr.write('Saving… Ctrl+C again to stop hard\n');
 		}
 
-		await dispose();
+		isSaved = await Promise.race([dispose().then(() => true), once(process, 'SIGINT').then(() => false)]);
 	}
+
+	return isSaved ? code : interrupted;
 }
 
 /** Loads what draws and asks the terminal what it is like; resolves with what opens the screen. */

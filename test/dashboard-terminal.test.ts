@@ -248,3 +248,26 @@ test('a terminal that shrinks and grows is drawn anew, and says so when it is to
 	terminal.press('q');
 	assert.equal(await terminal.exit(), 0);
 });
+
+test('Ctrl+C again ends what does not come to an end of saving', async t => {
+	const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	const folder = await temporaryFolder(t);
+	const stuck = path.join(folder, 'stuck');
+	const preload = path.join(import.meta.dirname, 'support/stuck-disk.mjs');
+	const terminal = await TestTerminal.start(
+		t,
+		['--port', '0', '--storage', path.join(folder, 'storage'), origin.urlOf('/film.mkv')],
+		{columns: 80, rows: 24, env: {NODE_OPTIONS: `--import=${preload}`, STUCK: stuck}},
+	);
+	await terminal.shows(/↓ film\.mkv +[█▓▒░▸·]*█/);
+	await writeFile(stuck, '');
+	terminal.press('q');
+	await terminal.shows('Quit?');
+	await sleep(reading);
+	terminal.press('q');
+	await terminal.shows('Saving… Ctrl+C again to stop hard');
+	assert.ok(!terminal.isAlternate);
+	terminal.press('\u0003');
+	assert.equal(await terminal.exit(), 130);
+	assert.deepEqual(modesLeft(terminal.raw), []);
+});

@@ -1,0 +1,14 @@
+// To be loaded before a program: once the file STUCK is there, what is synced to the disk is so never.
+import {existsSync} from 'node:fs';
+import {open} from 'node:fs/promises';
+import process from 'node:process';
+
+const handle = await open(process.execPath, 'r');
+const methods = Object.getPrototypeOf(handle);
+await handle.close();
+for (const name of ['sync', 'datasync']) {
+	const original = methods[name];
+	methods[name] = async function () {
+		await (existsSync(process.env.STUCK) ? new Promise(() => {}) : original.call(this));
+	};
+}
