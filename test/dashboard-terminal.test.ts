@@ -178,7 +178,7 @@ test('Ctrl+C twice quits at once, and every mode is as before', async t => {
 		rows: 24,
 	});
 	await terminal.shows(/↓ film\.bin/);
-	assert.ok(modesLeft(terminal.raw).includes('?1006h'), terminal.raw);
+	await terminal.shows(() => modesLeft(terminal.raw).includes('?1006h'));
 	terminal.press('\u0003');
 	await terminal.shows('Quit?');
 	terminal.press('\u0003');

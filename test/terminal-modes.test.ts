@@ -95,9 +95,12 @@ test('the title tells how far it is, and the progress goes to terminals that kno
 		});
 		// oxlint-disable no-control-regex -- control sequences are what this is about
 		const title = /\u001B\]2;\d+% [\d.]+ [KM]iB\/s - downstream\u001B\\/;
-		await terminal.shows(screen => (hasTitle ? title.test(terminal.raw) : /[3-9]\d\.\d%/.test(screen)));
+		const progress = /\u001B\]9;4;1;\d+\u0007/;
+		await terminal.shows(screen =>
+			hasTitle ? title.test(terminal.raw) && progress.test(terminal.raw) : /[3-9]\d\.\d%/.test(screen),
+		);
 		assert.equal(title.test(terminal.raw), hasTitle);
-		assert.equal(/\u001B\]9;4;1;\d+\u0007/.test(terminal.raw), hasProgress);
+		assert.equal(progress.test(terminal.raw), hasProgress);
 		terminal.signal('SIGTERM');
 		await terminal.exit();
 		if (hasProgress) {
