@@ -121,9 +121,8 @@ test('the colours go by the background that the terminal tells', async t => {
 		const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, origin.url], {
 			...size,
 			env: {COLORTERM: 'truecolor'},
+			answers: {'\u001B]11;?': `\u001B]11;${answer}\u001B\\\u001B[?62;c`},
 		});
-		await terminal.shows(() => terminal.raw.includes('\u001B]11;?'));
-		terminal.press(`\u001B]11;${answer}\u001B\\\u001B[?62;c`);
 		await terminal.shows(/↓ film\.bin/);
 		await terminal.shows(() => terminal.raw.includes(colour));
 		assert.doesNotMatch(terminal.screen, /rgb:/);
@@ -155,7 +154,7 @@ test('the mouse is off until it is asked for, and off again at the end', async t
 	assert.ok(!terminal.raw.includes('\u001B[?1000h'));
 	terminal.press('M');
 	await terminal.shows('Mouse on');
-	assert.ok(terminal.raw.includes('\u001B[?1000h\u001B[?1006h'));
+	await terminal.shows(() => terminal.raw.includes('\u001B[?1000h\u001B[?1006h'));
 	const row = terminal.screen.split('\n').findIndex(line => line.includes('b.bin'));
 	terminal.press(`\u001B[<0;8;${row + 1}M`);
 	await terminal.shows(/▸ ✓ b\.bin/);

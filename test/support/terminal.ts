@@ -15,7 +15,13 @@ export function modesLeft(raw: string): string[] {
 	return Array.from(last).flatMap(([mode, to]) => (to === (standard[mode] ?? 'l') ? [] : `?${mode}${to}`));
 }
 
-export type TerminalOptions = {columns: number; rows: number; env?: NodeJS.ProcessEnv};
+export type TerminalOptions = {
+	columns: number;
+	rows: number;
+	env?: NodeJS.ProcessEnv;
+	/** What is said at once when something is asked: programs do not wait long for it. */
+	answers?: Readonly<Record<string, string>>;
+};
 
 export class TestTerminal {
 	/** Everything that was written. */
@@ -50,7 +56,7 @@ export class TestTerminal {
 	private constructor(
 		t: TestContext,
 		[program = '', ...args]: string[],
-		{columns, rows, env}: TerminalOptions,
+		{columns, rows, env, answers = {}}: TerminalOptions,
 	) {
 		this.emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true});
 		this.emulator.loadAddon(new Unicode11Addon());
@@ -62,7 +68,14 @@ export class TestTerminal {
 			env: cleanEnvironment({LANG: 'C.UTF-8', ...env}),
 		});
 		this.#pty.onData(text => {
+			const before = this.raw;
 			this.raw += text;
+			for (const [question, answer] of Object.entries(answers)) {
+				if (this.raw.includes(question) && !before.includes(question)) {
+					this.press(answer);
+				}
+			}
+
 			this.emulator.write(text, () => this.#onDraw());
 		});
 		this.#exit = new Promise(resolve => {
