@@ -89,7 +89,7 @@ export class Fetcher {
 	readonly segments: Segments;
 	#source: DataSource;
 	#factsKnown: boolean;
-	/** How many connections may work: two more for each that has shown its speed until all together are fast enough, then fewer. */
+	/** How many connections may work: as many as are fast enough together, as far as they have shown their speed. */
 	#grown = 1;
 	#fillAllowed = false;
 	/** Answers of the origin come without the ETag that the held bytes have. */
@@ -237,6 +237,16 @@ export class Fetcher {
 		}
 
 		return least !== undefined;
+	}
+
+	/** A player waits for the byte there. */
+	awaited(offset: number): void {
+		const isNext = [...this.segments].some(
+			segment => segment.offset === offset && segment.for === 'player' && !segment.isRetired,
+		);
+		if (!isNext) {
+			this.schedule();
+		}
 	}
 
 	/** Looks what is to be fetched, and by how many connections. */
@@ -538,7 +548,7 @@ export class Fetcher {
 		}
 	}
 
-	/** Each connection says once, as soon as it can be judged, whether two others are worth while. */
+	/** Each connection says once, as soon as it can be judged, whether others are worth while. */
 	#grow(segment: Segment): void {
 		const {rate} = segment;
 		if (rate === undefined || segment.wantsCompany !== undefined) {
@@ -548,7 +558,8 @@ export class Fetcher {
 		const {size} = this.segments;
 		segment.wantsCompany = rate * size < fastEnough;
 		if (segment.wantsCompany) {
-			this.#grown = Math.min(this.maxConnections, this.#grown + 2);
+			const like = Math.ceil(fastEnough / Math.max(1, rate));
+			this.#grown = Math.min(this.maxConnections, Math.max(this.#grown + 2, like));
 			this.schedule();
 		} else if (rate * (size - 1) >= fastEnough) {
 			this.#grown = Math.max(1, Math.min(this.#grown, size) - 1);
