@@ -22,7 +22,7 @@ for (const [columns, rows] of [
 	[120, 40],
 ] as const) {
 	test(`every key of the footer works in a terminal of ${columns}x${rows}`, async t => {
-		const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+		const origin = await startOrigin(t, {size: 120 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 		const folder = await temporaryFolder(t);
 		// A clipboard of this machine, as far as the program can tell.
 		const clipboard = path.join(folder, 'clipboard');
@@ -135,7 +135,7 @@ for (const [columns, rows] of [
 }
 
 test('quitting while something runs asks first', async t => {
-	const origin = await startOrigin(t, {size: 60 * MiB, bytesPerSecond: MiB});
+	const origin = await startOrigin(t, {size: 120 * MiB, bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, origin.url], {
 		columns: 80,
@@ -171,7 +171,7 @@ for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
 }
 
 test('Ctrl+C twice quits at once, and every mode is as before', async t => {
-	const origin = await startOrigin(t, {size: 60 * MiB, bytesPerSecond: MiB});
+	const origin = await startOrigin(t, {size: 120 * MiB, bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, '--mouse', origin.url], {
 		columns: 80,
@@ -250,7 +250,7 @@ test('a terminal that shrinks and grows is drawn anew, and says so when it is to
 });
 
 test('Ctrl+C again ends what does not come to an end of saving', async t => {
-	const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	const origin = await startOrigin(t, {size: 120 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const folder = await temporaryFolder(t);
 	const stuck = path.join(folder, 'stuck');
 	const preload = path.join(import.meta.dirname, 'support/stuck-disk.mjs');
