@@ -89,10 +89,8 @@ export class Fetcher {
 	readonly segments: Segments;
 	#source: DataSource;
 	#factsKnown: boolean;
-	/** How many connections may work: as many as are fast enough together, as far as they have shown their speed. */
+	/** How many connections may work: two more for each that has shown its speed until all together are fast enough, then fewer. */
 	#grown = 1;
-	/** Bytes per second of the connection that was judged last. */
-	#shownRate = 0;
 	#fillAllowed = false;
 	/** Answers of the origin come without the ETag that the held bytes have. */
 	#lacksEtags = false;
@@ -207,7 +205,6 @@ export class Fetcher {
 		const old = this.#source;
 		this.#source = source;
 		this.#grown = 1;
-		this.#shownRate = 0;
 		this.#unprovenEnd = undefined;
 		await old.dispose();
 	}
@@ -240,16 +237,6 @@ export class Fetcher {
 		}
 
 		return least !== undefined;
-	}
-
-	/** A player waits for the byte there. */
-	awaited(offset: number): void {
-		const isNext = [...this.segments].some(
-			segment => segment.offset === offset && segment.for === 'player' && !segment.isRetired,
-		);
-		if (!isNext) {
-			this.schedule();
-		}
 	}
 
 	/** Looks what is to be fetched, and by how many connections. */
@@ -362,15 +349,9 @@ export class Fetcher {
 
 	/** Short ones while somebody plays: a seek often lands inside one, which then ends early. */
 	get #segmentSize(): number {
-		const perConnection = Math.max(
-			this.#download.meter.rate(3000, Date.now()) / Math.max(1, this.segments.size),
-			this.#shownRate,
-		);
-		const isPlaying = this.#download.readers.size > 0;
-		const wanted = perConnection * (isPlaying ? segmentSeconds.playing : segmentSeconds.filling);
-		// All that work are to come to the end together: who begins anew there waits for an answer.
-		const share = isPlaying ? Infinity : (this.#file.size - this.#file.present.size) / this.#grown;
-		return Math.max(segmentBounds.smallest, Math.min(segmentBounds.largest, wanted, share));
+		const perConnection = this.#download.meter.rate(3000, Date.now()) / Math.max(1, this.segments.size);
+		const seconds = this.#download.readers.size > 0 ? segmentSeconds.playing : segmentSeconds.filling;
+		return Math.min(segmentBounds.largest, Math.max(segmentBounds.smallest, perConnection * seconds));
 	}
 
 	#hasConnectionFor(plan: SegmentPlan): boolean {
@@ -557,7 +538,7 @@ export class Fetcher {
 		}
 	}
 
-	/** Each connection says once, as soon as it can be judged, whether others are worth while. */
+	/** Each connection says once, as soon as it can be judged, whether two others are worth while. */
 	#grow(segment: Segment): void {
 		const {rate} = segment;
 		if (rate === undefined || segment.wantsCompany !== undefined) {
@@ -565,11 +546,9 @@ export class Fetcher {
 		}
 
 		const {size} = this.segments;
-		this.#shownRate = rate;
 		segment.wantsCompany = rate * size < fastEnough;
 		if (segment.wantsCompany) {
-			const like = Math.ceil(fastEnough / Math.max(1, rate));
-			this.#grown = Math.min(this.maxConnections, Math.max(this.#grown + 2, like));
+			this.#grown = Math.min(this.maxConnections, this.#grown + 2);
 			this.schedule();
 		} else if (rate * (size - 1) >= fastEnough) {
 			this.#grown = Math.max(1, Math.min(this.#grown, size) - 1);
