@@ -126,6 +126,8 @@ export class HttpDataSource implements DataSource {
 	/** By proxy; `` is direct. */
 	readonly #clients = new Map<string, Promise<HttpClient>>();
 	readonly #proxy: URL | undefined;
+	/** Of the environment, by origin. */
+	readonly #proxies = new Map<string, URL | undefined>();
 
 	constructor(options: HttpDataSourceOptions, headers: Readonly<Record<string, string>> = {}) {
 		const {url, credentials} = withoutCredentials(options.url);
@@ -182,7 +184,7 @@ export class HttpDataSource implements DataSource {
 
 	#route(url: URL) {
 		const {env = process.env, tls = {}, timeouts = standardTimeouts} = this.#options;
-		const proxy = this.#options.proxy === undefined ? proxyFromEnvironment(url, env) : this.#proxy;
+		const proxy = this.#options.proxy === undefined ? this.#proxyOf(url, env) : this.#proxy;
 		const key = proxy?.href ?? '';
 		let client = this.#clients.get(key);
 		if (!client) {
@@ -194,6 +196,15 @@ export class HttpDataSource implements DataSource {
 		}
 
 		return {client, isDirect: proxy === undefined};
+	}
+
+	/** What the environment says; it is asked for the same place again and again. */
+	#proxyOf(url: URL, env: NodeJS.ProcessEnv): URL | undefined {
+		if (!this.#proxies.has(url.origin)) {
+			this.#proxies.set(url.origin, proxyFromEnvironment(url, env));
+		}
+
+		return this.#proxies.get(url.origin);
 	}
 }
 

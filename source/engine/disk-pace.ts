@@ -2,10 +2,10 @@
 // thread for it, and being woken by that.
 import {statfs} from 'node:fs/promises';
 
-/** Milliseconds. A write takes a fraction of one; what takes longer has waited, and everybody else with it. */
-const promptly = 10;
-/** After a wait there is none for so many times as long. */
-const restFactor = 100;
+/** Of its time, the program may spend so much on waiting for the disk, and at once so many milliseconds of it. */
+const mostWaiting = {share: 0.1, atOnce: 100};
+/** Milliseconds. What takes longer than a write of what the disk's cache has room for has waited. */
+const promptly = 5;
 /** Of Linux's `statfs`: file systems whose writes wait for another computer, or for another program. */
 const remote = new Set([
 	0x69_69 /* NFS */, 0xff_53_4d_42 /* CIFS */, 0xfe_53_4d_42 /* SMB 2 */, 0x51_7b /* SMB */,
@@ -14,8 +14,9 @@ const remote = new Set([
 ]);
 
 export class DiskPace {
-	/** In milliseconds of `performance.now()`. */
-	#restsUntil: number;
+	/** Milliseconds of waiting that are not made up for yet, and when that was in those of `performance.now()`. */
+	#waited: number;
+	#then = 0;
 
 	/** Of the disk that the file is on. Rejects with the system's error. */
 	static async of(path: string): Promise<DiskPace> {
@@ -24,18 +25,20 @@ export class DiskPace {
 	}
 
 	constructor(isRemote: boolean) {
-		this.#restsUntil = isRemote ? Infinity : 0;
+		this.#waited = isRemote ? Infinity : 0;
 	}
 
 	/** Whether the next write may be waited for by the whole program. */
 	isPrompt(now: number): boolean {
-		return now >= this.#restsUntil;
+		this.#waited = Math.max(0, this.#waited - (now - this.#then) * mostWaiting.share);
+		this.#then = now;
+		return this.#waited < mostWaiting.atOnce;
 	}
 
 	/** Such a write took from then until now. */
 	waited(from: number, now: number): void {
 		if (now - from > promptly) {
-			this.#restsUntil = now + (now - from) * restFactor;
+			this.#waited += now - from;
 		}
 	}
 }

@@ -89,8 +89,10 @@ export class Fetcher {
 	readonly segments: Segments;
 	#source: DataSource;
 	#factsKnown: boolean;
-	/** How many connections may work: two more for each that has shown its speed until all together are fast enough, then fewer. */
+	/** How many connections may work: as many as are fast enough together, as far as they have shown their speed. */
 	#grown = 1;
+	/** Bytes per second of the connection that was judged last. */
+	#shownRate = 0;
 	#fillAllowed = false;
 	/** Answers of the origin come without the ETag that the held bytes have. */
 	#lacksEtags = false;
@@ -205,6 +207,7 @@ export class Fetcher {
 		const old = this.#source;
 		this.#source = source;
 		this.#grown = 1;
+		this.#shownRate = 0;
 		this.#unprovenEnd = undefined;
 		await old.dispose();
 	}
@@ -237,6 +240,16 @@ export class Fetcher {
 		}
 
 		return least !== undefined;
+	}
+
+	/** A player waits for the byte there. */
+	awaited(offset: number): void {
+		const isNext = [...this.segments].some(
+			segment => segment.offset === offset && segment.for === 'player' && !segment.isRetired,
+		);
+		if (!isNext) {
+			this.schedule();
+		}
 	}
 
 	/** Looks what is to be fetched, and by how many connections. */
@@ -349,9 +362,15 @@ export class Fetcher {
 
 	/** Short ones while somebody plays: a seek often lands inside one, which then ends early. */
 	get #segmentSize(): number {
-		const perConnection = this.#download.meter.rate(3000, Date.now()) / Math.max(1, this.segments.size);
-		const seconds = this.#download.readers.size > 0 ? segmentSeconds.playing : segmentSeconds.filling;
-		return Math.min(segmentBounds.largest, Math.max(segmentBounds.smallest, perConnection * seconds));
+		const perConnection = Math.max(
+			this.#download.meter.rate(3000, Date.now()) / Math.max(1, this.segments.size),
+			this.#shownRate,
+		);
+		const isPlaying = this.#download.readers.size > 0;
+		const wanted = perConnection * (isPlaying ? segmentSeconds.playing : segmentSeconds.filling);
+		// All that work are to come to the end together: who begins anew there waits for an answer.
+		const share = isPlaying ? Infinity : (this.#file.size - this.#file.present.size) / this.#grown;
+		return Math.max(segmentBounds.smallest, Math.min(segmentBounds.largest, wanted, share));
 	}
 
 	#hasConnectionFor(plan: SegmentPlan): boolean {
@@ -538,7 +557,7 @@ export class Fetcher {
 		}
 	}
 
-	/** Each connection says once, as soon as it can be judged, whether two others are worth while. */
+	/** Each connection says once, as soon as it can be judged, whether others are worth while. */
 	#grow(segment: Segment): void {
 		const {rate} = segment;
 		if (rate === undefined || segment.wantsCompany !== undefined) {
@@ -546,9 +565,11 @@ export class Fetcher {
 		}
 
 		const {size} = this.segments;
+		this.#shownRate = rate;
 		segment.wantsCompany = rate * size < fastEnough;
 		if (segment.wantsCompany) {
-			this.#grown = Math.min(this.maxConnections, this.#grown + 2);
+			const like = Math.ceil(fastEnough / Math.max(1, rate));
+			this.#grown = Math.min(this.maxConnections, Math.max(this.#grown + 2, like));
 			this.schedule();
 		} else if (rate * (size - 1) >= fastEnough) {
 			this.#grown = Math.max(1, Math.min(this.#grown, size) - 1);

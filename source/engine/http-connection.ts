@@ -196,7 +196,7 @@ export class HttpConnection {
 		}
 
 		// No more is read while a block of bytes waits to be taken.
-		this.#isPaused = this.#bytesWaiting >= this.#block.length;
+		this.#isPaused ||= this.#bytesWaiting >= this.#block.length;
 		if (this.#isPaused) {
 			this.#wake();
 		} else if (this.#bytesWaiting >= this.#together.bytes || this.#answered < beginning) {

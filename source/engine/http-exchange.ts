@@ -8,8 +8,8 @@ import type {HttpConnection, Together} from './http-connection.ts';
  * within so many milliseconds.
  */
 const together: Readonly<Record<'usual' | 'patient', Together>> = {
-	usual: {bytes: 64 * 1024, milliseconds: 2},
-	patient: {bytes: 128 * 1024, milliseconds: 25},
+	usual: {bytes: 512 * 1024, milliseconds: 2},
+	patient: {bytes: 1024 * 1024, milliseconds: 25},
 };
 
 export type HttpExchangeOptions = {

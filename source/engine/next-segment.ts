@@ -55,6 +55,8 @@ const splitFrom = {bytes: 1024 * 1024, seconds: 0.25};
 
 /** Segments end on multiples of this, so that holes do not crumble. */
 const grid = 64 * 1024;
+/** Those that are as long end on multiples of this: the sums of whole blocks of this size are wanted. */
+const largeGrid = 1024 * 1024;
 
 /**
  * The range to fetch next, or undefined if nothing is to be done. It may start inside a claim: that connection is
@@ -183,5 +185,6 @@ function* unclaimed(present: PresentSet, within: Range, claimed: readonly Claim[
 
 /** Where a segment that starts with the hole ends: about `length` further, on the grid, or with the hole. */
 function cut(hole: Range, length: number): number {
-	return Math.min(hole.end, Math.ceil((hole.start + length) / grid) * grid);
+	const step = length < largeGrid ? grid : largeGrid;
+	return Math.min(hole.end, Math.ceil((hole.start + length) / step) * step);
 }

@@ -2,7 +2,7 @@
 import type {SegmentPlan} from './next-segment.ts';
 
 /** A connection that has worked for so long has shown how fast it is. */
-const settlingMs = 50;
+const settlingMs = 25;
 /** Long enough to read what waits in the socket. */
 const retiringMs = 50;
 

@@ -19,8 +19,8 @@ import {SpeedMeter} from './speed-meter.ts';
 
 export type {NewLink, TransferServices} from './fetcher.ts';
 
-/** A reader that has come so much further is looked at anew. */
-const readStep = 256 * 1024;
+/** A reader that has come so much further, or by such a part of what it has read, is looked at anew. */
+const readStep = {bytes: 256 * 1024, part: 1 / 16, most: 4 * 1024 * 1024};
 const checkpointMs = 500;
 const minute = 60_000;
 /** How many of the blocks that were recorded last are looked at again after an unclean end. */
@@ -291,7 +291,7 @@ export class Transfer {
 		const reader = this.#readers.open(range, request.player);
 		const blocks = new BlockReader(this.#services.blocks);
 		this.#recordReading();
-		let scheduledAt = 0;
+		let scheduleAt = readStep.bytes;
 		this.#fetcher.schedule();
 		try {
 			while (reader.offset < Math.min(range.end, this.#file.size)) {
@@ -313,8 +313,8 @@ export class Transfer {
 				}
 
 				reader.advance(bytes.length);
-				if (!this.#file.isComplete && reader.consumed - scheduledAt >= readStep) {
-					scheduledAt = reader.consumed;
+				if (!this.#file.isComplete && reader.consumed >= scheduleAt) {
+					scheduleAt = reader.consumed + stepAfter(reader.consumed);
 					this.#fetcher.schedule();
 				}
 
@@ -878,7 +878,7 @@ export class Transfer {
 	#waitForBytes(reader: Reader, signal: AbortSignal): Promise<Uint8Array | undefined> {
 		this.#tryAgainForPlayer();
 		this.#refuseIfHopeless();
-		return this.#readers.waitForBytes(reader, signal, () => this.#fetcher.schedule());
+		return this.#readers.waitForBytes(reader, signal, () => this.#fetcher.awaited(reader.offset));
 	}
 
 	#refuseIfHopeless(): void {
@@ -939,6 +939,10 @@ export class Transfer {
 			this.#services.queueChanged();
 		}
 	}
+}
+
+function stepAfter(consumed: number): number {
+	return Math.min(readStep.most, Math.max(readStep.bytes, consumed * readStep.part));
 }
 
 /** What origins say of links that were good for a while, and what a place has that was given to another file. */
