@@ -559,8 +559,9 @@ export class Fetcher {
 
 	/** Each connection says once, as soon as it can be judged, whether others are worth while. */
 	#grow(segment: Segment): void {
-		const {rate} = segment;
+		const rate = segment.firstRate;
 		if (rate === undefined || segment.wantsCompany !== undefined) {
+			this.#offerToSplit(segment);
 			return;
 		}
 
@@ -573,6 +574,14 @@ export class Fetcher {
 			this.schedule();
 		} else if (rate * (size - 1) >= fastEnough) {
 			this.#grown = Math.max(1, Math.min(this.#grown, size) - 1);
+		}
+	}
+
+	/** Another connection may take over a part of it from now on, once. */
+	#offerToSplit(segment: Segment): void {
+		if (!segment.isKnown && segment.rate !== undefined) {
+			segment.isKnown = true;
+			this.schedule();
 		}
 	}
 

@@ -1,8 +1,10 @@
 // The connections that one transfer has open, each with the range that it is fetching.
 import type {SegmentPlan} from './next-segment.ts';
 
-/** A connection that has worked for so long has shown how fast it is. */
+/** A connection that has worked for so long has shown about how fast it is. */
 const settlingMs = 25;
+/** And one that has for so long does not get much faster. */
+const steadyMs = 250;
 /** Long enough to read what waits in the socket. */
 const retiringMs = 50;
 
@@ -19,6 +21,8 @@ export class Segment {
 	received = 0;
 	/** Whether another connection beside it is worth while; undefined until it was judged. */
 	wantsCompany: boolean | undefined;
+	/** Its rate has been looked at since it is known. */
+	isKnown = false;
 	/** Milliseconds since the epoch. */
 	readonly openedAt = Date.now();
 	readonly abort = new AbortController();
@@ -38,16 +42,25 @@ export class Segment {
 		return this.answeredAt !== undefined;
 	}
 
-	/** Bytes per second since the answer; undefined as long as that says nothing. */
+	/** Bytes per second since the answer, about; undefined as long as that says nothing. */
+	get firstRate(): number | undefined {
+		return this.#rateAfter(settlingMs);
+	}
+
+	/** Bytes per second since the answer; undefined until those that began beside it have found their pace too. */
 	get rate(): number | undefined {
-		const milliseconds = performance.now() - (this.answeredAt ?? Infinity);
-		return milliseconds < settlingMs && this.offset < this.end
-			? undefined
-			: (this.received * 1000) / Math.max(1, milliseconds);
+		return this.#rateAfter(steadyMs);
 	}
 
 	get isRetired(): boolean {
 		return this.retirement.signal.aborted;
+	}
+
+	#rateAfter(least: number): number | undefined {
+		const milliseconds = performance.now() - (this.answeredAt ?? Infinity);
+		return milliseconds < least && this.offset < this.end
+			? undefined
+			: (this.received * 1000) / Math.max(1, milliseconds);
 	}
 }
 
