@@ -46,22 +46,22 @@ test('a block that was given back is the next one, one that was dropped is not',
 	assert.notEqual(third.block, first.block);
 });
 
-test('many readers share 16 MiB; beyond that each gets the smallest block, and none is read ahead', async t => {
+test('many readers share 8 MiB; beyond that each gets the smallest block, and none is read ahead', async t => {
 	const file = await fileOf(t, MiB);
 	const pool = new BlockPool();
 	const filled = await Promise.all(Array.from({length: 300}, () => pool.fill(file, 0, MiB)));
 	const bytes = filled.reduce((sum, {block}) => sum + block.length, 0);
 	assert.equal(filled.at(-1)!.block.length, 64 * KiB);
-	assert.ok(bytes <= 16 * MiB + 300 * 64 * KiB, `${bytes} bytes`);
+	assert.ok(bytes <= 8 * MiB + 300 * 64 * KiB, `${bytes} bytes`);
 	assert.ok(!pool.mayReadAhead);
 	for (const {block} of filled) {
 		pool.give(block);
 	}
 
 	assert.ok(pool.mayReadAhead);
-	const again = await Promise.all(Array.from({length: 16}, () => pool.fill(file, 0, MiB)));
+	const again = await Promise.all(Array.from({length: 8}, () => pool.fill(file, 0, MiB)));
 	const blocks = new Set(filled.map(({block}) => block));
-	for (const {block} of again.slice(0, 15)) {
+	for (const {block} of again.slice(0, 7)) {
 		assert.equal(block.length, MiB);
 		assert.ok(blocks.has(block));
 	}

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {blockSizes, hold, holdBlock, release} from '../source/engine/blocks.ts';
 
 test('a block is used again only when each of its holders has released it', () => {
@@ -37,4 +38,12 @@ test('a block is used again for its own size alone', () => {
 	assert.equal(other.length, blockSizes.usual);
 	assert.notEqual(other.buffer, block.buffer);
 	assert.equal(holdBlock(blockSizes.fast).buffer, block.buffer);
+});
+
+test('blocks that nobody asks for any more are let go', async () => {
+	const block = holdBlock(blockSizes.usual);
+	release(block);
+	// Longer than they are kept: timers fire in their order.
+	await sleep(1100);
+	assert.notEqual(holdBlock(blockSizes.usual).buffer, block.buffer);
 });

@@ -4,9 +4,9 @@ import type {SparseFile} from './sparse-file.ts';
 
 const sizes = {smallest: 64 * 1024, largest: 1024 * 1024};
 /** Bytes. With more than this in the hands of players, new blocks are of the smallest size, and none is read ahead. */
-const lentBudget = 16 * 1024 * 1024;
-/** As many as are lent when all are busy: what is dropped and made again is there twice until garbage is collected. */
-const mostIdle = lentBudget;
+const lentBudget = 8 * 1024 * 1024;
+/** As many as 256 players hold: what is dropped and made again is there twice until garbage is collected. */
+const mostIdle = 256 * sizes.smallest;
 /** More reads at once than the disk has threads only wait with their block in hand. */
 const mostReads = 8;
 

@@ -14,7 +14,11 @@ const mostFree = new Map([
 	[blockSizes.fast, 6],
 ]);
 
+/** What nobody has asked for so long is left to the garbage collector. */
+const keptMs = 1000;
+
 const free = new Map<number, Array<Buffer<ArrayBuffer>>>(Object.values(blockSizes).map(size => [size, []]));
+let lettingGo: NodeJS.Timeout | undefined;
 /** By the memory that is shared between all views of one. */
 const holders = new WeakMap<ArrayBufferLike, number>();
 
@@ -43,6 +47,14 @@ export function release({buffer}: Uint8Array): void {
 		const same = free.get(buffer.byteLength);
 		if (same && same.length < mostFree.get(buffer.byteLength)!) {
 			same.push(Buffer.from(buffer as ArrayBuffer));
+			lettingGo ??= setTimeout(letGo, keptMs).unref();
+			lettingGo.refresh();
 		}
+	}
+}
+
+function letGo(): void {
+	for (const same of free.values()) {
+		same.length = 0;
 	}
 }
