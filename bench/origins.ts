@@ -28,6 +28,8 @@ export async function startOrigin(
 			# rclone finds files by listing folders.
 			autoindex on;
 			${certificate ? `ssl_certificate ${certificate.cert}; ssl_certificate_key ${certificate.key};` : ''}
+			# Far away a whole record must have come before its first byte counts: content networks send small ones.
+			${certificate && line ? 'ssl_buffer_size 4k;' : ''}
 		}`,
 	);
 	const reached = line ? await startRelay(t, port, line) : port;

@@ -13,6 +13,8 @@ export type Line = {
 
 /** Bytes that a line carries in one piece, unless it carries more in a millisecond. */
 const packet = 1460;
+/** Timers know only whole milliseconds: what is due sooner than this is delivered now, so that nothing is late by more. */
+const nearMs = 0.5;
 /** Bytes on the way in one direction of one connection. */
 const window = 4 * 1024 * 1024;
 
@@ -63,7 +65,7 @@ function forward(from: Socket, to: Socket, delayMs: number, bytesPerSecond: numb
 	const deliver = () => {
 		timer = undefined;
 		const now = performance.now();
-		while (line[0] && line[0].due <= now && !to.writableNeedDrain) {
+		while (line[0] && line[0].due <= now + nearMs && !to.writableNeedDrain) {
 			const {bytes} = line.shift()!;
 			onTheWay -= bytes.length;
 			to.write(bytes);
@@ -74,7 +76,7 @@ function forward(from: Socket, to: Socket, delayMs: number, bytesPerSecond: numb
 		}
 
 		if (line[0] && !to.writableNeedDrain) {
-			timer = setTimeout(deliver, line[0].due - now);
+			timer = setTimeout(deliver, Math.round(line[0].due - now));
 		} else if (!line[0] && ended) {
 			to.end();
 		}

@@ -45,7 +45,7 @@ export async function seek(bench: Bench): Promise<void> {
 
 /** Milliseconds until the first byte. The fill goes on from where the newest player is: so the places are ever nearer. */
 async function farSeeks(t: TestContext, {size}: Bench, origin: Origin): Promise<Map<string, number[]>> {
-	const step = Math.floor(size / 2 / (seeks + 2) / MiB) * MiB;
+	const step = Math.floor(size / 4 / (seeks + 2) / MiB) * MiB;
 	const placeOf = (round: number) => size - MiB - (round + 1) * step;
 	const contestants = new Map<string, (round: number) => Promise<number>>();
 	for (const peer of present([nginxSlice1, rclone])) {
