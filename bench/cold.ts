@@ -1,6 +1,6 @@
 // One player reads a file that nobody has fetched yet, and every byte is kept.
 import type {Bench} from './bench.ts';
-import {cpuSeconds, diskUse, GiB, interleaved, MiB, readWhole} from './measure.ts';
+import {cpuSeconds, diskUse, GiB, interleaved, MiB, readWhole, readyMemory} from './measure.ts';
 import {peakMemory} from '../test/support/process-memory.ts';
 import {startOrigin, type Origin} from './origins.ts';
 import {nginx, nginxSlice1, nginxSlice4, ours, present, rclone, type CachingProxy} from './peers.ts';
@@ -56,6 +56,7 @@ async function fromOrigin(
 				() =>
 					scope(async t => {
 						const proxy = await start(t, origin);
+						await readyMemory(size);
 						const before = cpuSeconds(proxy.pid);
 						const seconds = await readWhole(proxy.urlOf('/film.bin'), size);
 						const sample = {

@@ -7,7 +7,7 @@ import type {TestContext} from 'node:test';
 import {temporaryFolder} from '../test/support/engines.ts';
 import {cleanEnvironment} from '../test/support/cli.ts';
 import type {Bench} from './bench.ts';
-import {cpuSeconds, GiB, interleaved, MiB} from './measure.ts';
+import {cpuSeconds, GiB, interleaved, MiB, readyMemory} from './measure.ts';
 import {peakMemory} from '../test/support/process-memory.ts';
 import {startOrigin, type Origin} from './origins.ts';
 import {aria2, axel, curl, ourGet, present, type Downloader} from './peers.ts';
@@ -86,6 +86,7 @@ async function sampleOf(t: TestContext, {name, command}: Downloader, url: string
 	const folder = await temporaryFolder(t);
 	const output = path.join(folder, 'output.bin');
 	const [program = '', ...args] = await command(url, output, folder);
+	await readyMemory(size);
 	const before = cpuSeconds('self');
 	const own = process.cpuUsage();
 	const began = performance.now();

@@ -37,6 +37,14 @@ export async function interleaved<Name extends string, Sample>(
 	return samples;
 }
 
+/**
+ * A virtual machine may give memory that nobody has used for seconds back to its host, and getting it again takes four
+ * times as long as writing to it. Whoever is to write `size` bytes finds them ready after this.
+ */
+export async function readyMemory(size: number): Promise<void> {
+	await run(process.execPath, ['-e', `Buffer.alloc(${size}, 1)`]);
+}
+
 export function median(values: readonly number[]): number {
 	return percentile(values, 0.5);
 }
