@@ -5,6 +5,7 @@ import {readFile} from 'node:fs/promises';
 import http from 'node:http';
 import https from 'node:https';
 import type {TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {atEnd} from '../test/support/cleanup.ts';
 import type {Bench} from './bench.ts';
 import {firstByte, interleaved, median, MiB, until} from './measure.ts';
@@ -15,6 +16,8 @@ import {atMost} from './report.ts';
 const seeks = 15;
 const backgroundConnections = 4;
 const wanted = 64 * 1024;
+/** People do not seek faster. */
+const betweenSeeksMs = 300;
 const bare = 'a kept connection to the origin itself';
 
 export async function seek(bench: Bench): Promise<void> {
@@ -23,7 +26,7 @@ export async function seek(bench: Bench): Promise<void> {
 		const roundTripMs = 50;
 		const line = {roundTripMs, bytesPerSecond: 4 * MiB};
 		const origin = await startOrigin(t, bench.root, {tls: true, line});
-		const waits = await farSeeks(t, bench, origin);
+		const waits = await farSeeks(bench, origin);
 		const what = `${roundTripMs} ms away by TLS, beside ${backgroundConnections} connections`;
 		for (const [name, taken] of waits) {
 			const trips = median(taken) / roundTripMs;
@@ -34,7 +37,7 @@ export async function seek(bench: Bench): Promise<void> {
 		const roundTripMs = 100;
 		const line = {roundTripMs, bytesPerSecond: MiB / backgroundConnections};
 		const origin = await startOrigin(t, bench.root, {line});
-		const waits = await farSeeks(t, bench, origin);
+		const waits = await farSeeks(bench, origin);
 		const what = `${roundTripMs} ms away, beside a download of 1 MiB/s`;
 		report.state(`${what}: ${ours.name}`, 'trips', median(waits.get(ours.name)!) / roundTripMs);
 		report.state(`${what}: the slowest of ${seeks}`, 'ms', Math.max(...waits.get(ours.name)!), atMost(1500));
@@ -43,33 +46,54 @@ export async function seek(bench: Bench): Promise<void> {
 	});
 }
 
-/** Milliseconds until the first byte. The fill goes on from where the newest player is: so the places are ever nearer. */
-async function farSeeks(t: TestContext, {size}: Bench, origin: Origin): Promise<Map<string, number[]>> {
+/**
+ * Milliseconds until the first byte. The fill goes on from where the newest player is: so the places are ever nearer. The
+ * background of each runs only while it is its turn: that of all together is more than two cores bear.
+ */
+async function farSeeks({size, scope}: Bench, origin: Origin): Promise<Map<string, number[]>> {
 	const step = Math.floor(size / 4 / (seeks + 2) / MiB) * MiB;
 	const placeOf = (round: number) => size - MiB - (round + 1) * step;
-	const contestants = new Map<string, (round: number) => Promise<number>>();
+	const waits = new Map<string, number[]>();
+	const measure = async (contestants: ReadonlyMap<string, (round: number) => Promise<number>>) => {
+		for (const [name, taken] of await interleaved(seeks, contestants)) {
+			waits.set(name, taken);
+		}
+	};
 	for (const peer of present([nginxSlice1, rclone])) {
-		const url = await startPeer(t, peer, origin, size);
-		contestants.set(peer.name, round => firstByte(url, placeOf(round), wanted));
+		await scope(async t => {
+			const url = await startPeer(t, peer, origin, size);
+			await measure(new Map([[peer.name, round => seekTo(url, placeOf(round))]]));
+		});
 	}
 
-	contestants.set(bare, await bareSeeks(t, origin, placeOf));
-	// Last: it does not stop at what players read.
-	const proxy = await ours.start(t, origin, `${origin.url}/film.bin`);
-	const film = async () => (await proxy.downloads())[0];
-	await until(
-		async () => (await film())?.connections === backgroundConnections,
-		'the background connections',
-	);
-	contestants.set(ours.name, async round => {
-		const place = placeOf(round);
-		if ((await film())?.ranges.some(([start, end]) => start <= place && place < end)) {
-			throw new Error('The background was there before the player: a larger --size is needed');
-		}
+	await scope(async t => {
+		const proxy = await ours.start(t, origin, `${origin.url}/film.bin`);
+		const film = async () => (await proxy.downloads())[0];
+		await until(
+			async () => (await film())?.connections === backgroundConnections,
+			'the background connections',
+		);
+		const own = async (round: number) => {
+			const place = placeOf(round);
+			if ((await film())?.ranges.some(([start, end]) => start <= place && place < end)) {
+				throw new Error('The background was there before the player: a larger --size is needed');
+			}
 
-		return firstByte(proxy.urlOf('/film.bin'), place, wanted);
+			return seekTo(proxy.urlOf('/film.bin'), place);
+		};
+		await measure(
+			new Map([
+				[bare, await bareSeeks(t, origin, placeOf)],
+				[ours.name, own],
+			]),
+		);
 	});
-	return interleaved(seeks, contestants);
+	return waits;
+}
+
+async function seekTo(url: string, place: number): Promise<number> {
+	await sleep(betweenSeeksMs);
+	return firstByte(url, place, wanted);
 }
 
 /** What the line and the origin take by themselves, on a connection that is kept open. */

@@ -642,6 +642,24 @@ test('a connection that was prepared takes the next request', async t => {
 	assert.equal(origin.mostSockets, 2);
 });
 
+test('a request takes over the connection that is being prepared', async t => {
+	const origin = await startOrigin(t, {size: MiB});
+	const source = sourceOf(t, origin.url);
+	const first = await open(source, 0, MiB);
+	source.prepare?.();
+	const second = await open(source, 0, 1000);
+	assert.equal(origin.mostSockets, 2);
+	source.prepare?.();
+	const gone = new AbortController();
+	const third = source.open({range: {start: 0, end: 1000}, ranged: true, signal: gone.signal});
+	gone.abort(new Error('gone'));
+	await assert.rejects(third, /gone/);
+	// What was given up is neither kept nor in the way of the next.
+	source.prepare?.();
+	const fourth = await open(source, 0, 1000);
+	await Promise.all([first, second, fourth].map(({body}) => bytesOf(body)));
+});
+
 test('a connection that is being prepared when nothing is to be expected any more is closed', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const source = sourceOf(t, origin.url);

@@ -30,7 +30,7 @@ export class DirectClient implements HttpClient {
 	}
 
 	prepare(url: URL): void {
-		void this.#pool(url).prepare();
+		this.#pool(url).prepare();
 	}
 
 	rest(): void {
@@ -56,6 +56,12 @@ export class DirectClient implements HttpClient {
 	}
 }
 
+type Preparation = {
+	readonly abort: AbortController;
+	/** Undefined where it could not be opened. */
+	readonly opened: Promise<HttpConnection | undefined>;
+};
+
 /** The connections to one origin. */
 class Pool {
 	readonly #url: URL;
@@ -69,8 +75,8 @@ class Pool {
 	readonly #queue = new Set<() => void>();
 	/** Saves the next connection a round trip of TLS. */
 	#session: Buffer | undefined;
-	/** Of the connection that is being prepared. */
-	#preparing: AbortController | undefined;
+	/** A connection that no request has asked for yet. */
+	#preparing: Preparation | undefined;
 	readonly #ending = new AbortController();
 
 	constructor(url: URL, options: HttpClientOptions) {
@@ -88,7 +94,8 @@ class Pool {
 		await this.#turn(signal);
 		try {
 			for (;;) {
-				const connection = this.#takeIdle() ?? (await this.#open(signal));
+				const connection =
+					this.#takeIdle() ?? (await this.#takePreparing(signal)) ?? (await this.#open(signal));
 				try {
 					request.approve?.(connection.address);
 					return await HttpExchange.begin({
@@ -113,7 +120,7 @@ class Pool {
 	}
 
 	/** Opens a connection unless one is idle, or as many are open as are allowed. */
-	async prepare(): Promise<void> {
+	prepare(): void {
 		const isReady = [...this.#idle.keys()].some(({isUsable}) => isUsable);
 		if (
 			this.#ending.signal.aborted ||
@@ -124,23 +131,27 @@ class Pool {
 			return;
 		}
 
-		const {signal} = (this.#preparing = new AbortController());
-		try {
-			const connection = await this.#open(signal);
-			if (signal.aborted) {
-				this.#end(connection, signal.reason);
-			} else {
-				this.#keep(connection);
+		const abort = new AbortController();
+		// The request that needs one opens it, or tells why not.
+		const opened = this.#open(abort.signal).catch(() => undefined);
+		const preparing = {abort, opened};
+		this.#preparing = preparing;
+		void opened.then(connection => {
+			if (this.#preparing !== preparing) {
+				return;
 			}
-		} catch {
-			// The request that needs one opens it, or tells why not.
-		} finally {
+
 			this.#preparing = undefined;
-		}
+			if (connection && !abort.signal.aborted) {
+				this.#keep(connection);
+			} else if (connection) {
+				this.#end(connection, abort.signal.reason);
+			}
+		});
 	}
 
 	rest(): void {
-		this.#preparing?.abort();
+		this.#preparing?.abort.abort();
 		for (const connection of this.#idle.keys()) {
 			this.#end(connection, new Error('not needed any more'));
 		}
@@ -148,7 +159,7 @@ class Pool {
 
 	close(): void {
 		this.#ending.abort();
-		this.#preparing?.abort();
+		this.#preparing?.abort.abort();
 		for (const connection of this.#all) {
 			this.#end(connection, new HttpError('CONNECTION_CLOSED', 'The client is disposed of'));
 		}
@@ -211,6 +222,23 @@ class Pool {
 		}
 
 		return undefined;
+	}
+
+	/** It is there sooner than one that is opened now. */
+	async #takePreparing(signal: AbortSignal): Promise<HttpConnection | undefined> {
+		const preparing = this.#preparing;
+		if (!preparing) {
+			return undefined;
+		}
+
+		this.#preparing = undefined;
+		const abort = () => preparing.abort.abort(signal.reason);
+		signal.addEventListener('abort', abort);
+		try {
+			return await preparing.opened;
+		} finally {
+			signal.removeEventListener('abort', abort);
+		}
 	}
 
 	#release(connection: HttpConnection, isFree: boolean): void {
