@@ -80,12 +80,13 @@ async function main(): Promise<number> {
 		import('./source/settings-file.ts'),
 	]);
 	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
-	if (name === undefined) {
-		return withoutCommand(words, settings, stopped);
+	const isDrawn = (name === undefined || name === 'demo') && hasScreen(settings);
+	if (!isDrawn) {
+		collectGarbageSoon();
 	}
 
-	if (name !== 'demo') {
-		collectGarbageSoon();
+	if (name === undefined) {
+		return withoutCommand(words, settings, isDrawn, stopped);
 	}
 
 	const takesUrls = commands[name].operands.includes('URL');
@@ -113,7 +114,7 @@ async function main(): Promise<number> {
 
 		case 'demo': {
 			const {demo} = await import('./source/demo.ts');
-			return demo(settings, hasScreen(settings), stopped);
+			return demo(settings, isDrawn, stopped);
 		}
 
 		default: {
@@ -127,9 +128,9 @@ async function main(): Promise<number> {
 async function withoutCommand(
 	words: readonly string[],
 	settings: Settings,
+	isDrawn: boolean,
 	stopped: AbortSignal,
 ): Promise<number> {
-	const isDrawn = hasScreen(settings);
 	// On the screen, what comes by a pipe needs no word.
 	const isMore = isDrawn && !process.stdin.isTTY && !words.includes('-');
 	const urls = await urlsOf(isMore ? [...words, '-'] : words, settings, stopped);
@@ -139,7 +140,6 @@ async function withoutCommand(
 		return openDashboard(urls, settings);
 	}
 
-	collectGarbageSoon();
 	const {handOver} = await import('./source/commands.ts');
 	const isTaken = await handOver(urls, settings, {result: print, error: printError});
 	if (isTaken !== undefined) {

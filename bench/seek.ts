@@ -62,7 +62,7 @@ async function farSeeks({size, scope}: Bench, origin: Origin): Promise<Map<strin
 	for (const peer of present([nginxSlice1, rclone])) {
 		await scope(async t => {
 			const url = await startPeer(t, peer, origin, size);
-			await measure(new Map([[peer.name, round => seekTo(url, placeOf(round))]]));
+			await measure(new Map([[peer.name, unhurried(round => firstByte(url, placeOf(round), wanted))]]));
 		});
 	}
 
@@ -73,14 +73,14 @@ async function farSeeks({size, scope}: Bench, origin: Origin): Promise<Map<strin
 			async () => (await film())?.connections === backgroundConnections,
 			'the background connections',
 		);
-		const own = async (round: number) => {
+		const own = unhurried(async round => {
 			const place = placeOf(round);
 			if ((await film())?.ranges.some(([start, end]) => start <= place && place < end)) {
 				throw new Error('The background was there before the player: a larger --size is needed');
 			}
 
-			return seekTo(proxy.urlOf('/film.bin'), place);
-		};
+			return firstByte(proxy.urlOf('/film.bin'), place, wanted);
+		});
 		await measure(
 			new Map([
 				[bare, await bareSeeks(t, origin, placeOf)],
@@ -91,9 +91,11 @@ async function farSeeks({size, scope}: Bench, origin: Origin): Promise<Map<strin
 	return waits;
 }
 
-async function seekTo(url: string, place: number): Promise<number> {
-	await sleep(betweenSeeksMs);
-	return firstByte(url, place, wanted);
+function unhurried(seek: (round: number) => Promise<number>): (round: number) => Promise<number> {
+	return async round => {
+		await sleep(betweenSeeksMs);
+		return seek(round);
+	};
 }
 
 /** What the line and the origin take by themselves, on a connection that is kept open. */

@@ -544,6 +544,7 @@ export class Fetcher {
 			position += chunk.length;
 			segment.received += chunk.length;
 			this.#grow(segment);
+			this.#offerToSplit(segment);
 			const wantedEnd = segment.end + margin;
 			if (position >= wantedEnd && wantedEnd < answer.range.end) {
 				return;
@@ -561,7 +562,6 @@ export class Fetcher {
 	#grow(segment: Segment): void {
 		const rate = segment.firstRate;
 		if (rate === undefined || segment.wantsCompany !== undefined) {
-			this.#offerToSplit(segment);
 			return;
 		}
 
@@ -577,10 +577,10 @@ export class Fetcher {
 		}
 	}
 
-	/** Another connection may take over a part of it from now on, once. */
+	/** Each connection says once, as soon as its rate is known, that another may take over a part of what is to come. */
 	#offerToSplit(segment: Segment): void {
-		if (!segment.isKnown && segment.rate !== undefined) {
-			segment.isKnown = true;
+		if (!segment.isOffered && segment.rate !== undefined && segment.offset < segment.end) {
+			segment.isOffered = true;
 			this.schedule();
 		}
 	}

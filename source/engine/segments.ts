@@ -21,8 +21,8 @@ export class Segment {
 	received = 0;
 	/** Whether another connection beside it is worth while; undefined until it was judged. */
 	wantsCompany: boolean | undefined;
-	/** Its rate has been looked at since it is known. */
-	isKnown = false;
+	/** Whether it has been looked at for a part that another connection could take over. */
+	isOffered = false;
 	/** Milliseconds since the epoch. */
 	readonly openedAt = Date.now();
 	readonly abort = new AbortController();
