@@ -79,7 +79,8 @@ export class TestTerminal {
 			this.emulator.write(text, () => this.#onDraw());
 		});
 		this.#exit = new Promise(resolve => {
-			this.#pty.onExit(({exitCode}) => resolve(exitCode));
+			// The emulator draws later what it was given: the screen is to be the last one.
+			this.#pty.onExit(({exitCode}) => this.emulator.write('', () => resolve(exitCode)));
 		});
 		let isOver = false;
 		void this.#exit.then(() => {
