@@ -910,6 +910,39 @@ test(
 	},
 );
 
+test(
+	'a file that others completed no longer waits for the one connection that failed',
+	{timeout},
+	async t => {
+		const {origin} = await startFaultOrigin(t, {size, etag});
+		const {engine} = await startEngine(t, {connections: 4});
+		const {download} = await engine.add({url: origin.url, onDemand: true});
+		const {streamUrl} = await until(engine, download.id, ({present}) => present > 0);
+		let asked = 0;
+		// The third answer with the whole is believed; the first is an error, with a try to follow.
+		const allAsked = new Promise<void>(resolve => {
+			origin.options.intercept = async (_request, response) => {
+				const number = ++asked;
+				if (number === 3) {
+					resolve();
+				}
+
+				await allAsked;
+				if (number > 1) {
+					await until(engine, download.id, ({retryAt}) => retryAt !== null);
+				}
+
+				response.writeHead(200, {etag, 'content-length': size}).end(origin.content(0, size));
+				return true;
+			};
+		});
+		void Promise.allSettled([read(streamUrl, `bytes=${2 * MiB}-`), read(streamUrl, `bytes=${size - 10}-`)]);
+		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.deepEqual([done.status, done.error, done.retryAt], ['complete', null, null]);
+		assert.equal(done.lastError?.code, 'origin-truncated');
+	},
+);
+
 test('cancelling hangs up also on an origin that is silent about what is held', {timeout}, async t => {
 	const {origin} = await startFaultOrigin(t, {size, lastModified: date, bytesPerSecond: 2 * MiB});
 	const first = await startEngine(t, {connections: 1});

@@ -672,6 +672,9 @@ export class Transfer {
 	}
 
 	async #completed(): Promise<void> {
+		// One connection brought what others were to bring: they need not go on, nor try again.
+		this.#fetcher.segments.endAll();
+		this.#retries.forgive();
 		await this.#entryFile.save({completedAt: Date.now(), error: undefined});
 		this.#services.queueChanged();
 		this.#changed();
