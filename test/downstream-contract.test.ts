@@ -7,7 +7,7 @@ import {ControlClient} from '../source/control-client.ts';
 import {DownStreamError, type Download, type DownloadId, type DownStream} from '../source/downstream.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
-import {startEngine, startOrigin, temporaryFolder, type TestEngine} from './support/engines.ts';
+import {startEngine, startOrigin, temporaryFolder, until, type TestEngine} from './support/engines.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
@@ -23,26 +23,6 @@ const implementations: Record<string, (t: TestContext, started: TestEngine) => P
 
 function find({snapshot}: DownStream, id: DownloadId): Download | undefined {
 	return snapshot.downloads.find(download => download.id === id);
-}
-
-/** Resolves with the download as soon as a snapshot shows it so. */
-function until(
-	downstream: DownStream,
-	id: DownloadId,
-	condition: (download: Download) => boolean,
-): Promise<Download> {
-	return new Promise(resolve => {
-		const look = () => {
-			const download = find(downstream, id);
-			if (download && condition(download)) {
-				unsubscribe();
-				resolve(download);
-			}
-		};
-
-		const unsubscribe = downstream.subscribe(look);
-		look();
-	});
 }
 
 const isA =

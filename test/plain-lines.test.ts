@@ -2,44 +2,16 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Download, Snapshot} from '../source/downstream.ts';
 import {PlainLines, readyLine} from '../source/plain-lines.ts';
+import {blankDownload} from './support/blank-download.ts';
 
 const at = (seconds: number) => new Date(2026, 10, 2, 14, 2, 11 + seconds).getTime();
 const MiB = 1024 * 1024;
 
 const base: Download = {
-	id: '0123456789abcdef0123456789abcdef',
+	...blankDownload,
 	url: 'https://cdn.example.org/film.mkv?token=geheim',
-	item: null,
 	streamUrl: 'http://127.0.0.1:8080/stream/0123/film.mkv',
-	name: 'film.mkv',
-	size: null,
-	type: 'video/x-matroska',
-	status: 'asking',
-	present: 0,
-	ranges: [],
-	bytesPerSecond: 0,
-	bytesPerSecondLong: 0,
-	connections: 0,
-	maxConnections: 4,
-	segments: [],
-	players: [],
-	error: null,
-	lastError: null,
-	retryAt: null,
-	lastByteAt: null,
 	addedAt: at(0),
-	completedAt: null,
-	acceptsRanges: null,
-	validator: null,
-	onDemand: false,
-	queueRank: 0,
-	limitRate: null,
-	checksum: null,
-	checkProgress: null,
-	exportProgress: null,
-	exportedTo: null,
-	exportWhenComplete: null,
-	folder: '/cache/0123',
 };
 
 function snapshot(...downloads: Download[]): Snapshot {

@@ -3,7 +3,7 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
-import type {Download, DownloadId} from '../../source/downstream.ts';
+import type {Download, DownloadId, DownStream} from '../../source/downstream.ts';
 import {Engine, type EngineOptions} from '../../source/engine/engine.ts';
 import {ProxyServer} from '../../source/proxy/server.ts';
 import {atEnd} from './cleanup.ts';
@@ -40,8 +40,8 @@ export async function startEngine(t: TestContext, options: Partial<EngineOptions
 	return {engine, proxy, storageDir, close};
 }
 
-export function downloadOf(engine: Engine, id: DownloadId): Download {
-	const download = engine.snapshot.downloads.find(download => download.id === id);
+export function downloadOf({snapshot}: DownStream, id: DownloadId): Download {
+	const download = snapshot.downloads.find(download => download.id === id);
 	if (!download) {
 		throw new Error(`${id} is not in the snapshot`);
 	}
@@ -54,7 +54,7 @@ const patienceMs = 120_000;
 
 /** Resolves with the download as soon as a snapshot shows it so. */
 export async function until(
-	engine: Engine,
+	downstream: DownStream,
 	id: DownloadId,
 	condition: (download: Download) => boolean,
 ): Promise<Download> {
@@ -65,7 +65,7 @@ export async function until(
 			reject(new Error(`Waited in vain: ${JSON.stringify(download)}; ${condition.toString()}`));
 		}, patienceMs);
 		const look = () => {
-			download = engine.snapshot.downloads.find(download => download.id === id);
+			download = downstream.snapshot.downloads.find(download => download.id === id);
 			if (download && condition(download)) {
 				clearTimeout(timer);
 				unsubscribe();
@@ -73,7 +73,7 @@ export async function until(
 			}
 		};
 
-		const unsubscribe = engine.subscribe(look);
+		const unsubscribe = downstream.subscribe(look);
 		look();
 	});
 }

@@ -7,45 +7,29 @@ import type {
 	ExportRequest,
 	Snapshot,
 } from '../../source/downstream.ts';
+import {blankDownload} from './blank-download.ts';
 
 const size = 1000 * 1024 * 1024;
 
-/** A download that is a third there, and fetched by one connection. */
+/** A download of which a quarter is there, fetched by one connection. */
 export function download(change: Partial<Download> = {}): Download {
 	const name = change.name ?? 'film.mkv';
 	return {
-		id: '0123456789abcdef0123456789abcdef',
+		...blankDownload,
 		url: `https://cdn.example.org/v/${encodeURIComponent(name)}`,
-		item: null,
 		streamUrl: `http://127.0.0.1:8080/stream/0123456789abcdef0123456789abcdef/${encodeURIComponent(name)}`,
 		name,
 		size,
-		type: 'video/x-matroska',
 		status: 'active',
 		present: size / 4,
 		ranges: [[0, size / 4]],
 		bytesPerSecond: 12.45 * 1024 * 1024,
 		bytesPerSecondLong: 10 * 1024 * 1024,
 		connections: 1,
-		maxConnections: 4,
 		segments: [{start: 0, offset: size / 4, end: size, for: 'fill'}],
-		players: [],
-		error: null,
-		lastError: null,
-		retryAt: null,
 		lastByteAt: Date.now(),
-		addedAt: 0,
-		completedAt: null,
 		acceptsRanges: true,
 		validator: '"5f3a-62b"',
-		onDemand: false,
-		queueRank: 0,
-		limitRate: null,
-		checksum: null,
-		checkProgress: null,
-		exportProgress: null,
-		exportedTo: null,
-		exportWhenComplete: null,
 		folder: '/home/user/.cache/downstream/0123',
 		...change,
 	};

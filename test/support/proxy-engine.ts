@@ -12,6 +12,7 @@ import {
 import type {StreamingEngine} from '../../source/proxy/server.ts';
 import type {StreamFacts} from '../../source/engine/transfer.ts';
 import type {StreamedTransfer, StreamRead} from '../../source/proxy/stream.ts';
+import {blankDownload} from './blank-download.ts';
 import {content} from './content.ts';
 
 const chunkSize = 64 * 1024;
@@ -239,36 +240,12 @@ export class MemoryEngine implements StreamingEngine {
 
 function newDownload(id: DownloadId, facts: Pick<Download, 'name' | 'type' | 'size'>): Download {
 	return {
+		...blankDownload,
 		id,
 		url: `http://origin.example/${id}`,
-		item: null,
 		streamUrl: `http://127.0.0.1:8080/stream/${id}/${facts.name}`,
 		...facts,
 		status: 'active',
-		present: 0,
-		ranges: [],
-		bytesPerSecond: 0,
-		bytesPerSecondLong: 0,
-		connections: 0,
-		maxConnections: 4,
-		segments: [],
-		players: [],
-		error: null,
-		lastError: null,
-		retryAt: null,
-		lastByteAt: null,
-		addedAt: 0,
-		completedAt: null,
 		acceptsRanges: true,
-		validator: null,
-		onDemand: false,
-		queueRank: 0,
-		limitRate: null,
-		checksum: null,
-		checkProgress: null,
-		exportProgress: null,
-		exportedTo: null,
-		exportWhenComplete: null,
-		folder: '/',
 	};
 }
