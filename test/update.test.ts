@@ -94,6 +94,26 @@ test('new headers alone mend a download that was refused', async t => {
 	await until(engine, download.id, ({status}) => status === 'complete');
 });
 
+test('what is changed at once is all there in the next request', async t => {
+	const origin = await startOrigin(t, {size: 4 * MiB, etag});
+	const moved = await startOrigin(t, {size: 4 * MiB, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({
+		url: origin.url,
+		headers: {Referer: 'http://a.example/'},
+		paused: true,
+	});
+	await Promise.all([
+		engine.update(download.id, {headers: {Referer: 'http://b.example/'}}),
+		engine.update(download.id, {userAgent: 'mpv'}),
+		engine.update(download.id, {url: moved.url}),
+	]);
+	await engine.resume(download.id);
+	await until(engine, download.id, ({status}) => status === 'complete');
+	const {headers} = moved.requests.at(-1)!;
+	assert.deepEqual([headers['user-agent'], headers.referer], ['mpv', 'http://b.example/']);
+});
+
 test('a new link whose file differs in its middle alone is refused by the sample there', async t => {
 	const size = 4 * MiB;
 	const old = await startOrigin(t, {size, bytesPerSecond: 4 * MiB});

@@ -387,13 +387,13 @@ export class Engine implements DownStream {
 		}
 
 		const place = url === undefined ? undefined : withoutCredentials(url);
-		const next: Partial<Entry> = {
+		const changeOf = (now: Entry): Partial<Entry> => ({
 			...(place && {url: place.url.href}),
 			...((place ?? headers) && {
 				headers: checkedHeaders(
 					headers
 						? {...place?.credentials, ...headers}
-						: {...headersFor(place?.url, entry), ...place?.credentials},
+						: {...headersFor(place?.url, now), ...place?.credentials},
 				),
 			}),
 			...(userAgent !== undefined && {userAgent}),
@@ -403,10 +403,12 @@ export class Engine implements DownStream {
 			...(onDemand !== undefined && {onDemand}),
 			...(checksum !== undefined && {checksum: checksum.toLowerCase()}),
 			...(limitRate !== undefined && {limitRate: limitRate ?? undefined}),
-		};
+		});
 		const isAsked = [place, headers, userAgent, proxy, connections].some(given => given !== undefined);
-		const source = isAsked && !entry.ownSource ? this.#sourceOf({...entry, ...next}) : undefined;
-		await transfer.change(next, source);
+		await transfer.change(
+			changeOf,
+			isAsked && !entry.ownSource ? changed => this.#sourceOf(changed) : undefined,
+		);
 		return this.#view(transfer);
 	}
 
@@ -425,7 +427,7 @@ export class Engine implements DownStream {
 		}
 
 		await transfer.pause();
-		await transfer.change({superseded: true});
+		await transfer.change(() => ({superseded: true}));
 		const {url, headers, userAgent, proxy, connections, givenName, onDemand, checksum, limitRate} =
 			transfer.entryFile.entry;
 		const {download} = await this.add({
@@ -453,7 +455,10 @@ export class Engine implements DownStream {
 		const neighbour = queue[queue.indexOf(transfer) + by];
 		if (neighbour) {
 			const {queueRank} = transfer;
-			await Promise.all([transfer.change({queueRank: neighbour.queueRank}), neighbour.change({queueRank})]);
+			await Promise.all([
+				transfer.change(() => ({queueRank: neighbour.queueRank})),
+				neighbour.change(() => ({queueRank})),
+			]);
 		}
 	}
 
@@ -865,7 +870,7 @@ function isSame(entry: Entry, {url, item, headers, ownSource}: GivenEntry): bool
 /** Who gives a checksum wants to know whether it fits, also of bytes that are here already. */
 async function holdAgainst(transfer: Transfer, checksum: string | undefined): Promise<void> {
 	if (checksum !== undefined && checksum !== transfer.entryFile.entry.checksum) {
-		await transfer.change({checksum});
+		await transfer.change(() => ({checksum}));
 	}
 }
 

@@ -54,6 +54,7 @@ export class Transfer {
 	#version = 0;
 	#checkpointTimer: NodeJS.Timeout | undefined;
 	#checkpointing: Promise<void> = Promise.resolve();
+	#sourceChanges: Promise<unknown> = Promise.resolve();
 	/** Blocks that were recorded last. */
 	#unsettled: readonly number[] = [];
 	#exportProgress: number | null = null;
@@ -387,16 +388,15 @@ export class Transfer {
 	}
 
 	/**
-	 * Takes what was changed of the entry. With another source, what was running by the old one ends; one of another
-	 * URL must have the same file (`origin-changed`). Nothing is changed if this rejects for that, or because that
-	 * place cannot be reached.
+	 * Takes what is to be changed of the entry. With another source, what was running by the old one ends; one of
+	 * another URL must have the same file (`origin-changed`). Nothing is changed if this rejects for that, or because
+	 * that place cannot be reached.
 	 */
-	async change(change: Partial<Entry>, source?: DataSource): Promise<void> {
-		if (source) {
-			await this.#changeSource(change, source);
-		} else {
-			await this.#entryFile.save(change);
-		}
+	async change(
+		changeOf: (entry: Entry) => Partial<Entry>,
+		sourceOf?: (changed: Entry) => DataSource,
+	): Promise<void> {
+		const change = await (sourceOf ? this.#changeSourceInTurn(changeOf, sourceOf) : this.#save(changeOf));
 
 		this.#fetcher.limitRate = this.#entryFile.entry.limitRate;
 		if (change.checksum !== undefined) {
@@ -413,8 +413,32 @@ export class Transfer {
 	/** Fetches from another source of the same file from now on, unless it is the one that it has. */
 	async takeSource(source: DataSource): Promise<void> {
 		if (source !== this.#fetcher.source) {
-			await this.change({}, source);
+			await this.change(
+				() => ({}),
+				() => source,
+			);
 		}
+	}
+
+	async #save(changeOf: (entry: Entry) => Partial<Entry>): Promise<Partial<Entry>> {
+		const change = changeOf(this.#entryFile.entry);
+		await this.#entryFile.save(change);
+		return change;
+	}
+
+	/** Two sources that are given at once: the second one is made for what the first one has left. */
+	async #changeSourceInTurn(
+		changeOf: (entry: Entry) => Partial<Entry>,
+		sourceOf: (changed: Entry) => DataSource,
+	): Promise<Partial<Entry>> {
+		const changing = this.#sourceChanges.then(async () => {
+			const {entry} = this.#entryFile;
+			const change = changeOf(entry);
+			await this.#changeSource(change, sourceOf({...entry, ...change}));
+			return change;
+		});
+		this.#sourceChanges = changing.catch(() => undefined);
+		return changing;
 	}
 
 	async #changeSource(change: Partial<Entry>, source: DataSource): Promise<void> {
