@@ -86,6 +86,7 @@ async function prepareScreen(
 			ascii: settings.ascii,
 			exportDir: settings.exportDir + path.sep,
 			theme: settings.theme === undefined || level === 0 ? themeName(level, background) : settings.theme,
+			mayAnswerLate: isAsked,
 			title: settings.title,
 			mouse: settings.mouse,
 			bell: settings.bell,

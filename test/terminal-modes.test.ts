@@ -129,6 +129,23 @@ test('the colours go by the background that the terminal tells', async t => {
 	}
 });
 
+test('an answer about the background that comes late changes the colours, and is not typed text', async t => {
+	const storage = await temporaryFolder(t);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
+		...size,
+		env: {COLORTERM: 'truecolor'},
+	});
+	await terminal.shows('Nothing here yet');
+	assert.ok(!terminal.raw.includes('38;2;'));
+	terminal.press('\u001B]11;rgb:ffff/ffff/ffff\u001B\\');
+	// That of labels on light backgrounds.
+	await terminal.shows(() => terminal.raw.includes('38;2;87;98;110'));
+	terminal.press('?');
+	await terminal.shows('pause or resume');
+	terminal.press('\u001B');
+	await terminal.shows('Nothing here yet');
+});
+
 test('without colour there is none, and an answer that comes late is not typed text', async t => {
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {

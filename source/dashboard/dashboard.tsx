@@ -40,6 +40,8 @@ export type DashboardHost = Omit<Host, 'redraw' | 'showPlain' | 'suspend'> & {
 export type DashboardProps = Omit<ControllerOptions, 'feed' | 'host'> & {
 	readonly host: DashboardHost;
 	readonly theme: Theme;
+	/** What the terminal answered while keys are read already may ask for another one. */
+	readonly lateTheme?: (answer: string) => Theme | undefined;
 	readonly ascii: boolean;
 	/** Resolves with what to select at first. */
 	readonly added?: Promise<DownloadId | undefined>;
@@ -58,7 +60,8 @@ const controlSequence = /^(?:\]?\d+;rgba?:[\da-f/]*(?:\u0007|\u001B?\\)?|\[[\d:;
 
 export function Dashboard({
 	host,
-	theme,
+	theme: firstTheme,
+	lateTheme,
 	ascii,
 	added,
 	mouse = false,
@@ -66,6 +69,7 @@ export function Dashboard({
 	...options
 }: DashboardProps) {
 	const redraw = useRedraw();
+	const [theme, setTheme] = useState(firstTheme);
 	const {suspendTerminal} = useApp();
 	const [feed] = useState(() => new SnapshotFeed(options.downstream));
 	const [controller] = useState(
@@ -103,6 +107,11 @@ export function Dashboard({
 			}
 
 			return;
+		}
+
+		const answered = lateTheme?.(input);
+		if (answered) {
+			setTheme(answered);
 		}
 
 		const typed = input.replace(controlSequence, '');

@@ -5,6 +5,8 @@ const timeoutMs = 150;
 // The second question is answered by every terminal: after its answer no other is to be waited for.
 const questions = '\u001B]11;?\u0007\u001B[c';
 
+export type Background = 'dark' | 'light';
+
 export type TerminalPair = {
 	readonly stdin: NodeJS.ReadStream;
 	readonly stdout: NodeJS.WriteStream;
@@ -14,7 +16,7 @@ export type TerminalPair = {
 export async function askBackground(
 	{stdin, stdout}: TerminalPair,
 	environment: NodeJS.ProcessEnv,
-): Promise<'dark' | 'light' | undefined> {
+): Promise<Background | undefined> {
 	const {TERM = ''} = environment;
 	if (TERM === '' || TERM === 'dumb' || TERM === 'linux') {
 		return undefined;
@@ -48,19 +50,24 @@ export async function askBackground(
 }
 
 /** What the answers say, and what is none of them. */
-export function parseAnswers(read: string): {background: 'dark' | 'light' | undefined; rest: string} {
+export function parseAnswers(read: string): {background: Background | undefined; rest: string} {
 	// oxlint-disable-next-line no-control-regex -- answers of terminals begin and end so
-	const color = /\u001B\]11;rgba?:([\da-f]+)\/([\da-f]+)\/([\da-f]+)[^\u0007\u001B]*(?:\u0007|\u001B\\)/i;
-	const [answer = '', ...channels] = color.exec(read) ?? [];
+	const [answer = ''] = /\u001B\]11;[^\u0007\u001B]*(?:\u0007|\u001B\\)/.exec(read) ?? [];
 	// oxlint-disable-next-line no-control-regex -- see above
 	const rest = read.replace(answer, '').replace(/\u001B\[\?[\d;]*c/, '');
-	if (channels.length < 3) {
-		return {background: undefined, rest};
+	return {background: backgroundOf(answer), rest};
+}
+
+/** Undefined if it is no answer, or a part of one. Where keys are read, its escape and bracket come by themselves. */
+export function backgroundOf(answer: string): Background | undefined {
+	const [, ...channels] = /\b11;rgba?:([\da-f]+)\/([\da-f]+)\/([\da-f]+)/i.exec(answer) ?? [];
+	if (channels.length < 3 || new Set(channels.map(({length}) => length)).size > 1) {
+		return undefined;
 	}
 
 	const [red, green, blue] = channels.map(
 		channel => Number.parseInt(channel, 16) / (16 ** channel.length - 1),
 	);
 	const luminance = 0.2126 * red! + 0.7152 * green! + 0.0722 * blue!;
-	return {background: luminance < 0.5 ? 'dark' : 'light', rest};
+	return luminance < 0.5 ? 'dark' : 'light';
 }

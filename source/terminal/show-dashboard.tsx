@@ -7,8 +7,9 @@ import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {render} from 'ink';
 import {Dashboard} from '../dashboard/dashboard.tsx';
-import {themes, type ThemeName} from '../dashboard/theme.ts';
+import {themes, type Theme, type ThemeName} from '../dashboard/theme.ts';
 import type {Download, DownloadId, DownStream} from '../downstream.ts';
+import {backgroundOf} from './background.ts';
 import {copyText} from './clipboard.ts';
 import {enterTerminal, hasUnicode, mouseSequence} from './modes.ts';
 import {knowsProgress, TerminalStatus} from './status.ts';
@@ -20,6 +21,8 @@ export type ShowOptions = {
 	readonly ascii: boolean;
 	readonly exportDir: string;
 	readonly theme: ThemeName;
+	/** The terminal was asked for its background: over a slow line it answers after the first frame. */
+	readonly mayAnswerLate: boolean;
 	readonly title: boolean;
 	readonly mouse: boolean;
 	readonly bell: boolean;
@@ -101,6 +104,7 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 		<Dashboard
 			downstream={downstream}
 			theme={themes[options.theme]}
+			{...(options.mayAnswerLate && {lateTheme: themeFrom})}
 			ascii={options.ascii || !hasUnicode(env, platform)}
 			exportDir={options.exportDir}
 			isAttached={options.isAttached}
@@ -185,6 +189,11 @@ export async function showDashboard(downstream: DownStream, options: ShowOptions
 	}
 
 	return reason;
+}
+
+function themeFrom(answer: string): Theme | undefined {
+	const background = backgroundOf(answer);
+	return background && themes[background];
 }
 
 /**

@@ -27,6 +27,7 @@ const end = await showDashboard(downstream, {
 	ascii: false,
 	exportDir: '/',
 	theme: 'plain',
+	mayAnswerLate: false,
 	title: false,
 	mouse: false,
 	bell: false,
