@@ -2,15 +2,23 @@
 
 const bucketMs = 250;
 const buckets = 80;
+/** A pause or an outage is no part of an average: after so long without a byte a new one begins. */
+const longestGapMs = 10_000;
 
 export class SpeedMeter {
 	readonly #bytes = new Float64Array(buckets);
 	#newest = 0;
 	#started: number | undefined;
+	#lastAt = 0;
 
 	add(bytes: number, now: number): void {
 		this.#advance(now);
-		this.#started ??= now;
+		if (this.#started === undefined || now - this.#lastAt > longestGapMs) {
+			this.#bytes.fill(0);
+			this.#started = now;
+		}
+
+		this.#lastAt = now;
 		this.#bytes[this.#newest % buckets]! += bytes;
 	}
 
@@ -25,11 +33,6 @@ export class SpeedMeter {
 		const count = Math.min(buckets, Math.ceil(windowMs / bucketMs));
 		for (let index = 0; index < count; index++) {
 			sum += this.#bytes[(((this.#newest - index) % buckets) + buckets) % buckets]!;
-		}
-
-		if (sum === 0) {
-			this.#started = undefined;
-			return 0;
 		}
 
 		return (sum * 1000) / Math.min(windowMs, Math.max(1000, now - this.#started));
