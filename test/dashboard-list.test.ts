@@ -229,11 +229,14 @@ test('o starts a player, O opens the folder of what was exported, V checks, v pr
 	await screen.shows(() => screen.opened.length > 0);
 	assert.deepEqual(screen.opened, ['/home/user/film.mkv']);
 	await screen.press('V');
-	await screen.shows('Checked: every byte is as it was written');
+	await screen.shows('Checked film-0.mkv: every byte is as it was written');
 	await screen.press('v');
 	await screen.shows(() => screen.printed.length > 0);
 	const [film] = downstream.snapshot.downloads;
 	assert.deepEqual(screen.printed[0], [film!.name, film!.streamUrl, film!.url, '/home/user/film.mkv', '']);
+	downstream.change({downloads: films(1, {present: 0, ranges: []})});
+	await screen.press('V');
+	await screen.shows('V: nothing of film-0.mkv is here yet');
 });
 
 test('what is done is told, and what failed stays in the messages', async t => {
@@ -266,6 +269,47 @@ test('what is done is told, and what failed stays in the messages', async t => {
 	assert.equal(screen.printed[0]!.length, 2);
 	await screen.press('\u001B');
 	await screen.shows('film-0.mkv');
+});
+
+test('what comes of an export that was planned is told when the download is done', async t => {
+	const downstream = new MemoryDownStream(films(2, {exportWhenComplete: '/films/'}));
+	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
+	await screen.shows('film-1');
+	const [first, second] = downstream.snapshot.downloads;
+	const done = {status: 'complete', present: first!.size!, completedAt: 65_000, addedAt: 0} as const;
+	const lastError = {
+		code: 'target-exists',
+		message: 'Not exported: /films/film-1.mkv is there already',
+		at: 65_001,
+	} as const;
+	downstream.change({
+		downloads: [
+			{...first!, ...done, exportedTo: '/films/film-0.mkv'},
+			{...second!, ...done, lastError},
+		],
+	});
+	await screen.shows(' film-1.mkv: Not exported: /films/film-1.mkv is there already');
+	await screen.press('L');
+	await screen.shows('Done: film-0.mkv');
+	await screen.shows('Exported to /films/film-0.mkv');
+	await screen.shows('Done: film-1.mkv');
+	await screen.shows('film-1.mkv: Not exported');
+});
+
+test('what a snapshot and the answer of a command tell is one message', async t => {
+	const downstream = new MemoryDownStream(films(1, {status: 'complete'}));
+	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
+	await screen.shows('film-0');
+	const say = 'Exported to /home/user/Videos/film-0.mkv';
+	await screen.press('e');
+	await screen.shows('[ Export ]');
+	downstream.change({downloads: films(1, {status: 'complete', exportedTo: '/home/user/Videos/film-0.mkv'})});
+	await read();
+	await screen.press('\r');
+	await screen.shows(say);
+	await screen.press('L');
+	await screen.shows(say);
+	assert.equal(screen.text.split(say).length, 2);
 });
 
 test('the help finds a key', async t => {

@@ -193,6 +193,10 @@ for (const [name, open] of Object.entries(implementations)) {
 		const {id} = (await downstream.add({url: origin.url, paused: true})).download;
 		const target = path.join(folder, 'film.bin');
 		await assert.rejects(downstream.export(id, {path: target}), isA('incomplete'));
+		const taken = path.join(folder, 'taken.bin');
+		await writeFile(taken, 'somebody’s');
+		await assert.rejects(downstream.export(id, {path: taken, when: 'complete'}), isA('target-exists'));
+		assert.equal(find(downstream, id)?.exportWhenComplete, null);
 		await downstream.resume(id);
 		const {path: later} = await downstream.export(id, {path: target, when: 'complete'});
 		assert.equal(later, target);
@@ -201,7 +205,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		await assert.rejects(downstream.export(id, {path: target}), isA('target-exists'));
 		const both = await downstream.export(id, {path: folder + path.sep, keepBoth: true});
 		assert.equal(both.path, path.join(folder, 'film (2).bin'));
-		assert.equal((await readdir(folder)).length, 2);
+		assert.equal((await readdir(folder)).length, 3);
 	});
 
 	test(`${name}: downloads that do not change stay the same objects`, async t => {

@@ -95,6 +95,8 @@ const undoMs = 10_000;
 /** Until then the dialog waits for the answer; a copy to another disk takes longer. */
 const longExportMs = 1000;
 const logLength = 500;
+/** The same words within so many milliseconds are one message. */
+const sameMs = 1000;
 
 export class Controller {
 	readonly #options: ControllerOptions;
@@ -264,7 +266,10 @@ export class Controller {
 	#say(text: string, isError = false): void {
 		const message = {text, isError, at: Date.now()};
 		clearTimeout(this.#messageTimer);
-		this.#set({message, log: [...this.#state.log.slice(1 - logLength), message]});
+		// What a command answers, a snapshot may have told already.
+		const {log} = this.#state;
+		const isTold = log.at(-1)?.text === text && message.at - log.at(-1)!.at < sameMs;
+		this.#set({message, log: isTold ? log : [...log.slice(1 - logLength), message]});
 		if (!isError) {
 			this.#messageTimer = setTimeout(() => this.#set({message: undefined}), noticeMs);
 		}
@@ -315,14 +320,20 @@ export class Controller {
 				const took = formatDuration((download.completedAt - download.addedAt) / 1000);
 				this.#say(`Done: ${name} (${formatBytes(download.size ?? 0)} in ${took})`);
 				this.#options.host.bell();
-			} else if (download.lastError && download.lastError.at !== old?.lastError?.at) {
-				const {message} = download.lastError;
-				if (old && download.status === 'failed') {
+			}
+
+			if (download.lastError && download.lastError.at !== old?.lastError?.at) {
+				const {message, at} = download.lastError;
+				// After the end: it could not be exported.
+				const isEnd = download.status === 'failed' || (download.completedAt ?? Infinity) <= at;
+				if (old && isEnd) {
 					this.#say(`${name}: ${message}`, true);
 				} else {
 					this.#log(`${name}: ${message}`);
 				}
-			} else if (old && download.exportedTo !== old.exportedTo && download.exportedTo !== null) {
+			}
+
+			if (old && download.exportedTo !== old.exportedTo && download.exportedTo !== null) {
 				this.#say(`Exported to ${download.exportedTo}`);
 			}
 		}
@@ -641,6 +652,12 @@ export class Controller {
 	}
 
 	#verify(targets: readonly Download[]): void {
+		const whose = targets.length === 1 ? ` ${cleanText(targets[0]!.name)}` : '';
+		if (targets.every(({present}) => present === 0)) {
+			this.#say(`V: nothing of${whose || ' them'} is here yet`);
+			return;
+		}
+
 		this.#run(async () => {
 			let damaged = 0;
 			for (const {id} of targets) {
@@ -649,8 +666,8 @@ export class Controller {
 			}
 
 			return damaged === 0
-				? 'Checked: every byte is as it was written'
-				: `Checked: ${formatBytes(damaged)} were damaged and are missing now`;
+				? `Checked${whose}: every byte is as it was written`
+				: `Checked${whose}: ${formatBytes(damaged)} were damaged and are missing now`;
 		});
 	}
 

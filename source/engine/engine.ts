@@ -28,7 +28,7 @@ import {
 } from './data-source.ts';
 import {EntryStore, readKey, type Entry, type EntryFile} from './entry-store.ts';
 import {toEvict, type Held} from './evict.ts';
-import {exportFile, resolveTarget} from './export-file.ts';
+import {checkTarget, exportFile, resolveTarget} from './export-file.ts';
 import {safeFileName} from './file-info.ts';
 import {HostLimits} from './host-limits.ts';
 import {makeFolder} from './make-folder.ts';
@@ -492,6 +492,7 @@ export class Engine implements DownStream {
 			);
 		}
 
+		await checkTarget(target, request);
 		await transfer.entryFile.save({exportWhenComplete: {...request, path: target}});
 		transfer.forgetView();
 		this.#changed();

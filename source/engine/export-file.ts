@@ -74,15 +74,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 			throw new DownStreamError('disk-failed', `${source} has ${held.size} bytes instead of ${size}`);
 		}
 
-		const present = await lstat(target).catch(noneThere);
-		if (present?.isDirectory()) {
-			throw new DownStreamError('bad-request', `${target} is a folder`);
-		}
-
-		if (present && !overwrite && !keepBoth) {
-			throw targetExists(target);
-		}
-
+		const present = await checkTarget(target, request);
 		if (move && present && isAlreadyThere(source, held, target, present)) {
 			await onPlaced?.(target);
 			return target;
@@ -167,6 +159,23 @@ export function numbered(file: string, number: number): string {
 	const {dir, base} = path.parse(file);
 	const extension = /(?<=.)(?:\.tar)?\.[^. ]{1,16}$/i.exec(base)?.[0] ?? '';
 	return path.join(dir, `${base.slice(0, base.length - extension.length)} (${number})${extension}`);
+}
+
+/** Resolves with what is there already, if anything. Rejects with `target-exists`, or `bad-request` for a folder. */
+export async function checkTarget(
+	target: string,
+	{overwrite = false, keepBoth = false}: Pick<FileExport, 'overwrite' | 'keepBoth'>,
+): Promise<Stats | undefined> {
+	const present = await lstat(target).catch(noneThere);
+	if (present?.isDirectory()) {
+		throw new DownStreamError('bad-request', `${target} is a folder`);
+	}
+
+	if (present && !overwrite && !keepBoth) {
+		throw targetExists(target);
+	}
+
+	return present;
 }
 
 /** Gives a file its final name, or rejects with `target-exists`; a symbolic link is something that exists. */
