@@ -132,18 +132,27 @@ test(
 	},
 );
 
+/** False where it cannot be done. */
+function mountSmallDisk(t: TestContext, folder: string): boolean {
+	const {status} = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder]);
+	if (status !== 0) {
+		t.skip('a small disk can be mounted by the superuser of Linux alone');
+		return false;
+	}
+
+	atEnd(t, () => spawnSync('umount', [folder]));
+	return true;
+}
+
 test(
 	'a full disk is told of, loses nothing, and the download goes on when there is space',
 	{timeout},
 	async t => {
 		const storageDir = await temporaryFolder(t);
-		const mounted = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', storageDir]);
-		if (mounted.status !== 0) {
-			t.skip('a small disk can be mounted by the superuser of Linux alone');
+		if (!mountSmallDisk(t, storageDir)) {
 			return;
 		}
 
-		atEnd(t, () => spawnSync('umount', [storageDir]));
 		const other = path.join(storageDir, 'of somebody else');
 		await writeFile(other, Buffer.alloc(6 * MiB));
 		const origin = await startOrigin(t, {size, etag});
@@ -167,6 +176,23 @@ test(
 		await close();
 	},
 );
+
+test('what took the last room of a disk is recorded all the same', {timeout}, async t => {
+	const storageDir = await temporaryFolder(t);
+	if (!mountSmallDisk(t, storageDir)) {
+		return;
+	}
+
+	const origin = await startOrigin(t, {size: 20 * MiB, etag});
+	const {engine, close} = await startEngine(t, {storageDir});
+	const {download} = await engine.add({url: origin.url});
+	const {folder} = await until(engine, download.id, ({status}) => status === 'failed');
+	await close();
+	const {present} = downloadOf(engine, download.id);
+	assert.ok(present > 6 * MiB, `${present} bytes`);
+	const recorded = (await recordedRanges(folder)).reduce((sum, {start, end}) => sum + end - start, 0);
+	assert.equal(recorded, present);
+});
 
 test('a download is deleted also from a disk that is too full for a record of it', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag});

@@ -3,6 +3,13 @@ import {DownStreamError} from '../downstream.ts';
 
 const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
 
+/** Nothing more can be written there. */
+export function isFull(error: unknown): boolean {
+	return (
+		fullCodes.has(errorCode(error) ?? '') || (error instanceof DownStreamError && error.code === 'disk-full')
+	);
+}
+
 /**
  * `disk-full` or `disk-failed` with a sentence that names the path, and the original as its cause. What is ours
  * already, or no error of the file system (an abort), comes back as it is.

@@ -6,7 +6,7 @@ import path from 'node:path';
 import {isDeepStrictEqual} from 'node:util';
 import {Low, type Adapter} from 'lowdb';
 import type {DownloadId} from '../downstream.ts';
-import {diskError, errorCode} from './disk-error.ts';
+import {diskError, errorCode, isFull} from './disk-error.ts';
 import {syncFolder, temporarySuffix, writeDurably} from './durable-file.ts';
 import {checkEntry, InvalidEntry, type Entry} from './entry.ts';
 import {makeFolder} from './make-folder.ts';
@@ -197,7 +197,19 @@ class DurableEntry implements Adapter<Entry> {
 
 	async #write(): Promise<void> {
 		const previous = path.join(this.folder, backupName);
-		await writeDurably(path.join(this.folder, entryName), JSON.stringify(this.#newest), previous);
+		const write = async () =>
+			writeDurably(path.join(this.folder, entryName), JSON.stringify(this.#newest), previous);
+		try {
+			await write();
+		} catch (error) {
+			if (!isFull(error)) {
+				throw error;
+			}
+
+			// The bytes took the last room: the copy gives its own to the record of them.
+			await rm(previous, {force: true});
+			await write();
+		}
 	}
 }
 

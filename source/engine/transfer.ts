@@ -5,7 +5,7 @@ import {release} from './blocks.ts';
 import {BlockChecks, parseChecksum} from './block-checks.ts';
 import {BlockReader} from './block-reader.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
-import {diskError} from './disk-error.ts';
+import {diskError, isFull} from './disk-error.ts';
 import {downloadView, nameOf, queueRankOf, typeOf} from './download-view.ts';
 import type {Entry, EntryFile} from './entry-store.ts';
 import {Fetcher, type NewLink, type TransferServices} from './fetcher.ts';
@@ -737,8 +737,8 @@ export class Transfer {
 				const version = this.#version;
 				const {isComplete: wasComplete} = this.#file;
 				const ranges = await this.#file.checkpoint();
-				// In this order: what is complete has all its checksums.
-				const recorded = await this.#checks.save(this.#file);
+				// In this order: what is complete has all its checksums, but where the disk has no room for them.
+				const recorded = await this.#checks.save(this.#file).catch(noneIfFull);
 				if (version !== this.#version) {
 					return;
 				}
@@ -966,6 +966,14 @@ export class Transfer {
 			this.#services.queueChanged();
 		}
 	}
+}
+
+function noneIfFull(error: unknown): number[] {
+	if (!isFull(error)) {
+		throw error;
+	}
+
+	return [];
 }
 
 function stepAfter(consumed: number): number {
