@@ -1,5 +1,8 @@
 // One engine with its proxy: what every command starts first and ends last.
+import {closeSync, openSync} from 'node:fs';
 import path from 'node:path';
+import {DownStreamError} from './downstream.ts';
+import {errorCode} from './engine/disk-error.ts';
 import {Engine} from './engine/engine.ts';
 import {Logger} from './logger.ts';
 import {withCredentials} from './netrc.ts';
@@ -35,12 +38,12 @@ export type RunningSettings = Pick<
 	Partial<Pick<Settings, 'readAhead' | 'resolveWith' | 'netrc' | 'logFile' | 'logLevel'>>;
 
 /**
- * Rejects with `storage-locked`, `port-taken` or `disk-failed`. `headersForAll`: the headers of the settings go to
+ * Rejects with `storage-locked`, `port-taken`, `disk-failed`, or `bad-request` for a log that cannot be written. `headersForAll`: the headers of the settings go to
  * every download that is added, not only to those of the command line.
  */
 export async function start(settings: RunningSettings, {headersForAll = false} = {}): Promise<Running> {
 	if (settings.logFile !== undefined) {
-		Logger.toFile(path.resolve(settings.logFile), settings.logLevel);
+		logTo(path.resolve(settings.logFile), settings.logLevel);
 	}
 
 	const engine = await Engine.open({
@@ -93,4 +96,16 @@ export async function start(settings: RunningSettings, {headersForAll = false} =
  */
 export function openIdle({storageDir}: Settings): Promise<Engine> {
 	return Engine.open({storageDir, maxActive: 0});
+}
+
+function logTo(file: string, level: Settings['logLevel'] | undefined): void {
+	try {
+		closeSync(openSync(file, 'a', 0o600));
+	} catch (error) {
+		throw new DownStreamError('bad-request', `--log ${file}: it cannot be written to (${errorCode(error)})`, {
+			cause: error,
+		});
+	}
+
+	Logger.toFile(file, level);
 }

@@ -150,7 +150,42 @@ test('the log has no secrets', async t => {
 	]);
 	assert.equal(await get.exit(), 0, get.stderr);
 	const text = await readFile(log, 'utf8');
-	assert.match(text, /added [\da-f]{32}/);
+	assert.match(text, /info [\da-f]{32}: added http/);
+	assert.match(text, /debug [\da-f]{32}: asks 127\.0\.0\.1:\d+ for bytes 0 to/);
+	assert.match(text, /info [\da-f]{32}: complete\n/);
+	assert.match(text, /info [\da-f]{32}: exported to /);
 	assert.doesNotMatch(text, /geheim/);
 	assert.equal(origin.requests[0]?.headers.authorization, 'Bearer geheim');
+});
+
+test('the log tells what failed, and a log that cannot be written is refused', async t => {
+	const origin = await startOrigin(t, {
+		size: 1000,
+		intercept(_request, response) {
+			response.writeHead(404).end();
+			return true;
+		},
+	});
+	const folder = await temporaryFolder(t);
+	const common = [
+		'get',
+		'--port',
+		'0',
+		'--storage',
+		path.join(folder, 'storage'),
+		'-o',
+		path.join(folder, 'out'),
+	];
+	const log = path.join(folder, 'log');
+	const failed = await CliProcess.start(t, [...common, '--log', log, origin.url]);
+	assert.equal(await failed.exit(), 1);
+	assert.match(
+		await readFile(log, 'utf8'),
+		/error [\da-f]{32}: origin-refused: 404: no such file on the server/,
+	);
+
+	const nowhere = path.join(folder, 'none', 'log');
+	const refused = await CliProcess.start(t, [...common, '--log', nowhere, origin.url]);
+	assert.equal(await refused.exit(), 2);
+	assert.ok(refused.stderr.includes(`--log ${nowhere}: it cannot be written to (ENOENT)`), refused.stderr);
 });

@@ -310,7 +310,7 @@ export class Engine implements DownStream {
 		}
 
 		this.#transfers.set(entry.id, transfer);
-		Logger.info(`added ${entry.id} ${maskUrl(entry.url)}`);
+		Logger.info(`${entry.id}: added ${maskUrl(entry.url)}`);
 		this.#balance();
 		return {download: this.#view(transfer), existed: false};
 	}
@@ -633,9 +633,9 @@ export class Engine implements DownStream {
 			.filter(({timer, back}) => !timer && !back)
 			.map(({entryFile}) => heldOf(entryFile.entry, undefined));
 		for (const id of toEvict([...listed, ...kept], cacheSize)) {
-			Logger.info(`evicted ${id}`);
+			Logger.info(`${id}: evicted`);
 			const gone = this.#transfers.has(id) ? this.remove(id, {data: 'delete', undoMs: 0}) : this.#purge(id);
-			void gone.catch((error: unknown) => Logger.warn(`${id} was not evicted: ${String(error)}`));
+			void gone.catch((error: unknown) => Logger.warn(`${id}: not evicted: ${String(error)}`));
 		}
 	}
 
@@ -677,7 +677,7 @@ export class Engine implements DownStream {
 			const link = await resolveLink(command, item, signal);
 			const {url, credentials} = withoutCredentials(link.url);
 			const headers = checkedHeaders({...headersFor(url, entry), ...credentials, ...link.headers});
-			Logger.info(`new link for ${entry.id}: ${maskUrl(url.href)}`);
+			Logger.info(`${entry.id}: new link ${maskUrl(url.href)}`);
 			const change = {url: url.href, headers};
 			return {change, source: this.#sourceOf({...entry, ...change})};
 		};
@@ -734,7 +734,9 @@ export class Engine implements DownStream {
 				onPlaced,
 			}),
 		);
-		return this.#heldFor(exporting);
+		const placed = await this.#heldFor(exporting);
+		Logger.info(`${transfer.entryFile.entry.id}: exported to ${placed}`);
+		return placed;
 	}
 
 	#queue(): Transfer[] {

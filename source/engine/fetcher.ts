@@ -1,6 +1,7 @@
 // The connections of one download: the only place that opens them. Nothing they bring is written before it has proven
 // to be of the version that is held.
 import {DownStreamError, type DownloadId} from '../downstream.ts';
+import {Logger} from '../logger.ts';
 import {Bandwidth} from './bandwidth.ts';
 import type {BlockPool} from './block-pool.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
@@ -415,6 +416,8 @@ export class Fetcher {
 				this.#unproven.add(segment);
 			}
 
+			const {id} = this.#entryFile.entry;
+			Logger.debug(`${id}: asks ${this.host} for bytes ${segment.offset} to ${segment.end} (${segment.for})`);
 			const answer = await this.#source.open({
 				range: {
 					start: Math.max(0, segment.offset - margin),
@@ -432,6 +435,7 @@ export class Fetcher {
 				}
 			}
 
+			Logger.debug(`${id}: ${this.host} sends bytes ${answer.range.start} to ${answer.range.end}`);
 			await this.#accept(answer, segment);
 			await this.#receive(answer, segment, margin);
 		} catch (error) {

@@ -1,6 +1,7 @@
 // One download: readers wait, segments write, one scheduler in between.
 import {rm} from 'node:fs/promises';
 import {DownStreamError, type Download, type DownloadId, type DownloadStatus} from '../downstream.ts';
+import {Logger} from '../logger.ts';
 import {release} from './blocks.ts';
 import {BlockChecks, parseChecksum} from './block-checks.ts';
 import {BlockReader} from './block-reader.ts';
@@ -290,6 +291,9 @@ export class Transfer {
 		const {range, version, signal} = request;
 		this.#refuseIfCancelled();
 		const reader = this.#readers.open(range, request.player);
+		Logger.debug(
+			`${this.#entryFile.entry.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
+		);
 		const blocks = new BlockReader(this.#services.blocks);
 		this.#recordReading();
 		let scheduleAt = readStep.bytes;
@@ -356,6 +360,7 @@ export class Transfer {
 
 	/** Ends what no player needs. */
 	async pause(): Promise<void> {
+		Logger.info(`${this.#entryFile.entry.id}: paused`);
 		// It holds at once, however long the disk takes.
 		const saved = this.#entryFile.save({intent: 'pause'});
 		this.#retries.cancel();
@@ -368,6 +373,7 @@ export class Transfer {
 
 	/** Goes on; after an error, tries again at once. */
 	async resume(): Promise<void> {
+		Logger.info(`${this.#entryFile.entry.id}: resumed`);
 		this.#vainLinks = 0;
 		this.#retries.forgive();
 		await this.#entryFile.save({intent: 'run', error: undefined});
@@ -376,6 +382,7 @@ export class Transfer {
 
 	/** Ends readers, then segments. */
 	async cancel(): Promise<void> {
+		Logger.info(`${this.#entryFile.entry.id}: cancelled`);
 		const saved = this.#entryFile.save({intent: 'cancel'});
 		this.#readers.reject(cancelled());
 		this.#retries.cancel();
@@ -549,6 +556,7 @@ export class Transfer {
 
 	/** Drops the held bytes and all that is known of their version, and fetches what the origin has now. */
 	async startOver(): Promise<void> {
+		Logger.info(`${this.#entryFile.entry.id}: starts over`);
 		this.#vainLinks = 0;
 		await this.#fetcher.whileNothingRuns(async () => {
 			this.#retries.forgive();
@@ -700,6 +708,7 @@ export class Transfer {
 		this.#fetcher.segments.endAll();
 		this.#retries.forgive();
 		await this.#entryFile.save({completedAt: Date.now(), error: undefined});
+		Logger.info(`${this.#entryFile.entry.id}: complete`);
 		this.#services.queueChanged();
 		this.#changed();
 	}
@@ -713,6 +722,7 @@ export class Transfer {
 	exportFailed(cause: unknown): void {
 		const error =
 			cause instanceof DownStreamError ? cause : new DownStreamError('disk-failed', String(cause), {cause});
+		Logger.error(`${this.#entryFile.entry.id}: not exported: ${error.message}`);
 		this.#retries.note(new DownStreamError(error.code, `Not exported: ${error.message}`));
 		void this.#entryFile.save({exportWhenComplete: undefined}).catch(() => undefined);
 		this.#changed();
@@ -945,7 +955,9 @@ export class Transfer {
 			return;
 		}
 
+		const line = `${this.#entryFile.entry.id}: ${error.code}: ${error.message}`;
 		if (this.#retries.failed(error, quietSince)) {
+			Logger.warn(line);
 			if (this.#retries.isLong) {
 				this.#readers.reject(error);
 			}
@@ -954,6 +966,7 @@ export class Transfer {
 			return;
 		}
 
+		Logger.error(line);
 		this.#fetcher.segments.endAll();
 		this.#readers.reject(error);
 		void this.#entryFile.save({error: this.#retries.failure}).catch(() => undefined);
