@@ -62,7 +62,8 @@ export async function runCommand(
 	output: CommandOutput,
 ): Promise<boolean> {
 	const command: ToldCommand = commands[name];
-	const downstream = (await attach(settings.storageDir)) ?? (command.isAlone && (await openIdle(settings)));
+	const copy = await attach(settings.storageDir);
+	const downstream = copy ?? (command.isAlone && (await openIdle(settings)));
 	if (!downstream) {
 		throw new DownStreamError(
 			'not-found',
@@ -71,6 +72,11 @@ export async function runCommand(
 	}
 
 	try {
+		// A copy that runs has told what it found in its folder.
+		for (const banner of copy ? [] : downstream.snapshot.banners) {
+			output.error(banner);
+		}
+
 		return await command.run(downstream, words, {settings, output});
 	} finally {
 		await downstream.dispose();

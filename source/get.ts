@@ -25,6 +25,10 @@ export async function get(
 ): Promise<boolean> {
 	const {engine} = running;
 	const target = await checkedTarget(settings, urls.length);
+	for (const banner of engine.snapshot.banners) {
+		output.error(banner);
+	}
+
 	let failed = false;
 	const report = (error: unknown) => {
 		failed = true;

@@ -317,3 +317,17 @@ test('the dashboard attaches to the copy that runs, and leaves it running', asyn
 	again.press('q');
 	assert.equal(await again.exit(), 0);
 });
+
+test('commands tell of a record that they cannot read', async t => {
+	const origin = await startOrigin(t, {size: 1000});
+	const {engine, close, storageDir} = await startEngine(t);
+	const {download: damaged} = await engine.add({url: origin.urlOf('/damaged.bin'), paused: true});
+	await close();
+	await writeFile(path.join(storageDir, damaged.id, 'entry.json'), '{"version":1}');
+	const common = ['--storage', storageDir, '--port', '0', '-o', path.join(storageDir, 'out')];
+	for (const words of [['list'], ['get', origin.url, ...common.slice(2)]]) {
+		const {code, stderr} = await run(t, [...words, ...common.slice(0, 2)]);
+		assert.equal(code, 0, stderr);
+		assert.ok(stderr.includes(path.join(storageDir, damaged.id)), stderr);
+	}
+});

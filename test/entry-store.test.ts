@@ -180,6 +180,18 @@ for (const [what, change, named] of foreign) {
 	});
 }
 
+test('names that somebody else wrote into a record are names alone', async t => {
+	const {store} = await openStore(t);
+	const file = await store.create(entry);
+	const change = {givenName: '..\\..\\evil.exe', info: {name: '../../evil\u001B[2J\u202E', size: 1}};
+	await writeFile(path.join(file.folder, 'entry.json'), JSON.stringify({...entry, ...change}));
+	const read = (await store.readAll()).entries[0]?.entry;
+	for (const name of [read?.givenName, read?.info?.name]) {
+		assert.match(name ?? '', /evil/);
+		assert.doesNotMatch(name ?? '', /^\.|[\\/\p{C}]/u);
+	}
+});
+
 test('unknown fields are dropped and prototypes stay what they are', async t => {
 	const {store} = await openStore(t);
 	const file = await store.create(entry);

@@ -264,3 +264,13 @@ test('a storage folder that is not there is disk-failed', async t => {
 		(error: unknown) => error instanceof DownStreamError && error.code === 'disk-failed',
 	);
 });
+
+test('a file in the place of a storage folder is told of as such', async t => {
+	const file = path.join(await storageFolder(t), 'file');
+	await writeFile(file, '');
+	await assert.rejects(
+		storageOwner(file),
+		(error: unknown) =>
+			error instanceof DownStreamError && error.code === 'disk-failed' && error.message.includes(file),
+	);
+});

@@ -7,6 +7,7 @@ import {
 	type ExportRequest,
 } from '../downstream.ts';
 import type {Validator} from './data-source.ts';
+import {safeFileName} from './file-info.ts';
 
 /** Times are milliseconds since the epoch. */
 export type Entry = {
@@ -126,6 +127,11 @@ const anObject = field(
 	(value): value is object => typeof value === 'object' && value !== null && !Array.isArray(value),
 );
 const aString = field('a string', (value): value is string => typeof value === 'string');
+/** Somebody else may have written the record: a name becomes a part of paths and of what is shown. */
+const aName: Field<string> = (value, name) => {
+	const text = aString(value, name);
+	return /^\.|[\\/\p{C}]/u.test(text) ? safeFileName(text) : text;
+};
 const aBoolean = field('true or false', (value): value is boolean => typeof value === 'boolean');
 const aCount = field('a whole number', isCount);
 const aTime = field('a time', (value): value is number => Number.isFinite(value));
@@ -152,10 +158,10 @@ const entryField = objectOf<Entry>({
 	userAgent: optional(aString),
 	proxy: optional(aString),
 	connections: optional(aCount),
-	givenName: optional(aString),
+	givenName: optional(aName),
 	info: optional(
 		objectOf<NonNullable<Entry['info']>>({
-			name: aString,
+			name: aName,
 			type: optional(aString),
 			size: field(
 				'a whole number or null',

@@ -190,7 +190,7 @@ async function takesConnections(origin: string | undefined): Promise<boolean> {
 	});
 }
 
-/** Milliseconds since the epoch; undefined if nobody has the lock. */
+/** Milliseconds since the epoch; undefined if nobody has the lock. Rejects with `disk-failed`. */
 async function lockTouchedAt(file: string): Promise<number | undefined> {
 	try {
 		return (await stat(lockOf(file))).mtimeMs;
@@ -199,7 +199,7 @@ async function lockTouchedAt(file: string): Promise<number | undefined> {
 			return undefined;
 		}
 
-		throw error;
+		throw diskError(error, path.dirname(file));
 	}
 }
 
