@@ -192,7 +192,7 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 		import('./source/get.ts'),
 		import('./source/progress-line.ts'),
 	]);
-	// What has come must not go before it is exported.
+	// What has come must not go before it is exported: room is made in the end.
 	const running = await start({...settings, cacheSize: Infinity});
 	try {
 		const line = new ProgressLine(process.stderr, settings);
@@ -208,6 +208,7 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 			stopped,
 		);
 		line.end();
+		await running.engine.makeRoom(settings.cacheSize);
 		return stopped.aborted ? interrupted : done ? 0 : 1;
 	} finally {
 		await running.dispose();

@@ -183,3 +183,19 @@ test('get downloads to the end also what was added to be fetched on demand', asy
 	assert.equal(await get.exit(), 0, get.stderr);
 	assert.equal(firstWrongByte(await readFile(target), 0), -1);
 });
+
+test('get makes room in a store of limited size once its files are exported', async t => {
+	const origin = await startOrigin(t, {size: MiB});
+	const folder = await temporaryFolder(t);
+	const storage = path.join(folder, 'storage');
+	const urls = ['/a.bin', '/b.bin', '/c.bin'].map(name => origin.urlOf(name));
+	const common = ['--port', '0', '--storage', storage, '--cache-size', '1500K', '-o', `${folder}${path.sep}`];
+	const get = await CliProcess.start(t, ['get', ...common, ...urls]);
+	assert.equal(await get.exit(), 0, get.stderr);
+	for (const name of ['a.bin', 'b.bin', 'c.bin']) {
+		assert.equal(firstWrongByte(await readFile(path.join(folder, name)), 0), -1);
+	}
+
+	const stored = (await readdir(storage)).filter(name => /^[\da-f]{32}$/.test(name));
+	assert.equal(stored.length, 1);
+});

@@ -499,6 +499,25 @@ export class Engine implements DownStream {
 		return {path: target};
 	}
 
+	/** What nobody uses goes, until the store has `cacheSize` bytes at most (`evict.ts`). What cannot go is logged. */
+	async makeRoom(cacheSize: number): Promise<void> {
+		const listed = Array.from(this.#transfers.values(), transfer =>
+			heldOf(transfer.entryFile.entry, this.#view(transfer)),
+		);
+		const kept = [...this.#removed.values()]
+			.filter(({timer, back}) => !timer && !back)
+			.map(({entryFile}) => heldOf(entryFile.entry, undefined));
+		const going = toEvict([...listed, ...kept], cacheSize).map(async id => {
+			Logger.info(`${id}: evicted`);
+			try {
+				await (this.#transfers.has(id) ? this.remove(id, {data: 'delete', undoMs: 0}) : this.#purge(id));
+			} catch (error) {
+				Logger.warn(`${id}: not evicted: ${String(error)}`);
+			}
+		});
+		await Promise.all(going);
+	}
+
 	async dispose(): Promise<void> {
 		this.#disposed ??= this.#dispose();
 		return this.#disposed;
@@ -619,23 +638,10 @@ export class Engine implements DownStream {
 		}
 	}
 
-	/** Makes room, if the store is larger than it may be. */
 	#evict(): void {
 		const {cacheSize = Infinity} = this.#options;
-		if (cacheSize === Infinity || this.#disposed) {
-			return;
-		}
-
-		const listed = Array.from(this.#transfers.values(), transfer =>
-			heldOf(transfer.entryFile.entry, this.#view(transfer)),
-		);
-		const kept = [...this.#removed.values()]
-			.filter(({timer, back}) => !timer && !back)
-			.map(({entryFile}) => heldOf(entryFile.entry, undefined));
-		for (const id of toEvict([...listed, ...kept], cacheSize)) {
-			Logger.info(`${id}: evicted`);
-			const gone = this.#transfers.has(id) ? this.remove(id, {data: 'delete', undoMs: 0}) : this.#purge(id);
-			void gone.catch((error: unknown) => Logger.warn(`${id}: not evicted: ${String(error)}`));
+		if (cacheSize !== Infinity && !this.#disposed) {
+			void this.makeRoom(cacheSize);
 		}
 	}
 
