@@ -4,6 +4,8 @@ const bucketMs = 250;
 const buckets = 80;
 /** A pause or an outage is no part of an average: after so long without a byte a new one begins. */
 const longestGapMs = 10_000;
+/** After so long without a byte nothing comes: no average fades on a screen on which nothing moves. */
+const stillMs = 3000;
 
 export class SpeedMeter {
 	readonly #bytes = new Float64Array(buckets);
@@ -22,9 +24,9 @@ export class SpeedMeter {
 		this.#bytes[this.#newest % buckets]! += bytes;
 	}
 
-	/** Average of the last `windowMs` (at most 20 s), or of the time since the first byte if that is shorter. */
+	/** Average of the last `windowMs` (at most 20 s), or of the time since the first byte if that is shorter; 0 where nothing comes. */
 	rate(windowMs: number, now: number): number {
-		if (this.#started === undefined) {
+		if (this.#started === undefined || now - this.#lastAt > stillMs) {
 			return 0;
 		}
 
