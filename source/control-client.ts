@@ -235,11 +235,12 @@ export class ControlClient implements DownStream {
 	#lose(): void {
 		this.#copy = undefined;
 		this.#release(Infinity);
-		const {version, banners} = this.#received;
+		const {version, banners, downloads} = this.#received;
 		this.#show({
 			...this.#received,
 			version: version + 1,
 			bytesPerSecond: 0,
+			downloads: downloads.map(download => stopped(download)),
 			banners: [...banners, endedSentence],
 		});
 	}
@@ -265,6 +266,25 @@ function applyChanges(before: Snapshot, {changed, order, ...rest}: SnapshotChang
 	const known = new Map([...before.downloads, ...changed].map(download => [download.id, download]));
 	const ids = order ?? before.downloads.map(({id}) => id);
 	return {...rest, downloads: ids.flatMap(id => known.get(id) ?? [])};
+}
+
+/** As it stands when nobody works on it any more: what ran is unfinished, and no more is known. */
+function stopped(download: Download): Download {
+	const {status, completedAt} = download;
+	const isAtRest = ['complete', 'failed', 'paused', 'cancelled'].includes(status);
+	return {
+		...download,
+		status: isAtRest ? status : completedAt === null ? 'queued' : 'complete',
+		error: isAtRest ? download.error : null,
+		bytesPerSecond: 0,
+		bytesPerSecondLong: 0,
+		connections: 0,
+		segments: [],
+		players: [],
+		retryAt: null,
+		checkProgress: null,
+		exportProgress: null,
+	};
 }
 
 /** A folder is still named as one. */

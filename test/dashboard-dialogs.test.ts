@@ -42,6 +42,35 @@ test('a pasted curl command fills headers, agent and proxy in, and shows no secr
 	]);
 });
 
+test('what was pasted stays while More is at no, and goes along', async t => {
+	const downstream = new MemoryDownStream();
+	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
+	await screen.shows('Nothing here yet');
+	await screen.paste("curl http://127.0.0.1/a.mkv -H 'X-Key: abc' -b session=1 -A Agent/1");
+	await screen.shows(/Agent +Agent\/1/);
+	for (const key of ['\t', '\t', '\t', '\u001B[D']) {
+		await screen.press(key);
+	}
+
+	await screen.shows(() => !screen.text.includes('Agent/1'));
+	await screen.press('\u001B[C');
+	await screen.shows(/Agent +Agent\/1/);
+	assert.match(screen.text, /Headers +X-Key: •••.*\n.* Cookie: •+/);
+	await screen.press('\u001B[D');
+	await screen.shows(() => !screen.text.includes('Agent/1'));
+	// A draft holds it too.
+	await screen.press('\u001B');
+	await screen.shows('Nothing here yet');
+	await screen.press('a');
+	await screen.shows('1 ready');
+	await read();
+	await screen.press('\r');
+	await screen.shows('Added 1');
+	assert.deepEqual(downstream.calls, [
+		['add', 'http://127.0.0.1/a.mkv', {headers: {'X-Key': 'abc', Cookie: 'session=1'}, userAgent: 'Agent/1'}],
+	]);
+});
+
 test('fields follow from what is chosen, and bad values are told before anything is added', async t => {
 	const downstream = new MemoryDownStream();
 	const screen = new Screen(t, downstream, {columns: 100, rows: 30});

@@ -19,6 +19,25 @@ test('the tabs show one state each, and the selection goes with them', async t =
 	await screen.shows(/▸ ‖ 線形/);
 });
 
+test('the selection is not lost in a tab or filter that shows nothing', async t => {
+	const screen = new Screen(t, new MemoryDownStream(films(3)), {columns: 100, rows: 30});
+	await screen.shows('film-2.mkv');
+	await screen.press('G');
+	await screen.shows('▸ ↓ film-2.mkv');
+	await screen.press('3');
+	await screen.shows('[3 paused 0]');
+	await screen.press('j');
+	await screen.press('1');
+	await screen.shows('[1 all 3]');
+	assert.match(screen.text, /▸ ↓ film-2\.mkv/);
+	await screen.press('/');
+	await screen.press('q');
+	await screen.shows('Nothing fits the filter');
+	await screen.press('\u001B');
+	await screen.shows('sort: added');
+	assert.match(screen.text, /▸ ↓ film-2\.mkv/);
+});
+
 test('a filter narrows while it is typed, Enter keeps it, Esc clears it', async t => {
 	const screen = new Screen(t, new MemoryDownStream(films(30)), {columns: 100, rows: 30});
 	await screen.shows('film-9.mkv');
@@ -235,6 +254,7 @@ test('o starts a player, O opens the folder of what was exported, V checks, v pr
 	const [film] = downstream.snapshot.downloads;
 	assert.deepEqual(screen.printed[0], [film!.name, film!.streamUrl, film!.url, '/home/user/film.mkv', '']);
 	downstream.change({downloads: films(1, {present: 0, ranges: []})});
+	await screen.shows(/ 0% /);
 	await screen.press('V');
 	await screen.shows('V: nothing of film-0.mkv is here yet');
 });
@@ -487,6 +507,9 @@ test('suspending asks while something runs, and not while it is attached', async
 	assert.equal(busy.stops, 0);
 	await busy.press('\u001A');
 	await busy.shows(() => busy.stops === 1);
+	const at = Date.now();
+	await busy.shows(() => !busy.text.includes('Ctrl+Z again'));
+	assert.ok(Date.now() - at < 2000, 'it would have gone by itself');
 
 	const attached = new Screen(t, new MemoryDownStream(films(1)), {columns: 80, rows: 24, isAttached: true});
 	await attached.shows('film-0');

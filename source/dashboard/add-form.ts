@@ -2,7 +2,7 @@
 import {parseCurlCommand} from '../curl-command.ts';
 import type {AddRequest} from '../downstream.ts';
 import {note} from './dialogs.ts';
-import {choiceOf, fieldsOf, textItem, textOf, withItems, type Form, type Item} from './form.ts';
+import {choiceOf, textItem, textOf, textsOf, withItems, type Form, type Item, type TextItem} from './form.ts';
 import {fieldOf} from './text-field.tsx';
 
 /** What of the typed text can be added, and what is wrong with the rest. */
@@ -59,32 +59,35 @@ export function renewAddForm(form: Form, problem?: string): Form {
 			chosen: 0,
 		},
 	];
-	if (choiceOf(form, 'more') === 1) {
-		const headers = headerLines(form);
-		for (let index = 0; index <= headers.length; index++) {
-			const label = index === 0 ? 'Headers' : '';
-			const placeholder = index === 0 ? 'Name: value' : '';
-			items.push(textItem(`header${index}`, label, headers[index] ?? '', {secret: 'header', placeholder}));
-		}
-
-		items.push(
-			textItem('agent', 'Agent', '', {placeholder: '(our own)'}),
-			textItem('proxy', 'Proxy', '', {
-				placeholder: '(from the settings) http:// socks5:// or direct',
-				secret: 'url',
-			}),
-			textItem('connections', 'Conns', '', {placeholder: '(from the settings) 1 to 16 for each file'}),
-			textItem('checksum', 'Check', '', {placeholder: 'sha256:… (optional)'}),
-		);
-	}
-
-	const renewed = withItems(form, items);
+	const more = moreItems(form);
+	const isShown = choiceOf(form, 'more') === 1;
+	const renewed = withItems(form, isShown ? [...items, ...more] : items, isShown ? [] : more);
 	return {
 		...renewed,
 		buttons: renewed.buttons.map(button =>
 			button.name === 'add' ? {...button, label: urls.length > 1 ? `Add ${urls.length}` : 'Add'} : button,
 		),
 	};
+}
+
+/** One header more than there are. */
+function moreItems(form: Form): TextItem[] {
+	const headers = [...headerLines(form), ''].map((line, index) =>
+		textItem(`header${index}`, index === 0 ? 'Headers' : '', line, {
+			secret: 'header',
+			placeholder: index === 0 ? 'Name: value' : '',
+		}),
+	);
+	return [
+		...headers,
+		textItem('agent', 'Agent', '', {placeholder: '(our own)'}),
+		textItem('proxy', 'Proxy', '', {
+			placeholder: '(from the settings) http:// socks5:// or direct',
+			secret: 'url',
+		}),
+		textItem('connections', 'Conns', '', {placeholder: '(from the settings) 1 to 16 for each file'}),
+		textItem('checksum', 'Check', '', {placeholder: 'sha256:… (optional)'}),
+	];
 }
 
 /** A pasted curl command fills the fields in; undefined for any other text. */
@@ -106,12 +109,10 @@ export function addFormFromCurl(text: string): Form | undefined {
 	if (hasMore) {
 		form = renewAddForm({
 			...form,
-			items: [
-				...form.items.map(item =>
-					item.kind === 'choice' && item.name === 'more' ? {...item, chosen: 1} : item,
-				),
-				...headers.map((line, index) => textItem(`header${index}`, '', line)),
-			],
+			items: form.items.map(item =>
+				item.kind === 'choice' && item.name === 'more' ? {...item, chosen: 1} : item,
+			),
+			hidden: headers.map((line, index) => textItem(`header${index}`, '', line)),
 		});
 	}
 
@@ -128,11 +129,9 @@ export function addFormFromCurl(text: string): Form | undefined {
 }
 
 function headerLines(form: Form): string[] {
-	return fieldsOf(form).flatMap(item =>
-		item.kind === 'text' && item.name.startsWith('header') && item.field.text.trim() !== ''
-			? [item.field.text]
-			: [],
-	);
+	return textsOf(form)
+		.filter(({name, field}) => name.startsWith('header') && field.text.trim() !== '')
+		.map(({field}) => field.text);
 }
 
 /** What every URL is added with; `problem` is one sentence on what cannot be. */

@@ -92,6 +92,7 @@ export type ScreenState = {
 export const settleMs = 250;
 const noticeMs = 4000;
 const undoMs = 10_000;
+const stopQuestion = 'Ctrl+Z again: downloads and players stand still until fg';
 /** Until then the dialog waits for the answer; a copy to another disk takes longer. */
 const longExportMs = 1000;
 const logLength = 500;
@@ -355,6 +356,12 @@ export class Controller {
 
 	#select(index: number): void {
 		const {downloads, top} = this.window;
+		if (downloads.length === 0) {
+			// It may be in the tab that is shown next.
+			this.#set({index: 0, scrolled: 0});
+			return;
+		}
+
 		const to = Math.max(0, Math.min(downloads.length - 1, index));
 		const nextTop = scrollTop(top, to, this.#fits.rows, downloads.length);
 		this.#set({selected: downloads[to]?.id, index: to, line: to - nextTop, scrolled: 0});
@@ -676,11 +683,15 @@ export class Controller {
 		const isBusy = downloads.some(download => isRunning(download) || connectedPlayers(download) > 0);
 		if (isBusy && !this.#mayStopAll && !this.#options.isAttached) {
 			this.#mayStopAll = true;
-			this.#say('Ctrl+Z again: downloads and players stand still until fg');
+			this.#say(stopQuestion);
 			return;
 		}
 
 		this.#mayStopAll = false;
+		if (this.#state.message?.text === stopQuestion) {
+			this.#set({message: undefined});
+		}
+
 		this.#run(() => this.#options.host.suspend());
 	}
 

@@ -39,6 +39,8 @@ export type Form = {
 	readonly title: string;
 	readonly hint: string;
 	readonly items: readonly Item[];
+	/** Fields that are not shown now: what was typed in them stays, and still counts. */
+	readonly hidden?: readonly TextItem[];
 	/** The capital letter of a label presses it where no text is typed. */
 	readonly buttons: readonly Button[];
 	/** Counts the fields and choices, then the buttons. */
@@ -130,9 +132,13 @@ export function letterOf(label: string): string | undefined {
 	return /\p{Lu}/u.exec(label)?.[0].toLowerCase();
 }
 
+/** All fields with text, the hidden ones too. */
+export function textsOf(form: Form): readonly TextItem[] {
+	return [...form.items.filter(item => item.kind === 'text'), ...(form.hidden ?? [])];
+}
+
 export function textOf(form: Form, name: string): string {
-	const item = fieldsOf(form).find(each => each.name === name);
-	return item?.kind === 'text' ? item.field.text : '';
+	return textsOf(form).find(each => each.name === name)?.field.text ?? '';
 }
 
 export function choiceOf(form: Form, name: string): number {
@@ -150,20 +156,22 @@ export function textItem(
 }
 
 /** The same form with these items; what was typed or chosen in items of the same name stays. */
-export function withItems(form: Form, items: readonly Item[]): Form {
+export function withItems(form: Form, items: readonly Item[], hidden: readonly TextItem[] = []): Form {
+	const typed = new Map(textsOf(form).map(({name, field}) => [name, field]));
+	const withTyped = (item: TextItem): TextItem => ({...item, field: typed.get(item.name) ?? item.field});
 	const before = new Map(fieldsOf(form).map(item => [item.name, item]));
 	const kept = items.map(item => {
-		const old = item.kind === 'note' ? undefined : before.get(item.name);
-		if (old?.kind === 'text' && item.kind === 'text') {
-			return {...item, field: old.field};
+		if (item.kind === 'text') {
+			return withTyped(item);
 		}
 
+		const old = item.kind === 'choice' ? before.get(item.name) : undefined;
 		return old?.kind === 'choice' && item.kind === 'choice'
 			? {...item, chosen: Math.min(old.chosen, item.options.length - 1)}
 			: item;
 	});
 	const name = focused(form)?.name;
-	const next = {...form, items: kept};
+	const next = {...form, items: kept, hidden: hidden.map(item => withTyped(item))};
 	const fields = fieldsOf(next);
 	const at = fields.findIndex(item => item.name === name);
 	// A button keeps the focus when fields come or go before it.
