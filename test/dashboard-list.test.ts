@@ -414,6 +414,9 @@ test('where the size is not known, details show no bar and say what is known', a
 	await screen.shows('size unknown, ETag');
 	downstream.change({downloads: films(1, {size: null, ranges: [], present: 0, acceptsRanges: null})});
 	await screen.shows(/File +not known yet/);
+	await screen.press('\u001B');
+	await screen.shows('size not known yet');
+	assert.doesNotMatch(screen.text, /sent no length/);
 });
 
 test('docked details with room for one player show one that is connected', async t => {

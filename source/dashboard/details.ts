@@ -37,7 +37,11 @@ export function dockedLines(props: DetailsProps): Line[] {
 		return [title, ...facts, ...mapLines(download, width, height - 1 - facts.length, ascii)];
 	}
 
-	const bar: Line = download.size === null ? [span(sizeUnknown)] : barSpans(download, width - 2, ascii);
+	const {size, acceptsRanges} = download;
+	const bar: Line =
+		size === null
+			? [span(acceptsRanges === null ? notAsked : sizeUnknown)]
+			: barSpans(download, width - 2, ascii);
 	return [
 		title,
 		...[
@@ -127,6 +131,7 @@ function linked(label: string, text: string, link: string | undefined): Fact {
 	return {head: [...head, link === undefined ? {text} : {text, link}], text: ''};
 }
 
+const notAsked = 'size not known yet';
 const sizeUnknown = 'size unknown (the server sent no length)';
 
 /** To the byte where that has room. */
