@@ -296,6 +296,10 @@ export class DownStream {
 	}
 
 	async #export(url: string, request: Parameters<Engine['export']>[1]): Promise<string> {
+		if (typeof request.path !== 'string') {
+			throw new DownStreamError('bad-request', 'The place to export to must be a path');
+		}
+
 		const {path} = await this.#engine.export(this.#find(url).id, request);
 		return path;
 	}

@@ -943,6 +943,18 @@ test(
 	},
 );
 
+test('a refused password is told from one that is missing', {timeout}, async t => {
+	const faults = await startFaultOrigin(t, {size, etag});
+	const {engine} = await startEngine(t);
+	const url = faults.urlOf('status', {code: 401}).replace('://', '://me:geheim@');
+	const {download} = await engine.add({url});
+	const {error} = await until(engine, download.id, ({status}) => status === 'failed');
+	assert.match(
+		error?.message ?? '',
+		/^401 Unauthorized: 127\.0\.0\.1 wants another user, password or token$/,
+	);
+});
+
 test('cancelling hangs up also on an origin that is silent about what is held', {timeout}, async t => {
 	const {origin} = await startFaultOrigin(t, {size, lastModified: date, bytesPerSecond: 2 * MiB});
 	const first = await startEngine(t, {connections: 1});

@@ -145,6 +145,9 @@ test('a URL is cached, told of, played, exported and removed', async t => {
 	const exported = await downstream.exportFile(origin.url, folder);
 	assert.equal(exported, path.join(folder, 'a film.mp4'));
 	await assert.rejects(downstream.exportFile(origin.url, folder), {code: 'target-exists'});
+	await assert.rejects(downstream.exportFile(origin.url, undefined as unknown as string), {
+		code: 'bad-request',
+	});
 	assert.equal(await downstream.exportFile(origin.url, folder, {overwrite: true}), exported);
 	const moved = await downstream.moveFile(origin.url, path.join(folder, 'moved.mp4'));
 	assert.equal((await stat(moved)).size, size);

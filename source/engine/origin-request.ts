@@ -51,7 +51,7 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 		}
 
 		if (status !== 200 && status !== 206) {
-			const error = refusal(url, response);
+			const error = refusal(url, response, Object.keys(options.headers));
 			await discard(response);
 			throw error;
 		}
@@ -364,7 +364,8 @@ async function discard(response: HttpAnswer): Promise<void> {
 	}
 }
 
-function refusal(url: URL, response: HttpAnswer): DownStreamError {
+/** `given`: the names of the user's headers. */
+function refusal(url: URL, response: HttpAnswer, given: readonly string[]): DownStreamError {
 	const {status} = response;
 	const host = url.hostname;
 	if (status >= 500 || status === 408 || status === 425 || status === 429) {
@@ -374,7 +375,9 @@ function refusal(url: URL, response: HttpAnswer): DownStreamError {
 	}
 
 	const reasons: Partial<Record<number, string>> = {
-		401: `401 Unauthorized: ${host} needs a user name and password`,
+		401: given.some(name => /^authorization$/i.test(name))
+			? `401 Unauthorized: ${host} wants another user, password or token`
+			: `401 Unauthorized: ${host} needs a user name and password`,
 		403: `403 Forbidden from ${host}: the link may have expired`,
 		404: `404: no such file on the server ${host}`,
 		410: `410 Gone: ${host} does not have the file any more`,
