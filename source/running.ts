@@ -38,8 +38,9 @@ export type RunningSettings = Pick<
 	Partial<Pick<Settings, 'readAhead' | 'resolveWith' | 'netrc' | 'logFile' | 'logLevel'>>;
 
 /**
- * Rejects with `storage-locked`, `port-taken`, `disk-failed`, or `bad-request` for a log that cannot be written. `headersForAll`: the headers of the settings go to
- * every download that is added, not only to those of the command line.
+ * Rejects with `storage-locked`, `port-taken`, `disk-failed`, or `bad-request` for a log that cannot be written.
+ * `headersForAll`: the headers of the settings go to every download that is added, not only to those of the command
+ * line.
  */
 export async function start(settings: RunningSettings, {headersForAll = false} = {}): Promise<Running> {
 	if (settings.logFile !== undefined) {

@@ -741,7 +741,7 @@ export class Engine implements DownStream {
 			}),
 		);
 		const placed = await this.#heldFor(exporting);
-		Logger.info(`${transfer.entryFile.entry.id}: exported to ${placed}`);
+		Logger.info(`${transfer.id}: exported to ${placed}`);
 		return placed;
 	}
 

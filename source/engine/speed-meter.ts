@@ -10,12 +10,13 @@ const stillMs = 3000;
 export class SpeedMeter {
 	readonly #bytes = new Float64Array(buckets);
 	#newest = 0;
-	#started: number | undefined;
-	#lastAt = 0;
+	/** Since when the bytes come that an average is of, and when the last ones came. */
+	#started = 0;
+	#lastAt = -Infinity;
 
 	add(bytes: number, now: number): void {
 		this.#advance(now);
-		if (this.#started === undefined || now - this.#lastAt > longestGapMs) {
+		if (now - this.#lastAt > longestGapMs) {
 			this.#bytes.fill(0);
 			this.#started = now;
 		}
@@ -24,9 +25,12 @@ export class SpeedMeter {
 		this.#bytes[this.#newest % buckets]! += bytes;
 	}
 
-	/** Average of the last `windowMs` (at most 20 s), or of the time since the first byte if that is shorter; 0 where nothing comes. */
+	/**
+	 * Average of the last `windowMs` (at most 20 s), or of the time since the first byte if that is shorter; 0 where
+	 * nothing comes.
+	 */
 	rate(windowMs: number, now: number): number {
-		if (this.#started === undefined || now - this.#lastAt > stillMs) {
+		if (now - this.#lastAt > stillMs) {
 			return 0;
 		}
 

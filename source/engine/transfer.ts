@@ -360,7 +360,7 @@ export class Transfer {
 
 	/** Ends what no player needs. */
 	async pause(): Promise<void> {
-		Logger.info(`${this.#entryFile.entry.id}: paused`);
+		Logger.info(`${this.id}: paused`);
 		// It holds at once, however long the disk takes.
 		const saved = this.#entryFile.save({intent: 'pause'});
 		this.#retries.cancel();
@@ -373,7 +373,7 @@ export class Transfer {
 
 	/** Goes on; after an error, tries again at once. */
 	async resume(): Promise<void> {
-		Logger.info(`${this.#entryFile.entry.id}: resumed`);
+		Logger.info(`${this.id}: resumed`);
 		this.#vainLinks = 0;
 		this.#retries.forgive();
 		await this.#entryFile.save({intent: 'run', error: undefined});
@@ -382,7 +382,7 @@ export class Transfer {
 
 	/** Ends readers, then segments. */
 	async cancel(): Promise<void> {
-		Logger.info(`${this.#entryFile.entry.id}: cancelled`);
+		Logger.info(`${this.id}: cancelled`);
 		const saved = this.#entryFile.save({intent: 'cancel'});
 		this.#readers.reject(cancelled());
 		this.#retries.cancel();
@@ -556,7 +556,7 @@ export class Transfer {
 
 	/** Drops the held bytes and all that is known of their version, and fetches what the origin has now. */
 	async startOver(): Promise<void> {
-		Logger.info(`${this.#entryFile.entry.id}: starts over`);
+		Logger.info(`${this.id}: starts over`);
 		this.#vainLinks = 0;
 		await this.#fetcher.whileNothingRuns(async () => {
 			this.#retries.forgive();
@@ -708,7 +708,7 @@ export class Transfer {
 		this.#fetcher.segments.endAll();
 		this.#retries.forgive();
 		await this.#entryFile.save({completedAt: Date.now(), error: undefined});
-		Logger.info(`${this.#entryFile.entry.id}: complete`);
+		Logger.info(`${this.id}: complete`);
 		this.#services.queueChanged();
 		this.#changed();
 	}
@@ -722,7 +722,7 @@ export class Transfer {
 	exportFailed(cause: unknown): void {
 		const error =
 			cause instanceof DownStreamError ? cause : new DownStreamError('disk-failed', String(cause), {cause});
-		Logger.error(`${this.#entryFile.entry.id}: not exported: ${error.message}`);
+		Logger.error(`${this.id}: not exported: ${error.message}`);
 		this.#retries.note(new DownStreamError(error.code, `Not exported: ${error.message}`));
 		void this.#entryFile.save({exportWhenComplete: undefined}).catch(() => undefined);
 		this.#changed();
@@ -955,7 +955,7 @@ export class Transfer {
 			return;
 		}
 
-		const line = `${this.#entryFile.entry.id}: ${error.code}: ${error.message}`;
+		const line = `${this.id}: ${error.code}: ${error.message}`;
 		if (this.#retries.failed(error, quietSince)) {
 			Logger.warn(line);
 			if (this.#retries.isLong) {
