@@ -62,6 +62,8 @@ export type DownloadError = {
 	/** The number of failed tries in a row, and how many there will be. */
 	readonly tries?: number;
 	readonly maxTries?: number;
+	/** The status of the origin's or upstream proxy's answer, where there was one. */
+	readonly status?: number;
 };
 
 /** One download as everybody outside the engine sees it; also, as JSON, what the control API answers. */

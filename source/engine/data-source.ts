@@ -105,6 +105,8 @@ export type HttpDataSourceOptions = {
 	readonly connections?: number;
 	readonly tls?: TlsOptions;
 	readonly timeouts?: HttpTimeouts;
+	/** Whether a URL, given or redirected to, is a stream of the program that asks. */
+	readonly isOwnStream?: (url: URL) => boolean;
 };
 
 export type CustomHeaderDataSourceOptions = HttpDataSourceOptions & {
@@ -161,6 +163,7 @@ export class HttpDataSource implements DataSource {
 			range,
 			ranged,
 			patient,
+			isOwnStream: this.#options.isOwnStream,
 			signal,
 		});
 	}

@@ -209,6 +209,7 @@ const entryField = objectOf<Entry>({
 			at: aTime,
 			tries: optional(aCount),
 			maxTries: optional(aCount),
+			status: optional(aCount),
 		}),
 	),
 });

@@ -24,6 +24,7 @@ export type OriginRequestOptions = {
 	/** Whether to send Range at all. */
 	readonly ranged: boolean;
 	readonly patient?: (() => boolean) | undefined;
+	readonly isOwnStream?: ((url: URL) => boolean) | undefined;
 	readonly signal: AbortSignal;
 };
 
@@ -95,6 +96,10 @@ async function follow(options: OriginRequestOptions): Promise<{url: URL; respons
 async function ask(url: URL, options: OriginRequestOptions, wayIn: WayIn): Promise<HttpAnswer> {
 	const {url: given, headers, userAgent, route, range, ranged, patient, signal} = options;
 	const last = range.end === Infinity ? '' : range.end - 1;
+	if (options.isOwnStream?.(url)) {
+		throw new DownStreamError('origin-refused', `${given.hostname} leads to this program's own stream`);
+	}
+
 	try {
 		await wayIn.approveName(url);
 		const client = await route(url).client;

@@ -167,8 +167,9 @@ export class Retries {
 		return Math.min(backoffMs.most, backoffMs.first * 2 ** (this.#failures - 1));
 	}
 
-	#shown({code, message}: DownStreamError, now: number): DownloadError {
-		return {code, message, at: now, tries: this.#failures, maxTries};
+	#shown({code, message, status}: DownStreamError, now: number): DownloadError {
+		const tries = this.#failures;
+		return {code, message, at: now, tries, maxTries, ...(status !== undefined && {status})};
 	}
 
 	#due(): void {

@@ -921,7 +921,7 @@ export class Transfer {
 	#refuseIfHopeless(): void {
 		const {hopeless} = this.#retries;
 		if (hopeless) {
-			throw new DownStreamError(hopeless.code, hopeless.message);
+			throw new DownStreamError(hopeless.code, hopeless.message, {status: hopeless.status});
 		}
 	}
 
