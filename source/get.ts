@@ -2,6 +2,7 @@
 import {stat} from 'node:fs/promises';
 import path from 'node:path';
 import {addAll, requestsFor} from './add-requests.ts';
+import {playlistWords} from './dashboard/state-words.ts';
 import {DownStreamError, type Download, type DownloadId, type Snapshot} from './downstream.ts';
 import {resolveTarget} from './engine/export-file.ts';
 import type {Running} from './running.ts';
@@ -47,15 +48,16 @@ export async function get(
 		}
 	}
 
-	for await (const {id, status, error, name} of finished(
-		running,
-		new Set(downloads.map(({id}) => id)),
-		output,
-		signal,
-	)) {
+	for await (const download of finished(running, new Set(downloads.map(({id}) => id)), output, signal)) {
+		const {id, status, error, name} = download;
 		try {
 			if (status !== 'complete') {
 				throw new DownStreamError(error?.code ?? 'not-found', `${name}: ${error?.message ?? status}`);
+			}
+
+			const playlist = playlistWords(download);
+			if (playlist !== undefined) {
+				output.error(`${name} is ${playlist}`);
 			}
 
 			const {path} = await engine.export(id, {path: target, keepBoth: settings.output === undefined});
