@@ -62,6 +62,8 @@ export type DownloadError = {
 	/** The number of failed tries in a row, and how many there will be. */
 	readonly tries?: number;
 	readonly maxTries?: number;
+	/** Of `origin-changed`: samples of what is held are the same on the server; `acceptChange` may go on. */
+	readonly bytesAgree?: boolean;
 };
 
 /** One download as everybody outside the engine sees it; also, as JSON, what the control API answers. */
@@ -108,6 +110,8 @@ export type Download = {
 	readonly acceptsRanges: boolean | null;
 	/** The ETag or Last-Modified that names the version of the bytes held. */
 	readonly validator: string | null;
+	/** The server's validator does not keep its value: bytes are compared instead. */
+	readonly hasUnstableValidator: boolean;
 	readonly onDemand: boolean;
 	/** The order in which downloads get the places of the queue: smaller first, never the same twice. */
 	readonly queueRank: number;
@@ -224,6 +228,11 @@ export interface DownStream {
 	/** `bad-request` names what is wrong; a new URL whose file differs is `origin-changed` and changes nothing. */
 	update(id: DownloadId, change: DownloadChange): Promise<Download>;
 	/**
+	 * After `origin-changed`: goes on with what is held, as it is the file of now. `origin-changed` unless 32 samples of
+	 * 4 KiB and both ends of the held bytes agree with the server.
+	 */
+	acceptChange(id: DownloadId): Promise<void>;
+	/**
 	 * After `origin-changed`: fetches the new version from the start. The bytes of the old one are dropped, or with
 	 * `keepOld` stay where they are and the new version becomes a download of its own, which is the one returned.
 	 */
@@ -276,16 +285,19 @@ export class DownStreamError extends Error {
 	readonly status: number | undefined;
 	/** For `origin-busy`: not before so many milliseconds from now (RFC 9110 section 10.2.3). */
 	readonly retryAfterMs: number | undefined;
+	/** For `origin-changed`: samples of what is held are the same on the server. */
+	readonly bytesAgree: boolean;
 
 	constructor(
 		code: ErrorCode,
 		message: string,
-		options: {cause?: unknown; status?: number; retryAfterMs?: number} = {},
+		options: {cause?: unknown; status?: number; retryAfterMs?: number; bytesAgree?: boolean} = {},
 	) {
 		super(message, options.cause === undefined ? undefined : {cause: options.cause});
 		this.code = code;
 		this.status = options.status;
 		this.retryAfterMs = options.retryAfterMs;
+		this.bytesAgree = options.bytesAgree ?? false;
 	}
 
 	get kind(): ErrorKind {

@@ -1088,7 +1088,12 @@ export class Controller {
 			form: changedForm(download),
 			press: button => {
 				this.#close();
-				if (button !== 'stay') {
+				if (button === 'go-on') {
+					this.#run(async () => {
+						await this.#options.downstream.acceptChange(download.id);
+						return 'The bytes agree; going on from what is here';
+					});
+				} else if (button !== 'stay') {
 					const keepOld = button === 'new';
 					this.#run(async () => {
 						await this.#options.downstream.startOver(download.id, {keepOld});

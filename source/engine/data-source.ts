@@ -12,6 +12,8 @@ import type {Range} from './range-set.ts';
 export type Validator = {
 	/** A strong ETag with its quotes, as it came; undefined when there is none or it is weak. */
 	readonly etag?: string;
+	/** A weak ETag as it came, such as `W/"1"`: one that differs may name another version, an equal one proves nothing. */
+	readonly weakEtag?: string;
 	/** The Last-Modified header as it came. */
 	readonly lastModified?: string;
 };

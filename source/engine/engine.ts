@@ -412,6 +412,10 @@ export class Engine implements DownStream {
 		return this.#view(transfer);
 	}
 
+	async acceptChange(id: DownloadId): Promise<void> {
+		await this.#get(id).acceptChange();
+	}
+
 	async startOver(id: DownloadId, {keepOld = false}: {keepOld?: boolean} = {}): Promise<Download> {
 		const transfer = this.#get(id);
 		if (!keepOld) {

@@ -15,7 +15,17 @@ import type {Retries} from './retries.ts';
 import {Segments, type Segment} from './segments.ts';
 import type {SparseFile} from './sparse-file.ts';
 import type {SpeedMeter} from './speed-meter.ts';
-import {compareWithHeld, HeldProof, originChanged, versionChange, type HeldVersion} from './version.ts';
+import {
+	compareOneSample,
+	compareWithHeld,
+	examineSuspicion,
+	HeldCheck,
+	originChanged,
+	sizeChange,
+	suspicionOf,
+	type HeldVersion,
+	type Suspicion,
+} from './version.ts';
 
 const mebibyte = 1024 * 1024;
 /** The first request of a download: it also tells size, validator, type and whether ranges work. */
@@ -34,6 +44,8 @@ const lingerMs = 5000;
 const mostWholeAnswers = 3;
 /** So much is fetched again at both ends of a request where no strong ETag names the version; it must be the same. */
 const seam = 4096;
+/** Milliseconds without a byte after which held bytes are compared anew, whatever names their version. */
+const trustMs = 60_000;
 
 /** What of the entry changes with the new link, and the source that fetches from it. Rejects as `resolveLink` does. */
 export type NewLink = (signal: AbortSignal) => Promise<{change: Partial<Entry>; source: DataSource}>;
@@ -103,13 +115,18 @@ export class Fetcher {
 	readonly #unproven = new Set<Segment>();
 	/** In progress. Bytes that come meanwhile for the same place wait, and are then compared. */
 	readonly #writes = new Map<Range, Promise<void>>();
-	#heldProof: HeldProof;
+	#heldCheck: HeldCheck;
+	/** When the held bytes were last known to be of the origin's version, in milliseconds since the epoch. */
+	#checkedAt = Date.now();
+	/** Of a suspicion, while it is examined. */
+	#examination: AbortController | undefined;
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
 	#unprovenEnd: number | undefined;
 	#lastByteAt: number | null = null;
 	/** Changes of source or version run one after the other. */
 	#standstill: Promise<unknown> = Promise.resolve();
-	#standsStill = false;
+	/** Of these, how many are waiting or running. */
+	#standstills = 0;
 
 	constructor(download: FetchedDownload, source: DataSource, services: TransferServices) {
 		const {entry} = download.entryFile;
@@ -122,7 +139,7 @@ export class Fetcher {
 			services.connectionClosed(this.host);
 		});
 		this.#factsKnown = entry.info !== undefined;
-		this.#heldProof = this.#newHeldProof();
+		this.#heldCheck = this.#newHeldCheck();
 	}
 
 	get source(): DataSource {
@@ -154,7 +171,8 @@ export class Fetcher {
 
 	get heldVersion(): HeldVersion {
 		const {size, leastSize} = this.#file;
-		return {size, leastSize, validator: this.#entryFile.entry.validator ?? {}};
+		const {validator = {}, hasUnstableValidator = false} = this.#entryFile.entry;
+		return {size, leastSize, validator, isUnstable: hasUnstableValidator};
 	}
 
 	/** The queue gives or takes the place. */
@@ -181,21 +199,22 @@ export class Fetcher {
 	/** Ends every connection, the idle ones too. */
 	cancel(): void {
 		this.segments.endAll();
-		this.#heldProof.stop();
+		this.#heldCheck.stop();
+		this.#examination?.abort();
 		this.#source.rest?.();
 	}
 
 	/** Every connection has ended before `act`, and none is opened until it is over. */
 	async whileNothingRuns(act: () => Promise<void>): Promise<void> {
+		this.#standstills++;
 		const standstill = this.#standstill.then(async () => {
-			this.#download.ending.throwIfAborted();
-			this.#standsStill = true;
 			try {
+				this.#download.ending.throwIfAborted();
 				this.segments.endAll();
 				await Promise.allSettled(this.#running);
 				await act();
 			} finally {
-				this.#standsStill = false;
+				this.#standstills--;
 				this.schedule();
 			}
 		});
@@ -218,8 +237,9 @@ export class Fetcher {
 		this.#factsKnown = this.#entryFile.entry.info !== undefined;
 		this.#grown = 1;
 		this.#unprovenEnd = undefined;
-		this.#heldProof.stop();
-		this.#heldProof = proven ? new HeldProof(false, this.#download.ending) : this.#newHeldProof();
+		this.#heldCheck.stop();
+		this.#heldCheck = proven ? new HeldCheck(undefined, this.#download.ending) : this.#newHeldCheck();
+		this.#checkedAt = Date.now();
 	}
 
 	async dispose(): Promise<void> {
@@ -255,7 +275,7 @@ export class Fetcher {
 
 	/** Looks what is to be fetched, and by how many connections. */
 	schedule(): void {
-		if (this.#download.ending.aborted || this.#standsStill) {
+		if (this.#download.ending.aborted || this.#standstills > 0) {
 			return;
 		}
 
@@ -266,7 +286,7 @@ export class Fetcher {
 
 		while (this.#mayAsk) {
 			const plan = this.#plan();
-			if (!plan || !this.#hasConnectionFor(plan)) {
+			if (!plan || this.#lacksWitness || !this.#hasConnectionFor(plan)) {
 				break;
 			}
 
@@ -280,6 +300,11 @@ export class Fetcher {
 	/** Nothing stands in the way of a request. */
 	get #mayAsk(): boolean {
 		return !this.#download.retries.obstacle && this.#entryFile.entry.intent !== 'cancel';
+	}
+
+	/** Nothing names the version, and no byte has come yet that another response could be compared with. */
+	get #lacksWitness(): boolean {
+		return this.#margin > 0 && this.#file.present.size === 0 && this.segments.size > 0;
 	}
 
 	/** Players end one connection before they open the next: one that has just left counts too. */
@@ -410,8 +435,13 @@ export class Fetcher {
 	async #run(segment: Segment): Promise<void> {
 		const {signal} = segment.abort;
 		try {
-			await this.#proveHeldBytes(signal);
 			const margin = this.#margin;
+			const doubt = await this.#checkHeldBytes(segment, margin);
+			if (doubt) {
+				this.#suspect(doubt);
+				return;
+			}
+
 			if (margin > 0) {
 				this.#unproven.add(segment);
 			}
@@ -427,6 +457,12 @@ export class Fetcher {
 				patient: () => this.#download.readers.size === 0,
 				signal,
 			});
+			const suspicion = this.#suspicionOf(answer);
+			if (suspicion) {
+				this.#suspect(suspicion);
+				return;
+			}
+
 			if (answer.validator.etag === undefined && !this.#lacksEtags) {
 				this.#lacksEtags = true;
 				if (this.#margin > margin && answer.acceptsRanges) {
@@ -441,6 +477,7 @@ export class Fetcher {
 		} catch (error) {
 			// An abort is not an error.
 			if (!signal.aborted && !this.#hasTooManyConnections(error, segment)) {
+				this.#requireCheckAfter(error);
 				this.#download.failed(error, Math.max(segment.openedAt, this.#lastByteAt ?? 0));
 			}
 		} finally {
@@ -455,8 +492,8 @@ export class Fetcher {
 
 	/** Answers without a strong ETag are compared with what is held around them. */
 	get #margin(): number {
-		const {validator, acceptsRanges} = this.#entryFile.entry;
-		const isNamed = validator?.etag !== undefined && !this.#lacksEtags;
+		const {validator, acceptsRanges, hasUnstableValidator = false} = this.#entryFile.entry;
+		const isNamed = validator?.etag !== undefined && !this.#lacksEtags && !hasUnstableValidator;
 		return isNamed || !this.#factsKnown || acceptsRanges === false ? 0 : seam;
 	}
 
@@ -464,13 +501,6 @@ export class Fetcher {
 	async #accept(answer: OriginAnswer, segment: Segment): Promise<void> {
 		const {info, range, validator, acceptsRanges} = answer;
 		const {entry} = this.#entryFile;
-		if (this.#factsKnown) {
-			const change = versionChange(this.heldVersion, answer);
-			if (change) {
-				throw originChanged(change);
-			}
-		}
-
 		// One server of several may know no ranges: the whole is read again only if that is no exception.
 		this.#wholeAnswers = acceptsRanges ? 0 : this.#wholeAnswers + 1;
 		if (
@@ -591,9 +621,11 @@ export class Fetcher {
 
 	/** Writes what is missing of the chunk; what is held of it must be the same. */
 	async #store(segment: Segment, position: number, chunk: Uint8Array, margin: number): Promise<void> {
-		const {present} = this.#file;
 		const end = Math.min(position + chunk.length, segment.end + margin);
 		for (let at = position; at < end;) {
+			// Another set takes its place once the size is known.
+			const {present} = this.#file;
+			const isFirst = present.size === 0;
 			const held = Math.min(present.runEnd(at), end);
 			if (held > at) {
 				await compareWithHeld(this.#file, at, chunk.subarray(at - position, held - position));
@@ -611,6 +643,10 @@ export class Fetcher {
 				this.#lastByteAt = Date.now();
 				this.#download.wrote(at, part);
 				at = hole.end;
+				if (isFirst) {
+					// Others waited for bytes to be compared with.
+					this.schedule();
+				}
 			}
 
 			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
@@ -674,16 +710,94 @@ export class Fetcher {
 		this.#learnFacts();
 	}
 
-	/** (An origin without ranges is compared as it is read again.) */
-	async #proveHeldBytes(signal: AbortSignal): Promise<void> {
-		if (this.#entryFile.entry.acceptsRanges !== false) {
-			await this.#heldProof.prove(this.#file, this.#source, this.heldVersion, signal);
+	/**
+	 * Compares samples of held bytes with the origin of now where they may be of another version: after a restart, a long
+	 * silence or a change; and before bytes that touch no held ones, where no strong ETag names their version. An origin
+	 * without ranges is compared as it is read again. Resolves with the suspicion that they raise, if any.
+	 */
+	async #checkHeldBytes({offset, abort}: Segment, margin: number): Promise<Suspicion | undefined> {
+		const {present} = this.#file;
+		if (present.size === 0 || this.#entryFile.entry.acceptsRanges === false) {
+			return undefined;
+		}
+
+		const lastSign = Math.max(this.#checkedAt, this.#lastByteAt ?? 0);
+		if (Date.now() - lastSign > trustMs) {
+			this.#heldCheck.require('brief');
+		}
+
+		const {signal} = abort;
+		if (this.#heldCheck.isNeeded) {
+			const suspicion = await this.#heldCheck.run(this.#file, this.#source, this.heldVersion, signal);
+			this.#checkedAt = Date.now();
+			return suspicion;
+		}
+
+		const isIsland =
+			margin > 0 && (offset === 0 || !present.covers({start: Math.max(0, offset - margin), end: offset}));
+		return isIsland ? compareOneSample(this.#file, this.#source, this.heldVersion, signal) : undefined;
+	}
+
+	/** Throws `origin-changed` where the size has changed. */
+	#suspicionOf(answer: OriginAnswer): Suspicion | undefined {
+		if (!this.#factsKnown) {
+			return undefined;
+		}
+
+		const change = sizeChange(this.heldVersion, answer);
+		if (change !== undefined) {
+			throw originChanged(change);
+		}
+
+		return suspicionOf(this.heldVersion, answer);
+	}
+
+	/** Every connection ends, and none is opened until it is known whether the label or the file has changed. */
+	#suspect(suspicion: Suspicion): void {
+		if (this.#examination) {
+			return;
+		}
+
+		const abort = new AbortController();
+		this.#examination = abort;
+		const signal = AbortSignal.any([abort.signal, this.#download.ending]);
+		this.whileNothingRuns(() => this.#examine(suspicion, signal))
+			// It rejects only as the download closes.
+			.catch(() => undefined)
+			.finally(() => {
+				this.#examination = undefined;
+			});
+	}
+
+	async #examine(suspicion: Suspicion, signal: AbortSignal): Promise<void> {
+		const beganAt = Date.now();
+		const {id} = this.#entryFile.entry;
+		Logger.info(`${id}: ${suspicion.label} ${suspicion.was} is ${suspicion.is} now; samples are compared`);
+		try {
+			await examineSuspicion(this.#file, this.#source, this.heldVersion, suspicion, signal);
+			Logger.info(`${id}: the ${suspicion.label} does not keep its value; bytes are compared instead`);
+			await this.#entryFile.save({hasUnstableValidator: true});
+		} catch (error) {
+			if (!signal.aborted) {
+				this.#requireCheckAfter(error);
+				this.#download.failed(error, Math.max(beganAt, this.#lastByteAt ?? 0));
+			}
 		}
 	}
 
-	#newHeldProof(): HeldProof {
-		const isNamed = this.#entryFile.entry.validator?.etag !== undefined;
-		return new HeldProof(this.#file.present.size > 0 && !isNamed, this.#download.ending);
+	/** The next attempt must meet a change again, also one that touched a few bytes alone. */
+	#requireCheckAfter(error: unknown): void {
+		if (error instanceof DownStreamError && error.code === 'origin-changed') {
+			this.#heldCheck.require('thorough');
+		}
+	}
+
+	#newHeldCheck(): HeldCheck {
+		const hasChanged = this.#entryFile.entry.error?.code === 'origin-changed';
+		return new HeldCheck(
+			this.#file.present.size > 0 ? (hasChanged ? 'thorough' : 'brief') : undefined,
+			this.#download.ending,
+		);
 	}
 
 	/**

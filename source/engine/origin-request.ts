@@ -280,12 +280,13 @@ function describe(url: URL, response: HttpAnswer, size: number): Pick<OriginAnsw
 	return {info: {name, type: typeOf({contentType, name}), size}, validator: validatorOf(response)};
 }
 
-/** Weak ETags say nothing of bytes (RFC 9110 section 8.8.1). */
+/** RFC 9110 sections 8.8.2 and 8.8.3. */
 function validatorOf(response: HttpAnswer): Validator {
 	const etag = response.headers.get('etag');
 	const lastModified = response.headers.get('last-modified');
 	return {
 		...(etag !== undefined && /^"[^"]*"$/.test(etag) ? {etag} : {}),
+		...(etag !== undefined && /^W\/"[^"]*"$/i.test(etag) ? {weakEtag: etag} : {}),
 		...(lastModified === undefined ? {} : {lastModified}),
 	};
 }

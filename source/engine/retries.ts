@@ -167,8 +167,8 @@ export class Retries {
 		return Math.min(backoffMs.most, backoffMs.first * 2 ** (this.#failures - 1));
 	}
 
-	#shown({code, message}: DownStreamError, now: number): DownloadError {
-		return {code, message, at: now, tries: this.#failures, maxTries};
+	#shown({code, message, bytesAgree}: DownStreamError, now: number): DownloadError {
+		return {code, message, at: now, tries: this.#failures, maxTries, ...(bytesAgree && {bytesAgree})};
 	}
 
 	#due(): void {

@@ -12,7 +12,7 @@ import type {Entry, EntryFile} from './entry-store.ts';
 import {Fetcher, type NewLink, type TransferServices} from './fetcher.ts';
 import {Readers, type Reader} from './readers.ts';
 import {Retries} from './retries.ts';
-import {proveNewPlace} from './version.ts';
+import {proveAcceptance, proveNewPlace} from './version.ts';
 import type {Client} from './players.ts';
 import type {Range} from './range-set.ts';
 import {SparseFile} from './sparse-file.ts';
@@ -263,7 +263,8 @@ export class Transfer {
 		}
 
 		const {entry} = this.#entryFile;
-		const {validator, acceptsRanges, id, startedOver = 0} = entry;
+		const {acceptsRanges, id, startedOver = 0} = entry;
+		const validator = entry.hasUnstableValidator ? undefined : entry.validator;
 		const {size, isComplete} = this.#file;
 		return {
 			name: nameOf(entry),
@@ -297,8 +298,8 @@ export class Transfer {
 		const blocks = new BlockReader(this.#services.blocks);
 		this.#recordReading();
 		let scheduleAt = readStep.bytes;
-		this.#fetcher.schedule();
 		try {
+			this.#fetcher.schedule();
 			while (reader.offset < Math.min(range.end, this.#file.size)) {
 				signal.throwIfAborted();
 				this.#refuseIfCancelled();
@@ -483,7 +484,14 @@ export class Transfer {
 			await this.#forgetVersion(change);
 		} else {
 			const {validator, acceptsRanges} = (factsKnown && place) || this.#entryFile.entry;
-			await this.#entryFile.save({...change, validator, acceptsRanges, error: undefined});
+			const {hasUnstableValidator} = place ? {} : this.#entryFile.entry;
+			await this.#entryFile.save({
+				...change,
+				validator,
+				hasUnstableValidator,
+				acceptsRanges,
+				error: undefined,
+			});
 			this.#fetcher.begin(place !== undefined);
 		}
 	}
@@ -554,6 +562,28 @@ export class Transfer {
 		await this.#entryFile.save({completedAt: undefined, error: this.#retries.failure});
 	}
 
+	/** Goes on with what is held if it proves to be the origin's file of now. Rejects with `origin-changed` if not. */
+	async acceptChange(): Promise<void> {
+		await this.#fetcher.whileNothingRuns(async () => {
+			const {validator, isUnstable} = await proveAcceptance(
+				this.#file,
+				this.#fetcher.source,
+				this.#fetcher.heldVersion,
+				this.#ending.signal,
+			);
+			Logger.info(`${this.id}: goes on with the file of now`);
+			this.#retries.forgive();
+			await this.#entryFile.save({
+				validator,
+				hasUnstableValidator: isUnstable || undefined,
+				intent: 'run',
+				error: undefined,
+			});
+			this.#fetcher.begin(true);
+		});
+		this.#lookAround();
+	}
+
 	/** Drops the held bytes and all that is known of their version, and fetches what the origin has now. */
 	async startOver(): Promise<void> {
 		Logger.info(`${this.id}: starts over`);
@@ -582,6 +612,7 @@ export class Transfer {
 				unsettled: undefined,
 				info: undefined,
 				validator: undefined,
+				hasUnstableValidator: undefined,
 				acceptsRanges: undefined,
 				completedAt: undefined,
 				movedTo: undefined,

@@ -26,6 +26,7 @@ export const blankDownload: Download = {
 	completedAt: null,
 	acceptsRanges: null,
 	validator: null,
+	hasUnstableValidator: false,
 	onDemand: false,
 	queueRank: 0,
 	limitRate: null,
