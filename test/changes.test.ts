@@ -156,7 +156,8 @@ test('damage on the disk becomes a hole and is fetched again', async t => {
 		[9 * MiB, 9 * MiB + 5],
 	]);
 	await until(again.engine, download.id, ({status}) => status === 'complete');
-	assert.equal(origin.bytesSent - before, MiB + 5);
+	// With three samples, as after every restart.
+	assert.equal(origin.bytesSent - before, MiB + 5 + 3 * 4096);
 	const stored = await readFile(path.join(storageDir, download.id, 'data'));
 	assert.equal(firstWrongByte(stored, 0), -1);
 	assert.deepEqual(await again.engine.verify(download.id), {damaged: []});
