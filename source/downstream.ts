@@ -260,6 +260,7 @@ export const errorKinds = {
 	'origin-truncated': 'transient',
 	'upstream-proxy-unreachable': 'transient',
 	'origin-refused': 'fatal',
+	'origin-sent-page': 'fatal',
 	'origin-changed': 'fatal',
 	'origin-misbehaved': 'fatal',
 	'upstream-proxy-refused': 'fatal',

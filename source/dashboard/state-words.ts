@@ -102,7 +102,7 @@ function help({code, message}: DownloadError): string {
 	}
 
 	// Links expire, and logins are part of a link's headers.
-	return code === 'origin-refused' && /\b(?:401|403|404|410)\b/.test(message)
+	return code === 'origin-sent-page' || (code === 'origin-refused' && /\b(?:401|403|404|410)\b/.test(message))
 		? 'U = new link'
 		: 'r = try again';
 }

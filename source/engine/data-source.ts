@@ -37,6 +37,8 @@ export type OriginAnswer = {
 	readonly validator: Validator;
 	/** False when a ranged request was answered with the whole. */
 	readonly acceptsRanges: boolean;
+	/** A web page, or a short JSON document: in place of another file it is a login, an error or a portal. */
+	readonly isPage?: boolean;
 	/**
 	 * The bytes of `range`, in order; each piece is good until the next is asked for, and as long as somebody else
 	 * holds its block (`blocks.ts`). Throws `origin-truncated` if it ends early, `origin-unreachable` if the

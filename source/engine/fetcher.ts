@@ -457,6 +457,7 @@ export class Fetcher {
 				patient: () => this.#download.readers.size === 0,
 				signal,
 			});
+			this.#refusePage(answer);
 			const suspicion = this.#suspicionOf(answer);
 			if (suspicion) {
 				this.#suspect(suspicion);
@@ -736,6 +737,21 @@ export class Fetcher {
 		const isIsland =
 			margin > 0 && (offset === 0 || !present.covers({start: Math.max(0, offset - margin), end: offset}));
 		return isIsland ? compareOneSample(this.#file, this.#source, this.heldVersion, signal) : undefined;
+	}
+
+	/** A page in place of the file is no version of it: a login, an error, a portal. */
+	#refusePage({isPage, info}: OriginAnswer): void {
+		const {entry} = this.#entryFile;
+		if (!isPage || !this.#factsKnown || info.type === entry.info?.type || info.size === this.#file.size) {
+			return;
+		}
+
+		// Where bytes of the file came in this run, the page will go away again; a new link is had at once.
+		const passes = this.#lastByteAt !== null && !this.#services.newLink(entry);
+		throw new DownStreamError(
+			passes ? 'origin-busy' : 'origin-sent-page',
+			`${this.host} sent a web page instead of the file; the link may have expired`,
+		);
 	}
 
 	/** Throws `origin-changed` where the size has changed. */

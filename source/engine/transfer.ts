@@ -1027,7 +1027,9 @@ function stepAfter(consumed: number): number {
 /** What origins say of links that were good for a while, and what a place has that was given to another file. */
 function hasExpired({code, status}: DownStreamError): boolean {
 	return (
-		code === 'origin-changed' || (code === 'origin-refused' && [401, 403, 404, 410].includes(status ?? 0))
+		code === 'origin-changed' ||
+		code === 'origin-sent-page' ||
+		(code === 'origin-refused' && [401, 403, 404, 410].includes(status ?? 0))
 	);
 }
 
