@@ -19,6 +19,7 @@ export type Flag = {
 export const flagGroups = {
 	Where: ['storage', 'exportDir', 'output', 'deleteData', 'port', 'config'],
 	'From where': ['header', 'userAgent', 'netrc', 'proxy', 'resolveWith', 'checksum', 'ca', 'insecure'],
+	'When it fails': ['onChange', 'allowHtml'],
 	'How fast': ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'cacheSize'],
 	'To players': ['player', 'allowOrigin', 'openStream'],
 	'How shown': [
@@ -73,6 +74,18 @@ export const flags = {
 	},
 	ca: {kind: 'text', value: 'FILE', says: 'trust these certificates too (PEM)'},
 	insecure: {kind: 'switch', says: 'trust any certificate'},
+	onChange: {
+		kind: 'text',
+		value: 'WHAT',
+		choices: ['stop', 'continue', 'restart'],
+		says: 'get: if the file changes on the server, stop (default), continue where samples\nof the bytes agree, or restart',
+		once: true,
+	},
+	allowHtml: {
+		kind: 'switch',
+		says: 'get: a web page in place of the file is no failure',
+		once: true,
+	},
 	connections: {
 		kind: 'text',
 		value: 'N',

@@ -48,6 +48,10 @@ export type Settings = {
 	readonly output: string | undefined;
 	/** What is removed is deleted. */
 	readonly deleteData: boolean;
+	/** Answer to a file that changed on the server. */
+	readonly onChange: (typeof flags.onChange.choices)[number];
+	/** A web page may come in place of the file. */
+	readonly allowHtml: boolean;
 	/** Of the one URL that is given. */
 	readonly checksum: string | undefined;
 	/** The words of the command that turns what is given into links. */
@@ -109,6 +113,8 @@ export function settingsFrom(
 		insecure: given.insecure ?? false,
 		output: text('output'),
 		deleteData: given.deleteData ?? false,
+		onChange: oneOf(by('onChange'), given.onChange, flags.onChange.choices, 'stop'),
+		allowHtml: given.allowHtml ?? false,
 		checksum: checksum(by('checksum'), text('checksum')),
 		resolveWith: command(by('resolveWith'), text('resolveWith')),
 		netrc: given.netrc ? readNetrc(environment) : undefined,

@@ -41,6 +41,8 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 		/^--proxy "ftp:\/\/\*\*\*@host": it must be written http:\/\/, https:\/\/, socks5:\/\/ or socks5h:\/\//,
 	],
 	resolveWith: ['a | b', /^--resolve-with "a \| b": it must be one plain command$/],
+	onChange: ['ask', /^--on-change "ask": it must be one of stop, continue, restart$/],
+	allowHtml: ['maybe', /^--allow-html "maybe"/],
 	checksum: ['sha256:12', /^--checksum "sha256:12": it must be md5:/],
 	ca: ['/nowhere/x.pem', /^--ca "\/nowhere\/x\.pem": the file cannot be read$/],
 	insecure: ['maybe', /^--insecure "maybe"/],

@@ -135,20 +135,34 @@ const notAsked = 'size not known yet';
 const sizeUnknown = 'size unknown (the server sent no length)';
 
 /** To the byte where that has room. */
-function fileLine({type, size, validator, acceptsRanges}: Download, cells: number): string {
+function fileLine(download: Download, cells: number): string {
+	const {type, size, acceptsRanges} = download;
 	if (size === null && acceptsRanges === null) {
 		return 'not known yet';
 	}
 
 	const ranges =
 		acceptsRanges === null ? 'not known yet' : acceptsRanges ? 'yes' : 'no, so it cannot seek ahead';
-	const version = validator === null ? '' : `, ${/^(?:W\/)?"/.test(validator) ? 'ETag ' : ''}${validator}`;
+	const version = versionWords(download);
 	const line = (length: string) => `${type}, ${length}${version}, ranges: ${ranges}`;
 	const [long, short] =
 		size === null
 			? [line(sizeUnknown), line('size unknown')]
 			: [line(`${formatBytes(size)} (${size.toLocaleString('en')} bytes)`), line(formatBytes(size))];
 	return cellsOf(long) <= cells ? long : short;
+}
+
+function versionWords({validator, hasUnstableValidator}: Download): string {
+	if (validator === null) {
+		return '';
+	}
+
+	const isEtag = /^(?:W\/)?"/.test(validator);
+	if (hasUnstableValidator) {
+		return `, its ${isEtag ? 'ETag' : 'date'} changes from response to response, so bytes are compared`;
+	}
+
+	return `, ${isEtag ? 'ETag ' : ''}${validator}`;
 }
 
 function haveLine(download: Download): string {
