@@ -94,7 +94,10 @@ test('Retry-After is honoured to any length', t => {
 		retries.failed(gone);
 		retries.failed(busy(seconds * 1000));
 		retries.failed(gone);
-		assert.deepEqual([retries.retryAt, retries.lastError?.code], [Date.now() + seconds * 1000, 'origin-busy']);
+		assert.deepEqual(
+			[retries.retryAt, retries.lastError?.code],
+			[Date.now() + seconds * 1000, 'origin-busy'],
+		);
 		// A timer holds 24 days.
 		for (let left = seconds - 1; left > 0; left -= 86_400) {
 			t.mock.timers.tick(Math.min(left, 86_400) * 1000);
@@ -152,7 +155,10 @@ test('a full disk is tried again at once', () => {
 test('an error that a try may mend is over after a restart, another one stays', () => {
 	const stored = {message: 'It failed', at: 1};
 	assert.equal(new Retries(() => {}, {...stored, code: 'origin-unreachable'}).blockingError, undefined);
-	assert.equal(new Retries(() => {}, {...stored, code: 'origin-refused'}).permanentError?.message, 'It failed');
+	assert.equal(
+		new Retries(() => {}, {...stored, code: 'origin-refused'}).permanentError?.message,
+		'It failed',
+	);
 });
 
 test('the sleep of the computer is no time that an origin was away', t => {

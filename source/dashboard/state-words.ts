@@ -29,7 +29,12 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 		case 'waiting': {
 			const seconds = Math.max(0, Math.ceil(((download.retryAt ?? now) - now) / 1000));
 			const due = formatDuration(seconds);
-			return {symbol: '~', word: `retry ${due}`, state: `waiting, tries again in ${due}`, tone: 'waiting'};
+			return {
+				symbol: '~',
+				word: `retry ${due.replace(' ', '')}`,
+				state: `waiting, tries again in ${due}`,
+				tone: 'waiting',
+			};
 		}
 
 		case 'queued':

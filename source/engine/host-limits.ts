@@ -70,20 +70,19 @@ export class HostLimits {
 	}
 
 	/**
-	 * The host refused a connection. While another one that it answered lives there are half as many from now on, but no
-	 * fewer than those that work. `retryAfterMs`: it asked not to be tried by more for so long.
+	 * The host refused a connection. While another one that it answered lives there are half as many from now on (8, 4, 2,
+	 * 1). `retryAfterMs`: it asked not to be tried by more for so long.
 	 */
 	refused(name: string, connection: HostConnection, retryAfterMs = 0): Refusal {
 		const host = this.#host(name);
 		const others = [...host.open].filter(other => other !== connection);
-		const working = others.filter(({isAnswered}) => isAnswered).length;
-		if (working === 0) {
+		if (!others.some(({isAnswered}) => isAnswered)) {
 			return host.countedUntil >= connection.openedAt ? 'perhaps' : 'alone';
 		}
 
 		const half = 2 ** Math.floor(Math.log2(Math.min(this.ceiling(name), others.length + 1) / 2));
 		host.limit = {
-			ceiling: Math.max(working, Math.min(half, others.length)),
+			ceiling: Math.max(1, Math.min(half, others.length)),
 			refusedAt: Date.now() + retryAfterMs,
 		};
 		this.#watch(name, host);

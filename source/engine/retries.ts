@@ -67,7 +67,8 @@ export function afterFailure(state: RetryState, {error, since, now, random}: Fai
 	const rest = Math.max(pauseMs.first, pause - (now - since)) * (0.75 + random / 2);
 	// Requests that ran side by side fall silent as one.
 	const wasTooShort = isSilence(error, 'HEADERS_TIMEOUT') && since >= (state.silentAt ?? 0);
-	const hostAwaySince = (failures > 1 ? state.awaySince : undefined) ?? Math.max(since, now - longestConnectMs);
+	const hostAwaySince =
+		(failures > 1 ? state.awaySince : undefined) ?? Math.max(since, now - longestConnectMs);
 	return {
 		...next,
 		...(wasTooShort && {silences: state.silences + 1, silentAt: now}),

@@ -929,11 +929,7 @@ export class Transfer {
 		}
 	}
 
-	#waitForBytes(
-		reader: Reader,
-		signal: AbortSignal,
-		isRequest: boolean,
-	): Promise<Uint8Array | undefined> {
+	#waitForBytes(reader: Reader, signal: AbortSignal, isRequest: boolean): Promise<Uint8Array | undefined> {
 		return this.#readers.waitForBytes(reader, signal, () =>
 			this.#askForPlayer(isRequest, () => this.#fetcher.awaited(reader.offset)),
 		);
