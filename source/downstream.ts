@@ -8,14 +8,15 @@ export type DownloadId = string;
  * What a download is doing, derived from facts:
  * - `asking`: the first answer of the origin (name, size) is not there yet, or a new link after one that has expired
  * - `active`: a connection fetches bytes of it, or the last of them are being recorded
- * - `waiting`: a try failed and the next one is scheduled (`retryAt`)
- * - `queued`: it will be fetched when one of `maxActive` places is free, or (on demand) when a player asks
+ * - `waiting`: a try failed and the next one is scheduled (`retryAt`); it goes on by itself
+ * - `queued`: it will be fetched when one of `maxActive` places or a connection to its server (`hostCeiling`) is free, or
+ *   (on demand) when a player asks
  * - `paused`: the user stopped the fill; players still get what they ask for
  * - `cancelled`: the user stopped everything, players too; what is on the disk is kept
  * - `exporting`: it is being copied out
  * - `checking`: what is on the disk is read again and compared with its checksums
  * - `complete`: every byte is on the disk
- * - `failed`: the last error is one that a new try will not mend (`error`)
+ * - `failed`: the last error is one that time does not mend (`error`); a player's request or `resume` tries again
  */
 export type DownloadStatus =
 	| 'asking'
@@ -59,8 +60,9 @@ export type DownloadError = {
 	readonly message: string;
 	/** Milliseconds since the epoch. */
 	readonly at: number;
-	/** The number of failed tries in a row, and how many there will be. */
-	readonly tries?: number;
+	/** The number of failed tries in a row. */
+	readonly tries?: number | undefined;
+	/** How many there were to be, in records of earlier versions. */
 	readonly maxTries?: number;
 	/** Of `origin-changed`: samples of what is held are the same on the server; `acceptChange` may go on. */
 	readonly bytesAgree?: boolean;
@@ -94,6 +96,8 @@ export type Download = {
 	readonly connections: number;
 	/** How many there may be. */
 	readonly maxConnections: number;
+	/** How many connections the server takes at a time, where the download is queued for one of them; else null. */
+	readonly hostCeiling: number | null;
 	readonly segments: readonly OpenSegment[];
 	readonly players: readonly Player[];
 	/** The error that stands in the way now (`failed`, `waiting`, or a fill that was refused). */
@@ -210,7 +214,7 @@ export interface DownStream {
 	readonly snapshot: Snapshot;
 	/** Calls back at most 10 times a second while snapshots change. Returns the function that ends it. */
 	subscribe(listener: () => void): () => void;
-	/** `bad-request` names what is wrong. Known URL and headers: the download that is there (`existed`). */
+	/** `bad-request` names what is wrong. Known URL and headers: the download that is there (`existed`), which goes on or tries again. */
 	add(request: AddRequest): Promise<{download: Download; existed: boolean}>;
 	/** Stops the fill; connected players still get what they ask for. */
 	pause(id: DownloadId): Promise<void>;

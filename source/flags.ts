@@ -19,7 +19,7 @@ export type Flag = {
 export const flagGroups = {
 	Where: ['storage', 'exportDir', 'output', 'deleteData', 'port', 'config'],
 	'From where': ['header', 'userAgent', 'netrc', 'proxy', 'resolveWith', 'checksum', 'ca', 'insecure'],
-	'When it fails': ['onChange', 'allowHtml'],
+	'When it fails': ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
 	'How fast': ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'cacheSize'],
 	'To players': ['player', 'allowOrigin', 'openStream'],
 	'How shown': [
@@ -74,6 +74,16 @@ export const flags = {
 	},
 	ca: {kind: 'text', value: 'FILE', says: 'trust these certificates too (PEM)'},
 	insecure: {kind: 'switch', says: 'trust any certificate'},
+	timeout: {
+		kind: 'text',
+		value: 'TIME',
+		says: `for the first answer of a server, longer when it is tried again (default: ${defaults.timeout})`,
+	},
+	giveUpAfter: {
+		kind: 'text',
+		value: 'TIME',
+		says: `get: end when no byte has come for so long, such as 90s, 5m or 2h\n(default: ${defaults.giveUpAfter}; 0: never)`,
+	},
 	onChange: {
 		kind: 'text',
 		value: 'WHAT',

@@ -199,3 +199,43 @@ test('get makes room in a store of limited size once its files are exported', as
 	const stored = (await readdir(storage)).filter(name => /^[\da-f]{32}$/.test(name));
 	assert.equal(stored.length, 1);
 });
+
+for (const [answer, seed, code, sentence] of [
+	[
+		'stop',
+		1,
+		1,
+		/The file changed on the server \(its ETag was "v1" and is "v2" now; samples of the bytes agree\)/,
+	],
+	['continue', 1, 0, undefined],
+	[
+		'continue',
+		2,
+		1,
+		/The file changed on the server \(its ETag was "v1" and is "v2" now, and its bytes differ/,
+	],
+	['restart', 2, 0, undefined],
+] as const) {
+	const what = seed === 1 ? 'a new label on the same bytes' : 'other bytes';
+	test(`get --on-change ${answer} meets ${what} with exit code ${code}`, async t => {
+		const size = 16 * MiB;
+		// Most of it is asked for after the change.
+		const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
+		const folder = await temporaryFolder(t);
+		const target = path.join(folder, 'film.bin');
+		const args = ['--port', '0', '--storage', path.join(folder, 'storage'), '--on-change', answer];
+		const get = await CliProcess.start(t, ['get', ...args, '--connections', '1', '-o', target, origin.url]);
+		while (origin.bytesSent < MiB) {
+			await new Promise(resolve => setTimeout(resolve, 10));
+		}
+
+		Object.assign(origin.options, {etag: '"v2"', seed, bytesPerSecond: undefined});
+		assert.equal(await get.exit(), code, get.stderr);
+		if (sentence) {
+			assert.match(get.stderr, sentence);
+			assert.deepEqual(await readdir(folder), ['storage']);
+		} else {
+			assert.equal(firstWrongByte(await readFile(target), 0, seed), -1);
+		}
+	});
+}

@@ -46,6 +46,11 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	checksum: ['sha256:12', /^--checksum "sha256:12": it must be md5:/],
 	ca: ['/nowhere/x.pem', /^--ca "\/nowhere\/x\.pem": the file cannot be read$/],
 	insecure: ['maybe', /^--insecure "maybe"/],
+	timeout: ['0', /^--timeout "0": it must be a time such as 90s, 5m or 2h, at least 1s and at most 3600s$/],
+	giveUpAfter: [
+		'soon',
+		/^--give-up-after "soon": it must be a time such as 90s, 5m or 2h, at least 1s, or 0 for never$/,
+	],
 	connections: ['2.5', /^--connections "2\.5": it must be a whole number from 1 to 16$/],
 	maxActive: ['0', /^--max-active "0": it must be a whole number from 1 to 1000$/],
 	limitRate: ['fast', /^--limit-rate "fast": it must be bytes per second such as 500K or 5M/],

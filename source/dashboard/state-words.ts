@@ -1,6 +1,6 @@
 // A download's state as a symbol and a word; colour only repeats it.
 import type {Download, DownloadError} from '../downstream.ts';
-import {formatBytes, formatSpeed} from './format.ts';
+import {formatBytes, formatDuration, formatSpeed} from './format.ts';
 import type {Role} from './theme.ts';
 
 export type Tone = Extract<Role, 'plain' | 'active' | 'done' | 'waiting' | 'failed'>;
@@ -28,13 +28,19 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 				: {symbol: pick('↓', 'D'), word: activeWord(download, now), state: 'downloading', tone: 'active'};
 		case 'waiting': {
 			const seconds = Math.max(0, Math.ceil(((download.retryAt ?? now) - now) / 1000));
-			return {symbol: '~', word: `retry ${seconds}s`, state: 'waiting to try again', tone: 'waiting'};
+			const due = formatDuration(seconds);
+			return {
+				symbol: '~',
+				word: `retry ${due.replace(' ', '')}`,
+				state: `waiting, tries again in ${due}`,
+				tone: 'waiting',
+			};
 		}
 
 		case 'queued':
-			return download.onDemand && download.size !== null
+			return download.hostCeiling === null && download.onDemand && download.size !== null
 				? {symbol: pick('·', 'Q'), word: 'on demand', state: 'fetches what players ask for', tone: 'plain'}
-				: {symbol: pick('·', 'Q'), word: 'queued', state: 'queued', tone: 'plain'};
+				: {symbol: pick('·', 'Q'), word: 'queued', state: queueReason(download) ?? 'queued', tone: 'plain'};
 		case 'paused':
 			return {symbol: pick('‖', 'P'), word: 'paused', state: 'paused', tone: 'plain'};
 		case 'cancelled':
@@ -81,8 +87,20 @@ export function secondsLeft({size, present, bytesPerSecondLong, status}: Downloa
 		: Infinity;
 }
 
-/** The error in the way, and the key that helps. */
-export function reason({error, status}: Download): string | undefined {
+/** Why it is queued, where its server and not the queue is the reason. */
+export function queueReason({hostCeiling}: Download): string | undefined {
+	return hostCeiling === null
+		? undefined
+		: `queued: this server takes ${hostCeiling} connection${hostCeiling === 1 ? '' : 's'} at a time`;
+}
+
+/** The error in the way with the key that helps, or another reason to wait. */
+export function reason(download: Download): string | undefined {
+	const {error, status} = download;
+	if (status === 'queued') {
+		return queueReason(download);
+	}
+
 	if (!error || (status !== 'failed' && status !== 'waiting')) {
 		return undefined;
 	}
@@ -91,9 +109,10 @@ export function reason({error, status}: Download): string | undefined {
 		return `${error.message}. ${help(error)}`.replace('..', '.');
 	}
 
-	return error.tries === undefined
-		? error.message
-		: `${error.message}; try ${error.tries} of ${error.maxTries}`;
+	const {message, tries, maxTries} = error;
+	return tries === undefined
+		? message
+		: `${message}; try ${tries}${maxTries === undefined ? '' : ` of ${maxTries}`}`;
 }
 
 function help({code, message}: DownloadError): string {

@@ -57,6 +57,8 @@ export type OriginRequest = {
 	readonly ranged?: boolean;
 	/** Whether nobody waits for the bytes now: they may come in large pieces then. */
 	readonly patient?: () => boolean;
+	/** Milliseconds to wait for the answer; the source's own time unless given. */
+	readonly answerTimeout?: number;
 	readonly signal: AbortSignal;
 };
 
@@ -118,8 +120,8 @@ export type CustomHeaderDataSourceOptions = HttpDataSourceOptions & {
 
 export type StoredSource = Pick<AddRequest, 'url' | 'headers' | 'userAgent' | 'proxy' | 'connections'>;
 
-/** Two of them fit into the time after which an origin is given up (`retries.ts`). */
-const standardTimeouts = {connect: 10_000, headers: 20_000, body: 20_000};
+/** A player is told within 10 s of a host that cannot be reached. */
+const standardTimeouts = {connect: 8000, headers: 30_000, body: 20_000};
 
 /** A file by HTTP. The constructor throws `bad-request` for what cannot be asked for. */
 export class HttpDataSource implements DataSource {
@@ -156,7 +158,7 @@ export class HttpDataSource implements DataSource {
 			: undefined;
 	}
 
-	async open({range, ranged = true, patient, signal}: OriginRequest): Promise<OriginAnswer> {
+	async open({range, ranged = true, patient, answerTimeout, signal}: OriginRequest): Promise<OriginAnswer> {
 		return requestOrigin({
 			url: this.#url,
 			headers: this.#headers,
@@ -165,6 +167,7 @@ export class HttpDataSource implements DataSource {
 			range,
 			ranged,
 			patient,
+			answerTimeout: this.#options.timeouts?.headers ?? answerTimeout,
 			signal,
 		});
 	}

@@ -19,6 +19,7 @@ export type ViewedFacts = {
 	readonly segments: Segments;
 	readonly retries: Retries;
 	readonly maxConnections: number;
+	readonly hostCeiling: number | null;
 	readonly lastByteAt: number | null;
 	readonly checkProgress: number | null;
 	readonly exportProgress: number | null;
@@ -42,6 +43,7 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 		bytesPerSecondLong: Math.round(meter.rate(20_000, now)),
 		connections: segments.size,
 		maxConnections: facts.maxConnections,
+		hostCeiling: facts.hostCeiling,
 		segments: Array.from(segments, segment => ({
 			start: segment.start,
 			offset: segment.offset,
@@ -56,9 +58,9 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 			blocked: player.blockedRequests > 0,
 			connected: player.openRequests > 0,
 		})),
-		error: retries.obstacle ?? null,
+		error: retries.blockingError ?? null,
 		lastError: retries.lastError ?? null,
-		retryAt: retries.dueAt ?? null,
+		retryAt: retries.retryAt ?? null,
 		lastByteAt: facts.lastByteAt,
 		addedAt: entry.addedAt,
 		completedAt: entry.completedAt ?? null,

@@ -57,6 +57,8 @@ export type TransferServices = {
 	readonly hosts: HostLimits;
 	/** Connections for each file unless the download says otherwise. */
 	readonly connections: number;
+	/** Milliseconds for the first answer of an origin; more after each that was too few. */
+	readonly answerTimeout: number;
 	/** The most bytes to keep ready ahead of a reader. */
 	readonly readAhead: number;
 	streamUrl(id: DownloadId, name: string): string;
@@ -88,8 +90,8 @@ export type FetchedDownload = {
 	learnt(): void;
 	/** What was fetched without a strong ETag goes with what is held around it. */
 	proven(): void;
-	/** `quietSince`: when the request began or the last byte came, in milliseconds since the epoch. */
-	failed(error: unknown, quietSince: number): void;
+	/** `since`: when the request began or the last byte came, in milliseconds since the epoch. */
+	failed(error: unknown, since: number): void;
 	changed(): void;
 };
 
@@ -134,8 +136,8 @@ export class Fetcher {
 		this.#source = source;
 		this.#services = services;
 		this.#bandwidth = new Bandwidth(entry.limitRate, services.bandwidth);
-		this.segments = new Segments(() => {
-			services.hosts.closed(this.host);
+		this.segments = new Segments(segment => {
+			services.hosts.closed(this.host, segment);
 			services.connectionClosed(this.host);
 		});
 		this.#factsKnown = entry.info !== undefined;
@@ -181,6 +183,18 @@ export class Fetcher {
 			this.#fillAllowed = allowed;
 			this.schedule();
 		}
+	}
+
+	/** How many connections its host takes at a time, if it waits for one of them; else null. */
+	get hostCeiling(): number | null {
+		const {hosts} = this.#services;
+		const isWaiting = this.#fillAllowed && this.segments.size === 0 && !hosts.mayOpen(this.host);
+		return isWaiting ? hosts.ceiling(this.host) : null;
+	}
+
+	/** The origin has given nothing yet that was asked of it now. */
+	get isUnanswered(): boolean {
+		return [...this.segments].every(({isAnswered}) => !isAnswered);
 	}
 
 	/** Bytes per second of this download alone. */
@@ -299,7 +313,7 @@ export class Fetcher {
 
 	/** Nothing stands in the way of a request. */
 	get #mayAsk(): boolean {
-		return !this.#download.retries.obstacle && this.#entryFile.entry.intent !== 'cancel';
+		return !this.#download.retries.blockingError && this.#entryFile.entry.intent !== 'cancel';
 	}
 
 	/** Nothing names the version, and no byte has come yet that another response could be compared with. */
@@ -408,7 +422,7 @@ export class Fetcher {
 			const room = Math.max(1, this.maxConnections - (players > 0 ? players + 1 : 0));
 			const fills = [...this.segments].filter(segment => segment.for === 'fill').length;
 			// One is enough to find out whether the trouble is over.
-			const most = this.#download.retries.isInDoubt ? 1 : this.#grown;
+			const most = this.#download.retries.isProbing ? 1 : this.#grown;
 			return fills < room && this.segments.size < most && hosts.mayOpen(this.host);
 		}
 
@@ -425,7 +439,7 @@ export class Fetcher {
 
 	#start(plan: SegmentPlan): void {
 		const segment = this.segments.add(plan);
-		this.#services.hosts.opened(this.host);
+		this.#services.hosts.opened(this.host, segment);
 		const running = this.#run(segment).finally(() => this.#running.delete(running));
 		this.#running.add(running);
 	}
@@ -455,6 +469,7 @@ export class Fetcher {
 				},
 				ranged: this.#entryFile.entry.acceptsRanges !== false,
 				patient: () => this.#download.readers.size === 0,
+				answerTimeout: this.#answerTimeout,
 				signal,
 			});
 			this.#refusePage(answer);
@@ -477,9 +492,8 @@ export class Fetcher {
 			await this.#receive(answer, segment, margin);
 		} catch (error) {
 			// An abort is not an error.
-			if (!signal.aborted && !this.#hasTooManyConnections(error, segment)) {
-				this.#requireCheckAfter(error);
-				this.#download.failed(error, Math.max(segment.openedAt, this.#lastByteAt ?? 0));
+			if (!signal.aborted) {
+				this.#segmentFailed(error, segment);
 			}
 		} finally {
 			this.segments.end(segment);
@@ -588,6 +602,7 @@ export class Fetcher {
 			await this.#bandwidth.took(chunk.length, segment.for, {signal, hurry: segment.retirement.signal});
 		}
 
+		segment.isRead = true;
 		if (answer.range.end === Infinity) {
 			await this.#reachedEnd(position, answer.endIsProven);
 		}
@@ -729,14 +744,14 @@ export class Fetcher {
 
 		const {signal} = abort;
 		if (this.#heldCheck.isNeeded) {
-			const suspicion = await this.#heldCheck.run(this.#file, this.#source, this.heldVersion, signal);
+			const suspicion = await this.#heldCheck.run(this.#file, this.#checkedSource, this.heldVersion, signal);
 			this.#checkedAt = Date.now();
 			return suspicion;
 		}
 
 		const isIsland =
 			margin > 0 && (offset === 0 || !present.covers({start: Math.max(0, offset - margin), end: offset}));
-		return isIsland ? compareOneSample(this.#file, this.#source, this.heldVersion, signal) : undefined;
+		return isIsland ? compareOneSample(this.#file, this.#checkedSource, this.heldVersion, signal) : undefined;
 	}
 
 	/** A page in place of the file is no version of it: a login, an error, a portal. */
@@ -790,7 +805,7 @@ export class Fetcher {
 		const {id} = this.#entryFile.entry;
 		Logger.info(`${id}: ${suspicion.label} ${suspicion.was} is ${suspicion.is} now; samples are compared`);
 		try {
-			await examineSuspicion(this.#file, this.#source, this.heldVersion, suspicion, signal);
+			await examineSuspicion(this.#file, this.#checkedSource, this.heldVersion, suspicion, signal);
 			Logger.info(`${id}: the ${suspicion.label} does not keep its value; bytes are compared instead`);
 			await this.#entryFile.save({hasUnstableValidator: true});
 		} catch (error) {
@@ -816,24 +831,33 @@ export class Fetcher {
 		);
 	}
 
-	/**
-	 * The origin refused this connection while others to it work: there are fewer from now on, and the segment is
-	 * fetched when one of them is through.
-	 */
-	#hasTooManyConnections(error: unknown, segment: Segment): boolean {
-		if (!(error instanceof DownStreamError) || segment.isAnswered || error.retryAfterMs !== undefined) {
-			return false;
+	#segmentFailed(cause: unknown, segment: Segment): void {
+		this.#requireCheckAfter(cause);
+		let error = cause;
+		if (error instanceof DownStreamError && !segment.isAnswered && mayMeanTooMany(error, this.#factsKnown)) {
+			const refusal = this.#services.hosts.refused(this.host, segment, error.retryAfterMs);
+			if (refusal === 'too-many') {
+				// What it was to bring is fetched when another connection is through.
+				this.#grown = Math.max(1, this.segments.size - 1);
+				return;
+			}
+
+			if (refusal === 'perhaps' && error.kind !== 'transient') {
+				const {message, status} = error;
+				error = new DownStreamError('origin-busy', message, {cause, status});
+			}
 		}
 
-		const refused =
-			error.code === 'origin-busy' || error.code === 'origin-refused' || error.code === 'origin-unreachable';
-		const othersWork = (this.#lastByteAt ?? 0) >= segment.openedAt;
-		if (!refused || !othersWork || !this.#services.hosts.refused(this.host)) {
-			return false;
-		}
+		this.#download.failed(error, Math.max(segment.openedAt, this.#lastByteAt ?? 0));
+	}
 
-		this.#grown = Math.max(1, this.segments.size - 1);
-		return true;
+	/** For requests of a few bytes. */
+	get #checkedSource(): DataSource {
+		return withAnswerTimeout(this.#source, () => this.#answerTimeout);
+	}
+
+	get #answerTimeout(): number {
+		return this.#download.retries.answerTimeout(this.#services.answerTimeout);
 	}
 
 	get #entryFile(): EntryFile {
@@ -843,6 +867,29 @@ export class Fetcher {
 	get #file(): SparseFile {
 		return this.#download.file();
 	}
+}
+
+/**
+ * Origins say in many ways that they take no more connections. What one says of a file that it has not given yet is more
+ * likely meant as it is said.
+ */
+function mayMeanTooMany({code, status}: DownStreamError, isGiven: boolean): boolean {
+	return (
+		code === 'origin-busy' ||
+		code === 'origin-unreachable' ||
+		code === 'origin-truncated' ||
+		(code === 'origin-refused' && (isGiven || status === 403)) ||
+		((code === 'origin-misbehaved' || code === 'origin-sent-page') && isGiven)
+	);
+}
+
+function withAnswerTimeout(source: DataSource, answerTimeout: () => number): DataSource {
+	return {
+		url: source.url,
+		open: request => source.open({answerTimeout: answerTimeout(), ...request}),
+		rest: () => source.rest?.(),
+		dispose: () => source.dispose(),
+	};
 }
 
 function finite(size: number): number | null {

@@ -7,6 +7,8 @@ export type HttpRequest = {
 	readonly headers: Readonly<Record<string, string>>;
 	/** Whether nobody waits for the body now: it may come in large pieces then. */
 	readonly patient?: (() => boolean) | undefined;
+	/** Milliseconds to wait for the answer's headers, in place of the client's. */
+	readonly answerTimeout?: number | undefined;
 	/** Told where a direct connection leads to before anything is asked there; throws so that nothing is. */
 	readonly approve?: (address: string) => void;
 	readonly signal: AbortSignal;

@@ -36,7 +36,7 @@ export class HttpExchange implements HttpAnswer {
 		request.signal.addEventListener('abort', exchange.#abort);
 		try {
 			connection.send(textOf(request));
-			const deadline = performance.now() + timeouts.headers;
+			const deadline = performance.now() + (request.answerTimeout ?? timeouts.headers);
 			while (!exchange.#parser.head) {
 				await exchange.#receive(
 					deadline - performance.now(),

@@ -24,6 +24,7 @@ export type OriginRequestOptions = {
 	/** Whether to send Range at all. */
 	readonly ranged: boolean;
 	readonly patient?: (() => boolean) | undefined;
+	readonly answerTimeout?: number | undefined;
 	readonly signal: AbortSignal;
 };
 
@@ -93,7 +94,7 @@ async function follow(options: OriginRequestOptions): Promise<{url: URL; respons
 
 /** `url` is the given one, or one that it redirects to. */
 async function ask(url: URL, options: OriginRequestOptions, wayIn: WayIn): Promise<HttpAnswer> {
-	const {url: given, headers, userAgent, route, range, ranged, patient, signal} = options;
+	const {url: given, headers, userAgent, route, range, ranged, patient, answerTimeout, signal} = options;
 	const last = range.end === Infinity ? '' : range.end - 1;
 	try {
 		await wayIn.approveName(url);
@@ -102,6 +103,7 @@ async function ask(url: URL, options: OriginRequestOptions, wayIn: WayIn): Promi
 			url,
 			signal,
 			patient,
+			answerTimeout,
 			approve: address => wayIn.approveAddress(url, address),
 			headers: {
 				accept: '*/*',

@@ -39,13 +39,13 @@ export class ProxyClient implements HttpClient {
 	}
 
 	async get(asked: HttpRequest): Promise<HttpAnswer> {
-		const {url, headers, signal} = asked;
+		const {url, headers, answerTimeout: headersTimeout, signal} = asked;
 		if (this.#forwarder && this.#forwarded.has(url.origin)) {
 			return this.#forwarder.get(asked);
 		}
 
 		try {
-			return await repeated(() => request(url, {dispatcher: this.#tunnels, headers, signal}));
+			return await repeated(() => request(url, {dispatcher: this.#tunnels, headers, headersTimeout, signal}));
 		} catch (error) {
 			if (!(this.#forwarder && url.protocol === 'http:' && error instanceof TunnelRefused)) {
 				throw error;
@@ -85,12 +85,13 @@ class Forwarder {
 		});
 	}
 
-	async get({url, headers, signal}: HttpRequest): Promise<HttpAnswer> {
+	async get({url, headers, answerTimeout, signal}: HttpRequest): Promise<HttpAnswer> {
 		const answer = await repeated(() =>
 			this.#pool.request({
 				method: 'GET',
 				path: `${url.origin}${url.pathname}${url.search}`,
 				headers: {...headers, host: url.host, ...authorizationOf(this.#proxy)},
+				headersTimeout: answerTimeout,
 				signal,
 			}),
 		);

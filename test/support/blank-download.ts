@@ -15,6 +15,7 @@ export const blankDownload: Download = {
 	bytesPerSecond: 0,
 	bytesPerSecondLong: 0,
 	connections: 0,
+	hostCeiling: null,
 	maxConnections: 4,
 	segments: [],
 	players: [],
