@@ -84,8 +84,7 @@ export function afterWish(state: RetryState, now: number): RetryState {
 		return state;
 	}
 
-	const {code, at} = blocked.error;
-	const retryAt = /^(?:origin|upstream)-/.test(code) ? Math.min(blocked.retryAt, at + wishIntervalMs) : now;
+	const retryAt = Math.min(blocked.retryAt, blocked.error.at + wishIntervalMs);
 	return {...state, blocked: retryAt > now ? {...blocked, retryAt} : undefined};
 }
 
