@@ -63,6 +63,8 @@ test('a connection that lived when this one was opened, or was cut just before, 
 	limits.closed(host, whole);
 	clock.tick(20);
 	assert.equal(refuse(beside), 'perhaps');
+	assert.equal(refuse(open()), 'perhaps');
+	clock.tick(300);
 	assert.equal(refuse(open()), 'alone');
 	limits.closed(host, open(true));
 	clock.tick(1000);

@@ -73,7 +73,7 @@ export function afterFailure(state: RetryState, {error, since, now, random}: Fai
 		...next,
 		...(wasTooShort && {silences: state.silences + 1, silentAt: now}),
 		awaySince: isSilence(error) ? undefined : hostAwaySince,
-		blocked: {...waitOf(error, now, failures), retryAt: now + Math.max(rest, askedMs)},
+		blocked: {...waitOf(error, now, failures), retryAt: Math.ceil(now + Math.max(rest, askedMs))},
 	};
 }
 
