@@ -283,6 +283,7 @@ function stopped(download: Download): Download {
 		bytesPerSecond: 0,
 		bytesPerSecondLong: 0,
 		connections: 0,
+		hostCeiling: null,
 		segments: [],
 		players: [],
 		retryAt: null,

@@ -1,7 +1,7 @@
 // What happened between two snapshots, as lines that are only ever appended; or as JSON, one object for each event.
 import {cleanText} from './dashboard/clean-text.ts';
 import {formatBytes, formatDuration, formatPercent, formatSpeed} from './dashboard/format.ts';
-import {secondsLeft} from './dashboard/state-words.ts';
+import {queueReason, secondsLeft} from './dashboard/state-words.ts';
 import type {Download, DownloadId, Snapshot} from './downstream.ts';
 import {maskUrl} from './mask-url.ts';
 
@@ -15,6 +15,8 @@ type Said = {
 	progressTenth: number;
 	players: Set<string>;
 	isDone: boolean;
+	/** Why it waited, since bytes came last: each try is not worth a line. */
+	waits: Set<string>;
 };
 
 type Event = {readonly event: string; readonly text: string; readonly [field: string]: unknown};
@@ -89,6 +91,7 @@ export class PlainLines {
 			progressTenth: 0,
 			players: new Set(),
 			isDone: false,
+			waits: new Set(),
 		};
 		const events = before ? [] : [addedEvent(download)];
 		if (download.size !== null && (!before || before.download.size === null)) {
@@ -105,6 +108,7 @@ export class PlainLines {
 		events.push(
 			...doneEvents(said, download),
 			...statusEvents(before?.download, download),
+			...waitEvents(said, download),
 			...progressEvents(said, download, now),
 		);
 		said.download = download;
@@ -163,13 +167,12 @@ function statusEvents(before: Download | undefined, download: Download): Event[]
 	const {status, error, exportedTo} = download;
 	const events: Event[] = [];
 	if (status !== before?.status) {
-		if (status === 'failed' || status === 'waiting') {
-			const word = status === 'failed' ? 'failed' : 'waits';
+		if (status === 'failed') {
 			events.push({
 				event: status,
 				code: error?.code,
 				message: error?.message,
-				text: `${word}  ${error?.message ?? ''}`,
+				text: `failed  ${error?.message ?? ''}`,
 			});
 		} else if (status === 'paused' || status === 'cancelled') {
 			events.push({event: status, text: status});
@@ -181,6 +184,38 @@ function statusEvents(before: Download | undefined, download: Download): Event[]
 	}
 
 	return events;
+}
+
+/** Once for each reason: of the host that fails, or that takes no more connections. */
+function waitEvents(said: Said, download: Download): Event[] {
+	const {status, error, retryAt, lastByteAt} = download;
+	if (lastByteAt !== said.download.lastByteAt) {
+		said.waits.clear();
+	}
+
+	const isQueued = status === 'queued' && queueReason(download) !== undefined;
+	const reason = isQueued ? status : status === 'waiting' ? error?.code : undefined;
+	if (reason === undefined || said.waits.has(reason)) {
+		return [];
+	}
+
+	said.waits.add(reason);
+	if (isQueued) {
+		return [
+			{event: 'queued', connections: download.hostCeiling, text: queueReason(download)!.replace(':', ' ')},
+		];
+	}
+
+	const message = error?.message ?? '';
+	return [
+		{
+			event: 'waiting',
+			code: reason,
+			message,
+			retryAt,
+			text: `waits  ${message}; it is tried again and again`,
+		},
+	];
 }
 
 /** At each 10 %, but not more often than every 30 s. */

@@ -239,3 +239,59 @@ for (const [answer, seed, code, sentence] of [
 		}
 	});
 }
+
+test('get ends when no byte has come for so long, with a code of its own, and tells each state once', async t => {
+	const origin = await startOrigin(t, {
+		size: MiB,
+		intercept(request) {
+			request.socket.destroy();
+			return true;
+		},
+	});
+	const folder = await temporaryFolder(t);
+	const args = ['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', folder + path.sep];
+	const get = await CliProcess.start(t, [...args, '--give-up-after', '4s', origin.url]);
+	assert.equal(await get.exit(), 76);
+	const [waits, gaveUp, ...others] = get.stderr.trimEnd().split('\n');
+	assert.match(
+		waits!,
+		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed in the middle; tries again, next in /,
+	);
+	assert.match(
+		gaveUp!,
+		/film\.bin: 127\.0\.0\.1: connection closed in the middle; gave up, no byte came for 4s/,
+	);
+	assert.deepEqual(others, []);
+	assert.ok(origin.requests.length >= 3, `${origin.requests.length} requests`);
+});
+
+test('get waits for a server that comes back, and names one that says nothing', async t => {
+	let isSilent = true;
+	const waiting: Array<() => void> = [];
+	const origin = await startOrigin(t, {
+		size: MiB,
+		async intercept() {
+			if (isSilent) {
+				await new Promise<void>(resolve => waiting.push(resolve));
+			}
+
+			return false;
+		},
+	});
+	const folder = await temporaryFolder(t);
+	const target = path.join(folder, 'film.bin');
+	const args = ['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', target];
+	const get = await CliProcess.start(t, [...args, '--give-up-after', '0', '--timeout', '2s', origin.url]);
+	while (!get.stderr.includes('\n')) {
+		await new Promise(resolve => setTimeout(resolve, 20));
+	}
+
+	isSilent = false;
+	for (const answer of waiting) {
+		answer();
+	}
+
+	assert.equal(await get.exit(), 0, get.stderr);
+	assert.match(get.stderr, /^downstream-tui: film\.bin: .*no answer .*\n/);
+	assert.equal(firstWrongByte(await readFile(target), 0), -1);
+});

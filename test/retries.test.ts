@@ -145,13 +145,6 @@ test('a wish ends any error, and wishes ask once a second', t => {
 	}
 });
 
-test('a full disk is tried again at once', () => {
-	const retries = new Retries(() => {}, undefined);
-	assert.equal(retries.failed(new DownStreamError('disk-full', 'full')), false);
-	retries.retryNow(true);
-	assert.equal(retries.blockingError, undefined);
-});
-
 test('an error that a try may mend is over after a restart, another one stays', () => {
 	const stored = {message: 'It failed', at: 1};
 	assert.equal(new Retries(() => {}, {...stored, code: 'origin-unreachable'}).blockingError, undefined);

@@ -31,14 +31,14 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 			const due = formatDuration(seconds);
 			return {
 				symbol: '~',
-				word: `retry ${due.replace(' ', '')}`,
+				word: `retry ${seconds < 100 ? `${seconds}s` : due.replace(' ', '')}`,
 				state: `waiting, tries again in ${due}`,
 				tone: 'waiting',
 			};
 		}
 
 		case 'queued':
-			return download.hostCeiling === null && download.onDemand && download.size !== null
+			return !download.hostCeiling && download.onDemand && download.size !== null
 				? {symbol: pick('·', 'Q'), word: 'on demand', state: 'fetches what players ask for', tone: 'plain'}
 				: {symbol: pick('·', 'Q'), word: 'queued', state: queueReason(download) ?? 'queued', tone: 'plain'};
 		case 'paused':
@@ -89,9 +89,9 @@ export function secondsLeft({size, present, bytesPerSecondLong, status}: Downloa
 
 /** Why it is queued, where its server and not the queue is the reason. */
 export function queueReason({hostCeiling}: Download): string | undefined {
-	return hostCeiling === null
-		? undefined
-		: `queued: this server takes ${hostCeiling} connection${hostCeiling === 1 ? '' : 's'} at a time`;
+	return hostCeiling
+		? `queued: this server takes ${hostCeiling} connection${hostCeiling === 1 ? '' : 's'} at a time`
+		: undefined;
 }
 
 /** The error in the way with the key that helps, or another reason to wait. */

@@ -293,7 +293,7 @@ export class Engine implements DownStream {
 
 		const removed = [...this.#removed.values()].find(({entryFile}) => isSame(entryFile.entry, given));
 		if (removed) {
-			const restored = await this.#restore(removed, {intent: given.intent}, ownSource);
+			const restored = await this.#restore(removed, {intent: given.intent, error: undefined}, ownSource);
 			await holdAgainst(restored, given.checksum);
 			return {download: this.#view(restored), existed: true};
 		}

@@ -842,9 +842,13 @@ export class Fetcher {
 				return;
 			}
 
-			if (refusal === 'perhaps' && error.kind !== 'transient') {
-				const {message, status} = error;
-				error = new DownStreamError('origin-busy', message, {cause, status});
+			if (refusal === 'perhaps') {
+				// Asked again soon: how long it asked to wait may have been meant for a further connection.
+				const {code, kind, message, status} = error;
+				error = new DownStreamError(kind === 'transient' ? code : 'origin-busy', message, {
+					cause: error.cause,
+					status,
+				});
 			}
 		}
 

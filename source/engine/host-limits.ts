@@ -3,8 +3,8 @@
 /** A ceiling rises by one for each such time without a refusal. */
 export const riseMs = 30_000;
 const forgottenMs = 10 * 60_000;
-/** A host may still count a connection that was cut so long ago. */
-const lingeringMs = 2000;
+/** How long a host may still count a connection that is closed. */
+const lingeringMs = {read: 300, cut: 2000};
 
 export type HostConnection = {
 	readonly openedAt: number;
@@ -65,7 +65,8 @@ export class HostLimits {
 	closed(name: string, connection: HostConnection): void {
 		const host = this.#host(name);
 		if (host.open.delete(connection) && connection.isAnswered) {
-			host.countedUntil = Date.now() + (connection.isRead ? 0 : lingeringMs);
+			const until = Date.now() + lingeringMs[connection.isRead ? 'read' : 'cut'];
+			host.countedUntil = Math.max(host.countedUntil, until);
 		}
 	}
 

@@ -73,7 +73,7 @@ export function afterFailure(state: RetryState, {error, since, now, random}: Fai
 		...next,
 		...(wasTooShort && {silences: state.silences + 1, silentAt: now}),
 		awaySince: isSilence(error) ? undefined : hostAwaySince,
-		blocked: {...waitOf(error, now, failures), retryAt: now + Math.max(rest, askedMs)},
+		blocked: {...waitOf(error, now, failures), retryAt: Math.ceil(now + Math.max(rest, askedMs))},
 	};
 }
 
@@ -84,8 +84,7 @@ export function afterWish(state: RetryState, now: number): RetryState {
 		return state;
 	}
 
-	const {code, at} = blocked.error;
-	const retryAt = /^(?:origin|upstream)-/.test(code) ? Math.min(blocked.retryAt, at + wishIntervalMs) : now;
+	const retryAt = Math.min(blocked.retryAt, blocked.error.at + wishIntervalMs);
 	return {...state, blocked: retryAt > now ? {...blocked, retryAt} : undefined};
 }
 

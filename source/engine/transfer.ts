@@ -972,6 +972,8 @@ export class Transfer {
 		this.#retries.retryNow(isRequest);
 		schedule();
 		if (hadFailed) {
+			// A link that has expired is asked for once more.
+			this.#vainLinks = Math.min(this.#vainLinks, mostVainLinks - 1);
 			this.#services.queueChanged();
 		}
 
