@@ -16,7 +16,7 @@ export function redirectTarget(from: URL, {status, headers}: AnswerHead): URL | 
 		return undefined;
 	}
 
-	const target = resolved(from, onlyValue(location.trim()));
+	const target = resolved(from, onlyValue(location.replaceAll(/^[ \t]+|[ \t]+$/g, '')));
 	if (typeof target === 'string') {
 		throw new DownStreamError('origin-misbehaved', `${from.hostname} redirects to ${target}`);
 	}
