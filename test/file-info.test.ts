@@ -41,6 +41,7 @@ const dispositions: Array<[header: string, name: string]> = [
 	['attachment; filename="=?nonsense?B?5Lit?=.mkv"', '=_nonsense_B_5Lit_=.mkv'],
 	['attachment; filename*="UTF-8\'\'%E4%B8%AD.mkv"', '中.mkv'],
 	["attachment; filename*=''film.mkv; filename=old.mkv", 'film.mkv'],
+	['attachment; filename*=utf-8"\'\'film.mkv"', 'film.mkv'],
 	['attachment; filename*=film.mkv; filename=old.mkv', 'film.mkv'],
 	["attachment; filename*=utf8'en'film.mkv", 'film.mkv'],
 	["attachment; filename*=Shift_JIS''%83t%83%40.mkv", 'ファ.mkv'],

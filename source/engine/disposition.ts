@@ -26,7 +26,7 @@ function completed(header: string): string {
 
 /** RFC 8187. Some servers leave out the charset, or all but the text. */
 function extendedValue(value: string | undefined): string | undefined {
-	const [, charset, encoded] = /^([^']*)'[^']*'(.*)$/s.exec(value ?? '') ?? [];
+	const [, charset, encoded] = /^([^']*)'[^']*'(.*)$/s.exec((value ?? '').replaceAll('"', '')) ?? [];
 	if (encoded === undefined) {
 		return plainValue(value);
 	}
