@@ -1,9 +1,10 @@
 // An origin as the engine knows it: something that answers for a range of bytes.
 import process from 'node:process';
 import {DownStreamError, type AddRequest} from '../downstream.ts';
+import {DigestLogin} from './digest-login.ts';
 import {DirectClient} from './direct-client.ts';
 import type {HttpClient, HttpClientOptions, HttpTimeouts, TlsOptions} from './http-client.ts';
-import {requestOrigin} from './origin-request.ts';
+import {requestOrigin, type OriginTraits} from './origin-request.ts';
 import {ownHeaders} from './own-headers.ts';
 import {parseProxy, proxyFromEnvironment} from './proxy-url.ts';
 import type {Range} from './range-set.ts';
@@ -37,7 +38,12 @@ export type OriginAnswer = {
 	readonly validator: Validator;
 	/** False when a ranged request was answered with the whole. */
 	readonly acceptsRanges: boolean;
-	/** A web page, or a short JSON document: in place of another file it is a login, an error or a portal. */
+	/** A ranged request was answered with the whole by an origin that says that it accepts ranges: the next may work. */
+	readonly mayAcceptRanges?: boolean;
+	/**
+	 * The declared type is that of a web page (`text/html`, `application/xhtml+xml`), or of JSON with less than 1 MiB: it
+	 * may be a login page or a message in place of the file.
+	 */
 	readonly isPage?: boolean;
 	/**
 	 * The bytes of `range`, in order; each piece is good until the next is asked for, and as long as somebody else
@@ -100,7 +106,7 @@ export class MissingDataSource implements DataSource {
 }
 
 export type HttpDataSourceOptions = {
-	/** `http:` or `https:`. User and password in it become basic auth for its origin. */
+	/** `http:` or `https:`. User and password in it become Basic, or Digest if asked for it, for its origin. */
 	readonly url: string;
 	readonly userAgent?: string;
 	/** Upstream proxy URL, or `direct`; without it the environment decides, for each host. */
@@ -128,6 +134,8 @@ export class HttpDataSource implements DataSource {
 	readonly url: string;
 	readonly #url: URL;
 	readonly #headers: Readonly<Record<string, string>>;
+	readonly #login: DigestLogin | undefined;
+	readonly #traits: OriginTraits = {};
 	readonly #options: HttpDataSourceOptions;
 	/** By proxy; `` is direct. */
 	readonly #clients = new Map<string, Promise<HttpClient>>();
@@ -141,6 +149,7 @@ export class HttpDataSource implements DataSource {
 		this.#url = url;
 		this.#options = options;
 		this.#headers = checkedHeaders({...credentials, ...headers});
+		this.#login = DigestLogin.ofBasic(this.#headers.authorization);
 		checkedHeaders({'User-Agent': options.userAgent ?? ''});
 		this.#proxy =
 			options.proxy === undefined || options.proxy === 'direct' ? undefined : parseProxy(options.proxy);
@@ -162,6 +171,8 @@ export class HttpDataSource implements DataSource {
 		return requestOrigin({
 			url: this.#url,
 			headers: this.#headers,
+			login: this.#login,
+			traits: this.#traits,
 			userAgent: this.#options.userAgent ?? 'downstream-tui',
 			route: url => this.#route(url),
 			range,

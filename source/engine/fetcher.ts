@@ -111,8 +111,10 @@ export class Fetcher {
 	#fillAllowed = false;
 	/** Answers of the origin come without the ETag that the held bytes have. */
 	#lacksEtags = false;
-	/** So many answers in a row were the whole file, of an origin that gave parts before. */
+	/** So many answers in a row were the whole file. */
 	#wholeAnswers = 0;
+	/** The origin gave the whole, and says that it accepts ranges: a cache may just have missed. */
+	#mayAcceptRanges = false;
 	/** Segments that have yet to show that their bytes go with those before and after them. */
 	readonly #unproven = new Set<Segment>();
 	/** In progress. Bytes that come meanwhile for the same place wait, and are then compared. */
@@ -240,6 +242,8 @@ export class Fetcher {
 	async replaceSource(source: DataSource): Promise<void> {
 		const old = this.#source;
 		this.#source = source;
+		this.#wholeAnswers = 0;
+		this.#mayAcceptRanges = false;
 		this.#grown = 1;
 		this.#shownRate = 0;
 		this.#unprovenEnd = undefined;
@@ -328,7 +332,7 @@ export class Fetcher {
 			this.#mayAsk &&
 			this.#factsKnown &&
 			!this.#file.isComplete &&
-			this.#entryFile.entry.acceptsRanges !== false &&
+			this.#asksForParts &&
 			readers.players(Date.now()).length > 0 &&
 			!this.#services.hosts.isLimited(this.host)
 		) {
@@ -383,13 +387,17 @@ export class Fetcher {
 		return nextSegment({
 			present,
 			size,
-			acceptsRanges: this.#entryFile.entry.acceptsRanges !== false,
+			acceptsRanges: this.#asksForParts,
 			claimed: [...this.segments],
 			wanted: this.#wishes(),
 			fill: this.#mayFillNow,
 			playhead: this.#download.readers.playhead,
 			segmentSize,
 		});
+	}
+
+	get #asksForParts(): boolean {
+		return this.#entryFile.entry.acceptsRanges !== false || this.#mayAcceptRanges;
 	}
 
 	#wishes(): Wish[] {
@@ -467,7 +475,8 @@ export class Fetcher {
 					start: Math.max(0, segment.offset - margin),
 					end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
 				},
-				ranged: this.#entryFile.entry.acceptsRanges !== false,
+				// Once in each run also where there were no ranges before.
+				ranged: this.#asksForParts || this.#wholeAnswers === 0,
 				patient: () => this.#download.readers.size === 0,
 				answerTimeout: this.#answerTimeout,
 				signal,
@@ -488,8 +497,9 @@ export class Fetcher {
 			}
 
 			Logger.debug(`${id}: ${this.host} sends bytes ${answer.range.start} to ${answer.range.end}`);
-			await this.#accept(answer, segment);
-			await this.#receive(answer, segment, margin);
+			if (await this.#accept(answer, segment)) {
+				await this.#receive(answer, segment, margin);
+			}
 		} catch (error) {
 			// An abort is not an error.
 			if (!signal.aborted) {
@@ -507,17 +517,32 @@ export class Fetcher {
 
 	/** Answers without a strong ETag are compared with what is held around them. */
 	get #margin(): number {
-		const {validator, acceptsRanges, hasUnstableValidator = false} = this.#entryFile.entry;
+		const {validator, hasUnstableValidator = false} = this.#entryFile.entry;
 		const isNamed = validator?.etag !== undefined && !this.#lacksEtags && !hasUnstableValidator;
-		return isNamed || !this.#factsKnown || acceptsRanges === false ? 0 : seam;
+		return isNamed || !this.#factsKnown || !this.#asksForParts ? 0 : seam;
 	}
 
-	/** Nothing of an answer is written before it has proven to be of the version that is held. */
-	async #accept(answer: OriginAnswer, segment: Segment): Promise<void> {
+	/**
+	 * Nothing of an answer is written before it has proven to be of the version that is held. Resolves with whether its
+	 * bytes are wanted.
+	 */
+	async #accept(answer: OriginAnswer, segment: Segment): Promise<boolean> {
 		const {info, range, validator, acceptsRanges} = answer;
 		const {entry} = this.#entryFile;
 		// One server of several may know no ranges: the whole is read again only if that is no exception.
 		this.#wholeAnswers = acceptsRanges ? 0 : this.#wholeAnswers + 1;
+		this.#mayAcceptRanges = answer.mayAcceptRanges === true && this.#wholeAnswers < mostWholeAnswers;
+		const inOrder = [...this.segments].find(other => other !== segment && other.isWhole);
+		if (!acceptsRanges && inOrder) {
+			// It brings these bytes too.
+			inOrder.end = this.#file.size;
+			if (this.#wholeAnswers >= mostWholeAnswers && entry.acceptsRanges) {
+				await this.#entryFile.save({acceptsRanges});
+			}
+
+			return false;
+		}
+
 		if (
 			!acceptsRanges &&
 			entry.acceptsRanges &&
@@ -553,6 +578,7 @@ export class Fetcher {
 			segment.end = Math.min(segment.end, range.end);
 		} else {
 			segment.offset = range.start;
+			segment.isWhole = true;
 			const wanted =
 				this.#mayFillNow || this.#download.readers.size > 0 || this.#download.readers.askForFacts;
 			segment.end = wanted ? this.#file.size : Math.min(segment.end, this.#file.size);
@@ -561,6 +587,8 @@ export class Fetcher {
 		if (info.type !== undefined || range.start > 0 || range.start === range.end) {
 			this.#learnFacts();
 		}
+
+		return true;
 	}
 
 	/** The size has become known. */
@@ -733,7 +761,7 @@ export class Fetcher {
 	 */
 	async #checkHeldBytes({offset, abort}: Segment, margin: number): Promise<Suspicion | undefined> {
 		const {present} = this.#file;
-		if (present.size === 0 || this.#entryFile.entry.acceptsRanges === false) {
+		if (present.size === 0 || !this.#asksForParts) {
 			return undefined;
 		}
 

@@ -23,6 +23,8 @@ export class Segment {
 	received = 0;
 	/** Whether another connection beside it is worth while; undefined until it was judged. */
 	wantsCompany: boolean | undefined;
+	/** The response is the whole file, read in order. */
+	isWhole = false;
 	/** Whether it has been looked at for a part that another connection could take over. */
 	isOffered = false;
 	/** Milliseconds since the epoch. */

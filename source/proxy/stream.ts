@@ -3,10 +3,11 @@ import {randomUUID} from 'node:crypto';
 import type {IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:http';
 import {create as contentDisposition} from 'content-disposition';
 import type {DownloadId} from '../downstream.ts';
+import {contentRange} from '../engine/content-range.ts';
 import type {Range} from '../engine/range-set.ts';
 import type {StreamFacts} from '../engine/transfer.ts';
 import {Problem} from './problem.ts';
-import {contentRange, evaluatePreconditions, ifRangeHolds, requestedRanges} from './range-header.ts';
+import {evaluatePreconditions, ifRangeHolds, requestedRanges} from './range-header.ts';
 
 export type StreamRead = {
 	/** `end` may be Infinity while the size is unknown. */
