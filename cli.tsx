@@ -1,11 +1,13 @@
 // Composition root: flags → an engine → a screen or lines. The only place that ends the process.
 import {fstatSync} from 'node:fs';
 import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {setFlagsFromString} from 'node:v8';
 import meow from 'meow';
 import {checkArguments, checkOperands, commandOf} from './source/check-arguments.ts';
 import {commands} from './source/command-table.ts';
 import {DownStreamError} from './source/downstream.ts';
+import {escapeControls} from './source/escape-controls.ts';
 import {flags, type Flag, type Flags} from './source/flags.ts';
 import {commandHelp, help} from './source/help.ts';
 import type {Outcome} from './source/patience.ts';
@@ -19,6 +21,8 @@ const exitCodes: Partial<Record<string, number>> = {'bad-request': 2, 'port-take
 const interrupted = 130;
 /** Of commands that wait for downloads. */
 const outcomes: Readonly<Record<Outcome, number>> = {done: 0, failed: 1, 'gave-up': 76};
+/** How long an interrupted run waits for the reader of its output. */
+const lastWordsMs = 1000;
 /** What can be done about it on the command line. */
 const hints: Partial<Record<string, string>> = {
 	'port-taken': '; --port 0 takes any free one',
@@ -61,8 +65,7 @@ function parse() {
 }
 
 /** Resolves with the exit code. */
-async function main(): Promise<number> {
-	const stopped = untilStopped();
+async function main(stopped: AbortSignal): Promise<number> {
 	const {words, given, asksHelp, asksVersion} = parse();
 	const [first, ...rest] = words;
 	const name = first === undefined || isUrl(first) ? undefined : commandOf(first);
@@ -205,7 +208,7 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 			settings,
 			{
 				result: path => line.print(process.stdout, path),
-				error: message => line.print(process.stderr, `downstream-tui: ${message}`),
+				error: message => line.print(process.stderr, `downstream-tui: ${escapeControls(message)}`),
 				progress: snapshot => line.draw(snapshot),
 			},
 			stopped,
@@ -233,7 +236,7 @@ function print(line: string): void {
 }
 
 function printError(message: string): void {
-	process.stderr.write(`downstream-tui: ${message}\n`);
+	process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
 }
 
 /**
@@ -255,9 +258,8 @@ function isPiped(): boolean {
 	}
 }
 
-/** Aborts with the first signal that asks to end, or when what is printed cannot be; a second signal ends at once. */
-function untilStopped(): AbortSignal {
-	const controller = new AbortController();
+/** Aborts `controller` at the first signal that asks to end, and when output fails. Once it is aborted, a signal ends the process. */
+function stopBySignals(controller: AbortController): void {
 	for (const output of [process.stdout, process.stderr]) {
 		output.on('error', () => controller.abort());
 	}
@@ -271,17 +273,30 @@ function untilStopped(): AbortSignal {
 			controller.abort();
 		});
 	}
-
-	return controller.signal;
 }
 
+/** Resolves when the reader has taken all that was written, or is gone: a pipe takes 64 KiB at a time. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+	return new Promise(resolve => {
+		stream.on('close', resolve);
+		stream.write('', () => resolve());
+	});
+}
+
+const stopping = new AbortController();
+stopBySignals(stopping);
 try {
-	process.exitCode = await main();
+	process.exitCode = await main(stopping.signal);
 } catch (error) {
 	const known = error instanceof DownStreamError;
 	printError(known ? error.message + (hints[error.code] ?? '') : `crashed: ${String(error)}`);
 	process.exitCode = known ? (exitCodes[error.code] ?? 1) : 70;
 }
 
+const isInterrupted = stopping.signal.aborted;
+// From now on a signal ends the process, also while nobody reads what was written.
+stopping.abort();
+const written = Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+await (isInterrupted ? Promise.race([written, sleep(lastWordsMs)]) : written);
 // Nothing may keep a finished program alive, such as a connection of a player that is still closing.
 process.exit();

@@ -66,6 +66,8 @@ export type DownloadError = {
 	readonly maxTries?: number;
 	/** Of `origin-changed`: samples of what is held are the same on the server; `acceptChange` may go on. */
 	readonly bytesAgree?: boolean;
+	/** The status of the origin's or upstream proxy's answer, where there was one. */
+	readonly status?: number;
 };
 
 /** One download as everybody outside the engine sees it; also, as JSON, what the control API answers. */

@@ -3,6 +3,7 @@ import {stat} from 'node:fs/promises';
 import path from 'node:path';
 import {addAll, requestsFor} from './add-requests.ts';
 import {formatDuration} from './dashboard/format.ts';
+import {playlistWords} from './dashboard/state-words.ts';
 import {DownStreamError, type Download, type DownloadId, type Snapshot} from './downstream.ts';
 import {resolveTarget} from './engine/export-file.ts';
 import {lookMs, QuietTime, TroubleLines, type Outcome} from './patience.ts';
@@ -62,10 +63,16 @@ export async function get(
 	}, lookMs);
 	const ended = AbortSignal.any([signal, patience.signal]);
 	const goesOn = changeAnswers(running, settings);
-	for await (const {id, status, error, name} of finished(running, open, {output, goesOn, signal: ended})) {
+	for await (const download of finished(running, open, {output, goesOn, signal: ended})) {
+		const {id, status, error, name} = download;
 		try {
 			if (status !== 'complete') {
 				throw new DownStreamError(error?.code ?? 'not-found', `${name}: ${error?.message ?? status}`);
+			}
+
+			const playlist = playlistWords(download);
+			if (playlist !== undefined) {
+				output.error(`${name} is ${playlist}`);
 			}
 
 			const {path} = await engine.export(id, {path: target, keepBoth: settings.output === undefined});

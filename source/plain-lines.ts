@@ -1,15 +1,17 @@
 // What happened between two snapshots, as lines that are only ever appended; or as JSON, one object for each event.
 import {cleanText} from './dashboard/clean-text.ts';
 import {formatBytes, formatDuration, formatPercent, formatSpeed} from './dashboard/format.ts';
-import {queueReason, secondsLeft} from './dashboard/state-words.ts';
+import {playlistWords, queueReason, secondsLeft} from './dashboard/state-words.ts';
 import type {Download, DownloadId, Snapshot} from './downstream.ts';
+import {safeJson} from './escape-controls.ts';
 import {maskUrl} from './mask-url.ts';
 
 type Style = {readonly json: boolean};
 
 /** What was said of a download so far. */
 type Said = {
-	readonly number: number;
+	/** Of the list, when it was said last. */
+	number: number;
 	download: Download;
 	progressAt: number;
 	progressTenth: number;
@@ -28,26 +30,16 @@ export function readyLine(
 	ready: {url: string; key: string; storage: string; pid: number},
 	{json, now}: Style & {now: number},
 ): string {
-	return json ? JSON.stringify({event: 'ready', ...ready}) : `${clock(now)} serving ${ready.url}`;
+	return json ? safeJson({event: 'ready', ...ready}) : `${clock(now)} serving ${ready.url}`;
 }
 
 export class PlainLines {
 	readonly #json: boolean;
 	readonly #said = new Map<DownloadId, Said>();
 	readonly #banners = new Set<string>();
-	#count = 0;
 
 	constructor({json}: Style) {
 		this.#json = json;
-	}
-
-	/** Which download a number in brackets stands for. */
-	idOf(number: number): DownloadId | undefined {
-		return [...this.#said].find(([, said]) => said.number === number)?.[0];
-	}
-
-	numberOf(id: DownloadId): number | undefined {
-		return this.#said.get(id)?.number;
 	}
 
 	/** The lines for what is new since the last call. `now` in milliseconds since the epoch. */
@@ -57,15 +49,15 @@ export class PlainLines {
 			if (!this.#banners.has(text)) {
 				this.#banners.add(text);
 				lines.push(
-					this.#json ? JSON.stringify({event: 'notice', message: text}) : `${clock(now)} ${cleanText(text)}`,
+					this.#json ? safeJson({event: 'notice', message: text}) : `${clock(now)} ${cleanText(text)}`,
 				);
 			}
 		}
 
 		const present = new Set<DownloadId>();
-		for (const download of snapshot.downloads) {
+		for (const [index, download] of snapshot.downloads.entries()) {
 			present.add(download.id);
-			lines.push(...this.#changesOf(download, now));
+			lines.push(...this.#changesOf(download, index + 1, now));
 		}
 
 		for (const [id, {number, download}] of this.#said) {
@@ -78,18 +70,23 @@ export class PlainLines {
 		return lines;
 	}
 
-	#changesOf(download: Download, now: number): string[] {
+	/** `number`: its place in the list, which is smaller once one before it was removed. */
+	#changesOf(download: Download, number: number, now: number): string[] {
 		const before = this.#said.get(download.id);
+		if (before) {
+			before.number = number;
+		}
+
 		if (before?.download === download) {
 			return [];
 		}
 
 		const said = before ?? {
-			number: ++this.#count,
+			number,
 			download,
 			progressAt: now,
 			progressTenth: 0,
-			players: new Set(),
+			players: new Set<string>(),
 			isDone: false,
 			waits: new Set(),
 		};
@@ -98,12 +95,11 @@ export class PlainLines {
 			events.push(infoEvent(download));
 		}
 
-		for (const player of download.players) {
-			if (player.connected && !said.players.has(player.id)) {
-				said.players.add(player.id);
-				events.push(playerEvent(download, player));
-			}
-		}
+		const arrived = download.players.filter(({id, connected}) => connected && !said.players.has(id));
+		events.push(...arrived.map(player => playerEvent(download, player)));
+		// Those that have left the list are forgotten.
+		const seen = download.players.filter(player => arrived.includes(player) || said.players.has(player.id));
+		said.players = new Set(seen.map(({id}) => id));
 
 		events.push(
 			...doneEvents(said, download),
@@ -117,9 +113,7 @@ export class PlainLines {
 	}
 
 	#line(number: number, {id}: Download, {text, event, ...fields}: Event, now: number): string {
-		return this.#json
-			? JSON.stringify({event, id, ...fields})
-			: `${clock(now)} [${number}] ${cleanText(text)}`;
+		return this.#json ? safeJson({event, id, ...fields}) : `${clock(now)} [${number}] ${cleanText(text)}`;
 	}
 }
 
@@ -152,7 +146,8 @@ function playerEvent({size}: Download, {name, offset}: Download['players'][numbe
 }
 
 /** Once: it may have been exported in the same moment. */
-function doneEvents(said: Said, {size, addedAt, completedAt}: Download): Event[] {
+function doneEvents(said: Said, download: Download): Event[] {
+	const {size, addedAt, completedAt} = download;
 	if (completedAt === null || said.isDone) {
 		said.isDone = completedAt !== null;
 		return [];
@@ -160,7 +155,9 @@ function doneEvents(said: Said, {size, addedAt, completedAt}: Download): Event[]
 
 	said.isDone = true;
 	const took = formatDuration((completedAt - addedAt) / 1000);
-	return [{event: 'done', size, text: `done  ${formatBytes(size ?? 0)} in ${took}`}];
+	const playlist = playlistWords(download);
+	const note = playlist === undefined ? '' : `; it is ${playlist}`;
+	return [{event: 'done', size, text: `done  ${formatBytes(size ?? 0)} in ${took}${note}`}];
 }
 
 function statusEvents(before: Download | undefined, download: Download): Event[] {

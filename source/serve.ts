@@ -1,8 +1,10 @@
 // Without a screen: plain lines that are only ever appended.
 import process from 'node:process';
 import {createInterface} from 'node:readline';
-import {addAll, requestsFor} from './add-requests.ts';
+import {addAll, requestsFor, requestsForTyped} from './add-requests.ts';
+import {cleanText} from './dashboard/clean-text.ts';
 import type {Download, DownStream} from './downstream.ts';
+import {escapeControls} from './escape-controls.ts';
 import {lookMs, QuietTime, type Outcome} from './patience.ts';
 import {commandHelp, PlainCommands} from './plain-commands.ts';
 import {PlainLines, readyLine} from './plain-lines.ts';
@@ -40,8 +42,7 @@ export async function serveUntilDone(
 ): Promise<Outcome> {
 	const running = await start(settings);
 	try {
-		const lines = new PlainLines(settings);
-		const end = printLines(running, settings, lines);
+		const end = printLines(running, settings);
 		const allAdded = await addFromCommandLine(running, urls, settings);
 		const hasCommands = process.stdin.isTTY && !settings.json;
 		if (settings.keep && !hasCommands) {
@@ -50,7 +51,7 @@ export async function serveUntilDone(
 
 		const {giveUpAfter} = settings;
 		const outcome = await (hasCommands
-			? untilQuit(running, lines, stopped)
+			? untilQuit(running, settings, stopped)
 			: untilDone(running.engine, stopped, {giveUpAfter}));
 		end();
 		return allAdded ? outcome : 'failed';
@@ -60,11 +61,8 @@ export async function serveUntilDone(
 }
 
 /** Prints what happens from now on; returns the function that prints what is left and ends it. */
-export function printLines(
-	{engine}: Running,
-	{json, storageDir}: Settings,
-	lines = new PlainLines({json}),
-): () => void {
+export function printLines({engine}: Running, {json, storageDir}: Settings): () => void {
+	const lines = new PlainLines({json});
 	const ready = {url: engine.origin, key: engine.key, storage: storageDir, pid: process.pid};
 	process.stdout.write(`${readyLine(ready, {json, now: Date.now()})}\n`);
 	const print = () => {
@@ -90,19 +88,19 @@ async function addFromCommandLine(
 	const requestsOf = (word: string) => requestsFor(word, settings);
 	await addAll(engine, urls, requestsOf, error => {
 		allAdded = false;
-		process.stderr.write(`downstream-tui: ${error.message}\n`);
+		process.stderr.write(`downstream-tui: ${escapeControls(error.message)}\n`);
 	});
 	return allAdded;
 }
 
-async function untilQuit({engine}: Running, lines: PlainLines, stopped: AbortSignal): Promise<Outcome> {
-	const commands = new PlainCommands(engine, lines);
+async function untilQuit({engine}: Running, settings: Settings, stopped: AbortSignal): Promise<Outcome> {
+	const commands = new PlainCommands(engine, word => requestsForTyped(word, settings));
 	const input = createInterface({input: process.stdin, signal: stopped});
 	process.stdout.write(`Type a command:\n${commandHelp.join('\n')}\n`);
 	for await (const line of input) {
 		const {lines: answer, isOver} = await commands.run(line);
 		for (const text of answer) {
-			process.stdout.write(`${text}\n`);
+			process.stdout.write(`${cleanText(text)}\n`);
 		}
 
 		process.stdout.write(commands.question);

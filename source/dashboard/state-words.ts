@@ -126,6 +126,13 @@ function help({code, message}: DownloadError): string {
 		: 'r = try again';
 }
 
+/** Undefined for a file; else in words that it is a list of the parts of a film. */
+export function playlistWords({type, name}: Pick<Download, 'type' | 'name'>): string | undefined {
+	const isHls = /^(?:application|audio)\/(?:vnd\.apple\.|x-)?mpegurl$/.test(type) || /\.m3u8$/i.test(name);
+	const isDash = type === 'application/dash+xml' || /\.mpd$/i.test(name);
+	return isHls || isDash ? `a playlist (${isHls ? 'HLS' : 'DASH'}), not the film itself` : undefined;
+}
+
 /** `1.22 GiB of 2.83 GiB`. */
 export function amount({present, size}: Download): string {
 	return size === null ? formatBytes(present) : `${formatBytes(present)} of ${formatBytes(size)}`;

@@ -117,6 +117,8 @@ export type HttpDataSourceOptions = {
 	readonly connections?: number;
 	readonly tls?: TlsOptions;
 	readonly timeouts?: HttpTimeouts;
+	/** Whether a URL, given or redirected to, is a stream of the program that asks. */
+	readonly isOwnStream?: (url: URL) => boolean;
 };
 
 export type CustomHeaderDataSourceOptions = HttpDataSourceOptions & {
@@ -179,6 +181,7 @@ export class HttpDataSource implements DataSource {
 			ranged,
 			patient,
 			answerTimeout: this.#options.timeouts?.headers ?? answerTimeout,
+			isOwnStream: this.#options.isOwnStream,
 			signal,
 		});
 	}

@@ -219,9 +219,9 @@ export class Engine implements DownStream {
 		return this.#transfers.get(id);
 	}
 
-	/** The transfer of any URL, added on first use. */
-	async transferOf(url: string): Promise<Transfer> {
-		const {download} = await this.#add(this.#givenBy({url}), undefined, false);
+	/** The transfer of any request, added on first use. */
+	async transferOf(request: AddRequest): Promise<Transfer> {
+		const {download} = await this.#add(this.#givenBy(request), undefined, false);
 		return this.#get(download.id);
 	}
 
@@ -231,6 +231,7 @@ export class Engine implements DownStream {
 
 	#givenBy(request: AddRequest): GivenEntry {
 		const {url: parsed, credentials} = withoutCredentials(request.url);
+		this.#refuseOwnStream(parsed);
 		const url = parsed.href;
 		// Kept where only the user can read it; the URL is shown.
 		const headers = checkedHeaders({...credentials, ...(request.headers ?? this.#options.headers)});
@@ -401,6 +402,10 @@ export class Engine implements DownStream {
 		}
 
 		const place = url === undefined ? undefined : withoutCredentials(url);
+		if (place) {
+			this.#refuseOwnStream(place.url);
+		}
+
 		const changeOf = (now: Entry): Partial<Entry> => ({
 			...(place && {url: place.url.href}),
 			...((place ?? headers) && {
@@ -613,6 +618,25 @@ export class Engine implements DownStream {
 		return transfer;
 	}
 
+	#refuseOwnStream(url: URL): void {
+		if (this.#isOwnStream(url)) {
+			throw new DownStreamError(
+				'bad-request',
+				"that is this program's own stream; give the URL of the file itself",
+			);
+		}
+	}
+
+	/** A download of it would wait for its own bytes. At another port (a tunnel) only ids and the key tell. */
+	#isOwnStream({hostname, port, pathname, searchParams}: URL): boolean {
+		const [, area = '', id = ''] = pathname.split('/');
+		const isOurPort = URL.canParse(this.#origin) && new URL(this.#origin).port === port;
+		const isKnown = this.#transfers.has(id) || this.#removed.has(id) || searchParams.get('key') === this.key;
+		return (
+			['stream', 'playlist.m3u', 'api'].includes(area) && ((isOurPort && isLoopback(hostname)) || isKnown)
+		);
+	}
+
 	#refuseIfEnded(): void {
 		if (this.#hasEnded) {
 			throw new DownStreamError('not-found', 'The program is ending');
@@ -700,6 +724,7 @@ export class Engine implements DownStream {
 		return async signal => {
 			const link = await resolveLink(command, item, signal);
 			const {url, credentials} = withoutCredentials(link.url);
+			this.#refuseOwnStream(url);
 			const headers = checkedHeaders({...headersFor(url, entry), ...credentials, ...link.headers});
 			Logger.info(`${entry.id}: new link ${maskUrl(url.href)}`);
 			const change = {url: url.href, headers};
@@ -720,6 +745,7 @@ export class Engine implements DownStream {
 			proxy: entry.proxy ?? proxy,
 			connections: entry.connections ?? connections,
 			tls,
+			isOwnStream: url => this.#isOwnStream(url),
 		});
 	}
 
@@ -965,7 +991,9 @@ function hasNetwork(): boolean {
 }
 
 function isLoopback(hostname: string): boolean {
-	return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
+	return /^(?:(?:.+\.)?localhost\.?|127\.[\d.]+|0\.0\.0\.0|\[::(?:1|ffff:7f[\da-f]{2}:[\da-f]+)?\])$/.test(
+		hostname,
+	);
 }
 
 /** Of an entry, what does not say where the file is. Throws `bad-request`. */

@@ -219,6 +219,7 @@ const entryField = objectOf<Entry>({
 			tries: optional(aCount),
 			maxTries: optional(aCount),
 			bytesAgree: optional(aBoolean),
+			status: optional(aCount),
 		}),
 	),
 });

@@ -48,6 +48,7 @@ export type OriginRequestOptions = {
 	readonly ranged: boolean;
 	readonly patient?: (() => boolean) | undefined;
 	readonly answerTimeout?: number | undefined;
+	readonly isOwnStream?: ((url: URL) => boolean) | undefined;
 	readonly signal: AbortSignal;
 };
 
@@ -184,6 +185,10 @@ async function ask(
 		signal,
 	} = options;
 	const last = range.end === Infinity ? '' : range.end - 1;
+	if (options.isOwnStream?.(url)) {
+		throw new DownStreamError('origin-refused', `${given.hostname} leads to this program's own stream`);
+	}
+
 	const own = url.origin === given.origin ? headers : {};
 	const cookie = jar.headerFor(url, own.cookie);
 	try {

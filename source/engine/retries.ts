@@ -110,12 +110,19 @@ export function playerWaitsUntil(
 }
 
 function waitOf(
-	{code, message, retryAfterMs, bytesAgree}: DownStreamError,
+	{code, message, status, retryAfterMs, bytesAgree}: DownStreamError,
 	at: number,
 	tries: number | undefined,
 ) {
 	return {
-		error: {code, message, at, tries, ...(bytesAgree && {bytesAgree})},
+		error: {
+			code,
+			message,
+			at,
+			tries,
+			...(status !== undefined && {status}),
+			...(bytesAgree && {bytesAgree}),
+		},
 		isAskedFor: retryAfterMs !== undefined,
 	};
 }

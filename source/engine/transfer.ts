@@ -988,6 +988,7 @@ export class Transfer {
 			waiting => this.#retries.playerWaitsUntil(waiting),
 			() =>
 				new DownStreamError(lastError?.code ?? 'origin-unreachable', lastError?.message ?? 'no answer', {
+					status: lastError?.status,
 					retryAfterMs: retryAt && Math.max(0, retryAt - Date.now()),
 				}),
 		);

@@ -1,6 +1,7 @@
 // What went wrong, as an HTTP answer: problem details (RFC 9457) with one plain sentence.
 import {STATUS_CODES, type OutgoingHttpHeaders, type ServerResponse} from 'node:http';
 import {DownStreamError, type ErrorCode} from '../downstream.ts';
+import {safeJson} from '../escape-controls.ts';
 
 /** An answer other than what was asked for. The message has no secrets. */
 export class Problem extends Error {
@@ -27,7 +28,7 @@ export class Problem extends Error {
 
 		const {code, message, kind, retryAfterMs} = error;
 		if (retryAfterMs === undefined || kind !== 'transient') {
-			return new Problem(statusOf[code], message, {}, code);
+			return new Problem(statusFor(error), message, {}, code);
 		}
 
 		// It goes on by itself: RFC 9110 section 15.6.4.
@@ -37,7 +38,7 @@ export class Problem extends Error {
 	/** The headers of the answer must not have been sent. */
 	send(response: ServerResponse): void {
 		const {status, code, message: detail} = this;
-		const body = JSON.stringify({type: 'about:blank', title: STATUS_CODES[status], status, detail, code});
+		const body = safeJson({type: 'about:blank', title: STATUS_CODES[status], status, detail, code});
 		response.writeHead(status, {
 			'content-type': 'application/problem+json',
 			'content-length': Buffer.byteLength(body),
@@ -46,6 +47,13 @@ export class Problem extends Error {
 		});
 		response.end(body);
 	}
+}
+
+/** Refusals that mean the same to a player, whoever makes them. */
+const passedOn = new Set<number | undefined>([401, 403, 404, 410]);
+
+function statusFor({code, status}: DownStreamError): number {
+	return code === 'origin-refused' && passedOn.has(status) ? status! : statusOf[code];
 }
 
 /** The proxy is a gateway (RFC 9110 section 15.6.3): what the origin did is 502, 503 or 504. */
