@@ -134,7 +134,7 @@ for (const [words, isKnown] of [
 				: await engine.add({url: origin.url});
 			await engine.resume(download.id);
 			const {status, headers, bytes} = await play(download.streamUrl, `${3 * MiB}-`);
-			assert.equal(status, 503, bytes.toString());
+			assert.equal(status, 504, bytes.toString());
 			assert.ok(Number(headers.get('retry-after')) >= 1);
 			assert.match(bytes.toString(), /connection closed/);
 			const waiting = await until(engine, download.id, ({retryAt}) => retryAt !== null);
@@ -354,7 +354,7 @@ test('a missing file is told at once, whatever else its server sends', {timeout}
 		etag,
 		bytesPerSecond: MiB,
 		intercept: (request, response, record) =>
-			request.url === '/missing' && (missing(request, response, record) as boolean),
+			request.url === '/missing' && missing(request, response, record),
 	});
 	const {engine} = await startEngine(t, {connections: 1});
 	const {download: sending} = await engine.add({url: origin.url});

@@ -26,13 +26,9 @@ export class Problem extends Error {
 			return new Problem(500, 'The proxy failed to answer.');
 		}
 
-		const {code, message, kind, retryAfterMs} = error;
-		if (retryAfterMs === undefined || kind !== 'transient') {
-			return new Problem(statusFor(error), message, {}, code);
-		}
-
-		// It goes on by itself: RFC 9110 section 15.6.4.
-		return new Problem(503, message, {'retry-after': `${Math.max(1, Math.ceil(retryAfterMs / 1000))}`}, code);
+		const {code, message, retryAfterMs} = error;
+		const headers = retryAfterMs === undefined ? {} : {'retry-after': `${Math.ceil(retryAfterMs / 1000)}`};
+		return new Problem(statusFor(error), message, headers, code);
 	}
 
 	/** The headers of the answer must not have been sent. */
