@@ -19,6 +19,11 @@ export type HttpAnswer = AnswerHead & {
 	 * early (a body that ends by closing cannot end too early), or with the signal's reason.
 	 */
 	read(): Promise<Uint8Array | undefined>;
+	/**
+	 * Whether the end of the body proves that it is whole, by a length or a last chunk, and not by closing alone. Ask again
+	 * once the body was read: only then it is known where a Content-Length came beside chunks.
+	 */
+	readonly endIsProven: boolean;
 	/** To be called in the end. Closes the connection unless everything was read. */
 	close(): void;
 };

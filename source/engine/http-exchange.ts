@@ -64,6 +64,10 @@ export class HttpExchange implements HttpAnswer {
 		return this.#parser.head!.headers;
 	}
 
+	get endIsProven(): boolean {
+		return this.#parser.endIsProven;
+	}
+
 	async read(): Promise<Uint8Array | undefined> {
 		while (!this.#body?.length) {
 			if (this.#parser.isDone) {

@@ -4,13 +4,15 @@ import ipaddr from 'ipaddr.js';
 import {DownStreamError} from '../downstream.ts';
 import type {OriginAnswer, Validator} from './data-source.ts';
 import {fileName, typeOf} from './file-info.ts';
+import {contentLength} from './answer-parser.ts';
 import {certificateProblem, type HttpAnswer, type HttpClient} from './http-client.ts';
 import type {Range} from './range-set.ts';
 import {bareHost} from './proxy-url.ts';
 
 const mostRedirects = 10;
-/** Bytes of an error page that are read to keep the connection. */
+/** A body that nobody wants is read to keep the connection: so many bytes, for so long. */
 const largestDiscarded = 64 * 1024;
+const longestDiscardMs = 2000;
 
 export type OriginRequestOptions = {
 	/** What the user gave; each try starts from it, never from where it was redirected to. */
@@ -233,7 +235,9 @@ function proveAnswer(
 		...describe(url, response, size),
 		range,
 		acceptsRanges: isPart,
-		endIsProven: length !== undefined || response.headers.get('transfer-encoding') !== undefined,
+		get endIsProven() {
+			return response.endIsProven;
+		},
 		body: body(response, range, host, signal),
 	};
 }
@@ -304,7 +308,8 @@ async function* body(
 			const wanted = bytes.length > left ? bytes.subarray(0, left) : bytes;
 			left -= wanted.length;
 			yield wanted;
-			bytes = await response.read();
+			// Nothing but closing would end it.
+			bytes = left > 0 || response.endIsProven ? await response.read() : undefined;
 		}
 	} catch (error) {
 		// How the answer ends is nobody's business once all of it is here.
@@ -343,11 +348,13 @@ function totalOf(text: string | undefined): number | undefined {
 
 function lengthOf(response: HttpAnswer): number | undefined {
 	const text = response.headers.get('content-length');
-	return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+	return text === undefined ? undefined : contentLength(text);
 }
 
-/** Reads the little that error pages have, so that the connection can be used again. */
+/** Reads a short body to its end, so that the connection can be used again; closes the connection otherwise. */
 async function discard(response: HttpAnswer): Promise<void> {
+	// Closing ends a read that waits.
+	const deadline = setTimeout(() => response.close(), longestDiscardMs);
 	try {
 		for (let left = largestDiscarded; left > 0;) {
 			const bytes = await response.read();
@@ -360,6 +367,7 @@ async function discard(response: HttpAnswer): Promise<void> {
 	} catch {
 		// Not needed.
 	} finally {
+		clearTimeout(deadline);
 		response.close();
 	}
 }

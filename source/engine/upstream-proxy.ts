@@ -141,11 +141,24 @@ function httpError(error: unknown): unknown {
 }
 
 function answerOf({statusCode, headers, body}: Dispatcher.ResponseData): HttpAnswer {
-	const fields = Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')] as const);
+	const fields = new Map(
+		Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')] as const),
+	);
+	const close = () => {
+		body.on('error', () => undefined).destroy();
+	};
+	// undici passes on all other codings, framing included, as if they were the file.
+	const coding = fields.get('transfer-encoding')?.toLowerCase() ?? '';
+	if (!/^(?:|identity|none|(?:chunked, *)*chunked)$/.test(coding)) {
+		close();
+		throw new HttpError('NOT_HTTP', 'The answer has a transfer coding that it was not asked for');
+	}
+
 	const buffers = buffersOf(body);
 	return {
 		status: statusCode,
-		headers: new Map(fields),
+		headers: fields,
+		endIsProven: coding.endsWith('chunked') || fields.has('content-length'),
 		async read() {
 			try {
 				const {value} = await buffers.next();
@@ -154,9 +167,7 @@ function answerOf({statusCode, headers, body}: Dispatcher.ResponseData): HttpAns
 				throw httpError(error);
 			}
 		},
-		close() {
-			body.on('error', () => undefined).destroy();
-		},
+		close,
 	};
 }
 
