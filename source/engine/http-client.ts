@@ -3,7 +3,7 @@ import type {AnswerHead} from './answer-parser.ts';
 
 export type HttpRequest = {
 	readonly url: URL;
-	/** Those that belong to the connection are the client's. */
+	/** By names in lower case. Those that belong to the connection are the client's. */
 	readonly headers: Readonly<Record<string, string>>;
 	/** Whether nobody waits for the body now: it may come in large pieces then. */
 	readonly patient?: (() => boolean) | undefined;
@@ -69,6 +69,8 @@ export type HttpClientOptions = {
 	readonly connections: number;
 	readonly tls: TlsOptions;
 	readonly timeouts: HttpTimeouts;
+	/** By lower case, the names of headers as the user typed them, in which they are sent. */
+	readonly headerNames?: ReadonlyMap<string, string>;
 };
 
 export type TlsOptions = {

@@ -116,7 +116,7 @@ export class HttpExchange implements HttpAnswer {
 }
 
 function textOf({url, headers}: HttpRequest): string {
-	const fields = Object.entries({host: url.host, connection: 'keep-alive', ...headers});
+	const fields = Object.entries({Host: url.host, Connection: 'keep-alive', ...headers});
 	const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`);
 	return `GET ${url.pathname}${url.search} HTTP/1.1\r\n${lines.join('')}\r\n`;
 }
