@@ -22,6 +22,7 @@ import {BlockPool} from './block-pool.ts';
 import {
 	checkedHeaders,
 	CustomHeaderDataSource,
+	inLowerCase,
 	MissingDataSource,
 	withoutCredentials,
 	type DataSource,
@@ -725,7 +726,8 @@ export class Engine implements DownStream {
 			const link = await resolveLink(command, item, signal);
 			const {url, credentials} = withoutCredentials(link.url);
 			this.#refuseOwnStream(url);
-			const headers = checkedHeaders({...headersFor(url, entry), ...credentials, ...link.headers});
+			const known = checkedHeaders({...headersFor(url, entry), ...credentials});
+			const headers = checkedHeaders({...known, ...link.headers});
 			Logger.info(`${entry.id}: new link ${maskUrl(url.href)}`);
 			const change = {url: url.href, headers};
 			return {change, source: this.#sourceOf({...entry, ...change})};
@@ -912,7 +914,7 @@ function heldOf(entry: Entry, view: Download | undefined): Held {
 /** Links come and go: an item is known by itself. */
 function isSame(entry: Entry, {url, item, headers, ownSource}: GivenEntry): boolean {
 	const sorted = (record: Readonly<Record<string, string>>) =>
-		JSON.stringify(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+		JSON.stringify(Object.entries(inLowerCase(record)).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 	const isSameFile =
 		item === undefined
 			? entry.url === url && entry.ownSource === ownSource && sorted(entry.headers) === sorted(headers)

@@ -3,7 +3,7 @@ import type {AnswerHead} from './answer-parser.ts';
 
 export type HttpRequest = {
 	readonly url: URL;
-	/** Those that belong to the connection are the client's. */
+	/** By names in lower case. Those that belong to the connection are the client's. */
 	readonly headers: Readonly<Record<string, string>>;
 	/** Whether nobody waits for the body now: it may come in large pieces then. */
 	readonly patient?: (() => boolean) | undefined;
@@ -21,6 +21,11 @@ export type HttpAnswer = AnswerHead & {
 	 * early (a body that ends by closing cannot end too early), or with the signal's reason.
 	 */
 	read(): Promise<Uint8Array | undefined>;
+	/**
+	 * Whether the end of the body proves that it is whole, by a length or a last chunk, and not by closing alone. Ask again
+	 * once the body was read: only then it is known where a Content-Length came beside chunks.
+	 */
+	readonly endIsProven: boolean;
 	/** To be called in the end. Closes the connection unless everything was read. */
 	close(): void;
 };
@@ -66,6 +71,8 @@ export type HttpClientOptions = {
 	readonly connections: number;
 	readonly tls: TlsOptions;
 	readonly timeouts: HttpTimeouts;
+	/** By lower case, the names of headers as the user typed them, in which they are sent. */
+	readonly headerNames?: ReadonlyMap<string, string>;
 };
 
 export type TlsOptions = {

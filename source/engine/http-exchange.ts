@@ -64,6 +64,10 @@ export class HttpExchange implements HttpAnswer {
 		return this.#parser.head!.headers;
 	}
 
+	get endIsProven(): boolean {
+		return this.#parser.endIsProven;
+	}
+
 	async read(): Promise<Uint8Array | undefined> {
 		while (!this.#body?.length) {
 			if (this.#parser.isDone) {
@@ -112,7 +116,7 @@ export class HttpExchange implements HttpAnswer {
 }
 
 function textOf({url, headers}: HttpRequest): string {
-	const fields = Object.entries({host: url.host, connection: 'keep-alive', ...headers});
+	const fields = Object.entries({Host: url.host, Connection: 'keep-alive', ...headers});
 	const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`);
 	return `GET ${url.pathname}${url.search} HTTP/1.1\r\n${lines.join('')}\r\n`;
 }

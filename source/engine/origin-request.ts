@@ -7,6 +7,7 @@ import {CookieJar} from './cookie-jar.ts';
 import type {OriginAnswer, Validator} from './data-source.ts';
 import type {DigestLogin} from './digest-login.ts';
 import {fileName, typeOf} from './file-info.ts';
+import {contentLength} from './answer-parser.ts';
 import {certificateProblem, type HttpAnswer, type HttpClient} from './http-client.ts';
 import type {Range} from './range-set.ts';
 import {RedirectGuard} from './redirect-guard.ts';
@@ -19,8 +20,6 @@ const mostChallenges = 3;
 const rangeRefusals = new Set([400, 403, 405, 406, 416, 501]);
 /** A JSON document with fewer bytes is taken for a message instead of a file. */
 const longestMessage = 1024 * 1024;
-/** Bytes of an error page that are read to keep the connection. */
-const largestDiscarded = 64 * 1024;
 const nothing = new Uint8Array();
 
 /** What the requests of one data source have shown of its origin. */
@@ -30,6 +29,9 @@ export type OriginTraits = {
 	/** It names a Content-Encoding that its bytes do not have. */
 	mislabels?: boolean;
 };
+/** A body that nobody wants is read to keep the connection: so many bytes, for so long. */
+const largestDiscarded = 64 * 1024;
+const longestDiscardMs = 2000;
 
 export type OriginRequestOptions = {
 	/** What the user gave; each try starts from it, never from where it was redirected to. */
@@ -251,7 +253,9 @@ async function proveAnswer(url: URL, response: HttpAnswer, options: RequestOptio
 				range,
 				acceptsRanges: part !== undefined && ranged,
 				mayAcceptRanges: ranged && !part && listsBytes(response.headers.get('accept-ranges')),
-				endIsProven: length !== undefined || response.headers.get('transfer-encoding') !== undefined,
+				get endIsProven() {
+					return response.endIsProven;
+				},
 				body: bytes,
 			};
 }
@@ -438,7 +442,8 @@ async function* body(
 			const wanted = bytes.length > left ? bytes.subarray(0, left) : bytes;
 			left -= wanted.length;
 			yield wanted;
-			bytes = await response.read();
+			// Nothing but closing would end it.
+			bytes = left > 0 || response.endIsProven ? await response.read() : undefined;
 		}
 	} catch (error) {
 		// How the answer ends is nobody's business once all of it is here.
@@ -456,11 +461,13 @@ async function* body(
 
 function lengthOf(response: HttpAnswer): number | undefined {
 	const text = response.headers.get('content-length');
-	return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+	return text === undefined ? undefined : contentLength(text);
 }
 
-/** Reads the little that error pages have, so that the connection can be used again. */
+/** Reads a short body to its end, so that the connection can be used again; closes the connection otherwise. */
 async function discard(response: HttpAnswer): Promise<void> {
+	// Closing ends a read that waits.
+	const deadline = setTimeout(() => response.close(), longestDiscardMs);
 	try {
 		for (let left = largestDiscarded; left > 0;) {
 			const bytes = await response.read();
@@ -473,6 +480,7 @@ async function discard(response: HttpAnswer): Promise<void> {
 	} catch {
 		// Not needed.
 	} finally {
+		clearTimeout(deadline);
 		response.close();
 	}
 }
