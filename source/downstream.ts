@@ -118,6 +118,8 @@ export type Download = {
 	readonly validator: string | null;
 	/** The server's validator does not keep its value: bytes are compared instead. */
 	readonly hasUnstableValidator: boolean;
+	/** A web page came although the name is that of another kind of file. */
+	readonly isPageForFile: boolean;
 	readonly onDemand: boolean;
 	/** The order in which downloads get the places of the queue: smaller first, never the same twice. */
 	readonly queueRank: number;

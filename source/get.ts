@@ -3,7 +3,7 @@ import {stat} from 'node:fs/promises';
 import path from 'node:path';
 import {addAll, requestsFor} from './add-requests.ts';
 import {formatDuration} from './dashboard/format.ts';
-import {playlistWords} from './dashboard/state-words.ts';
+import {substituteOf} from './dashboard/state-words.ts';
 import {DownStreamError, type Download, type DownloadId, type Snapshot} from './downstream.ts';
 import {resolveTarget} from './engine/export-file.ts';
 import {lookMs, QuietTime, TroubleLines, type Outcome} from './patience.ts';
@@ -64,19 +64,20 @@ export async function get(
 	const ended = AbortSignal.any([signal, patience.signal]);
 	const goesOn = changeAnswers(running, settings);
 	for await (const download of finished(running, open, {output, goesOn, signal: ended})) {
-		const {id, status, error, name} = download;
+		const {id, status, error, name, isPageForFile} = download;
 		try {
 			if (status !== 'complete') {
 				throw new DownStreamError(error?.code ?? 'not-found', `${name}: ${error?.message ?? status}`);
 			}
 
-			const playlist = playlistWords(download);
-			if (playlist !== undefined) {
-				output.error(`${name} is ${playlist}`);
-			}
-
+			const substitute = substituteOf(download)?.words;
 			const {path} = await engine.export(id, {path: target, keepBoth: settings.output === undefined});
 			output.result(path);
+			if (substitute !== undefined) {
+				const isFailure = isPageForFile && !settings.allowHtml;
+				failed ||= isFailure;
+				output.error(`${name} is ${substitute}${isFailure ? '; --allow-html accepts it' : ''}`);
+			}
 		} catch (problem) {
 			report(problem);
 		}

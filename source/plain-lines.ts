@@ -1,7 +1,7 @@
 // What happened between two snapshots, as lines that are only ever appended; or as JSON, one object for each event.
 import {cleanText} from './dashboard/clean-text.ts';
 import {formatBytes, formatDuration, formatPercent, formatSpeed} from './dashboard/format.ts';
-import {playlistWords, queueReason, secondsLeft} from './dashboard/state-words.ts';
+import {substituteOf, queueReason, secondsLeft} from './dashboard/state-words.ts';
 import type {Download, DownloadId, Snapshot} from './downstream.ts';
 import {safeJson} from './escape-controls.ts';
 import {maskUrl} from './mask-url.ts';
@@ -155,8 +155,8 @@ function doneEvents(said: Said, download: Download): Event[] {
 
 	said.isDone = true;
 	const took = formatDuration((completedAt - addedAt) / 1000);
-	const playlist = playlistWords(download);
-	const note = playlist === undefined ? '' : `; it is ${playlist}`;
+	const substitute = substituteOf(download)?.words;
+	const note = substitute === undefined ? '' : `; it is ${substitute}`;
 	return [{event: 'done', size, text: `done  ${formatBytes(size ?? 0)} in ${took}${note}`}];
 }
 

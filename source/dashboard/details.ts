@@ -8,7 +8,7 @@ import {formatBytes, formatDuration, formatOffset, formatPercent, formatSpeed} f
 import {cellStart} from './range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
 import {sparkline} from './sparkline.ts';
-import {amount, reason, secondsLeft, stateWords, playlistWords} from './state-words.ts';
+import {amount, reason, secondsLeft, stateWords, substituteOf} from './state-words.ts';
 
 export type DetailsProps = {
 	readonly download: Download;
@@ -103,7 +103,7 @@ function allFacts(props: DetailsProps, mostPlayers: number, toLines: typeof oneL
 	const {download, width, ascii} = props;
 	const {streamUrl, url} = download;
 	const shownUrl = maskUrl(url, ascii ? '***' : '•••');
-	const playlist = playlistWords(download);
+	const substitute = substituteOf(download)?.words;
 	const keys = (text: string): Line => (width >= 78 ? [span(text, 'label')] : []);
 	const room = width - 1 - (width >= 78 ? 18 : 0);
 	const withKeys = ({head}: Fact, text: string): Fact => ({
@@ -115,7 +115,7 @@ function allFacts(props: DetailsProps, mostPlayers: number, toLines: typeof oneL
 		// A link would tell what is masked.
 		withKeys(linked('Source', cleanText(shownUrl), shownUrl === url ? url : undefined), 'C copy  U change'),
 		labelled('File', fileLine(download, width - labelCells - 1)),
-		...(playlist === undefined ? [] : [labelled('Note', `this is ${playlist}`)]),
+		...(substitute === undefined ? [] : [labelled('Note', `this is ${substitute}`)]),
 		labelled('Have', haveLine(download)),
 		speedFact(props),
 		labelled('Conns', connectionsLine(download)),

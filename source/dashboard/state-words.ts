@@ -55,8 +55,13 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 			return {symbol: '=', word: `check ${percent}%`, state: 'checking', tone: 'active'};
 		}
 
-		case 'complete':
-			return {symbol: pick('✓', 'C'), word: 'done', state: 'done', tone: 'done'};
+		case 'complete': {
+			const substitute = substituteOf(download);
+			return substitute
+				? {symbol: '!', word: substitute.short, state: `done: ${substitute.words}`, tone: 'waiting'}
+				: {symbol: pick('✓', 'C'), word: 'done', state: 'done', tone: 'done'};
+		}
+
 		case 'failed':
 			return {symbol: pick('✗', 'F'), word: 'failed', state: 'failed', tone: 'failed'};
 	}
@@ -126,11 +131,24 @@ function help({code, message}: DownloadError): string {
 		: 'r = try again';
 }
 
-/** Undefined for a file; else in words that it is a list of the parts of a film. */
-export function playlistWords({type, name}: Pick<Download, 'type' | 'name'>): string | undefined {
+/** In place of the file: `short` for a column, `words` for a sentence. */
+export type Substitute = {readonly short: string; readonly words: string};
+
+/** A playlist or a web page in place of the film; undefined for any other file. */
+export function substituteOf({
+	type,
+	name,
+	isPageForFile,
+}: Pick<Download, 'type' | 'name' | 'isPageForFile'>): Substitute | undefined {
+	if (isPageForFile) {
+		return {short: 'web page', words: 'a web page that the server sent in place of the file'};
+	}
+
 	const isHls = /^(?:application|audio)\/(?:vnd\.apple\.|x-)?mpegurl$/.test(type) || /\.m3u8$/i.test(name);
 	const isDash = type === 'application/dash+xml' || /\.mpd$/i.test(name);
-	return isHls || isDash ? `a playlist (${isHls ? 'HLS' : 'DASH'}), not the film itself` : undefined;
+	return isHls || isDash
+		? {short: 'playlist', words: `a playlist (${isHls ? 'HLS' : 'DASH'}), not the film itself`}
+		: undefined;
 }
 
 /** `1.22 GiB of 2.83 GiB`. */

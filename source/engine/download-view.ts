@@ -1,7 +1,7 @@
 // A download as everybody outside the engine sees it, made of what a transfer knows.
 import type {Download, DownloadStatus} from '../downstream.ts';
 import type {Entry} from './entry.ts';
-import {fileName} from './file-info.ts';
+import {fileName, isWebPage, namesOtherThanPage} from './file-info.ts';
 import type {Readers} from './readers.ts';
 import type {Retries} from './retries.ts';
 import type {Segments} from './segments.ts';
@@ -67,6 +67,7 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 		acceptsRanges: entry.acceptsRanges ?? null,
 		validator: entry.validator?.etag ?? entry.validator?.weakEtag ?? entry.validator?.lastModified ?? null,
 		hasUnstableValidator: entry.hasUnstableValidator ?? false,
+		isPageForFile: isPageForFile(entry),
 		onDemand: entry.onDemand,
 		queueRank: queueRankOf(entry),
 		limitRate: entry.limitRate ?? null,
@@ -77,6 +78,11 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 		exportWhenComplete: entry.exportWhenComplete?.path ?? null,
 		folder: facts.folder,
 	};
+}
+
+/** Also where the name is given by Content-Disposition: a page says of itself that it is one. */
+function isPageForFile(entry: Entry): boolean {
+	return isWebPage(typeOf(entry)) && namesOtherThanPage(nameOf(entry));
 }
 
 export function nameOf({givenName, info, url}: Entry): string {

@@ -21,6 +21,7 @@ import {
 	examineSuspicion,
 	HeldCheck,
 	originChanged,
+	refusePage,
 	sizeChange,
 	suspicionOf,
 	type HeldVersion,
@@ -175,8 +176,8 @@ export class Fetcher {
 
 	get heldVersion(): HeldVersion {
 		const {size, leastSize} = this.#file;
-		const {validator = {}, hasUnstableValidator = false} = this.#entryFile.entry;
-		return {size, leastSize, validator, isUnstable: hasUnstableValidator};
+		const {info, validator = {}, hasUnstableValidator = false} = this.#entryFile.entry;
+		return {type: info?.type, size, leastSize, validator, isUnstable: hasUnstableValidator};
 	}
 
 	/** The queue gives or takes the place. */
@@ -481,7 +482,6 @@ export class Fetcher {
 				answerTimeout: this.#answerTimeout,
 				signal,
 			});
-			this.#refusePage(answer);
 			const suspicion = this.#suspicionOf(answer);
 			if (suspicion) {
 				this.#suspect(suspicion);
@@ -782,33 +782,20 @@ export class Fetcher {
 		return isIsland ? compareOneSample(this.#file, this.#checkedSource, this.heldVersion, signal) : undefined;
 	}
 
-	/** A page in place of the file is no version of it: a login, an error, a portal. */
-	#refusePage({isPage, info}: OriginAnswer): void {
-		const {entry} = this.#entryFile;
-		if (!isPage || !this.#factsKnown || info.type === entry.info?.type || info.size === this.#file.size) {
-			return;
-		}
-
-		// Where bytes of the file came in this run, the page will go away again; a new link is had at once.
-		const passes = this.#lastByteAt !== null && !this.#services.newLink(entry);
-		throw new DownStreamError(
-			passes ? 'origin-busy' : 'origin-sent-page',
-			`${this.host} sent a web page instead of the file; the link may have expired`,
-		);
-	}
-
-	/** Throws `origin-changed` where the size has changed. */
+	/** Throws `origin-sent-page`, and `origin-changed` where the size has changed. */
 	#suspicionOf(answer: OriginAnswer): Suspicion | undefined {
 		if (!this.#factsKnown) {
 			return undefined;
 		}
 
-		const change = sizeChange(this.heldVersion, answer);
+		const held = this.heldVersion;
+		refusePage(held, answer, this.#source);
+		const change = sizeChange(held, answer);
 		if (change !== undefined) {
 			throw originChanged(change);
 		}
 
-		return suspicionOf(this.heldVersion, answer);
+		return suspicionOf(held, answer);
 	}
 
 	/** Every connection ends, and none is opened until it is known whether the label or the file has changed. */
@@ -839,9 +826,17 @@ export class Fetcher {
 		} catch (error) {
 			if (!signal.aborted) {
 				this.#requireCheckAfter(error);
-				this.#download.failed(error, Math.max(beganAt, this.#lastByteAt ?? 0));
+				this.#download.failed(this.#passing(error), Math.max(beganAt, this.#lastByteAt ?? 0));
 			}
 		}
+	}
+
+	/** A page that came although bytes of the file did in this run will go away again, but where a new link can be had. */
+	#passing(error: unknown): unknown {
+		const isPage = error instanceof DownStreamError && error.code === 'origin-sent-page';
+		return isPage && this.#lastByteAt !== null && !this.#services.newLink(this.#entryFile.entry)
+			? new DownStreamError('origin-busy', error.message, {cause: error})
+			: error;
 	}
 
 	/** The next attempt must meet a change again, also one that touched a few bytes alone. */
@@ -861,7 +856,7 @@ export class Fetcher {
 
 	#segmentFailed(cause: unknown, segment: Segment): void {
 		this.#requireCheckAfter(cause);
-		let error = cause;
+		let error = this.#passing(cause);
 		if (error instanceof DownStreamError && !segment.isAnswered && mayMeanTooMany(error, this.#factsKnown)) {
 			const refusal = this.#services.hosts.refused(this.host, segment, error.retryAfterMs);
 			if (refusal === 'too-many') {

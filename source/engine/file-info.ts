@@ -90,6 +90,17 @@ export function withEnding(base: string, ending: string): string {
 	return short.replace(/[\s.]+$/, '') + ending;
 }
 
+/** By its type, without parameters and in lower case. */
+export function isWebPage(type: string | undefined): boolean {
+	return type === 'text/html' || type === 'application/xhtml+xml';
+}
+
+/** Whether the extension of a name is known, and none of those that web pages have. */
+export function namesOtherThanPage(name: string): boolean {
+	const type = mime.getType(name);
+	return type !== null && !isWebPage(type) && !/\.(?:aspx?|cfm|cgi|do|jspx?|php\d?|pl)$/i.test(name);
+}
+
 /** Without parameters, in lower case; where the origin says nothing useful, what the extension says, if anything. */
 export function typeOf({contentType, name}: {contentType?: string; name: string}): string | undefined {
 	const said = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';

@@ -6,7 +6,7 @@ import {parseContentRange, unsatisfiedSize, type ContentRange} from './content-r
 import {CookieJar} from './cookie-jar.ts';
 import type {OriginAnswer, Validator} from './data-source.ts';
 import type {DigestLogin} from './digest-login.ts';
-import {fileName, typeOf} from './file-info.ts';
+import {fileName, isWebPage, typeOf} from './file-info.ts';
 import {contentLength} from './answer-parser.ts';
 import {certificateProblem, type HttpAnswer, type HttpClient} from './http-client.ts';
 import type {Range} from './range-set.ts';
@@ -410,9 +410,7 @@ function nameOf(url: URL, {headers}: HttpAnswer): string {
 function isPage(contentType: string | undefined, size: number): boolean {
 	const type = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
 	return (
-		type === 'text/html' ||
-		type === 'application/xhtml+xml' ||
-		(/^(?:application|text)\/(?:[\w.-]+\+)?json$/.test(type) && size < longestMessage)
+		isWebPage(type) || (/^(?:application|text)\/(?:[\w.-]+\+)?json$/.test(type) && size < longestMessage)
 	);
 }
 

@@ -25,6 +25,8 @@ const firstByte: Range = {start: 0, end: 1};
 const differingBytes = 'its bytes differ from those that are here';
 
 export type HeldVersion = {
+	/** MIME type; undefined while unknown. */
+	readonly type: string | undefined;
 	/** Bytes; Infinity while unknown. */
 	readonly size: number;
 	/** Bytes; where the size is unknown, up to the last one that is held. */
@@ -44,6 +46,16 @@ const labels: Readonly<Record<LabelName, (validator: Validator) => string | unde
 
 /** A label that differs behind the same size. It proves a change only if the new value stays. */
 export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string};
+
+/** A page in place of the file is no version of it: a login, an error, a portal. Throws `origin-sent-page`. */
+export function refusePage(held: HeldVersion, {isPage, info}: OriginAnswer, {url}: DataSource): void {
+	if (isPage && info.type !== held.type && info.size !== held.size) {
+		throw new DownStreamError(
+			'origin-sent-page',
+			`${new URL(url).host} sent a web page instead of the file; the link may have expired`,
+		);
+	}
+}
 
 /** In words, how the size contradicts the held version; undefined if it does not. */
 export function sizeChange(held: HeldVersion, {info}: OriginAnswer): string | undefined {
@@ -152,6 +164,7 @@ async function* agreeingResponses(
 		await prepare?.(index);
 		const range = acceptsRanges ? sample : samples[0]!;
 		const response = await source.open({range, signal});
+		refusePage(held, response, source);
 		const change = sizeChange(held, response);
 		const isComparable = change === undefined && file.present.size > 0;
 		const agrees = await hasHeldBytes(isComparable ? file : undefined, range, response);
@@ -300,6 +313,10 @@ export async function proveNewPlace(
 	const place = await source.open({range: first, signal});
 	const {info, acceptsRanges} = place;
 	const isHeld = file.present.size > 0;
+	if (isHeld) {
+		refusePage(held, place, source);
+	}
+
 	if (isHeld && (held.size === Infinity ? info.size < held.leastSize : held.size !== info.size)) {
 		await hasHeldBytes(undefined, first, place);
 		const size = info.size === Infinity ? 'does not say its size' : `has ${info.size} bytes`;

@@ -28,6 +28,7 @@ export const blankDownload: Download = {
 	acceptsRanges: null,
 	validator: null,
 	hasUnstableValidator: false,
+	isPageForFile: false,
 	onDemand: false,
 	queueRank: 0,
 	limitRate: null,
