@@ -7,6 +7,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {createServer as createTlsServer} from 'node:tls';
 import {DownStreamError} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/data-source.ts';
+import {certificateProblem} from '../source/engine/http-client.ts';
 import {makeCertificate} from './support/certificate.ts';
 import {atEnd} from './support/cleanup.ts';
 import {startOrigin} from './support/engines.ts';
@@ -188,6 +189,22 @@ for (const [words, answer] of [
 			assert.deepEqual([error.code, error.kind], ['origin-unreachable', 'transient'], error.message);
 			return true;
 		});
+	});
+}
+
+for (const code of ['CERT_HAS_EXPIRED', 'CRL_SIGNATURE_FAILURE', 'INVALID_PURPOSE', 'PATH_LENGTH_EXCEEDED']) {
+	test(`${code} is a problem of the certificate`, () => {
+		const error = Object.assign(new Error('x'), {code});
+		assert.match(
+			certificateProblem(error, 'a.example') ?? '',
+			new RegExp(`a\\.example is not trusted \\(${code}\\)`),
+		);
+	});
+}
+
+for (const code of ['ECONNRESET', 'EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', undefined]) {
+	test(`${code} is no problem of the certificate`, () => {
+		assert.equal(certificateProblem(Object.assign(new Error('x'), {code}), 'a.example'), undefined);
 	});
 }
 

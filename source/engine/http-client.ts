@@ -82,8 +82,9 @@ export type TlsOptions = {
 	readonly insecure?: boolean;
 };
 
+/** What Node calls the results of X.509 verification. */
 const certificateCodes =
-	/^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_|ERR_TLS_CERT_|INVALID_CA|HOSTNAME_MISMATCH)/;
+	/^(?:CERT_|CRL_|DEPTH_ZERO_SELF_SIGNED_CERT|ERROR_IN_C|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|SELF_SIGNED_CERT|UNABLE_TO_|UNSPECIFIED)/;
 
 /** One sentence if the error is that a certificate is not trusted: a new try does not mend that, the user must. */
 export function certificateProblem(error: unknown, whose: string): string | undefined {
