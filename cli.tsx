@@ -175,8 +175,7 @@ async function urlsOf(
 		leave();
 	}
 
-	const urls = await expandUrls(words);
-	stopped.removeEventListener('abort', leave);
+	const urls = await expandUrls(words).finally(() => stopped.removeEventListener('abort', leave));
 	if (checksum !== undefined && urls.length !== 1) {
 		throw new DownStreamError('bad-request', `--checksum: it is for one URL, and ${urls.length} are given`);
 	}

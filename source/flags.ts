@@ -59,7 +59,7 @@ export const flags = {
 	proxy: {
 		kind: 'text',
 		value: 'URL',
-		says: 'http://, https://, socks5:// or socks5h://, with user:password@ if needed, or direct\n(default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)',
+		says: 'http://, https://, socks5://, socks5h://, socks4:// or socks4a://, with user:password@\nif needed, or direct (default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)',
 	},
 	resolveWith: {
 		kind: 'text',

@@ -487,7 +487,7 @@ async function discard(response: HttpAnswer): Promise<void> {
 function refusal(url: URL, response: HttpAnswer, given: readonly string[]): DownStreamError {
 	const {status} = response;
 	const host = url.hostname;
-	if (status >= 500 || status === 408 || status === 425 || status === 429) {
+	if ((status >= 500 && status < 600) || status === 408 || status === 425 || status === 429) {
 		const retryAfterMs = retryAfter(response.headers.get('retry-after'), Date.now());
 		const wait = retryAfterMs === undefined ? '' : ` and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
 		return new DownStreamError('origin-busy', `${host} is busy (${status})${wait}`, {status, retryAfterMs});
@@ -571,7 +571,7 @@ function originError(error: unknown, host: string): DownStreamError {
 
 	return new DownStreamError(
 		'origin-unreachable',
-		`${host}: ${unreachable[code] ?? `connection failed (${code})`}`,
+		`${host}: ${unreachable[/^ERR_SSL_/.test(code) ? 'EPROTO' : code] ?? `connection failed (${code})`}`,
 		{
 			cause: error,
 		},
