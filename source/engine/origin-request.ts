@@ -571,7 +571,7 @@ function originError(error: unknown, host: string): DownStreamError {
 
 	return new DownStreamError(
 		'origin-unreachable',
-		`${host}: ${unreachable[/^ERR_SSL_/.test(code) ? 'EPROTO' : code] ?? `connection failed (${code})`}`,
+		`${host}: ${unreachable[code.startsWith('ERR_SSL_') ? 'EPROTO' : code] ?? `connection failed (${code})`}`,
 		{
 			cause: error,
 		},
