@@ -11,6 +11,7 @@ import {temporaryFolder} from '../test/support/engines.ts';
 import {missing} from '../test/support/programs.ts';
 import {cold} from './cold.ts';
 import {dashboard} from './dashboard.ts';
+import {delivery} from './delivery.ts';
 import {download} from './download.ts';
 import {MiB} from './measure.ts';
 import {profile} from './profile.ts';
@@ -40,6 +41,7 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	download,
 	sparse,
 	sets,
+	delivery,
 	dashboard,
 	start,
 	scale,
