@@ -53,8 +53,8 @@ async function main(): Promise<void> {
 		allowPositionals: true,
 		options: {size: {type: 'string', default: '256'}, rounds: {type: 'string', default: '5'}},
 	});
-	// A profile is no comparison.
-	const all = Object.keys(sections).filter(name => name !== 'profile');
+	// A profile is no comparison, and what is delivered has no figures.
+	const all = Object.keys(sections).filter(name => name !== 'profile' && name !== 'delivery');
 	const names = positionals.length > 0 ? positionals : all;
 	const size = Number(values.size) * MiB;
 	const rounds = Number(values.rounds);

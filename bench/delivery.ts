@@ -123,17 +123,23 @@ function cellOf({scope}: Pick<Bench, 'scope'>, odd: OddOrigin, program: Program)
 			return `still trying after ${limitMs / 1000} s`;
 		}
 
-		const what = saved && wordsFor(odd, saved);
-		if (code === 0) {
-			return what === undefined ? 'nothing, exit 0' : what.startsWith('file') ? what : `${what}, exit 0`;
-		}
-
-		return what !== undefined && what !== 'other bytes' && !what.startsWith('the first')
-			? `${what}, exit ${code}`
-			: seconds < 3
-				? 'refuses'
-				: `gives up after ${Math.round(seconds)} s`;
+		return wordsForEnd(odd, code, seconds, saved);
 	});
+}
+
+function wordsForEnd(odd: OddOrigin, code: number, seconds: number, saved: Saved | undefined): string {
+	const what = saved && wordsForBytes(odd, saved);
+	if (code === 0) {
+		return what?.startsWith('file') ? what : `${what ?? 'nothing'}, exit 0`;
+	}
+
+	// A part is what a later run goes on from.
+	if (saved && Object.values(knownBytes(odd)).some(bytes => saved.bytes.equals(bytes))) {
+		return `${what}, exit ${code}`;
+	}
+
+	const fails = odd.expects.kind === 'file' ? 'fails' : 'refuses';
+	return seconds < 3 ? fails : `${fails} after ${Math.round(seconds)} s`;
 }
 
 type Saved = {readonly name: string; readonly bytes: Buffer};
@@ -150,19 +156,24 @@ async function savedIn(folder: string): Promise<Saved | undefined> {
 	);
 }
 
-function wordsFor(odd: OddOrigin, {name, bytes}: Saved): string {
+/** What may be saved, by what the table calls it. */
+function knownBytes(odd: OddOrigin): Readonly<Record<string, Uint8Array>> {
+	return {file: fileOf(odd), ...odd.mistakes};
+}
+
+function wordsForBytes(odd: OddOrigin, {name, bytes}: Saved): string {
 	const file = fileOf(odd);
-	if (bytes.equals(file)) {
-		const expected = odd.expects.kind === 'file' ? (odd.expects.name ?? name) : name;
-		return name === expected ? 'file' : `file, named \`${printable(name)}\``;
+	const [known] = Object.entries(knownBytes(odd)).find(([, other]) => bytes.equals(other)) ?? [];
+	if (known === 'file') {
+		const isNamedSo = odd.expects.kind !== 'file' || name === (odd.expects.name ?? name);
+		return isNamedSo ? known : `${known}, named \`${printable(name)}\``;
 	}
 
-	const mistake = Object.entries(odd.mistakes ?? {}).find(([, other]) => bytes.equals(other));
-	if (mistake) {
-		return mistake[0];
+	if (known !== undefined || bytes.length === 0) {
+		return known ?? 'an empty file';
 	}
 
-	return bytes.length < file.length && bytes.equals(file.subarray(0, bytes.length))
+	return bytes.equals(file.subarray(0, bytes.length))
 		? `the first ${Math.floor((bytes.length / file.length) * 100)} %`
 		: 'other bytes';
 }

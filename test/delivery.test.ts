@@ -14,7 +14,7 @@ const unclean = /[^\P{C}\n]/u;
 test('get delivers what odd origins have', {concurrency: 8}, async t => {
 	await Promise.all(
 		[...oddOrigins].flatMap(([group, origins]) =>
-			origins.map(odd => t.test(`${group}: ${odd.words}`, {timeout: 100_000}, t => deliver(t, odd))),
+			origins.map(odd => t.test(`${group}: ${odd.words}`, {timeout: 60_000}, t => deliver(t, odd))),
 		),
 	);
 });

@@ -53,6 +53,7 @@ const page = Buffer.from(
 );
 const json = Buffer.from('{"error":"link expired","code":403}');
 const toPage = {headers: ['Content-Type: text/html; charset=utf-8'], body: page};
+const toJson = {headers: ['Content-Type: application/json'], body: json};
 const delivered: Expected = {kind: 'file'};
 const soon = ['--timeout', '2s'];
 const givesUpSoon = ['--give-up-after', '3s'];
@@ -280,6 +281,8 @@ const contentRanges: OddOrigin[] = [
 			['bytes 0-99', (s, e) => `bytes ${s}-${e - 1}`],
 			['bytes */1000', (_s, _e, n) => `bytes */${n}`],
 			['bytes 0-100/1000 (end off by one)', (s, e, n) => `bytes ${s}-${e}/${n}`],
+			['bytes 0-99/0', (s, e) => `bytes ${s}-${e - 1}/0`],
+			['bytes 0-99/-1', (s, e) => `bytes ${s}-${e - 1}/-1`],
 			['nonsense', () => 'some of it'],
 		] as ReadonlyArray<[string, (start: number, end: number, size: number) => string]>
 	).map(([words, form]) =>
@@ -394,6 +397,9 @@ const headerSyntax: OddOrigin[] = [
 	withHeaders('white space before a colon', ['Server : x', etag]),
 	withHeaders('a control character in a value', ['X-Note: a\u0001b', etag]),
 	withHeaders('Latin-1 in a value', ['Server: Gerät', etag], {encoding: 'latin1'}),
+	withHeaders('control sequences in values', ['Server: \u009b2J', 'X-Note: \u009d0;title\u009c', etag], {
+		encoding: 'latin1',
+	}),
 	withHeaders('a blank in a name', ['X Note: a', etag]),
 	withHeaders('a header of 20,000 bytes', [`X-Policy: ${'x'.repeat(20_000)}`, etag]),
 	withHeaders('200 header lines', [...Array.from({length: 200}, (_, index) => `X-Line-${index}: x`), etag]),
@@ -408,6 +414,8 @@ const headerSyntax: OddOrigin[] = [
 			['a status line that ends with a blank', 'HTTP/1.1 200 '],
 			['a reason in UTF-8', 'HTTP/1.1 200 d\u00c3\u00a9j\u00c3\u00a0 vu'],
 			['HTTP/1.0', 'HTTP/1.0 200 OK'],
+			['two blanks in the status line', 'HTTP/1.1  200 OK'],
+			['203', 'HTTP/1.1 203 Non-Authoritative Information'],
 		] as const
 	).map(([words, line]) => verbatim(words, `${line}\r\nContent-Length: ${film.length}\r\n\r\n`, film)),
 	steady('a head that comes byte by byte', async exchange => {
@@ -504,11 +512,6 @@ const lengths: OddOrigin[] = [
 		`${ok}Transfer-Encoding: chunked\r\n\r\n`,
 		chunked(film, {last: '0\r\nX-Sum: 1\r\n\r\n'}),
 	),
-	verbatim(
-		'chunks without the last empty line',
-		`${ok}Transfer-Encoding: chunked\r\n\r\n`,
-		chunked(film, {last: '0\r\n'}),
-	),
 	steady('bytes after the body', async exchange => {
 		await honest(exchange, film, {headers: [etag]});
 		exchange.socket.end('\r\n<!-- served in 3 ms -->');
@@ -535,10 +538,34 @@ const lengths: OddOrigin[] = [
 		},
 		{...refuses(/./), hurry: givesUpSoon},
 	),
-	verbatim('Content-Length of 20 digits', `${ok}Content-Length: 99999999999999999999\r\n\r\n`, smallFile, {
-		...refuses(/./),
-		hurry: givesUpSoon,
-	}),
+	verbatim(
+		'Content-Length of 20 digits on 1000 bytes',
+		`${ok}Content-Length: 99999999999999999999\r\n\r\n`,
+		smallFile,
+		{file: smallFile},
+	),
+	...(
+		[
+			['without a length', undefined],
+			['in chunks', 'Transfer-Encoding: chunked'],
+		] as const
+	).map(([words, framing]) =>
+		steady(`206 with a part ${words}`, async exchange => {
+			const {start, end, isPart} = askedPart(exchange, film);
+			const part = film.subarray(start, end);
+			await answer(exchange, {
+				status: isPart ? '206 Partial Content' : '200 OK',
+				headers: [
+					...(isPart ? [`Content-Range: bytes ${start}-${end - 1}/${film.length}`] : []),
+					...(framing === undefined ? [] : [framing]),
+					etag,
+				],
+				length: false,
+				body: framing === undefined ? part : chunked(part),
+				close: framing === undefined,
+			});
+		}),
+	),
 ];
 
 /** The label of each answer by its number, on bytes that are always the same. */
@@ -646,10 +673,10 @@ function redirectTo(words: string, location: (host: string) => string, more: Mor
 }
 
 /** Until the other side goes. */
-async function trickle(socket: Socket, bytes: string): Promise<void> {
+async function trickle(socket: Socket, bytes: string, pauseMs = 200): Promise<void> {
 	while (!socket.destroyed) {
 		socket.write(bytes);
-		await sleep(200);
+		await sleep(pauseMs);
 	}
 }
 
@@ -837,6 +864,11 @@ const outages: OddOrigin[] = [
 		...refuses(/503/),
 		hurry: givesUpSoon,
 	}),
+	steady(
+		'503 for ever, with `Retry-After: 3600`',
+		exchange => answer(exchange, {status: unavailable, headers: ['Retry-After: 3600']}),
+		{...refuses(/503/), hurry: givesUpSoon},
+	),
 	steady('404', exchange => answer(exchange, {status: '404 Not Found', body: page}), refuses(/404/)),
 	steady('410', exchange => answer(exchange, {status: '410 Gone'}), refuses(/410/)),
 	steady(
@@ -847,6 +879,12 @@ const outages: OddOrigin[] = [
 		},
 		refuses(/404/),
 	),
+	atFirst('503 with a page without end, once', [
+		async ({socket}) => {
+			socket.write(`HTTP/1.1 ${unavailable}\r\n\r\n`);
+			await trickle(socket, '<p>'.repeat(20_000), 10);
+		},
+	]),
 	atFirst('503 with a page that trickles for ever, once', [
 		async ({socket}) => {
 			socket.write(`HTTP/1.1 ${unavailable}\r\nContent-Length: 60000\r\n\r\n`);
@@ -855,15 +893,17 @@ const outages: OddOrigin[] = [
 	]),
 ];
 
+const refuse503: Answerer = exchange => answer(exchange, {status: unavailable});
+
 const oneConnectionRefusals: ReadonlyArray<[words: string, refuse: Answerer, hurry?: readonly string[]]> = [
 	['403', exchange => answer(exchange, {status: '403 Forbidden'})],
 	['404', exchange => answer(exchange, {status: '404 Not Found'})],
 	['429', exchange => answer(exchange, {status: '429 Too Many Requests'})],
-	['503', exchange => answer(exchange, {status: unavailable})],
+	['503', refuse503],
 	['a reset', ({socket}) => socket.resetAndDestroy()],
 	['a close', ({socket}) => socket.end()],
 	['a page with 200', exchange => answer(exchange, toPage)],
-	['JSON with 200', exchange => answer(exchange, {headers: ['Content-Type: application/json'], body: json})],
+	['JSON with 200', exchange => answer(exchange, toJson)],
 	[
 		'a redirect to a page',
 		exchange => answer(exchange, {status: '302 Found', headers: ['Location: /limit.html']}),
@@ -871,40 +911,50 @@ const oneConnectionRefusals: ReadonlyArray<[words: string, refuse: Answerer, hur
 	['silence', () => undefined, soon],
 ];
 
-/** Bytes come as `nginx` paces them: a burst, then a pause. */
-function oneConnection(words: string, refuse: Answerer, more: More = {}): OddOrigin {
+type Pace = {readonly bytes: number; readonly everyMs: number};
+
+/** As `limit_rate` of nginx does it. */
+const inBursts: Pace = {bytes: 400_000, everyMs: 150};
+const smoothly: Pace = {bytes: 65_536, everyMs: 20};
+
+/** Answers so many requests at once, each at this pace, and refuses others. */
+function limited(
+	words: string,
+	refuse: Answerer,
+	{most = 1, pace = inBursts, ...more}: More & {most?: number; pace?: Pace} = {},
+): OddOrigin {
 	return changing(
 		words,
 		() => {
-			let isBusy = false;
+			let busy = 0;
 			return async exchange => {
 				if (exchange.target === '/limit.html') {
 					await answer(exchange, toPage);
 					return;
 				}
 
-				if (isBusy) {
+				if (busy >= most) {
 					// A refusal takes a round trip.
 					await sleep(20);
 					await refuse(exchange);
 					return;
 				}
 
-				isBusy = true;
-				let counts = true;
+				busy++;
+				let isOver = false;
 				const leave = () => {
-					isBusy &&= !counts;
-					counts = false;
+					busy -= isOver ? 0 : 1;
+					isOver = true;
 				};
 				exchange.socket.once('close', leave);
 				const {start, end} = begin(exchange, longFilm);
-				for (let at = start; at < end && !exchange.socket.destroyed; at += 400_000) {
-					if (at + 400_000 >= end) {
+				for (let at = start; at < end && !exchange.socket.destroyed; at += pace.bytes) {
+					if (at + pace.bytes >= end) {
 						leave();
 					}
 
-					exchange.socket.write(longFilm.subarray(at, Math.min(end, at + 400_000)));
-					await sleep(100);
+					exchange.socket.write(longFilm.subarray(at, Math.min(end, at + pace.bytes)));
+					await sleep(pace.everyMs);
 				}
 			};
 		},
@@ -913,9 +963,11 @@ function oneConnection(words: string, refuse: Answerer, more: More = {}): OddOri
 }
 
 const connectionLimits: OddOrigin[] = [
-	...oneConnectionRefusals.map(([words, refuse, hurry]) =>
-		oneConnection(`one connection at a time; others get ${words}`, refuse, {hurry}),
-	),
+	...oneConnectionRefusals.flatMap(([words, refuse, hurry]) => [
+		limited(`one connection at a time; others get ${words}`, refuse, {hurry}),
+		limited(`one connection at a time, smoothly; others get ${words}`, refuse, {hurry, pace: smoothly}),
+	]),
+	limited('two connections at a time; others get 503', refuse503, {most: 2}),
 	changing('one request at a time; others wait for their turn', () => {
 		let turn = Promise.resolve();
 		return exchange => {
@@ -925,6 +977,8 @@ const connectionLimits: OddOrigin[] = [
 	}),
 ];
 
+const m3u8 = Buffer.from('#EXTM3U\n#EXT-X-TARGETDURATION:10\n#EXTINF:10,\npart1.ts\n');
+const mpd = Buffer.from('<?xml version="1.0"?><MPD xmlns="urn:mpeg:dash:schema:mpd:2011"></MPD>');
 const filmPage: More = {mistakes: {'the page': page, 'the JSON': json}};
 
 const pages: OddOrigin[] = [
@@ -945,11 +999,7 @@ const pages: OddOrigin[] = [
 		exchange => answer(exchange, {headers: ['Content-Type: video/x-matroska'], body: page}),
 		{...filmPage, ...tells(/web page/i)},
 	),
-	steady(
-		'JSON in place of the film',
-		exchange => answer(exchange, {headers: ['Content-Type: application/json'], body: json}),
-		{...filmPage, ...tells(/JSON/i)},
-	),
+	steady('JSON in place of the film', exchange => answer(exchange, toJson), {...filmPage, ...tells(/JSON/i)}),
 	steady('a page that was asked for', exchange => answer(exchange, toPage), {
 		file: page,
 		target: '/index.html',
@@ -961,14 +1011,19 @@ const pages: OddOrigin[] = [
 		[{status: '302 Found', headers: ['Location: /login']}, toPage],
 		{after: 1, ...filmPage},
 	),
-	steady(
-		'a playlist in place of the film',
-		exchange =>
-			answer(exchange, {
-				headers: ['Content-Type: application/vnd.apple.mpegurl'],
-				body: Buffer.from('#EXTM3U\n#EXTINF:10,\npart1.ts\n'),
-			}),
-		{...tells(/playlist/i), mistakes: {'the playlist': Buffer.from('#EXTM3U\n#EXTINF:10,\npart1.ts\n')}},
+	atFirst('JSON, twice in the middle', [toJson, toJson], {after: 1, ...filmPage}),
+	...(
+		[
+			['an m3u8 playlist in place of the film', '/film.mkv', 'application/vnd.apple.mpegurl', m3u8],
+			['an m3u8 playlist that was asked for', '/film.m3u8', 'application/octet-stream', m3u8],
+			['an mpd playlist in place of the film', '/film.mkv', 'application/dash+xml', mpd],
+		] as const
+	).map(([words, target, type, body]) =>
+		steady(words, exchange => answer(exchange, {headers: [`Content-Type: ${type}`], body}), {
+			...tells(/playlist/i),
+			target,
+			mistakes: {'the playlist': body},
+		}),
 	),
 ];
 
@@ -1069,6 +1124,11 @@ const logins: OddOrigin[] = [
 		more: ['WWW-Authenticate: Basic realm="films"'],
 	}),
 	digest('Digest beside Negotiate', {algorithm: 'MD5', qop: 'auth', more: ['WWW-Authenticate: Negotiate']}),
+	digest('Digest beside one of an unknown algorithm', {
+		algorithm: 'MD5',
+		qop: 'auth',
+		more: ['WWW-Authenticate: Digest realm="films", nonce="x", qop="auth", algorithm=SHA-3'],
+	}),
 	wants('wants Basic, and nobody has a password', 'Basic realm="films"', /401.*Basic/),
 	wants('wants Digest, and nobody has a password', 'Digest realm="films", nonce="1"', /401.*Digest/),
 	wants('wants a Bearer token', 'Bearer realm="films"', /401.*Bearer/),
