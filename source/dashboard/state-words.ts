@@ -141,7 +141,9 @@ export function substituteOf({
 	isPageForFile,
 }: Pick<Download, 'type' | 'name' | 'isPageForFile'>): Substitute | undefined {
 	if (isPageForFile) {
-		return {short: 'web page', words: 'a web page that the server sent in place of the file'};
+		const isJson = type.endsWith('json');
+		const words = `a ${isJson ? 'JSON document' : 'web page'} that the server sent in place of the file`;
+		return {short: isJson ? 'JSON' : 'web page', words};
 	}
 
 	const isHls = /^(?:application|audio)\/(?:vnd\.apple\.|x-)?mpegurl$/.test(type) || /\.m3u8$/i.test(name);

@@ -1,7 +1,7 @@
 // A download as everybody outside the engine sees it, made of what a transfer knows.
 import type {Download, DownloadStatus} from '../downstream.ts';
 import type {Entry} from './entry.ts';
-import {fileName, isWebPage, namesOtherThanPage} from './file-info.ts';
+import {fileName, isPage, namesNoPage} from './file-info.ts';
 import type {Readers} from './readers.ts';
 import type {Retries} from './retries.ts';
 import type {Segments} from './segments.ts';
@@ -80,9 +80,13 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 	};
 }
 
-/** Also where the name is given by Content-Disposition: a page says of itself that it is one. */
+/** Its own name is not asked: a login page may call itself whatever it likes. */
 function isPageForFile(entry: Entry): boolean {
-	return isWebPage(typeOf(entry)) && namesOtherThanPage(nameOf(entry));
+	const {url, givenName = '', info} = entry;
+	return (
+		isPage(info?.type, info?.size ?? Infinity) &&
+		[givenName, nameOf(entry), fileName({url: new URL(url)})].some(name => namesNoPage(name))
+	);
 }
 
 export function nameOf({givenName, info, url}: Entry): string {

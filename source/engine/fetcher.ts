@@ -6,7 +6,7 @@ import {Bandwidth} from './bandwidth.ts';
 import type {BlockPool} from './block-pool.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
 import type {Entry, EntryFile} from './entry-store.ts';
-import {sniffType} from './file-info.ts';
+import {correctedType, fileName, sniffType} from './file-info.ts';
 import type {HostLimits} from './host-limits.ts';
 import {nextSegment, type SegmentPlan, type Wish} from './next-segment.ts';
 import type {Range} from './range-set.ts';
@@ -616,6 +616,8 @@ export class Fetcher {
 			await this.#store(segment, position, chunk, margin);
 			if (!this.#factsKnown) {
 				await this.#sniff(chunk);
+			} else if (position === 0) {
+				await this.#correctType(chunk);
 			}
 
 			position += chunk.length;
@@ -718,6 +720,15 @@ export class Fetcher {
 		}
 
 		this.#learnFacts();
+	}
+
+	async #correctType(firstBytes: Uint8Array): Promise<void> {
+		const {info, url} = this.#entryFile.entry;
+		const type = info && (await correctedType(fileName({url: new URL(url)}), info.type, firstBytes));
+		if (info && type !== undefined) {
+			await this.#entryFile.save({info: {...info, type}});
+			this.#download.learnt();
+		}
 	}
 
 	/** A body of unknown length ended. Closing proves nothing (RFC 9112 section 8), ending twice at the same byte does. */

@@ -6,7 +6,7 @@ import {parseContentRange, unsatisfiedSize, type ContentRange} from './content-r
 import {CookieJar} from './cookie-jar.ts';
 import type {OriginAnswer, Validator} from './data-source.ts';
 import type {DigestLogin} from './digest-login.ts';
-import {fileName, isWebPage, typeOf} from './file-info.ts';
+import {baseType, fileName, isPage, typeOf} from './file-info.ts';
 import {contentLength} from './answer-parser.ts';
 import {certificateProblem, type HttpAnswer, type HttpClient} from './http-client.ts';
 import type {Range} from './range-set.ts';
@@ -16,16 +16,18 @@ import {redirectTarget} from './redirect-target.ts';
 const mostRedirects = 10;
 /** A challenge, and two that say that its nonce has expired. */
 const mostChallenges = 3;
+/** Responses that carry the file. */
+const successes = new Set([200, 201, 203, 206]);
 /** Statuses of origins that refuse a Range and may give the whole file. */
 const rangeRefusals = new Set([400, 403, 405, 406, 416, 501]);
-/** A JSON document with fewer bytes is taken for a message instead of a file. */
-const longestMessage = 1024 * 1024;
 const nothing = new Uint8Array();
 
 /** What the requests of one data source have shown of its origin. */
 export type OriginTraits = {
 	/** It has answered with a part that does not begin at 0. */
 	givesParts?: boolean;
+	/** It has answered a request with Range, in whatever way. */
+	answersRanges?: boolean;
 	/** It names a Content-Encoding that its bytes do not have. */
 	mislabels?: boolean;
 };
@@ -76,6 +78,13 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 }
 
 /** The response does not prove which bytes of the file it has. */
+/** The connection was made, and ended without a response. */
+function isCut(error: unknown): boolean {
+	const cause =
+		error instanceof DownStreamError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+	return cause?.code === 'ECONNRESET' || cause?.code === 'CONNECTION_CLOSED';
+}
+
 class UnprovenResponse extends DownStreamError {
 	constructor(host: string, what: string) {
 		super('origin-misbehaved', `${host} ${what}`);
@@ -83,11 +92,11 @@ class UnprovenResponse extends DownStreamError {
 }
 
 /** Whether a request without Range may succeed. */
-function isAboutRange(error: unknown, {givesParts = false}: OriginTraits): boolean {
+function isAboutRange(error: unknown, {givesParts = false, answersRanges = false}: OriginTraits): boolean {
 	const status = error instanceof DownStreamError ? error.status : undefined;
 	// Where ranges work, 403 is about the link, or the number of connections.
 	const refuses = status !== undefined && rangeRefusals.has(status) && !(givesParts && status === 403);
-	return refuses || error instanceof UnprovenResponse;
+	return refuses || error instanceof UnprovenResponse || (!answersRanges && isCut(error));
 }
 
 type RequestOptions = OriginRequestOptions & {readonly traits: OriginTraits};
@@ -96,6 +105,7 @@ async function requestOnce(options: RequestOptions): Promise<OriginAnswer> {
 	const {range, headers} = options;
 	const {url, response} = await follow(options);
 	const {status} = response;
+	options.traits.answersRanges ||= options.ranged;
 	if (status === 416) {
 		// One that lies before the end that it tells is a refusal of the Range itself.
 		const size = unsatisfiedSize(response.headers.get('content-range'));
@@ -105,7 +115,7 @@ async function requestOnce(options: RequestOptions): Promise<OriginAnswer> {
 		}
 	}
 
-	if (status !== 200 && status !== 206) {
+	if (!successes.has(status)) {
 		const error = refusal(url, response, Object.keys(headers));
 		await discard(response);
 		throw error;
@@ -224,6 +234,16 @@ async function proveAnswer(url: URL, response: HttpAnswer, options: RequestOptio
 	const host = url.hostname;
 	const length = lengthOf(response);
 	const part = statedPart(host, response, length, options);
+	if (
+		!part &&
+		ranged &&
+		options.range.start > 0 &&
+		!options.traits.givesParts &&
+		declaresPage(response, length)
+	) {
+		throw new UnprovenResponse(host, 'sent a web page instead of a part of the file');
+	}
+
 	const {range, size} = part ?? {range: {start: 0, end: length ?? Infinity}, size: length ?? Infinity};
 	const {start, codings} = await realCodings(url, response, range.start, options.traits);
 	const coding = codings.find(each => !canDecode(each));
@@ -395,8 +415,12 @@ function describe(
 	return {
 		info: {name, type: typeOf({contentType, name}), size},
 		validator: validatorOf(response),
-		isPage: isPage(contentType, size),
+		isPage: isPage(baseType(contentType), size),
 	};
+}
+
+function declaresPage({headers}: HttpAnswer, length: number | undefined): boolean {
+	return isPage(baseType(headers.get('content-type')), length ?? Infinity);
 }
 
 function nameOf(url: URL, {headers}: HttpAnswer): string {
@@ -405,13 +429,6 @@ function nameOf(url: URL, {headers}: HttpAnswer): string {
 		url,
 		type: headers.get('content-type'),
 	});
-}
-
-function isPage(contentType: string | undefined, size: number): boolean {
-	const type = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-	return (
-		isWebPage(type) || (/^(?:application|text)\/(?:[\w.-]+\+)?json$/.test(type) && size < longestMessage)
-	);
 }
 
 /** RFC 9110 sections 8.8.2 and 8.8.3. */
@@ -504,9 +521,15 @@ function refusal(url: URL, response: HttpAnswer, given: readonly string[]): Down
 		410: `410 Gone: ${host} does not have the file any more`,
 		416: `416: ${host} refuses the range that was asked for`,
 	};
-	return new DownStreamError('origin-refused', reasons[status] ?? `${host} answers with status ${status}`, {
-		status,
-	});
+	const isRedirect = status >= 300 && status < 400 && status !== 304;
+	return new DownStreamError(
+		'origin-refused',
+		reasons[status] ??
+			`${host} ${isRedirect ? 'redirects without a Location' : 'answers'} (status ${status})`,
+		{
+			status,
+		},
+	);
 }
 
 /** Seconds or an HTTP date (RFC 9110 section 10.2.3), in milliseconds from now. */

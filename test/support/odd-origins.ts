@@ -37,7 +37,7 @@ export type Expected =
 	/** Another exit code, this sentence, and no file. */
 	| {readonly kind: 'refusal'; readonly says: RegExp}
 	/** Saved or not, but the user is told. */
-	| {readonly kind: 'told'; readonly says: RegExp};
+	| {readonly kind: 'told'; readonly says: RegExp; readonly isFailure: boolean};
 
 const film = content(0, 2 * MiB + 17);
 /** Large enough for several connections at once. */
@@ -74,8 +74,8 @@ function refuses(says: RegExp): Pick<OddOrigin, 'expects'> {
 	return {expects: {kind: 'refusal', says}};
 }
 
-function tells(says: RegExp): Pick<OddOrigin, 'expects'> {
-	return {expects: {kind: 'told', says}};
+function tells(says: RegExp, isFailure = true): Pick<OddOrigin, 'expects'> {
+	return {expects: {kind: 'told', says, isFailure}};
 }
 
 /** Header lines beside those of an honest answer. */
@@ -1020,7 +1020,7 @@ const pages: OddOrigin[] = [
 		] as const
 	).map(([words, target, type, body]) =>
 		steady(words, exchange => answer(exchange, {headers: [`Content-Type: ${type}`], body}), {
-			...tells(/playlist/i),
+			...tells(/playlist/i, false),
 			target,
 			mistakes: {'the playlist': body},
 		}),
