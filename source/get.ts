@@ -42,7 +42,7 @@ export async function get(
 			await engine.update(id, {onDemand: false});
 		}
 
-		if (status === 'failed' || status === 'paused') {
+		if (status === 'failed' || status === 'paused' || status === 'checking') {
 			await engine.resume(id);
 		}
 	}

@@ -61,7 +61,7 @@ async function completes(engine: Engine, id: string): Promise<void> {
 for (const [words, damage, isHeld] of [
 	['deleted', async data => rm(data), false],
 	['emptied', async data => truncate(data), false],
-	['cut in the middle', async data => truncate(data, MiB / 2), true],
+	['cut in the middle of its second block', async data => truncate(data, MiB + MiB / 2), true],
 	['longer than the file', async data => truncate(data, 2 * size), true],
 	[
 		'moved, with a symbolic link in its place',

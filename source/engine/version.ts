@@ -93,7 +93,7 @@ export class HeldProof {
 		this.#abort = abort;
 		const signal = AbortSignal.any([this.#ending, abort.signal]);
 		try {
-			for (const range of samplesOf(file)) {
+			for (const range of await provenSamplesOf(file)) {
 				const answer = await source.open({range, signal});
 				const change = versionChange(held, answer);
 				const isSame = await hasHeldBytes(change === undefined ? file : undefined, range, answer);
@@ -121,7 +121,7 @@ export async function proveNewPlace(
 	held: HeldVersion,
 	signal: AbortSignal,
 ): Promise<OriginAnswer> {
-	const [first = {start: 0, end: 1}, ...others] = samplesOf(file);
+	const [first = {start: 0, end: 1}, ...others] = await provenSamplesOf(file);
 	const place = await source.open({range: first, signal});
 	const {info, acceptsRanges} = place;
 	const isHeld = file.present.size > 0;
@@ -155,6 +155,21 @@ function otherFile(difference: string): DownStreamError {
 		'origin-changed',
 		`The file at the new URL is another one (${difference}); nothing is changed`,
 	);
+}
+
+/** Samples of bytes that are as they were written: damage on the disk must not look like another version. */
+async function provenSamplesOf(file: SparseFile): Promise<Range[]> {
+	for (;;) {
+		const samples = samplesOf(file);
+		const before = file.present.size;
+		for (const range of samples) {
+			await file.doubt?.prove(range);
+		}
+
+		if (file.present.size === before) {
+			return samples;
+		}
+	}
 }
 
 /** The ends of what is held, and a piece of its middle. */
@@ -212,8 +227,9 @@ export async function compareWithHeld(file: SparseFile, offset: number, bytes: U
 
 async function isHeld(file: SparseFile, offset: number, bytes: Uint8Array): Promise<boolean> {
 	const held = Buffer.allocUnsafeSlow(bytes.length);
+	// Less where damage has just become a hole, which is fetched anew.
 	const length = await file.read(offset, held);
-	return length === bytes.length && held.equals(bytes);
+	return held.subarray(0, length).equals(bytes.subarray(0, length));
 }
 
 /** Rejects with the signal's reason as soon as it aborts; the promise goes on. */
