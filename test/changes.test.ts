@@ -136,6 +136,30 @@ for (const keepOld of [false, true]) {
 	});
 }
 
+test('starting over beside the old bytes keeps all that was asked for', async t => {
+	const origin = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
+	const {engine} = await startEngine(t, {maxActive: 0, resolveWith: ['resolver']});
+	const folder = await temporaryFolder(t);
+	const {download} = await engine.add({url: origin.url, item: 'the film', name: 'mine.mkv', connections: 2});
+	await engine.export(download.id, {path: path.join(folder, 'film.mkv'), when: 'complete'});
+	await engine.update(download.id, {limitRate: 4096});
+	const over = await engine.startOver(download.id, {keepOld: true});
+	const {item, name, maxConnections, limitRate, exportWhenComplete} = over;
+	assert.deepEqual(
+		{item, name, maxConnections, limitRate, exportWhenComplete},
+		{
+			item: 'the film',
+			name: 'mine.mkv',
+			maxConnections: 2,
+			limitRate: 4096,
+			exportWhenComplete: path.join(folder, 'film.mkv'),
+		},
+	);
+	assert.equal(downloadOf(engine, download.id).exportWhenComplete, null);
+	const again = await engine.add({url: origin.url, item: 'the film'});
+	assert.deepEqual([again.existed, again.download.id], [true, over.id]);
+});
+
 test('damage on the disk becomes a hole and is fetched again', async t => {
 	const origin = await startOrigin(t, {size: 9 * MiB + 5, etag});
 	const {engine, storageDir, close} = await startEngine(t);

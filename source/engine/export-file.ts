@@ -83,6 +83,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 
 		const placement = overwrite ? replace : keepBoth ? placeBeside : place;
 		if (ranges || !(await shareBytes(source, temporary))) {
+			signal?.throwIfAborted();
 			const moved = move ? await onSameDisk(async () => placement(source, target)) : undefined;
 			if (moved !== undefined) {
 				await settle(moved);

@@ -7,6 +7,7 @@ import {BlockChecks, parseChecksum} from './block-checks.ts';
 import {BlockReader} from './block-reader.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
 import {diskError, isFull} from './disk-error.ts';
+import {Doubt} from './doubt.ts';
 import {downloadView, nameOf, queueRankOf, typeOf} from './download-view.ts';
 import type {Entry, EntryFile} from './entry-store.ts';
 import {Fetcher, type NewLink, type TransferServices} from './fetcher.ts';
@@ -15,7 +16,7 @@ import {Retries} from './retries.ts';
 import {proveAcceptance, proveNewPlace} from './version.ts';
 import type {Client} from './players.ts';
 import type {Range} from './range-set.ts';
-import {SparseFile} from './sparse-file.ts';
+import {DamagedFile, SparseFile} from './sparse-file.ts';
 import {SpeedMeter} from './speed-meter.ts';
 
 export type {NewLink, TransferServices} from './fetcher.ts';
@@ -27,6 +28,8 @@ const minute = 60_000;
 /** How many of the blocks that were recorded last are looked at again after an unclean end. */
 const mostUnsettled = 16;
 const mostVainLinks = 3;
+/** Bytes that the disk loses again sooner than this are not fetched again. */
+const mendAgainMs = 10_000;
 
 export type StreamFacts = {
 	readonly name: string;
@@ -69,6 +72,10 @@ export class Transfer {
 	#viewIsLively = false;
 	#closed = false;
 	#isRenewing = false;
+	/** The user wants the file now. */
+	#isAsked = false;
+	#mended: {readonly start: number; readonly at: number} | undefined;
+	#mending: Promise<void> = Promise.resolve();
 	/** Links that were had one after the other and brought no byte. */
 	#vainLinks = 0;
 
@@ -77,40 +84,32 @@ export class Transfer {
 		const {entry} = entryFile;
 		const size = entry.info?.size ?? Infinity;
 		const recorded = entry.ranges.map(([start, end]) => ({start, end}));
-		const file = await SparseFile.open(entry.movedTo ?? entryFile.dataPath, size, recorded);
+		const file = await SparseFile.open(entry.movedTo ?? entryFile.dataPath, size, recorded, entry.dataFile);
+		const transfer = new Transfer(entryFile, source, services, file);
 		if (entry.unsettled) {
+			transfer.#unsettled = entry.unsettled;
 			// It did not end by itself: what the disk was given last is what it may have lost.
-			const checks = new BlockChecks(entryFile.checksPath);
 			// What cannot be read now is told to those who want to read it.
-			file.forget(await checks.damagedOf(file, entry.unsettled).catch(() => []));
+			file.forget(await transfer.#checks.damagedOf(file, entry.unsettled).catch(() => []));
 		}
 
 		if (entry.completedAt !== undefined && !file.isComplete) {
-			// Somebody took the finished file away. Fetching it again unasked would be a surprise.
-			await entryFile.save({
-				completedAt: undefined,
-				intent: 'pause',
-				error: {
-					code: 'disk-failed',
-					message: `${file.path} is no longer whole; resume downloads what is missing`,
-					at: Date.now(),
-				},
-			});
+			// A disk that takes no record of it must not keep it from being opened.
+			await transfer.#isNoLongerWhole().catch(() => undefined);
 		}
 
-		if (entry.movedTo !== undefined && !file.isComplete) {
-			await entryFile.save({movedTo: undefined, ranges: []});
-			return new Transfer(entryFile, source, services, await SparseFile.open(entryFile.dataPath, size, []));
-		}
-
-		if (entry.movedTo !== undefined) {
+		if (entry.movedTo !== undefined && file.isComplete && !file.change) {
 			// It ended between the record of the new place and the removal of the old one.
 			await rm(entryFile.dataPath, {force: true}).catch(() => undefined);
 		}
 
-		const transfer = new Transfer(entryFile, source, services, file);
+		if (file.change) {
+			await transfer.#doubt();
+		}
+
 		if (
 			file.isComplete &&
+			!file.doubt &&
 			transfer.#fetcher.factsKnown &&
 			!transfer.isComplete &&
 			!transfer.#retries.permanentError
@@ -130,10 +129,13 @@ export class Transfer {
 	) {
 		this.#entryFile = entryFile;
 		this.#services = services;
-		this.#checks = new BlockChecks(entryFile.checksPath);
+		this.#checks = new BlockChecks(
+			entryFile.checksPath,
+			entryFile.entry.pieces?.map(([start, end, crc]) => ({start, end, crc})),
+		);
 		this.#readers = new Readers(services.bandwidth);
 		this.#retries = new Retries(() => this.#fetcher.schedule(), entryFile.entry.error);
-		this.#file = file;
+		this.#file = this.#watched(file);
 		this.#fetcher = new Fetcher(
 			{
 				entryFile,
@@ -176,7 +178,7 @@ export class Transfer {
 
 	/** Every byte is on the disk, and recorded. */
 	get isComplete(): boolean {
-		return this.#entryFile.entry.completedAt !== undefined;
+		return this.#entryFile.entry.completedAt !== undefined && this.#file.isComplete;
 	}
 
 	/** It would fetch in the background if the queue let it. */
@@ -303,6 +305,10 @@ export class Transfer {
 	}): AsyncGenerator<Uint8Array, void, undefined> {
 		const {range, version, signal} = request;
 		this.#refuseIfCancelled();
+		if (this.isComplete) {
+			await this.#lookForChange();
+		}
+
 		const reader = this.#readers.open(range, request.player);
 		Logger.debug(
 			`${this.#entryFile.entry.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
@@ -365,11 +371,18 @@ export class Transfer {
 		try {
 			return await blocks.read(file, offset, ready);
 		} catch (error) {
-			if (file === this.#file && !this.#closed) {
-				throw error;
+			if (file !== this.#file || this.#closed) {
+				return undefined;
 			}
 
-			return undefined;
+			if (error instanceof DamagedFile) {
+				if (this.#mend(error)) {
+					await this.#mending;
+					return undefined;
+				}
+			}
+
+			throw error;
 		}
 	}
 
@@ -390,6 +403,7 @@ export class Transfer {
 	async resume(): Promise<void> {
 		Logger.info(`${this.id}: resumed`);
 		this.#vainLinks = 0;
+		this.#isAsked = true;
 		this.#retries.retryNow(true);
 		await this.#entryFile.save({intent: 'run', error: undefined});
 		this.#lookAround();
@@ -609,6 +623,17 @@ export class Transfer {
 		this.#lookAround();
 	}
 
+	async #fetchAnew(): Promise<void> {
+		try {
+			await this.#fetcher.whileNothingRuns(async () => this.#forgetVersion({}));
+			this.#lookAround();
+		} catch (error) {
+			if (!this.#closed) {
+				this.#failed(error);
+			}
+		}
+	}
+
 	/** Nothing may be running. What was moved out of the store stays where it is. */
 	async #forgetVersion(change: Partial<Entry>): Promise<void> {
 		const {dataPath, entry} = this.#entryFile;
@@ -623,6 +648,8 @@ export class Transfer {
 				...change,
 				startedOver: (entry.startedOver ?? 0) + 1,
 				ranges: [],
+				dataFile: undefined,
+				pieces: undefined,
 				unsettled: undefined,
 				info: undefined,
 				validator: undefined,
@@ -637,7 +664,7 @@ export class Transfer {
 		} finally {
 			// Also when that could not be saved yet: bytes whose version nobody knows must not be added to.
 			const old = this.#file;
-			this.#file = await SparseFile.open(dataPath, Infinity, []);
+			this.#file = this.#watched(await SparseFile.open(dataPath, Infinity, []));
 			// Who came while that was saved was served the old bytes.
 			this.#version++;
 			this.#readers.reject(reason);
@@ -659,55 +686,57 @@ export class Transfer {
 	}
 
 	/**
-	 * Damaged blocks become holes; a complete file is also held against the checksum that was given for it. Who asks
-	 * while a check runs gets what that one finds.
+	 * Damaged blocks become holes; a complete file is also held against the checksum that was given for it. Concurrent
+	 * calls share one check.
 	 */
 	verify(): Promise<Range[]> {
 		if (this.#closed) {
 			return Promise.reject(ending());
 		}
 
-		if (!this.#check) {
-			const abort = new AbortController();
-			const done = this.#runCheck(abort.signal);
-			// Many start one and look at the outcome in the snapshot.
-			done.catch(() => undefined);
-			this.#check = {done, abort};
-		}
-
-		return this.#check.done;
+		return this.#check?.done ?? this.#startCheck(async signal => this.#checkAll(signal));
 	}
 
-	async #runCheck(signal: AbortSignal): Promise<Range[]> {
-		this.#checkProgress = 0;
-		this.#changed();
-		try {
-			// What was written so far is checked too.
-			await this.checkpoint();
-			const file = this.#file;
-			const given = file.isComplete ? this.#entryFile.entry.checksum : undefined;
-			const expected = given === undefined ? undefined : parseChecksum(given);
-			const {damaged, digest} = await this.#checks.check(file, {
-				signal,
-				algorithm: expected?.algorithm,
-				onProgress: fraction => {
-					this.#checkProgress = fraction;
-					this.#changed();
-				},
-			});
-			if (damaged.length > 0) {
-				await this.#makeHoles(damaged);
-			} else if (expected && digest !== expected.digest) {
-				await this.#entryFile.save({completedAt: undefined});
-				throw new DownStreamError(
-					'checksum-mismatch',
-					`The ${expected.algorithm} of the file is ${digest}, not the one that was given`,
-				);
-			} else if (expected && !this.isComplete) {
-				await this.#completed();
-			}
+	/**
+	 * Resolves when what somebody else may have changed of the file has been compared with its checksums; at once where
+	 * the file is as it was left.
+	 */
+	async settled(): Promise<void> {
+		await this.#lookForChange();
+		const {doubt} = this.#file;
+		if (doubt) {
+			await (this.#check?.done ?? this.#startCheck(async signal => this.#checkDoubt(doubt, signal)));
+		}
+	}
 
-			return damaged;
+	async #lookForChange(): Promise<void> {
+		if ((await this.#file.changeSince()) === undefined) {
+			return;
+		}
+
+		// A check that runs reads all of it anyway.
+		await this.#check?.done.catch(() => undefined);
+		const change = await this.#file.changeSince();
+		if (change === 'gone') {
+			await this.#lostEnd({start: 0, end: Infinity});
+		} else if (change === 'changed') {
+			await this.#doubt();
+		}
+	}
+
+	#startCheck(look: (signal: AbortSignal) => Promise<Range[]>): Promise<Range[]> {
+		const abort = new AbortController();
+		const done = this.#runCheck(look, abort.signal);
+		// Many start one and look at the outcome in the snapshot.
+		done.catch(() => undefined);
+		this.#check = {done, abort};
+		return done;
+	}
+
+	async #runCheck(look: (signal: AbortSignal) => Promise<Range[]>, signal: AbortSignal): Promise<Range[]> {
+		this.#showCheck(0);
+		try {
+			return await look(signal);
 		} catch (error) {
 			if (!signal.aborted) {
 				this.#failed(error);
@@ -726,18 +755,117 @@ export class Transfer {
 		}
 	}
 
-	async #makeHoles(ranges: readonly Range[]): Promise<void> {
-		const {dataPath, entry} = this.#entryFile;
-		if (entry.movedTo === undefined) {
-			this.#file.forget(ranges);
-		} else {
-			// That file is the user's: it may differ because they changed it, and is not written to.
-			const old = this.#file;
-			this.#file = await SparseFile.open(dataPath, old.size, []);
-			await this.#entryFile.save({movedTo: undefined, ranges: []});
-			await old.retire();
+	#showCheck(fraction: number): void {
+		this.#checkProgress = fraction;
+		this.#changed();
+	}
+
+	async #checkAll(signal: AbortSignal): Promise<Range[]> {
+		// What was written so far is checked too.
+		await this.checkpoint();
+		const file = this.#file;
+		const given = file.isComplete ? this.#entryFile.entry.checksum : undefined;
+		const expected = given === undefined ? undefined : parseChecksum(given);
+		const {damaged, digest} = await this.#checks.check(file, {
+			signal,
+			algorithm: expected?.algorithm,
+			onProgress: fraction => this.#showCheck(fraction),
+		});
+		if (damaged.length > 0) {
+			await this.#makeHoles(damaged);
+		} else if (expected && digest !== expected.digest) {
+			await this.#entryFile.save({completedAt: undefined});
+			throw new DownStreamError(
+				'checksum-mismatch',
+				`The ${expected.algorithm} of the file is ${digest}, not the one that was given`,
+			);
+		} else if (expected && !this.isComplete) {
+			await this.#completed();
 		}
 
+		file.trust();
+		return damaged;
+	}
+
+	/**
+	 * The data file is not as it was left, perhaps by its own last writes before a crash. Nothing of it is believed before
+	 * its checksum fits. The check runs in the background; what players ask for comes first.
+	 */
+	async #doubt(): Promise<void> {
+		const file = this.#file;
+		const wasComplete = this.isComplete;
+		const checked = await this.#checks.checked(file);
+		if (file !== this.#file || file.doubt) {
+			return;
+		}
+
+		Logger.info(`${this.id}: ${file.path} is not as it was recorded; it is checked`);
+		const doubt = new Doubt(file, this.#checks, checked, async range => this.#loseBlock(file, range));
+		file.doubt = doubt;
+		await doubt.loseUnchecked();
+		void this.#startCheck(async signal => {
+			const damaged = await this.#checkDoubt(doubt, signal);
+			if (wasComplete && this.#file.present.size === 0) {
+				await this.#isNoLongerWhole();
+			}
+
+			return damaged;
+		});
+	}
+
+	async #checkDoubt(doubt: Doubt, signal: AbortSignal): Promise<Range[]> {
+		await doubt.proveAll(signal, fraction => this.#showCheck(fraction));
+		if (this.#file.doubt === doubt) {
+			this.#file.trust();
+		}
+
+		this.#lookAround();
+		return [...doubt.damaged];
+	}
+
+	/** The record of it follows with that of the whole check: a program that ends before doubts the same file again. */
+	async #loseBlock(file: SparseFile, range: Range): Promise<void> {
+		if (file !== this.#file) {
+			return;
+		}
+
+		if (this.#entryFile.entry.movedTo === undefined) {
+			file.forget([range]);
+			this.#changed();
+		} else {
+			await this.#isNoLongerWhole();
+		}
+	}
+
+	/** Fetching a finished file again unasked would be a surprise; a player gets what it asks for. */
+	async #isNoLongerWhole(): Promise<void> {
+		const {path} = this.#file;
+		this.#retries.note(
+			new DownStreamError(
+				'disk-failed',
+				`${path} is no longer whole; what is missing is fetched when a player asks, or by resume`,
+			),
+		);
+		await this.#leaveMovedFile();
+		await this.#entryFile.save({completedAt: undefined, ...(this.#isAsked ? {} : {intent: 'pause'})});
+		this.#changed();
+	}
+
+	/** That file is the user's: it may differ because they changed it, and is not written to. */
+	async #leaveMovedFile(): Promise<void> {
+		const {dataPath, entry} = this.#entryFile;
+		if (entry.movedTo !== undefined) {
+			const old = this.#file;
+			this.#file = this.#watched(await SparseFile.open(dataPath, old.size, []));
+			old.doubt?.end();
+			await this.#entryFile.save({movedTo: undefined, ranges: [], pieces: undefined, dataFile: undefined});
+			await old.retire();
+		}
+	}
+
+	async #makeHoles(ranges: readonly Range[]): Promise<void> {
+		await this.#leaveMovedFile();
+		this.#file.forget(ranges);
 		if (this.#retries.permanentError?.code === 'checksum-mismatch') {
 			this.#retries.reset();
 			await this.#entryFile.save({error: undefined});
@@ -748,10 +876,38 @@ export class Transfer {
 		this.#lookAround();
 	}
 
+	/** What the disk has lost is fetched again. Returns false if it loses the same bytes again and again. */
+	#mend(damage: DamagedFile): boolean {
+		const {lost, message} = damage;
+		const now = Date.now();
+		const last = this.#mended;
+		if (lost && last?.start === lost.start && now - last.at < mendAgainMs) {
+			return false;
+		}
+
+		Logger.warn(`${this.id}: ${message}`);
+		if (lost) {
+			this.#mended = {start: lost.start, at: now};
+			this.#mending =
+				this.isComplete && lost.end === Infinity ? this.#lostEnd(lost) : this.#makeHoles([lost]);
+		} else {
+			this.#mending = this.#lookForChange();
+		}
+
+		this.#mending.catch((error: unknown) => this.#failed(error));
+		return true;
+	}
+
+	async #lostEnd(lost: Range): Promise<void> {
+		await this.#isNoLongerWhole();
+		await this.#makeHoles([lost]);
+	}
+
 	async #completed(): Promise<void> {
 		// One connection brought what others were to bring: they need not go on, nor try again.
 		this.#fetcher.segments.endAll();
 		this.#retries.reset();
+		this.#isAsked = false;
 		await this.#entryFile.save({completedAt: Date.now(), error: undefined});
 		Logger.info(`${this.id}: complete`);
 		this.#services.queueChanged();
@@ -788,30 +944,41 @@ export class Transfer {
 		clearTimeout(this.#checkpointTimer);
 		this.#checkpointTimer = undefined;
 		this.#checkpointing = this.#checkpointing.then(async () => {
+			if (this.#entryFile.isAbandoned) {
+				return;
+			}
+
+			const file = this.#file;
+			const {isComplete: wasComplete} = file;
 			try {
-				const version = this.#version;
-				const {isComplete: wasComplete} = this.#file;
-				const ranges = await this.#file.checkpoint();
+				// In the same tick as the ranges: what is recorded can be proven.
+				const {pieces} = this.#checks;
+				const {ranges, identity} = await file.checkpoint();
 				// In this order: what is complete has all its checksums, but where the disk has no room for them.
-				const recorded = await this.#checks.save(this.#file).catch(noneIfFull);
-				if (version !== this.#version) {
+				const recorded = await this.#checks.save(file).catch(noneIfFull);
+				if (file !== this.#file || this.#entryFile.isAbandoned) {
 					return;
 				}
 
 				this.#unsettled = [...this.#unsettled, ...recorded].slice(-mostUnsettled);
 				// What came during this one is synced and recorded by the next, what was lost is no longer there.
-				const isComplete = wasComplete && this.#file.isComplete;
+				const isComplete = wasComplete && file.isComplete;
 				await this.#entryFile.save({
 					error: this.#retries.permanentError,
 					ranges: ranges.map(({start, end}) => [start, end]),
 					unsettled: this.#closed || this.#unsettled.length === 0 ? undefined : this.#unsettled,
+					pieces: pieces.length === 0 ? undefined : pieces.map(({start, end, crc}) => [start, end, crc]),
+					...(identity && {dataFile: identity}),
 					...(isComplete ? {} : {completedAt: undefined}),
 				});
-				if (isComplete && this.#fetcher.isProven && !this.isComplete && !this.#retries.permanentError) {
+				const isProven = this.#fetcher.isProven && !file.doubt;
+				if (isComplete && isProven && !this.isComplete && !this.#retries.permanentError) {
 					await this.#allIsThere();
 				}
 			} catch (error) {
-				this.#failed(error);
+				if (file === this.#file) {
+					this.#failed(error);
+				}
 			}
 		});
 		return this.#checkpointing;
@@ -862,15 +1029,20 @@ export class Transfer {
 
 				// Reads that are in the middle keep the old descriptor; the next one opens the new place.
 				const old = this.#file;
-				this.#file = moved;
+				this.#file = this.#watched(moved);
+				moved.trust();
 				await old.retire();
+				void this.checkpoint();
 				return true;
 			});
-			await this.#entryFile.save(
+			const change =
 				isWhole && version === this.#version
 					? {exportedTo: path, exportWhenComplete: undefined}
-					: {exportedPartTo: path},
-			);
+					: {exportedPartTo: path};
+			// The file is there, also where the store has no room to remember it.
+			await this.#entryFile.save(change).catch((error: unknown) => {
+				Logger.warn(`${this.id}: ${String(error)}`);
+			});
 			return path;
 		} finally {
 			this.#exportProgress = null;
@@ -878,15 +1050,20 @@ export class Transfer {
 		}
 	}
 
-	/** Ends everything at once and writes nothing more. */
-	abandon(): void {
+	#watched(file: SparseFile): SparseFile {
+		file.onWritten = (offset, bytes) => this.#checks.wrote(offset, bytes, file.size);
+		return file;
+	}
+
+	/** Ends everything at once and writes nothing more. `reason` is told to players. */
+	abandon(reason: DownStreamError): void {
 		this.#end();
+		this.#entryFile.abandon(reason);
 		clearTimeout(this.#checkpointTimer);
 		this.#retries.cancel();
-		this.#readers.reject(
-			new DownStreamError('storage-locked', 'Another copy has taken the storage folder over'),
-		);
+		this.#readers.reject(reason);
 		this.#fetcher.segments.endAll();
+		void this.#file.retire();
 	}
 
 	/** Ends everything and saves. */
@@ -1007,7 +1184,6 @@ export class Transfer {
 		}
 
 		this.#meter.add(bytes.length, Date.now());
-		this.#checks.wrote(offset, bytes, this.#file.size);
 		this.#readers.wake(offset, bytes);
 		this.#changed();
 		if (!this.#closed) {
@@ -1023,11 +1199,21 @@ export class Transfer {
 	}
 
 	#failed(cause: unknown, since?: number): void {
+		if (cause instanceof DamagedFile && this.#mend(cause)) {
+			return;
+		}
+
 		const error =
 			cause instanceof DownStreamError
 				? cause
 				: new DownStreamError('origin-misbehaved', `Unexpected: ${String(cause)}`, {cause});
 		if (this.#renewLink(error)) {
+			return;
+		}
+
+		if (error.code === 'origin-changed' && this.#fetcher.factsKnown && this.#file.present.size === 0) {
+			// Of the old version nothing is left that could be kept.
+			void this.#fetchAnew();
 			return;
 		}
 

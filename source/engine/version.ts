@@ -120,7 +120,7 @@ export async function examineSuspicion(
 	signal: AbortSignal,
 ): Promise<void> {
 	const {label, is} = suspicion;
-	const samples = samplesOf(file.present, sampleCounts.suspicion);
+	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.suspicion));
 	// Where nothing is held, labels alone can be compared.
 	const isHeld = samples.length > 0;
 	const ranges = isHeld ? samples : Array.from({length: minAgreeing + samplesAfterPause}, () => firstByte);
@@ -202,7 +202,10 @@ export async function compareOneSample(
 	held: HeldVersion,
 	signal: AbortSignal,
 ): Promise<Suspicion | undefined> {
-	return compareSamples(file, source, held, [sampleAt(file.present, Math.random())], signal);
+	const samples = await provenSamplesOf(file, present =>
+		present.size > 0 ? [sampleAt(present, Math.random())] : [],
+	);
+	return compareSamples(file, source, held, samples, signal);
 }
 
 /**
@@ -244,7 +247,7 @@ export class HeldCheck {
 		}
 
 		signal.throwIfAborted();
-		this.#running ??= this.#run(file, source, held, samplesOf(file.present, this.#samples));
+		this.#running ??= this.#run(file, source, held, this.#samples);
 		return orAborted(this.#running, signal);
 	}
 
@@ -258,12 +261,13 @@ export class HeldCheck {
 		file: SparseFile,
 		source: DataSource,
 		held: HeldVersion,
-		samples: readonly Range[],
+		between: number,
 	): Promise<Suspicion | undefined> {
 		const abort = new AbortController();
 		this.#abort = abort;
 		const signal = AbortSignal.any([this.#ending, abort.signal]);
 		try {
+			const samples = await provenSamplesOf(file, present => samplesOf(present, between));
 			const suspicion = await compareSamples(file, source, held, samples, signal);
 			if (suspicion === undefined) {
 				this.#samples = undefined;
@@ -290,7 +294,7 @@ export async function proveAcceptance(
 ): Promise<{readonly validator: Validator; readonly isUnstable: boolean}> {
 	let first: Validator | undefined;
 	let isUnstable = false;
-	const samples = samplesOf(file.present, sampleCounts.acceptance);
+	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.acceptance));
 	for await (const response of agreeingResponses(file, source, held, samples, signal)) {
 		first ??= response.validator;
 		isUnstable ||= suspicionOf({...held, validator: first, isUnstable: false}, response) !== undefined;
@@ -309,7 +313,9 @@ export async function proveNewPlace(
 	held: HeldVersion,
 	signal: AbortSignal,
 ): Promise<OriginAnswer> {
-	const [first = {start: 0, end: 1}, ...others] = samplesOf(file.present, sampleCounts.newPlace);
+	const [first = firstByte, ...others] = await provenSamplesOf(file, present =>
+		samplesOf(present, sampleCounts.newPlace),
+	);
 	const place = await source.open({range: first, signal});
 	const {info, acceptsRanges} = place;
 	const isHeld = file.present.size > 0;
@@ -347,6 +353,21 @@ function otherFile(difference: string): DownStreamError {
 		'origin-changed',
 		`The file at the new URL is another one (${difference}); nothing is changed`,
 	);
+}
+
+/** Samples of bytes that are as they were written: damage on the disk must not look like another version. */
+async function provenSamplesOf(file: SparseFile, choose: (present: PresentSet) => Range[]): Promise<Range[]> {
+	for (;;) {
+		const before = file.present.size;
+		const samples = choose(file.present);
+		for (const range of samples) {
+			await file.doubt?.prove(range);
+		}
+
+		if (file.present.size === before) {
+			return samples;
+		}
+	}
 }
 
 /** Both ends of the held bytes, and `between` pieces spread evenly over them; none twice. */
@@ -413,8 +434,9 @@ export async function compareWithHeld(file: SparseFile, offset: number, bytes: U
 
 async function isHeld(file: SparseFile, offset: number, bytes: Uint8Array): Promise<boolean> {
 	const held = Buffer.allocUnsafeSlow(bytes.length);
+	// Less where damage has just become a hole, which is fetched anew.
 	const length = await file.read(offset, held);
-	return length === bytes.length && held.equals(bytes);
+	return held.subarray(0, length).equals(bytes.subarray(0, length));
 }
 
 /** Rejects with the signal's reason as soon as it aborts; the promise goes on. */
