@@ -1,13 +1,16 @@
 // Composition root: flags → an engine → a screen or lines. The only place that ends the process.
 import {fstatSync} from 'node:fs';
 import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {setFlagsFromString} from 'node:v8';
 import meow from 'meow';
 import {checkArguments, checkOperands, commandOf} from './source/check-arguments.ts';
 import {commands} from './source/command-table.ts';
 import {DownStreamError} from './source/downstream.ts';
+import {escapeControls} from './source/escape-controls.ts';
 import {flags, type Flag, type Flags} from './source/flags.ts';
 import {commandHelp, help} from './source/help.ts';
+import type {Outcome} from './source/patience.ts';
 import type {Settings} from './source/settings.ts';
 import {version} from './source/version.ts';
 
@@ -16,6 +19,10 @@ process.env.NODE_ENV ??= 'production';
 
 const exitCodes: Partial<Record<string, number>> = {'bad-request': 2, 'port-taken': 69, 'storage-locked': 75};
 const interrupted = 130;
+/** Of commands that wait for downloads. */
+const outcomes: Readonly<Record<Outcome, number>> = {done: 0, failed: 1, 'gave-up': 76};
+/** How long an interrupted run waits for the reader of its output. */
+const lastWordsMs = 1000;
 /** What can be done about it on the command line. */
 const hints: Partial<Record<string, string>> = {
 	'port-taken': '; --port 0 takes any free one',
@@ -58,8 +65,7 @@ function parse() {
 }
 
 /** Resolves with the exit code. */
-async function main(): Promise<number> {
-	const stopped = untilStopped();
+async function main(stopped: AbortSignal): Promise<number> {
 	const {words, given, asksHelp, asksVersion} = parse();
 	const [first, ...rest] = words;
 	const name = first === undefined || isUrl(first) ? undefined : commandOf(first);
@@ -108,8 +114,8 @@ async function main(): Promise<number> {
 
 		case 'play': {
 			const {playUrl} = await import('./source/play-url.ts');
-			const isGood = await playUrl(operands[0]!, settings, print, stopped);
-			return stopped.aborted ? interrupted : isGood ? 0 : 1;
+			const outcome = await playUrl(operands[0]!, settings, print, stopped);
+			return stopped.aborted ? interrupted : outcomes[outcome];
 		}
 
 		case 'demo': {
@@ -147,8 +153,8 @@ async function withoutCommand(
 	}
 
 	const {serveUntilDone} = await import('./source/serve.ts');
-	const done = await serveUntilDone(urls, settings, stopped);
-	return stopped.aborted ? interrupted : done ? 0 : 1;
+	const outcome = await serveUntilDone(urls, settings, stopped);
+	return stopped.aborted ? interrupted : outcomes[outcome];
 }
 
 /** Or a list of URLs. */
@@ -169,8 +175,7 @@ async function urlsOf(
 		leave();
 	}
 
-	const urls = await expandUrls(words);
-	stopped.removeEventListener('abort', leave);
+	const urls = await expandUrls(words).finally(() => stopped.removeEventListener('abort', leave));
 	if (checksum !== undefined && urls.length !== 1) {
 		throw new DownStreamError('bad-request', `--checksum: it is for one URL, and ${urls.length} are given`);
 	}
@@ -196,20 +201,20 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 	const running = await start({...settings, cacheSize: Infinity});
 	try {
 		const line = new ProgressLine(process.stderr, settings);
-		const done = await get(
+		const outcome = await get(
 			running,
 			urls,
 			settings,
 			{
 				result: path => line.print(process.stdout, path),
-				error: message => line.print(process.stderr, `downstream-tui: ${message}`),
+				error: message => line.print(process.stderr, `downstream-tui: ${escapeControls(message)}`),
 				progress: snapshot => line.draw(snapshot),
 			},
 			stopped,
 		);
 		line.end();
 		await running.engine.makeRoom(settings.cacheSize);
-		return stopped.aborted ? interrupted : done ? 0 : 1;
+		return stopped.aborted ? interrupted : outcomes[outcome];
 	} finally {
 		await running.dispose();
 	}
@@ -230,7 +235,7 @@ function print(line: string): void {
 }
 
 function printError(message: string): void {
-	process.stderr.write(`downstream-tui: ${message}\n`);
+	process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
 }
 
 /**
@@ -252,9 +257,8 @@ function isPiped(): boolean {
 	}
 }
 
-/** Aborts with the first signal that asks to end, or when what is printed cannot be; a second signal ends at once. */
-function untilStopped(): AbortSignal {
-	const controller = new AbortController();
+/** Aborts `controller` at the first signal that asks to end, and when output fails. Once it is aborted, a signal ends the process. */
+function stopBySignals(controller: AbortController): void {
 	for (const output of [process.stdout, process.stderr]) {
 		output.on('error', () => controller.abort());
 	}
@@ -268,17 +272,30 @@ function untilStopped(): AbortSignal {
 			controller.abort();
 		});
 	}
-
-	return controller.signal;
 }
 
+/** Resolves when the reader has taken all that was written, or is gone: a pipe takes 64 KiB at a time. */
+function flushed(stream: NodeJS.WriteStream): Promise<void> {
+	return new Promise(resolve => {
+		stream.on('close', resolve);
+		stream.write('', () => resolve());
+	});
+}
+
+const stopping = new AbortController();
+stopBySignals(stopping);
 try {
-	process.exitCode = await main();
+	process.exitCode = await main(stopping.signal);
 } catch (error) {
 	const known = error instanceof DownStreamError;
 	printError(known ? error.message + (hints[error.code] ?? '') : `crashed: ${String(error)}`);
 	process.exitCode = known ? (exitCodes[error.code] ?? 1) : 70;
 }
 
+const isInterrupted = stopping.signal.aborted;
+// From now on a signal ends the process, also while nobody reads what was written.
+stopping.abort();
+const written = Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+await (isInterrupted ? Promise.race([written, sleep(lastWordsMs)]) : written);
 // Nothing may keep a finished program alive, such as a connection of a player that is still closing.
 process.exit();

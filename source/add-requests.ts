@@ -1,34 +1,35 @@
-// What is added for the words of the command line: URLs, curl commands, or items that a command turns into links.
-import {parseCurlCommand} from './curl-command.ts';
+// What is added for typed words: URLs, pasted commands, or items that a command turns into links.
 import {cleanText} from './dashboard/clean-text.ts';
 import {defaults} from './defaults.ts';
 import {DownStreamError, type AddRequest, type Download, type DownStream} from './downstream.ts';
 import {resolveLink} from './engine/resolve-link.ts';
 import {headersFrom} from './header-lines.ts';
 import {withCredentials} from './netrc.ts';
+import {parsePastedCommand} from './pasted-command.ts';
 import type {Settings} from './settings.ts';
 import {shownUrl} from './url-lists.ts';
 
 /** Rejects with `bad-request`, or what `resolveLink` rejects with. */
 export type RequestsOf = (word: string, settings: Settings) => Promise<AddRequest[]>;
 
-/** For an engine that was started with the settings. */
+/** For the command line of the program whose engine adds them. */
 export const requestsFor: RequestsOf = async (word, settings) => {
-	const {headers, checksum, netrc, resolveWith} = settings;
-	const given = requestsOfCurl(word) ?? [resolveWith ? await requestOfItem(resolveWith, word) : {url: word}];
+	const {headers, checksum} = settings;
+	const given = await requestsOfWord(word, settings);
 	if (checksum !== undefined && given.length > 1) {
 		throw new DownStreamError('bad-request', `--checksum: it is for one URL, and ${given.length} are given`);
 	}
 
-	return given.map(own => {
-		const request = {
-			...own,
-			headers: {...headers, ...own.headers},
-			...(checksum !== undefined && {checksum}),
-		};
-		return netrc ? withCredentials(request, netrc) : request;
-	});
+	return given.map(request => ({
+		...request,
+		headers: mergedHeaders(headers, request.headers),
+		...(checksum !== undefined && {checksum}),
+	}));
 };
+
+/** For what is typed later: the headers and the checksum of the command line are for its own URLs. */
+export const requestsForTyped: RequestsOf = (word, settings) =>
+	requestsFor(word, {...settings, headers: {}, checksum: undefined});
 
 /** For a copy that was started with settings of its own: what ours say goes with each download. */
 export const requestsForOther: RequestsOf = async (word, settings) => {
@@ -70,34 +71,70 @@ export async function addAll(
 	return added;
 }
 
-/** Which of several cannot be added. Not of a curl command: all of it may be secret. */
+/** Which of several cannot be added. Not of a pasted command: all of it may be secret. */
 function named(error: DownStreamError, word: string): DownStreamError {
 	return error.code === 'bad-request' && !/\s/.test(word)
 		? new DownStreamError(error.code, `${cleanText(shownUrl(word))}: ${error.message}`)
 		: error;
 }
 
-async function requestOfItem(command: readonly string[], item: string): Promise<AddRequest> {
-	return {...(await resolveLink(command, item)), item};
+/**
+ * The request with what `--resolve-with` and `--netrc` know of it, whichever way it came in. `listed`: an item among them
+ * is not resolved again. Rejects with what `resolveLink` rejects with.
+ */
+export async function completed(
+	request: AddRequest,
+	{netrc, resolveWith}: Partial<Pick<Settings, 'netrc' | 'resolveWith'>>,
+	listed: readonly Download[] = [],
+): Promise<AddRequest> {
+	const {url: item} = request;
+	const isResolved = !resolveWith || request.item !== undefined;
+	const known = listed.find(download => download.item === item);
+	const link = isResolved ? undefined : (known ?? (await resolveLink(resolveWith, item)));
+	const resolved = link
+		? {
+				...request,
+				item,
+				url: link.url,
+				headers: mergedHeaders(request.headers, 'headers' in link ? link.headers : {}),
+			}
+		: request;
+	return netrc ? withCredentials(resolved, netrc) : resolved;
 }
 
-/** Undefined if the word is no curl command. */
-function requestsOfCurl(word: string): AddRequest[] | undefined {
-	const command = parseCurlCommand(word);
+/** Names of headers are the same in any case. */
+function mergedHeaders(
+	first: Readonly<Record<string, string>> = {},
+	second: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+	const replaced = new Set(Object.keys(second).map(name => name.toLowerCase()));
+	const kept = Object.entries(first).filter(([name]) => !replaced.has(name.toLowerCase()));
+	return {...Object.fromEntries(kept), ...second};
+}
+
+async function requestsOfWord(word: string, settings: Settings): Promise<AddRequest[]> {
+	const pasted = requestsOfCommand(word);
+	// What it resolves to is in the command itself.
+	return pasted
+		? Promise.all(pasted.map(request => completed(request, {netrc: settings.netrc})))
+		: [await completed({url: word}, settings)];
+}
+
+/** Undefined if the word is no command. */
+function requestsOfCommand(word: string): AddRequest[] | undefined {
+	const command = parsePastedCommand(word);
 	if (!command) {
 		return undefined;
 	}
 
-	const {urls, headers, userAgent, proxy, name, problem} = command;
-	if (problem !== undefined || urls.length === 0) {
-		throw new DownStreamError('bad-request', problem ?? 'this curl command has no URL');
+	const {urls, headers, problem, ...rest} = command;
+	if (problem !== undefined) {
+		throw new DownStreamError('bad-request', problem);
 	}
 
 	const more = {
-		headers: headersFrom('a header of a curl command', headers),
-		...(userAgent !== undefined && {userAgent}),
-		...(proxy !== undefined && {proxy}),
-		...(name !== undefined && urls.length === 1 && {name}),
+		headers: headersFrom('a header of a pasted command', headers),
+		...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
 	};
 	return urls.map(url => ({url, ...more}));
 }

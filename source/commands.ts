@@ -2,9 +2,10 @@
 import {addAll, requestsForOther} from './add-requests.ts';
 import type {CommandName} from './command-table.ts';
 import {cleanText, padText} from './dashboard/clean-text.ts';
-import {amount, stateWords} from './dashboard/state-words.ts';
+import {amount, substituteOf, stateWords} from './dashboard/state-words.ts';
 import {DownStreamError, type Download, type DownStream} from './downstream.ts';
 import {withoutCredentials} from './engine/data-source.ts';
+import {safeJson} from './escape-controls.ts';
 import {maskUrl} from './mask-url.ts';
 import {openIdle} from './running.ts';
 import {attach} from './running-copy.ts';
@@ -216,18 +217,20 @@ function urlOf(word: string): string | undefined {
 function lineOf(download: Download, downloads: readonly Download[]): string {
 	const number = downloads.findIndex(({id}) => id === download.id) + 1;
 	const {word} = stateWords(download, Date.now(), true);
+	const substitute = substituteOf(download)?.words;
 	return [
 		padText(number > 0 ? String(number) : '', 3, {align: 'right'}),
 		download.id.slice(0, shortId),
 		padText(word, 11),
 		padText(amount(download), 22),
 		cleanText(download.name),
+		...(substitute === undefined ? [] : [substitute]),
 	].join('  ');
 }
 
 /** As the control API has it, but for the secrets in its URL. */
 function jsonOf(download: Download, settings: Settings): string {
-	return JSON.stringify({
+	return safeJson({
 		...download,
 		url: maskUrl(download.url),
 		item: download.item && maskUrl(download.item),

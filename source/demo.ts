@@ -7,9 +7,12 @@ import path from 'node:path';
 import process from 'node:process';
 import {DemoOrigin} from './demo-origin.ts';
 import type {Download, DownloadId} from './downstream.ts';
+import {safeJson} from './escape-controls.ts';
 import {start, type Running} from './running.ts';
 import {printLines} from './serve.ts';
 import type {Settings} from './settings.ts';
+
+const interrupted = 130;
 
 /** Everything the demo makes is in a temporary folder that goes with it. Resolves with the exit code. */
 export async function demo(settings: Settings, hasScreen: boolean, stopped: AbortSignal): Promise<number> {
@@ -34,15 +37,32 @@ export async function demo(settings: Settings, hasScreen: boolean, stopped: Abor
 	}
 }
 
-/** Without a screen: streams a far seek, completes, verifies, exports. */
+/** Without a screen. What is under way when the signal aborts ends at once. */
 async function demonstrate(origin: DemoOrigin, settings: Settings, stopped: AbortSignal): Promise<number> {
+	try {
+		return await seekCompleteExport(origin, settings, stopped);
+	} catch (error) {
+		if (stopped.aborted) {
+			return interrupted;
+		}
+
+		throw error;
+	}
+}
+
+/** Streams a far seek, completes, verifies, exports. */
+async function seekCompleteExport(
+	origin: DemoOrigin,
+	settings: Settings,
+	stopped: AbortSignal,
+): Promise<number> {
 	const {url} = origin;
 	const running = await start(settings);
 	try {
 		const end = printLines(running, settings);
 		const {download} = await running.engine.add({url});
 		await untilDownload(running, download.id, stopped, ({size}) => size !== null);
-		await seekFar(running, download.id, url);
+		await seekFar(running, download.id, url, stopped);
 		const done = await untilDownload(
 			running,
 			download.id,
@@ -64,7 +84,7 @@ async function demonstrate(origin: DemoOrigin, settings: Settings, stopped: Abor
 
 		const verified = {event: 'verified', path: exported, sha256};
 		process.stdout.write(
-			settings.json ? `${JSON.stringify(verified)}\n` : `verified: ${exported} has sha256 ${sha256}\n`,
+			settings.json ? `${safeJson(verified)}\n` : `verified: ${exported} has sha256 ${sha256}\n`,
 		);
 		return 0;
 	} finally {
@@ -73,13 +93,13 @@ async function demonstrate(origin: DemoOrigin, settings: Settings, stopped: Abor
 }
 
 /** As a player that jumps to the last tenth while the beginning is still downloading. */
-async function seekFar({engine}: Running, id: DownloadId, url: string): Promise<void> {
+async function seekFar({engine}: Running, id: DownloadId, url: string, signal: AbortSignal): Promise<void> {
 	const {size, streamUrl} = engine.snapshot.downloads.find(download => download.id === id)!;
 	const start = Math.floor(size! * 0.9);
 	const headers = {range: `bytes=${start}-${start + 65_535}`};
 	const began = performance.now();
 	const [ours, theirs] = await Promise.all(
-		[streamUrl, url].map(async from => (await fetch(from, {headers})).arrayBuffer()),
+		[streamUrl, url].map(async from => (await fetch(from, {headers, signal})).arrayBuffer()),
 	);
 	if (!Buffer.from(ours!).equals(Buffer.from(theirs!))) {
 		throw new Error('the stream gave other bytes than the origin');
@@ -107,8 +127,16 @@ function untilDownload(
 		};
 
 		const unsubscribe = engine.subscribe(look);
-		stopped.addEventListener('abort', () => reject(new Error('interrupted')), {once: true});
-		look();
+		const abort = () => {
+			unsubscribe();
+			reject(stopped.reason);
+		};
+		if (stopped.aborted) {
+			abort();
+		} else {
+			stopped.addEventListener('abort', abort, {once: true});
+			look();
+		}
 	});
 }
 

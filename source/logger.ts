@@ -1,6 +1,7 @@
 // What the program writes down for those who look for a fault: off until asked for, and never a secret in it.
 import {createWriteStream} from 'node:fs';
 import type {Writable} from 'node:stream';
+import {escapeControls} from './escape-controls.ts';
 import {maskUrl} from './mask-url.ts';
 
 export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
@@ -14,7 +15,7 @@ let enabled = false;
 let threshold: LogLevel = 'info';
 let output: Writable = process.stderr;
 
-/** One line for each record: `2026-01-31T12:00:00.000Z info message`. No function of it throws or waits. */
+/** One line for each record, which no terminal obeys: `2026-01-31T12:00:00.000Z info message`. No function of it throws or waits. */
 export const Logger = {
 	/** Off at first. What is logged goes to standard error unless `toFile` was called. */
 	setEnabled(on: boolean): void {
@@ -66,7 +67,7 @@ export const Logger = {
 
 function log(level: LogLevel, message: string): void {
 	if (enabled && ranks[level] <= ranks[threshold] && output.writableLength < maxWaiting) {
-		output.write(`${new Date().toISOString()} ${level} ${oneLine(maskSecrets(message))}\n`);
+		output.write(`${new Date().toISOString()} ${level} ${escapeControls(maskSecrets(message))}\n`);
 	}
 }
 
@@ -78,12 +79,4 @@ function maskSecrets(message: string): string {
 		.replace(/[a-z][a-z\d+.-]*:\/\/[^\s"'<>]+/gi, url => maskUrl(url))
 		.replace(/((?:authorization|cookie|x-api-key)["']?\s*[:=]\s*["']?)[^"'\r\n]*/gi, `$1${mask}`)
 		.replace(/\b(bearer|basic)\s+[\w.~+/=-]+/gi, `$1 ${mask}`);
-}
-
-/** Line breaks and control characters as `\u….`: a record is one line, and no terminal obeys it. */
-function oneLine(message: string): string {
-	return message.replace(
-		/[\p{Cc}\u2028\u2029]/gu,
-		character => `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}`,
-	);
 }

@@ -7,6 +7,7 @@ import {ReadStream} from 'node:tty';
 import {addAll, requestsForOther} from './add-requests.ts';
 import {play} from './play.ts';
 import type {DownStream} from './downstream.ts';
+import {escapeControls} from './escape-controls.ts';
 import {startEngineThread} from './engine-thread.ts';
 import {attach} from './running-copy.ts';
 import type {Settings} from './settings.ts';
@@ -31,7 +32,7 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 			const show = await prepareScreen(settings);
 			const code = await show(client, {isAttached: true, added: Promise.resolve(first?.id)});
 			for (const message of refused) {
-				process.stderr.write(`downstream-tui: ${message}\n`);
+				process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
 			}
 
 			return code === 0 && refused.length > 0 ? 1 : code;

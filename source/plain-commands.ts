@@ -1,12 +1,13 @@
 // Typed commands for the plain mode on a terminal: everything can be done without a screen that is drawn.
+import {addAll} from './add-requests.ts';
 import {cleanText} from './dashboard/clean-text.ts';
-import {amount, stateWords} from './dashboard/state-words.ts';
-import {DownStreamError, type Download, type DownStream} from './downstream.ts';
-import type {PlainLines} from './plain-lines.ts';
+import {amount, substituteOf, stateWords} from './dashboard/state-words.ts';
+import {DownStreamError, type AddRequest, type Download, type DownStream} from './downstream.ts';
+import {isUnfinishedCommand, parsePastedCommand} from './pasted-command.ts';
 
 export const commandHelp = [
 	'list                 the downloads with their numbers',
-	'add URL...           add downloads',
+	'add URL...           add downloads; a pasted curl command does it too',
 	'pause N, resume N    N is a number of the list',
 	'url N                the stream URL',
 	'export N PATH        when it is complete',
@@ -19,13 +20,16 @@ type Answer = {readonly lines: readonly string[]; readonly isOver?: boolean};
 
 export class PlainCommands {
 	readonly #downstream: DownStream;
-	readonly #lines: PlainLines;
+	readonly #requestsOf: (word: string) => Promise<AddRequest[]>;
 	/** The download that is to be removed, once it is said what becomes of its data. */
 	#doomed: Download | undefined;
+	/** The lines so far of a pasted command that goes on. */
+	#pasted = '';
 
-	constructor(downstream: DownStream, lines: PlainLines) {
+	/** `requestsOf`: what is added for a typed URL or a pasted command. */
+	constructor(downstream: DownStream, requestsOf: (word: string) => Promise<AddRequest[]>) {
 		this.#downstream = downstream;
-		this.#lines = lines;
+		this.#requestsOf = requestsOf;
 	}
 
 	/** What is asked before the next line is read. */
@@ -43,6 +47,17 @@ export class PlainCommands {
 	}
 
 	async #run(line: string): Promise<Answer> {
+		const typed = this.#pasted + (this.#pasted === '' ? line.replace(/^\s*add\s+/, '') : line);
+		// An empty line ends what is still open.
+		this.#pasted = line.trim() !== '' && isUnfinishedCommand(typed) ? `${typed}\n` : '';
+		if (this.#pasted !== '') {
+			return {lines: []};
+		}
+
+		if (parsePastedCommand(typed)) {
+			return this.#add([typed]);
+		}
+
 		const [command = '', ...words] = line.trim().split(/\s+/);
 		switch (command) {
 			case '':
@@ -55,11 +70,7 @@ export class PlainCommands {
 			case 'list':
 				return {lines: this.#list()};
 			case 'add':
-				for (const url of words) {
-					await this.#downstream.add({url});
-				}
-
-				return {lines: words.length === 0 ? ['add: which URL?'] : []};
+				return words.length === 0 ? {lines: ['add: which URL?']} : this.#add(words);
 			case 'pause':
 				await this.#downstream.pause(this.#find(words[0]).id);
 				return {lines: []};
@@ -103,6 +114,12 @@ export class PlainCommands {
 		}
 	}
 
+	async #add(words: readonly string[]): Promise<Answer> {
+		const problems: string[] = [];
+		await addAll(this.#downstream, words, this.#requestsOf, ({message}) => problems.push(message));
+		return {lines: problems};
+	}
+
 	async #remove(download: Download, answer: string): Promise<Answer> {
 		this.#doomed = undefined;
 		const letter = answer.trim().toLowerCase().slice(0, 1) || 'k';
@@ -118,17 +135,21 @@ export class PlainCommands {
 		const {downloads} = this.#downstream.snapshot;
 		return downloads.length === 0
 			? ['no downloads']
-			: downloads.map(download => {
+			: downloads.map((download, index) => {
 					const {state} = stateWords(download, Date.now(), true);
 					const why = download.error ? [cleanText(download.error.message)] : [];
-					const number = `[${this.#lines.numberOf(download.id)}]`;
-					return [`${number} ${cleanText(download.name)}`, state, amount(download), ...why].join('  ');
+					const substitute = substituteOf(download)?.words ?? [];
+					const number = `[${index + 1}]`;
+					return [`${number} ${cleanText(download.name)}`, state, amount(download), ...why]
+						.concat(substitute)
+						.join('  ');
 				});
 	}
 
 	#find(word: string | undefined): Download {
-		const id = /^\d+$/.test(word ?? '') ? this.#lines.idOf(Number(word)) : undefined;
-		const download = this.#downstream.snapshot.downloads.find(each => each.id === id);
+		const download = /^\d+$/.test(word ?? '')
+			? this.#downstream.snapshot.downloads[Number(word) - 1]
+			: undefined;
 		if (!download) {
 			throw new DownStreamError('not-found', `There is no download ${word ?? ''}; list shows their numbers`);
 		}

@@ -1,20 +1,24 @@
 // What happened between two snapshots, as lines that are only ever appended; or as JSON, one object for each event.
 import {cleanText} from './dashboard/clean-text.ts';
 import {formatBytes, formatDuration, formatPercent, formatSpeed} from './dashboard/format.ts';
-import {secondsLeft} from './dashboard/state-words.ts';
+import {substituteOf, queueReason, secondsLeft} from './dashboard/state-words.ts';
 import type {Download, DownloadId, Snapshot} from './downstream.ts';
+import {safeJson} from './escape-controls.ts';
 import {maskUrl} from './mask-url.ts';
 
 type Style = {readonly json: boolean};
 
 /** What was said of a download so far. */
 type Said = {
-	readonly number: number;
+	/** Of the list, when it was said last. */
+	number: number;
 	download: Download;
 	progressAt: number;
 	progressTenth: number;
 	players: Set<string>;
 	isDone: boolean;
+	/** Why it waited, since bytes came last: each try is not worth a line. */
+	waits: Set<string>;
 };
 
 type Event = {readonly event: string; readonly text: string; readonly [field: string]: unknown};
@@ -26,26 +30,16 @@ export function readyLine(
 	ready: {url: string; key: string; storage: string; pid: number},
 	{json, now}: Style & {now: number},
 ): string {
-	return json ? JSON.stringify({event: 'ready', ...ready}) : `${clock(now)} serving ${ready.url}`;
+	return json ? safeJson({event: 'ready', ...ready}) : `${clock(now)} serving ${ready.url}`;
 }
 
 export class PlainLines {
 	readonly #json: boolean;
 	readonly #said = new Map<DownloadId, Said>();
 	readonly #banners = new Set<string>();
-	#count = 0;
 
 	constructor({json}: Style) {
 		this.#json = json;
-	}
-
-	/** Which download a number in brackets stands for. */
-	idOf(number: number): DownloadId | undefined {
-		return [...this.#said].find(([, said]) => said.number === number)?.[0];
-	}
-
-	numberOf(id: DownloadId): number | undefined {
-		return this.#said.get(id)?.number;
 	}
 
 	/** The lines for what is new since the last call. `now` in milliseconds since the epoch. */
@@ -55,15 +49,15 @@ export class PlainLines {
 			if (!this.#banners.has(text)) {
 				this.#banners.add(text);
 				lines.push(
-					this.#json ? JSON.stringify({event: 'notice', message: text}) : `${clock(now)} ${cleanText(text)}`,
+					this.#json ? safeJson({event: 'notice', message: text}) : `${clock(now)} ${cleanText(text)}`,
 				);
 			}
 		}
 
 		const present = new Set<DownloadId>();
-		for (const download of snapshot.downloads) {
+		for (const [index, download] of snapshot.downloads.entries()) {
 			present.add(download.id);
-			lines.push(...this.#changesOf(download, now));
+			lines.push(...this.#changesOf(download, index + 1, now));
 		}
 
 		for (const [id, {number, download}] of this.#said) {
@@ -76,35 +70,41 @@ export class PlainLines {
 		return lines;
 	}
 
-	#changesOf(download: Download, now: number): string[] {
+	/** `number`: its place in the list, which is smaller once one before it was removed. */
+	#changesOf(download: Download, number: number, now: number): string[] {
 		const before = this.#said.get(download.id);
+		if (before) {
+			before.number = number;
+		}
+
 		if (before?.download === download) {
 			return [];
 		}
 
 		const said = before ?? {
-			number: ++this.#count,
+			number,
 			download,
 			progressAt: now,
 			progressTenth: 0,
-			players: new Set(),
+			players: new Set<string>(),
 			isDone: false,
+			waits: new Set(),
 		};
 		const events = before ? [] : [addedEvent(download)];
 		if (download.size !== null && (!before || before.download.size === null)) {
 			events.push(infoEvent(download));
 		}
 
-		for (const player of download.players) {
-			if (player.connected && !said.players.has(player.id)) {
-				said.players.add(player.id);
-				events.push(playerEvent(download, player));
-			}
-		}
+		const arrived = download.players.filter(({id, connected}) => connected && !said.players.has(id));
+		events.push(...arrived.map(player => playerEvent(download, player)));
+		// Those that have left the list are forgotten.
+		const seen = download.players.filter(player => arrived.includes(player) || said.players.has(player.id));
+		said.players = new Set(seen.map(({id}) => id));
 
 		events.push(
 			...doneEvents(said, download),
 			...statusEvents(before?.download, download),
+			...waitEvents(said, download),
 			...progressEvents(said, download, now),
 		);
 		said.download = download;
@@ -113,9 +113,7 @@ export class PlainLines {
 	}
 
 	#line(number: number, {id}: Download, {text, event, ...fields}: Event, now: number): string {
-		return this.#json
-			? JSON.stringify({event, id, ...fields})
-			: `${clock(now)} [${number}] ${cleanText(text)}`;
+		return this.#json ? safeJson({event, id, ...fields}) : `${clock(now)} [${number}] ${cleanText(text)}`;
 	}
 }
 
@@ -148,7 +146,8 @@ function playerEvent({size}: Download, {name, offset}: Download['players'][numbe
 }
 
 /** Once: it may have been exported in the same moment. */
-function doneEvents(said: Said, {size, addedAt, completedAt}: Download): Event[] {
+function doneEvents(said: Said, download: Download): Event[] {
+	const {size, addedAt, completedAt} = download;
 	if (completedAt === null || said.isDone) {
 		said.isDone = completedAt !== null;
 		return [];
@@ -156,20 +155,21 @@ function doneEvents(said: Said, {size, addedAt, completedAt}: Download): Event[]
 
 	said.isDone = true;
 	const took = formatDuration((completedAt - addedAt) / 1000);
-	return [{event: 'done', size, text: `done  ${formatBytes(size ?? 0)} in ${took}`}];
+	const substitute = substituteOf(download)?.words;
+	const note = substitute === undefined ? '' : `; it is ${substitute}`;
+	return [{event: 'done', size, text: `done  ${formatBytes(size ?? 0)} in ${took}${note}`}];
 }
 
 function statusEvents(before: Download | undefined, download: Download): Event[] {
 	const {status, error, exportedTo} = download;
 	const events: Event[] = [];
 	if (status !== before?.status) {
-		if (status === 'failed' || status === 'waiting') {
-			const word = status === 'failed' ? 'failed' : 'waits';
+		if (status === 'failed') {
 			events.push({
 				event: status,
 				code: error?.code,
 				message: error?.message,
-				text: `${word}  ${error?.message ?? ''}`,
+				text: `failed  ${error?.message ?? ''}`,
 			});
 		} else if (status === 'paused' || status === 'cancelled') {
 			events.push({event: status, text: status});
@@ -181,6 +181,38 @@ function statusEvents(before: Download | undefined, download: Download): Event[]
 	}
 
 	return events;
+}
+
+/** Once for each reason: of the host that fails, or that takes no more connections. */
+function waitEvents(said: Said, download: Download): Event[] {
+	const {status, error, retryAt, lastByteAt} = download;
+	if (lastByteAt !== said.download.lastByteAt) {
+		said.waits.clear();
+	}
+
+	const isQueued = status === 'queued' && queueReason(download) !== undefined;
+	const reason = isQueued ? status : status === 'waiting' ? error?.code : undefined;
+	if (reason === undefined || said.waits.has(reason)) {
+		return [];
+	}
+
+	said.waits.add(reason);
+	if (isQueued) {
+		return [
+			{event: 'queued', connections: download.hostCeiling, text: queueReason(download)!.replace(':', ' ')},
+		];
+	}
+
+	const message = error?.message ?? '';
+	return [
+		{
+			event: 'waiting',
+			code: reason,
+			message,
+			retryAt,
+			text: `waits  ${message}; it is tried again and again`,
+		},
+	];
 }
 
 /** At each 10 %, but not more often than every 30 s. */

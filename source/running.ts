@@ -1,11 +1,11 @@
 // One engine with its proxy: what every command starts first and ends last.
 import {closeSync, openSync} from 'node:fs';
 import path from 'node:path';
+import {completed} from './add-requests.ts';
 import {DownStreamError} from './downstream.ts';
 import {errorCode} from './engine/disk-error.ts';
 import {Engine} from './engine/engine.ts';
 import {Logger} from './logger.ts';
-import {withCredentials} from './netrc.ts';
 import {ProxyServer} from './proxy/server.ts';
 import type {Settings} from './settings.ts';
 
@@ -35,7 +35,7 @@ export type RunningSettings = Pick<
 	| 'allowOrigins'
 	| 'openStream'
 > &
-	Partial<Pick<Settings, 'readAhead' | 'resolveWith' | 'netrc' | 'logFile' | 'logLevel'>>;
+	Partial<Pick<Settings, 'readAhead' | 'resolveWith' | 'netrc' | 'timeout' | 'logFile' | 'logLevel'>>;
 
 /**
  * Rejects with `storage-locked`, `port-taken`, `disk-failed`, or `bad-request` for a log that cannot be written.
@@ -56,13 +56,14 @@ export async function start(settings: RunningSettings, {headersForAll = false} =
 		limitRate: settings.limitRate,
 		onDemand: settings.onDemand,
 		readAhead: settings.readAhead,
+		answerTimeout: settings.timeout,
 		resolveWith: settings.resolveWith,
 		...(settings.cacheSize === Infinity ? {} : {cacheSize: settings.cacheSize}),
 		tls: {ca: settings.ca, insecure: settings.insecure},
 		...(headersForAll ? {headers: settings.headers} : {}),
 	});
 	try {
-		const {port, exactPort, allowOrigins, openStream, netrc} = settings;
+		const {port, exactPort, allowOrigins, openStream} = settings;
 		const headers = headersForAll ? settings.headers : undefined;
 		const proxy = await ProxyServer.listen({
 			engine,
@@ -70,7 +71,8 @@ export async function start(settings: RunningSettings, {headersForAll = false} =
 			exactPort,
 			allowOrigins,
 			openStream,
-			prepareAdd: request => (netrc ? withCredentials({headers, ...request}, netrc) : request),
+			prepareAdd: request =>
+				completed({...(headers && {headers}), ...request}, settings, engine.snapshot.downloads),
 		});
 		if (proxy.takenPort !== undefined) {
 			engine.addBanner(`Port ${proxy.takenPort} is taken by another program; streams are at ${proxy.origin}`);

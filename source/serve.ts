@@ -1,8 +1,11 @@
 // Without a screen: plain lines that are only ever appended.
 import process from 'node:process';
 import {createInterface} from 'node:readline';
-import {addAll, requestsFor} from './add-requests.ts';
+import {addAll, requestsFor, requestsForTyped} from './add-requests.ts';
+import {cleanText} from './dashboard/clean-text.ts';
 import type {Download, DownStream} from './downstream.ts';
+import {escapeControls} from './escape-controls.ts';
+import {lookMs, QuietTime, type Outcome} from './patience.ts';
 import {commandHelp, PlainCommands} from './plain-commands.ts';
 import {PlainLines, readyLine} from './plain-lines.ts';
 import {start, type Running} from './running.ts';
@@ -30,39 +33,36 @@ export async function serve(
 
 /**
  * The dashboard where there is no screen. On a terminal it takes typed commands until `quit`; else it ends when
- * everything is done or failed and no player has read for 30 s. Resolves with whether all went well.
+ * everything is done or failed, or no byte has come for too long, and no player has read for 30 s.
  */
 export async function serveUntilDone(
 	urls: readonly string[],
 	settings: Settings,
 	stopped: AbortSignal,
-): Promise<boolean> {
+): Promise<Outcome> {
 	const running = await start(settings);
 	try {
-		const lines = new PlainLines(settings);
-		const end = printLines(running, settings, lines);
+		const end = printLines(running, settings);
 		const allAdded = await addFromCommandLine(running, urls, settings);
 		const hasCommands = process.stdin.isTTY && !settings.json;
 		if (settings.keep && !hasCommands) {
 			await aborted(stopped);
 		}
 
-		const allDone = await (hasCommands
-			? untilQuit(running, lines, stopped)
-			: untilDone(running.engine, stopped));
+		const {giveUpAfter} = settings;
+		const outcome = await (hasCommands
+			? untilQuit(running, settings, stopped)
+			: untilDone(running.engine, stopped, {giveUpAfter}));
 		end();
-		return allAdded && allDone;
+		return allAdded ? outcome : 'failed';
 	} finally {
 		await running.dispose();
 	}
 }
 
 /** Prints what happens from now on; returns the function that prints what is left and ends it. */
-export function printLines(
-	{engine}: Running,
-	{json, storageDir}: Settings,
-	lines = new PlainLines({json}),
-): () => void {
+export function printLines({engine}: Running, {json, storageDir}: Settings): () => void {
+	const lines = new PlainLines({json});
 	const ready = {url: engine.origin, key: engine.key, storage: storageDir, pid: process.pid};
 	process.stdout.write(`${readyLine(ready, {json, now: Date.now()})}\n`);
 	const print = () => {
@@ -88,19 +88,19 @@ async function addFromCommandLine(
 	const requestsOf = (word: string) => requestsFor(word, settings);
 	await addAll(engine, urls, requestsOf, error => {
 		allAdded = false;
-		process.stderr.write(`downstream-tui: ${error.message}\n`);
+		process.stderr.write(`downstream-tui: ${escapeControls(error.message)}\n`);
 	});
 	return allAdded;
 }
 
-async function untilQuit({engine}: Running, lines: PlainLines, stopped: AbortSignal): Promise<boolean> {
-	const commands = new PlainCommands(engine, lines);
+async function untilQuit({engine}: Running, settings: Settings, stopped: AbortSignal): Promise<Outcome> {
+	const commands = new PlainCommands(engine, word => requestsForTyped(word, settings));
 	const input = createInterface({input: process.stdin, signal: stopped});
 	process.stdout.write(`Type a command:\n${commandHelp.join('\n')}\n`);
 	for await (const line of input) {
 		const {lines: answer, isOver} = await commands.run(line);
 		for (const text of answer) {
-			process.stdout.write(`${text}\n`);
+			process.stdout.write(`${cleanText(text)}\n`);
 		}
 
 		process.stdout.write(commands.question);
@@ -110,18 +110,23 @@ async function untilQuit({engine}: Running, lines: PlainLines, stopped: AbortSig
 	}
 
 	input.close();
-	return engine.snapshot.downloads.every(({status}) => status !== 'failed');
+	return engine.snapshot.downloads.every(({status}) => status !== 'failed') ? 'done' : 'failed';
 }
 
 /**
- * Resolves when none of the downloads goes on and no player has read any of them for 30 s, with whether all are complete.
- * `since` counts as a moment in which a player has read.
+ * Resolves when none of the downloads goes on and no player has read any of them for 30 s. One of which no byte comes for
+ * `giveUpAfter` ms does not go on. `since` counts as a moment in which a player has read.
  */
 export async function untilDone(
 	downstream: DownStream,
 	stopped: AbortSignal,
-	{isMeant = () => true, since = 0}: {isMeant?: (download: Download) => boolean; since?: number} = {},
-): Promise<boolean> {
+	{
+		isMeant = () => true,
+		since = 0,
+		giveUpAfter = Infinity,
+	}: {isMeant?: (download: Download) => boolean; since?: number; giveUpAfter?: number} = {},
+): Promise<Outcome> {
+	const quiet = new QuietTime();
 	let lastPlayer = since;
 	let timer: NodeJS.Timeout | undefined;
 	let wake = () => {};
@@ -133,17 +138,18 @@ export async function untilDone(
 			const downloads = downstream.snapshot.downloads.filter(download => isMeant(download));
 			const now = Date.now();
 			lastPlayer = downloads.some(({players}) => players.length > 0) ? now : lastPlayer;
-			const over = downloads.every(({status}) =>
+			const isOver = downloads.every(({status}) =>
 				['complete', 'failed', 'cancelled', 'paused'].includes(status),
 			);
+			const over = isOver || quiet.look(downloads, now) >= giveUpAfter;
 			const rest = lastPlayer + playersGoneMs - now;
 			if (stopped.aborted || (over && rest <= 0)) {
-				return downloads.every(({status}) => status === 'complete');
+				return downloads.every(({status}) => status === 'complete') ? 'done' : isOver ? 'failed' : 'gave-up';
 			}
 
 			await new Promise<void>(resolve => {
 				wake = resolve;
-				timer = setTimeout(resolve, over ? rest : playersGoneMs);
+				timer = setTimeout(resolve, over ? rest : lookMs);
 			});
 			clearTimeout(timer);
 		}

@@ -1,9 +1,10 @@
 // URLs of the command line, where `@FILE` stands for those in a file and `-` for those on standard input.
 import {readFile} from 'node:fs/promises';
 import process from 'node:process';
-import {text} from 'node:stream/consumers';
+import {buffer} from 'node:stream/consumers';
 import {DownStreamError} from './downstream.ts';
 import {maskUrl} from './mask-url.ts';
+import {isUnfinishedCommand, parsePastedCommand} from './pasted-command.ts';
 
 /** Rejects with `bad-request` for a file that cannot be read. */
 export async function expandUrls(
@@ -15,29 +16,68 @@ export async function expandUrls(
 	for (const word of words) {
 		if (word.startsWith('@')) {
 			const file = word.slice(1);
-			const lines = await readFile(file, 'utf8').catch((error: unknown) => {
+			const bytes = await readFile(file).catch((error: unknown) => {
 				throw new DownStreamError('bad-request', `@${file}: the file cannot be read`, {cause: error});
 			});
-			urls.push(...urlsIn(lines));
+			urls.push(...urlsIn(decodeText(bytes)));
 		} else if (word !== '-') {
 			urls.push(word);
 		} else if (!isRead) {
 			isRead = true;
-			urls.push(...urlsIn(await text(input)));
+			urls.push(...urlsIn(decodeText(await buffer(input))));
 		}
 	}
 
 	return urls;
 }
 
-/** One on each line, which may be a curl command and go on after a `\\`; lines that begin with `#` are none. */
-function urlsIn(lines: string): string[] {
-	return lines
-		.replace(/^\uFEFF/, '')
-		.replaceAll(/\\\r?\n/g, ' ')
-		.split(/\r?\n/)
-		.map(line => line.trim())
-		.filter(line => line !== '' && !line.startsWith('#'));
+/** UTF-8, or UTF-16 as editors and shells of Windows write it, with a byte order mark or without. */
+export function decodeText(bytes: Uint8Array): string {
+	const [first, second] = bytes;
+	const isLittle = (first === 0xff && second === 0xfe) || second === 0;
+	const isBig = (first === 0xfe && second === 0xff) || first === 0;
+	return new TextDecoder(isBig ? 'utf-16be' : isLittle ? 'utf-16le' : 'utf-8').decode(bytes);
+}
+
+/**
+ * One on each line; a pasted command may have several lines. Lines that begin with `#` are comments. As in aria2's input
+ * files, indented lines `name=value` are options of the URL above.
+ */
+export function urlsIn(text: string): string[] {
+	const urls: string[] = [];
+	let command = '';
+	for (const line of text.split(/\r\n|[\r\n]/)) {
+		const trimmed = line.trim();
+		const above = asCommand(urls.at(-1));
+		if (command !== '') {
+			command += `\n${line}`;
+		} else if (above !== undefined && /^\s+[a-z][a-z\d-]*=/.test(line)) {
+			urls[urls.length - 1] = `${above} ${quoted(`--${trimmed}`)}`;
+		} else if (trimmed !== '' && !trimmed.startsWith('#')) {
+			command = line;
+		}
+
+		if (command !== '' && !isUnfinishedCommand(command)) {
+			urls.push(command.trim());
+			command = '';
+		}
+	}
+
+	return command === '' ? urls : [...urls, command.trim()];
+}
+
+/** The URL as a command that options can follow; undefined for anything else. */
+function asCommand(url: string | undefined): string | undefined {
+	if (url === undefined || url.startsWith('aria2c ')) {
+		return url;
+	}
+
+	return /^https?:\S+$/i.test(url) ? `aria2c ${quoted(url)}` : undefined;
+}
+
+/** A word of a POSIX shell. */
+function quoted(word: string): string {
+	return `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
 /** Throws `bad-request` if nothing can be fetched of what was given; where something can, the others are told later. */
@@ -51,9 +91,11 @@ export function checkUrls(words: readonly string[]): void {
 	}
 }
 
-/** A word with blanks may be a curl command. */
+/** What has blanks may be a command that is not known. */
 function mayBeUrl(word: string): boolean {
-	return /^https?:\/\//i.test(word) ? URL.canParse(word) : /\s/.test(word);
+	return /^https?:\/\//i.test(word)
+		? URL.canParse(word)
+		: /\s/.test(word) || parsePastedCommand(word) !== undefined;
 }
 
 /** Without passwords, also where the word is no URL. */

@@ -50,7 +50,7 @@ const forbidden: Array<[folder: string, what: RegExp, but?: RegExp]> = [
 	['source/engine/', /^source\/(?!engine\/|downstream\.ts|logger\.ts|mask-url\.ts)/],
 	['source/proxy/', /^(?:react|ink|meow)$|^source\/(?:dashboard|terminal)\//],
 	['source/dashboard/', /^node:|^(?:undici|socks|lowdb)$/],
-	['source/dashboard/', /^source\/(?!dashboard\/|downstream\.ts|mask-url\.ts|curl-command\.ts|rate\.ts)/],
+	['source/dashboard/', /^source\/(?!dashboard\/|downstream\.ts|mask-url\.ts|pasted-command\.ts|rate\.ts)/],
 	['source/terminal/', /^source\/(?:engine|proxy)\//],
 	['source/control-client.ts', /^source\/(?!downstream\.ts|proxy\/control-api\.ts)/],
 	['source/downstream.ts', /./],

@@ -199,7 +199,7 @@ test('a removed download that is added several times at once comes back once', {
 	await until(engine, download.id, ({present}) => present > 0);
 	await engine.remove(download.id, {data: 'keep'});
 	const opening = t.mock.method(Transfer, 'open');
-	await Promise.all(Array.from({length: 4}, () => engine.transferOf(origin.url)));
+	await Promise.all(Array.from({length: 4}, () => engine.transferOf({url: origin.url})));
 	assert.equal(opening.mock.callCount(), 1, 'several write to one file');
 	assert.deepEqual(
 		engine.snapshot.downloads.map(({id}) => id),

@@ -156,7 +156,8 @@ test('damage on the disk becomes a hole and is fetched again', async t => {
 		[9 * MiB, 9 * MiB + 5],
 	]);
 	await until(again.engine, download.id, ({status}) => status === 'complete');
-	assert.equal(origin.bytesSent - before, MiB + 5);
+	// With three samples, as after every restart.
+	assert.equal(origin.bytesSent - before, MiB + 5 + 3 * 4096);
 	const stored = await readFile(path.join(storageDir, download.id, 'data'));
 	assert.equal(firstWrongByte(stored, 0), -1);
 	assert.deepEqual(await again.engine.verify(download.id), {damaged: []});
@@ -311,7 +312,7 @@ test('an upstream proxy that is down is told for all, once, and no longer than i
 
 	const {banners} = engine.snapshot;
 	assert.equal(banners.length, 1);
-	assert.match(banners[0]!, /proxy.*127\.0\.0\.1:1 cannot be reached; tried again by itself, r = now\.$/i);
+	assert.match(banners[0]!, /proxy.*127\.0\.0\.1:1 cannot be reached; it is tried again and again\.$/i);
 	for (const id of ids) {
 		await engine.update(id, {proxy: 'direct'});
 		await until(engine, id, ({status}) => status === 'complete');

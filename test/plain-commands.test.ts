@@ -2,13 +2,10 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
 import {PlainCommands} from '../source/plain-commands.ts';
-import {PlainLines} from '../source/plain-lines.ts';
 import {download, idOf, MemoryDownStream} from './support/memory-downstream.ts';
 
 function commandsOver(downstream: MemoryDownStream): PlainCommands {
-	const lines = new PlainLines({json: false});
-	lines.next(downstream.snapshot, 0);
-	return new PlainCommands(downstream, lines);
+	return new PlainCommands(downstream, async url => [{url}]);
 }
 
 test('everything can be done by typed commands', async () => {
@@ -55,7 +52,8 @@ test('removing asks what becomes of the data, and only a plain answer removes', 
 	assert.equal(commands.question, '');
 	await commands.run('remove 1');
 	await commands.run('');
-	await commands.run('remove 2');
+	// The numbers are those of the list of now.
+	await commands.run('remove 1');
 	assert.deepEqual(downstream.calls, [
 		['remove', idOf(1), 'keep'],
 		['remove', idOf(2), 'delete'],

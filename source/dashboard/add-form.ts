@@ -1,6 +1,6 @@
-// The dialog that adds downloads: URLs, or a pasted curl command, and what goes with them.
-import {parseCurlCommand} from '../curl-command.ts';
+// The dialog that adds downloads: URLs, or a pasted command, and what goes with them.
 import type {AddRequest} from '../downstream.ts';
+import {parsePastedCommand} from '../pasted-command.ts';
 import {note} from './dialogs.ts';
 import {choiceOf, textItem, textOf, textsOf, withItems, type Form, type Item, type TextItem} from './form.ts';
 import {fieldOf} from './text-field.tsx';
@@ -90,21 +90,28 @@ function moreItems(form: Form): TextItem[] {
 	];
 }
 
-/** A pasted curl command fills the fields in; undefined for any other text. */
-export function addFormFromCurl(text: string): Form | undefined {
-	const command = parseCurlCommand(text);
+/** A pasted command fills the fields in; one that cannot be added fills in nothing but the reason; undefined for any other text. */
+export function addFormFromCommand(text: string): Form | undefined {
+	const command = parsePastedCommand(text);
 	if (!command) {
 		return undefined;
 	}
 
-	const {urls, headers, userAgent, proxy, name, problem} = command;
+	const {urls, headers, userAgent, proxy, name, connections, checksum, problem} = command;
+	if (problem !== undefined) {
+		return renewAddForm(addForm(''), problem);
+	}
+
 	const texts: Record<string, string | undefined> = {
 		name,
 		agent: userAgent,
 		proxy,
+		connections: connections?.toString(),
+		checksum,
 		...Object.fromEntries(headers.map((line, index) => [`header${index}`, line])),
 	};
-	const hasMore = headers.length > 0 || userAgent !== undefined || proxy !== undefined;
+	const hasMore =
+		headers.length > 0 || [userAgent, proxy, connections, checksum].some(text => text !== undefined);
 	let form = addForm(urls.join(' '));
 	if (hasMore) {
 		form = renewAddForm({
@@ -116,16 +123,13 @@ export function addFormFromCurl(text: string): Form | undefined {
 		});
 	}
 
-	return renewAddForm(
-		{
-			...form,
-			items: form.items.map(item => {
-				const text = item.kind === 'text' ? texts[item.name] : undefined;
-				return item.kind === 'text' && text !== undefined ? {...item, field: fieldOf(text)} : item;
-			}),
-		},
-		problem,
-	);
+	return renewAddForm({
+		...form,
+		items: form.items.map(item => {
+			const text = item.kind === 'text' ? texts[item.name] : undefined;
+			return item.kind === 'text' && text !== undefined ? {...item, field: fieldOf(text)} : item;
+		}),
+	});
 }
 
 function headerLines(form: Form): string[] {

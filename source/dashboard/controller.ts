@@ -1,7 +1,7 @@
 // What keys and pastes do: the little that the engine cannot know (selection, mode, typed text), and the commands.
 import {DownStreamError, type Download, type DownloadId, type DownStream} from '../downstream.ts';
 import {parseRate} from '../rate.ts';
-import {addForm, addFormFromCurl, addRequest, parseUrls, renewAddForm} from './add-form.ts';
+import {addForm, addFormFromCommand, addRequest, parseUrls, renewAddForm} from './add-form.ts';
 import {cleanText} from './clean-text.ts';
 import {
 	changedForm,
@@ -189,7 +189,12 @@ export class Controller {
 		const {mode, typing} = this.#state;
 		if (mode.kind === 'dialog') {
 			const {dialog} = mode;
-			this.#changeForm(dialog, pasteIntoForm(dialog.form, text));
+			const filled = dialog.pasted?.(text);
+			if (filled) {
+				this.#show({...dialog, form: filled});
+			} else {
+				this.#changeForm(dialog, pasteIntoForm(dialog.form, text));
+			}
 		} else if (mode.kind === 'page') {
 			this.#set({mode: {...mode, typing: insertText(mode.typing ?? fieldOf(''), text)}});
 		} else if (typing) {
@@ -648,13 +653,13 @@ export class Controller {
 		const {downstream, feed} = this.#options;
 		const able = feed.frame.snapshot.downloads.filter(download => canPause(download));
 		const running = able.filter(download => !isStopped(download));
-		const paused = able.filter(({status}) => status === 'paused');
+		const stopped = able.filter(({status}) => status === 'paused' || status === 'failed');
 		if (running.length > 0) {
 			this.#each(queuedFirst(running), ({id}) => downstream.pause(id), `Paused ${running.length}`);
-		} else if (paused.length === 0) {
+		} else if (stopped.length === 0) {
 			this.#say('P: nothing runs, and nothing is paused');
 		} else {
-			this.#each(paused, ({id}) => downstream.resume(id), `Resumed ${paused.length}`);
+			this.#each(stopped, ({id}) => downstream.resume(id), `Resumed ${stopped.length}`);
 		}
 	}
 
@@ -856,19 +861,17 @@ export class Controller {
 	}
 
 	#openAdd(text: string): void {
-		const curl = addFormFromCurl(text);
+		const command = addFormFromCommand(text);
 		const typed = this.#draft ? textOf(this.#draft, 'urls') : '';
 		const draft =
-			curl ??
+			command ??
 			(text === '' || !this.#draft
 				? (this.#draft ?? addForm(text))
 				: renewAddForm(pasteIntoForm({...this.#draft, focus: 0}, typed === '' ? text : ` ${text}`)));
 		this.#openDialog({
 			form: {...draft, focus: 0},
-			renew: form => {
-				const pasted = addFormFromCurl(textOf(form, 'urls'));
-				return pasted ?? renewAddForm(form);
-			},
+			renew: form => renewAddForm(form),
+			pasted: addFormFromCommand,
 			closed: form => {
 				this.#draft = form;
 			},
@@ -887,6 +890,12 @@ export class Controller {
 		const {urls} = parseUrls(textOf(form, 'urls'));
 		const {request, problem} = addRequest(form);
 		const {mode} = this.#state;
+		const typedCommand = addFormFromCommand(textOf(form, 'urls'));
+		if (typedCommand && mode.kind === 'dialog') {
+			this.#show({...mode.dialog, form: typedCommand});
+			return;
+		}
+
 		const shown = problem ?? (urls.length === 0 ? 'Type or paste a URL' : undefined);
 		if (shown !== undefined && mode.kind === 'dialog') {
 			const {problem: wrong} = parseUrls(textOf(form, 'urls'));
@@ -1088,7 +1097,12 @@ export class Controller {
 			form: changedForm(download),
 			press: button => {
 				this.#close();
-				if (button !== 'stay') {
+				if (button === 'go-on') {
+					this.#run(async () => {
+						await this.#options.downstream.acceptChange(download.id);
+						return 'The bytes agree; going on from what is here';
+					});
+				} else if (button !== 'stay') {
 					const keepOld = button === 'new';
 					this.#run(async () => {
 						await this.#options.downstream.startOver(download.id, {keepOld});

@@ -7,6 +7,8 @@ export type Dialog = {
 	readonly form: Form;
 	/** The form after a change of what it says, with the notes and fields that follow from that. */
 	readonly renew?: (form: Form, before: Form) => Form;
+	/** The form that a pasted text fills in as a whole; undefined for text of one field. */
+	readonly pasted?: (text: string) => Form | undefined;
 	readonly press: (button: string, form: Form) => void;
 	/** It was closed without a button, or by one that closes. */
 	readonly closed?: (form: Form) => void;

@@ -22,6 +22,7 @@ import {BlockPool} from './block-pool.ts';
 import {
 	checkedHeaders,
 	CustomHeaderDataSource,
+	inLowerCase,
 	MissingDataSource,
 	withoutCredentials,
 	type DataSource,
@@ -59,6 +60,8 @@ export type EngineOptions = {
 	/** Bytes that may be in the storage folder before complete downloads go from it. */
 	readonly cacheSize?: number;
 	readonly tls?: {readonly ca?: string; readonly insecure?: boolean};
+	/** Milliseconds for the first answer of an origin, 30 s unless given; more after each that was too few. */
+	readonly answerTimeout?: number;
 };
 
 /** What an entry is made of; the rest is added. */
@@ -147,12 +150,13 @@ export class Engine implements DownStream {
 		this.#options = options;
 		this.#lock = lock;
 		this.#store = store;
-		const hosts = new HostLimits();
+		const hosts = new HostLimits(host => this.#lookAgain(host));
 		this.#services = {
 			bandwidth: new Bandwidth(options.limitRate),
 			blocks: new BlockPool(),
 			hosts,
 			connections: options.connections ?? 4,
+			answerTimeout: options.answerTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: entry => this.#newLink(entry),
@@ -216,25 +220,30 @@ export class Engine implements DownStream {
 		return this.#transfers.get(id);
 	}
 
-	/** The transfer of any URL, added on first use. */
-	async transferOf(url: string): Promise<Transfer> {
-		const {download} = await this.add({url});
+	/** The transfer of any request, added on first use. */
+	async transferOf(request: AddRequest): Promise<Transfer> {
+		const {download} = await this.#add(this.#givenBy(request), undefined, false);
 		return this.#get(download.id);
 	}
 
 	async add(request: AddRequest): Promise<{download: Download; existed: boolean}> {
+		return this.#add(this.#givenBy(request));
+	}
+
+	#givenBy(request: AddRequest): GivenEntry {
 		const {url: parsed, credentials} = withoutCredentials(request.url);
+		this.#refuseOwnStream(parsed);
 		const url = parsed.href;
 		// Kept where only the user can read it; the URL is shown.
 		const headers = checkedHeaders({...credentials, ...(request.headers ?? this.#options.headers)});
 		const {item} = request;
 		const {resolveWith} = this.#options;
-		return this.#add({
+		return {
 			url,
 			headers,
 			...(item !== undefined && {item, ...(resolveWith && {resolveWith})}),
 			...wishesOf(request),
-		});
+		};
 	}
 
 	/**
@@ -253,14 +262,19 @@ export class Engine implements DownStream {
 		return this.#add({url: href, headers: {}, ownSource: true, ...wishesOf(request)}, source);
 	}
 
-	/** `ownSource`: where a program has one of its own. */
-	async #add(given: GivenEntry, ownSource?: DataSource): Promise<{download: Download; existed: boolean}> {
-		return this.#heldFor(this.#findOrCreate(given, ownSource));
+	/** `ownSource`: where a program has one of its own. `isWish`: one that is there already goes on. */
+	async #add(
+		given: GivenEntry,
+		ownSource?: DataSource,
+		isWish = true,
+	): Promise<{download: Download; existed: boolean}> {
+		return this.#heldFor(this.#findOrCreate(given, ownSource, isWish));
 	}
 
 	async #findOrCreate(
 		given: GivenEntry,
 		ownSource: DataSource | undefined,
+		isWish: boolean,
 	): Promise<{download: Download; existed: boolean}> {
 		this.#refuseIfEnded();
 		const known = this.#findSame(given);
@@ -269,7 +283,9 @@ export class Engine implements DownStream {
 				await known.takeSource(ownSource);
 			}
 
-			if (known.status === 'cancelled') {
+			const {status} = known;
+			const goesOn = ['paused', 'failed', 'waiting'].includes(status) && given.intent === 'run';
+			if (status === 'cancelled' || (isWish && goesOn)) {
 				await known.resume();
 			}
 
@@ -279,7 +295,7 @@ export class Engine implements DownStream {
 
 		const removed = [...this.#removed.values()].find(({entryFile}) => isSame(entryFile.entry, given));
 		if (removed) {
-			const restored = await this.#restore(removed, {intent: given.intent}, ownSource);
+			const restored = await this.#restore(removed, {intent: given.intent, error: undefined}, ownSource);
 			await holdAgainst(restored, given.checksum);
 			return {download: this.#view(restored), existed: true};
 		}
@@ -387,6 +403,10 @@ export class Engine implements DownStream {
 		}
 
 		const place = url === undefined ? undefined : withoutCredentials(url);
+		if (place) {
+			this.#refuseOwnStream(place.url);
+		}
+
 		const changeOf = (now: Entry): Partial<Entry> => ({
 			...(place && {url: place.url.href}),
 			...((place ?? headers) && {
@@ -410,6 +430,10 @@ export class Engine implements DownStream {
 			isAsked && !entry.ownSource ? changed => this.#sourceOf(changed) : undefined,
 		);
 		return this.#view(transfer);
+	}
+
+	async acceptChange(id: DownloadId): Promise<void> {
+		await this.#get(id).acceptChange();
 	}
 
 	async startOver(id: DownloadId, {keepOld = false}: {keepOld?: boolean} = {}): Promise<Download> {
@@ -595,6 +619,25 @@ export class Engine implements DownStream {
 		return transfer;
 	}
 
+	#refuseOwnStream(url: URL): void {
+		if (this.#isOwnStream(url)) {
+			throw new DownStreamError(
+				'bad-request',
+				"that is this program's own stream; give the URL of the file itself",
+			);
+		}
+	}
+
+	/** A download of it would wait for its own bytes. At another port (a tunnel) only ids and the key tell. */
+	#isOwnStream({hostname, port, pathname, searchParams}: URL): boolean {
+		const [, area = '', id = ''] = pathname.split('/');
+		const isOurPort = URL.canParse(this.#origin) && new URL(this.#origin).port === port;
+		const isKnown = this.#transfers.has(id) || this.#removed.has(id) || searchParams.get('key') === this.key;
+		return (
+			['stream', 'playlist.m3u', 'api'].includes(area) && ((isOurPort && isLoopback(hostname)) || isKnown)
+		);
+	}
+
 	#refuseIfEnded(): void {
 		if (this.#hasEnded) {
 			throw new DownStreamError('not-found', 'The program is ending');
@@ -682,7 +725,9 @@ export class Engine implements DownStream {
 		return async signal => {
 			const link = await resolveLink(command, item, signal);
 			const {url, credentials} = withoutCredentials(link.url);
-			const headers = checkedHeaders({...headersFor(url, entry), ...credentials, ...link.headers});
+			this.#refuseOwnStream(url);
+			const known = checkedHeaders({...headersFor(url, entry), ...credentials});
+			const headers = checkedHeaders({...known, ...link.headers});
 			Logger.info(`${entry.id}: new link ${maskUrl(url.href)}`);
 			const change = {url: url.href, headers};
 			return {change, source: this.#sourceOf({...entry, ...change})};
@@ -702,6 +747,7 @@ export class Engine implements DownStream {
 			proxy: entry.proxy ?? proxy,
 			connections: entry.connections ?? connections,
 			tls,
+			isOwnStream: url => this.#isOwnStream(url),
 		});
 	}
 
@@ -756,8 +802,8 @@ export class Engine implements DownStream {
 	#balance(): void {
 		let places = this.#options.maxActive ?? 3;
 		for (const transfer of this.#queue()) {
-			const gets = transfer.wantsPlace && places > 0;
-			places -= gets ? 1 : 0;
+			const gets = transfer.wantsPlace && (places > 0 || transfer.isProbing);
+			places -= gets && !transfer.isProbing ? 1 : 0;
 			transfer.mayFill = gets;
 			const {exportWhenComplete} = transfer.entryFile.entry;
 			if (transfer.isComplete && exportWhenComplete && transfer.status === 'complete') {
@@ -868,7 +914,7 @@ function heldOf(entry: Entry, view: Download | undefined): Held {
 /** Links come and go: an item is known by itself. */
 function isSame(entry: Entry, {url, item, headers, ownSource}: GivenEntry): boolean {
 	const sorted = (record: Readonly<Record<string, string>>) =>
-		JSON.stringify(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+		JSON.stringify(Object.entries(inLowerCase(record)).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 	const isSameFile =
 		item === undefined
 			? entry.url === url && entry.ownSource === ownSource && sorted(entry.headers) === sorted(headers)
@@ -891,25 +937,34 @@ function headersFor(place: URL | undefined, {url, headers}: Entry): Record<strin
 	);
 }
 
-/** What stands in the way of several downloads, or of all, in one sentence each. */
+/** What stands in the way of several downloads, or of all, in one sentence each; what helps is for a client to say. */
 function commonTroubles(downloads: readonly Download[], storageDir: string): string[] {
 	const has = (code: ErrorCode) => downloads.filter(({error}) => error?.code === code);
 	const full = has('disk-full').length;
 	const [behindProxy] = has('upstream-proxy-unreachable');
-	const unreachable = has('origin-unreachable').filter(({url}) => !isLoopback(new URL(url).hostname)).length;
+	const away = downloads.filter(download => isAway(download));
+	const outside = away.filter(
+		({url, error}) => error?.code === 'origin-unreachable' && !isLoopback(new URL(url).hostname),
+	);
+	const isOffline = outside.length > 0 && !hasNetwork();
 	const troubles: string[] = [];
 	if (full > 0) {
-		troubles.push(`Disk full: ${storageDir}. ${counted(full)}. Free some space, then press r.`);
+		troubles.push(`Disk full: ${storageDir}. ${counted(full)} for free space.`);
 	}
 
 	if (behindProxy) {
-		troubles.push(`${behindProxy.error?.message ?? ''}; tried again by itself, r = now.`);
+		troubles.push(`${behindProxy.error?.message ?? ''}; it is tried again and again.`);
 	}
 
-	if (unreachable > 0 && !hasNetwork()) {
-		troubles.push(
-			`No network. ${counted(unreachable)}, and ${unreachable === 1 ? 'goes on by itself' : 'go on by themselves'}.`,
-		);
+	if (isOffline) {
+		troubles.push(`No network. ${goingOn(outside.length)}`);
+	}
+
+	const told = away.filter(download => !(isOffline && outside.includes(download)));
+	for (const host of new Set(told.map(({url}) => new URL(url).host))) {
+		const waiting = told.filter(({url}) => new URL(url).host === host);
+		const isBusy = waiting.every(({error}) => error?.code === 'origin-busy');
+		troubles.push(`${host} ${isBusy ? 'is busy' : 'cannot be reached'}. ${goingOn(waiting.length)}`);
 	}
 
 	return troubles;
@@ -919,12 +974,28 @@ function counted(count: number): string {
 	return count === 1 ? '1 download waits' : `${count} downloads wait`;
 }
 
+function goingOn(count: number): string {
+	return `${counted(count)}, and ${count === 1 ? 'goes on by itself' : 'go on by themselves'}.`;
+}
+
+/** Its host fails, and not for a moment alone. */
+function isAway({url, status, error, lastByteAt}: Download): boolean {
+	return (
+		status === 'waiting' &&
+		new URL(url).host !== '' &&
+		(error?.code === 'origin-unreachable' || error?.code === 'origin-busy') &&
+		(lastByteAt === null || (error.tries ?? 0) > 1)
+	);
+}
+
 function hasNetwork(): boolean {
 	return Object.values(networkInterfaces()).some(addresses => addresses?.some(({internal}) => !internal));
 }
 
 function isLoopback(hostname: string): boolean {
-	return hostname === 'localhost' || hostname === '[::1]' || hostname.startsWith('127.');
+	return /^(?:(?:.+\.)?localhost\.?|127\.[\d.]+|0\.0\.0\.0|\[::(?:1|ffff:7f[\da-f]{2}:[\da-f]+)?\])$/.test(
+		hostname,
+	);
 }
 
 /** Of an entry, what does not say where the file is. Throws `bad-request`. */

@@ -31,6 +31,8 @@ export type Entry = {
 	readonly acceptsRanges?: boolean;
 	/** Of the version that the bytes are of. */
 	readonly validator?: Validator;
+	/** The validator does not keep its value: the version is known by its bytes alone. */
+	readonly hasUnstableValidator?: boolean;
 	/** Durable bytes, half-open. */
 	readonly ranges: ReadonlyArray<readonly [start: number, end: number]>;
 	/** What the user wants of it. */
@@ -170,7 +172,14 @@ const entryField = objectOf<Entry>({
 		}),
 	),
 	acceptsRanges: optional(aBoolean),
-	validator: optional(objectOf<Validator>({etag: optional(aString), lastModified: optional(aString)})),
+	validator: optional(
+		objectOf<Validator>({
+			etag: optional(aString),
+			weakEtag: optional(aString),
+			lastModified: optional(aString),
+		}),
+	),
+	hasUnstableValidator: optional(aBoolean),
 	ranges: field(
 		'a list of ranges',
 		(value): value is Array<[number, number]> => Array.isArray(value) && value.every(isRange),
@@ -209,6 +218,8 @@ const entryField = objectOf<Entry>({
 			at: aTime,
 			tries: optional(aCount),
 			maxTries: optional(aCount),
+			bytesAgree: optional(aBoolean),
+			status: optional(aCount),
 		}),
 	),
 });

@@ -90,9 +90,58 @@ export function withEnding(base: string, ending: string): string {
 	return short.replace(/[\s.]+$/, '') + ending;
 }
 
+/** Bytes; a larger JSON document is a file. */
+const longestMessage = 1024 * 1024;
+
+/** A web page, or a short JSON document, by its type without parameters and its size in bytes. */
+export function isPage(type: string | undefined, size: number): boolean {
+	return isWebPage(type) || (isJson(type) && size < longestMessage);
+}
+
+function isWebPage(type: string | undefined): boolean {
+	return type === 'text/html' || type === 'application/xhtml+xml';
+}
+
+export function isJson(type: string | undefined): boolean {
+	return /^(?:application|text)\/(?:[\w.-]+\+)?json$/.test(type ?? '');
+}
+
+/** Whether the extension of a name is known, and none that pages or other text have. */
+export function namesNoPage(name: string): boolean {
+	const type = mime.getType(name) ?? '';
+	const isText = isJson(type) || isWebPage(type) || /^text\/|[/+]xml$|javascript|php/.test(type);
+	return type !== '' && !isText && !/\.(?:aspx?|cfm|cgi|do|jspx?|php\d?|pl)$/i.test(name);
+}
+
+/** What a file named `name` is where its first bytes contradict `type`; undefined where they do not. */
+export async function correctedType(
+	name: string,
+	type: string | undefined,
+	firstBytes: Uint8Array,
+): Promise<string | undefined> {
+	if (!namesNoPage(name)) {
+		return undefined;
+	}
+
+	const text = Buffer.from(firstBytes.subarray(0, 512)).toString('latin1');
+	if (!isWebPage(type)) {
+		return /^(?:\xEF\xBB\xBF)?\s*<(?:!doctype html|html|head|body)\b/i.test(text) ? 'text/html' : undefined;
+	}
+
+	// oxlint-disable-next-line no-control-regex -- these are in no text
+	return /[\0-\x08\x0E-\x1A\x1C-\x1F]/.test(text)
+		? ((await sniffType(firstBytes)) ?? mime.getType(name) ?? undefined)
+		: undefined;
+}
+
+/** Without parameters, in lower case. */
+export function baseType(contentType: string | undefined): string {
+	return contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+}
+
 /** Without parameters, in lower case; where the origin says nothing useful, what the extension says, if anything. */
 export function typeOf({contentType, name}: {contentType?: string; name: string}): string | undefined {
-	const said = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+	const said = baseType(contentType);
 	const byName = mime.getType(name) ?? '';
 	const isWrongText = said === 'text/plain' && /^(?:video|audio|image)\//.test(byName);
 	return [isWrongText ? '' : said, byName].find(isUseful);

@@ -6,7 +6,8 @@ import {parseContentRange, unsatisfiedSize, type ContentRange} from './content-r
 import {CookieJar} from './cookie-jar.ts';
 import type {OriginAnswer, Validator} from './data-source.ts';
 import type {DigestLogin} from './digest-login.ts';
-import {fileName, typeOf} from './file-info.ts';
+import {baseType, fileName, isPage, typeOf} from './file-info.ts';
+import {contentLength} from './answer-parser.ts';
 import {certificateProblem, type HttpAnswer, type HttpClient} from './http-client.ts';
 import type {Range} from './range-set.ts';
 import {RedirectGuard} from './redirect-guard.ts';
@@ -15,21 +16,24 @@ import {redirectTarget} from './redirect-target.ts';
 const mostRedirects = 10;
 /** A challenge, and two that say that its nonce has expired. */
 const mostChallenges = 3;
+/** Responses that carry the file. */
+const successes = new Set([200, 201, 203, 206]);
 /** Statuses of origins that refuse a Range and may give the whole file. */
 const rangeRefusals = new Set([400, 403, 405, 406, 416, 501]);
-/** A JSON document with fewer bytes is taken for a message instead of a file. */
-const longestMessage = 1024 * 1024;
-/** Bytes of an error page that are read to keep the connection. */
-const largestDiscarded = 64 * 1024;
 const nothing = new Uint8Array();
 
 /** What the requests of one data source have shown of its origin. */
 export type OriginTraits = {
 	/** It has answered with a part that does not begin at 0. */
 	givesParts?: boolean;
+	/** It has answered a request with Range, in whatever way. */
+	answersRanges?: boolean;
 	/** It names a Content-Encoding that its bytes do not have. */
 	mislabels?: boolean;
 };
+/** A body that nobody wants is read to keep the connection: so many bytes, for so long. */
+const largestDiscarded = 64 * 1024;
+const longestDiscardMs = 2000;
 
 export type OriginRequestOptions = {
 	/** What the user gave; each try starts from it, never from where it was redirected to. */
@@ -47,6 +51,8 @@ export type OriginRequestOptions = {
 	/** Whether to send Range at all. */
 	readonly ranged: boolean;
 	readonly patient?: (() => boolean) | undefined;
+	readonly answerTimeout?: number | undefined;
+	readonly isOwnStream?: ((url: URL) => boolean) | undefined;
 	readonly signal: AbortSignal;
 };
 
@@ -72,6 +78,13 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 }
 
 /** The response does not prove which bytes of the file it has. */
+/** The connection was made, and ended without a response. */
+function isCut(error: unknown): boolean {
+	const cause =
+		error instanceof DownStreamError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
+	return cause?.code === 'ECONNRESET' || cause?.code === 'CONNECTION_CLOSED';
+}
+
 class UnprovenResponse extends DownStreamError {
 	constructor(host: string, what: string) {
 		super('origin-misbehaved', `${host} ${what}`);
@@ -79,11 +92,11 @@ class UnprovenResponse extends DownStreamError {
 }
 
 /** Whether a request without Range may succeed. */
-function isAboutRange(error: unknown, {givesParts = false}: OriginTraits): boolean {
+function isAboutRange(error: unknown, {givesParts = false, answersRanges = false}: OriginTraits): boolean {
 	const status = error instanceof DownStreamError ? error.status : undefined;
 	// Where ranges work, 403 is about the link, or the number of connections.
 	const refuses = status !== undefined && rangeRefusals.has(status) && !(givesParts && status === 403);
-	return refuses || error instanceof UnprovenResponse;
+	return refuses || error instanceof UnprovenResponse || (!answersRanges && isCut(error));
 }
 
 type RequestOptions = OriginRequestOptions & {readonly traits: OriginTraits};
@@ -92,6 +105,7 @@ async function requestOnce(options: RequestOptions): Promise<OriginAnswer> {
 	const {range, headers} = options;
 	const {url, response} = await follow(options);
 	const {status} = response;
+	options.traits.answersRanges ||= options.ranged;
 	if (status === 416) {
 		// One that lies before the end that it tells is a refusal of the Range itself.
 		const size = unsatisfiedSize(response.headers.get('content-range'));
@@ -101,7 +115,7 @@ async function requestOnce(options: RequestOptions): Promise<OriginAnswer> {
 		}
 	}
 
-	if (status !== 200 && status !== 206) {
+	if (!successes.has(status)) {
 		const error = refusal(url, response, url.origin === options.url.origin ? Object.keys(headers) : []);
 		await discard(response);
 		throw error;
@@ -170,8 +184,23 @@ async function ask(
 	guard: RedirectGuard,
 	jar: CookieJar,
 ): Promise<HttpAnswer> {
-	const {url: given, headers, login, userAgent, route, range, ranged, patient, signal} = options;
+	const {
+		url: given,
+		headers,
+		login,
+		userAgent,
+		route,
+		range,
+		ranged,
+		patient,
+		answerTimeout,
+		signal,
+	} = options;
 	const last = range.end === Infinity ? '' : range.end - 1;
+	if (options.isOwnStream?.(url)) {
+		throw new DownStreamError('origin-refused', `${given.hostname} leads to this program's own stream`);
+	}
+
 	const own = url.origin === given.origin ? headers : {};
 	const cookie = jar.headerFor(url, own.cookie);
 	try {
@@ -182,6 +211,7 @@ async function ask(
 			url,
 			signal,
 			patient,
+			answerTimeout,
 			approve: address => guard.approveAddress(url, address),
 			headers: {
 				accept: '*/*',
@@ -204,6 +234,16 @@ async function proveAnswer(url: URL, response: HttpAnswer, options: RequestOptio
 	const host = url.hostname;
 	const length = lengthOf(response);
 	const part = statedPart(host, response, length, options);
+	if (
+		!part &&
+		ranged &&
+		options.range.start > 0 &&
+		!options.traits.givesParts &&
+		declaresPage(response, length)
+	) {
+		throw new UnprovenResponse(host, 'sent a web page instead of a part of the file');
+	}
+
 	const {range, size} = part ?? {range: {start: 0, end: length ?? Infinity}, size: length ?? Infinity};
 	const {start, codings} = await realCodings(url, response, range.start, options.traits);
 	const coding = codings.find(each => !canDecode(each));
@@ -233,7 +273,9 @@ async function proveAnswer(url: URL, response: HttpAnswer, options: RequestOptio
 				range,
 				acceptsRanges: part !== undefined && ranged,
 				mayAcceptRanges: ranged && !part && listsBytes(response.headers.get('accept-ranges')),
-				endIsProven: length !== undefined || response.headers.get('transfer-encoding') !== undefined,
+				get endIsProven() {
+					return response.endIsProven;
+				},
 				body: bytes,
 			};
 }
@@ -373,8 +415,12 @@ function describe(
 	return {
 		info: {name, type: typeOf({contentType, name}), size},
 		validator: validatorOf(response),
-		isPage: isPage(contentType, size),
+		isPage: isPage(baseType(contentType), size),
 	};
+}
+
+function declaresPage({headers}: HttpAnswer, length: number | undefined): boolean {
+	return isPage(baseType(headers.get('content-type')), length ?? Infinity);
 }
 
 function nameOf(url: URL, {headers}: HttpAnswer): string {
@@ -385,21 +431,13 @@ function nameOf(url: URL, {headers}: HttpAnswer): string {
 	});
 }
 
-function isPage(contentType: string | undefined, size: number): boolean {
-	const type = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
-	return (
-		type === 'text/html' ||
-		type === 'application/xhtml+xml' ||
-		(/^(?:application|text)\/(?:[\w.-]+\+)?json$/.test(type) && size < longestMessage)
-	);
-}
-
-/** Weak ETags say nothing of bytes (RFC 9110 section 8.8.1). */
+/** RFC 9110 sections 8.8.2 and 8.8.3. */
 function validatorOf(response: HttpAnswer): Validator {
 	const etag = response.headers.get('etag');
 	const lastModified = response.headers.get('last-modified');
 	return {
 		...(etag !== undefined && /^"[^"]*"$/.test(etag) ? {etag} : {}),
+		...(etag !== undefined && /^W\/"[^"]*"$/i.test(etag) ? {weakEtag: etag} : {}),
 		...(lastModified === undefined ? {} : {lastModified}),
 	};
 }
@@ -419,7 +457,8 @@ async function* body(
 			const wanted = bytes.length > left ? bytes.subarray(0, left) : bytes;
 			left -= wanted.length;
 			yield wanted;
-			bytes = await response.read();
+			// Nothing but closing would end it.
+			bytes = left > 0 || response.endIsProven ? await response.read() : undefined;
 		}
 	} catch (error) {
 		// How the answer ends is nobody's business once all of it is here.
@@ -437,11 +476,13 @@ async function* body(
 
 function lengthOf(response: HttpAnswer): number | undefined {
 	const text = response.headers.get('content-length');
-	return text !== undefined && /^\d{1,15}$/.test(text) ? Number(text) : undefined;
+	return text === undefined ? undefined : contentLength(text);
 }
 
-/** Reads the little that error pages have, so that the connection can be used again. */
+/** Reads a short body to its end, so that the connection can be used again; closes the connection otherwise. */
 async function discard(response: HttpAnswer): Promise<void> {
+	// Closing ends a read that waits.
+	const deadline = setTimeout(() => response.close(), longestDiscardMs);
 	try {
 		for (let left = largestDiscarded; left > 0;) {
 			const bytes = await response.read();
@@ -454,6 +495,7 @@ async function discard(response: HttpAnswer): Promise<void> {
 	} catch {
 		// Not needed.
 	} finally {
+		clearTimeout(deadline);
 		response.close();
 	}
 }
@@ -462,7 +504,7 @@ async function discard(response: HttpAnswer): Promise<void> {
 function refusal(url: URL, response: HttpAnswer, given: readonly string[]): DownStreamError {
 	const {status} = response;
 	const host = url.hostname;
-	if (status >= 500 || status === 408 || status === 425 || status === 429) {
+	if ((status >= 500 && status < 600) || status === 408 || status === 425 || status === 429) {
 		const retryAfterMs = retryAfter(response.headers.get('retry-after'), Date.now());
 		const wait = retryAfterMs === undefined ? '' : ` and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
 		return new DownStreamError('origin-busy', `${host} is busy (${status})${wait}`, {status, retryAfterMs});
@@ -479,9 +521,15 @@ function refusal(url: URL, response: HttpAnswer, given: readonly string[]): Down
 		410: `410 Gone: ${host} does not have the file any more`,
 		416: `416: ${host} refuses the range that was asked for`,
 	};
-	return new DownStreamError('origin-refused', reasons[status] ?? `${host} answers with status ${status}`, {
-		status,
-	});
+	const isRedirect = status >= 300 && status < 400 && status !== 304;
+	return new DownStreamError(
+		'origin-refused',
+		reasons[status] ??
+			`${host} ${isRedirect ? 'redirects without a Location' : 'answers'} (status ${status})`,
+		{
+			status,
+		},
+	);
 }
 
 /** Seconds or an HTTP date (RFC 9110 section 10.2.3), in milliseconds from now. */
@@ -546,7 +594,7 @@ function originError(error: unknown, host: string): DownStreamError {
 
 	return new DownStreamError(
 		'origin-unreachable',
-		`${host}: ${unreachable[code] ?? `connection failed (${code})`}`,
+		`${host}: ${unreachable[code.startsWith('ERR_SSL_') ? 'EPROTO' : code] ?? `connection failed (${code})`}`,
 		{
 			cause: error,
 		},

@@ -12,7 +12,7 @@ import type {Entry, EntryFile} from './entry-store.ts';
 import {Fetcher, type NewLink, type TransferServices} from './fetcher.ts';
 import {Readers, type Reader} from './readers.ts';
 import {Retries} from './retries.ts';
-import {proveNewPlace} from './version.ts';
+import {proveAcceptance, proveNewPlace} from './version.ts';
 import type {Client} from './players.ts';
 import type {Range} from './range-set.ts';
 import {SparseFile} from './sparse-file.ts';
@@ -54,6 +54,8 @@ export class Transfer {
 	/** Grows with each `startOver`: who reads an older one must not get bytes of this one. */
 	#version = 0;
 	#checkpointTimer: NodeJS.Timeout | undefined;
+	/** Until the patience of a player that waits has ended. */
+	#patienceTimer: NodeJS.Timeout | undefined;
 	#checkpointing: Promise<void> = Promise.resolve();
 	#sourceChanges: Promise<unknown> = Promise.resolve();
 	/** Blocks that were recorded last. */
@@ -111,7 +113,7 @@ export class Transfer {
 			file.isComplete &&
 			transfer.#fetcher.factsKnown &&
 			!transfer.isComplete &&
-			!transfer.#retries.failure
+			!transfer.#retries.permanentError
 		) {
 			// It ended between the last byte and the check of the whole.
 			void transfer.checkpoint();
@@ -143,7 +145,7 @@ export class Transfer {
 				wrote: (offset, bytes) => this.#wrote(offset, bytes),
 				learnt: () => this.#checkpointIfWhole(),
 				proven: () => this.#checkpointIfWhole(),
-				failed: (error, quietSince) => this.#failed(error, quietSince),
+				failed: (error, since) => this.#failed(error, since),
 				changed: () => this.#changed(),
 			},
 			source,
@@ -182,7 +184,7 @@ export class Transfer {
 		const {intent, onDemand} = this.#entryFile.entry;
 		return (
 			intent === 'run' &&
-			!this.#retries.failure &&
+			!this.#retries.permanentError &&
 			!this.#file.isComplete &&
 			(!onDemand || !this.#fetcher.factsKnown) &&
 			!this.#closed
@@ -197,6 +199,16 @@ export class Transfer {
 			this.#meter.rate(20_000, now) > 0 ||
 			this.#readers.players(now).length > 0
 		);
+	}
+
+	/** Its host fails: it tries now and then, and needs no place of the queue until bytes come. */
+	get isProbing(): boolean {
+		return this.#retries.isProbing;
+	}
+
+	/** The origin has not answered what is asked of it now. */
+	get isUnanswered(): boolean {
+		return this.#fetcher.isUnanswered;
 	}
 
 	/** The queue gives or takes the place. */
@@ -222,7 +234,7 @@ export class Transfer {
 			return 'cancelled';
 		}
 
-		if (this.#retries.failure) {
+		if (this.#retries.permanentError) {
 			return 'failed';
 		}
 
@@ -243,7 +255,7 @@ export class Transfer {
 			return 'active';
 		}
 
-		return this.#retries.dueAt === undefined ? 'queued' : 'waiting';
+		return this.#retries.retryAt === undefined ? 'queued' : 'waiting';
 	}
 
 	/**
@@ -253,17 +265,18 @@ export class Transfer {
 	async facts(signal: AbortSignal): Promise<StreamFacts> {
 		if (!this.#fetcher.factsKnown) {
 			this.#refuseIfCancelled();
-			this.#tryAgainForPlayer();
-			this.#refuseIfHopeless();
 			try {
-				await this.#readers.waitForFacts(signal, () => this.#fetcher.schedule());
+				await this.#readers.waitForFacts(signal, () =>
+					this.#askForPlayer(true, () => this.#fetcher.schedule()),
+				);
 			} finally {
 				this.#fetcher.schedule();
 			}
 		}
 
 		const {entry} = this.#entryFile;
-		const {validator, acceptsRanges, id, startedOver = 0} = entry;
+		const {acceptsRanges, id, startedOver = 0} = entry;
+		const validator = entry.hasUnstableValidator ? undefined : entry.validator;
 		const {size, isComplete} = this.#file;
 		return {
 			name: nameOf(entry),
@@ -297,8 +310,9 @@ export class Transfer {
 		const blocks = new BlockReader(this.#services.blocks);
 		this.#recordReading();
 		let scheduleAt = readStep.bytes;
-		this.#fetcher.schedule();
+		let hasAsked = false;
 		try {
+			this.#fetcher.schedule();
 			while (reader.offset < Math.min(range.end, this.#file.size)) {
 				signal.throwIfAborted();
 				this.#refuseIfCancelled();
@@ -308,10 +322,11 @@ export class Transfer {
 
 				// The look and the registering happen in one tick: a write in between would be missed.
 				const ready = Math.min(this.#file.present.runEnd(reader.offset), range.end) - reader.offset;
-				const bytes =
-					ready > 0
-						? await this.#readHeld(blocks, reader.offset, ready)
-						: await this.#waitForBytes(reader, signal);
+				const isHeld = ready > 0;
+				const bytes = isHeld
+					? await this.#readHeld(blocks, reader.offset, ready)
+					: await this.#waitForBytes(reader, signal, !hasAsked);
+				hasAsked ||= !isHeld;
 				if (!bytes?.length) {
 					blocks.sent();
 					continue;
@@ -371,11 +386,11 @@ export class Transfer {
 		await this.checkpoint();
 	}
 
-	/** Goes on; after an error, tries again at once. */
+	/** Goes on; after an error, tries again now. */
 	async resume(): Promise<void> {
 		Logger.info(`${this.id}: resumed`);
 		this.#vainLinks = 0;
-		this.#retries.forgive();
+		this.#retries.retryNow(true);
 		await this.#entryFile.save({intent: 'run', error: undefined});
 		this.#lookAround();
 	}
@@ -478,12 +493,19 @@ export class Transfer {
 	async #replaceSource(change: Partial<Entry>, source: DataSource, place?: OriginAnswer): Promise<void> {
 		const {factsKnown} = this.#fetcher;
 		await this.#fetcher.replaceSource(source);
-		this.#retries.forgive();
+		this.#retries.reset();
 		if (place && factsKnown && place.info.size !== this.#file.size && this.#file.present.size === 0) {
 			await this.#forgetVersion(change);
 		} else {
 			const {validator, acceptsRanges} = (factsKnown && place) || this.#entryFile.entry;
-			await this.#entryFile.save({...change, validator, acceptsRanges, error: undefined});
+			const {hasUnstableValidator} = place ? {} : this.#entryFile.entry;
+			await this.#entryFile.save({
+				...change,
+				validator,
+				hasUnstableValidator,
+				acceptsRanges,
+				error: undefined,
+			});
 			this.#fetcher.begin(place !== undefined);
 		}
 	}
@@ -545,13 +567,35 @@ export class Transfer {
 
 	/** A file that is all there is held against its new checksum. */
 	async #changedChecksum(): Promise<void> {
-		if (this.#retries.failure?.code === 'checksum-mismatch') {
-			this.#retries.forgive();
+		if (this.#retries.permanentError?.code === 'checksum-mismatch') {
+			this.#retries.reset();
 		}
 
 		this.#check?.abort.abort(new DownStreamError('incomplete', 'The checksum was changed during the check'));
 		await this.#check?.done.catch(() => undefined);
-		await this.#entryFile.save({completedAt: undefined, error: this.#retries.failure});
+		await this.#entryFile.save({completedAt: undefined, error: this.#retries.permanentError});
+	}
+
+	/** Goes on with what is held if it proves to be the origin's file of now. Rejects with `origin-changed` if not. */
+	async acceptChange(): Promise<void> {
+		await this.#fetcher.whileNothingRuns(async () => {
+			const {validator, isUnstable} = await proveAcceptance(
+				this.#file,
+				this.#fetcher.source,
+				this.#fetcher.heldVersion,
+				this.#ending.signal,
+			);
+			Logger.info(`${this.id}: goes on with the file of now`);
+			this.#retries.reset();
+			await this.#entryFile.save({
+				validator,
+				hasUnstableValidator: isUnstable || undefined,
+				intent: 'run',
+				error: undefined,
+			});
+			this.#fetcher.begin(true);
+		});
+		this.#lookAround();
 	}
 
 	/** Drops the held bytes and all that is known of their version, and fetches what the origin has now. */
@@ -559,7 +603,7 @@ export class Transfer {
 		Logger.info(`${this.id}: starts over`);
 		this.#vainLinks = 0;
 		await this.#fetcher.whileNothingRuns(async () => {
-			this.#retries.forgive();
+			this.#retries.reset();
 			await this.#forgetVersion({intent: 'run'});
 		});
 		this.#lookAround();
@@ -582,6 +626,7 @@ export class Transfer {
 				unsettled: undefined,
 				info: undefined,
 				validator: undefined,
+				hasUnstableValidator: undefined,
 				acceptsRanges: undefined,
 				completedAt: undefined,
 				movedTo: undefined,
@@ -693,8 +738,8 @@ export class Transfer {
 			await old.retire();
 		}
 
-		if (this.#retries.failure?.code === 'checksum-mismatch') {
-			this.#retries.forgive();
+		if (this.#retries.permanentError?.code === 'checksum-mismatch') {
+			this.#retries.reset();
 			await this.#entryFile.save({error: undefined});
 		}
 
@@ -706,7 +751,7 @@ export class Transfer {
 	async #completed(): Promise<void> {
 		// One connection brought what others were to bring: they need not go on, nor try again.
 		this.#fetcher.segments.endAll();
-		this.#retries.forgive();
+		this.#retries.reset();
 		await this.#entryFile.save({completedAt: Date.now(), error: undefined});
 		Logger.info(`${this.id}: complete`);
 		this.#services.queueChanged();
@@ -757,11 +802,12 @@ export class Transfer {
 				// What came during this one is synced and recorded by the next, what was lost is no longer there.
 				const isComplete = wasComplete && this.#file.isComplete;
 				await this.#entryFile.save({
+					error: this.#retries.permanentError,
 					ranges: ranges.map(({start, end}) => [start, end]),
 					unsettled: this.#closed || this.#unsettled.length === 0 ? undefined : this.#unsettled,
 					...(isComplete ? {} : {completedAt: undefined}),
 				});
-				if (isComplete && this.#fetcher.isProven && !this.isComplete && !this.#retries.failure) {
+				if (isComplete && this.#fetcher.isProven && !this.isComplete && !this.#retries.permanentError) {
 					await this.#allIsThere();
 				}
 			} catch (error) {
@@ -856,6 +902,7 @@ export class Transfer {
 
 	#end(): void {
 		this.#closed = true;
+		clearTimeout(this.#patienceTimer);
 		this.#ending.abort(ending());
 		this.#check?.abort.abort(ending());
 	}
@@ -890,6 +937,7 @@ export class Transfer {
 				segments: this.#fetcher.segments,
 				retries: this.#retries,
 				maxConnections: this.#fetcher.maxConnections,
+				hostCeiling: this.status === 'queued' ? this.#fetcher.hostCeiling : null,
 				lastByteAt: this.#fetcher.lastByteAt,
 				checkProgress: this.#checkProgress,
 				exportProgress: this.#exportProgress,
@@ -912,16 +960,40 @@ export class Transfer {
 		}
 	}
 
-	#waitForBytes(reader: Reader, signal: AbortSignal): Promise<Uint8Array | undefined> {
-		this.#tryAgainForPlayer();
-		this.#refuseIfHopeless();
-		return this.#readers.waitForBytes(reader, signal, () => this.#fetcher.awaited(reader.offset));
+	#waitForBytes(reader: Reader, signal: AbortSignal, isRequest: boolean): Promise<Uint8Array | undefined> {
+		return this.#readers.waitForBytes(reader, signal, () =>
+			this.#askForPlayer(isRequest, () => this.#fetcher.awaited(reader.offset)),
+		);
 	}
 
-	#refuseIfHopeless(): void {
-		const {hopeless} = this.#retries;
-		if (hopeless) {
-			throw new DownStreamError(hopeless.code, hopeless.message);
+	/** A player waits from now on. A remembered error never answers its request: the origin is asked again. */
+	#askForPlayer(isRequest: boolean, schedule: () => void): void {
+		const hadFailed = this.#retries.permanentError !== undefined;
+		this.#retries.retryNow(isRequest);
+		schedule();
+		if (hadFailed) {
+			// A link that has expired is asked for once more.
+			this.#vainLinks = Math.min(this.#vainLinks, mostVainLinks - 1);
+			this.#services.queueChanged();
+		}
+
+		this.#endOverdueWaits();
+	}
+
+	/** Players are told of a host that is away once their patience has ended. */
+	#endOverdueWaits(): void {
+		clearTimeout(this.#patienceTimer);
+		const {lastError, retryAt} = this.#retries;
+		const next = this.#readers.rejectOverdue(
+			waiting => this.#retries.playerWaitsUntil(waiting),
+			() =>
+				new DownStreamError(lastError?.code ?? 'origin-unreachable', lastError?.message ?? 'no answer', {
+					status: lastError?.status,
+					retryAfterMs: retryAt && Math.max(0, retryAt - Date.now()),
+				}),
+		);
+		if (next !== Infinity && !this.#closed) {
+			this.#patienceTimer = setTimeout(() => this.#endOverdueWaits(), next - Date.now());
 		}
 	}
 
@@ -929,7 +1001,11 @@ export class Transfer {
 
 	#wrote(offset: number, bytes: Uint8Array): void {
 		this.#vainLinks = 0;
-		this.#retries.progressed(bytes.length);
+		if (this.#retries.progressed(bytes.length)) {
+			// It needs a place again.
+			this.#services.queueChanged();
+		}
+
 		this.#meter.add(bytes.length, Date.now());
 		this.#checks.wrote(offset, bytes, this.#file.size);
 		this.#readers.wake(offset, bytes);
@@ -946,7 +1022,7 @@ export class Transfer {
 		}
 	}
 
-	#failed(cause: unknown, quietSince?: number): void {
+	#failed(cause: unknown, since?: number): void {
 		const error =
 			cause instanceof DownStreamError
 				? cause
@@ -956,28 +1032,18 @@ export class Transfer {
 		}
 
 		const line = `${this.id}: ${error.code}: ${error.message}`;
-		if (this.#retries.failed(error, quietSince)) {
+		if (this.#retries.failed(error, since)) {
 			Logger.warn(line);
-			if (this.#retries.isLong) {
-				this.#readers.reject(error);
-			}
-
-			this.#changed();
-			return;
+			this.#endOverdueWaits();
+		} else {
+			Logger.error(line);
+			this.#fetcher.segments.endAll();
+			this.#readers.reject(error);
+			void this.#entryFile.save({error: this.#retries.permanentError}).catch(() => undefined);
 		}
 
-		Logger.error(line);
-		this.#fetcher.segments.endAll();
-		this.#readers.reject(error);
-		void this.#entryFile.save({error: this.#retries.failure}).catch(() => undefined);
 		this.#services.queueChanged();
 		this.#changed();
-	}
-
-	#tryAgainForPlayer(): void {
-		if (this.#retries.hurry()) {
-			this.#services.queueChanged();
-		}
 	}
 }
 
@@ -996,7 +1062,9 @@ function stepAfter(consumed: number): number {
 /** What origins say of links that were good for a while, and what a place has that was given to another file. */
 function hasExpired({code, status}: DownStreamError): boolean {
 	return (
-		code === 'origin-changed' || (code === 'origin-refused' && [401, 403, 404, 410].includes(status ?? 0))
+		code === 'origin-changed' ||
+		code === 'origin-sent-page' ||
+		(code === 'origin-refused' && [401, 403, 404, 410].includes(status ?? 0))
 	);
 }
 

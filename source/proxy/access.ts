@@ -3,8 +3,6 @@ import {createHash, timingSafeEqual} from 'node:crypto';
 import type {IncomingHttpHeaders} from 'node:http';
 
 export type AccessPolicy = {
-	/** The port that the proxy listens on. */
-	readonly port: number;
 	/** Origins of web pages that may ask, such as `https://player.example`. */
 	readonly allowOrigins: readonly string[];
 };
@@ -15,14 +13,16 @@ export type AccessDecision =
 	| {readonly granted: false; readonly status: 403 | 421; readonly reason: string};
 
 /**
- * Decides by the headers alone. A foreign Host means that a name was rebound to loopback, so that a page would
- * be same-origin with us. Browsers put Origin or Sec-Fetch-Site on what a page makes them ask, programs put
- * neither, and what the user types has `Sec-Fetch-Site: none`.
+ * Decides by the headers alone. A foreign name in Host means that the name was rebound to loopback, so that its page
+ * would be same-origin with us. The port proves nothing: a rebound page keeps its foreign name at any port, and tunnels
+ * (`ssh -L`, editors) forward other ports to ours. A page of another server on loopback has another port in Origin than
+ * in Host, which no page can set. Browsers put Origin or Sec-Fetch-Site on what a page makes them ask, programs put
+ * neither, and an address that the user typed has `Sec-Fetch-Site: none`.
  */
 export function decideAccess(headers: IncomingHttpHeaders, policy: AccessPolicy): AccessDecision {
 	const host = headers.host?.toLowerCase() ?? '';
-	if (!isLoopbackAuthority(host, policy.port)) {
-		return {granted: false, status: 421, reason: `The Host header must be 127.0.0.1:${policy.port}.`};
+	if (!/^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?$/.test(host)) {
+		return {granted: false, status: 421, reason: 'The Host header must name 127.0.0.1, localhost or [::1].'};
 	}
 
 	const site = headers['sec-fetch-site'] ?? 'none';
@@ -41,11 +41,6 @@ export function decideAccess(headers: IncomingHttpHeaders, policy: AccessPolicy)
 		status: 403,
 		reason: 'Web pages may not use this proxy unless --allow-origin names them.',
 	};
-}
-
-function isLoopbackAuthority(host: string, port: number): boolean {
-	const authority = /:\d+$/.test(host) ? host : `${host}:80`;
-	return ['127.0.0.1', 'localhost', '[::1]'].some(name => authority === `${name}:${port}`);
 }
 
 /** A `<video>` or `<img>` without `crossorigin` sends no Origin; its Referer tells the page and cannot be forged. */

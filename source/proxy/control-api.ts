@@ -10,6 +10,7 @@ import {
 	type ExportRequest,
 	type Snapshot,
 } from '../downstream.ts';
+import {safeJson} from '../escape-controls.ts';
 import {Problem} from './problem.ts';
 
 /** Bytes of a request body. */
@@ -41,7 +42,7 @@ export type ApiRequest = {
 	readonly response: ServerResponse;
 	readonly path: string;
 	readonly parameters: URLSearchParams;
-	readonly prepareAdd?: ((request: AddRequest) => AddRequest) | undefined;
+	readonly prepareAdd?: ((request: AddRequest) => Promise<AddRequest>) | undefined;
 };
 
 type Handler = (engine: DownStream, api: ApiRequest, id: DownloadId) => void | Promise<void>;
@@ -68,6 +69,7 @@ export const routes = new Map<string, Readonly<Record<string, Handler>>>([
 	['/downloads/*/cancel', {POST: command((engine, id) => engine.cancel(id))}],
 	['/downloads/*/restore', {POST: command((engine, id) => engine.restore(id))}],
 	['/downloads/*/verify', {POST: verifyDownload}],
+	['/downloads/*/accept-change', {POST: command((engine, id) => engine.acceptChange(id))}],
 	['/downloads/*/start-over', {POST: startOver}],
 	['/downloads/*/move-in-queue', {POST: moveInQueue}],
 	['/downloads/*/export', {POST: exportDownload}],
@@ -101,10 +103,10 @@ function command(run: (engine: DownStream, id: DownloadId) => Promise<void>): Ha
 
 async function addDownload(
 	engine: DownStream,
-	{request, response, prepareAdd = unprepared => unprepared}: ApiRequest,
+	{request, response, prepareAdd = async unprepared => unprepared}: ApiRequest,
 ): Promise<void> {
 	const addRequest = checkFields<AddRequest>(await readJson(request), addFields, ['url']);
-	const {download, existed} = await engine.add(prepareAdd(addRequest));
+	const {download, existed} = await engine.add(await prepareAdd(addRequest));
 	response.setHeader('location', `/api/downloads/${download.id}`);
 	sendResult(engine, response, existed ? 200 : 201, download);
 }
@@ -204,7 +206,7 @@ function sendEvents(engine: DownStream, response: ServerResponse): void {
 }
 
 function formatEvent(event: string, data: unknown): string {
-	return `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+	return `event: ${event}\ndata: ${safeJson(data)}\n\n`;
 }
 
 /** Unchanged downloads are the same objects in both snapshots. */
@@ -231,7 +233,7 @@ function sendVersion({snapshot}: DownStream, response: ServerResponse): void {
 }
 
 function sendJson(response: ServerResponse, status: number, value: unknown): void {
-	const body = JSON.stringify(value);
+	const body = safeJson(value);
 	response.writeHead(status, {
 		'content-type': 'application/json',
 		'content-length': Buffer.byteLength(body),

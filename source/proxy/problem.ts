@@ -1,6 +1,7 @@
 // What went wrong, as an HTTP answer: problem details (RFC 9457) with one plain sentence.
 import {STATUS_CODES, type OutgoingHttpHeaders, type ServerResponse} from 'node:http';
 import {DownStreamError, type ErrorCode} from '../downstream.ts';
+import {safeJson} from '../escape-controls.ts';
 
 /** An answer other than what was asked for. The message has no secrets. */
 export class Problem extends Error {
@@ -25,15 +26,15 @@ export class Problem extends Error {
 			return new Problem(500, 'The proxy failed to answer.');
 		}
 
-		const {retryAfterMs} = error;
+		const {code, message, retryAfterMs} = error;
 		const headers = retryAfterMs === undefined ? {} : {'retry-after': `${Math.ceil(retryAfterMs / 1000)}`};
-		return new Problem(statusOf[error.code], error.message, headers, error.code);
+		return new Problem(statusFor(error), message, headers, code);
 	}
 
 	/** The headers of the answer must not have been sent. */
 	send(response: ServerResponse): void {
 		const {status, code, message: detail} = this;
-		const body = JSON.stringify({type: 'about:blank', title: STATUS_CODES[status], status, detail, code});
+		const body = safeJson({type: 'about:blank', title: STATUS_CODES[status], status, detail, code});
 		response.writeHead(status, {
 			'content-type': 'application/problem+json',
 			'content-length': Buffer.byteLength(body),
@@ -44,6 +45,13 @@ export class Problem extends Error {
 	}
 }
 
+/** Refusals that mean the same to a player, whoever makes them. */
+const passedOn = new Set<number | undefined>([401, 403, 404, 410]);
+
+function statusFor({code, status}: DownStreamError): number {
+	return code === 'origin-refused' && passedOn.has(status) ? status! : statusOf[code];
+}
+
 /** The proxy is a gateway (RFC 9110 section 15.6.3): what the origin did is 502, 503 or 504. */
 const statusOf: Readonly<Record<ErrorCode, number>> = {
 	'origin-unreachable': 504,
@@ -51,6 +59,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
 	'origin-truncated': 502,
 	'upstream-proxy-unreachable': 504,
 	'origin-refused': 502,
+	'origin-sent-page': 502,
 	'origin-changed': 502,
 	'origin-misbehaved': 502,
 	'upstream-proxy-refused': 502,

@@ -14,8 +14,8 @@ export interface StreamingEngine extends DownStream {
 	/** What the API, the playlist and URLs that are not on the list ask for. */
 	readonly key: string;
 	transfer(id: DownloadId): StreamedTransfer | undefined;
-	/** The transfer of any URL, added on first use; rejects with `bad-request` for what is not http(s). */
-	transferOf(url: string): Promise<StreamedTransfer>;
+	/** The transfer of any request, added on first use; rejects with `bad-request` for what is not http(s). */
+	transferOf(request: AddRequest): Promise<StreamedTransfer>;
 }
 
 export type ProxyServerOptions = {
@@ -30,8 +30,8 @@ export type ProxyServerOptions = {
 	readonly openStream: boolean;
 	/** Milliseconds that a client has for the head of a request: 10 s unless given. */
 	readonly headTimeout?: number;
-	/** What the control API is asked to add, before it is added. */
-	readonly prepareAdd?: (request: AddRequest) => AddRequest;
+	/** Completes what a client or player asks to add, before it is added. */
+	readonly prepareAdd?: (request: AddRequest) => Promise<AddRequest>;
 };
 
 export class ProxyServer {
@@ -119,7 +119,8 @@ export class ProxyServer {
 
 	async #route(request: IncomingMessage, response: ServerResponse, signal: AbortSignal): Promise<void> {
 		const {engine, allowOrigins, openStream, prepareAdd} = this.#options;
-		const access = decideAccess(request.headers, {port: this.port, allowOrigins});
+		requireOneHost(request);
+		const access = decideAccess(request.headers, {allowOrigins});
 		if (!access.granted) {
 			throw new Problem(access.status, access.reason);
 		}
@@ -162,7 +163,8 @@ export class ProxyServer {
 				throw new DownStreamError('bad-request', 'The parameter "url" is missing.');
 			}
 
-			await serveStream(await engine.transferOf(url), request, response, signal);
+			const asked = prepareAdd ? await prepareAdd({url}) : {url};
+			await serveStream(await engine.transferOf(asked), request, response, signal);
 		} else if (path === '/playlist.m3u') {
 			requireRead(request);
 			requireKey(parameters.get('key'), engine.key);
@@ -202,6 +204,13 @@ function allowPage(page: string, response: ServerResponse): void {
 function requireKey(given: string | null | undefined, key: string): void {
 	if (!isKey(given, key)) {
 		throw new Problem(401, 'The key is missing or wrong.', {'www-authenticate': 'Bearer'});
+	}
+}
+
+/** Node keeps the first of several; whoever forwards the request may go by another (RFC 9112 section 3.2). */
+function requireOneHost({rawHeaders}: IncomingMessage): void {
+	if (rawHeaders.filter((text, index) => index % 2 === 0 && /^host$/i.test(text)).length > 1) {
+		throw new Problem(400, 'The request has more than one Host header.');
 	}
 }
 

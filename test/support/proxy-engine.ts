@@ -134,7 +134,7 @@ export class MemoryEngine implements StreamingEngine {
 		return this.transfers.get(id);
 	}
 
-	async transferOf(url: string): Promise<MemoryTransfer> {
+	async transferOf({url}: AddRequest): Promise<MemoryTransfer> {
 		if (!/^https?:\/\//.test(url)) {
 			throw new DownStreamError('bad-request', 'Only http and https URLs can be downloaded.');
 		}
@@ -156,7 +156,7 @@ export class MemoryEngine implements StreamingEngine {
 	async add(request: AddRequest): Promise<{download: Download; existed: boolean}> {
 		this.commands.push({add: request});
 		const known = this.snapshot.downloads.some(({url}) => url === request.url);
-		const {id} = await this.transferOf(request.url);
+		const {id} = await this.transferOf(request);
 		return {download: this.#find(id), existed: known};
 	}
 
@@ -186,6 +186,11 @@ export class MemoryEngine implements StreamingEngine {
 	async update(id: DownloadId, change: DownloadChange): Promise<Download> {
 		this.commands.push({update: id, ...change});
 		return this.#find(id);
+	}
+
+	async acceptChange(id: DownloadId): Promise<void> {
+		this.commands.push({acceptChange: id});
+		this.#find(id);
 	}
 
 	async startOver(id: DownloadId, options: {keepOld?: boolean} = {}): Promise<Download> {
