@@ -116,7 +116,7 @@ async function requestOnce(options: RequestOptions): Promise<OriginAnswer> {
 	}
 
 	if (!successes.has(status)) {
-		const error = refusal(url, response, Object.keys(headers));
+		const error = refusal(url, response, url.origin === options.url.origin ? Object.keys(headers) : []);
 		await discard(response);
 		throw error;
 	}
@@ -500,7 +500,7 @@ async function discard(response: HttpAnswer): Promise<void> {
 	}
 }
 
-/** `given`: the names of the user's headers. */
+/** `given`: the names of the user's headers that the request had. */
 function refusal(url: URL, response: HttpAnswer, given: readonly string[]): DownStreamError {
 	const {status} = response;
 	const host = url.hostname;
