@@ -525,7 +525,7 @@ function refusal(url: URL, response: HttpAnswer, given: readonly string[]): Down
 	return new DownStreamError(
 		'origin-refused',
 		reasons[status] ??
-			`${host} ${isRedirect ? 'redirects without a Location' : 'answers'} (status ${status})`,
+			`${host} ${isRedirect ? 'redirects without a Location, by' : 'answers with'} status ${status}`,
 		{
 			status,
 		},
