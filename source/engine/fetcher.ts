@@ -703,27 +703,17 @@ export class Fetcher {
 		return new HeldProof(this.#file.present.size > 0 && !isNamed, this.#download.ending);
 	}
 
-	#segmentFailed(cause: unknown, segment: Segment): void {
-		let error = cause;
-		if (error instanceof DownStreamError && !segment.isAnswered && mayMeanTooMany(error, this.#factsKnown)) {
-			const refusal = this.#services.hosts.refused(this.host, segment, error.retryAfterMs);
-			if (refusal === 'too-many') {
-				// What it was to bring is fetched when another connection is through.
-				this.#grown = Math.max(1, this.segments.size - 1);
-				return;
-			}
-
-			if (refusal === 'perhaps') {
-				// Asked again soon: how long it asked to wait may have been meant for a further connection.
-				const {code, kind, message, status} = error;
-				error = new DownStreamError(kind === 'transient' ? code : 'origin-busy', message, {
-					cause: error.cause,
-					status,
-				});
-			}
+	#segmentFailed(error: unknown, segment: Segment): void {
+		const isOneTooMany =
+			error instanceof DownStreamError &&
+			!segment.isAnswered &&
+			mayMeanTooMany(error, this.#factsKnown) &&
+			this.#services.hosts.refused(this.host, segment, error.retryAfterMs);
+		if (isOneTooMany) {
+			this.#grown = Math.max(1, this.segments.size - 1);
+		} else {
+			this.#download.failed(error, Math.max(segment.openedAt, this.#lastByteAt ?? 0));
 		}
-
-		this.#download.failed(error, Math.max(segment.openedAt, this.#lastByteAt ?? 0));
 	}
 
 	get #answerTimeout(): number {
