@@ -22,7 +22,7 @@ function start(t: TestContext) {
 		return connection;
 	};
 	const refuse = (connection: Connection, retryAfterMs?: number) => {
-		const refusal = limits.refused(host, connection, retryAfterMs);
+		const refusal = limits.refused(host, connection, {retryAfterMs});
 		limits.closed(host, connection);
 		return refusal;
 	};
@@ -72,6 +72,16 @@ test('a connection that lived when this one was opened, or was cut just before, 
 	assert.equal(refuse(open()), true);
 	clock.tick(3000);
 	assert.equal(refuse(open()), false);
+});
+
+test('an answer that is no plain refusal counts only beside a connection that lives', t => {
+	const {open, limits} = start(t);
+	const other = open(true);
+	const odd = open();
+	limits.closed(host, other);
+	assert.equal(limits.refused(host, odd, {isPlain: false}), false);
+	open(true);
+	assert.equal(limits.refused(host, odd, {isPlain: false}), true);
 });
 
 test('a ceiling rises by one each 30 s without a refusal, and is forgotten after ten minutes', t => {

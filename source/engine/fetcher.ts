@@ -708,7 +708,10 @@ export class Fetcher {
 			error instanceof DownStreamError &&
 			!segment.isAnswered &&
 			mayMeanTooMany(error, this.#factsKnown) &&
-			this.#services.hosts.refused(this.host, segment, error.retryAfterMs);
+			this.#services.hosts.refused(this.host, segment, {
+				retryAfterMs: error.retryAfterMs,
+				isPlain: error.code !== 'origin-truncated' && error.code !== 'origin-misbehaved',
+			});
 		if (isOneTooMany) {
 			this.#grown = Math.max(1, this.segments.size - 1);
 		} else {

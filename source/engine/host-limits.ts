@@ -70,12 +70,17 @@ export class HostLimits {
 	 * The host refused a connection. While another one that it answered lives, as far as it knows, there are half as many
 	 * from now on (8, 4, 2, 1), and what this one was to bring is asked for again when one may be opened. Returns false if
 	 * there was none: then the number of connections was not the reason. `retryAfterMs`: it asked for so long a wait.
+	 * `isPlain`: it refused outright; in other cases a connection that is closed already proves nothing.
 	 */
-	refused(name: string, connection: HostConnection, retryAfterMs = 0): boolean {
+	refused(
+		name: string,
+		connection: HostConnection,
+		{retryAfterMs = 0, isPlain = true}: {retryAfterMs?: number | undefined; isPlain?: boolean} = {},
+	): boolean {
 		const host = this.#host(name);
 		const others = [...host.open].filter(other => other !== connection);
 		const isOther = others.some(({isAnswered}) => isAnswered);
-		if (!isOther && host.countedUntil < connection.openedAt) {
+		if (!isOther && !(isPlain && host.countedUntil >= connection.openedAt)) {
 			return false;
 		}
 
