@@ -22,7 +22,7 @@ function start(t: TestContext) {
 		return connection;
 	};
 	const refuse = (connection: Connection, retryAfterMs?: number) => {
-		const refusal = limits.refused(host, connection, retryAfterMs);
+		const refusal = limits.refused(host, connection, {retryAfterMs});
 		limits.closed(host, connection);
 		return refusal;
 	};
@@ -34,7 +34,7 @@ test('a connection that is refused while an answered one lives is one too many, 
 	open(true);
 	clock.tick(60_000);
 	assert.equal(limits.isLimited(host), false);
-	assert.equal(refuse(open()), 'too-many');
+	assert.equal(refuse(open()), true);
 	assert.deepEqual([limits.ceiling(host), limits.mayOpen(host)], [1, false]);
 	assert.equal(limits.isLimited('other.example'), false);
 });
@@ -50,27 +50,38 @@ test('of eight connections, half are left after each refusal', t => {
 test('connections that nobody answered say nothing of their number', t => {
 	const {limits, open, refuse} = start(t);
 	open();
-	assert.equal(refuse(open()), 'alone');
+	assert.equal(refuse(open()), false);
 	assert.equal(limits.isLimited(host), false);
 });
 
 test('a connection that lived when this one was opened, or was cut just before, may have been counted', t => {
-	const {open, refuse, limits, clock} = start(t);
+	const {open, refuse, limits, risen, clock} = start(t);
 	const whole = open(true);
 	whole.isRead = true;
 	const beside = open();
 	clock.tick(100);
 	limits.closed(host, whole);
 	clock.tick(20);
-	assert.equal(refuse(beside), 'perhaps');
-	assert.equal(refuse(open()), 'perhaps');
-	clock.tick(300);
-	assert.equal(refuse(open()), 'alone');
+	assert.equal(refuse(beside), true);
+	assert.deepEqual([limits.mayOpen(host), risen], [false, []]);
+	clock.tick(500);
+	assert.deepEqual([limits.mayOpen(host), risen], [true, [host]]);
+	assert.equal(refuse(open()), false);
 	limits.closed(host, open(true));
 	clock.tick(1000);
-	assert.equal(refuse(open()), 'perhaps');
+	assert.equal(refuse(open()), true);
 	clock.tick(3000);
-	assert.equal(refuse(open()), 'alone');
+	assert.equal(refuse(open()), false);
+});
+
+test('an answer that is no plain refusal counts only beside a connection that lives', t => {
+	const {open, limits} = start(t);
+	const other = open(true);
+	const odd = open();
+	limits.closed(host, other);
+	assert.equal(limits.refused(host, odd, {isPlain: false}), false);
+	open(true);
+	assert.equal(limits.refused(host, odd, {isPlain: false}), true);
 });
 
 test('a ceiling rises by one each 30 s without a refusal, and is forgotten after ten minutes', t => {
@@ -82,7 +93,7 @@ test('a ceiling rises by one each 30 s without a refusal, and is forgotten after
 	clock.tick(1);
 	assert.deepEqual([limits.ceiling(host), risen], [2, [host]]);
 	clock.tick(20_000);
-	assert.equal(refuse(open()), 'too-many');
+	assert.equal(refuse(open()), true);
 	assert.equal(limits.ceiling(host), 1);
 	clock.tick(30_000);
 	assert.equal(limits.ceiling(host), 2);

@@ -1,6 +1,6 @@
 // The connections of one download: the only place that opens them. Nothing they bring is written before it has proven
 // to be of the version that is held.
-import {DownStreamError, type DownloadId} from '../downstream.ts';
+import {DownStreamError, type DownloadId, type ErrorCode} from '../downstream.ts';
 import {Logger} from '../logger.ts';
 import {Bandwidth} from './bandwidth.ts';
 import type {BlockPool} from './block-pool.ts';
@@ -865,28 +865,21 @@ export class Fetcher {
 		);
 	}
 
-	#segmentFailed(cause: unknown, segment: Segment): void {
-		this.#requireCheckAfter(cause);
-		let error = this.#passing(cause);
-		if (error instanceof DownStreamError && !segment.isAnswered && mayMeanTooMany(error, this.#factsKnown)) {
-			const refusal = this.#services.hosts.refused(this.host, segment, error.retryAfterMs);
-			if (refusal === 'too-many') {
-				// What it was to bring is fetched when another connection is through.
-				this.#grown = Math.max(1, this.segments.size - 1);
-				return;
-			}
-
-			if (refusal === 'perhaps') {
-				// Asked again soon: how long it asked to wait may have been meant for a further connection.
-				const {code, kind, message, status} = error;
-				error = new DownStreamError(kind === 'transient' ? code : 'origin-busy', message, {
-					cause: error.cause,
-					status,
-				});
-			}
+	#segmentFailed(error: unknown, segment: Segment): void {
+		this.#requireCheckAfter(error);
+		const isOneTooMany =
+			error instanceof DownStreamError &&
+			!segment.isAnswered &&
+			mayMeanTooMany(error, this.#factsKnown) &&
+			this.#services.hosts.refused(this.host, segment, {
+				retryAfterMs: error.retryAfterMs,
+				isPlain: !oddAnswers.has(error.code),
+			});
+		if (isOneTooMany) {
+			this.#grown = Math.max(1, this.segments.size - 1);
+		} else {
+			this.#download.failed(this.#passing(error), Math.max(segment.openedAt, this.#lastByteAt ?? 0));
 		}
-
-		this.#download.failed(error, Math.max(segment.openedAt, this.#lastByteAt ?? 0));
 	}
 
 	/** For requests of a few bytes. */
@@ -907,6 +900,9 @@ export class Fetcher {
 	}
 }
 
+/** Answers that say nothing of connections. */
+const oddAnswers = new Set<ErrorCode>(['origin-truncated', 'origin-misbehaved', 'origin-sent-page']);
+
 /**
  * Origins say in many ways that they take no more connections. What one says of a file that it has not given yet is more
  * likely meant as it is said.
@@ -917,7 +913,7 @@ function mayMeanTooMany({code, status}: DownStreamError, isGiven: boolean): bool
 		code === 'origin-unreachable' ||
 		code === 'origin-truncated' ||
 		(code === 'origin-refused' && (isGiven || status === 403)) ||
-		((code === 'origin-misbehaved' || code === 'origin-sent-page') && isGiven)
+		(oddAnswers.has(code) && isGiven)
 	);
 }
 

@@ -5,6 +5,8 @@ export const riseMs = 30_000;
 const forgottenMs = 10 * 60_000;
 /** How long a host may still count a connection that is closed. */
 const lingeringMs = {read: 300, cut: 2000};
+/** It is asked again after so long. */
+const restMs = 500;
 
 export type HostConnection = {
 	readonly openedAt: number;
@@ -18,18 +20,11 @@ type Host = {
 	readonly open: Set<HostConnection>;
 	/** Until when the host may have counted one that worked and is closed now. */
 	countedUntil: number;
+	/** No connection is opened before. */
+	restsUntil: number;
 	limit: {readonly ceiling: number; readonly refusedAt: number} | undefined;
 	timer: NodeJS.Timeout | undefined;
 };
-
-/** What a refused connection says of its host. */
-export type Refusal =
-	/** Others work: it takes no more than those. */
-	| 'too-many'
-	/** None works now, but one did when this one was opened, as far as the host knew. */
-	| 'perhaps'
-	/** The number of connections was not the reason. */
-	| 'alone';
 
 /** The times are milliseconds since the epoch. */
 export class HostLimits {
@@ -51,7 +46,8 @@ export class HostLimits {
 	}
 
 	mayOpen(name: string): boolean {
-		return this.#host(name).open.size < this.ceiling(name);
+		const {open, restsUntil} = this.#host(name);
+		return open.size < this.ceiling(name) && Date.now() >= restsUntil;
 	}
 
 	isLimited(name: string): boolean {
@@ -71,44 +67,57 @@ export class HostLimits {
 	}
 
 	/**
-	 * The host refused a connection. While another one that it answered lives there are half as many from now on (8, 4, 2,
-	 * 1). `retryAfterMs`: it asked not to be tried by more for so long.
+	 * The host refused a connection. While another one that it answered lives, as far as it knows, there are half as many
+	 * from now on (8, 4, 2, 1), and what this one was to bring is asked for again when one may be opened. Returns false if
+	 * there was none: then the number of connections was not the reason. `retryAfterMs`: it asked for so long a wait.
+	 * `isPlain`: it refused outright; in other cases a connection that is closed already proves nothing.
 	 */
-	refused(name: string, connection: HostConnection, retryAfterMs = 0): Refusal {
+	refused(
+		name: string,
+		connection: HostConnection,
+		{retryAfterMs = 0, isPlain = true}: {retryAfterMs?: number | undefined; isPlain?: boolean} = {},
+	): boolean {
 		const host = this.#host(name);
 		const others = [...host.open].filter(other => other !== connection);
-		if (!others.some(({isAnswered}) => isAnswered)) {
-			return host.countedUntil >= connection.openedAt ? 'perhaps' : 'alone';
+		const isOther = others.some(({isAnswered}) => isAnswered);
+		if (!isOther && !(isPlain && host.countedUntil >= connection.openedAt)) {
+			return false;
 		}
 
+		const now = Date.now();
 		const half = 2 ** Math.floor(Math.log2(Math.min(this.ceiling(name), others.length + 1) / 2));
 		host.limit = {
 			ceiling: Math.max(1, Math.min(half, others.length)),
-			refusedAt: Date.now() + retryAfterMs,
+			refusedAt: isOther ? now + retryAfterMs : now,
 		};
+		host.restsUntil = isOther ? 0 : now + restMs;
 		this.#watch(name, host);
-		return 'too-many';
+		return true;
 	}
 
 	/** Downloads that wait for a connection are told when there may be one more. */
 	#watch(name: string, host: Host): void {
 		clearTimeout(host.timer);
-		const untilRise = (host.limit?.refusedAt ?? 0) - Date.now();
+		const now = Date.now();
+		const risesAt = Math.max(now, host.limit?.refusedAt ?? now) + riseMs;
+		const next = host.restsUntil > now ? host.restsUntil : risesAt;
 		host.timer = setTimeout(
 			() => {
+				// Timers may fire a moment too early.
+				host.restsUntil = 0;
 				this.#onRise(name);
 				if (this.isLimited(name)) {
 					this.#watch(name, host);
 				}
 			},
-			Math.min(0x7f_ff_ff_ff, Math.max(0, untilRise) + riseMs),
+			Math.min(0x7f_ff_ff_ff, next - now),
 		).unref();
 	}
 
 	#host(name: string): Host {
 		let host = this.#hosts.get(name);
 		if (!host) {
-			host = {open: new Set(), countedUntil: -Infinity, limit: undefined, timer: undefined};
+			host = {open: new Set(), countedUntil: -Infinity, restsUntil: 0, limit: undefined, timer: undefined};
 			this.#hosts.set(name, host);
 		}
 
