@@ -10,8 +10,13 @@ export type {PastedCommand} from './pasted-request.ts';
 
 /** Undefined if the text is no command: curl, wget, aria2c, Invoke-WebRequest or fetch(). */
 export function parsePastedCommand(text: string): PastedCommand | undefined {
+	// Terminals paste the ends of lines as carriage returns.
+	const lines = text.replaceAll(/\r\n?/g, '\n');
 	return (
-		parseCurlCommand(text) ?? parseWgetCommand(text) ?? parsePowershellCommand(text) ?? parseFetchCall(text)
+		parseCurlCommand(lines) ??
+		parseWgetCommand(lines) ??
+		parsePowershellCommand(lines) ??
+		parseFetchCall(lines)
 	);
 }
 

@@ -141,7 +141,7 @@ function readCommand(request: PastedRequest, tokens: readonly Token[]): void {
 		const {kind, text} = tokens[index]!;
 		const [, name, inline] = kind === 'word' ? (/^-(\w+)(?::(.*))?$/.exec(text) ?? []) : [];
 		if (name === undefined) {
-			if (kind === 'sign') {
+			if (kind === 'sign' || text === '|' || request.urls.length > 0) {
 				request.refuse('is more than one plain Invoke-WebRequest; leave the rest out');
 			} else {
 				request.urls.push(text);

@@ -67,6 +67,8 @@ const knocks: Array<[words: string, lines: string[], status: number | undefined]
 	['no Host', [`GET ${film} HTTP/1.1`], 400],
 	['no Host, as HTTP/1.0', [`GET ${film} HTTP/1.0`], 421],
 	['a foreign Host before ours', [`GET ${film} HTTP/1.1`, 'Host: evil.example', ours], 400],
+	['a foreign Host after ours', [`GET ${film} HTTP/1.1`, ours, 'hOST: evil.example'], 400],
+	['our Host twice', [`GET ${film} HTTP/1.1`, ours, ours], 400],
 	['a Host with a path', [`GET ${film} HTTP/1.1`, 'Host: 127.0.0.1:PORT/evil.example'], 421],
 	['a Host with a user', [`GET ${film} HTTP/1.1`, 'Host: evil.example@127.0.0.1:PORT'], 421],
 	['a Host with a dot at its end', [`GET ${film} HTTP/1.1`, 'Host: localhost.:PORT'], 421],

@@ -1,7 +1,9 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
+import {requestsForTyped} from '../source/add-requests.ts';
 import {DownStreamError} from '../source/downstream.ts';
 import {PlainCommands} from '../source/plain-commands.ts';
+import {settingsFrom} from '../source/settings.ts';
 import {download, idOf, MemoryDownStream} from './support/memory-downstream.ts';
 
 function commandsOver(downstream: MemoryDownStream): PlainCommands {
@@ -71,4 +73,27 @@ test('what cannot be done is said in one line', async () => {
 	assert.equal(await run(''), '');
 	downstream.failure = new DownStreamError('disk-full', 'The disk is full');
 	assert.equal(await run('resume 1'), 'The disk is full');
+});
+
+test('a pasted command is added, also on several lines and after add', async () => {
+	const downstream = new MemoryDownStream();
+	const settings = {...settingsFrom({}, {}), headers: {Cookie: 'of=argv'}, checksum: 'md5:00'};
+	const netrc = [{machine: '127.0.0.1', login: 'ann', password: 'geheim'}];
+	const commands = new PlainCommands(downstream, word => requestsForTyped(word, {...settings, netrc}));
+	const run = async (line: string) => (await commands.run(line)).lines.join('\n');
+	const authorization = `Basic ${Buffer.from('ann:geheim').toString('base64')}`;
+	assert.equal(await run("curl 'http://127.0.0.1/a' \\"), '');
+	assert.deepEqual(downstream.calls, []);
+	assert.equal(await run("  -H 'X: 1'"), '');
+	assert.equal(await run('add curl http://127.0.0.2/b -b a=b'), '');
+	assert.equal(await run('add http://127.0.0.1/c'), '');
+	assert.match(await run('curl -d x http://127.0.0.1/d'), /this curl command sends data/);
+	await run("curl 'http://127.0.0.1/e");
+	assert.match(await run(''), /has a quote that is not closed/);
+	assert.equal(await run('list').then(list => list.split('\n').length), 3);
+	assert.deepEqual(downstream.calls, [
+		['add', 'http://127.0.0.1/a', {headers: {X: '1', authorization}}],
+		['add', 'http://127.0.0.2/b', {headers: {Cookie: 'a=b'}}],
+		['add', 'http://127.0.0.1/c', {headers: {authorization}}],
+	]);
 });

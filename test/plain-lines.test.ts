@@ -81,3 +81,50 @@ test('as JSON, each line is an object', () => {
 	);
 	assert.equal(readyLine(ready, {json: false, now: at(0)}), '14:02:11 serving http://127.0.0.1:8080');
 });
+
+test('the numbers are those of the list, also after a removal', () => {
+	const lines = new PlainLines({json: false});
+	const first = {...known, id: '1'};
+	const second = {...known, id: '2', name: 'second.mkv'};
+	const third = {...known, id: '3', name: 'third.mkv'};
+	assert.match(lines.next(snapshot(first, second, third), at(0)).join('\n'), /\[3\] added {2}third\.mkv/);
+	const paused: Download = {...third, status: 'paused'};
+	assert.deepEqual(lines.next(snapshot(second, paused), at(1)), [
+		'14:02:12 [2] paused',
+		'14:02:12 [1] removed',
+	]);
+	assert.deepEqual(lines.next(snapshot(second), at(2)), ['14:02:13 [2] removed']);
+});
+
+test('a player is told again once it has left the list, and not while it is on it', () => {
+	const lines = new PlainLines({json: false});
+	const player = {id: 'p', name: 'mpv', offset: 0, ready: 0, blocked: false, connected: true};
+	const shown = (...players: Download['players'][number][]) =>
+		lines.next(snapshot({...known, players}), at(1)).filter(line => line.includes('player')).length;
+	assert.equal(shown(player), 1);
+	assert.equal(shown({...player, connected: false}), 0);
+	assert.equal(shown({...player, offset: 1}), 0);
+	assert.equal(shown(), 0);
+	assert.equal(shown(player), 1);
+});
+
+test('a playlist that is done is told as one, and JSON holds no character that a terminal obeys', () => {
+	const size = 100;
+	const done: Download = {
+		...known,
+		name: 'film.m3u8',
+		size,
+		present: size,
+		status: 'complete',
+		completedAt: at(1),
+	};
+	assert.match(
+		new PlainLines({json: false}).next(snapshot(done), at(1)).join('\n'),
+		/done {2}100 B in 1s; it is a playlist \(HLS\), not the film itself$/,
+	);
+	const message = 'changed from "\u009B31m" to "\u202E"';
+	const failed: Download = {...known, status: 'failed', error: {code: 'origin-changed', message, at: 0}};
+	const [line = ''] = new PlainLines({json: true}).next(snapshot(failed), at(1)).slice(-1);
+	assert.doesNotMatch(line, /[\u007F-\u009F\u202E]/);
+	assert.equal((JSON.parse(line) as {message: string}).message, message);
+});

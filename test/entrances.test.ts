@@ -1,0 +1,114 @@
+// What the settings say of a download holds for it whichever way it came in.
+import assert from 'node:assert/strict';
+import {readFile, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import {test, type TestContext} from 'node:test';
+import {addAll, requestsFor, requestsForTyped} from '../source/add-requests.ts';
+import {start, type Running} from '../source/running.ts';
+import {settingsFrom, type Settings} from '../source/settings.ts';
+import {atEnd} from './support/cleanup.ts';
+import {startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {ask} from './support/proxy-client.ts';
+
+const login = `Basic ${Buffer.from('ann:geheim').toString('base64')}`;
+const netrc = [{machine: '127.0.0.1', login: 'ann', password: 'geheim'}];
+
+async function startWith(
+	t: TestContext,
+	more: Partial<Settings>,
+): Promise<{running: Running; settings: Settings}> {
+	const folder = await temporaryFolder(t);
+	const given = settingsFrom({port: '0', storage: path.join(folder, 'storage'), proxy: 'direct'}, {});
+	const settings = {...given, ...more};
+	const running = await start(settings);
+	atEnd(t, () => running.dispose());
+	return {running, settings};
+}
+
+function post({proxy, engine}: Running, url: string) {
+	return ask(proxy, '/api/downloads', {
+		method: 'POST',
+		headers: {authorization: `Bearer ${engine.key}`, 'content-type': 'application/json'},
+		body: JSON.stringify({url}),
+	});
+}
+
+function play({proxy, engine}: Running, url: string) {
+	return ask(proxy, `/stream?url=${encodeURIComponent(url)}&key=${encodeURIComponent(engine.key)}`);
+}
+
+async function type({engine}: Running, settings: Settings, word: string): Promise<void> {
+	await addAll(
+		engine,
+		[word],
+		each => requestsForTyped(each, settings),
+		error => {
+			throw error;
+		},
+	);
+}
+
+test('--netrc holds for what is typed, asked of the API and played', async t => {
+	const origin = await startOrigin(t, {size: 1000});
+	const {running, settings} = await startWith(t, {netrc});
+	await type(running, settings, origin.urlOf('/typed'));
+	assert.equal((await post(running, origin.urlOf('/posted'))).status, 201);
+	assert.equal((await play(running, origin.urlOf('/played'))).status, 200);
+	for (const {id} of running.engine.snapshot.downloads) {
+		await until(running.engine, id, ({status}) => status === 'complete');
+	}
+
+	assert.deepEqual(
+		origin.requests.map(({url, headers}) => [url, headers.authorization]).toSorted(),
+		['/played', '/posted', '/typed'].map(url => [url, login]),
+	);
+	// The one that is there: with the same credentials.
+	await play(running, origin.urlOf('/typed'));
+	assert.equal(running.engine.snapshot.downloads.length, 3);
+});
+
+test('--resolve-with holds for what is typed, asked of the API and played, and asks once for an item', async t => {
+	const origin = await startOrigin(t, {size: 1000});
+	const folder = await temporaryFolder(t);
+	const script = path.join(folder, 'resolve.mjs');
+	const log = path.join(folder, 'log');
+	await writeFile(log, '');
+	await writeFile(
+		script,
+		`import {appendFileSync} from 'node:fs';
+appendFileSync(${JSON.stringify(log)}, process.argv.at(-1) + '\\n');
+console.log(${JSON.stringify(origin.urlOf('/file'))} + new URL(process.argv.at(-1)).pathname);
+console.log('X-From: the page');
+`,
+	);
+	const {running, settings} = await startWith(t, {resolveWith: [process.execPath, script]});
+	const pages = ['typed', 'posted', 'played'].map(name => `http://page.example/${name}`);
+	await type(running, settings, pages[0]!);
+	assert.equal((await post(running, pages[1]!)).status, 201);
+	for (let times = 0; times < 3; times++) {
+		assert.equal((await play(running, pages[2]!)).status, 200);
+	}
+
+	assert.deepEqual(
+		running.engine.snapshot.downloads.map(({item}) => item),
+		pages,
+	);
+	assert.deepEqual((await readFile(log, 'utf8')).trim().split('\n'), pages);
+	for (const {id} of running.engine.snapshot.downloads) {
+		await until(running.engine, id, ({status}) => status === 'complete');
+	}
+
+	assert.ok(origin.requests.every(({headers}) => headers['x-from'] === 'the page'));
+});
+
+test('headers of the command line are for its own URLs, and those of a command win over them in any case', async t => {
+	const origin = await startOrigin(t, {size: 1000});
+	const {running, settings} = await startWith(t, {headers: {Cookie: 'of=argv'}});
+	await type(running, settings, origin.urlOf('/typed'));
+	const requests = await requestsFor(`curl -H 'cookie: a=b' ${origin.urlOf('/argv')}`, settings);
+	assert.deepEqual(requests[0]?.headers, {cookie: 'a=b'});
+	const [{id} = {id: ''}] = running.engine.snapshot.downloads;
+	await until(running.engine, id, ({status}) => status === 'complete');
+	assert.equal(origin.requests[0]?.headers.cookie, undefined);
+});
