@@ -14,6 +14,8 @@ import {present} from './peers.ts';
 const limitMs = 40_000;
 /** Programs that run at the same time: most of them wait. */
 const concurrency = 8;
+/** At the end of a cell. */
+const told = ', told';
 
 type Program = {
 	readonly name: string;
@@ -87,6 +89,13 @@ export async function delivery({report, scope}: Bench): Promise<void> {
 		}
 	}
 
+	process.stdout.write(`\n${row(['group', 'kinds', ...compared.map(({name}) => name)])}`);
+	process.stdout.write(row(['---', ...[...compared, undefined].map(() => '---:')]));
+	for (const [group, origins] of oddOrigins) {
+		const right = compared.map(program => count(origins, odd => isRight(odd, cells.get(odd)!.get(program)!)));
+		process.stdout.write(row([group, ...[origins.length, ...right].map(String)]));
+	}
+
 	process.stdout.write(
 		`\n${compared.map(program => `${program.name}: ${count(all, odd => isRight(odd, cells.get(odd)!.get(program)!))}`).join(', ')} of ${all.length} as a user expects\n`,
 	);
@@ -96,9 +105,11 @@ function count<Item>(items: readonly Item[], isCounted: (item: Item) => boolean)
 	return items.filter(isCounted).length;
 }
 
-/** The file where there is one; anything but a success where there is none. */
+/** The file where there is one; else a failure, or a word about it. */
 function isRight({expects}: OddOrigin, cell: string): boolean {
-	return expects.kind === 'file' ? cell === 'file' : !cell.includes('exit 0') && cell !== 'file';
+	return expects.kind === 'file'
+		? cell === 'file'
+		: cell.endsWith(told) || (!cell.includes('exit 0') && cell !== 'file');
 }
 
 function cellOf({scope}: Pick<Bench, 'scope'>, odd: OddOrigin, program: Program): Promise<string> {
@@ -112,18 +123,23 @@ function cellOf({scope}: Pick<Bench, 'scope'>, odd: OddOrigin, program: Program)
 		const child = spawn(file, args, {
 			cwd: output,
 			env: cleanEnvironment({HOME: folder}),
-			stdio: 'ignore',
+			stdio: ['ignore', 'ignore', 'pipe'],
 			timeout: limitMs,
 			killSignal: 'SIGKILL',
 		});
-		const [code] = (await once(child, 'exit')) as [number | null];
+		let errors = '';
+		child.stderr?.on('data', (bytes: Buffer) => {
+			errors += bytes.toString();
+		});
+		const [code] = (await once(child, 'close')) as [number | null];
 		const seconds = (performance.now() - began) / 1000;
 		const saved = await savedIn(output);
 		if (code === null) {
 			return `still trying after ${limitMs / 1000} s`;
 		}
 
-		return wordsForEnd(odd, code, seconds, saved);
+		const isTold = odd.expects.kind === 'told' && odd.expects.says.test(errors);
+		return wordsForEnd(odd, code, seconds, saved) + (isTold ? told : '');
 	});
 }
 
