@@ -172,8 +172,8 @@ test('damage on the disk becomes a hole and is fetched again', async t => {
 	await data.write('x', 9 * MiB + 4);
 	await data.close();
 
-	const again = await startEngine(t, {storageDir});
 	const before = origin.bytesSent;
+	const again = await startEngine(t, {storageDir});
 	const {damaged} = await again.engine.verify(download.id);
 	assert.deepEqual(damaged, [
 		[3 * MiB, 4 * MiB],

@@ -28,7 +28,7 @@ import {
 	type DataSource,
 } from './data-source.ts';
 import {EntryStore, newKey, readKey, type Entry, type EntryFile} from './entry-store.ts';
-import {takesNoWrites} from './disk-error.ts';
+import {errorCode, takesNoWrites} from './disk-error.ts';
 import {toEvict, type Held} from './evict.ts';
 import {checkTarget, exportFile, resolveTarget} from './export-file.ts';
 import {safeFileName} from './file-info.ts';
@@ -970,7 +970,8 @@ async function lockOrRead(
 			throw error;
 		}
 
-		return {obstacle: error instanceof Error ? error.message : String(error)};
+		const {cause} = error as DownStreamError;
+		return {obstacle: `The storage folder ${storageDir} takes no writes (${errorCode(cause) ?? 'full'})`};
 	}
 }
 

@@ -15,7 +15,7 @@ import {Readers, type Reader} from './readers.ts';
 import {Retries} from './retries.ts';
 import {proveAcceptance, proveNewPlace} from './version.ts';
 import type {Client} from './players.ts';
-import type {Range} from './range-set.ts';
+import {RangeSet, type Range} from './range-set.ts';
 import {DamagedFile, SparseFile} from './sparse-file.ts';
 import {SpeedMeter} from './speed-meter.ts';
 
@@ -74,6 +74,8 @@ export class Transfer {
 	#isRenewing = false;
 	/** The user wants the file now. */
 	#isAsked = false;
+	/** Damage that was found in the background and that no `verify` has told of. */
+	#untold: Range[] = [];
 	#mended: {readonly start: number; readonly at: number} | undefined;
 	#mending: Promise<void> = Promise.resolve();
 	/** Links that were had one after the other and brought no byte. */
@@ -694,7 +696,10 @@ export class Transfer {
 			return Promise.reject(ending());
 		}
 
-		return this.#check?.done ?? this.#startCheck(async signal => this.#checkAll(signal));
+		const done = this.#check?.done ?? this.#startCheck(async signal => this.#checkAll(signal));
+		// Told only once, also where it was found unasked.
+		void done.then(() => (this.#untold = [])).catch(() => undefined);
+		return done;
 	}
 
 	/**
@@ -783,8 +788,12 @@ export class Transfer {
 			await this.#completed();
 		}
 
-		file.trust();
-		return damaged;
+		if (!file.doubt || file.isComplete) {
+			// In doubt, parts of blocks are still to be proven.
+			file.trust();
+		}
+
+		return [...new RangeSet([...this.#untold, ...damaged])];
 	}
 
 	/**
@@ -819,8 +828,9 @@ export class Transfer {
 			this.#file.trust();
 		}
 
+		this.#untold = [...doubt.damaged];
 		this.#lookAround();
-		return [...doubt.damaged];
+		return this.#untold;
 	}
 
 	/** The record of it follows with that of the whole check: a program that ends before doubts the same file again. */
