@@ -257,16 +257,17 @@ test(
 		await completes(engine, download.id);
 		await close();
 
-		await forbid(t, storageDir);
+		// One that can be read is opened read-only.
+		await forbid(t, storageDir, 0);
 		await assert.rejects(startEngine(t, {storageDir}), {code: 'disk-failed', message: /\(EACCES\)/});
 	},
 );
 
 /** Resolves with what gives the permission back. The superuser may write everywhere, and becomes somebody else. */
-async function forbid(t: TestContext, folder: string): Promise<() => Promise<void>> {
+async function forbid(t: TestContext, folder: string, mode = 0o500): Promise<() => Promise<void>> {
 	const permit = async () => (isRoot ? process.seteuid!(0) : chmod(folder, 0o700));
 	atEnd(t, permit);
-	await (isRoot ? process.seteuid!(65_534) : chmod(folder, 0o500));
+	await (isRoot ? process.seteuid!(65_534) : chmod(folder, mode));
 	return permit;
 }
 
