@@ -558,6 +558,9 @@ export class Fetcher {
 		if (this.#file.size === Infinity && info.size !== Infinity) {
 			await this.#file.resize(info.size);
 			this.#clipSegments();
+		} else if (segment.offset >= this.#file.size && this.#file.size > 0) {
+			// The size became known after the request: it was for bytes beyond the end.
+			return false;
 		} else if (range.start === range.end && this.#file.size > 0) {
 			throw new DownStreamError('origin-misbehaved', `${this.host} has no bytes where the file has some`);
 		} else if (range.end <= segment.offset && this.#file.size > 0) {
