@@ -10,6 +10,7 @@ import {DownStreamError} from './source/downstream.ts';
 import {escapeControls} from './source/escape-controls.ts';
 import {flags, type Flag, type Flags} from './source/flags.ts';
 import {commandHelp, help} from './source/help.ts';
+import type {Outcome} from './source/patience.ts';
 import type {Settings} from './source/settings.ts';
 import {version} from './source/version.ts';
 
@@ -18,6 +19,8 @@ process.env.NODE_ENV ??= 'production';
 
 const exitCodes: Partial<Record<string, number>> = {'bad-request': 2, 'port-taken': 69, 'storage-locked': 75};
 const interrupted = 130;
+/** Of commands that wait for downloads. */
+const outcomes: Readonly<Record<Outcome, number>> = {done: 0, failed: 1, 'gave-up': 76};
 /** How long an interrupted run waits for the reader of its output. */
 const lastWordsMs = 1000;
 /** What can be done about it on the command line. */
@@ -111,8 +114,8 @@ async function main(stopped: AbortSignal): Promise<number> {
 
 		case 'play': {
 			const {playUrl} = await import('./source/play-url.ts');
-			const isGood = await playUrl(operands[0]!, settings, print, stopped);
-			return stopped.aborted ? interrupted : isGood ? 0 : 1;
+			const outcome = await playUrl(operands[0]!, settings, print, stopped);
+			return stopped.aborted ? interrupted : outcomes[outcome];
 		}
 
 		case 'demo': {
@@ -150,8 +153,8 @@ async function withoutCommand(
 	}
 
 	const {serveUntilDone} = await import('./source/serve.ts');
-	const done = await serveUntilDone(urls, settings, stopped);
-	return stopped.aborted ? interrupted : done ? 0 : 1;
+	const outcome = await serveUntilDone(urls, settings, stopped);
+	return stopped.aborted ? interrupted : outcomes[outcome];
 }
 
 /** Or a list of URLs. */
@@ -172,8 +175,7 @@ async function urlsOf(
 		leave();
 	}
 
-	const urls = await expandUrls(words);
-	stopped.removeEventListener('abort', leave);
+	const urls = await expandUrls(words).finally(() => stopped.removeEventListener('abort', leave));
 	if (checksum !== undefined && urls.length !== 1) {
 		throw new DownStreamError('bad-request', `--checksum: it is for one URL, and ${urls.length} are given`);
 	}
@@ -199,7 +201,7 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 	const running = await start({...settings, cacheSize: Infinity});
 	try {
 		const line = new ProgressLine(process.stderr, settings);
-		const done = await get(
+		const outcome = await get(
 			running,
 			urls,
 			settings,
@@ -212,7 +214,7 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 		);
 		line.end();
 		await running.engine.makeRoom(settings.cacheSize);
-		return stopped.aborted ? interrupted : done ? 0 : 1;
+		return stopped.aborted ? interrupted : outcomes[outcome];
 	} finally {
 		await running.dispose();
 	}

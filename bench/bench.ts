@@ -11,6 +11,7 @@ import {temporaryFolder} from '../test/support/engines.ts';
 import {missing} from '../test/support/programs.ts';
 import {cold} from './cold.ts';
 import {dashboard} from './dashboard.ts';
+import {delivery} from './delivery.ts';
 import {download} from './download.ts';
 import {MiB} from './measure.ts';
 import {profile} from './profile.ts';
@@ -40,6 +41,7 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	download,
 	sparse,
 	sets,
+	delivery,
 	dashboard,
 	start,
 	scale,
@@ -51,8 +53,8 @@ async function main(): Promise<void> {
 		allowPositionals: true,
 		options: {size: {type: 'string', default: '256'}, rounds: {type: 'string', default: '5'}},
 	});
-	// A profile is no comparison.
-	const all = Object.keys(sections).filter(name => name !== 'profile');
+	// A profile is no comparison, and what is delivered has no figures.
+	const all = Object.keys(sections).filter(name => name !== 'profile' && name !== 'delivery');
 	const names = positionals.length > 0 ? positionals : all;
 	const size = Number(values.size) * MiB;
 	const rounds = Number(values.rounds);

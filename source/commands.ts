@@ -2,7 +2,7 @@
 import {addAll, requestsForOther} from './add-requests.ts';
 import type {CommandName} from './command-table.ts';
 import {cleanText, padText} from './dashboard/clean-text.ts';
-import {amount, playlistWords, stateWords} from './dashboard/state-words.ts';
+import {amount, substituteOf, stateWords} from './dashboard/state-words.ts';
 import {DownStreamError, type Download, type DownStream} from './downstream.ts';
 import {withoutCredentials} from './engine/data-source.ts';
 import {safeJson} from './escape-controls.ts';
@@ -217,14 +217,14 @@ function urlOf(word: string): string | undefined {
 function lineOf(download: Download, downloads: readonly Download[]): string {
 	const number = downloads.findIndex(({id}) => id === download.id) + 1;
 	const {word} = stateWords(download, Date.now(), true);
-	const playlist = playlistWords(download);
+	const substitute = substituteOf(download)?.words;
 	return [
 		padText(number > 0 ? String(number) : '', 3, {align: 'right'}),
 		download.id.slice(0, shortId),
 		padText(word, 11),
 		padText(amount(download), 22),
 		cleanText(download.name),
-		...(playlist === undefined ? [] : [playlist]),
+		...(substitute === undefined ? [] : [substitute]),
 	].join('  ');
 }
 

@@ -128,6 +128,10 @@ export class ControlClient implements DownStream {
 		return body as Download;
 	}
 
+	async acceptChange(id: DownloadId): Promise<void> {
+		await this.#command(id, 'accept-change');
+	}
+
 	async startOver(id: DownloadId, options: {keepOld?: boolean} = {}): Promise<Download> {
 		return (await this.#command(id, 'start-over', options)) as Download;
 	}
@@ -279,6 +283,7 @@ function stopped(download: Download): Download {
 		bytesPerSecond: 0,
 		bytesPerSecondLong: 0,
 		connections: 0,
+		hostCeiling: null,
 		segments: [],
 		players: [],
 		retryAt: null,

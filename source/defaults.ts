@@ -2,7 +2,14 @@
 
 import envPaths from 'env-paths';
 
-export const defaults = {port: 8080, connections: 4, maxActive: 3, readAhead: '16M'} as const;
+export const defaults = {
+	port: 8080,
+	connections: 4,
+	maxActive: 3,
+	readAhead: '16M',
+	timeout: '30s',
+	giveUpAfter: '5m',
+} as const;
 
 /** The user's cache folder for this program. */
 export function defaultStorageDir(): string {

@@ -8,14 +8,15 @@ export type DownloadId = string;
  * What a download is doing, derived from facts:
  * - `asking`: the first answer of the origin (name, size) is not there yet, or a new link after one that has expired
  * - `active`: a connection fetches bytes of it, or the last of them are being recorded
- * - `waiting`: a try failed and the next one is scheduled (`retryAt`)
- * - `queued`: it will be fetched when one of `maxActive` places is free, or (on demand) when a player asks
+ * - `waiting`: a try failed and the next one is scheduled (`retryAt`); it goes on by itself
+ * - `queued`: it will be fetched when one of `maxActive` places or a connection to its server (`hostCeiling`) is free, or
+ *   (on demand) when a player asks
  * - `paused`: the user stopped the fill; players still get what they ask for
  * - `cancelled`: the user stopped everything, players too; what is on the disk is kept
  * - `exporting`: it is being copied out
  * - `checking`: what is on the disk is read again and compared with its checksums
  * - `complete`: every byte is on the disk
- * - `failed`: the last error is one that a new try will not mend (`error`)
+ * - `failed`: the last error is one that time does not mend (`error`); a player's request or `resume` tries again
  */
 export type DownloadStatus =
 	| 'asking'
@@ -59,9 +60,12 @@ export type DownloadError = {
 	readonly message: string;
 	/** Milliseconds since the epoch. */
 	readonly at: number;
-	/** The number of failed tries in a row, and how many there will be. */
-	readonly tries?: number;
+	/** The number of failed tries in a row. */
+	readonly tries?: number | undefined;
+	/** How many there were to be, in records of earlier versions. */
 	readonly maxTries?: number;
+	/** Of `origin-changed`: samples of what is held are the same on the server; `acceptChange` may go on. */
+	readonly bytesAgree?: boolean;
 	/** The status of the origin's or upstream proxy's answer, where there was one. */
 	readonly status?: number;
 };
@@ -94,6 +98,8 @@ export type Download = {
 	readonly connections: number;
 	/** How many there may be. */
 	readonly maxConnections: number;
+	/** How many connections the server takes at a time, where the download is queued for one of them; else null. */
+	readonly hostCeiling: number | null;
 	readonly segments: readonly OpenSegment[];
 	readonly players: readonly Player[];
 	/** The error that stands in the way now (`failed`, `waiting`, or a fill that was refused). */
@@ -110,6 +116,10 @@ export type Download = {
 	readonly acceptsRanges: boolean | null;
 	/** The ETag or Last-Modified that names the version of the bytes held. */
 	readonly validator: string | null;
+	/** The server's validator does not keep its value: bytes are compared instead. */
+	readonly hasUnstableValidator: boolean;
+	/** A web page came although the name is that of another kind of file. */
+	readonly isPageForFile: boolean;
 	readonly onDemand: boolean;
 	/** The order in which downloads get the places of the queue: smaller first, never the same twice. */
 	readonly queueRank: number;
@@ -208,7 +218,7 @@ export interface DownStream {
 	readonly snapshot: Snapshot;
 	/** Calls back at most 10 times a second while snapshots change. Returns the function that ends it. */
 	subscribe(listener: () => void): () => void;
-	/** `bad-request` names what is wrong. Known URL and headers: the download that is there (`existed`). */
+	/** `bad-request` names what is wrong. Known URL and headers: the download that is there (`existed`), which goes on or tries again. */
 	add(request: AddRequest): Promise<{download: Download; existed: boolean}>;
 	/** Stops the fill; connected players still get what they ask for. */
 	pause(id: DownloadId): Promise<void>;
@@ -225,6 +235,11 @@ export interface DownStream {
 	restore(id: DownloadId): Promise<void>;
 	/** `bad-request` names what is wrong; a new URL whose file differs is `origin-changed` and changes nothing. */
 	update(id: DownloadId, change: DownloadChange): Promise<Download>;
+	/**
+	 * After `origin-changed`: goes on with what is held, as it is the file of now. `origin-changed` unless 32 samples of
+	 * 4 KiB and both ends of the held bytes agree with the server.
+	 */
+	acceptChange(id: DownloadId): Promise<void>;
 	/**
 	 * After `origin-changed`: fetches the new version from the start. The bytes of the old one are dropped, or with
 	 * `keepOld` stay where they are and the new version becomes a download of its own, which is the one returned.
@@ -253,6 +268,7 @@ export const errorKinds = {
 	'origin-truncated': 'transient',
 	'upstream-proxy-unreachable': 'transient',
 	'origin-refused': 'fatal',
+	'origin-sent-page': 'fatal',
 	'origin-changed': 'fatal',
 	'origin-misbehaved': 'fatal',
 	'upstream-proxy-refused': 'fatal',
@@ -278,16 +294,19 @@ export class DownStreamError extends Error {
 	readonly status: number | undefined;
 	/** For `origin-busy`: not before so many milliseconds from now (RFC 9110 section 10.2.3). */
 	readonly retryAfterMs: number | undefined;
+	/** For `origin-changed`: samples of what is held are the same on the server. */
+	readonly bytesAgree: boolean;
 
 	constructor(
 		code: ErrorCode,
 		message: string,
-		options: {cause?: unknown; status?: number; retryAfterMs?: number} = {},
+		options: {cause?: unknown; status?: number; retryAfterMs?: number; bytesAgree?: boolean} = {},
 	) {
 		super(message, options.cause === undefined ? undefined : {cause: options.cause});
 		this.code = code;
 		this.status = options.status;
 		this.retryAfterMs = options.retryAfterMs;
+		this.bytesAgree = options.bytesAgree ?? false;
 	}
 
 	get kind(): ErrorKind {

@@ -19,6 +19,7 @@ export type Flag = {
 export const flagGroups = {
 	Where: ['storage', 'exportDir', 'output', 'deleteData', 'port', 'config'],
 	'From where': ['header', 'userAgent', 'netrc', 'proxy', 'resolveWith', 'checksum', 'ca', 'insecure'],
+	'When it fails': ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
 	'How fast': ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'cacheSize'],
 	'To players': ['player', 'allowOrigin', 'openStream'],
 	'How shown': [
@@ -58,7 +59,7 @@ export const flags = {
 	proxy: {
 		kind: 'text',
 		value: 'URL',
-		says: 'http://, https://, socks5:// or socks5h://, with user:password@ if needed, or direct\n(default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)',
+		says: 'http://, https://, socks5://, socks5h://, socks4:// or socks4a://, with user:password@\nif needed, or direct (default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)',
 	},
 	resolveWith: {
 		kind: 'text',
@@ -73,6 +74,28 @@ export const flags = {
 	},
 	ca: {kind: 'text', value: 'FILE', says: 'trust these certificates too (PEM)'},
 	insecure: {kind: 'switch', says: 'trust any certificate'},
+	timeout: {
+		kind: 'text',
+		value: 'TIME',
+		says: `for the first answer of a server, longer when it is tried again (default: ${defaults.timeout})`,
+	},
+	giveUpAfter: {
+		kind: 'text',
+		value: 'TIME',
+		says: `get: end when no byte has come for so long, such as 90s, 5m or 2h\n(default: ${defaults.giveUpAfter}; 0: never)`,
+	},
+	onChange: {
+		kind: 'text',
+		value: 'WHAT',
+		choices: ['stop', 'continue', 'restart'],
+		says: 'get: if the file changes on the server, stop (default), continue where samples\nof the bytes agree, or restart',
+		once: true,
+	},
+	allowHtml: {
+		kind: 'switch',
+		says: 'get: a web page in place of the file is no failure',
+		once: true,
+	},
 	connections: {
 		kind: 'text',
 		value: 'N',

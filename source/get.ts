@@ -2,12 +2,17 @@
 import {stat} from 'node:fs/promises';
 import path from 'node:path';
 import {addAll, requestsFor} from './add-requests.ts';
-import {playlistWords} from './dashboard/state-words.ts';
+import {formatDuration} from './dashboard/format.ts';
+import {substituteOf} from './dashboard/state-words.ts';
 import {DownStreamError, type Download, type DownloadId, type Snapshot} from './downstream.ts';
 import {resolveTarget} from './engine/export-file.ts';
+import {lookMs, QuietTime, TroubleLines, type Outcome} from './patience.ts';
 import type {Running} from './running.ts';
 import type {Settings} from './settings.ts';
 import {snapshotsOf} from './snapshots.ts';
+
+/** Changes of one file that `--on-change` answers in one run. */
+const maxAnswers = 5;
 
 export type GetOutput = {
 	/** The path of each finished file. */
@@ -16,14 +21,14 @@ export type GetOutput = {
 	progress(snapshot: Snapshot): void;
 };
 
-/** Resolves with whether every URL is on the disk now, or when the signal aborts. */
+/** Resolves when every URL is on the disk or failed, when no byte has come for too long, or when the signal aborts. */
 export async function get(
 	running: Running,
 	urls: readonly string[],
 	settings: Settings,
 	output: GetOutput,
 	signal: AbortSignal,
-): Promise<boolean> {
+): Promise<Outcome> {
 	const {engine} = running;
 	const target = await checkedTarget(settings, urls.length);
 	for (const banner of engine.snapshot.banners) {
@@ -37,37 +42,84 @@ export async function get(
 	};
 
 	const downloads = await addAll(engine, urls, word => requestsFor(word, settings), report);
-	for (const {id, status, onDemand} of downloads) {
-		if (onDemand) {
-			// No player will ask for the rest.
-			await engine.update(id, {onDemand: false});
-		}
-
-		if (status === 'failed' || status === 'paused') {
-			await engine.resume(id);
-		}
+	for (const {id} of downloads.filter(({onDemand}) => onDemand)) {
+		// No player will ask for the rest.
+		await engine.update(id, {onDemand: false});
 	}
 
-	for await (const download of finished(running, new Set(downloads.map(({id}) => id)), output, signal)) {
-		const {id, status, error, name} = download;
+	const open = new Set(downloads.map(({id}) => id));
+	const patience = new AbortController();
+	const quiet = new QuietTime();
+	const troubles = new TroubleLines();
+	const timer = setInterval(() => {
+		const waiting = engine.snapshot.downloads.filter(({id}) => open.has(id));
+		for (const line of troubles.next(waiting, Date.now())) {
+			output.error(line);
+		}
+
+		if (quiet.look(waiting, Date.now()) >= settings.giveUpAfter) {
+			patience.abort();
+		}
+	}, lookMs);
+	const ended = AbortSignal.any([signal, patience.signal]);
+	const goesOn = changeAnswers(running, settings);
+	for await (const download of finished(running, open, {output, goesOn, signal: ended})) {
+		const {id, status, error, name, isPageForFile} = download;
 		try {
 			if (status !== 'complete') {
 				throw new DownStreamError(error?.code ?? 'not-found', `${name}: ${error?.message ?? status}`);
 			}
 
-			const playlist = playlistWords(download);
-			if (playlist !== undefined) {
-				output.error(`${name} is ${playlist}`);
-			}
-
+			const substitute = substituteOf(download)?.words;
 			const {path} = await engine.export(id, {path: target, keepBoth: settings.output === undefined});
 			output.result(path);
+			if (substitute !== undefined) {
+				const isFailure = isPageForFile && !settings.allowHtml;
+				failed ||= isFailure;
+				output.error(`${name} is ${substitute}${isFailure ? '; --allow-html accepts it' : ''}`);
+			}
 		} catch (problem) {
 			report(problem);
 		}
 	}
 
-	return !failed && !signal.aborted;
+	clearInterval(timer);
+	if (signal.aborted || !patience.signal.aborted) {
+		return failed || signal.aborted ? 'failed' : 'done';
+	}
+
+	const quietFor = formatDuration(settings.giveUpAfter / 1000);
+	for (const {error, name} of engine.snapshot.downloads.filter(({id}) => open.has(id))) {
+		const reason = error?.message ?? 'the server does not answer';
+		output.error(
+			`${name}: ${reason}; gave up, no byte came for ${quietFor} (--give-up-after changes that; the same command goes on from what is here)`,
+		);
+	}
+
+	return failed ? 'failed' : 'gave-up';
+}
+
+/** Resolves with whether the download goes on although its file changed. */
+type ChangeAnswer = (download: Download) => Promise<boolean>;
+
+/** As `--on-change` says; a file that never keeps still is given up. */
+function changeAnswers({engine}: Running, {onChange}: Settings): ChangeAnswer {
+	const answers = new Map<DownloadId, number>();
+	return async ({id, error}) => {
+		const given = answers.get(id) ?? 0;
+		if (error?.code !== 'origin-changed' || onChange === 'stop' || given === maxAnswers) {
+			return false;
+		}
+
+		answers.set(id, given + 1);
+		try {
+			await (onChange === 'continue' ? engine.acceptChange(id) : engine.startOver(id));
+			return true;
+		} catch {
+			// The error of the download tells why.
+			return false;
+		}
+	};
 }
 
 /** Found out before anything is fetched: in the end a file that is there is not replaced, and a folder that is missing not made. */
@@ -104,15 +156,14 @@ async function checkedTarget({output, exportDir}: Settings, count: number): Prom
 async function* finished(
 	{engine}: Running,
 	open: Set<DownloadId>,
-	output: GetOutput,
-	signal: AbortSignal,
+	{output, goesOn, signal}: {output: GetOutput; goesOn: ChangeAnswer; signal: AbortSignal},
 ): AsyncGenerator<Download> {
 	for await (const snapshot of snapshotsOf(engine, signal)) {
 		output.progress(snapshot);
 		for (const download of snapshot.downloads) {
 			const over =
 				download.status === 'complete' || download.status === 'failed' || download.status === 'cancelled';
-			if (over && open.delete(download.id)) {
+			if (over && open.has(download.id) && !(await goesOn(download)) && open.delete(download.id)) {
 				yield download;
 			}
 		}

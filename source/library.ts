@@ -219,6 +219,19 @@ export class DownStream {
 		);
 	}
 
+	/**
+	 * After `origin-changed`: goes on with what is held, as it is the file of now. Rejects with `origin-changed` unless 32
+	 * samples of 4 KiB and both ends of the held bytes agree with the server.
+	 */
+	async acceptChange(url: string): Promise<void> {
+		await this.#engine.acceptChange(this.#find(url).id);
+	}
+
+	/** After `origin-changed`: drops what is held and fetches the version that the server has now. */
+	async startOver(url: string): Promise<void> {
+		await this.#engine.startOver(this.#find(url).id);
+	}
+
 	/** Stops everything and ends its players; the bytes stay until `removeCache`. */
 	async cancelDownload(url: string): Promise<void> {
 		await this.#engine.cancel(this.#find(url).id);

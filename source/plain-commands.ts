@@ -1,7 +1,7 @@
 // Typed commands for the plain mode on a terminal: everything can be done without a screen that is drawn.
 import {addAll} from './add-requests.ts';
 import {cleanText} from './dashboard/clean-text.ts';
-import {amount, playlistWords, stateWords} from './dashboard/state-words.ts';
+import {amount, substituteOf, stateWords} from './dashboard/state-words.ts';
 import {DownStreamError, type AddRequest, type Download, type DownStream} from './downstream.ts';
 import {isUnfinishedCommand, parsePastedCommand} from './pasted-command.ts';
 
@@ -138,10 +138,10 @@ export class PlainCommands {
 			: downloads.map((download, index) => {
 					const {state} = stateWords(download, Date.now(), true);
 					const why = download.error ? [cleanText(download.error.message)] : [];
-					const playlist = playlistWords(download) ?? [];
+					const substitute = substituteOf(download)?.words ?? [];
 					const number = `[${index + 1}]`;
 					return [`${number} ${cleanText(download.name)}`, state, amount(download), ...why]
-						.concat(playlist)
+						.concat(substitute)
 						.join('  ');
 				});
 	}

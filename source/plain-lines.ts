@@ -1,7 +1,7 @@
 // What happened between two snapshots, as lines that are only ever appended; or as JSON, one object for each event.
 import {cleanText} from './dashboard/clean-text.ts';
 import {formatBytes, formatDuration, formatPercent, formatSpeed} from './dashboard/format.ts';
-import {playlistWords, secondsLeft} from './dashboard/state-words.ts';
+import {substituteOf, queueReason, secondsLeft} from './dashboard/state-words.ts';
 import type {Download, DownloadId, Snapshot} from './downstream.ts';
 import {safeJson} from './escape-controls.ts';
 import {maskUrl} from './mask-url.ts';
@@ -17,6 +17,8 @@ type Said = {
 	progressTenth: number;
 	players: Set<string>;
 	isDone: boolean;
+	/** Why it waited, since bytes came last: each try is not worth a line. */
+	waits: Set<string>;
 };
 
 type Event = {readonly event: string; readonly text: string; readonly [field: string]: unknown};
@@ -86,6 +88,7 @@ export class PlainLines {
 			progressTenth: 0,
 			players: new Set<string>(),
 			isDone: false,
+			waits: new Set(),
 		};
 		const events = before ? [] : [addedEvent(download)];
 		if (download.size !== null && (!before || before.download.size === null)) {
@@ -101,6 +104,7 @@ export class PlainLines {
 		events.push(
 			...doneEvents(said, download),
 			...statusEvents(before?.download, download),
+			...waitEvents(said, download),
 			...progressEvents(said, download, now),
 		);
 		said.download = download;
@@ -151,8 +155,8 @@ function doneEvents(said: Said, download: Download): Event[] {
 
 	said.isDone = true;
 	const took = formatDuration((completedAt - addedAt) / 1000);
-	const playlist = playlistWords(download);
-	const note = playlist === undefined ? '' : `; it is ${playlist}`;
+	const substitute = substituteOf(download)?.words;
+	const note = substitute === undefined ? '' : `; it is ${substitute}`;
 	return [{event: 'done', size, text: `done  ${formatBytes(size ?? 0)} in ${took}${note}`}];
 }
 
@@ -160,13 +164,12 @@ function statusEvents(before: Download | undefined, download: Download): Event[]
 	const {status, error, exportedTo} = download;
 	const events: Event[] = [];
 	if (status !== before?.status) {
-		if (status === 'failed' || status === 'waiting') {
-			const word = status === 'failed' ? 'failed' : 'waits';
+		if (status === 'failed') {
 			events.push({
 				event: status,
 				code: error?.code,
 				message: error?.message,
-				text: `${word}  ${error?.message ?? ''}`,
+				text: `failed  ${error?.message ?? ''}`,
 			});
 		} else if (status === 'paused' || status === 'cancelled') {
 			events.push({event: status, text: status});
@@ -178,6 +181,38 @@ function statusEvents(before: Download | undefined, download: Download): Event[]
 	}
 
 	return events;
+}
+
+/** Once for each reason: of the host that fails, or that takes no more connections. */
+function waitEvents(said: Said, download: Download): Event[] {
+	const {status, error, retryAt, lastByteAt} = download;
+	if (lastByteAt !== said.download.lastByteAt) {
+		said.waits.clear();
+	}
+
+	const isQueued = status === 'queued' && queueReason(download) !== undefined;
+	const reason = isQueued ? status : status === 'waiting' ? error?.code : undefined;
+	if (reason === undefined || said.waits.has(reason)) {
+		return [];
+	}
+
+	said.waits.add(reason);
+	if (isQueued) {
+		return [
+			{event: 'queued', connections: download.hostCeiling, text: queueReason(download)!.replace(':', ' ')},
+		];
+	}
+
+	const message = error?.message ?? '';
+	return [
+		{
+			event: 'waiting',
+			code: reason,
+			message,
+			retryAt,
+			text: `waits  ${message}; it is tried again and again`,
+		},
+	];
 }
 
 /** At each 10 %, but not more often than every 30 s. */

@@ -7,6 +7,7 @@ import {play} from './play.ts';
 import {start} from './running.ts';
 import {attach} from './running-copy.ts';
 import {untilDone} from './serve.ts';
+import type {Outcome} from './patience.ts';
 import type {Settings} from './settings.ts';
 
 /** So long the player is not started without name and type: where downloads are queued, it is the one who asks. */
@@ -14,19 +15,19 @@ const previewMs = 10_000;
 
 /**
  * In the copy that runs on the storage folder, or in one of its own that goes on until the player has left and the file
- * is complete. Resolves with whether all went well, or when the signal aborts. `word` may also name a download of the list.
+ * is complete. Resolves with how it ended, or when the signal aborts. `word` may also name a download of the list.
  */
 export async function playUrl(
 	word: string,
 	settings: Settings,
 	say: (line: string) => void,
 	stopped: AbortSignal,
-): Promise<boolean> {
+): Promise<Outcome> {
 	const client = await attach(settings.storageDir);
 	if (client) {
 		try {
 			await startPlayer(client, word, {settings, isOther: true, say, stopped});
-			return true;
+			return 'done';
 		} finally {
 			await client.dispose();
 		}
@@ -37,7 +38,11 @@ export async function playUrl(
 	try {
 		const id = await startPlayer(engine, word, {settings, isOther: false, say, stopped});
 		say('This goes on until it is complete and no player has read it for 30 s; Ctrl+C ends it');
-		return await untilDone(engine, stopped, {isMeant: download => download.id === id, since: Date.now()});
+		return await untilDone(engine, stopped, {
+			isMeant: download => download.id === id,
+			since: Date.now(),
+			giveUpAfter: settings.giveUpAfter,
+		});
 	} finally {
 		await running.dispose();
 	}
@@ -92,10 +97,6 @@ async function findOrAdd(
 
 	const [request] = await (isOther ? requestsForOther : requestsFor)(word, settings);
 	const {download} = await downstream.add(request!);
-	if (download.status === 'failed' || download.status === 'cancelled') {
-		await downstream.resume(download.id);
-	}
-
 	return download;
 }
 

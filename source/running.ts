@@ -35,7 +35,7 @@ export type RunningSettings = Pick<
 	| 'allowOrigins'
 	| 'openStream'
 > &
-	Partial<Pick<Settings, 'readAhead' | 'resolveWith' | 'netrc' | 'logFile' | 'logLevel'>>;
+	Partial<Pick<Settings, 'readAhead' | 'resolveWith' | 'netrc' | 'timeout' | 'logFile' | 'logLevel'>>;
 
 /**
  * Rejects with `storage-locked`, `port-taken`, `disk-failed`, or `bad-request` for a log that cannot be written.
@@ -56,6 +56,7 @@ export async function start(settings: RunningSettings, {headersForAll = false} =
 		limitRate: settings.limitRate,
 		onDemand: settings.onDemand,
 		readAhead: settings.readAhead,
+		answerTimeout: settings.timeout,
 		resolveWith: settings.resolveWith,
 		...(settings.cacheSize === Infinity ? {} : {cacheSize: settings.cacheSize}),
 		tls: {ca: settings.ca, insecure: settings.insecure},

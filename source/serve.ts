@@ -5,6 +5,7 @@ import {addAll, requestsFor, requestsForTyped} from './add-requests.ts';
 import {cleanText} from './dashboard/clean-text.ts';
 import type {Download, DownStream} from './downstream.ts';
 import {escapeControls} from './escape-controls.ts';
+import {lookMs, QuietTime, type Outcome} from './patience.ts';
 import {commandHelp, PlainCommands} from './plain-commands.ts';
 import {PlainLines, readyLine} from './plain-lines.ts';
 import {start, type Running} from './running.ts';
@@ -32,13 +33,13 @@ export async function serve(
 
 /**
  * The dashboard where there is no screen. On a terminal it takes typed commands until `quit`; else it ends when
- * everything is done or failed and no player has read for 30 s. Resolves with whether all went well.
+ * everything is done or failed, or no byte has come for too long, and no player has read for 30 s.
  */
 export async function serveUntilDone(
 	urls: readonly string[],
 	settings: Settings,
 	stopped: AbortSignal,
-): Promise<boolean> {
+): Promise<Outcome> {
 	const running = await start(settings);
 	try {
 		const end = printLines(running, settings);
@@ -48,11 +49,12 @@ export async function serveUntilDone(
 			await aborted(stopped);
 		}
 
-		const allDone = await (hasCommands
+		const {giveUpAfter} = settings;
+		const outcome = await (hasCommands
 			? untilQuit(running, settings, stopped)
-			: untilDone(running.engine, stopped));
+			: untilDone(running.engine, stopped, {giveUpAfter}));
 		end();
-		return allAdded && allDone;
+		return allAdded ? outcome : 'failed';
 	} finally {
 		await running.dispose();
 	}
@@ -91,7 +93,7 @@ async function addFromCommandLine(
 	return allAdded;
 }
 
-async function untilQuit({engine}: Running, settings: Settings, stopped: AbortSignal): Promise<boolean> {
+async function untilQuit({engine}: Running, settings: Settings, stopped: AbortSignal): Promise<Outcome> {
 	const commands = new PlainCommands(engine, word => requestsForTyped(word, settings));
 	const input = createInterface({input: process.stdin, signal: stopped});
 	process.stdout.write(`Type a command:\n${commandHelp.join('\n')}\n`);
@@ -108,18 +110,23 @@ async function untilQuit({engine}: Running, settings: Settings, stopped: AbortSi
 	}
 
 	input.close();
-	return engine.snapshot.downloads.every(({status}) => status !== 'failed');
+	return engine.snapshot.downloads.every(({status}) => status !== 'failed') ? 'done' : 'failed';
 }
 
 /**
- * Resolves when none of the downloads goes on and no player has read any of them for 30 s, with whether all are complete.
- * `since` counts as a moment in which a player has read.
+ * Resolves when none of the downloads goes on and no player has read any of them for 30 s. One of which no byte comes for
+ * `giveUpAfter` ms does not go on. `since` counts as a moment in which a player has read.
  */
 export async function untilDone(
 	downstream: DownStream,
 	stopped: AbortSignal,
-	{isMeant = () => true, since = 0}: {isMeant?: (download: Download) => boolean; since?: number} = {},
-): Promise<boolean> {
+	{
+		isMeant = () => true,
+		since = 0,
+		giveUpAfter = Infinity,
+	}: {isMeant?: (download: Download) => boolean; since?: number; giveUpAfter?: number} = {},
+): Promise<Outcome> {
+	const quiet = new QuietTime();
 	let lastPlayer = since;
 	let timer: NodeJS.Timeout | undefined;
 	let wake = () => {};
@@ -131,17 +138,18 @@ export async function untilDone(
 			const downloads = downstream.snapshot.downloads.filter(download => isMeant(download));
 			const now = Date.now();
 			lastPlayer = downloads.some(({players}) => players.length > 0) ? now : lastPlayer;
-			const over = downloads.every(({status}) =>
+			const isOver = downloads.every(({status}) =>
 				['complete', 'failed', 'cancelled', 'paused'].includes(status),
 			);
+			const over = isOver || quiet.look(downloads, now) >= giveUpAfter;
 			const rest = lastPlayer + playersGoneMs - now;
 			if (stopped.aborted || (over && rest <= 0)) {
-				return downloads.every(({status}) => status === 'complete');
+				return downloads.every(({status}) => status === 'complete') ? 'done' : isOver ? 'failed' : 'gave-up';
 			}
 
 			await new Promise<void>(resolve => {
 				wake = resolve;
-				timer = setTimeout(resolve, over ? rest : playersGoneMs);
+				timer = setTimeout(resolve, over ? rest : lookMs);
 			});
 			clearTimeout(timer);
 		}

@@ -7,6 +7,7 @@ import {defaults, defaultStorageDir} from './defaults.ts';
 import {DownStreamError} from './downstream.ts';
 import {parseChecksum} from './engine/block-checks.ts';
 import {parseProxy} from './engine/proxy-url.ts';
+import {parseDuration} from './duration.ts';
 import {flags, kebabCase, type FlagName, type Flags} from './flags.ts';
 import {checkedValue, headersFrom} from './header-lines.ts';
 import {readNetrc, type Netrc} from './netrc.ts';
@@ -45,9 +46,17 @@ export type Settings = {
 	/** Certificates in PEM to trust besides the built-in ones. */
 	readonly ca: string | undefined;
 	readonly insecure: boolean;
+	/** Milliseconds for the first answer of an origin. */
+	readonly timeout: number;
+	/** Milliseconds without a byte after which `get` ends; Infinity for never. */
+	readonly giveUpAfter: number;
 	readonly output: string | undefined;
 	/** What is removed is deleted. */
 	readonly deleteData: boolean;
+	/** Answer to a file that changed on the server. */
+	readonly onChange: (typeof flags.onChange.choices)[number];
+	/** A web page may come in place of the file. */
+	readonly allowHtml: boolean;
 	/** Of the one URL that is given. */
 	readonly checksum: string | undefined;
 	/** The words of the command that turns what is given into links. */
@@ -107,8 +116,12 @@ export function settingsFrom(
 		logLevel: oneOf(by('logLevel'), given.logLevel, flags.logLevel.choices, 'info'),
 		ca: certificates(by('ca'), optionalPath(text('ca'))),
 		insecure: given.insecure ?? false,
+		timeout: duration(by('timeout'), given.timeout ?? defaults.timeout, {least: 1, most: 3600}),
+		giveUpAfter: duration(by('giveUpAfter'), given.giveUpAfter ?? defaults.giveUpAfter, {least: 1}),
 		output: text('output'),
 		deleteData: given.deleteData ?? false,
+		onChange: oneOf(by('onChange'), given.onChange, flags.onChange.choices, 'stop'),
+		allowHtml: given.allowHtml ?? false,
 		checksum: checksum(by('checksum'), text('checksum')),
 		resolveWith: command(by('resolveWith'), text('resolveWith')),
 		netrc: given.netrc ? readNetrc(environment) : undefined,
@@ -193,6 +206,24 @@ function size(flag: string, value: string, least: number): number {
 	return bytes !== undefined && bytes >= least
 		? bytes
 		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${least}, or 0 for no limit`);
+}
+
+/** In milliseconds. The bounds are seconds; without an upper one `0` is Infinity. */
+function duration(flag: string, value: string, {least, most}: {least: number; most?: number}): number {
+	const milliseconds = parseDuration(value);
+	if (milliseconds === 0 && most === undefined) {
+		return Infinity;
+	}
+
+	return milliseconds !== undefined &&
+		milliseconds >= least * 1000 &&
+		milliseconds <= (most ?? Infinity) * 1000
+		? milliseconds
+		: refuse(
+				flag,
+				value,
+				`it must be a time such as 90s, 5m or 2h, at least ${least}s${most === undefined ? ', or 0 for never' : ` and at most ${most}s`}`,
+			);
 }
 
 function webOrigin(flag: string, value: string): string {

@@ -31,6 +31,7 @@ const owners: Record<string, string[]> = {
 	undici: ['source/engine/upstream-proxy.ts'],
 	socks: ['source/engine/upstream-proxy.ts'],
 	lowdb: ['source/engine/entry-store.ts'],
+	'set-cookie-parser': ['source/engine/cookie-jar.ts'],
 	'proper-lockfile': ['source/engine/storage-lock.ts'],
 	'ink-table': ['source/dashboard/download-table.tsx'],
 	meow: ['cli.tsx'],

@@ -1,13 +1,15 @@
 // Commands that run at the same time as each other, as players and as the end of the program.
 import assert from 'node:assert/strict';
 import {EventEmitter, once} from 'node:events';
-import {readdir, readFile, stat} from 'node:fs/promises';
+import {readdir, readFile, rm, stat} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
 import {BlockPool} from '../source/engine/block-pool.ts';
+import {HttpDataSource} from '../source/engine/data-source.ts';
+import type {Engine} from '../source/engine/engine.ts';
 import {EntryFile, type Entry} from '../source/engine/entry-store.ts';
 import {Transfer} from '../source/engine/transfer.ts';
 import {content, firstWrongByte} from './support/content.ts';
@@ -207,6 +209,103 @@ test('a removed download that is added several times at once comes back once', {
 	);
 	origin.options.bytesPerSecond = undefined;
 	await until(engine, download.id, ({status}) => status === 'complete');
+});
+
+for (const data of ['keep', 'delete'] as const) {
+	test(
+		`a URL that is added while its download is being removed (${data}) goes on from its bytes`,
+		{timeout},
+		async t => {
+			const origin = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
+			const {engine, storageDir, close} = await startEngine(t, {connections: 1});
+			const {download} = await engine.add({url: origin.url});
+			await until(engine, download.id, ({present}) => present > 0);
+			const removing = engine.remove(download.id, {data});
+			const added = await engine.add({url: origin.url});
+			await removing;
+			assert.equal(added.existed, true);
+			assert.equal(added.download.id, download.id);
+			assert.ok(added.download.present > 0);
+			assert.equal(engine.snapshot.downloads.length, 1);
+			await close();
+			const next = await startEngine(t, {storageDir, maxActive: 0});
+			assert.deepEqual(
+				next.engine.snapshot.downloads.map(({id}) => id),
+				[download.id],
+			);
+		},
+	);
+}
+
+test('a source that is added twice at once stays in use', {timeout}, async t => {
+	const origin = await startOrigin(t, {size: 4 * MiB, etag});
+	const {engine} = await startEngine(t);
+	const source = new HttpDataSource({url: origin.url});
+	const dispose = t.mock.method(source, 'dispose');
+	const added = await Promise.all([engine.addSource(source), engine.addSource(source)]);
+	assert.deepEqual(
+		added.map(({existed}) => existed),
+		[false, true],
+	);
+	assert.equal(dispose.mock.callCount(), 0);
+	const {folder} = await until(engine, added[0].download.id, ({status}) => status === 'complete');
+	assert.equal(firstWrongByte(await readFile(path.join(folder, 'data')), 0), -1);
+});
+
+/** Runs an act while another copy takes the storage folder. */
+async function loseFolder(t: TestContext, storageDir: string, engine: Engine): Promise<void> {
+	await rm(path.join(storageDir, 'owner.json.lock'), {recursive: true});
+	while (engine.snapshot.banners.length === 0) {
+		await sleep(10);
+	}
+
+	assert.match(
+		engine.snapshot.banners[0]!,
+		/^Another copy has taken the storage folder over; quit this copy/,
+	);
+	t.diagnostic('the folder is lost');
+}
+
+test(
+	'a move that runs when the storage folder is lost leaves record and data to the other copy',
+	{timeout},
+	async t => {
+		const origin = await startOrigin(t, {size: 4 * MiB, etag});
+		const {engine, storageDir} = await startEngine(t);
+		const {download} = await engine.add({url: origin.url});
+		const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
+		const target = path.join(await temporaryFolder(t), 'moved.bin');
+		const {isHeld, letGo} = holdRecords(t, 'movedTo');
+		const moving = engine.export(download.id, {path: target, move: true});
+		moving.catch(() => undefined);
+		await isHeld;
+		const record = await readFile(path.join(folder, 'entry.json'), 'utf8');
+		await loseFolder(t, storageDir, engine);
+		letGo();
+		await moving.catch(() => undefined);
+		await engine.dispose();
+		const now = await readFile(path.join(folder, 'entry.json'), 'utf8');
+		// What was being recorded in the moment of the loss may be there; the data is where a record says it is.
+		const {movedTo} = JSON.parse(now) as Entry;
+		assert.ok(now === record || movedTo === target);
+		assert.equal((await stat(movedTo ?? path.join(folder, 'data'))).size, 4 * MiB);
+	},
+);
+
+test('nothing is recorded any more once the storage folder is lost', {timeout}, async t => {
+	const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: 2 * MiB});
+	const {engine, storageDir} = await startEngine(t, {connections: 1});
+	const {download} = await engine.add({url: origin.url});
+	const {folder} = await until(engine, download.id, ({present}) => present > MiB);
+	const transfer = engine.transfer(download.id)!;
+	await loseFolder(t, storageDir, engine);
+	await sleep(50);
+	const before = await readFile(path.join(folder, 'entry.json'), 'utf8');
+	await transfer.pause().catch(() => undefined);
+	await transfer.checkpoint();
+	await transfer.close();
+	await engine.dispose();
+	assert.equal(await readFile(path.join(folder, 'entry.json'), 'utf8'), before);
 });
 
 test('what is added while the program ends is not begun', {timeout}, async t => {

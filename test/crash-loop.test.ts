@@ -58,13 +58,13 @@ async function killAgainAndAgain(t: TestContext, kills: number): Promise<number[
 		assert.deepEqual(await players, [undefined, undefined]);
 
 		const asked = origin.requests.slice(firstRequest);
-		for (const {range} of asked) {
-			assert.equal(
-				recorded.count(range ?? {start: 0, end: size}),
-				0,
-				`asked again for ${JSON.stringify(range)}`,
-			);
-		}
+		// Three samples of 4 KiB prove the version after a restart.
+		const again = asked.filter(({range}) => recorded.count(range ?? {start: 0, end: size}) > 0);
+		const areSamples = again.every(({range}) => range && range.end - range.start <= 4096);
+		assert.ok(
+			areSamples && again.length <= 3,
+			`asked again for ${JSON.stringify(again.map(({range}) => range))}`,
+		);
 
 		const held = await rightBytes(storageDir);
 		assert.ok(

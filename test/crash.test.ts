@@ -47,7 +47,7 @@ async function startServe(
 	}
 }
 
-test('after kill -9 every recorded byte is right, and none of them is fetched again', async t => {
+test('after kill -9 every recorded byte is right, and none of them is fetched again but samples', async t => {
 	const size = 48 * MiB;
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const storage = await temporaryFolder(t);
@@ -65,8 +65,10 @@ test('after kill -9 every recorded byte is right, and none of them is fetched ag
 		await serve.kill('SIGKILL');
 		for (const {range} of origin.requests.slice(firstRequest)) {
 			for (const {start: from, end: to} of recorded) {
+				// Samples of 4 KiB prove the version after a restart.
+				const isSample = range && range.end - range.start <= 4096;
 				assert.ok(
-					!range || range.end <= from || range.start >= to,
+					isSample || !range || range.end <= from || range.start >= to,
 					`asked for ${JSON.stringify(range)} of ${from}-${to}`,
 				);
 			}

@@ -545,3 +545,28 @@ test('a file that changed asks what is to become of the old bytes', async t => {
 	await screen.press('n');
 	await screen.shows('No room.');
 });
+
+test('details say that an unstable validator is no witness', async t => {
+	const unstable = {hasUnstableValidator: true, size: null};
+	const downstream = new MemoryDownStream(films(1, {...unstable, validator: '"node1"'}));
+	const screen = new Screen(t, downstream, {columns: 120, rows: 24});
+	await screen.shows('film-0');
+	await screen.press('\r');
+	await screen.shows('its ETag changes from response to response, so bytes are compared');
+	downstream.change({downloads: films(1, {...unstable, validator: 'Mon, 02 Nov 2026 00:00:00 GMT'})});
+	await screen.shows('its date changes from response to response, so bytes are compared');
+});
+
+test('a changed file whose samples agree offers to go on', async t => {
+	const error = {code: 'origin-changed', message: 'The file has changed', at: 1, bytesAgree: true} as const;
+	const downstream = new MemoryDownStream(films(1, {status: 'failed', error, lastError: error}));
+	const screen = new Screen(t, downstream, {columns: 80, rows: 24});
+	await screen.shows('r = choose');
+	await screen.press('r');
+	await screen.shows('Samples of the 250 MiB we have agree');
+	assert.match(screen.text, /\[ Go on \]/);
+	await read();
+	await screen.press('g');
+	await screen.shows('going on from what is here');
+	assert.deepEqual(downstream.calls, [['acceptChange', idOf(0)]]);
+});

@@ -1,16 +1,21 @@
 import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
+import {closeSync} from 'node:fs';
 import {
 	chmod,
 	lstat,
 	mkdir,
+	open,
+	readdir,
 	readFile,
+	readlink,
 	rename,
 	rm,
 	stat,
 	symlink,
 	truncate,
 	writeFile,
+	type FileHandle,
 } from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
@@ -18,6 +23,7 @@ import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError, type Download} from '../source/downstream.ts';
 import type {Engine} from '../source/engine/engine.ts';
+import {SparseFile} from '../source/engine/sparse-file.ts';
 import {EntryFile, EntryStore} from '../source/engine/entry-store.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
@@ -61,7 +67,7 @@ async function completes(engine: Engine, id: string): Promise<void> {
 for (const [words, damage, isHeld] of [
 	['deleted', async data => rm(data), false],
 	['emptied', async data => truncate(data), false],
-	['cut in the middle', async data => truncate(data, MiB / 2), true],
+	['cut in the middle of its second block', async data => truncate(data, MiB + MiB / 2), true],
 	['longer than the file', async data => truncate(data, 2 * size), true],
 	[
 		'moved, with a symbolic link in its place',
@@ -251,16 +257,17 @@ test(
 		await completes(engine, download.id);
 		await close();
 
-		await forbid(t, storageDir);
+		// One that can be read is opened read-only.
+		await forbid(t, storageDir, 0);
 		await assert.rejects(startEngine(t, {storageDir}), {code: 'disk-failed', message: /\(EACCES\)/});
 	},
 );
 
 /** Resolves with what gives the permission back. The superuser may write everywhere, and becomes somebody else. */
-async function forbid(t: TestContext, folder: string): Promise<() => Promise<void>> {
+async function forbid(t: TestContext, folder: string, mode = 0o500): Promise<() => Promise<void>> {
 	const permit = async () => (isRoot ? process.seteuid!(0) : chmod(folder, 0o700));
 	atEnd(t, permit);
-	await (isRoot ? process.seteuid!(65_534) : chmod(folder, 0o500));
+	await (isRoot ? process.seteuid!(65_534) : chmod(folder, mode));
 	return permit;
 }
 
@@ -286,6 +293,75 @@ test(
 		assert.ok(failed.error?.message.includes(data), failed.error?.message);
 		await chmod(data, 0o600);
 		await engine.resume(id);
+		await completes(engine, id);
+	},
+);
+
+test('bytes that the disk cannot read are fetched again for the player who asks', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {folder, streamUrl} = await until(engine, download.id, ({status}) => status === 'complete');
+	const handle = await open(path.join(folder, 'data'));
+	const prototype = Object.getPrototypeOf(handle) as FileHandle;
+	await handle.close();
+	let failures = 0;
+	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	const {read} = prototype;
+	t.mock.method(prototype, 'read', async function (this: FileHandle, ...given: Parameters<typeof read>) {
+		const [, , , position] = given as unknown as [unknown, unknown, unknown, number];
+		if (position <= 2 * MiB && position + 64 * 1024 > 2 * MiB && failures++ === 0) {
+			throw Object.assign(new Error('EIO: i/o error, read'), {code: 'EIO', syscall: 'read'});
+		}
+
+		return read.apply(this, given);
+	});
+	await streamsTheWhole({streamUrl} as Download);
+	assert.equal(failures > 0, true);
+	await completes(engine, download.id);
+});
+
+test(
+	'a close that fails ends nothing',
+	{timeout, skip: process.platform !== 'linux' && 'descriptors are found in /proc'},
+	async t => {
+		const file = path.join(await temporaryFolder(t), 'data');
+		const sparse = await SparseFile.open(file, MiB, []);
+		await sparse.write(0, whole.subarray(0, MiB));
+		for (const fd of await readdir('/proc/self/fd')) {
+			if ((await readlink(`/proc/self/fd/${fd}`).catch(() => '')) === file) {
+				closeSync(Number(fd));
+			}
+		}
+
+		await sparse.close();
+	},
+);
+
+test(
+	'a record that claims more than any disk holds opens quickly, and harms no other',
+	{timeout},
+	async t => {
+		const {storageDir, id} = await heldHalf(t);
+		const record = path.join(storageDir, id, 'entry.json');
+		const entry = JSON.parse(await readFile(record, 'utf8')) as Record<string, unknown>;
+		const other = 'a'.repeat(32);
+		await mkdir(path.join(storageDir, other));
+		const huge = Number.MAX_SAFE_INTEGER;
+		const bad = {
+			...entry,
+			id: other,
+			url: `${String(entry.url)}?bad`,
+			info: {name: 'bad', size: huge},
+			ranges: [[0, huge], ...Array.from({length: 100_000}, (_, index) => [index * MiB, huge])],
+			unsettled: [0, huge],
+			pieces: [[0, huge, 1]],
+			completedAt: 1,
+		};
+		await writeFile(path.join(storageDir, other, 'entry.json'), JSON.stringify(bad));
+		await writeFile(path.join(storageDir, other, 'data'), 'short');
+		const {engine} = await startEngine(t, {storageDir});
+		assert.ok(downloadOf(engine, other).present <= 5);
 		await completes(engine, id);
 	},
 );

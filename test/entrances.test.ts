@@ -60,8 +60,10 @@ test('--netrc holds for what is typed, asked of the API and played', async t => 
 	}
 
 	assert.deepEqual(
-		origin.requests.map(({url, headers}) => `${url} ${headers.authorization}`).toSorted(),
-		['/played', '/posted', '/typed'].map(url => `${url} ${login}`),
+		origin.requests
+			.map(({url, headers}) => [url, headers.authorization])
+			.toSorted(([a], [b]) => (a! < b! ? -1 : 1)),
+		['/played', '/posted', '/typed'].map(url => [url, login]),
 	);
 	// The one that is there: with the same credentials.
 	await play(running, origin.urlOf('/typed'));

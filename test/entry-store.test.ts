@@ -1,5 +1,18 @@
 import assert from 'node:assert/strict';
-import {access, mkdir, mkdtemp, readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
+import {spawnSync} from 'node:child_process';
+import {
+	access,
+	mkdir,
+	mkdtemp,
+	readdir,
+	readFile,
+	rename,
+	rm,
+	stat,
+	symlink,
+	truncate,
+	writeFile,
+} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
@@ -28,6 +41,8 @@ const fullEntry: Entry = {
 	givenName: 'mine.mkv',
 	info: {name: 'film.mkv', type: 'video/x-matroska', size: 1000},
 	acceptsRanges: true,
+	dataFile: {device: 1, inode: 2 ** 60, size: 1000, modifiedAt: 1.5},
+	pieces: [[20, 30, 0xff_ff_ff_ff]],
 	validator: {etag: '"a"', lastModified: 'Sun, 06 Nov 1994 08:49:37 GMT'},
 	ranges: [
 		[0, 10],
@@ -161,6 +176,14 @@ const foreign: ReadonlyArray<[what: string, change: Record<string, unknown>, nam
 	['with a range beyond 2^53', {ranges: [[0, 2 ** 60]]}, /record\.ranges/],
 	['with an unknown intent', {intent: 'erase'}, /record\.intent is not one of run, pause, cancel/],
 	['with a size that is text', {info: {name: 'a', size: '5'}}, /record\.info\.size/],
+	['with a size below zero', {info: {name: 'a', size: -1}}, /record\.info\.size/],
+	['with a size beyond 2^53', {info: {name: 'a', size: 2 ** 60}}, /record\.info\.size/],
+	['with no connections', {connections: 0}, /record\.connections is not a whole number from 1 to 16/],
+	['with a million connections', {connections: 1e6}, /record\.connections/],
+	['with a limit of nothing', {limitRate: 0}, /record\.limitRate/],
+	['with a time that no calendar has', {addedAt: 1e300}, /record\.addedAt is not a time/],
+	['with a checksum of nothing', {checksum: 'sha256:zz'}, /record\.checksum is not a checksum/],
+	['with pieces that are ranges', {pieces: [[0, 1]]}, /record\.pieces/],
 	['with an unknown error', {error: {code: 'toString', message: '', at: 1}}, /record\.error\.code/],
 ];
 for (const [what, change, named] of foreign) {
@@ -179,6 +202,53 @@ for (const [what, change, named] of foreign) {
 		assert.equal(await readFile(file.dataPath, 'utf8'), 'bytes');
 	});
 }
+
+for (const [what, put] of [
+	['a link', async (file, other) => symlink(other, file)],
+	['a link to a device', async file => symlink('/dev/zero', file)],
+	['a folder', async file => mkdir(file)],
+	['a pipe', async file => spawnSync('mkfifo', [file])],
+	['too large', async file => truncate(file, 2 ** 32).catch(async () => writeFile(file, ''))],
+	['nested a million times', async file => writeFile(file, '['.repeat(1e6) + ']'.repeat(1e6))],
+] satisfies Array<[string, (file: string, other: string) => Promise<unknown>]>) {
+	test(
+		`a record that is ${what} keeps no other from being read`,
+		{skip: process.platform === 'win32'},
+		async t => {
+			const {store, storageDir} = await openStore(t);
+			const bad = await store.create(entry);
+			const good = await store.create({...entry, id: 'a'.repeat(32)});
+			const file = path.join(bad.folder, 'entry.json');
+			const other = path.join(storageDir, 'other');
+			await rename(file, other);
+			if (what === 'too large') {
+				await writeFile(file, '');
+			}
+
+			await put(file, other);
+			const {entries, problems} = await store.readAll();
+			assert.deepEqual(
+				entries.map(({folder}) => folder),
+				[good.folder],
+			);
+			assert.ok(problems.some(problem => problem.includes(bad.folder)));
+			assert.equal((await readStored(other)).id, id);
+			await store.delete(id);
+			await assert.rejects(access(bad.folder));
+		},
+	);
+}
+
+test('a record of a million ranges is read', {timeout: 60_000}, async t => {
+	const {store} = await openStore(t);
+	const ranges = Array.from({length: 1_000_000}, (_, index): [number, number] => [
+		index * 100,
+		index * 100 + 50,
+	]);
+	await store.create({...entry, info: {name: 'a', size: 2 ** 50}, ranges});
+	const {entries} = await store.readAll();
+	assert.equal(entries[0]?.entry.ranges.length, 1_000_000);
+});
 
 test('names that somebody else wrote into a record are names alone', async t => {
 	const {store} = await openStore(t);

@@ -285,6 +285,9 @@ const names: ReadonlyArray<[name: string, second: string]> = [
 	['README', 'README (2)'],
 	['.profile', '.profile (2)'],
 	['Dr. Strangelove', 'Dr. Strangelove (2)'],
+	[`${'x'.repeat(251)}.mkv`, `${'x'.repeat(247)} (2).mkv`],
+	[`${'線'.repeat(82)}.tar.gz`, `${'線'.repeat(81)} (2).tar.gz`],
+	[`${'x'.repeat(240)} 👨‍👩‍👧`, `${'x'.repeat(240)} (2)`],
 ];
 for (const [name, second] of names) {
 	test(`the second ${name} is ${second}`, () => {

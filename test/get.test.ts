@@ -199,3 +199,99 @@ test('get makes room in a store of limited size once its files are exported', as
 	const stored = (await readdir(storage)).filter(name => /^[\da-f]{32}$/.test(name));
 	assert.equal(stored.length, 1);
 });
+
+for (const [answer, seed, code, sentence] of [
+	[
+		'stop',
+		1,
+		1,
+		/The file changed on the server \(its ETag was "v1" and is "v2" now; samples of the bytes agree\)/,
+	],
+	['continue', 1, 0, undefined],
+	[
+		'continue',
+		2,
+		1,
+		/The file changed on the server \(its ETag was "v1" and is "v2" now, and its bytes differ/,
+	],
+	['restart', 2, 0, undefined],
+] as const) {
+	const what = seed === 1 ? 'a new label on the same bytes' : 'other bytes';
+	test(`get --on-change ${answer} meets ${what} with exit code ${code}`, async t => {
+		const size = 16 * MiB;
+		// Most of it is asked for after the change.
+		const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
+		const folder = await temporaryFolder(t);
+		const target = path.join(folder, 'film.bin');
+		const args = ['--port', '0', '--storage', path.join(folder, 'storage'), '--on-change', answer];
+		const get = await CliProcess.start(t, ['get', ...args, '--connections', '1', '-o', target, origin.url]);
+		while (origin.bytesSent < MiB) {
+			await new Promise(resolve => setTimeout(resolve, 10));
+		}
+
+		Object.assign(origin.options, {etag: '"v2"', seed, bytesPerSecond: undefined});
+		assert.equal(await get.exit(), code, get.stderr);
+		if (sentence) {
+			assert.match(get.stderr, sentence);
+			assert.deepEqual(await readdir(folder), ['storage']);
+		} else {
+			assert.equal(firstWrongByte(await readFile(target), 0, seed), -1);
+		}
+	});
+}
+
+test('get ends when no byte has come for so long, with a code of its own, and tells each state once', async t => {
+	const origin = await startOrigin(t, {
+		size: MiB,
+		intercept(request) {
+			request.socket.destroy();
+			return true;
+		},
+	});
+	const folder = await temporaryFolder(t);
+	const args = ['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', folder + path.sep];
+	const get = await CliProcess.start(t, [...args, '--give-up-after', '4s', origin.url]);
+	assert.equal(await get.exit(), 76);
+	const [waits, gaveUp, ...others] = get.stderr.trimEnd().split('\n');
+	assert.match(
+		waits!,
+		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed in the middle; tries again, next in /,
+	);
+	assert.match(
+		gaveUp!,
+		/film\.bin: 127\.0\.0\.1: connection closed in the middle; gave up, no byte came for 4s/,
+	);
+	assert.deepEqual(others, []);
+	assert.ok(origin.requests.length >= 3, `${origin.requests.length} requests`);
+});
+
+test('get waits for a server that comes back, and names one that says nothing', async t => {
+	let isSilent = true;
+	const waiting: Array<() => void> = [];
+	const origin = await startOrigin(t, {
+		size: MiB,
+		async intercept() {
+			if (isSilent) {
+				await new Promise<void>(resolve => waiting.push(resolve));
+			}
+
+			return false;
+		},
+	});
+	const folder = await temporaryFolder(t);
+	const target = path.join(folder, 'film.bin');
+	const args = ['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', target];
+	const get = await CliProcess.start(t, [...args, '--give-up-after', '0', '--timeout', '2s', origin.url]);
+	while (!get.stderr.includes('\n')) {
+		await new Promise(resolve => setTimeout(resolve, 20));
+	}
+
+	isSilent = false;
+	for (const answer of waiting) {
+		answer();
+	}
+
+	assert.equal(await get.exit(), 0, get.stderr);
+	assert.match(get.stderr, /^downstream-tui: film\.bin: .*no answer .*\n/);
+	assert.equal(firstWrongByte(await readFile(target), 0), -1);
+});

@@ -339,7 +339,8 @@ for (const [words, head, piece, most] of [
 				nodeArgs: ['--import', path.join(import.meta.dirname, 'support/report-peak-memory.mjs')],
 			},
 		);
-		assert.equal(await get.exit(), 1, get.stderr);
+		// What is compressed though it was asked not to is decompressed on its way to the disk.
+		assert.equal(await get.exit(), head.includes('gzip') ? 0 : 1, get.stderr);
 		const peak = Number(await readFile(memoryFile, 'utf8')) / 1024;
 		t.diagnostic(`peak memory: ${Math.round(peak)} MiB`);
 		assert.ok(peak < 150, `${peak} MiB`);

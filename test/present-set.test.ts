@@ -327,6 +327,46 @@ test('a large file of 100 GiB is answered for to the byte', () => {
 	assert.equal(set.size, size);
 });
 
+test('a file of many pages is tracked as ranges are', () => {
+	const page = 4 * 2 ** 30;
+	const size = 40 * page + 12_345;
+	const random = randomNumbers(7);
+	const bitmap = new BlockBitmap(size);
+	const ranges = new RangeSet();
+	for (let round = 0; round < 300; round++) {
+		const near = Math.floor(random() * 41) * page;
+		const start = Math.max(0, near + Math.floor((random() - 0.5) * 8) * blockSize + Math.floor(random() * 3));
+		const end = Math.min(size, start + Math.floor(random() ** 4 * 10 * page));
+		const change = range(Math.min(start, end), end);
+		const isAdded = random() < 0.6;
+		for (const set of [bitmap, ranges]) {
+			if (isAdded) {
+				set.add(change);
+			} else {
+				set.remove(change);
+			}
+		}
+
+		assert.deepEqual(pairs(bitmap), pairs(ranges));
+		assert.equal(bitmap.size, ranges.size);
+		assert.deepEqual(pairs(bitmap.holes(range(0, size))), pairs(ranges.holes(range(0, size))));
+	}
+});
+
+for (const size of [999_999_999_999_999, 2 ** 50, Number.MAX_SAFE_INTEGER]) {
+	test(`a file that claims ${size} bytes costs no more than what is present of it`, () => {
+		const before = process.memoryUsage().arrayBuffers;
+		const set = presentSetFor(size);
+		set.add(range(0, 3 * blockSize));
+		set.add(range(size - 2 * blockSize, size));
+		assert.deepEqual(pairs(set.holes(range(0, size))), [[3 * blockSize, size - 2 * blockSize]]);
+		set.remove(range(blockSize, Infinity));
+		assert.deepEqual(pairs(set), [[0, blockSize]]);
+		assert.equal(set.size, blockSize);
+		assert.ok(process.memoryUsage().arrayBuffers - before < 1024 * 1024);
+	});
+}
+
 test('a bitmap is for files over 100 MB of known size', () => {
 	assert.ok(presentSetFor(rangeSetLimit) instanceof RangeSet);
 	assert.ok(presentSetFor(rangeSetLimit + 1) instanceof BlockBitmap);

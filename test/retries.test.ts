@@ -1,10 +1,26 @@
-// When a transfer is tried again and when it is given up, by a clock that is turned by hand.
+// When a transfer is tried again, by a clock that is turned by hand.
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
+import {HttpError} from '../source/engine/http-client.ts';
 import {Retries} from '../source/engine/retries.ts';
 
 const KiB = 1024;
+const minute = 60_000;
+const hour = 60 * minute;
+const gone = new DownStreamError('origin-unreachable', 'It is gone');
+const silent = new DownStreamError('origin-unreachable', 'no answer in time', {
+	cause: new HttpError('HEADERS_TIMEOUT', 'No answer in time'),
+});
+const missing = new DownStreamError('origin-refused', '404: no such file', {status: 404});
+
+function busy(retryAfterMs?: number): DownStreamError {
+	return new DownStreamError('origin-busy', 'busy', {status: 503, retryAfterMs});
+}
+
+function turnClock(t: TestContext): void {
+	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
+}
 
 type Try = {
 	/** Until it fails. */
@@ -15,109 +31,188 @@ type Try = {
 	bytes: number;
 };
 
-/** Tries an origin until it is given up, or so often. */
-function exhaust(t: TestContext, {takesMs, connections, bytes}: Try, most = 100) {
-	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
-	const began = Date.now();
+/** Tries an origin for so long; the pauses between two tries, in milliseconds. */
+function pausesOf(t: TestContext, {takesMs, connections, bytes}: Try, forMs: number): number[] {
+	turnClock(t);
+	const end = Date.now() + forMs;
 	const retries = new Retries(() => {}, undefined);
-	let tries = 0;
-	while (!retries.failure && tries < most) {
-		t.mock.timers.tick(Math.ceil((retries.dueAt ?? Date.now()) - Date.now()));
-		tries++;
+	const pauses: number[] = [];
+	while (Date.now() < end) {
 		const opened = Date.now();
 		t.mock.timers.tick(takesMs);
-		retries.progressed(bytes);
-		for (let connection = 0; connection < connections; connection++) {
-			retries.failed(new DownStreamError('origin-unreachable', 'It is gone'), opened);
+		if (bytes > 0) {
+			retries.progressed(bytes);
 		}
+
+		for (let connection = 0; connection < connections; connection++) {
+			assert.equal(retries.failed(gone, bytes > 0 ? Date.now() : opened), true);
+		}
+
+		assert.equal(retries.permanentError, undefined);
+		const pause = Math.ceil(retries.retryAt! - Date.now());
+		pauses.push(pause);
+		t.mock.timers.tick(pause);
 	}
 
-	return {tries, seconds: (Date.now() - began) / 1000, isGivenUp: retries.failure !== undefined};
+	return pauses;
 }
 
 for (const [words, how] of [
 	['refuses connections', {takesMs: 0, connections: 1, bytes: 0}],
 	['resets four connections at once', {takesMs: 0, connections: 4, bytes: 0}],
-	['answers no attempt to connect', {takesMs: 10_000, connections: 1, bytes: 0}],
-	['takes requests and says nothing', {takesMs: 20_000, connections: 4, bytes: 0}],
+	['answers no attempt to connect', {takesMs: 8000, connections: 1, bytes: 0}],
 	['closes after a thousand bytes', {takesMs: 10, connections: 1, bytes: 1000}],
 ] as const) {
-	test(`an origin that ${words} is given up after at most 45 s and 20 tries, and not at once`, t => {
-		const {tries, seconds} = exhaust(t, how);
-		assert.ok(seconds <= 45, `${seconds} s`);
-		assert.ok(seconds >= 20, `${seconds} s`);
-		assert.ok(tries <= 20, `${tries} tries`);
+	test(`an origin that ${words} is tried for ever, after pauses that grow to five minutes`, t => {
+		const pauses = pausesOf(t, how, 12 * hour);
+		assert.ok(pauses[0]! >= 375 && pauses[0]! <= 625, `${pauses[0]} ms`);
+		assert.ok(Math.max(...pauses) <= 6.25 * minute, `${Math.max(...pauses)} ms`);
+		const later = pauses.slice(12);
+		assert.ok(
+			later.every(pause => pause >= 3.5 * minute),
+			`${Math.min(...later)} ms`,
+		);
+		assert.ok(new Set(later).size > later.length / 2, 'no jitter');
 	});
 }
 
-test('an origin whose connections fall silent one after the other is given up in time, too', t => {
-	for (let apart = 0; apart <= 20_000; apart += 1000) {
-		t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
-		const began = Date.now();
-		const lastByteAt = began + apart;
-		/** Requests that will have been silent for too long. */
-		const pending = [began + 20_000, lastByteAt + 20_000];
-		const retries = new Retries(() => pending.push(Date.now() + 20_000), undefined);
-		while (!retries.failure) {
-			t.mock.timers.tick(100);
-			const due = pending.findIndex(at => at <= Date.now());
-			if (due !== -1) {
-				const [at] = pending.splice(due, 1);
-				const quietSince = Math.max(at! - 20_000, lastByteAt);
-				retries.failed(new DownStreamError('origin-unreachable', 'no more bytes in time'), quietSince);
-			}
+test('a try that takes long is followed by the next one soon', t => {
+	const pauses = pausesOf(t, {takesMs: 5 * minute, connections: 1, bytes: 0}, 10 * hour);
+	assert.ok(Math.max(...pauses) <= 625, `${Math.max(...pauses)} ms`);
+});
+
+test('an origin that brings the file nearer each time is asked again soon', t => {
+	const pauses = pausesOf(t, {takesMs: 1000, connections: 4, bytes: 16 * KiB}, hour);
+	assert.ok(Math.max(...pauses) <= 625, `${Math.max(...pauses)} ms`);
+});
+
+test('Retry-After is honoured to any length', t => {
+	for (const seconds of [20, 3600, 100 * 86_400]) {
+		turnClock(t);
+		let tries = 0;
+		const retries = new Retries(() => tries++, undefined);
+		retries.failed(gone);
+		retries.failed(busy(seconds * 1000));
+		retries.failed(gone);
+		assert.deepEqual(
+			[retries.retryAt, retries.lastError?.code],
+			[Date.now() + seconds * 1000, 'origin-busy'],
+		);
+		// A timer holds 24 days.
+		for (let left = seconds - 1; left > 0; left -= 86_400) {
+			t.mock.timers.tick(Math.min(left, 86_400) * 1000);
 		}
 
-		const seconds = (Date.now() - lastByteAt) / 1000;
-		assert.ok(seconds <= 45.5, `${seconds} s, ${apart} ms apart`);
-		assert.ok(seconds >= 20, `${seconds} s, ${apart} ms apart`);
+		assert.equal(tries, 0);
+		t.mock.timers.tick(1000);
+		assert.equal(tries, 1);
 		t.mock.timers.reset();
 	}
 });
 
-test('the sleep of the computer is no silence of the origin', t => {
-	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
-	for (const seconds of [30, 60, 36_000]) {
-		const retries = new Retries(() => {}, undefined);
-		const error = new DownStreamError('origin-unreachable', 'connection reset');
-		assert.equal(retries.failed(error, Date.now() - seconds * 1000), true);
-		retries.cancel();
-	}
+test('a reader that comes to a hole does not cut short what the origin asked for, a request does', t => {
+	turnClock(t);
+	const retries = new Retries(() => {}, undefined);
+	retries.failed(busy(20_000));
+	t.mock.timers.tick(2000);
+	retries.retryNow(false);
+	assert.equal(retries.blockingError?.code, 'origin-busy');
+	retries.retryNow(true);
+	assert.equal(retries.blockingError, undefined);
 });
 
-test('an origin that fails again and again, but brings the file nearer each time, is not given up', t => {
-	assert.equal(exhaust(t, {takesMs: 1000, connections: 4, bytes: 16 * KiB}, 200).isGivenUp, false);
-});
+test('a wish ends any error, and wishes ask once a second', t => {
+	for (const error of [gone, missing, busy(hour)]) {
+		turnClock(t);
+		let tries = 0;
+		const retries = new Retries(() => tries++, undefined);
+		retries.failed(error);
+		for (let wish = 0; wish < 5; wish++) {
+			t.mock.timers.tick(100);
+			retries.retryNow(true);
+		}
 
-test('what the origin asked one connection to wait is not cut short by another one, nor by a player', t => {
-	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
-	let tries = 0;
-	const retries = new Retries(() => {
-		tries++;
-	}, undefined);
-	const reset = new DownStreamError('origin-unreachable', 'connection reset');
-	retries.failed(reset);
-	retries.failed(new DownStreamError('origin-busy', 'busy', {status: 503, retryAfterMs: 20_000}));
-	retries.failed(reset);
-	for (let second = 0; second < 19; second++) {
+		assert.ok(tries <= Number(error === gone), `${tries} tries`);
+		assert.equal(retries.permanentError, undefined);
+		t.mock.timers.tick(500);
+		assert.deepEqual([tries, retries.blockingError], [1, undefined]);
+		t.mock.timers.tick(5000);
+		retries.failed(error);
 		t.mock.timers.tick(1000);
-		retries.hurry();
-	}
-
-	assert.equal(tries, 0);
-	assert.equal(retries.lastError?.code, 'origin-busy');
-	t.mock.timers.tick(1000);
-	assert.equal(tries, 1);
-});
-
-test('a wait that is longer than the patience of a player is told at once, a shorter one is waited for', t => {
-	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
-	for (const [seconds, isHopeless] of [
-		[10, false],
-		[3600, true],
-	] as const) {
-		const retries = new Retries(() => {}, undefined);
-		retries.failed(new DownStreamError('origin-busy', 'busy', {retryAfterMs: seconds * 1000}));
-		assert.equal(retries.hopeless !== undefined, isHopeless);
+		retries.retryNow(true);
+		assert.equal(retries.blockingError, undefined);
+		t.mock.timers.reset();
 	}
 });
+
+test('an error that a try may mend is over after a restart, another one stays', () => {
+	const stored = {message: 'It failed', at: 1};
+	assert.equal(new Retries(() => {}, {...stored, code: 'origin-unreachable'}).blockingError, undefined);
+	assert.equal(
+		new Retries(() => {}, {...stored, code: 'origin-refused'}).permanentError?.message,
+		'It failed',
+	);
+});
+
+test('the sleep of the computer is no time that an origin was away', t => {
+	turnClock(t);
+	const retries = new Retries(() => {}, undefined);
+	retries.failed(gone, Date.now() - 10 * hour);
+	assert.ok(retries.playerWaitsUntil({since: Date.now() - 10 * hour, isAnswered: false}) > Date.now());
+});
+
+test('the time for an answer grows with each that did not come, to five minutes, and stays', t => {
+	turnClock(t);
+	const retries = new Retries(() => {}, undefined);
+	const times = [];
+	for (let tries = 0; tries < 6; tries++) {
+		const time = retries.answerTimeout(30_000);
+		times.push(time / 1000);
+		const asked = Date.now();
+		t.mock.timers.tick(time);
+		// Four that were asked together are one.
+		for (let connection = 0; connection < 4; connection++) {
+			retries.failed(silent, asked);
+			t.mock.timers.tick(700);
+		}
+
+		retries.retryNow(true);
+	}
+
+	assert.deepEqual(times, [30, 60, 120, 240, 300, 300]);
+	retries.progressed(1024 * KiB);
+	retries.reset();
+	assert.equal(retries.answerTimeout(30_000), 300_000);
+	assert.equal(retries.answerTimeout(600_000), 600_000);
+});
+
+for (const [words, error, takesMs, isAnswered, seconds] of [
+	['refuses connections', gone, 0, false, [5, 10]],
+	['answers no attempt to connect', gone, 8000, false, [8, 10]],
+	['is busy', busy(), 0, false, [5, 10]],
+	['is busy for an hour', busy(hour), 0, false, [0, 0]],
+	['goes away in the middle of an answer', gone, 0, true, [20, 45]],
+	['says nothing', silent, 30_000, false, undefined],
+] as const) {
+	const told = seconds ? `is told after ${seconds[0]} to ${seconds[1]} s` : 'waits';
+	test(`a player of an origin that ${words} ${told}`, t => {
+		turnClock(t);
+		const since = Date.now();
+		const failing = () => retries.failed(error, tried);
+		const retries = new Retries(() => {
+			tried = Date.now();
+			setTimeout(failing, takesMs);
+		}, undefined);
+		let tried = since;
+		setTimeout(failing, takesMs);
+		const end = since + 10 * minute;
+		t.mock.timers.tick(1);
+		while (retries.playerWaitsUntil({since, isAnswered}) > Date.now() && Date.now() < end) {
+			t.mock.timers.tick(50);
+		}
+
+		const waited = (Date.now() - since) / 1000;
+		const [least, most] = seconds ?? [600, 601];
+		assert.ok(waited >= least && waited <= most + 0.2, `${waited} s`);
+	});
+}

@@ -204,7 +204,7 @@ test('cancel closes the connections and ends the players, and keeps the bytes', 
 	assert.equal((await fetch(streamUrl)).status, 404);
 });
 
-test('a restart goes on from what was recorded and asks for none of it again', async t => {
+test('a restart goes on from the recorded bytes and asks for three samples of them alone', async t => {
 	const size = 16 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
 	const first = await startEngine(t);
@@ -220,7 +220,7 @@ test('a restart goes on from what was recorded and asks for none of it again', a
 	const second = await startEngine(t, {storageDir: first.storageDir});
 	assert.equal(downloadOf(second.engine, download.id).streamUrl.split('/').at(-2), download.id);
 	await until(second.engine, download.id, ({status}) => status === 'complete');
-	assert.equal(origin.bytesSent - bytesSent, size - recorded);
+	assert.equal(origin.bytesSent - bytesSent, size - recorded + 3 * 4096);
 	assert.equal(firstWrongByte(await readFile(path.join(first.storageDir, download.id, 'data')), 0), -1);
 });
 
@@ -277,7 +277,7 @@ test('a refused file fails with the reason, tells players at once, and still say
 	const failed = await until(first.engine, download.id, ({status}) => status === 'failed');
 	assert.match(failed.error?.message ?? '', /403/);
 	const response = await fetch(failed.streamUrl);
-	assert.equal(response.status, 502);
+	assert.equal(response.status, 403);
 	assert.match(await response.text(), /403/);
 	await first.close();
 	const second = await startEngine(t, {storageDir: first.storageDir});
@@ -549,4 +549,34 @@ test('a player that leaves before its answer has begun is no failure', async t =
 	}
 
 	assert.deepEqual(failures, []);
+});
+
+test('a proxy variable that cannot be read leaves held bytes readable and no player behind', async t => {
+	const origin = await startOrigin(t, {size: 8 * MiB, etag});
+	const first = await startEngine(t, {onDemand: true});
+	const {download} = await first.engine.add({url: origin.url});
+	const read = async (url: string, start: number) => {
+		const response = await fetch(url, {headers: {range: `bytes=${start}-${start + 99_999}`}});
+		return {status: response.status, bytes: Buffer.from(await response.arrayBuffer())};
+	};
+	await read(download.streamUrl, 0);
+	await first.close();
+
+	const before = process.env.all_proxy;
+	process.env.all_proxy = 'nonsense://127.0.0.1:1';
+	t.after(() => {
+		if (before === undefined) {
+			delete process.env.all_proxy;
+		} else {
+			process.env.all_proxy = before;
+		}
+	});
+	const {engine} = await startEngine(t, {storageDir: first.storageDir, onDemand: true, proxy: undefined});
+	const {streamUrl} = downloadOf(engine, download.id);
+	const held = await read(streamUrl, 0);
+	assert.equal(held.status, 206);
+	assert.equal(firstWrongByte(held.bytes, 0), -1);
+	const missing = await read(streamUrl, 6 * MiB);
+	assert.ok(missing.status >= 400, `status ${missing.status}`);
+	await until(engine, download.id, ({players}) => players.every(({connected}) => !connected));
 });

@@ -1,48 +1,31 @@
 import assert from 'node:assert/strict';
-import {execFileSync} from 'node:child_process';
 import {once} from 'node:events';
-import {readFileSync} from 'node:fs';
 import http from 'node:http';
 import https from 'node:https';
 import {connect, createServer, type AddressInfo} from 'node:net';
-import path from 'node:path';
 import {pipeline} from 'node:stream';
 import {test, type TestContext} from 'node:test';
 import {createServer as createTlsServer} from 'node:tls';
 import {DownStreamError} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/data-source.ts';
 import {parseProxy, proxyFromEnvironment} from '../source/engine/proxy-url.ts';
+import {makeCertificate, type Certificate} from './support/certificate.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
-import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {startOrigin} from './support/engines.ts';
 import {freePort} from './support/nginx.ts';
 import {missing} from './support/programs.ts';
 import {
 	password,
 	startDanted,
 	startMicrosocks,
+	startSocks4,
 	startTinyproxy,
 	tinyproxyPassword,
 	user,
 } from './support/upstream-proxies.ts';
 
 const size = 300_000;
-
-type Certificate = {readonly key: string; readonly cert: string};
-
-/** For `localhost`, signed by itself. */
-async function makeCertificate(t: TestContext): Promise<Certificate> {
-	const folder = await temporaryFolder(t);
-	const [key, cert] = [path.join(folder, 'key.pem'), path.join(folder, 'cert.pem')];
-	const curve = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1'];
-	const name = ['-subj', '/CN=localhost', '-addext', 'subjectAltName=DNS:localhost'];
-	execFileSync(
-		'openssl',
-		['req', '-x509', '-nodes', '-days', '2', ...curve, ...name, '-keyout', key, '-out', cert],
-		{stdio: 'ignore'},
-	);
-	return {key: readFileSync(key, 'utf8'), cert: readFileSync(cert, 'utf8')};
-}
 
 /** An origin with a certificate for `localhost`, and the certificate. */
 async function startTlsOrigin(t: TestContext): Promise<{url: string; ca: string}> {
@@ -312,6 +295,7 @@ const environment: Array<[url: string, environment: NodeJS.ProcessEnv, proxy: st
 	['https://a.example/', {HTTPS_PROXY: 'p:1'}, 'http://p:1/'],
 	['https://a.example/', {https_proxy: 'http://low:1', HTTPS_PROXY: 'http://up:1'}, 'http://low:1/'],
 	['https://a.example/', {ALL_PROXY: 'socks5h://p:1'}, 'socks5h://p:1'],
+	['https://a.example/', {ALL_PROXY: 'socks://p:1/'}, 'socks://p:1/'],
 	['https://a.example/', {all_proxy: 'socks5://all:1', https_proxy: 'http://own:1'}, 'http://own:1/'],
 	['http://a.example/', {http_proxy: 'http://p:1', no_proxy: 'example'}, undefined],
 	['http://a.example/', {http_proxy: 'http://p:1', NO_PROXY: 'b.example, .a.example'}, undefined],
@@ -330,10 +314,68 @@ for (const [url, variables, proxy] of environment) {
 	});
 }
 
+for (const [variables, name] of [
+	[{all_proxy: 'socks9://me:wrong@p:1'}, 'all_proxy'],
+	[{ALL_PROXY: 'socks9://me:wrong@p:1'}, 'ALL_PROXY'],
+	[{HTTP_PROXY: 'http://me:wrong@:1', ALL_PROXY: 'socks5://p:1'}, 'HTTP_PROXY'],
+] as const) {
+	test(`${name} that names no proxy is told when the download is asked for, not before`, async t => {
+		const source = new HttpDataSource({url: 'http://a.example/film', env: variables});
+		atEnd(t, () => source.dispose());
+		source.prepare();
+		source.rest();
+		await assert.rejects(
+			source.open({range: {start: 0, end: 1}, signal: new AbortController().signal}),
+			(error: Error) => {
+				assert.match(error.message, new RegExp(`^The proxy in the environment variable ${name} must be`));
+				return withCode('bad-request')(error);
+			},
+		);
+	});
+}
+
+for (const [scheme, host, target] of [
+	['socks4', 'localhost', '127.0.0.1'],
+	['socks', 'localhost', '127.0.0.1'],
+	['socks4a', 'film.invalid', 'film.invalid'],
+	['socks4a', '127.0.0.1', '127.0.0.1'],
+] as const) {
+	test(`a SOCKS4 proxy (${scheme}) is asked for ${target} to reach ${host}`, async t => {
+		const origin = await startOrigin(t, {size});
+		const {port, asked} = await startSocks4(t, user);
+		const url = `http://${host}:${origin.port}/film`;
+		const proxy = `${scheme}://${user}@127.0.0.1:${port}`;
+		assert.ok((await fetchThrough(t, url, proxy)).equals(content(0, size)));
+		assert.deepEqual(asked, [target]);
+		await assert.rejects(
+			fetchThrough(t, url, proxy.replace(user, 'wrong')),
+			withCode('upstream-proxy-refused'),
+		);
+		await assert.rejects(fetchThrough(t, `http://${host}:${await freePort()}/`, proxy), (error: Error) => {
+			assert.match(error.message, /The proxy 127\.0\.0\.1:\d+ cannot reach .* \(Failed\)/);
+			return withCode('origin-unreachable')(error);
+		});
+	});
+}
+
+test('what a proxy gives in another transfer coding is not taken for the file', async t => {
+	const server = createServer(socket => {
+		socket.on('error', () => undefined);
+		socket.once('data', () => {
+			socket.end('HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked;q=1\r\n\r\n3\r\nabc\r\n0\r\n\r\n');
+		});
+	});
+	await once(server.listen(0, '127.0.0.1'), 'listening');
+	atEnd(t, () => server.close());
+	const {port} = server.address() as AddressInfo;
+	const proxy = `socks4://${user}@127.0.0.1:${(await startSocks4(t, user)).port}`;
+	await assert.rejects(fetchThrough(t, `http://127.0.0.1:${port}/`, proxy), withCode('origin-misbehaved'));
+});
+
 test('a proxy of another kind is refused without its password', () => {
 	for (const text of [
 		'ftp://u:wrong@host',
-		'socks4://host',
+		'socks6://host',
 		'http://',
 		'://',
 		'http://u:%zz-wrong@host',

@@ -273,6 +273,19 @@ test('damage under a checksum is mended instead of told', async t => {
 	assert.deepEqual(await engine.verify(download.id), {damaged: []});
 });
 
+test('damage that was found in the background is told by the next check, once', async t => {
+	const origin = await startOrigin(t, {size: 3 * MiB, etag});
+	const first = await startEngine(t);
+	const {download} = await first.engine.add({url: origin.url});
+	const {folder} = await until(first.engine, download.id, ({status}) => status === 'complete');
+	await first.close();
+	await damage(path.join(folder, 'data'), MiB);
+	const {engine} = await startEngine(t, {storageDir: first.storageDir, maxActive: 0});
+	await until(engine, download.id, ({present, status}) => present === 2 * MiB && status !== 'checking');
+	assert.deepEqual(await engine.verify(download.id), {damaged: [[MiB, 2 * MiB]]});
+	assert.deepEqual(await engine.verify(download.id), {damaged: []});
+});
+
 test('a check ends with the download, and is taken up after the restart', async t => {
 	const size = 40 * MiB;
 	const origin = await startOrigin(t, {size, etag});

@@ -653,13 +653,13 @@ export class Controller {
 		const {downstream, feed} = this.#options;
 		const able = feed.frame.snapshot.downloads.filter(download => canPause(download));
 		const running = able.filter(download => !isStopped(download));
-		const paused = able.filter(({status}) => status === 'paused');
+		const stopped = able.filter(({status}) => status === 'paused' || status === 'failed');
 		if (running.length > 0) {
 			this.#each(queuedFirst(running), ({id}) => downstream.pause(id), `Paused ${running.length}`);
-		} else if (paused.length === 0) {
+		} else if (stopped.length === 0) {
 			this.#say('P: nothing runs, and nothing is paused');
 		} else {
-			this.#each(paused, ({id}) => downstream.resume(id), `Resumed ${paused.length}`);
+			this.#each(stopped, ({id}) => downstream.resume(id), `Resumed ${stopped.length}`);
 		}
 	}
 
@@ -1097,7 +1097,12 @@ export class Controller {
 			form: changedForm(download),
 			press: button => {
 				this.#close();
-				if (button !== 'stay') {
+				if (button === 'go-on') {
+					this.#run(async () => {
+						await this.#options.downstream.acceptChange(download.id);
+						return 'The bytes agree; going on from what is here';
+					});
+				} else if (button !== 'stay') {
 					const keepOld = button === 'new';
 					this.#run(async () => {
 						await this.#options.downstream.startOver(download.id, {keepOld});

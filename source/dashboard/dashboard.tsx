@@ -400,7 +400,8 @@ function footerWords(mode: Mode, selected: Download | undefined): Partial<Record
 	const {status, error} = selected;
 	const isStopped = status === 'paused' || status === 'cancelled' || status === 'failed';
 	const isComplete = status === 'complete';
-	const isExpired = error?.code === 'origin-refused' && status === 'failed';
+	const isExpired =
+		(error?.code === 'origin-refused' || error?.code === 'origin-sent-page') && status === 'failed';
 	return {
 		...(mode.kind === 'details'
 			? {open: false, back: 'back', next: 'next', 'plain-text': 'plain text', filter: false, sort: false}

@@ -8,7 +8,7 @@ import {formatBytes, formatDuration, formatOffset, formatPercent, formatSpeed} f
 import {cellStart} from './range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
 import {sparkline} from './sparkline.ts';
-import {amount, reason, secondsLeft, stateWords, playlistWords} from './state-words.ts';
+import {amount, reason, secondsLeft, stateWords, substituteOf} from './state-words.ts';
 
 export type DetailsProps = {
 	readonly download: Download;
@@ -103,7 +103,7 @@ function allFacts(props: DetailsProps, mostPlayers: number, toLines: typeof oneL
 	const {download, width, ascii} = props;
 	const {streamUrl, url} = download;
 	const shownUrl = maskUrl(url, ascii ? '***' : '•••');
-	const playlist = playlistWords(download);
+	const substitute = substituteOf(download)?.words;
 	const keys = (text: string): Line => (width >= 78 ? [span(text, 'label')] : []);
 	const room = width - 1 - (width >= 78 ? 18 : 0);
 	const withKeys = ({head}: Fact, text: string): Fact => ({
@@ -115,7 +115,7 @@ function allFacts(props: DetailsProps, mostPlayers: number, toLines: typeof oneL
 		// A link would tell what is masked.
 		withKeys(linked('Source', cleanText(shownUrl), shownUrl === url ? url : undefined), 'C copy  U change'),
 		labelled('File', fileLine(download, width - labelCells - 1)),
-		...(playlist === undefined ? [] : [labelled('Note', `this is ${playlist}`)]),
+		...(substitute === undefined ? [] : [labelled('Note', `this is ${substitute}`)]),
 		labelled('Have', haveLine(download)),
 		speedFact(props),
 		labelled('Conns', connectionsLine(download)),
@@ -137,20 +137,34 @@ const notAsked = 'size not known yet';
 const sizeUnknown = 'size unknown (the server sent no length)';
 
 /** To the byte where that has room. */
-function fileLine({type, size, validator, acceptsRanges}: Download, cells: number): string {
+function fileLine(download: Download, cells: number): string {
+	const {type, size, acceptsRanges} = download;
 	if (size === null && acceptsRanges === null) {
 		return 'not known yet';
 	}
 
 	const ranges =
 		acceptsRanges === null ? 'not known yet' : acceptsRanges ? 'yes' : 'no, so it cannot seek ahead';
-	const version = validator === null ? '' : `, ${/^(?:W\/)?"/.test(validator) ? 'ETag ' : ''}${validator}`;
+	const version = versionWords(download);
 	const line = (length: string) => `${type}, ${length}${version}, ranges: ${ranges}`;
 	const [long, short] =
 		size === null
 			? [line(sizeUnknown), line('size unknown')]
 			: [line(`${formatBytes(size)} (${size.toLocaleString('en')} bytes)`), line(formatBytes(size))];
 	return cellsOf(long) <= cells ? long : short;
+}
+
+function versionWords({validator, hasUnstableValidator}: Download): string {
+	if (validator === null) {
+		return '';
+	}
+
+	const isEtag = /^(?:W\/)?"/.test(validator);
+	if (hasUnstableValidator) {
+		return `, its ${isEtag ? 'ETag' : 'date'} changes from response to response, so bytes are compared`;
+	}
+
+	return `, ${isEtag ? 'ETag ' : ''}${validator}`;
 }
 
 function haveLine(download: Download): string {

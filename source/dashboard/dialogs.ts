@@ -98,15 +98,21 @@ export function newUrlForm({name, url}: Download): Form {
 }
 
 export function changedForm(download: Download): Form {
+	const bytesAgree = download.error?.bytesAgree === true;
 	return form(
 		'The file changed on the server',
 		[
 			note(fitName(cleanText(download.name), nameCells)),
 			note(cleanText(download.error?.message ?? '')),
-			note(`The ${formatBytes(download.present)} we have cannot be mixed with the new file.`),
+			note(
+				bytesAgree
+					? `Samples of the ${formatBytes(download.present)} we have agree with the new file.`
+					: `The ${formatBytes(download.present)} we have cannot be mixed with the new file.`,
+			),
 		],
 		[
 			{name: 'stay', label: 'Stay as it is'},
+			...(bytesAgree ? [{name: 'go-on', label: 'Go on'}] : []),
 			{name: 'over', label: 'start Over'},
 			{name: 'new', label: 'New entry for the new file'},
 		],

@@ -1,6 +1,6 @@
 // A download's state as a symbol and a word; colour only repeats it.
 import type {Download, DownloadError} from '../downstream.ts';
-import {formatBytes, formatSpeed} from './format.ts';
+import {formatBytes, formatDuration, formatSpeed} from './format.ts';
 import type {Role} from './theme.ts';
 
 export type Tone = Extract<Role, 'plain' | 'active' | 'done' | 'waiting' | 'failed'>;
@@ -28,13 +28,19 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 				: {symbol: pick('↓', 'D'), word: activeWord(download, now), state: 'downloading', tone: 'active'};
 		case 'waiting': {
 			const seconds = Math.max(0, Math.ceil(((download.retryAt ?? now) - now) / 1000));
-			return {symbol: '~', word: `retry ${seconds}s`, state: 'waiting to try again', tone: 'waiting'};
+			const due = formatDuration(seconds);
+			return {
+				symbol: '~',
+				word: `retry ${seconds < 100 ? `${seconds}s` : due.replace(' ', '')}`,
+				state: `waiting, tries again in ${due}`,
+				tone: 'waiting',
+			};
 		}
 
 		case 'queued':
-			return download.onDemand && download.size !== null
+			return !download.hostCeiling && download.onDemand && download.size !== null
 				? {symbol: pick('·', 'Q'), word: 'on demand', state: 'fetches what players ask for', tone: 'plain'}
-				: {symbol: pick('·', 'Q'), word: 'queued', state: 'queued', tone: 'plain'};
+				: {symbol: pick('·', 'Q'), word: 'queued', state: queueReason(download) ?? 'queued', tone: 'plain'};
 		case 'paused':
 			return {symbol: pick('‖', 'P'), word: 'paused', state: 'paused', tone: 'plain'};
 		case 'cancelled':
@@ -49,8 +55,13 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 			return {symbol: '=', word: `check ${percent}%`, state: 'checking', tone: 'active'};
 		}
 
-		case 'complete':
-			return {symbol: pick('✓', 'C'), word: 'done', state: 'done', tone: 'done'};
+		case 'complete': {
+			const substitute = substituteOf(download);
+			return substitute
+				? {symbol: '!', word: substitute.short, state: `done: ${substitute.words}`, tone: 'waiting'}
+				: {symbol: pick('✓', 'C'), word: 'done', state: 'done', tone: 'done'};
+		}
+
 		case 'failed':
 			return {symbol: pick('✗', 'F'), word: 'failed', state: 'failed', tone: 'failed'};
 	}
@@ -81,8 +92,20 @@ export function secondsLeft({size, present, bytesPerSecondLong, status}: Downloa
 		: Infinity;
 }
 
-/** The error in the way, and the key that helps. */
-export function reason({error, status}: Download): string | undefined {
+/** Why it is queued, where its server and not the queue is the reason. */
+export function queueReason({hostCeiling}: Download): string | undefined {
+	return hostCeiling
+		? `queued: this server takes ${hostCeiling} connection${hostCeiling === 1 ? '' : 's'} at a time`
+		: undefined;
+}
+
+/** The error in the way with the key that helps, or another reason to wait. */
+export function reason(download: Download): string | undefined {
+	const {error, status} = download;
+	if (status === 'queued') {
+		return queueReason(download);
+	}
+
 	if (!error || (status !== 'failed' && status !== 'waiting')) {
 		return undefined;
 	}
@@ -91,9 +114,10 @@ export function reason({error, status}: Download): string | undefined {
 		return `${error.message}. ${help(error)}`.replace('..', '.');
 	}
 
-	return error.tries === undefined
-		? error.message
-		: `${error.message}; try ${error.tries} of ${error.maxTries}`;
+	const {message, tries, maxTries} = error;
+	return tries === undefined
+		? message
+		: `${message}; try ${tries}${maxTries === undefined ? '' : ` of ${maxTries}`}`;
 }
 
 function help({code, message}: DownloadError): string {
@@ -102,16 +126,31 @@ function help({code, message}: DownloadError): string {
 	}
 
 	// Links expire, and logins are part of a link's headers.
-	return code === 'origin-refused' && /\b(?:401|403|404|410)\b/.test(message)
+	return code === 'origin-sent-page' || (code === 'origin-refused' && /\b(?:401|403|404|410)\b/.test(message))
 		? 'U = new link'
 		: 'r = try again';
 }
 
-/** Undefined for a file; else in words that it is a list of the parts of a film. */
-export function playlistWords({type, name}: Pick<Download, 'type' | 'name'>): string | undefined {
+/** In place of the file: `short` for a column, `words` for a sentence. */
+export type Substitute = {readonly short: string; readonly words: string};
+
+/** A playlist or a web page in place of the film; undefined for any other file. */
+export function substituteOf({
+	type,
+	name,
+	isPageForFile,
+}: Pick<Download, 'type' | 'name' | 'isPageForFile'>): Substitute | undefined {
+	if (isPageForFile) {
+		const isJson = type.endsWith('json');
+		const words = `a ${isJson ? 'JSON document' : 'web page'} that the server sent in place of the file`;
+		return {short: isJson ? 'JSON' : 'web page', words};
+	}
+
 	const isHls = /^(?:application|audio)\/(?:vnd\.apple\.|x-)?mpegurl$/.test(type) || /\.m3u8$/i.test(name);
 	const isDash = type === 'application/dash+xml' || /\.mpd$/i.test(name);
-	return isHls || isDash ? `a playlist (${isHls ? 'HLS' : 'DASH'}), not the film itself` : undefined;
+	return isHls || isDash
+		? {short: 'playlist', words: `a playlist (${isHls ? 'HLS' : 'DASH'}), not the film itself`}
+		: undefined;
 }
 
 /** `1.22 GiB of 2.83 GiB`. */

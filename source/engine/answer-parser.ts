@@ -1,4 +1,5 @@
-// One HTTP/1.1 answer to a GET, read strictly (RFC 9112): what two readers could take for two things is refused.
+// One HTTP/1.1 response to a GET (RFC 9112). Its syntax is read as leniently as curl reads it; a body length with two
+// readings is not believed.
 import {HttpError} from './http-client.ts';
 
 /** Of status line and header fields of one answer, in bytes. */
@@ -10,13 +11,18 @@ const largestTrailers = 16 * 1024;
 /** 1xx before the answer itself (RFC 9110 section 15.2). */
 const mostInterims = 8;
 
+const TAB = 9;
+const SPACE = 32;
 const CR = 13;
 const LF = 10;
 const none = Buffer.alloc(0);
 
 export type AnswerHead = {
 	readonly status: number;
-	/** By names in lower case; the values of one that came several times are joined (RFC 9110 section 5.2). */
+	/**
+	 * By names in lower case; different values of one name are joined by commas (RFC 9110 section 5.2). Content-Length and
+	 * Transfer-Encoding are there only where they delimit the body, as one number and as `chunked`.
+	 */
 	readonly headers: ReadonlyMap<string, string>;
 };
 
@@ -32,9 +38,16 @@ export class AnswerParser {
 	#lineBytesLeft = largestHead;
 	#interims = 0;
 	#status = 0;
-	#minorVersion = 0;
+	#version = '';
 	#headers = new Map<string, string>();
+	/** The name of the field that a folded line continues. */
+	#lastName: string | undefined;
 	#fields = 0;
+	/** Something is not as RFC 9112 demands; another reader may see another end of the response. */
+	#isIrregular = false;
+	/** A Content-Length beside chunks; NaN for one that is no length. */
+	#lengthBesideChunks: number | undefined;
+	#bytesInChunks = 0;
 	/** Of the body, or of a chunk of it; Infinity for a body that ends by closing. */
 	#bytesLeft = 0;
 	#saidMore = false;
@@ -54,12 +67,25 @@ export class AnswerParser {
 		return this.#part === 'body' || this.#part === 'chunk' ? this.#bytesLeft : 0;
 	}
 
+	/**
+	 * Whether the end of the body proves that it is whole, by a length or a last chunk. Where a Content-Length came beside
+	 * chunks, this is known once all has come.
+	 */
+	get endIsProven(): boolean {
+		return (
+			(this.#headers.has('content-length') || this.#headers.has('transfer-encoding')) &&
+			(this.#lengthBesideChunks === undefined ||
+				(this.isDone && this.#lengthBesideChunks === this.#bytesInChunks))
+		);
+	}
+
 	/** Another request may follow on the connection (RFC 9112 section 9.3). */
 	get leavesConnectionUsable(): boolean {
 		return (
 			this.isDone &&
 			!this.#saidMore &&
-			this.#minorVersion === 1 &&
+			!this.#isIrregular &&
+			this.#version === '1.1' &&
 			!/(?:^|,)\s*close\s*(?:,|$)/i.test(this.#headers.get('connection') ?? '')
 		);
 	}
@@ -116,11 +142,13 @@ export class AnswerParser {
 		if (lineFeed !== -1) {
 			const line = this.#line;
 			this.#line = '';
-			if (line.charCodeAt(line.length - 2) !== CR) {
-				throw invalid('a line without its carriage return');
+			let length = line.length - 1;
+			while (line.charCodeAt(length - 1) === CR) {
+				length--;
 			}
 
-			this.#tookLine(line.slice(0, -2));
+			this.#isIrregular ||= length !== line.length - 2;
+			this.#tookLine(line.slice(0, length));
 		}
 
 		return end;
@@ -158,11 +186,9 @@ export class AnswerParser {
 			}
 
 			default: {
+				// Nobody needs the fields of the trailer section.
 				if (line === '') {
 					this.#part = 'done';
-				} else {
-					// Fields that come after the body are looked at by nobody.
-					fieldOf(line);
 				}
 			}
 		}
@@ -174,25 +200,66 @@ export class AnswerParser {
 	}
 
 	#takeStatus(line: string): void {
-		const [, minorVersion, status] =
-			/^HTTP\/1\.([01]) ([1-5]\d\d)(?: [\t\x20-\x7E\x80-\xFF]*)?$/.exec(line) ?? [];
+		if (line === '') {
+			this.#isIrregular = true;
+			return;
+		}
+
+		const [, version = '', status] =
+			/^(?:HTTP(?:\/([\d.]+))?|ICY)[\t ]+([1-9]\d\d)(?!\d)[^\0]*$/i.exec(line) ?? [];
 		if (status === undefined) {
 			throw invalid('no status line');
 		}
 
 		this.#status = Number(status);
-		this.#minorVersion = Number(minorVersion);
+		this.#version = version;
 		this.#part = 'fields';
 	}
 
 	#takeField(line: string): void {
-		const [name, value] = fieldOf(line);
 		if (++this.#fields > mostFields) {
 			throw new HttpError('HEADERS_TOO_LARGE', 'Lines of the answer are too large');
 		}
 
-		const before = this.#headers.get(name);
-		this.#headers.set(name, before === undefined ? value : `${before}, ${value}`);
+		const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):([\t\x20-\x7E\x80-\xFF]*)$/.exec(line) ?? [];
+		if (name === undefined || value === undefined) {
+			this.#isIrregular = true;
+			this.#takeIrregularField(line);
+		} else {
+			this.#addField(name, value);
+		}
+	}
+
+	/** A folded line continues the one before; white space may precede the colon; a line without a name is skipped. */
+	#takeIrregularField(line: string): void {
+		if (line.includes('\0')) {
+			throw invalid('a line in its header that is no field');
+		}
+
+		// RFC 9110 section 5.5.
+		const text = line.replaceAll(/[^\t\x20-\x7E\x80-\xFF]/g, ' ');
+		const trimmed = trimmedField(text);
+		const isFolded = /^[\t ]/.test(text) && trimmed !== ':';
+		if (isFolded && this.#lastName !== undefined) {
+			const before = this.#headers.get(this.#lastName);
+			this.#headers.set(this.#lastName, trimmedField(`${before} ${trimmed}`));
+		} else if (!isFolded) {
+			const [, name, value] = /^([\w!#$%&'*+.^`|~-]+)[\t ]*:(.*)$/s.exec(text) ?? [];
+			this.#lastName = undefined;
+			if (name !== undefined && value !== undefined) {
+				this.#addField(name, value);
+			}
+		}
+	}
+
+	#addField(name: string, value: string): void {
+		this.#lastName = name.toLowerCase();
+		const before = this.#headers.get(this.#lastName);
+		const trimmed = trimmedField(value);
+		this.#headers.set(
+			this.#lastName,
+			before === undefined || before === trimmed ? trimmed : `${before}, ${trimmed}`,
+		);
 	}
 
 	#endHead(): void {
@@ -206,6 +273,7 @@ export class AnswerParser {
 			}
 
 			this.#headers.clear();
+			this.#lastName = undefined;
 			this.#fields = 0;
 			this.#expectLines('status', largestHead);
 			return;
@@ -215,33 +283,46 @@ export class AnswerParser {
 		this.#expectBody();
 	}
 
-	/** RFC 9112 section 6.3. */
+	/** RFC 9112 section 6.3. Where a length has two readings the body goes on until the connection is closed. */
 	#expectBody(): void {
-		const coding = this.#headers.get('transfer-encoding');
-		const length = this.#headers.get('content-length');
-		if (coding !== undefined) {
-			if (length !== undefined || this.#minorVersion === 0 || coding.toLowerCase() !== 'chunked') {
-				throw invalid('a body whose length is not clear');
+		const lengthField = this.#headers.get('content-length');
+		const length = lengthField === undefined ? undefined : contentLength(lengthField);
+		const isChunked = isChunkedCoding(this.#headers.get('transfer-encoding') ?? '');
+		this.#headers.delete('content-length');
+		this.#headers.delete('transfer-encoding');
+		if (isChunked) {
+			this.#headers.set('transfer-encoding', 'chunked');
+			if (lengthField !== undefined) {
+				this.#lengthBesideChunks = length ?? Number.NaN;
+				this.#isIrregular = true;
 			}
 
 			this.#expectLines('chunk-size', largestChunkLine);
 		} else {
-			this.#bytesLeft = length === undefined ? Infinity : lengthOf(length);
+			if (length !== undefined) {
+				this.#headers.set('content-length', String(length));
+			}
+
+			this.#bytesLeft = length ?? Infinity;
 			this.#part = 'body';
 		}
 
-		if (this.#status === 204 || this.#status === 304 || (this.#part === 'body' && this.#bytesLeft === 0)) {
+		const hasNoBody = this.#status === 204 || this.#status === 304;
+		// An origin that tells of a body may send one.
+		this.#isIrregular ||= hasNoBody && (isChunked || (lengthField !== undefined && length !== 0));
+		if (hasNoBody || (this.#part === 'body' && this.#bytesLeft === 0)) {
 			this.#part = 'done';
 		}
 	}
 
 	#takeChunkSize(line: string): void {
-		const [, size] = /^([\dA-F]{1,12})(?:[\t ]*;[\t\x20-\x7E\x80-\xFF]*)?$/i.exec(line) ?? [];
+		const [, size] = /^[\t ]*0*([\dA-F]{1,12})(?:[\t ;].*)?$/is.exec(line) ?? [];
 		if (size === undefined) {
 			throw invalid('a chunk without a size');
 		}
 
 		this.#bytesLeft = Number.parseInt(size, 16);
+		this.#bytesInChunks += this.#bytesLeft;
 		if (this.#bytesLeft === 0) {
 			this.#expectLines('trailers', largestTrailers);
 		} else {
@@ -261,24 +342,49 @@ function joined(bytes: Uint8Array, body: Uint8Array, start: number, end: number)
 	return bytes.subarray(from, from + body.length + end - start);
 }
 
-/** RFC 9110 section 5. A line that begins with white space (obs-fold) is refused, RFC 9112 section 5.2. */
-function fieldOf(line: string): [name: string, value: string] {
-	const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):([\t\x20-\x7E\x80-\xFF]*)$/.exec(line) ?? [];
-	if (name === undefined || value === undefined) {
-		throw invalid('a line in its header that is no field');
+/** Without the white space around it. `trim` would also cut off a byte of UTF-8, A0. */
+function trimmedField(text: string): string {
+	let start = 0;
+	let end = text.length;
+	while (isBlank(text.charCodeAt(start))) {
+		start++;
 	}
 
-	return [name.toLowerCase(), value.trim()];
+	while (end > start && isBlank(text.charCodeAt(end - 1))) {
+		end--;
+	}
+
+	return text.slice(start, end);
 }
 
-/** Several may come if all say the same (RFC 9112 section 6.3). */
-function lengthOf(text: string): number {
-	const [length, ...others] = text.split(',').map(each => each.trim());
-	if (!/^\d{1,15}$/.test(length!) || others.some(other => other !== length)) {
-		throw invalid('a length that is none');
+function isBlank(code: number): boolean {
+	return code === TAB || code === SPACE;
+}
+
+/** Of a Content-Length field. Equal lengths are one (RFC 9112 section 6.3); undefined if they differ, or one is none. */
+export function contentLength(text: string): number | undefined {
+	const parts = text.split(',').map(trimmedField);
+	const lengths = new Set(
+		parts.filter(part => part !== '').map(part => (/^0*\d{1,15}$/.test(part) ? Number(part) : undefined)),
+	);
+	const [length] = lengths;
+	return lengths.size === 1 ? length : undefined;
+}
+
+/** What origins write in a Transfer-Encoding that is none. */
+const noCodings = new Set(['', 'identity', 'none', 'binary']);
+
+/** Of a Transfer-Encoding field. Throws for other codings: their bytes would be taken for those of the file. */
+function isChunkedCoding(text: string): boolean {
+	const codings = text
+		.split(',')
+		.map(coding => trimmedField(coding.split(';', 1)[0]!).toLowerCase())
+		.filter(coding => !noCodings.has(coding));
+	if (codings.some(coding => coding !== 'chunked')) {
+		throw invalid('a transfer coding that it was not asked for');
 	}
 
-	return Number(length);
+	return codings.length > 0;
 }
 
 function invalid(what: string): Error {

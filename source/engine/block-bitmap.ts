@@ -1,8 +1,15 @@
 // Which bytes of a large file are present: one bit for each whole block, and the exact edges of the others.
 import {assertRange, RangeSet, type PresentSet, type Range} from './range-set.ts';
 
-/** Bytes. 100 GiB are 12,800 words, which are scanned in some 10 µs. */
+/** Bytes. */
 export const blockSize = 256 * 1024;
+
+/**
+ * Words of 32 blocks in one page: 4 GiB of the file. Pages are made when a block in them is whole, so that an absurd size
+ * costs nothing; 100 GiB are 25 pages, which are scanned in some 10 µs.
+ */
+const pageWords = 512;
+const pageBlocks = pageWords * 32;
 
 /** Files up to this many bytes are tracked by ranges alone. */
 export const rangeSetLimit = 100_000_000;
@@ -22,7 +29,9 @@ export function presentSetFor(size: number, ranges: Iterable<Range> = []): Prese
 export class BlockBitmap implements PresentSet {
 	readonly #fileSize: number;
 	readonly #blockCount: number;
-	readonly #words: Uint32Array;
+	readonly #pages = new Map<number, Uint32Array>();
+	/** The numbers of these pages, ascending. */
+	readonly #numbers: number[] = [];
 	#wholeBlocks = 0;
 	/** The present bytes of blocks that are only partly there: no byte is both here and in the bitmap. */
 	readonly #edges = new RangeSet();
@@ -31,7 +40,6 @@ export class BlockBitmap implements PresentSet {
 	constructor(fileSize: number) {
 		this.#fileSize = fileSize;
 		this.#blockCount = Math.ceil(fileSize / blockSize);
-		this.#words = new Uint32Array(Math.ceil(this.#blockCount / 32));
 	}
 
 	get size(): number {
@@ -164,32 +172,87 @@ export class BlockBitmap implements PresentSet {
 	}
 
 	#isWhole(block: number): boolean {
-		return ((this.#words[Math.floor(block / 32)] ?? 0) & (1 << (block % 32))) !== 0;
+		const page = this.#pages.get(Math.floor(block / pageBlocks));
+		return page !== undefined && (page[Math.floor((block % pageBlocks) / 32)]! & (1 << (block % 32))) !== 0;
 	}
 
 	#mark(from: number, to: number, whole: boolean): void {
 		for (let block = from; block < to;) {
-			const next = Math.min(to, block - (block % 32) + 32);
-			const mask = bits(block % 32, next - block);
-			const index = Math.floor(block / 32);
-			const before = this.#words[index]!;
-			const after = whole ? before | mask : before & ~mask;
-			this.#words[index] = after;
-			this.#wholeBlocks += (whole ? 1 : -1) * bitCount(before ^ after);
-			block = next;
+			const number = Math.floor(block / pageBlocks);
+			const page = whole ? this.#pageToFill(number) : this.#pages.get(number);
+			if (!page) {
+				block = this.#nextPage(number) * pageBlocks;
+				continue;
+			}
+
+			const pageEnd = Math.min(to, (number + 1) * pageBlocks);
+			while (block < pageEnd) {
+				const next = Math.min(pageEnd, block - (block % 32) + 32);
+				const mask = bits(block % 32, next - block);
+				const index = Math.floor((block % pageBlocks) / 32);
+				const before = page[index]!;
+				const after = whole ? before | mask : before & ~mask;
+				page[index] = after;
+				this.#wholeBlocks += (whole ? 1 : -1) * bitCount(before ^ after);
+				block = next;
+			}
 		}
+	}
+
+	#pageToFill(number: number): Uint32Array {
+		let page = this.#pages.get(number);
+		if (!page) {
+			page = new Uint32Array(pageWords);
+			this.#pages.set(number, page);
+			this.#numbers.splice(this.#pagesBefore(number), 0, number);
+		}
+
+		return page;
+	}
+
+	/** The first page from `number` on; Infinity if there is none. */
+	#nextPage(number: number): number {
+		return this.#numbers[this.#pagesBefore(number)] ?? Infinity;
+	}
+
+	#pagesBefore(number: number): number {
+		let low = 0;
+		for (let high = this.#numbers.length; low < high;) {
+			const middle = (low + high) >>> 1;
+			if (this.#numbers[middle]! < number) {
+				low = middle + 1;
+			} else {
+				high = middle;
+			}
+		}
+
+		return low;
 	}
 
 	/** The first block from `from` on that is whole, or is not; the number of blocks if there is none. */
 	#nextBlock(from: number, whole: boolean): number {
 		const flip = whole ? 0 : -1;
-		const words = this.#words;
-		let index = Math.floor(from / 32);
-		for (let mask = -1 << (from % 32); index < words.length; index++, mask = -1) {
-			const found = (words[index]! ^ flip) & mask;
-			if (found !== 0) {
-				return Math.min(index * 32 + lowestBit(found), this.#blockCount);
+		for (let block = from; block < this.#blockCount;) {
+			const number = Math.floor(block / pageBlocks);
+			const page = this.#pages.get(number);
+			if (!page) {
+				if (!whole) {
+					return block;
+				}
+
+				block = this.#nextPage(number) * pageBlocks;
+				continue;
 			}
+
+			let index = Math.floor((block % pageBlocks) / 32);
+			for (let mask = -1 << (block % 32); index < pageWords; index++, mask = -1) {
+				const found = (page[index]! ^ flip) & mask;
+				if (found !== 0) {
+					return Math.min(number * pageBlocks + index * 32 + lowestBit(found), this.#blockCount);
+				}
+			}
+
+			block = (number + 1) * pageBlocks;
 		}
 
 		return this.#blockCount;

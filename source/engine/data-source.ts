@@ -1,10 +1,11 @@
 // An origin as the engine knows it: something that answers for a range of bytes.
 import process from 'node:process';
 import {DownStreamError, type AddRequest} from '../downstream.ts';
+import {DigestLogin} from './digest-login.ts';
 import {DirectClient} from './direct-client.ts';
 import type {HttpClient, HttpClientOptions, HttpTimeouts, TlsOptions} from './http-client.ts';
-import {requestOrigin} from './origin-request.ts';
-import {ownHeaders} from './own-headers.ts';
+import {requestOrigin, type OriginTraits} from './origin-request.ts';
+import {byLowerCase, ownHeaders} from './own-headers.ts';
 import {parseProxy, proxyFromEnvironment} from './proxy-url.ts';
 import type {Range} from './range-set.ts';
 
@@ -12,6 +13,8 @@ import type {Range} from './range-set.ts';
 export type Validator = {
 	/** A strong ETag with its quotes, as it came; undefined when there is none or it is weak. */
 	readonly etag?: string;
+	/** A weak ETag as it came, such as `W/"1"`: one that differs may name another version, an equal one proves nothing. */
+	readonly weakEtag?: string;
 	/** The Last-Modified header as it came. */
 	readonly lastModified?: string;
 };
@@ -35,6 +38,13 @@ export type OriginAnswer = {
 	readonly validator: Validator;
 	/** False when a ranged request was answered with the whole. */
 	readonly acceptsRanges: boolean;
+	/** A ranged request was answered with the whole by an origin that says that it accepts ranges: the next may work. */
+	readonly mayAcceptRanges?: boolean;
+	/**
+	 * The declared type is that of a web page (`text/html`, `application/xhtml+xml`), or of JSON with less than 1 MiB: it
+	 * may be a login page or a message in place of the file.
+	 */
+	readonly isPage?: boolean;
 	/**
 	 * The bytes of `range`, in order; each piece is good until the next is asked for, and as long as somebody else
 	 * holds its block (`blocks.ts`). Throws `origin-truncated` if it ends early, `origin-unreachable` if the
@@ -42,7 +52,10 @@ export type OriginAnswer = {
 	 * everything was read.
 	 */
 	readonly body: AsyncIterable<Uint8Array>;
-	/** Where the body has no length: whether its end is proven (chunked) or may be a cut (ended by closing). */
+	/**
+	 * Where the body has no length: whether its end is proven (chunked) or may be a cut (ended by closing). Ask once the
+	 * body was read.
+	 */
 	readonly endIsProven: boolean;
 };
 
@@ -53,6 +66,8 @@ export type OriginRequest = {
 	readonly ranged?: boolean;
 	/** Whether nobody waits for the bytes now: they may come in large pieces then. */
 	readonly patient?: () => boolean;
+	/** Milliseconds to wait for the answer; the source's own time unless given. */
+	readonly answerTimeout?: number;
 	readonly signal: AbortSignal;
 };
 
@@ -94,7 +109,7 @@ export class MissingDataSource implements DataSource {
 }
 
 export type HttpDataSourceOptions = {
-	/** `http:` or `https:`. User and password in it become basic auth for its origin. */
+	/** `http:` or `https:`. User and password in it become Basic, or Digest if asked for it, for its origin. */
 	readonly url: string;
 	readonly userAgent?: string;
 	/** Upstream proxy URL, or `direct`; without it the environment decides, for each host. */
@@ -116,14 +131,18 @@ export type CustomHeaderDataSourceOptions = HttpDataSourceOptions & {
 
 export type StoredSource = Pick<AddRequest, 'url' | 'headers' | 'userAgent' | 'proxy' | 'connections'>;
 
-/** Two of them fit into the time after which an origin is given up (`retries.ts`). */
-const standardTimeouts = {connect: 10_000, headers: 20_000, body: 20_000};
+/** A player is told within 10 s of a host that cannot be reached. */
+const standardTimeouts = {connect: 8000, headers: 30_000, body: 20_000};
 
 /** A file by HTTP. The constructor throws `bad-request` for what cannot be asked for. */
 export class HttpDataSource implements DataSource {
 	readonly url: string;
 	readonly #url: URL;
+	/** By names as they were typed. */
+	readonly #given: Readonly<Record<string, string>>;
 	readonly #headers: Readonly<Record<string, string>>;
+	readonly #login: DigestLogin | undefined;
+	readonly #traits: OriginTraits = {};
 	readonly #options: HttpDataSourceOptions;
 	/** By proxy; `` is direct. */
 	readonly #clients = new Map<string, Promise<HttpClient>>();
@@ -136,7 +155,9 @@ export class HttpDataSource implements DataSource {
 		this.url = url.href;
 		this.#url = url;
 		this.#options = options;
-		this.#headers = checkedHeaders({...credentials, ...headers});
+		this.#given = checkedHeaders({...credentials, ...headers});
+		this.#headers = inLowerCase(this.#given);
+		this.#login = DigestLogin.ofBasic(this.#headers.authorization);
 		checkedHeaders({'User-Agent': options.userAgent ?? ''});
 		this.#proxy =
 			options.proxy === undefined || options.proxy === 'direct' ? undefined : parseProxy(options.proxy);
@@ -150,27 +171,30 @@ export class HttpDataSource implements DataSource {
 		const {userAgent, proxy, connections, env, tls, timeouts} = this.#options;
 		const isOurs = this.constructor === HttpDataSource || this.constructor === CustomHeaderDataSource;
 		return isOurs && !env && !tls && !timeouts
-			? {url: this.url, headers: this.#headers, userAgent, proxy, connections}
+			? {url: this.url, headers: this.#given, userAgent, proxy, connections}
 			: undefined;
 	}
 
-	async open({range, ranged = true, patient, signal}: OriginRequest): Promise<OriginAnswer> {
+	async open({range, ranged = true, patient, answerTimeout, signal}: OriginRequest): Promise<OriginAnswer> {
 		return requestOrigin({
 			url: this.#url,
 			headers: this.#headers,
+			login: this.#login,
+			traits: this.#traits,
 			userAgent: this.#options.userAgent ?? 'downstream-tui',
 			route: url => this.#route(url),
 			range,
 			ranged,
 			patient,
+			answerTimeout: this.#options.timeouts?.headers ?? answerTimeout,
 			isOwnStream: this.#options.isOwnStream,
 			signal,
 		});
 	}
 
-	/** A connection is kept ready, which saves the next request the round trips of TCP and TLS. */
+	/** A connection is kept ready, which saves the next request the round trips of TCP and TLS. Never fails: `open` tells. */
 	prepare(): void {
-		void this.#route(this.#url).client.then(client => client.prepare?.(this.#url));
+		void this.#prepare().catch(() => undefined);
 	}
 
 	rest(): void {
@@ -185,6 +209,11 @@ export class HttpDataSource implements DataSource {
 		await Promise.all(clients.map(async client => (await client).dispose()));
 	}
 
+	async #prepare(): Promise<void> {
+		const client = await this.#route(this.#url).client;
+		client.prepare?.(this.#url);
+	}
+
 	#route(url: URL) {
 		const {env = process.env, tls = {}, timeouts = standardTimeouts} = this.#options;
 		const proxy = this.#options.proxy === undefined ? this.#proxyOf(url, env) : this.#proxy;
@@ -193,7 +222,12 @@ export class HttpDataSource implements DataSource {
 		if (!client) {
 			const {connections = 4} = this.#options;
 			// One more: a segment that gave its connection up still reads what was sent.
-			const options = {connections: connections > 1 ? connections + 1 : 1, tls, timeouts};
+			const options = {
+				connections: connections > 1 ? connections + 1 : 1,
+				tls,
+				timeouts,
+				headerNames: byLowerCase(Object.keys(this.#given)),
+			};
 			client = proxy ? proxyClient(proxy, options) : Promise.resolve(new DirectClient(options));
 			this.#clients.set(key, client);
 		}
@@ -252,9 +286,9 @@ export function withoutCredentials(text: string): {url: URL; credentials: {autho
 	};
 }
 
-/** Names in lower case, so that one given twice is there once. Values may be secret: errors name the header alone. */
+/** Of names that differ in case alone, the last is kept. Values may be secret: errors name the header alone. */
 export function checkedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
-	const checked: Record<string, string> = {};
+	const checked = new Map<string, [name: string, value: string]>();
 	for (const [name, value] of Object.entries(headers)) {
 		if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {
 			throw new DownStreamError('bad-request', `"${name}" is no name of a header`);
@@ -271,8 +305,12 @@ export function checkedHeaders(headers: Readonly<Record<string, string>>): Recor
 			throw new DownStreamError('bad-request', `The header ${name} is set by the program itself`);
 		}
 
-		checked[name.toLowerCase()] = value;
+		checked.set(name.toLowerCase(), [name, value]);
 	}
 
-	return checked;
+	return Object.fromEntries(checked.values());
+}
+
+export function inLowerCase(headers: Readonly<Record<string, string>>): Record<string, string> {
+	return Object.fromEntries(Object.entries(headers).map(([name, value]) => [name.toLowerCase(), value]));
 }

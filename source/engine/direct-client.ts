@@ -9,6 +9,7 @@ import {
 } from './http-client.ts';
 import {HttpConnection} from './http-connection.ts';
 import {HttpExchange} from './http-exchange.ts';
+import {inUsualCase} from './own-headers.ts';
 
 /** Origins close kept connections after some 5 to 75 s. */
 const keptForMs = 30_000;
@@ -26,7 +27,8 @@ export class DirectClient implements HttpClient {
 	}
 
 	get(request: HttpRequest): Promise<HttpAnswer> {
-		return this.#pool(request.url).get(request);
+		const headers = inUsualCase(request.headers, this.#options.headerNames);
+		return this.#pool(request.url).get({...request, headers});
 	}
 
 	prepare(url: URL): void {

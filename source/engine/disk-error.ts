@@ -1,13 +1,21 @@
 // What the file system refuses, as an error of ours.
 import {DownStreamError} from '../downstream.ts';
 
-const fullCodes = new Set(['ENOSPC', 'EDQUOT', 'EFBIG']);
+const fullCodes = new Set(['ENOSPC', 'EDQUOT']);
+
+const unwritableCodes = new Set([...fullCodes, 'EROFS', 'EACCES', 'EPERM']);
 
 /** Nothing more can be written there. */
 export function isFull(error: unknown): boolean {
 	return (
 		fullCodes.has(errorCode(error) ?? '') || (error instanceof DownStreamError && error.code === 'disk-full')
 	);
+}
+
+/** What is there may be read all the same: the disk is full or read-only, or the folder is somebody else's. */
+export function takesNoWrites(error: unknown): boolean {
+	const cause = error instanceof DownStreamError ? error.cause : error;
+	return isFull(error) || unwritableCodes.has(errorCode(cause) ?? '');
 }
 
 /**

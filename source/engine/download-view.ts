@@ -1,7 +1,7 @@
 // A download as everybody outside the engine sees it, made of what a transfer knows.
 import type {Download, DownloadStatus} from '../downstream.ts';
 import type {Entry} from './entry.ts';
-import {fileName} from './file-info.ts';
+import {fileName, isPage, namesNoPage} from './file-info.ts';
 import type {Readers} from './readers.ts';
 import type {Retries} from './retries.ts';
 import type {Segments} from './segments.ts';
@@ -19,6 +19,7 @@ export type ViewedFacts = {
 	readonly segments: Segments;
 	readonly retries: Retries;
 	readonly maxConnections: number;
+	readonly hostCeiling: number | null;
 	readonly lastByteAt: number | null;
 	readonly checkProgress: number | null;
 	readonly exportProgress: number | null;
@@ -42,6 +43,7 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 		bytesPerSecondLong: Math.round(meter.rate(20_000, now)),
 		connections: segments.size,
 		maxConnections: facts.maxConnections,
+		hostCeiling: facts.hostCeiling,
 		segments: Array.from(segments, segment => ({
 			start: segment.start,
 			offset: segment.offset,
@@ -56,14 +58,16 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 			blocked: player.blockedRequests > 0,
 			connected: player.openRequests > 0,
 		})),
-		error: retries.obstacle ?? null,
+		error: retries.blockingError ?? null,
 		lastError: retries.lastError ?? null,
-		retryAt: retries.dueAt ?? null,
+		retryAt: retries.retryAt ?? null,
 		lastByteAt: facts.lastByteAt,
 		addedAt: entry.addedAt,
 		completedAt: entry.completedAt ?? null,
 		acceptsRanges: entry.acceptsRanges ?? null,
-		validator: entry.validator?.etag ?? entry.validator?.lastModified ?? null,
+		validator: entry.validator?.etag ?? entry.validator?.weakEtag ?? entry.validator?.lastModified ?? null,
+		hasUnstableValidator: entry.hasUnstableValidator ?? false,
+		isPageForFile: isPageForFile(entry),
 		onDemand: entry.onDemand,
 		queueRank: queueRankOf(entry),
 		limitRate: entry.limitRate ?? null,
@@ -74,6 +78,15 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 		exportWhenComplete: entry.exportWhenComplete?.path ?? null,
 		folder: facts.folder,
 	};
+}
+
+/** Its own name is not asked: a login page may call itself whatever it likes. */
+function isPageForFile(entry: Entry): boolean {
+	const {url, givenName = '', info} = entry;
+	return (
+		isPage(info?.type, info?.size ?? Infinity) &&
+		[givenName, nameOf(entry), fileName({url: new URL(url)})].some(name => namesNoPage(name))
+	);
 }
 
 export function nameOf({givenName, info, url}: Entry): string {

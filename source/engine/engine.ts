@@ -22,18 +22,20 @@ import {BlockPool} from './block-pool.ts';
 import {
 	checkedHeaders,
 	CustomHeaderDataSource,
+	inLowerCase,
 	MissingDataSource,
 	withoutCredentials,
 	type DataSource,
 } from './data-source.ts';
-import {EntryStore, readKey, type Entry, type EntryFile} from './entry-store.ts';
+import {EntryStore, newKey, readKey, type Entry, type EntryFile} from './entry-store.ts';
+import {errorCode, takesNoWrites} from './disk-error.ts';
 import {toEvict, type Held} from './evict.ts';
 import {checkTarget, exportFile, resolveTarget} from './export-file.ts';
 import {safeFileName} from './file-info.ts';
 import {HostLimits} from './host-limits.ts';
-import {makeFolder} from './make-folder.ts';
+import {keepPrivate, makeFolder} from './make-folder.ts';
 import {resolveLink} from './resolve-link.ts';
-import {StorageLock} from './storage-lock.ts';
+import {StorageLock, storageOwner, type LockLoss} from './storage-lock.ts';
 import {Transfer, type NewLink, type TransferServices} from './transfer.ts';
 import {parseProxy} from './proxy-url.ts';
 
@@ -59,13 +61,21 @@ export type EngineOptions = {
 	/** Bytes that may be in the storage folder before complete downloads go from it. */
 	readonly cacheSize?: number;
 	readonly tls?: {readonly ca?: string; readonly insecure?: boolean};
+	/** Milliseconds for the first answer of an origin, 30 s unless given; more after each that was too few. */
+	readonly answerTimeout?: number;
 };
 
 /** What an entry is made of; the rest is added. */
 type GivenEntry = Pick<Entry, 'url' | 'headers' | 'intent'> & Partial<Entry>;
 
 /** `timer`: until its data is deleted, too. `back`: it comes back. */
-type Removed = {readonly entryFile: EntryFile; timer?: NodeJS.Timeout; back?: Promise<Transfer>};
+type Removed = {
+	readonly entryFile: EntryFile;
+	/** Until its last record is written. */
+	closing?: Promise<void> | undefined;
+	timer?: NodeJS.Timeout | undefined;
+	back?: Promise<Transfer> | undefined;
+};
 
 /** At most 10 notices a second. */
 const noticeMs = 100;
@@ -82,11 +92,14 @@ export class Engine implements DownStream {
 	/** For the proxy's URL forms and API; made once for each storage folder. */
 	readonly key: string;
 	readonly #options: EngineOptions;
-	readonly #lock: StorageLock;
+	/** None where the disk takes no writes. */
+	readonly #lock: StorageLock | undefined;
 	readonly #store: EntryStore;
 	readonly #services: TransferServices;
 	readonly #transfers = new Map<DownloadId, Transfer>();
 	readonly #removed = new Map<DownloadId, Removed>();
+	/** Until they are on the list. */
+	readonly #creating = new Map<Entry, Promise<Transfer>>();
 	/** What is in progress and writes to the storage folder. */
 	readonly #writing = new Set<Promise<unknown>>();
 	readonly #listeners = new Set<() => void>();
@@ -112,6 +125,8 @@ export class Engine implements DownStream {
 	#evictTimer: NodeJS.Timeout | undefined;
 	/** Nothing is begun any more. */
 	#hasEnded = false;
+	/** The storage folder is not this copy's any more. */
+	#isLost = false;
 	#disposed: Promise<void> | undefined;
 
 	/** Rejects with `storage-locked` if another copy works on the folder, `disk-failed` if it cannot be used. */
@@ -125,34 +140,50 @@ export class Engine implements DownStream {
 			});
 		}
 
+		await keepPrivate(storageDir);
 		let engine: Engine | undefined;
-		const lock = await StorageLock.acquire(storageDir, () => {
+		const {lock, obstacle} = await lockOrRead(storageDir, loss => {
 			if (engine) {
-				engine.#stopWriting();
+				engine.#stopWriting(loss);
 			}
 		});
 		try {
 			const store = await EntryStore.open(storageDir);
-			engine = new Engine(options, lock, store, await readKey(storageDir));
+			const key = await readKey(storageDir).catch((error: DownStreamError) => error);
+			engine = new Engine(
+				obstacle ? {...options, maxActive: 0} : options,
+				lock,
+				store,
+				typeof key === 'string' ? key : newKey(),
+			);
+			if (obstacle) {
+				engine.addBanner(`${obstacle}. What is here is served; nothing can be added.`);
+			}
+
+			if (typeof key !== 'string') {
+				engine.addBanner(`${key.message}. The key of this run is not kept.`);
+			}
+
 			await engine.#openEntries();
 			return engine;
 		} catch (error) {
-			await lock.release();
+			await lock?.release();
 			throw error;
 		}
 	}
 
-	private constructor(options: EngineOptions, lock: StorageLock, store: EntryStore, key: string) {
+	private constructor(options: EngineOptions, lock: StorageLock | undefined, store: EntryStore, key: string) {
 		this.key = key;
 		this.#options = options;
 		this.#lock = lock;
 		this.#store = store;
-		const hosts = new HostLimits();
+		const hosts = new HostLimits(host => this.#lookAgain(host));
 		this.#services = {
 			bandwidth: new Bandwidth(options.limitRate),
 			blocks: new BlockPool(),
 			hosts,
 			connections: options.connections ?? 4,
+			answerTimeout: options.answerTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: entry => this.#newLink(entry),
@@ -186,7 +217,7 @@ export class Engine implements DownStream {
 		}
 
 		this.#changed();
-		await this.#lock.publish(origin);
+		await this.#lock?.publish(origin);
 	}
 
 	/** Shows a sentence on what concerns everything. */
@@ -218,11 +249,15 @@ export class Engine implements DownStream {
 
 	/** The transfer of any request, added on first use. */
 	async transferOf(request: AddRequest): Promise<Transfer> {
-		const {download} = await this.add(request);
+		const {download} = await this.#add(this.#givenBy(request), undefined, false);
 		return this.#get(download.id);
 	}
 
 	async add(request: AddRequest): Promise<{download: Download; existed: boolean}> {
+		return this.#add(this.#givenBy(request));
+	}
+
+	#givenBy(request: AddRequest): GivenEntry {
 		const {url: parsed, credentials} = withoutCredentials(request.url);
 		this.#refuseOwnStream(parsed);
 		const url = parsed.href;
@@ -230,12 +265,12 @@ export class Engine implements DownStream {
 		const headers = checkedHeaders({...credentials, ...(request.headers ?? this.#options.headers)});
 		const {item} = request;
 		const {resolveWith} = this.#options;
-		return this.#add({
+		return {
 			url,
 			headers,
 			...(item !== undefined && {item, ...(resolveWith && {resolveWith})}),
 			...wishesOf(request),
-		});
+		};
 	}
 
 	/**
@@ -254,14 +289,19 @@ export class Engine implements DownStream {
 		return this.#add({url: href, headers: {}, ownSource: true, ...wishesOf(request)}, source);
 	}
 
-	/** `ownSource`: where a program has one of its own. */
-	async #add(given: GivenEntry, ownSource?: DataSource): Promise<{download: Download; existed: boolean}> {
-		return this.#heldFor(this.#findOrCreate(given, ownSource));
+	/** `ownSource`: where a program has one of its own. `isWish`: one that is there already goes on. */
+	async #add(
+		given: GivenEntry,
+		ownSource?: DataSource,
+		isWish = true,
+	): Promise<{download: Download; existed: boolean}> {
+		return this.#heldFor(this.#findOrCreate(given, ownSource, isWish));
 	}
 
 	async #findOrCreate(
 		given: GivenEntry,
 		ownSource: DataSource | undefined,
+		isWish: boolean,
 	): Promise<{download: Download; existed: boolean}> {
 		this.#refuseIfEnded();
 		const known = this.#findSame(given);
@@ -270,7 +310,9 @@ export class Engine implements DownStream {
 				await known.takeSource(ownSource);
 			}
 
-			if (known.status === 'cancelled') {
+			const {status} = known;
+			const goesOn = ['paused', 'failed', 'waiting', 'checking'].includes(status) && given.intent === 'run';
+			if (status === 'cancelled' || (isWish && goesOn)) {
 				await known.resume();
 			}
 
@@ -280,9 +322,15 @@ export class Engine implements DownStream {
 
 		const removed = [...this.#removed.values()].find(({entryFile}) => isSame(entryFile.entry, given));
 		if (removed) {
-			const restored = await this.#restore(removed, {intent: given.intent}, ownSource);
+			const restored = await this.#restore(removed, {intent: given.intent, error: undefined}, ownSource);
 			await holdAgainst(restored, given.checksum);
 			return {download: this.#view(restored), existed: true};
+		}
+
+		const creating = [...this.#creating].find(([entry]) => isSame(entry, given));
+		if (creating) {
+			await creating[1].catch(() => undefined);
+			return this.#findOrCreate(given, ownSource, isWish);
 		}
 
 		const entry: Entry = {
@@ -297,23 +345,27 @@ export class Engine implements DownStream {
 		this.#lastAddedAt = entry.addedAt;
 		// Before anything is stored: this is what finds bad headers.
 		const source = ownSource ?? this.#sourceOf(entry);
+		const created = this.#create(entry, source);
+		this.#creating.set(entry, created);
+		try {
+			return {download: this.#view(await created), existed: false};
+		} finally {
+			this.#creating.delete(entry);
+		}
+	}
+
+	async #create(entry: Entry, source: DataSource): Promise<Transfer> {
 		const transfer = await Transfer.open(await this.#store.create(entry), source, this.#services);
-		const raced = this.#findSame(given);
-		if (raced || this.#hasEnded) {
+		if (this.#hasEnded) {
 			await transfer.close();
 			await this.#store.delete(entry.id);
 			this.#refuseIfEnded();
 		}
 
-		if (raced) {
-			await holdAgainst(raced, given.checksum);
-			return {download: this.#view(raced), existed: true};
-		}
-
 		this.#transfers.set(entry.id, transfer);
 		Logger.info(`${entry.id}: added ${maskUrl(entry.url)}`);
 		this.#balance();
-		return {download: this.#view(transfer), existed: false};
+		return transfer;
 	}
 
 	async pause(id: DownloadId): Promise<void> {
@@ -335,10 +387,32 @@ export class Engine implements DownStream {
 	async #remove(id: DownloadId, options: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void> {
 		const transfer = this.#get(id);
 		const {entryFile} = transfer;
-		this.#transfers.delete(id);
-		this.#changed();
 		const {data, undoMs = standardUndoMs} = options;
-		await transfer.close();
+		const isForGood = data === 'delete' && undoMs === 0;
+		const closing = transfer.close();
+		const removed: Removed = {entryFile, closing};
+		// In the same tick: who adds it again meanwhile goes on from these bytes.
+		this.#transfers.delete(id);
+		if (!isForGood) {
+			this.#removed.set(id, removed);
+		}
+
+		this.#changed();
+		await closing;
+		removed.closing = undefined;
+		if (!removed.back) {
+			await this.#recordRemoval(entryFile, data);
+			if (isForGood) {
+				await this.#purge(id);
+			} else if (data === 'delete' && !removed.back && this.#removed.get(id) === removed) {
+				removed.timer = setTimeout(() => void this.#purgeOrTell(id), undoMs);
+			}
+		}
+
+		this.#balance();
+	}
+
+	async #recordRemoval(entryFile: EntryFile, data: 'keep' | 'delete'): Promise<void> {
 		try {
 			await entryFile.save({removed: data});
 		} catch (error) {
@@ -347,15 +421,6 @@ export class Engine implements DownStream {
 				throw error;
 			}
 		}
-
-		if (data === 'delete' && undoMs === 0) {
-			await this.#purge(id);
-		} else {
-			const timer = data === 'delete' ? setTimeout(() => void this.#purgeOrTell(id), undoMs) : undefined;
-			this.#removed.set(id, {entryFile, timer});
-		}
-
-		this.#balance();
 	}
 
 	/** Deletes every download and its bytes, also those that were removed and whose bytes were kept. */
@@ -417,6 +482,10 @@ export class Engine implements DownStream {
 		return this.#view(transfer);
 	}
 
+	async acceptChange(id: DownloadId): Promise<void> {
+		await this.#get(id).acceptChange();
+	}
+
 	async startOver(id: DownloadId, {keepOld = false}: {keepOld?: boolean} = {}): Promise<Download> {
 		const transfer = this.#get(id);
 		if (!keepOld) {
@@ -431,21 +500,11 @@ export class Engine implements DownStream {
 			);
 		}
 
+		const {entry} = transfer.entryFile;
 		await transfer.pause();
-		await transfer.change(() => ({superseded: true}));
-		const {url, headers, userAgent, proxy, connections, givenName, onDemand, checksum, limitRate} =
-			transfer.entryFile.entry;
-		const {download} = await this.add({
-			url,
-			headers,
-			userAgent,
-			proxy,
-			connections,
-			name: givenName,
-			onDemand,
-			checksum,
-		});
-		return limitRate === undefined ? download : this.update(download.id, {limitRate});
+		await transfer.change(() => ({superseded: true, exportWhenComplete: undefined}));
+		const {download} = await this.#add({...givenOf(entry), intent: 'run'});
+		return download;
 	}
 
 	async verify(id: DownloadId): Promise<{damaged: Array<[start: number, end: number]>}> {
@@ -475,6 +534,7 @@ export class Engine implements DownStream {
 	async export(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
 		const transfer = this.#get(id);
 		const target = await resolveTarget(request.path, this.#view(transfer).name);
+		await transfer.settled();
 		if (transfer.isComplete) {
 			return {path: await this.#export(transfer, {...request, path: target})};
 		}
@@ -510,7 +570,7 @@ export class Engine implements DownStream {
 			heldOf(transfer.entryFile.entry, this.#view(transfer)),
 		);
 		const kept = [...this.#removed.values()]
-			.filter(({timer, back}) => !timer && !back)
+			.filter(({closing, timer, back}) => !closing && !timer && !back)
 			.map(({entryFile}) => heldOf(entryFile.entry, undefined));
 		const going = toEvict([...listed, ...kept], cacheSize).map(async id => {
 			Logger.info(`${id}: evicted`);
@@ -539,18 +599,29 @@ export class Engine implements DownStream {
 		await Promise.allSettled(this.#writing);
 		const doomed = [...this.#removed].filter(([, {timer}]) => timer);
 		await Promise.all(doomed.map(([id]) => this.#purgeOrTell(id)));
-		await this.#lock.release();
+		await this.#lock?.release();
 	}
 
-	/** Another copy has the storage folder now; what both wrote would be a ruin. */
-	#stopWriting(): void {
+	/** Another copy may have the storage folder now; what both wrote would be a ruin. */
+	#stopWriting(loss: LockLoss): void {
 		this.#hasEnded = true;
+		this.#isLost = true;
+		const reason =
+			loss === 'taken'
+				? new DownStreamError('storage-locked', 'Another copy has taken the storage folder over')
+				: new DownStreamError('disk-failed', `The storage folder ${this.#options.storageDir} was removed`);
+		this.#exports.abort(reason);
 		for (const transfer of this.#transfers.values()) {
-			transfer.abandon();
+			transfer.abandon(reason);
+		}
+
+		for (const {timer} of this.#removed.values()) {
+			clearTimeout(timer);
 		}
 
 		this.#transfers.clear();
-		this.addBanner('Another copy has taken the storage folder over; quit this one.');
+		this.#removed.clear();
+		this.addBanner(`${reason.message}; quit this copy.`);
 	}
 
 	async #openEntries(): Promise<void> {
@@ -640,6 +711,7 @@ export class Engine implements DownStream {
 	): Promise<Transfer> {
 		const {entryFile} = removed;
 		try {
+			await removed.closing;
 			await entryFile.save({...change, removed: undefined});
 			const transfer = await this.#openTransfer(entryFile, source);
 			this.#removed.delete(transfer.id);
@@ -670,8 +742,17 @@ export class Engine implements DownStream {
 	}
 
 	async #purge(id: DownloadId): Promise<void> {
-		clearTimeout(this.#removed.get(id)?.timer);
+		const removed = this.#removed.get(id);
+		clearTimeout(removed?.timer);
+		if (removed?.closing) {
+			await removed.closing;
+		}
+
 		this.#removed.delete(id);
+		if (this.#isLost) {
+			return;
+		}
+
 		await this.#heldFor(this.#store.delete(id));
 	}
 
@@ -707,7 +788,8 @@ export class Engine implements DownStream {
 			const link = await resolveLink(command, item, signal);
 			const {url, credentials} = withoutCredentials(link.url);
 			this.#refuseOwnStream(url);
-			const headers = checkedHeaders({...headersFor(url, entry), ...credentials, ...link.headers});
+			const known = checkedHeaders({...headersFor(url, entry), ...credentials});
+			const headers = checkedHeaders({...known, ...link.headers});
 			Logger.info(`${entry.id}: new link ${maskUrl(url.href)}`);
 			const change = {url: url.href, headers};
 			return {change, source: this.#sourceOf({...entry, ...change})};
@@ -782,8 +864,8 @@ export class Engine implements DownStream {
 	#balance(): void {
 		let places = this.#options.maxActive ?? 3;
 		for (const transfer of this.#queue()) {
-			const gets = transfer.wantsPlace && places > 0;
-			places -= gets ? 1 : 0;
+			const gets = transfer.wantsPlace && (places > 0 || transfer.isProbing);
+			places -= gets && !transfer.isProbing ? 1 : 0;
 			transfer.mayFill = gets;
 			const {exportWhenComplete} = transfer.entryFile.entry;
 			if (transfer.isComplete && exportWhenComplete && transfer.status === 'complete') {
@@ -876,6 +958,23 @@ export class Engine implements DownStream {
 	}
 }
 
+/** Without a lock, and with the reason, where the disk takes no writes. Rejects as `StorageLock.acquire` does else. */
+async function lockOrRead(
+	storageDir: string,
+	onLost: (loss: LockLoss) => void,
+): Promise<{lock?: StorageLock; obstacle?: string}> {
+	try {
+		return {lock: await StorageLock.acquire(storageDir, onLost)};
+	} catch (error) {
+		if (!takesNoWrites(error) || (await storageOwner(storageDir))) {
+			throw error;
+		}
+
+		const {cause} = error as DownStreamError;
+		return {obstacle: `The storage folder ${storageDir} takes no writes (${errorCode(cause) ?? 'full'})`};
+	}
+}
+
 /** `view`: of one that is on the list. */
 function heldOf(entry: Entry, view: Download | undefined): Held {
 	const {id, ranges, completedAt, readAt, movedTo} = entry;
@@ -894,7 +993,7 @@ function heldOf(entry: Entry, view: Download | undefined): Held {
 /** Links come and go: an item is known by itself. */
 function isSame(entry: Entry, {url, item, headers, ownSource}: GivenEntry): boolean {
 	const sorted = (record: Readonly<Record<string, string>>) =>
-		JSON.stringify(Object.entries(record).toSorted(([a], [b]) => (a < b ? -1 : 1)));
+		JSON.stringify(Object.entries(inLowerCase(record)).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 	const isSameFile =
 		item === undefined
 			? entry.url === url && entry.ownSource === ownSource && sorted(entry.headers) === sorted(headers)
@@ -917,25 +1016,34 @@ function headersFor(place: URL | undefined, {url, headers}: Entry): Record<strin
 	);
 }
 
-/** What stands in the way of several downloads, or of all, in one sentence each. */
+/** What stands in the way of several downloads, or of all, in one sentence each; what helps is for a client to say. */
 function commonTroubles(downloads: readonly Download[], storageDir: string): string[] {
 	const has = (code: ErrorCode) => downloads.filter(({error}) => error?.code === code);
 	const full = has('disk-full').length;
 	const [behindProxy] = has('upstream-proxy-unreachable');
-	const unreachable = has('origin-unreachable').filter(({url}) => !isLoopback(new URL(url).hostname)).length;
+	const away = downloads.filter(download => isAway(download));
+	const outside = away.filter(
+		({url, error}) => error?.code === 'origin-unreachable' && !isLoopback(new URL(url).hostname),
+	);
+	const isOffline = outside.length > 0 && !hasNetwork();
 	const troubles: string[] = [];
 	if (full > 0) {
-		troubles.push(`Disk full: ${storageDir}. ${counted(full)}. Free some space, then press r.`);
+		troubles.push(`Disk full: ${storageDir}. ${counted(full)} for free space.`);
 	}
 
 	if (behindProxy) {
-		troubles.push(`${behindProxy.error?.message ?? ''}; tried again by itself, r = now.`);
+		troubles.push(`${behindProxy.error?.message ?? ''}; it is tried again and again.`);
 	}
 
-	if (unreachable > 0 && !hasNetwork()) {
-		troubles.push(
-			`No network. ${counted(unreachable)}, and ${unreachable === 1 ? 'goes on by itself' : 'go on by themselves'}.`,
-		);
+	if (isOffline) {
+		troubles.push(`No network. ${goingOn(outside.length)}`);
+	}
+
+	const told = away.filter(download => !(isOffline && outside.includes(download)));
+	for (const host of new Set(told.map(({url}) => new URL(url).host))) {
+		const waiting = told.filter(({url}) => new URL(url).host === host);
+		const isBusy = waiting.every(({error}) => error?.code === 'origin-busy');
+		troubles.push(`${host} ${isBusy ? 'is busy' : 'cannot be reached'}. ${goingOn(waiting.length)}`);
 	}
 
 	return troubles;
@@ -943,6 +1051,20 @@ function commonTroubles(downloads: readonly Download[], storageDir: string): str
 
 function counted(count: number): string {
 	return count === 1 ? '1 download waits' : `${count} downloads wait`;
+}
+
+function goingOn(count: number): string {
+	return `${counted(count)}, and ${count === 1 ? 'goes on by itself' : 'go on by themselves'}.`;
+}
+
+/** Its host fails, and not for a moment alone. */
+function isAway({url, status, error, lastByteAt}: Download): boolean {
+	return (
+		status === 'waiting' &&
+		new URL(url).host !== '' &&
+		(error?.code === 'origin-unreachable' || error?.code === 'origin-busy') &&
+		(lastByteAt === null || (error.tries ?? 0) > 1)
+	);
 }
 
 function hasNetwork(): boolean {
@@ -953,6 +1075,26 @@ function isLoopback(hostname: string): boolean {
 	return /^(?:(?:.+\.)?localhost\.?|127\.[\d.]+|0\.0\.0\.0|\[::(?:1|ffff:7f[\da-f]{2}:[\da-f]+)?\])$/.test(
 		hostname,
 	);
+}
+
+/** What the user gave and asked for, without what became of it. */
+function givenOf(entry: Entry): Omit<GivenEntry, 'intent'> {
+	const {url, headers, userAgent, proxy, item, resolveWith} = entry;
+	const {connections, givenName, onDemand, checksum, limitRate, exportWhenComplete} = entry;
+	return {
+		url,
+		headers,
+		userAgent,
+		proxy,
+		item,
+		resolveWith,
+		connections,
+		givenName,
+		onDemand,
+		checksum,
+		limitRate,
+		exportWhenComplete,
+	};
 }
 
 /** Of an entry, what does not say where the file is. Throws `bad-request`. */

@@ -1,11 +1,11 @@
 // What survives a restart: one folder for each download, with its bytes (`data`) and its record (`entry.json`).
 import {randomBytes} from 'node:crypto';
-import {readdirSync, readFileSync, renameSync, rmdirSync, rmSync} from 'node:fs';
+import {lstatSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync} from 'node:fs';
 import {mkdir, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {isDeepStrictEqual} from 'node:util';
 import {Low, type Adapter} from 'lowdb';
-import type {DownloadId} from '../downstream.ts';
+import type {DownloadId, DownStreamError} from '../downstream.ts';
 import {diskError, errorCode, isFull} from './disk-error.ts';
 import {syncFolder, temporarySuffix, writeDurably} from './durable-file.ts';
 import {checkEntry, InvalidEntry, type Entry} from './entry.ts';
@@ -17,6 +17,8 @@ const dataName = 'data';
 const checksName = 'checks';
 const entryName = 'entry.json';
 const backupName = 'entry.json.bak';
+/** Bytes; a million ranges are 25 MB. */
+const largestRecord = 64 * 1024 * 1024;
 const idPattern = /^[\da-f]{32}$/;
 
 export class EntryStore {
@@ -58,10 +60,7 @@ export class EntryStore {
 		for (const name of this.#ids()) {
 			const folder = this.folderOf(name);
 			try {
-				const files = removeTemporaries(folder);
-				if (files.length === 0) {
-					// It ended before the first record of a download was there, or after the last one had gone.
-					rmdirSync(folder);
+				if (isEmptied(folder)) {
 					continue;
 				}
 
@@ -92,7 +91,7 @@ export class EntryStore {
 		const folder = this.folderOf(id);
 		try {
 			for (const name of [dataName, checksName, backupName]) {
-				await rm(path.join(folder, name), {force: true});
+				await rm(path.join(folder, name), {recursive: true, force: true});
 			}
 
 			await rm(folder, {recursive: true, force: true, maxRetries: 5});
@@ -105,6 +104,7 @@ export class EntryStore {
 /** The record of one download, in memory and on the disk. */
 export class EntryFile {
 	readonly folder: string;
+	readonly #record: DurableEntry;
 	readonly #database: Low<Entry>;
 	/** What is on the disk, as far as that is known. */
 	#durable: Entry | undefined;
@@ -112,6 +112,7 @@ export class EntryFile {
 	/** `durable`: what was read from the disk. */
 	constructor(record: DurableEntry, entry: Entry, durable?: Entry) {
 		this.folder = record.folder;
+		this.#record = record;
 		this.#database = new Low(record, entry);
 		this.#durable = durable;
 	}
@@ -127,6 +128,16 @@ export class EntryFile {
 
 	get checksPath(): string {
 		return path.join(this.folder, checksName);
+	}
+
+	/** The folder is another copy's now. */
+	get isAbandoned(): boolean {
+		return this.#record.refusal !== undefined;
+	}
+
+	/** Nothing is written from here on: `save` rejects with the reason. */
+	abandon(reason: DownStreamError): void {
+		this.#record.refusal = reason;
 	}
 
 	/**
@@ -152,6 +163,8 @@ export class EntryFile {
 class DurableEntry implements Adapter<Entry> {
 	readonly folder: string;
 	readonly #onProblem: (sentence: string) => void;
+	/** Why nothing may be written any more. */
+	refusal: DownStreamError | undefined;
 	#newest: Entry | undefined;
 	#running: Promise<void> = Promise.resolve();
 	#next: Promise<void> | undefined;
@@ -175,9 +188,7 @@ class DurableEntry implements Adapter<Entry> {
 				return checkEntry(stored, path.basename(this.folder));
 			}
 
-			const aside = `${file}.corrupt-${Date.now()}`;
-			renameSync(file, aside);
-			this.#onProblem(`A damaged record was set aside: ${aside}`);
+			this.#onProblem(`A damaged record was ${setAside(file)}`);
 		}
 
 		throw new InvalidEntry('it has no record');
@@ -196,6 +207,10 @@ class DurableEntry implements Adapter<Entry> {
 	}
 
 	async #write(): Promise<void> {
+		if (this.refusal) {
+			throw this.refusal;
+		}
+
 		const previous = path.join(this.folder, backupName);
 		const write = async () =>
 			writeDurably(path.join(this.folder, entryName), JSON.stringify(this.#newest), previous);
@@ -220,12 +235,12 @@ class DurableEntry implements Adapter<Entry> {
 export async function readKey(storageDir: string): Promise<string> {
 	const file = path.join(storageDir, 'key');
 	try {
-		const key = readIfThere(file);
-		if (key !== undefined && /^[\w-]{43}$/.test(key)) {
+		const key = storedKey(file);
+		if (key !== undefined) {
 			return key;
 		}
 
-		const made = randomBytes(32).toString('base64url');
+		const made = newKey();
 		await writeDurably(file, made);
 		return made;
 	} catch (error) {
@@ -233,28 +248,68 @@ export async function readKey(storageDir: string): Promise<string> {
 	}
 }
 
-/** Returns what is left. */
-function removeTemporaries(folder: string): string[] {
-	return readdirSync(folder).filter(name => {
-		const isTemporary = name.startsWith(entryName) && name.endsWith(temporarySuffix);
-		if (isTemporary) {
-			rmSync(path.join(folder, name));
-		}
-
-		return !isTemporary;
-	});
+export function newKey(): string {
+	return randomBytes(32).toString('base64url');
 }
 
-function readIfThere(file: string): string | undefined {
+/** Undefined also for a link, pipe or device: no key of ours. */
+function storedKey(file: string): string | undefined {
 	try {
-		return readFileSync(file, 'utf8');
+		const key = readIfThere(file);
+		return key !== undefined && /^[\w-]{43}$/.test(key) ? key : undefined;
 	} catch (error) {
-		if (errorCode(error) === 'ENOENT') {
+		if (error instanceof InvalidEntry) {
 			return undefined;
 		}
 
 		throw error;
 	}
+}
+
+/**
+ * Whether the folder holds nothing: the program ended before the first record of a download was there, or after the last
+ * one had gone. Removes it then, and temporary files always; a disk that takes no writes keeps them.
+ */
+function isEmptied(folder: string): boolean {
+	const files = readdirSync(folder).filter(name => {
+		const isTemporary = name.startsWith(entryName) && name.endsWith(temporarySuffix);
+		return !isTemporary || !isDone(() => rmSync(path.join(folder, name)));
+	});
+	return files.length === 0 && isDone(() => rmdirSync(folder));
+}
+
+/** What became of the damaged file, in words. */
+function setAside(file: string): string {
+	const aside = `${file}.corrupt-${Date.now()}`;
+	return isDone(() => renameSync(file, aside)) ? `set aside: ${aside}` : `found: ${file}`;
+}
+
+/** False where the disk takes no writes. */
+function isDone(act: () => void): boolean {
+	try {
+		act();
+		return true;
+	} catch (error) {
+		if (errorCode(error) === undefined) {
+			throw error;
+		}
+
+		return false;
+	}
+}
+
+/** Throws `InvalidEntry` for what would never end or does not fit into memory: a pipe, a device, a file that is too large. */
+function readIfThere(file: string): string | undefined {
+	const found = lstatSync(file, {throwIfNoEntry: false});
+	if (!found) {
+		return undefined;
+	}
+
+	if (!found.isFile() || found.size > largestRecord) {
+		throw new InvalidEntry(`${path.basename(file)} is not a file of at most ${largestRecord} bytes`);
+	}
+
+	return readFileSync(file, 'utf8');
 }
 
 /** Undefined for what is not a JSON object. */

@@ -6,8 +6,10 @@ import {
 	type ErrorCode,
 	type ExportRequest,
 } from '../downstream.ts';
+import {parseChecksum} from './block-checks.ts';
 import type {Validator} from './data-source.ts';
 import {safeFileName} from './file-info.ts';
+import type {FileIdentity} from './sparse-file.ts';
 
 /** Times are milliseconds since the epoch. */
 export type Entry = {
@@ -31,8 +33,14 @@ export type Entry = {
 	readonly acceptsRanges?: boolean;
 	/** Of the version that the bytes are of. */
 	readonly validator?: Validator;
+	/** The validator does not keep its value: the version is known by its bytes alone. */
+	readonly hasUnstableValidator?: boolean;
 	/** Durable bytes, half-open. */
 	readonly ranges: ReadonlyArray<readonly [start: number, end: number]>;
+	/** The file that holds them, as it was after the last checkpoint. */
+	readonly dataFile?: FileIdentity;
+	/** Those of blocks that are not whole, as far as they were written in order, with their CRC-32. */
+	readonly pieces?: ReadonlyArray<readonly [start: number, end: number, crc: number]>;
 	/** What the user wants of it. */
 	readonly intent: 'run' | 'pause' | 'cancel';
 	readonly onDemand: boolean;
@@ -134,7 +142,26 @@ const aName: Field<string> = (value, name) => {
 };
 const aBoolean = field('true or false', (value): value is boolean => typeof value === 'boolean');
 const aCount = field('a whole number', isCount);
-const aTime = field('a time', (value): value is number => Number.isFinite(value));
+const aNumber = field('a number', (value): value is number => Number.isFinite(value));
+const countFrom = (least: number, most: number) =>
+	field(
+		`a whole number from ${least} to ${most}`,
+		(value): value is number => isCount(value) && value >= least && value <= most,
+	);
+/** As far as `Date` goes. */
+const aTime = field(
+	'a time',
+	(value): value is number => typeof value === 'number' && Math.abs(value) <= 8.64e15,
+);
+const aChecksum: Field<string> = (value, name) => {
+	try {
+		parseChecksum(aString(value, name));
+	} catch {
+		throw new InvalidEntry(`${name} is not a checksum`);
+	}
+
+	return value as string;
+};
 const aUrl = field('a URL', (value): value is string => typeof value === 'string' && URL.canParse(value));
 const headersField: Field<Record<string, string>> = (value, name) =>
 	Object.fromEntries(
@@ -157,7 +184,7 @@ const entryField = objectOf<Entry>({
 	headers: headersField,
 	userAgent: optional(aString),
 	proxy: optional(aString),
-	connections: optional(aCount),
+	connections: optional(countFrom(1, 16)),
 	givenName: optional(aName),
 	info: optional(
 		objectOf<NonNullable<Entry['info']>>({
@@ -170,17 +197,33 @@ const entryField = objectOf<Entry>({
 		}),
 	),
 	acceptsRanges: optional(aBoolean),
-	validator: optional(objectOf<Validator>({etag: optional(aString), lastModified: optional(aString)})),
+	validator: optional(
+		objectOf<Validator>({
+			etag: optional(aString),
+			weakEtag: optional(aString),
+			lastModified: optional(aString),
+		}),
+	),
+	hasUnstableValidator: optional(aBoolean),
 	ranges: field(
 		'a list of ranges',
 		(value): value is Array<[number, number]> => Array.isArray(value) && value.every(isRange),
 	),
+	dataFile: optional(
+		objectOf<FileIdentity>({device: aNumber, inode: aNumber, size: aCount, modifiedAt: aNumber}),
+	),
+	pieces: optional(
+		field(
+			'a list of pieces',
+			(value): value is Array<[number, number, number]> => Array.isArray(value) && value.every(isPiece),
+		),
+	),
 	intent: oneOf('run', 'pause', 'cancel'),
 	onDemand: aBoolean,
 	addedAt: aTime,
-	queueRank: optional(aTime),
-	limitRate: optional(aCount),
-	checksum: optional(aString),
+	queueRank: optional(aNumber),
+	limitRate: optional(countFrom(1, Infinity)),
+	checksum: optional(aChecksum),
 	superseded: optional(aBoolean),
 	startedOver: optional(aCount),
 	unsettled: optional(
@@ -209,6 +252,7 @@ const entryField = objectOf<Entry>({
 			at: aTime,
 			tries: optional(aCount),
 			maxTries: optional(aCount),
+			bytesAgree: optional(aBoolean),
 			status: optional(aCount),
 		}),
 	),
@@ -225,4 +269,8 @@ function isRange(value: unknown): value is [number, number] {
 
 	const [start, end] = value as unknown[];
 	return isCount(start) && isCount(end) && start <= end;
+}
+
+function isPiece(value: unknown): value is [number, number, number] {
+	return Array.isArray(value) && value.length === 3 && isRange(value.slice(0, 2)) && isCount(value[2]);
 }

@@ -7,6 +7,7 @@ import path from 'node:path';
 import {DownStreamError} from '../downstream.ts';
 import {diskError, errorCode} from './disk-error.ts';
 import {syncFolder} from './durable-file.ts';
+import {withEnding} from './file-info.ts';
 import {makeFolder} from './make-folder.ts';
 import type {Range} from './range-set.ts';
 
@@ -82,6 +83,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 
 		const placement = overwrite ? replace : keepBoth ? placeBeside : place;
 		if (ranges || !(await shareBytes(source, temporary))) {
+			signal?.throwIfAborted();
 			const moved = move ? await onSameDisk(async () => placement(source, target)) : undefined;
 			if (moved !== undefined) {
 				await settle(moved);
@@ -154,11 +156,14 @@ export async function resolveTarget(given: string, name: string): Promise<string
 	throw new DownStreamError('bad-request', `There is no folder ${parent}`);
 }
 
-/** `film.mkv` and 2 → `film (2).mkv`; `backup.tar.zst` and 2 → `backup (2).tar.zst`. */
+/** `film.mkv` and 2 → `film (2).mkv`; `backup.tar.zst` and 2 → `backup (2).tar.zst`. Long names become shorter. */
 export function numbered(file: string, number: number): string {
 	const {dir, base} = path.parse(file);
 	const extension = /(?<=.)(?:\.tar)?\.[^. ]{1,16}$/i.exec(base)?.[0] ?? '';
-	return path.join(dir, `${base.slice(0, base.length - extension.length)} (${number})${extension}`);
+	return path.join(
+		dir,
+		withEnding(base.slice(0, base.length - extension.length), ` (${number})${extension}`),
+	);
 }
 
 /** Resolves with what is there already, if anything. Rejects with `target-exists`, or `bad-request` for a folder. */

@@ -1,12 +1,12 @@
 // The connections of one download: the only place that opens them. Nothing they bring is written before it has proven
 // to be of the version that is held.
-import {DownStreamError, type DownloadId} from '../downstream.ts';
+import {DownStreamError, type DownloadId, type ErrorCode} from '../downstream.ts';
 import {Logger} from '../logger.ts';
 import {Bandwidth} from './bandwidth.ts';
 import type {BlockPool} from './block-pool.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
 import type {Entry, EntryFile} from './entry-store.ts';
-import {sniffType} from './file-info.ts';
+import {correctedType, fileName, sniffType} from './file-info.ts';
 import type {HostLimits} from './host-limits.ts';
 import {nextSegment, type SegmentPlan, type Wish} from './next-segment.ts';
 import type {Range} from './range-set.ts';
@@ -15,7 +15,18 @@ import type {Retries} from './retries.ts';
 import {Segments, type Segment} from './segments.ts';
 import type {SparseFile} from './sparse-file.ts';
 import type {SpeedMeter} from './speed-meter.ts';
-import {compareWithHeld, HeldProof, originChanged, versionChange, type HeldVersion} from './version.ts';
+import {
+	compareOneSample,
+	compareWithHeld,
+	examineSuspicion,
+	HeldCheck,
+	originChanged,
+	refusePage,
+	sizeChange,
+	suspicionOf,
+	type HeldVersion,
+	type Suspicion,
+} from './version.ts';
 
 const mebibyte = 1024 * 1024;
 /** The first request of a download: it also tells size, validator, type and whether ranges work. */
@@ -34,6 +45,8 @@ const lingerMs = 5000;
 const mostWholeAnswers = 3;
 /** So much is fetched again at both ends of a request where no strong ETag names the version; it must be the same. */
 const seam = 4096;
+/** Milliseconds without a byte after which held bytes are compared anew, whatever names their version. */
+const trustMs = 60_000;
 
 /** What of the entry changes with the new link, and the source that fetches from it. Rejects as `resolveLink` does. */
 export type NewLink = (signal: AbortSignal) => Promise<{change: Partial<Entry>; source: DataSource}>;
@@ -45,6 +58,8 @@ export type TransferServices = {
 	readonly hosts: HostLimits;
 	/** Connections for each file unless the download says otherwise. */
 	readonly connections: number;
+	/** Milliseconds for the first answer of an origin; more after each that was too few. */
+	readonly answerTimeout: number;
 	/** The most bytes to keep ready ahead of a reader. */
 	readonly readAhead: number;
 	streamUrl(id: DownloadId, name: string): string;
@@ -76,8 +91,8 @@ export type FetchedDownload = {
 	learnt(): void;
 	/** What was fetched without a strong ETag goes with what is held around it. */
 	proven(): void;
-	/** `quietSince`: when the request began or the last byte came, in milliseconds since the epoch. */
-	failed(error: unknown, quietSince: number): void;
+	/** `since`: when the request began or the last byte came, in milliseconds since the epoch. */
+	failed(error: unknown, since: number): void;
 	changed(): void;
 };
 
@@ -97,19 +112,26 @@ export class Fetcher {
 	#fillAllowed = false;
 	/** Answers of the origin come without the ETag that the held bytes have. */
 	#lacksEtags = false;
-	/** So many answers in a row were the whole file, of an origin that gave parts before. */
+	/** So many answers in a row were the whole file. */
 	#wholeAnswers = 0;
+	/** The origin gave the whole, and says that it accepts ranges: a cache may just have missed. */
+	#mayAcceptRanges = false;
 	/** Segments that have yet to show that their bytes go with those before and after them. */
 	readonly #unproven = new Set<Segment>();
 	/** In progress. Bytes that come meanwhile for the same place wait, and are then compared. */
 	readonly #writes = new Map<Range, Promise<void>>();
-	#heldProof: HeldProof;
+	#heldCheck: HeldCheck;
+	/** When the held bytes were last known to be of the origin's version, in milliseconds since the epoch. */
+	#checkedAt = Date.now();
+	/** Of a suspicion, while it is examined. */
+	#examination: AbortController | undefined;
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
 	#unprovenEnd: number | undefined;
 	#lastByteAt: number | null = null;
 	/** Changes of source or version run one after the other. */
 	#standstill: Promise<unknown> = Promise.resolve();
-	#standsStill = false;
+	/** Of these, how many are waiting or running. */
+	#standstills = 0;
 
 	constructor(download: FetchedDownload, source: DataSource, services: TransferServices) {
 		const {entry} = download.entryFile;
@@ -117,12 +139,12 @@ export class Fetcher {
 		this.#source = source;
 		this.#services = services;
 		this.#bandwidth = new Bandwidth(entry.limitRate, services.bandwidth);
-		this.segments = new Segments(() => {
-			services.hosts.closed(this.host);
+		this.segments = new Segments(segment => {
+			services.hosts.closed(this.host, segment);
 			services.connectionClosed(this.host);
 		});
 		this.#factsKnown = entry.info !== undefined;
-		this.#heldProof = this.#newHeldProof();
+		this.#heldCheck = this.#newHeldCheck();
 	}
 
 	get source(): DataSource {
@@ -154,7 +176,8 @@ export class Fetcher {
 
 	get heldVersion(): HeldVersion {
 		const {size, leastSize} = this.#file;
-		return {size, leastSize, validator: this.#entryFile.entry.validator ?? {}};
+		const {info, validator = {}, hasUnstableValidator = false} = this.#entryFile.entry;
+		return {type: info?.type, size, leastSize, validator, isUnstable: hasUnstableValidator};
 	}
 
 	/** The queue gives or takes the place. */
@@ -163,6 +186,18 @@ export class Fetcher {
 			this.#fillAllowed = allowed;
 			this.schedule();
 		}
+	}
+
+	/** How many connections its host takes at a time, if it waits for one of them; else null. */
+	get hostCeiling(): number | null {
+		const {hosts} = this.#services;
+		const isWaiting = this.#fillAllowed && this.segments.size === 0 && !hosts.mayOpen(this.host);
+		return isWaiting ? hosts.ceiling(this.host) : null;
+	}
+
+	/** The origin has given nothing yet that was asked of it now. */
+	get isUnanswered(): boolean {
+		return [...this.segments].every(({isAnswered}) => !isAnswered);
 	}
 
 	/** Bytes per second of this download alone. */
@@ -181,21 +216,22 @@ export class Fetcher {
 	/** Ends every connection, the idle ones too. */
 	cancel(): void {
 		this.segments.endAll();
-		this.#heldProof.stop();
+		this.#heldCheck.stop();
+		this.#examination?.abort();
 		this.#source.rest?.();
 	}
 
 	/** Every connection has ended before `act`, and none is opened until it is over. */
 	async whileNothingRuns(act: () => Promise<void>): Promise<void> {
+		this.#standstills++;
 		const standstill = this.#standstill.then(async () => {
-			this.#download.ending.throwIfAborted();
-			this.#standsStill = true;
 			try {
+				this.#download.ending.throwIfAborted();
 				this.segments.endAll();
 				await Promise.allSettled(this.#running);
 				await act();
 			} finally {
-				this.#standsStill = false;
+				this.#standstills--;
 				this.schedule();
 			}
 		});
@@ -207,6 +243,8 @@ export class Fetcher {
 	async replaceSource(source: DataSource): Promise<void> {
 		const old = this.#source;
 		this.#source = source;
+		this.#wholeAnswers = 0;
+		this.#mayAcceptRanges = false;
 		this.#grown = 1;
 		this.#shownRate = 0;
 		this.#unprovenEnd = undefined;
@@ -218,8 +256,9 @@ export class Fetcher {
 		this.#factsKnown = this.#entryFile.entry.info !== undefined;
 		this.#grown = 1;
 		this.#unprovenEnd = undefined;
-		this.#heldProof.stop();
-		this.#heldProof = proven ? new HeldProof(false, this.#download.ending) : this.#newHeldProof();
+		this.#heldCheck.stop();
+		this.#heldCheck = proven ? new HeldCheck(undefined, this.#download.ending) : this.#newHeldCheck();
+		this.#checkedAt = Date.now();
 	}
 
 	async dispose(): Promise<void> {
@@ -255,7 +294,7 @@ export class Fetcher {
 
 	/** Looks what is to be fetched, and by how many connections. */
 	schedule(): void {
-		if (this.#download.ending.aborted || this.#standsStill) {
+		if (this.#download.ending.aborted || this.#standstills > 0) {
 			return;
 		}
 
@@ -266,7 +305,7 @@ export class Fetcher {
 
 		while (this.#mayAsk) {
 			const plan = this.#plan();
-			if (!plan || !this.#hasConnectionFor(plan)) {
+			if (!plan || this.#lacksWitness || !this.#hasConnectionFor(plan)) {
 				break;
 			}
 
@@ -279,7 +318,12 @@ export class Fetcher {
 
 	/** Nothing stands in the way of a request. */
 	get #mayAsk(): boolean {
-		return !this.#download.retries.obstacle && this.#entryFile.entry.intent !== 'cancel';
+		return !this.#download.retries.blockingError && this.#entryFile.entry.intent !== 'cancel';
+	}
+
+	/** Nothing names the version, and no byte has come yet that another response could be compared with. */
+	get #lacksWitness(): boolean {
+		return this.#margin > 0 && this.#file.present.size === 0 && this.segments.size > 0;
 	}
 
 	/** Players end one connection before they open the next: one that has just left counts too. */
@@ -289,7 +333,7 @@ export class Fetcher {
 			this.#mayAsk &&
 			this.#factsKnown &&
 			!this.#file.isComplete &&
-			this.#entryFile.entry.acceptsRanges !== false &&
+			this.#asksForParts &&
 			readers.players(Date.now()).length > 0 &&
 			!this.#services.hosts.isLimited(this.host)
 		) {
@@ -344,13 +388,17 @@ export class Fetcher {
 		return nextSegment({
 			present,
 			size,
-			acceptsRanges: this.#entryFile.entry.acceptsRanges !== false,
+			acceptsRanges: this.#asksForParts,
 			claimed: [...this.segments],
 			wanted: this.#wishes(),
 			fill: this.#mayFillNow,
 			playhead: this.#download.readers.playhead,
 			segmentSize,
 		});
+	}
+
+	get #asksForParts(): boolean {
+		return this.#entryFile.entry.acceptsRanges !== false || this.#mayAcceptRanges;
 	}
 
 	#wishes(): Wish[] {
@@ -383,7 +431,7 @@ export class Fetcher {
 			const room = Math.max(1, this.maxConnections - (players > 0 ? players + 1 : 0));
 			const fills = [...this.segments].filter(segment => segment.for === 'fill').length;
 			// One is enough to find out whether the trouble is over.
-			const most = this.#download.retries.isInDoubt ? 1 : this.#grown;
+			const most = this.#download.retries.isProbing ? 1 : this.#grown;
 			return fills < room && this.segments.size < most && hosts.mayOpen(this.host);
 		}
 
@@ -400,7 +448,7 @@ export class Fetcher {
 
 	#start(plan: SegmentPlan): void {
 		const segment = this.segments.add(plan);
-		this.#services.hosts.opened(this.host);
+		this.#services.hosts.opened(this.host, segment);
 		const running = this.#run(segment).finally(() => this.#running.delete(running));
 		this.#running.add(running);
 	}
@@ -410,8 +458,13 @@ export class Fetcher {
 	async #run(segment: Segment): Promise<void> {
 		const {signal} = segment.abort;
 		try {
-			await this.#proveHeldBytes(signal);
 			const margin = this.#margin;
+			const doubt = await this.#checkHeldBytes(segment, margin);
+			if (doubt) {
+				this.#suspect(doubt);
+				return;
+			}
+
 			if (margin > 0) {
 				this.#unproven.add(segment);
 			}
@@ -423,10 +476,18 @@ export class Fetcher {
 					start: Math.max(0, segment.offset - margin),
 					end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
 				},
-				ranged: this.#entryFile.entry.acceptsRanges !== false,
+				// Once in each run also where there were no ranges before.
+				ranged: this.#asksForParts || this.#wholeAnswers === 0,
 				patient: () => this.#download.readers.size === 0,
+				answerTimeout: this.#answerTimeout,
 				signal,
 			});
+			const suspicion = this.#suspicionOf(answer);
+			if (suspicion) {
+				this.#suspect(suspicion);
+				return;
+			}
+
 			if (answer.validator.etag === undefined && !this.#lacksEtags) {
 				this.#lacksEtags = true;
 				if (this.#margin > margin && answer.acceptsRanges) {
@@ -436,12 +497,13 @@ export class Fetcher {
 			}
 
 			Logger.debug(`${id}: ${this.host} sends bytes ${answer.range.start} to ${answer.range.end}`);
-			await this.#accept(answer, segment);
-			await this.#receive(answer, segment, margin);
+			if (await this.#accept(answer, segment)) {
+				await this.#receive(answer, segment, margin);
+			}
 		} catch (error) {
 			// An abort is not an error.
-			if (!signal.aborted && !this.#hasTooManyConnections(error, segment)) {
-				this.#download.failed(error, Math.max(segment.openedAt, this.#lastByteAt ?? 0));
+			if (!signal.aborted) {
+				this.#segmentFailed(error, segment);
 			}
 		} finally {
 			this.segments.end(segment);
@@ -455,24 +517,32 @@ export class Fetcher {
 
 	/** Answers without a strong ETag are compared with what is held around them. */
 	get #margin(): number {
-		const {validator, acceptsRanges} = this.#entryFile.entry;
-		const isNamed = validator?.etag !== undefined && !this.#lacksEtags;
-		return isNamed || !this.#factsKnown || acceptsRanges === false ? 0 : seam;
+		const {validator, hasUnstableValidator = false} = this.#entryFile.entry;
+		const isNamed = validator?.etag !== undefined && !this.#lacksEtags && !hasUnstableValidator;
+		return isNamed || !this.#factsKnown || !this.#asksForParts ? 0 : seam;
 	}
 
-	/** Nothing of an answer is written before it has proven to be of the version that is held. */
-	async #accept(answer: OriginAnswer, segment: Segment): Promise<void> {
+	/**
+	 * Nothing of an answer is written before it has proven to be of the version that is held. Resolves with whether its
+	 * bytes are wanted.
+	 */
+	async #accept(answer: OriginAnswer, segment: Segment): Promise<boolean> {
 		const {info, range, validator, acceptsRanges} = answer;
 		const {entry} = this.#entryFile;
-		if (this.#factsKnown) {
-			const change = versionChange(this.heldVersion, answer);
-			if (change) {
-				throw originChanged(change);
-			}
-		}
-
 		// One server of several may know no ranges: the whole is read again only if that is no exception.
 		this.#wholeAnswers = acceptsRanges ? 0 : this.#wholeAnswers + 1;
+		this.#mayAcceptRanges = answer.mayAcceptRanges === true && this.#wholeAnswers < mostWholeAnswers;
+		const inOrder = [...this.segments].find(other => other !== segment && other.isWhole);
+		if (!acceptsRanges && inOrder) {
+			// It brings these bytes too.
+			inOrder.end = this.#file.size;
+			if (this.#wholeAnswers >= mostWholeAnswers && entry.acceptsRanges) {
+				await this.#entryFile.save({acceptsRanges});
+			}
+
+			return false;
+		}
+
 		if (
 			!acceptsRanges &&
 			entry.acceptsRanges &&
@@ -488,6 +558,9 @@ export class Fetcher {
 		if (this.#file.size === Infinity && info.size !== Infinity) {
 			await this.#file.resize(info.size);
 			this.#clipSegments();
+		} else if (segment.offset >= this.#file.size && this.#file.size > 0) {
+			// The size became known after the request: it was for bytes beyond the end.
+			return false;
 		} else if (range.start === range.end && this.#file.size > 0) {
 			throw new DownStreamError('origin-misbehaved', `${this.host} has no bytes where the file has some`);
 		} else if (range.end <= segment.offset && this.#file.size > 0) {
@@ -508,6 +581,7 @@ export class Fetcher {
 			segment.end = Math.min(segment.end, range.end);
 		} else {
 			segment.offset = range.start;
+			segment.isWhole = true;
 			const wanted =
 				this.#mayFillNow || this.#download.readers.size > 0 || this.#download.readers.askForFacts;
 			segment.end = wanted ? this.#file.size : Math.min(segment.end, this.#file.size);
@@ -516,6 +590,8 @@ export class Fetcher {
 		if (info.type !== undefined || range.start > 0 || range.start === range.end) {
 			this.#learnFacts();
 		}
+
+		return true;
 	}
 
 	/** The size has become known. */
@@ -543,6 +619,8 @@ export class Fetcher {
 			await this.#store(segment, position, chunk, margin);
 			if (!this.#factsKnown) {
 				await this.#sniff(chunk);
+			} else if (position === 0) {
+				await this.#correctType(chunk);
 			}
 
 			position += chunk.length;
@@ -557,6 +635,7 @@ export class Fetcher {
 			await this.#bandwidth.took(chunk.length, segment.for, {signal, hurry: segment.retirement.signal});
 		}
 
+		segment.isRead = true;
 		if (answer.range.end === Infinity) {
 			await this.#reachedEnd(position, answer.endIsProven);
 		}
@@ -591,9 +670,11 @@ export class Fetcher {
 
 	/** Writes what is missing of the chunk; what is held of it must be the same. */
 	async #store(segment: Segment, position: number, chunk: Uint8Array, margin: number): Promise<void> {
-		const {present} = this.#file;
 		const end = Math.min(position + chunk.length, segment.end + margin);
 		for (let at = position; at < end;) {
+			// Another set takes its place once the size is known.
+			const {present} = this.#file;
+			const isFirst = present.size === 0;
 			const held = Math.min(present.runEnd(at), end);
 			if (held > at) {
 				await compareWithHeld(this.#file, at, chunk.subarray(at - position, held - position));
@@ -611,6 +692,10 @@ export class Fetcher {
 				this.#lastByteAt = Date.now();
 				this.#download.wrote(at, part);
 				at = hole.end;
+				if (isFirst) {
+					// Others waited for bytes to be compared with.
+					this.schedule();
+				}
 			}
 
 			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
@@ -638,6 +723,15 @@ export class Fetcher {
 		}
 
 		this.#learnFacts();
+	}
+
+	async #correctType(firstBytes: Uint8Array): Promise<void> {
+		const {info, url} = this.#entryFile.entry;
+		const type = info && (await correctedType(fileName({url: new URL(url)}), info.type, firstBytes));
+		if (info && type !== undefined) {
+			await this.#entryFile.save({info: {...info, type}});
+			this.#download.learnt();
+		}
 	}
 
 	/** A body of unknown length ended. Closing proves nothing (RFC 9112 section 8), ending twice at the same byte does. */
@@ -674,36 +768,130 @@ export class Fetcher {
 		this.#learnFacts();
 	}
 
-	/** (An origin without ranges is compared as it is read again.) */
-	async #proveHeldBytes(signal: AbortSignal): Promise<void> {
-		if (this.#entryFile.entry.acceptsRanges !== false) {
-			await this.#heldProof.prove(this.#file, this.#source, this.heldVersion, signal);
-		}
-	}
-
-	#newHeldProof(): HeldProof {
-		const isNamed = this.#entryFile.entry.validator?.etag !== undefined;
-		return new HeldProof(this.#file.present.size > 0 && !isNamed, this.#download.ending);
-	}
-
 	/**
-	 * The origin refused this connection while others to it work: there are fewer from now on, and the segment is
-	 * fetched when one of them is through.
+	 * Compares samples of held bytes with the origin of now where they may be of another version: after a restart, a long
+	 * silence or a change; and before bytes that touch no held ones, where no strong ETag names their version. An origin
+	 * without ranges is compared as it is read again. Resolves with the suspicion that they raise, if any.
 	 */
-	#hasTooManyConnections(error: unknown, segment: Segment): boolean {
-		if (!(error instanceof DownStreamError) || segment.isAnswered || error.retryAfterMs !== undefined) {
-			return false;
+	async #checkHeldBytes({offset, abort}: Segment, margin: number): Promise<Suspicion | undefined> {
+		const {present} = this.#file;
+		if (present.size === 0 || !this.#asksForParts) {
+			return undefined;
 		}
 
-		const refused =
-			error.code === 'origin-busy' || error.code === 'origin-refused' || error.code === 'origin-unreachable';
-		const othersWork = (this.#lastByteAt ?? 0) >= segment.openedAt;
-		if (!refused || !othersWork || !this.#services.hosts.refused(this.host)) {
-			return false;
+		const lastSign = Math.max(this.#checkedAt, this.#lastByteAt ?? 0);
+		if (Date.now() - lastSign > trustMs) {
+			this.#heldCheck.require('brief');
 		}
 
-		this.#grown = Math.max(1, this.segments.size - 1);
-		return true;
+		const {signal} = abort;
+		if (this.#heldCheck.isNeeded) {
+			const suspicion = await this.#heldCheck.run(this.#file, this.#checkedSource, this.heldVersion, signal);
+			this.#checkedAt = Date.now();
+			return suspicion;
+		}
+
+		const isIsland =
+			margin > 0 && (offset === 0 || !present.covers({start: Math.max(0, offset - margin), end: offset}));
+		return isIsland ? compareOneSample(this.#file, this.#checkedSource, this.heldVersion, signal) : undefined;
+	}
+
+	/** Throws `origin-sent-page`, and `origin-changed` where the size has changed. */
+	#suspicionOf(answer: OriginAnswer): Suspicion | undefined {
+		if (!this.#factsKnown) {
+			return undefined;
+		}
+
+		const held = this.heldVersion;
+		refusePage(held, answer, this.#source);
+		const change = sizeChange(held, answer);
+		if (change !== undefined) {
+			throw originChanged(change);
+		}
+
+		return suspicionOf(held, answer);
+	}
+
+	/** Every connection ends, and none is opened until it is known whether the label or the file has changed. */
+	#suspect(suspicion: Suspicion): void {
+		if (this.#examination) {
+			return;
+		}
+
+		const abort = new AbortController();
+		this.#examination = abort;
+		const signal = AbortSignal.any([abort.signal, this.#download.ending]);
+		this.whileNothingRuns(() => this.#examine(suspicion, signal))
+			// It rejects only as the download closes.
+			.catch(() => undefined)
+			.finally(() => {
+				this.#examination = undefined;
+			});
+	}
+
+	async #examine(suspicion: Suspicion, signal: AbortSignal): Promise<void> {
+		const beganAt = Date.now();
+		const {id} = this.#entryFile.entry;
+		Logger.info(`${id}: ${suspicion.label} ${suspicion.was} is ${suspicion.is} now; samples are compared`);
+		try {
+			await examineSuspicion(this.#file, this.#checkedSource, this.heldVersion, suspicion, signal);
+			Logger.info(`${id}: the ${suspicion.label} does not keep its value; bytes are compared instead`);
+			await this.#entryFile.save({hasUnstableValidator: true});
+		} catch (error) {
+			if (!signal.aborted) {
+				this.#requireCheckAfter(error);
+				this.#download.failed(this.#passing(error), Math.max(beganAt, this.#lastByteAt ?? 0));
+			}
+		}
+	}
+
+	/** A page that came although bytes of the file did in this run will go away again, but where a new link can be had. */
+	#passing(error: unknown): unknown {
+		const isPage = error instanceof DownStreamError && error.code === 'origin-sent-page';
+		return isPage && this.#lastByteAt !== null && !this.#services.newLink(this.#entryFile.entry)
+			? new DownStreamError('origin-busy', error.message, {cause: error})
+			: error;
+	}
+
+	/** The next attempt must meet a change again, also one that touched a few bytes alone. */
+	#requireCheckAfter(error: unknown): void {
+		if (error instanceof DownStreamError && error.code === 'origin-changed') {
+			this.#heldCheck.require('thorough');
+		}
+	}
+
+	#newHeldCheck(): HeldCheck {
+		const hasChanged = this.#entryFile.entry.error?.code === 'origin-changed';
+		return new HeldCheck(
+			this.#file.present.size > 0 ? (hasChanged ? 'thorough' : 'brief') : undefined,
+			this.#download.ending,
+		);
+	}
+
+	#segmentFailed(error: unknown, segment: Segment): void {
+		this.#requireCheckAfter(error);
+		const isOneTooMany =
+			error instanceof DownStreamError &&
+			!segment.isAnswered &&
+			mayMeanTooMany(error, this.#factsKnown) &&
+			this.#services.hosts.refused(this.host, segment, {
+				retryAfterMs: error.retryAfterMs,
+				isPlain: !oddAnswers.has(error.code),
+			});
+		if (isOneTooMany) {
+			this.#grown = Math.max(1, this.segments.size - 1);
+		} else {
+			this.#download.failed(this.#passing(error), Math.max(segment.openedAt, this.#lastByteAt ?? 0));
+		}
+	}
+
+	/** For requests of a few bytes. */
+	get #checkedSource(): DataSource {
+		return withAnswerTimeout(this.#source, () => this.#answerTimeout);
+	}
+
+	get #answerTimeout(): number {
+		return this.#download.retries.answerTimeout(this.#services.answerTimeout);
 	}
 
 	get #entryFile(): EntryFile {
@@ -713,6 +901,32 @@ export class Fetcher {
 	get #file(): SparseFile {
 		return this.#download.file();
 	}
+}
+
+/** Answers that say nothing of connections. */
+const oddAnswers = new Set<ErrorCode>(['origin-truncated', 'origin-misbehaved', 'origin-sent-page']);
+
+/**
+ * Origins say in many ways that they take no more connections. What one says of a file that it has not given yet is more
+ * likely meant as it is said.
+ */
+function mayMeanTooMany({code, status}: DownStreamError, isGiven: boolean): boolean {
+	return (
+		code === 'origin-busy' ||
+		code === 'origin-unreachable' ||
+		code === 'origin-truncated' ||
+		(code === 'origin-refused' && (isGiven || status === 403)) ||
+		(oddAnswers.has(code) && isGiven)
+	);
+}
+
+function withAnswerTimeout(source: DataSource, answerTimeout: () => number): DataSource {
+	return {
+		url: source.url,
+		open: request => source.open({answerTimeout: answerTimeout(), ...request}),
+		rest: () => source.rest?.(),
+		dispose: () => source.dispose(),
+	};
 }
 
 function finite(size: number): number | null {

@@ -1,7 +1,7 @@
 // Name and type of a file, from what the origin says of it, its URL and its first bytes.
-import {parse} from 'content-disposition';
 import filenamify from 'filenamify';
 import mime from 'mime';
+import {dispositionName} from './disposition.ts';
 
 const longestName = 255;
 /** What servers say of files that they know nothing of. */
@@ -14,7 +14,7 @@ const useless = new Set([
 
 /** A safe name: from Content-Disposition (RFC 6266, RFC 8187), else the URL's last segment, else `download`. */
 export function fileName(from: {contentDisposition?: string; url: URL; type?: string}): string {
-	const given = nameOfDisposition(from.contentDisposition) ?? nameOfPath(from.url);
+	const given = dispositionName(from.contentDisposition) ?? nameOfPath(from.url);
 	const name = given === undefined ? '' : safeFileName(given);
 	if (name !== '' && name !== fallbackName) {
 		return name;
@@ -26,26 +26,6 @@ export function fileName(from: {contentDisposition?: string; url: URL; type?: st
 }
 
 const fallbackName = 'download';
-
-/** A malformed header is no reason to lose the file: it says nothing. */
-function nameOfDisposition(header: string | undefined): string | undefined {
-	if (header === undefined) {
-		return undefined;
-	}
-
-	try {
-		// Node reads headers as Latin-1; many servers send UTF-8.
-		const {filename} = parse(decodeUtf8(header)).parameters as {filename?: string};
-		return filename?.split(/[/\\]/).at(-1) || undefined;
-	} catch {
-		return undefined;
-	}
-}
-
-function decodeUtf8(header: string): string {
-	const text = Buffer.from(header, 'latin1').toString('utf8');
-	return text.includes('�') ? header : text;
-}
 
 function nameOfPath({pathname}: URL): string | undefined {
 	const last = pathname.split('/').findLast(segment => segment !== '');
@@ -88,22 +68,80 @@ function shorten(name: string): string {
 	}
 
 	const [extension = ''] = /(?:\.tar)?\.[^.\s]{1,16}$/.exec(name) ?? [];
-	const room = longestName - Buffer.byteLength(extension);
-	let base = '';
-	for (const {segment} of new Intl.Segmenter().segment(name.slice(0, name.length - extension.length))) {
-		if (Buffer.byteLength(base) + Buffer.byteLength(segment) > room) {
+	return withEnding(name.slice(0, name.length - extension.length), extension);
+}
+
+/** `base` with `ending`, and so much shorter that both are at most 255 bytes. */
+export function withEnding(base: string, ending: string): string {
+	const room = longestName - Buffer.byteLength(ending);
+	if (Buffer.byteLength(base) <= room) {
+		return base + ending;
+	}
+
+	let short = '';
+	for (const {segment} of new Intl.Segmenter().segment(base)) {
+		if (Buffer.byteLength(short) + Buffer.byteLength(segment) > room) {
 			break;
 		}
 
-		base += segment;
+		short += segment;
 	}
 
-	return base.replace(/[\s.]+$/, '') + extension;
+	return short.replace(/[\s.]+$/, '') + ending;
+}
+
+/** Bytes; a larger JSON document is a file. */
+const longestMessage = 1024 * 1024;
+
+/** A web page, or a short JSON document, by its type without parameters and its size in bytes. */
+export function isPage(type: string | undefined, size: number): boolean {
+	return isWebPage(type) || (isJson(type) && size < longestMessage);
+}
+
+function isWebPage(type: string | undefined): boolean {
+	return type === 'text/html' || type === 'application/xhtml+xml';
+}
+
+export function isJson(type: string | undefined): boolean {
+	return /^(?:application|text)\/(?:[\w.-]+\+)?json$/.test(type ?? '');
+}
+
+/** Whether the extension of a name is known, and none that pages or other text have. */
+export function namesNoPage(name: string): boolean {
+	const type = mime.getType(name) ?? '';
+	const isText = isJson(type) || isWebPage(type) || /^text\/|[/+]xml$|javascript|php/.test(type);
+	return type !== '' && !isText && !/\.(?:aspx?|cfm|cgi|do|jspx?|php\d?|pl)$/i.test(name);
+}
+
+/** What a file named `name` is where its first bytes contradict `type`; undefined where they do not. */
+export async function correctedType(
+	name: string,
+	type: string | undefined,
+	firstBytes: Uint8Array,
+): Promise<string | undefined> {
+	if (!namesNoPage(name)) {
+		return undefined;
+	}
+
+	const text = Buffer.from(firstBytes.subarray(0, 512)).toString('latin1');
+	if (!isWebPage(type)) {
+		return /^(?:\xEF\xBB\xBF)?\s*<(?:!doctype html|html|head|body)\b/i.test(text) ? 'text/html' : undefined;
+	}
+
+	// oxlint-disable-next-line no-control-regex -- these are in no text
+	return /[\0-\x08\x0E-\x1A\x1C-\x1F]/.test(text)
+		? ((await sniffType(firstBytes)) ?? mime.getType(name) ?? undefined)
+		: undefined;
+}
+
+/** Without parameters, in lower case. */
+export function baseType(contentType: string | undefined): string {
+	return contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
 /** Without parameters, in lower case; where the origin says nothing useful, what the extension says, if anything. */
 export function typeOf({contentType, name}: {contentType?: string; name: string}): string | undefined {
-	const said = contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
+	const said = baseType(contentType);
 	const byName = mime.getType(name) ?? '';
 	const isWrongText = said === 'text/plain' && /^(?:video|audio|image)\//.test(byName);
 	return [isWrongText ? '' : said, byName].find(isUseful);

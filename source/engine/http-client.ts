@@ -3,10 +3,12 @@ import type {AnswerHead} from './answer-parser.ts';
 
 export type HttpRequest = {
 	readonly url: URL;
-	/** Those that belong to the connection are the client's. */
+	/** By names in lower case. Those that belong to the connection are the client's. */
 	readonly headers: Readonly<Record<string, string>>;
 	/** Whether nobody waits for the body now: it may come in large pieces then. */
 	readonly patient?: (() => boolean) | undefined;
+	/** Milliseconds to wait for the answer's headers, in place of the client's. */
+	readonly answerTimeout?: number | undefined;
 	/** Told where a direct connection leads to before anything is asked there; throws so that nothing is. */
 	readonly approve?: (address: string) => void;
 	readonly signal: AbortSignal;
@@ -19,6 +21,11 @@ export type HttpAnswer = AnswerHead & {
 	 * early (a body that ends by closing cannot end too early), or with the signal's reason.
 	 */
 	read(): Promise<Uint8Array | undefined>;
+	/**
+	 * Whether the end of the body proves that it is whole, by a length or a last chunk, and not by closing alone. Ask again
+	 * once the body was read: only then it is known where a Content-Length came beside chunks.
+	 */
+	readonly endIsProven: boolean;
 	/** To be called in the end. Closes the connection unless everything was read. */
 	close(): void;
 };
@@ -64,6 +71,8 @@ export type HttpClientOptions = {
 	readonly connections: number;
 	readonly tls: TlsOptions;
 	readonly timeouts: HttpTimeouts;
+	/** By lower case, the names of headers as the user typed them, in which they are sent. */
+	readonly headerNames?: ReadonlyMap<string, string>;
 };
 
 export type TlsOptions = {
@@ -73,8 +82,9 @@ export type TlsOptions = {
 	readonly insecure?: boolean;
 };
 
+/** What Node calls the results of X.509 verification. */
 const certificateCodes =
-	/^(?:CERT_|DEPTH_ZERO_SELF_SIGNED_CERT|SELF_SIGNED_CERT|UNABLE_TO_|ERR_TLS_CERT_|INVALID_CA|HOSTNAME_MISMATCH)/;
+	/^(?:CERT_|CRL_|DEPTH_ZERO_SELF_SIGNED_CERT|ERROR_IN_C|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|SELF_SIGNED_CERT|UNABLE_TO_|UNSPECIFIED)/;
 
 /** One sentence if the error is that a certificate is not trusted: a new try does not mend that, the user must. */
 export function certificateProblem(error: unknown, whose: string): string | undefined {

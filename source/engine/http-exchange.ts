@@ -36,7 +36,7 @@ export class HttpExchange implements HttpAnswer {
 		request.signal.addEventListener('abort', exchange.#abort);
 		try {
 			connection.send(textOf(request));
-			const deadline = performance.now() + timeouts.headers;
+			const deadline = performance.now() + (request.answerTimeout ?? timeouts.headers);
 			while (!exchange.#parser.head) {
 				await exchange.#receive(
 					deadline - performance.now(),
@@ -62,6 +62,10 @@ export class HttpExchange implements HttpAnswer {
 
 	get headers(): ReadonlyMap<string, string> {
 		return this.#parser.head!.headers;
+	}
+
+	get endIsProven(): boolean {
+		return this.#parser.endIsProven;
 	}
 
 	async read(): Promise<Uint8Array | undefined> {
@@ -112,7 +116,7 @@ export class HttpExchange implements HttpAnswer {
 }
 
 function textOf({url, headers}: HttpRequest): string {
-	const fields = Object.entries({host: url.host, connection: 'keep-alive', ...headers});
+	const fields = Object.entries({Host: url.host, Connection: 'keep-alive', ...headers});
 	const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`);
 	return `GET ${url.pathname}${url.search} HTTP/1.1\r\n${lines.join('')}\r\n`;
 }

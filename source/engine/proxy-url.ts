@@ -3,7 +3,24 @@ import {isIP} from 'node:net';
 import ipaddr from 'ipaddr.js';
 import {DownStreamError} from '../downstream.ts';
 
-const protocols = ['http:', 'https:', 'socks5:', 'socks5h:'];
+export type Socks = {
+	readonly version: 4 | 5;
+	/** Of origins, where it is not done here. */ readonly resolvesNames: boolean;
+};
+
+/** As curl reads them, for which `socks:` is SOCKS4. */
+const socksByProtocol: Readonly<Partial<Record<string, Socks>>> = {
+	'socks:': {version: 4, resolvesNames: false},
+	'socks4:': {version: 4, resolvesNames: false},
+	'socks4a:': {version: 4, resolvesNames: true},
+	'socks5:': {version: 5, resolvesNames: false},
+	'socks5h:': {version: 5, resolvesNames: true},
+};
+
+/** Undefined for an HTTP proxy. */
+export function socksOf({protocol}: URL): Socks | undefined {
+	return socksByProtocol[protocol];
+}
 
 /** Throws `bad-request` that names what is allowed, and never the text, which may hold a password. `what` begins the sentence. */
 export function parseProxy(text: string, what = 'The proxy'): URL {
@@ -16,10 +33,10 @@ export function parseProxy(text: string, what = 'The proxy'): URL {
 		url = undefined;
 	}
 
-	if (!url || !protocols.includes(url.protocol) || url.hostname === '') {
+	if (!url || !(/^https?:$/.test(url.protocol) || socksOf(url)) || url.hostname === '') {
 		throw new DownStreamError(
 			'bad-request',
-			`${what} must be written http://, https://, socks5:// or socks5h:// with HOST:PORT, and user:password@ before it if needed`,
+			`${what} must be written http://, https://, socks5:// or socks5h:// (also socks4:// or socks4a://) with HOST:PORT, and user:password@ before it if needed`,
 		);
 	}
 
@@ -29,19 +46,22 @@ export function parseProxy(text: string, what = 'The proxy'): URL {
 /**
  * The proxy that the environment names for this URL, as curl reads it, in lower or upper case; `no_proxy` lists hosts,
  * domains, addresses, networks. curl never reads HTTP_PROXY, which a web server may have set from a header of a request;
- * that is so only where REQUEST_METHOD says that there is one.
+ * that is so only where REQUEST_METHOD says that there is one. Throws `bad-request` that names the variable.
  */
 export function proxyFromEnvironment(url: URL, environment: NodeJS.ProcessEnv): URL | undefined {
-	const read = (name: string) => environment[name] || environment[name.toUpperCase()] || undefined;
-	if (isExcepted(url, read('no_proxy') ?? '')) {
+	const set = (...names: string[]) => names.find(name => environment[name]);
+	const either = (name: string) => set(name, name.toUpperCase());
+	const exceptions = either('no_proxy');
+	if (exceptions !== undefined && isExcepted(url, environment[exceptions]!)) {
 		return undefined;
 	}
 
 	const isForged = environment.REQUEST_METHOD !== undefined;
-	const ofHttp = isForged ? environment.http_proxy : read('http_proxy');
-	const own = url.protocol === 'http:' ? ofHttp : read('https_proxy');
-	const text = own || read('all_proxy');
-	return text === undefined ? undefined : parseProxy(text, 'The proxy of the environment');
+	const ofHttp = isForged ? set('http_proxy') : either('http_proxy');
+	const name = (url.protocol === 'http:' ? ofHttp : either('https_proxy')) ?? either('all_proxy');
+	return name === undefined
+		? undefined
+		: parseProxy(environment[name]!, `The proxy in the environment variable ${name}`);
 }
 
 function isExcepted(url: URL, list: string): boolean {

@@ -9,7 +9,12 @@ import type {Range} from './range-set.ts';
 const firstSegment = 512 * 1024;
 const firstReadAhead = 1024 * 1024;
 
-type Waiting<T> = {resolve(value: T): void; reject(error: unknown): void};
+type Waiting<T> = {
+	/** Milliseconds since the epoch. */
+	readonly since: number;
+	resolve(value: T): void;
+	reject(error: unknown): void;
+};
 
 export class Reader {
 	/** The byte it reads next. */
@@ -155,6 +160,28 @@ export class Readers {
 		}
 	}
 
+	/**
+	 * Rejects those whose time to wait is over: `waitsUntil`, in milliseconds since the epoch. Returns when the next one's
+	 * is, or Infinity.
+	 */
+	rejectOverdue(
+		waitsUntil: (waiting: {since: number; isAnswered: boolean}) => number,
+		error: () => unknown,
+	): number {
+		const waits = [
+			...[...this.#readers].flatMap(({waiting, consumed}) =>
+				waiting ? [{waiting, isAnswered: consumed > 0}] : [],
+			),
+			...[...this.#factsWaiters].map(waiting => ({waiting, isAnswered: false})),
+		].map(({waiting, isAnswered}) => ({waiting, until: waitsUntil({since: waiting.since, isAnswered})}));
+		const isOverdue = ({until}: {until: number}) => until <= Date.now();
+		for (const {waiting} of waits.filter(wait => isOverdue(wait))) {
+			waiting.reject(error());
+		}
+
+		return Math.min(Infinity, ...waits.filter(wait => !isOverdue(wait)).map(({until}) => until));
+	}
+
 	/** Tells everybody who waits that it is in vain. */
 	reject(error: unknown): void {
 		for (const {waiting} of this.#readers) {
@@ -173,6 +200,7 @@ function settled<T>(signal: AbortSignal, register: (waiting: Waiting<T>) => void
 		const release = () => signal.removeEventListener('abort', abort);
 		signal.addEventListener('abort', abort, {once: true});
 		register({
+			since: Date.now(),
 			resolve(value) {
 				release();
 				resolve(value);

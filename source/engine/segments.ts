@@ -17,10 +17,14 @@ export class Segment {
 	for: 'player' | 'fill';
 	/** When an answer of the right version came, in milliseconds of `performance.now()`. */
 	answeredAt: number | undefined;
+	/** All of the answer was read. */
+	isRead = false;
 	/** Bytes that came since. */
 	received = 0;
 	/** Whether another connection beside it is worth while; undefined until it was judged. */
 	wantsCompany: boolean | undefined;
+	/** The response is the whole file, read in order. */
+	isWhole = false;
 	/** Whether it has been looked at for a part that another connection could take over. */
 	isOffered = false;
 	/** Milliseconds since the epoch. */
@@ -66,10 +70,10 @@ export class Segment {
 
 export class Segments {
 	readonly #segments = new Set<Segment>();
-	readonly #onEnd: () => void;
+	readonly #onEnd: (segment: Segment) => void;
 
 	/** `onEnd` is called once for each that ends. */
-	constructor(onEnd: () => void) {
+	constructor(onEnd: (segment: Segment) => void) {
 		this.#onEnd = onEnd;
 	}
 
@@ -100,7 +104,7 @@ export class Segments {
 		clearTimeout(segment.linger);
 		segment.abort.abort();
 		if (this.#segments.delete(segment) && !segment.isRetired) {
-			this.#onEnd();
+			this.#onEnd(segment);
 		}
 	}
 
@@ -109,7 +113,7 @@ export class Segments {
 		clearTimeout(segment.linger);
 		segment.linger = setTimeout(() => this.end(segment), retiringMs);
 		segment.retirement.abort();
-		this.#onEnd();
+		this.#onEnd(segment);
 	}
 
 	endAll(which: (segment: Segment) => boolean = () => true): void {

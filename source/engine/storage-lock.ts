@@ -1,12 +1,13 @@
 // One writer for each storage folder: two copies of the program would ruin each other's downloads.
-import {readFile, rm, stat} from 'node:fs/promises';
+import {statSync} from 'node:fs';
+import {readFile, readlink, rm, stat, symlink} from 'node:fs/promises';
 import {connect} from 'node:net';
 import {hostname} from 'node:os';
 import path from 'node:path';
 import {setTimeout} from 'node:timers/promises';
 import {lock} from 'proper-lockfile';
 import {DownStreamError} from '../downstream.ts';
-import {diskError, errorCode} from './disk-error.ts';
+import {diskError, errorCode, isFull} from './disk-error.ts';
 import {writeDurably} from './durable-file.ts';
 
 /** Who holds the folder, as `owner.json` says. */
@@ -18,6 +19,9 @@ export type StorageOwner = {
 	/** Milliseconds since the epoch. */
 	readonly startedAt: number;
 };
+
+/** Another process has the folder, or it is not there any more. */
+export type LockLoss = 'taken' | 'removed';
 
 // The holder touches its lock every 2 s; a lock that was not touched for 10 s is stale.
 const staleMs = 10_000;
@@ -39,14 +43,18 @@ export class StorageLock {
 	/**
 	 * Rejects with `storage-locked` if the folder has a living holder, with `disk-full` or `disk-failed` if it
 	 * cannot be written. `onLost`: another process has the folder now (this one did not run for so long that it
-	 * was taken for dead); nothing may be written from here on.
+	 * was taken for dead), or the folder was removed; nothing may be written from here on.
 	 */
-	static async acquire(storageDir: string, onLost: () => void = () => undefined): Promise<StorageLock> {
+	static async acquire(
+		storageDir: string,
+		onLost: (loss: LockLoss) => void = () => undefined,
+	): Promise<StorageLock> {
 		const file = ownerFileOf(storageDir);
 		try {
 			const endStart = await lockStarting(startingOf(file));
 			try {
-				return await takeOver(file, onLost);
+				const folder = await stat(storageDir);
+				return await takeOver(file, () => onLost(isSame(folder, storageDir) ? 'taken' : 'removed'));
 			} finally {
 				await endStart();
 			}
@@ -63,7 +71,7 @@ export class StorageLock {
 		this.#unlock = unlock;
 	}
 
-	/** Tells other copies where the proxy listens. Rejects with `disk-full` or `disk-failed`. */
+	/** Tells other copies where the proxy listens, if the disk has room for that. Rejects with `disk-failed`. */
 	async publish(origin: string): Promise<void> {
 		this.#owner = {...this.#owner, origin};
 		await writeOwner(this.#ownerFile, this.#owner);
@@ -78,7 +86,7 @@ export class StorageLock {
 		const {pid, startedAt} = this.#owner;
 		const stored = endStart && (await readOwner(this.#ownerFile));
 		if (stored?.pid === pid && stored.startedAt === startedAt) {
-			await rm(this.#ownerFile, {force: true}).catch(() => undefined);
+			await forgetOwner(this.#ownerFile).catch(() => undefined);
 		}
 
 		await endStart?.().catch(() => undefined);
@@ -207,7 +215,7 @@ async function lockTouchedAt(file: string): Promise<number | undefined> {
 async function readOwner(file: string): Promise<StorageOwner | undefined> {
 	let stored: unknown;
 	try {
-		stored = JSON.parse(await readFile(file, 'utf8'));
+		stored = JSON.parse(await readlink(ownerLinkOf(file)).catch(async () => readFile(file, 'utf8')));
 	} catch {
 		return undefined;
 	}
@@ -225,12 +233,36 @@ async function readOwner(file: string): Promise<StorageOwner | undefined> {
 	};
 }
 
+/**
+ * On a full disk the owner is the target of a symbolic link, which needs no room for data. Where there is none for that
+ * either, other copies know only that the folder has an owner.
+ */
 async function writeOwner(file: string, owner: StorageOwner): Promise<void> {
+	const text = JSON.stringify(owner);
 	try {
-		await writeDurably(file, JSON.stringify(owner));
+		await rm(ownerLinkOf(file), {force: true});
+		await writeDurably(file, text);
 	} catch (error) {
-		throw diskError(error, file);
+		if (!isFull(error)) {
+			throw diskError(error, file);
+		}
+
+		await symlink(text, ownerLinkOf(file)).catch(() => undefined);
 	}
+}
+
+async function forgetOwner(file: string): Promise<void> {
+	await rm(ownerLinkOf(file), {force: true});
+	await rm(file, {force: true});
+}
+
+function ownerLinkOf(file: string): string {
+	return `${file}.link`;
+}
+
+function isSame({dev, ino}: {dev: number; ino: number}, folder: string): boolean {
+	const found = statSync(folder, {throwIfNoEntry: false});
+	return found?.dev === dev && found.ino === ino;
 }
 
 function ownerFileOf(storageDir: string): string {

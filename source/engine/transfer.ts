@@ -7,15 +7,16 @@ import {BlockChecks, parseChecksum} from './block-checks.ts';
 import {BlockReader} from './block-reader.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
 import {diskError, isFull} from './disk-error.ts';
+import {Doubt} from './doubt.ts';
 import {downloadView, nameOf, queueRankOf, typeOf} from './download-view.ts';
 import type {Entry, EntryFile} from './entry-store.ts';
 import {Fetcher, type NewLink, type TransferServices} from './fetcher.ts';
 import {Readers, type Reader} from './readers.ts';
 import {Retries} from './retries.ts';
-import {proveNewPlace} from './version.ts';
+import {proveAcceptance, proveNewPlace} from './version.ts';
 import type {Client} from './players.ts';
-import type {Range} from './range-set.ts';
-import {SparseFile} from './sparse-file.ts';
+import {RangeSet, type Range} from './range-set.ts';
+import {DamagedFile, SparseFile} from './sparse-file.ts';
 import {SpeedMeter} from './speed-meter.ts';
 
 export type {NewLink, TransferServices} from './fetcher.ts';
@@ -27,6 +28,8 @@ const minute = 60_000;
 /** How many of the blocks that were recorded last are looked at again after an unclean end. */
 const mostUnsettled = 16;
 const mostVainLinks = 3;
+/** Bytes that the disk loses again sooner than this are not fetched again. */
+const mendAgainMs = 10_000;
 
 export type StreamFacts = {
 	readonly name: string;
@@ -54,6 +57,8 @@ export class Transfer {
 	/** Grows with each `startOver`: who reads an older one must not get bytes of this one. */
 	#version = 0;
 	#checkpointTimer: NodeJS.Timeout | undefined;
+	/** Until the patience of a player that waits has ended. */
+	#patienceTimer: NodeJS.Timeout | undefined;
 	#checkpointing: Promise<void> = Promise.resolve();
 	#sourceChanges: Promise<unknown> = Promise.resolve();
 	/** Blocks that were recorded last. */
@@ -67,6 +72,12 @@ export class Transfer {
 	#viewIsLively = false;
 	#closed = false;
 	#isRenewing = false;
+	/** The user wants the file now. */
+	#isAsked = false;
+	/** Damage that was found in the background and that no `verify` has told of. */
+	#untold: Range[] = [];
+	#mended: {readonly start: number; readonly at: number} | undefined;
+	#mending: Promise<void> = Promise.resolve();
 	/** Links that were had one after the other and brought no byte. */
 	#vainLinks = 0;
 
@@ -75,43 +86,35 @@ export class Transfer {
 		const {entry} = entryFile;
 		const size = entry.info?.size ?? Infinity;
 		const recorded = entry.ranges.map(([start, end]) => ({start, end}));
-		const file = await SparseFile.open(entry.movedTo ?? entryFile.dataPath, size, recorded);
+		const file = await SparseFile.open(entry.movedTo ?? entryFile.dataPath, size, recorded, entry.dataFile);
+		const transfer = new Transfer(entryFile, source, services, file);
 		if (entry.unsettled) {
+			transfer.#unsettled = entry.unsettled;
 			// It did not end by itself: what the disk was given last is what it may have lost.
-			const checks = new BlockChecks(entryFile.checksPath);
 			// What cannot be read now is told to those who want to read it.
-			file.forget(await checks.damagedOf(file, entry.unsettled).catch(() => []));
+			file.forget(await transfer.#checks.damagedOf(file, entry.unsettled).catch(() => []));
 		}
 
 		if (entry.completedAt !== undefined && !file.isComplete) {
-			// Somebody took the finished file away. Fetching it again unasked would be a surprise.
-			await entryFile.save({
-				completedAt: undefined,
-				intent: 'pause',
-				error: {
-					code: 'disk-failed',
-					message: `${file.path} is no longer whole; resume downloads what is missing`,
-					at: Date.now(),
-				},
-			});
+			// A disk that takes no record of it must not keep it from being opened.
+			await transfer.#isNoLongerWhole().catch(() => undefined);
 		}
 
-		if (entry.movedTo !== undefined && !file.isComplete) {
-			await entryFile.save({movedTo: undefined, ranges: []});
-			return new Transfer(entryFile, source, services, await SparseFile.open(entryFile.dataPath, size, []));
-		}
-
-		if (entry.movedTo !== undefined) {
+		if (entry.movedTo !== undefined && file.isComplete && !file.change) {
 			// It ended between the record of the new place and the removal of the old one.
 			await rm(entryFile.dataPath, {force: true}).catch(() => undefined);
 		}
 
-		const transfer = new Transfer(entryFile, source, services, file);
+		if (file.change) {
+			await transfer.#doubt();
+		}
+
 		if (
 			file.isComplete &&
+			!file.doubt &&
 			transfer.#fetcher.factsKnown &&
 			!transfer.isComplete &&
-			!transfer.#retries.failure
+			!transfer.#retries.permanentError
 		) {
 			// It ended between the last byte and the check of the whole.
 			void transfer.checkpoint();
@@ -128,10 +131,13 @@ export class Transfer {
 	) {
 		this.#entryFile = entryFile;
 		this.#services = services;
-		this.#checks = new BlockChecks(entryFile.checksPath);
+		this.#checks = new BlockChecks(
+			entryFile.checksPath,
+			entryFile.entry.pieces?.map(([start, end, crc]) => ({start, end, crc})),
+		);
 		this.#readers = new Readers(services.bandwidth);
 		this.#retries = new Retries(() => this.#fetcher.schedule(), entryFile.entry.error);
-		this.#file = file;
+		this.#file = this.#watched(file);
 		this.#fetcher = new Fetcher(
 			{
 				entryFile,
@@ -143,7 +149,7 @@ export class Transfer {
 				wrote: (offset, bytes) => this.#wrote(offset, bytes),
 				learnt: () => this.#checkpointIfWhole(),
 				proven: () => this.#checkpointIfWhole(),
-				failed: (error, quietSince) => this.#failed(error, quietSince),
+				failed: (error, since) => this.#failed(error, since),
 				changed: () => this.#changed(),
 			},
 			source,
@@ -174,7 +180,7 @@ export class Transfer {
 
 	/** Every byte is on the disk, and recorded. */
 	get isComplete(): boolean {
-		return this.#entryFile.entry.completedAt !== undefined;
+		return this.#entryFile.entry.completedAt !== undefined && this.#file.isComplete;
 	}
 
 	/** It would fetch in the background if the queue let it. */
@@ -182,7 +188,7 @@ export class Transfer {
 		const {intent, onDemand} = this.#entryFile.entry;
 		return (
 			intent === 'run' &&
-			!this.#retries.failure &&
+			!this.#retries.permanentError &&
 			!this.#file.isComplete &&
 			(!onDemand || !this.#fetcher.factsKnown) &&
 			!this.#closed
@@ -197,6 +203,16 @@ export class Transfer {
 			this.#meter.rate(20_000, now) > 0 ||
 			this.#readers.players(now).length > 0
 		);
+	}
+
+	/** Its host fails: it tries now and then, and needs no place of the queue until bytes come. */
+	get isProbing(): boolean {
+		return this.#retries.isProbing;
+	}
+
+	/** The origin has not answered what is asked of it now. */
+	get isUnanswered(): boolean {
+		return this.#fetcher.isUnanswered;
 	}
 
 	/** The queue gives or takes the place. */
@@ -222,7 +238,7 @@ export class Transfer {
 			return 'cancelled';
 		}
 
-		if (this.#retries.failure) {
+		if (this.#retries.permanentError) {
 			return 'failed';
 		}
 
@@ -243,7 +259,7 @@ export class Transfer {
 			return 'active';
 		}
 
-		return this.#retries.dueAt === undefined ? 'queued' : 'waiting';
+		return this.#retries.retryAt === undefined ? 'queued' : 'waiting';
 	}
 
 	/**
@@ -253,17 +269,18 @@ export class Transfer {
 	async facts(signal: AbortSignal): Promise<StreamFacts> {
 		if (!this.#fetcher.factsKnown) {
 			this.#refuseIfCancelled();
-			this.#tryAgainForPlayer();
-			this.#refuseIfHopeless();
 			try {
-				await this.#readers.waitForFacts(signal, () => this.#fetcher.schedule());
+				await this.#readers.waitForFacts(signal, () =>
+					this.#askForPlayer(true, () => this.#fetcher.schedule()),
+				);
 			} finally {
 				this.#fetcher.schedule();
 			}
 		}
 
 		const {entry} = this.#entryFile;
-		const {validator, acceptsRanges, id, startedOver = 0} = entry;
+		const {acceptsRanges, id, startedOver = 0} = entry;
+		const validator = entry.hasUnstableValidator ? undefined : entry.validator;
 		const {size, isComplete} = this.#file;
 		return {
 			name: nameOf(entry),
@@ -290,6 +307,10 @@ export class Transfer {
 	}): AsyncGenerator<Uint8Array, void, undefined> {
 		const {range, version, signal} = request;
 		this.#refuseIfCancelled();
+		if (this.isComplete) {
+			await this.#lookForChange();
+		}
+
 		const reader = this.#readers.open(range, request.player);
 		Logger.debug(
 			`${this.#entryFile.entry.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
@@ -297,8 +318,9 @@ export class Transfer {
 		const blocks = new BlockReader(this.#services.blocks);
 		this.#recordReading();
 		let scheduleAt = readStep.bytes;
-		this.#fetcher.schedule();
+		let hasAsked = false;
 		try {
+			this.#fetcher.schedule();
 			while (reader.offset < Math.min(range.end, this.#file.size)) {
 				signal.throwIfAborted();
 				this.#refuseIfCancelled();
@@ -308,10 +330,11 @@ export class Transfer {
 
 				// The look and the registering happen in one tick: a write in between would be missed.
 				const ready = Math.min(this.#file.present.runEnd(reader.offset), range.end) - reader.offset;
-				const bytes =
-					ready > 0
-						? await this.#readHeld(blocks, reader.offset, ready)
-						: await this.#waitForBytes(reader, signal);
+				const isHeld = ready > 0;
+				const bytes = isHeld
+					? await this.#readHeld(blocks, reader.offset, ready)
+					: await this.#waitForBytes(reader, signal, !hasAsked);
+				hasAsked ||= !isHeld;
 				if (!bytes?.length) {
 					blocks.sent();
 					continue;
@@ -350,11 +373,18 @@ export class Transfer {
 		try {
 			return await blocks.read(file, offset, ready);
 		} catch (error) {
-			if (file === this.#file && !this.#closed) {
-				throw error;
+			if (file !== this.#file || this.#closed) {
+				return undefined;
 			}
 
-			return undefined;
+			if (error instanceof DamagedFile) {
+				if (this.#mend(error)) {
+					await this.#mending;
+					return undefined;
+				}
+			}
+
+			throw error;
 		}
 	}
 
@@ -371,11 +401,12 @@ export class Transfer {
 		await this.checkpoint();
 	}
 
-	/** Goes on; after an error, tries again at once. */
+	/** Goes on; after an error, tries again now. */
 	async resume(): Promise<void> {
 		Logger.info(`${this.id}: resumed`);
 		this.#vainLinks = 0;
-		this.#retries.forgive();
+		this.#isAsked = true;
+		this.#retries.retryNow(true);
 		await this.#entryFile.save({intent: 'run', error: undefined});
 		this.#lookAround();
 	}
@@ -478,12 +509,19 @@ export class Transfer {
 	async #replaceSource(change: Partial<Entry>, source: DataSource, place?: OriginAnswer): Promise<void> {
 		const {factsKnown} = this.#fetcher;
 		await this.#fetcher.replaceSource(source);
-		this.#retries.forgive();
+		this.#retries.reset();
 		if (place && factsKnown && place.info.size !== this.#file.size && this.#file.present.size === 0) {
 			await this.#forgetVersion(change);
 		} else {
 			const {validator, acceptsRanges} = (factsKnown && place) || this.#entryFile.entry;
-			await this.#entryFile.save({...change, validator, acceptsRanges, error: undefined});
+			const {hasUnstableValidator} = place ? {} : this.#entryFile.entry;
+			await this.#entryFile.save({
+				...change,
+				validator,
+				hasUnstableValidator,
+				acceptsRanges,
+				error: undefined,
+			});
 			this.#fetcher.begin(place !== undefined);
 		}
 	}
@@ -545,13 +583,35 @@ export class Transfer {
 
 	/** A file that is all there is held against its new checksum. */
 	async #changedChecksum(): Promise<void> {
-		if (this.#retries.failure?.code === 'checksum-mismatch') {
-			this.#retries.forgive();
+		if (this.#retries.permanentError?.code === 'checksum-mismatch') {
+			this.#retries.reset();
 		}
 
 		this.#check?.abort.abort(new DownStreamError('incomplete', 'The checksum was changed during the check'));
 		await this.#check?.done.catch(() => undefined);
-		await this.#entryFile.save({completedAt: undefined, error: this.#retries.failure});
+		await this.#entryFile.save({completedAt: undefined, error: this.#retries.permanentError});
+	}
+
+	/** Goes on with what is held if it proves to be the origin's file of now. Rejects with `origin-changed` if not. */
+	async acceptChange(): Promise<void> {
+		await this.#fetcher.whileNothingRuns(async () => {
+			const {validator, isUnstable} = await proveAcceptance(
+				this.#file,
+				this.#fetcher.source,
+				this.#fetcher.heldVersion,
+				this.#ending.signal,
+			);
+			Logger.info(`${this.id}: goes on with the file of now`);
+			this.#retries.reset();
+			await this.#entryFile.save({
+				validator,
+				hasUnstableValidator: isUnstable || undefined,
+				intent: 'run',
+				error: undefined,
+			});
+			this.#fetcher.begin(true);
+		});
+		this.#lookAround();
 	}
 
 	/** Drops the held bytes and all that is known of their version, and fetches what the origin has now. */
@@ -559,10 +619,21 @@ export class Transfer {
 		Logger.info(`${this.id}: starts over`);
 		this.#vainLinks = 0;
 		await this.#fetcher.whileNothingRuns(async () => {
-			this.#retries.forgive();
+			this.#retries.reset();
 			await this.#forgetVersion({intent: 'run'});
 		});
 		this.#lookAround();
+	}
+
+	async #fetchAnew(): Promise<void> {
+		try {
+			await this.#fetcher.whileNothingRuns(async () => this.#forgetVersion({}));
+			this.#lookAround();
+		} catch (error) {
+			if (!this.#closed) {
+				this.#failed(error);
+			}
+		}
 	}
 
 	/** Nothing may be running. What was moved out of the store stays where it is. */
@@ -579,9 +650,12 @@ export class Transfer {
 				...change,
 				startedOver: (entry.startedOver ?? 0) + 1,
 				ranges: [],
+				dataFile: undefined,
+				pieces: undefined,
 				unsettled: undefined,
 				info: undefined,
 				validator: undefined,
+				hasUnstableValidator: undefined,
 				acceptsRanges: undefined,
 				completedAt: undefined,
 				movedTo: undefined,
@@ -592,7 +666,7 @@ export class Transfer {
 		} finally {
 			// Also when that could not be saved yet: bytes whose version nobody knows must not be added to.
 			const old = this.#file;
-			this.#file = await SparseFile.open(dataPath, Infinity, []);
+			this.#file = this.#watched(await SparseFile.open(dataPath, Infinity, []));
 			// Who came while that was saved was served the old bytes.
 			this.#version++;
 			this.#readers.reject(reason);
@@ -614,55 +688,60 @@ export class Transfer {
 	}
 
 	/**
-	 * Damaged blocks become holes; a complete file is also held against the checksum that was given for it. Who asks
-	 * while a check runs gets what that one finds.
+	 * Damaged blocks become holes; a complete file is also held against the checksum that was given for it. Concurrent
+	 * calls share one check.
 	 */
 	verify(): Promise<Range[]> {
 		if (this.#closed) {
 			return Promise.reject(ending());
 		}
 
-		if (!this.#check) {
-			const abort = new AbortController();
-			const done = this.#runCheck(abort.signal);
-			// Many start one and look at the outcome in the snapshot.
-			done.catch(() => undefined);
-			this.#check = {done, abort};
-		}
-
-		return this.#check.done;
+		const done = this.#check?.done ?? this.#startCheck(async signal => this.#checkAll(signal));
+		// Told only once, also where it was found unasked.
+		void done.then(() => (this.#untold = [])).catch(() => undefined);
+		return done;
 	}
 
-	async #runCheck(signal: AbortSignal): Promise<Range[]> {
-		this.#checkProgress = 0;
-		this.#changed();
-		try {
-			// What was written so far is checked too.
-			await this.checkpoint();
-			const file = this.#file;
-			const given = file.isComplete ? this.#entryFile.entry.checksum : undefined;
-			const expected = given === undefined ? undefined : parseChecksum(given);
-			const {damaged, digest} = await this.#checks.check(file, {
-				signal,
-				algorithm: expected?.algorithm,
-				onProgress: fraction => {
-					this.#checkProgress = fraction;
-					this.#changed();
-				},
-			});
-			if (damaged.length > 0) {
-				await this.#makeHoles(damaged);
-			} else if (expected && digest !== expected.digest) {
-				await this.#entryFile.save({completedAt: undefined});
-				throw new DownStreamError(
-					'checksum-mismatch',
-					`The ${expected.algorithm} of the file is ${digest}, not the one that was given`,
-				);
-			} else if (expected && !this.isComplete) {
-				await this.#completed();
-			}
+	/**
+	 * Resolves when what somebody else may have changed of the file has been compared with its checksums; at once where
+	 * the file is as it was left.
+	 */
+	async settled(): Promise<void> {
+		await this.#lookForChange();
+		const {doubt} = this.#file;
+		if (doubt) {
+			await (this.#check?.done ?? this.#startCheck(async signal => this.#checkDoubt(doubt, signal)));
+		}
+	}
 
-			return damaged;
+	async #lookForChange(): Promise<void> {
+		if ((await this.#file.changeSince()) === undefined) {
+			return;
+		}
+
+		// A check that runs reads all of it anyway.
+		await this.#check?.done.catch(() => undefined);
+		const change = await this.#file.changeSince();
+		if (change === 'gone') {
+			await this.#lostEnd({start: 0, end: Infinity});
+		} else if (change === 'changed') {
+			await this.#doubt();
+		}
+	}
+
+	#startCheck(look: (signal: AbortSignal) => Promise<Range[]>): Promise<Range[]> {
+		const abort = new AbortController();
+		const done = this.#runCheck(look, abort.signal);
+		// Many start one and look at the outcome in the snapshot.
+		done.catch(() => undefined);
+		this.#check = {done, abort};
+		return done;
+	}
+
+	async #runCheck(look: (signal: AbortSignal) => Promise<Range[]>, signal: AbortSignal): Promise<Range[]> {
+		this.#showCheck(0);
+		try {
+			return await look(signal);
 		} catch (error) {
 			if (!signal.aborted) {
 				this.#failed(error);
@@ -681,20 +760,124 @@ export class Transfer {
 		}
 	}
 
-	async #makeHoles(ranges: readonly Range[]): Promise<void> {
-		const {dataPath, entry} = this.#entryFile;
-		if (entry.movedTo === undefined) {
-			this.#file.forget(ranges);
-		} else {
-			// That file is the user's: it may differ because they changed it, and is not written to.
-			const old = this.#file;
-			this.#file = await SparseFile.open(dataPath, old.size, []);
-			await this.#entryFile.save({movedTo: undefined, ranges: []});
-			await old.retire();
+	#showCheck(fraction: number): void {
+		this.#checkProgress = fraction;
+		this.#changed();
+	}
+
+	async #checkAll(signal: AbortSignal): Promise<Range[]> {
+		// What was written so far is checked too.
+		await this.checkpoint();
+		const file = this.#file;
+		const given = file.isComplete ? this.#entryFile.entry.checksum : undefined;
+		const expected = given === undefined ? undefined : parseChecksum(given);
+		const {damaged, digest} = await this.#checks.check(file, {
+			signal,
+			algorithm: expected?.algorithm,
+			onProgress: fraction => this.#showCheck(fraction),
+		});
+		if (damaged.length > 0) {
+			await this.#makeHoles(damaged);
+		} else if (expected && digest !== expected.digest) {
+			await this.#entryFile.save({completedAt: undefined});
+			throw new DownStreamError(
+				'checksum-mismatch',
+				`The ${expected.algorithm} of the file is ${digest}, not the one that was given`,
+			);
+		} else if (expected && !this.isComplete) {
+			await this.#completed();
 		}
 
-		if (this.#retries.failure?.code === 'checksum-mismatch') {
-			this.#retries.forgive();
+		if (!file.doubt || file.isComplete) {
+			// In doubt, parts of blocks are still to be proven.
+			file.trust();
+		}
+
+		return [...new RangeSet([...this.#untold, ...damaged])];
+	}
+
+	/**
+	 * The data file is not as it was left, perhaps by its own last writes before a crash. Nothing of it is believed before
+	 * its checksum fits. The check runs in the background; what players ask for comes first.
+	 */
+	async #doubt(): Promise<void> {
+		const file = this.#file;
+		const wasComplete = this.isComplete;
+		const checked = await this.#checks.checked(file);
+		if (file !== this.#file || file.doubt) {
+			return;
+		}
+
+		Logger.info(`${this.id}: ${file.path} is not as it was recorded; it is checked`);
+		const doubt = new Doubt(file, this.#checks, checked, async range => this.#loseBlock(file, range));
+		file.doubt = doubt;
+		await doubt.loseUnchecked();
+		void this.#startCheck(async signal => {
+			const damaged = await this.#checkDoubt(doubt, signal);
+			if (wasComplete && this.#file.present.size === 0) {
+				await this.#isNoLongerWhole();
+			}
+
+			return damaged;
+		});
+	}
+
+	async #checkDoubt(doubt: Doubt, signal: AbortSignal): Promise<Range[]> {
+		await doubt.proveAll(signal, fraction => this.#showCheck(fraction));
+		if (this.#file.doubt === doubt) {
+			this.#file.trust();
+		}
+
+		this.#untold = [...doubt.damaged];
+		this.#lookAround();
+		return this.#untold;
+	}
+
+	/** The record of it follows with that of the whole check: a program that ends before doubts the same file again. */
+	async #loseBlock(file: SparseFile, range: Range): Promise<void> {
+		if (file !== this.#file) {
+			return;
+		}
+
+		if (this.#entryFile.entry.movedTo === undefined) {
+			file.forget([range]);
+			this.#changed();
+		} else {
+			await this.#isNoLongerWhole();
+		}
+	}
+
+	/** Fetching a finished file again unasked would be a surprise; a player gets what it asks for. */
+	async #isNoLongerWhole(): Promise<void> {
+		const {path} = this.#file;
+		this.#retries.note(
+			new DownStreamError(
+				'disk-failed',
+				`${path} is no longer whole; what is missing is fetched when a player asks, or by resume`,
+			),
+		);
+		await this.#leaveMovedFile();
+		await this.#entryFile.save({completedAt: undefined, ...(this.#isAsked ? {} : {intent: 'pause'})});
+		this.#changed();
+	}
+
+	/** That file is the user's: it may differ because they changed it, and is not written to. */
+	async #leaveMovedFile(): Promise<void> {
+		const {dataPath, entry} = this.#entryFile;
+		if (entry.movedTo !== undefined) {
+			const old = this.#file;
+			this.#file = this.#watched(await SparseFile.open(dataPath, old.size, []));
+			old.doubt?.end();
+			await this.#entryFile.save({movedTo: undefined, ranges: [], pieces: undefined, dataFile: undefined});
+			await old.retire();
+		}
+	}
+
+	async #makeHoles(ranges: readonly Range[]): Promise<void> {
+		await this.#leaveMovedFile();
+		this.#file.forget(ranges);
+		if (this.#retries.permanentError?.code === 'checksum-mismatch') {
+			this.#retries.reset();
 			await this.#entryFile.save({error: undefined});
 		}
 
@@ -703,10 +886,38 @@ export class Transfer {
 		this.#lookAround();
 	}
 
+	/** What the disk has lost is fetched again. Returns false if it loses the same bytes again and again. */
+	#mend(damage: DamagedFile): boolean {
+		const {lost, message} = damage;
+		const now = Date.now();
+		const last = this.#mended;
+		if (lost && last?.start === lost.start && now - last.at < mendAgainMs) {
+			return false;
+		}
+
+		Logger.warn(`${this.id}: ${message}`);
+		if (lost) {
+			this.#mended = {start: lost.start, at: now};
+			this.#mending =
+				this.isComplete && lost.end === Infinity ? this.#lostEnd(lost) : this.#makeHoles([lost]);
+		} else {
+			this.#mending = this.#lookForChange();
+		}
+
+		this.#mending.catch((error: unknown) => this.#failed(error));
+		return true;
+	}
+
+	async #lostEnd(lost: Range): Promise<void> {
+		await this.#isNoLongerWhole();
+		await this.#makeHoles([lost]);
+	}
+
 	async #completed(): Promise<void> {
 		// One connection brought what others were to bring: they need not go on, nor try again.
 		this.#fetcher.segments.endAll();
-		this.#retries.forgive();
+		this.#retries.reset();
+		this.#isAsked = false;
 		await this.#entryFile.save({completedAt: Date.now(), error: undefined});
 		Logger.info(`${this.id}: complete`);
 		this.#services.queueChanged();
@@ -743,29 +954,41 @@ export class Transfer {
 		clearTimeout(this.#checkpointTimer);
 		this.#checkpointTimer = undefined;
 		this.#checkpointing = this.#checkpointing.then(async () => {
+			if (this.#entryFile.isAbandoned) {
+				return;
+			}
+
+			const file = this.#file;
+			const {isComplete: wasComplete} = file;
 			try {
-				const version = this.#version;
-				const {isComplete: wasComplete} = this.#file;
-				const ranges = await this.#file.checkpoint();
+				// In the same tick as the ranges: what is recorded can be proven.
+				const {pieces} = this.#checks;
+				const {ranges, identity} = await file.checkpoint();
 				// In this order: what is complete has all its checksums, but where the disk has no room for them.
-				const recorded = await this.#checks.save(this.#file).catch(noneIfFull);
-				if (version !== this.#version) {
+				const recorded = await this.#checks.save(file).catch(noneIfFull);
+				if (file !== this.#file || this.#entryFile.isAbandoned) {
 					return;
 				}
 
 				this.#unsettled = [...this.#unsettled, ...recorded].slice(-mostUnsettled);
 				// What came during this one is synced and recorded by the next, what was lost is no longer there.
-				const isComplete = wasComplete && this.#file.isComplete;
+				const isComplete = wasComplete && file.isComplete;
 				await this.#entryFile.save({
+					error: this.#retries.permanentError,
 					ranges: ranges.map(({start, end}) => [start, end]),
 					unsettled: this.#closed || this.#unsettled.length === 0 ? undefined : this.#unsettled,
+					pieces: pieces.length === 0 ? undefined : pieces.map(({start, end, crc}) => [start, end, crc]),
+					...(identity && {dataFile: identity}),
 					...(isComplete ? {} : {completedAt: undefined}),
 				});
-				if (isComplete && this.#fetcher.isProven && !this.isComplete && !this.#retries.failure) {
+				const isProven = this.#fetcher.isProven && !file.doubt;
+				if (isComplete && isProven && !this.isComplete && !this.#retries.permanentError) {
 					await this.#allIsThere();
 				}
 			} catch (error) {
-				this.#failed(error);
+				if (file === this.#file) {
+					this.#failed(error);
+				}
 			}
 		});
 		return this.#checkpointing;
@@ -816,15 +1039,20 @@ export class Transfer {
 
 				// Reads that are in the middle keep the old descriptor; the next one opens the new place.
 				const old = this.#file;
-				this.#file = moved;
+				this.#file = this.#watched(moved);
+				moved.trust();
 				await old.retire();
+				void this.checkpoint();
 				return true;
 			});
-			await this.#entryFile.save(
+			const change =
 				isWhole && version === this.#version
 					? {exportedTo: path, exportWhenComplete: undefined}
-					: {exportedPartTo: path},
-			);
+					: {exportedPartTo: path};
+			// The file is there, also where the store has no room to remember it.
+			await this.#entryFile.save(change).catch((error: unknown) => {
+				Logger.warn(`${this.id}: ${String(error)}`);
+			});
 			return path;
 		} finally {
 			this.#exportProgress = null;
@@ -832,15 +1060,20 @@ export class Transfer {
 		}
 	}
 
-	/** Ends everything at once and writes nothing more. */
-	abandon(): void {
+	#watched(file: SparseFile): SparseFile {
+		file.onWritten = (offset, bytes) => this.#checks.wrote(offset, bytes, file.size);
+		return file;
+	}
+
+	/** Ends everything at once and writes nothing more. `reason` is told to players. */
+	abandon(reason: DownStreamError): void {
 		this.#end();
+		this.#entryFile.abandon(reason);
 		clearTimeout(this.#checkpointTimer);
 		this.#retries.cancel();
-		this.#readers.reject(
-			new DownStreamError('storage-locked', 'Another copy has taken the storage folder over'),
-		);
+		this.#readers.reject(reason);
 		this.#fetcher.segments.endAll();
+		void this.#file.retire();
 	}
 
 	/** Ends everything and saves. */
@@ -856,6 +1089,7 @@ export class Transfer {
 
 	#end(): void {
 		this.#closed = true;
+		clearTimeout(this.#patienceTimer);
 		this.#ending.abort(ending());
 		this.#check?.abort.abort(ending());
 	}
@@ -890,6 +1124,7 @@ export class Transfer {
 				segments: this.#fetcher.segments,
 				retries: this.#retries,
 				maxConnections: this.#fetcher.maxConnections,
+				hostCeiling: this.status === 'queued' ? this.#fetcher.hostCeiling : null,
 				lastByteAt: this.#fetcher.lastByteAt,
 				checkProgress: this.#checkProgress,
 				exportProgress: this.#exportProgress,
@@ -912,16 +1147,40 @@ export class Transfer {
 		}
 	}
 
-	#waitForBytes(reader: Reader, signal: AbortSignal): Promise<Uint8Array | undefined> {
-		this.#tryAgainForPlayer();
-		this.#refuseIfHopeless();
-		return this.#readers.waitForBytes(reader, signal, () => this.#fetcher.awaited(reader.offset));
+	#waitForBytes(reader: Reader, signal: AbortSignal, isRequest: boolean): Promise<Uint8Array | undefined> {
+		return this.#readers.waitForBytes(reader, signal, () =>
+			this.#askForPlayer(isRequest, () => this.#fetcher.awaited(reader.offset)),
+		);
 	}
 
-	#refuseIfHopeless(): void {
-		const {hopeless} = this.#retries;
-		if (hopeless) {
-			throw new DownStreamError(hopeless.code, hopeless.message, {status: hopeless.status});
+	/** A player waits from now on. A remembered error never answers its request: the origin is asked again. */
+	#askForPlayer(isRequest: boolean, schedule: () => void): void {
+		const hadFailed = this.#retries.permanentError !== undefined;
+		this.#retries.retryNow(isRequest);
+		schedule();
+		if (hadFailed) {
+			// A link that has expired is asked for once more.
+			this.#vainLinks = Math.min(this.#vainLinks, mostVainLinks - 1);
+			this.#services.queueChanged();
+		}
+
+		this.#endOverdueWaits();
+	}
+
+	/** Players are told of a host that is away once their patience has ended. */
+	#endOverdueWaits(): void {
+		clearTimeout(this.#patienceTimer);
+		const {lastError, retryAt} = this.#retries;
+		const next = this.#readers.rejectOverdue(
+			waiting => this.#retries.playerWaitsUntil(waiting),
+			() =>
+				new DownStreamError(lastError?.code ?? 'origin-unreachable', lastError?.message ?? 'no answer', {
+					status: lastError?.status,
+					retryAfterMs: retryAt && Math.max(0, retryAt - Date.now()),
+				}),
+		);
+		if (next !== Infinity && !this.#closed) {
+			this.#patienceTimer = setTimeout(() => this.#endOverdueWaits(), next - Date.now());
 		}
 	}
 
@@ -929,9 +1188,12 @@ export class Transfer {
 
 	#wrote(offset: number, bytes: Uint8Array): void {
 		this.#vainLinks = 0;
-		this.#retries.progressed(bytes.length);
+		if (this.#retries.progressed(bytes.length)) {
+			// It needs a place again.
+			this.#services.queueChanged();
+		}
+
 		this.#meter.add(bytes.length, Date.now());
-		this.#checks.wrote(offset, bytes, this.#file.size);
 		this.#readers.wake(offset, bytes);
 		this.#changed();
 		if (!this.#closed) {
@@ -946,7 +1208,11 @@ export class Transfer {
 		}
 	}
 
-	#failed(cause: unknown, quietSince?: number): void {
+	#failed(cause: unknown, since?: number): void {
+		if (cause instanceof DamagedFile && this.#mend(cause)) {
+			return;
+		}
+
 		const error =
 			cause instanceof DownStreamError
 				? cause
@@ -955,29 +1221,25 @@ export class Transfer {
 			return;
 		}
 
-		const line = `${this.id}: ${error.code}: ${error.message}`;
-		if (this.#retries.failed(error, quietSince)) {
-			Logger.warn(line);
-			if (this.#retries.isLong) {
-				this.#readers.reject(error);
-			}
-
-			this.#changed();
+		if (error.code === 'origin-changed' && this.#fetcher.factsKnown && this.#file.present.size === 0) {
+			// Of the old version nothing is left that could be kept.
+			void this.#fetchAnew();
 			return;
 		}
 
-		Logger.error(line);
-		this.#fetcher.segments.endAll();
-		this.#readers.reject(error);
-		void this.#entryFile.save({error: this.#retries.failure}).catch(() => undefined);
+		const line = `${this.id}: ${error.code}: ${error.message}`;
+		if (this.#retries.failed(error, since)) {
+			Logger.warn(line);
+			this.#endOverdueWaits();
+		} else {
+			Logger.error(line);
+			this.#fetcher.segments.endAll();
+			this.#readers.reject(error);
+			void this.#entryFile.save({error: this.#retries.permanentError}).catch(() => undefined);
+		}
+
 		this.#services.queueChanged();
 		this.#changed();
-	}
-
-	#tryAgainForPlayer(): void {
-		if (this.#retries.hurry()) {
-			this.#services.queueChanged();
-		}
 	}
 }
 
@@ -996,7 +1258,9 @@ function stepAfter(consumed: number): number {
 /** What origins say of links that were good for a while, and what a place has that was given to another file. */
 function hasExpired({code, status}: DownStreamError): boolean {
 	return (
-		code === 'origin-changed' || (code === 'origin-refused' && [401, 403, 404, 410].includes(status ?? 0))
+		code === 'origin-changed' ||
+		code === 'origin-sent-page' ||
+		(code === 'origin-refused' && [401, 403, 404, 410].includes(status ?? 0))
 	);
 }
 

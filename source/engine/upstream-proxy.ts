@@ -1,10 +1,10 @@
-// The HTTP client for origins behind an HTTP or SOCKS5 proxy, by undici. The only user of socks.
+// The HTTP client for origins behind an HTTP or SOCKS proxy, by undici. The only user of socks.
 import {lookup} from 'node:dns/promises';
 import {isIP, type Socket} from 'node:net';
 import type {Readable} from 'node:stream';
 import {createSecureContext, rootCertificates} from 'node:tls';
 import {SocksClient} from 'socks';
-import {Agent, buildConnector, errors, Pool, request, type Dispatcher} from 'undici';
+import {Agent, buildConnector, errors, Pool, request as requestByUndici, type Dispatcher} from 'undici';
 import {DownStreamError} from '../downstream.ts';
 import {
 	certificateProblem,
@@ -17,7 +17,8 @@ import {
 	type HttpTimeouts,
 	type TlsOptions,
 } from './http-client.ts';
-import {bareHost, credentialsOf} from './proxy-url.ts';
+import {inUsualCase} from './own-headers.ts';
+import {bareHost, credentialsOf, socksOf, type Socks} from './proxy-url.ts';
 
 /** So many kept connections may turn out to be closed, one after the other. */
 const mostRepeats = 4;
@@ -29,23 +30,29 @@ const mostRepeats = 4;
 export class ProxyClient implements HttpClient {
 	readonly #tunnels: Dispatcher;
 	readonly #forwarder: Forwarder | undefined;
+	readonly #headerNames: HttpClientOptions['headerNames'];
 	/** Origins whose files the proxy is asked for. */
 	readonly #forwarded = new Set<string>();
 
 	/** `proxy` as `parseProxy` gives it. */
 	constructor(proxy: URL, options: HttpClientOptions) {
+		this.#headerNames = options.headerNames;
 		this.#tunnels = createDispatcher(proxy, options);
-		this.#forwarder = proxy.protocol.startsWith('socks') ? undefined : new Forwarder(proxy, options);
+		this.#forwarder = socksOf(proxy) ? undefined : new Forwarder(proxy, options);
 	}
 
-	async get(asked: HttpRequest): Promise<HttpAnswer> {
-		const {url, headers, signal} = asked;
+	async get(request: HttpRequest): Promise<HttpAnswer> {
+		const {url, answerTimeout: headersTimeout, signal} = request;
+		const headers = inUsualCase(request.headers, this.#headerNames);
+		const asked = {...request, headers};
 		if (this.#forwarder && this.#forwarded.has(url.origin)) {
 			return this.#forwarder.get(asked);
 		}
 
 		try {
-			return await repeated(() => request(url, {dispatcher: this.#tunnels, headers, signal}));
+			return await repeated(() =>
+				requestByUndici(url, {dispatcher: this.#tunnels, headers, headersTimeout, signal}),
+			);
 		} catch (error) {
 			if (!(this.#forwarder && url.protocol === 'http:' && error instanceof TunnelRefused)) {
 				throw error;
@@ -81,16 +88,17 @@ class Forwarder {
 		this.#proxy = proxy;
 		this.#pool = new Pool(proxy.origin, {
 			...poolOptions(timeouts),
-			connect: guarded(buildConnector(tlsOptionsOf(tls, timeouts))),
+			connect: guarded(sentInUsualCase(buildConnector(tlsOptionsOf(tls, timeouts)))),
 		});
 	}
 
-	async get({url, headers, signal}: HttpRequest): Promise<HttpAnswer> {
+	async get({url, headers, answerTimeout, signal}: HttpRequest): Promise<HttpAnswer> {
 		const answer = await repeated(() =>
 			this.#pool.request({
 				method: 'GET',
 				path: `${url.origin}${url.pathname}${url.search}`,
-				headers: {...headers, host: url.host, ...authorizationOf(this.#proxy)},
+				headers: {Host: url.host, ...headers, ...authorizationOf(this.#proxy)},
+				headersTimeout: answerTimeout,
 				signal,
 			}),
 		);
@@ -141,11 +149,24 @@ function httpError(error: unknown): unknown {
 }
 
 function answerOf({statusCode, headers, body}: Dispatcher.ResponseData): HttpAnswer {
-	const fields = Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')] as const);
+	const fields = new Map(
+		Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')] as const),
+	);
+	const close = () => {
+		body.on('error', () => undefined).destroy();
+	};
+	// undici passes on all other codings, framing included, as if they were the file.
+	const coding = fields.get('transfer-encoding')?.toLowerCase() ?? '';
+	if (!/^(?:|identity|none|(?:chunked, *)*chunked)$/.test(coding)) {
+		close();
+		throw new HttpError('NOT_HTTP', 'The answer has a transfer coding that it was not asked for');
+	}
+
 	const buffers = buffersOf(body);
 	return {
 		status: statusCode,
-		headers: new Map(fields),
+		headers: fields,
+		endIsProven: coding.endsWith('chunked') || fields.has('content-length'),
 		async read() {
 			try {
 				const {value} = await buffers.next();
@@ -154,9 +175,7 @@ function answerOf({statusCode, headers, body}: Dispatcher.ResponseData): HttpAns
 				throw httpError(error);
 			}
 		},
-		close() {
-			body.on('error', () => undefined).destroy();
-		},
+		close,
 	};
 }
 
@@ -210,32 +229,35 @@ function poolOptions(timeouts: HttpTimeouts) {
 
 function createDispatcher(proxy: URL, {connections, tls, timeouts}: HttpClientOptions): Dispatcher {
 	const tlsOptions = tlsOptionsOf(tls, timeouts);
-	const openTunnel = proxy.protocol.startsWith('socks')
-		? socksTunnel(proxy, timeouts.connect)
+	const socks = socksOf(proxy);
+	const openTunnel = socks
+		? socksTunnel(proxy, socks, timeouts.connect)
 		: httpTunnel(proxy, tlsOptions, timeouts.headers);
 	const connectTls = buildConnector(tlsOptions);
 	return new Agent({
 		connections,
 		...poolOptions(timeouts),
-		connect: guarded((options, callback) => {
-			const {protocol, hostname, servername} = options;
-			const host = hostname.replace(/^\[|\]$/g, '');
-			const port = Number(options.port) || (protocol === 'https:' ? 443 : 80);
-			openTunnel(host, port).then(
-				socket => {
-					socket.setNoDelay(true);
-					if (protocol === 'https:') {
-						connectTls(
-							{...options, httpSocket: socket, servername: servername || (isIP(host) ? '' : host)},
-							callback,
-						);
-					} else {
-						callback(null, socket);
-					}
-				},
-				(error: Error) => callback(error, null),
-			);
-		}),
+		connect: guarded(
+			sentInUsualCase((options, callback) => {
+				const {protocol, hostname, servername} = options;
+				const host = hostname.replace(/^\[|\]$/g, '');
+				const port = Number(options.port) || (protocol === 'https:' ? 443 : 80);
+				openTunnel(host, port).then(
+					socket => {
+						socket.setNoDelay(true);
+						if (protocol === 'https:') {
+							connectTls(
+								{...options, httpSocket: socket, servername: servername || (isIP(host) ? '' : host)},
+								callback,
+							);
+						} else {
+							callback(null, socket);
+						}
+					},
+					(error: Error) => callback(error, null),
+				);
+			}),
+		),
 	});
 }
 
@@ -255,6 +277,27 @@ function guarded(connect: buildConnector.connector): buildConnector.connector {
 				const on = socket.on.bind(socket) as (event: string, listener: Listener) => Socket;
 				socket.on = (event: string, listener: Listener) =>
 					on(event, guardedListener(socket, event, listener));
+			}
+
+			callback(...result);
+		});
+	};
+}
+
+/** undici writes `host:` and `connection:`. Every string that it writes here is the head of a request without a body. */
+function sentInUsualCase(connect: buildConnector.connector): buildConnector.connector {
+	return (options, callback) => {
+		connect(options, (...result) => {
+			const [, socket] = result;
+			if (socket) {
+				const write = socket.write.bind(socket) as (data: unknown, ...rest: unknown[]) => boolean;
+				socket.write = (data: unknown, ...rest: unknown[]) =>
+					write(
+						typeof data === 'string'
+							? data.replace('\r\nhost: ', '\r\nHost: ').replace('\r\nconnection: ', '\r\nConnection: ')
+							: data,
+						...rest,
+					);
 			}
 
 			callback(...result);
@@ -294,17 +337,17 @@ function guardedListener(socket: Socket, event: string, listener: Listener): Lis
 
 type OpenTunnel = (host: string, port: number) => Promise<Socket>;
 
-/** `socks5:` resolves names here, `socks5h:` lets the proxy do it, as for curl. */
-function socksTunnel(proxy: URL, timeout: number): OpenTunnel {
+function socksTunnel(proxy: URL, socks: Socks, timeout: number): OpenTunnel {
 	const [user, password] = credentialsOf(proxy);
 	return async (host, port) => {
-		const resolved = proxy.protocol === 'socks5:' && !isIP(host) ? (await resolve(host)).address : host;
+		const isResolvedHere = !socks.resolvesNames && !isIP(host);
+		const resolved = isResolvedHere ? await resolve(host, socks.version === 4 ? 4 : 0) : host;
 		try {
 			const {socket} = await SocksClient.createConnection({
 				proxy: {
 					host: bareHost(proxy),
 					port: Number(proxy.port) || 1080,
-					type: 5,
+					type: socks.version,
 					...(user === '' ? {} : {userId: user, password}),
 				},
 				command: 'connect',
@@ -313,29 +356,29 @@ function socksTunnel(proxy: URL, timeout: number): OpenTunnel {
 			});
 			return socket;
 		} catch (error) {
-			throw socksError(error, proxy, host);
+			throw socksError(error, proxy, socks, host);
 		}
 	};
 }
 
-async function resolve(host: string): Promise<{address: string}> {
+async function resolve(host: string, family: 0 | 4): Promise<string> {
 	try {
-		return await lookup(host);
+		return (await lookup(host, {family})).address;
 	} catch (error) {
 		throw new DownStreamError('origin-unreachable', `No such host: ${host}`, {cause: error});
 	}
 }
 
-function socksError(error: unknown, proxy: URL, host: string): DownStreamError {
+function socksError(error: unknown, proxy: URL, {version}: Socks, host: string): DownStreamError {
 	const text = String(error);
-	if (/authentication|NoAcceptable|invalid.*auth/i.test(text)) {
+	if (/authentication|NoAcceptable|invalid.*auth|RejectedIdent/i.test(text)) {
 		return new DownStreamError('upstream-proxy-refused', `${nameOf(proxy)} wants another user or password`, {
 			cause: error,
 		});
 	}
 
-	// Replies of RFC 1928 section 6: the proxy works, the origin behind it does not.
-	const [, reply] = /Socks5 proxy rejected connection - (\w+)/.exec(text) ?? [];
+	// Replies of RFC 1928 section 6, or of SOCKS4: the proxy works, the origin behind it does not.
+	const [, reply] = /Socks[45] proxy rejected connection - \(?(\w+)/i.exec(text) ?? [];
 	if (reply === 'NotAllowed') {
 		return new DownStreamError(
 			'upstream-proxy-refused',
@@ -347,7 +390,7 @@ function socksError(error: unknown, proxy: URL, host: string): DownStreamError {
 	return reply === undefined
 		? new DownStreamError(
 				'upstream-proxy-unreachable',
-				`${nameOf(proxy)} does not answer as a SOCKS5 proxy`,
+				`${nameOf(proxy)} does not answer as a SOCKS${version} proxy`,
 				{cause: error},
 			)
 		: new DownStreamError('origin-unreachable', `${nameOf(proxy)} cannot reach ${host} (${reply})`, {
@@ -357,10 +400,10 @@ function socksError(error: unknown, proxy: URL, host: string): DownStreamError {
 
 /** RFC 9110 section 9.3.6: CONNECT. */
 function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout: number): OpenTunnel {
-	const pool = new Pool(proxy.origin, {connect: tls, headersTimeout});
+	const pool = new Pool(proxy.origin, {connect: sentInUsualCase(buildConnector(tls)), headersTimeout});
 	return async (host, port) => {
 		const target = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
-		const headers = {host: target, ...authorizationOf(proxy)};
+		const headers = {Host: target, ...authorizationOf(proxy)};
 		let answer: Dispatcher.ConnectData;
 		try {
 			answer = await pool.connect({path: target, headers});
@@ -408,7 +451,7 @@ function wrongUser(proxy: URL, status: number): DownStreamError {
 function authorizationOf(proxy: URL): Record<string, string> {
 	const [user, password] = credentialsOf(proxy);
 	const token = Buffer.from(`${user}:${password}`).toString('base64');
-	return user === '' ? {} : {'proxy-authorization': `Basic ${token}`};
+	return user === '' ? {} : {'Proxy-Authorization': `Basic ${token}`};
 }
 
 function nameOf(proxy: URL): string {

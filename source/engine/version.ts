@@ -1,114 +1,306 @@
-// Whether an answer is of the version of the file that is held: a mixture of two must never come about.
+// Whether a response is of the version of the file that is held. Two versions must never mix.
+import {setTimeout as delay} from 'node:timers/promises';
 import {DownStreamError} from '../downstream.ts';
 import type {DataSource, OriginAnswer, Validator} from './data-source.ts';
-import type {Range} from './range-set.ts';
+import type {PresentSet, Range} from './range-set.ts';
 import type {SparseFile} from './sparse-file.ts';
 
-/** How much is compared at each end of what is held, where no strong ETag names its version. */
-const sampleSize = 4096;
+/** Bytes of one sample. */
+export const sampleSize = 4096;
+/** Samples between the ends of what is held, by occasion. */
+const sampleCounts = {newPlace: 1, suspicion: 6, acceptance: 32};
+/** `thorough`: a change was seen, and may have touched a few bytes alone. */
+export type CheckDepth = 'brief' | 'thorough';
+const checkSamples: Readonly<Record<CheckDepth, number>> = {brief: 1, thorough: 32};
+/** Samples that must agree before a label that flips is called unstable. */
+const minAgreeing = 3;
+/** Dates have a resolution of one second: the last samples of a suspicion follow after this pause, in milliseconds. */
+const datePauseMs = 1100;
+const samplesAfterPause = 2;
 /** An origin without ranges is not read further than this for the sake of a sample. */
 const mostSkipped = 16 * 1024 * 1024;
+
+const firstByte: Range = {start: 0, end: 1};
 
 const differingBytes = 'its bytes differ from those that are here';
 
 export type HeldVersion = {
+	/** MIME type; undefined while unknown. */
+	readonly type: string | undefined;
 	/** Bytes; Infinity while unknown. */
 	readonly size: number;
 	/** Bytes; where the size is unknown, up to the last one that is held. */
 	readonly leastSize: number;
 	readonly validator: Validator;
+	/** The validator has proven to name nothing: only size and bytes count. */
+	readonly isUnstable: boolean;
 };
 
-/**
- * In words, how the answer's version differs from the held one; undefined if it does not. Strong ETags decide; where
- * one of the two has none, Last-Modified with the size does (RFC 9110 section 8.8).
- */
-export function versionChange(held: HeldVersion, {info, validator}: OriginAnswer): string | undefined {
+type LabelName = 'ETag' | 'date';
+
+/** Weak comparison of ETags (RFC 9110 section 8.8.3.2). */
+const labels: Readonly<Record<LabelName, (validator: Validator) => string | undefined>> = {
+	ETag: ({etag, weakEtag}) => etag ?? weakEtag?.replace(/^W\//, ''),
+	date: ({lastModified}) => lastModified,
+};
+
+/** A label that differs behind the same size. It proves a change only if the new value stays. */
+export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string};
+
+/** A page in place of the file is no version of it: a login, an error, a portal. Throws `origin-sent-page`. */
+export function refusePage(held: HeldVersion, {isPage, info}: OriginAnswer, {url}: DataSource): void {
+	if (isPage && info.type !== held.type && info.size !== held.size) {
+		throw new DownStreamError(
+			'origin-sent-page',
+			`${new URL(url).host} sent a web page instead of the file; the link may have expired`,
+		);
+	}
+}
+
+/** In words, how the size contradicts the held version; undefined if it does not. */
+export function sizeChange(held: HeldVersion, {info}: OriginAnswer): string | undefined {
 	if (held.size !== Infinity && info.size !== Infinity && info.size !== held.size) {
 		return `it had ${held.size} bytes and has ${info.size} now`;
 	}
 
-	if (info.size < held.leastSize) {
-		return `it had at least ${held.leastSize} bytes and has ${info.size} now`;
+	return info.size < held.leastSize
+		? `it had at least ${held.leastSize} bytes and has ${info.size} now`
+		: undefined;
+}
+
+/** Equal strong ETags settle it; otherwise every label that both have must be equal (RFC 9110 section 8.8). */
+export function suspicionOf(held: HeldVersion, {validator}: OriginAnswer): Suspicion | undefined {
+	if (held.isUnstable) {
+		return undefined;
 	}
 
-	const {etag, lastModified} = held.validator;
-	if (etag !== undefined && validator.etag !== undefined) {
-		return etag === validator.etag ? undefined : `its ETag was ${etag} and is ${validator.etag} now`;
-	}
-
-	if (
-		lastModified !== undefined &&
-		validator.lastModified !== undefined &&
-		lastModified !== validator.lastModified
-	) {
-		return `its date was ${lastModified} and is ${validator.lastModified} now`;
+	const areStrong = held.validator.etag !== undefined && validator.etag !== undefined;
+	for (const label of areStrong ? (['ETag'] as const) : (['ETag', 'date'] as const)) {
+		const was = labels[label](held.validator);
+		const is = labels[label](validator);
+		if (was !== undefined && is !== undefined && was !== is) {
+			return {label, was, is};
+		}
 	}
 
 	return undefined;
 }
 
-export function originChanged(change: string): DownStreamError {
+function inWords({label, was, is}: Suspicion): string {
+	return `its ${label} was ${was} and is ${is} now`;
+}
+
+/** Of a response whose bytes differ. */
+function differenceOf(held: HeldVersion, response: OriginAnswer): string {
+	const suspicion = suspicionOf(held, response);
+	return suspicion ? `${inWords(suspicion)}, and ${differingBytes}` : differingBytes;
+}
+
+/** `bytesAgree`: samples of what is held are the same at the origin. */
+export function originChanged(change: string, bytesAgree = false): DownStreamError {
+	const samples = bytesAgree ? '; samples of the bytes agree' : '';
 	return new DownStreamError(
 		'origin-changed',
-		`The file changed on the server (${change}); what is here is kept`,
+		`The file changed on the server (${change}${samples}); what is here is kept`,
+		{bytesAgree},
 	);
 }
 
 /**
- * The held bytes may be of another version than the origin's: where no strong ETag names the version of bytes held
- * from an earlier run, samples of them are fetched again and compared before anything is added.
+ * Asks the origin again about a suspicion, each time by a new connection, which may lead to another server of the
+ * origin. Resolves if the label does not keep its own value there while samples of the held bytes agree: it names
+ * nothing. Rejects with `origin-changed` if the new value stays or bytes differ, with the errors of the source, or with
+ * the signal's reason.
  */
-export class HeldProof {
-	readonly #ending: AbortSignal;
-	#isNeeded: boolean;
-	#running: Promise<void> | undefined;
-	#abort = new AbortController();
+export async function examineSuspicion(
+	file: SparseFile,
+	source: DataSource,
+	held: HeldVersion,
+	suspicion: Suspicion,
+	signal: AbortSignal,
+): Promise<void> {
+	const {label, is} = suspicion;
+	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.suspicion));
+	// Where nothing is held, labels alone can be compared.
+	const isHeld = samples.length > 0;
+	const ranges = isHeld ? samples : Array.from({length: minAgreeing + samplesAfterPause}, () => firstByte);
+	const pauseAt = Math.max(1, ranges.length - samplesAfterPause);
+	let flips = false;
+	const prepare = async (index: number) => {
+		if (index === pauseAt && !flips) {
+			await delay(datePauseMs, undefined, {signal});
+		}
 
-	/** The proof is for all segments, and does not end with the one that began it, but with `ending` or by `stop`. */
-	constructor(isNeeded: boolean, ending: AbortSignal) {
-		this.#isNeeded = isNeeded;
-		this.#ending = ending;
+		source.rest?.();
+	};
+	let agreeing = 0;
+	for await (const {validator} of agreeingResponses(file, source, held, ranges, signal, prepare)) {
+		agreeing++;
+		flips ||= labels[label](validator) !== is;
+		if (flips && agreeing >= minAgreeing) {
+			return;
+		}
 	}
 
-	/** Rejects with `origin-changed`, what the origin rejects with, or the signal's reason. */
-	async prove(file: SparseFile, source: DataSource, held: HeldVersion, signal: AbortSignal): Promise<void> {
-		if (!this.#isNeeded) {
-			return;
+	if (!flips) {
+		throw originChanged(inWords(suspicion), isHeld);
+	}
+}
+
+/**
+ * The origin's responses to samples of the held bytes, each once size and bytes agree. Throws `origin-changed` where
+ * they do not. An origin without ranges is read for the first sample alone.
+ */
+async function* agreeingResponses(
+	file: SparseFile,
+	source: DataSource,
+	held: HeldVersion,
+	samples: readonly Range[],
+	signal: AbortSignal,
+	prepare?: (index: number) => Promise<void>,
+): AsyncGenerator<OriginAnswer, void, undefined> {
+	let acceptsRanges = true;
+	for (const [index, sample] of samples.entries()) {
+		await prepare?.(index);
+		const range = acceptsRanges ? sample : samples[0]!;
+		const response = await source.open({range, signal});
+		refusePage(held, response, source);
+		const change = sizeChange(held, response);
+		const isComparable = change === undefined && file.present.size > 0;
+		const agrees = await hasHeldBytes(isComparable ? file : undefined, range, response);
+		if (change !== undefined || (isComparable && !agrees)) {
+			throw originChanged(change ?? differenceOf(held, response));
+		}
+
+		acceptsRanges &&= response.acceptsRanges;
+		yield response;
+	}
+}
+
+/** Resolves with the first suspicion that the responses to the samples raise. Rejects as `agreeingResponses` throws. */
+async function compareSamples(
+	file: SparseFile,
+	source: DataSource,
+	held: HeldVersion,
+	samples: readonly Range[],
+	signal: AbortSignal,
+): Promise<Suspicion | undefined> {
+	for await (const response of agreeingResponses(file, source, held, samples, signal)) {
+		const suspicion = suspicionOf(held, response);
+		if (suspicion) {
+			return suspicion;
+		}
+	}
+
+	return undefined;
+}
+
+/** Compares one sample, at a place that differs from call to call: no change stays unseen by its place alone. */
+export async function compareOneSample(
+	file: SparseFile,
+	source: DataSource,
+	held: HeldVersion,
+	signal: AbortSignal,
+): Promise<Suspicion | undefined> {
+	const samples = await provenSamplesOf(file, present =>
+		present.size > 0 ? [sampleAt(present, Math.random())] : [],
+	);
+	return compareSamples(file, source, held, samples, signal);
+}
+
+/**
+ * Bytes held from an earlier run, or from before a long pause, may be of another version than the origin's: samples of
+ * them are compared before anything is added. Concurrent callers share one check.
+ */
+export class HeldCheck {
+	readonly #ending: AbortSignal;
+	/** Samples between the ends; undefined while no check is needed. */
+	#samples: number | undefined;
+	#running: Promise<Suspicion | undefined> | undefined;
+	#abort = new AbortController();
+
+	/** The check ends with `ending` or by `stop`, not with the caller that began it. */
+	constructor(needed: CheckDepth | undefined, ending: AbortSignal) {
+		this.#ending = ending;
+		if (needed) {
+			this.require(needed);
+		}
+	}
+
+	get isNeeded(): boolean {
+		return this.#samples !== undefined;
+	}
+
+	require(depth: CheckDepth): void {
+		this.#samples = Math.max(this.#samples ?? 0, checkSamples[depth]);
+	}
+
+	/** Rejects with `origin-changed`, the errors of the source, or the signal's reason. */
+	async run(
+		file: SparseFile,
+		source: DataSource,
+		held: HeldVersion,
+		signal: AbortSignal,
+	): Promise<Suspicion | undefined> {
+		if (this.#samples === undefined) {
+			return undefined;
 		}
 
 		signal.throwIfAborted();
-		this.#running ??= this.#prove(file, source, held);
-		await orAborted(this.#running, signal);
+		this.#running ??= this.#run(file, source, held, this.#samples);
+		return orAborted(this.#running, signal);
 	}
 
-	/** Nobody waits for it now. */
+	/** No segment waits for it any more. */
 	stop(): void {
 		this.#abort.abort();
 		this.#running = undefined;
 	}
 
-	async #prove(file: SparseFile, source: DataSource, held: HeldVersion): Promise<void> {
+	async #run(
+		file: SparseFile,
+		source: DataSource,
+		held: HeldVersion,
+		between: number,
+	): Promise<Suspicion | undefined> {
 		const abort = new AbortController();
 		this.#abort = abort;
 		const signal = AbortSignal.any([this.#ending, abort.signal]);
 		try {
-			for (const range of samplesOf(file)) {
-				const answer = await source.open({range, signal});
-				const change = versionChange(held, answer);
-				const isSame = await hasHeldBytes(change === undefined ? file : undefined, range, answer);
-				if (!isSame) {
-					throw originChanged(change ?? differingBytes);
-				}
+			const samples = await provenSamplesOf(file, present => samplesOf(present, between));
+			const suspicion = await compareSamples(file, source, held, samples, signal);
+			if (suspicion === undefined) {
+				this.#samples = undefined;
 			}
 
-			this.#isNeeded = false;
+			return suspicion;
 		} finally {
 			if (this.#abort === abort) {
 				this.#running = undefined;
 			}
 		}
 	}
+}
+
+/**
+ * Resolves with what the origin says of the file of now if 32 samples and both ends of the held bytes agree with it,
+ * and whether its labels flip. Rejects with `origin-changed` if not, or with the errors of the source.
+ */
+export async function proveAcceptance(
+	file: SparseFile,
+	source: DataSource,
+	held: HeldVersion,
+	signal: AbortSignal,
+): Promise<{readonly validator: Validator; readonly isUnstable: boolean}> {
+	let first: Validator | undefined;
+	let isUnstable = false;
+	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.acceptance));
+	for await (const response of agreeingResponses(file, source, held, samples, signal)) {
+		first ??= response.validator;
+		isUnstable ||= suspicionOf({...held, validator: first, isUnstable: false}, response) !== undefined;
+	}
+
+	return {validator: first ?? {}, isUnstable};
 }
 
 /**
@@ -121,10 +313,16 @@ export async function proveNewPlace(
 	held: HeldVersion,
 	signal: AbortSignal,
 ): Promise<OriginAnswer> {
-	const [first = {start: 0, end: 1}, ...others] = samplesOf(file);
+	const [first = firstByte, ...others] = await provenSamplesOf(file, present =>
+		samplesOf(present, sampleCounts.newPlace),
+	);
 	const place = await source.open({range: first, signal});
 	const {info, acceptsRanges} = place;
 	const isHeld = file.present.size > 0;
+	if (isHeld) {
+		refusePage(held, place, source);
+	}
+
 	if (isHeld && (held.size === Infinity ? info.size < held.leastSize : held.size !== info.size)) {
 		await hasHeldBytes(undefined, first, place);
 		const size = info.size === Infinity ? 'does not say its size' : `has ${info.size} bytes`;
@@ -157,22 +355,46 @@ function otherFile(difference: string): DownStreamError {
 	);
 }
 
-/** The ends of what is held, and a piece of its middle. */
-function samplesOf({present}: SparseFile): Range[] {
-	const runs = [...present];
-	const first = runs[0];
-	const last = runs.at(-1);
-	const middle = runs[Math.floor(runs.length / 2)];
-	if (!first || !last || !middle) {
-		return [];
+/** Samples of bytes that are as they were written: damage on the disk must not look like another version. */
+async function provenSamplesOf(file: SparseFile, choose: (present: PresentSet) => Range[]): Promise<Range[]> {
+	for (;;) {
+		const before = file.present.size;
+		const samples = choose(file.present);
+		for (const range of samples) {
+			await file.doubt?.prove(range);
+		}
+
+		if (file.present.size === before) {
+			return samples;
+		}
+	}
+}
+
+/** Both ends of the held bytes, and `between` pieces spread evenly over them; none twice. */
+export function samplesOf(present: PresentSet, between: number): Range[] {
+	const samples = new Map<number, Range>();
+	for (let index = 0; index <= between + 1 && present.size > 0; index++) {
+		const sample = sampleAt(present, index / (between + 1));
+		samples.set(sample.start, sample);
 	}
 
-	const start = Math.floor((middle.start + middle.end) / 2);
-	return [
-		{start: first.start, end: Math.min(first.end, first.start + sampleSize)},
-		{start, end: Math.min(middle.end, start + sampleSize)},
-		{start: Math.max(last.start, last.end - sampleSize), end: last.end},
-	];
+	return [...samples.values()];
+}
+
+/** A piece of the held bytes, which must be some, `fraction` (0 to 1) of them in. */
+function sampleAt(present: PresentSet, fraction: number): Range {
+	let before = Math.floor(fraction * (present.size - 1));
+	for (const {start, end} of present) {
+		if (before < end - start) {
+			// Whole where its run has room: the last byte is the end of the last sample.
+			const from = Math.max(start, Math.min(start + before, end - sampleSize));
+			return {start: from, end: Math.min(end, from + sampleSize)};
+		}
+
+		before -= end - start;
+	}
+
+	throw new RangeError('Nothing is held');
 }
 
 /** Whether what comes of the range is what is held; without a file it is not read. Closes the connection. */
@@ -212,19 +434,20 @@ export async function compareWithHeld(file: SparseFile, offset: number, bytes: U
 
 async function isHeld(file: SparseFile, offset: number, bytes: Uint8Array): Promise<boolean> {
 	const held = Buffer.allocUnsafeSlow(bytes.length);
+	// Less where damage has just become a hole, which is fetched anew.
 	const length = await file.read(offset, held);
-	return length === bytes.length && held.equals(bytes);
+	return held.subarray(0, length).equals(bytes.subarray(0, length));
 }
 
 /** Rejects with the signal's reason as soon as it aborts; the promise goes on. */
-async function orAborted(promise: Promise<void>, signal: AbortSignal): Promise<void> {
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
 	let abort!: () => void;
 	const aborted = new Promise<never>((_, reject) => {
 		abort = () => reject(signal.reason);
 		signal.addEventListener('abort', abort, {once: true});
 	});
 	try {
-		await Promise.race([promise, aborted]);
+		return await Promise.race([promise, aborted]);
 	} finally {
 		signal.removeEventListener('abort', abort);
 	}

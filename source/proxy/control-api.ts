@@ -69,6 +69,7 @@ export const routes = new Map<string, Readonly<Record<string, Handler>>>([
 	['/downloads/*/cancel', {POST: command((engine, id) => engine.cancel(id))}],
 	['/downloads/*/restore', {POST: command((engine, id) => engine.restore(id))}],
 	['/downloads/*/verify', {POST: verifyDownload}],
+	['/downloads/*/accept-change', {POST: command((engine, id) => engine.acceptChange(id))}],
 	['/downloads/*/start-over', {POST: startOver}],
 	['/downloads/*/move-in-queue', {POST: moveInQueue}],
 	['/downloads/*/export', {POST: exportDownload}],

@@ -59,6 +59,7 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
 	'origin-truncated': 502,
 	'upstream-proxy-unreachable': 504,
 	'origin-refused': 502,
+	'origin-sent-page': 502,
 	'origin-changed': 502,
 	'origin-misbehaved': 502,
 	'upstream-proxy-refused': 502,

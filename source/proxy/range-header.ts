@@ -61,11 +61,6 @@ function overlap(ranges: readonly Range[]): boolean {
 	return sorted.some((range, index) => range.start < (sorted[index - 1]?.end ?? 0));
 }
 
-/** `Content-Range` of a 206, or of a 416 where there is no range (section 14.4). */
-export function contentRange(range: Range | undefined, size: number): string {
-	return range ? `bytes ${range.start}-${range.end - 1}/${size}` : `bytes */${size}`;
-}
-
 /** What names the version of the file that would be sent; the ETag is strong and has its quotes. */
 export type CurrentVersion = {readonly etag: string | undefined; readonly lastModified: string | undefined};
 

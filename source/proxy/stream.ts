@@ -3,10 +3,11 @@ import {randomUUID} from 'node:crypto';
 import type {IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:http';
 import {create as contentDisposition} from 'content-disposition';
 import type {DownloadId} from '../downstream.ts';
+import {contentRange} from '../engine/content-range.ts';
 import type {Range} from '../engine/range-set.ts';
 import type {StreamFacts} from '../engine/transfer.ts';
 import {Problem} from './problem.ts';
-import {contentRange, evaluatePreconditions, ifRangeHolds, requestedRanges} from './range-header.ts';
+import {evaluatePreconditions, ifRangeHolds, requestedRanges} from './range-header.ts';
 
 export type StreamRead = {
 	/** `end` may be Infinity while the size is unknown. */
@@ -20,14 +21,19 @@ export type StreamRead = {
 /** A transfer as players know it. Both verbs throw `DownStreamError`, or the signal's reason. */
 export interface StreamedTransfer {
 	readonly id: DownloadId;
+	/** The origin has not answered what is asked of it now. */
+	readonly isUnanswered?: boolean;
 	/** Waits for the first answer of the origin if nothing is known yet. */
 	facts(signal: AbortSignal): Promise<StreamFacts>;
 	/** The bytes of the range in order, waiting for holes to be fetched. Each piece is good until the next is asked for. */
 	read(request: StreamRead): AsyncIterable<Uint8Array>;
 }
 
-/** So long an answer's headers wait for its first byte: until then an error can still be told by its status. */
-const headersWaitMs = 1000;
+/**
+ * How long an answer's headers wait for its first byte: until then an error can still be told by its status. Longer while
+ * the origin has not answered: a player is told within 10 s that it is away.
+ */
+const headersWaitMs = {usual: 1000, unanswered: 10_000};
 
 /** Bytes of the file, with what goes before them in a multipart answer. */
 type Part = {readonly head: string; readonly range: Range};
@@ -95,10 +101,14 @@ export async function serveStream(
 			response.writeHead(ranges ? 206 : 200, headers);
 		}
 	};
-	const timer = setTimeout(() => {
-		sendHeaders();
-		response.flushHeaders();
-	}, headersWaitMs);
+	const asked = performance.now();
+	const timer = setInterval(() => {
+		if (!transfer.isUnanswered || performance.now() - asked >= headersWaitMs.unanswered) {
+			clearInterval(timer);
+			sendHeaders();
+			response.flushHeaders();
+		}
+	}, headersWaitMs.usual);
 	try {
 		for await (const bytes of bodyOf(transfer, parts, {version: facts.version, player, signal})) {
 			signal.throwIfAborted();
@@ -106,7 +116,7 @@ export async function serveStream(
 			await written(response, bytes, signal);
 		}
 	} finally {
-		clearTimeout(timer);
+		clearInterval(timer);
 	}
 
 	sendHeaders();

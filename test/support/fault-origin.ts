@@ -123,9 +123,13 @@ const faultsByName = {
 		});
 	},
 
-	/** Content-Length is off by `by`; the body is right. */
+	/** Content-Length of a part is off by `by`; the body is right. */
 	'wrong-length': exchange => {
 		const {start, end} = exchange.range;
+		if (!exchange.isRanged) {
+			return false;
+		}
+
 		return reply(exchange, {
 			headers: {'content-length': end - start + exchange.number('by', 1)},
 			ending: 'close',

@@ -30,6 +30,7 @@ export function download(change: Partial<Download> = {}): Download {
 		lastByteAt: Date.now(),
 		acceptsRanges: true,
 		validator: '"5f3a-62b"',
+		hasUnstableValidator: false,
 		folder: '/home/user/.cache/downstream/0123',
 		...change,
 	};
@@ -186,6 +187,10 @@ export class MemoryDownStream implements DownStream {
 	async update(id: string, change: DownloadChange) {
 		this.#record('update', id, change);
 		return this.#get(id);
+	}
+
+	async acceptChange(id: string) {
+		this.#record('acceptChange', id);
 	}
 
 	async startOver(id: string, {keepOld = false} = {}) {

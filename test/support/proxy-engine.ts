@@ -188,6 +188,11 @@ export class MemoryEngine implements StreamingEngine {
 		return this.#find(id);
 	}
 
+	async acceptChange(id: DownloadId): Promise<void> {
+		this.commands.push({acceptChange: id});
+		this.#find(id);
+	}
+
 	async startOver(id: DownloadId, options: {keepOld?: boolean} = {}): Promise<Download> {
 		this.commands.push({startOver: id, ...options});
 		return this.#find(id);

@@ -2,9 +2,11 @@
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {writeFile} from 'node:fs/promises';
+import {connect, createServer, type AddressInfo} from 'node:net';
 import {userInfo} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
+import {pipeline} from 'node:stream';
 import type {TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {atEnd} from './cleanup.ts';
@@ -55,6 +57,37 @@ export async function startDanted(t: TestContext): Promise<number> {
 		'socks pass { from: 127.0.0.0/8 to: 0.0.0.0/0 }',
 	]);
 	return run(t, port, 'danted', ['-f', config]);
+}
+
+/**
+ * SOCKS4 and SOCKS4a for one user. Names lead to loopback; `asked` has the hosts that it was asked to connect to. It is
+ * one of our own, since none of the programs above speaks SOCKS4a.
+ */
+export async function startSocks4(t: TestContext, user: string): Promise<{port: number; asked: string[]}> {
+	const asked: string[] = [];
+	const server = createServer(client => {
+		client.on('error', () => undefined);
+		client.once('data', data => {
+			// Version, command, port, address, user, and for an address of 0.0.0.x a name (SOCKS4a).
+			const [id = '', name = ''] = data.toString('latin1', 8).split('\0');
+			const host = data.readUInt32BE(4) < 256 ? name : data.subarray(4, 8).join('.');
+			const reply = (code: number) => client.write(Buffer.from([0, code, 0, 0, 0, 0, 0, 0]));
+			if (id !== user) {
+				reply(93);
+				return;
+			}
+
+			asked.push(host);
+			const target = connect(data.readUInt16BE(2), '127.0.0.1', () => {
+				reply(90);
+				pipeline(client, target, client, () => undefined);
+			});
+			target.on('error', () => client.writable && reply(91));
+		});
+	});
+	await once(server.listen(0, '127.0.0.1'), 'listening');
+	atEnd(t, () => server.close());
+	return {port: (server.address() as AddressInfo).port, asked};
 }
 
 async function writeConfig(t: TestContext, lines: string[]): Promise<string> {

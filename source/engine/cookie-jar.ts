@@ -1,0 +1,91 @@
+// Cookies that redirects set on the way to a file (RFC 6265). A jar lives as long as one request with its redirects.
+import {isIP} from 'node:net';
+import {parseSetCookie} from 'set-cookie-parser';
+
+type KeptCookie = {
+	readonly name: string;
+	readonly value: string;
+	readonly domain: string;
+	/** Sent to this host and port alone. RFC 6265 has no ports; a jar that knows no public suffixes is careful. */
+	readonly port: string | undefined;
+	readonly path: string;
+	readonly secure: boolean;
+};
+
+export class CookieJar {
+	/** In the order in which they were set. */
+	readonly #cookies = new Map<string, KeptCookie>();
+
+	/** Takes the Set-Cookie headers of a response of `url`, joined. */
+	take(url: URL, header: string | undefined): void {
+		for (const {name, value, ...attributes} of parseSetCookie(header ?? '', {
+			decodeValues: false,
+			silent: true,
+		})) {
+			const domain = attributes.domain?.replace(/^\./, '').toLowerCase() || url.hostname;
+			const path = attributes.path?.startsWith('/') ? attributes.path : defaultPath(url);
+			const secure = attributes.secure ?? false;
+			if (name === '' || !mayCover(url.hostname, domain) || (secure && url.protocol !== 'https:')) {
+				continue;
+			}
+
+			const key = [name, domain, path].join('\n');
+			const {maxAge, expires} = attributes;
+			const isExpired = maxAge === undefined ? expires && expires.getTime() <= Date.now() : maxAge <= 0;
+			if (isExpired) {
+				this.#cookies.delete(key);
+			} else {
+				this.#cookies.set(key, {
+					name,
+					value,
+					domain,
+					port: attributes.domain ? undefined : url.port,
+					path,
+					secure,
+				});
+			}
+		}
+	}
+
+	/** The Cookie header for a request. `own` is the user's; a cookie of the jar takes the place of its namesake. */
+	headerFor(url: URL, own: string | undefined): string | undefined {
+		const sent = [...this.#cookies.values()]
+			.filter(cookie => isFor(cookie, url))
+			// Longer paths first (section 5.4).
+			.toSorted((one, other) => other.path.length - one.path.length);
+		const names = new Set(sent.map(({name}) => name));
+		const kept = (own ?? '')
+			.split(';')
+			.map(pair => pair.trim())
+			.filter(pair => pair !== '' && !names.has(pair.split('=', 1)[0]!.trim()));
+		const pairs = [...kept, ...sent.map(({name, value}) => `${name}=${value}`)];
+		return sent.length === 0 ? own : pairs.join('; ');
+	}
+}
+
+/** Whether a host may set a cookie for the domain. Public suffixes need not be known: no jar outlives its request. */
+function mayCover(host: string, domain: string): boolean {
+	return host === domain || (domain.includes('.') && isBelow(host, domain));
+}
+
+function isBelow(host: string, domain: string): boolean {
+	return host.endsWith(`.${domain}`) && isIP(host) === 0;
+}
+
+/** Section 5.1.4. */
+function defaultPath({pathname}: URL): string {
+	return pathname.slice(0, Math.max(1, pathname.lastIndexOf('/')));
+}
+
+function isFor({domain, port, path, secure}: KeptCookie, url: URL): boolean {
+	const {hostname, pathname, protocol} = url;
+	const isThere =
+		port === undefined
+			? hostname === domain || isBelow(hostname, domain)
+			: hostname === domain && url.port === port;
+	return (
+		isThere &&
+		(pathname === path || pathname.startsWith(path.endsWith('/') ? path : `${path}/`)) &&
+		(!secure || protocol === 'https:')
+	);
+}

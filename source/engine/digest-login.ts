@@ -1,0 +1,129 @@
+// HTTP Digest (RFC 7616; RFC 2069 where a server knows no qop).
+import {createHash, randomBytes} from 'node:crypto';
+import {parseChallenges, type Challenge} from './challenges.ts';
+
+const hashes: Partial<Record<string, string>> = {
+	md5: 'md5',
+	'sha-256': 'sha256',
+	'sha-512-256': 'sha512-256',
+};
+
+/** A user's name and password, and the challenge that they are used for until the origin sends another one. */
+export class DigestLogin {
+	readonly #user: string;
+	readonly #password: string;
+	#challenge: Challenge | undefined;
+	/** Requests that answered it. */
+	#count = 0;
+
+	/** Undefined where the Authorization header has no user and password in it. */
+	static ofBasic(authorization: string | undefined): DigestLogin | undefined {
+		const [, packed] = /^Basic +([\w+/=-]+)$/i.exec(authorization?.trim() ?? '') ?? [];
+		const pair = Buffer.from(packed ?? '', 'base64').toString('latin1');
+		const colon = pair.indexOf(':');
+		return colon === -1 || /\p{Cc}/u.test(Buffer.from(pair, 'latin1').toString())
+			? undefined
+			: new DigestLogin(pair.slice(0, colon), pair.slice(colon + 1));
+	}
+
+	/** Bytes as Latin-1. */
+	private constructor(user: string, password: string) {
+		this.#user = user;
+		this.#password = password;
+	}
+
+	/**
+	 * Takes the challenge of a 401. False where there is none that can be answered, or where it was answered already:
+	 * one that comes after another (`isFirst` is false) is answered only if it says that the nonce was stale.
+	 */
+	take(header: string | undefined, isFirst: boolean): boolean {
+		const challenge = parseChallenges(header).find(canAnswer);
+		if (!challenge || !(isFirst || challenge.parameters.get('stale')?.toLowerCase() === 'true')) {
+			return false;
+		}
+
+		this.#challenge = challenge;
+		this.#count = 0;
+		return true;
+	}
+
+	/** The Authorization header of a GET of the path and query; undefined as long as no challenge is known. */
+	authorize(target: string): string | undefined {
+		return (
+			this.#challenge &&
+			digestAuthorization(this.#challenge, {
+				user: this.#user,
+				password: this.#password,
+				target,
+				count: ++this.#count,
+				cnonce: randomBytes(18).toString('base64'),
+			})
+		);
+	}
+}
+
+function canAnswer({scheme, parameters}: Challenge): boolean {
+	return (
+		scheme === 'digest' &&
+		parameters.has('nonce') &&
+		algorithmOf(parameters) !== undefined &&
+		hasAuth(parameters)
+	);
+}
+
+function algorithmOf(parameters: Challenge['parameters']): {hash: string; isSession: boolean} | undefined {
+	const name = parameters.get('algorithm')?.toLowerCase() ?? 'md5';
+	const hash = hashes[name.replace(/-sess$/, '')];
+	return hash === undefined ? undefined : {hash, isSession: name.endsWith('-sess')};
+}
+
+/** Also where there is no qop at all. */
+function hasAuth(parameters: Challenge['parameters']): boolean {
+	const qop = parameters.get('qop');
+	return qop === undefined || qop.split(',').some(each => each.trim().toLowerCase() === 'auth');
+}
+
+export type DigestRequest = {
+	/** Bytes as Latin-1, as are all strings that come from a challenge. */
+	readonly user: string;
+	readonly password: string;
+	/** Path and query, as they are sent. */
+	readonly target: string;
+	/** How many requests answered the challenge, with this one. */
+	readonly count: number;
+	readonly cnonce: string;
+};
+
+/** The Authorization header of a GET (RFC 7616 section 3.4). The challenge is one of `digest`, with a nonce. */
+export function digestAuthorization(
+	{parameters}: Challenge,
+	{user, password, target, count, cnonce}: DigestRequest,
+): string {
+	const {hash, isSession} = algorithmOf(parameters)!;
+	const sum = (...parts: string[]) => createHash(hash).update(parts.join(':'), 'latin1').digest('hex');
+	const realm = parameters.get('realm') ?? '';
+	const nonce = parameters.get('nonce')!;
+	const opaque = parameters.get('opaque');
+	const algorithm = parameters.get('algorithm');
+	const hasQop = parameters.has('qop');
+	const nc = count.toString(16).padStart(8, '0');
+	const secret = sum(user, realm, password);
+	const key = isSession ? sum(secret, nonce, cnonce) : secret;
+	const asked = sum('GET', target);
+	const fields = [
+		`username=${quoted(user)}`,
+		`realm=${quoted(realm)}`,
+		`nonce=${quoted(nonce)}`,
+		`uri=${quoted(target)}`,
+		`response="${hasQop ? sum(key, nonce, nc, cnonce, 'auth', asked) : sum(key, nonce, asked)}"`,
+		...(algorithm === undefined ? [] : [`algorithm=${algorithm}`]),
+		...(opaque === undefined ? [] : [`opaque=${quoted(opaque)}`]),
+		...(hasQop ? ['qop=auth', `nc=${nc}`] : []),
+		...(hasQop || isSession ? [`cnonce="${cnonce}"`] : []),
+	];
+	return `Digest ${fields.join(', ')}`;
+}
+
+function quoted(text: string): string {
+	return `"${text.replaceAll(/["\\]/g, String.raw`\$&`)}"`;
+}

@@ -1,0 +1,151 @@
+// Content-Encoding: what is compressed is decompressed, and what only says so is left alone.
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {brotliCompressSync, deflateRawSync, deflateSync, gzipSync} from 'node:zlib';
+import {DownStreamError} from '../source/downstream.ts';
+import {canBeginSo, codingsOf, decoded} from '../source/engine/content-coding.ts';
+import {content} from './support/content.ts';
+
+for (const [header, name, type, codings] of [
+	[undefined, 'film.mkv', undefined, []],
+	['', 'film.mkv', undefined, []],
+	['identity', 'film.mkv', undefined, []],
+	['identity, none', 'film.mkv', undefined, []],
+	['aws-chunked', 'film.mkv', undefined, []],
+	['utf-8', 'film.mkv', undefined, []],
+	['binary', 'film.mkv', undefined, []],
+	['constructor, __proto__', 'film.mkv', undefined, []],
+	['gzip', 'film.mkv', undefined, ['gzip']],
+	[' X-GZIP ', 'film.mkv', 'video/x-matroska', ['gzip']],
+	['aws-chunked,gzip', 'film.mkv', undefined, ['gzip']],
+	['gzip, br', 'film.mkv', undefined, ['gzip', 'br']],
+	['deflate, zstd, compress', 'film.mkv', undefined, ['deflate', 'zstd', 'compress']],
+	['gzip', 'film.tar.gz', undefined, []],
+	['x-gzip', 'FILM.TGZ', undefined, []],
+	['gzip', 'picture.svgz', 'image/svg+xml', []],
+	['gzip', 'download', 'application/x-gzip', []],
+	['br', 'film.br', undefined, []],
+	['zstd', 'film.tar.zst', undefined, []],
+	['compress', 'film.tar.Z', undefined, []],
+	['x-compress', 'download', 'application/x-compress', []],
+	['gzip', 'film.zst', undefined, ['gzip']],
+	['br', 'film.tar.gz', undefined, ['br']],
+] as const) {
+	test(`Content-Encoding "${header}" of ${name} (${type ?? 'no type'}) is ${JSON.stringify(codings)}`, () => {
+		assert.deepEqual(codingsOf(header, {name, type}), codings);
+	});
+}
+
+const plain = content(0, 300_000);
+
+function withCode(code: string) {
+	return (error: unknown) => error instanceof DownStreamError && error.code === code;
+}
+
+/** Each piece is overwritten as the next is asked for, as those of a connection are. */
+async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array, void, undefined> {
+	const block = Buffer.alloc(size);
+	for (let at = 0; at < bytes.length; at += size) {
+		const piece = bytes.subarray(at, at + size);
+		block.fill(0xff).set(piece);
+		yield block.subarray(0, piece.length);
+	}
+}
+
+async function decode(bytes: Uint8Array, codings: string[], size = 1000): Promise<Buffer> {
+	const out: Uint8Array[] = [];
+	for await (const piece of decoded(pieces(bytes, size), codings, {host: 'h', close: () => undefined})) {
+		out.push(piece.slice());
+	}
+
+	return Buffer.concat(out);
+}
+
+for (const [words, coding, packed] of [
+	['gzip', 'gzip', gzipSync(plain)],
+	['deflate', 'deflate', deflateSync(plain)],
+	['raw deflate', 'deflate', deflateRawSync(plain)],
+	['br', 'br', brotliCompressSync(plain)],
+] as const) {
+	test(`${words} is undone, however its bytes come`, async () => {
+		assert.ok(canBeginSo(coding, packed.subarray(0, 64)));
+		assert.ok(canBeginSo(coding, packed));
+		for (const size of [7, 1000, packed.length]) {
+			assert.ok((await decode(packed, [coding], size)).equals(plain));
+		}
+	});
+
+	test(`${words} that is cut is an error`, async () => {
+		for (const length of [0, 1, 5000, packed.length - 1]) {
+			await assert.rejects(decode(packed.subarray(0, length), [coding]), withCode('origin-truncated'));
+		}
+	});
+
+	test(`${words} that is followed by other bytes is an error`, async () => {
+		const wrong = Buffer.concat([packed, Buffer.alloc(5000, 0xff)]);
+		await assert.rejects(decode(wrong, [coding]), withCode('origin-misbehaved'));
+	});
+}
+
+for (const [coding, packed] of [
+	['gzip', gzipSync(plain)],
+	['deflate', deflateSync(plain)],
+] as const) {
+	test(`${coding} with wrong bytes is an error`, async () => {
+		const wrong = Buffer.from(packed).fill(0xff, 40, 4000);
+		await assert.rejects(decode(wrong, [coding]), withCode('origin-misbehaved'));
+	});
+}
+
+test('two codings are undone in the reverse order', async () => {
+	assert.ok((await decode(brotliCompressSync(gzipSync(plain)), ['gzip', 'br'])).equals(plain));
+});
+
+test('leaving a decompressed body closes it, also while more is awaited', async () => {
+	const packed = gzipSync(content(0, 5_000_000));
+	let closed = 0;
+	let end!: () => void;
+	const ended = new Promise<void>(resolve => {
+		end = resolve;
+	});
+	const stalling = (async function* () {
+		yield packed.subarray(0, 2_000_000);
+		await ended;
+	})();
+	const close = () => {
+		closed++;
+		end();
+	};
+
+	for await (const piece of decoded(stalling, ['gzip'], {host: 'h', close})) {
+		assert.ok(piece.length > 0);
+		break;
+	}
+
+	assert.equal(closed, 1);
+});
+
+test('a body that fails passes its error on', async () => {
+	const failing = (async function* () {
+		yield gzipSync(plain).subarray(0, 1000);
+		throw new DownStreamError('origin-unreachable', 'reset');
+	})();
+	await assert.rejects(async () => {
+		for await (const piece of decoded(failing, ['gzip'], {host: 'h', close: () => undefined})) {
+			assert.ok(piece);
+		}
+	}, /reset/);
+});
+
+test('what is not compressed is told by its first bytes', () => {
+	const matroska = Buffer.concat([Buffer.from('1a45dfa3934282886d6174726f736b61', 'hex'), content(0, 1000)]);
+	// Of Brotli too much looks possible.
+	for (const coding of ['gzip', 'deflate', 'zstd', 'compress']) {
+		assert.equal(canBeginSo(coding, matroska), false, coding);
+	}
+
+	assert.ok(canBeginSo('zstd', Buffer.from('28b52ffd', 'hex')));
+	assert.ok(canBeginSo('compress', Buffer.from('1f9d90', 'hex')));
+	// It may become much larger.
+	assert.ok(canBeginSo('deflate', deflateSync(Buffer.alloc(10_000_000)).subarray(0, 1024)));
+});

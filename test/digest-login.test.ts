@@ -1,0 +1,116 @@
+// What a 401 wants, and HTTP Digest.
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {loginProblem, parseChallenges} from '../source/engine/challenges.ts';
+import {digestAuthorization, DigestLogin, type DigestRequest} from '../source/engine/digest-login.ts';
+
+function responseTo(header: string, request: Partial<DigestRequest>): string | undefined {
+	const [challenge] = parseChallenges(header);
+	const authorization = digestAuthorization(challenge!, {
+		user: 'Mufasa',
+		password: 'Circle of Life',
+		target: '/dir/index.html',
+		count: 1,
+		cnonce: 'f2/wE4q74E6zIJEtWaHKaf5wv/H5QzzpXusqGemxURZJ',
+		...request,
+	});
+	return /response="(\w+)"/.exec(authorization)?.[1];
+}
+
+const rfc7616 =
+	'realm="http-auth@example.org", qop="auth, auth-int", nonce="7ypf/xlj9XXwfDPEoM4URrv/xwf94BcCAzFZH4GiTo0v", opaque="FQhe/qaU925kfnzjCev0ciny7QMkPqMAFRtzCUYo5tdS"';
+const rfc2617 =
+	'Digest realm="testrealm@host.com", nonce="dcd98b7102dd2f0e8b11d0f600bfb0c093", opaque="5ccc069c403ebaf9f0171e9517f40e41"';
+
+for (const [words, header, request, response] of [
+	['RFC 7616 section 3.9.1, MD5', `Digest ${rfc7616}, algorithm=MD5`, {}, '8ca523f5e9506fed4657c9700eebdbec'],
+	[
+		'RFC 7616 section 3.9.1, SHA-256',
+		`Digest ${rfc7616}, algorithm=SHA-256`,
+		{},
+		'753927fa0e85d155564e2e272a28d1802ca10daf4496794697cf8db5856cb6c1',
+	],
+	[
+		'RFC 2617 section 3.5',
+		`${rfc2617}, qop="auth,auth-int"`,
+		{password: 'Circle Of Life', cnonce: '0a4f113b'},
+		'6629fae49393a05397450978507c4ef1',
+	],
+	[
+		'RFC 2069 section 2.4, as its errata have it',
+		rfc2617,
+		{password: 'CircleOfLife'},
+		'1949323746fe6a43ef61f9606e7febea',
+	],
+] as const) {
+	test(`Digest: ${words}`, () => {
+		assert.equal(responseTo(header, request), response);
+	});
+}
+
+test('several challenges in one header are told apart', () => {
+	const header =
+		'Negotiate, NTLM TlRMTVNTUAACAAAA/w==, Basic realm="a, \\"b\\" = c", Digest realm = x,nonce="n=1", stale=TRUE,, Bearer';
+	assert.deepEqual(
+		parseChallenges(header).map(({scheme, parameters}) => [scheme, Object.fromEntries(parameters)]),
+		[
+			['negotiate', {}],
+			['ntlm', {}],
+			['basic', {realm: 'a, "b" = c'}],
+			['digest', {realm: 'x', nonce: 'n=1', stale: 'TRUE'}],
+			['bearer', {}],
+		].map(([scheme, parameters]) =>
+			scheme === 'ntlm' ? [scheme, {'tlrmtvntuaacaaaa/w': '='}] : [scheme, parameters],
+		),
+	);
+	assert.deepEqual(parseChallenges(undefined), []);
+	assert.deepEqual(parseChallenges(' ,=,"", =='), []);
+});
+
+const basic = (pair: string) => `Basic ${Buffer.from(pair).toString('base64')}`;
+
+test('the first challenge that can be answered is, and counts its answers', () => {
+	const login = DigestLogin.ofBasic(basic('me:a:b'))!;
+	assert.equal(login.authorize('/'), undefined);
+	const others =
+		'Digest realm="r", nonce="a", algorithm=SHA-3, Digest realm="r", nonce="b", qop=auth-int, Digest realm="r"';
+	assert.equal(login.take(others, true), false);
+	assert.equal(login.take(undefined, true), false);
+	assert.equal(
+		login.take(`${others}, Digest realm="r\\"x", nonce="c", qop="auth", algorithm=sha-256`, true),
+		true,
+	);
+	const first = login.authorize('/a?b="c"')!;
+	assert.match(
+		first,
+		/^Digest username="me", realm="r\\"x", nonce="c", uri="\/a\?b=\\"c\\"", response="\w{64}", algorithm=sha-256, qop=auth, nc=00000001, cnonce="[^"]{24}"$/,
+	);
+	assert.match(login.authorize('/')!, /nc=00000002/);
+	assert.equal(login.take('Digest realm="r", nonce="d"', false), false, 'refused after an answer');
+	assert.equal(login.take('Digest realm="r", nonce="d", stale=true', false), true);
+	assert.match(login.authorize('/')!, /nonce="d"/);
+});
+
+test('only Basic credentials are a user and a password', () => {
+	assert.ok(DigestLogin.ofBasic(basic('ü:ß')));
+	assert.ok(DigestLogin.ofBasic(`basic  ${Buffer.from(':').toString('base64')}`));
+	for (const other of [undefined, '', 'Bearer abc', basic('nocolon'), basic('a:b\r\nX: y')]) {
+		assert.equal(DigestLogin.ofBasic(other), undefined);
+	}
+});
+
+for (const [header, isKnown, sentence] of [
+	[undefined, false, /^401 Unauthorized: h needs a user name and password; put them into the URL/],
+	['Basic realm="Members"', false, /needs a user name and password \(Basic, "Members"\); .*--netrc$/],
+	['Digest realm="r", nonce="n", Basic realm="s"', false, /\(Digest or Basic, "r"\)/],
+	['Bearer realm="api"', false, /needs a token \(Bearer, "api"\); give it with --header/],
+	['Negotiate, NTLM', false, /a login that this program does not know \(Negotiate or NTLM\)/],
+	['Basic realm="a\u0085\u009B31mb"', false, /"a 31mb"/],
+	[`Basic realm="${'x'.repeat(500)}"`, false, /"x{60}"/],
+	['Basic realm="r"', true, /h wants another user, password or token \(Basic, "r"\)$/],
+	['Strange x', true, /h wants another user, password or token$/],
+] as const) {
+	test(`a 401 with "${header?.slice(0, 40)}" ${isKnown ? 'after a login ' : ''}says what is wanted`, () => {
+		assert.match(loginProblem('h', header, isKnown), sentence);
+	});
+}

@@ -1,0 +1,117 @@
+// How many connections a host takes, by a clock that is turned by hand.
+import assert from 'node:assert/strict';
+import {test, type TestContext} from 'node:test';
+import {HostLimits, type HostConnection} from '../source/engine/host-limits.ts';
+
+const host = 'cdn.example';
+
+class Connection implements HostConnection {
+	readonly openedAt = Date.now();
+	isAnswered = false;
+	isRead = false;
+}
+
+function start(t: TestContext) {
+	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
+	const risen: string[] = [];
+	const limits = new HostLimits(name => risen.push(name));
+	const open = (isAnswered = false) => {
+		const connection = new Connection();
+		connection.isAnswered = isAnswered;
+		limits.opened(host, connection);
+		return connection;
+	};
+	const refuse = (connection: Connection, retryAfterMs?: number) => {
+		const refusal = limits.refused(host, connection, {retryAfterMs});
+		limits.closed(host, connection);
+		return refusal;
+	};
+	return {limits, risen, open, refuse, clock: t.mock.timers};
+}
+
+test('a connection that is refused while an answered one lives is one too many, also where that one brings no byte', t => {
+	const {limits, open, refuse, clock} = start(t);
+	open(true);
+	clock.tick(60_000);
+	assert.equal(limits.isLimited(host), false);
+	assert.equal(refuse(open()), true);
+	assert.deepEqual([limits.ceiling(host), limits.mayOpen(host)], [1, false]);
+	assert.equal(limits.isLimited('other.example'), false);
+});
+
+test('of eight connections, half are left after each refusal', t => {
+	const {limits, open, refuse} = start(t);
+	open(true);
+	const others = Array.from({length: 7}, () => open());
+	const ceilings = others.slice(0, 3).map(connection => (refuse(connection), limits.ceiling(host)));
+	assert.deepEqual(ceilings, [4, 2, 1]);
+});
+
+test('connections that nobody answered say nothing of their number', t => {
+	const {limits, open, refuse} = start(t);
+	open();
+	assert.equal(refuse(open()), false);
+	assert.equal(limits.isLimited(host), false);
+});
+
+test('a connection that lived when this one was opened, or was cut just before, may have been counted', t => {
+	const {open, refuse, limits, risen, clock} = start(t);
+	const whole = open(true);
+	whole.isRead = true;
+	const beside = open();
+	clock.tick(100);
+	limits.closed(host, whole);
+	clock.tick(20);
+	assert.equal(refuse(beside), true);
+	assert.deepEqual([limits.mayOpen(host), risen], [false, []]);
+	clock.tick(500);
+	assert.deepEqual([limits.mayOpen(host), risen], [true, [host]]);
+	assert.equal(refuse(open()), false);
+	limits.closed(host, open(true));
+	clock.tick(1000);
+	assert.equal(refuse(open()), true);
+	clock.tick(3000);
+	assert.equal(refuse(open()), false);
+});
+
+test('an answer that is no plain refusal counts only beside a connection that lives', t => {
+	const {open, limits} = start(t);
+	const other = open(true);
+	const odd = open();
+	limits.closed(host, other);
+	assert.equal(limits.refused(host, odd, {isPlain: false}), false);
+	open(true);
+	assert.equal(limits.refused(host, odd, {isPlain: false}), true);
+});
+
+test('a ceiling rises by one each 30 s without a refusal, and is forgotten after ten minutes', t => {
+	const {limits, risen, open, refuse, clock} = start(t);
+	open(true);
+	refuse(open());
+	clock.tick(29_999);
+	assert.deepEqual([limits.ceiling(host), risen], [1, []]);
+	clock.tick(1);
+	assert.deepEqual([limits.ceiling(host), risen], [2, [host]]);
+	clock.tick(20_000);
+	assert.equal(refuse(open()), true);
+	assert.equal(limits.ceiling(host), 1);
+	clock.tick(30_000);
+	assert.equal(limits.ceiling(host), 2);
+	clock.tick(30_000);
+	assert.equal(limits.ceiling(host), 3);
+	clock.tick(9 * 60_000);
+	assert.deepEqual([limits.ceiling(host), limits.mayOpen(host)], [Infinity, true]);
+	const {length} = risen;
+	clock.tick(60 * 60_000);
+	assert.equal(risen.length, length);
+});
+
+test('a host that asks to wait gets no more connections for so long', t => {
+	const {limits, open, refuse, clock} = start(t);
+	open(true);
+	refuse(open(), 3600_000);
+	clock.tick(3600_000);
+	assert.equal(limits.ceiling(host), 1);
+	clock.tick(30_000);
+	assert.equal(limits.ceiling(host), 2);
+});

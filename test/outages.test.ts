@@ -1,0 +1,365 @@
+// Hosts that fail for a while, and wishes meanwhile: the origin is asked now, and nothing is given up.
+import assert from 'node:assert/strict';
+import type {ServerResponse} from 'node:http';
+import {test} from 'node:test';
+import type {Download} from '../source/downstream.ts';
+import {HttpDataSource} from '../source/engine/data-source.ts';
+import {firstWrongByte} from './support/content.ts';
+import {downloadOf, startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
+import type {OriginOptions, TestOrigin} from './support/origin.ts';
+
+const MiB = 1024 * 1024;
+const size = 4 * MiB;
+const etag = '"v1"';
+const timeout = 60_000;
+
+type Intercept = NonNullable<OriginOptions['intercept']>;
+
+const missing: Intercept = (_request, response) => {
+	response.writeHead(404, {'content-length': 0}).end();
+	return true;
+};
+
+const gone: Intercept = request => {
+	request.socket.destroy();
+	return true;
+};
+
+async function play(url: string, range?: string) {
+	const response = await fetch(url, {headers: range === undefined ? {} : {range: `bytes=${range}`}});
+	const chunks: Uint8Array[] = [];
+	let isCut = false;
+	try {
+		for await (const chunk of response.body ?? []) {
+			chunks.push(chunk as Uint8Array);
+		}
+	} catch {
+		isCut = true;
+	}
+
+	return {status: response.status, headers: response.headers, bytes: Buffer.concat(chunks), isCut};
+}
+
+/** Holds the first MiB or more of the origin's file, which then does what it is told. */
+async function holdBeginning(
+	{engine}: TestEngine,
+	origin: TestOrigin,
+	intercept: Intercept,
+): Promise<Download> {
+	origin.options.bytesPerSecond = 2 * MiB;
+	const {download} = await engine.add({url: origin.url, connections: 1});
+	await until(engine, download.id, ({present}) => present > MiB);
+	await engine.pause(download.id);
+	origin.options.bytesPerSecond = undefined;
+	origin.options.intercept = intercept;
+	return until(engine, download.id, ({connections}) => connections === 0);
+}
+
+test('a remembered refusal never answers a player: the origin is asked again', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag, intercept: missing});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {streamUrl} = await until(engine, download.id, ({status}) => status === 'failed');
+	origin.options.intercept = undefined;
+	const {status, bytes} = await play(streamUrl);
+	assert.deepEqual([status, bytes.length, firstWrongByte(bytes, 0)], [200, size, -1]);
+	await until(engine, download.id, done => done.status === 'complete');
+});
+
+test(
+	'players ask an origin that refuses once a second, and are told what it says now',
+	{timeout},
+	async t => {
+		const origin = await startOrigin(t, {size, etag, intercept: missing});
+		const {engine} = await startEngine(t);
+		const {download} = await engine.add({url: origin.url});
+		const {streamUrl} = await until(engine, download.id, ({status}) => status === 'failed');
+		const began = performance.now();
+		for (let round = 0; round < 3; round++) {
+			const answers = await Promise.all(Array.from({length: 5}, () => play(streamUrl)));
+			assert.ok(answers.every(({bytes}) => bytes.toString().includes('404')));
+		}
+
+		const seconds = (performance.now() - began) / 1000;
+		assert.ok(origin.requests.length <= 2 + seconds, `${origin.requests.length} requests in ${seconds} s`);
+		assert.ok(origin.requests.length >= 4, `${origin.requests.length} requests`);
+	},
+);
+
+for (const [words, intercept] of [
+	['refuses', missing],
+	['is gone', gone],
+	[
+		'asks to wait an hour',
+		(_request, response) => {
+			response.writeHead(503, {'retry-after': '3600', 'content-length': 0}).end();
+			return true;
+		},
+	],
+] as Array<[string, Intercept]>) {
+	test(`every held byte of an origin that ${words} is served, then the answer is cut`, {timeout}, async t => {
+		const origin = await startOrigin(t, {size, etag});
+		const running = await startEngine(t);
+		const {present, streamUrl, id} = await holdBeginning(running, origin, intercept);
+		for (let round = 0; round < 2; round++) {
+			const held = await play(streamUrl, `0-${present - 1}`);
+			assert.deepEqual([held.status, held.bytes.length, held.isCut], [206, present, false]);
+			// How long it waits for a host that is gone is shown by `retries.test.ts`.
+			if (intercept !== gone) {
+				const {bytes, isCut} = await play(streamUrl);
+				assert.deepEqual([isCut, bytes.length, firstWrongByte(bytes, 0)], [true, present, -1]);
+			}
+		}
+
+		origin.options.intercept = undefined;
+		const {bytes} = await play(streamUrl);
+		assert.deepEqual([bytes.length, firstWrongByte(bytes, 0)], [size, -1]);
+		assert.equal(downloadOf(running.engine, id).error, null);
+	});
+}
+
+for (const [words, isKnown] of [
+	['of which nothing is known', false],
+	['of which a part is held', true],
+] as const) {
+	test(
+		`a player of a file ${words} is told of a host that is away, and the download goes on`,
+		{timeout},
+		async t => {
+			const origin = await startOrigin(t, {size, etag, intercept: isKnown ? undefined : gone});
+			const running = await startEngine(t);
+			const {engine} = running;
+			const {download} = isKnown
+				? {download: await holdBeginning(running, origin, gone)}
+				: await engine.add({url: origin.url});
+			await engine.resume(download.id);
+			const {status, headers, bytes} = await play(download.streamUrl, `${3 * MiB}-`);
+			assert.equal(status, 504, bytes.toString());
+			assert.ok(Number(headers.get('retry-after')) >= 1);
+			assert.match(bytes.toString(), /connection closed/);
+			const waiting = await until(engine, download.id, ({retryAt}) => retryAt !== null);
+			assert.equal(waiting.status, 'waiting');
+			assert.ok(waiting.retryAt! > waiting.error!.at);
+			origin.options.intercept = undefined;
+			assert.equal((await play(download.streamUrl)).bytes.length, size);
+			await until(engine, download.id, done => done.status === 'complete');
+		},
+	);
+}
+
+test(
+	'a player waits for an origin that is merely slow, whose time for an answer grows',
+	{timeout},
+	async t => {
+		const origin = await startOrigin(t, {size: MiB, etag, latency: 1500});
+		const {engine} = await startEngine(t, {answerTimeout: 400});
+		const {download} = await engine.add({url: origin.url, onDemand: true});
+		const {status, bytes} = await play(download.streamUrl);
+		assert.deepEqual([status, bytes.length, firstWrongByte(bytes, 0)], [200, MiB, -1]);
+		assert.equal(downloadOf(engine, download.id).lastError?.tries, 2);
+	},
+);
+
+test('samples of held bytes are waited for as long as other answers', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, bytesPerSecond: 2 * MiB});
+	const first = await startEngine(t, {connections: 1});
+	const {download} = await first.engine.add({url: origin.url});
+	await until(first.engine, download.id, ({present}) => present > MiB);
+	await first.close();
+	origin.options.bytesPerSecond = undefined;
+	origin.options.latency = 700;
+	const second = await startEngine(t, {
+		storageDir: first.storageDir,
+		connections: 1,
+		answerTimeout: 400,
+	});
+	await until(second.engine, download.id, ({status}) => status === 'complete');
+});
+
+test(
+	'a host that is away has one banner for all its downloads, without keys and flags',
+	{timeout},
+	async t => {
+		const origin = await startOrigin(t, {size, etag, intercept: gone});
+		const {engine} = await startEngine(t);
+		const {download: a} = await engine.add({url: origin.urlOf('/a')});
+		const {download: b} = await engine.add({url: origin.urlOf('/b')});
+		await until(
+			engine,
+			a.id,
+			() => downloadOf(engine, a.id).status === 'waiting' && downloadOf(engine, b.id).status === 'waiting',
+		);
+		assert.deepEqual(engine.snapshot.banners, [
+			`127.0.0.1:${origin.port} cannot be reached. 2 downloads wait, and go on by themselves.`,
+		]);
+	},
+);
+
+test('adding a URL again tries again, and goes on with one that is paused', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag, intercept: missing});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({status}) => status === 'failed');
+	await engine.add({url: origin.url, paused: true});
+	assert.equal(downloadOf(engine, download.id).status, 'failed');
+	origin.options.intercept = undefined;
+	assert.equal((await engine.add({url: origin.url})).existed, true);
+	await until(engine, download.id, ({status}) => status === 'complete');
+	const {download: paused} = await engine.add({url: origin.urlOf('/other'), paused: true});
+	await engine.add({url: origin.urlOf('/other')});
+	await until(engine, paused.id, ({status}) => status === 'complete');
+});
+
+test('a failed download that was removed tries again when it is added again', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag, intercept: missing});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({status}) => status === 'failed');
+	await engine.remove(download.id, {data: 'keep'});
+	origin.options.intercept = undefined;
+	await engine.add({url: origin.url});
+	await until(engine, download.id, ({status}) => status === 'complete');
+});
+
+test('a player that asks by the URL does not go on with a paused download', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag});
+	const {engine, proxy} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url, paused: true});
+	const {bytes} = await play(
+		`${proxy.origin}/stream?url=${encodeURIComponent(origin.url)}&key=${engine.key}`,
+		'0-99',
+	);
+	assert.equal(bytes.length, 100);
+	assert.equal(downloadOf(engine, download.id).status, 'paused');
+});
+
+test('a download that waited for its host goes on after a restart', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag, intercept: gone});
+	const first = await startEngine(t);
+	const {download} = await first.engine.add({url: origin.url});
+	await until(first.engine, download.id, ({status}) => status === 'waiting');
+	await first.close();
+	origin.options.intercept = undefined;
+	const second = await startEngine(t, {storageDir: first.storageDir});
+	await until(second.engine, download.id, ({status}) => status === 'complete');
+});
+
+test('what a wish mended is no failure after a restart', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag, intercept: missing});
+	const first = await startEngine(t);
+	const {download} = await first.engine.add({url: origin.url, onDemand: true});
+	const {streamUrl} = await until(first.engine, download.id, ({status}) => status === 'failed');
+	origin.options.intercept = undefined;
+	await play(streamUrl, '0-99');
+	await first.close();
+	const second = await startEngine(t, {storageDir: first.storageDir});
+	assert.equal(downloadOf(second.engine, download.id).error, null);
+});
+
+test('a download whose host is away keeps no other one from its place', {timeout}, async t => {
+	const away = await startOrigin(t, {size, etag, intercept: gone});
+	const origin = await startOrigin(t, {size, etag});
+	const {engine} = await startEngine(t, {maxActive: 1});
+	const {download: waiting} = await engine.add({url: away.url});
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({status}) => status === 'complete');
+	away.options.intercept = undefined;
+	await until(engine, waiting.id, ({status}) => status === 'complete');
+});
+
+/** Answers one request at a time; what further ones get is `refuse`. */
+function oneAtATime(refuse: (response: ServerResponse) => void): {
+	intercept: Intercept;
+	refused: () => number;
+} {
+	let busy = 0;
+	let refused = 0;
+	return {
+		refused: () => refused,
+		intercept(_request, response) {
+			if (busy > 0) {
+				refused++;
+				refuse(response);
+				return true;
+			}
+
+			busy++;
+			response.once('close', () => busy--);
+			return false;
+		},
+	};
+}
+
+const refusals: Array<[words: string, refuse: (response: ServerResponse) => void]> = [
+	...[403, 404, 429, 503].map((status): [string, (response: ServerResponse) => void] => [
+		`answers ${status}`,
+		response => response.writeHead(status, {'content-length': 0}).end(),
+	]),
+	[
+		'answers 503 with an hour to wait',
+		response => response.writeHead(503, {'retry-after': '3600', 'content-length': 0}).end(),
+	],
+	['resets it', response => response.socket?.resetAndDestroy()],
+	['closes it', response => response.socket?.destroy()],
+	['says nothing', () => undefined],
+];
+
+for (const [words, refuse] of refusals) {
+	test(
+		`an origin that takes one connection and ${words} when there is another one gives the file by the one`,
+		{timeout},
+		async t => {
+			const {intercept, refused} = oneAtATime(refuse);
+			const origin = await startOrigin(t, {size: 6 * MiB, etag, bytesPerSecond: 4 * MiB, intercept});
+			const {engine} = await startEngine(t, {connections: 4});
+			const source = new HttpDataSource({
+				url: origin.url,
+				proxy: 'direct',
+				timeouts: {connect: 2000, headers: 500, body: 5000},
+			});
+			const {download} = await engine.addSource(source);
+			const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+			assert.equal(done.status, 'complete', done.error?.message);
+			assert.ok(refused() > 0);
+		},
+	);
+}
+
+test(
+	'a second download of a server that takes one connection says so, and follows when the first is done',
+	{timeout},
+	async t => {
+		const {intercept} = oneAtATime(response => response.writeHead(403, {'content-length': 0}).end());
+		const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB, intercept});
+		const {engine} = await startEngine(t, {connections: 1});
+		const {download: first} = await engine.add({url: origin.urlOf('/first')});
+		await until(engine, first.id, ({present}) => present > 0);
+		const {download: second} = await engine.add({url: origin.urlOf('/second')});
+		const queued = await until(
+			engine,
+			second.id,
+			({hostCeiling, status}) => hostCeiling !== null || /failed|complete/.test(status),
+		);
+		assert.deepEqual([queued.status, queued.hostCeiling, queued.error], ['queued', 1, null]);
+		for (const {id} of [first, second]) {
+			const done = await until(engine, id, ({status}) => /complete|failed/.test(status));
+			assert.deepEqual([done.status, done.hostCeiling], ['complete', null], done.error?.message);
+		}
+	},
+);
+
+test('a missing file is told at once, whatever else its server sends', {timeout}, async t => {
+	const origin = await startOrigin(t, {
+		size: 50 * MiB,
+		etag,
+		bytesPerSecond: MiB,
+		intercept: (request, response, record) =>
+			request.url === '/missing' && missing(request, response, record),
+	});
+	const {engine} = await startEngine(t, {connections: 1});
+	const {download: sending} = await engine.add({url: origin.url});
+	await until(engine, sending.id, ({present}) => present > 0);
+	const {download} = await engine.add({url: origin.urlOf('/missing')});
+	const {error} = await until(engine, download.id, ({status}) => status === 'failed');
+	assert.match(error?.message ?? '', /^404/);
+});

@@ -1,0 +1,68 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import type {Download} from '../source/downstream.ts';
+import {parseDuration} from '../source/duration.ts';
+import {QuietTime, TroubleLines} from '../source/patience.ts';
+import {blankDownload} from './support/blank-download.ts';
+
+const error = {code: 'origin-unreachable', message: 'cdn.example.org: connection refused', at: 0} as const;
+const asking: Download = blankDownload;
+const waiting: Download = {...blankDownload, status: 'waiting', error, retryAt: 8000};
+
+test('durations are read as people write them', () => {
+	const read = ['90s', '5m', '2h', '1.5h', '1d', '30', ' 5M ', '0'].map(text => parseDuration(text));
+	assert.deepEqual(read, [90_000, 300_000, 7_200_000, 5_400_000, 86_400_000, 30_000, 300_000, 0]);
+	for (const text of ['', 'soon', '5x', '-1s', '5 m s', '1e3', 'Infinity']) {
+		assert.equal(parseDuration(text), undefined, text);
+	}
+});
+
+test('the time without a byte begins anew with each byte, and does not run while the disk is read', () => {
+	const quiet = new QuietTime();
+	let now = 0;
+	const look = (downloads: Download[], milliseconds: number) => {
+		for (const end = now + milliseconds; now < end; now += 500) {
+			quiet.look(downloads, now);
+		}
+
+		return quiet.look(downloads, now);
+	};
+	assert.equal(look([waiting, asking], 60_000), 60_000);
+	assert.equal(look([waiting, {...asking, lastByteAt: 1}], 10_000), 10_000);
+	assert.equal(look([{...asking, status: 'checking', lastByteAt: 1}], 60_000), 0);
+	assert.equal(look([{...asking, lastByteAt: 1}], 5000), 5000);
+	now += 36_000_000;
+	assert.ok(look([{...asking, lastByteAt: 1}], 0) <= 7000, 'the computer slept');
+});
+
+test('a state of a download that does not go on is told once, however often it is tried', () => {
+	const lines = new TroubleLines();
+	const told: string[] = [];
+	for (let second = 0; second < 60; second++) {
+		told.push(...lines.next([second % 2 === 0 ? waiting : asking], second * 1000));
+	}
+
+	assert.deepEqual(told, ['film.mkv: cdn.example.org: connection refused; tries again, next in 6s']);
+	assert.deepEqual(lines.next([{...asking, status: 'active', lastByteAt: 61_000}], 61_000), [
+		'film.mkv: goes on',
+	]);
+});
+
+test('a server that says nothing is named within seconds, one that answers soon is not', () => {
+	const lines = new TroubleLines();
+	const told = [0, 1, 2, 3, 4, 5, 6, 30].flatMap(second => lines.next([asking], second * 1000));
+	assert.deepEqual(told, ['film.mkv: no answer from cdn.example.org yet; waiting']);
+	const soon = new TroubleLines();
+	soon.next([asking], 0);
+	assert.deepEqual(soon.next([{...asking, status: 'active', lastByteAt: 1000}], 1000), []);
+});
+
+test('a download that waits for a connection to its server says so', () => {
+	const lines = new TroubleLines();
+	const queued: Download = {...blankDownload, status: 'queued', hostCeiling: 1};
+	lines.next([queued], 0);
+	assert.deepEqual(lines.next([queued], 3000), [
+		'film.mkv: queued: this server takes 1 connection at a time',
+	]);
+	assert.deepEqual(lines.next([{...queued, hostCeiling: null}], 6000), []);
+});

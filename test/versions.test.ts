@@ -1,0 +1,295 @@
+// A file that changes at the origin while it is downloaded: no player and no disk gets a mixture.
+import assert from 'node:assert/strict';
+import {readFile} from 'node:fs/promises';
+import http from 'node:http';
+import path from 'node:path';
+import {mock, test, type TestContext} from 'node:test';
+import type {Download} from '../source/downstream.ts';
+import {firstWrongByte} from './support/content.ts';
+import {downloadOf, startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
+import type {OriginOptions, TestOrigin} from './support/origin.ts';
+
+const MiB = 1024 * 1024;
+const size = 8 * MiB;
+const date = 'Mon, 02 Nov 2026 00:00:00 GMT';
+const laterDate = 'Tue, 03 Nov 2026 00:00:00 GMT';
+const timeout = 150_000;
+
+/** Reads until the end or the cut; the bytes that came. */
+async function read(url: string, range?: string): Promise<{status: number; bytes: Buffer}> {
+	return new Promise((resolve, reject) => {
+		const request = http.get(url, {agent: false, headers: range === undefined ? {} : {range}}, response => {
+			const chunks: Buffer[] = [];
+			const end = () => resolve({status: response.statusCode ?? 0, bytes: Buffer.concat(chunks)});
+			response.on('data', (chunk: Buffer) => chunks.push(chunk));
+			response.on('end', end).on('error', end);
+		});
+		request.on('error', reject);
+	});
+}
+
+/** Bytes of the old version alone, from `offset` on; an error may come in their place. */
+function isOld({status, bytes}: {status: number; bytes: Buffer}, offset: number): void {
+	if (status === 200 || status === 206) {
+		assert.equal(firstWrongByte(bytes, offset), -1);
+	} else {
+		assert.ok(status >= 500, `status ${status}`);
+	}
+}
+
+async function diskIsOld({storageDir}: TestEngine, {id, ranges}: Download): Promise<void> {
+	const data = await readFile(path.join(storageDir, id, 'data'));
+	for (const [start, end] of ranges) {
+		assert.equal(firstWrongByte(data.subarray(start, end), start), -1, `bytes ${start} to ${end}`);
+	}
+}
+
+type Change = readonly [words: string, before: Partial<OriginOptions>, after: Partial<OriginOptions>];
+
+const visible: readonly Change[] = [
+	['its weak ETag', {etag: 'W/"v1"'}, {etag: 'W/"v2"'}],
+	['its date', {lastModified: date}, {lastModified: laterDate}],
+	['its strong ETag', {etag: '"v1"'}, {etag: '"v2"'}],
+	['its weak ETag, and keeps its date', {etag: 'W/"v1"', lastModified: date}, {etag: 'W/"v2"'}],
+];
+const invisible: readonly Change[] = [
+	['nothing that shows behind a weak ETag', {etag: 'W/"v1"'}, {}],
+	['nothing that shows behind a date', {lastModified: date}, {}],
+	['nothing that shows without a validator', {}, {}],
+	['its date, which is new in each response', {intercept: alwaysNow()}, {}],
+];
+
+/** Last-Modified is a second later in each response. */
+function alwaysNow(): NonNullable<OriginOptions['intercept']> {
+	let count = 0;
+	return (_request, response) => {
+		response.setHeader('last-modified', new Date(1.7e12 + 1000 * count++).toUTCString());
+		return false;
+	};
+}
+
+function changeFile(origin: TestOrigin, after: Partial<OriginOptions>): void {
+	origin.options = {...origin.options, ...after, seed: 2};
+}
+
+for (const [words, before, after] of [...visible, ...invisible]) {
+	for (const onDemand of [true, false]) {
+		const when = onDemand ? 'on demand' : 'in the background';
+		test(
+			`no response mixes versions where the file changes with ${words}, fetched ${when}`,
+			{timeout},
+			async t => {
+				const origin = await startOrigin(t, {size, bytesPerSecond: 8 * MiB, ...before});
+				const running = await startEngine(t, {onDemand});
+				const {download} = await running.engine.add({url: origin.url});
+				isOld(await read(download.streamUrl, `bytes=0-${3 * MiB - 1}`), 0);
+				changeFile(origin, after);
+				isOld(await read(download.streamUrl, `bytes=${5 * MiB}-${6 * MiB - 1}`), 5 * MiB);
+				isOld(await read(download.streamUrl), 0);
+				// Complete where every response had begun before the change.
+				const done = await until(
+					running.engine,
+					download.id,
+					({status}) => status === 'failed' || status === 'complete',
+				);
+				if (onDemand || done.status === 'failed') {
+					assert.equal(done.error?.code, 'origin-changed');
+					assert.equal(done.error?.bytesAgree, undefined);
+				}
+
+				await diskIsOld(running, done);
+			},
+		);
+	}
+
+	test(
+		`no island is mixed in where the file changes with ${words} between two islands`,
+		{timeout},
+		async t => {
+			const origin = await startOrigin(t, {size, ...before});
+			const running = await startEngine(t, {onDemand: true});
+			const {download} = await running.engine.add({url: origin.url});
+			isOld(await read(download.streamUrl, `bytes=${2 * MiB}-${2 * MiB + 99_999}`), 2 * MiB);
+			isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${4 * MiB + 99_999}`), 4 * MiB);
+			changeFile(origin, after);
+			await Promise.all(
+				[5, 6, 7].map(async at =>
+					isOld(await read(download.streamUrl, `bytes=${at * MiB}-${at * MiB + 99_999}`), at * MiB),
+				),
+			);
+			await diskIsOld(running, downloadOf(running.engine, download.id));
+		},
+	);
+
+	test(
+		`nothing is mixed over several connections where the file changes with ${words}`,
+		{timeout},
+		async t => {
+			const origin = await startOrigin(t, {size: 24 * MiB, bytesPerSecond: 2 * MiB, ...before});
+			const running = await startEngine(t, {connections: 8});
+			const {download} = await running.engine.add({url: origin.url});
+			await until(running.engine, download.id, ({connections}) => connections > 3);
+			changeFile(origin, after);
+			origin.options.bytesPerSecond = 16 * MiB;
+			isOld(await read(download.streamUrl, `bytes=${20 * MiB}-${21 * MiB - 1}`), 20 * MiB);
+			// Complete where every response had begun before the change.
+			const done = await until(
+				running.engine,
+				download.id,
+				({status}) => status === 'failed' || status === 'complete',
+			);
+			assert.ok(done.status === 'complete' || done.error?.code === 'origin-changed', done.error?.message);
+			await diskIsOld(running, done);
+		},
+	);
+
+	test(`nothing is mixed where the file changes with ${words} across a restart`, {timeout}, async t => {
+		const origin = await startOrigin(t, {size, ...before});
+		const first = await startEngine(t, {onDemand: true});
+		const {download} = await first.engine.add({url: origin.url});
+		isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+		await first.close();
+		changeFile(origin, after);
+		const second = await startEngine(t, {storageDir: first.storageDir, onDemand: true});
+		const {streamUrl} = downloadOf(second.engine, download.id);
+		isOld(await read(streamUrl, `bytes=${6 * MiB}-${7 * MiB - 1}`), 6 * MiB);
+		const failed = await until(second.engine, download.id, ({status}) => status === 'failed');
+		assert.equal(failed.error?.code, 'origin-changed');
+		await diskIsOld(second, failed);
+	});
+}
+
+/** Headers of the nth response. */
+const unstable: ReadonlyArray<readonly [words: string, headers: (count: number) => Record<string, string>]> =
+	[
+		['the ETags of two nodes', count => ({etag: `"node${count % 2}"`})],
+		[
+			'the ETags of three nodes, of which two come first',
+			count => ({etag: `"node${count < 2 ? 0 : count % 3}"`}),
+		],
+		['a new ETag in each response', count => ({etag: `"r${count}"`})],
+		['a new weak ETag in each response', count => ({etag: `W/"r${count}"`})],
+		[
+			'a date that is a second later each time',
+			count => ({'last-modified': new Date(1.7e12 + count * 1000).toUTCString()}),
+		],
+		['a date that is now', () => ({'last-modified': new Date().toUTCString()})],
+		[
+			'the dates of two nodes',
+			count => ({'last-modified': new Date(1.7e12 + (count % 2) * 60_000).toUTCString()}),
+		],
+	];
+
+for (const [words, headers] of unstable) {
+	test(`a file behind ${words} is delivered, and its bytes name the version`, {timeout}, async t => {
+		let count = 0;
+		// So slow that a date that is now has another value before the end.
+		const origin = await startOrigin(t, {
+			size,
+			bytesPerSecond: MiB,
+			intercept(_request, response) {
+				for (const [name, value] of Object.entries(headers(count++))) {
+					response.setHeader(name, value);
+				}
+
+				return false;
+			},
+		});
+		const running = await startEngine(t);
+		const {download} = await running.engine.add({url: origin.url});
+		const done = await until(
+			running.engine,
+			download.id,
+			({status}) => status === 'complete' || status === 'failed',
+		);
+		assert.deepEqual([done.status, done.error], ['complete', null]);
+		assert.equal(done.hasUnstableValidator, true);
+		await diskIsOld(running, done);
+		const response = await fetch(done.streamUrl, {method: 'HEAD'});
+		assert.equal(response.headers.get('last-modified'), null);
+		assert.match(response.headers.get('etag') ?? '', /^"[\da-f]{32}-/);
+	});
+}
+
+test(
+	'an unstable validator is remembered, and bytes that change behind it are noticed',
+	{timeout},
+	async t => {
+		const origin = await startOrigin(t, {size, intercept: alwaysNow()});
+		const first = await startEngine(t, {onDemand: true});
+		const {download} = await first.engine.add({url: origin.url});
+		isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+		isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
+		assert.equal(downloadOf(first.engine, download.id).hasUnstableValidator, true);
+		await first.close();
+		const second = await startEngine(t, {storageDir: first.storageDir, onDemand: true});
+		assert.equal(downloadOf(second.engine, download.id).hasUnstableValidator, true);
+		changeFile(origin, {});
+		const {streamUrl} = downloadOf(second.engine, download.id);
+		isOld(await read(streamUrl, `bytes=${6 * MiB}-${7 * MiB - 1}`), 6 * MiB);
+		const failed = await until(second.engine, download.id, ({status}) => status === 'failed');
+		assert.match(failed.error?.message ?? '', /its bytes differ/);
+	},
+);
+
+async function relabelled(t: TestContext, seed: number) {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const running = await startEngine(t);
+	const {download} = await running.engine.add({url: origin.url});
+	await until(running.engine, download.id, ({present}) => present > MiB);
+	Object.assign(origin.options, {etag: '"v2"', bytesPerSecond: undefined, seed});
+	const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
+	assert.equal(failed.error?.code, 'origin-changed');
+	return {origin, running, failed};
+}
+
+test(
+	'a new label on the same bytes stops the download, which goes on where samples agree',
+	{timeout},
+	async t => {
+		const {running, failed} = await relabelled(t, 1);
+		assert.equal(failed.error?.bytesAgree, true);
+		assert.match(
+			failed.error?.message ?? '',
+			/its ETag was "v1" and is "v2" now; samples of the bytes agree/,
+		);
+		await running.engine.acceptChange(failed.id);
+		const done = await until(
+			running.engine,
+			failed.id,
+			({status}) => status === 'complete' || status === 'failed',
+		);
+		assert.equal(done.status, 'complete');
+		assert.equal(done.validator, '"v2"');
+		await diskIsOld(running, done);
+	},
+);
+
+test('a change is not accepted where samples differ', {timeout}, async t => {
+	const {running, failed} = await relabelled(t, 2);
+	assert.equal(failed.error?.bytesAgree, undefined);
+	await assert.rejects(running.engine.acceptChange(failed.id), /its bytes differ/);
+	const after = downloadOf(running.engine, failed.id);
+	assert.deepEqual([after.status, after.present], ['failed', failed.present]);
+	await diskIsOld(running, after);
+});
+
+test('after a minute of silence samples are compared behind a strong ETag too', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const running = await startEngine(t, {onDemand: true});
+	const {download} = await running.engine.add({url: origin.url});
+	isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+	const before = origin.requests.length;
+	isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
+	assert.ok(
+		origin.requests.slice(before).every(({range}) => range!.start >= 4 * MiB),
+		'no samples at once',
+	);
+	changeFile(origin, {});
+	mock.timers.enable({apis: ['Date'], now: Date.now() + 61_000});
+	t.after(() => mock.timers.reset());
+	isOld(await read(download.streamUrl, `bytes=${6 * MiB}-${7 * MiB - 1}`), 6 * MiB);
+	const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
+	assert.match(failed.error?.message ?? '', /its bytes differ/);
+	await diskIsOld(running, failed);
+});

@@ -1,0 +1,118 @@
+// Origins that answer a Range with the whole file, once or always.
+import assert from 'node:assert/strict';
+import {test, type TestContext} from 'node:test';
+import {firstWrongByte} from './support/content.ts';
+import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import type {OriginOptions, TestOrigin} from './support/origin.ts';
+
+const MiB = 1024 * 1024;
+const size = 6 * MiB;
+const timeout = 60_000;
+const acceptsRanges = {'accept-ranges': 'bytes'};
+
+/** Answers with the whole, at `bytesPerSecond`, as often as `times` says. */
+async function startWholeOrigin(
+	t: TestContext,
+	times: number,
+	{bytesPerSecond, ...options}: Partial<OriginOptions> = {},
+): Promise<TestOrigin> {
+	let count = 0;
+	const origin = await startOrigin(t, {
+		size,
+		etag: '"v1"',
+		headers: acceptsRanges,
+		...options,
+		async intercept(_request, response, record) {
+			if (count++ >= times) {
+				return false;
+			}
+
+			const {etag, headers} = origin.options;
+			response.writeHead(200, {...headers, 'content-length': size, ...(etag === undefined ? {} : {etag})});
+			await origin.send(response, {start: 0, end: size}, record, {bytesPerSecond});
+			response.end();
+			return true;
+		},
+	});
+	return origin;
+}
+
+async function assertBytes(url: string, start: number, end: number): Promise<void> {
+	const response = await fetch(url, {headers: {range: `bytes=${start}-${end - 1}`}});
+	const bytes = Buffer.from(await response.arrayBuffer());
+	assert.equal(bytes.length, end - start);
+	assert.equal(firstWrongByte(bytes, start), -1);
+}
+
+for (const etag of ['"v1"', undefined]) {
+	test(
+		`one whole answer of a cache that missed is no refusal of ranges: a seek asks again (${etag ?? 'no ETag'})`,
+		{timeout},
+		async t => {
+			const origin = await startWholeOrigin(t, 1, {bytesPerSecond: 500_000, etag});
+			const {engine} = await startEngine(t);
+			const {download} = await engine.add({url: origin.url, onDemand: true});
+			await assertBytes(download.streamUrl, 0, 1000);
+			await assertBytes(download.streamUrl, 5 * MiB, 5 * MiB + 100_000);
+			const known = await until(engine, download.id, () => true);
+			assert.deepEqual([known.acceptsRanges, known.lastError], [true, null]);
+			await engine.update(download.id, {onDemand: false});
+			const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+			assert.equal(done.status, 'complete');
+			assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
+			await assertBytes(download.streamUrl, 0, size);
+		},
+	);
+}
+
+test('an origin that only says that it accepts ranges is read in order, once', {timeout}, async t => {
+	const origin = await startWholeOrigin(t, Infinity, {bytesPerSecond: 3 * MiB});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await assertBytes(download.streamUrl, 0, 1000);
+	await assertBytes(download.streamUrl, 5 * MiB, 5 * MiB + 100_000);
+	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
+	assert.ok(origin.requests.length <= 5, `${origin.requests.length} requests`);
+	assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
+	await assertBytes(download.streamUrl, 0, size);
+});
+
+test('another run asks for a range again', {timeout}, async t => {
+	const storageDir = await temporaryFolder(t);
+	const origin = await startWholeOrigin(t, 1, {bytesPerSecond: MiB});
+	const first = await startEngine(t, {storageDir});
+	const {download} = await first.engine.add({url: origin.url});
+	const known = await until(first.engine, download.id, ({present}) => present > 100_000);
+	assert.equal(known.acceptsRanges, false);
+	await first.close();
+	const second = await startEngine(t, {storageDir});
+	const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.deepEqual([done.status, done.acceptsRanges], ['complete', true]);
+	await assertBytes(done.streamUrl, 0, size);
+});
+
+for (const status of [403, 416, 400, 501]) {
+	test(
+		`an origin that answers ${status} to a Range that does not begin at 0 is read whole`,
+		{timeout},
+		async t => {
+			const origin = await startOrigin(t, {
+				size,
+				intercept(_request, response, {range}) {
+					if (!range || range.start === 0) {
+						return false;
+					}
+
+					response.writeHead(status).end();
+					return true;
+				},
+			});
+			const {engine} = await startEngine(t);
+			const {download} = await engine.add({url: origin.url});
+			const done = await until(engine, download.id, state => /complete|failed/.test(state.status));
+			assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
+			await assertBytes(download.streamUrl, 0, size);
+		},
+	);
+}
