@@ -1,6 +1,7 @@
 // `get`: downloads to the end, exports, done.
 import {stat} from 'node:fs/promises';
 import path from 'node:path';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {addAll, requestsFor} from './add-requests.ts';
 import {formatDuration} from './dashboard/format.ts';
 import {substituteOf} from './dashboard/state-words.ts';
@@ -13,6 +14,8 @@ import {snapshotsOf} from './snapshots.ts';
 
 /** Changes of one file that `--on-change` answers in one run. */
 const maxAnswers = 5;
+/** Milliseconds between two attempts to compare. */
+const retryMs = 2000;
 
 export type GetOutput = {
 	/** The path of each finished file. */
@@ -57,12 +60,13 @@ export async function get(
 			output.error(line);
 		}
 
-		if (quiet.look(waiting, Date.now()) >= settings.giveUpAfter) {
+		// What is exported waits for nobody.
+		if (waiting.length > 0 && quiet.look(waiting, Date.now()) >= settings.giveUpAfter) {
 			patience.abort();
 		}
 	}, lookMs);
 	const ended = AbortSignal.any([signal, patience.signal]);
-	const goesOn = changeAnswers(running, settings);
+	const goesOn = changeAnswers(running, settings, ended);
 	for await (const download of finished(running, open, {output, goesOn, signal: ended})) {
 		const {id, status, error, name, isPageForFile} = download;
 		try {
@@ -84,7 +88,7 @@ export async function get(
 	}
 
 	clearInterval(timer);
-	if (signal.aborted || !patience.signal.aborted) {
+	if (signal.aborted || !patience.signal.aborted || open.size === 0) {
 		return failed || signal.aborted ? 'failed' : 'done';
 	}
 
@@ -103,7 +107,7 @@ export async function get(
 type ChangeAnswer = (download: Download) => Promise<boolean>;
 
 /** As `--on-change` says; a file that never keeps still is given up. */
-function changeAnswers({engine}: Running, {onChange}: Settings): ChangeAnswer {
+function changeAnswers({engine}: Running, {onChange}: Settings, signal: AbortSignal): ChangeAnswer {
 	const answers = new Map<DownloadId, number>();
 	return async ({id, error}) => {
 		const given = answers.get(id) ?? 0;
@@ -112,13 +116,22 @@ function changeAnswers({engine}: Running, {onChange}: Settings): ChangeAnswer {
 		}
 
 		answers.set(id, given + 1);
-		try {
-			await (onChange === 'continue' ? engine.acceptChange(id) : engine.startOver(id));
-			return true;
-		} catch {
-			// The error of the download tells why.
-			return false;
+		while (!signal.aborted) {
+			try {
+				await (onChange === 'continue' ? engine.acceptChange(id) : engine.startOver(id));
+				return true;
+			} catch (problem) {
+				if (!(problem instanceof DownStreamError) || problem.kind !== 'transient') {
+					// The error of the download tells why.
+					return false;
+				}
+
+				// An outage is no answer.
+				await sleep(retryMs, undefined, {signal}).catch(() => undefined);
+			}
 		}
+
+		return false;
 	};
 }
 

@@ -48,6 +48,7 @@ type Change = readonly [words: string, before: Partial<OriginOptions>, after: Pa
 
 const visible: readonly Change[] = [
 	['its weak ETag', {etag: 'W/"v1"'}, {etag: 'W/"v2"'}],
+	['its strong ETag, which goes', {etag: '"v1"'}, {etag: undefined}],
 	['its date', {lastModified: date}, {lastModified: laterDate}],
 	['its strong ETag', {etag: '"v1"'}, {etag: '"v2"'}],
 	['its weak ETag, and keeps its date', {etag: 'W/"v1"', lastModified: date}, {etag: 'W/"v2"'}],

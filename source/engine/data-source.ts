@@ -199,7 +199,7 @@ export class HttpDataSource implements DataSource {
 
 	rest(): void {
 		for (const client of this.#clients.values()) {
-			void client.then(known => known.rest?.());
+			client.then(known => known.rest?.()).catch(() => undefined);
 		}
 	}
 

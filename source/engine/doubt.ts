@@ -71,7 +71,7 @@ export class Doubt {
 	}
 
 	async #proveAt(offset: number): Promise<void> {
-		const index = this.#checked.findLastIndex(({start}) => start <= offset);
+		const index = this.#checked.findLastIndex(({start, end}) => start <= offset && offset < end);
 		const checked = this.#checked[index]!;
 		let running = this.#running.get(index);
 		if (!running) {

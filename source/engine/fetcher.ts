@@ -243,22 +243,27 @@ export class Fetcher {
 	async replaceSource(source: DataSource): Promise<void> {
 		const old = this.#source;
 		this.#source = source;
-		this.#wholeAnswers = 0;
-		this.#mayAcceptRanges = false;
-		this.#grown = 1;
 		this.#shownRate = 0;
-		this.#unprovenEnd = undefined;
+		this.#forgetOrigin();
 		await old.dispose();
 	}
 
 	/** Nothing may be running. What is held is `proven` to be of the source's version, or nothing is held. */
 	begin(proven: boolean): void {
 		this.#factsKnown = this.#entryFile.entry.info !== undefined;
-		this.#grown = 1;
-		this.#unprovenEnd = undefined;
+		this.#forgetOrigin();
 		this.#heldCheck.stop();
 		this.#heldCheck = proven ? new HeldCheck(undefined, this.#download.ending) : this.#newHeldCheck();
 		this.#checkedAt = Date.now();
+	}
+
+	/** How its responses were. */
+	#forgetOrigin(): void {
+		this.#grown = 1;
+		this.#unprovenEnd = undefined;
+		this.#wholeAnswers = 0;
+		this.#mayAcceptRanges = false;
+		this.#lacksEtags = false;
 	}
 
 	async dispose(): Promise<void> {
@@ -482,18 +487,17 @@ export class Fetcher {
 				answerTimeout: this.#answerTimeout,
 				signal,
 			});
-			const suspicion = this.#suspicionOf(answer);
+			const suspicion = await this.#suspicionOf(answer);
 			if (suspicion) {
 				this.#suspect(suspicion);
 				return;
 			}
 
-			if (answer.validator.etag === undefined && !this.#lacksEtags) {
-				this.#lacksEtags = true;
-				if (this.#margin > margin && answer.acceptsRanges) {
-					// Asked again at once, with a margin.
-					return;
-				}
+			// An empty answer beyond the end says nothing of the file.
+			this.#lacksEtags ||= answer.validator.etag === undefined && answer.range.start < answer.range.end;
+			if (this.#margin > margin && answer.acceptsRanges) {
+				// Asked again at once, with a margin; also where another response has shown meanwhile that one is needed.
+				return;
 			}
 
 			Logger.debug(`${id}: ${this.host} sends bytes ${answer.range.start} to ${answer.range.end}`);
@@ -797,13 +801,13 @@ export class Fetcher {
 	}
 
 	/** Throws `origin-sent-page`, and `origin-changed` where the size has changed. */
-	#suspicionOf(answer: OriginAnswer): Suspicion | undefined {
+	async #suspicionOf(answer: OriginAnswer): Promise<Suspicion | undefined> {
 		if (!this.#factsKnown) {
 			return undefined;
 		}
 
 		const held = this.heldVersion;
-		refusePage(held, answer, this.#source);
+		await refusePage(held, answer, this.#source);
 		const change = sizeChange(held, answer);
 		if (change !== undefined) {
 			throw originChanged(change);

@@ -26,8 +26,8 @@ const nothing = new Uint8Array();
 export type OriginTraits = {
 	/** It has answered with a part that does not begin at 0. */
 	givesParts?: boolean;
-	/** It has answered a request with Range, in whatever way. */
-	answersRanges?: boolean;
+	/** It has answered a request with Range by bytes of the file, be it the whole. */
+	servesRanges?: boolean;
 	/** It names a Content-Encoding that its bytes do not have. */
 	mislabels?: boolean;
 };
@@ -77,7 +77,6 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 	}
 }
 
-/** The response does not prove which bytes of the file it has. */
 /** The connection was made, and ended without a response. */
 function isCut(error: unknown): boolean {
 	const cause =
@@ -85,6 +84,7 @@ function isCut(error: unknown): boolean {
 	return cause?.code === 'ECONNRESET' || cause?.code === 'CONNECTION_CLOSED';
 }
 
+/** The response does not prove which bytes of the file it has. */
 class UnprovenResponse extends DownStreamError {
 	constructor(host: string, what: string) {
 		super('origin-misbehaved', `${host} ${what}`);
@@ -92,11 +92,11 @@ class UnprovenResponse extends DownStreamError {
 }
 
 /** Whether a request without Range may succeed. */
-function isAboutRange(error: unknown, {givesParts = false, answersRanges = false}: OriginTraits): boolean {
+function isAboutRange(error: unknown, {givesParts = false, servesRanges = false}: OriginTraits): boolean {
 	const status = error instanceof DownStreamError ? error.status : undefined;
 	// Where ranges work, 403 is about the link, or the number of connections.
 	const refuses = status !== undefined && rangeRefusals.has(status) && !(givesParts && status === 403);
-	return refuses || error instanceof UnprovenResponse || (!answersRanges && isCut(error));
+	return refuses || error instanceof UnprovenResponse || (!servesRanges && (status === 500 || isCut(error)));
 }
 
 type RequestOptions = OriginRequestOptions & {readonly traits: OriginTraits};
@@ -105,7 +105,7 @@ async function requestOnce(options: RequestOptions): Promise<OriginAnswer> {
 	const {range, headers} = options;
 	const {url, response} = await follow(options);
 	const {status} = response;
-	options.traits.answersRanges ||= options.ranged;
+	options.traits.servesRanges ||= options.ranged && successes.has(status);
 	if (status === 416) {
 		// One that lies before the end that it tells is a refusal of the Range itself.
 		const size = unsatisfiedSize(response.headers.get('content-range'));

@@ -594,6 +594,11 @@ export class Transfer {
 
 	/** Goes on with what is held if it proves to be the origin's file of now. Rejects with `origin-changed` if not. */
 	async acceptChange(): Promise<void> {
+		if (this.#file.present.size === 0) {
+			await this.startOver();
+			return;
+		}
+
 		await this.#fetcher.whileNothingRuns(async () => {
 			const {validator, isUnstable} = await proveAcceptance(
 				this.#file,

@@ -48,8 +48,11 @@ const labels: Readonly<Record<LabelName, (validator: Validator) => string | unde
 export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string};
 
 /** A page in place of the file is no version of it: a login, an error, a portal. Throws `origin-sent-page`. */
-export function refusePage(held: HeldVersion, {isPage, info}: OriginAnswer, {url}: DataSource): void {
+export async function refusePage(held: HeldVersion, answer: OriginAnswer, {url}: DataSource): Promise<void> {
+	const {isPage, info, range} = answer;
 	if (isPage && info.type !== held.type && info.size !== held.size) {
+		// Closes the connection.
+		await hasHeldBytes(undefined, range, answer);
 		throw new DownStreamError(
 			'origin-sent-page',
 			`${new URL(url).host} sent a web page instead of the file; the link may have expired`,
@@ -123,7 +126,10 @@ export async function examineSuspicion(
 	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.suspicion));
 	// Where nothing is held, labels alone can be compared.
 	const isHeld = samples.length > 0;
-	const ranges = isHeld ? samples : Array.from({length: minAgreeing + samplesAfterPause}, () => firstByte);
+	const ranges = Array.from(
+		{length: Math.max(samples.length, minAgreeing + samplesAfterPause)},
+		(_, index) => samples[index % samples.length] ?? firstByte,
+	);
 	const pauseAt = Math.max(1, ranges.length - samplesAfterPause);
 	let flips = false;
 	const prepare = async (index: number) => {
@@ -134,7 +140,7 @@ export async function examineSuspicion(
 		source.rest?.();
 	};
 	let agreeing = 0;
-	for await (const {validator} of agreeingResponses(file, source, held, ranges, signal, prepare)) {
+	for await (const [{validator}] of agreeingResponses(file, source, held, ranges, signal, prepare)) {
 		agreeing++;
 		flips ||= labels[label](validator) !== is;
 		if (flips && agreeing >= minAgreeing) {
@@ -149,7 +155,7 @@ export async function examineSuspicion(
 
 /**
  * The origin's responses to samples of the held bytes, each once size and bytes agree. Throws `origin-changed` where
- * they do not. An origin without ranges is read for the first sample alone.
+ * they do not. An origin without ranges is read for the first sample alone, and not at all if that is far.
  */
 async function* agreeingResponses(
 	file: SparseFile,
@@ -158,13 +164,13 @@ async function* agreeingResponses(
 	samples: readonly Range[],
 	signal: AbortSignal,
 	prepare?: (index: number) => Promise<void>,
-): AsyncGenerator<OriginAnswer, void, undefined> {
+): AsyncGenerator<[response: OriginAnswer, isCompared: boolean], void, undefined> {
 	let acceptsRanges = true;
 	for (const [index, sample] of samples.entries()) {
 		await prepare?.(index);
 		const range = acceptsRanges ? sample : samples[0]!;
 		const response = await source.open({range, signal});
-		refusePage(held, response, source);
+		await refusePage(held, response, source);
 		const change = sizeChange(held, response);
 		const isComparable = change === undefined && file.present.size > 0;
 		const agrees = await hasHeldBytes(isComparable ? file : undefined, range, response);
@@ -173,26 +179,31 @@ async function* agreeingResponses(
 		}
 
 		acceptsRanges &&= response.acceptsRanges;
-		yield response;
+		yield [response, isComparable && !isTooFar(range, response)];
 	}
 }
 
-/** Resolves with the first suspicion that the responses to the samples raise. Rejects as `agreeingResponses` throws. */
+/**
+ * Resolves with the first suspicion that the responses to the samples raise, and whether all were compared. Rejects as
+ * `agreeingResponses` throws.
+ */
 async function compareSamples(
 	file: SparseFile,
 	source: DataSource,
 	held: HeldVersion,
 	samples: readonly Range[],
 	signal: AbortSignal,
-): Promise<Suspicion | undefined> {
-	for await (const response of agreeingResponses(file, source, held, samples, signal)) {
+): Promise<{suspicion?: Suspicion; areCompared: boolean}> {
+	let areCompared = true;
+	for await (const [response, isCompared] of agreeingResponses(file, source, held, samples, signal)) {
+		areCompared &&= isCompared;
 		const suspicion = suspicionOf(held, response);
 		if (suspicion) {
-			return suspicion;
+			return {suspicion, areCompared};
 		}
 	}
 
-	return undefined;
+	return {areCompared};
 }
 
 /** Compares one sample, at a place that differs from call to call: no change stays unseen by its place alone. */
@@ -205,7 +216,8 @@ export async function compareOneSample(
 	const samples = await provenSamplesOf(file, present =>
 		present.size > 0 ? [sampleAt(present, Math.random())] : [],
 	);
-	return compareSamples(file, source, held, samples, signal);
+	const {suspicion} = await compareSamples(file, source, held, samples, signal);
+	return suspicion;
 }
 
 /**
@@ -268,8 +280,9 @@ export class HeldCheck {
 		const signal = AbortSignal.any([this.#ending, abort.signal]);
 		try {
 			const samples = await provenSamplesOf(file, present => samplesOf(present, between));
-			const suspicion = await compareSamples(file, source, held, samples, signal);
-			if (suspicion === undefined) {
+			const {suspicion, areCompared} = await compareSamples(file, source, held, samples, signal);
+			// A deeper check may have been required meanwhile.
+			if (suspicion === undefined && areCompared && this.#samples === between) {
 				this.#samples = undefined;
 			}
 
@@ -295,7 +308,11 @@ export async function proveAcceptance(
 	let first: Validator | undefined;
 	let isUnstable = false;
 	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.acceptance));
-	for await (const response of agreeingResponses(file, source, held, samples, signal)) {
+	for await (const [response, isCompared] of agreeingResponses(file, source, held, samples, signal)) {
+		if (!isCompared || (!response.acceptsRanges && samples.length > 1)) {
+			throw originChanged('the server gives no parts of it to compare');
+		}
+
 		first ??= response.validator;
 		isUnstable ||= suspicionOf({...held, validator: first, isUnstable: false}, response) !== undefined;
 	}
@@ -320,7 +337,7 @@ export async function proveNewPlace(
 	const {info, acceptsRanges} = place;
 	const isHeld = file.present.size > 0;
 	if (isHeld) {
-		refusePage(held, place, source);
+		await refusePage(held, place, source);
 	}
 
 	if (isHeld && (held.size === Infinity ? info.size < held.leastSize : held.size !== info.size)) {
@@ -397,6 +414,10 @@ function sampleAt(present: PresentSet, fraction: number): Range {
 	throw new RangeError('Nothing is held');
 }
 
+function isTooFar({start}: Range, {range}: OriginAnswer): boolean {
+	return start - range.start > mostSkipped;
+}
+
 /** Whether what comes of the range is what is held; without a file it is not read. Closes the connection. */
 async function hasHeldBytes(
 	file: SparseFile | undefined,
@@ -404,9 +425,9 @@ async function hasHeldBytes(
 	answer: OriginAnswer,
 ): Promise<boolean> {
 	let position = answer.range.start;
-	const isTooFar = range.start - position > mostSkipped;
+	const skips = isTooFar(range, answer);
 	for await (const chunk of answer.body) {
-		if (!file || isTooFar) {
+		if (!file || skips) {
 			break;
 		}
 
