@@ -123,6 +123,8 @@ export class Fetcher {
 	#heldCheck: HeldCheck;
 	/** When the held bytes were last known to be of the origin's version, in milliseconds since the epoch. */
 	#checkedAt = Date.now();
+	/** A sample beside a response was refused. */
+	#refusesSamples = false;
 	/** Of a suspicion, while it is examined. */
 	#examination: AbortController | undefined;
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
@@ -264,6 +266,7 @@ export class Fetcher {
 		this.#wholeAnswers = 0;
 		this.#mayAcceptRanges = false;
 		this.#lacksEtags = false;
+		this.#refusesSamples = false;
 	}
 
 	async dispose(): Promise<void> {
@@ -464,7 +467,11 @@ export class Fetcher {
 		const {signal} = segment.abort;
 		try {
 			const margin = this.#margin;
-			const doubt = await this.#checkHeldBytes(segment, margin);
+			const isIsland = this.#isIsland(segment, margin);
+			const samplesBeside = isIsland && !this.#samplesFirst;
+			const doubt =
+				(await this.#checkHeldBytes(signal)) ??
+				(isIsland && !samplesBeside ? await this.#compareSample(signal) : undefined);
 			if (doubt) {
 				this.#suspect(doubt);
 				return;
@@ -487,9 +494,15 @@ export class Fetcher {
 				answerTimeout: this.#answerTimeout,
 				signal,
 			});
-			const suspicion = await this.#suspicionOf(answer);
+			const suspicion =
+				(await this.#suspicionOf(answer)) ?? (samplesBeside ? await this.#compareBeside(signal) : undefined);
 			if (suspicion) {
 				this.#suspect(suspicion);
+				return;
+			}
+
+			if (samplesBeside && this.#samplesFirst) {
+				// Asked again at once, after a sample.
 				return;
 			}
 
@@ -774,12 +787,11 @@ export class Fetcher {
 
 	/**
 	 * Compares samples of held bytes with the origin of now where they may be of another version: after a restart, a long
-	 * silence or a change; and before bytes that touch no held ones, where no strong ETag names their version. An origin
-	 * without ranges is compared as it is read again. Resolves with the suspicion that they raise, if any.
+	 * silence or a change. An origin without ranges is compared as it is read again. Resolves with the suspicion that they
+	 * raise, if any.
 	 */
-	async #checkHeldBytes({offset, abort}: Segment, margin: number): Promise<Suspicion | undefined> {
-		const {present} = this.#file;
-		if (present.size === 0 || !this.#asksForParts) {
+	async #checkHeldBytes(signal: AbortSignal): Promise<Suspicion | undefined> {
+		if (this.#file.present.size === 0 || !this.#asksForParts) {
 			return undefined;
 		}
 
@@ -788,16 +800,43 @@ export class Fetcher {
 			this.#heldCheck.require('brief');
 		}
 
-		const {signal} = abort;
-		if (this.#heldCheck.isNeeded) {
-			const suspicion = await this.#heldCheck.run(this.#file, this.#checkedSource, this.heldVersion, signal);
-			this.#checkedAt = Date.now();
-			return suspicion;
+		if (!this.#heldCheck.isNeeded) {
+			return undefined;
 		}
 
-		const isIsland =
-			margin > 0 && (offset === 0 || !present.covers({start: Math.max(0, offset - margin), end: offset}));
-		return isIsland ? compareOneSample(this.#file, this.#checkedSource, this.heldVersion, signal) : undefined;
+		const suspicion = await this.#heldCheck.run(this.#file, this.#checkedSource, this.heldVersion, signal);
+		this.#checkedAt = Date.now();
+		return suspicion;
+	}
+
+	/** No strong ETag names the version, and the segment begins with bytes that touch no held ones. */
+	#isIsland({offset}: Segment, margin: number): boolean {
+		const {present} = this.#file;
+		const touches = offset > 0 && present.covers({start: Math.max(0, offset - margin), end: offset});
+		return margin > 0 && present.size > 0 && this.#asksForParts && !touches;
+	}
+
+	/** Where a second request beside the first may be refused. A change between the sample and the request stays unseen. */
+	get #samplesFirst(): boolean {
+		return this.#refusesSamples || this.maxConnections === 1 || this.#services.hosts.isLimited(this.host);
+	}
+
+	#compareSample(signal: AbortSignal): Promise<Suspicion | undefined> {
+		return compareOneSample(this.#file, this.#checkedSource, this.heldVersion, signal);
+	}
+
+	/** While a response has begun and none of its bytes is stored: if held bytes agree now, it began with them. */
+	async #compareBeside(signal: AbortSignal): Promise<Suspicion | undefined> {
+		try {
+			return await this.#compareSample(signal);
+		} catch (error) {
+			if (!(error instanceof DownStreamError && mayMeanTooMany(error, true))) {
+				throw error;
+			}
+
+			this.#refusesSamples = true;
+			return undefined;
+		}
 	}
 
 	/** Throws `origin-sent-page`, and `origin-changed` where the size has changed. */
