@@ -45,6 +45,8 @@ const lingerMs = 5000;
 const mostWholeAnswers = 3;
 /** So much is fetched again at both ends of a request where no strong ETag names the version; it must be the same. */
 const seam = 4096;
+/** Bytes: so short an answer beside one that works is a refusal in words. */
+const longestRefusal = 4096;
 /** Milliseconds without a byte after which held bytes are compared anew, whatever names their version. */
 const trustMs = 60_000;
 
@@ -495,7 +497,8 @@ export class Fetcher {
 				signal,
 			});
 			const suspicion =
-				(await this.#suspicionOf(answer)) ?? (samplesBeside ? await this.#compareBeside(signal) : undefined);
+				(await this.#suspicionOf(answer, segment)) ??
+				(samplesBeside ? await this.#compareBeside(signal) : undefined);
 			if (suspicion) {
 				this.#suspect(suspicion);
 				return;
@@ -840,7 +843,7 @@ export class Fetcher {
 	}
 
 	/** Throws `origin-sent-page`, and `origin-changed` where the size has changed. */
-	async #suspicionOf(answer: OriginAnswer): Promise<Suspicion | undefined> {
+	async #suspicionOf(answer: OriginAnswer, segment: Segment): Promise<Suspicion | undefined> {
 		if (!this.#factsKnown) {
 			return undefined;
 		}
@@ -849,7 +852,13 @@ export class Fetcher {
 		await refusePage(held, answer, this.#source);
 		const change = sizeChange(held, answer);
 		if (change !== undefined) {
-			throw originChanged(change);
+			const othersWork = [...this.segments].some(other => other !== segment && other.isAnswered);
+			throw othersWork && answer.info.size < longestRefusal
+				? new DownStreamError(
+						'origin-misbehaved',
+						`${this.host} answers with ${answer.info.size} bytes in place of the file`,
+					)
+				: originChanged(change);
 		}
 
 		return suspicionOf(held, answer);

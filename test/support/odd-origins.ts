@@ -905,6 +905,11 @@ const oneConnectionRefusals: ReadonlyArray<[words: string, refuse: Answerer, hur
 	['a page with 200', exchange => answer(exchange, toPage)],
 	['JSON with 200', exchange => answer(exchange, toJson)],
 	[
+		'words with 200',
+		exchange =>
+			answer(exchange, {headers: ['Content-Type: text/plain'], body: Buffer.from('too many connections')}),
+	],
+	[
 		'a redirect to a page',
 		exchange => answer(exchange, {status: '302 Found', headers: ['Location: /limit.html']}),
 	],
