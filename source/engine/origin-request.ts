@@ -359,7 +359,7 @@ async function realCodings(
 	offset: number,
 	traits: OriginTraits,
 ): Promise<{codings: readonly string[]; start: Uint8Array}> {
-	const type = response.headers.get('content-type')?.split(';', 1)[0]?.trim().toLowerCase();
+	const type = baseType(response.headers.get('content-type'));
 	const codings = codingsOf(response.headers.get('content-encoding'), {name: nameOf(url, response), type});
 	const outermost = codings.at(-1);
 	if (outermost === undefined || offset > 0) {

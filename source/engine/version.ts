@@ -6,11 +6,11 @@ import type {PresentSet, Range} from './range-set.ts';
 import type {SparseFile} from './sparse-file.ts';
 
 /** Bytes of one sample. */
-export const sampleSize = 4096;
+const sampleSize = 4096;
 /** Samples between the ends of what is held, by occasion. */
 const sampleCounts = {newPlace: 1, suspicion: 6, acceptance: 32};
 /** `thorough`: a change was seen, and may have touched a few bytes alone. */
-export type CheckDepth = 'brief' | 'thorough';
+type CheckDepth = 'brief' | 'thorough';
 const checkSamples: Readonly<Record<CheckDepth, number>> = {brief: 1, thorough: 32};
 /** Samples that must agree before a label that flips is called unstable. */
 const minAgreeing = 3;
@@ -388,7 +388,7 @@ async function provenSamplesOf(file: SparseFile, choose: (present: PresentSet) =
 }
 
 /** Both ends of the held bytes, and `between` pieces spread evenly over them; none twice. */
-export function samplesOf(present: PresentSet, between: number): Range[] {
+function samplesOf(present: PresentSet, between: number): Range[] {
 	const samples = new Map<number, Range>();
 	for (let index = 0; index <= between + 1 && present.size > 0; index++) {
 		const sample = sampleAt(present, index / (between + 1));
