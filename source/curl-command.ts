@@ -1,4 +1,5 @@
 // What of a pasted `curl` command concerns a download. Pure.
+import {withScheme} from './engine/proxy-url.ts';
 import {readOptions, type OptionTable} from './command-options.ts';
 import {PastedRequest, type PastedCommand} from './pasted-request.ts';
 import {programLine} from './program-line.ts';
@@ -166,10 +167,6 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 }
 
 /** curl takes a URL or a proxy without a scheme for http. */
-function withScheme(text: string): string {
-	return /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`;
-}
-
 /** Undefined if it is read from a file. */
 function plainField({name, value}: {name: string; value: string}): string | undefined {
 	return name !== 'data-raw' && value.startsWith('@') ? undefined : value;

@@ -1,4 +1,5 @@
 // What of a pasted `wget` or `aria2c` command concerns a download. Pure.
+import {withScheme} from './engine/proxy-url.ts';
 import {readOptions, type CommandWord, type OptionTable} from './command-options.ts';
 import {PastedRequest, type PastedCommand} from './pasted-request.ts';
 import {programLine} from './program-line.ts';
@@ -57,7 +58,7 @@ export function parseWgetCommand(text: string): PastedCommand | undefined {
 	for (const word of readOptions(line.words, isWget ? wgetTable : aria2Table)) {
 		switch (word.kind) {
 			case 'operand':
-				request.urls.push(/^[a-z][a-z\d+.-]*:\/\//i.test(word.text) ? word.text : `http://${word.text}`);
+				request.urls.push(withScheme(word.text));
 				break;
 			case 'unknown':
 				request.refuseOption(word.option);
@@ -149,7 +150,7 @@ function proxyFor(url: string | undefined, given: ReadonlyMap<string, string>): 
 		return undefined;
 	}
 
-	const proxy = /^[a-z][a-z\d+.-]*:\/\//i.test(place) ? place : `http://${place}`;
+	const proxy = withScheme(place);
 	const user = given.get(`${kind}-user`) ?? given.get('proxy-user');
 	const password = given.get(`${kind}-passwd`) ?? given.get('proxy-password') ?? '';
 	return user === undefined || proxy.includes('@')

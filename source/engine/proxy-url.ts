@@ -27,7 +27,7 @@ export function parseProxy(text: string, what = 'The proxy'): URL {
 	let url: URL | undefined;
 	try {
 		// `proxy.example:3128` alone is an HTTP proxy, as for curl.
-		url = new URL(/^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`);
+		url = new URL(withScheme(text));
 		credentialsOf(url);
 	} catch {
 		url = undefined;
@@ -103,4 +103,9 @@ export function bareHost({hostname}: URL): string {
 
 function portOf({protocol, port}: URL): number {
 	return Number(port) || (protocol === 'https:' ? 443 : 80);
+}
+
+/** `http://` where none is given, as curl and wget have it. */
+export function withScheme(text: string): string {
+	return /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`;
 }
