@@ -40,17 +40,16 @@ async function play(url: string, range?: string) {
 	return {status: response.status, headers: response.headers, bytes: Buffer.concat(chunks), isCut};
 }
 
-/** Holds the first MiB or more of the origin's file, which then does what it is told. */
+/** Stores the first MiB of the origin's file, which then behaves as `intercept` says. */
 async function holdBeginning(
 	{engine}: TestEngine,
 	origin: TestOrigin,
 	intercept: Intercept,
 ): Promise<Download> {
-	origin.options.bytesPerSecond = 2 * MiB;
-	const {download} = await engine.add({url: origin.url, connections: 1});
-	await until(engine, download.id, ({present}) => present > MiB);
+	const {download} = await engine.add({url: origin.url, connections: 1, onDemand: true});
+	await play(download.streamUrl, `0-${MiB - 1}`);
 	await engine.pause(download.id);
-	origin.options.bytesPerSecond = undefined;
+	await engine.update(download.id, {onDemand: false});
 	origin.options.intercept = intercept;
 	return until(engine, download.id, ({connections}) => connections === 0);
 }
