@@ -79,7 +79,7 @@ const normalizePackageData = getDefaultExportFromCjs(normalizeExports);`,
 await rm(outdir, {recursive: true, force: true});
 const {metafile} = await build({
 	absWorkingDir: root,
-	entryPoints: {cli: 'cli.tsx', index: 'source/index.ts', 'engine-worker': 'source/engine-worker.ts'},
+	entryPoints: {cli: 'cli.tsx', index: 'source/index.ts', 'worker-main': 'source/host/worker-main.ts'},
 	outdir,
 	bundle: true,
 	// The library, --version, --help and get load neither Ink nor React.
@@ -117,7 +117,7 @@ console.log(`${path.relative(root, outdir)}: ${Math.round(bytes / 1024)} KiB`);
 async function manualPage() {
 	const {outputFiles} = await build({
 		absWorkingDir: root,
-		entryPoints: ['source/man-page.ts'],
+		entryPoints: ['source/cli/man-page.ts'],
 		bundle: true,
 		write: false,
 		format: 'esm',

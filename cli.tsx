@@ -4,14 +4,14 @@ import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {setFlagsFromString} from 'node:v8';
 import meow from 'meow';
-import {checkArguments, checkOperands, commandOf} from './source/check-arguments.ts';
-import {commands} from './source/command-table.ts';
+import {checkArguments, checkOperands, commandOf} from './source/cli/arguments.ts';
+import {commands} from './source/cli/commands.ts';
 import {DownStreamError} from './source/downstream.ts';
-import {escapeControls} from './source/escape-controls.ts';
-import {flags, type Flag, type Flags} from './source/flags.ts';
-import {commandHelp, help} from './source/help.ts';
-import type {Outcome} from './source/patience.ts';
-import type {Settings} from './source/settings.ts';
+import {escapeControls} from './source/text/escape-controls.ts';
+import {flags, type Flag, type Flags} from './source/cli/flags.ts';
+import {commandHelp, help} from './source/cli/help.ts';
+import type {Outcome} from './source/cli/output/patience.ts';
+import type {Settings} from './source/cli/settings.ts';
 import {version} from './source/version.ts';
 
 // React's development build grows until the heap is full.
@@ -76,14 +76,14 @@ async function main(stopped: AbortSignal): Promise<number> {
 
 	if (name === 'completion') {
 		checkOperands(name, rest);
-		const {completionScript} = await import('./source/completion.ts');
+		const {completionScript} = await import('./source/cli/completion.ts');
 		print(completionScript(rest[0]!));
 		return 0;
 	}
 
 	const [{settingsFrom}, {readSettingsFile}] = await Promise.all([
-		import('./source/settings.ts'),
-		import('./source/settings-file.ts'),
+		import('./source/cli/settings.ts'),
+		import('./source/cli/settings-file.ts'),
 	]);
 	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
 	const isDrawn = (name === undefined || name === 'demo') && hasScreen(settings);
@@ -107,24 +107,24 @@ async function main(stopped: AbortSignal): Promise<number> {
 		case 'get':
 			return runGet(operands, settings, stopped);
 		case 'serve': {
-			const {serve} = await import('./source/serve.ts');
+			const {serve} = await import('./source/cli/run/serve.ts');
 			await serve(operands, settings, stopped);
 			return interrupted;
 		}
 
 		case 'play': {
-			const {playUrl} = await import('./source/play-url.ts');
+			const {playUrl} = await import('./source/cli/run/play.ts');
 			const outcome = await playUrl(operands[0]!, settings, print, stopped);
 			return stopped.aborted ? interrupted : outcomes[outcome];
 		}
 
 		case 'demo': {
-			const {demo} = await import('./source/demo.ts');
+			const {demo} = await import('./source/cli/run/demo.ts');
 			return demo(settings, isDrawn, stopped);
 		}
 
 		default: {
-			const {runCommand} = await import('./source/commands.ts');
+			const {runCommand} = await import('./source/cli/run/manage.ts');
 			return (await runCommand(name, operands, settings, {result: print, error: printError})) ? 0 : 1;
 		}
 	}
@@ -142,17 +142,17 @@ async function withoutCommand(
 	const urls = await urlsOf(isMore ? [...words, '-'] : words, settings, stopped);
 	await checkUrls(urls, settings);
 	if (isDrawn) {
-		const {openDashboard} = await import('./source/open-dashboard.tsx');
+		const {openDashboard} = await import('./source/cli/run/open-dashboard.tsx');
 		return openDashboard(urls, settings);
 	}
 
-	const {handOver} = await import('./source/commands.ts');
+	const {handOver} = await import('./source/cli/run/manage.ts');
 	const isTaken = await handOver(urls, settings, {result: print, error: printError});
 	if (isTaken !== undefined) {
 		return isTaken ? 0 : 1;
 	}
 
-	const {serveUntilDone} = await import('./source/serve.ts');
+	const {serveUntilDone} = await import('./source/cli/run/serve.ts');
 	const outcome = await serveUntilDone(urls, settings, stopped);
 	return stopped.aborted ? interrupted : outcomes[outcome];
 }
@@ -167,7 +167,7 @@ async function urlsOf(
 	{checksum}: Settings,
 	stopped: AbortSignal,
 ): Promise<string[]> {
-	const {expandUrls} = await import('./source/url-lists.ts');
+	const {expandUrls} = await import('./source/requests/url-lists.ts');
 	// Nothing has begun yet: whoever stops need not end standard input first.
 	const leave = () => process.exit(interrupted);
 	stopped.addEventListener('abort', leave);
@@ -186,16 +186,16 @@ async function urlsOf(
 /** A command that resolves them may be given anything. */
 async function checkUrls(urls: readonly string[], {resolveWith}: Settings): Promise<void> {
 	if (!resolveWith) {
-		const {checkUrls: check} = await import('./source/url-lists.ts');
+		const {checkUrls: check} = await import('./source/requests/url-lists.ts');
 		check(urls);
 	}
 }
 
 async function runGet(urls: string[], settings: Settings, stopped: AbortSignal): Promise<number> {
 	const [{start}, {get}, {ProgressLine}] = await Promise.all([
-		import('./source/running.ts'),
-		import('./source/get.ts'),
-		import('./source/progress-line.ts'),
+		import('./source/host/engine-host.ts'),
+		import('./source/cli/run/get.ts'),
+		import('./source/cli/output/progress-line.ts'),
 	]);
 	// What has come must not go before it is exported: room is made in the end.
 	const running = await start({...settings, cacheSize: Infinity});

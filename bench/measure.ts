@@ -6,7 +6,7 @@ import {readdir, stat} from 'node:fs/promises';
 import {connect} from 'node:net';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
-import type {Range} from '../source/engine/range-set.ts';
+import type {Range} from '../source/engine/store/range-set.ts';
 
 export const MiB = 1024 * 1024;
 export const GiB = 1024 * MiB;

@@ -28,7 +28,7 @@ export {
 	type OriginAnswer,
 	type OriginRequest,
 	type Validator,
-} from './engine/data-source.ts';
-export type {HttpTimeouts, TlsOptions} from './engine/http-client.ts';
-export type {Range} from './engine/range-set.ts';
-export {Logger, type LogLevel} from './logger.ts';
+} from './engine/origin/data-source.ts';
+export type {HttpTimeouts, TlsOptions} from './engine/http/client.ts';
+export type {Range} from './engine/store/range-set.ts';
+export {Logger, type LogLevel} from './log.ts';

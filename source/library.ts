@@ -2,12 +2,17 @@
 import {isDeepStrictEqual} from 'node:util';
 import {defaults, defaultStorageDir} from './defaults.ts';
 import {DownStreamError, type Download, type DownloadStatus, type Snapshot} from './downstream.ts';
-import {checkedHeaders, HttpDataSource, withoutCredentials, type DataSource} from './engine/data-source.ts';
+import {
+	checkedHeaders,
+	HttpDataSource,
+	withoutCredentials,
+	type DataSource,
+} from './engine/origin/data-source.ts';
 import type {Engine} from './engine/engine.ts';
-import {parseProxy} from './engine/proxy-url.ts';
-import {maskUrl} from './mask-url.ts';
-import {start, type Running} from './running.ts';
-import {snapshotsOf} from './snapshots.ts';
+import {parseProxy} from './engine/http/proxy-settings.ts';
+import {maskUrl} from './text/mask-url.ts';
+import {start, type Running} from './host/engine-host.ts';
+import {snapshotsOf} from './wait.ts';
 
 /** The upstream proxy that origins are reached through. `socks5h` leaves the looking up of names to it. */
 export type ProxyConfig = {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
-import {AnswerParser} from '../source/engine/answer-parser.ts';
+import {AnswerParser} from '../source/engine/http/response-parser.ts';
 
 const head = (...lines: string[]) => `${lines.join('\r\n')}\r\n\r\n`;
 

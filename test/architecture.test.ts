@@ -28,11 +28,11 @@ const sources: Source[] = [
 	});
 
 const owners: Record<string, string[]> = {
-	undici: ['source/engine/upstream-proxy.ts'],
-	socks: ['source/engine/upstream-proxy.ts'],
-	lowdb: ['source/engine/entry-store.ts'],
-	'set-cookie-parser': ['source/engine/cookie-jar.ts'],
-	'proper-lockfile': ['source/engine/storage-lock.ts'],
+	undici: ['source/engine/http/upstream-proxy.ts'],
+	socks: ['source/engine/http/upstream-proxy.ts'],
+	lowdb: ['source/engine/store/record-store.ts'],
+	'set-cookie-parser': ['source/engine/origin/cookie-jar.ts'],
+	'proper-lockfile': ['source/engine/store/storage-lock.ts'],
 	'ink-table': ['source/dashboard/download-table.tsx'],
 	meow: ['cli.tsx'],
 };
@@ -52,12 +52,12 @@ const forbidden: Array<[folder: string, what: RegExp, but?: RegExp]> = [
 	['source/dashboard/', /^node:|^(?:undici|socks|lowdb)$/],
 	['source/dashboard/', /^source\/(?!dashboard\/|downstream\.ts|mask-url\.ts|pasted-command\.ts|rate\.ts)/],
 	['source/terminal/', /^source\/(?:engine|proxy)\//],
-	['source/control-client.ts', /^source\/(?!downstream\.ts|proxy\/control-api\.ts)/],
+	['source/host/control-client.ts', /^source\/(?!downstream\.ts|proxy\/control-api\.ts)/],
 	['source/downstream.ts', /./],
-	['source/engine/range-set.ts', /./],
-	['source/engine/evict.ts', /^(?!source\/downstream\.ts$)/],
-	['source/engine/next-segment.ts', /^(?!source\/engine\/range-set\.ts$)/],
-	['source/dashboard/range-bar.ts', /./],
+	['source/engine/store/range-set.ts', /./],
+	['source/engine/store/eviction.ts', /^(?!source\/downstream\.ts$)/],
+	['source/engine/fetch/next-segment.ts', /^(?!source\/engine\/range-set\.ts$)/],
+	['source/text/range-bar.ts', /./],
 ];
 
 for (const [folder, what] of forbidden) {
@@ -73,7 +73,7 @@ for (const [folder, what] of forbidden) {
 
 test('only cli.tsx ends the process, a worker its own thread, and the engine prints nothing', () => {
 	const ending = sources.filter(({text}) => /process\.exit\(/.test(text)).map(({file}) => file);
-	assert.deepEqual(ending, ['cli.tsx', 'source/engine-worker.ts']);
+	assert.deepEqual(ending, ['cli.tsx', 'source/host/worker-main.ts']);
 	const printing = sources.filter(
 		({file, text}) =>
 			/^source\/(?:engine|proxy)\//.test(file) && /console\.|process\.std(?:out|err)/.test(text),

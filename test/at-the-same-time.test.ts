@@ -7,11 +7,11 @@ import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
-import {BlockPool} from '../source/engine/block-pool.ts';
-import {HttpDataSource} from '../source/engine/data-source.ts';
+import {BlockPool} from '../source/engine/memory/block-pool.ts';
+import {HttpDataSource} from '../source/engine/origin/data-source.ts';
 import type {Engine} from '../source/engine/engine.ts';
-import {EntryFile, type Entry} from '../source/engine/entry-store.ts';
-import {Transfer} from '../source/engine/transfer.ts';
+import {EntryFile, type Entry} from '../source/engine/store/record-store.ts';
+import {Transfer} from '../source/engine/download/transfer.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 

@@ -2,9 +2,9 @@ import assert from 'node:assert/strict';
 import {truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {BlockPool} from '../source/engine/block-pool.ts';
-import {BlockReader} from '../source/engine/block-reader.ts';
-import {SparseFile} from '../source/engine/sparse-file.ts';
+import {BlockPool} from '../source/engine/memory/block-pool.ts';
+import {BlockReader} from '../source/engine/memory/disk-reader.ts';
+import {SparseFile} from '../source/engine/store/sparse-file.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {temporaryFolder} from './support/engines.ts';
 

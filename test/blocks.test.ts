@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {blockSizes, hold, holdBlock, release} from '../source/engine/blocks.ts';
+import {blockSizes, hold, holdBlock, release} from '../source/engine/memory/buffers.ts';
 
 test('a block is used again only when each of its holders has released it', () => {
 	const block = holdBlock(blockSizes.usual);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {cellsOf, cleanText, fitName, fitText, padText} from '../source/dashboard/clean-text.ts';
+import {cellsOf, cleanText, fitName, fitText, padText} from '../source/text/clean-text.ts';
 
 test('control characters become visible, so that no escape sequence is left', () => {
 	assert.equal(cleanText('\u001B[2Jevil\u001B]52;c;aGk=\u0007'), '�[2Jevil�]52;c;aGk=�');

@@ -6,7 +6,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {settingsFrom} from '../source/settings.ts';
+import {settingsFrom} from '../source/cli/settings.ts';
 import {CliProcess} from './support/cli.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {TestTerminal} from './support/terminal.ts';

@@ -6,7 +6,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {promisify} from 'node:util';
-import {completionScript} from '../source/completion.ts';
+import {completionScript} from '../source/cli/completion.ts';
 import {builtCli, CliProcess, cleanEnvironment} from './support/cli.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {missing} from './support/programs.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {brotliCompressSync, deflateRawSync, deflateSync, gzipSync} from 'node:zlib';
 import {DownStreamError} from '../source/downstream.ts';
-import {canBeginSo, codingsOf, decoded} from '../source/engine/content-coding.ts';
+import {canBeginSo, codingsOf, decoded} from '../source/engine/origin/content-coding.ts';
 import {content} from './support/content.ts';
 
 for (const [header, name, type, codings] of [

@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {parseContentRange, unsatisfiedSize, type ContentRange} from '../source/engine/content-range.ts';
+import {
+	parseContentRange,
+	unsatisfiedSize,
+	type ContentRange,
+} from '../source/engine/origin/content-range.ts';
 
 const part = (start: number, end: number, size = Infinity): ContentRange => ({range: {start, end}, size});
 

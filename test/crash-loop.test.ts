@@ -6,7 +6,7 @@ import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 // That of Node 20 never settles if its first connection ends while it loads its parser.
 import {fetch} from 'undici';
-import {RangeSet, type Range} from '../source/engine/range-set.ts';
+import {RangeSet, type Range} from '../source/engine/store/range-set.ts';
 import {content} from './support/content.ts';
 import {EngineProcess} from './support/engine-process.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';

@@ -3,7 +3,7 @@ import {open, readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import type {Range} from '../source/engine/range-set.ts';
+import type {Range} from '../source/engine/store/range-set.ts';
 import {CliProcess} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {parseCurlCommand} from '../source/curl-command.ts';
+import {parseCurlCommand} from '../source/requests/curl-command.ts';
 
 test('text that is no curl command is none', () => {
 	for (const text of ['', 'http://127.0.0.1/curl', 'curling http://a', ' https://a/ -H x']) {

@@ -3,7 +3,7 @@ import {once} from 'node:events';
 import {createServer} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {test} from 'node:test';
-import {ControlClient} from '../source/control-client.ts';
+import {ControlClient} from '../source/host/control-client.ts';
 import {atEnd} from './support/cleanup.ts';
 import {download, everyState, films, MemoryDownStream} from './support/memory-downstream.ts';
 import {Screen} from './support/screen.tsx';

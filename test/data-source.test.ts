@@ -9,8 +9,8 @@ import {
 	withoutCredentials,
 	type DataSource,
 	type OriginAnswer,
-} from '../source/engine/data-source.ts';
-import type {Range} from '../source/engine/range-set.ts';
+} from '../source/engine/origin/data-source.ts';
+import type {Range} from '../source/engine/store/range-set.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin} from './support/engines.ts';

@@ -3,7 +3,7 @@ import {execFile} from 'node:child_process';
 import {createHash} from 'node:crypto';
 import {type TestContext, test} from 'node:test';
 import {promisify} from 'node:util';
-import {DemoOrigin} from '../source/demo-origin.ts';
+import {DemoOrigin} from '../source/cli/run/demo-origin.ts';
 import {atEnd} from './support/cleanup.ts';
 import {missing} from './support/programs.ts';
 

@@ -1,8 +1,8 @@
 // What a 401 wants, and HTTP Digest.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {loginProblem, parseChallenges} from '../source/engine/challenges.ts';
-import {digestAuthorization, DigestLogin, type DigestRequest} from '../source/engine/digest-login.ts';
+import {loginProblem, parseChallenges} from '../source/engine/origin/challenges.ts';
+import {digestAuthorization, DigestLogin, type DigestRequest} from '../source/engine/origin/digest-login.ts';
 
 function responseTo(header: string, request: Partial<DigestRequest>): string | undefined {
 	const [challenge] = parseChallenges(header);

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {DiskPace} from '../source/engine/disk-pace.ts';
+import {DiskPace} from '../source/engine/store/write-mode.ts';
 import {temporaryFolder} from './support/engines.ts';
 
 test('a disk that takes its time now and then is waited for', () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import {readdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
-import {ControlClient} from '../source/control-client.ts';
+import {ControlClient} from '../source/host/control-client.ts';
 import {DownStreamError, type Download, type DownloadId, type DownStream} from '../source/downstream.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';

@@ -17,8 +17,8 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
-import {EntryStore, readKey} from '../source/engine/entry-store.ts';
-import type {Entry} from '../source/engine/entry.ts';
+import {EntryStore, readKey} from '../source/engine/store/record-store.ts';
+import type {Entry} from '../source/engine/store/record.ts';
 
 const id = '0123456789abcdef0123456789abcdef';
 

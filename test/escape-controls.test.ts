@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {escapeControls, safeJson} from '../source/escape-controls.ts';
+import {escapeControls, safeJson} from '../source/text/escape-controls.ts';
 
 test('what a terminal obeys and what hides is written out', () => {
 	assert.equal(escapeControls('a\u001B[2J\u007F\u009B1m'), String.raw`a\u001b[2J\u007f\u009b1m`);

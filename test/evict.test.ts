@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {readdir} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {toEvict, type Held} from '../source/engine/evict.ts';
+import {toEvict, type Held} from '../source/engine/store/eviction.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 
 const MiB = 1024 * 1024;

@@ -19,7 +19,7 @@ import {homedir, tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
-import {exportFile, numbered, resolveTarget} from '../source/engine/export-file.ts';
+import {exportFile, numbered, resolveTarget} from '../source/engine/store/export.ts';
 import {content} from './support/content.ts';
 
 const size = 9 * 1024 * 1024 + 5;
@@ -239,7 +239,7 @@ test('what a killed copy has left goes with the next one to the same place, not 
 	const target = path.join(folder, 'film.mkv');
 	const request = {source, target, size, ranges: [{start: 0, end: size}]};
 	const program = `
-		const {exportFile} = await import(${JSON.stringify(new URL('../source/engine/export-file.ts', import.meta.url))});
+		const {exportFile} = await import(${JSON.stringify(new URL('../source/engine/store/export.ts', import.meta.url))});
 		await exportFile({...${JSON.stringify(request)}, onProgress: () => process.kill(process.pid, 'SIGKILL')});`;
 	const {signal} = spawnSync(process.execPath, ['--import', 'tsx', '--input-type=module', '--eval', program]);
 	assert.equal(signal, 'SIGKILL');

@@ -4,7 +4,7 @@ import {createHash} from 'node:crypto';
 import {readdir, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {commands} from '../source/command-table.ts';
+import {commands} from '../source/cli/commands.ts';
 import {CliProcess} from './support/cli.ts';
 import {content} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';

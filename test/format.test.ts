@@ -6,7 +6,7 @@ import {
 	formatOffset,
 	formatPercent,
 	formatSpeed,
-} from '../source/dashboard/format.ts';
+} from '../source/text/format.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;

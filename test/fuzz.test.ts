@@ -5,12 +5,12 @@ import process from 'node:process';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
 import type {DownloadError} from '../source/downstream.ts';
-import {contentRange, parseContentRange} from '../source/engine/content-range.ts';
-import {checkEntry, InvalidEntry, type Entry} from '../source/engine/entry.ts';
-import {fileName, safeFileName, typeOf} from '../source/engine/file-info.ts';
-import {retryAfter} from '../source/engine/origin-request.ts';
-import type {Range} from '../source/engine/range-set.ts';
-import {maskUrl} from '../source/mask-url.ts';
+import {contentRange, parseContentRange} from '../source/engine/origin/content-range.ts';
+import {checkEntry, InvalidEntry, type Entry} from '../source/engine/store/record.ts';
+import {fileName, safeFileName, typeOf} from '../source/engine/origin/file-info.ts';
+import {retryAfter} from '../source/engine/origin/origin-request.ts';
+import type {Range} from '../source/engine/store/range-set.ts';
+import {maskUrl} from '../source/text/mask-url.ts';
 import {evaluatePreconditions, ifRangeHolds, requestedRanges} from '../source/proxy/range-header.ts';
 
 const seed = Number(process.env.FUZZ_SEED ?? 20_261_102);

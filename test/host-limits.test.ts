@@ -1,7 +1,7 @@
 // How many connections a host takes, by a clock that is turned by hand.
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
-import {HostLimits, type HostConnection} from '../source/engine/host-limits.ts';
+import {HostLimits, type HostConnection} from '../source/engine/fetch/host-limits.ts';
 
 const host = 'cdn.example';
 

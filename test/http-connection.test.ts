@@ -4,7 +4,7 @@ import {syncBuiltinESMExports} from 'node:module';
 import net, {type OnReadOpts} from 'node:net';
 import {test, type TestContext} from 'node:test';
 import * as fc from 'fast-check';
-import {HttpConnection} from '../source/engine/http-connection.ts';
+import {HttpConnection} from '../source/engine/http/connection.ts';
 
 const KiB = 1024;
 

@@ -3,8 +3,8 @@ import {mkdtemp, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
-import {Logger} from '../source/logger.ts';
-import {maskUrl} from '../source/mask-url.ts';
+import {Logger} from '../source/log.ts';
+import {maskUrl} from '../source/text/mask-url.ts';
 
 async function logFile(t: TestContext): Promise<string> {
 	const folder = await mkdtemp(path.join(tmpdir(), 'downstream-log-'));

@@ -4,9 +4,9 @@ import {existsSync} from 'node:fs';
 import {readdir, readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {commands, usageOf, type CommandName} from '../source/command-table.ts';
-import {flags, optionOf, type FlagName} from '../source/flags.ts';
-import {manPage} from '../source/man-page.ts';
+import {commands, usageOf, type CommandName} from '../source/cli/commands.ts';
+import {flags, optionOf, type FlagName} from '../source/cli/flags.ts';
+import {manPage} from '../source/cli/man-page.ts';
 import {builtCli} from './support/cli.ts';
 import {missing} from './support/programs.ts';
 

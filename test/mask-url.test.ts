@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {maskUrl} from '../source/mask-url.ts';
+import {maskUrl} from '../source/text/mask-url.ts';
 
 test('secrets in URLs are masked, other parameters are not', () => {
 	const url = 'https://cdn.example.org/v/film.mkv?token=abc&quality=hd&X-Amz-Signature=d';

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {credentialsFor, parseNetrc, withCredentials} from '../source/netrc.ts';
+import {credentialsFor, parseNetrc, withCredentials} from '../source/requests/netrc.ts';
 import {CliProcess} from './support/cli.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {nextSegment, type Situation, type Wish} from '../source/engine/next-segment.ts';
-import {RangeSet} from '../source/engine/range-set.ts';
+import {nextSegment, type Situation, type Wish} from '../source/engine/fetch/next-segment.ts';
+import {RangeSet} from '../source/engine/store/range-set.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;

@@ -4,7 +4,7 @@ import type {IncomingMessage, ServerResponse} from 'node:http';
 import {test, type TestContext} from 'node:test';
 import {brotliCompressSync, gzipSync} from 'node:zlib';
 import {DownStreamError} from '../source/downstream.ts';
-import {HttpDataSource, type OriginAnswer} from '../source/engine/data-source.ts';
+import {HttpDataSource, type OriginAnswer} from '../source/engine/origin/data-source.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
 import {startOrigin} from './support/engines.ts';

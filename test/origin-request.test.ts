@@ -12,10 +12,10 @@ import {
 	HttpDataSource,
 	type DataSource,
 	type OriginRequest,
-} from '../source/engine/data-source.ts';
-import {DirectClient} from '../source/engine/direct-client.ts';
-import type {HttpRequest} from '../source/engine/http-client.ts';
-import {requestOrigin, retryAfter} from '../source/engine/origin-request.ts';
+} from '../source/engine/origin/data-source.ts';
+import {DirectClient} from '../source/engine/http/pool.ts';
+import type {HttpRequest} from '../source/engine/http/client.ts';
+import {requestOrigin, retryAfter} from '../source/engine/origin/origin-request.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin} from './support/engines.ts';

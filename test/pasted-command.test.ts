@@ -1,6 +1,10 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {isUnfinishedCommand, parsePastedCommand, type PastedCommand} from '../source/pasted-command.ts';
+import {
+	isUnfinishedCommand,
+	parsePastedCommand,
+	type PastedCommand,
+} from '../source/requests/pasted-command.ts';
 
 /** What of the command counts, without fields that say nothing. */
 function parsed(text: string): Partial<PastedCommand> {

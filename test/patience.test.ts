@@ -1,8 +1,8 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Download} from '../source/downstream.ts';
-import {parseDuration} from '../source/duration.ts';
-import {QuietTime, TroubleLines} from '../source/patience.ts';
+import {parseDuration} from '../source/text/duration.ts';
+import {QuietTime, TroubleLines} from '../source/cli/output/patience.ts';
 import {blankDownload} from './support/blank-download.ts';
 
 const error = {code: 'origin-unreachable', message: 'cdn.example.org: connection refused', at: 0} as const;

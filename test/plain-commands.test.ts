@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {requestsForTyped} from '../source/add-requests.ts';
+import {requestsForTyped} from '../source/requests/add-requests.ts';
 import {DownStreamError} from '../source/downstream.ts';
-import {PlainCommands} from '../source/plain-commands.ts';
-import {settingsFrom} from '../source/settings.ts';
+import {PlainCommands} from '../source/cli/run/repl.ts';
+import {settingsFrom} from '../source/cli/settings.ts';
 import {download, idOf, MemoryDownStream} from './support/memory-downstream.ts';
 
 function commandsOver(downstream: MemoryDownStream): PlainCommands {

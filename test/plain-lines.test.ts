@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Download, Snapshot} from '../source/downstream.ts';
-import {PlainLines, readyLine} from '../source/plain-lines.ts';
+import {PlainLines, readyLine} from '../source/cli/output/event-lines.ts';
 import {blankDownload} from './support/blank-download.ts';
 
 const at = (seconds: number) => new Date(2026, 10, 2, 14, 2, 11 + seconds).getTime();

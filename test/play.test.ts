@@ -4,7 +4,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {play, playerCommand} from '../source/play.ts';
+import {play, playerCommand} from '../source/requests/launch-player.ts';
 import {temporaryFolder} from './support/engines.ts';
 
 test('the first player that is there is taken, or the one that is named', async t => {

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import {randomInt} from 'node:crypto';
 import {describe, test} from 'node:test';
-import {BlockBitmap, blockSize, presentSetFor, rangeSetLimit} from '../source/engine/block-bitmap.ts';
-import {RangeSet, type PresentSet, type Range} from '../source/engine/range-set.ts';
+import {BlockBitmap, blockSize, presentSetFor, rangeSetLimit} from '../source/engine/store/block-bitmap.ts';
+import {RangeSet, type PresentSet, type Range} from '../source/engine/store/range-set.ts';
 
 const fileSize = 70 * blockSize + 1234;
 

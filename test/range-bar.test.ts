@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {cellStart, rangeBar} from '../source/dashboard/range-bar.ts';
+import {cellStart, rangeBar} from '../source/text/range-bar.ts';
 
 const bare = {players: [], heads: []};
 

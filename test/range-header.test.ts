@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {contentRange} from '../source/engine/content-range.ts';
-import type {Range} from '../source/engine/range-set.ts';
+import {contentRange} from '../source/engine/origin/content-range.ts';
+import type {Range} from '../source/engine/store/range-set.ts';
 import {evaluatePreconditions, ifRangeHolds, requestedRanges} from '../source/proxy/range-header.ts';
 
 const table: Array<[what: string, header: string | undefined, size: number, expected: Range[] | undefined]> =

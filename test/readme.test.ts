@@ -4,10 +4,10 @@ import {readFileSync} from 'node:fs';
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {checkArguments, checkOperands, commandOf} from '../source/check-arguments.ts';
-import {commands, usageOf, type CommandName} from '../source/command-table.ts';
-import {commandWords} from '../source/command-words.ts';
-import {readSettingsFile} from '../source/settings-file.ts';
+import {checkArguments, checkOperands, commandOf} from '../source/cli/arguments.ts';
+import {commands, usageOf, type CommandName} from '../source/cli/commands.ts';
+import {commandWords} from '../source/requests/shell-words.ts';
+import {readSettingsFile} from '../source/cli/settings-file.ts';
 import {temporaryFolder} from './support/engines.ts';
 
 const readme = readFileSync(path.join(import.meta.dirname, '../readme.md'), 'utf8');

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
-import {CookieJar} from '../source/engine/cookie-jar.ts';
-import {redirectTarget} from '../source/engine/redirect-target.ts';
+import {CookieJar} from '../source/engine/origin/cookie-jar.ts';
+import {redirectTarget} from '../source/engine/origin/redirect-target.ts';
 
 const from = new URL('http://a.example/films/film.mkv?x=1');
 const redirect = (location: string | undefined, status = 302) => ({

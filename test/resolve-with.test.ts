@@ -3,7 +3,7 @@ import {readFile, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
-import {linkIn, resolveLink} from '../source/engine/resolve-link.ts';
+import {linkIn, resolveLink} from '../source/engine/origin/link-resolver.ts';
 import {CliProcess} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, temporaryFolder, until} from './support/engines.ts';

@@ -2,8 +2,8 @@
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
-import {HttpError} from '../source/engine/http-client.ts';
-import {Retries} from '../source/engine/retries.ts';
+import {HttpError} from '../source/engine/http/client.ts';
+import {Retries} from '../source/engine/fetch/retry-policy.ts';
 
 const KiB = 1024;
 const minute = 60_000;

@@ -4,8 +4,8 @@ import {createServer} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {StorageLock} from '../source/engine/storage-lock.ts';
-import {attach} from '../source/running-copy.ts';
+import {StorageLock} from '../source/engine/store/storage-lock.ts';
+import {attach} from '../source/host/find-instance.ts';
 import {temporaryFolder} from './support/engines.ts';
 
 /** Where nothing listens any more. */

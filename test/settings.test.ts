@@ -3,11 +3,11 @@ import {mkdir, writeFile} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import path from 'node:path';
 import {test} from 'node:test';
-import {checkArguments, checkOperands, commandOf} from '../source/check-arguments.ts';
+import {checkArguments, checkOperands, commandOf} from '../source/cli/arguments.ts';
 import {DownStreamError} from '../source/downstream.ts';
-import {flags, flagGroups, flagsHelp, kebabCase, type FlagName, type Flags} from '../source/flags.ts';
-import {readSettingsFile} from '../source/settings-file.ts';
-import {settingsFrom} from '../source/settings.ts';
+import {flags, flagGroups, flagsHelp, kebabCase, type FlagName, type Flags} from '../source/cli/flags.ts';
+import {readSettingsFile} from '../source/cli/settings-file.ts';
+import {settingsFrom} from '../source/cli/settings.ts';
 import {CliProcess} from './support/cli.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 

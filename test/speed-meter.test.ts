@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {SpeedMeter} from '../source/engine/speed-meter.ts';
+import {SpeedMeter} from '../source/engine/fetch/speed-meter.ts';
 
 /** A thousand bytes each 100 ms. */
 function flow(meter: SpeedMeter, from: number, to: number): void {

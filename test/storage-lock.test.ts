@@ -9,14 +9,14 @@ import {createInterface} from 'node:readline';
 import {test, type TestContext} from 'node:test';
 import {setImmediate} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
-import {StorageLock, storageOwner} from '../source/engine/storage-lock.ts';
+import {StorageLock, storageOwner} from '../source/engine/store/storage-lock.ts';
 
 const withoutSignals = process.platform === 'win32' && 'this platform cannot stop a process';
 
 /** Takes the lock of the folder, listens and publishes as it is told, says so, and stays until it is ended. */
 const holderProgram = `
 import {createServer} from 'node:net';
-import {StorageLock} from ${JSON.stringify(new URL('../source/engine/storage-lock.ts', import.meta.url).href)};
+import {StorageLock} from ${JSON.stringify(new URL('../source/engine/store/storage-lock.ts', import.meta.url).href)};
 const [, storageDir, mode] = process.argv;
 const lock = await StorageLock.acquire(storageDir, async () => {
 	await lock.release();

@@ -7,7 +7,7 @@ import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {Engine} from '../source/engine/engine.ts';
-import {StorageLock, storageOwner} from '../source/engine/storage-lock.ts';
+import {StorageLock, storageOwner} from '../source/engine/store/storage-lock.ts';
 import {atEnd} from './support/cleanup.ts';
 import {CliProcess} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';

@@ -3,8 +3,8 @@ import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {Readable} from 'node:stream';
 import {test} from 'node:test';
-import {parsePastedCommand} from '../source/pasted-command.ts';
-import {decodeText, expandUrls, urlsIn} from '../source/url-lists.ts';
+import {parsePastedCommand} from '../source/requests/pasted-command.ts';
+import {decodeText, expandUrls, urlsIn} from '../source/requests/url-lists.ts';
 import {temporaryFolder} from './support/engines.ts';
 
 const text = '# Filme\r\nhttp://a/ä\r\n\r\n http://b/\r\n';

@@ -1,6 +1,6 @@
 // The dialog that adds downloads: URLs, or a pasted command, and what goes with them.
 import type {AddRequest} from '../downstream.ts';
-import {parsePastedCommand} from '../pasted-command.ts';
+import {parsePastedCommand} from '../requests/pasted-command.ts';
 import {note} from './dialogs.ts';
 import {choiceOf, textItem, textOf, textsOf, withItems, type Form, type Item, type TextItem} from './form.ts';
 import {fieldOf} from './text-field.tsx';

@@ -1,6 +1,6 @@
 // The bar in the colours of its cells.
 import type {Download} from '../downstream.ts';
-import {rangeBar} from './range-bar.ts';
+import {rangeBar} from '../text/range-bar.ts';
 import {span, type Span} from './spans.tsx';
 import type {Role} from './theme.ts';
 

@@ -1,8 +1,8 @@
 // What keys and pastes do: the little that the engine cannot know (selection, mode, typed text), and the commands.
 import {DownStreamError, type Download, type DownloadId, type DownStream} from '../downstream.ts';
-import {parseRate} from '../rate.ts';
+import {parseRate} from '../text/rate.ts';
 import {addForm, addFormFromCommand, addRequest, parseUrls, renewAddForm} from './add-form.ts';
-import {cleanText} from './clean-text.ts';
+import {cleanText} from '../text/clean-text.ts';
 import {
 	changedForm,
 	exportForm,
@@ -20,14 +20,14 @@ import {
 	withoutRemarks,
 } from './dialogs.ts';
 import {choiceOf, focused, pasteIntoForm, pressForm, textOf, type Form} from './form.ts';
-import {formatBytes, formatDuration} from './format.ts';
+import {formatBytes, formatDuration} from '../text/format.ts';
 import type {Hit} from './hit-test.ts';
 import {commandOf, type Command} from './keys.ts';
 import {shownDownloads, sortKeys, wholeList, type ListView} from './list-view.ts';
 import {scrollTop, windowTop} from './layout.ts';
 import {list, type Dialog, type Mode} from './mode.ts';
 import type {SnapshotFeed} from './snapshot-feed.ts';
-import {connectedPlayers, isRunning} from './state-words.ts';
+import {connectedPlayers, isRunning} from '../text/status-words.ts';
 import {editField, fieldOf, insertText, type Field} from './text-field.tsx';
 
 /** What the terminal and the system around it can do. */

@@ -2,7 +2,7 @@
 import {Box, useApp, useInput, usePaste, useWindowSize} from 'ink';
 import {useEffect, useMemo, useRef, useState, useSyncExternalStore} from 'react';
 import type {Download, DownloadId} from '../downstream.ts';
-import {cellsOf, cleanText, fitName} from './clean-text.ts';
+import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {
 	clock,
 	Controller,
@@ -22,7 +22,7 @@ import {columnWidths, rowHeights, smallest} from './layout.ts';
 import type {Mode} from './mode.ts';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
 import {fitLine, Lines, LineView, span, type Line} from './spans.tsx';
-import {amount, reason, stateWords} from './state-words.ts';
+import {amount, reason, stateWords} from '../text/status-words.ts';
 import {fieldSpans} from './text-field.tsx';
 import {ThemeContext, type Theme} from './theme.ts';
 import {TooSmall} from './too-small.tsx';

@@ -1,14 +1,14 @@
 // Everything that is known of one download, as lines: docked below the list, or on the whole screen.
 import type {Download, OpenSegment, Player} from '../downstream.ts';
-import {maskUrl} from '../mask-url.ts';
+import {maskUrl} from '../text/mask-url.ts';
 import {barSpans, barText, inRuns} from './bar-spans.ts';
-import {cellsOf, cleanText, fitName} from './clean-text.ts';
+import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {wrapped} from './dialog-view.tsx';
-import {formatBytes, formatDuration, formatOffset, formatPercent, formatSpeed} from './format.ts';
-import {cellStart} from './range-bar.ts';
+import {formatBytes, formatDuration, formatOffset, formatPercent, formatSpeed} from '../text/format.ts';
+import {cellStart} from '../text/range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
 import {sparkline} from './sparkline.ts';
-import {amount, reason, secondsLeft, stateWords, substituteOf} from './state-words.ts';
+import {amount, reason, secondsLeft, stateWords, substituteOf} from '../text/status-words.ts';
 
 export type DetailsProps = {
 	readonly download: Download;

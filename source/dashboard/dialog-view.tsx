@@ -1,7 +1,7 @@
 // A dialog as lines: one at a time, centred, on the whole screen where there is little room.
 import {Box} from 'ink';
-import {maskUrl} from '../mask-url.ts';
-import {cellsOf, cleanText, fitText, graphemesOf} from './clean-text.ts';
+import {maskUrl} from '../text/mask-url.ts';
+import {cellsOf, cleanText, fitText, graphemesOf} from '../text/clean-text.ts';
 import {fieldsOf, type ChoiceItem, type Form, type Item, type TextItem} from './form.ts';
 import {fitLine, lineCells, Lines, span, type Line, type Span} from './spans.tsx';
 import {fieldSpans, withDots} from './text-field.tsx';

@@ -1,7 +1,7 @@
 // The small dialogs: what is asked before something is lost, and single values.
 import type {Download} from '../downstream.ts';
-import {maskUrl} from '../mask-url.ts';
-import {cleanText, fitName} from './clean-text.ts';
+import {maskUrl} from '../text/mask-url.ts';
+import {cleanText, fitName} from '../text/clean-text.ts';
 import {
 	choiceOf,
 	fieldsOf,
@@ -12,9 +12,9 @@ import {
 	type Item,
 	type NoteItem,
 } from './form.ts';
-import {formatBytes} from './format.ts';
+import {formatBytes} from '../text/format.ts';
 import {sortKeys} from './list-view.ts';
-import {amount, connectedPlayers} from './state-words.ts';
+import {amount, connectedPlayers} from '../text/status-words.ts';
 
 const nameCells = 60;
 

@@ -3,11 +3,11 @@ import {Table, type CellProps} from 'ink-table';
 import {createContext, useContext, useMemo, type PropsWithChildren} from 'react';
 import type {Download, DownloadId} from '../downstream.ts';
 import {barSpans} from './bar-spans.ts';
-import {cellsOf, cleanText, fitName, fitStart, padText} from './clean-text.ts';
-import {formatBytes, formatDuration, formatPercent} from './format.ts';
+import {cellsOf, cleanText, fitName, fitStart, padText} from '../text/clean-text.ts';
+import {formatBytes, formatDuration, formatPercent} from '../text/format.ts';
 import type {Columns} from './layout.ts';
 import {LineView, lineCells, span, type Line} from './spans.tsx';
-import {connectedPlayers, reason, secondsLeft, stateWords} from './state-words.ts';
+import {connectedPlayers, reason, secondsLeft, stateWords} from '../text/status-words.ts';
 
 export type DownloadTableProps = {
 	/** Those on the screen. */

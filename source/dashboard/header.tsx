@@ -1,9 +1,9 @@
 // The lines above the list: what runs, where the streams are, how many are in which state.
 import {Box} from 'ink';
 import type {Snapshot} from '../downstream.ts';
-import {cellsOf, cleanText} from './clean-text.ts';
+import {cellsOf, cleanText} from '../text/clean-text.ts';
 import {wrapped} from './dialog-view.tsx';
-import {formatBytes, formatSpeed} from './format.ts';
+import {formatBytes, formatSpeed} from '../text/format.ts';
 import {isInTab, sortKeys, tabs, type ListView} from './list-view.ts';
 import type {Frame} from './snapshot-feed.ts';
 import {fitLine, lineCells, Lines, span, spread, type Line} from './spans.tsx';

@@ -1,5 +1,5 @@
 // All keys and signs, made from the table of keys.
-import {cellsOf, padText} from './clean-text.ts';
+import {cellsOf, padText} from '../text/clean-text.ts';
 import {plainArrows, type Place} from './dialog-view.tsx';
 import {keyTable} from './keys.ts';
 

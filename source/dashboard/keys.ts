@@ -1,6 +1,6 @@
 // One table: key → command → footer → help, so that they cannot disagree.
 import type {Key} from 'ink';
-import {graphemesOf} from './clean-text.ts';
+import {graphemesOf} from '../text/clean-text.ts';
 
 export type Command =
 	| 'up'

@@ -1,8 +1,8 @@
 // Which downloads the list shows, and in which order; pure.
 import type {Download, DownloadStatus} from '../downstream.ts';
-import {maskUrl} from '../mask-url.ts';
-import {cleanText} from './clean-text.ts';
-import {secondsLeft} from './state-words.ts';
+import {maskUrl} from '../text/mask-url.ts';
+import {cleanText} from '../text/clean-text.ts';
+import {secondsLeft} from '../text/status-words.ts';
 
 export type Tab = {readonly name: string; readonly statuses?: readonly DownloadStatus[]};
 

@@ -1,7 +1,7 @@
 // Lines of the screen: pieces of text with a role each, cut to the screen's cells.
 import {Text} from 'ink';
 import {memo} from 'react';
-import {cellsOf, fitText} from './clean-text.ts';
+import {cellsOf, fitText} from '../text/clean-text.ts';
 import {useTheme, type Role} from './theme.ts';
 
 export type Span = {readonly text: string; readonly role?: Role; readonly link?: string};

@@ -1,5 +1,5 @@
 // A line of text being typed.
-import {cellsOf, cleanText, graphemesOf} from './clean-text.ts';
+import {cellsOf, cleanText, graphemesOf} from '../text/clean-text.ts';
 import {span, type Span} from './spans.tsx';
 
 /** The cursor stands between two graphemes, counted in UTF-16 units. */

@@ -1,6 +1,6 @@
 // What is shown where the dashboard has no room.
 import {Text} from 'ink';
-import {formatSpeed} from './format.ts';
+import {formatSpeed} from '../text/format.ts';
 import {smallest} from './layout.ts';
 
 type TooSmallProps = {

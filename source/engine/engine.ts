@@ -14,11 +14,11 @@ import {
 	type ExportRequest,
 	type Snapshot,
 } from '../downstream.ts';
-import {Logger} from '../logger.ts';
-import {maskUrl} from '../mask-url.ts';
-import {Bandwidth} from './bandwidth.ts';
-import {parseChecksum} from './block-checks.ts';
-import {BlockPool} from './block-pool.ts';
+import {Logger} from '../log.ts';
+import {maskUrl} from '../text/mask-url.ts';
+import {Bandwidth} from './fetch/bandwidth.ts';
+import {parseChecksum} from './store/block-checksums.ts';
+import {BlockPool} from './memory/block-pool.ts';
 import {
 	checkedHeaders,
 	CustomHeaderDataSource,
@@ -26,18 +26,18 @@ import {
 	MissingDataSource,
 	withoutCredentials,
 	type DataSource,
-} from './data-source.ts';
-import {EntryStore, newKey, readKey, type Entry, type EntryFile} from './entry-store.ts';
-import {errorCode, takesNoWrites} from './disk-error.ts';
-import {toEvict, type Held} from './evict.ts';
-import {checkTarget, exportFile, resolveTarget} from './export-file.ts';
-import {safeFileName} from './file-info.ts';
-import {HostLimits} from './host-limits.ts';
-import {keepPrivate, makeFolder} from './make-folder.ts';
-import {resolveLink} from './resolve-link.ts';
-import {StorageLock, storageOwner, type LockLoss} from './storage-lock.ts';
-import {Transfer, type NewLink, type TransferServices} from './transfer.ts';
-import {parseProxy} from './proxy-url.ts';
+} from './origin/data-source.ts';
+import {EntryStore, newKey, readKey, type Entry, type EntryFile} from './store/record-store.ts';
+import {errorCode, takesNoWrites} from './store/disk-error.ts';
+import {toEvict, type Held} from './store/eviction.ts';
+import {checkTarget, exportFile, resolveTarget} from './store/export.ts';
+import {safeFileName} from './origin/file-info.ts';
+import {HostLimits} from './fetch/host-limits.ts';
+import {keepPrivate, makeFolder} from './store/make-folder.ts';
+import {resolveLink} from './origin/link-resolver.ts';
+import {StorageLock, storageOwner, type LockLoss} from './store/storage-lock.ts';
+import {Transfer, type NewLink, type TransferServices} from './download/transfer.ts';
+import {parseProxy} from './http/proxy-settings.ts';
 
 export type EngineOptions = {
 	readonly storageDir: string;

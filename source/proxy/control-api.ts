@@ -10,7 +10,7 @@ import {
 	type ExportRequest,
 	type Snapshot,
 } from '../downstream.ts';
-import {safeJson} from '../escape-controls.ts';
+import {safeJson} from '../text/escape-controls.ts';
 import {Problem} from './problem.ts';
 
 /** Bytes of a request body. */

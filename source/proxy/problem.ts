@@ -1,7 +1,7 @@
 // What went wrong, as an HTTP answer: problem details (RFC 9457) with one plain sentence.
 import {STATUS_CODES, type OutgoingHttpHeaders, type ServerResponse} from 'node:http';
 import {DownStreamError, type ErrorCode} from '../downstream.ts';
-import {safeJson} from '../escape-controls.ts';
+import {safeJson} from '../text/escape-controls.ts';
 
 /** An answer other than what was asked for. The message has no secrets. */
 export class Problem extends Error {

@@ -1,6 +1,6 @@
 // What a request's Range and conditional headers ask for, by RFC 9110 sections 13 and 14. Pure.
 import type {IncomingHttpHeaders} from 'node:http';
-import type {Range} from '../engine/range-set.ts';
+import type {Range} from '../engine/store/range-set.ts';
 
 /** No player asks for more at once; a long list is an attack (RFC 9110 section 17.15). */
 const maxRanges = 16;

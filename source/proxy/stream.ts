@@ -3,9 +3,9 @@ import {randomUUID} from 'node:crypto';
 import type {IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:http';
 import {create as contentDisposition} from 'content-disposition';
 import type {DownloadId} from '../downstream.ts';
-import {contentRange} from '../engine/content-range.ts';
-import type {Range} from '../engine/range-set.ts';
-import type {StreamFacts} from '../engine/transfer.ts';
+import {contentRange} from '../engine/origin/content-range.ts';
+import type {Range} from '../engine/store/range-set.ts';
+import type {StreamFacts} from '../engine/download/transfer.ts';
 import {Problem} from './problem.ts';
 import {evaluatePreconditions, ifRangeHolds, requestedRanges} from './range-header.ts';
 

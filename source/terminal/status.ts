@@ -1,5 +1,5 @@
 // The title of the window and the progress in its tab, for those who look at something else meanwhile.
-import {formatSpeed} from '../dashboard/format.ts';
+import {formatSpeed} from '../text/format.ts';
 import type {Snapshot} from '../downstream.ts';
 
 /** One forgets after 15 s what it was told. */

@@ -5,7 +5,7 @@ import {readdir, stat} from 'node:fs/promises';
 import {homedir} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
-import {formatBytes} from '../dashboard/format.ts';
+import {formatBytes} from '../text/format.ts';
 
 /** Opens the folder of a file where the system shows folders. */
 export async function openFolder(file: string): Promise<void> {

@@ -3,7 +3,7 @@ import {randomBytes} from 'node:crypto';
 import {mkdir, truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
-import type {Entry} from '../../source/engine/entry.ts';
+import type {Entry} from '../../source/engine/store/record.ts';
 import {temporaryFolder} from './engines.ts';
 
 const KiB = 1024;

@@ -8,7 +8,7 @@ import type {IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:ht
 import type {Socket} from 'node:net';
 import type {TestContext} from 'node:test';
 import {gzipSync} from 'node:zlib';
-import type {Range} from '../../source/engine/range-set.ts';
+import type {Range} from '../../source/engine/store/range-set.ts';
 import {atEnd} from './cleanup.ts';
 import {content} from './content.ts';
 import {TestOrigin, type OriginOptions, type OriginRequestRecord} from './origin.ts';

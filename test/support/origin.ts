@@ -3,7 +3,7 @@ import {once} from 'node:events';
 import http from 'node:http';
 import type {AddressInfo, Socket} from 'node:net';
 import type {Writable} from 'node:stream';
-import type {Range} from '../../source/engine/range-set.ts';
+import type {Range} from '../../source/engine/store/range-set.ts';
 import {content} from './content.ts';
 
 export type OriginOptions = {

@@ -10,7 +10,7 @@ import {
 	type Snapshot,
 } from '../../source/downstream.ts';
 import type {StreamingEngine} from '../../source/proxy/server.ts';
-import type {StreamFacts} from '../../source/engine/transfer.ts';
+import type {StreamFacts} from '../../source/engine/download/transfer.ts';
 import type {StreamedTransfer, StreamRead} from '../../source/proxy/stream.ts';
 import {blankDownload} from './blank-download.ts';
 import {content} from './content.ts';

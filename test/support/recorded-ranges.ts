@@ -1,7 +1,7 @@
 // What the disk holds of a download that nobody has open.
 import {readFile} from 'node:fs/promises';
 import path from 'node:path';
-import type {Range} from '../../source/engine/range-set.ts';
+import type {Range} from '../../source/engine/store/range-set.ts';
 
 /** What the record in the folder of a download says is there. */
 export async function recordedRanges(folder: string): Promise<Range[]> {

@@ -1,0 +1,246 @@
+// What happened between two snapshots, as lines that are only ever appended; or as JSON, one object for each event.
+import {cleanText} from '../../text/clean-text.ts';
+import {formatBytes, formatDuration, formatPercent, formatSpeed} from '../../text/format.ts';
+import {substituteOf, queueReason, secondsLeft} from '../../text/status-words.ts';
+import type {Download, DownloadId, Snapshot} from '../../downstream.ts';
+import {safeJson} from '../../text/escape-controls.ts';
+import {maskUrl} from '../../text/mask-url.ts';
+
+type Style = {readonly json: boolean};
+
+/** What was said of a download so far. */
+type Said = {
+	/** Of the list, when it was said last. */
+	number: number;
+	download: Download;
+	progressAt: number;
+	progressTenth: number;
+	players: Set<string>;
+	isDone: boolean;
+	/** Why it waited, since bytes came last: each try is not worth a line. */
+	waits: Set<string>;
+};
+
+type Event = {readonly event: string; readonly text: string; readonly [field: string]: unknown};
+
+const progressMs = 30_000;
+
+/** The first line: the proxy is ready. */
+export function readyLine(
+	ready: {url: string; key: string; storage: string; pid: number},
+	{json, now}: Style & {now: number},
+): string {
+	return json ? safeJson({event: 'ready', ...ready}) : `${clock(now)} serving ${ready.url}`;
+}
+
+export class PlainLines {
+	readonly #json: boolean;
+	readonly #said = new Map<DownloadId, Said>();
+	readonly #banners = new Set<string>();
+
+	constructor({json}: Style) {
+		this.#json = json;
+	}
+
+	/** The lines for what is new since the last call. `now` in milliseconds since the epoch. */
+	next(snapshot: Snapshot, now: number): string[] {
+		const lines: string[] = [];
+		for (const text of snapshot.banners) {
+			if (!this.#banners.has(text)) {
+				this.#banners.add(text);
+				lines.push(
+					this.#json ? safeJson({event: 'notice', message: text}) : `${clock(now)} ${cleanText(text)}`,
+				);
+			}
+		}
+
+		const present = new Set<DownloadId>();
+		for (const [index, download] of snapshot.downloads.entries()) {
+			present.add(download.id);
+			lines.push(...this.#changesOf(download, index + 1, now));
+		}
+
+		for (const [id, {number, download}] of this.#said) {
+			if (!present.has(id)) {
+				this.#said.delete(id);
+				lines.push(this.#line(number, download, {event: 'removed', text: 'removed'}, now));
+			}
+		}
+
+		return lines;
+	}
+
+	/** `number`: its place in the list, which is smaller once one before it was removed. */
+	#changesOf(download: Download, number: number, now: number): string[] {
+		const before = this.#said.get(download.id);
+		if (before) {
+			before.number = number;
+		}
+
+		if (before?.download === download) {
+			return [];
+		}
+
+		const said = before ?? {
+			number,
+			download,
+			progressAt: now,
+			progressTenth: 0,
+			players: new Set<string>(),
+			isDone: false,
+			waits: new Set(),
+		};
+		const events = before ? [] : [addedEvent(download)];
+		if (download.size !== null && (!before || before.download.size === null)) {
+			events.push(infoEvent(download));
+		}
+
+		const arrived = download.players.filter(({id, connected}) => connected && !said.players.has(id));
+		events.push(...arrived.map(player => playerEvent(download, player)));
+		// Those that have left the list are forgotten.
+		const seen = download.players.filter(player => arrived.includes(player) || said.players.has(player.id));
+		said.players = new Set(seen.map(({id}) => id));
+
+		events.push(
+			...doneEvents(said, download),
+			...statusEvents(before?.download, download),
+			...waitEvents(said, download),
+			...progressEvents(said, download, now),
+		);
+		said.download = download;
+		this.#said.set(download.id, said);
+		return events.map(event => this.#line(said.number, download, event, now));
+	}
+
+	#line(number: number, {id}: Download, {text, event, ...fields}: Event, now: number): string {
+		return this.#json ? safeJson({event, id, ...fields}) : `${clock(now)} [${number}] ${cleanText(text)}`;
+	}
+}
+
+function addedEvent({name, url, streamUrl}: Download): Event {
+	const masked = maskUrl(url);
+	return {event: 'added', url: masked, name: cleanText(name), streamUrl, text: `added  ${name}  ${masked}`};
+}
+
+function infoEvent({name, size, type, acceptsRanges, streamUrl}: Download): Event {
+	const ranges = acceptsRanges === false ? 'no' : 'yes';
+	return {
+		event: 'info',
+		name: cleanText(name),
+		size,
+		type,
+		ranges: acceptsRanges !== false,
+		streamUrl,
+		text: `size ${formatBytes(size ?? 0)}, ranges ${ranges}, stream ${streamUrl}`,
+	};
+}
+
+function playerEvent({size}: Download, {name, offset}: Download['players'][number]): Event {
+	const place = size ? formatPercent(Math.min(offset, size - 1), size) : formatBytes(offset);
+	return {
+		event: 'player',
+		name: cleanText(name),
+		offset,
+		text: `player ${name} connected, reads at ${place}`,
+	};
+}
+
+/** Once: it may have been exported in the same moment. */
+function doneEvents(said: Said, download: Download): Event[] {
+	const {size, addedAt, completedAt} = download;
+	if (completedAt === null || said.isDone) {
+		said.isDone = completedAt !== null;
+		return [];
+	}
+
+	said.isDone = true;
+	const took = formatDuration((completedAt - addedAt) / 1000);
+	const substitute = substituteOf(download)?.words;
+	const note = substitute === undefined ? '' : `; it is ${substitute}`;
+	return [{event: 'done', size, text: `done  ${formatBytes(size ?? 0)} in ${took}${note}`}];
+}
+
+function statusEvents(before: Download | undefined, download: Download): Event[] {
+	const {status, error, exportedTo} = download;
+	const events: Event[] = [];
+	if (status !== before?.status) {
+		if (status === 'failed') {
+			events.push({
+				event: status,
+				code: error?.code,
+				message: error?.message,
+				text: `failed  ${error?.message ?? ''}`,
+			});
+		} else if (status === 'paused' || status === 'cancelled') {
+			events.push({event: status, text: status});
+		}
+	}
+
+	if (exportedTo !== null && exportedTo !== (before?.exportedTo ?? null) && before) {
+		events.push({event: 'exported', path: exportedTo, text: `exported to ${exportedTo}`});
+	}
+
+	return events;
+}
+
+/** Once for each reason: of the host that fails, or that takes no more connections. */
+function waitEvents(said: Said, download: Download): Event[] {
+	const {status, error, retryAt, lastByteAt} = download;
+	if (lastByteAt !== said.download.lastByteAt) {
+		said.waits.clear();
+	}
+
+	const isQueued = status === 'queued' && queueReason(download) !== undefined;
+	const reason = isQueued ? status : status === 'waiting' ? error?.code : undefined;
+	if (reason === undefined || said.waits.has(reason)) {
+		return [];
+	}
+
+	said.waits.add(reason);
+	if (isQueued) {
+		return [
+			{event: 'queued', connections: download.hostCeiling, text: queueReason(download)!.replace(':', ' ')},
+		];
+	}
+
+	const message = error?.message ?? '';
+	return [
+		{
+			event: 'waiting',
+			code: reason,
+			message,
+			retryAt,
+			text: `waits  ${message}; it is tried again and again`,
+		},
+	];
+}
+
+/** At each 10 %, but not more often than every 30 s. */
+function progressEvents(said: Said, download: Download, now: number): Event[] {
+	const {size, present, bytesPerSecond, status} = download;
+	const tenth = size ? Math.floor((present * 10) / size) : Math.floor(present / (100 * 1024 * 1024));
+	if (status !== 'active' || tenth <= said.progressTenth || now - said.progressAt < progressMs) {
+		return [];
+	}
+
+	said.progressTenth = tenth;
+	said.progressAt = now;
+	const known =
+		size === null
+			? formatBytes(present)
+			: `${formatPercent(present, size)}  ${formatBytes(present)} of ${formatBytes(size)}`;
+	const left = formatDuration(secondsLeft(download));
+	return [
+		{
+			event: 'progress',
+			present,
+			size,
+			bytesPerSecond,
+			text: `${known}  ${formatSpeed(bytesPerSecond)}  ${left} left`,
+		},
+	];
+}
+
+function clock(now: number): string {
+	return new Date(now).toTimeString().slice(0, 8);
+}

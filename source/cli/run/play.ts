@@ -1,0 +1,130 @@
+// `play`: adds, waits for what it is, starts a player on the stream.
+import {requestsFor, requestsForOther} from '../../requests/add-requests.ts';
+import {cleanText} from '../../text/clean-text.ts';
+import {findDownload} from './manage.ts';
+import {DownStreamError, type Download, type DownStream} from '../../downstream.ts';
+import {play} from '../../requests/launch-player.ts';
+import {start} from '../../host/engine-host.ts';
+import {attach} from '../../host/find-instance.ts';
+import {untilDone} from './serve.ts';
+import type {Outcome} from '../output/patience.ts';
+import type {Settings} from '../settings.ts';
+
+/** So long the player is not started without name and type: where downloads are queued, it is the one who asks. */
+const previewMs = 10_000;
+
+/**
+ * In the copy that runs on the storage folder, or in one of its own that goes on until the player has left and the file
+ * is complete. Resolves with how it ended, or when the signal aborts. `word` may also name a download of the list.
+ */
+export async function playUrl(
+	word: string,
+	settings: Settings,
+	say: (line: string) => void,
+	stopped: AbortSignal,
+): Promise<Outcome> {
+	const client = await attach(settings.storageDir);
+	if (client) {
+		try {
+			await startPlayer(client, word, {settings, isOther: true, say, stopped});
+			return 'done';
+		} finally {
+			await client.dispose();
+		}
+	}
+
+	const running = await start(settings);
+	const {engine} = running;
+	try {
+		const id = await startPlayer(engine, word, {settings, isOther: false, say, stopped});
+		say('This goes on until it is complete and no player has read it for 30 s; Ctrl+C ends it');
+		return await untilDone(engine, stopped, {
+			isMeant: download => download.id === id,
+			since: Date.now(),
+			giveUpAfter: settings.giveUpAfter,
+		});
+	} finally {
+		await running.dispose();
+	}
+}
+
+async function startPlayer(
+	downstream: DownStream,
+	word: string,
+	{
+		settings,
+		isOther,
+		say,
+		stopped,
+	}: {
+		settings: Settings;
+		isOther: boolean;
+		say: (line: string) => void;
+		stopped: AbortSignal;
+	},
+): Promise<string> {
+	const {id} = await findOrAdd(downstream, word, settings, isOther);
+	const download = await preview(downstream, id, stopped);
+	if (stopped.aborted) {
+		return id;
+	}
+
+	if (download?.status === 'failed') {
+		const {code, message} = download.error ?? {code: 'not-found', message: 'it failed'};
+		throw new DownStreamError(code, `${cleanText(download.name)}: ${message}`);
+	}
+
+	if (!download) {
+		throw new DownStreamError('not-found', 'The download was removed');
+	}
+
+	const player = await play(download.streamUrl, {player: settings.player}).catch((error: unknown) => {
+		throw new DownStreamError('not-found', error instanceof Error ? error.message : String(error));
+	});
+	say(`${player} plays ${cleanText(download.name)} from ${download.streamUrl}`);
+	return id;
+}
+
+async function findOrAdd(
+	downstream: DownStream,
+	word: string,
+	settings: Settings,
+	isOther: boolean,
+): Promise<Download> {
+	if (!/^[a-z][\w+.-]*:/i.test(word)) {
+		return findDownload(downstream.snapshot.downloads, word);
+	}
+
+	const [request] = await (isOther ? requestsForOther : requestsFor)(word, settings);
+	const {download} = await downstream.add(request!);
+	return download;
+}
+
+/** The download with its first answer, or as it is when none came in time; undefined if it was removed. */
+function preview(downstream: DownStream, id: string, stopped: AbortSignal): Promise<Download | undefined> {
+	return new Promise(resolve => {
+		const end = (download: Download | undefined) => {
+			unsubscribe();
+			clearTimeout(timer);
+			stopped.removeEventListener('abort', giveUp);
+			resolve(download);
+		};
+		const find = () => downstream.snapshot.downloads.find(download => download.id === id);
+		const giveUp = () => end(find());
+		const look = () => {
+			const download = find();
+			if (!download || download.acceptsRanges !== null || download.status === 'failed') {
+				end(download);
+			}
+		};
+
+		const timer = setTimeout(giveUp, previewMs);
+		const unsubscribe = downstream.subscribe(look);
+		stopped.addEventListener('abort', giveUp);
+		if (stopped.aborted) {
+			giveUp();
+		} else {
+			look();
+		}
+	});
+}

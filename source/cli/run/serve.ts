@@ -1,0 +1,171 @@
+// Without a screen: plain lines that are only ever appended.
+import process from 'node:process';
+import {createInterface} from 'node:readline';
+import {addAll, requestsFor, requestsForTyped} from '../../requests/add-requests.ts';
+import {cleanText} from '../../text/clean-text.ts';
+import type {Download, DownStream} from '../../downstream.ts';
+import {escapeControls} from '../../text/escape-controls.ts';
+import {lookMs, QuietTime, type Outcome} from '../output/patience.ts';
+import {commandHelp, PlainCommands} from './repl.ts';
+import {PlainLines, readyLine} from '../output/event-lines.ts';
+import {start, type Running} from '../../host/engine-host.ts';
+import type {Settings} from '../settings.ts';
+
+/** How long no player may have read before a run that is done ends. */
+const playersGoneMs = 30_000;
+
+/** `serve`: until the signal aborts. */
+export async function serve(
+	urls: readonly string[],
+	settings: Settings,
+	stopped: AbortSignal,
+): Promise<void> {
+	const running = await start(settings, {headersForAll: urls.length === 0});
+	try {
+		const end = printLines(running, settings);
+		await addFromCommandLine(running, urls, settings);
+		await aborted(stopped);
+		end();
+	} finally {
+		await running.dispose();
+	}
+}
+
+/**
+ * The dashboard where there is no screen. On a terminal it takes typed commands until `quit`; else it ends when
+ * everything is done or failed, or no byte has come for too long, and no player has read for 30 s.
+ */
+export async function serveUntilDone(
+	urls: readonly string[],
+	settings: Settings,
+	stopped: AbortSignal,
+): Promise<Outcome> {
+	const running = await start(settings);
+	try {
+		const end = printLines(running, settings);
+		const allAdded = await addFromCommandLine(running, urls, settings);
+		const hasCommands = process.stdin.isTTY && !settings.json;
+		if (settings.keep && !hasCommands) {
+			await aborted(stopped);
+		}
+
+		const {giveUpAfter} = settings;
+		const outcome = await (hasCommands
+			? untilQuit(running, settings, stopped)
+			: untilDone(running.engine, stopped, {giveUpAfter}));
+		end();
+		return allAdded ? outcome : 'failed';
+	} finally {
+		await running.dispose();
+	}
+}
+
+/** Prints what happens from now on; returns the function that prints what is left and ends it. */
+export function printLines({engine}: Running, {json, storageDir}: Settings): () => void {
+	const lines = new PlainLines({json});
+	const ready = {url: engine.origin, key: engine.key, storage: storageDir, pid: process.pid};
+	process.stdout.write(`${readyLine(ready, {json, now: Date.now()})}\n`);
+	const print = () => {
+		for (const line of lines.next(engine.snapshot, Date.now())) {
+			process.stdout.write(`${line}\n`);
+		}
+	};
+
+	const unsubscribe = engine.subscribe(print);
+	print();
+	return () => {
+		unsubscribe();
+		print();
+	};
+}
+
+async function addFromCommandLine(
+	{engine}: Running,
+	urls: readonly string[],
+	settings: Settings,
+): Promise<boolean> {
+	let allAdded = true;
+	const requestsOf = (word: string) => requestsFor(word, settings);
+	await addAll(engine, urls, requestsOf, error => {
+		allAdded = false;
+		process.stderr.write(`downstream-tui: ${escapeControls(error.message)}\n`);
+	});
+	return allAdded;
+}
+
+async function untilQuit({engine}: Running, settings: Settings, stopped: AbortSignal): Promise<Outcome> {
+	const commands = new PlainCommands(engine, word => requestsForTyped(word, settings));
+	const input = createInterface({input: process.stdin, signal: stopped});
+	process.stdout.write(`Type a command:\n${commandHelp.join('\n')}\n`);
+	for await (const line of input) {
+		const {lines: answer, isOver} = await commands.run(line);
+		for (const text of answer) {
+			process.stdout.write(`${cleanText(text)}\n`);
+		}
+
+		process.stdout.write(commands.question);
+		if (isOver) {
+			break;
+		}
+	}
+
+	input.close();
+	return engine.snapshot.downloads.every(({status}) => status !== 'failed') ? 'done' : 'failed';
+}
+
+/**
+ * Resolves when none of the downloads goes on and no player has read any of them for 30 s. One of which no byte comes for
+ * `giveUpAfter` ms does not go on. `since` counts as a moment in which a player has read.
+ */
+export async function untilDone(
+	downstream: DownStream,
+	stopped: AbortSignal,
+	{
+		isMeant = () => true,
+		since = 0,
+		giveUpAfter = Infinity,
+	}: {isMeant?: (download: Download) => boolean; since?: number; giveUpAfter?: number} = {},
+): Promise<Outcome> {
+	const quiet = new QuietTime();
+	let lastPlayer = since;
+	let timer: NodeJS.Timeout | undefined;
+	let wake = () => {};
+	const unsubscribe = downstream.subscribe(() => wake());
+	const onStop = () => wake();
+	stopped.addEventListener('abort', onStop);
+	try {
+		for (;;) {
+			const downloads = downstream.snapshot.downloads.filter(download => isMeant(download));
+			const now = Date.now();
+			lastPlayer = downloads.some(({players}) => players.length > 0) ? now : lastPlayer;
+			const isOver = downloads.every(({status}) =>
+				['complete', 'failed', 'cancelled', 'paused'].includes(status),
+			);
+			const over = isOver || quiet.look(downloads, now) >= giveUpAfter;
+			const rest = lastPlayer + playersGoneMs - now;
+			if (stopped.aborted || (over && rest <= 0)) {
+				return downloads.every(({status}) => status === 'complete') ? 'done' : isOver ? 'failed' : 'gave-up';
+			}
+
+			await new Promise<void>(resolve => {
+				wake = resolve;
+				timer = setTimeout(resolve, over ? rest : lookMs);
+			});
+			clearTimeout(timer);
+		}
+	} finally {
+		clearTimeout(timer);
+		stopped.removeEventListener('abort', onStop);
+		unsubscribe();
+	}
+}
+
+function aborted(signal: AbortSignal): Promise<void> {
+	return new Promise(resolve => {
+		if (signal.aborted) {
+			resolve();
+		}
+
+		signal.addEventListener('abort', () => resolve(), {once: true});
+	});
+}

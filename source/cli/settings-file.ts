@@ -1,0 +1,143 @@
+// Settings that are kept: a JSON file with the names of the flags, and variables of the environment.
+import {readFileSync} from 'node:fs';
+import path from 'node:path';
+import envPaths from 'env-paths';
+import {DownStreamError} from '../downstream.ts';
+import {flags, kebabCase, type Flag, type FlagName, type Flags} from './flags.ts';
+import {nearestWord} from '../text/nearest-word.ts';
+
+/** Values, and how a sentence names where each of them is from. */
+export type Given = {readonly values: Flags; readonly labels: Readonly<Partial<Record<FlagName, string>>>};
+
+export const nothingGiven: Given = {values: {}, labels: {}};
+
+/** Secrets: not in a sentence, even when they are wrong. */
+const unspoken: ReadonlySet<string> = new Set(['proxy', 'header']);
+
+/** Without a name: the file in the user's configuration folder, if there is one. Throws `bad-request`. */
+export function readSettingsFile(name: string | undefined): Given {
+	const file = name ?? path.join(envPaths('downstream-tui', {suffix: ''}).config, 'settings.json');
+	let json: string;
+	try {
+		json = readFileSync(file, 'utf8');
+	} catch (error) {
+		if (name === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') {
+			return nothingGiven;
+		}
+
+		throw new DownStreamError('bad-request', `The settings file ${file} cannot be read`, {cause: error});
+	}
+
+	let stored: unknown;
+	try {
+		// Editors of Windows begin a file with a byte order mark.
+		stored = JSON.parse(json.replace(/^\uFEFF/, ''));
+	} catch {
+		// The parser's own message quotes the file, which may hold passwords.
+		throw new DownStreamError('bad-request', `The settings file ${file} is not valid JSON`);
+	}
+
+	if (typeof stored !== 'object' || stored === null || Array.isArray(stored)) {
+		throw new DownStreamError('bad-request', `The settings file ${file} must hold a JSON object`);
+	}
+
+	const found = Object.entries(stored).map(([key, value]) => {
+		const flag = flagOf(key);
+		if (flag === undefined) {
+			const allowed = (Object.keys(flags) as FlagName[])
+				.filter(each => isKept(each))
+				.map(each => kebabCase(each));
+			const near = nearestWord(key, allowed);
+			throw new DownStreamError(
+				'bad-request',
+				`${file}: ${JSON.stringify(key)} is not a setting; ${near ? `did you mean ${near}?` : `allowed are ${allowed.join(', ')}`}`,
+			);
+		}
+
+		return [flag, `${file}: ${key}`, checkedValue(flag, value, `${file}: ${key}`)] as const;
+	});
+	return givenOf(found);
+}
+
+/** `DOWNSTREAM_TUI_EXPORT_DIR` and so on. Of a list each line is a value. Throws `bad-request`. */
+export function readEnvironment(environment: NodeJS.ProcessEnv): Given {
+	const found = Object.keys(flags).flatMap(key => {
+		const name = key as FlagName;
+		const variable = variableOf(name);
+		const value = environment[variable];
+		if (value === undefined || value === '' || !isKept(name)) {
+			return [];
+		}
+
+		return [[name, variable, valueOf(name, value, variable)] as const];
+	});
+	return givenOf(found);
+}
+
+export function variableOf(name: FlagName): string {
+	return `DOWNSTREAM_TUI_${kebabCase(name).replaceAll('-', '_').toUpperCase()}`;
+}
+
+function valueOf(name: FlagName, value: string, label: string): string | boolean | string[] {
+	switch (flags[name].kind) {
+		case 'text':
+			return value;
+		case 'list':
+			return value.split(/\r?\n/).filter(line => line !== '');
+		default:
+			if (/^(?:1|true|yes|on)$/i.test(value)) {
+				return true;
+			}
+
+			if (/^(?:0|false|no|off)$/i.test(value)) {
+				return false;
+			}
+
+			throw new DownStreamError(
+				'bad-request',
+				`${label} ${JSON.stringify(value)}: it must be 1 or 0, true or false`,
+			);
+	}
+}
+
+/** By the name as it is here, or as on the command line without the dashes. */
+function flagOf(key: string): FlagName | undefined {
+	const name = key.replaceAll(/-([a-z])/g, (_match, letter: string) => letter.toUpperCase());
+	return Object.hasOwn(flags, name) && isKept(name as FlagName) ? (name as FlagName) : undefined;
+}
+
+function isKept(name: FlagName): boolean {
+	return (flags[name] as Flag).once !== true;
+}
+
+function checkedValue(name: FlagName, value: unknown, label: string): string | boolean | string[] {
+	const {kind} = flags[name];
+	const refuse = (allowed: string): never => {
+		const shown = unspoken.has(name) ? '' : ` ${JSON.stringify(value)}`;
+		throw new DownStreamError('bad-request', `${label}${shown}: it must be ${allowed}`);
+	};
+
+	if (kind === 'switch') {
+		return typeof value === 'boolean' ? value : refuse('true or false');
+	}
+
+	if (kind === 'list') {
+		const list: unknown = typeof value === 'string' ? [value] : value;
+		return isListOfTexts(list) ? list : refuse('a list of strings');
+	}
+
+	return typeof value === 'string' || Number.isFinite(value) ? String(value) : refuse('a string or a number');
+}
+
+function isListOfTexts(value: unknown): value is string[] {
+	return Array.isArray(value) && value.every(each => typeof each === 'string');
+}
+
+function givenOf(
+	found: ReadonlyArray<readonly [name: FlagName, label: string, value: string | boolean | readonly string[]]>,
+): Given {
+	return {
+		values: Object.fromEntries(found.map(([name, , value]) => [name, value])),
+		labels: Object.fromEntries(found.map(([name, label]) => [name, label])),
+	};
+}

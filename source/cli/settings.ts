@@ -1,0 +1,289 @@
+// What the flags say, checked: each bad value is one sentence that names the flag, the value and what is allowed.
+import {readFileSync} from 'node:fs';
+import {homedir} from 'node:os';
+import path from 'node:path';
+import {commandWords} from '../requests/shell-words.ts';
+import {defaults, defaultStorageDir} from '../defaults.ts';
+import {DownStreamError} from '../downstream.ts';
+import {parseChecksum} from '../engine/store/block-checksums.ts';
+import {parseProxy} from '../engine/http/proxy-settings.ts';
+import {parseDuration} from '../text/duration.ts';
+import {flags, kebabCase, type FlagName, type Flags} from './flags.ts';
+import {checkedValue, headersFrom} from '../requests/headers.ts';
+import {readNetrc, type Netrc} from '../requests/netrc.ts';
+import {parseRate} from '../text/rate.ts';
+import {nothingGiven, readEnvironment, type Given} from './settings-file.ts';
+
+export type {Flags} from './flags.ts';
+
+export type Settings = {
+	readonly port: number;
+	/** The port was asked for: if it is taken, that is an error. */
+	readonly exactPort: boolean;
+	readonly storageDir: string;
+	readonly exportDir: string;
+	readonly userAgent: string | undefined;
+	readonly proxy: string | undefined;
+	readonly headers: Readonly<Record<string, string>>;
+	readonly connections: number;
+	readonly maxActive: number;
+	/** Bytes per second; Infinity for no limit. */
+	readonly limitRate: number;
+	readonly onDemand: boolean;
+	readonly json: boolean;
+	readonly plain: boolean;
+	readonly ascii: boolean;
+	readonly color: (typeof flags.color.choices)[number];
+	/** Instead of what the terminal says of its background. */
+	readonly theme: (typeof flags.theme.choices)[number] | undefined;
+	readonly title: boolean;
+	readonly mouse: boolean;
+	readonly bell: boolean;
+	/** The command that plays a stream URL. */
+	readonly player: string | undefined;
+	readonly logFile: string | undefined;
+	readonly logLevel: (typeof flags.logLevel.choices)[number];
+	/** Certificates in PEM to trust besides the built-in ones. */
+	readonly ca: string | undefined;
+	readonly insecure: boolean;
+	/** Milliseconds for the first answer of an origin. */
+	readonly timeout: number;
+	/** Milliseconds without a byte after which `get` ends; Infinity for never. */
+	readonly giveUpAfter: number;
+	readonly output: string | undefined;
+	/** What is removed is deleted. */
+	readonly deleteData: boolean;
+	/** Answer to a file that changed on the server. */
+	readonly onChange: (typeof flags.onChange.choices)[number];
+	/** A web page may come in place of the file. */
+	readonly allowHtml: boolean;
+	/** Of the one URL that is given. */
+	readonly checksum: string | undefined;
+	/** The words of the command that turns what is given into links. */
+	readonly resolveWith: readonly string[] | undefined;
+	/** Where user and password of a host are looked up. */
+	readonly netrc: Netrc | undefined;
+	/** The most bytes to keep ready ahead of a player. */
+	readonly readAhead: number;
+	/** Bytes that may stay in the storage folder; Infinity for no limit. */
+	readonly cacheSize: number;
+	/** Origins of web pages that may play. */
+	readonly allowOrigins: readonly string[];
+	readonly openStream: boolean;
+	/** Lines go on when everything is done. */
+	readonly keep: boolean;
+	/** Sizes are shown in units of 1000. */
+	readonly si: boolean;
+};
+
+/** Flags win over the environment, the environment over the file. Throws `bad-request`. */
+export function settingsFrom(
+	typed: Flags,
+	environment: NodeJS.ProcessEnv = process.env,
+	file: Given = nothingGiven,
+): Settings {
+	const variables = readEnvironment(environment);
+	const given: Flags = {...file.values, ...variables.values, ...withoutUndefined(typed)};
+	/** How a sentence names what a value was given by. */
+	const by = (name: FlagName) =>
+		typed[name] === undefined
+			? (variables.labels[name] ?? file.labels[name] ?? `--${kebabCase(name)}`)
+			: `--${kebabCase(name)}`;
+	const text = (name: TextName) => nonEmpty(by(name), given[name]);
+	return {
+		port: wholeNumber(by('port'), given.port, defaults.port, 0, 65_535),
+		exactPort: given.port !== undefined && given.port !== '0',
+		storageDir: absolutePath(text('storage') ?? defaultStorageDir()),
+		exportDir: absolutePath(text('exportDir') ?? '.'),
+		userAgent: userAgent(by('userAgent'), text('userAgent')),
+		proxy: proxy(by('proxy'), text('proxy')),
+		headers: headersFrom(by('header'), given.header ?? []),
+		connections: wholeNumber(by('connections'), given.connections, defaults.connections, 1, 16),
+		maxActive: wholeNumber(by('maxActive'), given.maxActive, defaults.maxActive, 1, 1000),
+		limitRate: rate(by('limitRate'), given.limitRate),
+		onDemand: given.onDemand ?? false,
+		json: given.json ?? false,
+		plain: (given.plain ?? false) || isOn(environment.ACCESSIBLE) || environment.INK_SCREEN_READER === 'true',
+		ascii: given.ascii ?? false,
+		color: oneOf(by('color'), given.color, flags.color.choices, 'auto'),
+		theme:
+			given.theme === undefined ? undefined : oneOf(by('theme'), given.theme, flags.theme.choices, 'plain'),
+		title: given.title ?? true,
+		mouse: given.mouse ?? false,
+		bell: given.bell ?? false,
+		player: text('player'),
+		logFile: optionalPath(text('log')),
+		logLevel: oneOf(by('logLevel'), given.logLevel, flags.logLevel.choices, 'info'),
+		ca: certificates(by('ca'), optionalPath(text('ca'))),
+		insecure: given.insecure ?? false,
+		timeout: duration(by('timeout'), given.timeout ?? defaults.timeout, {least: 1, most: 3600}),
+		giveUpAfter: duration(by('giveUpAfter'), given.giveUpAfter ?? defaults.giveUpAfter, {least: 1}),
+		output: text('output'),
+		deleteData: given.deleteData ?? false,
+		onChange: oneOf(by('onChange'), given.onChange, flags.onChange.choices, 'stop'),
+		allowHtml: given.allowHtml ?? false,
+		checksum: checksum(by('checksum'), text('checksum')),
+		resolveWith: command(by('resolveWith'), text('resolveWith')),
+		netrc: given.netrc ? readNetrc(environment) : undefined,
+		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, 64 * 1024),
+		cacheSize: size(by('cacheSize'), given.cacheSize ?? '0', 1024),
+		allowOrigins: (given.allowOrigin ?? []).map(origin => webOrigin(by('allowOrigin'), origin)),
+		openStream: given.openStream ?? false,
+		keep: given.keep ?? false,
+		si: given.si ?? false,
+	};
+}
+
+type TextName = {
+	[Name in FlagName]: (typeof flags)[Name]['kind'] extends 'text' ? Name : never;
+}[FlagName];
+
+function withoutUndefined(given: Flags): Flags {
+	return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
+}
+
+/** Also where no shell was there to read `~` as the user's folder. */
+function absolutePath(given: string): string {
+	return path.resolve(/^~(?=$|[/\\])/.test(given) ? homedir() + given.slice(1) : given);
+}
+
+function optionalPath(given: string | undefined): string | undefined {
+	return given === undefined ? undefined : absolutePath(given);
+}
+
+function refuse(flag: string, value: string, allowed: string): never {
+	throw new DownStreamError('bad-request', `${flag} ${JSON.stringify(value)}: ${allowed}`);
+}
+
+function nonEmpty(flag: string, value: string | undefined): string | undefined {
+	return value === '' ? refuse(flag, value, 'it needs a value') : value;
+}
+
+function wholeNumber(
+	flag: string,
+	value: string | undefined,
+	standard: number,
+	least: number,
+	most: number,
+): number {
+	if (value === undefined) {
+		return standard;
+	}
+
+	const number = /^\d+$/.test(value) ? Number(value) : NaN;
+	return number >= least && number <= most
+		? number
+		: refuse(flag, value, `it must be a whole number from ${least} to ${most}`);
+}
+
+function oneOf<T extends string>(
+	flag: string,
+	value: string | undefined,
+	allowed: readonly T[],
+	standard: T,
+): T {
+	return value === undefined
+		? standard
+		: (allowed.find(candidate => candidate === value) ??
+				refuse(flag, value, `it must be one of ${allowed.join(', ')}`));
+}
+
+/** `500K`, `5M`, `1.5MiB`: units of 1024, as curl has them. `0` is no limit. */
+function rate(flag: string, value: string | undefined): number {
+	if (value === undefined) {
+		return Infinity;
+	}
+
+	return (
+		parseRate(value) ??
+		refuse(flag, value, 'it must be bytes per second such as 500K or 5M, at least 1K, or 0 for no limit')
+	);
+}
+
+/** Written as a rate is; `0` is no limit. */
+function size(flag: string, value: string, least: number): number {
+	const bytes = value.includes('/') ? undefined : parseRate(value);
+	return bytes !== undefined && bytes >= least
+		? bytes
+		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${least}, or 0 for no limit`);
+}
+
+/** In milliseconds. The bounds are seconds; without an upper one `0` is Infinity. */
+function duration(flag: string, value: string, {least, most}: {least: number; most?: number}): number {
+	const milliseconds = parseDuration(value);
+	if (milliseconds === 0 && most === undefined) {
+		return Infinity;
+	}
+
+	return milliseconds !== undefined &&
+		milliseconds >= least * 1000 &&
+		milliseconds <= (most ?? Infinity) * 1000
+		? milliseconds
+		: refuse(
+				flag,
+				value,
+				`it must be a time such as 90s, 5m or 2h, at least ${least}s${most === undefined ? ', or 0 for never' : ` and at most ${most}s`}`,
+			);
+}
+
+function webOrigin(flag: string, value: string): string {
+	const url = URL.canParse(value) ? new URL(value) : undefined;
+	const isOrigin = url !== undefined && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href;
+	return isOrigin
+		? url.origin
+		: refuse(flag, value, 'it must be the origin of a web page, such as https://player.example');
+}
+
+function checksum(flag: string, value: string | undefined): string | undefined {
+	if (value !== undefined) {
+		parseChecksum(value, flag);
+	}
+
+	return value;
+}
+
+function proxy(flag: string, value: string | undefined): string | undefined {
+	if (value !== undefined && value !== 'direct') {
+		parseProxy(value, `${flag} ${JSON.stringify(withoutPassword(value))}: it`);
+	}
+
+	return value;
+}
+
+/** What is before an `@`, or stands where a port should, may be secret. */
+function withoutPassword(proxy: string): string {
+	const [, scheme = '', user = '', place] =
+		/^([a-z][a-z\d+.-]*:\/\/)?(.*@)?([^:]*(?::\d*)?)$/is.exec(proxy) ?? [];
+	return place === undefined ? '***' : `${scheme}${user && '***@'}${place}`;
+}
+
+function userAgent(flag: string, value: string | undefined): string | undefined {
+	return value === undefined ? undefined : checkedValue(flag, value);
+}
+
+function command(flag: string, value: string | undefined): readonly string[] | undefined {
+	return value === undefined
+		? undefined
+		: (commandWords(value) ?? refuse(flag, value, 'it must be one plain command'));
+}
+
+function certificates(flag: string, file: string | undefined): string | undefined {
+	if (file === undefined) {
+		return undefined;
+	}
+
+	let pem: string;
+	try {
+		pem = readFileSync(file, 'utf8');
+	} catch {
+		return refuse(flag, file, 'the file cannot be read');
+	}
+
+	return pem.includes('-----BEGIN CERTIFICATE-----')
+		? pem
+		: refuse(flag, file, 'it holds no PEM certificate');
+}
+
+function isOn(value: string | undefined): boolean {
+	return value !== undefined && value !== '' && value !== '0' && value !== 'false';
+}

@@ -1,0 +1,102 @@
+// A download as everybody outside the engine sees it, made of what a transfer knows.
+import type {Download, DownloadStatus} from '../../downstream.ts';
+import type {Entry} from '../store/record.ts';
+import {fileName, isPage, namesNoPage} from '../origin/file-info.ts';
+import type {Readers} from '../fetch/readers.ts';
+import type {Retries} from '../fetch/retry-policy.ts';
+import type {Segments} from '../fetch/segments.ts';
+import type {SparseFile} from '../store/sparse-file.ts';
+import type {SpeedMeter} from '../fetch/speed-meter.ts';
+
+export type ViewedFacts = {
+	readonly entry: Entry;
+	readonly folder: string;
+	readonly streamUrl: string;
+	readonly status: DownloadStatus;
+	readonly file: SparseFile;
+	readonly meter: SpeedMeter;
+	readonly readers: Readers;
+	readonly segments: Segments;
+	readonly retries: Retries;
+	readonly maxConnections: number;
+	readonly hostCeiling: number | null;
+	readonly lastByteAt: number | null;
+	readonly checkProgress: number | null;
+	readonly exportProgress: number | null;
+};
+
+export function downloadView(facts: ViewedFacts, now: number): Download {
+	const {entry, file, meter, readers, segments, retries} = facts;
+	const {present, size} = file;
+	return {
+		id: entry.id,
+		url: entry.url,
+		item: entry.item ?? null,
+		streamUrl: facts.streamUrl,
+		name: nameOf(entry),
+		size: size === Infinity ? null : size,
+		type: typeOf(entry),
+		status: facts.status,
+		present: present.size,
+		ranges: Array.from(present, ({start, end}) => [start, end] as const),
+		bytesPerSecond: Math.round(meter.rate(3000, now)),
+		bytesPerSecondLong: Math.round(meter.rate(20_000, now)),
+		connections: segments.size,
+		maxConnections: facts.maxConnections,
+		hostCeiling: facts.hostCeiling,
+		segments: Array.from(segments, segment => ({
+			start: segment.start,
+			offset: segment.offset,
+			end: segment.end === Infinity ? null : segment.end,
+			for: segment.for,
+		})),
+		players: readers.players(now).map(player => ({
+			id: player.id,
+			name: player.name,
+			offset: player.offset,
+			ready: present.runEnd(player.offset) - player.offset,
+			blocked: player.blockedRequests > 0,
+			connected: player.openRequests > 0,
+		})),
+		error: retries.blockingError ?? null,
+		lastError: retries.lastError ?? null,
+		retryAt: retries.retryAt ?? null,
+		lastByteAt: facts.lastByteAt,
+		addedAt: entry.addedAt,
+		completedAt: entry.completedAt ?? null,
+		acceptsRanges: entry.acceptsRanges ?? null,
+		validator: entry.validator?.etag ?? entry.validator?.weakEtag ?? entry.validator?.lastModified ?? null,
+		hasUnstableValidator: entry.hasUnstableValidator ?? false,
+		isPageForFile: isPageForFile(entry),
+		onDemand: entry.onDemand,
+		queueRank: queueRankOf(entry),
+		limitRate: entry.limitRate ?? null,
+		checksum: entry.checksum ?? null,
+		checkProgress: facts.checkProgress,
+		exportProgress: facts.exportProgress,
+		exportedTo: entry.exportedTo ?? null,
+		exportWhenComplete: entry.exportWhenComplete?.path ?? null,
+		folder: facts.folder,
+	};
+}
+
+/** Its own name is not asked: a login page may call itself whatever it likes. */
+function isPageForFile(entry: Entry): boolean {
+	const {url, givenName = '', info} = entry;
+	return (
+		isPage(info?.type, info?.size ?? Infinity) &&
+		[givenName, nameOf(entry), fileName({url: new URL(url)})].some(name => namesNoPage(name))
+	);
+}
+
+export function nameOf({givenName, info, url}: Entry): string {
+	return givenName ?? info?.name ?? fileName({url: new URL(url)});
+}
+
+export function typeOf({info}: Entry): string {
+	return info?.type ?? 'application/octet-stream';
+}
+
+export function queueRankOf({queueRank, addedAt}: Entry): number {
+	return queueRank ?? addedAt;
+}

@@ -1,0 +1,986 @@
+// The connections of one download: the only place that opens them. Nothing they bring is written before it has proven
+// to be of the version that is held.
+import {DownStreamError, type DownloadId, type ErrorCode} from '../../downstream.ts';
+import {Logger} from '../../log.ts';
+import {Bandwidth} from './bandwidth.ts';
+import type {BlockPool} from '../memory/block-pool.ts';
+import type {DataSource, OriginAnswer} from '../origin/data-source.ts';
+import type {Entry, EntryFile} from '../store/record-store.ts';
+import {correctedType, fileName, sniffType} from '../origin/file-info.ts';
+import type {HostLimits} from './host-limits.ts';
+import {nextSegment, type SegmentPlan, type Wish} from './next-segment.ts';
+import type {Range} from '../store/range-set.ts';
+import type {Readers} from './readers.ts';
+import type {Retries} from './retry-policy.ts';
+import {Segments, type Segment} from './segments.ts';
+import type {SparseFile} from '../store/sparse-file.ts';
+import type {SpeedMeter} from './speed-meter.ts';
+import {
+	compareOneSample,
+	compareWithHeld,
+	examineSuspicion,
+	HeldCheck,
+	originChanged,
+	refusePage,
+	sizeChange,
+	suspicionOf,
+	type HeldVersion,
+	type Suspicion,
+} from './version-check.ts';
+
+const mebibyte = 1024 * 1024;
+/** The first request of a download: it also tells size, validator, type and whether ranges work. */
+const probeSize = {fill: mebibyte, onDemand: 64 * 1024};
+/** What is asked for at once, by the time that it takes. */
+const segmentSeconds = {filling: 4, playing: 1};
+const segmentBounds = {smallest: mebibyte, largest: 32 * mebibyte};
+/**
+ * Bytes per second that one download cannot exceed by much: more connections would only share the processor, and what
+ * they bring out of order is read from the disk again for the player.
+ */
+const fastEnough = 160 * mebibyte;
+/** A connection that nobody needs lives on so long: players abort and come back near on each seek. */
+const lingerMs = 5000;
+/** An origin that gave parts and has answered so often with the whole gives parts no more. */
+const mostWholeAnswers = 3;
+/** So much is fetched again at both ends of a request where no strong ETag names the version; it must be the same. */
+const seam = 4096;
+/** Bytes: so short an answer beside one that works is a refusal in words. */
+const longestRefusal = 4096;
+/** Milliseconds without a byte after which held bytes are compared anew, whatever names their version. */
+const trustMs = 60_000;
+
+/** What of the entry changes with the new link, and the source that fetches from it. Rejects as `resolveLink` does. */
+export type NewLink = (signal: AbortSignal) => Promise<{change: Partial<Entry>; source: DataSource}>;
+
+/** What all transfers share. */
+export type TransferServices = {
+	readonly bandwidth: Bandwidth;
+	readonly blocks: BlockPool;
+	readonly hosts: HostLimits;
+	/** Connections for each file unless the download says otherwise. */
+	readonly connections: number;
+	/** Milliseconds for the first answer of an origin; more after each that was too few. */
+	readonly answerTimeout: number;
+	/** The most bytes to keep ready ahead of a reader. */
+	readonly readAhead: number;
+	streamUrl(id: DownloadId, name: string): string;
+	/** How to get another link for an item whose link has expired; undefined where nothing gives links. */
+	newLink(entry: Entry): NewLink | undefined;
+	/** Something that a snapshot shows has changed. */
+	changed(): void;
+	/** The transfer may have begun or ceased to want a place in the queue. */
+	queueChanged(): void;
+	/** A player needs a connection to a host that bears no more: end a fill there. */
+	freeConnection(host: string): void;
+	/** A connection has ended: others may have waited for it. */
+	connectionClosed(host: string): void;
+};
+
+/** What is fetched, and who is told. */
+export type FetchedDownload = {
+	readonly entryFile: EntryFile;
+	readonly readers: Readers;
+	readonly retries: Retries;
+	readonly meter: SpeedMeter;
+	/** Aborted when the download closes. */
+	readonly ending: AbortSignal;
+	/** Another one after it was moved or begun anew. */
+	file(): SparseFile;
+	/** The bytes are in the file. */
+	wrote(offset: number, bytes: Uint8Array): void;
+	/** Name and type are known, or the size. */
+	learnt(): void;
+	/** What was fetched without a strong ETag goes with what is held around it. */
+	proven(): void;
+	/** `since`: when the request began or the last byte came, in milliseconds since the epoch. */
+	failed(error: unknown, since: number): void;
+	changed(): void;
+};
+
+export class Fetcher {
+	readonly #download: FetchedDownload;
+	readonly #services: TransferServices;
+	/** Its own limit within that of all. */
+	readonly #bandwidth: Bandwidth;
+	readonly #running = new Set<Promise<void>>();
+	readonly segments: Segments;
+	#source: DataSource;
+	#factsKnown: boolean;
+	/** How many connections may work: as many as are fast enough together, as far as they have shown their speed. */
+	#grown = 1;
+	/** Bytes per second of the connection that was judged last. */
+	#shownRate = 0;
+	#fillAllowed = false;
+	/** Answers of the origin come without the ETag that the held bytes have. */
+	#lacksEtags = false;
+	/** So many answers in a row were the whole file. */
+	#wholeAnswers = 0;
+	/** The origin gave the whole, and says that it accepts ranges: a cache may just have missed. */
+	#mayAcceptRanges = false;
+	/** Segments that have yet to show that their bytes go with those before and after them. */
+	readonly #unproven = new Set<Segment>();
+	/** In progress. Bytes that come meanwhile for the same place wait, and are then compared. */
+	readonly #writes = new Map<Range, Promise<void>>();
+	#heldCheck: HeldCheck;
+	/** When the held bytes were last known to be of the origin's version, in milliseconds since the epoch. */
+	#checkedAt = Date.now();
+	/** A sample beside a response was refused. */
+	#refusesSamples = false;
+	/** Of a suspicion, while it is examined. */
+	#examination: AbortController | undefined;
+	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
+	#unprovenEnd: number | undefined;
+	#lastByteAt: number | null = null;
+	/** Changes of source or version run one after the other. */
+	#standstill: Promise<unknown> = Promise.resolve();
+	/** Of these, how many are waiting or running. */
+	#standstills = 0;
+
+	constructor(download: FetchedDownload, source: DataSource, services: TransferServices) {
+		const {entry} = download.entryFile;
+		this.#download = download;
+		this.#source = source;
+		this.#services = services;
+		this.#bandwidth = new Bandwidth(entry.limitRate, services.bandwidth);
+		this.segments = new Segments(segment => {
+			services.hosts.closed(this.host, segment);
+			services.connectionClosed(this.host);
+		});
+		this.#factsKnown = entry.info !== undefined;
+		this.#heldCheck = this.#newHeldCheck();
+	}
+
+	get source(): DataSource {
+		return this.#source;
+	}
+
+	get host(): string {
+		return new URL(this.#source.url).host;
+	}
+
+	/** The origin has said what the file is. */
+	get factsKnown(): boolean {
+		return this.#factsKnown;
+	}
+
+	/** What is held is one version of the file as far as that is to be known. */
+	get isProven(): boolean {
+		return this.#factsKnown && this.#unproven.size === 0;
+	}
+
+	get maxConnections(): number {
+		return this.#entryFile.entry.connections ?? this.#services.connections;
+	}
+
+	/** Milliseconds since the epoch. */
+	get lastByteAt(): number | null {
+		return this.#lastByteAt;
+	}
+
+	get heldVersion(): HeldVersion {
+		const {size, leastSize} = this.#file;
+		const {info, validator = {}, hasUnstableValidator = false} = this.#entryFile.entry;
+		return {type: info?.type, size, leastSize, validator, isUnstable: hasUnstableValidator};
+	}
+
+	/** The queue gives or takes the place. */
+	set mayFill(allowed: boolean) {
+		if (this.#fillAllowed !== allowed) {
+			this.#fillAllowed = allowed;
+			this.schedule();
+		}
+	}
+
+	/** How many connections its host takes at a time, if it waits for one of them; else null. */
+	get hostCeiling(): number | null {
+		const {hosts} = this.#services;
+		const isWaiting = this.#fillAllowed && this.segments.size === 0 && !hosts.mayOpen(this.host);
+		return isWaiting ? hosts.ceiling(this.host) : null;
+	}
+
+	/** The origin has given nothing yet that was asked of it now. */
+	get isUnanswered(): boolean {
+		return [...this.segments].every(({isAnswered}) => !isAnswered);
+	}
+
+	/** Bytes per second of this download alone. */
+	set limitRate(limit: number | undefined) {
+		if (this.#bandwidth.limit !== (limit ?? Infinity)) {
+			this.#bandwidth.limit = limit ?? Infinity;
+		}
+	}
+
+	/** Ends every connection; resolves when nothing more is written. */
+	async stop(): Promise<void> {
+		this.segments.endAll();
+		await Promise.allSettled([...this.#running, this.#standstill]);
+	}
+
+	/** Ends every connection, the idle ones too. */
+	cancel(): void {
+		this.segments.endAll();
+		this.#heldCheck.stop();
+		this.#examination?.abort();
+		this.#source.rest?.();
+	}
+
+	/** Every connection has ended before `act`, and none is opened until it is over. */
+	async whileNothingRuns(act: () => Promise<void>): Promise<void> {
+		this.#standstills++;
+		const standstill = this.#standstill.then(async () => {
+			try {
+				this.#download.ending.throwIfAborted();
+				this.segments.endAll();
+				await Promise.allSettled(this.#running);
+				await act();
+			} finally {
+				this.#standstills--;
+				this.schedule();
+			}
+		});
+		this.#standstill = standstill.catch(() => undefined);
+		await standstill;
+	}
+
+	/** Nothing may be running. Resolves when the old one is disposed of. */
+	async replaceSource(source: DataSource): Promise<void> {
+		const old = this.#source;
+		this.#source = source;
+		this.#shownRate = 0;
+		this.#forgetOrigin();
+		await old.dispose();
+	}
+
+	/** Nothing may be running. What is held is `proven` to be of the source's version, or nothing is held. */
+	begin(proven: boolean): void {
+		this.#factsKnown = this.#entryFile.entry.info !== undefined;
+		this.#forgetOrigin();
+		this.#heldCheck.stop();
+		this.#heldCheck = proven ? new HeldCheck(undefined, this.#download.ending) : this.#newHeldCheck();
+		this.#checkedAt = Date.now();
+	}
+
+	/** How its responses were. */
+	#forgetOrigin(): void {
+		this.#grown = 1;
+		this.#unprovenEnd = undefined;
+		this.#wholeAnswers = 0;
+		this.#mayAcceptRanges = false;
+		this.#lacksEtags = false;
+		this.#refusesSamples = false;
+	}
+
+	async dispose(): Promise<void> {
+		await this.#source.dispose();
+	}
+
+	/**
+	 * One connection ends for a player who waits: a fill, else one that reads ahead. Returns false if players wait
+	 * for what all of them bring.
+	 */
+	giveUpConnection(): boolean {
+		const {readers} = this.#download;
+		// Also for the first answer: two players would take each other's only connection for ever.
+		const least = this.segments.leastNeeded(segment => readers.askForFacts || readers.waitFor(segment));
+		if (least && (this.maxConnections === 1 || this.#services.hosts.isLimited(this.host))) {
+			this.segments.end(least);
+		} else if (least) {
+			this.segments.retire(least);
+		}
+
+		return least !== undefined;
+	}
+
+	/** A player waits for the byte there. */
+	awaited(offset: number): void {
+		const isNext = [...this.segments].some(
+			segment => segment.offset === offset && segment.for === 'player' && !segment.isRetired,
+		);
+		if (!isNext) {
+			this.schedule();
+		}
+	}
+
+	/** Looks what is to be fetched, and by how many connections. */
+	schedule(): void {
+		if (this.#download.ending.aborted || this.#standstills > 0) {
+			return;
+		}
+
+		const wishes = this.#wishes();
+		for (const segment of this.segments) {
+			this.#judge(segment, wishes);
+		}
+
+		while (this.#mayAsk) {
+			const plan = this.#plan();
+			if (!plan || this.#lacksWitness || !this.#hasConnectionFor(plan)) {
+				break;
+			}
+
+			this.#start(plan);
+		}
+
+		this.#prepareForSeek();
+		this.#download.changed();
+	}
+
+	/** Nothing stands in the way of a request. */
+	get #mayAsk(): boolean {
+		return !this.#download.retries.blockingError && this.#entryFile.entry.intent !== 'cancel';
+	}
+
+	/** Nothing names the version, and no byte has come yet that another response could be compared with. */
+	get #lacksWitness(): boolean {
+		return this.#margin > 0 && this.#file.present.size === 0 && this.segments.size > 0;
+	}
+
+	/** Players end one connection before they open the next: one that has just left counts too. */
+	#prepareForSeek(): void {
+		const {readers} = this.#download;
+		if (
+			this.#mayAsk &&
+			this.#factsKnown &&
+			!this.#file.isComplete &&
+			this.#asksForParts &&
+			readers.players(Date.now()).length > 0 &&
+			!this.#services.hosts.isLimited(this.host)
+		) {
+			this.#source.prepare?.();
+		}
+	}
+
+	/** Whom the segment serves now; one that serves nobody lingers, then ends. */
+	#judge(segment: Segment, wishes: readonly Wish[]): void {
+		const needed =
+			this.#download.readers.askForFacts ||
+			wishes.some(
+				({offset, end, ahead}) => offset < segment.end && segment.offset < Math.min(end, offset + ahead),
+			);
+		if (segment.isRetired) {
+			return;
+		}
+
+		segment.for = needed ? 'player' : 'fill';
+		if (needed || this.#fillAllowed) {
+			clearTimeout(segment.linger);
+			segment.linger = undefined;
+			return;
+		}
+
+		segment.linger ??= setTimeout(() => {
+			this.segments.end(segment);
+			this.schedule();
+		}, lingerMs);
+	}
+
+	#plan(): SegmentPlan | undefined {
+		const {present, size, isComplete} = this.#file;
+		if (!this.#factsKnown) {
+			const wanted = this.#fillAllowed || this.#download.readers.askForFacts;
+			const fill = this.#mayFillNow;
+			return wanted && this.segments.size === 0
+				? {
+						start: 0,
+						end: fill ? probeSize.fill : probeSize.onDemand,
+						for: 'fill',
+						urgent: this.#download.readers.askForFacts,
+					}
+				: undefined;
+		}
+
+		if (isComplete) {
+			return undefined;
+		}
+
+		const segmentSize = this.#segmentSize;
+		return nextSegment({
+			present,
+			size,
+			acceptsRanges: this.#asksForParts,
+			claimed: [...this.segments],
+			wanted: this.#wishes(),
+			fill: this.#mayFillNow,
+			playhead: this.#download.readers.playhead,
+			segmentSize,
+		});
+	}
+
+	get #asksForParts(): boolean {
+		return this.#entryFile.entry.acceptsRanges !== false || this.#mayAcceptRanges;
+	}
+
+	#wishes(): Wish[] {
+		return this.#download.readers.wishes(this.#services.readAhead, this.#segmentSize);
+	}
+
+	get #mayFillNow(): boolean {
+		return this.#fillAllowed && !this.#entryFile.entry.onDemand;
+	}
+
+	/** Short ones while somebody plays: a seek often lands inside one, which then ends early. */
+	get #segmentSize(): number {
+		const perConnection = Math.max(
+			this.#download.meter.rate(3000, Date.now()) / Math.max(1, this.segments.size),
+			this.#shownRate,
+		);
+		const isPlaying = this.#download.readers.size > 0;
+		const wanted = perConnection * (isPlaying ? segmentSeconds.playing : segmentSeconds.filling);
+		// All that work are to come to the end together: who begins anew there waits for an answer.
+		const share = isPlaying ? Infinity : (this.#file.size - this.#file.present.size) / this.#grown;
+		return Math.max(segmentBounds.smallest, Math.min(segmentBounds.largest, wanted, share));
+	}
+
+	#hasConnectionFor(plan: SegmentPlan): boolean {
+		const {hosts} = this.#services;
+		if (!plan.urgent) {
+			// Each player keeps its own, and one more is free for the next seek: one that is taken away wastes what is
+			// on its way.
+			const players = this.#download.readers.size;
+			const room = Math.max(1, this.maxConnections - (players > 0 ? players + 1 : 0));
+			const fills = [...this.segments].filter(segment => segment.for === 'fill').length;
+			// One is enough to find out whether the trouble is over.
+			const most = this.#download.retries.isProbing ? 1 : this.#grown;
+			return fills < room && this.segments.size < most && hosts.mayOpen(this.host);
+		}
+
+		if (this.segments.size >= this.maxConnections && !this.giveUpConnection()) {
+			return false;
+		}
+
+		if (!hosts.mayOpen(this.host)) {
+			this.#services.freeConnection(this.host);
+		}
+
+		return hosts.mayOpen(this.host);
+	}
+
+	#start(plan: SegmentPlan): void {
+		const segment = this.segments.add(plan);
+		this.#services.hosts.opened(this.host, segment);
+		const running = this.#run(segment).finally(() => this.#running.delete(running));
+		this.#running.add(running);
+	}
+
+	// Segments
+
+	async #run(segment: Segment): Promise<void> {
+		const {signal} = segment.abort;
+		try {
+			const margin = this.#margin;
+			const isIsland = this.#isIsland(segment, margin);
+			const samplesBeside = isIsland && !this.#samplesFirst;
+			const doubt =
+				(await this.#checkHeldBytes(signal)) ??
+				(isIsland && !samplesBeside ? await this.#compareSample(signal) : undefined);
+			if (doubt) {
+				this.#suspect(doubt);
+				return;
+			}
+
+			if (margin > 0) {
+				this.#unproven.add(segment);
+			}
+
+			const {id} = this.#entryFile.entry;
+			Logger.debug(`${id}: asks ${this.host} for bytes ${segment.offset} to ${segment.end} (${segment.for})`);
+			const answer = await this.#source.open({
+				range: {
+					start: Math.max(0, segment.offset - margin),
+					end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
+				},
+				// Once in each run also where there were no ranges before.
+				ranged: this.#asksForParts || this.#wholeAnswers === 0,
+				patient: () => this.#download.readers.size === 0,
+				answerTimeout: this.#answerTimeout,
+				signal,
+			});
+			const suspicion =
+				(await this.#suspicionOf(answer, segment)) ??
+				(samplesBeside ? await this.#compareBeside(signal) : undefined);
+			if (suspicion) {
+				this.#suspect(suspicion);
+				return;
+			}
+
+			if (samplesBeside && this.#samplesFirst) {
+				// Asked again at once, after a sample.
+				return;
+			}
+
+			// An empty answer beyond the end says nothing of the file.
+			this.#lacksEtags ||= answer.validator.etag === undefined && answer.range.start < answer.range.end;
+			if (this.#margin > margin && answer.acceptsRanges) {
+				// Asked again at once, with a margin; also where another response has shown meanwhile that one is needed.
+				return;
+			}
+
+			Logger.debug(`${id}: ${this.host} sends bytes ${answer.range.start} to ${answer.range.end}`);
+			if (await this.#accept(answer, segment)) {
+				await this.#receive(answer, segment, margin);
+			}
+		} catch (error) {
+			// An abort is not an error.
+			if (!signal.aborted) {
+				this.#segmentFailed(error, segment);
+			}
+		} finally {
+			this.segments.end(segment);
+			if (this.#unproven.delete(segment)) {
+				this.#download.proven();
+			}
+
+			this.schedule();
+		}
+	}
+
+	/** Answers without a strong ETag are compared with what is held around them. */
+	get #margin(): number {
+		const {validator, hasUnstableValidator = false} = this.#entryFile.entry;
+		const isNamed = validator?.etag !== undefined && !this.#lacksEtags && !hasUnstableValidator;
+		return isNamed || !this.#factsKnown || !this.#asksForParts ? 0 : seam;
+	}
+
+	/**
+	 * Nothing of an answer is written before it has proven to be of the version that is held. Resolves with whether its
+	 * bytes are wanted.
+	 */
+	async #accept(answer: OriginAnswer, segment: Segment): Promise<boolean> {
+		const {info, range, validator, acceptsRanges} = answer;
+		const {entry} = this.#entryFile;
+		// One server of several may know no ranges: the whole is read again only if that is no exception.
+		this.#wholeAnswers = acceptsRanges ? 0 : this.#wholeAnswers + 1;
+		this.#mayAcceptRanges = answer.mayAcceptRanges === true && this.#wholeAnswers < mostWholeAnswers;
+		const inOrder = [...this.segments].find(other => other !== segment && other.isWhole);
+		if (!acceptsRanges && inOrder) {
+			// It brings these bytes too.
+			inOrder.end = this.#file.size;
+			if (this.#wholeAnswers >= mostWholeAnswers && entry.acceptsRanges) {
+				await this.#entryFile.save({acceptsRanges});
+			}
+
+			return false;
+		}
+
+		if (
+			!acceptsRanges &&
+			entry.acceptsRanges &&
+			segment.offset > 0 &&
+			this.#wholeAnswers < mostWholeAnswers
+		) {
+			throw new DownStreamError(
+				'origin-truncated',
+				`${this.host} answers with the whole file though it gave parts of it before`,
+			);
+		}
+
+		if (this.#file.size === Infinity && info.size !== Infinity) {
+			await this.#file.resize(info.size);
+			this.#clipSegments();
+		} else if (segment.offset >= this.#file.size && this.#file.size > 0) {
+			// The size became known after the request: it was for bytes beyond the end.
+			return false;
+		} else if (range.start === range.end && this.#file.size > 0) {
+			throw new DownStreamError('origin-misbehaved', `${this.host} has no bytes where the file has some`);
+		} else if (range.end <= segment.offset && this.#file.size > 0) {
+			throw new DownStreamError('origin-misbehaved', `${this.host} answers with less than ${seam} bytes`);
+		}
+
+		const size = finite(this.#file.size);
+		if (!entry.info || entry.info.size !== size || entry.acceptsRanges !== acceptsRanges) {
+			await this.#entryFile.save({
+				info: {...(entry.info ?? {name: info.name, type: info.type}), size},
+				validator: entry.validator ?? validator,
+				acceptsRanges,
+			});
+		}
+
+		segment.answeredAt = performance.now();
+		if (acceptsRanges) {
+			segment.end = Math.min(segment.end, range.end);
+		} else {
+			segment.offset = range.start;
+			segment.isWhole = true;
+			const wanted =
+				this.#mayFillNow || this.#download.readers.size > 0 || this.#download.readers.askForFacts;
+			segment.end = wanted ? this.#file.size : Math.min(segment.end, this.#file.size);
+		}
+
+		if (info.type !== undefined || range.start > 0 || range.start === range.end) {
+			this.#learnFacts();
+		}
+
+		return true;
+	}
+
+	/** The size has become known. */
+	#clipSegments(): void {
+		this.segments.clip(this.#file.size);
+		this.#download.readers.lookAgain();
+	}
+
+	#learnFacts(): void {
+		if (!this.#factsKnown) {
+			this.#factsKnown = true;
+			this.#download.readers.factsAreKnown();
+			this.#services.queueChanged();
+		}
+
+		this.#download.learnt();
+		this.schedule();
+	}
+
+	async #receive(answer: OriginAnswer, segment: Segment, margin: number): Promise<void> {
+		const {signal} = segment.abort;
+		let position = answer.range.start;
+		for await (const chunk of answer.body) {
+			signal.throwIfAborted();
+			await this.#store(segment, position, chunk, margin);
+			if (!this.#factsKnown) {
+				await this.#sniff(chunk);
+			} else if (position === 0) {
+				await this.#correctType(chunk);
+			}
+
+			position += chunk.length;
+			segment.received += chunk.length;
+			this.#grow(segment);
+			this.#offerToSplit(segment);
+			const wantedEnd = segment.end + margin;
+			if (position >= wantedEnd && wantedEnd < answer.range.end) {
+				return;
+			}
+
+			await this.#bandwidth.took(chunk.length, segment.for, {signal, hurry: segment.retirement.signal});
+		}
+
+		segment.isRead = true;
+		if (answer.range.end === Infinity) {
+			await this.#reachedEnd(position, answer.endIsProven);
+		}
+	}
+
+	/** Each connection says once, as soon as it can be judged, whether others are worth while. */
+	#grow(segment: Segment): void {
+		const rate = segment.firstRate;
+		if (rate === undefined || segment.wantsCompany !== undefined) {
+			return;
+		}
+
+		const {size} = this.segments;
+		this.#shownRate = rate;
+		segment.wantsCompany = rate * size < fastEnough;
+		if (segment.wantsCompany) {
+			const like = Math.ceil(fastEnough / Math.max(1, rate));
+			this.#grown = Math.min(this.maxConnections, Math.max(this.#grown + 2, like));
+			this.schedule();
+		} else if (rate * (size - 1) >= fastEnough) {
+			this.#grown = Math.max(1, Math.min(this.#grown, size) - 1);
+		}
+	}
+
+	/** Each connection says once, as soon as its rate is known, that another may take over a part of what is to come. */
+	#offerToSplit(segment: Segment): void {
+		if (!segment.isOffered && segment.rate !== undefined && segment.offset < segment.end) {
+			segment.isOffered = true;
+			this.schedule();
+		}
+	}
+
+	/** Writes what is missing of the chunk; what is held of it must be the same. */
+	async #store(segment: Segment, position: number, chunk: Uint8Array, margin: number): Promise<void> {
+		const end = Math.min(position + chunk.length, segment.end + margin);
+		for (let at = position; at < end;) {
+			// Another set takes its place once the size is known.
+			const {present} = this.#file;
+			const isFirst = present.size === 0;
+			const held = Math.min(present.runEnd(at), end);
+			if (held > at) {
+				await compareWithHeld(this.#file, at, chunk.subarray(at - position, held - position));
+				at = held;
+			} else {
+				const [hole = {start: at, end}] = present.holes({start: at, end});
+				const rival = [...this.#writes.keys()].find(({start, end}) => start < hole.end && hole.start < end);
+				if (rival) {
+					await this.#writes.get(rival);
+					continue;
+				}
+
+				const part = chunk.subarray(at - position, hole.end - position);
+				await this.#write(hole, part);
+				this.#lastByteAt = Date.now();
+				this.#download.wrote(at, part);
+				at = hole.end;
+				if (isFirst) {
+					// Others waited for bytes to be compared with.
+					this.schedule();
+				}
+			}
+
+			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
+		}
+	}
+
+	async #write(hole: Range, bytes: Uint8Array): Promise<void> {
+		const writing = this.#file.write(hole.start, bytes);
+		this.#writes.set(
+			hole,
+			writing.catch(() => undefined),
+		);
+		try {
+			await writing;
+		} finally {
+			this.#writes.delete(hole);
+		}
+	}
+
+	async #sniff(firstBytes: Uint8Array): Promise<void> {
+		const {info} = this.#entryFile.entry;
+		const type = await sniffType(firstBytes);
+		if (info && type) {
+			await this.#entryFile.save({info: {...info, type}});
+		}
+
+		this.#learnFacts();
+	}
+
+	async #correctType(firstBytes: Uint8Array): Promise<void> {
+		const {info, url} = this.#entryFile.entry;
+		const type = info && (await correctedType(fileName({url: new URL(url)}), info.type, firstBytes));
+		if (info && type !== undefined) {
+			await this.#entryFile.save({info: {...info, type}});
+			this.#download.learnt();
+		}
+	}
+
+	/** A body of unknown length ended. Closing proves nothing (RFC 9112 section 8), ending twice at the same byte does. */
+	async #reachedEnd(end: number, proven: boolean): Promise<void> {
+		const {info} = this.#entryFile.entry;
+		const {size} = this.#file;
+		if (!info) {
+			return;
+		}
+
+		if (size !== Infinity) {
+			throw new DownStreamError(
+				'origin-truncated',
+				`${this.host} sent ${size - end} bytes less than the file has`,
+			);
+		}
+
+		if (!proven && this.#unprovenEnd !== end) {
+			this.#unprovenEnd = end;
+			throw new DownStreamError(
+				'origin-truncated',
+				`${this.host} closed the connection without saying how long the file is; reading it again to be sure`,
+			);
+		}
+
+		const missing = this.#file.leastSize - end;
+		if (missing > 0) {
+			throw new DownStreamError('origin-truncated', `${this.host} sent ${missing} bytes less than are here`);
+		}
+
+		await this.#file.resize(end);
+		await this.#entryFile.save({info: {...info, size: end}});
+		this.#clipSegments();
+		this.#learnFacts();
+	}
+
+	/**
+	 * Compares samples of held bytes with the origin of now where they may be of another version: after a restart, a long
+	 * silence or a change. An origin without ranges is compared as it is read again. Resolves with the suspicion that they
+	 * raise, if any.
+	 */
+	async #checkHeldBytes(signal: AbortSignal): Promise<Suspicion | undefined> {
+		if (this.#file.present.size === 0 || !this.#asksForParts) {
+			return undefined;
+		}
+
+		const lastSign = Math.max(this.#checkedAt, this.#lastByteAt ?? 0);
+		if (Date.now() - lastSign > trustMs) {
+			this.#heldCheck.require('brief');
+		}
+
+		if (!this.#heldCheck.isNeeded) {
+			return undefined;
+		}
+
+		const suspicion = await this.#heldCheck.run(this.#file, this.#checkedSource, this.heldVersion, signal);
+		this.#checkedAt = Date.now();
+		return suspicion;
+	}
+
+	/** No strong ETag names the version, and the segment begins with bytes that touch no held ones. */
+	#isIsland({offset}: Segment, margin: number): boolean {
+		const {present} = this.#file;
+		const touches = offset > 0 && present.covers({start: Math.max(0, offset - margin), end: offset});
+		return margin > 0 && present.size > 0 && this.#asksForParts && !touches;
+	}
+
+	/** Where a second request beside the first may be refused. A change between the sample and the request stays unseen. */
+	get #samplesFirst(): boolean {
+		return this.#refusesSamples || this.maxConnections === 1 || this.#services.hosts.isLimited(this.host);
+	}
+
+	#compareSample(signal: AbortSignal): Promise<Suspicion | undefined> {
+		return compareOneSample(this.#file, this.#checkedSource, this.heldVersion, signal);
+	}
+
+	/** While a response has begun and none of its bytes is stored: if held bytes agree now, it began with them. */
+	async #compareBeside(signal: AbortSignal): Promise<Suspicion | undefined> {
+		try {
+			return await this.#compareSample(signal);
+		} catch (error) {
+			if (!(error instanceof DownStreamError && mayMeanTooMany(error, true))) {
+				throw error;
+			}
+
+			this.#refusesSamples = true;
+			return undefined;
+		}
+	}
+
+	/** Throws `origin-sent-page`, and `origin-changed` where the size has changed. */
+	async #suspicionOf(answer: OriginAnswer, segment: Segment): Promise<Suspicion | undefined> {
+		if (!this.#factsKnown) {
+			return undefined;
+		}
+
+		const held = this.heldVersion;
+		await refusePage(held, answer, this.#source);
+		const change = sizeChange(held, answer);
+		if (change !== undefined) {
+			const othersWork = [...this.segments].some(other => other !== segment && other.isAnswered);
+			throw othersWork && answer.info.size < longestRefusal
+				? new DownStreamError(
+						'origin-misbehaved',
+						`${this.host} answers with ${answer.info.size} bytes in place of the file`,
+					)
+				: originChanged(change);
+		}
+
+		return suspicionOf(held, answer);
+	}
+
+	/** Every connection ends, and none is opened until it is known whether the label or the file has changed. */
+	#suspect(suspicion: Suspicion): void {
+		if (this.#examination) {
+			return;
+		}
+
+		const abort = new AbortController();
+		this.#examination = abort;
+		const signal = AbortSignal.any([abort.signal, this.#download.ending]);
+		this.whileNothingRuns(() => this.#examine(suspicion, signal))
+			// It rejects only as the download closes.
+			.catch(() => undefined)
+			.finally(() => {
+				this.#examination = undefined;
+			});
+	}
+
+	async #examine(suspicion: Suspicion, signal: AbortSignal): Promise<void> {
+		const beganAt = Date.now();
+		const {id} = this.#entryFile.entry;
+		Logger.info(`${id}: ${suspicion.label} ${suspicion.was} is ${suspicion.is} now; samples are compared`);
+		try {
+			await examineSuspicion(this.#file, this.#checkedSource, this.heldVersion, suspicion, signal);
+			Logger.info(`${id}: the ${suspicion.label} does not keep its value; bytes are compared instead`);
+			await this.#entryFile.save({hasUnstableValidator: true});
+		} catch (error) {
+			if (!signal.aborted) {
+				this.#requireCheckAfter(error);
+				this.#download.failed(this.#passing(error), Math.max(beganAt, this.#lastByteAt ?? 0));
+			}
+		}
+	}
+
+	/** A page that came although bytes of the file did in this run will go away again, but where a new link can be had. */
+	#passing(error: unknown): unknown {
+		const isPage = error instanceof DownStreamError && error.code === 'origin-sent-page';
+		return isPage && this.#lastByteAt !== null && !this.#services.newLink(this.#entryFile.entry)
+			? new DownStreamError('origin-busy', error.message, {cause: error})
+			: error;
+	}
+
+	/** The next attempt must meet a change again, also one that touched a few bytes alone. */
+	#requireCheckAfter(error: unknown): void {
+		if (error instanceof DownStreamError && error.code === 'origin-changed') {
+			this.#heldCheck.require('thorough');
+		}
+	}
+
+	#newHeldCheck(): HeldCheck {
+		const hasChanged = this.#entryFile.entry.error?.code === 'origin-changed';
+		return new HeldCheck(
+			this.#file.present.size > 0 ? (hasChanged ? 'thorough' : 'brief') : undefined,
+			this.#download.ending,
+		);
+	}
+
+	#segmentFailed(error: unknown, segment: Segment): void {
+		this.#requireCheckAfter(error);
+		const isOneTooMany =
+			error instanceof DownStreamError &&
+			!segment.isAnswered &&
+			mayMeanTooMany(error, this.#factsKnown) &&
+			this.#services.hosts.refused(this.host, segment, {
+				retryAfterMs: error.retryAfterMs,
+				isPlain: !oddAnswers.has(error.code),
+			});
+		if (isOneTooMany) {
+			this.#grown = Math.max(1, this.segments.size - 1);
+		} else {
+			this.#download.failed(this.#passing(error), Math.max(segment.openedAt, this.#lastByteAt ?? 0));
+		}
+	}
+
+	/** For requests of a few bytes. */
+	get #checkedSource(): DataSource {
+		return withAnswerTimeout(this.#source, () => this.#answerTimeout);
+	}
+
+	get #answerTimeout(): number {
+		return this.#download.retries.answerTimeout(this.#services.answerTimeout);
+	}
+
+	get #entryFile(): EntryFile {
+		return this.#download.entryFile;
+	}
+
+	get #file(): SparseFile {
+		return this.#download.file();
+	}
+}
+
+/** Answers that say nothing of connections. */
+const oddAnswers = new Set<ErrorCode>(['origin-truncated', 'origin-misbehaved', 'origin-sent-page']);
+
+/**
+ * Origins say in many ways that they take no more connections. What one says of a file that it has not given yet is more
+ * likely meant as it is said.
+ */
+function mayMeanTooMany({code, status}: DownStreamError, isGiven: boolean): boolean {
+	return (
+		code === 'origin-busy' ||
+		code === 'origin-unreachable' ||
+		code === 'origin-truncated' ||
+		(code === 'origin-refused' && (isGiven || status === 403)) ||
+		(oddAnswers.has(code) && isGiven)
+	);
+}
+
+function withAnswerTimeout(source: DataSource, answerTimeout: () => number): DataSource {
+	return {
+		url: source.url,
+		open: request => source.open({answerTimeout: answerTimeout(), ...request}),
+		rest: () => source.rest?.(),
+		dispose: () => source.dispose(),
+	};
+}
+
+function finite(size: number): number | null {
+	return size === Infinity ? null : size;
+}

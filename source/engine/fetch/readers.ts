@@ -1,0 +1,214 @@
+// The reads of one transfer that are in progress: they wait here, and what is written wakes them.
+import type {Bandwidth} from './bandwidth.ts';
+import {hold} from '../memory/buffers.ts';
+import type {Wish} from './next-segment.ts';
+import {Players, type Client, type TrackedPlayer} from './players.ts';
+import type {Range} from '../store/range-set.ts';
+
+/** After a seek little is asked for; a reader that stays gets more and more. */
+const firstSegment = 512 * 1024;
+const firstReadAhead = 1024 * 1024;
+
+type Waiting<T> = {
+	/** Milliseconds since the epoch. */
+	readonly since: number;
+	resolve(value: T): void;
+	reject(error: unknown): void;
+};
+
+export class Reader {
+	/** The byte it reads next. */
+	offset: number;
+	/** How much it has read without a seek. */
+	consumed = 0;
+	readonly end: number;
+	readonly player: TrackedPlayer;
+	/** Set while it waits for the byte at `offset`. Resolves with the bytes, or nothing to look again. */
+	waiting: Waiting<Uint8Array | undefined> | undefined;
+
+	constructor(range: Range, player: TrackedPlayer) {
+		this.offset = range.start;
+		this.end = range.end;
+		this.player = player;
+	}
+
+	advance(bytes: number): void {
+		this.offset += bytes;
+		this.consumed += bytes;
+		this.player.offset = this.offset;
+	}
+}
+
+export class Readers {
+	readonly #bandwidth: Bandwidth;
+	readonly #players = new Players();
+	readonly #readers = new Set<Reader>();
+	readonly #factsWaiters = new Set<Waiting<void>>();
+
+	constructor(bandwidth: Bandwidth) {
+		this.#bandwidth = bandwidth;
+	}
+
+	/** How many reads are in progress. */
+	get size(): number {
+		return this.#readers.size;
+	}
+
+	/** Somebody waits for the first answer of the origin. */
+	get askForFacts(): boolean {
+		return this.#factsWaiters.size > 0;
+	}
+
+	/** Where the newest one is; 0 if there is none. */
+	get playhead(): number {
+		return [...this.#readers].at(-1)?.offset ?? 0;
+	}
+
+	players(now: number): TrackedPlayer[] {
+		return this.#players.list(now);
+	}
+
+	open(range: Range, client: Client): Reader {
+		const reader = new Reader(range, this.#players.join(client, range.start, Date.now()));
+		this.#readers.add(reader);
+		return reader;
+	}
+
+	close(reader: Reader): void {
+		this.#readers.delete(reader);
+		this.#players.leave(reader.player, Date.now());
+	}
+
+	/** What they want, that of the newest first. Bytes: at most `readAhead` and `segmentSize`. */
+	wishes(readAhead: number, segmentSize: number): Wish[] {
+		return [...this.#readers].toReversed().map(({offset, end, waiting, consumed}) => ({
+			offset,
+			end,
+			blocked: waiting !== undefined,
+			ahead: Math.min(readAhead, Math.max(firstReadAhead, 2 * consumed)),
+			segmentSize: Math.min(segmentSize, Math.max(firstSegment, consumed)),
+		}));
+	}
+
+	/** Whether somebody waits for a byte of the range. */
+	waitFor({offset, end}: {offset: number; end: number}): boolean {
+		return [...this.#readers].some(
+			reader => reader.waiting && reader.offset >= offset && reader.offset < end,
+		);
+	}
+
+	/**
+	 * Waits for the byte at the reader's offset; to be called in the tick in which it was seen to be missing.
+	 * `schedule` is called once the reader is known to wait. Resolves with bytes, or nothing to look again; rejects
+	 * with the signal's reason, or what `reject` says.
+	 */
+	async waitForBytes(
+		reader: Reader,
+		signal: AbortSignal,
+		schedule: () => void,
+	): Promise<Uint8Array | undefined> {
+		const served = this.#bandwidth.playerWaits();
+		reader.player.blockedRequests++;
+		try {
+			return await settled<Uint8Array | undefined>(signal, waiting => {
+				reader.waiting = waiting;
+				schedule();
+			});
+		} finally {
+			reader.waiting = undefined;
+			reader.player.blockedRequests--;
+			served();
+		}
+	}
+
+	/** The same for the first answer of the origin. */
+	async waitForFacts(signal: AbortSignal, schedule: () => void): Promise<void> {
+		let waiter: Waiting<void> | undefined;
+		try {
+			await settled<void>(signal, waiting => {
+				waiter = waiting;
+				this.#factsWaiters.add(waiting);
+				schedule();
+			});
+		} finally {
+			this.#factsWaiters.delete(waiter!);
+		}
+	}
+
+	/** Hands bytes that were just written to the readers that wait for them: the network's own block, which each holds. */
+	wake(offset: number, bytes: Uint8Array): void {
+		const end = offset + bytes.length;
+		for (const reader of this.#readers) {
+			if (reader.waiting && reader.offset >= offset && reader.offset < end) {
+				hold(bytes);
+				reader.waiting.resolve(bytes.subarray(reader.offset - offset, Math.min(reader.end, end) - offset));
+				reader.waiting = undefined;
+			}
+		}
+	}
+
+	/** The file turned out to end where nobody knew: they look again. */
+	lookAgain(): void {
+		for (const {waiting} of this.#readers) {
+			waiting?.resolve(undefined);
+		}
+	}
+
+	factsAreKnown(): void {
+		for (const waiter of this.#factsWaiters) {
+			waiter.resolve();
+		}
+	}
+
+	/**
+	 * Rejects those whose time to wait is over: `waitsUntil`, in milliseconds since the epoch. Returns when the next one's
+	 * is, or Infinity.
+	 */
+	rejectOverdue(
+		waitsUntil: (waiting: {since: number; isAnswered: boolean}) => number,
+		error: () => unknown,
+	): number {
+		const waits = [
+			...[...this.#readers].flatMap(({waiting, consumed}) =>
+				waiting ? [{waiting, isAnswered: consumed > 0}] : [],
+			),
+			...[...this.#factsWaiters].map(waiting => ({waiting, isAnswered: false})),
+		].map(({waiting, isAnswered}) => ({waiting, until: waitsUntil({since: waiting.since, isAnswered})}));
+		const isOverdue = ({until}: {until: number}) => until <= Date.now();
+		for (const {waiting} of waits.filter(wait => isOverdue(wait))) {
+			waiting.reject(error());
+		}
+
+		return Math.min(Infinity, ...waits.filter(wait => !isOverdue(wait)).map(({until}) => until));
+	}
+
+	/** Tells everybody who waits that it is in vain. */
+	reject(error: unknown): void {
+		for (const {waiting} of this.#readers) {
+			waiting?.reject(error);
+		}
+
+		for (const waiter of this.#factsWaiters) {
+			waiter.reject(error);
+		}
+	}
+}
+
+function settled<T>(signal: AbortSignal, register: (waiting: Waiting<T>) => void): Promise<T> {
+	return new Promise<T>((resolve, reject) => {
+		const abort = () => reject(signal.reason);
+		const release = () => signal.removeEventListener('abort', abort);
+		signal.addEventListener('abort', abort, {once: true});
+		register({
+			since: Date.now(),
+			resolve(value) {
+				release();
+				resolve(value);
+			},
+			reject(error) {
+				release();
+				reject(error);
+			},
+		});
+	});
+}

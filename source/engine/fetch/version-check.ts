@@ -1,0 +1,475 @@
+// Whether a response is of the version of the file that is held. Two versions must never mix.
+import {setTimeout as delay} from 'node:timers/promises';
+import {DownStreamError} from '../../downstream.ts';
+import type {DataSource, OriginAnswer, Validator} from '../origin/data-source.ts';
+import type {PresentSet, Range} from '../store/range-set.ts';
+import type {SparseFile} from '../store/sparse-file.ts';
+
+/** Bytes of one sample. */
+const sampleSize = 4096;
+/** Samples between the ends of what is held, by occasion. */
+const sampleCounts = {newPlace: 1, suspicion: 6, acceptance: 32};
+/** `thorough`: a change was seen, and may have touched a few bytes alone. */
+type CheckDepth = 'brief' | 'thorough';
+const checkSamples: Readonly<Record<CheckDepth, number>> = {brief: 1, thorough: 32};
+/** Samples that must agree before a label that flips is called unstable. */
+const minAgreeing = 3;
+/** Dates have a resolution of one second: the last samples of a suspicion follow after this pause, in milliseconds. */
+const datePauseMs = 1100;
+const samplesAfterPause = 2;
+/** An origin without ranges is not read further than this for the sake of a sample. */
+const mostSkipped = 16 * 1024 * 1024;
+
+const firstByte: Range = {start: 0, end: 1};
+
+const differingBytes = 'its bytes differ from those that are here';
+
+export type HeldVersion = {
+	/** MIME type; undefined while unknown. */
+	readonly type: string | undefined;
+	/** Bytes; Infinity while unknown. */
+	readonly size: number;
+	/** Bytes; where the size is unknown, up to the last one that is held. */
+	readonly leastSize: number;
+	readonly validator: Validator;
+	/** The validator has proven to name nothing: only size and bytes count. */
+	readonly isUnstable: boolean;
+};
+
+type LabelName = 'ETag' | 'date';
+
+/** Weak comparison of ETags (RFC 9110 section 8.8.3.2). */
+const labels: Readonly<Record<LabelName, (validator: Validator) => string | undefined>> = {
+	ETag: ({etag, weakEtag}) => etag ?? weakEtag?.replace(/^W\//, ''),
+	date: ({lastModified}) => lastModified,
+};
+
+/** A label that differs behind the same size. It proves a change only if the new value stays. */
+export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string};
+
+/** A page in place of the file is no version of it: a login, an error, a portal. Throws `origin-sent-page`. */
+export async function refusePage(held: HeldVersion, answer: OriginAnswer, {url}: DataSource): Promise<void> {
+	const {isPage, info, range} = answer;
+	if (isPage && info.type !== held.type && info.size !== held.size) {
+		// Closes the connection.
+		await hasHeldBytes(undefined, range, answer);
+		throw new DownStreamError(
+			'origin-sent-page',
+			`${new URL(url).host} sent a web page instead of the file; the link may have expired`,
+		);
+	}
+}
+
+/** In words, how the size contradicts the held version; undefined if it does not. */
+export function sizeChange(held: HeldVersion, {info}: OriginAnswer): string | undefined {
+	if (held.size !== Infinity && info.size !== Infinity && info.size !== held.size) {
+		return `it had ${held.size} bytes and has ${info.size} now`;
+	}
+
+	return info.size < held.leastSize
+		? `it had at least ${held.leastSize} bytes and has ${info.size} now`
+		: undefined;
+}
+
+/** Equal strong ETags settle it; otherwise every label that both have must be equal (RFC 9110 section 8.8). */
+export function suspicionOf(held: HeldVersion, {validator}: OriginAnswer): Suspicion | undefined {
+	if (held.isUnstable) {
+		return undefined;
+	}
+
+	const areStrong = held.validator.etag !== undefined && validator.etag !== undefined;
+	for (const label of areStrong ? (['ETag'] as const) : (['ETag', 'date'] as const)) {
+		const was = labels[label](held.validator);
+		const is = labels[label](validator);
+		if (was !== undefined && is !== undefined && was !== is) {
+			return {label, was, is};
+		}
+	}
+
+	return undefined;
+}
+
+function inWords({label, was, is}: Suspicion): string {
+	return `its ${label} was ${was} and is ${is} now`;
+}
+
+/** Of a response whose bytes differ. */
+function differenceOf(held: HeldVersion, response: OriginAnswer): string {
+	const suspicion = suspicionOf(held, response);
+	return suspicion ? `${inWords(suspicion)}, and ${differingBytes}` : differingBytes;
+}
+
+/** `bytesAgree`: samples of what is held are the same at the origin. */
+export function originChanged(change: string, bytesAgree = false): DownStreamError {
+	const samples = bytesAgree ? '; samples of the bytes agree' : '';
+	return new DownStreamError(
+		'origin-changed',
+		`The file changed on the server (${change}${samples}); what is here is kept`,
+		{bytesAgree},
+	);
+}
+
+/**
+ * Asks the origin again about a suspicion, each time by a new connection, which may lead to another server of the
+ * origin. Resolves if the label does not keep its own value there while samples of the held bytes agree: it names
+ * nothing. Rejects with `origin-changed` if the new value stays or bytes differ, with the errors of the source, or with
+ * the signal's reason.
+ */
+export async function examineSuspicion(
+	file: SparseFile,
+	source: DataSource,
+	held: HeldVersion,
+	suspicion: Suspicion,
+	signal: AbortSignal,
+): Promise<void> {
+	const {label, is} = suspicion;
+	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.suspicion));
+	// Where nothing is held, labels alone can be compared.
+	const isHeld = samples.length > 0;
+	const ranges = Array.from(
+		{length: Math.max(samples.length, minAgreeing + samplesAfterPause)},
+		(_, index) => samples[index % samples.length] ?? firstByte,
+	);
+	const pauseAt = Math.max(1, ranges.length - samplesAfterPause);
+	let flips = false;
+	const prepare = async (index: number) => {
+		if (index === pauseAt && !flips) {
+			await delay(datePauseMs, undefined, {signal});
+		}
+
+		source.rest?.();
+	};
+	let agreeing = 0;
+	for await (const [{validator}] of agreeingResponses(file, source, held, ranges, signal, prepare)) {
+		agreeing++;
+		flips ||= labels[label](validator) !== is;
+		if (flips && agreeing >= minAgreeing) {
+			return;
+		}
+	}
+
+	if (!flips) {
+		throw originChanged(inWords(suspicion), isHeld);
+	}
+}
+
+/**
+ * The origin's responses to samples of the held bytes, each once size and bytes agree. Throws `origin-changed` where
+ * they do not. An origin without ranges is read for the first sample alone, and not at all if that is far.
+ */
+async function* agreeingResponses(
+	file: SparseFile,
+	source: DataSource,
+	held: HeldVersion,
+	samples: readonly Range[],
+	signal: AbortSignal,
+	prepare?: (index: number) => Promise<void>,
+): AsyncGenerator<[response: OriginAnswer, isCompared: boolean], void, undefined> {
+	let acceptsRanges = true;
+	for (const [index, sample] of samples.entries()) {
+		await prepare?.(index);
+		const range = acceptsRanges ? sample : samples[0]!;
+		const response = await source.open({range, signal});
+		await refusePage(held, response, source);
+		const change = sizeChange(held, response);
+		const isComparable = change === undefined && file.present.size > 0;
+		const agrees = await hasHeldBytes(isComparable ? file : undefined, range, response);
+		if (change !== undefined || (isComparable && !agrees)) {
+			throw originChanged(change ?? differenceOf(held, response));
+		}
+
+		acceptsRanges &&= response.acceptsRanges;
+		yield [response, isComparable && !isTooFar(range, response)];
+	}
+}
+
+/**
+ * Resolves with the first suspicion that the responses to the samples raise, and whether all were compared. Rejects as
+ * `agreeingResponses` throws.
+ */
+async function compareSamples(
+	file: SparseFile,
+	source: DataSource,
+	held: HeldVersion,
+	samples: readonly Range[],
+	signal: AbortSignal,
+): Promise<{suspicion?: Suspicion; areCompared: boolean}> {
+	let areCompared = true;
+	for await (const [response, isCompared] of agreeingResponses(file, source, held, samples, signal)) {
+		areCompared &&= isCompared;
+		const suspicion = suspicionOf(held, response);
+		if (suspicion) {
+			return {suspicion, areCompared};
+		}
+	}
+
+	return {areCompared};
+}
+
+/** Compares one sample, at a place that differs from call to call: no change stays unseen by its place alone. */
+export async function compareOneSample(
+	file: SparseFile,
+	source: DataSource,
+	held: HeldVersion,
+	signal: AbortSignal,
+): Promise<Suspicion | undefined> {
+	const samples = await provenSamplesOf(file, present =>
+		present.size > 0 ? [sampleAt(present, Math.random())] : [],
+	);
+	const {suspicion} = await compareSamples(file, source, held, samples, signal);
+	return suspicion;
+}
+
+/**
+ * Bytes held from an earlier run, or from before a long pause, may be of another version than the origin's: samples of
+ * them are compared before anything is added. Concurrent callers share one check.
+ */
+export class HeldCheck {
+	readonly #ending: AbortSignal;
+	/** Samples between the ends; undefined while no check is needed. */
+	#samples: number | undefined;
+	#running: Promise<Suspicion | undefined> | undefined;
+	#abort = new AbortController();
+
+	/** The check ends with `ending` or by `stop`, not with the caller that began it. */
+	constructor(needed: CheckDepth | undefined, ending: AbortSignal) {
+		this.#ending = ending;
+		if (needed) {
+			this.require(needed);
+		}
+	}
+
+	get isNeeded(): boolean {
+		return this.#samples !== undefined;
+	}
+
+	require(depth: CheckDepth): void {
+		this.#samples = Math.max(this.#samples ?? 0, checkSamples[depth]);
+	}
+
+	/** Rejects with `origin-changed`, the errors of the source, or the signal's reason. */
+	async run(
+		file: SparseFile,
+		source: DataSource,
+		held: HeldVersion,
+		signal: AbortSignal,
+	): Promise<Suspicion | undefined> {
+		if (this.#samples === undefined) {
+			return undefined;
+		}
+
+		signal.throwIfAborted();
+		this.#running ??= this.#run(file, source, held, this.#samples);
+		return orAborted(this.#running, signal);
+	}
+
+	/** No segment waits for it any more. */
+	stop(): void {
+		this.#abort.abort();
+		this.#running = undefined;
+	}
+
+	async #run(
+		file: SparseFile,
+		source: DataSource,
+		held: HeldVersion,
+		between: number,
+	): Promise<Suspicion | undefined> {
+		const abort = new AbortController();
+		this.#abort = abort;
+		const signal = AbortSignal.any([this.#ending, abort.signal]);
+		try {
+			const samples = await provenSamplesOf(file, present => samplesOf(present, between));
+			const {suspicion, areCompared} = await compareSamples(file, source, held, samples, signal);
+			// A deeper check may have been required meanwhile.
+			if (suspicion === undefined && areCompared && this.#samples === between) {
+				this.#samples = undefined;
+			}
+
+			return suspicion;
+		} finally {
+			if (this.#abort === abort) {
+				this.#running = undefined;
+			}
+		}
+	}
+}
+
+/**
+ * Resolves with what the origin says of the file of now if 32 samples and both ends of the held bytes agree with it,
+ * and whether its labels flip. Rejects with `origin-changed` if not, or with the errors of the source.
+ */
+export async function proveAcceptance(
+	file: SparseFile,
+	source: DataSource,
+	held: HeldVersion,
+	signal: AbortSignal,
+): Promise<{readonly validator: Validator; readonly isUnstable: boolean}> {
+	let first: Validator | undefined;
+	let isUnstable = false;
+	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.acceptance));
+	for await (const [response, isCompared] of agreeingResponses(file, source, held, samples, signal)) {
+		if (!isCompared || (!response.acceptsRanges && samples.length > 1)) {
+			throw originChanged('the server gives no parts of it to compare');
+		}
+
+		first ??= response.validator;
+		isUnstable ||= suspicionOf({...held, validator: first, isUnstable: false}, response) !== undefined;
+	}
+
+	return {validator: first ?? {}, isUnstable};
+}
+
+/**
+ * Resolves with what a place that may have the held file says of itself, if its size and samples of the held bytes
+ * fit; where nothing is held, any file fits. Rejects with `origin-changed`, or what the origin rejects with.
+ */
+export async function proveNewPlace(
+	file: SparseFile,
+	source: DataSource,
+	held: HeldVersion,
+	signal: AbortSignal,
+): Promise<OriginAnswer> {
+	const [first = firstByte, ...others] = await provenSamplesOf(file, present =>
+		samplesOf(present, sampleCounts.newPlace),
+	);
+	const place = await source.open({range: first, signal});
+	const {info, acceptsRanges} = place;
+	const isHeld = file.present.size > 0;
+	if (isHeld) {
+		await refusePage(held, place, source);
+	}
+
+	if (isHeld && (held.size === Infinity ? info.size < held.leastSize : held.size !== info.size)) {
+		await hasHeldBytes(undefined, first, place);
+		const size = info.size === Infinity ? 'does not say its size' : `has ${info.size} bytes`;
+		throw otherFile(
+			`it ${size}, and this one has ${held.size === Infinity ? `at least ${held.leastSize}` : held.size}`,
+		);
+	}
+
+	if (!isHeld) {
+		await hasHeldBytes(undefined, first, place);
+		return place;
+	}
+
+	// Also where the ETags are the same: they name versions of one URL, and say nothing of another one (RFC 9110
+	// section 8.8.3). A place without ranges is compared byte by byte as it is read again.
+	for (const range of acceptsRanges ? [first, ...others] : [first]) {
+		const answer = range === first ? place : await source.open({range, signal});
+		if (!(await hasHeldBytes(file, range, answer))) {
+			throw otherFile(differingBytes);
+		}
+	}
+
+	return place;
+}
+
+function otherFile(difference: string): DownStreamError {
+	return new DownStreamError(
+		'origin-changed',
+		`The file at the new URL is another one (${difference}); nothing is changed`,
+	);
+}
+
+/** Samples of bytes that are as they were written: damage on the disk must not look like another version. */
+async function provenSamplesOf(file: SparseFile, choose: (present: PresentSet) => Range[]): Promise<Range[]> {
+	for (;;) {
+		const before = file.present.size;
+		const samples = choose(file.present);
+		for (const range of samples) {
+			await file.doubt?.prove(range);
+		}
+
+		if (file.present.size === before) {
+			return samples;
+		}
+	}
+}
+
+/** Both ends of the held bytes, and `between` pieces spread evenly over them; none twice. */
+function samplesOf(present: PresentSet, between: number): Range[] {
+	const samples = new Map<number, Range>();
+	for (let index = 0; index <= between + 1 && present.size > 0; index++) {
+		const sample = sampleAt(present, index / (between + 1));
+		samples.set(sample.start, sample);
+	}
+
+	return [...samples.values()];
+}
+
+/** A piece of the held bytes, which must be some, `fraction` (0 to 1) of them in. */
+function sampleAt(present: PresentSet, fraction: number): Range {
+	let before = Math.floor(fraction * (present.size - 1));
+	for (const {start, end} of present) {
+		if (before < end - start) {
+			// Whole where its run has room: the last byte is the end of the last sample.
+			const from = Math.max(start, Math.min(start + before, end - sampleSize));
+			return {start: from, end: Math.min(end, from + sampleSize)};
+		}
+
+		before -= end - start;
+	}
+
+	throw new RangeError('Nothing is held');
+}
+
+function isTooFar({start}: Range, {range}: OriginAnswer): boolean {
+	return start - range.start > mostSkipped;
+}
+
+/** Whether what comes of the range is what is held; without a file it is not read. Closes the connection. */
+async function hasHeldBytes(
+	file: SparseFile | undefined,
+	range: Range,
+	answer: OriginAnswer,
+): Promise<boolean> {
+	let position = answer.range.start;
+	const skips = isTooFar(range, answer);
+	for await (const chunk of answer.body) {
+		if (!file || skips) {
+			break;
+		}
+
+		const end = Math.min(position + chunk.length, range.end);
+		const start = Math.max(position, range.start);
+		if (end > start && !(await isHeld(file, start, chunk.subarray(start - position, end - position)))) {
+			return false;
+		}
+
+		position += chunk.length;
+		if (position >= range.end) {
+			break;
+		}
+	}
+
+	return file !== undefined;
+}
+
+/** Rejects with `origin-changed` if bytes that came again differ from the held ones. */
+export async function compareWithHeld(file: SparseFile, offset: number, bytes: Uint8Array): Promise<void> {
+	if (!(await isHeld(file, offset, bytes))) {
+		throw originChanged(differingBytes);
+	}
+}
+
+async function isHeld(file: SparseFile, offset: number, bytes: Uint8Array): Promise<boolean> {
+	const held = Buffer.allocUnsafeSlow(bytes.length);
+	// Less where damage has just become a hole, which is fetched anew.
+	const length = await file.read(offset, held);
+	return held.subarray(0, length).equals(bytes.subarray(0, length));
+}
+
+/** Rejects with the signal's reason as soon as it aborts; the promise goes on. */
+async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
+	let abort!: () => void;
+	const aborted = new Promise<never>((_, reject) => {
+		abort = () => reject(signal.reason);
+		signal.addEventListener('abort', abort, {once: true});
+	});
+	try {
+		return await Promise.race([promise, aborted]);
+	} finally {
+		signal.removeEventListener('abort', abort);
+	}
+}

@@ -1,0 +1,45 @@
+// Which downloads make room for others in a store of limited size. Pure.
+import type {Download, DownloadId} from '../../downstream.ts';
+
+/** What is in the store of one download. */
+export type Held = Pick<Download, 'id' | 'present' | 'completedAt' | 'exportWhenComplete'> & {
+	/** Off the list, with its bytes kept: as complete as it was, and nobody uses it. */
+	readonly status: Download['status'] | 'removed';
+	/** Also those that have just gone. */
+	readonly players: readonly unknown[];
+	/** When a player began or ended to read it last, in milliseconds since the epoch. */
+	readonly readAt: number | undefined;
+	/** Its bytes are outside of the store. */
+	readonly isMoved: boolean;
+};
+
+/**
+ * Complete ones that nobody uses, in the order of their last use, until the others have `cacheSize` bytes at most. The
+ * one that was used last stays even so: a file larger than the store would go in the moment in which it is complete.
+ */
+export function toEvict(downloads: readonly Held[], cacheSize: number): DownloadId[] {
+	const inStore = downloads.filter(({isMoved}) => !isMoved);
+	const byUse = inStore
+		.filter(({completedAt}) => completedAt !== null)
+		.toSorted((a, b) => lastUse(a) - lastUse(b));
+	const evicted: DownloadId[] = [];
+	let size = inStore.reduce((sum, {present}) => sum + present, 0);
+	for (const download of byUse.slice(0, -1)) {
+		if (size > cacheSize && isUnused(download)) {
+			size -= download.present;
+			evicted.push(download.id);
+		}
+	}
+
+	return evicted;
+}
+
+function lastUse({readAt = 0, completedAt}: Held): number {
+	return Math.max(readAt, completedAt ?? 0);
+}
+
+function isUnused({status, players, exportWhenComplete}: Held): boolean {
+	return (
+		(status === 'complete' || status === 'removed') && players.length === 0 && exportWhenComplete === null
+	);
+}

@@ -1,0 +1,378 @@
+// The interface of the engine over the control API of a copy that runs.
+import {once} from 'node:events';
+import {request as httpRequest, type IncomingMessage} from 'node:http';
+import {isAbsolute, resolve, sep} from 'node:path';
+import {json} from 'node:stream/consumers';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {
+	DownStreamError,
+	errorKinds,
+	type AddRequest,
+	type Download,
+	type DownloadChange,
+	type DownloadId,
+	type DownStream,
+	type ErrorCode,
+	type ExportRequest,
+	type Snapshot,
+} from '../downstream.ts';
+import {versionHeader, type SnapshotChanges} from '../proxy/control-api.ts';
+
+export type RunningCopy = {
+	/** `http://127.0.0.1:PORT` */
+	readonly origin: string;
+	readonly key: string;
+};
+
+/** A copy that went away may be started again. */
+const retryMs = 1000;
+/** Something that listens and does not answer: a program that was stopped. */
+const connectMs = 5000;
+const endedSentence = 'The program that was attached to has ended';
+
+type Answer = {readonly status: number; readonly body: unknown};
+
+/** What waits for the events to show a version of the copy's snapshot. */
+type Waiting = {readonly version: number; readonly resolve: () => void};
+
+export class ControlClient implements DownStream {
+	readonly #find: () => Promise<RunningCopy | undefined>;
+	readonly #listeners = new Set<() => void>();
+	readonly #disposal = new AbortController();
+	/** As the copy sent it. */
+	#received: Snapshot;
+	/** The same with what we know ourselves. */
+	#snapshot: Snapshot;
+	/** Undefined while there is none. */
+	#copy: RunningCopy | undefined;
+	#waiting: Waiting[] = [];
+	readonly #following: Promise<void>;
+
+	/**
+	 * Resolves with the first snapshot there; rejects with `not-found` if nothing answers as a copy does. `find` says
+	 * where the copy is after it went away: another program may have its port then, and must not be told the key.
+	 */
+	static async connect(
+		copy: RunningCopy,
+		find: () => Promise<RunningCopy | undefined> = async () => undefined,
+	): Promise<ControlClient> {
+		const disposal = new AbortController();
+		const timer = setTimeout(() => disposal.abort(), connectMs);
+		try {
+			const events = eventsOf(await openEvents(copy, disposal.signal));
+			const {value} = await events.next();
+			return new ControlClient(copy, find, value!.data as Snapshot, events, disposal);
+		} catch (error) {
+			throw disposal.signal.aborted
+				? new DownStreamError('not-found', `The copy of this program at ${copy.origin} does not answer`)
+				: error;
+		} finally {
+			clearTimeout(timer);
+		}
+	}
+
+	private constructor(
+		copy: RunningCopy,
+		find: () => Promise<RunningCopy | undefined>,
+		snapshot: Snapshot,
+		events: AsyncGenerator<Event, void>,
+		disposal: AbortController,
+	) {
+		this.#copy = copy;
+		this.#find = find;
+		this.#received = snapshot;
+		this.#snapshot = snapshot;
+		this.#disposal = disposal;
+		this.#following = this.#follow(events);
+	}
+
+	get snapshot(): Snapshot {
+		return this.#snapshot;
+	}
+
+	subscribe(listener: () => void): () => void {
+		this.#listeners.add(listener);
+		return () => {
+			this.#listeners.delete(listener);
+		};
+	}
+
+	async add(request: AddRequest): Promise<{download: Download; existed: boolean}> {
+		const {status, body} = await this.#call('POST', '/downloads', request);
+		return {download: body as Download, existed: status === 200};
+	}
+
+	async pause(id: DownloadId): Promise<void> {
+		await this.#command(id, 'pause');
+	}
+
+	async resume(id: DownloadId): Promise<void> {
+		await this.#command(id, 'resume');
+	}
+
+	async cancel(id: DownloadId): Promise<void> {
+		await this.#command(id, 'cancel');
+	}
+
+	async remove(id: DownloadId, {data, undoMs}: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void> {
+		const undo = undoMs === undefined ? '' : `&undoMs=${undoMs}`;
+		await this.#call('DELETE', `${pathOf(id)}?data=${data}${undo}`);
+	}
+
+	async restore(id: DownloadId): Promise<void> {
+		await this.#command(id, 'restore');
+	}
+
+	async update(id: DownloadId, change: DownloadChange): Promise<Download> {
+		const {body} = await this.#call('PATCH', pathOf(id), change);
+		return body as Download;
+	}
+
+	async acceptChange(id: DownloadId): Promise<void> {
+		await this.#command(id, 'accept-change');
+	}
+
+	async startOver(id: DownloadId, options: {keepOld?: boolean} = {}): Promise<Download> {
+		return (await this.#command(id, 'start-over', options)) as Download;
+	}
+
+	async verify(id: DownloadId): Promise<{damaged: ReadonlyArray<readonly [start: number, end: number]>}> {
+		const {damaged} = (await this.#command(id, 'verify')) as {
+			damaged: ReadonlyArray<readonly [number, number]>;
+		};
+		return {damaged};
+	}
+
+	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+		await this.#command(id, 'move-in-queue', {by});
+	}
+
+	async setLimitRate(limitRate: number | null): Promise<void> {
+		await this.#call('PATCH', '/settings', {limitRate});
+	}
+
+	async export(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
+		// The copy was started in another folder.
+		const path =
+			isAbsolute(request.path) || request.path.startsWith('~') ? request.path : absolute(request.path);
+		return (await this.#command(id, 'export', {...request, path})) as {path: string};
+	}
+
+	/** Lets go of the copy, which runs on. */
+	async dispose(): Promise<void> {
+		this.#listeners.clear();
+		this.#disposal.abort();
+		this.#release(Infinity);
+		await this.#following;
+	}
+
+	async #command(id: DownloadId, verb: string, body?: object): Promise<unknown> {
+		return (await this.#call('POST', `${pathOf(id)}/${verb}`, body)).body;
+	}
+
+	/** Resolves when the snapshot shows what was done, as it does with the engine itself. */
+	async #call(method: string, path: string, body?: object): Promise<Answer> {
+		const copy = this.#copy;
+		if (!copy) {
+			throw new DownStreamError('not-found', endedSentence);
+		}
+
+		const response = await ask(copy, method, path, body, this.#disposal.signal);
+		const answer = {status: response.statusCode ?? 0, body: await bodyOf(response)};
+		if (answer.status >= 400) {
+			throw errorOf(answer);
+		}
+
+		const version = Number(response.headers[versionHeader]);
+		if (this.#copy && version > this.#received.version) {
+			await new Promise<void>(resolve => {
+				this.#waiting.push({version, resolve});
+			});
+		}
+
+		return answer;
+	}
+
+	/** Until disposed: when the events end, looks for the copy again. */
+	async #follow(events: AsyncGenerator<Event, void>): Promise<void> {
+		const {signal} = this.#disposal;
+		await this.#receiveAll(events);
+		while (!signal.aborted) {
+			await sleep(retryMs, undefined, {signal}).catch(() => undefined);
+			const copy = signal.aborted ? undefined : await this.#find().catch(() => undefined);
+			if (copy) {
+				const next = await openEvents(copy, signal).catch(() => undefined);
+				this.#copy = next && copy;
+				await (next && this.#receiveAll(eventsOf(next)));
+			}
+		}
+	}
+
+	/** Resolves when the connection has ended. */
+	async #receiveAll(events: AsyncGenerator<Event, void>): Promise<void> {
+		try {
+			for await (const event of events) {
+				this.#receive(event);
+			}
+		} catch {
+			// Whatever ended it, the copy is looked for.
+		}
+
+		if (!this.#disposal.signal.aborted) {
+			this.#lose();
+		}
+	}
+
+	#receive({event, data}: Event): void {
+		const before = this.#received;
+		this.#received =
+			event === 'snapshot'
+				? (data as Snapshot)
+				: event === 'changes'
+					? applyChanges(before, data as SnapshotChanges)
+					: before;
+		this.#show(this.#received);
+		// Another copy counts anew: what it has not shown at first it never will.
+		this.#release(event === 'snapshot' ? Infinity : this.#received.version);
+	}
+
+	#lose(): void {
+		this.#copy = undefined;
+		this.#release(Infinity);
+		const {version, banners, downloads} = this.#received;
+		this.#show({
+			...this.#received,
+			version: version + 1,
+			bytesPerSecond: 0,
+			downloads: downloads.map(download => stopped(download)),
+			banners: [...banners, endedSentence],
+		});
+	}
+
+	#show(snapshot: Snapshot): void {
+		this.#snapshot = snapshot;
+		for (const listener of this.#listeners) {
+			listener();
+		}
+	}
+
+	#release(version: number): void {
+		const ready = this.#waiting.filter(waiting => waiting.version <= version);
+		this.#waiting = this.#waiting.filter(waiting => waiting.version > version);
+		for (const {resolve} of ready) {
+			resolve();
+		}
+	}
+}
+
+/** Downloads that have not changed stay the same objects. */
+function applyChanges(before: Snapshot, {changed, order, ...rest}: SnapshotChanges): Snapshot {
+	const known = new Map([...before.downloads, ...changed].map(download => [download.id, download]));
+	const ids = order ?? before.downloads.map(({id}) => id);
+	return {...rest, downloads: ids.flatMap(id => known.get(id) ?? [])};
+}
+
+/** As it stands when nobody works on it any more: what ran is unfinished, and no more is known. */
+function stopped(download: Download): Download {
+	const {status, completedAt} = download;
+	const isAtRest = ['complete', 'failed', 'paused', 'cancelled'].includes(status);
+	return {
+		...download,
+		status: isAtRest ? status : completedAt === null ? 'queued' : 'complete',
+		error: isAtRest ? download.error : null,
+		bytesPerSecond: 0,
+		bytesPerSecondLong: 0,
+		connections: 0,
+		hostCeiling: null,
+		segments: [],
+		players: [],
+		retryAt: null,
+		checkProgress: null,
+		exportProgress: null,
+	};
+}
+
+/** A folder is still named as one. */
+function absolute(path: string): string {
+	return resolve(path) + (/[/\\]$/.test(path) ? sep : '');
+}
+
+function pathOf(id: DownloadId): string {
+	return `/downloads/${encodeURIComponent(id)}`;
+}
+
+async function openEvents(copy: RunningCopy, signal: AbortSignal): Promise<IncomingMessage> {
+	const response = await ask(copy, 'GET', '/events', undefined, signal);
+	if (response.statusCode !== 200) {
+		throw errorOf({status: response.statusCode ?? 0, body: await bodyOf(response)});
+	}
+
+	return response;
+}
+
+/** Rejects with `not-found` where nobody listens any more. */
+async function ask(
+	{origin, key}: RunningCopy,
+	method: string,
+	path: string,
+	body: object | undefined,
+	signal: AbortSignal,
+): Promise<IncomingMessage> {
+	const text = body === undefined ? undefined : JSON.stringify(body);
+	const request = httpRequest(`${origin}/api${path}`, {
+		method,
+		// A connection that is kept may just be closed by the other side.
+		agent: false,
+		signal,
+		headers: {
+			authorization: `Bearer ${key}`,
+			...(text === undefined
+				? {'content-length': 0}
+				: {'content-type': 'application/json', 'content-length': Buffer.byteLength(text)}),
+		},
+	});
+	// After the response has begun: what goes wrong is told by that.
+	request.on('error', () => undefined);
+	request.end(text);
+	try {
+		const [response] = (await once(request, 'response')) as [IncomingMessage];
+		return response;
+	} catch (error) {
+		throw new DownStreamError('not-found', endedSentence, {cause: error});
+	}
+}
+
+async function bodyOf(response: IncomingMessage): Promise<unknown> {
+	try {
+		return response.statusCode === 204 ? (response.resume(), undefined) : await json(response);
+	} catch (error) {
+		throw new DownStreamError('not-found', endedSentence, {cause: error});
+	}
+}
+
+/** Of problem details (RFC 9457). */
+function errorOf({status, body}: Answer): DownStreamError {
+	const {code, detail} = (body ?? {}) as {code?: unknown; detail?: unknown};
+	const isKnown = typeof code === 'string' && Object.hasOwn(errorKinds, code);
+	return new DownStreamError(
+		isKnown ? (code as ErrorCode) : 'bad-request',
+		typeof detail === 'string' ? detail : `The program that was attached to answered ${status}`,
+	);
+}
+
+type Event = {readonly event: string; readonly data: unknown};
+
+/** Server-sent events as our copy writes them: one line of data each. Throws when the connection ends, or is cut. */
+async function* eventsOf(response: IncomingMessage): AsyncGenerator<Event, void> {
+	let text = '';
+	for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
+		text += chunk;
+		for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
+			const [, event = '', data = 'null'] = /^event: (.*)\ndata: (.*)$/.exec(text.slice(0, end)) ?? [];
+			text = text.slice(end + 2);
+			yield {event, data: JSON.parse(data) as unknown};
+		}
+	}
+
+	throw new DownStreamError('not-found', endedSentence);
+}

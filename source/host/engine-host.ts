@@ -1,0 +1,114 @@
+// One engine with its proxy: what every command starts first and ends last.
+import {closeSync, openSync} from 'node:fs';
+import path from 'node:path';
+import {completed} from '../requests/add-requests.ts';
+import {DownStreamError} from '../downstream.ts';
+import {errorCode} from '../engine/store/disk-error.ts';
+import {Engine} from '../engine/engine.ts';
+import {Logger} from '../log.ts';
+import {ProxyServer} from '../proxy/server.ts';
+import type {Settings} from '../cli/settings.ts';
+
+export type Running = {
+	readonly engine: Engine;
+	readonly proxy: ProxyServer;
+	/** Ends players and connections, saves, frees the port and the storage folder. */
+	dispose(): Promise<void>;
+};
+
+/** What of the settings concerns neither the screen nor one command. */
+export type RunningSettings = Pick<
+	Settings,
+	| 'port'
+	| 'exactPort'
+	| 'storageDir'
+	| 'userAgent'
+	| 'proxy'
+	| 'headers'
+	| 'connections'
+	| 'maxActive'
+	| 'limitRate'
+	| 'onDemand'
+	| 'cacheSize'
+	| 'ca'
+	| 'insecure'
+	| 'allowOrigins'
+	| 'openStream'
+> &
+	Partial<Pick<Settings, 'readAhead' | 'resolveWith' | 'netrc' | 'timeout' | 'logFile' | 'logLevel'>>;
+
+/**
+ * Rejects with `storage-locked`, `port-taken`, `disk-failed`, or `bad-request` for a log that cannot be written.
+ * `headersForAll`: the headers of the settings go to every download that is added, not only to those of the command
+ * line.
+ */
+export async function start(settings: RunningSettings, {headersForAll = false} = {}): Promise<Running> {
+	if (settings.logFile !== undefined) {
+		logTo(path.resolve(settings.logFile), settings.logLevel);
+	}
+
+	const engine = await Engine.open({
+		storageDir: settings.storageDir,
+		userAgent: settings.userAgent,
+		proxy: settings.proxy,
+		connections: settings.connections,
+		maxActive: settings.maxActive,
+		limitRate: settings.limitRate,
+		onDemand: settings.onDemand,
+		readAhead: settings.readAhead,
+		answerTimeout: settings.timeout,
+		resolveWith: settings.resolveWith,
+		...(settings.cacheSize === Infinity ? {} : {cacheSize: settings.cacheSize}),
+		tls: {ca: settings.ca, insecure: settings.insecure},
+		...(headersForAll ? {headers: settings.headers} : {}),
+	});
+	try {
+		const {port, exactPort, allowOrigins, openStream} = settings;
+		const headers = headersForAll ? settings.headers : undefined;
+		const proxy = await ProxyServer.listen({
+			engine,
+			port,
+			exactPort,
+			allowOrigins,
+			openStream,
+			prepareAdd: request =>
+				completed({...(headers && {headers}), ...request}, settings, engine.snapshot.downloads),
+		});
+		if (proxy.takenPort !== undefined) {
+			engine.addBanner(`Port ${proxy.takenPort} is taken by another program; streams are at ${proxy.origin}`);
+		}
+
+		await engine.publish(proxy.origin);
+		return {
+			engine,
+			proxy,
+			async dispose() {
+				await proxy.close();
+				await engine.dispose();
+			},
+		};
+	} catch (error) {
+		await engine.dispose();
+		throw error;
+	}
+}
+
+/**
+ * An engine that looks after what is on the disk and fetches nothing: no place in its queue, no proxy. Rejects with
+ * `storage-locked` or `disk-failed`.
+ */
+export function openIdle({storageDir}: Settings): Promise<Engine> {
+	return Engine.open({storageDir, maxActive: 0});
+}
+
+function logTo(file: string, level: Settings['logLevel'] | undefined): void {
+	try {
+		closeSync(openSync(file, 'a', 0o600));
+	} catch (error) {
+		throw new DownStreamError('bad-request', `--log ${file}: it cannot be written to (${errorCode(error)})`, {
+			cause: error,
+		});
+	}
+
+	Logger.toFile(file, level);
+}

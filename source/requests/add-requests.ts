@@ -1,0 +1,140 @@
+// What is added for typed words: URLs, pasted commands, or items that a command turns into links.
+import {cleanText} from '../text/clean-text.ts';
+import {defaults} from '../defaults.ts';
+import {DownStreamError, type AddRequest, type Download, type DownStream} from '../downstream.ts';
+import {resolveLink} from '../engine/origin/link-resolver.ts';
+import {headersFrom} from './headers.ts';
+import {withCredentials} from './netrc.ts';
+import {parsePastedCommand} from './pasted-command.ts';
+import type {Settings} from '../cli/settings.ts';
+import {shownUrl} from './url-lists.ts';
+
+/** Rejects with `bad-request`, or what `resolveLink` rejects with. */
+export type RequestsOf = (word: string, settings: Settings) => Promise<AddRequest[]>;
+
+/** For the command line of the program whose engine adds them. */
+export const requestsFor: RequestsOf = async (word, settings) => {
+	const {headers, checksum} = settings;
+	const given = await requestsOfWord(word, settings);
+	if (checksum !== undefined && given.length > 1) {
+		throw new DownStreamError('bad-request', `--checksum: it is for one URL, and ${given.length} are given`);
+	}
+
+	return given.map(request => ({
+		...request,
+		headers: mergedHeaders(headers, request.headers),
+		...(checksum !== undefined && {checksum}),
+	}));
+};
+
+/** For what is typed later: the headers and the checksum of the command line are for its own URLs. */
+export const requestsForTyped: RequestsOf = (word, settings) =>
+	requestsFor(word, {...settings, headers: {}, checksum: undefined});
+
+/** For a copy that was started with settings of its own: what ours say goes with each download. */
+export const requestsForOther: RequestsOf = async (word, settings) => {
+	const {userAgent, proxy, connections, onDemand} = settings;
+	const requests = await requestsFor(word, settings);
+	return requests.map(({headers, ...request}) => ({
+		...(userAgent !== undefined && {userAgent}),
+		...(proxy !== undefined && {proxy}),
+		...request,
+		...(headers && Object.keys(headers).length > 0 && {headers}),
+		...(connections !== defaults.connections && {connections}),
+		...(onDemand && {onDemand}),
+	}));
+};
+
+/** Adds what is asked for; what cannot be added is told, the others go on. */
+export async function addAll(
+	downstream: DownStream,
+	words: readonly string[],
+	requestsOf: (word: string) => Promise<AddRequest[]>,
+	onError: (error: DownStreamError) => void,
+): Promise<Download[]> {
+	const added: Download[] = [];
+	for (const word of words) {
+		try {
+			for (const request of await requestsOf(word)) {
+				const {download} = await downstream.add(request);
+				added.push(download);
+			}
+		} catch (error) {
+			if (!(error instanceof DownStreamError)) {
+				throw error;
+			}
+
+			onError(words.length > 1 ? named(error, word) : error);
+		}
+	}
+
+	return added;
+}
+
+/** Which of several cannot be added. Not of a pasted command: all of it may be secret. */
+function named(error: DownStreamError, word: string): DownStreamError {
+	return error.code === 'bad-request' && !/\s/.test(word)
+		? new DownStreamError(error.code, `${cleanText(shownUrl(word))}: ${error.message}`)
+		: error;
+}
+
+/**
+ * The request with what `--resolve-with` and `--netrc` know of it, whichever way it came in. `listed`: an item among them
+ * is not resolved again. Rejects with what `resolveLink` rejects with.
+ */
+export async function completed(
+	request: AddRequest,
+	{netrc, resolveWith}: Partial<Pick<Settings, 'netrc' | 'resolveWith'>>,
+	listed: readonly Download[] = [],
+): Promise<AddRequest> {
+	const {url: item} = request;
+	const isResolved = !resolveWith || request.item !== undefined;
+	const known = listed.find(download => download.item === item);
+	const link = isResolved ? undefined : (known ?? (await resolveLink(resolveWith, item)));
+	const resolved = link
+		? {
+				...request,
+				item,
+				url: link.url,
+				headers: mergedHeaders(request.headers, 'headers' in link ? link.headers : {}),
+			}
+		: request;
+	return netrc ? withCredentials(resolved, netrc) : resolved;
+}
+
+/** Names of headers are the same in any case. */
+function mergedHeaders(
+	first: Readonly<Record<string, string>> = {},
+	second: Readonly<Record<string, string>> = {},
+): Record<string, string> {
+	const replaced = new Set(Object.keys(second).map(name => name.toLowerCase()));
+	const kept = Object.entries(first).filter(([name]) => !replaced.has(name.toLowerCase()));
+	return {...Object.fromEntries(kept), ...second};
+}
+
+async function requestsOfWord(word: string, settings: Settings): Promise<AddRequest[]> {
+	const pasted = requestsOfCommand(word);
+	// What it resolves to is in the command itself.
+	return pasted
+		? Promise.all(pasted.map(request => completed(request, {netrc: settings.netrc})))
+		: [await completed({url: word}, settings)];
+}
+
+/** Undefined if the word is no command. */
+function requestsOfCommand(word: string): AddRequest[] | undefined {
+	const command = parsePastedCommand(word);
+	if (!command) {
+		return undefined;
+	}
+
+	const {urls, headers, problem, ...rest} = command;
+	if (problem !== undefined) {
+		throw new DownStreamError('bad-request', problem);
+	}
+
+	const more = {
+		headers: headersFrom('a header of a pasted command', headers),
+		...Object.fromEntries(Object.entries(rest).filter(([, value]) => value !== undefined)),
+	};
+	return urls.map(url => ({url, ...more}));
+}

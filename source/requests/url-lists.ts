@@ -1,0 +1,104 @@
+// URLs of the command line, where `@FILE` stands for those in a file and `-` for those on standard input.
+import {readFile} from 'node:fs/promises';
+import process from 'node:process';
+import {buffer} from 'node:stream/consumers';
+import {DownStreamError} from '../downstream.ts';
+import {maskUrl} from '../text/mask-url.ts';
+import {isUnfinishedCommand, parsePastedCommand} from './pasted-command.ts';
+
+/** Rejects with `bad-request` for a file that cannot be read. */
+export async function expandUrls(
+	words: readonly string[],
+	input: AsyncIterable<Uint8Array> & NodeJS.ReadableStream = process.stdin,
+): Promise<string[]> {
+	const urls: string[] = [];
+	let isRead = false;
+	for (const word of words) {
+		if (word.startsWith('@')) {
+			const file = word.slice(1);
+			const bytes = await readFile(file).catch((error: unknown) => {
+				throw new DownStreamError('bad-request', `@${file}: the file cannot be read`, {cause: error});
+			});
+			urls.push(...urlsIn(decodeText(bytes)));
+		} else if (word !== '-') {
+			urls.push(word);
+		} else if (!isRead) {
+			isRead = true;
+			urls.push(...urlsIn(decodeText(await buffer(input))));
+		}
+	}
+
+	return urls;
+}
+
+/** UTF-8, or UTF-16 as editors and shells of Windows write it, with a byte order mark or without. */
+export function decodeText(bytes: Uint8Array): string {
+	const [first, second] = bytes;
+	const isLittle = (first === 0xff && second === 0xfe) || second === 0;
+	const isBig = (first === 0xfe && second === 0xff) || first === 0;
+	return new TextDecoder(isBig ? 'utf-16be' : isLittle ? 'utf-16le' : 'utf-8').decode(bytes);
+}
+
+/**
+ * One on each line; a pasted command may have several lines. Lines that begin with `#` are comments. As in aria2's input
+ * files, indented lines `name=value` are options of the URL above.
+ */
+export function urlsIn(text: string): string[] {
+	const urls: string[] = [];
+	let command = '';
+	for (const line of text.split(/\r\n|[\r\n]/)) {
+		const trimmed = line.trim();
+		const above = asCommand(urls.at(-1));
+		if (command !== '') {
+			command += `\n${line}`;
+		} else if (above !== undefined && /^\s+[a-z][a-z\d-]*=/.test(line)) {
+			urls[urls.length - 1] = `${above} ${quoted(`--${trimmed}`)}`;
+		} else if (trimmed !== '' && !trimmed.startsWith('#')) {
+			command = line;
+		}
+
+		if (command !== '' && !isUnfinishedCommand(command)) {
+			urls.push(command.trim());
+			command = '';
+		}
+	}
+
+	return command === '' ? urls : [...urls, command.trim()];
+}
+
+/** The URL as a command that options can follow; undefined for anything else. */
+function asCommand(url: string | undefined): string | undefined {
+	if (url === undefined || url.startsWith('aria2c ')) {
+		return url;
+	}
+
+	return /^https?:\S+$/i.test(url) ? `aria2c ${quoted(url)}` : undefined;
+}
+
+/** A word of a POSIX shell. */
+function quoted(word: string): string {
+	return `'${word.replaceAll("'", String.raw`'\''`)}'`;
+}
+
+/** Throws `bad-request` if nothing can be fetched of what was given; where something can, the others are told later. */
+export function checkUrls(words: readonly string[]): void {
+	const [first] = words;
+	if (first !== undefined && !words.some(word => mayBeUrl(word))) {
+		throw new DownStreamError(
+			'bad-request',
+			`${JSON.stringify(shownUrl(first))} is not a URL that begins with http:// or https://`,
+		);
+	}
+}
+
+/** What has blanks may be a command that is not known. */
+function mayBeUrl(word: string): boolean {
+	return /^https?:\/\//i.test(word)
+		? URL.canParse(word)
+		: /\s/.test(word) || parsePastedCommand(word) !== undefined;
+}
+
+/** Without passwords, also where the word is no URL. */
+export function shownUrl(word: string): string {
+	return maskUrl(word.replace(/^([a-z][a-z\d+.-]*:\/\/)?.*@/is, '$1***@'));
+}

@@ -1,0 +1,174 @@
+// A download's state as a symbol and a word; colour only repeats it.
+import type {Download, DownloadError} from '../downstream.ts';
+import {formatBytes, formatDuration, formatSpeed} from './format.ts';
+import type {Role} from '../dashboard/theme.ts';
+
+export type Tone = Extract<Role, 'plain' | 'active' | 'done' | 'waiting' | 'failed'>;
+
+export type StateWords = {
+	readonly symbol: string;
+	/** For the column of speeds. */
+	readonly word: string;
+	/** In full, for the title of the details. */
+	readonly state: string;
+	readonly tone: Tone;
+};
+
+const stalledMs = 5000;
+
+export function stateWords(download: Download, now: number, ascii: boolean): StateWords {
+	const pick = (unicode: string, plain: string) => (ascii ? plain : unicode);
+	const {status} = download;
+	switch (status) {
+		case 'asking':
+			return {symbol: pick('…', '.'), word: 'asking', state: 'asking the server', tone: 'active'};
+		case 'active':
+			return isComparing(download)
+				? {symbol: pick('↓', 'D'), word: 'comparing', state: 'comparing with what is here', tone: 'active'}
+				: {symbol: pick('↓', 'D'), word: activeWord(download, now), state: 'downloading', tone: 'active'};
+		case 'waiting': {
+			const seconds = Math.max(0, Math.ceil(((download.retryAt ?? now) - now) / 1000));
+			const due = formatDuration(seconds);
+			return {
+				symbol: '~',
+				word: `retry ${seconds < 100 ? `${seconds}s` : due.replace(' ', '')}`,
+				state: `waiting, tries again in ${due}`,
+				tone: 'waiting',
+			};
+		}
+
+		case 'queued':
+			return !download.hostCeiling && download.onDemand && download.size !== null
+				? {symbol: pick('·', 'Q'), word: 'on demand', state: 'fetches what players ask for', tone: 'plain'}
+				: {symbol: pick('·', 'Q'), word: 'queued', state: queueReason(download) ?? 'queued', tone: 'plain'};
+		case 'paused':
+			return {symbol: pick('‖', 'P'), word: 'paused', state: 'paused', tone: 'plain'};
+		case 'cancelled':
+			return {symbol: pick('–', 'X'), word: 'cancelled', state: 'cancelled', tone: 'plain'};
+		case 'exporting': {
+			const percent = Math.floor((download.exportProgress ?? 0) * 100);
+			return {symbol: pick('»', 'E'), word: `export ${percent}%`, state: 'exporting', tone: 'active'};
+		}
+
+		case 'checking': {
+			const percent = Math.floor((download.checkProgress ?? 0) * 100);
+			return {symbol: '=', word: `check ${percent}%`, state: 'checking', tone: 'active'};
+		}
+
+		case 'complete': {
+			const substitute = substituteOf(download);
+			return substitute
+				? {symbol: '!', word: substitute.short, state: `done: ${substitute.words}`, tone: 'waiting'}
+				: {symbol: pick('✓', 'C'), word: 'done', state: 'done', tone: 'done'};
+		}
+
+		case 'failed':
+			return {symbol: pick('✗', 'F'), word: 'failed', state: 'failed', tone: 'failed'};
+	}
+}
+
+/** An origin that cannot continue sends from the beginning what is here: bytes come, and none is new. */
+function isComparing({bytesPerSecond, segments, ranges}: Download): boolean {
+	return (
+		bytesPerSecond === 0 &&
+		segments.length > 0 &&
+		segments.every(({offset}) => ranges.some(([start, end]) => start <= offset && offset < end))
+	);
+}
+
+function activeWord({lastByteAt, bytesPerSecond, onDemand}: Download, now: number): string {
+	const silent = lastByteAt === null ? 0 : now - lastByteAt;
+	if (silent >= stalledMs) {
+		return `stalled ${Math.floor(silent / 1000)}s`;
+	}
+
+	return onDemand && bytesPerSecond === 0 ? 'on demand' : formatSpeed(bytesPerSecond);
+}
+
+/** Seconds until it is complete; Infinity if nobody can tell. */
+export function secondsLeft({size, present, bytesPerSecondLong, status}: Download): number {
+	return status === 'active' && size !== null && bytesPerSecondLong > 0
+		? (size - present) / bytesPerSecondLong
+		: Infinity;
+}
+
+/** Why it is queued, where its server and not the queue is the reason. */
+export function queueReason({hostCeiling}: Download): string | undefined {
+	return hostCeiling
+		? `queued: this server takes ${hostCeiling} connection${hostCeiling === 1 ? '' : 's'} at a time`
+		: undefined;
+}
+
+/** The error in the way with the key that helps, or another reason to wait. */
+export function reason(download: Download): string | undefined {
+	const {error, status} = download;
+	if (status === 'queued') {
+		return queueReason(download);
+	}
+
+	if (!error || (status !== 'failed' && status !== 'waiting')) {
+		return undefined;
+	}
+
+	if (status === 'failed') {
+		return `${error.message}. ${help(error)}`.replace('..', '.');
+	}
+
+	const {message, tries, maxTries} = error;
+	return tries === undefined
+		? message
+		: `${message}; try ${tries}${maxTries === undefined ? '' : ` of ${maxTries}`}`;
+}
+
+function help({code, message}: DownloadError): string {
+	if (code === 'origin-changed') {
+		return 'r = choose';
+	}
+
+	// Links expire, and logins are part of a link's headers.
+	return code === 'origin-sent-page' || (code === 'origin-refused' && /\b(?:401|403|404|410)\b/.test(message))
+		? 'U = new link'
+		: 'r = try again';
+}
+
+/** In place of the file: `short` for a column, `words` for a sentence. */
+export type Substitute = {readonly short: string; readonly words: string};
+
+/** A playlist or a web page in place of the film; undefined for any other file. */
+export function substituteOf({
+	type,
+	name,
+	isPageForFile,
+}: Pick<Download, 'type' | 'name' | 'isPageForFile'>): Substitute | undefined {
+	if (isPageForFile) {
+		const isJson = type.endsWith('json');
+		const words = `a ${isJson ? 'JSON document' : 'web page'} that the server sent in place of the file`;
+		return {short: isJson ? 'JSON' : 'web page', words};
+	}
+
+	const isHls = /^(?:application|audio)\/(?:vnd\.apple\.|x-)?mpegurl$/.test(type) || /\.m3u8$/i.test(name);
+	const isDash = type === 'application/dash+xml' || /\.mpd$/i.test(name);
+	return isHls || isDash
+		? {short: 'playlist', words: `a playlist (${isHls ? 'HLS' : 'DASH'}), not the film itself`}
+		: undefined;
+}
+
+/** `1.22 GiB of 2.83 GiB`. */
+export function amount({present, size}: Download): string {
+	return size === null ? formatBytes(present) : `${formatBytes(present)} of ${formatBytes(size)}`;
+}
+
+export function connectedPlayers({players}: Download): number {
+	return players.filter(({connected}) => connected).length;
+}
+
+/** It would be interrupted by quitting. */
+export function isRunning({status}: Download): boolean {
+	return (
+		status === 'active' ||
+		status === 'asking' ||
+		status === 'waiting' ||
+		status === 'exporting' ||
+		status === 'checking'
+	);
+}
