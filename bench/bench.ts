@@ -17,22 +17,12 @@ import {MiB} from './measure.ts';
 import {profile} from './profile.ts';
 import {Report} from './report.ts';
 import {scale} from './scale.ts';
+import type {Bench} from './section.ts';
 import {seek} from './seek.ts';
 import {sets} from './sets.ts';
 import {sparse} from './sparse.ts';
 import {start} from './start.ts';
 import {warm} from './warm.ts';
-
-export type Bench = {
-	readonly report: Report;
-	readonly rounds: number;
-	/** Bytes of `/film.bin`. */
-	readonly size: number;
-	/** What origins serve. */
-	readonly root: string;
-	/** Runs something and ends what it started, also if it throws. */
-	readonly scope: <Result>(body: (t: TestContext) => Promise<Result>) => Promise<Result>;
-};
 
 const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	cold,

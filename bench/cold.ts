@@ -1,5 +1,5 @@
 // One player reads a file that nobody has fetched yet, and every byte is kept.
-import type {Bench} from './bench.ts';
+import type {Bench} from './section.ts';
 import {cpuSeconds, diskUse, GiB, interleaved, MiB, readWhole, readyMemory} from './measure.ts';
 import {peakMemory} from '../test/support/process-memory.ts';
 import {startOrigin, type Origin} from './origins.ts';

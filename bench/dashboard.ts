@@ -10,7 +10,7 @@ import {CliProcess} from '../test/support/cli.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
 import {freePort} from '../test/support/nginx.ts';
 import {TestTerminal} from '../test/support/terminal.ts';
-import type {Bench} from './bench.ts';
+import type {Bench} from './section.ts';
 import {cpuSeconds, median, MiB, percentile} from './measure.ts';
 import {peakMemory} from '../test/support/process-memory.ts';
 import {startOrigin} from './origins.ts';

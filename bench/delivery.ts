@@ -8,7 +8,7 @@ import {builtCli, cleanEnvironment} from '../test/support/cli.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
 import {fileOf, getArguments, oddOrigins, urlOf, type OddOrigin} from '../test/support/odd-origins.ts';
 import {startRawOrigin} from '../test/support/raw-origin.ts';
-import type {Bench} from './bench.ts';
+import type {Bench} from './section.ts';
 import {present} from './peers.ts';
 
 const limitMs = 40_000;

@@ -6,7 +6,7 @@ import path from 'node:path';
 import type {TestContext} from 'node:test';
 import {temporaryFolder} from '../test/support/engines.ts';
 import {cleanEnvironment} from '../test/support/cli.ts';
-import type {Bench} from './bench.ts';
+import type {Bench} from './section.ts';
 import {cpuSeconds, GiB, interleaved, MiB, readyMemory} from './measure.ts';
 import {peakMemory} from '../test/support/process-memory.ts';
 import {startOrigin, type Origin} from './origins.ts';

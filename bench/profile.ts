@@ -9,7 +9,7 @@ import {promisify} from 'node:util';
 import {atEnd} from '../test/support/cleanup.ts';
 import {cleanEnvironment} from '../test/support/cli.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
-import type {Bench} from './bench.ts';
+import type {Bench} from './section.ts';
 import {GiB, readWhole} from './measure.ts';
 import {startOrigin} from './origins.ts';
 

@@ -1,7 +1,7 @@
 // What downloads cost that do nothing.
 import {setTimeout as sleep} from 'node:timers/promises';
 import {CliProcess} from '../test/support/cli.ts';
-import type {Bench} from './bench.ts';
+import type {Bench} from './section.ts';
 import {collectionOf} from '../test/support/collections.ts';
 import {cpuSeconds} from './measure.ts';
 import {memory} from '../test/support/process-memory.ts';

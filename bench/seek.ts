@@ -7,7 +7,7 @@ import https from 'node:https';
 import type {TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {atEnd} from '../test/support/cleanup.ts';
-import type {Bench} from './bench.ts';
+import type {Bench} from './section.ts';
 import {firstByte, interleaved, median, MiB, until} from './measure.ts';
 import {startOrigin, type Origin} from './origins.ts';
 import {nginxSlice1, ours, present, rclone, type CachingProxy} from './peers.ts';

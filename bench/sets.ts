@@ -1,7 +1,7 @@
 // What it costs to know which bytes are present. Neither a file nor a network: the sets alone.
 import {BlockBitmap} from '../source/engine/store/block-bitmap.ts';
 import {RangeSet, type PresentSet} from '../source/engine/store/range-set.ts';
-import type {Bench} from './bench.ts';
+import type {Bench} from './section.ts';
 import {interleaved, median, MiB} from './measure.ts';
 import {atLeast} from './report.ts';
 

@@ -2,7 +2,7 @@
 import {truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {temporaryFolder} from '../test/support/engines.ts';
-import type {Bench} from './bench.ts';
+import type {Bench} from './section.ts';
 import {diskUse, firstByte, GiB, interleaved, MiB, until} from './measure.ts';
 import {startOrigin} from './origins.ts';
 import {nginxSlice1, ours, present} from './peers.ts';

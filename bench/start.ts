@@ -2,7 +2,7 @@
 import {setTimeout as sleep} from 'node:timers/promises';
 import {builtCli} from '../test/support/cli.ts';
 import {TestTerminal} from '../test/support/terminal.ts';
-import type {Bench} from './bench.ts';
+import type {Bench} from './section.ts';
 import {collectionOf} from '../test/support/collections.ts';
 import {interleaved, median, run} from './measure.ts';
 import {atMost} from './report.ts';

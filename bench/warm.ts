@@ -1,5 +1,5 @@
 // Players read a file that is all there: one, then many at once.
-import type {Bench} from './bench.ts';
+import type {Bench} from './section.ts';
 import {cpuSeconds, firstByte, GiB, interleaved, median, MiB, readAtOnce, readWhole} from './measure.ts';
 import {peakMemory} from '../test/support/process-memory.ts';
 import {startOrigin} from './origins.ts';

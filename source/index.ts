@@ -22,13 +22,10 @@ export {
 	CustomHeaderDataSource,
 	HttpDataSource,
 	type CustomHeaderDataSourceOptions,
-	type DataSource,
-	type FileInfo,
 	type HttpDataSourceOptions,
-	type OriginAnswer,
-	type OriginRequest,
-	type Validator,
-} from './engine/origin/data-source.ts';
+} from './engine/origin/http-source.ts';
+export type {DataSource, FileInfo, OriginAnswer, OriginRequest} from './engine/origin/data-source.ts';
+export type {Validator} from './engine/store/record.ts';
 export type {HttpTimeouts, TlsOptions} from './engine/http/client.ts';
 export type {Range} from './engine/store/range-set.ts';
 export {Logger, type LogLevel} from './log.ts';

@@ -2,12 +2,9 @@
 import {isDeepStrictEqual} from 'node:util';
 import {defaults, defaultStorageDir} from './defaults.ts';
 import {DownStreamError, type Download, type DownloadStatus, type Snapshot} from './downstream.ts';
-import {
-	checkedHeaders,
-	HttpDataSource,
-	withoutCredentials,
-	type DataSource,
-} from './engine/origin/data-source.ts';
+import {checkedHeaders} from './engine/http/headers.ts';
+import {HttpDataSource, withoutCredentials} from './engine/origin/http-source.ts';
+import type {DataSource} from './engine/origin/data-source.ts';
 import type {Engine} from './engine/engine.ts';
 import {parseProxy} from './engine/http/proxy-settings.ts';
 import {maskUrl} from './text/mask-url.ts';

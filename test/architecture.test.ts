@@ -44,28 +44,105 @@ for (const [name, files] of Object.entries(owners)) {
 	});
 }
 
-/** Nothing in a folder imports what matches. */
-const forbidden: Array<[folder: string, what: RegExp, but?: RegExp]> = [
-	['source/engine/', /^(?:react|ink|meow|ink-table)$|^source\/(?:dashboard|terminal|proxy)\//],
-	['source/engine/', /^source\/(?!engine\/|downstream\.ts|logger\.ts|mask-url\.ts)/],
-	['source/proxy/', /^(?:react|ink|meow)$|^source\/(?:dashboard|terminal)\//],
+/** The folders and files of `source/` that each folder may import besides itself. Files of the root are named. */
+const allowed: Record<string, readonly string[]> = {
+	'downstream.ts': [],
+	'defaults.ts': [],
+	'version.ts': [],
+	'wait.ts': ['downstream.ts'],
+	'log.ts': ['text'],
+	text: ['downstream.ts'],
+	'engine/store': ['downstream.ts'],
+	'engine/memory': ['engine/store'],
+	'engine/http': ['downstream.ts', 'engine/memory'],
+	'engine/origin': ['downstream.ts', 'text', 'engine/store', 'engine/http'],
+	'engine/fetch': [
+		...['downstream.ts', 'log.ts'],
+		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin'],
+	],
+	'engine/download': [
+		...['downstream.ts', 'log.ts'],
+		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin', 'engine/fetch'],
+	],
+	engine: [
+		...['downstream.ts', 'log.ts', 'text'],
+		...['engine/store', 'engine/memory', 'engine/origin', 'engine/http', 'engine/fetch', 'engine/download'],
+	],
+	proxy: ['downstream.ts', 'text', 'engine/store', 'engine/origin', 'engine/download'],
+	requests: ['downstream.ts', 'defaults.ts', 'text', 'engine/http', 'engine/origin'],
+	host: ['downstream.ts', 'log.ts', 'requests', 'proxy', 'engine', 'engine/store'],
+	dashboard: ['downstream.ts', 'text', 'requests'],
+	terminal: ['downstream.ts', 'text', 'dashboard'],
+	cli: ['downstream.ts', 'defaults.ts', 'text', 'requests', 'engine/http', 'engine/store'],
+	'cli/output': ['downstream.ts', 'text'],
+	'cli/run': [
+		...['downstream.ts', 'wait.ts', 'text', 'requests', 'host', 'terminal', 'cli', 'cli/output'],
+		...['engine/store', 'engine/origin'],
+	],
+	'library.ts': [
+		'downstream.ts',
+		'defaults.ts',
+		'wait.ts',
+		'text',
+		'host',
+		'engine',
+		'engine/http',
+		'engine/origin',
+	],
+	'index.ts': ['downstream.ts', 'library.ts', 'log.ts', 'engine/http', 'engine/origin', 'engine/store'],
+};
+
+/** The folder of a file below `source/`, or its name where it lies in `source/` itself. */
+function placeOf(file: string): string {
+	const folder = path.posix.dirname(file.slice('source/'.length));
+	return folder === '.' ? path.posix.basename(file) : folder;
+}
+
+test('every folder of the source is listed', () => {
+	const places = new Set(
+		sources
+			.map(({file}) => file)
+			.filter(isOurs)
+			.map(placeOf),
+	);
+	assert.deepEqual([...places].toSorted(), Object.keys(allowed).toSorted());
+});
+
+for (const [place, targets] of Object.entries(allowed)) {
+	test(`source/${place} imports only ${targets.join(', ') || 'nothing of ours'}`, () => {
+		const found = sources
+			.filter(({file}) => isOurs(file) && placeOf(file) === place)
+			.flatMap(({file, imports}) =>
+				imports
+					.filter(isOurs)
+					.filter(target => placeOf(target) !== place && !targets.includes(placeOf(target)))
+					.map(target => `${file} → ${target}`),
+			);
+		assert.deepEqual(found, []);
+	});
+}
+
+function isOurs(file: string): boolean {
+	return file.startsWith('source/');
+}
+
+/** Packages that stay out of a folder. */
+const forbidden: Array<[folder: string, names: RegExp]> = [
+	['source/engine/', /^(?:react|ink|meow|ink-table)$/],
+	['source/proxy/', /^(?:react|ink|meow)$/],
 	['source/dashboard/', /^node:|^(?:undici|socks|lowdb)$/],
-	['source/dashboard/', /^source\/(?!dashboard\/|downstream\.ts|mask-url\.ts|pasted-command\.ts|rate\.ts)/],
-	['source/terminal/', /^source\/(?:engine|proxy)\//],
-	['source/host/control-client.ts', /^source\/(?!downstream\.ts|proxy\/control-api\.ts)/],
-	['source/downstream.ts', /./],
+	['source/text/', /^node:/],
 	['source/engine/store/range-set.ts', /./],
-	['source/engine/store/eviction.ts', /^(?!source\/downstream\.ts$)/],
-	['source/engine/fetch/next-segment.ts', /^(?!source\/engine\/range-set\.ts$)/],
-	['source/text/range-bar.ts', /./],
+	['source/engine/store/eviction.ts', /^node:/],
+	['source/engine/fetch/next-segment.ts', /^node:/],
 ];
 
-for (const [folder, what] of forbidden) {
-	test(`${folder} imports nothing like ${String(what)}`, () => {
+for (const [folder, names] of forbidden) {
+	test(`${folder} imports nothing like ${String(names)}`, () => {
 		const found = sources
 			.filter(({file}) => file.startsWith(folder))
 			.flatMap(({file, imports}) =>
-				imports.filter(specifier => what.test(specifier)).map(specifier => `${file} → ${specifier}`),
+				imports.filter(specifier => names.test(specifier)).map(specifier => `${file} → ${specifier}`),
 			);
 		assert.deepEqual(found, []);
 	});

@@ -8,7 +8,7 @@ import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
 import {BlockPool} from '../source/engine/memory/block-pool.ts';
-import {HttpDataSource} from '../source/engine/origin/data-source.ts';
+import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import type {Engine} from '../source/engine/engine.ts';
 import {EntryFile, type Entry} from '../source/engine/store/record-store.ts';
 import {Transfer} from '../source/engine/download/transfer.ts';

@@ -2,14 +2,13 @@ import assert from 'node:assert/strict';
 import {once} from 'node:events';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
+import {checkedHeaders} from '../source/engine/http/headers.ts';
 import {
-	checkedHeaders,
 	CustomHeaderDataSource,
 	HttpDataSource,
 	withoutCredentials,
-	type DataSource,
-	type OriginAnswer,
-} from '../source/engine/origin/data-source.ts';
+} from '../source/engine/origin/http-source.ts';
+import type {DataSource, OriginAnswer} from '../source/engine/origin/data-source.ts';
 import type {Range} from '../source/engine/store/range-set.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';

@@ -4,11 +4,8 @@ import {execFile} from 'node:child_process';
 import {test, type TestContext} from 'node:test';
 import {promisify} from 'node:util';
 import {DownStreamError} from '../source/downstream.ts';
-import {
-	CustomHeaderDataSource,
-	HttpDataSource,
-	type DataSource,
-} from '../source/engine/origin/data-source.ts';
+import {CustomHeaderDataSource, HttpDataSource} from '../source/engine/origin/http-source.ts';
+import type {DataSource} from '../source/engine/origin/data-source.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startDigestOrigin, type DigestOptions} from './support/digest-origin.ts';

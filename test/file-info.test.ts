@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {fileName, safeFileName, sniffType, typeOf} from '../source/engine/origin/file-info.ts';
+import {fileName, sniffType, typeOf} from '../source/engine/origin/file-info.ts';
+import {safeFileName} from '../source/engine/store/file-name.ts';
 
 /** As Node hands it over: bytes as Latin-1. */
 const received = (header: string) => Buffer.from(header).toString('latin1');

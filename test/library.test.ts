@@ -3,10 +3,9 @@ import {createHmac} from 'node:crypto';
 import {access, readFile, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
+import {CustomHeaderDataSource, HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {
-	CustomHeaderDataSource,
 	DownStream,
-	HttpDataSource,
 	type DataSource,
 	type DownStreamOptions,
 	type OriginAnswer,

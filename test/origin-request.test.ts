@@ -7,12 +7,8 @@ import {hostname} from 'node:os';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
-import {
-	CustomHeaderDataSource,
-	HttpDataSource,
-	type DataSource,
-	type OriginRequest,
-} from '../source/engine/origin/data-source.ts';
+import {CustomHeaderDataSource, HttpDataSource} from '../source/engine/origin/http-source.ts';
+import type {DataSource, OriginRequest} from '../source/engine/origin/data-source.ts';
 import {DirectClient} from '../source/engine/http/pool.ts';
 import type {HttpRequest} from '../source/engine/http/client.ts';
 import {requestOrigin, retryAfter} from '../source/engine/origin/origin-request.ts';

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type {ServerResponse} from 'node:http';
 import {test} from 'node:test';
 import type {Download} from '../source/downstream.ts';
-import {HttpDataSource} from '../source/engine/origin/data-source.ts';
+import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';

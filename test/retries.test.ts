@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
-import {HttpError} from '../source/engine/http/client.ts';
+import {HttpError} from '../source/engine/http/errors.ts';
 import {Retries} from '../source/engine/fetch/retry-policy.ts';
 
 const KiB = 1024;

@@ -7,7 +7,7 @@ import {pipeline} from 'node:stream';
 import {test, type TestContext} from 'node:test';
 import {createServer as createTlsServer} from 'node:tls';
 import {DownStreamError} from '../source/downstream.ts';
-import {HttpDataSource} from '../source/engine/origin/data-source.ts';
+import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {parseProxy, proxyFromEnvironment} from '../source/engine/http/proxy-settings.ts';
 import {makeCertificate, type Certificate} from './support/certificate.ts';
 import {atEnd} from './support/cleanup.ts';

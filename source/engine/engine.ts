@@ -19,19 +19,14 @@ import {maskUrl} from '../text/mask-url.ts';
 import {Bandwidth} from './fetch/bandwidth.ts';
 import {parseChecksum} from './store/block-checksums.ts';
 import {BlockPool} from './memory/block-pool.ts';
-import {
-	checkedHeaders,
-	CustomHeaderDataSource,
-	inLowerCase,
-	MissingDataSource,
-	withoutCredentials,
-	type DataSource,
-} from './origin/data-source.ts';
+import {checkedHeaders, inLowerCase} from './http/headers.ts';
+import {CustomHeaderDataSource, withoutCredentials} from './origin/http-source.ts';
+import {MissingDataSource, type DataSource} from './origin/data-source.ts';
 import {EntryStore, newKey, readKey, type Entry, type EntryFile} from './store/record-store.ts';
 import {errorCode, takesNoWrites} from './store/disk-error.ts';
 import {toEvict, type Held} from './store/eviction.ts';
 import {checkTarget, exportFile, resolveTarget} from './store/export.ts';
-import {safeFileName} from './origin/file-info.ts';
+import {safeFileName} from './store/file-name.ts';
 import {HostLimits} from './fetch/host-limits.ts';
 import {keepPrivate, makeFolder} from './store/make-folder.ts';
 import {resolveLink} from './origin/link-resolver.ts';

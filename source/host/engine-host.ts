@@ -5,9 +5,9 @@ import {completed} from '../requests/add-requests.ts';
 import {DownStreamError} from '../downstream.ts';
 import {errorCode} from '../engine/store/disk-error.ts';
 import {Engine} from '../engine/engine.ts';
-import {Logger} from '../log.ts';
+import {Logger, type LogLevel} from '../log.ts';
 import {ProxyServer} from '../proxy/server.ts';
-import type {Settings} from '../cli/settings.ts';
+import type {Netrc} from '../requests/netrc.ts';
 
 export type Running = {
 	readonly engine: Engine;
@@ -16,33 +16,45 @@ export type Running = {
 	dispose(): Promise<void>;
 };
 
-/** What of the settings concerns neither the screen nor one command. */
-export type RunningSettings = Pick<
-	Settings,
-	| 'port'
-	| 'exactPort'
-	| 'storageDir'
-	| 'userAgent'
-	| 'proxy'
-	| 'headers'
-	| 'connections'
-	| 'maxActive'
-	| 'limitRate'
-	| 'onDemand'
-	| 'cacheSize'
-	| 'ca'
-	| 'insecure'
-	| 'allowOrigins'
-	| 'openStream'
-> &
-	Partial<Pick<Settings, 'readAhead' | 'resolveWith' | 'netrc' | 'timeout' | 'logFile' | 'logLevel'>>;
+/** The settings of an engine and its proxy: neither the screen's nor one command's. */
+export type HostSettings = {
+	readonly port: number;
+	/** Reject with `port-taken` instead of taking another port. */
+	readonly exactPort: boolean;
+	readonly storageDir: string;
+	readonly userAgent: string | undefined;
+	readonly proxy: string | undefined;
+	readonly headers: Readonly<Record<string, string>>;
+	readonly connections: number;
+	readonly maxActive: number;
+	/** Bytes per second; Infinity for no limit. */
+	readonly limitRate: number;
+	readonly onDemand: boolean;
+	/** Bytes; Infinity for no limit. */
+	readonly cacheSize: number;
+	/** Certificates in PEM to trust besides the built-in ones. */
+	readonly ca: string | undefined;
+	readonly insecure: boolean;
+	/** Origins of web pages that may play. */
+	readonly allowOrigins: readonly string[];
+	readonly openStream: boolean;
+	/** Bytes at most. */
+	readonly readAhead?: number;
+	/** The words of a command that turns an item into a link. */
+	readonly resolveWith?: readonly string[] | undefined;
+	readonly netrc?: Netrc | undefined;
+	/** Milliseconds for the first response of an origin. */
+	readonly timeout?: number;
+	readonly logFile?: string | undefined;
+	readonly logLevel?: LogLevel;
+};
 
 /**
  * Rejects with `storage-locked`, `port-taken`, `disk-failed`, or `bad-request` for a log that cannot be written.
  * `headersForAll`: the headers of the settings go to every download that is added, not only to those of the command
  * line.
  */
-export async function start(settings: RunningSettings, {headersForAll = false} = {}): Promise<Running> {
+export async function start(settings: HostSettings, {headersForAll = false} = {}): Promise<Running> {
 	if (settings.logFile !== undefined) {
 		logTo(path.resolve(settings.logFile), settings.logLevel);
 	}
@@ -97,11 +109,11 @@ export async function start(settings: RunningSettings, {headersForAll = false} =
  * An engine that looks after what is on the disk and fetches nothing: no place in its queue, no proxy. Rejects with
  * `storage-locked` or `disk-failed`.
  */
-export function openIdle({storageDir}: Settings): Promise<Engine> {
+export function openIdle({storageDir}: Pick<HostSettings, 'storageDir'>): Promise<Engine> {
 	return Engine.open({storageDir, maxActive: 0});
 }
 
-function logTo(file: string, level: Settings['logLevel'] | undefined): void {
+function logTo(file: string, level: LogLevel | undefined): void {
 	try {
 		closeSync(openSync(file, 'a', 0o600));
 	} catch (error) {

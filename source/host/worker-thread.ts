@@ -4,13 +4,17 @@ import path from 'node:path';
 import {Worker} from 'node:worker_threads';
 import {ControlClient, type RunningCopy} from './control-client.ts';
 import {DownStreamError, type DownloadId, type ErrorCode} from '../downstream.ts';
-import type {Settings} from '../cli/settings.ts';
+import type {RequestSettings} from '../requests/add-requests.ts';
+import type {HostSettings} from './engine-host.ts';
 
 /** Bytes lie in blocks of our own; what else a stream leaves is little, and V8 would let 48 MB of it gather. */
 const maxYoungGenerationSizeMb = 8;
 
 /** The URLs are added at the start; what is wrong with one of them becomes a banner. */
-export type ForEngineWorker = {readonly settings: Settings; readonly urls: readonly string[]};
+export type ForEngineWorker = {
+	readonly settings: HostSettings & RequestSettings;
+	readonly urls: readonly string[];
+};
 
 /** First `copy` or `refused`, then `added`: what became of the first of the URLs. */
 export type FromEngineWorker =

@@ -4,13 +4,25 @@ import {defaults} from '../defaults.ts';
 import {DownStreamError, type AddRequest, type Download, type DownStream} from '../downstream.ts';
 import {resolveLink} from '../engine/origin/link-resolver.ts';
 import {headersFrom} from './headers.ts';
-import {withCredentials} from './netrc.ts';
+import {withCredentials, type Netrc} from './netrc.ts';
 import {parsePastedCommand} from './pasted-command.ts';
-import type {Settings} from '../cli/settings.ts';
 import {shownUrl} from './url-lists.ts';
 
+/** The settings that decide the requests. */
+export type RequestSettings = {
+	readonly headers: Readonly<Record<string, string>>;
+	readonly userAgent?: string | undefined;
+	readonly proxy?: string | undefined;
+	readonly connections: number;
+	readonly onDemand: boolean;
+	readonly checksum?: string | undefined;
+	/** Words of a command that turns an item into a link. */
+	readonly resolveWith?: readonly string[] | undefined;
+	readonly netrc?: Netrc | undefined;
+};
+
 /** Rejects with `bad-request`, or what `resolveLink` rejects with. */
-export type RequestsOf = (word: string, settings: Settings) => Promise<AddRequest[]>;
+export type RequestsOf = (word: string, settings: RequestSettings) => Promise<AddRequest[]>;
 
 /** For the command line of the program whose engine adds them. */
 export const requestsFor: RequestsOf = async (word, settings) => {
@@ -84,7 +96,7 @@ function named(error: DownStreamError, word: string): DownStreamError {
  */
 export async function completed(
 	request: AddRequest,
-	{netrc, resolveWith}: Partial<Pick<Settings, 'netrc' | 'resolveWith'>>,
+	{netrc, resolveWith}: Pick<RequestSettings, 'netrc' | 'resolveWith'>,
 	listed: readonly Download[] = [],
 ): Promise<AddRequest> {
 	const {url: item} = request;
@@ -112,7 +124,7 @@ function mergedHeaders(
 	return {...Object.fromEntries(kept), ...second};
 }
 
-async function requestsOfWord(word: string, settings: Settings): Promise<AddRequest[]> {
+async function requestsOfWord(word: string, settings: RequestSettings): Promise<AddRequest[]> {
 	const pasted = requestsOfCommand(word);
 	// What it resolves to is in the command itself.
 	return pasted

@@ -1,6 +1,6 @@
 // Headers as they are typed: `Name: value`, one on each line.
 import {DownStreamError} from '../downstream.ts';
-import {ownHeaders} from '../engine/http/own-headers.ts';
+import {ownHeaders} from '../engine/http/headers.ts';
 
 /** Throws `bad-request`; `by` names what they were given with. */
 export function headersFrom(by: string, lines: readonly string[]): Record<string, string> {

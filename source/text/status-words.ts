@@ -1,9 +1,9 @@
 // A download's state as a symbol and a word; colour only repeats it.
 import type {Download, DownloadError} from '../downstream.ts';
 import {formatBytes, formatDuration, formatSpeed} from './format.ts';
-import type {Role} from '../dashboard/theme.ts';
 
-export type Tone = Extract<Role, 'plain' | 'active' | 'done' | 'waiting' | 'failed'>;
+/** Roles of the theme. */
+export type Tone = 'plain' | 'active' | 'done' | 'waiting' | 'failed';
 
 export type StateWords = {
 	readonly symbol: string;

@@ -4,7 +4,7 @@ import type {CommandName} from '../commands.ts';
 import {cleanText, padText} from '../../text/clean-text.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
 import {DownStreamError, type Download, type DownStream} from '../../downstream.ts';
-import {withoutCredentials} from '../../engine/origin/data-source.ts';
+import {withoutCredentials} from '../../engine/origin/http-source.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 import {openIdle} from '../../host/engine-host.ts';

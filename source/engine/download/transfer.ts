@@ -814,7 +814,12 @@ export class Transfer {
 		}
 
 		Logger.info(`${this.id}: ${file.path} is not as it was recorded; it is checked`);
-		const doubt = new Doubt(file, this.#checks, checked, async range => this.#loseBlock(file, range));
+		const doubt = new Doubt(
+			file.present,
+			async block => this.#checks.isIntact(file, block),
+			checked,
+			async range => this.#loseBlock(file, range),
+		);
 		file.doubt = doubt;
 		await doubt.loseUnchecked();
 		void this.#startCheck(async signal => {

@@ -1,6 +1,6 @@
 // When a download is tried again after an error: the policy, pure, and the timer that follows it.
 import {DownStreamError, type DownloadError} from '../../downstream.ts';
-import {HttpError} from '../http/client.ts';
+import {HttpError} from '../http/errors.ts';
 
 /** Milliseconds between the starts of two tries: doubled with each failure in a row. */
 const pauseMs = {first: 500, longest: 5 * 60_000};

@@ -1,7 +1,8 @@
 // Whether a response is of the version of the file that is held. Two versions must never mix.
 import {setTimeout as delay} from 'node:timers/promises';
 import {DownStreamError} from '../../downstream.ts';
-import type {DataSource, OriginAnswer, Validator} from '../origin/data-source.ts';
+import type {DataSource, OriginAnswer} from '../origin/data-source.ts';
+import type {Validator} from '../store/record.ts';
 import type {PresentSet, Range} from '../store/range-set.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 

@@ -2,7 +2,7 @@
 import {connect, isIP, type Socket, type TcpNetConnectOpts} from 'node:net';
 import {connect as connectTls, type ConnectionOptions} from 'node:tls';
 import {blockSizes, hold, holdBlock, release} from '../memory/buffers.ts';
-import {HttpError} from './client.ts';
+import {HttpError} from './errors.ts';
 
 /** A read gets at least so much room. */
 const leastRoom = 64 * 1024;

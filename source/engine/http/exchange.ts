@@ -1,6 +1,7 @@
 // One request on a connection, and its answer.
 import {AnswerParser} from './response-parser.ts';
-import {HttpError, type HttpAnswer, type HttpRequest, type HttpTimeouts} from './client.ts';
+import {HttpError} from './errors.ts';
+import type {HttpAnswer, HttpRequest, HttpTimeouts} from './client.ts';
 import type {HttpConnection, Together} from './connection.ts';
 
 /**

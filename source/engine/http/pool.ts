@@ -1,15 +1,10 @@
 // The HTTP client for origins that are reached without a proxy: a few connections to each, used again and again.
 import {createSecureContext, rootCertificates, type ConnectionOptions, type SecureContext} from 'node:tls';
-import {
-	HttpError,
-	type HttpAnswer,
-	type HttpClient,
-	type HttpClientOptions,
-	type HttpRequest,
-} from './client.ts';
+import {HttpError} from './errors.ts';
+import type {HttpAnswer, HttpClient, HttpClientOptions, HttpRequest} from './client.ts';
 import {HttpConnection} from './connection.ts';
 import {HttpExchange} from './exchange.ts';
-import {inUsualCase} from './own-headers.ts';
+import {inUsualCase} from './headers.ts';
 
 /** Origins close kept connections after some 5 to 75 s. */
 const keptForMs = 30_000;

@@ -1,6 +1,6 @@
 // One HTTP/1.1 response to a GET (RFC 9112). Its syntax is read as leniently as curl reads it; a body length with two
 // readings is not believed.
-import {HttpError} from './client.ts';
+import {HttpError} from './errors.ts';
 
 /** Of status line and header fields of one answer, in bytes. */
 const largestHead = 64 * 1024;

@@ -6,18 +6,16 @@ import {createSecureContext, rootCertificates} from 'node:tls';
 import {SocksClient} from 'socks';
 import {Agent, buildConnector, errors, Pool, request as requestByUndici, type Dispatcher} from 'undici';
 import {DownStreamError} from '../../downstream.ts';
-import {
-	certificateProblem,
-	HttpError,
-	type HttpAnswer,
-	type HttpClient,
-	type HttpClientOptions,
-	type HttpErrorCode,
-	type HttpRequest,
-	type HttpTimeouts,
-	type TlsOptions,
+import {certificateProblem, HttpError, type HttpErrorCode} from './errors.ts';
+import type {
+	HttpAnswer,
+	HttpClient,
+	HttpClientOptions,
+	HttpRequest,
+	HttpTimeouts,
+	TlsOptions,
 } from './client.ts';
-import {inUsualCase} from './own-headers.ts';
+import {inUsualCase} from './headers.ts';
 import {bareHost, credentialsOf, socksOf, type Socks} from './proxy-settings.ts';
 
 /** So many kept connections may turn out to be closed, one after the other. */

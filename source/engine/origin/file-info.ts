@@ -1,9 +1,8 @@
 // Name and type of a file, from what the origin says of it, its URL and its first bytes.
-import filenamify from 'filenamify';
 import mime from 'mime';
+import {fallbackName, safeFileName} from '../store/file-name.ts';
 import {dispositionName} from './disposition.ts';
 
-const longestName = 255;
 /** What servers say of files that they know nothing of. */
 const useless = new Set([
 	'application/octet-stream',
@@ -25,8 +24,6 @@ export function fileName(from: {contentDisposition?: string; url: URL; type?: st
 	return extension === null ? fallbackName : `${fallbackName}.${extension}`;
 }
 
-const fallbackName = 'download';
-
 function nameOfPath({pathname}: URL): string | undefined {
 	const last = pathname.split('/').findLast(segment => segment !== '');
 	if (last === undefined) {
@@ -38,56 +35,6 @@ function nameOfPath({pathname}: URL): string | undefined {
 	} catch {
 		return last;
 	}
-}
-
-/**
- * Control characters, zero-width and bidirectional controls: invisible, and they make names lie. Halves of characters
- * (`\p{Cs}`) can be in no URL.
- */
-const invisible = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
-
-/**
- * A name that every common file system takes: no path parts, no leading dots or trailing dots and spaces, no
- * reserved names, nothing invisible, at most 255 bytes of UTF-8 with the extension kept, never empty.
- */
-export function safeFileName(name: string): string {
-	const visible = name
-		.replaceAll(invisible, '')
-		.normalize('NFC')
-		.replace(/^[\s.]+/, '');
-	const safe =
-		visible === ''
-			? ''
-			: filenamify(visible, {replacement: '_', maxLength: longestName}).replace(/^[\s.]+|[\s.]+$/g, '');
-	return safe === '' ? fallbackName : shorten(safe);
-}
-
-function shorten(name: string): string {
-	if (Buffer.byteLength(name) <= longestName) {
-		return name;
-	}
-
-	const [extension = ''] = /(?:\.tar)?\.[^.\s]{1,16}$/.exec(name) ?? [];
-	return withEnding(name.slice(0, name.length - extension.length), extension);
-}
-
-/** `base` with `ending`, and so much shorter that both are at most 255 bytes. */
-export function withEnding(base: string, ending: string): string {
-	const room = longestName - Buffer.byteLength(ending);
-	if (Buffer.byteLength(base) <= room) {
-		return base + ending;
-	}
-
-	let short = '';
-	for (const {segment} of new Intl.Segmenter().segment(base)) {
-		if (Buffer.byteLength(short) + Buffer.byteLength(segment) > room) {
-			break;
-		}
-
-		short += segment;
-	}
-
-	return short.replace(/[\s.]+$/, '') + ending;
 }
 
 /** Bytes; a larger JSON document is a file. */

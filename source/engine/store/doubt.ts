@@ -1,14 +1,13 @@
 // Bytes that somebody else may have changed: each block is held against its checksum before it is believed.
-import type {BlockChecks, Checked} from './block-checksums.ts';
+import type {Checked} from './block-checksums.ts';
 import {RangeSet, type Range} from './range-set.ts';
-import type {SparseFile} from './sparse-file.ts';
 
 /** Of all downloads together one block is read in the background at a time; players do not queue here. */
 let turn: Promise<unknown> = Promise.resolve();
 
 export class Doubt {
-	readonly #file: SparseFile;
-	readonly #checks: BlockChecks;
+	readonly #present: Iterable<Range>;
+	readonly #isIntact: (checked: Checked) => Promise<boolean>;
 	readonly #onDamaged: (range: Range) => Promise<void>;
 	/** In order. */
 	readonly #checked: readonly Checked[];
@@ -20,13 +19,13 @@ export class Doubt {
 
 	/** `checked` is what can be proven, in order. `onDamaged` makes a hole. */
 	constructor(
-		file: SparseFile,
-		checks: BlockChecks,
+		present: Iterable<Range>,
+		isIntact: (checked: Checked) => Promise<boolean>,
 		checked: readonly Checked[],
 		onDamaged: (range: Range) => Promise<void>,
 	) {
-		this.#file = file;
-		this.#checks = checks;
+		this.#present = present;
+		this.#isIntact = isIntact;
 		this.#checked = checked;
 		this.#unproven = new RangeSet(checked);
 		this.#total = this.#unproven.size;
@@ -54,7 +53,7 @@ export class Doubt {
 
 	/** Loses what has no checksum. Rejects as `onDamaged` does. */
 	async loseUnchecked(): Promise<void> {
-		for (const run of [...this.#file.present]) {
+		for (const run of [...this.#present]) {
 			for (const range of [...this.#unproven.holes(run)]) {
 				await this.#lose(range);
 			}
@@ -83,7 +82,7 @@ export class Doubt {
 	}
 
 	async #proveOne(checked: Checked): Promise<void> {
-		const isIntact = await this.#checks.isIntact(this.#file, checked);
+		const isIntact = await this.#isIntact(checked);
 		this.#unproven.remove(checked);
 		if (!isIntact) {
 			await this.#lose({start: checked.start, end: checked.end});

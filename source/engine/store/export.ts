@@ -7,7 +7,7 @@ import path from 'node:path';
 import {DownStreamError} from '../../downstream.ts';
 import {diskError, errorCode} from './disk-error.ts';
 import {syncFolder} from './durable-file.ts';
-import {withEnding} from '../origin/file-info.ts';
+import {withEnding} from './file-name.ts';
 import {makeFolder} from './make-folder.ts';
 import type {Range} from './range-set.ts';
 

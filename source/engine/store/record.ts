@@ -7,9 +7,18 @@ import {
 	type ExportRequest,
 } from '../../downstream.ts';
 import {parseChecksum} from './block-checksums.ts';
-import type {Validator} from '../origin/data-source.ts';
-import {safeFileName} from '../origin/file-info.ts';
+import {safeFileName} from './file-name.ts';
 import type {FileIdentity} from './sparse-file.ts';
+
+/** Names one version of the bytes: a strong ETag, else Last-Modified with the size (RFC 9110 section 8.8). */
+export type Validator = {
+	/** A strong ETag with its quotes, as it came; undefined when there is none or it is weak. */
+	readonly etag?: string;
+	/** A weak ETag as it came, such as `W/"1"`: one that differs may name another version, an equal one proves nothing. */
+	readonly weakEtag?: string;
+	/** The Last-Modified header as it came. */
+	readonly lastModified?: string;
+};
 
 /** Times are milliseconds since the epoch. */
 export type Entry = {

@@ -1,4 +1,5 @@
 // The bytes of one download and which of them are present: a byte is in `present` only after it was written.
+import type {Doubt} from './doubt.ts';
 import {constants, lstatSync, statSync, writeSync, type Stats} from 'node:fs';
 import {copyFile, lstat, open, rename, rm, stat, statfs, type FileHandle} from 'node:fs/promises';
 import {isDeepStrictEqual} from 'node:util';
@@ -6,7 +7,6 @@ import {DownStreamError} from '../../downstream.ts';
 import {presentSetFor} from './block-bitmap.ts';
 import {diskError, errorCode} from './disk-error.ts';
 import {DiskPace} from './write-mode.ts';
-import type {Doubt} from './doubt.ts';
 import type {PresentSet, Range} from './range-set.ts';
 
 // File systems that compress: few blocks in use say nothing about holes there.
