@@ -88,7 +88,7 @@ async function main(stopped: AbortSignal): Promise<number> {
 	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
 	const isDrawn = (name === undefined || name === 'demo') && hasScreen(settings);
 	if (!isDrawn) {
-		collectGarbageSoon();
+		limitHeapGrowth();
 	}
 
 	if (name === undefined) {
@@ -146,10 +146,10 @@ async function withoutCommand(
 		return openDashboard(urls, settings);
 	}
 
-	const {handOver} = await import('./source/cli/run/manage.ts');
-	const isTaken = await handOver(urls, settings, {result: print, error: printError});
-	if (isTaken !== undefined) {
-		return isTaken ? 0 : 1;
+	const {forwardUrls} = await import('./source/cli/run/manage.ts');
+	const wereAccepted = await forwardUrls(urls, settings, {result: print, error: printError});
+	if (wereAccepted !== undefined) {
+		return wereAccepted ? 0 : 1;
 	}
 
 	const {serveUntilDone} = await import('./source/cli/run/serve.ts');
@@ -225,7 +225,7 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
  * of that gather, in memory that no cache holds, and four times what is in use before it looks at all of it. For the
  * engine beside a screen there is a limit of its thread.
  */
-function collectGarbageSoon(): void {
+function limitHeapGrowth(): void {
 	setFlagsFromString('--semi-space-growth-factor=1');
 	setFlagsFromString('--heap-growing-percent=100');
 }

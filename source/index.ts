@@ -24,7 +24,7 @@ export {
 	type CustomHeaderDataSourceOptions,
 	type HttpDataSourceOptions,
 } from './engine/origin/http-source.ts';
-export type {DataSource, FileInfo, OriginAnswer, OriginRequest} from './engine/origin/data-source.ts';
+export type {DataSource, FileInfo, OriginResponse, OriginRequest} from './engine/origin/data-source.ts';
 export type {Validator} from './engine/store/record.ts';
 export type {HttpTimeouts, TlsOptions} from './engine/http/client.ts';
 export type {Range} from './engine/store/range-set.ts';

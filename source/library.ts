@@ -8,7 +8,7 @@ import type {DataSource} from './engine/origin/data-source.ts';
 import type {Engine} from './engine/engine.ts';
 import {parseProxy} from './engine/http/proxy-settings.ts';
 import {maskUrl} from './text/mask-url.ts';
-import {start, type Running} from './host/engine-host.ts';
+import {start, type EngineHost} from './host/engine-host.ts';
 import {snapshotsOf} from './wait.ts';
 
 /** The upstream proxy that origins are reached through. `socks5h` leaves the looking up of names to it. */
@@ -98,7 +98,7 @@ export type TargetOptions = {
 export class DownStream {
 	static #instance: DownStream | undefined;
 	static #isOpening = false;
-	readonly #running: Running;
+	readonly #running: EngineHost;
 	readonly #ending = new AbortController();
 	#disposed: Promise<void> | undefined;
 
@@ -131,7 +131,7 @@ export class DownStream {
 		return DownStream.#instance;
 	}
 
-	private constructor(running: Running) {
+	private constructor(running: EngineHost) {
 		this.#running = running;
 	}
 

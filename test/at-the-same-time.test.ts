@@ -10,7 +10,7 @@ import {DownStreamError} from '../source/downstream.ts';
 import {BlockPool} from '../source/engine/memory/block-pool.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import type {Engine} from '../source/engine/engine.ts';
-import {EntryFile, type Entry} from '../source/engine/store/record-store.ts';
+import {RecordFile, type DownloadRecord} from '../source/engine/store/record-store.ts';
 import {Transfer} from '../source/engine/download/transfer.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
@@ -22,23 +22,30 @@ const timeout = 30_000;
 type FillArguments = Parameters<BlockPool['fill']>;
 
 /** Records that have this field are written only when the function that this returns is called. */
-function holdRecords(t: TestContext, field: keyof Entry): {isHeld: Promise<void>; letGo: () => void} {
+function holdRecords(
+	t: TestContext,
+	field: keyof DownloadRecord,
+): {isHeld: Promise<void>; letGo: () => void} {
 	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
-	const {save} = EntryFile.prototype;
+	const {save} = RecordFile.prototype;
 	let letGo!: () => void;
 	const gone = new Promise<void>(resolve => {
 		letGo = resolve;
 	});
 	const isHeld = new Promise<void>(resolve => {
-		t.mock.method(EntryFile.prototype, 'save', async function (this: EntryFile, change: Partial<Entry>) {
-			const saved = save.call(this, change);
-			if (change[field] !== undefined) {
-				resolve();
-				await gone;
-			}
+		t.mock.method(
+			RecordFile.prototype,
+			'save',
+			async function (this: RecordFile, change: Partial<DownloadRecord>) {
+				const saved = save.call(this, change);
+				if (change[field] !== undefined) {
+					resolve();
+					await gone;
+				}
 
-			return saved;
-		});
+				return saved;
+			},
+		);
 	});
 	return {isHeld, letGo};
 }
@@ -286,7 +293,7 @@ test(
 		await engine.dispose();
 		const now = await readFile(path.join(folder, 'entry.json'), 'utf8');
 		// What was being recorded in the moment of the loss may be there; the data is where a record says it is.
-		const {movedTo} = JSON.parse(now) as Entry;
+		const {movedTo} = JSON.parse(now) as DownloadRecord;
 		assert.ok(now === record || movedTo === target);
 		assert.equal((await stat(movedTo ?? path.join(folder, 'data'))).size, 4 * MiB);
 	},

@@ -8,7 +8,7 @@ import {
 	HttpDataSource,
 	withoutCredentials,
 } from '../source/engine/origin/http-source.ts';
-import type {DataSource, OriginAnswer} from '../source/engine/origin/data-source.ts';
+import type {DataSource, OriginResponse} from '../source/engine/origin/data-source.ts';
 import type {Range} from '../source/engine/store/range-set.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
@@ -142,11 +142,11 @@ async function open(
 	source: DataSource,
 	range: Range,
 	options: {ranged?: boolean} = {},
-): Promise<OriginAnswer> {
+): Promise<OriginResponse> {
 	return source.open({range, signal: new AbortController().signal, ...options});
 }
 
-async function receives({body}: OriginAnswer, {start, end}: Range): Promise<void> {
+async function receives({body}: OriginResponse, {start, end}: Range): Promise<void> {
 	let offset = start;
 	for await (const chunk of body) {
 		assert.notEqual(chunk.length, 0);

@@ -24,7 +24,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError, type Download} from '../source/downstream.ts';
 import type {Engine} from '../source/engine/engine.ts';
 import {SparseFile} from '../source/engine/store/sparse-file.ts';
-import {EntryFile, EntryStore} from '../source/engine/store/record-store.ts';
+import {RecordFile, RecordStore} from '../source/engine/store/record-store.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
 import {EngineProcess} from './support/engine-process.ts';
@@ -205,7 +205,7 @@ test('a download is deleted also from a disk that is too full for a record of it
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
-	t.mock.method(EntryFile.prototype, 'save', async () => {
+	t.mock.method(RecordFile.prototype, 'save', async () => {
 		throw new DownStreamError('disk-full', 'The disk is full');
 	});
 	await engine.remove(download.id, {data: 'delete', undoMs: 0});
@@ -220,7 +220,7 @@ test(
 		const {engine, storageDir, close} = await startEngine(t);
 		const {download} = await engine.add({url: origin.url});
 		const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
-		const deleting = t.mock.method(EntryStore.prototype, 'delete', async () => {
+		const deleting = t.mock.method(RecordStore.prototype, 'delete', async () => {
 			throw new DownStreamError('disk-failed', `${folder} cannot be deleted`);
 		});
 		await engine.remove(download.id, {data: 'delete', undoMs: 1});

@@ -5,7 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {addAll, requestsFor, requestsForTyped} from '../source/requests/add-requests.ts';
-import {start, type Running} from '../source/host/engine-host.ts';
+import {start, type EngineHost} from '../source/host/engine-host.ts';
 import {settingsFrom, type Settings} from '../source/cli/settings.ts';
 import {atEnd} from './support/cleanup.ts';
 import {startOrigin, temporaryFolder, until} from './support/engines.ts';
@@ -17,7 +17,7 @@ const netrc = [{machine: '127.0.0.1', login: 'ann', password: 'geheim'}];
 async function startWith(
 	t: TestContext,
 	more: Partial<Settings>,
-): Promise<{running: Running; settings: Settings}> {
+): Promise<{running: EngineHost; settings: Settings}> {
 	const folder = await temporaryFolder(t);
 	const given = settingsFrom({port: '0', storage: path.join(folder, 'storage'), proxy: 'direct'}, {});
 	const settings = {...given, ...more};
@@ -26,7 +26,7 @@ async function startWith(
 	return {running, settings};
 }
 
-function post({proxy, engine}: Running, url: string) {
+function post({proxy, engine}: EngineHost, url: string) {
 	return ask(proxy, '/api/downloads', {
 		method: 'POST',
 		headers: {authorization: `Bearer ${engine.key}`, 'content-type': 'application/json'},
@@ -34,11 +34,11 @@ function post({proxy, engine}: Running, url: string) {
 	});
 }
 
-function play({proxy, engine}: Running, url: string) {
+function play({proxy, engine}: EngineHost, url: string) {
 	return ask(proxy, `/stream?url=${encodeURIComponent(url)}&key=${encodeURIComponent(engine.key)}`);
 }
 
-async function type({engine}: Running, settings: Settings, word: string): Promise<void> {
+async function type({engine}: EngineHost, settings: Settings, word: string): Promise<void> {
 	await addAll(
 		engine,
 		[word],

@@ -6,7 +6,7 @@ import {test} from 'node:test';
 import * as fc from 'fast-check';
 import type {DownloadError} from '../source/downstream.ts';
 import {contentRange, parseContentRange} from '../source/engine/origin/content-range.ts';
-import {checkEntry, InvalidEntry, type Entry} from '../source/engine/store/record.ts';
+import {checkRecord, InvalidRecord, type DownloadRecord} from '../source/engine/store/record.ts';
 import {fileName, typeOf} from '../source/engine/origin/file-info.ts';
 import {safeFileName} from '../source/engine/store/file-name.ts';
 import {retryAfter} from '../source/engine/origin/origin-request.ts';
@@ -245,7 +245,7 @@ holds('a type is a type, or none', [latin1, names], (contentType, name) => {
 });
 
 const id = '0123456789abcdef0123456789abcdef';
-const goodEntry: Entry = {
+const goodEntry: DownloadRecord = {
 	version: 1,
 	id,
 	url: 'http://origin/film.mkv',
@@ -263,11 +263,11 @@ const goodEntry: Entry = {
 };
 
 function readsEntry(stored: object): void {
-	let entry: Entry;
+	let entry: DownloadRecord;
 	try {
-		entry = checkEntry(stored, id);
+		entry = checkRecord(stored, id);
 	} catch (error) {
-		assert.ok(error instanceof InvalidEntry, String(error));
+		assert.ok(error instanceof InvalidRecord, String(error));
 		return;
 	}
 

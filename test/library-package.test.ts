@@ -122,8 +122,14 @@ test('the document of the library names all that is exported, and nothing that i
 	const folder = await installPackage(t);
 	const types = (file: string) =>
 		readFile(path.join(folder, 'node_modules/downstream-tui/dist/types', file), 'utf8');
-	const [index, library, dataSource, logger] = await Promise.all(
-		['index.d.ts', 'library.d.ts', 'engine/data-source.d.ts', 'logger.d.ts'].map(types),
+	const [index, library, dataSource, httpSource, log] = await Promise.all(
+		[
+			'index.d.ts',
+			'library.d.ts',
+			'engine/origin/data-source.d.ts',
+			'engine/origin/http-source.d.ts',
+			'log.d.ts',
+		].map(types),
 	);
 	const exported = Array.from(index!.matchAll(/export (?:type )?\{(.*?)\}/gs), ([, names]) =>
 		names!
@@ -133,8 +139,8 @@ test('the document of the library names all that is exported, and nothing that i
 	).flat();
 	const [, instance = ''] = /export declare class DownStream \{(.*)^\}/ms.exec(library!) ?? [];
 	const verbs = namesIn(instance, /^ {4}(?:static |get )*(\w+)[(:]/gm).filter(name => name !== 'constructor');
-	const logs = namesIn(logger!, /^ {4}(?:readonly )?(\w+)[(:]/gm);
-	const fields = [library!, dataSource!].flatMap(text => namesIn(text, /readonly (\w+)\??:/g));
+	const logs = namesIn(log!, /^ {4}(?:readonly )?(\w+)[(:]/gm);
+	const fields = [library!, dataSource!, httpSource!].flatMap(text => namesIn(text, /readonly (\w+)\??:/g));
 	assert.ok(verbs.includes('cache') && logs.includes('setEnabled') && fields.includes('proxyConfig'));
 
 	const code = libraryDocument.replaceAll(/```.*?```/gs, '');

@@ -8,7 +8,7 @@ import {
 	DownStream,
 	type DataSource,
 	type DownStreamOptions,
-	type OriginAnswer,
+	type OriginResponse,
 	type OriginRequest,
 	type ProxyConfig,
 } from '../source/index.ts';
@@ -56,7 +56,7 @@ class MemorySource implements DataSource {
 		this.#bytes = bytes;
 	}
 
-	async open({range}: OriginRequest): Promise<OriginAnswer> {
+	async open({range}: OriginRequest): Promise<OriginResponse> {
 		this.opened++;
 		const {length} = this.#bytes;
 		const part = {start: Math.min(range.start, length), end: Math.min(range.end, length)};
@@ -88,7 +88,7 @@ class SigningSource implements DataSource {
 		this.#sign = sign;
 	}
 
-	async open(request: OriginRequest): Promise<OriginAnswer> {
+	async open(request: OriginRequest): Promise<OriginResponse> {
 		const source = new HttpDataSource({url: this.#sign(this.url), proxy: 'direct'});
 		request.signal.addEventListener('abort', () => void source.dispose());
 		try {

@@ -37,12 +37,12 @@ test('each command and each flag is in it, as it is typed', {skip: missing('mand
 		.map(line => line.trim());
 	for (const name of Object.keys(commands) as CommandName[]) {
 		assert.ok(lines.includes(usageOf(name).replace('…', '...')), name);
-		assert.ok(lines.includes(commands[name].says), name);
+		assert.ok(lines.includes(commands[name].description), name);
 	}
 
 	for (const name of Object.keys(flags) as FlagName[]) {
 		const option = optionOf(name);
-		const [first = ''] = flags[name].says.split('\n');
+		const [first = ''] = flags[name].description.split('\n');
 		const at = lines.findIndex(line => new RegExp(`^(?:-\\w, )?${option}(?: |$)`).test(line));
 		assert.ok(at !== -1 && `${lines[at]} ${lines[at + 1]}`.includes(first), option);
 	}

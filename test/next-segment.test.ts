@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {nextSegment, type Situation, type Wish} from '../source/engine/fetch/next-segment.ts';
+import {nextSegment, type Situation, type Demand} from '../source/engine/fetch/next-segment.ts';
 import {RangeSet} from '../source/engine/store/range-set.ts';
 
 const KiB = 1024;
@@ -21,7 +21,7 @@ function situation(changes: Partial<Situation>): Situation {
 	};
 }
 
-function wish(changes: Partial<Wish>): Wish {
+function wish(changes: Partial<Demand>): Demand {
 	return {offset: 0, end: size, blocked: true, ahead: MiB, segmentSize: 512 * KiB, ...changes};
 }
 

@@ -5,7 +5,7 @@ import {test, type TestContext} from 'node:test';
 import {brotliCompressSync, gzipSync} from 'node:zlib';
 import {DownStreamError} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
-import type {OriginAnswer} from '../source/engine/origin/data-source.ts';
+import type {OriginResponse} from '../source/engine/origin/data-source.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
 import {startOrigin} from './support/engines.ts';
@@ -39,7 +39,7 @@ async function prepare(t: TestContext, {part, whole}: {part?: Answer; whole?: An
 	};
 }
 
-async function bytesOf({body}: OriginAnswer): Promise<Buffer> {
+async function bytesOf({body}: OriginResponse): Promise<Buffer> {
 	const pieces: Uint8Array[] = [];
 	for await (const piece of body) {
 		pieces.push(piece.slice());
@@ -49,7 +49,7 @@ async function bytesOf({body}: OriginAnswer): Promise<Buffer> {
 }
 
 /** The bytes are those of the range that the answer states. */
-async function assertProven(answer: OriginAnswer, range: {start: number; end: number}): Promise<void> {
+async function assertProven(answer: OriginResponse, range: {start: number; end: number}): Promise<void> {
 	assert.deepEqual(answer.range, range);
 	assert.ok((await bytesOf(answer)).equals(file.subarray(range.start, range.end)));
 }

@@ -626,8 +626,8 @@ test('a connection that was prepared takes the next request', async t => {
 	const source = sourceOf(t, origin.url);
 	await bytesOf((await open(source, 0, 1000)).body);
 	const first = await open(source, 0, MiB);
-	source.prepare?.();
-	source.prepare?.();
+	source.preconnect?.();
+	source.preconnect?.();
 	while (origin.sockets.size < 2) {
 		await sleep(5);
 	}
@@ -642,16 +642,16 @@ test('a request takes over the connection that is being prepared', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const source = sourceOf(t, origin.url);
 	const first = await open(source, 0, MiB);
-	source.prepare?.();
+	source.preconnect?.();
 	const second = await open(source, 0, 1000);
 	assert.equal(origin.mostSockets, 2);
-	source.prepare?.();
+	source.preconnect?.();
 	const gone = new AbortController();
 	const third = source.open({range: {start: 0, end: 1000}, ranged: true, signal: gone.signal});
 	gone.abort(new Error('gone'));
 	await assert.rejects(third, /gone/);
 	// What was given up is neither kept nor in the way of the next.
-	source.prepare?.();
+	source.preconnect?.();
 	const fourth = await open(source, 0, 1000);
 	while (origin.sockets.size > 3) {
 		await sleep(5);
@@ -665,10 +665,10 @@ test('a connection that is being prepared when nothing is to be expected any mor
 	const source = sourceOf(t, origin.url);
 	const first = await open(source, 0, MiB);
 	for (let round = 0; round < 5; round++) {
-		source.prepare?.();
+		source.preconnect?.();
 		// It has begun.
 		await Promise.resolve();
-		source.rest?.();
+		source.closeIdle?.();
 		await sleep(20);
 		assert.equal(origin.sockets.size, 1);
 	}

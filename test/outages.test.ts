@@ -103,7 +103,7 @@ for (const [words, intercept] of [
 		for (let round = 0; round < 2; round++) {
 			const held = await play(streamUrl, `0-${present - 1}`);
 			assert.deepEqual([held.status, held.bytes.length, held.isCut], [206, present, false]);
-			// How long it waits for a host that is gone is shown by `retries.test.ts`.
+			// How long it waits for a host that is gone is shown by `retry-policy.test.ts`.
 			if (intercept !== gone) {
 				const {bytes, isCut} = await play(streamUrl);
 				assert.deepEqual([isCut, bytes.length, firstWrongByte(bytes, 0)], [true, present, -1]);

@@ -322,8 +322,8 @@ for (const [variables, name] of [
 	test(`${name} that names no proxy is told when the download is asked for, not before`, async t => {
 		const source = new HttpDataSource({url: 'http://a.example/film', env: variables});
 		atEnd(t, () => source.dispose());
-		source.prepare();
-		source.rest();
+		source.preconnect();
+		source.closeIdle();
 		await assert.rejects(
 			source.open({range: {start: 0, end: 1}, signal: new AbortController().signal}),
 			(error: Error) => {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import {test} from 'node:test';
 import {setImmediate} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
-import {BlockChecks} from '../source/engine/store/block-checksums.ts';
+import {BlockChecksums} from '../source/engine/store/block-checksums.ts';
 import type {SparseFile} from '../source/engine/store/sparse-file.ts';
 import {CliProcess} from './support/cli.ts';
 import {content, firstWrongByte} from './support/content.ts';
@@ -317,8 +317,8 @@ test('cancelling ends a check, and going on takes it up again', async t => {
 
 test('a download is complete once all of it is recorded, also if it ends while a part is', async t => {
 	// oxlint-disable-next-line typescript/unbound-method -- called on what it belongs to
-	const {save} = BlockChecks.prototype;
-	t.mock.method(BlockChecks.prototype, 'save', async function (this: BlockChecks, file: SparseFile) {
+	const {save} = BlockChecksums.prototype;
+	t.mock.method(BlockChecksums.prototype, 'save', async function (this: BlockChecksums, file: SparseFile) {
 		const blocks = await save.call(this, file);
 		while (!file.isComplete) {
 			await setImmediate();
@@ -335,12 +335,12 @@ test('a download is complete once all of it is recorded, also if it ends while a
 
 test('what is all there counts as active until it is recorded', async t => {
 	// oxlint-disable-next-line typescript/unbound-method -- called on what it belongs to
-	const {save} = BlockChecks.prototype;
+	const {save} = BlockChecksums.prototype;
 	let record = () => {};
 	const mayRecord = new Promise<void>(resolve => {
 		record = resolve;
 	});
-	t.mock.method(BlockChecks.prototype, 'save', async function (this: BlockChecks, file: SparseFile) {
+	t.mock.method(BlockChecksums.prototype, 'save', async function (this: BlockChecksums, file: SparseFile) {
 		if (file.isComplete) {
 			await mayRecord;
 		}

@@ -4,7 +4,7 @@ import type {FlagName} from './flags.ts';
 export type Command = {
 	/** What comes after its name. `…`: one or several; `[…]`: none too; `|`: one of these words. */
 	readonly operands: string;
-	readonly says: string;
+	readonly description: string;
 	/** The flags that it heeds, where it does not heed most of them. */
 	readonly flags?: readonly FlagName[];
 };
@@ -18,24 +18,28 @@ const forRequests: readonly FlagName[] = [
 ];
 
 export const commands = {
-	serve: {operands: '[URL…]', says: 'no dashboard: plain lines (--json: one object per line)'},
-	get: {operands: 'URL…', says: 'download to the end, export, exit'},
-	play: {operands: 'URL', says: 'add it and start a player on its stream'},
-	demo: {operands: '', says: 'try everything without a network'},
+	serve: {operands: '[URL…]', description: 'no dashboard: plain lines (--json: one object per line)'},
+	get: {operands: 'URL…', description: 'download to the end, export, exit'},
+	play: {operands: 'URL', description: 'add it and start a player on its stream'},
+	demo: {operands: '', description: 'try everything without a network'},
 	add: {
 		operands: 'URL…',
-		says: 'hand URLs to the copy that runs',
+		description: 'hand URLs to the copy that runs',
 		flags: [...found, ...forRequests, 'json'],
 	},
-	list: {operands: '', says: 'print the downloads, one a line', flags: [...found, 'json', 'port']},
-	url: {operands: 'ID', says: 'print the stream URL', flags: [...found, 'port']},
-	pause: {operands: 'ID…', says: 'pause downloads', flags: found},
-	resume: {operands: 'ID…', says: 'resume downloads', flags: found},
-	cancel: {operands: 'ID…', says: 'cancel downloads', flags: found},
-	remove: {operands: 'ID…', says: 'take downloads off the list', flags: [...found, 'deleteData']},
-	export: {operands: 'ID PATH', says: 'write the file of a download', flags: found},
-	verify: {operands: 'ID…', says: 'check the bytes that are stored', flags: found},
-	completion: {operands: 'bash|zsh|fish', says: 'print what completes the words of a shell', flags: []},
+	list: {operands: '', description: 'print the downloads, one a line', flags: [...found, 'json', 'port']},
+	url: {operands: 'ID', description: 'print the stream URL', flags: [...found, 'port']},
+	pause: {operands: 'ID…', description: 'pause downloads', flags: found},
+	resume: {operands: 'ID…', description: 'resume downloads', flags: found},
+	cancel: {operands: 'ID…', description: 'cancel downloads', flags: found},
+	remove: {operands: 'ID…', description: 'take downloads off the list', flags: [...found, 'deleteData']},
+	export: {operands: 'ID PATH', description: 'write the file of a download', flags: found},
+	verify: {operands: 'ID…', description: 'check the bytes that are stored', flags: found},
+	completion: {
+		operands: 'bash|zsh|fish',
+		description: 'print what completes the words of a shell',
+		flags: [],
+	},
 } as const satisfies Readonly<Record<string, Command>>;
 
 export type CommandName = keyof typeof commands;

@@ -26,23 +26,30 @@ type Kind = 'ID' | 'URL' | 'file' | 'folder' | readonly string[] | undefined;
 type CompletedFlag = {
 	readonly long: string;
 	readonly short: string | undefined;
-	readonly says: string;
+	readonly description: string;
 	readonly value: string | undefined;
 	readonly kind: Kind;
 	readonly isList: boolean;
 };
 
 const completedFlags: readonly CompletedFlag[] = [
-	...Object.entries<Flag>(flags).map(([name, {kind, short, value, says, choices}]) => ({
+	...Object.entries<Flag>(flags).map(([name, {kind, short, value, description, choices}]) => ({
 		long: optionOf(name as FlagName),
 		short,
-		says: firstLine(says),
+		description: firstLine(description),
 		value,
 		kind: choices ?? kindOf(value),
 		isList: kind === 'list',
 	})),
-	{long: '--help', short: 'h', says: 'help', value: undefined, kind: undefined, isList: false},
-	{long: '--version', short: undefined, says: 'version', value: undefined, kind: undefined, isList: false},
+	{long: '--help', short: 'h', description: 'help', value: undefined, kind: undefined, isList: false},
+	{
+		long: '--version',
+		short: undefined,
+		description: 'version',
+		value: undefined,
+		kind: undefined,
+		isList: false,
+	},
 ];
 
 function kindOf(value: string | undefined): Kind {
@@ -162,12 +169,12 @@ function zsh(): string {
 				return Array.isArray(kind) ? `compadd ${kind.join(' ')}` : '';
 		}
 	};
-	const specification = ({long, short, says, value, kind, isList}: CompletedFlag) => {
+	const specification = ({long, short, description, value, kind, isList}: CompletedFlag) => {
 		const names = [long, ...(short === undefined ? [] : [`-${short}`])];
 		const once = isList ? "'*'" : `'(${names.join(' ')})'`;
 		const forms = value === undefined ? names : names.map(name => `${name}${name === long ? '=' : '+'}`);
 		const typed = forms.length > 1 ? `{${forms.join(',')}}` : forms[0]!;
-		const text = `[${says.replaceAll(/[\\[\]]/g, '\\$&')}]`;
+		const text = `[${description.replaceAll(/[\\[\]]/g, '\\$&')}]`;
 		const values = Array.isArray(kind) ? `(${kind.join(' ')})` : action(kind);
 		const argument = value === undefined ? '' : `:${value.replaceAll(':', String.raw`\:`)}:${values}`;
 		return `\t\t${once}${typed}${quoted(text + argument)}`;
@@ -194,7 +201,7 @@ _downstream_tui() {
 	local program=$words[1] context state state_descr line
 	typeset -A opt_args
 	local -a commands=(
-${commandNames.map(name => `\t\t${quoted(`${name}:${commands[name].says.replaceAll(':', '\\:')}`)}`).join('\n')}
+${commandNames.map(name => `\t\t${quoted(`${name}:${commands[name].description.replaceAll(':', '\\:')}`)}`).join('\n')}
 	)
 	_arguments -C \\
 ${completedFlags.map(flag => `${specification(flag)} \\`).join('\n')}
@@ -230,16 +237,16 @@ function fish(): string {
 	};
 	const start = 'complete -c downstream-tui';
 	const ofCommands = commandNames.flatMap(name => [
-		`${start} -n __fish_use_subcommand -a ${name} -d ${quoted(commands[name].says)}`,
+		`${start} -n __fish_use_subcommand -a ${name} -d ${quoted(commands[name].description)}`,
 		...operandKinds(name)
 			.filter(kind => kind !== undefined)
 			.map(kind => `${start} -n '__fish_seen_subcommand_from ${name}'${action(kind)}`),
 	]);
-	const ofFlags = completedFlags.map(({long, short, says, value, kind}) =>
+	const ofFlags = completedFlags.map(({long, short, description, value, kind}) =>
 		[
 			start,
 			...(short === undefined ? [] : [`-s ${short}`]),
-			`-l ${long.slice(2)} -d ${quoted(says)}`,
+			`-l ${long.slice(2)} -d ${quoted(description)}`,
 			...(value === undefined ? [] : [`-r${action(kind)}`]),
 		].join(' '),
 	);

@@ -22,13 +22,16 @@ downstream-tui COMMAND --help shows the flags of a command.`.trim(),
 } as const;
 
 export function help(): string {
-	const usages = (Object.keys(commands) as CommandName[]).map(name => [usageOf(name), commands[name].says]);
+	const usages = (Object.keys(commands) as CommandName[]).map(name => [
+		usageOf(name),
+		commands[name].description,
+	]);
 	const dashboard = ['downstream-tui [URL…]', notes.dashboard];
 	return `
 Download manager whose downloads can be played and seeked while they download.
 
 Usage
-${[dashboard, ...usages].map(([usage, says]) => `  ${usage!.padEnd(usageColumn)}  ${says}`).join('\n')}
+${[dashboard, ...usages].map(([usage, description]) => `  ${usage!.padEnd(usageColumn)}  ${description}`).join('\n')}
 
 ${[notes.ids, notes.urls, notes.copies].map(note => indented(note)).join('\n')}
 
@@ -39,9 +42,9 @@ ${end}
 }
 
 export function commandHelp(name: CommandName): string {
-	const {operands, says, flags}: Command = commands[name];
+	const {operands, description, flags}: Command = commands[name];
 	const parts = [
-		`Usage\n  ${usageOf(name)}    ${says}`,
+		`Usage\n  ${usageOf(name)}    ${description}`,
 		operands.includes('ID') ? indented(notes.ids) : operands.includes('URL') ? indented(notes.urls) : '',
 		flagsHelp(flags),
 		end,

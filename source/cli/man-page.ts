@@ -6,7 +6,7 @@ import {notes} from './help.ts';
 /** In the macros of man(7). Without a date, so that the same sources make the same page. */
 export function manPage(version: string): string {
 	const usages = (Object.keys(commands) as CommandName[]).map(
-		name => [usageOf(name), commands[name].says] as const,
+		name => [usageOf(name), commands[name].description] as const,
 	);
 	return [
 		`.TH DOWNSTREAM-TUI 1 "" "downstream-tui ${version}" "User Commands"`,
@@ -16,19 +16,22 @@ export function manPage(version: string): string {
 		`.B ${text('downstream-tui')}`,
 		text('[COMMAND] [FLAG…] [URL…]'),
 		'.SH COMMANDS',
-		...[['downstream-tui [URL…]', notes.dashboard] as const, ...usages].flatMap(([usage, says]) =>
-			entry(bold(usage), says),
+		...[['downstream-tui [URL…]', notes.dashboard] as const, ...usages].flatMap(([usage, description]) =>
+			entry(bold(usage), description),
 		),
 		...[notes.ids, notes.urls, notes.copies].flatMap(note => ['.PP', text(note)]),
 		'.SH OPTIONS',
 		...Object.entries(flagGroups).flatMap(([group, names]) => [
 			`.SS ${text(group)}`,
 			...names.flatMap(name => {
-				const {short, value, says}: Flag = flags[name];
+				const {short, value, description}: Flag = flags[name];
 				const options = [...(short === undefined ? [] : [`-${short}`]), optionOf(name)].map(each =>
 					bold(each),
 				);
-				return entry(options.join(', ') + (value === undefined ? '' : ` \\fI${text(value)}\\fR`), says);
+				return entry(
+					options.join(', ') + (value === undefined ? '' : ` \\fI${text(value)}\\fR`),
+					description,
+				);
 			}),
 		]),
 		'.SS Others',
@@ -40,8 +43,8 @@ export function manPage(version: string): string {
 	].join('\n');
 }
 
-function entry(term: string, says: string): string[] {
-	return ['.TP', term, text(says)];
+function entry(term: string, description: string): string[] {
+	return ['.TP', term, text(description)];
 }
 
 function bold(word: string): string {

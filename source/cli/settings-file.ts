@@ -12,7 +12,7 @@ export type Given = {readonly values: Flags; readonly labels: Readonly<Partial<R
 export const nothingGiven: Given = {values: {}, labels: {}};
 
 /** Secrets: not in a sentence, even when they are wrong. */
-const unspoken: ReadonlySet<string> = new Set(['proxy', 'header']);
+const secretSettings: ReadonlySet<string> = new Set(['proxy', 'header']);
 
 /** Without a name: the file in the user's configuration folder, if there is one. Throws `bad-request`. */
 export function readSettingsFile(name: string | undefined): Given {
@@ -107,13 +107,13 @@ function flagOf(key: string): FlagName | undefined {
 }
 
 function isKept(name: FlagName): boolean {
-	return (flags[name] as Flag).once !== true;
+	return (flags[name] as Flag).runOnly !== true;
 }
 
 function checkedValue(name: FlagName, value: unknown, label: string): string | boolean | string[] {
 	const {kind} = flags[name];
 	const refuse = (allowed: string): never => {
-		const shown = unspoken.has(name) ? '' : ` ${JSON.stringify(value)}`;
+		const shown = secretSettings.has(name) ? '' : ` ${JSON.stringify(value)}`;
 		throw new DownStreamError('bad-request', `${label}${shown}: it must be ${allowed}`);
 	};
 

@@ -22,9 +22,9 @@ import {BlockPool} from './memory/block-pool.ts';
 import {checkedHeaders, inLowerCase} from './http/headers.ts';
 import {CustomHeaderDataSource, withoutCredentials} from './origin/http-source.ts';
 import {MissingDataSource, type DataSource} from './origin/data-source.ts';
-import {EntryStore, newKey, readKey, type Entry, type EntryFile} from './store/record-store.ts';
+import {RecordStore, newKey, readKey, type DownloadRecord, type RecordFile} from './store/record-store.ts';
 import {errorCode, takesNoWrites} from './store/disk-error.ts';
-import {toEvict, type Held} from './store/eviction.ts';
+import {selectEvictions, type Evictable} from './store/eviction.ts';
 import {checkTarget, exportFile, resolveTarget} from './store/export.ts';
 import {safeFileName} from './store/file-name.ts';
 import {HostLimits} from './fetch/host-limits.ts';
@@ -61,11 +61,11 @@ export type EngineOptions = {
 };
 
 /** What an entry is made of; the rest is added. */
-type GivenEntry = Pick<Entry, 'url' | 'headers' | 'intent'> & Partial<Entry>;
+type GivenEntry = Pick<DownloadRecord, 'url' | 'headers' | 'intent'> & Partial<DownloadRecord>;
 
 /** `timer`: until its data is deleted, too. `back`: it comes back. */
 type Removed = {
-	readonly entryFile: EntryFile;
+	readonly entryFile: RecordFile;
 	/** Until its last record is written. */
 	closing?: Promise<void> | undefined;
 	timer?: NodeJS.Timeout | undefined;
@@ -89,12 +89,12 @@ export class Engine implements DownStream {
 	readonly #options: EngineOptions;
 	/** None where the disk takes no writes. */
 	readonly #lock: StorageLock | undefined;
-	readonly #store: EntryStore;
+	readonly #store: RecordStore;
 	readonly #services: TransferServices;
 	readonly #transfers = new Map<DownloadId, Transfer>();
 	readonly #removed = new Map<DownloadId, Removed>();
 	/** Until they are on the list. */
-	readonly #creating = new Map<Entry, Promise<Transfer>>();
+	readonly #creating = new Map<DownloadRecord, Promise<Transfer>>();
 	/** What is in progress and writes to the storage folder. */
 	readonly #writing = new Set<Promise<unknown>>();
 	readonly #listeners = new Set<() => void>();
@@ -143,7 +143,7 @@ export class Engine implements DownStream {
 			}
 		});
 		try {
-			const store = await EntryStore.open(storageDir);
+			const store = await RecordStore.open(storageDir);
 			const key = await readKey(storageDir).catch((error: DownStreamError) => error);
 			engine = new Engine(
 				obstacle ? {...options, maxActive: 0} : options,
@@ -167,7 +167,12 @@ export class Engine implements DownStream {
 		}
 	}
 
-	private constructor(options: EngineOptions, lock: StorageLock | undefined, store: EntryStore, key: string) {
+	private constructor(
+		options: EngineOptions,
+		lock: StorageLock | undefined,
+		store: RecordStore,
+		key: string,
+	) {
 		this.key = key;
 		this.#options = options;
 		this.#lock = lock;
@@ -328,7 +333,7 @@ export class Engine implements DownStream {
 			return this.#findOrCreate(given, ownSource, isWish);
 		}
 
-		const entry: Entry = {
+		const entry: DownloadRecord = {
 			version: 1,
 			id: randomBytes(16).toString('hex'),
 			ranges: [],
@@ -349,7 +354,7 @@ export class Engine implements DownStream {
 		}
 	}
 
-	async #create(entry: Entry, source: DataSource): Promise<Transfer> {
+	async #create(entry: DownloadRecord, source: DataSource): Promise<Transfer> {
 		const transfer = await Transfer.open(await this.#store.create(entry), source, this.#services);
 		if (this.#hasEnded) {
 			await transfer.close();
@@ -407,7 +412,7 @@ export class Engine implements DownStream {
 		this.#balance();
 	}
 
-	async #recordRemoval(entryFile: EntryFile, data: 'keep' | 'delete'): Promise<void> {
+	async #recordRemoval(entryFile: RecordFile, data: 'keep' | 'delete'): Promise<void> {
 		try {
 			await entryFile.save({removed: data});
 		} catch (error) {
@@ -452,7 +457,7 @@ export class Engine implements DownStream {
 			this.#refuseOwnStream(place.url);
 		}
 
-		const changeOf = (now: Entry): Partial<Entry> => ({
+		const changeOf = (now: DownloadRecord): Partial<DownloadRecord> => ({
 			...(place && {url: place.url.href}),
 			...((place ?? headers) && {
 				headers: checkedHeaders(
@@ -567,7 +572,7 @@ export class Engine implements DownStream {
 		const kept = [...this.#removed.values()]
 			.filter(({closing, timer, back}) => !closing && !timer && !back)
 			.map(({entryFile}) => heldOf(entryFile.entry, undefined));
-		const going = toEvict([...listed, ...kept], cacheSize).map(async id => {
+		const going = selectEvictions([...listed, ...kept], cacheSize).map(async id => {
 			Logger.info(`${id}: evicted`);
 			try {
 				await (this.#transfers.has(id) ? this.remove(id, {data: 'delete', undoMs: 0}) : this.#purge(id));
@@ -643,7 +648,7 @@ export class Engine implements DownStream {
 	}
 
 	/** One that cannot be opened does not keep the others from being opened. */
-	async #openOrLeave(entryFile: EntryFile): Promise<void> {
+	async #openOrLeave(entryFile: RecordFile): Promise<void> {
 		try {
 			await this.#openTransfer(entryFile);
 		} catch (error) {
@@ -653,7 +658,7 @@ export class Engine implements DownStream {
 	}
 
 	async #openTransfer(
-		entryFile: EntryFile,
+		entryFile: RecordFile,
 		source: DataSource = this.#sourceOf(entryFile.entry),
 	): Promise<Transfer> {
 		const transfer = await Transfer.open(entryFile, source, this.#services);
@@ -692,7 +697,7 @@ export class Engine implements DownStream {
 	}
 
 	/** Several may ask at once; it comes back once. */
-	#restore(removed: Removed, change: Partial<Entry> = {}, source?: DataSource): Promise<Transfer> {
+	#restore(removed: Removed, change: Partial<DownloadRecord> = {}, source?: DataSource): Promise<Transfer> {
 		clearTimeout(removed.timer);
 		removed.timer = undefined;
 		removed.back ??= this.#bringBack(removed, change, source);
@@ -701,7 +706,7 @@ export class Engine implements DownStream {
 
 	async #bringBack(
 		removed: Removed,
-		change: Partial<Entry>,
+		change: Partial<DownloadRecord>,
 		source: DataSource | undefined,
 	): Promise<Transfer> {
 		const {entryFile} = removed;
@@ -772,7 +777,7 @@ export class Engine implements DownStream {
 	}
 
 	/** How to get the link of now where a command gives links. */
-	#newLink(entry: Entry): NewLink | undefined {
+	#newLink(entry: DownloadRecord): NewLink | undefined {
 		const {item, resolveWith} = entry;
 		const command = this.#options.resolveWith ?? resolveWith;
 		if (item === undefined || !command) {
@@ -791,7 +796,7 @@ export class Engine implements DownStream {
 		};
 	}
 
-	#sourceOf(entry: Entry): DataSource {
+	#sourceOf(entry: DownloadRecord): DataSource {
 		if (entry.ownSource) {
 			return new MissingDataSource(entry.url);
 		}
@@ -971,7 +976,7 @@ async function lockOrRead(
 }
 
 /** `view`: of one that is on the list. */
-function heldOf(entry: Entry, view: Download | undefined): Held {
+function heldOf(entry: DownloadRecord, view: Download | undefined): Evictable {
 	const {id, ranges, completedAt, readAt, movedTo} = entry;
 	return {
 		id,
@@ -986,7 +991,7 @@ function heldOf(entry: Entry, view: Download | undefined): Held {
 }
 
 /** Links come and go: an item is known by itself. */
-function isSame(entry: Entry, {url, item, headers, ownSource}: GivenEntry): boolean {
+function isSame(entry: DownloadRecord, {url, item, headers, ownSource}: GivenEntry): boolean {
 	const sorted = (record: Readonly<Record<string, string>>) =>
 		JSON.stringify(Object.entries(inLowerCase(record)).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 	const isSameFile =
@@ -1004,7 +1009,7 @@ async function holdAgainst(transfer: Transfer, checksum: string | undefined): Pr
 }
 
 /** What of the entry's headers goes to a place: what proves to one origin who the user is must not reach another one. */
-function headersFor(place: URL | undefined, {url, headers}: Entry): Record<string, string> {
+function headersFor(place: URL | undefined, {url, headers}: DownloadRecord): Record<string, string> {
 	const isElsewhere = place !== undefined && place.origin !== new URL(url).origin;
 	return Object.fromEntries(
 		Object.entries(headers).filter(([header]) => !isElsewhere || !soundsSecret.test(header)),
@@ -1073,7 +1078,7 @@ function isLoopback(hostname: string): boolean {
 }
 
 /** What the user gave and asked for, without what became of it. */
-function givenOf(entry: Entry): Omit<GivenEntry, 'intent'> {
+function givenOf(entry: DownloadRecord): Omit<GivenEntry, 'intent'> {
 	const {url, headers, userAgent, proxy, item, resolveWith} = entry;
 	const {connections, givenName, onDemand, checksum, limitRate, exportWhenComplete} = entry;
 	return {
@@ -1093,7 +1098,9 @@ function givenOf(entry: Entry): Omit<GivenEntry, 'intent'> {
 }
 
 /** Of an entry, what does not say where the file is. Throws `bad-request`. */
-function wishesOf(request: Omit<AddRequest, 'url' | 'headers'>): Pick<Entry, 'intent'> & Partial<Entry> {
+function wishesOf(
+	request: Omit<AddRequest, 'url' | 'headers'>,
+): Pick<DownloadRecord, 'intent'> & Partial<DownloadRecord> {
 	const {userAgent, proxy, connections, name, checksum, onDemand, paused} = request;
 	checkRequest(request);
 	return {

@@ -18,7 +18,7 @@ import {
 } from '../downstream.ts';
 import {versionHeader, type SnapshotChanges} from '../proxy/control-api.ts';
 
-export type RunningCopy = {
+export type Instance = {
 	/** `http://127.0.0.1:PORT` */
 	readonly origin: string;
 	readonly key: string;
@@ -36,7 +36,7 @@ type Answer = {readonly status: number; readonly body: unknown};
 type Waiting = {readonly version: number; readonly resolve: () => void};
 
 export class ControlClient implements DownStream {
-	readonly #find: () => Promise<RunningCopy | undefined>;
+	readonly #find: () => Promise<Instance | undefined>;
 	readonly #listeners = new Set<() => void>();
 	readonly #disposal = new AbortController();
 	/** As the copy sent it. */
@@ -44,7 +44,7 @@ export class ControlClient implements DownStream {
 	/** The same with what we know ourselves. */
 	#snapshot: Snapshot;
 	/** Undefined while there is none. */
-	#copy: RunningCopy | undefined;
+	#copy: Instance | undefined;
 	#waiting: Waiting[] = [];
 	readonly #following: Promise<void>;
 
@@ -53,8 +53,8 @@ export class ControlClient implements DownStream {
 	 * where the copy is after it went away: another program may have its port then, and must not be told the key.
 	 */
 	static async connect(
-		copy: RunningCopy,
-		find: () => Promise<RunningCopy | undefined> = async () => undefined,
+		copy: Instance,
+		find: () => Promise<Instance | undefined> = async () => undefined,
 	): Promise<ControlClient> {
 		const disposal = new AbortController();
 		const timer = setTimeout(() => disposal.abort(), connectMs);
@@ -72,8 +72,8 @@ export class ControlClient implements DownStream {
 	}
 
 	private constructor(
-		copy: RunningCopy,
-		find: () => Promise<RunningCopy | undefined>,
+		copy: Instance,
+		find: () => Promise<Instance | undefined>,
 		snapshot: Snapshot,
 		events: AsyncGenerator<Event, void>,
 		disposal: AbortController,
@@ -301,7 +301,7 @@ function pathOf(id: DownloadId): string {
 	return `/downloads/${encodeURIComponent(id)}`;
 }
 
-async function openEvents(copy: RunningCopy, signal: AbortSignal): Promise<IncomingMessage> {
+async function openEvents(copy: Instance, signal: AbortSignal): Promise<IncomingMessage> {
 	const response = await ask(copy, 'GET', '/events', undefined, signal);
 	if (response.statusCode !== 200) {
 		throw errorOf({status: response.statusCode ?? 0, body: await bodyOf(response)});
@@ -312,7 +312,7 @@ async function openEvents(copy: RunningCopy, signal: AbortSignal): Promise<Incom
 
 /** Rejects with `not-found` where nobody listens any more. */
 async function ask(
-	{origin, key}: RunningCopy,
+	{origin, key}: Instance,
 	method: string,
 	path: string,
 	body: object | undefined,

@@ -9,7 +9,7 @@ import {Logger, type LogLevel} from '../log.ts';
 import {ProxyServer} from '../proxy/server.ts';
 import type {Netrc} from '../requests/netrc.ts';
 
-export type Running = {
+export type EngineHost = {
 	readonly engine: Engine;
 	readonly proxy: ProxyServer;
 	/** Ends players and connections, saves, frees the port and the storage folder. */
@@ -54,7 +54,7 @@ export type HostSettings = {
  * `headersForAll`: the headers of the settings go to every download that is added, not only to those of the command
  * line.
  */
-export async function start(settings: HostSettings, {headersForAll = false} = {}): Promise<Running> {
+export async function start(settings: HostSettings, {headersForAll = false} = {}): Promise<EngineHost> {
 	if (settings.logFile !== undefined) {
 		logTo(path.resolve(settings.logFile), settings.logLevel);
 	}
@@ -109,7 +109,7 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
  * An engine that looks after what is on the disk and fetches nothing: no place in its queue, no proxy. Rejects with
  * `storage-locked` or `disk-failed`.
  */
-export function openIdle({storageDir}: Pick<HostSettings, 'storageDir'>): Promise<Engine> {
+export function openOffline({storageDir}: Pick<HostSettings, 'storageDir'>): Promise<Engine> {
 	return Engine.open({storageDir, maxActive: 0});
 }
 

@@ -3,7 +3,7 @@ import {readFile} from 'node:fs/promises';
 import {hostname} from 'node:os';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {ControlClient, type RunningCopy} from './control-client.ts';
+import {ControlClient, type Instance} from './control-client.ts';
 import {DownStreamError} from '../downstream.ts';
 import {storageOwner} from '../engine/store/storage-lock.ts';
 
@@ -34,7 +34,7 @@ export async function attach(storageDir: string): Promise<ControlClient | undefi
 	}
 }
 
-async function findCopy(storageDir: string): Promise<RunningCopy | undefined> {
+async function findCopy(storageDir: string): Promise<Instance | undefined> {
 	for (let waited = 0; ; waited += pollMs) {
 		const owner = await storageOwner(storageDir);
 		if (!owner) {

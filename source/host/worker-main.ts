@@ -5,9 +5,9 @@ import {parentPort, workerData} from 'node:worker_threads';
 import {addAll, requestsFor} from '../requests/add-requests.ts';
 import {DownStreamError} from '../downstream.ts';
 import type {ForEngineWorker, FromEngineWorker} from './worker-thread.ts';
-import {start, type Running} from './engine-host.ts';
+import {start, type EngineHost} from './engine-host.ts';
 
-async function startTold({settings}: ForEngineWorker): Promise<Running | undefined> {
+async function startTold({settings}: ForEngineWorker): Promise<EngineHost | undefined> {
 	try {
 		return await start(settings);
 	} catch (error) {

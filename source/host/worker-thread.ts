@@ -2,7 +2,7 @@
 import {once} from 'node:events';
 import path from 'node:path';
 import {Worker} from 'node:worker_threads';
-import {ControlClient, type RunningCopy} from './control-client.ts';
+import {ControlClient, type Instance} from './control-client.ts';
 import {DownStreamError, type DownloadId, type ErrorCode} from '../downstream.ts';
 import type {RequestSettings} from '../requests/add-requests.ts';
 import type {HostSettings} from './engine-host.ts';
@@ -18,7 +18,7 @@ export type ForEngineWorker = {
 
 /** First `copy` or `refused`, then `added`: what became of the first of the URLs. */
 export type FromEngineWorker =
-	| {readonly copy: RunningCopy}
+	| {readonly copy: Instance}
 	| {readonly refused: {readonly code: ErrorCode; readonly message: string}}
 	| {readonly added: DownloadId | undefined};
 

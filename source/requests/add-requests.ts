@@ -44,7 +44,7 @@ export const requestsForTyped: RequestsOf = (word, settings) =>
 	requestsFor(word, {...settings, headers: {}, checksum: undefined});
 
 /** For a copy that was started with settings of its own: what ours say goes with each download. */
-export const requestsForOther: RequestsOf = async (word, settings) => {
+export const requestsForRemote: RequestsOf = async (word, settings) => {
 	const {userAgent, proxy, connections, onDemand} = settings;
 	const requests = await requestsFor(word, settings);
 	return requests.map(({headers, ...request}) => ({

@@ -3,7 +3,7 @@ import {randomBytes} from 'node:crypto';
 import {mkdir, truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
-import type {Entry} from '../../source/engine/store/record.ts';
+import type {DownloadRecord} from '../../source/engine/store/record.ts';
 import {temporaryFolder} from './engines.ts';
 
 const KiB = 1024;
@@ -15,7 +15,7 @@ export async function collectionOf(t: TestContext, downloads: number, held = 64 
 	for (let index = 0; index < downloads; index++) {
 		const id = randomBytes(16).toString('hex');
 		const folder = path.join(storage, id);
-		const entry: Entry = {
+		const entry: DownloadRecord = {
 			version: 1,
 			id,
 			url: `http://127.0.0.1:9/film-number-${index}.mkv`,

@@ -9,7 +9,7 @@ import {maskUrl} from '../../text/mask-url.ts';
 type Style = {readonly json: boolean};
 
 /** What was said of a download so far. */
-type Said = {
+type Reported = {
 	/** Of the list, when it was said last. */
 	number: number;
 	download: Download;
@@ -33,9 +33,9 @@ export function readyLine(
 	return json ? safeJson({event: 'ready', ...ready}) : `${clock(now)} serving ${ready.url}`;
 }
 
-export class PlainLines {
+export class EventLines {
 	readonly #json: boolean;
-	readonly #said = new Map<DownloadId, Said>();
+	readonly #reported = new Map<DownloadId, Reported>();
 	readonly #banners = new Set<string>();
 
 	constructor({json}: Style) {
@@ -60,9 +60,9 @@ export class PlainLines {
 			lines.push(...this.#changesOf(download, index + 1, now));
 		}
 
-		for (const [id, {number, download}] of this.#said) {
+		for (const [id, {number, download}] of this.#reported) {
 			if (!present.has(id)) {
-				this.#said.delete(id);
+				this.#reported.delete(id);
 				lines.push(this.#line(number, download, {event: 'removed', text: 'removed'}, now));
 			}
 		}
@@ -72,7 +72,7 @@ export class PlainLines {
 
 	/** `number`: its place in the list, which is smaller once one before it was removed. */
 	#changesOf(download: Download, number: number, now: number): string[] {
-		const before = this.#said.get(download.id);
+		const before = this.#reported.get(download.id);
 		if (before) {
 			before.number = number;
 		}
@@ -108,7 +108,7 @@ export class PlainLines {
 			...progressEvents(said, download, now),
 		);
 		said.download = download;
-		this.#said.set(download.id, said);
+		this.#reported.set(download.id, said);
 		return events.map(event => this.#line(said.number, download, event, now));
 	}
 
@@ -146,7 +146,7 @@ function playerEvent({size}: Download, {name, offset}: Download['players'][numbe
 }
 
 /** Once: it may have been exported in the same moment. */
-function doneEvents(said: Said, download: Download): Event[] {
+function doneEvents(said: Reported, download: Download): Event[] {
 	const {size, addedAt, completedAt} = download;
 	if (completedAt === null || said.isDone) {
 		said.isDone = completedAt !== null;
@@ -184,7 +184,7 @@ function statusEvents(before: Download | undefined, download: Download): Event[]
 }
 
 /** Once for each reason: of the host that fails, or that takes no more connections. */
-function waitEvents(said: Said, download: Download): Event[] {
+function waitEvents(said: Reported, download: Download): Event[] {
 	const {status, error, retryAt, lastByteAt} = download;
 	if (lastByteAt !== said.download.lastByteAt) {
 		said.waits.clear();
@@ -216,7 +216,7 @@ function waitEvents(said: Said, download: Download): Event[] {
 }
 
 /** At each 10 %, but not more often than every 30 s. */
-function progressEvents(said: Said, download: Download, now: number): Event[] {
+function progressEvents(said: Reported, download: Download, now: number): Event[] {
 	const {size, present, bytesPerSecond, status} = download;
 	const tenth = size ? Math.floor((present * 10) / size) : Math.floor(present / (100 * 1024 * 1024));
 	if (status !== 'active' || tenth <= said.progressTenth || now - said.progressAt < progressMs) {

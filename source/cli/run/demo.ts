@@ -8,7 +8,7 @@ import process from 'node:process';
 import {DemoOrigin} from './demo-origin.ts';
 import type {Download, DownloadId} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
-import {start, type Running} from '../../host/engine-host.ts';
+import {start, type EngineHost} from '../../host/engine-host.ts';
 import {printLines} from './serve.ts';
 import type {Settings} from '../settings.ts';
 
@@ -93,7 +93,12 @@ async function seekCompleteExport(
 }
 
 /** As a player that jumps to the last tenth while the beginning is still downloading. */
-async function seekFar({engine}: Running, id: DownloadId, url: string, signal: AbortSignal): Promise<void> {
+async function seekFar(
+	{engine}: EngineHost,
+	id: DownloadId,
+	url: string,
+	signal: AbortSignal,
+): Promise<void> {
 	const {size, streamUrl} = engine.snapshot.downloads.find(download => download.id === id)!;
 	const start = Math.floor(size! * 0.9);
 	const headers = {range: `bytes=${start}-${start + 65_535}`};
@@ -112,7 +117,7 @@ async function seekFar({engine}: Running, id: DownloadId, url: string, signal: A
 }
 
 function untilDownload(
-	{engine}: Running,
+	{engine}: EngineHost,
 	id: DownloadId,
 	stopped: AbortSignal,
 	condition: (download: Download) => boolean,

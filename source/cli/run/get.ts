@@ -8,7 +8,7 @@ import {substituteOf} from '../../text/status-words.ts';
 import {DownStreamError, type Download, type DownloadId, type Snapshot} from '../../downstream.ts';
 import {resolveTarget} from '../../engine/store/export.ts';
 import {lookMs, QuietTime, TroubleLines, type Outcome} from '../output/patience.ts';
-import type {Running} from '../../host/engine-host.ts';
+import type {EngineHost} from '../../host/engine-host.ts';
 import type {Settings} from '../settings.ts';
 import {snapshotsOf} from '../../wait.ts';
 
@@ -26,7 +26,7 @@ export type GetOutput = {
 
 /** Resolves when every URL is on the disk or failed, when no byte has come for too long, or when the signal aborts. */
 export async function get(
-	running: Running,
+	running: EngineHost,
 	urls: readonly string[],
 	settings: Settings,
 	output: GetOutput,
@@ -107,7 +107,7 @@ export async function get(
 type ChangeAnswer = (download: Download) => Promise<boolean>;
 
 /** As `--on-change` says; a file that never keeps still is given up. */
-function changeAnswers({engine}: Running, {onChange}: Settings, signal: AbortSignal): ChangeAnswer {
+function changeAnswers({engine}: EngineHost, {onChange}: Settings, signal: AbortSignal): ChangeAnswer {
 	const answers = new Map<DownloadId, number>();
 	return async ({id, error}) => {
 		const given = answers.get(id) ?? 0;
@@ -167,7 +167,7 @@ async function checkedTarget({output, exportDir}: Settings, count: number): Prom
 
 /** Each download once it is complete, or cannot be completed. */
 async function* finished(
-	{engine}: Running,
+	{engine}: EngineHost,
 	open: Set<DownloadId>,
 	{output, goesOn, signal}: {output: GetOutput; goesOn: ChangeAnswer; signal: AbortSignal},
 ): AsyncGenerator<Download> {

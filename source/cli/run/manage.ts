@@ -1,5 +1,5 @@
 // What is told to the copy that runs on the storage folder, or done with the folder itself while none runs.
-import {addAll, requestsForOther} from '../../requests/add-requests.ts';
+import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
 import type {CommandName} from '../commands.ts';
 import {cleanText, padText} from '../../text/clean-text.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
@@ -7,7 +7,7 @@ import {DownStreamError, type Download, type DownStream} from '../../downstream.
 import {withoutCredentials} from '../../engine/origin/http-source.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
-import {openIdle} from '../../host/engine-host.ts';
+import {openOffline} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import type {Settings} from '../settings.ts';
 
@@ -17,9 +17,9 @@ export type CommandOutput = {
 	error(message: string): void;
 };
 
-type ToldCommand = {
+type ManageCommand = {
 	/** It needs no copy that runs. */
-	readonly isAlone?: true;
+	readonly worksOffline?: true;
 	/** Resolves with whether all went well. */
 	run(downstream: DownStream, words: readonly string[], context: Context): Promise<boolean>;
 };
@@ -28,9 +28,9 @@ type Context = {readonly settings: Settings; readonly output: CommandOutput};
 
 const commands = {
 	add: {run: add},
-	list: {isAlone: true, run: list},
+	list: {worksOffline: true, run: list},
 	url: {
-		isAlone: true,
+		worksOffline: true,
 		async run({snapshot}, [id], {settings, output}) {
 			output.result(streamUrlOf(findDownload(snapshot.downloads, id!), settings));
 			return true;
@@ -44,7 +44,7 @@ const commands = {
 		downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
 	),
 	export: {
-		isAlone: true,
+		worksOffline: true,
 		async run(downstream, [id, path], {output}) {
 			const download = findDownload(downstream.snapshot.downloads, id!);
 			const written = await downstream.export(download.id, {path: path!});
@@ -52,8 +52,8 @@ const commands = {
 			return true;
 		},
 	},
-	verify: {...onEach(verify), isAlone: true},
-} as const satisfies Partial<Readonly<Record<CommandName, ToldCommand>>>;
+	verify: {...onEach(verify), worksOffline: true},
+} as const satisfies Partial<Readonly<Record<CommandName, ManageCommand>>>;
 
 /** Resolves with whether all went well. The words must be as many as the command takes. */
 export async function runCommand(
@@ -62,9 +62,9 @@ export async function runCommand(
 	settings: Settings,
 	output: CommandOutput,
 ): Promise<boolean> {
-	const command: ToldCommand = commands[name];
+	const command: ManageCommand = commands[name];
 	const copy = await attach(settings.storageDir);
-	const downstream = copy ?? (command.isAlone && (await openIdle(settings)));
+	const downstream = copy ?? (command.worksOffline && (await openOffline(settings)));
 	if (!downstream) {
 		throw new DownStreamError(
 			'not-found',
@@ -88,7 +88,7 @@ export async function runCommand(
  * Hands URLs to the copy that runs, and tells where that is if there are none. Resolves with whether it took all of
  * them, or with undefined if no copy runs.
  */
-export async function handOver(
+export async function forwardUrls(
 	urls: readonly string[],
 	settings: Settings,
 	output: CommandOutput,
@@ -112,7 +112,7 @@ async function add(
 	{settings, output}: Context,
 ): Promise<boolean> {
 	let isGood = true;
-	const requestsOf = (word: string) => requestsForOther(word, settings);
+	const requestsOf = (word: string) => requestsForRemote(word, settings);
 	const added = await addAll(downstream, urls, requestsOf, ({message}) => {
 		isGood = false;
 		output.error(message);
@@ -155,7 +155,7 @@ async function verify(downstream: DownStream, {id, name}: Download, {output}: Co
 /** All are looked up before anything is done: numbers of the list change with it. */
 function onEach(
 	act: (downstream: DownStream, download: Download, context: Context) => Promise<void>,
-): ToldCommand {
+): ManageCommand {
 	return {
 		async run(downstream, ids, context) {
 			const {downloads} = downstream.snapshot;

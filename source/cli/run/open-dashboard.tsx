@@ -4,7 +4,7 @@ import {openSync} from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import {ReadStream} from 'node:tty';
-import {addAll, requestsForOther} from '../../requests/add-requests.ts';
+import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
 import {play} from '../../requests/launch-player.ts';
 import type {DownStream} from '../../downstream.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
@@ -27,7 +27,7 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 	if (client) {
 		try {
 			const refused: string[] = [];
-			const requestsOf = (word: string) => requestsForOther(word, settings);
+			const requestsOf = (word: string) => requestsForRemote(word, settings);
 			const [first] = await addAll(client, urls, requestsOf, ({message}) => refused.push(message));
 			const show = await prepareScreen(settings);
 			const code = await show(client, {isAttached: true, added: Promise.resolve(first?.id)});

@@ -1,5 +1,5 @@
 // `play`: adds, waits for what it is, starts a player on the stream.
-import {requestsFor, requestsForOther} from '../../requests/add-requests.ts';
+import {requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {findDownload} from './manage.ts';
 import {DownStreamError, type Download, type DownStream} from '../../downstream.ts';
@@ -26,7 +26,7 @@ export async function playUrl(
 	const client = await attach(settings.storageDir);
 	if (client) {
 		try {
-			await startPlayer(client, word, {settings, isOther: true, say, stopped});
+			await startPlayer(client, word, {settings, isRemote: true, say, stopped});
 			return 'done';
 		} finally {
 			await client.dispose();
@@ -36,7 +36,7 @@ export async function playUrl(
 	const running = await start(settings);
 	const {engine} = running;
 	try {
-		const id = await startPlayer(engine, word, {settings, isOther: false, say, stopped});
+		const id = await startPlayer(engine, word, {settings, isRemote: false, say, stopped});
 		say('This goes on until it is complete and no player has read it for 30 s; Ctrl+C ends it');
 		return await untilDone(engine, stopped, {
 			isMeant: download => download.id === id,
@@ -53,17 +53,17 @@ async function startPlayer(
 	word: string,
 	{
 		settings,
-		isOther,
+		isRemote,
 		say,
 		stopped,
 	}: {
 		settings: Settings;
-		isOther: boolean;
+		isRemote: boolean;
 		say: (line: string) => void;
 		stopped: AbortSignal;
 	},
 ): Promise<string> {
-	const {id} = await findOrAdd(downstream, word, settings, isOther);
+	const {id} = await findOrAdd(downstream, word, settings, isRemote);
 	const download = await preview(downstream, id, stopped);
 	if (stopped.aborted) {
 		return id;
@@ -95,7 +95,7 @@ async function findOrAdd(
 		return findDownload(downstream.snapshot.downloads, word);
 	}
 
-	const [request] = await (isOther ? requestsForOther : requestsFor)(word, settings);
+	const [request] = await (isOther ? requestsForRemote : requestsFor)(word, settings);
 	const {download} = await downstream.add(request!);
 	return download;
 }

@@ -18,7 +18,7 @@ export const commandHelp = [
 
 type Answer = {readonly lines: readonly string[]; readonly isOver?: boolean};
 
-export class PlainCommands {
+export class Repl {
 	readonly #downstream: DownStream;
 	readonly #requestsOf: (word: string) => Promise<AddRequest[]>;
 	/** The download that is to be removed, once it is said what becomes of its data. */

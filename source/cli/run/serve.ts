@@ -6,9 +6,9 @@ import {cleanText} from '../../text/clean-text.ts';
 import type {Download, DownStream} from '../../downstream.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
 import {lookMs, QuietTime, type Outcome} from '../output/patience.ts';
-import {commandHelp, PlainCommands} from './repl.ts';
-import {PlainLines, readyLine} from '../output/event-lines.ts';
-import {start, type Running} from '../../host/engine-host.ts';
+import {commandHelp, Repl} from './repl.ts';
+import {EventLines, readyLine} from '../output/event-lines.ts';
+import {start, type EngineHost} from '../../host/engine-host.ts';
 import type {Settings} from '../settings.ts';
 
 /** How long no player may have read before a run that is done ends. */
@@ -61,8 +61,8 @@ export async function serveUntilDone(
 }
 
 /** Prints what happens from now on; returns the function that prints what is left and ends it. */
-export function printLines({engine}: Running, {json, storageDir}: Settings): () => void {
-	const lines = new PlainLines({json});
+export function printLines({engine}: EngineHost, {json, storageDir}: Settings): () => void {
+	const lines = new EventLines({json});
 	const ready = {url: engine.origin, key: engine.key, storage: storageDir, pid: process.pid};
 	process.stdout.write(`${readyLine(ready, {json, now: Date.now()})}\n`);
 	const print = () => {
@@ -80,7 +80,7 @@ export function printLines({engine}: Running, {json, storageDir}: Settings): () 
 }
 
 async function addFromCommandLine(
-	{engine}: Running,
+	{engine}: EngineHost,
 	urls: readonly string[],
 	settings: Settings,
 ): Promise<boolean> {
@@ -93,8 +93,8 @@ async function addFromCommandLine(
 	return allAdded;
 }
 
-async function untilQuit({engine}: Running, settings: Settings, stopped: AbortSignal): Promise<Outcome> {
-	const commands = new PlainCommands(engine, word => requestsForTyped(word, settings));
+async function untilQuit({engine}: EngineHost, settings: Settings, stopped: AbortSignal): Promise<Outcome> {
+	const commands = new Repl(engine, word => requestsForTyped(word, settings));
 	const input = createInterface({input: process.stdin, signal: stopped});
 	process.stdout.write(`Type a command:\n${commandHelp.join('\n')}\n`);
 	for await (const line of input) {

@@ -3,16 +3,16 @@ import {rm} from 'node:fs/promises';
 import {DownStreamError, type Download, type DownloadId, type DownloadStatus} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import {release} from '../memory/buffers.ts';
-import {BlockChecks, parseChecksum} from '../store/block-checksums.ts';
+import {BlockChecksums, parseChecksum} from '../store/block-checksums.ts';
 import {BlockReader} from '../memory/disk-reader.ts';
-import type {DataSource, OriginAnswer} from '../origin/data-source.ts';
+import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import {diskError, isFull} from '../store/disk-error.ts';
 import {Doubt} from '../store/doubt.ts';
 import {downloadView, nameOf, queueRankOf, typeOf} from './view.ts';
-import type {Entry, EntryFile} from '../store/record-store.ts';
+import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
 import {Fetcher, type NewLink, type TransferServices} from '../fetch/fetcher.ts';
 import {Readers, type Reader} from '../fetch/readers.ts';
-import {Retries} from '../fetch/retry-policy.ts';
+import {RetryPolicy} from '../fetch/retry-policy.ts';
 import {proveAcceptance, proveNewPlace} from '../fetch/version-check.ts';
 import type {Client} from '../fetch/players.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
@@ -46,12 +46,12 @@ export type StreamFacts = {
 };
 
 export class Transfer {
-	readonly #entryFile: EntryFile;
+	readonly #entryFile: RecordFile;
 	readonly #services: TransferServices;
-	readonly #checks: BlockChecks;
+	readonly #checks: BlockChecksums;
 	readonly #meter = new SpeedMeter();
 	readonly #readers: Readers;
-	readonly #retries: Retries;
+	readonly #retries: RetryPolicy;
 	readonly #fetcher: Fetcher;
 	#file: SparseFile;
 	/** Grows with each `startOver`: who reads an older one must not get bytes of this one. */
@@ -82,7 +82,11 @@ export class Transfer {
 	#vainLinks = 0;
 
 	/** Holds the entry against its data file; needs no network. */
-	static async open(entryFile: EntryFile, source: DataSource, services: TransferServices): Promise<Transfer> {
+	static async open(
+		entryFile: RecordFile,
+		source: DataSource,
+		services: TransferServices,
+	): Promise<Transfer> {
 		const {entry} = entryFile;
 		const size = entry.info?.size ?? Infinity;
 		const recorded = entry.ranges.map(([start, end]) => ({start, end}));
@@ -124,19 +128,19 @@ export class Transfer {
 	}
 
 	private constructor(
-		entryFile: EntryFile,
+		entryFile: RecordFile,
 		source: DataSource,
 		services: TransferServices,
 		file: SparseFile,
 	) {
 		this.#entryFile = entryFile;
 		this.#services = services;
-		this.#checks = new BlockChecks(
+		this.#checks = new BlockChecksums(
 			entryFile.checksPath,
 			entryFile.entry.pieces?.map(([start, end, crc]) => ({start, end, crc})),
 		);
 		this.#readers = new Readers(services.bandwidth);
-		this.#retries = new Retries(() => this.#fetcher.schedule(), entryFile.entry.error);
+		this.#retries = new RetryPolicy(() => this.#fetcher.schedule(), entryFile.entry.error);
 		this.#file = this.#watched(file);
 		this.#fetcher = new Fetcher(
 			{
@@ -165,7 +169,7 @@ export class Transfer {
 		return this.#fetcher.host;
 	}
 
-	get entryFile(): EntryFile {
+	get entryFile(): RecordFile {
 		return this.#entryFile;
 	}
 
@@ -431,8 +435,8 @@ export class Transfer {
 	 * that place cannot be reached.
 	 */
 	async change(
-		changeOf: (entry: Entry) => Partial<Entry>,
-		sourceOf?: (changed: Entry) => DataSource,
+		changeOf: (entry: DownloadRecord) => Partial<DownloadRecord>,
+		sourceOf?: (changed: DownloadRecord) => DataSource,
 	): Promise<void> {
 		const change = await (sourceOf ? this.#changeSourceInTurn(changeOf, sourceOf) : this.#save(changeOf));
 
@@ -458,7 +462,9 @@ export class Transfer {
 		}
 	}
 
-	async #save(changeOf: (entry: Entry) => Partial<Entry>): Promise<Partial<Entry>> {
+	async #save(
+		changeOf: (entry: DownloadRecord) => Partial<DownloadRecord>,
+	): Promise<Partial<DownloadRecord>> {
 		const change = changeOf(this.#entryFile.entry);
 		await this.#entryFile.save(change);
 		return change;
@@ -466,9 +472,9 @@ export class Transfer {
 
 	/** Two sources that are given at once: the second one is made for what the first one has left. */
 	async #changeSourceInTurn(
-		changeOf: (entry: Entry) => Partial<Entry>,
-		sourceOf: (changed: Entry) => DataSource,
-	): Promise<Partial<Entry>> {
+		changeOf: (entry: DownloadRecord) => Partial<DownloadRecord>,
+		sourceOf: (changed: DownloadRecord) => DataSource,
+	): Promise<Partial<DownloadRecord>> {
 		const changing = this.#sourceChanges.then(async () => {
 			const {entry} = this.#entryFile;
 			const change = changeOf(entry);
@@ -479,7 +485,7 @@ export class Transfer {
 		return changing;
 	}
 
-	async #changeSource(change: Partial<Entry>, source: DataSource): Promise<void> {
+	async #changeSource(change: Partial<DownloadRecord>, source: DataSource): Promise<void> {
 		let isTaken = false;
 		try {
 			const file = this.#file;
@@ -501,12 +507,16 @@ export class Transfer {
 		}
 	}
 
-	async #proveSource(source: DataSource): Promise<OriginAnswer> {
+	async #proveSource(source: DataSource): Promise<OriginResponse> {
 		return proveNewPlace(this.#file, source, this.#fetcher.heldVersion, this.#ending.signal);
 	}
 
 	/** Nothing may be running. `place`: what the source has said of itself, where it is another one of the same file. */
-	async #replaceSource(change: Partial<Entry>, source: DataSource, place?: OriginAnswer): Promise<void> {
+	async #replaceSource(
+		change: Partial<DownloadRecord>,
+		source: DataSource,
+		place?: OriginResponse,
+	): Promise<void> {
 		const {factsKnown} = this.#fetcher;
 		await this.#fetcher.replaceSource(source);
 		this.#retries.reset();
@@ -572,7 +582,7 @@ export class Transfer {
 	}
 
 	/** Disposes of a source that does not have the same file. */
-	async #provePlace(source: DataSource): Promise<OriginAnswer> {
+	async #provePlace(source: DataSource): Promise<OriginResponse> {
 		try {
 			return await this.#proveSource(source);
 		} catch (error) {
@@ -642,7 +652,7 @@ export class Transfer {
 	}
 
 	/** Nothing may be running. What was moved out of the store stays where it is. */
-	async #forgetVersion(change: Partial<Entry>): Promise<void> {
+	async #forgetVersion(change: Partial<DownloadRecord>): Promise<void> {
 		const {dataPath, entry} = this.#entryFile;
 		const reason = fetchedAnew();
 		this.#check?.abort.abort(reason);

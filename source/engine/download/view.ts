@@ -1,15 +1,15 @@
 // A download as everybody outside the engine sees it, made of what a transfer knows.
 import type {Download, DownloadStatus} from '../../downstream.ts';
-import type {Entry} from '../store/record.ts';
+import type {DownloadRecord} from '../store/record.ts';
 import {fileName, isPage, namesNoPage} from '../origin/file-info.ts';
 import type {Readers} from '../fetch/readers.ts';
-import type {Retries} from '../fetch/retry-policy.ts';
+import type {RetryPolicy} from '../fetch/retry-policy.ts';
 import type {Segments} from '../fetch/segments.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import type {SpeedMeter} from '../fetch/speed-meter.ts';
 
 export type ViewedFacts = {
-	readonly entry: Entry;
+	readonly entry: DownloadRecord;
 	readonly folder: string;
 	readonly streamUrl: string;
 	readonly status: DownloadStatus;
@@ -17,7 +17,7 @@ export type ViewedFacts = {
 	readonly meter: SpeedMeter;
 	readonly readers: Readers;
 	readonly segments: Segments;
-	readonly retries: Retries;
+	readonly retries: RetryPolicy;
 	readonly maxConnections: number;
 	readonly hostCeiling: number | null;
 	readonly lastByteAt: number | null;
@@ -81,7 +81,7 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 }
 
 /** Its own name is not asked: a login page may call itself whatever it likes. */
-function isPageForFile(entry: Entry): boolean {
+function isPageForFile(entry: DownloadRecord): boolean {
 	const {url, givenName = '', info} = entry;
 	return (
 		isPage(info?.type, info?.size ?? Infinity) &&
@@ -89,14 +89,14 @@ function isPageForFile(entry: Entry): boolean {
 	);
 }
 
-export function nameOf({givenName, info, url}: Entry): string {
+export function nameOf({givenName, info, url}: DownloadRecord): string {
 	return givenName ?? info?.name ?? fileName({url: new URL(url)});
 }
 
-export function typeOf({info}: Entry): string {
+export function typeOf({info}: DownloadRecord): string {
 	return info?.type ?? 'application/octet-stream';
 }
 
-export function queueRankOf({queueRank, addedAt}: Entry): number {
+export function queueRankOf({queueRank, addedAt}: DownloadRecord): number {
 	return queueRank ?? addedAt;
 }

@@ -56,7 +56,7 @@ export class Bandwidth {
 	 * To be awaited after each chunk that came, before the next one is read. Rejects when `signal` aborts; once `hurry`
 	 * does, nothing is waited for.
 	 */
-	async took(bytes: number, by: 'player' | 'fill', stop: Stop): Promise<void> {
+	async throttle(bytes: number, by: 'player' | 'fill', stop: Stop): Promise<void> {
 		const shared = this.#shared ?? this;
 		// The longer of the two waits, not one after the other: together they would be slower than either limit.
 		const pause = Math.max(this.#pay(bytes, by), shared === this ? 0 : shared.#pay(bytes, by));

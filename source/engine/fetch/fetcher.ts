@@ -4,14 +4,14 @@ import {DownStreamError, type DownloadId, type ErrorCode} from '../../downstream
 import {Logger} from '../../log.ts';
 import {Bandwidth} from './bandwidth.ts';
 import type {BlockPool} from '../memory/block-pool.ts';
-import type {DataSource, OriginAnswer} from '../origin/data-source.ts';
-import type {Entry, EntryFile} from '../store/record-store.ts';
+import type {DataSource, OriginResponse} from '../origin/data-source.ts';
+import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
 import {correctedType, fileName, sniffType} from '../origin/file-info.ts';
 import type {HostLimits} from './host-limits.ts';
-import {nextSegment, type SegmentPlan, type Wish} from './next-segment.ts';
+import {nextSegment, type SegmentPlan, type Demand} from './next-segment.ts';
 import type {Range} from '../store/range-set.ts';
 import type {Readers} from './readers.ts';
-import type {Retries} from './retry-policy.ts';
+import type {RetryPolicy} from './retry-policy.ts';
 import {Segments, type Segment} from './segments.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import type {SpeedMeter} from './speed-meter.ts';
@@ -51,7 +51,7 @@ const longestRefusal = 4096;
 const trustMs = 60_000;
 
 /** What of the entry changes with the new link, and the source that fetches from it. Rejects as `resolveLink` does. */
-export type NewLink = (signal: AbortSignal) => Promise<{change: Partial<Entry>; source: DataSource}>;
+export type NewLink = (signal: AbortSignal) => Promise<{change: Partial<DownloadRecord>; source: DataSource}>;
 
 /** What all transfers share. */
 export type TransferServices = {
@@ -66,7 +66,7 @@ export type TransferServices = {
 	readonly readAhead: number;
 	streamUrl(id: DownloadId, name: string): string;
 	/** How to get another link for an item whose link has expired; undefined where nothing gives links. */
-	newLink(entry: Entry): NewLink | undefined;
+	newLink(entry: DownloadRecord): NewLink | undefined;
 	/** Something that a snapshot shows has changed. */
 	changed(): void;
 	/** The transfer may have begun or ceased to want a place in the queue. */
@@ -79,9 +79,9 @@ export type TransferServices = {
 
 /** What is fetched, and who is told. */
 export type FetchedDownload = {
-	readonly entryFile: EntryFile;
+	readonly entryFile: RecordFile;
 	readonly readers: Readers;
-	readonly retries: Retries;
+	readonly retries: RetryPolicy;
 	readonly meter: SpeedMeter;
 	/** Aborted when the download closes. */
 	readonly ending: AbortSignal;
@@ -222,7 +222,7 @@ export class Fetcher {
 		this.segments.endAll();
 		this.#heldCheck.stop();
 		this.#examination?.abort();
-		this.#source.rest?.();
+		this.#source.closeIdle?.();
 	}
 
 	/** Every connection has ended before `act`, and none is opened until it is over. */
@@ -347,12 +347,12 @@ export class Fetcher {
 			readers.players(Date.now()).length > 0 &&
 			!this.#services.hosts.isLimited(this.host)
 		) {
-			this.#source.prepare?.();
+			this.#source.preconnect?.();
 		}
 	}
 
 	/** Whom the segment serves now; one that serves nobody lingers, then ends. */
-	#judge(segment: Segment, wishes: readonly Wish[]): void {
+	#judge(segment: Segment, wishes: readonly Demand[]): void {
 		const needed =
 			this.#download.readers.askForFacts ||
 			wishes.some(
@@ -411,7 +411,7 @@ export class Fetcher {
 		return this.#entryFile.entry.acceptsRanges !== false || this.#mayAcceptRanges;
 	}
 
-	#wishes(): Wish[] {
+	#wishes(): Demand[] {
 		return this.#download.readers.wishes(this.#services.readAhead, this.#segmentSize);
 	}
 
@@ -492,7 +492,7 @@ export class Fetcher {
 				},
 				// Once in each run also where there were no ranges before.
 				ranged: this.#asksForParts || this.#wholeAnswers === 0,
-				patient: () => this.#download.readers.size === 0,
+				isBackground: () => this.#download.readers.size === 0,
 				answerTimeout: this.#answerTimeout,
 				signal,
 			});
@@ -546,7 +546,7 @@ export class Fetcher {
 	 * Nothing of an answer is written before it has proven to be of the version that is held. Resolves with whether its
 	 * bytes are wanted.
 	 */
-	async #accept(answer: OriginAnswer, segment: Segment): Promise<boolean> {
+	async #accept(answer: OriginResponse, segment: Segment): Promise<boolean> {
 		const {info, range, validator, acceptsRanges} = answer;
 		const {entry} = this.#entryFile;
 		// One server of several may know no ranges: the whole is read again only if that is no exception.
@@ -631,7 +631,7 @@ export class Fetcher {
 		this.schedule();
 	}
 
-	async #receive(answer: OriginAnswer, segment: Segment, margin: number): Promise<void> {
+	async #receive(answer: OriginResponse, segment: Segment, margin: number): Promise<void> {
 		const {signal} = segment.abort;
 		let position = answer.range.start;
 		for await (const chunk of answer.body) {
@@ -652,7 +652,7 @@ export class Fetcher {
 				return;
 			}
 
-			await this.#bandwidth.took(chunk.length, segment.for, {signal, hurry: segment.retirement.signal});
+			await this.#bandwidth.throttle(chunk.length, segment.for, {signal, hurry: segment.retirement.signal});
 		}
 
 		segment.isRead = true;
@@ -843,7 +843,7 @@ export class Fetcher {
 	}
 
 	/** Throws `origin-sent-page`, and `origin-changed` where the size has changed. */
-	async #suspicionOf(answer: OriginAnswer, segment: Segment): Promise<Suspicion | undefined> {
+	async #suspicionOf(answer: OriginResponse, segment: Segment): Promise<Suspicion | undefined> {
 		if (!this.#factsKnown) {
 			return undefined;
 		}
@@ -946,7 +946,7 @@ export class Fetcher {
 		return this.#download.retries.answerTimeout(this.#services.answerTimeout);
 	}
 
-	get #entryFile(): EntryFile {
+	get #entryFile(): RecordFile {
 		return this.#download.entryFile;
 	}
 
@@ -976,7 +976,7 @@ function withAnswerTimeout(source: DataSource, answerTimeout: () => number): Dat
 	return {
 		url: source.url,
 		open: request => source.open({answerTimeout: answerTimeout(), ...request}),
-		rest: () => source.rest?.(),
+		closeIdle: () => source.closeIdle?.(),
 		dispose: () => source.dispose(),
 	};
 }

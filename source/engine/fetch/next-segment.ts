@@ -11,7 +11,7 @@ export type Claim = {
 };
 
 /** What one reader wants. Open-ended requests are no wish for the whole file: only `ahead` bytes count. */
-export type Wish = {
+export type Demand = {
 	readonly offset: number;
 	readonly end: number;
 	/** It waits for the byte at `offset`. */
@@ -36,7 +36,7 @@ export type Situation = {
 	readonly acceptsRanges: boolean;
 	readonly claimed: readonly Claim[];
 	/** In the order in which they are to be served. */
-	readonly wanted: readonly Wish[];
+	readonly wanted: readonly Demand[];
 	/** Whether the file is to be completed. */
 	readonly fill: boolean;
 	/** Where the newest reader is: the fill goes on from there and comes to what is before it last. */

@@ -1,7 +1,7 @@
 // The reads of one transfer that are in progress: they wait here, and what is written wakes them.
 import type {Bandwidth} from './bandwidth.ts';
-import {hold} from '../memory/buffers.ts';
-import type {Wish} from './next-segment.ts';
+import {retain} from '../memory/buffers.ts';
+import type {Demand} from './next-segment.ts';
 import {Players, type Client, type TrackedPlayer} from './players.ts';
 import type {Range} from '../store/range-set.ts';
 
@@ -80,7 +80,7 @@ export class Readers {
 	}
 
 	/** What they want, that of the newest first. Bytes: at most `readAhead` and `segmentSize`. */
-	wishes(readAhead: number, segmentSize: number): Wish[] {
+	wishes(readAhead: number, segmentSize: number): Demand[] {
 		return [...this.#readers].toReversed().map(({offset, end, waiting, consumed}) => ({
 			offset,
 			end,
@@ -140,7 +140,7 @@ export class Readers {
 		const end = offset + bytes.length;
 		for (const reader of this.#readers) {
 			if (reader.waiting && reader.offset >= offset && reader.offset < end) {
-				hold(bytes);
+				retain(bytes);
 				reader.waiting.resolve(bytes.subarray(reader.offset - offset, Math.min(reader.end, end) - offset));
 				reader.waiting = undefined;
 			}

@@ -137,7 +137,7 @@ function isSilence({cause}: DownStreamError, which?: 'HEADERS_TIMEOUT'): boolean
 
 const untried: RetryState = {failures: 0, progress: 0, silences: 0};
 
-export class Retries {
+export class RetryPolicy {
 	readonly #tryAgain: () => void;
 	#state: RetryState = untried;
 	#lastError: DownloadError | undefined;

@@ -1,7 +1,7 @@
 // Whether a response is of the version of the file that is held. Two versions must never mix.
 import {setTimeout as delay} from 'node:timers/promises';
 import {DownStreamError} from '../../downstream.ts';
-import type {DataSource, OriginAnswer} from '../origin/data-source.ts';
+import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import type {Validator} from '../store/record.ts';
 import type {PresentSet, Range} from '../store/range-set.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
@@ -49,7 +49,11 @@ const labels: Readonly<Record<LabelName, (validator: Validator) => string | unde
 export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string};
 
 /** A page in place of the file is no version of it: a login, an error, a portal. Throws `origin-sent-page`. */
-export async function refusePage(held: HeldVersion, answer: OriginAnswer, {url}: DataSource): Promise<void> {
+export async function refusePage(
+	held: HeldVersion,
+	answer: OriginResponse,
+	{url}: DataSource,
+): Promise<void> {
 	const {isPage, info, range} = answer;
 	if (isPage && info.type !== held.type && info.size !== held.size) {
 		// Closes the connection.
@@ -62,7 +66,7 @@ export async function refusePage(held: HeldVersion, answer: OriginAnswer, {url}:
 }
 
 /** In words, how the size contradicts the held version; undefined if it does not. */
-export function sizeChange(held: HeldVersion, {info}: OriginAnswer): string | undefined {
+export function sizeChange(held: HeldVersion, {info}: OriginResponse): string | undefined {
 	if (held.size !== Infinity && info.size !== Infinity && info.size !== held.size) {
 		return `it had ${held.size} bytes and has ${info.size} now`;
 	}
@@ -73,7 +77,7 @@ export function sizeChange(held: HeldVersion, {info}: OriginAnswer): string | un
 }
 
 /** Equal strong ETags settle it; otherwise every label that both have must be equal (RFC 9110 section 8.8). */
-export function suspicionOf(held: HeldVersion, {validator}: OriginAnswer): Suspicion | undefined {
+export function suspicionOf(held: HeldVersion, {validator}: OriginResponse): Suspicion | undefined {
 	if (held.isUnstable) {
 		return undefined;
 	}
@@ -95,7 +99,7 @@ function inWords({label, was, is}: Suspicion): string {
 }
 
 /** Of a response whose bytes differ. */
-function differenceOf(held: HeldVersion, response: OriginAnswer): string {
+function differenceOf(held: HeldVersion, response: OriginResponse): string {
 	const suspicion = suspicionOf(held, response);
 	return suspicion ? `${inWords(suspicion)}, and ${differingBytes}` : differingBytes;
 }
@@ -138,7 +142,7 @@ export async function examineSuspicion(
 			await delay(datePauseMs, undefined, {signal});
 		}
 
-		source.rest?.();
+		source.closeIdle?.();
 	};
 	let agreeing = 0;
 	for await (const [{validator}] of agreeingResponses(file, source, held, ranges, signal, prepare)) {
@@ -165,7 +169,7 @@ async function* agreeingResponses(
 	samples: readonly Range[],
 	signal: AbortSignal,
 	prepare?: (index: number) => Promise<void>,
-): AsyncGenerator<[response: OriginAnswer, isCompared: boolean], void, undefined> {
+): AsyncGenerator<[response: OriginResponse, isCompared: boolean], void, undefined> {
 	let acceptsRanges = true;
 	for (const [index, sample] of samples.entries()) {
 		await prepare?.(index);
@@ -330,7 +334,7 @@ export async function proveNewPlace(
 	source: DataSource,
 	held: HeldVersion,
 	signal: AbortSignal,
-): Promise<OriginAnswer> {
+): Promise<OriginResponse> {
 	const [first = firstByte, ...others] = await provenSamplesOf(file, present =>
 		samplesOf(present, sampleCounts.newPlace),
 	);
@@ -415,7 +419,7 @@ function sampleAt(present: PresentSet, fraction: number): Range {
 	throw new RangeError('Nothing is held');
 }
 
-function isTooFar({start}: Range, {range}: OriginAnswer): boolean {
+function isTooFar({start}: Range, {range}: OriginResponse): boolean {
 	return start - range.start > mostSkipped;
 }
 
@@ -423,7 +427,7 @@ function isTooFar({start}: Range, {range}: OriginAnswer): boolean {
 async function hasHeldBytes(
 	file: SparseFile | undefined,
 	range: Range,
-	answer: OriginAnswer,
+	answer: OriginResponse,
 ): Promise<boolean> {
 	let position = answer.range.start;
 	const skips = isTooFar(range, answer);

@@ -1,12 +1,12 @@
 // GET by HTTP/1.1 as the engine needs it: an answer whose body is read piece by piece, on connections that are kept.
-import type {AnswerHead} from './response-parser.ts';
+import type {ResponseHead} from './response-parser.ts';
 
 export type HttpRequest = {
 	readonly url: URL;
 	/** By names in lower case. Those that belong to the connection are the client's. */
 	readonly headers: Readonly<Record<string, string>>;
 	/** Whether nobody waits for the body now: it may come in large pieces then. */
-	readonly patient?: (() => boolean) | undefined;
+	readonly isBackground?: (() => boolean) | undefined;
 	/** Milliseconds to wait for the answer's headers, in place of the client's. */
 	readonly answerTimeout?: number | undefined;
 	/** Told where a direct connection leads to before anything is asked there; throws so that nothing is. */
@@ -14,7 +14,7 @@ export type HttpRequest = {
 	readonly signal: AbortSignal;
 };
 
-export type HttpAnswer = AnswerHead & {
+export type HttpResponse = ResponseHead & {
 	/**
 	 * The next bytes of the body, or undefined once all of them were read. They are good until the next call, and as long
 	 * as somebody else holds their block (`blocks.ts`). Rejects if the connection fails or ends too
@@ -33,11 +33,11 @@ export type HttpAnswer = AnswerHead & {
 /** Its errors are `HttpError`, those of the system and of TLS, or `DownStreamError`. */
 export interface HttpClient {
 	/** Rejects with the signal's reason when that aborts; it holds until the answer is closed. */
-	get(request: HttpRequest): Promise<HttpAnswer>;
+	get(request: HttpRequest): Promise<HttpResponse>;
 	/** Has a connection to the URL's origin ready for the next request, if it can; whether that works out is not told. */
-	prepare?(url: URL): void;
+	preconnect?(url: URL): void;
 	/** Closes the connections that serve no request. */
-	rest?(): void;
+	closeIdle?(): void;
 	dispose(): Promise<void>;
 }
 

@@ -1,25 +1,25 @@
 // One direct connection to an origin: requests one after the other, the bytes of the answers in large blocks.
 import {connect, isIP, type Socket, type TcpNetConnectOpts} from 'node:net';
 import {connect as connectTls, type ConnectionOptions} from 'node:tls';
-import {blockSizes, hold, holdBlock, release} from '../memory/buffers.ts';
+import {blockSizes, retain, allocate, release} from '../memory/buffers.ts';
 import {HttpError} from './errors.ts';
 
 /** A read gets at least so much room. */
-const leastRoom = 64 * 1024;
+const minReadSize = 64 * 1024;
 /** Bytes at the beginning of an answer of which none is waited with. */
-const beginning = 64 * 1024;
+const eagerBytes = 64 * 1024;
 /** Bytes per millisecond (25 MiB a second) of a connection that is worth larger blocks. */
 const fastRate = (25 * 1024 * 1024) / 1000;
 
 /** What is waited for: so many bytes, or what comes within so many milliseconds of the first of them. */
-export type Together = {readonly bytes: number; readonly milliseconds: number};
+export type Coalescing = {readonly bytes: number; readonly milliseconds: number};
 
 type Waiter = {resolve(): void; reject(error: unknown): void};
 
 export class HttpConnection {
 	readonly #socket: Socket;
 	/** Reads of the socket follow each other in it until it is full. */
-	#block = holdBlock(blockSizes.usual);
+	#block = allocate(blockSizes.usual);
 	/** When it became the one that is read into, in milliseconds of `performance.now()`. */
 	#blockSince = performance.now();
 	/** So many in a row were filled fast: where a limit holds, the first one is, and the next is waited with. */
@@ -30,7 +30,7 @@ export class HttpConnection {
 	/** What was not taken yet of earlier blocks. */
 	readonly #full: Uint8Array[] = [];
 	/** What was taken last. */
-	#lent: Uint8Array | undefined;
+	#borrowed: Uint8Array | undefined;
 	#bytesWaiting = 0;
 	#isPaused = false;
 	#hasEnded = false;
@@ -42,7 +42,7 @@ export class HttpConnection {
 	#requests = 0;
 	/** Bytes that came after the last request. */
 	#answered = 0;
-	#together: Together = {bytes: 0, milliseconds: 0};
+	#coalescing: Coalescing = {bytes: 0, milliseconds: 0};
 
 	/** Resolves once requests can be sent; rejects with `HttpError` or the system's error, or the signal's reason. */
 	static async open(
@@ -129,11 +129,15 @@ export class HttpConnection {
 	 * `together` says. Rejects after `timeout` ms of silence with what `timedOut` gives, and with whatever ended the
 	 * connection if it was no clean end.
 	 */
-	async take(timeout: number, timedOut: () => Error, together: Together): Promise<Uint8Array | undefined> {
-		this.#together = together;
-		if (this.#lent) {
-			release(this.#lent);
-			this.#lent = undefined;
+	async take(
+		timeout: number,
+		timedOut: () => Error,
+		coalescing: Coalescing,
+	): Promise<Uint8Array | undefined> {
+		this.#coalescing = coalescing;
+		if (this.#borrowed) {
+			release(this.#borrowed);
+			this.#borrowed = undefined;
 		}
 
 		while (this.#bytesWaiting === 0) {
@@ -152,10 +156,10 @@ export class HttpConnection {
 		if (!bytes) {
 			bytes = this.#block.subarray(this.#taken, this.#filled);
 			this.#taken = this.#filled;
-			hold(bytes);
+			retain(bytes);
 		}
 
-		this.#lent = bytes;
+		this.#borrowed = bytes;
 		this.#bytesWaiting -= bytes.length;
 		if (this.#isPaused && this.#bytesWaiting < this.#block.length) {
 			this.#isPaused = false;
@@ -179,18 +183,18 @@ export class HttpConnection {
 		this.#answered += length;
 		this.#filled += length;
 		this.#bytesWaiting += length;
-		if (this.#block.length - this.#filled < leastRoom) {
+		if (this.#block.length - this.#filled < minReadSize) {
 			const now = performance.now();
 			const isFast = this.#filled >= fastRate * (now - this.#blockSince);
 			this.#fastBlocks = isFast ? this.#fastBlocks + 1 : 0;
 			this.#blockSince = now;
 			if (this.#taken < this.#filled) {
-				hold(this.#block);
+				retain(this.#block);
 				this.#full.push(this.#block.subarray(this.#taken, this.#filled));
 			}
 
 			release(this.#block);
-			this.#block = holdBlock(this.#fastBlocks > 1 ? blockSizes.fast : blockSizes.usual);
+			this.#block = allocate(this.#fastBlocks > 1 ? blockSizes.fast : blockSizes.usual);
 			this.#filled = 0;
 			this.#taken = 0;
 		}
@@ -199,11 +203,11 @@ export class HttpConnection {
 		this.#isPaused ||= this.#bytesWaiting >= this.#block.length;
 		if (this.#isPaused) {
 			this.#wake();
-		} else if (this.#bytesWaiting >= this.#together.bytes || this.#answered < beginning) {
+		} else if (this.#bytesWaiting >= this.#coalescing.bytes || this.#answered < eagerBytes) {
 			// TLS gives its records one by one, of which many come at a time.
 			this.#wakeSoon ??= setImmediate(() => this.#wake());
 		} else {
-			this.#wakeLater ??= setTimeout(() => this.#wake(), this.#together.milliseconds);
+			this.#wakeLater ??= setTimeout(() => this.#wake(), this.#coalescing.milliseconds);
 		}
 
 		return !this.#isPaused;

@@ -1,16 +1,16 @@
 // One request on a connection, and its answer.
-import {AnswerParser} from './response-parser.ts';
+import {ResponseParser} from './response-parser.ts';
 import {HttpError} from './errors.ts';
-import type {HttpAnswer, HttpRequest, HttpTimeouts} from './client.ts';
-import type {HttpConnection, Together} from './connection.ts';
+import type {HttpResponse, HttpRequest, HttpTimeouts} from './client.ts';
+import type {HttpConnection, Coalescing} from './connection.ts';
 
 /**
  * What comes in small pieces is taken together, since each take costs as much as its bytes: so many bytes, or what came
  * within so many milliseconds.
  */
-const together: Readonly<Record<'usual' | 'patient', Together>> = {
+const coalescing: Readonly<Record<'usual' | 'background', Coalescing>> = {
 	usual: {bytes: 512 * 1024, milliseconds: 2},
-	patient: {bytes: 1024 * 1024, milliseconds: 25},
+	background: {bytes: 1024 * 1024, milliseconds: 25},
 };
 
 export type HttpExchangeOptions = {
@@ -21,9 +21,9 @@ export type HttpExchangeOptions = {
 	readonly onClose: (connectionIsFree: boolean) => void;
 };
 
-export class HttpExchange implements HttpAnswer {
+export class HttpExchange implements HttpResponse {
 	readonly #options: HttpExchangeOptions;
-	readonly #parser = new AnswerParser();
+	readonly #parser = new ResponseParser();
 	/** Of the body: what has come and was not read yet. */
 	#body: Uint8Array | undefined;
 	/** Its head has come, and it was not closed yet. */
@@ -90,15 +90,15 @@ export class HttpExchange implements HttpAnswer {
 		if (this.#isOpen) {
 			this.#isOpen = false;
 			this.#options.request.signal.removeEventListener('abort', this.#abort);
-			this.#options.onClose(this.#parser.leavesConnectionUsable);
+			this.#options.onClose(this.#parser.isKeepAlive);
 		}
 	}
 
 	async #receive(timeout: number, timedOut: () => Error): Promise<void> {
 		const {connection, request} = this.#options;
-		const {bytes: most, milliseconds} = together[request.patient?.() ? 'patient' : 'usual'];
+		const {bytes: most, milliseconds} = coalescing[request.isBackground?.() ? 'background' : 'usual'];
 		const bytes = await connection.take(timeout, timedOut, {
-			bytes: Math.min(this.#parser.bodyToCome, most),
+			bytes: Math.min(this.#parser.remainingBody, most),
 			milliseconds,
 		});
 		if (bytes) {

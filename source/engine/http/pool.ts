@@ -1,7 +1,7 @@
 // The HTTP client for origins that are reached without a proxy: a few connections to each, used again and again.
 import {createSecureContext, rootCertificates, type ConnectionOptions, type SecureContext} from 'node:tls';
 import {HttpError} from './errors.ts';
-import type {HttpAnswer, HttpClient, HttpClientOptions, HttpRequest} from './client.ts';
+import type {HttpResponse, HttpClient, HttpClientOptions, HttpRequest} from './client.ts';
 import {HttpConnection} from './connection.ts';
 import {HttpExchange} from './exchange.ts';
 import {inUsualCase} from './headers.ts';
@@ -21,16 +21,16 @@ export class DirectClient implements HttpClient {
 		this.#options = options;
 	}
 
-	get(request: HttpRequest): Promise<HttpAnswer> {
+	get(request: HttpRequest): Promise<HttpResponse> {
 		const headers = inUsualCase(request.headers, this.#options.headerNames);
 		return this.#pool(request.url).get({...request, headers});
 	}
 
-	prepare(url: URL): void {
+	preconnect(url: URL): void {
 		this.#pool(url).prepare();
 	}
 
-	rest(): void {
+	closeIdle(): void {
 		for (const pool of this.#pools.values()) {
 			pool.rest();
 		}
@@ -86,9 +86,9 @@ class Pool {
 		};
 	}
 
-	async get(request: HttpRequest): Promise<HttpAnswer> {
+	async get(request: HttpRequest): Promise<HttpResponse> {
 		const {signal} = request;
-		await this.#turn(signal);
+		await this.#acquireSlot(signal);
 		try {
 			for (;;) {
 				const connection =
@@ -111,7 +111,7 @@ class Pool {
 				}
 			}
 		} catch (error) {
-			this.#turnIsOver();
+			this.#releaseSlot();
 			throw error;
 		}
 	}
@@ -162,7 +162,7 @@ class Pool {
 		}
 	}
 
-	async #turn(signal: AbortSignal): Promise<void> {
+	async #acquireSlot(signal: AbortSignal): Promise<void> {
 		signal.throwIfAborted();
 		if (this.#busy++ < this.#options.connections) {
 			return;
@@ -183,7 +183,7 @@ class Pool {
 		});
 	}
 
-	#turnIsOver(): void {
+	#releaseSlot(): void {
 		this.#busy--;
 		const [next] = this.#queue;
 		if (next) {
@@ -246,7 +246,7 @@ class Pool {
 			this.#end(connection, new Error('not needed any more'));
 		}
 
-		this.#turnIsOver();
+		this.#releaseSlot();
 	}
 
 	#keep(connection: HttpConnection): void {

@@ -4,12 +4,12 @@ import {HttpError} from './errors.ts';
 
 /** Of status line and header fields of one answer, in bytes. */
 const largestHead = 64 * 1024;
-const mostFields = 256;
+const maxFields = 256;
 /** Size and extensions of a chunk, in bytes; nobody uses extensions. */
 const largestChunkLine = 1024;
 const largestTrailers = 16 * 1024;
 /** 1xx before the answer itself (RFC 9110 section 15.2). */
-const mostInterims = 8;
+const maxInterims = 8;
 
 const TAB = 9;
 const SPACE = 32;
@@ -17,7 +17,7 @@ const CR = 13;
 const LF = 10;
 const none = Buffer.alloc(0);
 
-export type AnswerHead = {
+export type ResponseHead = {
 	readonly status: number;
 	/**
 	 * By names in lower case; different values of one name are joined by commas (RFC 9110 section 5.2). Content-Length and
@@ -29,9 +29,9 @@ export type AnswerHead = {
 /** What the next byte is part of. `done`: of nothing, the answer is over. */
 type Part = 'status' | 'fields' | 'body' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailers' | 'done';
 
-export class AnswerParser {
+export class ResponseParser {
 	#part: Part = 'status';
-	#head: AnswerHead | undefined;
+	#head: ResponseHead | undefined;
 	/** A line whose end is still to come. */
 	#line = '';
 	/** What the lines of a head, a chunk size or the trailers may still have. */
@@ -50,10 +50,10 @@ export class AnswerParser {
 	#bytesInChunks = 0;
 	/** Of the body, or of a chunk of it; Infinity for a body that ends by closing. */
 	#bytesLeft = 0;
-	#saidMore = false;
+	#hasTrailingBytes = false;
 
 	/** Once it is complete. */
-	get head(): AnswerHead | undefined {
+	get head(): ResponseHead | undefined {
 		return this.#head;
 	}
 
@@ -63,7 +63,7 @@ export class AnswerParser {
 	}
 
 	/** So many of the next bytes are body; 0 where they may be anything else. */
-	get bodyToCome(): number {
+	get remainingBody(): number {
 		return this.#part === 'body' || this.#part === 'chunk' ? this.#bytesLeft : 0;
 	}
 
@@ -80,10 +80,10 @@ export class AnswerParser {
 	}
 
 	/** Another request may follow on the connection (RFC 9112 section 9.3). */
-	get leavesConnectionUsable(): boolean {
+	get isKeepAlive(): boolean {
 		return (
 			this.isDone &&
-			!this.#saidMore &&
+			!this.#hasTrailingBytes &&
 			!this.#isIrregular &&
 			this.#version === '1.1' &&
 			!/(?:^|,)\s*close\s*(?:,|$)/i.test(this.#headers.get('connection') ?? '')
@@ -107,7 +107,7 @@ export class AnswerParser {
 					this.#part = this.#part === 'body' ? 'done' : 'chunk-end';
 				}
 			} else if (this.#part === 'done') {
-				this.#saidMore = true;
+				this.#hasTrailingBytes = true;
 				break;
 			} else {
 				at = this.#takeLine(bytes, at);
@@ -121,7 +121,7 @@ export class AnswerParser {
 	end(): void {
 		if (this.#part === 'body' && this.#bytesLeft === Infinity) {
 			this.#part = 'done';
-			this.#saidMore = true;
+			this.#hasTrailingBytes = true;
 		}
 
 		if (!this.isDone) {
@@ -194,9 +194,9 @@ export class AnswerParser {
 		}
 	}
 
-	#expectLines(part: Part, mostBytes: number): void {
+	#expectLines(part: Part, maxBytes: number): void {
 		this.#part = part;
-		this.#lineBytesLeft = mostBytes;
+		this.#lineBytesLeft = maxBytes;
 	}
 
 	#takeStatus(line: string): void {
@@ -217,7 +217,7 @@ export class AnswerParser {
 	}
 
 	#takeField(line: string): void {
-		if (++this.#fields > mostFields) {
+		if (++this.#fields > maxFields) {
 			throw new HttpError('HEADERS_TOO_LARGE', 'Lines of the answer are too large');
 		}
 
@@ -268,7 +268,7 @@ export class AnswerParser {
 		}
 
 		if (this.#status < 200) {
-			if (++this.#interims > mostInterims) {
+			if (++this.#interims > maxInterims) {
 				throw invalid('interim answers without end');
 			}
 

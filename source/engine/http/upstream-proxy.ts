@@ -8,7 +8,7 @@ import {Agent, buildConnector, errors, Pool, request as requestByUndici, type Di
 import {DownStreamError} from '../../downstream.ts';
 import {certificateProblem, HttpError, type HttpErrorCode} from './errors.ts';
 import type {
-	HttpAnswer,
+	HttpResponse,
 	HttpClient,
 	HttpClientOptions,
 	HttpRequest,
@@ -19,7 +19,7 @@ import {inUsualCase} from './headers.ts';
 import {bareHost, credentialsOf, socksOf, type Socks} from './proxy-settings.ts';
 
 /** So many kept connections may turn out to be closed, one after the other. */
-const mostRepeats = 4;
+const maxRepeats = 4;
 
 /**
  * What fails on the way to the proxy is `upstream-proxy-…`. Each connection is a tunnel through it. Where an HTTP proxy
@@ -39,7 +39,7 @@ export class ProxyClient implements HttpClient {
 		this.#forwarder = socksOf(proxy) ? undefined : new Forwarder(proxy, options);
 	}
 
-	async get(request: HttpRequest): Promise<HttpAnswer> {
+	async get(request: HttpRequest): Promise<HttpResponse> {
 		const {url, answerTimeout: headersTimeout, signal} = request;
 		const headers = inUsualCase(request.headers, this.#headerNames);
 		const asked = {...request, headers};
@@ -90,7 +90,7 @@ class Forwarder {
 		});
 	}
 
-	async get({url, headers, answerTimeout, signal}: HttpRequest): Promise<HttpAnswer> {
+	async get({url, headers, answerTimeout, signal}: HttpRequest): Promise<HttpResponse> {
 		const answer = await repeated(() =>
 			this.#pool.request({
 				method: 'GET',
@@ -113,12 +113,12 @@ class Forwarder {
 	}
 }
 
-async function repeated(ask: () => Promise<Dispatcher.ResponseData>): Promise<HttpAnswer> {
+async function repeated(ask: () => Promise<Dispatcher.ResponseData>): Promise<HttpResponse> {
 	for (let repeats = 0; ; repeats++) {
 		try {
 			return answerOf(await ask());
 		} catch (error) {
-			if (repeats === mostRepeats || !endedWhenUsedAgain(error)) {
+			if (repeats === maxRepeats || !endedWhenUsedAgain(error)) {
 				throw httpError(error);
 			}
 		}
@@ -146,7 +146,7 @@ function httpError(error: unknown): unknown {
 	return ours === undefined ? error : new HttpError(ours, message, {cause: error});
 }
 
-function answerOf({statusCode, headers, body}: Dispatcher.ResponseData): HttpAnswer {
+function answerOf({statusCode, headers, body}: Dispatcher.ResponseData): HttpResponse {
 	const fields = new Map(
 		Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')] as const),
 	);

@@ -4,11 +4,11 @@ import type {SparseFile} from '../store/sparse-file.ts';
 
 const sizes = {smallest: 64 * 1024, largest: 1024 * 1024};
 /** Bytes. With more than this in the hands of players, new blocks are of the smallest size, and none is read ahead. */
-const lentBudget = 8 * 1024 * 1024;
+const borrowedBudget = 8 * 1024 * 1024;
 /** As many as 256 players hold: what is dropped and made again is there twice until garbage is collected. */
-const mostIdle = 256 * sizes.smallest;
+const maxIdle = 256 * sizes.smallest;
 /** More reads at once than the disk has threads only wait with their block in hand. */
-const mostReads = 8;
+const maxReads = 8;
 
 /** `length` bytes of the block were read. */
 export type Filled = {readonly block: Buffer; readonly length: number};
@@ -16,19 +16,19 @@ export type Filled = {readonly block: Buffer; readonly length: number};
 export class BlockPool {
 	readonly #idle = new Map<number, Buffer[]>();
 	#idleBytes = 0;
-	#lent = 0;
+	#borrowed = 0;
 	#reads = 0;
 	/** First come, first served. */
 	readonly #queue: Array<() => void> = [];
 
 	/** Nobody who waits is kept waiting by it. */
 	get mayReadAhead(): boolean {
-		return this.#reads < mostReads && this.#lent < lentBudget;
+		return this.#reads < maxReads && this.#borrowed < borrowedBudget;
 	}
 
 	/** Reads at most `wanted` present bytes into a block, which is the caller's until given back. Throws `disk-failed`. */
 	async fill(file: SparseFile, offset: number, wanted: number): Promise<Filled> {
-		if (this.#reads >= mostReads) {
+		if (this.#reads >= maxReads) {
 			await new Promise<void>(resolve => {
 				this.#queue.push(resolve);
 			});
@@ -55,8 +55,8 @@ export class BlockPool {
 
 	/** Nobody looks at it any more. */
 	give(block: Buffer): void {
-		this.#lent -= block.length;
-		if (this.#idleBytes + block.length <= mostIdle) {
+		this.#borrowed -= block.length;
+		if (this.#idleBytes + block.length <= maxIdle) {
 			this.#idleBytes += block.length;
 			const idle = this.#idle.get(block.length);
 			if (idle) {
@@ -69,17 +69,17 @@ export class BlockPool {
 
 	/** Somebody may still look at it: it is not used again. */
 	drop(block: Buffer): void {
-		this.#lent -= block.length;
+		this.#borrowed -= block.length;
 	}
 
 	/** A block of a power of two from 64 KiB to 1 MiB, near to what is wanted if there is enough. */
 	#take(wanted: number): Buffer {
 		let size = sizes.largest;
-		while (size > sizes.smallest && (size / 2 >= wanted || this.#lent + size > lentBudget)) {
+		while (size > sizes.smallest && (size / 2 >= wanted || this.#borrowed + size > borrowedBudget)) {
 			size /= 2;
 		}
 
-		this.#lent += size;
+		this.#borrowed += size;
 		const block = this.#idle.get(size)?.pop();
 		if (!block) {
 			return Buffer.allocUnsafeSlow(size);

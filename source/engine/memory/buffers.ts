@@ -9,7 +9,7 @@
  */
 export const blockSizes = {usual: 256 * 1024, fast: 1024 * 1024};
 /** So many of a size are kept for later. */
-const mostFree = new Map([
+const maxFree = new Map([
 	[blockSizes.usual, 16],
 	[blockSizes.fast, 6],
 ]);
@@ -18,19 +18,19 @@ const mostFree = new Map([
 const keptMs = 1000;
 
 const free = new Map<number, Array<Buffer<ArrayBuffer>>>(Object.values(blockSizes).map(size => [size, []]));
-let lettingGo: NodeJS.Timeout | undefined;
+let trimTimer: NodeJS.Timeout | undefined;
 /** By the memory that is shared between all views of one. */
 const holders = new WeakMap<ArrayBufferLike, number>();
 
 /** A block that the caller holds; what is in it is of somebody before. */
-export function holdBlock(size: number): Buffer {
+export function allocate(size: number): Buffer {
 	const block = free.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size);
 	holders.set(block.buffer, 1);
 	return block;
 }
 
 /** One holder more of the block that the bytes lie in. Bytes of elsewhere are nobody's concern, as in `release`. */
-export function hold(bytes: Uint8Array): void {
+export function retain(bytes: Uint8Array): void {
 	const count = holders.get(bytes.buffer);
 	if (count !== undefined) {
 		holders.set(bytes.buffer, count + 1);
@@ -45,15 +45,15 @@ export function release({buffer}: Uint8Array): void {
 	} else if (count === 1) {
 		holders.delete(buffer);
 		const same = free.get(buffer.byteLength);
-		if (same && same.length < mostFree.get(buffer.byteLength)!) {
+		if (same && same.length < maxFree.get(buffer.byteLength)!) {
 			same.push(Buffer.from(buffer as ArrayBuffer));
-			lettingGo ??= setTimeout(letGo, keptMs).unref();
-			lettingGo.refresh();
+			trimTimer ??= setTimeout(trim, keptMs).unref();
+			trimTimer.refresh();
 		}
 	}
 }
 
-function letGo(): void {
+function trim(): void {
 	for (const same of free.values()) {
 		same.length = 0;
 	}

@@ -36,7 +36,7 @@ const codings: Readonly<
 /** Bytes at the start of a body that tell whether it is compressed. */
 export const telltaleLength = 1024;
 /** Most that is decompressed for that. */
-const mostTried = 64 * 1024;
+const maxTried = 64 * 1024;
 
 /**
  * The codings that a Content-Encoding header names, in the order in which they were applied (RFC 9110 section 8.4). Words
@@ -72,15 +72,13 @@ export function canBeginSo(coding: string, start: Uint8Array): boolean {
 
 		case 'br': {
 			const flush = zlib.constants.BROTLI_OPERATION_FLUSH;
-			return isTaken(() =>
-				zlib.brotliDecompressSync(start, {finishFlush: flush, maxOutputLength: mostTried}),
-			);
+			return isTaken(() => zlib.brotliDecompressSync(start, {finishFlush: flush, maxOutputLength: maxTried}));
 		}
 
 		default: {
 			const inflate = isZlib(start) ? zlib.inflateSync : zlib.inflateRawSync;
 			const flush = zlib.constants.Z_SYNC_FLUSH;
-			return isTaken(() => inflate(start, {finishFlush: flush, maxOutputLength: mostTried}));
+			return isTaken(() => inflate(start, {finishFlush: flush, maxOutputLength: maxTried}));
 		}
 	}
 }

@@ -12,7 +12,7 @@ export type FileInfo = {
 	readonly size: number;
 };
 
-export type OriginAnswer = {
+export type OriginResponse = {
 	readonly info: FileInfo;
 	/**
 	 * The bytes that the body is, as the answer proves: from Content-Range of a 206, or `[0, size)` of a 200.
@@ -49,7 +49,7 @@ export type OriginRequest = {
 	/** Whether to send a Range header at all; false for an origin that refuses every Range. */
 	readonly ranged?: boolean;
 	/** Whether nobody waits for the bytes now: they may come in large pieces then. */
-	readonly patient?: () => boolean;
+	readonly isBackground?: () => boolean;
 	/** Milliseconds to wait for the answer; the source's own time unless given. */
 	readonly answerTimeout?: number;
 	readonly signal: AbortSignal;
@@ -65,11 +65,11 @@ export interface DataSource {
 	 * satisfiable is an answer, not an error: an empty `range` with the `info.size` that is known. The body may be left
 	 * unread; the signal is then aborted.
 	 */
-	open(request: OriginRequest): Promise<OriginAnswer>;
+	open(request: OriginRequest): Promise<OriginResponse>;
 	/** A request may follow soon: what can be done for it beforehand is done. */
-	prepare?(): void;
+	preconnect?(): void;
 	/** No request is to be expected: connections that serve none are closed. */
-	rest?(): void;
+	closeIdle?(): void;
 	/** Called when nothing more is asked of it. */
 	dispose(): Promise<void>;
 }

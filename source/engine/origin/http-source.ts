@@ -5,7 +5,7 @@ import type {HttpClient, HttpClientOptions, HttpTimeouts, TlsOptions} from '../h
 import {byLowerCase, checkedHeaders, inLowerCase} from '../http/headers.ts';
 import {DirectClient} from '../http/pool.ts';
 import {parseProxy, proxyFromEnvironment} from '../http/proxy-settings.ts';
-import type {DataSource, OriginAnswer, OriginRequest} from './data-source.ts';
+import type {DataSource, OriginResponse, OriginRequest} from './data-source.ts';
 import {DigestLogin} from './digest-login.ts';
 import {requestOrigin, type OriginTraits} from './origin-request.ts';
 
@@ -76,7 +76,13 @@ export class HttpDataSource implements DataSource {
 			: undefined;
 	}
 
-	async open({range, ranged = true, patient, answerTimeout, signal}: OriginRequest): Promise<OriginAnswer> {
+	async open({
+		range,
+		ranged = true,
+		isBackground,
+		answerTimeout,
+		signal,
+	}: OriginRequest): Promise<OriginResponse> {
 		return requestOrigin({
 			url: this.#url,
 			headers: this.#headers,
@@ -86,7 +92,7 @@ export class HttpDataSource implements DataSource {
 			route: url => this.#route(url),
 			range,
 			ranged,
-			patient,
+			isBackground,
 			answerTimeout: this.#options.timeouts?.headers ?? answerTimeout,
 			isOwnStream: this.#options.isOwnStream,
 			signal,
@@ -94,13 +100,13 @@ export class HttpDataSource implements DataSource {
 	}
 
 	/** A connection is kept ready, which saves the next request the round trips of TCP and TLS. Never fails: `open` tells. */
-	prepare(): void {
+	preconnect(): void {
 		void this.#prepare().catch(() => undefined);
 	}
 
-	rest(): void {
+	closeIdle(): void {
 		for (const client of this.#clients.values()) {
-			client.then(known => known.rest?.()).catch(() => undefined);
+			client.then(known => known.closeIdle?.()).catch(() => undefined);
 		}
 	}
 
@@ -112,7 +118,7 @@ export class HttpDataSource implements DataSource {
 
 	async #prepare(): Promise<void> {
 		const client = await this.#route(this.#url).client;
-		client.prepare?.(this.#url);
+		client.preconnect?.(this.#url);
 	}
 
 	#route(url: URL) {

@@ -4,20 +4,20 @@ import {loginProblem} from './challenges.ts';
 import {canBeginSo, canDecode, codingsOf, decoded, telltaleLength} from './content-coding.ts';
 import {parseContentRange, unsatisfiedSize, type ContentRange} from './content-range.ts';
 import {CookieJar} from './cookie-jar.ts';
-import type {OriginAnswer} from './data-source.ts';
+import type {OriginResponse} from './data-source.ts';
 import type {Validator} from '../store/record.ts';
 import type {DigestLogin} from './digest-login.ts';
 import {baseType, fileName, isPage, typeOf} from './file-info.ts';
 import {contentLength} from '../http/response-parser.ts';
 import {certificateProblem} from '../http/errors.ts';
-import type {HttpAnswer, HttpClient} from '../http/client.ts';
+import type {HttpResponse, HttpClient} from '../http/client.ts';
 import type {Range} from '../store/range-set.ts';
 import {RedirectGuard} from './redirect-guard.ts';
 import {redirectTarget} from './redirect-target.ts';
 
-const mostRedirects = 10;
+const maxRedirects = 10;
 /** A challenge, and two that say that its nonce has expired. */
-const mostChallenges = 3;
+const maxChallenges = 3;
 /** Responses that carry the file. */
 const successes = new Set([200, 201, 203, 206]);
 /** Statuses of origins that refuse a Range and may give the whole file. */
@@ -52,7 +52,7 @@ export type OriginRequestOptions = {
 	readonly range: Range;
 	/** Whether to send Range at all. */
 	readonly ranged: boolean;
-	readonly patient?: (() => boolean) | undefined;
+	readonly isBackground?: (() => boolean) | undefined;
 	readonly answerTimeout?: number | undefined;
 	readonly isOwnStream?: ((url: URL) => boolean) | undefined;
 	readonly signal: AbortSignal;
@@ -62,7 +62,7 @@ export type OriginRequestOptions = {
  * Rejects with a `DownStreamError`, or the signal's reason. An origin that refuses the Range, or whose response does not
  * prove which bytes it has, is asked once for the whole.
  */
-export async function requestOrigin(options: OriginRequestOptions): Promise<OriginAnswer> {
+export async function requestOrigin(options: OriginRequestOptions): Promise<OriginResponse> {
 	const {ranged, signal, traits = {}} = options;
 	try {
 		return await requestOnce({...options, traits}).catch(async (error: unknown) => {
@@ -103,7 +103,7 @@ function isAboutRange(error: unknown, {givesParts = false, servesRanges = false}
 
 type RequestOptions = OriginRequestOptions & {readonly traits: OriginTraits};
 
-async function requestOnce(options: RequestOptions): Promise<OriginAnswer> {
+async function requestOnce(options: RequestOptions): Promise<OriginResponse> {
 	const {range, headers} = options;
 	const {url, response} = await follow(options);
 	const {status} = response;
@@ -132,7 +132,7 @@ async function requestOnce(options: RequestOptions): Promise<OriginAnswer> {
 }
 
 /** Redirects by hand: what was given for one origin must not reach another one. */
-async function follow(options: RequestOptions): Promise<{url: URL; response: HttpAnswer}> {
+async function follow(options: RequestOptions): Promise<{url: URL; response: HttpResponse}> {
 	const {url: given, route, login} = options;
 	const guard = new RedirectGuard(given, url => route(url).isDirect);
 	const jar = new CookieJar();
@@ -145,7 +145,7 @@ async function follow(options: RequestOptions): Promise<{url: URL; response: Htt
 		const isChallenge =
 			response.status === 401 &&
 			url.origin === given.origin &&
-			challenges < mostChallenges &&
+			challenges < maxChallenges &&
 			login?.take(response.headers.get('www-authenticate'), challenges === 0);
 		if (isChallenge) {
 			challenges++;
@@ -159,10 +159,10 @@ async function follow(options: RequestOptions): Promise<{url: URL; response: Htt
 		}
 
 		await discard(response);
-		if (redirects++ === mostRedirects) {
+		if (redirects++ === maxRedirects) {
 			throw new DownStreamError(
 				'origin-refused',
-				`${given.hostname} redirects in a circle (${mostRedirects} times)`,
+				`${given.hostname} redirects in a circle (${maxRedirects} times)`,
 			);
 		}
 
@@ -170,7 +170,7 @@ async function follow(options: RequestOptions): Promise<{url: URL; response: Htt
 	}
 }
 
-function closingOnError<T>(response: HttpAnswer, act: () => T): T {
+function closingOnError<T>(response: HttpResponse, act: () => T): T {
 	try {
 		return act();
 	} catch (error) {
@@ -185,7 +185,7 @@ async function ask(
 	options: RequestOptions,
 	guard: RedirectGuard,
 	jar: CookieJar,
-): Promise<HttpAnswer> {
+): Promise<HttpResponse> {
 	const {
 		url: given,
 		headers,
@@ -194,7 +194,7 @@ async function ask(
 		route,
 		range,
 		ranged,
-		patient,
+		isBackground,
 		answerTimeout,
 		signal,
 	} = options;
@@ -212,7 +212,7 @@ async function ask(
 		return await client.get({
 			url,
 			signal,
-			patient,
+			isBackground,
 			answerTimeout,
 			approve: address => guard.approveAddress(url, address),
 			headers: {
@@ -231,7 +231,11 @@ async function ask(
 }
 
 /** RFC 9110 sections 14.4 and 15.3.7: only what the answer says of itself counts, whatever was asked. */
-async function proveAnswer(url: URL, response: HttpAnswer, options: RequestOptions): Promise<OriginAnswer> {
+async function proveAnswer(
+	url: URL,
+	response: HttpResponse,
+	options: RequestOptions,
+): Promise<OriginResponse> {
 	const {ranged, signal} = options;
 	const host = url.hostname;
 	const length = lengthOf(response);
@@ -285,7 +289,7 @@ async function proveAnswer(url: URL, response: HttpAnswer, options: RequestOptio
 /** The part of the file that the response is; undefined if it is the whole. Throws `UnprovenResponse`. */
 function statedPart(
 	host: string,
-	response: HttpAnswer,
+	response: HttpResponse,
 	length: number | undefined,
 	{range: asked, ranged}: RequestOptions,
 ): ContentRange | undefined {
@@ -294,7 +298,7 @@ function statedPart(
 	}
 
 	const proof = parseContentRange(response.headers.get('content-range'), length);
-	if (response.status !== 206 && !isPartAllTheSame(host, proof, length)) {
+	if (response.status !== 206 && !isPartialDespite200(host, proof, length)) {
 		return undefined;
 	}
 
@@ -328,7 +332,7 @@ function statedPart(
  * Whether a 200 is a part all the same. Its Content-Range has no meaning by RFC 9110 section 14.4, but some servers
  * mean it: of the two, the one that the length fits is true.
  */
-function isPartAllTheSame(
+function isPartialDespite200(
 	host: string,
 	proof: ContentRange | undefined,
 	length: number | undefined,
@@ -357,7 +361,7 @@ function listsBytes(acceptRanges: string | undefined): boolean {
  */
 async function realCodings(
 	url: URL,
-	response: HttpAnswer,
+	response: HttpResponse,
 	offset: number,
 	traits: OriginTraits,
 ): Promise<{codings: readonly string[]; start: Uint8Array}> {
@@ -374,7 +378,7 @@ async function realCodings(
 }
 
 /** As many as tell what they are, or all that there are. */
-async function firstBytes(response: HttpAnswer, host: string): Promise<Uint8Array> {
+async function firstBytes(response: HttpResponse, host: string): Promise<Uint8Array> {
 	const pieces: Uint8Array[] = [];
 	let length = 0;
 	try {
@@ -396,7 +400,7 @@ async function firstBytes(response: HttpAnswer, host: string): Promise<Uint8Arra
 }
 
 /** Nothing is at or after the asked offset. */
-function emptyAnswer(url: URL, response: HttpAnswer, start: number, size: number): OriginAnswer {
+function emptyAnswer(url: URL, response: HttpResponse, start: number, size: number): OriginResponse {
 	return {
 		...describe(url, response, size),
 		range: {start, end: start},
@@ -409,9 +413,9 @@ function emptyAnswer(url: URL, response: HttpAnswer, start: number, size: number
 
 function describe(
 	url: URL,
-	response: HttpAnswer,
+	response: HttpResponse,
 	size: number,
-): Pick<OriginAnswer, 'info' | 'validator' | 'isPage'> {
+): Pick<OriginResponse, 'info' | 'validator' | 'isPage'> {
 	const contentType = response.headers.get('content-type');
 	const name = nameOf(url, response);
 	return {
@@ -421,11 +425,11 @@ function describe(
 	};
 }
 
-function declaresPage({headers}: HttpAnswer, length: number | undefined): boolean {
+function declaresPage({headers}: HttpResponse, length: number | undefined): boolean {
 	return isPage(baseType(headers.get('content-type')), length ?? Infinity);
 }
 
-function nameOf(url: URL, {headers}: HttpAnswer): string {
+function nameOf(url: URL, {headers}: HttpResponse): string {
 	return fileName({
 		contentDisposition: headers.get('content-disposition'),
 		url,
@@ -434,7 +438,7 @@ function nameOf(url: URL, {headers}: HttpAnswer): string {
 }
 
 /** RFC 9110 sections 8.8.2 and 8.8.3. */
-function validatorOf(response: HttpAnswer): Validator {
+function validatorOf(response: HttpResponse): Validator {
 	const etag = response.headers.get('etag');
 	const lastModified = response.headers.get('last-modified');
 	return {
@@ -446,7 +450,7 @@ function validatorOf(response: HttpAnswer): Validator {
 
 /** Exactly the bytes of the range, of which `start` were read already. */
 async function* body(
-	response: HttpAnswer,
+	response: HttpResponse,
 	start: Uint8Array,
 	range: Range,
 	host: string,
@@ -476,13 +480,13 @@ async function* body(
 	}
 }
 
-function lengthOf(response: HttpAnswer): number | undefined {
+function lengthOf(response: HttpResponse): number | undefined {
 	const text = response.headers.get('content-length');
 	return text === undefined ? undefined : contentLength(text);
 }
 
 /** Reads a short body to its end, so that the connection can be used again; closes the connection otherwise. */
-async function discard(response: HttpAnswer): Promise<void> {
+async function discard(response: HttpResponse): Promise<void> {
 	// Closing ends a read that waits.
 	const deadline = setTimeout(() => response.close(), longestDiscardMs);
 	try {
@@ -503,7 +507,7 @@ async function discard(response: HttpAnswer): Promise<void> {
 }
 
 /** `given`: the names of the user's headers that the request had. */
-function refusal(url: URL, response: HttpAnswer, given: readonly string[]): DownStreamError {
+function refusal(url: URL, response: HttpResponse, given: readonly string[]): DownStreamError {
 	const {status} = response;
 	const host = url.hostname;
 	if ((status >= 500 && status < 600) || status === 408 || status === 425 || status === 429) {

@@ -8,7 +8,7 @@ export class RedirectGuard {
 	readonly #given: URL;
 	readonly #isDirect: (url: URL) => boolean;
 	/** The user's own URL leads there: then what it redirects to may, too. */
-	#isOpen = false;
+	#allowsPrivate = false;
 
 	/** `given` is what the user gave. `isDirect`: whether no proxy resolves the name of the URL's host. */
 	constructor(given: URL, isDirect: (url: URL) => boolean) {
@@ -19,8 +19,11 @@ export class RedirectGuard {
 	/** Before a connection is made. Rejects with `origin-refused`, or if the name cannot be looked up. */
 	async approveName(url: URL): Promise<void> {
 		if (url === this.#given) {
-			this.#isOpen = hasPrivateName(url);
-		} else if (!this.#isOpen && (hasPrivateName(url) || (this.#isDirect(url) && (await leadsIn(url))))) {
+			this.#allowsPrivate = hasPrivateName(url);
+		} else if (
+			!this.#allowsPrivate &&
+			(hasPrivateName(url) || (this.#isDirect(url) && (await resolvesToPrivate(url))))
+		) {
 			throw this.#refusal(url);
 		}
 	}
@@ -29,8 +32,8 @@ export class RedirectGuard {
 	approveAddress(url: URL, address: string): void {
 		const isPrivate = address !== '' && isPrivateAddress(address);
 		if (url === this.#given) {
-			this.#isOpen ||= isPrivate;
-		} else if (isPrivate && !this.#isOpen) {
+			this.#allowsPrivate ||= isPrivate;
+		} else if (isPrivate && !this.#allowsPrivate) {
 			throw this.#refusal(url);
 		}
 	}
@@ -49,7 +52,7 @@ function hasPrivateName(url: URL): boolean {
 	return ipaddr.isValid(host) ? isPrivateAddress(host) : host === 'localhost' || host.endsWith('.localhost');
 }
 
-async function leadsIn(url: URL): Promise<boolean> {
+async function resolvesToPrivate(url: URL): Promise<boolean> {
 	const addresses = await lookup(bareHost(url), {all: true});
 	return addresses.some(({address}) => isPrivateAddress(address));
 }

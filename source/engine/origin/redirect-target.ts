@@ -1,7 +1,7 @@
 // Where a redirect leads.
 import {DownStreamError} from '../../downstream.ts';
 import {onlyValue} from '../http/header-text.ts';
-import type {AnswerHead} from '../http/response-parser.ts';
+import type {ResponseHead} from '../http/response-parser.ts';
 
 const redirects = new Set([300, 301, 302, 303, 307, 308]);
 
@@ -10,7 +10,7 @@ const redirects = new Set([300, 301, 302, 303, 307, 308]);
  * Throws `origin-misbehaved` for a target that browsers guess at, such as `http:///x` and `\\host\x`: a wrong guess asks
  * another host, or waits for one that is not there.
  */
-export function redirectTarget(from: URL, {status, headers}: AnswerHead): URL | undefined {
+export function redirectTarget(from: URL, {status, headers}: ResponseHead): URL | undefined {
 	const location = headers.get('location');
 	if (!redirects.has(status) || location === undefined) {
 		return undefined;

@@ -30,7 +30,7 @@ export type Checked = Range & {readonly crc: number};
  * written twice a second, and 100 GiB have 100,000 of them. Zero stands for "not known". Those of blocks that are only
  * partly there are in the record.
  */
-export class BlockChecks {
+export class BlockChecksums {
 	readonly #path: string;
 	/** Of blocks that are not whole: runs that were written in order, each with its checksum so far. */
 	readonly #pieces = new Map<number, Checked[]>();

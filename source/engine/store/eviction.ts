@@ -2,7 +2,7 @@
 import type {Download, DownloadId} from '../../downstream.ts';
 
 /** What is in the store of one download. */
-export type Held = Pick<Download, 'id' | 'present' | 'completedAt' | 'exportWhenComplete'> & {
+export type Evictable = Pick<Download, 'id' | 'present' | 'completedAt' | 'exportWhenComplete'> & {
 	/** Off the list, with its bytes kept: as complete as it was, and nobody uses it. */
 	readonly status: Download['status'] | 'removed';
 	/** Also those that have just gone. */
@@ -17,7 +17,7 @@ export type Held = Pick<Download, 'id' | 'present' | 'completedAt' | 'exportWhen
  * Complete ones that nobody uses, in the order of their last use, until the others have `cacheSize` bytes at most. The
  * one that was used last stays even so: a file larger than the store would go in the moment in which it is complete.
  */
-export function toEvict(downloads: readonly Held[], cacheSize: number): DownloadId[] {
+export function selectEvictions(downloads: readonly Evictable[], cacheSize: number): DownloadId[] {
 	const inStore = downloads.filter(({isMoved}) => !isMoved);
 	const byUse = inStore
 		.filter(({completedAt}) => completedAt !== null)
@@ -34,11 +34,11 @@ export function toEvict(downloads: readonly Held[], cacheSize: number): Download
 	return evicted;
 }
 
-function lastUse({readAt = 0, completedAt}: Held): number {
+function lastUse({readAt = 0, completedAt}: Evictable): number {
 	return Math.max(readAt, completedAt ?? 0);
 }
 
-function isUnused({status, players, exportWhenComplete}: Held): boolean {
+function isUnused({status, players, exportWhenComplete}: Evictable): boolean {
 	return (
 		(status === 'complete' || status === 'removed') && players.length === 0 && exportWhenComplete === null
 	);

@@ -8,10 +8,10 @@ import {Low, type Adapter} from 'lowdb';
 import type {DownloadId, DownStreamError} from '../../downstream.ts';
 import {diskError, errorCode, isFull} from './disk-error.ts';
 import {syncFolder, temporarySuffix, writeDurably} from './durable-file.ts';
-import {checkEntry, InvalidEntry, type Entry} from './record.ts';
+import {checkRecord, InvalidRecord, type DownloadRecord} from './record.ts';
 import {makeFolder} from './make-folder.ts';
 
-export type {Entry} from './record.ts';
+export type {DownloadRecord} from './record.ts';
 
 const dataName = 'data';
 const checksName = 'checks';
@@ -21,13 +21,13 @@ const backupName = 'entry.json.bak';
 const largestRecord = 64 * 1024 * 1024;
 const idPattern = /^[\da-f]{32}$/;
 
-export class EntryStore {
+export class RecordStore {
 	readonly #storageDir: string;
 
 	/** Rejects with `disk-full` or `disk-failed` if the folder cannot be made. */
-	static async open(storageDir: string): Promise<EntryStore> {
+	static async open(storageDir: string): Promise<RecordStore> {
 		await makeFolder(storageDir, 0o700).catch(throwDiskError(storageDir));
-		return new EntryStore(storageDir);
+		return new RecordStore(storageDir);
 	}
 
 	private constructor(storageDir: string) {
@@ -39,10 +39,10 @@ export class EntryStore {
 	}
 
 	/** Rejects with `disk-full` or `disk-failed`. */
-	async create(entry: Entry): Promise<EntryFile> {
+	async create(entry: DownloadRecord): Promise<RecordFile> {
 		const folder = this.folderOf(entry.id);
 		await mkdir(folder, {mode: 0o700}).catch(throwDiskError(folder));
-		const file = new EntryFile(new DurableEntry(folder), entry);
+		const file = new RecordFile(new DurableRecord(folder), entry);
 		await file.save({});
 		await syncFolder(this.#storageDir).catch(throwDiskError(this.#storageDir));
 		return file;
@@ -54,8 +54,8 @@ export class EntryStore {
 	 * and for thousands of small files asking other threads takes several times as long as reading. Rejects
 	 * with `disk-failed`.
 	 */
-	async readAll(): Promise<{entries: EntryFile[]; problems: string[]}> {
-		const entries: EntryFile[] = [];
+	async readAll(): Promise<{entries: RecordFile[]; problems: string[]}> {
+		const entries: RecordFile[] = [];
 		const problems: string[] = [];
 		for (const name of this.#ids()) {
 			const folder = this.folderOf(name);
@@ -64,11 +64,11 @@ export class EntryStore {
 					continue;
 				}
 
-				const record = new DurableEntry(folder, problem => problems.push(problem));
+				const record = new DurableRecord(folder, problem => problems.push(problem));
 				const entry = await record.read();
-				entries.push(new EntryFile(record, entry, entry));
+				entries.push(new RecordFile(record, entry, entry));
 			} catch (error) {
-				const reason = error instanceof InvalidEntry ? error.message : (errorCode(error) ?? String(error));
+				const reason = error instanceof InvalidRecord ? error.message : (errorCode(error) ?? String(error));
 				problems.push(`The download in ${folder} is left as it is: ${reason}`);
 			}
 		}
@@ -102,15 +102,15 @@ export class EntryStore {
 }
 
 /** The record of one download, in memory and on the disk. */
-export class EntryFile {
+export class RecordFile {
 	readonly folder: string;
-	readonly #record: DurableEntry;
-	readonly #database: Low<Entry>;
+	readonly #record: DurableRecord;
+	readonly #database: Low<DownloadRecord>;
 	/** What is on the disk, as far as that is known. */
-	#durable: Entry | undefined;
+	#durable: DownloadRecord | undefined;
 
 	/** `durable`: what was read from the disk. */
-	constructor(record: DurableEntry, entry: Entry, durable?: Entry) {
+	constructor(record: DurableRecord, entry: DownloadRecord, durable?: DownloadRecord) {
 		this.folder = record.folder;
 		this.#record = record;
 		this.#database = new Low(record, entry);
@@ -118,7 +118,7 @@ export class EntryFile {
 	}
 
 	/** Never changes; each `save` makes a new one. */
-	get entry(): Entry {
+	get entry(): DownloadRecord {
 		return this.#database.data;
 	}
 
@@ -145,9 +145,9 @@ export class EntryFile {
 	 * with `disk-full` or `disk-failed`; the change is then part of the next save. What changes nothing is not written:
 	 * thousands of downloads that did nothing must not keep the program from ending.
 	 */
-	async save(change: Partial<Entry>): Promise<void> {
+	async save(change: Partial<DownloadRecord>): Promise<void> {
 		const {entry} = this;
-		const keys = Object.keys(change) as Array<keyof Entry>;
+		const keys = Object.keys(change) as Array<keyof DownloadRecord>;
 		if (entry === this.#durable && keys.every(key => isDeepStrictEqual(entry[key], change[key]))) {
 			return;
 		}
@@ -160,12 +160,12 @@ export class EntryFile {
 }
 
 /** `entry.json` in one folder; calls that come while a write runs become one write of the newest. */
-class DurableEntry implements Adapter<Entry> {
+class DurableRecord implements Adapter<DownloadRecord> {
 	readonly folder: string;
 	readonly #onProblem: (sentence: string) => void;
 	/** Why nothing may be written any more. */
 	refusal: DownStreamError | undefined;
-	#newest: Entry | undefined;
+	#newest: DownloadRecord | undefined;
 	#running: Promise<void> = Promise.resolve();
 	#next: Promise<void> | undefined;
 
@@ -174,8 +174,8 @@ class DurableEntry implements Adapter<Entry> {
 		this.#onProblem = onProblem;
 	}
 
-	/** What is damaged is set aside, and the copy before it is read. Throws `InvalidEntry`. */
-	async read(): Promise<Entry> {
+	/** What is damaged is set aside, and the copy before it is read. Throws `InvalidRecord`. */
+	async read(): Promise<DownloadRecord> {
 		for (const name of [entryName, backupName]) {
 			const file = path.join(this.folder, name);
 			const text = readIfThere(file);
@@ -185,16 +185,16 @@ class DurableEntry implements Adapter<Entry> {
 
 			const stored = parseJson(text);
 			if (stored) {
-				return checkEntry(stored, path.basename(this.folder));
+				return checkRecord(stored, path.basename(this.folder));
 			}
 
 			this.#onProblem(`A damaged record was ${setAside(file)}`);
 		}
 
-		throw new InvalidEntry('it has no record');
+		throw new InvalidRecord('it has no record');
 	}
 
-	async write(entry: Entry): Promise<void> {
+	async write(entry: DownloadRecord): Promise<void> {
 		this.#newest = entry;
 		this.#next ??= this.#running
 			.catch(() => undefined)
@@ -258,7 +258,7 @@ function storedKey(file: string): string | undefined {
 		const key = readIfThere(file);
 		return key !== undefined && /^[\w-]{43}$/.test(key) ? key : undefined;
 	} catch (error) {
-		if (error instanceof InvalidEntry) {
+		if (error instanceof InvalidRecord) {
 			return undefined;
 		}
 
@@ -298,7 +298,7 @@ function isDone(act: () => void): boolean {
 	}
 }
 
-/** Throws `InvalidEntry` for what would never end or does not fit into memory: a pipe, a device, a file that is too large. */
+/** Throws `InvalidRecord` for what would never end or does not fit into memory: a pipe, a device, a file that is too large. */
 function readIfThere(file: string): string | undefined {
 	const found = lstatSync(file, {throwIfNoEntry: false});
 	if (!found) {
@@ -306,7 +306,7 @@ function readIfThere(file: string): string | undefined {
 	}
 
 	if (!found.isFile() || found.size > largestRecord) {
-		throw new InvalidEntry(`${path.basename(file)} is not a file of at most ${largestRecord} bytes`);
+		throw new InvalidRecord(`${path.basename(file)} is not a file of at most ${largestRecord} bytes`);
 	}
 
 	return readFileSync(file, 'utf8');

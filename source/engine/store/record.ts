@@ -21,7 +21,7 @@ export type Validator = {
 };
 
 /** Times are milliseconds since the epoch. */
-export type Entry = {
+export type DownloadRecord = {
 	readonly version: 1;
 	readonly id: DownloadId;
 	readonly url: string;
@@ -81,34 +81,34 @@ export type Entry = {
 };
 
 /** The record cannot be trusted; the message says why. */
-export class InvalidEntry extends Error {}
+export class InvalidRecord extends Error {}
 
-/** Throws `InvalidEntry` for what is not an entry of this version with this id. */
-export function checkEntry(stored: object, id: DownloadId): Entry {
+/** Throws `InvalidRecord` for what is not an entry of this version with this id. */
+export function checkRecord(stored: object, id: DownloadId): DownloadRecord {
 	const {version} = stored as {version?: unknown};
 	if (typeof version === 'number' && version > 1) {
-		throw new InvalidEntry(`it was written by a newer version of this program (record version ${version})`);
+		throw new InvalidRecord(`it was written by a newer version of this program (record version ${version})`);
 	}
 
 	const entry = entryField(stored, 'record');
 	if (entry.id !== id) {
-		throw new InvalidEntry(`its record is that of download ${entry.id}`);
+		throw new InvalidRecord(`its record is that of download ${entry.id}`);
 	}
 
 	if (!entry.ownSource && !/^https?:/i.test(entry.url)) {
-		throw new InvalidEntry('record.url is not an http or https URL');
+		throw new InvalidRecord('record.url is not an http or https URL');
 	}
 
 	return entry;
 }
 
-/** Takes a stored value for what it must be, or throws `InvalidEntry` with the name of the field. */
+/** Takes a stored value for what it must be, or throws `InvalidRecord` with the name of the field. */
 type Field<T> = (value: unknown, name: string) => T;
 
 function field<T>(expected: string, accepts: (value: unknown) => value is T): Field<T> {
 	return (value, name) => {
 		if (!accepts(value)) {
-			throw new InvalidEntry(`${name} is not ${expected}`);
+			throw new InvalidRecord(`${name} is not ${expected}`);
 		}
 
 		return value;
@@ -166,7 +166,7 @@ const aChecksum: Field<string> = (value, name) => {
 	try {
 		parseChecksum(aString(value, name));
 	} catch {
-		throw new InvalidEntry(`${name} is not a checksum`);
+		throw new InvalidRecord(`${name} is not a checksum`);
 	}
 
 	return value as string;
@@ -177,7 +177,7 @@ const headersField: Field<Record<string, string>> = (value, name) =>
 		Object.entries(anObject(value, name)).map(([key, text]) => [key, aString(text, `${name}.${key}`)]),
 	);
 
-const entryField = objectOf<Entry>({
+const entryField = objectOf<DownloadRecord>({
 	version: field('1', (value): value is 1 => value === 1),
 	id: aString,
 	url: aUrl,
@@ -196,7 +196,7 @@ const entryField = objectOf<Entry>({
 	connections: optional(countFrom(1, 16)),
 	givenName: optional(aName),
 	info: optional(
-		objectOf<NonNullable<Entry['info']>>({
+		objectOf<NonNullable<DownloadRecord['info']>>({
 			name: aName,
 			type: optional(aString),
 			size: field(

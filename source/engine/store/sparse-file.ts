@@ -6,7 +6,7 @@ import {isDeepStrictEqual} from 'node:util';
 import {DownStreamError} from '../../downstream.ts';
 import {presentSetFor} from './block-bitmap.ts';
 import {diskError, errorCode} from './disk-error.ts';
-import {DiskPace} from './write-mode.ts';
+import {WriteMode} from './write-mode.ts';
 import type {PresentSet, Range} from './range-set.ts';
 
 // File systems that compress: few blocks in use say nothing about holes there.
@@ -61,7 +61,7 @@ export class SparseFile {
 	/** Its identity is to be learnt though nothing was written. */
 	#isUnknown = false;
 	#isRetired = false;
-	#pace: DiskPace | undefined;
+	#pace: WriteMode | undefined;
 
 	/**
 	 * `ranges` is what was recorded of the file; what it cannot hold becomes a hole: all beyond its end, and
@@ -153,15 +153,15 @@ export class SparseFile {
 	}
 
 	async #writeSome(handle: FileHandle, offset: number, bytes: Uint8Array): Promise<number> {
-		this.#pace ??= await DiskPace.of(this.path);
+		this.#pace ??= await WriteMode.of(this.path);
 		const began = performance.now();
-		if (!this.#pace.isPrompt(began)) {
+		if (!this.#pace.canBlock(began)) {
 			const {bytesWritten} = await handle.write(bytes, 0, bytes.length, offset);
 			return bytesWritten;
 		}
 
 		const bytesWritten = writeSync(handle.fd, bytes, 0, bytes.length, offset);
-		this.#pace.waited(began, performance.now());
+		this.#pace.recordWait(began, performance.now());
 		return bytesWritten;
 	}
 

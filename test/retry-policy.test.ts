@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
 import {HttpError} from '../source/engine/http/errors.ts';
-import {Retries} from '../source/engine/fetch/retry-policy.ts';
+import {RetryPolicy} from '../source/engine/fetch/retry-policy.ts';
 
 const KiB = 1024;
 const minute = 60_000;
@@ -35,7 +35,7 @@ type Try = {
 function pausesOf(t: TestContext, {takesMs, connections, bytes}: Try, forMs: number): number[] {
 	turnClock(t);
 	const end = Date.now() + forMs;
-	const retries = new Retries(() => {}, undefined);
+	const retries = new RetryPolicy(() => {}, undefined);
 	const pauses: number[] = [];
 	while (Date.now() < end) {
 		const opened = Date.now();
@@ -90,7 +90,7 @@ test('Retry-After is honoured to any length', t => {
 	for (const seconds of [20, 3600, 100 * 86_400]) {
 		turnClock(t);
 		let tries = 0;
-		const retries = new Retries(() => tries++, undefined);
+		const retries = new RetryPolicy(() => tries++, undefined);
 		retries.failed(gone);
 		retries.failed(busy(seconds * 1000));
 		retries.failed(gone);
@@ -112,7 +112,7 @@ test('Retry-After is honoured to any length', t => {
 
 test('a reader that comes to a hole does not cut short what the origin asked for, a request does', t => {
 	turnClock(t);
-	const retries = new Retries(() => {}, undefined);
+	const retries = new RetryPolicy(() => {}, undefined);
 	retries.failed(busy(20_000));
 	t.mock.timers.tick(2000);
 	retries.retryNow(false);
@@ -125,7 +125,7 @@ test('a wish ends any error, and wishes ask once a second', t => {
 	for (const error of [gone, missing, busy(hour)]) {
 		turnClock(t);
 		let tries = 0;
-		const retries = new Retries(() => tries++, undefined);
+		const retries = new RetryPolicy(() => tries++, undefined);
 		retries.failed(error);
 		for (let wish = 0; wish < 5; wish++) {
 			t.mock.timers.tick(100);
@@ -147,23 +147,23 @@ test('a wish ends any error, and wishes ask once a second', t => {
 
 test('an error that a try may mend is over after a restart, another one stays', () => {
 	const stored = {message: 'It failed', at: 1};
-	assert.equal(new Retries(() => {}, {...stored, code: 'origin-unreachable'}).blockingError, undefined);
+	assert.equal(new RetryPolicy(() => {}, {...stored, code: 'origin-unreachable'}).blockingError, undefined);
 	assert.equal(
-		new Retries(() => {}, {...stored, code: 'origin-refused'}).permanentError?.message,
+		new RetryPolicy(() => {}, {...stored, code: 'origin-refused'}).permanentError?.message,
 		'It failed',
 	);
 });
 
 test('the sleep of the computer is no time that an origin was away', t => {
 	turnClock(t);
-	const retries = new Retries(() => {}, undefined);
+	const retries = new RetryPolicy(() => {}, undefined);
 	retries.failed(gone, Date.now() - 10 * hour);
 	assert.ok(retries.playerWaitsUntil({since: Date.now() - 10 * hour, isAnswered: false}) > Date.now());
 });
 
 test('the time for an answer grows with each that did not come, to five minutes, and stays', t => {
 	turnClock(t);
-	const retries = new Retries(() => {}, undefined);
+	const retries = new RetryPolicy(() => {}, undefined);
 	const times = [];
 	for (let tries = 0; tries < 6; tries++) {
 		const time = retries.answerTimeout(30_000);
@@ -201,7 +201,7 @@ for (const [words, error, takesMs, isAnswered, seconds] of [
 			t.mock.method(Math, 'random', () => random);
 			const since = Date.now();
 			const failing = () => retries.failed(error, tried);
-			const retries = new Retries(() => {
+			const retries = new RetryPolicy(() => {
 				tried = Date.now();
 				setTimeout(failing, takesMs);
 			}, undefined);

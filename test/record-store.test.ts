@@ -17,12 +17,12 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
-import {EntryStore, readKey} from '../source/engine/store/record-store.ts';
-import type {Entry} from '../source/engine/store/record.ts';
+import {RecordStore, readKey} from '../source/engine/store/record-store.ts';
+import type {DownloadRecord} from '../source/engine/store/record.ts';
 
 const id = '0123456789abcdef0123456789abcdef';
 
-const entry: Entry = {
+const entry: DownloadRecord = {
 	version: 1,
 	id,
 	url: 'https://origin.example/film.mkv',
@@ -33,7 +33,7 @@ const entry: Entry = {
 	addedAt: 0,
 };
 
-const fullEntry: Entry = {
+const fullEntry: DownloadRecord = {
 	...entry,
 	userAgent: 'agent/1',
 	proxy: 'socks5://127.0.0.1:1080',
@@ -57,15 +57,15 @@ const fullEntry: Entry = {
 	error: {code: 'disk-full', message: 'The disk is full', at: 7, tries: 1, maxTries: 5},
 };
 
-async function openStore(t: TestContext): Promise<{store: EntryStore; storageDir: string}> {
+async function openStore(t: TestContext): Promise<{store: RecordStore; storageDir: string}> {
 	const parent = await mkdtemp(path.join(tmpdir(), 'downstream-entries-'));
 	t.after(async () => rm(parent, {recursive: true, force: true}));
 	const storageDir = path.join(parent, 'storage');
-	return {store: await EntryStore.open(storageDir), storageDir};
+	return {store: await RecordStore.open(storageDir), storageDir};
 }
 
-async function readStored(file: string): Promise<Entry> {
-	return JSON.parse(await readFile(file, 'utf8')) as Entry;
+async function readStored(file: string): Promise<DownloadRecord> {
+	return JSON.parse(await readFile(file, 'utf8')) as DownloadRecord;
 }
 
 /** The permission bits of a file. */
@@ -78,7 +78,7 @@ const hasCode = (code: string) => (error: unknown) => error instanceof DownStrea
 test('everything that is saved is there after a restart', async t => {
 	const {store, storageDir} = await openStore(t);
 	await store.create(fullEntry);
-	const reopened = await EntryStore.open(storageDir);
+	const reopened = await RecordStore.open(storageDir);
 	const {entries, problems} = await reopened.readAll();
 	assert.deepEqual(problems, []);
 	assert.deepEqual(
@@ -308,11 +308,11 @@ test('a storage folder that cannot be made is disk-failed', async t => {
 	await writeFile(path.join(storageDir, 'file'), '');
 	const places = [path.join(storageDir, 'file', 'storage'), path.join(storageDir, 'file')];
 	for (const place of process.platform === 'linux' ? [...places, '/proc/none/storage'] : places) {
-		await assert.rejects(EntryStore.open(place), hasCode('disk-failed'));
+		await assert.rejects(RecordStore.open(place), hasCode('disk-failed'));
 	}
 
 	const deep = path.join(storageDir, 'a', 'b');
-	await EntryStore.open(deep);
+	await RecordStore.open(deep);
 	assert.equal((await stat(deep)).mode & 0o777, 0o700);
 });
 

@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
-import {AnswerParser} from '../source/engine/http/response-parser.ts';
+import {ResponseParser} from '../source/engine/http/response-parser.ts';
 
 const head = (...lines: string[]) => `${lines.join('\r\n')}\r\n\r\n`;
 
 /** What comes of an answer that arrives in these pieces and ends by closing. */
 function parse(pieces: Iterable<string | Uint8Array>) {
-	const parser = new AnswerParser();
+	const parser = new ResponseParser();
 	const body: Buffer[] = [];
 	let error: string | undefined;
 	try {
@@ -21,14 +21,14 @@ function parse(pieces: Iterable<string | Uint8Array>) {
 		error = (caught as Error).message;
 	}
 
-	const {head, isDone, endIsProven, leavesConnectionUsable} = parser;
+	const {head, isDone, endIsProven, isKeepAlive} = parser;
 	return {
 		status: head?.status,
 		headers: [...(head?.headers ?? [])],
 		body: Buffer.concat(body).toString('latin1'),
 		isDone,
 		endIsProven,
-		leavesConnectionUsable,
+		isKeepAlive,
 		error,
 	};
 }
@@ -75,7 +75,7 @@ for (const [words, answer, status, body, usable] of answers) {
 	test(`an answer with ${words} is read`, () => {
 		const parsed = parse([answer]);
 		assert.deepEqual(
-			[parsed.error, parsed.status, parsed.body, parsed.leavesConnectionUsable],
+			[parsed.error, parsed.status, parsed.body, parsed.isKeepAlive],
 			[undefined, status, body, usable],
 		);
 	});
@@ -152,7 +152,7 @@ for (const [words, start, lineEnd, header] of irregular) {
 		]) {
 			const parsed = parse([`${start}${framing}${lineEnd}${lineEnd}${body}`]);
 			assert.deepEqual(
-				[parsed.error, parsed.status, parsed.body, parsed.endIsProven, parsed.leavesConnectionUsable],
+				[parsed.error, parsed.status, parsed.body, parsed.endIsProven, parsed.isKeepAlive],
 				[undefined, 200, 'abc', true, false],
 			);
 			if (header) {
@@ -213,7 +213,7 @@ for (const lines of [
 	test(`${lines.join(' | ')} is no length: the body goes on to the end of the connection, which proves nothing`, () => {
 		const parsed = parse([`${head(ok, ...lines)}abc`]);
 		assert.deepEqual(
-			[parsed.error, parsed.body, parsed.endIsProven, parsed.leavesConnectionUsable, parsed.headers],
+			[parsed.error, parsed.body, parsed.endIsProven, parsed.isKeepAlive, parsed.headers],
 			[undefined, 'abc', false, false, []],
 		);
 	});
@@ -229,14 +229,11 @@ for (const [length, endIsProven] of [
 ] as const) {
 	test(`chunks of 3 bytes beside Content-Length: ${length} are read, and ${endIsProven ? 'proven' : 'not believed'}`, () => {
 		const start = head(ok, `Content-Length: ${length}`, 'Transfer-Encoding: chunked');
-		const parser = new AnswerParser();
+		const parser = new ResponseParser();
 		parser.push(Buffer.from(`${start}3\r\nabc\r\n`));
 		assert.equal(parser.endIsProven, false);
 		parser.push(Buffer.from('0\r\n\r\n'));
-		assert.deepEqual(
-			[parser.isDone, parser.endIsProven, parser.leavesConnectionUsable],
-			[true, endIsProven, false],
-		);
+		assert.deepEqual([parser.isDone, parser.endIsProven, parser.isKeepAlive], [true, endIsProven, false]);
 		assert.deepEqual([...parser.head!.headers], [['transfer-encoding', 'chunked']]);
 	});
 }

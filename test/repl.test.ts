@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {requestsForTyped} from '../source/requests/add-requests.ts';
 import {DownStreamError} from '../source/downstream.ts';
-import {PlainCommands} from '../source/cli/run/repl.ts';
+import {Repl} from '../source/cli/run/repl.ts';
 import {settingsFrom} from '../source/cli/settings.ts';
 import {download, idOf, MemoryDownStream} from './support/memory-downstream.ts';
 
-function commandsOver(downstream: MemoryDownStream): PlainCommands {
-	return new PlainCommands(downstream, async url => [{url}]);
+function commandsOver(downstream: MemoryDownStream): Repl {
+	return new Repl(downstream, async url => [{url}]);
 }
 
 test('everything can be done by typed commands', async () => {
@@ -79,7 +79,7 @@ test('a pasted command is added, also on several lines and after add', async () 
 	const downstream = new MemoryDownStream();
 	const settings = {...settingsFrom({}, {}), headers: {Cookie: 'of=argv'}, checksum: 'md5:00'};
 	const netrc = [{machine: '127.0.0.1', login: 'ann', password: 'geheim'}];
-	const commands = new PlainCommands(downstream, word => requestsForTyped(word, {...settings, netrc}));
+	const commands = new Repl(downstream, word => requestsForTyped(word, {...settings, netrc}));
 	const run = async (line: string) => (await commands.run(line)).lines.join('\n');
 	const authorization = `Basic ${Buffer.from('ann:geheim').toString('base64')}`;
 	assert.equal(await run("curl 'http://127.0.0.1/a' \\"), '');

@@ -2,12 +2,12 @@ import assert from 'node:assert/strict';
 import {readdir} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {toEvict, type Held} from '../source/engine/store/eviction.ts';
+import {selectEvictions, type Evictable} from '../source/engine/store/eviction.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 
 const MiB = 1024 * 1024;
 
-function held(id: string, change: Partial<Held> = {}): Held {
+function held(id: string, change: Partial<Evictable> = {}): Evictable {
 	return {
 		id,
 		present: 10,
@@ -61,7 +61,7 @@ for (const [what, downloads, cacheSize, expected] of [
 	['unless it is unfinished', [held('a', {status: 'removed', completedAt: null}), last], 5, []],
 ] as const) {
 	test(`evicted: ${what}`, () => {
-		assert.deepEqual(toEvict(downloads, cacheSize), expected);
+		assert.deepEqual(selectEvictions(downloads, cacheSize), expected);
 	});
 }
 

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Download, Snapshot} from '../source/downstream.ts';
-import {PlainLines, readyLine} from '../source/cli/output/event-lines.ts';
+import {EventLines, readyLine} from '../source/cli/output/event-lines.ts';
 import {blankDownload} from './support/blank-download.ts';
 
 const at = (seconds: number) => new Date(2026, 10, 2, 14, 2, 11 + seconds).getTime();
@@ -29,7 +29,7 @@ function snapshot(...downloads: Download[]): Snapshot {
 const known: Download = {...base, size: 100 * MiB, acceptsRanges: true, status: 'active'};
 
 test('the life of a download, line by line', () => {
-	const lines = new PlainLines({json: false});
+	const lines = new EventLines({json: false});
 	assert.deepEqual(lines.next(snapshot(base), at(0)), [
 		'14:02:11 [1] added  film.mkv  https://cdn.example.org/film.mkv?token=***',
 	]);
@@ -52,7 +52,7 @@ test('the life of a download, line by line', () => {
 });
 
 test('a failure says why, and names do not reach the terminal as they are', () => {
-	const lines = new PlainLines({json: false});
+	const lines = new EventLines({json: false});
 	const error = {code: 'origin-refused', message: '403 Forbidden from cdn.example.org', at: at(0)} as const;
 	const [added, , failed] = lines.next(
 		snapshot({...known, name: 'a\u001B[31m', status: 'failed', error}),
@@ -63,7 +63,7 @@ test('a failure says why, and names do not reach the terminal as they are', () =
 });
 
 test('as JSON, each line is an object', () => {
-	const lines = new PlainLines({json: true});
+	const lines = new EventLines({json: true});
 	const events = lines
 		.next(snapshot(known), at(0))
 		.map(line => JSON.parse(line) as {event: string; id: string});
@@ -83,7 +83,7 @@ test('as JSON, each line is an object', () => {
 });
 
 test('the numbers are those of the list, also after a removal', () => {
-	const lines = new PlainLines({json: false});
+	const lines = new EventLines({json: false});
 	const first = {...known, id: '1'};
 	const second = {...known, id: '2', name: 'second.mkv'};
 	const third = {...known, id: '3', name: 'third.mkv'};
@@ -97,7 +97,7 @@ test('the numbers are those of the list, also after a removal', () => {
 });
 
 test('a player is told again once it has left the list, and not while it is on it', () => {
-	const lines = new PlainLines({json: false});
+	const lines = new EventLines({json: false});
 	const player = {id: 'p', name: 'mpv', offset: 0, ready: 0, blocked: false, connected: true};
 	const shown = (...players: Download['players'][number][]) =>
 		lines.next(snapshot({...known, players}), at(1)).filter(line => line.includes('player')).length;
@@ -119,12 +119,12 @@ test('a playlist that is done is told as one, and JSON holds no character that a
 		completedAt: at(1),
 	};
 	assert.match(
-		new PlainLines({json: false}).next(snapshot(done), at(1)).join('\n'),
+		new EventLines({json: false}).next(snapshot(done), at(1)).join('\n'),
 		/done {2}100 B in 1s; it is a playlist \(HLS\), not the film itself$/,
 	);
 	const message = 'changed from "\u009B31m" to "\u202E"';
 	const failed: Download = {...known, status: 'failed', error: {code: 'origin-changed', message, at: 0}};
-	const [line = ''] = new PlainLines({json: true}).next(snapshot(failed), at(1)).slice(-1);
+	const [line = ''] = new EventLines({json: true}).next(snapshot(failed), at(1)).slice(-1);
 	assert.doesNotMatch(line, /[\u007F-\u009F\u202E]/);
 	assert.equal((JSON.parse(line) as {message: string}).message, message);
 });
