@@ -1,7 +1,13 @@
 // The library: one engine with its proxy, and its downloads by their URLs instead of their ids.
 import {isDeepStrictEqual} from 'node:util';
 import {defaults, defaultStorageDir} from './defaults.ts';
-import {DownStreamError, type Download, type DownloadStatus, type Snapshot} from './downstream.ts';
+import {
+	DownStreamError,
+	isFetching,
+	type Download,
+	type DownloadStatus,
+	type Snapshot,
+} from './downstream.ts';
 import {checkedHeaders} from './engine/http/headers.ts';
 import {HttpDataSource, withoutCredentials} from './engine/origin/http-source.ts';
 import type {DataSource} from './engine/origin/data-source.ts';
@@ -215,10 +221,7 @@ export class DownStream {
 	/** Whether a connection is open, or is about to be: also between two tries. False for what was never cached. */
 	isDownloading(url: string): boolean {
 		const download = this.#seek(url);
-		return (
-			download !== undefined &&
-			(download.connections > 0 || ['asking', 'active', 'waiting'].includes(download.status))
-		);
+		return download !== undefined && (download.connections > 0 || isFetching(download));
 	}
 
 	/**
