@@ -5,7 +5,7 @@ import {setImmediate as nextTurn, setTimeout as sleep} from 'node:timers/promise
 import {Unicode11Addon} from '@xterm/addon-unicode11';
 import xterm from '@xterm/headless';
 import {render, type Instance} from 'ink';
-import {settleMs} from '../../source/dashboard/controller.ts';
+import {settleMs} from '../../source/dashboard/ui-store.ts';
 import {Dashboard} from '../../source/dashboard/dashboard.tsx';
 import {themes} from '../../source/dashboard/theme.ts';
 import type {DownStream} from '../../source/downstream.ts';
