@@ -7,7 +7,7 @@ export type Dialog = {
 	readonly form: Form;
 	/** Updates notes and dependent fields after a change of fields or choices. */
 	readonly onChange?: (form: Form, before: Form) => Form;
-	/** A whole form filled in from pasted text; undefined if the text belongs into one field. */
+	/** A whole form filled in from pasted text; undefined if the text belongs in one field. */
 	readonly onPaste?: (text: string) => Form | undefined;
 	readonly onButton: (button: string, form: Form) => void;
 	/** Called on Esc or Ctrl+C, not for a button. */
