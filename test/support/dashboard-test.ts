@@ -3,6 +3,7 @@ import {test, type TestContext} from 'node:test';
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {settleMs} from '../../source/dashboard/ui-store.ts';
 import type {Download} from '../../source/downstream.ts';
+import {inputOf, type Key} from './keys.ts';
 import {MemoryDownStream} from './memory-downstream.ts';
 import {Screen, type ScreenOptions, type Wanted} from './screen.tsx';
 
@@ -12,30 +13,6 @@ export type DashboardOptions = Partial<ScreenOptions> & {
 	/** The first screen; by default the first download, or the words of an empty list. */
 	readonly first?: Wanted;
 };
-
-/** Terminal input by the names of the keys. */
-const keys = {
-	up: '\u001B[A',
-	down: '\u001B[B',
-	right: '\u001B[C',
-	left: '\u001B[D',
-	pageUp: '\u001B[5~',
-	pageDown: '\u001B[6~',
-	enter: '\r',
-	esc: '\u001B',
-	tab: '\t',
-	'shift+tab': '\u001B[Z',
-	backspace: '\u007F',
-	space: ' ',
-	'ctrl+c': '\u0003',
-	'ctrl+l': '\u000C',
-	'ctrl+u': '\u0015',
-	'ctrl+z': '\u001A',
-	wheelUp: '\u001B[<64;1;1M',
-};
-
-/** The name of a key, or the text of one read: `jjj` is three keys at once. */
-export type Key = keyof typeof keys | (string & {});
 
 /** Every test begins at the same time, so fixtures made while the file loads have a known age. */
 const startTime = Date.now();
@@ -79,7 +56,7 @@ export class DashboardScreen extends Screen {
 	/** Presses keys, each in a read of its own, then waits for the screen. */
 	async press(pressed: Key | readonly Key[], wanted?: Wanted): Promise<string> {
 		for (const key of typeof pressed === 'string' ? [pressed] : pressed) {
-			await this.send(key in keys ? keys[key as keyof typeof keys] : key);
+			await this.send(inputOf(key));
 			if (key === 'esc') {
 				await this.wait(escapeMs);
 			}
