@@ -5,10 +5,15 @@ import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {addAll, requestsFor, requestsForTyped} from '../source/add-requests.ts';
+import {addFormFromCommand} from '../source/dashboard/add-form.ts';
+import {parsePastedCommand} from '../source/pasted-command.ts';
+import {PlainCommands} from '../source/plain-commands.ts';
 import {start, type Running} from '../source/running.ts';
 import {settingsFrom, type Settings} from '../source/settings.ts';
+import {urlsIn} from '../source/url-lists.ts';
 import {atEnd} from './support/cleanup.ts';
 import {startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {MemoryDownStream} from './support/memory-downstream.ts';
 import {ask} from './support/proxy-client.ts';
 
 const login = `Basic ${Buffer.from('ann:geheim').toString('base64')}`;
@@ -113,4 +118,26 @@ test('headers of the command line are for its own URLs, and those of a command w
 	const [{id} = {id: ''}] = running.engine.snapshot.downloads;
 	await until(running.engine, id, ({status}) => status === 'complete');
 	assert.equal(origin.requests[0]?.headers.cookie, undefined);
+});
+
+test('redirections of a pasted command are read as such in lists, typed lines and the dialog', async t => {
+	const {settings} = await startWith(t, {});
+	const url = 'http://127.0.0.1:1/f';
+	const command = `curl -sS ${url} 2>/dev/null | tee film.mkv`;
+	assert.deepEqual(urlsIn(`${command}\n# and\n${url} \n`), [command, url]);
+	const [request] = await requestsForTyped(command, settings);
+	assert.equal(request?.url, url);
+	assert.equal(request?.name, 'film.mkv');
+	const typed: string[] = [];
+	const plain = new PlainCommands(new MemoryDownStream([]), async word => {
+		typed.push(word);
+		return [];
+	});
+	await plain.run('add curl -sS \\');
+	await plain.run(`  ${url} |`);
+	await plain.run('  tee film.mkv');
+	assert.equal(parsePastedCommand(typed[0]!)?.name, 'film.mkv');
+	const {items} = addFormFromCommand(command)!;
+	const texts = items.flatMap(item => (item.kind === 'text' ? [item.field.text] : []));
+	assert.ok(texts.includes(url) && texts.includes('film.mkv'), texts.join('\n'));
 });
