@@ -12,7 +12,7 @@ export const notes = {
 Among URLs, @FILE is those in a file and - those on standard input, one on each line;
 a curl command may stand for a URL, with its headers.`.trim(),
 	copies: `
-add, pause, resume, cancel and remove tell the copy that runs; list, url, export and verify need none.
+add, pause, resume and cancel need a copy that runs; list, url, export, verify and remove work without one too.
 downstream-tui COMMAND --help shows the flags of a command.`.trim(),
 	help: 'this, or the help of a command',
 	version: 'the version of the program',

@@ -1,7 +1,18 @@
 // A storage folder on a disk that is full or read-only, that is open to others, or that goes while it is used.
 import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
-import {chmod, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile} from 'node:fs/promises';
+import {
+	chmod,
+	mkdir,
+	readdir,
+	readFile,
+	rename,
+	rm,
+	stat,
+	statfs,
+	symlink,
+	writeFile,
+} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
@@ -162,6 +173,33 @@ for (const end of ['close', 'kill'] as const) {
 		},
 	);
 }
+
+test('on a full disk where no copy runs, remove makes room', {timeout}, async t => {
+	const storageDir = await smallDisk(t);
+	if (storageDir === undefined) {
+		return;
+	}
+
+	const ids = await leave(t, storageDir);
+	await fill(storageDir);
+	const {bavail: before} = await statfs(storageDir);
+	const remove = await CliProcess.start(t, [
+		'remove',
+		ids.complete,
+		'--delete-data',
+		'--storage',
+		storageDir,
+	]);
+	assert.equal(await remove.exit(), 0, remove.stderr);
+	const {bavail: after, bsize} = await statfs(storageDir);
+	assert.ok((after - before) * bsize >= size, `${(after - before) * bsize} bytes`);
+	const list = await CliProcess.start(t, ['list', '--json', '--storage', storageDir]);
+	assert.equal(await list.exit(), 0, list.stderr);
+	assert.deepEqual(
+		(JSON.parse(list.stdout) as Array<{id: string}>).map(({id}) => id),
+		[ids.half],
+	);
+});
 
 test(
 	'on a full disk without a key the program starts, and says that its key is not kept',
