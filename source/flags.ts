@@ -82,7 +82,7 @@ export const flags = {
 	giveUpAfter: {
 		kind: 'text',
 		value: 'TIME',
-		says: `get: end when no byte has come for so long, such as 90s, 5m or 2h\n(default: ${defaults.giveUpAfter}; 0: never)`,
+		says: `get, play, --plain: stop after this long without data, such as 90s, 5m\nor 2h (default: ${defaults.giveUpAfter}; 0: never)`,
 	},
 	onChange: {
 		kind: 'text',

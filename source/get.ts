@@ -3,11 +3,10 @@ import {stat} from 'node:fs/promises';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {addAll, requestsFor} from './add-requests.ts';
-import {formatDuration} from './dashboard/format.ts';
 import {substituteOf} from './dashboard/state-words.ts';
 import {DownStreamError, type Download, type DownloadId, type Snapshot} from './downstream.ts';
 import {resolveTarget} from './engine/export-file.ts';
-import {lookMs, QuietTime, TroubleLines, type Outcome} from './patience.ts';
+import {gaveUpLines, lookMs, QuietTime, TroubleLines, type Outcome} from './patience.ts';
 import type {Running} from './running.ts';
 import type {Settings} from './settings.ts';
 import {snapshotsOf} from './snapshots.ts';
@@ -92,12 +91,9 @@ export async function get(
 		return failed || signal.aborted ? 'failed' : 'done';
 	}
 
-	const quietFor = formatDuration(settings.giveUpAfter / 1000);
-	for (const {error, name} of engine.snapshot.downloads.filter(({id}) => open.has(id))) {
-		const reason = error?.message ?? 'the server does not answer';
-		output.error(
-			`${name}: ${reason}; gave up, no byte came for ${quietFor} (--give-up-after changes that; the same command goes on from what is here)`,
-		);
+	const left = engine.snapshot.downloads.filter(({id}) => open.has(id));
+	for (const line of gaveUpLines(left, settings.giveUpAfter)) {
+		output.error(line);
 	}
 
 	return failed ? 'failed' : 'gave-up';

@@ -18,7 +18,7 @@ downstream-tui COMMAND --help shows the flags of a command.`.trim(),
 	version: 'the version of the program',
 	exitCodes: `
 0 done, 1 something failed, 2 usage, 69 port taken, 70 crash,
-75 another copy owns the storage folder, 76 no byte came for so long (--give-up-after), 130 interrupted`.trim(),
+75 another copy owns the storage folder, 76 gave up without data (--give-up-after), 130 interrupted`.trim(),
 } as const;
 
 export function help(): string {

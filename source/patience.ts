@@ -31,6 +31,22 @@ export class QuietTime {
 	}
 }
 
+/** Why each of the downloads that still go on is not waited for any longer. */
+export function gaveUpLines(downloads: readonly Download[], giveUpAfter: number): string[] {
+	const quietFor = formatDuration(giveUpAfter / 1000);
+	return downloads
+		.filter(({status}) => !isSettled(status))
+		.map(({error, name}) => {
+			const reason = error?.message ?? 'the server does not answer';
+			return `${name}: ${reason}; gave up, no byte came for ${quietFor} (--give-up-after changes that; the same command goes on from what is here)`;
+		});
+}
+
+/** Nothing more happens by itself. */
+export function isSettled(status: Download['status']): boolean {
+	return ['complete', 'failed', 'cancelled', 'paused'].includes(status);
+}
+
 type Trouble = {since: number; lastByteAt: number | null; readonly told: Set<string>};
 
 /** Lines on downloads that do not go on: one for each state, however often it is tried. */

@@ -7,7 +7,7 @@ import {play} from './play.ts';
 import {start} from './running.ts';
 import {attach} from './running-copy.ts';
 import {untilDone} from './serve.ts';
-import type {Outcome} from './patience.ts';
+import {gaveUpLines, type Outcome} from './patience.ts';
 import type {Settings} from './settings.ts';
 
 /** So long the player is not started without name and type: where downloads are queued, it is the one who asks. */
@@ -38,11 +38,15 @@ export async function playUrl(
 	try {
 		const id = await startPlayer(engine, word, {settings, isOther: false, say, stopped});
 		say('This goes on until it is complete and no player has read it for 30 s; Ctrl+C ends it');
-		return await untilDone(engine, stopped, {
-			isMeant: download => download.id === id,
-			since: Date.now(),
-			giveUpAfter: settings.giveUpAfter,
-		});
+		const {giveUpAfter} = settings;
+		const isMeant = (download: Download) => download.id === id;
+		const outcome = await untilDone(engine, stopped, {isMeant, since: Date.now(), giveUpAfter});
+		if (outcome === 'gave-up') {
+			const [line = ''] = gaveUpLines(engine.snapshot.downloads.filter(isMeant), giveUpAfter);
+			say(cleanText(line));
+		}
+
+		return outcome;
 	} finally {
 		await running.dispose();
 	}

@@ -5,7 +5,7 @@ import {addAll, requestsFor, requestsForTyped} from './add-requests.ts';
 import {cleanText} from './dashboard/clean-text.ts';
 import type {Download, DownStream} from './downstream.ts';
 import {escapeControls} from './escape-controls.ts';
-import {lookMs, QuietTime, type Outcome} from './patience.ts';
+import {gaveUpLines, isSettled, lookMs, QuietTime, type Outcome} from './patience.ts';
 import {commandHelp, PlainCommands} from './plain-commands.ts';
 import {PlainLines, readyLine} from './plain-lines.ts';
 import {start, type Running} from './running.ts';
@@ -54,6 +54,12 @@ export async function serveUntilDone(
 			? untilQuit(running, settings, stopped)
 			: untilDone(running.engine, stopped, {giveUpAfter}));
 		end();
+		if (outcome === 'gave-up') {
+			for (const line of gaveUpLines(running.engine.snapshot.downloads, giveUpAfter)) {
+				printProblem(line);
+			}
+		}
+
 		return allAdded ? outcome : 'failed';
 	} finally {
 		await running.dispose();
@@ -88,9 +94,13 @@ async function addFromCommandLine(
 	const requestsOf = (word: string) => requestsFor(word, settings);
 	await addAll(engine, urls, requestsOf, error => {
 		allAdded = false;
-		process.stderr.write(`downstream-tui: ${escapeControls(error.message)}\n`);
+		printProblem(error.message);
 	});
 	return allAdded;
+}
+
+function printProblem(message: string): void {
+	process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
 }
 
 async function untilQuit({engine}: Running, settings: Settings, stopped: AbortSignal): Promise<Outcome> {
@@ -138,13 +148,12 @@ export async function untilDone(
 			const downloads = downstream.snapshot.downloads.filter(download => isMeant(download));
 			const now = Date.now();
 			lastPlayer = downloads.some(({players}) => players.length > 0) ? now : lastPlayer;
-			const isOver = downloads.every(({status}) =>
-				['complete', 'failed', 'cancelled', 'paused'].includes(status),
-			);
+			const isOver = downloads.every(({status}) => isSettled(status));
 			const over = isOver || quiet.look(downloads, now) >= giveUpAfter;
 			const rest = lastPlayer + playersGoneMs - now;
 			if (stopped.aborted || (over && rest <= 0)) {
-				return downloads.every(({status}) => status === 'complete') ? 'done' : isOver ? 'failed' : 'gave-up';
+				const isDone = downloads.every(({status}) => status === 'complete');
+				return isDone ? 'done' : isOver || stopped.aborted ? 'failed' : 'gave-up';
 			}
 
 			await new Promise<void>(resolve => {
