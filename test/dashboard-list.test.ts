@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {DownStreamError, type Download} from '../source/downstream.ts';
+import {DownStreamError} from '../source/downstream.ts';
 import {download, everyState, films, idOf, MemoryDownStream} from './support/memory-downstream.ts';
 import {read, Screen} from './support/screen.tsx';
 
@@ -263,7 +263,12 @@ test('what is done is told, and what failed stays in the messages', async t => {
 	const downstream = new MemoryDownStream(films(2));
 	const screen = new Screen(t, downstream, {columns: 100, rows: 30});
 	await screen.shows('film-1');
-	const error = {code: 'origin-refused', message: '403 Forbidden: link expired?', at: 1} as const;
+	const error = {
+		code: 'origin-refused',
+		status: 403,
+		message: '403 Forbidden: link expired?',
+		at: 1,
+	} as const;
 	const [first, second] = downstream.snapshot.downloads;
 	downstream.change({
 		downloads: [
@@ -438,16 +443,16 @@ test('on a narrow screen the page of details tells everything on more lines', as
 });
 
 test('a row tells the cause from its beginning, and the key that helps', async t => {
-	const failed = (message: string, change: Partial<Download> = {}) => ({
+	const failed = (message: string, status?: number) => ({
+		size: null,
 		status: 'failed' as const,
-		error: {code: 'origin-refused' as const, message, at: 0},
-		...change,
+		error: {code: 'origin-refused' as const, message, at: 0, ...(status !== undefined && {status})},
 	});
 	const message = '403 Forbidden from cdn.example.org: the link may have expired';
 	const downstream = new MemoryDownStream([
-		download({id: idOf(0), ...failed(message, {size: null})}),
-		download({id: idOf(2), ...failed('cdn.example.org is busy (429)', {size: null})}),
-		download({id: idOf(1), ...failed('cdn.example.org: no answer in time', {size: null})}),
+		download({id: idOf(0), ...failed(message, 403)}),
+		download({id: idOf(2), ...failed('cdn.example.org is busy (429)', 429)}),
+		download({id: idOf(1), ...failed('cdn.example.org: no answer in time')}),
 	]);
 	const screen = new Screen(t, downstream, {columns: 120, rows: 30});
 	await screen.shows('403 Forbidden: the link ma… U = new link');
