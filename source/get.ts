@@ -3,10 +3,11 @@ import {stat} from 'node:fs/promises';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {addAll, requestsFor} from './add-requests.ts';
+import {cleanText} from './dashboard/clean-text.ts';
 import {substituteOf} from './dashboard/state-words.ts';
 import {DownStreamError, type Download, type DownloadId, type Snapshot} from './downstream.ts';
 import {resolveTarget} from './engine/export-file.ts';
-import {gaveUpLines, lookMs, QuietTime, TroubleLines, type Outcome} from './patience.ts';
+import {gaveUpLines, lookMs, QuietTime, Waits, type Outcome} from './patience.ts';
 import type {Running} from './running.ts';
 import type {Settings} from './settings.ts';
 import {snapshotsOf} from './snapshots.ts';
@@ -52,11 +53,14 @@ export async function get(
 	const open = new Set(downloads.map(({id}) => id));
 	const patience = new AbortController();
 	const quiet = new QuietTime();
-	const troubles = new TroubleLines();
+	const waits = new Map(downloads.map(({id}) => [id, new Waits()]));
 	const timer = setInterval(() => {
 		const waiting = engine.snapshot.downloads.filter(({id}) => open.has(id));
-		for (const line of troubles.next(waiting, Date.now())) {
-			output.error(line);
+		for (const download of waiting) {
+			const wait = waits.get(download.id)?.next(download, Date.now());
+			if (wait) {
+				output.error(cleanText(`${download.name}: ${wait.words}`));
+			}
 		}
 
 		// What is exported waits for nobody.
