@@ -1,8 +1,6 @@
 // What the settings say of a download holds for it whichever way it came in.
 import assert from 'node:assert/strict';
-import {readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
-import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {addAll, requestsFor, requestsForTyped} from '../source/add-requests.ts';
 import {addFormFromCommand} from '../source/dashboard/add-form.ts';
@@ -15,6 +13,7 @@ import {atEnd} from './support/cleanup.ts';
 import {startOrigin, temporaryFolder, until} from './support/engines.ts';
 import {MemoryDownStream} from './support/memory-downstream.ts';
 import {ask} from './support/proxy-client.ts';
+import {writeResolver} from './support/resolver.ts';
 
 const login = `Basic ${Buffer.from('ann:geheim').toString('base64')}`;
 const netrc = [{machine: '127.0.0.1', login: 'ann', password: 'geheim'}];
@@ -77,19 +76,13 @@ test('--netrc holds for what is typed, asked of the API and played', async t => 
 
 test('--resolve-with holds for what is typed, asked of the API and played, and asks once for an item', async t => {
 	const origin = await startOrigin(t, {size: 1000});
-	const folder = await temporaryFolder(t);
-	const script = path.join(folder, 'resolve.mjs');
-	const log = path.join(folder, 'log');
-	await writeFile(log, '');
-	await writeFile(
-		script,
-		`import {appendFileSync} from 'node:fs';
-appendFileSync(${JSON.stringify(log)}, process.argv.at(-1) + '\\n');
-console.log(${JSON.stringify(origin.urlOf('/file'))} + new URL(process.argv.at(-1)).pathname);
+	const {command, runs} = await writeResolver(
+		t,
+		() => `console.log(${JSON.stringify(origin.urlOf('/file'))} + new URL(item).pathname);
 console.log('X-From: the page');
 `,
 	);
-	const {running, settings} = await startWith(t, {resolveWith: [process.execPath, script]});
+	const {running, settings} = await startWith(t, {resolveWith: command});
 	const pages = ['typed', 'posted', 'played'].map(name => `http://page.example/${name}`);
 	await type(running, settings, pages[0]!);
 	assert.equal((await post(running, pages[1]!)).status, 201);
@@ -101,7 +94,7 @@ console.log('X-From: the page');
 		running.engine.snapshot.downloads.map(({item}) => item),
 		pages,
 	);
-	assert.deepEqual((await readFile(log, 'utf8')).trim().split('\n'), pages);
+	assert.deepEqual(await runs(), pages);
 	for (const {id} of running.engine.snapshot.downloads) {
 		await until(running.engine, id, ({status}) => status === 'complete');
 	}
