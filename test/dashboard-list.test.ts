@@ -206,7 +206,12 @@ dashboardTest(
 	'completions and failures are announced and stay in the messages',
 	{downloads: films(2)},
 	async (screen, downstream) => {
-		const error = {code: 'origin-refused', message: '403 Forbidden: link expired?', at: 1} as const;
+		const error = {
+			code: 'origin-refused',
+			status: 403,
+			message: '403 Forbidden: link expired?',
+			at: 1,
+		} as const;
 		const [first, second] = downstream.snapshot.downloads;
 		downstream.change({
 			downloads: [
@@ -370,20 +375,20 @@ dashboardTest(
 	},
 );
 
-const refused = (index: number, message: string) =>
+const refused = (index: number, message: string, status?: number) =>
 	download({
 		id: idOf(index),
 		status: 'failed',
 		size: null,
-		error: {code: 'origin-refused', message, at: 0},
+		error: {code: 'origin-refused', message, at: 0, ...(status !== undefined && {status})},
 	});
 
 dashboardTest(
 	'a failed row shows the start of the cause and the key that helps',
 	{
 		downloads: [
-			refused(0, '403 Forbidden from cdn.example.org: the link may have expired'),
-			refused(2, 'cdn.example.org is busy (429)'),
+			refused(0, '403 Forbidden from cdn.example.org: the link may have expired', 403),
+			refused(2, 'cdn.example.org is busy (429)', 429),
 			refused(1, 'cdn.example.org: no answer in time'),
 		],
 		columns: 120,

@@ -1,7 +1,7 @@
 // The screen: a function of the snapshot and the controller's state.
 import {Box, useApp, useInput, usePaste, useWindowSize} from 'ink';
 import {useEffect, useMemo, useRef, useState, useSyncExternalStore} from 'react';
-import type {Download, DownloadId} from '../downstream.ts';
+import {type Download, type DownloadId, hasExpired} from '../downstream.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {Controller, type ControllerOptions} from './controller.ts';
 import {dockedLines, pageLines} from './details.ts';
@@ -396,15 +396,13 @@ function footerWords(mode: Mode, selected: Download | undefined): Partial<Record
 	const {status, error} = selected;
 	const isStopped = status === 'paused' || status === 'cancelled' || status === 'failed';
 	const isComplete = status === 'complete';
-	const isExpired =
-		(error?.code === 'origin-refused' || error?.code === 'origin-sent-page') && status === 'failed';
 	return {
 		...(mode.kind === 'details'
 			? {open: false, back: 'back', next: 'next', 'plain-text': 'plain text', filter: false, sort: false}
 			: {}),
 		pause: isStopped || isComplete ? false : 'pause',
 		resume: isStopped || status === 'waiting' ? (status === 'paused' ? 'resume' : 'retry') : false,
-		'new-url': isExpired ? 'new link' : false,
+		'new-url': status === 'failed' && error && hasExpired(error) ? 'new link' : false,
 		remove: isComplete ? 'remove' : 'cancel',
 	};
 }

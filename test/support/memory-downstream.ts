@@ -78,7 +78,7 @@ export function everyState(): Download[] {
 			name: 'dataset-2026-part-003.tar.zst',
 			status: 'failed',
 			...idle,
-			error: {...error, code: 'origin-refused', message: '403 Forbidden: link expired?'},
+			error: {...error, code: 'origin-refused', status: 403, message: '403 Forbidden: link expired?'},
 		},
 		{name: 'podcast-ep-214.mp3', status: 'complete', ...idle, present: size, ranges: [[0, size]]},
 		{name: 'model-weights.safetensors', status: 'queued', ...nothing},

@@ -192,7 +192,7 @@ function moreItems(form: Form): TextItem[] {
 }
 
 /** A form filled in from a command, or with the reason against it; undefined for any other text. */
-function addFormFromCommand(text: string): Form | undefined {
+export function addFormFromCommand(text: string): Form | undefined {
 	const command = parsePastedCommand(text);
 	if (!command) {
 		return undefined;
