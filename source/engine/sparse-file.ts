@@ -8,6 +8,7 @@ import {diskError, errorCode} from './disk-error.ts';
 import {DiskPace} from './disk-pace.ts';
 import type {Doubt} from './doubt.ts';
 import type {PresentSet, Range} from './range-set.ts';
+import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
 
 // File systems that compress: few blocks in use say nothing about holes there.
 const compressing = new Set([
@@ -47,6 +48,8 @@ export class SparseFile {
 	readonly change: FileChange;
 	/** Told of everything that is written, in the tick in which it becomes present. */
 	onWritten: ((offset: number, bytes: Uint8Array) => void) | undefined;
+	/** Whether it may be written. */
+	access: Writable = alwaysWritable;
 	/** Set while bytes are present that somebody else may have changed. */
 	doubt: Doubt | undefined;
 	#reader: Promise<FileHandle> | undefined;
@@ -327,6 +330,7 @@ export class SparseFile {
 
 	async #toWrite(): Promise<FileHandle> {
 		this.#refuseIfRetired();
+		refuseUnlessWritable(this.access);
 		if (!this.#writer) {
 			this.#writer = this.#openToWrite();
 			this.#writer.catch(() => {

@@ -100,7 +100,7 @@ export class Transfer {
 			await transfer.#isNoLongerWhole().catch(() => undefined);
 		}
 
-		if (entry.movedTo !== undefined && file.isComplete && !file.change) {
+		if (entry.movedTo !== undefined && file.isComplete && !file.change && !entryFile.refusal) {
 			// It ended between the record of the new place and the removal of the old one.
 			await rm(entryFile.dataPath, {force: true}).catch(() => undefined);
 		}
@@ -134,6 +134,7 @@ export class Transfer {
 		this.#checks = new BlockChecks(
 			entryFile.checksPath,
 			entryFile.entry.pieces?.map(([start, end, crc]) => ({start, end, crc})),
+			entryFile,
 		);
 		this.#readers = new Readers(services.bandwidth);
 		this.#retries = new Retries(() => this.#fetcher.schedule(), entryFile.entry.error);
@@ -268,6 +269,8 @@ export class Transfer {
 	 */
 	async facts(signal: AbortSignal): Promise<StreamFacts> {
 		if (!this.#fetcher.factsKnown) {
+			this.#refuseIfCancelled();
+			await this.#services.access.obtain();
 			this.#refuseIfCancelled();
 			try {
 				await this.#readers.waitForFacts(signal, () =>
@@ -819,7 +822,7 @@ export class Transfer {
 		await doubt.loseUnchecked();
 		void this.#startCheck(async signal => {
 			const damaged = await this.#checkDoubt(doubt, signal);
-			if (wasComplete && this.#file.present.size === 0) {
+			if (wasComplete && this.#file.present.size === 0 && !this.#entryFile.refusal) {
 				await this.#isNoLongerWhole();
 			}
 
@@ -844,7 +847,7 @@ export class Transfer {
 			return;
 		}
 
-		if (this.#entryFile.entry.movedTo === undefined) {
+		if (this.#entryFile.entry.movedTo === undefined || this.#entryFile.refusal) {
 			file.forget([range]);
 			this.#changed();
 		} else {
@@ -949,6 +952,11 @@ export class Transfer {
 		this.#fetcher.schedule();
 	}
 
+	/** The storage folder may be written from here on. */
+	mayWrite(): void {
+		this.#lookAround();
+	}
+
 	/** One connection ends for a player who waits. Returns false if players wait for the bytes of all of them. */
 	giveUpConnection(): boolean {
 		return this.#fetcher.giveUpConnection();
@@ -959,7 +967,7 @@ export class Transfer {
 		clearTimeout(this.#checkpointTimer);
 		this.#checkpointTimer = undefined;
 		this.#checkpointing = this.#checkpointing.then(async () => {
-			if (this.#entryFile.isAbandoned) {
+			if (this.#entryFile.refusal) {
 				return;
 			}
 
@@ -971,7 +979,7 @@ export class Transfer {
 				const {ranges, identity} = await file.checkpoint();
 				// In this order: what is complete has all its checksums, but where the disk has no room for them.
 				const recorded = await this.#checks.save(file).catch(noneIfFull);
-				if (file !== this.#file || this.#entryFile.isAbandoned) {
+				if (file !== this.#file || this.#entryFile.refusal) {
 					return;
 				}
 
@@ -1066,19 +1074,22 @@ export class Transfer {
 	}
 
 	#watched(file: SparseFile): SparseFile {
+		file.access = this.#entryFile;
 		file.onWritten = (offset, bytes) => this.#checks.wrote(offset, bytes, file.size);
 		return file;
 	}
 
-	/** Ends everything at once and writes nothing more. `reason` is told to players. */
+	/** Ends everything at once and writes nothing more. `reason` is told to players, and as the error of the download. */
 	abandon(reason: DownStreamError): void {
 		this.#end();
 		this.#entryFile.abandon(reason);
 		clearTimeout(this.#checkpointTimer);
-		this.#retries.cancel();
+		this.#retries.reset();
+		this.#retries.failed(reason);
 		this.#readers.reject(reason);
 		this.#fetcher.segments.endAll();
 		void this.#file.retire();
+		this.#changed();
 	}
 
 	/** Ends everything and saves. */
@@ -1147,12 +1158,26 @@ export class Transfer {
 	// Readers
 
 	#refuseIfCancelled(): void {
+		if (this.#closed && this.#entryFile.refusal) {
+			throw this.#entryFile.refusal;
+		}
+
 		if (this.#closed || (this.#entryFile.entry.intent === 'cancel' && !this.#file.isComplete)) {
 			throw cancelled();
 		}
 	}
 
-	#waitForBytes(reader: Reader, signal: AbortSignal, isRequest: boolean): Promise<Uint8Array | undefined> {
+	/** Resolves with nothing where the file is to be looked at anew. */
+	async #waitForBytes(
+		reader: Reader,
+		signal: AbortSignal,
+		isRequest: boolean,
+	): Promise<Uint8Array | undefined> {
+		if (this.#entryFile.refusal) {
+			await this.#services.access.obtain();
+			return undefined;
+		}
+
 		return this.#readers.waitForBytes(reader, signal, () =>
 			this.#askForPlayer(isRequest, () => this.#fetcher.awaited(reader.offset)),
 		);
@@ -1218,10 +1243,16 @@ export class Transfer {
 			return;
 		}
 
+		const explained = this.#services.access.explain(cause);
 		const error =
-			cause instanceof DownStreamError
-				? cause
+			explained instanceof DownStreamError
+				? explained
 				: new DownStreamError('origin-misbehaved', `Unexpected: ${String(cause)}`, {cause});
+		if (this.#entryFile.refusal) {
+			// It goes on once the storage folder may be written, or has ended.
+			return;
+		}
+
 		if (this.#renewLink(error)) {
 			return;
 		}
