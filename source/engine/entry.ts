@@ -209,9 +209,7 @@ const entryField = objectOf<Entry>({
 		'a list of ranges',
 		(value): value is Array<[number, number]> => Array.isArray(value) && value.every(isRange),
 	),
-	dataFile: optional(
-		objectOf<FileIdentity>({device: aNumber, inode: aNumber, size: aCount, modifiedAt: aNumber}),
-	),
+	dataFile: optional(objectOf<FileIdentity>({inode: aNumber, size: aCount, modifiedAt: aNumber})),
 	pieces: optional(
 		field(
 			'a list of pieces',

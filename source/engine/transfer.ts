@@ -5,6 +5,7 @@ import {Logger} from '../logger.ts';
 import {release} from './blocks.ts';
 import {BlockChecks, parseChecksum} from './block-checks.ts';
 import {BlockReader} from './block-reader.ts';
+import {CheckQueue, type Check, type CheckKind} from './check-queue.ts';
 import type {DataSource, OriginAnswer} from './data-source.ts';
 import {diskError, isFull} from './disk-error.ts';
 import {Doubt} from './doubt.ts';
@@ -64,7 +65,7 @@ export class Transfer {
 	/** Blocks that were recorded last. */
 	#unsettled: readonly number[] = [];
 	#exportProgress: number | null = null;
-	#check: {readonly done: Promise<Range[]>; readonly abort: AbortController} | undefined;
+	readonly #queue = new CheckQueue();
 	#checkProgress: number | null = null;
 	/** Aborted when it closes. */
 	readonly #ending = new AbortController();
@@ -90,9 +91,11 @@ export class Transfer {
 		const transfer = new Transfer(entryFile, source, services, file);
 		if (entry.unsettled) {
 			transfer.#unsettled = entry.unsettled;
-			// It did not end by itself: what the disk was given last is what it may have lost.
-			// What cannot be read now is told to those who want to read it.
-			file.forget(await transfer.#checks.damagedOf(file, entry.unsettled).catch(() => []));
+			if (!file.isChanged) {
+				// It did not end by itself: what the disk was given last is what it may have lost.
+				// What cannot be read now is told to those who want to read it.
+				file.forget(await transfer.#checks.damagedOf(file, entry.unsettled).catch(() => []));
+			}
 		}
 
 		if (entry.completedAt !== undefined && !file.isComplete) {
@@ -100,12 +103,12 @@ export class Transfer {
 			await transfer.#isNoLongerWhole().catch(() => undefined);
 		}
 
-		if (entry.movedTo !== undefined && file.isComplete && !file.change && !entryFile.refusal) {
+		if (entry.movedTo !== undefined && file.isComplete && !file.isChanged && !entryFile.refusal) {
 			// It ended between the record of the new place and the removal of the old one.
 			await rm(entryFile.dataPath, {force: true}).catch(() => undefined);
 		}
 
-		if (file.change) {
+		if (file.isChanged) {
 			await transfer.#doubt();
 		}
 
@@ -411,6 +414,8 @@ export class Transfer {
 		this.#isAsked = true;
 		this.#retries.retryNow(true);
 		await this.#entryFile.save({intent: 'run', error: undefined});
+		// A check that was cancelled is taken up again.
+		void this.#settleDoubt().catch(() => undefined);
 		this.#lookAround();
 	}
 
@@ -421,7 +426,7 @@ export class Transfer {
 		this.#readers.reject(cancelled());
 		this.#retries.cancel();
 		this.#fetcher.cancel();
-		this.#check?.abort.abort(cancelled());
+		this.#queue.abort(cancelled());
 		this.#changed();
 		this.#services.queueChanged();
 		await saved;
@@ -590,8 +595,11 @@ export class Transfer {
 			this.#retries.reset();
 		}
 
-		this.#check?.abort.abort(new DownStreamError('incomplete', 'The checksum was changed during the check'));
-		await this.#check?.done.catch(() => undefined);
+		this.#queue.abort(
+			new DownStreamError('incomplete', 'The checksum was changed during the check'),
+			'whole',
+		);
+		await this.#queue.find('whole')?.catch(() => undefined);
 		await this.#entryFile.save({completedAt: undefined, error: this.#retries.permanentError});
 	}
 
@@ -648,8 +656,8 @@ export class Transfer {
 	async #forgetVersion(change: Partial<Entry>): Promise<void> {
 		const {dataPath, entry} = this.#entryFile;
 		const reason = fetchedAnew();
-		this.#check?.abort.abort(reason);
-		await this.#check?.done.catch(() => undefined);
+		this.#queue.abort(reason);
+		await this.#queue.settled();
 		this.#version++;
 		this.#unsettled = [];
 		this.#readers.reject(reason);
@@ -696,15 +704,19 @@ export class Transfer {
 	}
 
 	/**
-	 * Damaged blocks become holes; a complete file is also held against the checksum that was given for it. Concurrent
-	 * calls share one check.
+	 * Damaged blocks become holes; a complete file is also compared with the checksum that was given for it. Concurrent
+	 * calls share one check. Where no checksum was given, a check in doubt finds the same.
 	 */
 	verify(): Promise<Range[]> {
 		if (this.#closed) {
 			return Promise.reject(ending());
 		}
 
-		const done = this.#check?.done ?? this.#startCheck(async signal => this.#checkAll(signal));
+		const inDoubt = this.#entryFile.entry.checksum === undefined ? this.#queue.find('doubt') : undefined;
+		const done =
+			inDoubt ??
+			this.#queue.find('whole') ??
+			this.#startCheck('whole', async signal => this.#checkAll(signal));
 		// Told only once, also where it was found unasked.
 		void done.then(() => (this.#untold = [])).catch(() => undefined);
 		return done;
@@ -716,9 +728,14 @@ export class Transfer {
 	 */
 	async settled(): Promise<void> {
 		await this.#lookForChange();
+		await this.#settleDoubt();
+	}
+
+	async #settleDoubt(): Promise<void> {
 		const {doubt} = this.#file;
 		if (doubt) {
-			await (this.#check?.done ?? this.#startCheck(async signal => this.#checkDoubt(doubt, signal)));
+			await (this.#queue.find('doubt') ??
+				this.#startCheck('doubt', async signal => this.#checkDoubt(doubt, signal)));
 		}
 	}
 
@@ -728,7 +745,7 @@ export class Transfer {
 		}
 
 		// A check that runs reads all of it anyway.
-		await this.#check?.done.catch(() => undefined);
+		await this.#queue.settled();
 		const change = await this.#file.changeSince();
 		if (change === 'gone') {
 			await this.#lostEnd({start: 0, end: Infinity});
@@ -737,16 +754,11 @@ export class Transfer {
 		}
 	}
 
-	#startCheck(look: (signal: AbortSignal) => Promise<Range[]>): Promise<Range[]> {
-		const abort = new AbortController();
-		const done = this.#runCheck(look, abort.signal);
-		// Many start one and look at the outcome in the snapshot.
-		done.catch(() => undefined);
-		this.#check = {done, abort};
-		return done;
+	#startCheck(kind: CheckKind, check: Check): Promise<Range[]> {
+		return this.#queue.add(kind, async signal => this.#runCheck(check, signal));
 	}
 
-	async #runCheck(look: (signal: AbortSignal) => Promise<Range[]>, signal: AbortSignal): Promise<Range[]> {
+	async #runCheck(look: Check, signal: AbortSignal): Promise<Range[]> {
 		this.#showCheck(0);
 		try {
 			return await look(signal);
@@ -758,7 +770,6 @@ export class Transfer {
 			throw error;
 		} finally {
 			this.#checkProgress = null;
-			this.#check = undefined;
 			// An export may have waited for the end of it.
 			this.#services.queueChanged();
 			if (!signal.aborted) {
@@ -777,6 +788,7 @@ export class Transfer {
 		// What was written so far is checked too.
 		await this.checkpoint();
 		const file = this.#file;
+		const {doubt} = file;
 		const given = file.isComplete ? this.#entryFile.entry.checksum : undefined;
 		const expected = given === undefined ? undefined : parseChecksum(given);
 		const {damaged, digest} = await this.#checks.check(file, {
@@ -796,8 +808,9 @@ export class Transfer {
 			await this.#completed();
 		}
 
-		if (!file.doubt || file.isComplete) {
-			// In doubt, parts of blocks are still to be proven.
+		// In doubt, parts of blocks are still to be proven; one that came up meanwhile is of later changes.
+		if (file.doubt === doubt && (!doubt || file.isComplete)) {
+			doubt?.end();
 			file.trust();
 		}
 
@@ -820,7 +833,7 @@ export class Transfer {
 		const doubt = new Doubt(file, this.#checks, checked, async range => this.#loseBlock(file, range));
 		file.doubt = doubt;
 		await doubt.loseUnchecked();
-		void this.#startCheck(async signal => {
+		void this.#startCheck('doubt', async signal => {
 			const damaged = await this.#checkDoubt(doubt, signal);
 			if (wasComplete && this.#file.present.size === 0 && !this.#entryFile.refusal) {
 				await this.#isNoLongerWhole();
@@ -1097,7 +1110,7 @@ export class Transfer {
 		this.#end();
 		this.#retries.cancel();
 		this.#readers.reject(ending());
-		await Promise.allSettled([this.#fetcher.stop(), this.#check?.done]);
+		await Promise.allSettled([this.#fetcher.stop(), this.#queue.settled()]);
 		await this.checkpoint();
 		await this.#file.retire();
 		await this.#fetcher.dispose();
@@ -1107,7 +1120,7 @@ export class Transfer {
 		this.#closed = true;
 		clearTimeout(this.#patienceTimer);
 		this.#ending.abort(ending());
-		this.#check?.abort.abort(ending());
+		this.#queue.abort(ending());
 	}
 
 	/** To the minute: it only says what was read before what. */
