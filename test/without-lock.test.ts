@@ -39,18 +39,33 @@ function fillDisk(t: TestContext): () => void {
 
 type Left = {storageDir: string; complete: string; half: string; origin: TestOrigin};
 
-/** One complete download, and one that is paused in the middle. */
+/** One complete download, one in the middle, one off the list with its bytes, and one whose bytes were to be deleted. */
 async function leave(t: TestContext): Promise<Left> {
 	const quick = await startOrigin(t, {size, etag});
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
 	const {engine, storageDir, close} = await startEngine(t, {connections: 1});
+	const records: string[] = [];
+	for (let count = 0; count < 2; count++) {
+		const {url} = await startOrigin(t, {size: MiB, etag});
+		const {download} = await engine.add({url});
+		await until(engine, download.id, ({status}) => status === 'complete');
+		records.push(path.join(downloadOf(engine, download.id).folder, 'entry.json'));
+	}
+
 	const {download: complete} = await engine.add({url: quick.url});
 	const {download: half} = await engine.add({url: origin.url});
 	await until(engine, complete.id, ({status}) => status === 'complete');
 	await until(engine, half.id, ({present}) => present > MiB);
 	await close();
+	await markRemoved(records[0]!, 'keep');
+	await markRemoved(records[1]!, 'delete');
 	origin.options.bytesPerSecond = undefined;
 	return {storageDir, complete: complete.id, half: half.id, origin};
+}
+
+async function markRemoved(record: string, removed: 'keep' | 'delete'): Promise<void> {
+	const entry = JSON.parse(await readFile(record, 'utf8')) as object;
+	await writeFile(record, JSON.stringify({...entry, removed}));
 }
 
 /** Every file with its time and a sum of its bytes. */
@@ -146,6 +161,20 @@ test('the lock is taken for the first write that is wished once it can be', {tim
 	await running.close();
 	const next = await startEngine(t, {storageDir, maxActive: 0});
 	assert.equal(downloadOf(next.engine, half).status, 'complete');
+});
+
+test('the lock is tried again without a wish', {timeout}, async t => {
+	const {storageDir, half} = await leave(t);
+	const makeRoom = fillDisk(t);
+	t.mock.timers.enable({apis: ['setInterval']});
+	const {engine} = await startEngine(t, {storageDir});
+	t.mock.timers.tick(10_000);
+	await assert.rejects(engine.resume(half), {code: 'disk-full'});
+	assert.equal(engine.snapshot.banners.length, 1);
+	makeRoom();
+	t.mock.timers.tick(10_000);
+	await until(engine, half, ({status}) => status === 'complete');
+	assert.deepEqual(engine.snapshot.banners, []);
 });
 
 test('downloads that wait for the lock go on when it is held', {timeout}, async t => {
@@ -290,5 +319,25 @@ test(
 		const response = await fetch(download.streamUrl, {headers: {range: 'bytes=0-99'}});
 		assert.equal(response.status, 500);
 		await assert.rejects(engine.resume(download.id), {code: 'disk-failed', message: sentence});
+	},
+);
+
+test(
+	'a player of a removed storage folder is told so, as the rows are',
+	{timeout, skip: isWindows},
+	async t => {
+		const origin = await startOrigin(t, {size, etag});
+		const {engine, storageDir} = await startEngine(t);
+		const {download} = await engine.add({url: origin.url});
+		await until(engine, download.id, ({status}) => status === 'complete');
+		await rename(storageDir, `${storageDir}.gone`);
+		atEnd(t, () => rm(`${storageDir}.gone`, {recursive: true, force: true}));
+		const sentence = `The storage folder ${storageDir} was removed`;
+		const response = await ask(engine, download.id, 0, 100);
+		assert.equal(response.status, 500);
+		const {detail} = (await response.json()) as {detail: string};
+		assert.equal(detail, sentence);
+		assert.equal(downloadOf(engine, download.id).error?.message, sentence);
+		await assert.rejects(engine.resume(download.id), {message: sentence});
 	},
 );

@@ -33,13 +33,17 @@ export type Checked = Range & {readonly crc: number};
  */
 export class BlockChecks {
 	readonly #path: string;
-	readonly #access: Writable;
+	readonly #access: Pick<Writable, 'refusal'>;
 	/** Of blocks that are not whole: runs that were written in order, each with its checksum so far. */
 	readonly #pieces = new Map<number, Checked[]>();
 	readonly #finished = new Map<number, number>();
 
 	/** `pieces` as recorded. Nothing is opened or written yet. */
-	constructor(path: string, pieces: readonly Checked[] = [], access: Writable = alwaysWritable) {
+	constructor(
+		path: string,
+		pieces: readonly Checked[] = [],
+		access: Pick<Writable, 'refusal'> = alwaysWritable,
+	) {
 		this.#path = path;
 		this.#access = access;
 		for (const piece of pieces) {

@@ -283,11 +283,7 @@ export class Engine implements DownStream {
 		ownSource?: DataSource,
 		isWish = true,
 	): Promise<{download: Download; existed: boolean}> {
-		try {
-			return await this.#heldFor(this.#findOrCreate(given, ownSource, isWish));
-		} catch (error) {
-			throw this.#access.explain(error);
-		}
+		return this.#heldFor(this.#findOrCreate(given, ownSource, isWish));
 	}
 
 	async #findOrCreate(
@@ -647,11 +643,7 @@ export class Engine implements DownStream {
 			await this.#access.obtain();
 		}
 
-		try {
-			return await act();
-		} catch (error) {
-			throw this.#access.explain(error);
-		}
+		return act();
 	}
 
 	/** What another copy has written since is opened anew; the players of what is as it was notice nothing. */
@@ -663,7 +655,7 @@ export class Engine implements DownStream {
 				changed.delete(transfer.id);
 			} else {
 				transfer.abandon(new DownStreamError('not-found', 'Another copy has changed this download'));
-				void transfer.close();
+				void this.#heldFor(transfer.close());
 				this.#transfers.delete(transfer.id);
 			}
 		}

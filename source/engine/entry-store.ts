@@ -45,10 +45,10 @@ export class EntryStore {
 	async create(entry: Entry): Promise<EntryFile> {
 		refuseUnlessWritable(this.#access);
 		const folder = this.folderOf(entry.id);
-		await mkdir(folder, {mode: 0o700}).catch(throwDiskError(folder));
+		await mkdir(folder, {mode: 0o700}).catch(throwDiskError(folder, this.#access));
 		const file = new EntryFile(new DurableEntry(folder, this.#access), entry);
 		await file.save({});
-		await syncFolder(this.#storageDir).catch(throwDiskError(this.#storageDir));
+		await syncFolder(this.#storageDir).catch(throwDiskError(this.#storageDir, this.#access));
 		return file;
 	}
 
@@ -110,7 +110,7 @@ export class EntryStore {
 }
 
 /** The record of one download, in memory and on the disk. */
-export class EntryFile implements Writable {
+export class EntryFile {
 	readonly folder: string;
 	readonly #record: DurableEntry;
 	readonly #database: Low<Entry>;
@@ -167,7 +167,8 @@ export class EntryFile implements Writable {
 
 		const changed = {...entry, ...change};
 		this.#database.data = changed;
-		await this.#database.write().catch(throwDiskError(path.join(this.folder, entryName)));
+		const file = path.join(this.folder, entryName);
+		await this.#database.write().catch(throwDiskError(file, this.#record.access));
 		this.#durable = changed;
 	}
 }
@@ -175,7 +176,7 @@ export class EntryFile implements Writable {
 /** `entry.json` in one folder; calls that come while a write runs become one write of the newest. */
 class DurableEntry implements Adapter<Entry> {
 	readonly folder: string;
-	readonly #access: Writable;
+	readonly access: Writable;
 	readonly #onProblem: (sentence: string) => void;
 	/** Why nothing may be written any more, whatever becomes of the storage folder. */
 	abandonment: DownStreamError | undefined;
@@ -185,12 +186,12 @@ class DurableEntry implements Adapter<Entry> {
 
 	constructor(folder: string, access: Writable, onProblem: (sentence: string) => void = () => undefined) {
 		this.folder = folder;
-		this.#access = access;
+		this.access = access;
 		this.#onProblem = onProblem;
 	}
 
 	get refusal(): DownStreamError | undefined {
-		return this.abandonment ?? this.#access.refusal;
+		return this.abandonment ?? this.access.refusal;
 	}
 
 	/** What is damaged is set aside, and the copy before it is read. Throws `InvalidEntry`. */
@@ -207,7 +208,7 @@ class DurableEntry implements Adapter<Entry> {
 				return checkEntry(stored, path.basename(this.folder));
 			}
 
-			this.#onProblem(`A damaged record was ${setAside(file, this.#access)}`);
+			this.#onProblem(`A damaged record was ${setAside(file, this.access)}`);
 		}
 
 		throw new InvalidEntry('it has no record');
@@ -347,8 +348,8 @@ function parseJson(text: string): object | undefined {
 	}
 }
 
-function throwDiskError(file: string): (error: unknown) => never {
+function throwDiskError(file: string, access = alwaysWritable): (error: unknown) => never {
 	return error => {
-		throw diskError(error, file);
+		throw access.explain(diskError(error, file));
 	};
 }

@@ -47,7 +47,7 @@ export class SparseFile {
 	/** Told of everything that is written, in the tick in which it becomes present. */
 	onWritten: ((offset: number, bytes: Uint8Array) => void) | undefined;
 	/** Whether it may be written. */
-	access: Writable = alwaysWritable;
+	access: Pick<Writable, 'refusal'> = alwaysWritable;
 	/** Set while bytes are present that somebody else may have changed. */
 	doubt: Doubt | undefined;
 	#reader: Promise<FileHandle> | undefined;
