@@ -15,6 +15,7 @@ import type {RetryPolicy} from './retry-policy.ts';
 import {Segments, type Segment} from './segments.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import type {SpeedMeter} from './speed-meter.ts';
+import type {StorageAccess} from '../store/storage-access.ts';
 import {
 	compareOneSample,
 	compareWithHeld,
@@ -57,6 +58,7 @@ export type NewLink = (signal: AbortSignal) => Promise<{change: Partial<Download
 export type TransferServices = {
 	readonly bandwidth: Bandwidth;
 	readonly blocks: BlockPool;
+	readonly access: StorageAccess;
 	readonly hosts: HostLimits;
 	/** Connections for each file unless the download says otherwise. */
 	readonly connections: number;
@@ -328,7 +330,8 @@ export class Fetcher {
 
 	/** Nothing stands in the way of a request. */
 	get #mayAsk(): boolean {
-		return !this.#download.retries.blockingError && this.#entryFile.entry.intent !== 'cancel';
+		const {entry, refusal} = this.#entryFile;
+		return !this.#download.retries.blockingError && entry.intent !== 'cancel' && !refusal;
 	}
 
 	/** Nothing names the version, and no byte has come yet that another response could be compared with. */
