@@ -116,3 +116,30 @@ for (const status of [403, 416, 400, 501]) {
 		},
 	);
 }
+
+test('a whole answer beside connections that work takes none of them away', {timeout}, async t => {
+	const large = 64 * MiB;
+	let wholes = 0;
+	const origin = await startOrigin(t, {
+		size: large,
+		etag: '"v1"',
+		bytesPerSecond: 2 * MiB,
+		intercept(_request, response, {range}) {
+			if (wholes > 0 || !range || range.start === 0) {
+				return false;
+			}
+
+			wholes++;
+			response.writeHead(200, {'content-length': large, etag: '"v1"'}).write('x');
+			return true;
+		},
+	});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url, connections: 4});
+	const {lastError} = await until(
+		engine,
+		download.id,
+		({connections, present}) => connections === 4 && present > 4 * MiB,
+	);
+	assert.deepEqual([wholes, lastError], [1, null]);
+});

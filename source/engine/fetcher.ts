@@ -95,6 +95,8 @@ export type FetchedDownload = {
 	proven(): void;
 	/** `since`: when the request began or the last byte came, in milliseconds since the epoch. */
 	failed(error: unknown, since: number): void;
+	/** Shown, though the download goes on: it waits for a connection. */
+	noted(error: DownStreamError): void;
 	changed(): void;
 };
 
@@ -195,8 +197,8 @@ export class Fetcher {
 	/** How many connections its host takes at a time, if it waits for one of them; else null. */
 	get hostCeiling(): number | null {
 		const {hosts} = this.#services;
-		const isWaiting = this.#fillAllowed && this.segments.size === 0 && !hosts.mayOpen(this.host);
-		return isWaiting ? hosts.ceiling(this.host) : null;
+		const isWaiting = this.#fillAllowed && this.segments.size === 0 && !hosts.mayOpen(this.host, this);
+		return isWaiting ? hosts.ceiling(this.host, this) || null : null;
 	}
 
 	/** The origin has given nothing yet that was asked of it now. */
@@ -442,23 +444,23 @@ export class Fetcher {
 			const fills = [...this.segments].filter(segment => segment.for === 'fill').length;
 			// One is enough to find out whether the trouble is over.
 			const most = this.#download.retries.isProbing ? 1 : this.#grown;
-			return fills < room && this.segments.size < most && hosts.mayOpen(this.host);
+			return fills < room && this.segments.size < most && hosts.mayOpen(this.host, this);
 		}
 
 		if (this.segments.size >= this.maxConnections && !this.giveUpConnection()) {
 			return false;
 		}
 
-		if (!hosts.mayOpen(this.host)) {
+		if (hosts.isFull(this.host, this, true)) {
 			this.#services.freeConnection(this.host);
 		}
 
-		return hosts.mayOpen(this.host);
+		return hosts.mayOpen(this.host, this, true);
 	}
 
 	#start(plan: SegmentPlan): void {
 		const segment = this.segments.add(plan);
-		this.#services.hosts.opened(this.host, segment);
+		this.#services.hosts.opened(this.host, segment, this);
 		const running = this.#run(segment).finally(() => this.#running.delete(running));
 		this.#running.add(running);
 	}
@@ -569,10 +571,8 @@ export class Fetcher {
 			segment.offset > 0 &&
 			this.#wholeAnswers < mostWholeAnswers
 		) {
-			throw new DownStreamError(
-				'origin-truncated',
-				`${this.host} answers with the whole file though it gave parts of it before`,
-			);
+			// Asked again at once.
+			return false;
 		}
 
 		if (this.#file.size === Infinity && info.size !== Infinity) {
@@ -597,6 +597,7 @@ export class Fetcher {
 		}
 
 		segment.answeredAt = performance.now();
+		this.#services.hosts.answered(this.host, segment);
 		if (acceptsRanges) {
 			segment.end = Math.min(segment.end, range.end);
 		} else {
@@ -932,6 +933,9 @@ export class Fetcher {
 			});
 		if (isOneTooMany) {
 			this.#grown = Math.max(1, this.segments.size - 1);
+			if (this.isUnanswered) {
+				this.#download.noted(error);
+			}
 		} else {
 			this.#download.failed(this.#passing(error), Math.max(segment.openedAt, this.#lastByteAt ?? 0));
 		}
