@@ -38,7 +38,10 @@ export type OriginAnswer = {
 	readonly validator: Validator;
 	/** False when a ranged request was answered with the whole. */
 	readonly acceptsRanges: boolean;
-	/** A ranged request was answered with the whole by an origin that says that it accepts ranges: the next may work. */
+	/**
+	 * A ranged request was answered with the whole, or failed for what may have been another reason, and the origin says that
+	 * it accepts ranges: the next may work.
+	 */
 	readonly mayAcceptRanges?: boolean;
 	/**
 	 * The declared type is that of a web page (`text/html`, `application/xhtml+xml`), or of JSON with less than 1 MiB: it

@@ -18,8 +18,10 @@ const mostRedirects = 10;
 const mostChallenges = 3;
 /** Responses that carry the file. */
 const successes = new Set([200, 201, 203, 206]);
-/** Statuses of origins that refuse a Range and may give the whole file. */
-const rangeRefusals = new Set([400, 403, 405, 406, 416, 501]);
+/** Statuses that refuse the request as it is; without Range it may be served. */
+const rangeRefusals = new Set([400, 405, 406, 416, 501]);
+/** Statuses that say nothing of the Range: logins, files that are gone, requests that come too soon. */
+const othersThanRange = new Set([401, 407, 408, 410, 425, 429, 503]);
 const nothing = new Uint8Array();
 
 /** What the requests of one data source have shown of its origin. */
@@ -68,7 +70,8 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 				throw error;
 			}
 
-			return requestOnce({...options, traits, ranged: false}).catch((second: unknown) => {
+			const mayAcceptRanges = !isRangeRefusal(error);
+			return requestOnce({...options, traits, ranged: false, mayAcceptRanges}).catch((second: unknown) => {
 				throw second instanceof UnprovenResponse ? error : second;
 			});
 		});
@@ -93,13 +96,34 @@ class UnprovenResponse extends DownStreamError {
 
 /** Whether a request without Range may succeed. */
 function isAboutRange(error: unknown, {givesParts = false, servesRanges = false}: OriginTraits): boolean {
-	const status = error instanceof DownStreamError ? error.status : undefined;
-	// Where ranges work, 403 is about the link, or the number of connections.
-	const refuses = status !== undefined && rangeRefusals.has(status) && !(givesParts && status === 403);
-	return refuses || error instanceof UnprovenResponse || (!servesRanges && (status === 500 || isCut(error)));
+	const status = statusOf(error);
+	// Once parts have come, other statuses are about the link or the number of connections.
+	return (
+		isRangeRefusal(error) ||
+		(status !== undefined && !othersThanRange.has(status) && !givesParts) ||
+		(isCut(error) && !servesRanges)
+	);
 }
 
-type RequestOptions = OriginRequestOptions & {readonly traits: OriginTraits};
+/** The origin takes no Range, or none that it answers as HTTP demands. */
+function isRangeRefusal(error: unknown): boolean {
+	return rangeRefusals.has(statusOf(error) ?? 0) || error instanceof UnprovenResponse;
+}
+
+/** Of a refusal by the origin that does not ask to wait. */
+function statusOf(error: unknown): number | undefined {
+	const isRefusal =
+		error instanceof DownStreamError &&
+		(error.code === 'origin-refused' || error.code === 'origin-busy') &&
+		error.retryAfterMs === undefined;
+	return isRefusal ? error.status : undefined;
+}
+
+type RequestOptions = OriginRequestOptions & {
+	readonly traits: OriginTraits;
+	/** A request with Range has failed, perhaps for another reason. */
+	readonly mayAcceptRanges?: boolean;
+};
 
 async function requestOnce(options: RequestOptions): Promise<OriginAnswer> {
 	const {range, headers} = options;
@@ -230,7 +254,7 @@ async function ask(
 
 /** RFC 9110 sections 14.4 and 15.3.7: only what the answer says of itself counts, whatever was asked. */
 async function proveAnswer(url: URL, response: HttpAnswer, options: RequestOptions): Promise<OriginAnswer> {
-	const {ranged, signal} = options;
+	const {ranged, mayAcceptRanges = ranged, signal} = options;
 	const host = url.hostname;
 	const length = lengthOf(response);
 	const part = statedPart(host, response, length, options);
@@ -272,7 +296,7 @@ async function proveAnswer(url: URL, response: HttpAnswer, options: RequestOptio
 				...describe(url, response, size),
 				range,
 				acceptsRanges: part !== undefined && ranged,
-				mayAcceptRanges: ranged && !part && listsBytes(response.headers.get('accept-ranges')),
+				mayAcceptRanges: mayAcceptRanges && !part && listsBytes(response.headers.get('accept-ranges')),
 				get endIsProven() {
 					return response.endIsProven;
 				},
@@ -301,6 +325,10 @@ function statedPart(
 	}
 
 	const {range, size} = proof;
+	if (size !== Infinity && !Number.isSafeInteger(size)) {
+		throw misbehaved(host, 'says that the file has more bytes than any disk can hold');
+	}
+
 	if (!ranged && (range.start > 0 || range.end < size)) {
 		throw new UnprovenResponse(host, 'was asked for the whole file and answers with a part of it');
 	}
