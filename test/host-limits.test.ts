@@ -169,3 +169,21 @@ test('a place that is reserved and not used is free again after 3 s', t => {
 	clock.tick(1);
 	assert.deepEqual([limits.mayOpen(host, 'a'), limits.ceiling(host)], [true, Infinity]);
 });
+
+test('connections that are refused together are one refusal', t => {
+	const {limits, open, close, refuse, clock} = start(t);
+	const working = open(true, 'a');
+	const further = [open(false, 'a'), open(false, 'a')];
+	clock.tick(100);
+	close(working);
+	assert.deepEqual(
+		further.map(connection => refuse(connection)),
+		[true, true],
+	);
+	assert.equal(limits.mayOpen(host, 'a'), false);
+	clock.tick(500);
+	assert.equal(limits.mayOpen(host, 'a'), true);
+	const second = open(true, 'a');
+	limits.answered(host, second);
+	assert.equal(limits.ceiling(host), 1);
+});

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type {ServerResponse} from 'node:http';
 import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/data-source.ts';
 import {firstWrongByte} from './support/content.ts';
@@ -416,4 +417,37 @@ test('a download that waits for its server shows what that said', {timeout}, asy
 	const {status, error, lastError} = await until(engine, second.id, ({hostCeiling}) => hostCeiling === 1);
 	assert.deepEqual([status, error], ['queued', null]);
 	assert.match(lastError!.message, /^403 Forbidden/);
+});
+
+test(
+	'silence to a further connection is a refusal, however long a first answer may take',
+	{timeout},
+	async t => {
+		const {intercept, refused} = oneAtATime(() => undefined);
+		const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB, intercept});
+		const {engine} = await startEngine(t, {connections: 4, answerTimeout: 10 * 60_000});
+		const {download} = await engine.add({url: origin.url});
+		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.deepEqual([done.status, done.lastError], ['complete', null]);
+		assert.ok(refused() > 0);
+	},
+);
+
+test('an origin that thinks for longer at some places is waited for', {timeout}, async t => {
+	const origin = await startOrigin(t, {
+		size: 6 * MiB,
+		etag,
+		bytesPerSecond: 2 * MiB,
+		async intercept(_request, _response, {range}) {
+			if (range && range.start <= 4 * MiB && 4 * MiB < range.end) {
+				await sleep(8000);
+			}
+
+			return false;
+		},
+	});
+	const {engine} = await startEngine(t, {connections: 4});
+	const {download} = await engine.add({url: origin.url});
+	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.deepEqual([done.status, done.lastError], ['complete', null]);
 });

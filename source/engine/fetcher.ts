@@ -47,6 +47,8 @@ const mostWholeAnswers = 3;
 const seam = 4096;
 /** Bytes: so short an answer beside one that works is a refusal in words. */
 const longestRefusal = 4096;
+/** Silence to one of several connections is a refusal after a multiple of the slowest answer, and at least so long. */
+const silenceBeside = {factor: 4, leastMs: 5000};
 /** Milliseconds without a byte after which held bytes are compared anew, whatever names their version. */
 const trustMs = 60_000;
 
@@ -133,6 +135,8 @@ export class Fetcher {
 	#examination: AbortController | undefined;
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
 	#unprovenEnd: number | undefined;
+	/** Milliseconds; 0 before the first answer. */
+	#slowestAnswer = 0;
 	#lastByteAt: number | null = null;
 	/** Changes of source or version run one after the other. */
 	#standstill: Promise<unknown> = Promise.resolve();
@@ -271,6 +275,7 @@ export class Fetcher {
 		this.#mayAcceptRanges = false;
 		this.#lacksEtags = false;
 		this.#refusesSamples = false;
+		this.#slowestAnswer = 0;
 	}
 
 	async dispose(): Promise<void> {
@@ -487,7 +492,12 @@ export class Fetcher {
 
 			const {id} = this.#entryFile.entry;
 			Logger.debug(`${id}: asks ${this.host} for bytes ${segment.offset} to ${segment.end} (${segment.for})`);
-			const answer = await this.#source.open({
+			const isFurther = this.#slowestAnswer > 0 && this.#services.hosts.isFurther(this.host, segment);
+			const silence = isFurther
+				? setTimeout(() => this.#fellSilent(segment), this.#patienceBeside)
+				: undefined;
+			const askedAt = performance.now();
+			const asked = this.#source.open({
 				range: {
 					start: Math.max(0, segment.offset - margin),
 					end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
@@ -498,6 +508,8 @@ export class Fetcher {
 				answerTimeout: this.#answerTimeout,
 				signal,
 			});
+			const answer = await asked.finally(() => clearTimeout(silence));
+			this.#slowestAnswer = Math.max(this.#slowestAnswer, performance.now() - askedAt);
 			const suspicion =
 				(await this.#suspicionOf(answer, segment)) ??
 				(samplesBeside ? await this.#compareBeside(signal) : undefined);
@@ -571,8 +583,12 @@ export class Fetcher {
 			segment.offset > 0 &&
 			this.#wholeAnswers < mostWholeAnswers
 		) {
-			// Asked again at once.
-			return false;
+			// No refusal of a connection.
+			segment.answeredAt = performance.now();
+			throw new DownStreamError(
+				'origin-truncated',
+				`${this.host} answers with the whole file though it gave parts of it before`,
+			);
 		}
 
 		if (this.#file.size === Infinity && info.size !== Infinity) {
@@ -825,14 +841,18 @@ export class Fetcher {
 		return this.#refusesSamples || this.maxConnections === 1 || this.#services.hosts.isLimited(this.host);
 	}
 
-	#compareSample(signal: AbortSignal): Promise<Suspicion | undefined> {
-		return compareOneSample(this.#file, this.#checkedSource, this.heldVersion, signal);
+	#compareSample(signal: AbortSignal, source = this.#checkedSource): Promise<Suspicion | undefined> {
+		return compareOneSample(this.#file, source, this.heldVersion, signal);
 	}
 
 	/** While a response has begun and none of its bytes is stored: if held bytes agree now, it began with them. */
 	async #compareBeside(signal: AbortSignal): Promise<Suspicion | undefined> {
 		try {
-			return await this.#compareSample(signal);
+			const timeout = Math.min(this.#answerTimeout, this.#patienceBeside);
+			return await this.#compareSample(
+				signal,
+				withAnswerTimeout(this.#source, () => timeout),
+			);
 		} catch (error) {
 			if (!(error instanceof DownStreamError && mayMeanTooMany(error, true))) {
 				throw error;
@@ -853,8 +873,7 @@ export class Fetcher {
 		await refusePage(held, answer, this.#source);
 		const change = sizeChange(held, answer);
 		if (change !== undefined) {
-			const othersWork = [...this.segments].some(other => other !== segment && other.isAnswered);
-			throw othersWork && answer.info.size < longestRefusal
+			throw this.#othersWork(segment) && answer.info.size < longestRefusal
 				? new DownStreamError(
 						'origin-misbehaved',
 						`${this.host} answers with ${answer.info.size} bytes in place of the file`,
@@ -921,6 +940,21 @@ export class Fetcher {
 		);
 	}
 
+	/** An origin that takes few connections may leave further ones without an answer. One that is alone is waited for. */
+	#fellSilent(segment: Segment): void {
+		this.#grown = Math.max(1, this.segments.size - 1);
+		if (!this.#services.hosts.refused(this.host, segment)) {
+			// It may need that long.
+			this.#slowestAnswer = this.#patienceBeside;
+		}
+
+		this.segments.end(segment);
+	}
+
+	#othersWork(segment: Segment): boolean {
+		return [...this.segments].some(other => other !== segment && other.isAnswered);
+	}
+
 	#segmentFailed(error: unknown, segment: Segment): void {
 		this.#requireCheckAfter(error);
 		const isOneTooMany =
@@ -948,6 +982,11 @@ export class Fetcher {
 
 	get #answerTimeout(): number {
 		return this.#download.retries.answerTimeout(this.#services.answerTimeout);
+	}
+
+	/** Milliseconds for an answer beside other connections. */
+	get #patienceBeside(): number {
+		return Math.max(silenceBeside.leastMs, silenceBeside.factor * this.#slowestAnswer);
 	}
 
 	get #entryFile(): EntryFile {

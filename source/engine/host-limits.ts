@@ -97,6 +97,12 @@ export class HostLimits {
 		return this.ceiling(name) !== Infinity;
 	}
 
+	/** The host may count another connection beside this one. */
+	isFurther(name: string, connection: HostConnection): boolean {
+		const {open, countedUntil} = this.#host(name);
+		return open.size > 1 || countedUntil >= connection.openedAt;
+	}
+
 	opened(name: string, connection: HostConnection, download?: unknown): void {
 		this.#host(name).open.set(connection, download);
 	}
@@ -155,20 +161,22 @@ export class HostLimits {
 		const others = [...host.open.keys()].filter(other => other !== connection);
 		const answered = others.filter(isAnswered);
 		const isLingering = answered.length === 0 && isPlain && host.countedUntil >= connection.openedAt;
+		const attempt = host.attempts.get(download);
+		const isSecond = attempt !== undefined && connection.openedAt >= (attempt.startsAt ?? Infinity);
 		const facts = {
 			others: others.length,
 			answered: isLingering ? 1 : answered.length,
 			ownAnswered: answered.filter(other => host.open.get(other) === download).length,
-			answeredBefore: host.attempts.get(download)?.answered,
+			answeredBefore: isSecond ? attempt.answered : undefined,
 		};
 		const meaning = meaningOfRefusal(facts);
 		if (meaning === 'fewer') {
 			const half = 2 ** Math.floor(Math.log2(Math.min(learntCeiling(host), others.length + 1) / 2));
 			host.limit = {ceiling: Math.max(1, Math.min(half, others.length)), refusedAt: now + retryAfterMs};
-		} else if (meaning === 'unclear') {
+		} else if (meaning === 'unclear' && (isSecond || !attempt)) {
 			const startsAt = isLingering ? now + restMs : undefined;
 			host.attempts.set(download, {answered: facts.answered, startsAt});
-		} else if (host.attempts.delete(download)) {
+		} else if (meaning === 'other' && host.attempts.delete(download)) {
 			queueMicrotask(() => this.#onRise(name));
 		}
 
