@@ -32,7 +32,11 @@ export type OriginTraits = {
 	servesRanges?: boolean;
 	/** It names a Content-Encoding that its bytes do not have. */
 	mislabels?: boolean;
+	/** When it refused the whole as well as a part, in milliseconds of `performance.now()`. */
+	refusedWholeAt?: number;
 };
+/** Milliseconds in which an origin that refused the whole is not asked for it again because of a refused part. */
+const wholeRefusalMs = 30_000;
 /** A body that nobody wants is read to keep the connection: so many bytes, for so long. */
 const largestDiscarded = 64 * 1024;
 const longestDiscardMs = 2000;
@@ -72,6 +76,10 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 
 			const mayAcceptRanges = !isRangeRefusal(error);
 			return requestOnce({...options, traits, ranged: false, mayAcceptRanges}).catch((second: unknown) => {
+				if (statusOf(second) !== undefined) {
+					traits.refusedWholeAt = performance.now();
+				}
+
 				throw second instanceof UnprovenResponse ? error : second;
 			});
 		});
@@ -95,12 +103,14 @@ class UnprovenResponse extends DownStreamError {
 }
 
 /** Whether a request without Range may succeed. */
-function isAboutRange(error: unknown, {givesParts = false, servesRanges = false}: OriginTraits): boolean {
+function isAboutRange(error: unknown, traits: OriginTraits): boolean {
+	const {givesParts = false, servesRanges = false, refusedWholeAt = -Infinity} = traits;
 	const status = statusOf(error);
 	// Once parts have come, other statuses are about the link or the number of connections.
+	const mayBe = status !== undefined && !othersThanRange.has(status) && !givesParts;
 	return (
 		isRangeRefusal(error) ||
-		(status !== undefined && !othersThanRange.has(status) && !givesParts) ||
+		(mayBe && performance.now() - refusedWholeAt > wholeRefusalMs) ||
 		(isCut(error) && !servesRanges)
 	);
 }
