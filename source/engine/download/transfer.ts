@@ -164,6 +164,7 @@ export class Transfer {
 				learnt: () => this.#checkpointIfWhole(),
 				proven: () => this.#checkpointIfWhole(),
 				failed: (error, since) => this.#failed(error, since),
+				noted: error => this.#retries.note(error),
 				changed: () => this.#changed(),
 			},
 			source,

@@ -48,6 +48,8 @@ const mostWholeAnswers = 3;
 const seam = 4096;
 /** Bytes: so short an answer beside one that works is a refusal in words. */
 const longestRefusal = 4096;
+/** Silence to one of several connections is a refusal after a multiple of the slowest answer, and at least so long. */
+const silenceBeside = {factor: 4, leastMs: 5000};
 /** Milliseconds without a byte after which held bytes are compared anew, whatever names their version. */
 const trustMs = 60_000;
 
@@ -97,6 +99,8 @@ export type FetchedDownload = {
 	proven(): void;
 	/** `since`: when the request began or the last byte came, in milliseconds since the epoch. */
 	failed(error: unknown, since: number): void;
+	/** Shown, though the download goes on: it waits for a connection. */
+	noted(error: DownStreamError): void;
 	changed(): void;
 };
 
@@ -133,6 +137,8 @@ export class Fetcher {
 	#examination: AbortController | undefined;
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
 	#unprovenEnd: number | undefined;
+	/** Milliseconds; 0 before the first answer. */
+	#slowestAnswer = 0;
 	#lastByteAt: number | null = null;
 	/** Changes of source or version run one after the other. */
 	#standstill: Promise<unknown> = Promise.resolve();
@@ -197,8 +203,8 @@ export class Fetcher {
 	/** How many connections its host takes at a time, if it waits for one of them; else null. */
 	get hostCeiling(): number | null {
 		const {hosts} = this.#services;
-		const isWaiting = this.#fillAllowed && this.segments.size === 0 && !hosts.mayOpen(this.host);
-		return isWaiting ? hosts.ceiling(this.host) : null;
+		const isWaiting = this.#fillAllowed && this.segments.size === 0 && !hosts.mayOpen(this.host, this);
+		return isWaiting ? hosts.ceiling(this.host, this) || null : null;
 	}
 
 	/** The origin has given nothing yet that was asked of it now. */
@@ -271,6 +277,7 @@ export class Fetcher {
 		this.#mayAcceptRanges = false;
 		this.#lacksEtags = false;
 		this.#refusesSamples = false;
+		this.#slowestAnswer = 0;
 	}
 
 	async dispose(): Promise<void> {
@@ -445,23 +452,23 @@ export class Fetcher {
 			const fills = [...this.segments].filter(segment => segment.for === 'fill').length;
 			// One is enough to find out whether the trouble is over.
 			const most = this.#download.retries.isProbing ? 1 : this.#grown;
-			return fills < room && this.segments.size < most && hosts.mayOpen(this.host);
+			return fills < room && this.segments.size < most && hosts.mayOpen(this.host, this);
 		}
 
 		if (this.segments.size >= this.maxConnections && !this.giveUpConnection()) {
 			return false;
 		}
 
-		if (!hosts.mayOpen(this.host)) {
+		if (hosts.isFull(this.host, this, true)) {
 			this.#services.freeConnection(this.host);
 		}
 
-		return hosts.mayOpen(this.host);
+		return hosts.mayOpen(this.host, this, true);
 	}
 
 	#start(plan: SegmentPlan): void {
 		const segment = this.segments.add(plan);
-		this.#services.hosts.opened(this.host, segment);
+		this.#services.hosts.opened(this.host, segment, this);
 		const running = this.#run(segment).finally(() => this.#running.delete(running));
 		this.#running.add(running);
 	}
@@ -488,7 +495,12 @@ export class Fetcher {
 
 			const {id} = this.#entryFile.entry;
 			Logger.debug(`${id}: asks ${this.host} for bytes ${segment.offset} to ${segment.end} (${segment.for})`);
-			const answer = await this.#source.open({
+			const isFurther = this.#slowestAnswer > 0 && this.#services.hosts.isFurther(this.host, segment);
+			const silence = isFurther
+				? setTimeout(() => this.#fellSilent(segment), this.#patienceBeside)
+				: undefined;
+			const askedAt = performance.now();
+			const asked = this.#source.open({
 				range: {
 					start: Math.max(0, segment.offset - margin),
 					end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
@@ -499,6 +511,8 @@ export class Fetcher {
 				answerTimeout: this.#answerTimeout,
 				signal,
 			});
+			const answer = await asked.finally(() => clearTimeout(silence));
+			this.#slowestAnswer = Math.max(this.#slowestAnswer, performance.now() - askedAt);
 			const suspicion =
 				(await this.#suspicionOf(answer, segment)) ??
 				(samplesBeside ? await this.#compareBeside(signal) : undefined);
@@ -572,6 +586,8 @@ export class Fetcher {
 			segment.offset > 0 &&
 			this.#wholeAnswers < mostWholeAnswers
 		) {
+			// No refusal of a connection.
+			segment.answeredAt = performance.now();
 			throw new DownStreamError(
 				'origin-truncated',
 				`${this.host} answers with the whole file though it gave parts of it before`,
@@ -600,6 +616,7 @@ export class Fetcher {
 		}
 
 		segment.answeredAt = performance.now();
+		this.#services.hosts.answered(this.host, segment);
 		if (acceptsRanges) {
 			segment.end = Math.min(segment.end, range.end);
 		} else {
@@ -827,14 +844,18 @@ export class Fetcher {
 		return this.#refusesSamples || this.maxConnections === 1 || this.#services.hosts.isLimited(this.host);
 	}
 
-	#compareSample(signal: AbortSignal): Promise<Suspicion | undefined> {
-		return compareOneSample(this.#file, this.#checkedSource, this.heldVersion, signal);
+	#compareSample(signal: AbortSignal, source = this.#checkedSource): Promise<Suspicion | undefined> {
+		return compareOneSample(this.#file, source, this.heldVersion, signal);
 	}
 
 	/** While a response has begun and none of its bytes is stored: if held bytes agree now, it began with them. */
 	async #compareBeside(signal: AbortSignal): Promise<Suspicion | undefined> {
 		try {
-			return await this.#compareSample(signal);
+			const timeout = Math.min(this.#answerTimeout, this.#patienceBeside);
+			return await this.#compareSample(
+				signal,
+				withAnswerTimeout(this.#source, () => timeout),
+			);
 		} catch (error) {
 			if (!(error instanceof DownStreamError && mayMeanTooMany(error, true))) {
 				throw error;
@@ -855,8 +876,7 @@ export class Fetcher {
 		await refusePage(held, answer, this.#source);
 		const change = sizeChange(held, answer);
 		if (change !== undefined) {
-			const othersWork = [...this.segments].some(other => other !== segment && other.isAnswered);
-			throw othersWork && answer.info.size < longestRefusal
+			throw this.#othersWork(segment) && answer.info.size < longestRefusal
 				? new DownStreamError(
 						'origin-misbehaved',
 						`${this.host} answers with ${answer.info.size} bytes in place of the file`,
@@ -923,6 +943,21 @@ export class Fetcher {
 		);
 	}
 
+	/** An origin that takes few connections may leave further ones without an answer. One that is alone is waited for. */
+	#fellSilent(segment: Segment): void {
+		this.#grown = Math.max(1, this.segments.size - 1);
+		if (!this.#services.hosts.refused(this.host, segment)) {
+			// It may need that long.
+			this.#slowestAnswer = this.#patienceBeside;
+		}
+
+		this.segments.end(segment);
+	}
+
+	#othersWork(segment: Segment): boolean {
+		return [...this.segments].some(other => other !== segment && other.isAnswered);
+	}
+
 	#segmentFailed(error: unknown, segment: Segment): void {
 		this.#requireCheckAfter(error);
 		const isOneTooMany =
@@ -935,6 +970,9 @@ export class Fetcher {
 			});
 		if (isOneTooMany) {
 			this.#grown = Math.max(1, this.segments.size - 1);
+			if (this.isUnanswered) {
+				this.#download.noted(error);
+			}
 		} else {
 			this.#download.failed(this.#passing(error), Math.max(segment.openedAt, this.#lastByteAt ?? 0));
 		}
@@ -947,6 +985,11 @@ export class Fetcher {
 
 	get #answerTimeout(): number {
 		return this.#download.retries.answerTimeout(this.#services.answerTimeout);
+	}
+
+	/** Milliseconds for an answer beside other connections. */
+	get #patienceBeside(): number {
+		return Math.max(silenceBeside.leastMs, silenceBeside.factor * this.#slowestAnswer);
 	}
 
 	get #entryFile(): RecordFile {

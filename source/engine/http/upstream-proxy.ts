@@ -26,7 +26,7 @@ const maxRepeats = 4;
  * allows none to an `http:` origin (squid and tinyproxy often do so to port 443 alone), it is asked for the file itself.
  */
 export class ProxyClient implements HttpClient {
-	readonly #tunnels: Dispatcher;
+	readonly #tunnels: Renewable<Dispatcher>;
 	readonly #forwarder: Forwarder | undefined;
 	readonly #headerNames: HttpClientOptions['headerNames'];
 	/** Origins whose files the proxy is asked for. */
@@ -35,7 +35,7 @@ export class ProxyClient implements HttpClient {
 	/** `proxy` as `parseProxy` gives it. */
 	constructor(proxy: URL, options: HttpClientOptions) {
 		this.#headerNames = options.headerNames;
-		this.#tunnels = createDispatcher(proxy, options);
+		this.#tunnels = new Renewable(() => createDispatcher(proxy, options));
 		this.#forwarder = socksOf(proxy) ? undefined : new Forwarder(proxy, options);
 	}
 
@@ -49,7 +49,7 @@ export class ProxyClient implements HttpClient {
 
 		try {
 			return await repeated(() =>
-				requestByUndici(url, {dispatcher: this.#tunnels, headers, headersTimeout, signal}),
+				requestByUndici(url, {dispatcher: this.#tunnels.current, headers, headersTimeout, signal}),
 			);
 		} catch (error) {
 			if (!(this.#forwarder && url.protocol === 'http:' && error instanceof TunnelRefused)) {
@@ -70,29 +70,64 @@ export class ProxyClient implements HttpClient {
 		}
 	}
 
+	rest(): void {
+		this.#tunnels.renew();
+		this.#forwarder?.rest();
+	}
+
 	async dispose(): Promise<void> {
-		await Promise.all([this.#tunnels.destroy(), this.#forwarder?.dispose()]);
+		await Promise.all([this.#tunnels.dispose(), this.#forwarder?.dispose()]);
 	}
 }
 
 class TunnelRefused extends DownStreamError {}
 
+/** undici closes idle connections only together with their dispatcher: another one takes the requests to come. */
+class Renewable<T extends Dispatcher> {
+	readonly #create: () => T;
+	/** Their requests still run. */
+	readonly #old = new Set<T>();
+	current: T;
+
+	constructor(create: () => T) {
+		this.#create = create;
+		this.current = create();
+	}
+
+	renew(): void {
+		const old = this.current;
+		this.current = this.#create();
+		this.#old.add(old);
+		void old
+			.close()
+			.catch(() => undefined)
+			.finally(() => this.#old.delete(old));
+	}
+
+	async dispose(): Promise<void> {
+		await Promise.all([this.current, ...this.#old].map(dispatcher => dispatcher.destroy()));
+	}
+}
+
 /** An HTTP proxy that is asked for files by their whole URLs (RFC 9112 section 3.2.2). */
 class Forwarder {
 	readonly #proxy: URL;
-	readonly #pool: Pool;
+	readonly #pool: Renewable<Pool>;
 
 	constructor(proxy: URL, {tls, timeouts}: HttpClientOptions) {
 		this.#proxy = proxy;
-		this.#pool = new Pool(proxy.origin, {
-			...poolOptions(timeouts),
-			connect: guarded(sentInUsualCase(buildConnector(tlsOptionsOf(tls, timeouts)))),
-		});
+		this.#pool = new Renewable(
+			() =>
+				new Pool(proxy.origin, {
+					...poolOptions(timeouts),
+					connect: guarded(sentInUsualCase(buildConnector(tlsOptionsOf(tls, timeouts)))),
+				}),
+		);
 	}
 
 	async get({url, headers, answerTimeout, signal}: HttpRequest): Promise<HttpResponse> {
 		const answer = await repeated(() =>
-			this.#pool.request({
+			this.#pool.current.request({
 				method: 'GET',
 				path: `${url.origin}${url.pathname}${url.search}`,
 				headers: {Host: url.host, ...headers, ...authorizationOf(this.#proxy)},
@@ -108,8 +143,12 @@ class Forwarder {
 		return answer;
 	}
 
+	rest(): void {
+		this.#pool.renew();
+	}
+
 	async dispose(): Promise<void> {
-		await this.#pool.destroy();
+		await this.#pool.dispose();
 	}
 }
 
