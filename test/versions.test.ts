@@ -294,3 +294,91 @@ test('after a minute of silence samples are compared behind a strong ETag too', 
 	assert.match(failed.error?.message ?? '', /its bytes differ/);
 	await diskIsOld(running, failed);
 });
+
+test('after a pause, however short, samples are compared behind a strong ETag too', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const running = await startEngine(t);
+	const {engine} = running;
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > MiB);
+	await engine.pause(download.id);
+	await until(engine, download.id, ({connections}) => connections === 0);
+	changeFile(origin, {bytesPerSecond: undefined});
+	await engine.resume(download.id);
+	const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.match(failed.error?.message ?? '', /its bytes differ/);
+	await diskIsOld(running, failed);
+});
+
+test('several pauses in a row lead to one comparison', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const running = await startEngine(t);
+	const {engine} = running;
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > MiB);
+	origin.requests.length = 0;
+	let release!: () => void;
+	const released = new Promise<boolean>(resolve => {
+		release = () => resolve(false);
+	});
+	origin.options = {...origin.options, bytesPerSecond: undefined, intercept: () => released};
+	for (let count = 0; count < 3; count++) {
+		await engine.pause(download.id);
+		await until(engine, download.id, ({connections}) => connections === 0);
+		await engine.resume(download.id);
+		await until(engine, download.id, ({connections}) => connections > 0);
+	}
+
+	release();
+	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.equal(done.status, 'complete');
+	const samples = origin.requests.filter(({range}) => range!.end - range!.start === 4096);
+	assert.equal(samples.length, 3);
+	await diskIsOld(running, done);
+});
+
+test('a resume of a download that holds nothing compares nothing', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url, paused: true});
+	await engine.resume(download.id);
+	await until(engine, download.id, ({status}) => status === 'complete');
+	assert.equal(origin.bytesSent, size);
+});
+
+test('samples wait as long as other requests of the download for a response', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const moved = await startOrigin(t, {size, etag: '"v1"', latency: 1000});
+	const {engine} = await startEngine(t, {answerTimeout: 300});
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > MiB);
+	Object.assign(origin.options, {etag: '"v2"', bytesPerSecond: undefined});
+	await until(engine, download.id, ({status}) => status === 'failed');
+	origin.options.latency = 1000;
+	await assert.rejects(engine.acceptChange(download.id), /no answer in time/);
+	await assert.rejects(engine.update(download.id, {url: moved.url}), /no answer in time/);
+});
+
+test('a page from a new link says nothing of the bytes that the old one brought', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	let isPage = false;
+	const moved = await startOrigin(t, {
+		size,
+		etag: '"v1"',
+		intercept(_request, response) {
+			if (isPage) {
+				response.writeHead(200, {'content-type': 'text/html'}).end('<html>Please log in</html>');
+			}
+
+			return isPage;
+		},
+	});
+	const {engine} = await startEngine(t, {onDemand: true});
+	const {download} = await engine.add({url: origin.url});
+	await read(download.streamUrl, `bytes=0-${MiB - 1}`);
+	await engine.update(download.id, {url: moved.url});
+	isPage = true;
+	void read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`);
+	const {error} = await until(engine, download.id, ({error}) => error !== null);
+	assert.equal(error?.code, 'origin-sent-page');
+});

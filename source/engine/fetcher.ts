@@ -127,6 +127,8 @@ export class Fetcher {
 	#checkedAt = Date.now();
 	/** A sample beside a response was refused. */
 	#refusesSamples = false;
+	/** The source has brought bytes of the file in this run. */
+	#hasWorked = false;
 	/** Of a suspicion, while it is examined. */
 	#examination: AbortController | undefined;
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
@@ -153,6 +155,11 @@ export class Fetcher {
 
 	get source(): DataSource {
 		return this.#source;
+	}
+
+	/** For samples: the source with the time that the download gives its origin for a response. */
+	checked(source = this.#source): DataSource {
+		return withAnswerTimeout(source, () => this.#answerTimeout);
 	}
 
 	get host(): string {
@@ -248,6 +255,7 @@ export class Fetcher {
 		const old = this.#source;
 		this.#source = source;
 		this.#shownRate = 0;
+		this.#hasWorked = false;
 		this.#forgetOrigin();
 		await old.dispose();
 	}
@@ -259,6 +267,13 @@ export class Fetcher {
 		this.#heldCheck.stop();
 		this.#heldCheck = proven ? new HeldCheck(undefined, this.#download.ending) : this.#newHeldCheck();
 		this.#checkedAt = Date.now();
+	}
+
+	/** Samples of the held bytes are compared before anything is added. */
+	requireCheck(): void {
+		if (this.#file.present.size > 0) {
+			this.#heldCheck.require('brief');
+		}
 	}
 
 	/** How its responses were. */
@@ -710,6 +725,7 @@ export class Fetcher {
 				const part = chunk.subarray(at - position, hole.end - position);
 				await this.#write(hole, part);
 				this.#lastByteAt = Date.now();
+				this.#hasWorked = true;
 				this.#download.wrote(at, part);
 				at = hole.end;
 				if (isFirst) {
@@ -807,7 +823,7 @@ export class Fetcher {
 			return undefined;
 		}
 
-		const suspicion = await this.#heldCheck.run(this.#file, this.#checkedSource, this.heldVersion, signal);
+		const suspicion = await this.#heldCheck.run(this.#file, this.checked(), this.heldVersion, signal);
 		this.#checkedAt = Date.now();
 		return suspicion;
 	}
@@ -825,7 +841,7 @@ export class Fetcher {
 	}
 
 	#compareSample(signal: AbortSignal): Promise<Suspicion | undefined> {
-		return compareOneSample(this.#file, this.#checkedSource, this.heldVersion, signal);
+		return compareOneSample(this.#file, this.checked(), this.heldVersion, signal);
 	}
 
 	/** While a response has begun and none of its bytes is stored: if held bytes agree now, it began with them. */
@@ -886,7 +902,7 @@ export class Fetcher {
 		const {id} = this.#entryFile.entry;
 		Logger.info(`${id}: ${suspicion.label} ${suspicion.was} is ${suspicion.is} now; samples are compared`);
 		try {
-			await examineSuspicion(this.#file, this.#checkedSource, this.heldVersion, suspicion, signal);
+			await examineSuspicion(this.#file, this.checked(), this.heldVersion, suspicion, signal);
 			Logger.info(`${id}: the ${suspicion.label} does not keep its value; bytes are compared instead`);
 			await this.#entryFile.save({hasUnstableValidator: true});
 		} catch (error) {
@@ -897,10 +913,10 @@ export class Fetcher {
 		}
 	}
 
-	/** A page that came although bytes of the file did in this run will go away again, but where a new link can be had. */
+	/** A page from a source that has brought bytes in this run will go away again, unless a new link can be had. */
 	#passing(error: unknown): unknown {
 		const isPage = error instanceof DownStreamError && error.code === 'origin-sent-page';
-		return isPage && this.#lastByteAt !== null && !this.#services.newLink(this.#entryFile.entry)
+		return isPage && this.#hasWorked && !this.#services.newLink(this.#entryFile.entry)
 			? new DownStreamError('origin-busy', error.message, {cause: error})
 			: error;
 	}
@@ -935,11 +951,6 @@ export class Fetcher {
 		} else {
 			this.#download.failed(this.#passing(error), Math.max(segment.openedAt, this.#lastByteAt ?? 0));
 		}
-	}
-
-	/** For requests of a few bytes. */
-	get #checkedSource(): DataSource {
-		return withAnswerTimeout(this.#source, () => this.#answerTimeout);
 	}
 
 	get #answerTimeout(): number {

@@ -406,6 +406,10 @@ export class Transfer {
 		Logger.info(`${this.id}: resumed`);
 		this.#vainLinks = 0;
 		this.#isAsked = true;
+		if (this.#entryFile.entry.intent !== 'run' || this.#retries.blockingError) {
+			this.#fetcher.requireCheck();
+		}
+
 		this.#retries.retryNow(true);
 		await this.#entryFile.save({intent: 'run', error: undefined});
 		this.#lookAround();
@@ -502,7 +506,12 @@ export class Transfer {
 	}
 
 	async #proveSource(source: DataSource): Promise<OriginAnswer> {
-		return proveNewPlace(this.#file, source, this.#fetcher.heldVersion, this.#ending.signal);
+		return proveNewPlace(
+			this.#file,
+			this.#fetcher.checked(source),
+			this.#fetcher.heldVersion,
+			this.#ending.signal,
+		);
 	}
 
 	/** Nothing may be running. `place`: what the source has said of itself, where it is another one of the same file. */
@@ -602,7 +611,7 @@ export class Transfer {
 		await this.#fetcher.whileNothingRuns(async () => {
 			const {validator, isUnstable} = await proveAcceptance(
 				this.#file,
-				this.#fetcher.source,
+				this.#fetcher.checked(),
 				this.#fetcher.heldVersion,
 				this.#ending.signal,
 			);
