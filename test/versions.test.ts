@@ -382,3 +382,28 @@ test('a page from a new link says nothing of the bytes that the old one brought'
 	const {error} = await until(engine, download.id, ({error}) => error !== null);
 	assert.equal(error?.code, 'origin-sent-page');
 });
+
+test(
+	'a whole response in place of a part is not read on into held bytes of another version',
+	{timeout},
+	async t => {
+		const origin = await startOrigin(t, {size, etag: '"v1"'});
+		const running = await startEngine(t, {onDemand: true});
+		const {download} = await running.engine.add({url: origin.url});
+		isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+		isOld(await read(download.streamUrl, `bytes=${5 * MiB}-`), 5 * MiB);
+		origin.options.intercept = async (_request, response, record) => {
+			response.writeHead(200, {'content-length': size});
+			// Both versions begin alike.
+			await origin.send(response, {start: 0, end: 2 * MiB}, record);
+			await origin.send(response, {start: 2 * MiB, end: size}, record, {seed: 2});
+			response.end();
+			return true;
+		};
+		const {bytes} = await read(download.streamUrl);
+		assert.ok(bytes.length <= 5 * MiB, `${bytes.length} bytes`);
+		const failed = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.match(failed.error?.message ?? '', /its bytes differ/);
+		await diskIsOld(running, failed);
+	},
+);

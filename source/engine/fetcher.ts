@@ -93,6 +93,8 @@ export type FetchedDownload = {
 	learnt(): void;
 	/** What was fetched without a strong ETag goes with what is held around it. */
 	proven(): void;
+	/** Bytes that do not go with what is held after them, or have yet to show it, become a hole. */
+	forget(range: Range): void;
 	/** `since`: when the request began or the last byte came, in milliseconds since the epoch. */
 	failed(error: unknown, since: number): void;
 	changed(): void;
@@ -120,6 +122,8 @@ export class Fetcher {
 	#mayAcceptRanges = false;
 	/** Segments that have yet to show that their bytes go with those before and after them. */
 	readonly #unproven = new Set<Segment>();
+	/** Where held bytes begin that a response did not agree with, or that it ended before; and its error. */
+	readonly #brokenSeams = new Map<number, unknown>();
 	/** In progress. Bytes that come meanwhile for the same place wait, and are then compared. */
 	readonly #writes = new Map<Range, Promise<void>>();
 	#heldCheck: HeldCheck;
@@ -178,6 +182,19 @@ export class Fetcher {
 
 	get maxConnections(): number {
 		return this.#entryFile.entry.connections ?? this.#services.connections;
+	}
+
+	/**
+	 * How far a reader that began at `start` and is at `offset` may read: not on from a response into held bytes that the
+	 * response has yet to agree with. Throws its error if it did not.
+	 */
+	readableEnd(start: number, offset: number): number {
+		if (start < offset && this.#brokenSeams.has(offset)) {
+			throw this.#brokenSeams.get(offset);
+		}
+
+		const ends = [...this.#unproven].flatMap(({added}) => (added ? [added.end] : []));
+		return Math.min(Infinity, ...ends.filter(end => start < end && offset <= end));
 	}
 
 	/** Milliseconds since the epoch. */
@@ -283,6 +300,7 @@ export class Fetcher {
 		this.#wholeAnswers = 0;
 		this.#mayAcceptRanges = false;
 		this.#lacksEtags = false;
+		this.#brokenSeams.clear();
 		this.#refusesSamples = false;
 	}
 
@@ -531,6 +549,10 @@ export class Fetcher {
 				return;
 			}
 
+			if (!this.#isNamed) {
+				this.#unproven.add(segment);
+			}
+
 			Logger.debug(`${id}: ${this.host} sends bytes ${answer.range.start} to ${answer.range.end}`);
 			if (await this.#accept(answer, segment)) {
 				await this.#receive(answer, segment, margin);
@@ -538,10 +560,12 @@ export class Fetcher {
 		} catch (error) {
 			// An abort is not an error.
 			if (!signal.aborted) {
+				this.#forgetAdded(segment, error);
 				this.#segmentFailed(error, segment);
 			}
 		} finally {
 			this.segments.end(segment);
+			this.#forgetAdded(segment);
 			if (this.#unproven.delete(segment)) {
 				this.#download.proven();
 			}
@@ -550,11 +574,15 @@ export class Fetcher {
 		}
 	}
 
+	/** A strong ETag names the version. */
+	get #isNamed(): boolean {
+		const {validator, hasUnstableValidator = false} = this.#entryFile.entry;
+		return validator?.etag !== undefined && !this.#lacksEtags && !hasUnstableValidator;
+	}
+
 	/** Answers without a strong ETag are compared with what is held around them. */
 	get #margin(): number {
-		const {validator, hasUnstableValidator = false} = this.#entryFile.entry;
-		const isNamed = validator?.etag !== undefined && !this.#lacksEtags && !hasUnstableValidator;
-		return isNamed || !this.#factsKnown || !this.#asksForParts ? 0 : seam;
+		return this.#isNamed || !this.#factsKnown || !this.#asksForParts ? 0 : seam;
 	}
 
 	/**
@@ -713,6 +741,7 @@ export class Fetcher {
 			const held = Math.min(present.runEnd(at), end);
 			if (held > at) {
 				await compareWithHeld(this.#file, at, chunk.subarray(at - position, held - position));
+				this.#agreed(segment, {start: at, end: held});
 				at = held;
 			} else {
 				const [hole = {start: at, end}] = present.holes({start: at, end});
@@ -723,7 +752,13 @@ export class Fetcher {
 				}
 
 				const part = chunk.subarray(at - position, hole.end - position);
+				if (!this.#isNamed) {
+					// Before the write: a reader must not pass its end meanwhile.
+					segment.added ??= {start: at, end: at};
+				}
+
 				await this.#write(hole, part);
+				segment.added &&= {start: segment.added.start, end: hole.end};
 				this.#lastByteAt = Date.now();
 				this.#hasWorked = true;
 				this.#download.wrote(at, part);
@@ -735,6 +770,36 @@ export class Fetcher {
 			}
 
 			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
+		}
+	}
+
+	/** The response has brought held bytes again. */
+	#agreed(segment: Segment, {start, end}: Range): void {
+		for (const broken of this.#brokenSeams.keys()) {
+			if (start <= broken && broken < end) {
+				this.#brokenSeams.delete(broken);
+			}
+		}
+
+		const {added} = segment;
+		if (added && (end - added.end >= seam || end === this.#file.present.runEnd(added.end))) {
+			segment.added = undefined;
+			this.#download.readers.lookAgain();
+		}
+	}
+
+	/** A response leaves no bytes beside held ones that it contradicts, or ended before. */
+	#forgetAdded(segment: Segment, error?: unknown): void {
+		const {added} = segment;
+		segment.added = undefined;
+		if (added && this.#file.present.runEnd(added.end) > added.end) {
+			if (error !== undefined) {
+				this.#brokenSeams.set(added.end, error);
+			}
+
+			const start = isChange(error) ? added.start : Math.max(added.start, added.end - seam);
+			this.#download.forget({start, end: added.end});
+			this.#download.readers.lookAgain();
 		}
 	}
 
@@ -923,7 +988,7 @@ export class Fetcher {
 
 	/** The next attempt must meet a change again, also one that touched a few bytes alone. */
 	#requireCheckAfter(error: unknown): void {
-		if (error instanceof DownStreamError && error.code === 'origin-changed') {
+		if (isChange(error)) {
 			this.#heldCheck.require('thorough');
 		}
 	}
@@ -964,6 +1029,10 @@ export class Fetcher {
 	get #file(): SparseFile {
 		return this.#download.file();
 	}
+}
+
+function isChange(error: unknown): boolean {
+	return error instanceof DownStreamError && error.code === 'origin-changed';
 }
 
 /** Answers that say nothing of connections. */

@@ -149,6 +149,10 @@ export class Transfer {
 				wrote: (offset, bytes) => this.#wrote(offset, bytes),
 				learnt: () => this.#checkpointIfWhole(),
 				proven: () => this.#checkpointIfWhole(),
+				forget: range => {
+					this.#file.forget([range]);
+					void this.checkpoint();
+				},
 				failed: (error, since) => this.#failed(error, since),
 				changed: () => this.#changed(),
 			},
@@ -329,7 +333,8 @@ export class Transfer {
 				}
 
 				// The look and the registering happen in one tick: a write in between would be missed.
-				const ready = Math.min(this.#file.present.runEnd(reader.offset), range.end) - reader.offset;
+				const end = Math.min(range.end, this.#fetcher.readableEnd(range.start, reader.offset));
+				const ready = Math.min(this.#file.present.runEnd(reader.offset), end) - reader.offset;
 				const isHeld = ready > 0;
 				const bytes = isHeld
 					? await this.#readHeld(blocks, reader.offset, ready)
@@ -974,6 +979,11 @@ export class Transfer {
 
 			const file = this.#file;
 			const {isComplete: wasComplete} = file;
+			if (wasComplete && !this.isComplete && !this.#fetcher.isProven) {
+				// A record of all of it would be believed after a crash.
+				return;
+			}
+
 			try {
 				// In the same tick as the ranges: what is recorded can be proven.
 				const {pieces} = this.#checks;
