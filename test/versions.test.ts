@@ -51,6 +51,7 @@ const visible: readonly Change[] = [
 	['its strong ETag, which goes', {etag: '"v1"'}, {etag: undefined}],
 	['its date', {lastModified: date}, {lastModified: laterDate}],
 	['its strong ETag', {etag: '"v1"'}, {etag: '"v2"'}],
+	['its date behind a strong ETag that stays', {etag: '"v1"', lastModified: date}, {lastModified: laterDate}],
 	['its weak ETag, and keeps its date', {etag: 'W/"v1"', lastModified: date}, {etag: 'W/"v2"'}],
 ];
 const invisible: readonly Change[] = [
@@ -403,6 +404,69 @@ test(
 		const {bytes} = await read(download.streamUrl);
 		assert.ok(bytes.length <= 5 * MiB, `${bytes.length} bytes`);
 		const failed = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.match(failed.error?.message ?? '', /its bytes differ/);
+		await diskIsOld(running, failed);
+	},
+);
+
+test('an ETag of another place, behind a redirect, names no version of the held file', {timeout}, async t => {
+	let place = '/v1';
+	const origin = await startOrigin(t, {
+		size,
+		async intercept(request, response, record) {
+			if (request.url === '/film.bin') {
+				response.writeHead(302, {location: place}).end();
+				return true;
+			}
+
+			const {start, end} = record.range!;
+			response.writeHead(206, {
+				etag: '"1"',
+				'content-range': `bytes ${start}-${end - 1}/${size}`,
+				'content-length': end - start,
+			});
+			await origin.send(response, {start, end}, record, {seed: request.url === '/v1' ? 1 : 2});
+			response.end();
+			return true;
+		},
+	});
+	const running = await startEngine(t, {onDemand: true});
+	const {download} = await running.engine.add({url: origin.url});
+	isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+	place = '/v2';
+	isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
+	isOld(await read(download.streamUrl), 0);
+	const failed = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.match(failed.error?.message ?? '', /its bytes differ/);
+	await diskIsOld(running, failed);
+});
+
+test(
+	'a node with another file is not taken for one that labels the same file in another way',
+	{timeout},
+	async t => {
+		let count = 0;
+		const origin = await startOrigin(t, {
+			size,
+			async intercept(_request, response, record) {
+				const {start, end} = record.range!;
+				// The other node has the second request of the player, then the fifth sample.
+				const isOther = start >= 4 * MiB || (origin.requests.length > 3 && count++ === 4);
+				response.writeHead(206, {
+					etag: isOther ? '"b"' : '"a"',
+					'content-range': `bytes ${start}-${end - 1}/${size}`,
+					'content-length': end - start,
+				});
+				await origin.send(response, {start, end}, record, {seed: isOther ? 2 : 1});
+				response.end();
+				return true;
+			},
+		});
+		const running = await startEngine(t, {onDemand: true});
+		const {download} = await running.engine.add({url: origin.url});
+		isOld(await read(download.streamUrl, `bytes=0-${2 * MiB - 1}`), 0);
+		isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
+		const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
 		assert.match(failed.error?.message ?? '', /its bytes differ/);
 		await diskIsOld(running, failed);
 	},

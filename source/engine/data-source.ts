@@ -36,6 +36,8 @@ export type OriginAnswer = {
 	 */
 	readonly range: Range;
 	readonly validator: Validator;
+	/** The URL that the bytes came from, after redirects; undefined if it is that of the source. */
+	readonly place?: string;
 	/** False when a ranged request was answered with the whole. */
 	readonly acceptsRanges: boolean;
 	/** A ranged request was answered with the whole by an origin that says that it accepts ranges: the next may work. */

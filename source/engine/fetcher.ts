@@ -114,8 +114,10 @@ export class Fetcher {
 	/** Bytes per second of the connection that was judged last. */
 	#shownRate = 0;
 	#fillAllowed = false;
-	/** Answers of the origin come without the ETag that the held bytes have. */
+	/** Answers of the origin come without the ETag that the held bytes have, or it says nothing of their version. */
 	#lacksEtags = false;
+	/** Where the first answer came from, after redirects. */
+	#place: string | undefined;
 	/** So many answers in a row were the whole file. */
 	#wholeAnswers = 0;
 	/** The origin gave the whole, and says that it accepts ranges: a cache may just have missed. */
@@ -300,6 +302,7 @@ export class Fetcher {
 		this.#wholeAnswers = 0;
 		this.#mayAcceptRanges = false;
 		this.#lacksEtags = false;
+		this.#place = undefined;
 		this.#brokenSeams.clear();
 		this.#refusesSamples = false;
 	}
@@ -542,8 +545,7 @@ export class Fetcher {
 				return;
 			}
 
-			// An empty answer beyond the end says nothing of the file.
-			this.#lacksEtags ||= answer.validator.etag === undefined && answer.range.start < answer.range.end;
+			this.#lacksEtags ||= this.#lacksName(answer);
 			if (this.#margin > margin && answer.acceptsRanges) {
 				// Asked again at once, with a margin; also where another response has shown meanwhile that one is needed.
 				return;
@@ -572,6 +574,21 @@ export class Fetcher {
 
 			this.schedule();
 		}
+	}
+
+	/**
+	 * An ETag names versions of one URL (RFC 9110 section 8.8.3). One that stays over another date does not keep its word.
+	 */
+	#lacksName({validator: {etag, lastModified}, range, place}: OriginAnswer): boolean {
+		if (range.start === range.end) {
+			// Beyond the end it says nothing of the file.
+			return false;
+		}
+
+		const heldDate = this.#entryFile.entry.validator?.lastModified;
+		const isOtherDate = heldDate !== undefined && lastModified !== undefined && lastModified !== heldDate;
+		this.#place ??= place;
+		return etag === undefined || isOtherDate || place !== this.#place;
 	}
 
 	/** A strong ETag names the version. */

@@ -409,12 +409,13 @@ function describe(
 	url: URL,
 	response: HttpAnswer,
 	size: number,
-): Pick<OriginAnswer, 'info' | 'validator' | 'isPage'> {
+): Pick<OriginAnswer, 'info' | 'validator' | 'place' | 'isPage'> {
 	const contentType = response.headers.get('content-type');
 	const name = nameOf(url, response);
 	return {
 		info: {name, type: typeOf({contentType, name}), size},
 		validator: validatorOf(response),
+		place: url.href,
 		isPage: isPage(baseType(contentType), size),
 	};
 }
