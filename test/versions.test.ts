@@ -445,13 +445,14 @@ test(
 	'a node with another file is not taken for one that labels the same file in another way',
 	{timeout},
 	async t => {
-		let count = 0;
+		let samples: number | undefined;
 		const origin = await startOrigin(t, {
 			size,
 			async intercept(_request, response, record) {
 				const {start, end} = record.range!;
 				// The other node has the second request of the player, then the fifth sample.
-				const isOther = start >= 4 * MiB || (origin.requests.length > 3 && count++ === 4);
+				const isOther = start >= 3 * MiB || (samples !== undefined && samples++ === 4);
+				samples ??= isOther ? 0 : undefined;
 				response.writeHead(206, {
 					etag: isOther ? '"b"' : '"a"',
 					'content-range': `bytes ${start}-${end - 1}/${size}`,
