@@ -36,7 +36,7 @@ export type OriginAnswer = {
 	 */
 	readonly range: Range;
 	readonly validator: Validator;
-	/** The URL that the bytes came from, after redirects; undefined if it is that of the source. */
+	/** Origin and path that the bytes came from, after redirects (a query may be a signature); undefined if none says. */
 	readonly place?: string;
 	/** False when a ranged request was answered with the whole. */
 	readonly acceptsRanges: boolean;

@@ -415,7 +415,7 @@ function describe(
 	return {
 		info: {name, type: typeOf({contentType, name}), size},
 		validator: validatorOf(response),
-		place: url.href,
+		place: url.origin + url.pathname,
 		isPage: isPage(baseType(contentType), size),
 	};
 }
