@@ -472,3 +472,20 @@ test(
 		await diskIsOld(running, failed);
 	},
 );
+
+test('a whole response that has filled the last hole is not read to its end', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const running = await startEngine(t, {onDemand: true});
+	const {download} = await running.engine.add({url: origin.url});
+	isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+	isOld(await read(download.streamUrl, `bytes=${5 * MiB}-`), 5 * MiB);
+	origin.options.intercept = async (_request, response, record) => {
+		response.writeHead(200, {'content-length': size});
+		await origin.send(response, {start: 0, end: 6 * MiB}, record);
+		return true;
+	};
+	isOld(await read(download.streamUrl, `bytes=0-${5 * MiB - 1}`), 0);
+	const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.equal(done.status, 'complete');
+	await diskIsOld(running, done);
+});

@@ -551,10 +551,6 @@ export class Fetcher {
 				return;
 			}
 
-			if (!this.#isNamed) {
-				this.#unproven.add(segment);
-			}
-
 			Logger.debug(`${id}: ${this.host} sends bytes ${answer.range.start} to ${answer.range.end}`);
 			if (await this.#accept(answer, segment)) {
 				await this.#receive(answer, segment, margin);
@@ -771,6 +767,7 @@ export class Fetcher {
 				const part = chunk.subarray(at - position, hole.end - position);
 				if (!this.#isNamed) {
 					// Before the write: a reader must not pass its end meanwhile.
+					this.#unproven.add(segment);
 					segment.added ??= {start: at, end: at};
 				}
 
@@ -802,6 +799,10 @@ export class Fetcher {
 		if (added && (end - added.end >= seam || end === this.#file.present.runEnd(added.end))) {
 			segment.added = undefined;
 			this.#download.readers.lookAgain();
+			// Of a part the seam at the other end is still to come; the rest of a whole is not waited for.
+			if (segment.isWhole && this.#unproven.delete(segment)) {
+				this.#download.proven();
+			}
 		}
 	}
 
