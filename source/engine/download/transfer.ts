@@ -163,6 +163,10 @@ export class Transfer {
 				wrote: (offset, bytes) => this.#wrote(offset, bytes),
 				learnt: () => this.#checkpointIfWhole(),
 				proven: () => this.#checkpointIfWhole(),
+				forget: range => {
+					this.#file.forget([range]);
+					void this.checkpoint();
+				},
 				failed: (error, since) => this.#failed(error, since),
 				noted: error => this.#retries.note(error),
 				changed: () => this.#changed(),
@@ -346,7 +350,8 @@ export class Transfer {
 				}
 
 				// The look and the registering happen in one tick: a write in between would be missed.
-				const ready = Math.min(this.#file.present.runEnd(reader.offset), range.end) - reader.offset;
+				const end = Math.min(range.end, this.#fetcher.readableEnd(range.start, reader.offset));
+				const ready = Math.min(this.#file.present.runEnd(reader.offset), end) - reader.offset;
 				const isHeld = ready > 0;
 				const bytes = isHeld
 					? await this.#readHeld(blocks, reader.offset, ready)
@@ -423,6 +428,10 @@ export class Transfer {
 		Logger.info(`${this.id}: resumed`);
 		this.#vainLinks = 0;
 		this.#isAsked = true;
+		if (this.#entryFile.entry.intent !== 'run' || this.#retries.blockingError) {
+			this.#fetcher.requireCheck();
+		}
+
 		this.#retries.retryNow(true);
 		await this.#entryFile.save({intent: 'run', error: undefined});
 		// A check that was cancelled is taken up again.
@@ -523,7 +532,12 @@ export class Transfer {
 	}
 
 	async #proveSource(source: DataSource): Promise<OriginResponse> {
-		return proveNewPlace(this.#file, source, this.#fetcher.heldVersion, this.#ending.signal);
+		return proveNewPlace(
+			this.#file,
+			this.#fetcher.checked(source),
+			this.#fetcher.heldVersion,
+			this.#ending.signal,
+		);
 	}
 
 	/** Nothing may be running. `place`: what the source has said of itself, where it is another one of the same file. */
@@ -632,7 +646,7 @@ export class Transfer {
 		await this.#fetcher.whileNothingRuns(async () => {
 			const {validator, isUnstable} = await proveAcceptance(
 				this.#file,
-				this.#fetcher.source,
+				this.#fetcher.checked(),
 				this.#fetcher.heldVersion,
 				this.#ending.signal,
 			);
@@ -1010,6 +1024,11 @@ export class Transfer {
 
 			const file = this.#file;
 			const {isComplete: wasComplete} = file;
+			if (wasComplete && !this.isComplete && !this.#fetcher.isProven) {
+				// A record of all of it would be believed after a crash.
+				return;
+			}
+
 			try {
 				// In the same tick as the ranges: what is recorded can be proven.
 				const {pieces} = this.#checks;

@@ -97,6 +97,8 @@ export type FetchedDownload = {
 	learnt(): void;
 	/** What was fetched without a strong ETag goes with what is held around it. */
 	proven(): void;
+	/** Bytes that do not go with what is held after them, or have yet to show it, become a hole. */
+	forget(range: Range): void;
 	/** `since`: when the request began or the last byte came, in milliseconds since the epoch. */
 	failed(error: unknown, since: number): void;
 	/** Shown, though the download goes on: it waits for a connection. */
@@ -118,14 +120,18 @@ export class Fetcher {
 	/** Bytes per second of the connection that was judged last. */
 	#shownRate = 0;
 	#fillAllowed = false;
-	/** Answers of the origin come without the ETag that the held bytes have. */
+	/** Answers of the origin come without the ETag that the held bytes have, or it says nothing of their version. */
 	#lacksEtags = false;
+	/** Where the first answer came from, after redirects. */
+	#place: string | undefined;
 	/** So many answers in a row were the whole file. */
 	#wholeAnswers = 0;
 	/** The origin gave the whole, and says that it accepts ranges: a cache may just have missed. */
 	#mayAcceptRanges = false;
 	/** Segments that have yet to show that their bytes go with those before and after them. */
 	readonly #unproven = new Set<Segment>();
+	/** Where held bytes begin that a response did not agree with, or that it ended before; and its error. */
+	readonly #brokenSeams = new Map<number, unknown>();
 	/** In progress. Bytes that come meanwhile for the same place wait, and are then compared. */
 	readonly #writes = new Map<Range, Promise<void>>();
 	#heldCheck: HeldCheck;
@@ -133,6 +139,8 @@ export class Fetcher {
 	#checkedAt = Date.now();
 	/** A sample beside a response was refused. */
 	#refusesSamples = false;
+	/** The source has brought bytes of the file in this run. */
+	#hasWorked = false;
 	/** Of a suspicion, while it is examined. */
 	#examination: AbortController | undefined;
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
@@ -163,6 +171,11 @@ export class Fetcher {
 		return this.#source;
 	}
 
+	/** For samples: the source with the time that the download gives its origin for a response. */
+	checked(source = this.#source): DataSource {
+		return withAnswerTimeout(source, () => this.#answerTimeout);
+	}
+
 	get host(): string {
 		return new URL(this.#source.url).host;
 	}
@@ -179,6 +192,19 @@ export class Fetcher {
 
 	get maxConnections(): number {
 		return this.#entryFile.entry.connections ?? this.#services.connections;
+	}
+
+	/**
+	 * How far a reader that began at `start` and is at `offset` may read: not on from a response into held bytes that the
+	 * response has yet to agree with. Throws its error if it did not.
+	 */
+	readableEnd(start: number, offset: number): number {
+		if (start < offset && this.#brokenSeams.has(offset)) {
+			throw this.#brokenSeams.get(offset);
+		}
+
+		const ends = [...this.#unproven].flatMap(({added}) => (added ? [added.end] : []));
+		return Math.min(Infinity, ...ends.filter(end => start < end && offset <= end));
 	}
 
 	/** Milliseconds since the epoch. */
@@ -256,6 +282,7 @@ export class Fetcher {
 		const old = this.#source;
 		this.#source = source;
 		this.#shownRate = 0;
+		this.#hasWorked = false;
 		this.#forgetOrigin();
 		await old.dispose();
 	}
@@ -269,6 +296,13 @@ export class Fetcher {
 		this.#checkedAt = Date.now();
 	}
 
+	/** Samples of the held bytes are compared before anything is added. */
+	requireCheck(): void {
+		if (this.#file.present.size > 0) {
+			this.#heldCheck.require('brief');
+		}
+	}
+
 	/** How its responses were. */
 	#forgetOrigin(): void {
 		this.#grown = 1;
@@ -276,6 +310,8 @@ export class Fetcher {
 		this.#wholeAnswers = 0;
 		this.#mayAcceptRanges = false;
 		this.#lacksEtags = false;
+		this.#place = undefined;
+		this.#brokenSeams.clear();
 		this.#refusesSamples = false;
 		this.#slowestAnswer = 0;
 	}
@@ -526,8 +562,7 @@ export class Fetcher {
 				return;
 			}
 
-			// An empty answer beyond the end says nothing of the file.
-			this.#lacksEtags ||= answer.validator.etag === undefined && answer.range.start < answer.range.end;
+			this.#lacksEtags ||= this.#lacksName(answer);
 			if (this.#margin > margin && answer.acceptsRanges) {
 				// Asked again at once, with a margin; also where another response has shown meanwhile that one is needed.
 				return;
@@ -540,10 +575,12 @@ export class Fetcher {
 		} catch (error) {
 			// An abort is not an error.
 			if (!signal.aborted) {
+				this.#forgetAdded(segment, error);
 				this.#segmentFailed(error, segment);
 			}
 		} finally {
 			this.segments.end(segment);
+			this.#forgetAdded(segment);
 			if (this.#unproven.delete(segment)) {
 				this.#download.proven();
 			}
@@ -552,11 +589,30 @@ export class Fetcher {
 		}
 	}
 
+	/**
+	 * An ETag names versions of one URL (RFC 9110 section 8.8.3). One that stays over another date does not keep its word.
+	 */
+	#lacksName({validator: {etag, lastModified}, range, place}: OriginResponse): boolean {
+		if (range.start === range.end) {
+			// Beyond the end it says nothing of the file.
+			return false;
+		}
+
+		const heldDate = this.#entryFile.entry.validator?.lastModified;
+		const isOtherDate = heldDate !== undefined && lastModified !== undefined && lastModified !== heldDate;
+		this.#place ??= place;
+		return etag === undefined || isOtherDate || place !== this.#place;
+	}
+
+	/** A strong ETag names the version. */
+	get #isNamed(): boolean {
+		const {validator, hasUnstableValidator = false} = this.#entryFile.entry;
+		return validator?.etag !== undefined && !this.#lacksEtags && !hasUnstableValidator;
+	}
+
 	/** Answers without a strong ETag are compared with what is held around them. */
 	get #margin(): number {
-		const {validator, hasUnstableValidator = false} = this.#entryFile.entry;
-		const isNamed = validator?.etag !== undefined && !this.#lacksEtags && !hasUnstableValidator;
-		return isNamed || !this.#factsKnown || !this.#asksForParts ? 0 : seam;
+		return this.#isNamed || !this.#factsKnown || !this.#asksForParts ? 0 : seam;
 	}
 
 	/**
@@ -718,6 +774,7 @@ export class Fetcher {
 			const held = Math.min(present.runEnd(at), end);
 			if (held > at) {
 				await compareWithHeld(this.#file, at, chunk.subarray(at - position, held - position));
+				this.#agreed(segment, {start: at, end: held});
 				at = held;
 			} else {
 				const [hole = {start: at, end}] = present.holes({start: at, end});
@@ -728,8 +785,16 @@ export class Fetcher {
 				}
 
 				const part = chunk.subarray(at - position, hole.end - position);
+				if (!this.#isNamed) {
+					// Before the write: a reader must not pass its end meanwhile.
+					this.#unproven.add(segment);
+					segment.added ??= {start: at, end: at};
+				}
+
 				await this.#write(hole, part);
+				segment.added &&= {start: segment.added.start, end: hole.end};
 				this.#lastByteAt = Date.now();
+				this.#hasWorked = true;
 				this.#download.wrote(at, part);
 				at = hole.end;
 				if (isFirst) {
@@ -739,6 +804,40 @@ export class Fetcher {
 			}
 
 			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
+		}
+	}
+
+	/** The response has brought held bytes again. */
+	#agreed(segment: Segment, {start, end}: Range): void {
+		for (const broken of this.#brokenSeams.keys()) {
+			if (start <= broken && broken < end) {
+				this.#brokenSeams.delete(broken);
+			}
+		}
+
+		const {added} = segment;
+		if (added && (end - added.end >= seam || end === this.#file.present.runEnd(added.end))) {
+			segment.added = undefined;
+			this.#download.readers.lookAgain();
+			// Of a part the seam at the other end is still to come; the rest of a whole is not waited for.
+			if (segment.isWhole && this.#unproven.delete(segment)) {
+				this.#download.proven();
+			}
+		}
+	}
+
+	/** A response leaves no bytes beside held ones that it contradicts, or ended before. */
+	#forgetAdded(segment: Segment, error?: unknown): void {
+		const {added} = segment;
+		segment.added = undefined;
+		if (added && this.#file.present.runEnd(added.end) > added.end) {
+			if (error !== undefined) {
+				this.#brokenSeams.set(added.end, error);
+			}
+
+			const start = isChange(error) ? added.start : Math.max(added.start, added.end - seam);
+			this.#download.forget({start, end: added.end});
+			this.#download.readers.lookAgain();
 		}
 	}
 
@@ -827,7 +926,7 @@ export class Fetcher {
 			return undefined;
 		}
 
-		const suspicion = await this.#heldCheck.run(this.#file, this.#checkedSource, this.heldVersion, signal);
+		const suspicion = await this.#heldCheck.run(this.#file, this.checked(), this.heldVersion, signal);
 		this.#checkedAt = Date.now();
 		return suspicion;
 	}
@@ -844,7 +943,7 @@ export class Fetcher {
 		return this.#refusesSamples || this.maxConnections === 1 || this.#services.hosts.isLimited(this.host);
 	}
 
-	#compareSample(signal: AbortSignal, source = this.#checkedSource): Promise<Suspicion | undefined> {
+	#compareSample(signal: AbortSignal, source = this.checked()): Promise<Suspicion | undefined> {
 		return compareOneSample(this.#file, source, this.heldVersion, signal);
 	}
 
@@ -909,7 +1008,7 @@ export class Fetcher {
 		const {id} = this.#entryFile.entry;
 		Logger.info(`${id}: ${suspicion.label} ${suspicion.was} is ${suspicion.is} now; samples are compared`);
 		try {
-			await examineSuspicion(this.#file, this.#checkedSource, this.heldVersion, suspicion, signal);
+			await examineSuspicion(this.#file, this.checked(), this.heldVersion, suspicion, signal);
 			Logger.info(`${id}: the ${suspicion.label} does not keep its value; bytes are compared instead`);
 			await this.#entryFile.save({hasUnstableValidator: true});
 		} catch (error) {
@@ -920,17 +1019,17 @@ export class Fetcher {
 		}
 	}
 
-	/** A page that came although bytes of the file did in this run will go away again, but where a new link can be had. */
+	/** A page from a source that has brought bytes in this run will go away again, unless a new link can be had. */
 	#passing(error: unknown): unknown {
 		const isPage = error instanceof DownStreamError && error.code === 'origin-sent-page';
-		return isPage && this.#lastByteAt !== null && !this.#services.newLink(this.#entryFile.entry)
+		return isPage && this.#hasWorked && !this.#services.newLink(this.#entryFile.entry)
 			? new DownStreamError('origin-busy', error.message, {cause: error})
 			: error;
 	}
 
 	/** The next attempt must meet a change again, also one that touched a few bytes alone. */
 	#requireCheckAfter(error: unknown): void {
-		if (error instanceof DownStreamError && error.code === 'origin-changed') {
+		if (isChange(error)) {
 			this.#heldCheck.require('thorough');
 		}
 	}
@@ -978,11 +1077,6 @@ export class Fetcher {
 		}
 	}
 
-	/** For requests of a few bytes. */
-	get #checkedSource(): DataSource {
-		return withAnswerTimeout(this.#source, () => this.#answerTimeout);
-	}
-
 	get #answerTimeout(): number {
 		return this.#download.retries.answerTimeout(this.#services.answerTimeout);
 	}
@@ -999,6 +1093,10 @@ export class Fetcher {
 	get #file(): SparseFile {
 		return this.#download.file();
 	}
+}
+
+function isChange(error: unknown): boolean {
+	return error instanceof DownStreamError && error.code === 'origin-changed';
 }
 
 /** Answers that say nothing of connections. */

@@ -70,9 +70,9 @@ export class ProxyClient implements HttpClient {
 		}
 	}
 
-	rest(): void {
+	closeIdle(): void {
 		this.#tunnels.renew();
-		this.#forwarder?.rest();
+		this.#forwarder?.closeIdle();
 	}
 
 	async dispose(): Promise<void> {
@@ -143,7 +143,7 @@ class Forwarder {
 		return answer;
 	}
 
-	rest(): void {
+	closeIdle(): void {
 		this.#pool.renew();
 	}
 

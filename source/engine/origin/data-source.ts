@@ -20,6 +20,8 @@ export type OriginResponse = {
 	 */
 	readonly range: Range;
 	readonly validator: Validator;
+	/** Origin and path of the bytes after redirects, without the query, which may be a signature. */
+	readonly place?: string;
 	/** False when a ranged request was answered with the whole. */
 	readonly acceptsRanges: boolean;
 	/**

@@ -453,12 +453,13 @@ function describe(
 	url: URL,
 	response: HttpResponse,
 	size: number,
-): Pick<OriginResponse, 'info' | 'validator' | 'isPage'> {
+): Pick<OriginResponse, 'info' | 'validator' | 'place' | 'isPage'> {
 	const contentType = response.headers.get('content-type');
 	const name = nameOf(url, response);
 	return {
 		info: {name, type: typeOf({contentType, name}), size},
 		validator: validatorOf(response),
+		place: url.origin + url.pathname,
 		isPage: isPage(baseType(contentType), size),
 	};
 }
