@@ -235,7 +235,7 @@ export type ExportRequest = {
  * `DownStreamError`, whose kind is `usage` where the caller is at fault: `not-found` for an id that is not there, and
  * what is said at each verb.
  */
-export interface DownStream {
+export interface DownloadEngine {
 	/** The newest snapshot; the same object until something has changed. */
 	readonly snapshot: Snapshot;
 	/** Calls back at most 10 times a second while snapshots change. Returns the function that ends it. */

@@ -1,5 +1,5 @@
 // Snapshots for the screen, at most four a second; no timer runs without changes.
-import type {Download, DownloadId, DownStream, Snapshot} from '../downstream.ts';
+import type {Download, DownloadId, DownloadEngine, Snapshot} from '../downstream.ts';
 import {SpeedHistory} from './sparkline.ts';
 
 /** Fewer frames while many rows change keep the CPU time of drawing small. */
@@ -21,7 +21,7 @@ export type Frame = {
 type Held = {readonly history: SpeedHistory; bytesPerSecond: number; bytesPerSecondLong: number};
 
 export class SnapshotFeed {
-	readonly #downstream: DownStream;
+	readonly #downstream: DownloadEngine;
 	readonly #listeners = new Set<() => void>();
 	readonly #all = new SpeedHistory();
 	readonly #held = new Map<DownloadId, Held>();
@@ -32,7 +32,7 @@ export class SnapshotFeed {
 	#unsubscribe: (() => void) | undefined;
 	#timer: NodeJS.Timeout | undefined;
 
-	constructor(downstream: DownStream) {
+	constructor(downstream: DownloadEngine) {
 		this.#downstream = downstream;
 		this.#newest = downstream.snapshot;
 		this.#frame = this.#frameOf(this.#newest, Date.now());

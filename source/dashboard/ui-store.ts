@@ -1,5 +1,5 @@
 // The dashboard's own state: mode, cursor and marks of the list, messages. Everything else comes from snapshots.
-import type {Download, DownloadId, DownStream} from '../downstream.ts';
+import type {Download, DownloadId, DownloadEngine} from '../downstream.ts';
 import type {Form} from './form.ts';
 import {scrollTop} from './layout.ts';
 import {listWindow, wholeList, type ListView, type ListWindow} from './list-view.ts';
@@ -35,7 +35,7 @@ export type Host = {
 };
 
 export type UiStoreOptions = {
-	readonly downstream: DownStream;
+	readonly downstream: DownloadEngine;
 	readonly feed: SnapshotFeed;
 	readonly host: Host;
 	/** Another program runs the downloads: leaving the dashboard stops nothing. */
@@ -85,7 +85,7 @@ export const settleMs = 250;
 const noticeMs = 4000;
 
 export class UiStore {
-	readonly downstream: DownStream;
+	readonly downstream: DownloadEngine;
 	readonly feed: SnapshotFeed;
 	readonly host: Host;
 	readonly isAttached: boolean;

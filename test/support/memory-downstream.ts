@@ -3,7 +3,7 @@ import type {
 	AddRequest,
 	Download,
 	DownloadChange,
-	DownStream,
+	DownloadEngine,
 	ExportRequest,
 	Snapshot,
 } from '../../source/downstream.ts';
@@ -100,7 +100,7 @@ export function everyState(): Download[] {
 	return changes.map((change, index) => download({id: idOf(index), ...change}));
 }
 
-export class MemoryDownStream implements DownStream {
+export class MemoryDownStream implements DownloadEngine {
 	snapshot: Snapshot;
 	/** Commands with their arguments. */
 	readonly calls: unknown[][] = [];

@@ -8,7 +8,7 @@ import xterm from '@xterm/headless';
 import {render, type Instance} from 'ink';
 import {Dashboard} from '../../source/dashboard/dashboard.tsx';
 import {themes} from '../../source/dashboard/theme.ts';
-import type {DownStream} from '../../source/downstream.ts';
+import type {DownloadEngine} from '../../source/downstream.ts';
 
 type Size = {readonly columns: number; readonly rows: number};
 
@@ -46,7 +46,7 @@ export class Screen {
 	readonly #changed = new Set<() => void>();
 	readonly #app: Instance;
 
-	constructor(t: TestContext, downstream: DownStream, options: ScreenOptions) {
+	constructor(t: TestContext, downstream: DownloadEngine, options: ScreenOptions) {
 		const {columns, rows, ascii = false, clipboard = 'copied', isAttached = false, remoteHint} = options;
 		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true, convertEol: true});
 		this.#emulator.loadAddon(new Unicode11Addon());

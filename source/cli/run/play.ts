@@ -2,7 +2,7 @@
 import {requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {findDownload} from './manage.ts';
-import {DownStreamError, type Download, type DownStream} from '../../downstream.ts';
+import {DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
 import {play} from '../../requests/launch-player.ts';
 import {start} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
@@ -54,7 +54,7 @@ export async function playUrl(
 }
 
 async function startPlayer(
-	downstream: DownStream,
+	downstream: DownloadEngine,
 	word: string,
 	{
 		settings,
@@ -91,7 +91,7 @@ async function startPlayer(
 }
 
 async function findOrAdd(
-	downstream: DownStream,
+	downstream: DownloadEngine,
 	word: string,
 	settings: Settings,
 	isOther: boolean,
@@ -107,7 +107,7 @@ async function findOrAdd(
 
 /** The download with its first response, or as it is after `previewMs`. Undefined if it was removed. */
 async function preview(
-	downstream: DownStream,
+	downstream: DownloadEngine,
 	id: string,
 	stopped: AbortSignal,
 ): Promise<Download | undefined> {

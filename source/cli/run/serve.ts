@@ -3,7 +3,7 @@ import process from 'node:process';
 import {createInterface} from 'node:readline';
 import {addAll, requestsFor, requestsForTyped} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
-import {isSettled, isStopped, type Download, type DownStream} from '../../downstream.ts';
+import {isSettled, isStopped, type Download, type DownloadEngine} from '../../downstream.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
 import {gaveUpLines, lookMs, QuietTime, type Outcome} from '../output/patience.ts';
 import {commandHelp, Repl} from './repl.ts';
@@ -128,7 +128,7 @@ async function untilQuit({engine}: EngineHost, settings: Settings, stopped: Abor
  * `giveUpAfter` ms does not go on. `since` counts as a moment in which a player has read.
  */
 export async function untilDone(
-	downstream: DownStream,
+	downstream: DownloadEngine,
 	stopped: AbortSignal,
 	{
 		isMeant = () => true,

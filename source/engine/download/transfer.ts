@@ -16,29 +16,29 @@ import {diskError, isFull} from '../store/disk-error.ts';
 import {Doubt} from '../store/doubt.ts';
 import {downloadView, nameOf, queueRankOf, typeOf} from './view.ts';
 import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
-import {Fetcher, type NewLink, type TransferServices} from '../fetch/fetcher.ts';
+import {Scheduler, type NewLink, type TransferServices} from '../fetch/scheduler.ts';
 import {Readers, type Reader} from '../fetch/readers.ts';
 import {RetryPolicy} from '../fetch/retry-policy.ts';
-import {proveAcceptance, proveNewPlace} from '../fetch/version-check.ts';
+import {verifyAcceptance, verifyReplacement} from '../fetch/version-check.ts';
 import type {Client} from '../fetch/players.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import {DamagedFile, SparseFile} from '../store/sparse-file.ts';
 import {SpeedMeter} from '../fetch/speed-meter.ts';
 import {CheckQueue, type Check, type CheckKind} from './check-queue.ts';
 
-export type {NewLink, TransferServices} from '../fetch/fetcher.ts';
+export type {NewLink, TransferServices} from '../fetch/scheduler.ts';
 
 /** A reader that has come so much further, or by such a part of what it has read, is looked at anew. */
 const readStep = {bytes: 256 * 1024, part: 1 / 16, most: 4 * 1024 * 1024};
 const checkpointMs = 500;
 const minute = 60_000;
 /** How many of the blocks that were recorded last are looked at again after an unclean end. */
-const mostUnsettled = 16;
-const mostVainLinks = 3;
+const maxRecentBlocks = 16;
+const maxRenewals = 3;
 /** Bytes that the disk loses again sooner than this are not fetched again. */
 const mendAgainMs = 10_000;
 
-export type StreamFacts = {
+export type Representation = {
 	readonly name: string;
 	readonly type: string;
 	/** Bytes; Infinity while unknown. */
@@ -53,13 +53,13 @@ export type StreamFacts = {
 };
 
 export class Transfer {
-	readonly #entryFile: RecordFile;
+	readonly #recordFile: RecordFile;
 	readonly #services: TransferServices;
 	readonly #checks: BlockChecksums;
 	readonly #meter = new SpeedMeter();
 	readonly #readers: Readers;
 	readonly #retries: RetryPolicy;
-	readonly #fetcher: Fetcher;
+	readonly #scheduler: Scheduler;
 	#file: SparseFile;
 	/** Grows with each `startOver`: who reads an older one must not get bytes of this one. */
 	#version = 0;
@@ -69,7 +69,7 @@ export class Transfer {
 	#checkpointing: Promise<void> = Promise.resolve();
 	#sourceChanges: Promise<unknown> = Promise.resolve();
 	/** Blocks that were recorded last. */
-	#unsettled: readonly number[] = [];
+	#recentBlocks: readonly number[] = [];
 	#exportProgress: number | null = null;
 	readonly #queue = new CheckQueue();
 	#checkProgress: number | null = null;
@@ -86,36 +86,41 @@ export class Transfer {
 	#mended: {readonly start: number; readonly at: number} | undefined;
 	#mending: Promise<void> = Promise.resolve();
 	/** Links that were had one after the other and brought no byte. */
-	#vainLinks = 0;
+	#fruitlessRenewals = 0;
 
-	/** Holds the entry against its data file; needs no network. */
+	/** Holds the record against its data file; needs no network. */
 	static async open(
-		entryFile: RecordFile,
+		recordFile: RecordFile,
 		source: DataSource,
 		services: TransferServices,
 	): Promise<Transfer> {
-		const {entry} = entryFile;
-		const size = entry.info?.size ?? Infinity;
-		const recorded = entry.ranges.map(([start, end]) => ({start, end}));
-		const file = await SparseFile.open(entry.movedTo ?? entryFile.dataPath, size, recorded, entry.dataFile);
-		const transfer = new Transfer(entryFile, source, services, file);
-		if (entry.unsettled) {
-			transfer.#unsettled = entry.unsettled;
+		const {record} = recordFile;
+		const size = record.info?.size ?? Infinity;
+		const recorded = record.ranges.map(([start, end]) => ({start, end}));
+		const file = await SparseFile.open(
+			record.movedTo ?? recordFile.dataPath,
+			size,
+			recorded,
+			record.dataFile,
+		);
+		const transfer = new Transfer(recordFile, source, services, file);
+		if (record.unsettled) {
+			transfer.#recentBlocks = record.unsettled;
 			if (!file.isChanged) {
 				// It did not end by itself: what the disk was given last is what it may have lost.
 				// What cannot be read now is told to those who want to read it.
-				file.forget(await transfer.#checks.damagedOf(file, entry.unsettled).catch(() => []));
+				file.forget(await transfer.#checks.damagedOf(file, record.unsettled).catch(() => []));
 			}
 		}
 
-		if (entry.completedAt !== undefined && !file.isComplete) {
+		if (record.completedAt !== undefined && !file.isComplete) {
 			// A disk that takes no record of it must not keep it from being opened.
 			await transfer.#isNoLongerWhole().catch(() => undefined);
 		}
 
-		if (entry.movedTo !== undefined && file.isComplete && !file.isChanged && !entryFile.refusal) {
+		if (record.movedTo !== undefined && file.isComplete && !file.isChanged && !recordFile.refusal) {
 			// It ended between the record of the new place and the removal of the old one.
-			await rm(entryFile.dataPath, {force: true}).catch(() => undefined);
+			await rm(recordFile.dataPath, {force: true}).catch(() => undefined);
 		}
 
 		if (file.isChanged) {
@@ -125,7 +130,7 @@ export class Transfer {
 		if (
 			file.isComplete &&
 			!file.doubt &&
-			transfer.#fetcher.factsKnown &&
+			transfer.#scheduler.hasFileInfo &&
 			!transfer.isComplete &&
 			!transfer.#retries.permanentError
 		) {
@@ -137,31 +142,31 @@ export class Transfer {
 	}
 
 	private constructor(
-		entryFile: RecordFile,
+		recordFile: RecordFile,
 		source: DataSource,
 		services: TransferServices,
 		file: SparseFile,
 	) {
-		this.#entryFile = entryFile;
+		this.#recordFile = recordFile;
 		this.#services = services;
 		this.#checks = new BlockChecksums(
-			entryFile.checksPath,
-			entryFile.entry.pieces?.map(([start, end, crc]) => ({start, end, crc})),
-			entryFile,
+			recordFile.checksPath,
+			recordFile.record.pieces?.map(([start, end, crc]) => ({start, end, crc})),
+			recordFile,
 		);
 		this.#readers = new Readers(services.bandwidth);
-		this.#retries = new RetryPolicy(() => this.#fetcher.schedule(), entryFile.entry.error);
+		this.#retries = new RetryPolicy(() => this.#scheduler.wake(), recordFile.record.error);
 		this.#file = this.#watched(file);
-		this.#fetcher = new Fetcher(
+		this.#scheduler = new Scheduler(
 			{
-				entryFile,
+				recordFile,
 				readers: this.#readers,
 				retries: this.#retries,
 				meter: this.#meter,
 				ending: this.#ending.signal,
 				file: () => this.#file,
 				wrote: (offset, bytes) => this.#wrote(offset, bytes),
-				learnt: () => this.#checkpointIfWhole(),
+				identified: () => this.#checkpointIfWhole(),
 				proven: () => this.#checkpointIfWhole(),
 				forget: range => {
 					this.#file.forget([range]);
@@ -177,19 +182,19 @@ export class Transfer {
 	}
 
 	get id(): DownloadId {
-		return this.#entryFile.entry.id;
+		return this.#recordFile.record.id;
 	}
 
 	get host(): string {
-		return this.#fetcher.host;
+		return this.#scheduler.host;
 	}
 
-	get entryFile(): RecordFile {
-		return this.#entryFile;
+	get recordFile(): RecordFile {
+		return this.#recordFile;
 	}
 
 	get queueRank(): number {
-		return queueRankOf(this.#entryFile.entry);
+		return queueRankOf(this.#recordFile.record);
 	}
 
 	/** What is on the disk. */
@@ -199,26 +204,26 @@ export class Transfer {
 
 	/** Every byte is on the disk, and recorded. */
 	get isComplete(): boolean {
-		return this.#entryFile.entry.completedAt !== undefined && this.#file.isComplete;
+		return this.#recordFile.record.completedAt !== undefined && this.#file.isComplete;
 	}
 
 	/** It would fetch in the background if the queue let it. */
 	get wantsPlace(): boolean {
-		const {intent, onDemand} = this.#entryFile.entry;
+		const {intent, onDemand} = this.#recordFile.record;
 		return (
 			intent === 'run' &&
 			!this.#retries.permanentError &&
 			!this.#file.isComplete &&
-			(!onDemand || !this.#fetcher.factsKnown) &&
+			(!onDemand || !this.#scheduler.hasFileInfo) &&
 			!this.#closed
 		);
 	}
 
 	/** Something of it changes without an event: a speed that falls, a player that is forgotten. */
-	get isLively(): boolean {
+	get changesOverTime(): boolean {
 		const now = Date.now();
 		return (
-			this.#fetcher.segments.size > 0 ||
+			this.#scheduler.segments.size > 0 ||
 			this.#meter.rate(20_000, now) > 0 ||
 			this.#readers.players(now).length > 0
 		);
@@ -231,16 +236,16 @@ export class Transfer {
 
 	/** The origin has not answered what is asked of it now. */
 	get isUnanswered(): boolean {
-		return this.#fetcher.isUnanswered;
+		return this.#scheduler.isUnanswered;
 	}
 
 	/** The queue gives or takes the place. */
 	set mayFill(allowed: boolean) {
-		this.#fetcher.mayFill = allowed;
+		this.#scheduler.mayFill = allowed;
 	}
 
 	get status(): DownloadStatus {
-		const {intent} = this.#entryFile.entry;
+		const {intent} = this.#recordFile.record;
 		if (this.#checkProgress !== null) {
 			return 'checking';
 		}
@@ -269,12 +274,12 @@ export class Transfer {
 			return 'asking';
 		}
 
-		if (this.#fetcher.segments.size > 0) {
-			return this.#fetcher.factsKnown ? 'active' : 'asking';
+		if (this.#scheduler.segments.size > 0) {
+			return this.#scheduler.hasFileInfo ? 'active' : 'asking';
 		}
 
 		// All of it is being recorded: nothing is queued any more.
-		if (this.#file.isComplete && this.#fetcher.isProven) {
+		if (this.#file.isComplete && this.#scheduler.isProven) {
 			return 'active';
 		}
 
@@ -285,27 +290,25 @@ export class Transfer {
 	 * Waits for the first answer of the origin if nothing is known yet. Rejects with the `DownStreamError` that
 	 * stands in the way, or the signal's reason.
 	 */
-	async facts(signal: AbortSignal): Promise<StreamFacts> {
-		if (!this.#fetcher.factsKnown) {
+	async representation(signal: AbortSignal): Promise<Representation> {
+		if (!this.#scheduler.hasFileInfo) {
 			this.#refuseIfCancelled();
 			await this.#services.access.obtain();
 			this.#refuseIfCancelled();
 			try {
-				await this.#readers.waitForFacts(signal, () =>
-					this.#askForPlayer(true, () => this.#fetcher.schedule()),
-				);
+				await this.#readers.fileInfo(signal, () => this.#askForPlayer(true, () => this.#scheduler.wake()));
 			} finally {
-				this.#fetcher.schedule();
+				this.#scheduler.wake();
 			}
 		}
 
-		const {entry} = this.#entryFile;
-		const {acceptsRanges, id, startedOver = 0} = entry;
-		const validator = entry.hasUnstableValidator ? undefined : entry.validator;
+		const {record} = this.#recordFile;
+		const {acceptsRanges, id, startedOver = 0} = record;
+		const validator = record.hasUnstableValidator ? undefined : record.validator;
 		const {size, isComplete} = this.#file;
 		return {
-			name: nameOf(entry),
-			type: typeOf(entry),
+			name: nameOf(record),
+			type: typeOf(record),
 			size,
 			etag: size === Infinity ? undefined : (validator?.etag ?? `"${id}-${size}-${startedOver}"`),
 			lastModified: validator?.lastModified,
@@ -334,14 +337,14 @@ export class Transfer {
 
 		const reader = this.#readers.open(range, request.player);
 		Logger.debug(
-			`${this.#entryFile.entry.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
+			`${this.#recordFile.record.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
 		);
 		const blocks = new BlockReader(this.#services.blocks);
 		this.#recordReading();
 		let scheduleAt = readStep.bytes;
 		let hasAsked = false;
 		try {
-			this.#fetcher.schedule();
+			this.#scheduler.wake();
 			while (reader.offset < Math.min(range.end, this.#file.size)) {
 				signal.throwIfAborted();
 				this.#refuseIfCancelled();
@@ -350,7 +353,7 @@ export class Transfer {
 				}
 
 				// The look and the registering happen in one tick: a write in between would be missed.
-				const end = Math.min(range.end, this.#fetcher.readableEnd(range.start, reader.offset));
+				const end = Math.min(range.end, this.#scheduler.readableEnd(range.start, reader.offset));
 				const ready = Math.min(this.#file.present.runEnd(reader.offset), end) - reader.offset;
 				const isHeld = ready > 0;
 				const bytes = isHeld
@@ -365,7 +368,7 @@ export class Transfer {
 				reader.advance(bytes.length);
 				if (!this.#file.isComplete && reader.consumed >= scheduleAt) {
 					scheduleAt = reader.consumed + stepAfter(reader.consumed);
-					this.#fetcher.schedule();
+					this.#scheduler.wake();
 				}
 
 				yield bytes;
@@ -381,11 +384,11 @@ export class Transfer {
 			await blocks.close();
 			this.#readers.close(reader);
 			this.#recordReading();
-			if (this.isComplete && this.#readers.size === 0 && this.#fetcher.segments.size === 0) {
+			if (this.isComplete && this.#readers.size === 0 && this.#scheduler.segments.size === 0) {
 				void this.#file.close();
 			}
 
-			this.#fetcher.schedule();
+			this.#scheduler.wake();
 		}
 	}
 
@@ -414,11 +417,11 @@ export class Transfer {
 	async pause(): Promise<void> {
 		Logger.info(`${this.id}: paused`);
 		// It holds at once, however long the disk takes.
-		const saved = this.#entryFile.save({intent: 'pause'});
+		const saved = this.#recordFile.save({intent: 'pause'});
 		this.#retries.cancel();
 		this.#services.queueChanged();
-		this.#fetcher.schedule();
-		this.#fetcher.segments.endAll(segment => segment.for === 'fill');
+		this.#scheduler.wake();
+		this.#scheduler.segments.endAll(segment => segment.for === 'fill');
 		await saved;
 		await this.checkpoint();
 	}
@@ -426,26 +429,26 @@ export class Transfer {
 	/** Goes on; after an error, tries again now. */
 	async resume(): Promise<void> {
 		Logger.info(`${this.id}: resumed`);
-		this.#vainLinks = 0;
+		this.#fruitlessRenewals = 0;
 		this.#isAsked = true;
-		if (this.#entryFile.entry.intent !== 'run' || this.#retries.blockingError) {
-			this.#fetcher.requireCheck();
+		if (this.#recordFile.record.intent !== 'run' || this.#retries.blockingError) {
+			this.#scheduler.requireCheck();
 		}
 
 		this.#retries.retryNow(true);
-		await this.#entryFile.save({intent: 'run', error: undefined});
+		await this.#recordFile.save({intent: 'run', error: undefined});
 		// A check that was cancelled is taken up again.
 		void this.#settleDoubt().catch(() => undefined);
-		this.#lookAround();
+		this.#reevaluate();
 	}
 
 	/** Ends readers, then segments. */
 	async cancel(): Promise<void> {
 		Logger.info(`${this.id}: cancelled`);
-		const saved = this.#entryFile.save({intent: 'cancel'});
+		const saved = this.#recordFile.save({intent: 'cancel'});
 		this.#readers.reject(cancelled());
 		this.#retries.cancel();
-		this.#fetcher.cancel();
+		this.#scheduler.cancel();
 		this.#queue.abort(cancelled());
 		this.#changed();
 		this.#services.queueChanged();
@@ -454,31 +457,31 @@ export class Transfer {
 	}
 
 	/**
-	 * Takes what is to be changed of the entry. With another source, what was running by the old one ends; one of
+	 * Takes what is to be changed of the record. With another source, what was running by the old one ends; one of
 	 * another URL must have the same file (`origin-changed`). Nothing is changed if this rejects for that, or because
 	 * that place cannot be reached.
 	 */
 	async change(
-		changeOf: (entry: DownloadRecord) => Partial<DownloadRecord>,
+		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
 		sourceOf?: (changed: DownloadRecord) => DataSource,
 	): Promise<void> {
 		const change = await (sourceOf ? this.#changeSourceInTurn(changeOf, sourceOf) : this.#save(changeOf));
 
-		this.#fetcher.limitRate = this.#entryFile.entry.limitRate;
+		this.#scheduler.limitRate = this.#recordFile.record.limitRate;
 		if (change.checksum !== undefined) {
 			await this.#changedChecksum();
 		}
 
-		this.#lookAround();
-		if (change.onDemand && this.#fetcher.factsKnown) {
+		this.#reevaluate();
+		if (change.onDemand && this.#scheduler.hasFileInfo) {
 			// They would linger for a player, and go on filling meanwhile.
-			this.#fetcher.segments.endAll(segment => segment.for === 'fill');
+			this.#scheduler.segments.endAll(segment => segment.for === 'fill');
 		}
 	}
 
 	/** Fetches from another source of the same file from now on, unless it is the one that it has. */
 	async takeSource(source: DataSource): Promise<void> {
-		if (source !== this.#fetcher.source) {
+		if (source !== this.#scheduler.source) {
 			await this.change(
 				() => ({}),
 				() => source,
@@ -487,22 +490,22 @@ export class Transfer {
 	}
 
 	async #save(
-		changeOf: (entry: DownloadRecord) => Partial<DownloadRecord>,
+		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
 	): Promise<Partial<DownloadRecord>> {
-		const change = changeOf(this.#entryFile.entry);
-		await this.#entryFile.save(change);
+		const change = changeOf(this.#recordFile.record);
+		await this.#recordFile.save(change);
 		return change;
 	}
 
 	/** Two sources that are given at once: the second one is made for what the first one has left. */
 	async #changeSourceInTurn(
-		changeOf: (entry: DownloadRecord) => Partial<DownloadRecord>,
+		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
 		sourceOf: (changed: DownloadRecord) => DataSource,
 	): Promise<Partial<DownloadRecord>> {
 		const changing = this.#sourceChanges.then(async () => {
-			const {entry} = this.#entryFile;
-			const change = changeOf(entry);
-			await this.#changeSource(change, sourceOf({...entry, ...change}));
+			const {record} = this.#recordFile;
+			const change = changeOf(record);
+			await this.#changeSource(change, sourceOf({...record, ...change}));
 			return change;
 		});
 		this.#sourceChanges = changing.catch(() => undefined);
@@ -515,7 +518,7 @@ export class Transfer {
 			const file = this.#file;
 			const wasEmpty = file.present.size === 0;
 			let place = change.url === undefined ? undefined : await this.#proveSource(source);
-			await this.#fetcher.whileNothingRuns(async () => {
+			await this.#scheduler.exclusively(async () => {
 				// The old source went on: the first bytes may have come since, or another version.
 				if (place && (file !== this.#file || (wasEmpty && file.present.size > 0))) {
 					place = await this.#proveSource(source);
@@ -532,10 +535,10 @@ export class Transfer {
 	}
 
 	async #proveSource(source: DataSource): Promise<OriginResponse> {
-		return proveNewPlace(
+		return verifyReplacement(
 			this.#file,
-			this.#fetcher.checked(source),
-			this.#fetcher.heldVersion,
+			this.#scheduler.checked(source),
+			this.#scheduler.cachedVersion,
 			this.#ending.signal,
 		);
 	}
@@ -546,22 +549,22 @@ export class Transfer {
 		source: DataSource,
 		place?: OriginResponse,
 	): Promise<void> {
-		const {factsKnown} = this.#fetcher;
-		await this.#fetcher.replaceSource(source);
+		const {hasFileInfo} = this.#scheduler;
+		await this.#scheduler.replaceSource(source);
 		this.#retries.reset();
-		if (place && factsKnown && place.info.size !== this.#file.size && this.#file.present.size === 0) {
+		if (place && hasFileInfo && place.info.size !== this.#file.size && this.#file.present.size === 0) {
 			await this.#forgetVersion(change);
 		} else {
-			const {validator, acceptsRanges} = (factsKnown && place) || this.#entryFile.entry;
-			const {hasUnstableValidator} = place ? {} : this.#entryFile.entry;
-			await this.#entryFile.save({
+			const {validator, acceptsRanges} = (hasFileInfo && place) || this.#recordFile.record;
+			const {hasUnstableValidator} = place ? {} : this.#recordFile.record;
+			await this.#recordFile.save({
 				...change,
 				validator,
 				hasUnstableValidator,
 				acceptsRanges,
 				error: undefined,
 			});
-			this.#fetcher.begin(place !== undefined);
+			this.#scheduler.begin(place !== undefined);
 		}
 	}
 
@@ -574,15 +577,15 @@ export class Transfer {
 			return true;
 		}
 
-		const newLink = this.#services.newLink(this.#entryFile.entry);
+		const newLink = this.#services.newLink(this.#recordFile.record);
 		// The place may have been given to another file.
 		const mayHelp = hasExpired(error) || error.code === 'origin-changed';
-		if (!newLink || this.#vainLinks === mostVainLinks || !mayHelp) {
+		if (!newLink || this.#fruitlessRenewals === maxRenewals || !mayHelp) {
 			return false;
 		}
 
 		this.#isRenewing = true;
-		this.#vainLinks++;
+		this.#fruitlessRenewals++;
 		this.#changed();
 		void this.#takeNewLink(newLink);
 		return true;
@@ -590,19 +593,19 @@ export class Transfer {
 
 	async #takeNewLink(newLink: NewLink): Promise<void> {
 		try {
-			await this.#fetcher.whileNothingRuns(async () => {
+			await this.#scheduler.exclusively(async () => {
 				const {change, source} = await newLink(this.#ending.signal);
 				// Where nothing is held any file fits, and a link may be good for one request.
 				const place = this.#file.present.size > 0 ? await this.#provePlace(source) : undefined;
 				await this.#replaceSource(change, source, place);
 			});
 			this.#isRenewing = false;
-			this.#lookAround();
+			this.#reevaluate();
 		} catch (error) {
 			this.#isRenewing = false;
 			if (!this.#closed) {
 				if (error instanceof DownStreamError && error.kind === 'transient') {
-					this.#vainLinks--;
+					this.#fruitlessRenewals--;
 				}
 
 				this.#failed(error);
@@ -633,7 +636,7 @@ export class Transfer {
 			'whole',
 		);
 		await this.#queue.find('whole')?.catch(() => undefined);
-		await this.#entryFile.save({completedAt: undefined, error: this.#retries.permanentError});
+		await this.#recordFile.save({completedAt: undefined, error: this.#retries.permanentError});
 	}
 
 	/** Goes on with what is held if it proves to be the origin's file of now. Rejects with `origin-changed` if not. */
@@ -643,41 +646,41 @@ export class Transfer {
 			return;
 		}
 
-		await this.#fetcher.whileNothingRuns(async () => {
-			const {validator, isUnstable} = await proveAcceptance(
+		await this.#scheduler.exclusively(async () => {
+			const {validator, isUnstable} = await verifyAcceptance(
 				this.#file,
-				this.#fetcher.checked(),
-				this.#fetcher.heldVersion,
+				this.#scheduler.checked(),
+				this.#scheduler.cachedVersion,
 				this.#ending.signal,
 			);
 			Logger.info(`${this.id}: goes on with the file of now`);
 			this.#retries.reset();
-			await this.#entryFile.save({
+			await this.#recordFile.save({
 				validator,
 				hasUnstableValidator: isUnstable || undefined,
 				intent: 'run',
 				error: undefined,
 			});
-			this.#fetcher.begin(true);
+			this.#scheduler.begin(true);
 		});
-		this.#lookAround();
+		this.#reevaluate();
 	}
 
 	/** Drops the held bytes and all that is known of their version, and fetches what the origin has now. */
 	async startOver(): Promise<void> {
 		Logger.info(`${this.id}: starts over`);
-		this.#vainLinks = 0;
-		await this.#fetcher.whileNothingRuns(async () => {
+		this.#fruitlessRenewals = 0;
+		await this.#scheduler.exclusively(async () => {
 			this.#retries.reset();
 			await this.#forgetVersion({intent: 'run'});
 		});
-		this.#lookAround();
+		this.#reevaluate();
 	}
 
 	async #fetchAnew(): Promise<void> {
 		try {
-			await this.#fetcher.whileNothingRuns(async () => this.#forgetVersion({}));
-			this.#lookAround();
+			await this.#scheduler.exclusively(async () => this.#forgetVersion({}));
+			this.#reevaluate();
 		} catch (error) {
 			if (!this.#closed) {
 				this.#failed(error);
@@ -687,17 +690,17 @@ export class Transfer {
 
 	/** Nothing may be running. What was moved out of the store stays where it is. */
 	async #forgetVersion(change: Partial<DownloadRecord>): Promise<void> {
-		const {dataPath, entry} = this.#entryFile;
+		const {dataPath, record} = this.#recordFile;
 		const reason = fetchedAnew();
 		this.#queue.abort(reason);
 		await this.#queue.settled();
 		this.#version++;
-		this.#unsettled = [];
+		this.#recentBlocks = [];
 		this.#readers.reject(reason);
 		try {
-			await this.#entryFile.save({
+			await this.#recordFile.save({
 				...change,
-				startedOver: (entry.startedOver ?? 0) + 1,
+				startedOver: (record.startedOver ?? 0) + 1,
 				ranges: [],
 				dataFile: undefined,
 				pieces: undefined,
@@ -719,7 +722,7 @@ export class Transfer {
 			// Who came while that was saved was served the old bytes.
 			this.#version++;
 			this.#readers.reject(reason);
-			this.#fetcher.begin(true);
+			this.#scheduler.begin(true);
 			await old.retire();
 			await this.#checks.clear();
 			// Not cut to nothing: an exported file may be a second name of the same bytes.
@@ -730,9 +733,9 @@ export class Transfer {
 	}
 
 	/** What is to be done may be another thing now. */
-	#lookAround(): void {
+	#reevaluate(): void {
 		this.#services.queueChanged();
-		this.#fetcher.schedule();
+		this.#scheduler.wake();
 		this.#checkpointIfWhole();
 	}
 
@@ -745,7 +748,7 @@ export class Transfer {
 			return Promise.reject(ending());
 		}
 
-		const inDoubt = this.#entryFile.entry.checksum === undefined ? this.#queue.find('doubt') : undefined;
+		const inDoubt = this.#recordFile.record.checksum === undefined ? this.#queue.find('doubt') : undefined;
 		const done =
 			inDoubt ??
 			this.#queue.find('whole') ??
@@ -822,7 +825,7 @@ export class Transfer {
 		await this.checkpoint();
 		const file = this.#file;
 		const {doubt} = file;
-		const given = file.isComplete ? this.#entryFile.entry.checksum : undefined;
+		const given = file.isComplete ? this.#recordFile.record.checksum : undefined;
 		const expected = given === undefined ? undefined : parseChecksum(given);
 		const {damaged, digest} = await this.#checks.check(file, {
 			signal,
@@ -832,7 +835,7 @@ export class Transfer {
 		if (damaged.length > 0) {
 			await this.#makeHoles(damaged);
 		} else if (expected && digest !== expected.digest) {
-			await this.#entryFile.save({completedAt: undefined});
+			await this.#recordFile.save({completedAt: undefined});
 			throw new DownStreamError(
 				'checksum-mismatch',
 				`The ${expected.algorithm} of the file is ${digest}, not the one that was given`,
@@ -873,7 +876,7 @@ export class Transfer {
 		await doubt.loseUnchecked();
 		void this.#startCheck('doubt', async signal => {
 			const damaged = await this.#checkDoubt(doubt, signal);
-			if (wasComplete && this.#file.present.size === 0 && !this.#entryFile.refusal) {
+			if (wasComplete && this.#file.present.size === 0 && !this.#recordFile.refusal) {
 				await this.#isNoLongerWhole();
 			}
 
@@ -888,7 +891,7 @@ export class Transfer {
 		}
 
 		this.#untold = [...doubt.damaged];
-		this.#lookAround();
+		this.#reevaluate();
 		return this.#untold;
 	}
 
@@ -898,7 +901,7 @@ export class Transfer {
 			return;
 		}
 
-		if (this.#entryFile.entry.movedTo === undefined || this.#entryFile.refusal) {
+		if (this.#recordFile.record.movedTo === undefined || this.#recordFile.refusal) {
 			file.forget([range]);
 			this.#changed();
 		} else {
@@ -916,18 +919,18 @@ export class Transfer {
 			),
 		);
 		await this.#leaveMovedFile();
-		await this.#entryFile.save({completedAt: undefined, ...(this.#isAsked ? {} : {intent: 'pause'})});
+		await this.#recordFile.save({completedAt: undefined, ...(this.#isAsked ? {} : {intent: 'pause'})});
 		this.#changed();
 	}
 
 	/** That file is the user's: it may differ because they changed it, and is not written to. */
 	async #leaveMovedFile(): Promise<void> {
-		const {dataPath, entry} = this.#entryFile;
-		if (entry.movedTo !== undefined) {
+		const {dataPath, record} = this.#recordFile;
+		if (record.movedTo !== undefined) {
 			const old = this.#file;
 			this.#file = this.#watched(await SparseFile.open(dataPath, old.size, []));
 			old.doubt?.end();
-			await this.#entryFile.save({movedTo: undefined, ranges: [], pieces: undefined, dataFile: undefined});
+			await this.#recordFile.save({movedTo: undefined, ranges: [], pieces: undefined, dataFile: undefined});
 			await old.retire();
 		}
 	}
@@ -937,12 +940,12 @@ export class Transfer {
 		this.#file.forget(ranges);
 		if (this.#retries.permanentError?.code === 'checksum-mismatch') {
 			this.#retries.reset();
-			await this.#entryFile.save({error: undefined});
+			await this.#recordFile.save({error: undefined});
 		}
 
 		// Their checksums stay: that of what is missing harms nothing, and the same bytes come again.
 		await this.checkpoint();
-		this.#lookAround();
+		this.#reevaluate();
 	}
 
 	/** What the disk has lost is fetched again. Returns false if it loses the same bytes again and again. */
@@ -974,10 +977,10 @@ export class Transfer {
 
 	async #completed(): Promise<void> {
 		// One connection brought what others were to bring: they need not go on, nor try again.
-		this.#fetcher.segments.endAll();
+		this.#scheduler.segments.endAll();
 		this.#retries.reset();
 		this.#isAsked = false;
-		await this.#entryFile.save({completedAt: Date.now(), error: undefined});
+		await this.#recordFile.save({completedAt: Date.now(), error: undefined});
 		Logger.info(`${this.id}: complete`);
 		this.#services.queueChanged();
 		this.#changed();
@@ -994,23 +997,23 @@ export class Transfer {
 			cause instanceof DownStreamError ? cause : new DownStreamError('disk-failed', String(cause), {cause});
 		Logger.error(`${this.id}: not exported: ${error.message}`);
 		this.#retries.note(new DownStreamError(error.code, `Not exported: ${error.message}`));
-		void this.#entryFile.save({exportWhenComplete: undefined}).catch(() => undefined);
+		void this.#recordFile.save({exportWhenComplete: undefined}).catch(() => undefined);
 		this.#changed();
 	}
 
 	/** Looks again at what is to be done: a connection to the host has become free. */
-	lookAgain(): void {
-		this.#fetcher.schedule();
+	wake(): void {
+		this.#scheduler.wake();
 	}
 
 	/** The storage folder may be written from here on. */
 	mayWrite(): void {
-		this.#lookAround();
+		this.#reevaluate();
 	}
 
 	/** One connection ends for a player who waits. Returns false if players wait for the bytes of all of them. */
-	giveUpConnection(): boolean {
-		return this.#fetcher.giveUpConnection();
+	yieldConnection(): boolean {
+		return this.#scheduler.yieldConnection();
 	}
 
 	/** What was written is recorded; a download that is all there becomes complete. Calls run one after the other. */
@@ -1018,13 +1021,13 @@ export class Transfer {
 		clearTimeout(this.#checkpointTimer);
 		this.#checkpointTimer = undefined;
 		this.#checkpointing = this.#checkpointing.then(async () => {
-			if (this.#entryFile.refusal) {
+			if (this.#recordFile.refusal) {
 				return;
 			}
 
 			const file = this.#file;
 			const {isComplete: wasComplete} = file;
-			if (wasComplete && !this.isComplete && !this.#fetcher.isProven) {
+			if (wasComplete && !this.isComplete && !this.#scheduler.isProven) {
 				// A record of all of it would be believed after a crash.
 				return;
 			}
@@ -1035,22 +1038,22 @@ export class Transfer {
 				const {ranges, identity} = await file.checkpoint();
 				// In this order: what is complete has all its checksums, but where the disk has no room for them.
 				const recorded = await this.#checks.save(file).catch(noneIfFull);
-				if (file !== this.#file || this.#entryFile.refusal) {
+				if (file !== this.#file || this.#recordFile.refusal) {
 					return;
 				}
 
-				this.#unsettled = [...this.#unsettled, ...recorded].slice(-mostUnsettled);
+				this.#recentBlocks = [...this.#recentBlocks, ...recorded].slice(-maxRecentBlocks);
 				// What came during this one is synced and recorded by the next, what was lost is no longer there.
 				const isComplete = wasComplete && file.isComplete;
-				await this.#entryFile.save({
+				await this.#recordFile.save({
 					error: this.#retries.permanentError,
 					ranges: ranges.map(({start, end}) => [start, end]),
-					unsettled: this.#closed || this.#unsettled.length === 0 ? undefined : this.#unsettled,
+					unsettled: this.#closed || this.#recentBlocks.length === 0 ? undefined : this.#recentBlocks,
 					pieces: pieces.length === 0 ? undefined : pieces.map(({start, end, crc}) => [start, end, crc]),
 					...(identity && {dataFile: identity}),
 					...(isComplete ? {} : {completedAt: undefined}),
 				});
-				const isProven = this.#fetcher.isProven && !file.doubt;
+				const isProven = this.#scheduler.isProven && !file.doubt;
 				if (isComplete && isProven && !this.isComplete && !this.#retries.permanentError) {
 					await this.#allIsThere();
 				}
@@ -1065,7 +1068,7 @@ export class Transfer {
 
 	/** With a checksum it is complete once that fits. */
 	async #allIsThere(): Promise<void> {
-		const {checksum, intent} = this.#entryFile.entry;
+		const {checksum, intent} = this.#recordFile.record;
 		if (checksum === undefined) {
 			await this.#completed();
 		} else if (!this.#closed && intent !== 'cancel') {
@@ -1100,7 +1103,7 @@ export class Transfer {
 					return false;
 				}
 
-				await this.#entryFile.save({movedTo});
+				await this.#recordFile.save({movedTo});
 				// It may have been begun anew in between.
 				if (version !== this.#version) {
 					return false;
@@ -1119,7 +1122,7 @@ export class Transfer {
 					? {exportedTo: path, exportWhenComplete: undefined}
 					: {exportedPartTo: path};
 			// The file is there, also where the store has no room to remember it.
-			await this.#entryFile.save(change).catch((error: unknown) => {
+			await this.#recordFile.save(change).catch((error: unknown) => {
 				Logger.warn(`${this.id}: ${String(error)}`);
 			});
 			return path;
@@ -1130,7 +1133,7 @@ export class Transfer {
 	}
 
 	#watched(file: SparseFile): SparseFile {
-		file.access = this.#entryFile;
+		file.access = this.#recordFile;
 		file.onWritten = (offset, bytes) => this.#checks.wrote(offset, bytes, file.size);
 		return file;
 	}
@@ -1138,12 +1141,12 @@ export class Transfer {
 	/** Ends everything at once and writes nothing more. `reason` is told to players, and as the error of the download. */
 	abandon(reason: DownStreamError): void {
 		this.#end();
-		this.#entryFile.abandon(reason);
+		this.#recordFile.abandon(reason);
 		clearTimeout(this.#checkpointTimer);
 		this.#retries.reset();
 		this.#retries.failed(reason);
 		this.#readers.reject(reason);
-		this.#fetcher.segments.endAll();
+		this.#scheduler.segments.endAll();
 		void this.#file.retire();
 		this.#changed();
 	}
@@ -1153,10 +1156,10 @@ export class Transfer {
 		this.#end();
 		this.#retries.cancel();
 		this.#readers.reject(ending());
-		await Promise.allSettled([this.#fetcher.stop(), this.#queue.settled()]);
+		await Promise.allSettled([this.#scheduler.stop(), this.#queue.settled()]);
 		await this.checkpoint();
 		await this.#file.retire();
-		await this.#fetcher.dispose();
+		await this.#scheduler.dispose();
 	}
 
 	#end(): void {
@@ -1169,35 +1172,35 @@ export class Transfer {
 	/** To the minute: it only says what was read before what. */
 	#recordReading(): void {
 		const now = Date.now();
-		if (!this.#closed && now - (this.#entryFile.entry.readAt ?? 0) >= minute) {
-			void this.#entryFile.save({readAt: now}).catch(() => undefined);
+		if (!this.#closed && now - (this.#recordFile.record.readAt ?? 0) >= minute) {
+			void this.#recordFile.save({readAt: now}).catch(() => undefined);
 		}
 	}
 
 	/** The same object until something has changed. */
 	view(now: number): Download {
-		const lively = this.isLively;
+		const lively = this.changesOverTime;
 		if (this.#view && !lively && !this.#viewIsLively) {
 			return this.#view;
 		}
 
 		this.#viewIsLively = lively;
 
-		const {entry, folder} = this.#entryFile;
+		const {record, folder} = this.#recordFile;
 		this.#view = downloadView(
 			{
-				entry,
+				record,
 				folder,
-				streamUrl: this.#services.streamUrl(entry.id, nameOf(entry)),
+				streamUrl: this.#services.streamUrl(record.id, nameOf(record)),
 				status: this.status,
 				file: this.#file,
 				meter: this.#meter,
 				readers: this.#readers,
-				segments: this.#fetcher.segments,
+				segments: this.#scheduler.segments,
 				retries: this.#retries,
-				maxConnections: this.#fetcher.maxConnections,
-				hostCeiling: this.status === 'queued' ? this.#fetcher.hostCeiling : null,
-				lastByteAt: this.#fetcher.lastByteAt,
+				maxConnections: this.#scheduler.maxConnections,
+				hostCeiling: this.status === 'queued' ? this.#scheduler.hostCeiling : null,
+				lastByteAt: this.#scheduler.lastByteAt,
 				checkProgress: this.#checkProgress,
 				exportProgress: this.#exportProgress,
 			},
@@ -1214,11 +1217,11 @@ export class Transfer {
 	// Readers
 
 	#refuseIfCancelled(): void {
-		if (this.#closed && this.#entryFile.refusal) {
-			throw this.#entryFile.refusal;
+		if (this.#closed && this.#recordFile.refusal) {
+			throw this.#recordFile.refusal;
 		}
 
-		if (this.#closed || (this.#entryFile.entry.intent === 'cancel' && !this.#file.isComplete)) {
+		if (this.#closed || (this.#recordFile.record.intent === 'cancel' && !this.#file.isComplete)) {
 			throw cancelled();
 		}
 	}
@@ -1229,13 +1232,13 @@ export class Transfer {
 		signal: AbortSignal,
 		isRequest: boolean,
 	): Promise<Uint8Array | undefined> {
-		if (this.#entryFile.refusal) {
+		if (this.#recordFile.refusal) {
 			await this.#services.access.obtain();
 			return undefined;
 		}
 
 		return this.#readers.waitForBytes(reader, signal, () =>
-			this.#askForPlayer(isRequest, () => this.#fetcher.awaited(reader.offset)),
+			this.#askForPlayer(isRequest, () => this.#scheduler.readerBlockedAt(reader.offset)),
 		);
 	}
 
@@ -1246,7 +1249,7 @@ export class Transfer {
 		schedule();
 		if (hadFailed) {
 			// A link that has expired is asked for once more.
-			this.#vainLinks = Math.min(this.#vainLinks, mostVainLinks - 1);
+			this.#fruitlessRenewals = Math.min(this.#fruitlessRenewals, maxRenewals - 1);
 			this.#services.queueChanged();
 		}
 
@@ -1273,7 +1276,7 @@ export class Transfer {
 	// Errors
 
 	#wrote(offset: number, bytes: Uint8Array): void {
-		this.#vainLinks = 0;
+		this.#fruitlessRenewals = 0;
 		if (this.#retries.progressed(bytes.length)) {
 			// It needs a place again.
 			this.#services.queueChanged();
@@ -1304,7 +1307,7 @@ export class Transfer {
 			explained instanceof DownStreamError
 				? explained
 				: new DownStreamError('origin-misbehaved', `Unexpected: ${String(cause)}`, {cause});
-		if (this.#entryFile.refusal) {
+		if (this.#recordFile.refusal) {
 			// It goes on once the storage folder may be written, or has ended.
 			return;
 		}
@@ -1313,7 +1316,7 @@ export class Transfer {
 			return;
 		}
 
-		if (error.code === 'origin-changed' && this.#fetcher.factsKnown && this.#file.present.size === 0) {
+		if (error.code === 'origin-changed' && this.#scheduler.hasFileInfo && this.#file.present.size === 0) {
 			// Of the old version nothing is left that could be kept.
 			void this.#fetchAnew();
 			return;
@@ -1325,9 +1328,9 @@ export class Transfer {
 			this.#endOverdueWaits();
 		} else {
 			Logger.error(line);
-			this.#fetcher.segments.endAll();
+			this.#scheduler.segments.endAll();
 			this.#readers.reject(error);
-			void this.#entryFile.save({error: this.#retries.permanentError}).catch(() => undefined);
+			void this.#recordFile.save({error: this.#retries.permanentError}).catch(() => undefined);
 		}
 
 		this.#services.queueChanged();

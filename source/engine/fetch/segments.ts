@@ -23,7 +23,7 @@ export class Segment {
 	/** Bytes that came since. */
 	received = 0;
 	/** Whether another connection beside it is worth while; undefined until it was judged. */
-	wantsCompany: boolean | undefined;
+	isWorthMore: boolean | undefined;
 	/** The response is the whole file, read in order. */
 	isWhole = false;
 	/**
@@ -31,7 +31,7 @@ export class Segment {
 	 */
 	added: Range | undefined;
 	/** Whether it has been looked at for a part that another connection could take over. */
-	isOffered = false;
+	wasOfferedForSplit = false;
 	/** Milliseconds since the epoch. */
 	readonly openedAt = Date.now();
 	readonly abort = new AbortController();
@@ -61,7 +61,7 @@ export class Segment {
 		return this.#rateAfter(steadyMs);
 	}
 
-	get isRetired(): boolean {
+	get isDraining(): boolean {
 		return this.retirement.signal.aborted;
 	}
 
@@ -84,7 +84,7 @@ export class Segments {
 
 	/** Connections that count. */
 	get size(): number {
-		return [...this.#segments].filter(({isRetired}) => !isRetired).length;
+		return [...this.#segments].filter(({isDraining}) => !isDraining).length;
 	}
 
 	[Symbol.iterator](): Iterator<Segment> {
@@ -108,13 +108,13 @@ export class Segments {
 	end(segment: Segment): void {
 		clearTimeout(segment.linger);
 		segment.abort.abort();
-		if (this.#segments.delete(segment) && !segment.isRetired) {
+		if (this.#segments.delete(segment) && !segment.isDraining) {
 			this.#onEnd(segment);
 		}
 	}
 
 	/** Gives the connection up to another segment, but reads on for a moment: what was sent would come again. */
-	retire(segment: Segment): void {
+	drain(segment: Segment): void {
 		clearTimeout(segment.linger);
 		segment.linger = setTimeout(() => this.end(segment), retiringMs);
 		segment.retirement.abort();
@@ -137,9 +137,9 @@ export class Segments {
 	}
 
 	/** One that may go: a fill, else one that reads ahead, in each case with most to come. */
-	leastNeeded(isAwaited: (segment: Segment) => boolean): Segment | undefined {
+	mostExpendable(isAwaited: (segment: Segment) => boolean): Segment | undefined {
 		const [least] = [...this.#segments]
-			.filter(segment => !segment.isRetired && !isAwaited(segment))
+			.filter(segment => !segment.isDraining && !isAwaited(segment))
 			.toSorted((a, b) => {
 				const byUse = Number(b.for === 'fill') - Number(a.for === 'fill');
 				return byUse === 0 ? b.end - b.offset - (a.end - a.offset) : byUse;

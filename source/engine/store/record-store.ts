@@ -58,8 +58,8 @@ export class RecordStore {
 	 * and for thousands of small files asking other threads takes several times as long as reading. Rejects
 	 * with `disk-failed`.
 	 */
-	async readAll(): Promise<{entries: RecordFile[]; problems: string[]}> {
-		const entries: RecordFile[] = [];
+	async readAll(): Promise<{records: RecordFile[]; problems: string[]}> {
+		const records: RecordFile[] = [];
 		const problems: string[] = [];
 		for (const name of this.#ids()) {
 			const folder = this.folderOf(name);
@@ -70,14 +70,14 @@ export class RecordStore {
 
 				const record = new DurableRecord(folder, this.#access, problem => problems.push(problem));
 				const entry = await record.read();
-				entries.push(new RecordFile(record, entry, entry));
+				records.push(new RecordFile(record, entry, entry));
 			} catch (error) {
 				const reason = error instanceof InvalidRecord ? error.message : (errorCode(error) ?? String(error));
 				problems.push(`The download in ${folder} is left as it is: ${reason}`);
 			}
 		}
 
-		return {entries, problems};
+		return {records, problems};
 	}
 
 	#ids(): DownloadId[] {
@@ -126,7 +126,7 @@ export class RecordFile {
 	}
 
 	/** Never changes; each `save` makes a new one. */
-	get entry(): DownloadRecord {
+	get record(): DownloadRecord {
 		return this.#database.data;
 	}
 
@@ -159,13 +159,13 @@ export class RecordFile {
 	 * thousands of downloads that did nothing must not keep the program from ending.
 	 */
 	async save(change: Partial<DownloadRecord>): Promise<void> {
-		const {entry} = this;
+		const {record} = this;
 		const keys = Object.keys(change) as Array<keyof DownloadRecord>;
-		if (entry === this.#durable && keys.every(key => isDeepStrictEqual(entry[key], change[key]))) {
+		if (record === this.#durable && keys.every(key => isDeepStrictEqual(record[key], change[key]))) {
 			return;
 		}
 
-		const changed = {...entry, ...change};
+		const changed = {...record, ...change};
 		this.#database.data = changed;
 		const file = path.join(this.folder, entryName);
 		await this.#database.write().catch(throwDiskError(file, this.#record.access));

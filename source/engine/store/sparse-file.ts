@@ -115,7 +115,7 @@ export class SparseFile {
 	}
 
 	/** Bytes; where the size is unknown, up to the last one that is present. */
-	get leastSize(): number {
+	get minSize(): number {
 		return this.#size === Infinity ? ([...this.#present].at(-1)?.end ?? 0) : this.#size;
 	}
 
