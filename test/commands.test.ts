@@ -57,8 +57,8 @@ test('a download is named by number, id, beginning of its id, or URL', () => {
 	assert.equal(index('https://user:pw@a.example/one?x=1#there'), 0);
 	assert.equal(index(list[0]!.streamUrl), 0);
 	for (const [word, code, message] of [
-		['abc', 'bad-request', /abc could be any of abcd0000, abce0000/],
-		['https://a.example/two', 'bad-request', /could be any of/],
+		['abc', 'bad-request', /abc is ambiguous: abcd0000, abce0000/],
+		['https://a.example/two', 'bad-request', /is ambiguous: /],
 		['4', 'not-found', /no download 4/],
 		['', 'not-found', /no download/],
 		[
@@ -164,7 +164,7 @@ test('list, url, export and verify need no copy, and fetch nothing', async t => 
 	for (const verb of ['add', 'pause']) {
 		const refused = await run(t, [verb, ...at, origin.urlOf('/new')]);
 		assert.equal(refused.code, 1);
-		assert.match(refused.stderr, /no copy of this program runs on .*; downstream-tui serve starts one\n$/);
+		assert.match(refused.stderr, /no instance is running on .*; start one with downstream-tui serve\n$/);
 	}
 
 	assert.equal(origin.requests.length, length);
@@ -190,7 +190,7 @@ test('remove needs no copy: the bytes stay or go, and nothing is fetched', async
 	const remove = (...args: string[]) => run(t, ['remove', ...at, ...args]);
 	const unknown = await remove('0000');
 	assert.equal(unknown.code, 1);
-	assert.match(unknown.stderr, /There is no download 0000/);
+	assert.match(unknown.stderr, /no download 0000/);
 	assert.deepEqual(await remove(kept!), {code: 0, stdout: '', stderr: ''});
 	assert.deepEqual(await remove('--delete-data', deleted!, paused!), {code: 0, stdout: '', stderr: ''});
 	assert.deepEqual(await run(t, ['list', ...at]), {code: 0, stdout: '', stderr: ''});
@@ -218,7 +218,7 @@ test('a check that finds damage exits with 1', async t => {
 	await writeFile(path.join(folder, 'data'), data);
 	const {code, stderr} = await run(t, ['verify', '--storage', storage, '1']);
 	assert.equal(code, 1);
-	assert.match(stderr, /film\.bin: \d+ bytes were damaged, and are missing now/);
+	assert.match(stderr, /film\.bin: discarded \d+ damaged bytes/);
 });
 
 test('wrong usage is told in a sentence and exits with 2', async t => {
@@ -254,7 +254,7 @@ test('URLs given while a copy runs are handed to it, with what the flags say of 
 	const nothing = await run(t, ['--storage', storage]);
 	assert.deepEqual(nothing, {
 		code: 0,
-		stdout: `downstream-tui already runs: ${String(ready.url)}\n`,
+		stdout: `downstream-tui is already running: ${String(ready.url)}\n`,
 		stderr: '',
 	});
 	const second = await run(t, ['serve', '--port', '0', '--storage', storage]);

@@ -1,9 +1,9 @@
-// What is told to the copy that runs on the storage folder, or done with the folder itself while none runs.
+// Commands that manage the list: sent to the running instance, or applied to the storage folder while none runs.
 import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
 import type {CommandName} from '../commands.ts';
 import {cleanText, padText} from '../../text/clean-text.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
-import {DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
+import {DownStreamError, type AddRequest, type Download, type DownloadEngine} from '../../downstream.ts';
 import {withoutCredentials} from '../../engine/origin/http-source.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
@@ -17,16 +17,24 @@ export type CommandOutput = {
 	error(message: string): void;
 };
 
-type ManageCommand = {
-	/** It needs no copy that runs. */
-	readonly worksOffline?: true;
-	/** Resolves with whether all went well. */
-	run(downstream: DownloadEngine, words: readonly string[], context: Context): Promise<boolean>;
+/** Surroundings of a command: the command line and the REPL differ in these alone. */
+export type CommandContext = {
+	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'>;
+	readonly output: CommandOutput;
+	/** Requests for one operand of `add`. */
+	readonly requestsOf: (word: string) => Promise<AddRequest[]>;
 };
 
-type Context = {readonly settings: Settings; readonly output: CommandOutput};
+type ManageCommand = {
+	/** Works on the storage folder while no instance runs. */
+	readonly worksOffline?: true;
+	/** Resolves with false if anything failed. The number of words must fit the command. */
+	run(downstream: DownloadEngine, words: readonly string[], context: CommandContext): Promise<boolean>;
+};
 
-const commands = {
+export type ManageCommandName = keyof typeof manageCommands;
+
+export const manageCommands = {
 	add: {run: add},
 	list: {worksOffline: true, run: list},
 	url: {
@@ -40,7 +48,7 @@ const commands = {
 	resume: onEach((downstream, {id}) => downstream.resume(id)),
 	cancel: onEach((downstream, {id}) => downstream.cancel(id)),
 	remove: {
-		// Nobody can take it back: the command has ended.
+		// Without undo: the command ends before anyone could ask for it.
 		...onEach((downstream, {id}, {settings}) =>
 			downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
 		),
@@ -58,38 +66,38 @@ const commands = {
 	verify: {...onEach(verify), worksOffline: true},
 } as const satisfies Partial<Readonly<Record<CommandName, ManageCommand>>>;
 
-/** Resolves with whether all went well. The words must be as many as the command takes. */
+/** Runs a command of the command line. Resolves with false if anything failed. */
 export async function runCommand(
-	name: keyof typeof commands,
+	name: ManageCommandName,
 	words: readonly string[],
 	settings: Settings,
 	output: CommandOutput,
 ): Promise<boolean> {
-	const command: ManageCommand = commands[name];
-	const copy = await attach(settings.storageDir);
-	const downstream = copy ?? (command.worksOffline && (await openOffline(settings)));
+	const command: ManageCommand = manageCommands[name];
+	const client = await attach(settings.storageDir);
+	const downstream = client ?? (command.worksOffline && (await openOffline(settings)));
 	if (!downstream) {
 		throw new DownStreamError(
 			'not-found',
-			`${name}: no copy of this program runs on ${settings.storageDir}; downstream-tui serve starts one`,
+			`${name}: no instance is running on ${settings.storageDir}; start one with downstream-tui serve`,
 		);
 	}
 
 	try {
-		// A copy that runs has told what it found in its folder.
-		for (const banner of copy ? [] : downstream.snapshot.banners) {
+		// A running instance has already shown its own banners.
+		for (const banner of client ? [] : downstream.snapshot.banners) {
 			output.error(banner);
 		}
 
-		return await command.run(downstream, words, {settings, output});
+		return await command.run(downstream, words, contextOf(settings, output));
 	} finally {
 		await downstream.dispose();
 	}
 }
 
 /**
- * Hands URLs to the copy that runs, and tells where that is if there are none. Resolves with whether it took all of
- * them, or with undefined if no copy runs.
+ * Sends URLs to the running instance; without URLs, prints its address. Resolves with false if it refused one, or with
+ * undefined if no instance is running.
  */
 export async function forwardUrls(
 	urls: readonly string[],
@@ -99,23 +107,25 @@ export async function forwardUrls(
 	const client = await attach(settings.storageDir);
 	try {
 		if (client && urls.length === 0) {
-			output.result(`downstream-tui already runs: ${client.snapshot.origin}`);
+			output.result(`downstream-tui is already running: ${client.snapshot.origin}`);
 		}
 
-		return client && (await add(client, urls, {settings, output}));
+		return client && (await add(client, urls, contextOf(settings, output)));
 	} finally {
 		await client?.dispose();
 	}
 }
 
-/** Hands URLs to a copy that runs; resolves with whether it took all of them. */
+function contextOf(settings: Settings, output: CommandOutput): CommandContext {
+	return {settings, output, requestsOf: word => requestsForRemote(word, settings)};
+}
+
 async function add(
 	downstream: DownloadEngine,
 	urls: readonly string[],
-	{settings, output}: Context,
+	{settings, output, requestsOf}: CommandContext,
 ): Promise<boolean> {
 	let isGood = true;
-	const requestsOf = (word: string) => requestsForRemote(word, settings);
 	const added = await addAll(downstream, urls, requestsOf, ({message}) => {
 		isGood = false;
 		output.error(message);
@@ -132,7 +142,7 @@ async function add(
 async function list(
 	{snapshot}: DownloadEngine,
 	_words: unknown,
-	{settings, output}: Context,
+	{settings, output}: CommandContext,
 ): Promise<boolean> {
 	const {downloads} = snapshot;
 	if (settings.json) {
@@ -146,28 +156,28 @@ async function list(
 	return true;
 }
 
-async function verify(downstream: DownloadEngine, {id, name}: Download, {output}: Context): Promise<void> {
+async function verify(
+	downstream: DownloadEngine,
+	{id, name}: Download,
+	{output}: CommandContext,
+): Promise<void> {
 	const {damaged} = await downstream.verify(id);
 	if (damaged.length > 0) {
 		const bytes = damaged.reduce((sum, [start, end]) => sum + end - start, 0);
-		throw new DownStreamError(
-			'incomplete',
-			`${cleanText(name)}: ${bytes} bytes were damaged, and are missing now`,
-		);
+		throw new DownStreamError('incomplete', `${cleanText(name)}: discarded ${bytes} damaged bytes`);
 	}
 
-	output.result(`${cleanText(name)}: every byte is as it was written`);
+	output.result(`${cleanText(name)}: no damage found`);
 }
 
-/** All are looked up before anything is done: numbers of the list change with it. */
+/** Finds all downloads before it changes one, since a change may renumber the list. */
 function onEach(
-	act: (downstream: DownloadEngine, download: Download, context: Context) => Promise<void>,
+	act: (downstream: DownloadEngine, download: Download, context: CommandContext) => Promise<void>,
 ): ManageCommand {
 	return {
-		async run(downstream, ids, context) {
-			const {downloads} = downstream.snapshot;
+		async run(downstream, words, context) {
 			let isGood = true;
-			for (const download of new Set(ids.map(id => findDownload(downloads, id)))) {
+			for (const download of findDownloads(downstream.snapshot.downloads, words)) {
 				try {
 					await act(downstream, download, context);
 				} catch (error) {
@@ -185,9 +195,14 @@ function onEach(
 	};
 }
 
+/** Each download once. Throws as `findDownload` does. */
+export function findDownloads(downloads: readonly Download[], words: readonly string[]): Download[] {
+	return [...new Set(words.map(word => findDownload(downloads, word)))];
+}
+
 /**
- * By its id, its number in the list, its URL, or the beginning of its id if no other begins so. Throws `not-found`, or
- * `bad-request` where that could be several.
+ * Finds a download by its ID, its number in the list, its URL, or an unambiguous prefix of its ID. Throws `not-found`,
+ * or `bad-request` for an ambiguous word.
  */
 export function findDownload(downloads: readonly Download[], word: string): Download {
 	const numbered = /^[1-9]\d{0,5}$/.test(word) ? downloads[Number(word) - 1] : undefined;
@@ -198,24 +213,30 @@ export function findDownload(downloads: readonly Download[], word: string): Down
 		return found;
 	}
 
-	const several = downloads.filter(download =>
+	const matches = downloads.filter(download =>
 		url === undefined ? word !== '' && download.id.startsWith(word.toLowerCase()) : download.url === url,
 	);
-	const [only] = several;
+	const [match] = matches;
 	const shown = cleanText(maskUrl(word));
-	if (!only) {
-		throw new DownStreamError('not-found', `There is no download ${shown}; downstream-tui list shows them`);
+	if (!match) {
+		throw new DownStreamError(
+			'not-found',
+			`no download ${shown || '""'}; the list command shows all downloads`,
+		);
 	}
 
-	if (several.length > 1) {
-		const ids = several.map(({id}) => id.slice(0, shortId));
-		throw new DownStreamError('bad-request', `${shown} could be any of ${ids.join(', ')}`);
+	if (matches.length > 1) {
+		const ids = matches.map(({id}) => shortId(id));
+		throw new DownStreamError('bad-request', `${shown} is ambiguous: ${ids.join(', ')}`);
 	}
 
-	return only;
+	return match;
 }
 
-const shortId = 8;
+/** The ID as `list` prints it. */
+export function shortId(id: string): string {
+	return id.slice(0, 8);
+}
 
 function urlOf(word: string): string | undefined {
 	return /^https?:\/\//i.test(word) && URL.canParse(word) ? withoutCredentials(word).url.href : undefined;
@@ -224,19 +245,19 @@ function urlOf(word: string): string | undefined {
 function lineOf(download: Download, downloads: readonly Download[]): string {
 	const number = downloads.findIndex(({id}) => id === download.id) + 1;
 	const {word} = stateWords(download, Date.now(), true);
-	const substitute = substituteOf(download)?.words;
+	const notes = [download.error?.message, substituteOf(download)?.words];
 	return [
 		padText(number > 0 ? String(number) : '', 3, {align: 'right'}),
-		download.id.slice(0, shortId),
+		shortId(download.id),
 		padText(word, 11),
 		padText(amount(download), 22),
 		cleanText(download.name),
-		...(substitute === undefined ? [] : [substitute]),
+		...notes.filter(note => note !== undefined).map(note => cleanText(note)),
 	].join('  ');
 }
 
-/** As the control API has it, but for the secrets in its URL. */
-function jsonOf(download: Download, settings: Settings): string {
+/** The object of the control API, with the secrets in its URLs masked. */
+function jsonOf(download: Download, settings: CommandContext['settings']): string {
 	return safeJson({
 		...download,
 		url: maskUrl(download.url),
@@ -245,7 +266,7 @@ function jsonOf(download: Download, settings: Settings): string {
 	});
 }
 
-/** While nothing runs, where it will be: as long as the port is free then. */
-function streamUrlOf({streamUrl}: Download, {port}: Settings): string {
+/** Without a proxy: the URL once an instance runs on the port of the settings. */
+function streamUrlOf({streamUrl}: Download, {port}: CommandContext['settings']): string {
 	return streamUrl.startsWith('/') ? `http://127.0.0.1:${port}${streamUrl}` : streamUrl;
 }

@@ -1,46 +1,70 @@
-// Typed commands for the plain mode on a terminal: everything can be done without a screen that is drawn.
-import {addAll} from '../../requests/add-requests.ts';
+// The interactive commands of --plain on a terminal: the command table, one line at a time.
+import {commands, takes, type Command} from '../commands.ts';
+import {notes} from '../help.ts';
 import {cleanText} from '../../text/clean-text.ts';
-import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
-import {DownStreamError, type AddRequest, type Download, type DownloadEngine} from '../../downstream.ts';
+import {amount} from '../../text/status-words.ts';
+import type {Download, DownloadEngine} from '../../downstream.ts';
+import {nearestWord} from '../../text/nearest-word.ts';
 import {isUnfinishedCommand, parsePastedCommand} from '../../requests/pasted-command.ts';
+import {
+	findDownload,
+	findDownloads,
+	manageCommands,
+	type CommandContext,
+	type ManageCommandName,
+} from './manage.ts';
 
-export const commandHelp = [
-	'list                 the downloads with their numbers',
-	'add URL...           add downloads; a pasted curl command does it too',
-	'pause N, resume N    N is a number of the list',
-	'url N                the stream URL',
-	'export N PATH        when it is complete',
-	'verify N             check what is on the disk',
-	'remove N             asks what becomes of the data',
-	'help, quit',
+const managed = Object.keys(manageCommands) as ManageCommandName[];
+
+/** Commands that differ from those of the command line, or exist only here. */
+const ownCommands = {
+	add: {operands: 'URL…', description: 'add downloads; a URL or a pasted curl command alone does the same'},
+	remove: {operands: 'ID…', description: 'remove downloads; asks whether to delete the data'},
+	export: {operands: 'ID [PATH]', description: 'export the file once it is complete'},
+	help: {operands: '', description: 'show this help'},
+	quit: {operands: '', description: 'quit'},
+} as const satisfies Readonly<Record<string, Command>>;
+
+const replCommands: ReadonlyMap<string, Command> = new Map<string, Command>([
+	...managed.map(name => [name, commands[name]] as const),
+	...Object.entries(ownCommands),
+]);
+
+const usageColumn = 18;
+
+export const replHelp: readonly string[] = [
+	...Array.from(
+		replCommands,
+		([name, {operands, description}]) => `${`${name} ${operands}`.padEnd(usageColumn)}  ${description}`,
+	),
+	...notes.ids.split('\n'),
 ];
 
 type Answer = {readonly lines: readonly string[]; readonly isOver?: boolean};
 
 export class Repl {
 	readonly #downstream: DownloadEngine;
-	readonly #requestsOf: (word: string) => Promise<AddRequest[]>;
-	/** The download that is to be removed, once it is said what becomes of its data. */
-	#doomed: Download | undefined;
-	/** The lines so far of a pasted command that goes on. */
+	readonly #requestsOf: CommandContext['requestsOf'];
+	/** Downloads to remove once the user has decided about their data. */
+	#pendingRemoval: readonly Download[] = [];
+	/** The lines so far of an unfinished pasted command. */
 	#pasted = '';
 
-	/** `requestsOf`: what is added for a typed URL or a pasted command. */
-	constructor(downstream: DownloadEngine, requestsOf: (word: string) => Promise<AddRequest[]>) {
+	/** `requestsOf`: requests for a typed URL or a pasted command. */
+	constructor(downstream: DownloadEngine, requestsOf: CommandContext['requestsOf']) {
 		this.#downstream = downstream;
 		this.#requestsOf = requestsOf;
 	}
 
-	/** What is asked before the next line is read. */
+	/** The prompt for the next line. */
 	get question(): string {
-		return this.#doomed ? 'Keep data? [K]eep/[d]elete/[n]o ' : '';
+		return this.#pendingRemoval.length > 0 ? 'Keep data? [K]eep/[d]elete/[n]o ' : '';
 	}
 
-	/** Never rejects: what goes wrong is a line too. */
+	/** Never rejects: an error becomes a line of the answer. */
 	async run(line: string): Promise<Answer> {
 		try {
-			return this.#doomed ? await this.#remove(this.#doomed, line) : await this.#run(line);
+			return this.#pendingRemoval.length > 0 ? await this.#removePending(line) : await this.#run(line);
 		} catch (error) {
 			return {lines: [error instanceof Error ? error.message : String(error)]};
 		}
@@ -48,112 +72,100 @@ export class Repl {
 
 	async #run(line: string): Promise<Answer> {
 		const typed = this.#pasted + (this.#pasted === '' ? line.replace(/^\s*add\s+/, '') : line);
-		// An empty line ends what is still open.
+		// An empty line ends an unfinished command.
 		this.#pasted = line.trim() !== '' && isUnfinishedCommand(typed) ? `${typed}\n` : '';
 		if (this.#pasted !== '') {
 			return {lines: []};
 		}
 
 		if (parsePastedCommand(typed)) {
-			return this.#add([typed]);
+			return this.#manage('add', [typed]);
 		}
 
-		const [command = '', ...words] = line.trim().split(/\s+/);
-		switch (command) {
-			case '':
-				return {lines: []};
+		const words = line.trim().split(/\s+/);
+		const [typedName = '', ...operands] = /^https?:/i.test(words[0]!) ? ['add', ...words] : words;
+		if (typedName === '') {
+			return {lines: []};
+		}
+
+		const name = typedName === 'exit' ? 'quit' : typedName;
+		const command = replCommands.get(name);
+		if (!command) {
+			const near = nearestWord(name, [...replCommands.keys()]);
+			const help = near === undefined ? '"help" shows all commands' : `did you mean ${near}?`;
+			return {lines: [`unknown command ${JSON.stringify(name)}; ${help}`]};
+		}
+
+		// The path of an export is optional, and may contain blanks.
+		if (name === 'export' ? operands.length === 0 : !takes(command, operands)) {
+			return {lines: [`usage: ${name} ${command.operands}`.trim()]};
+		}
+
+		switch (name) {
 			case 'help':
-				return {lines: commandHelp};
+				return {lines: replHelp};
 			case 'quit':
-			case 'exit':
 				return {lines: [], isOver: true};
+			case 'export':
+				return this.#export(operands[0]!, line.trim().replace(/^\S+\s+\S+\s*/, '') || './');
+			case 'remove':
+				return this.#remove(operands);
 			case 'list':
-				return {lines: this.#list()};
-			case 'add':
-				return words.length === 0 ? {lines: ['add: which URL?']} : this.#add(words);
-			case 'pause':
-				await this.#downstream.pause(this.#find(words[0]).id);
-				return {lines: []};
-			case 'resume':
-				await this.#downstream.resume(this.#find(words[0]).id);
-				return {lines: []};
-			case 'url':
-				return {lines: [this.#find(words[0]).streamUrl]};
-			case 'verify': {
-				const {damaged} = await this.#downstream.verify(this.#find(words[0]).id);
-				return {
-					lines: [
-						damaged.length === 0
-							? 'every byte is as it was written'
-							: 'damaged parts were found; they are missing now',
-					],
-				};
-			}
-
-			case 'export': {
-				const {id, status} = this.#find(words[0]);
-				// A path may hold blanks.
-				const path = line.trim().replace(/^\S+\s+\S+\s*/, '') || './';
-				const result = await this.#downstream.export(id, {path, when: 'complete'});
-				const said = status === 'complete' ? 'exported' : 'will be exported, once it is complete,';
-				return {lines: [`${said} to ${result.path}`]};
-			}
-
-			case 'remove': {
-				const download = this.#find(words[0]);
-				if (download.present > 0) {
-					this.#doomed = download;
-					return {lines: [`${cleanText(download.name)}: ${amount(download)} are here.`]};
-				}
-
-				return this.#remove(download, 'd');
-			}
-
+				return this.#downstream.snapshot.downloads.length === 0
+					? {lines: ['no downloads']}
+					: this.#manage(name, operands);
 			default:
-				return {lines: [`There is no command ${JSON.stringify(command)}; help lists them`]};
+				return this.#manage(name as ManageCommandName, operands);
 		}
 	}
 
-	async #add(words: readonly string[]): Promise<Answer> {
-		const problems: string[] = [];
-		await addAll(this.#downstream, words, this.#requestsOf, ({message}) => problems.push(message));
-		return {lines: problems};
+	async #manage(
+		name: ManageCommandName,
+		words: readonly string[],
+		{deleteData = false} = {},
+	): Promise<Answer> {
+		const lines: string[] = [];
+		const push = (line: string) => lines.push(line);
+		await manageCommands[name].run(this.#downstream, words, {
+			settings: {json: false, port: 0, deleteData},
+			// The event lines announce a new download.
+			output: {result: name === 'add' ? () => undefined : push, error: push},
+			requestsOf: this.#requestsOf,
+		});
+		return {lines};
 	}
 
-	async #remove(download: Download, answer: string): Promise<Answer> {
-		this.#doomed = undefined;
+	async #export(word: string, path: string): Promise<Answer> {
+		const {id, status} = findDownload(this.#downstream.snapshot.downloads, word);
+		const result = await this.#downstream.export(id, {path, when: 'complete'});
+		return {
+			lines: [
+				status === 'complete'
+					? `exported to ${result.path}`
+					: `will be exported to ${result.path} when complete`,
+			],
+		};
+	}
+
+	/** Asks first if there is data to keep or delete. */
+	async #remove(words: readonly string[]): Promise<Answer> {
+		const downloads = findDownloads(this.#downstream.snapshot.downloads, words);
+		const withData = downloads.filter(({present}) => present > 0);
+		if (withData.length === 0) {
+			return this.#manage('remove', words, {deleteData: true});
+		}
+
+		this.#pendingRemoval = downloads;
+		return {lines: withData.map(download => `${cleanText(download.name)}: ${amount(download)} downloaded`)};
+	}
+
+	async #removePending(answer: string): Promise<Answer> {
+		// By ID: the list may have been renumbered since the question.
+		const ids = this.#pendingRemoval.map(({id}) => id);
+		this.#pendingRemoval = [];
 		const letter = answer.trim().toLowerCase().slice(0, 1) || 'k';
-		if (letter !== 'k' && letter !== 'd') {
-			return {lines: ['Nothing was removed.']};
-		}
-
-		await this.#downstream.remove(download.id, {data: letter === 'k' ? 'keep' : 'delete', undoMs: 0});
-		return {lines: []};
-	}
-
-	#list(): string[] {
-		const {downloads} = this.#downstream.snapshot;
-		return downloads.length === 0
-			? ['no downloads']
-			: downloads.map((download, index) => {
-					const {state} = stateWords(download, Date.now(), true);
-					const why = download.error ? [cleanText(download.error.message)] : [];
-					const substitute = substituteOf(download)?.words ?? [];
-					const number = `[${index + 1}]`;
-					return [`${number} ${cleanText(download.name)}`, state, amount(download), ...why]
-						.concat(substitute)
-						.join('  ');
-				});
-	}
-
-	#find(word: string | undefined): Download {
-		const download = /^\d+$/.test(word ?? '')
-			? this.#downstream.snapshot.downloads[Number(word) - 1]
-			: undefined;
-		if (!download) {
-			throw new DownStreamError('not-found', `There is no download ${word ?? ''}; list shows their numbers`);
-		}
-
-		return download;
+		return letter === 'k' || letter === 'd'
+			? this.#manage('remove', ids, {deleteData: letter === 'd'})
+			: {lines: ['nothing removed']};
 	}
 }

@@ -6,7 +6,7 @@ import {cleanText} from '../../text/clean-text.ts';
 import {isSettled, isStopped, type Download, type DownloadEngine} from '../../downstream.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
 import {gaveUpLines, lookMs, QuietTime, type Outcome} from '../output/patience.ts';
-import {commandHelp, Repl} from './repl.ts';
+import {Repl, replHelp} from './repl.ts';
 import {EventLines, readyLine} from '../output/event-lines.ts';
 import {start, type EngineHost} from '../../host/engine-host.ts';
 import type {Settings} from '../settings.ts';
@@ -104,16 +104,16 @@ function printProblem(message: string): void {
 }
 
 async function untilQuit({engine}: EngineHost, settings: Settings, stopped: AbortSignal): Promise<Outcome> {
-	const commands = new Repl(engine, word => requestsForTyped(word, settings));
+	const repl = new Repl(engine, word => requestsForTyped(word, settings));
 	const input = createInterface({input: process.stdin, signal: stopped});
-	process.stdout.write(`Type a command:\n${commandHelp.join('\n')}\n`);
+	process.stdout.write(`Commands:\n${replHelp.join('\n')}\n`);
 	for await (const line of input) {
-		const {lines: answer, isOver} = await commands.run(line);
+		const {lines: answer, isOver} = await repl.run(line);
 		for (const text of answer) {
 			process.stdout.write(`${cleanText(text)}\n`);
 		}
 
-		process.stdout.write(commands.question);
+		process.stdout.write(repl.question);
 		if (isOver) {
 			break;
 		}
