@@ -66,6 +66,13 @@ function parse() {
 
 /** Resolves with the exit code. */
 async function main(stopped: AbortSignal): Promise<number> {
+	const [hidden, shell = '', line = ''] = process.argv.slice(2);
+	if (hidden === '__complete') {
+		const {complete} = await import('./source/cli/run/complete.ts');
+		print(await complete(shell, line));
+		return 0;
+	}
+
 	const {words, given, asksHelp, asksVersion} = parse();
 	const [first, ...rest] = words;
 	const name = first === undefined || isUrl(first) ? undefined : commandOf(first);

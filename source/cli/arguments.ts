@@ -64,7 +64,7 @@ export function checkOperands(name: CommandName, operands: readonly string[]): v
 const others = ['--help', '-h', '--version'];
 
 /** Each way to type a flag. */
-const flagNames: ReadonlyMap<string, FlagName> = new Map(
+export const flagNames: ReadonlyMap<string, FlagName> = new Map(
 	Object.entries<Flag>(flags).flatMap(([key, {kind, short}]) => {
 		const name = key as FlagName;
 		const option = `--${kebabCase(name)}`;
