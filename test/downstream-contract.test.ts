@@ -274,7 +274,7 @@ test('when the copy ends, its client says so and finds the next one', async t =>
 				}
 			});
 		});
-	const ended = 'The program that was attached to has ended';
+	const ended = 'The running instance has ended';
 	const lost = shows(() => client.snapshot.banners.includes(ended));
 	await first.close();
 	await lost;
