@@ -187,5 +187,5 @@ test('the log tells what failed, and a log that cannot be written is refused', a
 	const nowhere = path.join(folder, 'none', 'log');
 	const refused = await CliProcess.start(t, [...common, '--log', nowhere, origin.url]);
 	assert.equal(await refused.exit(), 2);
-	assert.ok(refused.stderr.includes(`--log ${nowhere}: cannot write to it (ENOENT)`), refused.stderr);
+	assert.ok(refused.stderr.includes(`--log ${nowhere}: it cannot be written to (ENOENT)`), refused.stderr);
 });

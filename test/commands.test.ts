@@ -306,7 +306,7 @@ test('play starts a player on the stream of the running instance', async t => {
 	assert.match(missing.stderr, /\/does\/not\/exist cannot be started/);
 	const none = await run(t, ['play', '--storage', storage, origin.url], {PATH: storage});
 	assert.equal(none.code, 1);
-	assert.match(none.stderr, /No player was found/);
+	assert.match(none.stderr, /no player found/);
 });
 
 test('play starts an instance, which a signal ends', async t => {

@@ -8,7 +8,7 @@ import {atEnd} from './support/cleanup.ts';
 import {download, everyState, films, MemoryDownStream} from './support/memory-downstream.ts';
 import {Screen} from './support/screen.tsx';
 
-test('nothing is shown as running between the end of one copy and the start of the next', async t => {
+test('no download is shown as running between the end of one instance and the start of the next', async t => {
 	let {snapshot} = new MemoryDownStream([...everyState(), download({status: 'exporting', completedAt: 1})]);
 	const server = createServer((_request, response) => {
 		response.write(`event: snapshot\ndata: ${JSON.stringify(snapshot)}\n\n`);

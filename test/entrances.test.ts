@@ -53,7 +53,7 @@ async function type({engine}: EngineHost, settings: Settings, word: string): Pro
 	);
 }
 
-test('--netrc holds for what is typed, asked of the API and played', async t => {
+test('--netrc applies to the command line, the API and /stream?url=', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const {running, settings} = await startWith(t, {netrc});
 	await type(running, settings, origin.urlOf('/typed'));
@@ -74,7 +74,7 @@ test('--netrc holds for what is typed, asked of the API and played', async t => 
 	assert.equal(running.engine.snapshot.downloads.length, 3);
 });
 
-test('--resolve-with holds for what is typed, asked of the API and played, and asks once for an item', async t => {
+test('--resolve-with applies to the command line, the API and /stream?url=, and resolves an item once', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const {command, runs} = await writeResolver(
 		t,
@@ -102,7 +102,7 @@ console.log('X-From: the page');
 	assert.ok(origin.requests.every(({headers}) => headers['x-from'] === 'the page'));
 });
 
-test('headers of the command line are for its own URLs, and those of a command win over them in any case', async t => {
+test('headers of the command line apply to its own URLs, and those of a pasted command replace them case-insensitively', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const {running, settings} = await startWith(t, {headers: {Cookie: 'of=argv'}});
 	await type(running, settings, origin.urlOf('/typed'));
@@ -113,7 +113,7 @@ test('headers of the command line are for its own URLs, and those of a command w
 	assert.equal(origin.requests[0]?.headers.cookie, undefined);
 });
 
-test('redirections of a pasted command are read as such in lists, typed lines and the dialog', async t => {
+test('redirections of a pasted command are recognized in lists, typed lines and the dialog', async t => {
 	const {settings} = await startWith(t, {});
 	const url = 'http://127.0.0.1:1/f';
 	const command = `curl -sS ${url} 2>/dev/null | tee film.mkv`;

@@ -160,7 +160,7 @@ test('a pasted command is added, also over several lines and after add', async (
 	assert.equal(await run('add http://127.0.0.1/c'), '');
 	assert.match(await run('curl -d x http://127.0.0.1/d'), /this curl command sends data/);
 	await run("curl 'http://127.0.0.1/e");
-	assert.match(await run(''), /has a quote that is not closed/);
+	assert.match(await run(''), /has an unclosed quote/);
 	assert.equal(await run('list').then(list => list.split('\n').length), 3);
 	assert.deepEqual(downstream.calls, [
 		['add', 'http://127.0.0.1/a', {headers: {X: '1', authorization}}],
