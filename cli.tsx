@@ -184,7 +184,7 @@ async function urlsOf(
 
 	const urls = await expandUrls(words).finally(() => stopped.removeEventListener('abort', leave));
 	if (checksum !== undefined && urls.length !== 1) {
-		throw new DownStreamError('bad-request', `--checksum: it applies to a single URL, not to ${urls.length}`);
+		throw new DownStreamError('bad-request', `--checksum: it is for one URL, and ${urls.length} are given`);
 	}
 
 	return urls;

@@ -89,7 +89,7 @@ test('only the file is served', async t => {
 
 test('the rate applies to each connection', async t => {
 	const origin = await startOrigin(t, 1);
-	// At one byte a second, only the 64 KiB that each answer begins with can come.
+	// At one byte per second, only the first 64 KiB of each response arrive.
 	const first = 64 * 1024;
 	const received = [0, 0];
 	let ended: Promise<Array<PromiseSettledResult<void>>> | undefined;

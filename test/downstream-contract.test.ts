@@ -238,7 +238,7 @@ test('a client has the exact snapshot of the instance', async t => {
 	engine.addBanner('a sentence');
 	await client.setLimitRate(5000);
 	await client.remove(engine.snapshot.downloads[1]!.id, {data: 'keep'});
-	// What fades (speeds, players) makes new snapshots of its own; the same version has the same content.
+	// Fading speeds and players make further snapshots; equal versions have equal content.
 	await new Promise<void>(resolve => {
 		const look = () => {
 			if (client.snapshot.version === engine.snapshot.version) {

@@ -153,7 +153,7 @@ test('each reason to wait is announced once until data arrives', () => {
 		{event: 'queued', id, connections: 1},
 	]);
 	assert.deepEqual(show({status: 'queued', hostCeiling: 2}, 13), []);
-	// Bytes came, and it waits again before anybody has looked.
+	// Data arrived, and the download waits again before the next snapshot.
 	assert.equal(show({...waiting, lastByteAt: at(14)}, 14).length, 2);
 	assert.deepEqual(show({lastByteAt: at(15)}, 15), []);
 });

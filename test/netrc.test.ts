@@ -70,7 +70,7 @@ for (const text of [
 	});
 }
 
-test('the credentials of a host go to that host alone', async t => {
+test('the credentials of a host go to that host only', async t => {
 	const elsewhere = await startOrigin(t, {size: 1000});
 	const origin = await startOrigin(t, {
 		size: 1000,

@@ -6,7 +6,7 @@ import {
 	type PastedCommand,
 } from '../source/requests/pasted-command.ts';
 
-/** What of the command counts, without fields that say nothing. */
+/** The parsed command without empty fields. */
 function parsed(text: string): Partial<PastedCommand> {
 	const command = parsePastedCommand(text);
 	assert.ok(command, text);

@@ -29,10 +29,7 @@ export const requestsFor: RequestsOf = async (word, settings) => {
 	const {headers, checksum} = settings;
 	const given = await requestsOfWord(word, settings);
 	if (checksum !== undefined && given.length > 1) {
-		throw new DownStreamError(
-			'bad-request',
-			`--checksum: it applies to a single URL, not to ${given.length}`,
-		);
+		throw new DownStreamError('bad-request', `--checksum: it is for one URL, and ${given.length} are given`);
 	}
 
 	return given.map(request => ({

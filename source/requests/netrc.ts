@@ -7,7 +7,8 @@ import {DownStreamError, type AddRequest} from '../downstream.ts';
 type Credentials = {readonly login: string; readonly password: string};
 
 type NetrcEntry = {
-	/** Undefined: `default`, for every host. */ machine?: string;
+	/** Undefined for the `default` entry, which applies to every host. */
+	machine?: string;
 	login?: string;
 	password?: string;
 };
