@@ -1,13 +1,18 @@
 // One suite for both implementations of the interface: the engine, and the client of a running instance.
 import assert from 'node:assert/strict';
+import {once} from 'node:events';
 import {readdir, readFile, writeFile} from 'node:fs/promises';
+import {createServer} from 'node:http';
+import type {AddressInfo} from 'node:net';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {ControlClient} from '../source/host/control-client.ts';
 import {DownStreamError, type Download, type DownloadId, type DownloadEngine} from '../source/downstream.ts';
+import {until as untilSnapshot} from '../source/wait.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until, type TestEngine} from './support/engines.ts';
+import {films, MemoryDownStream} from './support/memory-downstream.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
@@ -253,6 +258,28 @@ test('a client has the exact snapshot of the instance', async t => {
 	assert.deepEqual(client.snapshot, engine.snapshot);
 	assert.equal(client.snapshot.banners.at(-1), 'a sentence');
 	assert.equal(client.snapshot.origin, engine.origin);
+});
+
+test('a client reads events across the boundaries of chunks', async t => {
+	const {snapshot} = new MemoryDownStream(films(3, {name: 'größe.mkv'}));
+	const {downloads, ...rest} = snapshot;
+	const changes = (version: number) => ({...rest, version, changed: [{...downloads[1]!, present: version}]});
+	const eventText = (event: string, data: object) => `event: ${event}\ndata: ${JSON.stringify(data)}\n\n`;
+	const bytes = Buffer.from(eventText('snapshot', snapshot) + eventText('changes', changes(1)));
+	const server = createServer((_request, response) => {
+		for (const byte of bytes) {
+			response.write(Buffer.of(byte));
+		}
+
+		response.write(eventText('changes', changes(2)) + eventText('changes', changes(3)));
+	}).listen(0, '127.0.0.1');
+	await once(server, 'listening');
+	atEnd(t, () => server.close());
+	const {port} = server.address() as AddressInfo;
+	const client = await ControlClient.connect({origin: `http://127.0.0.1:${port}`, key: 'key'});
+	atEnd(t, () => client.dispose());
+	await untilSnapshot(client, ({version}) => version === 3 || undefined, AbortSignal.timeout(30_000));
+	assert.deepEqual(client.snapshot.downloads, downloads.with(1, {...downloads[1]!, present: 3}));
 });
 
 test('when the instance ends, its client shows that and finds the next one', async t => {

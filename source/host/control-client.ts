@@ -364,13 +364,20 @@ type Event = {readonly event: string; readonly data: unknown};
 
 /** Server-sent events in the form this program writes: one line of data each. Throws when the connection ends. */
 async function* eventsOf(response: IncomingMessage): AsyncGenerator<Event, void> {
-	let text = '';
+	// Chunks are joined once an event is complete: a large snapshot comes in many of them.
+	let chunks: string[] = [];
+	let previousEnd = '';
 	for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
-		text += chunk;
-		for (let end = text.indexOf('\n\n'); end >= 0; end = text.indexOf('\n\n')) {
-			const [, event = '', data = 'null'] = /^event: (.*)\ndata: (.*)$/.exec(text.slice(0, end)) ?? [];
-			text = text.slice(end + 2);
-			yield {event, data: JSON.parse(data) as unknown};
+		chunks.push(chunk);
+		const endsEvent = (previousEnd + chunk).includes('\n\n');
+		previousEnd = chunk.slice(-1);
+		if (endsEvent) {
+			const events = chunks.join('').split('\n\n');
+			chunks = [events.pop()!];
+			for (const text of events) {
+				const [, event = '', data = 'null'] = /^event: (.*)\ndata: (.*)$/.exec(text) ?? [];
+				yield {event, data: JSON.parse(data) as unknown};
+			}
 		}
 	}
 
