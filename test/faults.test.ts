@@ -506,7 +506,7 @@ for (const [words, before, after, says] of changes) {
 }
 
 for (const [words, damage, says] of [
-	['a header that no request can carry', {headers: {'a b': 'geheim'}}, /"a b" is no name of a header/],
+	['a header that no request can carry', {headers: {'a b': 'geheim'}}, /"a b" is not a valid header name/],
 	['a line break in the user agent', {userAgent: 'a\r\nb: geheim'}, /User-Agent has a line break/],
 	['a proxy that is none', {proxy: 'gopher://geheim@host'}, /proxy/i],
 ] as const) {

@@ -1,5 +1,5 @@
 // Content-Range (RFC 9110 section 14.4), as the program writes it and as servers write it.
-import {onlyValue} from '../http/header-text.ts';
+import {withoutDuplicate} from '../http/header-text.ts';
 import type {Range} from '../store/range-set.ts';
 
 export type ContentRange = {
@@ -40,5 +40,5 @@ export function unsatisfiedSize(text: string | undefined): number | undefined {
 }
 
 function normalized(text = ''): string {
-	return onlyValue(text.replaceAll(/[ \t]+/g, ' ').trim());
+	return withoutDuplicate(text.replaceAll(/[ \t]+/g, ' ').trim());
 }

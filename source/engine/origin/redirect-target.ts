@@ -1,6 +1,6 @@
 // Where a redirect leads.
 import {DownStreamError} from '../../downstream.ts';
-import {onlyValue} from '../http/header-text.ts';
+import {withoutDuplicate} from '../http/header-text.ts';
 import type {ResponseHead} from '../http/response-parser.ts';
 
 const redirects = new Set([300, 301, 302, 303, 307, 308]);
@@ -16,7 +16,7 @@ export function redirectTarget(from: URL, {status, headers}: ResponseHead): URL 
 		return undefined;
 	}
 
-	const target = resolved(from, onlyValue(location.replaceAll(/^[ \t]+|[ \t]+$/g, '')));
+	const target = resolved(from, withoutDuplicate(location.replaceAll(/^[ \t]+|[ \t]+$/g, '')));
 	if (typeof target === 'string') {
 		throw new DownStreamError('origin-misbehaved', `${from.hostname} redirects to ${target}`);
 	}
