@@ -299,7 +299,7 @@ test('what comes of an export that was planned is told when the download is done
 	const done = {status: 'complete', present: first!.size!, completedAt: 65_000, addedAt: 0} as const;
 	const lastError = {
 		code: 'target-exists',
-		message: 'Not exported: /films/film-1.mkv is there already',
+		message: 'Not exported: /films/film-1.mkv already exists',
 		at: 65_001,
 	} as const;
 	downstream.change({
@@ -308,7 +308,7 @@ test('what comes of an export that was planned is told when the download is done
 			{...second!, ...done, lastError},
 		],
 	});
-	await screen.shows(' film-1.mkv: Not exported: /films/film-1.mkv is there already');
+	await screen.shows(' film-1.mkv: Not exported: /films/film-1.mkv already exists');
 	await screen.press('L');
 	await screen.shows('Done: film-0.mkv');
 	await screen.shows('Exported to /films/film-0.mkv');

@@ -97,7 +97,7 @@ test('get with -o does not begin if the file is there', async t => {
 		origin.url,
 	]);
 	assert.equal(await get.exit(), 1);
-	assert.match(get.stderr, /is there already/);
+	assert.match(get.stderr, /already exists/);
 	assert.equal(await readFile(target, 'utf8'), 'precious');
 	assert.equal(origin.requests.length, 0);
 });
@@ -111,7 +111,10 @@ test('get with -o does not begin if its folder is not there', async t => {
 		origin.url,
 	]);
 	assert.equal(await get.exit(), 2);
-	assert.equal(get.stderr, `downstream-tui: -o ${target}: There is no folder ${path.dirname(target)}\n`);
+	assert.equal(
+		get.stderr,
+		`downstream-tui: -o ${target}: The folder ${path.dirname(target)} does not exist\n`,
+	);
 	assert.equal(origin.requests.length, 0);
 });
 

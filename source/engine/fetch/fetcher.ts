@@ -179,9 +179,9 @@ export class Fetcher {
 	}
 
 	get heldVersion(): HeldVersion {
-		const {size, leastSize} = this.#file;
+		const {size, minSize} = this.#file;
 		const {info, validator = {}, hasUnstableValidator = false} = this.#entryFile.entry;
-		return {type: info?.type, size, leastSize, validator, isUnstable: hasUnstableValidator};
+		return {type: info?.type, size, minSize, validator, isUnstable: hasUnstableValidator};
 	}
 
 	/** The queue gives or takes the place. */
@@ -777,7 +777,7 @@ export class Fetcher {
 			);
 		}
 
-		const missing = this.#file.leastSize - end;
+		const missing = this.#file.minSize - end;
 		if (missing > 0) {
 			throw new DownStreamError('origin-truncated', `${this.host} sent ${missing} bytes less than are here`);
 		}

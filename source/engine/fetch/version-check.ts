@@ -31,7 +31,7 @@ export type HeldVersion = {
 	/** Bytes; Infinity while unknown. */
 	readonly size: number;
 	/** Bytes; where the size is unknown, up to the last one that is held. */
-	readonly leastSize: number;
+	readonly minSize: number;
 	readonly validator: Validator;
 	/** The validator has proven to name nothing: only size and bytes count. */
 	readonly isUnstable: boolean;
@@ -71,8 +71,8 @@ export function sizeChange(held: HeldVersion, {info}: OriginResponse): string | 
 		return `it had ${held.size} bytes and has ${info.size} now`;
 	}
 
-	return info.size < held.leastSize
-		? `it had at least ${held.leastSize} bytes and has ${info.size} now`
+	return info.size < held.minSize
+		? `it had at least ${held.minSize} bytes and has ${info.size} now`
 		: undefined;
 }
 
@@ -345,11 +345,11 @@ export async function proveNewPlace(
 		await refusePage(held, place, source);
 	}
 
-	if (isHeld && (held.size === Infinity ? info.size < held.leastSize : held.size !== info.size)) {
+	if (isHeld && (held.size === Infinity ? info.size < held.minSize : held.size !== info.size)) {
 		await hasHeldBytes(undefined, first, place);
 		const size = info.size === Infinity ? 'does not say its size' : `has ${info.size} bytes`;
 		throw otherFile(
-			`it ${size}, and this one has ${held.size === Infinity ? `at least ${held.leastSize}` : held.size}`,
+			`it ${size}, and this one has ${held.size === Infinity ? `at least ${held.minSize}` : held.size}`,
 		);
 	}
 

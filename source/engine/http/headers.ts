@@ -50,7 +50,7 @@ export function checkedHeaders(headers: Readonly<Record<string, string>>): Recor
 		if (/[^\t\x20-\x7E\x80-\xFF]/.test(value)) {
 			throw new DownStreamError(
 				'bad-request',
-				`The header ${name} contains a line break or another character that is not allowed in headers`,
+				`The header ${name} has a line break or another character that is not allowed in headers`,
 			);
 		}
 

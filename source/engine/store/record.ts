@@ -1,4 +1,4 @@
-// The record of one download: what is stored of it, and the check of what is read back, field by field.
+// The stored record of one download, and its validation field by field.
 import {
 	errorKinds,
 	type DownloadError,
@@ -10,13 +10,15 @@ import {parseChecksum} from './block-checksums.ts';
 import {safeFileName} from './file-name.ts';
 import type {FileIdentity} from './sparse-file.ts';
 
-/** Names one version of the bytes: a strong ETag, else Last-Modified with the size (RFC 9110 section 8.8). */
+/** Identifies one version of the bytes: a strong ETag, else Last-Modified with the size (RFC 9110 section 8.8). */
 export type Validator = {
-	/** A strong ETag with its quotes, as it came; undefined when there is none or it is weak. */
+	/** A strong ETag with its quotes, as received; undefined if there is none or it is weak. */
 	readonly etag?: string;
-	/** A weak ETag as it came, such as `W/"1"`: one that differs may name another version, an equal one proves nothing. */
+	/**
+	 * A weak ETag as received, such as `W/"1"`. A different one suggests another version; an equal one proves nothing.
+	 */
 	readonly weakEtag?: string;
-	/** The Last-Modified header as it came. */
+	/** The Last-Modified header as received. */
 	readonly lastModified?: string;
 };
 
@@ -25,9 +27,12 @@ export type DownloadRecord = {
 	readonly version: 1;
 	readonly id: DownloadId;
 	readonly url: string;
-	/** A data source of a program's own fetches it, which no record can hold; `url` may be of any scheme. */
+	/** Fetched by a program's own data source, which cannot be stored; `url` may have any scheme. */
 	readonly ownSource?: boolean;
-	/** What the URL was resolved from, and the words of the command that did it: it is asked again when the URL has expired. */
+	/**
+	 * The item that the URL was resolved from, and the command that resolved it. The command runs again when the URL
+	 * expires.
+	 */
 	readonly item?: string;
 	readonly resolveWith?: readonly string[];
 	readonly headers: Readonly<Record<string, string>>;
@@ -35,74 +40,74 @@ export type DownloadRecord = {
 	/** Upstream proxy. */
 	readonly proxy?: string;
 	readonly connections?: number;
-	/** The name to save as, instead of the one that the origin says. */
+	/** The user's name for the file, which replaces the origin's. */
 	readonly givenName?: string;
-	/** From the first answer; a size of null is unknown. */
+	/** From the first response. A null size is unknown. */
 	readonly info?: {readonly name: string; readonly type?: string; readonly size: number | null};
 	readonly acceptsRanges?: boolean;
-	/** Of the version that the bytes are of. */
+	/** The validator of the cached version. */
 	readonly validator?: Validator;
-	/** The validator does not keep its value: the version is known by its bytes alone. */
+	/** The validator changes without a change of the file, so the version is identified by its bytes. */
 	readonly hasUnstableValidator?: boolean;
 	/** Durable bytes, half-open. */
 	readonly ranges: ReadonlyArray<readonly [start: number, end: number]>;
-	/** The file that holds them, as it was after the last checkpoint. */
+	/** The data file's identity as of the last checkpoint. */
 	readonly dataFile?: FileIdentity;
-	/** Those of blocks that are not whole, as far as they were written in order, with their CRC-32. */
+	/** Parts of partial blocks that were written in order, with their CRC-32. */
 	readonly pieces?: ReadonlyArray<readonly [start: number, end: number, crc: number]>;
-	/** What the user wants of it. */
+	/** The state requested by the user. */
 	readonly intent: 'run' | 'pause' | 'cancel';
 	readonly onDemand: boolean;
 	readonly addedAt: number;
-	/** Place in the queue: smaller first; `addedAt` unless it was moved. */
+	/** Queue position, smallest first; defaults to `addedAt`. */
 	readonly queueRank?: number;
 	/** Bytes per second. */
 	readonly limitRate?: number;
-	/** What the whole file must have, as `sha256:…`. */
+	/** The expected digest of the whole file, such as `sha256:…`. */
 	readonly checksum?: string;
-	/** Another download has taken its URL over; this one keeps the bytes of the old version. */
+	/** Another download has taken over the URL; this one keeps the bytes of the old version. */
 	readonly superseded?: boolean;
-	/** How many versions of the file were held before this one. */
+	/** How many versions of the file were discarded before this one. */
 	readonly startedOver?: number;
-	/** Blocks whose checksums were recorded last, while it runs: looked at again when it did not end by itself. */
+	/** The blocks whose checksums were recorded last. They are verified again if the process did not exit cleanly. */
 	readonly unsettled?: readonly number[];
-	/** Where it was copied to while bytes were missing. */
+	/** The target of an export made while bytes were missing. */
 	readonly exportedPartTo?: string;
 	readonly completedAt?: number;
-	/** When a player began or ended to read it last, to the minute. */
+	/** When a player last started or stopped reading, to the minute. */
 	readonly readAt?: number;
 	readonly exportedTo?: string;
 	readonly exportWhenComplete?: ExportRequest;
-	/** Where the bytes are since they were moved out of the store. */
+	/** Where the bytes were moved to from the store. */
 	readonly movedTo?: string;
-	/** It is off the list; `delete`: its folder is about to go. */
+	/** Off the list. With `delete`, the folder is about to be deleted. */
 	readonly removed?: 'keep' | 'delete';
 	readonly error?: DownloadError;
 };
 
-/** The record cannot be trusted; the message says why. */
+/** The record cannot be trusted. The message gives the reason. */
 export class InvalidRecord extends Error {}
 
-/** Throws `InvalidRecord` for what is not an entry of this version with this id. */
+/** Throws `InvalidRecord` if `stored` is not a record of this version with this id. */
 export function checkRecord(stored: object, id: DownloadId): DownloadRecord {
 	const {version} = stored as {version?: unknown};
 	if (typeof version === 'number' && version > 1) {
 		throw new InvalidRecord(`it was written by a newer version of this program (record version ${version})`);
 	}
 
-	const entry = entryField(stored, 'record');
-	if (entry.id !== id) {
-		throw new InvalidRecord(`its record is that of download ${entry.id}`);
+	const record = recordField(stored, 'record');
+	if (record.id !== id) {
+		throw new InvalidRecord(`its record belongs to download ${record.id}`);
 	}
 
-	if (!entry.ownSource && !/^https?:/i.test(entry.url)) {
+	if (!record.ownSource && !/^https?:/i.test(record.url)) {
 		throw new InvalidRecord('record.url is not an http or https URL');
 	}
 
-	return entry;
+	return record;
 }
 
-/** Takes a stored value for what it must be, or throws `InvalidRecord` with the name of the field. */
+/** Validates a stored value; throws `InvalidRecord` that names the field. */
 type Field<T> = (value: unknown, name: string) => T;
 
 function field<T>(expected: string, accepts: (value: unknown) => value is T): Field<T> {
@@ -123,7 +128,7 @@ function oneOf<T extends string>(...values: readonly T[]): Field<T> {
 	return field(`one of ${values.join(', ')}`, (value): value is T => values.includes(value as T));
 }
 
-/** Reads the named fields alone: whatever else a file says, `__proto__` included, is dropped. */
+/** Reads only the named fields; all others, including `__proto__`, are dropped. */
 function objectOf<T extends object>(fields: {readonly [K in keyof T]-?: Field<T[K]>}): Field<T> {
 	return (value, name) => {
 		const source = anObject(value, name) as Partial<Record<keyof T, unknown>>;
@@ -144,7 +149,7 @@ const anObject = field(
 	(value): value is object => typeof value === 'object' && value !== null && !Array.isArray(value),
 );
 const aString = field('a string', (value): value is string => typeof value === 'string');
-/** Somebody else may have written the record: a name becomes a part of paths and of what is shown. */
+/** Another program may have written the record, and the name is used in paths and displayed. */
 const aName: Field<string> = (value, name) => {
 	const text = aString(value, name);
 	return /^\.|[\\/\p{C}]/u.test(text) ? safeFileName(text) : text;
@@ -152,12 +157,12 @@ const aName: Field<string> = (value, name) => {
 const aBoolean = field('true or false', (value): value is boolean => typeof value === 'boolean');
 const aCount = field('a whole number', isCount);
 const aNumber = field('a number', (value): value is number => Number.isFinite(value));
-const countFrom = (least: number, most: number) =>
+const countFrom = (min: number, max: number) =>
 	field(
-		`a whole number from ${least} to ${most}`,
-		(value): value is number => isCount(value) && value >= least && value <= most,
+		`a whole number from ${min} to ${max}`,
+		(value): value is number => isCount(value) && value >= min && value <= max,
 	);
-/** As far as `Date` goes. */
+/** The range of `Date`. */
 const aTime = field(
 	'a time',
 	(value): value is number => typeof value === 'number' && Math.abs(value) <= 8.64e15,
@@ -177,7 +182,7 @@ const headersField: Field<Record<string, string>> = (value, name) =>
 		Object.entries(anObject(value, name)).map(([key, text]) => [key, aString(text, `${name}.${key}`)]),
 	);
 
-const entryField = objectOf<DownloadRecord>({
+const recordField = objectOf<DownloadRecord>({
 	version: field('1', (value): value is 1 => value === 1),
 	id: aString,
 	url: aUrl,
