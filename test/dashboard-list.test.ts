@@ -447,11 +447,11 @@ test('a row tells the cause from its beginning, and the key that helps', async t
 	const downstream = new MemoryDownStream([
 		download({id: idOf(0), ...failed(message, {size: null})}),
 		download({id: idOf(2), ...failed('cdn.example.org is busy (429)', {size: null})}),
-		download({id: idOf(1), ...failed('cdn.example.org: no answer in time', {size: null})}),
+		download({id: idOf(1), ...failed('cdn.example.org: no response in time', {size: null})}),
 	]);
 	const screen = new Screen(t, downstream, {columns: 120, rows: 30});
 	await screen.shows('403 Forbidden: the link ma… U = new link');
-	assert.match(screen.text, / {2}no answer in time. r = try again/);
+	assert.match(screen.text, / {2}no response in time. r = try again/);
 	assert.match(screen.text, / {2}busy \(429\). r = try again/);
 	screen.resize(80, 24);
 	await screen.shows(/ U = new link {2,}/);
