@@ -1,4 +1,4 @@
-// The engine's commands and its snapshot over HTTP: JSON in and out, server-sent events for what changes.
+// The control API: the engine's commands and snapshot as JSON over HTTP, with server-sent events for changes.
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {
 	type AddRequest,
@@ -15,24 +15,24 @@ import {Problem} from './problem.ts';
 
 /** Bytes of a request body. */
 const maxBodySize = 1024 * 1024;
-/** The longest time that a timer can be set to. */
-const longestUndoMs = 2_147_483_647;
+/** The longest delay of a timer. */
+const maxUndoMs = 2_147_483_647;
 
-/** What follows `snapshot` in `/api/events`: the snapshot with the downloads that differ instead of all. */
+/** The event after `snapshot` in `/api/events`: the snapshot with only the downloads that changed. */
 export type SnapshotChanges = Omit<Snapshot, 'downloads'> & {
-	/** New ones too. */
+	/** Includes new ones. */
 	readonly changed: readonly Download[];
-	/** All that are there, in their order; null where these are the same as before. */
+	/** The ids of all downloads in order; null if the order is unchanged. */
 	readonly order: readonly DownloadId[] | null;
 };
 
 /**
- * In the answer to a command: the version of the first snapshot that shows what it did. A client that follows the
- * events knows by it when it has seen that.
+ * In the response to a command: the version of the first snapshot that reflects it. A client of the event stream uses
+ * it to detect when its own command has taken effect.
  */
 export const versionHeader = 'downstream-version';
 
-/** Bodies of requests that have no type of their own in the interface. */
+/** Request bodies without a type in the engine's interface. */
 type StartOverRequest = {keepOld?: boolean};
 type MoveRequest = {by: -1 | 1};
 type SettingsRequest = {limitRate: number | null};
@@ -47,7 +47,7 @@ export type ApiRequest = {
 
 type Handler = (engine: DownStream, api: ApiRequest, id: DownloadId) => void | Promise<void>;
 
-/** By path below `/api`, where `*` is the id of a download, then by method. */
+/** Keyed by path below `/api`, where `*` stands for a download's id, then by method. */
 export const routes = new Map<string, Readonly<Record<string, Handler>>>([
 	[
 		'/downloads',
@@ -77,7 +77,7 @@ export const routes = new Map<string, Readonly<Record<string, Handler>>>([
 	['/events', {GET: (engine, {response}) => sendEvents(engine, response)}],
 ]);
 
-/** Answers a request below `/api` that has shown the key. Rejects with a `Problem` or `DownStreamError`. */
+/** Serves an authorized request below `/api`. Rejects with a `Problem` or `DownStreamError`. */
 export async function serveApi(engine: DownStream, api: ApiRequest): Promise<void> {
 	const [, id = '', verb = ''] = /^\/api\/downloads\/([^/]+)(.*)$/.exec(api.path) ?? [];
 	const methods = routes.get(id === '' ? api.path.slice('/api'.length) : `/downloads/*${verb}`);
@@ -88,7 +88,7 @@ export async function serveApi(engine: DownStream, api: ApiRequest): Promise<voi
 	const handler = methods[api.request.method ?? ''];
 	if (!handler) {
 		const allow = Object.keys(methods).join(', ');
-		throw new Problem(405, `Only ${allow} is answered here.`, {allow});
+		throw new Problem(405, `Only ${allow} is allowed here.`, {allow});
 	}
 
 	await handler(engine, api, id);
@@ -103,7 +103,7 @@ function command(run: (engine: DownStream, id: DownloadId) => Promise<void>): Ha
 
 async function addDownload(
 	engine: DownStream,
-	{request, response, prepareAdd = async unprepared => unprepared}: ApiRequest,
+	{request, response, prepareAdd = async original => original}: ApiRequest,
 ): Promise<void> {
 	const addRequest = checkFields<AddRequest>(await readJson(request), addFields, ['url']);
 	const {download, existed} = await engine.add(await prepareAdd(addRequest));
@@ -131,8 +131,8 @@ async function removeDownload(
 	}
 
 	const undoMs = parameters.get('undoMs');
-	if (undoMs !== null && !(/^\d{1,10}$/.test(undoMs) && Number(undoMs) <= longestUndoMs)) {
-		throw badRequest(`The parameter "undoMs" must be a whole number from 0 to ${longestUndoMs}.`);
+	if (undoMs !== null && !(/^\d{1,10}$/.test(undoMs) && Number(undoMs) <= maxUndoMs)) {
+		throw badRequest(`The parameter "undoMs" must be a whole number from 0 to ${maxUndoMs}.`);
 	}
 
 	await engine.remove(id, {data, ...(undoMs === null ? {} : {undoMs: Number(undoMs)})});
@@ -140,14 +140,14 @@ async function removeDownload(
 	response.writeHead(204).end();
 }
 
-/** The download, and which bytes of it were damaged. */
+/** Responds with the download and its damaged ranges. */
 async function verifyDownload(engine: DownStream, {response}: ApiRequest, id: DownloadId): Promise<void> {
 	const {damaged} = await engine.verify(id);
 	sendResult(engine, response, 200, {...findDownload(engine, id), damaged});
 }
 
 async function startOver(engine: DownStream, {request, response}: ApiRequest, id: DownloadId): Promise<void> {
-	const options = checkFields<StartOverRequest>(await readJsonOrNothing(request), {keepOld: flag});
+	const options = checkFields<StartOverRequest>(await readOptionalJson(request), {keepOld: flag});
 	sendResult(engine, response, 200, await engine.startOver(id, options));
 }
 
@@ -189,7 +189,7 @@ function findDownload(engine: DownStream, id: DownloadId): Download {
 	return download;
 }
 
-/** A slow client skips what it had no time for: the next event is the difference to what it was sent last. */
+/** A slow client skips intermediate states: each event is the difference from the last snapshot sent to it. */
 function sendEvents(engine: DownStream, response: ServerResponse): void {
 	response.writeHead(200, {'content-type': 'text/event-stream', 'cache-control': 'no-store'});
 	let sent = engine.snapshot;
@@ -209,7 +209,7 @@ function formatEvent(event: string, data: unknown): string {
 	return `event: ${event}\ndata: ${safeJson(data)}\n\n`;
 }
 
-/** Unchanged downloads are the same objects in both snapshots. */
+/** Unchanged downloads are identical objects in both snapshots. */
 function changesBetween(previous: Snapshot, {downloads, ...rest}: Snapshot): SnapshotChanges {
 	const before = new Set(previous.downloads);
 	const isInOrder =
@@ -222,7 +222,7 @@ function changesBetween(previous: Snapshot, {downloads, ...rest}: Snapshot): Sna
 	};
 }
 
-/** The answer to a command. */
+/** Responds to a command. */
 function sendResult(engine: DownStream, response: ServerResponse, status: number, value: unknown): void {
 	sendVersion(engine, response);
 	sendJson(response, status, value);
@@ -243,8 +243,8 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
 	response.end(body);
 }
 
-/** For requests that need not say anything. */
-async function readJsonOrNothing(request: IncomingMessage): Promise<unknown> {
+/** For requests with an optional body. */
+async function readOptionalJson(request: IncomingMessage): Promise<unknown> {
 	const {headers} = request;
 	const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 	return hasBody ? readJson(request) : {};
@@ -259,14 +259,14 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 	let size = 0;
 	for await (const chunk of request as AsyncIterable<Buffer>) {
 		size += chunk.length;
-		// Read to its end even so: a client that is still sending would not see the answer.
+		// Drained even so: a client that is still sending would not receive the response.
 		if (size <= maxBodySize) {
 			chunks.push(chunk);
 		}
 	}
 
 	if (size > maxBodySize) {
-		throw new Problem(413, `The body must not have more than ${maxBodySize} bytes.`);
+		throw new Problem(413, `The body must not exceed ${maxBodySize} bytes.`);
 	}
 
 	try {
@@ -286,7 +286,7 @@ const rate: FieldRule = {
 	holds: value => value === null || (Number.isSafeInteger(value) && Number(value) >= 1024),
 };
 
-/** What a download can be added with and changed to. */
+/** The fields of both add and change requests. */
 const requestFields = {
 	url: text,
 	headers: {
@@ -326,7 +326,7 @@ export const exportFields: Readonly<Record<keyof ExportRequest, FieldRule>> = {
 	when: {expected: '"now" or "complete"', holds: value => value === 'now' || value === 'complete'},
 };
 
-/** Rejects fields that are unknown or of another type, and a body without the required ones. */
+/** Rejects unknown fields, wrong types and missing required fields. */
 function checkFields<Body>(
 	body: unknown,
 	rules: Readonly<Record<keyof Body, FieldRule>>,
@@ -338,7 +338,7 @@ function checkFields<Body>(
 
 	for (const [field, value] of Object.entries(body)) {
 		if (!Object.hasOwn(rules, field)) {
-			throw badRequest(`The field ${JSON.stringify(field)} is not known.`);
+			throw badRequest(`The field ${JSON.stringify(field)} is unknown.`);
 		}
 
 		const {expected, holds} = rules[field as keyof Body];
