@@ -98,7 +98,7 @@ test('one connection serves successive requests that were read completely', asyn
 		await bytesOf((await open(source, index * 1000, index * 1000 + 1000)).body);
 	}
 
-	assert.equal(origin.mostSockets, 1);
+	assert.equal(origin.maxSockets, 1);
 });
 
 for (const [words, leave] of [
@@ -636,9 +636,9 @@ test('a preconnected connection takes the next request', async t => {
 	}
 
 	const second = await open(source, 0, 1000);
-	assert.equal(origin.mostSockets, 2);
+	assert.equal(origin.maxSockets, 2);
 	await Promise.all([bytesOf(first.body), bytesOf(second.body)]);
-	assert.equal(origin.mostSockets, 2);
+	assert.equal(origin.maxSockets, 2);
 });
 
 test('a request takes over a connection that is being opened', async t => {
@@ -647,7 +647,7 @@ test('a request takes over a connection that is being opened', async t => {
 	const first = await open(source, 0, MiB);
 	source.preconnect?.();
 	const second = await open(source, 0, 1000);
-	assert.equal(origin.mostSockets, 2);
+	assert.equal(origin.maxSockets, 2);
 	source.preconnect?.();
 	const gone = new AbortController();
 	const third = source.open({range: {start: 0, end: 1000}, ranged: true, signal: gone.signal});

@@ -531,7 +531,7 @@ function refusal(url: URL, response: HttpResponse, given: readonly string[]): Do
 	return new DownStreamError(
 		'origin-refused',
 		reasons[status] ??
-			`${host} ${isRedirect ? 'redirects without a Location, by' : 'answers with'} status ${status}`,
+			`${host} ${isRedirect ? 'redirects without a Location, with' : 'answers with'} status ${status}`,
 		{
 			status,
 		},

@@ -26,8 +26,9 @@ export type CheckOptions = {
 export type Checked = Range & {readonly crc: number};
 
 /**
- * CRC-32 of each 1 MiB block, four bytes each at its index in a separate file: the download's record is written twice
- * a second, and 100 GiB have 100,000 blocks. Zero means unknown. Checksums of partial blocks are kept in the record.
+ * CRC-32 of each 1 MiB block, four bytes each at its index in a separate file, because the download's record is
+ * rewritten twice a second and 100 GiB have 100,000 blocks. Zero means unknown. Checksums of partial blocks are kept
+ * in the record.
  */
 export class BlockChecksums {
 	readonly #path: string;
@@ -72,7 +73,7 @@ export class BlockChecksums {
 
 	/**
 	 * Persists the checksums of blocks completed since the last call, and resolves with the numbers of these blocks.
-	 * Rejects with `disk-failed`.
+	 * Rejects with `disk-full` or `disk-failed`.
 	 */
 	async save(file: DataFile): Promise<number[]> {
 		const whole = [...this.#pieces.keys()].filter(block => isWhole(file, block));

@@ -44,10 +44,10 @@ export type FileExport = {
 /** Bytes copied at a time. Progress and aborts are handled after each chunk. */
 const chunkSize = 4 * 1024 * 1024;
 
-/** Temporary files of the exports in progress. */
+/** Temporary files of the exports in progress. No other process uses the storage folder. */
 const inProgress = new Set<string>();
 
-/** Error codes for a missing support of hard links, on the disk or on Windows. */
+/** Error codes of disks, and of Windows, that do not support hard links. */
 const linkUnsupportedCodes = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EISDIR']);
 
 /**

@@ -202,7 +202,7 @@ export class SparseFile {
 		}
 
 		if (wasComplete && !this.isComplete) {
-			// An exported file may share the bytes by now. Reads in progress continue, and closing waits for none.
+			// An exported file may share the bytes by now. Reads in progress keep their handles, which are closed later.
 			this.#detach('writer');
 			this.#detach('reader');
 		}
