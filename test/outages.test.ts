@@ -151,7 +151,7 @@ test(
 	{timeout},
 	async t => {
 		const origin = await startOrigin(t, {size: MiB, etag, latency: 1500});
-		const {engine} = await startEngine(t, {answerTimeout: 400});
+		const {engine} = await startEngine(t, {responseTimeout: 400});
 		const {download} = await engine.add({url: origin.url, onDemand: true});
 		const {status, bytes} = await play(download.streamUrl);
 		assert.deepEqual([status, bytes.length, firstWrongByte(bytes, 0)], [200, MiB, -1]);
@@ -170,7 +170,7 @@ test('samples of held bytes are waited for as long as other answers', {timeout},
 	const second = await startEngine(t, {
 		storageDir: first.storageDir,
 		connections: 1,
-		answerTimeout: 400,
+		responseTimeout: 400,
 	});
 	await until(second.engine, download.id, ({status}) => status === 'complete');
 });

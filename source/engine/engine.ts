@@ -57,7 +57,7 @@ export type EngineOptions = {
 	readonly cacheSize?: number;
 	readonly tls?: {readonly ca?: string; readonly insecure?: boolean};
 	/** Milliseconds for the first answer of an origin, 30 s unless given; more after each that was too few. */
-	readonly answerTimeout?: number;
+	readonly responseTimeout?: number;
 };
 
 /** What an entry is made of; the rest is added. */
@@ -183,7 +183,7 @@ export class Engine implements DownStream {
 			blocks: new BlockPool(),
 			hosts,
 			connections: options.connections ?? 4,
-			answerTimeout: options.answerTimeout ?? 30_000,
+			responseTimeout: options.responseTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: entry => this.#newLink(entry),

@@ -61,7 +61,7 @@ export type TransferServices = {
 	/** Connections for each file unless the download says otherwise. */
 	readonly connections: number;
 	/** Milliseconds for the first answer of an origin; more after each that was too few. */
-	readonly answerTimeout: number;
+	readonly responseTimeout: number;
 	/** The most bytes to keep ready ahead of a reader. */
 	readonly readAhead: number;
 	streamUrl(id: DownloadId, name: string): string;
@@ -493,7 +493,7 @@ export class Fetcher {
 				// Once in each run also where there were no ranges before.
 				ranged: this.#asksForParts || this.#wholeAnswers === 0,
 				isBackground: () => this.#download.readers.size === 0,
-				answerTimeout: this.#answerTimeout,
+				responseTimeout: this.#responseTimeout,
 				signal,
 			});
 			const suspicion =
@@ -939,11 +939,11 @@ export class Fetcher {
 
 	/** For requests of a few bytes. */
 	get #checkedSource(): DataSource {
-		return withAnswerTimeout(this.#source, () => this.#answerTimeout);
+		return withResponseTimeout(this.#source, () => this.#responseTimeout);
 	}
 
-	get #answerTimeout(): number {
-		return this.#download.retries.answerTimeout(this.#services.answerTimeout);
+	get #responseTimeout(): number {
+		return this.#download.retries.responseTimeout(this.#services.responseTimeout);
 	}
 
 	get #entryFile(): RecordFile {
@@ -972,10 +972,10 @@ function mayMeanTooMany({code, status}: DownStreamError, isGiven: boolean): bool
 	);
 }
 
-function withAnswerTimeout(source: DataSource, answerTimeout: () => number): DataSource {
+function withResponseTimeout(source: DataSource, responseTimeout: () => number): DataSource {
 	return {
 		url: source.url,
-		open: request => source.open({answerTimeout: answerTimeout(), ...request}),
+		open: request => source.open({responseTimeout: responseTimeout(), ...request}),
 		closeIdle: () => source.closeIdle?.(),
 		dispose: () => source.dispose(),
 	};

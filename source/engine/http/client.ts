@@ -8,7 +8,7 @@ export type HttpRequest = {
 	/** Returns true while no reader waits for the body, which may then arrive in larger pieces. */
 	readonly isBackground?: (() => boolean) | undefined;
 	/** Milliseconds to wait for the response's headers. Overrides the client's timeout. */
-	readonly answerTimeout?: number | undefined;
+	readonly responseTimeout?: number | undefined;
 	/** Receives the peer's address of a direct connection before the request is sent; throws to prevent the request. */
 	readonly approve?: (address: string) => void;
 	readonly signal: AbortSignal;

@@ -34,7 +34,7 @@ export class HttpExchange implements HttpResponse {
 		request.signal.addEventListener('abort', exchange.#abort);
 		try {
 			connection.send(requestText(request));
-			const deadline = performance.now() + (request.answerTimeout ?? timeouts.headers);
+			const deadline = performance.now() + (request.responseTimeout ?? timeouts.headers);
 			while (!exchange.#parser.head) {
 				await exchange.#receive(
 					deadline - performance.now(),

@@ -40,7 +40,7 @@ export class ProxyClient implements HttpClient {
 	}
 
 	async get(request: HttpRequest): Promise<HttpResponse> {
-		const {url, answerTimeout: headersTimeout, signal} = request;
+		const {url, responseTimeout: headersTimeout, signal} = request;
 		const headers = inUsualCase(request.headers, this.#headerNames);
 		const outgoing = {...request, headers};
 		if (this.#forwarder && this.#forwarded.has(url.origin)) {
@@ -90,13 +90,13 @@ class Forwarder {
 		});
 	}
 
-	async get({url, headers, answerTimeout, signal}: HttpRequest): Promise<HttpResponse> {
+	async get({url, headers, responseTimeout, signal}: HttpRequest): Promise<HttpResponse> {
 		const response = await withRetries(() =>
 			this.#pool.request({
 				method: 'GET',
 				path: `${url.origin}${url.pathname}${url.search}`,
 				headers: {Host: url.host, ...headers, ...authorizationOf(this.#proxy)},
-				headersTimeout: answerTimeout,
+				headersTimeout: responseTimeout,
 				signal,
 			}),
 		);

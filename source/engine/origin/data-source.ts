@@ -51,7 +51,7 @@ export type OriginRequest = {
 	/** Returns true while no reader waits for the bytes, which may then arrive in larger pieces. */
 	readonly isBackground?: () => boolean;
 	/** Milliseconds to wait for the response; defaults to the source's own timeout. */
-	readonly answerTimeout?: number;
+	readonly responseTimeout?: number;
 	readonly signal: AbortSignal;
 };
 

@@ -83,7 +83,7 @@ export class HttpDataSource implements DataSource {
 		range,
 		ranged = true,
 		isBackground,
-		answerTimeout,
+		responseTimeout,
 		signal,
 	}: OriginRequest): Promise<OriginResponse> {
 		return requestOrigin({
@@ -96,7 +96,7 @@ export class HttpDataSource implements DataSource {
 			range,
 			ranged,
 			isBackground,
-			answerTimeout: this.#options.timeouts?.headers ?? answerTimeout,
+			responseTimeout: this.#options.timeouts?.headers ?? responseTimeout,
 			isOwnStream: this.#options.isOwnStream,
 			signal,
 		});

@@ -53,7 +53,7 @@ export type OriginRequestOptions = {
 	/** Whether to send a Range header. */
 	readonly ranged: boolean;
 	readonly isBackground?: (() => boolean) | undefined;
-	readonly answerTimeout?: number | undefined;
+	readonly responseTimeout?: number | undefined;
 	readonly isOwnStream?: ((url: URL) => boolean) | undefined;
 	readonly signal: AbortSignal;
 };
@@ -198,7 +198,7 @@ async function send(
 		range,
 		ranged,
 		isBackground,
-		answerTimeout,
+		responseTimeout,
 		signal,
 	} = options;
 	const last = range.end === Infinity ? '' : range.end - 1;
@@ -216,7 +216,7 @@ async function send(
 			url,
 			signal,
 			isBackground,
-			answerTimeout,
+			responseTimeout,
 			approve: address => guard.approveAddress(url, address),
 			headers: {
 				accept: '*/*',
