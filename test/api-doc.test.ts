@@ -174,12 +174,12 @@ test('the document covers every route, and every field of their bodies', () => {
 			const line = `\n${method} /api${route.replace('*', 'ID')}`;
 			assert.ok(
 				blocks.some(block => `\n${block}`.startsWith(line)),
-				`${line.trim()} is not told of`,
+				`${line.trim()} is not documented`,
 			);
 		}
 	}
 
 	for (const field of Object.keys({...addFields, ...changeFields, ...exportFields})) {
-		assert.ok(document.includes(`\`${field}\``), `${field} is not told of`);
+		assert.ok(document.includes(`\`${field}\``), `${field} is not documented`);
 	}
 });

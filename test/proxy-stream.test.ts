@@ -244,8 +244,8 @@ for (const [code, status] of [
 		assert.equal(answer.status, status);
 		assert.equal(answer.headers['content-type'], 'application/problem+json');
 		assert.equal(answer.headers['retry-after'], '2');
-		const {detail, code: told} = JSON.parse(answer.body.toString()) as Record<string, unknown>;
-		assert.deepEqual([detail, told], ['It is as it is.', code]);
+		const {detail, code: reportedCode} = JSON.parse(answer.body.toString()) as Record<string, unknown>;
+		assert.deepEqual([detail, reportedCode], ['It is as it is.', code]);
 	});
 }
 

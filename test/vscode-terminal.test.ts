@@ -164,7 +164,7 @@ test('tab and title show the progress, which is cleared at the end', async t => 
 		return true;
 	});
 	await terminal.shows(() => /^\d+% [\d.]+ [KM]iB\/s - downstream$/.test(title));
-	await terminal.shows(() => progress.some(told => /^4;1;[1-9]\d?$/.test(told)));
+	await terminal.shows(() => progress.some(state => /^4;1;[1-9]\d?$/.test(state)));
 	await terminal.shows(/✓ film\.bin/);
 	await terminal.shows(() => progress.at(-1) === '4;0;0' && title === 'downstream');
 
