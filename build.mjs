@@ -1,5 +1,5 @@
 // Bundles the program with everything inside into dist/ (or --outdir DIR): one small package, one fetch for npx.
-// With --readable the names stay what they are, for profiles.
+// --readable keeps names and adds source maps, for profiles and for `npm run dev`.
 import {execFile} from 'node:child_process';
 import {chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
@@ -89,6 +89,7 @@ const {metafile} = await build({
 	target: 'node20',
 	jsx: 'automatic',
 	minify: !values.readable,
+	sourcemap: values.readable && 'linked',
 	legalComments: 'none',
 	plugins: [withoutDevtools, withoutWaste],
 	define: {

@@ -30,6 +30,28 @@ export type DownloadStatus =
 	| 'complete'
 	| 'failed';
 
+type WithStatus = {readonly status: DownloadStatus};
+
+/** Ended: only a command or a player's request changes the status. */
+export function isSettled({status}: WithStatus): boolean {
+	return status === 'complete' || status === 'failed' || status === 'cancelled';
+}
+
+/** Incomplete, and no request is sent before a command or a player asks. */
+export function isStopped({status}: WithStatus): boolean {
+	return status === 'paused' || status === 'failed' || status === 'cancelled';
+}
+
+/** Requests are in flight or scheduled. */
+export function isFetching({status}: WithStatus): boolean {
+	return status === 'active' || status === 'asking' || status === 'waiting';
+}
+
+/** Fetching, or working on the stored bytes. */
+export function isRunning(download: WithStatus): boolean {
+	return isFetching(download) || download.status === 'exporting' || download.status === 'checking';
+}
+
 /** One program that reads the stream of a download. It is listed until 10 s after its last request. */
 export type Player = {
 	readonly id: string;

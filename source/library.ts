@@ -1,7 +1,13 @@
 // The library: one engine with its proxy, and its downloads by their URLs instead of their ids.
 import {isDeepStrictEqual} from 'node:util';
 import {defaults, defaultStorageDir} from './defaults.ts';
-import {DownStreamError, type Download, type DownloadStatus, type Snapshot} from './downstream.ts';
+import {
+	DownStreamError,
+	isFetching,
+	type Download,
+	type DownloadStatus,
+	type Snapshot,
+} from './downstream.ts';
 import {checkedHeaders} from './engine/http/headers.ts';
 import {HttpDataSource, withoutCredentials} from './engine/origin/http-source.ts';
 import type {DataSource} from './engine/origin/data-source.ts';
@@ -9,6 +15,7 @@ import type {Engine} from './engine/engine.ts';
 import {parseProxy} from './engine/http/proxy-settings.ts';
 import {maskUrl} from './text/mask-url.ts';
 import {start, type EngineHost} from './host/engine-host.ts';
+import {checkOption, checkOptions, engineOptions, exportRequest, optional} from './schema.ts';
 import {snapshotsOf} from './wait.ts';
 
 /** The upstream proxy that origins are reached through. `socks5h` leaves the looking up of names to it. */
@@ -215,10 +222,7 @@ export class DownStream {
 	/** Whether a connection is open, or is about to be: also between two tries. False for what was never cached. */
 	isDownloading(url: string): boolean {
 		const download = this.#seek(url);
-		return (
-			download !== undefined &&
-			(download.connections > 0 || ['asking', 'active', 'waiting'].includes(download.status))
-		);
+		return download !== undefined && (download.connections > 0 || isFetching(download));
 	}
 
 	/**
@@ -311,10 +315,7 @@ export class DownStream {
 	}
 
 	async #export(url: string, request: Parameters<Engine['export']>[1]): Promise<string> {
-		if (typeof request.path !== 'string') {
-			throw new DownStreamError('bad-request', 'The place to export to must be a path');
-		}
-
+		checkOptions(request, exportRequest.fields);
 		const {path} = await this.#engine.export(this.#find(url).id, request);
 		return path;
 	}
@@ -405,35 +406,28 @@ function progressEvent(download: Download): DownloadProgress {
 function settingsOf(options: DownStreamOptions): Parameters<typeof start>[0] {
 	// What no request could carry would be refused for each download, long after.
 	checkedHeaders({...options.headers, 'User-Agent': options.userAgent ?? ''});
-	const {port, proxyConfig, connections, maxActive, limitRate, readAhead, cacheSize} = options;
+	const {port, proxyConfig} = options;
+	/** `fallback` stands for an option that is not given. */
+	const number = (name: keyof typeof engineOptions, fallback: number) =>
+		checkOption(name, options[name] ?? fallback, engineOptions[name]);
 	return {
-		port: checked('port', port ?? defaults.port, 0, 65_535),
+		port: number('port', defaults.port),
 		exactPort: port !== undefined && port !== 0,
 		storageDir: options.storageDir ?? defaultStorageDir(),
 		userAgent: options.userAgent,
 		proxy: typeof proxyConfig === 'object' ? proxyUrl(proxyConfig) : proxyConfig,
 		headers: options.headers ?? {},
-		connections: checked('connections', connections ?? defaults.connections, 1, 16),
-		maxActive: checked('maxActive', maxActive ?? defaults.maxActive, 1, 1000),
-		limitRate: checked('limitRate', limitRate ?? Infinity, 1024),
+		connections: number('connections', defaults.connections),
+		maxActive: number('maxActive', defaults.maxActive),
+		limitRate: number('limitRate', Infinity),
 		onDemand: options.onDemand ?? false,
-		readAhead: readAhead === undefined ? undefined : checked('readAhead', readAhead, 64 * 1024),
-		cacheSize: checked('cacheSize', cacheSize ?? Infinity, 1024),
+		readAhead: checkOption('readAhead', options.readAhead, optional(engineOptions.readAhead)),
+		cacheSize: number('cacheSize', Infinity),
 		ca: options.ca,
 		insecure: options.insecure ?? false,
 		allowOrigins: options.allowOrigins ?? [],
 		openStream: false,
 	};
-}
-
-/** Infinity only where there is no upper bound. */
-function checked(name: string, value: number, least: number, most = Infinity): number {
-	if (value >= least && value <= most && (Number.isInteger(value) || value === Infinity)) {
-		return value;
-	}
-
-	const bounds = most === Infinity ? `of at least ${least}` : `from ${least} to ${most}`;
-	throw new DownStreamError('bad-request', `${name} is ${value}; it must be a whole number ${bounds}`);
 }
 
 function proxyUrl({type, host, port, username, password = ''}: ProxyConfig): string {

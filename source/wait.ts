@@ -1,7 +1,43 @@
-// The snapshots of an engine, one after the other: always the newest, none twice.
+// Waiting for snapshots of an engine.
 import type {DownStream, Snapshot} from './downstream.ts';
 
-/** The one that is there, then each that the reader has time for; ends when the signal aborts. */
+/**
+ * The first defined result of `find`, which is called with the current snapshot and with each later one. Rejects with the
+ * signal's reason.
+ */
+export function until<Result>(
+	downstream: Pick<DownStream, 'snapshot' | 'subscribe'>,
+	find: (snapshot: Snapshot) => Result | undefined,
+	signal: AbortSignal,
+): Promise<Result> {
+	return new Promise((resolve, reject) => {
+		const end = () => {
+			unsubscribe();
+			signal.removeEventListener('abort', onAbort);
+		};
+		const onAbort = () => {
+			end();
+			reject(signal.reason as Error);
+		};
+		const look = () => {
+			const found = find(downstream.snapshot);
+			if (found !== undefined) {
+				end();
+				resolve(found);
+			}
+		};
+
+		const unsubscribe = downstream.subscribe(look);
+		signal.addEventListener('abort', onAbort);
+		if (signal.aborted) {
+			onAbort();
+		} else {
+			look();
+		}
+	});
+}
+
+/** The current snapshot, then the newest one whenever the consumer is ready. Ends when the signal aborts. */
 export async function* snapshotsOf(
 	downstream: Pick<DownStream, 'snapshot' | 'subscribe'>,
 	signal: AbortSignal,

@@ -6,13 +6,8 @@ import http, {type IncomingMessage} from 'node:http';
 import path from 'node:path';
 import {test} from 'node:test';
 import {text} from 'node:stream/consumers';
-import {
-	addFields,
-	changeFields,
-	exportFields,
-	routes,
-	type SnapshotChanges,
-} from '../source/proxy/control-api.ts';
+import {routes, type SnapshotChanges} from '../source/proxy/control-api.ts';
+import {addRequest, downloadChange, exportRequest} from '../source/schema.ts';
 import {CliProcess} from './support/cli.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 
@@ -179,7 +174,9 @@ test('the document covers every route, and every field of their bodies', () => {
 		}
 	}
 
-	for (const field of Object.keys({...addFields, ...changeFields, ...exportFields})) {
+	for (const field of [addRequest, downloadChange, exportRequest].flatMap(({fields}) =>
+		Object.keys(fields),
+	)) {
 		assert.ok(document.includes(`\`${field}\``), `${field} is not documented`);
 	}
 });

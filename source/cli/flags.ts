@@ -1,5 +1,6 @@
 // The one table of flags: how each is given, in the help and in the settings file. Pure.
 import {defaults} from '../defaults.ts';
+import {connections} from '../schema.ts';
 
 export type Flag = {
 	readonly kind: 'text' | 'switch' | 'list';
@@ -117,7 +118,7 @@ export const flags = {
 	connections: {
 		kind: 'text',
 		value: 'N',
-		description: `for each file, 1 to 16 (default: ${defaults.connections})`,
+		description: `for each file, ${connections.min} to ${connections.max} (default: ${defaults.connections})`,
 	},
 	maxActive: {
 		kind: 'text',

@@ -4,6 +4,7 @@ import path from 'node:path';
 import envPaths from 'env-paths';
 import {DownStreamError} from '../downstream.ts';
 import {flags, kebabCase, type Flag, type FlagName, type Flags} from './flags.ts';
+import {array, boolean, rule, text, type Refuse} from '../schema.ts';
 import {nearestWord} from '../text/nearest-word.ts';
 
 /** Values, and how a sentence names where each of them is from. */
@@ -111,27 +112,26 @@ function isKept(name: FlagName): boolean {
 }
 
 function checkedValue(name: FlagName, value: unknown, label: string): string | boolean | string[] {
-	const {kind} = flags[name];
-	const refuse = (allowed: string): never => {
+	const refuse: Refuse = expected => {
 		const shown = secretSettings.has(name) ? '' : ` ${JSON.stringify(value)}`;
-		throw new DownStreamError('bad-request', `${label}${shown}: it must be ${allowed}`);
+		throw new DownStreamError('bad-request', `${label}${shown}: it must be ${expected}`);
 	};
 
-	if (kind === 'switch') {
-		return typeof value === 'boolean' ? value : refuse('true or false');
+	switch (flags[name].kind) {
+		case 'switch':
+			return boolean.read(value, refuse);
+		case 'list':
+			return list.read(text.accepts(value) ? [value] : value, refuse);
+		default:
+			return String(textOrNumber.read(value, refuse));
 	}
-
-	if (kind === 'list') {
-		const list: unknown = typeof value === 'string' ? [value] : value;
-		return isListOfTexts(list) ? list : refuse('a list of strings');
-	}
-
-	return typeof value === 'string' || Number.isFinite(value) ? String(value) : refuse('a string or a number');
 }
 
-function isListOfTexts(value: unknown): value is string[] {
-	return Array.isArray(value) && value.every(each => typeof each === 'string');
-}
+const list = array('a list of strings', text.accepts);
+const textOrNumber = rule(
+	'a string or a number',
+	(value): value is string | number => text.accepts(value) || Number.isFinite(value),
+);
 
 function givenOf(
 	found: ReadonlyArray<readonly [name: FlagName, label: string, value: string | boolean | readonly string[]]>,

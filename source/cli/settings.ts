@@ -7,6 +7,7 @@ import {defaults, defaultStorageDir} from '../defaults.ts';
 import {DownStreamError} from '../downstream.ts';
 import {parseChecksum} from '../engine/store/block-checksums.ts';
 import {parseProxy} from '../engine/http/proxy-settings.ts';
+import {engineOptions, oneOf, wholeNumber, type IntegerRule, type Rule} from '../schema.ts';
 import {parseDuration} from '../text/duration.ts';
 import {flags, kebabCase, type FlagName, type Flags} from './flags.ts';
 import {checkedValue, headersFrom} from '../requests/headers.ts';
@@ -90,43 +91,49 @@ export function settingsFrom(
 			? (variables.labels[name] ?? file.labels[name] ?? `--${kebabCase(name)}`)
 			: `--${kebabCase(name)}`;
 	const text = (name: TextName) => nonEmpty(by(name), given[name]);
+	const number = (name: 'port' | 'connections' | 'maxActive') => {
+		const value = given[name];
+		return value === undefined
+			? defaults[name]
+			: checked(by(name), value, engineOptions[name], wholeNumber(value));
+	};
 	return {
-		port: wholeNumber(by('port'), given.port, defaults.port, 0, 65_535),
+		port: number('port'),
 		exactPort: given.port !== undefined && given.port !== '0',
 		storageDir: absolutePath(text('storage') ?? defaultStorageDir()),
 		exportDir: absolutePath(text('exportDir') ?? '.'),
 		userAgent: userAgent(by('userAgent'), text('userAgent')),
 		proxy: proxy(by('proxy'), text('proxy')),
 		headers: headersFrom(by('header'), given.header ?? []),
-		connections: wholeNumber(by('connections'), given.connections, defaults.connections, 1, 16),
-		maxActive: wholeNumber(by('maxActive'), given.maxActive, defaults.maxActive, 1, 1000),
+		connections: number('connections'),
+		maxActive: number('maxActive'),
 		limitRate: rate(by('limitRate'), given.limitRate),
 		onDemand: given.onDemand ?? false,
 		json: given.json ?? false,
 		plain: (given.plain ?? false) || isOn(environment.ACCESSIBLE) || environment.INK_SCREEN_READER === 'true',
 		ascii: given.ascii ?? false,
-		color: oneOf(by('color'), given.color, flags.color.choices, 'auto'),
+		color: choice(by('color'), given.color, flags.color.choices, 'auto'),
 		theme:
-			given.theme === undefined ? undefined : oneOf(by('theme'), given.theme, flags.theme.choices, 'plain'),
+			given.theme === undefined ? undefined : choice(by('theme'), given.theme, flags.theme.choices, 'plain'),
 		title: given.title ?? true,
 		mouse: given.mouse ?? false,
 		bell: given.bell ?? false,
 		player: text('player'),
 		logFile: optionalPath(text('log')),
-		logLevel: oneOf(by('logLevel'), given.logLevel, flags.logLevel.choices, 'info'),
+		logLevel: choice(by('logLevel'), given.logLevel, flags.logLevel.choices, 'info'),
 		ca: certificates(by('ca'), optionalPath(text('ca'))),
 		insecure: given.insecure ?? false,
 		timeout: duration(by('timeout'), given.timeout ?? defaults.timeout, {least: 1, most: 3600}),
 		giveUpAfter: duration(by('giveUpAfter'), given.giveUpAfter ?? defaults.giveUpAfter, {least: 1}),
 		output: text('output'),
 		deleteData: given.deleteData ?? false,
-		onChange: oneOf(by('onChange'), given.onChange, flags.onChange.choices, 'stop'),
+		onChange: choice(by('onChange'), given.onChange, flags.onChange.choices, 'stop'),
 		allowHtml: given.allowHtml ?? false,
 		checksum: checksum(by('checksum'), text('checksum')),
 		resolveWith: command(by('resolveWith'), text('resolveWith')),
 		netrc: given.netrc ? readNetrc(environment) : undefined,
-		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, 64 * 1024),
-		cacheSize: size(by('cacheSize'), given.cacheSize ?? '0', 1024),
+		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, engineOptions.readAhead),
+		cacheSize: size(by('cacheSize'), given.cacheSize ?? '0', engineOptions.cacheSize),
 		allowOrigins: (given.allowOrigin ?? []).map(origin => webOrigin(by('allowOrigin'), origin)),
 		openStream: given.openStream ?? false,
 		keep: given.keep ?? false,
@@ -159,33 +166,18 @@ function nonEmpty(flag: string, value: string | undefined): string | undefined {
 	return value === '' ? refuse(flag, value, 'it needs a value') : value;
 }
 
-function wholeNumber(
-	flag: string,
-	value: string | undefined,
-	standard: number,
-	least: number,
-	most: number,
-): number {
-	if (value === undefined) {
-		return standard;
-	}
-
-	const number = /^\d+$/.test(value) ? Number(value) : NaN;
-	return number >= least && number <= most
-		? number
-		: refuse(flag, value, `it must be a whole number from ${least} to ${most}`);
+/** `read`: what `value` means. */
+function checked<T>(flag: string, value: string, rule: Rule<T>, read: unknown = value): T {
+	return rule.accepts(read) ? read : refuse(flag, value, `it must be ${rule.expected}`);
 }
 
-function oneOf<T extends string>(
+function choice<T extends string>(
 	flag: string,
 	value: string | undefined,
-	allowed: readonly T[],
+	choices: readonly T[],
 	standard: T,
 ): T {
-	return value === undefined
-		? standard
-		: (allowed.find(candidate => candidate === value) ??
-				refuse(flag, value, `it must be one of ${allowed.join(', ')}`));
+	return value === undefined ? standard : checked(flag, value, oneOf(...choices));
 }
 
 /** `500K`, `5M`, `1.5MiB`: units of 1024, as curl has them. `0` is no limit. */
@@ -196,16 +188,20 @@ function rate(flag: string, value: string | undefined): number {
 
 	return (
 		parseRate(value) ??
-		refuse(flag, value, 'it must be bytes per second such as 500K or 5M, at least 1K, or 0 for no limit')
+		refuse(
+			flag,
+			value,
+			`it must be bytes per second such as 500K or 5M, at least ${engineOptions.limitRate.min / 1024}K, or 0 for no limit`,
+		)
 	);
 }
 
 /** Written as a rate is; `0` is no limit. */
-function size(flag: string, value: string, least: number): number {
+function size(flag: string, value: string, {min}: IntegerRule): number {
 	const bytes = value.includes('/') ? undefined : parseRate(value);
-	return bytes !== undefined && bytes >= least
+	return bytes !== undefined && bytes >= min
 		? bytes
-		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${least}, or 0 for no limit`);
+		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${min}, or 0 for no limit`);
 }
 
 /** In milliseconds. The bounds are seconds; without an upper one `0` is Infinity. */

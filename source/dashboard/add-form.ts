@@ -1,6 +1,7 @@
 // The dialog that adds downloads: URLs, or a pasted command, and what goes with them.
 import type {AddRequest} from '../downstream.ts';
 import {parsePastedCommand} from '../requests/pasted-command.ts';
+import {connections, wholeNumber} from '../schema.ts';
 import {note} from './dialogs.ts';
 import {choiceOf, textItem, textOf, textsOf, withItems, type Form, type Item, type TextItem} from './form.ts';
 import {fieldOf} from './text-field.tsx';
@@ -150,9 +151,10 @@ export function addRequest(form: Form): {request: Omit<AddRequest, 'url'>; probl
 		headers[name] = value.trim();
 	}
 
-	const connections = textOf(form, 'connections').trim();
-	if (connections !== '' && !/^(?:[1-9]|1[0-6])$/.test(connections)) {
-		return {request: {}, problem: `Conns is "${connections}"; it must be a whole number from 1 to 16`};
+	const typed = textOf(form, 'connections').trim();
+	const count = typed === '' ? undefined : wholeNumber(typed);
+	if (count !== undefined && !connections.accepts(count)) {
+		return {request: {}, problem: `Conns is "${typed}"; it must be ${connections.expected}`};
 	}
 
 	const filled = (name: string) => textOf(form, name).trim() || undefined;
@@ -163,7 +165,7 @@ export function addRequest(form: Form): {request: Omit<AddRequest, 'url'>; probl
 		proxy: filled('proxy'),
 		name: filled('name'),
 		checksum: filled('checksum'),
-		connections: connections === '' ? undefined : Number(connections),
+		connections: count,
 		paused: start === 1 ? true : undefined,
 		onDemand: start === 2 ? true : undefined,
 	};

@@ -15,9 +15,10 @@ import {
 	type Snapshot,
 } from '../downstream.ts';
 import {Logger} from '../log.ts';
+import {checkOption, rateLimit} from '../schema.ts';
 import {maskUrl} from '../text/mask-url.ts';
+import {checkRequest} from './check-request.ts';
 import {Bandwidth} from './fetch/bandwidth.ts';
-import {parseChecksum} from './store/block-checksums.ts';
 import {BlockPool} from './memory/block-pool.ts';
 import {checkedHeaders, inLowerCase} from './http/headers.ts';
 import {CustomHeaderDataSource, withoutCredentials} from './origin/http-source.ts';
@@ -32,7 +33,6 @@ import {keepPrivate, makeFolder} from './store/make-folder.ts';
 import {resolveLink} from './origin/link-resolver.ts';
 import {StorageLock, storageOwner, type LockLoss} from './store/storage-lock.ts';
 import {Transfer, type NewLink, type TransferServices} from './download/transfer.ts';
-import {parseProxy} from './http/proxy-settings.ts';
 
 export type EngineOptions = {
 	readonly storageDir: string;
@@ -527,7 +527,7 @@ export class Engine implements DownStream {
 	}
 
 	async setLimitRate(bytesPerSecond: number | null): Promise<void> {
-		this.#services.bandwidth.limit = checkedRate(bytesPerSecond) ?? Infinity;
+		this.#services.bandwidth.limit = checkOption('limitRate', bytesPerSecond, rateLimit) ?? Infinity;
 		this.#changed();
 	}
 
@@ -1112,44 +1112,6 @@ function wishesOf(
 		...(onDemand !== undefined && {onDemand}),
 		intent: paused ? 'pause' : 'run',
 	};
-}
-
-/** Throws `bad-request` for what no download can be fetched with. */
-function checkRequest({name, connections, proxy, checksum, limitRate}: DownloadChange): void {
-	if (name?.trim() === '') {
-		throw new DownStreamError('bad-request', 'The name is empty');
-	}
-
-	if (
-		connections !== undefined &&
-		!(Number.isInteger(connections) && connections >= 1 && connections <= 16)
-	) {
-		throw new DownStreamError(
-			'bad-request',
-			`connections is ${connections}; it must be a whole number from 1 to 16`,
-		);
-	}
-
-	if (proxy !== undefined && proxy !== 'direct') {
-		parseProxy(proxy);
-	}
-
-	if (checksum !== undefined) {
-		parseChecksum(checksum);
-	}
-
-	checkedRate(limitRate ?? null);
-}
-
-function checkedRate(rate: number | null): number | null {
-	if (rate !== null && !(Number.isInteger(rate) && rate >= 1024)) {
-		throw new DownStreamError(
-			'bad-request',
-			`limitRate is ${rate}; it must be at least 1024 bytes a second, or null for no limit`,
-		);
-	}
-
-	return rate;
 }
 
 function finiteRate(rate: number): number | null {

@@ -3,20 +3,32 @@ import type {IncomingMessage, ServerResponse} from 'node:http';
 import {
 	type AddRequest,
 	type Download,
-	type DownloadChange,
 	type DownloadId,
 	type DownStream,
 	DownStreamError,
-	type ExportRequest,
 	type Snapshot,
 } from '../downstream.ts';
+import {
+	addRequest,
+	anyObject,
+	boolean,
+	downloadChange,
+	exportRequest,
+	integer,
+	object,
+	optional,
+	rateLimit,
+	rule,
+	wholeNumber,
+	type ObjectSchema,
+} from '../schema.ts';
 import {safeJson} from '../text/escape-controls.ts';
 import {Problem} from './problem.ts';
 
 /** Bytes of a request body. */
 const maxBodySize = 1024 * 1024;
-/** The longest delay of a timer. */
-const maxUndoMs = 2_147_483_647;
+/** Up to the longest delay of a timer. */
+const undoTime = integer(0, 2_147_483_647);
 
 /** The event after `snapshot` in `/api/events`: the snapshot with only the downloads that changed. */
 export type SnapshotChanges = Omit<Snapshot, 'downloads'> & {
@@ -33,9 +45,9 @@ export type SnapshotChanges = Omit<Snapshot, 'downloads'> & {
 export const versionHeader = 'downstream-version';
 
 /** Request bodies without a type in the engine's interface. */
-type StartOverRequest = {keepOld?: boolean};
-type MoveRequest = {by: -1 | 1};
-type SettingsRequest = {limitRate: number | null};
+const startOverRequest = object<{keepOld?: boolean}>({keepOld: optional(boolean)});
+const moveRequest = object<{by: -1 | 1}>({by: rule('-1 or 1', value => value === -1 || value === 1)});
+const settingsRequest = object<{limitRate: number | null}>({limitRate: rateLimit});
 
 export type ApiRequest = {
 	readonly request: IncomingMessage;
@@ -105,8 +117,8 @@ async function addDownload(
 	engine: DownStream,
 	{request, response, prepareAdd = async original => original}: ApiRequest,
 ): Promise<void> {
-	const addRequest = checkFields<AddRequest>(await readJson(request), addFields, ['url']);
-	const {download, existed} = await engine.add(await prepareAdd(addRequest));
+	const given = checkBody(await readJson(request), addRequest);
+	const {download, existed} = await engine.add(await prepareAdd(given));
 	response.setHeader('location', `/api/downloads/${download.id}`);
 	sendResult(engine, response, existed ? 200 : 201, download);
 }
@@ -116,7 +128,7 @@ async function updateDownload(
 	{request, response}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
-	const change = checkFields<DownloadChange>(await readJson(request), changeFields);
+	const change = checkBody(await readJson(request), downloadChange);
 	sendResult(engine, response, 200, await engine.update(id, change));
 }
 
@@ -131,8 +143,8 @@ async function removeDownload(
 	}
 
 	const undoMs = parameters.get('undoMs');
-	if (undoMs !== null && !(/^\d{1,10}$/.test(undoMs) && Number(undoMs) <= maxUndoMs)) {
-		throw badRequest(`The parameter "undoMs" must be a whole number from 0 to ${maxUndoMs}.`);
+	if (undoMs !== null && !undoTime.accepts(wholeNumber(undoMs))) {
+		throw badRequest(`The parameter "undoMs" must be ${undoTime.expected}.`);
 	}
 
 	await engine.remove(id, {data, ...(undoMs === null ? {} : {undoMs: Number(undoMs)})});
@@ -147,7 +159,7 @@ async function verifyDownload(engine: DownStream, {response}: ApiRequest, id: Do
 }
 
 async function startOver(engine: DownStream, {request, response}: ApiRequest, id: DownloadId): Promise<void> {
-	const options = checkFields<StartOverRequest>(await readOptionalJson(request), {keepOld: flag});
+	const options = checkBody(await readOptionalJson(request), startOverRequest);
 	sendResult(engine, response, 200, await engine.startOver(id, options));
 }
 
@@ -156,7 +168,7 @@ async function moveInQueue(
 	{request, response}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
-	const {by} = checkFields<MoveRequest>(await readJson(request), moveFields, ['by']);
+	const {by} = checkBody(await readJson(request), moveRequest);
 	await engine.moveInQueue(id, by);
 	sendResult(engine, response, 200, findDownload(engine, id));
 }
@@ -166,8 +178,8 @@ async function exportDownload(
 	{request, response}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
-	const exportRequest = checkFields<ExportRequest>(await readJson(request), exportFields, ['path']);
-	sendResult(engine, response, 200, await engine.export(id, exportRequest));
+	const given = checkBody(await readJson(request), exportRequest);
+	sendResult(engine, response, 200, await engine.export(id, given));
 }
 
 function sendSettings({snapshot}: DownStream, {response}: ApiRequest): void {
@@ -175,8 +187,8 @@ function sendSettings({snapshot}: DownStream, {response}: ApiRequest): void {
 }
 
 async function changeSettings(engine: DownStream, {request, response}: ApiRequest): Promise<void> {
-	const settings = checkFields<SettingsRequest>(await readJson(request), {limitRate: rate}, ['limitRate']);
-	await engine.setLimitRate(settings.limitRate);
+	const {limitRate} = checkBody(await readJson(request), settingsRequest);
+	await engine.setLimitRate(limitRate);
 	sendResult(engine, response, 200, {limitRate: engine.snapshot.limitRate});
 }
 
@@ -276,87 +288,20 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 	}
 }
 
-type FieldRule = {readonly expected: string; readonly holds: (value: unknown) => boolean};
-
-const text: FieldRule = {expected: 'a string', holds: value => typeof value === 'string'};
-const flag: FieldRule = {expected: 'true or false', holds: value => typeof value === 'boolean'};
-
-const rate: FieldRule = {
-	expected: 'bytes per second, a whole number of at least 1024, or null for no limit',
-	holds: value => value === null || (Number.isSafeInteger(value) && Number(value) >= 1024),
-};
-
-/** The fields of both add and change requests. */
-const requestFields = {
-	url: text,
-	headers: {
-		expected: 'an object whose values are strings',
-		holds: value => isObject(value) && Object.values(value).every(text.holds),
-	},
-	userAgent: text,
-	proxy: text,
-	name: text,
-	connections: {
-		expected: 'a whole number from 1 to 16',
-		holds: value => Number.isInteger(value) && Number(value) >= 1 && Number(value) <= 16,
-	},
-	onDemand: flag,
-	checksum: text,
-} satisfies Readonly<Record<string, FieldRule>>;
-
-export const addFields: Readonly<Record<keyof AddRequest, FieldRule>> = {
-	...requestFields,
-	item: text,
-	paused: flag,
-};
-export const changeFields: Readonly<Record<keyof DownloadChange, FieldRule>> = {
-	...requestFields,
-	limitRate: rate,
-};
-const moveFields: Readonly<Record<keyof MoveRequest, FieldRule>> = {
-	by: {expected: '-1 or 1', holds: value => value === -1 || value === 1},
-};
-
-export const exportFields: Readonly<Record<keyof ExportRequest, FieldRule>> = {
-	path: text,
-	overwrite: flag,
-	keepBoth: flag,
-	move: flag,
-	partial: flag,
-	when: {expected: '"now" or "complete"', holds: value => value === 'now' || value === 'complete'},
-};
-
 /** Rejects unknown fields, wrong types and missing required fields. */
-function checkFields<Body>(
-	body: unknown,
-	rules: Readonly<Record<keyof Body, FieldRule>>,
-	required: ReadonlyArray<keyof Body & string> = [],
-): Body {
-	if (!isObject(body)) {
+function checkBody<Body extends object>(body: unknown, schema: ObjectSchema<Body>): Body {
+	const given = anyObject.read(body, () => {
 		throw badRequest('The body must be a JSON object.');
+	});
+	const unknown = Object.keys(given).find(field => !Object.hasOwn(schema.fields, field));
+	if (unknown !== undefined) {
+		throw badRequest(`The field ${JSON.stringify(unknown)} is unknown.`);
 	}
 
-	for (const [field, value] of Object.entries(body)) {
-		if (!Object.hasOwn(rules, field)) {
-			throw badRequest(`The field ${JSON.stringify(field)} is unknown.`);
-		}
-
-		const {expected, holds} = rules[field as keyof Body];
-		if (!holds(value)) {
-			throw badRequest(`The field "${field}" must be ${expected}.`);
-		}
-	}
-
-	const missing = required.find(field => !Object.hasOwn(body, field));
-	if (missing !== undefined) {
-		throw badRequest(`The field "${missing}" is missing.`);
-	}
-
-	return body as Body;
-}
-
-function isObject(value: unknown): value is Record<string, unknown> {
-	return typeof value === 'object' && value !== null && !Array.isArray(value);
+	return schema.read(given, (expected, [field = '']) => {
+		const problem = Object.hasOwn(given, field) ? `must be ${expected}` : 'is missing';
+		throw badRequest(`The field "${field}" ${problem}.`);
+	});
 }
 
 function badRequest(message: string): DownStreamError {

@@ -1,5 +1,6 @@
 // What of a pasted `wget` or `aria2c` command concerns a download. Pure.
 import {withScheme} from '../engine/http/proxy-settings.ts';
+import {connections} from '../schema.ts';
 import {readOptions, type CommandWord, type OptionTable} from './command-options.ts';
 import {PastedRequest, type PastedCommand} from './pasted-request.ts';
 import {programLine} from './program-line.ts';
@@ -125,7 +126,10 @@ function readValue(
 		}
 
 		case 'max-connection-per-server':
-			request.connections = Math.min(16, Math.max(1, Number.parseInt(value, 10) || 1));
+			request.connections = Math.min(
+				connections.max,
+				Math.max(connections.min, Number.parseInt(value, 10) || 1),
+			);
 			break;
 		case 'checksum':
 			request.checksum = value.replace(/^sha-/i, 'sha').replace('=', ':');

@@ -1,5 +1,6 @@
 // Parses transfer rates.
 import bytes from 'bytes';
+import {rate} from '../schema.ts';
 
 /**
  * Parses `500K`, `5M`, `1.5MiB/s` into bytes per second, in units of 1024 as curl does. `0` means no limit
@@ -8,7 +9,7 @@ import bytes from 'bytes';
 export function parseRate(text: string): number | undefined {
 	const [, amount, unit] = /^\s*(\d+(?:\.\d+)?)\s*([kmgt]?)(?:i?b)?(?:\/s)?\s*$/i.exec(text) ?? [];
 	const perSecond = amount === undefined ? null : bytes.parse(`${amount}${unit}b`);
-	if (perSecond === null || (perSecond > 0 && perSecond < 1024)) {
+	if (perSecond === null || (perSecond > 0 && perSecond < rate.min)) {
 		return undefined;
 	}
 

@@ -5,6 +5,7 @@ import path from 'node:path';
 import type {TestContext} from 'node:test';
 import type {Download, DownloadId, DownStream} from '../../source/downstream.ts';
 import {Engine, type EngineOptions} from '../../source/engine/engine.ts';
+import {until as untilSnapshot} from '../../source/wait.ts';
 import {ProxyServer} from '../../source/proxy/server.ts';
 import {atEnd} from './cleanup.ts';
 import {TestOrigin, type OriginOptions} from './origin.ts';
@@ -58,22 +59,23 @@ export async function until(
 	id: DownloadId,
 	condition: (download: Download) => boolean,
 ): Promise<Download> {
-	return new Promise((resolve, reject) => {
-		let download: Download | undefined;
-		const timer = setTimeout(() => {
-			unsubscribe();
-			reject(new Error(`Waited in vain: ${JSON.stringify(download)}; ${condition.toString()}`));
-		}, patienceMs);
-		const look = () => {
-			download = downstream.snapshot.downloads.find(download => download.id === id);
-			if (download && condition(download)) {
-				clearTimeout(timer);
-				unsubscribe();
-				resolve(download);
-			}
-		};
-
-		const unsubscribe = downstream.subscribe(look);
-		look();
-	});
+	const find = () => downstream.snapshot.downloads.find(download => download.id === id);
+	const limit = new AbortController();
+	const timer = setTimeout(() => limit.abort(), patienceMs);
+	try {
+		return await untilSnapshot(
+			downstream,
+			() => {
+				const download = find();
+				return download && condition(download) ? download : undefined;
+			},
+			limit.signal,
+		);
+	} catch (error) {
+		throw limit.signal.aborted
+			? new Error(`Timed out: ${JSON.stringify(find())}; ${condition.toString()}`)
+			: error;
+	} finally {
+		clearTimeout(timer);
+	}
 }

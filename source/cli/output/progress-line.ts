@@ -4,7 +4,7 @@ import {cleanText, fitName, padText} from '../../text/clean-text.ts';
 import {formatDuration, formatPercent, formatSpeed, formatBytes} from '../../text/format.ts';
 import {rangeBar} from '../../text/range-bar.ts';
 import {secondsLeft} from '../../text/status-words.ts';
-import type {Download, Snapshot} from '../../downstream.ts';
+import {isFetching, type Download, type Snapshot} from '../../downstream.ts';
 
 const eraseLine = '\r\u001B[K';
 const redrawMs = 250;
@@ -22,9 +22,7 @@ export class ProgressLine {
 
 	draw({downloads}: Snapshot): void {
 		const now = Date.now();
-		const running = downloads.find(
-			({status}) => status === 'active' || status === 'asking' || status === 'waiting',
-		);
+		const running = downloads.find(isFetching);
 		if (this.#stream.isTTY && running && now - this.#drawnAt >= redrawMs) {
 			this.#drawnAt = now;
 			this.#stream.write(eraseLine + this.#text(running));

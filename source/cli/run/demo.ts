@@ -6,10 +6,11 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import {DemoOrigin} from './demo-origin.ts';
-import type {Download, DownloadId} from '../../downstream.ts';
+import {isSettled, type DownloadId} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {start, type EngineHost} from '../../host/engine-host.ts';
 import {printLines} from './serve.ts';
+import {until} from '../../wait.ts';
 import type {Settings} from '../settings.ts';
 
 const interrupted = 130;
@@ -61,13 +62,16 @@ async function seekCompleteExport(
 	try {
 		const end = printLines(running, settings);
 		const {download} = await running.engine.add({url});
-		await untilDownload(running, download.id, stopped, ({size}) => size !== null);
-		await seekFar(running, download.id, url, stopped);
-		const done = await untilDownload(
-			running,
-			download.id,
+		await until(
+			running.engine,
+			({downloads}) => downloads.find(({id, size}) => id === download.id && size !== null),
 			stopped,
-			({status}) => status === 'complete' || status === 'failed',
+		);
+		await seekFar(running, download.id, url, stopped);
+		const done = await until(
+			running.engine,
+			({downloads}) => downloads.find(found => found.id === download.id && isSettled(found)),
+			stopped,
 		);
 		if (done.status !== 'complete') {
 			return 1;
@@ -114,35 +118,6 @@ async function seekFar(
 	process.stderr.write(
 		`demo: a player's jump to 90 % got its 64 KiB after ${ms} ms, while the rest downloads\n`,
 	);
-}
-
-function untilDownload(
-	{engine}: EngineHost,
-	id: DownloadId,
-	stopped: AbortSignal,
-	condition: (download: Download) => boolean,
-): Promise<Download> {
-	return new Promise((resolve, reject) => {
-		const look = () => {
-			const download = engine.snapshot.downloads.find(download => download.id === id);
-			if (download && condition(download)) {
-				unsubscribe();
-				resolve(download);
-			}
-		};
-
-		const unsubscribe = engine.subscribe(look);
-		const abort = () => {
-			unsubscribe();
-			reject(stopped.reason);
-		};
-		if (stopped.aborted) {
-			abort();
-		} else {
-			stopped.addEventListener('abort', abort, {once: true});
-			look();
-		}
-	});
 }
 
 async function hashOfFile(file: string): Promise<string> {

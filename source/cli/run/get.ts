@@ -5,7 +5,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {addAll, requestsFor} from '../../requests/add-requests.ts';
 import {formatDuration} from '../../text/format.ts';
 import {substituteOf} from '../../text/status-words.ts';
-import {DownStreamError, type Download, type DownloadId, type Snapshot} from '../../downstream.ts';
+import {DownStreamError, isSettled, type Download, type DownloadId, type Snapshot} from '../../downstream.ts';
 import {resolveTarget} from '../../engine/store/export.ts';
 import {lookMs, QuietTime, TroubleLines, type Outcome} from '../output/patience.ts';
 import type {EngineHost} from '../../host/engine-host.ts';
@@ -171,9 +171,12 @@ async function* finished(
 	for await (const snapshot of snapshotsOf(engine, signal)) {
 		output.progress(snapshot);
 		for (const download of snapshot.downloads) {
-			const over =
-				download.status === 'complete' || download.status === 'failed' || download.status === 'cancelled';
-			if (over && open.has(download.id) && !(await goesOn(download)) && open.delete(download.id)) {
+			if (
+				isSettled(download) &&
+				open.has(download.id) &&
+				!(await goesOn(download)) &&
+				open.delete(download.id)
+			) {
 				yield download;
 			}
 		}

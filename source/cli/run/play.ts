@@ -6,6 +6,7 @@ import {DownStreamError, type Download, type DownStream} from '../../downstream.
 import {play} from '../../requests/launch-player.ts';
 import {start} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
+import {until} from '../../wait.ts';
 import {untilDone} from './serve.ts';
 import type {Outcome} from '../output/patience.ts';
 import type {Settings} from '../settings.ts';
@@ -100,31 +101,16 @@ async function findOrAdd(
 	return download;
 }
 
-/** The download with its first answer, or as it is when none came in time; undefined if it was removed. */
-function preview(downstream: DownStream, id: string, stopped: AbortSignal): Promise<Download | undefined> {
-	return new Promise(resolve => {
-		const end = (download: Download | undefined) => {
-			unsubscribe();
-			clearTimeout(timer);
-			stopped.removeEventListener('abort', giveUp);
-			resolve(download);
-		};
-		const find = () => downstream.snapshot.downloads.find(download => download.id === id);
-		const giveUp = () => end(find());
-		const look = () => {
-			const download = find();
-			if (!download || download.acceptsRanges !== null || download.status === 'failed') {
-				end(download);
-			}
-		};
-
-		const timer = setTimeout(giveUp, previewMs);
-		const unsubscribe = downstream.subscribe(look);
-		stopped.addEventListener('abort', giveUp);
-		if (stopped.aborted) {
-			giveUp();
-		} else {
-			look();
-		}
-	});
+/** The download with its first response, or as it is after `previewMs`. Undefined if it was removed. */
+async function preview(
+	downstream: DownStream,
+	id: string,
+	stopped: AbortSignal,
+): Promise<Download | undefined> {
+	const find = () => downstream.snapshot.downloads.find(download => download.id === id);
+	const isReady = (download: Download | undefined) =>
+		!download || download.acceptsRanges !== null || download.status === 'failed';
+	const limit = AbortSignal.any([stopped, AbortSignal.timeout(previewMs)]);
+	await until(downstream, () => isReady(find()) || undefined, limit).catch(() => undefined);
+	return find();
 }

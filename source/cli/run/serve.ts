@@ -3,7 +3,7 @@ import process from 'node:process';
 import {createInterface} from 'node:readline';
 import {addAll, requestsFor, requestsForTyped} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
-import type {Download, DownStream} from '../../downstream.ts';
+import {isSettled, isStopped, type Download, type DownStream} from '../../downstream.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
 import {lookMs, QuietTime, type Outcome} from '../output/patience.ts';
 import {commandHelp, Repl} from './repl.ts';
@@ -138,9 +138,7 @@ export async function untilDone(
 			const downloads = downstream.snapshot.downloads.filter(download => isMeant(download));
 			const now = Date.now();
 			lastPlayer = downloads.some(({players}) => players.length > 0) ? now : lastPlayer;
-			const isOver = downloads.every(({status}) =>
-				['complete', 'failed', 'cancelled', 'paused'].includes(status),
-			);
+			const isOver = downloads.every(download => isSettled(download) || isStopped(download));
 			const over = isOver || quiet.look(downloads, now) >= giveUpAfter;
 			const rest = lastPlayer + playersGoneMs - now;
 			if (stopped.aborted || (over && rest <= 0)) {

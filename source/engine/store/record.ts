@@ -6,6 +6,22 @@ import {
 	type ErrorCode,
 	type ExportRequest,
 } from '../../downstream.ts';
+import {
+	array,
+	boolean,
+	connections,
+	count,
+	exportRequest,
+	integer,
+	nullable,
+	object,
+	oneOf,
+	optional,
+	record,
+	rule,
+	text,
+	type Schema,
+} from '../../schema.ts';
 import {parseChecksum} from './block-checksums.ts';
 import {safeFileName} from './file-name.ts';
 import type {FileIdentity} from './sparse-file.ts';
@@ -88,193 +104,112 @@ export type DownloadRecord = {
 /** The record cannot be trusted. The message gives the reason. */
 export class InvalidRecord extends Error {}
 
-/** Throws `InvalidRecord` if `stored` is not a record of this version with this id. */
+/** Throws `InvalidRecord` unless `stored` is a record of this version with this id. */
 export function checkRecord(stored: object, id: DownloadId): DownloadRecord {
 	const {version} = stored as {version?: unknown};
 	if (typeof version === 'number' && version > 1) {
 		throw new InvalidRecord(`it was written by a newer version of this program (record version ${version})`);
 	}
 
-	const record = recordField(stored, 'record');
-	if (record.id !== id) {
-		throw new InvalidRecord(`its record belongs to download ${record.id}`);
+	const checked = downloadRecord.read(stored, (expected, path) => {
+		throw new InvalidRecord(`${['record', ...path].join('.')} is not ${expected}`);
+	});
+	if (checked.id !== id) {
+		throw new InvalidRecord(`its record belongs to download ${checked.id}`);
 	}
 
-	if (!record.ownSource && !/^https?:/i.test(record.url)) {
+	if (!checked.ownSource && !/^https?:/i.test(checked.url)) {
 		throw new InvalidRecord('record.url is not an http or https URL');
 	}
 
-	return record;
+	return checked;
 }
 
-/** Validates a stored value; throws `InvalidRecord` that names the field. */
-type Field<T> = (value: unknown, name: string) => T;
-
-function field<T>(expected: string, accepts: (value: unknown) => value is T): Field<T> {
-	return (value, name) => {
-		if (!accepts(value)) {
-			throw new InvalidRecord(`${name} is not ${expected}`);
-		}
-
-		return value;
-	};
-}
-
-function optional<T>(inner: Field<T>): Field<T | undefined> {
-	return (value, name) => (value === undefined ? undefined : inner(value, name));
-}
-
-function oneOf<T extends string>(...values: readonly T[]): Field<T> {
-	return field(`one of ${values.join(', ')}`, (value): value is T => values.includes(value as T));
-}
-
-/** Reads only the named fields; all others, including `__proto__`, are dropped. */
-function objectOf<T extends object>(fields: {readonly [K in keyof T]-?: Field<T[K]>}): Field<T> {
-	return (value, name) => {
-		const source = anObject(value, name) as Partial<Record<keyof T, unknown>>;
-		const result: Partial<T> = {};
-		for (const key of Object.keys(fields) as Array<keyof T & string>) {
-			const read = fields[key](Object.hasOwn(source, key) ? source[key] : undefined, `${name}.${key}`);
-			if (read !== undefined) {
-				result[key] = read;
-			}
-		}
-
-		return result as T;
-	};
-}
-
-const anObject = field(
-	'an object',
-	(value): value is object => typeof value === 'object' && value !== null && !Array.isArray(value),
-);
-const aString = field('a string', (value): value is string => typeof value === 'string');
-/** Another program may have written the record, and the name is used in paths and displayed. */
-const aName: Field<string> = (value, name) => {
-	const text = aString(value, name);
-	return /^\.|[\\/\p{C}]/u.test(text) ? safeFileName(text) : text;
+/** Used in paths and displayed, and possibly written by another program. */
+const name: Schema<string> = {
+	read(value, refuse) {
+		const stored = text.read(value, refuse);
+		return /^\.|[\\/\p{C}]/u.test(stored) ? safeFileName(stored) : stored;
+	},
 };
-const aBoolean = field('true or false', (value): value is boolean => typeof value === 'boolean');
-const aCount = field('a whole number', isCount);
-const aNumber = field('a number', (value): value is number => Number.isFinite(value));
-const countFrom = (min: number, max: number) =>
-	field(
-		`a whole number from ${min} to ${max}`,
-		(value): value is number => isCount(value) && value >= min && value <= max,
-	);
+const number = rule('a number', (value): value is number => Number.isFinite(value));
 /** The range of `Date`. */
-const aTime = field(
+const time = rule(
 	'a time',
 	(value): value is number => typeof value === 'number' && Math.abs(value) <= 8.64e15,
 );
-const aChecksum: Field<string> = (value, name) => {
+const checksum = rule('a checksum', (value): value is string => {
 	try {
-		parseChecksum(aString(value, name));
+		return text.accepts(value) && parseChecksum(value) !== undefined;
 	} catch {
-		throw new InvalidRecord(`${name} is not a checksum`);
+		return false;
 	}
+});
+const words = rule(
+	'a list of words',
+	(value): value is string[] => Array.isArray(value) && value.length > 0 && value.every(text.accepts),
+);
+const url = rule('a URL', (value): value is string => text.accepts(value) && URL.canParse(value));
 
-	return value as string;
-};
-const aUrl = field('a URL', (value): value is string => typeof value === 'string' && URL.canParse(value));
-const headersField: Field<Record<string, string>> = (value, name) =>
-	Object.fromEntries(
-		Object.entries(anObject(value, name)).map(([key, text]) => [key, aString(text, `${name}.${key}`)]),
-	);
-
-const recordField = objectOf<DownloadRecord>({
-	version: field('1', (value): value is 1 => value === 1),
-	id: aString,
-	url: aUrl,
-	ownSource: optional(aBoolean),
-	item: optional(aString),
-	resolveWith: optional(
-		field(
-			'a list of words',
-			(value): value is string[] =>
-				Array.isArray(value) && value.length > 0 && value.every(word => typeof word === 'string'),
-		),
-	),
-	headers: headersField,
-	userAgent: optional(aString),
-	proxy: optional(aString),
-	connections: optional(countFrom(1, 16)),
-	givenName: optional(aName),
+const downloadRecord = object<DownloadRecord>({
+	version: rule('1', value => value === 1),
+	id: text,
+	url,
+	ownSource: optional(boolean),
+	item: optional(text),
+	resolveWith: optional(words),
+	headers: record(text),
+	userAgent: optional(text),
+	proxy: optional(text),
+	connections: optional(connections),
+	givenName: optional(name),
 	info: optional(
-		objectOf<NonNullable<DownloadRecord['info']>>({
-			name: aName,
-			type: optional(aString),
-			size: field(
-				'a whole number or null',
-				(value): value is number | null => value === null || isCount(value),
-			),
+		object<NonNullable<DownloadRecord['info']>>({
+			name,
+			type: optional(text),
+			size: nullable(count),
 		}),
 	),
-	acceptsRanges: optional(aBoolean),
+	acceptsRanges: optional(boolean),
 	validator: optional(
-		objectOf<Validator>({
-			etag: optional(aString),
-			weakEtag: optional(aString),
-			lastModified: optional(aString),
+		object<Validator>({
+			etag: optional(text),
+			weakEtag: optional(text),
+			lastModified: optional(text),
 		}),
 	),
-	hasUnstableValidator: optional(aBoolean),
-	ranges: field(
-		'a list of ranges',
-		(value): value is Array<[number, number]> => Array.isArray(value) && value.every(isRange),
-	),
-	dataFile: optional(
-		objectOf<FileIdentity>({device: aNumber, inode: aNumber, size: aCount, modifiedAt: aNumber}),
-	),
-	pieces: optional(
-		field(
-			'a list of pieces',
-			(value): value is Array<[number, number, number]> => Array.isArray(value) && value.every(isPiece),
-		),
-	),
+	hasUnstableValidator: optional(boolean),
+	ranges: array('a list of ranges', isRange),
+	dataFile: optional(object<FileIdentity>({device: number, inode: number, size: count, modifiedAt: number})),
+	pieces: optional(array('a list of pieces', isPiece)),
 	intent: oneOf('run', 'pause', 'cancel'),
-	onDemand: aBoolean,
-	addedAt: aTime,
-	queueRank: optional(aNumber),
-	limitRate: optional(countFrom(1, Infinity)),
-	checksum: optional(aChecksum),
-	superseded: optional(aBoolean),
-	startedOver: optional(aCount),
-	unsettled: optional(
-		field('a list of numbers', (value): value is number[] => Array.isArray(value) && value.every(isCount)),
-	),
-	exportedPartTo: optional(aString),
-	completedAt: optional(aTime),
-	readAt: optional(aTime),
-	exportedTo: optional(aString),
-	exportWhenComplete: optional(
-		objectOf<ExportRequest>({
-			path: aString,
-			overwrite: optional(aBoolean),
-			keepBoth: optional(aBoolean),
-			move: optional(aBoolean),
-			when: optional(oneOf('now', 'complete')),
-			partial: optional(aBoolean),
-		}),
-	),
-	movedTo: optional(aString),
+	onDemand: boolean,
+	addedAt: time,
+	queueRank: optional(number),
+	limitRate: optional(integer(1)),
+	checksum: optional(checksum),
+	superseded: optional(boolean),
+	startedOver: optional(count),
+	unsettled: optional(array('a list of numbers', count.accepts)),
+	exportedPartTo: optional(text),
+	completedAt: optional(time),
+	readAt: optional(time),
+	exportedTo: optional(text),
+	exportWhenComplete: optional(exportRequest),
+	movedTo: optional(text),
 	removed: optional(oneOf('keep', 'delete')),
 	error: optional(
-		objectOf<DownloadError>({
+		object<DownloadError>({
 			code: oneOf(...(Object.keys(errorKinds) as ErrorCode[])),
-			message: aString,
-			at: aTime,
-			tries: optional(aCount),
-			maxTries: optional(aCount),
-			bytesAgree: optional(aBoolean),
-			status: optional(aCount),
+			message: text,
+			at: time,
+			tries: optional(count),
+			maxTries: optional(count),
+			bytesAgree: optional(boolean),
+			status: optional(count),
 		}),
 	),
 });
-
-function isCount(value: unknown): value is number {
-	return Number.isSafeInteger(value) && (value as number) >= 0;
-}
 
 function isRange(value: unknown): value is [number, number] {
 	if (!Array.isArray(value) || value.length !== 2) {
@@ -282,9 +217,9 @@ function isRange(value: unknown): value is [number, number] {
 	}
 
 	const [start, end] = value as unknown[];
-	return isCount(start) && isCount(end) && start <= end;
+	return count.accepts(start) && count.accepts(end) && start <= end;
 }
 
 function isPiece(value: unknown): value is [number, number, number] {
-	return Array.isArray(value) && value.length === 3 && isRange(value.slice(0, 2)) && isCount(value[2]);
+	return Array.isArray(value) && value.length === 3 && isRange(value.slice(0, 2)) && count.accepts(value[2]);
 }
