@@ -10,6 +10,7 @@ import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, temporaryFolder, until, type TestEngine} from './support/engines.ts';
 import {startFaultOrigin, type FaultName, type FaultOrigin} from './support/fault-origin.ts';
 import type {OriginOptions} from './support/origin.ts';
+import {read} from './support/read-stream.ts';
 
 const MiB = 1024 * 1024;
 const size = 3 * MiB + 17;
@@ -802,21 +803,6 @@ async function servesRightBytes({streamUrl, ranges, size, status, error}: Downlo
 	}
 
 	assert.equal(firstWrongByte(whole.bytes, 0), -1);
-}
-
-async function read(url: string, range?: string): Promise<{status: number; bytes: Buffer; isCut: boolean}> {
-	const response = await fetch(url, {headers: range === undefined ? {} : {range}});
-	const chunks: Uint8Array[] = [];
-	let isCut = false;
-	try {
-		for await (const chunk of response.body ?? []) {
-			chunks.push(chunk as Uint8Array);
-		}
-	} catch {
-		isCut = true;
-	}
-
-	return {status: response.status, bytes: Buffer.concat(chunks), isCut};
 }
 
 test(

@@ -7,6 +7,7 @@ import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
+import {read} from './support/read-stream.ts';
 
 const MiB = 1024 * 1024;
 const size = 4 * MiB;
@@ -25,21 +26,6 @@ const gone: Intercept = request => {
 	return true;
 };
 
-async function play(url: string, range?: string) {
-	const response = await fetch(url, {headers: range === undefined ? {} : {range: `bytes=${range}`}});
-	const chunks: Uint8Array[] = [];
-	let isCut = false;
-	try {
-		for await (const chunk of response.body ?? []) {
-			chunks.push(chunk as Uint8Array);
-		}
-	} catch {
-		isCut = true;
-	}
-
-	return {status: response.status, headers: response.headers, bytes: Buffer.concat(chunks), isCut};
-}
-
 /** Stores the first MiB of the origin's file, which then behaves as `intercept` says. */
 async function holdBeginning(
 	{engine}: TestEngine,
@@ -47,7 +33,7 @@ async function holdBeginning(
 	intercept: Intercept,
 ): Promise<Download> {
 	const {download} = await engine.add({url: origin.url, connections: 1, onDemand: true});
-	await play(download.streamUrl, `0-${MiB - 1}`);
+	await read(download.streamUrl, `bytes=0-${MiB - 1}`);
 	await engine.pause(download.id);
 	await engine.update(download.id, {onDemand: false});
 	origin.options.intercept = intercept;
@@ -60,7 +46,7 @@ test('a remembered refusal never answers a player: the origin is asked again', {
 	const {download} = await engine.add({url: origin.url});
 	const {streamUrl} = await until(engine, download.id, ({status}) => status === 'failed');
 	origin.options.intercept = undefined;
-	const {status, bytes} = await play(streamUrl);
+	const {status, bytes} = await read(streamUrl);
 	assert.deepEqual([status, bytes.length, firstWrongByte(bytes, 0)], [200, size, -1]);
 	await until(engine, download.id, done => done.status === 'complete');
 });
@@ -75,7 +61,7 @@ test(
 		const {streamUrl} = await until(engine, download.id, ({status}) => status === 'failed');
 		const began = performance.now();
 		for (let round = 0; round < 3; round++) {
-			const answers = await Promise.all(Array.from({length: 5}, () => play(streamUrl)));
+			const answers = await Promise.all(Array.from({length: 5}, () => read(streamUrl)));
 			assert.ok(answers.every(({bytes}) => bytes.toString().includes('404')));
 		}
 
@@ -101,17 +87,17 @@ for (const [words, intercept] of [
 		const running = await startEngine(t);
 		const {present, streamUrl, id} = await holdBeginning(running, origin, intercept);
 		for (let round = 0; round < 2; round++) {
-			const held = await play(streamUrl, `0-${present - 1}`);
+			const held = await read(streamUrl, `bytes=0-${present - 1}`);
 			assert.deepEqual([held.status, held.bytes.length, held.isCut], [206, present, false]);
 			// How long it waits for a host that is gone is shown by `retry-policy.test.ts`.
 			if (intercept !== gone) {
-				const {bytes, isCut} = await play(streamUrl);
+				const {bytes, isCut} = await read(streamUrl);
 				assert.deepEqual([isCut, bytes.length, firstWrongByte(bytes, 0)], [true, present, -1]);
 			}
 		}
 
 		origin.options.intercept = undefined;
-		const {bytes} = await play(streamUrl);
+		const {bytes} = await read(streamUrl);
 		assert.deepEqual([bytes.length, firstWrongByte(bytes, 0)], [size, -1]);
 		assert.equal(downloadOf(running.engine, id).error, null);
 	});
@@ -132,7 +118,7 @@ for (const [words, isKnown] of [
 				? {download: await holdBeginning(running, origin, gone)}
 				: await engine.add({url: origin.url});
 			await engine.resume(download.id);
-			const {status, headers, bytes} = await play(download.streamUrl, `${3 * MiB}-`);
+			const {status, headers, bytes} = await read(download.streamUrl, `bytes=${3 * MiB}-`);
 			assert.equal(status, 504, bytes.toString());
 			assert.ok(Number(headers.get('retry-after')) >= 1);
 			assert.match(bytes.toString(), /connection closed/);
@@ -140,7 +126,7 @@ for (const [words, isKnown] of [
 			assert.equal(waiting.status, 'waiting');
 			assert.ok(waiting.retryAt! > waiting.error!.at);
 			origin.options.intercept = undefined;
-			assert.equal((await play(download.streamUrl)).bytes.length, size);
+			assert.equal((await read(download.streamUrl)).bytes.length, size);
 			await until(engine, download.id, done => done.status === 'complete');
 		},
 	);
@@ -153,7 +139,7 @@ test(
 		const origin = await startOrigin(t, {size: MiB, etag, latency: 1500});
 		const {engine} = await startEngine(t, {responseTimeout: 400});
 		const {download} = await engine.add({url: origin.url, onDemand: true});
-		const {status, bytes} = await play(download.streamUrl);
+		const {status, bytes} = await read(download.streamUrl);
 		assert.deepEqual([status, bytes.length, firstWrongByte(bytes, 0)], [200, MiB, -1]);
 		assert.equal(downloadOf(engine, download.id).lastError?.tries, 2);
 	},
@@ -224,9 +210,9 @@ test('a player that asks by the URL does not go on with a paused download', {tim
 	const origin = await startOrigin(t, {size, etag});
 	const {engine, proxy} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url, paused: true});
-	const {bytes} = await play(
+	const {bytes} = await read(
 		`${proxy.origin}/stream?url=${encodeURIComponent(origin.url)}&key=${engine.key}`,
-		'0-99',
+		'bytes=0-99',
 	);
 	assert.equal(bytes.length, 100);
 	assert.equal(downloadOf(engine, download.id).status, 'paused');
@@ -249,7 +235,7 @@ test('what a wish mended is no failure after a restart', {timeout}, async t => {
 	const {download} = await first.engine.add({url: origin.url, onDemand: true});
 	const {streamUrl} = await until(first.engine, download.id, ({status}) => status === 'failed');
 	origin.options.intercept = undefined;
-	await play(streamUrl, '0-99');
+	await read(streamUrl, 'bytes=0-99');
 	await first.close();
 	const second = await startEngine(t, {storageDir: first.storageDir});
 	assert.equal(downloadOf(second.engine, download.id).error, null);

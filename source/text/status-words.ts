@@ -1,5 +1,5 @@
 // Renders a download's state as a symbol and a word. Color only repeats them.
-import type {Download, DownloadError} from '../downstream.ts';
+import {hasExpired, type Download, type DownloadError} from '../downstream.ts';
 import {formatBytes, formatDuration, formatSpeed} from './format.ts';
 
 /** Theme roles. */
@@ -125,15 +125,13 @@ export function reason(download: Download): string | undefined {
 		: `${message}; try ${tries}${maxTries === undefined ? '' : ` of ${maxTries}`}`;
 }
 
-function help({code, message}: DownloadError): string {
-	if (code === 'origin-changed') {
+function help(error: DownloadError): string {
+	if (error.code === 'origin-changed') {
 		return 'r = choose';
 	}
 
-	// Links expire, and credentials are part of a link's headers.
-	return code === 'origin-sent-page' || (code === 'origin-refused' && /\b(?:401|403|404|410)\b/.test(message))
-		? 'U = new link'
-		: 'r = try again';
+	// Credentials are part of a link's headers.
+	return hasExpired(error) ? 'U = new link' : 'r = try again';
 }
 
 /** Names the content received instead of the file: `short` for a column, `words` for a sentence. */

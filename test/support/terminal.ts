@@ -6,6 +6,7 @@ import {Unicode11Addon} from '@xterm/addon-unicode11';
 import {spawn} from 'node-pty';
 import {atEnd} from './cleanup.ts';
 import {builtCli, cleanEnvironment} from './cli.ts';
+import {inputOf, type Key} from './keys.ts';
 
 /** The terminal modes that were not restored. */
 export function modesLeft(raw: string): string[] {
@@ -111,9 +112,9 @@ export class TestTerminal {
 		return this.#pty.pid;
 	}
 
-	/** Types like a person, who reads the screen first. */
-	press(keys: string): void {
-		this.#pty.write(keys);
+	/** Sends a key by its name, or text. */
+	press(key: Key): void {
+		this.#pty.write(inputOf(key));
 	}
 
 	paste(text: string): void {

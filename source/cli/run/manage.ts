@@ -39,10 +39,13 @@ const commands = {
 	pause: onEach((downstream, {id}) => downstream.pause(id)),
 	resume: onEach((downstream, {id}) => downstream.resume(id)),
 	cancel: onEach((downstream, {id}) => downstream.cancel(id)),
-	// Nobody can take it back: the command has ended.
-	remove: onEach((downstream, {id}, {settings}) =>
-		downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
-	),
+	remove: {
+		// Nobody can take it back: the command has ended.
+		...onEach((downstream, {id}, {settings}) =>
+			downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
+		),
+		worksOffline: true,
+	},
 	export: {
 		worksOffline: true,
 		async run(downstream, [id, path], {output}) {

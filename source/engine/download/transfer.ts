@@ -1,6 +1,12 @@
 // One download: readers wait, segments write, one scheduler in between.
 import {rm} from 'node:fs/promises';
-import {DownStreamError, type Download, type DownloadId, type DownloadStatus} from '../../downstream.ts';
+import {
+	DownStreamError,
+	type Download,
+	type DownloadId,
+	type DownloadStatus,
+	hasExpired,
+} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import {release} from '../memory/buffers.ts';
 import {BlockChecksums, parseChecksum} from '../store/block-checksums.ts';
@@ -546,7 +552,9 @@ export class Transfer {
 		}
 
 		const newLink = this.#services.newLink(this.#entryFile.entry);
-		if (!newLink || this.#vainLinks === mostVainLinks || !hasExpired(error)) {
+		// The place may have been given to another file.
+		const mayHelp = hasExpired(error) || error.code === 'origin-changed';
+		if (!newLink || this.#vainLinks === mostVainLinks || !mayHelp) {
 			return false;
 		}
 
@@ -1273,15 +1281,6 @@ function noneIfFull(error: unknown): number[] {
 
 function stepAfter(consumed: number): number {
 	return Math.min(readStep.most, Math.max(readStep.bytes, consumed * readStep.part));
-}
-
-/** What origins say of links that were good for a while, and what a place has that was given to another file. */
-function hasExpired({code, status}: DownStreamError): boolean {
-	return (
-		code === 'origin-changed' ||
-		code === 'origin-sent-page' ||
-		(code === 'origin-refused' && [401, 403, 404, 410].includes(status ?? 0))
-	);
 }
 
 function cancelled(): DownStreamError {

@@ -68,6 +68,11 @@ export async function correctedType(
 	type: string | undefined,
 	firstBytes: Uint8Array,
 ): Promise<string | undefined> {
+	const playlist = playlistType(firstBytes);
+	if (playlist !== undefined) {
+		return type?.endsWith('mpegurl') ? undefined : playlist;
+	}
+
 	if (!namesNoPage(name)) {
 		return undefined;
 	}
@@ -80,6 +85,20 @@ export async function correctedType(
 	// oxlint-disable-next-line no-control-regex -- these are in no text
 	return /[\0-\x08\x0E-\x1A\x1C-\x1F]/.test(text)
 		? ((await sniffType(firstBytes)) ?? mime.getType(name) ?? undefined)
+		: undefined;
+}
+
+/** Detects HLS (RFC 8216 section 4.3.1.1), or DASH after an XML declaration and comments; undefined for other files. */
+function playlistType(firstBytes: Uint8Array): string | undefined {
+	const text = Buffer.from(firstBytes.subarray(0, 4096))
+		.toString('latin1')
+		.replace(/^\xEF\xBB\xBF/, '');
+	if (/^\s*#EXTM3U(?:\s|$)/.test(text)) {
+		return 'application/vnd.apple.mpegurl';
+	}
+
+	return /^\s*(?:<\?(?:(?!\?>)[^])*\?>\s*|<!--(?:(?!-->)[^])*-->\s*)*<(?:\w+:)?MPD[\s>]/.test(text)
+		? 'application/dash+xml'
 		: undefined;
 }
 
@@ -102,6 +121,11 @@ function isInformative(type: string): boolean {
 
 /** Detects the type from the first bytes (about 4 KiB suffice); undefined if unknown. */
 export async function sniffType(firstBytes: Uint8Array): Promise<string | undefined> {
+	const playlist = playlistType(firstBytes);
+	if (playlist !== undefined) {
+		return playlist;
+	}
+
 	// Loaded on demand: most origins send the type.
 	const {fileTypeFromBuffer} = await import('file-type');
 	const found = await fileTypeFromBuffer(firstBytes);
