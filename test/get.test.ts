@@ -279,7 +279,7 @@ test('a plain run gives up with the same code and sentence', async t => {
 	assert.equal(await plain.exit(), 76);
 	assert.match(
 		plain.stderr,
-		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed in the middle; gave up, no byte came for 2s/,
+		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed early; gave up, no byte came for 2s/,
 	);
 });
 
@@ -310,6 +310,6 @@ test('get waits for a server that comes back, and names one that says nothing', 
 	}
 
 	assert.equal(await get.exit(), 0, get.stderr);
-	assert.match(get.stderr, /^downstream-tui: film\.bin: .*no answer .*\n/);
+	assert.match(get.stderr, /^downstream-tui: film\.bin: .*no response .*\n/);
 	assert.equal(firstWrongByte(await readFile(target), 0), -1);
 });

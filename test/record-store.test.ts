@@ -169,7 +169,7 @@ test('a crash between the two renames of a save loses nothing', async t => {
 
 const foreign: ReadonlyArray<[what: string, change: Record<string, unknown>, named: RegExp]> = [
 	['of a newer version', {version: 2}, /newer version/],
-	['of another download', {id: 'f'.repeat(32)}, /of download f+$/],
+	['of another download', {id: 'f'.repeat(32)}, /to download f+$/],
 	['with a file URL', {url: 'file:///etc/passwd'}, /record\.url is not an http or https URL/],
 	['without a URL', {url: undefined}, /record\.url/],
 	['with a header that is a number', {headers: {a: 1}}, /record\.headers\.a is not a string/],
