@@ -303,7 +303,7 @@ const cases: Case[] = [
 		] as const
 	).flatMap(([code, says]): Case[] => [
 		fails(`answers ${code}`, 'status', {code}, 'origin-refused', says, {requestsAtMost: 2}),
-		[403, 416].includes(code)
+		[403, 404, 416, 451].includes(code)
 			? inOrder(`answers ${code} to a Range in the middle`, 'status', {...later, code})
 			: fails(`answers ${code} in the middle`, 'status', {...later, code}, 'origin-refused', says, {
 					heldAtLeast: 1,
@@ -623,7 +623,7 @@ for (const [words, parameters] of [
 for (const [words, fault, parameters, requests] of [
 	// With a Range and without.
 	['403', 'status', {code: 403}, 2],
-	['404', 'status', {code: 404}, 1],
+	['404', 'status', {code: 404}, 2],
 	['410', 'status', {code: 410}, 1],
 	['a circle of redirects', 'redirect', {}, 11],
 	['503 and asks to wait an hour', 'status', {code: 503, wait: 3600}, 1],

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import type {ServerResponse} from 'node:http';
 import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {firstWrongByte} from './support/content.ts';
@@ -347,4 +348,92 @@ test('a missing file is told at once, whatever else its server sends', {timeout}
 	const {download} = await engine.add({url: origin.urlOf('/missing')});
 	const {error} = await until(engine, download.id, ({status}) => status === 'failed');
 	assert.match(error?.message ?? '', /^404/);
+});
+
+for (const [words, status, prepare] of [
+	['403 for a link that has given nothing', 403, false],
+	['404 for a link that gave bytes before', 404, true],
+] as const) {
+	test(
+		`${words} is told while another download of its server goes on, and takes no connection from it`,
+		{timeout},
+		async t => {
+			let isDead = false;
+			const origin = await startOrigin(t, {
+				size: 100 * MiB,
+				etag,
+				bytesPerSecond: 2 * MiB,
+				intercept(request, response) {
+					if (!isDead || request.url !== '/dead') {
+						return false;
+					}
+
+					response.writeHead(status, {'content-length': 0}).end();
+					return true;
+				},
+			});
+			const {engine} = await startEngine(t, {connections: 4});
+			const {download: dead} = await engine.add({url: origin.urlOf('/dead'), paused: !prepare});
+			if (prepare) {
+				await until(engine, dead.id, ({present}) => present > 0);
+				await engine.pause(dead.id);
+			}
+
+			const {download: sending} = await engine.add({url: origin.url});
+			await until(engine, sending.id, ({connections}) => connections === 4);
+			isDead = true;
+			await engine.resume(dead.id);
+			const told = await until(engine, dead.id, ({lastError}) => lastError !== null);
+			assert.match(told.lastError!.message, new RegExp(`^${status}`));
+			const {error} = await until(engine, dead.id, ({status}) => status === 'failed');
+			assert.match(error!.message, new RegExp(`^${status}`));
+			const other = await until(engine, sending.id, ({connections}) => connections === 4);
+			assert.deepEqual([other.status, other.error], ['active', null]);
+		},
+	);
+}
+
+test('a download that waits for its server shows what that said', {timeout}, async t => {
+	const {intercept} = oneAtATime(response => response.writeHead(403, {'content-length': 0}).end());
+	const origin = await startOrigin(t, {size: 100 * MiB, etag, bytesPerSecond: MiB, ranges: false, intercept});
+	const {engine} = await startEngine(t);
+	const {download: first} = await engine.add({url: origin.urlOf('/first')});
+	await until(engine, first.id, ({present}) => present > 0);
+	const {download: second} = await engine.add({url: origin.urlOf('/second')});
+	const {status, error, lastError} = await until(engine, second.id, ({hostCeiling}) => hostCeiling === 1);
+	assert.deepEqual([status, error], ['queued', null]);
+	assert.match(lastError!.message, /^403 Forbidden/);
+});
+
+test(
+	'silence to a further connection is a refusal, however long a first answer may take',
+	{timeout},
+	async t => {
+		const {intercept, refused} = oneAtATime(() => undefined);
+		const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB, intercept});
+		const {engine} = await startEngine(t, {connections: 4, responseTimeout: 10 * 60_000});
+		const {download} = await engine.add({url: origin.url});
+		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.deepEqual([done.status, done.lastError], ['complete', null]);
+		assert.ok(refused() > 0);
+	},
+);
+
+test('an origin that thinks for longer at some places is waited for', {timeout}, async t => {
+	const origin = await startOrigin(t, {
+		size: 6 * MiB,
+		etag,
+		bytesPerSecond: 2 * MiB,
+		async intercept(_request, _response, {range}) {
+			if (range && range.start <= 4 * MiB && 4 * MiB < range.end) {
+				await sleep(8000);
+			}
+
+			return false;
+		},
+	});
+	const {engine} = await startEngine(t, {connections: 4});
+	const {download} = await engine.add({url: origin.url});
+	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.deepEqual([done.status, done.lastError], ['complete', null]);
 });

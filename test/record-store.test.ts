@@ -41,7 +41,7 @@ const fullEntry: DownloadRecord = {
 	givenName: 'mine.mkv',
 	info: {name: 'film.mkv', type: 'video/x-matroska', size: 1000},
 	acceptsRanges: true,
-	dataFile: {device: 1, inode: 2 ** 60, size: 1000, modifiedAt: 1.5},
+	dataFile: {inode: 2 ** 60, size: 1000, modifiedAt: 1.5},
 	pieces: [[20, 30, 0xff_ff_ff_ff]],
 	validator: {etag: '"a"', lastModified: 'Sun, 06 Nov 1994 08:49:37 GMT'},
 	ranges: [

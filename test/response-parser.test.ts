@@ -196,6 +196,15 @@ for (const coding of ['chunked, chunked', 'identity, chunked', 'chunked, identit
 	});
 }
 
+for (const length of [2 ** 50, Number.MAX_SAFE_INTEGER]) {
+	test(`Content-Length: ${length} is a length, also after zeros`, () => {
+		for (const text of [`${length}`, `00000${length}, ${length}`]) {
+			const {headers} = parse([head(ok, `Content-Length: ${text}`)]);
+			assert.deepEqual(headers, [['content-length', `${length}`]]);
+		}
+	});
+}
+
 for (const lines of [
 	['Content-Length: 2', 'Content-Length: 3'],
 	['Content-Length: 3', 'Content-Length: 2'],
@@ -209,6 +218,7 @@ for (const lines of [
 	['Content-Length:'],
 	['Content-Length: 2', ' 3'],
 	[`Content-Length: ${'9'.repeat(20)}`],
+	[`Content-Length: ${2 ** 53}`],
 ]) {
 	test(`${lines.join(' | ')} is not a length: the body extends to the close, with no proof that it is complete`, () => {
 		const parsed = parse([`${head(ok, ...lines)}abc`]);

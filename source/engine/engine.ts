@@ -24,15 +24,14 @@ import {checkedHeaders, inLowerCase} from './http/headers.ts';
 import {CustomHeaderDataSource, withoutCredentials} from './origin/http-source.ts';
 import {MissingDataSource, type DataSource} from './origin/data-source.ts';
 import {RecordStore, newKey, readKey, type DownloadRecord, type RecordFile} from './store/record-store.ts';
-import {errorCode, takesNoWrites} from './store/disk-error.ts';
 import {selectEvictions, type Evictable} from './store/eviction.ts';
 import {checkTarget, exportFile, resolveTarget} from './store/export.ts';
 import {safeFileName} from './store/file-name.ts';
 import {HostLimits} from './fetch/host-limits.ts';
 import {keepPrivate, makeFolder} from './store/make-folder.ts';
 import {resolveLink} from './origin/link-resolver.ts';
-import {StorageLock, storageOwner, type LockLoss} from './store/storage-lock.ts';
 import {Transfer, type NewLink, type TransferServices} from './download/transfer.ts';
+import {StorageAccess} from './store/storage-access.ts';
 
 export type EngineOptions = {
 	readonly storageDir: string;
@@ -87,8 +86,7 @@ export class Engine implements DownStream {
 	/** For the proxy's URL forms and API; made once for each storage folder. */
 	readonly key: string;
 	readonly #options: EngineOptions;
-	/** None where the disk takes no writes. */
-	readonly #lock: StorageLock | undefined;
+	readonly #access: StorageAccess;
 	readonly #store: RecordStore;
 	readonly #services: TransferServices;
 	readonly #transfers = new Map<DownloadId, Transfer>();
@@ -120,8 +118,6 @@ export class Engine implements DownStream {
 	#evictTimer: NodeJS.Timeout | undefined;
 	/** Nothing is begun any more. */
 	#hasEnded = false;
-	/** The storage folder is not this copy's any more. */
-	#isLost = false;
 	#disposed: Promise<void> | undefined;
 
 	/** Rejects with `storage-locked` if another copy works on the folder, `disk-failed` if it cannot be used. */
@@ -136,25 +132,16 @@ export class Engine implements DownStream {
 		}
 
 		await keepPrivate(storageDir);
-		let engine: Engine | undefined;
-		const {lock, obstacle} = await lockOrRead(storageDir, loss => {
-			if (engine) {
-				engine.#stopWriting(loss);
-			}
-		});
+		const access = await StorageAccess.open(storageDir);
 		try {
-			const store = await RecordStore.open(storageDir);
-			const key = await readKey(storageDir).catch((error: DownStreamError) => error);
-			engine = new Engine(
-				obstacle ? {...options, maxActive: 0} : options,
-				lock,
-				store,
-				typeof key === 'string' ? key : newKey(),
-			);
-			if (obstacle) {
-				engine.addBanner(`${obstacle}. What is here is served; nothing can be added.`);
-			}
-
+			const store = await RecordStore.open(storageDir, access);
+			const key = await readKey(storageDir, access).catch((error: DownStreamError) => error);
+			const engine = new Engine(options, access, store, typeof key === 'string' ? key : newKey());
+			access.events = {
+				reread: async () => engine.#reread(),
+				gained: () => engine.#mayWrite(),
+				lost: reason => engine.#stopWriting(reason),
+			};
 			if (typeof key !== 'string') {
 				engine.addBanner(`${key.message}. The key of this run is not kept.`);
 			}
@@ -162,25 +149,21 @@ export class Engine implements DownStream {
 			await engine.#openEntries();
 			return engine;
 		} catch (error) {
-			await lock?.release();
+			await access.release();
 			throw error;
 		}
 	}
 
-	private constructor(
-		options: EngineOptions,
-		lock: StorageLock | undefined,
-		store: RecordStore,
-		key: string,
-	) {
+	private constructor(options: EngineOptions, access: StorageAccess, store: RecordStore, key: string) {
 		this.key = key;
 		this.#options = options;
-		this.#lock = lock;
+		this.#access = access;
 		this.#store = store;
 		const hosts = new HostLimits(host => this.#lookAgain(host));
 		this.#services = {
 			bandwidth: new Bandwidth(options.limitRate),
 			blocks: new BlockPool(),
+			access,
 			hosts,
 			connections: options.connections ?? 4,
 			responseTimeout: options.responseTimeout ?? 30_000,
@@ -217,7 +200,7 @@ export class Engine implements DownStream {
 		}
 
 		this.#changed();
-		await this.#lock?.publish(origin);
+		await this.#access.publish(origin);
 	}
 
 	/** Shows a sentence on what concerns everything. */
@@ -305,14 +288,25 @@ export class Engine implements DownStream {
 	): Promise<{download: Download; existed: boolean}> {
 		this.#refuseIfEnded();
 		const known = this.#findSame(given);
+		const {status} = known ?? {};
+		const goesOn =
+			status === 'cancelled' ||
+			(isWish &&
+				given.intent === 'run' &&
+				['paused', 'failed', 'waiting', 'checking'].includes(status ?? ''));
+		const isChange = !known || goesOn || ownSource || isNewChecksum(known, given.checksum);
+		if (isChange && this.#access.refusal) {
+			await this.#access.obtain();
+			// What is known may be something else by now.
+			return this.#findOrCreate(given, ownSource, isWish);
+		}
+
 		if (known) {
 			if (ownSource) {
 				await known.takeSource(ownSource);
 			}
 
-			const {status} = known;
-			const goesOn = ['paused', 'failed', 'waiting', 'checking'].includes(status) && given.intent === 'run';
-			if (status === 'cancelled' || (isWish && goesOn)) {
+			if (goesOn) {
 				await known.resume();
 			}
 
@@ -369,19 +363,19 @@ export class Engine implements DownStream {
 	}
 
 	async pause(id: DownloadId): Promise<void> {
-		await this.#get(id).pause();
+		await this.#changing(async () => this.#get(id).pause());
 	}
 
 	async resume(id: DownloadId): Promise<void> {
-		await this.#get(id).resume();
+		await this.#changing(async () => this.#get(id).resume());
 	}
 
 	async cancel(id: DownloadId): Promise<void> {
-		await this.#get(id).cancel();
+		await this.#changing(async () => this.#get(id).cancel());
 	}
 
 	async remove(id: DownloadId, options: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void> {
-		await this.#heldFor(this.#remove(id, options));
+		await this.#changing(async () => this.#heldFor(this.#remove(id, options)));
 	}
 
 	async #remove(id: DownloadId, options: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void> {
@@ -425,6 +419,7 @@ export class Engine implements DownStream {
 
 	/** Deletes every download and its bytes, also those that were removed and whose bytes were kept. */
 	async clear(): Promise<void> {
+		await this.#access.obtain();
 		const listed = [...this.#transfers.keys()];
 		await Promise.all(listed.map(id => this.remove(id, {data: 'delete', undoMs: 0})));
 		await Promise.all([...this.#removed.keys()].map(id => this.#purge(id)));
@@ -437,10 +432,14 @@ export class Engine implements DownStream {
 		}
 
 		this.#refuseIfEnded();
-		await this.#heldFor(this.#restore(removed));
+		await this.#changing(async () => this.#heldFor(this.#restore(this.#removed.get(id) ?? removed)));
 	}
 
 	async update(id: DownloadId, change: DownloadChange): Promise<Download> {
+		return this.#changing(async () => this.#update(id, change));
+	}
+
+	async #update(id: DownloadId, change: DownloadChange): Promise<Download> {
 		const transfer = this.#get(id);
 		const {entry} = transfer.entryFile;
 		checkRequest(change);
@@ -483,10 +482,14 @@ export class Engine implements DownStream {
 	}
 
 	async acceptChange(id: DownloadId): Promise<void> {
-		await this.#get(id).acceptChange();
+		await this.#changing(async () => this.#get(id).acceptChange());
 	}
 
 	async startOver(id: DownloadId, {keepOld = false}: {keepOld?: boolean} = {}): Promise<Download> {
+		return this.#changing(async () => this.#startOver(id, keepOld));
+	}
+
+	async #startOver(id: DownloadId, keepOld: boolean): Promise<Download> {
 		const transfer = this.#get(id);
 		if (!keepOld) {
 			await transfer.startOver();
@@ -513,6 +516,10 @@ export class Engine implements DownStream {
 	}
 
 	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+		await this.#changing(async () => this.#moveInQueue(id, by));
+	}
+
+	async #moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
 		const transfer = this.#get(id);
 		// Those that are complete stand in no queue: passing one of them would look like nothing.
 		const queue = this.#queue().filter(each => each === transfer || !each.isComplete);
@@ -532,6 +539,13 @@ export class Engine implements DownStream {
 	}
 
 	async export(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
+		const isChange = request.move || request.when === 'complete';
+		return isChange
+			? this.#changing(async () => this.#exportOrPlan(id, request))
+			: this.#exportOrPlan(id, request);
+	}
+
+	async #exportOrPlan(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
 		const transfer = this.#get(id);
 		const target = await resolveTarget(request.path, this.#view(transfer).name);
 		await transfer.settled();
@@ -599,17 +613,12 @@ export class Engine implements DownStream {
 		await Promise.allSettled(this.#writing);
 		const doomed = [...this.#removed].filter(([, {timer}]) => timer);
 		await Promise.all(doomed.map(([id]) => this.#purgeOrTell(id)));
-		await this.#lock?.release();
+		await this.#access.release();
 	}
 
 	/** Another copy may have the storage folder now; what both wrote would be a ruin. */
-	#stopWriting(loss: LockLoss): void {
+	#stopWriting(reason: DownStreamError): void {
 		this.#hasEnded = true;
-		this.#isLost = true;
-		const reason =
-			loss === 'taken'
-				? new DownStreamError('storage-locked', 'Another copy has taken the storage folder over')
-				: new DownStreamError('disk-failed', `The storage folder ${this.#options.storageDir} was removed`);
 		this.#exports.abort(reason);
 		for (const transfer of this.#transfers.values()) {
 			transfer.abandon(reason);
@@ -619,20 +628,72 @@ export class Engine implements DownStream {
 			clearTimeout(timer);
 		}
 
-		this.#transfers.clear();
 		this.#removed.clear();
-		this.addBanner(`${reason.message}; quit this copy.`);
+		this.#changed();
+	}
+
+	/** Runs what changes the storage folder once that may be written. Rejects with the reason why it may not. */
+	async #changing<T>(act: () => Promise<T>): Promise<T> {
+		if (this.#access.refusal) {
+			await this.#access.obtain();
+		}
+
+		return act();
+	}
+
+	/** What another copy has written since is opened anew; the players of what is as it was notice nothing. */
+	async #reread(): Promise<void> {
+		const {entries} = await this.#store.readAll();
+		const changed = new Map(entries.map(entryFile => [entryFile.entry.id, entryFile]));
+		for (const transfer of [...this.#transfers.values()]) {
+			if (changed.get(transfer.id)?.isDurablyAs(transfer.entryFile)) {
+				changed.delete(transfer.id);
+			} else {
+				transfer.abandon(new DownStreamError('not-found', 'Another copy has changed this download'));
+				void this.#heldFor(transfer.close());
+				this.#transfers.delete(transfer.id);
+			}
+		}
+
+		this.#removed.clear();
+		await this.#openAll([...changed.values()]);
+		// That of this run is known to players already; a full disk has no room for it.
+		await readKey(this.#options.storageDir, undefined, this.key).catch(() => undefined);
+	}
+
+	/** The storage folder may be written from here on. */
+	#mayWrite(): void {
+		for (const [id, {entryFile}] of this.#removed) {
+			if (entryFile.entry.removed === 'delete') {
+				void this.#purgeOrTell(id);
+			}
+		}
+
+		for (const transfer of this.#transfers.values()) {
+			transfer.mayWrite();
+		}
+
+		this.#balance();
 	}
 
 	async #openEntries(): Promise<void> {
 		const {entries, problems} = await this.#store.readAll();
 		this.#banners.push(...problems);
+		await this.#openAll(entries);
+		if (this.#options.cacheSize !== undefined) {
+			this.#evictTimer = setInterval(() => this.#evict(), evictMs).unref();
+		}
+
+		this.#balance();
+	}
+
+	async #openAll(entries: readonly RecordFile[]): Promise<void> {
 		for (const entryFile of entries) {
 			const {entry} = entryFile;
 			this.#lastAddedAt = Math.max(this.#lastAddedAt, entry.addedAt);
-			if (entry.removed === 'delete') {
+			if (entry.removed === 'delete' && !this.#access.refusal) {
 				await this.#purgeOrTell(entry.id);
-			} else if (entry.removed === 'keep') {
+			} else if (entry.removed) {
 				this.#removed.set(entry.id, {entryFile});
 			} else {
 				await this.#openOrLeave(entryFile);
@@ -640,11 +701,6 @@ export class Engine implements DownStream {
 		}
 
 		this.#putInOrder();
-		if (this.#options.cacheSize !== undefined) {
-			this.#evictTimer = setInterval(() => this.#evict(), evictMs).unref();
-		}
-
-		this.#balance();
 	}
 
 	/** One that cannot be opened does not keep the others from being opened. */
@@ -736,7 +792,7 @@ export class Engine implements DownStream {
 
 	#evict(): void {
 		const {cacheSize = Infinity} = this.#options;
-		if (cacheSize !== Infinity && !this.#disposed) {
+		if (cacheSize !== Infinity && !this.#disposed && !this.#access.refusal) {
 			void this.makeRoom(cacheSize);
 		}
 	}
@@ -749,10 +805,6 @@ export class Engine implements DownStream {
 		}
 
 		this.#removed.delete(id);
-		if (this.#isLost) {
-			return;
-		}
-
 		await this.#heldFor(this.#store.delete(id));
 	}
 
@@ -761,6 +813,10 @@ export class Engine implements DownStream {
 		try {
 			await this.#purge(id);
 		} catch (error) {
+			if (this.#access.refusal) {
+				return;
+			}
+
 			const reason = error instanceof Error ? error.message : String(error);
 			this.addBanner(`A removed download cannot be deleted: ${reason}`);
 		}
@@ -868,7 +924,7 @@ export class Engine implements DownStream {
 			places -= gets && !transfer.isProbing ? 1 : 0;
 			transfer.mayFill = gets;
 			const {exportWhenComplete} = transfer.entryFile.entry;
-			if (transfer.isComplete && exportWhenComplete && transfer.status === 'complete') {
+			if (this.#mayExport(transfer) && exportWhenComplete) {
 				void this.#export(transfer, exportWhenComplete).catch((error: unknown) => {
 					// What the end of the program cut short is made after the next start.
 					if (!this.#hasEnded) {
@@ -880,6 +936,10 @@ export class Engine implements DownStream {
 
 		this.#evict();
 		this.#changed(0);
+	}
+
+	#mayExport(transfer: Transfer): boolean {
+		return !this.#access.refusal && transfer.isComplete && transfer.status === 'complete';
 	}
 
 	#lookAgain(host: string): void {
@@ -941,7 +1001,11 @@ export class Engine implements DownStream {
 			limitRate: finiteRate(this.#services.bandwidth.limit),
 			freeBytes: this.#freeBytes,
 			origin: this.#origin,
-			banners: [...commonTroubles(downloads, path.resolve(this.#options.storageDir)), ...this.#banners],
+			banners: [
+				...(this.#access.banner === undefined ? [] : [this.#access.banner]),
+				...commonTroubles(downloads, path.resolve(this.#options.storageDir)),
+				...this.#banners,
+			],
 		};
 	}
 
@@ -955,23 +1019,6 @@ export class Engine implements DownStream {
 			this.#freeBytes = free;
 			this.#changed();
 		}
-	}
-}
-
-/** Without a lock, and with the reason, where the disk takes no writes. Rejects as `StorageLock.acquire` does else. */
-async function lockOrRead(
-	storageDir: string,
-	onLost: (loss: LockLoss) => void,
-): Promise<{lock?: StorageLock; obstacle?: string}> {
-	try {
-		return {lock: await StorageLock.acquire(storageDir, onLost)};
-	} catch (error) {
-		if (!takesNoWrites(error) || (await storageOwner(storageDir))) {
-			throw error;
-		}
-
-		const {cause} = error as DownStreamError;
-		return {obstacle: `The storage folder ${storageDir} takes no writes (${errorCode(cause) ?? 'full'})`};
 	}
 }
 
@@ -1003,9 +1050,13 @@ function isSame(entry: DownloadRecord, {url, item, headers, ownSource}: GivenEnt
 
 /** Who gives a checksum wants to know whether it fits, also of bytes that are here already. */
 async function holdAgainst(transfer: Transfer, checksum: string | undefined): Promise<void> {
-	if (checksum !== undefined && checksum !== transfer.entryFile.entry.checksum) {
+	if (isNewChecksum(transfer, checksum)) {
 		await transfer.change(() => ({checksum}));
 	}
+}
+
+function isNewChecksum({entryFile}: Transfer, checksum: string | undefined): boolean {
+	return checksum !== undefined && checksum !== entryFile.entry.checksum;
 }
 
 /** What of the entry's headers goes to a place: what proves to one origin who the user is must not reach another one. */

@@ -24,6 +24,7 @@ import type {Client} from '../fetch/players.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import {DamagedFile, SparseFile} from '../store/sparse-file.ts';
 import {SpeedMeter} from '../fetch/speed-meter.ts';
+import {CheckQueue, type Check, type CheckKind} from './check-queue.ts';
 
 export type {NewLink, TransferServices} from '../fetch/fetcher.ts';
 
@@ -70,7 +71,7 @@ export class Transfer {
 	/** Blocks that were recorded last. */
 	#unsettled: readonly number[] = [];
 	#exportProgress: number | null = null;
-	#check: {readonly done: Promise<Range[]>; readonly abort: AbortController} | undefined;
+	readonly #queue = new CheckQueue();
 	#checkProgress: number | null = null;
 	/** Aborted when it closes. */
 	readonly #ending = new AbortController();
@@ -100,9 +101,11 @@ export class Transfer {
 		const transfer = new Transfer(entryFile, source, services, file);
 		if (entry.unsettled) {
 			transfer.#unsettled = entry.unsettled;
-			// It did not end by itself: what the disk was given last is what it may have lost.
-			// What cannot be read now is told to those who want to read it.
-			file.forget(await transfer.#checks.damagedOf(file, entry.unsettled).catch(() => []));
+			if (!file.isChanged) {
+				// It did not end by itself: what the disk was given last is what it may have lost.
+				// What cannot be read now is told to those who want to read it.
+				file.forget(await transfer.#checks.damagedOf(file, entry.unsettled).catch(() => []));
+			}
 		}
 
 		if (entry.completedAt !== undefined && !file.isComplete) {
@@ -110,12 +113,12 @@ export class Transfer {
 			await transfer.#isNoLongerWhole().catch(() => undefined);
 		}
 
-		if (entry.movedTo !== undefined && file.isComplete && !file.change) {
+		if (entry.movedTo !== undefined && file.isComplete && !file.isChanged && !entryFile.refusal) {
 			// It ended between the record of the new place and the removal of the old one.
 			await rm(entryFile.dataPath, {force: true}).catch(() => undefined);
 		}
 
-		if (file.change) {
+		if (file.isChanged) {
 			await transfer.#doubt();
 		}
 
@@ -144,6 +147,7 @@ export class Transfer {
 		this.#checks = new BlockChecksums(
 			entryFile.checksPath,
 			entryFile.entry.pieces?.map(([start, end, crc]) => ({start, end, crc})),
+			entryFile,
 		);
 		this.#readers = new Readers(services.bandwidth);
 		this.#retries = new RetryPolicy(() => this.#fetcher.schedule(), entryFile.entry.error);
@@ -159,7 +163,12 @@ export class Transfer {
 				wrote: (offset, bytes) => this.#wrote(offset, bytes),
 				learnt: () => this.#checkpointIfWhole(),
 				proven: () => this.#checkpointIfWhole(),
+				forget: range => {
+					this.#file.forget([range]);
+					void this.checkpoint();
+				},
 				failed: (error, since) => this.#failed(error, since),
+				noted: error => this.#retries.note(error),
 				changed: () => this.#changed(),
 			},
 			source,
@@ -279,6 +288,8 @@ export class Transfer {
 	async facts(signal: AbortSignal): Promise<StreamFacts> {
 		if (!this.#fetcher.factsKnown) {
 			this.#refuseIfCancelled();
+			await this.#services.access.obtain();
+			this.#refuseIfCancelled();
 			try {
 				await this.#readers.waitForFacts(signal, () =>
 					this.#askForPlayer(true, () => this.#fetcher.schedule()),
@@ -339,7 +350,8 @@ export class Transfer {
 				}
 
 				// The look and the registering happen in one tick: a write in between would be missed.
-				const ready = Math.min(this.#file.present.runEnd(reader.offset), range.end) - reader.offset;
+				const end = Math.min(range.end, this.#fetcher.readableEnd(range.start, reader.offset));
+				const ready = Math.min(this.#file.present.runEnd(reader.offset), end) - reader.offset;
 				const isHeld = ready > 0;
 				const bytes = isHeld
 					? await this.#readHeld(blocks, reader.offset, ready)
@@ -416,8 +428,14 @@ export class Transfer {
 		Logger.info(`${this.id}: resumed`);
 		this.#vainLinks = 0;
 		this.#isAsked = true;
+		if (this.#entryFile.entry.intent !== 'run' || this.#retries.blockingError) {
+			this.#fetcher.requireCheck();
+		}
+
 		this.#retries.retryNow(true);
 		await this.#entryFile.save({intent: 'run', error: undefined});
+		// A check that was cancelled is taken up again.
+		void this.#settleDoubt().catch(() => undefined);
 		this.#lookAround();
 	}
 
@@ -428,7 +446,7 @@ export class Transfer {
 		this.#readers.reject(cancelled());
 		this.#retries.cancel();
 		this.#fetcher.cancel();
-		this.#check?.abort.abort(cancelled());
+		this.#queue.abort(cancelled());
 		this.#changed();
 		this.#services.queueChanged();
 		await saved;
@@ -514,7 +532,12 @@ export class Transfer {
 	}
 
 	async #proveSource(source: DataSource): Promise<OriginResponse> {
-		return proveNewPlace(this.#file, source, this.#fetcher.heldVersion, this.#ending.signal);
+		return proveNewPlace(
+			this.#file,
+			this.#fetcher.checked(source),
+			this.#fetcher.heldVersion,
+			this.#ending.signal,
+		);
 	}
 
 	/** Nothing may be running. `place`: what the source has said of itself, where it is another one of the same file. */
@@ -605,8 +628,11 @@ export class Transfer {
 			this.#retries.reset();
 		}
 
-		this.#check?.abort.abort(new DownStreamError('incomplete', 'The checksum was changed during the check'));
-		await this.#check?.done.catch(() => undefined);
+		this.#queue.abort(
+			new DownStreamError('incomplete', 'The checksum was changed during the check'),
+			'whole',
+		);
+		await this.#queue.find('whole')?.catch(() => undefined);
 		await this.#entryFile.save({completedAt: undefined, error: this.#retries.permanentError});
 	}
 
@@ -620,7 +646,7 @@ export class Transfer {
 		await this.#fetcher.whileNothingRuns(async () => {
 			const {validator, isUnstable} = await proveAcceptance(
 				this.#file,
-				this.#fetcher.source,
+				this.#fetcher.checked(),
 				this.#fetcher.heldVersion,
 				this.#ending.signal,
 			);
@@ -663,8 +689,8 @@ export class Transfer {
 	async #forgetVersion(change: Partial<DownloadRecord>): Promise<void> {
 		const {dataPath, entry} = this.#entryFile;
 		const reason = fetchedAnew();
-		this.#check?.abort.abort(reason);
-		await this.#check?.done.catch(() => undefined);
+		this.#queue.abort(reason);
+		await this.#queue.settled();
 		this.#version++;
 		this.#unsettled = [];
 		this.#readers.reject(reason);
@@ -711,15 +737,19 @@ export class Transfer {
 	}
 
 	/**
-	 * Damaged blocks become holes; a complete file is also held against the checksum that was given for it. Concurrent
-	 * calls share one check.
+	 * Damaged blocks become holes; a complete file is also compared with the checksum that was given for it. Concurrent
+	 * calls share one check. Where no checksum was given, a check in doubt finds the same.
 	 */
 	verify(): Promise<Range[]> {
 		if (this.#closed) {
 			return Promise.reject(ending());
 		}
 
-		const done = this.#check?.done ?? this.#startCheck(async signal => this.#checkAll(signal));
+		const inDoubt = this.#entryFile.entry.checksum === undefined ? this.#queue.find('doubt') : undefined;
+		const done =
+			inDoubt ??
+			this.#queue.find('whole') ??
+			this.#startCheck('whole', async signal => this.#checkAll(signal));
 		// Told only once, also where it was found unasked.
 		void done.then(() => (this.#untold = [])).catch(() => undefined);
 		return done;
@@ -731,9 +761,14 @@ export class Transfer {
 	 */
 	async settled(): Promise<void> {
 		await this.#lookForChange();
+		await this.#settleDoubt();
+	}
+
+	async #settleDoubt(): Promise<void> {
 		const {doubt} = this.#file;
 		if (doubt) {
-			await (this.#check?.done ?? this.#startCheck(async signal => this.#checkDoubt(doubt, signal)));
+			await (this.#queue.find('doubt') ??
+				this.#startCheck('doubt', async signal => this.#checkDoubt(doubt, signal)));
 		}
 	}
 
@@ -743,7 +778,7 @@ export class Transfer {
 		}
 
 		// A check that runs reads all of it anyway.
-		await this.#check?.done.catch(() => undefined);
+		await this.#queue.settled();
 		const change = await this.#file.changeSince();
 		if (change === 'gone') {
 			await this.#lostEnd({start: 0, end: Infinity});
@@ -752,16 +787,11 @@ export class Transfer {
 		}
 	}
 
-	#startCheck(look: (signal: AbortSignal) => Promise<Range[]>): Promise<Range[]> {
-		const abort = new AbortController();
-		const done = this.#runCheck(look, abort.signal);
-		// Many start one and look at the outcome in the snapshot.
-		done.catch(() => undefined);
-		this.#check = {done, abort};
-		return done;
+	#startCheck(kind: CheckKind, check: Check): Promise<Range[]> {
+		return this.#queue.add(kind, async signal => this.#runCheck(check, signal));
 	}
 
-	async #runCheck(look: (signal: AbortSignal) => Promise<Range[]>, signal: AbortSignal): Promise<Range[]> {
+	async #runCheck(look: Check, signal: AbortSignal): Promise<Range[]> {
 		this.#showCheck(0);
 		try {
 			return await look(signal);
@@ -773,7 +803,6 @@ export class Transfer {
 			throw error;
 		} finally {
 			this.#checkProgress = null;
-			this.#check = undefined;
 			// An export may have waited for the end of it.
 			this.#services.queueChanged();
 			if (!signal.aborted) {
@@ -792,6 +821,7 @@ export class Transfer {
 		// What was written so far is checked too.
 		await this.checkpoint();
 		const file = this.#file;
+		const {doubt} = file;
 		const given = file.isComplete ? this.#entryFile.entry.checksum : undefined;
 		const expected = given === undefined ? undefined : parseChecksum(given);
 		const {damaged, digest} = await this.#checks.check(file, {
@@ -811,8 +841,9 @@ export class Transfer {
 			await this.#completed();
 		}
 
-		if (!file.doubt || file.isComplete) {
-			// In doubt, parts of blocks are still to be proven.
+		// In doubt, parts of blocks are still to be proven; one that came up meanwhile is of later changes.
+		if (file.doubt === doubt && (!doubt || file.isComplete)) {
+			doubt?.end();
 			file.trust();
 		}
 
@@ -840,9 +871,9 @@ export class Transfer {
 		);
 		file.doubt = doubt;
 		await doubt.loseUnchecked();
-		void this.#startCheck(async signal => {
+		void this.#startCheck('doubt', async signal => {
 			const damaged = await this.#checkDoubt(doubt, signal);
-			if (wasComplete && this.#file.present.size === 0) {
+			if (wasComplete && this.#file.present.size === 0 && !this.#entryFile.refusal) {
 				await this.#isNoLongerWhole();
 			}
 
@@ -867,7 +898,7 @@ export class Transfer {
 			return;
 		}
 
-		if (this.#entryFile.entry.movedTo === undefined) {
+		if (this.#entryFile.entry.movedTo === undefined || this.#entryFile.refusal) {
 			file.forget([range]);
 			this.#changed();
 		} else {
@@ -972,6 +1003,11 @@ export class Transfer {
 		this.#fetcher.schedule();
 	}
 
+	/** The storage folder may be written from here on. */
+	mayWrite(): void {
+		this.#lookAround();
+	}
+
 	/** One connection ends for a player who waits. Returns false if players wait for the bytes of all of them. */
 	giveUpConnection(): boolean {
 		return this.#fetcher.giveUpConnection();
@@ -982,19 +1018,24 @@ export class Transfer {
 		clearTimeout(this.#checkpointTimer);
 		this.#checkpointTimer = undefined;
 		this.#checkpointing = this.#checkpointing.then(async () => {
-			if (this.#entryFile.isAbandoned) {
+			if (this.#entryFile.refusal) {
 				return;
 			}
 
 			const file = this.#file;
 			const {isComplete: wasComplete} = file;
+			if (wasComplete && !this.isComplete && !this.#fetcher.isProven) {
+				// A record of all of it would be believed after a crash.
+				return;
+			}
+
 			try {
 				// In the same tick as the ranges: what is recorded can be proven.
 				const {pieces} = this.#checks;
 				const {ranges, identity} = await file.checkpoint();
 				// In this order: what is complete has all its checksums, but where the disk has no room for them.
 				const recorded = await this.#checks.save(file).catch(noneIfFull);
-				if (file !== this.#file || this.#entryFile.isAbandoned) {
+				if (file !== this.#file || this.#entryFile.refusal) {
 					return;
 				}
 
@@ -1089,19 +1130,22 @@ export class Transfer {
 	}
 
 	#watched(file: SparseFile): SparseFile {
+		file.access = this.#entryFile;
 		file.onWritten = (offset, bytes) => this.#checks.wrote(offset, bytes, file.size);
 		return file;
 	}
 
-	/** Ends everything at once and writes nothing more. `reason` is told to players. */
+	/** Ends everything at once and writes nothing more. `reason` is told to players, and as the error of the download. */
 	abandon(reason: DownStreamError): void {
 		this.#end();
 		this.#entryFile.abandon(reason);
 		clearTimeout(this.#checkpointTimer);
-		this.#retries.cancel();
+		this.#retries.reset();
+		this.#retries.failed(reason);
 		this.#readers.reject(reason);
 		this.#fetcher.segments.endAll();
 		void this.#file.retire();
+		this.#changed();
 	}
 
 	/** Ends everything and saves. */
@@ -1109,7 +1153,7 @@ export class Transfer {
 		this.#end();
 		this.#retries.cancel();
 		this.#readers.reject(ending());
-		await Promise.allSettled([this.#fetcher.stop(), this.#check?.done]);
+		await Promise.allSettled([this.#fetcher.stop(), this.#queue.settled()]);
 		await this.checkpoint();
 		await this.#file.retire();
 		await this.#fetcher.dispose();
@@ -1119,7 +1163,7 @@ export class Transfer {
 		this.#closed = true;
 		clearTimeout(this.#patienceTimer);
 		this.#ending.abort(ending());
-		this.#check?.abort.abort(ending());
+		this.#queue.abort(ending());
 	}
 
 	/** To the minute: it only says what was read before what. */
@@ -1170,12 +1214,26 @@ export class Transfer {
 	// Readers
 
 	#refuseIfCancelled(): void {
+		if (this.#closed && this.#entryFile.refusal) {
+			throw this.#entryFile.refusal;
+		}
+
 		if (this.#closed || (this.#entryFile.entry.intent === 'cancel' && !this.#file.isComplete)) {
 			throw cancelled();
 		}
 	}
 
-	#waitForBytes(reader: Reader, signal: AbortSignal, isRequest: boolean): Promise<Uint8Array | undefined> {
+	/** Resolves with nothing where the file is to be looked at anew. */
+	async #waitForBytes(
+		reader: Reader,
+		signal: AbortSignal,
+		isRequest: boolean,
+	): Promise<Uint8Array | undefined> {
+		if (this.#entryFile.refusal) {
+			await this.#services.access.obtain();
+			return undefined;
+		}
+
 		return this.#readers.waitForBytes(reader, signal, () =>
 			this.#askForPlayer(isRequest, () => this.#fetcher.awaited(reader.offset)),
 		);
@@ -1241,10 +1299,16 @@ export class Transfer {
 			return;
 		}
 
+		const explained = this.#services.access.explain(cause);
 		const error =
-			cause instanceof DownStreamError
-				? cause
+			explained instanceof DownStreamError
+				? explained
 				: new DownStreamError('origin-misbehaved', `Unexpected: ${String(cause)}`, {cause});
+		if (this.#entryFile.refusal) {
+			// It goes on once the storage folder may be written, or has ended.
+			return;
+		}
+
 		if (this.#renewLink(error)) {
 			return;
 		}

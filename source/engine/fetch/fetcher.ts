@@ -15,6 +15,7 @@ import type {RetryPolicy} from './retry-policy.ts';
 import {Segments, type Segment} from './segments.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import type {SpeedMeter} from './speed-meter.ts';
+import type {StorageAccess} from '../store/storage-access.ts';
 import {
 	compareOneSample,
 	compareWithHeld,
@@ -47,6 +48,8 @@ const mostWholeAnswers = 3;
 const seam = 4096;
 /** Bytes: so short an answer beside one that works is a refusal in words. */
 const longestRefusal = 4096;
+/** Silence to one of several connections is a refusal after a multiple of the slowest answer, and at least so long. */
+const silenceBeside = {factor: 4, leastMs: 5000};
 /** Milliseconds without a byte after which held bytes are compared anew, whatever names their version. */
 const trustMs = 60_000;
 
@@ -57,6 +60,7 @@ export type NewLink = (signal: AbortSignal) => Promise<{change: Partial<Download
 export type TransferServices = {
 	readonly bandwidth: Bandwidth;
 	readonly blocks: BlockPool;
+	readonly access: StorageAccess;
 	readonly hosts: HostLimits;
 	/** Connections for each file unless the download says otherwise. */
 	readonly connections: number;
@@ -93,8 +97,12 @@ export type FetchedDownload = {
 	learnt(): void;
 	/** What was fetched without a strong ETag goes with what is held around it. */
 	proven(): void;
+	/** Bytes that do not go with what is held after them, or have yet to show it, become a hole. */
+	forget(range: Range): void;
 	/** `since`: when the request began or the last byte came, in milliseconds since the epoch. */
 	failed(error: unknown, since: number): void;
+	/** Shown, though the download goes on: it waits for a connection. */
+	noted(error: DownStreamError): void;
 	changed(): void;
 };
 
@@ -112,14 +120,18 @@ export class Fetcher {
 	/** Bytes per second of the connection that was judged last. */
 	#shownRate = 0;
 	#fillAllowed = false;
-	/** Answers of the origin come without the ETag that the held bytes have. */
+	/** Answers of the origin come without the ETag that the held bytes have, or it says nothing of their version. */
 	#lacksEtags = false;
+	/** Where the first answer came from, after redirects. */
+	#place: string | undefined;
 	/** So many answers in a row were the whole file. */
 	#wholeAnswers = 0;
 	/** The origin gave the whole, and says that it accepts ranges: a cache may just have missed. */
 	#mayAcceptRanges = false;
 	/** Segments that have yet to show that their bytes go with those before and after them. */
 	readonly #unproven = new Set<Segment>();
+	/** Where held bytes begin that a response did not agree with, or that it ended before; and its error. */
+	readonly #brokenSeams = new Map<number, unknown>();
 	/** In progress. Bytes that come meanwhile for the same place wait, and are then compared. */
 	readonly #writes = new Map<Range, Promise<void>>();
 	#heldCheck: HeldCheck;
@@ -127,10 +139,14 @@ export class Fetcher {
 	#checkedAt = Date.now();
 	/** A sample beside a response was refused. */
 	#refusesSamples = false;
+	/** The source has brought bytes of the file in this run. */
+	#hasWorked = false;
 	/** Of a suspicion, while it is examined. */
 	#examination: AbortController | undefined;
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
 	#unprovenEnd: number | undefined;
+	/** Milliseconds; 0 before the first answer. */
+	#slowestAnswer = 0;
 	#lastByteAt: number | null = null;
 	/** Changes of source or version run one after the other. */
 	#standstill: Promise<unknown> = Promise.resolve();
@@ -155,6 +171,11 @@ export class Fetcher {
 		return this.#source;
 	}
 
+	/** For samples: the source with the time that the download gives its origin for a response. */
+	checked(source = this.#source): DataSource {
+		return withResponseTimeout(source, () => this.#responseTimeout);
+	}
+
 	get host(): string {
 		return new URL(this.#source.url).host;
 	}
@@ -171,6 +192,19 @@ export class Fetcher {
 
 	get maxConnections(): number {
 		return this.#entryFile.entry.connections ?? this.#services.connections;
+	}
+
+	/**
+	 * How far a reader that began at `start` and is at `offset` may read: not on from a response into held bytes that the
+	 * response has yet to agree with. Throws its error if it did not.
+	 */
+	readableEnd(start: number, offset: number): number {
+		if (start < offset && this.#brokenSeams.has(offset)) {
+			throw this.#brokenSeams.get(offset);
+		}
+
+		const ends = [...this.#unproven].flatMap(({added}) => (added ? [added.end] : []));
+		return Math.min(Infinity, ...ends.filter(end => start < end && offset <= end));
 	}
 
 	/** Milliseconds since the epoch. */
@@ -195,8 +229,8 @@ export class Fetcher {
 	/** How many connections its host takes at a time, if it waits for one of them; else null. */
 	get hostCeiling(): number | null {
 		const {hosts} = this.#services;
-		const isWaiting = this.#fillAllowed && this.segments.size === 0 && !hosts.mayOpen(this.host);
-		return isWaiting ? hosts.ceiling(this.host) : null;
+		const isWaiting = this.#fillAllowed && this.segments.size === 0 && !hosts.mayOpen(this.host, this);
+		return isWaiting ? hosts.ceiling(this.host, this) || null : null;
 	}
 
 	/** The origin has given nothing yet that was asked of it now. */
@@ -248,6 +282,7 @@ export class Fetcher {
 		const old = this.#source;
 		this.#source = source;
 		this.#shownRate = 0;
+		this.#hasWorked = false;
 		this.#forgetOrigin();
 		await old.dispose();
 	}
@@ -261,6 +296,13 @@ export class Fetcher {
 		this.#checkedAt = Date.now();
 	}
 
+	/** Samples of the held bytes are compared before anything is added. */
+	requireCheck(): void {
+		if (this.#file.present.size > 0) {
+			this.#heldCheck.require('brief');
+		}
+	}
+
 	/** How its responses were. */
 	#forgetOrigin(): void {
 		this.#grown = 1;
@@ -268,7 +310,10 @@ export class Fetcher {
 		this.#wholeAnswers = 0;
 		this.#mayAcceptRanges = false;
 		this.#lacksEtags = false;
+		this.#place = undefined;
+		this.#brokenSeams.clear();
 		this.#refusesSamples = false;
+		this.#slowestAnswer = 0;
 	}
 
 	async dispose(): Promise<void> {
@@ -328,7 +373,8 @@ export class Fetcher {
 
 	/** Nothing stands in the way of a request. */
 	get #mayAsk(): boolean {
-		return !this.#download.retries.blockingError && this.#entryFile.entry.intent !== 'cancel';
+		const {entry, refusal} = this.#entryFile;
+		return !this.#download.retries.blockingError && entry.intent !== 'cancel' && !refusal;
 	}
 
 	/** Nothing names the version, and no byte has come yet that another response could be compared with. */
@@ -442,23 +488,23 @@ export class Fetcher {
 			const fills = [...this.segments].filter(segment => segment.for === 'fill').length;
 			// One is enough to find out whether the trouble is over.
 			const most = this.#download.retries.isProbing ? 1 : this.#grown;
-			return fills < room && this.segments.size < most && hosts.mayOpen(this.host);
+			return fills < room && this.segments.size < most && hosts.mayOpen(this.host, this);
 		}
 
 		if (this.segments.size >= this.maxConnections && !this.giveUpConnection()) {
 			return false;
 		}
 
-		if (!hosts.mayOpen(this.host)) {
+		if (hosts.isFull(this.host, this, true)) {
 			this.#services.freeConnection(this.host);
 		}
 
-		return hosts.mayOpen(this.host);
+		return hosts.mayOpen(this.host, this, true);
 	}
 
 	#start(plan: SegmentPlan): void {
 		const segment = this.segments.add(plan);
-		this.#services.hosts.opened(this.host, segment);
+		this.#services.hosts.opened(this.host, segment, this);
 		const running = this.#run(segment).finally(() => this.#running.delete(running));
 		this.#running.add(running);
 	}
@@ -485,7 +531,12 @@ export class Fetcher {
 
 			const {id} = this.#entryFile.entry;
 			Logger.debug(`${id}: asks ${this.host} for bytes ${segment.offset} to ${segment.end} (${segment.for})`);
-			const answer = await this.#source.open({
+			const isFurther = this.#slowestAnswer > 0 && this.#services.hosts.isFurther(this.host, segment);
+			const silence = isFurther
+				? setTimeout(() => this.#fellSilent(segment), this.#patienceBeside)
+				: undefined;
+			const askedAt = performance.now();
+			const asked = this.#source.open({
 				range: {
 					start: Math.max(0, segment.offset - margin),
 					end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
@@ -496,6 +547,8 @@ export class Fetcher {
 				responseTimeout: this.#responseTimeout,
 				signal,
 			});
+			const answer = await asked.finally(() => clearTimeout(silence));
+			this.#slowestAnswer = Math.max(this.#slowestAnswer, performance.now() - askedAt);
 			const suspicion =
 				(await this.#suspicionOf(answer, segment)) ??
 				(samplesBeside ? await this.#compareBeside(signal) : undefined);
@@ -509,8 +562,7 @@ export class Fetcher {
 				return;
 			}
 
-			// An empty answer beyond the end says nothing of the file.
-			this.#lacksEtags ||= answer.validator.etag === undefined && answer.range.start < answer.range.end;
+			this.#lacksEtags ||= this.#lacksName(answer);
 			if (this.#margin > margin && answer.acceptsRanges) {
 				// Asked again at once, with a margin; also where another response has shown meanwhile that one is needed.
 				return;
@@ -523,10 +575,12 @@ export class Fetcher {
 		} catch (error) {
 			// An abort is not an error.
 			if (!signal.aborted) {
+				this.#forgetAdded(segment, error);
 				this.#segmentFailed(error, segment);
 			}
 		} finally {
 			this.segments.end(segment);
+			this.#forgetAdded(segment);
 			if (this.#unproven.delete(segment)) {
 				this.#download.proven();
 			}
@@ -535,11 +589,30 @@ export class Fetcher {
 		}
 	}
 
+	/**
+	 * An ETag names versions of one URL (RFC 9110 section 8.8.3). One that stays over another date does not keep its word.
+	 */
+	#lacksName({validator: {etag, lastModified}, range, place}: OriginResponse): boolean {
+		if (range.start === range.end) {
+			// Beyond the end it says nothing of the file.
+			return false;
+		}
+
+		const heldDate = this.#entryFile.entry.validator?.lastModified;
+		const isOtherDate = heldDate !== undefined && lastModified !== undefined && lastModified !== heldDate;
+		this.#place ??= place;
+		return etag === undefined || isOtherDate || place !== this.#place;
+	}
+
+	/** A strong ETag names the version. */
+	get #isNamed(): boolean {
+		const {validator, hasUnstableValidator = false} = this.#entryFile.entry;
+		return validator?.etag !== undefined && !this.#lacksEtags && !hasUnstableValidator;
+	}
+
 	/** Answers without a strong ETag are compared with what is held around them. */
 	get #margin(): number {
-		const {validator, hasUnstableValidator = false} = this.#entryFile.entry;
-		const isNamed = validator?.etag !== undefined && !this.#lacksEtags && !hasUnstableValidator;
-		return isNamed || !this.#factsKnown || !this.#asksForParts ? 0 : seam;
+		return this.#isNamed || !this.#factsKnown || !this.#asksForParts ? 0 : seam;
 	}
 
 	/**
@@ -569,6 +642,8 @@ export class Fetcher {
 			segment.offset > 0 &&
 			this.#wholeAnswers < mostWholeAnswers
 		) {
+			// No refusal of a connection.
+			segment.answeredAt = performance.now();
 			throw new DownStreamError(
 				'origin-truncated',
 				`${this.host} answers with the whole file though it gave parts of it before`,
@@ -597,6 +672,7 @@ export class Fetcher {
 		}
 
 		segment.answeredAt = performance.now();
+		this.#services.hosts.answered(this.host, segment);
 		if (acceptsRanges) {
 			segment.end = Math.min(segment.end, range.end);
 		} else {
@@ -698,6 +774,7 @@ export class Fetcher {
 			const held = Math.min(present.runEnd(at), end);
 			if (held > at) {
 				await compareWithHeld(this.#file, at, chunk.subarray(at - position, held - position));
+				this.#agreed(segment, {start: at, end: held});
 				at = held;
 			} else {
 				const [hole = {start: at, end}] = present.holes({start: at, end});
@@ -708,8 +785,16 @@ export class Fetcher {
 				}
 
 				const part = chunk.subarray(at - position, hole.end - position);
+				if (!this.#isNamed) {
+					// Before the write: a reader must not pass its end meanwhile.
+					this.#unproven.add(segment);
+					segment.added ??= {start: at, end: at};
+				}
+
 				await this.#write(hole, part);
+				segment.added &&= {start: segment.added.start, end: hole.end};
 				this.#lastByteAt = Date.now();
+				this.#hasWorked = true;
 				this.#download.wrote(at, part);
 				at = hole.end;
 				if (isFirst) {
@@ -719,6 +804,40 @@ export class Fetcher {
 			}
 
 			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
+		}
+	}
+
+	/** The response has brought held bytes again. */
+	#agreed(segment: Segment, {start, end}: Range): void {
+		for (const broken of this.#brokenSeams.keys()) {
+			if (start <= broken && broken < end) {
+				this.#brokenSeams.delete(broken);
+			}
+		}
+
+		const {added} = segment;
+		if (added && (end - added.end >= seam || end === this.#file.present.runEnd(added.end))) {
+			segment.added = undefined;
+			this.#download.readers.lookAgain();
+			// Of a part the seam at the other end is still to come; the rest of a whole is not waited for.
+			if (segment.isWhole && this.#unproven.delete(segment)) {
+				this.#download.proven();
+			}
+		}
+	}
+
+	/** A response leaves no bytes beside held ones that it contradicts, or ended before. */
+	#forgetAdded(segment: Segment, error?: unknown): void {
+		const {added} = segment;
+		segment.added = undefined;
+		if (added && this.#file.present.runEnd(added.end) > added.end) {
+			if (error !== undefined) {
+				this.#brokenSeams.set(added.end, error);
+			}
+
+			const start = isChange(error) ? added.start : Math.max(added.start, added.end - seam);
+			this.#download.forget({start, end: added.end});
+			this.#download.readers.lookAgain();
 		}
 	}
 
@@ -807,7 +926,7 @@ export class Fetcher {
 			return undefined;
 		}
 
-		const suspicion = await this.#heldCheck.run(this.#file, this.#checkedSource, this.heldVersion, signal);
+		const suspicion = await this.#heldCheck.run(this.#file, this.checked(), this.heldVersion, signal);
 		this.#checkedAt = Date.now();
 		return suspicion;
 	}
@@ -824,14 +943,18 @@ export class Fetcher {
 		return this.#refusesSamples || this.maxConnections === 1 || this.#services.hosts.isLimited(this.host);
 	}
 
-	#compareSample(signal: AbortSignal): Promise<Suspicion | undefined> {
-		return compareOneSample(this.#file, this.#checkedSource, this.heldVersion, signal);
+	#compareSample(signal: AbortSignal, source = this.checked()): Promise<Suspicion | undefined> {
+		return compareOneSample(this.#file, source, this.heldVersion, signal);
 	}
 
 	/** While a response has begun and none of its bytes is stored: if held bytes agree now, it began with them. */
 	async #compareBeside(signal: AbortSignal): Promise<Suspicion | undefined> {
 		try {
-			return await this.#compareSample(signal);
+			const timeout = Math.min(this.#responseTimeout, this.#patienceBeside);
+			return await this.#compareSample(
+				signal,
+				withResponseTimeout(this.#source, () => timeout),
+			);
 		} catch (error) {
 			if (!(error instanceof DownStreamError && mayMeanTooMany(error, true))) {
 				throw error;
@@ -852,8 +975,7 @@ export class Fetcher {
 		await refusePage(held, answer, this.#source);
 		const change = sizeChange(held, answer);
 		if (change !== undefined) {
-			const othersWork = [...this.segments].some(other => other !== segment && other.isAnswered);
-			throw othersWork && answer.info.size < longestRefusal
+			throw this.#othersWork(segment) && answer.info.size < longestRefusal
 				? new DownStreamError(
 						'origin-misbehaved',
 						`${this.host} answers with ${answer.info.size} bytes in place of the file`,
@@ -886,7 +1008,7 @@ export class Fetcher {
 		const {id} = this.#entryFile.entry;
 		Logger.info(`${id}: ${suspicion.label} ${suspicion.was} is ${suspicion.is} now; samples are compared`);
 		try {
-			await examineSuspicion(this.#file, this.#checkedSource, this.heldVersion, suspicion, signal);
+			await examineSuspicion(this.#file, this.checked(), this.heldVersion, suspicion, signal);
 			Logger.info(`${id}: the ${suspicion.label} does not keep its value; bytes are compared instead`);
 			await this.#entryFile.save({hasUnstableValidator: true});
 		} catch (error) {
@@ -897,17 +1019,17 @@ export class Fetcher {
 		}
 	}
 
-	/** A page that came although bytes of the file did in this run will go away again, but where a new link can be had. */
+	/** A page from a source that has brought bytes in this run will go away again, unless a new link can be had. */
 	#passing(error: unknown): unknown {
 		const isPage = error instanceof DownStreamError && error.code === 'origin-sent-page';
-		return isPage && this.#lastByteAt !== null && !this.#services.newLink(this.#entryFile.entry)
+		return isPage && this.#hasWorked && !this.#services.newLink(this.#entryFile.entry)
 			? new DownStreamError('origin-busy', error.message, {cause: error})
 			: error;
 	}
 
 	/** The next attempt must meet a change again, also one that touched a few bytes alone. */
 	#requireCheckAfter(error: unknown): void {
-		if (error instanceof DownStreamError && error.code === 'origin-changed') {
+		if (isChange(error)) {
 			this.#heldCheck.require('thorough');
 		}
 	}
@@ -918,6 +1040,21 @@ export class Fetcher {
 			this.#file.present.size > 0 ? (hasChanged ? 'thorough' : 'brief') : undefined,
 			this.#download.ending,
 		);
+	}
+
+	/** An origin that takes few connections may leave further ones without an answer. One that is alone is waited for. */
+	#fellSilent(segment: Segment): void {
+		this.#grown = Math.max(1, this.segments.size - 1);
+		if (!this.#services.hosts.refused(this.host, segment)) {
+			// It may need that long.
+			this.#slowestAnswer = this.#patienceBeside;
+		}
+
+		this.segments.end(segment);
+	}
+
+	#othersWork(segment: Segment): boolean {
+		return [...this.segments].some(other => other !== segment && other.isAnswered);
 	}
 
 	#segmentFailed(error: unknown, segment: Segment): void {
@@ -932,18 +1069,21 @@ export class Fetcher {
 			});
 		if (isOneTooMany) {
 			this.#grown = Math.max(1, this.segments.size - 1);
+			if (this.isUnanswered) {
+				this.#download.noted(error);
+			}
 		} else {
 			this.#download.failed(this.#passing(error), Math.max(segment.openedAt, this.#lastByteAt ?? 0));
 		}
 	}
 
-	/** For requests of a few bytes. */
-	get #checkedSource(): DataSource {
-		return withResponseTimeout(this.#source, () => this.#responseTimeout);
-	}
-
 	get #responseTimeout(): number {
 		return this.#download.retries.responseTimeout(this.#services.responseTimeout);
+	}
+
+	/** Milliseconds for an answer beside other connections. */
+	get #patienceBeside(): number {
+		return Math.max(silenceBeside.leastMs, silenceBeside.factor * this.#slowestAnswer);
 	}
 
 	get #entryFile(): RecordFile {
@@ -953,6 +1093,10 @@ export class Fetcher {
 	get #file(): SparseFile {
 		return this.#download.file();
 	}
+}
+
+function isChange(error: unknown): boolean {
+	return error instanceof DownStreamError && error.code === 'origin-changed';
 }
 
 /** Answers that say nothing of connections. */

@@ -1,5 +1,6 @@
 // The connections that one transfer has open, each with the range that it is fetching.
 import type {SegmentPlan} from './next-segment.ts';
+import type {Range} from '../store/range-set.ts';
 
 /** A connection that has worked for so long has shown about how fast it is. */
 const settlingMs = 25;
@@ -25,6 +26,10 @@ export class Segment {
 	wantsCompany: boolean | undefined;
 	/** The response is the whole file, read in order. */
 	isWhole = false;
+	/**
+	 * What the response has added since it last agreed with held bytes; undefined where a strong ETag names the version.
+	 */
+	added: Range | undefined;
 	/** Whether it has been looked at for a part that another connection could take over. */
 	isOffered = false;
 	/** Milliseconds since the epoch. */

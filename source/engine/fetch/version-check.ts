@@ -127,7 +127,7 @@ export async function examineSuspicion(
 	suspicion: Suspicion,
 	signal: AbortSignal,
 ): Promise<void> {
-	const {label, is} = suspicion;
+	const {label, was, is} = suspicion;
 	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.suspicion));
 	// Where nothing is held, labels alone can be compared.
 	const isHeld = samples.length > 0;
@@ -145,10 +145,13 @@ export async function examineSuspicion(
 		source.closeIdle?.();
 	};
 	let agreeing = 0;
+	// A node that has not been asked may have another file behind its label.
+	let othersAgree = false;
 	for await (const [{validator}] of agreeingResponses(file, source, held, ranges, signal, prepare)) {
 		agreeing++;
 		flips ||= labels[label](validator) !== is;
-		if (flips && agreeing >= minAgreeing) {
+		othersAgree ||= labels[label](validator) !== was;
+		if (flips && othersAgree && agreeing >= minAgreeing) {
 			return;
 		}
 	}

@@ -26,7 +26,7 @@ const maxRetries = 4;
  * tunnel to an `http:` origin (squid and tinyproxy often allow port 443 only), the request is forwarded instead.
  */
 export class ProxyClient implements HttpClient {
-	readonly #tunnels: Dispatcher;
+	readonly #tunnels: Renewable<Dispatcher>;
 	readonly #forwarder: Forwarder | undefined;
 	readonly #headerNames: HttpClientOptions['headerNames'];
 	/** Origins reached by forwarding. */
@@ -35,7 +35,7 @@ export class ProxyClient implements HttpClient {
 	/** `proxy` is a result of `parseProxy`. */
 	constructor(proxy: URL, options: HttpClientOptions) {
 		this.#headerNames = options.headerNames;
-		this.#tunnels = createDispatcher(proxy, options);
+		this.#tunnels = new Renewable(() => createDispatcher(proxy, options));
 		this.#forwarder = socksOf(proxy) ? undefined : new Forwarder(proxy, options);
 	}
 
@@ -49,7 +49,7 @@ export class ProxyClient implements HttpClient {
 
 		try {
 			return await withRetries(() =>
-				requestByUndici(url, {dispatcher: this.#tunnels, headers, headersTimeout, signal}),
+				requestByUndici(url, {dispatcher: this.#tunnels.current, headers, headersTimeout, signal}),
 			);
 		} catch (error) {
 			if (!(this.#forwarder && url.protocol === 'http:' && error instanceof TunnelRefused)) {
@@ -70,29 +70,64 @@ export class ProxyClient implements HttpClient {
 		}
 	}
 
+	closeIdle(): void {
+		this.#tunnels.renew();
+		this.#forwarder?.closeIdle();
+	}
+
 	async dispose(): Promise<void> {
-		await Promise.all([this.#tunnels.destroy(), this.#forwarder?.dispose()]);
+		await Promise.all([this.#tunnels.dispose(), this.#forwarder?.dispose()]);
 	}
 }
 
 class TunnelRefused extends DownStreamError {}
 
+/** undici closes idle connections only with their dispatcher, so a new one takes over for later requests. */
+class Renewable<T extends Dispatcher> {
+	readonly #create: () => T;
+	/** Dispatchers with requests in progress. */
+	readonly #old = new Set<T>();
+	current: T;
+
+	constructor(create: () => T) {
+		this.#create = create;
+		this.current = create();
+	}
+
+	renew(): void {
+		const old = this.current;
+		this.current = this.#create();
+		this.#old.add(old);
+		void old
+			.close()
+			.catch(() => undefined)
+			.finally(() => this.#old.delete(old));
+	}
+
+	async dispose(): Promise<void> {
+		await Promise.all([this.current, ...this.#old].map(dispatcher => dispatcher.destroy()));
+	}
+}
+
 /** Sends requests to an HTTP proxy in absolute form (RFC 9112 section 3.2.2). */
 class Forwarder {
 	readonly #proxy: URL;
-	readonly #pool: Pool;
+	readonly #pool: Renewable<Pool>;
 
 	constructor(proxy: URL, {tls, timeouts}: HttpClientOptions) {
 		this.#proxy = proxy;
-		this.#pool = new Pool(proxy.origin, {
-			...poolOptions(timeouts),
-			connect: withSafeEnd(withUsualHeaderCase(buildConnector(tlsOptionsOf(tls, timeouts)))),
-		});
+		this.#pool = new Renewable(
+			() =>
+				new Pool(proxy.origin, {
+					...poolOptions(timeouts),
+					connect: withSafeEnd(withUsualHeaderCase(buildConnector(tlsOptionsOf(tls, timeouts)))),
+				}),
+		);
 	}
 
 	async get({url, headers, responseTimeout, signal}: HttpRequest): Promise<HttpResponse> {
 		const response = await withRetries(() =>
-			this.#pool.request({
+			this.#pool.current.request({
 				method: 'GET',
 				path: `${url.origin}${url.pathname}${url.search}`,
 				headers: {Host: url.host, ...headers, ...authorizationOf(this.#proxy)},
@@ -108,8 +143,12 @@ class Forwarder {
 		return response;
 	}
 
+	closeIdle(): void {
+		this.#pool.renew();
+	}
+
 	async dispose(): Promise<void> {
-		await this.#pool.destroy();
+		await this.#pool.dispose();
 	}
 }
 
@@ -125,7 +164,7 @@ async function withRetries(send: () => Promise<Dispatcher.ResponseData>): Promis
 	}
 }
 
-/** A reused connection had been closed; the request is repeated on another one at once (RFC 9112 section 9.3.1). */
+/** A reused connection had been closed; the request is withRetries on another one at once (RFC 9112 section 9.3.1). */
 function failedOnReuse(error: unknown): boolean {
 	return error instanceof errors.SocketError && (error.socket?.bytesRead ?? 0) > 0;
 }

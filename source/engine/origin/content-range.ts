@@ -4,7 +4,7 @@ import type {Range} from '../store/range-set.ts';
 
 export type ContentRange = {
 	readonly range: Range;
-	/** Size of the whole file in bytes; Infinity while unknown. */
+	/** Size of the whole file in bytes; Infinity while unknown. Above 2^53, an inexact copy of the server's statement. */
 	readonly size: number;
 };
 
@@ -13,11 +13,9 @@ export function contentRange(range: Range | undefined, size: number): string {
 	return range ? `bytes ${range.start}-${range.end - 1}/${size}` : `bytes */${size}`;
 }
 
-/**
- * `bytes 0-99/1000`. Servers omit the unit, the end or the total, write `=` or `:` after the unit, and add spaces.
- */
-const partPattern = /^(?:bytes\b)? ?[:=]? ?(\d{1,15}) ?- ?(\d{1,15})? ?(?:\/ ?(\d{1,15}|\*)?)?$/i;
-const sizePattern = /^(?:bytes\b)? ?[:=]? ?(?:\*|\d{1,15} ?- ?\d{0,15})? ?\/ ?(\d{1,15})$/i;
+/** `bytes 0-99/1000`. Servers omit the unit, the end or the total, write `=` or `:` after the unit, and add spaces. */
+const partPattern = /^(?:bytes\b)? ?[:=]? ?(\d+) ?- ?(\d+)? ?(?:\/ ?(\d+|\*)?)?$/i;
+const sizePattern = /^(?:bytes\b)? ?[:=]? ?(?:\*|\d+ ?- ?\d*)? ?\/ ?(\d+)$/i;
 
 /**
  * Parses the header of a 206. The start is required; a missing end follows from `length`, the bytes of the body.
@@ -32,13 +30,14 @@ export function parseContentRange(text: string | undefined, length?: number): Co
 	const start = Number(first);
 	const range = {start, end: last === undefined ? start + length! : Number(last) + 1};
 	const size = total === '*' ? Infinity : Number(total);
-	return range.start < range.end && range.end <= size ? {range, size} : undefined;
+	const isExact = Number.isSafeInteger(range.start) && Number.isSafeInteger(range.end);
+	return isExact && range.start < range.end && range.end <= size ? {range, size} : undefined;
 }
 
 /** Parses the size of the whole file from the header of a 416. */
 export function unsatisfiedSize(text: string | undefined): number | undefined {
 	const [, total] = sizePattern.exec(normalized(text)) ?? [];
-	return total === undefined ? undefined : Number(total);
+	return Number.isSafeInteger(Number(total)) ? Number(total) : undefined;
 }
 
 function normalized(text = ''): string {

@@ -20,9 +20,14 @@ export type OriginResponse = {
 	 */
 	readonly range: Range;
 	readonly validator: Validator;
+	/** Origin and path of the bytes after redirects, without the query, which may be a signature. */
+	readonly place?: string;
 	/** False if the origin responded to a ranged request with the whole file. */
 	readonly acceptsRanges: boolean;
-	/** The origin responded with the whole file but claims to accept ranges, so the next request may work. */
+	/**
+	 * A ranged request got the whole file, or failed for a reason that may be another, and the origin lists `bytes` in
+	 * Accept-Ranges: the next ranged request may work.
+	 */
 	readonly mayAcceptRanges?: boolean;
 	/**
 	 * The declared type is a web page (`text/html`, `application/xhtml+xml`), or JSON of less than 1 MiB: possibly a

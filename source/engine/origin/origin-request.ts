@@ -20,8 +20,10 @@ const maxRedirects = 10;
 const maxChallenges = 3;
 /** Statuses of responses that contain the file. */
 const successStatuses = new Set([200, 201, 203, 206]);
-/** Statuses of origins that reject a Range but may send the whole file. */
-const rangeRefusals = new Set([400, 403, 405, 406, 416, 501]);
+/** Statuses that reject the request as it is; without Range, it may be served. */
+const rangeRefusals = new Set([400, 405, 406, 416, 501]);
+/** Statuses unrelated to the Range: logins, missing files, premature requests. */
+const othersThanRange = new Set([401, 407, 408, 410, 425, 429, 503]);
 const nothing = new Uint8Array();
 
 /** What earlier requests of a data source revealed about its origin. */
@@ -32,7 +34,11 @@ export type OriginTraits = {
 	servesRanges?: boolean;
 	/** It declares a Content-Encoding that its bytes do not have. */
 	mislabels?: boolean;
+	/** When it refused the whole as well as a part, in milliseconds of `performance.now()`. */
+	refusedWholeAt?: number;
 };
+/** Milliseconds before a refused part may again cause a request for the whole file, after that was refused too. */
+const wholeRefusalMs = 30_000;
 /** An unneeded body is drained to keep the connection, up to this many bytes and milliseconds. */
 const maxDiscardedBytes = 64 * 1024;
 const maxDiscardMs = 2000;
@@ -70,7 +76,12 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 				throw error;
 			}
 
-			return requestOnce({...options, traits, ranged: false}).catch((second: unknown) => {
+			const mayAcceptRanges = !isRangeRefusal(error);
+			return requestOnce({...options, traits, ranged: false, mayAcceptRanges}).catch((second: unknown) => {
+				if (statusOf(second) !== undefined) {
+					traits.refusedWholeAt = performance.now();
+				}
+
 				throw second instanceof UnprovenResponse ? error : second;
 			});
 		});
@@ -94,17 +105,37 @@ class UnprovenResponse extends DownStreamError {
 }
 
 /** True if a request without Range may succeed. */
-function mayWorkWithoutRange(
-	error: unknown,
-	{givesParts = false, servesRanges = false}: OriginTraits,
-): boolean {
-	const status = error instanceof DownStreamError ? error.status : undefined;
-	// If ranges have worked, a 403 concerns the link or the number of connections.
-	const refuses = status !== undefined && rangeRefusals.has(status) && !(givesParts && status === 403);
-	return refuses || error instanceof UnprovenResponse || (!servesRanges && (status === 500 || isCut(error)));
+function mayWorkWithoutRange(error: unknown, traits: OriginTraits): boolean {
+	const {givesParts = false, servesRanges = false, refusedWholeAt = -Infinity} = traits;
+	const status = statusOf(error);
+	// Once parts were served, other statuses concern the link or the number of connections.
+	const mayBe = status !== undefined && !othersThanRange.has(status) && !givesParts;
+	return (
+		isRangeRefusal(error) ||
+		(mayBe && performance.now() - refusedWholeAt > wholeRefusalMs) ||
+		(isCut(error) && !servesRanges)
+	);
 }
 
-type RequestOptions = OriginRequestOptions & {readonly traits: OriginTraits};
+/** The origin takes no Range, or none that it answers as HTTP demands. */
+function isRangeRefusal(error: unknown): boolean {
+	return rangeRefusals.has(statusOf(error) ?? 0) || error instanceof UnprovenResponse;
+}
+
+/** Of a refusal by the origin that does not ask to wait. */
+function statusOf(error: unknown): number | undefined {
+	const isRefusal =
+		error instanceof DownStreamError &&
+		(error.code === 'origin-refused' || error.code === 'origin-busy') &&
+		error.retryAfterMs === undefined;
+	return isRefusal ? error.status : undefined;
+}
+
+type RequestOptions = OriginRequestOptions & {
+	readonly traits: OriginTraits;
+	/** A request with Range has failed, perhaps for another reason. */
+	readonly mayAcceptRanges?: boolean;
+};
 
 async function requestOnce(options: RequestOptions): Promise<OriginResponse> {
 	const {range, headers} = options;
@@ -239,7 +270,7 @@ async function proveResponse(
 	response: HttpResponse,
 	options: RequestOptions,
 ): Promise<OriginResponse> {
-	const {ranged, signal} = options;
+	const {ranged, mayAcceptRanges = ranged, signal} = options;
 	const host = url.hostname;
 	const length = lengthOf(response);
 	const part = statedPart(host, response, length, options);
@@ -281,7 +312,7 @@ async function proveResponse(
 				...describe(url, response, size),
 				range,
 				acceptsRanges: part !== undefined && ranged,
-				mayAcceptRanges: ranged && !part && listsBytes(response.headers.get('accept-ranges')),
+				mayAcceptRanges: mayAcceptRanges && !part && listsBytes(response.headers.get('accept-ranges')),
 				get endIsProven() {
 					return response.endIsProven;
 				},
@@ -310,6 +341,10 @@ function statedPart(
 	}
 
 	const {range, size} = proof;
+	if (size !== Infinity && !Number.isSafeInteger(size)) {
+		throw misbehaved(host, 'says that the file has more bytes than any disk can hold');
+	}
+
 	if (!ranged && (range.start > 0 || range.end < size)) {
 		throw new UnprovenResponse(host, 'sent a part in response to a request for the whole file');
 	}
@@ -415,12 +450,13 @@ function describe(
 	url: URL,
 	response: HttpResponse,
 	size: number,
-): Pick<OriginResponse, 'info' | 'validator' | 'isPage'> {
+): Pick<OriginResponse, 'info' | 'validator' | 'place' | 'isPage'> {
 	const contentType = response.headers.get('content-type');
 	const name = nameOf(url, response);
 	return {
 		info: {name, type: typeOf({contentType, name}), size},
 		validator: validatorOf(response),
+		place: url.origin + url.pathname,
 		isPage: isPage(baseType(contentType), size),
 	};
 }

@@ -10,6 +10,7 @@ import {diskError, errorCode, isFull} from './disk-error.ts';
 import {syncFolder, temporarySuffix, writeDurably} from './durable-file.ts';
 import {checkRecord, InvalidRecord, type DownloadRecord} from './record.ts';
 import {makeFolder} from './make-folder.ts';
+import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
 
 export type {DownloadRecord} from './record.ts';
 
@@ -23,28 +24,31 @@ const idPattern = /^[\da-f]{32}$/;
 
 export class RecordStore {
 	readonly #storageDir: string;
+	readonly #access: Writable;
 
 	/** Creates the folder if necessary. Rejects with `disk-full` or `disk-failed`. */
-	static async open(storageDir: string): Promise<RecordStore> {
+	static async open(storageDir: string, access: Writable = alwaysWritable): Promise<RecordStore> {
 		await makeFolder(storageDir, 0o700).catch(throwDiskError(storageDir));
-		return new RecordStore(storageDir);
+		return new RecordStore(storageDir, access);
 	}
 
-	private constructor(storageDir: string) {
+	private constructor(storageDir: string, access: Writable) {
 		this.#storageDir = storageDir;
+		this.#access = access;
 	}
 
 	folderOf(id: DownloadId): string {
 		return path.join(this.#storageDir, id);
 	}
 
-	/** Rejects with `disk-full` or `disk-failed`. */
+	/** Rejects with `disk-full` or `disk-failed`, or the refusal of the storage folder. */
 	async create(entry: DownloadRecord): Promise<RecordFile> {
+		refuseUnlessWritable(this.#access);
 		const folder = this.folderOf(entry.id);
-		await mkdir(folder, {mode: 0o700}).catch(throwDiskError(folder));
-		const file = new RecordFile(new DurableRecord(folder), entry);
+		await mkdir(folder, {mode: 0o700}).catch(throwDiskError(folder, this.#access));
+		const file = new RecordFile(new DurableRecord(folder, this.#access), entry);
 		await file.save({});
-		await syncFolder(this.#storageDir).catch(throwDiskError(this.#storageDir));
+		await syncFolder(this.#storageDir).catch(throwDiskError(this.#storageDir, this.#access));
 		return file;
 	}
 
@@ -59,11 +63,11 @@ export class RecordStore {
 		for (const name of this.#ids()) {
 			const folder = this.folderOf(name);
 			try {
-				if (removeIfEmpty(folder)) {
+				if (removeIfEmpty(folder, this.#access)) {
 					continue;
 				}
 
-				const record = new DurableRecord(folder, problem => problems.push(problem));
+				const record = new DurableRecord(folder, this.#access, problem => problems.push(problem));
 				const entry = await record.read();
 				entries.push(new RecordFile(record, entry, entry));
 			} catch (error) {
@@ -85,8 +89,12 @@ export class RecordStore {
 		}
 	}
 
-	/** Deletes the record last: a crash may leave a record without bytes, but never bytes without a record. */
+	/**
+	 * Deletes the record last: a crash may leave a record without bytes, but never bytes without a record. Rejects with `disk-failed`,
+	 * or the refusal of the storage folder.
+	 */
 	async delete(id: DownloadId): Promise<void> {
+		refuseUnlessWritable(this.#access);
 		const folder = this.folderOf(id);
 		try {
 			for (const name of [dataName, checksName, backupName]) {
@@ -129,14 +137,19 @@ export class RecordFile {
 		return path.join(this.folder, checksName);
 	}
 
-	/** True if another process has taken over the storage folder. */
-	get isAbandoned(): boolean {
-		return this.#record.refusal !== undefined;
+	/** Why record, data and checksums of this download must not be written now. */
+	get refusal(): DownStreamError | undefined {
+		return this.#record.refusal;
 	}
 
 	/** Stops all writes: `save` rejects with the reason from now on. */
 	abandon(reason: DownStreamError): void {
-		this.#record.refusal = reason;
+		this.#record.abandonment = reason;
+	}
+
+	/** Whether both have read or written the same record. */
+	isDurablyAs(other: RecordFile): boolean {
+		return isDeepStrictEqual(this.#durable, other.#durable);
 	}
 
 	/**
@@ -153,7 +166,8 @@ export class RecordFile {
 
 		const changed = {...entry, ...change};
 		this.#database.data = changed;
-		await this.#database.write().catch(throwDiskError(path.join(this.folder, recordName)));
+		const file = path.join(this.folder, recordName);
+		await this.#database.write().catch(throwDiskError(file, this.#record.access));
 		this.#durable = changed;
 	}
 }
@@ -161,16 +175,22 @@ export class RecordFile {
 /** `entry.json` in one folder. Calls during a write are coalesced into one write of the latest record. */
 class DurableRecord implements Adapter<DownloadRecord> {
 	readonly folder: string;
+	readonly access: Writable;
 	readonly #onProblem: (sentence: string) => void;
-	/** Why writes are no longer allowed. */
-	refusal: DownStreamError | undefined;
+	/** Why writes are permanently forbidden, regardless of the storage folder. */
+	abandonment: DownStreamError | undefined;
 	#latest: DownloadRecord | undefined;
 	#running: Promise<void> = Promise.resolve();
 	#next: Promise<void> | undefined;
 
-	constructor(folder: string, onProblem: (sentence: string) => void = () => undefined) {
+	constructor(folder: string, access: Writable, onProblem: (sentence: string) => void = () => undefined) {
 		this.folder = folder;
+		this.access = access;
 		this.#onProblem = onProblem;
+	}
+
+	get refusal(): DownStreamError | undefined {
+		return this.abandonment ?? this.access.refusal;
 	}
 
 	/** Sets a damaged record aside and reads its backup. Throws `InvalidRecord`. */
@@ -187,7 +207,7 @@ class DurableRecord implements Adapter<DownloadRecord> {
 				return checkRecord(stored, path.basename(this.folder));
 			}
 
-			this.#onProblem(`A damaged record was ${setAside(file)}`);
+			this.#onProblem(`A damaged record was ${setAside(file, this.access)}`);
 		}
 
 		throw new InvalidRecord('it has no record');
@@ -206,10 +226,7 @@ class DurableRecord implements Adapter<DownloadRecord> {
 	}
 
 	async #write(): Promise<void> {
-		if (this.refusal) {
-			throw this.refusal;
-		}
-
+		refuseUnlessWritable(this);
 		const previous = path.join(this.folder, backupName);
 		const write = async () =>
 			writeDurably(path.join(this.folder, recordName), JSON.stringify(this.#latest), previous);
@@ -220,6 +237,7 @@ class DurableRecord implements Adapter<DownloadRecord> {
 				throw error;
 			}
 
+			refuseUnlessWritable(this);
 			// The data has filled the disk: deleting the backup makes room for the record.
 			await rm(previous, {force: true});
 			await write();
@@ -228,10 +246,14 @@ class DurableRecord implements Adapter<DownloadRecord> {
 }
 
 /**
- * Returns the storage folder's key, 32 random bytes in base64url, and creates it if necessary. The caller must hold
- * the storage lock. Rejects with `disk-full` or `disk-failed`.
+ * The key of the storage folder: 32 random bytes in base64url, `made` when there is none. Rejects with `disk-full` or
+ * `disk-failed`, or the refusal of the storage folder.
  */
-export async function readKey(storageDir: string): Promise<string> {
+export async function readKey(
+	storageDir: string,
+	access: Writable = alwaysWritable,
+	made = newKey(),
+): Promise<string> {
 	const file = path.join(storageDir, 'key');
 	try {
 		const key = storedKey(file);
@@ -239,9 +261,9 @@ export async function readKey(storageDir: string): Promise<string> {
 			return key;
 		}
 
-		const created = newKey();
-		await writeDurably(file, created);
-		return created;
+		refuseUnlessWritable(access);
+		await writeDurably(file, made);
+		return made;
 	} catch (error) {
 		throw diskError(error, file);
 	}
@@ -269,22 +291,26 @@ function storedKey(file: string): string | undefined {
  * Removes temporary files, and then the folder if it is empty: the process ended before the first record was written,
  * or after the last one was deleted. Returns true if the folder was removed. A read-only disk keeps both.
  */
-function removeIfEmpty(folder: string): boolean {
+function removeIfEmpty(folder: string, access: Writable): boolean {
 	const files = readdirSync(folder).filter(name => {
 		const isTemporary = name.startsWith(recordName) && name.endsWith(temporarySuffix);
-		return !isTemporary || !succeeds(() => rmSync(path.join(folder, name)));
+		return !isTemporary || !succeeds(() => rmSync(path.join(folder, name)), access);
 	});
-	return files.length === 0 && succeeds(() => rmdirSync(folder));
+	return files.length === 0 && succeeds(() => rmdirSync(folder), access);
 }
 
 /** Describes what happened to the damaged file. */
-function setAside(file: string): string {
+function setAside(file: string, access: Writable): string {
 	const aside = `${file}.corrupt-${Date.now()}`;
-	return succeeds(() => renameSync(file, aside)) ? `set aside: ${aside}` : `found: ${file}`;
+	return succeeds(() => renameSync(file, aside), access) ? `set aside: ${aside}` : `found: ${file}`;
 }
 
-/** Returns false if the disk rejects the change. */
-function succeeds(act: () => void): boolean {
+/** Returns false if writes are forbidden or the disk rejects the change. */
+function succeeds(act: () => void, {refusal}: Writable): boolean {
+	if (refusal) {
+		return false;
+	}
+
 	try {
 		act();
 		return true;
@@ -321,8 +347,8 @@ function parseJson(text: string): object | undefined {
 	}
 }
 
-function throwDiskError(file: string): (error: unknown) => never {
+function throwDiskError(file: string, access = alwaysWritable): (error: unknown) => never {
 	return error => {
-		throw diskError(error, file);
+		throw access.explain(diskError(error, file));
 	};
 }

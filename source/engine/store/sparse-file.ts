@@ -2,30 +2,29 @@
 import type {Doubt} from './doubt.ts';
 import {constants, lstatSync, statSync, writeSync, type Stats} from 'node:fs';
 import {copyFile, lstat, open, rename, rm, stat, statfs, type FileHandle} from 'node:fs/promises';
-import {isDeepStrictEqual} from 'node:util';
 import {DownStreamError} from '../../downstream.ts';
 import {presentSetFor} from './block-bitmap.ts';
 import {diskError, errorCode} from './disk-error.ts';
 import {WriteMode} from './write-mode.ts';
 import type {PresentSet, Range} from './range-set.ts';
+import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
 
 // On compressing file systems, a low block count does not imply holes.
 const compressingFileSystems = new Set([
 	0x91_23_68_3e /* btrfs */, 0x2f_c1_2f_c1 /* zfs */, 0xca_45_1a_4e /* bcachefs */,
 ]);
 
-/** Identifies a file and its state. Writing to the file changes its time; replacing it changes its inode. */
+/**
+ * Identifies a file and its state. Writing to the file changes its time; replacing it changes its inode. Excludes the
+ * device number, which may change with each boot.
+ */
 export type FileIdentity = {
-	readonly device: number;
 	readonly inode: number;
 	/** Bytes. */
 	readonly size: number;
 	/** Milliseconds since the epoch. */
 	readonly modifiedAt: number;
 };
-
-/** `written`: the same file with another time or size; `other`: another file or a link has replaced it. */
-export type FileChange = 'written' | 'other' | undefined;
 
 /** Recorded bytes that the disk does not return, or that may have been changed. They must be fetched again. */
 export class DamagedFile extends DownStreamError {
@@ -43,10 +42,12 @@ const copyBufferBytes = 1024 * 1024;
 
 export class SparseFile {
 	readonly path: string;
-	/** How the file differs from the recorded one. */
-	readonly change: FileChange;
+	/** The file differed from the recorded one when it was opened. */
+	readonly isChanged: boolean;
 	/** Called with all written bytes, in the tick in which they become present. */
 	onWritten: ((offset: number, bytes: Uint8Array) => void) | undefined;
+	/** Whether it may be written. */
+	access: Pick<Writable, 'refusal'> = alwaysWritable;
 	/** Set while present bytes may have been changed by another program. */
 	doubt: Doubt | undefined;
 	#reader: Promise<FileHandle> | undefined;
@@ -88,7 +89,7 @@ export class SparseFile {
 				size,
 				present: presentSetFor(size, isPlausible ? recorded : []),
 				identity,
-				change: isPlausible ? changeOf(path, found, identity) : undefined,
+				isChanged: isPlausible && isOther(path, found, identity),
 			});
 		} catch (error) {
 			throw diskError(error, path);
@@ -96,13 +97,13 @@ export class SparseFile {
 	}
 
 	private constructor(
-		file: Pick<SparseFile, 'path' | 'size' | 'present' | 'change'> & {identity: FileIdentity | undefined},
+		file: Pick<SparseFile, 'path' | 'size' | 'present' | 'isChanged'> & {identity: FileIdentity | undefined},
 	) {
 		this.path = file.path;
-		this.change = file.change;
+		this.isChanged = file.isChanged;
 		this.#present = file.present;
 		this.#size = file.size;
-		this.#identity = file.change ? undefined : file.identity;
+		this.#identity = file.isChanged ? undefined : file.identity;
 	}
 
 	get present(): PresentSet {
@@ -328,6 +329,7 @@ export class SparseFile {
 
 	async #writeHandle(): Promise<FileHandle> {
 		this.#throwIfRetired();
+		refuseUnlessWritable(this.access);
 		if (!this.#writer) {
 			this.#writer = this.#openToWrite();
 			this.#writer.catch(() => {
@@ -370,24 +372,16 @@ async function usesEnoughBlocks(ranges: readonly Range[], {blocks}: Stats, path:
 	return compressingFileSystems.has(type);
 }
 
-function changeOf(path: string, found: Stats, identity: FileIdentity | undefined): FileChange {
-	if (!identity) {
-		return lstatSync(path).isSymbolicLink() ? 'other' : undefined;
-	}
-
-	if (!isDifferent(found, identity)) {
-		return undefined;
-	}
-
-	return found.dev === identity.device && found.ino === identity.inode ? 'written' : 'other';
+function isOther(path: string, found: Stats, identity: FileIdentity | undefined): boolean {
+	return identity ? isDifferent(found, identity) : lstatSync(path).isSymbolicLink();
 }
 
-function identityOf({dev, ino, size, mtimeMs}: Stats): FileIdentity {
-	return {device: dev, inode: ino, size, modifiedAt: mtimeMs};
+function identityOf({ino, size, mtimeMs}: Stats): FileIdentity {
+	return {inode: ino, size, modifiedAt: mtimeMs};
 }
 
-function isDifferent(found: Stats, identity: FileIdentity): boolean {
-	return !isDeepStrictEqual(identityOf(found), identity);
+function isDifferent({ino, size, mtimeMs}: Stats, identity: FileIdentity): boolean {
+	return ino !== identity.inode || size !== identity.size || mtimeMs !== identity.modifiedAt;
 }
 
 async function readSome(
