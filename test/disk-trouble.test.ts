@@ -182,7 +182,9 @@ test(
 		const {bytesSent} = origin;
 		await engine.resume(download.id);
 		await completes(engine, download.id);
-		assert.ok(origin.bytesSent - bytesSent <= size - present, 'what was held was fetched again');
+		// A resume compares samples.
+		const sampled = 64 * 1024;
+		assert.ok(origin.bytesSent - bytesSent <= size - present + sampled, 'cached bytes were fetched again');
 		await close();
 	},
 );

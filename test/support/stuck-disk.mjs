@@ -9,6 +9,9 @@ await handle.close();
 for (const name of ['sync', 'datasync']) {
 	const original = methods[name];
 	methods[name] = async function () {
-		await (existsSync(process.env.STUCK) ? new Promise(() => {}) : original.call(this));
+		// The timer keeps the thread alive, as a pending system call would.
+		await (existsSync(process.env.STUCK)
+			? new Promise(() => setInterval(() => {}, 1000))
+			: original.call(this));
 	};
 }
