@@ -522,8 +522,10 @@ export class Controller {
 			}
 
 			case 'resume': {
-				const able = targets.filter(download => isStopped(download) || download.status === 'waiting');
-				if (selected.error?.code === 'origin-changed') {
+				const able = targets.filter(
+					download => isStopped(download) || download.status === 'waiting' || download.isPageForFile,
+				);
+				if (selected.error?.code === 'origin-changed' && !selected.isPageForFile) {
 					this.#openChanged(selected);
 				} else if (able.length === 0) {
 					this.#say(`r: it ${whyNotResumed(selected)}`);

@@ -397,7 +397,7 @@ function footerWords(mode: Mode, selected: Download | undefined): Partial<Record
 		return {...Object.fromEntries(none.map(command => [command, false])), filter: false, sort: false};
 	}
 
-	const {status, error} = selected;
+	const {status, error, isPageForFile} = selected;
 	const isStopped = status === 'paused' || status === 'cancelled' || status === 'failed';
 	const isComplete = status === 'complete';
 	const isExpired =
@@ -407,8 +407,9 @@ function footerWords(mode: Mode, selected: Download | undefined): Partial<Record
 			? {open: false, back: 'back', next: 'next', 'plain-text': 'plain text', filter: false, sort: false}
 			: {}),
 		pause: isStopped || isComplete ? false : 'pause',
-		resume: isStopped || status === 'waiting' ? (status === 'paused' ? 'resume' : 'retry') : false,
-		'new-url': isExpired ? 'new link' : false,
+		resume:
+			isStopped || status === 'waiting' || isPageForFile ? (status === 'paused' ? 'resume' : 'retry') : false,
+		'new-url': isExpired || isPageForFile ? 'new link' : false,
 		remove: isComplete ? 'remove' : 'cancel',
 	};
 }

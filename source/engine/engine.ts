@@ -311,7 +311,8 @@ export class Engine implements DownStream {
 			}
 
 			const {status} = known;
-			const goesOn = ['paused', 'failed', 'waiting', 'checking'].includes(status) && given.intent === 'run';
+			const isStill = ['paused', 'failed', 'waiting', 'checking'].includes(status) || known.isPageForFile;
+			const goesOn = isStill && given.intent === 'run';
 			if (status === 'cancelled' || (isWish && goesOn)) {
 				await known.resume();
 			}
@@ -323,6 +324,10 @@ export class Engine implements DownStream {
 		const removed = [...this.#removed.values()].find(({entryFile}) => isSame(entryFile.entry, given));
 		if (removed) {
 			const restored = await this.#restore(removed, {intent: given.intent, error: undefined}, ownSource);
+			if (isWish && restored.isPageForFile && given.intent === 'run') {
+				await restored.resume();
+			}
+
 			await holdAgainst(restored, given.checksum);
 			return {download: this.#view(restored), existed: true};
 		}

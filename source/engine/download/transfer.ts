@@ -1,5 +1,6 @@
 // One download: readers wait, segments write, one scheduler in between.
 import {rm} from 'node:fs/promises';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError, type Download, type DownloadId, type DownloadStatus} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import {release} from '../memory/buffers.ts';
@@ -8,12 +9,12 @@ import {BlockReader} from '../memory/disk-reader.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import {diskError, isFull} from '../store/disk-error.ts';
 import {Doubt} from '../store/doubt.ts';
-import {downloadView, nameOf, queueRankOf, typeOf} from './view.ts';
+import {downloadView, isPageForFile, nameOf, queueRankOf, typeOf} from './view.ts';
 import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
 import {Fetcher, type NewLink, type TransferServices} from '../fetch/fetcher.ts';
 import {Readers, type Reader} from '../fetch/readers.ts';
-import {RetryPolicy} from '../fetch/retry-policy.ts';
-import {proveAcceptance, proveNewPlace} from '../fetch/version-check.ts';
+import {RetryPolicy, wishIntervalMs} from '../fetch/retry-policy.ts';
+import {proveAcceptance, proveNewPlace, sendsPage} from '../fetch/version-check.ts';
 import type {Client} from '../fetch/players.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import {DamagedFile, SparseFile} from '../store/sparse-file.ts';
@@ -72,6 +73,10 @@ export class Transfer {
 	#viewIsLively = false;
 	#closed = false;
 	#isRenewing = false;
+	/** Whether the origin still sends a page in place of the file, while it is asked that. */
+	#pageCheck: Promise<void> | undefined;
+	/** Milliseconds since the epoch. */
+	#pageCheckedAt = 0;
 	/** The user wants the file now. */
 	#isAsked = false;
 	/** Damage that was found in the background and that no `verify` has told of. */
@@ -187,6 +192,11 @@ export class Transfer {
 		return this.#entryFile.entry.completedAt !== undefined && this.#file.isComplete;
 	}
 
+	/** What is held is a web page in place of the file; the origin is asked again at each wish. */
+	get isPageForFile(): boolean {
+		return isPageForFile(this.#entryFile.entry);
+	}
+
 	/** It would fetch in the background if the queue let it. */
 	get wantsPlace(): boolean {
 		const {intent, onDemand} = this.#entryFile.entry;
@@ -234,6 +244,10 @@ export class Transfer {
 			return 'exporting';
 		}
 
+		if (this.#pageCheck && intent !== 'cancel') {
+			return 'asking';
+		}
+
 		if (this.isComplete) {
 			return 'complete';
 		}
@@ -271,6 +285,8 @@ export class Transfer {
 	 * stands in the way, or the signal's reason.
 	 */
 	async facts(signal: AbortSignal): Promise<StreamFacts> {
+		await this.#replacePage();
+		signal.throwIfAborted();
 		if (!this.#fetcher.factsKnown) {
 			this.#refuseIfCancelled();
 			try {
@@ -412,6 +428,7 @@ export class Transfer {
 		this.#isAsked = true;
 		this.#retries.retryNow(true);
 		await this.#entryFile.save({intent: 'run', error: undefined});
+		void this.#replacePage();
 		this.#lookAround();
 	}
 
@@ -443,6 +460,10 @@ export class Transfer {
 		this.#fetcher.limitRate = this.#entryFile.entry.limitRate;
 		if (change.checksum !== undefined) {
 			await this.#changedChecksum();
+		}
+
+		if (sourceOf) {
+			void this.#replacePage();
 		}
 
 		this.#lookAround();
@@ -507,8 +528,10 @@ export class Transfer {
 		}
 	}
 
+	/** A page in place of the file proves nothing: any file may follow it. */
 	async #proveSource(source: DataSource): Promise<OriginResponse> {
-		return proveNewPlace(this.#file, source, this.#fetcher.heldVersion, this.#ending.signal);
+		const file = this.isPageForFile ? await SparseFile.open(this.#file.path, Infinity, []) : this.#file;
+		return proveNewPlace(file, source, this.#fetcher.heldVersion, this.#ending.signal);
 	}
 
 	/** Nothing may be running. `place`: what the source has said of itself, where it is another one of the same file. */
@@ -520,7 +543,8 @@ export class Transfer {
 		const {factsKnown} = this.#fetcher;
 		await this.#fetcher.replaceSource(source);
 		this.#retries.reset();
-		if (place && factsKnown && place.info.size !== this.#file.size && this.#file.present.size === 0) {
+		const isOther = place && place.info.size !== this.#file.size && this.#file.present.size === 0;
+		if (place && factsKnown && (isOther || this.isPageForFile)) {
 			await this.#forgetVersion(change);
 		} else {
 			const {validator, acceptsRanges} = (factsKnown && place) || this.#entryFile.entry;
@@ -638,6 +662,53 @@ export class Transfer {
 			await this.#forgetVersion({intent: 'run'});
 		});
 		this.#lookAround();
+	}
+
+	/**
+	 * Asks the origin again where a web page is held in place of the file, and starts over if it sends another thing now.
+	 * Concurrent wishes share one request, and one follows another after a second at the earliest. Never rejects.
+	 */
+	#replacePage(): Promise<void> {
+		if (!this.#pageCheck && this.#mayReplacePage) {
+			this.#pageCheck = this.#checkPage().finally(() => {
+				this.#pageCheck = undefined;
+				this.#lookAround();
+				this.#changed();
+			});
+			this.#changed();
+		}
+
+		return this.#pageCheck ?? Promise.resolve();
+	}
+
+	/** A connection that works is the answer of now. */
+	get #mayReplacePage(): boolean {
+		return (
+			this.isPageForFile &&
+			!this.#closed &&
+			this.#entryFile.entry.intent !== 'cancel' &&
+			this.#fetcher.segments.size === 0
+		);
+	}
+
+	async #checkPage(): Promise<void> {
+		const {signal} = this.#ending;
+		try {
+			await this.#fetcher.whileNothingRuns(async () => {
+				const lastAt = Math.max(this.#pageCheckedAt, this.#fetcher.lastByteAt ?? 0);
+				await sleep(Math.max(0, lastAt + wishIntervalMs - Date.now()), undefined, {signal});
+				this.#pageCheckedAt = Date.now();
+				if (this.#mayReplacePage && !(await sendsPage(this.#fetcher.source, signal))) {
+					Logger.info(`${this.id}: ${this.host} sends the file in place of a page now`);
+					this.#retries.reset();
+					await this.#forgetVersion({});
+				}
+			});
+		} catch (error) {
+			if (!this.#closed) {
+				Logger.warn(`${this.id}: the page is kept: ${String(error)}`);
+			}
+		}
 	}
 
 	async #fetchAnew(): Promise<void> {
@@ -1247,14 +1318,33 @@ export class Transfer {
 			return;
 		}
 
-		const line = `${this.id}: ${error.code}: ${error.message}`;
-		if (this.#retries.failed(error, since)) {
+		if (error.code === 'origin-changed' && this.isPageForFile) {
+			void this.#changedFromPage(error, since);
+			return;
+		}
+
+		this.#tellFailure(error, since);
+	}
+
+	/** The file may have come in place of a page that is held. */
+	async #changedFromPage(error: DownStreamError, since?: number): Promise<void> {
+		const version = this.#version;
+		this.#fetcher.segments.endAll();
+		await this.#replacePage();
+		if (version === this.#version && !this.#closed) {
+			this.#tellFailure(error, since);
+		}
+	}
+
+	#tellFailure(problem: DownStreamError, since?: number): void {
+		const line = `${this.id}: ${problem.code}: ${problem.message}`;
+		if (this.#retries.failed(problem, since)) {
 			Logger.warn(line);
 			this.#endOverdueWaits();
 		} else {
 			Logger.error(line);
 			this.#fetcher.segments.endAll();
-			this.#readers.reject(error);
+			this.#readers.reject(problem);
 			void this.#entryFile.save({error: this.#retries.permanentError}).catch(() => undefined);
 		}
 
