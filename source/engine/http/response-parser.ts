@@ -2,9 +2,10 @@
 // readings is not believed.
 import {HttpError} from './errors.ts';
 
-/** Of status line and header fields of one answer, in bytes. */
-const largestHead = 64 * 1024;
-const maxFields = 256;
+/** Of a response, in bytes: curl takes about 300 KB of fields. */
+const largestStatusLine = 64 * 1024;
+const largestFields = 256 * 1024;
+const maxFields = 5000;
 /** Size and extensions of a chunk, in bytes; nobody uses extensions. */
 const largestChunkLine = 1024;
 const largestTrailers = 16 * 1024;
@@ -35,7 +36,7 @@ export class ResponseParser {
 	/** A line whose end is still to come. */
 	#line = '';
 	/** What the lines of a head, a chunk size or the trailers may still have. */
-	#lineBytesLeft = largestHead;
+	#lineBytesLeft = largestStatusLine;
 	#interims = 0;
 	#status = 0;
 	#version = '';
@@ -213,7 +214,7 @@ export class ResponseParser {
 
 		this.#status = Number(status);
 		this.#version = version;
-		this.#part = 'fields';
+		this.#expectLines('fields', largestFields);
 	}
 
 	#takeField(line: string): void {
@@ -275,7 +276,7 @@ export class ResponseParser {
 			this.#headers.clear();
 			this.#lastName = undefined;
 			this.#fields = 0;
-			this.#expectLines('status', largestHead);
+			this.#expectLines('status', largestStatusLine);
 			return;
 		}
 
