@@ -3,6 +3,8 @@ import type {ResponseHead} from './response-parser.ts';
 
 export type HttpRequest = {
 	readonly url: URL;
+	/** In the request line, in place of path and query (RFC 9112 section 3.2). */
+	readonly target?: string;
 	/** By names in lower case. Those that belong to the connection are the client's. */
 	readonly headers: Readonly<Record<string, string>>;
 	/** Whether nobody waits for the body now: it may come in large pieces then. */

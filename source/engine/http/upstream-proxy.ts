@@ -1,10 +1,18 @@
-// The HTTP client for origins behind an HTTP or SOCKS proxy, by undici. The only user of socks.
+// The HTTP client for origins behind an HTTP or SOCKS proxy: tunnels by undici, and a proxy that is asked for files by
+// the direct client's connections. The only user of socks.
 import {lookup} from 'node:dns/promises';
 import {isIP, type Socket} from 'node:net';
 import type {Readable} from 'node:stream';
 import {createSecureContext, rootCertificates} from 'node:tls';
 import {SocksClient} from 'socks';
-import {Agent, buildConnector, errors, Pool, request as requestByUndici, type Dispatcher} from 'undici';
+import {
+	Agent,
+	buildConnector,
+	errors,
+	Pool as ConnectPool,
+	request as requestByUndici,
+	type Dispatcher,
+} from 'undici';
 import {DownStreamError} from '../../downstream.ts';
 import {certificateProblem, HttpError, type HttpErrorCode} from './errors.ts';
 import type {
@@ -16,6 +24,7 @@ import type {
 	TlsOptions,
 } from './client.ts';
 import {inUsualCase} from './headers.ts';
+import {Pool} from './pool.ts';
 import {bareHost, credentialsOf, socksOf, type Socks} from './proxy-settings.ts';
 
 /** So many kept connections may turn out to be closed, one after the other. */
@@ -57,7 +66,7 @@ export class ProxyClient implements HttpClient {
 			}
 
 			const answer = await this.#forwarder.get(asked).catch((failure: unknown) => {
-				throw failure instanceof HttpError ? error : failure;
+				throw failure instanceof HttpError && !isOfResponse(failure) ? error : failure;
 			});
 			// It does not lead there in either way.
 			if (answer.status === error.status) {
@@ -75,6 +84,11 @@ export class ProxyClient implements HttpClient {
 	}
 }
 
+/** The proxy has answered, with what no client reads. */
+function isOfResponse({code}: HttpError): boolean {
+	return code === 'NOT_HTTP' || code === 'HEADERS_TOO_LARGE';
+}
+
 class TunnelRefused extends DownStreamError {}
 
 /** An HTTP proxy that is asked for files by their whole URLs (RFC 9112 section 3.2.2). */
@@ -82,24 +96,20 @@ class Forwarder {
 	readonly #proxy: URL;
 	readonly #pool: Pool;
 
-	constructor(proxy: URL, {tls, timeouts}: HttpClientOptions) {
+	constructor(proxy: URL, options: HttpClientOptions) {
 		this.#proxy = proxy;
-		this.#pool = new Pool(proxy.origin, {
-			...poolOptions(timeouts),
-			connect: guarded(sentInUsualCase(buildConnector(tlsOptionsOf(tls, timeouts)))),
-		});
+		this.#pool = new Pool(proxy, options);
 	}
 
-	async get({url, headers, answerTimeout, signal}: HttpRequest): Promise<HttpResponse> {
-		const answer = await repeated(() =>
-			this.#pool.request({
-				method: 'GET',
-				path: `${url.origin}${url.pathname}${url.search}`,
-				headers: {Host: url.host, ...headers, ...authorizationOf(this.#proxy)},
-				headersTimeout: answerTimeout,
-				signal,
-			}),
-		);
+	async get(request: HttpRequest): Promise<HttpResponse> {
+		const {url, headers} = request;
+		const answer = await this.#pool.get({
+			...request,
+			target: `${url.origin}${url.pathname}${url.search}`,
+			headers: {...headers, ...authorizationOf(this.#proxy)},
+			// The connection leads to the proxy, not to the origin.
+			approve: undefined,
+		});
 		if (answer.status === 407) {
 			answer.close();
 			throw wrongUser(this.#proxy, answer.status);
@@ -109,7 +119,7 @@ class Forwarder {
 	}
 
 	async dispose(): Promise<void> {
-		await this.#pool.destroy();
+		this.#pool.close();
 	}
 }
 
@@ -221,7 +231,7 @@ function poolOptions(timeouts: HttpTimeouts) {
 		headersTimeout: timeouts.headers,
 		bodyTimeout: timeouts.body,
 		keepAliveTimeout: 30_000,
-		maxHeaderSize: 64 * 1024,
+		maxHeaderSize: 256 * 1024,
 	};
 }
 
@@ -398,7 +408,7 @@ function socksError(error: unknown, proxy: URL, {version}: Socks, host: string):
 
 /** RFC 9110 section 9.3.6: CONNECT. */
 function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout: number): OpenTunnel {
-	const pool = new Pool(proxy.origin, {connect: sentInUsualCase(buildConnector(tls)), headersTimeout});
+	const pool = new ConnectPool(proxy.origin, {connect: sentInUsualCase(buildConnector(tls)), headersTimeout});
 	return async (host, port) => {
 		const target = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 		const headers = {Host: target, ...authorizationOf(proxy)};
