@@ -1,13 +1,14 @@
 // Cookies that redirects set on the way to a file (RFC 6265). A jar lives as long as one request with its redirects.
 import {isIP} from 'node:net';
 import {parseSetCookie} from 'set-cookie-parser';
+import {isLoopback} from '../http/hosts.ts';
 
 type KeptCookie = {
 	readonly name: string;
 	readonly value: string;
 	readonly domain: string;
-	/** Sent to this host and port alone. RFC 6265 has no ports; a jar that knows no public suffixes is careful. */
-	readonly port: string | undefined;
+	/** For the host `domain` alone, at any port (section 8.5). */
+	readonly isHostOnly: boolean;
 	readonly path: string;
 	readonly secure: boolean;
 };
@@ -25,7 +26,7 @@ export class CookieJar {
 			const domain = attributes.domain?.replace(/^\./, '').toLowerCase() || url.hostname;
 			const path = attributes.path?.startsWith('/') ? attributes.path : defaultPath(url);
 			const secure = attributes.secure ?? false;
-			if (name === '' || !mayCover(url.hostname, domain) || (secure && url.protocol !== 'https:')) {
+			if (name === '' || !mayCover(url.hostname, domain) || (secure && !isSecure(url))) {
 				continue;
 			}
 
@@ -39,7 +40,7 @@ export class CookieJar {
 					name,
 					value,
 					domain,
-					port: attributes.domain ? undefined : url.port,
+					isHostOnly: !attributes.domain,
 					path,
 					secure,
 				});
@@ -77,15 +78,16 @@ function defaultPath({pathname}: URL): string {
 	return pathname.slice(0, Math.max(1, pathname.lastIndexOf('/')));
 }
 
-function isFor({domain, port, path, secure}: KeptCookie, url: URL): boolean {
-	const {hostname, pathname, protocol} = url;
-	const isThere =
-		port === undefined
-			? hostname === domain || isBelow(hostname, domain)
-			: hostname === domain && url.port === port;
+/** Nobody listens on the way to a server of this machine. */
+function isSecure({protocol, hostname}: URL): boolean {
+	return protocol === 'https:' || isLoopback(hostname);
+}
+
+function isFor({domain, isHostOnly, path, secure}: KeptCookie, url: URL): boolean {
+	const {hostname, pathname} = url;
 	return (
-		isThere &&
+		(hostname === domain || (!isHostOnly && isBelow(hostname, domain))) &&
 		(pathname === path || pathname.startsWith(path.endsWith('/') ? path : `${path}/`)) &&
-		(!secure || protocol === 'https:')
+		(!secure || isSecure(url))
 	);
 }
