@@ -1,6 +1,7 @@
 // Who may ask: programs of this computer, and only those web pages that the user named. Pure.
 import {createHash, timingSafeEqual} from 'node:crypto';
 import type {IncomingHttpHeaders} from 'node:http';
+import {isIPv4} from 'node:net';
 
 export type AccessPolicy = {
 	/** Origins of web pages that may ask, such as `https://player.example`. */
@@ -21,8 +22,8 @@ export type AccessDecision =
  */
 export function decideAccess(headers: IncomingHttpHeaders, policy: AccessPolicy): AccessDecision {
 	const host = headers.host?.toLowerCase() ?? '';
-	if (!/^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?$/.test(host)) {
-		return {granted: false, status: 421, reason: 'The Host header must name 127.0.0.1, localhost or [::1].'};
+	if (!isLoopbackHost(host)) {
+		return {granted: false, status: 421, reason: 'The Host header must name localhost, 127.0.0.1 or [::1].'};
 	}
 
 	const site = headers['sec-fetch-site'] ?? 'none';
@@ -41,6 +42,13 @@ export function decideAccess(headers: IncomingHttpHeaders, policy: AccessPolicy)
 		status: 403,
 		reason: 'Web pages may not use this proxy unless --allow-origin names them.',
 	};
+}
+
+/** A dot may end the name, as any name of DNS. */
+function isLoopbackHost(host: string): boolean {
+	const [, name = '', port = '0'] = /^(\[::1\]|[^:]*?)\.?(?::(\d{1,5}))?$/.exec(host) ?? [];
+	const isLoopback = name === 'localhost' || name === '[::1]' || (isIPv4(name) && name.startsWith('127.'));
+	return isLoopback && Number(port) <= 65_535;
 }
 
 /** A `<video>` or `<img>` without `crossorigin` sends no Origin; its Referer tells the page and cannot be forged. */
