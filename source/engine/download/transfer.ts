@@ -1000,6 +1000,8 @@ export class Transfer {
 	}
 
 	async #lostEnd(lost: Range): Promise<void> {
+		// It may be gone with its folder.
+		await this.#entryFile.makeFolder();
 		await this.#isNoLongerWhole();
 		await this.#makeHoles([lost]);
 	}

@@ -140,6 +140,15 @@ export class RecordFile {
 		this.#record.refusal = reason;
 	}
 
+	/** Makes the folder again if it was removed, but not the storage folder above it. Rejects with `disk-full` or `disk-failed`. */
+	async makeFolder(): Promise<void> {
+		await mkdir(this.folder, {mode: 0o700}).catch((error: unknown) => {
+			if (errorCode(error) !== 'EEXIST') {
+				throw diskError(error, this.folder);
+			}
+		});
+	}
+
 	/**
 	 * Changes the entry at once, and resolves when that is durable; a field set to undefined is dropped. Rejects
 	 * with `disk-full` or `disk-failed`; the change is then part of the next save. What changes nothing is not written:
