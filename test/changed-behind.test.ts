@@ -193,6 +193,40 @@ for (const isComplete of [true, false]) {
 	});
 }
 
+/** Changes the record of a download that nobody has open. */
+async function editRecord(folder: string, edit: (record: Record<string, unknown>) => object): Promise<void> {
+	const file = path.join(folder, 'entry.json');
+	const record = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+	await writeFile(file, JSON.stringify({...record, ...edit(record)}));
+}
+
+test('a reboot that gives the disk another number causes no check', {timeout}, async t => {
+	const {storageDir, id, folder} = await left(t, {isComplete: true});
+	const {dev} = await stat(folder);
+	await editRecord(folder, ({dataFile}) => ({dataFile: {...(dataFile as object), device: dev + 1}}));
+	const {engine} = await startEngine(t, {storageDir, maxActive: 0});
+	const {status, checkProgress} = downloadOf(engine, id);
+	assert.deepEqual([status, checkProgress], ['complete', null]);
+});
+
+test('after a kill each block of a changed file is read once', {timeout}, async t => {
+	const {storageDir, id, folder, data} = await left(t, {isComplete: false});
+	await editRecord(folder, () => ({unsettled: [0, 1, 2, 3]}));
+	await utimes(data, new Date(), new Date(0));
+	const handle = await open(data);
+	const methods = Object.getPrototypeOf(handle) as typeof handle;
+	await handle.close();
+	const reads = t.mock.method(methods, 'read');
+	const {engine} = await startEngine(t, {storageDir, maxActive: 0});
+	await engine.verify(id);
+	const starts = reads.mock.calls
+		.map(call => call.arguments as unknown as [Buffer, number, number, number])
+		.filter(([, , length, position]) => length === MiB / 4 && position % MiB === 0)
+		.map(([, , , position]) => position / MiB)
+		.toSorted((a, b) => a - b);
+	assert.deepEqual(starts, [0, 1, 2, 3, 4]);
+});
+
 test('a check that the end of the program cuts short is taken up by the next start', {timeout}, async t => {
 	const {storageDir, id, data} = await left(t, {isComplete: true});
 	await write(data, 'edited', 7 * MiB);

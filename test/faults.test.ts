@@ -10,6 +10,7 @@ import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, temporaryFolder, until, type TestEngine} from './support/engines.ts';
 import {startFaultOrigin, type FaultName, type FaultOrigin} from './support/fault-origin.ts';
 import type {OriginOptions} from './support/origin.ts';
+import {read} from './support/read-stream.ts';
 
 const MiB = 1024 * 1024;
 const size = 3 * MiB + 17;
@@ -302,7 +303,7 @@ const cases: Case[] = [
 		] as const
 	).flatMap(([code, says]): Case[] => [
 		fails(`answers ${code}`, 'status', {code}, 'origin-refused', says, {requestsAtMost: 2}),
-		[403, 416].includes(code)
+		[403, 404, 416, 451].includes(code)
 			? inOrder(`answers ${code} to a Range in the middle`, 'status', {...later, code})
 			: fails(`answers ${code} in the middle`, 'status', {...later, code}, 'origin-refused', says, {
 					heldAtLeast: 1,
@@ -628,7 +629,7 @@ for (const [words, parameters] of [
 for (const [words, fault, parameters, requests] of [
 	// With a Range and without.
 	['403', 'status', {code: 403}, 2],
-	['404', 'status', {code: 404}, 1],
+	['404', 'status', {code: 404}, 2],
 	['410', 'status', {code: 410}, 1],
 	['a circle of redirects', 'redirect', {}, 11],
 	['503 and asks to wait an hour', 'status', {code: 503, wait: 3600}, 1],
@@ -808,21 +809,6 @@ async function servesRightBytes({streamUrl, ranges, size, status, error}: Downlo
 	}
 
 	assert.equal(firstWrongByte(whole.bytes, 0), -1);
-}
-
-async function read(url: string, range?: string): Promise<{status: number; bytes: Buffer; isCut: boolean}> {
-	const response = await fetch(url, {headers: range === undefined ? {} : {range}});
-	const chunks: Uint8Array[] = [];
-	let isCut = false;
-	try {
-		for await (const chunk of response.body ?? []) {
-			chunks.push(chunk as Uint8Array);
-		}
-	} catch {
-		isCut = true;
-	}
-
-	return {status: response.status, bytes: Buffer.concat(chunks), isCut};
 }
 
 test(

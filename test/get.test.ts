@@ -284,6 +284,24 @@ test('get ends when no byte has come for so long, with a code of its own, and te
 	assert.ok(origin.requests.length >= 3, `${origin.requests.length} requests`);
 });
 
+test('a plain run gives up with the same code and sentence', async t => {
+	const origin = await startOrigin(t, {
+		size: MiB,
+		intercept(request) {
+			request.socket.destroy();
+			return true;
+		},
+	});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const args = ['--json', '--port', '0', '--storage', storage, '--give-up-after', '2s', origin.url];
+	const plain = await CliProcess.start(t, args);
+	assert.equal(await plain.exit(), 76);
+	assert.match(
+		plain.stderr,
+		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed in the middle; gave up, no byte came for 2s/,
+	);
+});
+
 test('get waits for a server that comes back, and names one that says nothing', async t => {
 	let isSilent = true;
 	const waiting: Array<() => void> = [];

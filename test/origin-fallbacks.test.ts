@@ -58,36 +58,58 @@ function rangesAsked(origin: TestOrigin): Array<string | undefined> {
 	return origin.requests.map(({headers}) => headers.range);
 }
 
-for (const status of [400, 403, 405, 406, 416, 501]) {
+for (const [status, mayAcceptRanges] of [
+	...[400, 405, 406, 416, 501].map(status => [status, false] as const),
+	// They may have had another reason than the Range, and the whole says that ranges are accepted.
+	...[402, 403, 404, 409, 451, 500, 502, 504, 520, 'reset'].map(status => [status, true] as const),
+] as const) {
 	for (const start of [0, 2000]) {
 		test(`an origin that answers a Range from ${start} with ${status} is asked for the whole`, async t => {
 			const {origin, ask} = await prepare(t, {
-				part: (_request, response) => response.writeHead(status).end(),
+				part: (request, response) =>
+					typeof status === 'string' ? request.socket.resetAndDestroy() : response.writeHead(status).end(),
 			});
 			const answer = await ask(start, 3000);
-			assert.deepEqual([answer.acceptsRanges, answer.mayAcceptRanges], [false, false]);
+			assert.deepEqual([answer.acceptsRanges, answer.mayAcceptRanges], [false, mayAcceptRanges]);
 			await assertProven(answer, {start: 0, end: size});
 			assert.deepEqual(rangesAsked(origin), [`bytes=${start}-2999`, undefined]);
 		});
 	}
 }
 
-test('other refusals, and those of the whole too, are told', async t => {
-	const {origin, ask} = await prepare(t, {
-		part: ({headers}, response) => response.writeHead(headers.range === 'bytes=0-9' ? 404 : 403).end(),
-		whole: (_request, response) => response.writeHead(410).end(),
+for (const status of [403, 404, 451]) {
+	test(`${status} for a part is followed by the refusal of the whole, once in a while`, async t => {
+		const {origin, ask} = await prepare(t, {
+			part: (_request, response) => response.writeHead(status).end(),
+			whole: (_request, response) => response.writeHead(410).end(),
+		});
+		await assert.rejects(ask(10, 20), {code: 'origin-refused', status: 410});
+		assert.equal(origin.requests.length, 2);
+		await assert.rejects(ask(10, 20), {code: 'origin-refused', status});
+		assert.equal(origin.requests.length, 3);
 	});
-	await assert.rejects(ask(0, 10), {code: 'origin-refused', status: 404});
-	await assert.rejects(ask(10, 20), {code: 'origin-refused', status: 410});
-	assert.equal(origin.requests.length, 3);
-});
+}
 
-test('403 says nothing of ranges where they have worked', async t => {
+for (const status of [401, 408, 410, 425, 429, 503]) {
+	test(`${status} says nothing of the Range: the whole is not asked for`, async t => {
+		const {origin, ask} = await prepare(t, {
+			part: (_request, response) => response.writeHead(status).end(),
+		});
+		await assert.rejects(ask(0, 10), {status});
+		assert.equal(origin.requests.length, 1);
+	});
+}
+
+for (const status of [403, 404, 500, 502]) {
+	test(`${status} says nothing of ranges where they have worked`, t => refusesAfterParts(t, status));
+}
+
+async function refusesAfterParts(t: TestContext, status: number): Promise<void> {
 	let isRefusing = false;
 	const {origin, ask} = await prepare(t, {
 		part(_request, response, {start, end}) {
 			if (isRefusing) {
-				response.writeHead(403).end();
+				response.writeHead(status).end();
 			} else {
 				const headers = {'content-range': `bytes ${start}-${end - 1}/${size}`, 'content-length': end - start};
 				response.writeHead(206, headers).end(file.subarray(start, end));
@@ -96,9 +118,9 @@ test('403 says nothing of ranges where they have worked', async t => {
 	});
 	await assertProven(await ask(1000, 2000), {start: 1000, end: 2000});
 	isRefusing = true;
-	await assert.rejects(ask(2000, 3000), {code: 'origin-refused', status: 403});
+	await assert.rejects(ask(2000, 3000), {status});
 	assert.equal(origin.requests.length, 2);
-});
+}
 
 const forms: ReadonlyArray<[form: string, header: (start: number, last: number) => string | undefined]> = [
 	['bytes=a-b/size', (start, last) => `bytes=${start}-${last}/${size}`],

@@ -41,7 +41,7 @@ const fullEntry: DownloadRecord = {
 	givenName: 'mine.mkv',
 	info: {name: 'film.mkv', type: 'video/x-matroska', size: 1000},
 	acceptsRanges: true,
-	dataFile: {device: 1, inode: 2 ** 60, size: 1000, modifiedAt: 1.5},
+	dataFile: {inode: 2 ** 60, size: 1000, modifiedAt: 1.5},
 	pieces: [[20, 30, 0xff_ff_ff_ff]],
 	validator: {etag: '"a"', lastModified: 'Sun, 06 Nov 1994 08:49:37 GMT'},
 	ranges: [
@@ -79,23 +79,23 @@ test('everything that is saved is there after a restart', async t => {
 	const {store, storageDir} = await openStore(t);
 	await store.create(fullEntry);
 	const reopened = await RecordStore.open(storageDir);
-	const {entries, problems} = await reopened.readAll();
+	const {records, problems} = await reopened.readAll();
 	assert.deepEqual(problems, []);
 	assert.deepEqual(
-		entries.map(file => file.entry),
+		records.map(file => file.record),
 		[fullEntry],
 	);
-	assert.equal(entries[0]?.dataPath, path.join(store.folderOf(id), 'data'));
+	assert.equal(records[0]?.dataPath, path.join(store.folderOf(id), 'data'));
 });
 
 test('a saved change is seen at once, and undefined drops a field', async t => {
 	const {store} = await openStore(t);
 	const file = await store.create({...entry, completedAt: 5});
 	const saved = file.save({intent: 'cancel', completedAt: undefined});
-	assert.equal(file.entry.intent, 'cancel');
+	assert.equal(file.record.intent, 'cancel');
 	await saved;
-	const {entries} = await store.readAll();
-	assert.deepEqual(entries[0]?.entry, {...entry, intent: 'cancel'});
+	const {records} = await store.readAll();
+	assert.deepEqual(records[0]?.record, {...entry, intent: 'cancel'});
 });
 
 test('calls that come together become one write of the newest', async t => {
@@ -140,8 +140,8 @@ for (const [what, damage] of [
 		const file = await store.create(entry);
 		await file.save({addedAt: 1});
 		await writeFile(path.join(file.folder, 'entry.json'), damage);
-		const {entries, problems} = await store.readAll();
-		assert.equal(entries[0]?.entry.addedAt, 0);
+		const {records, problems} = await store.readAll();
+		assert.equal(records[0]?.record.addedAt, 0);
 		assert.equal(problems.length, 1);
 		const aside = (await readdir(file.folder)).find(name => name.startsWith('entry.json.corrupt-'));
 		assert.ok(aside !== undefined && problems[0]?.includes(aside));
@@ -155,12 +155,12 @@ test('a crash between the two renames of a save loses nothing', async t => {
 	await file.save({addedAt: 1});
 	await rm(path.join(file.folder, 'entry.json'));
 	await writeFile(path.join(file.folder, 'entry.json.0123456789ab.tmp'), '{"half');
-	const {entries, problems} = await store.readAll();
-	assert.equal(entries[0]?.entry.addedAt, 0);
+	const {records, problems} = await store.readAll();
+	assert.equal(records[0]?.record.addedAt, 0);
 	assert.deepEqual(problems, []);
 	assert.deepEqual(await readdir(file.folder), ['entry.json.bak']);
-	await entries[0].save({addedAt: 2});
-	assert.equal((await store.readAll()).entries[0]?.entry.addedAt, 2);
+	await records[0].save({addedAt: 2});
+	assert.equal((await store.readAll()).records[0]?.record.addedAt, 2);
 });
 
 const foreign: ReadonlyArray<[what: string, change: Record<string, unknown>, named: RegExp]> = [
@@ -193,8 +193,8 @@ for (const [what, change, named] of foreign) {
 		const text = JSON.stringify({...entry, ...change});
 		await writeFile(path.join(file.folder, 'entry.json'), text);
 		await writeFile(file.dataPath, 'bytes');
-		const {entries, problems} = await store.readAll();
-		assert.deepEqual(entries, []);
+		const {records, problems} = await store.readAll();
+		assert.deepEqual(records, []);
 		assert.equal(problems.length, 1);
 		assert.match(problems[0] ?? '', named);
 		assert.ok(problems[0]?.includes(file.folder));
@@ -226,9 +226,9 @@ for (const [what, put] of [
 			}
 
 			await put(file, other);
-			const {entries, problems} = await store.readAll();
+			const {records, problems} = await store.readAll();
 			assert.deepEqual(
-				entries.map(({folder}) => folder),
+				records.map(({folder}) => folder),
 				[good.folder],
 			);
 			assert.ok(problems.some(problem => problem.includes(bad.folder)));
@@ -246,8 +246,8 @@ test('a record of a million ranges is read', {timeout: 60_000}, async t => {
 		index * 100 + 50,
 	]);
 	await store.create({...entry, info: {name: 'a', size: 2 ** 50}, ranges});
-	const {entries} = await store.readAll();
-	assert.equal(entries[0]?.entry.ranges.length, 1_000_000);
+	const {records} = await store.readAll();
+	assert.equal(records[0]?.record.ranges.length, 1_000_000);
 });
 
 test('names that somebody else wrote into a record are names alone', async t => {
@@ -255,7 +255,7 @@ test('names that somebody else wrote into a record are names alone', async t => 
 	const file = await store.create(entry);
 	const change = {givenName: '..\\..\\evil.exe', info: {name: '../../evil\u001B[2J\u202E', size: 1}};
 	await writeFile(path.join(file.folder, 'entry.json'), JSON.stringify({...entry, ...change}));
-	const read = (await store.readAll()).entries[0]?.entry;
+	const read = (await store.readAll()).records[0]?.record;
 	for (const name of [read?.givenName, read?.info?.name]) {
 		assert.match(name ?? '', /evil/);
 		assert.doesNotMatch(name ?? '', /^\.|[\\/\p{C}]/u);
@@ -273,7 +273,7 @@ test('unknown fields are dropped and prototypes stay what they are', async t => 
 		path.join(file.folder, 'entry.json'),
 		text.replace('"headers":{', '"headers":{"__proto__":"a",'),
 	);
-	const read = (await store.readAll()).entries[0]?.entry;
+	const read = (await store.readAll()).records[0]?.record;
 	assert.ok(read);
 	assert.deepEqual(Object.keys(read).toSorted(), Object.keys(entry).toSorted());
 	assert.equal('polluted' in read, false);
@@ -286,8 +286,8 @@ test('bytes without a record are named and left, folders of others are not ours'
 	await mkdir(store.folderOf(id));
 	await writeFile(path.join(store.folderOf(id), 'data'), 'bytes');
 	await mkdir(path.join(storageDir, 'holiday'));
-	const {entries, problems} = await store.readAll();
-	assert.deepEqual(entries, []);
+	const {records, problems} = await store.readAll();
+	assert.deepEqual(records, []);
 	assert.equal(problems.length, 1);
 	assert.match(problems[0] ?? '', new RegExp(`${id} is left as it is: it has no record`));
 	assert.equal(await readFile(path.join(store.folderOf(id), 'data'), 'utf8'), 'bytes');
@@ -300,7 +300,7 @@ test('a save that fails rejects, and a later one has its change too', async t =>
 	await assert.rejects(file.save({intent: 'pause'}), hasCode('disk-failed'));
 	await mkdir(file.folder);
 	await file.save({addedAt: 9});
-	assert.deepEqual((await store.readAll()).entries[0]?.entry, {...entry, intent: 'pause', addedAt: 9});
+	assert.deepEqual((await store.readAll()).records[0]?.record, {...entry, intent: 'pause', addedAt: 9});
 });
 
 test('a storage folder that cannot be made is disk-failed', async t => {
@@ -342,6 +342,6 @@ test('what a crash leaves of a download that had no record yet goes', async t =>
 	const {store} = await openStore(t);
 	await mkdir(store.folderOf(id));
 	await writeFile(path.join(store.folderOf(id), 'entry.json.0123.tmp'), '{"version":');
-	assert.deepEqual(await store.readAll(), {entries: [], problems: []});
+	assert.deepEqual(await store.readAll(), {records: [], problems: []});
 	await assert.rejects(access(store.folderOf(id)), {code: 'ENOENT'});
 });

@@ -8,19 +8,14 @@ import {CliProcess} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, temporaryFolder, until} from './support/engines.ts';
 import {FaultOrigin} from './support/fault-origin.ts';
+import {writeResolver, type ResolverScript} from './support/resolver.ts';
 import {atEnd} from './support/cleanup.ts';
 
 const mebibyte = 1024 * 1024;
 const size = 16 * mebibyte;
 const item = 'http://page.example/watch?v=1&key=secret';
 
-type Resolver = {
-	readonly faults: FaultOrigin;
-	readonly script: string;
-	readonly command: readonly string[];
-	/** The items that it was asked for. */
-	runs(): Promise<string[]>;
-};
+type Resolver = ResolverScript & {readonly faults: FaultOrigin};
 
 /** A program that prints links of the origin, each good for so many requests. */
 async function startResolver(t: TestContext, requests: number): Promise<Resolver> {
@@ -29,14 +24,9 @@ async function startResolver(t: TestContext, requests: number): Promise<Resolver
 		lastModified: 'Sun, 06 Nov 1994 08:49:37 GMT',
 	});
 	atEnd(t, () => faults.origin.close());
-	const folder = await temporaryFolder(t);
-	const script = path.join(folder, 'resolve.mjs');
-	const log = path.join(folder, 'log');
-	await writeFile(log, '');
-	await writeFile(
-		script,
-		`import {appendFileSync, existsSync} from 'node:fs';
-appendFileSync(${JSON.stringify(log)}, process.argv.at(-1) + '\\n');
+	const resolver = await writeResolver(
+		t,
+		script => `import {existsSync} from 'node:fs';
 if (existsSync(${JSON.stringify(`${script}.broken`)})) {
 	console.error('Traceback\\n\\u001B[31mERROR:\\u001B[0m no answer from http://api.example/?token=secret');
 	process.exit(1);
@@ -47,12 +37,7 @@ console.log(new URL(answer.headers.get('location'), page).href);
 console.log('X-From: the page');
 `,
 	);
-	return {
-		faults,
-		script,
-		command: [process.execPath, script],
-		runs: async () => (await readFile(log, 'utf8')).split('\n').filter(Boolean),
-	};
+	return {faults, ...resolver};
 }
 
 /** The first link is had by the command line, and given with the item. */

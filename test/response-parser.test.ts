@@ -210,6 +210,15 @@ for (const coding of ['chunked, chunked', 'identity, chunked', 'chunked, identit
 	});
 }
 
+for (const length of [2 ** 50, Number.MAX_SAFE_INTEGER]) {
+	test(`Content-Length: ${length} is a length, also after zeros`, () => {
+		for (const text of [`${length}`, `00000${length}, ${length}`]) {
+			const {headers} = parse([head(ok, `Content-Length: ${text}`)]);
+			assert.deepEqual(headers, [['content-length', `${length}`]]);
+		}
+	});
+}
+
 for (const lines of [
 	['Content-Length: 2', 'Content-Length: 3'],
 	['Content-Length: 3', 'Content-Length: 2'],
@@ -223,6 +232,7 @@ for (const lines of [
 	['Content-Length:'],
 	['Content-Length: 2', ' 3'],
 	[`Content-Length: ${'9'.repeat(20)}`],
+	[`Content-Length: ${2 ** 53}`],
 ]) {
 	test(`${lines.join(' | ')} is no length: the body goes on to the end of the connection, which proves nothing`, () => {
 		const parsed = parse([`${head(ok, ...lines)}abc`]);

@@ -1,7 +1,18 @@
 // A storage folder on a disk that is full or read-only, that is open to others, or that goes while it is used.
 import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
-import {chmod, mkdir, readdir, readFile, rename, rm, stat, symlink, writeFile} from 'node:fs/promises';
+import {
+	chmod,
+	mkdir,
+	readdir,
+	readFile,
+	rename,
+	rm,
+	stat,
+	statfs,
+	symlink,
+	writeFile,
+} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
@@ -54,6 +65,17 @@ async function fill(folder: string): Promise<void> {
 			return;
 		}
 	}
+}
+
+/** Runs a command of the program on the folder, which must succeed. */
+async function done(t: TestContext, storageDir: string, ...args: string[]): Promise<string> {
+	const command = await CliProcess.start(t, [...args, '--storage', storageDir]);
+	assert.equal(await command.exit(), 0, command.stderr);
+	return command.stdout;
+}
+
+function serve(t: TestContext, storageDir: string): Promise<CliProcess> {
+	return CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storageDir]);
 }
 
 /** One complete download, and one that is paused in the middle. */
@@ -112,10 +134,12 @@ test(
 		await close();
 
 		for (const args of [['list'], ['verify', '1'], ['export', '1', `${target}.2`]]) {
-			const command = await CliProcess.start(t, [...args, '--storage', storageDir]);
-			assert.equal(await command.exit(), 0, command.stderr);
+			await done(t, storageDir, ...args);
 		}
 
+		const remove = await CliProcess.start(t, ['remove', '1', '--storage', storageDir]);
+		assert.equal(await remove.exit(), 1);
+		assert.match(remove.stderr, /\(EROFS\)/);
 		remount(storageDir, 'rw');
 		const again = await startEngine(t, {storageDir});
 		assert.deepEqual(again.engine.snapshot.banners, []);
@@ -134,26 +158,26 @@ for (const end of ['close', 'kill'] as const) {
 
 			const ids = await leave(t, storageDir);
 			if (end === 'kill') {
-				const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storageDir]);
-				await serve.event('ready');
+				const killed = await serve(t, storageDir);
+				await killed.event('ready');
 				await fill(storageDir);
-				await serve.kill('SIGKILL');
+				await killed.kill('SIGKILL');
 			} else {
 				await fill(storageDir);
 			}
 
-			const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storageDir]);
-			const {url} = await serve.event('ready');
-			const list = await CliProcess.start(t, ['list', '--json', '--storage', storageDir]);
-			assert.equal(await list.exit(), 0, list.stderr);
-			const listed = JSON.parse(list.stdout) as Array<{id: string; streamUrl: string}>;
+			const running = await serve(t, storageDir);
+			const {url} = await running.event('ready');
+			const listed = JSON.parse(await done(t, storageDir, 'list', '--json')) as Array<{
+				id: string;
+				streamUrl: string;
+			}>;
 			assert.deepEqual(listed.map(({id}) => id).toSorted(), Object.values(ids).toSorted());
 			assert.ok(listed[0]!.streamUrl.startsWith(String(url)), 'the copy that runs was not found');
-			const second = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storageDir]);
+			const second = await serve(t, storageDir);
 			assert.equal(await second.exit(), 75);
-			const remove = await CliProcess.start(t, ['remove', '1', '--delete-data', '--storage', storageDir]);
-			assert.equal(await remove.exit(), 0, remove.stderr);
-			await serve.kill('SIGTERM');
+			await done(t, storageDir, 'remove', '1', '--delete-data');
+			await running.kill('SIGTERM');
 
 			const origin = await startOrigin(t, {size: MiB, etag});
 			const {engine} = await startEngine(t, {storageDir});
@@ -162,6 +186,25 @@ for (const end of ['close', 'kill'] as const) {
 		},
 	);
 }
+
+test('on a full disk where no copy runs, remove makes room', {timeout}, async t => {
+	const storageDir = await smallDisk(t);
+	if (storageDir === undefined) {
+		return;
+	}
+
+	const ids = await leave(t, storageDir);
+	await fill(storageDir);
+	const {bavail: before} = await statfs(storageDir);
+	await done(t, storageDir, 'remove', ids.complete, '--delete-data');
+	const {bavail: after, bsize} = await statfs(storageDir);
+	assert.ok((after - before) * bsize >= size, `${(after - before) * bsize} bytes`);
+	const list = await done(t, storageDir, 'list', '--json');
+	assert.deepEqual(
+		(JSON.parse(list) as Array<{id: string}>).map(({id}) => id),
+		[ids.half],
+	);
+});
 
 test(
 	'on a full disk without a key the program starts, and says that its key is not kept',

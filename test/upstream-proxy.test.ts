@@ -418,3 +418,37 @@ test('a proxy of another kind is refused without its password', () => {
 		assert.throws(() => parseProxy(text), withCode('bad-request'));
 	}
 });
+
+for (const isForwarded of [false, true]) {
+	const words = isForwarded ? 'to a proxy that is asked for the file' : 'through a tunnel';
+	test(`after a rest, a request goes over a new connection ${words}, and running ones go on`, async t => {
+		const ports: Array<number | undefined> = [];
+		const origin = await startOrigin(t, {
+			size,
+			intercept(request) {
+				ports.push(request.socket.remotePort);
+				return false;
+			},
+		});
+		// A server without CONNECT that serves whatever URL it is asked for.
+		const proxy = isForwarded
+			? `http://127.0.0.1:${origin.port}`
+			: `socks4://${user}@127.0.0.1:${(await startSocks4(t, user)).port}`;
+		const source = new HttpDataSource({url: `http://127.0.0.1:${origin.port}/film`, proxy});
+		atEnd(t, () => source.dispose());
+		const {signal} = new AbortController();
+		const ask = (start: number, end: number) => source.open({range: {start, end}, signal});
+		for (let start = 0; start < 600; start += 100) {
+			await bytesOf((await ask(start, start + 100)).body);
+		}
+
+		assert.ok(new Set(ports).size < ports.length, 'connections are kept');
+		const running = await ask(0, size);
+		const before = [...ports];
+		source.closeIdle();
+		await Promise.resolve();
+		await bytesOf((await ask(100, 200)).body);
+		assert.equal((await bytesOf(running.body)).length, size);
+		assert.ok(!before.includes(ports.at(-1)));
+	});
+}

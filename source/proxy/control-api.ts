@@ -4,7 +4,7 @@ import {
 	type AddRequest,
 	type Download,
 	type DownloadId,
-	type DownStream,
+	type DownloadEngine,
 	DownStreamError,
 	type Snapshot,
 } from '../downstream.ts';
@@ -57,7 +57,7 @@ export type ApiRequest = {
 	readonly prepareAdd?: ((request: AddRequest) => Promise<AddRequest>) | undefined;
 };
 
-type Handler = (engine: DownStream, api: ApiRequest, id: DownloadId) => void | Promise<void>;
+type Handler = (engine: DownloadEngine, api: ApiRequest, id: DownloadId) => void | Promise<void>;
 
 /** By path below `/api`, where `*` is the id of a download, then by method. */
 export const routes = new Map<string, Readonly<Record<string, Handler>>>([
@@ -90,7 +90,7 @@ export const routes = new Map<string, Readonly<Record<string, Handler>>>([
 ]);
 
 /** Answers a request below `/api` that has shown the key. Rejects with a `Problem` or `DownStreamError`. */
-export async function serveApi(engine: DownStream, api: ApiRequest): Promise<void> {
+export async function serveApi(engine: DownloadEngine, api: ApiRequest): Promise<void> {
 	const [, id = '', verb = ''] = /^\/api\/downloads\/([^/]+)(.*)$/.exec(api.path) ?? [];
 	const methods = routes.get(id === '' ? api.path.slice('/api'.length) : `/downloads/*${verb}`);
 	if (!methods) {
@@ -106,7 +106,7 @@ export async function serveApi(engine: DownStream, api: ApiRequest): Promise<voi
 	await handler(engine, api, id);
 }
 
-function command(run: (engine: DownStream, id: DownloadId) => Promise<void>): Handler {
+function command(run: (engine: DownloadEngine, id: DownloadId) => Promise<void>): Handler {
 	return async (engine, {response}, id) => {
 		await run(engine, id);
 		sendResult(engine, response, 200, findDownload(engine, id));
@@ -114,7 +114,7 @@ function command(run: (engine: DownStream, id: DownloadId) => Promise<void>): Ha
 }
 
 async function addDownload(
-	engine: DownStream,
+	engine: DownloadEngine,
 	{request, response, prepareAdd = async unprepared => unprepared}: ApiRequest,
 ): Promise<void> {
 	const given = checkBody(await readJson(request), addRequest);
@@ -124,7 +124,7 @@ async function addDownload(
 }
 
 async function updateDownload(
-	engine: DownStream,
+	engine: DownloadEngine,
 	{request, response}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
@@ -133,7 +133,7 @@ async function updateDownload(
 }
 
 async function removeDownload(
-	engine: DownStream,
+	engine: DownloadEngine,
 	{response, parameters}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
@@ -153,18 +153,22 @@ async function removeDownload(
 }
 
 /** The download, and which bytes of it were damaged. */
-async function verifyDownload(engine: DownStream, {response}: ApiRequest, id: DownloadId): Promise<void> {
+async function verifyDownload(engine: DownloadEngine, {response}: ApiRequest, id: DownloadId): Promise<void> {
 	const {damaged} = await engine.verify(id);
 	sendResult(engine, response, 200, {...findDownload(engine, id), damaged});
 }
 
-async function startOver(engine: DownStream, {request, response}: ApiRequest, id: DownloadId): Promise<void> {
+async function startOver(
+	engine: DownloadEngine,
+	{request, response}: ApiRequest,
+	id: DownloadId,
+): Promise<void> {
 	const options = checkBody(await readJsonOrNothing(request), startOverRequest);
 	sendResult(engine, response, 200, await engine.startOver(id, options));
 }
 
 async function moveInQueue(
-	engine: DownStream,
+	engine: DownloadEngine,
 	{request, response}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
@@ -174,7 +178,7 @@ async function moveInQueue(
 }
 
 async function exportDownload(
-	engine: DownStream,
+	engine: DownloadEngine,
 	{request, response}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
@@ -182,17 +186,17 @@ async function exportDownload(
 	sendResult(engine, response, 200, await engine.export(id, given));
 }
 
-function sendSettings({snapshot}: DownStream, {response}: ApiRequest): void {
+function sendSettings({snapshot}: DownloadEngine, {response}: ApiRequest): void {
 	sendJson(response, 200, {limitRate: snapshot.limitRate});
 }
 
-async function changeSettings(engine: DownStream, {request, response}: ApiRequest): Promise<void> {
+async function changeSettings(engine: DownloadEngine, {request, response}: ApiRequest): Promise<void> {
 	const {limitRate} = checkBody(await readJson(request), settingsRequest);
 	await engine.setLimitRate(limitRate);
 	sendResult(engine, response, 200, {limitRate: engine.snapshot.limitRate});
 }
 
-function findDownload(engine: DownStream, id: DownloadId): Download {
+function findDownload(engine: DownloadEngine, id: DownloadId): Download {
 	const download = engine.snapshot.downloads.find(candidate => candidate.id === id);
 	if (!download) {
 		throw new DownStreamError('not-found', 'There is no such download.');
@@ -202,7 +206,7 @@ function findDownload(engine: DownStream, id: DownloadId): Download {
 }
 
 /** A slow client skips what it had no time for: the next event is the difference to what it was sent last. */
-function sendEvents(engine: DownStream, response: ServerResponse): void {
+function sendEvents(engine: DownloadEngine, response: ServerResponse): void {
 	response.writeHead(200, {'content-type': 'text/event-stream', 'cache-control': 'no-store'});
 	let sent = engine.snapshot;
 	response.write(formatEvent('snapshot', sent));
@@ -235,12 +239,12 @@ function changesBetween(previous: Snapshot, {downloads, ...rest}: Snapshot): Sna
 }
 
 /** The answer to a command. */
-function sendResult(engine: DownStream, response: ServerResponse, status: number, value: unknown): void {
+function sendResult(engine: DownloadEngine, response: ServerResponse, status: number, value: unknown): void {
 	sendVersion(engine, response);
 	sendJson(response, status, value);
 }
 
-function sendVersion({snapshot}: DownStream, response: ServerResponse): void {
+function sendVersion({snapshot}: DownloadEngine, response: ServerResponse): void {
 	response.setHeader(versionHeader, snapshot.version);
 }
 

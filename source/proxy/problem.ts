@@ -70,6 +70,6 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
 	'not-found': 404,
 	incomplete: 409,
 	'target-exists': 409,
-	'storage-locked': 409,
+	'storage-locked': 503,
 	'port-taken': 409,
 };

@@ -2,7 +2,7 @@
 import {once} from 'node:events';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
-import {DownStreamError, type AddRequest, type DownloadId, type DownStream} from '../downstream.ts';
+import {DownStreamError, type AddRequest, type DownloadId, type DownloadEngine} from '../downstream.ts';
 import {bearerToken, decideAccess, isKey} from './access.ts';
 import {serveApi} from './control-api.ts';
 import {playlistOf} from './playlist.ts';
@@ -10,7 +10,7 @@ import {Problem} from './problem.ts';
 import {serveStream, type StreamedTransfer} from './stream.ts';
 
 /** The engine as the proxy needs it. */
-export interface StreamingEngine extends DownStream {
+export interface StreamingEngine extends DownloadEngine {
 	/** What the API, the playlist and URLs that are not on the list ask for. */
 	readonly key: string;
 	transfer(id: DownloadId): StreamedTransfer | undefined;

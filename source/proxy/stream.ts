@@ -5,7 +5,7 @@ import {create as contentDisposition} from 'content-disposition';
 import type {DownloadId} from '../downstream.ts';
 import {contentRange} from '../engine/origin/content-range.ts';
 import type {Range} from '../engine/store/range-set.ts';
-import type {StreamFacts} from '../engine/download/transfer.ts';
+import type {Representation} from '../engine/download/transfer.ts';
 import {Problem} from './problem.ts';
 import {evaluatePreconditions, ifRangeHolds, requestedRanges} from './range-header.ts';
 
@@ -24,7 +24,7 @@ export interface StreamedTransfer {
 	/** The origin has not answered what is asked of it now. */
 	readonly isUnanswered?: boolean;
 	/** Waits for the first answer of the origin if nothing is known yet. */
-	facts(signal: AbortSignal): Promise<StreamFacts>;
+	representation(signal: AbortSignal): Promise<Representation>;
 	/** The bytes of the range in order, waiting for holes to be fetched. Each piece is good until the next is asked for. */
 	read(request: StreamRead): AsyncIterable<Uint8Array>;
 }
@@ -48,7 +48,7 @@ export async function serveStream(
 	response: ServerResponse,
 	signal: AbortSignal,
 ): Promise<void> {
-	const facts = await transfer.facts(signal);
+	const facts = await transfer.representation(signal);
 	const headers = headersOf(facts);
 	const outcome = evaluatePreconditions(request.headers, facts);
 	if (outcome === 'failed') {
@@ -158,14 +158,14 @@ async function* bodyOf(
 }
 
 /** Range is defined for GET alone (RFC 9110 section 14.2). */
-function selectedRanges({method, headers}: IncomingMessage, facts: StreamFacts): Range[] | undefined {
+function selectedRanges({method, headers}: IncomingMessage, facts: Representation): Range[] | undefined {
 	return method === 'GET' && ifRangeHolds(headers, facts)
 		? requestedRanges(headers.range, facts.size)
 		: undefined;
 }
 
 /** What every answer about the file says, 304 too. */
-function headersOf(facts: StreamFacts): OutgoingHttpHeaders {
+function headersOf(facts: Representation): OutgoingHttpHeaders {
 	const seekable = facts.size !== Infinity && (facts.acceptsRanges || facts.complete);
 	const headers: OutgoingHttpHeaders = {
 		// Advice only: where a seek must wait for all that is before it, a Range is still answered.
@@ -192,6 +192,6 @@ function headersOf(facts: StreamFacts): OutgoingHttpHeaders {
 }
 
 /** RFC 9110 section 14.6. */
-function partHead(boundary: string, range: Range, {type, size}: StreamFacts): string {
+function partHead(boundary: string, range: Range, {type, size}: Representation): string {
 	return `\r\n--${boundary}\r\nContent-Type: ${type}\r\nContent-Range: ${contentRange(range, size)}\r\n\r\n`;
 }

@@ -8,7 +8,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {render} from 'ink';
 import {Dashboard} from '../dashboard/dashboard.tsx';
 import {themes, type Theme, type ThemeName} from '../dashboard/theme.ts';
-import type {Download, DownloadId, DownStream} from '../downstream.ts';
+import type {Download, DownloadId, DownloadEngine} from '../downstream.ts';
 import {backgroundOf} from './background.ts';
 import {copyText} from './clipboard.ts';
 import {enterTerminal, hasUnicode, mouseSequence} from './modes.ts';
@@ -41,7 +41,7 @@ const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
 const stoppedMs = 200;
 
 /** Resolves when the user has quit, a signal came, or the program broke; nothing of the engine is ended. */
-export async function showDashboard(downstream: DownStream, options: ShowOptions): Promise<DashboardEnd> {
+export async function showDashboard(downstream: DownloadEngine, options: ShowOptions): Promise<DashboardEnd> {
 	const {env, platform, stdout} = process;
 	const {keys} = options;
 	let end: (reason: DashboardEnd) => void = () => undefined;

@@ -1,5 +1,5 @@
-// The bar of the downloaded ranges: one cell stands for the bytes [pos(i), pos(i + 1)). A full cell means that every
-// byte of it is on the disk.
+// The bar of the downloaded ranges. Cell i stands for the bytes [pos(i), pos(i + 1)); a full cell has every one of them
+// on the disk.
 
 export type BarInput = {
 	/** Present bytes, half-open, sorted, merged. */
@@ -8,9 +8,9 @@ export type BarInput = {
 	readonly size: number;
 	/** Cells. */
 	readonly width: number;
-	/** The bytes that players read next. */
+	/** Next bytes of the players. */
 	readonly players: readonly number[];
-	/** The next bytes of running connections. */
+	/** Next bytes of running connections. */
 	readonly heads: readonly number[];
 	readonly ascii?: boolean;
 };
@@ -18,7 +18,7 @@ export type BarInput = {
 const unicode = {player: '┃', head: '▸', full: '█', most: '▓', half: '▒', some: '░', none: '·'};
 const plain = {player: '|', head: '>', full: '#', most: '+', half: '+', some: '-', none: '.'};
 
-/** A string of `width` cells, each one column wide. */
+/** One character per cell, each one column wide. */
 export function rangeBar({ranges, size, width, players, heads, ascii = false}: BarInput): string {
 	const glyphs = ascii ? plain : unicode;
 	const cells: string[] = [];
@@ -47,7 +47,7 @@ export function cellStart(cell: number, size: number, width: number): number {
 	return Math.floor(size / width) * cell + Math.floor(((size % width) * cell) / width);
 }
 
-/** Where files are shorter than the bar, several cells stand for the same byte. */
+/** In a file shorter than the bar, several cells stand for the same byte. */
 function cellEnd(cell: number, size: number, width: number): number {
 	const start = cellStart(cell, size, width);
 	return size < width ? start + 1 : cellStart(cell + 1, size, width);

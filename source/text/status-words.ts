@@ -1,5 +1,5 @@
 // A download's state as a symbol and a word; colour only repeats it.
-import type {Download, DownloadError} from '../downstream.ts';
+import {hasExpired, type Download, type DownloadError} from '../downstream.ts';
 import {formatBytes, formatDuration, formatSpeed} from './format.ts';
 
 /** Roles of the theme. */
@@ -120,15 +120,13 @@ export function reason(download: Download): string | undefined {
 		: `${message}; try ${tries}${maxTries === undefined ? '' : ` of ${maxTries}`}`;
 }
 
-function help({code, message}: DownloadError): string {
-	if (code === 'origin-changed') {
+function help(error: DownloadError): string {
+	if (error.code === 'origin-changed') {
 		return 'r = choose';
 	}
 
-	// Links expire, and logins are part of a link's headers.
-	return code === 'origin-sent-page' || (code === 'origin-refused' && /\b(?:401|403|404|410)\b/.test(message))
-		? 'U = new link'
-		: 'r = try again';
+	// Logins are part of a link's headers.
+	return hasExpired(error) ? 'U = new link' : 'r = try again';
 }
 
 /** In place of the file: `short` for a column, `words` for a sentence. */

@@ -10,7 +10,7 @@ import {
 	type Snapshot,
 } from '../../source/downstream.ts';
 import type {StreamingEngine} from '../../source/proxy/server.ts';
-import type {StreamFacts} from '../../source/engine/download/transfer.ts';
+import type {Representation} from '../../source/engine/download/transfer.ts';
 import type {StreamedTransfer, StreamRead} from '../../source/proxy/stream.ts';
 import {blankDownload} from './blank-download.ts';
 import {content} from './content.ts';
@@ -19,7 +19,7 @@ const chunkSize = 64 * 1024;
 
 export class MemoryTransfer implements StreamedTransfer {
 	readonly id: DownloadId;
-	currentFacts: StreamFacts;
+	currentFacts: Representation;
 	/** Where the bytes end; the size, unless that is unknown. */
 	end: number;
 	/** Reads wait here until `release`. */
@@ -35,7 +35,7 @@ export class MemoryTransfer implements StreamedTransfer {
 	/** `blocked`: a read waits; `closed`: a read is over. */
 	readonly events = new EventEmitter();
 
-	constructor(id: DownloadId, size: number, facts: Partial<StreamFacts> = {}) {
+	constructor(id: DownloadId, size: number, facts: Partial<Representation> = {}) {
 		this.id = id;
 		this.end = size;
 		this.currentFacts = {
@@ -51,7 +51,7 @@ export class MemoryTransfer implements StreamedTransfer {
 		};
 	}
 
-	async facts(): Promise<StreamFacts> {
+	async representation(): Promise<Representation> {
 		if (this.factsFailure) {
 			throw this.factsFailure;
 		}
@@ -115,7 +115,7 @@ export class MemoryEngine implements StreamingEngine {
 	};
 
 	/** Adds a file of `size` bytes. */
-	file(size: number, facts: Partial<StreamFacts> = {}): MemoryTransfer {
+	file(size: number, facts: Partial<Representation> = {}): MemoryTransfer {
 		const transfer = new MemoryTransfer(`id${this.transfers.size + 1}`, size, facts);
 		this.transfers.set(transfer.id, transfer);
 		const {name, type} = transfer.currentFacts;

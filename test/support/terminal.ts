@@ -6,6 +6,7 @@ import {Unicode11Addon} from '@xterm/addon-unicode11';
 import {spawn} from 'node-pty';
 import {atEnd} from './cleanup.ts';
 import {builtCli, cleanEnvironment} from './cli.ts';
+import {inputOf, type Key} from './keys.ts';
 
 /** The modes that are not as they were found. */
 export function modesLeft(raw: string): string[] {
@@ -111,9 +112,9 @@ export class TestTerminal {
 		return this.#pty.pid;
 	}
 
-	/** Types, as a person: what is on the screen is read first. */
-	press(keys: string): void {
-		this.#pty.write(keys);
+	/** Sends a key by its name, or text. */
+	press(key: Key): void {
+		this.#pty.write(inputOf(key));
 	}
 
 	paste(text: string): void {

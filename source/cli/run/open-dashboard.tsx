@@ -6,7 +6,7 @@ import process from 'node:process';
 import {ReadStream} from 'node:tty';
 import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
 import {play} from '../../requests/launch-player.ts';
-import type {DownStream} from '../../downstream.ts';
+import type {DownloadEngine} from '../../downstream.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
 import {startEngineThread} from '../../host/worker-thread.ts';
 import {attach} from '../../host/find-instance.ts';
@@ -73,7 +73,7 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 /** Loads what draws and asks the terminal what it is like; resolves with what opens the screen. */
 async function prepareScreen(
 	settings: Settings,
-): Promise<(downstream: DownStream, how: Pick<ShowOptions, 'isAttached' | 'added'>) => Promise<number>> {
+): Promise<(downstream: DownloadEngine, how: Pick<ShowOptions, 'isAttached' | 'added'>) => Promise<number>> {
 	const keys = process.stdin.isTTY ? process.stdin : terminalKeys();
 	const level = colorLevel(settings.color, process.env, true);
 	tellColorLevel(level, process.env);

@@ -362,14 +362,17 @@ function isBlank(code: number): boolean {
 	return code === TAB || code === SPACE;
 }
 
-/** Of a Content-Length field. Equal lengths are one (RFC 9112 section 6.3); undefined if they differ, or one is none. */
+/**
+ * Of a Content-Length field. Equal lengths are one (RFC 9112 section 6.3); undefined if they differ, or one is none: that
+ * is also a number of bytes above 2^53.
+ */
 export function contentLength(text: string): number | undefined {
 	const parts = text.split(',').map(trimmedField);
 	const lengths = new Set(
-		parts.filter(part => part !== '').map(part => (/^0*\d{1,15}$/.test(part) ? Number(part) : undefined)),
+		parts.filter(part => part !== '').map(part => (/^\d+$/.test(part) ? Number(part) : Number.NaN)),
 	);
 	const [length] = lengths;
-	return lengths.size === 1 ? length : undefined;
+	return lengths.size === 1 && Number.isSafeInteger(length) ? length : undefined;
 }
 
 /** What origins write in a Transfer-Encoding that is none. */

@@ -35,7 +35,7 @@ const maxRepeats = 4;
  * allows none to an `http:` origin (squid and tinyproxy often do so to port 443 alone), it is asked for the file itself.
  */
 export class ProxyClient implements HttpClient {
-	readonly #tunnels: Dispatcher;
+	readonly #tunnels: RenewableDispatcher;
 	readonly #forwarder: Forwarder | undefined;
 	readonly #headerNames: HttpClientOptions['headerNames'];
 	/** Origins whose files the proxy is asked for. */
@@ -44,7 +44,7 @@ export class ProxyClient implements HttpClient {
 	/** `proxy` as `parseProxy` gives it. */
 	constructor(proxy: URL, options: HttpClientOptions) {
 		this.#headerNames = options.headerNames;
-		this.#tunnels = createDispatcher(proxy, options);
+		this.#tunnels = new RenewableDispatcher(() => createDispatcher(proxy, options));
 		this.#forwarder = socksOf(proxy) ? undefined : new Forwarder(proxy, options);
 	}
 
@@ -58,7 +58,7 @@ export class ProxyClient implements HttpClient {
 
 		try {
 			return await repeated(() =>
-				requestByUndici(url, {dispatcher: this.#tunnels, headers, headersTimeout, signal}),
+				requestByUndici(url, {dispatcher: this.#tunnels.current, headers, headersTimeout, signal}),
 			);
 		} catch (error) {
 			if (!(this.#forwarder && url.protocol === 'http:' && error instanceof TunnelRefused)) {
@@ -79,8 +79,13 @@ export class ProxyClient implements HttpClient {
 		}
 	}
 
+	closeIdle(): void {
+		this.#tunnels.renew();
+		this.#forwarder?.closeIdle();
+	}
+
 	async dispose(): Promise<void> {
-		await Promise.all([this.#tunnels.destroy(), this.#forwarder?.dispose()]);
+		await Promise.all([this.#tunnels.dispose(), this.#forwarder?.dispose()]);
 	}
 }
 
@@ -90,6 +95,33 @@ function isOfResponse({code}: HttpError): boolean {
 }
 
 class TunnelRefused extends DownStreamError {}
+
+/** undici closes idle connections only together with their dispatcher: another one takes the requests to come. */
+class RenewableDispatcher {
+	readonly #create: () => Dispatcher;
+	/** Their requests still run. */
+	readonly #old = new Set<Dispatcher>();
+	current: Dispatcher;
+
+	constructor(create: () => Dispatcher) {
+		this.#create = create;
+		this.current = create();
+	}
+
+	renew(): void {
+		const old = this.current;
+		this.current = this.#create();
+		this.#old.add(old);
+		void old
+			.close()
+			.catch(() => undefined)
+			.finally(() => this.#old.delete(old));
+	}
+
+	async dispose(): Promise<void> {
+		await Promise.all([this.current, ...this.#old].map(dispatcher => dispatcher.destroy()));
+	}
+}
 
 /** An HTTP proxy that is asked for files by their whole URLs (RFC 9112 section 3.2.2). */
 class Forwarder {
@@ -116,6 +148,10 @@ class Forwarder {
 		}
 
 		return answer;
+	}
+
+	closeIdle(): void {
+		this.#pool.rest();
 	}
 
 	async dispose(): Promise<void> {

@@ -4,7 +4,7 @@ import type {Range} from '../store/range-set.ts';
 
 export type ContentRange = {
 	readonly range: Range;
-	/** Bytes of the whole file; Infinity while unknown. */
+	/** Bytes of the whole file; Infinity while unknown. More than 2^53 is no number of bytes, but what the server says. */
 	readonly size: number;
 };
 
@@ -14,8 +14,8 @@ export function contentRange(range: Range | undefined, size: number): string {
 }
 
 /** `bytes 0-99/1000`. Servers leave out the unit, the end or the total, write `=` or `:` after the unit, and add spaces. */
-const partForm = /^(?:bytes\b)? ?[:=]? ?(\d{1,15}) ?- ?(\d{1,15})? ?(?:\/ ?(\d{1,15}|\*)?)?$/i;
-const sizeForm = /^(?:bytes\b)? ?[:=]? ?(?:\*|\d{1,15} ?- ?\d{0,15})? ?\/ ?(\d{1,15})$/i;
+const partForm = /^(?:bytes\b)? ?[:=]? ?(\d+) ?- ?(\d+)? ?(?:\/ ?(\d+|\*)?)?$/i;
+const sizeForm = /^(?:bytes\b)? ?[:=]? ?(?:\*|\d+ ?- ?\d*)? ?\/ ?(\d+)$/i;
 
 /**
  * The range that the header of a 206 states. The start must be stated; a missing end follows from `length`, the bytes of
@@ -30,13 +30,14 @@ export function parseContentRange(text: string | undefined, length?: number): Co
 	const start = Number(first);
 	const range = {start, end: last === undefined ? start + length! : Number(last) + 1};
 	const size = total === '*' ? Infinity : Number(total);
-	return range.start < range.end && range.end <= size ? {range, size} : undefined;
+	const isExact = Number.isSafeInteger(range.start) && Number.isSafeInteger(range.end);
+	return isExact && range.start < range.end && range.end <= size ? {range, size} : undefined;
 }
 
 /** The bytes of the whole file, as a 416 states them. */
 export function unsatisfiedSize(text: string | undefined): number | undefined {
 	const [, total] = sizeForm.exec(normalized(text)) ?? [];
-	return total === undefined ? undefined : Number(total);
+	return Number.isSafeInteger(Number(total)) ? Number(total) : undefined;
 }
 
 function normalized(text = ''): string {

@@ -20,9 +20,14 @@ export type OriginResponse = {
 	 */
 	readonly range: Range;
 	readonly validator: Validator;
+	/** Origin and path of the bytes after redirects, without the query, which may be a signature. */
+	readonly place?: string;
 	/** False when a ranged request was answered with the whole. */
 	readonly acceptsRanges: boolean;
-	/** A ranged request was answered with the whole by an origin that says that it accepts ranges: the next may work. */
+	/**
+	 * A ranged request got the whole file, or failed for a reason that may be another, and the origin lists `bytes` in
+	 * Accept-Ranges: the next ranged request may work.
+	 */
 	readonly mayAcceptRanges?: boolean;
 	/**
 	 * The declared type is that of a web page (`text/html`, `application/xhtml+xml`), or of JSON with less than 1 MiB: it

@@ -66,6 +66,11 @@ export async function correctedType(
 	type: string | undefined,
 	firstBytes: Uint8Array,
 ): Promise<string | undefined> {
+	const playlist = playlistType(firstBytes);
+	if (playlist !== undefined) {
+		return type?.endsWith('mpegurl') ? undefined : playlist;
+	}
+
 	if (!namesNoPage(name)) {
 		return undefined;
 	}
@@ -78,6 +83,20 @@ export async function correctedType(
 	// oxlint-disable-next-line no-control-regex -- these are in no text
 	return /[\0-\x08\x0E-\x1A\x1C-\x1F]/.test(text)
 		? ((await sniffType(firstBytes)) ?? mime.getType(name) ?? undefined)
+		: undefined;
+}
+
+/** HLS (RFC 8216 section 4.3.1.1) or DASH, behind a declaration and comments of XML; undefined for any other file. */
+function playlistType(firstBytes: Uint8Array): string | undefined {
+	const text = Buffer.from(firstBytes.subarray(0, 4096))
+		.toString('latin1')
+		.replace(/^\xEF\xBB\xBF/, '');
+	if (/^\s*#EXTM3U(?:\s|$)/.test(text)) {
+		return 'application/vnd.apple.mpegurl';
+	}
+
+	return /^\s*(?:<\?(?:(?!\?>)[^])*\?>\s*|<!--(?:(?!-->)[^])*-->\s*)*<(?:\w+:)?MPD[\s>]/.test(text)
+		? 'application/dash+xml'
 		: undefined;
 }
 
@@ -100,6 +119,11 @@ function isUseful(type: string): boolean {
 
 /** What the first bytes of a file show it to be (about 4 KiB are enough); undefined if nothing is known of them. */
 export async function sniffType(firstBytes: Uint8Array): Promise<string | undefined> {
+	const playlist = playlistType(firstBytes);
+	if (playlist !== undefined) {
+		return playlist;
+	}
+
 	// Loaded when it is needed: most origins tell the type.
 	const {fileTypeFromBuffer} = await import('file-type');
 	const found = await fileTypeFromBuffer(firstBytes);

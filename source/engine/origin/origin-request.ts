@@ -23,8 +23,10 @@ const maxRepeats = 10;
 const maxChallenges = 3;
 /** Responses that carry the file. */
 const successes = new Set([200, 201, 203, 206]);
-/** Statuses of origins that refuse a Range and may give the whole file. */
-const rangeRefusals = new Set([400, 403, 405, 406, 416, 501]);
+/** Statuses that refuse the request as it is; without Range it may be served. */
+const rangeRefusals = new Set([400, 405, 406, 416, 501]);
+/** Statuses that say nothing of the Range: logins, files that are gone, requests that come too soon. */
+const othersThanRange = new Set([401, 407, 408, 410, 425, 429, 503]);
 const nothing = new Uint8Array();
 
 /** What the requests of one data source have shown of its origin. */
@@ -35,7 +37,11 @@ export type OriginTraits = {
 	servesRanges?: boolean;
 	/** It names a Content-Encoding that its bytes do not have. */
 	mislabels?: boolean;
+	/** When it refused the whole as well as a part, in milliseconds of `performance.now()`. */
+	refusedWholeAt?: number;
 };
+/** Milliseconds in which an origin that refused the whole is not asked for it again because of a refused part. */
+const wholeRefusalMs = 30_000;
 /** A body that nobody wants is read to keep the connection: so many bytes, for so long. */
 const largestDiscarded = 64 * 1024;
 const longestDiscardMs = 2000;
@@ -73,7 +79,12 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 				throw error;
 			}
 
-			return requestOnce({...options, traits, ranged: false}).catch((second: unknown) => {
+			const mayAcceptRanges = !isRangeRefusal(error);
+			return requestOnce({...options, traits, ranged: false, mayAcceptRanges}).catch((second: unknown) => {
+				if (statusOf(second) !== undefined) {
+					traits.refusedWholeAt = performance.now();
+				}
+
 				throw second instanceof UnprovenResponse ? error : second;
 			});
 		});
@@ -97,14 +108,37 @@ class UnprovenResponse extends DownStreamError {
 }
 
 /** Whether a request without Range may succeed. */
-function isAboutRange(error: unknown, {givesParts = false, servesRanges = false}: OriginTraits): boolean {
-	const status = error instanceof DownStreamError ? error.status : undefined;
-	// Where ranges work, 403 is about the link, or the number of connections.
-	const refuses = status !== undefined && rangeRefusals.has(status) && !(givesParts && status === 403);
-	return refuses || error instanceof UnprovenResponse || (!servesRanges && (status === 500 || isCut(error)));
+function isAboutRange(error: unknown, traits: OriginTraits): boolean {
+	const {givesParts = false, servesRanges = false, refusedWholeAt = -Infinity} = traits;
+	const status = statusOf(error);
+	// Once parts have come, other statuses are about the link or the number of connections.
+	const mayBe = status !== undefined && !othersThanRange.has(status) && !givesParts;
+	return (
+		isRangeRefusal(error) ||
+		(mayBe && performance.now() - refusedWholeAt > wholeRefusalMs) ||
+		(isCut(error) && !servesRanges)
+	);
 }
 
-type RequestOptions = OriginRequestOptions & {readonly traits: OriginTraits};
+/** The origin takes no Range, or none that it answers as HTTP demands. */
+function isRangeRefusal(error: unknown): boolean {
+	return rangeRefusals.has(statusOf(error) ?? 0) || error instanceof UnprovenResponse;
+}
+
+/** Of a refusal by the origin that does not ask to wait. */
+function statusOf(error: unknown): number | undefined {
+	const isRefusal =
+		error instanceof DownStreamError &&
+		(error.code === 'origin-refused' || error.code === 'origin-busy') &&
+		error.retryAfterMs === undefined;
+	return isRefusal ? error.status : undefined;
+}
+
+type RequestOptions = OriginRequestOptions & {
+	readonly traits: OriginTraits;
+	/** A request with Range has failed, perhaps for another reason. */
+	readonly mayAcceptRanges?: boolean;
+};
 
 async function requestOnce(options: RequestOptions): Promise<OriginResponse> {
 	const {range, headers} = options;
@@ -246,7 +280,7 @@ async function proveAnswer(
 	response: HttpResponse,
 	options: RequestOptions,
 ): Promise<OriginResponse> {
-	const {ranged, signal} = options;
+	const {ranged, mayAcceptRanges = ranged, signal} = options;
 	const host = url.hostname;
 	const length = lengthOf(response);
 	const part = statedPart(host, response, length, options);
@@ -288,7 +322,7 @@ async function proveAnswer(
 				...describe(url, response, size),
 				range,
 				acceptsRanges: part !== undefined && ranged,
-				mayAcceptRanges: ranged && !part && listsBytes(response.headers.get('accept-ranges')),
+				mayAcceptRanges: mayAcceptRanges && !part && listsBytes(response.headers.get('accept-ranges')),
 				get endIsProven() {
 					return response.endIsProven;
 				},
@@ -317,6 +351,10 @@ function statedPart(
 	}
 
 	const {range, size} = proof;
+	if (size !== Infinity && !Number.isSafeInteger(size)) {
+		throw misbehaved(host, 'says that the file has more bytes than any disk can hold');
+	}
+
 	if (!ranged && (range.start > 0 || range.end < size)) {
 		throw new UnprovenResponse(host, 'was asked for the whole file and answers with a part of it');
 	}
@@ -425,12 +463,13 @@ function describe(
 	url: URL,
 	response: HttpResponse,
 	size: number,
-): Pick<OriginResponse, 'info' | 'validator' | 'isPage'> {
+): Pick<OriginResponse, 'info' | 'validator' | 'place' | 'isPage'> {
 	const contentType = response.headers.get('content-type');
 	const name = nameOf(url, response);
 	return {
 		info: {name, type: typeOf({contentType, name}), size},
 		validator: validatorOf(response),
+		place: url.origin + url.pathname,
 		isPage: isPage(baseType(contentType), size),
 	};
 }

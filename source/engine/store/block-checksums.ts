@@ -6,6 +6,7 @@ import {crc32} from 'node:zlib';
 import {DownStreamError} from '../../downstream.ts';
 import {diskError, errorCode} from './disk-error.ts';
 import type {PresentSet, Range} from './range-set.ts';
+import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
 
 const blockSize = 1024 * 1024;
 /** Read and summed up at once: a slow processor takes a millisecond for it, which no player notices. */
@@ -32,13 +33,19 @@ export type Checked = Range & {readonly crc: number};
  */
 export class BlockChecksums {
 	readonly #path: string;
+	readonly #access: Pick<Writable, 'refusal'>;
 	/** Of blocks that are not whole: runs that were written in order, each with its checksum so far. */
 	readonly #pieces = new Map<number, Checked[]>();
 	readonly #finished = new Map<number, number>();
 
 	/** `pieces` as recorded. Nothing is opened or written yet. */
-	constructor(path: string, pieces: readonly Checked[] = []) {
+	constructor(
+		path: string,
+		pieces: readonly Checked[] = [],
+		access: Pick<Writable, 'refusal'> = alwaysWritable,
+	) {
 		this.#path = path;
+		this.#access = access;
 		for (const piece of pieces) {
 			this.#setPieces(blockOf(piece.start), piece, ...this.#piecesOf(blockOf(piece.start)));
 		}
@@ -170,6 +177,7 @@ export class BlockChecksums {
 
 	/** What comes is of another version. */
 	async clear(): Promise<void> {
+		refuseUnlessWritable(this.#access);
 		this.#pieces.clear();
 		this.#finished.clear();
 		try {
@@ -188,6 +196,7 @@ export class BlockChecksums {
 	}
 
 	async #write(checksums: ReadonlyArray<readonly [block: number, crc: number]>): Promise<void> {
+		refuseUnlessWritable(this.#access);
 		try {
 			// Open for the moment alone: there may be hundreds of downloads.
 			if ((await isFile(this.#path)) === false) {

@@ -10,6 +10,7 @@ import {diskError, errorCode, isFull} from './disk-error.ts';
 import {syncFolder, temporarySuffix, writeDurably} from './durable-file.ts';
 import {checkRecord, InvalidRecord, type DownloadRecord} from './record.ts';
 import {makeFolder} from './make-folder.ts';
+import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
 
 export type {DownloadRecord} from './record.ts';
 
@@ -23,28 +24,31 @@ const idPattern = /^[\da-f]{32}$/;
 
 export class RecordStore {
 	readonly #storageDir: string;
+	readonly #access: Writable;
 
 	/** Rejects with `disk-full` or `disk-failed` if the folder cannot be made. */
-	static async open(storageDir: string): Promise<RecordStore> {
+	static async open(storageDir: string, access: Writable = alwaysWritable): Promise<RecordStore> {
 		await makeFolder(storageDir, 0o700).catch(throwDiskError(storageDir));
-		return new RecordStore(storageDir);
+		return new RecordStore(storageDir, access);
 	}
 
-	private constructor(storageDir: string) {
+	private constructor(storageDir: string, access: Writable) {
 		this.#storageDir = storageDir;
+		this.#access = access;
 	}
 
 	folderOf(id: DownloadId): string {
 		return path.join(this.#storageDir, id);
 	}
 
-	/** Rejects with `disk-full` or `disk-failed`. */
+	/** Rejects with `disk-full` or `disk-failed`, or the refusal of the storage folder. */
 	async create(entry: DownloadRecord): Promise<RecordFile> {
+		refuseUnlessWritable(this.#access);
 		const folder = this.folderOf(entry.id);
-		await mkdir(folder, {mode: 0o700}).catch(throwDiskError(folder));
-		const file = new RecordFile(new DurableRecord(folder), entry);
+		await mkdir(folder, {mode: 0o700}).catch(throwDiskError(folder, this.#access));
+		const file = new RecordFile(new DurableRecord(folder, this.#access), entry);
 		await file.save({});
-		await syncFolder(this.#storageDir).catch(throwDiskError(this.#storageDir));
+		await syncFolder(this.#storageDir).catch(throwDiskError(this.#storageDir, this.#access));
 		return file;
 	}
 
@@ -54,26 +58,26 @@ export class RecordStore {
 	 * and for thousands of small files asking other threads takes several times as long as reading. Rejects
 	 * with `disk-failed`.
 	 */
-	async readAll(): Promise<{entries: RecordFile[]; problems: string[]}> {
-		const entries: RecordFile[] = [];
+	async readAll(): Promise<{records: RecordFile[]; problems: string[]}> {
+		const records: RecordFile[] = [];
 		const problems: string[] = [];
 		for (const name of this.#ids()) {
 			const folder = this.folderOf(name);
 			try {
-				if (isEmptied(folder)) {
+				if (isEmptied(folder, this.#access)) {
 					continue;
 				}
 
-				const record = new DurableRecord(folder, problem => problems.push(problem));
+				const record = new DurableRecord(folder, this.#access, problem => problems.push(problem));
 				const entry = await record.read();
-				entries.push(new RecordFile(record, entry, entry));
+				records.push(new RecordFile(record, entry, entry));
 			} catch (error) {
 				const reason = error instanceof InvalidRecord ? error.message : (errorCode(error) ?? String(error));
 				problems.push(`The download in ${folder} is left as it is: ${reason}`);
 			}
 		}
 
-		return {entries, problems};
+		return {records, problems};
 	}
 
 	#ids(): DownloadId[] {
@@ -86,8 +90,12 @@ export class RecordStore {
 		}
 	}
 
-	/** Its record goes last: a crash leaves an entry without bytes, never bytes without an entry. */
+	/**
+	 * Its record goes last: a crash leaves an entry without bytes, never bytes without an entry. Rejects with `disk-failed`,
+	 * or the refusal of the storage folder.
+	 */
 	async delete(id: DownloadId): Promise<void> {
+		refuseUnlessWritable(this.#access);
 		const folder = this.folderOf(id);
 		try {
 			for (const name of [dataName, checksName, backupName]) {
@@ -118,7 +126,7 @@ export class RecordFile {
 	}
 
 	/** Never changes; each `save` makes a new one. */
-	get entry(): DownloadRecord {
+	get record(): DownloadRecord {
 		return this.#database.data;
 	}
 
@@ -130,21 +138,27 @@ export class RecordFile {
 		return path.join(this.folder, checksName);
 	}
 
-	/** The folder is another copy's now. */
-	get isAbandoned(): boolean {
-		return this.#record.refusal !== undefined;
+	/** Why nothing of this download may be written now: record, data or checksums. */
+	get refusal(): DownStreamError | undefined {
+		return this.#record.refusal;
 	}
 
 	/** Nothing is written from here on: `save` rejects with the reason. */
 	abandon(reason: DownStreamError): void {
-		this.#record.refusal = reason;
+		this.#record.abandonment = reason;
 	}
 
-	/** Makes the folder again if it was removed, but not the storage folder above it. Rejects with `disk-full` or `disk-failed`. */
+	/** Whether both have read or written the same record. */
+	isDurablyAs(other: RecordFile): boolean {
+		return isDeepStrictEqual(this.#durable, other.#durable);
+	}
+
+	/** Makes the folder again if it was removed, but not the storage folder above it. Rejects as `save` does. */
 	async makeFolder(): Promise<void> {
+		refuseUnlessWritable(this);
 		await mkdir(this.folder, {mode: 0o700}).catch((error: unknown) => {
 			if (errorCode(error) !== 'EEXIST') {
-				throw diskError(error, this.folder);
+				throwDiskError(this.folder, this.#record.access)(error);
 			}
 		});
 	}
@@ -155,15 +169,16 @@ export class RecordFile {
 	 * thousands of downloads that did nothing must not keep the program from ending.
 	 */
 	async save(change: Partial<DownloadRecord>): Promise<void> {
-		const {entry} = this;
+		const {record} = this;
 		const keys = Object.keys(change) as Array<keyof DownloadRecord>;
-		if (entry === this.#durable && keys.every(key => isDeepStrictEqual(entry[key], change[key]))) {
+		if (record === this.#durable && keys.every(key => isDeepStrictEqual(record[key], change[key]))) {
 			return;
 		}
 
-		const changed = {...entry, ...change};
+		const changed = {...record, ...change};
 		this.#database.data = changed;
-		await this.#database.write().catch(throwDiskError(path.join(this.folder, entryName)));
+		const file = path.join(this.folder, entryName);
+		await this.#database.write().catch(throwDiskError(file, this.#record.access));
 		this.#durable = changed;
 	}
 }
@@ -171,16 +186,22 @@ export class RecordFile {
 /** `entry.json` in one folder; calls that come while a write runs become one write of the newest. */
 class DurableRecord implements Adapter<DownloadRecord> {
 	readonly folder: string;
+	readonly access: Writable;
 	readonly #onProblem: (sentence: string) => void;
-	/** Why nothing may be written any more. */
-	refusal: DownStreamError | undefined;
+	/** Why nothing may be written any more, whatever becomes of the storage folder. */
+	abandonment: DownStreamError | undefined;
 	#newest: DownloadRecord | undefined;
 	#running: Promise<void> = Promise.resolve();
 	#next: Promise<void> | undefined;
 
-	constructor(folder: string, onProblem: (sentence: string) => void = () => undefined) {
+	constructor(folder: string, access: Writable, onProblem: (sentence: string) => void = () => undefined) {
 		this.folder = folder;
+		this.access = access;
 		this.#onProblem = onProblem;
+	}
+
+	get refusal(): DownStreamError | undefined {
+		return this.abandonment ?? this.access.refusal;
 	}
 
 	/** What is damaged is set aside, and the copy before it is read. Throws `InvalidRecord`. */
@@ -197,7 +218,7 @@ class DurableRecord implements Adapter<DownloadRecord> {
 				return checkRecord(stored, path.basename(this.folder));
 			}
 
-			this.#onProblem(`A damaged record was ${setAside(file)}`);
+			this.#onProblem(`A damaged record was ${setAside(file, this.access)}`);
 		}
 
 		throw new InvalidRecord('it has no record');
@@ -216,10 +237,7 @@ class DurableRecord implements Adapter<DownloadRecord> {
 	}
 
 	async #write(): Promise<void> {
-		if (this.refusal) {
-			throw this.refusal;
-		}
-
+		refuseUnlessWritable(this);
 		const previous = path.join(this.folder, backupName);
 		const write = async () =>
 			writeDurably(path.join(this.folder, entryName), JSON.stringify(this.#newest), previous);
@@ -230,6 +248,7 @@ class DurableRecord implements Adapter<DownloadRecord> {
 				throw error;
 			}
 
+			refuseUnlessWritable(this);
 			// The bytes took the last room: the copy gives its own to the record of them.
 			await rm(previous, {force: true});
 			await write();
@@ -238,10 +257,14 @@ class DurableRecord implements Adapter<DownloadRecord> {
 }
 
 /**
- * The key of the storage folder: 32 random bytes in base64url, made when there is none. Only the holder of the
- * storage lock may ask for one to be made. Rejects with `disk-full` or `disk-failed`.
+ * The key of the storage folder: 32 random bytes in base64url, `made` when there is none. Rejects with `disk-full` or
+ * `disk-failed`, or the refusal of the storage folder.
  */
-export async function readKey(storageDir: string): Promise<string> {
+export async function readKey(
+	storageDir: string,
+	access: Writable = alwaysWritable,
+	made = newKey(),
+): Promise<string> {
 	const file = path.join(storageDir, 'key');
 	try {
 		const key = storedKey(file);
@@ -249,7 +272,7 @@ export async function readKey(storageDir: string): Promise<string> {
 			return key;
 		}
 
-		const made = newKey();
+		refuseUnlessWritable(access);
 		await writeDurably(file, made);
 		return made;
 	} catch (error) {
@@ -279,22 +302,26 @@ function storedKey(file: string): string | undefined {
  * Whether the folder holds nothing: the program ended before the first record of a download was there, or after the last
  * one had gone. Removes it then, and temporary files always; a disk that takes no writes keeps them.
  */
-function isEmptied(folder: string): boolean {
+function isEmptied(folder: string, access: Writable): boolean {
 	const files = readdirSync(folder).filter(name => {
 		const isTemporary = name.startsWith(entryName) && name.endsWith(temporarySuffix);
-		return !isTemporary || !isDone(() => rmSync(path.join(folder, name)));
+		return !isTemporary || !isDone(() => rmSync(path.join(folder, name)), access);
 	});
-	return files.length === 0 && isDone(() => rmdirSync(folder));
+	return files.length === 0 && isDone(() => rmdirSync(folder), access);
 }
 
 /** What became of the damaged file, in words. */
-function setAside(file: string): string {
+function setAside(file: string, access: Writable): string {
 	const aside = `${file}.corrupt-${Date.now()}`;
-	return isDone(() => renameSync(file, aside)) ? `set aside: ${aside}` : `found: ${file}`;
+	return isDone(() => renameSync(file, aside), access) ? `set aside: ${aside}` : `found: ${file}`;
 }
 
-/** False where the disk takes no writes. */
-function isDone(act: () => void): boolean {
+/** False where nothing may be written, or the disk takes no writes. */
+function isDone(act: () => void, {refusal}: Writable): boolean {
+	if (refusal) {
+		return false;
+	}
+
 	try {
 		act();
 		return true;
@@ -331,8 +358,8 @@ function parseJson(text: string): object | undefined {
 	}
 }
 
-function throwDiskError(file: string): (error: unknown) => never {
+function throwDiskError(file: string, access = alwaysWritable): (error: unknown) => never {
 	return error => {
-		throw diskError(error, file);
+		throw access.explain(diskError(error, file));
 	};
 }

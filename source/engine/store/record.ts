@@ -175,7 +175,7 @@ const downloadRecord = object<DownloadRecord>({
 	),
 	hasUnstableValidator: optional(boolean),
 	ranges: array('a list of ranges', isRange),
-	dataFile: optional(object<FileIdentity>({device: number, inode: number, size: count, modifiedAt: number})),
+	dataFile: optional(object<FileIdentity>({inode: number, size: count, modifiedAt: number})),
 	pieces: optional(array('a list of pieces', isPiece)),
 	intent: oneOf('run', 'pause', 'cancel'),
 	onDemand: boolean,

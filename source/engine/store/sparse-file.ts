@@ -2,30 +2,29 @@
 import type {Doubt} from './doubt.ts';
 import {constants, lstatSync, statSync, writeSync, type Stats} from 'node:fs';
 import {copyFile, lstat, open, rename, rm, stat, statfs, type FileHandle} from 'node:fs/promises';
-import {isDeepStrictEqual} from 'node:util';
 import {DownStreamError} from '../../downstream.ts';
 import {presentSetFor} from './block-bitmap.ts';
 import {diskError, errorCode} from './disk-error.ts';
 import {WriteMode} from './write-mode.ts';
 import type {PresentSet, Range} from './range-set.ts';
+import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
 
 // File systems that compress: few blocks in use say nothing about holes there.
 const compressing = new Set([
 	0x91_23_68_3e /* btrfs */, 0x2f_c1_2f_c1 /* zfs */, 0xca_45_1a_4e /* bcachefs */,
 ]);
 
-/** Tells whether a file is as it was left. Whoever writes to it changes its time, whoever replaces it its inode. */
+/**
+ * Tells whether a file is as it was left. Whoever writes to it changes its time, whoever replaces it its inode. Not the
+ * number of its device: that may be another one after each boot.
+ */
 export type FileIdentity = {
-	readonly device: number;
 	readonly inode: number;
 	/** Bytes. */
 	readonly size: number;
 	/** Milliseconds since the epoch. */
 	readonly modifiedAt: number;
 };
-
-/** `written`: it is the same file, with another time or size; `other`: another file is in its place, or a link to one. */
-export type FileChange = 'written' | 'other' | undefined;
 
 /** Recorded bytes that the disk does not give, or that may be others by now: what they were has to be fetched again. */
 export class DamagedFile extends DownStreamError {
@@ -43,10 +42,12 @@ const copiedAtOnce = 1024 * 1024;
 
 export class SparseFile {
 	readonly path: string;
-	/** How the file differs from the one that was recorded. */
-	readonly change: FileChange;
+	/** When it was opened, it differed from the file that was recorded. */
+	readonly isChanged: boolean;
 	/** Told of everything that is written, in the tick in which it becomes present. */
 	onWritten: ((offset: number, bytes: Uint8Array) => void) | undefined;
+	/** Whether it may be written. */
+	access: Pick<Writable, 'refusal'> = alwaysWritable;
 	/** Set while bytes are present that somebody else may have changed. */
 	doubt: Doubt | undefined;
 	#reader: Promise<FileHandle> | undefined;
@@ -87,7 +88,7 @@ export class SparseFile {
 				size,
 				present: presentSetFor(size, isHeld ? held : []),
 				identity,
-				change: isHeld ? changeOf(path, found, identity) : undefined,
+				isChanged: isHeld && isOther(path, found, identity),
 			});
 		} catch (error) {
 			throw diskError(error, path);
@@ -95,13 +96,13 @@ export class SparseFile {
 	}
 
 	private constructor(
-		file: Pick<SparseFile, 'path' | 'size' | 'present' | 'change'> & {identity: FileIdentity | undefined},
+		file: Pick<SparseFile, 'path' | 'size' | 'present' | 'isChanged'> & {identity: FileIdentity | undefined},
 	) {
 		this.path = file.path;
-		this.change = file.change;
+		this.isChanged = file.isChanged;
 		this.#present = file.present;
 		this.#size = file.size;
-		this.#identity = file.change ? undefined : file.identity;
+		this.#identity = file.isChanged ? undefined : file.identity;
 	}
 
 	get present(): PresentSet {
@@ -114,7 +115,7 @@ export class SparseFile {
 	}
 
 	/** Bytes; where the size is unknown, up to the last one that is present. */
-	get leastSize(): number {
+	get minSize(): number {
 		return this.#size === Infinity ? ([...this.#present].at(-1)?.end ?? 0) : this.#size;
 	}
 
@@ -327,6 +328,7 @@ export class SparseFile {
 
 	async #toWrite(): Promise<FileHandle> {
 		this.#refuseIfRetired();
+		refuseUnlessWritable(this.access);
 		if (!this.#writer) {
 			this.#writer = this.#openToWrite();
 			this.#writer.catch(() => {
@@ -369,24 +371,16 @@ async function hasRoomFor(ranges: readonly Range[], {blocks}: Stats, path: strin
 	return compressing.has(type);
 }
 
-function changeOf(path: string, found: Stats, identity: FileIdentity | undefined): FileChange {
-	if (!identity) {
-		return lstatSync(path).isSymbolicLink() ? 'other' : undefined;
-	}
-
-	if (!isDifferent(found, identity)) {
-		return undefined;
-	}
-
-	return found.dev === identity.device && found.ino === identity.inode ? 'written' : 'other';
+function isOther(path: string, found: Stats, identity: FileIdentity | undefined): boolean {
+	return identity ? isDifferent(found, identity) : lstatSync(path).isSymbolicLink();
 }
 
-function identityOf({dev, ino, size, mtimeMs}: Stats): FileIdentity {
-	return {device: dev, inode: ino, size, modifiedAt: mtimeMs};
+function identityOf({ino, size, mtimeMs}: Stats): FileIdentity {
+	return {inode: ino, size, modifiedAt: mtimeMs};
 }
 
-function isDifferent(found: Stats, identity: FileIdentity): boolean {
-	return !isDeepStrictEqual(identityOf(found), identity);
+function isDifferent({ino, size, mtimeMs}: Stats, identity: FileIdentity): boolean {
+	return ino !== identity.inode || size !== identity.size || mtimeMs !== identity.modifiedAt;
 }
 
 async function readSome(

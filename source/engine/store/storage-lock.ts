@@ -1,5 +1,5 @@
 // One writer for each storage folder: two copies of the program would ruin each other's downloads.
-import {statSync} from 'node:fs';
+import fs, {statSync} from 'node:fs';
 import {readFile, readlink, rm, stat, symlink} from 'node:fs/promises';
 import {connect} from 'node:net';
 import {hostname} from 'node:os';
@@ -29,6 +29,31 @@ const updateMs = 2000;
 const startingStaleMs = 2000;
 const startingPollMs = 20;
 
+type Callback = (error: NodeJS.ErrnoException | null) => void;
+
+/**
+ * The file system as proper-lockfile uses it. A full disk (ext4) has no block for a new folder, but makes empty files: the
+ * lock is one of these there, and as exclusive.
+ */
+const lockingFs = {
+	...fs,
+	mkdir(lock: string, done: Callback) {
+		fs.mkdir(lock, error => {
+			if (isFull(error)) {
+				fs.writeFile(lock, '', {flag: 'wx', mode: 0o600}, done);
+			} else {
+				done(error);
+			}
+		});
+	},
+	rmdir(lock: string, done: Callback) {
+		fs.rm(lock, {recursive: true, force: true}, done);
+	},
+	rmdirSync(lock: string) {
+		fs.rmSync(lock, {recursive: true, force: true});
+	},
+};
+
 /**
  * The lock is the folder `owner.json.lock`, which only one process can make. Whoever wants it looks at the holder
  * first, and a dead one is taken over at once. All of that happens under a second lock, `starting.lock`: otherwise
@@ -37,6 +62,7 @@ const startingPollMs = 20;
  */
 export class StorageLock {
 	readonly #ownerFile: string;
+	readonly #isInPlace: () => boolean;
 	#owner: StorageOwner;
 	readonly #unlock: () => Promise<void>;
 
@@ -54,7 +80,9 @@ export class StorageLock {
 			const endStart = await lockStarting(startingOf(file));
 			try {
 				const folder = await stat(storageDir);
-				return await takeOver(file, () => onLost(isSame(folder, storageDir) ? 'taken' : 'removed'));
+				const isInPlace = () => isSame(folder, storageDir);
+				const held = await takeOver(file, () => onLost(isInPlace() ? 'taken' : 'removed'));
+				return new StorageLock(file, held, isInPlace);
 			} finally {
 				await endStart();
 			}
@@ -65,10 +93,16 @@ export class StorageLock {
 		}
 	}
 
-	constructor(ownerFile: string, owner: StorageOwner, unlock: () => Promise<void>) {
+	private constructor(ownerFile: string, {owner, unlock}: Held, isInPlace: () => boolean) {
 		this.#ownerFile = ownerFile;
+		this.#isInPlace = isInPlace;
 		this.#owner = owner;
 		this.#unlock = unlock;
+	}
+
+	/** False once the storage folder was removed or replaced. Costs one stat. */
+	get isInPlace(): boolean {
+		return this.#isInPlace();
 	}
 
 	/** Tells other copies where the proxy listens, if the disk has room for that. Rejects with `disk-failed`. */
@@ -105,7 +139,7 @@ export async function storageOwner(storageDir: string): Promise<StorageOwner | u
 async function lockStarting(file: string): Promise<() => Promise<void>> {
 	for (let attempt = 1; ; attempt++) {
 		try {
-			return await lock(file, {realpath: false, stale: startingStaleMs});
+			return await lock(file, {realpath: false, stale: startingStaleMs, fs: lockingFs});
 		} catch (error) {
 			if (!isLocked(error) || attempt * startingPollMs > 2 * startingStaleMs) {
 				throw error;
@@ -116,7 +150,9 @@ async function lockStarting(file: string): Promise<() => Promise<void>> {
 	}
 }
 
-async function takeOver(file: string, onLost: () => void): Promise<StorageLock> {
+type Held = {readonly owner: StorageOwner; readonly unlock: () => Promise<void>};
+
+async function takeOver(file: string, onLost: () => void): Promise<Held> {
 	const touchedAt = await lockTouchedAt(file);
 	if (touchedAt !== undefined) {
 		const holder = await readOwner(file);
@@ -134,8 +170,14 @@ async function takeOver(file: string, onLost: () => void): Promise<StorageLock> 
 	const owner = {pid: process.pid, host: hostname(), startedAt: Date.now()};
 	// Before the lock: a lock whose holder is killed before it has said who it is would hold until it is stale.
 	await writeOwner(file, owner);
-	const unlock = await lock(file, {realpath: false, stale: staleMs, update: updateMs, onCompromised: onLost});
-	return new StorageLock(file, owner, unlock);
+	const unlock = await lock(file, {
+		realpath: false,
+		stale: staleMs,
+		update: updateMs,
+		onCompromised: onLost,
+		fs: lockingFs,
+	});
+	return {owner, unlock};
 }
 
 /**
@@ -215,7 +257,8 @@ async function lockTouchedAt(file: string): Promise<number | undefined> {
 async function readOwner(file: string): Promise<StorageOwner | undefined> {
 	let stored: unknown;
 	try {
-		stored = JSON.parse(await readlink(ownerLinkOf(file)).catch(async () => readFile(file, 'utf8')));
+		const link = await readlink(ownerLinkOf(file)).catch(() => undefined);
+		stored = link === undefined ? JSON.parse(await readFile(file, 'utf8')) : ownerInLink(link);
 	} catch {
 		return undefined;
 	}
@@ -234,21 +277,30 @@ async function readOwner(file: string): Promise<StorageOwner | undefined> {
 }
 
 /**
- * On a full disk the owner is the target of a symbolic link, which needs no room for data. Where there is none for that
- * either, other copies know only that the folder has an owner.
+ * On a full disk the owner is the target of a symbolic link, which needs no room for data where it is short (ext4: 59
+ * bytes). Where there is none for that either, other copies know only that the folder has an owner.
  */
 async function writeOwner(file: string, owner: StorageOwner): Promise<void> {
-	const text = JSON.stringify(owner);
 	try {
 		await rm(ownerLinkOf(file), {force: true});
-		await writeDurably(file, text);
+		await writeDurably(file, JSON.stringify(owner));
 	} catch (error) {
 		if (!isFull(error)) {
 			throw diskError(error, file);
 		}
 
-		await symlink(text, ownerLinkOf(file)).catch(() => undefined);
+		await symlink(linkOf(owner), ownerLinkOf(file)).catch(() => undefined);
 	}
+}
+
+function linkOf({pid, host, startedAt, origin}: StorageOwner): string {
+	const port = origin === undefined ? undefined : Number(new URL(origin).port);
+	return JSON.stringify([pid, host, startedAt, port].filter(part => part !== undefined));
+}
+
+function ownerInLink(link: string): Partial<Record<keyof StorageOwner, unknown>> {
+	const [pid, host, startedAt, port] = JSON.parse(link) as unknown[];
+	return {pid, host, startedAt, ...(port !== undefined && {origin: `http://127.0.0.1:${Number(port)}`})};
 }
 
 async function forgetOwner(file: string): Promise<void> {
