@@ -1,7 +1,6 @@
 // Who may ask: programs of this computer, and only those web pages that the user named. Pure.
 import {createHash, timingSafeEqual} from 'node:crypto';
 import type {IncomingHttpHeaders} from 'node:http';
-import {isIPv4} from 'node:net';
 
 export type AccessPolicy = {
 	/** Origins of web pages that may ask, such as `https://player.example`. */
@@ -47,8 +46,13 @@ export function decideAccess(headers: IncomingHttpHeaders, policy: AccessPolicy)
 /** A dot may end the name, as any name of DNS. */
 function isLoopbackHost(host: string): boolean {
 	const [, name = '', port = '0'] = /^(\[::1\]|[^:]*?)\.?(?::(\d{1,5}))?$/.exec(host) ?? [];
-	const isLoopback = name === 'localhost' || name === '[::1]' || (isIPv4(name) && name.startsWith('127.'));
-	return isLoopback && Number(port) <= 65_535;
+	const isLoopback = name === 'localhost' || name === '[::1]' || ipv4Of(name)?.startsWith('127.');
+	return isLoopback === true && Number(port) <= 65_535;
+}
+
+/** Of an address that may be written short, as in `127.1`; no name of DNS is a number (RFC 3696 section 2). */
+function ipv4Of(name: string): string | undefined {
+	return /^[\d.]+$/.test(name) ? URL.parse(`http://${name}`)?.hostname : undefined;
 }
 
 /** A `<video>` or `<img>` without `crossorigin` sends no Origin; its Referer tells the page and cannot be forged. */
