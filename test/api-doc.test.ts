@@ -1,4 +1,4 @@
-// The document of the control API: each of its requests is sent to a copy that runs, and answered as it says.
+// The control API's document: each documented request is sent to a running instance, and the response must match.
 import assert from 'node:assert/strict';
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
@@ -13,7 +13,7 @@ import {startOrigin, temporaryFolder} from './support/engines.ts';
 
 const document = readFileSync(path.join(import.meta.dirname, '../docs/api.md'), 'utf8');
 
-/** They are of the type that is shown, and of any value. */
+/** Requires the documented types, with any values. */
 const varying = new Set(['version', 'freeBytes', 'addedAt', 'queueRank', 'folder']);
 
 type Block = {
@@ -22,7 +22,7 @@ type Block = {
 	readonly body: string;
 };
 
-/** The HTTP blocks in order, and where to wait. */
+/** The document's HTTP blocks in order, with the places to wait. */
 const blocks = Array.from(
 	document.matchAll(/```http\n(.*?)```|<!-- (until complete) -->/gs),
 	([, block, wait]) => (block === undefined ? wait! : block),
@@ -35,7 +35,7 @@ function parseBlock(block: string): Block {
 	return {first, headers, body: body.join('\n\n').trim()};
 }
 
-/** JSON in which `…` stands for more fields. */
+/** JSON in which `…` stands for further fields. */
 function assertJson(actual: unknown, shown: string): void {
 	compare(actual, JSON.parse(shown.replaceAll(/,\s*…\s*}/g, ', "…": true}')), 'the answer');
 }
@@ -81,7 +81,7 @@ async function* eventsOf(response: IncomingMessage): AsyncGenerator<string, unde
 	return undefined;
 }
 
-test('each request of the document is answered as it says', async t => {
+test('each documented request gets the documented response', async t => {
 	const origin = await startOrigin(t, {
 		size: 1_000_000,
 		etag: '"5f3a"',
@@ -94,7 +94,7 @@ test('each request of the document is answered as it says', async t => {
 	const {url: proxy, key} = (await copy.event('ready')) as unknown as {url: string; key: string};
 	let id = 'ID';
 	let events: AsyncGenerator<string, undefined> | undefined;
-	/** The names of the document stand for these. */
+	/** The document's placeholder names map to these. */
 	const real = (shown: string) =>
 		shown
 			.replaceAll('http://127.0.0.1:8080', proxy)
@@ -119,7 +119,7 @@ test('each request of the document is answered as it says', async t => {
 		}
 
 		if (block.startsWith('event:')) {
-			// It comes with the change that is shown next.
+			// It arrives with the next documented change.
 			const request = parseBlock(real(blocks[index + 1]!));
 			(await send(request)).resume();
 			let {name, data} = parseEvent((await events!.next()).value!);
@@ -163,13 +163,13 @@ test('each request of the document is answered as it says', async t => {
 	}
 });
 
-test('the document has every request that is answered, and every field of their bodies', () => {
+test('the document covers every route, and every field of their bodies', () => {
 	for (const [route, methods] of routes) {
 		for (const method of Object.keys(methods)) {
 			const line = `\n${method} /api${route.replace('*', 'ID')}`;
 			assert.ok(
 				blocks.some(block => `\n${block}`.startsWith(line)),
-				`${line.trim()} is not told of`,
+				`${line.trim()} is not documented`,
 			);
 		}
 	}
@@ -177,6 +177,6 @@ test('the document has every request that is answered, and every field of their 
 	for (const field of [addRequest, downloadChange, exportRequest].flatMap(({fields}) =>
 		Object.keys(fields),
 	)) {
-		assert.ok(document.includes(`\`${field}\``), `${field} is not told of`);
+		assert.ok(document.includes(`\`${field}\``), `${field} is not documented`);
 	}
 });

@@ -53,7 +53,7 @@ const allowed: Record<string, readonly string[]> = {
 	'wait.ts': ['downstream.ts'],
 	'log.ts': ['text'],
 	text: ['downstream.ts', 'schema.ts'],
-	'engine/store': ['downstream.ts', 'schema.ts'],
+	'engine/store': ['downstream.ts', 'log.ts', 'schema.ts'],
 	'engine/memory': ['engine/store'],
 	'engine/http': ['downstream.ts', 'engine/memory'],
 	'engine/origin': ['downstream.ts', 'text', 'engine/store', 'engine/http'],

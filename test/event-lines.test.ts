@@ -149,7 +149,7 @@ test('each reason to wait is told once, until bytes come', () => {
 	assert.deepEqual(show({status: 'queued'}, 10), []);
 	assert.deepEqual(show({...waiting, retryAt: at(30)}, 11), []);
 	assert.deepEqual(show({status: 'queued', hostCeiling: 1}, 12), [
-		'14:02:23 [1] queued  this server takes 1 connection at a time',
+		'14:02:23 [1] queued  this server allows 1 connection at a time',
 		{event: 'queued', id, connections: 1},
 	]);
 	assert.deepEqual(show({status: 'queued', hostCeiling: 2}, 13), []);

@@ -57,7 +57,7 @@ export type EngineOptions = {
 	readonly cacheSize?: number;
 	readonly tls?: {readonly ca?: string; readonly insecure?: boolean};
 	/** Milliseconds for the first answer of an origin, 30 s unless given; more after each that was too few. */
-	readonly answerTimeout?: number;
+	readonly responseTimeout?: number;
 };
 
 /** What an record is made of; the rest is added. */
@@ -167,7 +167,7 @@ export class Engine implements DownloadEngine {
 			access,
 			hosts,
 			connections: options.connections ?? 4,
-			answerTimeout: options.answerTimeout ?? 30_000,
+			responseTimeout: options.responseTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#newLink(record),

@@ -1,4 +1,4 @@
-// To be loaded before a program: once the file STUCK is there, what is synced to the disk is so never.
+// Preload script: once the file STUCK exists, syncs never complete.
 import {existsSync} from 'node:fs';
 import {open} from 'node:fs/promises';
 import process from 'node:process';

@@ -160,10 +160,7 @@ async function checkedTarget({output, exportDir}: Settings, count: number): Prom
 	}
 
 	if (found) {
-		throw new DownStreamError(
-			'target-exists',
-			`${output} is there already; choose another name or remove it`,
-		);
+		throw new DownStreamError('target-exists', `${output} already exists; choose another name or remove it`);
 	}
 
 	return target;

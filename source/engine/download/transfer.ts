@@ -11,7 +11,7 @@ import {
 import {Logger} from '../../log.ts';
 import {release} from '../memory/buffers.ts';
 import {BlockChecksums, parseChecksum} from '../store/block-checksums.ts';
-import {BlockReader} from '../memory/disk-reader.ts';
+import {DiskReader} from '../memory/disk-reader.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import {diskError, isFull} from '../store/disk-error.ts';
 import {Doubt} from '../store/doubt.ts';
@@ -355,7 +355,7 @@ export class Transfer {
 		Logger.debug(
 			`${this.#recordFile.record.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
 		);
-		const blocks = new BlockReader(this.#services.blocks);
+		const blocks = new DiskReader(this.#services.blocks);
 		this.#recordReading();
 		let scheduleAt = readStep.bytes;
 		let hasAsked = false;
@@ -409,7 +409,7 @@ export class Transfer {
 	}
 
 	/** Nothing where the file was moved or given up meanwhile: its place is to be looked at anew. */
-	async #readHeld(blocks: BlockReader, offset: number, ready: number): Promise<Uint8Array | undefined> {
+	async #readHeld(blocks: DiskReader, offset: number, ready: number): Promise<Uint8Array | undefined> {
 		const file = this.#file;
 		try {
 			return await blocks.read(file, offset, ready);
