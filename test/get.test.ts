@@ -133,7 +133,7 @@ test('get of several files of one name into a folder numbers them, and keeps wha
 	assert.deepEqual((await readdir(out)).toSorted(), files);
 	const second = await get('/d/film.bin');
 	assert.equal(await second.exit(), 1);
-	assert.match(second.stderr, /film\.bin is there already/);
+	assert.match(second.stderr, /film\.bin already exists/);
 	assert.deepEqual((await readdir(out)).toSorted(), files);
 });
 
