@@ -62,6 +62,23 @@ async function read(streamUrl: string, start: number, end: number): Promise<Buff
 	return Buffer.from(await response.arrayBuffer());
 }
 
+test('a finished download whose folder is removed is fetched again', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag});
+	const {engine, storageDir, close} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {id, streamUrl} = download;
+	await until(engine, id, ({status}) => status === 'complete');
+	const {folder} = downloadOf(engine, id);
+	await rm(folder, {recursive: true});
+	assert.ok((await read(streamUrl, 2 * MiB, 5 * MiB)).equals(whole.subarray(2 * MiB, 5 * MiB)));
+	assert.ok((await read(streamUrl, 0, size)).equals(whole));
+	await engine.resume(id);
+	await until(engine, id, ({status}) => status === 'complete');
+	await close();
+	const again = await startEngine(t, {storageDir});
+	assert.ok((await read(downloadOf(again.engine, id).streamUrl, 0, size)).equals(whole));
+});
+
 for (const isComplete of [true, false]) {
 	const words = isComplete ? 'complete' : 'paused';
 	for (const [what, act] of [

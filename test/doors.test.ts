@@ -71,7 +71,8 @@ const hostileRequests: Array<[words: string, lines: string[], status: number | u
 	['a repeated Host', [`GET ${film} HTTP/1.1`, ours, ours], 400],
 	['a Host with a path', [`GET ${film} HTTP/1.1`, 'Host: 127.0.0.1:PORT/evil.example'], 421],
 	['a Host with a user', [`GET ${film} HTTP/1.1`, 'Host: evil.example@127.0.0.1:PORT'], 421],
-	['a Host with a trailing dot', [`GET ${film} HTTP/1.1`, 'Host: localhost.:PORT'], 421],
+	['a Host with two dots at its end', [`GET ${film} HTTP/1.1`, 'Host: localhost..:PORT'], 421],
+	['a Host with a port beyond the last one', [`GET ${film} HTTP/1.1`, 'Host: localhost:99999'], 421],
 	['a rebound name', [`GET ${film} HTTP/1.1`, 'Host: rebound.example:PORT'], 421],
 	[
 		'two Origins, one of them ours',

@@ -118,6 +118,25 @@ test('get with -o does not begin if its folder is not there', async t => {
 	assert.equal(origin.requests.length, 0);
 });
 
+test('get of several files of one name into a folder numbers them, and keeps what was there before', async t => {
+	const origin = await startOrigin(t, {size: 1000});
+	const folder = await temporaryFolder(t);
+	const out = path.join(folder, 'out') + path.sep;
+	const get = async (...targets: string[]) =>
+		CliProcess.start(t, [
+			...['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', out],
+			...targets.map(target => origin.urlOf(target)),
+		]);
+	const first = await get('/a/film.bin', '/b/film.bin', '/c/film.bin');
+	assert.equal(await first.exit(), 0, first.stderr);
+	const files = ['film (2).bin', 'film (3).bin', 'film.bin'];
+	assert.deepEqual((await readdir(out)).toSorted(), files);
+	const second = await get('/d/film.bin');
+	assert.equal(await second.exit(), 1);
+	assert.match(second.stderr, /film\.bin already exists/);
+	assert.deepEqual((await readdir(out)).toSorted(), files);
+});
+
 test('get of several URLs exits 1 if one of them fails, and still brings the others', async t => {
 	const origin = await startOrigin(t, {
 		size: MiB,

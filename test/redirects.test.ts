@@ -20,6 +20,9 @@ for (const [location, target] of [
 	['x.mkv', 'http://a.example/films/x.mkv'],
 	['../x.mkv', 'http://a.example/x.mkv'],
 	['//b.example/x', 'http://b.example/x'],
+	['http://-b.example./x', 'http://-b.example./x'],
+	['http://0.0.0.0:81/x', 'http://0.0.0.0:81/x'],
+	['http://[::1]:81/x', 'http://[::1]:81/x'],
 	['?y=2', 'http://a.example/films/film.mkv?y=2'],
 	['/x#t=1', 'http://a.example/x'],
 	['http://me:secret@b.example/x', 'http://b.example/x'],
@@ -61,6 +64,14 @@ for (const location of [
 	'http://:80/',
 	'http://b.example:99999/',
 	'http://b example/x',
+	'http://.../x',
+	'http://-/',
+	'http://0x/',
+	'http://0/',
+	'http://b..example/',
+	'//.b.example/x',
+	`http://${'b'.repeat(64)}.example/`,
+	'http://b.example:0/',
 	'http://[::1/',
 	'ftp://b.example/x',
 	'file:///etc/passwd',
@@ -104,7 +115,7 @@ for (const [words, setCookie, to, cookie] of [
 	['the exact path', 'k=v; Path=/file', 'http://a.example/file', 'k=v'],
 	['another host', 'k=v; Path=/', 'http://b.example/x', undefined],
 	['a subdomain', 'k=v; Path=/', 'http://sub.a.example/x', undefined],
-	['another port', 'k=v; Path=/', 'http://a.example:81/x', undefined],
+	['another port', 'k=v; Path=/', 'http://a.example:81/x', 'k=v'],
 	['the same host over TLS', 'k=v; Path=/', 'https://a.example/x', 'k=v'],
 	['a subdomain of the Domain', 'k=v; Path=/; Domain=.a.example', 'http://sub.a.example:81/x', 'k=v'],
 	['a foreign Domain', 'k=v; Path=/; Domain=b.example', 'http://b.example/x', undefined],
@@ -121,6 +132,13 @@ for (const [words, setCookie, to, cookie] of [
 ] as const) {
 	test(`cookies: ${words}`, () => {
 		assert.equal(sent(here, setCookie, to), cookie);
+	});
+}
+
+for (const host of ['127.0.0.1', '127.1.2.3', 'localhost', 'film.localhost', '[::1]']) {
+	test(`plain HTTP to ${host} is secure enough for a Secure cookie`, () => {
+		const header = '__Host-k=v; Path=/; Secure, __Secure-l=w; Path=/; Secure';
+		assert.equal(sent(`http://${host}:1/`, header, `http://${host}:2/`), '__Host-k=v; __Secure-l=w');
 	});
 }
 

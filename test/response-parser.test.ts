@@ -53,6 +53,20 @@ const accepted: Array<[words: string, response: string, status: number, body: st
 		'a',
 		false,
 	],
+	[
+		'250 KiB of fields',
+		`${head('HTTP/1.1 200 OK', 'Content-Length: 1', ...Array.from({length: 250}, (_, n) => `X-${n}: ${'v'.repeat(1015)}`))}a`,
+		200,
+		'a',
+		true,
+	],
+	[
+		'a field of 200 KiB',
+		`${head('HTTP/1.1 200 OK', 'Content-Length: 1', `X: ${'v'.repeat(200 * 1024)}`)}a`,
+		200,
+		'a',
+		true,
+	],
 	['a body delimited by close', `${head('HTTP/1.1 200 OK')}abc`, 200, 'abc', false],
 	['more bytes than its length', `${head('HTTP/1.1 200 OK', 'Content-Length: 2')}abc`, 200, 'ab', false],
 	[

@@ -187,6 +187,40 @@ for (const refusal of ['HTTP/1.1 501 Not Implemented\r\n\r\n', '']) {
 	});
 }
 
+/** A proxy that allows no tunnels, and answers a request for a file with these bytes. */
+async function startForwarder(t: TestContext, answer: string): Promise<HttpDataSource> {
+	const server = createServer(socket => {
+		socket.on('error', () => undefined);
+		socket.once('data', bytes => {
+			const isTunnel = bytes.toString('latin1').startsWith('CONNECT ');
+			socket.end(isTunnel ? 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n' : answer, 'latin1');
+		});
+	});
+	await once(server.listen(0, '127.0.0.1'), 'listening');
+	atEnd(t, () => server.close());
+	const {port} = server.address() as AddressInfo;
+	const source = new HttpDataSource({url: 'http://a.example/film', proxy: `http://127.0.0.1:${port}`});
+	atEnd(t, () => source.dispose());
+	return source;
+}
+
+test('a proxy that is asked for the file may answer in as odd a syntax as an origin', async t => {
+	const fields = ['X-Note: a\u0001b', 'Server : x', 'Content-Disposition: attachment;', ' filename="a.mkv"'];
+	const head = ['HTTP/1.1 200 OK', 'Content-Length: 3', ...fields].join('\r\n');
+	const source = await startForwarder(t, `${head}\r\n\r\nabc`);
+	const answer = await source.open({range: {start: 0, end: 3}, signal: new AbortController().signal});
+	assert.equal((await bytesOf(answer.body)).toString(), 'abc');
+	assert.equal(answer.info.name, 'a.mkv');
+});
+
+test('what a proxy answers that is no HTTP is told as that, not as its refusal of a tunnel', async t => {
+	const source = await startForwarder(t, 'SSH-2.0-OpenSSH\r\n');
+	await assert.rejects(
+		source.open({range: {start: 0, end: 3}, signal: new AbortController().signal}),
+		withCode('origin-misbehaved'),
+	);
+});
+
 test('a wrong password is upstream-proxy-refused', {skip: missing('tinyproxy', 'microsocks')}, async t => {
 	const origin = await startOrigin(t, {size});
 	const http = await startTinyproxy(t);

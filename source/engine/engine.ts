@@ -21,6 +21,7 @@ import {checkRequest} from './check-request.ts';
 import {Bandwidth} from './fetch/bandwidth.ts';
 import {BlockPool} from './memory/block-pool.ts';
 import {checkedHeaders, inLowerCase} from './http/headers.ts';
+import {isLoopback} from './http/hosts.ts';
 import {CustomHeaderDataSource, withoutCredentials} from './origin/http-source.ts';
 import {MissingDataSource, type DataSource} from './origin/data-source.ts';
 import {RecordStore, newKey, readKey, type DownloadRecord, type RecordFile} from './store/record-store.ts';
@@ -293,7 +294,7 @@ export class Engine implements DownloadEngine {
 			status === 'cancelled' ||
 			(isWish &&
 				given.intent === 'run' &&
-				['paused', 'failed', 'waiting', 'checking'].includes(status ?? ''));
+				(['paused', 'failed', 'waiting', 'checking'].includes(status ?? '') || known?.isPageForFile));
 		const isChange = !known || goesOn || ownSource || isNewChecksum(known, given.checksum);
 		if (isChange && this.#access.refusal) {
 			await this.#access.obtain();
@@ -317,6 +318,10 @@ export class Engine implements DownloadEngine {
 		const removed = [...this.#removed.values()].find(({recordFile}) => isSame(recordFile.record, given));
 		if (removed) {
 			const restored = await this.#restore(removed, {intent: given.intent, error: undefined}, ownSource);
+			if (isWish && restored.isPageForFile && given.intent === 'run') {
+				await restored.resume();
+			}
+
 			await applyChecksum(restored, given.checksum);
 			return {download: this.#view(restored), existed: true};
 		}
@@ -738,7 +743,9 @@ export class Engine implements DownloadEngine {
 
 	/** A download of it would wait for its own bytes. At another port (a tunnel) only ids and the key tell. */
 	#isOwnStream({hostname, port, pathname, searchParams}: URL): boolean {
-		const [, area = '', id = ''] = pathname.split('/');
+		const [area = '', id = ''] = unescaped(pathname)
+			.split('/')
+			.filter(segment => segment !== '');
 		const isOurPort = URL.canParse(this.#origin) && new URL(this.#origin).port === port;
 		const isKnown = this.#transfers.has(id) || this.#removed.has(id) || searchParams.get('key') === this.key;
 		return (
@@ -1118,14 +1125,17 @@ function isAway({url, status, error, lastByteAt}: Download): boolean {
 	);
 }
 
-function hasNetwork(): boolean {
-	return Object.values(networkInterfaces()).some(addresses => addresses?.some(({internal}) => !internal));
+/** A path without percent-encoding; as it is where that is none. */
+function unescaped(pathname: string): string {
+	try {
+		return decodeURIComponent(pathname);
+	} catch {
+		return pathname;
+	}
 }
 
-function isLoopback(hostname: string): boolean {
-	return /^(?:(?:.+\.)?localhost\.?|127\.[\d.]+|0\.0\.0\.0|\[::(?:1|ffff:7f[\da-f]{2}:[\da-f]+)?\])$/.test(
-		hostname,
-	);
+function hasNetwork(): boolean {
+	return Object.values(networkInterfaces()).some(addresses => addresses?.some(({internal}) => !internal));
 }
 
 /** What the user gave and asked for, without what became of it. */

@@ -21,8 +21,8 @@ export type AccessDecision =
  */
 export function decideAccess(headers: IncomingHttpHeaders, policy: AccessPolicy): AccessDecision {
 	const host = headers.host?.toLowerCase() ?? '';
-	if (!/^(?:127\.0\.0\.1|localhost|\[::1\])(?::\d{1,5})?$/.test(host)) {
-		return {granted: false, status: 421, reason: 'The Host header must name 127.0.0.1, localhost or [::1].'};
+	if (!isLoopbackHost(host)) {
+		return {granted: false, status: 421, reason: 'The Host header must name localhost, 127.0.0.1 or [::1].'};
 	}
 
 	const site = headers['sec-fetch-site'] ?? 'none';
@@ -41,6 +41,18 @@ export function decideAccess(headers: IncomingHttpHeaders, policy: AccessPolicy)
 		status: 403,
 		reason: 'Web pages may not use this proxy unless --allow-origin names them.',
 	};
+}
+
+/** A dot may end the name, as any name of DNS. */
+function isLoopbackHost(host: string): boolean {
+	const [, name = '', port = '0'] = /^(\[::1\]|[^:]*?)\.?(?::(\d{1,5}))?$/.exec(host) ?? [];
+	const isLoopback = name === 'localhost' || name === '[::1]' || ipv4Of(name)?.startsWith('127.');
+	return isLoopback === true && Number(port) <= 65_535;
+}
+
+/** Of an address that may be written short, as in `127.1`; no name of DNS is a number (RFC 3696 section 2). */
+function ipv4Of(name: string): string | undefined {
+	return /^[\d.]+$/.test(name) ? URL.parse(`http://${name}`)?.hostname : undefined;
 }
 
 /**

@@ -276,7 +276,7 @@ const faultsByName = {
 
 	/** So many `bytes` of headers that mean nothing. */
 	'huge-headers': exchange => {
-		const lines = Math.ceil(exchange.number('bytes', 100_000) / 1000);
+		const lines = Math.ceil(exchange.number('bytes', 400_000) / 1000);
 		return reply(exchange, {
 			headers: Object.fromEntries(
 				Array.from({length: lines}, (_, index) => [`x-${index}`, 'x'.repeat(1000)]),

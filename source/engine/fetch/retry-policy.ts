@@ -7,7 +7,7 @@ const pauseMs = {first: 500, longest: 5 * 60_000};
 /** Fewer bytes than this between two failures are no progress. */
 const minProgress = 16 * 1024;
 /** Wishes ask the origin at most once in this time. */
-const wishIntervalMs = 1000;
+export const wishIntervalMs = 1000;
 const maxResponseTimeoutMs = 5 * 60_000;
 /** An attempt to connect takes no longer; more time since the last byte was silence, or the computer slept. */
 const longestConnectMs = 8000;

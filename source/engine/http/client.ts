@@ -3,6 +3,8 @@ import type {ResponseHead} from './response-parser.ts';
 
 export type HttpRequest = {
 	readonly url: URL;
+	/** In the request line, in place of path and query (RFC 9112 section 3.2). */
+	readonly target?: string;
 	/** Keyed by lower-case name. The client adds the headers that belong to the connection. */
 	readonly headers: Readonly<Record<string, string>>;
 	/** Returns true while no reader waits for the body, which may then arrive in larger pieces. */

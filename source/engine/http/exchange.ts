@@ -113,8 +113,8 @@ export class HttpExchange implements HttpResponse {
 	};
 }
 
-function requestText({url, headers}: HttpRequest): string {
+function requestText({url, target = url.pathname + url.search, headers}: HttpRequest): string {
 	const fields = Object.entries({Host: url.host, Connection: 'keep-alive', ...headers});
 	const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`);
-	return `GET ${url.pathname}${url.search} HTTP/1.1\r\n${lines.join('')}\r\n`;
+	return `GET ${target} HTTP/1.1\r\n${lines.join('')}\r\n`;
 }

@@ -59,8 +59,8 @@ type Preconnection = {
 	readonly opened: Promise<HttpConnection | undefined>;
 };
 
-/** The connections to one origin. */
-class Pool {
+/** The connections to one origin, or to an HTTP proxy. */
+export class Pool {
 	readonly #url: URL;
 	readonly #options: HttpClientOptions;
 	readonly #tls: ConnectionOptions;

@@ -2,9 +2,10 @@
 // is never trusted.
 import {HttpError} from './errors.ts';
 
-/** Limit for the status line and header fields of one response, in bytes. */
-const maxHeadBytes = 64 * 1024;
-const maxFields = 256;
+/** Limits for the status line and the header fields of one response, in bytes. curl takes about 300 KB of fields. */
+const maxStatusLineBytes = 64 * 1024;
+const maxFieldBytes = 256 * 1024;
+const maxFields = 5000;
 /** Size and extensions of a chunk, in bytes. Extensions are not used in practice. */
 const maxChunkLineBytes = 1024;
 const maxTrailerBytes = 16 * 1024;
@@ -35,7 +36,7 @@ export class ResponseParser {
 	/** An incomplete line. */
 	#line = '';
 	/** Remaining bytes for the lines of the head, of a chunk size, or of the trailers. */
-	#lineBytesLeft = maxHeadBytes;
+	#lineBytesLeft = maxStatusLineBytes;
 	#interims = 0;
 	#status = 0;
 	#version = '';
@@ -212,7 +213,7 @@ export class ResponseParser {
 
 		this.#status = Number(status);
 		this.#version = version;
-		this.#part = 'fields';
+		this.#expectLines('fields', maxFieldBytes);
 	}
 
 	#parseField(line: string): void {
@@ -276,7 +277,7 @@ export class ResponseParser {
 			this.#headers.clear();
 			this.#lastName = undefined;
 			this.#fields = 0;
-			this.#expectLines('status', maxHeadBytes);
+			this.#expectLines('status', maxStatusLineBytes);
 			return;
 		}
 

@@ -1,10 +1,18 @@
-// The HTTP client for origins behind an HTTP or SOCKS proxy, based on undici. The only user of socks.
+// The HTTP client for origins behind an HTTP or SOCKS proxy: tunnels by undici, and a proxy that is asked for files by
+// the direct client's connections. The only user of socks.
 import {lookup} from 'node:dns/promises';
 import {isIP, type Socket} from 'node:net';
 import type {Readable} from 'node:stream';
 import {createSecureContext, rootCertificates} from 'node:tls';
 import {SocksClient} from 'socks';
-import {Agent, buildConnector, errors, Pool, request as requestByUndici, type Dispatcher} from 'undici';
+import {
+	Agent,
+	buildConnector,
+	errors,
+	Pool as ConnectPool,
+	request as requestByUndici,
+	type Dispatcher,
+} from 'undici';
 import {DownStreamError} from '../../downstream.ts';
 import {certificateProblem, HttpError, type HttpErrorCode} from './errors.ts';
 import type {
@@ -16,6 +24,7 @@ import type {
 	TlsOptions,
 } from './client.ts';
 import {inUsualCase} from './headers.ts';
+import {Pool} from './pool.ts';
 import {bareHost, credentialsOf, socksOf, type Socks} from './proxy-settings.ts';
 
 /** Limit for successive reused connections that turn out to be closed. */
@@ -26,7 +35,7 @@ const maxRetries = 4;
  * tunnel to an `http:` origin (squid and tinyproxy often allow port 443 only), the request is forwarded instead.
  */
 export class ProxyClient implements HttpClient {
-	readonly #tunnels: Renewable<Dispatcher>;
+	readonly #tunnels: RenewableDispatcher;
 	readonly #forwarder: Forwarder | undefined;
 	readonly #headerNames: HttpClientOptions['headerNames'];
 	/** Origins reached by forwarding. */
@@ -35,7 +44,7 @@ export class ProxyClient implements HttpClient {
 	/** `proxy` is a result of `parseProxy`. */
 	constructor(proxy: URL, options: HttpClientOptions) {
 		this.#headerNames = options.headerNames;
-		this.#tunnels = new Renewable(() => createDispatcher(proxy, options));
+		this.#tunnels = new RenewableDispatcher(() => createDispatcher(proxy, options));
 		this.#forwarder = socksOf(proxy) ? undefined : new Forwarder(proxy, options);
 	}
 
@@ -57,7 +66,7 @@ export class ProxyClient implements HttpClient {
 			}
 
 			const response = await this.#forwarder.get(outgoing).catch((failure: unknown) => {
-				throw failure instanceof HttpError ? error : failure;
+				throw failure instanceof HttpError && !isOfResponse(failure) ? error : failure;
 			});
 			// The proxy refuses both ways.
 			if (response.status === error.status) {
@@ -80,16 +89,21 @@ export class ProxyClient implements HttpClient {
 	}
 }
 
+/** The proxy has responded, but not with readable HTTP. */
+function isOfResponse({code}: HttpError): boolean {
+	return code === 'NOT_HTTP' || code === 'HEADERS_TOO_LARGE';
+}
+
 class TunnelRefused extends DownStreamError {}
 
 /** undici closes idle connections only with their dispatcher, so a new one takes over for later requests. */
-class Renewable<T extends Dispatcher> {
-	readonly #create: () => T;
+class RenewableDispatcher {
+	readonly #create: () => Dispatcher;
 	/** Dispatchers with requests in progress. */
-	readonly #old = new Set<T>();
-	current: T;
+	readonly #old = new Set<Dispatcher>();
+	current: Dispatcher;
 
-	constructor(create: () => T) {
+	constructor(create: () => Dispatcher) {
 		this.#create = create;
 		this.current = create();
 	}
@@ -112,29 +126,22 @@ class Renewable<T extends Dispatcher> {
 /** Sends requests to an HTTP proxy in absolute form (RFC 9112 section 3.2.2). */
 class Forwarder {
 	readonly #proxy: URL;
-	readonly #pool: Renewable<Pool>;
+	readonly #pool: Pool;
 
-	constructor(proxy: URL, {tls, timeouts}: HttpClientOptions) {
+	constructor(proxy: URL, options: HttpClientOptions) {
 		this.#proxy = proxy;
-		this.#pool = new Renewable(
-			() =>
-				new Pool(proxy.origin, {
-					...poolOptions(timeouts),
-					connect: withSafeEnd(withUsualHeaderCase(buildConnector(tlsOptionsOf(tls, timeouts)))),
-				}),
-		);
+		this.#pool = new Pool(proxy, options);
 	}
 
-	async get({url, headers, responseTimeout, signal}: HttpRequest): Promise<HttpResponse> {
-		const response = await withRetries(() =>
-			this.#pool.current.request({
-				method: 'GET',
-				path: `${url.origin}${url.pathname}${url.search}`,
-				headers: {Host: url.host, ...headers, ...authorizationOf(this.#proxy)},
-				headersTimeout: responseTimeout,
-				signal,
-			}),
-		);
+	async get(request: HttpRequest): Promise<HttpResponse> {
+		const {url, headers} = request;
+		const response = await this.#pool.get({
+			...request,
+			target: `${url.origin}${url.pathname}${url.search}`,
+			headers: {...headers, ...authorizationOf(this.#proxy)},
+			// The connection leads to the proxy, not to the origin.
+			approve: undefined,
+		});
 		if (response.status === 407) {
 			response.close();
 			throw authenticationFailed(this.#proxy, response.status);
@@ -144,11 +151,11 @@ class Forwarder {
 	}
 
 	closeIdle(): void {
-		this.#pool.renew();
+		this.#pool.closeIdle();
 	}
 
 	async dispose(): Promise<void> {
-		await this.#pool.dispose();
+		this.#pool.close();
 	}
 }
 
@@ -263,7 +270,7 @@ function poolOptions(timeouts: HttpTimeouts) {
 		headersTimeout: timeouts.headers,
 		bodyTimeout: timeouts.body,
 		keepAliveTimeout: 30_000,
-		maxHeaderSize: 64 * 1024,
+		maxHeaderSize: 256 * 1024,
 	};
 }
 
@@ -444,7 +451,10 @@ function socksError(error: unknown, proxy: URL, {version}: Socks, host: string):
 
 /** CONNECT (RFC 9110 section 9.3.6). */
 function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout: number): OpenTunnel {
-	const pool = new Pool(proxy.origin, {connect: withUsualHeaderCase(buildConnector(tls)), headersTimeout});
+	const pool = new ConnectPool(proxy.origin, {
+		connect: withUsualHeaderCase(buildConnector(tls)),
+		headersTimeout,
+	});
 	return async (host, port) => {
 		const target = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 		const headers = {Host: target, ...authorizationOf(proxy)};

@@ -1,16 +1,14 @@
 // Cookies set by redirects (RFC 6265). A jar lives for one request with its redirects.
 import {isIP} from 'node:net';
 import {parseSetCookie} from 'set-cookie-parser';
+import {isLoopback} from '../http/hosts.ts';
 
 type StoredCookie = {
 	readonly name: string;
 	readonly value: string;
 	readonly domain: string;
-	/**
-	 * Restricts the cookie to its host and port. RFC 6265 ignores ports, but a jar without public suffixes must be
-	 * careful.
-	 */
-	readonly port: string | undefined;
+	/** For the host `domain` alone, at any port (section 8.5). */
+	readonly isHostOnly: boolean;
 	readonly path: string;
 	readonly secure: boolean;
 };
@@ -28,7 +26,7 @@ export class CookieJar {
 			const domain = attributes.domain?.replace(/^\./, '').toLowerCase() || url.hostname;
 			const path = attributes.path?.startsWith('/') ? attributes.path : defaultPath(url);
 			const secure = attributes.secure ?? false;
-			if (name === '' || !maySetFor(url.hostname, domain) || (secure && url.protocol !== 'https:')) {
+			if (name === '' || !maySetFor(url.hostname, domain) || (secure && !isSecure(url))) {
 				continue;
 			}
 
@@ -42,7 +40,7 @@ export class CookieJar {
 					name,
 					value,
 					domain,
-					port: attributes.domain ? undefined : url.port,
+					isHostOnly: !attributes.domain,
 					path,
 					secure,
 				});
@@ -83,15 +81,16 @@ function defaultPath({pathname}: URL): string {
 	return pathname.slice(0, Math.max(1, pathname.lastIndexOf('/')));
 }
 
-function applies({domain, port, path, secure}: StoredCookie, url: URL): boolean {
-	const {hostname, pathname, protocol} = url;
-	const hostMatches =
-		port === undefined
-			? hostname === domain || isSubdomain(hostname, domain)
-			: hostname === domain && url.port === port;
+/** Nobody listens on the way to a server of this machine. */
+function isSecure({protocol, hostname}: URL): boolean {
+	return protocol === 'https:' || isLoopback(hostname);
+}
+
+function applies({domain, isHostOnly, path, secure}: StoredCookie, url: URL): boolean {
+	const {hostname, pathname} = url;
 	return (
-		hostMatches &&
+		(hostname === domain || (!isHostOnly && isSubdomain(hostname, domain))) &&
 		(pathname === path || pathname.startsWith(path.endsWith('/') ? path : `${path}/`)) &&
-		(!secure || protocol === 'https:')
+		(!secure || isSecure(url))
 	);
 }

@@ -14,14 +14,16 @@ export function dispositionName(header: string | undefined): string | undefined 
 	return name?.split(/[/\\]/).at(-1) || undefined;
 }
 
-/** Adds a missing type and closing quotation mark, and escapes each `\` of a path. */
+/** Adds a missing type, semicolon and closing quotation mark, and escapes each `\` of a path. */
 function repaired(header: string): string {
 	const escaped = header.replaceAll(/\\(["\\])|\\/g, (pair, character?: string) =>
 		character === undefined ? String.raw`\\` : pair,
 	);
 	const quotes = escaped.replaceAll(/\\./g, '').split('"').length - 1;
 	const closed = quotes % 2 === 0 ? escaped : `${escaped}"`;
-	return /^[^;"]*=/.test(closed) ? `attachment; ${closed}` : closed;
+	// After the type a comma, or white space alone, may stand for the semicolon.
+	const separated = closed.replace(/^\s*([\w-]+)(?:\s*,|\s)\s*(?=[\w-]+\*?\s*=)/, '$1; ');
+	return /^[^;"]*=/.test(separated) ? `attachment; ${separated}` : separated;
 }
 
 /** RFC 8187. Some servers omit the charset, or send only the text. */

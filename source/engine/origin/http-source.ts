@@ -3,6 +3,7 @@ import process from 'node:process';
 import {DownStreamError, type AddRequest} from '../../downstream.ts';
 import type {HttpClient, HttpClientOptions, HttpTimeouts, TlsOptions} from '../http/client.ts';
 import {byLowerCase, checkedHeaders, inLowerCase} from '../http/headers.ts';
+import {isImpossible} from '../http/hosts.ts';
 import {DirectClient} from '../http/pool.ts';
 import {parseProxy, proxyFromEnvironment} from '../http/proxy-settings.ts';
 import type {DataSource, OriginResponse, OriginRequest} from './data-source.ts';
@@ -187,6 +188,10 @@ export function withoutCredentials(text: string): {url: URL; credentials: {autho
 
 	if (url.protocol !== 'http:' && url.protocol !== 'https:') {
 		throw new DownStreamError('bad-request', `"${url.protocol.slice(0, -1)}" is not http or https`);
+	}
+
+	if (isImpossible(url)) {
+		throw new DownStreamError('bad-request', `${JSON.stringify(url.host)} is not a host that can be reached`);
 	}
 
 	url.username = '';

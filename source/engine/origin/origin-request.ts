@@ -15,7 +15,10 @@ import type {Range} from '../store/range-set.ts';
 import {RedirectGuard} from './redirect-guard.ts';
 import {redirectTarget} from './redirect-target.ts';
 
-const maxRedirects = 10;
+/** As many as curl follows. */
+const maxRedirects = 50;
+/** Limit for requests that repeat a URL with the same cookies. Some servers respond differently in the end. */
+const maxRepeats = 10;
 /** One challenge, and two for an expired nonce. */
 const maxChallenges = 3;
 /** Statuses of responses that contain the file. */
@@ -171,9 +174,13 @@ async function follow(options: RequestOptions): Promise<{url: URL; response: Htt
 	const guard = new RedirectGuard(given, url => route(url).isDirect);
 	const jar = new CookieJar();
 	let url = given;
+	const visitOf = ({href}: URL) => `${href}\n${jar.headerFor(new URL(href), undefined) ?? ''}`;
+	const visits = new Set<string>();
 	let redirects = 0;
+	let repeats = 0;
 	let challenges = 0;
 	for (;;) {
+		visits.add(visitOf(url));
 		const response = await send(url, options, guard, jar);
 		jar.store(url, response.headers.get('set-cookie'));
 		const isChallenge =
@@ -193,14 +200,17 @@ async function follow(options: RequestOptions): Promise<{url: URL; response: Htt
 		}
 
 		await discard(response);
+		url = target;
+		if (visits.has(visitOf(url)) && repeats++ === maxRepeats) {
+			throw new DownStreamError('origin-refused', `${given.hostname} redirects in a circle`);
+		}
+
 		if (redirects++ === maxRedirects) {
 			throw new DownStreamError(
 				'origin-refused',
-				`${given.hostname} redirects in a circle (${maxRedirects} times)`,
+				`${given.hostname} redirects more than ${maxRedirects} times`,
 			);
 		}
-
-		url = target;
 	}
 }
 

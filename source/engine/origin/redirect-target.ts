@@ -1,6 +1,7 @@
 // Resolves the target of a redirect.
 import {DownStreamError} from '../../downstream.ts';
 import {withoutDuplicate} from '../http/header-text.ts';
+import {isImpossible} from '../http/hosts.ts';
 import type {ResponseHead} from '../http/response-parser.ts';
 
 const redirects = new Set([300, 301, 302, 303, 307, 308]);
@@ -46,10 +47,13 @@ function resolve(from: URL, location: string): URL | string {
 
 	try {
 		// Keeps raw bytes: a name in raw UTF-8 is that name.
-		return new URL(
+		const target = new URL(
 			location.replaceAll(/[\x80-\xFF]/g, byte => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`),
 			from,
 		);
+		// `0x` and the like become it.
+		const isZero = isAbsolute && target.hostname === '0.0.0.0' && !rest.startsWith('//0.0.0.0');
+		return isZero || isImpossible(target) ? 'a malformed address' : target;
 	} catch {
 		return 'a malformed address';
 	}

@@ -152,6 +152,16 @@ export class RecordFile {
 		return isDeepStrictEqual(this.#durable, other.#durable);
 	}
 
+	/** Makes the folder again if it was removed, but not the storage folder above it. Rejects as `save` does. */
+	async makeFolder(): Promise<void> {
+		refuseUnlessWritable(this);
+		await mkdir(this.folder, {mode: 0o700}).catch((error: unknown) => {
+			if (errorCode(error) !== 'EEXIST') {
+				throwDiskError(this.folder, this.#record.access)(error);
+			}
+		});
+	}
+
 	/**
 	 * Applies the change at once and resolves when it is durable; a field set to undefined is removed. Rejects with
 	 * `disk-full` or `disk-failed`; the next save then includes the change. Skips the write if nothing changes:
