@@ -16,7 +16,7 @@ export type HttpDataSourceOptions = {
 	/** Upstream proxy URL, or `direct`; without it the environment decides, for each host. */
 	readonly proxy?: string;
 	/** Where the proxy variables are; the program's own environment unless given. */
-	readonly env?: NodeJS.ProcessEnv;
+	readonly env?: Readonly<Record<string, string | undefined>>;
 	/** To each host. */
 	readonly connections?: number;
 	readonly tls?: TlsOptions;
