@@ -17,7 +17,7 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
-import {RecordStore, readKey} from '../source/engine/store/record-store.ts';
+import {RecordStore, readKey, viewKeyOf, writeViewKey} from '../source/engine/store/record-store.ts';
 import type {DownloadRecord} from '../source/engine/store/record.ts';
 
 const id = '0123456789abcdef0123456789abcdef';
@@ -336,6 +336,19 @@ test('the key is made once, and made anew only if it is damaged', async t => {
 	const second = await readKey(storageDir);
 	assert.notEqual(second, key);
 	assert.equal(await readFile(path.join(storageDir, 'key'), 'utf8'), second);
+});
+
+test('the view key follows the key and is stored beside it', async t => {
+	const {storageDir} = await openStore(t);
+	const file = path.join(storageDir, 'view-key');
+	for (const key of [await readKey(storageDir), 'another']) {
+		const viewKey = viewKeyOf(key);
+		assert.equal(Buffer.from(viewKey, 'base64url').length, 32);
+		await writeViewKey(storageDir, viewKey);
+		assert.equal(await readFile(file, 'utf8'), viewKey);
+	}
+
+	assert.notEqual(viewKeyOf('another'), viewKeyOf('key'));
 });
 
 test('what a crash leaves of a download that had no record yet goes', async t => {

@@ -23,7 +23,14 @@ import {BlockPool} from './memory/block-pool.ts';
 import {checkedHeaders, inLowerCase} from './http/headers.ts';
 import {CustomHeaderDataSource, withoutCredentials} from './origin/http-source.ts';
 import {MissingDataSource, type DataSource} from './origin/data-source.ts';
-import {RecordStore, newKey, readKey, type DownloadRecord, type RecordFile} from './store/record-store.ts';
+import {
+	RecordStore,
+	newKey,
+	readKey,
+	viewKeyOf,
+	type DownloadRecord,
+	type RecordFile,
+} from './store/record-store.ts';
 import {errorCode, takesNoWrites} from './store/disk-error.ts';
 import {selectEvictions, type Evictable} from './store/eviction.ts';
 import {checkTarget, exportFile, resolveTarget} from './store/export.ts';
@@ -202,6 +209,10 @@ export class Engine implements DownStream {
 				}
 			},
 		};
+	}
+
+	get viewKey(): string {
+		return viewKeyOf(this.key);
 	}
 
 	/** `http://127.0.0.1:PORT`, once the proxy listens. */
@@ -684,7 +695,10 @@ export class Engine implements DownStream {
 	#isOwnStream({hostname, port, pathname, searchParams}: URL): boolean {
 		const [, area = '', id = ''] = pathname.split('/');
 		const isOurPort = URL.canParse(this.#origin) && new URL(this.#origin).port === port;
-		const isKnown = this.#transfers.has(id) || this.#removed.has(id) || searchParams.get('key') === this.key;
+		const isKnown =
+			this.#transfers.has(id) ||
+			this.#removed.has(id) ||
+			[this.key, this.viewKey].includes(searchParams.get('key') ?? '');
 		return (
 			['stream', 'playlist.m3u', 'api'].includes(area) && ((isOurPort && isLoopback(hostname)) || isKnown)
 		);

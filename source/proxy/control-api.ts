@@ -23,6 +23,8 @@ import {
 	type ObjectSchema,
 } from '../schema.ts';
 import {safeJson} from '../text/escape-controls.ts';
+import {viewKeyRefusal} from './access.ts';
+import {withoutSecrets, type ReadOnly} from './read-only.ts';
 import {Problem} from './problem.ts';
 
 /** Bytes of a request body. */
@@ -54,13 +56,18 @@ export type ApiRequest = {
 	readonly response: ServerResponse;
 	readonly path: string;
 	readonly parameters: URLSearchParams;
+	readonly permission: 'command' | 'view';
 	readonly prepareAdd?: ((request: AddRequest) => Promise<AddRequest>) | undefined;
 };
 
-type Handler = (engine: DownStream, api: ApiRequest, id: DownloadId) => void | Promise<void>;
+type Handler<Engine = DownStream> = (engine: Engine, api: ApiRequest, id: DownloadId) => void | Promise<void>;
+
+type Methods = {readonly GET?: Handler<ReadOnly>} & Readonly<
+	Partial<Record<'POST' | 'PATCH' | 'DELETE', Handler>>
+>;
 
 /** By path below `/api`, where `*` is the id of a download, then by method. */
-export const routes = new Map<string, Readonly<Record<string, Handler>>>([
+export const routes = new Map<string, Methods>([
 	[
 		'/downloads',
 		{
@@ -97,13 +104,20 @@ export async function serveApi(engine: DownStream, api: ApiRequest): Promise<voi
 		throw new Problem(404, 'There is nothing at this address.');
 	}
 
-	const handler = methods[api.request.method ?? ''];
+	const method = api.request.method ?? '';
+	const handler = Object.hasOwn(methods, method) ? methods[method as keyof Methods] : undefined;
 	if (!handler) {
 		const allow = Object.keys(methods).join(', ');
 		throw new Problem(405, `Only ${allow} is answered here.`, {allow});
 	}
 
-	await handler(engine, api, id);
+	if (api.permission === 'command') {
+		await handler(engine, api, id);
+	} else if (handler === methods.GET) {
+		await methods.GET(withoutSecrets(engine), api, id);
+	} else {
+		throw new Problem(403, viewKeyRefusal);
+	}
 }
 
 function command(run: (engine: DownStream, id: DownloadId) => Promise<void>): Handler {
@@ -182,7 +196,7 @@ async function exportDownload(
 	sendResult(engine, response, 200, await engine.export(id, given));
 }
 
-function sendSettings({snapshot}: DownStream, {response}: ApiRequest): void {
+function sendSettings({snapshot}: ReadOnly, {response}: ApiRequest): void {
 	sendJson(response, 200, {limitRate: snapshot.limitRate});
 }
 
@@ -192,7 +206,7 @@ async function changeSettings(engine: DownStream, {request, response}: ApiReques
 	sendResult(engine, response, 200, {limitRate: engine.snapshot.limitRate});
 }
 
-function findDownload(engine: DownStream, id: DownloadId): Download {
+function findDownload(engine: ReadOnly, id: DownloadId): Download {
 	const download = engine.snapshot.downloads.find(candidate => candidate.id === id);
 	if (!download) {
 		throw new DownStreamError('not-found', 'There is no such download.');
@@ -202,7 +216,7 @@ function findDownload(engine: DownStream, id: DownloadId): Download {
 }
 
 /** A slow client skips what it had no time for: the next event is the difference to what it was sent last. */
-function sendEvents(engine: DownStream, response: ServerResponse): void {
+function sendEvents(engine: ReadOnly, response: ServerResponse): void {
 	response.writeHead(200, {'content-type': 'text/event-stream', 'cache-control': 'no-store'});
 	let sent = engine.snapshot;
 	response.write(formatEvent('snapshot', sent));

@@ -99,6 +99,7 @@ export class MemoryTransfer implements StreamedTransfer {
 
 export class MemoryEngine implements StreamingEngine {
 	readonly key = 'secret+key/1=';
+	readonly viewKey = 'view+key/1=';
 	readonly transfers = new Map<DownloadId, MemoryTransfer>();
 	/** The commands that came, in order. */
 	readonly commands: unknown[] = [];
