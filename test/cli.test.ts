@@ -116,7 +116,7 @@ test("serve --json tells what happens, one object a line, and its key is the fol
 	const done = await serve.event('done');
 	assert.equal(done.size, 2 * MiB);
 	const any = await fetch(
-		`${String(ready.url)}/stream?url=${encodeURIComponent(origin.urlOf('/other'))}&key=${ready.key}`,
+		`${String(ready.url)}/stream?url=${encodeURIComponent(origin.urlOf('/other'))}&key=${String(ready.key)}`,
 	);
 	assert.equal((await any.arrayBuffer()).byteLength, 2 * MiB);
 	assert.equal(

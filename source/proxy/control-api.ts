@@ -30,7 +30,7 @@ import {Problem} from './problem.ts';
 /** Bytes of a request body. */
 const maxBodySize = 1024 * 1024;
 /** Up to the longest delay of a timer. */
-const undoTime = integer(0, 2_147_483_647);
+export const undoTime = integer(0, 2_147_483_647);
 
 /** What follows `snapshot` in `/api/events`: the snapshot with the downloads that differ instead of all. */
 export type SnapshotChanges = Omit<Snapshot, 'downloads'> & {
@@ -47,9 +47,11 @@ export type SnapshotChanges = Omit<Snapshot, 'downloads'> & {
 export const versionHeader = 'downstream-version';
 
 /** Bodies without a type in the interface. */
-const startOverRequest = object<{keepOld?: boolean}>({keepOld: optional(boolean)});
-const moveRequest = object<{by: -1 | 1}>({by: rule('-1 or 1', value => value === -1 || value === 1)});
-const settingsRequest = object<{limitRate: number | null}>({limitRate: rateLimit});
+export const startOverRequest = object<{keepOld?: boolean}>({keepOld: optional(boolean)});
+export const moveRequest = object<{by: -1 | 1}>({
+	by: rule('-1 or 1', value => value === -1 || value === 1, {enum: [-1, 1]}),
+});
+export const settingsRequest = object<{limitRate: number | null}>({limitRate: rateLimit});
 
 export type ApiRequest = {
 	readonly request: IncomingMessage;
@@ -258,7 +260,7 @@ function sendVersion({snapshot}: DownStream, response: ServerResponse): void {
 	response.setHeader(versionHeader, snapshot.version);
 }
 
-function sendJson(response: ServerResponse, status: number, value: unknown): void {
+export function sendJson(response: ServerResponse, status: number, value: unknown): void {
 	const body = safeJson(value);
 	response.writeHead(status, {
 		'content-type': 'application/json',

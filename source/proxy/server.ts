@@ -4,7 +4,8 @@ import {createServer, type IncomingMessage, type Server, type ServerResponse} fr
 import type {AddressInfo} from 'node:net';
 import {DownStreamError, type AddRequest, type DownloadId, type DownStream} from '../downstream.ts';
 import {bearerToken, decideAccess, permissionOf, viewKeyRefusal, type Keys} from './access.ts';
-import {serveApi} from './control-api.ts';
+import {sendJson, serveApi} from './control-api.ts';
+import {openApi} from './openapi.ts';
 import {playlistOf} from './playlist.ts';
 import {Problem} from './problem.ts';
 import {serveStream, type StreamedTransfer} from './stream.ts';
@@ -143,7 +144,11 @@ export class ProxyServer {
 
 		const parameters = new URLSearchParams(query);
 		const [, area, id] = path.split('/');
-		if (area === 'api') {
+		if (path === '/api/openapi.json') {
+			// It is the same for everybody: clients are made from it before they have a key.
+			requireRead(request);
+			sendJson(response, 200, openApi());
+		} else if (area === 'api') {
 			// `EventSource` of browsers sends no headers of one's own.
 			const inUrl = path === '/api/events' ? parameters.get('key') : undefined;
 			const permission = requireKey(bearerToken(request.headers.authorization) ?? inUrl, engine);

@@ -122,6 +122,7 @@ export function checkRecord(stored: object, id: DownloadId): DownloadRecord {
 
 /** Becomes a part of paths and of the screen, and another program may have written the record. */
 const name: Schema<string> = {
+	json: text.json,
 	read(value, refuse) {
 		const stored = text.read(value, refuse);
 		return /^\.|[\\/\p{C}]/u.test(stored) ? safeFileName(stored) : stored;
