@@ -1,5 +1,5 @@
 // The one interface between the engine and everything else: commands, and one immutable snapshot.
-// Types and the error class, nothing that runs.
+// Types, and what follows from an error.
 
 /** Unguessable name of a download: 128 random bits as 32 hexadecimal digits. */
 export type DownloadId = string;
@@ -235,7 +235,7 @@ export type ExportRequest = {
  * `DownStreamError`, whose kind is `usage` where the caller is at fault: `not-found` for an id that is not there, and
  * what is said at each verb.
  */
-export interface DownStream {
+export interface DownloadEngine {
 	/** The newest snapshot; the same object until something has changed. */
 	readonly snapshot: Snapshot;
 	/** Calls back at most 10 times a second while snapshots change. Returns the function that ends it. */
@@ -307,6 +307,14 @@ export const errorKinds = {
 
 export type ErrorCode = keyof typeof errorKinds;
 export type ErrorKind = (typeof errorKinds)[ErrorCode];
+
+/**
+ * Whether a new link may help: the server refuses this one as it refuses links that were good for a while (401, 403, 404
+ * or 410), or sends a login page in place of the file.
+ */
+export function hasExpired({code, status = 0}: Pick<DownloadError, 'code' | 'status'>): boolean {
+	return code === 'origin-sent-page' || (code === 'origin-refused' && [401, 403, 404, 410].includes(status));
+}
 
 /** The only error that leaves the engine. The message is one plain sentence without secrets. */
 export class DownStreamError extends Error {

@@ -1,9 +1,9 @@
-// Schemas of the values that come from outside, one of each for all entrances. The entrance words the error. Pure.
+// Schemas of external values, shared by all entrances. Each entrance words its own errors. Pure.
 import {DownStreamError, type AddRequest, type DownloadChange, type ExportRequest} from './downstream.ts';
 
 /**
- * Throws the error for a value that does not fit, in the words of the entrance. `expected` completes "it must be …";
- * `path` holds the keys that lead to the value and is empty for the value itself.
+ * Throws the entrance's error for an invalid value. `expected` completes "it must be …"; `path` holds the keys that
+ * lead to the value, and is empty for the value itself.
  */
 export type Refuse = (expected: string, path: readonly string[]) => never;
 
@@ -18,7 +18,7 @@ export type Schema<T> = {
 	readonly isOptional?: boolean;
 };
 
-/** A schema that leaves values as they are. */
+/** A schema that returns values unchanged. */
 export type Rule<T> = Schema<T> & {
 	readonly expected: string;
 	readonly accepts: (value: unknown) => value is T;
@@ -85,7 +85,7 @@ export function nullable<T>(inner: Rule<T>, expected = `${inner.expected} or nul
 	});
 }
 
-/** Describes a value by a phrase of its own, and names it instead of the part of it that does not fit. */
+/** Describes the value as a whole, and reports it instead of its invalid part. */
 export function described<T>(expected: string, inner: Schema<T>): Schema<T> {
 	return {
 		read: (value, refuse) => inner.read(value, () => refuse(expected, [])),
@@ -99,7 +99,7 @@ export const anyObject = rule(
 	{type: 'object'},
 );
 
-/** Reads own properties that have a schema, and drops all others, `__proto__` included. */
+/** Reads the own properties that have a schema; drops all others, including `__proto__`. */
 export function object<T extends object>(fields: Fields<T>): ObjectSchema<T> {
 	const entries = Object.entries<Schema<unknown>>(fields);
 	return {
@@ -139,7 +139,7 @@ export function record<T>(item: Schema<T>): Schema<Record<string, T>> {
 	};
 }
 
-/** Connections for each file. */
+/** Connections per file. */
 export const connections = integer(1, 16);
 
 /** Bytes per second. */
@@ -147,7 +147,7 @@ export const rate = integer(1024);
 
 export const rateLimit = nullable(rate, `bytes per second, ${rate.expected}, or null for no limit`);
 
-/** Options of the engine and its proxy that are numbers. Sizes are bytes; Infinity stands for no limit. */
+/** Numeric options of the engine and its proxy. Sizes are in bytes; Infinity means no limit. */
 export const engineOptions = {
 	port: integer(0, 65_535),
 	connections,
@@ -159,7 +159,7 @@ export const engineOptions = {
 
 const requestFields = {
 	url: text,
-	// A value may be secret: the field alone is named.
+	// A value may be secret, so errors name only the field.
 	headers: optional(described('an object whose values are strings', record(text))),
 	userAgent: optional(text),
 	proxy: optional(text),
@@ -201,8 +201,8 @@ export function wholeNumber(typed: string): number {
 }
 
 /**
- * For options of a program. Throws `bad-request`, such as `connections is 0; it must be a whole number from 1 to 16`.
- * Only numbers are quoted, since a text may be secret.
+ * For a program's options. Throws `bad-request`, such as `connections is 0; it must be a whole number from 1 to 16`.
+ * Quotes only numbers, since a text may be secret.
  */
 export function checkOption<T>(name: string, value: unknown, schema: Schema<T>): T {
 	return schema.read(value, expected => {
@@ -211,7 +211,7 @@ export function checkOption<T>(name: string, value: unknown, schema: Schema<T>):
 	});
 }
 
-/** `checkOption` for each of the options that has a schema. */
+/** Applies `checkOption` to each option that has a schema. */
 export function checkOptions(options: object, schemas: Readonly<Record<string, Schema<unknown>>>): void {
 	for (const [name, schema] of Object.entries(schemas)) {
 		checkOption(name, (options as Record<string, unknown>)[name], schema);

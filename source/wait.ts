@@ -1,12 +1,12 @@
 // Waiting for snapshots of an engine.
-import type {DownStream, Snapshot} from './downstream.ts';
+import type {DownloadEngine, Snapshot} from './downstream.ts';
 
 /**
  * The first defined result of `find`, which is called with the current snapshot and with each later one. Rejects with the
  * signal's reason.
  */
 export function until<Result>(
-	downstream: Pick<DownStream, 'snapshot' | 'subscribe'>,
+	downstream: Pick<DownloadEngine, 'snapshot' | 'subscribe'>,
 	find: (snapshot: Snapshot) => Result | undefined,
 	signal: AbortSignal,
 ): Promise<Result> {
@@ -39,7 +39,7 @@ export function until<Result>(
 
 /** The current snapshot, then the newest one whenever the consumer is ready. Ends when the signal aborts. */
 export async function* snapshotsOf(
-	downstream: Pick<DownStream, 'snapshot' | 'subscribe'>,
+	downstream: Pick<DownloadEngine, 'snapshot' | 'subscribe'>,
 	signal: AbortSignal,
 ): AsyncGenerator<Snapshot, void, undefined> {
 	let wake = () => {};

@@ -1,4 +1,4 @@
-// The document of the control API: each of its requests is sent to a copy that runs, and answered as it says.
+// The control API's document: each documented request is sent to a running instance, and the response must match.
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {once} from 'node:events';
@@ -22,7 +22,7 @@ import {open, startProxy} from './support/proxy-client.ts';
 
 const document = readFileSync(path.join(import.meta.dirname, '../docs/api.md'), 'utf8');
 
-/** They are of the type that is shown, and of any value. */
+/** Requires the documented types, with any values. */
 const varying = new Set(['version', 'freeBytes', 'addedAt', 'queueRank', 'folder']);
 
 type Block = {
@@ -31,7 +31,7 @@ type Block = {
 	readonly body: string;
 };
 
-/** The HTTP blocks in order, and where to wait. */
+/** The document's HTTP blocks in order, with the places to wait. */
 const blocks = Array.from(
 	document.matchAll(/```http\n(.*?)```|<!-- (until complete) -->/gs),
 	([, block, wait]) => (block === undefined ? wait! : block),
@@ -46,7 +46,7 @@ function parseBlock(block: string): Block {
 
 const lower = (word: string) => word.toLowerCase();
 
-/** JSON in which `…` stands for more fields. */
+/** JSON in which `…` stands for further fields. */
 function assertJson(actual: unknown, shown: string): void {
 	compare(actual, JSON.parse(shown.replaceAll(/,\s*…\s*}/g, ', "…": true}')), 'the answer');
 }
@@ -136,7 +136,7 @@ function assertDescribed(
 	}
 }
 
-test('each request of the document is answered as it says, and as the description says', async t => {
+test('each documented request gets the documented and described response', async t => {
 	const origin = await startOrigin(t, {
 		size: 1_000_000,
 		etag: '"5f3a"',
@@ -151,7 +151,7 @@ test('each request of the document is answered as it says, and as the descriptio
 	const description = (await (await fetch(`${proxy}/api/openapi.json`)).json()) as Description;
 	let id = 'ID';
 	let events: AsyncGenerator<string, undefined> | undefined;
-	/** The names of the document stand for these. */
+	/** The document's placeholder names map to these. */
 	const real = (shown: string) =>
 		shown
 			.replaceAll('http://127.0.0.1:8080', proxy)
@@ -177,7 +177,7 @@ test('each request of the document is answered as it says, and as the descriptio
 		}
 
 		if (block.startsWith('event:')) {
-			// It comes with the change that is shown next.
+			// It arrives with the next documented change.
 			const request = parseBlock(real(blocks[index + 1]!));
 			(await send(request)).resume();
 			let {name, data} = parseEvent((await events!.next()).value!);
@@ -350,13 +350,13 @@ test('the description has every request that is answered, and the key that each 
 	}
 });
 
-test('the document has every request that is answered, and every field of their bodies', () => {
+test('the document covers every route, and every field of their bodies', () => {
 	for (const [route, methods] of routes) {
 		for (const method of Object.keys(methods)) {
 			const line = `\n${method} /api${route.replace('*', 'ID')}`;
 			assert.ok(
 				blocks.some(block => `\n${block}`.startsWith(line)),
-				`${line.trim()} is not told of`,
+				`${line.trim()} is not documented`,
 			);
 		}
 	}
@@ -364,6 +364,6 @@ test('the document has every request that is answered, and every field of their 
 	for (const field of [addRequest, downloadChange, exportRequest].flatMap(({fields}) =>
 		Object.keys(fields),
 	)) {
-		assert.ok(document.includes(`\`${field}\``), `${field} is not told of`);
+		assert.ok(document.includes(`\`${field}\``), `${field} is not documented`);
 	}
 });

@@ -92,7 +92,7 @@ test('the parts of one answer are of one version', {timeout}, async t => {
 	await until(engine, download.id, ({present}) => present > MiB);
 	const transfer = engine.transfer(download.id)!;
 	const {signal} = new AbortController();
-	const facts = await transfer.facts(signal);
+	const facts = await transfer.representation(signal);
 	Object.assign(origin.options, {etag: '"v2"', seed: 2, bytesPerSecond: undefined});
 	await engine.startOver(download.id);
 	await until(engine, download.id, ({status}) => status === 'complete');

@@ -1,4 +1,4 @@
-// Data files that somebody else has changed: their bytes are checked before they are believed, and never written through.
+// Data files changed by another program: their bytes are verified before use, and never written through.
 import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
 import {
@@ -31,8 +31,8 @@ const isWindows = process.platform === 'win32';
 
 type Left = {origin: TestOrigin; storageDir: string; id: string; data: string; folder: string};
 
-/** A download that was closed when it was complete, or paused in the middle of its fifth block. */
-async function left(t: TestContext, {isComplete}: {isComplete: boolean}): Promise<Left> {
+/** A download that was closed after completion, or paused in the middle of its fifth block. */
+async function leaveDownload(t: TestContext, {isComplete}: {isComplete: boolean}): Promise<Left> {
 	const origin = await startOrigin(t, {size, etag, ...(isComplete ? {} : {bytesPerSecond: 8 * MiB})});
 	const {engine, storageDir, close} = await startEngine(t, {connections: 1});
 	const {download} = await engine.add({url: origin.url});
@@ -67,7 +67,7 @@ for (const isComplete of [true, false]) {
 	for (const [what, act] of [
 		['edited', async ({data}) => write(data, 'edited', 2 * MiB + 7)],
 		[
-			'edited in a block that is not whole',
+			'edited in a partial block',
 			async ({data}) => write(data, 'edited', isComplete ? size - 6 : 4 * MiB + 9),
 		],
 		[
@@ -105,7 +105,7 @@ for (const isComplete of [true, false]) {
 		],
 		['cut short', async ({data}) => truncate(data, 3 * MiB + 11)],
 		['emptied', async ({data}) => truncate(data)],
-		['taken away', async ({data}) => rm(data)],
+		['removed', async ({data}) => rm(data)],
 		[
 			'replaced by a link to nothing',
 			async ({data}) => {
@@ -120,12 +120,12 @@ for (const isComplete of [true, false]) {
 				await rename(`${data}.copy`, data);
 			},
 		],
-	] satisfies Array<[string, (left: Left) => Promise<void>]>) {
+	] satisfies Array<[string, (leaveDownload: Left) => Promise<void>]>) {
 		test(
-			`a ${words} download whose data was ${what} is served right, and mended`,
+			`a ${words} download whose data was ${what} is served correctly and repaired`,
 			{timeout, skip: isWindows && /link/.test(what)},
 			async t => {
-				const before = await left(t, {isComplete});
+				const before = await leaveDownload(t, {isComplete});
 				await act(before);
 				const {engine} = await startEngine(t, {storageDir: before.storageDir});
 				const {streamUrl} = downloadOf(engine, before.id);
@@ -151,15 +151,15 @@ for (const isComplete of [true, false]) {
 		);
 	}
 
-	test(`a ${words} download whose data is as it was is not read again`, {timeout}, async t => {
-		const {storageDir, id} = await left(t, {isComplete});
+	test(`a ${words} download with unchanged data is not verified again`, {timeout}, async t => {
+		const {storageDir, id} = await leaveDownload(t, {isComplete});
 		const {engine} = await startEngine(t, {storageDir, maxActive: 0});
 		assert.equal(downloadOf(engine, id).status, words);
 		assert.equal(downloadOf(engine, id).checkProgress, null);
 	});
 
-	test(`a ${words} download whose data has only another time keeps all of it`, {timeout}, async t => {
-		const {storageDir, id, data, origin} = await left(t, {isComplete});
+	test(`a ${words} download whose data changed only its time keeps all bytes`, {timeout}, async t => {
+		const {storageDir, id, data, origin} = await leaveDownload(t, {isComplete});
 		await utimes(data, new Date(), new Date(0));
 		const {bytesSent} = origin;
 		const {engine, close} = await startEngine(t, {storageDir, maxActive: 0});
@@ -170,14 +170,48 @@ for (const isComplete of [true, false]) {
 		assert.equal(downloadOf(engine, id).present, present);
 		assert.equal(origin.bytesSent, bytesSent);
 		await close();
-		// Now it is known as it is.
+		// Its current state is known now.
 		const next = await startEngine(t, {storageDir, maxActive: 0});
 		assert.equal(downloadOf(next.engine, id).checkProgress, null);
 	});
 }
 
-test('a check that the end of the program cuts short is taken up by the next start', {timeout}, async t => {
-	const {storageDir, id, data} = await left(t, {isComplete: true});
+/** Changes the record of a download that nobody has open. */
+async function editRecord(folder: string, edit: (record: Record<string, unknown>) => object): Promise<void> {
+	const file = path.join(folder, 'entry.json');
+	const record = JSON.parse(await readFile(file, 'utf8')) as Record<string, unknown>;
+	await writeFile(file, JSON.stringify({...record, ...edit(record)}));
+}
+
+test('a reboot that gives the disk another number causes no check', {timeout}, async t => {
+	const {storageDir, id, folder} = await leaveDownload(t, {isComplete: true});
+	const {dev} = await stat(folder);
+	await editRecord(folder, ({dataFile}) => ({dataFile: {...(dataFile as object), device: dev + 1}}));
+	const {engine} = await startEngine(t, {storageDir, maxActive: 0});
+	const {status, checkProgress} = downloadOf(engine, id);
+	assert.deepEqual([status, checkProgress], ['complete', null]);
+});
+
+test('after a kill each block of a changed file is read once', {timeout}, async t => {
+	const {storageDir, id, folder, data} = await leaveDownload(t, {isComplete: false});
+	await editRecord(folder, () => ({unsettled: [0, 1, 2, 3]}));
+	await utimes(data, new Date(), new Date(0));
+	const handle = await open(data);
+	const methods = Object.getPrototypeOf(handle) as typeof handle;
+	await handle.close();
+	const reads = t.mock.method(methods, 'read');
+	const {engine} = await startEngine(t, {storageDir, maxActive: 0});
+	await engine.verify(id);
+	const starts = reads.mock.calls
+		.map(call => call.arguments as unknown as [Buffer, number, number, number])
+		.filter(([, , length, position]) => length === MiB / 4 && position % MiB === 0)
+		.map(([, , , position]) => position / MiB)
+		.toSorted((a, b) => a - b);
+	assert.deepEqual(starts, [0, 1, 2, 3, 4]);
+});
+
+test('a check interrupted by the exit resumes on the next start', {timeout}, async t => {
+	const {storageDir, id, data} = await leaveDownload(t, {isComplete: true});
 	await write(data, 'edited', 7 * MiB);
 	for (let round = 0; round < 3; round++) {
 		const {engine, close} = await startEngine(t, {storageDir, maxActive: 0});
@@ -191,7 +225,7 @@ test('a check that the end of the program cuts short is taken up by the next sta
 	assert.ok(whole.equals(await readFile(data)));
 });
 
-test('an exported hard link that its user edits is noticed while the program runs', {timeout}, async t => {
+test('edits of an exported hard link are detected while the program runs', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -211,40 +245,32 @@ test('an exported hard link that its user edits is noticed while the program run
 	assert.equal((await readFile(mine)).compare(edited, 5 * MiB + 6, size, 5 * MiB + 6, size), 0);
 });
 
-test(
-	'data that is taken away while a complete download is served is fetched for the player who asks',
-	{timeout},
-	async t => {
-		const origin = await startOrigin(t, {size, etag});
-		const {engine} = await startEngine(t);
-		const {download} = await engine.add({url: origin.url});
-		const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
-		await rm(path.join(folder, 'data'));
-		const {bytesSent} = origin;
-		assert.equal(firstWrongByte(await read(download.streamUrl, MiB, MiB + 1000), MiB), -1);
-		const {status} = await until(engine, download.id, ({connections}) => connections === 0);
-		assert.equal(status, 'paused');
-		assert.ok(origin.bytesSent - bytesSent < size, 'all of it was fetched unasked');
-	},
-);
+test('data removed while a complete download is served is refetched for the player', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
+	await rm(path.join(folder, 'data'));
+	const {bytesSent} = origin;
+	assert.equal(firstWrongByte(await read(download.streamUrl, MiB, MiB + 1000), MiB), -1);
+	const {status} = await until(engine, download.id, ({connections}) => connections === 0);
+	assert.equal(status, 'paused');
+	assert.ok(origin.bytesSent - bytesSent < size, 'all of it was fetched unasked');
+});
+
+test('a missing complete file is fetched again if the origin has another version', {timeout}, async t => {
+	const {origin, storageDir, id, data} = await leaveDownload(t, {isComplete: true});
+	await rm(data);
+	origin.options.etag = '"v2"';
+	origin.options.seed = 2;
+	const {engine} = await startEngine(t, {storageDir});
+	await engine.resume(id);
+	await until(engine, id, ({status}) => status === 'complete');
+	assert.ok(content(0, size, 2).equals(await readFile(data)));
+});
 
 test(
-	'a finished file that is gone is fetched anew where the origin has another version',
-	{timeout},
-	async t => {
-		const {origin, storageDir, id, data} = await left(t, {isComplete: true});
-		await rm(data);
-		origin.options.etag = '"v2"';
-		origin.options.seed = 2;
-		const {engine} = await startEngine(t, {storageDir});
-		await engine.resume(id);
-		await until(engine, id, ({status}) => status === 'complete');
-		assert.ok(content(0, size, 2).equals(await readFile(data)));
-	},
-);
-
-test(
-	'a moved file that its user changed is left alone, and is not fetched again unasked',
+	'a moved file that its user changed is leaveDownload alone, and refetched only on request',
 	{timeout},
 	async t => {
 		const origin = await startOrigin(t, {size, etag});
@@ -266,12 +292,12 @@ test(
 );
 
 for (const [what, replace] of [
-	['a link to a file of the user', async (checks, other) => symlink(other, checks)],
+	["a link to the user's file", async (checks, other) => symlink(other, checks)],
 	['a pipe', async checks => spawnSync('mkfifo', [checks])],
-	['rubbish', async checks => writeFile(checks, 'rubbish'.repeat(1000))],
+	['garbage', async checks => writeFile(checks, 'rubbish'.repeat(1000))],
 ] satisfies Array<[string, (checks: string, other: string) => Promise<unknown>]>) {
-	test(`checksums that are ${what} harm nothing`, {timeout, skip: isWindows}, async t => {
-		const {storageDir, id, folder, data} = await left(t, {isComplete: false});
+	test(`checksums that are ${what} do no harm`, {timeout, skip: isWindows}, async t => {
+		const {storageDir, id, folder, data} = await leaveDownload(t, {isComplete: false});
 		const other = path.join(storageDir, 'other');
 		await writeFile(other, 'precious');
 		await rm(path.join(folder, 'checks'));

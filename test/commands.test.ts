@@ -170,6 +170,43 @@ test('list, url, export and verify need no copy, and fetch nothing', async t => 
 	assert.equal(origin.requests.length, length);
 });
 
+test('remove needs no copy: the bytes stay or go, and nothing is fetched', async t => {
+	const origin = await startOrigin(t, {size: 4 * MiB, etag: '"v1"'});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const {engine, close} = await startEngine(t, {storageDir: storage});
+	const [kept, deleted, paused] = await Promise.all(
+		['/kept', '/deleted', '/paused'].map(async name => {
+			const {download} = await engine.add({url: origin.urlOf(name), paused: name === '/paused'});
+			return download.id;
+		}),
+	);
+	for (const id of [kept!, deleted!]) {
+		await until(engine, id, ({status}) => status === 'complete');
+	}
+
+	await close();
+	const {length} = origin.requests;
+	const at = ['--storage', storage];
+	const remove = (...args: string[]) => run(t, ['remove', ...at, ...args]);
+	const unknown = await remove('0000');
+	assert.equal(unknown.code, 1);
+	assert.match(unknown.stderr, /There is no download 0000/);
+	assert.deepEqual(await remove(kept!), {code: 0, stdout: '', stderr: ''});
+	assert.deepEqual(await remove('--delete-data', deleted!, paused!), {code: 0, stdout: '', stderr: ''});
+	assert.deepEqual(await run(t, ['list', ...at]), {code: 0, stdout: '', stderr: ''});
+	const left = await readdir(storage);
+	assert.deepEqual(
+		[kept, deleted, paused].map(id => left.includes(id!)),
+		[true, false, false],
+	);
+	assert.equal(origin.requests.length, length);
+
+	// What was kept is there when the URL is added again.
+	const {engine: again} = await startEngine(t, {storageDir: storage});
+	const {download} = await again.add({url: origin.urlOf('/kept'), paused: true});
+	assert.equal(download.present, 4 * MiB);
+});
+
 test('a check that finds damage exits with 1', async t => {
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {engine, close} = await startEngine(t, {storageDir: storage});
@@ -217,14 +254,14 @@ test('URLs given while a copy runs are handed to it, with what the flags say of 
 	const nothing = await run(t, ['--storage', storage]);
 	assert.deepEqual(nothing, {
 		code: 0,
-		stdout: `downstream-tui already runs: ${String(ready.url)}\n`,
+		stdout: `downstream-tui is already running: ${String(ready.url)}\n`,
 		stderr: '',
 	});
 	const second = await run(t, ['serve', '--port', '0', '--storage', storage]);
 	assert.equal(second.code, 75);
 	assert.match(
 		second.stderr,
-		/^downstream-tui: downstream-tui already runs \(pid \d+, http:[^)]*\) on .*; --storage DIR works apart from it\n$/,
+		/^downstream-tui: downstream-tui is already running \(pid \d+, http:[^)]*\) on .*; --storage DIR works apart from it\n$/,
 	);
 });
 

@@ -19,14 +19,14 @@ const parts: Array<[header: string, length: number | undefined, stated: ContentR
 	['bytes 50-99', undefined, part(50, 100)],
 	['bytes 50-99/', undefined, part(50, 100)],
 	['bytes 50-99/1000, bytes 50-99/1000', undefined, part(50, 100, 1000)],
-	// The body's length is the end that is missing.
+	// The end follows from the body's length.
 	['bytes 50-/1000', 950, part(50, 1000, 1000)],
 	['bytes 50-/1000', 100, part(50, 150, 1000)],
 	['bytes 50-/*', 100, part(50, 150)],
 	['bytes 50-/1000', undefined, undefined],
 	['bytes 50-/1000', 951, undefined],
 	['bytes 50-/1000', 0, undefined],
-	// Nothing states the start, or it does not hold together.
+	// The start is missing, or the header is inconsistent.
 	['bytes */1000', 1000, undefined],
 	['bytes -99/1000', 100, undefined],
 	['bytes', 100, undefined],
@@ -39,6 +39,10 @@ const parts: Array<[header: string, length: number | undefined, stated: ContentR
 	['bytes 0x0-99/1000', undefined, undefined],
 	['bytes 0-99/1e3', undefined, undefined],
 	['bytes 0-9999999999999999/*', undefined, undefined],
+	['bytes 0-9007199254740990/*', undefined, part(0, 9007199254740991)],
+	['bytes 0-99/1125899906842624', undefined, part(0, 100, 2 ** 50)],
+	// Told as what it is.
+	['bytes 0-99/18446744073709551616', undefined, part(0, 100, 2 ** 64)],
 ];
 
 for (const [header, length, stated] of parts) {
@@ -56,6 +60,8 @@ for (const [header, size] of [
 	['bytes /1000', 1000],
 	['bytes 0-999/1000', 1000],
 	['bytes */0', 0],
+	['bytes */1125899906842624', 2 ** 50],
+	['bytes */18446744073709551616', undefined],
 	['bytes */*', undefined],
 	['bytes 1000', undefined],
 	['items */1000', undefined],

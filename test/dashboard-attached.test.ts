@@ -8,7 +8,7 @@ import {atEnd} from './support/cleanup.ts';
 import {download, everyState, films, MemoryDownStream} from './support/memory-downstream.ts';
 import {Screen} from './support/screen.tsx';
 
-test('when the copy has ended nothing is shown as running, until there is a next one', async t => {
+test('nothing is shown as running between the end of one copy and the start of the next', async t => {
 	let {snapshot} = new MemoryDownStream([...everyState(), download({status: 'exporting', completedAt: 1})]);
 	const server = createServer((_request, response) => {
 		response.write(`event: snapshot\ndata: ${JSON.stringify(snapshot)}\n\n`);

@@ -11,7 +11,7 @@ import {modesLeft, TestTerminal} from './support/terminal.ts';
 const program = path.join(import.meta.dirname, 'support/crashing-dashboard.tsx');
 
 for (const way of ['timer', 'rejection', 'component']) {
-	test(`an error in a ${way} puts the terminal back, and is told after it`, async t => {
+	test(`an error in a ${way} restores the terminal, then is reported`, async t => {
 		const pty = spawn(process.execPath, ['--import', 'tsx', program, way], {
 			cols: 80,
 			rows: 24,
@@ -40,14 +40,17 @@ for (const way of ['timer', 'rejection', 'component']) {
 		assert.ok(report, raw);
 		t.after(() => rm(report));
 		assert.equal(exitCode, 70);
-		assert.ok(told > raw.lastIndexOf('\u001B[?1049l'), 'the alternate screen was left before');
+		assert.ok(
+			told > raw.lastIndexOf('\u001B[?1049l'),
+			'the report came before the end of the alternate screen',
+		);
 		assert.deepEqual(modesLeft(raw), []);
 
 		assert.match(await readFile(report, 'utf8'), /Error: broken\n\s+at /);
 	});
 }
 
-test('an error in the thread of the engine puts the terminal back, and is told after it', async t => {
+test("an error in the engine's thread restores the terminal, then is reported", async t => {
 	const folder = await temporaryFolder(t);
 	const fault = path.join(folder, 'fault.cjs');
 	await writeFile(

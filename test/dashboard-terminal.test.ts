@@ -14,17 +14,17 @@ import {modesLeft, TestTerminal} from './support/terminal.ts';
 
 const run = promisify(execFile);
 const MiB = 1024 * 1024;
-/** Dialogs ignore what is typed in their first 250 ms; a person needs longer to read them. */
+/** Dialogs ignore keys in their first 250 ms; a person needs longer to read them. */
 const reading = 400;
 
 for (const [columns, rows] of [
 	[80, 24],
 	[120, 40],
 ] as const) {
-	test(`every key of the footer works in a terminal of ${columns}x${rows}`, async t => {
+	test(`every key of the footer works on ${columns}x${rows}`, async t => {
 		const origin = await startOrigin(t, {size: 120 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 		const folder = await temporaryFolder(t);
-		// A clipboard of this machine, as far as the program can tell.
+		// A fake clipboard program.
 		const clipboard = path.join(folder, 'clipboard');
 		await writeFile(path.join(folder, 'xclip'), `#!/bin/sh\ncat > ${clipboard}\n`);
 		await chmod(path.join(folder, 'xclip'), 0o755);
@@ -36,7 +36,7 @@ for (const [columns, rows] of [
 			path.join(folder, 'storage'),
 			'--export-dir',
 			path.join(folder, 'out'),
-			// Each fills a part of its own: there is to be an island between them.
+			// Two connections leave a gap between their parts.
 			...['--connections', '2'],
 		];
 		const terminal = await TestTerminal.start(t, args, {columns, rows, env});
@@ -45,7 +45,7 @@ for (const [columns, rows] of [
 		terminal.paste(`${origin.urlOf('/first-film.mkv')}\n${origin.urlOf('/second.mkv')}`);
 		await terminal.shows('2 ready');
 		await sleep(reading);
-		terminal.press('\r');
+		terminal.press('enter');
 		await terminal.shows('Added 2');
 		const filled = await terminal.shows(/↓ first-film\.mkv +[█▓▒░▸·]*█[█▓▒░▸·]*▸/);
 		for (const line of filled.split('\n')) {
@@ -57,9 +57,9 @@ for (const [columns, rows] of [
 		await terminal.shows(/▸ ↓ second\.mkv/);
 		terminal.press('k');
 		await terminal.shows(/▸ ↓ first-film\.mkv/);
-		terminal.press('\u001B[B');
+		terminal.press('down');
 		await terminal.shows(/▸ ↓ second\.mkv/);
-		terminal.press('\u001B[A');
+		terminal.press('up');
 		await terminal.shows(/▸ ↓ first-film\.mkv/);
 
 		terminal.press('p');
@@ -75,38 +75,37 @@ for (const [columns, rows] of [
 		assert.equal(firstWrongByte(stdout, 100_000_000), -1);
 		await terminal.shows(/first-film\.mkv +[█▓▒░▸·]+··[█▓▒░▸┃]·/);
 
-		terminal.press('\r');
-		// Instead of the list, which has a map below it where there is room.
+		terminal.press('enter');
+		// The page of details replaces the list, which may dock a map too.
 		await terminal.shows(/^(?![^]*\[1 all)/);
 		await terminal.shows(/Map {2}1 cell = /);
 		await terminal.shows(/Players +┃curl .* reads at/);
-		terminal.press('\u001B');
+		terminal.press('esc');
 		await terminal.shows(/▸ ↓ first-film\.mkv/);
 
 		terminal.press('?');
 		await terminal.shows('pause or resume');
 		terminal.press('G');
 		await terminal.shows('player reads here');
-		terminal.press('\u001B');
+		terminal.press('esc');
 		await terminal.shows(/▸ ↓ first-film\.mkv/);
 
 		terminal.press('e');
 		await terminal.shows(/To +.*first-film\.mkv/);
 		await sleep(reading);
-		terminal.press('\u0015');
+		terminal.press('ctrl+u');
 		await terminal.shows(/To +│/);
 		terminal.press(path.join(folder, 'xjkq?.mkv'));
 		await terminal.shows('xjkq?.mkv');
-		terminal.press('\r');
+		terminal.press('enter');
 		await terminal.shows('Will be exported, once it is complete');
 
 		terminal.press('j');
 		await terminal.shows(/▸ ↓ second\.mkv/);
 		terminal.press('x');
 		await terminal.shows('Remove this download?');
-		terminal.press('\r');
 		await sleep(reading);
-		terminal.press('\r');
+		terminal.press('enter');
 		await terminal.shows(/▸ ↓ second\.mkv/);
 		terminal.press('x');
 		await terminal.shows('Remove this download?');
@@ -121,7 +120,7 @@ for (const [columns, rows] of [
 		await terminal.shows('Add downloads');
 		terminal.press('htps://typo');
 		await terminal.shows('"htps" is not http or https');
-		terminal.press('\u001B');
+		terminal.press('esc');
 		await terminal.shows(/[↓·] second\.mkv/);
 
 		origin.options.bytesPerSecond = undefined;
@@ -138,7 +137,7 @@ for (const [columns, rows] of [
 	});
 }
 
-test('quitting while something runs asks first', async t => {
+test('q asks first while a download runs', async t => {
 	const origin = await startOrigin(t, {size: 120 * MiB, bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, origin.url], {
@@ -149,9 +148,9 @@ test('quitting while something runs asks first', async t => {
 	terminal.press('q');
 	await terminal.shows('1 download runs');
 	await sleep(reading);
-	terminal.press('\r');
+	terminal.press('enter');
 	await terminal.shows(/↓ film\.bin/);
-	terminal.press('\u0003');
+	terminal.press('ctrl+c');
 	await terminal.shows('Quit?');
 	await sleep(reading);
 	terminal.press('q');
@@ -159,7 +158,7 @@ test('quitting while something runs asks first', async t => {
 });
 
 for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
-	test(`${signal} puts the terminal back`, async t => {
+	test(`${signal} restores the terminal`, async t => {
 		const storage = await temporaryFolder(t);
 		const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
 			columns: 80,
@@ -174,7 +173,7 @@ for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
 	});
 }
 
-test('Ctrl+C twice quits at once, and every mode is as before', async t => {
+test('Ctrl+C twice quits at once and restores every mode', async t => {
 	const origin = await startOrigin(t, {size: 120 * MiB, bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, '--mouse', origin.url], {
@@ -183,14 +182,14 @@ test('Ctrl+C twice quits at once, and every mode is as before', async t => {
 	});
 	await terminal.shows(/↓ film\.bin/);
 	await terminal.shows(() => modesLeft(terminal.raw).includes('?1006h'));
-	terminal.press('\u0003');
+	terminal.press('ctrl+c');
 	await terminal.shows('Quit?');
-	terminal.press('\u0003');
+	terminal.press('ctrl+c');
 	assert.equal(await terminal.exit(), 0);
 	assert.deepEqual(modesLeft(terminal.raw), []);
 });
 
-test('what the command line adds is selected, also where it is known or another copy runs', async t => {
+test('the URL of the command line is selected, even if it is known or another copy runs', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const start = (name: string) =>
@@ -213,7 +212,7 @@ test('what the command line adds is selected, also where it is known or another 
 	await attached.shows(/▸ ✓ c\.bin/);
 });
 
-test('names and headers of servers and players reach the terminal without their escape sequences', async t => {
+test('names and headers from servers and players lose their escape sequences', async t => {
 	const origin = await startOrigin(t, {
 		size: MiB,
 		etag: '"\u009B32m"',
@@ -228,7 +227,7 @@ test('names and headers of servers and players reach the terminal without their 
 		rows: 24,
 	});
 	await terminal.shows(/✓ .*evil.*\.mkv/);
-	terminal.press('\r');
+	terminal.press('enter');
 	await terminal.shows(/ETag "\uFFFD/);
 	const links = terminal.raw.split('\u001B]8;;').map(text => text.split('\u0007')[0]!);
 	const streamUrl = links.find(link => link.includes('/stream/'))!;
@@ -238,7 +237,7 @@ test('names and headers of servers and players reach the terminal without their 
 	assert.ok(!/[\u009B\u009D]/.test(terminal.raw));
 });
 
-test('a terminal that shrinks and grows is drawn anew, and says so when it is too small', async t => {
+test('a resized terminal is redrawn, and says if it is too small', async t => {
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
 		columns: 100,
@@ -253,7 +252,7 @@ test('a terminal that shrinks and grows is drawn anew, and says so when it is to
 	assert.equal(await terminal.exit(), 0);
 });
 
-test('Ctrl+C again ends what does not come to an end of saving', async t => {
+test('a second Ctrl+C stops a save that hangs', async t => {
 	const origin = await startOrigin(t, {size: 120 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const folder = await temporaryFolder(t);
 	const stuck = path.join(folder, 'stuck');
@@ -271,7 +270,7 @@ test('Ctrl+C again ends what does not come to an end of saving', async t => {
 	terminal.press('q');
 	await terminal.shows('Saving… Ctrl+C again to stop hard');
 	assert.ok(!terminal.isAlternate);
-	terminal.press('\u0003');
+	terminal.press('ctrl+c');
 	assert.equal(await terminal.exit(), 130);
 	assert.deepEqual(modesLeft(terminal.raw), []);
 });

@@ -4,7 +4,7 @@ import {readdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {ControlClient} from '../source/host/control-client.ts';
-import {DownStreamError, type Download, type DownloadId, type DownStream} from '../source/downstream.ts';
+import {DownStreamError, type Download, type DownloadId, type DownloadEngine} from '../source/downstream.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until, type TestEngine} from './support/engines.ts';
@@ -12,7 +12,7 @@ import {startEngine, startOrigin, temporaryFolder, until, type TestEngine} from 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
 
-const implementations: Record<string, (t: TestContext, started: TestEngine) => Promise<DownStream>> = {
+const implementations: Record<string, (t: TestContext, started: TestEngine) => Promise<DownloadEngine>> = {
 	Engine: async (_t, {engine}) => engine,
 	async ControlClient(t, {engine, proxy}) {
 		const client = await ControlClient.connect({origin: proxy.origin, key: engine.key});
@@ -21,7 +21,7 @@ const implementations: Record<string, (t: TestContext, started: TestEngine) => P
 	},
 };
 
-function find({snapshot}: DownStream, id: DownloadId): Download | undefined {
+function find({snapshot}: DownloadEngine, id: DownloadId): Download | undefined {
 	return snapshot.downloads.find(download => download.id === id);
 }
 

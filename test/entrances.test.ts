@@ -1,15 +1,19 @@
-// What the settings say of a download holds for it whichever way it came in.
+// Settings for downloads apply however a download is added.
 import assert from 'node:assert/strict';
-import {readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
-import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {addAll, requestsFor, requestsForTyped} from '../source/requests/add-requests.ts';
 import {start, type EngineHost} from '../source/host/engine-host.ts';
 import {settingsFrom, type Settings} from '../source/cli/settings.ts';
+import {addFormFromCommand} from '../source/dashboard/dialogs/add.ts';
+import {parsePastedCommand} from '../source/requests/pasted-command.ts';
+import {Repl} from '../source/cli/run/repl.ts';
+import {urlsIn} from '../source/requests/url-lists.ts';
 import {atEnd} from './support/cleanup.ts';
 import {startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {MemoryDownStream} from './support/memory-downstream.ts';
 import {ask} from './support/proxy-client.ts';
+import {writeResolver} from './support/resolver.ts';
 
 const login = `Basic ${Buffer.from('ann:geheim').toString('base64')}`;
 const netrc = [{machine: '127.0.0.1', login: 'ann', password: 'geheim'}];
@@ -49,7 +53,7 @@ async function type({engine}: EngineHost, settings: Settings, word: string): Pro
 	);
 }
 
-test('--netrc holds for what is typed, asked of the API and played', async t => {
+test('--netrc applies to typed, API and played URLs', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const {running, settings} = await startWith(t, {netrc});
 	await type(running, settings, origin.urlOf('/typed'));
@@ -65,26 +69,20 @@ test('--netrc holds for what is typed, asked of the API and played', async t => 
 			.toSorted(([a], [b]) => (a! < b! ? -1 : 1)),
 		['/played', '/posted', '/typed'].map(url => [url, login]),
 	);
-	// The one that is there: with the same credentials.
+	// The existing one, with the same credentials.
 	await play(running, origin.urlOf('/typed'));
 	assert.equal(running.engine.snapshot.downloads.length, 3);
 });
 
-test('--resolve-with holds for what is typed, asked of the API and played, and asks once for an item', async t => {
+test('--resolve-with applies to typed, API and played items, and runs once per item', async t => {
 	const origin = await startOrigin(t, {size: 1000});
-	const folder = await temporaryFolder(t);
-	const script = path.join(folder, 'resolve.mjs');
-	const log = path.join(folder, 'log');
-	await writeFile(log, '');
-	await writeFile(
-		script,
-		`import {appendFileSync} from 'node:fs';
-appendFileSync(${JSON.stringify(log)}, process.argv.at(-1) + '\\n');
-console.log(${JSON.stringify(origin.urlOf('/file'))} + new URL(process.argv.at(-1)).pathname);
+	const {command, runs} = await writeResolver(
+		t,
+		() => `console.log(${JSON.stringify(origin.urlOf('/file'))} + new URL(item).pathname);
 console.log('X-From: the page');
 `,
 	);
-	const {running, settings} = await startWith(t, {resolveWith: [process.execPath, script]});
+	const {running, settings} = await startWith(t, {resolveWith: command});
 	const pages = ['typed', 'posted', 'played'].map(name => `http://page.example/${name}`);
 	await type(running, settings, pages[0]!);
 	assert.equal((await post(running, pages[1]!)).status, 201);
@@ -96,7 +94,7 @@ console.log('X-From: the page');
 		running.engine.snapshot.downloads.map(({item}) => item),
 		pages,
 	);
-	assert.deepEqual((await readFile(log, 'utf8')).trim().split('\n'), pages);
+	assert.deepEqual(await runs(), pages);
 	for (const {id} of running.engine.snapshot.downloads) {
 		await until(running.engine, id, ({status}) => status === 'complete');
 	}
@@ -104,7 +102,7 @@ console.log('X-From: the page');
 	assert.ok(origin.requests.every(({headers}) => headers['x-from'] === 'the page'));
 });
 
-test('headers of the command line are for its own URLs, and those of a command win over them in any case', async t => {
+test('headers of the command line apply to its own URLs, and a pasted command overrides them in any letter case', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const {running, settings} = await startWith(t, {headers: {Cookie: 'of=argv'}});
 	await type(running, settings, origin.urlOf('/typed'));
@@ -113,4 +111,26 @@ test('headers of the command line are for its own URLs, and those of a command w
 	const [{id} = {id: ''}] = running.engine.snapshot.downloads;
 	await until(running.engine, id, ({status}) => status === 'complete');
 	assert.equal(origin.requests[0]?.headers.cookie, undefined);
+});
+
+test('redirections of a pasted command are read as such in lists, typed lines and the dialog', async t => {
+	const {settings} = await startWith(t, {});
+	const url = 'http://127.0.0.1:1/f';
+	const command = `curl -sS ${url} 2>/dev/null | tee film.mkv`;
+	assert.deepEqual(urlsIn(`${command}\n# and\n${url} \n`), [command, url]);
+	const [request] = await requestsForTyped(command, settings);
+	assert.equal(request?.url, url);
+	assert.equal(request?.name, 'film.mkv');
+	const typed: string[] = [];
+	const plain = new Repl(new MemoryDownStream([]), async word => {
+		typed.push(word);
+		return [];
+	});
+	await plain.run('add curl -sS \\');
+	await plain.run(`  ${url} |`);
+	await plain.run('  tee film.mkv');
+	assert.equal(parsePastedCommand(typed[0]!)?.name, 'film.mkv');
+	const {items} = addFormFromCommand(command)!;
+	const texts = items.flatMap(item => (item.kind === 'text' ? [item.field.text] : []));
+	assert.ok(texts.includes(url) && texts.includes('film.mkv'), texts.join('\n'));
 });

@@ -128,3 +128,32 @@ test('a playlist that is done is told as one, and JSON holds no character that a
 	assert.doesNotMatch(line, /[\u007F-\u009F\u202E]/);
 	assert.equal((JSON.parse(line) as {message: string}).message, message);
 });
+
+test('each reason to wait is told once, until bytes come', () => {
+	const lines = new EventLines({json: false});
+	const events = new EventLines({json: true});
+	const error = {code: 'origin-unreachable', message: 'a.example: connection refused', at: 0} as const;
+	const waiting: Download = {...known, status: 'waiting', error, retryAt: at(9)};
+	lines.next(snapshot(known), at(0));
+	events.next(snapshot(known), at(0));
+	const show = (change: Partial<Download>, seconds: number) => [
+		...lines.next(snapshot({...known, ...change}), at(seconds)),
+		...events.next(snapshot({...known, ...change}), at(seconds)).map(line => JSON.parse(line) as object),
+	];
+	const {id} = known;
+	assert.deepEqual(show(waiting, 1), [
+		'14:02:12 [1] waits  a.example: connection refused; tries again, next in 8s',
+		{event: 'waiting', id, code: error.code, message: error.message, retryAt: at(9)},
+	]);
+	assert.deepEqual(show({}, 9), []);
+	assert.deepEqual(show({status: 'queued'}, 10), []);
+	assert.deepEqual(show({...waiting, retryAt: at(30)}, 11), []);
+	assert.deepEqual(show({status: 'queued', hostCeiling: 1}, 12), [
+		'14:02:23 [1] queued  this server allows 1 connection at a time',
+		{event: 'queued', id, connections: 1},
+	]);
+	assert.deepEqual(show({status: 'queued', hostCeiling: 2}, 13), []);
+	// Bytes came, and it waits again before anybody has looked.
+	assert.equal(show({...waiting, lastByteAt: at(14)}, 14).length, 2);
+	assert.deepEqual(show({lastByteAt: at(15)}, 15), []);
+});

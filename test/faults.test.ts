@@ -10,6 +10,7 @@ import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, temporaryFolder, until, type TestEngine} from './support/engines.ts';
 import {startFaultOrigin, type FaultName, type FaultOrigin} from './support/fault-origin.ts';
 import type {OriginOptions} from './support/origin.ts';
+import {read} from './support/read-stream.ts';
 
 const MiB = 1024 * 1024;
 const size = 3 * MiB + 17;
@@ -139,7 +140,7 @@ const cases: Case[] = [
 		words: 'closes after the headers, again and again',
 		fault: 'short-body',
 		parameters: {...later, bytes: 0},
-		ends: {code: 'origin-unreachable', says: /closed in the middle|reset/, tries: 3},
+		ends: {code: 'origin-unreachable', says: /closed early|reset/, tries: 3},
 		heldAtLeast: 1,
 	},
 	complete('ends a chunked body before the end of its Content-Range', 'short-chunks', {
@@ -297,12 +298,12 @@ const cases: Case[] = [
 			[403, /403.*the link may have expired/],
 			[404, /404: no such file/],
 			[410, /410.*does not have the file any more/],
-			[416, /416.*refuses the range/],
+			[416, /416.*refuses the requested range/],
 			[451, /answers with status 451/],
 		] as const
 	).flatMap(([code, says]): Case[] => [
 		fails(`answers ${code}`, 'status', {code}, 'origin-refused', says, {requestsAtMost: 2}),
-		[403, 416].includes(code)
+		[403, 404, 416, 451].includes(code)
 			? inOrder(`answers ${code} to a Range in the middle`, 'status', {...later, code})
 			: fails(`answers ${code} in the middle`, 'status', {...later, code}, 'origin-refused', says, {
 					heldAtLeast: 1,
@@ -367,13 +368,7 @@ const cases: Case[] = [
 		'origin-misbehaved',
 		/several parts/,
 	),
-	fails(
-		'sends huge headers',
-		'huge-headers',
-		{},
-		'origin-misbehaved',
-		/sends larger headers than a file needs/,
-	),
+	fails('sends huge headers', 'huge-headers', {}, 'origin-misbehaved', /sent headers that are too large/),
 	complete('sends large headers', 'huge-headers', {bytes: 8000}),
 	complete(
 		'closes kept connections when the next request arrives',
@@ -506,7 +501,7 @@ for (const [words, before, after, says] of changes) {
 }
 
 for (const [words, damage, says] of [
-	['a header that no request can carry', {headers: {'a b': 'geheim'}}, /"a b" is no name of a header/],
+	['a header that no request can carry', {headers: {'a b': 'geheim'}}, /"a b" is not a valid header name/],
 	['a line break in the user agent', {userAgent: 'a\r\nb: geheim'}, /User-Agent has a line break/],
 	['a proxy that is none', {proxy: 'gopher://geheim@host'}, /proxy/i],
 ] as const) {
@@ -628,7 +623,7 @@ for (const [words, parameters] of [
 for (const [words, fault, parameters, requests] of [
 	// With a Range and without.
 	['403', 'status', {code: 403}, 2],
-	['404', 'status', {code: 404}, 1],
+	['404', 'status', {code: 404}, 2],
 	['410', 'status', {code: 410}, 1],
 	['a circle of redirects', 'redirect', {}, 11],
 	['503 and asks to wait an hour', 'status', {code: 503, wait: 3600}, 1],
@@ -810,21 +805,6 @@ async function servesRightBytes({streamUrl, ranges, size, status, error}: Downlo
 	assert.equal(firstWrongByte(whole.bytes, 0), -1);
 }
 
-async function read(url: string, range?: string): Promise<{status: number; bytes: Buffer; isCut: boolean}> {
-	const response = await fetch(url, {headers: range === undefined ? {} : {range}});
-	const chunks: Uint8Array[] = [];
-	let isCut = false;
-	try {
-		for await (const chunk of response.body ?? []) {
-			chunks.push(chunk as Uint8Array);
-		}
-	} catch {
-		isCut = true;
-	}
-
-	return {status: response.status, bytes: Buffer.concat(chunks), isCut};
-}
-
 test(
 	'an origin that tells a size only when more than that is here has changed, and nothing is cut off',
 	{timeout},
@@ -936,7 +916,7 @@ test('a refused password is told from one that is missing', {timeout}, async t =
 	const {error} = await until(engine, download.id, ({status}) => status === 'failed');
 	assert.match(
 		error?.message ?? '',
-		/^401 Unauthorized: 127\.0\.0\.1 wants another user, password or token$/,
+		/^401 Unauthorized: 127\.0\.0\.1 requires a valid user, password or token$/,
 	);
 });
 

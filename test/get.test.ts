@@ -97,7 +97,7 @@ test('get with -o does not begin if the file is there', async t => {
 		origin.url,
 	]);
 	assert.equal(await get.exit(), 1);
-	assert.match(get.stderr, /is there already/);
+	assert.match(get.stderr, /already exists/);
 	assert.equal(await readFile(target, 'utf8'), 'precious');
 	assert.equal(origin.requests.length, 0);
 });
@@ -111,7 +111,10 @@ test('get with -o does not begin if its folder is not there', async t => {
 		origin.url,
 	]);
 	assert.equal(await get.exit(), 2);
-	assert.equal(get.stderr, `downstream-tui: -o ${target}: There is no folder ${path.dirname(target)}\n`);
+	assert.equal(
+		get.stderr,
+		`downstream-tui: -o ${target}: The folder ${path.dirname(target)} does not exist\n`,
+	);
 	assert.equal(origin.requests.length, 0);
 });
 
@@ -255,14 +258,29 @@ test('get ends when no byte has come for so long, with a code of its own, and te
 	const [waits, gaveUp, ...others] = get.stderr.trimEnd().split('\n');
 	assert.match(
 		waits!,
-		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed in the middle; tries again, next in /,
+		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed early; tries again, next in /,
 	);
-	assert.match(
-		gaveUp!,
-		/film\.bin: 127\.0\.0\.1: connection closed in the middle; gave up, no byte came for 4s/,
-	);
+	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection closed early; gave up, no byte came for 4s/);
 	assert.deepEqual(others, []);
 	assert.ok(origin.requests.length >= 3, `${origin.requests.length} requests`);
+});
+
+test('a plain run gives up with the same code and sentence', async t => {
+	const origin = await startOrigin(t, {
+		size: MiB,
+		intercept(request) {
+			request.socket.destroy();
+			return true;
+		},
+	});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const args = ['--json', '--port', '0', '--storage', storage, '--give-up-after', '2s', origin.url];
+	const plain = await CliProcess.start(t, args);
+	assert.equal(await plain.exit(), 76);
+	assert.match(
+		plain.stderr,
+		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed early; gave up, no byte came for 2s/,
+	);
 });
 
 test('get waits for a server that comes back, and names one that says nothing', async t => {
@@ -292,6 +310,6 @@ test('get waits for a server that comes back, and names one that says nothing', 
 	}
 
 	assert.equal(await get.exit(), 0, get.stderr);
-	assert.match(get.stderr, /^downstream-tui: film\.bin: .*no answer .*\n/);
+	assert.match(get.stderr, /^downstream-tui: film\.bin: .*no (?:answer|response) .*\n/);
 	assert.equal(firstWrongByte(await readFile(target), 0), -1);
 });

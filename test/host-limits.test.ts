@@ -1,7 +1,7 @@
 // How many connections a host takes, by a clock that is turned by hand.
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
-import {HostLimits, type HostConnection} from '../source/engine/fetch/host-limits.ts';
+import {HostLimits, type HostConnection, meaningOfRefusal} from '../source/engine/fetch/host-limits.ts';
 
 const host = 'cdn.example';
 
@@ -15,18 +15,22 @@ function start(t: TestContext) {
 	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
 	const risen: string[] = [];
 	const limits = new HostLimits(name => risen.push(name));
-	const open = (isAnswered = false) => {
+	const open = (isAnswered = false, download?: string) => {
 		const connection = new Connection();
 		connection.isAnswered = isAnswered;
-		limits.opened(host, connection);
+		limits.opened(host, connection, download);
 		return connection;
+	};
+	const close = (connection: Connection) => {
+		connection.isRead = true;
+		limits.closed(host, connection);
 	};
 	const refuse = (connection: Connection, retryAfterMs?: number) => {
 		const refusal = limits.refused(host, connection, {retryAfterMs});
 		limits.closed(host, connection);
 		return refusal;
 	};
-	return {limits, risen, open, refuse, clock: t.mock.timers};
+	return {limits, risen, open, close, refuse, clock: t.mock.timers};
 }
 
 test('a connection that is refused while an answered one lives is one too many, also where that one brings no byte', t => {
@@ -114,4 +118,72 @@ test('a host that asks to wait gets no more connections for so long', t => {
 	assert.equal(limits.ceiling(host), 1);
 	clock.tick(30_000);
 	assert.equal(limits.ceiling(host), 2);
+});
+
+test('a refusal is about the number of connections only beside those that were answered', () => {
+	const facts = {others: 4, answered: 4, ownAnswered: 0, answeredBefore: undefined};
+	assert.equal(meaningOfRefusal({...facts, answered: 0}), 'other');
+	assert.equal(meaningOfRefusal({...facts, ownAnswered: 1}), 'fewer');
+	assert.equal(meaningOfRefusal(facts), 'unclear');
+	assert.equal(meaningOfRefusal({...facts, answeredBefore: 4}), 'unclear');
+	assert.equal(meaningOfRefusal({...facts, others: 3, answered: 3, answeredBefore: 4}), 'other');
+});
+
+test('a download that is refused beside another one is tried again in the place of one of its connections', async t => {
+	const {limits, risen, open, close, refuse, clock} = start(t);
+	const working = [open(true, 'a'), open(true, 'a')];
+	assert.equal(refuse(open(false, 'b')), true);
+	assert.deepEqual([limits.ceiling(host, 'b'), limits.mayOpen(host, 'b')], [2, false]);
+	close(working[0]!);
+	// The place is not for the download that had it, unless a player waits.
+	assert.deepEqual([limits.mayOpen(host, 'a'), limits.mayOpen(host, 'a', true)], [false, true]);
+	assert.equal(limits.mayOpen(host, 'b'), false, 'the host may still count the closed one');
+	clock.tick(300);
+	assert.deepEqual([limits.mayOpen(host, 'b'), risen], [true, [host]]);
+	assert.equal(refuse(open(false, 'b')), false);
+	await Promise.resolve();
+	assert.deepEqual([limits.ceiling(host), limits.mayOpen(host, 'a'), risen], [Infinity, true, [host, host]]);
+});
+
+test('a second attempt that works shows how many connections the host takes', async t => {
+	const {limits, risen, open, close, refuse, clock} = start(t);
+	const working = open(true, 'a');
+	refuse(open(false, 'b'));
+	close(working);
+	clock.tick(300);
+	const second = open(true, 'b');
+	limits.answered(host, second);
+	await Promise.resolve();
+	assert.deepEqual([limits.ceiling(host, 'a'), limits.ceiling(host, 'b'), risen], [1, 1, [host, host]]);
+	clock.tick(30_000);
+	assert.equal(limits.ceiling(host), 2);
+});
+
+test('a place that is reserved and not used is free again after 3 s', t => {
+	const {limits, open, close, refuse, clock} = start(t);
+	const working = [open(true, 'a'), open(true, 'a')];
+	refuse(open(false, 'b'));
+	close(working[0]!);
+	clock.tick(3299);
+	assert.equal(limits.mayOpen(host, 'a'), false);
+	clock.tick(1);
+	assert.deepEqual([limits.mayOpen(host, 'a'), limits.ceiling(host)], [true, Infinity]);
+});
+
+test('connections that are refused together are one refusal', t => {
+	const {limits, open, close, refuse, clock} = start(t);
+	const working = open(true, 'a');
+	const further = [open(false, 'a'), open(false, 'a')];
+	clock.tick(100);
+	close(working);
+	assert.deepEqual(
+		further.map(connection => refuse(connection)),
+		[true, true],
+	);
+	assert.equal(limits.mayOpen(host, 'a'), false);
+	clock.tick(500);
+	assert.equal(limits.mayOpen(host, 'a'), true);
+	const second = open(true, 'a');
+	limits.answered(host, second);
+	assert.equal(limits.ceiling(host), 1);
 });

@@ -6,7 +6,7 @@ import {editField, fieldOf, insertText, type Field} from '../source/dashboard/te
 
 const plain = {} as Key;
 
-test('several keys in one read are several presses', () => {
+test('one read of several keys is several presses', () => {
 	assert.deepEqual(keyPresses('j', plain), {names: ['j']});
 	assert.deepEqual(keyPresses('jjj', plain), {names: ['j', 'j', 'j']});
 	assert.deepEqual(keyPresses('jjjjjjjj', plain).names.length, 8);
@@ -24,26 +24,26 @@ test('more than three different characters in one read are a paste', () => {
 	});
 });
 
-test('a key with Alt is none of the keys, but Esc twice is Esc', () => {
+test('Alt with a key means nothing, and a double Esc is Esc', () => {
 	assert.deepEqual(keyPresses('d', {...plain, meta: true}), {names: []});
 	assert.deepEqual(keyPresses('', {...plain, meta: true, return: true}), {names: []});
 	assert.deepEqual(keyPresses('', {...plain, meta: true, escape: true}), {names: ['escape']});
 });
 
-test('keys without a character have names', () => {
+test('special keys have names', () => {
 	assert.deepEqual(keyPresses('', {...plain, upArrow: true}), {names: ['up']});
 	assert.deepEqual(keyPresses('', {...plain, tab: true, shift: true}), {names: ['shift+tab']});
 	assert.deepEqual(keyPresses('c', {...plain, ctrl: true}), {names: ['ctrl+c']});
 });
 
-test('no key has two meanings, and Backspace has none in the list', () => {
+test('every key has one meaning, and Backspace has none in the list', () => {
 	const keys = keyTable.flatMap(({keys}) => keys);
 	assert.equal(new Set(keys).size, keys.length);
 	assert.equal(commandOf('backspace'), undefined);
 	assert.equal(commandOf('delete'), undefined);
 });
 
-test('the footer never is wider than the screen and keeps the way to the other keys', () => {
+test('the footer fits the screen and keeps the help key', () => {
 	for (let width = 40; width < 200; width++) {
 		const keys = footerKeys(width, {});
 		assert.ok(footerCells(keys) < width, `${width}`);
@@ -55,7 +55,7 @@ test('the footer never is wider than the screen and keeps the way to the other k
 	}
 });
 
-test('where something went wrong, what mends it stays in the narrowest footer', () => {
+test('the narrowest footer keeps the key that solves the problem', () => {
 	const commands = footerKeys(60, {resume: 'retry', 'new-url': 'new link', pause: false}).map(
 		({command}) => command,
 	);
@@ -70,7 +70,7 @@ test('a text field takes every printable key', () => {
 	assert.equal(typed(fieldOf(''), ...Array.from('jkqx?/ ~線'), '👍').text, 'jkqx?/ ~線👍');
 });
 
-test('a text field can be edited anywhere', () => {
+test('a text field is editable at any position', () => {
 	assert.deepEqual(typed(fieldOf('abc'), 'left', 'left', 'X'), {text: 'aXbc', cursor: 2});
 	assert.deepEqual(typed(fieldOf('abc'), 'home', 'X', 'end', 'Y').text, 'XabcY');
 	assert.deepEqual(typed(fieldOf('abc'), 'backspace').text, 'ab');
@@ -81,11 +81,11 @@ test('a text field can be edited anywhere', () => {
 	assert.equal(editField(fieldOf('abc'), 'up'), undefined);
 });
 
-test('the cursor steps over whole characters', () => {
+test('the cursor moves by whole characters', () => {
 	assert.deepEqual(typed(fieldOf('a👍'), 'backspace'), {text: 'a', cursor: 1});
 	assert.deepEqual(typed(fieldOf('a👍'), 'left', 'b').text, 'ab👍');
 });
 
-test('pasted lines become one line', () => {
+test('a paste of several lines becomes one line', () => {
 	assert.equal(insertText(fieldOf(''), 'http://a/\r\nhttp://b/\u001B').text, 'http://a/ http://b/');
 });

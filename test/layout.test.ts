@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {columnWidths, rowHeights, scrollTop, windowTop} from '../source/dashboard/layout.ts';
 
-test('columns fill the width exactly, and go in their order when it is narrow', () => {
+test('columns fill the width, and a narrow screen drops them in order', () => {
 	for (let width = 39; width < 200; width++) {
 		const columns = columnWidths(width);
 		assert.equal(
@@ -36,7 +36,7 @@ test('rows fit the height', () => {
 	}
 });
 
-test('scrolling moves as little as it takes', () => {
+test('scrolling moves by the fewest rows', () => {
 	assert.equal(scrollTop(0, 5, 10, 100), 0);
 	assert.equal(scrollTop(0, 10, 10, 100), 1);
 	assert.equal(scrollTop(50, 20, 10, 100), 20);
@@ -44,7 +44,7 @@ test('scrolling moves as little as it takes', () => {
 	assert.equal(scrollTop(5, 2, 10, 4), 0);
 });
 
-test('a row keeps its line whatever comes before it, as far as there are rows', () => {
+test('a row keeps its line while rows before it come and go', () => {
 	assert.equal(windowTop(20, 5, 10, 100), 15);
 	assert.equal(windowTop(3, 5, 10, 100), 0);
 	assert.equal(windowTop(99, 0, 10, 100), 90);

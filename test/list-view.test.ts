@@ -7,7 +7,7 @@ const sortBy = (name: string): Partial<ListView> => ({sort: sortKeys.findIndex(k
 const names = (view: Partial<ListView>, downloads = everyState()) =>
 	shownDownloads(downloads, {...wholeList, ...view}).map(({name}) => name);
 
-test('every download is in exactly one tab besides the first', () => {
+test('every download belongs to exactly one tab after the first', () => {
 	const all = everyState();
 	assert.deepEqual(shownDownloads(all, wholeList), all);
 	const counts = tabs.slice(1).map((_, index) => shownDownloads(all, {...wholeList, tab: index + 1}).length);
@@ -19,7 +19,7 @@ test('every download is in exactly one tab besides the first', () => {
 	assert.deepEqual(names({tab: 2}), ['線形代数の基礎（完全版）.mp4', 'stopped.bin']);
 });
 
-test('a filter wants all of its words, in the name or the URL, whatever their case', () => {
+test('a filter matches all of its words in name or URL, ignoring case', () => {
 	assert.deepEqual(names({filter: 'bunny HDR'}), ['Big.Buck.Bunny.2160p.60fps.HDR.x265-GROUP.mkv']);
 	assert.deepEqual(names({filter: 'bunny nothing'}), []);
 	const hidden = [download({name: 'a', url: 'https://cdn.example.org/v?token=bunny'})];
@@ -27,7 +27,7 @@ test('a filter wants all of its words, in the name or the URL, whatever their ca
 	assert.deepEqual(names({filter: 'cdn.example'}, hidden), ['a']);
 });
 
-test('sorting keeps what is equal in its order, and can be reversed', () => {
+test('sorting is stable and reversible', () => {
 	const downloads = [
 		download({name: 'b10', size: 5, present: 5, bytesPerSecond: 1}),
 		download({name: 'b9', size: 10, present: 1, bytesPerSecond: 3, queueRank: -1}),

@@ -1,20 +1,20 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {nextSegment, type Situation, type Demand} from '../source/engine/fetch/next-segment.ts';
+import {nextSegment, type FetchState, type Demand} from '../source/engine/fetch/next-segment.ts';
 import {RangeSet} from '../source/engine/store/range-set.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const size = 200 * MiB;
 
-function situation(changes: Partial<Situation>): Situation {
+function situation(changes: Partial<FetchState>): FetchState {
 	return {
 		present: new RangeSet(),
 		size,
 		acceptsRanges: true,
 		claimed: [],
 		wanted: [],
-		fill: true,
+		background: true,
 		playhead: 0,
 		segmentSize: 4 * MiB,
 		...changes,
@@ -44,7 +44,9 @@ test('a player that waits comes before the fill', () => {
 
 test('a byte that is about to arrive is waited for, and the fill goes on elsewhere', () => {
 	const claimed = [{offset: 10 * MiB, end: 14 * MiB}];
-	const plan = nextSegment(situation({claimed, wanted: [wish({offset: 11 * MiB, ahead: 0})], fill: false}));
+	const plan = nextSegment(
+		situation({claimed, wanted: [wish({offset: 11 * MiB, ahead: 0})], background: false}),
+	);
 	assert.equal(plan, undefined);
 });
 
@@ -76,14 +78,14 @@ test('what is wanted anyway is read ahead in large pieces, else no further than 
 	const wanted = [wish({offset: 50 * MiB, blocked: false, ahead: 2 * MiB, segmentSize: 8 * MiB})];
 	const ahead = situation({wanted, present: present([50 * MiB, 51 * MiB])});
 	assert.equal(nextSegment(ahead)?.end, 59 * MiB);
-	assert.equal(nextSegment({...ahead, fill: false})?.end, 52 * MiB);
+	assert.equal(nextSegment({...ahead, background: false})?.end, 52 * MiB);
 	assert.equal(nextSegment({...ahead, claimed: [{offset: 54 * MiB, end: size}]})?.end, 54 * MiB);
 });
 
 test('an open-ended request is no wish for more than its read-ahead', () => {
 	const wanted = [wish({offset: 50 * MiB, blocked: false, ahead: MiB})];
 	assert.equal(
-		nextSegment(situation({wanted, present: present([50 * MiB, 51 * MiB]), fill: false})),
+		nextSegment(situation({wanted, present: present([50 * MiB, 51 * MiB]), background: false})),
 		undefined,
 	);
 });
@@ -100,7 +102,7 @@ test('a fill goes on after the newest player and comes last to what is before it
 });
 
 test('without fill only what players want is fetched', () => {
-	assert.equal(nextSegment(situation({fill: false})), undefined);
+	assert.equal(nextSegment(situation({background: false})), undefined);
 });
 
 test('when all is claimed, the largest claim is split in its middle, on the grid', () => {
@@ -127,13 +129,13 @@ test('an origin without ranges is read from its start, by one connection', () =>
 	const whole = situation({acceptsRanges: false, present: present([0, MiB])});
 	assert.deepEqual(nextSegment(whole), {start: 0, end: size, for: 'fill', urgent: false});
 	assert.equal(nextSegment({...whole, claimed: [{offset: MiB, end: size}]}), undefined);
-	assert.deepEqual(nextSegment({...whole, fill: false, wanted: [wish({offset: 5 * MiB})]}), {
+	assert.deepEqual(nextSegment({...whole, background: false, wanted: [wish({offset: 5 * MiB})]}), {
 		start: 0,
 		end: size,
 		for: 'player',
 		urgent: true,
 	});
-	assert.equal(nextSegment({...whole, fill: false, wanted: [wish({offset: 0, end: 1000})]}), undefined);
+	assert.equal(nextSegment({...whole, background: false, wanted: [wish({offset: 0, end: 1000})]}), undefined);
 });
 
 test('a file of unknown size is a hole to infinity', () => {

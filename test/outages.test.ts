@@ -2,11 +2,13 @@
 import assert from 'node:assert/strict';
 import type {ServerResponse} from 'node:http';
 import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
+import {read} from './support/read-stream.ts';
 
 const MiB = 1024 * 1024;
 const size = 4 * MiB;
@@ -25,21 +27,6 @@ const gone: Intercept = request => {
 	return true;
 };
 
-async function play(url: string, range?: string) {
-	const response = await fetch(url, {headers: range === undefined ? {} : {range: `bytes=${range}`}});
-	const chunks: Uint8Array[] = [];
-	let isCut = false;
-	try {
-		for await (const chunk of response.body ?? []) {
-			chunks.push(chunk as Uint8Array);
-		}
-	} catch {
-		isCut = true;
-	}
-
-	return {status: response.status, headers: response.headers, bytes: Buffer.concat(chunks), isCut};
-}
-
 /** Stores the first MiB of the origin's file, which then behaves as `intercept` says. */
 async function holdBeginning(
 	{engine}: TestEngine,
@@ -47,7 +34,7 @@ async function holdBeginning(
 	intercept: Intercept,
 ): Promise<Download> {
 	const {download} = await engine.add({url: origin.url, connections: 1, onDemand: true});
-	await play(download.streamUrl, `0-${MiB - 1}`);
+	await read(download.streamUrl, `bytes=0-${MiB - 1}`);
 	await engine.pause(download.id);
 	await engine.update(download.id, {onDemand: false});
 	origin.options.intercept = intercept;
@@ -60,7 +47,7 @@ test('a remembered refusal never answers a player: the origin is asked again', {
 	const {download} = await engine.add({url: origin.url});
 	const {streamUrl} = await until(engine, download.id, ({status}) => status === 'failed');
 	origin.options.intercept = undefined;
-	const {status, bytes} = await play(streamUrl);
+	const {status, bytes} = await read(streamUrl);
 	assert.deepEqual([status, bytes.length, firstWrongByte(bytes, 0)], [200, size, -1]);
 	await until(engine, download.id, done => done.status === 'complete');
 });
@@ -75,7 +62,7 @@ test(
 		const {streamUrl} = await until(engine, download.id, ({status}) => status === 'failed');
 		const began = performance.now();
 		for (let round = 0; round < 3; round++) {
-			const answers = await Promise.all(Array.from({length: 5}, () => play(streamUrl)));
+			const answers = await Promise.all(Array.from({length: 5}, () => read(streamUrl)));
 			assert.ok(answers.every(({bytes}) => bytes.toString().includes('404')));
 		}
 
@@ -101,17 +88,17 @@ for (const [words, intercept] of [
 		const running = await startEngine(t);
 		const {present, streamUrl, id} = await holdBeginning(running, origin, intercept);
 		for (let round = 0; round < 2; round++) {
-			const held = await play(streamUrl, `0-${present - 1}`);
+			const held = await read(streamUrl, `bytes=0-${present - 1}`);
 			assert.deepEqual([held.status, held.bytes.length, held.isCut], [206, present, false]);
 			// How long it waits for a host that is gone is shown by `retry-policy.test.ts`.
 			if (intercept !== gone) {
-				const {bytes, isCut} = await play(streamUrl);
+				const {bytes, isCut} = await read(streamUrl);
 				assert.deepEqual([isCut, bytes.length, firstWrongByte(bytes, 0)], [true, present, -1]);
 			}
 		}
 
 		origin.options.intercept = undefined;
-		const {bytes} = await play(streamUrl);
+		const {bytes} = await read(streamUrl);
 		assert.deepEqual([bytes.length, firstWrongByte(bytes, 0)], [size, -1]);
 		assert.equal(downloadOf(running.engine, id).error, null);
 	});
@@ -132,7 +119,7 @@ for (const [words, isKnown] of [
 				? {download: await holdBeginning(running, origin, gone)}
 				: await engine.add({url: origin.url});
 			await engine.resume(download.id);
-			const {status, headers, bytes} = await play(download.streamUrl, `${3 * MiB}-`);
+			const {status, headers, bytes} = await read(download.streamUrl, `bytes=${3 * MiB}-`);
 			assert.equal(status, 504, bytes.toString());
 			assert.ok(Number(headers.get('retry-after')) >= 1);
 			assert.match(bytes.toString(), /connection closed/);
@@ -140,7 +127,7 @@ for (const [words, isKnown] of [
 			assert.equal(waiting.status, 'waiting');
 			assert.ok(waiting.retryAt! > waiting.error!.at);
 			origin.options.intercept = undefined;
-			assert.equal((await play(download.streamUrl)).bytes.length, size);
+			assert.equal((await read(download.streamUrl)).bytes.length, size);
 			await until(engine, download.id, done => done.status === 'complete');
 		},
 	);
@@ -151,9 +138,9 @@ test(
 	{timeout},
 	async t => {
 		const origin = await startOrigin(t, {size: MiB, etag, latency: 1500});
-		const {engine} = await startEngine(t, {answerTimeout: 400});
+		const {engine} = await startEngine(t, {responseTimeout: 400});
 		const {download} = await engine.add({url: origin.url, onDemand: true});
-		const {status, bytes} = await play(download.streamUrl);
+		const {status, bytes} = await read(download.streamUrl);
 		assert.deepEqual([status, bytes.length, firstWrongByte(bytes, 0)], [200, MiB, -1]);
 		assert.equal(downloadOf(engine, download.id).lastError?.tries, 2);
 	},
@@ -170,7 +157,7 @@ test('samples of held bytes are waited for as long as other answers', {timeout},
 	const second = await startEngine(t, {
 		storageDir: first.storageDir,
 		connections: 1,
-		answerTimeout: 400,
+		responseTimeout: 400,
 	});
 	await until(second.engine, download.id, ({status}) => status === 'complete');
 });
@@ -224,9 +211,9 @@ test('a player that asks by the URL does not go on with a paused download', {tim
 	const origin = await startOrigin(t, {size, etag});
 	const {engine, proxy} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url, paused: true});
-	const {bytes} = await play(
+	const {bytes} = await read(
 		`${proxy.origin}/stream?url=${encodeURIComponent(origin.url)}&key=${engine.key}`,
-		'0-99',
+		'bytes=0-99',
 	);
 	assert.equal(bytes.length, 100);
 	assert.equal(downloadOf(engine, download.id).status, 'paused');
@@ -249,7 +236,7 @@ test('what a wish mended is no failure after a restart', {timeout}, async t => {
 	const {download} = await first.engine.add({url: origin.url, onDemand: true});
 	const {streamUrl} = await until(first.engine, download.id, ({status}) => status === 'failed');
 	origin.options.intercept = undefined;
-	await play(streamUrl, '0-99');
+	await read(streamUrl, 'bytes=0-99');
 	await first.close();
 	const second = await startEngine(t, {storageDir: first.storageDir});
 	assert.equal(downloadOf(second.engine, download.id).error, null);
@@ -361,4 +348,92 @@ test('a missing file is told at once, whatever else its server sends', {timeout}
 	const {download} = await engine.add({url: origin.urlOf('/missing')});
 	const {error} = await until(engine, download.id, ({status}) => status === 'failed');
 	assert.match(error?.message ?? '', /^404/);
+});
+
+for (const [words, status, prepare] of [
+	['403 for a link that has given nothing', 403, false],
+	['404 for a link that gave bytes before', 404, true],
+] as const) {
+	test(
+		`${words} is told while another download of its server goes on, and takes no connection from it`,
+		{timeout},
+		async t => {
+			let isDead = false;
+			const origin = await startOrigin(t, {
+				size: 100 * MiB,
+				etag,
+				bytesPerSecond: 2 * MiB,
+				intercept(request, response) {
+					if (!isDead || request.url !== '/dead') {
+						return false;
+					}
+
+					response.writeHead(status, {'content-length': 0}).end();
+					return true;
+				},
+			});
+			const {engine} = await startEngine(t, {connections: 4});
+			const {download: dead} = await engine.add({url: origin.urlOf('/dead'), paused: !prepare});
+			if (prepare) {
+				await until(engine, dead.id, ({present}) => present > 0);
+				await engine.pause(dead.id);
+			}
+
+			const {download: sending} = await engine.add({url: origin.url});
+			await until(engine, sending.id, ({connections}) => connections === 4);
+			isDead = true;
+			await engine.resume(dead.id);
+			const told = await until(engine, dead.id, ({lastError}) => lastError !== null);
+			assert.match(told.lastError!.message, new RegExp(`^${status}`));
+			const {error} = await until(engine, dead.id, ({status}) => status === 'failed');
+			assert.match(error!.message, new RegExp(`^${status}`));
+			const other = await until(engine, sending.id, ({connections}) => connections === 4);
+			assert.deepEqual([other.status, other.error], ['active', null]);
+		},
+	);
+}
+
+test('a download that waits for its server shows what that said', {timeout}, async t => {
+	const {intercept} = oneAtATime(response => response.writeHead(403, {'content-length': 0}).end());
+	const origin = await startOrigin(t, {size: 100 * MiB, etag, bytesPerSecond: MiB, ranges: false, intercept});
+	const {engine} = await startEngine(t);
+	const {download: first} = await engine.add({url: origin.urlOf('/first')});
+	await until(engine, first.id, ({present}) => present > 0);
+	const {download: second} = await engine.add({url: origin.urlOf('/second')});
+	const {status, error, lastError} = await until(engine, second.id, ({hostCeiling}) => hostCeiling === 1);
+	assert.deepEqual([status, error], ['queued', null]);
+	assert.match(lastError!.message, /^403 Forbidden/);
+});
+
+test(
+	'silence to a further connection is a refusal, however long a first answer may take',
+	{timeout},
+	async t => {
+		const {intercept, refused} = oneAtATime(() => undefined);
+		const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB, intercept});
+		const {engine} = await startEngine(t, {connections: 4, responseTimeout: 10 * 60_000});
+		const {download} = await engine.add({url: origin.url});
+		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.deepEqual([done.status, done.lastError], ['complete', null]);
+		assert.ok(refused() > 0);
+	},
+);
+
+test('an origin that thinks for longer at some places is waited for', {timeout}, async t => {
+	const origin = await startOrigin(t, {
+		size: 6 * MiB,
+		etag,
+		bytesPerSecond: 2 * MiB,
+		async intercept(_request, _response, {range}) {
+			if (range && range.start <= 4 * MiB && 4 * MiB < range.end) {
+				await sleep(8000);
+			}
+
+			return false;
+		},
+	});
+	const {engine} = await startEngine(t, {connections: 4});
+	const {download} = await engine.add({url: origin.url});
+	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.deepEqual([done.status, done.lastError], ['complete', null]);
 });

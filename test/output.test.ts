@@ -4,7 +4,7 @@ import {execFile} from 'node:child_process';
 import {readFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
-import {test} from 'node:test';
+import {test, type TestContext} from 'node:test';
 import {promisify} from 'node:util';
 import type {Download} from '../source/downstream.ts';
 import {builtCli, cleanEnvironment, CliProcess} from './support/cli.ts';
@@ -12,37 +12,8 @@ import {startEngine, startOrigin, temporaryFolder} from './support/engines.ts';
 
 const isWindows = process.platform === 'win32';
 
-test('a slow reader of a pipe gets all of a long list', {skip: isWindows && 'needs sh'}, async t => {
-	const storageDir = await temporaryFolder(t);
-	const {engine, close} = await startEngine(t, {storageDir, maxActive: 0});
-	// More than any pipe holds.
-	const long = 'x'.repeat(8000);
-	for (let count = 0; count < 60; count++) {
-		await engine.add({url: `http://127.0.0.1:9/${count}/${long}`, paused: true});
-	}
-
-	await close();
-	const {stdout} = await promisify(execFile)(
-		'sh',
-		[
-			'-c',
-			'"$@" | (sleep 2; cat)',
-			'sh',
-			process.execPath,
-			await builtCli(),
-			'list',
-			'--json',
-			'--storage',
-			storageDir,
-		],
-		{env: cleanEnvironment(), maxBuffer: 64 * 1024 * 1024},
-	);
-	const listed = JSON.parse(stdout) as Download[];
-	assert.equal(listed.length, 60);
-	assert.ok(stdout.length > 400_000);
-});
-
-test('a reader that leaves early ends a long list', {skip: isWindows && 'needs sh'}, async t => {
+/** Lists 60 downloads, more than any pipe holds, into what `shell` does with the output of `"$@"`. */
+async function listInto(t: TestContext, shell: string): Promise<{stdout: string; stderr: string}> {
 	const storageDir = await temporaryFolder(t);
 	const {engine, close} = await startEngine(t, {storageDir, maxActive: 0});
 	for (let count = 0; count < 60; count++) {
@@ -50,21 +21,22 @@ test('a reader that leaves early ends a long list', {skip: isWindows && 'needs s
 	}
 
 	await close();
-	const {stdout, stderr} = await promisify(execFile)(
-		'sh',
-		[
-			'-c',
-			'"$@" | head -c 1',
-			'sh',
-			process.execPath,
-			await builtCli(),
-			'list',
-			'--json',
-			'--storage',
-			storageDir,
-		],
-		{env: cleanEnvironment()},
-	);
+	const command = [process.execPath, await builtCli(), 'list', '--json', '--storage', storageDir];
+	return promisify(execFile)('sh', ['-c', shell, 'sh', ...command], {
+		env: cleanEnvironment(),
+		maxBuffer: 64 * 1024 * 1024,
+	});
+}
+
+test('a slow reader of a pipe gets all of a long list', {skip: isWindows && 'needs sh'}, async t => {
+	const {stdout} = await listInto(t, '"$@" | (sleep 2; cat)');
+	const listed = JSON.parse(stdout) as Download[];
+	assert.equal(listed.length, 60);
+	assert.ok(stdout.length > 400_000);
+});
+
+test('a reader that leaves early ends a long list', {skip: isWindows && 'needs sh'}, async t => {
+	const {stdout, stderr} = await listInto(t, '"$@" | head -c 1');
 	assert.equal(stdout, '[');
 	assert.equal(stderr, '');
 });

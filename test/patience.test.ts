@@ -2,12 +2,18 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Download} from '../source/downstream.ts';
 import {parseDuration} from '../source/text/duration.ts';
-import {QuietTime, TroubleLines} from '../source/cli/output/patience.ts';
+import {QuietTime, Waits} from '../source/cli/output/patience.ts';
 import {blankDownload} from './support/blank-download.ts';
 
 const error = {code: 'origin-unreachable', message: 'cdn.example.org: connection refused', at: 0} as const;
 const asking: Download = blankDownload;
 const waiting: Download = {...blankDownload, status: 'waiting', error, retryAt: 8000};
+
+/** As `get` prints them. */
+function linesOf(waits: Waits, download: Download, now: number): string[] {
+	const wait = waits.next(download, now);
+	return wait ? [`${download.name}: ${wait.words}`] : [];
+}
 
 test('durations are read as people write them', () => {
 	const read = ['90s', '5m', '2h', '1.5h', '1d', '30', ' 5M ', '0'].map(text => parseDuration(text));
@@ -36,33 +42,41 @@ test('the time without a byte begins anew with each byte, and does not run while
 });
 
 test('a state of a download that does not go on is told once, however often it is tried', () => {
-	const lines = new TroubleLines();
+	const waits = new Waits();
 	const told: string[] = [];
 	for (let second = 0; second < 60; second++) {
-		told.push(...lines.next([second % 2 === 0 ? waiting : asking], second * 1000));
+		told.push(...linesOf(waits, second % 2 === 0 ? waiting : asking, second * 1000));
 	}
 
 	assert.deepEqual(told, ['film.mkv: cdn.example.org: connection refused; tries again, next in 6s']);
-	assert.deepEqual(lines.next([{...asking, status: 'active', lastByteAt: 61_000}], 61_000), [
+	assert.deepEqual(linesOf(waits, {...asking, status: 'active', lastByteAt: 61_000}, 61_000), [
 		'film.mkv: goes on',
 	]);
 });
 
 test('a server that says nothing is named within seconds, one that answers soon is not', () => {
-	const lines = new TroubleLines();
-	const told = [0, 1, 2, 3, 4, 5, 6, 30].flatMap(second => lines.next([asking], second * 1000));
+	const waits = new Waits();
+	const told = [0, 1, 2, 3, 4, 5, 6, 30].flatMap(second => linesOf(waits, asking, second * 1000));
 	assert.deepEqual(told, ['film.mkv: no answer from cdn.example.org yet; waiting']);
-	const soon = new TroubleLines();
-	soon.next([asking], 0);
-	assert.deepEqual(soon.next([{...asking, status: 'active', lastByteAt: 1000}], 1000), []);
+	const soon = new Waits();
+	linesOf(soon, asking, 0);
+	assert.deepEqual(linesOf(soon, {...asking, status: 'active', lastByteAt: 1000}, 1000), []);
 });
 
 test('a download that waits for a connection to its server says so', () => {
-	const lines = new TroubleLines();
+	const waits = new Waits();
 	const queued: Download = {...blankDownload, status: 'queued', hostCeiling: 1};
-	lines.next([queued], 0);
-	assert.deepEqual(lines.next([queued], 3000), [
-		'film.mkv: queued: this server takes 1 connection at a time',
+	linesOf(waits, queued, 0);
+	assert.deepEqual(linesOf(waits, queued, 3000), [
+		'film.mkv: queued: this server allows 1 connection at a time',
 	]);
-	assert.deepEqual(lines.next([{...queued, hostCeiling: null}], 6000), []);
+	assert.deepEqual(linesOf(waits, {...queued, hostCeiling: null}, 6000), []);
+});
+
+test('a check of the disk is no silence of a server', () => {
+	const waits = new Waits();
+	linesOf(waits, asking, 0);
+	linesOf(waits, {...asking, status: 'checking'}, 4000);
+	assert.deepEqual(linesOf(waits, {...asking, status: 'checking'}, 60_000), []);
+	assert.deepEqual(linesOf(waits, asking, 60_500), []);
 });

@@ -4,7 +4,7 @@ import {cellStart, rangeBar} from '../source/text/range-bar.ts';
 
 const bare = {players: [], heads: []};
 
-/** The rule of each cell, byte by byte. */
+/** Reference implementation: counts every byte of each cell. */
 function slowBar(size: number, width: number, has: (byte: number) => boolean): string {
 	let bar = '';
 	for (let cell = 0; cell < width; cell++) {
@@ -22,7 +22,7 @@ function slowBar(size: number, width: number, has: (byte: number) => boolean): s
 	return bar;
 }
 
-test('a bar is what counting every byte says, for any size, width and ranges', () => {
+test('the bar equals a count of every byte, for any size, width and ranges', () => {
 	for (let round = 0; round < 500; round++) {
 		const size = 1 + Math.floor(Math.random() * 400);
 		const width = 1 + Math.floor(Math.random() * 120);
@@ -53,7 +53,7 @@ test('a bar is what counting every byte says, for any size, width and ranges', (
 	}
 });
 
-test('a cell with one byte missing is not full, in the largest files too', () => {
+test('a cell with one missing byte is not full, even in the largest file', () => {
 	for (const size of [100 * 1024 ** 3, 2 ** 52 + 1]) {
 		const width = 97;
 		for (const cell of [0, 1, 50, 96]) {
@@ -74,7 +74,7 @@ test('a cell with one byte missing is not full, in the largest files too', () =>
 	}
 });
 
-test('cells begin where exact arithmetic says', () => {
+test('cells begin at the exact quotient', () => {
 	for (let round = 0; round < 1000; round++) {
 		const size = Math.floor(Math.random() * 2 ** 53);
 		const width = 1 + Math.floor(Math.random() * 300);
@@ -83,19 +83,19 @@ test('cells begin where exact arithmetic says', () => {
 	}
 });
 
-test('a player wins over all, a fetch head only over cells that are not full', () => {
+test('a player covers any cell, a fetch head only cells that are not full', () => {
 	const bar = rangeBar({ranges: [[0, 50]], size: 100, width: 10, players: [75, 5], heads: [20, 50, 75]});
 	assert.equal(bar, '┃████▸·┃··');
 });
 
-test('markers at the very end stay in the bar', () => {
+test('markers at the end of the file stay within the bar', () => {
 	assert.equal(
 		rangeBar({ranges: [[0, 100]], size: 100, width: 10, players: [100], heads: [100]}),
 		'█████████┃',
 	);
 });
 
-test('in ASCII every sign is another one', () => {
+test('every symbol has an ASCII form of its own', () => {
 	const bar = rangeBar({
 		ranges: [
 			[0, 15],

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {DownStream, type CacheOptions, type TargetOptions} from '../source/index.ts';
 import {settingsFrom} from '../source/cli/settings.ts';
-import {addForm, addRequest as requestOf, renewAddForm} from '../source/dashboard/add-form.ts';
+import {addForm, requestOf, updatedAddForm} from '../source/dashboard/dialogs/add.ts';
 import {fieldOf} from '../source/dashboard/text-field.tsx';
 import type {AddRequest} from '../source/downstream.ts';
 import {checkRequest} from '../source/engine/check-request.ts';
@@ -141,7 +141,7 @@ const stored = {
 
 function dialogWith(connections: string): ReturnType<typeof requestOf> {
 	const form = addForm('http://127.0.0.1/film.bin');
-	const opened = renewAddForm({
+	const opened = updatedAddForm({
 		...form,
 		items: form.items.map(item =>
 			item.kind === 'choice' && item.name === 'more' ? {...item, chosen: 1} : item,

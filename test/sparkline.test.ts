@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {SpeedHistory, sparkline} from '../source/dashboard/sparkline.ts';
 
-test('the highest value is a full block, nothing the lowest, and the newest is at the right', () => {
+test('the highest value is a full block, 0 the lowest, and the newest is at the right', () => {
 	assert.equal(sparkline([0, 50, 100], 10), '▁▅█');
 	assert.equal(sparkline([9, 0, 1], 2), '▁█');
 	assert.equal(sparkline([], 5), '');
@@ -10,7 +10,7 @@ test('the highest value is a full block, nothing the lowest, and the newest is a
 	assert.equal(sparkline([0, 50, 100], 10, true), '_=#');
 });
 
-test('one value for each second, nothing where nobody told of anything, a minute at most', () => {
+test('the history has one value per second, 0 for silent seconds, and at most a minute', () => {
 	const history = new SpeedHistory();
 	history.add(5, 10_000);
 	history.add(6, 10_900);

@@ -1,9 +1,9 @@
 import assert from 'node:assert/strict';
 import {createHash} from 'node:crypto';
-import {open, readFile, rm, stat, truncate} from 'node:fs/promises';
+import {open, readFile, rm, stat, truncate, utimes, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {setImmediate} from 'node:timers/promises';
+import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
 import {BlockChecksums} from '../source/engine/store/block-checksums.ts';
 import type {SparseFile} from '../source/engine/store/sparse-file.ts';
@@ -358,4 +358,84 @@ test('what is all there counts as active until it is recorded', async t => {
 	record();
 	assert.equal(status, 'active');
 	await until(engine, download.id, ({completedAt}) => completedAt !== null);
+});
+
+test('a check during one in the background compares the given checksum too', async t => {
+	const size = 3 * MiB;
+	const origin = await startOrigin(t, {size, etag});
+	const first = await startEngine(t);
+	const {download} = await first.engine.add({url: origin.url});
+	const {folder} = await until(first.engine, download.id, ({status}) => status === 'complete');
+	await first.close();
+	const record = path.join(folder, 'entry.json');
+	const entry = JSON.parse(await readFile(record, 'utf8')) as object;
+	await writeFile(record, JSON.stringify({...entry, checksum: sha256(content(0, 5))}));
+	await utimes(path.join(folder, 'data'), new Date(), new Date(0));
+	let letGo!: () => void;
+	const gone = new Promise<void>(resolve => {
+		letGo = resolve;
+	});
+	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	const {isIntact} = BlockChecksums.prototype;
+	t.mock.method(
+		BlockChecksums.prototype,
+		'isIntact',
+		async function (this: BlockChecksums, ...given: Parameters<typeof isIntact>) {
+			await gone;
+			return isIntact.apply(this, given);
+		},
+	);
+	const {engine} = await startEngine(t, {storageDir: first.storageDir, maxActive: 0});
+	assert.equal(downloadOf(engine, download.id).status, 'checking');
+	const checking = engine.verify(download.id);
+	letGo();
+	await assert.rejects(checking, isA('checksum-mismatch', /sha256/));
+});
+
+test('two checks of a download run one after the other', async t => {
+	const size = 3 * MiB;
+	const origin = await startOrigin(t, {size, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
+	// oxlint-disable-next-line typescript/unbound-method -- each is called with its own
+	const {check, isIntact, checked} = BlockChecksums.prototype;
+	let isRunning = false;
+	let besides = 0;
+	let verifying: Promise<unknown> | undefined;
+	t.mock.method(
+		BlockChecksums.prototype,
+		'check',
+		async function (this: BlockChecksums, ...given: Parameters<typeof check>) {
+			isRunning = true;
+			// Time for another one to begin.
+			await sleep(200);
+			const outcome = await check.apply(this, given);
+			isRunning = false;
+			return outcome;
+		},
+	);
+	t.mock.method(
+		BlockChecksums.prototype,
+		'isIntact',
+		async function (this: BlockChecksums, ...given: Parameters<typeof isIntact>) {
+			besides += isRunning ? 1 : 0;
+			return isIntact.apply(this, given);
+		},
+	);
+	t.mock.method(
+		BlockChecksums.prototype,
+		'checked',
+		async function (this: BlockChecksums, ...given: Parameters<typeof checked>) {
+			verifying ??= engine.verify(download.id);
+			return checked.apply(this, given);
+		},
+	);
+	await utimes(path.join(folder, 'data'), new Date(), new Date(0));
+	const target = path.join(await temporaryFolder(t), 'out.bin');
+	await engine.export(download.id, {path: target});
+	assert.ok(verifying);
+	assert.deepEqual(await verifying, {damaged: []});
+	assert.equal(besides, 0);
+	assert.equal(downloadOf(engine, download.id).status, 'complete');
 });

@@ -51,6 +51,7 @@ const visible: readonly Change[] = [
 	['its strong ETag, which goes', {etag: '"v1"'}, {etag: undefined}],
 	['its date', {lastModified: date}, {lastModified: laterDate}],
 	['its strong ETag', {etag: '"v1"'}, {etag: '"v2"'}],
+	['its date behind a strong ETag that stays', {etag: '"v1"', lastModified: date}, {lastModified: laterDate}],
 	['its weak ETag, and keeps its date', {etag: 'W/"v1"', lastModified: date}, {etag: 'W/"v2"'}],
 ];
 const invisible: readonly Change[] = [
@@ -293,4 +294,198 @@ test('after a minute of silence samples are compared behind a strong ETag too', 
 	const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
 	assert.match(failed.error?.message ?? '', /its bytes differ/);
 	await diskIsOld(running, failed);
+});
+
+test('after a pause, however short, samples are compared behind a strong ETag too', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const running = await startEngine(t);
+	const {engine} = running;
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > MiB);
+	await engine.pause(download.id);
+	await until(engine, download.id, ({connections}) => connections === 0);
+	changeFile(origin, {bytesPerSecond: undefined});
+	await engine.resume(download.id);
+	const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.match(failed.error?.message ?? '', /its bytes differ/);
+	await diskIsOld(running, failed);
+});
+
+test('several pauses in a row lead to one comparison', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const running = await startEngine(t);
+	const {engine} = running;
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > MiB);
+	origin.requests.length = 0;
+	let release!: () => void;
+	const released = new Promise<boolean>(resolve => {
+		release = () => resolve(false);
+	});
+	origin.options = {...origin.options, bytesPerSecond: undefined, intercept: () => released};
+	for (let count = 0; count < 3; count++) {
+		await engine.pause(download.id);
+		await until(engine, download.id, ({connections}) => connections === 0);
+		await engine.resume(download.id);
+		await until(engine, download.id, ({connections}) => connections > 0);
+	}
+
+	release();
+	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.equal(done.status, 'complete');
+	const samples = origin.requests.filter(({range}) => range!.end - range!.start === 4096);
+	assert.equal(samples.length, 3);
+	await diskIsOld(running, done);
+});
+
+test('a resume of a download that holds nothing compares nothing', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url, paused: true});
+	await engine.resume(download.id);
+	await until(engine, download.id, ({status}) => status === 'complete');
+	assert.equal(origin.bytesSent, size);
+});
+
+test('samples wait as long as other requests of the download for a response', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const moved = await startOrigin(t, {size, etag: '"v1"', latency: 1000});
+	const {engine} = await startEngine(t, {responseTimeout: 300});
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > MiB);
+	Object.assign(origin.options, {etag: '"v2"', bytesPerSecond: undefined});
+	await until(engine, download.id, ({status}) => status === 'failed');
+	origin.options.latency = 1000;
+	await assert.rejects(engine.acceptChange(download.id), /no response in time/);
+	await assert.rejects(engine.update(download.id, {url: moved.url}), /no response in time/);
+});
+
+test('a page from a new link says nothing of the bytes that the old one brought', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	let isPage = false;
+	const moved = await startOrigin(t, {
+		size,
+		etag: '"v1"',
+		intercept(_request, response) {
+			if (isPage) {
+				response.writeHead(200, {'content-type': 'text/html'}).end('<html>Please log in</html>');
+			}
+
+			return isPage;
+		},
+	});
+	const {engine} = await startEngine(t, {onDemand: true});
+	const {download} = await engine.add({url: origin.url});
+	await read(download.streamUrl, `bytes=0-${MiB - 1}`);
+	await engine.update(download.id, {url: moved.url});
+	isPage = true;
+	void read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`);
+	const {error} = await until(engine, download.id, ({error}) => error !== null);
+	assert.equal(error?.code, 'origin-sent-page');
+});
+
+test(
+	'a whole response in place of a part is not read on into held bytes of another version',
+	{timeout},
+	async t => {
+		const origin = await startOrigin(t, {size, etag: '"v1"'});
+		const running = await startEngine(t, {onDemand: true});
+		const {download} = await running.engine.add({url: origin.url});
+		isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+		isOld(await read(download.streamUrl, `bytes=${5 * MiB}-`), 5 * MiB);
+		origin.options.intercept = async (_request, response, record) => {
+			response.writeHead(200, {'content-length': size});
+			// Both versions begin alike.
+			await origin.send(response, {start: 0, end: 2 * MiB}, record);
+			await origin.send(response, {start: 2 * MiB, end: size}, record, {seed: 2});
+			response.end();
+			return true;
+		};
+		const {bytes} = await read(download.streamUrl);
+		assert.ok(bytes.length <= 5 * MiB, `${bytes.length} bytes`);
+		const failed = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+		assert.match(failed.error?.message ?? '', /its bytes differ/);
+		await diskIsOld(running, failed);
+	},
+);
+
+test('an ETag of another place, behind a redirect, names no version of the held file', {timeout}, async t => {
+	let place = '/v1';
+	const origin = await startOrigin(t, {
+		size,
+		async intercept(request, response, record) {
+			if (request.url === '/film.bin') {
+				response.writeHead(302, {location: place}).end();
+				return true;
+			}
+
+			const {start, end} = record.range!;
+			response.writeHead(206, {
+				etag: '"1"',
+				'content-range': `bytes ${start}-${end - 1}/${size}`,
+				'content-length': end - start,
+			});
+			await origin.send(response, {start, end}, record, {seed: request.url === '/v1' ? 1 : 2});
+			response.end();
+			return true;
+		},
+	});
+	const running = await startEngine(t, {onDemand: true});
+	const {download} = await running.engine.add({url: origin.url});
+	isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+	place = '/v2';
+	isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
+	isOld(await read(download.streamUrl), 0);
+	const failed = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.match(failed.error?.message ?? '', /its bytes differ/);
+	await diskIsOld(running, failed);
+});
+
+test(
+	'a node with another file is not taken for one that labels the same file in another way',
+	{timeout},
+	async t => {
+		let samples: number | undefined;
+		const origin = await startOrigin(t, {
+			size,
+			async intercept(_request, response, record) {
+				const {start, end} = record.range!;
+				// The other node has the second request of the player, then the fifth sample.
+				const isOther = start >= 3 * MiB || (samples !== undefined && samples++ === 4);
+				samples ??= isOther ? 0 : undefined;
+				response.writeHead(206, {
+					etag: isOther ? '"b"' : '"a"',
+					'content-range': `bytes ${start}-${end - 1}/${size}`,
+					'content-length': end - start,
+				});
+				await origin.send(response, {start, end}, record, {seed: isOther ? 2 : 1});
+				response.end();
+				return true;
+			},
+		});
+		const running = await startEngine(t, {onDemand: true});
+		const {download} = await running.engine.add({url: origin.url});
+		isOld(await read(download.streamUrl, `bytes=0-${2 * MiB - 1}`), 0);
+		isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
+		const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
+		assert.match(failed.error?.message ?? '', /its bytes differ/);
+		await diskIsOld(running, failed);
+	},
+);
+
+test('a whole response that has filled the last hole is not read to its end', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const running = await startEngine(t, {onDemand: true});
+	const {download} = await running.engine.add({url: origin.url});
+	isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+	isOld(await read(download.streamUrl, `bytes=${5 * MiB}-`), 5 * MiB);
+	origin.options.intercept = async (_request, response, record) => {
+		response.writeHead(200, {'content-length': size});
+		await origin.send(response, {start: 0, end: 6 * MiB}, record);
+		return true;
+	};
+	isOld(await read(download.streamUrl, `bytes=0-${5 * MiB - 1}`), 0);
+	const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	assert.equal(done.status, 'complete');
+	await diskIsOld(running, done);
 });

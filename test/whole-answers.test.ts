@@ -92,7 +92,7 @@ test('another run asks for a range again', {timeout}, async t => {
 	await assertBytes(done.streamUrl, 0, size);
 });
 
-for (const status of [403, 416, 400, 501]) {
+for (const status of [403, 416, 400, 501, 404, 502]) {
 	test(
 		`an origin that answers ${status} to a Range that does not begin at 0 is read whole`,
 		{timeout},
@@ -112,6 +112,95 @@ for (const status of [403, 416, 400, 501]) {
 			const {download} = await engine.add({url: origin.url});
 			const done = await until(engine, download.id, state => /complete|failed/.test(state.status));
 			assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
+			await assertBytes(download.streamUrl, 0, size);
+		},
+	);
+}
+
+test('a whole answer beside connections that work takes none of them away', {timeout}, async t => {
+	const large = 64 * MiB;
+	let wholes = 0;
+	const origin = await startOrigin(t, {
+		size: large,
+		etag: '"v1"',
+		bytesPerSecond: 2 * MiB,
+		intercept(_request, response, {range}) {
+			if (wholes > 0 || !range || range.start === 0) {
+				return false;
+			}
+
+			wholes++;
+			response.writeHead(200, {'content-length': large, etag: '"v1"'}).write('x');
+			return true;
+		},
+	});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url, connections: 4});
+	await until(engine, download.id, ({lastError}) => lastError !== null);
+	const {status} = await until(engine, download.id, ({connections}) => connections === 4);
+	assert.deepEqual([status, wholes], ['active', 1]);
+});
+
+for (const words of ['a reset', '403', '404', '502'] as const) {
+	test(`${words} for the very first Range is no refusal of ranges: a seek asks again`, {timeout}, async t => {
+		let ranged = 0;
+		const origin = await startOrigin(t, {
+			size,
+			etag: '"v1"',
+			bytesPerSecond: 500_000,
+			intercept(request, response, {range}) {
+				if (!range || ranged++ > 0) {
+					return false;
+				}
+
+				if (words === 'a reset') {
+					request.socket.resetAndDestroy();
+				} else {
+					response.writeHead(Number(words)).end();
+				}
+
+				return true;
+			},
+		});
+		const {engine} = await startEngine(t);
+		const {download} = await engine.add({url: origin.url, onDemand: true});
+		await assertBytes(download.streamUrl, 0, 1000);
+		await assertBytes(download.streamUrl, 5 * MiB, 5 * MiB + 100_000);
+		const known = await until(engine, download.id, () => true);
+		assert.deepEqual([known.acceptsRanges, known.lastError], [true, null]);
+		assert.ok(origin.bytesSent < size, `${origin.bytesSent} bytes`);
+	});
+
+	test(
+		`an origin that answers each Range with ${words} and says that it accepts them is not asked for long`,
+		{timeout},
+		async t => {
+			const origin = await startOrigin(t, {
+				size,
+				etag: '"v1"',
+				bytesPerSecond: 3 * MiB,
+				intercept(request, response, {range}) {
+					if (!range) {
+						return false;
+					}
+
+					if (words === 'a reset') {
+						request.socket.resetAndDestroy();
+					} else {
+						response.writeHead(Number(words)).end();
+					}
+
+					return true;
+				},
+			});
+			const {engine} = await startEngine(t);
+			const {download} = await engine.add({url: origin.url});
+			await assertBytes(download.streamUrl, 0, 1000);
+			await assertBytes(download.streamUrl, 5 * MiB, 5 * MiB + 100_000);
+			const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+			assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
+			assert.ok(origin.requests.length <= 8, `${origin.requests.length} requests`);
+			assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
 			await assertBytes(download.streamUrl, 0, size);
 		},
 	);

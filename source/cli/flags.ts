@@ -100,7 +100,7 @@ export const flags = {
 	giveUpAfter: {
 		kind: 'text',
 		value: 'TIME',
-		description: `get: end when no byte has come for so long, such as 90s, 5m or 2h\n(default: ${defaults.giveUpAfter}; 0: never)`,
+		description: `get, play, --plain: stop after this long without data, such as 90s, 5m\nor 2h (default: ${defaults.giveUpAfter}; 0: never)`,
 	},
 	onChange: {
 		kind: 'text',

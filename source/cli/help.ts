@@ -12,13 +12,13 @@ export const notes = {
 Among URLs, @FILE is those in a file and - those on standard input, one on each line;
 a curl command may stand for a URL, with its headers.`.trim(),
 	copies: `
-add, pause, resume, cancel and remove tell the copy that runs; list, url, export and verify need none.
+add, pause, resume and cancel need a copy that runs; list, url, export, verify and remove work without one too.
 downstream-tui COMMAND --help shows the flags of a command.`.trim(),
 	help: 'this, or the help of a command',
 	version: 'the version of the program',
 	exitCodes: `
 0 done, 1 something failed, 2 usage, 69 port taken, 70 crash,
-75 another copy owns the storage folder, 76 no byte came for so long (--give-up-after), 130 interrupted`.trim(),
+75 another copy owns the storage folder, 76 gave up without data (--give-up-after), 130 interrupted`.trim(),
 } as const;
 
 export function help(): string {

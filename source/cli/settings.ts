@@ -49,7 +49,7 @@ export type Settings = {
 	readonly insecure: boolean;
 	/** Milliseconds for the first answer of an origin. */
 	readonly timeout: number;
-	/** Milliseconds without a byte after which `get` ends; Infinity for never. */
+	/** Milliseconds without data after which `get`, `play` and the plain run end; Infinity for never. */
 	readonly giveUpAfter: number;
 	readonly output: string | undefined;
 	/** What is removed is deleted. */

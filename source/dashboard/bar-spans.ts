@@ -1,4 +1,4 @@
-// The bar in the colours of its cells.
+// The range bar in colour.
 import type {Download} from '../downstream.ts';
 import {rangeBar} from '../text/range-bar.ts';
 import {span, type Span} from './spans.tsx';
@@ -13,7 +13,7 @@ const roles: Record<string, Role> = {
 	'|': 'player',
 };
 
-/** The download's bar of so many cells, as runs of cells of one role. */
+/** The download's bar of `width` cells, as runs of cells with one role. */
 export function barSpans(download: Download, width: number, ascii: boolean): Span[] {
 	return inRuns(barText(download, width, ascii));
 }

@@ -1,16 +1,9 @@
 // The screen: a function of the snapshot and the controller's state.
 import {Box, useApp, useInput, usePaste, useWindowSize} from 'ink';
 import {useEffect, useMemo, useRef, useState, useSyncExternalStore} from 'react';
-import type {Download, DownloadId} from '../downstream.ts';
+import {type Download, type DownloadId, hasExpired} from '../downstream.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
-import {
-	clock,
-	Controller,
-	listWindow,
-	type ControllerOptions,
-	type Host,
-	type ScreenState,
-} from './controller.ts';
+import {Controller, type ControllerOptions} from './controller.ts';
 import {dockedLines, pageLines} from './details.ts';
 import {dialogLayout, DialogView, plainArrows, wrapped, type Place} from './dialog-view.tsx';
 import {DownloadTable} from './download-table.tsx';
@@ -19,6 +12,8 @@ import {helpLines} from './help.ts';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
 import {footerKeys, keyPresses, type Command, type FooterKey} from './keys.ts';
 import {columnWidths, rowHeights, smallest} from './layout.ts';
+import {listWindow} from './list-view.ts';
+import {logLine} from './messages.ts';
 import type {Mode} from './mode.ts';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
 import {fitLine, Lines, LineView, span, type Line} from './spans.tsx';
@@ -26,6 +21,7 @@ import {amount, reason, stateWords} from '../text/status-words.ts';
 import {fieldSpans} from './text-field.tsx';
 import {ThemeContext, type Theme} from './theme.ts';
 import {TooSmall} from './too-small.tsx';
+import type {Host, ScreenState} from './ui-store.ts';
 import {useRedraw} from './use-redraw.ts';
 
 /** What the terminal does for the host; leaving and redrawing the screen is Ink's. */
@@ -141,7 +137,7 @@ export function Dashboard({
 		[],
 	);
 	useEffect(() => {
-		void added?.then(id => controller.expect(id));
+		void added?.then(id => controller.selectWhenAdded(id));
 	}, [added, controller]);
 	useEffect(() => {
 		if (mouse) {
@@ -151,7 +147,7 @@ export function Dashboard({
 	const {list} = rowHeights(height, frame.snapshot.downloads.length, bannerCount(frame));
 	const lastTop = scrollableLines(screen);
 	useEffect(() => {
-		controller.fits({rows: Math.max(1, list), page: height - 2, lastTop});
+		controller.setViewport({rows: Math.max(1, list), page: height - 2, lastTop});
 	}, [controller, list, height, lastTop]);
 
 	return (
@@ -307,7 +303,7 @@ function textOfPage(place: Place, {log}: ScreenState, {page, find}: Extract<Mode
 	}
 
 	const lines = log
-		.map(({at, text}) => `${clock(at)} ${cleanText(text)}`)
+		.map(message => logLine(message))
 		.filter(line => line.toLowerCase().includes(find.toLowerCase()))
 		.flatMap(line => wrapped(line, place.width - 2));
 	return lines.length === 0 ? [find === '' ? 'No messages yet.' : 'Nothing found.'] : lines;
@@ -400,15 +396,13 @@ function footerWords(mode: Mode, selected: Download | undefined): Partial<Record
 	const {status, error} = selected;
 	const isStopped = status === 'paused' || status === 'cancelled' || status === 'failed';
 	const isComplete = status === 'complete';
-	const isExpired =
-		(error?.code === 'origin-refused' || error?.code === 'origin-sent-page') && status === 'failed';
 	return {
 		...(mode.kind === 'details'
 			? {open: false, back: 'back', next: 'next', 'plain-text': 'plain text', filter: false, sort: false}
 			: {}),
 		pause: isStopped || isComplete ? false : 'pause',
 		resume: isStopped || status === 'waiting' ? (status === 'paused' ? 'resume' : 'retry') : false,
-		'new-url': isExpired ? 'new link' : false,
+		'new-url': status === 'failed' && error && hasExpired(error) ? 'new link' : false,
 		remove: isComplete ? 'remove' : 'cancel',
 	};
 }

@@ -1,4 +1,4 @@
-// Everything that is known of one download, as lines: docked below the list, or on the whole screen.
+// The details of one download as lines: docked below the list, or as a page.
 import type {Download, OpenSegment, Player} from '../downstream.ts';
 import {maskUrl} from '../text/mask-url.ts';
 import {barSpans, barText, inRuns} from './bar-spans.ts';
@@ -15,20 +15,20 @@ export type DetailsProps = {
 	/** Bytes per second of the last minute. */
 	readonly speeds: readonly number[];
 	readonly width: number;
-	/** Lines, with the title. */
+	/** Lines, the title included. */
 	readonly height: number;
 	readonly ascii: boolean;
 	readonly now: number;
 };
 
-/** What is told, after its label. */
+/** A label with its text. */
 type Fact = {readonly head: Line; readonly text: string};
 
 const labelCells = 9;
-/** With its title; fewer would not show where anything is. */
+/** Lines, the title included; fewer would show no positions. */
 const smallestMap = 4;
 
-/** At most `height` lines for what is docked: the main facts and one bar, or all of them and the map. */
+/** At most `height` lines: the main facts with one bar, or from 16 lines on all facts with the map. */
 export function dockedLines(props: DetailsProps): Line[] {
 	const {download, width, height, ascii} = props;
 	const title = titleLine(props);
@@ -54,12 +54,12 @@ export function dockedLines(props: DetailsProps): Line[] {
 	].slice(0, height);
 }
 
-/** Cut in the middle where it has no room. */
+/** Shortens the text in the middle to fit one line. */
 function oneLine({head, text}: Fact, width: number, ascii: boolean): Line[] {
 	return [fitLine(text === '' ? head : [...head, span(text)], width - 1, ascii)];
 }
 
-/** On as many lines as it takes. */
+/** Wraps the text. */
 function wholeText({head, text}: Fact, width: number, ascii: boolean): Line[] {
 	const cells = lineCells(head);
 	const [first, ...rest] = wrapped(text, width - 1 - cells);
@@ -68,7 +68,7 @@ function wholeText({head, text}: Fact, width: number, ascii: boolean): Line[] {
 		: [[...head, span(first!)], ...rest.map(line => [span(' '.repeat(cells)), span(line)])];
 }
 
-/** As many lines as it takes. */
+/** All details, on any number of lines. */
 export function pageLines(props: DetailsProps): Line[] {
 	const {download, width, height, ascii} = props;
 	const {exportedTo, exportWhenComplete, folder, checksum, limitRate} = download;
@@ -99,7 +99,7 @@ function titleLine({download, width, now, ascii}: DetailsProps): Line {
 	];
 }
 
-function allFacts(props: DetailsProps, mostPlayers: number, toLines: typeof oneLine): Line[] {
+function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLine): Line[] {
 	const {download, width, ascii} = props;
 	const {streamUrl, url} = download;
 	const shownUrl = maskUrl(url, ascii ? '***' : '•••');
@@ -112,14 +112,14 @@ function allFacts(props: DetailsProps, mostPlayers: number, toLines: typeof oneL
 	});
 	return [
 		withKeys(linked('Stream', streamUrl, streamUrl), 'c copy  o play'),
-		// A link would tell what is masked.
+		// A link would reveal the masked part.
 		withKeys(linked('Source', cleanText(shownUrl), shownUrl === url ? url : undefined), 'C copy  U change'),
 		labelled('File', fileLine(download, width - labelCells - 1)),
 		...(substitute === undefined ? [] : [labelled('Note', `this is ${substitute}`)]),
 		labelled('Have', haveLine(download)),
 		speedFact(props),
 		labelled('Conns', connectionsLine(download)),
-		...playerFacts(download, mostPlayers, ascii),
+		...playerFacts(download, maxPlayers, ascii),
 		labelled('Error', errorLine(download)),
 	].flatMap(fact => toLines(fact, width, ascii));
 }
@@ -136,7 +136,7 @@ function linked(label: string, text: string, link: string | undefined): Fact {
 const notAsked = 'size not known yet';
 const sizeUnknown = 'size unknown (the server sent no length)';
 
-/** To the byte where that has room. */
+/** With the exact size if it fits. */
 function fileLine(download: Download, cells: number): string {
 	const {type, size, acceptsRanges} = download;
 	if (size === null && acceptsRanges === null) {
@@ -227,20 +227,20 @@ function connectionsLine({connections, maxConnections, segments, status}: Downlo
 	return `${connections} of ${maxConnections}: ${all.join('; ')}`;
 }
 
-/** One for each player, those that are connected first; what is beyond `most` is counted. */
-function playerFacts(download: Download, most: number, ascii: boolean): Fact[] {
+/** One fact per player, connected ones first; a count stands for those beyond `max`. */
+function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
 	const players = download.players.toSorted((a, b) => Number(b.connected) - Number(a.connected));
 	if (players.length === 0) {
 		return [labelled('Players', 'none; press c and paste the URL into mpv, VLC or a browser')];
 	}
 
-	const shown = players.length > most ? players.slice(0, Math.max(1, most - 1)) : players;
+	const shown = players.length > max ? players.slice(0, Math.max(1, max - 1)) : players;
 	const facts = shown.map((player, index): Fact => ({
 		head: [...labelled(index === 0 ? 'Players' : '', '').head, span(ascii ? '|' : '┃', 'player')],
 		text: describePlayer(player, download.size),
 	}));
 	const more = players.length - shown.length;
-	if (more > 0 && most > 1) {
+	if (more > 0 && max > 1) {
 		facts.push(labelled('', `and ${more} more`));
 	} else if (more > 0) {
 		facts[0] = {...facts[0]!, text: `${facts[0]!.text}; ${more} more`};
@@ -249,7 +249,7 @@ function playerFacts(download: Download, most: number, ascii: boolean): Fact[] {
 	return facts;
 }
 
-/** A place in the file, not a time in the film. */
+/** The position is in bytes: the time in the film is unknown. */
 function describePlayer({name, offset, ready, blocked, connected}: Player, size: number | null): string {
 	const place = size ? ` (${formatPercent(Math.min(offset, size - 1), size)})` : '';
 	const state = connected
@@ -273,7 +273,7 @@ function clock(milliseconds: number): string {
 	return new Date(milliseconds).toTimeString().slice(0, 5);
 }
 
-/** At most `height` lines with the title; none where there is no size to map. */
+/** At most `height` lines, the title included; none if the size is unknown or 0. */
 function mapLines(download: Download, width: number, height: number, ascii: boolean): Line[] {
 	const {size} = download;
 	if (!size || height < 2) {

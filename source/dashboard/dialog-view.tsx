@@ -1,4 +1,4 @@
-// A dialog as lines: one at a time, centred, on the whole screen where there is little room.
+// A dialog as lines: centred, or on the whole screen if that is small.
 import {Box} from 'ink';
 import {maskUrl} from '../text/mask-url.ts';
 import {cellsOf, cleanText, fitText, graphemesOf} from '../text/clean-text.ts';
@@ -9,7 +9,7 @@ import {fieldSpans, withDots} from './text-field.tsx';
 /** The screen. */
 export type Place = {readonly width: number; readonly height: number; readonly ascii: boolean};
 
-/** Where a button is on the screen, for the mouse: cells `[left, right)` of a row. */
+/** The cells `[left, right)` of a button on the screen, for the mouse. */
 export type ButtonPlace = {
 	readonly name: string;
 	readonly row: number;
@@ -45,8 +45,8 @@ export function DialogView({form, ...place}: Place & {readonly form: Form}) {
 export function dialogLayout(asked: Form, place: Place): DialogLayout {
 	const {width, height, ascii} = place;
 	const form = ascii ? inAscii(asked) : asked;
-	const isWhole = width < 71 || height < 18;
-	const cells = (isWhole ? width : 70) - 4;
+	const fillsScreen = width < 71 || height < 18;
+	const cells = (fillsScreen ? width : 70) - 4;
 	const buttons = buttonLines(form, cells, place);
 	const room = height - 2 - buttons.lines.length;
 	let body = form.items.flatMap(item => itemLines(form, item, cells, place));
@@ -54,7 +54,7 @@ export function dialogLayout(asked: Form, place: Place): DialogLayout {
 		body.push([]);
 	}
 
-	// What has no room is cut off at its end, and never the buttons.
+	// The body loses lines to fit; the buttons always stay.
 	body = [...visiblePart(body, Math.max(1, room))];
 	const [topLeft, topRight, bottomLeft, bottomRight, side] = ascii ? '++++|' : '╭╮╰╯│';
 	const rule = ascii ? '-' : '─';
@@ -78,7 +78,7 @@ export function dialogLayout(asked: Form, place: Place): DialogLayout {
 		edge(bottomLeft!, form.hint, bottomRight!, false),
 	];
 	const top = Math.max(0, Math.floor((height - lines.length) / 2));
-	const left = isWhole ? 0 : Math.floor((width - cells - 4) / 2);
+	const left = fillsScreen ? 0 : Math.floor((width - cells - 4) / 2);
 	return {
 		lines,
 		top,
@@ -92,9 +92,9 @@ export function dialogLayout(asked: Form, place: Place): DialogLayout {
 	};
 }
 
-/** As many lines as there is room for, with that of the focus among them. */
+/** As many lines as fit, the focused one included. */
 function visiblePart(body: readonly Line[], room: number): readonly Line[] {
-	// The heading of the field that has the focus is the one that stands out, and its cursor is inverse.
+	// The cursor of the focused field, or the chosen option, is inverse.
 	const at = body.findIndex(line => line.some(({role}) => role === 'selected'));
 	const start = Math.max(0, Math.min(at - room + 2, body.length - room));
 	return body.slice(start, start + room);
@@ -143,12 +143,12 @@ function textLines(
 		return [[heading, ...fieldSpans(shown, room, isFocused)]];
 	}
 
-	// One word on each line; the last ones, unless the cursor is further up.
+	// One word per line: the last ones, or those up to the cursor.
 	const words = splitAtBlanks(field.text);
-	const most = Math.min(lines, Math.max(1, height - 8));
+	const visible = Math.min(lines, Math.max(1, height - 8));
 	const at = words.findLastIndex(({start}) => start <= field.cursor);
-	const first = Math.max(0, Math.min(at, words.length - most));
-	return words.slice(first, first + most).map(({text, start}, index) => {
+	const first = Math.max(0, Math.min(at, words.length - visible));
+	return words.slice(first, first + visible).map(({text, start}, index) => {
 		const here = isFocused && first + index === at;
 		const cursor = Math.min(text.length, field.cursor - start);
 		return [
@@ -158,7 +158,7 @@ function textLines(
 	});
 }
 
-/** What is between blanks, and where it starts; at least one, perhaps empty. */
+/** The words with their start; at least one, possibly empty. */
 function splitAtBlanks(text: string): Array<{text: string; start: number}> {
 	const found = Array.from(text.matchAll(/\S+/g), match => ({text: match[0], start: match.index}));
 	if (found.length === 0 || /\s$/.test(text)) {
@@ -193,7 +193,7 @@ function choiceLines(
 
 type Buttons = {readonly lines: readonly Line[]; readonly places: readonly ButtonPlace[]};
 
-/** Each on its own line where that is asked for and has room, else as many on each line as fit. */
+/** One button per line in a column that fits the screen, else as many per line as fit. */
 function buttonLines(form: Form, cells: number, {height, ascii}: Place): Buttons {
 	const isColumn = form.isColumn === true && form.buttons.length <= height - 2;
 	const first = fieldsOf(form).length;
@@ -230,7 +230,7 @@ function buttonLines(form: Form, cells: number, {height, ascii}: Place): Buttons
 	return {lines, places};
 }
 
-/** At blanks; longer words are cut where the line ends. */
+/** Wraps at blanks, and inside words longer than a line. */
 export function wrapped(text: string, cells: number): string[] {
 	const lines: string[] = [''];
 	for (const word of text.split(' ')) {
@@ -266,7 +266,7 @@ function pieces(word: string, cells: number): string[] {
 	return found;
 }
 
-/** What the forms themselves are written with; what is typed stays as it is. */
+/** Replaces the form's own symbols; typed text stays as it is. */
 function inAscii(form: Form): Form {
 	const plain = (text: string) => plainArrows(text).replaceAll('…', '~').replaceAll('•', '*');
 	return {

@@ -1,4 +1,4 @@
-// The list: one ink-table row for each download that is on the screen.
+// The list: one ink-table row per visible download.
 import {Table, type CellProps} from 'ink-table';
 import {createContext, useContext, useMemo, type PropsWithChildren} from 'react';
 import type {Download, DownloadId} from '../downstream.ts';
@@ -10,7 +10,7 @@ import {LineView, lineCells, span, type Line} from './spans.tsx';
 import {connectedPlayers, reason, secondsLeft, stateWords} from '../text/status-words.ts';
 
 export type DownloadTableProps = {
-	/** Those on the screen. */
+	/** The visible ones. */
 	readonly downloads: readonly Download[];
 	readonly selected: DownloadId | undefined;
 	readonly marks: ReadonlySet<DownloadId>;
@@ -33,8 +33,8 @@ type Shown = DownloadTableProps & {readonly shown: readonly Column[]};
 const TableContext = createContext<Shown | undefined>(undefined);
 
 /**
- * ink-table measures values by their length, remounts rows whose values change and gives a cell nothing but its
- * text. So the values are places in the list, padded to the column's width, and the cells look up what to draw.
+ * ink-table measures values by their length, remounts a row when its values change and passes a cell only its text.
+ * So the values are row numbers, padded to the column's width, and the cells look up their download.
  */
 export function DownloadTable(props: DownloadTableProps) {
 	const {downloads, columns} = props;
@@ -42,7 +42,7 @@ export function DownloadTable(props: DownloadTableProps) {
 	const rows = useMemo(
 		() =>
 			Array.from({length: downloads.length}, (_, row) =>
-				// The table adds a blank on each side.
+				// ink-table adds a blank on each side.
 				Object.fromEntries(shown.map(({key, width}) => [key, String(row).padEnd(width - 2)])),
 			),
 		[downloads.length, shown],
@@ -64,9 +64,9 @@ function Nothing() {
 	return null;
 }
 
-// The table passes the column to headings too, though its types do not say so.
+// ink-table passes `column` to headings too; its types omit it.
 function Heading({column = 0}: PropsWithChildren<{column?: number}>) {
-	// ink-table reads its props once, so what changes comes by the context.
+	// ink-table reads its props once, so changing values come through the context.
 	const {shown, headings} = useContext(TableContext)!;
 	if (!headings) {
 		return null;
@@ -90,7 +90,7 @@ function Cell({column, children}: CellProps) {
 	const pieces = line(download, width, props);
 	const blanks = span(' '.repeat(Math.max(0, width - lineCells(pieces))));
 	const padded = align === 'left' ? [...pieces, blanks] : [blanks, ...pieces];
-	// In inverse video a bar would show what is missing as if it were there.
+	// An inverse bar would show missing bytes as present ones.
 	return download.id === props.selected && key !== 'r' ? (
 		<LineView line={[span(padded.map(({text}) => text).join(''), 'selected')]} />
 	) : (
@@ -98,7 +98,7 @@ function Cell({column, children}: CellProps) {
 	);
 }
 
-/** Keys are one letter, because a column is at least as wide as its key. */
+/** One-letter keys: ink-table makes a column at least as wide as its key. */
 function tableColumns(columns: Columns): Column[] {
 	const all: Column[] = [
 		{key: 'n', width: columns.name, heading: '    Name', align: 'left', line: nameCell},
@@ -125,7 +125,7 @@ function nameCell(download: Download, width: number, props: DownloadTableProps):
 	];
 }
 
-/** The key that helps stays; which server it was is seen in the details. */
+/** Drops the server's name and keeps the key with its hint: the details name the server. */
 function fitReason(why: string, cells: number, ascii: boolean): string {
 	const short = cleanText(why).replace(/^[\w-]+(?:\.[\w-]+)+(?:: | is )| from [^\s:]+(?::\d+)?(?=:)/, '');
 	const [key = ''] = /\w = [^.]+$/.exec(short) ?? [];

@@ -1,4 +1,4 @@
-// What a dialog asks: fields, choices and buttons, and what keys make of them; pure.
+// The content of a dialog (fields, choices and buttons) and the effect of keys on it; pure.
 import {editField, fieldOf, insertText, type Field} from './text-field.tsx';
 
 export type TextItem = {
@@ -6,11 +6,11 @@ export type TextItem = {
 	readonly name: string;
 	readonly label: string;
 	readonly field: Field;
-	/** One word on each line, at most so many lines. */
+	/** Shows one word per line, in at most this many lines. */
 	readonly lines?: number;
-	/** The value after `Name:` is shown as dots; a URL's password too, while it is not typed. */
+	/** `header` shows the value after `Name:` as dots; `url` masks the password while the field has no focus. */
 	readonly secret?: 'header' | 'url';
-	/** Shown while it is empty. */
+	/** Shown while the field is empty. */
 	readonly placeholder?: string;
 };
 
@@ -25,7 +25,7 @@ export type ChoiceItem = {
 export type NoteItem = {
 	readonly kind: 'note';
 	readonly text: string;
-	/** Below a field, and to be seen. */
+	/** Highlighted, below a field. */
 	readonly isProblem?: boolean;
 	/** Below a field. */
 	readonly isIndented?: boolean;
@@ -39,15 +39,15 @@ export type Form = {
 	readonly title: string;
 	readonly hint: string;
 	readonly items: readonly Item[];
-	/** Fields that are not shown now: what was typed in them stays, and still counts. */
+	/** Fields off the screen. They keep their text, and it still counts. */
 	readonly hidden?: readonly TextItem[];
-	/** The capital letter of a label presses it where no text is typed. */
+	/** The capital letter of a label presses the button while no text field has the focus. */
 	readonly buttons: readonly Button[];
-	/** Counts the fields and choices, then the buttons. */
+	/** Index over fields and choices first, then buttons. */
 	readonly focus: number;
-	/** The button that Enter presses in a field. */
-	readonly standard: number;
-	/** Below each other. */
+	/** Index of the button for Enter in a field. */
+	readonly defaultButton: number;
+	/** Stacks the buttons. */
 	readonly isColumn?: boolean;
 };
 
@@ -56,7 +56,17 @@ export type FormAction =
 	| {readonly kind: 'pressed'; readonly button: string}
 	| {readonly kind: 'closed'};
 
-/** Fields and choices: what can have the focus before the buttons. */
+/** A form with the usual hint, the focus on its first item and its first button as the default. */
+export function createForm(
+	title: string,
+	items: readonly Item[],
+	buttons: readonly Button[],
+	more: Partial<Form> = {},
+): Form {
+	return {title, items, buttons, hint: '←→ choose   Enter   Esc close', focus: 0, defaultButton: 0, ...more};
+}
+
+/** Fields and choices: the items that take the focus. */
 export function fieldsOf({items}: Form): ReadonlyArray<TextItem | ChoiceItem> {
 	return items.filter(item => item.kind !== 'note');
 }
@@ -65,7 +75,7 @@ export function focused(form: Form): TextItem | ChoiceItem | undefined {
 	return fieldsOf(form)[form.focus];
 }
 
-/** Undefined for a key that means nothing here. */
+/** Undefined for a key without a meaning in this form. */
 export function pressForm(form: Form, key: string): FormAction | undefined {
 	if (key === 'escape' || key === 'ctrl+c') {
 		return {kind: 'closed'};
@@ -82,7 +92,7 @@ export function pressForm(form: Form, key: string): FormAction | undefined {
 
 	if (item?.kind === 'text') {
 		if (key === 'return') {
-			return {kind: 'pressed', button: form.buttons[form.standard]!.name};
+			return {kind: 'pressed', button: form.buttons[form.defaultButton]!.name};
 		}
 
 		const field = editField(item.field, key);
@@ -96,7 +106,7 @@ export function pressForm(form: Form, key: string): FormAction | undefined {
 	}
 
 	if (key === 'return') {
-		const index = item ? form.standard : form.focus - fieldsOf(form).length;
+		const index = item ? form.defaultButton : form.focus - fieldsOf(form).length;
 		return {kind: 'pressed', button: form.buttons[index]!.name};
 	}
 
@@ -108,31 +118,40 @@ export function pressForm(form: Form, key: string): FormAction | undefined {
 	return byLetter && {kind: 'pressed', button: byLetter.name};
 }
 
-/** A paste goes into the field that has the focus, else into the first. */
+/** Pastes into the focused field, or into the first one while a button or choice has the focus. */
 export function pasteIntoForm(form: Form, text: string): Form {
 	const item = focused(form);
 	const target = item?.kind === 'text' ? item : form.items.find(each => each.kind === 'text');
 	return target ? withItem(form, {...target, field: insertText(target.field, text)}) : form;
 }
 
-/** Moves in a circle. */
+/** Moves the focus and wraps around. */
 function moved(form: Form, by: 1 | -1): FormAction {
 	const count = fieldsOf(form).length + form.buttons.length;
 	return {kind: 'changed', form: {...form, focus: (form.focus + by + count) % count}};
 }
 
-function withItem(form: Form, item: TextItem | ChoiceItem): Form {
+/** Replaces the field or choice of the same name. */
+export function withItem(form: Form, item: TextItem | ChoiceItem): Form {
 	return {
 		...form,
 		items: form.items.map(each => (each.kind !== 'note' && each.name === item.name ? item : each)),
 	};
 }
 
-export function letterOf(label: string): string | undefined {
+/** Relabels one button. */
+export function withLabel(form: Form, name: string, label: string): Form {
+	return {
+		...form,
+		buttons: form.buttons.map(button => (button.name === name ? {...button, label} : button)),
+	};
+}
+
+function letterOf(label: string): string | undefined {
 	return /\p{Lu}/u.exec(label)?.[0].toLowerCase();
 }
 
-/** All fields with text, the hidden ones too. */
+/** All text fields, hidden ones included. */
 export function textsOf(form: Form): readonly TextItem[] {
 	return [...form.items.filter(item => item.kind === 'text'), ...(form.hidden ?? [])];
 }
@@ -155,7 +174,7 @@ export function textItem(
 	return {kind: 'text', name, label, field: fieldOf(text), ...more};
 }
 
-/** The same form with these items; what was typed or chosen in items of the same name stays. */
+/** Replaces the items. Items of the same name keep their text or choice, and the focus stays on its item or button. */
 export function withItems(form: Form, items: readonly Item[], hidden: readonly TextItem[] = []): Form {
 	const typed = new Map(textsOf(form).map(({name, field}) => [name, field]));
 	const withTyped = (item: TextItem): TextItem => ({...item, field: typed.get(item.name) ?? item.field});
@@ -174,7 +193,39 @@ export function withItems(form: Form, items: readonly Item[], hidden: readonly T
 	const next = {...form, items: kept, hidden: hidden.map(item => withTyped(item))};
 	const fields = fieldsOf(next);
 	const at = fields.findIndex(item => item.name === name);
-	// A button keeps the focus when fields come or go before it.
-	const shift = form.focus - fieldsOf(form).length;
-	return {...next, focus: name === undefined ? fields.length + shift : Math.max(0, at)};
+	const buttonIndex = form.focus - fieldsOf(form).length;
+	return {...next, focus: name === undefined ? fields.length + buttonIndex : Math.max(0, at)};
+}
+
+/** Width of a name in a note. */
+export const nameCells = 60;
+
+/** A line of text, or with `isProblem` an error below the fields. */
+export function note(text: string, isProblem = false): NoteItem {
+	return {kind: 'note', text, isProblem};
+}
+
+/** Shows one error below the fields in place of the notes there. */
+export function withProblem(form: Form, problem: string): Form {
+	return {...form, items: [...withoutNotes(form).items, note(problem, true)]};
+}
+
+const completionsStart = 'Tab: ';
+
+/** Lists possible completions below the fields in place of the notes there. */
+export function withCompletions(form: Form, completions: readonly string[]): Form {
+	const text = completionsStart + completions.join('  ');
+	return {...form, items: [...withoutNotes(form).items, {kind: 'note', text, isIndented: true}]};
+}
+
+export function showsCompletions({items}: Form): boolean {
+	return items.some(item => item.kind === 'note' && item.text.startsWith(completionsStart));
+}
+
+/** Removes the notes below the fields: they are about the old text. */
+export function withoutNotes(form: Form): Form {
+	return {
+		...form,
+		items: form.items.filter(item => item.kind !== 'note' || !(item.isProblem || item.isIndented)),
+	};
 }

@@ -1,4 +1,4 @@
-// The lines above the list: what runs, where the streams are, how many are in which state.
+// The lines above the list: speed, space and address, tabs with counts, banners.
 import {Box} from 'ink';
 import type {Snapshot} from '../downstream.ts';
 import {cellsOf, cleanText} from '../text/clean-text.ts';
@@ -11,7 +11,7 @@ import {sparkline} from './sparkline.ts';
 
 type Width = {readonly width: number; readonly ascii: boolean};
 
-/** The first of the ways to say it that has room. */
+/** The longest variant that fits. */
 export function headerLine({snapshot, speeds}: Frame, {width, ascii}: Width): Line {
 	const {bytesPerSecond, freeBytes, origin, downloads, limitRate} = snapshot;
 	const isIdle = bytesPerSecond === 0;
@@ -37,14 +37,14 @@ export function headerLine({snapshot, speeds}: Frame, {width, ascii}: Width): Li
 	];
 	const right: Line = [span(address, 'plain')];
 	const hasName = width >= 71;
-	const ways = [
+	const variants = [
 		pieces(hasName, width >= 110 ? 20 : 11, true),
 		pieces(hasName, width >= 110 ? 11 : 6, true),
 		pieces(hasName, 0, true),
 		pieces(false, 0, true),
 		pieces(false, 0, false),
 	];
-	const left = ways.find(way => lineCells(way) + cellsOf(address) + 2 <= width) ?? [span(' ')];
+	const left = variants.find(variant => lineCells(variant) + cellsOf(address) + 2 <= width) ?? [span(' ')];
 	return fitLine(spread(left, right, width), width, ascii);
 }
 
@@ -91,8 +91,8 @@ type EmptyListProps = Width & {readonly origin: string; readonly height: number;
 
 export function EmptyList({origin, width, height, ascii, view}: EmptyListProps) {
 	const url = `${origin}/stream/${ascii ? '...' : '…'}/NAME`;
-	const isWhole = view.tab === 0 && view.filter === '';
-	const paragraphs = isWhole
+	const showsAll = view.tab === 0 && view.filter === '';
+	const paragraphs = showsAll
 		? [
 				'Nothing here yet.',
 				'Paste a link (Ctrl+Shift+V, Cmd+V or right-click), or press a.',

@@ -1,9 +1,9 @@
-// All keys and signs, made from the table of keys.
+// The help: the table of keys, and the symbols of the list.
 import {cellsOf, padText} from '../text/clean-text.ts';
 import {plainArrows, type Place} from './dialog-view.tsx';
 import {keyTable} from './keys.ts';
 
-/** In two columns where that is wide enough and one would not fit; otherwise to be scrolled. */
+/** Two columns if one would not fit and the screen is wide enough; the rest scrolls. */
 export function helpLines({width, height, ascii}: Place, find: string): string[] {
 	const entries = keyTable
 		.map(({shown, help}) => `${(ascii ? plainArrows(shown) : shown).padEnd(8)} ${help}`)
@@ -49,7 +49,7 @@ export function helpLines({width, height, ascii}: Place, find: string): string[]
 	return [...keys, '', ...filledLines(signs, width - 2)];
 }
 
-/** As many on each line as fit. */
+/** Fills lines with as many texts as fit. */
 function filledLines(texts: readonly string[], cells: number): string[] {
 	const lines: string[] = [];
 	for (const text of texts) {

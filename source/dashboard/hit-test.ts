@@ -1,4 +1,4 @@
-// What a click means: the inverse of the layout.
+// From a click to its target: the inverse of the layout.
 import {footerCells, type Command, type FooterKey} from './keys.ts';
 import type {ButtonPlace} from './dialog-view.tsx';
 
@@ -9,9 +9,9 @@ export type Hit =
 	| {readonly kind: 'button'; readonly name: string}
 	| {readonly kind: 'wheel'; readonly by: -1 | 1};
 
-/** Where things are: rows and cells of the screen, counted from 0. */
+/** Rows and cells of the screen, counted from 0. */
 export type Targets = {
-	/** First row of the list and how many there are. */
+	/** First row of the list and number of rows. */
 	readonly list: {readonly row: number; readonly count: number} | undefined;
 	readonly tabs:
 		| {readonly row: number; readonly places: ReadonlyArray<readonly [left: number, right: number]>}
@@ -26,7 +26,7 @@ export type MouseEvent = {
 	readonly y: number;
 };
 
-/** The report of a terminal with modes 1000 and 1006, as Ink hands it on (without the escape). */
+/** Parses a mouse report of modes 1000 and 1006, without the escape, which Ink strips. */
 export function parseMouse(input: string): MouseEvent | undefined {
 	const [, button, x, y, end] = /^\[<(\d+);(\d+);(\d+)([Mm])$/.exec(input) ?? [];
 	const kinds: Record<string, MouseEvent['kind']> = {0: 'click', 64: 'wheel-up', 65: 'wheel-down'};

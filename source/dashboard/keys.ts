@@ -1,4 +1,4 @@
-// One table: key → command → footer → help, so that they cannot disagree.
+// One table of keys for commands, footer and help, so they cannot disagree.
 import type {Key} from 'ink';
 import {graphemesOf} from '../text/clean-text.ts';
 
@@ -47,16 +47,16 @@ export type Command =
 
 type Entry = {
 	readonly command: Command;
-	/** As a key press is called by `keyPresses`. */
+	/** Names from `keyPresses`. */
 	readonly keys: readonly string[];
-	/** How help and footer call the keys. */
+	/** The keys in help and footer. */
 	readonly shown: string;
 	readonly help: string;
-	/** Word in the footer; those without are in the help alone. */
+	/** The word in the footer; without one the key is in the help alone. */
 	readonly footer?: string;
 };
 
-/** In the order of the footer; the help shows them in this order too. */
+/** In the order of footer and help. */
 export const keyTable: readonly Entry[] = [
 	{command: 'pause', keys: ['p'], shown: 'p', help: 'pause or resume', footer: 'pause'},
 	{command: 'pause-all', keys: ['P'], shown: 'P', help: 'pause all, or resume all'},
@@ -101,9 +101,9 @@ export const keyTable: readonly Entry[] = [
 	{command: 'quit', keys: ['q', 'ctrl+c'], shown: 'q', help: 'quit', footer: 'quit'},
 ];
 
-/** What went in by one read, as single key presses; text that is longer than fast typing is a paste. */
+/** Splits one read into key presses. More than three different characters at once are a paste. */
 export function keyPresses(input: string, key: Key): {names: string[]; pasted?: string} {
-	// Alt+d is not d: what a terminal or window manager takes it for is not known here. Esc twice comes as Alt+Esc.
+	// Alt+d is not d: it may belong to the terminal or window manager. Ink reports a double Esc as Alt+Esc.
 	if (key.meta && !key.escape) {
 		return {names: []};
 	}
@@ -122,7 +122,7 @@ export function keyPresses(input: string, key: Key): {names: string[]; pasted?: 
 	return {names: characters.map(character => (key.ctrl ? `ctrl+${character}` : characterName(character)))};
 }
 
-/** Control keys that came in one read with others are not named by Ink. */
+/** Ink does not name control keys that share a read with other keys. */
 function characterName(character: string): string {
 	if (character === '\r' || character === '\n') return 'return';
 	if (character === '\t') return 'tab';
@@ -153,7 +153,7 @@ export function commandOf(name: string): Command | undefined {
 
 export type FooterKey = {readonly command: Command; readonly shown: string; readonly word: string};
 
-/** In a narrow footer, the way to all other keys stays longest, then what mends what has gone wrong. */
+/** The first keys here stay longest in a narrow footer: help, then keys that solve problems. */
 const footerRanks: readonly Command[] = [
 	'help',
 	'back',
@@ -168,7 +168,7 @@ const footerRanks: readonly Command[] = [
 	'export',
 ];
 
-/** As many as fit; words of `words` take the place of the table's, `false` leaves a key out. */
+/** As many keys as fit. `words` overrides words of the table; `false` omits a key. */
 export function footerKeys(width: number, words: Partial<Record<Command, string | false>>): FooterKey[] {
 	const keys = keyTable.flatMap(({command, shown, footer}) => {
 		const word = words[command] ?? footer;
@@ -176,14 +176,14 @@ export function footerKeys(width: number, words: Partial<Record<Command, string 
 	});
 	const rank = ({command}: FooterKey) => footerRanks.indexOf(command) >>> 0;
 	while (keys.length > 1 && footerCells(keys) > width - 1) {
-		const least = keys.reduce((worst, key) => (rank(key) >= rank(worst) ? key : worst));
-		keys.splice(keys.indexOf(least), 1);
+		const lowest = keys.reduce((lowest, key) => (rank(key) >= rank(lowest) ? key : lowest));
+		keys.splice(keys.indexOf(lowest), 1);
 	}
 
 	return keys;
 }
 
-/** Two blanks stand between keys. */
+/** Width of the keys with two blanks after each. */
 export function footerCells(keys: readonly FooterKey[]): number {
 	return keys.reduce((sum, {shown, word}) => sum + shown.length + 1 + word.length + 2, 0);
 }

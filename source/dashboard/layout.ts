@@ -1,4 +1,4 @@
-// How wide and how high things are; pure.
+// Widths and heights of the parts of the screen; pure.
 
 export type Columns = {
 	readonly name: number;
@@ -9,11 +9,11 @@ export type Columns = {
 	readonly left: number;
 };
 
-/** Cursor, mark, symbol and a blank stand before the name. */
+/** Cells before the name: cursor, mark, symbol and a blank. */
 export const rowPrefix = 4;
 export const smallest = {columns: 40, rows: 8};
 
-/** What goes first when it gets narrow: time left, players, then speed; the bar has what is left, at least 8. */
+/** A narrow screen drops time left, then players, then speed; the bar takes the rest, at least 8 cells. */
 export function columnWidths(width: number): Columns {
 	const left = width >= 72 ? 9 : 0;
 	const players = width >= 68 ? 4 : 0;
@@ -25,14 +25,14 @@ export function columnWidths(width: number): Columns {
 
 export type Rows = {
 	readonly tabs: boolean;
-	/** Of downloads, below the headings. */
+	/** Rows of downloads below the headings. */
 	readonly list: number;
 	readonly headings: boolean;
-	/** Of the docked details, with their title and map; 0 where they are not docked. */
+	/** Rows of the docked details, title and map included; 0 if there is no room for them. */
 	readonly details: number;
 };
 
-/** Header, rule, status line and footer always stay. */
+/** Heights of the optional parts; header, rule, status line and footer are always there. */
 export function rowHeights(height: number, downloads: number, banners: number): Rows {
 	const tabs = downloads > 0 && height >= 18;
 	const headings = downloads > 0 && height >= 12;
@@ -41,13 +41,13 @@ export function rowHeights(height: number, downloads: number, banners: number): 
 	return {tabs, headings, details, list: height - fixed - details};
 }
 
-/** Moves the window over the list as little as it takes to show the row, and never beyond the end. */
+/** Scrolls by the fewest rows that make the row visible, and never past the end. */
 export function scrollTop(top: number, row: number, visible: number, count: number): number {
 	const shown = Math.max(row - visible + 1, Math.min(top, row));
 	return Math.max(0, Math.min(shown, count - visible));
 }
 
-/** The first row on the screen when this row is to be on that line of it. */
+/** The first visible row that puts `row` on `line` of the screen. */
 export function windowTop(row: number, line: number, visible: number, count: number): number {
 	const kept = Math.max(0, Math.min(line, visible - 1));
 	return Math.max(0, Math.min(row - kept, count - visible));

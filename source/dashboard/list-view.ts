@@ -1,7 +1,8 @@
-// Which downloads the list shows, and in which order; pure.
-import type {Download, DownloadStatus} from '../downstream.ts';
+// The downloads in the list, their order and the visible part; pure.
+import type {Download, DownloadId, DownloadStatus} from '../downstream.ts';
 import {maskUrl} from '../text/mask-url.ts';
 import {cleanText} from '../text/clean-text.ts';
+import {windowTop} from './layout.ts';
 import {secondsLeft} from '../text/status-words.ts';
 
 export type Tab = {readonly name: string; readonly statuses?: readonly DownloadStatus[]};
@@ -15,7 +16,7 @@ export const tabs: readonly Tab[] = [
 ];
 
 type SortKey = {
-	/** The capital letter picks it. */
+	/** The capital letter selects the order. */
 	readonly label: string;
 	readonly name: string;
 	readonly compare: (a: Download, b: Download) => number;
@@ -35,7 +36,7 @@ const stateOrder: readonly DownloadStatus[] = [
 	'complete',
 ];
 
-/** Each in the direction that people look for first. */
+/** Each in its more useful direction: largest, fastest, soonest first. */
 export const sortKeys: readonly SortKey[] = [
 	{name: 'added', label: 'Added', compare: (a, b) => a.addedAt - b.addedAt},
 	{name: 'name', label: 'Name', compare: (a, b) => collator.compare(a.name, b.name)},
@@ -54,7 +55,7 @@ export const sortKeys: readonly SortKey[] = [
 export type ListView = {
 	/** Index of `tabs`. */
 	readonly tab: number;
-	/** Words that all have to be in the name or URL. */
+	/** Words; the name or URL must contain all of them. */
 	readonly filter: string;
 	/** Index of `sortKeys`. */
 	readonly sort: number;
@@ -63,7 +64,7 @@ export type ListView = {
 
 export const wholeList: ListView = {tab: 0, filter: '', sort: 0, isReversed: false};
 
-/** What is equal stays in the order in which it was added. */
+/** A stable sort: equal downloads stay in the order of addition. */
 export function shownDownloads(downloads: readonly Download[], view: ListView): readonly Download[] {
 	const {tab, filter, sort, isReversed} = view;
 	const {statuses} = tabs[tab]!;
@@ -81,6 +82,36 @@ export function shownDownloads(downloads: readonly Download[], view: ListView): 
 	return shown.toSorted((a, b) => sign * compare(a, b));
 }
 
+export type ListWindow = {
+	readonly downloads: readonly Download[];
+	/** The selected row; 0 in an empty list. */
+	readonly index: number;
+	/** The first visible row. */
+	readonly top: number;
+};
+
+/** The listed downloads and the part of them on the screen. `index` and `line` are the cursor's last place. */
+export function listWindow(
+	downloads: readonly Download[],
+	{
+		view,
+		selected,
+		index,
+		line,
+	}: {
+		readonly view: ListView;
+		readonly selected: DownloadId | undefined;
+		readonly index: number;
+		readonly line: number;
+	},
+	rows: number,
+): ListWindow {
+	const shown = shownDownloads(downloads, view);
+	const found = shown.findIndex(({id}) => id === selected);
+	const at = found === -1 ? Math.max(0, Math.min(index, shown.length - 1)) : found;
+	return {downloads: shown, index: at, top: windowTop(at, line, rows, shown.length)};
+}
+
 export function isInTab({status}: Download, tab: number): boolean {
 	return tabs[tab]!.statuses?.includes(status) ?? true;
 }
@@ -93,7 +124,7 @@ function share({present, size}: Download): number {
 	return size === null ? 0 : size === 0 ? 1 : present / size;
 }
 
-/** Infinity less Infinity is no order. */
+/** `Infinity - Infinity` is NaN, no order. */
 function finite(seconds: number): number {
 	return Math.min(seconds, Number.MAX_SAFE_INTEGER);
 }

@@ -1,20 +1,20 @@
-// What the keys mean now: the list, or one thing on top of it.
+// The current meaning of keys: the list, or one thing on top of it.
 import type {Form} from './form.ts';
 import type {Field} from './text-field.tsx';
 
-/** A form on the screen and what becomes of it. */
+/** A form on the screen with its behaviour. */
 export type Dialog = {
 	readonly form: Form;
-	/** The form after a change of what it says, with the notes and fields that follow from that. */
-	readonly renew?: (form: Form, before: Form) => Form;
-	/** The form that a pasted text fills in as a whole; undefined for text of one field. */
-	readonly pasted?: (text: string) => Form | undefined;
-	readonly press: (button: string, form: Form) => void;
-	/** It was closed without a button, or by one that closes. */
-	readonly closed?: (form: Form) => void;
-	/** Ways in which the text of the focused field may go on. */
+	/** Updates notes and dependent fields after a change of fields or choices. */
+	readonly onChange?: (form: Form, before: Form) => Form;
+	/** A whole form filled in from pasted text; undefined if the text belongs in one field. */
+	readonly onPaste?: (text: string) => Form | undefined;
+	readonly onButton: (button: string, form: Form) => void;
+	/** Called on Esc or Ctrl+C, not for a button. */
+	readonly onClose?: (form: Form) => void;
+	/** Completions of the focused field's text. */
 	readonly complete?: (text: string) => Promise<readonly string[]>;
-	/** Quit also closes it. */
+	/** Ctrl+C quits instead of closing the dialog. */
 	readonly isQuit?: boolean;
 };
 
@@ -22,11 +22,11 @@ export type Mode =
 	| {readonly kind: 'list'}
 	| {readonly kind: 'details'}
 	| {readonly kind: 'dialog'; readonly dialog: Dialog}
-	/** Text to be scrolled, and searched. */
+	/** Text to scroll and search. */
 	| {
 			readonly kind: 'page';
 			readonly page: 'help' | 'log';
-			/** Lines that were scrolled away. */
+			/** Lines scrolled away. */
 			readonly top: number;
 			readonly find: string;
 			readonly typing?: Field;

@@ -1,19 +1,19 @@
-// The newest snapshot for the screen, at most four times a second; nothing runs while nothing changes.
-import type {Download, DownloadId, DownStream, Snapshot} from '../downstream.ts';
+// Snapshots for the screen, at most four a second; no timer runs without changes.
+import type {Download, DownloadId, DownloadEngine, Snapshot} from '../downstream.ts';
 import {SpeedHistory} from './sparkline.ts';
 
-/** Where many rows change in each frame there are fewer frames, so that drawing stays a small part of a core. */
+/** Fewer frames while many rows change keep the CPU time of drawing small. */
 const frameMs = {few: 250, many: 500};
 const fewRows = 4;
-/** Numbers that jump cannot be read. */
+/** Speeds change at most this often, to stay readable. */
 const speedMs = 1000;
 
 export type Frame = {
-	/** Its speeds are those of the last full second. */
+	/** With speeds that change once a second. */
 	readonly snapshot: Snapshot;
-	/** When it was taken, in milliseconds since the epoch: what the screen calls now. */
+	/** Time of the snapshot in milliseconds since the epoch: the screen's present. */
 	readonly now: number;
-	/** Bytes per second of the last minute: of all downloads, and of each. */
+	/** Bytes per second of the last minute, of all downloads together and of each. */
 	readonly speeds: readonly number[];
 	speedsOf(id: DownloadId): readonly number[];
 };
@@ -21,7 +21,7 @@ export type Frame = {
 type Held = {readonly history: SpeedHistory; bytesPerSecond: number; bytesPerSecondLong: number};
 
 export class SnapshotFeed {
-	readonly #downstream: DownStream;
+	readonly #downstream: DownloadEngine;
 	readonly #listeners = new Set<() => void>();
 	readonly #all = new SpeedHistory();
 	readonly #held = new Map<DownloadId, Held>();
@@ -32,7 +32,7 @@ export class SnapshotFeed {
 	#unsubscribe: (() => void) | undefined;
 	#timer: NodeJS.Timeout | undefined;
 
-	constructor(downstream: DownStream) {
+	constructor(downstream: DownloadEngine) {
 		this.#downstream = downstream;
 		this.#newest = downstream.snapshot;
 		this.#frame = this.#frameOf(this.#newest, Date.now());
@@ -42,7 +42,7 @@ export class SnapshotFeed {
 		return this.#frame;
 	}
 
-	/** Takes the newest at once: a key has changed something. */
+	/** Takes the newest snapshot at once, after a command. */
 	refresh(): void {
 		clearTimeout(this.#timer);
 		this.#timer = undefined;
@@ -63,7 +63,7 @@ export class SnapshotFeed {
 			const interval = running > fewRows ? frameMs.many : frameMs.few;
 			this.#timer ??= setTimeout(() => this.refresh(), Math.max(0, this.#frame.now + interval - Date.now()));
 		});
-		// Something may have changed before anybody listened.
+		// Catches up on changes from before the first listener.
 		this.refresh();
 		return () => {
 			this.#listeners.delete(listener);
@@ -111,7 +111,7 @@ export class SnapshotFeed {
 
 	#withHeldSpeed(download: Download): Download {
 		const held = this.#held.get(download.id);
-		// What stopped shows so at once.
+		// A stop shows at once.
 		return !held ||
 			download.bytesPerSecond === 0 ||
 			(held.bytesPerSecond === download.bytesPerSecond &&

@@ -1,4 +1,4 @@
-// Lines of the screen: pieces of text with a role each, cut to the screen's cells.
+// Lines of the screen: pieces of text with a role, cut to fit.
 import {Text} from 'ink';
 import {memo} from 'react';
 import {cellsOf, fitText} from '../text/clean-text.ts';
@@ -15,7 +15,7 @@ export function lineCells(line: Line): number {
 	return line.reduce((sum, {text}) => sum + cellsOf(text), 0);
 }
 
-/** The last of the pieces is cut in the middle where all have no room. */
+/** Shortens the piece that reaches the end of the line and drops the rest. */
 export function fitLine(line: Line, cells: number, ascii: boolean): Line {
 	const fitted: Span[] = [];
 	let left = cells;
@@ -30,13 +30,12 @@ export function fitLine(line: Line, cells: number, ascii: boolean): Line {
 	return fitted;
 }
 
-/** Left and right on one line of so many cells. */
+/** Left and right parts on one line of `cells` cells. */
 export function spread(left: Line, right: Line, cells: number): Line {
 	const gap = cells - lineCells(left) - lineCells(right);
 	return [...left, span(' '.repeat(Math.max(1, gap))), ...right];
 }
 
-/** `inverse` for the line under the cursor. */
 export const LineView = memo(({line}: {readonly line: Line}) => {
 	const theme = useTheme();
 	return (
@@ -44,7 +43,7 @@ export const LineView = memo(({line}: {readonly line: Line}) => {
 			{line.length === 0
 				? ' '
 				: line.map(({text, role = 'plain', link}, index) => (
-						// oxlint-disable-next-line react/no-array-index-key -- pieces have no other name than their place
+						// oxlint-disable-next-line react/no-array-index-key -- a piece has no identity but its index
 						<Text key={index} {...theme[role]}>
 							{link === undefined ? text : linked(text, link)}
 						</Text>
@@ -53,7 +52,7 @@ export const LineView = memo(({line}: {readonly line: Line}) => {
 	);
 });
 
-/** OSC 8; a target that could end the sequence is no link. */
+/** An OSC 8 link, unless the target could end the sequence. */
 function linked(text: string, target: string): string {
 	return /^(?:https?|file):[\x21-\x7E]*$/.test(target)
 		? `\u001B]8;;${target}\u0007${text}\u001B]8;;\u0007`
@@ -62,7 +61,7 @@ function linked(text: string, target: string): string {
 
 export function Lines({lines}: {readonly lines: readonly Line[]}) {
 	return lines.map((line, index) => (
-		// oxlint-disable-next-line react/no-array-index-key -- lines have no other name than their place
+		// oxlint-disable-next-line react/no-array-index-key -- a line has no identity but its index
 		<LineView key={index} line={line} />
 	));
 }

@@ -1,9 +1,9 @@
-// Speeds of the last minute, drawn in eighths, which nothing else on the screen uses.
+// Speeds of the last minute in eighth blocks, which mean a speed wherever they are on the screen.
 const eighths = '▁▂▃▄▅▆▇█';
 const plainLevels = '_.-:=+*#';
 const seconds = 60;
 
-/** What somebody had in each of the last 60 seconds. */
+/** One speed for each of the last 60 seconds. */
 export class SpeedHistory {
 	readonly #values: number[] = [];
 	/** The second of the last value. */
@@ -18,7 +18,7 @@ export class SpeedHistory {
 		}
 
 		for (let at = Math.max(this.#last + 1, second - seconds); at < second; at++) {
-			// Nobody told of anything.
+			// No snapshot in these seconds.
 			this.#values.push(0);
 		}
 
@@ -36,7 +36,7 @@ export class SpeedHistory {
 	}
 }
 
-/** One cell for each value, the newest at the right, at most `width`; the highest of them is a full block. */
+/** One cell per value, at most `width`, newest at the right; the highest value is a full block. */
 export function sparkline(values: readonly number[], width: number, ascii = false): string {
 	const levels = ascii ? plainLevels : eighths;
 	const shown = values.slice(-width);

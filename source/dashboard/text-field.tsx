@@ -1,15 +1,15 @@
-// A line of text being typed.
+// An editable line of text.
 import {cellsOf, cleanText, graphemesOf} from '../text/clean-text.ts';
 import {span, type Span} from './spans.tsx';
 
-/** The cursor stands between two graphemes, counted in UTF-16 units. */
+/** `cursor` is an index in UTF-16 units, between two graphemes. */
 export type Field = {readonly text: string; readonly cursor: number};
 
 export function fieldOf(text: string): Field {
 	return {text, cursor: text.length};
 }
 
-/** What a key press makes of it; undefined if it is none of the field's keys. */
+/** The field after a key press; undefined for a key without a meaning in a field. */
 export function editField({text, cursor}: Field, name: string): Field | undefined {
 	const before = cursor - (graphemesOf(text.slice(0, cursor)).at(-1)?.length ?? 0);
 	switch (name) {
@@ -25,7 +25,7 @@ export function editField({text, cursor}: Field, name: string): Field | undefine
 			return {text, cursor: text.length};
 		case 'backspace':
 		case 'delete':
-			// Terminals send either for the key that deletes backwards.
+			// Terminals send either one for Backspace.
 			return {text: text.slice(0, before) + text.slice(cursor), cursor: before};
 		case 'ctrl+u':
 			return {text: text.slice(cursor), cursor: 0};
@@ -44,7 +44,7 @@ export function insertText({text, cursor}: Field, more: string): Field {
 	return {text: text.slice(0, cursor) + clean + text.slice(cursor), cursor: cursor + clean.length};
 }
 
-/** Scrolls so that the cursor is seen, with as much before it as there is room for. */
+/** Keeps the cursor visible, with as much text before it as fits. */
 export function fieldSpans({text, cursor}: Field, width: number, isFocused: boolean): Span[] {
 	const before = graphemesOf(cleanText(text.slice(0, cursor)));
 	const [under = ' ', ...after] = graphemesOf(cleanText(text.slice(cursor)));
@@ -55,13 +55,13 @@ export function fieldSpans({text, cursor}: Field, width: number, isFocused: bool
 	return [span(left), span(under, isFocused ? 'selected' : 'plain'), span(right)];
 }
 
-/** The value of a header as dots, one for each UTF-16 unit, so that the cursor stays where it is. */
+/** Replaces the value of a header by one dot per UTF-16 unit, so the cursor keeps its place. */
 export function withDots(text: string): string {
 	const [name = ''] = /^[^:]*:?/.exec(text) ?? [];
 	return name + text.slice(name.length).replaceAll(/[^ ]/g, '•');
 }
 
-/** The first graphemes that have room in so many columns. */
+/** The first graphemes that fit into `cells`. */
 function fitting(graphemes: readonly string[], cells: number): string[] {
 	let used = 0;
 	const end = graphemes.findIndex(grapheme => (used += cellsOf(grapheme)) > cells);

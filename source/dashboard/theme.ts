@@ -1,4 +1,4 @@
-// Colours by role. Text uses the terminal's own foreground and background; what colour tells is told without it too.
+// Colours by role. Plain text has the terminal's own colours, and no information is in colour alone.
 import {createContext, useContext} from 'react';
 import type {TextProps} from 'ink';
 
@@ -39,7 +39,7 @@ const plain: Theme = {
 	selected: {inverse: true},
 };
 
-/** Every text colour has a contrast of at least 4.4 to 1 on common backgrounds of its kind, missing cells 3 to 1. */
+/** Contrast on common backgrounds of the theme's kind: at least 4.4 to 1 for text, 3 to 1 for missing cells. */
 export const themes: Readonly<Record<ThemeName, Theme>> = {
 	plain,
 	ansi: {

@@ -1,4 +1,4 @@
-// What is shown where the dashboard has no room.
+// The screen of a terminal too small for the dashboard.
 import {Text} from 'ink';
 import {formatSpeed} from '../text/format.ts';
 import {smallest} from './layout.ts';
@@ -7,7 +7,7 @@ type TooSmallProps = {
 	readonly columns: number;
 	readonly rows: number;
 	readonly bytesPerSecond: number;
-	/** The question whether to quit is open. */
+	/** The quit dialog is open. */
 	readonly isQuitting: boolean;
 };
 

@@ -1,8 +1,8 @@
-// The whole screen drawn anew: when asked to, and after the window has changed its size.
+// Redraws the whole screen: on demand, and after a change of the window's size.
 import {useApp, useStdout} from 'ink';
 import {useCallback, useEffect} from 'react';
 
-/** Ink draws its whole frame after what is written beside it. */
+/** Ink redraws its whole frame after any other output. */
 const clearScreen = '\u001B[2J\u001B[H';
 const resizedMs = 50;
 
@@ -12,7 +12,7 @@ export function useRedraw(): () => void {
 	const redraw = useCallback(() => write(clearScreen), [write]);
 	useEffect(() => {
 		let timer: NodeJS.Timeout | undefined;
-		// Terminals move lines when they change size, so that what changed since the last frame is not enough.
+		// Terminals move lines on a resize, so an incremental frame is not enough.
 		const onResize = () => {
 			clearTimeout(timer);
 			timer = setTimeout(() => {

@@ -9,7 +9,7 @@ import {
 	type Download,
 	type DownloadChange,
 	type DownloadId,
-	type DownStream,
+	type DownloadEngine,
 	type ErrorCode,
 	type ExportRequest,
 	type Snapshot,
@@ -31,15 +31,14 @@ import {
 	type DownloadRecord,
 	type RecordFile,
 } from './store/record-store.ts';
-import {errorCode, takesNoWrites} from './store/disk-error.ts';
 import {selectEvictions, type Evictable} from './store/eviction.ts';
 import {checkTarget, exportFile, resolveTarget} from './store/export.ts';
 import {safeFileName} from './store/file-name.ts';
 import {HostLimits} from './fetch/host-limits.ts';
 import {keepPrivate, makeFolder} from './store/make-folder.ts';
 import {resolveLink} from './origin/link-resolver.ts';
-import {StorageLock, storageOwner, type LockLoss} from './store/storage-lock.ts';
 import {Transfer, type NewLink, type TransferServices} from './download/transfer.ts';
+import {StorageAccess} from './store/storage-access.ts';
 
 export type EngineOptions = {
 	readonly storageDir: string;
@@ -64,15 +63,15 @@ export type EngineOptions = {
 	readonly cacheSize?: number;
 	readonly tls?: {readonly ca?: string; readonly insecure?: boolean};
 	/** Milliseconds for the first answer of an origin, 30 s unless given; more after each that was too few. */
-	readonly answerTimeout?: number;
+	readonly responseTimeout?: number;
 };
 
-/** What an entry is made of; the rest is added. */
-type GivenEntry = Pick<DownloadRecord, 'url' | 'headers' | 'intent'> & Partial<DownloadRecord>;
+/** What an record is made of; the rest is added. */
+type RecordInput = Pick<DownloadRecord, 'url' | 'headers' | 'intent'> & Partial<DownloadRecord>;
 
 /** `timer`: until its data is deleted, too. `back`: it comes back. */
 type Removed = {
-	readonly entryFile: RecordFile;
+	readonly recordFile: RecordFile;
 	/** Until its last record is written. */
 	closing?: Promise<void> | undefined;
 	timer?: NodeJS.Timeout | undefined;
@@ -88,14 +87,13 @@ const standardUndoMs = 10_000;
 /** Players that have gone let a download go too. */
 const evictMs = 10_000;
 /** Names of headers that carry credentials. */
-const soundsSecret = /auth|cookie|token|key|secret|session|credential|passw|signature|csrf|xsrf/i;
+const credentialHeader = /auth|cookie|token|key|secret|session|credential|passw|signature|csrf|xsrf/i;
 
-export class Engine implements DownStream {
+export class Engine implements DownloadEngine {
 	/** For the proxy's URL forms and API; made once for each storage folder. */
 	readonly key: string;
 	readonly #options: EngineOptions;
-	/** None where the disk takes no writes. */
-	readonly #lock: StorageLock | undefined;
+	readonly #access: StorageAccess;
 	readonly #store: RecordStore;
 	readonly #services: TransferServices;
 	readonly #transfers = new Map<DownloadId, Transfer>();
@@ -127,8 +125,6 @@ export class Engine implements DownStream {
 	#evictTimer: NodeJS.Timeout | undefined;
 	/** Nothing is begun any more. */
 	#hasEnded = false;
-	/** The storage folder is not this copy's any more. */
-	#isLost = false;
 	#disposed: Promise<void> | undefined;
 
 	/** Rejects with `storage-locked` if another copy works on the folder, `disk-failed` if it cannot be used. */
@@ -143,25 +139,16 @@ export class Engine implements DownStream {
 		}
 
 		await keepPrivate(storageDir);
-		let engine: Engine | undefined;
-		const {lock, obstacle} = await lockOrRead(storageDir, loss => {
-			if (engine) {
-				engine.#stopWriting(loss);
-			}
-		});
+		const access = await StorageAccess.open(storageDir);
 		try {
-			const store = await RecordStore.open(storageDir);
-			const key = await readKey(storageDir).catch((error: DownStreamError) => error);
-			engine = new Engine(
-				obstacle ? {...options, maxActive: 0} : options,
-				lock,
-				store,
-				typeof key === 'string' ? key : newKey(),
-			);
-			if (obstacle) {
-				engine.addBanner(`${obstacle}. What is here is served; nothing can be added.`);
-			}
-
+			const store = await RecordStore.open(storageDir, access);
+			const key = await readKey(storageDir, access).catch((error: DownStreamError) => error);
+			const engine = new Engine(options, access, store, typeof key === 'string' ? key : newKey());
+			access.events = {
+				reread: async () => engine.#reread(),
+				gained: () => engine.#mayWrite(),
+				lost: reason => engine.#stopWriting(reason),
+			};
 			if (typeof key !== 'string') {
 				engine.addBanner(`${key.message}. The key of this run is not kept.`);
 			}
@@ -169,43 +156,39 @@ export class Engine implements DownStream {
 			await engine.#openEntries();
 			return engine;
 		} catch (error) {
-			await lock?.release();
+			await access.release();
 			throw error;
 		}
 	}
 
-	private constructor(
-		options: EngineOptions,
-		lock: StorageLock | undefined,
-		store: RecordStore,
-		key: string,
-	) {
+	private constructor(options: EngineOptions, access: StorageAccess, store: RecordStore, key: string) {
 		this.key = key;
 		this.#options = options;
-		this.#lock = lock;
+		this.#access = access;
 		this.#store = store;
-		const hosts = new HostLimits(host => this.#lookAgain(host));
+		const hosts = new HostLimits(host => this.#wakeHost(host));
 		this.#services = {
 			bandwidth: new Bandwidth(options.limitRate),
 			blocks: new BlockPool(),
+			access,
 			hosts,
 			connections: options.connections ?? 4,
-			answerTimeout: options.answerTimeout ?? 30_000,
+			responseTimeout: options.responseTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
-			newLink: entry => this.#newLink(entry),
+			newLink: record => this.#newLink(record),
 			changed: () => this.#changed(),
 			queueChanged: () => this.#balance(),
 			freeConnection: host => {
 				for (const transfer of this.#transfers.values()) {
-					if (transfer.host === host && transfer.giveUpConnection()) {
+					if (transfer.host === host && transfer.yieldConnection()) {
 						break;
 					}
 				}
 			},
 			connectionClosed: host => {
 				if (hosts.isLimited(host)) {
-					queueMicrotask(() => this.#lookAgain(host));
+					queueMicrotask(() => this.#wakeHost(host));
 				}
 			},
 		};
@@ -228,7 +211,7 @@ export class Engine implements DownStream {
 		}
 
 		this.#changed();
-		await this.#lock?.publish(origin);
+		await this.#access.publish(origin);
 	}
 
 	/** Shows a sentence on what concerns everything. */
@@ -260,15 +243,15 @@ export class Engine implements DownStream {
 
 	/** The transfer of any request, added on first use. */
 	async transferOf(request: AddRequest): Promise<Transfer> {
-		const {download} = await this.#add(this.#givenBy(request), undefined, false);
+		const {download} = await this.#add(this.#inputFor(request), undefined, false);
 		return this.#get(download.id);
 	}
 
 	async add(request: AddRequest): Promise<{download: Download; existed: boolean}> {
-		return this.#add(this.#givenBy(request));
+		return this.#add(this.#inputFor(request));
 	}
 
-	#givenBy(request: AddRequest): GivenEntry {
+	#inputFor(request: AddRequest): RecordInput {
 		const {url: parsed, credentials} = withoutCredentials(request.url);
 		this.#refuseOwnStream(parsed);
 		const url = parsed.href;
@@ -280,7 +263,7 @@ export class Engine implements DownStream {
 			url,
 			headers,
 			...(item !== undefined && {item, ...(resolveWith && {resolveWith})}),
-			...wishesOf(request),
+			...recordFields(request),
 		};
 	}
 
@@ -297,12 +280,12 @@ export class Engine implements DownStream {
 		}
 
 		const {href} = new URL(source.url);
-		return this.#add({url: href, headers: {}, ownSource: true, ...wishesOf(request)}, source);
+		return this.#add({url: href, headers: {}, ownSource: true, ...recordFields(request)}, source);
 	}
 
 	/** `ownSource`: where a program has one of its own. `isWish`: one that is there already goes on. */
 	async #add(
-		given: GivenEntry,
+		given: RecordInput,
 		ownSource?: DataSource,
 		isWish = true,
 	): Promise<{download: Download; existed: boolean}> {
@@ -310,41 +293,52 @@ export class Engine implements DownStream {
 	}
 
 	async #findOrCreate(
-		given: GivenEntry,
+		given: RecordInput,
 		ownSource: DataSource | undefined,
 		isWish: boolean,
 	): Promise<{download: Download; existed: boolean}> {
 		this.#refuseIfEnded();
 		const known = this.#findSame(given);
+		const {status} = known ?? {};
+		const goesOn =
+			status === 'cancelled' ||
+			(isWish &&
+				given.intent === 'run' &&
+				['paused', 'failed', 'waiting', 'checking'].includes(status ?? ''));
+		const isChange = !known || goesOn || ownSource || isNewChecksum(known, given.checksum);
+		if (isChange && this.#access.refusal) {
+			await this.#access.obtain();
+			// What is known may be something else by now.
+			return this.#findOrCreate(given, ownSource, isWish);
+		}
+
 		if (known) {
 			if (ownSource) {
 				await known.takeSource(ownSource);
 			}
 
-			const {status} = known;
-			const goesOn = ['paused', 'failed', 'waiting', 'checking'].includes(status) && given.intent === 'run';
-			if (status === 'cancelled' || (isWish && goesOn)) {
+			if (goesOn) {
 				await known.resume();
 			}
 
-			await holdAgainst(known, given.checksum);
+			await applyChecksum(known, given.checksum);
 			return {download: this.#view(known), existed: true};
 		}
 
-		const removed = [...this.#removed.values()].find(({entryFile}) => isSame(entryFile.entry, given));
+		const removed = [...this.#removed.values()].find(({recordFile}) => isSame(recordFile.record, given));
 		if (removed) {
 			const restored = await this.#restore(removed, {intent: given.intent, error: undefined}, ownSource);
-			await holdAgainst(restored, given.checksum);
+			await applyChecksum(restored, given.checksum);
 			return {download: this.#view(restored), existed: true};
 		}
 
-		const creating = [...this.#creating].find(([entry]) => isSame(entry, given));
+		const creating = [...this.#creating].find(([record]) => isSame(record, given));
 		if (creating) {
 			await creating[1].catch(() => undefined);
 			return this.#findOrCreate(given, ownSource, isWish);
 		}
 
-		const entry: DownloadRecord = {
+		const record: DownloadRecord = {
 			version: 1,
 			id: randomBytes(16).toString('hex'),
 			ranges: [],
@@ -353,55 +347,55 @@ export class Engine implements DownStream {
 			addedAt: Math.max(Date.now(), this.#lastAddedAt + 1),
 			...given,
 		};
-		this.#lastAddedAt = entry.addedAt;
+		this.#lastAddedAt = record.addedAt;
 		// Before anything is stored: this is what finds bad headers.
-		const source = ownSource ?? this.#sourceOf(entry);
-		const created = this.#create(entry, source);
-		this.#creating.set(entry, created);
+		const source = ownSource ?? this.#sourceOf(record);
+		const created = this.#create(record, source);
+		this.#creating.set(record, created);
 		try {
 			return {download: this.#view(await created), existed: false};
 		} finally {
-			this.#creating.delete(entry);
+			this.#creating.delete(record);
 		}
 	}
 
-	async #create(entry: DownloadRecord, source: DataSource): Promise<Transfer> {
-		const transfer = await Transfer.open(await this.#store.create(entry), source, this.#services);
+	async #create(record: DownloadRecord, source: DataSource): Promise<Transfer> {
+		const transfer = await Transfer.open(await this.#store.create(record), source, this.#services);
 		if (this.#hasEnded) {
 			await transfer.close();
-			await this.#store.delete(entry.id);
+			await this.#store.delete(record.id);
 			this.#refuseIfEnded();
 		}
 
-		this.#transfers.set(entry.id, transfer);
-		Logger.info(`${entry.id}: added ${maskUrl(entry.url)}`);
+		this.#transfers.set(record.id, transfer);
+		Logger.info(`${record.id}: added ${maskUrl(record.url)}`);
 		this.#balance();
 		return transfer;
 	}
 
 	async pause(id: DownloadId): Promise<void> {
-		await this.#get(id).pause();
+		await this.#changing(async () => this.#get(id).pause());
 	}
 
 	async resume(id: DownloadId): Promise<void> {
-		await this.#get(id).resume();
+		await this.#changing(async () => this.#get(id).resume());
 	}
 
 	async cancel(id: DownloadId): Promise<void> {
-		await this.#get(id).cancel();
+		await this.#changing(async () => this.#get(id).cancel());
 	}
 
 	async remove(id: DownloadId, options: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void> {
-		await this.#heldFor(this.#remove(id, options));
+		await this.#changing(async () => this.#heldFor(this.#remove(id, options)));
 	}
 
 	async #remove(id: DownloadId, options: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void> {
 		const transfer = this.#get(id);
-		const {entryFile} = transfer;
+		const {recordFile} = transfer;
 		const {data, undoMs = standardUndoMs} = options;
 		const isForGood = data === 'delete' && undoMs === 0;
 		const closing = transfer.close();
-		const removed: Removed = {entryFile, closing};
+		const removed: Removed = {recordFile, closing};
 		// In the same tick: who adds it again meanwhile goes on from these bytes.
 		this.#transfers.delete(id);
 		if (!isForGood) {
@@ -412,7 +406,7 @@ export class Engine implements DownStream {
 		await closing;
 		removed.closing = undefined;
 		if (!removed.back) {
-			await this.#recordRemoval(entryFile, data);
+			await this.#recordRemoval(recordFile, data);
 			if (isForGood) {
 				await this.#purge(id);
 			} else if (data === 'delete' && !removed.back && this.#removed.get(id) === removed) {
@@ -423,9 +417,9 @@ export class Engine implements DownStream {
 		this.#balance();
 	}
 
-	async #recordRemoval(entryFile: RecordFile, data: 'keep' | 'delete'): Promise<void> {
+	async #recordRemoval(recordFile: RecordFile, data: 'keep' | 'delete'): Promise<void> {
 		try {
-			await entryFile.save({removed: data});
+			await recordFile.save({removed: data});
 		} catch (error) {
 			// Deleting is what makes room on a full disk.
 			if (data === 'keep') {
@@ -436,6 +430,7 @@ export class Engine implements DownStream {
 
 	/** Deletes every download and its bytes, also those that were removed and whose bytes were kept. */
 	async clear(): Promise<void> {
+		await this.#access.obtain();
 		const listed = [...this.#transfers.keys()];
 		await Promise.all(listed.map(id => this.remove(id, {data: 'delete', undoMs: 0})));
 		await Promise.all([...this.#removed.keys()].map(id => this.#purge(id)));
@@ -448,15 +443,19 @@ export class Engine implements DownStream {
 		}
 
 		this.#refuseIfEnded();
-		await this.#heldFor(this.#restore(removed));
+		await this.#changing(async () => this.#heldFor(this.#restore(this.#removed.get(id) ?? removed)));
 	}
 
 	async update(id: DownloadId, change: DownloadChange): Promise<Download> {
+		return this.#changing(async () => this.#update(id, change));
+	}
+
+	async #update(id: DownloadId, change: DownloadChange): Promise<Download> {
 		const transfer = this.#get(id);
-		const {entry} = transfer.entryFile;
+		const {record} = transfer.recordFile;
 		checkRequest(change);
 		const {url, headers, userAgent, proxy, name, connections, onDemand, checksum, limitRate} = change;
-		if (entry.ownSource && [url, headers, userAgent, proxy].some(given => given !== undefined)) {
+		if (record.ownSource && [url, headers, userAgent, proxy].some(given => given !== undefined)) {
 			throw new DownStreamError(
 				'bad-request',
 				"A program's own data source fetches this download: it has no URL, headers or proxy to change",
@@ -488,33 +487,37 @@ export class Engine implements DownStream {
 		const isAsked = [place, headers, userAgent, proxy, connections].some(given => given !== undefined);
 		await transfer.change(
 			changeOf,
-			isAsked && !entry.ownSource ? changed => this.#sourceOf(changed) : undefined,
+			isAsked && !record.ownSource ? changed => this.#sourceOf(changed) : undefined,
 		);
 		return this.#view(transfer);
 	}
 
 	async acceptChange(id: DownloadId): Promise<void> {
-		await this.#get(id).acceptChange();
+		await this.#changing(async () => this.#get(id).acceptChange());
 	}
 
 	async startOver(id: DownloadId, {keepOld = false}: {keepOld?: boolean} = {}): Promise<Download> {
+		return this.#changing(async () => this.#startOver(id, keepOld));
+	}
+
+	async #startOver(id: DownloadId, keepOld: boolean): Promise<Download> {
 		const transfer = this.#get(id);
 		if (!keepOld) {
 			await transfer.startOver();
 			return this.#view(transfer);
 		}
 
-		if (transfer.entryFile.entry.ownSource) {
+		if (transfer.recordFile.record.ownSource) {
 			throw new DownStreamError(
 				'bad-request',
 				"A program's own data source fetches this download: the old version cannot be kept beside the new one",
 			);
 		}
 
-		const {entry} = transfer.entryFile;
+		const {record} = transfer.recordFile;
 		await transfer.pause();
 		await transfer.change(() => ({superseded: true, exportWhenComplete: undefined}));
-		const {download} = await this.#add({...givenOf(entry), intent: 'run'});
+		const {download} = await this.#add({...inputOf(record), intent: 'run'});
 		return download;
 	}
 
@@ -524,6 +527,10 @@ export class Engine implements DownStream {
 	}
 
 	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+		await this.#changing(async () => this.#moveInQueue(id, by));
+	}
+
+	async #moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
 		const transfer = this.#get(id);
 		// Those that are complete stand in no queue: passing one of them would look like nothing.
 		const queue = this.#queue().filter(each => each === transfer || !each.isComplete);
@@ -543,6 +550,13 @@ export class Engine implements DownStream {
 	}
 
 	async export(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
+		const isChange = request.move || request.when === 'complete';
+		return isChange
+			? this.#changing(async () => this.#exportOrPlan(id, request))
+			: this.#exportOrPlan(id, request);
+	}
+
+	async #exportOrPlan(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
 		const transfer = this.#get(id);
 		const target = await resolveTarget(request.path, this.#view(transfer).name);
 		await transfer.settled();
@@ -569,7 +583,7 @@ export class Engine implements DownStream {
 		}
 
 		await checkTarget(target, request);
-		await transfer.entryFile.save({exportWhenComplete: {...request, path: target}});
+		await transfer.recordFile.save({exportWhenComplete: {...request, path: target}});
 		transfer.forgetView();
 		this.#changed();
 		return {path: target};
@@ -578,11 +592,11 @@ export class Engine implements DownStream {
 	/** What nobody uses goes, until the store has `cacheSize` bytes at most (`evict.ts`). What cannot go is logged. */
 	async makeRoom(cacheSize: number): Promise<void> {
 		const listed = Array.from(this.#transfers.values(), transfer =>
-			heldOf(transfer.entryFile.entry, this.#view(transfer)),
+			evictableOf(transfer.recordFile.record, this.#view(transfer)),
 		);
 		const kept = [...this.#removed.values()]
 			.filter(({closing, timer, back}) => !closing && !timer && !back)
-			.map(({entryFile}) => heldOf(entryFile.entry, undefined));
+			.map(({recordFile}) => evictableOf(recordFile.record, undefined));
 		const going = selectEvictions([...listed, ...kept], cacheSize).map(async id => {
 			Logger.info(`${id}: evicted`);
 			try {
@@ -608,19 +622,14 @@ export class Engine implements DownStream {
 		this.#exports.abort();
 		await Promise.allSettled(Array.from(this.#transfers.values(), transfer => transfer.close()));
 		await Promise.allSettled(this.#writing);
-		const doomed = [...this.#removed].filter(([, {timer}]) => timer);
-		await Promise.all(doomed.map(([id]) => this.#purgeOrTell(id)));
-		await this.#lock?.release();
+		const pendingDeletion = [...this.#removed].filter(([, {timer}]) => timer);
+		await Promise.all(pendingDeletion.map(([id]) => this.#purgeOrTell(id)));
+		await this.#access.release();
 	}
 
 	/** Another copy may have the storage folder now; what both wrote would be a ruin. */
-	#stopWriting(loss: LockLoss): void {
+	#stopWriting(reason: DownStreamError): void {
 		this.#hasEnded = true;
-		this.#isLost = true;
-		const reason =
-			loss === 'taken'
-				? new DownStreamError('storage-locked', 'Another copy has taken the storage folder over')
-				: new DownStreamError('disk-failed', `The storage folder ${this.#options.storageDir} was removed`);
 		this.#exports.abort(reason);
 		for (const transfer of this.#transfers.values()) {
 			transfer.abandon(reason);
@@ -630,27 +639,58 @@ export class Engine implements DownStream {
 			clearTimeout(timer);
 		}
 
-		this.#transfers.clear();
 		this.#removed.clear();
-		this.addBanner(`${reason.message}; quit this copy.`);
+		this.#changed();
 	}
 
-	async #openEntries(): Promise<void> {
-		const {entries, problems} = await this.#store.readAll();
-		this.#banners.push(...problems);
-		for (const entryFile of entries) {
-			const {entry} = entryFile;
-			this.#lastAddedAt = Math.max(this.#lastAddedAt, entry.addedAt);
-			if (entry.removed === 'delete') {
-				await this.#purgeOrTell(entry.id);
-			} else if (entry.removed === 'keep') {
-				this.#removed.set(entry.id, {entryFile});
+	/** Runs what changes the storage folder once that may be written. Rejects with the reason why it may not. */
+	async #changing<T>(act: () => Promise<T>): Promise<T> {
+		if (this.#access.refusal) {
+			await this.#access.obtain();
+		}
+
+		return act();
+	}
+
+	/** What another copy has written since is opened anew; the players of what is as it was notice nothing. */
+	async #reread(): Promise<void> {
+		const {records} = await this.#store.readAll();
+		const changed = new Map(records.map(recordFile => [recordFile.record.id, recordFile]));
+		for (const transfer of [...this.#transfers.values()]) {
+			if (changed.get(transfer.id)?.isDurablyAs(transfer.recordFile)) {
+				changed.delete(transfer.id);
 			} else {
-				await this.#openOrLeave(entryFile);
+				transfer.abandon(new DownStreamError('not-found', 'Another copy has changed this download'));
+				void this.#heldFor(transfer.close());
+				this.#transfers.delete(transfer.id);
 			}
 		}
 
-		this.#putInOrder();
+		this.#removed.clear();
+		await this.#openAll([...changed.values()]);
+		// That of this run is known to players already; a full disk has no room for it.
+		await readKey(this.#options.storageDir, undefined, this.key).catch(() => undefined);
+	}
+
+	/** The storage folder may be written from here on. */
+	#mayWrite(): void {
+		for (const [id, {recordFile}] of this.#removed) {
+			if (recordFile.record.removed === 'delete') {
+				void this.#purgeOrTell(id);
+			}
+		}
+
+		for (const transfer of this.#transfers.values()) {
+			transfer.mayWrite();
+		}
+
+		this.#balance();
+	}
+
+	async #openEntries(): Promise<void> {
+		const {records, problems} = await this.#store.readAll();
+		this.#banners.push(...problems);
+		await this.#openAll(records);
 		if (this.#options.cacheSize !== undefined) {
 			this.#evictTimer = setInterval(() => this.#evict(), evictMs).unref();
 		}
@@ -658,21 +698,37 @@ export class Engine implements DownStream {
 		this.#balance();
 	}
 
+	async #openAll(records: readonly RecordFile[]): Promise<void> {
+		for (const recordFile of records) {
+			const {record} = recordFile;
+			this.#lastAddedAt = Math.max(this.#lastAddedAt, record.addedAt);
+			if (record.removed === 'delete' && !this.#access.refusal) {
+				await this.#purgeOrTell(record.id);
+			} else if (record.removed) {
+				this.#removed.set(record.id, {recordFile});
+			} else {
+				await this.#openOrLeave(recordFile);
+			}
+		}
+
+		this.#putInOrder();
+	}
+
 	/** One that cannot be opened does not keep the others from being opened. */
-	async #openOrLeave(entryFile: RecordFile): Promise<void> {
+	async #openOrLeave(recordFile: RecordFile): Promise<void> {
 		try {
-			await this.#openTransfer(entryFile);
+			await this.#openTransfer(recordFile);
 		} catch (error) {
 			const reason = error instanceof Error ? error.message : String(error);
-			this.addBanner(`The download in ${entryFile.folder} is left as it is: ${reason}`);
+			this.addBanner(`The download in ${recordFile.folder} is left as it is: ${reason}`);
 		}
 	}
 
 	async #openTransfer(
-		entryFile: RecordFile,
-		source: DataSource = this.#sourceOf(entryFile.entry),
+		recordFile: RecordFile,
+		source: DataSource = this.#sourceOf(recordFile.record),
 	): Promise<Transfer> {
-		const transfer = await Transfer.open(entryFile, source, this.#services);
+		const transfer = await Transfer.open(recordFile, source, this.#services);
 		if (this.#hasEnded) {
 			await transfer.close();
 			this.#refuseIfEnded();
@@ -723,11 +779,11 @@ export class Engine implements DownStream {
 		change: Partial<DownloadRecord>,
 		source: DataSource | undefined,
 	): Promise<Transfer> {
-		const {entryFile} = removed;
+		const {recordFile} = removed;
 		try {
 			await removed.closing;
-			await entryFile.save({...change, removed: undefined});
-			const transfer = await this.#openTransfer(entryFile, source);
+			await recordFile.save({...change, removed: undefined});
+			const transfer = await this.#openTransfer(recordFile, source);
 			this.#removed.delete(transfer.id);
 			this.#putInOrder();
 			this.#balance();
@@ -740,7 +796,7 @@ export class Engine implements DownStream {
 	/** As they were added. */
 	#putInOrder(): void {
 		const inOrder = [...this.#transfers.values()].toSorted(
-			(a, b) => a.entryFile.entry.addedAt - b.entryFile.entry.addedAt,
+			(a, b) => a.recordFile.record.addedAt - b.recordFile.record.addedAt,
 		);
 		this.#transfers.clear();
 		for (const each of inOrder) {
@@ -750,7 +806,7 @@ export class Engine implements DownStream {
 
 	#evict(): void {
 		const {cacheSize = Infinity} = this.#options;
-		if (cacheSize !== Infinity && !this.#disposed) {
+		if (cacheSize !== Infinity && !this.#disposed && !this.#access.refusal) {
 			void this.makeRoom(cacheSize);
 		}
 	}
@@ -763,10 +819,6 @@ export class Engine implements DownStream {
 		}
 
 		this.#removed.delete(id);
-		if (this.#isLost) {
-			return;
-		}
-
 		await this.#heldFor(this.#store.delete(id));
 	}
 
@@ -775,6 +827,10 @@ export class Engine implements DownStream {
 		try {
 			await this.#purge(id);
 		} catch (error) {
+			if (this.#access.refusal) {
+				return;
+			}
+
 			const reason = error instanceof Error ? error.message : String(error);
 			this.addBanner(`A removed download cannot be deleted: ${reason}`);
 		}
@@ -791,8 +847,8 @@ export class Engine implements DownStream {
 	}
 
 	/** How to get the link of now where a command gives links. */
-	#newLink(entry: DownloadRecord): NewLink | undefined {
-		const {item, resolveWith} = entry;
+	#newLink(record: DownloadRecord): NewLink | undefined {
+		const {item, resolveWith} = record;
 		const command = this.#options.resolveWith ?? resolveWith;
 		if (item === undefined || !command) {
 			return undefined;
@@ -802,33 +858,33 @@ export class Engine implements DownStream {
 			const link = await resolveLink(command, item, signal);
 			const {url, credentials} = withoutCredentials(link.url);
 			this.#refuseOwnStream(url);
-			const known = checkedHeaders({...headersFor(url, entry), ...credentials});
+			const known = checkedHeaders({...headersFor(url, record), ...credentials});
 			const headers = checkedHeaders({...known, ...link.headers});
-			Logger.info(`${entry.id}: new link ${maskUrl(url.href)}`);
+			Logger.info(`${record.id}: new link ${maskUrl(url.href)}`);
 			const change = {url: url.href, headers};
-			return {change, source: this.#sourceOf({...entry, ...change})};
+			return {change, source: this.#sourceOf({...record, ...change})};
 		};
 	}
 
-	#sourceOf(entry: DownloadRecord): DataSource {
-		if (entry.ownSource) {
-			return new MissingDataSource(entry.url);
+	#sourceOf(record: DownloadRecord): DataSource {
+		if (record.ownSource) {
+			return new MissingDataSource(record.url);
 		}
 
 		const {userAgent, proxy, connections, tls} = this.#options;
 		return new CustomHeaderDataSource({
-			url: entry.url,
-			customHeaders: entry.headers,
-			userAgent: entry.userAgent ?? userAgent,
-			proxy: entry.proxy ?? proxy,
-			connections: entry.connections ?? connections,
+			url: record.url,
+			customHeaders: record.headers,
+			userAgent: record.userAgent ?? userAgent,
+			proxy: record.proxy ?? proxy,
+			connections: record.connections ?? connections,
 			tls,
 			isOwnStream: url => this.#isOwnStream(url),
 		});
 	}
 
-	#findSame(given: GivenEntry): Transfer | undefined {
-		return [...this.#transfers.values()].find(({entryFile}) => isSame(entryFile.entry, given));
+	#findSame(given: RecordInput): Transfer | undefined {
+		return [...this.#transfers.values()].find(({recordFile}) => isSame(recordFile.record, given));
 	}
 
 	#get(id: DownloadId): Transfer {
@@ -870,7 +926,7 @@ export class Engine implements DownStream {
 	#queue(): Transfer[] {
 		return [...this.#transfers.values()].toSorted(
 			// A crash between two saves may have left the same rank to two.
-			(a, b) => a.queueRank - b.queueRank || a.entryFile.entry.addedAt - b.entryFile.entry.addedAt,
+			(a, b) => a.queueRank - b.queueRank || a.recordFile.record.addedAt - b.recordFile.record.addedAt,
 		);
 	}
 
@@ -881,8 +937,8 @@ export class Engine implements DownStream {
 			const gets = transfer.wantsPlace && (places > 0 || transfer.isProbing);
 			places -= gets && !transfer.isProbing ? 1 : 0;
 			transfer.mayFill = gets;
-			const {exportWhenComplete} = transfer.entryFile.entry;
-			if (transfer.isComplete && exportWhenComplete && transfer.status === 'complete') {
+			const {exportWhenComplete} = transfer.recordFile.record;
+			if (this.#mayExport(transfer) && exportWhenComplete) {
 				void this.#export(transfer, exportWhenComplete).catch((error: unknown) => {
 					// What the end of the program cut short is made after the next start.
 					if (!this.#hasEnded) {
@@ -896,10 +952,14 @@ export class Engine implements DownStream {
 		this.#changed(0);
 	}
 
-	#lookAgain(host: string): void {
+	#mayExport(transfer: Transfer): boolean {
+		return !this.#access.refusal && transfer.isComplete && transfer.status === 'complete';
+	}
+
+	#wakeHost(host: string): void {
 		for (const transfer of this.#transfers.values()) {
 			if (transfer.host === host) {
-				transfer.lookAgain();
+				transfer.wake();
 			}
 		}
 	}
@@ -930,7 +990,7 @@ export class Engine implements DownStream {
 	/** Runs only while somebody looks and something fades. */
 	#tick(): void {
 		const lively =
-			this.#listeners.size > 0 && [...this.#transfers.values()].some(transfer => transfer.isLively);
+			this.#listeners.size > 0 && [...this.#transfers.values()].some(transfer => transfer.changesOverTime);
 		if (lively && !this.#disposed) {
 			this.#tickTimer ??= setTimeout(() => {
 				this.#tickTimer = undefined;
@@ -955,7 +1015,11 @@ export class Engine implements DownStream {
 			limitRate: finiteRate(this.#services.bandwidth.limit),
 			freeBytes: this.#freeBytes,
 			origin: this.#origin,
-			banners: [...commonTroubles(downloads, path.resolve(this.#options.storageDir)), ...this.#banners],
+			banners: [
+				...(this.#access.banner === undefined ? [] : [this.#access.banner]),
+				...sharedProblems(downloads, path.resolve(this.#options.storageDir)),
+				...this.#banners,
+			],
 		};
 	}
 
@@ -972,26 +1036,9 @@ export class Engine implements DownStream {
 	}
 }
 
-/** Without a lock, and with the reason, where the disk takes no writes. Rejects as `StorageLock.acquire` does else. */
-async function lockOrRead(
-	storageDir: string,
-	onLost: (loss: LockLoss) => void,
-): Promise<{lock?: StorageLock; obstacle?: string}> {
-	try {
-		return {lock: await StorageLock.acquire(storageDir, onLost)};
-	} catch (error) {
-		if (!takesNoWrites(error) || (await storageOwner(storageDir))) {
-			throw error;
-		}
-
-		const {cause} = error as DownStreamError;
-		return {obstacle: `The storage folder ${storageDir} takes no writes (${errorCode(cause) ?? 'full'})`};
-	}
-}
-
 /** `view`: of one that is on the list. */
-function heldOf(entry: DownloadRecord, view: Download | undefined): Evictable {
-	const {id, ranges, completedAt, readAt, movedTo} = entry;
+function evictableOf(record: DownloadRecord, view: Download | undefined): Evictable {
+	const {id, ranges, completedAt, readAt, movedTo} = record;
 	return {
 		id,
 		present: view?.present ?? ranges.reduce((sum, [start, end]) => sum + end - start, 0),
@@ -1005,33 +1052,37 @@ function heldOf(entry: DownloadRecord, view: Download | undefined): Evictable {
 }
 
 /** Links come and go: an item is known by itself. */
-function isSame(entry: DownloadRecord, {url, item, headers, ownSource}: GivenEntry): boolean {
+function isSame(record: DownloadRecord, {url, item, headers, ownSource}: RecordInput): boolean {
 	const sorted = (record: Readonly<Record<string, string>>) =>
 		JSON.stringify(Object.entries(inLowerCase(record)).toSorted(([a], [b]) => (a < b ? -1 : 1)));
 	const isSameFile =
 		item === undefined
-			? entry.url === url && entry.ownSource === ownSource && sorted(entry.headers) === sorted(headers)
-			: entry.item === item;
-	return isSameFile && !entry.superseded;
+			? record.url === url && record.ownSource === ownSource && sorted(record.headers) === sorted(headers)
+			: record.item === item;
+	return isSameFile && !record.superseded;
 }
 
 /** Who gives a checksum wants to know whether it fits, also of bytes that are here already. */
-async function holdAgainst(transfer: Transfer, checksum: string | undefined): Promise<void> {
-	if (checksum !== undefined && checksum !== transfer.entryFile.entry.checksum) {
+async function applyChecksum(transfer: Transfer, checksum: string | undefined): Promise<void> {
+	if (isNewChecksum(transfer, checksum)) {
 		await transfer.change(() => ({checksum}));
 	}
+}
+
+function isNewChecksum({recordFile}: Transfer, checksum: string | undefined): boolean {
+	return checksum !== undefined && checksum !== recordFile.record.checksum;
 }
 
 /** What of the entry's headers goes to a place: what proves to one origin who the user is must not reach another one. */
 function headersFor(place: URL | undefined, {url, headers}: DownloadRecord): Record<string, string> {
 	const isElsewhere = place !== undefined && place.origin !== new URL(url).origin;
 	return Object.fromEntries(
-		Object.entries(headers).filter(([header]) => !isElsewhere || !soundsSecret.test(header)),
+		Object.entries(headers).filter(([header]) => !isElsewhere || !credentialHeader.test(header)),
 	);
 }
 
 /** What stands in the way of several downloads, or of all, in one sentence each; what helps is for a client to say. */
-function commonTroubles(downloads: readonly Download[], storageDir: string): string[] {
+function sharedProblems(downloads: readonly Download[], storageDir: string): string[] {
 	const has = (code: ErrorCode) => downloads.filter(({error}) => error?.code === code);
 	const full = has('disk-full').length;
 	const [behindProxy] = has('upstream-proxy-unreachable');
@@ -1042,7 +1093,7 @@ function commonTroubles(downloads: readonly Download[], storageDir: string): str
 	const isOffline = outside.length > 0 && !hasNetwork();
 	const troubles: string[] = [];
 	if (full > 0) {
-		troubles.push(`Disk full: ${storageDir}. ${counted(full)} for free space.`);
+		troubles.push(`Disk full: ${storageDir}. ${waitingCount(full)} for free space.`);
 	}
 
 	if (behindProxy) {
@@ -1063,12 +1114,12 @@ function commonTroubles(downloads: readonly Download[], storageDir: string): str
 	return troubles;
 }
 
-function counted(count: number): string {
+function waitingCount(count: number): string {
 	return count === 1 ? '1 download waits' : `${count} downloads wait`;
 }
 
 function goingOn(count: number): string {
-	return `${counted(count)}, and ${count === 1 ? 'goes on by itself' : 'go on by themselves'}.`;
+	return `${waitingCount(count)}, and ${count === 1 ? 'goes on by itself' : 'go on by themselves'}.`;
 }
 
 /** Its host fails, and not for a moment alone. */
@@ -1092,9 +1143,9 @@ function isLoopback(hostname: string): boolean {
 }
 
 /** What the user gave and asked for, without what became of it. */
-function givenOf(entry: DownloadRecord): Omit<GivenEntry, 'intent'> {
-	const {url, headers, userAgent, proxy, item, resolveWith} = entry;
-	const {connections, givenName, onDemand, checksum, limitRate, exportWhenComplete} = entry;
+function inputOf(record: DownloadRecord): Omit<RecordInput, 'intent'> {
+	const {url, headers, userAgent, proxy, item, resolveWith} = record;
+	const {connections, givenName, onDemand, checksum, limitRate, exportWhenComplete} = record;
 	return {
 		url,
 		headers,
@@ -1111,8 +1162,8 @@ function givenOf(entry: DownloadRecord): Omit<GivenEntry, 'intent'> {
 	};
 }
 
-/** Of an entry, what does not say where the file is. Throws `bad-request`. */
-function wishesOf(
+/** Of an record, what does not say where the file is. Throws `bad-request`. */
+function recordFields(
 	request: Omit<AddRequest, 'url' | 'headers'>,
 ): Pick<DownloadRecord, 'intent'> & Partial<DownloadRecord> {
 	const {userAgent, proxy, connections, name, checksum, onDemand, paused} = request;

@@ -11,7 +11,7 @@ import {
 	type Download,
 	type DownloadChange,
 	type DownloadId,
-	type DownStream,
+	type DownloadEngine,
 	type ErrorCode,
 	type ExportRequest,
 	type Snapshot,
@@ -35,7 +35,7 @@ type Answer = {readonly status: number; readonly body: unknown};
 /** What waits for the events to show a version of the copy's snapshot. */
 type Waiting = {readonly version: number; readonly resolve: () => void};
 
-export class ControlClient implements DownStream {
+export class ControlClient implements DownloadEngine {
 	readonly #find: () => Promise<Instance | undefined>;
 	readonly #listeners = new Set<() => void>();
 	readonly #disposal = new AbortController();

@@ -69,7 +69,7 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 		limitRate: settings.limitRate,
 		onDemand: settings.onDemand,
 		readAhead: settings.readAhead,
-		answerTimeout: settings.timeout,
+		responseTimeout: settings.timeout,
 		resolveWith: settings.resolveWith,
 		...(settings.cacheSize === Infinity ? {} : {cacheSize: settings.cacheSize}),
 		tls: {ca: settings.ca, insecure: settings.insecure},

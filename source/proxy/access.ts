@@ -1,23 +1,23 @@
-// Who may ask: programs of this computer, and only those web pages that the user named. Pure.
+// Access control: local programs, and web pages that the user has allowed. Pure.
 import {createHash, timingSafeEqual} from 'node:crypto';
 import type {IncomingHttpHeaders} from 'node:http';
 
 export type AccessPolicy = {
-	/** Origins of web pages that may ask, such as `https://player.example`. */
+	/** Origins of allowed web pages, such as `https://player.example`. */
 	readonly allowOrigins: readonly string[];
 };
 
 export type AccessDecision =
-	/** `page` is the allowed web page's origin, which needs CORS headers in the answer. */
+	/** `page` is the origin of an allowed web page, whose response needs CORS headers. */
 	| {readonly granted: true; readonly page?: string}
 	| {readonly granted: false; readonly status: 403 | 421; readonly reason: string};
 
 /**
- * Decides by the headers alone. A foreign name in Host means that the name was rebound to loopback, so that its page
- * would be same-origin with us. The port proves nothing: a rebound page keeps its foreign name at any port, and tunnels
- * (`ssh -L`, editors) forward other ports to ours. A page of another server on loopback has another port in Origin than
- * in Host, which no page can set. Browsers put Origin or Sec-Fetch-Site on what a page makes them ask, programs put
- * neither, and an address that the user typed has `Sec-Fetch-Site: none`.
+ * Decides by the headers alone. A foreign name in Host indicates DNS rebinding to loopback, which would make its page
+ * same-origin with the proxy. The port proves nothing: a rebound page keeps its foreign name at any port, and tunnels
+ * (`ssh -L`, editors) forward other ports. A page of another loopback server has a different port in Origin than in
+ * Host, which no page can change. Browsers add Origin or Sec-Fetch-Site to a page's requests, programs send neither,
+ * and a URL typed by the user has `Sec-Fetch-Site: none`.
  */
 export function decideAccess(headers: IncomingHttpHeaders, policy: AccessPolicy): AccessDecision {
 	const host = headers.host?.toLowerCase() ?? '';
@@ -43,14 +43,16 @@ export function decideAccess(headers: IncomingHttpHeaders, policy: AccessPolicy)
 	};
 }
 
-/** A `<video>` or `<img>` without `crossorigin` sends no Origin; its Referer tells the page and cannot be forged. */
+/**
+ * A `<video>` or `<img>` without `crossorigin` sends no Origin; its Referer identifies the page and cannot be forged.
+ */
 function originOf(referer: string | undefined): string | undefined {
 	return referer !== undefined && URL.canParse(referer) ? new URL(referer).origin : undefined;
 }
 
-/** Compares in a time that says nothing about the key. */
-export function isKey(given: string | null | undefined, key: string): boolean {
-	return typeof given === 'string' && timingSafeEqual(sha256(given), sha256(key));
+/** Constant-time comparison, which does not leak the key. */
+export function isKey(candidate: string | null | undefined, key: string): boolean {
+	return typeof candidate === 'string' && timingSafeEqual(sha256(candidate), sha256(key));
 }
 
 export type Keys = {

@@ -1,10 +1,10 @@
-// The engine's commands and its snapshot over HTTP: JSON in and out, server-sent events for what changes.
+// The control API: the engine's commands and snapshot as JSON over HTTP, with server-sent events for changes.
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {
 	type AddRequest,
 	type Download,
 	type DownloadId,
-	type DownStream,
+	type DownloadEngine,
 	DownStreamError,
 	type Snapshot,
 } from '../downstream.ts';
@@ -32,21 +32,21 @@ const maxBodySize = 1024 * 1024;
 /** Up to the longest delay of a timer. */
 export const undoTime = integer(0, 2_147_483_647);
 
-/** What follows `snapshot` in `/api/events`: the snapshot with the downloads that differ instead of all. */
+/** The event after `snapshot` in `/api/events`: the snapshot with only the downloads that changed. */
 export type SnapshotChanges = Omit<Snapshot, 'downloads'> & {
-	/** New ones too. */
+	/** Includes new ones. */
 	readonly changed: readonly Download[];
-	/** All that are there, in their order; null where these are the same as before. */
+	/** The ids of all downloads in order; null if the order is unchanged. */
 	readonly order: readonly DownloadId[] | null;
 };
 
 /**
- * In the answer to a command: the version of the first snapshot that shows what it did. A client that follows the
- * events knows by it when it has seen that.
+ * In the response to a command: the version of the first snapshot that reflects it. A client of the event stream uses
+ * it to detect when its own command has taken effect.
  */
 export const versionHeader = 'downstream-version';
 
-/** Bodies without a type in the interface. */
+/** Request bodies without a type in the engine's interface. */
 export const startOverRequest = object<{keepOld?: boolean}>({keepOld: optional(boolean)});
 export const moveRequest = object<{by: -1 | 1}>({
 	by: rule('-1 or 1', value => value === -1 || value === 1, {enum: [-1, 1]}),
@@ -62,13 +62,17 @@ export type ApiRequest = {
 	readonly prepareAdd?: ((request: AddRequest) => Promise<AddRequest>) | undefined;
 };
 
-type Handler<Engine = DownStream> = (engine: Engine, api: ApiRequest, id: DownloadId) => void | Promise<void>;
+type Handler<Engine = DownloadEngine> = (
+	engine: Engine,
+	api: ApiRequest,
+	id: DownloadId,
+) => void | Promise<void>;
 
 type Methods = {readonly GET?: Handler<ReadOnly>} & Readonly<
 	Partial<Record<'POST' | 'PATCH' | 'DELETE', Handler>>
 >;
 
-/** By path below `/api`, where `*` is the id of a download, then by method. */
+/** Keyed by path below `/api`, where `*` stands for a download's id, then by method. */
 export const routes = new Map<string, Methods>([
 	[
 		'/downloads',
@@ -98,8 +102,8 @@ export const routes = new Map<string, Methods>([
 	['/events', {GET: (engine, {response}) => sendEvents(engine, response)}],
 ]);
 
-/** Answers a request below `/api` that has shown the key. Rejects with a `Problem` or `DownStreamError`. */
-export async function serveApi(engine: DownStream, api: ApiRequest): Promise<void> {
+/** Serves an authorized request below `/api`. Rejects with a `Problem` or `DownStreamError`. */
+export async function serveApi(engine: DownloadEngine, api: ApiRequest): Promise<void> {
 	const [, id = '', verb = ''] = /^\/api\/downloads\/([^/]+)(.*)$/.exec(api.path) ?? [];
 	const methods = routes.get(id === '' ? api.path.slice('/api'.length) : `/downloads/*${verb}`);
 	if (!methods) {
@@ -110,7 +114,7 @@ export async function serveApi(engine: DownStream, api: ApiRequest): Promise<voi
 	const handler = Object.hasOwn(methods, method) ? methods[method as keyof Methods] : undefined;
 	if (!handler) {
 		const allow = Object.keys(methods).join(', ');
-		throw new Problem(405, `Only ${allow} is answered here.`, {allow});
+		throw new Problem(405, `Only ${allow} is allowed here.`, {allow});
 	}
 
 	if (api.permission === 'command') {
@@ -122,7 +126,7 @@ export async function serveApi(engine: DownStream, api: ApiRequest): Promise<voi
 	}
 }
 
-function command(run: (engine: DownStream, id: DownloadId) => Promise<void>): Handler {
+function command(run: (engine: DownloadEngine, id: DownloadId) => Promise<void>): Handler {
 	return async (engine, {response}, id) => {
 		await run(engine, id);
 		sendResult(engine, response, 200, findDownload(engine, id));
@@ -130,8 +134,8 @@ function command(run: (engine: DownStream, id: DownloadId) => Promise<void>): Ha
 }
 
 async function addDownload(
-	engine: DownStream,
-	{request, response, prepareAdd = async unprepared => unprepared}: ApiRequest,
+	engine: DownloadEngine,
+	{request, response, prepareAdd = async original => original}: ApiRequest,
 ): Promise<void> {
 	const given = checkBody(await readJson(request), addRequest);
 	const {download, existed} = await engine.add(await prepareAdd(given));
@@ -140,7 +144,7 @@ async function addDownload(
 }
 
 async function updateDownload(
-	engine: DownStream,
+	engine: DownloadEngine,
 	{request, response}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
@@ -149,7 +153,7 @@ async function updateDownload(
 }
 
 async function removeDownload(
-	engine: DownStream,
+	engine: DownloadEngine,
 	{response, parameters}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
@@ -168,19 +172,23 @@ async function removeDownload(
 	response.writeHead(204).end();
 }
 
-/** The download, and which bytes of it were damaged. */
-async function verifyDownload(engine: DownStream, {response}: ApiRequest, id: DownloadId): Promise<void> {
+/** Responds with the download and its damaged ranges. */
+async function verifyDownload(engine: DownloadEngine, {response}: ApiRequest, id: DownloadId): Promise<void> {
 	const {damaged} = await engine.verify(id);
 	sendResult(engine, response, 200, {...findDownload(engine, id), damaged});
 }
 
-async function startOver(engine: DownStream, {request, response}: ApiRequest, id: DownloadId): Promise<void> {
-	const options = checkBody(await readJsonOrNothing(request), startOverRequest);
+async function startOver(
+	engine: DownloadEngine,
+	{request, response}: ApiRequest,
+	id: DownloadId,
+): Promise<void> {
+	const options = checkBody(await readOptionalJson(request), startOverRequest);
 	sendResult(engine, response, 200, await engine.startOver(id, options));
 }
 
 async function moveInQueue(
-	engine: DownStream,
+	engine: DownloadEngine,
 	{request, response}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
@@ -190,7 +198,7 @@ async function moveInQueue(
 }
 
 async function exportDownload(
-	engine: DownStream,
+	engine: DownloadEngine,
 	{request, response}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
@@ -202,7 +210,7 @@ function sendSettings({snapshot}: ReadOnly, {response}: ApiRequest): void {
 	sendJson(response, 200, {limitRate: snapshot.limitRate});
 }
 
-async function changeSettings(engine: DownStream, {request, response}: ApiRequest): Promise<void> {
+async function changeSettings(engine: DownloadEngine, {request, response}: ApiRequest): Promise<void> {
 	const {limitRate} = checkBody(await readJson(request), settingsRequest);
 	await engine.setLimitRate(limitRate);
 	sendResult(engine, response, 200, {limitRate: engine.snapshot.limitRate});
@@ -217,7 +225,7 @@ function findDownload(engine: ReadOnly, id: DownloadId): Download {
 	return download;
 }
 
-/** A slow client skips what it had no time for: the next event is the difference to what it was sent last. */
+/** A slow client skips intermediate states: each event is the difference from the last snapshot sent to it. */
 function sendEvents(engine: ReadOnly, response: ServerResponse): void {
 	response.writeHead(200, {'content-type': 'text/event-stream', 'cache-control': 'no-store'});
 	let sent = engine.snapshot;
@@ -237,7 +245,7 @@ function formatEvent(event: string, data: unknown): string {
 	return `event: ${event}\ndata: ${safeJson(data)}\n\n`;
 }
 
-/** Unchanged downloads are the same objects in both snapshots. */
+/** Unchanged downloads are identical objects in both snapshots. */
 function changesBetween(previous: Snapshot, {downloads, ...rest}: Snapshot): SnapshotChanges {
 	const before = new Set(previous.downloads);
 	const isInOrder =
@@ -250,13 +258,13 @@ function changesBetween(previous: Snapshot, {downloads, ...rest}: Snapshot): Sna
 	};
 }
 
-/** The answer to a command. */
-function sendResult(engine: DownStream, response: ServerResponse, status: number, value: unknown): void {
+/** Responds to a command. */
+function sendResult(engine: DownloadEngine, response: ServerResponse, status: number, value: unknown): void {
 	sendVersion(engine, response);
 	sendJson(response, status, value);
 }
 
-function sendVersion({snapshot}: DownStream, response: ServerResponse): void {
+function sendVersion({snapshot}: DownloadEngine, response: ServerResponse): void {
 	response.setHeader(versionHeader, snapshot.version);
 }
 
@@ -271,8 +279,8 @@ export function sendJson(response: ServerResponse, status: number, value: unknow
 	response.end(body);
 }
 
-/** For requests that need not say anything. */
-async function readJsonOrNothing(request: IncomingMessage): Promise<unknown> {
+/** For requests with an optional body. */
+async function readOptionalJson(request: IncomingMessage): Promise<unknown> {
 	const {headers} = request;
 	const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 	return hasBody ? readJson(request) : {};
@@ -287,14 +295,14 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 	let size = 0;
 	for await (const chunk of request as AsyncIterable<Buffer>) {
 		size += chunk.length;
-		// Read to its end even so: a client that is still sending would not see the answer.
+		// Drained even so: a client that is still sending would not receive the response.
 		if (size <= maxBodySize) {
 			chunks.push(chunk);
 		}
 	}
 
 	if (size > maxBodySize) {
-		throw new Problem(413, `The body must not have more than ${maxBodySize} bytes.`);
+		throw new Problem(413, `The body must not exceed ${maxBodySize} bytes.`);
 	}
 
 	try {
@@ -304,14 +312,14 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 	}
 }
 
-/** Refuses fields that are unknown or do not fit, and a body without the required ones. */
+/** Rejects unknown fields, wrong types and missing required fields. */
 function checkBody<Body extends object>(body: unknown, schema: ObjectSchema<Body>): Body {
 	const given = anyObject.read(body, () => {
 		throw badRequest('The body must be a JSON object.');
 	});
 	const unknown = Object.keys(given).find(field => !Object.hasOwn(schema.fields, field));
 	if (unknown !== undefined) {
-		throw badRequest(`The field ${JSON.stringify(unknown)} is not known.`);
+		throw badRequest(`The field ${JSON.stringify(unknown)} is unknown.`);
 	}
 
 	return schema.read(given, (expected, [field = '']) => {

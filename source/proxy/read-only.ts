@@ -1,8 +1,8 @@
 // The engine for holders of the view key: nothing can be changed, and URLs come without their secrets. Pure.
-import type {Download, DownStream, Snapshot} from '../downstream.ts';
+import type {Download, DownloadEngine, Snapshot} from '../downstream.ts';
 import {maskUrl} from '../text/mask-url.ts';
 
-export type ReadOnly = Pick<DownStream, 'snapshot' | 'subscribe'>;
+export type ReadOnly = Pick<DownloadEngine, 'snapshot' | 'subscribe'>;
 
 /** Unchanged downloads keep their identity from one snapshot to the next, as the engine's do. */
 export function withoutSecrets(engine: ReadOnly): ReadOnly {

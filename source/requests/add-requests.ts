@@ -1,7 +1,7 @@
 // What is added for typed words: URLs, pasted commands, or items that a command turns into links.
 import {cleanText} from '../text/clean-text.ts';
 import {defaults} from '../defaults.ts';
-import {DownStreamError, type AddRequest, type Download, type DownStream} from '../downstream.ts';
+import {DownStreamError, type AddRequest, type Download, type DownloadEngine} from '../downstream.ts';
 import {resolveLink} from '../engine/origin/link-resolver.ts';
 import {headersFrom} from './headers.ts';
 import {withCredentials, type Netrc} from './netrc.ts';
@@ -59,7 +59,7 @@ export const requestsForRemote: RequestsOf = async (word, settings) => {
 
 /** Adds what is asked for; what cannot be added is told, the others go on. */
 export async function addAll(
-	downstream: DownStream,
+	downstream: DownloadEngine,
 	words: readonly string[],
 	requestsOf: (word: string) => Promise<AddRequest[]>,
 	onError: (error: DownStreamError) => void,

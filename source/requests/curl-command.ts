@@ -8,7 +8,7 @@ const table: OptionTable = {
 	values: `header:H user-agent:A cookie:b referer:e user:u oauth2-bearer url url-query request:X
 		data:d data-ascii data-raw data-binary data-urlencode json form:F form-string upload-file:T
 		proxy:x proxy-user:U socks5 socks5-hostname noproxy output:o range:r`,
-	switches: 'get:G globoff:g',
+	switches: 'get:G globoff:g remote-name:O remote-name-all',
 	harmlessValues: `connect-timeout continue-at:C cookie-jar:c create-file-mode dump-header:D etag-compare etag-save
 		expect100-timeout happy-eyeballs-timeout-ms hsts alt-svc keepalive-cnt keepalive-time libcurl limit-rate
 		max-filesize max-redirs max-time:m output-dir parallel-max proto proto-default proto-redir rate retry retry-delay
@@ -16,7 +16,7 @@ const table: OptionTable = {
 		trace-config write-out:w doh-url dns-servers ip-tos time-cond:z`,
 	// A certificate that fails is told with the option that trusts it.
 	harmlessSwitches: `insecure:k silent:s show-error:S verbose:v location:L fail:f fail-with-body fail-early compressed
-		remote-name:O remote-name-all remote-header-name:J remote-time:R progress-bar:# progress-meter head:I include:i
+		remote-header-name:J remote-time:R progress-bar:# progress-meter head:I include:i
 		show-headers http0.9 http1.0:0 http1.1 http2 http2-prior-knowledge http3 http3-only tlsv1:1 tlsv1.0 tlsv1.1
 		tlsv1.2 tlsv1.3 sslv2:2 sslv3:3 ssl ssl-reqd ssl-no-revoke ssl-revoke-best-effort ssl-auto-client-cert ipv4:4
 		ipv6:6 buffer no-buffer:N create-dirs parallel:Z parallel-immediate styled-output clobber keepalive tcp-nodelay
@@ -42,6 +42,7 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 	const data: string[] = [];
 	let isGet = false;
 	let hasGlobs = true;
+	let isNamedByUrl = false;
 	let proxyUser: string | undefined;
 	line.applyTo(request);
 	const readValue = ({name, option, value}: {name: string; option: string; value: string}) => {
@@ -132,6 +133,7 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 		} else if (word.kind === 'switch') {
 			isGet ||= word.name === 'get';
 			hasGlobs &&= word.name !== 'globoff';
+			isNamedByUrl ||= word.name.startsWith('remote-name');
 		} else if (word.kind === 'unknown') {
 			request.refuseOption(word.option);
 		} else if (body.has(word.name)) {
@@ -150,6 +152,10 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 		request.refuse(sendsData);
 	}
 
+	if (line.output !== undefined && !isNamedByUrl && request.names.length === 0) {
+		request.output(line.output);
+	}
+
 	for (const url of urls) {
 		const plain = hasGlobs ? withoutGlobs(url) : url;
 		if (plain === undefined) {
@@ -166,7 +172,6 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 	return request.result();
 }
 
-/** curl takes a URL or a proxy without a scheme for http. */
 /** Undefined if it is read from a file. */
 function plainField({name, value}: {name: string; value: string}): string | undefined {
 	return name !== 'data-raw' && value.startsWith('@') ? undefined : value;

@@ -98,7 +98,7 @@ export class PastedRequest {
 
 	/** A path: its last part is the name. Standard output and the null device are none. */
 	output(path: string): void {
-		if (!/^(?:-|\/dev\/(?:null|stdout)|nul)$/i.test(path)) {
+		if (!/^(?:-|\/dev\/(?:null|std(?:out|err)|tty)|nul|con|\$null)$/i.test(path)) {
 			this.names.push(path.split(/[\\/]/).at(-1)!);
 		}
 	}

@@ -1,7 +1,7 @@
 // What of a pasted `Invoke-WebRequest` concerns a download: as browsers copy it, with its session. Pure.
 import {PastedRequest, type PastedCommand} from './pasted-request.ts';
 
-type Token = {readonly kind: 'text' | 'word' | 'sign' | 'end'; readonly text: string};
+type Token = {readonly kind: 'text' | 'word' | 'sign' | 'redirection' | 'end'; readonly text: string};
 
 const command = /^(?:Invoke-WebRequest|Invoke-RestMethod|iwr|irm)$/i;
 
@@ -62,7 +62,8 @@ const pieces = new RegExp(
 		String.raw`'(?<single>(?:[^']|'')*)'`,
 		String.raw`(?<sign>@?\{|[}()=,])`,
 		String.raw`(?<open>['"][^]*)`,
-		String.raw`(?<word>https?:[^\s'"]+|[^\s;'"{}()=,]+)`,
+		String.raw`(?<redirection>(?:(?<!\S)[\d*])?(?:>>|>&\d|>))`,
+		String.raw`(?<word>https?:[^\s'"<>|]+|[^\s;'"{}()=,<>|]+)`,
 		String.raw`(?<other>[^])`,
 	].join('|'),
 	'gi',
@@ -85,6 +86,8 @@ function tokensOf(text: string): {tokens: Token[]; isOpen: boolean} {
 			if (depth === 0) {
 				tokens.push({kind: 'end', text: ''});
 			}
+		} else if (found.redirection !== undefined) {
+			tokens.push({kind: 'redirection', text: found.redirection});
 		} else if (found.blank === undefined) {
 			isOpen ||= found.open !== undefined;
 			tokens.push({kind: 'word', text: found.word ?? found.open ?? found.other ?? ''});
@@ -137,8 +140,25 @@ const harmless = new Set([
 const pseudoHeaders = new Set(['authority', 'method', 'path', 'scheme']);
 
 function readCommand(request: PastedRequest, tokens: readonly Token[]): void {
+	let output: string | undefined;
 	for (let index = 0; index < tokens.length; index++) {
 		const {kind, text} = tokens[index]!;
+		if (kind === 'redirection') {
+			// Other streams have messages alone.
+			const target = /&\d$/.test(text) ? undefined : tokens[++index]?.text;
+			output = /^[1*]?>>?$/.test(text) ? target : output;
+			continue;
+		}
+
+		const receiver = text === '|' ? tokens[index + 1]?.text : undefined;
+		if (receiver !== undefined && /^(?:Out-Null|Tee-Object|tee)$/i.test(receiver)) {
+			const [target] = tokens
+				.slice(index + 2)
+				.filter(({text: word}) => !/^-(?:FilePath|Append)$/i.test(word));
+			output ??= target?.text;
+			break;
+		}
+
 		const [, name, inline] = kind === 'word' ? (/^-(\w+)(?::(.*))?$/.exec(text) ?? []) : [];
 		if (name === undefined) {
 			if (kind === 'sign' || text === '|' || request.urls.length > 0) {
@@ -154,6 +174,10 @@ function readCommand(request: PastedRequest, tokens: readonly Token[]): void {
 			index += inline === undefined || inline === '' ? 1 : 0;
 			readParameter(request, name, inline || tokens[index]?.text || '');
 		}
+	}
+
+	if (output !== undefined && request.names.length === 0) {
+		request.output(output);
 	}
 }
 

@@ -1,8 +1,11 @@
-// The words of a command line, as a POSIX shell splits it. Nothing is expanded or run. Pure.
+// The words and operators of a command line, as POSIX shells and cmd split it. Nothing is expanded or run. Pure.
+
+/** `&&`, `|`, the end of a line; or a redirection with its descriptor, such as `2>`, and its target. */
+export type Operator = {readonly operator: string; target?: string};
 
 export type ShellLine = {
 	/** Words and operators, in order. */
-	readonly words: ReadonlyArray<string | {readonly operator: string}>;
+	readonly words: ReadonlyArray<string | Operator>;
 	/** The first variable or command substitution outside a URL, as written. */
 	readonly expansion: string | undefined;
 	/** A quote is not closed. */
@@ -24,7 +27,9 @@ const piece = new RegExp(
 		String.raw`\$'(?<ansi>(?:[^'\\]|\\[^])*)'`,
 		String.raw`'(?<single>[^']*)'`,
 		String.raw`\$?"(?<double>(?:[^"\\]|\\[^])*)"`,
-		String.raw`(?<operator>[|&;<>()]+)`,
+		// A descriptor is a word of its own: that of `f?x=2>out` belongs to the URL.
+		String.raw`(?<redirection>(?:(?<![^\s|&;()<>])(?:\d+|\{\w+\}|\*))?(?:<<<|<<-?|<>|[<>]&|>>|>\||[<>])|&>>?)`,
+		String.raw`(?<control>&&|\|\||\|&|[|&;()])`,
 		String.raw`(?<open>['"][^]*)`,
 		String.raw`(?<plain>\$?[^\s\\'"|&;<>()$]*)`,
 	].join('|'),
@@ -33,13 +38,13 @@ const piece = new RegExp(
 
 /** Quoting of POSIX shells and `$'…'` of bash. In an unquoted URL `&`, `;` and parentheses are text: users forget quotes. */
 export function shellLine(text: string): ShellLine {
-	const words: Array<string | {operator: string}> = [];
+	const words: Array<string | Operator> = [];
 	let word: string | undefined;
 	let expansion: string | undefined;
 	let isOpen = false;
 	const endWord = () => {
 		if (word !== undefined) {
-			words.push(word);
+			addWord(words, word);
 		}
 
 		word = undefined;
@@ -57,17 +62,27 @@ export function shellLine(text: string): ShellLine {
 		const {groups: found = {}} = match;
 		if (found.blank !== undefined) {
 			endWord();
-		} else if (found.operator !== undefined) {
-			const isText = isUrl('') && /^[&;()]+[^\s]/.test(text.slice(start));
+			// A line that ends with an operator goes on.
+			if (!isControl(words.at(-1)) && endsCommand.test(text.slice(start))) {
+				words.push({operator: '\n'});
+			}
+		} else if (found.redirection !== undefined) {
+			endWord();
+			words.push({operator: found.redirection});
+		} else if (found.control !== undefined) {
+			const isText = isUrl('') && !/['"]/.test(text[start - 1]!) && staysInUrl(word!, text.slice(start));
 			if (isText) {
-				word += found.operator;
+				word += found.control;
 			} else {
 				endWord();
-				words.push({operator: found.operator});
+				words.push({operator: found.control});
 			}
 		} else if (found.continuation === undefined) {
 			const [raw] = match;
-			if ((found.double !== undefined || found.plain !== undefined) && !isUrl(raw)) {
+			const before = words.at(-1);
+			// The place of a log does not matter.
+			const isIgnored = isOpenRedirection(before) && (!isOfOutput(before) || raw === '$null');
+			if ((found.double !== undefined || found.plain !== undefined) && !isUrl(raw) && !isIgnored) {
 				expansion ??= /\$(?:[A-Za-z_]\w*|\{[^}]*\}?|\([^)]*\)?)/.exec(raw)?.[0];
 			}
 
@@ -86,6 +101,42 @@ export function shellLine(text: string): ShellLine {
 
 	endWord();
 	return {words, expansion, isOpen};
+}
+
+/** At blanks: a line ends here, and what follows is neither an option nor a URL of the command. */
+const endsCommand = /^[^\S\n]*\n\s*(?!https?:)[^\s'"#-]/i;
+
+/** Whether an unquoted URL goes on at these characters: as its query, or as `;name=value` of a path. */
+function staysInUrl(url: string, rest: string): boolean {
+	return /^[()]/.test(rest) || (url.includes('?') ? /^(?!&&)[&;]+[^\s&;|<>]/ : /^[&;][\w.~%-]+=/).test(rest);
+}
+
+export function isRedirection({operator}: Operator): boolean {
+	return /[<>]/.test(operator);
+}
+
+/** It separates commands. */
+export function isControl(token: string | Operator | undefined): boolean {
+	return typeof token === 'object' && !isRedirection(token);
+}
+
+/** Whether it sends standard output elsewhere. */
+export function isOfOutput({operator, target}: Operator): boolean {
+	const isCopy = operator.endsWith('&') && /^(?:\d+|-)$/.test(target ?? '');
+	return /^(?:[1*]?>(?:[>|&])?|&>>?)$/.test(operator) && !isCopy;
+}
+
+function isOpenRedirection(token: string | Operator | undefined): token is Operator {
+	return typeof token === 'object' && token.target === undefined && isRedirection(token);
+}
+
+function addWord(tokens: Array<string | Operator>, word: string): void {
+	const before = tokens.at(-1);
+	if (isOpenRedirection(before)) {
+		before.target = word;
+	} else {
+		tokens.push(word);
+	}
 }
 
 const ansiCharacters: Readonly<Record<string, string>> = {
@@ -120,21 +171,51 @@ function unescaped(inner: string): string {
  * The words of a command line of Windows' cmd: `^` escapes outside its quotes, and programs read what is left with `\"`
  * for a quote. Browsers double every backslash.
  */
-export function cmdWords(text: string): {words: string[]; isOpen: boolean} {
+export function cmdLine(text: string): ShellLine {
+	const words: Array<string | Operator> = [];
 	let line = '';
 	let isQuoted = false;
+	let isOpen = false;
+	const endPart = () => {
+		const part = argumentsOf(line);
+		for (const word of part.words) {
+			addWord(words, word);
+		}
+
+		isOpen ||= part.isOpen;
+		line = '';
+	};
 	for (let index = 0; index < text.length; index++) {
 		const character = text[index]!;
+		const rest = text.slice(index);
+		const [operator] = isQuoted ? [] : (/^(?:[<>]&|>>|&&|\|\||[<>|&])/.exec(rest) ?? []);
+		const [, url] = /(?:^|\s)(https?:\/\/\S*)$/i.exec(line) ?? [];
+		const isText = url !== undefined && staysInUrl(url, rest);
 		if (character === '^' && !isQuoted) {
 			const [newline] = /^\r?\n/.exec(text.slice(index + 1, index + 3)) ?? [''];
 			index += newline.length + (newline === '' ? 1 : 0);
 			line += newline === '' ? (text[index] ?? '') : ' ';
+		} else if (operator !== undefined && !isText) {
+			const [descriptor = ''] = /[<>]/.test(operator) ? (/(?<!\S)\d$/.exec(line) ?? []) : [];
+			line = line.slice(0, line.length - descriptor.length);
+			endPart();
+			words.push({operator: descriptor + operator});
+			index += operator.length - 1;
+		} else if (!isQuoted && character === '\n' && endsCommand.test(rest)) {
+			endPart();
+			words.push({operator: '\n'});
 		} else {
 			isQuoted = character === '"' ? !isQuoted : isQuoted;
 			line += character;
 		}
 	}
 
+	endPart();
+	return {words, expansion: undefined, isOpen};
+}
+
+/** As the run-time library of C splits them. */
+function argumentsOf(line: string): {words: string[]; isOpen: boolean} {
 	const words: string[] = [];
 	let word: string | undefined;
 	let isInside = false;

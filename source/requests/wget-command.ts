@@ -56,6 +56,7 @@ export function parseWgetCommand(text: string): PastedCommand | undefined {
 	/** By name, of those that are joined with others. */
 	const given = new Map<string, string>();
 	let areSeparate = isWget;
+	let isOnOutput = false;
 	for (const word of readOptions(line.words, isWget ? wgetTable : aria2Table)) {
 		switch (word.kind) {
 			case 'operand':
@@ -69,8 +70,14 @@ export function parseWgetCommand(text: string): PastedCommand | undefined {
 				request.proxy = word.name === 'no-proxy' ? 'direct' : request.proxy;
 				break;
 			case 'value':
+				isOnOutput ||= word.name === 'output-document' && /^(?:-|\/dev\/stdout)$/.test(word.value);
 				readValue(request, word, given);
 		}
+	}
+
+	// Otherwise standard output has messages alone.
+	if (isOnOutput && line.output !== undefined) {
+		request.output(line.output);
 	}
 
 	const user = given.get('user') ?? given.get('http-user');

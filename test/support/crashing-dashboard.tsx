@@ -1,4 +1,4 @@
-// The dashboard over downloads that break it in the way that the argument names.
+// A dashboard that crashes; the argument selects how.
 import process from 'node:process';
 import {showDashboard} from '../../source/terminal/show-dashboard.tsx';
 import {MemoryDownStream} from './memory-downstream.ts';

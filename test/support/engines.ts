@@ -3,7 +3,7 @@ import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
-import type {Download, DownloadId, DownStream} from '../../source/downstream.ts';
+import type {Download, DownloadId, DownloadEngine} from '../../source/downstream.ts';
 import {Engine, type EngineOptions} from '../../source/engine/engine.ts';
 import {until as untilSnapshot} from '../../source/wait.ts';
 import {ProxyServer} from '../../source/proxy/server.ts';
@@ -41,7 +41,7 @@ export async function startEngine(t: TestContext, options: Partial<EngineOptions
 	return {engine, proxy, storageDir, close};
 }
 
-export function downloadOf({snapshot}: DownStream, id: DownloadId): Download {
+export function downloadOf({snapshot}: DownloadEngine, id: DownloadId): Download {
 	const download = snapshot.downloads.find(download => download.id === id);
 	if (!download) {
 		throw new Error(`${id} is not in the snapshot`);
@@ -55,7 +55,7 @@ const patienceMs = 120_000;
 
 /** Resolves with the download as soon as a snapshot shows it so. */
 export async function until(
-	downstream: DownStream,
+	downstream: DownloadEngine,
 	id: DownloadId,
 	condition: (download: Download) => boolean,
 ): Promise<Download> {

@@ -321,7 +321,7 @@ export class FaultOrigin {
 	readonly origin: TestOrigin;
 	readonly #open = new Set<IncomingMessage>();
 	/** The most that there were at once. */
-	mostOpenRequests = 0;
+	maxOpenRequests = 0;
 	/** The number of signed URLs that were made. */
 	signatures = 0;
 	#signatureUses = 0;
@@ -384,7 +384,7 @@ export class FaultOrigin {
 		record: OriginRequestRecord,
 	): Promise<boolean> {
 		this.#open.add(request);
-		this.mostOpenRequests = Math.max(this.mostOpenRequests, this.openRequests);
+		this.maxOpenRequests = Math.max(this.maxOpenRequests, this.openRequests);
 		response.once('close', () => this.#open.delete(request));
 		const {searchParams} = new URL(request.url ?? '', 'http://origin');
 		const name = searchParams.get('fault');

@@ -1,9 +1,9 @@
-// The interface of the engine over a plain list: it records what it is told and shows what a test says.
+// A stand-in for the engine: a plain list of downloads that records commands and shows the test's snapshots.
 import type {
 	AddRequest,
 	Download,
 	DownloadChange,
-	DownStream,
+	DownloadEngine,
 	ExportRequest,
 	Snapshot,
 } from '../../source/downstream.ts';
@@ -11,7 +11,7 @@ import {blankDownload} from './blank-download.ts';
 
 const size = 1000 * 1024 * 1024;
 
-/** A download of which a quarter is there, fetched by one connection. */
+/** A download with its first quarter present and one connection. */
 export function download(change: Partial<Download> = {}): Download {
 	const name = change.name ?? 'film.mkv';
 	return {
@@ -41,7 +41,7 @@ export function idOf(index: number): string {
 	return String(index).padStart(32, '0');
 }
 
-/** `film-0.mkv`, `film-1.mkv`, … in the order in which they were added. */
+/** `film-0.mkv`, `film-1.mkv`, … in the order of addition. */
 export function films(count: number, change: Partial<Download> = {}): Download[] {
 	return Array.from({length: count}, (_, index) =>
 		download({id: idOf(index), name: `film-${index}.mkv`, addedAt: index, queueRank: index, ...change}),
@@ -78,7 +78,7 @@ export function everyState(): Download[] {
 			name: 'dataset-2026-part-003.tar.zst',
 			status: 'failed',
 			...idle,
-			error: {...error, code: 'origin-refused', message: '403 Forbidden: link expired?'},
+			error: {...error, code: 'origin-refused', status: 403, message: '403 Forbidden: link expired?'},
 		},
 		{name: 'podcast-ep-214.mp3', status: 'complete', ...idle, present: size, ranges: [[0, size]]},
 		{name: 'model-weights.safetensors', status: 'queued', ...nothing},
@@ -100,13 +100,13 @@ export function everyState(): Download[] {
 	return changes.map((change, index) => download({id: idOf(index), ...change}));
 }
 
-export class MemoryDownStream implements DownStream {
+export class MemoryDownStream implements DownloadEngine {
 	snapshot: Snapshot;
-	/** Each command with what it was given. */
+	/** Commands with their arguments. */
 	readonly calls: unknown[][] = [];
-	/** What the next command rejects with. */
+	/** The next command rejects with this error. */
 	failure: Error | undefined;
-	/** URLs that are in the list already. */
+	/** URLs already in the list. */
 	readonly known = new Set<string>();
 	readonly #listeners = new Set<() => void>();
 	readonly #removed = new Map<string, Download>();

@@ -1,4 +1,5 @@
-// An engine in memory for tests of the proxy: its files are a pure function of the offset, and can hold back or fail.
+// An in-memory engine for tests of the proxy. Its file bytes are a pure function of the offset; reads can be blocked
+// or fail.
 import {EventEmitter, once} from 'node:events';
 import {
 	type AddRequest,
@@ -10,7 +11,7 @@ import {
 	type Snapshot,
 } from '../../source/downstream.ts';
 import type {StreamingEngine} from '../../source/proxy/server.ts';
-import type {StreamFacts} from '../../source/engine/download/transfer.ts';
+import type {Representation} from '../../source/engine/download/transfer.ts';
 import type {StreamedTransfer, StreamRead} from '../../source/proxy/stream.ts';
 import {blankDownload} from './blank-download.ts';
 import {content} from './content.ts';
@@ -19,23 +20,23 @@ const chunkSize = 64 * 1024;
 
 export class MemoryTransfer implements StreamedTransfer {
 	readonly id: DownloadId;
-	currentFacts: StreamFacts;
-	/** Where the bytes end; the size, unless that is unknown. */
+	currentFacts: Representation;
+	/** The end of the available bytes; the size, unless unknown. */
 	end: number;
-	/** Reads wait here until `release`. */
+	/** Reads block here until `release`. */
 	heldFrom = Infinity;
 	/** Reads fail here. */
 	failure: {offset: number; error: DownStreamError} | undefined;
-	/** What `facts` rejects with. */
+	/** The rejection of `facts`. */
 	factsFailure: Error | undefined;
 	readonly reads: StreamRead[] = [];
-	/** Reads that go on. */
+	/** Reads in progress. */
 	openReads = 0;
 	bytesRead = 0;
-	/** `blocked`: a read waits; `closed`: a read is over. */
+	/** `blocked`: a read waits; `closed`: a read has ended. */
 	readonly events = new EventEmitter();
 
-	constructor(id: DownloadId, size: number, facts: Partial<StreamFacts> = {}) {
+	constructor(id: DownloadId, size: number, facts: Partial<Representation> = {}) {
 		this.id = id;
 		this.end = size;
 		this.currentFacts = {
@@ -51,7 +52,7 @@ export class MemoryTransfer implements StreamedTransfer {
 		};
 	}
 
-	async facts(): Promise<StreamFacts> {
+	async representation(): Promise<Representation> {
 		if (this.factsFailure) {
 			throw this.factsFailure;
 		}
@@ -101,9 +102,9 @@ export class MemoryEngine implements StreamingEngine {
 	readonly key = 'secret+key/1=';
 	readonly viewKey = 'view+key/1=';
 	readonly transfers = new Map<DownloadId, MemoryTransfer>();
-	/** The commands that came, in order. */
+	/** The received commands in order. */
 	readonly commands: unknown[] = [];
-	/** `change`: there is a new snapshot; `unsubscribed`: a listener has gone. */
+	/** `change`: there is a new snapshot; `unsubscribed`: a listener was removed. */
 	readonly events = new EventEmitter();
 	snapshot: Snapshot = {
 		version: 0,
@@ -116,7 +117,7 @@ export class MemoryEngine implements StreamingEngine {
 	};
 
 	/** Adds a file of `size` bytes. */
-	file(size: number, facts: Partial<StreamFacts> = {}): MemoryTransfer {
+	file(size: number, facts: Partial<Representation> = {}): MemoryTransfer {
 		const transfer = new MemoryTransfer(`id${this.transfers.size + 1}`, size, facts);
 		this.transfers.set(transfer.id, transfer);
 		const {name, type} = transfer.currentFacts;

@@ -1,14 +1,14 @@
-// The dashboard in this process, drawn into a terminal emulator: what is written is what a person would see.
+// The dashboard in this process, drawn into a terminal emulator: tests read the screen as a person would.
 import {PassThrough, Writable} from 'node:stream';
 import type {TestContext} from 'node:test';
-import {setImmediate as nextTurn, setTimeout as sleep} from 'node:timers/promises';
+import {setImmediate as nextTurn} from 'node:timers/promises';
+import {inspect} from 'node:util';
 import {Unicode11Addon} from '@xterm/addon-unicode11';
 import xterm from '@xterm/headless';
 import {render, type Instance} from 'ink';
-import {settleMs} from '../../source/dashboard/controller.ts';
 import {Dashboard} from '../../source/dashboard/dashboard.tsx';
 import {themes} from '../../source/dashboard/theme.ts';
-import type {DownStream} from '../../source/downstream.ts';
+import type {DownloadEngine} from '../../source/downstream.ts';
 
 type Size = {readonly columns: number; readonly rows: number};
 
@@ -19,17 +19,17 @@ export type ScreenOptions = Size & {
 	readonly remoteHint?: string;
 };
 
-/** A person reads a dialog before answering it. */
-export const read = () => sleep(settleMs + 10);
+/** A text on the screen, a text not on it, or a condition. */
+export type Wanted = RegExp | string | {readonly without: string} | (() => boolean);
 
 export class Screen {
-	/** Bytes written so far. */
+	/** Bytes written by the dashboard. */
 	written = 0;
 	raw = '';
 	readonly copied: string[] = [];
 	readonly played: string[] = [];
 	readonly opened: string[] = [];
-	/** What was printed while the screen was left. */
+	/** Lines printed on the shell's screen. */
 	readonly printed: Array<readonly string[]> = [];
 	hasMouse = false;
 	bells = 0;
@@ -46,7 +46,7 @@ export class Screen {
 	readonly #changed = new Set<() => void>();
 	readonly #app: Instance;
 
-	constructor(t: TestContext, downstream: DownStream, options: ScreenOptions) {
+	constructor(t: TestContext, downstream: DownloadEngine, options: ScreenOptions) {
 		const {columns, rows, ascii = false, clipboard = 'copied', isAttached = false, remoteHint} = options;
 		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true, convertEol: true});
 		this.#emulator.loadAddon(new Unicode11Addon());
@@ -137,14 +137,10 @@ export class Screen {
 		this.#app.unmount();
 	}
 
-	/** Resolves when it was read: two presses are two reads. */
-	async press(keys: string): Promise<void> {
-		this.#stdin.write(keys);
+	/** Sends input and resolves after the dashboard has read it: two calls are two reads. */
+	async send(input: string): Promise<void> {
+		this.#stdin.write(input);
 		await nextTurn();
-	}
-
-	paste(text: string): Promise<void> {
-		return this.press(`\u001B[200~${text}\u001B[201~`);
 	}
 
 	resize(columns: number, rows: number): void {
@@ -153,38 +149,43 @@ export class Screen {
 		this.#stdout.emit('resize');
 	}
 
-	/** What somebody else writes on the screen. */
-	disturb(text: string): Promise<void> {
-		return new Promise(resolve => {
-			this.#emulator.write(text, resolve);
-		});
+	/** Writes to the terminal behind the dashboard's back. */
+	disturb(text: string): void {
+		this.#emulator.write(text);
 	}
 
-	/** Resolves with the screen as soon as it is as wanted; rejects if it is not so within 10 s. */
-	async shows(wanted: RegExp | string | (() => boolean)): Promise<string> {
-		const fits = () =>
-			typeof wanted === 'function'
-				? wanted()
-				: typeof wanted === 'string'
-					? this.text.includes(wanted)
-					: wanted.test(this.text);
-		let isLate = false;
-		const limit = setTimeout(() => {
-			isLate = true;
-			this.#tell();
-		}, 10_000);
-		while (!fits()) {
-			if (isLate) {
-				throw new Error(`never showed ${String(wanted)}:\n${this.text}`);
+	/** Resolves with the screen once it is as wanted; rejects after 10 s. */
+	async shows(wanted: Wanted): Promise<string> {
+		const limit = Date.now() + 10_000;
+		while (!this.#isAs(wanted)) {
+			if (Date.now() > limit) {
+				throw new Error(`never showed ${inspect(wanted)}:\n${this.text}`);
 			}
 
-			await new Promise<void>(resolve => {
-				this.#changed.add(resolve);
-			});
+			await this.waitForChange();
 		}
 
-		clearTimeout(limit);
 		return this.text;
+	}
+
+	#isAs(wanted: Wanted): boolean {
+		if (typeof wanted === 'function') {
+			return wanted();
+		}
+
+		if (typeof wanted === 'string') {
+			return this.text.includes(wanted);
+		}
+
+		return wanted instanceof RegExp ? wanted.test(this.text) : !this.text.includes(wanted.without);
+	}
+
+	/** Resolves after the next output, or after a while without any. */
+	protected async waitForChange(): Promise<void> {
+		await new Promise<void>(resolve => {
+			this.#changed.add(resolve);
+			setTimeout(resolve, 100);
+		});
 	}
 
 	#tell(): void {

@@ -1,10 +1,11 @@
 // What happened between two snapshots, as lines that are only ever appended; or as JSON, one object for each event.
 import {cleanText} from '../../text/clean-text.ts';
 import {formatBytes, formatDuration, formatPercent, formatSpeed} from '../../text/format.ts';
-import {substituteOf, queueReason, secondsLeft} from '../../text/status-words.ts';
+import {substituteOf, secondsLeft} from '../../text/status-words.ts';
 import type {Download, DownloadId, Snapshot} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
+import {Waits, type Wait} from './patience.ts';
 
 type Style = {readonly json: boolean};
 
@@ -17,13 +18,14 @@ type Reported = {
 	progressTenth: number;
 	players: Set<string>;
 	isDone: boolean;
-	/** Why it waited, since bytes came last: each try is not worth a line. */
-	waits: Set<string>;
+	readonly waits: Waits;
 };
 
 type Event = {readonly event: string; readonly text: string; readonly [field: string]: unknown};
 
 const progressMs = 30_000;
+/** A line that is not read at once does no harm; the silence of a server is none of what happened. */
+const toldAtOnce = {error: 0, silence: Infinity};
 
 /** The first line: the proxy is ready. */
 export function readyLine(
@@ -88,7 +90,7 @@ export class EventLines {
 			progressTenth: 0,
 			players: new Set<string>(),
 			isDone: false,
-			waits: new Set(),
+			waits: new Waits(toldAtOnce),
 		};
 		const events = before ? [] : [addedEvent(download)];
 		if (download.size !== null && (!before || before.download.size === null)) {
@@ -104,7 +106,7 @@ export class EventLines {
 		events.push(
 			...doneEvents(said, download),
 			...statusEvents(before?.download, download),
-			...waitEvents(said, download),
+			...waitEvents(said.waits.next(download, now), download),
 			...progressEvents(said, download, now),
 		);
 		said.download = download;
@@ -183,36 +185,25 @@ function statusEvents(before: Download | undefined, download: Download): Event[]
 	return events;
 }
 
-/** Once for each reason: of the host that fails, or that takes no more connections. */
-function waitEvents(said: Reported, download: Download): Event[] {
-	const {status, error, retryAt, lastByteAt} = download;
-	if (lastByteAt !== said.download.lastByteAt) {
-		said.waits.clear();
+function waitEvents(wait: Wait | undefined, {error, retryAt, hostCeiling}: Download): Event[] {
+	switch (wait?.reason) {
+		case undefined:
+		case 'over':
+		case 'silence':
+			return [];
+		case 'queued':
+			return [{event: 'queued', connections: hostCeiling, text: wait.words.replace(':', ' ')}];
+		default:
+			return [
+				{
+					event: 'waiting',
+					code: wait!.reason,
+					message: error?.message ?? '',
+					retryAt,
+					text: `waits  ${wait!.words}`,
+				},
+			];
 	}
-
-	const isQueued = status === 'queued' && queueReason(download) !== undefined;
-	const reason = isQueued ? status : status === 'waiting' ? error?.code : undefined;
-	if (reason === undefined || said.waits.has(reason)) {
-		return [];
-	}
-
-	said.waits.add(reason);
-	if (isQueued) {
-		return [
-			{event: 'queued', connections: download.hostCeiling, text: queueReason(download)!.replace(':', ' ')},
-		];
-	}
-
-	const message = error?.message ?? '';
-	return [
-		{
-			event: 'waiting',
-			code: reason,
-			message,
-			retryAt,
-			text: `waits  ${message}; it is tried again and again`,
-		},
-	];
 }
 
 /** At each 10 %, but not more often than every 30 s. */

@@ -3,14 +3,14 @@ import {stat} from 'node:fs/promises';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {addAll, requestsFor} from '../../requests/add-requests.ts';
-import {formatDuration} from '../../text/format.ts';
 import {substituteOf} from '../../text/status-words.ts';
 import {DownStreamError, isSettled, type Download, type DownloadId, type Snapshot} from '../../downstream.ts';
 import {resolveTarget} from '../../engine/store/export.ts';
-import {lookMs, QuietTime, TroubleLines, type Outcome} from '../output/patience.ts';
+import {gaveUpLines, lookMs, QuietTime, Waits, type Outcome} from '../output/patience.ts';
 import type {EngineHost} from '../../host/engine-host.ts';
 import type {Settings} from '../settings.ts';
 import {snapshotsOf} from '../../wait.ts';
+import {cleanText} from '../../text/clean-text.ts';
 
 /** Changes of one file that `--on-change` answers in one run. */
 const maxAnswers = 5;
@@ -53,11 +53,14 @@ export async function get(
 	const open = new Set(downloads.map(({id}) => id));
 	const patience = new AbortController();
 	const quiet = new QuietTime();
-	const troubles = new TroubleLines();
+	const waits = new Map(downloads.map(({id}) => [id, new Waits()]));
 	const timer = setInterval(() => {
 		const waiting = engine.snapshot.downloads.filter(({id}) => open.has(id));
-		for (const line of troubles.next(waiting, Date.now())) {
-			output.error(line);
+		for (const download of waiting) {
+			const wait = waits.get(download.id)?.next(download, Date.now());
+			if (wait) {
+				output.error(cleanText(`${download.name}: ${wait.words}`));
+			}
 		}
 
 		// What is exported waits for nobody.
@@ -92,12 +95,9 @@ export async function get(
 		return failed || signal.aborted ? 'failed' : 'done';
 	}
 
-	const quietFor = formatDuration(settings.giveUpAfter / 1000);
-	for (const {error, name} of engine.snapshot.downloads.filter(({id}) => open.has(id))) {
-		const reason = error?.message ?? 'the server does not answer';
-		output.error(
-			`${name}: ${reason}; gave up, no byte came for ${quietFor} (--give-up-after changes that; the same command goes on from what is here)`,
-		);
+	const left = engine.snapshot.downloads.filter(({id}) => open.has(id));
+	for (const line of gaveUpLines(left, settings.giveUpAfter)) {
+		output.error(line);
 	}
 
 	return failed ? 'failed' : 'gave-up';
@@ -156,10 +156,7 @@ async function checkedTarget({output, exportDir}: Settings, count: number): Prom
 	}
 
 	if (found) {
-		throw new DownStreamError(
-			'target-exists',
-			`${output} is there already; choose another name or remove it`,
-		);
+		throw new DownStreamError('target-exists', `${output} already exists; choose another name or remove it`);
 	}
 
 	return target;

@@ -3,7 +3,7 @@ import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
 import type {CommandName} from '../commands.ts';
 import {cleanText, padText} from '../../text/clean-text.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
-import {DownStreamError, type Download, type DownStream} from '../../downstream.ts';
+import {DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
 import {withoutCredentials} from '../../engine/origin/http-source.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
@@ -21,7 +21,7 @@ type ManageCommand = {
 	/** It needs no copy that runs. */
 	readonly worksOffline?: true;
 	/** Resolves with whether all went well. */
-	run(downstream: DownStream, words: readonly string[], context: Context): Promise<boolean>;
+	run(downstream: DownloadEngine, words: readonly string[], context: Context): Promise<boolean>;
 };
 
 type Context = {readonly settings: Settings; readonly output: CommandOutput};
@@ -39,10 +39,13 @@ const commands = {
 	pause: onEach((downstream, {id}) => downstream.pause(id)),
 	resume: onEach((downstream, {id}) => downstream.resume(id)),
 	cancel: onEach((downstream, {id}) => downstream.cancel(id)),
-	// Nobody can take it back: the command has ended.
-	remove: onEach((downstream, {id}, {settings}) =>
-		downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
-	),
+	remove: {
+		// Nobody can take it back: the command has ended.
+		...onEach((downstream, {id}, {settings}) =>
+			downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
+		),
+		worksOffline: true,
+	},
 	export: {
 		worksOffline: true,
 		async run(downstream, [id, path], {output}) {
@@ -96,7 +99,7 @@ export async function forwardUrls(
 	const client = await attach(settings.storageDir);
 	try {
 		if (client && urls.length === 0) {
-			output.result(`downstream-tui already runs: ${client.snapshot.origin}`);
+			output.result(`downstream-tui is already running: ${client.snapshot.origin}`);
 		}
 
 		return client && (await add(client, urls, {settings, output}));
@@ -107,7 +110,7 @@ export async function forwardUrls(
 
 /** Hands URLs to a copy that runs; resolves with whether it took all of them. */
 async function add(
-	downstream: DownStream,
+	downstream: DownloadEngine,
 	urls: readonly string[],
 	{settings, output}: Context,
 ): Promise<boolean> {
@@ -126,7 +129,11 @@ async function add(
 	return isGood;
 }
 
-async function list({snapshot}: DownStream, _words: unknown, {settings, output}: Context): Promise<boolean> {
+async function list(
+	{snapshot}: DownloadEngine,
+	_words: unknown,
+	{settings, output}: Context,
+): Promise<boolean> {
 	const {downloads} = snapshot;
 	if (settings.json) {
 		output.result(`[${downloads.map(download => jsonOf(download, settings)).join(',')}]`);
@@ -139,7 +146,7 @@ async function list({snapshot}: DownStream, _words: unknown, {settings, output}:
 	return true;
 }
 
-async function verify(downstream: DownStream, {id, name}: Download, {output}: Context): Promise<void> {
+async function verify(downstream: DownloadEngine, {id, name}: Download, {output}: Context): Promise<void> {
 	const {damaged} = await downstream.verify(id);
 	if (damaged.length > 0) {
 		const bytes = damaged.reduce((sum, [start, end]) => sum + end - start, 0);
@@ -154,7 +161,7 @@ async function verify(downstream: DownStream, {id, name}: Download, {output}: Co
 
 /** All are looked up before anything is done: numbers of the list change with it. */
 function onEach(
-	act: (downstream: DownStream, download: Download, context: Context) => Promise<void>,
+	act: (downstream: DownloadEngine, download: Download, context: Context) => Promise<void>,
 ): ManageCommand {
 	return {
 		async run(downstream, ids, context) {

@@ -2,13 +2,13 @@
 import {requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {findDownload} from './manage.ts';
-import {DownStreamError, type Download, type DownStream} from '../../downstream.ts';
+import {DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
 import {play} from '../../requests/launch-player.ts';
 import {start} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import {until} from '../../wait.ts';
 import {untilDone} from './serve.ts';
-import type {Outcome} from '../output/patience.ts';
+import {type Outcome, gaveUpLines} from '../output/patience.ts';
 import type {Settings} from '../settings.ts';
 
 /** So long the player is not started without name and type: where downloads are queued, it is the one who asks. */
@@ -39,18 +39,22 @@ export async function playUrl(
 	try {
 		const id = await startPlayer(engine, word, {settings, isRemote: false, say, stopped});
 		say('This goes on until it is complete and no player has read it for 30 s; Ctrl+C ends it');
-		return await untilDone(engine, stopped, {
-			isMeant: download => download.id === id,
-			since: Date.now(),
-			giveUpAfter: settings.giveUpAfter,
-		});
+		const {giveUpAfter} = settings;
+		const isMeant = (download: Download) => download.id === id;
+		const outcome = await untilDone(engine, stopped, {isMeant, since: Date.now(), giveUpAfter});
+		if (outcome === 'gave-up') {
+			const [line = ''] = gaveUpLines(engine.snapshot.downloads.filter(isMeant), giveUpAfter);
+			say(cleanText(line));
+		}
+
+		return outcome;
 	} finally {
 		await running.dispose();
 	}
 }
 
 async function startPlayer(
-	downstream: DownStream,
+	downstream: DownloadEngine,
 	word: string,
 	{
 		settings,
@@ -87,7 +91,7 @@ async function startPlayer(
 }
 
 async function findOrAdd(
-	downstream: DownStream,
+	downstream: DownloadEngine,
 	word: string,
 	settings: Settings,
 	isOther: boolean,
@@ -103,7 +107,7 @@ async function findOrAdd(
 
 /** The download with its first response, or as it is after `previewMs`. Undefined if it was removed. */
 async function preview(
-	downstream: DownStream,
+	downstream: DownloadEngine,
 	id: string,
 	stopped: AbortSignal,
 ): Promise<Download | undefined> {

@@ -2,7 +2,7 @@
 import {addAll} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
-import {DownStreamError, type AddRequest, type Download, type DownStream} from '../../downstream.ts';
+import {DownStreamError, type AddRequest, type Download, type DownloadEngine} from '../../downstream.ts';
 import {isUnfinishedCommand, parsePastedCommand} from '../../requests/pasted-command.ts';
 
 export const commandHelp = [
@@ -19,7 +19,7 @@ export const commandHelp = [
 type Answer = {readonly lines: readonly string[]; readonly isOver?: boolean};
 
 export class Repl {
-	readonly #downstream: DownStream;
+	readonly #downstream: DownloadEngine;
 	readonly #requestsOf: (word: string) => Promise<AddRequest[]>;
 	/** The download that is to be removed, once it is said what becomes of its data. */
 	#doomed: Download | undefined;
@@ -27,7 +27,7 @@ export class Repl {
 	#pasted = '';
 
 	/** `requestsOf`: what is added for a typed URL or a pasted command. */
-	constructor(downstream: DownStream, requestsOf: (word: string) => Promise<AddRequest[]>) {
+	constructor(downstream: DownloadEngine, requestsOf: (word: string) => Promise<AddRequest[]>) {
 		this.#downstream = downstream;
 		this.#requestsOf = requestsOf;
 	}

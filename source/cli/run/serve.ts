@@ -3,9 +3,9 @@ import process from 'node:process';
 import {createInterface} from 'node:readline';
 import {addAll, requestsFor, requestsForTyped} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
-import {isSettled, isStopped, type Download, type DownStream} from '../../downstream.ts';
+import {isSettled, isStopped, type Download, type DownloadEngine} from '../../downstream.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
-import {lookMs, QuietTime, type Outcome} from '../output/patience.ts';
+import {gaveUpLines, lookMs, QuietTime, type Outcome} from '../output/patience.ts';
 import {commandHelp, Repl} from './repl.ts';
 import {EventLines, readyLine} from '../output/event-lines.ts';
 import {start, type EngineHost} from '../../host/engine-host.ts';
@@ -54,6 +54,12 @@ export async function serveUntilDone(
 			? untilQuit(running, settings, stopped)
 			: untilDone(running.engine, stopped, {giveUpAfter}));
 		end();
+		if (outcome === 'gave-up') {
+			for (const line of gaveUpLines(running.engine.snapshot.downloads, giveUpAfter)) {
+				printProblem(line);
+			}
+		}
+
 		return allAdded ? outcome : 'failed';
 	} finally {
 		await running.dispose();
@@ -89,9 +95,13 @@ async function addFromCommandLine(
 	const requestsOf = (word: string) => requestsFor(word, settings);
 	await addAll(engine, urls, requestsOf, error => {
 		allAdded = false;
-		process.stderr.write(`downstream-tui: ${escapeControls(error.message)}\n`);
+		printProblem(error.message);
 	});
 	return allAdded;
+}
+
+function printProblem(message: string): void {
+	process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
 }
 
 async function untilQuit({engine}: EngineHost, settings: Settings, stopped: AbortSignal): Promise<Outcome> {
@@ -119,7 +129,7 @@ async function untilQuit({engine}: EngineHost, settings: Settings, stopped: Abor
  * `giveUpAfter` ms does not go on. `since` counts as a moment in which a player has read.
  */
 export async function untilDone(
-	downstream: DownStream,
+	downstream: DownloadEngine,
 	stopped: AbortSignal,
 	{
 		isMeant = () => true,
@@ -143,7 +153,8 @@ export async function untilDone(
 			const over = isOver || quiet.look(downloads, now) >= giveUpAfter;
 			const rest = lastPlayer + playersGoneMs - now;
 			if (stopped.aborted || (over && rest <= 0)) {
-				return downloads.every(({status}) => status === 'complete') ? 'done' : isOver ? 'failed' : 'gave-up';
+				const isDone = downloads.every(({status}) => status === 'complete');
+				return isDone ? 'done' : isOver || stopped.aborted ? 'failed' : 'gave-up';
 			}
 
 			await new Promise<void>(resolve => {

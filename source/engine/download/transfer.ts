@@ -1,37 +1,44 @@
 // One download: readers wait, segments write, one scheduler in between.
 import {rm} from 'node:fs/promises';
-import {DownStreamError, type Download, type DownloadId, type DownloadStatus} from '../../downstream.ts';
+import {
+	DownStreamError,
+	type Download,
+	type DownloadId,
+	type DownloadStatus,
+	hasExpired,
+} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import {release} from '../memory/buffers.ts';
 import {BlockChecksums, parseChecksum} from '../store/block-checksums.ts';
-import {BlockReader} from '../memory/disk-reader.ts';
+import {DiskReader} from '../memory/disk-reader.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import {diskError, isFull} from '../store/disk-error.ts';
 import {Doubt} from '../store/doubt.ts';
 import {downloadView, nameOf, queueRankOf, typeOf} from './view.ts';
 import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
-import {Fetcher, type NewLink, type TransferServices} from '../fetch/fetcher.ts';
+import {Scheduler, type NewLink, type TransferServices} from '../fetch/scheduler.ts';
 import {Readers, type Reader} from '../fetch/readers.ts';
 import {RetryPolicy} from '../fetch/retry-policy.ts';
-import {proveAcceptance, proveNewPlace} from '../fetch/version-check.ts';
+import {verifyAcceptance, verifyReplacement} from '../fetch/version-check.ts';
 import type {Client} from '../fetch/players.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import {DamagedFile, SparseFile} from '../store/sparse-file.ts';
 import {SpeedMeter} from '../fetch/speed-meter.ts';
+import {CheckQueue, type Check, type CheckKind} from './check-queue.ts';
 
-export type {NewLink, TransferServices} from '../fetch/fetcher.ts';
+export type {NewLink, TransferServices} from '../fetch/scheduler.ts';
 
 /** A reader that has come so much further, or by such a part of what it has read, is looked at anew. */
 const readStep = {bytes: 256 * 1024, part: 1 / 16, most: 4 * 1024 * 1024};
 const checkpointMs = 500;
 const minute = 60_000;
 /** How many of the blocks that were recorded last are looked at again after an unclean end. */
-const mostUnsettled = 16;
-const mostVainLinks = 3;
+const maxRecentBlocks = 16;
+const maxRenewals = 3;
 /** Bytes that the disk loses again sooner than this are not fetched again. */
 const mendAgainMs = 10_000;
 
-export type StreamFacts = {
+export type Representation = {
 	readonly name: string;
 	readonly type: string;
 	/** Bytes; Infinity while unknown. */
@@ -46,13 +53,13 @@ export type StreamFacts = {
 };
 
 export class Transfer {
-	readonly #entryFile: RecordFile;
+	readonly #recordFile: RecordFile;
 	readonly #services: TransferServices;
 	readonly #checks: BlockChecksums;
 	readonly #meter = new SpeedMeter();
 	readonly #readers: Readers;
 	readonly #retries: RetryPolicy;
-	readonly #fetcher: Fetcher;
+	readonly #scheduler: Scheduler;
 	#file: SparseFile;
 	/** Grows with each `startOver`: who reads an older one must not get bytes of this one. */
 	#version = 0;
@@ -62,9 +69,9 @@ export class Transfer {
 	#checkpointing: Promise<void> = Promise.resolve();
 	#sourceChanges: Promise<unknown> = Promise.resolve();
 	/** Blocks that were recorded last. */
-	#unsettled: readonly number[] = [];
+	#recentBlocks: readonly number[] = [];
 	#exportProgress: number | null = null;
-	#check: {readonly done: Promise<Range[]>; readonly abort: AbortController} | undefined;
+	readonly #queue = new CheckQueue();
 	#checkProgress: number | null = null;
 	/** Aborted when it closes. */
 	readonly #ending = new AbortController();
@@ -79,44 +86,51 @@ export class Transfer {
 	#mended: {readonly start: number; readonly at: number} | undefined;
 	#mending: Promise<void> = Promise.resolve();
 	/** Links that were had one after the other and brought no byte. */
-	#vainLinks = 0;
+	#fruitlessRenewals = 0;
 
-	/** Holds the entry against its data file; needs no network. */
+	/** Holds the record against its data file; needs no network. */
 	static async open(
-		entryFile: RecordFile,
+		recordFile: RecordFile,
 		source: DataSource,
 		services: TransferServices,
 	): Promise<Transfer> {
-		const {entry} = entryFile;
-		const size = entry.info?.size ?? Infinity;
-		const recorded = entry.ranges.map(([start, end]) => ({start, end}));
-		const file = await SparseFile.open(entry.movedTo ?? entryFile.dataPath, size, recorded, entry.dataFile);
-		const transfer = new Transfer(entryFile, source, services, file);
-		if (entry.unsettled) {
-			transfer.#unsettled = entry.unsettled;
-			// It did not end by itself: what the disk was given last is what it may have lost.
-			// What cannot be read now is told to those who want to read it.
-			file.forget(await transfer.#checks.damagedOf(file, entry.unsettled).catch(() => []));
+		const {record} = recordFile;
+		const size = record.info?.size ?? Infinity;
+		const recorded = record.ranges.map(([start, end]) => ({start, end}));
+		const file = await SparseFile.open(
+			record.movedTo ?? recordFile.dataPath,
+			size,
+			recorded,
+			record.dataFile,
+		);
+		const transfer = new Transfer(recordFile, source, services, file);
+		if (record.unsettled) {
+			transfer.#recentBlocks = record.unsettled;
+			if (!file.isChanged) {
+				// It did not end by itself: what the disk was given last is what it may have lost.
+				// What cannot be read now is told to those who want to read it.
+				file.forget(await transfer.#checks.damagedOf(file, record.unsettled).catch(() => []));
+			}
 		}
 
-		if (entry.completedAt !== undefined && !file.isComplete) {
+		if (record.completedAt !== undefined && !file.isComplete) {
 			// A disk that takes no record of it must not keep it from being opened.
 			await transfer.#isNoLongerWhole().catch(() => undefined);
 		}
 
-		if (entry.movedTo !== undefined && file.isComplete && !file.change) {
+		if (record.movedTo !== undefined && file.isComplete && !file.isChanged && !recordFile.refusal) {
 			// It ended between the record of the new place and the removal of the old one.
-			await rm(entryFile.dataPath, {force: true}).catch(() => undefined);
+			await rm(recordFile.dataPath, {force: true}).catch(() => undefined);
 		}
 
-		if (file.change) {
+		if (file.isChanged) {
 			await transfer.#doubt();
 		}
 
 		if (
 			file.isComplete &&
 			!file.doubt &&
-			transfer.#fetcher.factsKnown &&
+			transfer.#scheduler.hasFileInfo &&
 			!transfer.isComplete &&
 			!transfer.#retries.permanentError
 		) {
@@ -128,32 +142,38 @@ export class Transfer {
 	}
 
 	private constructor(
-		entryFile: RecordFile,
+		recordFile: RecordFile,
 		source: DataSource,
 		services: TransferServices,
 		file: SparseFile,
 	) {
-		this.#entryFile = entryFile;
+		this.#recordFile = recordFile;
 		this.#services = services;
 		this.#checks = new BlockChecksums(
-			entryFile.checksPath,
-			entryFile.entry.pieces?.map(([start, end, crc]) => ({start, end, crc})),
+			recordFile.checksPath,
+			recordFile.record.pieces?.map(([start, end, crc]) => ({start, end, crc})),
+			recordFile,
 		);
 		this.#readers = new Readers(services.bandwidth);
-		this.#retries = new RetryPolicy(() => this.#fetcher.schedule(), entryFile.entry.error);
+		this.#retries = new RetryPolicy(() => this.#scheduler.wake(), recordFile.record.error);
 		this.#file = this.#watched(file);
-		this.#fetcher = new Fetcher(
+		this.#scheduler = new Scheduler(
 			{
-				entryFile,
+				recordFile,
 				readers: this.#readers,
 				retries: this.#retries,
 				meter: this.#meter,
 				ending: this.#ending.signal,
 				file: () => this.#file,
 				wrote: (offset, bytes) => this.#wrote(offset, bytes),
-				learnt: () => this.#checkpointIfWhole(),
+				identified: () => this.#checkpointIfWhole(),
 				proven: () => this.#checkpointIfWhole(),
+				forget: range => {
+					this.#file.forget([range]);
+					void this.checkpoint();
+				},
 				failed: (error, since) => this.#failed(error, since),
+				noted: error => this.#retries.note(error),
 				changed: () => this.#changed(),
 			},
 			source,
@@ -162,19 +182,19 @@ export class Transfer {
 	}
 
 	get id(): DownloadId {
-		return this.#entryFile.entry.id;
+		return this.#recordFile.record.id;
 	}
 
 	get host(): string {
-		return this.#fetcher.host;
+		return this.#scheduler.host;
 	}
 
-	get entryFile(): RecordFile {
-		return this.#entryFile;
+	get recordFile(): RecordFile {
+		return this.#recordFile;
 	}
 
 	get queueRank(): number {
-		return queueRankOf(this.#entryFile.entry);
+		return queueRankOf(this.#recordFile.record);
 	}
 
 	/** What is on the disk. */
@@ -184,26 +204,26 @@ export class Transfer {
 
 	/** Every byte is on the disk, and recorded. */
 	get isComplete(): boolean {
-		return this.#entryFile.entry.completedAt !== undefined && this.#file.isComplete;
+		return this.#recordFile.record.completedAt !== undefined && this.#file.isComplete;
 	}
 
 	/** It would fetch in the background if the queue let it. */
 	get wantsPlace(): boolean {
-		const {intent, onDemand} = this.#entryFile.entry;
+		const {intent, onDemand} = this.#recordFile.record;
 		return (
 			intent === 'run' &&
 			!this.#retries.permanentError &&
 			!this.#file.isComplete &&
-			(!onDemand || !this.#fetcher.factsKnown) &&
+			(!onDemand || !this.#scheduler.hasFileInfo) &&
 			!this.#closed
 		);
 	}
 
 	/** Something of it changes without an event: a speed that falls, a player that is forgotten. */
-	get isLively(): boolean {
+	get changesOverTime(): boolean {
 		const now = Date.now();
 		return (
-			this.#fetcher.segments.size > 0 ||
+			this.#scheduler.segments.size > 0 ||
 			this.#meter.rate(20_000, now) > 0 ||
 			this.#readers.players(now).length > 0
 		);
@@ -216,16 +236,16 @@ export class Transfer {
 
 	/** The origin has not answered what is asked of it now. */
 	get isUnanswered(): boolean {
-		return this.#fetcher.isUnanswered;
+		return this.#scheduler.isUnanswered;
 	}
 
 	/** The queue gives or takes the place. */
 	set mayFill(allowed: boolean) {
-		this.#fetcher.mayFill = allowed;
+		this.#scheduler.mayFill = allowed;
 	}
 
 	get status(): DownloadStatus {
-		const {intent} = this.#entryFile.entry;
+		const {intent} = this.#recordFile.record;
 		if (this.#checkProgress !== null) {
 			return 'checking';
 		}
@@ -254,12 +274,12 @@ export class Transfer {
 			return 'asking';
 		}
 
-		if (this.#fetcher.segments.size > 0) {
-			return this.#fetcher.factsKnown ? 'active' : 'asking';
+		if (this.#scheduler.segments.size > 0) {
+			return this.#scheduler.hasFileInfo ? 'active' : 'asking';
 		}
 
 		// All of it is being recorded: nothing is queued any more.
-		if (this.#file.isComplete && this.#fetcher.isProven) {
+		if (this.#file.isComplete && this.#scheduler.isProven) {
 			return 'active';
 		}
 
@@ -270,25 +290,25 @@ export class Transfer {
 	 * Waits for the first answer of the origin if nothing is known yet. Rejects with the `DownStreamError` that
 	 * stands in the way, or the signal's reason.
 	 */
-	async facts(signal: AbortSignal): Promise<StreamFacts> {
-		if (!this.#fetcher.factsKnown) {
+	async representation(signal: AbortSignal): Promise<Representation> {
+		if (!this.#scheduler.hasFileInfo) {
+			this.#refuseIfCancelled();
+			await this.#services.access.obtain();
 			this.#refuseIfCancelled();
 			try {
-				await this.#readers.waitForFacts(signal, () =>
-					this.#askForPlayer(true, () => this.#fetcher.schedule()),
-				);
+				await this.#readers.fileInfo(signal, () => this.#askForPlayer(true, () => this.#scheduler.wake()));
 			} finally {
-				this.#fetcher.schedule();
+				this.#scheduler.wake();
 			}
 		}
 
-		const {entry} = this.#entryFile;
-		const {acceptsRanges, id, startedOver = 0} = entry;
-		const validator = entry.hasUnstableValidator ? undefined : entry.validator;
+		const {record} = this.#recordFile;
+		const {acceptsRanges, id, startedOver = 0} = record;
+		const validator = record.hasUnstableValidator ? undefined : record.validator;
 		const {size, isComplete} = this.#file;
 		return {
-			name: nameOf(entry),
-			type: typeOf(entry),
+			name: nameOf(record),
+			type: typeOf(record),
 			size,
 			etag: size === Infinity ? undefined : (validator?.etag ?? `"${id}-${size}-${startedOver}"`),
 			lastModified: validator?.lastModified,
@@ -317,14 +337,14 @@ export class Transfer {
 
 		const reader = this.#readers.open(range, request.player);
 		Logger.debug(
-			`${this.#entryFile.entry.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
+			`${this.#recordFile.record.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
 		);
-		const blocks = new BlockReader(this.#services.blocks);
+		const blocks = new DiskReader(this.#services.blocks);
 		this.#recordReading();
 		let scheduleAt = readStep.bytes;
 		let hasAsked = false;
 		try {
-			this.#fetcher.schedule();
+			this.#scheduler.wake();
 			while (reader.offset < Math.min(range.end, this.#file.size)) {
 				signal.throwIfAborted();
 				this.#refuseIfCancelled();
@@ -333,7 +353,8 @@ export class Transfer {
 				}
 
 				// The look and the registering happen in one tick: a write in between would be missed.
-				const ready = Math.min(this.#file.present.runEnd(reader.offset), range.end) - reader.offset;
+				const end = Math.min(range.end, this.#scheduler.readableEnd(range.start, reader.offset));
+				const ready = Math.min(this.#file.present.runEnd(reader.offset), end) - reader.offset;
 				const isHeld = ready > 0;
 				const bytes = isHeld
 					? await this.#readHeld(blocks, reader.offset, ready)
@@ -347,7 +368,7 @@ export class Transfer {
 				reader.advance(bytes.length);
 				if (!this.#file.isComplete && reader.consumed >= scheduleAt) {
 					scheduleAt = reader.consumed + stepAfter(reader.consumed);
-					this.#fetcher.schedule();
+					this.#scheduler.wake();
 				}
 
 				yield bytes;
@@ -363,16 +384,16 @@ export class Transfer {
 			await blocks.close();
 			this.#readers.close(reader);
 			this.#recordReading();
-			if (this.isComplete && this.#readers.size === 0 && this.#fetcher.segments.size === 0) {
+			if (this.isComplete && this.#readers.size === 0 && this.#scheduler.segments.size === 0) {
 				void this.#file.close();
 			}
 
-			this.#fetcher.schedule();
+			this.#scheduler.wake();
 		}
 	}
 
 	/** Nothing where the file was moved or given up meanwhile: its place is to be looked at anew. */
-	async #readHeld(blocks: BlockReader, offset: number, ready: number): Promise<Uint8Array | undefined> {
+	async #readHeld(blocks: DiskReader, offset: number, ready: number): Promise<Uint8Array | undefined> {
 		const file = this.#file;
 		try {
 			return await blocks.read(file, offset, ready);
@@ -396,11 +417,11 @@ export class Transfer {
 	async pause(): Promise<void> {
 		Logger.info(`${this.id}: paused`);
 		// It holds at once, however long the disk takes.
-		const saved = this.#entryFile.save({intent: 'pause'});
+		const saved = this.#recordFile.save({intent: 'pause'});
 		this.#retries.cancel();
 		this.#services.queueChanged();
-		this.#fetcher.schedule();
-		this.#fetcher.segments.endAll(segment => segment.for === 'fill');
+		this.#scheduler.wake();
+		this.#scheduler.segments.endAll(segment => segment.for === 'fill');
 		await saved;
 		await this.checkpoint();
 	}
@@ -408,21 +429,27 @@ export class Transfer {
 	/** Goes on; after an error, tries again now. */
 	async resume(): Promise<void> {
 		Logger.info(`${this.id}: resumed`);
-		this.#vainLinks = 0;
+		this.#fruitlessRenewals = 0;
 		this.#isAsked = true;
+		if (this.#recordFile.record.intent !== 'run' || this.#retries.blockingError) {
+			this.#scheduler.requireCheck();
+		}
+
 		this.#retries.retryNow(true);
-		await this.#entryFile.save({intent: 'run', error: undefined});
-		this.#lookAround();
+		await this.#recordFile.save({intent: 'run', error: undefined});
+		// A check that was cancelled is taken up again.
+		void this.#settleDoubt().catch(() => undefined);
+		this.#reevaluate();
 	}
 
 	/** Ends readers, then segments. */
 	async cancel(): Promise<void> {
 		Logger.info(`${this.id}: cancelled`);
-		const saved = this.#entryFile.save({intent: 'cancel'});
+		const saved = this.#recordFile.save({intent: 'cancel'});
 		this.#readers.reject(cancelled());
 		this.#retries.cancel();
-		this.#fetcher.cancel();
-		this.#check?.abort.abort(cancelled());
+		this.#scheduler.cancel();
+		this.#queue.abort(cancelled());
 		this.#changed();
 		this.#services.queueChanged();
 		await saved;
@@ -430,31 +457,31 @@ export class Transfer {
 	}
 
 	/**
-	 * Takes what is to be changed of the entry. With another source, what was running by the old one ends; one of
+	 * Takes what is to be changed of the record. With another source, what was running by the old one ends; one of
 	 * another URL must have the same file (`origin-changed`). Nothing is changed if this rejects for that, or because
 	 * that place cannot be reached.
 	 */
 	async change(
-		changeOf: (entry: DownloadRecord) => Partial<DownloadRecord>,
+		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
 		sourceOf?: (changed: DownloadRecord) => DataSource,
 	): Promise<void> {
 		const change = await (sourceOf ? this.#changeSourceInTurn(changeOf, sourceOf) : this.#save(changeOf));
 
-		this.#fetcher.limitRate = this.#entryFile.entry.limitRate;
+		this.#scheduler.limitRate = this.#recordFile.record.limitRate;
 		if (change.checksum !== undefined) {
 			await this.#changedChecksum();
 		}
 
-		this.#lookAround();
-		if (change.onDemand && this.#fetcher.factsKnown) {
+		this.#reevaluate();
+		if (change.onDemand && this.#scheduler.hasFileInfo) {
 			// They would linger for a player, and go on filling meanwhile.
-			this.#fetcher.segments.endAll(segment => segment.for === 'fill');
+			this.#scheduler.segments.endAll(segment => segment.for === 'fill');
 		}
 	}
 
 	/** Fetches from another source of the same file from now on, unless it is the one that it has. */
 	async takeSource(source: DataSource): Promise<void> {
-		if (source !== this.#fetcher.source) {
+		if (source !== this.#scheduler.source) {
 			await this.change(
 				() => ({}),
 				() => source,
@@ -463,22 +490,22 @@ export class Transfer {
 	}
 
 	async #save(
-		changeOf: (entry: DownloadRecord) => Partial<DownloadRecord>,
+		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
 	): Promise<Partial<DownloadRecord>> {
-		const change = changeOf(this.#entryFile.entry);
-		await this.#entryFile.save(change);
+		const change = changeOf(this.#recordFile.record);
+		await this.#recordFile.save(change);
 		return change;
 	}
 
 	/** Two sources that are given at once: the second one is made for what the first one has left. */
 	async #changeSourceInTurn(
-		changeOf: (entry: DownloadRecord) => Partial<DownloadRecord>,
+		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
 		sourceOf: (changed: DownloadRecord) => DataSource,
 	): Promise<Partial<DownloadRecord>> {
 		const changing = this.#sourceChanges.then(async () => {
-			const {entry} = this.#entryFile;
-			const change = changeOf(entry);
-			await this.#changeSource(change, sourceOf({...entry, ...change}));
+			const {record} = this.#recordFile;
+			const change = changeOf(record);
+			await this.#changeSource(change, sourceOf({...record, ...change}));
 			return change;
 		});
 		this.#sourceChanges = changing.catch(() => undefined);
@@ -491,7 +518,7 @@ export class Transfer {
 			const file = this.#file;
 			const wasEmpty = file.present.size === 0;
 			let place = change.url === undefined ? undefined : await this.#proveSource(source);
-			await this.#fetcher.whileNothingRuns(async () => {
+			await this.#scheduler.exclusively(async () => {
 				// The old source went on: the first bytes may have come since, or another version.
 				if (place && (file !== this.#file || (wasEmpty && file.present.size > 0))) {
 					place = await this.#proveSource(source);
@@ -508,7 +535,12 @@ export class Transfer {
 	}
 
 	async #proveSource(source: DataSource): Promise<OriginResponse> {
-		return proveNewPlace(this.#file, source, this.#fetcher.heldVersion, this.#ending.signal);
+		return verifyReplacement(
+			this.#file,
+			this.#scheduler.checked(source),
+			this.#scheduler.cachedVersion,
+			this.#ending.signal,
+		);
 	}
 
 	/** Nothing may be running. `place`: what the source has said of itself, where it is another one of the same file. */
@@ -517,22 +549,22 @@ export class Transfer {
 		source: DataSource,
 		place?: OriginResponse,
 	): Promise<void> {
-		const {factsKnown} = this.#fetcher;
-		await this.#fetcher.replaceSource(source);
+		const {hasFileInfo} = this.#scheduler;
+		await this.#scheduler.replaceSource(source);
 		this.#retries.reset();
-		if (place && factsKnown && place.info.size !== this.#file.size && this.#file.present.size === 0) {
+		if (place && hasFileInfo && place.info.size !== this.#file.size && this.#file.present.size === 0) {
 			await this.#forgetVersion(change);
 		} else {
-			const {validator, acceptsRanges} = (factsKnown && place) || this.#entryFile.entry;
-			const {hasUnstableValidator} = place ? {} : this.#entryFile.entry;
-			await this.#entryFile.save({
+			const {validator, acceptsRanges} = (hasFileInfo && place) || this.#recordFile.record;
+			const {hasUnstableValidator} = place ? {} : this.#recordFile.record;
+			await this.#recordFile.save({
 				...change,
 				validator,
 				hasUnstableValidator,
 				acceptsRanges,
 				error: undefined,
 			});
-			this.#fetcher.begin(place !== undefined);
+			this.#scheduler.begin(place !== undefined);
 		}
 	}
 
@@ -545,13 +577,15 @@ export class Transfer {
 			return true;
 		}
 
-		const newLink = this.#services.newLink(this.#entryFile.entry);
-		if (!newLink || this.#vainLinks === mostVainLinks || !hasExpired(error)) {
+		const newLink = this.#services.newLink(this.#recordFile.record);
+		// The place may have been given to another file.
+		const mayHelp = hasExpired(error) || error.code === 'origin-changed';
+		if (!newLink || this.#fruitlessRenewals === maxRenewals || !mayHelp) {
 			return false;
 		}
 
 		this.#isRenewing = true;
-		this.#vainLinks++;
+		this.#fruitlessRenewals++;
 		this.#changed();
 		void this.#takeNewLink(newLink);
 		return true;
@@ -559,19 +593,19 @@ export class Transfer {
 
 	async #takeNewLink(newLink: NewLink): Promise<void> {
 		try {
-			await this.#fetcher.whileNothingRuns(async () => {
+			await this.#scheduler.exclusively(async () => {
 				const {change, source} = await newLink(this.#ending.signal);
 				// Where nothing is held any file fits, and a link may be good for one request.
 				const place = this.#file.present.size > 0 ? await this.#provePlace(source) : undefined;
 				await this.#replaceSource(change, source, place);
 			});
 			this.#isRenewing = false;
-			this.#lookAround();
+			this.#reevaluate();
 		} catch (error) {
 			this.#isRenewing = false;
 			if (!this.#closed) {
 				if (error instanceof DownStreamError && error.kind === 'transient') {
-					this.#vainLinks--;
+					this.#fruitlessRenewals--;
 				}
 
 				this.#failed(error);
@@ -597,9 +631,12 @@ export class Transfer {
 			this.#retries.reset();
 		}
 
-		this.#check?.abort.abort(new DownStreamError('incomplete', 'The checksum was changed during the check'));
-		await this.#check?.done.catch(() => undefined);
-		await this.#entryFile.save({completedAt: undefined, error: this.#retries.permanentError});
+		this.#queue.abort(
+			new DownStreamError('incomplete', 'The checksum was changed during the check'),
+			'whole',
+		);
+		await this.#queue.find('whole')?.catch(() => undefined);
+		await this.#recordFile.save({completedAt: undefined, error: this.#retries.permanentError});
 	}
 
 	/** Goes on with what is held if it proves to be the origin's file of now. Rejects with `origin-changed` if not. */
@@ -609,41 +646,41 @@ export class Transfer {
 			return;
 		}
 
-		await this.#fetcher.whileNothingRuns(async () => {
-			const {validator, isUnstable} = await proveAcceptance(
+		await this.#scheduler.exclusively(async () => {
+			const {validator, isUnstable} = await verifyAcceptance(
 				this.#file,
-				this.#fetcher.source,
-				this.#fetcher.heldVersion,
+				this.#scheduler.checked(),
+				this.#scheduler.cachedVersion,
 				this.#ending.signal,
 			);
 			Logger.info(`${this.id}: goes on with the file of now`);
 			this.#retries.reset();
-			await this.#entryFile.save({
+			await this.#recordFile.save({
 				validator,
 				hasUnstableValidator: isUnstable || undefined,
 				intent: 'run',
 				error: undefined,
 			});
-			this.#fetcher.begin(true);
+			this.#scheduler.begin(true);
 		});
-		this.#lookAround();
+		this.#reevaluate();
 	}
 
 	/** Drops the held bytes and all that is known of their version, and fetches what the origin has now. */
 	async startOver(): Promise<void> {
 		Logger.info(`${this.id}: starts over`);
-		this.#vainLinks = 0;
-		await this.#fetcher.whileNothingRuns(async () => {
+		this.#fruitlessRenewals = 0;
+		await this.#scheduler.exclusively(async () => {
 			this.#retries.reset();
 			await this.#forgetVersion({intent: 'run'});
 		});
-		this.#lookAround();
+		this.#reevaluate();
 	}
 
 	async #fetchAnew(): Promise<void> {
 		try {
-			await this.#fetcher.whileNothingRuns(async () => this.#forgetVersion({}));
-			this.#lookAround();
+			await this.#scheduler.exclusively(async () => this.#forgetVersion({}));
+			this.#reevaluate();
 		} catch (error) {
 			if (!this.#closed) {
 				this.#failed(error);
@@ -653,17 +690,17 @@ export class Transfer {
 
 	/** Nothing may be running. What was moved out of the store stays where it is. */
 	async #forgetVersion(change: Partial<DownloadRecord>): Promise<void> {
-		const {dataPath, entry} = this.#entryFile;
+		const {dataPath, record} = this.#recordFile;
 		const reason = fetchedAnew();
-		this.#check?.abort.abort(reason);
-		await this.#check?.done.catch(() => undefined);
+		this.#queue.abort(reason);
+		await this.#queue.settled();
 		this.#version++;
-		this.#unsettled = [];
+		this.#recentBlocks = [];
 		this.#readers.reject(reason);
 		try {
-			await this.#entryFile.save({
+			await this.#recordFile.save({
 				...change,
-				startedOver: (entry.startedOver ?? 0) + 1,
+				startedOver: (record.startedOver ?? 0) + 1,
 				ranges: [],
 				dataFile: undefined,
 				pieces: undefined,
@@ -685,7 +722,7 @@ export class Transfer {
 			// Who came while that was saved was served the old bytes.
 			this.#version++;
 			this.#readers.reject(reason);
-			this.#fetcher.begin(true);
+			this.#scheduler.begin(true);
 			await old.retire();
 			await this.#checks.clear();
 			// Not cut to nothing: an exported file may be a second name of the same bytes.
@@ -696,22 +733,26 @@ export class Transfer {
 	}
 
 	/** What is to be done may be another thing now. */
-	#lookAround(): void {
+	#reevaluate(): void {
 		this.#services.queueChanged();
-		this.#fetcher.schedule();
+		this.#scheduler.wake();
 		this.#checkpointIfWhole();
 	}
 
 	/**
-	 * Damaged blocks become holes; a complete file is also held against the checksum that was given for it. Concurrent
-	 * calls share one check.
+	 * Damaged blocks become holes; a complete file is also compared with the checksum that was given for it. Concurrent
+	 * calls share one check. Where no checksum was given, a check in doubt finds the same.
 	 */
 	verify(): Promise<Range[]> {
 		if (this.#closed) {
 			return Promise.reject(ending());
 		}
 
-		const done = this.#check?.done ?? this.#startCheck(async signal => this.#checkAll(signal));
+		const inDoubt = this.#recordFile.record.checksum === undefined ? this.#queue.find('doubt') : undefined;
+		const done =
+			inDoubt ??
+			this.#queue.find('whole') ??
+			this.#startCheck('whole', async signal => this.#checkAll(signal));
 		// Told only once, also where it was found unasked.
 		void done.then(() => (this.#untold = [])).catch(() => undefined);
 		return done;
@@ -723,9 +764,14 @@ export class Transfer {
 	 */
 	async settled(): Promise<void> {
 		await this.#lookForChange();
+		await this.#settleDoubt();
+	}
+
+	async #settleDoubt(): Promise<void> {
 		const {doubt} = this.#file;
 		if (doubt) {
-			await (this.#check?.done ?? this.#startCheck(async signal => this.#checkDoubt(doubt, signal)));
+			await (this.#queue.find('doubt') ??
+				this.#startCheck('doubt', async signal => this.#checkDoubt(doubt, signal)));
 		}
 	}
 
@@ -735,7 +781,7 @@ export class Transfer {
 		}
 
 		// A check that runs reads all of it anyway.
-		await this.#check?.done.catch(() => undefined);
+		await this.#queue.settled();
 		const change = await this.#file.changeSince();
 		if (change === 'gone') {
 			await this.#lostEnd({start: 0, end: Infinity});
@@ -744,16 +790,11 @@ export class Transfer {
 		}
 	}
 
-	#startCheck(look: (signal: AbortSignal) => Promise<Range[]>): Promise<Range[]> {
-		const abort = new AbortController();
-		const done = this.#runCheck(look, abort.signal);
-		// Many start one and look at the outcome in the snapshot.
-		done.catch(() => undefined);
-		this.#check = {done, abort};
-		return done;
+	#startCheck(kind: CheckKind, check: Check): Promise<Range[]> {
+		return this.#queue.add(kind, async signal => this.#runCheck(check, signal));
 	}
 
-	async #runCheck(look: (signal: AbortSignal) => Promise<Range[]>, signal: AbortSignal): Promise<Range[]> {
+	async #runCheck(look: Check, signal: AbortSignal): Promise<Range[]> {
 		this.#showCheck(0);
 		try {
 			return await look(signal);
@@ -765,7 +806,6 @@ export class Transfer {
 			throw error;
 		} finally {
 			this.#checkProgress = null;
-			this.#check = undefined;
 			// An export may have waited for the end of it.
 			this.#services.queueChanged();
 			if (!signal.aborted) {
@@ -784,7 +824,8 @@ export class Transfer {
 		// What was written so far is checked too.
 		await this.checkpoint();
 		const file = this.#file;
-		const given = file.isComplete ? this.#entryFile.entry.checksum : undefined;
+		const {doubt} = file;
+		const given = file.isComplete ? this.#recordFile.record.checksum : undefined;
 		const expected = given === undefined ? undefined : parseChecksum(given);
 		const {damaged, digest} = await this.#checks.check(file, {
 			signal,
@@ -794,7 +835,7 @@ export class Transfer {
 		if (damaged.length > 0) {
 			await this.#makeHoles(damaged);
 		} else if (expected && digest !== expected.digest) {
-			await this.#entryFile.save({completedAt: undefined});
+			await this.#recordFile.save({completedAt: undefined});
 			throw new DownStreamError(
 				'checksum-mismatch',
 				`The ${expected.algorithm} of the file is ${digest}, not the one that was given`,
@@ -803,8 +844,9 @@ export class Transfer {
 			await this.#completed();
 		}
 
-		if (!file.doubt || file.isComplete) {
-			// In doubt, parts of blocks are still to be proven.
+		// In doubt, parts of blocks are still to be proven; one that came up meanwhile is of later changes.
+		if (file.doubt === doubt && (!doubt || file.isComplete)) {
+			doubt?.end();
 			file.trust();
 		}
 
@@ -832,9 +874,9 @@ export class Transfer {
 		);
 		file.doubt = doubt;
 		await doubt.loseUnchecked();
-		void this.#startCheck(async signal => {
+		void this.#startCheck('doubt', async signal => {
 			const damaged = await this.#checkDoubt(doubt, signal);
-			if (wasComplete && this.#file.present.size === 0) {
+			if (wasComplete && this.#file.present.size === 0 && !this.#recordFile.refusal) {
 				await this.#isNoLongerWhole();
 			}
 
@@ -849,7 +891,7 @@ export class Transfer {
 		}
 
 		this.#untold = [...doubt.damaged];
-		this.#lookAround();
+		this.#reevaluate();
 		return this.#untold;
 	}
 
@@ -859,7 +901,7 @@ export class Transfer {
 			return;
 		}
 
-		if (this.#entryFile.entry.movedTo === undefined) {
+		if (this.#recordFile.record.movedTo === undefined || this.#recordFile.refusal) {
 			file.forget([range]);
 			this.#changed();
 		} else {
@@ -877,18 +919,18 @@ export class Transfer {
 			),
 		);
 		await this.#leaveMovedFile();
-		await this.#entryFile.save({completedAt: undefined, ...(this.#isAsked ? {} : {intent: 'pause'})});
+		await this.#recordFile.save({completedAt: undefined, ...(this.#isAsked ? {} : {intent: 'pause'})});
 		this.#changed();
 	}
 
 	/** That file is the user's: it may differ because they changed it, and is not written to. */
 	async #leaveMovedFile(): Promise<void> {
-		const {dataPath, entry} = this.#entryFile;
-		if (entry.movedTo !== undefined) {
+		const {dataPath, record} = this.#recordFile;
+		if (record.movedTo !== undefined) {
 			const old = this.#file;
 			this.#file = this.#watched(await SparseFile.open(dataPath, old.size, []));
 			old.doubt?.end();
-			await this.#entryFile.save({movedTo: undefined, ranges: [], pieces: undefined, dataFile: undefined});
+			await this.#recordFile.save({movedTo: undefined, ranges: [], pieces: undefined, dataFile: undefined});
 			await old.retire();
 		}
 	}
@@ -898,12 +940,12 @@ export class Transfer {
 		this.#file.forget(ranges);
 		if (this.#retries.permanentError?.code === 'checksum-mismatch') {
 			this.#retries.reset();
-			await this.#entryFile.save({error: undefined});
+			await this.#recordFile.save({error: undefined});
 		}
 
 		// Their checksums stay: that of what is missing harms nothing, and the same bytes come again.
 		await this.checkpoint();
-		this.#lookAround();
+		this.#reevaluate();
 	}
 
 	/** What the disk has lost is fetched again. Returns false if it loses the same bytes again and again. */
@@ -935,10 +977,10 @@ export class Transfer {
 
 	async #completed(): Promise<void> {
 		// One connection brought what others were to bring: they need not go on, nor try again.
-		this.#fetcher.segments.endAll();
+		this.#scheduler.segments.endAll();
 		this.#retries.reset();
 		this.#isAsked = false;
-		await this.#entryFile.save({completedAt: Date.now(), error: undefined});
+		await this.#recordFile.save({completedAt: Date.now(), error: undefined});
 		Logger.info(`${this.id}: complete`);
 		this.#services.queueChanged();
 		this.#changed();
@@ -955,18 +997,23 @@ export class Transfer {
 			cause instanceof DownStreamError ? cause : new DownStreamError('disk-failed', String(cause), {cause});
 		Logger.error(`${this.id}: not exported: ${error.message}`);
 		this.#retries.note(new DownStreamError(error.code, `Not exported: ${error.message}`));
-		void this.#entryFile.save({exportWhenComplete: undefined}).catch(() => undefined);
+		void this.#recordFile.save({exportWhenComplete: undefined}).catch(() => undefined);
 		this.#changed();
 	}
 
 	/** Looks again at what is to be done: a connection to the host has become free. */
-	lookAgain(): void {
-		this.#fetcher.schedule();
+	wake(): void {
+		this.#scheduler.wake();
+	}
+
+	/** The storage folder may be written from here on. */
+	mayWrite(): void {
+		this.#reevaluate();
 	}
 
 	/** One connection ends for a player who waits. Returns false if players wait for the bytes of all of them. */
-	giveUpConnection(): boolean {
-		return this.#fetcher.giveUpConnection();
+	yieldConnection(): boolean {
+		return this.#scheduler.yieldConnection();
 	}
 
 	/** What was written is recorded; a download that is all there becomes complete. Calls run one after the other. */
@@ -974,34 +1021,39 @@ export class Transfer {
 		clearTimeout(this.#checkpointTimer);
 		this.#checkpointTimer = undefined;
 		this.#checkpointing = this.#checkpointing.then(async () => {
-			if (this.#entryFile.isAbandoned) {
+			if (this.#recordFile.refusal) {
 				return;
 			}
 
 			const file = this.#file;
 			const {isComplete: wasComplete} = file;
+			if (wasComplete && !this.isComplete && !this.#scheduler.isProven) {
+				// A record of all of it would be believed after a crash.
+				return;
+			}
+
 			try {
 				// In the same tick as the ranges: what is recorded can be proven.
 				const {pieces} = this.#checks;
 				const {ranges, identity} = await file.checkpoint();
 				// In this order: what is complete has all its checksums, but where the disk has no room for them.
 				const recorded = await this.#checks.save(file).catch(noneIfFull);
-				if (file !== this.#file || this.#entryFile.isAbandoned) {
+				if (file !== this.#file || this.#recordFile.refusal) {
 					return;
 				}
 
-				this.#unsettled = [...this.#unsettled, ...recorded].slice(-mostUnsettled);
+				this.#recentBlocks = [...this.#recentBlocks, ...recorded].slice(-maxRecentBlocks);
 				// What came during this one is synced and recorded by the next, what was lost is no longer there.
 				const isComplete = wasComplete && file.isComplete;
-				await this.#entryFile.save({
+				await this.#recordFile.save({
 					error: this.#retries.permanentError,
 					ranges: ranges.map(({start, end}) => [start, end]),
-					unsettled: this.#closed || this.#unsettled.length === 0 ? undefined : this.#unsettled,
+					unsettled: this.#closed || this.#recentBlocks.length === 0 ? undefined : this.#recentBlocks,
 					pieces: pieces.length === 0 ? undefined : pieces.map(({start, end, crc}) => [start, end, crc]),
 					...(identity && {dataFile: identity}),
 					...(isComplete ? {} : {completedAt: undefined}),
 				});
-				const isProven = this.#fetcher.isProven && !file.doubt;
+				const isProven = this.#scheduler.isProven && !file.doubt;
 				if (isComplete && isProven && !this.isComplete && !this.#retries.permanentError) {
 					await this.#allIsThere();
 				}
@@ -1016,7 +1068,7 @@ export class Transfer {
 
 	/** With a checksum it is complete once that fits. */
 	async #allIsThere(): Promise<void> {
-		const {checksum, intent} = this.#entryFile.entry;
+		const {checksum, intent} = this.#recordFile.record;
 		if (checksum === undefined) {
 			await this.#completed();
 		} else if (!this.#closed && intent !== 'cancel') {
@@ -1051,7 +1103,7 @@ export class Transfer {
 					return false;
 				}
 
-				await this.#entryFile.save({movedTo});
+				await this.#recordFile.save({movedTo});
 				// It may have been begun anew in between.
 				if (version !== this.#version) {
 					return false;
@@ -1070,7 +1122,7 @@ export class Transfer {
 					? {exportedTo: path, exportWhenComplete: undefined}
 					: {exportedPartTo: path};
 			// The file is there, also where the store has no room to remember it.
-			await this.#entryFile.save(change).catch((error: unknown) => {
+			await this.#recordFile.save(change).catch((error: unknown) => {
 				Logger.warn(`${this.id}: ${String(error)}`);
 			});
 			return path;
@@ -1081,19 +1133,22 @@ export class Transfer {
 	}
 
 	#watched(file: SparseFile): SparseFile {
+		file.access = this.#recordFile;
 		file.onWritten = (offset, bytes) => this.#checks.wrote(offset, bytes, file.size);
 		return file;
 	}
 
-	/** Ends everything at once and writes nothing more. `reason` is told to players. */
+	/** Ends everything at once and writes nothing more. `reason` is told to players, and as the error of the download. */
 	abandon(reason: DownStreamError): void {
 		this.#end();
-		this.#entryFile.abandon(reason);
+		this.#recordFile.abandon(reason);
 		clearTimeout(this.#checkpointTimer);
-		this.#retries.cancel();
+		this.#retries.reset();
+		this.#retries.failed(reason);
 		this.#readers.reject(reason);
-		this.#fetcher.segments.endAll();
+		this.#scheduler.segments.endAll();
 		void this.#file.retire();
+		this.#changed();
 	}
 
 	/** Ends everything and saves. */
@@ -1101,51 +1156,51 @@ export class Transfer {
 		this.#end();
 		this.#retries.cancel();
 		this.#readers.reject(ending());
-		await Promise.allSettled([this.#fetcher.stop(), this.#check?.done]);
+		await Promise.allSettled([this.#scheduler.stop(), this.#queue.settled()]);
 		await this.checkpoint();
 		await this.#file.retire();
-		await this.#fetcher.dispose();
+		await this.#scheduler.dispose();
 	}
 
 	#end(): void {
 		this.#closed = true;
 		clearTimeout(this.#patienceTimer);
 		this.#ending.abort(ending());
-		this.#check?.abort.abort(ending());
+		this.#queue.abort(ending());
 	}
 
 	/** To the minute: it only says what was read before what. */
 	#recordReading(): void {
 		const now = Date.now();
-		if (!this.#closed && now - (this.#entryFile.entry.readAt ?? 0) >= minute) {
-			void this.#entryFile.save({readAt: now}).catch(() => undefined);
+		if (!this.#closed && now - (this.#recordFile.record.readAt ?? 0) >= minute) {
+			void this.#recordFile.save({readAt: now}).catch(() => undefined);
 		}
 	}
 
 	/** The same object until something has changed. */
 	view(now: number): Download {
-		const lively = this.isLively;
+		const lively = this.changesOverTime;
 		if (this.#view && !lively && !this.#viewIsLively) {
 			return this.#view;
 		}
 
 		this.#viewIsLively = lively;
 
-		const {entry, folder} = this.#entryFile;
+		const {record, folder} = this.#recordFile;
 		this.#view = downloadView(
 			{
-				entry,
+				record,
 				folder,
-				streamUrl: this.#services.streamUrl(entry.id, nameOf(entry)),
+				streamUrl: this.#services.streamUrl(record.id, nameOf(record)),
 				status: this.status,
 				file: this.#file,
 				meter: this.#meter,
 				readers: this.#readers,
-				segments: this.#fetcher.segments,
+				segments: this.#scheduler.segments,
 				retries: this.#retries,
-				maxConnections: this.#fetcher.maxConnections,
-				hostCeiling: this.status === 'queued' ? this.#fetcher.hostCeiling : null,
-				lastByteAt: this.#fetcher.lastByteAt,
+				maxConnections: this.#scheduler.maxConnections,
+				hostCeiling: this.status === 'queued' ? this.#scheduler.hostCeiling : null,
+				lastByteAt: this.#scheduler.lastByteAt,
 				checkProgress: this.#checkProgress,
 				exportProgress: this.#exportProgress,
 			},
@@ -1162,14 +1217,28 @@ export class Transfer {
 	// Readers
 
 	#refuseIfCancelled(): void {
-		if (this.#closed || (this.#entryFile.entry.intent === 'cancel' && !this.#file.isComplete)) {
+		if (this.#closed && this.#recordFile.refusal) {
+			throw this.#recordFile.refusal;
+		}
+
+		if (this.#closed || (this.#recordFile.record.intent === 'cancel' && !this.#file.isComplete)) {
 			throw cancelled();
 		}
 	}
 
-	#waitForBytes(reader: Reader, signal: AbortSignal, isRequest: boolean): Promise<Uint8Array | undefined> {
+	/** Resolves with nothing where the file is to be looked at anew. */
+	async #waitForBytes(
+		reader: Reader,
+		signal: AbortSignal,
+		isRequest: boolean,
+	): Promise<Uint8Array | undefined> {
+		if (this.#recordFile.refusal) {
+			await this.#services.access.obtain();
+			return undefined;
+		}
+
 		return this.#readers.waitForBytes(reader, signal, () =>
-			this.#askForPlayer(isRequest, () => this.#fetcher.awaited(reader.offset)),
+			this.#askForPlayer(isRequest, () => this.#scheduler.readerBlockedAt(reader.offset)),
 		);
 	}
 
@@ -1180,7 +1249,7 @@ export class Transfer {
 		schedule();
 		if (hadFailed) {
 			// A link that has expired is asked for once more.
-			this.#vainLinks = Math.min(this.#vainLinks, mostVainLinks - 1);
+			this.#fruitlessRenewals = Math.min(this.#fruitlessRenewals, maxRenewals - 1);
 			this.#services.queueChanged();
 		}
 
@@ -1207,7 +1276,7 @@ export class Transfer {
 	// Errors
 
 	#wrote(offset: number, bytes: Uint8Array): void {
-		this.#vainLinks = 0;
+		this.#fruitlessRenewals = 0;
 		if (this.#retries.progressed(bytes.length)) {
 			// It needs a place again.
 			this.#services.queueChanged();
@@ -1233,15 +1302,21 @@ export class Transfer {
 			return;
 		}
 
+		const explained = this.#services.access.explain(cause);
 		const error =
-			cause instanceof DownStreamError
-				? cause
+			explained instanceof DownStreamError
+				? explained
 				: new DownStreamError('origin-misbehaved', `Unexpected: ${String(cause)}`, {cause});
+		if (this.#recordFile.refusal) {
+			// It goes on once the storage folder may be written, or has ended.
+			return;
+		}
+
 		if (this.#renewLink(error)) {
 			return;
 		}
 
-		if (error.code === 'origin-changed' && this.#fetcher.factsKnown && this.#file.present.size === 0) {
+		if (error.code === 'origin-changed' && this.#scheduler.hasFileInfo && this.#file.present.size === 0) {
 			// Of the old version nothing is left that could be kept.
 			void this.#fetchAnew();
 			return;
@@ -1253,9 +1328,9 @@ export class Transfer {
 			this.#endOverdueWaits();
 		} else {
 			Logger.error(line);
-			this.#fetcher.segments.endAll();
+			this.#scheduler.segments.endAll();
 			this.#readers.reject(error);
-			void this.#entryFile.save({error: this.#retries.permanentError}).catch(() => undefined);
+			void this.#recordFile.save({error: this.#retries.permanentError}).catch(() => undefined);
 		}
 
 		this.#services.queueChanged();
@@ -1273,15 +1348,6 @@ function noneIfFull(error: unknown): number[] {
 
 function stepAfter(consumed: number): number {
 	return Math.min(readStep.most, Math.max(readStep.bytes, consumed * readStep.part));
-}
-
-/** What origins say of links that were good for a while, and what a place has that was given to another file. */
-function hasExpired({code, status}: DownStreamError): boolean {
-	return (
-		code === 'origin-changed' ||
-		code === 'origin-sent-page' ||
-		(code === 'origin-refused' && [401, 403, 404, 410].includes(status ?? 0))
-	);
 }
 
 function cancelled(): DownStreamError {

@@ -9,7 +9,7 @@ import type {SparseFile} from '../store/sparse-file.ts';
 import type {SpeedMeter} from '../fetch/speed-meter.ts';
 
 export type ViewedFacts = {
-	readonly entry: DownloadRecord;
+	readonly record: DownloadRecord;
 	readonly folder: string;
 	readonly streamUrl: string;
 	readonly status: DownloadStatus;
@@ -26,16 +26,16 @@ export type ViewedFacts = {
 };
 
 export function downloadView(facts: ViewedFacts, now: number): Download {
-	const {entry, file, meter, readers, segments, retries} = facts;
+	const {record, file, meter, readers, segments, retries} = facts;
 	const {present, size} = file;
 	return {
-		id: entry.id,
-		url: entry.url,
-		item: entry.item ?? null,
+		id: record.id,
+		url: record.url,
+		item: record.item ?? null,
 		streamUrl: facts.streamUrl,
-		name: nameOf(entry),
+		name: nameOf(record),
 		size: size === Infinity ? null : size,
-		type: typeOf(entry),
+		type: typeOf(record),
 		status: facts.status,
 		present: present.size,
 		ranges: Array.from(present, ({start, end}) => [start, end] as const),
@@ -62,30 +62,30 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 		lastError: retries.lastError ?? null,
 		retryAt: retries.retryAt ?? null,
 		lastByteAt: facts.lastByteAt,
-		addedAt: entry.addedAt,
-		completedAt: entry.completedAt ?? null,
-		acceptsRanges: entry.acceptsRanges ?? null,
-		validator: entry.validator?.etag ?? entry.validator?.weakEtag ?? entry.validator?.lastModified ?? null,
-		hasUnstableValidator: entry.hasUnstableValidator ?? false,
-		isPageForFile: isPageForFile(entry),
-		onDemand: entry.onDemand,
-		queueRank: queueRankOf(entry),
-		limitRate: entry.limitRate ?? null,
-		checksum: entry.checksum ?? null,
+		addedAt: record.addedAt,
+		completedAt: record.completedAt ?? null,
+		acceptsRanges: record.acceptsRanges ?? null,
+		validator: record.validator?.etag ?? record.validator?.weakEtag ?? record.validator?.lastModified ?? null,
+		hasUnstableValidator: record.hasUnstableValidator ?? false,
+		isPageForFile: isPageForFile(record),
+		onDemand: record.onDemand,
+		queueRank: queueRankOf(record),
+		limitRate: record.limitRate ?? null,
+		checksum: record.checksum ?? null,
 		checkProgress: facts.checkProgress,
 		exportProgress: facts.exportProgress,
-		exportedTo: entry.exportedTo ?? null,
-		exportWhenComplete: entry.exportWhenComplete?.path ?? null,
+		exportedTo: record.exportedTo ?? null,
+		exportWhenComplete: record.exportWhenComplete?.path ?? null,
 		folder: facts.folder,
 	};
 }
 
 /** Its own name is not asked: a login page may call itself whatever it likes. */
-function isPageForFile(entry: DownloadRecord): boolean {
-	const {url, givenName = '', info} = entry;
+function isPageForFile(record: DownloadRecord): boolean {
+	const {url, givenName = '', info} = record;
 	return (
 		isPage(info?.type, info?.size ?? Infinity) &&
-		[givenName, nameOf(entry), fileName({url: new URL(url)})].some(name => namesNoPage(name))
+		[givenName, nameOf(record), fileName({url: new URL(url)})].some(name => namesNoPage(name))
 	);
 }
 

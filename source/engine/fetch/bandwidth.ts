@@ -95,12 +95,12 @@ export class Bandwidth {
 	}
 }
 
-type Stop = {readonly signal: AbortSignal; readonly hurry: AbortSignal};
+type Stop = {readonly signal: AbortSignal; readonly urgency: AbortSignal};
 
 /** Until the time is over, or what is waited for came, or hurry is asked for. Rejects when the signal aborts. */
-async function waitFor(milliseconds: number, {signal, hurry}: Stop, event?: Promise<void>): Promise<void> {
+async function waitFor(milliseconds: number, {signal, urgency}: Stop, event?: Promise<void>): Promise<void> {
 	const over = new AbortController();
-	const timer = sleep(milliseconds, undefined, {signal: AbortSignal.any([signal, hurry, over.signal])});
+	const timer = sleep(milliseconds, undefined, {signal: AbortSignal.any([signal, urgency, over.signal])});
 	try {
 		await Promise.race([event ?? timer, timer]);
 	} catch {

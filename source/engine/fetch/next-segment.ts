@@ -28,7 +28,7 @@ export type SegmentPlan = Range & {
 	readonly urgent: boolean;
 };
 
-export type Situation = {
+export type FetchState = {
 	readonly present: PresentSet;
 	/** Bytes; Infinity while unknown. */
 	readonly size: number;
@@ -38,7 +38,7 @@ export type Situation = {
 	/** In the order in which they are to be served. */
 	readonly wanted: readonly Demand[];
 	/** Whether the file is to be completed. */
-	readonly fill: boolean;
+	readonly background: boolean;
 	/** Where the newest reader is: the fill goes on from there and comes to what is before it last. */
 	readonly playhead: number;
 	readonly segmentSize: number;
@@ -62,13 +62,13 @@ const largeGrid = 1024 * 1024;
  * The range to fetch next, or undefined if nothing is to be done. It may start inside a claim: that connection is
  * then to stop at the start of the new segment.
  */
-export function nextSegment(situation: Situation): SegmentPlan | undefined {
-	const {present, size, acceptsRanges, claimed, wanted, fill} = situation;
+export function nextSegment(situation: FetchState): SegmentPlan | undefined {
+	const {present, size, acceptsRanges, claimed, wanted, background} = situation;
 	if (!acceptsRanges) {
 		const wish = wanted.find(
 			({offset, end, ahead}) => !present.covers({start: offset, end: Math.min(offset + ahead, end, size)}),
 		);
-		const needed = claimed.length === 0 && (wish || (fill && present.size < size));
+		const needed = claimed.length === 0 && (wish || (background && present.size < size));
 		return needed
 			? {
 					start: 0,
@@ -82,11 +82,11 @@ export function nextSegment(situation: Situation): SegmentPlan | undefined {
 	return (
 		forBlocked(situation) ??
 		forReadAhead(situation) ??
-		(fill ? (forFill(situation) ?? bySplitting(situation)) : undefined)
+		(background ? (forBackground(situation) ?? bySplitting(situation)) : undefined)
 	);
 }
 
-function forBlocked({present, size, claimed, wanted}: Situation): SegmentPlan | undefined {
+function forBlocked({present, size, claimed, wanted}: FetchState): SegmentPlan | undefined {
 	for (const {blocked, offset, end, segmentSize} of wanted) {
 		if (!blocked || offset >= size) {
 			continue;
@@ -111,12 +111,12 @@ function forBlocked({present, size, claimed, wanted}: Situation): SegmentPlan | 
 	return undefined;
 }
 
-function forReadAhead({present, size, claimed, wanted, fill}: Situation): SegmentPlan | undefined {
+function forReadAhead({present, size, claimed, wanted, background}: FetchState): SegmentPlan | undefined {
 	for (const {offset, end, ahead, segmentSize} of wanted) {
 		const window = {start: offset, end: Math.min(offset + ahead, end, size)};
 		for (const {start} of unclaimed(present, window, claimed)) {
 			// What is wanted anyway is not asked for in as many small pieces as the reader makes steps.
-			const [hole] = unclaimed(present, {start, end: fill ? size : window.end}, claimed);
+			const [hole] = unclaimed(present, {start, end: background ? size : window.end}, claimed);
 			return {start, end: cut(hole!, segmentSize), for: 'player', urgent: false};
 		}
 	}
@@ -124,7 +124,7 @@ function forReadAhead({present, size, claimed, wanted, fill}: Situation): Segmen
 	return undefined;
 }
 
-function forFill({present, size, claimed, playhead, segmentSize}: Situation): SegmentPlan | undefined {
+function forBackground({present, size, claimed, playhead, segmentSize}: FetchState): SegmentPlan | undefined {
 	const from = Math.min(playhead, size);
 	for (const within of [
 		{start: from, end: size},
@@ -138,7 +138,7 @@ function forFill({present, size, claimed, playhead, segmentSize}: Situation): Se
 	return undefined;
 }
 
-function bySplitting({claimed}: Situation): SegmentPlan | undefined {
+function bySplitting({claimed}: FetchState): SegmentPlan | undefined {
 	let largest: Claim | undefined;
 	for (const claim of claimed) {
 		const left = claim.end - claim.offset;

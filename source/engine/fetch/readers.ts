@@ -55,7 +55,7 @@ export class Readers {
 	}
 
 	/** Somebody waits for the first answer of the origin. */
-	get askForFacts(): boolean {
+	get waitForFileInfo(): boolean {
 		return this.#factsWaiters.size > 0;
 	}
 
@@ -122,7 +122,7 @@ export class Readers {
 	}
 
 	/** The same for the first answer of the origin. */
-	async waitForFacts(signal: AbortSignal, schedule: () => void): Promise<void> {
+	async fileInfo(signal: AbortSignal, schedule: () => void): Promise<void> {
 		let waiter: Waiting<void> | undefined;
 		try {
 			await settled<void>(signal, waiting => {
@@ -148,13 +148,13 @@ export class Readers {
 	}
 
 	/** The file turned out to end where nobody knew: they look again. */
-	lookAgain(): void {
+	recheck(): void {
 		for (const {waiting} of this.#readers) {
 			waiting?.resolve(undefined);
 		}
 	}
 
-	factsAreKnown(): void {
+	identified(): void {
 		for (const waiter of this.#factsWaiters) {
 			waiter.resolve();
 		}

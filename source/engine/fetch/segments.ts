@@ -1,5 +1,6 @@
 // The connections that one transfer has open, each with the range that it is fetching.
 import type {SegmentPlan} from './next-segment.ts';
+import type {Range} from '../store/range-set.ts';
 
 /** A connection that has worked for so long has shown about how fast it is. */
 const settlingMs = 25;
@@ -22,11 +23,15 @@ export class Segment {
 	/** Bytes that came since. */
 	received = 0;
 	/** Whether another connection beside it is worth while; undefined until it was judged. */
-	wantsCompany: boolean | undefined;
+	isWorthMore: boolean | undefined;
 	/** The response is the whole file, read in order. */
 	isWhole = false;
+	/**
+	 * What the response has added since it last agreed with held bytes; undefined where a strong ETag names the version.
+	 */
+	added: Range | undefined;
 	/** Whether it has been looked at for a part that another connection could take over. */
-	isOffered = false;
+	wasOfferedForSplit = false;
 	/** Milliseconds since the epoch. */
 	readonly openedAt = Date.now();
 	readonly abort = new AbortController();
@@ -56,7 +61,7 @@ export class Segment {
 		return this.#rateAfter(steadyMs);
 	}
 
-	get isRetired(): boolean {
+	get isDraining(): boolean {
 		return this.retirement.signal.aborted;
 	}
 
@@ -79,7 +84,7 @@ export class Segments {
 
 	/** Connections that count. */
 	get size(): number {
-		return [...this.#segments].filter(({isRetired}) => !isRetired).length;
+		return [...this.#segments].filter(({isDraining}) => !isDraining).length;
 	}
 
 	[Symbol.iterator](): Iterator<Segment> {
@@ -103,13 +108,13 @@ export class Segments {
 	end(segment: Segment): void {
 		clearTimeout(segment.linger);
 		segment.abort.abort();
-		if (this.#segments.delete(segment) && !segment.isRetired) {
+		if (this.#segments.delete(segment) && !segment.isDraining) {
 			this.#onEnd(segment);
 		}
 	}
 
 	/** Gives the connection up to another segment, but reads on for a moment: what was sent would come again. */
-	retire(segment: Segment): void {
+	drain(segment: Segment): void {
 		clearTimeout(segment.linger);
 		segment.linger = setTimeout(() => this.end(segment), retiringMs);
 		segment.retirement.abort();
@@ -132,9 +137,9 @@ export class Segments {
 	}
 
 	/** One that may go: a fill, else one that reads ahead, in each case with most to come. */
-	leastNeeded(isAwaited: (segment: Segment) => boolean): Segment | undefined {
+	mostExpendable(isAwaited: (segment: Segment) => boolean): Segment | undefined {
 		const [least] = [...this.#segments]
-			.filter(segment => !segment.isRetired && !isAwaited(segment))
+			.filter(segment => !segment.isDraining && !isAwaited(segment))
 			.toSorted((a, b) => {
 				const byUse = Number(b.for === 'fill') - Number(a.for === 'fill');
 				return byUse === 0 ? b.end - b.offset - (a.end - a.offset) : byUse;

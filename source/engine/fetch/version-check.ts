@@ -19,19 +19,19 @@ const minAgreeing = 3;
 const datePauseMs = 1100;
 const samplesAfterPause = 2;
 /** An origin without ranges is not read further than this for the sake of a sample. */
-const mostSkipped = 16 * 1024 * 1024;
+const maxSkipped = 16 * 1024 * 1024;
 
 const firstByte: Range = {start: 0, end: 1};
 
 const differingBytes = 'its bytes differ from those that are here';
 
-export type HeldVersion = {
+export type CachedVersion = {
 	/** MIME type; undefined while unknown. */
 	readonly type: string | undefined;
 	/** Bytes; Infinity while unknown. */
 	readonly size: number;
 	/** Bytes; where the size is unknown, up to the last one that is held. */
-	readonly leastSize: number;
+	readonly minSize: number;
 	readonly validator: Validator;
 	/** The validator has proven to name nothing: only size and bytes count. */
 	readonly isUnstable: boolean;
@@ -50,7 +50,7 @@ export type Suspicion = {readonly label: LabelName; readonly was: string; readon
 
 /** A page in place of the file is no version of it: a login, an error, a portal. Throws `origin-sent-page`. */
 export async function refusePage(
-	held: HeldVersion,
+	held: CachedVersion,
 	answer: OriginResponse,
 	{url}: DataSource,
 ): Promise<void> {
@@ -66,18 +66,18 @@ export async function refusePage(
 }
 
 /** In words, how the size contradicts the held version; undefined if it does not. */
-export function sizeChange(held: HeldVersion, {info}: OriginResponse): string | undefined {
+export function sizeChange(held: CachedVersion, {info}: OriginResponse): string | undefined {
 	if (held.size !== Infinity && info.size !== Infinity && info.size !== held.size) {
 		return `it had ${held.size} bytes and has ${info.size} now`;
 	}
 
-	return info.size < held.leastSize
-		? `it had at least ${held.leastSize} bytes and has ${info.size} now`
+	return info.size < held.minSize
+		? `it had at least ${held.minSize} bytes and has ${info.size} now`
 		: undefined;
 }
 
 /** Equal strong ETags settle it; otherwise every label that both have must be equal (RFC 9110 section 8.8). */
-export function suspicionOf(held: HeldVersion, {validator}: OriginResponse): Suspicion | undefined {
+export function suspicionOf(held: CachedVersion, {validator}: OriginResponse): Suspicion | undefined {
 	if (held.isUnstable) {
 		return undefined;
 	}
@@ -99,7 +99,7 @@ function inWords({label, was, is}: Suspicion): string {
 }
 
 /** Of a response whose bytes differ. */
-function differenceOf(held: HeldVersion, response: OriginResponse): string {
+function differenceOf(held: CachedVersion, response: OriginResponse): string {
 	const suspicion = suspicionOf(held, response);
 	return suspicion ? `${inWords(suspicion)}, and ${differingBytes}` : differingBytes;
 }
@@ -123,11 +123,11 @@ export function originChanged(change: string, bytesAgree = false): DownStreamErr
 export async function examineSuspicion(
 	file: SparseFile,
 	source: DataSource,
-	held: HeldVersion,
+	held: CachedVersion,
 	suspicion: Suspicion,
 	signal: AbortSignal,
 ): Promise<void> {
-	const {label, is} = suspicion;
+	const {label, was, is} = suspicion;
 	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.suspicion));
 	// Where nothing is held, labels alone can be compared.
 	const isHeld = samples.length > 0;
@@ -145,10 +145,13 @@ export async function examineSuspicion(
 		source.closeIdle?.();
 	};
 	let agreeing = 0;
+	// A node that has not been asked may have another file behind its label.
+	let othersAgree = false;
 	for await (const [{validator}] of agreeingResponses(file, source, held, ranges, signal, prepare)) {
 		agreeing++;
 		flips ||= labels[label](validator) !== is;
-		if (flips && agreeing >= minAgreeing) {
+		othersAgree ||= labels[label](validator) !== was;
+		if (flips && othersAgree && agreeing >= minAgreeing) {
 			return;
 		}
 	}
@@ -165,7 +168,7 @@ export async function examineSuspicion(
 async function* agreeingResponses(
 	file: SparseFile,
 	source: DataSource,
-	held: HeldVersion,
+	held: CachedVersion,
 	samples: readonly Range[],
 	signal: AbortSignal,
 	prepare?: (index: number) => Promise<void>,
@@ -195,7 +198,7 @@ async function* agreeingResponses(
 async function compareSamples(
 	file: SparseFile,
 	source: DataSource,
-	held: HeldVersion,
+	held: CachedVersion,
 	samples: readonly Range[],
 	signal: AbortSignal,
 ): Promise<{suspicion?: Suspicion; areCompared: boolean}> {
@@ -215,7 +218,7 @@ async function compareSamples(
 export async function compareOneSample(
 	file: SparseFile,
 	source: DataSource,
-	held: HeldVersion,
+	held: CachedVersion,
 	signal: AbortSignal,
 ): Promise<Suspicion | undefined> {
 	const samples = await provenSamplesOf(file, present =>
@@ -229,7 +232,7 @@ export async function compareOneSample(
  * Bytes held from an earlier run, or from before a long pause, may be of another version than the origin's: samples of
  * them are compared before anything is added. Concurrent callers share one check.
  */
-export class HeldCheck {
+export class CachedVersionCheck {
 	readonly #ending: AbortSignal;
 	/** Samples between the ends; undefined while no check is needed. */
 	#samples: number | undefined;
@@ -256,7 +259,7 @@ export class HeldCheck {
 	async run(
 		file: SparseFile,
 		source: DataSource,
-		held: HeldVersion,
+		held: CachedVersion,
 		signal: AbortSignal,
 	): Promise<Suspicion | undefined> {
 		if (this.#samples === undefined) {
@@ -277,7 +280,7 @@ export class HeldCheck {
 	async #run(
 		file: SparseFile,
 		source: DataSource,
-		held: HeldVersion,
+		held: CachedVersion,
 		between: number,
 	): Promise<Suspicion | undefined> {
 		const abort = new AbortController();
@@ -304,10 +307,10 @@ export class HeldCheck {
  * Resolves with what the origin says of the file of now if 32 samples and both ends of the held bytes agree with it,
  * and whether its labels flip. Rejects with `origin-changed` if not, or with the errors of the source.
  */
-export async function proveAcceptance(
+export async function verifyAcceptance(
 	file: SparseFile,
 	source: DataSource,
-	held: HeldVersion,
+	held: CachedVersion,
 	signal: AbortSignal,
 ): Promise<{readonly validator: Validator; readonly isUnstable: boolean}> {
 	let first: Validator | undefined;
@@ -329,10 +332,10 @@ export async function proveAcceptance(
  * Resolves with what a place that may have the held file says of itself, if its size and samples of the held bytes
  * fit; where nothing is held, any file fits. Rejects with `origin-changed`, or what the origin rejects with.
  */
-export async function proveNewPlace(
+export async function verifyReplacement(
 	file: SparseFile,
 	source: DataSource,
-	held: HeldVersion,
+	held: CachedVersion,
 	signal: AbortSignal,
 ): Promise<OriginResponse> {
 	const [first = firstByte, ...others] = await provenSamplesOf(file, present =>
@@ -345,11 +348,11 @@ export async function proveNewPlace(
 		await refusePage(held, place, source);
 	}
 
-	if (isHeld && (held.size === Infinity ? info.size < held.leastSize : held.size !== info.size)) {
+	if (isHeld && (held.size === Infinity ? info.size < held.minSize : held.size !== info.size)) {
 		await hasHeldBytes(undefined, first, place);
 		const size = info.size === Infinity ? 'does not say its size' : `has ${info.size} bytes`;
 		throw otherFile(
-			`it ${size}, and this one has ${held.size === Infinity ? `at least ${held.leastSize}` : held.size}`,
+			`it ${size}, and this one has ${held.size === Infinity ? `at least ${held.minSize}` : held.size}`,
 		);
 	}
 
@@ -420,7 +423,7 @@ function sampleAt(present: PresentSet, fraction: number): Range {
 }
 
 function isTooFar({start}: Range, {range}: OriginResponse): boolean {
-	return start - range.start > mostSkipped;
+	return start - range.start > maxSkipped;
 }
 
 /** Whether what comes of the range is what is held; without a file it is not read. Closes the connection. */
@@ -452,7 +455,7 @@ async function hasHeldBytes(
 }
 
 /** Rejects with `origin-changed` if bytes that came again differ from the held ones. */
-export async function compareWithHeld(file: SparseFile, offset: number, bytes: Uint8Array): Promise<void> {
+export async function compareWithCached(file: SparseFile, offset: number, bytes: Uint8Array): Promise<void> {
 	if (!(await isHeld(file, offset, bytes))) {
 		throw originChanged(differingBytes);
 	}

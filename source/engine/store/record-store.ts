@@ -1,4 +1,4 @@
-// What survives a restart: one folder for each download, with its bytes (`data`) and its record (`entry.json`).
+// Persistent state: one folder per download, with its bytes (`data`) and its record (`entry.json`).
 import {createHmac, randomBytes} from 'node:crypto';
 import {lstatSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync} from 'node:fs';
 import {mkdir, rm} from 'node:fs/promises';
@@ -10,70 +10,73 @@ import {diskError, errorCode, isFull} from './disk-error.ts';
 import {syncFolder, temporarySuffix, writeDurably} from './durable-file.ts';
 import {checkRecord, InvalidRecord, type DownloadRecord} from './record.ts';
 import {makeFolder} from './make-folder.ts';
+import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
 
 export type {DownloadRecord} from './record.ts';
 
 const dataName = 'data';
 const checksName = 'checks';
-const entryName = 'entry.json';
+const recordName = 'entry.json';
 const backupName = 'entry.json.bak';
-/** Bytes; a million ranges are 25 MB. */
-const largestRecord = 64 * 1024 * 1024;
+/** Bytes. A million ranges take 25 MB. */
+const maxRecordBytes = 64 * 1024 * 1024;
 const idPattern = /^[\da-f]{32}$/;
 
 export class RecordStore {
 	readonly #storageDir: string;
+	readonly #access: Writable;
 
-	/** Rejects with `disk-full` or `disk-failed` if the folder cannot be made. */
-	static async open(storageDir: string): Promise<RecordStore> {
+	/** Creates the folder if necessary. Rejects with `disk-full` or `disk-failed`. */
+	static async open(storageDir: string, access: Writable = alwaysWritable): Promise<RecordStore> {
 		await makeFolder(storageDir, 0o700).catch(throwDiskError(storageDir));
-		return new RecordStore(storageDir);
+		return new RecordStore(storageDir, access);
 	}
 
-	private constructor(storageDir: string) {
+	private constructor(storageDir: string, access: Writable) {
 		this.#storageDir = storageDir;
+		this.#access = access;
 	}
 
 	folderOf(id: DownloadId): string {
 		return path.join(this.#storageDir, id);
 	}
 
-	/** Rejects with `disk-full` or `disk-failed`. */
+	/** Rejects with `disk-full` or `disk-failed`, or the refusal of the storage folder. */
 	async create(entry: DownloadRecord): Promise<RecordFile> {
+		refuseUnlessWritable(this.#access);
 		const folder = this.folderOf(entry.id);
-		await mkdir(folder, {mode: 0o700}).catch(throwDiskError(folder));
-		const file = new RecordFile(new DurableRecord(folder), entry);
+		await mkdir(folder, {mode: 0o700}).catch(throwDiskError(folder, this.#access));
+		const file = new RecordFile(new DurableRecord(folder, this.#access), entry);
 		await file.save({});
-		await syncFolder(this.#storageDir).catch(throwDiskError(this.#storageDir));
+		await syncFolder(this.#storageDir).catch(throwDiskError(this.#storageDir, this.#access));
 		return file;
 	}
 
 	/**
-	 * Every entry that can be trusted, and a plain sentence for each that cannot; those stay on the disk as they
-	 * are. Folders whose name is not that of a download are not ours. Nobody is served yet who could be kept waiting,
-	 * and for thousands of small files asking other threads takes several times as long as reading. Rejects
-	 * with `disk-failed`.
+	 * Resolves with all valid records, and a sentence for each invalid one, which stays on the disk unchanged. Ignores
+	 * folders whose name is not a download id. Reads synchronously: no client is connected yet, and for thousands of
+	 * small files, the thread pool takes several times as long. Rejects with `disk-failed`.
 	 */
-	async readAll(): Promise<{entries: RecordFile[]; problems: string[]}> {
-		const entries: RecordFile[] = [];
+	async readAll(): Promise<{records: RecordFile[]; problems: string[]}> {
+		const records: RecordFile[] = [];
 		const problems: string[] = [];
 		for (const name of this.#ids()) {
 			const folder = this.folderOf(name);
 			try {
-				if (isEmptied(folder)) {
+				if (removeIfEmpty(folder, this.#access)) {
 					continue;
 				}
 
-				const record = new DurableRecord(folder, problem => problems.push(problem));
+				const record = new DurableRecord(folder, this.#access, problem => problems.push(problem));
 				const entry = await record.read();
-				entries.push(new RecordFile(record, entry, entry));
+				records.push(new RecordFile(record, entry, entry));
 			} catch (error) {
 				const reason = error instanceof InvalidRecord ? error.message : (errorCode(error) ?? String(error));
 				problems.push(`The download in ${folder} is left as it is: ${reason}`);
 			}
 		}
 
-		return {entries, problems};
+		return {records, problems};
 	}
 
 	#ids(): DownloadId[] {
@@ -86,8 +89,12 @@ export class RecordStore {
 		}
 	}
 
-	/** Its record goes last: a crash leaves an entry without bytes, never bytes without an entry. */
+	/**
+	 * Deletes the record last: a crash may leave a record without bytes, but never bytes without a record. Rejects with `disk-failed`,
+	 * or the refusal of the storage folder.
+	 */
 	async delete(id: DownloadId): Promise<void> {
+		refuseUnlessWritable(this.#access);
 		const folder = this.folderOf(id);
 		try {
 			for (const name of [dataName, checksName, backupName]) {
@@ -101,15 +108,15 @@ export class RecordStore {
 	}
 }
 
-/** The record of one download, in memory and on the disk. */
+/** The record of one download, in memory and on disk. */
 export class RecordFile {
 	readonly folder: string;
 	readonly #record: DurableRecord;
 	readonly #database: Low<DownloadRecord>;
-	/** What is on the disk, as far as that is known. */
+	/** The record on disk, if known. */
 	#durable: DownloadRecord | undefined;
 
-	/** `durable`: what was read from the disk. */
+	/** `durable` is the record read from disk. */
 	constructor(record: DurableRecord, entry: DownloadRecord, durable?: DownloadRecord) {
 		this.folder = record.folder;
 		this.#record = record;
@@ -117,8 +124,8 @@ export class RecordFile {
 		this.#durable = durable;
 	}
 
-	/** Never changes; each `save` makes a new one. */
-	get entry(): DownloadRecord {
+	/** Immutable; each `save` creates a new object. */
+	get record(): DownloadRecord {
 		return this.#database.data;
 	}
 
@@ -130,55 +137,67 @@ export class RecordFile {
 		return path.join(this.folder, checksName);
 	}
 
-	/** The folder is another copy's now. */
-	get isAbandoned(): boolean {
-		return this.#record.refusal !== undefined;
+	/** Why record, data and checksums of this download must not be written now. */
+	get refusal(): DownStreamError | undefined {
+		return this.#record.refusal;
 	}
 
-	/** Nothing is written from here on: `save` rejects with the reason. */
+	/** Stops all writes: `save` rejects with the reason from now on. */
 	abandon(reason: DownStreamError): void {
-		this.#record.refusal = reason;
+		this.#record.abandonment = reason;
+	}
+
+	/** Whether both have read or written the same record. */
+	isDurablyAs(other: RecordFile): boolean {
+		return isDeepStrictEqual(this.#durable, other.#durable);
 	}
 
 	/**
-	 * Changes the entry at once, and resolves when that is durable; a field set to undefined is dropped. Rejects
-	 * with `disk-full` or `disk-failed`; the change is then part of the next save. What changes nothing is not written:
-	 * thousands of downloads that did nothing must not keep the program from ending.
+	 * Applies the change at once and resolves when it is durable; a field set to undefined is removed. Rejects with
+	 * `disk-full` or `disk-failed`; the next save then includes the change. Skips the write if nothing changes:
+	 * otherwise thousands of idle downloads would delay the exit.
 	 */
 	async save(change: Partial<DownloadRecord>): Promise<void> {
-		const {entry} = this;
+		const {record} = this;
 		const keys = Object.keys(change) as Array<keyof DownloadRecord>;
-		if (entry === this.#durable && keys.every(key => isDeepStrictEqual(entry[key], change[key]))) {
+		if (record === this.#durable && keys.every(key => isDeepStrictEqual(record[key], change[key]))) {
 			return;
 		}
 
-		const changed = {...entry, ...change};
+		const changed = {...record, ...change};
 		this.#database.data = changed;
-		await this.#database.write().catch(throwDiskError(path.join(this.folder, entryName)));
+		const file = path.join(this.folder, recordName);
+		await this.#database.write().catch(throwDiskError(file, this.#record.access));
 		this.#durable = changed;
 	}
 }
 
-/** `entry.json` in one folder; calls that come while a write runs become one write of the newest. */
+/** `entry.json` in one folder. Calls during a write are coalesced into one write of the latest record. */
 class DurableRecord implements Adapter<DownloadRecord> {
 	readonly folder: string;
+	readonly access: Writable;
 	readonly #onProblem: (sentence: string) => void;
-	/** Why nothing may be written any more. */
-	refusal: DownStreamError | undefined;
-	#newest: DownloadRecord | undefined;
+	/** Why writes are permanently forbidden, regardless of the storage folder. */
+	abandonment: DownStreamError | undefined;
+	#latest: DownloadRecord | undefined;
 	#running: Promise<void> = Promise.resolve();
 	#next: Promise<void> | undefined;
 
-	constructor(folder: string, onProblem: (sentence: string) => void = () => undefined) {
+	constructor(folder: string, access: Writable, onProblem: (sentence: string) => void = () => undefined) {
 		this.folder = folder;
+		this.access = access;
 		this.#onProblem = onProblem;
 	}
 
-	/** What is damaged is set aside, and the copy before it is read. Throws `InvalidRecord`. */
+	get refusal(): DownStreamError | undefined {
+		return this.abandonment ?? this.access.refusal;
+	}
+
+	/** Sets a damaged record aside and reads its backup. Throws `InvalidRecord`. */
 	async read(): Promise<DownloadRecord> {
-		for (const name of [entryName, backupName]) {
+		for (const name of [recordName, backupName]) {
 			const file = path.join(this.folder, name);
-			const text = readIfThere(file);
+			const text = readIfExists(file);
 			if (text === undefined) {
 				continue;
 			}
@@ -188,14 +207,14 @@ class DurableRecord implements Adapter<DownloadRecord> {
 				return checkRecord(stored, path.basename(this.folder));
 			}
 
-			this.#onProblem(`A damaged record was ${setAside(file)}`);
+			this.#onProblem(`A damaged record was ${setAside(file, this.access)}`);
 		}
 
 		throw new InvalidRecord('it has no record');
 	}
 
 	async write(entry: DownloadRecord): Promise<void> {
-		this.#newest = entry;
+		this.#latest = entry;
 		this.#next ??= this.#running
 			.catch(() => undefined)
 			.then(() => {
@@ -207,13 +226,10 @@ class DurableRecord implements Adapter<DownloadRecord> {
 	}
 
 	async #write(): Promise<void> {
-		if (this.refusal) {
-			throw this.refusal;
-		}
-
+		refuseUnlessWritable(this);
 		const previous = path.join(this.folder, backupName);
 		const write = async () =>
-			writeDurably(path.join(this.folder, entryName), JSON.stringify(this.#newest), previous);
+			writeDurably(path.join(this.folder, recordName), JSON.stringify(this.#latest), previous);
 		try {
 			await write();
 		} catch (error) {
@@ -221,7 +237,8 @@ class DurableRecord implements Adapter<DownloadRecord> {
 				throw error;
 			}
 
-			// The bytes took the last room: the copy gives its own to the record of them.
+			refuseUnlessWritable(this);
+			// The data has filled the disk: deleting the backup makes room for the record.
 			await rm(previous, {force: true});
 			await write();
 		}
@@ -229,10 +246,14 @@ class DurableRecord implements Adapter<DownloadRecord> {
 }
 
 /**
- * The key of the storage folder: 32 random bytes in base64url, made when there is none. Only the holder of the
- * storage lock may ask for one to be made. Rejects with `disk-full` or `disk-failed`.
+ * The key of the storage folder: 32 random bytes in base64url, `made` when there is none. Rejects with `disk-full` or
+ * `disk-failed`, or the refusal of the storage folder.
  */
-export async function readKey(storageDir: string): Promise<string> {
+export async function readKey(
+	storageDir: string,
+	access: Writable = alwaysWritable,
+	made = newKey(),
+): Promise<string> {
 	const file = path.join(storageDir, 'key');
 	try {
 		const key = storedKey(file);
@@ -240,7 +261,7 @@ export async function readKey(storageDir: string): Promise<string> {
 			return key;
 		}
 
-		const made = newKey();
+		refuseUnlessWritable(access);
 		await writeDurably(file, made);
 		return made;
 	} catch (error) {
@@ -265,10 +286,10 @@ export async function writeViewKey(storageDir: string, viewKey: string): Promise
 	}
 }
 
-/** Undefined also for a link, pipe or device: no key of ours. */
+/** Returns undefined also for a link, pipe or device, which the program never creates. */
 function storedKey(file: string): string | undefined {
 	try {
-		const key = readIfThere(file);
+		const key = readIfExists(file);
 		return key !== undefined && /^[\w-]{43}$/.test(key) ? key : undefined;
 	} catch (error) {
 		if (error instanceof InvalidRecord) {
@@ -280,25 +301,29 @@ function storedKey(file: string): string | undefined {
 }
 
 /**
- * Whether the folder holds nothing: the program ended before the first record of a download was there, or after the last
- * one had gone. Removes it then, and temporary files always; a disk that takes no writes keeps them.
+ * Removes temporary files, and then the folder if it is empty: the process ended before the first record was written,
+ * or after the last one was deleted. Returns true if the folder was removed. A read-only disk keeps both.
  */
-function isEmptied(folder: string): boolean {
+function removeIfEmpty(folder: string, access: Writable): boolean {
 	const files = readdirSync(folder).filter(name => {
-		const isTemporary = name.startsWith(entryName) && name.endsWith(temporarySuffix);
-		return !isTemporary || !isDone(() => rmSync(path.join(folder, name)));
+		const isTemporary = name.startsWith(recordName) && name.endsWith(temporarySuffix);
+		return !isTemporary || !succeeds(() => rmSync(path.join(folder, name)), access);
 	});
-	return files.length === 0 && isDone(() => rmdirSync(folder));
+	return files.length === 0 && succeeds(() => rmdirSync(folder), access);
 }
 
-/** What became of the damaged file, in words. */
-function setAside(file: string): string {
+/** Describes what happened to the damaged file. */
+function setAside(file: string, access: Writable): string {
 	const aside = `${file}.corrupt-${Date.now()}`;
-	return isDone(() => renameSync(file, aside)) ? `set aside: ${aside}` : `found: ${file}`;
+	return succeeds(() => renameSync(file, aside), access) ? `set aside: ${aside}` : `found: ${file}`;
 }
 
-/** False where the disk takes no writes. */
-function isDone(act: () => void): boolean {
+/** Returns false if writes are forbidden or the disk rejects the change. */
+function succeeds(act: () => void, {refusal}: Writable): boolean {
+	if (refusal) {
+		return false;
+	}
+
 	try {
 		act();
 		return true;
@@ -311,21 +336,21 @@ function isDone(act: () => void): boolean {
 	}
 }
 
-/** Throws `InvalidRecord` for what would never end or does not fit into memory: a pipe, a device, a file that is too large. */
-function readIfThere(file: string): string | undefined {
+/** Throws `InvalidRecord` for a pipe, a device, or a file that is too large for memory. */
+function readIfExists(file: string): string | undefined {
 	const found = lstatSync(file, {throwIfNoEntry: false});
 	if (!found) {
 		return undefined;
 	}
 
-	if (!found.isFile() || found.size > largestRecord) {
-		throw new InvalidRecord(`${path.basename(file)} is not a file of at most ${largestRecord} bytes`);
+	if (!found.isFile() || found.size > maxRecordBytes) {
+		throw new InvalidRecord(`${path.basename(file)} is not a file of at most ${maxRecordBytes} bytes`);
 	}
 
 	return readFileSync(file, 'utf8');
 }
 
-/** Undefined for what is not a JSON object. */
+/** Returns undefined if the text is not a JSON object. */
 function parseJson(text: string): object | undefined {
 	try {
 		const value: unknown = JSON.parse(text);
@@ -335,8 +360,8 @@ function parseJson(text: string): object | undefined {
 	}
 }
 
-function throwDiskError(file: string): (error: unknown) => never {
+function throwDiskError(file: string, access = alwaysWritable): (error: unknown) => never {
 	return error => {
-		throw diskError(error, file);
+		throw access.explain(diskError(error, file));
 	};
 }

@@ -1,5 +1,5 @@
-// One writer for each storage folder: two copies of the program would ruin each other's downloads.
-import {statSync} from 'node:fs';
+// Ensures a single writer per storage folder: two processes would corrupt each other's downloads.
+import fs, {statSync} from 'node:fs';
 import {readFile, readlink, rm, stat, symlink} from 'node:fs/promises';
 import {connect} from 'node:net';
 import {hostname} from 'node:os';
@@ -10,7 +10,7 @@ import {DownStreamError} from '../../downstream.ts';
 import {diskError, errorCode, isFull} from './disk-error.ts';
 import {writeDurably} from './durable-file.ts';
 
-/** Who holds the folder, as `owner.json` says. */
+/** The holder of the folder, stored in `owner.json`. */
 export type StorageOwner = {
 	readonly pid: number;
 	readonly host: string;
@@ -20,30 +20,56 @@ export type StorageOwner = {
 	readonly startedAt: number;
 };
 
-/** Another process has the folder, or it is not there any more. */
+/** `taken`: another process holds the folder; `removed`: the folder no longer exists. */
 export type LockLoss = 'taken' | 'removed';
 
-// The holder touches its lock every 2 s; a lock that was not touched for 10 s is stale.
+// The holder touches its lock every 2 s; a lock not touched for 10 s is stale.
 const staleMs = 10_000;
 const updateMs = 2000;
 const startingStaleMs = 2000;
 const startingPollMs = 20;
 
+type Callback = (error: NodeJS.ErrnoException | null) => void;
+
 /**
- * The lock is the folder `owner.json.lock`, which only one process can make. Whoever wants it looks at the holder
- * first, and a dead one is taken over at once. All of that happens under a second lock, `starting.lock`: otherwise
- * two starters could both find the holder dead, and the slower one would remove the lock of the faster one. A
- * starter that is killed in those few milliseconds delays the next one by the 2 s after which its guard is stale.
+ * The file system as proper-lockfile uses it. A full disk (ext4) has no block for a new folder, but makes empty files: the
+ * lock is one of these there, and as exclusive.
+ */
+const lockingFs = {
+	...fs,
+	mkdir(lock: string, done: Callback) {
+		fs.mkdir(lock, error => {
+			if (isFull(error)) {
+				fs.writeFile(lock, '', {flag: 'wx', mode: 0o600}, done);
+			} else {
+				done(error);
+			}
+		});
+	},
+	rmdir(lock: string, done: Callback) {
+		fs.rm(lock, {recursive: true, force: true}, done);
+	},
+	rmdirSync(lock: string) {
+		fs.rmSync(lock, {recursive: true, force: true});
+	},
+};
+
+/**
+ * The lock is the folder `owner.json.lock`, whose creation is atomic. A starting process checks the holder first and
+ * takes over from a dead one at once. It does so under a second lock, `starting.lock`: otherwise two processes could
+ * both find the holder dead, and the slower one would remove the lock of the faster one. If a process is killed in
+ * these few milliseconds, the next one waits 2 s, until the guard is stale.
  */
 export class StorageLock {
 	readonly #ownerFile: string;
+	readonly #isInPlace: () => boolean;
 	#owner: StorageOwner;
 	readonly #unlock: () => Promise<void>;
 
 	/**
-	 * Rejects with `storage-locked` if the folder has a living holder, with `disk-full` or `disk-failed` if it
-	 * cannot be written. `onLost`: another process has the folder now (this one did not run for so long that it
-	 * was taken for dead), or the folder was removed; nothing may be written from here on.
+	 * Rejects with `storage-locked` if the folder has a live holder, and with `disk-full` or `disk-failed` if it is not
+	 * writable. `onLost` reports that another process took over (because this one was suspended long enough to appear
+	 * dead), or that the folder was removed; nothing may be written afterwards.
 	 */
 	static async acquire(
 		storageDir: string,
@@ -51,12 +77,14 @@ export class StorageLock {
 	): Promise<StorageLock> {
 		const file = ownerFileOf(storageDir);
 		try {
-			const endStart = await lockStarting(startingOf(file));
+			const unlockStarting = await lockStarting(startingFileOf(file));
 			try {
 				const folder = await stat(storageDir);
-				return await takeOver(file, () => onLost(isSame(folder, storageDir) ? 'taken' : 'removed'));
+				const isInPlace = () => isSame(folder, storageDir);
+				const held = await takeOver(file, () => onLost(isInPlace() ? 'taken' : 'removed'));
+				return new StorageLock(file, held, isInPlace);
 			} finally {
-				await endStart();
+				await unlockStarting();
 			}
 		} catch (error) {
 			throw isLocked(error)
@@ -65,35 +93,41 @@ export class StorageLock {
 		}
 	}
 
-	constructor(ownerFile: string, owner: StorageOwner, unlock: () => Promise<void>) {
+	private constructor(ownerFile: string, {owner, unlock}: Held, isInPlace: () => boolean) {
 		this.#ownerFile = ownerFile;
+		this.#isInPlace = isInPlace;
 		this.#owner = owner;
 		this.#unlock = unlock;
 	}
 
-	/** Tells other copies where the proxy listens, if the disk has room for that. Rejects with `disk-failed`. */
+	/** False once the storage folder was removed or replaced. Costs one stat. */
+	get isInPlace(): boolean {
+		return this.#isInPlace();
+	}
+
+	/** Publishes the proxy's address to other processes, if the disk has room. Rejects with `disk-failed`. */
 	async publish(origin: string): Promise<void> {
 		this.#owner = {...this.#owner, origin};
 		await writeOwner(this.#ownerFile, this.#owner);
 	}
 
-	/** Frees the folder; it is freed too when the process ends by itself or by a signal that it can handle. */
+	/** Releases the folder. This also happens on exit and on signals that the process can handle. */
 	async release(): Promise<void> {
-		// Nobody starts meanwhile: the next holder's owner file is not ours to remove.
-		const endStart = await lockStarting(startingOf(this.#ownerFile)).catch(() => undefined);
-		// A lock that was lost is not ours to release.
+		// Prevents a concurrent start: the next holder's owner file must not be removed.
+		const unlockStarting = await lockStarting(startingFileOf(this.#ownerFile)).catch(() => undefined);
+		// A lost lock must not be released.
 		await this.#unlock().catch(() => undefined);
 		const {pid, startedAt} = this.#owner;
-		const stored = endStart && (await readOwner(this.#ownerFile));
+		const stored = unlockStarting && (await readOwner(this.#ownerFile));
 		if (stored?.pid === pid && stored.startedAt === startedAt) {
-			await forgetOwner(this.#ownerFile).catch(() => undefined);
+			await removeOwner(this.#ownerFile).catch(() => undefined);
 		}
 
-		await endStart?.().catch(() => undefined);
+		await unlockStarting?.().catch(() => undefined);
 	}
 }
 
-/** The process that holds the folder now; undefined if none does. */
+/** Returns the process that holds the folder, or undefined if there is none. */
 export async function storageOwner(storageDir: string): Promise<StorageOwner | undefined> {
 	const file = ownerFileOf(storageDir);
 	const touchedAt = await lockTouchedAt(file);
@@ -101,11 +135,11 @@ export async function storageOwner(storageDir: string): Promise<StorageOwner | u
 	return owner && touchedAt !== undefined && (await isAlive(owner, touchedAt)) ? owner : undefined;
 }
 
-/** Waits for other starters, each of which needs some milliseconds. */
+/** Waits for other starting processes, each of which takes some milliseconds. */
 async function lockStarting(file: string): Promise<() => Promise<void>> {
 	for (let attempt = 1; ; attempt++) {
 		try {
-			return await lock(file, {realpath: false, stale: startingStaleMs});
+			return await lock(file, {realpath: false, stale: startingStaleMs, fs: lockingFs});
 		} catch (error) {
 			if (!isLocked(error) || attempt * startingPollMs > 2 * startingStaleMs) {
 				throw error;
@@ -116,15 +150,17 @@ async function lockStarting(file: string): Promise<() => Promise<void>> {
 	}
 }
 
-async function takeOver(file: string, onLost: () => void): Promise<StorageLock> {
+type Held = {readonly owner: StorageOwner; readonly unlock: () => Promise<void>};
+
+async function takeOver(file: string, onLost: () => void): Promise<Held> {
 	const touchedAt = await lockTouchedAt(file);
 	if (touchedAt !== undefined) {
 		const holder = await readOwner(file);
 		if (holder ? await isAlive(holder, touchedAt) : isFresh(touchedAt)) {
-			const who = holder ? ` (pid ${holder.pid}${holder.origin ? `, ${holder.origin}` : ''})` : '';
+			const details = holder ? ` (pid ${holder.pid}${holder.origin ? `, ${holder.origin}` : ''})` : '';
 			throw new DownStreamError(
 				'storage-locked',
-				`downstream-tui already runs${who} on ${path.dirname(file)}`,
+				`downstream-tui is already running${details} on ${path.dirname(file)}`,
 			);
 		}
 
@@ -132,16 +168,23 @@ async function takeOver(file: string, onLost: () => void): Promise<StorageLock> 
 	}
 
 	const owner = {pid: process.pid, host: hostname(), startedAt: Date.now()};
-	// Before the lock: a lock whose holder is killed before it has said who it is would hold until it is stale.
+	// Written before locking: if the holder were killed before it identified itself, its lock would block others until
+	// it is stale.
 	await writeOwner(file, owner);
-	const unlock = await lock(file, {realpath: false, stale: staleMs, update: updateMs, onCompromised: onLost});
-	return new StorageLock(file, owner, unlock);
+	const unlock = await lock(file, {
+		realpath: false,
+		stale: staleMs,
+		update: updateMs,
+		onCompromised: onLost,
+		fs: lockingFs,
+	});
+	return {owner, unlock};
 }
 
 /**
- * A process that is stopped touches nothing, but its port still takes connections; a pid that another program has
- * now comes with neither. A holder that just starts or ends has no port, but a fresh lock. Of a process on another
- * host (a shared disk, a container) nothing can be known but that.
+ * A suspended process does not touch its lock, but its port still accepts connections; a reused pid has neither. A
+ * process that is starting or exiting has no port, but a fresh lock. For a process on another host (a shared disk, a
+ * container), only the age of the lock is known.
  */
 async function isAlive(owner: StorageOwner, touchedAt: number): Promise<boolean> {
 	if (owner.host !== hostname()) {
@@ -151,7 +194,7 @@ async function isAlive(owner: StorageOwner, touchedAt: number): Promise<boolean>
 	return (
 		isProcess(owner.pid) &&
 		!(await isZombie(owner.pid)) &&
-		(isFresh(touchedAt) || (await takesConnections(owner.origin)))
+		(isFresh(touchedAt) || (await acceptsConnections(owner.origin)))
 	);
 }
 
@@ -163,14 +206,14 @@ function isProcess(pid: number): boolean {
 	try {
 		return process.kill(pid, 0);
 	} catch (error) {
-		// EPERM: it is there and belongs to someone else.
+		// EPERM: the process exists and belongs to another user.
 		return errorCode(error) === 'EPERM';
 	}
 }
 
 /**
- * Linux tells of a process that has ended while its parent has not asked for it yet, which in a container may take for
- * ever. Its last thread must have ended too: others may still be in the middle of a write (proc(5): state, num_threads).
+ * On Linux, an exited process remains visible until its parent collects it, which in a container may never happen.
+ * Its last thread must have ended too: others may still be writing (proc(5): state, num_threads).
  */
 async function isZombie(pid: number): Promise<boolean> {
 	const stored = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
@@ -178,7 +221,7 @@ async function isZombie(pid: number): Promise<boolean> {
 	return fields[0] === 'Z' && fields[17] === '1';
 }
 
-async function takesConnections(origin: string | undefined): Promise<boolean> {
+async function acceptsConnections(origin: string | undefined): Promise<boolean> {
 	const port = origin === undefined ? '' : (URL.parse(origin)?.port ?? '');
 	if (port === '') {
 		return false;
@@ -193,12 +236,12 @@ async function takesConnections(origin: string | undefined): Promise<boolean> {
 
 		socket.once('connect', () => settle(true));
 		socket.once('error', () => settle(false));
-		// No answer at all on loopback: something listens, and its queue is full.
+		// A timeout on loopback means that a listener exists but its queue is full.
 		socket.setTimeout(1000, () => settle(true));
 	});
 }
 
-/** Milliseconds since the epoch; undefined if nobody has the lock. Rejects with `disk-failed`. */
+/** Milliseconds since the epoch; undefined if the lock is free. Rejects with `disk-failed`. */
 async function lockTouchedAt(file: string): Promise<number | undefined> {
 	try {
 		return (await stat(lockOf(file))).mtimeMs;
@@ -211,11 +254,12 @@ async function lockTouchedAt(file: string): Promise<number | undefined> {
 	}
 }
 
-/** Undefined if there is none that can be read. */
+/** Undefined if there is no readable owner file. */
 async function readOwner(file: string): Promise<StorageOwner | undefined> {
 	let stored: unknown;
 	try {
-		stored = JSON.parse(await readlink(ownerLinkOf(file)).catch(async () => readFile(file, 'utf8')));
+		const link = await readlink(ownerLinkOf(file)).catch(() => undefined);
+		stored = link === undefined ? JSON.parse(await readFile(file, 'utf8')) : ownerInLink(link);
 	} catch {
 		return undefined;
 	}
@@ -234,24 +278,33 @@ async function readOwner(file: string): Promise<StorageOwner | undefined> {
 }
 
 /**
- * On a full disk the owner is the target of a symbolic link, which needs no room for data. Where there is none for that
- * either, other copies know only that the folder has an owner.
+ * On a full disk the owner is the target of a symbolic link, which needs no room for data where it is short (ext4: 59
+ * bytes). Where there is none for that either, other copies know only that the folder has an owner.
  */
 async function writeOwner(file: string, owner: StorageOwner): Promise<void> {
-	const text = JSON.stringify(owner);
 	try {
 		await rm(ownerLinkOf(file), {force: true});
-		await writeDurably(file, text);
+		await writeDurably(file, JSON.stringify(owner));
 	} catch (error) {
 		if (!isFull(error)) {
 			throw diskError(error, file);
 		}
 
-		await symlink(text, ownerLinkOf(file)).catch(() => undefined);
+		await symlink(linkOf(owner), ownerLinkOf(file)).catch(() => undefined);
 	}
 }
 
-async function forgetOwner(file: string): Promise<void> {
+function linkOf({pid, host, startedAt, origin}: StorageOwner): string {
+	const port = origin === undefined ? undefined : Number(new URL(origin).port);
+	return JSON.stringify([pid, host, startedAt, port].filter(part => part !== undefined));
+}
+
+function ownerInLink(link: string): Partial<Record<keyof StorageOwner, unknown>> {
+	const [pid, host, startedAt, port] = JSON.parse(link) as unknown[];
+	return {pid, host, startedAt, ...(port !== undefined && {origin: `http://127.0.0.1:${Number(port)}`})};
+}
+
+async function removeOwner(file: string): Promise<void> {
 	await rm(ownerLinkOf(file), {force: true});
 	await rm(file, {force: true});
 }
@@ -269,12 +322,12 @@ function ownerFileOf(storageDir: string): string {
 	return path.join(storageDir, 'owner.json');
 }
 
-/** Who has its lock is the only one that starts or ends. */
-function startingOf(file: string): string {
+/** Only the holder of its lock may start or exit. */
+function startingFileOf(file: string): string {
 	return path.join(path.dirname(file), 'starting');
 }
 
-/** Where proper-lockfile keeps the lock of a file. */
+/** proper-lockfile's lock path. */
 function lockOf(file: string): string {
 	return `${file}.lock`;
 }

@@ -15,16 +15,17 @@ import type {RetryPolicy} from './retry-policy.ts';
 import {Segments, type Segment} from './segments.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import type {SpeedMeter} from './speed-meter.ts';
+import type {StorageAccess} from '../store/storage-access.ts';
 import {
 	compareOneSample,
-	compareWithHeld,
+	compareWithCached,
 	examineSuspicion,
-	HeldCheck,
+	CachedVersionCheck,
 	originChanged,
 	refusePage,
 	sizeChange,
 	suspicionOf,
-	type HeldVersion,
+	type CachedVersion,
 	type Suspicion,
 } from './version-check.ts';
 
@@ -42,31 +43,34 @@ const fastEnough = 160 * mebibyte;
 /** A connection that nobody needs lives on so long: players abort and come back near on each seek. */
 const lingerMs = 5000;
 /** An origin that gave parts and has answered so often with the whole gives parts no more. */
-const mostWholeAnswers = 3;
+const maxWholeResponses = 3;
 /** So much is fetched again at both ends of a request where no strong ETag names the version; it must be the same. */
-const seam = 4096;
+const overlapBytes = 4096;
 /** Bytes: so short an answer beside one that works is a refusal in words. */
 const longestRefusal = 4096;
+/** Silence to one of several connections is a refusal after a multiple of the slowest answer, and at least so long. */
+const silenceBeside = {factor: 4, leastMs: 5000};
 /** Milliseconds without a byte after which held bytes are compared anew, whatever names their version. */
 const trustMs = 60_000;
 
-/** What of the entry changes with the new link, and the source that fetches from it. Rejects as `resolveLink` does. */
+/** What of the record changes with the new link, and the source that fetches from it. Rejects as `resolveLink` does. */
 export type NewLink = (signal: AbortSignal) => Promise<{change: Partial<DownloadRecord>; source: DataSource}>;
 
 /** What all transfers share. */
 export type TransferServices = {
 	readonly bandwidth: Bandwidth;
 	readonly blocks: BlockPool;
+	readonly access: StorageAccess;
 	readonly hosts: HostLimits;
 	/** Connections for each file unless the download says otherwise. */
 	readonly connections: number;
 	/** Milliseconds for the first answer of an origin; more after each that was too few. */
-	readonly answerTimeout: number;
+	readonly responseTimeout: number;
 	/** The most bytes to keep ready ahead of a reader. */
 	readonly readAhead: number;
 	streamUrl(id: DownloadId, name: string): string;
 	/** How to get another link for an item whose link has expired; undefined where nothing gives links. */
-	newLink(entry: DownloadRecord): NewLink | undefined;
+	newLink(record: DownloadRecord): NewLink | undefined;
 	/** Something that a snapshot shows has changed. */
 	changed(): void;
 	/** The transfer may have begun or ceased to want a place in the queue. */
@@ -78,8 +82,8 @@ export type TransferServices = {
 };
 
 /** What is fetched, and who is told. */
-export type FetchedDownload = {
-	readonly entryFile: RecordFile;
+export type FetchTarget = {
+	readonly recordFile: RecordFile;
 	readonly readers: Readers;
 	readonly retries: RetryPolicy;
 	readonly meter: SpeedMeter;
@@ -90,69 +94,88 @@ export type FetchedDownload = {
 	/** The bytes are in the file. */
 	wrote(offset: number, bytes: Uint8Array): void;
 	/** Name and type are known, or the size. */
-	learnt(): void;
+	identified(): void;
 	/** What was fetched without a strong ETag goes with what is held around it. */
 	proven(): void;
+	/** Bytes that do not go with what is held after them, or have yet to show it, become a hole. */
+	forget(range: Range): void;
 	/** `since`: when the request began or the last byte came, in milliseconds since the epoch. */
 	failed(error: unknown, since: number): void;
+	/** Shown, though the download goes on: it waits for a connection. */
+	noted(error: DownStreamError): void;
 	changed(): void;
 };
 
-export class Fetcher {
-	readonly #download: FetchedDownload;
+export class Scheduler {
+	readonly #target: FetchTarget;
 	readonly #services: TransferServices;
 	/** Its own limit within that of all. */
 	readonly #bandwidth: Bandwidth;
 	readonly #running = new Set<Promise<void>>();
 	readonly segments: Segments;
+	/** A pass is due in this tick. */
+	#isAwake = false;
 	#source: DataSource;
-	#factsKnown: boolean;
+	#hasFileInfo: boolean;
 	/** How many connections may work: as many as are fast enough together, as far as they have shown their speed. */
-	#grown = 1;
+	#connectionTarget = 1;
 	/** Bytes per second of the connection that was judged last. */
-	#shownRate = 0;
-	#fillAllowed = false;
-	/** Answers of the origin come without the ETag that the held bytes have. */
-	#lacksEtags = false;
+	#lastRate = 0;
+	#isBackgroundAllowed = false;
+	/** Answers of the origin come without the ETag that the held bytes have, or it says nothing of their version. */
+	#lacksEtag = false;
+	/** Where the first answer came from, after redirects. */
+	#place: string | undefined;
 	/** So many answers in a row were the whole file. */
-	#wholeAnswers = 0;
+	#wholeResponses = 0;
 	/** The origin gave the whole, and says that it accepts ranges: a cache may just have missed. */
 	#mayAcceptRanges = false;
 	/** Segments that have yet to show that their bytes go with those before and after them. */
 	readonly #unproven = new Set<Segment>();
+	/** Where held bytes begin that a response did not agree with, or that it ended before; and its error. */
+	readonly #brokenSeams = new Map<number, unknown>();
 	/** In progress. Bytes that come meanwhile for the same place wait, and are then compared. */
 	readonly #writes = new Map<Range, Promise<void>>();
-	#heldCheck: HeldCheck;
+	#cachedCheck: CachedVersionCheck;
 	/** When the held bytes were last known to be of the origin's version, in milliseconds since the epoch. */
 	#checkedAt = Date.now();
 	/** A sample beside a response was refused. */
 	#refusesSamples = false;
+	/** The source has brought bytes of the file in this run. */
+	#hasWorked = false;
 	/** Of a suspicion, while it is examined. */
 	#examination: AbortController | undefined;
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
 	#unprovenEnd: number | undefined;
+	/** Milliseconds; 0 before the first answer. */
+	#slowestResponse = 0;
 	#lastByteAt: number | null = null;
 	/** Changes of source or version run one after the other. */
-	#standstill: Promise<unknown> = Promise.resolve();
+	#exclusive: Promise<unknown> = Promise.resolve();
 	/** Of these, how many are waiting or running. */
-	#standstills = 0;
+	#exclusiveCount = 0;
 
-	constructor(download: FetchedDownload, source: DataSource, services: TransferServices) {
-		const {entry} = download.entryFile;
-		this.#download = download;
+	constructor(download: FetchTarget, source: DataSource, services: TransferServices) {
+		const {record} = download.recordFile;
+		this.#target = download;
 		this.#source = source;
 		this.#services = services;
-		this.#bandwidth = new Bandwidth(entry.limitRate, services.bandwidth);
+		this.#bandwidth = new Bandwidth(record.limitRate, services.bandwidth);
 		this.segments = new Segments(segment => {
 			services.hosts.closed(this.host, segment);
 			services.connectionClosed(this.host);
 		});
-		this.#factsKnown = entry.info !== undefined;
-		this.#heldCheck = this.#newHeldCheck();
+		this.#hasFileInfo = record.info !== undefined;
+		this.#cachedCheck = this.#newHeldCheck();
 	}
 
 	get source(): DataSource {
 		return this.#source;
+	}
+
+	/** For samples: the source with the time that the download gives its origin for a response. */
+	checked(source = this.#source): DataSource {
+		return withResponseTimeout(source, () => this.#responseTimeout);
 	}
 
 	get host(): string {
@@ -160,17 +183,30 @@ export class Fetcher {
 	}
 
 	/** The origin has said what the file is. */
-	get factsKnown(): boolean {
-		return this.#factsKnown;
+	get hasFileInfo(): boolean {
+		return this.#hasFileInfo;
 	}
 
 	/** What is held is one version of the file as far as that is to be known. */
 	get isProven(): boolean {
-		return this.#factsKnown && this.#unproven.size === 0;
+		return this.#hasFileInfo && this.#unproven.size === 0;
 	}
 
 	get maxConnections(): number {
-		return this.#entryFile.entry.connections ?? this.#services.connections;
+		return this.#recordFile.record.connections ?? this.#services.connections;
+	}
+
+	/**
+	 * How far a reader that began at `start` and is at `offset` may read: not on from a response into held bytes that the
+	 * response has yet to agree with. Throws its error if it did not.
+	 */
+	readableEnd(start: number, offset: number): number {
+		if (start < offset && this.#brokenSeams.has(offset)) {
+			throw this.#brokenSeams.get(offset);
+		}
+
+		const ends = [...this.#unproven].flatMap(({added}) => (added ? [added.end] : []));
+		return Math.min(Infinity, ...ends.filter(end => start < end && offset <= end));
 	}
 
 	/** Milliseconds since the epoch. */
@@ -178,25 +214,26 @@ export class Fetcher {
 		return this.#lastByteAt;
 	}
 
-	get heldVersion(): HeldVersion {
-		const {size, leastSize} = this.#file;
-		const {info, validator = {}, hasUnstableValidator = false} = this.#entryFile.entry;
-		return {type: info?.type, size, leastSize, validator, isUnstable: hasUnstableValidator};
+	get cachedVersion(): CachedVersion {
+		const {size, minSize} = this.#file;
+		const {info, validator = {}, hasUnstableValidator = false} = this.#recordFile.record;
+		return {type: info?.type, size, minSize, validator, isUnstable: hasUnstableValidator};
 	}
 
 	/** The queue gives or takes the place. */
 	set mayFill(allowed: boolean) {
-		if (this.#fillAllowed !== allowed) {
-			this.#fillAllowed = allowed;
-			this.schedule();
+		if (this.#isBackgroundAllowed !== allowed) {
+			this.#isBackgroundAllowed = allowed;
+			this.wake();
 		}
 	}
 
 	/** How many connections its host takes at a time, if it waits for one of them; else null. */
 	get hostCeiling(): number | null {
 		const {hosts} = this.#services;
-		const isWaiting = this.#fillAllowed && this.segments.size === 0 && !hosts.mayOpen(this.host);
-		return isWaiting ? hosts.ceiling(this.host) : null;
+		const isWaiting =
+			this.#isBackgroundAllowed && this.segments.size === 0 && !hosts.mayOpen(this.host, this);
+		return isWaiting ? hosts.ceiling(this.host, this) || null : null;
 	}
 
 	/** The origin has given nothing yet that was asked of it now. */
@@ -214,32 +251,32 @@ export class Fetcher {
 	/** Ends every connection; resolves when nothing more is written. */
 	async stop(): Promise<void> {
 		this.segments.endAll();
-		await Promise.allSettled([...this.#running, this.#standstill]);
+		await Promise.allSettled([...this.#running, this.#exclusive]);
 	}
 
 	/** Ends every connection, the idle ones too. */
 	cancel(): void {
 		this.segments.endAll();
-		this.#heldCheck.stop();
+		this.#cachedCheck.stop();
 		this.#examination?.abort();
 		this.#source.closeIdle?.();
 	}
 
 	/** Every connection has ended before `act`, and none is opened until it is over. */
-	async whileNothingRuns(act: () => Promise<void>): Promise<void> {
-		this.#standstills++;
-		const standstill = this.#standstill.then(async () => {
+	async exclusively(act: () => Promise<void>): Promise<void> {
+		this.#exclusiveCount++;
+		const standstill = this.#exclusive.then(async () => {
 			try {
-				this.#download.ending.throwIfAborted();
+				this.#target.ending.throwIfAborted();
 				this.segments.endAll();
 				await Promise.allSettled(this.#running);
 				await act();
 			} finally {
-				this.#standstills--;
-				this.schedule();
+				this.#exclusiveCount--;
+				this.wake();
 			}
 		});
-		this.#standstill = standstill.catch(() => undefined);
+		this.#exclusive = standstill.catch(() => undefined);
 		await standstill;
 	}
 
@@ -247,28 +284,41 @@ export class Fetcher {
 	async replaceSource(source: DataSource): Promise<void> {
 		const old = this.#source;
 		this.#source = source;
-		this.#shownRate = 0;
+		this.#lastRate = 0;
+		this.#hasWorked = false;
 		this.#forgetOrigin();
 		await old.dispose();
 	}
 
 	/** Nothing may be running. What is held is `proven` to be of the source's version, or nothing is held. */
 	begin(proven: boolean): void {
-		this.#factsKnown = this.#entryFile.entry.info !== undefined;
+		this.#hasFileInfo = this.#recordFile.record.info !== undefined;
 		this.#forgetOrigin();
-		this.#heldCheck.stop();
-		this.#heldCheck = proven ? new HeldCheck(undefined, this.#download.ending) : this.#newHeldCheck();
+		this.#cachedCheck.stop();
+		this.#cachedCheck = proven
+			? new CachedVersionCheck(undefined, this.#target.ending)
+			: this.#newHeldCheck();
 		this.#checkedAt = Date.now();
+	}
+
+	/** Samples of the held bytes are compared before anything is added. */
+	requireCheck(): void {
+		if (this.#file.present.size > 0) {
+			this.#cachedCheck.require('brief');
+		}
 	}
 
 	/** How its responses were. */
 	#forgetOrigin(): void {
-		this.#grown = 1;
+		this.#connectionTarget = 1;
 		this.#unprovenEnd = undefined;
-		this.#wholeAnswers = 0;
+		this.#wholeResponses = 0;
 		this.#mayAcceptRanges = false;
-		this.#lacksEtags = false;
+		this.#lacksEtag = false;
+		this.#place = undefined;
+		this.#brokenSeams.clear();
 		this.#refusesSamples = false;
+		this.#slowestResponse = 0;
 	}
 
 	async dispose(): Promise<void> {
@@ -279,38 +329,55 @@ export class Fetcher {
 	 * One connection ends for a player who waits: a fill, else one that reads ahead. Returns false if players wait
 	 * for what all of them bring.
 	 */
-	giveUpConnection(): boolean {
-		const {readers} = this.#download;
+	yieldConnection(): boolean {
+		const {readers} = this.#target;
 		// Also for the first answer: two players would take each other's only connection for ever.
-		const least = this.segments.leastNeeded(segment => readers.askForFacts || readers.waitFor(segment));
+		const least = this.segments.mostExpendable(
+			segment => readers.waitForFileInfo || readers.waitFor(segment),
+		);
 		if (least && (this.maxConnections === 1 || this.#services.hosts.isLimited(this.host))) {
 			this.segments.end(least);
 		} else if (least) {
-			this.segments.retire(least);
+			this.segments.drain(least);
 		}
 
 		return least !== undefined;
 	}
 
 	/** A player waits for the byte there. */
-	awaited(offset: number): void {
+	readerBlockedAt(offset: number): void {
 		const isNext = [...this.segments].some(
-			segment => segment.offset === offset && segment.for === 'player' && !segment.isRetired,
+			segment => segment.offset === offset && segment.for === 'player' && !segment.isDraining,
 		);
 		if (!isNext) {
-			this.schedule();
+			this.wake();
 		}
 	}
 
-	/** Looks what is to be fetched, and by how many connections. */
-	schedule(): void {
-		if (this.#download.ending.aborted || this.#standstills > 0) {
+	/** Requests a pass over the plan: the only way in. Calls of one tick share a pass. Never throws. */
+	wake(): void {
+		if (!this.#isAwake) {
+			this.#isAwake = true;
+			queueMicrotask(() => {
+				this.#isAwake = false;
+				try {
+					this.#pass();
+				} catch (error) {
+					this.#target.failed(error, Date.now());
+				}
+			});
+		}
+	}
+
+	/** Starts the segments that are wanted and allowed now. */
+	#pass(): void {
+		if (this.#target.ending.aborted || this.#exclusiveCount > 0) {
 			return;
 		}
 
 		const wishes = this.#wishes();
 		for (const segment of this.segments) {
-			this.#judge(segment, wishes);
+			this.#classify(segment, wishes);
 		}
 
 		while (this.#mayAsk) {
@@ -323,25 +390,26 @@ export class Fetcher {
 		}
 
 		this.#prepareForSeek();
-		this.#download.changed();
+		this.#target.changed();
 	}
 
 	/** Nothing stands in the way of a request. */
 	get #mayAsk(): boolean {
-		return !this.#download.retries.blockingError && this.#entryFile.entry.intent !== 'cancel';
+		const {record, refusal} = this.#recordFile;
+		return !this.#target.retries.blockingError && record.intent !== 'cancel' && !refusal;
 	}
 
 	/** Nothing names the version, and no byte has come yet that another response could be compared with. */
 	get #lacksWitness(): boolean {
-		return this.#margin > 0 && this.#file.present.size === 0 && this.segments.size > 0;
+		return this.#overlap > 0 && this.#file.present.size === 0 && this.segments.size > 0;
 	}
 
 	/** Players end one connection before they open the next: one that has just left counts too. */
 	#prepareForSeek(): void {
-		const {readers} = this.#download;
+		const {readers} = this.#target;
 		if (
 			this.#mayAsk &&
-			this.#factsKnown &&
+			this.#hasFileInfo &&
 			!this.#file.isComplete &&
 			this.#asksForParts &&
 			readers.players(Date.now()).length > 0 &&
@@ -352,18 +420,18 @@ export class Fetcher {
 	}
 
 	/** Whom the segment serves now; one that serves nobody lingers, then ends. */
-	#judge(segment: Segment, wishes: readonly Demand[]): void {
+	#classify(segment: Segment, wishes: readonly Demand[]): void {
 		const needed =
-			this.#download.readers.askForFacts ||
+			this.#target.readers.waitForFileInfo ||
 			wishes.some(
 				({offset, end, ahead}) => offset < segment.end && segment.offset < Math.min(end, offset + ahead),
 			);
-		if (segment.isRetired) {
+		if (segment.isDraining) {
 			return;
 		}
 
 		segment.for = needed ? 'player' : 'fill';
-		if (needed || this.#fillAllowed) {
+		if (needed || this.#isBackgroundAllowed) {
 			clearTimeout(segment.linger);
 			segment.linger = undefined;
 			return;
@@ -371,21 +439,21 @@ export class Fetcher {
 
 		segment.linger ??= setTimeout(() => {
 			this.segments.end(segment);
-			this.schedule();
+			this.wake();
 		}, lingerMs);
 	}
 
 	#plan(): SegmentPlan | undefined {
 		const {present, size, isComplete} = this.#file;
-		if (!this.#factsKnown) {
-			const wanted = this.#fillAllowed || this.#download.readers.askForFacts;
-			const fill = this.#mayFillNow;
+		if (!this.#hasFileInfo) {
+			const wanted = this.#isBackgroundAllowed || this.#target.readers.waitForFileInfo;
+			const fill = this.#runsInBackground;
 			return wanted && this.segments.size === 0
 				? {
 						start: 0,
 						end: fill ? probeSize.fill : probeSize.onDemand,
 						for: 'fill',
-						urgent: this.#download.readers.askForFacts,
+						urgent: this.#target.readers.waitForFileInfo,
 					}
 				: undefined;
 		}
@@ -401,34 +469,34 @@ export class Fetcher {
 			acceptsRanges: this.#asksForParts,
 			claimed: [...this.segments],
 			wanted: this.#wishes(),
-			fill: this.#mayFillNow,
-			playhead: this.#download.readers.playhead,
+			background: this.#runsInBackground,
+			playhead: this.#target.readers.playhead,
 			segmentSize,
 		});
 	}
 
 	get #asksForParts(): boolean {
-		return this.#entryFile.entry.acceptsRanges !== false || this.#mayAcceptRanges;
+		return this.#recordFile.record.acceptsRanges !== false || this.#mayAcceptRanges;
 	}
 
 	#wishes(): Demand[] {
-		return this.#download.readers.wishes(this.#services.readAhead, this.#segmentSize);
+		return this.#target.readers.wishes(this.#services.readAhead, this.#segmentSize);
 	}
 
-	get #mayFillNow(): boolean {
-		return this.#fillAllowed && !this.#entryFile.entry.onDemand;
+	get #runsInBackground(): boolean {
+		return this.#isBackgroundAllowed && !this.#recordFile.record.onDemand;
 	}
 
 	/** Short ones while somebody plays: a seek often lands inside one, which then ends early. */
 	get #segmentSize(): number {
 		const perConnection = Math.max(
-			this.#download.meter.rate(3000, Date.now()) / Math.max(1, this.segments.size),
-			this.#shownRate,
+			this.#target.meter.rate(3000, Date.now()) / Math.max(1, this.segments.size),
+			this.#lastRate,
 		);
-		const isPlaying = this.#download.readers.size > 0;
+		const isPlaying = this.#target.readers.size > 0;
 		const wanted = perConnection * (isPlaying ? segmentSeconds.playing : segmentSeconds.filling);
 		// All that work are to come to the end together: who begins anew there waits for an answer.
-		const share = isPlaying ? Infinity : (this.#file.size - this.#file.present.size) / this.#grown;
+		const share = isPlaying ? Infinity : (this.#file.size - this.#file.present.size) / this.#connectionTarget;
 		return Math.max(segmentBounds.smallest, Math.min(segmentBounds.largest, wanted, share));
 	}
 
@@ -437,28 +505,28 @@ export class Fetcher {
 		if (!plan.urgent) {
 			// Each player keeps its own, and one more is free for the next seek: one that is taken away wastes what is
 			// on its way.
-			const players = this.#download.readers.size;
+			const players = this.#target.readers.size;
 			const room = Math.max(1, this.maxConnections - (players > 0 ? players + 1 : 0));
 			const fills = [...this.segments].filter(segment => segment.for === 'fill').length;
 			// One is enough to find out whether the trouble is over.
-			const most = this.#download.retries.isProbing ? 1 : this.#grown;
-			return fills < room && this.segments.size < most && hosts.mayOpen(this.host);
+			const most = this.#target.retries.isProbing ? 1 : this.#connectionTarget;
+			return fills < room && this.segments.size < most && hosts.mayOpen(this.host, this);
 		}
 
-		if (this.segments.size >= this.maxConnections && !this.giveUpConnection()) {
+		if (this.segments.size >= this.maxConnections && !this.yieldConnection()) {
 			return false;
 		}
 
-		if (!hosts.mayOpen(this.host)) {
+		if (hosts.isFull(this.host, this, true)) {
 			this.#services.freeConnection(this.host);
 		}
 
-		return hosts.mayOpen(this.host);
+		return hosts.mayOpen(this.host, this, true);
 	}
 
 	#start(plan: SegmentPlan): void {
 		const segment = this.segments.add(plan);
-		this.#services.hosts.opened(this.host, segment);
+		this.#services.hosts.opened(this.host, segment, this);
 		const running = this.#run(segment).finally(() => this.#running.delete(running));
 		this.#running.add(running);
 	}
@@ -468,11 +536,11 @@ export class Fetcher {
 	async #run(segment: Segment): Promise<void> {
 		const {signal} = segment.abort;
 		try {
-			const margin = this.#margin;
+			const margin = this.#overlap;
 			const isIsland = this.#isIsland(segment, margin);
 			const samplesBeside = isIsland && !this.#samplesFirst;
 			const doubt =
-				(await this.#checkHeldBytes(signal)) ??
+				(await this.#checkCachedBytes(signal)) ??
 				(isIsland && !samplesBeside ? await this.#compareSample(signal) : undefined);
 			if (doubt) {
 				this.#suspect(doubt);
@@ -483,19 +551,26 @@ export class Fetcher {
 				this.#unproven.add(segment);
 			}
 
-			const {id} = this.#entryFile.entry;
+			const {id} = this.#recordFile.record;
 			Logger.debug(`${id}: asks ${this.host} for bytes ${segment.offset} to ${segment.end} (${segment.for})`);
-			const answer = await this.#source.open({
+			const isFurther = this.#slowestResponse > 0 && this.#services.hosts.isFurther(this.host, segment);
+			const silence = isFurther
+				? setTimeout(() => this.#fellSilent(segment), this.#timeoutBeside)
+				: undefined;
+			const askedAt = performance.now();
+			const asked = this.#source.open({
 				range: {
 					start: Math.max(0, segment.offset - margin),
 					end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
 				},
 				// Once in each run also where there were no ranges before.
-				ranged: this.#asksForParts || this.#wholeAnswers === 0,
-				isBackground: () => this.#download.readers.size === 0,
-				answerTimeout: this.#answerTimeout,
+				ranged: this.#asksForParts || this.#wholeResponses === 0,
+				isBackground: () => this.#target.readers.size === 0,
+				responseTimeout: this.#responseTimeout,
 				signal,
 			});
+			const answer = await asked.finally(() => clearTimeout(silence));
+			this.#slowestResponse = Math.max(this.#slowestResponse, performance.now() - askedAt);
 			const suspicion =
 				(await this.#suspicionOf(answer, segment)) ??
 				(samplesBeside ? await this.#compareBeside(signal) : undefined);
@@ -509,9 +584,8 @@ export class Fetcher {
 				return;
 			}
 
-			// An empty answer beyond the end says nothing of the file.
-			this.#lacksEtags ||= answer.validator.etag === undefined && answer.range.start < answer.range.end;
-			if (this.#margin > margin && answer.acceptsRanges) {
+			this.#lacksEtag ||= this.#lacksName(answer);
+			if (this.#overlap > margin && answer.acceptsRanges) {
 				// Asked again at once, with a margin; also where another response has shown meanwhile that one is needed.
 				return;
 			}
@@ -523,23 +597,44 @@ export class Fetcher {
 		} catch (error) {
 			// An abort is not an error.
 			if (!signal.aborted) {
+				this.#forgetAdded(segment, error);
 				this.#segmentFailed(error, segment);
 			}
 		} finally {
 			this.segments.end(segment);
+			this.#forgetAdded(segment);
 			if (this.#unproven.delete(segment)) {
-				this.#download.proven();
+				this.#target.proven();
 			}
 
-			this.schedule();
+			this.wake();
 		}
 	}
 
+	/**
+	 * An ETag names versions of one URL (RFC 9110 section 8.8.3). One that stays over another date does not keep its word.
+	 */
+	#lacksName({validator: {etag, lastModified}, range, place}: OriginResponse): boolean {
+		if (range.start === range.end) {
+			// Beyond the end it says nothing of the file.
+			return false;
+		}
+
+		const heldDate = this.#recordFile.record.validator?.lastModified;
+		const isOtherDate = heldDate !== undefined && lastModified !== undefined && lastModified !== heldDate;
+		this.#place ??= place;
+		return etag === undefined || isOtherDate || place !== this.#place;
+	}
+
+	/** A strong ETag names the version. */
+	get #isNamed(): boolean {
+		const {validator, hasUnstableValidator = false} = this.#recordFile.record;
+		return validator?.etag !== undefined && !this.#lacksEtag && !hasUnstableValidator;
+	}
+
 	/** Answers without a strong ETag are compared with what is held around them. */
-	get #margin(): number {
-		const {validator, hasUnstableValidator = false} = this.#entryFile.entry;
-		const isNamed = validator?.etag !== undefined && !this.#lacksEtags && !hasUnstableValidator;
-		return isNamed || !this.#factsKnown || !this.#asksForParts ? 0 : seam;
+	get #overlap(): number {
+		return this.#isNamed || !this.#hasFileInfo || !this.#asksForParts ? 0 : overlapBytes;
 	}
 
 	/**
@@ -548,16 +643,16 @@ export class Fetcher {
 	 */
 	async #accept(answer: OriginResponse, segment: Segment): Promise<boolean> {
 		const {info, range, validator, acceptsRanges} = answer;
-		const {entry} = this.#entryFile;
+		const {record} = this.#recordFile;
 		// One server of several may know no ranges: the whole is read again only if that is no exception.
-		this.#wholeAnswers = acceptsRanges ? 0 : this.#wholeAnswers + 1;
-		this.#mayAcceptRanges = answer.mayAcceptRanges === true && this.#wholeAnswers < mostWholeAnswers;
+		this.#wholeResponses = acceptsRanges ? 0 : this.#wholeResponses + 1;
+		this.#mayAcceptRanges = answer.mayAcceptRanges === true && this.#wholeResponses < maxWholeResponses;
 		const inOrder = [...this.segments].find(other => other !== segment && other.isWhole);
 		if (!acceptsRanges && inOrder) {
 			// It brings these bytes too.
 			inOrder.end = this.#file.size;
-			if (this.#wholeAnswers >= mostWholeAnswers && entry.acceptsRanges) {
-				await this.#entryFile.save({acceptsRanges});
+			if (this.#wholeResponses >= maxWholeResponses && record.acceptsRanges) {
+				await this.#recordFile.save({acceptsRanges});
 			}
 
 			return false;
@@ -565,10 +660,12 @@ export class Fetcher {
 
 		if (
 			!acceptsRanges &&
-			entry.acceptsRanges &&
+			record.acceptsRanges &&
 			segment.offset > 0 &&
-			this.#wholeAnswers < mostWholeAnswers
+			this.#wholeResponses < maxWholeResponses
 		) {
+			// No refusal of a connection.
+			segment.answeredAt = performance.now();
 			throw new DownStreamError(
 				'origin-truncated',
 				`${this.host} answers with the whole file though it gave parts of it before`,
@@ -584,31 +681,35 @@ export class Fetcher {
 		} else if (range.start === range.end && this.#file.size > 0) {
 			throw new DownStreamError('origin-misbehaved', `${this.host} has no bytes where the file has some`);
 		} else if (range.end <= segment.offset && this.#file.size > 0) {
-			throw new DownStreamError('origin-misbehaved', `${this.host} answers with less than ${seam} bytes`);
+			throw new DownStreamError(
+				'origin-misbehaved',
+				`${this.host} answers with less than ${overlapBytes} bytes`,
+			);
 		}
 
 		const size = finite(this.#file.size);
-		if (!entry.info || entry.info.size !== size || entry.acceptsRanges !== acceptsRanges) {
-			await this.#entryFile.save({
-				info: {...(entry.info ?? {name: info.name, type: info.type}), size},
-				validator: entry.validator ?? validator,
+		if (!record.info || record.info.size !== size || record.acceptsRanges !== acceptsRanges) {
+			await this.#recordFile.save({
+				info: {...(record.info ?? {name: info.name, type: info.type}), size},
+				validator: record.validator ?? validator,
 				acceptsRanges,
 			});
 		}
 
 		segment.answeredAt = performance.now();
+		this.#services.hosts.answered(this.host, segment);
 		if (acceptsRanges) {
 			segment.end = Math.min(segment.end, range.end);
 		} else {
 			segment.offset = range.start;
 			segment.isWhole = true;
 			const wanted =
-				this.#mayFillNow || this.#download.readers.size > 0 || this.#download.readers.askForFacts;
+				this.#runsInBackground || this.#target.readers.size > 0 || this.#target.readers.waitForFileInfo;
 			segment.end = wanted ? this.#file.size : Math.min(segment.end, this.#file.size);
 		}
 
 		if (info.type !== undefined || range.start > 0 || range.start === range.end) {
-			this.#learnFacts();
+			this.#identify();
 		}
 
 		return true;
@@ -617,18 +718,18 @@ export class Fetcher {
 	/** The size has become known. */
 	#clipSegments(): void {
 		this.segments.clip(this.#file.size);
-		this.#download.readers.lookAgain();
+		this.#target.readers.recheck();
 	}
 
-	#learnFacts(): void {
-		if (!this.#factsKnown) {
-			this.#factsKnown = true;
-			this.#download.readers.factsAreKnown();
+	#identify(): void {
+		if (!this.#hasFileInfo) {
+			this.#hasFileInfo = true;
+			this.#target.readers.identified();
 			this.#services.queueChanged();
 		}
 
-		this.#download.learnt();
-		this.schedule();
+		this.#target.identified();
+		this.wake();
 	}
 
 	async #receive(answer: OriginResponse, segment: Segment, margin: number): Promise<void> {
@@ -637,7 +738,7 @@ export class Fetcher {
 		for await (const chunk of answer.body) {
 			signal.throwIfAborted();
 			await this.#store(segment, position, chunk, margin);
-			if (!this.#factsKnown) {
+			if (!this.#hasFileInfo) {
 				await this.#sniff(chunk);
 			} else if (position === 0) {
 				await this.#correctType(chunk);
@@ -652,7 +753,7 @@ export class Fetcher {
 				return;
 			}
 
-			await this.#bandwidth.throttle(chunk.length, segment.for, {signal, hurry: segment.retirement.signal});
+			await this.#bandwidth.throttle(chunk.length, segment.for, {signal, urgency: segment.retirement.signal});
 		}
 
 		segment.isRead = true;
@@ -664,27 +765,27 @@ export class Fetcher {
 	/** Each connection says once, as soon as it can be judged, whether others are worth while. */
 	#grow(segment: Segment): void {
 		const rate = segment.firstRate;
-		if (rate === undefined || segment.wantsCompany !== undefined) {
+		if (rate === undefined || segment.isWorthMore !== undefined) {
 			return;
 		}
 
 		const {size} = this.segments;
-		this.#shownRate = rate;
-		segment.wantsCompany = rate * size < fastEnough;
-		if (segment.wantsCompany) {
+		this.#lastRate = rate;
+		segment.isWorthMore = rate * size < fastEnough;
+		if (segment.isWorthMore) {
 			const like = Math.ceil(fastEnough / Math.max(1, rate));
-			this.#grown = Math.min(this.maxConnections, Math.max(this.#grown + 2, like));
-			this.schedule();
+			this.#connectionTarget = Math.min(this.maxConnections, Math.max(this.#connectionTarget + 2, like));
+			this.wake();
 		} else if (rate * (size - 1) >= fastEnough) {
-			this.#grown = Math.max(1, Math.min(this.#grown, size) - 1);
+			this.#connectionTarget = Math.max(1, Math.min(this.#connectionTarget, size) - 1);
 		}
 	}
 
 	/** Each connection says once, as soon as its rate is known, that another may take over a part of what is to come. */
 	#offerToSplit(segment: Segment): void {
-		if (!segment.isOffered && segment.rate !== undefined && segment.offset < segment.end) {
-			segment.isOffered = true;
-			this.schedule();
+		if (!segment.wasOfferedForSplit && segment.rate !== undefined && segment.offset < segment.end) {
+			segment.wasOfferedForSplit = true;
+			this.wake();
 		}
 	}
 
@@ -697,7 +798,8 @@ export class Fetcher {
 			const isFirst = present.size === 0;
 			const held = Math.min(present.runEnd(at), end);
 			if (held > at) {
-				await compareWithHeld(this.#file, at, chunk.subarray(at - position, held - position));
+				await compareWithCached(this.#file, at, chunk.subarray(at - position, held - position));
+				this.#agreed(segment, {start: at, end: held});
 				at = held;
 			} else {
 				const [hole = {start: at, end}] = present.holes({start: at, end});
@@ -708,17 +810,59 @@ export class Fetcher {
 				}
 
 				const part = chunk.subarray(at - position, hole.end - position);
+				if (!this.#isNamed) {
+					// Before the write: a reader must not pass its end meanwhile.
+					this.#unproven.add(segment);
+					segment.added ??= {start: at, end: at};
+				}
+
 				await this.#write(hole, part);
+				segment.added &&= {start: segment.added.start, end: hole.end};
 				this.#lastByteAt = Date.now();
-				this.#download.wrote(at, part);
+				this.#hasWorked = true;
+				this.#target.wrote(at, part);
 				at = hole.end;
 				if (isFirst) {
 					// Others waited for bytes to be compared with.
-					this.schedule();
+					this.wake();
 				}
 			}
 
 			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
+		}
+	}
+
+	/** The response has brought held bytes again. */
+	#agreed(segment: Segment, {start, end}: Range): void {
+		for (const broken of this.#brokenSeams.keys()) {
+			if (start <= broken && broken < end) {
+				this.#brokenSeams.delete(broken);
+			}
+		}
+
+		const {added} = segment;
+		if (added && (end - added.end >= overlapBytes || end === this.#file.present.runEnd(added.end))) {
+			segment.added = undefined;
+			this.#target.readers.recheck();
+			// Of a part the seam at the other end is still to come; the rest of a whole is not waited for.
+			if (segment.isWhole && this.#unproven.delete(segment)) {
+				this.#target.proven();
+			}
+		}
+	}
+
+	/** A response leaves no bytes beside held ones that it contradicts, or ended before. */
+	#forgetAdded(segment: Segment, error?: unknown): void {
+		const {added} = segment;
+		segment.added = undefined;
+		if (added && this.#file.present.runEnd(added.end) > added.end) {
+			if (error !== undefined) {
+				this.#brokenSeams.set(added.end, error);
+			}
+
+			const start = isChange(error) ? added.start : Math.max(added.start, added.end - overlapBytes);
+			this.#target.forget({start, end: added.end});
+			this.#target.readers.recheck();
 		}
 	}
 
@@ -736,27 +880,27 @@ export class Fetcher {
 	}
 
 	async #sniff(firstBytes: Uint8Array): Promise<void> {
-		const {info} = this.#entryFile.entry;
+		const {info} = this.#recordFile.record;
 		const type = await sniffType(firstBytes);
 		if (info && type) {
-			await this.#entryFile.save({info: {...info, type}});
+			await this.#recordFile.save({info: {...info, type}});
 		}
 
-		this.#learnFacts();
+		this.#identify();
 	}
 
 	async #correctType(firstBytes: Uint8Array): Promise<void> {
-		const {info, url} = this.#entryFile.entry;
+		const {info, url} = this.#recordFile.record;
 		const type = info && (await correctedType(fileName({url: new URL(url)}), info.type, firstBytes));
 		if (info && type !== undefined) {
-			await this.#entryFile.save({info: {...info, type}});
-			this.#download.learnt();
+			await this.#recordFile.save({info: {...info, type}});
+			this.#target.identified();
 		}
 	}
 
 	/** A body of unknown length ended. Closing proves nothing (RFC 9112 section 8), ending twice at the same byte does. */
 	async #reachedEnd(end: number, proven: boolean): Promise<void> {
-		const {info} = this.#entryFile.entry;
+		const {info} = this.#recordFile.record;
 		const {size} = this.#file;
 		if (!info) {
 			return;
@@ -777,15 +921,15 @@ export class Fetcher {
 			);
 		}
 
-		const missing = this.#file.leastSize - end;
+		const missing = this.#file.minSize - end;
 		if (missing > 0) {
 			throw new DownStreamError('origin-truncated', `${this.host} sent ${missing} bytes less than are here`);
 		}
 
 		await this.#file.resize(end);
-		await this.#entryFile.save({info: {...info, size: end}});
+		await this.#recordFile.save({info: {...info, size: end}});
 		this.#clipSegments();
-		this.#learnFacts();
+		this.#identify();
 	}
 
 	/**
@@ -793,21 +937,21 @@ export class Fetcher {
 	 * silence or a change. An origin without ranges is compared as it is read again. Resolves with the suspicion that they
 	 * raise, if any.
 	 */
-	async #checkHeldBytes(signal: AbortSignal): Promise<Suspicion | undefined> {
+	async #checkCachedBytes(signal: AbortSignal): Promise<Suspicion | undefined> {
 		if (this.#file.present.size === 0 || !this.#asksForParts) {
 			return undefined;
 		}
 
 		const lastSign = Math.max(this.#checkedAt, this.#lastByteAt ?? 0);
 		if (Date.now() - lastSign > trustMs) {
-			this.#heldCheck.require('brief');
+			this.#cachedCheck.require('brief');
 		}
 
-		if (!this.#heldCheck.isNeeded) {
+		if (!this.#cachedCheck.isNeeded) {
 			return undefined;
 		}
 
-		const suspicion = await this.#heldCheck.run(this.#file, this.#checkedSource, this.heldVersion, signal);
+		const suspicion = await this.#cachedCheck.run(this.#file, this.checked(), this.cachedVersion, signal);
 		this.#checkedAt = Date.now();
 		return suspicion;
 	}
@@ -824,14 +968,18 @@ export class Fetcher {
 		return this.#refusesSamples || this.maxConnections === 1 || this.#services.hosts.isLimited(this.host);
 	}
 
-	#compareSample(signal: AbortSignal): Promise<Suspicion | undefined> {
-		return compareOneSample(this.#file, this.#checkedSource, this.heldVersion, signal);
+	#compareSample(signal: AbortSignal, source = this.checked()): Promise<Suspicion | undefined> {
+		return compareOneSample(this.#file, source, this.cachedVersion, signal);
 	}
 
 	/** While a response has begun and none of its bytes is stored: if held bytes agree now, it began with them. */
 	async #compareBeside(signal: AbortSignal): Promise<Suspicion | undefined> {
 		try {
-			return await this.#compareSample(signal);
+			const timeout = Math.min(this.#responseTimeout, this.#timeoutBeside);
+			return await this.#compareSample(
+				signal,
+				withResponseTimeout(this.#source, () => timeout),
+			);
 		} catch (error) {
 			if (!(error instanceof DownStreamError && mayMeanTooMany(error, true))) {
 				throw error;
@@ -844,16 +992,15 @@ export class Fetcher {
 
 	/** Throws `origin-sent-page`, and `origin-changed` where the size has changed. */
 	async #suspicionOf(answer: OriginResponse, segment: Segment): Promise<Suspicion | undefined> {
-		if (!this.#factsKnown) {
+		if (!this.#hasFileInfo) {
 			return undefined;
 		}
 
-		const held = this.heldVersion;
+		const held = this.cachedVersion;
 		await refusePage(held, answer, this.#source);
 		const change = sizeChange(held, answer);
 		if (change !== undefined) {
-			const othersWork = [...this.segments].some(other => other !== segment && other.isAnswered);
-			throw othersWork && answer.info.size < longestRefusal
+			throw this.#othersWork(segment) && answer.info.size < longestRefusal
 				? new DownStreamError(
 						'origin-misbehaved',
 						`${this.host} answers with ${answer.info.size} bytes in place of the file`,
@@ -872,8 +1019,8 @@ export class Fetcher {
 
 		const abort = new AbortController();
 		this.#examination = abort;
-		const signal = AbortSignal.any([abort.signal, this.#download.ending]);
-		this.whileNothingRuns(() => this.#examine(suspicion, signal))
+		const signal = AbortSignal.any([abort.signal, this.#target.ending]);
+		this.exclusively(() => this.#examine(suspicion, signal))
 			// It rejects only as the download closes.
 			.catch(() => undefined)
 			.finally(() => {
@@ -883,41 +1030,56 @@ export class Fetcher {
 
 	async #examine(suspicion: Suspicion, signal: AbortSignal): Promise<void> {
 		const beganAt = Date.now();
-		const {id} = this.#entryFile.entry;
+		const {id} = this.#recordFile.record;
 		Logger.info(`${id}: ${suspicion.label} ${suspicion.was} is ${suspicion.is} now; samples are compared`);
 		try {
-			await examineSuspicion(this.#file, this.#checkedSource, this.heldVersion, suspicion, signal);
+			await examineSuspicion(this.#file, this.checked(), this.cachedVersion, suspicion, signal);
 			Logger.info(`${id}: the ${suspicion.label} does not keep its value; bytes are compared instead`);
-			await this.#entryFile.save({hasUnstableValidator: true});
+			await this.#recordFile.save({hasUnstableValidator: true});
 		} catch (error) {
 			if (!signal.aborted) {
 				this.#requireCheckAfter(error);
-				this.#download.failed(this.#passing(error), Math.max(beganAt, this.#lastByteAt ?? 0));
+				this.#target.failed(this.#passing(error), Math.max(beganAt, this.#lastByteAt ?? 0));
 			}
 		}
 	}
 
-	/** A page that came although bytes of the file did in this run will go away again, but where a new link can be had. */
+	/** A page from a source that has brought bytes in this run will go away again, unless a new link can be had. */
 	#passing(error: unknown): unknown {
 		const isPage = error instanceof DownStreamError && error.code === 'origin-sent-page';
-		return isPage && this.#lastByteAt !== null && !this.#services.newLink(this.#entryFile.entry)
+		return isPage && this.#hasWorked && !this.#services.newLink(this.#recordFile.record)
 			? new DownStreamError('origin-busy', error.message, {cause: error})
 			: error;
 	}
 
 	/** The next attempt must meet a change again, also one that touched a few bytes alone. */
 	#requireCheckAfter(error: unknown): void {
-		if (error instanceof DownStreamError && error.code === 'origin-changed') {
-			this.#heldCheck.require('thorough');
+		if (isChange(error)) {
+			this.#cachedCheck.require('thorough');
 		}
 	}
 
-	#newHeldCheck(): HeldCheck {
-		const hasChanged = this.#entryFile.entry.error?.code === 'origin-changed';
-		return new HeldCheck(
+	#newHeldCheck(): CachedVersionCheck {
+		const hasChanged = this.#recordFile.record.error?.code === 'origin-changed';
+		return new CachedVersionCheck(
 			this.#file.present.size > 0 ? (hasChanged ? 'thorough' : 'brief') : undefined,
-			this.#download.ending,
+			this.#target.ending,
 		);
+	}
+
+	/** An origin that takes few connections may leave further ones without an answer. One that is alone is waited for. */
+	#fellSilent(segment: Segment): void {
+		this.#connectionTarget = Math.max(1, this.segments.size - 1);
+		if (!this.#services.hosts.refused(this.host, segment)) {
+			// It may need that long.
+			this.#slowestResponse = this.#timeoutBeside;
+		}
+
+		this.segments.end(segment);
+	}
+
+	#othersWork(segment: Segment): boolean {
+		return [...this.segments].some(other => other !== segment && other.isAnswered);
 	}
 
 	#segmentFailed(error: unknown, segment: Segment): void {
@@ -925,38 +1087,45 @@ export class Fetcher {
 		const isOneTooMany =
 			error instanceof DownStreamError &&
 			!segment.isAnswered &&
-			mayMeanTooMany(error, this.#factsKnown) &&
+			mayMeanTooMany(error, this.#hasFileInfo) &&
 			this.#services.hosts.refused(this.host, segment, {
 				retryAfterMs: error.retryAfterMs,
-				isPlain: !oddAnswers.has(error.code),
+				isPlain: !oddResponses.has(error.code),
 			});
 		if (isOneTooMany) {
-			this.#grown = Math.max(1, this.segments.size - 1);
+			this.#connectionTarget = Math.max(1, this.segments.size - 1);
+			if (this.isUnanswered) {
+				this.#target.noted(error);
+			}
 		} else {
-			this.#download.failed(this.#passing(error), Math.max(segment.openedAt, this.#lastByteAt ?? 0));
+			this.#target.failed(this.#passing(error), Math.max(segment.openedAt, this.#lastByteAt ?? 0));
 		}
 	}
 
-	/** For requests of a few bytes. */
-	get #checkedSource(): DataSource {
-		return withAnswerTimeout(this.#source, () => this.#answerTimeout);
+	get #responseTimeout(): number {
+		return this.#target.retries.responseTimeout(this.#services.responseTimeout);
 	}
 
-	get #answerTimeout(): number {
-		return this.#download.retries.answerTimeout(this.#services.answerTimeout);
+	/** Milliseconds for an answer beside other connections. */
+	get #timeoutBeside(): number {
+		return Math.max(silenceBeside.leastMs, silenceBeside.factor * this.#slowestResponse);
 	}
 
-	get #entryFile(): RecordFile {
-		return this.#download.entryFile;
+	get #recordFile(): RecordFile {
+		return this.#target.recordFile;
 	}
 
 	get #file(): SparseFile {
-		return this.#download.file();
+		return this.#target.file();
 	}
 }
 
+function isChange(error: unknown): boolean {
+	return error instanceof DownStreamError && error.code === 'origin-changed';
+}
+
 /** Answers that say nothing of connections. */
-const oddAnswers = new Set<ErrorCode>(['origin-truncated', 'origin-misbehaved', 'origin-sent-page']);
+const oddResponses = new Set<ErrorCode>(['origin-truncated', 'origin-misbehaved', 'origin-sent-page']);
 
 /**
  * Origins say in many ways that they take no more connections. What one says of a file that it has not given yet is more
@@ -968,14 +1137,14 @@ function mayMeanTooMany({code, status}: DownStreamError, isGiven: boolean): bool
 		code === 'origin-unreachable' ||
 		code === 'origin-truncated' ||
 		(code === 'origin-refused' && (isGiven || status === 403)) ||
-		(oddAnswers.has(code) && isGiven)
+		(oddResponses.has(code) && isGiven)
 	);
 }
 
-function withAnswerTimeout(source: DataSource, answerTimeout: () => number): DataSource {
+function withResponseTimeout(source: DataSource, responseTimeout: () => number): DataSource {
 	return {
 		url: source.url,
-		open: request => source.open({answerTimeout: answerTimeout(), ...request}),
+		open: request => source.open({responseTimeout: responseTimeout(), ...request}),
 		closeIdle: () => source.closeIdle?.(),
 		dispose: () => source.dispose(),
 	};

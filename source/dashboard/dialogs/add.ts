@@ -1,0 +1,295 @@
+// The dialog for new downloads: URLs, or a pasted command, and their options.
+import {connections, wholeNumber} from '../../schema.ts';
+import type {AddRequest, DownloadId} from '../../downstream.ts';
+import {parsePastedCommand} from '../../requests/pasted-command.ts';
+import {
+	choiceOf,
+	createForm,
+	note,
+	pasteIntoForm,
+	textItem,
+	textOf,
+	textsOf,
+	withItem,
+	withItems,
+	withLabel,
+	type Form,
+	type Item,
+	type TextItem,
+} from '../form.ts';
+import {errorMessage} from '../messages.ts';
+import {fieldOf} from '../text-field.tsx';
+import type {UiStore} from '../ui-store.ts';
+
+/** Height of the field for URLs. */
+const urlLines = 4;
+
+export class AddDialog {
+	readonly #ui: UiStore;
+	/** The form of a closed dialog with text that was not added. */
+	#draft: Form | undefined;
+
+	constructor(ui: UiStore) {
+		this.#ui = ui;
+	}
+
+	/** A command replaces the draft; other text is appended to it. */
+	open(text: string): void {
+		const form = addFormFromCommand(text) ?? this.#withDraft(text);
+		this.#ui.openDialog({
+			form: {...form, focus: 0},
+			onChange: changed => updatedAddForm(changed),
+			onPaste: addFormFromCommand,
+			onClose: closed => {
+				this.#draft = closed;
+			},
+			onButton: (button, answer) => {
+				if (button === 'add') {
+					this.#submit(answer);
+				} else {
+					this.#draft = answer;
+					this.#ui.close();
+				}
+			},
+		});
+	}
+
+	#withDraft(text: string): Form {
+		const draft = this.#draft;
+		if (!draft) {
+			return addForm(text);
+		}
+
+		if (text === '') {
+			return draft;
+		}
+
+		const separator = textOf(draft, 'urls') === '' ? '' : ' ';
+		return updatedAddForm(pasteIntoForm({...draft, focus: 0}, separator + text));
+	}
+
+	#submit(form: Form): void {
+		const text = textOf(form, 'urls');
+		const fromCommand = addFormFromCommand(text);
+		if (fromCommand) {
+			this.#ui.showForm(fromCommand);
+			return;
+		}
+
+		const {urls, problem: urlProblem} = parseUrls(text);
+		const {request, problem: optionProblem} = requestOf(form);
+		const problem = optionProblem ?? (urls.length === 0 ? (urlProblem ?? 'Type or paste a URL') : undefined);
+		if (problem === undefined) {
+			this.#addAll(form, urls, request);
+		} else {
+			this.#ui.showForm(updatedAddForm(form, problem));
+		}
+	}
+
+	#addAll(form: Form, urls: readonly string[], request: Omit<AddRequest, 'url'>): void {
+		const dialog = this.#ui.openedDialog();
+		this.#ui.run(async () => {
+			let known = 0;
+			let firstId: DownloadId | undefined;
+			// In sequence: the list keeps the order of the URLs.
+			for (const url of urls) {
+				try {
+					const {download, existed} = await this.#ui.downstream.add({...request, url});
+					firstId ??= download.id;
+					known += existed ? 1 : 0;
+				} catch (error) {
+					this.#reopen(form, urls.slice(urls.indexOf(url)), errorMessage(error));
+					return;
+				}
+			}
+
+			const rest = textOf(form, 'urls')
+				.split(/\s+/)
+				.filter(word => word !== '' && !urls.includes(word));
+			this.#draft = undefined;
+			if (rest.length > 0) {
+				this.#reopen(form, rest);
+			} else {
+				dialog.close();
+			}
+
+			this.#ui.feed.refresh();
+			this.#ui.selectId(firstId);
+			const count = urls.length - known;
+			return known === 0 ? `Added ${count}` : `Added ${count}; already in the list: ${known}`;
+		});
+	}
+
+	/** Opens the dialog with the words that were not added. */
+	#reopen(form: Form, rest: readonly string[], problem?: string): void {
+		this.#draft = undefined;
+		this.open('');
+		this.#ui.showForm(
+			updatedAddForm(
+				{...withItem(form, textItem('urls', 'URLs', rest.join(' '), {lines: urlLines})), focus: 0},
+				problem,
+			),
+		);
+	}
+}
+
+export function addForm(text: string): Form {
+	return updatedAddForm(
+		createForm(
+			'Add downloads',
+			[textItem('urls', 'URLs', text, {lines: urlLines})],
+			[
+				{name: 'add', label: 'Add'},
+				{name: 'close', label: 'Close'},
+			],
+			{hint: 'Tab next   Enter add   Esc close (draft is kept)'},
+		),
+	);
+}
+
+/** Shows the fields that the current text and choices need. `problem` replaces the error about the URLs. */
+export function updatedAddForm(form: Form, problem?: string): Form {
+	const {urls, problem: urlProblem} = parseUrls(textOf(form, 'urls'));
+	const shown = problem ?? urlProblem;
+	const items: Item[] = [
+		textItem('urls', 'URLs', '', {lines: urlLines}),
+		{kind: 'note', text: `${urls.length} ready`, isIndented: true},
+		...(shown === undefined ? [] : [note(shown, true)]),
+		...(urls.length === 1 ? [textItem('name', 'Save as', '', {placeholder: '(name from the server)'})] : []),
+		{kind: 'choice', name: 'start', label: 'Start', options: ['now', 'paused', 'when played'], chosen: 0},
+		{
+			kind: 'choice',
+			name: 'more',
+			label: 'More',
+			options: ['no', 'headers, user agent, proxy, connections'],
+			chosen: 0,
+		},
+	];
+	const more = moreItems(form);
+	const isShown = choiceOf(form, 'more') === 1;
+	const updated = withItems(form, isShown ? [...items, ...more] : items, isShown ? [] : more);
+	return withLabel(updated, 'add', urls.length > 1 ? `Add ${urls.length}` : 'Add');
+}
+
+/** The fields under More, with one empty header after the others. */
+function moreItems(form: Form): TextItem[] {
+	const headers = [...headerLines(form), ''].map((line, index) =>
+		textItem(`header${index}`, index === 0 ? 'Headers' : '', line, {
+			secret: 'header',
+			placeholder: index === 0 ? 'Name: value' : '',
+		}),
+	);
+	return [
+		...headers,
+		textItem('agent', 'Agent', '', {placeholder: '(our own)'}),
+		textItem('proxy', 'Proxy', '', {
+			placeholder: '(from the settings) http:// socks5:// or direct',
+			secret: 'url',
+		}),
+		textItem('connections', 'Conns', '', {placeholder: '(from the settings) 1 to 16 for each file'}),
+		textItem('checksum', 'Check', '', {placeholder: 'sha256:… (optional)'}),
+	];
+}
+
+/** A form filled in from a command, or with the reason against it; undefined for any other text. */
+export function addFormFromCommand(text: string): Form | undefined {
+	const command = parsePastedCommand(text);
+	if (!command) {
+		return undefined;
+	}
+
+	const {urls, headers, userAgent, proxy, name, checksum, problem} = command;
+	if (problem !== undefined) {
+		return updatedAddForm(addForm(''), problem);
+	}
+
+	const texts: Record<string, string | undefined> = {
+		name,
+		agent: userAgent,
+		proxy,
+		connections: command.connections?.toString(),
+		checksum,
+		...Object.fromEntries(headers.map((line, index) => [`header${index}`, line])),
+	};
+	const hasMore =
+		headers.length > 0 || [userAgent, proxy, command.connections, checksum].some(text => text !== undefined);
+	let form = addForm(urls.join(' '));
+	if (hasMore) {
+		form = updatedAddForm({
+			...form,
+			items: form.items.map(item =>
+				item.kind === 'choice' && item.name === 'more' ? {...item, chosen: 1} : item,
+			),
+			hidden: headers.map((line, index) => textItem(`header${index}`, '', line)),
+		});
+	}
+
+	return updatedAddForm({
+		...form,
+		items: form.items.map(item => {
+			const text = item.kind === 'text' ? texts[item.name] : undefined;
+			return item.kind === 'text' && text !== undefined ? {...item, field: fieldOf(text)} : item;
+		}),
+	});
+}
+
+/** The http and https URLs in the text, and an error about the first other word. */
+function parseUrls(text: string): {urls: string[]; problem: string | undefined} {
+	const urls: string[] = [];
+	let problem: string | undefined;
+	const words = text.split(/\s+/).filter(Boolean);
+	for (const [index, word] of words.entries()) {
+		const [, scheme] = /^([a-z][a-z\d+.-]*):/i.exec(word) ?? [];
+		if (/^https?$/i.test(scheme ?? '') && URL.canParse(word)) {
+			urls.push(word);
+		} else {
+			// The field shows one word per line.
+			const where = words.length > 1 ? `Line ${index + 1}: ` : '';
+			problem ??=
+				scheme === undefined || /^https?$/i.test(scheme)
+					? `${where}"${word}" is not a URL`
+					: `${where}"${scheme}" is not http or https`;
+		}
+	}
+
+	return {urls, problem};
+}
+
+function headerLines(form: Form): string[] {
+	return textsOf(form)
+		.filter(({name, field}) => name.startsWith('header') && field.text.trim() !== '')
+		.map(({field}) => field.text);
+}
+
+/** The options for every URL, or `problem`: one sentence about an invalid field. */
+export function requestOf(form: Form): {request: Omit<AddRequest, 'url'>; problem?: string} {
+	const headers: Record<string, string> = {};
+	for (const line of headerLines(form)) {
+		const [, name, value] = /^\s*([^\s:]+):\s*(.*)$/.exec(line) ?? [];
+		if (name === undefined || value === undefined) {
+			return {request: {}, problem: 'A header is written as Name: value'};
+		}
+
+		headers[name] = value.trim();
+	}
+
+	const typed = textOf(form, 'connections').trim();
+	const count = typed === '' ? undefined : wholeNumber(typed);
+	if (count !== undefined && !connections.accepts(count)) {
+		return {request: {}, problem: `Conns is "${typed}"; it must be ${connections.expected}`};
+	}
+
+	const filled = (name: string) => textOf(form, name).trim() || undefined;
+	const start = choiceOf(form, 'start');
+	const given = {
+		headers: Object.keys(headers).length > 0 ? headers : undefined,
+		userAgent: filled('agent'),
+		proxy: filled('proxy'),
+		name: filled('name'),
+		checksum: filled('checksum'),
+		connections: count,
+		paused: start === 1 ? true : undefined,
+		onDemand: start === 2 ? true : undefined,
+	};
+	return {request: Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined))};
+}

@@ -1,0 +1,68 @@
+// The dialog for the speed limit, of all downloads together or of the selected one.
+import type {Download} from '../../downstream.ts';
+import {parseRate} from '../../text/rate.ts';
+import {cleanText, fitName} from '../../text/clean-text.ts';
+import {choiceOf, createForm, textItem, textOf, withProblem, type Form} from '../form.ts';
+import {formatBytes} from '../../text/format.ts';
+import type {UiStore} from '../ui-store.ts';
+
+export function openLimitDialog(ui: UiStore): void {
+	const {selected} = ui;
+	ui.openDialog({
+		form: limitForm(ui.feed.frame.snapshot.limitRate, selected),
+		onButton: (button, form) => {
+			if (button === 'close') {
+				ui.close();
+				return;
+			}
+
+			const text = textOf(form, 'rate');
+			const rate = parseRate(text);
+			if (rate === undefined) {
+				ui.showForm(withProblem(form, `"${text}" is no rate: write 500K or 5M, or 0 for no limit`));
+				return;
+			}
+
+			ui.close();
+			const isForSelected = choiceOf(form, 'for') === 1;
+			ui.run(() => setLimit(ui, rate === Infinity ? null : rate, isForSelected ? selected : undefined));
+		},
+	});
+}
+
+/** Sets the limit of one download, or of all together. */
+async function setLimit(ui: UiStore, limitRate: number | null, download?: Download): Promise<string> {
+	const words = limitRate === null ? 'no limit' : `at most ${formatBytes(limitRate)}/s`;
+	if (download) {
+		await ui.downstream.update(download.id, {limitRate});
+		return `${cleanText(download.name)}: ${words}`;
+	}
+
+	await ui.downstream.setLimitRate(limitRate);
+	return `All together: ${words}`;
+}
+
+function limitForm(limitRate: number | null, selected: Download | undefined): Form {
+	const now = (rate: number | null) => (rate === null ? 'no limit' : `${formatBytes(rate)}/s`);
+	return createForm(
+		'Speed limit',
+		[
+			textItem('rate', 'At most', '', {placeholder: '500K or 5M a second; 0 for no limit'}),
+			{
+				kind: 'choice',
+				name: 'for',
+				label: 'For',
+				options: [
+					`all together (now ${now(limitRate)})`,
+					...(selected ? [`${fitName(cleanText(selected.name), 24)} (now ${now(selected.limitRate)})`] : []),
+				],
+				chosen: 0,
+			},
+		],
+		[
+			{name: 'set', label: 'Set'},
+			{name: 'close', label: 'Close'},
+		],
+		{hint: 'Enter set   Esc close'},
+	);
+}

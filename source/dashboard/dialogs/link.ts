@@ -1,0 +1,50 @@
+// The dialog for a new source URL of a download.
+import type {Download} from '../../downstream.ts';
+import {maskUrl} from '../../text/mask-url.ts';
+import {cleanText, fitName} from '../../text/clean-text.ts';
+import {createForm, note, textItem, textOf, withProblem, type Form} from '../form.ts';
+import {errorMessage} from '../messages.ts';
+import type {UiStore} from '../ui-store.ts';
+
+export function openLinkDialog(ui: UiStore, download: Download): void {
+	ui.openDialog({
+		form: linkForm(download),
+		onButton: (button, form) => {
+			if (button === 'close') {
+				ui.close();
+				return;
+			}
+
+			const dialog = ui.openedDialog();
+			dialog.show(withProblem(form, 'Asking the server…'));
+			ui.run(async () => {
+				try {
+					await ui.downstream.update(download.id, {url: textOf(form, 'url').trim()});
+				} catch (error) {
+					dialog.show(withProblem(form, errorMessage(error)), error);
+					return undefined;
+				}
+
+				dialog.close();
+				return 'The new link fits; going on from what is here';
+			});
+		},
+	});
+}
+
+function linkForm({name, url}: Download): Form {
+	const hasSecret = maskUrl(url) !== url;
+	return createForm(
+		`New link for ${fitName(cleanText(name), 44)}`,
+		[
+			// The old URL is a start for small edits, unless it would show a secret.
+			textItem('url', 'URL', hasSecret ? '' : url),
+			note('What is here is kept if size and version fit, or samples of it are the same there.'),
+		],
+		[
+			{name: 'change', label: 'Change'},
+			{name: 'close', label: 'Close'},
+		],
+		{hint: 'Enter change   Esc close'},
+	);
+}

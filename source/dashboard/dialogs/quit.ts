@@ -1,0 +1,41 @@
+// The question before quitting, if downloads or players would be interrupted.
+import {createForm, note, type Form} from '../form.ts';
+import {connectedPlayers, isRunning} from '../../text/status-words.ts';
+import type {UiStore} from '../ui-store.ts';
+
+/** Quits at once if nothing would be interrupted. */
+export function openQuitDialog(ui: UiStore): void {
+	const {downloads} = ui.feed.frame.snapshot;
+	const running = downloads.filter(download => isRunning(download)).length;
+	const players = downloads.reduce((sum, download) => sum + connectedPlayers(download), 0);
+	if (ui.isAttached || (running === 0 && players === 0)) {
+		ui.host.quit();
+		return;
+	}
+
+	ui.openDialog({
+		form: quitForm(running, players),
+		isQuit: true,
+		onButton: button => (button === 'quit' ? ui.host.quit() : ui.close()),
+	});
+}
+
+function quitForm(running: number, players: number): Form {
+	const facts = [
+		running > 0 && (running === 1 ? '1 download runs' : `${running} downloads run`),
+		players > 0 && (players === 1 ? '1 player is connected' : `${players} players are connected`),
+	].filter(Boolean);
+	return createForm(
+		'Quit?',
+		[
+			note(`${facts.join(' and ')}.`),
+			...(running > 0 ? [note('Downloads stop now and go on from here at the next start.')] : []),
+			...(players > 0 ? [note('Players will stop: their URL is served by this program.')] : []),
+		],
+		[
+			{name: 'stay', label: 'Stay'},
+			{name: 'quit', label: 'Quit'},
+		],
+		{hint: 'q or Ctrl+C = quit   Esc = stay'},
+	);
+}

@@ -1,0 +1,75 @@
+// Messages of the status line and of the page of messages; pure.
+import type {Download, DownloadId} from '../downstream.ts';
+import {cleanText} from '../text/clean-text.ts';
+import {formatBytes, formatDuration} from '../text/format.ts';
+
+export type Message = {
+	readonly text: string;
+	readonly isError: boolean;
+	/** Milliseconds since the epoch. */
+	readonly at: number;
+};
+
+/** A message about a change of a download. */
+export type Announcement = {
+	readonly text: string;
+	readonly isError: boolean;
+	/** Goes to the page of messages alone. */
+	readonly isQuiet?: boolean;
+	/** The download is complete: ring the bell. */
+	readonly rings?: boolean;
+};
+
+const logLength = 500;
+/** A command's result and a snapshot may carry the same news: one message for the same words within this time. */
+const repeatMs = 1000;
+
+/** Appends a message and drops the oldest beyond the limit. */
+export function appended(log: readonly Message[], message: Message): readonly Message[] {
+	return [...log.slice(1 - logLength), message];
+}
+
+/** True if the newest message has the same words and is less than a second old. */
+export function isRepeated(log: readonly Message[], {text, at}: Message): boolean {
+	const newest = log.at(-1);
+	return newest?.text === text && at - newest.at < repeatMs;
+}
+
+/** The news in a snapshot: completions, errors and exports since `before`. */
+export function announcementsOf(
+	downloads: readonly Download[],
+	before: ReadonlyMap<DownloadId, Download>,
+): Announcement[] {
+	return downloads.flatMap(download => announcementsFor(download, before.get(download.id)));
+}
+
+function announcementsFor(download: Download, old: Download | undefined): Announcement[] {
+	const found: Announcement[] = [];
+	const {status, size, addedAt, completedAt, lastError, exportedTo} = download;
+	const name = cleanText(download.name);
+	if (old && completedAt !== null && old.completedAt === null) {
+		const took = formatDuration((completedAt - addedAt) / 1000);
+		found.push({text: `Done: ${name} (${formatBytes(size ?? 0)} in ${took})`, isError: false, rings: true});
+	}
+
+	if (lastError && lastError.at !== old?.lastError?.at) {
+		// An error after completion comes from an export.
+		const isFinal = status === 'failed' || (completedAt ?? Infinity) <= lastError.at;
+		found.push({text: `${name}: ${lastError.message}`, isError: true, isQuiet: !old || !isFinal});
+	}
+
+	if (old && exportedTo !== old.exportedTo && exportedTo !== null) {
+		found.push({text: `Exported to ${exportedTo}`, isError: false});
+	}
+
+	return found;
+}
+
+/** A line of the page of messages. */
+export function logLine({at, text}: Message): string {
+	return `${new Date(at).toTimeString().slice(0, 8)} ${cleanText(text)}`;
+}
+
+export function errorMessage(error: unknown): string {
+	return error instanceof Error ? error.message : String(error);
+}

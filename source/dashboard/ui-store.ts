@@ -1,0 +1,285 @@
+// The dashboard's own state: mode, cursor and marks of the list, messages. Everything else comes from snapshots.
+import type {Download, DownloadId, DownloadEngine} from '../downstream.ts';
+import type {Form} from './form.ts';
+import {scrollTop} from './layout.ts';
+import {listWindow, wholeList, type ListView, type ListWindow} from './list-view.ts';
+import {appended, errorMessage, isRepeated, type Message} from './messages.ts';
+import {list, type Dialog, type Mode} from './mode.ts';
+import type {SnapshotFeed} from './snapshot-feed.ts';
+import type {Field} from './text-field.tsx';
+
+/** The terminal and the system around it. */
+export type Host = {
+	/** `sent`: handed to the terminal, which does not confirm; `none`: there is no clipboard. */
+	copy(text: string): Promise<'copied' | 'sent' | 'none'>;
+	/** How the user's machine reaches the URL; shown once, with the first copy. */
+	readonly remoteHint?: string | undefined;
+	/** Starts a player; resolves with its name. */
+	play(download: Download): Promise<string>;
+	openFolder(path: string): Promise<void>;
+	/** Leaves the screen, prints the lines unbroken and returns after a key. */
+	showPlain(lines: readonly string[]): Promise<void>;
+	/** Stops the process until the shell continues it. */
+	suspend(): Promise<void>;
+	/** Paths that begin with the text; folders end in a separator. */
+	completePath(text: string): Promise<readonly string[]>;
+	/** Size and date of the file at a path, to tell it from others; undefined if it has neither. */
+	describeFile(path: string): Promise<string | undefined>;
+	/** Turns mouse reports on or off. */
+	setMouse(on: boolean): void;
+	/** Signals a complete download. */
+	bell(): void;
+	/** Redraws the whole screen. */
+	redraw(): void;
+	quit(): void;
+};
+
+export type UiStoreOptions = {
+	readonly downstream: DownloadEngine;
+	readonly feed: SnapshotFeed;
+	readonly host: Host;
+	/** Another program runs the downloads: leaving the dashboard stops nothing. */
+	readonly isAttached?: boolean;
+};
+
+export type ScreenState = {
+	readonly mode: Mode;
+	readonly view: ListView;
+	/** The filter during typing. */
+	readonly typing: Field | undefined;
+	readonly selected: DownloadId | undefined;
+	/** The selected row's last index: the next download at this index is selected when the row goes. */
+	readonly index: number;
+	/** The selected row's line on the screen, kept while rows before it come and go. */
+	readonly line: number;
+	readonly marks: ReadonlySet<DownloadId>;
+	/** Lines of the details scrolled away. */
+	readonly scrolled: number;
+	readonly hasMouse: boolean;
+	/** The status line. A notice expires; an error stays until the next key. */
+	readonly message: Message | undefined;
+	/** Newest last. */
+	readonly log: readonly Message[];
+};
+
+/** Sizes that depend on the terminal. */
+export type Viewport = {
+	/** Visible rows of the list. */
+	readonly rows: number;
+	/** Visible lines of a page. */
+	readonly page: number;
+	/** How many lines of a page or of the details can scroll away. */
+	readonly lastTop: number;
+};
+
+/** A reference to one opened dialog, for answers that arrive later. */
+export type DialogHandle = {
+	/** Shows the form if the dialog is still open; if not, tells the error. */
+	show(form: Form, error?: unknown): void;
+	/** Closes the dialog if it is still open. */
+	close(): void;
+};
+
+/** Buttons and letters are ignored for this long after a dialog opens: those keys were meant for the old screen. */
+export const settleMs = 250;
+const noticeMs = 4000;
+
+export class UiStore {
+	readonly downstream: DownloadEngine;
+	readonly feed: SnapshotFeed;
+	readonly host: Host;
+	readonly isAttached: boolean;
+	viewport: Viewport = {rows: 1, page: 1, lastTop: 0};
+	readonly #listeners = new Set<() => void>();
+	#state: ScreenState = {
+		mode: list,
+		view: wholeList,
+		typing: undefined,
+		selected: undefined,
+		index: 0,
+		line: 0,
+		marks: new Set(),
+		scrolled: 0,
+		hasMouse: false,
+		message: undefined,
+		log: [],
+	};
+	/** The list or the details: what lies under a dialog or page. */
+	#base: Mode = list;
+	#modeSince = 0;
+	#messageTimer: NodeJS.Timeout | undefined;
+
+	constructor({downstream, feed, host, isAttached = false}: UiStoreOptions) {
+		this.downstream = downstream;
+		this.feed = feed;
+		this.host = host;
+		this.isAttached = isAttached;
+	}
+
+	/** The same object until something changes. */
+	get state(): ScreenState {
+		return this.#state;
+	}
+
+	set(change: Partial<ScreenState>): void {
+		this.#state = {...this.#state, ...change};
+		for (const listener of this.#listeners) {
+			listener();
+		}
+	}
+
+	subscribe(listener: () => void): () => void {
+		this.#listeners.add(listener);
+		return () => {
+			this.#listeners.delete(listener);
+			clearTimeout(this.#messageTimer);
+		};
+	}
+
+	// Modes
+
+	get isInDetails(): boolean {
+		return this.#base.kind === 'details';
+	}
+
+	open(mode: Mode): void {
+		this.#modeSince = Date.now();
+		if (mode.kind === 'list' || mode.kind === 'details') {
+			this.#base = mode;
+		}
+
+		this.set({mode, scrolled: 0});
+	}
+
+	openDialog(dialog: Dialog): void {
+		this.open({kind: 'dialog', dialog});
+	}
+
+	/** Returns to the list or details. */
+	close(): void {
+		this.open(this.#base);
+	}
+
+	/** False right after a dialog opens. */
+	get isSettled(): boolean {
+		return Date.now() - this.#modeSince >= settleMs;
+	}
+
+	get dialog(): Dialog | undefined {
+		const {mode} = this.#state;
+		return mode.kind === 'dialog' ? mode.dialog : undefined;
+	}
+
+	/** Replaces the form of the open dialog. */
+	showForm(form: Form): void {
+		const {dialog} = this;
+		if (dialog) {
+			this.set({mode: {kind: 'dialog', dialog: {...dialog, form}}});
+		}
+	}
+
+	openedDialog(): DialogHandle {
+		const opened = this.dialog;
+		const isOpen = () => this.dialog !== undefined && this.dialog.onButton === opened?.onButton;
+		return {
+			show: (form, error) => {
+				if (isOpen()) {
+					this.showForm(form);
+				} else if (error !== undefined) {
+					this.say(errorMessage(error), true);
+				}
+			},
+			close: () => {
+				if (isOpen()) {
+					this.close();
+				}
+			},
+		};
+	}
+
+	// The list
+
+	/** The listed downloads, the index of the selected one and the first visible row. */
+	get window(): ListWindow {
+		return listWindow(this.feed.frame.snapshot.downloads, this.#state, this.viewport.rows);
+	}
+
+	get selected(): Download | undefined {
+		const {downloads, index} = this.window;
+		return downloads[index];
+	}
+
+	/** The marked downloads in the list, or the selected one if none is marked. */
+	get targets(): readonly Download[] {
+		const {downloads, index} = this.window;
+		const marked = downloads.filter(({id}) => this.#state.marks.has(id));
+		return marked.length > 0 ? marked : downloads.slice(index, index + 1);
+	}
+
+	/** Selects the row closest to the index. */
+	select(index: number): void {
+		const {downloads, top} = this.window;
+		if (downloads.length === 0) {
+			// `selected` stays: another tab may list the download.
+			this.set({index: 0, scrolled: 0});
+			return;
+		}
+
+		const to = Math.max(0, Math.min(downloads.length - 1, index));
+		const nextTop = scrollTop(top, to, this.viewport.rows, downloads.length);
+		this.set({selected: downloads[to]?.id, index: to, line: to - nextTop, scrolled: 0});
+	}
+
+	/** Selects a download, or the first row if the list does not show it. */
+	selectId(id: DownloadId | undefined): void {
+		this.select(this.window.downloads.findIndex(download => download.id === id));
+	}
+
+	/** Changes tab, filter or order; the selection stays if the list still shows it. */
+	changeView(change: Partial<ListView>): void {
+		const {selected} = this.#state;
+		this.set({view: {...this.#state.view, ...change}});
+		this.selectId(selected);
+	}
+
+	// Messages
+
+	say(text: string, isError = false): void {
+		const message = {text, isError, at: Date.now()};
+		clearTimeout(this.#messageTimer);
+		const {log} = this.#state;
+		this.set({message, log: isRepeated(log, message) ? log : appended(log, message)});
+		if (!isError) {
+			this.#messageTimer = setTimeout(() => this.set({message: undefined}), noticeMs);
+		}
+	}
+
+	/** Shows the seconds left until a time in milliseconds since the epoch; another message ends the count. */
+	countDown(text: string, until: number): void {
+		clearTimeout(this.#messageTimer);
+		const seconds = Math.ceil((until - Date.now()) / 1000);
+		if (seconds <= 0) {
+			this.set({message: undefined});
+			return;
+		}
+
+		this.set({message: {text: `${text} (${seconds} s)`, isError: false, at: Date.now()}});
+		this.#messageTimer = setTimeout(() => this.countDown(text, until), 1000);
+	}
+
+	/** Records an error without showing it in the status line. */
+	log(text: string): void {
+		this.set({log: appended(this.#state.log, {text, isError: true, at: Date.now()})});
+	}
+
+	/** Runs an action, then shows its result or error in the status line. */
+	run(action: () => Promise<string | void>): void {
+		action()
+			.then(
+				text => text && this.say(text),
+				(error: unknown) => this.say(errorMessage(error), true),
+			)
+			.finally(() => this.feed.refresh())
+			.catch(() => undefined);
+	}
+}

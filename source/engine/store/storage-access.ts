@@ -1,0 +1,170 @@
+// The one place that says who may write to the storage folder: the holder of its lock. Without it, held bytes are served.
+import {DownStreamError} from '../../downstream.ts';
+import {Logger} from '../../log.ts';
+import {errorCode, isFull, takesNoWrites} from './disk-error.ts';
+import {StorageLock, storageOwner, type LockLoss} from './storage-lock.ts';
+import type {Writable} from './writable.ts';
+
+export type AccessEvents = {
+	/** The lock is held after all. Nothing may be written before what is held proves to be what is on the disk. */
+	reread(): Promise<void>;
+	/** Everything may be written from here on. */
+	gained(): void;
+	/** Nothing may be written any more, for good. */
+	lost(reason: DownStreamError): void;
+};
+
+/** The lock is tried so often without a wish, in milliseconds. */
+const retryMs = 10_000;
+
+export class StorageAccess implements Writable {
+	readonly #storageDir: string;
+	#events: AccessEvents | undefined;
+	#lock: StorageLock | undefined;
+	#refusal: DownStreamError | undefined;
+	#isLost = false;
+	#hasEnded = false;
+	#acquiring: Promise<void> | undefined;
+	#retryTimer: NodeJS.Timeout | undefined;
+	#origin: string | undefined;
+
+	/**
+	 * Without the lock where the disk takes no writes: it is full or read-only, or the folder is somebody else's. Rejects
+	 * as `StorageLock.acquire` does else.
+	 */
+	static async open(storageDir: string): Promise<StorageAccess> {
+		const access = new StorageAccess(storageDir);
+		try {
+			access.#lock = await access.#takeLock();
+		} catch (error) {
+			if (!takesNoWrites(error) || (await storageOwner(storageDir))) {
+				throw error;
+			}
+
+			access.#refusal = access.#refusalFor(error);
+			access.#retryTimer = setInterval(() => void access.obtain().catch(() => undefined), retryMs).unref();
+		}
+
+		return access;
+	}
+
+	private constructor(storageDir: string) {
+		this.#storageDir = storageDir;
+	}
+
+	get refusal(): DownStreamError | undefined {
+		return this.#refusal;
+	}
+
+	/** One sentence for the user while nothing may be written. */
+	get banner(): string | undefined {
+		const {message} = this.#refusal ?? {};
+		return message === undefined
+			? undefined
+			: `${message}${this.#isLost ? '; quit this copy.' : '. What is here is served; nothing can be added.'}`;
+	}
+
+	set events(events: AccessEvents) {
+		this.#events = events;
+	}
+
+	/** Tries to take the lock where it is not held. Rejects with the refusal. Concurrent calls share one attempt. */
+	async obtain(): Promise<void> {
+		if (!this.#refusal) {
+			return;
+		}
+
+		if (this.#isLost || this.#hasEnded) {
+			throw this.#refusal;
+		}
+
+		this.#acquiring ??= this.#acquire().finally(() => {
+			this.#acquiring = undefined;
+		});
+		await this.#acquiring;
+	}
+
+	/** Tells other copies where the proxy listens. Rejects with `disk-failed`. */
+	async publish(origin: string): Promise<void> {
+		this.#origin = origin;
+		await this.#lock?.publish(origin);
+	}
+
+	/** An error of a folder that was removed is told as that, and ends all writing. */
+	explain(error: unknown): unknown {
+		const cause = error instanceof DownStreamError ? error.cause : error;
+		if (errorCode(cause) === 'ENOENT' && this.#lock?.isInPlace === false) {
+			this.#lose('removed');
+		}
+
+		return (this.#isLost && this.#refusal) || error;
+	}
+
+	async release(): Promise<void> {
+		this.#hasEnded = true;
+		clearInterval(this.#retryTimer);
+		await this.#acquiring?.catch(() => undefined);
+		await this.#lock?.release();
+	}
+
+	async #acquire(): Promise<void> {
+		let lock: StorageLock | undefined;
+		try {
+			lock = await this.#takeLock();
+			await this.#events?.reread();
+			if (this.#isLost) {
+				throw this.#refusal!;
+			}
+
+			if (this.#origin !== undefined) {
+				await lock.publish(this.#origin);
+			}
+		} catch (error) {
+			await lock?.release();
+			this.#refusal = this.#isLost ? this.#refusal : this.#refusalFor(error);
+			throw this.#refusal!;
+		}
+
+		Logger.info(`${this.#storageDir}: may be written now`);
+		clearInterval(this.#retryTimer);
+		this.#lock = lock;
+		this.#refusal = undefined;
+		this.#events?.gained();
+	}
+
+	#takeLock(): Promise<StorageLock> {
+		return StorageLock.acquire(this.#storageDir, loss => this.#lose(loss));
+	}
+
+	#refusalFor(error: unknown): DownStreamError {
+		if (error instanceof DownStreamError && error.code === 'storage-locked') {
+			return error;
+		}
+
+		const code = errorCode(error instanceof DownStreamError ? error.cause : error);
+		return new DownStreamError(
+			isFull(error) ? 'disk-full' : 'disk-failed',
+			code === 'ENOENT'
+				? removed(this.#storageDir)
+				: `The storage folder ${this.#storageDir} takes no writes (${code ?? String(error)})`,
+			{cause: error},
+		);
+	}
+
+	#lose(loss: LockLoss): void {
+		if (this.#isLost) {
+			return;
+		}
+
+		this.#isLost = true;
+		this.#refusal =
+			loss === 'taken'
+				? new DownStreamError('storage-locked', 'Another copy has taken the storage folder over')
+				: new DownStreamError('disk-failed', removed(this.#storageDir));
+		this.#events?.lost(this.#refusal);
+	}
+}
+
+function removed(storageDir: string): string {
+	return `The storage folder ${storageDir} was removed`;
+}
