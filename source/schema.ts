@@ -7,9 +7,15 @@ import {DownStreamError, type AddRequest, type DownloadChange, type ExportReques
  */
 export type Refuse = (expected: string, path: readonly string[]) => never;
 
+/** A JSON Schema (draft 2020-12). */
+export type JsonSchema = {readonly [keyword: string]: unknown};
+
 export type Schema<T> = {
 	/** Returns the value as `T`, or calls `refuse`. */
 	readonly read: (value: unknown, refuse: Refuse) => T;
+	/** The same for other programs; it may accept more. */
+	readonly json: JsonSchema;
+	readonly isOptional?: boolean;
 };
 
 /** A schema that returns values unchanged. */
@@ -25,57 +31,84 @@ type Fields<T> = {readonly [K in keyof T]-?: Schema<T[K]>};
 
 export type ObjectSchema<T> = Schema<T> & {readonly fields: Fields<T>};
 
-export function rule<T>(expected: string, accepts: (value: unknown) => value is T): Rule<T> {
+export function rule<T>(
+	expected: string,
+	accepts: (value: unknown) => value is T,
+	json: JsonSchema = {description: expected},
+): Rule<T> {
 	return {
 		expected,
 		accepts,
+		json,
 		read: (value, refuse) => (accepts(value) ? value : refuse(expected, [])),
 	};
 }
 
-export const text = rule('a string', value => typeof value === 'string');
-export const boolean = rule('true or false', value => typeof value === 'boolean');
+export const text = rule('a string', value => typeof value === 'string', {type: 'string'});
+export const boolean = rule('true or false', value => typeof value === 'boolean', {type: 'boolean'});
 
 /** Safe integers only. */
 export function integer(min: number, max = Infinity): IntegerRule {
 	const bounds = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
 	const isInRange = (value: unknown): value is number =>
 		Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max;
-	return {...rule(`a whole number ${bounds}`, isInRange), min, max};
+	const json = {type: 'integer', minimum: min, ...(max !== Infinity && {maximum: max})};
+	return {...rule(`a whole number ${bounds}`, isInRange, json), min, max};
 }
 
-export const count = rule('a whole number', integer(0).accepts);
+export const count = rule('a whole number', integer(0).accepts, integer(0).json);
 
 export function oneOf<T extends string>(...choices: readonly T[]): Rule<T> {
-	return rule(`one of ${choices.join(', ')}`, (value): value is T => choices.includes(value as T));
+	return rule(`one of ${choices.join(', ')}`, (value): value is T => choices.includes(value as T), {
+		enum: choices,
+	});
 }
 
 export function array<T>(expected: string, accepts: (item: unknown) => item is T): Rule<T[]> {
-	return rule(expected, (value): value is T[] => Array.isArray(value) && value.every(accepts));
+	return rule(expected, (value): value is T[] => Array.isArray(value) && value.every(accepts), {
+		type: 'array',
+		description: expected,
+	});
 }
 
 export function optional<T>(inner: Schema<T>): Schema<T | undefined> {
-	return {read: (value, refuse) => (value === undefined ? undefined : inner.read(value, refuse))};
+	return {
+		read: (value, refuse) => (value === undefined ? undefined : inner.read(value, refuse)),
+		json: inner.json,
+		isOptional: true,
+	};
 }
 
 export function nullable<T>(inner: Rule<T>, expected = `${inner.expected} or null`): Rule<T | null> {
-	return rule(expected, (value): value is T | null => value === null || inner.accepts(value));
+	return rule(expected, (value): value is T | null => value === null || inner.accepts(value), {
+		anyOf: [inner.json, {type: 'null'}],
+	});
 }
 
 /** Describes the value as a whole, and reports it instead of its invalid part. */
 export function described<T>(expected: string, inner: Schema<T>): Schema<T> {
-	return {read: (value, refuse) => inner.read(value, () => refuse(expected, []))};
+	return {
+		read: (value, refuse) => inner.read(value, () => refuse(expected, [])),
+		json: {...inner.json, description: expected},
+	};
 }
 
 export const anyObject = rule(
 	'an object',
 	(value): value is object => typeof value === 'object' && value !== null && !Array.isArray(value),
+	{type: 'object'},
 );
 
 /** Reads the own properties that have a schema; drops all others, including `__proto__`. */
 export function object<T extends object>(fields: Fields<T>): ObjectSchema<T> {
+	const entries = Object.entries<Schema<unknown>>(fields);
 	return {
 		fields,
+		json: {
+			type: 'object',
+			properties: Object.fromEntries(entries.map(([name, {json}]) => [name, json])),
+			required: entries.filter(([, {isOptional}]) => !isOptional).map(([name]) => name),
+		},
 		read(value, refuse) {
 			const source = anyObject.read(value, refuse) as Partial<Record<keyof T, unknown>>;
 			const result: Partial<T> = {};
@@ -95,6 +128,7 @@ export function object<T extends object>(fields: Fields<T>): ObjectSchema<T> {
 /** An object with any keys. */
 export function record<T>(item: Schema<T>): Schema<Record<string, T>> {
 	return {
+		json: {type: 'object', additionalProperties: item.json},
 		read: (value, refuse) =>
 			Object.fromEntries(
 				Object.entries(anyObject.read(value, refuse)).map(([key, each]) => [
@@ -158,7 +192,7 @@ export const exportRequest = object<ExportRequest>({
 
 function unlimited(inner: IntegerRule): IntegerRule {
 	const isFitting = (value: unknown): value is number => value === Infinity || inner.accepts(value);
-	return {...inner, ...rule(inner.expected, isFitting)};
+	return {...inner, ...rule(inner.expected, isFitting, inner.json)};
 }
 
 /** A whole number in decimal digits; NaN for any other text. */

@@ -1,9 +1,11 @@
 import assert from 'node:assert/strict';
 import type {IncomingHttpHeaders} from 'node:http';
 import {test} from 'node:test';
-import {bearerToken, decideAccess, isKey} from '../source/proxy/access.ts';
+import {bearerToken, decideAccess, isKey, permissionOf} from '../source/proxy/access.ts';
 
-const policy = {allowOrigins: ['https://player.example']};
+const policy = {
+	allowOrigins: ['https://player.example', 'chrome-extension://abcdefghijklmnopabcdefghijklmnop'],
+};
 const host = '127.0.0.1:8080';
 
 const table: Array<
@@ -80,6 +82,22 @@ const table: Array<
 		403,
 	],
 	['an allowed page with a rebound name', {host: 'evil.example:8080', origin: 'https://player.example'}, 421],
+	[
+		'the allowed extension',
+		{host, origin: 'chrome-extension://abcdefghijklmnopabcdefghijklmnop', 'sec-fetch-site': 'none'},
+		'granted',
+		'chrome-extension://abcdefghijklmnopabcdefghijklmnop',
+	],
+	[
+		'another extension',
+		{host, origin: 'chrome-extension://bbcdefghijklmnopabcdefghijklmnop', 'sec-fetch-site': 'none'},
+		403,
+	],
+	[
+		'an extension of that name in another browser',
+		{host, origin: 'moz-extension://abcdefghijklmnopabcdefghijklmnop'},
+		403,
+	],
 	['the allowed page with another scheme', {host, origin: 'http://player.example'}, 403],
 ];
 
@@ -95,6 +113,15 @@ test('a key equals only itself', () => {
 	assert.equal(isKey('secret', 'secret'), true);
 	for (const wrong of ['', 'Secret', 'secret ', 'secre', null, undefined]) {
 		assert.equal(isKey(wrong, 'secret'), false);
+	}
+});
+
+test('each key permits what it is for, and another nothing', () => {
+	const keys = {key: 'secret', viewKey: 'seen'};
+	assert.equal(permissionOf('secret', keys), 'command');
+	assert.equal(permissionOf('seen', keys), 'view');
+	for (const wrong of ['', 'secretseen', null, undefined]) {
+		assert.equal(permissionOf(wrong, keys), 'none');
 	}
 });
 

@@ -69,7 +69,10 @@ const allowed: Record<string, readonly string[]> = {
 		...['downstream.ts', 'schema.ts', 'log.ts', 'text'],
 		...['engine/store', 'engine/memory', 'engine/origin', 'engine/http', 'engine/fetch', 'engine/download'],
 	],
-	proxy: ['downstream.ts', 'schema.ts', 'text', 'engine/store', 'engine/origin', 'engine/download'],
+	proxy: [
+		...['downstream.ts', 'schema.ts', 'version.ts', 'text'],
+		...['engine/store', 'engine/origin', 'engine/download'],
+	],
 	requests: ['downstream.ts', 'schema.ts', 'defaults.ts', 'text', 'engine/http', 'engine/origin'],
 	host: ['downstream.ts', 'log.ts', 'requests', 'proxy', 'engine', 'engine/store'],
 	dashboard: ['downstream.ts', 'schema.ts', 'text', 'requests', 'dashboard/dialogs'],

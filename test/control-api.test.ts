@@ -3,7 +3,7 @@ import {once} from 'node:events';
 import type {IncomingHttpHeaders, IncomingMessage} from 'node:http';
 import {test, type TestContext} from 'node:test';
 import type {Download, Snapshot} from '../source/downstream.ts';
-import type {SnapshotChanges} from '../source/proxy/control-api.ts';
+import {routes, type SnapshotChanges} from '../source/proxy/control-api.ts';
 import type {ProxyServer} from '../source/proxy/server.ts';
 import {ask, open, startProxy} from './support/proxy-client.ts';
 import type {MemoryEngine} from './support/proxy-engine.ts';
@@ -45,6 +45,57 @@ test('without the key as a bearer token, nothing is revealed', async t => {
 			assert.deepEqual([status, answer['www-authenticate']], [401, 'Bearer']);
 		}
 	}
+});
+
+test('the view key reads all and commands nothing', async t => {
+	const {engine, proxy} = await startProxy(t);
+	engine.file(1000);
+	engine.change('id1', {url: 'https://a.example/film?token=hidden', item: 'https://b.example/?token=hidden'});
+	const authorization = `Bearer ${engine.viewKey}`;
+	for (const [route, methods] of routes) {
+		for (const method of Object.keys(methods)) {
+			const response = await open(proxy, `/api${route.replace('*', 'id1')}`, {
+				method,
+				headers: {authorization, 'content-type': 'application/json'},
+				...(method === 'POST' || method === 'PATCH' ? {body: '{}'} : {}),
+			});
+			assert.equal(response.statusCode, method === 'GET' ? 200 : 403, `${method} ${route}`);
+			const [chunk] = (await once(response, 'data')) as [Buffer];
+			assert.doesNotMatch(chunk.toString(), /hidden/);
+			response.destroy();
+		}
+	}
+
+	assert.deepEqual(engine.commands, []);
+	const inUrl = (target: string, key: string) =>
+		open(proxy, `${target}key=${encodeURIComponent(key)}`).then(response => {
+			response.destroy();
+			return response.statusCode;
+		});
+	for (const key of [engine.key, engine.viewKey]) {
+		assert.equal(await inUrl('/playlist.m3u?', key), 200);
+		assert.equal(await inUrl('/api/events?', key), 200);
+		assert.equal(await inUrl('/api/downloads?', key), 401);
+	}
+
+	assert.equal(await inUrl('/stream?url=http%3A%2F%2Fa.example%2F&', engine.viewKey), 403);
+	assert.equal(await inUrl('/api/events?', 'wrong'), 401);
+});
+
+test('the events of the view key have the URLs without secrets too, and no change where nothing changed', async t => {
+	const {engine, proxy} = await startProxy(t);
+	engine.file(1000);
+	engine.file(2000);
+	const response = await open(proxy, `/api/events?key=${encodeURIComponent(engine.viewKey)}`);
+	const events = eventsOf(response);
+	await events.next();
+	engine.change('id2', {url: 'https://a.example/film?token=hidden'});
+	const {data} = (await events.next()).value as {data: SnapshotChanges};
+	assert.deepEqual(
+		data.changed.map(({id, url}) => [id, url]),
+		[['id2', 'https://a.example/film?token=***']],
+	);
+	response.destroy();
 });
 
 test('the list and each download match the snapshot', async t => {

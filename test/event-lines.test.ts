@@ -74,10 +74,10 @@ test('as JSON, each line is an object', () => {
 			['info', base.id],
 		],
 	);
-	const ready = {url: 'http://127.0.0.1:8080', key: 'k', storage: '/s', pid: 7};
+	const ready = {url: 'http://127.0.0.1:8080', key: 'k', viewKey: 'v', storage: '/s', pid: 7};
 	assert.equal(
 		readyLine(ready, {json: true, now: at(0)}),
-		'{"event":"ready","url":"http://127.0.0.1:8080","key":"k","storage":"/s","pid":7}',
+		'{"event":"ready","url":"http://127.0.0.1:8080","key":"k","viewKey":"v","storage":"/s","pid":7}',
 	);
 	assert.equal(readyLine(ready, {json: false, now: at(0)}), '14:02:11 serving http://127.0.0.1:8080');
 });

@@ -17,7 +17,7 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
-import {RecordStore, readKey} from '../source/engine/store/record-store.ts';
+import {RecordStore, readKey, viewKeyOf, writeViewKey} from '../source/engine/store/record-store.ts';
 import type {DownloadRecord} from '../source/engine/store/record.ts';
 
 const id = '0123456789abcdef0123456789abcdef';
@@ -340,6 +340,19 @@ test('the key is created once, and recreated only if it is damaged', async t => 
 	const second = await readKey(storageDir);
 	assert.notEqual(second, key);
 	assert.equal(await readFile(path.join(storageDir, 'key'), 'utf8'), second);
+});
+
+test('the view key follows the key and is stored beside it', async t => {
+	const {storageDir} = await openStore(t);
+	const file = path.join(storageDir, 'view-key');
+	for (const key of [await readKey(storageDir), 'another']) {
+		const viewKey = viewKeyOf(key);
+		assert.equal(Buffer.from(viewKey, 'base64url').length, 32);
+		await writeViewKey(storageDir, viewKey);
+		assert.equal(await readFile(file, 'utf8'), viewKey);
+	}
+
+	assert.notEqual(viewKeyOf('another'), viewKeyOf('key'));
 });
 
 test('the remains of a download without a first record are deleted', async t => {

@@ -24,7 +24,14 @@ import {checkedHeaders, inLowerCase} from './http/headers.ts';
 import {isLoopback} from './http/hosts.ts';
 import {CustomHeaderDataSource, withoutCredentials} from './origin/http-source.ts';
 import {MissingDataSource, type DataSource} from './origin/data-source.ts';
-import {RecordStore, newKey, readKey, type DownloadRecord, type RecordFile} from './store/record-store.ts';
+import {
+	RecordStore,
+	newKey,
+	readKey,
+	viewKeyOf,
+	type DownloadRecord,
+	type RecordFile,
+} from './store/record-store.ts';
 import {selectEvictions, type Evictable} from './store/eviction.ts';
 import {checkTarget, exportFile, resolveTarget} from './store/export.ts';
 import {safeFileName} from './store/file-name.ts';
@@ -186,6 +193,10 @@ export class Engine implements DownloadEngine {
 				}
 			},
 		};
+	}
+
+	get viewKey(): string {
+		return viewKeyOf(this.key);
 	}
 
 	/** `http://127.0.0.1:PORT`, once the proxy listens. */
@@ -747,7 +758,10 @@ export class Engine implements DownloadEngine {
 			.split('/')
 			.filter(segment => segment !== '');
 		const isOurPort = URL.canParse(this.#origin) && new URL(this.#origin).port === port;
-		const isKnown = this.#transfers.has(id) || this.#removed.has(id) || searchParams.get('key') === this.key;
+		const isKnown =
+			this.#transfers.has(id) ||
+			this.#removed.has(id) ||
+			[this.key, this.viewKey].includes(searchParams.get('key') ?? '');
 		return (
 			['stream', 'playlist.m3u', 'api'].includes(area) && ((isOurPort && isLoopback(hostname)) || isKnown)
 		);

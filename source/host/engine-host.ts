@@ -5,6 +5,7 @@ import {completed} from '../requests/add-requests.ts';
 import {DownStreamError} from '../downstream.ts';
 import {errorCode} from '../engine/store/disk-error.ts';
 import {Engine} from '../engine/engine.ts';
+import {writeViewKey} from '../engine/store/record-store.ts';
 import {Logger, type LogLevel} from '../log.ts';
 import {ProxyServer} from '../proxy/server.ts';
 import type {Netrc} from '../requests/netrc.ts';
@@ -90,6 +91,8 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 			engine.addBanner(`Port ${proxy.takenPort} is taken by another program; streams are at ${proxy.origin}`);
 		}
 
+		// Where the disk takes no writes, `serve --json` prints it.
+		await writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined);
 		await engine.publish(proxy.origin);
 		return {
 			engine,

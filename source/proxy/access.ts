@@ -67,6 +67,20 @@ export function isKey(candidate: string | null | undefined, key: string): boolea
 	return typeof candidate === 'string' && timingSafeEqual(sha256(candidate), sha256(key));
 }
 
+export type Keys = {
+	/** Commands and reads. */
+	readonly key: string;
+	/** Reads alone: the URL of the playlist that holds it is seen in lists of processes. */
+	readonly viewKey: string;
+};
+
+export const viewKeyRefusal = 'The view key only reads; this needs the key.';
+
+/** What the holder of a key may do. */
+export function permissionOf(given: string | null | undefined, keys: Keys): 'command' | 'view' | 'none' {
+	return isKey(given, keys.key) ? 'command' : isKey(given, keys.viewKey) ? 'view' : 'none';
+}
+
 /** The token of `Authorization: Bearer` (RFC 6750 section 2.1). */
 export function bearerToken(authorization: string | undefined): string | undefined {
 	return /^bearer +(\S+)$/i.exec(authorization ?? '')?.[1];

@@ -23,12 +23,14 @@ import {
 	type ObjectSchema,
 } from '../schema.ts';
 import {safeJson} from '../text/escape-controls.ts';
+import {viewKeyRefusal} from './access.ts';
+import {withoutSecrets, type ReadOnly} from './read-only.ts';
 import {Problem} from './problem.ts';
 
 /** Bytes of a request body. */
 const maxBodySize = 1024 * 1024;
 /** Up to the longest delay of a timer. */
-const undoTime = integer(0, 2_147_483_647);
+export const undoTime = integer(0, 2_147_483_647);
 
 /** The event after `snapshot` in `/api/events`: the snapshot with only the downloads that changed. */
 export type SnapshotChanges = Omit<Snapshot, 'downloads'> & {
@@ -45,22 +47,33 @@ export type SnapshotChanges = Omit<Snapshot, 'downloads'> & {
 export const versionHeader = 'downstream-version';
 
 /** Request bodies without a type in the engine's interface. */
-const startOverRequest = object<{keepOld?: boolean}>({keepOld: optional(boolean)});
-const moveRequest = object<{by: -1 | 1}>({by: rule('-1 or 1', value => value === -1 || value === 1)});
-const settingsRequest = object<{limitRate: number | null}>({limitRate: rateLimit});
+export const startOverRequest = object<{keepOld?: boolean}>({keepOld: optional(boolean)});
+export const moveRequest = object<{by: -1 | 1}>({
+	by: rule('-1 or 1', value => value === -1 || value === 1, {enum: [-1, 1]}),
+});
+export const settingsRequest = object<{limitRate: number | null}>({limitRate: rateLimit});
 
 export type ApiRequest = {
 	readonly request: IncomingMessage;
 	readonly response: ServerResponse;
 	readonly path: string;
 	readonly parameters: URLSearchParams;
+	readonly permission: 'command' | 'view';
 	readonly prepareAdd?: ((request: AddRequest) => Promise<AddRequest>) | undefined;
 };
 
-type Handler = (engine: DownloadEngine, api: ApiRequest, id: DownloadId) => void | Promise<void>;
+type Handler<Engine = DownloadEngine> = (
+	engine: Engine,
+	api: ApiRequest,
+	id: DownloadId,
+) => void | Promise<void>;
+
+type Methods = {readonly GET?: Handler<ReadOnly>} & Readonly<
+	Partial<Record<'POST' | 'PATCH' | 'DELETE', Handler>>
+>;
 
 /** Keyed by path below `/api`, where `*` stands for a download's id, then by method. */
-export const routes = new Map<string, Readonly<Record<string, Handler>>>([
+export const routes = new Map<string, Methods>([
 	[
 		'/downloads',
 		{
@@ -97,13 +110,20 @@ export async function serveApi(engine: DownloadEngine, api: ApiRequest): Promise
 		throw new Problem(404, 'There is nothing at this address.');
 	}
 
-	const handler = methods[api.request.method ?? ''];
+	const method = api.request.method ?? '';
+	const handler = Object.hasOwn(methods, method) ? methods[method as keyof Methods] : undefined;
 	if (!handler) {
 		const allow = Object.keys(methods).join(', ');
 		throw new Problem(405, `Only ${allow} is allowed here.`, {allow});
 	}
 
-	await handler(engine, api, id);
+	if (api.permission === 'command') {
+		await handler(engine, api, id);
+	} else if (handler === methods.GET) {
+		await methods.GET(withoutSecrets(engine), api, id);
+	} else {
+		throw new Problem(403, viewKeyRefusal);
+	}
 }
 
 function command(run: (engine: DownloadEngine, id: DownloadId) => Promise<void>): Handler {
@@ -186,7 +206,7 @@ async function exportDownload(
 	sendResult(engine, response, 200, await engine.export(id, given));
 }
 
-function sendSettings({snapshot}: DownloadEngine, {response}: ApiRequest): void {
+function sendSettings({snapshot}: ReadOnly, {response}: ApiRequest): void {
 	sendJson(response, 200, {limitRate: snapshot.limitRate});
 }
 
@@ -196,7 +216,7 @@ async function changeSettings(engine: DownloadEngine, {request, response}: ApiRe
 	sendResult(engine, response, 200, {limitRate: engine.snapshot.limitRate});
 }
 
-function findDownload(engine: DownloadEngine, id: DownloadId): Download {
+function findDownload(engine: ReadOnly, id: DownloadId): Download {
 	const download = engine.snapshot.downloads.find(candidate => candidate.id === id);
 	if (!download) {
 		throw new DownStreamError('not-found', 'There is no such download.');
@@ -206,7 +226,7 @@ function findDownload(engine: DownloadEngine, id: DownloadId): Download {
 }
 
 /** A slow client skips intermediate states: each event is the difference from the last snapshot sent to it. */
-function sendEvents(engine: DownloadEngine, response: ServerResponse): void {
+function sendEvents(engine: ReadOnly, response: ServerResponse): void {
 	response.writeHead(200, {'content-type': 'text/event-stream', 'cache-control': 'no-store'});
 	let sent = engine.snapshot;
 	response.write(formatEvent('snapshot', sent));
@@ -248,7 +268,7 @@ function sendVersion({snapshot}: DownloadEngine, response: ServerResponse): void
 	response.setHeader(versionHeader, snapshot.version);
 }
 
-function sendJson(response: ServerResponse, status: number, value: unknown): void {
+export function sendJson(response: ServerResponse, status: number, value: unknown): void {
 	const body = safeJson(value);
 	response.writeHead(status, {
 		'content-type': 'application/json',

@@ -3,8 +3,9 @@ import {once} from 'node:events';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {DownStreamError, type AddRequest, type DownloadId, type DownloadEngine} from '../downstream.ts';
-import {bearerToken, decideAccess, isKey} from './access.ts';
-import {serveApi} from './control-api.ts';
+import {bearerToken, decideAccess, permissionOf, viewKeyRefusal, type Keys} from './access.ts';
+import {sendJson, serveApi} from './control-api.ts';
+import {openApi} from './openapi.ts';
 import {playlistOf} from './playlist.ts';
 import {Problem} from './problem.ts';
 import {serveStream, type StreamedTransfer} from './stream.ts';
@@ -13,6 +14,8 @@ import {serveStream, type StreamedTransfer} from './stream.ts';
 export interface StreamingEngine extends DownloadEngine {
 	/** Required by the API, the playlist, and URLs that are not on the list. */
 	readonly key: string;
+	/** Enough for the playlist, the events and other reads of the API. */
+	readonly viewKey: string;
 	transfer(id: DownloadId): StreamedTransfer | undefined;
 	/** The transfer of any request, added on first use. Rejects with `bad-request` for URLs other than http(s). */
 	transferOf(request: AddRequest): Promise<StreamedTransfer>;
@@ -141,9 +144,15 @@ export class ProxyServer {
 
 		const parameters = new URLSearchParams(query);
 		const [, area, id] = path.split('/');
-		if (area === 'api') {
-			requireKey(bearerToken(request.headers.authorization), engine.key);
-			await serveApi(engine, {request, response, path, parameters, prepareAdd});
+		if (path === '/api/openapi.json') {
+			// It is the same for everybody: clients are made from it before they have a key.
+			requireRead(request);
+			sendJson(response, 200, openApi());
+		} else if (area === 'api') {
+			// `EventSource` of browsers sends no headers of one's own.
+			const inUrl = path === '/api/events' ? parameters.get('key') : undefined;
+			const permission = requireKey(bearerToken(request.headers.authorization) ?? inUrl, engine);
+			await serveApi(engine, {request, response, path, parameters, permission, prepareAdd});
 		} else if (area === 'stream' && id) {
 			requireRead(request);
 			const transfer = engine.transfer(id);
@@ -155,7 +164,7 @@ export class ProxyServer {
 		} else if (path === '/stream') {
 			requireRead(request);
 			if (!openStream) {
-				requireKey(parameters.get('key'), engine.key);
+				requireCommandKey(parameters.get('key'), engine);
 			}
 
 			const url = parameters.get('url');
@@ -167,7 +176,7 @@ export class ProxyServer {
 			await serveStream(await engine.transferOf(addRequest), request, response, signal);
 		} else if (path === '/playlist.m3u') {
 			requireRead(request);
-			requireKey(parameters.get('key'), engine.key);
+			requireKey(parameters.get('key'), engine);
 			response.setHeader('content-type', 'audio/x-mpegurl; charset=utf-8');
 			response.setHeader('cache-control', 'no-store');
 			response.end(playlistOf(engine.snapshot.downloads));
@@ -201,9 +210,18 @@ function allowPage(page: string, response: ServerResponse): void {
 	response.setHeader('access-control-expose-headers', 'Accept-Ranges, Content-Length, Content-Range, ETag');
 }
 
-function requireKey(candidate: string | null | undefined, key: string): void {
-	if (!isKey(candidate, key)) {
+function requireKey(candidate: string | null | undefined, keys: Keys): 'command' | 'view' {
+	const permission = permissionOf(candidate, keys);
+	if (permission === 'none') {
 		throw new Problem(401, 'The key is missing or wrong.', {'www-authenticate': 'Bearer'});
+	}
+
+	return permission;
+}
+
+function requireCommandKey(given: string | null | undefined, keys: Keys): void {
+	if (requireKey(given, keys) === 'view') {
+		throw new Problem(403, viewKeyRefusal);
 	}
 }
 

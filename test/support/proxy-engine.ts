@@ -100,6 +100,7 @@ export class MemoryTransfer implements StreamedTransfer {
 
 export class MemoryEngine implements StreamingEngine {
 	readonly key = 'secret+key/1=';
+	readonly viewKey = 'view+key/1=';
 	readonly transfers = new Map<DownloadId, MemoryTransfer>();
 	/** The received commands in order. */
 	readonly commands: unknown[] = [];

@@ -20,7 +20,7 @@ export type HttpDataSourceOptions = {
 	/** Upstream proxy URL, or `direct`. By default, the environment decides for each host. */
 	readonly proxy?: string;
 	/** The environment with the proxy variables; defaults to the process's own. */
-	readonly env?: NodeJS.ProcessEnv;
+	readonly env?: Readonly<Record<string, string | undefined>>;
 	/** Per host. */
 	readonly connections?: number;
 	readonly tls?: TlsOptions;

@@ -1,5 +1,5 @@
 // Persistent state: one folder per download, with its bytes (`data`) and its record (`entry.json`).
-import {randomBytes} from 'node:crypto';
+import {createHmac, randomBytes} from 'node:crypto';
 import {lstatSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync} from 'node:fs';
 import {mkdir, rm} from 'node:fs/promises';
 import path from 'node:path';
@@ -281,6 +281,19 @@ export async function readKey(
 
 export function newKey(): string {
 	return randomBytes(32).toString('base64url');
+}
+
+/** The key that reads and commands nothing. It is derived, so that it changes with the key and does not reveal it. */
+export function viewKeyOf(key: string): string {
+	return createHmac('sha256', key).update('view').digest('base64url');
+}
+
+/** Stores the view key for players and scripts. Rejects if the disk takes no writes. */
+export async function writeViewKey(storageDir: string, viewKey: string): Promise<void> {
+	const file = path.join(storageDir, 'view-key');
+	if (storedKey(file) !== viewKey) {
+		await writeDurably(file, viewKey);
+	}
 }
 
 /** Returns undefined also for a link, pipe or device, which the program never creates. */

@@ -127,6 +127,7 @@ export function checkRecord(stored: object, id: DownloadId): DownloadRecord {
 
 /** Used in paths and displayed, and possibly written by another program. */
 const name: Schema<string> = {
+	json: text.json,
 	read(value, refuse) {
 		const stored = text.read(value, refuse);
 		return /^\.|[\\/\p{C}]/u.test(stored) ? safeFileName(stored) : stored;
