@@ -152,6 +152,11 @@ export class DownStream {
 		return this.#engine.key;
 	}
 
+	/** Reads the control API and the playlist, and commands nothing: for players and pages. */
+	get viewKey(): string {
+		return this.#engine.viewKey;
+	}
+
 	/**
 	 * Adds a download, unless it is there, and resolves with the local URL to play, at once: the same URL in each run.
 	 * It is fetched in the background too. A data source of another class than ours fetches in this run only; in the

@@ -261,7 +261,7 @@ test('URLs go to the running instance, with the flags that concern them', async 
 	assert.equal(second.code, 75);
 	assert.match(
 		second.stderr,
-		/^downstream-tui: downstream-tui already runs \(pid \d+, http:[^)]*\) on .*; --storage DIR works apart from it\n$/,
+		/^downstream-tui: downstream-tui is already running \(pid \d+, http:[^)]*\) on .*; --storage DIR works apart from it\n$/,
 	);
 });
 

@@ -21,9 +21,17 @@ import {checkRequest} from './check-request.ts';
 import {Bandwidth} from './fetch/bandwidth.ts';
 import {BlockPool} from './memory/block-pool.ts';
 import {checkedHeaders, inLowerCase} from './http/headers.ts';
+import {isLoopback} from './http/hosts.ts';
 import {CustomHeaderDataSource, withoutCredentials} from './origin/http-source.ts';
 import {MissingDataSource, type DataSource} from './origin/data-source.ts';
-import {RecordStore, newKey, readKey, type DownloadRecord, type RecordFile} from './store/record-store.ts';
+import {
+	RecordStore,
+	newKey,
+	readKey,
+	viewKeyOf,
+	type DownloadRecord,
+	type RecordFile,
+} from './store/record-store.ts';
 import {selectEvictions, type Evictable} from './store/eviction.ts';
 import {checkTarget, exportFile, resolveTarget} from './store/export.ts';
 import {safeFileName} from './store/file-name.ts';
@@ -56,7 +64,7 @@ export type EngineOptions = {
 	readonly cacheSize?: number;
 	readonly tls?: {readonly ca?: string; readonly insecure?: boolean};
 	/** Milliseconds for the first answer of an origin, 30 s unless given; more after each that was too few. */
-	readonly answerTimeout?: number;
+	readonly responseTimeout?: number;
 };
 
 /** What an record is made of; the rest is added. */
@@ -166,7 +174,7 @@ export class Engine implements DownloadEngine {
 			access,
 			hosts,
 			connections: options.connections ?? 4,
-			answerTimeout: options.answerTimeout ?? 30_000,
+			responseTimeout: options.responseTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#newLink(record),
@@ -185,6 +193,10 @@ export class Engine implements DownloadEngine {
 				}
 			},
 		};
+	}
+
+	get viewKey(): string {
+		return viewKeyOf(this.key);
 	}
 
 	/** `http://127.0.0.1:PORT`, once the proxy listens. */
@@ -293,7 +305,7 @@ export class Engine implements DownloadEngine {
 			status === 'cancelled' ||
 			(isWish &&
 				given.intent === 'run' &&
-				['paused', 'failed', 'waiting', 'checking'].includes(status ?? ''));
+				(['paused', 'failed', 'waiting', 'checking'].includes(status ?? '') || known?.isPageForFile));
 		const isChange = !known || goesOn || ownSource || isNewChecksum(known, given.checksum);
 		if (isChange && this.#access.refusal) {
 			await this.#access.obtain();
@@ -317,6 +329,10 @@ export class Engine implements DownloadEngine {
 		const removed = [...this.#removed.values()].find(({recordFile}) => isSame(recordFile.record, given));
 		if (removed) {
 			const restored = await this.#restore(removed, {intent: given.intent, error: undefined}, ownSource);
+			if (isWish && restored.isPageForFile && given.intent === 'run') {
+				await restored.resume();
+			}
+
 			await applyChecksum(restored, given.checksum);
 			return {download: this.#view(restored), existed: true};
 		}
@@ -738,9 +754,14 @@ export class Engine implements DownloadEngine {
 
 	/** A download of it would wait for its own bytes. At another port (a tunnel) only ids and the key tell. */
 	#isOwnStream({hostname, port, pathname, searchParams}: URL): boolean {
-		const [, area = '', id = ''] = pathname.split('/');
+		const [area = '', id = ''] = unescaped(pathname)
+			.split('/')
+			.filter(segment => segment !== '');
 		const isOurPort = URL.canParse(this.#origin) && new URL(this.#origin).port === port;
-		const isKnown = this.#transfers.has(id) || this.#removed.has(id) || searchParams.get('key') === this.key;
+		const isKnown =
+			this.#transfers.has(id) ||
+			this.#removed.has(id) ||
+			[this.key, this.viewKey].includes(searchParams.get('key') ?? '');
 		return (
 			['stream', 'playlist.m3u', 'api'].includes(area) && ((isOurPort && isLoopback(hostname)) || isKnown)
 		);
@@ -1118,14 +1139,17 @@ function isAway({url, status, error, lastByteAt}: Download): boolean {
 	);
 }
 
-function hasNetwork(): boolean {
-	return Object.values(networkInterfaces()).some(addresses => addresses?.some(({internal}) => !internal));
+/** A path without percent-encoding; as it is where that is none. */
+function unescaped(pathname: string): string {
+	try {
+		return decodeURIComponent(pathname);
+	} catch {
+		return pathname;
+	}
 }
 
-function isLoopback(hostname: string): boolean {
-	return /^(?:(?:.+\.)?localhost\.?|127\.[\d.]+|0\.0\.0\.0|\[::(?:1|ffff:7f[\da-f]{2}:[\da-f]+)?\])$/.test(
-		hostname,
-	);
+function hasNetwork(): boolean {
+	return Object.values(networkInterfaces()).some(addresses => addresses?.some(({internal}) => !internal));
 }
 
 /** What the user gave and asked for, without what became of it. */

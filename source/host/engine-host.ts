@@ -5,6 +5,7 @@ import {completed} from '../requests/add-requests.ts';
 import {DownStreamError} from '../downstream.ts';
 import {errorCode} from '../engine/store/disk-error.ts';
 import {Engine} from '../engine/engine.ts';
+import {writeViewKey} from '../engine/store/record-store.ts';
 import {Logger, type LogLevel} from '../log.ts';
 import {ProxyServer} from '../proxy/server.ts';
 import type {Netrc} from '../requests/netrc.ts';
@@ -67,7 +68,7 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 		limitRate: settings.limitRate,
 		onDemand: settings.onDemand,
 		readAhead: settings.readAhead,
-		answerTimeout: settings.timeout,
+		responseTimeout: settings.timeout,
 		resolveWith: settings.resolveWith,
 		...(settings.cacheSize === Infinity ? {} : {cacheSize: settings.cacheSize}),
 		tls: {ca: settings.ca, insecure: settings.insecure},
@@ -91,6 +92,8 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 			);
 		}
 
+		// Where the disk takes no writes, `serve --json` prints it.
+		await writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined);
 		await engine.publish(proxy.origin);
 		return {
 			engine,

@@ -69,7 +69,8 @@ export async function serveUntilDone(
 /** Prints an event as it happens; returns a function that prints the last ones and stops. */
 export function printLines({engine}: EngineHost, {json, storageDir}: Settings): () => void {
 	const events = new EventLines({json});
-	const ready = {url: engine.origin, key: engine.key, storage: storageDir, pid: process.pid};
+	const {origin: url, key, viewKey} = engine;
+	const ready = {url, key, viewKey, storage: storageDir, pid: process.pid};
 	process.stdout.write(`${readyLine(ready, {json, now: Date.now()})}\n`);
 	const print = () => {
 		for (const line of events.next(engine.snapshot, Date.now())) {

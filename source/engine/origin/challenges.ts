@@ -1,13 +1,13 @@
-// WWW-Authenticate: what a server wants before it gives a file (RFC 9110 section 11).
+// WWW-Authenticate: the authentication that a server requires (RFC 9110 section 11).
 
 export type Challenge = {
 	/** In lower case. */
 	readonly scheme: string;
-	/** By names in lower case. */
+	/** Keyed by lower-case name. */
 	readonly parameters: ReadonlyMap<string, string>;
 };
 
-/** The challenges of a header, or of several that were joined; what is malformed is passed over. */
+/** Parses the challenges of one or several joined headers; skips malformed ones. */
 export function parseChallenges(header: string | undefined): Challenge[] {
 	const challenges: Array<{scheme: string; parameters: Map<string, string>}> = [];
 	let isSeparated = true;
@@ -20,7 +20,7 @@ export function parseChallenges(header: string | undefined): Challenge[] {
 			challenges.push({scheme: word.toLowerCase(), parameters: new Map()});
 		}
 
-		// A word without a comma before it is the token68 of its scheme.
+		// A word without a preceding comma is the token68 of its scheme.
 		isSeparated = comma !== undefined;
 	}
 
@@ -34,33 +34,33 @@ const names: Partial<Record<string, string>> = {
 	negotiate: 'Negotiate',
 	ntlm: 'NTLM',
 };
-const longestRealm = 60;
+const maxRealmLength = 60;
 
-/** Why a 401 came and what to do about it. `isKnown`: whether the request had an Authorization header. */
-export function loginProblem(host: string, header: string | undefined, isKnown: boolean): string {
+/** Explains a 401 and how to resolve it. `hadCredentials`: the request had an Authorization header. */
+export function loginProblem(host: string, header: string | undefined, hadCredentials: boolean): string {
 	const challenges = parseChallenges(header).filter(({scheme}) => names[scheme] !== undefined);
-	const wanted = new Set(challenges.map(({scheme}) => names[scheme]!));
+	const schemes = new Set(challenges.map(({scheme}) => names[scheme]!));
 	const realm = challenges.map(({parameters}) => cleanRealm(parameters.get('realm'))).find(Boolean);
-	const details = [[...wanted].join(' or '), realm ? `"${realm}"` : '']
+	const details = [[...schemes].join(' or '), realm ? `"${realm}"` : '']
 		.filter(part => part !== '')
 		.join(', ');
 	const suffix = details === '' ? '' : ` (${details})`;
-	if (isKnown) {
-		return `401 Unauthorized: ${host} wants another user, password or token${suffix}`;
+	if (hadCredentials) {
+		return `401 Unauthorized: ${host} requires a valid user, password or token${suffix}`;
 	}
 
-	if (wanted.size === 0 || wanted.has('Basic') || wanted.has('Digest')) {
+	if (schemes.size === 0 || schemes.has('Basic') || schemes.has('Digest')) {
 		return `401 Unauthorized: ${host} needs a user name and password${suffix}; put them into the URL as user:password@, or use --netrc`;
 	}
 
-	return wanted.has('Bearer')
+	return schemes.has('Bearer')
 		? `401 Unauthorized: ${host} needs a token${suffix}; give it with --header "Authorization: Bearer TOKEN"`
-		: `401 Unauthorized: ${host} needs a login that this program does not know${suffix}; use a link that works without one, or give the cookie of a browser with --header`;
+		: `401 Unauthorized: ${host} requires an unsupported kind of login${suffix}; use a link that works without a login, or pass a browser's cookie with --header`;
 }
 
 function cleanRealm(realm: string | undefined): string {
 	return (realm ?? '')
 		.replaceAll(/[\p{C}\p{Z}"]+/gu, ' ')
 		.trim()
-		.slice(0, longestRealm);
+		.slice(0, maxRealmLength);
 }
