@@ -53,7 +53,7 @@ const allowed: Record<string, readonly string[]> = {
 	'wait.ts': ['downstream.ts'],
 	'log.ts': ['text'],
 	text: ['downstream.ts', 'schema.ts'],
-	'engine/store': ['downstream.ts', 'schema.ts'],
+	'engine/store': ['downstream.ts', 'schema.ts', 'log.ts'],
 	'engine/memory': ['engine/store'],
 	'engine/http': ['downstream.ts', 'engine/memory'],
 	'engine/origin': ['downstream.ts', 'text', 'engine/store', 'engine/http'],
@@ -139,6 +139,7 @@ const forbidden: Array<[folder: string, names: RegExp]> = [
 	['source/engine/store/range-set.ts', /./],
 	['source/engine/store/eviction.ts', /^node:/],
 	['source/engine/fetch/next-segment.ts', /^node:/],
+	['source/engine/queue.ts', /./],
 ];
 
 for (const [folder, names] of forbidden) {

@@ -1,5 +1,6 @@
 // Which downloads make room for others in a store of limited size. Pure.
 import type {Download, DownloadId} from '../../downstream.ts';
+import type {DownloadRecord} from './record.ts';
 
 /** What is in the store of one download. */
 export type Evictable = Pick<Download, 'id' | 'present' | 'completedAt' | 'exportWhenComplete'> & {
@@ -12,6 +13,21 @@ export type Evictable = Pick<Download, 'id' | 'present' | 'completedAt' | 'expor
 	/** Its bytes are outside of the store. */
 	readonly isMoved: boolean;
 };
+
+/** `view` is undefined for a download off the list. */
+export function evictableOf(record: DownloadRecord, view?: Download): Evictable {
+	const {id, ranges, completedAt, readAt, movedTo} = record;
+	return {
+		id,
+		present: view?.present ?? ranges.reduce((sum, [start, end]) => sum + end - start, 0),
+		completedAt: completedAt ?? null,
+		exportWhenComplete: view?.exportWhenComplete ?? null,
+		status: view?.status ?? 'removed',
+		players: view?.players ?? [],
+		readAt,
+		isMoved: movedTo !== undefined,
+	};
+}
 
 /**
  * Complete ones that nobody uses, in the order of their last use, until the others have `cacheSize` bytes at most. The
