@@ -90,7 +90,17 @@ export type DownloadError = {
 	readonly bytesAgree?: boolean;
 	/** The status of the origin's or upstream proxy's answer, where there was one. */
 	readonly status?: number;
+	/** What the user has to supply. The message names it; the way to supply it depends on the client. */
+	readonly needs?: Remedy;
 };
+
+/**
+ * - `password`: a user name and a password
+ * - `token`: a bearer token (RFC 6750)
+ * - `other-login`: a login of another scheme
+ * - `trust`: trust in a certificate
+ */
+export type Remedy = 'password' | 'token' | 'other-login' | 'trust';
 
 /** One download as everybody outside the engine sees it; also, as JSON, what the control API answers. */
 export type Download = {
@@ -326,17 +336,26 @@ export class DownStreamError extends Error {
 	readonly retryAfterMs: number | undefined;
 	/** For `origin-changed`: samples of what is held are the same on the server. */
 	readonly bytesAgree: boolean;
+	/** What the user has to supply; undefined where nothing of the kind helps. */
+	readonly needs: Remedy | undefined;
 
 	constructor(
 		code: ErrorCode,
 		message: string,
-		options: {cause?: unknown; status?: number; retryAfterMs?: number; bytesAgree?: boolean} = {},
+		options: {
+			cause?: unknown;
+			status?: number | undefined;
+			retryAfterMs?: number | undefined;
+			bytesAgree?: boolean;
+			needs?: Remedy | undefined;
+		} = {},
 	) {
 		super(message, options.cause === undefined ? undefined : {cause: options.cause});
 		this.code = code;
 		this.status = options.status;
 		this.retryAfterMs = options.retryAfterMs;
 		this.bytesAgree = options.bytesAgree ?? false;
+		this.needs = options.needs;
 	}
 
 	get kind(): ErrorKind {

@@ -341,7 +341,7 @@ export class DownStream {
 					yield stats;
 				}
 			} else if (status === 'failed' && error) {
-				throw new DownStreamError(error.code, error.message);
+				throw new DownStreamError(error.code, error.message, error);
 			}
 
 			if (status === 'complete') {

@@ -75,8 +75,12 @@ async function startPlayer(
 	}
 
 	if (download?.status === 'failed') {
-		const {code, message} = download.error ?? {code: 'not-found', message: 'it failed'};
-		throw new DownStreamError(code, `${cleanText(download.name)}: ${message}`);
+		const {error} = download;
+		throw new DownStreamError(
+			error?.code ?? 'not-found',
+			`${cleanText(download.name)}: ${error?.message ?? 'it failed'}`,
+			error ?? {},
+		);
 	}
 
 	if (!download) {

@@ -2,6 +2,7 @@
 import {addAll} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
+import {withHint} from '../../text/hints.ts';
 import {DownStreamError, type AddRequest, type Download, type DownloadEngine} from '../../downstream.ts';
 import {isUnfinishedCommand, parsePastedCommand} from '../../requests/pasted-command.ts';
 
@@ -42,6 +43,10 @@ export class Repl {
 		try {
 			return this.#doomed ? await this.#remove(this.#doomed, line) : await this.#run(line);
 		} catch (error) {
+			if (error instanceof DownStreamError) {
+				return {lines: [withHint(error)]};
+			}
+
 			return {lines: [error instanceof Error ? error.message : String(error)]};
 		}
 	}
@@ -116,7 +121,7 @@ export class Repl {
 
 	async #add(words: readonly string[]): Promise<Answer> {
 		const problems: string[] = [];
-		await addAll(this.#downstream, words, this.#requestsOf, ({message}) => problems.push(message));
+		await addAll(this.#downstream, words, this.#requestsOf, error => problems.push(withHint(error)));
 		return {lines: problems};
 	}
 
@@ -137,7 +142,7 @@ export class Repl {
 			? ['no downloads']
 			: downloads.map((download, index) => {
 					const {state} = stateWords(download, Date.now(), true);
-					const why = download.error ? [cleanText(download.error.message)] : [];
+					const why = download.error ? [cleanText(withHint(download.error))] : [];
 					const substitute = substituteOf(download)?.words ?? [];
 					const number = `[${index + 1}]`;
 					return [`${number} ${cleanText(download.name)}`, state, amount(download), ...why]

@@ -1265,6 +1265,7 @@ export class Transfer {
 			() =>
 				new DownStreamError(lastError?.code ?? 'origin-unreachable', lastError?.message ?? 'no answer', {
 					status: lastError?.status,
+					needs: lastError?.needs,
 					retryAfterMs: retryAt && Math.max(0, retryAt - Date.now()),
 				}),
 		);

@@ -25,6 +25,6 @@ const certificateCodes =
 export function certificateProblem(error: unknown, whose: string): string | undefined {
 	const {code} = error as NodeJS.ErrnoException;
 	return code !== undefined && certificateCodes.test(code)
-		? `The certificate of ${whose} is not trusted (${code}); --ca names one to trust, --insecure trusts any`
+		? `The certificate of ${whose} is not trusted (${code})`
 		: undefined;
 }

@@ -447,7 +447,10 @@ function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout
 		} catch (error) {
 			const problem = certificateProblem(error, `the proxy ${proxy.host}`);
 			if (problem !== undefined) {
-				throw new DownStreamError('upstream-proxy-refused', problem, {cause: error});
+				throw new DownStreamError('upstream-proxy-refused', problem, {
+					cause: error,
+					needs: 'trust',
+				});
 			}
 
 			// One that knows no CONNECT may close the connection instead of an answer.

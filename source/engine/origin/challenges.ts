@@ -1,4 +1,5 @@
 // WWW-Authenticate: what a server wants before it gives a file (RFC 9110 section 11).
+import type {Remedy} from '../../downstream.ts';
 
 export type Challenge = {
 	/** In lower case. */
@@ -36,8 +37,14 @@ const names: Partial<Record<string, string>> = {
 };
 const longestRealm = 60;
 
-/** Why a 401 came and what to do about it. `isKnown`: whether the request had an Authorization header. */
-export function loginProblem(host: string, header: string | undefined, isKnown: boolean): string {
+export type LoginProblem = {
+	readonly message: string;
+	/** Undefined where a login was given and refused. */
+	readonly needs?: Remedy;
+};
+
+/** The reason for a 401. `isKnown`: whether the request had an Authorization header. */
+export function loginProblem(host: string, header: string | undefined, isKnown: boolean): LoginProblem {
 	const challenges = parseChallenges(header).filter(({scheme}) => names[scheme] !== undefined);
 	const wanted = new Set(challenges.map(({scheme}) => names[scheme]!));
 	const realm = challenges.map(({parameters}) => cleanRealm(parameters.get('realm'))).find(Boolean);
@@ -46,16 +53,22 @@ export function loginProblem(host: string, header: string | undefined, isKnown: 
 		.join(', ');
 	const suffix = details === '' ? '' : ` (${details})`;
 	if (isKnown) {
-		return `401 Unauthorized: ${host} wants another user, password or token${suffix}`;
+		return {message: `401 Unauthorized: ${host} wants another user, password or token${suffix}`};
 	}
 
 	if (wanted.size === 0 || wanted.has('Basic') || wanted.has('Digest')) {
-		return `401 Unauthorized: ${host} needs a user name and password${suffix}; put them into the URL as user:password@, or use --netrc`;
+		return {
+			message: `401 Unauthorized: ${host} needs a user name and password${suffix}`,
+			needs: 'password',
+		};
 	}
 
 	return wanted.has('Bearer')
-		? `401 Unauthorized: ${host} needs a token${suffix}; give it with --header "Authorization: Bearer TOKEN"`
-		: `401 Unauthorized: ${host} needs a login that this program does not know${suffix}; use a link that works without one, or give the cookie of a browser with --header`;
+		? {message: `401 Unauthorized: ${host} needs a token${suffix}`, needs: 'token'}
+		: {
+				message: `401 Unauthorized: ${host} needs a login that this program does not know${suffix}`,
+				needs: 'other-login',
+			};
 }
 
 function cleanRealm(realm: string | undefined): string {

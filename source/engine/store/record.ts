@@ -202,6 +202,7 @@ const downloadRecord = object<DownloadRecord>({
 			maxTries: optional(count),
 			bytesAgree: optional(boolean),
 			status: optional(count),
+			needs: optional(oneOf('password', 'token', 'other-login', 'trust')),
 		}),
 	),
 });
