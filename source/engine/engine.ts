@@ -362,7 +362,7 @@ export class Engine implements DownloadEngine {
 
 	async #start(): Promise<void> {
 		await this.#catalog.openAll();
-		if (this.#options.cacheSize !== undefined) {
+		if ((this.#options.cacheSize ?? Infinity) !== Infinity) {
 			this.#evictTimer = setInterval(() => this.#evict(), evictMs).unref();
 		}
 

@@ -34,14 +34,14 @@ export class Sources {
 			return new MissingDataSource(record.url);
 		}
 
-		const {userAgent, proxy, connections, tls} = this.#options;
+		const {userAgent, proxy, connections, ca, insecure} = this.#options;
 		return new CustomHeaderDataSource({
 			url: record.url,
 			customHeaders: record.headers,
 			userAgent: record.userAgent ?? userAgent,
 			proxy: record.proxy ?? proxy,
 			connections: record.connections ?? connections,
-			tls,
+			tls: {ca, insecure},
 			isOwnStream: url => this.#isOwnStream(url),
 		});
 	}
