@@ -1,16 +1,16 @@
-// Which downloads make room for others in a store of limited size. Pure.
+// Selects the downloads to evict from a store of limited size. Pure.
 import type {Download, DownloadId} from '../../downstream.ts';
 import type {DownloadRecord} from './record.ts';
 
-/** What is in the store of one download. */
+/** The facts of a download that eviction depends on. */
 export type Evictable = Pick<Download, 'id' | 'present' | 'completedAt' | 'exportWhenComplete'> & {
-	/** Off the list, with its bytes kept: as complete as it was, and nobody uses it. */
+	/** `removed` means off the list with its bytes kept, complete and unused. */
 	readonly status: Download['status'] | 'removed';
-	/** Also those that have just gone. */
+	/** Including players that disconnected a moment ago. */
 	readonly players: readonly unknown[];
-	/** When a player began or ended to read it last, in milliseconds since the epoch. */
+	/** When a player last started or stopped reading, in milliseconds since the epoch. */
 	readonly readAt: number | undefined;
-	/** Its bytes are outside of the store. */
+	/** The bytes were moved out of the store. */
 	readonly isMoved: boolean;
 };
 
@@ -30,8 +30,8 @@ export function evictableOf(record: DownloadRecord, view?: Download): Evictable 
 }
 
 /**
- * Complete ones that nobody uses, in the order of their last use, until the others have `cacheSize` bytes at most. The
- * one that was used last stays even so: a file larger than the store would go in the moment in which it is complete.
+ * Selects complete, unused downloads, least recently used first, until the rest take at most `cacheSize` bytes. The
+ * most recently used one always stays: otherwise a file larger than the store would be evicted on completion.
  */
 export function selectEvictions(downloads: readonly Evictable[], cacheSize: number): DownloadId[] {
 	const inStore = downloads.filter(({isMoved}) => !isMoved);
