@@ -82,12 +82,11 @@ export class Engine implements DownloadEngine {
 		this.key = key;
 		this.#options = options;
 		this.#access = access;
-		const hosts = new HostLimits(host => this.#wakeHost(host));
 		this.#services = {
 			bandwidth: new Bandwidth(options.limitRate),
 			blocks: new BlockPool(),
 			access,
-			hosts,
+			hosts: new HostLimits(),
 			connections: options.connections ?? 4,
 			answerTimeout: options.answerTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
@@ -95,18 +94,6 @@ export class Engine implements DownloadEngine {
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
 			queueChanged: () => this.#balance(),
-			freeConnection: host => {
-				for (const transfer of this.#catalog.transfers.values()) {
-					if (transfer.host === host && transfer.yieldConnection()) {
-						break;
-					}
-				}
-			},
-			connectionClosed: host => {
-				if (hosts.isLimited(host)) {
-					queueMicrotask(() => this.#wakeHost(host));
-				}
-			},
 		};
 		this.#sources = new Sources(options, {
 			key,
@@ -394,14 +381,6 @@ export class Engine implements DownloadEngine {
 		const {cacheSize = Infinity} = this.#options;
 		if (cacheSize !== Infinity && !this.#disposed && !this.#access.refusal) {
 			void this.makeRoom(cacheSize);
-		}
-	}
-
-	#wakeHost(host: string): void {
-		for (const transfer of this.#catalog.transfers.values()) {
-			if (transfer.host === host) {
-				transfer.wake();
-			}
 		}
 	}
 }

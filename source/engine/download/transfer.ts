@@ -185,10 +185,6 @@ export class Transfer {
 		return this.#recordFile.record.id;
 	}
 
-	get host(): string {
-		return this.#scheduler.host;
-	}
-
 	get recordFile(): RecordFile {
 		return this.#recordFile;
 	}
@@ -1001,19 +997,9 @@ export class Transfer {
 		this.#changed();
 	}
 
-	/** Looks again at what is to be done: a connection to the host has become free. */
-	wake(): void {
-		this.#scheduler.wake();
-	}
-
 	/** The storage folder may be written from here on. */
 	mayWrite(): void {
 		this.#reevaluate();
-	}
-
-	/** One connection ends for a player who waits. Returns false if players wait for the bytes of all of them. */
-	yieldConnection(): boolean {
-		return this.#scheduler.yieldConnection();
 	}
 
 	/** What was written is recorded; a download that is all there becomes complete. Calls run one after the other. */
