@@ -303,7 +303,7 @@ test('a data source of a program is fetched from, kept, and taken up again in th
 	assert.deepEqual(await bytesOf(again, 'bytes=1000-1999'), bytes.subarray(1000, 2000));
 	const response = await fetch(again, {headers: {range: 'bytes=2000000-2000009'}});
 	assert.equal(response.status, 404);
-	assert.match(await response.text(), /goes on when that program adds it again/);
+	assert.match(await response.text(), /continues when that program adds it again/);
 	assert.equal(await second.cache(new MemorySource(url, bytes)), again);
 	await second.startBackgroundDownload(url);
 	await untilStatus(second, url, 'complete');

@@ -138,6 +138,10 @@ export class Catalog {
 		const removed = this.#removals.find(record => isSame(record, input));
 		if (removed) {
 			const restored = await this.#restore(removed, {intent: input.intent, error: undefined}, ownSource);
+			if (resumes && restored.isPageForFile && input.intent === 'run') {
+				await restored.resume();
+			}
+
 			await applyChecksum(restored, input.checksum);
 			return {transfer: restored, existed: true};
 		}
@@ -352,8 +356,8 @@ export class Catalog {
 	}
 }
 
-function isResumedBy({status}: Transfer, {intent}: RecordInput, resumes: boolean): boolean {
-	const isAtRest = ['paused', 'failed', 'waiting', 'checking'].includes(status);
+function isResumedBy({status, isPageForFile}: Transfer, {intent}: RecordInput, resumes: boolean): boolean {
+	const isAtRest = ['paused', 'failed', 'waiting', 'checking'].includes(status) || isPageForFile;
 	return status === 'cancelled' || (resumes && intent === 'run' && isAtRest);
 }
 

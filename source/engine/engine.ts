@@ -27,7 +27,7 @@ import {Snapshots} from './snapshots.ts';
 import {Sources} from './sources.ts';
 import {evictableOf, selectEvictions} from './store/eviction.ts';
 import {keepPrivate, makeFolder} from './store/make-folder.ts';
-import {RecordStore, newKey, readKey} from './store/record-store.ts';
+import {RecordStore, newKey, readKey, viewKeyOf} from './store/record-store.ts';
 import {StorageAccess} from './store/storage-access.ts';
 
 export type {EngineOptions} from './options.ts';
@@ -88,7 +88,7 @@ export class Engine implements DownloadEngine {
 			access,
 			hosts: new HostLimits(),
 			connections: options.connections ?? 4,
-			answerTimeout: options.answerTimeout ?? 30_000,
+			responseTimeout: options.responseTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#sources.newLink(record),
@@ -96,7 +96,7 @@ export class Engine implements DownloadEngine {
 			queueChanged: () => this.#balance(),
 		};
 		this.#sources = new Sources(options, {
-			key,
+			keys: [key, viewKeyOf(key)],
 			origin: () => this.#origin,
 			isKnown: id => this.#catalog.has(id),
 		});
@@ -129,6 +129,11 @@ export class Engine implements DownloadEngine {
 				this.#snapshots.changed();
 			},
 		};
+	}
+
+	/** Authorizes reading alone: for players and pages. */
+	get viewKey(): string {
+		return viewKeyOf(this.key);
 	}
 
 	/** `http://127.0.0.1:PORT`; empty until the proxy listens. */

@@ -1,4 +1,4 @@
-// An origin as the engine knows it: something that answers for a range of bytes.
+// The interface between the engine and an origin: a source of byte ranges of one file.
 import {DownStreamError} from '../../downstream.ts';
 import type {Validator} from '../store/record.ts';
 import type {Range} from '../store/range-set.ts';
@@ -6,7 +6,7 @@ import type {Range} from '../store/range-set.ts';
 export type FileInfo = {
 	/** A safe file name, from Content-Disposition or the URL. */
 	readonly name: string;
-	/** Content-Type without parameters, lower case; undefined when the origin says nothing useful. */
+	/** Content-Type without parameters, in lower case; undefined if the origin's type is uninformative. */
 	readonly type: string | undefined;
 	/** Bytes; Infinity while unknown. */
 	readonly size: number;
@@ -15,14 +15,14 @@ export type FileInfo = {
 export type OriginResponse = {
 	readonly info: FileInfo;
 	/**
-	 * The bytes that the body is, as the answer proves: from Content-Range of a 206, or `[0, size)` of a 200.
-	 * `end` is Infinity for a body of unknown length.
+	 * The range of the body as the response proves it: from the Content-Range of a 206, or `[0, size)` for a 200. `end`
+	 * is Infinity for a body of unknown length.
 	 */
 	readonly range: Range;
 	readonly validator: Validator;
 	/** Origin and path of the bytes after redirects, without the query, which may be a signature. */
 	readonly place?: string;
-	/** False when a ranged request was answered with the whole. */
+	/** False if the origin responded to a ranged request with the whole file. */
 	readonly acceptsRanges: boolean;
 	/**
 	 * A ranged request got the whole file, or failed for a reason that may be another, and the origin lists `bytes` in
@@ -30,56 +30,55 @@ export type OriginResponse = {
 	 */
 	readonly mayAcceptRanges?: boolean;
 	/**
-	 * The declared type is that of a web page (`text/html`, `application/xhtml+xml`), or of JSON with less than 1 MiB: it
-	 * may be a login page or a message in place of the file.
+	 * The declared type is a web page (`text/html`, `application/xhtml+xml`), or JSON of less than 1 MiB: possibly a
+	 * login page or an error message instead of the file.
 	 */
 	readonly isPage?: boolean;
 	/**
-	 * The bytes of `range`, in order; each piece is good until the next is asked for, and as long as somebody else
-	 * holds its block (`blocks.ts`). Throws `origin-truncated` if it ends early, `origin-unreachable` if the
-	 * connection fails; never yields more than `range` holds. Leaving the loop closes the connection unless
-	 * everything was read.
+	 * The bytes of `range`, in order. A piece stays valid until the next one is read, and while another holder retains
+	 * its block (`buffers.ts`). Throws `origin-truncated` if the body ends early, `origin-unreachable` if the
+	 * connection fails; never yields more than `range`. Leaving the loop closes the connection unless everything was
+	 * read.
 	 */
 	readonly body: AsyncIterable<Uint8Array>;
 	/**
-	 * Where the body has no length: whether its end is proven (chunked) or may be a cut (ended by closing). Ask once the
-	 * body was read.
+	 * For a body without length: true if its end is proven (chunked), false if it may be truncated (delimited by
+	 * close). Valid only after the body was read.
 	 */
 	readonly endIsProven: boolean;
 };
 
 export type OriginRequest = {
-	/** Wanted bytes; `end` may be Infinity. */
+	/** Requested bytes; `end` may be Infinity. */
 	readonly range: Range;
-	/** Whether to send a Range header at all; false for an origin that refuses every Range. */
+	/** Whether to send a Range header; false for an origin that rejects every Range. */
 	readonly ranged?: boolean;
-	/** Whether nobody waits for the bytes now: they may come in large pieces then. */
+	/** Returns true while no reader waits for the bytes, which may then arrive in larger pieces. */
 	readonly isBackground?: () => boolean;
-	/** Milliseconds to wait for the answer; the source's own time unless given. */
-	readonly answerTimeout?: number;
+	/** Milliseconds to wait for the response; defaults to the source's own timeout. */
+	readonly responseTimeout?: number;
 	readonly signal: AbortSignal;
 };
 
-/** An origin: whatever can answer for a range of bytes of one file. */
+/** An origin: anything that can serve byte ranges of one file. */
 export interface DataSource {
-	/** An absolute URL of any scheme: what the user sees and what makes two downloads the same; no secrets in it. */
+	/** An absolute URL of any scheme, which is displayed and identifies the download. Contains no secrets. */
 	readonly url: string;
 	/**
-	 * Asked once for each connection, several times at once where the file is fetched by several. Rejects with a
-	 * `DownStreamError`, whose code says whether it is tried again, or with the signal's reason when aborted. Range not
-	 * satisfiable is an answer, not an error: an empty `range` with the `info.size` that is known. The body may be left
-	 * unread; the signal is then aborted.
+	 * Called once per connection, also concurrently. Rejects with a `DownStreamError`, whose code decides whether to
+	 * retry, or with the signal's reason on abort. An unsatisfiable range is a response, not an error: an empty `range`
+	 * with the known `info.size`. The body may be left unread; the signal is then aborted.
 	 */
 	open(request: OriginRequest): Promise<OriginResponse>;
-	/** A request may follow soon: what can be done for it beforehand is done. */
+	/** Prepares for a request that is likely to follow. */
 	preconnect?(): void;
-	/** No request is to be expected: connections that serve none are closed. */
+	/** Closes idle connections, because no request is expected. */
 	closeIdle?(): void;
-	/** Called when nothing more is asked of it. */
+	/** Called after the last request. */
 	dispose(): Promise<void>;
 }
 
-/** Stands for a program's own source until the program gives it again. */
+/** Stands in for a program's own source until the program adds it again. */
 export class MissingDataSource implements DataSource {
 	readonly url: string;
 
@@ -90,7 +89,7 @@ export class MissingDataSource implements DataSource {
 	async open(): Promise<never> {
 		throw new DownStreamError(
 			'not-found',
-			'A data source of another program fetches this download; it goes on when that program adds it again',
+			'This download uses the data source of another program; it continues when that program adds it again',
 		);
 	}
 
