@@ -12,6 +12,7 @@ import {flags, type Flag, type Flags} from './source/cli/flags.ts';
 import {commandHelp, help} from './source/cli/help.ts';
 import type {Outcome} from './source/cli/output/patience.ts';
 import type {Settings} from './source/cli/settings.ts';
+import {withHint} from './source/text/hints.ts';
 import {version} from './source/version.ts';
 
 // React's development build grows until the heap is full.
@@ -23,11 +24,6 @@ const interrupted = 130;
 const outcomes: Readonly<Record<Outcome, number>> = {done: 0, failed: 1, 'gave-up': 76};
 /** How long an interrupted run waits for the reader of its output. */
 const lastWordsMs = 1000;
-/** What can be done about it on the command line. */
-const hints: Partial<Record<string, string>> = {
-	'port-taken': '; --port 0 takes any free one',
-	'storage-locked': '; --storage DIR works apart from it',
-};
 
 function parse() {
 	checkArguments(process.argv.slice(2));
@@ -295,7 +291,7 @@ try {
 	process.exitCode = await main(stopping.signal);
 } catch (error) {
 	const known = error instanceof DownStreamError;
-	printError(known ? error.message + (hints[error.code] ?? '') : `crashed: ${String(error)}`);
+	printError(known ? withHint(error) : `crashed: ${String(error)}`);
 	process.exitCode = known ? (exitCodes[error.code] ?? 1) : 70;
 }
 

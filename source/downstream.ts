@@ -1,22 +1,22 @@
-// The one interface between the engine and everything else: commands, and one immutable snapshot.
-// Types, and what follows from an error.
+// The interface between the engine and its clients: commands in, one immutable snapshot out. Types, status predicates and
+// errors.
 
 /** Unguessable name of a download: 128 random bits as 32 hexadecimal digits. */
 export type DownloadId = string;
 
 /**
- * What a download is doing, derived from facts:
- * - `asking`: the first answer of the origin (name, size) is not there yet, or a new link after one that has expired
- * - `active`: a connection fetches bytes of it, or the last of them are being recorded
- * - `waiting`: a try failed and the next one is scheduled (`retryAt`); it goes on by itself
- * - `queued`: it will be fetched when one of `maxActive` places or a connection to its server (`hostCeiling`) is free, or
- *   (on demand) when a player asks
- * - `paused`: the user stopped the fill; players still get what they ask for
- * - `cancelled`: the user stopped everything, players too; what is on the disk is kept
- * - `exporting`: it is being copied out
- * - `checking`: what is on the disk is read again and compared with its checksums
- * - `complete`: every byte is on the disk
- * - `failed`: the last error is one that time does not mend (`error`); a player's request or `resume` tries again
+ * The activity of a download, derived from its facts:
+ * - `asking`: waiting for the origin's first response (name, size), or for a new link after the old one expired
+ * - `active`: a connection fetches bytes, or the last bytes are being recorded
+ * - `waiting`: an attempt failed; the next one is scheduled at `retryAt`
+ * - `queued`: waiting for one of `maxActive` places or for a connection to the server (`hostCeiling`), or, on demand, for
+ *   a player's request
+ * - `paused`: the user stopped the background download; players are still served
+ * - `cancelled`: the user stopped everything, players included; stored bytes are kept
+ * - `exporting`: the file is being copied out
+ * - `checking`: stored bytes are being compared with their checksums
+ * - `complete`: every byte is stored
+ * - `failed`: stopped by a permanent error (`error`); a player's request or `resume` tries again
  */
 export type DownloadStatus =
 	| 'asking'
@@ -52,22 +52,22 @@ export function isRunning(download: WithStatus): boolean {
 	return isFetching(download) || download.status === 'exporting' || download.status === 'checking';
 }
 
-/** One program that reads the stream of a download. It is listed until 10 s after its last request. */
+/** A program that reads the stream of a download. Listed until 10 s after its last request. */
 export type Player = {
 	readonly id: string;
-	/** From the User-Agent, such as `mpv 0.38`, or the address. Comes from outside: clean before showing. */
+	/** From the User-Agent, such as `mpv 0.38`, or the address. Untrusted: clean before showing. */
 	readonly name: string;
-	/** The byte it reads next (a place in the file, not a time in the film). */
+	/** The next byte to read: a position in the file, not in the film. */
 	readonly offset: number;
-	/** Bytes on the disk right after `offset`, without a hole. */
+	/** Contiguous stored bytes from `offset` on. */
 	readonly ready: number;
-	/** It waits for bytes that are not there yet. */
+	/** Waiting for missing bytes. */
 	readonly blocked: boolean;
-	/** It has a request open. */
+	/** Has an open request. */
 	readonly connected: boolean;
 };
 
-/** One connection to the origin and what it fetches: bytes `[offset, end)` are still to come. */
+/** A connection to the origin and its range. Bytes `[offset, end)` are yet to arrive. */
 export type OpenSegment = {
 	readonly start: number;
 	readonly offset: number;
@@ -82,22 +82,35 @@ export type DownloadError = {
 	readonly message: string;
 	/** Milliseconds since the epoch. */
 	readonly at: number;
-	/** The number of failed tries in a row. */
+	/** Consecutive failed attempts. */
 	readonly tries?: number | undefined;
-	/** How many there were to be, in records of earlier versions. */
+	/** The limit on attempts, in records of earlier versions. */
 	readonly maxTries?: number;
-	/** Of `origin-changed`: samples of what is held are the same on the server; `acceptChange` may go on. */
+	/** For `origin-changed`: samples of the stored bytes match the server's file, so `acceptChange` may succeed. */
 	readonly bytesAgree?: boolean;
-	/** The status of the origin's or upstream proxy's answer, where there was one. */
+	/** HTTP status of the response of the origin or the upstream proxy, if there was one. */
 	readonly status?: number;
+	/** Input of the user that would resolve the error. */
+	readonly needs?: Remedy;
 };
 
-/** One download as everybody outside the engine sees it; also, as JSON, what the control API answers. */
+/**
+ * Input of the user that resolves an error. Clients word the way to give it.
+ * - `password`: a user name and a password
+ * - `token`: a bearer token (RFC 6750)
+ * - `other-login`: a login of another scheme
+ * - `trust`: trust in a certificate
+ */
+export const remedies = ['password', 'token', 'other-login', 'trust'] as const;
+
+export type Remedy = (typeof remedies)[number];
+
+/** A download as clients see it. The control API sends it as JSON. */
 export type Download = {
 	readonly id: DownloadId;
-	/** The URL that was given, without user and password. May hold tokens: mask before showing. */
+	/** The given URL without user and password. May contain tokens: mask before showing. */
 	readonly url: string;
-	/** What the URL was resolved from, such as the page of a film; null if the URL itself was given. */
+	/** The item that the URL was resolved from, such as the page of a film; null if the URL itself was given. */
 	readonly item: string | null;
 	/** `http://127.0.0.1:PORT/stream/ID/NAME` */
 	readonly streamUrl: string;
@@ -108,72 +121,72 @@ export type Download = {
 	/** MIME type; `application/octet-stream` while unknown. */
 	readonly type: string;
 	readonly status: DownloadStatus;
-	/** Bytes on the disk. */
+	/** Stored bytes. */
 	readonly present: number;
-	/** What is on the disk, half-open `[start, end)`, sorted, merged. */
+	/** Stored ranges: half-open, sorted, merged. */
 	readonly ranges: ReadonlyArray<readonly [start: number, end: number]>;
-	/** From bytes written, average of 3 s. */
+	/** Bytes written, averaged over 3 s. */
 	readonly bytesPerSecond: number;
-	/** Average of 20 s, for the time that is left. */
+	/** Averaged over 20 s, for estimates of the remaining time. */
 	readonly bytesPerSecondLong: number;
-	/** How many connections to the origin are open. */
+	/** Open connections to the origin. */
 	readonly connections: number;
-	/** How many there may be. */
+	/** Limit on `connections`. */
 	readonly maxConnections: number;
-	/** How many connections the server takes at a time, where the download is queued for one of them; else null. */
+	/** The server's limit on connections, while the download is queued for one of them; else null. */
 	readonly hostCeiling: number | null;
 	readonly segments: readonly OpenSegment[];
 	readonly players: readonly Player[];
-	/** The error that stands in the way now (`failed`, `waiting`, or a fill that was refused). */
+	/** The error that stops the download now: `failed`, `waiting`, or a refused background download. */
 	readonly error: DownloadError | null;
-	/** The last error, also when it is over. */
+	/** The last error, even if it no longer matters. */
 	readonly lastError: DownloadError | null;
-	/** When the next try is due, in milliseconds since the epoch. */
+	/** Time of the next attempt, in milliseconds since the epoch. */
 	readonly retryAt: number | null;
-	/** When bytes were written last, in milliseconds since the epoch. */
+	/** Time of the last write, in milliseconds since the epoch. */
 	readonly lastByteAt: number | null;
 	readonly addedAt: number;
 	readonly completedAt: number | null;
-	/** Null until the first answer. */
+	/** Null until the first response. */
 	readonly acceptsRanges: boolean | null;
-	/** The ETag or Last-Modified that names the version of the bytes held. */
+	/** The ETag or Last-Modified of the stored bytes. */
 	readonly validator: string | null;
-	/** The server's validator does not keep its value: bytes are compared instead. */
+	/** The server's validator changes without the file: bytes are compared instead. */
 	readonly hasUnstableValidator: boolean;
-	/** A web page came although the name is that of another kind of file. */
+	/** The server sent a web page for a file of another kind. */
 	readonly isPageForFile: boolean;
 	readonly onDemand: boolean;
-	/** The order in which downloads get the places of the queue: smaller first, never the same twice. */
+	/** Order of the queue: smaller first, never the same twice. */
 	readonly queueRank: number;
-	/** Bytes per second at most, for this one alone; null for no limit of its own. */
+	/** The download's own limit in bytes per second; null for none. */
 	readonly limitRate: number | null;
-	/** What the whole file must have, such as `sha256:…`; null if nobody said. */
+	/** Expected checksum of the whole file, such as `sha256:…`; null if none was given. */
 	readonly checksum: string | null;
 	/** Fraction 0 to 1 of a running check. */
 	readonly checkProgress: number | null;
 	/** Fraction 0 to 1 of a running export. */
 	readonly exportProgress: number | null;
-	/** Where it was exported to last. */
+	/** Path of the last export. */
 	readonly exportedTo: string | null;
-	/** Where it will be exported to once it is complete. */
+	/** Path of the export planned for completion. */
 	readonly exportWhenComplete: string | null;
-	/** The folder that holds the data. */
+	/** The folder of the data. */
 	readonly folder: string;
 };
 
 export type Snapshot = {
-	/** Grows by one with each snapshot that differs. */
+	/** Increases by one with each snapshot. */
 	readonly version: number;
-	/** In the order they were added. Unchanged downloads keep their identity from one snapshot to the next. */
+	/** In order of addition. Unchanged downloads are the same objects in the next snapshot. */
 	readonly downloads: readonly Download[];
 	readonly bytesPerSecond: number;
-	/** Bytes per second of all downloads together at most; null for no limit. */
+	/** Limit on the bytes per second of all downloads together; null for none. */
 	readonly limitRate: number | null;
-	/** Bytes free for us on the disk that holds the data; null where the platform does not tell. */
+	/** Free bytes on the disk of the data; null where the platform does not tell. */
 	readonly freeBytes: number | null;
 	/** `http://127.0.0.1:PORT` */
 	readonly origin: string;
-	/** Plain sentences on what concerns everything (port taken, disk full, …). */
+	/** Plain sentences about the whole program: port taken, disk full, … */
 	readonly banners: readonly string[];
 };
 
@@ -181,29 +194,29 @@ export type AddRequest = {
 	/** `http:` or `https:`; user and password become an Authorization header for that origin. */
 	url: string;
 	/**
-	 * What the URL was resolved from. When the URL has expired, the command that the engine was started with
-	 * (`--resolve-with`) is asked for a new one.
+	 * The item that the URL was resolved from. After the URL expires, the engine's `resolveWith` command resolves the item
+	 * to a new one.
 	 */
 	item?: string;
 	headers?: Readonly<Record<string, string>>;
 	userAgent?: string;
-	/** Upstream proxy: `http:`, `https:`, `socks5:` or `socks5h:` URL; `direct` for none whatever the settings say. */
+	/** Upstream proxy: `http:`, `https:`, `socks5:` or `socks5h:` URL; `direct` for none, whatever the settings say. */
 	proxy?: string;
-	/** The name to save as, instead of the one that the origin says. */
+	/** File name, instead of the origin's. */
 	name?: string;
 	/** 1 to 16 connections. */
 	connections?: number;
-	/** Fetch only what players ask for. */
+	/** Fetch only the bytes that players request. */
 	onDemand?: boolean;
-	/** Add it without starting. */
+	/** Add without starting. */
 	paused?: boolean;
-	/** `md5:`, `sha1:`, `sha256:` or `sha512:` and hexadecimal digits: checked when every byte is there. */
+	/** `md5:`, `sha1:`, `sha256:` or `sha512:` and hexadecimal digits. Checked on completion. */
 	checksum?: string;
 };
 
 /**
- * What can be changed of a download that is there; what is left out stays. A new URL is another place of the same file:
- * held bytes are kept if its size and samples of them fit. New headers take the place of those that were given.
+ * Changes of a download; omitted fields stay as they are. A new URL must serve the same file: stored bytes are kept if the
+ * size and samples of them match. New headers replace all given headers.
  */
 export type DownloadChange = Partial<
 	Pick<
@@ -211,79 +224,80 @@ export type DownloadChange = Partial<
 		'url' | 'headers' | 'userAgent' | 'proxy' | 'name' | 'connections' | 'onDemand' | 'checksum'
 	>
 > & {
-	/** Bytes per second for this one alone; null for no limit of its own. */
+	/** The download's own limit in bytes per second; null for none. */
 	limitRate?: number | null;
 };
 
 export type ExportRequest = {
-	/** A file, or a folder (existing, or ending in a separator) to which the download's name is added. */
+	/** A file, or a folder (existing, or with a trailing separator) for a file of the download's name. */
 	path: string;
-	/** Replace a file that is there; without it: `target-exists`. */
+	/** Replace an existing file instead of rejecting with `target-exists`. */
 	overwrite?: boolean;
-	/** When the file is there: find a free name such as `film (2).mkv` instead of `target-exists`. */
+	/** Choose a free name such as `film (2).mkv` instead of rejecting with `target-exists`. */
 	keepBoth?: boolean;
-	/** The store gives the file away and serves it from its new place. */
+	/** Move the file out of the store. It is served from its new path. */
 	move?: boolean;
-	/** `complete`: do it once every byte is there; otherwise an incomplete download is `incomplete`. */
+	/** `complete`: export on completion. `now`: reject an incomplete download with `incomplete`. */
 	when?: 'now' | 'complete';
-	/** With `now`: an incomplete one is copied as far as it is, with zeros where bytes are missing. */
+	/** With `now`: copy an incomplete download, with zeros for missing bytes. */
 	partial?: boolean;
 };
 
 /**
- * The verbs, by ids; programs have them by URLs, from the class of the same name in `library.ts`. Each rejects with a
- * `DownStreamError`, whose kind is `usage` where the caller is at fault: `not-found` for an id that is not there, and
- * what is said at each verb.
+ * The commands, by id; the library offers them by URL. They reject with a `DownStreamError`: `not-found` for an unknown id,
+ * and the codes named at each of them. Errors of the caller are of the kind `usage`.
  */
 export interface DownloadEngine {
-	/** The newest snapshot; the same object until something has changed. */
+	/** The newest snapshot. The same object until something changes. */
 	readonly snapshot: Snapshot;
-	/** Calls back at most 10 times a second while snapshots change. Returns the function that ends it. */
+	/** Calls `listener` at most about 10 times a second while snapshots change. Returns the function that unsubscribes. */
 	subscribe(listener: () => void): () => void;
-	/** `bad-request` names what is wrong. Known URL and headers: the download that is there (`existed`), which goes on or tries again. */
+	/**
+	 * Adds a download, or resumes the one with the same URL and headers (`existed`). Rejects with `bad-request` and a
+	 * message that names the bad field.
+	 */
 	add(request: AddRequest): Promise<{download: Download; existed: boolean}>;
-	/** Stops the fill; connected players still get what they ask for. */
+	/** Stops the background download. Players are still served. */
 	pause(id: DownloadId): Promise<void>;
-	/** Goes on, or tries again at once; ends `failed`, `paused` and `cancelled`. */
+	/** Continues a paused, cancelled or failed download, and retries a waiting one at once. */
 	resume(id: DownloadId): Promise<void>;
-	/** Stops everything and ends the players; what is on the disk stays. */
+	/** Stops everything, players included. Stored bytes are kept. */
 	cancel(id: DownloadId): Promise<void>;
 	/**
-	 * Takes it off the list. `keep`: the bytes stay and adding the same URL again goes on from them.
-	 * `delete`: the bytes are deleted after `undoMs` (10 s unless given), until then `restore` brings all back.
+	 * Removes a download from the list. `keep`: its bytes stay, and adding the URL again continues from them. `delete`: its
+	 * bytes are deleted after `undoMs` milliseconds (10 s unless given); until then `restore` undoes the removal.
 	 */
 	remove(id: DownloadId, options: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void>;
-	/** Brings a removed download back; `not-found` when it is too late. */
+	/** Undoes a removal. Rejects with `not-found` if it is too late. */
 	restore(id: DownloadId): Promise<void>;
-	/** `bad-request` names what is wrong; a new URL whose file differs is `origin-changed` and changes nothing. */
+	/** Rejects with `bad-request`, or with `origin-changed` if the file of a new URL differs, and then changes nothing. */
 	update(id: DownloadId, change: DownloadChange): Promise<Download>;
 	/**
-	 * After `origin-changed`: goes on with what is held, as it is the file of now. `origin-changed` unless 32 samples of
-	 * 4 KiB and both ends of the held bytes agree with the server.
+	 * After `origin-changed`: keeps the stored bytes if they match the server's file. Rejects with `origin-changed` unless
+	 * 32 samples of 4 KiB and both ends of the stored bytes match.
 	 */
 	acceptChange(id: DownloadId): Promise<void>;
 	/**
-	 * After `origin-changed`: fetches the new version from the start. The bytes of the old one are dropped, or with
-	 * `keepOld` stay where they are and the new version becomes a download of its own, which is the one returned.
+	 * After `origin-changed`: fetches the new version from the start. Drops the bytes of the old version, or with `keepOld`
+	 * leaves them and adds the new version as another download. Resolves with the download of the new version.
 	 */
 	startOver(id: DownloadId, options?: {keepOld?: boolean}): Promise<Download>;
 	/**
-	 * Reads what is on the disk and compares it with the recorded checksums of its blocks, and a complete file with
-	 * the checksum that was given. Damaged blocks become holes, and are fetched again if the download is running.
-	 * Resolves with them, half-open.
+	 * Compares stored bytes with the recorded checksums of their blocks, and a complete file with the given checksum too.
+	 * Damaged blocks become holes, which a running download fetches again. Resolves with the damaged half-open ranges.
 	 */
 	verify(id: DownloadId): Promise<{damaged: ReadonlyArray<readonly [start: number, end: number]>}>;
-	/** One place up (-1) or down (1) in the queue. */
+	/** Moves a download one place up (-1) or down (1) in the queue. */
 	moveInQueue(id: DownloadId, by: -1 | 1): Promise<void>;
-	/** Bytes per second of all downloads together, until the program ends; null for no limit. */
+	/** Limits the bytes per second of all downloads together until the program ends; null for no limit. */
 	setLimitRate(bytesPerSecond: number | null): Promise<void>;
-	/** Resolves with the path written, or for `when: 'complete'` of an incomplete one with the path to come. */
+	/** Resolves with the path of the file, which for `when: 'complete'` may be yet to come. */
 	export(id: DownloadId, request: ExportRequest): Promise<{path: string}>;
-	/** Closes connections, saves ranges, frees the port and the storage folder. */
+	/** Closes connections, saves records, and releases the port and the storage folder. */
 	dispose(): Promise<void>;
 }
 
-/** What goes wrong and what happens next follows from the kind. */
+/** The kind decides the reaction: retry, stop, or blame the caller. */
 export const errorKinds = {
 	'origin-unreachable': 'transient',
 	'origin-busy': 'transient',
@@ -309,34 +323,43 @@ export type ErrorCode = keyof typeof errorKinds;
 export type ErrorKind = (typeof errorKinds)[ErrorCode];
 
 /**
- * Whether a new link may help: the server refuses this one as it refuses links that were good for a while (401, 403, 404
- * or 410), or sends a login page in place of the file.
+ * Whether a new link may help: the server refuses this one with the status of an expired link (401, 403, 404 or 410), or
+ * sends a login page instead of the file.
  */
 export function hasExpired({code, status = 0}: Pick<DownloadError, 'code' | 'status'>): boolean {
 	return code === 'origin-sent-page' || (code === 'origin-refused' && [401, 403, 404, 410].includes(status));
 }
 
-/** The only error that leaves the engine. The message is one plain sentence without secrets. */
+/** The only class of errors that leaves the engine. The message is one plain sentence without secrets. */
 export class DownStreamError extends Error {
 	override readonly name = 'DownStreamError';
 	readonly code: ErrorCode;
-	/** The status of the origin's or upstream proxy's answer, where there was one. */
+	/** HTTP status of the response of the origin or the upstream proxy, if there was one. */
 	readonly status: number | undefined;
-	/** For `origin-busy`: not before so many milliseconds from now (RFC 9110 section 10.2.3). */
+	/** For `origin-busy`: the delay in milliseconds that the origin requested (RFC 9110 section 10.2.3). */
 	readonly retryAfterMs: number | undefined;
-	/** For `origin-changed`: samples of what is held are the same on the server. */
+	/** For `origin-changed`: samples of the stored bytes match the server's file. */
 	readonly bytesAgree: boolean;
+	/** Input of the user that would resolve the error, if there is any. */
+	readonly needs: Remedy | undefined;
 
 	constructor(
 		code: ErrorCode,
 		message: string,
-		options: {cause?: unknown; status?: number; retryAfterMs?: number; bytesAgree?: boolean} = {},
+		options: {
+			cause?: unknown;
+			status?: number | undefined;
+			retryAfterMs?: number | undefined;
+			bytesAgree?: boolean;
+			needs?: Remedy | undefined;
+		} = {},
 	) {
 		super(message, options.cause === undefined ? undefined : {cause: options.cause});
 		this.code = code;
 		this.status = options.status;
 		this.retryAfterMs = options.retryAfterMs;
 		this.bytesAgree = options.bytesAgree ?? false;
+		this.needs = options.needs;
 	}
 
 	get kind(): ErrorKind {

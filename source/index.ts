@@ -1,4 +1,4 @@
-// What `import … from 'downstream-tui'` gives: the engine and its proxy, without a screen.
+// The exports of the package: the engine and its proxy, without a screen.
 export {
 	DownStream,
 	type CacheOptions,
@@ -17,6 +17,7 @@ export {
 	type ErrorKind,
 	type OpenSegment,
 	type Player,
+	type Remedy,
 } from './downstream.ts';
 export {
 	CustomHeaderDataSource,

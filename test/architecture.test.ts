@@ -142,6 +142,7 @@ const forbidden: Array<[folder: string, names: RegExp]> = [
 	['source/engine/store/range-set.ts', /./],
 	['source/engine/store/eviction.ts', /^node:/],
 	['source/engine/fetch/next-segment.ts', /^node:/],
+	['source/engine/queue.ts', /./],
 ];
 
 for (const [folder, names] of forbidden) {

@@ -99,18 +99,20 @@ test('only Basic credentials contain a user and a password', () => {
 	}
 });
 
-for (const [header, isKnown, sentence] of [
-	[undefined, false, /^401 Unauthorized: h needs a user name and password; put them into the URL/],
-	['Basic realm="Members"', false, /needs a user name and password \(Basic, "Members"\); .*--netrc$/],
-	['Digest realm="r", nonce="n", Basic realm="s"', false, /\(Digest or Basic, "r"\)/],
-	['Bearer realm="api"', false, /needs a token \(Bearer, "api"\); give it with --header/],
-	['Negotiate, NTLM', false, /an unsupported kind of login \(Negotiate or NTLM\)/],
-	['Basic realm="a\u0085\u009B31mb"', false, /"a 31mb"/],
-	[`Basic realm="${'x'.repeat(500)}"`, false, /"x{60}"/],
-	['Basic realm="r"', true, /h requires a valid user, password or token \(Basic, "r"\)$/],
-	['Strange x', true, /h requires a valid user, password or token$/],
+for (const [header, isKnown, sentence, needed] of [
+	[undefined, false, /^401 Unauthorized: h needs a user name and password$/, 'password'],
+	['Basic realm="Members"', false, /needs a user name and password \(Basic, "Members"\)$/, 'password'],
+	['Digest realm="r", nonce="n", Basic realm="s"', false, /\(Digest or Basic, "r"\)/, 'password'],
+	['Bearer realm="api"', false, /needs a token \(Bearer, "api"\)$/, 'token'],
+	['Negotiate, NTLM', false, /an unsupported kind of login \(Negotiate or NTLM\)$/, 'other-login'],
+	['Basic realm="a\u0085\u009B31mb"', false, /"a 31mb"/, 'password'],
+	[`Basic realm="${'x'.repeat(500)}"`, false, /"x{60}"/, 'password'],
+	['Basic realm="r"', true, /h requires a valid user, password or token \(Basic, "r"\)$/, undefined],
+	['Strange x', true, /h requires a valid user, password or token$/, undefined],
 ] as const) {
 	test(`a 401 with "${header?.slice(0, 40)}" ${isKnown ? 'after a login ' : ''}explains what is required`, () => {
-		assert.match(loginProblem('h', header, isKnown), sentence);
+		const {message, needs} = loginProblem('h', header, isKnown);
+		assert.match(message, sentence);
+		assert.equal(needs, needed);
 	});
 }

@@ -174,6 +174,32 @@ for (const [name, open] of Object.entries(implementations)) {
 		await until(downstream, id, ({status}) => status === 'complete');
 	});
 
+	test(`${name}: errors say what the server needs`, async t => {
+		const origin = await startOrigin(t, {
+			size: MiB,
+			etag,
+			intercept({url}, response) {
+				const isRefused = url === '/private';
+				if (isRefused) {
+					response.writeHead(401, {'www-authenticate': 'Bearer realm="films"'}).end();
+				}
+
+				return isRefused;
+			},
+		});
+		const {downstream} = await start(t);
+		const {download} = await downstream.add({url: origin.urlOf('/private')});
+		const failed = await until(downstream, download.id, ({status}) => status === 'failed');
+		assert.equal(failed.error?.needs, 'token');
+		const other = await downstream.add({url: origin.url});
+		await until(downstream, other.download.id, ({status}) => status === 'complete');
+		await assert.rejects(downstream.update(other.download.id, {url: origin.urlOf('/private')}), {
+			name: 'DownStreamError',
+			code: 'origin-refused',
+			needs: 'token',
+		});
+	});
+
 	test(`${name}: the order of the queue and the rate limit change`, async t => {
 		// Slow: what is complete stands in no queue.
 		const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB});

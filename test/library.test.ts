@@ -358,7 +358,10 @@ test('there is one instance, and what is asked for wrongly is told in one senten
 	}
 
 	const downstream = await init(t);
-	await assert.rejects(DownStream.init({port: 0}), {code: 'bad-request', message: /dispose\(\) of it/});
+	await assert.rejects(DownStream.init({port: 0}), {
+		code: 'bad-request',
+		message: /call dispose\(\) before init/,
+	});
 	await assert.rejects(downstream.cache('not a url'), {code: 'bad-request'});
 	await assert.rejects(downstream.cache(undefined as unknown as string), {code: 'bad-request'});
 	await assert.rejects(downstream.pauseDownload('http://127.0.0.1/?token=secret'), {

@@ -9,6 +9,7 @@ import {createServer as createTlsServer} from 'node:tls';
 import {DownStreamError} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {parseProxy, proxyFromEnvironment} from '../source/engine/http/proxy-settings.ts';
+import {withHint} from '../source/text/hints.ts';
 import {makeCertificate, type Certificate} from './support/certificate.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
@@ -125,7 +126,8 @@ test(
 		const both = certificate.cert + tls.ca;
 		assert.ok((await fetchThrough(t, tls.url, proxy, both)).equals(content(0, size)));
 		await assert.rejects(fetchThrough(t, origin.url, proxy), (error: Error) => {
-			assert.match(error.message, /certificate of the proxy localhost:\d+ is not trusted .*--ca/);
+			assert.match(error.message, /certificate of the proxy localhost:\d+ is not trusted \(\w+\)$/);
+			assert.match(withHint(error as DownStreamError), /--ca/);
 			return withCode('upstream-proxy-refused')(error);
 		});
 	},
@@ -307,7 +309,8 @@ test(
 test('an untrusted certificate is refused, with a hint at the flags', {skip: missing('openssl')}, async t => {
 	const {url} = await startTlsOrigin(t);
 	await assert.rejects(fetchThrough(t, url, 'direct'), (error: Error) => {
-		assert.match(error.message, /certificate of localhost is not trusted .*--ca .*--insecure/);
+		assert.match(error.message, /certificate of localhost is not trusted \(\w+\)$/);
+		assert.match(withHint(error as DownStreamError), /--ca .*--insecure/);
 		return withCode('origin-refused')(error);
 	});
 	const source = new HttpDataSource({url, proxy: 'direct', tls: {insecure: true}});

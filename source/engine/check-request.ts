@@ -1,4 +1,4 @@
-// Checks of a request before it becomes a record.
+// Validation of requests, whatever their entrance.
 import {DownStreamError, type AddRequest, type DownloadChange} from '../downstream.ts';
 import {addRequest, checkOptions, downloadChange} from '../schema.ts';
 import {parseProxy} from './http/proxy-settings.ts';
@@ -6,7 +6,7 @@ import {parseChecksum} from './store/block-checksums.ts';
 
 const fields = {...addRequest.fields, ...downloadChange.fields};
 
-/** Throws `bad-request`. The grammar of the URL and of the headers is checked where they are normalized. */
+/** Throws `bad-request`. Normalization checks the grammar of the URL and of the headers. */
 export function checkRequest(request: Partial<AddRequest> | DownloadChange): void {
 	checkOptions(request, fields);
 	const {name, proxy, checksum} = request;

@@ -14,6 +14,7 @@ import {
 	type DownloadEngine,
 	type ErrorCode,
 	type ExportRequest,
+	type Remedy,
 	type Snapshot,
 } from '../downstream.ts';
 import {versionHeader, type SnapshotChanges} from '../proxy/control-api.ts';
@@ -352,11 +353,12 @@ async function bodyOf(response: IncomingMessage): Promise<unknown> {
 
 /** Reads problem details (RFC 9457). */
 function errorOf({status, body}: ApiResponse): DownStreamError {
-	const {code, detail} = (body ?? {}) as {code?: unknown; detail?: unknown};
+	const {code, detail, needs} = (body ?? {}) as {code?: unknown; detail?: unknown; needs?: Remedy};
 	const isKnown = typeof code === 'string' && Object.hasOwn(errorKinds, code);
 	return new DownStreamError(
 		isKnown ? (code as ErrorCode) : 'bad-request',
 		typeof detail === 'string' ? detail : `The running instance answered with status ${status}`,
+		{needs},
 	);
 }
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import {completed} from '../requests/add-requests.ts';
 import {DownStreamError} from '../downstream.ts';
 import {errorCode} from '../engine/store/disk-error.ts';
-import {Engine} from '../engine/engine.ts';
+import {Engine, type EngineOptions} from '../engine/engine.ts';
 import {writeViewKey} from '../engine/store/record-store.ts';
 import {Logger, type LogLevel} from '../log.ts';
 import {ProxyServer} from '../proxy/server.ts';
@@ -17,34 +17,18 @@ export type EngineHost = {
 	dispose(): Promise<void>;
 };
 
-/** The settings of an engine and its proxy, without those of the screen and of single commands. */
-export type HostSettings = {
+/** The options of the engine, and those of its proxy and its log. */
+export type HostSettings = Omit<EngineOptions, 'responseTimeout'> & {
 	readonly port: number;
-	/** Reject with `port-taken` instead of taking another port. */
+	/** Reject with `port-taken` instead of trying the next port. */
 	readonly exactPort: boolean;
-	readonly storageDir: string;
-	readonly userAgent: string | undefined;
-	readonly proxy: string | undefined;
-	readonly headers: Readonly<Record<string, string>>;
-	readonly connections: number;
-	readonly maxActive: number;
-	/** Bytes per second; Infinity for no limit. */
-	readonly limitRate: number;
-	readonly onDemand: boolean;
-	/** Bytes; Infinity for no limit. */
-	readonly cacheSize: number;
-	/** Certificates in PEM to trust besides the built-in ones. */
-	readonly ca: string | undefined;
-	readonly insecure: boolean;
 	/** Origins of web pages that may use the proxy. */
 	readonly allowOrigins: readonly string[];
+	/** Serve streams to requests without a key. */
 	readonly openStream: boolean;
-	/** The largest read-ahead per player, in bytes. */
-	readonly readAhead?: number;
-	/** The words of a command that resolves an item into a link. */
-	readonly resolveWith?: readonly string[] | undefined;
+	/** Logins by host. */
 	readonly netrc?: Netrc | undefined;
-	/** Milliseconds for an origin's first response. */
+	/** `responseTimeout` of the engine. */
 	readonly timeout?: number;
 	readonly logFile?: string | undefined;
 	readonly logLevel?: LogLevel;
@@ -59,24 +43,10 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 		logTo(path.resolve(settings.logFile), settings.logLevel);
 	}
 
-	const engine = await Engine.open({
-		storageDir: settings.storageDir,
-		userAgent: settings.userAgent,
-		proxy: settings.proxy,
-		connections: settings.connections,
-		maxActive: settings.maxActive,
-		limitRate: settings.limitRate,
-		onDemand: settings.onDemand,
-		readAhead: settings.readAhead,
-		responseTimeout: settings.timeout,
-		resolveWith: settings.resolveWith,
-		...(settings.cacheSize === Infinity ? {} : {cacheSize: settings.cacheSize}),
-		tls: {ca: settings.ca, insecure: settings.insecure},
-		...(headersForAll ? {headers: settings.headers} : {}),
-	});
+	const headers = headersForAll ? settings.headers : undefined;
+	const engine = await Engine.open({...settings, headers, responseTimeout: settings.timeout});
 	try {
 		const {port, exactPort, allowOrigins, openStream} = settings;
-		const headers = headersForAll ? settings.headers : undefined;
 		const proxy = await ProxyServer.listen({
 			engine,
 			port,

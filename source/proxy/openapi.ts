@@ -1,6 +1,7 @@
 // The description of the API for other programs: OpenAPI 3.1, from the schemas that check the requests. Pure.
 import {
 	errorKinds,
+	remedies,
 	type Download,
 	type DownloadError,
 	type DownloadStatus,
@@ -187,6 +188,8 @@ const download: Readonly<Record<keyof Download, JsonSchema>> = {
 	folder: text('The folder that holds the data.'),
 };
 
+const needs = {enum: [...remedies], description: 'Input of the user that would resolve the error.'};
+
 const downloadError: Readonly<Record<keyof DownloadError, JsonSchema>> = {
 	code: {enum: Object.keys(errorKinds)},
 	message: text('One sentence.'),
@@ -195,6 +198,7 @@ const downloadError: Readonly<Record<keyof DownloadError, JsonSchema>> = {
 	maxTries: integer('In records of earlier versions.'),
 	bytesAgree: flag('Of origin-changed: samples are the same on the server.'),
 	status: integer('Status of the response.'),
+	needs,
 };
 
 const player: Readonly<Record<keyof Player, JsonSchema>> = {
@@ -230,7 +234,7 @@ const changes: Readonly<Record<keyof SnapshotChanges, JsonSchema>> = {
 
 const schemas = {
 	Download: objectOf(download),
-	DownloadError: objectOf(downloadError, ['tries', 'maxTries', 'bytesAgree', 'status']),
+	DownloadError: objectOf(downloadError, ['tries', 'maxTries', 'bytesAgree', 'status', 'needs']),
 	Player: objectOf(player),
 	Segment: objectOf(segment),
 	Verified: objectOf({...download, damaged: listOf(range, 'Ranges that differed; they are holes now.')}),
@@ -245,8 +249,9 @@ const schemas = {
 			status: integer('The status.'),
 			detail: text('One sentence without secrets.'),
 			code: {enum: Object.keys(errorKinds)},
+			needs,
 		},
-		['code'],
+		['code', 'needs'],
 	),
 };
 

@@ -1,6 +1,6 @@
 // Errors as HTTP responses: problem details (RFC 9457) with one plain sentence.
 import {STATUS_CODES, type OutgoingHttpHeaders, type ServerResponse} from 'node:http';
-import {DownStreamError, type ErrorCode} from '../downstream.ts';
+import {DownStreamError, type ErrorCode, type Remedy} from '../downstream.ts';
 import {safeJson} from '../text/escape-controls.ts';
 
 /** An error response. The message contains no secrets. */
@@ -9,12 +9,19 @@ export class Problem extends Error {
 	readonly status: number;
 	readonly headers: OutgoingHttpHeaders;
 	readonly code: ErrorCode | undefined;
+	readonly needs: Remedy | undefined;
 
-	constructor(status: number, detail: string, headers: OutgoingHttpHeaders = {}, code?: ErrorCode) {
+	constructor(
+		status: number,
+		detail: string,
+		headers: OutgoingHttpHeaders = {},
+		{code, needs}: {readonly code?: ErrorCode; readonly needs?: Remedy | undefined} = {},
+	) {
 		super(detail);
 		this.status = status;
 		this.headers = headers;
 		this.code = code;
+		this.needs = needs;
 	}
 
 	static from(error: unknown): Problem {
@@ -26,15 +33,16 @@ export class Problem extends Error {
 			return new Problem(500, 'The proxy failed to respond.');
 		}
 
-		const {code, message, retryAfterMs} = error;
+		const {message, retryAfterMs} = error;
 		const headers = retryAfterMs === undefined ? {} : {'retry-after': `${Math.ceil(retryAfterMs / 1000)}`};
-		return new Problem(statusFor(error), message, headers, code);
+		return new Problem(statusFor(error), message, headers, error);
 	}
 
 	/** The response's headers must not have been sent. */
 	send(response: ServerResponse): void {
-		const {status, code, message: detail} = this;
-		const body = safeJson({type: 'about:blank', title: STATUS_CODES[status], status, detail, code});
+		const {status, code, needs, message: detail} = this;
+		const title = STATUS_CODES[status];
+		const body = safeJson({type: 'about:blank', title, status, detail, code, needs});
 		response.writeHead(status, {
 			'content-type': 'application/problem+json',
 			'content-length': Buffer.byteLength(body),

@@ -86,7 +86,7 @@ export async function addAll(
 /** Names the failed one of several URLs, but no pasted command: any part of it may be secret. */
 function named(error: DownStreamError, word: string): DownStreamError {
 	return error.code === 'bad-request' && !/\s/.test(word)
-		? new DownStreamError(error.code, `${cleanText(shownUrl(word))}: ${error.message}`)
+		? new DownStreamError(error.code, `${cleanText(shownUrl(word))}: ${error.message}`, error)
 		: error;
 }
 

@@ -1,6 +1,7 @@
 // Renders a download's state as a symbol and a word. Color only repeats them.
-import {hasExpired, type Download, type DownloadError} from '../downstream.ts';
+import type {Download} from '../downstream.ts';
 import {formatBytes, formatDuration, formatSpeed} from './format.ts';
+import {hintFor} from './hints.ts';
 
 /** Theme roles. */
 export type Tone = 'plain' | 'active' | 'done' | 'waiting' | 'failed';
@@ -116,22 +117,14 @@ export function reason(download: Download): string | undefined {
 	}
 
 	if (status === 'failed') {
-		return `${error.message}. ${help(error)}`.replace('..', '.');
+		const hint = hintFor(error, 'dashboard');
+		return hint === undefined ? error.message : `${error.message}. ${hint}`.replace('..', '.');
 	}
 
 	const {message, tries, maxTries} = error;
 	return tries === undefined
 		? message
 		: `${message}; try ${tries}${maxTries === undefined ? '' : ` of ${maxTries}`}`;
-}
-
-function help(error: DownloadError): string {
-	if (error.code === 'origin-changed') {
-		return 'r = choose';
-	}
-
-	// Credentials are part of a link's headers.
-	return hasExpired(error) ? 'U = new link' : 'r = try again';
 }
 
 /** Names the content received instead of the file: `short` for a column, `words` for a sentence. */

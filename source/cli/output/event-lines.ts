@@ -5,6 +5,7 @@ import {substituteOf, secondsLeft} from '../../text/status-words.ts';
 import type {Download, DownloadId, Snapshot} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
+import {withHint} from '../../text/hints.ts';
 import {Waits, type Wait} from './patience.ts';
 
 type Style = {readonly json: boolean};
@@ -171,7 +172,7 @@ function statusEvents(before: Download | undefined, download: Download): Event[]
 				event: status,
 				code: error?.code,
 				message: error?.message,
-				text: `failed  ${error?.message ?? ''}`,
+				text: `failed  ${error ? withHint(error) : ''}`,
 			});
 		} else if (status === 'paused' || status === 'cancelled') {
 			events.push({event: status, text: status});

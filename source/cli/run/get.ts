@@ -11,6 +11,7 @@ import type {EngineHost} from '../../host/engine-host.ts';
 import type {Settings} from '../settings.ts';
 import {snapshotsOf} from '../../wait.ts';
 import {cleanText} from '../../text/clean-text.ts';
+import {withHint} from '../../text/hints.ts';
 
 /** Changes of one file that `--on-change` answers in one run. */
 const maxAnswers = 5;
@@ -41,7 +42,7 @@ export async function get(
 	let failed = false;
 	const report = (error: unknown) => {
 		failed = true;
-		output.error(error instanceof DownStreamError ? error.message : String(error));
+		output.error(error instanceof DownStreamError ? withHint(error) : String(error));
 	};
 
 	const downloads = await addAll(engine, urls, word => requestsFor(word, settings), report);
@@ -75,7 +76,11 @@ export async function get(
 		const {id, status, error, name, isPageForFile} = download;
 		try {
 			if (status !== 'complete') {
-				throw new DownStreamError(error?.code ?? 'not-found', `${name}: ${error?.message ?? status}`);
+				throw new DownStreamError(
+					error?.code ?? 'not-found',
+					`${name}: ${error?.message ?? status}`,
+					error ?? {},
+				);
 			}
 
 			const substitute = substituteOf(download)?.words;

@@ -7,6 +7,7 @@ import {DownStreamError, type AddRequest, type Download, type DownloadEngine} fr
 import {withoutCredentials} from '../../engine/origin/http-source.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
+import {withHint} from '../../text/hints.ts';
 import {openOffline} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import type {Settings} from '../settings.ts';
@@ -126,9 +127,9 @@ async function add(
 	{settings, output, requestsOf}: CommandContext,
 ): Promise<boolean> {
 	let isGood = true;
-	const added = await addAll(downstream, urls, requestsOf, ({message}) => {
+	const added = await addAll(downstream, urls, requestsOf, error => {
 		isGood = false;
-		output.error(message);
+		output.error(withHint(error));
 	});
 	for (const download of added) {
 		output.result(
@@ -186,7 +187,7 @@ function onEach(
 					}
 
 					isGood = false;
-					context.output.error(error.message);
+					context.output.error(withHint(error));
 				}
 			}
 

@@ -75,8 +75,12 @@ async function startPlayer(
 	}
 
 	if (download?.status === 'failed') {
-		const {code, message} = download.error ?? {code: 'not-found', message: 'download failed'};
-		throw new DownStreamError(code, `${cleanText(download.name)}: ${message}`);
+		const {error} = download;
+		throw new DownStreamError(
+			error?.code ?? 'not-found',
+			`${cleanText(download.name)}: ${error?.message ?? 'download failed'}`,
+			error ?? {},
+		);
 	}
 
 	if (!download) {

@@ -3,7 +3,8 @@ import {commands, takes, type Command} from '../commands.ts';
 import {notes} from '../help.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {amount} from '../../text/status-words.ts';
-import type {Download, DownloadEngine} from '../../downstream.ts';
+import {DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
+import {withHint} from '../../text/hints.ts';
 import {nearestWord} from '../../text/nearest-word.ts';
 import {isUnfinishedCommand, parsePastedCommand} from '../../requests/pasted-command.ts';
 import {
@@ -66,6 +67,10 @@ export class Repl {
 		try {
 			return this.#pendingRemoval.length > 0 ? await this.#removePending(line) : await this.#run(line);
 		} catch (error) {
+			if (error instanceof DownStreamError) {
+				return {lines: [withHint(error)]};
+			}
+
 			return {lines: [error instanceof Error ? error.message : String(error)]};
 		}
 	}

@@ -3,6 +3,7 @@ import process from 'node:process';
 import {createInterface} from 'node:readline';
 import {addAll, requestsFor, requestsForTyped} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
+import {withHint} from '../../text/hints.ts';
 import {isSettled, isStopped, type Download, type DownloadEngine} from '../../downstream.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
 import {gaveUpLines, lookMs, QuietTime, type Outcome} from '../output/patience.ts';
@@ -95,7 +96,7 @@ async function addFromCommandLine(
 	const requestsOf = (word: string) => requestsFor(word, settings);
 	await addAll(engine, urls, requestsOf, error => {
 		allAdded = false;
-		printProblem(error.message);
+		printProblem(withHint(error));
 	});
 	return allAdded;
 }

@@ -190,10 +190,6 @@ export class Transfer {
 		return this.#recordFile.record.id;
 	}
 
-	get host(): string {
-		return this.#scheduler.host;
-	}
-
 	get recordFile(): RecordFile {
 		return this.#recordFile;
 	}
@@ -737,7 +733,7 @@ export class Transfer {
 				await sleep(Math.max(0, lastAt + wishIntervalMs - Date.now()), undefined, {signal});
 				this.#pageCheckedAt = Date.now();
 				if (this.#mayReplacePage && !(await sendsPage(this.#scheduler.source, signal))) {
-					Logger.info(`${this.id}: ${this.host} sends the file in place of a page now`);
+					Logger.info(`${this.id}: ${this.#scheduler.host} sends the file in place of a page now`);
 					this.#retries.reset();
 					await this.#forgetVersion({});
 				}
@@ -1075,19 +1071,9 @@ export class Transfer {
 		this.#changed();
 	}
 
-	/** Looks again at what is to be done: a connection to the host has become free. */
-	wake(): void {
-		this.#scheduler.wake();
-	}
-
 	/** The storage folder may be written from here on. */
 	mayWrite(): void {
 		this.#reevaluate();
-	}
-
-	/** One connection ends for a player who waits. Returns false if players wait for the bytes of all of them. */
-	yieldConnection(): boolean {
-		return this.#scheduler.yieldConnection();
 	}
 
 	/** What was written is recorded; a download that is all there becomes complete. Calls run one after the other. */
@@ -1339,6 +1325,7 @@ export class Transfer {
 			() =>
 				new DownStreamError(lastError?.code ?? 'origin-unreachable', lastError?.message ?? 'no answer', {
 					status: lastError?.status,
+					needs: lastError?.needs,
 					retryAfterMs: retryAt && Math.max(0, retryAt - Date.now()),
 				}),
 		);

@@ -110,7 +110,7 @@ export function playerWaitsUntil(
 }
 
 function waitOf(
-	{code, message, status, retryAfterMs, bytesAgree}: DownStreamError,
+	{code, message, status, retryAfterMs, bytesAgree, needs}: DownStreamError,
 	at: number,
 	tries: number | undefined,
 ) {
@@ -122,6 +122,7 @@ function waitOf(
 			tries,
 			...(status !== undefined && {status}),
 			...(bytesAgree && {bytesAgree}),
+			...(needs !== undefined && {needs}),
 		},
 		isAskedFor: retryAfterMs !== undefined,
 	};

@@ -75,10 +75,6 @@ export type TransferServices = {
 	changed(): void;
 	/** The transfer may have begun or ceased to want a place in the queue. */
 	queueChanged(): void;
-	/** A player needs a connection to a host that bears no more: end a fill there. */
-	freeConnection(host: string): void;
-	/** A connection has ended: others may have waited for it. */
-	connectionClosed(host: string): void;
 };
 
 /** What is fetched, and who is told. */
@@ -161,12 +157,10 @@ export class Scheduler {
 		this.#source = source;
 		this.#services = services;
 		this.#bandwidth = new Bandwidth(record.limitRate, services.bandwidth);
-		this.segments = new Segments(segment => {
-			services.hosts.closed(this.host, segment);
-			services.connectionClosed(this.host);
-		});
+		this.segments = new Segments(segment => services.hosts.closed(this.host, segment));
 		this.#hasFileInfo = record.info !== undefined;
 		this.#cachedCheck = this.#newHeldCheck();
+		services.hosts.join(this);
 	}
 
 	get source(): DataSource {
@@ -322,6 +316,7 @@ export class Scheduler {
 	}
 
 	async dispose(): Promise<void> {
+		this.#services.hosts.leave(this);
 		await this.#source.dispose();
 	}
 
@@ -518,7 +513,7 @@ export class Scheduler {
 		}
 
 		if (hosts.isFull(this.host, this, true)) {
-			this.#services.freeConnection(this.host);
+			hosts.freeConnection(this.host);
 		}
 
 		return hosts.mayOpen(this.host, this, true);

@@ -26,6 +26,6 @@ const certificateCodes =
 export function certificateProblem(error: unknown, owner: string): string | undefined {
 	const {code} = error as NodeJS.ErrnoException;
 	return code !== undefined && certificateCodes.test(code)
-		? `The certificate of ${owner} is not trusted (${code}); --ca names one to trust, --insecure trusts any`
+		? `The certificate of ${owner} is not trusted (${code})`
 		: undefined;
 }

@@ -464,7 +464,10 @@ function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout
 		} catch (error) {
 			const problem = certificateProblem(error, `the proxy ${proxy.host}`);
 			if (problem !== undefined) {
-				throw new DownStreamError('upstream-proxy-refused', problem, {cause: error});
+				throw new DownStreamError('upstream-proxy-refused', problem, {
+					cause: error,
+					needs: 'trust',
+				});
 			}
 
 			// A proxy without CONNECT may close the connection instead of responding.

@@ -1,4 +1,5 @@
 // WWW-Authenticate: the authentication that a server requires (RFC 9110 section 11).
+import type {Remedy} from '../../downstream.ts';
 
 export type Challenge = {
 	/** In lower case. */
@@ -36,8 +37,18 @@ const names: Partial<Record<string, string>> = {
 };
 const maxRealmLength = 60;
 
-/** Explains a 401 and how to resolve it. `hadCredentials`: the request had an Authorization header. */
-export function loginProblem(host: string, header: string | undefined, hadCredentials: boolean): string {
+export type LoginProblem = {
+	readonly message: string;
+	/** Undefined where credentials were given and refused. */
+	readonly needs?: Remedy;
+};
+
+/** Explains a 401. `hadCredentials`: the request had an Authorization header. */
+export function loginProblem(
+	host: string,
+	header: string | undefined,
+	hadCredentials: boolean,
+): LoginProblem {
 	const challenges = parseChallenges(header).filter(({scheme}) => names[scheme] !== undefined);
 	const schemes = new Set(challenges.map(({scheme}) => names[scheme]!));
 	const realm = challenges.map(({parameters}) => cleanRealm(parameters.get('realm'))).find(Boolean);
@@ -45,17 +56,18 @@ export function loginProblem(host: string, header: string | undefined, hadCreden
 		.filter(part => part !== '')
 		.join(', ');
 	const suffix = details === '' ? '' : ` (${details})`;
+	const of401 = `401 Unauthorized: ${host}`;
 	if (hadCredentials) {
-		return `401 Unauthorized: ${host} requires a valid user, password or token${suffix}`;
+		return {message: `${of401} requires a valid user, password or token${suffix}`};
 	}
 
 	if (schemes.size === 0 || schemes.has('Basic') || schemes.has('Digest')) {
-		return `401 Unauthorized: ${host} needs a user name and password${suffix}; put them into the URL as user:password@, or use --netrc`;
+		return {message: `${of401} needs a user name and password${suffix}`, needs: 'password'};
 	}
 
 	return schemes.has('Bearer')
-		? `401 Unauthorized: ${host} needs a token${suffix}; give it with --header "Authorization: Bearer TOKEN"`
-		: `401 Unauthorized: ${host} requires an unsupported kind of login${suffix}; use a link that works without a login, or pass a browser's cookie with --header`;
+		? {message: `${of401} needs a token${suffix}`, needs: 'token'}
+		: {message: `${of401} requires an unsupported kind of login${suffix}`, needs: 'other-login'};
 }
 
 function cleanRealm(realm: string | undefined): string {

@@ -562,12 +562,13 @@ function refusal(url: URL, response: HttpResponse, given: readonly string[]): Do
 		return new DownStreamError('origin-busy', `${host} is busy (${status})${wait}`, {status, retryAfterMs});
 	}
 
+	if (status === 401) {
+		const hasLogin = given.some(name => /^authorization$/i.test(name));
+		const {message, needs} = loginProblem(host, response.headers.get('www-authenticate'), hasLogin);
+		return new DownStreamError('origin-refused', message, {status, needs});
+	}
+
 	const reasons: Partial<Record<number, string>> = {
-		401: loginProblem(
-			host,
-			response.headers.get('www-authenticate'),
-			given.some(name => /^authorization$/i.test(name)),
-		),
 		403: `403 Forbidden from ${host}: the link may have expired`,
 		404: `404: no such file on the server ${host}`,
 		410: `410 Gone: ${host} does not have the file any more`,
@@ -629,7 +630,7 @@ function originError(error: unknown, host: string): DownStreamError {
 	const code = String((first as NodeJS.ErrnoException).code ?? cause?.code);
 	const problem = certificateProblem(first, host);
 	if (problem !== undefined) {
-		return new DownStreamError('origin-refused', problem, {cause: error});
+		return new DownStreamError('origin-refused', problem, {cause: error, needs: 'trust'});
 	}
 
 	if (code === 'HEADERS_TOO_LARGE') {

@@ -1,5 +1,6 @@
 // Selects the downloads to evict from a store of limited size. Pure.
 import type {Download, DownloadId} from '../../downstream.ts';
+import type {DownloadRecord} from './record.ts';
 
 /** The facts of a download that eviction depends on. */
 export type Evictable = Pick<Download, 'id' | 'present' | 'completedAt' | 'exportWhenComplete'> & {
@@ -12,6 +13,21 @@ export type Evictable = Pick<Download, 'id' | 'present' | 'completedAt' | 'expor
 	/** The bytes were moved out of the store. */
 	readonly isMoved: boolean;
 };
+
+/** `view` is undefined for a download off the list. */
+export function evictableOf(record: DownloadRecord, view?: Download): Evictable {
+	const {id, ranges, completedAt, readAt, movedTo} = record;
+	return {
+		id,
+		present: view?.present ?? ranges.reduce((sum, [start, end]) => sum + end - start, 0),
+		completedAt: completedAt ?? null,
+		exportWhenComplete: view?.exportWhenComplete ?? null,
+		status: view?.status ?? 'removed',
+		players: view?.players ?? [],
+		readAt,
+		isMoved: movedTo !== undefined,
+	};
+}
 
 /**
  * Selects complete, unused downloads, least recently used first, until the rest take at most `cacheSize` bytes. The

@@ -1,6 +1,7 @@
 // The stored record of one download, and its validation field by field.
 import {
 	errorKinds,
+	remedies,
 	type DownloadError,
 	type DownloadId,
 	type ErrorCode,
@@ -208,6 +209,7 @@ const downloadRecord = object<DownloadRecord>({
 			maxTries: optional(count),
 			bytesAgree: optional(boolean),
 			status: optional(count),
+			needs: optional(oneOf(...remedies)),
 		}),
 	),
 });

@@ -1,4 +1,4 @@
-// The one place that says who may write to the storage folder: the holder of its lock. Without it, held bytes are served.
+// Permission to write to the storage folder, which the holder of its lock has. Without the lock, stored bytes are served.
 import {DownStreamError} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import {errorCode, isFull, takesNoWrites} from './disk-error.ts';
@@ -6,15 +6,15 @@ import {StorageLock, storageOwner, type LockLoss} from './storage-lock.ts';
 import type {Writable} from './writable.ts';
 
 export type AccessEvents = {
-	/** The lock is held after all. Nothing may be written before what is held proves to be what is on the disk. */
+	/** The lock was acquired late. The records in memory must match the disk before anything is written. */
 	reread(): Promise<void>;
-	/** Everything may be written from here on. */
+	/** The folder may be written from now on. */
 	gained(): void;
-	/** Nothing may be written any more, for good. */
+	/** The folder must not be written again in this run. */
 	lost(reason: DownStreamError): void;
 };
 
-/** The lock is tried so often without a wish, in milliseconds. */
+/** Milliseconds between two attempts to take the lock in the background. */
 const retryMs = 10_000;
 
 export class StorageAccess implements Writable {
@@ -29,8 +29,8 @@ export class StorageAccess implements Writable {
 	#origin: string | undefined;
 
 	/**
-	 * Without the lock where the disk takes no writes: it is full or read-only, or the folder is somebody else's. Rejects
-	 * as `StorageLock.acquire` does else.
+	 * Opens without the lock if the disk takes no writes: it is full or read-only, or the folder belongs to another user.
+	 * Otherwise rejects like `StorageLock.acquire`.
 	 */
 	static async open(storageDir: string): Promise<StorageAccess> {
 		const access = new StorageAccess(storageDir);
@@ -56,7 +56,7 @@ export class StorageAccess implements Writable {
 		return this.#refusal;
 	}
 
-	/** One sentence for the user while nothing may be written. */
+	/** One sentence for the user while the folder cannot be written. */
 	get banner(): string | undefined {
 		const {message} = this.#refusal ?? {};
 		return message === undefined
@@ -68,7 +68,7 @@ export class StorageAccess implements Writable {
 		this.#events = events;
 	}
 
-	/** Tries to take the lock where it is not held. Rejects with the refusal. Concurrent calls share one attempt. */
+	/** Takes the lock unless it is held. Rejects with the refusal. Concurrent calls share one attempt. */
 	async obtain(): Promise<void> {
 		if (!this.#refusal) {
 			return;
@@ -84,13 +84,13 @@ export class StorageAccess implements Writable {
 		await this.#acquiring;
 	}
 
-	/** Tells other copies where the proxy listens. Rejects with `disk-failed`. */
+	/** Shows other copies the origin of the proxy. Rejects with `disk-failed`. */
 	async publish(origin: string): Promise<void> {
 		this.#origin = origin;
 		await this.#lock?.publish(origin);
 	}
 
-	/** An error of a folder that was removed is told as that, and ends all writing. */
+	/** Replaces an error caused by the removal of the folder, which ends all writing, with the refusal. */
 	explain(error: unknown): unknown {
 		const cause = error instanceof DownStreamError ? error.cause : error;
 		if (errorCode(cause) === 'ENOENT' && this.#lock?.isInPlace === false) {
@@ -145,7 +145,7 @@ export class StorageAccess implements Writable {
 		return new DownStreamError(
 			isFull(error) ? 'disk-full' : 'disk-failed',
 			code === 'ENOENT'
-				? removed(this.#storageDir)
+				? wasRemoved(this.#storageDir)
 				: `The storage folder ${this.#storageDir} takes no writes (${code ?? String(error)})`,
 			{cause: error},
 		);
@@ -160,11 +160,11 @@ export class StorageAccess implements Writable {
 		this.#refusal =
 			loss === 'taken'
 				? new DownStreamError('storage-locked', 'Another copy has taken the storage folder over')
-				: new DownStreamError('disk-failed', removed(this.#storageDir));
+				: new DownStreamError('disk-failed', wasRemoved(this.#storageDir));
 		this.#events?.lost(this.#refusal);
 	}
 }
 
-function removed(storageDir: string): string {
+function wasRemoved(storageDir: string): string {
 	return `The storage folder ${storageDir} was removed`;
 }

@@ -1,0 +1,94 @@
+// Exports of downloads: now, or once they are complete.
+import {DownStreamError, type ExportRequest} from '../downstream.ts';
+import {Logger} from '../log.ts';
+import type {Catalog} from './catalog.ts';
+import type {Transfer} from './download/transfer.ts';
+import {checkTarget, exportFile, resolveTarget} from './store/export.ts';
+
+export class Exports {
+	readonly #catalog: Catalog;
+	readonly #changed: () => void;
+	readonly #ending = new AbortController();
+
+	/** `changed` is called when a snapshot shows another plan. */
+	constructor(catalog: Catalog, changed: () => void) {
+		this.#catalog = catalog;
+		this.#changed = changed;
+	}
+
+	/** Ends all exports. */
+	abort(reason?: DownStreamError): void {
+		this.#ending.abort(reason);
+	}
+
+	/** Resolves with the path written, or with the path to come for `when: 'complete'` of an incomplete download. */
+	async export(transfer: Transfer, request: ExportRequest): Promise<string> {
+		const target = await resolveTarget(request.path, this.#catalog.view(transfer).name);
+		await transfer.settled();
+		if (transfer.isComplete) {
+			return this.#export(transfer, {...request, path: target});
+		}
+
+		const {present, size} = this.#catalog.view(transfer);
+		if (request.when === 'complete') {
+			await this.#plan(transfer, {...request, path: target});
+			return target;
+		}
+
+		if (request.partial && request.move) {
+			throw new DownStreamError('bad-request', 'A file that is not complete can be copied, but not moved');
+		}
+
+		if (request.partial && present > 0) {
+			return this.#export(transfer, {...request, path: target});
+		}
+
+		throw new DownStreamError(
+			'incomplete',
+			`Only ${present} of ${size ?? 'an unknown number of'} bytes are here; export it once it is complete`,
+		);
+	}
+
+	/** Starts the export that was planned for the end of the download, if there is one. */
+	startPlanned(transfer: Transfer): void {
+		const {exportWhenComplete} = transfer.recordFile.record;
+		if (exportWhenComplete && transfer.isComplete && transfer.status === 'complete') {
+			void this.#export(transfer, exportWhenComplete).catch((error: unknown) => {
+				// The next start makes up for an export that the end of the program cut short.
+				if (!this.#catalog.hasEnded) {
+					transfer.exportFailed(error);
+				}
+			});
+		}
+	}
+
+	async #plan(transfer: Transfer, request: ExportRequest): Promise<void> {
+		await checkTarget(request.path, request);
+		await transfer.recordFile.save({exportWhenComplete: request});
+		transfer.forgetView();
+		this.#changed();
+	}
+
+	async #export(transfer: Transfer, request: ExportRequest): Promise<string> {
+		const ranges = transfer.isComplete ? undefined : [...transfer.present];
+		// A file of unknown size ends where its bytes end.
+		const size = this.#catalog.view(transfer).size ?? ranges?.at(-1)?.end ?? 0;
+		const exporting = transfer.exporting(async (source, onProgress, onPlaced) =>
+			exportFile({
+				source,
+				target: request.path,
+				size,
+				ranges,
+				overwrite: request.overwrite,
+				keepBoth: request.keepBoth,
+				move: request.move,
+				signal: this.#ending.signal,
+				onProgress,
+				onPlaced,
+			}),
+		);
+		const placed = await this.#catalog.track(exporting);
+		Logger.info(`${transfer.id}: exported to ${placed}`);
+		return placed;
+	}
+}

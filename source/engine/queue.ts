@@ -1,0 +1,32 @@
+// The queue: which downloads may fetch in the background. Pure.
+
+export type Queued = {
+	/** Lower ranks first. */
+	readonly queueRank: number;
+	readonly isComplete: boolean;
+	/** Would fetch in the background if it had a place. */
+	readonly wantsPlace: boolean;
+	/** Retries a failing host, and takes no place until bytes arrive. */
+	readonly isProbing: boolean;
+};
+
+/** The downloads that may fetch in the background while `places` of them may do so at the same time. */
+export function withPlace<T extends Queued>(downloads: Iterable<T>, places: number): Set<T> {
+	const wanting = inQueueOrder(downloads).filter(({wantsPlace}) => wantsPlace);
+	const working = wanting.filter(({isProbing}) => !isProbing).slice(0, places);
+	return new Set([...wanting.filter(({isProbing}) => isProbing), ...working]);
+}
+
+/**
+ * The download to swap ranks with for one step up (-1) or down (1); undefined at the end of the queue. Complete ones are
+ * skipped, since passing one would change nothing.
+ */
+export function neighbourOf<T extends Queued>(downloads: Iterable<T>, moved: T, by: -1 | 1): T | undefined {
+	const queue = inQueueOrder(downloads).filter(each => each === moved || !each.isComplete);
+	return queue[queue.indexOf(moved) + by];
+}
+
+/** A crash between two saves may leave one rank to two downloads: these keep the order in which they are given. */
+function inQueueOrder<T extends Queued>(downloads: Iterable<T>): T[] {
+	return [...downloads].toSorted((a, b) => a.queueRank - b.queueRank);
+}

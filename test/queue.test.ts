@@ -1,0 +1,44 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {neighbourOf, withPlace, type Queued} from '../source/engine/queue.ts';
+
+type Named = Queued & {readonly name: string};
+
+function queued(name: string, facts: Partial<Queued> = {}): Named {
+	return {name, queueRank: 1, isComplete: false, wantsPlace: true, isProbing: false, ...facts};
+}
+
+const idle = {wantsPlace: false};
+const probing = {isProbing: true};
+const complete = {isComplete: true, wantsPlace: false};
+
+const places: Array<[words: string, downloads: Named[], places: number, expected: string[]]> = [
+	['none without a place', [queued('a')], 0, []],
+	['lower ranks first', [queued('a', {queueRank: 2}), queued('b')], 1, ['b']],
+	['equal ranks in the given order', [queued('a'), queued('b')], 1, ['a']],
+	['none for one that wants none', [queued('a', idle), queued('b')], 1, ['b']],
+	['a probing one beside the places', [queued('a', probing), queued('b')], 1, ['a', 'b']],
+	['a probing one without places', [queued('a', probing), queued('b')], 0, ['a']],
+	['none for a probing one that wants none', [queued('a', {...idle, ...probing})], 1, []],
+];
+
+for (const [words, downloads, count, expected] of places) {
+	test(`places of the queue: ${words}`, () => {
+		const names = Array.from(withPlace(downloads, count), ({name}) => name);
+		assert.deepEqual(names.toSorted(), expected);
+	});
+}
+
+test('a download swaps with the next incomplete one, and not beyond the ends', () => {
+	const [a, b, c] = [
+		queued('a', {queueRank: 1}),
+		queued('b', {queueRank: 2, ...complete}),
+		queued('c', {queueRank: 3}),
+	];
+	const queue = [c, b, a];
+	assert.equal(neighbourOf(queue, a, 1)?.name, 'c');
+	assert.equal(neighbourOf(queue, c, -1)?.name, 'a');
+	assert.equal(neighbourOf(queue, b, -1)?.name, 'a');
+	assert.equal(neighbourOf(queue, a, -1), undefined);
+	assert.equal(neighbourOf(queue, c, 1), undefined);
+});
