@@ -1,5 +1,4 @@
 // Serves the bytes of a download to players: from disk where cached, else as they arrive.
-import type {DownStreamError} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import type {Client} from '../fetch/players.ts';
 import type {Reader} from '../fetch/readers.ts';
@@ -220,9 +219,8 @@ export class Reading {
 
 	#throwIfCancelled(): void {
 		const {file, isClosed, recordFile} = this.#state;
-		const refusal: DownStreamError | undefined = recordFile.refusal;
-		if (isClosed && refusal) {
-			throw refusal;
+		if (isClosed && recordFile.refusal) {
+			throw recordFile.refusal;
 		}
 
 		if (isClosed || (recordFile.record.intent === 'cancel' && !file.isComplete)) {

@@ -164,11 +164,6 @@ export class Transfer {
 		return this.#state.retries.isProbing;
 	}
 
-	/** No connection has got a response yet. */
-	get isUnanswered(): boolean {
-		return this.#scheduler.isUnanswered;
-	}
-
 	/** Gives or takes the place in the queue. */
 	setBackgroundAllowed(allowed: boolean): void {
 		this.#scheduler.setBackgroundAllowed(allowed);
@@ -319,11 +314,6 @@ export class Transfer {
 		return this.#scheduler.yieldConnection();
 	}
 
-	/** As `Checkpoints.run`. */
-	checkpoint(): Promise<void> {
-		return this.#checkpoints.run();
-	}
-
 	/** Ends at once and writes nothing more. Players get `reason`, and the download shows it as its error. */
 	abandon(reason: DownStreamError): void {
 		const {file, readers, recordFile, retries} = this.#state;
@@ -347,6 +337,11 @@ export class Transfer {
 		await this.#checkpoints.run();
 		await this.#state.file.retire();
 		await this.#scheduler.dispose();
+	}
+
+	/** As `Checkpoints.run`. */
+	checkpoint(): Promise<void> {
+		return this.#checkpoints.run();
 	}
 
 	#end(): void {
