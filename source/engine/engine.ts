@@ -372,7 +372,7 @@ export class Engine implements DownloadEngine {
 		const transfers = [...this.#catalog.transfers.values()];
 		const placed = withPlace(transfers, this.#options.maxActive ?? 3);
 		for (const transfer of transfers) {
-			transfer.mayFill = placed.has(transfer);
+			transfer.setBackgroundAllowed(placed.has(transfer));
 			if (!this.#access.refusal) {
 				this.#exports.startPlanned(transfer);
 			}

@@ -1,10 +1,10 @@
-// The checks of one download run one after the other: two at a time would read the same blocks twice.
+// Runs the checks of one download in series: concurrent checks would read the same blocks twice.
 import type {Range} from '../store/range-set.ts';
 
-/** `whole`: every block, and the given checksum; `doubt`: the blocks that somebody else may have changed. */
+/** `whole`: every block, and the checksum of the download; `doubt`: the blocks that another program may have changed. */
 export type CheckKind = 'whole' | 'doubt';
 
-/** Resolves with what is damaged. Rejects with the signal's reason. */
+/** Resolves with the damage. Rejects with the signal's reason, among others. */
 export type Check = (signal: AbortSignal) => Promise<Range[]>;
 
 type QueuedCheck = {
@@ -14,27 +14,27 @@ type QueuedCheck = {
 };
 
 export class CheckQueue {
-	/** In order; the first one runs. */
+	/** The first one runs. */
 	#checks: readonly QueuedCheck[] = [];
 
-	/** The outcome of the check of this kind that runs or waits, if there is one. */
+	/** The outcome of a running or queued check of this kind. */
 	find(kind: CheckKind): Promise<Range[]> | undefined {
 		return this.#checks.find(check => check.kind === kind)?.done;
 	}
 
-	/** Begins in the same tick where no other one runs. */
+	/** Begins in the same tick if the queue is empty. The outcome is that of `check`, or the reason of an abort. */
 	add(kind: CheckKind, check: Check): Promise<Range[]> {
 		const abort = new AbortController();
 		const {signal} = abort;
 		const before = this.#checks.at(-1)?.done;
 		const done = this.#run(before, check, signal);
-		// Many start one and look at the outcome in the snapshot.
+		// Not every caller awaits the outcome: the snapshot shows it, too.
 		done.catch(() => undefined);
 		this.#checks = [...this.#checks, {kind, abort, done}];
 		return done;
 	}
 
-	/** Ends those that run or wait, of all kinds or of one. */
+	/** Ends running and queued checks, of all kinds or of one. */
 	abort(reason: Error, kind?: CheckKind): void {
 		for (const check of this.#checks) {
 			if (kind === undefined || check.kind === kind) {
@@ -43,7 +43,7 @@ export class CheckQueue {
 		}
 	}
 
-	/** Resolves when those that run or wait now are over, whatever has come of them. */
+	/** Resolves when the current checks have ended, whatever their outcome. */
 	async settled(): Promise<void> {
 		await Promise.allSettled(this.#checks.map(({done}) => done));
 	}

@@ -1,148 +1,57 @@
-// One download: readers wait, segments write, one scheduler in between.
-import {rm} from 'node:fs/promises';
-import {setTimeout as sleep} from 'node:timers/promises';
-import {
-	DownStreamError,
-	type Download,
-	type DownloadId,
-	type DownloadStatus,
-	hasExpired,
-} from '../../downstream.ts';
+// One download in operation: its commands and its status. Readers wait, segments write, the scheduler links the two.
+import {DownStreamError, type Download, type DownloadId, type DownloadStatus} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
-import {release} from '../memory/buffers.ts';
-import {BlockChecksums, parseChecksum} from '../store/block-checksums.ts';
-import {DiskReader} from '../memory/disk-reader.ts';
-import type {DataSource, OriginResponse} from '../origin/data-source.ts';
-import {diskError, isFull} from '../store/disk-error.ts';
-import {Doubt} from '../store/doubt.ts';
-import {downloadView, isPageForFile, nameOf, queueRankOf, typeOf} from './view.ts';
+import {Scheduler, type TransferServices} from '../fetch/scheduler.ts';
+import type {DataSource} from '../origin/data-source.ts';
+import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
-import {Scheduler, type NewLink, type TransferServices} from '../fetch/scheduler.ts';
-import {Readers, type Reader} from '../fetch/readers.ts';
-import {RetryPolicy, wishIntervalMs} from '../fetch/retry-policy.ts';
-import {sendsPage, verifyAcceptance, verifyReplacement} from '../fetch/version-check.ts';
-import type {Client} from '../fetch/players.ts';
-import {RangeSet, type Range} from '../store/range-set.ts';
-import {DamagedFile, SparseFile} from '../store/sparse-file.ts';
-import {SpeedMeter} from '../fetch/speed-meter.ts';
-import {CheckQueue, type Check, type CheckKind} from './check-queue.ts';
+import type {SparseFile} from '../store/sparse-file.ts';
+import {Checkpoints} from './checkpoints.ts';
+import {complete} from './completion.ts';
+import {DownloadState, type DownloadEffects} from './download-state.ts';
+import {cancelled, closing} from './errors.ts';
+import {exporting, type Export} from './exporting.ts';
+import {Failures} from './failures.ts';
+import {Holes} from './holes.ts';
+import {LinkRenewal} from './link-renewal.ts';
+import {Mending} from './mending.ts';
+import {PageReplacement} from './page-replacement.ts';
+import {Patience} from './patience.ts';
+import {Reading, type ReadRequest, type Representation} from './reading.ts';
+import {openDataFile, recover} from './recovery.ts';
+import {SourceChange} from './source-change.ts';
+import {statusOf} from './status.ts';
+import {Verification} from './verification.ts';
+import {VersionReset} from './version-reset.ts';
+import {downloadView, isPageForFile, queueRankOf} from './view.ts';
 
 export type {NewLink, TransferServices} from '../fetch/scheduler.ts';
-
-/** A reader that has come so much further, or by such a part of what it has read, is looked at anew. */
-const readStep = {bytes: 256 * 1024, part: 1 / 16, most: 4 * 1024 * 1024};
-const checkpointMs = 500;
-const minute = 60_000;
-/** How many of the blocks that were recorded last are looked at again after an unclean end. */
-const maxRecentBlocks = 16;
-const maxRenewals = 3;
-/** Bytes that the disk loses again sooner than this are not fetched again. */
-const mendAgainMs = 10_000;
-
-export type Representation = {
-	readonly name: string;
-	readonly type: string;
-	/** Bytes; Infinity while unknown. */
-	readonly size: number;
-	/** Strong, our own, quoted: another version of the bytes has another one. */
-	readonly etag: string | undefined;
-	readonly lastModified: string | undefined;
-	readonly acceptsRanges: boolean;
-	readonly complete: boolean;
-	/** What is read after it was told these facts must be of this version. */
-	readonly version: number;
-};
+export type {Representation} from './reading.ts';
 
 export class Transfer {
-	readonly #recordFile: RecordFile;
-	readonly #services: TransferServices;
-	readonly #checks: BlockChecksums;
-	readonly #meter = new SpeedMeter();
-	readonly #readers: Readers;
-	readonly #retries: RetryPolicy;
+	readonly #state: DownloadState;
 	readonly #scheduler: Scheduler;
-	#file: SparseFile;
-	/** Grows with each `startOver`: who reads an older one must not get bytes of this one. */
-	#version = 0;
-	#checkpointTimer: NodeJS.Timeout | undefined;
-	/** Until the patience of a player that waits has ended. */
-	#patienceTimer: NodeJS.Timeout | undefined;
-	#checkpointing: Promise<void> = Promise.resolve();
-	#sourceChanges: Promise<unknown> = Promise.resolve();
-	/** Blocks that were recorded last. */
-	#recentBlocks: readonly number[] = [];
-	#exportProgress: number | null = null;
-	readonly #queue = new CheckQueue();
-	#checkProgress: number | null = null;
-	/** Aborted when it closes. */
-	readonly #ending = new AbortController();
-	#view: Download | undefined;
-	#viewIsLively = false;
-	#closed = false;
-	#isRenewing = false;
-	/** Whether the origin still sends a page in place of the file, while it is asked that. */
-	#pageCheck: Promise<void> | undefined;
-	/** Milliseconds since the epoch. */
-	#pageCheckedAt = 0;
-	/** The user wants the file now. */
-	#isAsked = false;
-	/** Damage that was found in the background and that no `verify` has told of. */
-	#untold: Range[] = [];
-	#mended: {readonly start: number; readonly at: number} | undefined;
-	#mending: Promise<void> = Promise.resolve();
-	/** Links that were had one after the other and brought no byte. */
-	#fruitlessRenewals = 0;
+	readonly #checkpoints: Checkpoints;
+	readonly #holes: Holes;
+	readonly #verification: Verification;
+	readonly #versions: VersionReset;
+	readonly #sources: SourceChange;
+	readonly #links: LinkRenewal;
+	readonly #pages: PageReplacement;
+	readonly #patience: Patience;
+	readonly #reading: Reading;
+	readonly #failures: Failures;
+	/** The last view showed facts that change over time. */
+	#viewChangesOverTime = false;
 
-	/** Holds the record against its data file; needs no network. */
+	/** Compares the record with its data file; needs no network. Rejects with `disk-full` or `disk-failed`. */
 	static async open(
 		recordFile: RecordFile,
 		source: DataSource,
 		services: TransferServices,
 	): Promise<Transfer> {
-		const {record} = recordFile;
-		const size = record.info?.size ?? Infinity;
-		const recorded = record.ranges.map(([start, end]) => ({start, end}));
-		const file = await SparseFile.open(
-			record.movedTo ?? recordFile.dataPath,
-			size,
-			recorded,
-			record.dataFile,
-		);
-		const transfer = new Transfer(recordFile, source, services, file);
-		if (record.unsettled) {
-			transfer.#recentBlocks = record.unsettled;
-			if (!file.isChanged) {
-				// It did not end by itself: what the disk was given last is what it may have lost.
-				// What cannot be read now is told to those who want to read it.
-				file.forget(await transfer.#checks.damagedOf(file, record.unsettled).catch(() => []));
-			}
-		}
-
-		if (record.completedAt !== undefined && !file.isComplete) {
-			// A disk that takes no record of it must not keep it from being opened.
-			await transfer.#isNoLongerWhole().catch(() => undefined);
-		}
-
-		if (record.movedTo !== undefined && file.isComplete && !file.isChanged && !recordFile.refusal) {
-			// It ended between the record of the new place and the removal of the old one.
-			await rm(recordFile.dataPath, {force: true}).catch(() => undefined);
-		}
-
-		if (file.isChanged) {
-			await transfer.#doubt();
-		}
-
-		if (
-			file.isComplete &&
-			!file.doubt &&
-			transfer.#scheduler.hasFileInfo &&
-			!transfer.isComplete &&
-			!transfer.#retries.permanentError
-		) {
-			// It ended between the last byte and the check of the whole.
-			void transfer.checkpoint();
-		}
-
+		const transfer = new Transfer(recordFile, source, services, await openDataFile(recordFile));
+		await transfer.#recover();
 		return transfer;
 	}
 
@@ -152,351 +61,201 @@ export class Transfer {
 		services: TransferServices,
 		file: SparseFile,
 	) {
-		this.#recordFile = recordFile;
-		this.#services = services;
-		this.#checks = new BlockChecksums(
-			recordFile.checksPath,
-			recordFile.record.pieces?.map(([start, end, crc]) => ({start, end, crc})),
-			recordFile,
-		);
-		this.#readers = new Readers(services.bandwidth);
-		this.#retries = new RetryPolicy(() => this.#scheduler.wake(), recordFile.record.error);
-		this.#file = this.#watched(file);
-		this.#scheduler = new Scheduler(
+		const effects: DownloadEffects = {
+			failed: (error, silentSince) => this.#failures.handle(error, silentSince),
+			reevaluate: () => this.#reevaluate(),
+		};
+		const state = new DownloadState(recordFile, file, services, () => this.#scheduler.wake());
+		const scheduler = new Scheduler(
 			{
-				recordFile,
-				readers: this.#readers,
-				retries: this.#retries,
-				meter: this.#meter,
-				ending: this.#ending.signal,
-				file: () => this.#file,
-				wrote: (offset, bytes) => this.#wrote(offset, bytes),
-				identified: () => this.#checkpointIfWhole(),
-				proven: () => this.#checkpointIfWhole(),
-				forget: range => {
-					this.#file.forget([range]);
-					void this.checkpoint();
+				state,
+				received: (offset, bytes) => this.#received(offset, bytes),
+				identified: () => this.#checkpoints.runIfWhole(),
+				disproved: range => {
+					state.file.forget([range]);
+					void this.#checkpoints.run();
 				},
-				failed: (error, since) => this.#failed(error, since),
-				noted: error => this.#retries.note(error),
-				changed: () => this.#changed(),
+				failed: (error, silentSince) => this.#failures.handle(error, silentSince),
+				changed: () => state.changed(),
 			},
 			source,
 			services,
 		);
+		const checkpoints = new Checkpoints(state, scheduler, effects, () => this.#whole());
+		const holes = new Holes(state, checkpoints, effects);
+		const verification = new Verification(state, checkpoints, holes, effects, () =>
+			complete(state, scheduler),
+		);
+		const mending = new Mending(state, holes, verification, effects);
+		const versions = new VersionReset(state, scheduler, verification, effects);
+		const sources = new SourceChange(state, scheduler, versions, effects);
+		const links = new LinkRenewal(state, scheduler, sources, effects);
+		const pages = new PageReplacement(state, scheduler, versions, effects);
+		const patience = new Patience(state);
+		this.#state = state;
+		this.#scheduler = scheduler;
+		this.#checkpoints = checkpoints;
+		this.#holes = holes;
+		this.#verification = verification;
+		this.#versions = versions;
+		this.#sources = sources;
+		this.#links = links;
+		this.#pages = pages;
+		this.#patience = patience;
+		this.#reading = new Reading(state, {scheduler, verification, mending, links, pages, patience});
+		this.#failures = new Failures(state, {scheduler, mending, links, versions, pages, patience});
+	}
+
+	async #recover(): Promise<void> {
+		await recover(this.#state, {
+			scheduler: this.#scheduler,
+			checkpoints: this.#checkpoints,
+			holes: this.#holes,
+			verification: this.#verification,
+		});
 	}
 
 	get id(): DownloadId {
-		return this.#recordFile.record.id;
+		return this.#state.record.id;
 	}
 
 	get recordFile(): RecordFile {
-		return this.#recordFile;
+		return this.#state.recordFile;
 	}
 
 	get queueRank(): number {
-		return queueRankOf(this.#recordFile.record);
+		return queueRankOf(this.#state.record);
 	}
 
-	/** What is on the disk. */
+	/** The cached ranges. */
 	get present(): Iterable<Range> {
-		return this.#file.present;
+		return this.#state.file.present;
 	}
 
-	/** Every byte is on the disk, and recorded. */
+	/** Every byte is on disk and recorded, and matches the checksum of the download, if any. */
 	get isComplete(): boolean {
-		return this.#recordFile.record.completedAt !== undefined && this.#file.isComplete;
+		return this.#state.isComplete;
 	}
 
-	/** What is held is a web page in place of the file; the origin is asked again at each wish. */
+	/** A web page is stored in place of the file; each request asks the origin again. */
 	get isPageForFile(): boolean {
-		return isPageForFile(this.#recordFile.record);
+		return isPageForFile(this.#state.record);
 	}
 
-	/** It would fetch in the background if the queue let it. */
+	/** A place in the queue would let it fetch in the background. */
 	get wantsPlace(): boolean {
-		const {intent, onDemand} = this.#recordFile.record;
+		const {file, isClosed, record, retries} = this.#state;
+		const {intent, onDemand} = record;
 		return (
 			intent === 'run' &&
-			!this.#retries.permanentError &&
-			!this.#file.isComplete &&
+			!retries.permanentError &&
+			!file.isComplete &&
 			(!onDemand || !this.#scheduler.hasFileInfo) &&
-			!this.#closed
+			!isClosed
 		);
 	}
 
-	/** Something of it changes without an event: a speed that falls, a player that is forgotten. */
+	/** A fact of the view changes without an event: a falling speed, a player that is forgotten. */
 	get changesOverTime(): boolean {
+		const {meter, readers} = this.#state;
 		const now = Date.now();
 		return (
-			this.#scheduler.segments.size > 0 ||
-			this.#meter.rate(20_000, now) > 0 ||
-			this.#readers.players(now).length > 0
+			this.#scheduler.segments.size > 0 || meter.rate(20_000, now) > 0 || readers.players(now).length > 0
 		);
 	}
 
-	/** Its host fails: it tries now and then, and needs no place of the queue until bytes come. */
+	/** Its host fails and is retried: until bytes come, this takes no place in the queue. */
 	get isProbing(): boolean {
-		return this.#retries.isProbing;
+		return this.#state.retries.isProbing;
 	}
 
-	/** The origin has not answered what is asked of it now. */
-	get isUnanswered(): boolean {
-		return this.#scheduler.isUnanswered;
-	}
-
-	/** The queue gives or takes the place. */
-	set mayFill(allowed: boolean) {
-		this.#scheduler.mayFill = allowed;
+	/** Gives or takes the place in the queue. */
+	setBackgroundAllowed(allowed: boolean): void {
+		this.#scheduler.setBackgroundAllowed(allowed);
 	}
 
 	get status(): DownloadStatus {
-		const {intent} = this.#recordFile.record;
-		if (this.#checkProgress !== null) {
-			return 'checking';
-		}
-
-		if (this.#exportProgress !== null) {
-			return 'exporting';
-		}
-
-		if (this.#pageCheck && intent !== 'cancel') {
-			return 'asking';
-		}
-
-		if (this.isComplete) {
-			return 'complete';
-		}
-
-		if (intent === 'cancel') {
-			return 'cancelled';
-		}
-
-		if (this.#retries.permanentError) {
-			return 'failed';
-		}
-
-		if (intent === 'pause') {
-			return 'paused';
-		}
-
-		if (this.#isRenewing) {
-			return 'asking';
-		}
-
-		if (this.#scheduler.segments.size > 0) {
-			return this.#scheduler.hasFileInfo ? 'active' : 'asking';
-		}
-
-		// All of it is being recorded: nothing is queued any more.
-		if (this.#file.isComplete && this.#scheduler.isProven) {
-			return 'active';
-		}
-
-		return this.#retries.retryAt === undefined ? 'queued' : 'waiting';
+		return statusOf(this.#state, this.#scheduler);
 	}
 
-	/**
-	 * Waits for the first answer of the origin if nothing is known yet. Rejects with the `DownStreamError` that
-	 * stands in the way, or the signal's reason.
-	 */
+	/** As `Reading.representation`. */
 	async representation(signal: AbortSignal): Promise<Representation> {
-		await this.#replacePage();
-		signal.throwIfAborted();
-		if (!this.#scheduler.hasFileInfo) {
-			this.#refuseIfCancelled();
-			await this.#services.access.obtain();
-			this.#refuseIfCancelled();
-			try {
-				await this.#readers.fileInfo(signal, () => this.#askForPlayer(true, () => this.#scheduler.wake()));
-			} finally {
-				this.#scheduler.wake();
-			}
-		}
-
-		const {record} = this.#recordFile;
-		const {acceptsRanges, id, startedOver = 0} = record;
-		const validator = record.hasUnstableValidator ? undefined : record.validator;
-		const {size, isComplete} = this.#file;
-		return {
-			name: nameOf(record),
-			type: typeOf(record),
-			size,
-			etag: size === Infinity ? undefined : (validator?.etag ?? `"${id}-${size}-${startedOver}"`),
-			lastModified: validator?.lastModified,
-			acceptsRanges: acceptsRanges !== false,
-			complete: isComplete,
-			version: this.#version,
-		};
+		return this.#reading.representation(signal);
 	}
 
-	/**
-	 * The bytes of `range` in order, as they come to be present; `end` may be Infinity for an unknown size. `version`
-	 * is that of the facts. Throws the `DownStreamError` that stands in the way, or the signal's reason. The bytes stay
-	 * as they are until the next ones are asked for.
-	 */
-	async *read(request: {
-		range: Range;
-		version: number;
-		player: Client;
-		signal: AbortSignal;
-	}): AsyncGenerator<Uint8Array, void, undefined> {
-		const {range, version, signal} = request;
-		this.#refuseIfCancelled();
-		if (this.isComplete) {
-			await this.#lookForChange();
-		}
-
-		const reader = this.#readers.open(range, request.player);
-		Logger.debug(
-			`${this.#recordFile.record.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
-		);
-		const blocks = new DiskReader(this.#services.blocks);
-		this.#recordReading();
-		let scheduleAt = readStep.bytes;
-		let hasAsked = false;
-		try {
-			this.#scheduler.wake();
-			while (reader.offset < Math.min(range.end, this.#file.size)) {
-				signal.throwIfAborted();
-				this.#refuseIfCancelled();
-				if (version !== this.#version) {
-					throw fetchedAnew();
-				}
-
-				// The look and the registering happen in one tick: a write in between would be missed.
-				const end = Math.min(range.end, this.#scheduler.readableEnd(range.start, reader.offset));
-				const ready = Math.min(this.#file.present.runEnd(reader.offset), end) - reader.offset;
-				const isHeld = ready > 0;
-				const bytes = isHeld
-					? await this.#readHeld(blocks, reader.offset, ready)
-					: await this.#waitForBytes(reader, signal, !hasAsked);
-				hasAsked ||= !isHeld;
-				if (!bytes?.length) {
-					blocks.sent();
-					continue;
-				}
-
-				reader.advance(bytes.length);
-				if (!this.#file.isComplete && reader.consumed >= scheduleAt) {
-					scheduleAt = reader.consumed + stepAfter(reader.consumed);
-					this.#scheduler.wake();
-				}
-
-				yield bytes;
-				blocks.sent();
-				release(bytes);
-			}
-
-			// The end of another version is not that of this one.
-			if (reader.offset < range.end && version !== this.#version) {
-				throw fetchedAnew();
-			}
-		} finally {
-			await blocks.close();
-			this.#readers.close(reader);
-			this.#recordReading();
-			if (this.isComplete && this.#readers.size === 0 && this.#scheduler.segments.size === 0) {
-				void this.#file.close();
-			}
-
-			this.#scheduler.wake();
-		}
+	/** As `Reading.read`. */
+	read(request: ReadRequest): AsyncGenerator<Uint8Array, void, undefined> {
+		return this.#reading.read(request);
 	}
 
-	/** Nothing where the file was moved or given up meanwhile: its place is to be looked at anew. */
-	async #readHeld(blocks: DiskReader, offset: number, ready: number): Promise<Uint8Array | undefined> {
-		const file = this.#file;
-		try {
-			return await blocks.read(file, offset, ready);
-		} catch (error) {
-			if (file !== this.#file || this.#closed) {
-				return undefined;
-			}
-
-			if (error instanceof DamagedFile) {
-				if (this.#mend(error)) {
-					await this.#mending;
-					return undefined;
-				}
-			}
-
-			throw error;
-		}
-	}
-
-	/** Ends what no player needs. */
+	/** Ends background segments; players are still served. Rejects with `disk-full` or `disk-failed`. */
 	async pause(): Promise<void> {
 		Logger.info(`${this.id}: paused`);
-		// It holds at once, however long the disk takes.
-		const saved = this.#recordFile.save({intent: 'pause'});
-		this.#retries.cancel();
-		this.#services.queueChanged();
+		// Takes effect at once, however slow the disk is.
+		const saved = this.#state.recordFile.save({intent: 'pause'});
+		this.#state.retries.cancel();
+		this.#state.services.queueChanged();
 		this.#scheduler.wake();
 		this.#scheduler.segments.endAll(segment => segment.for === 'fill');
 		await saved;
-		await this.checkpoint();
+		await this.#checkpoints.run();
 	}
 
-	/** Goes on; after an error, tries again now. */
+	/** Runs again; after an error, retries at once. Rejects with `disk-full` or `disk-failed`. */
 	async resume(): Promise<void> {
 		Logger.info(`${this.id}: resumed`);
-		this.#fruitlessRenewals = 0;
-		this.#isAsked = true;
-		if (this.#recordFile.record.intent !== 'run' || this.#retries.blockingError) {
+		const {record, recordFile, retries} = this.#state;
+		this.#links.reset();
+		this.#state.isResumed = true;
+		if (record.intent !== 'run' || retries.blockingError) {
 			this.#scheduler.requireCheck();
 		}
 
-		this.#retries.retryNow(true);
-		await this.#recordFile.save({intent: 'run', error: undefined});
-		// A check that was cancelled is taken up again.
-		void this.#settleDoubt().catch(() => undefined);
-		void this.#replacePage();
+		retries.retryNow(true);
+		await recordFile.save({intent: 'run', error: undefined});
+		void this.#verification.settleDoubt().catch(() => undefined);
+		void this.#pages.run();
 		this.#reevaluate();
 	}
 
-	/** Ends readers, then segments. */
+	/** Ends readers, then segments and checks. Rejects with `disk-full` or `disk-failed`. */
 	async cancel(): Promise<void> {
 		Logger.info(`${this.id}: cancelled`);
-		const saved = this.#recordFile.save({intent: 'cancel'});
-		this.#readers.reject(cancelled());
-		this.#retries.cancel();
+		const saved = this.#state.recordFile.save({intent: 'cancel'});
+		this.#state.readers.reject(cancelled());
+		this.#state.retries.cancel();
 		this.#scheduler.cancel();
-		this.#queue.abort(cancelled());
-		this.#changed();
-		this.#services.queueChanged();
+		this.#verification.abort(cancelled());
+		this.#state.changed();
+		this.#state.services.queueChanged();
 		await saved;
-		await this.checkpoint();
+		await this.#checkpoints.run();
 	}
 
-	/**
-	 * Takes what is to be changed of the record. With another source, what was running by the old one ends; one of
-	 * another URL must have the same file (`origin-changed`). Nothing is changed if this rejects for that, or because
-	 * that place cannot be reached.
-	 */
+	/** Changes the record and, with `sourceOf`, the source. Rejects as `SourceChange.change` does. */
 	async change(
 		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
 		sourceOf?: (changed: DownloadRecord) => DataSource,
 	): Promise<void> {
-		const change = await (sourceOf ? this.#changeSourceInTurn(changeOf, sourceOf) : this.#save(changeOf));
+		const change = await (sourceOf ? this.#sources.change(changeOf, sourceOf) : this.#save(changeOf));
 
-		this.#scheduler.limitRate = this.#recordFile.record.limitRate;
+		this.#scheduler.setRateLimit(this.#state.record.limitRate);
 		if (change.checksum !== undefined) {
-			await this.#changedChecksum();
+			await this.#verification.checksumChanged();
 		}
 
 		if (sourceOf) {
-			void this.#replacePage();
+			void this.#pages.run();
 		}
 
 		this.#reevaluate();
 		if (change.onDemand && this.#scheduler.hasFileInfo) {
-			// They would linger for a player, and go on filling meanwhile.
+			// Segments without a player would linger, and go on fetching.
 			this.#scheduler.segments.endAll(segment => segment.for === 'fill');
 		}
 	}
 
-	/** Fetches from another source of the same file from now on, unless it is the one that it has. */
+	/** Fetches from another source of the same file. Rejects as `SourceChange.change` does. */
 	async takeSource(source: DataSource): Promise<void> {
 		if (source !== this.#scheduler.source) {
 			await this.change(
@@ -509,935 +268,136 @@ export class Transfer {
 	async #save(
 		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
 	): Promise<Partial<DownloadRecord>> {
-		const change = changeOf(this.#recordFile.record);
-		await this.#recordFile.save(change);
+		const change = changeOf(this.#state.record);
+		await this.#state.recordFile.save(change);
 		return change;
 	}
 
-	/** Two sources that are given at once: the second one is made for what the first one has left. */
-	async #changeSourceInTurn(
-		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
-		sourceOf: (changed: DownloadRecord) => DataSource,
-	): Promise<Partial<DownloadRecord>> {
-		const changing = this.#sourceChanges.then(async () => {
-			const {record} = this.#recordFile;
-			const change = changeOf(record);
-			await this.#changeSource(change, sourceOf({...record, ...change}));
-			return change;
-		});
-		this.#sourceChanges = changing.catch(() => undefined);
-		return changing;
-	}
-
-	async #changeSource(change: Partial<DownloadRecord>, source: DataSource): Promise<void> {
-		let isTaken = false;
-		try {
-			const file = this.#file;
-			const wasEmpty = file.present.size === 0;
-			let place = change.url === undefined ? undefined : await this.#proveSource(source);
-			await this.#scheduler.exclusively(async () => {
-				// The old source went on: the first bytes may have come since, or another version.
-				if (place && (file !== this.#file || (wasEmpty && file.present.size > 0))) {
-					place = await this.#proveSource(source);
-				}
-
-				isTaken = true;
-				await this.#replaceSource(change, source, place);
-			});
-		} finally {
-			if (!isTaken) {
-				await source.dispose();
-			}
-		}
-	}
-
-	/** A page in place of the file proves nothing: any file may follow it. */
-	async #proveSource(source: DataSource): Promise<OriginResponse> {
-		const file = this.isPageForFile ? await SparseFile.open(this.#file.path, Infinity, []) : this.#file;
-		return verifyReplacement(
-			file,
-			this.#scheduler.checked(source),
-			this.#scheduler.cachedVersion,
-			this.#ending.signal,
-		);
-	}
-
-	/** Nothing may be running. `place`: what the source has said of itself, where it is another one of the same file. */
-	async #replaceSource(
-		change: Partial<DownloadRecord>,
-		source: DataSource,
-		place?: OriginResponse,
-	): Promise<void> {
-		const {hasFileInfo} = this.#scheduler;
-		await this.#scheduler.replaceSource(source);
-		this.#retries.reset();
-		const isOther = place && place.info.size !== this.#file.size && this.#file.present.size === 0;
-		if (place && hasFileInfo && (isOther || this.isPageForFile)) {
-			await this.#forgetVersion(change);
-		} else {
-			const {validator, acceptsRanges} = (hasFileInfo && place) || this.#recordFile.record;
-			const {hasUnstableValidator} = place ? {} : this.#recordFile.record;
-			await this.#recordFile.save({
-				...change,
-				validator,
-				hasUnstableValidator,
-				acceptsRanges,
-				error: undefined,
-			});
-			this.#scheduler.begin(place !== undefined);
-		}
-	}
-
-	/**
-	 * Another link of the same item takes the place of one that has expired, if it proves to have the same file; players
-	 * wait meanwhile. Returns false where no link can be had, or the last ones brought nothing.
-	 */
-	#renewLink(error: DownStreamError): boolean {
-		if (this.#isRenewing) {
-			return true;
-		}
-
-		const newLink = this.#services.newLink(this.#recordFile.record);
-		// The place may have been given to another file.
-		const mayHelp = hasExpired(error) || error.code === 'origin-changed';
-		if (!newLink || this.#fruitlessRenewals === maxRenewals || !mayHelp) {
-			return false;
-		}
-
-		this.#isRenewing = true;
-		this.#fruitlessRenewals++;
-		this.#changed();
-		void this.#takeNewLink(newLink);
-		return true;
-	}
-
-	async #takeNewLink(newLink: NewLink): Promise<void> {
-		try {
-			await this.#scheduler.exclusively(async () => {
-				const {change, source} = await newLink(this.#ending.signal);
-				// Where nothing is held any file fits, and a link may be good for one request.
-				const place = this.#file.present.size > 0 ? await this.#provePlace(source) : undefined;
-				await this.#replaceSource(change, source, place);
-			});
-			this.#isRenewing = false;
-			this.#reevaluate();
-		} catch (error) {
-			this.#isRenewing = false;
-			if (!this.#closed) {
-				if (error instanceof DownStreamError && error.kind === 'transient') {
-					this.#fruitlessRenewals--;
-				}
-
-				this.#failed(error);
-			}
-		} finally {
-			this.#changed();
-		}
-	}
-
-	/** Disposes of a source that does not have the same file. */
-	async #provePlace(source: DataSource): Promise<OriginResponse> {
-		try {
-			return await this.#proveSource(source);
-		} catch (error) {
-			await source.dispose();
-			throw error;
-		}
-	}
-
-	/** A file that is all there is held against its new checksum. */
-	async #changedChecksum(): Promise<void> {
-		if (this.#retries.permanentError?.code === 'checksum-mismatch') {
-			this.#retries.reset();
-		}
-
-		this.#queue.abort(
-			new DownStreamError('incomplete', 'The checksum was changed during the check'),
-			'whole',
-		);
-		await this.#queue.find('whole')?.catch(() => undefined);
-		await this.#recordFile.save({completedAt: undefined, error: this.#retries.permanentError});
-	}
-
-	/** Goes on with what is held if it proves to be the origin's file of now. Rejects with `origin-changed` if not. */
+	/** Keeps the cached bytes of a changed file. Rejects as `SourceChange.accept` does. */
 	async acceptChange(): Promise<void> {
-		if (this.#file.present.size === 0) {
-			await this.startOver();
-			return;
-		}
-
-		await this.#scheduler.exclusively(async () => {
-			const {validator, isUnstable} = await verifyAcceptance(
-				this.#file,
-				this.#scheduler.checked(),
-				this.#scheduler.cachedVersion,
-				this.#ending.signal,
-			);
-			Logger.info(`${this.id}: goes on with the file of now`);
-			this.#retries.reset();
-			await this.#recordFile.save({
-				validator,
-				hasUnstableValidator: isUnstable || undefined,
-				intent: 'run',
-				error: undefined,
-			});
-			this.#scheduler.begin(true);
-		});
-		this.#reevaluate();
+		await (this.#state.file.present.size === 0 ? this.startOver() : this.#sources.accept());
 	}
 
-	/** Drops the held bytes and all that is known of their version, and fetches what the origin has now. */
+	/** Drops the cached bytes and fetches the current file. Rejects with `disk-full` or `disk-failed`. */
 	async startOver(): Promise<void> {
-		Logger.info(`${this.id}: starts over`);
-		this.#fruitlessRenewals = 0;
-		await this.#scheduler.exclusively(async () => {
-			this.#retries.reset();
-			await this.#forgetVersion({intent: 'run'});
-		});
-		this.#reevaluate();
+		this.#links.reset();
+		await this.#versions.startOver();
 	}
 
-	/**
-	 * Asks the origin again where a web page is held in place of the file, and starts over if it sends another thing now.
-	 * Concurrent wishes share one request, and one follows another after a second at the earliest. Never rejects.
-	 */
-	#replacePage(): Promise<void> {
-		if (!this.#pageCheck && this.#mayReplacePage) {
-			this.#pageCheck = this.#checkPage().finally(() => {
-				this.#pageCheck = undefined;
-				this.#reevaluate();
-				this.#changed();
-			});
-			this.#changed();
-		}
-
-		return this.#pageCheck ?? Promise.resolve();
-	}
-
-	/** A connection that works is the answer of now. */
-	get #mayReplacePage(): boolean {
-		return (
-			this.isPageForFile &&
-			!this.#closed &&
-			!this.#recordFile.refusal &&
-			this.#recordFile.record.intent !== 'cancel' &&
-			this.#scheduler.segments.size === 0
-		);
-	}
-
-	async #checkPage(): Promise<void> {
-		const {signal} = this.#ending;
-		try {
-			await this.#scheduler.exclusively(async () => {
-				const lastAt = Math.max(this.#pageCheckedAt, this.#scheduler.lastByteAt ?? 0);
-				await sleep(Math.max(0, lastAt + wishIntervalMs - Date.now()), undefined, {signal});
-				this.#pageCheckedAt = Date.now();
-				if (this.#mayReplacePage && !(await sendsPage(this.#scheduler.source, signal))) {
-					Logger.info(`${this.id}: ${this.#scheduler.host} sends the file in place of a page now`);
-					this.#retries.reset();
-					await this.#forgetVersion({});
-				}
-			});
-		} catch (error) {
-			if (!this.#closed) {
-				Logger.warn(`${this.id}: the page is kept: ${String(error)}`);
-			}
-		}
-	}
-
-	async #fetchAnew(): Promise<void> {
-		try {
-			await this.#scheduler.exclusively(async () => this.#forgetVersion({}));
-			this.#reevaluate();
-		} catch (error) {
-			if (!this.#closed) {
-				this.#failed(error);
-			}
-		}
-	}
-
-	/** Nothing may be running. What was moved out of the store stays where it is. */
-	async #forgetVersion(change: Partial<DownloadRecord>): Promise<void> {
-		const {dataPath, record} = this.#recordFile;
-		const reason = fetchedAnew();
-		this.#queue.abort(reason);
-		await this.#queue.settled();
-		this.#version++;
-		this.#recentBlocks = [];
-		this.#readers.reject(reason);
-		try {
-			await this.#recordFile.save({
-				...change,
-				startedOver: (record.startedOver ?? 0) + 1,
-				ranges: [],
-				dataFile: undefined,
-				pieces: undefined,
-				unsettled: undefined,
-				info: undefined,
-				validator: undefined,
-				hasUnstableValidator: undefined,
-				acceptsRanges: undefined,
-				completedAt: undefined,
-				movedTo: undefined,
-				exportedTo: undefined,
-				exportedPartTo: undefined,
-				error: undefined,
-			});
-		} finally {
-			// Also when that could not be saved yet: bytes whose version nobody knows must not be added to.
-			const old = this.#file;
-			this.#file = this.#watched(await SparseFile.open(dataPath, Infinity, []));
-			// Who came while that was saved was served the old bytes.
-			this.#version++;
-			this.#readers.reject(reason);
-			this.#scheduler.begin(true);
-			await old.retire();
-			await this.#checks.clear();
-			// Not cut to nothing: an exported file may be a second name of the same bytes.
-			await rm(dataPath, {force: true}).catch((error: unknown) => {
-				throw diskError(error, dataPath);
-			});
-		}
-	}
-
-	/** What is to be done may be another thing now. */
-	#reevaluate(): void {
-		this.#services.queueChanged();
-		this.#scheduler.wake();
-		this.#checkpointIfWhole();
-	}
-
-	/**
-	 * Damaged blocks become holes; a complete file is also compared with the checksum that was given for it. Concurrent
-	 * calls share one check. Where no checksum was given, a check in doubt finds the same.
-	 */
+	/** As `Verification.verify`. */
 	verify(): Promise<Range[]> {
-		if (this.#closed) {
-			return Promise.reject(ending());
-		}
-
-		const inDoubt = this.#recordFile.record.checksum === undefined ? this.#queue.find('doubt') : undefined;
-		const done =
-			inDoubt ??
-			this.#queue.find('whole') ??
-			this.#startCheck('whole', async signal => this.#checkAll(signal));
-		// Told only once, also where it was found unasked.
-		void done.then(() => (this.#untold = [])).catch(() => undefined);
-		return done;
+		return this.#verification.verify();
 	}
 
-	/**
-	 * Resolves when what somebody else may have changed of the file has been compared with its checksums; at once where
-	 * the file is as it was left.
-	 */
+	/** As `Verification.settled`. */
 	async settled(): Promise<void> {
-		await this.#lookForChange();
-		await this.#settleDoubt();
+		await this.#verification.settled();
 	}
 
-	async #settleDoubt(): Promise<void> {
-		const {doubt} = this.#file;
-		if (doubt) {
-			await (this.#queue.find('doubt') ??
-				this.#startCheck('doubt', async signal => this.#checkDoubt(doubt, signal)));
-		}
+	/** As the function `exporting`. */
+	async exporting(run: Export): Promise<string> {
+		return exporting(this.#state, this.#checkpoints, run);
 	}
 
-	async #lookForChange(): Promise<void> {
-		if ((await this.#file.changeSince()) === undefined) {
-			return;
-		}
-
-		// A check that runs reads all of it anyway.
-		await this.#queue.settled();
-		const change = await this.#file.changeSince();
-		if (change === 'gone') {
-			await this.#lostEnd({start: 0, end: Infinity});
-		} else if (change === 'changed') {
-			await this.#doubt();
-		}
-	}
-
-	#startCheck(kind: CheckKind, check: Check): Promise<Range[]> {
-		return this.#queue.add(kind, async signal => this.#runCheck(check, signal));
-	}
-
-	async #runCheck(look: Check, signal: AbortSignal): Promise<Range[]> {
-		this.#showCheck(0);
-		try {
-			return await look(signal);
-		} catch (error) {
-			if (!signal.aborted) {
-				this.#failed(error);
-			}
-
-			throw error;
-		} finally {
-			this.#checkProgress = null;
-			// An export may have waited for the end of it.
-			this.#services.queueChanged();
-			if (!signal.aborted) {
-				// Records what was learnt, and sees what has become complete meanwhile.
-				void this.checkpoint();
-			}
-		}
-	}
-
-	#showCheck(fraction: number): void {
-		this.#checkProgress = fraction;
-		this.#changed();
-	}
-
-	async #checkAll(signal: AbortSignal): Promise<Range[]> {
-		// What was written so far is checked too.
-		await this.checkpoint();
-		const file = this.#file;
-		const {doubt} = file;
-		const given = file.isComplete ? this.#recordFile.record.checksum : undefined;
-		const expected = given === undefined ? undefined : parseChecksum(given);
-		const {damaged, digest} = await this.#checks.check(file, {
-			signal,
-			algorithm: expected?.algorithm,
-			onProgress: fraction => this.#showCheck(fraction),
-		});
-		if (damaged.length > 0) {
-			await this.#makeHoles(damaged);
-		} else if (expected && digest !== expected.digest) {
-			await this.#recordFile.save({completedAt: undefined});
-			throw new DownStreamError(
-				'checksum-mismatch',
-				`The ${expected.algorithm} of the file is ${digest}, not the one that was given`,
-			);
-		} else if (expected && !this.isComplete) {
-			await this.#completed();
-		}
-
-		// In doubt, parts of blocks are still to be proven; one that came up meanwhile is of later changes.
-		if (file.doubt === doubt && (!doubt || file.isComplete)) {
-			doubt?.end();
-			file.trust();
-		}
-
-		return [...new RangeSet([...this.#untold, ...damaged])];
-	}
-
-	/**
-	 * The data file is not as it was left, perhaps by its own last writes before a crash. Nothing of it is believed before
-	 * its checksum fits. The check runs in the background; what players ask for comes first.
-	 */
-	async #doubt(): Promise<void> {
-		const file = this.#file;
-		const wasComplete = this.isComplete;
-		const checked = await this.#checks.checked(file);
-		if (file !== this.#file || file.doubt) {
-			return;
-		}
-
-		Logger.info(`${this.id}: ${file.path} is not as it was recorded; it is checked`);
-		const doubt = new Doubt(
-			file.present,
-			async block => this.#checks.isIntact(file, block),
-			checked,
-			async range => this.#loseBlock(file, range),
-		);
-		file.doubt = doubt;
-		await doubt.loseUnchecked();
-		void this.#startCheck('doubt', async signal => {
-			const damaged = await this.#checkDoubt(doubt, signal);
-			if (wasComplete && this.#file.present.size === 0 && !this.#recordFile.refusal) {
-				await this.#isNoLongerWhole();
-			}
-
-			return damaged;
-		});
-	}
-
-	async #checkDoubt(doubt: Doubt, signal: AbortSignal): Promise<Range[]> {
-		await doubt.proveAll(signal, fraction => this.#showCheck(fraction));
-		if (this.#file.doubt === doubt) {
-			this.#file.trust();
-		}
-
-		this.#untold = [...doubt.damaged];
-		this.#reevaluate();
-		return this.#untold;
-	}
-
-	/** The record of it follows with that of the whole check: a program that ends before doubts the same file again. */
-	async #loseBlock(file: SparseFile, range: Range): Promise<void> {
-		if (file !== this.#file) {
-			return;
-		}
-
-		if (this.#recordFile.record.movedTo === undefined || this.#recordFile.refusal) {
-			file.forget([range]);
-			this.#changed();
-		} else {
-			await this.#isNoLongerWhole();
-		}
-	}
-
-	/** Fetching a finished file again unasked would be a surprise; a player gets what it asks for. */
-	async #isNoLongerWhole(): Promise<void> {
-		const {path} = this.#file;
-		this.#retries.note(
-			new DownStreamError(
-				'disk-failed',
-				`${path} is no longer whole; what is missing is fetched when a player asks, or by resume`,
-			),
-		);
-		await this.#leaveMovedFile();
-		await this.#recordFile.save({completedAt: undefined, ...(this.#isAsked ? {} : {intent: 'pause'})});
-		this.#changed();
-	}
-
-	/** That file is the user's: it may differ because they changed it, and is not written to. */
-	async #leaveMovedFile(): Promise<void> {
-		const {dataPath, record} = this.#recordFile;
-		if (record.movedTo !== undefined) {
-			const old = this.#file;
-			this.#file = this.#watched(await SparseFile.open(dataPath, old.size, []));
-			old.doubt?.end();
-			await this.#recordFile.save({movedTo: undefined, ranges: [], pieces: undefined, dataFile: undefined});
-			await old.retire();
-		}
-	}
-
-	async #makeHoles(ranges: readonly Range[]): Promise<void> {
-		await this.#leaveMovedFile();
-		this.#file.forget(ranges);
-		if (this.#retries.permanentError?.code === 'checksum-mismatch') {
-			this.#retries.reset();
-			await this.#recordFile.save({error: undefined});
-		}
-
-		// Their checksums stay: that of what is missing harms nothing, and the same bytes come again.
-		await this.checkpoint();
-		this.#reevaluate();
-	}
-
-	/** What the disk has lost is fetched again. Returns false if it loses the same bytes again and again. */
-	#mend(damage: DamagedFile): boolean {
-		const {lost, message} = damage;
-		const now = Date.now();
-		const last = this.#mended;
-		if (lost && last?.start === lost.start && now - last.at < mendAgainMs) {
-			return false;
-		}
-
-		Logger.warn(`${this.id}: ${message}`);
-		if (lost) {
-			this.#mended = {start: lost.start, at: now};
-			this.#mending =
-				this.isComplete && lost.end === Infinity ? this.#lostEnd(lost) : this.#makeHoles([lost]);
-		} else {
-			this.#mending = this.#lookForChange();
-		}
-
-		this.#mending.catch((error: unknown) => this.#failed(error));
-		return true;
-	}
-
-	async #lostEnd(lost: Range): Promise<void> {
-		// It may be gone with its folder.
-		await this.#recordFile.makeFolder();
-		await this.#isNoLongerWhole();
-		await this.#makeHoles([lost]);
-	}
-
-	async #completed(): Promise<void> {
-		// One connection brought what others were to bring: they need not go on, nor try again.
-		this.#scheduler.segments.endAll();
-		this.#retries.reset();
-		this.#isAsked = false;
-		await this.#recordFile.save({completedAt: Date.now(), error: undefined});
-		Logger.info(`${this.id}: complete`);
-		this.#services.queueChanged();
-		this.#changed();
-	}
-
-	/** What `view` shows of outside has changed. */
-	forgetView(): void {
-		this.#view = undefined;
-	}
-
-	/** An export that was to follow the download did not work out; it is not tried again by itself. */
+	/** Shows the failure of an export that was to follow completion; it is not retried. */
 	exportFailed(cause: unknown): void {
 		const error =
 			cause instanceof DownStreamError ? cause : new DownStreamError('disk-failed', String(cause), {cause});
 		Logger.error(`${this.id}: not exported: ${error.message}`);
-		this.#retries.note(new DownStreamError(error.code, `Not exported: ${error.message}`));
-		void this.#recordFile.save({exportWhenComplete: undefined}).catch(() => undefined);
-		this.#changed();
+		this.#state.retries.note(new DownStreamError(error.code, `Not exported: ${error.message}`));
+		void this.#state.recordFile.save({exportWhenComplete: undefined}).catch(() => undefined);
+		this.#state.changed();
 	}
 
-	/** The storage folder may be written from here on. */
+	/** The storage folder may be written from now on. */
 	mayWrite(): void {
 		this.#reevaluate();
 	}
 
-	/** What was written is recorded; a download that is all there becomes complete. Calls run one after the other. */
-	checkpoint(): Promise<void> {
-		clearTimeout(this.#checkpointTimer);
-		this.#checkpointTimer = undefined;
-		this.#checkpointing = this.#checkpointing.then(async () => {
-			if (this.#recordFile.refusal) {
-				return;
-			}
-
-			const file = this.#file;
-			const {isComplete: wasComplete} = file;
-			if (wasComplete && !this.isComplete && !this.#scheduler.isProven) {
-				// A record of all of it would be believed after a crash.
-				return;
-			}
-
-			try {
-				// In the same tick as the ranges: what is recorded can be proven.
-				const {pieces} = this.#checks;
-				const {ranges, identity} = await file.checkpoint();
-				// In this order: what is complete has all its checksums, but where the disk has no room for them.
-				const recorded = await this.#checks.save(file).catch(noneIfFull);
-				if (file !== this.#file || this.#recordFile.refusal) {
-					return;
-				}
-
-				this.#recentBlocks = [...this.#recentBlocks, ...recorded].slice(-maxRecentBlocks);
-				// What came during this one is synced and recorded by the next, what was lost is no longer there.
-				const isComplete = wasComplete && file.isComplete;
-				await this.#recordFile.save({
-					error: this.#retries.permanentError,
-					ranges: ranges.map(({start, end}) => [start, end]),
-					unsettled: this.#closed || this.#recentBlocks.length === 0 ? undefined : this.#recentBlocks,
-					pieces: pieces.length === 0 ? undefined : pieces.map(({start, end, crc}) => [start, end, crc]),
-					...(identity && {dataFile: identity}),
-					...(isComplete ? {} : {completedAt: undefined}),
-				});
-				const isProven = this.#scheduler.isProven && !file.doubt;
-				if (isComplete && isProven && !this.isComplete && !this.#retries.permanentError) {
-					await this.#allIsThere();
-				}
-			} catch (error) {
-				if (file === this.#file) {
-					this.#failed(error);
-				}
-			}
-		});
-		return this.#checkpointing;
-	}
-
-	/** With a checksum it is complete once that fits. */
-	async #allIsThere(): Promise<void> {
-		const {checksum, intent} = this.#recordFile.record;
-		if (checksum === undefined) {
-			await this.#completed();
-		} else if (!this.#closed && intent !== 'cancel') {
-			// Not waited for: it may take minutes.
-			void this.verify().catch(() => undefined);
-		}
-	}
-
-	/** Runs an export and shows its progress. Of a move it is told the new place before the old one goes. */
-	async exporting(
-		run: (
-			dataPath: string,
-			onProgress: (fraction: number) => void,
-			onPlaced: (path: string) => Promise<boolean>,
-		) => Promise<string>,
-	): Promise<string> {
-		// What goes out with gaps is not the file, even if the last ones are filled meanwhile.
-		const isWhole = this.isComplete;
-		const version = this.#version;
-		const {size} = this.#file;
-		this.#exportProgress = 0;
-		this.#changed();
-		try {
-			const onProgress = (fraction: number) => {
-				this.#exportProgress = fraction;
-				this.#changed();
-			};
-
-			const path = await run(this.#file.path, onProgress, async movedTo => {
-				const moved = await SparseFile.open(movedTo, size, [{start: 0, end: size}]);
-				if (version !== this.#version) {
-					return false;
-				}
-
-				await this.#recordFile.save({movedTo});
-				// It may have been begun anew in between.
-				if (version !== this.#version) {
-					return false;
-				}
-
-				// Reads that are in the middle keep the old descriptor; the next one opens the new place.
-				const old = this.#file;
-				this.#file = this.#watched(moved);
-				moved.trust();
-				await old.retire();
-				void this.checkpoint();
-				return true;
-			});
-			const change =
-				isWhole && version === this.#version
-					? {exportedTo: path, exportWhenComplete: undefined}
-					: {exportedPartTo: path};
-			// The file is there, also where the store has no room to remember it.
-			await this.#recordFile.save(change).catch((error: unknown) => {
-				Logger.warn(`${this.id}: ${String(error)}`);
-			});
-			return path;
-		} finally {
-			this.#exportProgress = null;
-			this.#changed();
-		}
-	}
-
-	#watched(file: SparseFile): SparseFile {
-		file.access = this.#recordFile;
-		file.onWritten = (offset, bytes) => this.#checks.wrote(offset, bytes, file.size);
-		return file;
-	}
-
-	/** Ends everything at once and writes nothing more. `reason` is told to players, and as the error of the download. */
+	/** Ends at once and writes nothing more. Players get `reason`, and the download shows it as its error. */
 	abandon(reason: DownStreamError): void {
+		const {file, readers, recordFile, retries} = this.#state;
 		this.#end();
-		this.#recordFile.abandon(reason);
-		clearTimeout(this.#checkpointTimer);
-		this.#retries.reset();
-		this.#retries.failed(reason);
-		this.#readers.reject(reason);
+		recordFile.abandon(reason);
+		this.#checkpoints.unschedule();
+		retries.reset();
+		retries.failed(reason);
+		readers.reject(reason);
 		this.#scheduler.segments.endAll();
-		void this.#file.retire();
-		this.#changed();
+		void file.retire();
+		this.#state.changed();
 	}
 
-	/** Ends everything and saves. */
+	/** Ends everything, then saves. */
 	async close(): Promise<void> {
 		this.#end();
-		this.#retries.cancel();
-		this.#readers.reject(ending());
-		await Promise.allSettled([this.#scheduler.stop(), this.#queue.settled()]);
-		await this.checkpoint();
-		await this.#file.retire();
+		this.#state.retries.cancel();
+		this.#state.readers.reject(closing());
+		await Promise.allSettled([this.#scheduler.stop(), this.#verification.ended()]);
+		await this.#checkpoints.run();
+		await this.#state.file.retire();
 		await this.#scheduler.dispose();
 	}
 
+	/** As `Checkpoints.run`. */
+	checkpoint(): Promise<void> {
+		return this.#checkpoints.run();
+	}
+
 	#end(): void {
-		this.#closed = true;
-		clearTimeout(this.#patienceTimer);
-		this.#ending.abort(ending());
-		this.#queue.abort(ending());
+		this.#state.close(closing());
+		this.#patience.stop();
+		this.#verification.abort(closing());
 	}
 
-	/** To the minute: it only says what was read before what. */
-	#recordReading(): void {
-		const now = Date.now();
-		if (!this.#closed && now - (this.#recordFile.record.readAt ?? 0) >= minute) {
-			void this.#recordFile.save({readAt: now}).catch(() => undefined);
-		}
+	/** A fact outside the download that the view shows has changed. */
+	forgetView(): void {
+		this.#state.view = undefined;
 	}
 
-	/** The same object until something has changed. */
+	/** The same object until a fact changes. `now`: milliseconds since the epoch. */
 	view(now: number): Download {
-		const lively = this.changesOverTime;
-		if (this.#view && !lively && !this.#viewIsLively) {
-			return this.#view;
+		const {changesOverTime} = this;
+		if (this.#state.view && !changesOverTime && !this.#viewChangesOverTime) {
+			return this.#state.view;
 		}
 
-		this.#viewIsLively = lively;
-
-		const {record, folder} = this.#recordFile;
-		this.#view = downloadView(
-			{
-				record,
-				folder,
-				streamUrl: this.#services.streamUrl(record.id, nameOf(record)),
-				status: this.status,
-				file: this.#file,
-				meter: this.#meter,
-				readers: this.#readers,
-				segments: this.#scheduler.segments,
-				retries: this.#retries,
-				maxConnections: this.#scheduler.maxConnections,
-				hostCeiling: this.status === 'queued' ? this.#scheduler.hostCeiling : null,
-				lastByteAt: this.#scheduler.lastByteAt,
-				checkProgress: this.#checkProgress,
-				exportProgress: this.#exportProgress,
-			},
-			now,
-		);
-		return this.#view;
+		this.#viewChangesOverTime = changesOverTime;
+		this.#state.view = downloadView(this.#state, this.#scheduler, now);
+		return this.#state.view;
 	}
 
-	#changed(): void {
-		this.#view = undefined;
-		this.#services.changed();
+	#reevaluate(): void {
+		this.#state.services.queueChanged();
+		this.#scheduler.wake();
+		this.#checkpoints.runIfWhole();
 	}
 
-	// Readers
-
-	#refuseIfCancelled(): void {
-		if (this.#closed && this.#recordFile.refusal) {
-			throw this.#recordFile.refusal;
+	#received(offset: number, bytes: Uint8Array): void {
+		const {meter, readers, retries, services} = this.#state;
+		this.#links.reset();
+		if (retries.progressed(bytes.length)) {
+			// No longer probing: it needs a place in the queue.
+			services.queueChanged();
 		}
 
-		if (this.#closed || (this.#recordFile.record.intent === 'cancel' && !this.#file.isComplete)) {
-			throw cancelled();
+		meter.add(bytes.length, Date.now());
+		readers.wake(offset, bytes);
+		this.#state.changed();
+		if (!this.#state.isClosed) {
+			this.#checkpoints.schedule();
+			this.#checkpoints.runIfWhole();
 		}
 	}
 
-	/** Resolves with nothing where the file is to be looked at anew. */
-	async #waitForBytes(
-		reader: Reader,
-		signal: AbortSignal,
-		isRequest: boolean,
-	): Promise<Uint8Array | undefined> {
-		if (this.#recordFile.refusal) {
-			await this.#services.access.obtain();
-			return undefined;
-		}
-
-		return this.#readers.waitForBytes(reader, signal, () =>
-			this.#askForPlayer(isRequest, () => this.#scheduler.readerBlockedAt(reader.offset)),
-		);
-	}
-
-	/** A player waits from now on. A remembered error never answers its request: the origin is asked again. */
-	#askForPlayer(isRequest: boolean, schedule: () => void): void {
-		const hadFailed = this.#retries.permanentError !== undefined;
-		this.#retries.retryNow(isRequest);
-		schedule();
-		if (hadFailed) {
-			// A link that has expired is asked for once more.
-			this.#fruitlessRenewals = Math.min(this.#fruitlessRenewals, maxRenewals - 1);
-			this.#services.queueChanged();
-		}
-
-		this.#endOverdueWaits();
-	}
-
-	/** Players are told of a host that is away once their patience has ended. */
-	#endOverdueWaits(): void {
-		clearTimeout(this.#patienceTimer);
-		const {lastError, retryAt} = this.#retries;
-		const next = this.#readers.rejectOverdue(
-			waiting => this.#retries.playerWaitsUntil(waiting),
-			() =>
-				new DownStreamError(lastError?.code ?? 'origin-unreachable', lastError?.message ?? 'no answer', {
-					status: lastError?.status,
-					needs: lastError?.needs,
-					retryAfterMs: retryAt && Math.max(0, retryAt - Date.now()),
-				}),
-		);
-		if (next !== Infinity && !this.#closed) {
-			this.#patienceTimer = setTimeout(() => this.#endOverdueWaits(), next - Date.now());
+	/** Every byte is recorded: completes the download, after a check if it has a checksum. */
+	async #whole(): Promise<void> {
+		const {isClosed, record} = this.#state;
+		if (record.checksum === undefined) {
+			await complete(this.#state, this.#scheduler);
+		} else if (!isClosed && record.intent !== 'cancel') {
+			// A checkpoint does not wait for it: it may take minutes.
+			void this.#verification.verify().catch(() => undefined);
 		}
 	}
-
-	// Errors
-
-	#wrote(offset: number, bytes: Uint8Array): void {
-		this.#fruitlessRenewals = 0;
-		if (this.#retries.progressed(bytes.length)) {
-			// It needs a place again.
-			this.#services.queueChanged();
-		}
-
-		this.#meter.add(bytes.length, Date.now());
-		this.#readers.wake(offset, bytes);
-		this.#changed();
-		if (!this.#closed) {
-			this.#checkpointTimer ??= setTimeout(() => void this.checkpoint(), checkpointMs);
-			this.#checkpointIfWhole();
-		}
-	}
-
-	#checkpointIfWhole(): void {
-		if (this.#file.isComplete && !this.isComplete) {
-			void this.checkpoint();
-		}
-	}
-
-	#failed(cause: unknown, since?: number): void {
-		if (cause instanceof DamagedFile && this.#mend(cause)) {
-			return;
-		}
-
-		const explained = this.#services.access.explain(cause);
-		const error =
-			explained instanceof DownStreamError
-				? explained
-				: new DownStreamError('origin-misbehaved', `Unexpected: ${String(cause)}`, {cause});
-		if (this.#recordFile.refusal) {
-			// It goes on once the storage folder may be written, or has ended.
-			return;
-		}
-
-		if (this.#renewLink(error)) {
-			return;
-		}
-
-		if (error.code === 'origin-changed' && this.#scheduler.hasFileInfo && this.#file.present.size === 0) {
-			// Of the old version nothing is left that could be kept.
-			void this.#fetchAnew();
-			return;
-		}
-
-		if (error.code === 'origin-changed' && this.isPageForFile) {
-			void this.#changedFromPage(error, since);
-			return;
-		}
-
-		this.#tellFailure(error, since);
-	}
-
-	/** The file may have come in place of a page that is held. */
-	async #changedFromPage(error: DownStreamError, since?: number): Promise<void> {
-		const version = this.#version;
-		this.#scheduler.segments.endAll();
-		await this.#replacePage();
-		if (version === this.#version && !this.#closed) {
-			this.#tellFailure(error, since);
-		}
-	}
-
-	#tellFailure(problem: DownStreamError, since?: number): void {
-		const line = `${this.id}: ${problem.code}: ${problem.message}`;
-		if (this.#retries.failed(problem, since)) {
-			Logger.warn(line);
-			this.#endOverdueWaits();
-		} else {
-			Logger.error(line);
-			this.#scheduler.segments.endAll();
-			this.#readers.reject(problem);
-			void this.#recordFile.save({error: this.#retries.permanentError}).catch(() => undefined);
-		}
-
-		this.#services.queueChanged();
-		this.#changed();
-	}
-}
-
-function noneIfFull(error: unknown): number[] {
-	if (!isFull(error)) {
-		throw error;
-	}
-
-	return [];
-}
-
-function stepAfter(consumed: number): number {
-	return Math.min(readStep.most, Math.max(readStep.bytes, consumed * readStep.part));
-}
-
-function cancelled(): DownStreamError {
-	return new DownStreamError('not-found', 'This download was cancelled; resume it to stream it again');
-}
-
-function fetchedAnew(): DownStreamError {
-	return new DownStreamError('origin-changed', 'The file changed on the server and is fetched anew');
-}
-
-function ending(): DownStreamError {
-	return new DownStreamError('not-found', 'The program is ending, or the download was removed');
 }

@@ -1,49 +1,35 @@
-// A download as everybody outside the engine sees it, made of what a transfer knows.
-import type {Download, DownloadStatus} from '../../downstream.ts';
-import type {DownloadRecord} from '../store/record.ts';
+// A download as the snapshot shows it, computed from its state.
+import type {Download} from '../../downstream.ts';
+import type {Scheduler} from '../fetch/scheduler.ts';
 import {fileName, isPage, namesNoPage} from '../origin/file-info.ts';
-import type {Readers} from '../fetch/readers.ts';
-import type {RetryPolicy} from '../fetch/retry-policy.ts';
-import type {Segments} from '../fetch/segments.ts';
-import type {SparseFile} from '../store/sparse-file.ts';
-import type {SpeedMeter} from '../fetch/speed-meter.ts';
+import type {DownloadRecord} from '../store/record.ts';
+import type {DownloadState} from './download-state.ts';
+import {statusOf} from './status.ts';
 
-export type ViewedFacts = {
-	readonly record: DownloadRecord;
-	readonly folder: string;
-	readonly streamUrl: string;
-	readonly status: DownloadStatus;
-	readonly file: SparseFile;
-	readonly meter: SpeedMeter;
-	readonly readers: Readers;
-	readonly segments: Segments;
-	readonly retries: RetryPolicy;
-	readonly maxConnections: number;
-	readonly hostCeiling: number | null;
-	readonly lastByteAt: number | null;
-	readonly checkProgress: number | null;
-	readonly exportProgress: number | null;
-};
-
-export function downloadView(facts: ViewedFacts, now: number): Download {
-	const {record, file, meter, readers, segments, retries} = facts;
+/** `now`: milliseconds since the epoch. */
+export function downloadView(state: DownloadState, scheduler: Scheduler, now: number): Download {
+	const {file, meter, readers, recordFile, retries, services} = state;
+	const {folder, record} = recordFile;
+	const {segments} = scheduler;
 	const {present, size} = file;
+	const name = nameOf(record);
+	const status = statusOf(state, scheduler);
 	return {
 		id: record.id,
 		url: record.url,
 		item: record.item ?? null,
-		streamUrl: facts.streamUrl,
-		name: nameOf(record),
+		streamUrl: services.streamUrl(record.id, name),
+		name,
 		size: size === Infinity ? null : size,
 		type: typeOf(record),
-		status: facts.status,
+		status,
 		present: present.size,
 		ranges: Array.from(present, ({start, end}) => [start, end] as const),
 		bytesPerSecond: Math.round(meter.rate(3000, now)),
 		bytesPerSecondLong: Math.round(meter.rate(20_000, now)),
 		connections: segments.size,
-		maxConnections: facts.maxConnections,
-		hostCeiling: facts.hostCeiling,
+		maxConnections: scheduler.maxConnections,
+		hostCeiling: status === 'queued' ? scheduler.hostCeiling : null,
 		segments: Array.from(segments, segment => ({
 			start: segment.start,
 			offset: segment.offset,
@@ -61,7 +47,7 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 		error: retries.blockingError ?? null,
 		lastError: retries.lastError ?? null,
 		retryAt: retries.retryAt ?? null,
-		lastByteAt: facts.lastByteAt,
+		lastByteAt: scheduler.lastByteAt,
 		addedAt: record.addedAt,
 		completedAt: record.completedAt ?? null,
 		acceptsRanges: record.acceptsRanges ?? null,
@@ -72,15 +58,15 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 		queueRank: queueRankOf(record),
 		limitRate: record.limitRate ?? null,
 		checksum: record.checksum ?? null,
-		checkProgress: facts.checkProgress,
-		exportProgress: facts.exportProgress,
+		checkProgress: state.checkProgress,
+		exportProgress: state.exportProgress,
 		exportedTo: record.exportedTo ?? null,
 		exportWhenComplete: record.exportWhenComplete?.path ?? null,
-		folder: facts.folder,
+		folder,
 	};
 }
 
-/** A web page or JSON document where a name says another file. A login page may call itself whatever it likes. */
+/** Ignores the file name in the response: a login page may claim any name. */
 export function isPageForFile(record: DownloadRecord): boolean {
 	const {url, givenName = '', info} = record;
 	return (

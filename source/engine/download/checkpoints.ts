@@ -1,0 +1,107 @@
+// Makes received bytes durable: syncs the data file, then records its ranges and checksums.
+import type {Scheduler} from '../fetch/scheduler.ts';
+import {isFull} from '../store/disk-error.ts';
+import type {DownloadEffects, DownloadState} from './download-state.ts';
+
+const checkpointMs = 500;
+/** Blocks recorded last, which are checked again after an unclean end. */
+const maxRecentBlocks = 16;
+
+export class Checkpoints {
+	readonly #state: DownloadState;
+	readonly #scheduler: Scheduler;
+	readonly #effects: DownloadEffects;
+	readonly #onWhole: () => Promise<void>;
+	#timer: NodeJS.Timeout | undefined;
+	#running: Promise<void> = Promise.resolve();
+
+	/** `onWhole`: every byte is recorded, and proven to be of one version. */
+	constructor(
+		state: DownloadState,
+		scheduler: Scheduler,
+		effects: DownloadEffects,
+		onWhole: () => Promise<void>,
+	) {
+		this.#state = state;
+		this.#scheduler = scheduler;
+		this.#effects = effects;
+		this.#onWhole = onWhole;
+	}
+
+	/** Runs one within `checkpointMs`. */
+	schedule(): void {
+		this.#timer ??= setTimeout(() => void this.run(), checkpointMs);
+	}
+
+	unschedule(): void {
+		clearTimeout(this.#timer);
+		this.#timer = undefined;
+	}
+
+	/** Runs one at once where the last byte has arrived: the download is not complete before. */
+	runIfWhole(): void {
+		if (this.#state.file.isComplete && !this.#state.isComplete) {
+			void this.run();
+		}
+	}
+
+	/** Records the bytes received so far, and completes a whole download. Calls run in series. Never rejects. */
+	run(): Promise<void> {
+		this.unschedule();
+		this.#running = this.#running.then(() => this.#record());
+		return this.#running;
+	}
+
+	async #record(): Promise<void> {
+		const {recordFile, checks, retries, file} = this.#state;
+		if (recordFile.refusal) {
+			return;
+		}
+
+		const {isComplete: wasComplete} = file;
+		if (wasComplete && !this.#state.isComplete && !this.#scheduler.isProven) {
+			// A record of every byte would be trusted after a crash.
+			return;
+		}
+
+		try {
+			// Taken in the same tick as the ranges: every recorded byte has its checksum.
+			const {pieces} = checks;
+			const {ranges, identity} = await file.checkpoint();
+			// Before the record: a complete download has all checksums, unless the disk has no room for them.
+			const recorded = await checks.save(file).catch(noneIfFull);
+			if (file !== this.#state.file || recordFile.refusal) {
+				return;
+			}
+
+			const recentBlocks = [...this.#state.recentBlocks, ...recorded].slice(-maxRecentBlocks);
+			this.#state.recentBlocks = recentBlocks;
+			// Bytes received since the sync belong to the next checkpoint; bytes lost since are missing again.
+			const isComplete = wasComplete && file.isComplete;
+			await recordFile.save({
+				error: retries.permanentError,
+				ranges: ranges.map(({start, end}) => [start, end]),
+				unsettled: this.#state.isClosed || recentBlocks.length === 0 ? undefined : recentBlocks,
+				pieces: pieces.length === 0 ? undefined : pieces.map(({start, end, crc}) => [start, end, crc]),
+				...(identity && {dataFile: identity}),
+				...(isComplete ? {} : {completedAt: undefined}),
+			});
+			const isProven = this.#scheduler.isProven && !file.doubt;
+			if (isComplete && isProven && !this.#state.isComplete && !retries.permanentError) {
+				await this.#onWhole();
+			}
+		} catch (error) {
+			if (file === this.#state.file) {
+				this.#effects.failed(error);
+			}
+		}
+	}
+}
+
+function noneIfFull(error: unknown): number[] {
+	if (!isFull(error)) {
+		throw error;
+	}
+
+	return [];
+}

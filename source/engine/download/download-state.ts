@@ -1,0 +1,107 @@
+// The state of one download, shared by its parts: record, data file, readers, retries and progress.
+import type {Download} from '../../downstream.ts';
+import {Readers} from '../fetch/readers.ts';
+import {RetryPolicy} from '../fetch/retry-policy.ts';
+import type {FetchState, TransferServices} from '../fetch/scheduler.ts';
+import {SpeedMeter} from '../fetch/speed-meter.ts';
+import {BlockChecksums} from '../store/block-checksums.ts';
+import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
+import type {SparseFile} from '../store/sparse-file.ts';
+
+/** Reactions that concern several parts of a download. */
+export type DownloadEffects = {
+	/**
+	 * Retries, renews the link, fetches a new version, or fails the download. `silentSince`: start of the request or
+	 * time of the last byte, in milliseconds since the epoch.
+	 */
+	failed(error: unknown, silentSince?: number): void;
+	/** The queue, the scheduler and the checkpoints act on changed facts. */
+	reevaluate(): void;
+};
+
+export class DownloadState implements FetchState {
+	readonly recordFile: RecordFile;
+	readonly services: TransferServices;
+	readonly checks: BlockChecksums;
+	readonly readers: Readers;
+	readonly retries: RetryPolicy;
+	readonly meter = new SpeedMeter();
+	readonly #closing = new AbortController();
+	#file: SparseFile;
+	/** Incremented for each new version of the bytes: a reader of an older version must not get newer bytes. */
+	version = 0;
+	/** The blocks recorded last: the disk may lose them in a crash. */
+	recentBlocks: readonly number[];
+	/** The user resumed the download: missing bytes are fetched without a player. */
+	isResumed = false;
+	/** The origin is asked whether it still sends a page in place of the file. */
+	isCheckingPage = false;
+	/** A new link is being resolved and checked. */
+	isRenewing = false;
+	/** Fraction of the running check, from 0 to 1. */
+	checkProgress: number | null = null;
+	/** Fraction of the running export, from 0 to 1. */
+	exportProgress: number | null = null;
+	/** The last view, until a fact changes. */
+	view: Download | undefined;
+
+	/** `retry` is called when the next attempt after an error is due. */
+	constructor(recordFile: RecordFile, file: SparseFile, services: TransferServices, retry: () => void) {
+		const {record} = recordFile;
+		this.recordFile = recordFile;
+		this.services = services;
+		this.checks = new BlockChecksums(
+			recordFile.checksPath,
+			record.pieces?.map(([start, end, crc]) => ({start, end, crc})),
+			recordFile,
+		);
+		this.readers = new Readers(services.bandwidth);
+		this.retries = new RetryPolicy(retry, record.error);
+		this.recentBlocks = record.unsettled ?? [];
+		this.#file = this.#connected(file);
+	}
+
+	get record(): DownloadRecord {
+		return this.recordFile.record;
+	}
+
+	/** Replaced when the download is moved or starts over: read it again after each wait. */
+	get file(): SparseFile {
+		return this.#file;
+	}
+
+	/** The caller retires the old file. */
+	set file(file: SparseFile) {
+		this.#file = this.#connected(file);
+	}
+
+	/** Every byte is on disk and recorded, and matches the checksum of the download, if any. */
+	get isComplete(): boolean {
+		return this.record.completedAt !== undefined && this.#file.isComplete;
+	}
+
+	/** Aborted when the download closes. */
+	get ending(): AbortSignal {
+		return this.#closing.signal;
+	}
+
+	get isClosed(): boolean {
+		return this.ending.aborted;
+	}
+
+	close(reason: Error): void {
+		this.#closing.abort(reason);
+	}
+
+	/** A fact of the snapshot has changed. */
+	changed(): void {
+		this.view = undefined;
+		this.services.changed();
+	}
+
+	#connected(file: SparseFile): SparseFile {
+		file.access = this.recordFile;
+		file.onWritten = (offset, bytes) => this.checks.wrote(offset, bytes, file.size);
+		return file;
+	}
+}

@@ -1,0 +1,14 @@
+// Errors that one part of a download raises and another one reports.
+import {DownStreamError} from '../../downstream.ts';
+
+export function cancelled(): DownStreamError {
+	return new DownStreamError('not-found', 'This download was cancelled; resume it to stream it again');
+}
+
+export function fetchedAnew(): DownStreamError {
+	return new DownStreamError('origin-changed', 'The file changed on the server and is fetched anew');
+}
+
+export function closing(): DownStreamError {
+	return new DownStreamError('not-found', 'The program is ending, or the download was removed');
+}

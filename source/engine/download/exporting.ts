@@ -1,0 +1,65 @@
+// Runs an export of a download: shows its progress and records the new place of the file.
+import {Logger} from '../../log.ts';
+import {SparseFile} from '../store/sparse-file.ts';
+import type {Checkpoints} from './checkpoints.ts';
+import type {DownloadState} from './download-state.ts';
+
+/**
+ * Copies or moves the file at `dataPath`; resolves with its new path. A move calls `onPlaced` before it removes the old
+ * file, and keeps that if the call resolves with false.
+ */
+export type Export = (
+	dataPath: string,
+	onProgress: (fraction: number) => void,
+	onPlaced: (path: string) => Promise<boolean>,
+) => Promise<string>;
+
+/** Resolves with the new path. Rejects as `run` does, or with `disk-full` or `disk-failed`. */
+export async function exporting(
+	state: DownloadState,
+	checkpoints: Checkpoints,
+	run: Export,
+): Promise<string> {
+	// A copy with holes is not the file, even if the last holes are filled meanwhile.
+	const {file, isComplete: isWhole, recordFile, version} = state;
+	const {size} = file;
+	const showProgress = (fraction: number | null) => {
+		state.exportProgress = fraction;
+		state.changed();
+	};
+
+	showProgress(0);
+	try {
+		const path = await run(file.path, showProgress, async movedTo => {
+			const moved = await SparseFile.open(movedTo, size, [{start: 0, end: size}]);
+			if (version !== state.version) {
+				return false;
+			}
+
+			await recordFile.save({movedTo});
+			// The download may have started over during the save.
+			if (version !== state.version) {
+				return false;
+			}
+
+			// Running reads keep the old descriptor; the next read opens the new place.
+			const old = state.file;
+			state.file = moved;
+			moved.trust();
+			await old.retire();
+			void checkpoints.run();
+			return true;
+		});
+		const change =
+			isWhole && version === state.version
+				? {exportedTo: path, exportWhenComplete: undefined}
+				: {exportedPartTo: path};
+		// The file is exported, even if the store has no room to record that.
+		await recordFile.save(change).catch((error: unknown) => {
+			Logger.warn(`${recordFile.record.id}: ${String(error)}`);
+		});
+		return path;
+	} finally {
+		showProgress(null);
+	}
+}

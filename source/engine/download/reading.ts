@@ -1,0 +1,249 @@
+// Serves the bytes of a download to players: from disk where cached, else as they arrive.
+import {Logger} from '../../log.ts';
+import type {Client} from '../fetch/players.ts';
+import type {Reader} from '../fetch/readers.ts';
+import type {Scheduler} from '../fetch/scheduler.ts';
+import {release} from '../memory/buffers.ts';
+import {DiskReader} from '../memory/disk-reader.ts';
+import type {Range} from '../store/range-set.ts';
+import {DamagedFile} from '../store/sparse-file.ts';
+import type {DownloadState} from './download-state.ts';
+import {cancelled, fetchedAnew} from './errors.ts';
+import type {LinkRenewal} from './link-renewal.ts';
+import type {Mending} from './mending.ts';
+import type {PageReplacement} from './page-replacement.ts';
+import type {Patience} from './patience.ts';
+import type {Verification} from './verification.ts';
+import {nameOf, typeOf} from './view.ts';
+
+/** Bytes between two wake-ups of the scheduler by one reader: at least `bytes`, or `part` of its progress up to `most`. */
+const wakeStep = {bytes: 256 * 1024, part: 1 / 16, most: 4 * 1024 * 1024};
+const minute = 60_000;
+
+/** What a response to a player says of the file (RFC 9110 section 3.2). */
+export type Representation = {
+	readonly name: string;
+	readonly type: string;
+	/** Bytes; Infinity while unknown. */
+	readonly size: number;
+	/** Strong, quoted, and different for each version of the bytes. */
+	readonly etag: string | undefined;
+	readonly lastModified: string | undefined;
+	readonly acceptsRanges: boolean;
+	readonly complete: boolean;
+	/** To pass to `read`, which fails for bytes of another version. */
+	readonly version: number;
+};
+
+export type ReadRequest = {
+	/** `end` may be Infinity for an unknown size. */
+	readonly range: Range;
+	/** As in `Representation`. */
+	readonly version: number;
+	readonly player: Client;
+	readonly signal: AbortSignal;
+};
+
+type Parts = {
+	readonly scheduler: Scheduler;
+	readonly verification: Verification;
+	readonly mending: Mending;
+	readonly links: LinkRenewal;
+	readonly pages: PageReplacement;
+	readonly patience: Patience;
+};
+
+export class Reading {
+	readonly #state: DownloadState;
+	readonly #scheduler: Scheduler;
+	readonly #verification: Verification;
+	readonly #mending: Mending;
+	readonly #links: LinkRenewal;
+	readonly #pages: PageReplacement;
+	readonly #patience: Patience;
+
+	constructor(state: DownloadState, {scheduler, verification, mending, links, pages, patience}: Parts) {
+		this.#state = state;
+		this.#scheduler = scheduler;
+		this.#verification = verification;
+		this.#mending = mending;
+		this.#links = links;
+		this.#pages = pages;
+		this.#patience = patience;
+	}
+
+	/**
+	 * Waits for the first response of the origin if nothing is known of the file. Rejects with the `DownStreamError` that
+	 * prevents it, or the signal's reason.
+	 */
+	async representation(signal: AbortSignal): Promise<Representation> {
+		await this.#pages.run();
+		signal.throwIfAborted();
+		if (!this.#scheduler.hasFileInfo) {
+			this.#throwIfCancelled();
+			await this.#state.services.access.obtain();
+			this.#throwIfCancelled();
+			try {
+				await this.#state.readers.fileInfo(signal, () => this.#request(true, () => this.#scheduler.wake()));
+			} finally {
+				this.#scheduler.wake();
+			}
+		}
+
+		const {record, version} = this.#state;
+		const {acceptsRanges, id, startedOver = 0} = record;
+		const validator = record.hasUnstableValidator ? undefined : record.validator;
+		const {size, isComplete} = this.#state.file;
+		return {
+			name: nameOf(record),
+			type: typeOf(record),
+			size,
+			etag: size === Infinity ? undefined : (validator?.etag ?? `"${id}-${size}-${startedOver}"`),
+			lastModified: validator?.lastModified,
+			acceptsRanges: acceptsRanges !== false,
+			complete: isComplete,
+			version,
+		};
+	}
+
+	/**
+	 * Yields the bytes of the range in order as they become available; each piece is valid until the next is requested.
+	 * Throws the `DownStreamError` that prevents it, or the signal's reason.
+	 */
+	async *read({range, version, player, signal}: ReadRequest): AsyncGenerator<Uint8Array, void, undefined> {
+		this.#throwIfCancelled();
+		if (this.#state.isComplete) {
+			await this.#verification.detectChange();
+		}
+
+		const reader = this.#state.readers.open(range, player);
+		Logger.debug(
+			`${this.#state.record.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
+		);
+		const blocks = new DiskReader(this.#state.services.blocks);
+		this.#recordReadTime();
+		let wakeAt = wakeStep.bytes;
+		let hasRequested = false;
+		try {
+			this.#scheduler.wake();
+			while (reader.offset < Math.min(range.end, this.#state.file.size)) {
+				signal.throwIfAborted();
+				this.#throwIfCancelled();
+				if (version !== this.#state.version) {
+					throw fetchedAnew();
+				}
+
+				// The wait begins in the tick of this look: no write between them goes unnoticed.
+				const end = Math.min(range.end, this.#scheduler.readableEnd(range.start, reader.offset));
+				const cached = Math.min(this.#state.file.present.runEnd(reader.offset), end) - reader.offset;
+				const isCached = cached > 0;
+				const bytes = isCached
+					? await this.#readCached(blocks, reader.offset, cached)
+					: await this.#waitForBytes(reader, signal, !hasRequested);
+				hasRequested ||= !isCached;
+				if (!bytes?.length) {
+					blocks.sent();
+					continue;
+				}
+
+				reader.advance(bytes.length);
+				if (!this.#state.file.isComplete && reader.consumed >= wakeAt) {
+					wakeAt = reader.consumed + wakeStepAfter(reader.consumed);
+					this.#scheduler.wake();
+				}
+
+				yield bytes;
+				blocks.sent();
+				release(bytes);
+			}
+
+			// Another version may end elsewhere.
+			if (reader.offset < range.end && version !== this.#state.version) {
+				throw fetchedAnew();
+			}
+		} finally {
+			await blocks.close();
+			this.#state.readers.close(reader);
+			this.#recordReadTime();
+			if (this.#state.isComplete && this.#state.readers.size === 0 && this.#scheduler.segments.size === 0) {
+				void this.#state.file.close();
+			}
+
+			this.#scheduler.wake();
+		}
+	}
+
+	/** Resolves with undefined if the file was moved, reset or mended meanwhile: the reader looks again. */
+	async #readCached(blocks: DiskReader, offset: number, length: number): Promise<Uint8Array | undefined> {
+		const {file} = this.#state;
+		try {
+			return await blocks.read(file, offset, length);
+		} catch (error) {
+			if (file !== this.#state.file || this.#state.isClosed) {
+				return undefined;
+			}
+
+			const mending = error instanceof DamagedFile ? this.#mending.mend(error) : undefined;
+			if (!mending) {
+				throw error;
+			}
+
+			await mending;
+			return undefined;
+		}
+	}
+
+	/** Resolves with the received bytes, or with undefined if the reader is to look again. */
+	async #waitForBytes(
+		reader: Reader,
+		signal: AbortSignal,
+		isRequest: boolean,
+	): Promise<Uint8Array | undefined> {
+		if (this.#state.recordFile.refusal) {
+			await this.#state.services.access.obtain();
+			return undefined;
+		}
+
+		return this.#state.readers.waitForBytes(reader, signal, () =>
+			this.#request(isRequest, () => this.#scheduler.readerBlockedAt(reader.offset)),
+		);
+	}
+
+	/** A player begins to wait. The origin is asked again: a past error does not answer a new request. */
+	#request(isRequest: boolean, schedule: () => void): void {
+		const {retries, services} = this.#state;
+		const hadFailed = retries.permanentError !== undefined;
+		retries.retryNow(isRequest);
+		schedule();
+		if (hadFailed) {
+			this.#links.allowOne();
+			services.queueChanged();
+		}
+
+		this.#patience.endOverdueWaits();
+	}
+
+	#throwIfCancelled(): void {
+		const {file, isClosed, recordFile} = this.#state;
+		if (isClosed && recordFile.refusal) {
+			throw recordFile.refusal;
+		}
+
+		if (isClosed || (recordFile.record.intent === 'cancel' && !file.isComplete)) {
+			throw cancelled();
+		}
+	}
+
+	/** Precise to the minute: eviction compares downloads by it. */
+	#recordReadTime(): void {
+		const {isClosed, recordFile} = this.#state;
+		const now = Date.now();
+		if (!isClosed && now - (recordFile.record.readAt ?? 0) >= minute) {
+			void recordFile.save({readAt: now}).catch(() => undefined);
+		}
+	}
+}
+
+function wakeStepAfter(consumed: number): number {
+	return Math.min(wakeStep.most, Math.max(wakeStep.bytes, consumed * wakeStep.part));
+}
