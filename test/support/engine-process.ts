@@ -23,6 +23,7 @@ function builtProgram(): Promise<string> {
 		const outfile = path.join(folder, 'engine-program.mjs');
 		await build({
 			entryPoints: [path.join(import.meta.dirname, 'engine-program.ts')],
+			define: {bundledVersion: '"0.0.0"'},
 			outfile,
 			bundle: true,
 			format: 'esm',
