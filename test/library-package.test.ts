@@ -25,7 +25,7 @@ const dashboard = {
 
 const libraryDocument = readFileSync(path.join(root, 'docs/library.md'), 'utf8');
 /** They begin like a type. */
-const other = new Set(['Infinity', 'Authorization', 'Bearer']);
+const other = new Set(['Infinity', 'Authorization', 'Bearer', 'Symbol']);
 
 function namesIn(text: string, pattern: RegExp): string[] {
 	return Array.from(text.matchAll(pattern), ([, name]) => name!);
@@ -96,6 +96,16 @@ for await (const {fileName, totalSize, mimeType} of downstream.getFileStats('htt
 	console.log(told);
 }
 for await (const {progress} of downstream.progressStream) console.log(progress.toFixed());
+const {name, exportedTo} = await downstream.whenComplete('http://a/', {signal: AbortSignal.timeout(1000)});
+export const complete: [string, string | null] = [name, exportedTo];
+for await (const {progress} of downstream.progress('http://a/')) console.log(progress.toFixed());
+await downstream.cache('http://a/', {headers: {a: 'b'}, userAgent: 'a', proxy: {type: 'http', host: 'a', port: 1}});
+export const scope = async () => {
+	await using instance = await DownStream.init();
+	return instance.origin;
+};
+// @ts-expect-error there is no such option
+await downstream.cache('http://a/', {chekcsum: 'a'});
 export const open = (source: DataSource): Promise<string> => downstream.cache(source);
 export const isFull = (error: unknown) => error instanceof DownStreamError && error.code === 'disk-full';
 Logger.setEnabled(false);
@@ -122,10 +132,12 @@ test('the document of the library names all that is exported, and nothing that i
 	const folder = await installPackage(t);
 	const types = (file: string) =>
 		readFile(path.join(folder, 'node_modules/downstream-tui/dist/types', file), 'utf8');
-	const [index, library, dataSource, httpSource, log] = await Promise.all(
+	const [index, library, libraryTypes, downstream, dataSource, httpSource, log] = await Promise.all(
 		[
 			'index.d.ts',
 			'library.d.ts',
+			'library/types.d.ts',
+			'downstream.d.ts',
 			'engine/origin/data-source.d.ts',
 			'engine/origin/http-source.d.ts',
 			'log.d.ts',
@@ -140,7 +152,9 @@ test('the document of the library names all that is exported, and nothing that i
 	const [, instance = ''] = /export declare class DownStream \{(.*)^\}/ms.exec(library!) ?? [];
 	const verbs = namesIn(instance, /^ {4}(?:static |get )*(\w+)[(:]/gm).filter(name => name !== 'constructor');
 	const logs = namesIn(log!, /^ {4}(?:readonly )?(\w+)[(:]/gm);
-	const fields = [library!, dataSource!, httpSource!].flatMap(text => namesIn(text, /readonly (\w+)\??:/g));
+	const fields = [libraryTypes!, dataSource!, httpSource!].flatMap(text =>
+		namesIn(text, /readonly (\w+)\??:/g),
+	);
 	assert.ok(verbs.includes('cache') && logs.includes('setEnabled') && fields.includes('proxyConfig'));
 
 	const code = libraryDocument.replaceAll(/```.*?```/gs, '');
@@ -149,6 +163,10 @@ test('the document of the library names all that is exported, and nothing that i
 	for (const name of [...exported, ...verbs, ...logs, ...fields, ...Object.keys(errorKinds)]) {
 		assert.ok(words.has(name), `${name} is not told of`);
 	}
+
+	const [, statuses = ''] = /DownloadStatus = (.*?);/s.exec(downstream!) ?? [];
+	const [, told = ''] = /^A `DownloadStatus` is one of:(.*?)^#/ms.exec(libraryDocument) ?? [];
+	assert.deepEqual(namesIn(told, /^\| `(\w+)`/gm), namesIn(statuses, /'(\w+)'/g));
 
 	const headings = libraryDocument.match(/^### .*$/gm)!.join('\n');
 	const inHeadings = Array.from(headings.matchAll(/`(?:DownStream\.)?(\w+)/g), ([, name]) => name!);
@@ -172,15 +190,56 @@ test('the document of the library names all that is exported, and nothing that i
 	);
 });
 
+test('the first program of the document follows its own download, whatever earlier runs left', async t => {
+	const folder = await installPackage(t);
+	const origin = await startOrigin(t, {
+		size: 2_000_000,
+		etag: '"1"',
+		intercept({url}, response) {
+			const isGone = url === '/gone.bin';
+			if (isGone) {
+				response.writeHead(404).end();
+			}
+
+			return isGone;
+		},
+	});
+	const [, program = ''] = /```js\n(.*?)```/s.exec(libraryDocument) ?? [];
+	const temporary = await temporaryFolder(t);
+	const env = cleanEnvironment({HOME: temporary, XDG_CACHE_HOME: temporary});
+	const runWith = async (file: string) => {
+		const text = program.replace('https://example.com/film.mkv', origin.urlOf(file));
+		await writeFile(path.join(folder, 'program.mjs'), text);
+		return run(process.execPath, ['program.mjs'], {cwd: folder, env});
+	};
+
+	await assert.rejects(runWith('/gone.bin'), {code: 1, stderr: /\b404: no such file/});
+	for (const file of ['/first.bin', '/second.bin', '/first.bin']) {
+		const {stdout} = await runWith(file);
+		const lines = stdout.trim().split('\n');
+		assert.match(lines[0]!, new RegExp(`^mpv http://127\\.0\\.0\\.1:\\d+/stream/[\\da-f]{32}${file}$`));
+		assert.match(lines.at(-2)!, /^100\.0 %, \d+ bytes\/s$/);
+		assert.equal(lines.at(-1), `${file.slice(1)}: 2000000 bytes`);
+	}
+});
+
 test('the example downloads a file and exports it', async t => {
 	const folder = await installPackage(t);
 	const origin = await startOrigin(t, {size: 2_000_000, etag: '"1"'});
 	await cp(path.join(root, 'examples'), folder, {recursive: true});
 	const temporary = await temporaryFolder(t);
-	const {stdout} = await run(process.execPath, ['download.mjs', origin.url, 'films'], {
-		cwd: folder,
-		env: cleanEnvironment({TMPDIR: temporary}),
+	const options = {cwd: folder, env: cleanEnvironment({TMPDIR: temporary})};
+	// Its storage folder keeps what it could not complete.
+	origin.options.intercept = (_request, response) => {
+		response.writeHead(404).end();
+		return true;
+	};
+	await assert.rejects(run(process.execPath, ['download.mjs', origin.urlOf('/gone.bin'), 'films'], options), {
+		code: 1,
+		stderr: /^origin-refused: .*404.*\n$/,
 	});
+	origin.options.intercept = undefined;
+	const {stdout} = await run(process.execPath, ['download.mjs', origin.url, 'films'], options);
 	assert.match(stdout, /^play it now: mpv http:\/\/127\.0\.0\.1:\d+\/stream\/[\da-f]{32}\/film\.bin$/m);
 	assert.match(stdout, /^film\.bin: 2000000 bytes, application\/octet-stream$/m);
 	assert.match(

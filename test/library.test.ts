@@ -2,31 +2,24 @@ import assert from 'node:assert/strict';
 import {createHmac} from 'node:crypto';
 import {access, readFile, stat} from 'node:fs/promises';
 import path from 'node:path';
-import {test, type TestContext} from 'node:test';
+import {test} from 'node:test';
 import {CustomHeaderDataSource, HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {
 	DownStream,
 	type DataSource,
-	type DownStreamOptions,
 	type OriginResponse,
 	type OriginRequest,
 	type ProxyConfig,
 } from '../source/index.ts';
-import {atEnd} from './support/cleanup.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {initLibrary as init} from './support/library.ts';
+import {freePort} from './support/nginx.ts';
 import {missing} from './support/programs.ts';
 import {password, startMicrosocks, user} from './support/upstream-proxies.ts';
 
 const mebibyte = 1024 * 1024;
 const size = 3 * mebibyte;
-
-async function init(t: TestContext, options: DownStreamOptions = {}): Promise<DownStream> {
-	const storageDir = options.storageDir ?? (await temporaryFolder(t));
-	const downstream = await DownStream.init({port: 0, proxyConfig: 'direct', ...options, storageDir});
-	atEnd(t, () => downstream.dispose());
-	return downstream;
-}
 
 async function untilStatus(downstream: DownStream, url: string, wanted: string): Promise<void> {
 	for await (const progress of downstream.progressStream) {
@@ -358,7 +351,10 @@ test('there is one instance, and what is asked for wrongly is told in one senten
 	}
 
 	const downstream = await init(t);
-	await assert.rejects(DownStream.init({port: 0}), {code: 'bad-request', message: /dispose\(\) of it/});
+	await assert.rejects(DownStream.init({port: 0}), {
+		code: 'bad-request',
+		message: /call dispose\(\) before init/,
+	});
 	await assert.rejects(downstream.cache('not a url'), {code: 'bad-request'});
 	await assert.rejects(downstream.cache(undefined as unknown as string), {code: 'bad-request'});
 	await assert.rejects(downstream.pauseDownload('http://127.0.0.1/?token=secret'), {
@@ -379,4 +375,108 @@ test('there is one instance, and what is asked for wrongly is told in one senten
 	});
 	assert.throws(() => downstream.getProgress('http://127.0.0.1/film.bin'), {code: 'bad-request'});
 	assert.throws(() => DownStream.instance, {code: 'bad-request'});
+});
+
+test('a download has headers, a user agent, a proxy and connections of its own', async t => {
+	const origin = await startOrigin(t, {size, etag: '"1"'});
+	const port = await freePort();
+	const downstream = await init(t, {
+		headers: {'X-API-Key': 'of all'},
+		userAgent: 'of all',
+		proxyConfig: {type: 'http', host: '127.0.0.1', port},
+	});
+	const localUrl = await downstream.cache(origin.url, {
+		headers: {'X-API-Key': 'its own'},
+		userAgent: 'its own',
+		proxy: 'direct',
+		connections: 2,
+	});
+	const {maxConnections} = await downstream.whenComplete(localUrl);
+	assert.equal(maxConnections, 2);
+	for (const {headers} of origin.requests) {
+		assert.deepEqual([headers['x-api-key'], headers['user-agent']], ['its own', 'its own']);
+	}
+
+	const proxies = [{type: 'http', host: '127.0.0.1', port}, `http://127.0.0.1:${port}`] as const;
+	for (const [index, proxy] of proxies.entries()) {
+		const refused = await downstream.cache(origin.urlOf(`/${index}`), {proxy});
+		await untilStatus(downstream, origin.urlOf(`/${index}`), 'waiting');
+		const found = (await downstream.getAllDownloads()).find(({streamUrl}) => streamUrl === refused);
+		assert.equal(found?.error?.code, 'upstream-proxy-unreachable');
+	}
+
+	const paused = await downstream.cache(origin.urlOf('/paused.bin'), {paused: true});
+	assert.equal(downstream.isDownloading(paused), false);
+	for (const source of [new MemorySource('memory:a', content(0, 1)), new HttpDataSource({url: origin.url})]) {
+		for (const options of [{headers: {}}, {userAgent: 'a'}, {proxy: 'direct'}]) {
+			await assert.rejects(downstream.cache(source, options), {
+				code: 'bad-request',
+				message: `${Object.keys(options)[0]} goes with a URL; give it to the data source instead`,
+			});
+		}
+	}
+});
+
+test('an unknown or bad option is refused by its name, and the nearest known one is named', async t => {
+	const refusal = (message: string) => ({name: 'DownStreamError', code: 'bad-request', message});
+	const proxyConfig = {type: 'http', host: 'a', port: 1, usernme: 'me'} as ProxyConfig;
+	for (const [options, message] of [
+		[{portt: 1}, 'There is no option portt; did you mean port?'],
+		[{storagedir: '/x'}, 'There is no option storagedir; did you mean storageDir?'],
+		[{proxyConfig}, 'There is no option usernme; did you mean username?'],
+		[{storageDir: 1}, 'storageDir is 1; it must be a string'],
+		[{insecure: 'no'}, 'insecure must be true or false'],
+		[{allowOrigins: 'https://a.example'}, 'allowOrigins must be an array of origins'],
+		[{headers: {a: 1}}, 'headers must be an object whose values are strings'],
+		[{proxyConfig: 5}, 'proxyConfig is 5; it must be an object with type, host and port, or a string'],
+	] as const) {
+		await assert.rejects(DownStream.init(options as object), refusal(message));
+	}
+
+	const downstream = await init(t);
+	const url = 'http://127.0.0.1/film.bin';
+	await downstream.cache(url, {paused: true});
+	const wrong = {signall: AbortSignal.abort()} as object;
+	const meant = refusal('There is no option signall; did you mean signal?');
+	await assert.rejects(downstream.cache(url, wrong), meant);
+	await assert.rejects(downstream.whenComplete(url, wrong), meant);
+	assert.throws(() => downstream.progress(url, wrong), meant);
+	assert.throws(() => downstream.getFileStats(url, wrong), meant);
+	await assert.rejects(
+		downstream.cache(url, {chekcsum: 'x'} as object),
+		refusal('There is no option chekcsum; did you mean checksum?'),
+	);
+	await assert.rejects(
+		downstream.cache(url, {signal: true} as object),
+		refusal('signal must be an AbortSignal'),
+	);
+	await assert.rejects(
+		downstream.cache(url, null as unknown as object),
+		refusal('The options must be an object'),
+	);
+	for (const verb of ['exportFile', 'moveFile', 'setDownloadTarget'] as const) {
+		await assert.rejects(
+			downstream[verb](url, 'film.bin', {force: true} as object),
+			refusal('There is no option force; the options are signal, overwrite, keepBoth'),
+		);
+	}
+
+	assert.throws(
+		() => new HttpDataSource({url, header: {}} as {url: string}),
+		refusal(
+			'There is no option header; the options are url, userAgent, proxy, env, connections, tls, timeouts, isOwnStream',
+		),
+	);
+	assert.throws(
+		() =>
+			new CustomHeaderDataSource({url, customHeaders: {}, userAgnet: 'a'} as {
+				url: string;
+				customHeaders: {};
+			}),
+		refusal('There is no option userAgnet; did you mean userAgent?'),
+	);
+	assert.throws(
+		() => new CustomHeaderDataSource({url, customHeader: {}} as unknown as {url: string; customHeaders: {}}),
+		refusal('There is no option customHeader; did you mean customHeaders?'),
+	);
 });

@@ -5,6 +5,7 @@ import type {HttpClient, HttpClientOptions, HttpTimeouts, TlsOptions} from '../h
 import {byLowerCase, checkedHeaders, inLowerCase} from '../http/headers.ts';
 import {DirectClient} from '../http/pool.ts';
 import {parseProxy, proxyFromEnvironment} from '../http/proxy-settings.ts';
+import {checkOptionNames} from '../../text/option-names.ts';
 import type {DataSource, OriginResponse, OriginRequest} from './data-source.ts';
 import {DigestLogin} from './digest-login.ts';
 import {requestOrigin, type OriginTraits} from './origin-request.ts';
@@ -16,7 +17,7 @@ export type HttpDataSourceOptions = {
 	/** Upstream proxy URL, or `direct`; without it the environment decides, for each host. */
 	readonly proxy?: string;
 	/** Where the proxy variables are; the program's own environment unless given. */
-	readonly env?: NodeJS.ProcessEnv;
+	readonly env?: Readonly<Record<string, string | undefined>>;
 	/** To each host. */
 	readonly connections?: number;
 	readonly tls?: TlsOptions;
@@ -29,6 +30,17 @@ export type CustomHeaderDataSourceOptions = HttpDataSourceOptions & {
 	/** Sent to the origin of the URL, and to no other that it redirects to. */
 	readonly customHeaders: Readonly<Record<string, string>>;
 };
+
+const optionNames = Object.keys({
+	url: true,
+	userAgent: true,
+	proxy: true,
+	env: true,
+	connections: true,
+	tls: true,
+	timeouts: true,
+	isOwnStream: true,
+} satisfies Record<keyof HttpDataSourceOptions, true>);
 
 export type StoredSource = Pick<AddRequest, 'url' | 'headers' | 'userAgent' | 'proxy' | 'connections'>;
 
@@ -52,6 +64,7 @@ export class HttpDataSource implements DataSource {
 	readonly #proxies = new Map<string, URL | undefined>();
 
 	constructor(options: HttpDataSourceOptions, headers: Readonly<Record<string, string>> = {}) {
+		checkOptionNames(options, optionNames);
 		const {url, credentials} = withoutCredentials(options.url);
 		this.url = url.href;
 		this.#url = url;
@@ -160,8 +173,10 @@ async function proxyClient(proxy: URL, options: HttpClientOptions): Promise<Http
 
 /** A file that is given only to those who send certain headers. */
 export class CustomHeaderDataSource extends HttpDataSource {
-	constructor({customHeaders, ...options}: CustomHeaderDataSourceOptions) {
-		super(options, customHeaders);
+	constructor(options: CustomHeaderDataSourceOptions) {
+		checkOptionNames(options, [...optionNames, 'customHeaders']);
+		const {customHeaders, ...others} = options;
+		super(others, customHeaders);
 	}
 }
 
