@@ -79,7 +79,12 @@ const normalizePackageData = getDefaultExportFromCjs(normalizeExports);`,
 await rm(outdir, {recursive: true, force: true});
 const {metafile} = await build({
 	absWorkingDir: root,
-	entryPoints: {cli: 'cli.tsx', index: 'source/index.ts', 'worker-main': 'source/host/worker-main.ts'},
+	entryPoints: {
+		cli: 'cli.tsx',
+		index: 'source/index.ts',
+		testing: 'source/testing.ts',
+		'worker-main': 'source/host/worker-main.ts',
+	},
 	outdir,
 	bundle: true,
 	// The library, --version, --help and get load neither Ink nor React.
@@ -137,7 +142,7 @@ async function writeTypes(folder) {
 	const everything = await mkdtemp(path.join(tmpdir(), 'downstream-types-'));
 	try {
 		await promisify(execFile)(process.execPath, [compiler, '-p', project, '--outDir', everything]);
-		const wanted = new Set(['index.d.ts']);
+		const wanted = new Set(['index.d.ts', 'testing.d.ts']);
 		for (const file of wanted) {
 			const text = await readFile(path.join(everything, file), 'utf8');
 			const written = text.replaceAll(/(from\s+|import\()'(\.[^']+)\.ts'/g, (_match, before, place) => {

@@ -83,6 +83,7 @@ const allowed: Record<string, readonly string[]> = {
 	],
 	library: ['downstream.ts', 'schema.ts', 'defaults.ts', 'wait.ts', 'text', 'host', 'engine', 'engine/http'],
 	'library.ts': ['downstream.ts', 'schema.ts', 'text', 'library', 'host', 'engine', 'engine/origin'],
+	'testing.ts': ['engine/origin', 'engine/store'],
 	'index.ts': [
 		...['downstream.ts', 'library.ts', 'library', 'log.ts'],
 		...['engine/http', 'engine/origin', 'engine/store'],

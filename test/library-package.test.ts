@@ -132,11 +132,12 @@ test('the document of the library names all that is exported, and nothing that i
 	const folder = await installPackage(t);
 	const types = (file: string) =>
 		readFile(path.join(folder, 'node_modules/downstream-tui/dist/types', file), 'utf8');
-	const [index, library, libraryTypes, downstream, dataSource, httpSource, log] = await Promise.all(
+	const [index, library, libraryTypes, testing, downstream, dataSource, httpSource, log] = await Promise.all(
 		[
 			'index.d.ts',
 			'library.d.ts',
 			'library/types.d.ts',
+			'testing.d.ts',
 			'downstream.d.ts',
 			'engine/origin/data-source.d.ts',
 			'engine/origin/http-source.d.ts',
@@ -149,10 +150,12 @@ test('the document of the library names all that is exported, and nothing that i
 			.map(name => name.replace('type ', '').trim())
 			.filter(Boolean),
 	).flat();
+	exported.push(...namesIn(testing!, /^export (?:declare )?(?:type|const|function) (\w+)/gm));
+	assert.ok(exported.includes('checkDataSource') && exported.includes('DataSourceCheck'));
 	const [, instance = ''] = /export declare class DownStream \{(.*)^\}/ms.exec(library!) ?? [];
 	const verbs = namesIn(instance, /^ {4}(?:static |get )*(\w+)[(:]/gm).filter(name => name !== 'constructor');
 	const logs = namesIn(log!, /^ {4}(?:readonly )?(\w+)[(:]/gm);
-	const fields = [libraryTypes!, dataSource!, httpSource!].flatMap(text =>
+	const fields = [libraryTypes!, testing!, dataSource!, httpSource!].flatMap(text =>
 		namesIn(text, /readonly (\w+)\??:/g),
 	);
 	assert.ok(verbs.includes('cache') && logs.includes('setEnabled') && fields.includes('proxyConfig'));
@@ -221,6 +224,32 @@ test('the first program of the document follows its own download, whatever earli
 		assert.match(lines.at(-2)!, /^100\.0 %, \d+ bytes\/s$/);
 		assert.equal(lines.at(-1), `${file.slice(1)}: 2000000 bytes`);
 	}
+});
+
+test('the checks of data sources run from the package', async t => {
+	const folder = await installPackage(t);
+	await writeFile(
+		path.join(folder, 'program.mjs'),
+		`import {checkDataSource} from 'downstream-tui/testing';
+const bytes = Buffer.from('a file');
+const create = wrong => () => ({
+	url: 'memory:file',
+	async open({range, ranged, signal}) {
+		signal.throwIfAborted();
+		const part = ranged ? range : {start: 0, end: bytes.length};
+		const [start, end] = [part.start, part.end].map(at => Math.min(at, bytes.length));
+		const pieces = end > start ? [bytes.subarray(start, end + wrong)] : [];
+		const info = {name: 'file', type: undefined, size: bytes.length};
+		return {info, range: {start, end}, validator: {}, acceptsRanges: true, body: (async function* () { yield* pieces; })()};
+	},
+	async dispose() {},
+});
+await checkDataSource({create: create(0), bytes});
+await checkDataSource({create: create(1), bytes}).catch(error => console.log(error.message));
+`,
+	);
+	const {stdout} = await run(process.execPath, ['program.mjs'], {cwd: folder});
+	assert.equal(stdout, 'the body goes on after byte 1, the end of [0, 1)\n');
 });
 
 test('the example downloads a file and exports it', async t => {

@@ -11,6 +11,7 @@ import {
 	type OriginRequest,
 	type ProxyConfig,
 } from '../source/index.ts';
+import {dataSourceChecks} from '../source/testing.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {initLibrary as init} from './support/library.ts';
@@ -49,10 +50,13 @@ class MemorySource implements DataSource {
 		this.#bytes = bytes;
 	}
 
-	async open({range}: OriginRequest): Promise<OriginResponse> {
+	async open({range, ranged, signal}: OriginRequest): Promise<OriginResponse> {
+		signal.throwIfAborted();
 		this.opened++;
 		const {length} = this.#bytes;
-		const part = {start: Math.min(range.start, length), end: Math.min(range.end, length)};
+		const part = ranged
+			? {start: Math.min(range.start, length), end: Math.min(range.end, length)}
+			: {start: 0, end: length};
 		const bytes = this.#bytes.subarray(part.start, part.end);
 		return {
 			info: {name: 'notes.bin', type: 'application/x-notes', size: length},
@@ -60,9 +64,10 @@ class MemorySource implements DataSource {
 			validator: {etag: '"1"'},
 			acceptsRanges: true,
 			body: (async function* () {
-				yield bytes;
+				if (bytes.length > 0) {
+					yield bytes;
+				}
 			})(),
-			endIsProven: true,
 		};
 	}
 
@@ -102,6 +107,18 @@ async function* thenDisposed(body: AsyncIterable<Uint8Array>, source: DataSource
 	} finally {
 		await source.dispose();
 	}
+}
+
+for (const check of dataSourceChecks) {
+	test(`a data source in memory ${check.name}`, async () => {
+		const bytes = content(0, size);
+		await check.run({create: () => new MemorySource('memory:notes.bin', bytes), bytes});
+	});
+
+	test(`a data source around another one ${check.name}`, async t => {
+		const origin = await startOrigin(t, {size, etag: '"1"'});
+		await check.run({create: () => new SigningSource(origin.url, url => url), bytes: content(0, size)});
+	});
 }
 
 test('a URL is cached, told of, played, exported and removed', async t => {

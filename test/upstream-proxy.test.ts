@@ -62,7 +62,11 @@ async function fetchThrough(
 ): Promise<Buffer> {
 	const source = new HttpDataSource({url, proxy, tls: {ca}});
 	atEnd(t, () => source.dispose());
-	const answer = await source.open({range: {start: 0, end: size}, signal: new AbortController().signal});
+	const answer = await source.open({
+		range: {start: 0, end: size},
+		ranged: true,
+		signal: new AbortController().signal,
+	});
 	return bytesOf(answer.body);
 }
 
@@ -179,6 +183,7 @@ for (const refusal of ['HTTP/1.1 501 Not Implemented\r\n\r\n', '']) {
 		for (let repeats = 0; repeats < 2; repeats++) {
 			const answer = await source.open({
 				range: {start: 0, end: size},
+				ranged: true,
 				signal: new AbortController().signal,
 			});
 			assert.ok((await bytesOf(answer.body)).equals(content(0, size)));
@@ -255,7 +260,7 @@ test(
 				timeouts: {connect: 100, headers: 100, body: 100},
 			});
 			await assert.rejects(
-				source.open({range: {start: 0, end: 1}, signal: new AbortController().signal}),
+				source.open({range: {start: 0, end: 1}, ranged: true, signal: new AbortController().signal}),
 				withCode('upstream-proxy-unreachable'),
 			);
 			await source.dispose();
@@ -285,7 +290,11 @@ test('an untrusted certificate is refused, with the flags that help', {skip: mis
 	});
 	const source = new HttpDataSource({url, proxy: 'direct', tls: {insecure: true}});
 	atEnd(t, () => source.dispose());
-	const answer = await source.open({range: {start: 0, end: 10}, signal: new AbortController().signal});
+	const answer = await source.open({
+		range: {start: 0, end: 10},
+		ranged: true,
+		signal: new AbortController().signal,
+	});
 	assert.equal(answer.info.size, size);
 });
 
@@ -328,7 +337,7 @@ for (const [variables, name] of [
 		source.preconnect();
 		source.closeIdle();
 		await assert.rejects(
-			source.open({range: {start: 0, end: 1}, signal: new AbortController().signal}),
+			source.open({range: {start: 0, end: 1}, ranged: true, signal: new AbortController().signal}),
 			(error: Error) => {
 				assert.match(error.message, new RegExp(`^The proxy in the environment variable ${name} must be`));
 				return withCode('bad-request')(error);
@@ -406,7 +415,7 @@ for (const isForwarded of [false, true]) {
 		const source = new HttpDataSource({url: `http://127.0.0.1:${origin.port}/film`, proxy});
 		atEnd(t, () => source.dispose());
 		const {signal} = new AbortController();
-		const ask = (start: number, end: number) => source.open({range: {start, end}, signal});
+		const ask = (start: number, end: number) => source.open({range: {start, end}, ranged: true, signal});
 		for (let start = 0; start < 600; start += 100) {
 			await bytesOf((await ask(start, start + 100)).body);
 		}

@@ -177,7 +177,7 @@ async function* agreeingResponses(
 	for (const [index, sample] of samples.entries()) {
 		await prepare?.(index);
 		const range = acceptsRanges ? sample : samples[0]!;
-		const response = await source.open({range, signal});
+		const response = await source.open({range, ranged: true, signal});
 		await refusePage(held, response, source);
 		const change = sizeChange(held, response);
 		const isComparable = change === undefined && file.present.size > 0;
@@ -341,7 +341,7 @@ export async function verifyReplacement(
 	const [first = firstByte, ...others] = await provenSamplesOf(file, present =>
 		samplesOf(present, sampleCounts.newPlace),
 	);
-	const place = await source.open({range: first, signal});
+	const place = await source.open({range: first, ranged: true, signal});
 	const {info, acceptsRanges} = place;
 	const isHeld = file.present.size > 0;
 	if (isHeld) {
@@ -364,7 +364,7 @@ export async function verifyReplacement(
 	// Also where the ETags are the same: they name versions of one URL, and say nothing of another one (RFC 9110
 	// section 8.8.3). A place without ranges is compared byte by byte as it is read again.
 	for (const range of acceptsRanges ? [first, ...others] : [first]) {
-		const answer = range === first ? place : await source.open({range, signal});
+		const answer = range === first ? place : await source.open({range, ranged: true, signal});
 		if (!(await hasHeldBytes(file, range, answer))) {
 			throw otherFile(differingBytes);
 		}

@@ -1,4 +1,4 @@
-// An origin as the engine knows it: something that answers for a range of bytes.
+// The interface to an origin: anything that serves byte ranges of one file.
 import {DownStreamError} from '../../downstream.ts';
 import type {Validator} from '../store/record.ts';
 import type {Range} from '../store/range-set.ts';
@@ -6,23 +6,24 @@ import type {Range} from '../store/range-set.ts';
 export type FileInfo = {
 	/** A safe file name, from Content-Disposition or the URL. */
 	readonly name: string;
-	/** Content-Type without parameters, lower case; undefined when the origin says nothing useful. */
+	/** Media type without parameters, lower case; undefined if the origin gives none or a meaningless one. */
 	readonly type: string | undefined;
-	/** Bytes; Infinity while unknown. */
+	/** Bytes; Infinity while unknown. (Outside of data sources an unknown size is null.) */
 	readonly size: number;
 };
 
 export type OriginResponse = {
 	readonly info: FileInfo;
 	/**
-	 * The bytes that the body is, as the answer proves: from Content-Range of a 206, or `[0, size)` of a 200.
-	 * `end` is Infinity for a body of unknown length.
+	 * The bytes of the body, as the response proves: from Content-Range of a 206, or `[0, size)` of a 200. `end` is Infinity
+	 * for a body of unknown length. Empty, at or beyond the size, for a range that is not satisfiable.
 	 */
 	readonly range: Range;
+	/** Identifies the version of the file; empty if the origin has no such name for it. */
 	readonly validator: Validator;
 	/** Origin and path of the bytes after redirects, without the query, which may be a signature. */
 	readonly place?: string;
-	/** False when a ranged request was answered with the whole. */
+	/** False if a ranged request was answered with the whole file. */
 	readonly acceptsRanges: boolean;
 	/**
 	 * A ranged request got the whole file, or failed for a reason that may be another, and the origin lists `bytes` in
@@ -35,47 +36,46 @@ export type OriginResponse = {
 	 */
 	readonly isPage?: boolean;
 	/**
-	 * The bytes of `range`, in order; each piece is good until the next is asked for, and as long as somebody else
-	 * holds its block (`blocks.ts`). Throws `origin-truncated` if it ends early, `origin-unreachable` if the
-	 * connection fails; never yields more than `range` holds. Leaving the loop closes the connection unless
-	 * everything was read.
+	 * The bytes of `range`, in order, and never more. Each piece is valid until the next is requested. Throws
+	 * `origin-truncated` if it ends early, `origin-unreachable` if the connection fails, or the reason of the request's
+	 * signal. Leaving the loop closes the connection unless everything was read.
 	 */
 	readonly body: AsyncIterable<Uint8Array>;
 	/**
-	 * Where the body has no length: whether its end is proven (chunked) or may be a cut (ended by closing). Ask once the
-	 * body was read.
+	 * For a body of unknown length: whether its end proves that it is whole (chunked), or may be a cut (ended by closing).
+	 * Valid once the body was read. Unless it is true, the file is fetched a second time, to end at the same byte.
 	 */
-	readonly endIsProven: boolean;
+	readonly endIsProven?: boolean;
 };
 
 export type OriginRequest = {
 	/** Wanted bytes; `end` may be Infinity. */
 	readonly range: Range;
-	/** Whether to send a Range header at all; false for an origin that refuses every Range. */
-	readonly ranged?: boolean;
-	/** Whether nobody waits for the bytes now: they may come in large pieces then. */
+	/** False asks for the whole file, from 0, whatever `range` says: the origin refuses partial requests. */
+	readonly ranged: boolean;
+	/** Whether nobody waits for the bytes now; they may come in large pieces then. */
 	readonly isBackground?: () => boolean;
-	/** Milliseconds to wait for the answer; the source's own time unless given. */
+	/** Milliseconds to wait for the response; the source's own time unless given. */
 	readonly answerTimeout?: number;
 	readonly signal: AbortSignal;
 };
 
-/** An origin: whatever can answer for a range of bytes of one file. */
+/** An origin: anything that serves byte ranges of one file. `downstream-tui/testing` checks an implementation. */
 export interface DataSource {
-	/** An absolute URL of any scheme: what the user sees and what makes two downloads the same; no secrets in it. */
+	/** An absolute URL of any scheme, shown to the user. Downloads with the same URL are one download. No secrets in it. */
 	readonly url: string;
 	/**
-	 * Asked once for each connection, several times at once where the file is fetched by several. Rejects with a
-	 * `DownStreamError`, whose code says whether it is tried again, or with the signal's reason when aborted. Range not
-	 * satisfiable is an answer, not an error: an empty `range` with the `info.size` that is known. The body may be left
-	 * unread; the signal is then aborted.
+	 * Called once for each connection, concurrently if a file is fetched by several. Rejects with a `DownStreamError`, whose
+	 * code decides whether it is retried, or with the signal's reason once that aborts. A range that is not satisfiable is a
+	 * response, not an error: an empty `range`, with the known `info.size`. The body may be left unread; the signal then
+	 * aborts.
 	 */
 	open(request: OriginRequest): Promise<OriginResponse>;
-	/** A request may follow soon: what can be done for it beforehand is done. */
+	/** A hint: a request may follow soon, so a connection may be prepared. Must not throw. */
 	preconnect?(): void;
-	/** No request is to be expected: connections that serve none are closed. */
+	/** A hint: no request is expected, so idle connections may be closed. Must not throw. */
 	closeIdle?(): void;
-	/** Called when nothing more is asked of it. */
+	/** Called after the last request. */
 	dispose(): Promise<void>;
 }
 

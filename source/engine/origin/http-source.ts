@@ -89,13 +89,7 @@ export class HttpDataSource implements DataSource {
 			: undefined;
 	}
 
-	async open({
-		range,
-		ranged = true,
-		isBackground,
-		answerTimeout,
-		signal,
-	}: OriginRequest): Promise<OriginResponse> {
+	async open({range, ranged, isBackground, answerTimeout, signal}: OriginRequest): Promise<OriginResponse> {
 		return requestOrigin({
 			url: this.#url,
 			headers: this.#headers,
