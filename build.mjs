@@ -1,18 +1,27 @@
 // Bundles the program with everything inside into dist/ (or --outdir DIR): one small package, one fetch for npx.
-// --readable keeps names and adds source maps, for profiles and for `npm run dev`.
+// The library keeps its names and lines, for the stack traces of programs that use it; all else is minified. --readable
+// minifies nothing and adds source maps, for profiles and for `npm run dev`.
 import {execFile} from 'node:child_process';
-import {chmod, mkdir, mkdtemp, readFile, readdir, rm, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {parseArgs, promisify} from 'node:util';
-import {build} from 'esbuild';
+import {build, transform} from 'esbuild';
 
 const {values} = parseArgs({
 	options: {outdir: {type: 'string', default: 'dist'}, readable: {type: 'boolean', default: false}},
 });
 const outdir = path.resolve(values.outdir);
 const root = import.meta.dirname;
-const {version} = JSON.parse(await readFile(path.join(root, 'package.json'), 'utf8'));
+const {name, version, description, license, engines} = JSON.parse(
+	await readFile(path.join(root, 'package.json'), 'utf8'),
+);
+const define = {
+	'process.env.NODE_ENV': '"production"',
+	'process.env.DEV': '"false"',
+	bundledVersion: JSON.stringify(version),
+	requiredNode: JSON.stringify(engines.node.replace('>=', '')),
+};
 
 /** Ink has them for its developers only. */
 const withoutDevtools = {
@@ -26,11 +35,71 @@ const withoutDevtools = {
 	},
 };
 
-/** What packages do though nobody needs it, each of them checked to be what it was. */
-const withoutWaste = {
-	name: 'without-waste',
+/** An index of undici without fetch, web sockets, caches and mocks, which take half of it. */
+const httpClientOfUndici = {
+	name: 'http-client-of-undici',
+	setup({onResolve, onLoad}) {
+		onResolve({filter: /^undici$/}, () => ({path: 'undici', namespace: 'index'}));
+		onLoad({filter: /.*/, namespace: 'index'}, () => ({
+			resolveDir: root,
+			contents: `
+const Dispatcher = require('undici/lib/dispatcher/dispatcher');
+Object.assign(Dispatcher.prototype, require('undici/lib/api'));
+exports.Agent = require('undici/lib/dispatcher/agent');
+exports.Pool = require('undici/lib/dispatcher/pool');
+exports.buildConnector = require('undici/lib/core/connect');
+exports.errors = require('undici/lib/core/errors');
+exports.request = (url, {dispatcher, ...options}) =>
+	dispatcher.request({...options, origin: url.origin, path: url.pathname + url.search, method: 'GET'});`,
+		}));
+		// The client loads it for bodies of forms and iterators, which no request of ours has.
+		onLoad({filter: /[\\/]undici[\\/]lib[\\/]web[\\/]/}, ({path: file}) => ({
+			contents: `throw new Error(${JSON.stringify(`${path.relative(root, file)} is not in the bundle`)});`,
+		}));
+	},
+};
+
+/** Changes to files of packages; each text that is replaced must be there once. */
+const patches = [
+	// Ink splits each line into styled characters and measures it grapheme by grapheme, for each frame, though it has not
+	// changed: half the cost of a frame. The styled characters are never changed afterwards.
+	[
+		/[\\/]ink[\\/]build[\\/]output\.js$/,
+		['caches = new OutputCaches();', 'caches = takeCaches();'],
+		[
+			'export default class Output {',
+			`let sharedCaches = new OutputCaches();
+const takeCaches = () => sharedCaches.styledChars.size > 2000 ? (sharedCaches = new OutputCaches()) : sharedCaches;
+export default class Output {`,
+		],
+	],
+	// Besides ASCII: the middle dot, the ellipsis, lines, blocks and the two triangles of the screen. The segmenter is made
+	// when it is needed: that takes 35 ms of the start.
+	[
+		/[\\/]string-width[\\/]index\.js$/,
+		['/^[\\u0020-\\u007E]*$/', '/^[\\u0020-\\u007E\\u00B7\\u2026\\u2500-\\u259F\\u25B8\\u25BA]*$/'],
+		['const segmenter = new Intl.Segmenter();', 'let segmenter;'],
+		['of segmenter.segment(string)', 'of (segmenter ??= new Intl.Segmenter()).segment(string)'],
+		[
+			'const rgiEmojiRegex = /^\\p{RGI_Emoji}$/v;',
+			'let emoji; const rgiEmojiRegex = {test: text => (emoji ??= /^\\p{RGI_Emoji}$/v).test(text)};',
+		],
+	],
+	// meow prepares all that is known of versions and licences at each start, for metadata that ours gives it as needed.
+	[
+		/[\\/]meow[\\/]build[\\/]dependencies\.js$/,
+		[
+			`var normalizeExports = requireNormalize();
+const normalizePackageData = getDefaultExportFromCjs(normalizeExports);`,
+			'const normalizePackageData = data => getDefaultExportFromCjs(requireNormalize())(data);',
+		],
+	],
+];
+
+const patchPackages = {
+	name: 'patch-packages',
 	setup({onLoad}) {
-		const patch = (filter, ...changes) =>
+		for (const [filter, ...changes] of patches) {
 			onLoad({filter}, async ({path: file}) => {
 				let contents = await readFile(file, 'utf8');
 				for (const [before, after] of changes) {
@@ -43,36 +112,7 @@ const withoutWaste = {
 
 				return {contents, loader: 'js'};
 			});
-		// Ink takes each line apart into styled characters and measures it grapheme by grapheme, for each frame, though it has
-		// not changed: half the cost of a frame. The styled characters are never changed afterwards.
-		patch(
-			/[\\/]ink[\\/]build[\\/]output\.js$/,
-			['caches = new OutputCaches();', 'caches = takeCaches();'],
-			[
-				'export default class Output {',
-				`let sharedCaches = new OutputCaches();
-const takeCaches = () => sharedCaches.styledChars.size > 2000 ? (sharedCaches = new OutputCaches()) : sharedCaches;
-export default class Output {`,
-			],
-		);
-		// Besides ASCII: the middle dot, the ellipsis, lines, blocks and the two triangles of the screen. What takes text
-		// apart is made when it is needed: that takes 35 ms of the start.
-		patch(
-			/[\\/]string-width[\\/]index\.js$/,
-			['/^[\\u0020-\\u007E]*$/', '/^[\\u0020-\\u007E\\u00B7\\u2026\\u2500-\\u259F\\u25B8\\u25BA]*$/'],
-			['const segmenter = new Intl.Segmenter();', 'let segmenter;'],
-			['of segmenter.segment(string)', 'of (segmenter ??= new Intl.Segmenter()).segment(string)'],
-			[
-				'const rgiEmojiRegex = /^\\p{RGI_Emoji}$/v;',
-				'let emoji; const rgiEmojiRegex = {test: text => (emoji ??= /^\\p{RGI_Emoji}$/v).test(text)};',
-			],
-		);
-		// meow makes all that is known of versions and licences ready at each start, for metadata that ours gives it as needed.
-		patch(/[\\/]meow[\\/]build[\\/]dependencies\.js$/, [
-			`var normalizeExports = requireNormalize();
-const normalizePackageData = getDefaultExportFromCjs(normalizeExports);`,
-			'const normalizePackageData = data => getDefaultExportFromCjs(requireNormalize())(data);',
-		]);
+		}
 	},
 };
 
@@ -80,7 +120,7 @@ await rm(outdir, {recursive: true, force: true});
 const {metafile} = await build({
 	absWorkingDir: root,
 	entryPoints: {
-		cli: 'cli.tsx',
+		cli: 'bin.ts',
 		index: 'source/index.ts',
 		testing: 'source/testing.ts',
 		'worker-main': 'source/host/worker-main.ts',
@@ -93,15 +133,10 @@ const {metafile} = await build({
 	platform: 'node',
 	target: 'node20',
 	jsx: 'automatic',
-	minify: !values.readable,
 	sourcemap: values.readable && 'linked',
 	legalComments: 'none',
-	plugins: [withoutDevtools, withoutWaste],
-	define: {
-		'process.env.NODE_ENV': '"production"',
-		'process.env.DEV': '"false"',
-		bundledVersion: JSON.stringify(version),
-	},
+	plugins: [withoutDevtools, httpClientOfUndici, patchPackages],
+	define,
 	banner: {
 		// For what CommonJS inside the bundle requires.
 		js: "import {createRequire as requireFrom} from 'node:module';const require=requireFrom(import.meta.url);",
@@ -110,14 +145,47 @@ const {metafile} = await build({
 	logLevel: 'warning',
 });
 
+if (!values.readable) {
+	await minifyProgram(metafile.outputs);
+}
+
 await writeTypes(path.join(outdir, 'types'));
 await writeFile(path.join(outdir, 'downstream-tui.1'), await manualPage());
 const cli = path.join(outdir, 'cli.js');
 await writeFile(cli, `#!/usr/bin/env node\n${await readFile(cli, 'utf8')}`);
 await chmod(cli, 0o755);
-await writeFile(path.join(outdir, 'licenses.txt'), await licenses(Object.keys(metafile.inputs)));
-const bytes = Object.values(metafile.outputs).reduce((sum, output) => sum + output.bytes, 0);
-console.log(`${path.relative(root, outdir)}: ${Math.round(bytes / 1024)} KiB`);
+const inside = await packagesOf(Object.keys(metafile.inputs));
+await writeFile(path.join(outdir, 'licenses.txt'), await licenses(inside));
+await writeFile(
+	path.join(outdir, 'sbom.cdx.json'),
+	`${JSON.stringify(billOfMaterials(inside), null, '\t')}\n`,
+);
+const files = await readdir(outdir, {recursive: true, withFileTypes: true});
+const sizes = await Promise.all(
+	files
+		.filter(file => file.isFile())
+		.map(async file => (await stat(path.join(file.parentPath, file.name))).size),
+);
+console.log(
+	`${path.relative(root, outdir)}: ${Math.round(sizes.reduce((sum, size) => sum + size) / 1024)} KiB`,
+);
+
+/** Minifies the outputs that the library does not load. */
+async function minifyProgram(outputs) {
+	const entries = ['index.js', 'testing.js'];
+	const library = new Set(Object.keys(outputs).filter(file => entries.includes(path.basename(file))));
+	for (const file of library) {
+		for (const {path: imported} of outputs[file].imports.filter(({external}) => !external)) {
+			library.add(imported);
+		}
+	}
+
+	for (const file of Object.keys(outputs).filter(file => !library.has(file))) {
+		const place = path.resolve(root, file);
+		const options = {minify: true, format: 'esm', target: 'node20'};
+		await writeFile(place, (await transform(await readFile(place, 'utf8'), options)).code);
+	}
+}
 
 /** Made here from the tables of commands and flags, so that the program need not hold it. */
 async function manualPage() {
@@ -157,8 +225,8 @@ async function writeTypes(folder) {
 	}
 }
 
-/** The licence of every package that is inside, as its terms demand. */
-async function licenses(inputs) {
+/** The packages that the inputs of a bundle belong to, by folder. */
+async function packagesOf(inputs) {
 	const folders = new Set();
 	for (const input of inputs) {
 		const [folder] = /^.*node_modules\/(?:@[^/]+\/)?[^/]+/.exec(input) ?? [];
@@ -167,17 +235,50 @@ async function licenses(inputs) {
 		}
 	}
 
+	return Promise.all(
+		[...folders]
+			.toSorted((a, b) => a.localeCompare(b))
+			.map(async folder => ({
+				folder,
+				metadata: JSON.parse(await readFile(path.join(root, folder, 'package.json'), 'utf8')),
+			})),
+	);
+}
+
+/** The licence of every package that is inside, as its terms demand. */
+async function licenses(inside) {
 	const texts = [];
-	for (const folder of [...folders].toSorted((a, b) => a.localeCompare(b))) {
-		const metadata = JSON.parse(await readFile(path.join(root, folder, 'package.json'), 'utf8'));
-		const {name, version} = metadata;
+	for (const {folder, metadata} of inside) {
 		const files = await readdir(path.join(root, folder));
 		const file = files.find(candidate => /^licen[cs]e/i.test(candidate));
 		const text = file ? await readFile(path.join(root, folder, file), 'utf8') : standardLicense(metadata);
-		texts.push(`${name} ${version}\n\n${text.trim()}\n`);
+		texts.push(`${metadata.name} ${metadata.version}\n\n${text.trim()}\n`);
 	}
 
 	return texts.join(`\n${'-'.repeat(80)}\n\n`);
+}
+
+/** CycloneDX 1.6, the same for the same inputs: without a serial number or time. */
+function billOfMaterials(inside) {
+	const urlOf = metadata => `pkg:npm/${metadata.name.replace('@', '%40')}@${metadata.version}`;
+	const component = (type, metadata) => ({
+		type,
+		'bom-ref': urlOf(metadata),
+		name: metadata.name,
+		version: metadata.version,
+		...(metadata.description && {description: metadata.description}),
+		licenses: [{license: {id: metadata.license}}],
+		purl: urlOf(metadata),
+	});
+	const self = {name, version, description, license};
+	return {
+		bomFormat: 'CycloneDX',
+		specVersion: '1.6',
+		version: 1,
+		metadata: {component: component('application', self)},
+		components: inside.map(({metadata}) => component('library', metadata)),
+		dependencies: [{ref: urlOf(self), dependsOn: inside.map(({metadata}) => urlOf(metadata))}],
+	};
 }
 
 /** Of a package that ships none: the text of the licence that its metadata names, for the author that they name. */

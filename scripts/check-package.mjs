@@ -7,6 +7,8 @@ import process from 'node:process';
 import {promisify} from 'node:util';
 
 const versions = ['20', '22', '24', '26'];
+/** Not supported: one line says so. */
+const refusedVersion = '18';
 /** The demo downloads for about 20 s. */
 const withDemo = new Set([versions.at(0), versions.at(-1)]);
 const minutes = 60_000;
@@ -41,6 +43,28 @@ async function fetchNode(version, folder) {
 		console.log(`Node ${version}: skipped, it cannot be fetched: ${error.message.split('\n')[0]}`);
 		return undefined;
 	}
+}
+
+/** Another Node must not show a stack trace. */
+async function checkRefusal(version, tarball, work) {
+	const folder = path.join(work, `node-${version}`);
+	await mkdir(folder);
+	const node = await fetchNode(version, folder);
+	if (!node) {
+		return;
+	}
+
+	const program = path.join(work, `with-${version}`);
+	await mkdir(program);
+	await writeFile(path.join(program, 'package.json'), '{}');
+	await run(process.execPath, [npm, 'install', '--silent', tarball], program);
+	const cli = path.join(program, 'node_modules/.bin/downstream-tui');
+	const {code, stderr} = await run(node, [cli, '--version'], program).catch(error => error);
+	if (code !== 1 || !/^downstream-tui needs Node \d+\.\d+, this is \d+\.\d+\.\d+\n$/.test(stderr)) {
+		throw new Error(`Node ${version}: ends with ${code} and ${stderr}`);
+	}
+
+	console.log(`Node ${version}: ${stderr.trim()}`);
 }
 
 async function check(version, tarball, work) {
@@ -88,7 +112,10 @@ try {
 		work,
 		(await readdir(work)).find(file => file.endsWith('.tgz')),
 	);
-	const results = await Promise.allSettled(versions.map(version => check(version, tarball, work)));
+	const results = await Promise.allSettled([
+		checkRefusal(refusedVersion, tarball, work),
+		...versions.map(version => check(version, tarball, work)),
+	]);
 	for (const {reason} of results.filter(({status}) => status === 'rejected')) {
 		console.error(reason);
 		process.exitCode = 1;

@@ -101,7 +101,9 @@ export type DownloadError = {
  * - `other-login`: a login of another scheme
  * - `trust`: trust in a certificate
  */
-export type Remedy = 'password' | 'token' | 'other-login' | 'trust';
+export const remedies = ['password', 'token', 'other-login', 'trust'] as const;
+
+export type Remedy = (typeof remedies)[number];
 
 /** A download as clients see it. The control API sends it as JSON. */
 export type Download = {

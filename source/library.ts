@@ -89,6 +89,11 @@ export class DownStream {
 		return this.#engine.key;
 	}
 
+	/** The secret that authorizes reading the control API and the playlist, for players and pages. */
+	get viewKey(): string {
+		return this.#engine.viewKey;
+	}
+
 	/**
 	 * Adds a download unless it exists, and starts or resumes its background download. Resolves at once with the local URL to
 	 * play, which is the same in each run. A data source of the program's own class fetches in this run only: the next run
@@ -296,6 +301,7 @@ export class DownStream {
 		checkTargetOptions(options);
 		checkOption('path', request.path, text);
 		const {signal, ...choices} = options;
+		signal?.throwIfAborted();
 		const {path} = await this.#engine.export(this.#find(url).id, {...request, ...choices}, signal);
 		return path;
 	}

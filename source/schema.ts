@@ -1,18 +1,24 @@
-// Schemas of the values that come from outside, one of each for all entrances. The entrance words the error. Pure.
+// Schemas of external values, shared by all entrances. Each entrance words its own errors. Pure.
 import {DownStreamError, type AddRequest, type DownloadChange, type ExportRequest} from './downstream.ts';
 
 /**
- * Throws the error for a value that does not fit, in the words of the entrance. `expected` completes "it must be …";
- * `path` holds the keys that lead to the value and is empty for the value itself.
+ * Throws the entrance's error for an invalid value. `expected` completes "it must be …"; `path` holds the keys that
+ * lead to the value, and is empty for the value itself.
  */
 export type Refuse = (expected: string, path: readonly string[]) => never;
+
+/** A JSON Schema (draft 2020-12). */
+export type JsonSchema = {readonly [keyword: string]: unknown};
 
 export type Schema<T> = {
 	/** Returns the value as `T`, or calls `refuse`. */
 	readonly read: (value: unknown, refuse: Refuse) => T;
+	/** The same for other programs; it may accept more. */
+	readonly json: JsonSchema;
+	readonly isOptional?: boolean;
 };
 
-/** A schema that leaves values as they are. */
+/** A schema that returns values unchanged. */
 export type Rule<T> = Schema<T> & {
 	readonly expected: string;
 	readonly accepts: (value: unknown) => value is T;
@@ -25,57 +31,84 @@ type Fields<T> = {readonly [K in keyof T]-?: Schema<T[K]>};
 
 export type ObjectSchema<T> = Schema<T> & {readonly fields: Fields<T>};
 
-export function rule<T>(expected: string, accepts: (value: unknown) => value is T): Rule<T> {
+export function rule<T>(
+	expected: string,
+	accepts: (value: unknown) => value is T,
+	json: JsonSchema = {description: expected},
+): Rule<T> {
 	return {
 		expected,
 		accepts,
+		json,
 		read: (value, refuse) => (accepts(value) ? value : refuse(expected, [])),
 	};
 }
 
-export const text = rule('a string', value => typeof value === 'string');
-export const boolean = rule('true or false', value => typeof value === 'boolean');
+export const text = rule('a string', value => typeof value === 'string', {type: 'string'});
+export const boolean = rule('true or false', value => typeof value === 'boolean', {type: 'boolean'});
 
 /** Safe integers only. */
 export function integer(min: number, max = Infinity): IntegerRule {
 	const bounds = max === Infinity ? `of at least ${min}` : `from ${min} to ${max}`;
 	const isInRange = (value: unknown): value is number =>
 		Number.isSafeInteger(value) && (value as number) >= min && (value as number) <= max;
-	return {...rule(`a whole number ${bounds}`, isInRange), min, max};
+	const json = {type: 'integer', minimum: min, ...(max !== Infinity && {maximum: max})};
+	return {...rule(`a whole number ${bounds}`, isInRange, json), min, max};
 }
 
-export const count = rule('a whole number', integer(0).accepts);
+export const count = rule('a whole number', integer(0).accepts, integer(0).json);
 
 export function oneOf<T extends string>(...choices: readonly T[]): Rule<T> {
-	return rule(`one of ${choices.join(', ')}`, (value): value is T => choices.includes(value as T));
+	return rule(`one of ${choices.join(', ')}`, (value): value is T => choices.includes(value as T), {
+		enum: choices,
+	});
 }
 
 export function array<T>(expected: string, accepts: (item: unknown) => item is T): Rule<T[]> {
-	return rule(expected, (value): value is T[] => Array.isArray(value) && value.every(accepts));
+	return rule(expected, (value): value is T[] => Array.isArray(value) && value.every(accepts), {
+		type: 'array',
+		description: expected,
+	});
 }
 
 export function optional<T>(inner: Schema<T>): Schema<T | undefined> {
-	return {read: (value, refuse) => (value === undefined ? undefined : inner.read(value, refuse))};
+	return {
+		read: (value, refuse) => (value === undefined ? undefined : inner.read(value, refuse)),
+		json: inner.json,
+		isOptional: true,
+	};
 }
 
 export function nullable<T>(inner: Rule<T>, expected = `${inner.expected} or null`): Rule<T | null> {
-	return rule(expected, (value): value is T | null => value === null || inner.accepts(value));
+	return rule(expected, (value): value is T | null => value === null || inner.accepts(value), {
+		anyOf: [inner.json, {type: 'null'}],
+	});
 }
 
-/** Describes a value by a phrase of its own, and names it instead of the part of it that does not fit. */
+/** Describes the value as a whole, and reports it instead of its invalid part. */
 export function described<T>(expected: string, inner: Schema<T>): Schema<T> {
-	return {read: (value, refuse) => inner.read(value, () => refuse(expected, []))};
+	return {
+		read: (value, refuse) => inner.read(value, () => refuse(expected, [])),
+		json: {...inner.json, description: expected},
+	};
 }
 
 export const anyObject = rule(
 	'an object',
 	(value): value is object => typeof value === 'object' && value !== null && !Array.isArray(value),
+	{type: 'object'},
 );
 
-/** Reads own properties that have a schema, and drops all others, `__proto__` included. */
+/** Reads the own properties that have a schema; drops all others, including `__proto__`. */
 export function object<T extends object>(fields: Fields<T>): ObjectSchema<T> {
+	const entries = Object.entries<Schema<unknown>>(fields);
 	return {
 		fields,
+		json: {
+			type: 'object',
+			properties: Object.fromEntries(entries.map(([name, {json}]) => [name, json])),
+			required: entries.filter(([, {isOptional}]) => !isOptional).map(([name]) => name),
+		},
 		read(value, refuse) {
 			const source = anyObject.read(value, refuse) as Partial<Record<keyof T, unknown>>;
 			const result: Partial<T> = {};
@@ -95,6 +128,7 @@ export function object<T extends object>(fields: Fields<T>): ObjectSchema<T> {
 /** An object with any keys. */
 export function record<T>(item: Schema<T>): Schema<Record<string, T>> {
 	return {
+		json: {type: 'object', additionalProperties: item.json},
 		read: (value, refuse) =>
 			Object.fromEntries(
 				Object.entries(anyObject.read(value, refuse)).map(([key, each]) => [
@@ -105,7 +139,7 @@ export function record<T>(item: Schema<T>): Schema<Record<string, T>> {
 	};
 }
 
-/** Connections for each file. */
+/** Connections per file. */
 export const connections = integer(1, 16);
 
 /** Bytes per second. */
@@ -113,7 +147,7 @@ export const rate = integer(1024);
 
 export const rateLimit = nullable(rate, `bytes per second, ${rate.expected}, or null for no limit`);
 
-/** Options of the engine and its proxy that are numbers. Sizes are bytes; Infinity stands for no limit. */
+/** Numeric options of the engine and its proxy. Sizes are in bytes; Infinity means no limit. */
 export const engineOptions = {
 	port: integer(0, 65_535),
 	connections,
@@ -125,7 +159,7 @@ export const engineOptions = {
 
 const requestFields = {
 	url: text,
-	// A value may be secret: the field alone is named.
+	// A value may be secret, so errors name only the field.
 	headers: optional(described('an object whose values are strings', record(text))),
 	userAgent: optional(text),
 	proxy: optional(text),
@@ -158,7 +192,7 @@ export const exportRequest = object<ExportRequest>({
 
 function unlimited(inner: IntegerRule): IntegerRule {
 	const isFitting = (value: unknown): value is number => value === Infinity || inner.accepts(value);
-	return {...inner, ...rule(inner.expected, isFitting)};
+	return {...inner, ...rule(inner.expected, isFitting, inner.json)};
 }
 
 /** A whole number in decimal digits; NaN for any other text. */
@@ -167,8 +201,8 @@ export function wholeNumber(typed: string): number {
 }
 
 /**
- * For options of a program. Throws `bad-request`, such as `connections is 0; it must be a whole number from 1 to 16`.
- * Only numbers are quoted, since a text may be secret.
+ * For a program's options. Throws `bad-request`, such as `connections is 0; it must be a whole number from 1 to 16`.
+ * Quotes only numbers, since a text may be secret.
  */
 export function checkOption<T>(name: string, value: unknown, schema: Schema<T>): T {
 	return schema.read(value, expected => {
@@ -177,7 +211,7 @@ export function checkOption<T>(name: string, value: unknown, schema: Schema<T>):
 	});
 }
 
-/** `checkOption` for each of the options that has a schema. */
+/** Applies `checkOption` to each option that has a schema. */
 export function checkOptions(options: object, schemas: Readonly<Record<string, Schema<unknown>>>): void {
 	for (const [name, schema] of Object.entries(schemas)) {
 		checkOption(name, (options as Record<string, unknown>)[name], schema);

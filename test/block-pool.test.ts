@@ -3,7 +3,7 @@ import {truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
 import {BlockPool} from '../source/engine/memory/block-pool.ts';
-import {BlockReader} from '../source/engine/memory/disk-reader.ts';
+import {DiskReader} from '../source/engine/memory/disk-reader.ts';
 import {SparseFile} from '../source/engine/store/sparse-file.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {temporaryFolder} from './support/engines.ts';
@@ -11,7 +11,7 @@ import {temporaryFolder} from './support/engines.ts';
 const KiB = 1024;
 const MiB = 1024 * KiB;
 
-async function fileOf(t: Parameters<typeof temporaryFolder>[0], size: number): Promise<SparseFile> {
+async function openFile(t: Parameters<typeof temporaryFolder>[0], size: number): Promise<SparseFile> {
 	const file = path.join(await temporaryFolder(t), 'data');
 	await writeFile(file, content(0, size));
 	const sparse = await SparseFile.open(file, size, [{start: 0, end: size}]);
@@ -19,35 +19,35 @@ async function fileOf(t: Parameters<typeof temporaryFolder>[0], size: number): P
 	return sparse;
 }
 
-test('blocks have the power of two that is wanted, from 64 KiB to 1 MiB', async t => {
-	const file = await fileOf(t, 6 * MiB);
+test('a block is the smallest sufficient power of two from 64 KiB to 1 MiB', async t => {
+	const file = await openFile(t, 6 * MiB);
 	const pool = new BlockPool();
-	for (const [wanted, size, read] of [
+	for (const [maxBytes, size, read] of [
 		[1, 64 * KiB, 1],
 		[64 * KiB, 64 * KiB, 64 * KiB],
 		[64 * KiB + 1, 128 * KiB, 64 * KiB + 1],
 		[300 * KiB, 512 * KiB, 300 * KiB],
 		[5 * MiB, MiB, MiB],
 	] as const) {
-		const {block, length} = await pool.fill(file, 0, wanted);
+		const {block, length} = await pool.fill(file, 0, maxBytes);
 		assert.deepEqual([block.length, length], [size, read]);
 	}
 });
 
-test('a block that was given back is the next one, one that was dropped is not', async t => {
-	const file = await fileOf(t, MiB);
+test('a recycled block is reused, a discarded one is not', async t => {
+	const file = await openFile(t, MiB);
 	const pool = new BlockPool();
 	const first = await pool.fill(file, 0, MiB);
-	pool.give(first.block);
+	pool.recycle(first.block);
 	const second = await pool.fill(file, 0, MiB);
 	assert.equal(second.block, first.block);
-	pool.drop(second.block);
+	pool.discard(second.block);
 	const third = await pool.fill(file, 0, MiB);
 	assert.notEqual(third.block, first.block);
 });
 
-test('many readers share 8 MiB; beyond that each gets the smallest block, and none is read ahead', async t => {
-	const file = await fileOf(t, MiB);
+test('readers share 8 MiB; beyond that each gets the smallest block and read-ahead stops', async t => {
+	const file = await openFile(t, MiB);
 	const pool = new BlockPool();
 	const filled = await Promise.all(Array.from({length: 300}, () => pool.fill(file, 0, MiB)));
 	const bytes = filled.reduce((sum, {block}) => sum + block.length, 0);
@@ -55,7 +55,7 @@ test('many readers share 8 MiB; beyond that each gets the smallest block, and no
 	assert.ok(bytes <= 8 * MiB + 300 * 64 * KiB, `${bytes} bytes`);
 	assert.ok(!pool.mayReadAhead);
 	for (const {block} of filled) {
-		pool.give(block);
+		pool.recycle(block);
 	}
 
 	assert.ok(pool.mayReadAhead);
@@ -67,8 +67,8 @@ test('many readers share 8 MiB; beyond that each gets the smallest block, and no
 	}
 });
 
-test('a read that fails is told, and gives its block and its turn back', async t => {
-	const file = await fileOf(t, MiB);
+test('a failed read reports its error and frees its block and its slot', async t => {
+	const file = await openFile(t, MiB);
 	await truncate(file.path, 10);
 	const pool = new BlockPool();
 	for (let round = 0; round < 20; round++) {
@@ -78,41 +78,41 @@ test('a read that fails is told, and gives its block and its turn back', async t
 	assert.ok(pool.mayReadAhead);
 });
 
-test('a reader gets every byte in order, in blocks that grow, while the next one is filled', async t => {
+test('a reader gets every byte in order, in growing blocks, while the next one fills', async t => {
 	const size = 9 * MiB + 5;
-	const file = await fileOf(t, size);
-	const blocks = new BlockReader(new BlockPool());
+	const file = await openFile(t, size);
+	const reader = new DiskReader(new BlockPool());
 	const lengths: number[] = [];
 	for (let offset = 0; offset < size;) {
-		const bytes = await blocks.read(file, offset, size - offset);
-		// The block after this one has been asked for: this one must not change.
+		const bytes = await reader.read(file, offset, size - offset);
+		// The next block is already being filled; this one must not change.
 		await new Promise(resolve => {
 			setImmediate(resolve);
 		});
 		assert.equal(firstWrongByte(bytes, offset), -1);
-		blocks.sent();
+		reader.sent();
 		lengths.push(bytes.length);
 		offset += bytes.length;
 	}
 
 	assert.equal(lengths[0], 256 * KiB);
 	assert.equal(Math.max(...lengths), MiB);
-	await blocks.close();
+	await reader.close();
 });
 
-test('what was read ahead is dropped where something else is wanted now', async t => {
-	const file = await fileOf(t, MiB);
+test('read-ahead is discarded when the next read is elsewhere', async t => {
+	const file = await openFile(t, MiB);
 	const pool = new BlockPool();
-	const blocks = new BlockReader(pool);
-	await blocks.read(file, 0, MiB);
-	blocks.sent();
-	assert.equal(firstWrongByte(await blocks.read(file, 500_000, 10), 500_000), -1);
-	blocks.sent();
-	const other = await fileOf(t, 200_000);
-	await blocks.read(other, 0, 200_000);
-	blocks.sent();
-	const short = await blocks.read(other, 64 * KiB, 7);
+	const reader = new DiskReader(pool);
+	await reader.read(file, 0, MiB);
+	reader.sent();
+	assert.equal(firstWrongByte(await reader.read(file, 500_000, 10), 500_000), -1);
+	reader.sent();
+	const other = await openFile(t, 200_000);
+	await reader.read(other, 0, 200_000);
+	reader.sent();
+	const short = await reader.read(other, 64 * KiB, 7);
 	assert.equal(short.length, 7);
 	assert.equal(firstWrongByte(short, 64 * KiB), -1);
-	await blocks.close();
+	await reader.close();
 });

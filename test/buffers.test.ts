@@ -3,7 +3,7 @@ import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {blockSizes, retain, allocate, release} from '../source/engine/memory/buffers.ts';
 
-test('a block is used again only when each of its holders has released it', () => {
+test('a block is reused only after every holder has released it', () => {
 	const block = allocate(blockSizes.usual);
 	assert.equal(block.length, blockSizes.usual);
 	const part = block.subarray(100, 200);
@@ -15,14 +15,14 @@ test('a block is used again only when each of its holders has released it', () =
 	assert.equal(allocate(blockSizes.usual).buffer, block.buffer);
 });
 
-test('a block that is released too often is not given out twice', () => {
+test('a block released twice is not handed out twice', () => {
 	const block = allocate(blockSizes.usual);
 	release(block);
 	release(block);
 	assert.notEqual(allocate(blockSizes.usual).buffer, allocate(blockSizes.usual).buffer);
 });
 
-test('bytes that are not in a block are nobody’s concern', () => {
+test('bytes outside a block are ignored', () => {
 	const bytes = Buffer.alloc(10, 1);
 	retain(bytes);
 	release(bytes);
@@ -30,7 +30,7 @@ test('bytes that are not in a block are nobody’s concern', () => {
 	assert.notEqual(allocate(blockSizes.usual).buffer, bytes.buffer);
 });
 
-test('a block is used again for its own size alone', () => {
+test('a block is reused only for its own size', () => {
 	const block = allocate(blockSizes.fast);
 	assert.equal(block.length, blockSizes.fast);
 	release(block);
@@ -40,10 +40,10 @@ test('a block is used again for its own size alone', () => {
 	assert.equal(allocate(blockSizes.fast).buffer, block.buffer);
 });
 
-test('blocks that nobody asks for any more are let go', async () => {
+test('idle blocks are dropped', async () => {
 	const block = allocate(blockSizes.usual);
 	release(block);
-	// Longer than they are kept: timers fire in their order.
+	// Longer than the idle limit; timers fire in order.
 	await sleep(1100);
 	assert.notEqual(allocate(blockSizes.usual).buffer, block.buffer);
 });

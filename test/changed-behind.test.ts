@@ -1,4 +1,4 @@
-// Data files that somebody else has changed: their bytes are checked before they are believed, and never written through.
+// Data files changed by another program: their bytes are verified before use, and never written through.
 import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
 import {
@@ -31,8 +31,8 @@ const isWindows = process.platform === 'win32';
 
 type Left = {origin: TestOrigin; storageDir: string; id: string; data: string; folder: string};
 
-/** A download that was closed when it was complete, or paused in the middle of its fifth block. */
-async function left(t: TestContext, {isComplete}: {isComplete: boolean}): Promise<Left> {
+/** A download that was closed after completion, or paused in the middle of its fifth block. */
+async function leaveDownload(t: TestContext, {isComplete}: {isComplete: boolean}): Promise<Left> {
 	const origin = await startOrigin(t, {size, etag, ...(isComplete ? {} : {bytesPerSecond: 8 * MiB})});
 	const {engine, storageDir, close} = await startEngine(t, {connections: 1});
 	const {download} = await engine.add({url: origin.url});
@@ -62,12 +62,29 @@ async function read(streamUrl: string, start: number, end: number): Promise<Buff
 	return Buffer.from(await response.arrayBuffer());
 }
 
+test('a finished download whose folder is removed is fetched again', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag});
+	const {engine, storageDir, close} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {id, streamUrl} = download;
+	await until(engine, id, ({status}) => status === 'complete');
+	const {folder} = downloadOf(engine, id);
+	await rm(folder, {recursive: true});
+	assert.ok((await read(streamUrl, 2 * MiB, 5 * MiB)).equals(whole.subarray(2 * MiB, 5 * MiB)));
+	assert.ok((await read(streamUrl, 0, size)).equals(whole));
+	await engine.resume(id);
+	await until(engine, id, ({status}) => status === 'complete');
+	await close();
+	const again = await startEngine(t, {storageDir});
+	assert.ok((await read(downloadOf(again.engine, id).streamUrl, 0, size)).equals(whole));
+});
+
 for (const isComplete of [true, false]) {
 	const words = isComplete ? 'complete' : 'paused';
 	for (const [what, act] of [
 		['edited', async ({data}) => write(data, 'edited', 2 * MiB + 7)],
 		[
-			'edited in a block that is not whole',
+			'edited in a partial block',
 			async ({data}) => write(data, 'edited', isComplete ? size - 6 : 4 * MiB + 9),
 		],
 		[
@@ -105,7 +122,7 @@ for (const isComplete of [true, false]) {
 		],
 		['cut short', async ({data}) => truncate(data, 3 * MiB + 11)],
 		['emptied', async ({data}) => truncate(data)],
-		['taken away', async ({data}) => rm(data)],
+		['removed', async ({data}) => rm(data)],
 		[
 			'replaced by a link to nothing',
 			async ({data}) => {
@@ -120,12 +137,12 @@ for (const isComplete of [true, false]) {
 				await rename(`${data}.copy`, data);
 			},
 		],
-	] satisfies Array<[string, (left: Left) => Promise<void>]>) {
+	] satisfies Array<[string, (leaveDownload: Left) => Promise<void>]>) {
 		test(
-			`a ${words} download whose data was ${what} is served right, and mended`,
+			`a ${words} download whose data was ${what} is served correctly and repaired`,
 			{timeout, skip: isWindows && /link/.test(what)},
 			async t => {
-				const before = await left(t, {isComplete});
+				const before = await leaveDownload(t, {isComplete});
 				await act(before);
 				const {engine} = await startEngine(t, {storageDir: before.storageDir});
 				const {streamUrl} = downloadOf(engine, before.id);
@@ -151,15 +168,15 @@ for (const isComplete of [true, false]) {
 		);
 	}
 
-	test(`a ${words} download whose data is as it was is not read again`, {timeout}, async t => {
-		const {storageDir, id} = await left(t, {isComplete});
+	test(`a ${words} download with unchanged data is not verified again`, {timeout}, async t => {
+		const {storageDir, id} = await leaveDownload(t, {isComplete});
 		const {engine} = await startEngine(t, {storageDir, maxActive: 0});
 		assert.equal(downloadOf(engine, id).status, words);
 		assert.equal(downloadOf(engine, id).checkProgress, null);
 	});
 
-	test(`a ${words} download whose data has only another time keeps all of it`, {timeout}, async t => {
-		const {storageDir, id, data, origin} = await left(t, {isComplete});
+	test(`a ${words} download whose data changed only its time keeps all bytes`, {timeout}, async t => {
+		const {storageDir, id, data, origin} = await leaveDownload(t, {isComplete});
 		await utimes(data, new Date(), new Date(0));
 		const {bytesSent} = origin;
 		const {engine, close} = await startEngine(t, {storageDir, maxActive: 0});
@@ -170,7 +187,7 @@ for (const isComplete of [true, false]) {
 		assert.equal(downloadOf(engine, id).present, present);
 		assert.equal(origin.bytesSent, bytesSent);
 		await close();
-		// Now it is known as it is.
+		// Its current state is known now.
 		const next = await startEngine(t, {storageDir, maxActive: 0});
 		assert.equal(downloadOf(next.engine, id).checkProgress, null);
 	});
@@ -184,7 +201,7 @@ async function editRecord(folder: string, edit: (record: Record<string, unknown>
 }
 
 test('a reboot that gives the disk another number causes no check', {timeout}, async t => {
-	const {storageDir, id, folder} = await left(t, {isComplete: true});
+	const {storageDir, id, folder} = await leaveDownload(t, {isComplete: true});
 	const {dev} = await stat(folder);
 	await editRecord(folder, ({dataFile}) => ({dataFile: {...(dataFile as object), device: dev + 1}}));
 	const {engine} = await startEngine(t, {storageDir, maxActive: 0});
@@ -193,7 +210,7 @@ test('a reboot that gives the disk another number causes no check', {timeout}, a
 });
 
 test('after a kill each block of a changed file is read once', {timeout}, async t => {
-	const {storageDir, id, folder, data} = await left(t, {isComplete: false});
+	const {storageDir, id, folder, data} = await leaveDownload(t, {isComplete: false});
 	await editRecord(folder, () => ({unsettled: [0, 1, 2, 3]}));
 	await utimes(data, new Date(), new Date(0));
 	const handle = await open(data);
@@ -210,8 +227,8 @@ test('after a kill each block of a changed file is read once', {timeout}, async 
 	assert.deepEqual(starts, [0, 1, 2, 3, 4]);
 });
 
-test('a check that the end of the program cuts short is taken up by the next start', {timeout}, async t => {
-	const {storageDir, id, data} = await left(t, {isComplete: true});
+test('a check interrupted by the exit resumes on the next start', {timeout}, async t => {
+	const {storageDir, id, data} = await leaveDownload(t, {isComplete: true});
 	await write(data, 'edited', 7 * MiB);
 	for (let round = 0; round < 3; round++) {
 		const {engine, close} = await startEngine(t, {storageDir, maxActive: 0});
@@ -225,7 +242,7 @@ test('a check that the end of the program cuts short is taken up by the next sta
 	assert.ok(whole.equals(await readFile(data)));
 });
 
-test('an exported hard link that its user edits is noticed while the program runs', {timeout}, async t => {
+test('edits of an exported hard link are detected while the program runs', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -245,40 +262,32 @@ test('an exported hard link that its user edits is noticed while the program run
 	assert.equal((await readFile(mine)).compare(edited, 5 * MiB + 6, size, 5 * MiB + 6, size), 0);
 });
 
-test(
-	'data that is taken away while a complete download is served is fetched for the player who asks',
-	{timeout},
-	async t => {
-		const origin = await startOrigin(t, {size, etag});
-		const {engine} = await startEngine(t);
-		const {download} = await engine.add({url: origin.url});
-		const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
-		await rm(path.join(folder, 'data'));
-		const {bytesSent} = origin;
-		assert.equal(firstWrongByte(await read(download.streamUrl, MiB, MiB + 1000), MiB), -1);
-		const {status} = await until(engine, download.id, ({connections}) => connections === 0);
-		assert.equal(status, 'paused');
-		assert.ok(origin.bytesSent - bytesSent < size, 'all of it was fetched unasked');
-	},
-);
+test('data removed while a complete download is served is refetched for the player', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
+	await rm(path.join(folder, 'data'));
+	const {bytesSent} = origin;
+	assert.equal(firstWrongByte(await read(download.streamUrl, MiB, MiB + 1000), MiB), -1);
+	const {status} = await until(engine, download.id, ({connections}) => connections === 0);
+	assert.equal(status, 'paused');
+	assert.ok(origin.bytesSent - bytesSent < size, 'all of it was fetched unasked');
+});
+
+test('a missing complete file is fetched again if the origin has another version', {timeout}, async t => {
+	const {origin, storageDir, id, data} = await leaveDownload(t, {isComplete: true});
+	await rm(data);
+	origin.options.etag = '"v2"';
+	origin.options.seed = 2;
+	const {engine} = await startEngine(t, {storageDir});
+	await engine.resume(id);
+	await until(engine, id, ({status}) => status === 'complete');
+	assert.ok(content(0, size, 2).equals(await readFile(data)));
+});
 
 test(
-	'a finished file that is gone is fetched anew where the origin has another version',
-	{timeout},
-	async t => {
-		const {origin, storageDir, id, data} = await left(t, {isComplete: true});
-		await rm(data);
-		origin.options.etag = '"v2"';
-		origin.options.seed = 2;
-		const {engine} = await startEngine(t, {storageDir});
-		await engine.resume(id);
-		await until(engine, id, ({status}) => status === 'complete');
-		assert.ok(content(0, size, 2).equals(await readFile(data)));
-	},
-);
-
-test(
-	'a moved file that its user changed is left alone, and is not fetched again unasked',
+	'a moved file that its user changed is leaveDownload alone, and refetched only on request',
 	{timeout},
 	async t => {
 		const origin = await startOrigin(t, {size, etag});
@@ -300,12 +309,12 @@ test(
 );
 
 for (const [what, replace] of [
-	['a link to a file of the user', async (checks, other) => symlink(other, checks)],
+	["a link to the user's file", async (checks, other) => symlink(other, checks)],
 	['a pipe', async checks => spawnSync('mkfifo', [checks])],
-	['rubbish', async checks => writeFile(checks, 'rubbish'.repeat(1000))],
+	['garbage', async checks => writeFile(checks, 'rubbish'.repeat(1000))],
 ] satisfies Array<[string, (checks: string, other: string) => Promise<unknown>]>) {
-	test(`checksums that are ${what} harm nothing`, {timeout, skip: isWindows}, async t => {
-		const {storageDir, id, folder, data} = await left(t, {isComplete: false});
+	test(`checksums that are ${what} do no harm`, {timeout, skip: isWindows}, async t => {
+		const {storageDir, id, folder, data} = await leaveDownload(t, {isComplete: false});
 		const other = path.join(storageDir, 'other');
 		await writeFile(other, 'precious');
 		await rm(path.join(folder, 'checks'));

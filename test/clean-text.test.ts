@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {cellsOf, cleanText, fitName, fitText, padText} from '../source/text/clean-text.ts';
 
-test('control characters become visible, so that no escape sequence is left', () => {
+test('control characters become visible, so no escape sequence survives', () => {
 	assert.equal(cleanText('\u001B[2Jevil\u001B]52;c;aGk=\u0007'), '�[2Jevil�]52;c;aGk=�');
 	assert.equal(cleanText('\u009B31m\u009D0;title\u009C'), '�31m�0;title�');
 	assert.equal(cleanText('a\r\nb\tc\u007F'), 'a��b�c�');
@@ -13,18 +13,18 @@ test('control characters become visible, so that no escape sequence is left', ()
 	}
 });
 
-test('what is invisible or turns the direction of text is dropped', () => {
+test('invisible and bidirectional characters are removed', () => {
 	assert.equal(cleanText('film\u202Egpj.exe\u202C'), 'filmgpj.exe');
 	assert.equal(cleanText('\u2066a\u2069\u200Bb\u200E\uFEFFc\u00AD'), 'abc');
 	assert.equal(cleanText('a\u2028b\u2029'), 'ab');
 	assert.equal(cleanText('a\uD800b'), 'ab');
 });
 
-test('text is composed', () => {
+test('text is normalized to NFC', () => {
 	assert.equal(cleanText('e\u0301te\u0301'), 'été');
 });
 
-test('graphemes whose width terminals disagree on become simple ones', () => {
+test('graphemes of ambiguous width are simplified', () => {
 	assert.equal(cleanText('👩‍👩‍👧‍👦.mkv'), '👩.mkv');
 	assert.equal(cleanText('👍🏽'), '👍');
 	assert.equal(cleanText('❤️'), '❤');
@@ -32,7 +32,7 @@ test('graphemes whose width terminals disagree on become simple ones', () => {
 	assert.equal(cleanText('1\uFE0F\u20E3'), '1');
 });
 
-test('text that fits is not touched, and what is cut has exactly the cells or one less', () => {
+test('text that fits is unchanged, and truncated text fills the cells or one less', () => {
 	assert.equal(fitText('short', 5), 'short');
 	const texts = [
 		'Big.Buck.Bunny.2160p.60fps.HDR',
@@ -49,7 +49,7 @@ test('text that fits is not touched, and what is cut has exactly the cells or on
 	}
 });
 
-test('text is cut in the middle, with 40 % of the room for its end', () => {
+test('text is truncated in the middle, with 40 % of the room for its tail', () => {
 	assert.equal(fitText('0123456789abcdefghij', 11), '012345…ghij');
 	assert.equal(fitText('0123456789abcdefghij', 11, {ascii: true}), '012345~ghij');
 });
@@ -62,7 +62,7 @@ test('a name keeps its extension and two characters before it', () => {
 	assert.match(fitName(`${'x'.repeat(251)}.mkv`, 30), /^x+…x+\.mkv$/);
 });
 
-test('padding fills on the side that is asked for', () => {
+test('padding fills the requested side', () => {
 	assert.equal(padText('線', 4), '線  ');
 	assert.equal(padText('43.0%', 8, {align: 'right'}), '   43.0%');
 });

@@ -101,15 +101,22 @@ test("serve --json tells what happens, one object a line, and its key is the fol
 		`${origin.url}?token=geheim`,
 	]);
 	const ready = await serve.event('ready');
-	assert.deepEqual(Object.keys(ready), ['event', 'url', 'key', 'storage', 'pid']);
+	assert.deepEqual(Object.keys(ready), ['event', 'url', 'key', 'viewKey', 'storage', 'pid']);
 	assert.equal(ready.pid, serve.child.pid);
-	assert.equal(ready.key, (await readFile(path.join(storage, 'key'), 'utf8')).trim());
-	assert.equal((await stat(path.join(storage, 'key'))).mode & 0o777, 0o600);
+	for (const [key, file] of [
+		[ready.key, 'key'],
+		[ready.viewKey, 'view-key'],
+	] as const) {
+		assert.equal(key, (await readFile(path.join(storage, file), 'utf8')).trim());
+		assert.equal((await stat(path.join(storage, file))).mode & 0o777, 0o600);
+	}
+
+	assert.notEqual(ready.viewKey, ready.key);
 	assert.equal((await stat(storage)).mode & 0o777, 0o700);
 	const done = await serve.event('done');
 	assert.equal(done.size, 2 * MiB);
 	const any = await fetch(
-		`${String(ready.url)}/stream?url=${encodeURIComponent(origin.urlOf('/other'))}&key=${ready.key}`,
+		`${String(ready.url)}/stream?url=${encodeURIComponent(origin.urlOf('/other'))}&key=${String(ready.key)}`,
 	);
 	assert.equal((await any.arrayBuffer()).byteLength, 2 * MiB);
 	assert.equal(

@@ -9,7 +9,10 @@ import {copyText} from '../source/terminal/clipboard.ts';
 const skip = process.platform === 'win32' && 'needs sh';
 const url = `http://127.0.0.1:8080/stream/${'01'.repeat(16)}/Big.Buck.Bunny.2160p.mkv`;
 
-/** Programs that write their name, arguments and input to one file, and what was sent to the terminal instead. */
+/**
+ * Programs that log their name, arguments and input to one file, and a record of what was sent to the terminal
+ * instead.
+ */
 async function machine(t: TestContext, programs: Readonly<Record<string, string>> = {}) {
 	const folder = await mkdtemp(path.join(tmpdir(), 'downstream-test-'));
 	t.after(() => rm(folder, {recursive: true}));
@@ -68,13 +71,13 @@ for (const [name, environment, platform, call] of ladder) {
 	});
 }
 
-test('a program that fails or is missing is followed by the next one', {skip}, async t => {
+test('a failing or missing program falls back to the next', {skip}, async t => {
 	const {copy, log} = await machine(t, {'wl-copy': fail, xsel: succeed});
 	assert.equal(await copy({WAYLAND_DISPLAY: 'wayland-0', DISPLAY: ':0'}), 'copied');
 	assert.equal(await log(), `wl-copy : ${url}\nxsel -b: ${url}\n`);
 });
 
-test('a program that hangs is followed by the next one', {skip}, async t => {
+test('a hanging program falls back to the next', {skip}, async t => {
 	const {copy, log} = await machine(t, {xclip: 'exec /bin/sleep 60', xsel: succeed});
 	assert.equal(await copy({DISPLAY: ':0'}), 'copied');
 	assert.match(await log(), /\nxsel -b: /);
@@ -82,20 +85,20 @@ test('a program that hangs is followed by the next one', {skip}, async t => {
 
 const sequence = `\u001B]52;c;${Buffer.from(url).toString('base64')}\u0007`;
 
-test('over ssh the terminal is asked to copy, not the programs of the far machine', {skip}, async t => {
+test('over ssh, the terminal copies, not programs on the remote machine', {skip}, async t => {
 	const {copy, log, sent} = await machine(t, all);
 	assert.equal(await copy({SSH_CONNECTION: '192.0.2.1 1 192.0.2.2 22', DISPLAY: ':10'}), 'sent');
 	assert.equal(await log(), '');
 	assert.equal(sent(), sequence);
 });
 
-test('the terminal is asked to copy where no program could', {skip}, async t => {
+test('the terminal copies if no program can', {skip}, async t => {
 	const {copy, sent} = await machine(t, {xclip: fail, xsel: fail});
 	assert.equal(await copy({DISPLAY: ':0'}), 'sent');
 	assert.equal(sent(), sequence);
 });
 
-test('in GNU screen the sequence reaches the terminal around it in pieces', async t => {
+test('in GNU screen, the sequence reaches the outer terminal in pieces', async t => {
 	const {copy, sent} = await machine(t);
 	assert.equal(await copy({TERM: 'screen', STY: '1.pts'}), 'sent');
 	const pieces = sent().split('\u001B\\').slice(0, -1);
@@ -107,7 +110,7 @@ test('in GNU screen the sequence reaches the terminal around it in pieces', asyn
 	assert.equal(pieces.map(piece => piece.slice(2)).join(''), sequence);
 });
 
-test('nothing is sent to terminals that do not know the sequence', async t => {
+test('nothing is sent to terminals without support for the sequence', async t => {
 	for (const TERM of ['dumb', 'linux', '']) {
 		const {copy, sent} = await machine(t);
 		assert.equal(await copy({TERM}), 'none');

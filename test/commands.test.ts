@@ -254,14 +254,14 @@ test('URLs given while a copy runs are handed to it, with what the flags say of 
 	const nothing = await run(t, ['--storage', storage]);
 	assert.deepEqual(nothing, {
 		code: 0,
-		stdout: `downstream-tui already runs: ${String(ready.url)}\n`,
+		stdout: `downstream-tui is already running: ${String(ready.url)}\n`,
 		stderr: '',
 	});
 	const second = await run(t, ['serve', '--port', '0', '--storage', storage]);
 	assert.equal(second.code, 75);
 	assert.match(
 		second.stderr,
-		/^downstream-tui: downstream-tui already runs \(pid \d+, http:[^)]*\) on .*; --storage DIR works apart from it\n$/,
+		/^downstream-tui: downstream-tui is already running \(pid \d+, http:[^)]*\) on .*; --storage DIR works apart from it\n$/,
 	);
 });
 

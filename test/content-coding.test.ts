@@ -1,9 +1,9 @@
-// Content-Encoding: what is compressed is decompressed, and what only says so is left alone.
+// Content-Encoding: compressed bodies are decoded, and mislabeled ones are left alone.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {brotliCompressSync, deflateRawSync, deflateSync, gzipSync} from 'node:zlib';
 import {DownStreamError} from '../source/downstream.ts';
-import {canBeginSo, codingsOf, decoded} from '../source/engine/origin/content-coding.ts';
+import {canStartWith, codingsOf, decodeBody} from '../source/engine/origin/content-coding.ts';
 import {content} from './support/content.ts';
 
 for (const [header, name, type, codings] of [
@@ -42,7 +42,7 @@ function withCode(code: string) {
 	return (error: unknown) => error instanceof DownStreamError && error.code === code;
 }
 
-/** Each piece is overwritten as the next is asked for, as those of a connection are. */
+/** Overwrites each piece when the next one is read, as a connection does. */
 async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array, void, undefined> {
 	const block = Buffer.alloc(size);
 	for (let at = 0; at < bytes.length; at += size) {
@@ -54,7 +54,7 @@ async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Arr
 
 async function decode(bytes: Uint8Array, codings: string[], size = 1000): Promise<Buffer> {
 	const out: Uint8Array[] = [];
-	for await (const piece of decoded(pieces(bytes, size), codings, {host: 'h', close: () => undefined})) {
+	for await (const piece of decodeBody(pieces(bytes, size), codings, {host: 'h', close: () => undefined})) {
 		out.push(piece.slice());
 	}
 
@@ -67,21 +67,21 @@ for (const [words, coding, packed] of [
 	['raw deflate', 'deflate', deflateRawSync(plain)],
 	['br', 'br', brotliCompressSync(plain)],
 ] as const) {
-	test(`${words} is undone, however its bytes come`, async () => {
-		assert.ok(canBeginSo(coding, packed.subarray(0, 64)));
-		assert.ok(canBeginSo(coding, packed));
+	test(`${words} is decoded however its bytes are split`, async () => {
+		assert.ok(canStartWith(coding, packed.subarray(0, 64)));
+		assert.ok(canStartWith(coding, packed));
 		for (const size of [7, 1000, packed.length]) {
 			assert.ok((await decode(packed, [coding], size)).equals(plain));
 		}
 	});
 
-	test(`${words} that is cut is an error`, async () => {
+	test(`truncated ${words} is an error`, async () => {
 		for (const length of [0, 1, 5000, packed.length - 1]) {
 			await assert.rejects(decode(packed.subarray(0, length), [coding]), withCode('origin-truncated'));
 		}
 	});
 
-	test(`${words} that is followed by other bytes is an error`, async () => {
+	test(`${words} with trailing bytes is an error`, async () => {
 		const wrong = Buffer.concat([packed, Buffer.alloc(5000, 0xff)]);
 		await assert.rejects(decode(wrong, [coding]), withCode('origin-misbehaved'));
 	});
@@ -91,17 +91,17 @@ for (const [coding, packed] of [
 	['gzip', gzipSync(plain)],
 	['deflate', deflateSync(plain)],
 ] as const) {
-	test(`${coding} with wrong bytes is an error`, async () => {
+	test(`invalid ${coding} data is an error`, async () => {
 		const wrong = Buffer.from(packed).fill(0xff, 40, 4000);
 		await assert.rejects(decode(wrong, [coding]), withCode('origin-misbehaved'));
 	});
 }
 
-test('two codings are undone in the reverse order', async () => {
+test('two codings are decoded in reverse order', async () => {
 	assert.ok((await decode(brotliCompressSync(gzipSync(plain)), ['gzip', 'br'])).equals(plain));
 });
 
-test('leaving a decompressed body closes it, also while more is awaited', async () => {
+test('leaving a decoded body closes it, even while a piece is awaited', async () => {
 	const packed = gzipSync(content(0, 5_000_000));
 	let closed = 0;
 	let end!: () => void;
@@ -117,7 +117,7 @@ test('leaving a decompressed body closes it, also while more is awaited', async 
 		end();
 	};
 
-	for await (const piece of decoded(stalling, ['gzip'], {host: 'h', close})) {
+	for await (const piece of decodeBody(stalling, ['gzip'], {host: 'h', close})) {
 		assert.ok(piece.length > 0);
 		break;
 	}
@@ -125,27 +125,27 @@ test('leaving a decompressed body closes it, also while more is awaited', async 
 	assert.equal(closed, 1);
 });
 
-test('a body that fails passes its error on', async () => {
+test('errors of the body are passed on', async () => {
 	const failing = (async function* () {
 		yield gzipSync(plain).subarray(0, 1000);
 		throw new DownStreamError('origin-unreachable', 'reset');
 	})();
 	await assert.rejects(async () => {
-		for await (const piece of decoded(failing, ['gzip'], {host: 'h', close: () => undefined})) {
+		for await (const piece of decodeBody(failing, ['gzip'], {host: 'h', close: () => undefined})) {
 			assert.ok(piece);
 		}
 	}, /reset/);
 });
 
-test('what is not compressed is told by its first bytes', () => {
+test('uncompressed data is detected by its first bytes', () => {
 	const matroska = Buffer.concat([Buffer.from('1a45dfa3934282886d6174726f736b61', 'hex'), content(0, 1000)]);
-	// Of Brotli too much looks possible.
+	// For Brotli, nearly any start looks possible.
 	for (const coding of ['gzip', 'deflate', 'zstd', 'compress']) {
-		assert.equal(canBeginSo(coding, matroska), false, coding);
+		assert.equal(canStartWith(coding, matroska), false, coding);
 	}
 
-	assert.ok(canBeginSo('zstd', Buffer.from('28b52ffd', 'hex')));
-	assert.ok(canBeginSo('compress', Buffer.from('1f9d90', 'hex')));
-	// It may become much larger.
-	assert.ok(canBeginSo('deflate', deflateSync(Buffer.alloc(10_000_000)).subarray(0, 1024)));
+	assert.ok(canStartWith('zstd', Buffer.from('28b52ffd', 'hex')));
+	assert.ok(canStartWith('compress', Buffer.from('1f9d90', 'hex')));
+	// The decompressed data may be much larger.
+	assert.ok(canStartWith('deflate', deflateSync(Buffer.alloc(10_000_000)).subarray(0, 1024)));
 });

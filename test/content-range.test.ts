@@ -19,14 +19,14 @@ const parts: Array<[header: string, length: number | undefined, stated: ContentR
 	['bytes 50-99', undefined, part(50, 100)],
 	['bytes 50-99/', undefined, part(50, 100)],
 	['bytes 50-99/1000, bytes 50-99/1000', undefined, part(50, 100, 1000)],
-	// The body's length is the end that is missing.
+	// The end follows from the body's length.
 	['bytes 50-/1000', 950, part(50, 1000, 1000)],
 	['bytes 50-/1000', 100, part(50, 150, 1000)],
 	['bytes 50-/*', 100, part(50, 150)],
 	['bytes 50-/1000', undefined, undefined],
 	['bytes 50-/1000', 951, undefined],
 	['bytes 50-/1000', 0, undefined],
-	// Nothing states the start, or it does not hold together.
+	// The start is missing, or the header is inconsistent.
 	['bytes */1000', 1000, undefined],
 	['bytes -99/1000', 100, undefined],
 	['bytes', 100, undefined],

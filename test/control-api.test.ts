@@ -3,7 +3,7 @@ import {once} from 'node:events';
 import type {IncomingHttpHeaders, IncomingMessage} from 'node:http';
 import {test, type TestContext} from 'node:test';
 import type {Download, Snapshot} from '../source/downstream.ts';
-import type {SnapshotChanges} from '../source/proxy/control-api.ts';
+import {routes, type SnapshotChanges} from '../source/proxy/control-api.ts';
 import type {ProxyServer} from '../source/proxy/server.ts';
 import {ask, open, startProxy} from './support/proxy-client.ts';
 import type {MemoryEngine} from './support/proxy-engine.ts';
@@ -14,7 +14,7 @@ type Call = (
 	body?: unknown,
 ) => Promise<{status: number; headers: IncomingHttpHeaders; json: Record<string, unknown>}>;
 
-/** A proxy, and calls of its API with the key. A body that is a string is sent as it is. */
+/** Starts a proxy, and calls its API with the key. A string body is sent verbatim. */
 async function startApi(t: TestContext): Promise<{engine: MemoryEngine; proxy: ProxyServer; call: Call}> {
 	const {engine, proxy} = await startProxy(t);
 	const call: Call = async (method, path, body) => {
@@ -37,7 +37,7 @@ async function startApi(t: TestContext): Promise<{engine: MemoryEngine; proxy: P
 	return {engine, proxy, call};
 }
 
-test('without the key as a bearer token nothing is told', async t => {
+test('without the key as a bearer token, nothing is revealed', async t => {
 	const {engine, proxy} = await startProxy(t);
 	for (const headers of [{}, {authorization: 'Bearer wrong'}, {authorization: `Basic ${engine.key}`}]) {
 		for (const path of ['/api/downloads', `/api/downloads?key=${encodeURIComponent(engine.key)}`, '/api/x']) {
@@ -47,7 +47,58 @@ test('without the key as a bearer token nothing is told', async t => {
 	}
 });
 
-test('the list of downloads and each of them are the ones of the snapshot', async t => {
+test('the view key reads all and commands nothing', async t => {
+	const {engine, proxy} = await startProxy(t);
+	engine.file(1000);
+	engine.change('id1', {url: 'https://a.example/film?token=hidden', item: 'https://b.example/?token=hidden'});
+	const authorization = `Bearer ${engine.viewKey}`;
+	for (const [route, methods] of routes) {
+		for (const method of Object.keys(methods)) {
+			const response = await open(proxy, `/api${route.replace('*', 'id1')}`, {
+				method,
+				headers: {authorization, 'content-type': 'application/json'},
+				...(method === 'POST' || method === 'PATCH' ? {body: '{}'} : {}),
+			});
+			assert.equal(response.statusCode, method === 'GET' ? 200 : 403, `${method} ${route}`);
+			const [chunk] = (await once(response, 'data')) as [Buffer];
+			assert.doesNotMatch(chunk.toString(), /hidden/);
+			response.destroy();
+		}
+	}
+
+	assert.deepEqual(engine.commands, []);
+	const inUrl = (target: string, key: string) =>
+		open(proxy, `${target}key=${encodeURIComponent(key)}`).then(response => {
+			response.destroy();
+			return response.statusCode;
+		});
+	for (const key of [engine.key, engine.viewKey]) {
+		assert.equal(await inUrl('/playlist.m3u?', key), 200);
+		assert.equal(await inUrl('/api/events?', key), 200);
+		assert.equal(await inUrl('/api/downloads?', key), 401);
+	}
+
+	assert.equal(await inUrl('/stream?url=http%3A%2F%2Fa.example%2F&', engine.viewKey), 403);
+	assert.equal(await inUrl('/api/events?', 'wrong'), 401);
+});
+
+test('the events of the view key have the URLs without secrets too, and no change where nothing changed', async t => {
+	const {engine, proxy} = await startProxy(t);
+	engine.file(1000);
+	engine.file(2000);
+	const response = await open(proxy, `/api/events?key=${encodeURIComponent(engine.viewKey)}`);
+	const events = eventsOf(response);
+	await events.next();
+	engine.change('id2', {url: 'https://a.example/film?token=hidden'});
+	const {data} = (await events.next()).value as {data: SnapshotChanges};
+	assert.deepEqual(
+		data.changed.map(({id, url}) => [id, url]),
+		[['id2', 'https://a.example/film?token=***']],
+	);
+	response.destroy();
+});
+
+test('the list and each download match the snapshot', async t => {
 	const {engine, call} = await startApi(t);
 	assert.deepEqual((await call('GET', '/api/downloads')).json, []);
 	engine.file(1000);
@@ -59,7 +110,7 @@ test('the list of downloads and each of them are the ones of the snapshot', asyn
 	assert.equal((await call('GET', '/api/downloads/id3')).status, 404);
 });
 
-test('a URL is added once', async t => {
+test('a URL is added only once', async t => {
 	const {engine, call} = await startApi(t);
 	const body = {
 		url: 'http://origin.example/film',
@@ -83,17 +134,17 @@ test('a URL is added once', async t => {
 const url = 'http://origin.example/';
 
 for (const [what, body, message] of [
-	['is no JSON', '{"url"', 'The body is not valid JSON.'],
+	['is not JSON', '{"url"', 'The body is not valid JSON.'],
 	['is empty', '', 'The body is not valid JSON.'],
-	['is no object', [url], 'The body must be a JSON object.'],
+	['is not an object', [url], 'The body must be a JSON object.'],
 	['is null', 'null', 'The body must be a JSON object.'],
 	['has no URL', {}, 'The field "url" is missing.'],
-	['has a URL that is no text', {url: 1}, 'The field "url" must be a string.'],
-	['has an unknown field', {url, colour: 'red'}, 'The field "colour" is not known.'],
+	['has a URL that is not a string', {url: 1}, 'The field "url" must be a string.'],
+	['has an unknown field', {url, colour: 'red'}, 'The field "colour" is unknown.'],
 	[
 		'has a field of every object',
 		'{"url": "http://a/", "__proto__": {}}',
-		'The field "__proto__" is not known.',
+		'The field "__proto__" is unknown.',
 	],
 	[
 		'has too many connections',
@@ -118,7 +169,7 @@ for (const [what, body, message] of [
 	['has null for a flag', {url, paused: null}, 'The field "paused" must be true or false.'],
 	['has a URL of another scheme', {url: 'ftp://a/'}, 'Only http and https URLs can be downloaded.'],
 ] as const) {
-	test(`a body that ${what} is a 400 that says so`, async t => {
+	test(`a body that ${what} is a 400 with the reason`, async t => {
 		const {engine, call} = await startApi(t);
 		const {status, headers, json} = await call('POST', '/api/downloads', body);
 		assert.equal(status, 400);
@@ -134,7 +185,7 @@ for (const [what, body, message] of [
 	});
 }
 
-test('a body of another type is a 415, so that no form of a page gets through', async t => {
+test('a body of another type is a 415, which blocks HTML forms', async t => {
 	const {engine, proxy} = await startProxy(t);
 	for (const type of ['text/plain', 'application/x-www-form-urlencoded', 'application/jsonp', undefined]) {
 		const {status} = await ask(proxy, '/api/downloads', {
@@ -148,14 +199,14 @@ test('a body of another type is a 415, so that no form of a page gets through', 
 	assert.deepEqual(engine.commands, []);
 });
 
-test('a body of up to 1 MiB is read, a larger one is a 413', async t => {
+test('a body of up to 1 MiB is accepted, a larger one is a 413', async t => {
 	const {call} = await startApi(t);
 	const body = JSON.stringify({url});
 	assert.equal((await call('POST', '/api/downloads', body.padEnd(1024 * 1024))).status, 201);
 	assert.equal((await call('POST', '/api/downloads', body.padEnd(1024 * 1024 + 1))).status, 413);
 });
 
-test('pause, resume and cancel answer the download as it is then', async t => {
+test('pause, resume and cancel respond with the updated download', async t => {
 	const {engine, call} = await startApi(t);
 	engine.file(1000);
 	for (const [verb, status] of [
@@ -169,7 +220,7 @@ test('pause, resume and cancel answer the download as it is then', async t => {
 	}
 });
 
-test('a download is removed with its bytes only if that is asked for', async t => {
+test("a download's bytes are deleted only on request", async t => {
 	const {engine, call} = await startApi(t);
 	for (const _ of Array.from({length: 3})) {
 		engine.file(1000);
@@ -188,7 +239,7 @@ test('a download is removed with its bytes only if that is asked for', async t =
 	assert.equal((await call('DELETE', '/api/downloads/id1')).status, 404);
 });
 
-test('an export says where the file is, or why it is not', async t => {
+test("an export responds with the file's path or the reason for its failure", async t => {
 	const {engine, call} = await startApi(t);
 	engine.file(1000);
 	const body = {path: '/films/', overwrite: true, keepBoth: false, move: true, when: 'now'};
@@ -203,7 +254,7 @@ test('an export says where the file is, or why it is not', async t => {
 	assert.equal((await call('POST', '/api/downloads/id1/export', {})).status, 400);
 });
 
-test('a change is handed on as it is, or refused by the field', async t => {
+test("a change is passed on verbatim, or rejected with the field's name", async t => {
 	const {engine, call} = await startApi(t);
 	engine.file(1000);
 	const change = {
@@ -225,7 +276,7 @@ test('a change is handed on as it is, or refused by the field', async t => {
 			{limitRate: 5},
 			'The field "limitRate" must be bytes per second, a whole number of at least 1024, or null for no limit.',
 		],
-		[{paused: true}, 'The field "paused" is not known.'],
+		[{paused: true}, 'The field "paused" is unknown.'],
 		[{name: null}, 'The field "name" must be a string.'],
 	] as const) {
 		const refused = await call('PATCH', '/api/downloads/id1', body);
@@ -236,7 +287,7 @@ test('a change is handed on as it is, or refused by the field', async t => {
 	assert.equal(engine.commands.length, 2);
 });
 
-test('each verb has an address', async t => {
+test('each command has an address', async t => {
 	const {engine, call} = await startApi(t);
 	engine.file(1000);
 	const verified = await call('POST', '/api/downloads/id1/verify');
@@ -256,7 +307,7 @@ test('each verb has an address', async t => {
 	]);
 });
 
-test('a removal says for how long it can be taken back', async t => {
+test('a removal accepts how long it can be undone', async t => {
 	const {engine, call} = await startApi(t);
 	engine.file(1000);
 	for (const undoMs of ['-1', 'soon', '99999999999', '']) {
@@ -277,7 +328,7 @@ test('the limit of all downloads can be read and set', async t => {
 	}
 });
 
-test('what is not there is a 404, and another method a 405 that names the right ones', async t => {
+test('an unknown address is a 404, and a wrong method a 405 with the allowed ones', async t => {
 	const {engine, call} = await startApi(t);
 	engine.file(1000);
 	for (const path of [
@@ -304,7 +355,7 @@ test('what is not there is a 404, and another method a 405 that names the right 
 	}
 });
 
-/** The events of a response, as they come. */
+/** The events of a response as they arrive. */
 async function* eventsOf(response: IncomingMessage): AsyncGenerator<{event: string; data: unknown}, void> {
 	let text = '';
 	for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
@@ -322,7 +373,7 @@ async function openEvents(engine: MemoryEngine, proxy: ProxyServer): Promise<Inc
 	return open(proxy, '/api/events', {headers: {authorization: `Bearer ${engine.key}`}});
 }
 
-test('events are the snapshot, then what differs', async t => {
+test('the events are the snapshot, then the differences', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(1000);
 	engine.file(2000);
@@ -345,7 +396,7 @@ test('events are the snapshot, then what differs', async t => {
 	assert.deepEqual(addition.changed, [engine.snapshot.downloads[1]]);
 });
 
-test('a client of the events that leaves is forgotten', async t => {
+test('a disconnected event client is unsubscribed', async t => {
 	const {engine, proxy} = await startProxy(t);
 	const response = await openEvents(engine, proxy);
 	assert.equal(engine.events.listenerCount('change'), 1);
@@ -355,7 +406,7 @@ test('a client of the events that leaves is forgotten', async t => {
 	assert.equal(engine.events.listenerCount('change'), 0);
 });
 
-test('a client that reads its events slowly skips some and still ends with the newest', async t => {
+test('a slow event client skips states and ends with the latest', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(1000);
 	const response = await openEvents(engine, proxy);

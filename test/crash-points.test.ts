@@ -10,43 +10,43 @@ import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
 const preload = path.join(import.meta.dirname, 'support/dying-disk.mjs');
-/** How many of the calls after which a program can die are tried. */
-const mostPoints = process.env.CI ? Infinity : 12;
-/** At once: a program that starts leaves the others time. */
+/** How many of the possible crash points are tested. */
+const maxPoints = process.env.CI ? Infinity : 12;
+/** Concurrent cases; a starting program leaves time for others. */
 const lanes = 3;
 
 type Case = {readonly size: number; readonly bytesPerSecond?: number; readonly move?: boolean};
 
-/** As the preload wrote it. */
+/** As logged by the preload script. */
 type Call = {
 	readonly call: string;
 	readonly from?: string;
 	readonly path: string;
-	/** Where that which it took away or replaced is kept. */
+	/** Where the removed or replaced file was kept. */
 	readonly replaced?: string;
 	readonly start: number;
 	readonly end: number;
-	/** How many calls had ended when it began. */
+	/** How many calls had ended when this one began. */
 	readonly begun: number;
 };
 
 for (const [words, options] of [
 	['a download with checkpoints and an export', {size: 2 * MiB, bytesPerSecond: 1.5 * MiB}],
-	['a short download that is moved out', {size: 100_000, move: true}],
+	['a short download that is moved', {size: 100_000, move: true}],
 ] satisfies Array<[string, Case]>) {
 	test(
-		`${words} survives its end and a power cut after any change on the disk`,
+		`${words} survives a crash and a power cut after any change on the disk`,
 		{timeout: 300_000},
 		async t => {
-			const {calls} = await dieAfter(t, Infinity, options);
-			const step = Math.max(1, calls.length / mostPoints);
+			const {calls} = await killAfter(t, Infinity, options);
+			const step = Math.max(1, calls.length / maxPoints);
 			const points = Array.from({length: Math.ceil(calls.length / step)}, (_, index) =>
 				Math.floor(1 + index * step),
 			);
 			t.diagnostic(`${points.length} of ${calls.length} calls`);
 			const lane = async () => {
 				for (let point = points.shift(); point !== undefined; point = points.shift()) {
-					await dieAfter(t, point, options);
+					await killAfter(t, point, options);
 				}
 			};
 
@@ -55,8 +55,11 @@ for (const [words, options] of [
 	);
 }
 
-/** Dies after so many calls; what is left then is gone on with as it is, and as a power cut could have left it. */
-async function dieAfter(
+/**
+ * Kills the program after the given call, then continues from the remains, both as they are and as a power cut could
+ * have left them.
+ */
+async function killAfter(
 	t: TestContext,
 	point: number,
 	{size, bytesPerSecond, move = false}: Case,
@@ -92,9 +95,11 @@ async function dieAfter(
 	);
 	await Promise.all(
 		['killed', 'kept', 'undone'].map(async name =>
-			goesOn(t, path.join(folder, name), {url: origin.url, size, isAdded, isDone}).catch((error: unknown) => {
-				throw new Error(`${name} ${lastCall}: ${String(error)}`, {cause: error});
-			}),
+			assertContinues(t, path.join(folder, name), {url: origin.url, size, isAdded, isDone}).catch(
+				(error: unknown) => {
+					throw new Error(`${name} ${lastCall}: ${String(error)}`, {cause: error});
+				},
+			),
 		),
 	);
 	await origin.close();
@@ -110,8 +115,8 @@ async function hasCome(promise: Promise<unknown>): Promise<boolean> {
 }
 
 /**
- * Bytes that were not synced become zeros. With `undoNames` folders that were not synced are what they were, without
- * it the disk was quicker with names than with bytes.
+ * Turns unsynced bytes into zeros. With `undoNames`, unsynced folders revert to their old entries; without it, the
+ * disk wrote names before bytes.
  */
 async function cutPower(
 	calls: readonly Call[],
@@ -156,8 +161,10 @@ async function zero(file: string, start: number, end: number): Promise<void> {
 	}
 }
 
-/** What was recorded is right, all of it is held, nothing is complained of, and the download comes to its end. */
-async function goesOn(
+/**
+ * Asserts that the record is valid, all its bytes are present, no problem is reported, and the download completes.
+ */
+async function assertContinues(
 	t: TestContext,
 	root: string,
 	{url, size, isAdded, isDone}: {url: string; size: number; isAdded: boolean; isDone: boolean},

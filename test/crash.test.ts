@@ -102,7 +102,7 @@ test('a second copy on the same folder is refused with 75 and harms nothing', as
 	await startServe(t, storage, origin.url);
 	const second = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
 	assert.equal(await second.exit(), 75);
-	assert.match(second.stderr, /already runs \(pid \d+, http:\/\/127\.0\.0\.1:\d+\)/);
+	assert.match(second.stderr, /is already running \(pid \d+, http:\/\/127\.0\.0\.1:\d+\)/);
 });
 
 test('SIGTERM saves everything and frees port and folder', async t => {

@@ -240,7 +240,7 @@ dashboardTest(
 		const done = {status: 'complete', present: first!.size!, completedAt: 65_000, addedAt: 0} as const;
 		const lastError = {
 			code: 'target-exists',
-			message: 'Not exported: /films/film-1.mkv is there already',
+			message: 'Not exported: /films/film-1.mkv already exists',
 			at: 65_001,
 		} as const;
 		downstream.change({
@@ -249,7 +249,7 @@ dashboardTest(
 				{...second!, ...done, lastError},
 			],
 		});
-		await screen.shows(' film-1.mkv: Not exported: /films/film-1.mkv is there already');
+		await screen.shows(' film-1.mkv: Not exported: /films/film-1.mkv already exists');
 		await screen.press('L', 'Done: film-0.mkv');
 		await screen.shows('Exported to /films/film-0.mkv');
 		await screen.shows('Done: film-1.mkv');
@@ -389,14 +389,14 @@ dashboardTest(
 		downloads: [
 			refused(0, '403 Forbidden from cdn.example.org: the link may have expired', 403),
 			refused(2, 'cdn.example.org is busy (429)', 429),
-			refused(1, 'cdn.example.org: no answer in time'),
+			refused(1, 'cdn.example.org: no response in time'),
 		],
 		columns: 120,
 		rows: 30,
 	},
 	async screen => {
 		await screen.shows('403 Forbidden: the link ma… U = new link');
-		assert.match(screen.text, / {2}no answer in time. r = try again/);
+		assert.match(screen.text, / {2}no response in time. r = try again/);
 		assert.match(screen.text, / {2}busy \(429\). r = try again/);
 		screen.resize(80, 24);
 		await screen.shows(/ U = new link {2,}/);

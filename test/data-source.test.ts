@@ -32,9 +32,9 @@ function starting(create: Create, more: Partial<OriginOptions> = {}): Start {
 	};
 }
 
-/** What the engine relies on, whatever the source is. */
+/** The contract that the engine relies on, for every source. */
 function keepsTheContract(name: string, start: Start): void {
-	test(`${name}: a range is answered by exactly its bytes`, async t => {
+	test(`${name}: a range returns exactly its bytes`, async t => {
 		const {source} = await start(t, {size: MiB, etag: '"v1"'});
 		for (const range of [
 			{start: 0, end: 1},
@@ -48,14 +48,14 @@ function keepsTheContract(name: string, start: Start): void {
 		}
 	});
 
-	test(`${name}: a range without an end goes to the end of the file`, async t => {
+	test(`${name}: an open range extends to the end of the file`, async t => {
 		const {source} = await start(t, {size: MiB});
 		const answer = await open(source, {start: MiB - 1000, end: Infinity});
 		assert.deepEqual(answer.range, {start: MiB - 1000, end: MiB});
 		await receives(answer, answer.range);
 	});
 
-	test(`${name}: the whole is asked for without a range`, async t => {
+	test(`${name}: the whole file is requested without a range`, async t => {
 		const {origin, source} = await start(t, {size: MiB});
 		const answer = await open(source, {start: 1000, end: 2000}, {ranged: false});
 		assert.deepEqual([answer.range, answer.acceptsRanges], [{start: 0, end: MiB}, false]);
@@ -63,13 +63,13 @@ function keepsTheContract(name: string, start: Start): void {
 		assert.equal(origin.requests[0]?.headers.range, undefined);
 	});
 
-	test(`${name}: an origin without ranges answers with the whole, and the answer says so`, async t => {
+	test(`${name}: an origin without ranges sends the whole file, and the response says so`, async t => {
 		const {source} = await start(t, {size: MiB, ranges: false});
 		const answer = await open(source, {start: 1000, end: 2000});
 		assert.deepEqual([answer.range, answer.acceptsRanges], [{start: 0, end: MiB}, false]);
 	});
 
-	test(`${name}: beyond the end there is an empty range and the size`, async t => {
+	test(`${name}: beyond the end, the range is empty and the size known`, async t => {
 		const {source} = await start(t, {size: 100});
 		const answer = await open(source, {start: 100, end: 200});
 		assert.deepEqual([answer.range, answer.info.size], [{start: 100, end: 100}, 100]);
@@ -98,13 +98,13 @@ function keepsTheContract(name: string, start: Start): void {
 		});
 	}
 
-	test(`${name}: several answers are read at once`, async t => {
+	test(`${name}: several responses are read concurrently`, async t => {
 		const {source} = await start(t, {size: 4 * MiB});
 		const ranges = Array.from({length: 4}, (_, index) => ({start: index * MiB, end: (index + 1) * MiB}));
 		await Promise.all(ranges.map(async range => receives(await open(source, range), range)));
 	});
 
-	test(`${name}: an abort is answered by its reason, and nothing stays open`, async t => {
+	test(`${name}: an abort rejects with its reason and leaves nothing open`, async t => {
 		const {origin, source} = await start(t, {size: 100 * MiB, bytesPerSecond: MiB});
 		const reason = new Error('enough');
 		const before = source.open({range: {start: 0, end: 1}, ranged: true, signal: AbortSignal.abort(reason)});
@@ -118,7 +118,7 @@ function keepsTheContract(name: string, start: Start): void {
 		await closed;
 	});
 
-	test(`${name}: a file that is not there is origin-refused, with the status`, async t => {
+	test(`${name}: a missing file is origin-refused with the status`, async t => {
 		const {source} = await start(t, {
 			size: 1,
 			intercept(_request, response) {
@@ -133,7 +133,7 @@ function keepsTheContract(name: string, start: Start): void {
 		});
 	});
 
-	test(`${name}: what it shows of itself holds no secrets`, async t => {
+	test(`${name}: its visible properties contain no secrets`, async t => {
 		const {source, origin} = await start(t, {size: 1});
 		assert.equal(source.url, origin.url);
 	});
@@ -200,7 +200,7 @@ keepsTheSharedContract(
 	url => new CustomHeaderDataSource({url, customHeaders: {'X-API-Key': 'geheim'}, proxy: 'direct'}),
 );
 
-test('an origin sees the headers, the user agent, and GET alone', async t => {
+test('an origin receives the headers and the user agent with GET requests only', async t => {
 	const origin = await startOrigin(t, {size: 10});
 	const source = new CustomHeaderDataSource({
 		url: origin.url,
@@ -218,7 +218,7 @@ test('an origin sees the headers, the user agent, and GET alone', async t => {
 	assert.deepEqual([headers.range, headers['accept-encoding']], ['bytes=0-9', 'identity']);
 });
 
-test('the environment decides on the proxy of each hop', async t => {
+test('the environment selects the proxy of each hop', async t => {
 	const target = await startOrigin(t, {size: 10});
 	const origin = await startOrigin(t, {
 		size: 10,
@@ -245,7 +245,7 @@ test('the environment decides on the proxy of each hop', async t => {
 	);
 });
 
-test('user and password leave the URL and become basic auth', () => {
+test('credentials are moved from the URL to Basic authentication', () => {
 	const {url, credentials} = withoutCredentials(' https://m%40e:p%3Aw@a.example/film?x=1#t=10 ');
 	assert.equal(url.href, 'https://a.example/film?x=1');
 	assert.deepEqual(credentials, {authorization: `Basic ${Buffer.from('m@e:p:w').toString('base64')}`});
@@ -259,7 +259,7 @@ for (const text of [
 	'http://me:geheim@host:99999/',
 	'http://me:%zz-geheim@host/',
 ]) {
-	test(`"${text}" is refused as a URL, and not repeated`, () => {
+	test(`"${text}" is rejected as a URL and not repeated`, () => {
 		assert.throws(
 			() => withoutCredentials(text),
 			(error: unknown) => {
@@ -272,7 +272,7 @@ for (const text of [
 	});
 }
 
-test('headers that belong to a connection are not for users to set', () => {
+test('users cannot set headers of the connection', () => {
 	for (const name of ['Host', 'Range', 'connection', 'Keep-Alive', 'Upgrade', 'Expect', 'Accept-Encoding']) {
 		assert.throws(
 			() => checkedHeaders({[name]: 'x'}),

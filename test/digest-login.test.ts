@@ -1,4 +1,4 @@
-// What a 401 wants, and HTTP Digest.
+// Challenges of a 401, and HTTP Digest.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {loginProblem, parseChallenges} from '../source/engine/origin/challenges.ts';
@@ -48,7 +48,7 @@ for (const [words, header, request, response] of [
 	});
 }
 
-test('several challenges in one header are told apart', () => {
+test('several challenges in one header are parsed', () => {
 	const header =
 		'Negotiate, NTLM TlRMTVNTUAACAAAA/w==, Basic realm="a, \\"b\\" = c", Digest realm = x,nonce="n=1", stale=TRUE,, Bearer';
 	assert.deepEqual(
@@ -69,15 +69,15 @@ test('several challenges in one header are told apart', () => {
 
 const basic = (pair: string) => `Basic ${Buffer.from(pair).toString('base64')}`;
 
-test('the first challenge that can be answered is, and counts its answers', () => {
-	const login = DigestLogin.ofBasic(basic('me:a:b'))!;
+test('the first supported challenge is used, and its requests are counted', () => {
+	const login = DigestLogin.fromBasic(basic('me:a:b'))!;
 	assert.equal(login.authorize('/'), undefined);
 	const others =
 		'Digest realm="r", nonce="a", algorithm=SHA-3, Digest realm="r", nonce="b", qop=auth-int, Digest realm="r"';
-	assert.equal(login.take(others, true), false);
-	assert.equal(login.take(undefined, true), false);
+	assert.equal(login.accept(others, true), false);
+	assert.equal(login.accept(undefined, true), false);
 	assert.equal(
-		login.take(`${others}, Digest realm="r\\"x", nonce="c", qop="auth", algorithm=sha-256`, true),
+		login.accept(`${others}, Digest realm="r\\"x", nonce="c", qop="auth", algorithm=sha-256`, true),
 		true,
 	);
 	const first = login.authorize('/a?b="c"')!;
@@ -86,16 +86,16 @@ test('the first challenge that can be answered is, and counts its answers', () =
 		/^Digest username="me", realm="r\\"x", nonce="c", uri="\/a\?b=\\"c\\"", response="\w{64}", algorithm=sha-256, qop=auth, nc=00000001, cnonce="[^"]{24}"$/,
 	);
 	assert.match(login.authorize('/')!, /nc=00000002/);
-	assert.equal(login.take('Digest realm="r", nonce="d"', false), false, 'refused after an answer');
-	assert.equal(login.take('Digest realm="r", nonce="d", stale=true', false), true);
+	assert.equal(login.accept('Digest realm="r", nonce="d"', false), false, 'refused after an answer');
+	assert.equal(login.accept('Digest realm="r", nonce="d", stale=true', false), true);
 	assert.match(login.authorize('/')!, /nonce="d"/);
 });
 
-test('only Basic credentials are a user and a password', () => {
-	assert.ok(DigestLogin.ofBasic(basic('ü:ß')));
-	assert.ok(DigestLogin.ofBasic(`basic  ${Buffer.from(':').toString('base64')}`));
+test('only Basic credentials contain a user and a password', () => {
+	assert.ok(DigestLogin.fromBasic(basic('ü:ß')));
+	assert.ok(DigestLogin.fromBasic(`basic  ${Buffer.from(':').toString('base64')}`));
 	for (const other of [undefined, '', 'Bearer abc', basic('nocolon'), basic('a:b\r\nX: y')]) {
-		assert.equal(DigestLogin.ofBasic(other), undefined);
+		assert.equal(DigestLogin.fromBasic(other), undefined);
 	}
 });
 
@@ -104,13 +104,13 @@ for (const [header, isKnown, sentence, needed] of [
 	['Basic realm="Members"', false, /needs a user name and password \(Basic, "Members"\)$/, 'password'],
 	['Digest realm="r", nonce="n", Basic realm="s"', false, /\(Digest or Basic, "r"\)/, 'password'],
 	['Bearer realm="api"', false, /needs a token \(Bearer, "api"\)$/, 'token'],
-	['Negotiate, NTLM', false, /a login that this program does not know \(Negotiate or NTLM\)$/, 'other-login'],
+	['Negotiate, NTLM', false, /an unsupported kind of login \(Negotiate or NTLM\)$/, 'other-login'],
 	['Basic realm="a\u0085\u009B31mb"', false, /"a 31mb"/, 'password'],
 	[`Basic realm="${'x'.repeat(500)}"`, false, /"x{60}"/, 'password'],
-	['Basic realm="r"', true, /h wants another user, password or token \(Basic, "r"\)$/, undefined],
-	['Strange x', true, /h wants another user, password or token$/, undefined],
+	['Basic realm="r"', true, /h requires a valid user, password or token \(Basic, "r"\)$/, undefined],
+	['Strange x', true, /h requires a valid user, password or token$/, undefined],
 ] as const) {
-	test(`a 401 with "${header?.slice(0, 40)}" ${isKnown ? 'after a login ' : ''}says what is wanted`, () => {
+	test(`a 401 with "${header?.slice(0, 40)}" ${isKnown ? 'after a login ' : ''}explains what is required`, () => {
 		const {message, needs} = loginProblem('h', header, isKnown);
 		assert.match(message, sentence);
 		assert.equal(needs, needed);

@@ -1,4 +1,4 @@
-// Origins that want HTTP Digest: a request for each range, and one challenge for all of them.
+// Origins that require HTTP Digest: one request per range, and one challenge for all.
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {test, type TestContext} from 'node:test';
@@ -51,7 +51,7 @@ for (const options of kinds) {
 	const words = JSON.stringify(options);
 	const {user = 'me', password = 'geheim'} = options;
 
-	test(`Digest ${words} is answered once for all ranges`, async t => {
+	test(`Digest ${words}: one challenge serves all ranges`, async t => {
 		const digest = await startDigestOrigin(t, {size}, options);
 		const login = [user, password].map(each => encodeURIComponent(each)).join(':');
 		const source = sourceOf(t, withLogin(`${digest.origin.url}?a="b"&c=d`, login));
@@ -77,7 +77,7 @@ for (const options of kinds) {
 }
 
 for (const saysStale of [true, false]) {
-	test(`a nonce that has expired is replaced (stale ${saysStale ? 'said' : 'not said'})`, async t => {
+	test(`an expired nonce is replaced (stale ${saysStale ? 'stated' : 'not stated'})`, async t => {
 		const digest = await startDigestOrigin(t, {size}, {qop: 'auth', uses: 2, saysStale});
 		const source = sourceOf(t, withLogin(digest.origin.url));
 		for (let start = 0; start < 6000; start += 1000) {
@@ -88,19 +88,19 @@ for (const saysStale of [true, false]) {
 	});
 }
 
-test('a wrong password is refused after one answer, and never shown', async t => {
+test('a wrong password is refused after one attempt, and never shown', async t => {
 	const digest = await startDigestOrigin(t, {size}, {qop: 'auth'});
 	const source = sourceOf(t, withLogin(digest.origin.url, 'me:falsch'));
 	await assert.rejects(read(source, 0, 1000), (error: unknown) => {
 		assert.ok(error instanceof DownStreamError && error.status === 401);
-		assert.match(error.message, /wants another user, password or token \(Digest, "films"\)$/);
+		assert.match(error.message, /requires a valid user, password or token \(Digest, "films"\)$/);
 		assert.doesNotMatch(error.message, /falsch/);
 		return true;
 	});
 	assert.equal(digest.origin.requests.length, 2);
 });
 
-test('without a password it is told what is wanted', async t => {
+test('without a password, the error explains what is required', async t => {
 	const digest = await startDigestOrigin(t, {size}, {qop: 'auth'});
 	await assert.rejects(
 		read(sourceOf(t, digest.origin.url), 0, 1000),
@@ -109,13 +109,13 @@ test('without a password it is told what is wanted', async t => {
 	assert.equal(digest.origin.requests.length, 1);
 });
 
-test('an origin that never accepts is not asked without end', async t => {
+test('attempts end if the origin never accepts', async t => {
 	const digest = await startDigestOrigin(t, {size}, {qop: 'auth', uses: 0});
 	await assert.rejects(read(sourceOf(t, withLogin(digest.origin.url)), 0, 1000), {status: 401});
 	assert.equal(digest.origin.requests.length, 4);
 });
 
-test('the challenge of another origin that it redirects to is not answered', async t => {
+test('a challenge from another origin gets no credentials', async t => {
 	const other = await startDigestOrigin(t, {size}, {qop: 'auth'});
 	const origin = await startOrigin(t, {
 		size,
@@ -134,7 +134,7 @@ test('the challenge of another origin that it redirects to is not answered', asy
 	);
 });
 
-test('a redirect within the origin is answered as well', async t => {
+test('a redirect within the origin gets credentials', async t => {
 	const digest = await startDigestOrigin(t, {size}, {qop: 'auth'});
 	const {intercept} = digest.origin.options;
 	digest.origin.options.intercept = (request, response, record) => {
@@ -151,7 +151,7 @@ test('a redirect within the origin is answered as well', async t => {
 	assert.deepEqual([digest.accepted, digest.refused], [2, 1]);
 });
 
-test('Basic credentials in a header, as those of netrc are, answer Digest too', async t => {
+test('Basic credentials in a header, as from netrc, also serve Digest', async t => {
 	const digest = await startDigestOrigin(t, {size}, {qop: 'auth'});
 	const source = new CustomHeaderDataSource({
 		url: digest.origin.url,
@@ -163,7 +163,7 @@ test('Basic credentials in a header, as those of netrc are, answer Digest too', 
 	assert.equal(digest.accepted, 1);
 });
 
-test('a download behind Digest comes whole, by several connections', {timeout: 60_000}, async t => {
+test('a download behind Digest completes over several connections', {timeout: 60_000}, async t => {
 	const digest = await startDigestOrigin(
 		t,
 		{size: 12_000_000, etag: '"v1"', bytesPerSecond: 4_000_000},

@@ -39,8 +39,8 @@ const timeout = 60_000;
 const isWindows = process.platform === 'win32';
 const isRoot = process.getuid?.() === 0;
 
-/** A download that was closed in the middle, with an origin that is quick from here on. */
-async function heldHalf(
+/** A download that was closed in the middle, with an origin that is fast from now on. */
+async function leaveHalf(
 	t: TestContext,
 ): Promise<{url: string; storageDir: string; data: string; id: string}> {
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
@@ -67,7 +67,7 @@ async function completes(engine: Engine, id: string): Promise<void> {
 for (const [words, damage, isHeld] of [
 	['deleted', async data => rm(data), false],
 	['emptied', async data => truncate(data), false],
-	['cut in the middle of its second block', async data => truncate(data, MiB + MiB / 2), true],
+	['truncated in the middle of its second block', async data => truncate(data, MiB + MiB / 2), true],
 	['longer than the file', async data => truncate(data, 2 * size), true],
 	[
 		'moved, with a symbolic link in its place',
@@ -78,29 +78,33 @@ for (const [words, damage, isHeld] of [
 		true,
 	],
 ] satisfies Array<[string, (data: string) => Promise<void>, boolean]>) {
-	test(`data that was ${words} is made whole`, {timeout, skip: isWindows && /link/.test(words)}, async t => {
-		const {storageDir, data, id} = await heldHalf(t);
-		await damage(data);
-		const idle = await startEngine(t, {storageDir, maxActive: 0});
-		const {present, ranges} = downloadOf(idle.engine, id);
-		assert.equal(present > 0, isHeld, `${present} bytes held`);
-		const bytes = ranges.length === 0 ? Buffer.alloc(0) : await readFile(data);
-		for (const [start, end] of ranges) {
-			assert.ok(whole.subarray(start, end).equals(bytes.subarray(start, end)));
-		}
+	test(
+		`data that was ${words} is completed again`,
+		{timeout, skip: isWindows && /link/.test(words)},
+		async t => {
+			const {storageDir, data, id} = await leaveHalf(t);
+			await damage(data);
+			const idle = await startEngine(t, {storageDir, maxActive: 0});
+			const {present, ranges} = downloadOf(idle.engine, id);
+			assert.equal(present > 0, isHeld, `${present} bytes held`);
+			const bytes = ranges.length === 0 ? Buffer.alloc(0) : await readFile(data);
+			for (const [start, end] of ranges) {
+				assert.ok(whole.subarray(start, end).equals(bytes.subarray(start, end)));
+			}
 
-		await idle.close();
-		const {engine} = await startEngine(t, {storageDir});
-		await completes(engine, id);
-		assert.equal((await stat(data)).size, size);
-	});
+			await idle.close();
+			const {engine} = await startEngine(t, {storageDir});
+			await completes(engine, id);
+			assert.equal((await stat(data)).size, size);
+		},
+	);
 }
 
 test(
-	'a folder in the place of the data is named, left alone, and harms no other download',
+	'a folder in place of the data is reported, left alone, and affects no other download',
 	{timeout},
 	async t => {
-		const {storageDir, data, id, url} = await heldHalf(t);
+		const {storageDir, data, id, url} = await leaveHalf(t);
 		await rm(data);
 		await mkdir(data);
 		const {engine} = await startEngine(t, {storageDir});
@@ -117,8 +121,8 @@ function downloadMessage(engine: Engine, id: string): string {
 }
 
 test(
-	'a storage folder that goes while it is used is told of, and the next start makes it anew',
-	{timeout, skip: isWindows && 'what is open cannot be removed there'},
+	'the removal of the storage folder in use is reported, and the next start recreates it',
+	{timeout, skip: isWindows && 'open files cannot be removed there'},
 	async t => {
 		const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
 		const parent = await temporaryFolder(t);
@@ -138,11 +142,11 @@ test(
 	},
 );
 
-/** False where it cannot be done. */
+/** Returns false if this is impossible. */
 function mountSmallDisk(t: TestContext, folder: string): boolean {
 	const {status} = spawnSync('mount', ['-t', 'tmpfs', '-o', 'size=8m', 'tmpfs', folder]);
 	if (status !== 0) {
-		t.skip('a small disk can be mounted by the superuser of Linux alone');
+		t.skip('only root on Linux can mount a small disk');
 		return false;
 	}
 
@@ -151,7 +155,7 @@ function mountSmallDisk(t: TestContext, folder: string): boolean {
 }
 
 test(
-	'a full disk is told of, loses nothing, and the download goes on when there is space',
+	'a full disk is reported and loses nothing, and the download continues when there is space',
 	{timeout},
 	async t => {
 		const storageDir = await temporaryFolder(t);
@@ -178,12 +182,14 @@ test(
 		const {bytesSent} = origin;
 		await engine.resume(download.id);
 		await completes(engine, download.id);
-		assert.ok(origin.bytesSent - bytesSent <= size - present, 'what was held was fetched again');
+		// A resume compares samples.
+		const sampled = 64 * 1024;
+		assert.ok(origin.bytesSent - bytesSent <= size - present + sampled, 'cached bytes were fetched again');
 		await close();
 	},
 );
 
-test('what took the last room of a disk is recorded all the same', {timeout}, async t => {
+test('bytes that filled the disk are still recorded', {timeout}, async t => {
 	const storageDir = await temporaryFolder(t);
 	if (!mountSmallDisk(t, storageDir)) {
 		return;
@@ -200,7 +206,7 @@ test('what took the last room of a disk is recorded all the same', {timeout}, as
 	assert.equal(recorded, present);
 });
 
-test('a download is deleted also from a disk that is too full for a record of it', {timeout}, async t => {
+test('a download can be deleted from a disk too full for its record', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -213,7 +219,7 @@ test('a download is deleted also from a disk that is too full for a record of it
 });
 
 test(
-	'a removed download that cannot be deleted ends nothing, and goes with the next start',
+	'a removed download that cannot be deleted does not stop the program, and is deleted on the next start',
 	{timeout},
 	async t => {
 		const origin = await startOrigin(t, {size, etag});
@@ -240,8 +246,8 @@ test(
 );
 
 test(
-	'a storage folder without permission is told of, and the download goes on with it',
-	{timeout, skip: isWindows && 'permissions are others there'},
+	'missing permission for the storage folder is reported, and the download continues once it is restored',
+	{timeout, skip: isWindows && 'permissions work differently there'},
 	async t => {
 		const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
 		const {engine, storageDir, close} = await startEngine(t, {connections: 1});
@@ -257,13 +263,13 @@ test(
 		await completes(engine, download.id);
 		await close();
 
-		// One that can be read is opened read-only.
+		// A readable folder would be opened read-only.
 		await forbid(t, storageDir, 0);
 		await assert.rejects(startEngine(t, {storageDir}), {code: 'disk-failed', message: /\(EACCES\)/});
 	},
 );
 
-/** Resolves with what gives the permission back. The superuser may write everywhere, and becomes somebody else. */
+/** Resolves with a function that restores the permission. Root can write everywhere, so it becomes another user. */
 async function forbid(t: TestContext, folder: string, mode = 0o500): Promise<() => Promise<void>> {
 	const permit = async () => (isRoot ? process.seteuid!(0) : chmod(folder, 0o700));
 	atEnd(t, permit);
@@ -272,16 +278,16 @@ async function forbid(t: TestContext, folder: string, mode = 0o500): Promise<() 
 }
 
 test(
-	'data that may not be written any more is told of and kept, and the download goes on when it may',
-	{timeout, skip: isWindows && 'permissions are others there'},
+	'data that became read-only is reported and kept, and the download continues once it is writable',
+	{timeout, skip: isWindows && 'permissions work differently there'},
 	async t => {
-		const {storageDir, data, id} = await heldHalf(t);
+		const {storageDir, data, id} = await leaveHalf(t);
 		const idle = await startEngine(t, {storageDir, maxActive: 0});
 		const {present} = downloadOf(idle.engine, id);
 		await idle.close();
 		await chmod(data, 0o400);
 		if (isRoot) {
-			// The superuser may write everywhere, and becomes somebody else.
+			// Root can write everywhere, so it becomes another user.
 			spawnSync('chown', ['-R', '65534', storageDir]);
 			atEnd(t, () => process.seteuid!(0));
 			process.seteuid!(65_534);
@@ -297,7 +303,7 @@ test(
 	},
 );
 
-test('bytes that the disk cannot read are fetched again for the player who asks', {timeout}, async t => {
+test('unreadable bytes are refetched for the player', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -322,8 +328,8 @@ test('bytes that the disk cannot read are fetched again for the player who asks'
 });
 
 test(
-	'a close that fails ends nothing',
-	{timeout, skip: process.platform !== 'linux' && 'descriptors are found in /proc'},
+	'a failed close does not stop the program',
+	{timeout, skip: process.platform !== 'linux' && 'descriptors are listed in /proc'},
 	async t => {
 		const file = path.join(await temporaryFolder(t), 'data');
 		const sparse = await SparseFile.open(file, MiB, []);
@@ -338,35 +344,31 @@ test(
 	},
 );
 
-test(
-	'a record that claims more than any disk holds opens quickly, and harms no other',
-	{timeout},
-	async t => {
-		const {storageDir, id} = await heldHalf(t);
-		const record = path.join(storageDir, id, 'entry.json');
-		const entry = JSON.parse(await readFile(record, 'utf8')) as Record<string, unknown>;
-		const other = 'a'.repeat(32);
-		await mkdir(path.join(storageDir, other));
-		const huge = Number.MAX_SAFE_INTEGER;
-		const bad = {
-			...entry,
-			id: other,
-			url: `${String(entry.url)}?bad`,
-			info: {name: 'bad', size: huge},
-			ranges: [[0, huge], ...Array.from({length: 100_000}, (_, index) => [index * MiB, huge])],
-			unsettled: [0, huge],
-			pieces: [[0, huge, 1]],
-			completedAt: 1,
-		};
-		await writeFile(path.join(storageDir, other, 'entry.json'), JSON.stringify(bad));
-		await writeFile(path.join(storageDir, other, 'data'), 'short');
-		const {engine} = await startEngine(t, {storageDir});
-		assert.ok(downloadOf(engine, other).present <= 5);
-		await completes(engine, id);
-	},
-);
+test('a record of an absurd size opens quickly and affects no other', {timeout}, async t => {
+	const {storageDir, id} = await leaveHalf(t);
+	const record = path.join(storageDir, id, 'entry.json');
+	const entry = JSON.parse(await readFile(record, 'utf8')) as Record<string, unknown>;
+	const other = 'a'.repeat(32);
+	await mkdir(path.join(storageDir, other));
+	const huge = Number.MAX_SAFE_INTEGER;
+	const bad = {
+		...entry,
+		id: other,
+		url: `${String(entry.url)}?bad`,
+		info: {name: 'bad', size: huge},
+		ranges: [[0, huge], ...Array.from({length: 100_000}, (_, index) => [index * MiB, huge])],
+		unsettled: [0, huge],
+		pieces: [[0, huge, 1]],
+		completedAt: 1,
+	};
+	await writeFile(path.join(storageDir, other, 'entry.json'), JSON.stringify(bad));
+	await writeFile(path.join(storageDir, other, 'data'), 'short');
+	const {engine} = await startEngine(t, {storageDir});
+	assert.ok(downloadOf(engine, other).present <= 5);
+	await completes(engine, id);
+});
 
-test('a clock that is set back by an hour holds nothing up', {timeout}, async t => {
+test('a clock set back by an hour delays nothing', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
 	const {engine} = await startEngine(t, {connections: 2, limitRate: 2 * MiB});
 	const {download} = await engine.add({url: origin.url});
@@ -386,7 +388,7 @@ test('a clock that is set back by an hour holds nothing up', {timeout}, async t 
 });
 
 test(
-	'a program that is stopped for a while goes on where it was, and so do its players',
+	'a suspended program continues where it was, and so do its players',
 	{timeout, skip: isWindows && 'there are no such signals'},
 	async t => {
 		const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
@@ -397,7 +399,7 @@ test(
 		players.catch(() => undefined);
 		await running.until(({present}) => present > MiB);
 		running.child.kill('SIGSTOP');
-		// As long as a lid is closed; longer than origins and players are patient only where there is time for it.
+		// As long as a closed lid; only CI has the time to exceed the patience of origins and players.
 		await sleep(process.env.CI === undefined ? 3000 : 30_000);
 		running.child.kill('SIGCONT');
 		await players;

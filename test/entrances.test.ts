@@ -1,4 +1,4 @@
-// What the settings say of a download holds for it whichever way it came in.
+// Settings for downloads apply however a download is added.
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
@@ -53,7 +53,7 @@ async function type({engine}: EngineHost, settings: Settings, word: string): Pro
 	);
 }
 
-test('--netrc holds for what is typed, asked of the API and played', async t => {
+test('--netrc applies to typed, API and played URLs', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const {running, settings} = await startWith(t, {netrc});
 	await type(running, settings, origin.urlOf('/typed'));
@@ -69,12 +69,12 @@ test('--netrc holds for what is typed, asked of the API and played', async t => 
 			.toSorted(([a], [b]) => (a! < b! ? -1 : 1)),
 		['/played', '/posted', '/typed'].map(url => [url, login]),
 	);
-	// The one that is there: with the same credentials.
+	// The existing one, with the same credentials.
 	await play(running, origin.urlOf('/typed'));
 	assert.equal(running.engine.snapshot.downloads.length, 3);
 });
 
-test('--resolve-with holds for what is typed, asked of the API and played, and asks once for an item', async t => {
+test('--resolve-with applies to typed, API and played items, and runs once per item', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const {command, runs} = await writeResolver(
 		t,
@@ -102,7 +102,7 @@ console.log('X-From: the page');
 	assert.ok(origin.requests.every(({headers}) => headers['x-from'] === 'the page'));
 });
 
-test('headers of the command line are for its own URLs, and those of a command win over them in any case', async t => {
+test('headers of the command line apply to its own URLs, and a pasted command overrides them in any letter case', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const {running, settings} = await startWith(t, {headers: {Cookie: 'of=argv'}});
 	await type(running, settings, origin.urlOf('/typed'));

@@ -74,10 +74,10 @@ test('as JSON, each line is an object', () => {
 			['info', base.id],
 		],
 	);
-	const ready = {url: 'http://127.0.0.1:8080', key: 'k', storage: '/s', pid: 7};
+	const ready = {url: 'http://127.0.0.1:8080', key: 'k', viewKey: 'v', storage: '/s', pid: 7};
 	assert.equal(
 		readyLine(ready, {json: true, now: at(0)}),
-		'{"event":"ready","url":"http://127.0.0.1:8080","key":"k","storage":"/s","pid":7}',
+		'{"event":"ready","url":"http://127.0.0.1:8080","key":"k","viewKey":"v","storage":"/s","pid":7}',
 	);
 	assert.equal(readyLine(ready, {json: false, now: at(0)}), '14:02:11 serving http://127.0.0.1:8080');
 });
@@ -149,7 +149,7 @@ test('each reason to wait is told once, until bytes come', () => {
 	assert.deepEqual(show({status: 'queued'}, 10), []);
 	assert.deepEqual(show({...waiting, retryAt: at(30)}, 11), []);
 	assert.deepEqual(show({status: 'queued', hostCeiling: 1}, 12), [
-		'14:02:23 [1] queued  this server takes 1 connection at a time',
+		'14:02:23 [1] queued  this server allows 1 connection at a time',
 		{event: 'queued', id, connections: 1},
 	]);
 	assert.deepEqual(show({status: 'queued', hostCeiling: 2}, 13), []);

@@ -7,7 +7,7 @@ import {startEngine, startOrigin, temporaryFolder, until} from './support/engine
 
 const MiB = 1024 * 1024;
 
-function held(id: string, change: Partial<Evictable> = {}): Evictable {
+function evictable(id: string, change: Partial<Evictable> = {}): Evictable {
 	return {
 		id,
 		present: 10,
@@ -21,51 +21,71 @@ function held(id: string, change: Partial<Evictable> = {}): Evictable {
 	};
 }
 
-const last = held('last', {readAt: 1000});
+const last = evictable('last', {readAt: 1000});
 
 for (const [what, downloads, cacheSize, expected] of [
 	['nothing in an empty store', [], 0, []],
-	['nothing where there is room', [held('a'), last], 20, []],
+	['nothing while there is room', [evictable('a'), last], 20, []],
 	[
-		'the one that was read before the others',
-		[held('a', {readAt: 9}), held('b', {readAt: 5}), last],
+		'the least recently read one',
+		[evictable('a', {readAt: 9}), evictable('b', {readAt: 5}), last],
 		20,
 		['b'],
 	],
 	[
-		'one that was completed before another was read',
-		[held('a', {completedAt: 7}), held('b', {readAt: 8}), last],
+		'one completed before another was read',
+		[evictable('a', {completedAt: 7}), evictable('b', {readAt: 8}), last],
 		20,
 		['a'],
 	],
 	[
-		'as many as it needs',
-		[held('a', {readAt: 2}), held('b', {readAt: 3}), held('c', {readAt: 4}), last],
+		'as many as necessary',
+		[evictable('a', {readAt: 2}), evictable('b', {readAt: 3}), evictable('c', {readAt: 4}), last],
 		25,
 		['a', 'b'],
 	],
-	['never the one that was used last', [held('a', {present: 1000})], 10, []],
-	['nor an unfinished one', [held('a', {status: 'paused', completedAt: null, present: 1000}), last], 10, []],
-	['nor one that runs', [held('a', {status: 'active', completedAt: null}), held('b'), last], 20, ['b']],
-	['nor one that is exported', [held('a', {status: 'exporting'}), held('b', {readAt: 2}), last], 10, ['b']],
-	['nor one that waits to be exported', [held('a', {exportWhenComplete: '/x'}), last], 10, []],
-	['nor one that is checked', [held('a', {status: 'checking'}), last], 10, []],
-	['nor one that is being read', [held('a', {players: [{}]}), last], 10, []],
-	['what was moved out takes no room', [held('a', {isMoved: true, present: 1000}), held('b'), last], 20, []],
+	['never the most recently used one', [evictable('a', {present: 1000})], 10, []],
 	[
-		'what was taken off the list and kept goes too',
-		[held('a', {status: 'removed'}), held('b', {readAt: 5}), last],
+		'never an unfinished one',
+		[evictable('a', {status: 'paused', completedAt: null, present: 1000}), last],
+		10,
+		[],
+	],
+	[
+		'never an active one',
+		[evictable('a', {status: 'active', completedAt: null}), evictable('b'), last],
+		20,
+		['b'],
+	],
+	[
+		'never one being exported',
+		[evictable('a', {status: 'exporting'}), evictable('b', {readAt: 2}), last],
+		10,
+		['b'],
+	],
+	['never one with a pending export', [evictable('a', {exportWhenComplete: '/x'}), last], 10, []],
+	['never one being checked', [evictable('a', {status: 'checking'}), last], 10, []],
+	['never one with a player', [evictable('a', {players: [{}]}), last], 10, []],
+	[
+		'moved files do not count',
+		[evictable('a', {isMoved: true, present: 1000}), evictable('b'), last],
+		20,
+		[],
+	],
+	[
+		'a removed download with kept data',
+		[evictable('a', {status: 'removed'}), evictable('b', {readAt: 5}), last],
 		20,
 		['a'],
 	],
-	['unless it is unfinished', [held('a', {status: 'removed', completedAt: null}), last], 5, []],
+	['never an unfinished removed one', [evictable('a', {status: 'removed', completedAt: null}), last], 5, []],
 ] as const) {
 	test(`evicted: ${what}`, () => {
 		assert.deepEqual(selectEvictions(downloads, cacheSize), expected);
 	});
 }
 
-test('a store of limited size keeps what was read last, also after a restart', async t => {
+test('a store of limited size keeps the most recently read files, also after a restart', async t => {
 	const storageDir = await temporaryFolder(t);
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
 	const {engine, close} = await startEngine(t, {storageDir});
@@ -87,7 +107,7 @@ test('a store of limited size keeps what was read last, also after a restart', a
 	);
 	const {download} = await again.engine.add({url: origin.urlOf('/d')});
 	await until(again.engine, download.id, ({status}) => status === 'complete');
-	// Not before it is recorded as complete: it was unfinished until then.
+	// Only once it is recorded as complete; until then it counts as unfinished.
 	while (again.engine.snapshot.downloads.some(({id}) => id === c)) {
 		await new Promise<void>(resolve => {
 			const unsubscribe = again.engine.subscribe(() => {
@@ -104,7 +124,7 @@ test('a store of limited size keeps what was read last, also after a restart', a
 	assert.ok(!folders.includes(b));
 });
 
-test('a removal in progress is over before the storage folder is given away', async t => {
+test('closing the engine waits for a removal in progress', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
 	const {engine, close, storageDir} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});

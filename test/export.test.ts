@@ -33,15 +33,15 @@ async function temporaryFolder(t: TestContext, parent = tmpdir()): Promise<strin
 	return folder;
 }
 
-/** A stored file, and an empty folder to export to. */
-async function prepare(t: TestContext, parent?: string): Promise<{source: string; folder: string}> {
+/** A stored file, and an empty target folder. */
+async function createFiles(t: TestContext, parent?: string): Promise<{source: string; folder: string}> {
 	const source = path.join(await temporaryFolder(t), 'data');
 	await writeFile(source, bytes, {mode: 0o600});
 	return {source, folder: await temporaryFolder(t, parent)};
 }
 
-/** A folder on another disk than the temporary one, where a file can be neither linked nor renamed to. */
-async function otherDisk(t: TestContext): Promise<string | undefined> {
+/** A folder on another disk than the temporary one; links and renames to it fail. */
+async function secondDisk(t: TestContext): Promise<string | undefined> {
 	const memory = '/dev/shm';
 	const found = await stat(memory).catch(() => undefined);
 	if (found && found.dev !== (await stat(tmpdir())).dev) {
@@ -54,11 +54,11 @@ async function otherDisk(t: TestContext): Promise<string | undefined> {
 }
 
 async function assertContent(file: string): Promise<void> {
-	assert.ok(bytes.equals(await readFile(file)), `${file} has other bytes`);
+	assert.ok(bytes.equals(await readFile(file)), `${file} has wrong bytes`);
 }
 
-test('an exported file has the bytes, the usual permissions, and the source stays', async t => {
-	const {source, folder} = await prepare(t);
+test('an export has the same bytes and default permissions, and keeps the source', async t => {
+	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	assert.equal(await exportFile({source, target, size}), target);
 	await assertContent(target);
@@ -69,8 +69,8 @@ test('an exported file has the bytes, the usual permissions, and the source stay
 	}
 });
 
-test('a file that is there is not touched without being asked', async t => {
-	const {source, folder} = await prepare(t);
+test('an existing file is not replaced without `overwrite`', async t => {
+	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	await writeFile(target, 'mine');
 	await assert.rejects(exportFile({source, target, size}), hasCode('target-exists'));
@@ -80,8 +80,8 @@ test('a file that is there is not touched without being asked', async t => {
 	assert.deepEqual(await readdir(folder), ['film.mkv']);
 });
 
-test('of many exports to one name at once, one wins', async t => {
-	const {source, folder} = await prepare(t);
+test('only one of many concurrent exports to one name succeeds', async t => {
+	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	const tries = await Promise.allSettled(
 		Array.from({length: 5}, async () => exportFile({source, target, size})),
@@ -93,8 +93,8 @@ test('of many exports to one name at once, one wins', async t => {
 	assert.deepEqual(await readdir(folder), ['film.mkv']);
 });
 
-test('overwriting replaces the file, also by itself', async t => {
-	const {source, folder} = await prepare(t);
+test('overwriting replaces the file, even with itself', async t => {
+	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	await writeFile(target, 'mine');
 	for (let round = 0; round < 2; round++) {
@@ -104,8 +104,8 @@ test('overwriting replaces the file, also by itself', async t => {
 	}
 });
 
-test('a symbolic link is something that exists, and overwriting replaces it alone', async t => {
-	const {source, folder} = await prepare(t);
+test('a symbolic link counts as existing, and overwriting replaces only the link', async t => {
+	const {source, folder} = await createFiles(t);
 	const precious = path.join(await temporaryFolder(t), 'precious');
 	await writeFile(precious, 'mine');
 	for (const pointed of [precious, path.join(folder, 'nowhere')]) {
@@ -122,8 +122,8 @@ test('a symbolic link is something that exists, and overwriting replaces it alon
 	await assert.rejects(access(path.join(folder, 'nowhere')));
 });
 
-test('keeping both finds the first free name', async t => {
-	const {source, folder} = await prepare(t);
+test('`keepBoth` finds the first free name', async t => {
+	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	for (const name of ['film.mkv', 'film (2).mkv', 'film (3).mkv']) {
 		assert.equal(await exportFile({source, target, size, keepBoth: true}), path.join(folder, name));
@@ -132,8 +132,8 @@ test('keeping both finds the first free name', async t => {
 	assert.equal((await readdir(folder)).length, 3);
 });
 
-test('moving takes the source away', async t => {
-	const {source, folder} = await prepare(t);
+test('moving removes the source', async t => {
+	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	assert.equal(await exportFile({source, target, size, move: true}), target);
 	await assertContent(target);
@@ -142,7 +142,7 @@ test('moving takes the source away', async t => {
 });
 
 test('moving over a file replaces it, and moving onto itself keeps it', async t => {
-	const {source, folder} = await prepare(t);
+	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	await exportFile({source, target, size});
 	await exportFile({source, target, size, move: true, overwrite: true});
@@ -153,13 +153,13 @@ test('moving over a file replaces it, and moving onto itself keeps it', async t 
 	assert.deepEqual((await readdir(folder)).toSorted(), ['copy.mkv', 'film.mkv']);
 });
 
-test('a file is copied to another disk with progress up to the whole', async t => {
-	const parent = await otherDisk(t);
+test('a copy to another disk reports progress up to 1', async t => {
+	const parent = await secondDisk(t);
 	if (parent === undefined) {
 		return;
 	}
 
-	const {source, folder} = await prepare(t, parent);
+	const {source, folder} = await createFiles(t, parent);
 	const target = path.join(folder, 'film.mkv');
 	const fractions: number[] = [];
 	await exportFile({source, target, size, onProgress: fraction => fractions.push(fraction)});
@@ -173,13 +173,13 @@ test('a file is copied to another disk with progress up to the whole', async t =
 	assert.deepEqual(await readdir(folder), ['film.mkv']);
 });
 
-test('a file is moved to another disk, and stays where it is if it cannot', async t => {
-	const parent = await otherDisk(t);
+test('a file is moved to another disk, and stays in place on failure', async t => {
+	const parent = await secondDisk(t);
 	if (parent === undefined) {
 		return;
 	}
 
-	const {source, folder} = await prepare(t, parent);
+	const {source, folder} = await createFiles(t, parent);
 	const target = path.join(folder, 'film.mkv');
 	await writeFile(target, 'mine');
 	await assert.rejects(exportFile({source, target, size, move: true}), hasCode('target-exists'));
@@ -191,12 +191,12 @@ test('a file is moved to another disk, and stays where it is if it cannot', asyn
 });
 
 test('an aborted copy leaves nothing and rejects with the reason', async t => {
-	const parent = await otherDisk(t);
+	const parent = await secondDisk(t);
 	if (parent === undefined) {
 		return;
 	}
 
-	const {source, folder} = await prepare(t, parent);
+	const {source, folder} = await createFiles(t, parent);
 	const controller = new AbortController();
 	const reason = new Error('enough');
 	const exporting = exportFile({
@@ -212,13 +212,13 @@ test('an aborted copy leaves nothing and rejects with the reason', async t => {
 	await assertContent(source);
 });
 
-test('a disk that is too small is found before the copy', async t => {
-	const parent = await otherDisk(t);
+test('a disk that is too small is detected before the copy', async t => {
+	const parent = await secondDisk(t);
 	if (parent === undefined) {
 		return;
 	}
 
-	const {source, folder} = await prepare(t, parent);
+	const {source, folder} = await createFiles(t, parent);
 	const huge = 2 ** 42;
 	const handle = await open(source, 'r+');
 	await handle.truncate(huge);
@@ -234,8 +234,8 @@ test('a disk that is too small is found before the copy', async t => {
 	assert.deepEqual(await readdir(folder), []);
 });
 
-test('what a killed copy has left goes with the next one to the same place, not while that runs', async t => {
-	const {source, folder} = await prepare(t);
+test('the next export to the same target removes the rest of a killed copy, except while one runs', async t => {
+	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	const request = {source, target, size, ranges: [{start: 0, end: size}]};
 	const program = `
@@ -253,30 +253,26 @@ test('what a killed copy has left goes with the next one to the same place, not 
 });
 
 test('a stored file of the wrong size is not exported', async t => {
-	const {source, folder} = await prepare(t);
+	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	await assert.rejects(exportFile({source, target, size: size + 1}), hasCode('disk-failed'));
 	await assert.rejects(exportFile({source: `${source}-gone`, target, size}), hasCode('disk-failed'));
 	assert.deepEqual(await readdir(folder), []);
 });
 
-test('a folder is not a file to write', async t => {
-	const {source, folder} = await prepare(t);
+test('a folder cannot be a target file', async t => {
+	const {source, folder} = await createFiles(t);
 	await assert.rejects(exportFile({source, target: folder, size, overwrite: true}), hasCode('bad-request'));
 	await assertContent(source);
 });
 
-const asRoot = process.getuid?.() === 0 && 'the superuser may write everywhere';
-test(
-	'a folder that may not be written is disk-failed',
-	{skip: process.platform === 'win32' || asRoot},
-	async t => {
-		const {source, folder} = await prepare(t);
-		await chmod(folder, 0o500);
-		await assert.rejects(exportFile({source, target: path.join(folder, 'a'), size}), hasCode('disk-failed'));
-		await chmod(folder, 0o700);
-	},
-);
+const asRoot = process.getuid?.() === 0 && 'root may write everywhere';
+test('a read-only folder is disk-failed', {skip: process.platform === 'win32' || asRoot}, async t => {
+	const {source, folder} = await createFiles(t);
+	await chmod(folder, 0o500);
+	await assert.rejects(exportFile({source, target: path.join(folder, 'a'), size}), hasCode('disk-failed'));
+	await chmod(folder, 0o700);
+});
 
 const names: ReadonlyArray<[name: string, second: string]> = [
 	['film.mkv', 'film (2).mkv'],
@@ -290,12 +286,12 @@ const names: ReadonlyArray<[name: string, second: string]> = [
 	[`${'x'.repeat(240)} 👨‍👩‍👧`, `${'x'.repeat(240)} (2)`],
 ];
 for (const [name, second] of names) {
-	test(`the second ${name} is ${second}`, () => {
+	test(`the second ${name} becomes ${second}`, () => {
 		assert.equal(numbered(path.join('folder', name), 2), path.join('folder', second));
 	});
 }
 
-test('a path is a file, a folder that is there, or a folder that its separator names', async t => {
+test('a path names a file, an existing folder, or a new folder with a trailing separator', async t => {
 	const folder = await temporaryFolder(t);
 	assert.equal(await resolveTarget(path.join(folder, 'a.mkv'), 'film.mkv'), path.join(folder, 'a.mkv'));
 	assert.equal(await resolveTarget(folder, 'film.mkv'), path.join(folder, 'film.mkv'));
@@ -306,13 +302,13 @@ test('a path is a file, a folder that is there, or a folder that its separator n
 	assert.ok((await stat(path.join(folder, 'new', 'deep'))).isDirectory());
 });
 
-test('a tilde is the home of the user, and a relative path starts at the working folder', async () => {
+test('a tilde means the home folder, and relative paths start at the working directory', async () => {
 	assert.equal(await resolveTarget('~', 'film.mkv'), path.join(homedir(), 'film.mkv'));
 	assert.equal(await resolveTarget('~/film-2.mkv', 'film.mkv'), path.join(homedir(), 'film-2.mkv'));
 	assert.equal(await resolveTarget('~film', 'film.mkv'), path.resolve('~film'));
 });
 
-test('a path that cannot be is a bad request that names it', async t => {
+test('an impossible path is a bad request that names it', async t => {
 	const folder = await temporaryFolder(t);
 	const file = path.join(folder, 'file');
 	await mkdir(path.join(folder, 'sub'));

@@ -3,7 +3,7 @@ import {test} from 'node:test';
 import {fileName, sniffType, typeOf} from '../source/engine/origin/file-info.ts';
 import {safeFileName} from '../source/engine/store/file-name.ts';
 
-/** As Node hands it over: bytes as Latin-1. */
+/** As Node delivers headers: bytes as Latin-1. */
 const received = (header: string) => Buffer.from(header).toString('latin1');
 
 const dispositions: Array<[header: string, name: string]> = [
@@ -23,6 +23,13 @@ const dispositions: Array<[header: string, name: string]> = [
 	['filename="film.mkv"', 'film.mkv'],
 	['filename=film.mkv', 'film.mkv'],
 	["filename*=UTF-8''%E7%B7%9A.mkv", '線.mkv'],
+	['attachment filename="film.mkv"', 'film.mkv'],
+	['attachment filename=my film.mkv', 'my film.mkv'],
+	['attachment, filename="film.mkv"', 'film.mkv'],
+	['attachment , filename=film.mkv; size=123', 'film.mkv'],
+	["attachment filename*=UTF-8''%E7%B7%9A.mkv", '線.mkv'],
+	['filename = film.mkv', 'film.mkv'],
+	['attachment; name="a, filename=b"; filename="film.mkv"', 'film.mkv'],
 	["attachment; filename='film.mkv'", 'film.mkv'],
 	["attachment; filename=it's film.mkv", "it's film.mkv"],
 	['attachment; filename="film.mkv"; filename="other.mkv"', 'film.mkv'],
@@ -52,7 +59,7 @@ const dispositions: Array<[header: string, name: string]> = [
 	["attachment; filename=old.mkv; filename*=nonsense''film.mkv", 'old.mkv'],
 	[received("attachment; filename*=UTF-8''線.mkv"), '線.mkv'],
 	[received('attachment; filename=中文.mkv'), '中文.mkv'],
-	// Nothing in these but what the URL says.
+	// These contain no name, so the URL decides.
 	['attachment', 'url.mp4'],
 	['attachment; filename=""', 'url.mp4'],
 	["attachment; filename*=UTF-8''%zz", 'url.mp4'],
@@ -61,7 +68,7 @@ const dispositions: Array<[header: string, name: string]> = [
 ];
 
 for (const [header, name] of dispositions) {
-	test(`Content-Disposition ${JSON.stringify(header)} says ${name}`, () => {
+	test(`Content-Disposition ${JSON.stringify(header)} names ${name}`, () => {
 		assert.equal(fileName({url: new URL('http://a.example/url.mp4'), contentDisposition: header}), name);
 	});
 }
@@ -77,12 +84,12 @@ const urls: Array<[url: string, type: string | undefined, name: string]> = [
 ];
 
 for (const [url, type, name] of urls) {
-	test(`${url} of type ${type ?? 'unknown'} is ${name}`, () => {
+	test(`${url} of type ${type ?? 'unknown'} is named ${name}`, () => {
 		assert.equal(fileName({url: new URL(url), type}), name);
 	});
 }
 
-test('safe names are safe, whatever comes', () => {
+test('safe names are safe for any input', () => {
 	const parts = [
 		'.',
 		'/',
@@ -115,7 +122,7 @@ test('safe names are safe, whatever comes', () => {
 	}
 });
 
-test('a type that says nothing is no type, also where the name has no better one', () => {
+test('an uninformative type is ignored, even if the name suggests none', () => {
 	assert.equal(typeOf({contentType: 'application/octet-stream', name: 'firmware.bin'}), undefined);
 	assert.equal(typeOf({contentType: 'binary/octet-stream', name: 'film.mp4'}), 'video/mp4');
 	assert.equal(typeOf({contentType: 'application/x-download', name: 'song.flac'}), 'audio/x-flac');
@@ -123,7 +130,7 @@ test('a type that says nothing is no type, also where the name has no better one
 	assert.equal(typeOf({contentType: ' TEXT/HTML;charset=utf-8', name: 'film.mp4'}), 'text/html');
 });
 
-test('the first bytes tell what a file is', async () => {
+test('the first bytes reveal the type', async () => {
 	const matroska = Buffer.from('1a45dfa3934282886d6174726f736b61', 'hex');
 	assert.equal(await sniffType(matroska), 'video/matroska');
 	assert.equal(await sniffType(Buffer.from('fLaC\u0000\u0000\u0000\u0022')), 'audio/flac');
@@ -131,7 +138,7 @@ test('the first bytes tell what a file is', async () => {
 	assert.equal(await sniffType(new Uint8Array()), undefined);
 });
 
-test('reserved names and long ones are made possible', () => {
+test('reserved and long names are made valid', () => {
 	assert.doesNotMatch(safeFileName('con.txt'), /^con\./i);
 	const long = safeFileName(`${'線'.repeat(200)}.tar.gz`);
 	assert.ok(Buffer.byteLength(long) <= 255);
@@ -151,7 +158,7 @@ test('names come from Content-Disposition, else from the URL, else from the type
 	assert.equal(fileName({url: new URL('http://a.example/'), type: 'video/mp4'}), 'download.mp4');
 });
 
-test('types come from Content-Type, or from the name where it says nothing', () => {
+test('types come from Content-Type, or from the name if that is uninformative', () => {
 	assert.equal(typeOf({contentType: 'Video/MP4; codecs=x', name: 'a.mkv'}), 'video/mp4');
 	assert.equal(typeOf({contentType: 'application/octet-stream', name: 'a.mkv'}), 'video/x-matroska');
 	assert.equal(typeOf({contentType: 'text/plain', name: 'a.mp4'}), 'video/mp4');

@@ -12,7 +12,7 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 const GiB = 1024 * MiB;
 
-test('sizes have three digits and units of 1024, and are rounded down', () => {
+test('sizes have three digits, use units of 1024, and are rounded down', () => {
 	const expected: Array<[number, string]> = [
 		[0, '0 B'],
 		[1, '1 B'],
@@ -35,7 +35,7 @@ test('sizes have three digits and units of 1024, and are rounded down', () => {
 	assert.equal(formatSpeed(12.45 * MiB), '12.4 MiB/s');
 });
 
-test('a percentage is rounded down, and is 100% only when every byte is there', () => {
+test('a percentage is rounded down, and is 100% only when every byte is present', () => {
 	const size = 2 ** 40;
 	assert.equal(formatPercent(0, size), '0%');
 	assert.equal(formatPercent(1, size), '<0.1%');
@@ -47,7 +47,7 @@ test('a percentage is rounded down, and is 100% only when every byte is there', 
 	assert.equal(formatPercent(0, 0), '100%');
 });
 
-test('every tenth of a percent is reached when its bytes are there, and not one byte before', () => {
+test('each tenth of a percent appears exactly when its last byte is present', () => {
 	for (let tenths = 1; tenths < 1000; tenths++) {
 		const text = `${(tenths / 10).toFixed(1)}%`;
 		assert.equal(formatPercent(tenths, 1000), text);
@@ -73,7 +73,7 @@ test('durations are short and rounded up', () => {
 	}
 });
 
-test('offsets of the map leave out the letters that all have', () => {
+test('map offsets omit the common unit suffix', () => {
 	assert.equal(formatOffset(0), '0');
 	assert.equal(formatOffset(362 * MiB), '362 M');
 	assert.equal(formatOffset(1.065 * GiB), '1.06 G');

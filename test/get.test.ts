@@ -97,7 +97,7 @@ test('get with -o does not begin if the file is there', async t => {
 		origin.url,
 	]);
 	assert.equal(await get.exit(), 1);
-	assert.match(get.stderr, /is there already/);
+	assert.match(get.stderr, /already exists/);
 	assert.equal(await readFile(target, 'utf8'), 'precious');
 	assert.equal(origin.requests.length, 0);
 });
@@ -111,8 +111,30 @@ test('get with -o does not begin if its folder is not there', async t => {
 		origin.url,
 	]);
 	assert.equal(await get.exit(), 2);
-	assert.equal(get.stderr, `downstream-tui: -o ${target}: There is no folder ${path.dirname(target)}\n`);
+	assert.equal(
+		get.stderr,
+		`downstream-tui: -o ${target}: The folder ${path.dirname(target)} does not exist\n`,
+	);
 	assert.equal(origin.requests.length, 0);
+});
+
+test('get of several files of one name into a folder numbers them, and keeps what was there before', async t => {
+	const origin = await startOrigin(t, {size: 1000});
+	const folder = await temporaryFolder(t);
+	const out = path.join(folder, 'out') + path.sep;
+	const get = async (...targets: string[]) =>
+		CliProcess.start(t, [
+			...['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', out],
+			...targets.map(target => origin.urlOf(target)),
+		]);
+	const first = await get('/a/film.bin', '/b/film.bin', '/c/film.bin');
+	assert.equal(await first.exit(), 0, first.stderr);
+	const files = ['film (2).bin', 'film (3).bin', 'film.bin'];
+	assert.deepEqual((await readdir(out)).toSorted(), files);
+	const second = await get('/d/film.bin');
+	assert.equal(await second.exit(), 1);
+	assert.match(second.stderr, /film\.bin already exists/);
+	assert.deepEqual((await readdir(out)).toSorted(), files);
 });
 
 test('get of several URLs exits 1 if one of them fails, and still brings the others', async t => {
@@ -255,12 +277,9 @@ test('get ends when no byte has come for so long, with a code of its own, and te
 	const [waits, gaveUp, ...others] = get.stderr.trimEnd().split('\n');
 	assert.match(
 		waits!,
-		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed in the middle; tries again, next in /,
+		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed early; tries again, next in /,
 	);
-	assert.match(
-		gaveUp!,
-		/film\.bin: 127\.0\.0\.1: connection closed in the middle; gave up, no byte came for 4s/,
-	);
+	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection closed early; gave up, no byte came for 4s/);
 	assert.deepEqual(others, []);
 	assert.ok(origin.requests.length >= 3, `${origin.requests.length} requests`);
 });
@@ -279,7 +298,7 @@ test('a plain run gives up with the same code and sentence', async t => {
 	assert.equal(await plain.exit(), 76);
 	assert.match(
 		plain.stderr,
-		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed in the middle; gave up, no byte came for 2s/,
+		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed early; gave up, no byte came for 2s/,
 	);
 });
 
@@ -310,6 +329,6 @@ test('get waits for a server that comes back, and names one that says nothing', 
 	}
 
 	assert.equal(await get.exit(), 0, get.stderr);
-	assert.match(get.stderr, /^downstream-tui: film\.bin: .*no answer .*\n/);
+	assert.match(get.stderr, /^downstream-tui: film\.bin: .*no (?:answer|response) .*\n/);
 	assert.equal(firstWrongByte(await readFile(target), 0), -1);
 });

@@ -1,7 +1,12 @@
 // How many connections a host takes, by a clock that is turned by hand.
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
-import {HostLimits, type HostConnection, meaningOfRefusal} from '../source/engine/fetch/host-limits.ts';
+import {
+	HostLimits,
+	type HostConnection,
+	meaningOfRefusal,
+	riseMs,
+} from '../source/engine/fetch/host-limits.ts';
 
 const host = 'cdn.example';
 
@@ -14,7 +19,8 @@ class Connection implements HostConnection {
 function start(t: TestContext) {
 	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: Date.UTC(2026, 10, 2)});
 	const risen: string[] = [];
-	const limits = new HostLimits(name => risen.push(name));
+	const limits = new HostLimits();
+	limits.join({host, wake: () => risen.push(host), yieldConnection: () => false});
 	const open = (isAnswered = false, download?: string) => {
 		const connection = new Connection();
 		connection.isAnswered = isAnswered;
@@ -186,4 +192,38 @@ test('connections that are refused together are one refusal', t => {
 	const second = open(true, 'a');
 	limits.answered(host, second);
 	assert.equal(limits.ceiling(host), 1);
+});
+
+test('a download that left is not woken, and a connection is freed by the first of the host that has one to spare', t => {
+	const {limits, clock, open, refuse} = start(t);
+	const asked: string[] = [];
+	const user = (name: string, place: string, spares: boolean) => ({
+		host: place,
+		wake: () => asked.push(`wake ${name}`),
+		yieldConnection: () => asked.push(`yield ${name}`) > 0 && spares,
+	});
+	const gone = user('gone', host, true);
+	const users = [user('other', 'other.example', true), user('needy', host, false), user('rich', host, true)];
+	for (const each of [gone, ...users, user('last', host, true)]) {
+		limits.join(each);
+	}
+
+	limits.leave(gone);
+	limits.freeConnection(host);
+	assert.deepEqual(asked, ['yield needy', 'yield rich']);
+	open(true);
+	refuse(open());
+	clock.tick(riseMs);
+	assert.deepEqual(asked.slice(2), ['wake needy', 'wake rich', 'wake last']);
+});
+
+test('downloads of a limited host are woken when a connection is closed', async t => {
+	const {risen, open, refuse, close} = start(t);
+	const first = open(true);
+	refuse(open());
+	await Promise.resolve();
+	assert.deepEqual(risen, [host]);
+	close(first);
+	await Promise.resolve();
+	assert.deepEqual(risen, [host, host]);
 });

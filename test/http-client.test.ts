@@ -1,4 +1,4 @@
-// HTTP as origins speak it, on real connections: where a body ends, bodies that nobody wants, and TLS.
+// HTTP on real connections: where a body ends, unread bodies, and TLS.
 import assert from 'node:assert/strict';
 import {once} from 'node:events';
 import {createServer, type AddressInfo, type Socket} from 'node:net';
@@ -14,18 +14,18 @@ import {startOrigin} from './support/engines.ts';
 import {missing} from './support/programs.ts';
 
 const MiB = 1024 * 1024;
-/** Far less than the time after which silence is an error. */
+/** Far shorter than any silence timeout. */
 const timeout = 10_000;
 const crlf = '\r\n';
 const head = (...lines: string[]) => lines.join(crlf) + crlf + crlf;
 
-/** Calls `answer` for each request; the sockets stay open. Resolves with its URL. */
-async function startRaw(t: TestContext, answer: (socket: Socket, request: string) => void): Promise<string> {
+/** Calls `respond` for each request and leaves the sockets open. Resolves with the server's URL. */
+async function startRaw(t: TestContext, respond: (socket: Socket, request: string) => void): Promise<string> {
 	const sockets = new Set<Socket>();
 	const server = createServer(socket => {
 		sockets.add(socket);
 		socket.on('error', () => undefined).on('close', () => sockets.delete(socket));
-		socket.on('data', data => answer(socket, data.toString('latin1')));
+		socket.on('data', data => respond(socket, data.toString('latin1')));
 	}).listen(0, '127.0.0.1');
 	await once(server, 'listening');
 	atEnd(t, () => {
@@ -73,12 +73,12 @@ for (const lines of [
 	['Content-Length : 5'],
 	['Transfer-Encoding: identity', 'Content-Length: 5'],
 ]) {
-	test(`${lines.join(' | ')} is the size of the file`, {timeout}, async t => {
+	test(`${lines.join(' | ')} gives the size of the file`, {timeout}, async t => {
 		const url = await startRaw(t, socket => socket.write(`${head('HTTP/1.1 200 OK', ...lines)}01234`));
-		const answer = await open(t, url);
-		assert.equal(answer.info.size, 5);
-		assert.equal(await textOf(answer.body), '01234');
-		assert.equal(answer.endIsProven, true);
+		const response = await open(t, url);
+		assert.equal(response.info.size, 5);
+		assert.equal(await textOf(response.body), '01234');
+		assert.equal(response.endIsProven, true);
 	});
 }
 
@@ -88,21 +88,25 @@ for (const lines of [
 	['Content-Length: many'],
 	['Content-Length:'],
 ]) {
-	test(`a part with ${lines.join(' | ')} is as long as its Content-Range says`, {timeout}, async t => {
+	test(`a part with ${lines.join(' | ')} has the length of its Content-Range`, {timeout}, async t => {
 		const start = head('HTTP/1.1 206 Partial Content', 'Content-Range: bytes 0-4/9', ...lines);
 		const url = await startRaw(t, socket => socket.write(`${start}01234`));
-		const answer = await open(t, url, {end: 5});
-		assert.deepEqual([answer.range, answer.info.size], [{start: 0, end: 5}, 9]);
-		assert.equal(await textOf(answer.body), '01234');
+		const response = await open(t, url, {end: 5});
+		assert.deepEqual([response.range, response.info.size], [{start: 0, end: 5}, 9]);
+		assert.equal(await textOf(response.body), '01234');
 	});
 
-	test(`a whole file with ${lines.join(' | ')} is read to the end of the connection`, {timeout}, async t => {
-		const url = await startRaw(t, socket => socket.end(`${head('HTTP/1.1 200 OK', ...lines)}012345`));
-		const answer = await open(t, url);
-		assert.equal(answer.info.size, Infinity);
-		assert.equal(await textOf(answer.body), '012345');
-		assert.equal(answer.endIsProven, false);
-	});
+	test(
+		`a whole file with ${lines.join(' | ')} is read to the close of the connection`,
+		{timeout},
+		async t => {
+			const url = await startRaw(t, socket => socket.end(`${head('HTTP/1.1 200 OK', ...lines)}012345`));
+			const response = await open(t, url);
+			assert.equal(response.info.size, Infinity);
+			assert.equal(await textOf(response.body), '012345');
+			assert.equal(response.endIsProven, false);
+		},
+	);
 }
 
 for (const [length, isProven] of [
@@ -113,14 +117,14 @@ for (const [length, isProven] of [
 	test(`the end of 5 bytes in chunks beside Content-Length: ${length} is ${isProven ? '' : 'not '}proven`, async t => {
 		const start = head('HTTP/1.1 200 OK', `Content-Length: ${length}`, 'Transfer-Encoding: chunked');
 		const url = await startRaw(t, socket => socket.write(`${start}5\r\n01234\r\n0\r\n\r\n`));
-		const answer = await open(t, url);
-		assert.equal(answer.info.size, Infinity);
-		assert.equal(await textOf(answer.body), '01234');
-		assert.equal(answer.endIsProven, isProven);
+		const response = await open(t, url);
+		assert.equal(response.info.size, Infinity);
+		assert.equal(await textOf(response.body), '01234');
+		assert.equal(response.endIsProven, isProven);
 	});
 }
 
-test('a connection whose answer has two readings is not used again', {timeout}, async t => {
+test('a connection with an ambiguous response is not reused', {timeout}, async t => {
 	const ports = new Set<number | undefined>();
 	const forged = `${head('HTTP/1.1 200 OK', 'Content-Length: 5')}wrong`;
 	const url = await startRaw(t, socket => {
@@ -146,7 +150,7 @@ for (const [words, line, code, says] of [
 	['an error', 'HTTP/1.1 404 Not Found', 'origin-refused', /404/],
 	['a busy origin', 'HTTP/1.1 503 Busy', 'origin-busy', /503/],
 ] as const) {
-	test(`the page of ${words} that trickles is not waited for`, {timeout}, async t => {
+	test(`a trickling page of ${words} is not awaited`, {timeout}, async t => {
 		const sockets: Socket[] = [];
 		const url = await startRaw(t, socket => {
 			sockets.push(socket);
@@ -159,16 +163,16 @@ for (const [words, line, code, says] of [
 	});
 }
 
-test('the page of a redirect that never ends is not waited for', {timeout}, async t => {
+test('an endless redirect page is not awaited', {timeout}, async t => {
 	const origin = await startOrigin(t, {size: 5});
 	const url = await startRaw(t, socket => {
 		socket.write(`${head('HTTP/1.1 302 Found', `Location: ${origin.url}`, 'Content-Length: 60000')}x`);
 	});
-	const answer = await open(t, url);
-	assert.equal((await textOf(answer.body)).length, 5);
+	const response = await open(t, url);
+	assert.equal((await textOf(response.body)).length, 5);
 });
 
-test('a page that is larger than anybody reads ends its connection', {timeout}, async t => {
+test('an oversized error page closes its connection', {timeout}, async t => {
 	const sockets: Socket[] = [];
 	const url = await startRaw(t, socket => {
 		sockets.push(socket);
@@ -178,16 +182,16 @@ test('a page that is larger than anybody reads ends its connection', {timeout}, 
 	await closed(sockets[0]!);
 });
 
-for (const [words, answer] of [
+for (const [words, respond] of [
 	['closes', (socket: Socket) => void socket.end()],
 	['resets', (socket: Socket) => void socket.resetAndDestroy()],
-	// An alert: handshake_failure.
+	// TLS alert: handshake_failure.
 	['refuses', (socket: Socket) => void socket.end(Buffer.from('15030300020228', 'hex'))],
-	['says HTTP', (socket: Socket) => void socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
+	['speaks HTTP', (socket: Socket) => void socket.end('HTTP/1.1 400 Bad Request\r\n\r\n')],
 	['closes in its own hello', (socket: Socket) => void socket.end(Buffer.from('160303004a020000', 'hex'))],
 ] as const) {
-	test(`an origin that ${words} in the TLS handshake is unreachable for now`, async t => {
-		const url = await startRaw(t, answer);
+	test(`an origin that ${words} in the TLS handshake is transiently unreachable`, async t => {
+		const url = await startRaw(t, respond);
 		await assert.rejects(open(t, url.replace('http:', 'https:')), (error: unknown) => {
 			assert.ok(error instanceof DownStreamError);
 			assert.deepEqual([error.code, error.kind], ['origin-unreachable', 'transient'], error.message);
@@ -197,7 +201,7 @@ for (const [words, answer] of [
 }
 
 for (const code of ['CERT_HAS_EXPIRED', 'CRL_SIGNATURE_FAILURE', 'INVALID_PURPOSE', 'PATH_LENGTH_EXCEEDED']) {
-	test(`${code} is a problem of the certificate`, () => {
+	test(`${code} is a certificate problem`, () => {
 		const error = Object.assign(new Error('x'), {code});
 		assert.match(
 			certificateProblem(error, 'a.example') ?? '',
@@ -207,7 +211,7 @@ for (const code of ['CERT_HAS_EXPIRED', 'CRL_SIGNATURE_FAILURE', 'INVALID_PURPOS
 }
 
 for (const code of ['ECONNRESET', 'EPROTO', 'ERR_SSL_WRONG_VERSION_NUMBER', undefined]) {
-	test(`${code} is no problem of the certificate`, () => {
+	test(`${code} is not a certificate problem`, () => {
 		assert.equal(certificateProblem(Object.assign(new Error('x'), {code}), 'a.example'), undefined);
 	});
 }
@@ -240,7 +244,7 @@ test('a slow reader of a fast TLS connection gets every byte', {skip: missing('o
 	let pieces = 0;
 	for await (const bytes of body) {
 		received += bytes.length;
-		// Fast enough for larger blocks, then so slow that they fill.
+		// Fast enough for larger blocks, then slow enough to fill them.
 		if (pieces++ % 8 === 7) {
 			await sleep(30);
 		}

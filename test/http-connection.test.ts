@@ -8,7 +8,7 @@ import {HttpConnection} from '../source/engine/http/connection.ts';
 
 const KiB = 1024;
 
-/** What a connection sees of the system: reads into the memory that it offers, until it says stop. */
+/** The socket as a connection sees it: delivers reads into the offered memory until told to stop. */
 class FakeSocket extends EventEmitter {
 	readonly #onread: OnReadOpts;
 	isReading = true;
@@ -19,7 +19,7 @@ class FakeSocket extends EventEmitter {
 		setImmediate(() => this.emit('connect'));
 	}
 
-	/** TLS goes on with what it has decrypted after a stop. */
+	/** After a stop, TLS still delivers what it has decrypted. */
 	receive(length: number): void {
 		const room = (this.#onread.buffer as () => Uint8Array)();
 		assert.ok(room.length >= length, `${room.length} bytes of room for ${length}`);
@@ -52,15 +52,16 @@ async function connect(t: TestContext): Promise<{socket: FakeSocket; connection:
 	}
 }
 
-test('a connection reads on once everything was taken, whatever came after it had stopped', async t => {
-	// Lengths of what is received; 0 takes.
+test('a paused connection resumes when all bytes were taken, even those received after the pause', async t => {
+	// Lengths of received pieces; 0 stands for a take.
 	const step = fc.oneof(fc.constantFrom(0, 16 * KiB, 64 * KiB), fc.integer({min: 1, max: 64 * KiB}));
 	await fc.assert(
 		fc.asyncProperty(fc.array(step, {minLength: 5, maxLength: 60}), async steps => {
-			// Its blocks grow once, when the first ones were filled fast.
+			// Blocks grow once the first ones were filled fast.
 			const {socket, connection} = await connect(t);
 			const take = async () =>
-				(await connection.take(10_000, () => new Error('nothing came'), {bytes: 0, milliseconds: 0}))!.length;
+				(await connection.take(10_000, () => new Error('no bytes received'), {bytes: 0, milliseconds: 0}))!
+					.length;
 			let waiting = 0;
 			let afterStop = 0;
 			for (const length of steps) {

@@ -32,9 +32,13 @@ function namesIn(text: string, pattern: RegExp): string[] {
 }
 
 /** As strictly as can be asked, and of what is shipped too. */
-async function typeErrors(folder: string, files: readonly string[]): Promise<string> {
+async function typeErrors(
+	folder: string,
+	files: readonly string[],
+	types: readonly string[] = ['--types', 'node'],
+): Promise<string> {
 	const options = ['--strict', '--exactOptionalPropertyTypes', '--skipLibCheck', 'false', '--noEmit'];
-	const target = ['--module', 'nodenext', '--target', 'es2023', '--types', 'node'];
+	const target = ['--module', 'nodenext', '--target', 'es2023', ...types];
 	const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
 	const {stdout} = await run(process.execPath, [compiler, ...options, ...target, ...files], {
 		cwd: folder,
@@ -73,13 +77,13 @@ await import(${JSON.stringify(file)});`,
 
 	// The words do tell: they are in what the dashboard loads.
 	const dist = path.join(folder, 'node_modules/downstream-tui/dist');
-	const open = /import\("(\.\/open-dashboard-[^"]+)"\)/.exec(
-		await readFile(path.join(dist, 'cli.js'), 'utf8'),
-	);
-	const show = /import\("(\.\/show-dashboard-[^"]+)"\)/.exec(
-		await readFile(path.join(dist, open![1]!), 'utf8'),
-	);
-	const drawn = await loading(path.join(dist, show![1]!));
+	let file = 'cli.js';
+	for (const next of ['cli', 'open-dashboard', 'show-dashboard']) {
+		const program = await readFile(path.join(dist, file), 'utf8');
+		file = new RegExp(`import\\("\\./(${next}-[^"]+)"\\)`).exec(program)![1]!;
+	}
+
+	const drawn = await loading(path.join(dist, file));
 	for (const word of [dashboard.React, dashboard.Ink, dashboard['the dashboard']]) {
 		assert.ok(drawn.text.includes(word), `"${word}" is not in the dashboard`);
 	}
@@ -114,6 +118,44 @@ await DownStream.init({proxyConfig: {type: 'ftp', host: 'a', port: 1}});
 `,
 	);
 	assert.equal(await typeErrors(folder, ['program.ts']), '');
+});
+
+test('the types need no types of Node', async t => {
+	const folder = await installPackage(t, {hasNodeTypes: false});
+	const exports = await readFile(
+		path.join(folder, 'node_modules/downstream-tui/dist/types/index.d.ts'),
+		'utf8',
+	);
+	const files = ['program.ts'];
+	await writeFile(
+		path.join(folder, 'program.ts'),
+		`import {DownStream, HttpDataSource} from 'downstream-tui';
+export const source = new HttpDataSource({url: 'http://a/', env: {}});
+export const url: string = await (await DownStream.init()).cache(source);
+`,
+	);
+	assert.match(exports, /HttpDataSource/);
+	assert.equal(await typeErrors(folder, files, []), '');
+});
+
+test('stack traces name the functions of the library, a few lines of code at most', async t => {
+	const folder = await installPackage(t);
+	await writeFile(
+		path.join(folder, 'program.mjs'),
+		`import {DownStream} from 'downstream-tui';
+const downstream = await DownStream.init({port: 0, storageDir: 'storage'});
+await downstream.cache('ftp://a/b');
+`,
+	);
+	await assert.rejects(
+		run(process.execPath, ['program.mjs'], {cwd: folder}),
+		({stderr}: {stderr: string}) => {
+			assert.match(stderr, /^DownStreamError: "ftp" is not http or https$/m);
+			assert.match(stderr, /^ {4}at (?:async )?_?DownStream\.cache \(file:.*:\d+:\d+\)$/m);
+			assert.ok(stderr.length < 3000, stderr);
+			return true;
+		},
+	);
 });
 
 test('every program in the document of the library has right types', async t => {

@@ -65,6 +65,10 @@ test('progress and whenComplete follow one download, whatever earlier runs left'
 		[100],
 	);
 	await second.whenComplete(url);
+
+	// The failure of an earlier run does not count.
+	origin.options.intercept = undefined;
+	await second.whenComplete(await second.cache(origin.urlOf('/gone.bin')));
 });
 
 test('whenComplete waits through an outage and a pause', async t => {
@@ -175,7 +179,7 @@ test('an abort leaves nothing of an addition or an export', async t => {
 	const folder = await temporaryFolder(t);
 	const {signal} = again;
 	for (const verb of ['exportFile', 'moveFile', 'setDownloadTarget'] as const) {
-		await assert.rejects(downstream[verb](url, path.join(folder, 'film.bin'), {signal}), isReason(reason));
+		await assert.rejects(downstream[verb](url, path.join(folder, 'films/'), {signal}), isReason(reason));
 	}
 
 	const during = new AbortController();

@@ -145,7 +145,7 @@ test('40 seeks that are given up open at most 8 connections at once', {timeout},
 			assert.equal(firstWrongByte(await readAndLeave(streamUrl, start, KiB), start), -1);
 		}),
 	);
-	assert.ok(origin.mostSockets <= 8, `${origin.mostSockets} connections`);
+	assert.ok(origin.maxSockets <= 8, `${origin.maxSockets} connections`);
 	await engine.cancel(download.id);
 });
 

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {maskUrl} from '../source/text/mask-url.ts';
 
-test('secrets in URLs are masked, other parameters are not', () => {
+test('secrets in URLs are masked, other parameters are kept', () => {
 	const url = 'https://cdn.example.org/v/film.mkv?token=abc&quality=hd&X-Amz-Signature=d';
 	assert.equal(
 		maskUrl(url, '•••'),
@@ -10,7 +10,7 @@ test('secrets in URLs are masked, other parameters are not', () => {
 	);
 });
 
-test('what looks random is masked by whatever name it goes, names of files and numbers are not', () => {
+test('random-looking values are masked under any name, file names and numbers are kept', () => {
 	const secrets = [
 		'jwt=eyJh.b',
 		'sid=1',

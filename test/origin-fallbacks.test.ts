@@ -1,4 +1,4 @@
-// Origins that do not answer a Range by the book: what they send is proven or asked for again.
+// Origins with irregular responses to a Range: what they send is proven, or the whole file is requested.
 import assert from 'node:assert/strict';
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {test, type TestContext} from 'node:test';
@@ -20,7 +20,7 @@ type Answer = (
 	range: {start: number; end: number},
 ) => unknown;
 
-/** `part` answers requests with a Range, `whole` those without; undefined lets the honest answer follow. */
+/** `part` handles requests with a Range, `whole` the others; undefined falls back to the regular response. */
 async function prepare(t: TestContext, {part, whole}: {part?: Answer; whole?: Answer}) {
 	const origin = await startOrigin(t, {
 		size,
@@ -48,7 +48,7 @@ async function bytesOf({body}: OriginResponse): Promise<Buffer> {
 	return Buffer.concat(pieces);
 }
 
-/** The bytes are those of the range that the answer states. */
+/** The bytes match the range that the response states. */
 async function assertProven(answer: OriginResponse, range: {start: number; end: number}): Promise<void> {
 	assert.deepEqual(answer.range, range);
 	assert.ok((await bytesOf(answer)).equals(file.subarray(range.start, range.end)));
@@ -64,7 +64,7 @@ for (const [status, mayAcceptRanges] of [
 	...[402, 403, 404, 409, 451, 500, 502, 504, 520, 'reset'].map(status => [status, true] as const),
 ] as const) {
 	for (const start of [0, 2000]) {
-		test(`an origin that answers a Range from ${start} with ${status} is asked for the whole`, async t => {
+		test(`after a ${status} to a Range from ${start}, the whole file is requested`, async t => {
 			const {origin, ask} = await prepare(t, {
 				part: (request, response) =>
 					typeof status === 'string' ? request.socket.resetAndDestroy() : response.writeHead(status).end(),
@@ -131,7 +131,7 @@ const forms: ReadonlyArray<[form: string, header: (start: number, last: number) 
 	['no total', (start, last) => `bytes ${start}-${last}`],
 ];
 for (const [form, header] of forms) {
-	test(`a 206 whose Content-Range has ${form} is the part that it states`, async t => {
+	test(`a 206 whose Content-Range has ${form} is the part it states`, async t => {
 		const {origin, ask} = await prepare(t, {
 			part: (_request, response, {start, end}) =>
 				response
@@ -148,18 +148,18 @@ const unproven: ReadonlyArray<
 	[words: string, headers: (start: number, end: number) => Record<string, string>]
 > = [
 	['no Content-Range', () => ({})],
-	['the size alone', () => ({'content-range': `bytes */${size}`})],
+	['only the size', () => ({'content-range': `bytes */${size}`})],
 	['no end, and no length', start => ({'content-range': `bytes ${start}-/${size}`, 'content-length': ''})],
-	['an end that is one too far', (start, end) => ({'content-range': `bytes ${start}-${end}/${size}`})],
+	['an end off by one', (start, end) => ({'content-range': `bytes ${start}-${end}/${size}`})],
 	['the range of other bytes', (_start, end) => ({'content-range': `bytes ${end}-${size - 1}/${size}`})],
 	['several parts', () => ({'content-type': 'multipart/byteranges; boundary=x'})],
 ];
 for (const [words, headers] of unproven) {
-	test(`a 206 with ${words} is not believed: the whole is asked for`, async t => {
+	test(`a 206 with ${words} is not trusted: the whole file is requested`, async t => {
 		const {origin, ask} = await prepare(t, {
 			part(_request, response, {start, end}) {
 				const {'content-length': length = `${end - start}`, ...others} = headers(start, end);
-				// Other bytes than those that were asked for.
+				// Other bytes than the requested ones.
 				response.writeHead(206, length === '' ? others : {...others, 'content-length': length});
 				response.end(Buffer.alloc(end - start, 0xee));
 			},
@@ -177,7 +177,7 @@ for (const [words, headers] of unproven) {
 	});
 }
 
-test('a part that nobody asked for is refused, the whole as a 206 is taken', async t => {
+test('an unsolicited part is rejected, the whole file as a 206 is accepted', async t => {
 	let last = 999;
 	const {ask} = await prepare(t, {
 		whole: (_request, response) =>
@@ -185,14 +185,17 @@ test('a part that nobody asked for is refused, the whole as a 206 is taken', asy
 				.writeHead(206, {'content-range': `bytes 0-${last}/${size}`, 'content-length': last + 1})
 				.end(file.subarray(0, last + 1)),
 	});
-	await assert.rejects(ask(0, Infinity, {ranged: false}), /asked for the whole file and answers with a part/);
+	await assert.rejects(
+		ask(0, Infinity, {ranged: false}),
+		/sent a part in response to a request for the whole file/,
+	);
 	last = size - 1;
 	const answer = await ask(0, Infinity, {ranged: false});
 	assert.equal(answer.acceptsRanges, false);
 	await assertProven(answer, {start: 0, end: size});
 });
 
-test('a multipart body is no file, whatever its status', async t => {
+test('a multipart body is rejected, whatever its status', async t => {
 	const multipart: Answer = (_request, response) =>
 		response.writeHead(200, {'content-type': 'multipart/byteranges; boundary=x'}).end('--x--');
 	const {ask} = await prepare(t, {part: multipart, whole: multipart});
@@ -205,7 +208,7 @@ for (const [acceptRanges, mayAcceptRanges] of [
 	['none', false],
 	['', false],
 ] as const) {
-	test(`a 200 to a Range with Accept-Ranges "${acceptRanges}" ${mayAcceptRanges ? 'may' : 'does not'} mean that the next works`, async t => {
+	test(`a 200 to a Range with Accept-Ranges "${acceptRanges}" ${mayAcceptRanges ? 'may' : 'does not'} mean that the next one works`, async t => {
 		const whole: Answer = (_request, response) =>
 			response.writeHead(200, {'accept-ranges': acceptRanges, 'content-length': size}).end(file);
 		const {ask} = await prepare(t, {part: whole, whole});
@@ -224,7 +227,7 @@ for (const [coding, compress] of [
 	const headers = {'content-encoding': coding, 'content-length': packed.length};
 	const whole: Answer = (_request, response) => response.writeHead(200, headers).end(packed);
 
-	test(`a whole in ${coding} is decompressed, and its size is not known`, async t => {
+	test(`a whole file in ${coding} is decompressed, and its size is unknown`, async t => {
 		const {origin, ask} = await prepare(t, {part: whole});
 		for (const start of [0, 1000]) {
 			const answer = await ask(start, 2000);
@@ -238,7 +241,7 @@ for (const [coding, compress] of [
 		assert.equal(origin.requests.length, 2);
 	});
 
-	test(`a part in ${coding} is not decompressed: the whole is asked for`, async t => {
+	test(`a part in ${coding} is not decompressed: the whole file is requested`, async t => {
 		const {origin, ask} = await prepare(t, {
 			whole,
 			part: (_request, response, {start, end}) =>
@@ -257,7 +260,7 @@ for (const [coding, compress] of [
 		assert.deepEqual(rangesAsked(origin), ['bytes=0-1999', undefined, 'bytes=1000-1999', undefined]);
 	});
 
-	test(`a whole in ${coding} that is cut is no file`, async t => {
+	test(`a truncated file in ${coding} is rejected`, async t => {
 		const {ask} = await prepare(t, {
 			part: (_request, response) =>
 				response.writeHead(200, {'content-encoding': coding}).end(packed.subarray(0, packed.length - 10)),
@@ -266,7 +269,7 @@ for (const [coding, compress] of [
 	});
 }
 
-test('bytes that are not compressed are the file, whatever their label says', async t => {
+test('uncompressed bytes are stored as the file, whatever their label', async t => {
 	const {origin, ask} = await prepare(t, {
 		part: (_request, response, {start, end}) =>
 			response
@@ -279,14 +282,14 @@ test('bytes that are not compressed are the file, whatever their label says', as
 		whole: (_request, response) =>
 			response.writeHead(200, {'content-encoding': 'gzip', 'content-length': size}).end(file),
 	});
-	// Nothing is known of the bytes in the middle yet.
+	// Nothing is known yet about the bytes in the middle.
 	await assertProven(await ask(3000, 4000), {start: 0, end: size});
 	await assertProven(await ask(3000, 4000), {start: 3000, end: 4000});
 	await assertProven(await ask(0, 1000), {start: 0, end: 1000});
 	assert.deepEqual(rangesAsked(origin), ['bytes=3000-3999', undefined, 'bytes=3000-3999', 'bytes=0-999']);
 });
 
-test('what Node cannot decompress is refused', async t => {
+test('codings that Node cannot decompress are rejected', async t => {
 	const {ask} = await prepare(t, {
 		part: (_request, response) =>
 			response.writeHead(200, {'content-encoding': 'compress'}).end(Buffer.from('1f9d90', 'hex')),
@@ -311,7 +314,7 @@ for (const [type, length, isPage] of [
 	['video/mp4', size, false],
 	[undefined, size, false],
 ] as const) {
-	test(`${type ?? 'no type'} of ${length ?? 'unknown'} bytes is ${isPage ? 'a' : 'no'} page`, async t => {
+	test(`${type ?? 'no type'} of ${length ?? 'unknown'} bytes is ${isPage ? 'a' : 'not a'} page`, async t => {
 		const {ask} = await prepare(t, {
 			part(_request, response) {
 				const headers = {

@@ -138,7 +138,7 @@ test(
 	{timeout},
 	async t => {
 		const origin = await startOrigin(t, {size: MiB, etag, latency: 1500});
-		const {engine} = await startEngine(t, {answerTimeout: 400});
+		const {engine} = await startEngine(t, {responseTimeout: 400});
 		const {download} = await engine.add({url: origin.url, onDemand: true});
 		const {status, bytes} = await read(download.streamUrl);
 		assert.deepEqual([status, bytes.length, firstWrongByte(bytes, 0)], [200, MiB, -1]);
@@ -157,7 +157,7 @@ test('samples of held bytes are waited for as long as other answers', {timeout},
 	const second = await startEngine(t, {
 		storageDir: first.storageDir,
 		connections: 1,
-		answerTimeout: 400,
+		responseTimeout: 400,
 	});
 	await until(second.engine, download.id, ({status}) => status === 'complete');
 });
@@ -411,7 +411,7 @@ test(
 	async t => {
 		const {intercept, refused} = oneAtATime(() => undefined);
 		const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB, intercept});
-		const {engine} = await startEngine(t, {connections: 4, answerTimeout: 10 * 60_000});
+		const {engine} = await startEngine(t, {connections: 4, responseTimeout: 10 * 60_000});
 		const {download} = await engine.add({url: origin.url});
 		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
 		assert.deepEqual([done.status, done.lastError], ['complete', null]);

@@ -24,9 +24,13 @@ test('a stream of this program is no source, however its URL is written', async 
 		`http://127.0.0.1:${port}/stream?url=${encoded}`,
 		`http://127.0.0.1:${port}/playlist.m3u?key=x`,
 		`http://127.0.0.1:${port}/api/downloads`,
+		`http://127.0.0.1:${port}/${pathname}`,
+		`http://127.0.0.1:${port}${pathname.replace('/stream/', '//%73tream//')}`,
+		`http://127.0.0.1:${port}/%2Fstre%61m${pathname.slice('/stream'.length)}`,
 		// Forwarded: the id and the key tell.
 		`http://127.0.0.1:9${pathname}`,
 		`https://tunnel.example${pathname}`,
+		`https://tunnel.example/${pathname.replace('stream', '%73tream')}`,
 		`http://127.0.0.1:9/stream?url=${encoded}&key=${encodeURIComponent(engine.key)}`,
 	]) {
 		await assert.rejects(engine.add({url}), own, url);

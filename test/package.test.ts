@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import {execFileSync} from 'node:child_process';
+import {execFileSync, spawnSync} from 'node:child_process';
 import {readFileSync} from 'node:fs';
 import path from 'node:path';
 import {test} from 'node:test';
@@ -8,18 +8,119 @@ import {builtCli} from './support/cli.ts';
 const root = path.resolve(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
 
-test('the package holds the bundle and nothing of the sources', () => {
-	const [{files}] = JSON.parse(
+/** The files of the package besides the bundle. */
+const packed = (
+	JSON.parse(
 		execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
 			cwd: root,
 			encoding: 'utf8',
 			shell: process.platform === 'win32',
 		}),
-	) as [{files: Array<{path: string}>}];
-	for (const {path: file} of files) {
-		assert.match(file, /^(?:dist\/.+|LICENSE|readme\.md|package\.json)$/);
+	) as [{files: Array<{path: string}>}]
+)[0].files
+	.map(({path: file}) => file)
+	.filter(file => !file.startsWith('dist/'));
+
+type Sbom = {
+	metadata: {component: {name: string; version: string}};
+	components: Array<{name: string; version: string; purl: string}>;
+};
+const sbomText = async () => readFileSync(path.join(path.dirname(await builtCli()), 'sbom.cdx.json'), 'utf8');
+
+/** Targets of relative links and pictures, from the root. */
+function linksOf(file: string): string[] {
+	return Array.from(read(file).matchAll(/\]\((?!\w+:|#)([^)#]+)/g), ([, target]) =>
+		path.posix.normalize(path.posix.join(path.posix.dirname(file), target!)),
+	);
+}
+
+test('the package holds the bundle, documents, examples, and nothing of the sources', () => {
+	for (const file of packed) {
+		assert.match(
+			file,
+			/^(?:docs\/.+\.md|examples\/.+|media\/.+\.(?:png|webp)|[A-Z]+(?:\.md)?|readme\.md|package\.json)$/,
+		);
+	}
+
+	for (const file of ['CHANGELOG.md', 'LICENSE', 'SECURITY.md', 'docs/api.md', 'docs/library.md']) {
+		assert.ok(packed.includes(file), file);
 	}
 });
+
+test('links of the readme and of the documents of programs lead into the package, and all its pictures are shown', () => {
+	const documents = ['readme.md', 'SECURITY.md', 'docs/api.md', 'docs/library.md', 'docs/vscode.md'];
+	const links = documents.flatMap(linksOf);
+	assert.deepEqual(
+		links.filter(link => !packed.some(file => file === link || file.startsWith(link))),
+		[],
+	);
+	assert.deepEqual(
+		packed.filter(file => file.startsWith('media/') && !links.includes(file)),
+		[],
+	);
+});
+
+test('the metadata name no place on the network', () => {
+	const metadata = JSON.parse(read('package.json')) as object;
+	for (const field of ['repository', 'homepage', 'bugs']) {
+		assert.ok(!(field in metadata), field);
+	}
+});
+
+test('the bill of materials has every package inside the bundle, and no address', async () => {
+	const licenses = readFileSync(path.join(path.dirname(await builtCli()), 'licenses.txt'), 'utf8');
+	const headings = licenses.split(/^-{80}$/m).map(section => section.trim().split('\n')[0]);
+	const text = await sbomText();
+	const {metadata, components} = JSON.parse(text) as Sbom;
+	const {version} = JSON.parse(read('package.json')) as {version: string};
+	assert.deepEqual([metadata.component.name, metadata.component.version], ['downstream-tui', version]);
+	assert.deepEqual(
+		components.map(({name, version}) => `${name} ${version}`),
+		headings,
+	);
+	for (const {name, version, purl} of components) {
+		assert.equal(purl, `pkg:npm/${name.replace('@', '%40')}@${version}`);
+	}
+
+	assert.doesNotMatch(text, /https?:/);
+});
+
+test('docs/dependencies.md names the packages inside that ask for a newer Node than the program', async () => {
+	const {components} = JSON.parse(await sbomText()) as Sbom;
+	const {packages} = JSON.parse(read('package-lock.json')) as {
+		packages: Record<string, {version: string; engines?: {node?: string}}>;
+	};
+	const newer = Object.entries(packages).filter(
+		([place, {version, engines}]) =>
+			components.some(component => place.endsWith(`/${component.name}`) && component.version === version) &&
+			Number(/^>=\s*(\d+)/.exec(engines?.node ?? '')?.[1] ?? 0) > 20,
+	);
+	const names = newer.map(([place, {version}]) => `${place.split('node_modules/').at(-1)} ${version}`);
+	const [, listed = ''] =
+		/^Five packages inside declare .*?: (.*?)\.\s/ms.exec(read('docs/dependencies.md')) ?? [];
+	assert.deepEqual(
+		listed
+			.replaceAll('\n', ' ')
+			.match(/[\w-]+ \d+\.\d+\.\d+/g)
+			?.toSorted(),
+		names.toSorted(),
+	);
+});
+
+for (const [node, accepted] of [
+	['18.20.4', false],
+	['20.19.6', false],
+	['20.20.0', true],
+	['22.0.0', true],
+] as const) {
+	test(`Node ${node} is ${accepted ? 'accepted' : 'told what is needed'}`, async () => {
+		const code = `Object.defineProperty(process, 'versions', {value: {...process.versions, node: '${node}'}})`;
+		const args = ['--import', `data:text/javascript,${code}`, await builtCli(), '--version'];
+		const {status, stdout, stderr} = spawnSync(process.execPath, args, {encoding: 'utf8'});
+		const refusal = `downstream-tui needs Node 20.20, this is ${node}\n`;
+		assert.deepEqual([status, stdout !== '', stderr], accepted ? [0, true, ''] : [1, false, refusal]);
+	});
+}
 
 test('the licence of every package inside the bundle is in the package as a whole', async () => {
 	const folder = path.dirname(await builtCli());

@@ -1,12 +1,21 @@
 // Web pages in place of a file: logins, portals, errors with status 200.
 import assert from 'node:assert/strict';
-import {readdir, readFile} from 'node:fs/promises';
+import {readdir, readFile, rm} from 'node:fs/promises';
 import type {ServerResponse} from 'node:http';
 import path from 'node:path';
 import {test} from 'node:test';
+import type {Download} from '../source/downstream.ts';
 import {CliProcess} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {ask} from './support/proxy-client.ts';
+import {
+	downloadOf,
+	startEngine,
+	startOrigin,
+	temporaryFolder,
+	until,
+	type TestEngine,
+} from './support/engines.ts';
 
 const MiB = 1024 * 1024;
 const size = 8 * MiB;
@@ -77,6 +86,120 @@ test('a page is a file like any other where its name says so', async t => {
 		await until(engine, download.id, ({status}) => status === 'complete');
 		assert.equal(downloadOf(engine, download.id).isPageForFile, isPageForFile, name);
 	}
+});
+
+const waysToAsk = {
+	'a player': async ({engine, proxy}, {id, streamUrl}) => {
+		const response = await ask(proxy, new URL(streamUrl).pathname);
+		assert.equal(firstWrongByte(response.body, 0), -1);
+		assert.equal(response.body.length, size);
+		assert.equal(downloadOf(engine, id).isPageForFile, false);
+	},
+	resume: async ({engine}, {id}) => engine.resume(id),
+	'adding it again': async ({engine}, {url}) => void (await engine.add({url})),
+	'another header': async ({engine}, {id}) => void (await engine.update(id, {headers: {cookie: 'in=1'}})),
+	'adding it again after a removal': async ({engine}, {id, url}) => {
+		await engine.remove(id, {data: 'keep'});
+		await engine.add({url});
+	},
+} satisfies Record<string, (running: TestEngine, download: Download) => Promise<void>>;
+
+for (const [wish, act] of Object.entries(waysToAsk)) {
+	test(`a stored page gives way to the file at ${wish}`, async t => {
+		let isLoggedIn = false;
+		const origin = await startOrigin(t, {
+			size,
+			etag: '"v1"',
+			headers: {'content-type': 'video/x-matroska'},
+			intercept: (_request, response) => !isLoggedIn && sendPage(response),
+		});
+		const running = await startEngine(t);
+		const {engine, storageDir} = running;
+		const {download} = await engine.add({url: origin.urlOf('/film.mkv')});
+		const stored = await until(engine, download.id, ({status}) => status === 'complete');
+		assert.equal(stored.isPageForFile, true);
+		isLoggedIn = true;
+		await act(running, stored);
+		const done = await until(engine, download.id, each => each.status === 'complete' && each.size === size);
+		assert.deepEqual([done.type, done.isPageForFile], ['video/x-matroska', false]);
+		assert.equal(firstWrongByte(await readFile(path.join(storageDir, download.id, 'data')), 0), -1);
+	});
+}
+
+test('a part of a page gives way to the file after a restart', async t => {
+	let isLoggedIn = false;
+	const long = page.padEnd(2 * MiB);
+	const origin = await startOrigin(t, {
+		size,
+		headers: {'content-type': 'video/x-matroska'},
+		intercept(_request, response) {
+			if (!isLoggedIn) {
+				response.writeHead(200, {'content-type': 'text/html', 'content-length': long.length});
+				response.write(long.slice(0, MiB));
+			}
+
+			return !isLoggedIn;
+		},
+	});
+	const first = await startEngine(t);
+	const {download} = await first.engine.add({url: origin.urlOf('/film.mkv')});
+	await until(first.engine, download.id, ({present}) => present >= MiB);
+	await first.close();
+	isLoggedIn = true;
+	const {engine} = await startEngine(t, {storageDir: first.storageDir});
+	const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+	assert.deepEqual([done.status, done.size, done.isPageForFile], ['complete', size, false]);
+});
+
+test('a stored page gives way to the file of a new link', async t => {
+	const portal = await startOrigin(t, {size, intercept: (_request, response) => sendPage(response)});
+	const origin = await startOrigin(t, {size, headers: {'content-type': 'video/x-matroska'}});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: portal.urlOf('/film.mkv')});
+	await until(engine, download.id, ({status}) => status === 'complete');
+	await engine.update(download.id, {url: origin.urlOf('/film.mkv')});
+	await until(engine, download.id, each => each.status === 'complete' && each.size === size);
+});
+
+test('a stored page stays where the origin still sends one or is away, and many players share a request', async t => {
+	let requests = 0;
+	const origin = await startOrigin(t, {
+		size,
+		intercept(_request, response) {
+			requests++;
+			return sendPage(response);
+		},
+	});
+	const {engine, proxy} = await startEngine(t);
+	const {download} = await engine.add({url: origin.urlOf('/film.mkv')});
+	const {streamUrl} = await until(engine, download.id, ({status}) => status === 'complete');
+	const {pathname} = new URL(streamUrl);
+	const before = requests;
+	const began = Date.now();
+	const bodies = await Promise.all(Array.from({length: 20}, async () => (await ask(proxy, pathname)).body));
+	assert.deepEqual(new Set(bodies.map(String)), new Set([page]));
+	assert.ok(requests - before >= 1 && requests - before <= 1 + (Date.now() - began) / 1000);
+	await origin.close();
+	assert.equal(String((await ask(proxy, pathname)).body), page);
+	assert.equal(downloadOf(engine, download.id).status, 'complete');
+});
+
+test('get fetches the file that comes in place of a page from an earlier run', async t => {
+	let isLoggedIn = false;
+	const origin = await startOrigin(t, {
+		size,
+		intercept: (_request, response) => !isLoggedIn && sendPage(response),
+	});
+	const folder = await temporaryFolder(t);
+	const args = ['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', folder + path.sep];
+	const first = await CliProcess.start(t, [...args, origin.urlOf('/film.mkv')]);
+	assert.equal(await first.exit(), 1, first.stderr);
+	await rm(path.join(folder, 'film.mkv'));
+	isLoggedIn = true;
+	const second = await CliProcess.start(t, [...args, origin.urlOf('/film.mkv')]);
+	assert.equal(await second.exit(), 0, second.stderr);
+	const film = await readFile(path.join(folder, 'film.mkv'));
+	assert.deepEqual([film.length, firstWrongByte(film, 0)], [size, -1]);
 });
 
 for (const [name, flags, code] of [

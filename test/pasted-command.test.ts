@@ -115,6 +115,16 @@ const taken: Array<[what: string, text: string, expected: Partial<PastedCommand>
 		{urls: ['http://a/f?x=1&y=%202'], headers: ['If: a="b"; c']},
 	],
 	[
+		'cmd, on one line and without quotes',
+		String.raw`curl http://a/f?x=1^&y=2^^ -H "X: ^& 'a'" > f.mkv`,
+		{urls: ['http://a/f?x=1&y=2^'], headers: ["X: ^& 'a'"], name: 'f.mkv'},
+	],
+	[
+		'carets in the quotes of a POSIX shell',
+		String.raw`curl 'http://a/f?x=1^&y=2' -H "X: ^|" -H 'Y: '`,
+		{urls: ['http://a/f?x=1^&y=2'], headers: ['X: ^|', String.raw`Y: `]},
+	],
+	[
 		'cmd, as browsers quoted before',
 		lines('curl "http://a/f^x" ^', '  -H "X: a""b^c"'),
 		{urls: ['http://a/f^x'], headers: ['X: a"b^c']},

@@ -68,7 +68,7 @@ test('a download that waits for a connection to its server says so', () => {
 	const queued: Download = {...blankDownload, status: 'queued', hostCeiling: 1};
 	linesOf(waits, queued, 0);
 	assert.deepEqual(linesOf(waits, queued, 3000), [
-		'film.mkv: queued: this server takes 1 connection at a time',
+		'film.mkv: queued: this server allows 1 connection at a time',
 	]);
 	assert.deepEqual(linesOf(waits, {...queued, hostCeiling: null}, 6000), []);
 });

@@ -1,4 +1,4 @@
-// One contract, kept by every set of present bytes: random rounds against a plain array, then the edges.
+// One contract for every set of present bytes: random operations compared with a plain array, then edge cases.
 import assert from 'node:assert/strict';
 import {randomInt} from 'node:crypto';
 import {describe, test} from 'node:test';
@@ -12,7 +12,7 @@ const implementations: ReadonlyArray<{name: string; create: () => PresentSet}> =
 	{name: 'BlockBitmap', create: () => new BlockBitmap(fileSize)},
 ];
 
-/** Ranges written as pairs. */
+/** Ranges as pairs. */
 function pairs(ranges: Iterable<Range>): Array<[number, number]> {
 	return Array.from(ranges, ({start, end}) => [start, end]);
 }
@@ -21,7 +21,7 @@ function range(start: number, end: number): Range {
 	return {start, end};
 }
 
-/** Numbers 0 ≤ n < 1 that the seed determines (mulberry32). */
+/** Deterministic numbers 0 ≤ n < 1 from a seed (mulberry32). */
 function randomNumbers(seed: number): () => number {
 	let state = seed;
 	return () => {
@@ -32,7 +32,7 @@ function randomNumbers(seed: number): () => number {
 	};
 }
 
-/** Present bytes as an array with one element for each `unit` bytes of the file. */
+/** Reference model: an array with one element per `unit` bytes of the file. */
 class Model {
 	readonly #unit: number;
 	readonly #present: Uint8Array;
@@ -42,7 +42,7 @@ class Model {
 		this.#present = new Uint8Array(Math.ceil(fileSize / unit));
 	}
 
-	/** Offset of a position in the array; the one past the last is the end of the file. */
+	/** Byte offset of an array position. The position after the last is the end of the file. */
 	offset(position: number): number {
 		return Math.min(position * this.#unit, fileSize);
 	}
@@ -87,7 +87,7 @@ for (const {name, create} of implementations) {
 			{unit: 10_007, islands: 0},
 			{unit: 10_007, islands: 900},
 		]) {
-			test(`agrees with a plain array after every random change, in steps of ${unit} bytes, from ${islands} islands on`, () => {
+			test(`matches a plain array after random changes in steps of ${unit} bytes, starting with ${islands} islands`, () => {
 				const seed = randomInt(2 ** 31);
 				const random = randomNumbers(seed);
 				const model = new Model(unit);
@@ -98,7 +98,7 @@ for (const {name, create} of implementations) {
 					set.add(range(model.offset(2 * island), model.offset(2 * island + 1)));
 				}
 
-				// What is large takes many islands with it.
+				// Large changes would remove many islands.
 				const small = islands > 0 ? 0.97 : 0.7;
 				for (let round = 0; round < 300; round++) {
 					const [start = 0, end = 0] = [pick(model.length), pick(model.length)].toSorted((a, b) => a - b);
@@ -133,7 +133,7 @@ for (const {name, create} of implementations) {
 			{what: 'neighbours are merged', add: [range(0, 9), range(20, 30), range(9, 20)], left: [range(0, 30)]},
 			{what: 'overlapping runs are merged', add: [range(0, 15), range(10, 30)], left: [range(0, 30)]},
 			{
-				what: 'a run in another one changes nothing',
+				what: 'a run within another changes nothing',
 				add: [range(0, 30), range(10, 20)],
 				left: [range(0, 30)],
 			},
@@ -150,7 +150,7 @@ for (const {name, create} of implementations) {
 				left: [range(0, 10)],
 			},
 			{
-				what: 'removing the middle leaves two',
+				what: 'removing the middle leaves two runs',
 				add: [range(0, 30)],
 				remove: [range(10, 20)],
 				left: [range(0, 10), range(20, 30)],
@@ -168,34 +168,34 @@ for (const {name, create} of implementations) {
 				left: [range(10, 20)],
 			},
 			{
-				what: 'everything from an offset on can be removed',
+				what: 'an unbounded range can be removed',
 				add: [range(0, 10), range(fileSize - 9, fileSize)],
 				remove: [range(5, Infinity)],
 				left: [range(0, 5)],
 			},
 			{
-				what: 'one byte short of a block is not the block',
+				what: 'a block with a missing byte is not complete',
 				add: [range(1, blockSize)],
 				left: [range(1, blockSize)],
 			},
 			{
-				what: 'a run over a block edge stays exact',
+				what: 'a run across a block boundary stays exact',
 				add: [range(blockSize - 3, blockSize + 5)],
 				left: [range(blockSize - 3, blockSize + 5)],
 			},
 			{
-				what: 'a block in two halves is whole',
+				what: 'a block added in two halves is complete',
 				add: [range(blockSize, blockSize + 9), range(blockSize + 9, 2 * blockSize)],
 				left: [range(blockSize, 2 * blockSize)],
 			},
 			{
-				what: 'one byte out of a whole block is missing',
+				what: 'one byte can be removed from a complete block',
 				add: [range(0, 3 * blockSize)],
 				remove: [range(blockSize, blockSize + 1)],
 				left: [range(0, blockSize), range(blockSize + 1, 3 * blockSize)],
 			},
 			{
-				what: 'the shorter last block is whole at the end of the file',
+				what: 'the shorter last block is complete at the end of the file',
 				add: [range(70 * blockSize, fileSize)],
 				left: [range(70 * blockSize, fileSize)],
 			},
@@ -234,7 +234,7 @@ for (const {name, create} of implementations) {
 			});
 		}
 
-		test('the hole after the last run goes on without end', () => {
+		test('the hole after the last run is unbounded', () => {
 			const set = create();
 			assert.deepEqual(pairs(set.holes(range(3, Infinity))), [[3, Infinity]]);
 			set.add(range(10, 20));
@@ -247,7 +247,7 @@ for (const {name, create} of implementations) {
 			assert.deepEqual(pairs(set.holes(range(0, Infinity))), [[fileSize, Infinity]]);
 		});
 
-		test('what lies beyond the file is missing', () => {
+		test('bytes beyond the file are missing', () => {
 			const set = create();
 			set.add(range(0, fileSize));
 			assert.equal(set.runEnd(fileSize + 5), fileSize + 5);
@@ -257,7 +257,7 @@ for (const {name, create} of implementations) {
 			assert.equal(set.size, fileSize);
 		});
 
-		test('a thousand islands from which the middle is taken away one by one', () => {
+		test('removing the middle of a thousand islands one by one', () => {
 			const islands = Array.from({length: 1000}, (_, index) => range(index * 2000, index * 2000 + 1000));
 			const set = create();
 			for (const island of islands) {
@@ -278,14 +278,14 @@ for (const {name, create} of implementations) {
 			assert.deepEqual(hole, range(400_000, 1_600_000));
 		});
 
-		test('an empty range is covered and holds nothing', () => {
+		test('an empty range is covered and counts no bytes', () => {
 			const set = create();
 			assert.equal(set.covers(range(5, 5)), true);
 			assert.equal(set.count(range(5, 5)), 0);
 			assert.deepEqual(pairs(set.holes(range(5, 5))), []);
 		});
 
-		test('what is not a range is refused and changes nothing', () => {
+		test('an invalid range is rejected and changes nothing', () => {
 			const set = create();
 			set.add(range(10, 20));
 			for (const bad of [range(5, 4), range(-1, 4), range(Number.NaN, 4), range(0, Number.NaN)]) {
@@ -312,11 +312,11 @@ test('offsets up to 2^53 are exact', () => {
 	assert.equal(set.size, 14);
 });
 
-test('bytes beyond the end of a large file are refused', () => {
+test('bytes beyond the end of a large file are rejected', () => {
 	assert.throws(() => new BlockBitmap(fileSize).add(range(fileSize - 1, fileSize + 1)), RangeError);
 });
 
-test('a large file of 100 GiB is answered for to the byte', () => {
+test('a file of 100 GiB is tracked to the byte', () => {
 	const size = 100 * 2 ** 30;
 	const set = new BlockBitmap(size);
 	assert.deepEqual(pairs(set.holes(range(0, size))), [[0, size]]);
@@ -327,7 +327,7 @@ test('a large file of 100 GiB is answered for to the byte', () => {
 	assert.equal(set.size, size);
 });
 
-test('a file of many pages is tracked as ranges are', () => {
+test('a file of many pages is tracked like a RangeSet', () => {
 	const page = 4 * 2 ** 30;
 	const size = 40 * page + 12_345;
 	const random = randomNumbers(7);
@@ -354,7 +354,7 @@ test('a file of many pages is tracked as ranges are', () => {
 });
 
 for (const size of [999_999_999_999_999, 2 ** 50, Number.MAX_SAFE_INTEGER]) {
-	test(`a file that claims ${size} bytes costs no more than what is present of it`, () => {
+	test(`memory for a file of ${size} bytes depends only on its present bytes`, () => {
 		const before = process.memoryUsage().arrayBuffers;
 		const set = presentSetFor(size);
 		set.add(range(0, 3 * blockSize));
@@ -367,13 +367,13 @@ for (const size of [999_999_999_999_999, 2 ** 50, Number.MAX_SAFE_INTEGER]) {
 	});
 }
 
-test('a bitmap is for files over 100 MB of known size', () => {
+test('a bitmap is used for files over 100 MB of known size', () => {
 	assert.ok(presentSetFor(rangeSetLimit) instanceof RangeSet);
 	assert.ok(presentSetFor(rangeSetLimit + 1) instanceof BlockBitmap);
 	assert.ok(presentSetFor(Infinity) instanceof RangeSet);
 });
 
-test('recorded ranges are kept as far as the file goes', () => {
+test('recorded ranges are clipped to the file', () => {
 	const ranges = [range(0, 10), range(90, 200), range(300, 400)];
 	assert.deepEqual(pairs(presentSetFor(100, ranges)), [
 		[0, 10],

@@ -9,7 +9,7 @@ import {content, firstWrongByte} from './support/content.ts';
 import {ask, open, startProxy} from './support/proxy-client.ts';
 import {MemoryEngine} from './support/proxy-engine.ts';
 
-test('a GET without Range is a 200 of the whole file, with all that is known of it', async t => {
+test('a GET without Range is a 200 of the whole file with all known headers', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(300_000, {name: 'Ünïcode "film".mkv'});
 	const {status, headers, body} = await ask(proxy, '/stream/id1/any-name-will-do');
@@ -32,7 +32,7 @@ for (const [range, start, end] of [
 	['bytes=299990-900000', 299_990, 300_000],
 	['bytes=-10', 299_990, 300_000],
 ] as const) {
-	test(`${range} is a 206 of these bytes alone`, async t => {
+	test(`${range} is a 206 of exactly these bytes`, async t => {
 		const {engine, proxy} = await startProxy(t);
 		engine.file(300_000);
 		const {status, headers, body} = await ask(proxy, '/stream/id1/film.mkv', {headers: {range}});
@@ -44,7 +44,7 @@ for (const [range, start, end] of [
 	});
 }
 
-test('several ranges are one multipart answer of the length it says', async t => {
+test('several ranges are one multipart response of the declared length', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(300_000);
 	const {status, headers, body} = await ask(proxy, '/stream/id1/film.mkv', {
@@ -67,7 +67,7 @@ test('several ranges are one multipart answer of the length it says', async t =>
 	assert.ok(body.equals(expected));
 });
 
-test('a range beyond the end is a 416 that tells the size', async t => {
+test('a range beyond the end is a 416 with the size', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(1000);
 	const {status, headers} = await ask(proxy, '/stream/id1/film.mkv', {headers: {range: 'bytes=1000-'}});
@@ -85,7 +85,7 @@ test('an empty file is a 200 without bytes', async t => {
 	assert.equal(body.length, 0);
 });
 
-test('HEAD has the headers of GET and reads no byte', async t => {
+test('HEAD has the headers of GET and reads no bytes', async t => {
 	const {engine, proxy} = await startProxy(t);
 	const file = engine.file(300_000);
 	const get = await ask(proxy, '/stream/id1/film.mkv');
@@ -97,7 +97,7 @@ test('HEAD has the headers of GET and reads no byte', async t => {
 	assert.equal(file.reads.length, reads);
 });
 
-test('conditional requests spare the bytes', async t => {
+test('conditional requests save the transfer', async t => {
 	const {engine, proxy} = await startProxy(t);
 	const file = engine.file(1000);
 	const status = async (headers: Record<string, string>) =>
@@ -109,7 +109,7 @@ test('conditional requests spare the bytes', async t => {
 	assert.equal(file.reads.length, 0);
 });
 
-test('If-Range for another version answers the whole', async t => {
+test('If-Range for another version gets the whole file', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(1000);
 	const headers = {range: 'bytes=10-19', 'if-range': '"version-0"'};
@@ -134,7 +134,7 @@ test('a file of unknown size is a chunked 200, whatever the Range', async t => {
 	assert.deepEqual(file.reads[0]?.range, {start: 0, end: Infinity});
 });
 
-test('an origin without ranges is not called seekable until the file is complete, but Range is answered', async t => {
+test('a file without ranges is not advertised as seekable until complete, but Range is served', async t => {
 	const {engine, proxy} = await startProxy(t);
 	const file = engine.file(1000, {acceptsRanges: false});
 	const first = await ask(proxy, '/stream/id1/film.mkv', {headers: {range: 'bytes=0-'}});
@@ -144,7 +144,7 @@ test('an origin without ranges is not called seekable until the file is complete
 	assert.equal(complete.headers['accept-ranges'], 'bytes');
 });
 
-test('a type that a browser would run as a page is sandboxed, a film is not', async t => {
+test('types that a browser would run as a page are sandboxed, films are not', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(10, {type: 'text/html'});
 	engine.file(10, {type: 'video/mp4'});
@@ -154,7 +154,7 @@ test('a type that a browser would run as a page is sandboxed, a film is not', as
 	assert.equal(film.headers['content-security-policy'], undefined);
 });
 
-test('the headers come before the first byte is there', {timeout: 10_000}, async t => {
+test('the headers are sent before the first byte is available', {timeout: 10_000}, async t => {
 	const {engine, proxy} = await startProxy(t);
 	const file = engine.file(1000);
 	file.heldFrom = 0;
@@ -165,14 +165,14 @@ test('the headers come before the first byte is there', {timeout: 10_000}, async
 	assert.equal(firstWrongByte(bytes, 0), -1);
 });
 
-test('the engine is told who plays', async t => {
+test("the engine learns the player's identity", async t => {
 	const {engine, proxy} = await startProxy(t);
 	const file = engine.file(1000);
 	await ask(proxy, '/stream/id1/film.mkv', {headers: {'user-agent': 'mpv 0.38'}});
 	assert.deepEqual(file.reads[0]?.player, {userAgent: 'mpv 0.38', address: '127.0.0.1'});
 });
 
-test('a player that hangs up while it waits for bytes ends its read', async t => {
+test('a player that disconnects while waiting ends its read', async t => {
 	const {engine, proxy} = await startProxy(t);
 	const file = engine.file(1000);
 	file.heldFrom = 0;
@@ -186,7 +186,7 @@ test('a player that hangs up while it waits for bytes ends its read', async t =>
 	assert.equal(file.openReads, 0);
 });
 
-test('a player that hangs up while it does not read ends its read', async t => {
+test('a player that disconnects while paused ends its read', async t => {
 	const {engine, proxy} = await startProxy(t);
 	const file = engine.file(1_000_000_000);
 	const response = await open(proxy, '/stream/id1/film.mkv');
@@ -196,33 +196,29 @@ test('a player that hangs up while it does not read ends its read', async t => {
 	await closed;
 });
 
-test(
-	'players that ask before the answer to another request is through are noticed when they leave',
-	{timeout: 10_000},
-	async t => {
-		const {engine, proxy} = await startProxy(t);
-		const file = engine.file(1_000_000_000);
-		const socket = net.connect(proxy.port, '127.0.0.1').pause();
-		const request = `GET /stream/id1/film.mkv HTTP/1.1\r\nHost: 127.0.0.1:${proxy.port}\r\n\r\n`;
-		socket.write(request.repeat(3));
-		while (file.bytesRead === 0 || socket.bytesWritten < 3 * request.length) {
-			await setImmediate();
-		}
+test('pipelined players that disconnect are detected', {timeout: 10_000}, async t => {
+	const {engine, proxy} = await startProxy(t);
+	const file = engine.file(1_000_000_000);
+	const socket = net.connect(proxy.port, '127.0.0.1').pause();
+	const request = `GET /stream/id1/film.mkv HTTP/1.1\r\nHost: 127.0.0.1:${proxy.port}\r\n\r\n`;
+	socket.write(request.repeat(3));
+	while (file.bytesRead === 0 || socket.bytesWritten < 3 * request.length) {
+		await setImmediate();
+	}
 
-		await sleep(100);
-		socket.destroy();
-		while (file.openReads > 0) {
-			await setImmediate();
-		}
-	},
-);
+	await sleep(100);
+	socket.destroy();
+	while (file.openReads > 0) {
+		await setImmediate();
+	}
+});
 
 test('a paused player costs no memory', async t => {
 	const {engine, proxy} = await startProxy(t);
 	const file = engine.file(1_000_000_000);
 	const response = await open(proxy, '/stream/id1/film.mkv');
 	await once(response, 'readable');
-	// The read is paused when it has not gone on between two answers to somebody else.
+	// The read is paused if it makes no progress between two responses to another client.
 	engine.file(1000);
 	let before = -1;
 	while (file.bytesRead > before) {
@@ -248,12 +244,12 @@ for (const [code, status] of [
 		assert.equal(answer.status, status);
 		assert.equal(answer.headers['content-type'], 'application/problem+json');
 		assert.equal(answer.headers['retry-after'], '2');
-		const {detail, code: told} = JSON.parse(answer.body.toString()) as Record<string, unknown>;
-		assert.deepEqual([detail, told], ['It is as it is.', code]);
+		const {detail, code: reportedCode} = JSON.parse(answer.body.toString()) as Record<string, unknown>;
+		assert.deepEqual([detail, reportedCode], ['It is as it is.', code]);
 	});
 }
 
-test('an error that nobody foresaw is a 500 that tells nothing', async t => {
+test('an unexpected error is a 500 without details', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(1000).factsFailure = new Error('/home/user/secret');
 	const {status, body} = await ask(proxy, '/stream/id1/film.mkv');
@@ -265,7 +261,7 @@ for (const [what, size] of [
 	['of known size', 1000],
 	['of unknown size', Infinity],
 ] as const) {
-	test(`bytes of a file ${what} that cannot be had after the headers cut the connection`, async t => {
+	test(`unavailable bytes of a file ${what} after the headers cut the connection`, async t => {
 		const {engine, proxy} = await startProxy(t);
 		const file = engine.file(1000, {size});
 		file.failure = {offset: 500, error: new DownStreamError('origin-changed', 'It changed.')};
@@ -273,14 +269,14 @@ for (const [what, size] of [
 	});
 }
 
-test('a read that ends before its range cuts the connection, so that no later answer is taken for the rest', async t => {
+test('a read that ends early cuts the connection, so that no later response passes for the rest', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(1000).end = 900;
 	const answers = await pipeline(t, proxy, ['GET /stream/id1/film.mkv', 'GET /stream/id1/film.mkv']);
 	assert.equal(answers.match(/HTTP\/1\.1/g)?.length, 1);
 });
 
-test('an HTTP/1.0 client, which takes the end of the connection for the end of the file, sees a reset', async t => {
+test('an HTTP/1.0 client, which would accept a close as the end of the file, gets a reset', async t => {
 	const {engine, proxy} = await startProxy(t);
 	const file = engine.file(1000, {size: Infinity});
 	file.heldFrom = 500;
@@ -294,14 +290,14 @@ test('an HTTP/1.0 client, which takes the end of the connection for the end of t
 	assert.equal(error.code, 'ECONNRESET');
 });
 
-test('a connection carries one request after another', async t => {
+test('a connection carries successive requests', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(10);
 	const answers = await pipeline(t, proxy, ['GET /stream/id1/film.mkv', 'HEAD /stream/id1/film.mkv']);
 	assert.equal(answers.match(/HTTP\/1\.1 200 OK/g)?.length, 2);
 });
 
-/** What comes back on one connection until it ends; the last request asks for that. */
+/** Everything received on one connection until it ends; the last request asks to close it. */
 async function pipeline(t: TestContext, proxy: ProxyServer, requestLines: string[]): Promise<string> {
 	const socket = net.connect(proxy.port, '127.0.0.1').setEncoding('latin1');
 	t.after(() => socket.destroy());
@@ -310,7 +306,7 @@ async function pipeline(t: TestContext, proxy: ProxyServer, requestLines: string
 	return (await socket.toArray()).join('');
 }
 
-test('many players read the same file at once', async t => {
+test('many players read the same file concurrently', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(200_000);
 	const answers = await Promise.all(
@@ -324,7 +320,7 @@ test('many players read the same file at once', async t => {
 	}
 });
 
-test('any URL is streamed with the key, and only with it', async t => {
+test('any URL is streamed, but only with the key', async t => {
 	const {engine, proxy} = await startProxy(t);
 	const url = 'http://origin.example/a?b=c&d=e f';
 	const target = `/stream?url=${encodeURIComponent(url)}`;
@@ -343,7 +339,7 @@ test('any URL is streamed with the key, and only with it', async t => {
 	assert.equal((await ask(proxy, `/stream?key=${key}`)).status, 400);
 });
 
-test('an open stream needs no key, but everything else still does', async t => {
+test('with openStream, streams need no key, but everything else does', async t => {
 	const {engine, proxy} = await startProxy(t, {openStream: true});
 	assert.equal((await ask(proxy, '/stream?url=http%3A%2F%2Forigin.example%2F')).status, 200);
 	assert.equal((await ask(proxy, '/playlist.m3u')).status, 401);
@@ -351,7 +347,7 @@ test('an open stream needs no key, but everything else still does', async t => {
 	assert.equal(engine.transfers.size, 1);
 });
 
-test('the playlist names what can be played, and a name cannot add to it', async t => {
+test('the playlist lists playable downloads, and a name cannot inject entries', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(10, {name: 'one\r\nhttp://evil.example/\u2028.mkv'});
 	engine.file(10, {name: 'two.mkv'});
@@ -368,7 +364,7 @@ test('the playlist names what can be played, and a name cannot add to it', async
 	);
 });
 
-test('what is not there is a 404, and what cannot be done a 405', async t => {
+test('an unknown address is a 404, and a wrong method a 405', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(10);
 	for (const target of [
@@ -386,7 +382,7 @@ test('what is not there is a 404, and what cannot be done a 405', async t => {
 	assert.deepEqual([refused.status, refused.headers.allow], [405, 'GET, HEAD']);
 });
 
-test('a target with a host of its own is refused', async t => {
+test('an absolute-form target is rejected', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(10);
 	assert.equal((await ask(proxy, 'http://evil.example/stream/id1/film.mkv')).status, 400);
@@ -394,7 +390,7 @@ test('a target with a host of its own is refused', async t => {
 	assert.equal((await ask(proxy, '*', {method: 'OPTIONS'})).status, 400);
 });
 
-test('a name that was rebound to loopback and a foreign page get nothing', async t => {
+test('a rebound name and a foreign page get nothing', async t => {
 	const {engine, proxy} = await startProxy(t);
 	const file = engine.file(10);
 	const status = async (headers: Record<string, string>) =>
@@ -406,7 +402,7 @@ test('a name that was rebound to loopback and a foreign page get nothing', async
 	assert.equal(await status({host: `localhost:${proxy.port}`, 'sec-fetch-site': 'none'}), 200);
 });
 
-test('the page that was named may ask for ranges and read the answer', async t => {
+test('an allowed page may request ranges and read the response', async t => {
 	const origin = 'https://player.example';
 	const {engine, proxy} = await startProxy(t, {allowOrigins: [origin]});
 	engine.file(10);
@@ -427,7 +423,7 @@ test('the page that was named may ask for ranges and read the answer', async t =
 	);
 });
 
-test('a busy port is left for the next free one, unless that very port is wanted', async t => {
+test('the next free port replaces a taken one, unless exactPort is set', async t => {
 	const {engine, proxy} = await startProxy(t);
 	const options = {engine, port: proxy.port, allowOrigins: [], openStream: false};
 	await assert.rejects(ProxyServer.listen({...options, exactPort: true}), {
@@ -442,7 +438,7 @@ test('a busy port is left for the next free one, unless that very port is wanted
 	assert.equal(proxy.takenPort, undefined);
 });
 
-test('closing ends players and idle connections, and frees the port', async t => {
+test('closing ends players and idle connections and frees the port', async t => {
 	const engine = new MemoryEngine();
 	const options = {engine, exactPort: true, allowOrigins: [], openStream: false};
 	const proxy = await ProxyServer.listen({...options, port: 0});

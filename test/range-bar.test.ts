@@ -4,7 +4,7 @@ import {cellStart, rangeBar} from '../source/text/range-bar.ts';
 
 const bare = {players: [], heads: []};
 
-/** The rule of each cell, byte by byte. */
+/** Reference implementation: counts every byte of each cell. */
 function slowBar(size: number, width: number, has: (byte: number) => boolean): string {
 	let bar = '';
 	for (let cell = 0; cell < width; cell++) {
@@ -88,7 +88,7 @@ test('a player covers any cell, a fetch head only cells that are not full', () =
 	assert.equal(bar, '┃████▸·┃··');
 });
 
-test('markers at the very end stay in the bar', () => {
+test('markers at the end of the file stay within the bar', () => {
 	assert.equal(
 		rangeBar({ranges: [[0, 100]], size: 100, width: 10, players: [100], heads: [100]}),
 		'█████████┃',

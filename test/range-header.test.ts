@@ -6,18 +6,23 @@ import {evaluatePreconditions, ifRangeHolds, requestedRanges} from '../source/pr
 
 const table: Array<[what: string, header: string | undefined, size: number, expected: Range[] | undefined]> =
 	[
-		['no header is the whole', undefined, 100, undefined],
-		['an open range goes to the end', 'bytes=10-', 100, [{start: 10, end: 100}]],
-		['a range from 0 is a range too', 'bytes=0-', 100, [{start: 0, end: 100}]],
+		['no header selects the whole file', undefined, 100, undefined],
+		['an open range extends to the end', 'bytes=10-', 100, [{start: 10, end: 100}]],
+		['a range from 0 is still a range', 'bytes=0-', 100, [{start: 0, end: 100}]],
 		['both ends are inclusive', 'bytes=0-0', 100, [{start: 0, end: 1}]],
-		['the last byte can be asked for', 'bytes=99-99', 100, [{start: 99, end: 100}]],
-		['an end beyond the file is its end', 'bytes=90-1000', 100, [{start: 90, end: 100}]],
-		['an end beyond all numbers is its end', `bytes=90-${'9'.repeat(400)}`, 100, [{start: 90, end: 100}]],
+		['the last byte can be requested', 'bytes=99-99', 100, [{start: 99, end: 100}]],
+		['an end beyond the file is clipped', 'bytes=90-1000', 100, [{start: 90, end: 100}]],
+		['a huge end is clipped', `bytes=90-${'9'.repeat(400)}`, 100, [{start: 90, end: 100}]],
 		['a start at the end cannot be satisfied', 'bytes=100-', 100, []],
 		['a start beyond the end cannot be satisfied', 'bytes=200-300', 100, []],
 		['a suffix is the end of the file', 'bytes=-10', 100, [{start: 90, end: 100}]],
-		['a suffix longer than the file is the whole as a range', 'bytes=-1000', 100, [{start: 0, end: 100}]],
-		['a suffix of nothing cannot be satisfied', 'bytes=-0', 100, []],
+		[
+			'a suffix longer than the file is a range of the whole file',
+			'bytes=-1000',
+			100,
+			[{start: 0, end: 100}],
+		],
+		['an empty suffix cannot be satisfied', 'bytes=-0', 100, []],
 		[
 			'several ranges keep their order',
 			'bytes=50-59,0-9',
@@ -36,12 +41,12 @@ const table: Array<[what: string, header: string | undefined, size: number, expe
 				{start: 20, end: 30},
 			],
 		],
-		['what cannot be satisfied is left out of several', 'bytes=0-9,100-', 100, [{start: 0, end: 10}]],
-		['several of which none can be satisfied', 'bytes=100-,-0', 100, []],
-		['overlapping ranges are the whole', 'bytes=0-9,9-19', 100, undefined],
-		['a range inside another is the whole', 'bytes=0-,50-59', 100, undefined],
+		['unsatisfiable ranges among several are omitted', 'bytes=0-9,100-', 100, [{start: 0, end: 10}]],
+		['several unsatisfiable ranges', 'bytes=100-,-0', 100, []],
+		['overlapping ranges select the whole file', 'bytes=0-9,9-19', 100, undefined],
+		['nested ranges select the whole file', 'bytes=0-,50-59', 100, undefined],
 		[
-			'ranges that only touch are served',
+			'adjacent ranges are served',
 			'bytes=0-9,10-',
 			100,
 			[
@@ -55,13 +60,13 @@ const table: Array<[what: string, header: string | undefined, size: number, expe
 			100,
 			Array.from({length: 16}, (_, i) => ({start: i * 2, end: i * 2 + 1})),
 		],
-		['more than 16 ranges are the whole', list(17), 100, undefined],
+		['more than 16 ranges select the whole file', list(17), 100, undefined],
 		['the unit is case-insensitive', 'Bytes=1-1', 100, [{start: 1, end: 2}]],
 		['another unit is ignored', 'seconds=0-9', 100, undefined],
 		['an end before the start is ignored', 'bytes=9-0', 100, undefined],
 		['one invalid range makes the header invalid', 'bytes=0-9,x', 100, undefined],
-		['no range at all is ignored', 'bytes=', 100, undefined],
-		['nothing but commas is ignored', 'bytes=,,', 100, undefined],
+		['an empty list is ignored', 'bytes=', 100, undefined],
+		['a list of commas is ignored', 'bytes=,,', 100, undefined],
 		['a lone hyphen is ignored', 'bytes=-', 100, undefined],
 		['a negative end is ignored', 'bytes=0--5', 100, undefined],
 		['a fraction is ignored', 'bytes=0.5-9', 100, undefined],
@@ -81,7 +86,7 @@ for (const [what, header, size, expected] of table) {
 	});
 }
 
-/** Numbers that are the same in every run (a linear congruential generator). */
+/** Deterministic numbers (a linear congruential generator). */
 function* pseudoRandom(seed: number): Generator<number, never> {
 	for (let state = seed; ;) {
 		state = (Math.imul(state, 1_664_525) + 1_013_904_223) >>> 0;
@@ -89,7 +94,7 @@ function* pseudoRandom(seed: number): Generator<number, never> {
 	}
 }
 
-test('Range: random headers select the bytes that a model counts one by one', () => {
+test('Range: random headers select the same bytes as a byte-by-byte model', () => {
 	const random = pseudoRandom(1);
 	const below = (limit: number) => Math.floor(random.next().value * limit);
 	for (let round = 0; round < 5000; round++) {
@@ -108,7 +113,7 @@ test('Range: random headers select the bytes that a model counts one by one', ()
 	}
 });
 
-/** Every byte of the file that a valid range-spec names. */
+/** All bytes selected by a valid range-spec. */
 function modelBytes(spec: string, size: number): number[] {
 	const [first = '', last = ''] = spec.split('-');
 	return Array.from({length: size}, (_, offset) => offset).filter(offset =>
@@ -118,7 +123,7 @@ function modelBytes(spec: string, size: number): number[] {
 	);
 }
 
-test('Range: no header, however mangled, makes it throw or leave the file', () => {
+test('Range: mangled headers neither throw nor exceed the file', () => {
 	const random = pseudoRandom(2);
 	const alphabet = 'bytes=0123456789-, \t*';
 	for (let round = 0; round < 5000; round++) {
@@ -129,7 +134,7 @@ test('Range: no header, however mangled, makes it throw or leave the file', () =
 	}
 });
 
-test('Content-Range has inclusive ends, and an asterisk where no range can be satisfied', () => {
+test('Content-Range has inclusive ends, and an asterisk for an unsatisfiable range', () => {
 	assert.equal(contentRange({start: 0, end: 1}, 100), 'bytes 0-0/100');
 	assert.equal(contentRange({start: 50, end: 100}, 100), 'bytes 50-99/100');
 	assert.equal(contentRange(undefined, 100), 'bytes */100');
@@ -175,7 +180,7 @@ for (const [headers, expected] of conditions) {
 	});
 }
 
-test('a file without ETag or date matches nothing but an asterisk', () => {
+test('a file without ETag or date matches only an asterisk', () => {
 	const unknown = {etag: undefined, lastModified: undefined};
 	assert.equal(evaluatePreconditions({'if-none-match': '"one"'}, unknown), 'passed');
 	assert.equal(evaluatePreconditions({'if-modified-since': after}, unknown), 'passed');
@@ -184,7 +189,7 @@ test('a file without ETag or date matches nothing but an asterisk', () => {
 	assert.equal(evaluatePreconditions({'if-none-match': '*'}, unknown), 'not-modified');
 });
 
-test('If-Range holds for the very same strong validator alone', () => {
+test('If-Range holds only for the identical strong validator', () => {
 	assert.equal(ifRangeHolds({}, version), true);
 	assert.equal(ifRangeHoldsFor('"one"'), true);
 	assert.equal(ifRangeHoldsFor(date), true);

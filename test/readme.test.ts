@@ -56,22 +56,6 @@ test('each command is explained, and each flag that is named exists', () => {
 	}
 });
 
-test('the task for VS Code starts the dashboard', () => {
-	type Task = {type?: string; command?: string; runOptions?: object};
-	type Tasks = {version: string; tasks: Task[]};
-	const [file] = blocks('json').filter(json => json.includes('"tasks"'));
-	const {version, tasks} = JSON.parse(file!) as Tasks;
-	assert.equal(version, '2.0.0');
-	const {type, command, runOptions} = tasks[0]!;
-	assert.equal(type, 'shell');
-	assert.deepEqual(runOptions, {runOn: 'folderOpen'});
-	// The shell would take a variable apart where the path has blanks.
-	const [npx, program, ...words] = command!.split(' ');
-	assert.deepEqual([npx, program], ['npx', 'downstream-tui']);
-	assertAccepted(words);
-	assert.doesNotMatch(command!, /\$/);
-});
-
 test('the settings file of its example is read', async t => {
 	const [json] = blocks('json').filter(text => text.includes('"export-dir"'));
 	const file = path.join(await temporaryFolder(t), 'settings.json');

@@ -17,7 +17,7 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
-import {RecordStore, readKey} from '../source/engine/store/record-store.ts';
+import {RecordStore, readKey, viewKeyOf, writeViewKey} from '../source/engine/store/record-store.ts';
 import type {DownloadRecord} from '../source/engine/store/record.ts';
 
 const id = '0123456789abcdef0123456789abcdef';
@@ -75,7 +75,7 @@ async function modeOf(file: string): Promise<number> {
 
 const hasCode = (code: string) => (error: unknown) => error instanceof DownStreamError && error.code === code;
 
-test('everything that is saved is there after a restart', async t => {
+test('saved records survive a restart', async t => {
 	const {store, storageDir} = await openStore(t);
 	await store.create(fullEntry);
 	const reopened = await RecordStore.open(storageDir);
@@ -88,7 +88,7 @@ test('everything that is saved is there after a restart', async t => {
 	assert.equal(records[0]?.dataPath, path.join(store.folderOf(id), 'data'));
 });
 
-test('a saved change is seen at once, and undefined drops a field', async t => {
+test('a saved change is visible at once, and undefined removes a field', async t => {
 	const {store} = await openStore(t);
 	const file = await store.create({...entry, completedAt: 5});
 	const saved = file.save({intent: 'cancel', completedAt: undefined});
@@ -98,7 +98,7 @@ test('a saved change is seen at once, and undefined drops a field', async t => {
 	assert.deepEqual(records[0]?.record, {...entry, intent: 'cancel'});
 });
 
-test('calls that come together become one write of the newest', async t => {
+test('concurrent saves are coalesced into one write of the latest record', async t => {
 	const {store} = await openStore(t);
 	const file = await store.create(entry);
 	await Promise.all(Array.from({length: 50}, async (_, index) => file.save({addedAt: index + 1})));
@@ -107,7 +107,7 @@ test('calls that come together become one write of the newest', async t => {
 	assert.deepEqual((await readdir(file.folder)).toSorted(), ['entry.json', 'entry.json.bak']);
 });
 
-test('a call that comes while a write runs is written too', async t => {
+test('a save during a write is written afterwards', async t => {
 	const {store} = await openStore(t);
 	const file = await store.create(entry);
 	const first = file.save({addedAt: 1});
@@ -118,24 +118,28 @@ test('a call that comes while a write runs is written too', async t => {
 	assert.equal((await readStored(path.join(file.folder, 'entry.json'))).addedAt, 2);
 });
 
-test('records and folders are for their owner alone', {skip: process.platform === 'win32'}, async t => {
-	const {store, storageDir} = await openStore(t);
-	const file = await store.create(entry);
-	await file.save({addedAt: 1});
-	await readKey(storageDir);
-	assert.equal(await modeOf(storageDir), 0o700);
-	assert.equal(await modeOf(file.folder), 0o700);
-	for (const name of [`${id}/entry.json`, `${id}/entry.json.bak`, 'key']) {
-		assert.equal(await modeOf(path.join(storageDir, name)), 0o600, name);
-	}
-});
+test(
+	'records and folders are accessible only to their owner',
+	{skip: process.platform === 'win32'},
+	async t => {
+		const {store, storageDir} = await openStore(t);
+		const file = await store.create(entry);
+		await file.save({addedAt: 1});
+		await readKey(storageDir);
+		assert.equal(await modeOf(storageDir), 0o700);
+		assert.equal(await modeOf(file.folder), 0o700);
+		for (const name of [`${id}/entry.json`, `${id}/entry.json.bak`, 'key']) {
+			assert.equal(await modeOf(path.join(storageDir, name)), 0o600, name);
+		}
+	},
+);
 
 for (const [what, damage] of [
 	['cut short', '{"version":1,"id"'],
 	['empty', ''],
 	['not an object', '[1]'],
 ] as const) {
-	test(`a record that is ${what} is set aside, and the copy before it is read`, async t => {
+	test(`a record that is ${what} is set aside, and its backup is read`, async t => {
 		const {store} = await openStore(t);
 		const file = await store.create(entry);
 		await file.save({addedAt: 1});
@@ -165,7 +169,7 @@ test('a crash between the two renames of a save loses nothing', async t => {
 
 const foreign: ReadonlyArray<[what: string, change: Record<string, unknown>, named: RegExp]> = [
 	['of a newer version', {version: 2}, /newer version/],
-	['of another download', {id: 'f'.repeat(32)}, /of download f+$/],
+	['of another download', {id: 'f'.repeat(32)}, /to download f+$/],
 	['with a file URL', {url: 'file:///etc/passwd'}, /record\.url is not an http or https URL/],
 	['without a URL', {url: undefined}, /record\.url/],
 	['with a header that is a number', {headers: {a: 1}}, /record\.headers\.a is not a string/],
@@ -187,7 +191,7 @@ const foreign: ReadonlyArray<[what: string, change: Record<string, unknown>, nam
 	['with an unknown error', {error: {code: 'toString', message: '', at: 1}}, /record\.error\.code/],
 ];
 for (const [what, change, named] of foreign) {
-	test(`an entry ${what} is named and left as it is`, async t => {
+	test(`a record ${what} is reported and left unchanged`, async t => {
 		const {store} = await openStore(t);
 		const file = await store.create(entry);
 		const text = JSON.stringify({...entry, ...change});
@@ -212,7 +216,7 @@ for (const [what, put] of [
 	['nested a million times', async file => writeFile(file, '['.repeat(1e6) + ']'.repeat(1e6))],
 ] satisfies Array<[string, (file: string, other: string) => Promise<unknown>]>) {
 	test(
-		`a record that is ${what} keeps no other from being read`,
+		`a record that is ${what} does not prevent others from being read`,
 		{skip: process.platform === 'win32'},
 		async t => {
 			const {store, storageDir} = await openStore(t);
@@ -250,7 +254,7 @@ test('a record of a million ranges is read', {timeout: 60_000}, async t => {
 	assert.equal(records[0]?.record.ranges.length, 1_000_000);
 });
 
-test('names that somebody else wrote into a record are names alone', async t => {
+test('hostile names in a record are reduced to safe file names', async t => {
 	const {store} = await openStore(t);
 	const file = await store.create(entry);
 	const change = {givenName: '..\\..\\evil.exe', info: {name: '../../evil\u001B[2J\u202E', size: 1}};
@@ -262,7 +266,7 @@ test('names that somebody else wrote into a record are names alone', async t => 
 	}
 });
 
-test('unknown fields are dropped and prototypes stay what they are', async t => {
+test('unknown fields are dropped and prototypes are not polluted', async t => {
 	const {store} = await openStore(t);
 	const file = await store.create(entry);
 	const text = JSON.stringify({...entry, future: 1}).replace(
@@ -281,7 +285,7 @@ test('unknown fields are dropped and prototypes stay what they are', async t => 
 	assert.equal(Object.getPrototypeOf(read.headers), Object.prototype);
 });
 
-test('bytes without a record are named and left, folders of others are not ours', async t => {
+test('data without a record is reported and kept, and foreign folders are ignored', async t => {
 	const {store, storageDir} = await openStore(t);
 	await mkdir(store.folderOf(id));
 	await writeFile(path.join(store.folderOf(id), 'data'), 'bytes');
@@ -293,7 +297,7 @@ test('bytes without a record are named and left, folders of others are not ours'
 	assert.equal(await readFile(path.join(store.folderOf(id), 'data'), 'utf8'), 'bytes');
 });
 
-test('a save that fails rejects, and a later one has its change too', async t => {
+test('a failed save rejects, and the next one includes its change', async t => {
 	const {store} = await openStore(t);
 	const file = await store.create(entry);
 	await rm(file.folder, {recursive: true});
@@ -303,7 +307,7 @@ test('a save that fails rejects, and a later one has its change too', async t =>
 	assert.deepEqual((await store.readAll()).records[0]?.record, {...entry, intent: 'pause', addedAt: 9});
 });
 
-test('a storage folder that cannot be made is disk-failed', async t => {
+test('a storage folder that cannot be created is disk-failed', async t => {
 	const {storageDir} = await openStore(t);
 	await writeFile(path.join(storageDir, 'file'), '');
 	const places = [path.join(storageDir, 'file', 'storage'), path.join(storageDir, 'file')];
@@ -327,7 +331,7 @@ test('a deleted download leaves nothing', async t => {
 	assert.deepEqual(await readdir(storageDir), []);
 });
 
-test('the key is made once, and made anew only if it is damaged', async t => {
+test('the key is created once, and recreated only if it is damaged', async t => {
 	const {storageDir} = await openStore(t);
 	const key = await readKey(storageDir);
 	assert.equal(Buffer.from(key, 'base64url').length, 32);
@@ -338,7 +342,20 @@ test('the key is made once, and made anew only if it is damaged', async t => {
 	assert.equal(await readFile(path.join(storageDir, 'key'), 'utf8'), second);
 });
 
-test('what a crash leaves of a download that had no record yet goes', async t => {
+test('the view key follows the key and is stored beside it', async t => {
+	const {storageDir} = await openStore(t);
+	const file = path.join(storageDir, 'view-key');
+	for (const key of [await readKey(storageDir), 'another']) {
+		const viewKey = viewKeyOf(key);
+		assert.equal(Buffer.from(viewKey, 'base64url').length, 32);
+		await writeViewKey(storageDir, viewKey);
+		assert.equal(await readFile(file, 'utf8'), viewKey);
+	}
+
+	assert.notEqual(viewKeyOf('another'), viewKeyOf('key'));
+});
+
+test('the remains of a download without a first record are deleted', async t => {
 	const {store} = await openStore(t);
 	await mkdir(store.folderOf(id));
 	await writeFile(path.join(store.folderOf(id), 'entry.json.0123.tmp'), '{"version":');

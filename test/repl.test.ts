@@ -32,6 +32,7 @@ test('everything can be done by typed commands', async () => {
 	assert.match(await run('export 3 /home/user/'), /^exported to \/home\/user\//);
 	assert.equal(await run('verify 1'), 'every byte is as it was written');
 	assert.equal(await run('add http://127.0.0.1/c http://127.0.0.1/d'), '');
+	assert.equal(await run(' http://127.0.0.1/e  HTTPS://127.0.0.1/f'), '');
 	assert.match(await run('help'), /list +the downloads/);
 	assert.deepEqual(downstream.calls, [
 		['pause', idOf(1)],
@@ -41,6 +42,8 @@ test('everything can be done by typed commands', async () => {
 		['verify', idOf(1)],
 		['add', 'http://127.0.0.1/c'],
 		['add', 'http://127.0.0.1/d'],
+		['add', 'http://127.0.0.1/e'],
+		['add', 'HTTPS://127.0.0.1/f'],
 	]);
 	assert.equal((await commands.run('quit')).isOver, true);
 });

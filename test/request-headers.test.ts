@@ -1,4 +1,4 @@
-// The names of request headers: sent in the case that users typed or that is usual, and the same whatever their case.
+// Request header names: sent in the user's or the usual case, and compared without regard to case.
 import assert from 'node:assert/strict';
 import {once} from 'node:events';
 import {readFile, writeFile} from 'node:fs/promises';
@@ -12,7 +12,7 @@ import {downloadOf, startEngine} from './support/engines.ts';
 import {missing} from './support/programs.ts';
 import {startSocks4, startTinyproxy, tinyproxyPassword, user} from './support/upstream-proxies.ts';
 
-/** Gives one byte for each request. `heads`: the header lines of each. */
+/** Responds to each request with one byte and records its header lines in `heads`. */
 async function startRecorder(t: TestContext): Promise<{url: string; heads: string[][]}> {
 	const heads: string[][] = [];
 	const server = createServer(socket => {
@@ -58,20 +58,20 @@ const sent = [
 	'x-lower: b',
 ];
 
-test('names go out as they were typed, or in their usual case', async t => {
+test('names are sent as typed, or in their usual case', async t => {
 	const {url, heads} = await startRecorder(t);
 	await fetchOnce(t, url, typed);
 	assert.deepEqual(heads[0]!.toSorted(), [...sent, `Host: ${new URL(url).host}`].toSorted());
 });
 
-test('names go out in their usual case through a tunnel', async t => {
+test('names are sent in their usual case through a tunnel', async t => {
 	const {url, heads} = await startRecorder(t);
 	const {port} = await startSocks4(t, user);
 	await fetchOnce(t, url, typed, `socks4://${user}@127.0.0.1:${port}`);
 	assert.deepEqual(heads[0]!.toSorted(), [...sent, `Host: ${new URL(url).host}`].toSorted());
 });
 
-test('an HTTP proxy is asked in the usual case: for a tunnel, and for the file itself', async t => {
+test('an HTTP proxy receives CONNECT and forwarded requests in the usual case', async t => {
 	const heads: string[][] = [];
 	const host = 'film.example';
 	const refusing = createServer(socket => {
@@ -95,14 +95,14 @@ test('an HTTP proxy is asked in the usual case: for a tunnel, and for the file i
 	assert.deepEqual(heads[1]!.toSorted(), [...sent, `Host: ${host}`, login].toSorted());
 });
 
-test('names reach an origin behind tinyproxy as they were typed', {skip: missing('tinyproxy')}, async t => {
+test('names reach an origin behind tinyproxy as typed', {skip: missing('tinyproxy')}, async t => {
 	const {url, heads} = await startRecorder(t);
 	const port = await startTinyproxy(t);
 	await fetchOnce(t, url, typed, `http://${user}:${tinyproxyPassword}@127.0.0.1:${port}`);
 	assert.deepEqual(heads[0]!.toSorted(), [...sent, `Host: ${new URL(url).host}`].toSorted());
 });
 
-test('names of no usual case stay as they are', () => {
+test('names without a usual case are unchanged', () => {
 	assert.deepEqual(inUsualCase({host: 'a', 'x-a': 'b', dnt: '1', __proto: 'c'}), {
 		Host: 'a',
 		'x-a': 'b',
@@ -111,7 +111,7 @@ test('names of no usual case stay as they are', () => {
 	});
 });
 
-test('headers whose names differ in case alone make one download', async t => {
+test('headers that differ only in the case of their names identify one download', async t => {
 	const {url, heads} = await startRecorder(t);
 	const {engine, storageDir, close} = await startEngine(t);
 	const {download} = await engine.add({url, headers: {'X-API-Key': 'a', Cookie: 'b=c'}, paused: true});
@@ -120,7 +120,7 @@ test('headers whose names differ in case alone make one download', async t => {
 	assert.equal((await engine.add({url, headers: {'X-API-Key': 'b'}, paused: true})).existed, false);
 	await close();
 
-	// As earlier versions recorded them.
+	// As recorded by earlier versions.
 	const record = path.join(downloadOf(engine, download.id).folder, 'entry.json');
 	const text = await readFile(record, 'utf8');
 	assert.match(text, /"X-API-Key"/);

@@ -3,7 +3,7 @@ import {readFile, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
-import {linkIn, resolveLink} from '../source/engine/origin/link-resolver.ts';
+import {parseLink, resolveLink} from '../source/engine/origin/link-resolver.ts';
 import {CliProcess} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, temporaryFolder, until} from './support/engines.ts';
@@ -17,7 +17,7 @@ const item = 'http://page.example/watch?v=1&key=secret';
 
 type Resolver = ResolverScript & {readonly faults: FaultOrigin};
 
-/** A program that prints links of the origin, each good for so many requests. */
+/** A program that prints links of the origin, each valid for a limited number of requests. */
 async function startResolver(t: TestContext, requests: number): Promise<Resolver> {
 	const faults = await FaultOrigin.start({
 		size,
@@ -40,7 +40,7 @@ console.log('X-From: the page');
 	return {faults, ...resolver};
 }
 
-/** The first link is had by the command line, and given with the item. */
+/** The command line resolves the first link and passes it with the item. */
 async function requestOf({command}: Resolver) {
 	return {...(await resolveLink(command, item)), item};
 }
@@ -52,16 +52,19 @@ async function useUp(url: string): Promise<void> {
 	}
 }
 
-test('what a resolver prints is a URL and its headers, as lines or as JSON', () => {
+test('a resolver prints a URL and its headers, as lines or as JSON', () => {
 	const url = 'https://cdn.example/film.mkv?sig=1';
-	assert.deepEqual(linkIn(`${url}\n`), {url, headers: {}});
-	assert.deepEqual(linkIn(`\r\n ${url}\r\nReferer: https://page.example/\r\nX-Empty:\r\n`), {
+	assert.deepEqual(parseLink(`${url}\n`), {url, headers: {}});
+	assert.deepEqual(parseLink(`\r\n ${url}\r\nReferer: https://page.example/\r\nX-Empty:\r\n`), {
 		url,
 		headers: {Referer: 'https://page.example/', 'X-Empty': ''},
 	});
-	assert.deepEqual(linkIn(JSON.stringify({url, headers: {A: 'b'}, title: 'x'})), {url, headers: {A: 'b'}});
-	assert.deepEqual(linkIn(JSON.stringify({url, http_headers: {A: 'b'}}, null, 2)), {url, headers: {A: 'b'}});
-	assert.deepEqual(linkIn(`${JSON.stringify({url})}\n${JSON.stringify({url: 'https://b/'})}\n`), {
+	assert.deepEqual(parseLink(JSON.stringify({url, headers: {A: 'b'}, title: 'x'})), {url, headers: {A: 'b'}});
+	assert.deepEqual(parseLink(JSON.stringify({url, http_headers: {A: 'b'}}, null, 2)), {
+		url,
+		headers: {A: 'b'},
+	});
+	assert.deepEqual(parseLink(`${JSON.stringify({url})}\n${JSON.stringify({url: 'https://b/'})}\n`), {
 		url,
 		headers: {},
 	});
@@ -69,17 +72,17 @@ test('what a resolver prints is a URL and its headers, as lines or as JSON', () 
 		['', /no URL/],
 		['file:///etc/passwd', /no URL that begins with http/],
 		[`${url}\nhttps://cdn.example/sound.m4a`, /several URLs/],
-		[`${url}\nhello`, /no header/],
+		[`${url}\nhello`, /not a header/],
 		['{"url"', /not valid/],
 		['{"url": 1}', /no "url"/],
 		[`{"url": "${url}", "headers": {"a": 1}}`, /not an object of strings/],
 		[`{"url": "${url}", "headers": null}`, /not an object of strings/],
 	] as const) {
-		assert.match(linkIn(output) as string, problem);
+		assert.match(parseLink(output) as string, problem);
 	}
 });
 
-test('a resolver that fails is told of in one sentence without secrets', async t => {
+test('a failing resolver is reported in one sentence without secrets', async t => {
 	const resolver = await startResolver(t, 6);
 	await writeFile(`${resolver.script}.broken`, '');
 	await assert.rejects(resolveLink(resolver.command, item), {
@@ -98,7 +101,7 @@ test('a resolver that fails is told of in one sentence without secrets', async t
 	});
 });
 
-test('each time that the link has expired another one is asked for, and players only wait', async t => {
+test('an expired link is renewed each time, and players only wait', async t => {
 	const resolver = await startResolver(t, 6);
 	const {engine} = await startEngine(t, {resolveWith: resolver.command, onDemand: true});
 	const {download, existed} = await engine.add(await requestOf(resolver));
@@ -107,7 +110,7 @@ test('each time that the link has expired another one is asked for, and players 
 	const again = await engine.add({url: 'http://127.0.0.1:1/another-link', item});
 	assert.deepEqual([again.existed, again.download.id], [true, download.id]);
 
-	// A player is never told: it waits.
+	// The player sees no error: it waits.
 	for (let start = 0; start < size; start += 2 * mebibyte) {
 		const headers = {range: `bytes=${start}-${start + 99}`};
 		const response = await fetch(download.streamUrl, {headers});
@@ -124,7 +127,7 @@ test('each time that the link has expired another one is asked for, and players 
 	assert.ok(signed.every(({headers}) => headers['x-from'] === 'the page'));
 });
 
-test('after a restart the command of the record is asked, and what is held is kept', async t => {
+test('after a restart, the recorded command runs and cached bytes are kept', async t => {
 	const resolver = await startResolver(t, 6);
 	const first = await startEngine(t, {resolveWith: resolver.command, onDemand: true});
 	const {download} = await first.engine.add(await requestOf(resolver));
@@ -132,7 +135,7 @@ test('after a restart the command of the record is asked, and what is held is ke
 	assert.equal(firstWrongByte(Buffer.from(await part.arrayBuffer()), 0), -1);
 	const {present} = downloadOf(first.engine, download.id);
 	await first.close();
-	// It has expired meanwhile.
+	// The link has expired meanwhile.
 	await useUp(download.url);
 
 	const before = resolver.faults.origin.requests.length;
@@ -141,7 +144,7 @@ test('after a restart the command of the record is asked, and what is held is ke
 	await engine.update(download.id, {onDemand: false});
 	const {url} = await until(engine, download.id, ({status}) => status === 'complete');
 	assert.notEqual(url, download.url);
-	// What is held comes again as samples alone, and no more than a seam of it with the rest.
+	// Cached bytes are refetched only as samples, and the rest with an overlap.
 	for (const {range} of resolver.faults.origin.requests.slice(before)) {
 		assert.ok(Math.min(present, range?.end ?? 0) - (range?.start ?? 0) <= 4096);
 	}
@@ -150,7 +153,7 @@ test('after a restart the command of the record is asked, and what is held is ke
 	assert.equal(firstWrongByte(Buffer.from(await all.arrayBuffer()), 0), -1);
 });
 
-test('a new link that leads to another file changes nothing', async t => {
+test('a new link to another file changes nothing', async t => {
 	const resolver = await startResolver(t, 6);
 	const {engine} = await startEngine(t, {resolveWith: resolver.command, onDemand: true});
 	const {download} = await engine.add(await requestOf(resolver));
@@ -164,7 +167,7 @@ test('a new link that leads to another file changes nothing', async t => {
 	assert.ok(failed.present >= present);
 });
 
-test('while no link can be had it is tried again, and goes on as soon as there is one', async t => {
+test('failed renewals are retried, and the download continues with the first link', async t => {
 	const resolver = await startResolver(t, 6);
 	const {engine} = await startEngine(t, {resolveWith: resolver.command, connections: 1});
 	const request = await requestOf(resolver);
@@ -178,7 +181,7 @@ test('while no link can be had it is tried again, and goes on as soon as there i
 	await until(engine, download.id, ({present}) => present > mebibyte);
 });
 
-test('the program resolves what it is given, for itself and for the copy that runs', async t => {
+test('the program resolves items for itself and for a running instance', async t => {
 	const resolver = await startResolver(t, 6);
 	const folder = await temporaryFolder(t);
 	const storage = path.join(folder, 'storage');

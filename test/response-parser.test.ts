@@ -5,14 +5,14 @@ import {ResponseParser} from '../source/engine/http/response-parser.ts';
 
 const head = (...lines: string[]) => `${lines.join('\r\n')}\r\n\r\n`;
 
-/** What comes of an answer that arrives in these pieces and ends by closing. */
+/** Feeds a response in the given pieces, then ends the connection. */
 function parse(pieces: Iterable<string | Uint8Array>) {
 	const parser = new ResponseParser();
 	const body: Buffer[] = [];
 	let error: string | undefined;
 	try {
 		for (const piece of pieces) {
-			// The parser may change what it is given.
+			// The parser may modify its input.
 			body.push(Buffer.from(parser.push(Buffer.from(piece as string, 'latin1'))));
 		}
 
@@ -35,16 +35,16 @@ function parse(pieces: Iterable<string | Uint8Array>) {
 
 const twice = (line: string) => head('HTTP/1.1 200 OK', line, line);
 
-const answers: Array<[words: string, answer: string, status: number, body: string, usable: boolean]> = [
+const accepted: Array<[words: string, response: string, status: number, body: string, usable: boolean]> = [
 	['a length', `${head('HTTP/1.1 200 OK', 'Content-Length: 3')}abc`, 200, 'abc', true],
-	['a length that is said twice', `${head('HTTP/1.1 200 OK', 'Content-Length: 3, 3')}abc`, 200, 'abc', true],
+	['a repeated length', `${head('HTTP/1.1 200 OK', 'Content-Length: 3, 3')}abc`, 200, 'abc', true],
 	['no body', head('HTTP/1.1 204 No Content'), 204, '', true],
-	['a length that is said in two lines', `${twice('Content-Length: 3')}abc`, 200, 'abc', true],
-	['a length with zeros before it', `${head('HTTP/1.1 200 OK', 'Content-Length: 003')}abc`, 200, 'abc', true],
-	['chunked in two lines', `${twice('Transfer-Encoding: chunked')}3\r\nabc\r\n0\r\n\r\n`, 200, 'abc', true],
-	['a status of another kind', `${head('HTTP/1.1 999 No', 'Content-Length: 1')}a`, 999, 'a', true],
+	['a length on two lines', `${twice('Content-Length: 3')}abc`, 200, 'abc', true],
+	['a length with leading zeros', `${head('HTTP/1.1 200 OK', 'Content-Length: 003')}abc`, 200, 'abc', true],
+	['chunked on two lines', `${twice('Transfer-Encoding: chunked')}3\r\nabc\r\n0\r\n\r\n`, 200, 'abc', true],
+	['an unknown status class', `${head('HTTP/1.1 999 No', 'Content-Length: 1')}a`, 999, 'a', true],
 	['a length and no body', head('HTTP/1.1 204 No Content', 'Content-Length: 3'), 204, '', false],
-	['no reason', `${head('HTTP/1.1 200', 'Content-Length: 1')}a`, 200, 'a', true],
+	['no reason phrase', `${head('HTTP/1.1 200', 'Content-Length: 1')}a`, 200, 'a', true],
 	['HTTP/1.0', `${head('HTTP/1.0 200 OK', 'Content-Length: 1')}a`, 200, 'a', false],
 	[
 		'Connection: close',
@@ -53,8 +53,22 @@ const answers: Array<[words: string, answer: string, status: number, body: strin
 		'a',
 		false,
 	],
-	['a body that ends by closing', `${head('HTTP/1.1 200 OK')}abc`, 200, 'abc', false],
-	['more than its length', `${head('HTTP/1.1 200 OK', 'Content-Length: 2')}abc`, 200, 'ab', false],
+	[
+		'250 KiB of fields',
+		`${head('HTTP/1.1 200 OK', 'Content-Length: 1', ...Array.from({length: 250}, (_, n) => `X-${n}: ${'v'.repeat(1015)}`))}a`,
+		200,
+		'a',
+		true,
+	],
+	[
+		'a field of 200 KiB',
+		`${head('HTTP/1.1 200 OK', 'Content-Length: 1', `X: ${'v'.repeat(200 * 1024)}`)}a`,
+		200,
+		'a',
+		true,
+	],
+	['a body delimited by close', `${head('HTTP/1.1 200 OK')}abc`, 200, 'abc', false],
+	['more bytes than its length', `${head('HTTP/1.1 200 OK', 'Content-Length: 2')}abc`, 200, 'ab', false],
 	[
 		'chunks, extensions and trailers',
 		`${head('HTTP/1.1 200 OK', 'Transfer-Encoding: chunked')}3\r\nabc\r\nA;x=y\r\n0123456789\r\n0\r\nX: y\r\n\r\n`,
@@ -63,7 +77,7 @@ const answers: Array<[words: string, answer: string, status: number, body: strin
 		true,
 	],
 	[
-		'interim answers',
+		'interim responses',
 		`${head('HTTP/1.1 103 Early Hints', 'Link: x')}${head('HTTP/1.1 206 Partial', 'Content-Length: 1')}a`,
 		206,
 		'a',
@@ -71,8 +85,8 @@ const answers: Array<[words: string, answer: string, status: number, body: strin
 	],
 ];
 
-for (const [words, answer, status, body, usable] of answers) {
-	test(`an answer with ${words} is read`, () => {
+for (const [words, answer, status, body, usable] of accepted) {
+	test(`a response with ${words} is accepted`, () => {
 		const parsed = parse([answer]);
 		assert.deepEqual(
 			[parsed.error, parsed.status, parsed.body, parsed.isKeepAlive],
@@ -83,69 +97,69 @@ for (const [words, answer, status, body, usable] of answers) {
 
 const ok = 'HTTP/1.1 200 OK';
 const chunked = head(ok, 'Transfer-Encoding: chunked');
-const refused: Array<[words: string, answer: string, says: RegExp]> = [
+const rejected: Array<[words: string, response: string, message: RegExp]> = [
 	['another protocol', 'SSH-2.0-OpenSSH\r\n', /no status line/],
 	['a status of four digits', head('HTTP/1.1 2000 OK'), /no status line/],
-	['NUL in its reason', head('HTTP/1.1 200 \0'), /no status line/],
+	['NUL in its reason phrase', head('HTTP/1.1 200 \0'), /no status line/],
 	['a status of two digits', head('HTTP/1.1 20 OK'), /no status line/],
 	['101', head('HTTP/1.1 101 Switching Protocols'), /another protocol/],
-	['NUL in a value', head(ok, 'X: \0'), /no field/],
+	['NUL in a value', head(ok, 'X: \0'), /invalid header line/],
 	['another coding', head(ok, 'Transfer-Encoding: gzip'), /transfer coding/],
-	['another coding before chunks', head(ok, 'Transfer-Encoding: gzip, chunked'), /transfer coding/],
+	['another coding before chunked', head(ok, 'Transfer-Encoding: gzip, chunked'), /transfer coding/],
 	['a coding that looks like chunks', head(ok, 'Transfer-Encoding: "chunked"'), /transfer coding/],
 	['a coding and a length', head(ok, 'Content-Length: 3', 'Transfer-Encoding: br'), /transfer coding/],
 	['a chunk without a size', `${chunked}\r\n`, /chunk without a size/],
 	['a chunk with a negative size', `${chunked}-1\r\n`, /chunk without a size/],
-	['a chunk whose size is hex as in C', `${chunked}0x3\r\nabc\r\n0\r\n\r\n`, /chunk without a size/],
-	['a chunk with a size beyond all files', `${chunked}${'f'.repeat(13)}\r\n`, /chunk without a size/],
-	['a chunk that goes on after its size', `${chunked}1\r\nab\r\n`, /longer than it says/],
+	['a chunk size with an 0x prefix', `${chunked}0x3\r\nabc\r\n0\r\n\r\n`, /chunk without a size/],
+	['an absurd chunk size', `${chunked}${'f'.repeat(13)}\r\n`, /chunk without a size/],
+	['a chunk that exceeds its size', `${chunked}1\r\nab\r\n`, /exceeds its declared size/],
 	['an endless extension', `${chunked}1;${'x'.repeat(2000)}`, /too large/],
 	['endless trailers', `${chunked}0\r\n${'X: y\r\n'.repeat(4000)}`, /too large/],
 	['an endless status line', `HTTP/1.1 200 ${'x'.repeat(70_000)}`, /too large/],
 	['endless headers', `${ok}\r\n${'X: y\r\n'.repeat(20_000)}`, /too large/],
-	['endless interim answers', head('HTTP/1.1 100 Continue').repeat(20), /without end/],
+	['endless interim responses', head('HTTP/1.1 100 Continue').repeat(20), /too many interim/],
 	['an end in the middle of the head', `${ok}\r\nX: `, /closed in the middle/],
-	['an end in the middle of the length', `${head(ok, 'Content-Length: 3')}ab`, /closed in the middle/],
+	['an end before the declared length', `${head(ok, 'Content-Length: 3')}ab`, /closed in the middle/],
 	['an end in the middle of a chunk', `${chunked}3\r\nab`, /closed in the middle/],
 	['an end before the last chunk', `${chunked}3\r\nabc\r\n`, /closed in the middle/],
 	['an end in the trailers', `${chunked}0\r\n`, /closed in the middle/],
 ];
 
-for (const [words, answer, says] of refused) {
-	test(`an answer with ${words} is refused`, () => {
+for (const [words, answer, says] of rejected) {
+	test(`a response with ${words} is rejected`, () => {
 		const {error, isDone} = parse([answer]);
-		assert.match(error ?? 'not refused', says);
+		assert.match(error ?? 'not rejected', says);
 		assert.equal(isDone, false);
 	});
 }
 
-/** What curl reads as well. No other request follows on the connection: another reader may see another end. */
+/** Also accepted by curl. The connection is not reused: another parser may see a different end. */
 const irregular: Array<
 	[words: string, start: string, lineEnd: string, header?: [name: string, value: string]]
 > = [
-	['lines that end with LF alone', 'HTTP/1.1 200 OK\nX: a\n', '\n', ['x', 'a']],
+	['lines that end with a bare LF', 'HTTP/1.1 200 OK\nX: a\n', '\n', ['x', 'a']],
 	['lines that end with two carriage returns', `${ok}\r\r\nX: a\r\r\n`, '\r\r\n', ['x', 'a']],
 	['a folded line', `${ok}\r\nX: a;\r\n\t b\r\n`, '\r\n', ['x', 'a; b']],
 	['several folded lines', `${ok}\r\nX:\r\n a\r\n \r\n  b \r\n`, '\r\n', ['x', 'a b']],
-	['a folded line before all fields', `${ok}\r\n a\r\nX: b\r\n`, '\r\n', ['x', 'b']],
-	['a line of a colon alone', `${ok}\r\nX: a\r\n : \r\n`, '\r\n', ['x', 'a']],
+	['a folded line before the first field', `${ok}\r\n a\r\nX: b\r\n`, '\r\n', ['x', 'b']],
+	['a line with only a colon', `${ok}\r\nX: a\r\n : \r\n`, '\r\n', ['x', 'a']],
 	['a field without a name', `${ok}\r\nX: a\r\n: b\r\n`, '\r\n', ['x', 'a']],
 	['a line without a colon', `${ok}\r\nX: a\r\nnonsense\r\n b\r\n`, '\r\n', ['x', 'a']],
 	['white space before a colon', `${ok}\r\nX \t: a\r\n`, '\r\n', ['x', 'a']],
 	['white space in a name', `${ok}\r\nX: a\r\nX Y: b\r\n`, '\r\n', ['x', 'a']],
 	['control characters in a value', `${ok}\r\nX: \x01a\x1Bb\x7F\r\n`, '\r\n', ['x', 'a b']],
 	['a carriage return in a value', `${ok}\r\nX: a\rY: b\r\n`, '\r\n', ['x', 'a Y: b']],
-	['an empty line before it', `\r\n${ok}\r\n`, '\r\n'],
+	['a leading empty line', `\r\n${ok}\r\n`, '\r\n'],
 	['HTTP/1.0', 'HTTP/1.0 200 OK\r\n', '\r\n'],
 	['HTTP/2', 'HTTP/2 200 OK\r\n', '\r\n'],
 	['a version in lower case', 'http/1.0 200 OK\r\n', '\r\n'],
 	['white space in its status line', 'HTTP/1.0 \t 200  OK\x01\r\n', '\r\n'],
-	['no space before its reason', 'HTTP/1.0 200OK\r\n', '\r\n'],
+	['no space before its reason phrase', 'HTTP/1.0 200OK\r\n', '\r\n'],
 	['ICY in place of HTTP', 'ICY 200 OK\r\n', '\r\n'],
 ];
 
 for (const [words, start, lineEnd, header] of irregular) {
-	test(`an answer with ${words} is read, and its connection not used again`, () => {
+	test(`a response with ${words} is accepted, and its connection not reused`, () => {
 		for (const [framing, body] of [
 			['Content-Length: 3', 'abc'],
 			['Transfer-Encoding: chunked', '3\r\nabc\r\n0\r\n\r\n'],
@@ -167,17 +181,17 @@ for (const [words, chunks] of [
 	['white space before a size', ' 3\r\nabc\r\n0\r\n\r\n'],
 	['zeros before a size', `${'0'.repeat(40)}3\r\nabc\r\n000\r\n\r\n`],
 	['words after a size', '3 x\r\nabc\r\n0 ;y\x01\r\n\r\n'],
-	['lines that end with LF alone', '3\nabc\n0\n\n'],
+	['lines that end with a bare LF', '3\nabc\n0\n\n'],
 	['trailers that are no fields', '3\r\nabc\r\n0\r\nnonsense\r\n x\r\n\r\n'],
 ] as const) {
-	test(`chunks with ${words} are read`, () => {
+	test(`chunks with ${words} are accepted`, () => {
 		const {error, body, endIsProven} = parse([chunked + chunks]);
 		assert.deepEqual([error, body, endIsProven], [undefined, 'abc', true]);
 	});
 }
 
 for (const coding of ['identity', 'none', 'binary', '', 'Identity, ']) {
-	test(`Transfer-Encoding: ${coding} is none`, () => {
+	test(`Transfer-Encoding: ${coding} means no coding`, () => {
 		const parsed = parse([`${head(ok, `Transfer-Encoding: ${coding}`, 'Content-Length: 3')}abc`]);
 		assert.deepEqual(
 			[parsed.error, parsed.body, parsed.headers],
@@ -220,7 +234,7 @@ for (const lines of [
 	[`Content-Length: ${'9'.repeat(20)}`],
 	[`Content-Length: ${2 ** 53}`],
 ]) {
-	test(`${lines.join(' | ')} is no length: the body goes on to the end of the connection, which proves nothing`, () => {
+	test(`${lines.join(' | ')} is not a length: the body extends to the close, with no proof that it is complete`, () => {
 		const parsed = parse([`${head(ok, ...lines)}abc`]);
 		assert.deepEqual(
 			[parsed.error, parsed.body, parsed.endIsProven, parsed.isKeepAlive, parsed.headers],
@@ -237,7 +251,7 @@ for (const [length, endIsProven] of [
 	['2, 3', false],
 	['three', false],
 ] as const) {
-	test(`chunks of 3 bytes beside Content-Length: ${length} are read, and ${endIsProven ? 'proven' : 'not believed'}`, () => {
+	test(`chunks of 3 bytes beside Content-Length: ${length} are accepted, and ${endIsProven ? 'proven complete' : 'not trusted'}`, () => {
 		const start = head(ok, `Content-Length: ${length}`, 'Transfer-Encoding: chunked');
 		const parser = new ResponseParser();
 		parser.push(Buffer.from(`${start}3\r\nabc\r\n`));
@@ -248,7 +262,7 @@ for (const [length, endIsProven] of [
 	});
 }
 
-test('fields that come several times with one value have it once', () => {
+test('repeated fields with one value are merged', () => {
 	const {headers} = parse([head(ok, 'ETag: "a"', 'X: 1', 'etag: "a"', 'X: 2', 'Content-Length: 0')]);
 	assert.deepEqual(headers, [
 		['etag', '"a"'],
@@ -257,19 +271,19 @@ test('fields that come several times with one value have it once', () => {
 	]);
 });
 
-test('a value that ends with a byte of UTF-8 that Latin-1 takes for a space keeps it', () => {
+test('a trailing UTF-8 byte that is a space in Latin-1 is kept', () => {
 	const {headers} = parse([
 		head(ok, `X: ${Buffer.from('voilà').toString('latin1')} \t`, 'Content-Length: 0'),
 	]);
 	assert.equal(Buffer.from(headers[0]![1], 'latin1').toString(), 'voilà');
 });
 
-test('a value of white space without end takes no time', () => {
+test('a very long value of white space is parsed in linear time', () => {
 	const {headers} = parse([head(ok, `X: a${' '.repeat(60_000)}b`, `Y : ${'\t'.repeat(2000)}`)]);
 	assert.deepEqual(headers[1], ['y', '']);
 });
 
-test('however an answer comes in pieces, the same is read of it', () => {
+test('a response parses the same however it is split', () => {
 	const snippet = fc.constantFrom(
 		...['HTTP/1.1 200 OK\r\n', 'HTTP/1.0 206 x\r\n', 'HTTP/1.1 100 \r\n', 'Content-Length: 5\r\n', '\r\n'],
 		...[
@@ -294,8 +308,8 @@ test('however an answer comes in pieces, the same is read of it', () => {
 		made,
 		wellMade,
 		fc.constantFrom(
-			...answers.map(([, text]) => text),
-			...refused.map(([, text]) => text),
+			...accepted.map(([, text]) => text),
+			...rejected.map(([, text]) => text),
 			...irregular.map(([, start, lineEnd]) => `${start}Content-Length: 3${lineEnd}${lineEnd}abc`),
 		),
 	);
@@ -305,7 +319,7 @@ test('however an answer comes in pieces, the same is read of it', () => {
 			const ends = [...places.filter(place => place < text.length), text.length].toSorted((a, b) => a - b);
 			const pieces = ends.map((end, index) => text.slice(ends[index - 1] ?? 0, end));
 			const [whole, inPieces] = [parse([text]), parse(pieces)];
-			// Of an answer that is refused, what came before the fault may have been taken or not.
+			// Before the fault of a rejected response, the parser may or may not have returned body bytes.
 			assert.deepEqual({...inPieces, body: ''}, {...whole, body: ''});
 			assert.ok(inPieces.body.startsWith(whole.body));
 			if (whole.error === undefined) {

@@ -9,7 +9,7 @@ const KiB = 1024;
 const minute = 60_000;
 const hour = 60 * minute;
 const gone = new DownStreamError('origin-unreachable', 'It is gone');
-const silent = new DownStreamError('origin-unreachable', 'no answer in time', {
+const silent = new DownStreamError('origin-unreachable', 'no response in time', {
 	cause: new HttpError('HEADERS_TIMEOUT', 'No answer in time'),
 });
 const missing = new DownStreamError('origin-refused', '404: no such file', {status: 404});
@@ -166,7 +166,7 @@ test('the time for an answer grows with each that did not come, to five minutes,
 	const retries = new RetryPolicy(() => {}, undefined);
 	const times = [];
 	for (let tries = 0; tries < 6; tries++) {
-		const time = retries.answerTimeout(30_000);
+		const time = retries.responseTimeout(30_000);
 		times.push(time / 1000);
 		const asked = Date.now();
 		t.mock.timers.tick(time);
@@ -182,8 +182,8 @@ test('the time for an answer grows with each that did not come, to five minutes,
 	assert.deepEqual(times, [30, 60, 120, 240, 300, 300]);
 	retries.progressed(1024 * KiB);
 	retries.reset();
-	assert.equal(retries.answerTimeout(30_000), 300_000);
-	assert.equal(retries.answerTimeout(600_000), 600_000);
+	assert.equal(retries.responseTimeout(30_000), 300_000);
+	assert.equal(retries.responseTimeout(600_000), 600_000);
 });
 
 for (const [words, error, takesMs, isAnswered, seconds] of [

@@ -1,4 +1,4 @@
-// Each holder is a process of its own: what is tested is how it dies, stops, or goes on.
+// Each holder is a separate process; the tests kill, suspend and resume it.
 import assert from 'node:assert/strict';
 import {spawn, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
@@ -11,9 +11,12 @@ import {setImmediate} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
 import {StorageLock, storageOwner} from '../source/engine/store/storage-lock.ts';
 
-const withoutSignals = process.platform === 'win32' && 'this platform cannot stop a process';
+const withoutSignals = process.platform === 'win32' && 'this platform cannot suspend a process';
 
-/** Takes the lock of the folder, listens and publishes as it is told, says so, and stays until it is ended. */
+/**
+ * Acquires the folder's lock, publishes its address depending on the mode, reports on stdout, and runs until it is
+ * killed.
+ */
 const holderProgram = `
 import {createServer} from 'node:net';
 import {StorageLock} from ${JSON.stringify(new URL('../source/engine/store/storage-lock.ts', import.meta.url).href)};
@@ -71,7 +74,7 @@ class Holder {
 		return done ? 'ended' : value;
 	}
 
-	/** As `kill -9` does. */
+	/** Like `kill -9`. */
 	async kill(): Promise<void> {
 		if (this.process.exitCode === null && this.process.signalCode === null) {
 			const exited = once(this.process, 'exit');
@@ -87,7 +90,7 @@ async function storageFolder(t: TestContext): Promise<string> {
 	return storageDir;
 }
 
-/** The holder has not touched its lock for an hour. */
+/** Makes the lock look untouched for an hour. */
 async function makeStale(storageDir: string): Promise<void> {
 	const hourAgo = new Date(Date.now() - 3_600_000);
 	await utimes(path.join(storageDir, 'owner.json.lock'), hourAgo, hourAgo);
@@ -102,16 +105,16 @@ async function assertRefused(storageDir: string, message: RegExp): Promise<void>
 	});
 }
 
-test('a second process is refused and told where the first one is', async t => {
+test('a second process is rejected with the address of the first', async t => {
 	const storageDir = await storageFolder(t);
 	const holder = await Holder.start(t, storageDir, 'listening');
-	await assertRefused(storageDir, new RegExp(`already runs \\(pid ${holder.pid}, ${holder.origin}\\)`));
+	await assertRefused(storageDir, new RegExp(`is already running \\(pid ${holder.pid}, ${holder.origin}\\)`));
 	const owner = await storageOwner(storageDir);
 	assert.equal(owner?.pid, holder.pid);
 	assert.equal(owner.origin, holder.origin);
 });
 
-test('a killed holder is replaced at once', async t => {
+test('the lock of a killed holder is taken over at once', async t => {
 	const storageDir = await storageFolder(t);
 	const holder = await Holder.start(t, storageDir, 'listening');
 	await holder.kill();
@@ -122,11 +125,11 @@ test('a killed holder is replaced at once', async t => {
 });
 
 test(
-	'a killed holder that its parent has not asked for is replaced at once',
-	{skip: process.platform !== 'linux' && 'only Linux tells of such processes'},
+	'the lock of a zombie holder is taken over at once',
+	{skip: process.platform !== 'linux' && 'zombies are visible only on Linux'},
 	async t => {
 		const storageDir = await storageFolder(t);
-		// `sleep` has a child that it knows nothing of.
+		// `sleep` never collects this child.
 		const parent = spawn('sh', ['-c', 'sleep 0.1 & echo $!; exec sleep 1000'], {
 			stdio: ['ignore', 'pipe', 'inherit'],
 		});
@@ -147,7 +150,7 @@ test(
 	},
 );
 
-test('a dead holder is replaced by only one of many', async t => {
+test('only one of many contenders replaces a dead holder', async t => {
 	const storageDir = await storageFolder(t);
 	const holder = await Holder.start(t, storageDir, 'listening');
 	await holder.kill();
@@ -159,7 +162,7 @@ test('a dead holder is replaced by only one of many', async t => {
 		await mkdir(lockFolder, {recursive: true});
 		const tries = await Promise.allSettled(
 			Array.from({length: 6}, async (_, index) => {
-				// Each begins some turns of the event loop later, so that they are at different steps.
+				// Each attempt starts some turns of the event loop later, so that they are at different steps.
 				for (let turn = 0; turn < index * 2; turn++) {
 					await setImmediate();
 				}
@@ -173,21 +176,21 @@ test('a dead holder is replaced by only one of many', async t => {
 	}
 });
 
-test('a stopped holder still holds', {skip: withoutSignals}, async t => {
+test('a suspended holder keeps the lock', {skip: withoutSignals}, async t => {
 	const storageDir = await storageFolder(t);
 	const holder = await Holder.start(t, storageDir, 'listening');
 	holder.process.kill('SIGSTOP');
 	await makeStale(storageDir);
-	await assertRefused(storageDir, /already runs/);
+	await assertRefused(storageDir, /is already running/);
 });
 
-test('a holder that has not published its port yet holds', async t => {
+test('a holder that has not published its port yet keeps the lock', async t => {
 	const storageDir = await storageFolder(t);
 	const holder = await Holder.start(t, storageDir, 'starting');
-	await assertRefused(storageDir, new RegExp(`already runs \\(pid ${holder.pid}\\)`));
+	await assertRefused(storageDir, new RegExp(`is already running \\(pid ${holder.pid}\\)`));
 });
 
-test('a pid that another program has now does not hold', {skip: withoutSignals}, async t => {
+test('a reused pid does not keep the lock', {skip: withoutSignals}, async t => {
 	const storageDir = await storageFolder(t);
 	const holder = await Holder.start(t, storageDir, 'deaf');
 	holder.process.kill('SIGSTOP');
@@ -197,7 +200,7 @@ test('a pid that another program has now does not hold', {skip: withoutSignals},
 });
 
 test(
-	'a holder that slept through its replacement is told, and its release takes nothing away',
+	'a suspended holder that was replaced is notified, and its release removes nothing',
 	{skip: withoutSignals},
 	async t => {
 		const storageDir = await storageFolder(t);
@@ -212,18 +215,18 @@ test(
 	},
 );
 
-test('of a process on another host only the age of its lock is known', async t => {
+test('a holder on another host is judged by the age of its lock', async t => {
 	const storageDir = await storageFolder(t);
 	const lock = await StorageLock.acquire(storageDir);
 	t.after(async () => lock.release());
 	const owner = {pid: process.pid, host: `not-${hostname()}`, startedAt: 0};
 	await writeFile(path.join(storageDir, 'owner.json'), JSON.stringify(owner));
-	await assertRefused(storageDir, /already runs/);
+	await assertRefused(storageDir, /is already running/);
 	await makeStale(storageDir);
 	assert.equal(await storageOwner(storageDir), undefined);
 });
 
-test('a process that exits by itself frees the folder', async t => {
+test('a process that exits releases the folder', async t => {
 	const storageDir = await storageFolder(t);
 	const holder = await Holder.start(t, storageDir, 'listening');
 	const exited = once(holder.process, 'exit');
@@ -232,7 +235,7 @@ test('a process that exits by itself frees the folder', async t => {
 	assert.equal((await readdir(storageDir)).includes('owner.json.lock'), false);
 });
 
-test('a released folder is free and holds nothing of the lock', async t => {
+test('a released folder contains no remains of the lock', async t => {
 	const storageDir = await storageFolder(t);
 	const lock = await StorageLock.acquire(storageDir);
 	await lock.publish('http://127.0.0.1:8080');
@@ -247,17 +250,17 @@ test('a released folder is free and holds nothing of the lock', async t => {
 });
 
 for (const text of ['', '{"pid":-1,"host":"a"}', '{"pid":"1","host":"a"}', 'null']) {
-	test(`an owner file that says ${JSON.stringify(text)} counts as none`, async t => {
+	test(`an owner file with ${JSON.stringify(text)} counts as missing`, async t => {
 		const storageDir = await storageFolder(t);
 		const lock = await StorageLock.acquire(storageDir);
 		t.after(async () => lock.release());
 		await writeFile(path.join(storageDir, 'owner.json'), text);
-		await assertRefused(storageDir, /already runs on/);
+		await assertRefused(storageDir, /is already running on/);
 		assert.equal(await readFile(path.join(storageDir, 'owner.json'), 'utf8'), text);
 	});
 }
 
-test('a storage folder that is not there is disk-failed', async t => {
+test('a missing storage folder is disk-failed', async t => {
 	const storageDir = path.join(await storageFolder(t), 'missing');
 	await assert.rejects(
 		StorageLock.acquire(storageDir),
@@ -265,7 +268,7 @@ test('a storage folder that is not there is disk-failed', async t => {
 	);
 });
 
-test('a file in the place of a storage folder is told of as such', async t => {
+test('a file in place of the storage folder is named in the error', async t => {
 	const file = path.join(await storageFolder(t), 'file');
 	await writeFile(file, '');
 	await assert.rejects(

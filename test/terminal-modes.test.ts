@@ -13,14 +13,14 @@ const size = {columns: 100, rows: 30};
 
 for (const [how, command] of [
 	['a shell', '$NODE $CLI'],
-	['another program that a shell has started', 'sh -c \'$NODE $CLI "$@"; true\' npx'],
+	['another program started by a shell', 'sh -c \'$NODE $CLI "$@"; true\' npx'],
 ] as const) {
-	test(`Ctrl+Z goes back to the shell and fg comes back, under ${how}`, {skip: missing('bash')}, async t => {
+	test(`Ctrl+Z returns to the shell and fg resumes, under ${how}`, {skip: missing('bash')}, async t => {
 		const storage = await temporaryFolder(t);
 		const terminal = await TestTerminal.shell(t, size);
 		await terminal.shows('shell> ');
 		terminal.press(`${command} --port 0 --storage ${storage}\r`);
-		// Before anything is drawn: the terminal must not take the key for its own.
+		// Before the first frame: the terminal must not handle the key itself.
 		await terminal.shows(() => terminal.isAlternate);
 		for (let round = 0; round < 2; round++) {
 			terminal.press('\u001A');
@@ -38,7 +38,7 @@ for (const [how, command] of [
 		terminal.press('\u001B');
 		await terminal.shows('Nothing here yet');
 		terminal.press('q');
-		// What is typed before the shell reads again would be lost.
+		// Input typed before the shell reads again would be lost.
 		await terminal.shows(screen => screen.trimEnd().endsWith('\nshell>'));
 		terminal.press('exit\r');
 		assert.equal(await terminal.exit(), 0);
@@ -46,7 +46,7 @@ for (const [how, command] of [
 }
 
 test(
-	'a stop that comes from outside leaves the terminal in order too',
+	'an external stop signal also restores the terminal',
 	{skip: process.platform === 'linux' ? missing('bash') : 'needs /proc'},
 	async t => {
 		const storage = await temporaryFolder(t);
@@ -63,7 +63,7 @@ test(
 	},
 );
 
-test('plain text is printed on the screen that stays, and Enter comes back', async t => {
+test('plain text is printed to the normal screen, and Enter returns', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, origin.url], size);
@@ -82,7 +82,7 @@ test('plain text is printed on the screen that stays, and Enter comes back', asy
 	assert.equal(await terminal.exit(), 0);
 });
 
-test('the title tells how far it is, and the progress goes to terminals that know it', async t => {
+test('the title shows the progress, which is also sent to terminals that support it', async t => {
 	const origin = await startOrigin(t, {size: 8 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	for (const [more, hasTitle, hasProgress] of [
 		[[], true, true],
@@ -111,7 +111,7 @@ test('the title tells how far it is, and the progress goes to terminals that kno
 	}
 });
 
-test('the colours go by the background that the terminal tells', async t => {
+test("the theme follows the terminal's background", async t => {
 	for (const [answer, colour] of [
 		['rgb:ffff/ffff/ffff', '38;2;0;99;166'],
 		['rgb:1616/1919/1f1f', '38;2;86;180;233'],
@@ -129,7 +129,7 @@ test('the colours go by the background that the terminal tells', async t => {
 	}
 });
 
-test('an answer about the background that comes late changes the colours, and is not typed text', async t => {
+test('a late background answer changes the theme and is not taken for input', async t => {
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
 		...size,
@@ -138,7 +138,7 @@ test('an answer about the background that comes late changes the colours, and is
 	await terminal.shows('Nothing here yet');
 	assert.ok(!terminal.raw.includes('38;2;'));
 	terminal.press('\u001B]11;rgb:ffff/ffff/ffff\u001B\\');
-	// That of labels on light backgrounds.
+	// The color of labels on light backgrounds.
 	await terminal.shows(() => terminal.raw.includes('38;2;87;98;110'));
 	terminal.press('?');
 	await terminal.shows('pause or resume');
@@ -146,7 +146,7 @@ test('an answer about the background that comes late changes the colours, and is
 	await terminal.shows('Nothing here yet');
 });
 
-test('without colour there is none, and an answer that comes late is not typed text', async t => {
+test('without color there is none, and a late answer is not taken for input', async t => {
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
 		...size,
@@ -162,7 +162,7 @@ test('without colour there is none, and an answer that comes late is not typed t
 	await terminal.shows('Nothing here yet');
 });
 
-test('the mouse is off until it is asked for, and off again at the end', async t => {
+test('the mouse is off until enabled, and off again at the end', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB});
 	const storage = await temporaryFolder(t);
 	const urls = [origin.urlOf('/a.bin'), origin.urlOf('/b.bin')];
@@ -180,7 +180,7 @@ test('the mouse is off until it is asked for, and off again at the end', async t
 	assert.ok(terminal.raw.lastIndexOf('\u001B[?1000l') > terminal.raw.lastIndexOf('\u001B[?1000h'));
 });
 
-test('nothing is written while nothing runs', async t => {
+test('nothing is written while idle', async t => {
 	const origin = await startOrigin(t, {size: 50 * MiB, bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
 	const urls = Array.from({length: 10}, (_, index) => origin.urlOf(`/${index}.bin`));
@@ -201,7 +201,7 @@ test('nothing is written while nothing runs', async t => {
 	assert.equal(await terminal.exit(), 0);
 });
 
-test('ten downloads that run write little, and no more often than twice a second', async t => {
+test('ten active downloads write little, and at most twice a second', async t => {
 	const origin = await startOrigin(t, {size: 50 * MiB, bytesPerSecond: MiB / 4});
 	const storage = await temporaryFolder(t);
 	const urls = Array.from({length: 10}, (_, index) => origin.urlOf(`/${index}.bin`));
@@ -220,7 +220,7 @@ test('ten downloads that run write little, and no more often than twice a second
 	assert.ok(Buffer.byteLength(written) < 4 * 8000, `${Buffer.byteLength(written)} bytes`);
 });
 
-test('URLs come by a pipe, and keys from the terminal', {skip: missing('bash')}, async t => {
+test('URLs come from a pipe, and keys from the terminal', {skip: missing('bash')}, async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.shell(t, size);
@@ -239,7 +239,7 @@ test('URLs come by a pipe, and keys from the terminal', {skip: missing('bash')},
 	await terminal.shows(() => !terminal.isAlternate);
 });
 
-/** As npm does it: a shell with job control has started another program, which has started ours. */
+/** Simulates npm: a shell with job control starts another program, which starts ours. */
 async function startUnderShells(t: TestContext) {
 	const storage = await temporaryFolder(t);
 	const terminal = await TestTerminal.shell(t, size);
@@ -254,14 +254,14 @@ async function childOf(pid: number): Promise<number> {
 }
 
 test(
-	'a program that has lost its terminal ends as if the window had been closed',
+	'a program that lost its terminal exits as on a closed window',
 	{skip: process.platform === 'linux' ? missing('bash') : 'needs /proc'},
 	async t => {
 		const {terminal, storage, between} = await startUnderShells(t);
 		// The shell takes the terminal back, and the program's next read fails.
 		process.kill(between, 'SIGKILL');
 		await terminal.shows('Killed');
-		// Both of them are woken by what is typed; the shell is often quicker.
+		// Input wakes both of them; the shell is often faster.
 		while (!terminal.raw.includes('\u001B[?1049l')) {
 			terminal.press('\r');
 			await sleep(20);
@@ -274,7 +274,7 @@ test(
 );
 
 test(
-	'a program whose window has gone with its shell ends by itself',
+	'a program exits when its window has closed with the shell',
 	{skip: process.platform === 'linux' ? missing('bash') : 'needs /proc'},
 	async t => {
 		const {terminal, between} = await startUnderShells(t);

@@ -7,12 +7,12 @@ import {footerKeys} from '../source/dashboard/keys.ts';
 import type {Snapshot} from '../source/downstream.ts';
 import {parseAnswers} from '../source/terminal/background.ts';
 import {colorLevel, themeName} from '../source/terminal/color.ts';
-import {knowsProgress, overallProgress, TerminalStatus} from '../source/terminal/status.ts';
+import {supportsProgress, overallProgress, TerminalStatus} from '../source/terminal/status.ts';
 import {describeFile} from '../source/terminal/system.ts';
 import {temporaryFolder} from './support/engines.ts';
 import {download, MemoryDownStream} from './support/memory-downstream.ts';
 
-test('colour follows the flag, then NO_COLOR, then FORCE_COLOR, then the terminal', () => {
+test('color follows the flag, then NO_COLOR, then FORCE_COLOR, then the terminal', () => {
 	const levels: Array<[...Parameters<typeof colorLevel>, number]> = [
 		['never', {FORCE_COLOR: '3'}, true, 0],
 		['always', {NO_COLOR: '1', TERM: 'xterm'}, false, 1],
@@ -37,7 +37,7 @@ test('colour follows the flag, then NO_COLOR, then FORCE_COLOR, then the termina
 	);
 });
 
-test('answers of terminals are told from what was typed', () => {
+test('terminal answers are separated from typed text', () => {
 	const attributes = '\u001B[?62;22c';
 	const answers: Array<[read: string, background: string | undefined, rest: string]> = [
 		[`\u001B]11;rgb:1e1e/1e1e/1e1e\u0007${attributes}`, 'dark', ''],
@@ -52,7 +52,7 @@ test('answers of terminals are told from what was typed', () => {
 	}
 });
 
-test('a click is told by where it is', () => {
+test('a click is located by its position', () => {
 	const keys = footerKeys(79, {});
 	const targets: Targets = {
 		list: {row: 4, count: 3},
@@ -84,7 +84,7 @@ function snapshotOf(...downloads: Array<Parameters<typeof download>[0]>): Snapsh
 	return new MemoryDownStream(downloads.map(change => download(change))).snapshot;
 }
 
-test('the progress of all is that of what runs', () => {
+test('overall progress is that of the active downloads', () => {
 	const states: Array<[Snapshot, percent: number | undefined, state: number]> = [
 		[snapshotOf(), undefined, 0],
 		[snapshotOf({size: 100, present: 50}, {size: 300, present: 50}), 25, 1],
@@ -99,7 +99,7 @@ test('the progress of all is that of what runs', () => {
 	}
 });
 
-test('title and progress are written when they change, and again before they are forgotten', () => {
+test('title and progress are written when they change, and refreshed before they expire', () => {
 	let written: string[] = [];
 	const status = new TerminalStatus({
 		hasTitle: true,
@@ -133,7 +133,7 @@ test('title and progress are written when they change, and again before they are
 	assert.deepEqual(written, ['\u001B]2;\u001B\\', '\u001B]9;4;0\u0007']);
 });
 
-test('progress is shown only where it is known to be progress', () => {
+test('progress is shown only by terminals that support it', () => {
 	const known: Array<[NodeJS.ProcessEnv, boolean]> = [
 		[{TERM_PROGRAM: 'vscode'}, true],
 		[{TERM_PROGRAM: 'ghostty', TERM_PROGRAM_VERSION: '1.1.9'}, false],
@@ -151,11 +151,11 @@ test('progress is shown only where it is known to be progress', () => {
 		[{TERM_PROGRAM: 'vscode', DOWNSTREAM_PROGRESS: '0'}, false],
 	];
 	for (const [environment, is] of known) {
-		assert.equal(knowsProgress(environment), is, JSON.stringify(environment));
+		assert.equal(supportsProgress(environment), is, JSON.stringify(environment));
 	}
 });
 
-test('a file is told from others by its size and date, and a folder is none', async t => {
+test('a file is described by size and date, and a folder is not a file', async t => {
 	const folder = await temporaryFolder(t);
 	const file = path.join(folder, 'film.mkv');
 	await writeFile(file, 'film');

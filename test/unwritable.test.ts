@@ -1,4 +1,4 @@
-// A storage folder on a disk that is full or read-only, that is open to others, or that goes while it is used.
+// Storage folders on a full or read-only disk, open to others, or removed while in use.
 import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
 import {
@@ -30,12 +30,12 @@ const etag = '"v1"';
 const timeout = 120_000;
 const isWindows = process.platform === 'win32';
 
-/** A folder on a disk of its own; undefined where none can be mounted, and the test is skipped then. */
+/** Mounts a separate small disk. Returns undefined, and skips the test, if none can be mounted. */
 async function smallDisk(t: TestContext, megabytes = 12): Promise<string | undefined> {
 	const folder = await temporaryFolder(t);
 	const options = `size=${megabytes}m,mode=700`;
 	if (spawnSync('mount', ['-t', 'tmpfs', '-o', options, 'tmpfs', folder]).status !== 0) {
-		t.skip('a small disk can be mounted by the superuser of Linux alone');
+		t.skip('only root on Linux can mount a small disk');
 		return undefined;
 	}
 
@@ -47,7 +47,7 @@ function remount(folder: string, mode: 'ro' | 'rw'): void {
 	assert.equal(spawnSync('mount', ['-o', `remount,${mode}`, folder]).status, 0);
 }
 
-/** Takes all the room that is left. */
+/** Fills the remaining space. */
 async function fill(folder: string): Promise<void> {
 	const bytes = Buffer.alloc(4096);
 	for (let name = 0; ; name++) {
@@ -67,8 +67,8 @@ async function fill(folder: string): Promise<void> {
 	}
 }
 
-/** Runs a command of the program on the folder, which must succeed. */
-async function done(t: TestContext, storageDir: string, ...args: string[]): Promise<string> {
+/** Runs a command on the storage folder and asserts that it succeeds. */
+async function run(t: TestContext, storageDir: string, ...args: string[]): Promise<string> {
 	const command = await CliProcess.start(t, [...args, '--storage', storageDir]);
 	assert.equal(await command.exit(), 0, command.stderr);
 	return command.stdout;
@@ -78,8 +78,8 @@ function serve(t: TestContext, storageDir: string): Promise<CliProcess> {
 	return CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storageDir]);
 }
 
-/** One complete download, and one that is paused in the middle. */
-async function leave(t: TestContext, storageDir: string): Promise<{complete: string; half: string}> {
+/** Leaves one complete download, and one paused in the middle. */
+async function leaveDownloads(t: TestContext, storageDir: string): Promise<{complete: string; half: string}> {
 	const quick = await startOrigin(t, {size, etag});
 	const slow = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
 	const {engine, close} = await startEngine(t, {storageDir, connections: 1});
@@ -107,48 +107,44 @@ async function servesWhatIsHeld(
 	}
 }
 
-test(
-	'on a read-only disk everything that is held is listed, served, exported and verified',
-	{timeout},
-	async t => {
-		const storageDir = await smallDisk(t);
-		if (storageDir === undefined) {
-			return;
-		}
+test('on a read-only disk, all stored data is listed, served, exported and verified', {timeout}, async t => {
+	const storageDir = await smallDisk(t);
+	if (storageDir === undefined) {
+		return;
+	}
 
-		const ids = await leave(t, storageDir);
-		remount(storageDir, 'ro');
-		const {engine, close} = await startEngine(t, {storageDir});
-		assert.match(
-			engine.snapshot.banners.join('\n'),
-			/\(EROFS\)\. What is here is served; nothing can be added\./,
-		);
-		assert.equal(downloadOf(engine, ids.complete).status, 'complete');
-		await servesWhatIsHeld(engine, ids);
-		assert.deepEqual(await engine.verify(ids.complete), {damaged: []});
-		const target = path.join(await temporaryFolder(t), 'film.bin');
-		await engine.export(ids.complete, {path: target});
-		assert.equal(firstWrongByte(await readFile(target), 0), -1);
-		await assert.rejects(engine.add({url: 'http://127.0.0.1:1/new'}), {code: 'disk-failed'});
-		await assert.rejects(engine.remove(ids.complete, {data: 'delete', undoMs: 0}), {code: 'disk-failed'});
-		await close();
+	const ids = await leaveDownloads(t, storageDir);
+	remount(storageDir, 'ro');
+	const {engine, close} = await startEngine(t, {storageDir});
+	assert.match(
+		engine.snapshot.banners.join('\n'),
+		/\(EROFS\)\. What is here is served; nothing can be added\./,
+	);
+	assert.equal(downloadOf(engine, ids.complete).status, 'complete');
+	await servesWhatIsHeld(engine, ids);
+	assert.deepEqual(await engine.verify(ids.complete), {damaged: []});
+	const target = path.join(await temporaryFolder(t), 'film.bin');
+	await engine.export(ids.complete, {path: target});
+	assert.equal(firstWrongByte(await readFile(target), 0), -1);
+	await assert.rejects(engine.add({url: 'http://127.0.0.1:1/new'}), {code: 'disk-failed'});
+	await assert.rejects(engine.remove(ids.complete, {data: 'delete', undoMs: 0}), {code: 'disk-failed'});
+	await close();
 
-		for (const args of [['list'], ['verify', '1'], ['export', '1', `${target}.2`]]) {
-			await done(t, storageDir, ...args);
-		}
+	for (const args of [['list'], ['verify', '1'], ['export', '1', `${target}.2`]]) {
+		await run(t, storageDir, ...args);
+	}
 
-		const remove = await CliProcess.start(t, ['remove', '1', '--storage', storageDir]);
-		assert.equal(await remove.exit(), 1);
-		assert.match(remove.stderr, /\(EROFS\)/);
-		remount(storageDir, 'rw');
-		const again = await startEngine(t, {storageDir});
-		assert.deepEqual(again.engine.snapshot.banners, []);
-	},
-);
+	const remove = await CliProcess.start(t, ['remove', '1', '--storage', storageDir]);
+	assert.equal(await remove.exit(), 1);
+	assert.match(remove.stderr, /\(EROFS\)/);
+	remount(storageDir, 'rw');
+	const again = await startEngine(t, {storageDir});
+	assert.deepEqual(again.engine.snapshot.banners, []);
+});
 
 for (const end of ['close', 'kill'] as const) {
 	test(
-		`on a full disk, after a ${end}, what is held is served, and removing makes room`,
+		`on a full disk, after a ${end}, stored data is served, and removing makes room`,
 		{timeout},
 		async t => {
 			const storageDir = await smallDisk(t);
@@ -156,7 +152,7 @@ for (const end of ['close', 'kill'] as const) {
 				return;
 			}
 
-			const ids = await leave(t, storageDir);
+			const ids = await leaveDownloads(t, storageDir);
 			if (end === 'kill') {
 				const killed = await serve(t, storageDir);
 				await killed.event('ready');
@@ -168,7 +164,7 @@ for (const end of ['close', 'kill'] as const) {
 
 			const running = await serve(t, storageDir);
 			const {url} = await running.event('ready');
-			const listed = JSON.parse(await done(t, storageDir, 'list', '--json')) as Array<{
+			const listed = JSON.parse(await run(t, storageDir, 'list', '--json')) as Array<{
 				id: string;
 				streamUrl: string;
 			}>;
@@ -176,7 +172,7 @@ for (const end of ['close', 'kill'] as const) {
 			assert.ok(listed[0]!.streamUrl.startsWith(String(url)), 'the copy that runs was not found');
 			const second = await serve(t, storageDir);
 			assert.equal(await second.exit(), 75);
-			await done(t, storageDir, 'remove', '1', '--delete-data');
+			await run(t, storageDir, 'remove', '1', '--delete-data');
 			await running.kill('SIGTERM');
 
 			const origin = await startOrigin(t, {size: MiB, etag});
@@ -193,13 +189,13 @@ test('on a full disk where no copy runs, remove makes room', {timeout}, async t 
 		return;
 	}
 
-	const ids = await leave(t, storageDir);
+	const ids = await leaveDownloads(t, storageDir);
 	await fill(storageDir);
 	const {bavail: before} = await statfs(storageDir);
-	await done(t, storageDir, 'remove', ids.complete, '--delete-data');
+	await run(t, storageDir, 'remove', ids.complete, '--delete-data');
 	const {bavail: after, bsize} = await statfs(storageDir);
 	assert.ok((after - before) * bsize >= size, `${(after - before) * bsize} bytes`);
-	const list = await done(t, storageDir, 'list', '--json');
+	const list = await run(t, storageDir, 'list', '--json');
 	assert.deepEqual(
 		(JSON.parse(list) as Array<{id: string}>).map(({id}) => id),
 		[ids.half],
@@ -207,7 +203,7 @@ test('on a full disk where no copy runs, remove makes room', {timeout}, async t 
 });
 
 test(
-	'on a full disk without a key the program starts, and says that its key is not kept',
+	'on a full disk without a key, the program starts and reports that its key is not stored',
 	{timeout},
 	async t => {
 		const storageDir = await smallDisk(t, 1);
@@ -222,12 +218,12 @@ test(
 	},
 );
 
-test('a file too large for its disk is told of as that', {timeout, skip: isWindows}, async t => {
+test('a file too large for its disk is reported as such', {timeout, skip: isWindows}, async t => {
 	const origin = await startOrigin(t, {size: 999_999_999_999_999, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url, onDemand: true});
 	const shown = await until(engine, download.id, ({status, present}) => status === 'failed' || present > 0);
-	// Some file systems (XFS, btrfs, ZFS, tmpfs) hold it.
+	// Some file systems (XFS, btrfs, ZFS, tmpfs) support this size.
 	if (shown.status === 'failed') {
 		assert.equal(shown.error?.code, 'disk-failed', shown.error?.message);
 		assert.match(shown.error.message, /^The disk cannot hold a file of 999999999999999 bytes: /);
@@ -236,7 +232,7 @@ test('a file too large for its disk is told of as that', {timeout, skip: isWindo
 
 for (const mode of [0o755, 0o750, 0o777]) {
 	test(
-		`a storage folder of mode ${mode.toString(8)} becomes its user's alone`,
+		`a storage folder of mode ${mode.toString(8)} is restricted to its user`,
 		{skip: isWindows},
 		async t => {
 			const storageDir = path.join(await temporaryFolder(t), 'storage');
@@ -249,7 +245,7 @@ for (const mode of [0o755, 0o750, 0o777]) {
 }
 
 for (const storageDir of ['/', '/tmp', process.env.HOME ?? '/']) {
-	test(`the shared folder ${storageDir} is no storage folder`, {skip: isWindows}, async t => {
+	test(`the shared folder ${storageDir} is rejected as storage folder`, {skip: isWindows}, async t => {
 		const {mode} = await stat(storageDir);
 		if ((mode & 0o077) === 0) {
 			t.skip('it is open to nobody else here');
@@ -258,32 +254,28 @@ for (const storageDir of ['/', '/tmp', process.env.HOME ?? '/']) {
 
 		await assert.rejects(startEngine(t, {storageDir}), {
 			code: 'disk-failed',
-			message: /choose a storage folder of its own/,
+			message: /choose a dedicated storage folder/,
 		});
 		assert.equal((await stat(storageDir)).mode, mode);
 	});
 }
 
-test(
-	"another user's folder that others can read is refused",
-	{skip: isWindows || process.getuid?.() !== 0},
-	async t => {
-		const storageDir = path.join(await temporaryFolder(t), 'storage');
-		await mkdir(storageDir);
-		await chmod(storageDir, 0o777);
-		await chmod(path.dirname(storageDir), 0o755);
-		atEnd(t, () => process.seteuid!(0));
-		process.seteuid!(65_534);
-		await assert.rejects(startEngine(t, {storageDir}), {
-			code: 'disk-failed',
-			message: /belongs to another user/,
-		});
-		process.seteuid!(0);
-		assert.deepEqual(await readdir(storageDir), []);
-	},
-);
+test("another user's readable folder is rejected", {skip: isWindows || process.getuid?.() !== 0}, async t => {
+	const storageDir = path.join(await temporaryFolder(t), 'storage');
+	await mkdir(storageDir);
+	await chmod(storageDir, 0o777);
+	await chmod(path.dirname(storageDir), 0o755);
+	atEnd(t, () => process.seteuid!(0));
+	process.seteuid!(65_534);
+	await assert.rejects(startEngine(t, {storageDir}), {
+		code: 'disk-failed',
+		message: /belongs to another user/,
+	});
+	process.seteuid!(0);
+	assert.deepEqual(await readdir(storageDir), []);
+});
 
-test('a storage folder that was removed is told of as that', {timeout, skip: isWindows}, async t => {
+test('a removed storage folder is reported as such', {timeout, skip: isWindows}, async t => {
 	const storageDir = path.join(await temporaryFolder(t), 'storage');
 	const {engine} = await startEngine(t, {storageDir});
 	await rename(storageDir, `${storageDir}.gone`);
@@ -297,7 +289,7 @@ test('a storage folder that was removed is told of as that', {timeout, skip: isW
 });
 
 test(
-	'a storage folder that was removed and made again is not another copy either',
+	'a storage folder that was removed and recreated is not mistaken for another instance',
 	{timeout, skip: isWindows},
 	async t => {
 		const storageDir = path.join(await temporaryFolder(t), 'storage');
@@ -311,7 +303,7 @@ test(
 
 		await rename(storageDir, `${storageDir}.gone`);
 		await mkdir(storageDir);
-		// The lock alone keeps no process running.
+		// The lock alone does not keep the process running.
 		const running = setInterval(() => undefined, 1000);
 		assert.equal(await loss, 'removed');
 		clearInterval(running);
@@ -324,7 +316,7 @@ for (const [what, put] of [
 	['a folder', async key => mkdir(key)],
 ] satisfies Array<[string, (key: string, other: string) => Promise<unknown>]>) {
 	test(
-		`a key that is ${what} keeps nothing from starting`,
+		`a key that is ${what} does not prevent the start`,
 		{skip: isWindows && what === 'a link'},
 		async t => {
 			const storageDir = await temporaryFolder(t);

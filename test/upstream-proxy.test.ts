@@ -28,7 +28,7 @@ import {
 
 const size = 300_000;
 
-/** An origin with a certificate for `localhost`, and the certificate. */
+/** Starts an origin with a certificate for `localhost`; returns its URL and the certificate. */
 async function startTlsOrigin(t: TestContext): Promise<{url: string; ca: string}> {
 	const {key, cert} = await makeCertificate(t);
 	const server = https.createServer({key, cert}, (_request, response) => {
@@ -43,7 +43,7 @@ async function startTlsOrigin(t: TestContext): Promise<{url: string; ca: string}
 	return {url: `https://localhost:${(server.address() as AddressInfo).port}/film`, ca: cert};
 }
 
-/** Takes TLS off what comes, and passes it on to a port. Resolves with its own port. */
+/** Terminates TLS in front of a port. Resolves with its own port. */
 async function startTlsFront(t: TestContext, certificate: Certificate, port: number): Promise<number> {
 	const server = createTlsServer(certificate, socket => {
 		pipeline(socket, connect(port, '127.0.0.1'), socket, () => undefined);
@@ -101,7 +101,7 @@ const proxies: Array<
 for (const [program, start, proxyUrl] of proxies) {
 	const scheme = proxyUrl(1).split(':')[0];
 	test(
-		`${program} (${scheme}) leads to http and https origins`,
+		`${program} (${scheme}) reaches http and https origins`,
 		{skip: missing(program, 'openssl')},
 		async t => {
 			const origin = await startOrigin(t, {size});
@@ -111,14 +111,14 @@ for (const [program, start, proxyUrl] of proxies) {
 				(await fetchThrough(t, `http://localhost:${origin.port}/film`, proxy)).equals(content(0, size)),
 			);
 			assert.ok((await fetchThrough(t, tls.url, proxy, tls.ca)).equals(content(0, size)));
-			// Nothing but the proxy has spoken to the origin.
+			// Only the proxy has connected to the origin.
 			assert.equal(origin.requests.length, 1);
 		},
 	);
 }
 
 test(
-	'tinyproxy behind TLS (https) leads to http and https origins',
+	'tinyproxy behind TLS (https) reaches http and https origins',
 	{skip: missing('tinyproxy', 'openssl')},
 	async t => {
 		const origin = await startOrigin(t, {size});
@@ -138,7 +138,7 @@ test(
 );
 
 test(
-	'a proxy that allows tunnels to the port of https alone is asked for the file itself',
+	'a proxy that tunnels only to the https port is sent forwarded requests',
 	{skip: missing('tinyproxy')},
 	async t => {
 		const origin = await startOrigin(t, {size});
@@ -159,7 +159,7 @@ test(
 );
 
 for (const refusal of ['HTTP/1.1 501 Not Implemented\r\n\r\n', '']) {
-	test(`a proxy that answers CONNECT with "${refusal.trim()}" is asked for the file itself, once it has refused`, async t => {
+	test(`a proxy that answers CONNECT with "${refusal.trim()}" is sent forwarded requests after its refusal`, async t => {
 		const asked: string[] = [];
 		const server = http.createServer((request, response) => {
 			asked.push(`${request.method} ${request.url} ${request.headers['proxy-authorization']}`);
@@ -194,6 +194,44 @@ for (const refusal of ['HTTP/1.1 501 Not Implemented\r\n\r\n', '']) {
 	});
 }
 
+/** A proxy that allows no tunnels, and answers a request for a file with these bytes. */
+async function startForwarder(t: TestContext, answer: string): Promise<HttpDataSource> {
+	const server = createServer(socket => {
+		socket.on('error', () => undefined);
+		socket.once('data', bytes => {
+			const isTunnel = bytes.toString('latin1').startsWith('CONNECT ');
+			socket.end(isTunnel ? 'HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n' : answer, 'latin1');
+		});
+	});
+	await once(server.listen(0, '127.0.0.1'), 'listening');
+	atEnd(t, () => server.close());
+	const {port} = server.address() as AddressInfo;
+	const source = new HttpDataSource({url: 'http://a.example/film', proxy: `http://127.0.0.1:${port}`});
+	atEnd(t, () => source.dispose());
+	return source;
+}
+
+test('a proxy that is asked for the file may answer in as odd a syntax as an origin', async t => {
+	const fields = ['X-Note: a\u0001b', 'Server : x', 'Content-Disposition: attachment;', ' filename="a.mkv"'];
+	const head = ['HTTP/1.1 200 OK', 'Content-Length: 3', ...fields].join('\r\n');
+	const source = await startForwarder(t, `${head}\r\n\r\nabc`);
+	const answer = await source.open({
+		range: {start: 0, end: 3},
+		ranged: true,
+		signal: new AbortController().signal,
+	});
+	assert.equal((await bytesOf(answer.body)).toString(), 'abc');
+	assert.equal(answer.info.name, 'a.mkv');
+});
+
+test('what a proxy answers that is no HTTP is told as that, not as its refusal of a tunnel', async t => {
+	const source = await startForwarder(t, 'SSH-2.0-OpenSSH\r\n');
+	await assert.rejects(
+		source.open({range: {start: 0, end: 3}, ranged: true, signal: new AbortController().signal}),
+		withCode('origin-misbehaved'),
+	);
+});
+
 test('a wrong password is upstream-proxy-refused', {skip: missing('tinyproxy', 'microsocks')}, async t => {
 	const origin = await startOrigin(t, {size});
 	const http = await startTinyproxy(t);
@@ -209,10 +247,10 @@ test('a wrong password is upstream-proxy-refused', {skip: missing('tinyproxy', '
 	assert.equal(origin.requests.length, 0);
 });
 
-test('socks5h lets the proxy look names up, socks5 does it here', {skip: missing('microsocks')}, async t => {
+test('socks5h resolves names at the proxy, socks5 locally', {skip: missing('microsocks')}, async t => {
 	const port = await startMicrosocks(t);
 	const proxy = `${user}:${secret}@127.0.0.1:${port}`;
-	// Nobody knows the name: who says so tells who was asked.
+	// The name does not exist, so the error shows where it was looked up.
 	await assert.rejects(fetchThrough(t, 'http://nobody.invalid/', `socks5h://${proxy}`), (error: Error) => {
 		assert.match(error.message, /The proxy 127\.0\.0\.1:\d+ cannot reach nobody\.invalid/);
 		return withCode('origin-unreachable')(error);
@@ -223,7 +261,7 @@ test('socks5h lets the proxy look names up, socks5 does it here', {skip: missing
 	});
 });
 
-test('a proxy that is not there is upstream-proxy-unreachable', async t => {
+test('a missing proxy is upstream-proxy-unreachable', async t => {
 	const origin = await startOrigin(t, {size});
 	const port = await freePort();
 	for (const scheme of ['http', 'socks5', 'socks5h']) {
@@ -245,31 +283,27 @@ test('a proxy that closes every connection is upstream-proxy-unreachable', async
 	);
 });
 
-test(
-	'a proxy that takes the connection and says nothing is upstream-proxy-unreachable',
-	{timeout: 20_000},
-	async t => {
-		const server = createServer(socket => socket.on('error', () => undefined));
-		await once(server.listen(0, '127.0.0.1'), 'listening');
-		atEnd(t, () => server.close());
-		const {port} = server.address() as AddressInfo;
-		for (const scheme of ['http', 'socks5']) {
-			const source = new HttpDataSource({
-				url: 'http://127.0.0.1/',
-				proxy: `${scheme}://127.0.0.1:${port}`,
-				timeouts: {connect: 100, headers: 100, body: 100},
-			});
-			await assert.rejects(
-				source.open({range: {start: 0, end: 1}, ranged: true, signal: new AbortController().signal}),
-				withCode('upstream-proxy-unreachable'),
-			);
-			await source.dispose();
-		}
-	},
-);
+test('a silent proxy is upstream-proxy-unreachable', {timeout: 20_000}, async t => {
+	const server = createServer(socket => socket.on('error', () => undefined));
+	await once(server.listen(0, '127.0.0.1'), 'listening');
+	atEnd(t, () => server.close());
+	const {port} = server.address() as AddressInfo;
+	for (const scheme of ['http', 'socks5']) {
+		const source = new HttpDataSource({
+			url: 'http://127.0.0.1/',
+			proxy: `${scheme}://127.0.0.1:${port}`,
+			timeouts: {connect: 100, headers: 100, body: 100},
+		});
+		await assert.rejects(
+			source.open({range: {start: 0, end: 1}, ranged: true, signal: new AbortController().signal}),
+			withCode('upstream-proxy-unreachable'),
+		);
+		await source.dispose();
+	}
+});
 
 test(
-	'an origin that is not there is not the fault of the proxy',
+	'an unreachable origin is not blamed on the proxy',
 	{skip: missing('tinyproxy', 'microsocks')},
 	async t => {
 		const port = await freePort();
@@ -281,7 +315,7 @@ test(
 	},
 );
 
-test('an untrusted certificate is refused, with the flags that help', {skip: missing('openssl')}, async t => {
+test('an untrusted certificate is refused, with a hint at the flags', {skip: missing('openssl')}, async t => {
 	const {url} = await startTlsOrigin(t);
 	await assert.rejects(fetchThrough(t, url, 'direct'), (error: Error) => {
 		assert.match(error.message, /certificate of localhost is not trusted \(\w+\)$/);
@@ -331,7 +365,7 @@ for (const [variables, name] of [
 	[{ALL_PROXY: 'socks9://me:wrong@p:1'}, 'ALL_PROXY'],
 	[{HTTP_PROXY: 'http://me:wrong@:1', ALL_PROXY: 'socks5://p:1'}, 'HTTP_PROXY'],
 ] as const) {
-	test(`${name} that names no proxy is told when the download is asked for, not before`, async t => {
+	test(`${name} with an invalid proxy is reported when the download is requested, not before`, async t => {
 		const source = new HttpDataSource({url: 'http://a.example/film', env: variables});
 		atEnd(t, () => source.dispose());
 		source.preconnect();
@@ -352,7 +386,7 @@ for (const [scheme, host, target] of [
 	['socks4a', 'film.invalid', 'film.invalid'],
 	['socks4a', '127.0.0.1', '127.0.0.1'],
 ] as const) {
-	test(`a SOCKS4 proxy (${scheme}) is asked for ${target} to reach ${host}`, async t => {
+	test(`a SOCKS4 proxy (${scheme}) receives ${target} for ${host}`, async t => {
 		const origin = await startOrigin(t, {size});
 		const {port, asked} = await startSocks4(t, user);
 		const url = `http://${host}:${origin.port}/film`;
@@ -370,7 +404,7 @@ for (const [scheme, host, target] of [
 	});
 }
 
-test('what a proxy gives in another transfer coding is not taken for the file', async t => {
+test('a body in an unsolicited transfer coding is not stored as the file', async t => {
 	const server = createServer(socket => {
 		socket.on('error', () => undefined);
 		socket.once('data', () => {
@@ -384,7 +418,7 @@ test('what a proxy gives in another transfer coding is not taken for the file', 
 	await assert.rejects(fetchThrough(t, `http://127.0.0.1:${port}/`, proxy), withCode('origin-misbehaved'));
 });
 
-test('a proxy of another kind is refused without its password', () => {
+test('an unsupported proxy is refused without revealing its password', () => {
 	for (const text of [
 		'ftp://u:wrong@host',
 		'socks6://host',

@@ -350,14 +350,14 @@ test('a resume of a download that holds nothing compares nothing', {timeout}, as
 test('samples wait as long as other requests of the download for a response', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const moved = await startOrigin(t, {size, etag: '"v1"', latency: 1000});
-	const {engine} = await startEngine(t, {answerTimeout: 300});
+	const {engine} = await startEngine(t, {responseTimeout: 300});
 	const {download} = await engine.add({url: origin.url});
 	await until(engine, download.id, ({present}) => present > MiB);
 	Object.assign(origin.options, {etag: '"v2"', bytesPerSecond: undefined});
 	await until(engine, download.id, ({status}) => status === 'failed');
 	origin.options.latency = 1000;
-	await assert.rejects(engine.acceptChange(download.id), /no answer in time/);
-	await assert.rejects(engine.update(download.id, {url: moved.url}), /no answer in time/);
+	await assert.rejects(engine.acceptChange(download.id), /no response in time/);
+	await assert.rejects(engine.update(download.id, {url: moved.url}), /no response in time/);
 });
 
 test('a page from a new link says nothing of the bytes that the old one brought', {timeout}, async t => {

@@ -7,10 +7,10 @@ import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {TestTerminal} from './support/terminal.ts';
 
 const MiB = 1024 * 1024;
-/** Dialogs ignore what is typed in their first 250 ms; a person needs longer to read them. */
+/** Dialogs ignore input in their first 250 ms; a person needs longer to read them. */
 const reading = 400;
 
-/** The dashboard in the panel of VS Code, whose terminal is xterm.js: what that answers goes back to the program. */
+/** Runs the dashboard in a VS Code panel, whose terminal is xterm.js; its answers go back to the program. */
 async function startInPanel(
 	t: TestContext,
 	urls: readonly string[],
@@ -27,7 +27,7 @@ async function startInPanel(
 	);
 	const {emulator} = terminal;
 	emulator.onData(answer => terminal.press(answer));
-	// Without a screen it has no colours to tell; with one it tells those of the theme.
+	// Without a screen, it has no colors to report; with one, it reports the theme's.
 	emulator.parser.registerOscHandler(11, question => {
 		terminal.press(question === '?' ? '\u001B]11;rgb:1f1f/1f1f/1f1f\u001B\\' : '');
 		return true;
@@ -35,7 +35,7 @@ async function startInPanel(
 	return terminal;
 }
 
-/** As xterm.js pastes: lines end in CR, and brackets stand around it where the program asked for them. */
+/** Pastes as xterm.js does: lines end with CR, in brackets if the program enabled them. */
 function paste(terminal: TestTerminal, text: string): void {
 	const lines = text.replaceAll(/\r?\n/g, '\r');
 	if (terminal.emulator.modes.bracketedPasteMode) {
@@ -45,9 +45,9 @@ function paste(terminal: TestTerminal, text: string): void {
 	}
 }
 
-/** The link under a text on the screen, with all that is in it on that line. */
+/** The link under a text on the screen, with its full text on that line. */
 function linkAt({emulator, screen}: TestTerminal, text: string): {uri: string; covered: string} | undefined {
-	// What VS Code asks too; there is no public way.
+	// VS Code uses this internal interface too; there is no public one.
 	const {_core: core} = emulator as unknown as {
 		_core: Record<'_oscLinkService', {getLinkData(id: number): {uri: string} | undefined}>;
 	};
@@ -65,19 +65,19 @@ function linkAt({emulator, screen}: TestTerminal, text: string): {uri: string; c
 }
 
 /**
- * What VS Code does itself with the focus in a terminal (`terminal.integrated.commandsToSkipShell` and the default
- * key bindings of Linux, macOS and Windows), of what a terminal can send.
+ * The keys that VS Code handles itself while a terminal has the focus (`terminal.integrated.commandsToSkipShell` and
+ * the default key bindings of Linux, macOS and Windows), limited to those a terminal can send.
  */
 const takenKeys = [
-	// Quick open, find, recent folders and commands, panel, begin of two keys, next editor, chat, tab key, views.
+	// Quick open, find, recent folders and commands, panel, chord prefix, next editor, chat, tab key, views.
 	...['ctrl+p', 'ctrl+e', 'ctrl+f', 'ctrl+g', 'ctrl+r', 'ctrl+j', 'ctrl+k', 'ctrl+i', 'ctrl+m', 'ctrl+q'],
-	// Paste on Windows, the shell's own word list, a terminal that lies among the editors is closed.
+	// Paste on Windows, the shell's word completion, closing a terminal in the editor area.
 	...['ctrl+v', 'ctrl+ ', 'ctrl+w', 'ctrl+`', 'ctrl+;'],
-	// While text is selected, the search is open or a notification is shown.
+	// While text is selected, the search is open, or a notification is shown.
 	...['ctrl+c', 'escape'],
 ];
 
-test('no command of the dashboard needs a key that VS Code takes for itself', () => {
+test('no dashboard command needs a key that VS Code intercepts', () => {
 	for (const {command, keys} of keyTable) {
 		assert.ok(
 			keys.some(key => !takenKeys.includes(key)),
@@ -96,7 +96,7 @@ test('no command of the dashboard needs a key that VS Code takes for itself', ()
 	}
 });
 
-test('both URLs are links to the whole of them, and a URL with a secret is none', async t => {
+test('both URLs are links to their full text, and a URL with a secret is not a link', async t => {
 	const origin = await startOrigin(t, {size: 60 * MiB, bytesPerSecond: MiB});
 	const long = origin.urlOf(`/${'a-folder-in-a-folder/'.repeat(8)}film.mkv`);
 	const secret = origin.urlOf('/second.mkv?token=geheim');
@@ -122,7 +122,7 @@ test('both URLs are links to the whole of them, and a URL with a secret is none'
 });
 
 for (const brackets of [true, false]) {
-	test(`what is pasted ${brackets ? 'in' : 'without'} brackets is added, and is no keys`, async t => {
+	test(`text pasted ${brackets ? 'in' : 'without'} brackets is added and not handled as keys`, async t => {
 		const origin = await startOrigin(t, {size: 60 * MiB, bytesPerSecond: MiB});
 		const terminal = await startInPanel(t, [origin.urlOf('/first.mkv')]);
 		await terminal.shows(/↓ first\.mkv/);
@@ -151,7 +151,7 @@ for (const brackets of [true, false]) {
 	});
 }
 
-test('tab and title tell the progress, and nothing of it stays', async t => {
+test('tab and title show the progress, which is cleared at the end', async t => {
 	const origin = await startOrigin(t, {size: 6 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const terminal = await startInPanel(t, [origin.url]);
 	let title = '';
@@ -164,7 +164,7 @@ test('tab and title tell the progress, and nothing of it stays', async t => {
 		return true;
 	});
 	await terminal.shows(() => /^\d+% [\d.]+ [KM]iB\/s - downstream$/.test(title));
-	await terminal.shows(() => progress.some(told => /^4;1;[1-9]\d?$/.test(told)));
+	await terminal.shows(() => progress.some(state => /^4;1;[1-9]\d?$/.test(state)));
 	await terminal.shows(/✓ film\.bin/);
 	await terminal.shows(() => progress.at(-1) === '4;0;0' && title === 'downstream');
 
@@ -180,20 +180,20 @@ test('tab and title tell the progress, and nothing of it stays', async t => {
 	terminal.press('q');
 	assert.equal(await terminal.exit(), 0);
 	assert.equal(progress.at(-1), '4;0');
-	// This terminal keeps no title to go back to.
+	// This terminal saves no title.
 	assert.equal(title, '');
 });
 
-test('keys that VS Code sends with Alt or as long sequences do nothing', async t => {
+test('keys that VS Code sends with Alt or as long sequences are ignored', async t => {
 	const origin = await startOrigin(t, {size: 60 * MiB, bytesPerSecond: MiB});
 	const terminal = await startInPanel(t, [origin.urlOf('/first.mkv'), origin.urlOf('/second.mkv')]);
 	await terminal.shows(/↓ second\.mkv/);
 	const letters = Array.from('abcdefghijklmnopqrstuvwxyzCGJKLMOPSUVY1');
 	const sequences = [
 		...letters.map(letter => `\u001B${letter}`),
-		// Shift+Enter as extensions bind it; Alt and the arrows, Ctrl+Tab, F5.
+		// Shift+Enter as bound by extensions; Alt with arrows, Ctrl+Tab, F5.
 		...['\u001B\r', '\u001B[27;2;13~', '\u001B[1;3B', '\u001B[1;3C', '\u001B[1;5I', '\u001B[15~'],
-		// Answers to questions that were never asked.
+		// Answers to queries that were never sent.
 		...['\u001B[?2026;2$y', '\u001B[?1;2c', '\u001B[3;1R'],
 	];
 	terminal.press(sequences.join(''));
@@ -211,7 +211,7 @@ test('keys that VS Code sends with Alt or as long sequences do nothing', async t
 	await terminal.shows(/▸ ↓ first\.mkv[^]*↓ second\.mkv/);
 });
 
-test('a panel that is made very low and high again shows all the time what runs', async t => {
+test('a panel resized very low and back always shows the active download', async t => {
 	const origin = await startOrigin(t, {size: 60 * MiB, bytesPerSecond: MiB});
 	const terminal = await startInPanel(t, [origin.urlOf('/first.mkv'), origin.urlOf('/second.mkv')]);
 	await terminal.shows(/Stream +http/);

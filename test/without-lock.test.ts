@@ -200,8 +200,8 @@ test(
 		makeRoom();
 		const second = await startEngine(t, {storageDir});
 		const other = await startOrigin(t, {size, etag});
-		await refuses(first.engine, half, 503, /already runs/);
-		assert.match(first.engine.snapshot.banners.join('\n'), /already runs .*What is here is served/);
+		await refuses(first.engine, half, 503, /is already running/);
+		assert.match(first.engine.snapshot.banners.join('\n'), /is already running .*What is here is served/);
 		await until(second.engine, half, ({status}) => status === 'complete');
 		const {download: added} = await second.engine.add({url: other.url});
 		await until(second.engine, added.id, ({status}) => status === 'complete');

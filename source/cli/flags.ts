@@ -150,7 +150,8 @@ export const flags = {
 	allowOrigin: {
 		kind: 'list',
 		value: 'ORIGIN',
-		description: 'web page that may play, such as https://player.example; may be repeated',
+		description:
+			'web page or browser extension that may ask, such as https://player.example; may be repeated',
 	},
 	openStream: {kind: 'switch', description: '/stream?url= needs no key'},
 	plain: {kind: 'switch', description: 'lines instead of the dashboard, for screen readers and logs'},

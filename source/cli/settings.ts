@@ -222,12 +222,23 @@ function duration(flag: string, value: string, {least, most}: {least: number; mo
 			);
 }
 
+/** Origins of extensions and webviews are opaque to `URL`; browsers send them as here. */
+const extensionOrigin = /^(?:(?:chrome|moz)-extension|vscode-webview):\/\/[a-z\d-]+$/;
+
 function webOrigin(flag: string, value: string): string {
+	if (extensionOrigin.test(value.replace(/\/$/, ''))) {
+		return value.replace(/\/$/, '');
+	}
+
 	const url = URL.canParse(value) ? new URL(value) : undefined;
 	const isOrigin = url !== undefined && /^https?:$/.test(url.protocol) && `${url.origin}/` === url.href;
 	return isOrigin
 		? url.origin
-		: refuse(flag, value, 'it must be the origin of a web page, such as https://player.example');
+		: refuse(
+				flag,
+				value,
+				'it must be the origin of a web page or extension, such as https://player.example or chrome-extension://ID',
+			);
 }
 
 function checksum(flag: string, value: string | undefined): string | undefined {

@@ -207,8 +207,10 @@ export class Actions {
 
 	#resume(selected: Download, targets: readonly Download[]): void {
 		const {downstream} = this.#ui;
-		const resumable = targets.filter(download => isStopped(download) || download.status === 'waiting');
-		if (selected.error?.code === 'origin-changed') {
+		const resumable = targets.filter(
+			download => isStopped(download) || download.status === 'waiting' || download.isPageForFile,
+		);
+		if (selected.error?.code === 'origin-changed' && !selected.isPageForFile) {
 			openChangedDialog(this.#ui, selected);
 		} else if (resumable.length === 0) {
 			this.#ui.say(`r: it ${whyNotResumed(selected)}`);

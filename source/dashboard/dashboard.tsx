@@ -393,7 +393,7 @@ function footerWords(mode: Mode, selected: Download | undefined): Partial<Record
 		return {...Object.fromEntries(none.map(command => [command, false])), filter: false, sort: false};
 	}
 
-	const {status, error} = selected;
+	const {status, error, isPageForFile} = selected;
 	const isStopped = status === 'paused' || status === 'cancelled' || status === 'failed';
 	const isComplete = status === 'complete';
 	return {
@@ -401,8 +401,9 @@ function footerWords(mode: Mode, selected: Download | undefined): Partial<Record
 			? {open: false, back: 'back', next: 'next', 'plain-text': 'plain text', filter: false, sort: false}
 			: {}),
 		pause: isStopped || isComplete ? false : 'pause',
-		resume: isStopped || status === 'waiting' ? (status === 'paused' ? 'resume' : 'retry') : false,
-		'new-url': status === 'failed' && error && hasExpired(error) ? 'new link' : false,
+		resume:
+			isStopped || status === 'waiting' || isPageForFile ? (status === 'paused' ? 'resume' : 'retry') : false,
+		'new-url': isPageForFile || (status === 'failed' && error && hasExpired(error)) ? 'new link' : false,
 		remove: isComplete ? 'remove' : 'cancel',
 	};
 }

@@ -6,19 +6,9 @@ import {maskUrl} from '../text/mask-url.ts';
 import {Transfer, type TransferServices} from './download/transfer.ts';
 import type {DataSource} from './origin/data-source.ts';
 import {inputOfRecord, isSame, type RecordInput} from './record-input.ts';
+import {Removals, type Removal, type Removed} from './removals.ts';
 import type {Sources} from './sources.ts';
 import type {DownloadRecord, RecordFile, RecordStore} from './store/record-store.ts';
-
-/** A download off the list. Without any of the last three, its bytes are kept until it is added again. */
-type Removed = {
-	readonly recordFile: RecordFile;
-	/** Until the last record is written. */
-	closing?: Promise<void> | undefined;
-	/** Until the bytes are deleted. */
-	timer?: NodeJS.Timeout | undefined;
-	/** The restored download. */
-	restoring?: Promise<Transfer> | undefined;
-};
 
 export type Addition = {
 	/** A data source of a program's own. */
@@ -37,8 +27,6 @@ type CatalogContext = {
 	readonly warn: (sentence: string) => void;
 };
 
-const defaultUndoMs = 10_000;
-
 export class Catalog {
 	readonly #store: RecordStore;
 	readonly #services: TransferServices;
@@ -47,7 +35,7 @@ export class Catalog {
 	readonly #warn: (sentence: string) => void;
 	/** In the order of their addition. */
 	readonly #transfers = new Map<DownloadId, Transfer>();
-	readonly #removed = new Map<DownloadId, Removed>();
+	readonly #removals: Removals;
 	/** Until they are in `#transfers`. */
 	readonly #creating = new Map<DownloadRecord, Promise<Transfer>>();
 	/** Operations that write to the storage folder. */
@@ -61,6 +49,14 @@ export class Catalog {
 		this.#sources = sources;
 		this.#onDemand = onDemand;
 		this.#warn = warn;
+		this.#removals = new Removals({
+			deleteData: id => this.track(store.delete(id)),
+			deletionFailed: error => {
+				if (!services.access.refusal) {
+					warn(`A removed download cannot be deleted: ${messageOf(error)}`);
+				}
+			},
+		});
 	}
 
 	get transfers(): ReadonlyMap<DownloadId, Transfer> {
@@ -69,9 +65,7 @@ export class Catalog {
 
 	/** Records of removed downloads whose bytes are kept for good. */
 	get kept(): DownloadRecord[] {
-		return [...this.#removed.values()]
-			.filter(({closing, timer, restoring}) => !closing && !timer && !restoring)
-			.map(({recordFile}) => recordFile.record);
+		return this.#removals.kept;
 	}
 
 	/** No operation starts any more. */
@@ -91,7 +85,7 @@ export class Catalog {
 
 	/** Removed downloads too. */
 	has(id: DownloadId): boolean {
-		return this.#transfers.has(id) || this.#removed.has(id);
+		return this.#transfers.has(id) || this.#removals.get(id) !== undefined;
 	}
 
 	view(transfer: Transfer): Download {
@@ -141,9 +135,13 @@ export class Catalog {
 			return {transfer: known, existed: true};
 		}
 
-		const removed = [...this.#removed.values()].find(({recordFile}) => isSame(recordFile.record, input));
+		const removed = this.#removals.find(record => isSame(record, input));
 		if (removed) {
 			const restored = await this.#restore(removed, {intent: input.intent, error: undefined}, ownSource);
+			if (resumes && restored.isPageForFile && input.intent === 'run') {
+				await restored.resume();
+			}
+
 			await applyChecksum(restored, input.checksum);
 			return {transfer: restored, existed: true};
 		}
@@ -201,37 +199,17 @@ export class Catalog {
 		return (await this.add(inputOfRecord(record))).transfer;
 	}
 
-	async remove(id: DownloadId, options: {data: 'keep' | 'delete'; undoMs?: number}): Promise<void> {
-		await this.track(this.#remove(id, options));
+	async remove(id: DownloadId, removal: Removal): Promise<void> {
+		await this.track(this.#remove(id, removal));
 	}
 
-	async #remove(
-		id: DownloadId,
-		{data, undoMs = defaultUndoMs}: {data: 'keep' | 'delete'; undoMs?: number},
-	): Promise<void> {
+	async #remove(id: DownloadId, removal: Removal): Promise<void> {
 		const transfer = this.get(id);
-		const {recordFile} = transfer;
-		const isForGood = data === 'delete' && undoMs === 0;
 		const closing = transfer.close();
-		const removed: Removed = {recordFile, closing};
-		// In the same tick: adding the URL again meanwhile must find these bytes.
 		this.#transfers.delete(id);
-		if (!isForGood) {
-			this.#removed.set(id, removed);
-		}
-
+		const removing = this.#removals.remove(transfer.recordFile, closing, removal);
 		this.#services.changed();
-		await closing;
-		removed.closing = undefined;
-		if (!removed.restoring) {
-			await recordRemoval(recordFile, data);
-			if (isForGood) {
-				await this.purge(id);
-			} else if (data === 'delete' && !removed.restoring && this.#removed.get(id) === removed) {
-				removed.timer = setTimeout(() => void this.#purgeOrWarn(id), undoMs);
-			}
-		}
-
+		await removing;
 		this.#services.queueChanged();
 	}
 
@@ -239,35 +217,17 @@ export class Catalog {
 	async clear(): Promise<void> {
 		const listed = [...this.#transfers.keys()];
 		await Promise.all(listed.map(id => this.remove(id, {data: 'delete', undoMs: 0})));
-		await Promise.all([...this.#removed.keys()].map(id => this.purge(id)));
+		await Promise.all(this.#removals.ids.map(id => this.purge(id)));
 	}
 
 	/** Deletes the bytes and the record of a download off the list. */
 	async purge(id: DownloadId): Promise<void> {
-		const removed = this.#removed.get(id);
-		clearTimeout(removed?.timer);
-		if (removed?.closing) {
-			await removed.closing;
-		}
-
-		this.#removed.delete(id);
-		await this.track(this.#store.delete(id));
-	}
-
-	/** For deletions in the background: the next start tries a failed one again. */
-	async #purgeOrWarn(id: DownloadId): Promise<void> {
-		try {
-			await this.purge(id);
-		} catch (error) {
-			if (!this.#services.access.refusal) {
-				this.#warn(`A removed download cannot be deleted: ${messageOf(error)}`);
-			}
-		}
+		await this.#removals.purge(id);
 	}
 
 	/** Rejects with `not-found`. */
 	async restore(id: DownloadId): Promise<void> {
-		const removed = this.#removed.get(id);
+		const removed = this.#removals.get(id);
 		if (!removed) {
 			throw new DownStreamError('not-found', `There is no removed download ${id} to bring back`);
 		}
@@ -276,31 +236,13 @@ export class Catalog {
 		await this.track(this.#restore(removed));
 	}
 
-	/** Concurrent calls share one restoration. */
 	#restore(removed: Removed, change: Partial<DownloadRecord> = {}, source?: DataSource): Promise<Transfer> {
-		clearTimeout(removed.timer);
-		removed.timer = undefined;
-		removed.restoring ??= this.#reopen(removed, change, source);
-		return removed.restoring;
-	}
-
-	async #reopen(
-		removed: Removed,
-		change: Partial<DownloadRecord>,
-		source: DataSource | undefined,
-	): Promise<Transfer> {
-		const {recordFile} = removed;
-		try {
-			await removed.closing;
-			await recordFile.save({...change, removed: undefined});
+		return this.#removals.restore(removed, change, async recordFile => {
 			const transfer = await this.#open(recordFile, source);
-			this.#removed.delete(transfer.id);
 			this.#sort();
 			this.#services.queueChanged();
 			return transfer;
-		} finally {
-			removed.restoring = undefined;
-		}
+		});
 	}
 
 	/** For the start of the program. */
@@ -327,7 +269,7 @@ export class Catalog {
 			}
 		}
 
-		this.#removed.clear();
+		this.#removals.clear();
 		await this.#openRecords([...changed.values()]);
 	}
 
@@ -336,9 +278,9 @@ export class Catalog {
 			const {record} = recordFile;
 			this.#lastAddedAt = Math.max(this.#lastAddedAt, record.addedAt);
 			if (record.removed === 'delete' && !this.#services.access.refusal) {
-				await this.#purgeOrWarn(record.id);
+				await this.#removals.purgeInBackground(record.id);
 			} else if (record.removed) {
-				this.#removed.set(record.id, {recordFile});
+				this.#removals.addStored(recordFile);
 			} else {
 				await this.#openOrWarn(recordFile);
 			}
@@ -379,12 +321,7 @@ export class Catalog {
 
 	/** The storage folder may be written from now on. */
 	mayWrite(): void {
-		for (const [id, {recordFile}] of this.#removed) {
-			if (recordFile.record.removed === 'delete') {
-				void this.#purgeOrWarn(id);
-			}
-		}
-
+		this.#removals.purgeRecorded();
 		for (const transfer of this.#transfers.values()) {
 			transfer.mayWrite();
 		}
@@ -397,11 +334,7 @@ export class Catalog {
 			transfer.abandon(reason);
 		}
 
-		for (const {timer} of this.#removed.values()) {
-			clearTimeout(timer);
-		}
-
-		this.#removed.clear();
+		this.#removals.clear();
 	}
 
 	/** Refuses new operations. */
@@ -413,8 +346,7 @@ export class Catalog {
 	async close(): Promise<void> {
 		await Promise.allSettled(Array.from(this.#transfers.values(), transfer => transfer.close()));
 		await Promise.allSettled(this.#writing);
-		const pending = [...this.#removed].filter(([, {timer}]) => timer);
-		await Promise.all(pending.map(([id]) => this.#purgeOrWarn(id)));
+		await this.#removals.purgePending();
 	}
 
 	#refuseIfEnded(): void {
@@ -424,19 +356,8 @@ export class Catalog {
 	}
 }
 
-async function recordRemoval(recordFile: RecordFile, data: 'keep' | 'delete'): Promise<void> {
-	try {
-		await recordFile.save({removed: data});
-	} catch (error) {
-		// Deleting is what makes room on a full disk.
-		if (data === 'keep') {
-			throw error;
-		}
-	}
-}
-
-function isResumedBy({status}: Transfer, {intent}: RecordInput, resumes: boolean): boolean {
-	const isAtRest = ['paused', 'failed', 'waiting', 'checking'].includes(status);
+function isResumedBy({status, isPageForFile}: Transfer, {intent}: RecordInput, resumes: boolean): boolean {
+	const isAtRest = ['paused', 'failed', 'waiting', 'checking'].includes(status) || isPageForFile;
 	return status === 'cancelled' || (resumes && intent === 'run' && isAtRest);
 }
 

@@ -27,7 +27,7 @@ import {Snapshots} from './snapshots.ts';
 import {Sources} from './sources.ts';
 import {evictableOf, selectEvictions} from './store/eviction.ts';
 import {keepPrivate, makeFolder} from './store/make-folder.ts';
-import {RecordStore, newKey, readKey} from './store/record-store.ts';
+import {RecordStore, newKey, readKey, viewKeyOf} from './store/record-store.ts';
 import {StorageAccess} from './store/storage-access.ts';
 
 export type {EngineOptions} from './options.ts';
@@ -82,34 +82,21 @@ export class Engine implements DownloadEngine {
 		this.key = key;
 		this.#options = options;
 		this.#access = access;
-		const hosts = new HostLimits(host => this.#wakeHost(host));
 		this.#services = {
 			bandwidth: new Bandwidth(options.limitRate),
 			blocks: new BlockPool(),
 			access,
-			hosts,
+			hosts: new HostLimits(),
 			connections: options.connections ?? 4,
-			answerTimeout: options.answerTimeout ?? 30_000,
+			responseTimeout: options.responseTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
 			queueChanged: () => this.#balance(),
-			freeConnection: host => {
-				for (const transfer of this.#catalog.transfers.values()) {
-					if (transfer.host === host && transfer.yieldConnection()) {
-						break;
-					}
-				}
-			},
-			connectionClosed: host => {
-				if (hosts.isLimited(host)) {
-					queueMicrotask(() => this.#wakeHost(host));
-				}
-			},
 		};
 		this.#sources = new Sources(options, {
-			key,
+			keys: [key, viewKeyOf(key)],
 			origin: () => this.#origin,
 			isKnown: id => this.#catalog.has(id),
 		});
@@ -142,6 +129,11 @@ export class Engine implements DownloadEngine {
 				this.#snapshots.changed();
 			},
 		};
+	}
+
+	/** Authorizes reading alone: for players and pages. */
+	get viewKey(): string {
+		return viewKeyOf(this.key);
 	}
 
 	/** `http://127.0.0.1:PORT`; empty until the proxy listens. */
@@ -395,14 +387,6 @@ export class Engine implements DownloadEngine {
 		const {cacheSize = Infinity} = this.#options;
 		if (cacheSize !== Infinity && !this.#disposed && !this.#access.refusal) {
 			void this.makeRoom(cacheSize);
-		}
-	}
-
-	#wakeHost(host: string): void {
-		for (const transfer of this.#catalog.transfers.values()) {
-			if (transfer.host === host) {
-				transfer.wake();
-			}
 		}
 	}
 }

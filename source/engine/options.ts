@@ -33,5 +33,5 @@ export type EngineOptions = {
 	/** The words of the command that resolves an item to a new link after its link has expired. */
 	readonly resolveWith?: readonly string[] | undefined;
 	/** Milliseconds for the first response of an origin, 30 s unless given; longer after each timeout. */
-	readonly answerTimeout?: number;
+	readonly responseTimeout?: number;
 };

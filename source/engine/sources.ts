@@ -15,7 +15,8 @@ import type {DownloadRecord} from './store/record.ts';
 export type OwnStreams = {
 	/** `http://127.0.0.1:PORT`; empty until the proxy listens. */
 	origin(): string;
-	readonly key: string;
+	/** The key of the proxy and its view key. */
+	readonly keys: readonly string[];
 	/** Whether the id is that of a download of this engine. */
 	isKnown(id: string): boolean;
 };
@@ -78,13 +79,24 @@ export class Sources {
 
 	/** At another port, such as that of a tunnel, the id or the key tells. */
 	#isOwnStream({hostname, port, pathname, searchParams}: URL): boolean {
-		const [, area = '', id = ''] = pathname.split('/');
+		const [area = '', id = ''] = decoded(pathname)
+			.split('/')
+			.filter(segment => segment !== '');
 		const origin = this.#own.origin();
 		const isOurPort = URL.canParse(origin) && new URL(origin).port === port;
 		const isOurs =
 			(isOurPort && isLoopback(hostname)) ||
 			this.#own.isKnown(id) ||
-			searchParams.get('key') === this.#own.key;
+			this.#own.keys.includes(searchParams.get('key') ?? '');
 		return ['stream', 'playlist.m3u', 'api'].includes(area) && isOurs;
+	}
+}
+
+/** Returns a malformed path as it is. */
+function decoded(pathname: string): string {
+	try {
+		return decodeURIComponent(pathname);
+	} catch {
+		return pathname;
 	}
 }

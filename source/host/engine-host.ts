@@ -5,6 +5,7 @@ import {completed} from '../requests/add-requests.ts';
 import {DownStreamError} from '../downstream.ts';
 import {errorCode} from '../engine/store/disk-error.ts';
 import {Engine, type EngineOptions} from '../engine/engine.ts';
+import {writeViewKey} from '../engine/store/record-store.ts';
 import {Logger, type LogLevel} from '../log.ts';
 import {ProxyServer} from '../proxy/server.ts';
 import type {Netrc} from '../requests/netrc.ts';
@@ -17,7 +18,7 @@ export type EngineHost = {
 };
 
 /** The options of the engine, and those of its proxy and its log. */
-export type HostSettings = Omit<EngineOptions, 'answerTimeout'> & {
+export type HostSettings = Omit<EngineOptions, 'responseTimeout'> & {
 	readonly port: number;
 	/** Reject with `port-taken` instead of trying the next port. */
 	readonly exactPort: boolean;
@@ -27,7 +28,7 @@ export type HostSettings = Omit<EngineOptions, 'answerTimeout'> & {
 	readonly openStream: boolean;
 	/** Logins by host. */
 	readonly netrc?: Netrc | undefined;
-	/** `answerTimeout` of the engine. */
+	/** `responseTimeout` of the engine. */
 	readonly timeout?: number;
 	readonly logFile?: string | undefined;
 	readonly logLevel?: LogLevel;
@@ -44,7 +45,7 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 	}
 
 	const headers = headersForAll ? settings.headers : undefined;
-	const engine = await Engine.open({...settings, headers, answerTimeout: settings.timeout});
+	const engine = await Engine.open({...settings, headers, responseTimeout: settings.timeout});
 	try {
 		const {port, exactPort, allowOrigins, openStream} = settings;
 		const proxy = await ProxyServer.listen({
@@ -60,6 +61,8 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 			engine.addBanner(`Port ${proxy.takenPort} is taken by another program; streams are at ${proxy.origin}`);
 		}
 
+		// Where the disk takes no writes, `serve --json` prints it.
+		await writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined);
 		await engine.publish(proxy.origin);
 		return {
 			engine,

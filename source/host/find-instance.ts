@@ -55,7 +55,7 @@ async function findCopy(storageDir: string): Promise<Instance | undefined> {
 		if (waited >= startMs) {
 			throw new DownStreamError(
 				'storage-locked',
-				`downstream-tui already runs (pid ${pid}) on ${storageDir}`,
+				`downstream-tui is already running (pid ${pid}) on ${storageDir}`,
 			);
 		}
 

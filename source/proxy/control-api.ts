@@ -1,4 +1,4 @@
-// The engine's commands and its snapshot over HTTP: JSON in and out, server-sent events for what changes.
+// The control API: the engine's commands and snapshot as JSON over HTTP, with server-sent events for changes.
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {
 	type AddRequest,
@@ -23,44 +23,57 @@ import {
 	type ObjectSchema,
 } from '../schema.ts';
 import {safeJson} from '../text/escape-controls.ts';
+import {viewKeyRefusal} from './access.ts';
+import {withoutSecrets, type ReadOnly} from './read-only.ts';
 import {Problem} from './problem.ts';
 
 /** Bytes of a request body. */
 const maxBodySize = 1024 * 1024;
 /** Up to the longest delay of a timer. */
-const undoTime = integer(0, 2_147_483_647);
+export const undoTime = integer(0, 2_147_483_647);
 
-/** What follows `snapshot` in `/api/events`: the snapshot with the downloads that differ instead of all. */
+/** The event after `snapshot` in `/api/events`: the snapshot with only the downloads that changed. */
 export type SnapshotChanges = Omit<Snapshot, 'downloads'> & {
-	/** New ones too. */
+	/** Includes new ones. */
 	readonly changed: readonly Download[];
-	/** All that are there, in their order; null where these are the same as before. */
+	/** The ids of all downloads in order; null if the order is unchanged. */
 	readonly order: readonly DownloadId[] | null;
 };
 
 /**
- * In the answer to a command: the version of the first snapshot that shows what it did. A client that follows the
- * events knows by it when it has seen that.
+ * In the response to a command: the version of the first snapshot that reflects it. A client of the event stream uses
+ * it to detect when its own command has taken effect.
  */
 export const versionHeader = 'downstream-version';
 
-/** Bodies without a type in the interface. */
-const startOverRequest = object<{keepOld?: boolean}>({keepOld: optional(boolean)});
-const moveRequest = object<{by: -1 | 1}>({by: rule('-1 or 1', value => value === -1 || value === 1)});
-const settingsRequest = object<{limitRate: number | null}>({limitRate: rateLimit});
+/** Request bodies without a type in the engine's interface. */
+export const startOverRequest = object<{keepOld?: boolean}>({keepOld: optional(boolean)});
+export const moveRequest = object<{by: -1 | 1}>({
+	by: rule('-1 or 1', value => value === -1 || value === 1, {enum: [-1, 1]}),
+});
+export const settingsRequest = object<{limitRate: number | null}>({limitRate: rateLimit});
 
 export type ApiRequest = {
 	readonly request: IncomingMessage;
 	readonly response: ServerResponse;
 	readonly path: string;
 	readonly parameters: URLSearchParams;
+	readonly permission: 'command' | 'view';
 	readonly prepareAdd?: ((request: AddRequest) => Promise<AddRequest>) | undefined;
 };
 
-type Handler = (engine: DownloadEngine, api: ApiRequest, id: DownloadId) => void | Promise<void>;
+type Handler<Engine = DownloadEngine> = (
+	engine: Engine,
+	api: ApiRequest,
+	id: DownloadId,
+) => void | Promise<void>;
 
-/** By path below `/api`, where `*` is the id of a download, then by method. */
-export const routes = new Map<string, Readonly<Record<string, Handler>>>([
+type Methods = {readonly GET?: Handler<ReadOnly>} & Readonly<
+	Partial<Record<'POST' | 'PATCH' | 'DELETE', Handler>>
+>;
+
+/** Keyed by path below `/api`, where `*` stands for a download's id, then by method. */
+export const routes = new Map<string, Methods>([
 	[
 		'/downloads',
 		{
@@ -89,7 +102,7 @@ export const routes = new Map<string, Readonly<Record<string, Handler>>>([
 	['/events', {GET: (engine, {response}) => sendEvents(engine, response)}],
 ]);
 
-/** Answers a request below `/api` that has shown the key. Rejects with a `Problem` or `DownStreamError`. */
+/** Serves an authorized request below `/api`. Rejects with a `Problem` or `DownStreamError`. */
 export async function serveApi(engine: DownloadEngine, api: ApiRequest): Promise<void> {
 	const [, id = '', verb = ''] = /^\/api\/downloads\/([^/]+)(.*)$/.exec(api.path) ?? [];
 	const methods = routes.get(id === '' ? api.path.slice('/api'.length) : `/downloads/*${verb}`);
@@ -97,13 +110,20 @@ export async function serveApi(engine: DownloadEngine, api: ApiRequest): Promise
 		throw new Problem(404, 'There is nothing at this address.');
 	}
 
-	const handler = methods[api.request.method ?? ''];
+	const method = api.request.method ?? '';
+	const handler = Object.hasOwn(methods, method) ? methods[method as keyof Methods] : undefined;
 	if (!handler) {
 		const allow = Object.keys(methods).join(', ');
-		throw new Problem(405, `Only ${allow} is answered here.`, {allow});
+		throw new Problem(405, `Only ${allow} is allowed here.`, {allow});
 	}
 
-	await handler(engine, api, id);
+	if (api.permission === 'command') {
+		await handler(engine, api, id);
+	} else if (handler === methods.GET) {
+		await methods.GET(withoutSecrets(engine), api, id);
+	} else {
+		throw new Problem(403, viewKeyRefusal);
+	}
 }
 
 function command(run: (engine: DownloadEngine, id: DownloadId) => Promise<void>): Handler {
@@ -115,7 +135,7 @@ function command(run: (engine: DownloadEngine, id: DownloadId) => Promise<void>)
 
 async function addDownload(
 	engine: DownloadEngine,
-	{request, response, prepareAdd = async unprepared => unprepared}: ApiRequest,
+	{request, response, prepareAdd = async original => original}: ApiRequest,
 ): Promise<void> {
 	const given = checkBody(await readJson(request), addRequest);
 	const {download, existed} = await engine.add(await prepareAdd(given));
@@ -152,7 +172,7 @@ async function removeDownload(
 	response.writeHead(204).end();
 }
 
-/** The download, and which bytes of it were damaged. */
+/** Responds with the download and its damaged ranges. */
 async function verifyDownload(engine: DownloadEngine, {response}: ApiRequest, id: DownloadId): Promise<void> {
 	const {damaged} = await engine.verify(id);
 	sendResult(engine, response, 200, {...findDownload(engine, id), damaged});
@@ -163,7 +183,7 @@ async function startOver(
 	{request, response}: ApiRequest,
 	id: DownloadId,
 ): Promise<void> {
-	const options = checkBody(await readJsonOrNothing(request), startOverRequest);
+	const options = checkBody(await readOptionalJson(request), startOverRequest);
 	sendResult(engine, response, 200, await engine.startOver(id, options));
 }
 
@@ -186,7 +206,7 @@ async function exportDownload(
 	sendResult(engine, response, 200, await engine.export(id, given));
 }
 
-function sendSettings({snapshot}: DownloadEngine, {response}: ApiRequest): void {
+function sendSettings({snapshot}: ReadOnly, {response}: ApiRequest): void {
 	sendJson(response, 200, {limitRate: snapshot.limitRate});
 }
 
@@ -196,7 +216,7 @@ async function changeSettings(engine: DownloadEngine, {request, response}: ApiRe
 	sendResult(engine, response, 200, {limitRate: engine.snapshot.limitRate});
 }
 
-function findDownload(engine: DownloadEngine, id: DownloadId): Download {
+function findDownload(engine: ReadOnly, id: DownloadId): Download {
 	const download = engine.snapshot.downloads.find(candidate => candidate.id === id);
 	if (!download) {
 		throw new DownStreamError('not-found', 'There is no such download.');
@@ -205,8 +225,8 @@ function findDownload(engine: DownloadEngine, id: DownloadId): Download {
 	return download;
 }
 
-/** A slow client skips what it had no time for: the next event is the difference to what it was sent last. */
-function sendEvents(engine: DownloadEngine, response: ServerResponse): void {
+/** A slow client skips intermediate states: each event is the difference from the last snapshot sent to it. */
+function sendEvents(engine: ReadOnly, response: ServerResponse): void {
 	response.writeHead(200, {'content-type': 'text/event-stream', 'cache-control': 'no-store'});
 	let sent = engine.snapshot;
 	response.write(formatEvent('snapshot', sent));
@@ -225,7 +245,7 @@ function formatEvent(event: string, data: unknown): string {
 	return `event: ${event}\ndata: ${safeJson(data)}\n\n`;
 }
 
-/** Unchanged downloads are the same objects in both snapshots. */
+/** Unchanged downloads are identical objects in both snapshots. */
 function changesBetween(previous: Snapshot, {downloads, ...rest}: Snapshot): SnapshotChanges {
 	const before = new Set(previous.downloads);
 	const isInOrder =
@@ -238,7 +258,7 @@ function changesBetween(previous: Snapshot, {downloads, ...rest}: Snapshot): Sna
 	};
 }
 
-/** The answer to a command. */
+/** Responds to a command. */
 function sendResult(engine: DownloadEngine, response: ServerResponse, status: number, value: unknown): void {
 	sendVersion(engine, response);
 	sendJson(response, status, value);
@@ -248,7 +268,7 @@ function sendVersion({snapshot}: DownloadEngine, response: ServerResponse): void
 	response.setHeader(versionHeader, snapshot.version);
 }
 
-function sendJson(response: ServerResponse, status: number, value: unknown): void {
+export function sendJson(response: ServerResponse, status: number, value: unknown): void {
 	const body = safeJson(value);
 	response.writeHead(status, {
 		'content-type': 'application/json',
@@ -259,8 +279,8 @@ function sendJson(response: ServerResponse, status: number, value: unknown): voi
 	response.end(body);
 }
 
-/** For requests that need not say anything. */
-async function readJsonOrNothing(request: IncomingMessage): Promise<unknown> {
+/** For requests with an optional body. */
+async function readOptionalJson(request: IncomingMessage): Promise<unknown> {
 	const {headers} = request;
 	const hasBody = headers['transfer-encoding'] !== undefined || Number(headers['content-length'] ?? 0) > 0;
 	return hasBody ? readJson(request) : {};
@@ -275,14 +295,14 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 	let size = 0;
 	for await (const chunk of request as AsyncIterable<Buffer>) {
 		size += chunk.length;
-		// Read to its end even so: a client that is still sending would not see the answer.
+		// Drained even so: a client that is still sending would not receive the response.
 		if (size <= maxBodySize) {
 			chunks.push(chunk);
 		}
 	}
 
 	if (size > maxBodySize) {
-		throw new Problem(413, `The body must not have more than ${maxBodySize} bytes.`);
+		throw new Problem(413, `The body must not exceed ${maxBodySize} bytes.`);
 	}
 
 	try {
@@ -292,14 +312,14 @@ async function readJson(request: IncomingMessage): Promise<unknown> {
 	}
 }
 
-/** Refuses fields that are unknown or do not fit, and a body without the required ones. */
+/** Rejects unknown fields, wrong types and missing required fields. */
 function checkBody<Body extends object>(body: unknown, schema: ObjectSchema<Body>): Body {
 	const given = anyObject.read(body, () => {
 		throw badRequest('The body must be a JSON object.');
 	});
 	const unknown = Object.keys(given).find(field => !Object.hasOwn(schema.fields, field));
 	if (unknown !== undefined) {
-		throw badRequest(`The field ${JSON.stringify(unknown)} is not known.`);
+		throw badRequest(`The field ${JSON.stringify(unknown)} is unknown.`);
 	}
 
 	return schema.read(given, (expected, [field = '']) => {

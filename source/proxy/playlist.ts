@@ -1,4 +1,4 @@
-// Every download that can be streamed, as an extended M3U playlist. Pure.
+// An extended M3U playlist of all streamable downloads. Pure.
 import type {Download} from '../downstream.ts';
 
 export function playlistOf(downloads: readonly Download[]): string {
@@ -8,7 +8,7 @@ export function playlistOf(downloads: readonly Download[]): string {
 	return `#EXTM3U\n${entries.join('')}`;
 }
 
-/** A line break inside a name would start an entry of the origin's choice. */
+/** A line break in a name would let the origin inject an entry. */
 function oneLine(text: string): string {
 	return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
 }

@@ -1,9 +1,9 @@
-// What went wrong, as an HTTP answer: problem details (RFC 9457) with one plain sentence.
+// Errors as HTTP responses: problem details (RFC 9457) with one plain sentence.
 import {STATUS_CODES, type OutgoingHttpHeaders, type ServerResponse} from 'node:http';
 import {DownStreamError, type ErrorCode, type Remedy} from '../downstream.ts';
 import {safeJson} from '../text/escape-controls.ts';
 
-/** An answer other than what was asked for. The message has no secrets. */
+/** An error response. The message contains no secrets. */
 export class Problem extends Error {
 	override readonly name = 'Problem';
 	readonly status: number;
@@ -30,7 +30,7 @@ export class Problem extends Error {
 		}
 
 		if (!(error instanceof DownStreamError)) {
-			return new Problem(500, 'The proxy failed to answer.');
+			return new Problem(500, 'The proxy failed to respond.');
 		}
 
 		const {message, retryAfterMs} = error;
@@ -38,7 +38,7 @@ export class Problem extends Error {
 		return new Problem(statusFor(error), message, headers, error);
 	}
 
-	/** The headers of the answer must not have been sent. */
+	/** The response's headers must not have been sent. */
 	send(response: ServerResponse): void {
 		const {status, code, needs, message: detail} = this;
 		const title = STATUS_CODES[status];
@@ -53,14 +53,14 @@ export class Problem extends Error {
 	}
 }
 
-/** Refusals that mean the same to a player, whoever makes them. */
-const passedOn = new Set<number | undefined>([401, 403, 404, 410]);
+/** Statuses that mean the same to a player whether the origin or the proxy sends them. */
+const passedThrough = new Set<number | undefined>([401, 403, 404, 410]);
 
 function statusFor({code, status}: DownStreamError): number {
-	return code === 'origin-refused' && passedOn.has(status) ? status! : statusOf[code];
+	return code === 'origin-refused' && passedThrough.has(status) ? status! : statusOf[code];
 }
 
-/** The proxy is a gateway (RFC 9110 section 15.6.3): what the origin did is 502, 503 or 504. */
+/** The proxy is a gateway (RFC 9110 section 15.6.3): failures of the origin map to 502, 503 or 504. */
 const statusOf: Readonly<Record<ErrorCode, number>> = {
 	'origin-unreachable': 504,
 	'origin-busy': 503,

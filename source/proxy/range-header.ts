@@ -1,19 +1,19 @@
-// What a request's Range and conditional headers ask for, by RFC 9110 sections 13 and 14. Pure.
+// Evaluates a request's Range and conditional headers by RFC 9110 sections 13 and 14. Pure.
 import type {IncomingHttpHeaders} from 'node:http';
 import type {Range} from '../engine/store/range-set.ts';
 
-/** No player asks for more at once; a long list is an attack (RFC 9110 section 17.15). */
+/** No player requests more at once; a longer list is an attack (RFC 9110 section 17.15). */
 const maxRanges = 16;
 
 /**
  * The bytes that a Range header selects from a file of `size` bytes, in the order of the header:
- * - undefined: answer the whole, because there is no header, it is invalid or of another unit, its ranges
- *   overlap or are too many (section 14.2), or the size is not known
- * - empty: none of its ranges can be satisfied, answer 416
+ * - undefined: send the whole file, because the header is missing, invalid or in another unit, its ranges
+ *   overlap or are too many (section 14.2), or the size is unknown
+ * - empty: no range is satisfiable; respond with 416
  */
 export function requestedRanges(header: string | undefined, size: number): Range[] | undefined {
 	const rangeSet = /^bytes=(.*)$/i.exec(header ?? '')?.[1];
-	// Of an empty file no byte can be named in a Content-Range, and some clients send Range with everything.
+	// A Content-Range cannot describe a byte of an empty file, and some clients always send Range.
 	if (rangeSet === undefined || size === 0 || size === Infinity) {
 		return undefined;
 	}
@@ -41,7 +41,7 @@ export function requestedRanges(header: string | undefined, size: number): Range
 	return overlap(ranges) ? undefined : ranges;
 }
 
-/** The bytes of one range-spec (section 14.1.2), empty if it cannot be satisfied, undefined if it is invalid. */
+/** The bytes of one range-spec (section 14.1.2): empty if unsatisfiable, undefined if invalid. */
 function parseRangeSpec(spec: string, size: number): Range | undefined {
 	const [, first, last, suffix] = /^(?:(\d+)-(\d*)|-(\d+))$/.exec(spec) ?? [];
 	if (suffix !== undefined) {
@@ -57,16 +57,16 @@ function parseRangeSpec(spec: string, size: number): Range | undefined {
 }
 
 function overlap(ranges: readonly Range[]): boolean {
-	const sorted = ranges.toSorted((one, other) => one.start - other.start);
+	const sorted = ranges.toSorted((a, b) => a.start - b.start);
 	return sorted.some((range, index) => range.start < (sorted[index - 1]?.end ?? 0));
 }
 
-/** What names the version of the file that would be sent; the ETag is strong and has its quotes. */
+/** The version of the file being served. The ETag is strong and includes its quotes. */
 export type CurrentVersion = {readonly etag: string | undefined; readonly lastModified: string | undefined};
 
 /**
- * What the conditional headers of a GET or HEAD say, in the order of RFC 9110 section 13.2.2:
- * `failed` is answered 412, `not-modified` 304.
+ * Evaluates the conditional headers of a GET or HEAD in the order of RFC 9110 section 13.2.2. Respond to `failed`
+ * with 412, and to `not-modified` with 304.
  */
 export function evaluatePreconditions(
 	headers: IncomingHttpHeaders,
@@ -90,13 +90,13 @@ export function evaluatePreconditions(
 	return modified <= parseHttpDate(headers['if-modified-since']) ? 'not-modified' : 'passed';
 }
 
-/** Whether the Range header counts (RFC 9110 section 13.1.5): strong comparison, and dates only if identical. */
+/** True if the Range header applies (RFC 9110 section 13.1.5): strong comparison, and only identical dates match. */
 export function ifRangeHolds(headers: IncomingHttpHeaders, version: CurrentVersion): boolean {
 	const ifRange = headers['if-range'];
 	return ifRange === undefined || ifRange === version.etag || ifRange === version.lastModified;
 }
 
-/** Whether a list of entity tags, or `*`, matches (RFC 9110 section 8.8.3.2). */
+/** True if the list of entity tags, or `*`, matches (RFC 9110 section 8.8.3.2). */
 function listsEtag(list: string, etag: string | undefined, comparison: 'strong' | 'weak'): boolean {
 	if (list.trim() === '*') {
 		return true;
@@ -106,12 +106,15 @@ function listsEtag(list: string, etag: string | undefined, comparison: 'strong' 
 	return [...tags].some(([, weak, tag]) => tag === etag && (comparison === 'weak' || weak === undefined));
 }
 
-/** Milliseconds since the epoch; NaN, which no comparison holds for, where it is no HTTP-date (section 5.6.7). */
+/**
+ * Milliseconds since the epoch; NaN, for which every comparison is false, if this is not an HTTP-date (section
+ * 5.6.7).
+ */
 function parseHttpDate(value: string | undefined): number {
 	if (value === undefined || !/^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(value)) {
 		return NaN;
 	}
 
-	// The asctime form has no zone and means GMT; Date.parse would take it for local time.
+	// The asctime form has no zone and means GMT; Date.parse would assume local time.
 	return Date.parse(value.endsWith('GMT') ? value : `${value} GMT`);
 }

@@ -1,41 +1,44 @@
-// The proxy that players and clients talk to: one HTTP server on loopback.
+// The proxy server for players and clients: HTTP on loopback.
 import {once} from 'node:events';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {DownStreamError, type AddRequest, type DownloadId, type DownloadEngine} from '../downstream.ts';
-import {bearerToken, decideAccess, isKey} from './access.ts';
-import {serveApi} from './control-api.ts';
+import {bearerToken, decideAccess, permissionOf, viewKeyRefusal, type Keys} from './access.ts';
+import {sendJson, serveApi} from './control-api.ts';
+import {openApi} from './openapi.ts';
 import {playlistOf} from './playlist.ts';
 import {Problem} from './problem.ts';
 import {serveStream, type StreamedTransfer} from './stream.ts';
 
-/** The engine as the proxy needs it. */
+/** The engine's interface for the proxy. */
 export interface StreamingEngine extends DownloadEngine {
-	/** What the API, the playlist and URLs that are not on the list ask for. */
+	/** Required by the API, the playlist, and URLs that are not on the list. */
 	readonly key: string;
+	/** Enough for the playlist, the events and other reads of the API. */
+	readonly viewKey: string;
 	transfer(id: DownloadId): StreamedTransfer | undefined;
-	/** The transfer of any request, added on first use; rejects with `bad-request` for what is not http(s). */
+	/** The transfer of any request, added on first use. Rejects with `bad-request` for URLs other than http(s). */
 	transferOf(request: AddRequest): Promise<StreamedTransfer>;
 }
 
 export type ProxyServerOptions = {
 	readonly engine: StreamingEngine;
-	/** 0: any free one. */
+	/** 0 selects a free port. */
 	readonly port: number;
-	/** Reject with `port-taken` instead of taking the next free port. */
+	/** Reject with `port-taken` instead of trying the next port. */
 	readonly exactPort: boolean;
-	/** Origins of web pages that may ask, such as `https://player.example`. */
+	/** Origins of allowed web pages, such as `https://player.example`. */
 	readonly allowOrigins: readonly string[];
-	/** `/stream?url=` needs no key. */
+	/** `/stream?url=` requires no key. */
 	readonly openStream: boolean;
-	/** Milliseconds that a client has for the head of a request: 10 s unless given. */
+	/** Milliseconds for a client to send the head of a request; 10 s by default. */
 	readonly headTimeout?: number;
-	/** Completes what a client or player asks to add, before it is added. */
+	/** Completes an add request of a client or player before it is added. */
 	readonly prepareAdd?: (request: AddRequest) => Promise<AddRequest>;
 };
 
 export class ProxyServer {
-	/** The port that was asked for, where another had to be taken. */
+	/** The requested port, if it was taken and another is used. */
 	readonly takenPort: number | undefined;
 	readonly port: number;
 	readonly #server: Server;
@@ -45,13 +48,13 @@ export class ProxyServer {
 	static async listen(options: ProxyServerOptions): Promise<ProxyServer> {
 		const {headTimeout = 10_000} = options;
 		const server = createServer({
-			// Room for a long signed URL inside ours.
+			// Fits a long signed URL inside a proxy URL.
 			maxHeaderSize: 64 * 1024,
-			// A client that sends its request drop by drop is not waited for. Answers may take for ever.
+			// Drops clients that trickle their request. Responses may take arbitrarily long.
 			headersTimeout: headTimeout,
 			requestTimeout: 6 * headTimeout,
 			connectionsCheckingInterval: headTimeout / 2,
-			// Lets the next read from the disk go on while the socket takes the last one.
+			// The next disk read can proceed while the socket drains the previous one.
 			highWaterMark: 256 * 1024,
 		});
 		let port = options.port;
@@ -71,7 +74,7 @@ export class ProxyServer {
 		this.port = (server.address() as AddressInfo).port;
 		this.takenPort = options.port === 0 || options.port === this.port ? undefined : options.port;
 		server.on('request', (request, response) => void this.#handle(request, response));
-		// Accepting failed, for want of file descriptors perhaps; the next connection may do better.
+		// Accepting failed, perhaps for lack of file descriptors; the next connection may succeed.
 		server.on('error', () => undefined);
 	}
 
@@ -79,7 +82,7 @@ export class ProxyServer {
 		return `http://127.0.0.1:${this.port}`;
 	}
 
-	/** Ends every player and client, and frees the port. */
+	/** Disconnects all players and clients, and frees the port. */
 	async close(): Promise<void> {
 		const closed = once(this.#server, 'close');
 		this.#server.close();
@@ -89,27 +92,27 @@ export class ProxyServer {
 
 	async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
 		if (!response.socket) {
-			// It came before the answer to another request was through. Should the connection end before its turn comes,
-			// nobody tells it that, so nothing is begun for it.
+			// The request is pipelined behind an unfinished response. Node would not report a connection that ends before
+			// its turn, so the work starts only with its turn.
 			await once(response, 'socket');
 		}
 
 		const hangUp = new AbortController();
 		response.on('close', () => hangUp.abort());
-		// The close that follows says all there is to know.
+		// The following close event is sufficient.
 		response.on('error', () => undefined);
 		try {
 			await this.#route(request, response, hangUp.signal);
 		} catch (error) {
 			if (response.destroyed) {
-				// Who asked has left.
+				// The client has disconnected.
 				return;
 			}
 
 			if (!response.headersSent) {
 				Problem.from(error).send(response);
 			} else if (request.httpVersion === '1.0') {
-				// A body that ends with the connection is told from a whole one by a reset alone.
+				// Only a reset distinguishes a truncated body from one delimited by close.
 				request.socket.resetAndDestroy();
 			} else {
 				response.destroy();
@@ -133,7 +136,7 @@ export class ProxyServer {
 			}
 		}
 
-		// Parsed by hand: of an absolute-form target `URL` would take a host that no check has seen.
+		// Parsed manually: for an absolute-form target, `URL` would use a host that was never checked.
 		const [, path, query] = /^(\/[^?]*)\??(.*)$/.exec(request.url ?? '') ?? [];
 		if (path === undefined) {
 			throw new Problem(400, 'The request target must be a path.');
@@ -141,9 +144,15 @@ export class ProxyServer {
 
 		const parameters = new URLSearchParams(query);
 		const [, area, id] = path.split('/');
-		if (area === 'api') {
-			requireKey(bearerToken(request.headers.authorization), engine.key);
-			await serveApi(engine, {request, response, path, parameters, prepareAdd});
+		if (path === '/api/openapi.json') {
+			// It is the same for everybody: clients are made from it before they have a key.
+			requireRead(request);
+			sendJson(response, 200, openApi());
+		} else if (area === 'api') {
+			// `EventSource` of browsers sends no headers of one's own.
+			const inUrl = path === '/api/events' ? parameters.get('key') : undefined;
+			const permission = requireKey(bearerToken(request.headers.authorization) ?? inUrl, engine);
+			await serveApi(engine, {request, response, path, parameters, permission, prepareAdd});
 		} else if (area === 'stream' && id) {
 			requireRead(request);
 			const transfer = engine.transfer(id);
@@ -155,7 +164,7 @@ export class ProxyServer {
 		} else if (path === '/stream') {
 			requireRead(request);
 			if (!openStream) {
-				requireKey(parameters.get('key'), engine.key);
+				requireCommandKey(parameters.get('key'), engine);
 			}
 
 			const url = parameters.get('url');
@@ -163,11 +172,11 @@ export class ProxyServer {
 				throw new DownStreamError('bad-request', 'The parameter "url" is missing.');
 			}
 
-			const asked = prepareAdd ? await prepareAdd({url}) : {url};
-			await serveStream(await engine.transferOf(asked), request, response, signal);
+			const addRequest = prepareAdd ? await prepareAdd({url}) : {url};
+			await serveStream(await engine.transferOf(addRequest), request, response, signal);
 		} else if (path === '/playlist.m3u') {
 			requireRead(request);
-			requireKey(parameters.get('key'), engine.key);
+			requireKey(parameters.get('key'), engine);
 			response.setHeader('content-type', 'audio/x-mpegurl; charset=utf-8');
 			response.setHeader('cache-control', 'no-store');
 			response.end(playlistOf(engine.snapshot.downloads));
@@ -177,7 +186,7 @@ export class ProxyServer {
 	}
 }
 
-/** False if the port is taken, or is one of those that the system keeps for itself. */
+/** Returns false if the port is taken or reserved by the system. */
 async function tryListen(server: Server, port: number): Promise<boolean> {
 	try {
 		await once(server.listen(port, '127.0.0.1'), 'listening');
@@ -192,7 +201,7 @@ async function tryListen(server: Server, port: number): Promise<boolean> {
 	}
 }
 
-/** CORS, so that the page's scripts can ask for ranges and read what came (Fetch standard, section 3.3). */
+/** CORS headers, so that the page's scripts can request ranges and read responses (Fetch standard, section 3.3). */
 function allowPage(page: string, response: ServerResponse): void {
 	response.setHeader('access-control-allow-origin', page);
 	response.setHeader('vary', 'Origin');
@@ -201,13 +210,22 @@ function allowPage(page: string, response: ServerResponse): void {
 	response.setHeader('access-control-expose-headers', 'Accept-Ranges, Content-Length, Content-Range, ETag');
 }
 
-function requireKey(given: string | null | undefined, key: string): void {
-	if (!isKey(given, key)) {
+function requireKey(candidate: string | null | undefined, keys: Keys): 'command' | 'view' {
+	const permission = permissionOf(candidate, keys);
+	if (permission === 'none') {
 		throw new Problem(401, 'The key is missing or wrong.', {'www-authenticate': 'Bearer'});
+	}
+
+	return permission;
+}
+
+function requireCommandKey(given: string | null | undefined, keys: Keys): void {
+	if (requireKey(given, keys) === 'view') {
+		throw new Problem(403, viewKeyRefusal);
 	}
 }
 
-/** Node keeps the first of several; whoever forwards the request may go by another (RFC 9112 section 3.2). */
+/** Node keeps the first of several, but a forwarding server may use another (RFC 9112 section 3.2). */
 function requireOneHost({rawHeaders}: IncomingMessage): void {
 	if (rawHeaders.filter((text, index) => index % 2 === 0 && /^host$/i.test(text)).length > 1) {
 		throw new Problem(400, 'The request has more than one Host header.');
@@ -216,6 +234,6 @@ function requireOneHost({rawHeaders}: IncomingMessage): void {
 
 function requireRead({method}: IncomingMessage): void {
 	if (method !== 'GET' && method !== 'HEAD') {
-		throw new Problem(405, 'Only GET and HEAD are answered here.', {allow: 'GET, HEAD'});
+		throw new Problem(405, 'Only GET and HEAD are allowed here.', {allow: 'GET, HEAD'});
 	}
 }

@@ -1,4 +1,4 @@
-// One answer to a player: the bytes it asked for, in order, as fast as it reads them.
+// One response to a player: the requested bytes in order, at the player's pace.
 import {randomUUID} from 'node:crypto';
 import type {IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:http';
 import {create as contentDisposition} from 'content-disposition';
@@ -12,35 +12,39 @@ import {evaluatePreconditions, ifRangeHolds, requestedRanges} from './range-head
 export type StreamRead = {
 	/** `end` may be Infinity while the size is unknown. */
 	readonly range: Range;
-	/** Of the facts that the answer is made of: all its parts are of one version. */
+	/** The version of the facts behind the response; all its parts are of this version. */
 	readonly version: number;
 	readonly player: {readonly userAgent: string; readonly address: string};
 	readonly signal: AbortSignal;
 };
 
-/** A transfer as players know it. Both verbs throw `DownStreamError`, or the signal's reason. */
+/** A transfer as seen by players. Both methods throw `DownStreamError`, or the signal's reason. */
 export interface StreamedTransfer {
 	readonly id: DownloadId;
-	/** The origin has not answered what is asked of it now. */
+	/** The origin has not yet responded to the current request. */
 	readonly isUnanswered?: boolean;
-	/** Waits for the first answer of the origin if nothing is known yet. */
+	/** Waits for the origin's first response if nothing is known yet. */
 	representation(signal: AbortSignal): Promise<Representation>;
-	/** The bytes of the range in order, waiting for holes to be fetched. Each piece is good until the next is asked for. */
+	/**
+	 * Yields the bytes of the range in order, and waits for missing ones. A piece is valid until the next one is
+	 * requested.
+	 */
 	read(request: StreamRead): AsyncIterable<Uint8Array>;
 }
 
 /**
- * How long an answer's headers wait for its first byte: until then an error can still be told by its status. Longer while
- * the origin has not answered: a player is told within 10 s that it is away.
+ * Milliseconds that the headers wait for the first byte, because until then an error can still be reported by status.
+ * Longer while the origin has not responded: a player learns within 10 s that it is unreachable.
  */
 const headersWaitMs = {usual: 1000, unanswered: 10_000};
 
-/** Bytes of the file, with what goes before them in a multipart answer. */
+/** A range of the file with the part header that precedes it in a multipart response. */
 type Part = {readonly head: string; readonly range: Range};
 
 /**
- * Answers a GET or HEAD (RFC 9110 sections 13 to 15). Rejects with a `Problem` or `DownStreamError` before
- * the headers, with anything after them; then the answer must be cut, as its end would look like success.
+ * Serves a GET or HEAD (RFC 9110 sections 13 to 15). Rejects with a `Problem` or `DownStreamError` before the headers
+ * are sent, and with any error afterwards; then the connection must be cut, because a normal end would look like
+ * success.
  */
 export async function serveStream(
 	transfer: StreamedTransfer,
@@ -49,10 +53,10 @@ export async function serveStream(
 	signal: AbortSignal,
 ): Promise<void> {
 	const facts = await transfer.representation(signal);
-	const headers = headersOf(facts);
+	const headers = fileHeaders(facts);
 	const outcome = evaluatePreconditions(request.headers, facts);
 	if (outcome === 'failed') {
-		throw new Problem(412, 'The file is not in the version that the request is for.');
+		throw new Problem(412, 'The file does not match the preconditions of the request.');
 	}
 
 	if (outcome === 'not-modified') {
@@ -62,9 +66,13 @@ export async function serveStream(
 
 	const ranges = selectedRanges(request, facts);
 	if (ranges?.length === 0) {
-		throw new Problem(416, `The file has ${facts.size} bytes, and none of them was asked for.`, {
-			'content-range': contentRange(undefined, facts.size),
-		});
+		throw new Problem(
+			416,
+			`The file has ${facts.size} bytes, and the requested range contains none of them.`,
+			{
+				'content-range': contentRange(undefined, facts.size),
+			},
+		);
 	}
 
 	headers['content-type'] = facts.type;
@@ -101,19 +109,19 @@ export async function serveStream(
 			response.writeHead(ranges ? 206 : 200, headers);
 		}
 	};
-	const asked = performance.now();
+	const startedAt = performance.now();
 	const timer = setInterval(() => {
-		if (!transfer.isUnanswered || performance.now() - asked >= headersWaitMs.unanswered) {
+		if (!transfer.isUnanswered || performance.now() - startedAt >= headersWaitMs.unanswered) {
 			clearInterval(timer);
 			sendHeaders();
 			response.flushHeaders();
 		}
 	}, headersWaitMs.usual);
 	try {
-		for await (const bytes of bodyOf(transfer, parts, {version: facts.version, player, signal})) {
+		for await (const bytes of bodyParts(transfer, parts, {version: facts.version, player, signal})) {
 			signal.throwIfAborted();
 			sendHeaders();
-			await written(response, bytes, signal);
+			await writeTo(response, bytes, signal);
 		}
 	} finally {
 		clearInterval(timer);
@@ -123,8 +131,8 @@ export async function serveStream(
 	response.end(tail);
 }
 
-/** Resolves when the connection has taken the bytes over; rejects with the signal's reason. */
-function written(response: ServerResponse, bytes: Uint8Array | string, signal: AbortSignal): Promise<void> {
+/** Resolves when the socket has accepted the bytes; rejects with the signal's reason. */
+function writeTo(response: ServerResponse, bytes: Uint8Array | string, signal: AbortSignal): Promise<void> {
 	return new Promise((resolve, reject) => {
 		const abort = () => reject(signal.reason);
 		signal.addEventListener('abort', abort, {once: true});
@@ -139,7 +147,7 @@ function written(response: ServerResponse, bytes: Uint8Array | string, signal: A
 	});
 }
 
-async function* bodyOf(
+async function* bodyParts(
 	transfer: StreamedTransfer,
 	parts: readonly Part[],
 	request: Omit<StreamRead, 'range'>,
@@ -157,21 +165,21 @@ async function* bodyOf(
 	}
 }
 
-/** Range is defined for GET alone (RFC 9110 section 14.2). */
+/** Range is defined only for GET (RFC 9110 section 14.2). */
 function selectedRanges({method, headers}: IncomingMessage, facts: Representation): Range[] | undefined {
 	return method === 'GET' && ifRangeHolds(headers, facts)
 		? requestedRanges(headers.range, facts.size)
 		: undefined;
 }
 
-/** What every answer about the file says, 304 too. */
-function headersOf(facts: Representation): OutgoingHttpHeaders {
+/** Headers of every response about the file, including 304. */
+function fileHeaders(facts: Representation): OutgoingHttpHeaders {
 	const seekable = facts.size !== Infinity && (facts.acceptsRanges || facts.complete);
 	const headers: OutgoingHttpHeaders = {
-		// Advice only: where a seek must wait for all that is before it, a Range is still answered.
+		// Advisory only: if a seek must wait for all preceding bytes, a Range is still served.
 		'accept-ranges': seekable ? 'bytes' : 'none',
 		'content-disposition': contentDisposition(facts.name, {type: 'inline'}),
-		// The bytes are on this disk already.
+		// The bytes are already on this disk.
 		'cache-control': 'no-store',
 		'x-content-type-options': 'nosniff',
 	};
@@ -183,7 +191,8 @@ function headersOf(facts: Representation): OutgoingHttpHeaders {
 		headers['last-modified'] = facts.lastModified;
 	}
 
-	// A page of the origin's must not run as if it were ours. A browser's own player needs to be, to load the rest.
+	// A page from the origin must not run with the proxy's origin. Audio and video are exempt: a browser's own player
+	// must load further ranges.
 	if (!/^(?:audio|video)\//.test(facts.type)) {
 		headers['content-security-policy'] = 'sandbox';
 	}

@@ -1,6 +1,6 @@
 // Headers as they are typed: `Name: value`, one on each line.
 import {DownStreamError} from '../downstream.ts';
-import {ownHeaders} from '../engine/http/headers.ts';
+import {reservedHeaders} from '../engine/http/headers.ts';
 
 /** Throws `bad-request`; `by` names what they were given with. */
 export function headersFrom(by: string, lines: readonly string[]): Record<string, string> {
@@ -12,7 +12,7 @@ export function headersFrom(by: string, lines: readonly string[]): Record<string
 			throw new DownStreamError('bad-request', `${by}: it must be written 'Name: value'`);
 		}
 
-		if (ownHeaders.test(name)) {
+		if (reservedHeaders.test(name)) {
 			throw new DownStreamError('bad-request', `${by} ${name}: the program sets that header itself`);
 		}
 

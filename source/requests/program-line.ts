@@ -24,8 +24,8 @@ export function programLine(text: string, programs: readonly string[]): ProgramL
 	}
 
 	const rest = trimmed.slice(start.length);
-	// cmd escapes with ^, also the quotes and the ends of lines.
-	const isCmd = /\^(?:["\r\n]|$)/.test(rest);
+	// cmd escapes with ^, also the quotes and the ends of lines. Elsewhere it may stand before an operator within quotes.
+	const isCmd = /\^(?:["\r\n]|$)/.test(rest) || /\^[&|<>^%]/.test(rest.replaceAll(/'[^']*'|"[^"]*"/g, ''));
 	const {words, expansion, isOpen} = isCmd ? cmdLine(rest) : shellLine(rest);
 	const {own, output, operator} = streamsOf(words);
 	return {

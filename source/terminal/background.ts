@@ -1,9 +1,9 @@
-// Asks the terminal for the colour of its background (OSC 11), before anything is drawn.
+// Queries the terminal's background color (OSC 11) before the first frame.
 import {setTimeout as sleep} from 'node:timers/promises';
 
 const timeoutMs = 150;
-// The second question is answered by every terminal: after its answer no other is to be waited for.
-const questions = '\u001B]11;?\u0007\u001B[c';
+// Every terminal answers the second query, so the wait ends with its answer.
+const queries = '\u001B]11;?\u0007\u001B[c';
 
 export type Background = 'dark' | 'light';
 
@@ -12,8 +12,8 @@ export type TerminalPair = {
 	readonly stdout: NodeJS.WriteStream;
 };
 
-/** Undefined where it does not say. What was typed meanwhile is put back. */
-export async function askBackground(
+/** Resolves with undefined if the terminal does not answer. Keys typed meanwhile are put back. */
+export async function queryBackground(
 	{stdin, stdout}: TerminalPair,
 	environment: NodeJS.ProcessEnv,
 ): Promise<Background | undefined> {
@@ -24,7 +24,7 @@ export async function askBackground(
 
 	let read = '';
 	const done = new AbortController();
-	// Not by `data`: pausing it again would take effect after others have begun to listen.
+	// Not with `data`: pausing the stream again would take effect after others have begun to listen.
 	const onReadable = () => {
 		for (let data: Buffer | null; (data = stdin.read() as Buffer | null) !== null;) {
 			read += data.toString('latin1');
@@ -37,7 +37,7 @@ export async function askBackground(
 	};
 	stdin.setRawMode(true);
 	stdin.on('readable', onReadable);
-	stdout.write(questions);
+	stdout.write(queries);
 	await sleep(timeoutMs, undefined, {signal: done.signal}).catch(() => undefined);
 	stdin.off('readable', onReadable);
 	stdin.setRawMode(false);
@@ -49,7 +49,7 @@ export async function askBackground(
 	return background;
 }
 
-/** What the answers say, and what is none of them. */
+/** Separates the terminal's answers from typed text. */
 export function parseAnswers(read: string): {background: Background | undefined; rest: string} {
 	// oxlint-disable-next-line no-control-regex -- answers of terminals begin and end so
 	const [answer = ''] = /\u001B\]11;[^\u0007\u001B]*(?:\u0007|\u001B\\)/.exec(read) ?? [];
@@ -58,7 +58,9 @@ export function parseAnswers(read: string): {background: Background | undefined;
 	return {background: backgroundOf(answer), rest};
 }
 
-/** Undefined if it is no answer, or a part of one. Where keys are read, its escape and bracket come by themselves. */
+/**
+ * Returns undefined if this is not a complete answer. A key reader delivers the escape and the bracket separately.
+ */
 export function backgroundOf(answer: string): Background | undefined {
 	const [, ...channels] = /\b11;rgba?:([\da-f]+)\/([\da-f]+)\/([\da-f]+)/i.exec(answer) ?? [];
 	if (channels.length < 3 || new Set(channels.map(({length}) => length)).size > 1) {

@@ -1,19 +1,22 @@
-// Text to the clipboard: the first way that applies, and no more said than is known.
+// Copies text to the clipboard by the first applicable method, and reports only what is certain.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 
 export type Clipboard = {
 	readonly environment: NodeJS.ProcessEnv;
 	readonly platform: NodeJS.Platform;
-	/** Writes a control sequence to the terminal, in one piece. */
+	/** Writes a control sequence to the terminal in one piece. */
 	readonly write: (sequence: string) => void;
 };
 
 const timeoutMs = 1000;
-/** GNU screen takes no longer pieces. */
+/** The longest piece that GNU screen accepts. */
 const screenPiece = 76;
 
-/** `copied`: a program took it. `sent`: the terminal was asked to; whether it did is not told. `none`: no way applies. */
+/**
+ * `copied`: a program has accepted the text. `sent`: the terminal was requested to copy it, which it does not
+ * confirm. `none`: no method applies.
+ */
 export async function copyText(text: string, clipboard: Clipboard): Promise<'copied' | 'sent' | 'none'> {
 	for (const [program, ...args] of programs(clipboard)) {
 		if (await feed(program!, args, text, clipboard.environment)) {
@@ -30,7 +33,9 @@ export async function copyText(text: string, clipboard: Clipboard): Promise<'cop
 	return 'sent';
 }
 
-/** In tmux its own buffer, which it hands on to the terminal; the system's programs only on this very machine. */
+/**
+ * In tmux, its own buffer, which it forwards to the terminal. The system's programs only work on the local machine.
+ */
 function programs({environment, platform}: Clipboard): string[][] {
 	if (environment.TMUX) {
 		return [['tmux', 'load-buffer', '-w', '-']];
@@ -74,7 +79,8 @@ async function feed(
 		});
 		child.stdin.on('error', () => undefined);
 		child.stdin.end(text);
-		// Some of them stay to serve the clipboard: their exit is what counts, or that they still run in the background.
+		// Some programs stay in the background to serve the clipboard, so only their exit code counts, not the end of
+		// their output.
 		const [code] = (await once(child, 'exit')) as [number | null];
 		return code === 0;
 	} catch {
@@ -82,7 +88,7 @@ async function feed(
 	}
 }
 
-/** OSC 52; in GNU screen wrapped so that it reaches the terminal around it. */
+/** OSC 52; wrapped in GNU screen, so that it reaches the outer terminal. */
 function terminalSequence(text: string, environment: NodeJS.ProcessEnv): string {
 	const sequence = `\u001B]52;c;${Buffer.from(text).toString('base64')}\u0007`;
 	if (!environment.STY) {

@@ -1,21 +1,25 @@
-// Whether to colour, how finely, and for which background. No import of Ink: its colour level is fixed at import.
+// Selects the color level and theme. Does not import Ink, whose color level is fixed at import.
 import type {ThemeName} from '../dashboard/theme.ts';
 
-export type ColorWish = 'auto' | 'always' | 'never';
+export type ColorSetting = 'auto' | 'always' | 'never';
 
-/** As chalk counts: 0 none, 1 sixteen, 2 of 256, 3 of 16 million. */
+/** chalk's levels: 0 none, 1 sixteen, 2 of 256, 3 of 16 million. */
 export type ColorLevel = 0 | 1 | 2 | 3;
 
-/** `--color`, then NO_COLOR, then FORCE_COLOR, then what the terminal says of itself. */
-export function colorLevel(wish: ColorWish, environment: NodeJS.ProcessEnv, isTerminal: boolean): ColorLevel {
+/** Precedence: `--color`, NO_COLOR, FORCE_COLOR, the terminal's own variables. */
+export function colorLevel(
+	setting: ColorSetting,
+	environment: NodeJS.ProcessEnv,
+	isTerminal: boolean,
+): ColorLevel {
 	const {NO_COLOR, FORCE_COLOR} = environment;
-	const told = terminalLevel(environment);
-	if (wish === 'never') {
+	const detected = terminalLevel(environment);
+	if (setting === 'never') {
 		return 0;
 	}
 
-	if (wish === 'always') {
-		return told === 0 ? 1 : told;
+	if (setting === 'always') {
+		return detected === 0 ? 1 : detected;
 	}
 
 	if (NO_COLOR !== undefined && NO_COLOR !== '') {
@@ -24,11 +28,11 @@ export function colorLevel(wish: ColorWish, environment: NodeJS.ProcessEnv, isTe
 
 	if (FORCE_COLOR !== undefined) {
 		const forced: Record<string, ColorLevel> = {'0': 0, false: 0, '1': 1, '2': 2, '3': 3};
-		// Without a number: whatever the terminal can do, and at least the basic ones.
-		return forced[FORCE_COLOR] ?? (told === 0 ? 1 : told);
+		// Without a number: the terminal's level, but at least the basic colors.
+		return forced[FORCE_COLOR] ?? (detected === 0 ? 1 : detected);
 	}
 
-	return isTerminal ? told : 0;
+	return isTerminal ? detected : 0;
 }
 
 function terminalLevel({COLORTERM = '', TERM = '', TERM_PROGRAM, WT_SESSION}: NodeJS.ProcessEnv): ColorLevel {
@@ -43,13 +47,13 @@ function terminalLevel({COLORTERM = '', TERM = '', TERM_PROGRAM, WT_SESSION}: No
 	return /-256(?:color)?$/.test(TERM) ? 2 : 1;
 }
 
-/** chalk knows neither NO_COLOR nor levels of its own: it is told before it is loaded. */
-export function tellColorLevel(level: ColorLevel, environment: NodeJS.ProcessEnv): void {
+/** chalk ignores NO_COLOR and cannot be configured later: the variables must be set before it is loaded. */
+export function exportColorLevel(level: ColorLevel, environment: NodeJS.ProcessEnv): void {
 	environment.FORCE_COLOR = String(level);
 	delete environment.NO_COLOR;
 }
 
-/** Without knowing the background, only colours that every terminal makes readable itself. */
+/** While the background is unknown, only colors that every terminal keeps readable. */
 export function themeName(level: ColorLevel, background: 'dark' | 'light' | undefined): ThemeName {
 	if (level === 0) {
 		return 'plain';

@@ -1,15 +1,15 @@
-// What is switched in the terminal besides what Ink does itself, and how all of it is put back.
+// Terminal modes beyond those of Ink, and how to restore them.
 import {writeSync} from 'node:fs';
 import process from 'node:process';
 
 const escape = '\u001B[';
 
-/** No line breaks by itself, so that a name wider than thought cannot break the screen. */
+/** Disables automatic wrapping, so that a name of misjudged width cannot break the layout. */
 const enter = `${escape}?7l`;
 const leave = `${escape}?7h`;
-const keepTitle = `${escape}22;2t`;
+const saveTitle = `${escape}22;2t`;
 
-/** Everything that may be on, off. */
+/** Turns off every mode that may be on. */
 const restoreSequence = [
 	`${escape}?2026l`,
 	mouseSequence(false),
@@ -22,26 +22,27 @@ const restoreSequence = [
 ].join('');
 
 export type EnteredTerminal = {
-	/** For when the screen is somebody else's for a while, and ours again. */
+	/** For lending the screen to another program and taking it back. */
 	readonly leave: string;
 	readonly enter: string;
-	/** Puts everything back: synchronous, for every way out. */
+	/** Restores everything. Synchronous, so that it works on every exit path. */
 	readonly restore: () => void;
 };
 
-/** Clicks and the wheel, in the form that has no limit of columns. */
+/** Clicks and the wheel, in the encoding without a column limit. */
 export function mouseSequence(on: boolean): string {
 	return on ? `${escape}?1000h${escape}?1006h` : `${escape}?1006l${escape}?1000l`;
 }
 
-/** `keys` is what they are read from; those typed from now on wait for who reads them. */
+/** `keys` is the input stream. Keys typed from now on are buffered until it is read. */
 export function enterTerminal(keys: NodeJS.ReadStream): EnteredTerminal {
-	// Ink does so only after it has drawn: until then Ctrl+Z would be a signal, to everything in the group but us.
+	// Ink does so only after the first frame; until then, Ctrl+Z would send a signal to the other processes of the
+	// group.
 	keys.setRawMode?.(true);
-	process.stdout.write(keepTitle + enter);
+	process.stdout.write(saveTitle + enter);
 	let isEntered = true;
 	const restore = () => {
-		// Only once: leaving the alternate screen again would move the cursor up into what was printed since.
+		// Only once: leaving the alternate screen again would move the cursor up into newer output.
 		if (!isEntered) {
 			return;
 		}
@@ -57,7 +58,7 @@ export function enterTerminal(keys: NodeJS.ReadStream): EnteredTerminal {
 	return {enter, leave, restore};
 }
 
-/** Whether lines and blocks can be drawn: a locale of UTF-8, and more than the bare Linux console. */
+/** True if box-drawing characters are available: a UTF-8 locale, and not the bare Linux console. */
 export function hasUnicode(environment: NodeJS.ProcessEnv, platform: NodeJS.Platform): boolean {
 	if (platform === 'win32') {
 		return true;

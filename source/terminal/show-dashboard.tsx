@@ -1,4 +1,4 @@
-// The dashboard on the whole terminal, which is left as it was found on every way out.
+// Runs the dashboard on the full terminal, and restores the terminal on every exit path.
 import {once} from 'node:events';
 import {writeFileSync} from 'node:fs';
 import {tmpdir} from 'node:os';
@@ -12,7 +12,7 @@ import type {Download, DownloadId, DownloadEngine} from '../downstream.ts';
 import {backgroundOf} from './background.ts';
 import {copyText} from './clipboard.ts';
 import {enterTerminal, hasUnicode, mouseSequence} from './modes.ts';
-import {knowsProgress, TerminalStatus} from './status.ts';
+import {supportsProgress, TerminalStatus} from './status.ts';
 import {completePath, describeFile, openFolder} from './system.ts';
 
 export type DashboardEnd = 'quit' | 'crash' | NodeJS.Signals;
@@ -21,26 +21,26 @@ export type ShowOptions = {
 	readonly ascii: boolean;
 	readonly exportDir: string;
 	readonly theme: ThemeName;
-	/** The terminal was asked for its background: over a slow line it answers after the first frame. */
+	/** The terminal was queried for its background; over a slow line, the answer may arrive after the first frame. */
 	readonly mayAnswerLate: boolean;
 	readonly title: boolean;
 	readonly mouse: boolean;
 	readonly bell: boolean;
-	/** What keys are read from: standard input, or the terminal where that is a pipe. */
+	/** The source of keys: standard input, or the terminal if standard input is a pipe. */
 	readonly keys: NodeJS.ReadStream;
-	/** Leaving stops nothing. */
+	/** Quitting stops no downloads. */
 	readonly isAttached: boolean;
-	/** What the command line has added, which is then selected. */
+	/** The download added by the command line, which is then selected. */
 	readonly added?: Promise<DownloadId | undefined>;
-	/** Starts a player; resolves with its name. */
+	/** Starts a player and resolves with its name. */
 	play(download: Download): Promise<string>;
 };
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-/** Where no shell is there to go back to, the signal that stops is dropped. */
+/** Milliseconds. Without a job-control shell, the stop signal is dropped and the process continues at once. */
 const stoppedMs = 200;
 
-/** Resolves when the user has quit, a signal came, or the program broke; nothing of the engine is ended. */
+/** Resolves on quit, a signal or a crash; leaves the engine running. */
 export async function showDashboard(downstream: DownloadEngine, options: ShowOptions): Promise<DashboardEnd> {
 	const {env, platform, stdout} = process;
 	const {keys} = options;
@@ -50,7 +50,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 	});
 	let hasCrashed = false;
 	const crash = (error: unknown) => {
-		// Telling it may fail too.
+		// Reporting the crash may fail too.
 		if (hasCrashed) {
 			return;
 		}
@@ -67,7 +67,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 		process.on(signal, handler);
 	}
 
-	// The terminal is gone, or is another program's since the shell in between was killed.
+	// The terminal is gone, or belongs to another program because the shell in between was killed.
 	const lost = () => end('SIGHUP');
 	keys.on('error', lost);
 	keys.on('end', lost);
@@ -77,7 +77,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 	const write = (sequence: string) => {
 		stdout.write(sequence);
 	};
-	const status = new TerminalStatus({hasTitle: options.title, hasProgress: knowsProgress(env), write});
+	const status = new TerminalStatus({hasTitle: options.title, hasProgress: supportsProgress(env), write});
 	const terminal = enterTerminal(keys);
 	process.on('exit', terminal.restore);
 	const stopListeners = new Set<() => void>();
@@ -89,8 +89,8 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 	process.on('SIGTSTP', onStopSignal);
 	let isSuspended = false;
 	let hasMouse = false;
-	/** Our own modes are off while the screen is somebody else's. */
-	const away = async (action: () => Promise<void>) => {
+	/** Turns our modes off while another program uses the screen. */
+	const lendScreen = async (action: () => Promise<void>) => {
 		isSuspended = true;
 		write(terminal.leave + mouseSequence(false));
 		try {
@@ -104,7 +104,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 		<Dashboard
 			downstream={downstream}
 			theme={themes[options.theme]}
-			{...(options.mayAnswerLate && {lateTheme: themeFrom})}
+			{...(options.mayAnswerLate && {lateTheme: parseTheme})}
 			ascii={options.ascii || !hasUnicode(env, platform)}
 			exportDir={options.exportDir}
 			isAttached={options.isAttached}
@@ -130,14 +130,14 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 				},
 				quit: () => end('quit'),
 				printPlain: lines =>
-					away(async () => {
+					lendScreen(async () => {
 						write(`\n${lines.join('\n')}\nEnter = back `);
-						// Not by `data`: pausing it again takes effect after Ink has begun to listen.
+						// Not with `data`: pausing it again takes effect after Ink has begun to listen.
 						await once(keys, 'readable');
 						keys.read();
 					}),
 				stopProcess: () =>
-					away(async () => {
+					lendScreen(async () => {
 						process.off('SIGTSTP', onStopSignal);
 						await stopProcess(platform);
 						process.on('SIGTSTP', onStopSignal);
@@ -163,7 +163,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 			status.show(downstream.snapshot, Date.now());
 		}
 	};
-	// Somebody else stopped and continued it: lines may have been written meanwhile.
+	// Another process stopped and continued this one; it may have written lines meanwhile.
 	const onContinue = () => {
 		if (!isSuspended) {
 			stdout.emit('resize');
@@ -191,14 +191,14 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 	return reason;
 }
 
-function themeFrom(answer: string): Theme | undefined {
+function parseTheme(answer: string): Theme | undefined {
 	const background = backgroundOf(answer);
 	return background && themes[background];
 }
 
 /**
- * The whole group: under npx, stopping only ourselves would leave npm in the foreground, and the terminal hanging.
- * Resolves when the shell has let it go on.
+ * Stops the whole process group: under npx, stopping only this process would leave npm in the foreground and the
+ * terminal hanging. Resolves when the shell continues it.
  */
 async function stopProcess(platform: NodeJS.Platform): Promise<void> {
 	if (platform === 'win32') {
@@ -210,13 +210,13 @@ async function stopProcess(platform: NodeJS.Platform): Promise<void> {
 	await Promise.race([continued, sleep(stoppedMs)]);
 }
 
-/** Streams are served on this machine alone. */
+/** Streams are served only on this machine. */
 function sshHint(origin: string): string {
 	const {port} = new URL(origin);
 	return `On another machine? ssh -L ${port}:127.0.0.1:${port} HOST`;
 }
 
-/** Two lines after the screen is back, and the rest in a file that only the user can read. */
+/** Prints two lines after the screen is restored, and writes details to a file that only the user can read. */
 function reportCrash(error: unknown): void {
 	const report = path.join(tmpdir(), `downstream-crash-${process.pid}.txt`);
 	const {message, stack} = error instanceof Error ? error : {message: String(error), stack: undefined};
@@ -226,7 +226,7 @@ function reportCrash(error: unknown): void {
 			flag: 'wx',
 		});
 	} catch {
-		// The two lines below still tell what happened.
+		// The two lines below still report the crash.
 	}
 
 	process.stderr.write(`downstream-tui crashed: ${message}.\nYour downloads are kept. Report: ${report}\n`);

@@ -1,19 +1,19 @@
-// The title of the window and the progress in its tab, for those who look at something else meanwhile.
+// The window title and the tab's progress, visible while the user looks elsewhere.
 import {formatSpeed} from '../text/format.ts';
 import type {Snapshot} from '../downstream.ts';
 
-/** One forgets after 15 s what it was told. */
+/** Some terminals clear the progress after 15 s. */
 const repeatMs = 10_000;
 const titleMs = 1000;
 
 export type StatusOptions = {
 	readonly hasTitle: boolean;
-	/** As `knowsProgress` says. */
+	/** As determined by `supportsProgress`. */
 	readonly hasProgress: boolean;
 	readonly write: (sequence: string) => void;
 };
 
-/** Writes only what has changed. */
+/** Writes only changes. */
 export class TerminalStatus {
 	readonly #options: StatusOptions;
 	#title = '';
@@ -29,9 +29,9 @@ export class TerminalStatus {
 		const {hasTitle, hasProgress, write} = this.#options;
 		const {percent, state} = overallProgress(snapshot);
 		const isBusy = state === 1 || state === 3;
-		const done = percent === undefined ? '' : `${percent}% `;
-		const title = isBusy ? `${done}${formatSpeed(snapshot.bytesPerSecond)} - downstream` : 'downstream';
-		// The speed alone is no reason.
+		const prefix = percent === undefined ? '' : `${percent}% `;
+		const title = isBusy ? `${prefix}${formatSpeed(snapshot.bytesPerSecond)} - downstream` : 'downstream';
+		// A changed speed alone does not update the title.
 		const key = title.replace(/ .*\/s/, '');
 		if (hasTitle && key !== this.#title && now - this.#titleAt >= titleMs) {
 			this.#title = key;
@@ -40,10 +40,10 @@ export class TerminalStatus {
 		}
 
 		const progress = `${state};${state === 0 || state === 3 ? 0 : (percent ?? 0)}`;
-		const isForgotten = state !== 0 && now - this.#progressAt >= repeatMs;
+		const needsRefresh = state !== 0 && now - this.#progressAt >= repeatMs;
 		if (
 			hasProgress &&
-			(progress !== this.#progress || isForgotten) &&
+			(progress !== this.#progress || needsRefresh) &&
 			!(this.#progress === '' && state === 0)
 		) {
 			this.#progress = progress;
@@ -52,7 +52,9 @@ export class TerminalStatus {
 		}
 	}
 
-	/** Takes back what was shown. Terminals that keep titles restore theirs afterwards; others show their own again. */
+	/**
+	 * Clears the title and progress. Terminals that save titles restore theirs afterwards; others show their default.
+	 */
 	end(): void {
 		if (this.#title !== '') {
 			this.#options.write('\u001B]2;\u001B\\');
@@ -90,8 +92,8 @@ export function overallProgress({downloads}: Snapshot): {
 		: {percent: undefined, state: unfinished.every(({status}) => status === 'paused') ? 4 : 0};
 }
 
-/** Terminals that show OSC 9;4 as progress; others raise a notification each time. */
-export function knowsProgress(environment: NodeJS.ProcessEnv): boolean {
+/** Terminals that show OSC 9;4 as progress; others would raise a notification each time. */
+export function supportsProgress(environment: NodeJS.ProcessEnv): boolean {
 	const {
 		DOWNSTREAM_PROGRESS,
 		TMUX,
@@ -110,9 +112,9 @@ export function knowsProgress(environment: NodeJS.ProcessEnv): boolean {
 	}
 
 	const version = TERM_PROGRAM_VERSION.split(/[.-]/).map(Number);
-	const atLeast = (...least: number[]) => {
-		const differs = least.findIndex((part, index) => (version[index] ?? 0) !== part);
-		return differs === -1 || (version[differs] ?? 0) > least[differs]!;
+	const atLeast = (...minimum: number[]) => {
+		const differs = minimum.findIndex((part, index) => (version[index] ?? 0) !== part);
+		return differs === -1 || (version[differs] ?? 0) > minimum[differs]!;
 	};
 	switch (TERM_PROGRAM) {
 		case 'vscode':

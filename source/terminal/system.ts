@@ -1,4 +1,4 @@
-// What the dashboard asks of the system around the terminal.
+// The dashboard's access to the system outside the terminal.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {readdir, stat} from 'node:fs/promises';
@@ -7,7 +7,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {formatBytes} from '../text/format.ts';
 
-/** Opens the folder of a file where the system shows folders. */
+/** Shows the file's folder in the system's file manager. */
 export async function openFolder(file: string): Promise<void> {
 	const openers: Partial<Record<NodeJS.Platform, string[]>> = {
 		darwin: ['open', '-R', file],
@@ -19,11 +19,11 @@ export async function openFolder(file: string): Promise<void> {
 		await once(child, 'spawn');
 		child.unref();
 	} catch {
-		throw new Error(`${program} is not there to open ${path.dirname(file)}`);
+		throw new Error(`${program} is required to open ${path.dirname(file)} and is not installed`);
 	}
 }
 
-/** Paths that begin with the text, in the form in which it was typed; folders end in a separator. */
+/** Completes a path in the form it was typed; folders end with a separator. */
 export async function completePath(text: string): Promise<string[]> {
 	const typed = text === '~' ? `~${path.sep}` : text;
 	const cut = Math.max(typed.lastIndexOf('/'), typed.lastIndexOf(path.sep)) + 1;
@@ -37,15 +37,15 @@ export async function completePath(text: string): Promise<string[]> {
 		.toSorted((a, b) => a.localeCompare(b));
 }
 
-/** `1.90 GiB, 2026-11-02`; undefined for what is no file. */
+/** `1.90 GiB, 2026-11-02`; undefined if this is not a file. */
 export async function describeFile(file: string): Promise<string | undefined> {
-	const facts = await stat(expandHome(file)).catch(() => undefined);
-	return facts?.isFile()
-		? `${formatBytes(facts.size)}, ${facts.mtime.toLocaleDateString('sv-SE')}`
+	const stats = await stat(expandHome(file)).catch(() => undefined);
+	return stats?.isFile()
+		? `${formatBytes(stats.size)}, ${stats.mtime.toLocaleDateString('sv-SE')}`
 		: undefined;
 }
 
-/** `~/Videos` as shells read it. */
+/** Expands `~/Videos` as shells do. */
 export function expandHome(text: string): string {
 	return /^~(?=$|[/\\])/.test(text) ? homedir() + text.slice(1) : text;
 }

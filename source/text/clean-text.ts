@@ -1,15 +1,15 @@
-// Text that comes from outside, made harmless, and cut to display cells.
+// Sanitizes untrusted text for terminals, and fits it to display cells.
 import stringWidth from 'string-width';
 
-/** What nearly all of the screen is made of, so that it need not be taken apart. */
+/** Fast path: nearly all text on the screen consists of these characters. */
 const oneCellEach = /^[ -~·░▒▓█▁-▇─│┃╭╮╰╯▸►↓‖✓✗»…•–↑→←]*$/;
 
-/** Made when it is needed: that takes 20 ms. */
+/** Created on first use: this takes 20 ms. */
 let graphemes: Intl.Segmenter | undefined;
 
 /**
- * NFC, no control character (they become `�`), nothing invisible or bidirectional, and no grapheme whose width
- * terminals disagree on: joined emoji become their first code point, flags two letters.
+ * Returns NFC text without control characters (replaced by `�`), invisible or bidirectional characters, or graphemes
+ * whose width differs between terminals: joined emoji become their first code point, flags two letters.
  */
 export function cleanText(text: string): string {
 	if (oneCellEach.test(text)) {
@@ -24,7 +24,7 @@ export function cleanText(text: string): string {
 	return clean;
 }
 
-/** What people take for characters. */
+/** User-perceived characters. */
 export function graphemesOf(text: string): string[] {
 	graphemes ??= new Intl.Segmenter(undefined, {granularity: 'grapheme'});
 	return Array.from(graphemes.segment(text), ({segment}) => segment);
@@ -46,12 +46,14 @@ function cleanGrapheme(segment: string): string {
 	return joined && isEmoji ? String.fromCodePoint(visible.codePointAt(0)!) : visible;
 }
 
-/** Columns on the screen. */
+/** Display width in columns. */
 export function cellsOf(text: string): number {
 	return oneCellEach.test(text) ? text.length : stringWidth(text);
 }
 
-/** Cut in the middle to at most `cells` columns; the tail gets 40 % of the room, and at least `tail` characters. */
+/**
+ * Truncates in the middle to at most `cells` columns. The tail gets 40 % of the room, and at least `tail` columns.
+ */
 export function fitText(text: string, cells: number, {ascii = false, tail = 0} = {}): string {
 	if (cellsOf(text) <= cells) {
 		return text;
@@ -82,7 +84,7 @@ export function fitText(text: string, cells: number, {ascii = false, tail = 0} =
 	return start + mark + end;
 }
 
-/** Cut at the end to at most `cells` columns. */
+/** Truncates at the end to at most `cells` columns. */
 export function fitStart(text: string, cells: number, {ascii = false} = {}): string {
 	if (cellsOf(text) <= cells) {
 		return text;
@@ -100,13 +102,13 @@ export function fitStart(text: string, cells: number, {ascii = false} = {}): str
 	return start.trimEnd() + (ascii ? '~' : '…');
 }
 
-/** A file name cut in the middle: its extension and two characters before it stay. */
+/** Truncates a file name in the middle; keeps its extension and the two characters before it. */
 export function fitName(name: string, cells: number, options: {ascii?: boolean} = {}): string {
 	const [extension = ''] = /(?:\.tar)?\.[^.\s]{1,8}$/.exec(name) ?? [];
 	return fitText(name, cells, {...options, tail: cellsOf(extension) + 2});
 }
 
-/** Exactly `cells` columns: cut or filled with blanks. */
+/** Truncates or pads to exactly `cells` columns. */
 export function padText(
 	text: string,
 	cells: number,

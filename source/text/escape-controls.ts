@@ -1,16 +1,16 @@
-// Characters that a terminal obeys, or that hide in a text, written out. Pure.
+// Escapes characters that control a terminal or are invisible. Pure.
 
-/** Control, bidirectional, invisible and line-ending characters become `\u….`, one for each UTF-16 unit. */
+/** Replaces control, bidirectional, invisible and line-ending characters with `\u….`, one escape per UTF-16 unit. */
 export function escapeControls(text: string): string {
-	return /[^ -~]/.test(text) ? text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, unitsOf) : text;
+	return /[^ -~]/.test(text) ? text.replaceAll(/[\p{Cc}\p{Cf}\p{Zl}\p{Zp}]/gu, escapeUnits) : text;
 }
 
-/** JSON that a terminal can show: parsers read the same values from it. */
+/** Serializes to JSON that is safe to print on a terminal; it parses to the same value. */
 export function safeJson(value: unknown): string {
 	return escapeControls(JSON.stringify(value));
 }
 
-function unitsOf(character: string): string {
+function escapeUnits(character: string): string {
 	return character
 		.split('')
 		.map(unit => `\\u${unit.charCodeAt(0).toString(16).padStart(4, '0')}`)

@@ -1,4 +1,4 @@
-// Numbers as people read them.
+// Formats numbers for display.
 
 const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
 
@@ -14,7 +14,7 @@ export function formatSpeed(bytesPerSecond: number): string {
 	return `${formatBytes(bytesPerSecond)}/s`;
 }
 
-/** Rounded down to 0.1; `100%` only when every byte is there. */
+/** Rounds down to 0.1; returns `100%` only when every byte is present. */
 export function formatPercent(present: number, size: number): string {
 	if (present >= size) {
 		return '100%';
@@ -28,7 +28,7 @@ export function formatPercent(present: number, size: number): string {
 	return tenths === 0 ? '<0.1%' : `${Math.min(999, tenths) / 10}`.replace(/^(\d+)$/, '$1.0') + '%';
 }
 
-/** `8s`, `2m14s`, `1h 12m`, `>1 day`, `–` for what nobody knows. */
+/** `8s`, `2m14s`, `1h 12m`, `>1 day`, or `–` if unknown. */
 export function formatDuration(seconds: number): string {
 	if (!Number.isFinite(seconds)) {
 		return '–';
@@ -47,7 +47,7 @@ export function formatDuration(seconds: number): string {
 	return whole >= 60 ? `${Math.floor(whole / 60)}m${pad(whole % 60)}s` : `${whole}s`;
 }
 
-/** An offset in the map: `362 M`, `1.06 G`. */
+/** An offset on the range map: `362 M`, `1.06 G`. */
 export function formatOffset(bytes: number): string {
 	return bytes === 0 ? '0' : formatBytes(bytes).replace(/iB$/, '').replace(/ B$/, '');
 }

@@ -8,7 +8,7 @@ type Failure = Pick<DownloadError, 'code' | 'status' | 'needs'>;
 const remedyFlags: Readonly<Record<Remedy, string>> = {
 	password: 'put them into the URL as user:password@, or use --netrc',
 	token: 'give it with --header "Authorization: Bearer TOKEN"',
-	'other-login': 'use a link that works without one, or give the cookie of a browser with --header',
+	'other-login': "use a link that works without a login, or pass a browser's cookie with --header",
 	trust: '--ca names one to trust, --insecure trusts any',
 };
 

@@ -1,9 +1,9 @@
-// A URL as it may be seen: no password, and no value of a parameter that is, or looks like, a secret.
+// Masks the secrets in a URL before it is displayed or logged.
 
 const secretName =
 	/token|sig|key|pass|pwd|auth|secret|credential|jwt|session|^sid$|ticket|hash|md5|hmac|^hdn|policy|^code$|otp/i;
 
-/** The URL without its user, its password and those values of its query and fragment that tell or look random. */
+/** Masks the user info, and every query or fragment value whose name suggests a secret or that looks random. */
 export function maskUrl(url: string, mask = '***'): string {
 	return url
 		.replace(/^([a-z][a-z\d+.-]*:\/\/)[^/?#\s]*@/i, `$1${mask}@`)
@@ -21,7 +21,7 @@ export function maskUrl(url: string, mask = '***'): string {
 		);
 }
 
-/** Long, of letters and digits, and no name of a file. */
+/** True for long strings of letters and digits that are not file names. */
 function looksRandom(value: string): boolean {
 	return (
 		/^[\w.~%+/=:*-]{16,}$/.test(value) &&

@@ -1,6 +1,6 @@
-// The word that was meant by one that was typed wrong. Pure.
+// Suggests the intended word for a typo. Pure.
 
-/** Undefined if none is near: one error for each three letters. */
+/** Returns undefined if no word is close; one edit is allowed per three letters. */
 export function nearestWord(typed: string, words: readonly string[]): string | undefined {
 	const [nearest] = words
 		.map(word => ({word, distance: editDistance(typed, word)}))
@@ -9,7 +9,7 @@ export function nearestWord(typed: string, words: readonly string[]): string | u
 	return nearest?.word;
 }
 
-/** Letters that are missing, too many, wrong, or swapped with their neighbour (optimal string alignment). */
+/** Optimal string alignment distance: insertions, deletions, substitutions and transpositions of neighbours. */
 function editDistance(from: string, to: string): number {
 	const rows = [Array.from({length: to.length + 1}, (_, column) => column)];
 	for (let row = 1; row <= from.length; row++) {

@@ -1,16 +1,16 @@
-// The bar of the downloaded ranges. Cell i stands for the bytes [pos(i), pos(i + 1)); a full cell has every one of them
-// on the disk.
+// The bar of the downloaded ranges. Cell i covers the bytes [pos(i), pos(i + 1)); a full cell means that every byte
+// of it is on disk.
 
 export type BarInput = {
-	/** Present bytes, half-open, sorted, merged. */
+	/** Present bytes: half-open, sorted, merged. */
 	readonly ranges: ReadonlyArray<readonly [start: number, end: number]>;
-	/** Bytes of the file; at least 1. */
+	/** File size in bytes; at least 1. */
 	readonly size: number;
-	/** Cells. */
+	/** In cells. */
 	readonly width: number;
-	/** Next bytes of the players. */
+	/** The next byte that each player will read. */
 	readonly players: readonly number[];
-	/** Next bytes of running connections. */
+	/** The next byte that each open connection will deliver. */
 	readonly heads: readonly number[];
 	readonly ascii?: boolean;
 };
@@ -18,7 +18,7 @@ export type BarInput = {
 const unicode = {player: '┃', head: '▸', full: '█', most: '▓', half: '▒', some: '░', none: '·'};
 const plain = {player: '|', head: '>', full: '#', most: '+', half: '+', some: '-', none: '.'};
 
-/** One character per cell, each one column wide. */
+/** Returns `width` cells, each one column wide. */
 export function rangeBar({ranges, size, width, players, heads, ascii = false}: BarInput): string {
 	const glyphs = ascii ? plain : unicode;
 	const cells: string[] = [];
@@ -42,12 +42,12 @@ export function rangeBar({ranges, size, width, players, heads, ascii = false}: B
 	return cells.join('');
 }
 
-/** The first byte of a cell: floor(size * cell / width), exact for any size below 2^53. */
+/** First byte of a cell: floor(size * cell / width), exact for any size below 2^53. */
 export function cellStart(cell: number, size: number, width: number): number {
 	return Math.floor(size / width) * cell + Math.floor(((size % width) * cell) / width);
 }
 
-/** In a file shorter than the bar, several cells stand for the same byte. */
+/** If the file is shorter than the bar, several cells cover the same byte. */
 function cellEnd(cell: number, size: number, width: number): number {
 	const start = cellStart(cell, size, width);
 	return size < width ? start + 1 : cellStart(cell + 1, size, width);
@@ -66,7 +66,7 @@ function cellOf(offset: number, size: number, width: number): number {
 	return cell;
 }
 
-/** Bytes present in each cell: linear in ranges and cells. */
+/** Present bytes per cell, linear in ranges and cells. */
 function coverage(ranges: BarInput['ranges'], size: number, width: number): number[] {
 	const covered = Array.from({length: width}, () => 0);
 	let first = 0;

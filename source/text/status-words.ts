@@ -1,16 +1,16 @@
-// A download's state as a symbol and a word; colour only repeats it.
+// Renders a download's state as a symbol and a word. Color only repeats them.
 import type {Download} from '../downstream.ts';
 import {formatBytes, formatDuration, formatSpeed} from './format.ts';
 import {hintFor} from './hints.ts';
 
-/** Roles of the theme. */
+/** Theme roles. */
 export type Tone = 'plain' | 'active' | 'done' | 'waiting' | 'failed';
 
 export type StateWords = {
 	readonly symbol: string;
-	/** For the column of speeds. */
+	/** Short form, for the speed column. */
 	readonly word: string;
-	/** In full, for the title of the details. */
+	/** Long form, for the title of the details pane. */
 	readonly state: string;
 	readonly tone: Tone;
 };
@@ -25,7 +25,7 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 			return {symbol: pick('…', '.'), word: 'asking', state: 'asking the server', tone: 'active'};
 		case 'active':
 			return isComparing(download)
-				? {symbol: pick('↓', 'D'), word: 'comparing', state: 'comparing with what is here', tone: 'active'}
+				? {symbol: pick('↓', 'D'), word: 'comparing', state: 'comparing with downloaded data', tone: 'active'}
 				: {symbol: pick('↓', 'D'), word: activeWord(download, now), state: 'downloading', tone: 'active'};
 		case 'waiting': {
 			const seconds = Math.max(0, Math.ceil(((download.retryAt ?? now) - now) / 1000));
@@ -33,14 +33,19 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 			return {
 				symbol: '~',
 				word: `retry ${seconds < 100 ? `${seconds}s` : due.replace(' ', '')}`,
-				state: `waiting, tries again in ${due}`,
+				state: `waiting, retrying in ${due}`,
 				tone: 'waiting',
 			};
 		}
 
 		case 'queued':
 			return !download.hostCeiling && download.onDemand && download.size !== null
-				? {symbol: pick('·', 'Q'), word: 'on demand', state: 'fetches what players ask for', tone: 'plain'}
+				? {
+						symbol: pick('·', 'Q'),
+						word: 'on demand',
+						state: 'fetches only what players request',
+						tone: 'plain',
+					}
 				: {symbol: pick('·', 'Q'), word: 'queued', state: queueReason(download) ?? 'queued', tone: 'plain'};
 		case 'paused':
 			return {symbol: pick('‖', 'P'), word: 'paused', state: 'paused', tone: 'plain'};
@@ -68,7 +73,7 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 	}
 }
 
-/** An origin that cannot continue sends from the beginning what is here: bytes come, and none is new. */
+/** An origin without Range support resends cached bytes from the start: data arrives, but none of it is new. */
 function isComparing({bytesPerSecond, segments, ranges}: Download): boolean {
 	return (
 		bytesPerSecond === 0 &&
@@ -86,21 +91,21 @@ function activeWord({lastByteAt, bytesPerSecond, onDemand}: Download, now: numbe
 	return onDemand && bytesPerSecond === 0 ? 'on demand' : formatSpeed(bytesPerSecond);
 }
 
-/** Seconds until it is complete; Infinity if nobody can tell. */
+/** Seconds until completion, or Infinity if unknown. */
 export function secondsLeft({size, present, bytesPerSecondLong, status}: Download): number {
 	return status === 'active' && size !== null && bytesPerSecondLong > 0
 		? (size - present) / bytesPerSecondLong
 		: Infinity;
 }
 
-/** Why it is queued, where its server and not the queue is the reason. */
+/** Why the download is queued, if its server rather than the queue holds it back. */
 export function queueReason({hostCeiling}: Download): string | undefined {
 	return hostCeiling
-		? `queued: this server takes ${hostCeiling} connection${hostCeiling === 1 ? '' : 's'} at a time`
+		? `queued: this server allows ${hostCeiling} connection${hostCeiling === 1 ? '' : 's'} at a time`
 		: undefined;
 }
 
-/** The error in the way with the key that helps, or another reason to wait. */
+/** The blocking error with the key that resolves it, or another reason to wait. */
 export function reason(download: Download): string | undefined {
 	const {error, status} = download;
 	if (status === 'queued') {
@@ -122,10 +127,10 @@ export function reason(download: Download): string | undefined {
 		: `${message}; try ${tries}${maxTries === undefined ? '' : ` of ${maxTries}`}`;
 }
 
-/** In place of the file: `short` for a column, `words` for a sentence. */
+/** Names the content received instead of the file: `short` for a column, `words` for a sentence. */
 export type Substitute = {readonly short: string; readonly words: string};
 
-/** A playlist or a web page in place of the film; undefined for any other file. */
+/** Detects a playlist or a web page received instead of the film; returns undefined for any other file. */
 export function substituteOf({
 	type,
 	name,
@@ -153,7 +158,7 @@ export function connectedPlayers({players}: Download): number {
 	return players.filter(({connected}) => connected).length;
 }
 
-/** It would be interrupted by quitting. */
+/** True if quitting would interrupt the download. */
 export function isRunning({status}: Download): boolean {
 	return (
 		status === 'active' ||

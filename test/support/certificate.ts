@@ -6,7 +6,7 @@ import {temporaryFolder} from './engines.ts';
 
 export type Certificate = {readonly key: string; readonly cert: string};
 
-/** For `localhost`, signed by itself. Needs openssl. */
+/** A self-signed certificate for `localhost`. Requires openssl. */
 export async function makeCertificate(t: TestContext): Promise<Certificate> {
 	const folder = await temporaryFolder(t);
 	const [key, cert] = [path.join(folder, 'key.pem'), path.join(folder, 'cert.pem')];

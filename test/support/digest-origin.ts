@@ -1,4 +1,4 @@
-// An origin that gives its file only to who answers an HTTP Digest challenge (RFC 7616), of one user.
+// An origin that requires HTTP Digest (RFC 7616) from one user.
 import {createHash} from 'node:crypto';
 import type {TestContext} from 'node:test';
 import {startOrigin} from './engines.ts';
@@ -9,21 +9,21 @@ export type DigestOptions = {
 	password?: string;
 	realm?: string;
 	algorithm?: string;
-	/** Without it as RFC 2069 had it. */
+	/** Omitted as in RFC 2069. */
 	qop?: string;
-	/** Answers for which a nonce is good. */
+	/** Uses of a nonce before it expires. */
 	uses?: number;
-	/** Says so when a nonce is no longer good. */
+	/** Marks expired nonces as stale. */
 	saysStale?: boolean;
-	/** Challenges before its own. */
+	/** Challenges sent before the Digest challenge. */
 	others?: string;
 };
 
 export type DigestOrigin = {
 	readonly origin: TestOrigin;
-	/** Answers that were right. */
+	/** Requests with correct credentials. */
 	accepted: number;
-	/** Those that were asked for again. */
+	/** Requests that were challenged again. */
 	refused: number;
 };
 
@@ -44,7 +44,7 @@ export async function startDigestOrigin(
 	} = options;
 	const hash = /^sha-256/i.test(algorithm ?? '') ? 'sha256' : 'md5';
 	const sum = (text: string) => createHash(hash).update(text).digest('hex');
-	/** By nonce, the count of each answer. */
+	/** Keyed by nonce: the counts used with it. */
 	const nonces = new Map<string, Set<string>>();
 	const digest: DigestOrigin = {
 		accepted: 0,
@@ -52,7 +52,7 @@ export async function startDigestOrigin(
 		origin: await startOrigin(t, {
 			...originOptions,
 			intercept(request, response) {
-				// The header is Latin-1, and what is in it UTF-8.
+				// The header is Latin-1; its content is UTF-8.
 				const header = Buffer.from(request.headers.authorization ?? '', 'latin1').toString();
 				const field = (name: string) =>
 					new RegExp(`(?:^Digest|,) ${name}=(?:"((?:[^"\\\\]|\\\\.)*)"|([^,]*))`)

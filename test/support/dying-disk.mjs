@@ -1,6 +1,6 @@
-// To be loaded before a program: keeps a journal of what it changes under one folder, and ends it by SIGKILL right
-// after one of these calls. From the environment: ROOT, the folder; JOURNAL, a file that gets one JSON line for each
-// call; DIE_AFTER, the number of the last call (from 1), or none.
+// Preload script: logs the program's changes below one folder, and kills it with SIGKILL right after one of them.
+// Environment: ROOT, the folder; JOURNAL, a file that receives one JSON line per call; DIE_AFTER, the number of the
+// last call (from 1), or none.
 import callbacks, {appendFileSync, cpSync, existsSync} from 'node:fs';
 import fs from 'node:fs/promises';
 import {syncBuiltinESMExports} from 'node:module';
@@ -9,7 +9,7 @@ import process from 'node:process';
 
 const {ROOT: root = '', JOURNAL: journal = '', DIE_AFTER: dieAfter} = process.env;
 const paths = new WeakMap();
-/** By their descriptors. */
+/** Keyed by descriptor. */
 const openPaths = new Map();
 const positionOf = {write: 3, truncate: 0};
 let calls = 0;
@@ -26,7 +26,7 @@ function note(call) {
 	}
 }
 
-/** What is about to go is kept aside: a power cut may bring it back. */
+/** Keeps a copy of a file before it is removed or replaced: a power cut may restore it. */
 function keep(file) {
 	if (!existsSync(file)) {
 		return undefined;

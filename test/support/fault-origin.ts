@@ -276,7 +276,7 @@ const faultsByName = {
 
 	/** So many `bytes` of headers that mean nothing. */
 	'huge-headers': exchange => {
-		const lines = Math.ceil(exchange.number('bytes', 100_000) / 1000);
+		const lines = Math.ceil(exchange.number('bytes', 400_000) / 1000);
 		return reply(exchange, {
 			headers: Object.fromEntries(
 				Array.from({length: lines}, (_, index) => [`x-${index}`, 'x'.repeat(1000)]),
@@ -321,7 +321,7 @@ export class FaultOrigin {
 	readonly origin: TestOrigin;
 	readonly #open = new Set<IncomingMessage>();
 	/** The most that there were at once. */
-	mostOpenRequests = 0;
+	maxOpenRequests = 0;
 	/** The number of signed URLs that were made. */
 	signatures = 0;
 	#signatureUses = 0;
@@ -384,7 +384,7 @@ export class FaultOrigin {
 		record: OriginRequestRecord,
 	): Promise<boolean> {
 		this.#open.add(request);
-		this.mostOpenRequests = Math.max(this.mostOpenRequests, this.openRequests);
+		this.maxOpenRequests = Math.max(this.maxOpenRequests, this.openRequests);
 		response.once('close', () => this.#open.delete(request));
 		const {searchParams} = new URL(request.url ?? '', 'http://origin');
 		const name = searchParams.get('fault');

@@ -11,7 +11,10 @@ import {temporaryFolder} from './engines.ts';
 
 export type RunningNginx = {readonly port: number; readonly pid: number; readonly folder: string};
 
-/** Serves one folder. Resolves with its URL, such as `http://127.0.0.1:4711`. `rate` limits each connection: `2m`. */
+/**
+ * Serves one folder. Resolves with its URL, such as `http://127.0.0.1:4711`. `rate` limits each connection, such as
+ * `2m`.
+ */
 export async function startNginx(t: TestContext, root: string, {rate = '0'} = {}): Promise<string> {
 	const {port} = await runNginx(
 		t,
@@ -20,7 +23,7 @@ export async function startNginx(t: TestContext, root: string, {rate = '0'} = {}
 	return `http://127.0.0.1:${port}`;
 }
 
-/** One process with the servers that `http` writes, by a free port and a folder that is removed in the end. */
+/** One process with the servers that `http` configures for a free port and a temporary folder. */
 export async function runNginx(
 	t: TestContext,
 	http: (port: number, folder: string) => string,

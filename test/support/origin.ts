@@ -43,7 +43,7 @@ export class TestOrigin {
 	readonly requests: OriginRequestRecord[] = [];
 	readonly sockets = new Set<Socket>();
 	/** The most connections that were open at once. */
-	mostSockets = 0;
+	maxSockets = 0;
 	readonly #server: http.Server;
 	options: OriginOptions;
 
@@ -61,7 +61,7 @@ export class TestOrigin {
 		});
 		this.#server.on('connection', socket => {
 			this.sockets.add(socket);
-			this.mostSockets = Math.max(this.mostSockets, this.sockets.size);
+			this.maxSockets = Math.max(this.maxSockets, this.sockets.size);
 			socket.on('error', () => undefined);
 			socket.on('close', () => this.sockets.delete(socket));
 		});

@@ -1,4 +1,4 @@
-// A client of the proxy that sends exactly the bytes it is told to and sees exactly what comes back.
+// A client of the proxy that sends exact bytes and records the exact response.
 import {once} from 'node:events';
 import http from 'node:http';
 import type {TestContext} from 'node:test';
@@ -31,12 +31,12 @@ export type Answer = {
 
 export type RequestOptions = {
 	method?: string;
-	/** In place of the ones that Node's client makes, where the names are the same. */
+	/** Replaces the headers of the same name that Node's client adds. */
 	headers?: http.OutgoingHttpHeaders;
 	body?: string | Buffer;
 };
 
-/** The response as soon as its headers are there. */
+/** Resolves with the response once its headers have arrived. */
 export async function open(
 	proxy: ProxyServer,
 	target: string,
@@ -55,7 +55,7 @@ export async function open(
 	return response;
 }
 
-/** The whole answer; rejects if it is cut. */
+/** The complete response; rejects if it is cut. */
 export async function ask(proxy: ProxyServer, target: string, options: RequestOptions = {}): Promise<Answer> {
 	const response = await open(proxy, target, options);
 	const chunks: Buffer[] = [];

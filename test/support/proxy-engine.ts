@@ -1,4 +1,5 @@
-// An engine in memory for tests of the proxy: its files are a pure function of the offset, and can hold back or fail.
+// An in-memory engine for tests of the proxy. Its file bytes are a pure function of the offset; reads can be blocked
+// or fail.
 import {EventEmitter, once} from 'node:events';
 import {
 	type AddRequest,
@@ -20,19 +21,19 @@ const chunkSize = 64 * 1024;
 export class MemoryTransfer implements StreamedTransfer {
 	readonly id: DownloadId;
 	currentFacts: Representation;
-	/** Where the bytes end; the size, unless that is unknown. */
+	/** The end of the available bytes; the size, unless unknown. */
 	end: number;
-	/** Reads wait here until `release`. */
+	/** Reads block here until `release`. */
 	heldFrom = Infinity;
 	/** Reads fail here. */
 	failure: {offset: number; error: DownStreamError} | undefined;
-	/** What `facts` rejects with. */
+	/** The rejection of `facts`. */
 	factsFailure: Error | undefined;
 	readonly reads: StreamRead[] = [];
-	/** Reads that go on. */
+	/** Reads in progress. */
 	openReads = 0;
 	bytesRead = 0;
-	/** `blocked`: a read waits; `closed`: a read is over. */
+	/** `blocked`: a read waits; `closed`: a read has ended. */
 	readonly events = new EventEmitter();
 
 	constructor(id: DownloadId, size: number, facts: Partial<Representation> = {}) {
@@ -99,10 +100,11 @@ export class MemoryTransfer implements StreamedTransfer {
 
 export class MemoryEngine implements StreamingEngine {
 	readonly key = 'secret+key/1=';
+	readonly viewKey = 'view+key/1=';
 	readonly transfers = new Map<DownloadId, MemoryTransfer>();
-	/** The commands that came, in order. */
+	/** The received commands in order. */
 	readonly commands: unknown[] = [];
-	/** `change`: there is a new snapshot; `unsubscribed`: a listener has gone. */
+	/** `change`: there is a new snapshot; `unsubscribed`: a listener was removed. */
 	readonly events = new EventEmitter();
 	snapshot: Snapshot = {
 		version: 0,

@@ -1,4 +1,4 @@
-// An HTTP origin that writes every byte of its answers itself, as servers do that keep no book.
+// An HTTP origin that writes every response byte itself, to simulate irregular servers.
 import {once} from 'node:events';
 import {createServer, type AddressInfo, type Socket} from 'node:net';
 import type {TestContext} from 'node:test';
@@ -7,39 +7,39 @@ import {atEnd} from './cleanup.ts';
 import {freePort} from './nginx.ts';
 
 export type Exchange = {
-	/** As the request line has it. */
+	/** As in the request line. */
 	readonly target: string;
-	/** By lower-case names. */
+	/** Keyed by lower-case name. */
 	readonly headers: Readonly<Record<string, string>>;
-	/** The header lines as they came. */
+	/** The header lines as received. */
 	readonly lines: readonly string[];
-	/** What a Range header of one range asks for, half-open; `end` is undefined for the rest of the file. */
+	/** The bytes requested by a Range header with one range, half-open; `end` is undefined for the rest of the file. */
 	readonly range: {readonly start: number; readonly end: number | undefined} | undefined;
-	/** How many requests this origin had before. */
+	/** Number of earlier requests to this origin. */
 	readonly count: number;
 	readonly socket: Socket;
 };
 
-/** Requests of one connection are answered one after the other. */
+/** Handles the requests of one connection sequentially. */
 export type Answerer = (exchange: Exchange) => unknown;
 
 export type Answer = {
-	/** All after `HTTP/1.1 `. */
+	/** Everything after `HTTP/1.1 `. */
 	readonly status?: string;
-	/** The whole first line, in place of `status`. */
+	/** The whole first line; replaces `status`. */
 	readonly statusLine?: string;
 	readonly headers?: readonly string[];
 	/** Of the header lines. */
 	readonly encoding?: 'utf8' | 'latin1';
 	readonly body?: Uint8Array;
-	/** Content-Length is the body's unless the headers frame the body otherwise. */
+	/** Whether to send the body's Content-Length, unless the headers frame the body otherwise. */
 	readonly length?: boolean;
 	readonly bytesPerSecond?: number;
 	/** Closes the connection after the body. */
 	readonly close?: boolean;
 };
 
-/** Resolves with the URL of the origin, without a path. `opensAfter`: milliseconds in which connections are refused. */
+/** Resolves with the origin's URL without a path. `opensAfter`: milliseconds during which connections are refused. */
 export async function startRawOrigin(
 	t: TestContext,
 	answerer: Answerer,
@@ -119,7 +119,7 @@ export async function answer(
 	}
 }
 
-/** Resolves when all is written, or the other side has gone. */
+/** Resolves when everything was written or the client has disconnected. */
 export async function send(socket: Socket, bytes: Uint8Array, bytesPerSecond = Infinity): Promise<void> {
 	const step = Math.min(64 * 1024, Math.ceil(bytesPerSecond / 50));
 	for (let sent = 0; sent < bytes.length && !socket.destroyed; sent += step) {
@@ -134,7 +134,7 @@ export async function send(socket: Socket, bytes: Uint8Array, bytesPerSecond = I
 	}
 }
 
-/** The part of the file that is asked for, else the whole. `isPart` only if Range asked for it. */
+/** The requested part of the file, or the whole. `isPart` is true only if Range requested it. */
 export function askedPart(
 	{range}: Pick<Exchange, 'range'>,
 	file: Uint8Array,
@@ -143,7 +143,7 @@ export function askedPart(
 	return {start, end: Math.min(end, file.length), isPart: range !== undefined};
 }
 
-/** What a server by the book answers; header lines beside those that it must have. */
+/** A regular server's response, with additional header lines. */
 export async function honest(
 	exchange: Exchange,
 	file: Uint8Array,

@@ -1,4 +1,4 @@
-// To be loaded before a program: once the file STUCK is there, what is synced to the disk is so never.
+// Preload script: once the file STUCK exists, syncs never complete.
 import {existsSync} from 'node:fs';
 import {open} from 'node:fs/promises';
 import process from 'node:process';
@@ -9,6 +9,9 @@ await handle.close();
 for (const name of ['sync', 'datasync']) {
 	const original = methods[name];
 	methods[name] = async function () {
-		await (existsSync(process.env.STUCK) ? new Promise(() => {}) : original.call(this));
+		// The timer keeps the thread alive, as a pending system call would.
+		await (existsSync(process.env.STUCK)
+			? new Promise(() => setInterval(() => {}, 1000))
+			: original.call(this));
 	};
 }

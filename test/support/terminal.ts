@@ -1,4 +1,4 @@
-// A real pseudo-terminal with the real program in it, drawn by a terminal emulator.
+// A real pseudo-terminal running the real program, rendered by a terminal emulator.
 import process from 'node:process';
 import type {TestContext} from 'node:test';
 import xterm from '@xterm/headless';
@@ -8,7 +8,7 @@ import {atEnd} from './cleanup.ts';
 import {builtCli, cleanEnvironment} from './cli.ts';
 import {inputOf, type Key} from './keys.ts';
 
-/** The modes that are not as they were found. */
+/** The terminal modes that were not restored. */
 export function modesLeft(raw: string): string[] {
 	const standard: Record<string, string> = {'7': 'h', '25': 'h'};
 	// oxlint-disable-next-line no-control-regex -- that is how modes are switched
@@ -20,12 +20,12 @@ export type TerminalOptions = {
 	columns: number;
 	rows: number;
 	env?: NodeJS.ProcessEnv;
-	/** What is said at once when something is asked: programs do not wait long for it. */
+	/** Immediate answers to terminal queries, because programs wait only briefly. */
 	answers?: Readonly<Record<string, string>>;
 };
 
 export class TestTerminal {
-	/** Everything that was written. */
+	/** Everything written so far. */
 	raw = '';
 	readonly #pty: ReturnType<typeof spawn>;
 	readonly emulator: xterm.Terminal;
@@ -49,7 +49,7 @@ export class TestTerminal {
 		});
 	}
 
-	/** Any program, with its arguments. */
+	/** Any program with its arguments. */
 	static run(t: TestContext, command: string[], options: TerminalOptions): TestTerminal {
 		return new TestTerminal(t, command, options);
 	}
@@ -80,7 +80,7 @@ export class TestTerminal {
 			this.emulator.write(text, () => this.#onDraw());
 		});
 		this.#exit = new Promise(resolve => {
-			// The emulator draws later what it was given: the screen is to be the last one.
+			// The emulator renders asynchronously; wait for the final screen.
 			this.#pty.onExit(({exitCode}) => this.emulator.write('', () => resolve(exitCode)));
 		});
 		let isOver = false;
@@ -95,7 +95,7 @@ export class TestTerminal {
 		});
 	}
 
-	/** The screen as text, without blanks at the ends of lines. */
+	/** The screen as text, without trailing blanks. */
 	get screen(): string {
 		const {active} = this.emulator.buffer;
 		return Array.from(
@@ -134,14 +134,14 @@ export class TestTerminal {
 		return this.#exit;
 	}
 
-	/** Resolves with the screen as soon as it shows this. Fails the test, with the screen, if the program ends before. */
-	async shows(wanted: RegExp | string | ((screen: string) => boolean)): Promise<string> {
+	/** Resolves with the screen once it matches. Fails the test, with the screen, if the program ends before. */
+	async shows(expected: RegExp | string | ((screen: string) => boolean)): Promise<string> {
 		const fits = (screen: string) =>
-			typeof wanted === 'function'
-				? wanted(screen)
-				: typeof wanted === 'string'
-					? screen.includes(wanted)
-					: wanted.test(screen);
+			typeof expected === 'function'
+				? expected(screen)
+				: typeof expected === 'string'
+					? screen.includes(expected)
+					: expected.test(screen);
 		let isOver = false;
 		const over = this.#exit.then(() => {
 			isOver = true;
@@ -150,7 +150,7 @@ export class TestTerminal {
 		while (!fits(this.screen)) {
 			if (isOver || Date.now() > deadline) {
 				throw new Error(
-					`${isOver ? 'ended' : '30 s passed'} without showing ${String(wanted)}:\n${this.screen}`,
+					`${isOver ? 'ended' : '30 s passed'} without showing ${String(expected)}:\n${this.screen}`,
 				);
 			}
 

@@ -1,4 +1,4 @@
-// Real upstream proxies from the system, each on a free port of loopback.
+// Real upstream proxies of the system, each on a free loopback port.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {writeFile} from 'node:fs/promises';
@@ -16,7 +16,7 @@ import {answers, freePort} from './nginx.ts';
 export const user = 'player';
 export const password = 'p@ss:word';
 
-/** HTTP proxy with basic auth; resolves with its port. `more`: lines of its configuration. */
+/** An HTTP proxy with Basic authentication; resolves with its port. `more` holds extra configuration lines. */
 export async function startTinyproxy(t: TestContext, more: readonly string[] = []): Promise<number> {
 	const port = await freePort();
 	const config = await writeConfig(t, [
@@ -31,7 +31,7 @@ export async function startTinyproxy(t: TestContext, more: readonly string[] = [
 	return run(t, port, 'tinyproxy', ['-d', '-c', config]);
 }
 
-/** It takes no punctuation in passwords. */
+/** tinyproxy accepts no punctuation in passwords. */
 export const tinyproxyPassword = 'password1';
 
 /** SOCKS5 with user and password. */
@@ -40,7 +40,7 @@ export async function startMicrosocks(t: TestContext): Promise<number> {
 	return run(t, port, 'microsocks', ['-i', '127.0.0.1', '-p', String(port), '-u', user, '-P', password]);
 }
 
-/** SOCKS5 without auth. */
+/** SOCKS5 without authentication. */
 export async function startDanted(t: TestContext): Promise<number> {
 	const port = await freePort();
 	const {username} = userInfo();
@@ -60,8 +60,8 @@ export async function startDanted(t: TestContext): Promise<number> {
 }
 
 /**
- * SOCKS4 and SOCKS4a for one user. Names lead to loopback; `asked` has the hosts that it was asked to connect to. It is
- * one of our own, since none of the programs above speaks SOCKS4a.
+ * SOCKS4 and SOCKS4a for one user; our own server, because the programs above do not support SOCKS4a. All names
+ * resolve to loopback; `asked` lists the requested hosts.
  */
 export async function startSocks4(t: TestContext, user: string): Promise<{port: number; asked: string[]}> {
 	const asked: string[] = [];

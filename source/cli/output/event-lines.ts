@@ -30,7 +30,7 @@ const toldAtOnce = {error: 0, silence: Infinity};
 
 /** The first line: the proxy is ready. */
 export function readyLine(
-	ready: {url: string; key: string; storage: string; pid: number},
+	ready: {url: string; key: string; viewKey: string; storage: string; pid: number},
 	{json, now}: Style & {now: number},
 ): string {
 	return json ? safeJson({event: 'ready', ...ready}) : `${clock(now)} serving ${ready.url}`;

@@ -52,6 +52,7 @@ export async function get(
 	}
 
 	const open = new Set(downloads.map(({id}) => id));
+	const made = new Set<string>();
 	const patience = new AbortController();
 	const quiet = new QuietTime();
 	const waits = new Map(downloads.map(({id}) => [id, new Waits()]));
@@ -83,7 +84,10 @@ export async function get(
 			}
 
 			const substitute = substituteOf(download)?.words;
-			const {path} = await engine.export(id, {path: target, keepBoth: settings.output === undefined});
+			// Only a file that was there before this run stands in the way of `-o`.
+			const keepBoth = settings.output === undefined || made.has(await resolveTarget(target, name));
+			const {path} = await engine.export(id, {path: target, keepBoth});
+			made.add(path);
 			output.result(path);
 			if (substitute !== undefined) {
 				const isFailure = isPageForFile && !settings.allowHtml;
@@ -161,10 +165,7 @@ async function checkedTarget({output, exportDir}: Settings, count: number): Prom
 	}
 
 	if (found) {
-		throw new DownStreamError(
-			'target-exists',
-			`${output} is there already; choose another name or remove it`,
-		);
+		throw new DownStreamError('target-exists', `${output} already exists; choose another name or remove it`);
 	}
 
 	return target;

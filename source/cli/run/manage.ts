@@ -100,7 +100,7 @@ export async function forwardUrls(
 	const client = await attach(settings.storageDir);
 	try {
 		if (client && urls.length === 0) {
-			output.result(`downstream-tui already runs: ${client.snapshot.origin}`);
+			output.result(`downstream-tui is already running: ${client.snapshot.origin}`);
 		}
 
 		return client && (await add(client, urls, {settings, output}));

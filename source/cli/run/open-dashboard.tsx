@@ -11,8 +11,8 @@ import {escapeControls} from '../../text/escape-controls.ts';
 import {startEngineThread} from '../../host/worker-thread.ts';
 import {attach} from '../../host/find-instance.ts';
 import type {Settings} from '../settings.ts';
-import {askBackground} from '../../terminal/background.ts';
-import {colorLevel, tellColorLevel, themeName} from '../../terminal/color.ts';
+import {queryBackground} from '../../terminal/background.ts';
+import {colorLevel, exportColorLevel, themeName} from '../../terminal/color.ts';
 import type {ShowOptions} from '../../terminal/show-dashboard.tsx';
 
 const exitCodes: Partial<Record<string, number>> = {quit: 0, crash: 70, SIGHUP: 129};
@@ -76,10 +76,10 @@ async function prepareScreen(
 ): Promise<(downstream: DownloadEngine, how: Pick<ShowOptions, 'isAttached' | 'added'>) => Promise<number>> {
 	const keys = process.stdin.isTTY ? process.stdin : terminalKeys();
 	const level = colorLevel(settings.color, process.env, true);
-	tellColorLevel(level, process.env);
+	exportColorLevel(level, process.env);
 	const isAsked = level > 1 && settings.theme === undefined;
 	const [background, {showDashboard}] = await Promise.all([
-		isAsked ? askBackground({stdin: keys, stdout: process.stdout}, process.env) : undefined,
+		isAsked ? queryBackground({stdin: keys, stdout: process.stdout}, process.env) : undefined,
 		import('../../terminal/show-dashboard.tsx'),
 	]);
 	return async (downstream, how) => {

@@ -8,7 +8,7 @@ import {isUnfinishedCommand, parsePastedCommand} from '../../requests/pasted-com
 
 export const commandHelp = [
 	'list                 the downloads with their numbers',
-	'add URL...           add downloads; a pasted curl command does it too',
+	'add URL...           add downloads; a URL or a pasted curl command alone does it too',
 	'pause N, resume N    N is a number of the list',
 	'url N                the stream URL',
 	'export N PATH        when it is complete',
@@ -115,7 +115,9 @@ export class Repl {
 			}
 
 			default:
-				return {lines: [`There is no command ${JSON.stringify(command)}; help lists them`]};
+				return /^[a-z][\w+.-]*:\/\//i.test(command)
+					? this.#add([command, ...words])
+					: {lines: [`There is no command ${JSON.stringify(command)}; help lists them`]};
 		}
 	}
 

@@ -70,7 +70,8 @@ export async function serveUntilDone(
 /** Prints what happens from now on; returns the function that prints what is left and ends it. */
 export function printLines({engine}: EngineHost, {json, storageDir}: Settings): () => void {
 	const lines = new EventLines({json});
-	const ready = {url: engine.origin, key: engine.key, storage: storageDir, pid: process.pid};
+	const {origin: url, key, viewKey} = engine;
+	const ready = {url, key, viewKey, storage: storageDir, pid: process.pid};
 	process.stdout.write(`${readyLine(ready, {json, now: Date.now()})}\n`);
 	const print = () => {
 		for (const line of lines.next(engine.snapshot, Date.now())) {

@@ -1,5 +1,6 @@
 // One download: readers wait, segments write, one scheduler in between.
 import {rm} from 'node:fs/promises';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {
 	DownStreamError,
 	type Download,
@@ -10,16 +11,16 @@ import {
 import {Logger} from '../../log.ts';
 import {release} from '../memory/buffers.ts';
 import {BlockChecksums, parseChecksum} from '../store/block-checksums.ts';
-import {BlockReader} from '../memory/disk-reader.ts';
+import {DiskReader} from '../memory/disk-reader.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import {diskError, isFull} from '../store/disk-error.ts';
 import {Doubt} from '../store/doubt.ts';
-import {downloadView, nameOf, queueRankOf, typeOf} from './view.ts';
+import {downloadView, isPageForFile, nameOf, queueRankOf, typeOf} from './view.ts';
 import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
 import {Scheduler, type NewLink, type TransferServices} from '../fetch/scheduler.ts';
 import {Readers, type Reader} from '../fetch/readers.ts';
-import {RetryPolicy} from '../fetch/retry-policy.ts';
-import {verifyAcceptance, verifyReplacement} from '../fetch/version-check.ts';
+import {RetryPolicy, wishIntervalMs} from '../fetch/retry-policy.ts';
+import {sendsPage, verifyAcceptance, verifyReplacement} from '../fetch/version-check.ts';
 import type {Client} from '../fetch/players.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import {DamagedFile, SparseFile} from '../store/sparse-file.ts';
@@ -79,6 +80,10 @@ export class Transfer {
 	#viewIsLively = false;
 	#closed = false;
 	#isRenewing = false;
+	/** Whether the origin still sends a page in place of the file, while it is asked that. */
+	#pageCheck: Promise<void> | undefined;
+	/** Milliseconds since the epoch. */
+	#pageCheckedAt = 0;
 	/** The user wants the file now. */
 	#isAsked = false;
 	/** Damage that was found in the background and that no `verify` has told of. */
@@ -185,10 +190,6 @@ export class Transfer {
 		return this.#recordFile.record.id;
 	}
 
-	get host(): string {
-		return this.#scheduler.host;
-	}
-
 	get recordFile(): RecordFile {
 		return this.#recordFile;
 	}
@@ -205,6 +206,11 @@ export class Transfer {
 	/** Every byte is on the disk, and recorded. */
 	get isComplete(): boolean {
 		return this.#recordFile.record.completedAt !== undefined && this.#file.isComplete;
+	}
+
+	/** What is held is a web page in place of the file; the origin is asked again at each wish. */
+	get isPageForFile(): boolean {
+		return isPageForFile(this.#recordFile.record);
 	}
 
 	/** It would fetch in the background if the queue let it. */
@@ -254,6 +260,10 @@ export class Transfer {
 			return 'exporting';
 		}
 
+		if (this.#pageCheck && intent !== 'cancel') {
+			return 'asking';
+		}
+
 		if (this.isComplete) {
 			return 'complete';
 		}
@@ -291,6 +301,8 @@ export class Transfer {
 	 * stands in the way, or the signal's reason.
 	 */
 	async representation(signal: AbortSignal): Promise<Representation> {
+		await this.#replacePage();
+		signal.throwIfAborted();
 		if (!this.#scheduler.hasFileInfo) {
 			this.#refuseIfCancelled();
 			await this.#services.access.obtain();
@@ -339,7 +351,7 @@ export class Transfer {
 		Logger.debug(
 			`${this.#recordFile.record.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
 		);
-		const blocks = new BlockReader(this.#services.blocks);
+		const blocks = new DiskReader(this.#services.blocks);
 		this.#recordReading();
 		let scheduleAt = readStep.bytes;
 		let hasAsked = false;
@@ -393,7 +405,7 @@ export class Transfer {
 	}
 
 	/** Nothing where the file was moved or given up meanwhile: its place is to be looked at anew. */
-	async #readHeld(blocks: BlockReader, offset: number, ready: number): Promise<Uint8Array | undefined> {
+	async #readHeld(blocks: DiskReader, offset: number, ready: number): Promise<Uint8Array | undefined> {
 		const file = this.#file;
 		try {
 			return await blocks.read(file, offset, ready);
@@ -439,6 +451,7 @@ export class Transfer {
 		await this.#recordFile.save({intent: 'run', error: undefined});
 		// A check that was cancelled is taken up again.
 		void this.#settleDoubt().catch(() => undefined);
+		void this.#replacePage();
 		this.#reevaluate();
 	}
 
@@ -470,6 +483,10 @@ export class Transfer {
 		this.#scheduler.limitRate = this.#recordFile.record.limitRate;
 		if (change.checksum !== undefined) {
 			await this.#changedChecksum();
+		}
+
+		if (sourceOf) {
+			void this.#replacePage();
 		}
 
 		this.#reevaluate();
@@ -534,9 +551,11 @@ export class Transfer {
 		}
 	}
 
+	/** A page in place of the file proves nothing: any file may follow it. */
 	async #proveSource(source: DataSource): Promise<OriginResponse> {
+		const file = this.isPageForFile ? await SparseFile.open(this.#file.path, Infinity, []) : this.#file;
 		return verifyReplacement(
-			this.#file,
+			file,
 			this.#scheduler.checked(source),
 			this.#scheduler.cachedVersion,
 			this.#ending.signal,
@@ -552,7 +571,8 @@ export class Transfer {
 		const {hasFileInfo} = this.#scheduler;
 		await this.#scheduler.replaceSource(source);
 		this.#retries.reset();
-		if (place && hasFileInfo && place.info.size !== this.#file.size && this.#file.present.size === 0) {
+		const isOther = place && place.info.size !== this.#file.size && this.#file.present.size === 0;
+		if (place && hasFileInfo && (isOther || this.isPageForFile)) {
 			await this.#forgetVersion(change);
 		} else {
 			const {validator, acceptsRanges} = (hasFileInfo && place) || this.#recordFile.record;
@@ -675,6 +695,54 @@ export class Transfer {
 			await this.#forgetVersion({intent: 'run'});
 		});
 		this.#reevaluate();
+	}
+
+	/**
+	 * Asks the origin again where a web page is held in place of the file, and starts over if it sends another thing now.
+	 * Concurrent wishes share one request, and one follows another after a second at the earliest. Never rejects.
+	 */
+	#replacePage(): Promise<void> {
+		if (!this.#pageCheck && this.#mayReplacePage) {
+			this.#pageCheck = this.#checkPage().finally(() => {
+				this.#pageCheck = undefined;
+				this.#reevaluate();
+				this.#changed();
+			});
+			this.#changed();
+		}
+
+		return this.#pageCheck ?? Promise.resolve();
+	}
+
+	/** A connection that works is the answer of now. */
+	get #mayReplacePage(): boolean {
+		return (
+			this.isPageForFile &&
+			!this.#closed &&
+			!this.#recordFile.refusal &&
+			this.#recordFile.record.intent !== 'cancel' &&
+			this.#scheduler.segments.size === 0
+		);
+	}
+
+	async #checkPage(): Promise<void> {
+		const {signal} = this.#ending;
+		try {
+			await this.#scheduler.exclusively(async () => {
+				const lastAt = Math.max(this.#pageCheckedAt, this.#scheduler.lastByteAt ?? 0);
+				await sleep(Math.max(0, lastAt + wishIntervalMs - Date.now()), undefined, {signal});
+				this.#pageCheckedAt = Date.now();
+				if (this.#mayReplacePage && !(await sendsPage(this.#scheduler.source, signal))) {
+					Logger.info(`${this.id}: ${this.#scheduler.host} sends the file in place of a page now`);
+					this.#retries.reset();
+					await this.#forgetVersion({});
+				}
+			});
+		} catch (error) {
+			if (!this.#closed) {
+				Logger.warn(`${this.id}: the page is kept: ${String(error)}`);
+			}
+		}
 	}
 
 	async #fetchAnew(): Promise<void> {
@@ -971,6 +1039,8 @@ export class Transfer {
 	}
 
 	async #lostEnd(lost: Range): Promise<void> {
+		// It may be gone with its folder.
+		await this.#recordFile.makeFolder();
 		await this.#isNoLongerWhole();
 		await this.#makeHoles([lost]);
 	}
@@ -1001,19 +1071,9 @@ export class Transfer {
 		this.#changed();
 	}
 
-	/** Looks again at what is to be done: a connection to the host has become free. */
-	wake(): void {
-		this.#scheduler.wake();
-	}
-
 	/** The storage folder may be written from here on. */
 	mayWrite(): void {
 		this.#reevaluate();
-	}
-
-	/** One connection ends for a player who waits. Returns false if players wait for the bytes of all of them. */
-	yieldConnection(): boolean {
-		return this.#scheduler.yieldConnection();
 	}
 
 	/** What was written is recorded; a download that is all there becomes complete. Calls run one after the other. */
@@ -1323,14 +1383,33 @@ export class Transfer {
 			return;
 		}
 
-		const line = `${this.id}: ${error.code}: ${error.message}`;
-		if (this.#retries.failed(error, since)) {
+		if (error.code === 'origin-changed' && this.isPageForFile) {
+			void this.#changedFromPage(error, since);
+			return;
+		}
+
+		this.#tellFailure(error, since);
+	}
+
+	/** The file may have come in place of a page that is held. */
+	async #changedFromPage(error: DownStreamError, since?: number): Promise<void> {
+		const version = this.#version;
+		this.#scheduler.segments.endAll();
+		await this.#replacePage();
+		if (version === this.#version && !this.#closed) {
+			this.#tellFailure(error, since);
+		}
+	}
+
+	#tellFailure(problem: DownStreamError, since?: number): void {
+		const line = `${this.id}: ${problem.code}: ${problem.message}`;
+		if (this.#retries.failed(problem, since)) {
 			Logger.warn(line);
 			this.#endOverdueWaits();
 		} else {
 			Logger.error(line);
 			this.#scheduler.segments.endAll();
-			this.#readers.reject(error);
+			this.#readers.reject(problem);
 			void this.#recordFile.save({error: this.#retries.permanentError}).catch(() => undefined);
 		}
 

@@ -80,8 +80,8 @@ export function downloadView(facts: ViewedFacts, now: number): Download {
 	};
 }
 
-/** Its own name is not asked: a login page may call itself whatever it likes. */
-function isPageForFile(record: DownloadRecord): boolean {
+/** A web page or JSON document where a name says another file. A login page may call itself whatever it likes. */
+export function isPageForFile(record: DownloadRecord): boolean {
 	const {url, givenName = '', info} = record;
 	return (
 		isPage(info?.type, info?.size ?? Infinity) &&

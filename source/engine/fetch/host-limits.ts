@@ -18,6 +18,16 @@ export type HostConnection = {
 	readonly isRead: boolean;
 };
 
+/** A download, as a user of connections to its host. */
+export type HostUser = {
+	/** The host of its source. */
+	readonly host: string;
+	/** A connection may have become available. Must not throw. */
+	wake(): void;
+	/** Ends a connection in favour of a waiting player. Returns false if players wait for all of them. */
+	yieldConnection(): boolean;
+};
+
 /** Counts of connections to one host, at the time of a refusal. */
 export type RefusalFacts = {
 	/** Open beside the refused one. */
@@ -61,16 +71,27 @@ type Host = {
 	readonly attempts: Map<unknown, SecondAttempt>;
 	limit: {readonly ceiling: number; readonly refusedAt: number} | undefined;
 	timer: NodeJS.Timeout | undefined;
+	/** A wake-up of its users is due in this tick. */
+	isWaking: boolean;
 };
 
 /** Downloads are told apart by identity alone. The times are milliseconds since the epoch. */
 export class HostLimits {
 	readonly #hosts = new Map<string, Host>();
-	readonly #onRise: (host: string) => void;
+	readonly #users = new Set<HostUser>();
 
-	/** `onRise`: a host may take one more connection than before. */
-	constructor(onRise: (host: string) => void = () => undefined) {
-		this.#onRise = onRise;
+	/** From now on the user is woken when its host may take another connection. */
+	join(user: HostUser): void {
+		this.#users.add(user);
+	}
+
+	leave(user: HostUser): void {
+		this.#users.delete(user);
+	}
+
+	/** Ends one connection to a full host in favour of a waiting player, unless players wait for all of them. */
+	freeConnection(name: string): void {
+		this.#usersOf(name).some(user => user.yieldConnection());
 	}
 
 	/**
@@ -117,7 +138,7 @@ export class HostLimits {
 			const ceiling = Math.max(attempt.answered, [...host.open.keys()].filter(isAnswered).length);
 			host.limit = {ceiling: Math.min(ceiling, learntCeiling(host)), refusedAt: Date.now()};
 			this.#watch(name, host);
-			queueMicrotask(() => this.#onRise(name));
+			this.#wakeSoon(name);
 		}
 	}
 
@@ -140,6 +161,10 @@ export class HostLimits {
 			}
 
 			this.#watch(name, host);
+		}
+
+		if (this.isLimited(name)) {
+			this.#wakeSoon(name);
 		}
 	}
 
@@ -177,7 +202,7 @@ export class HostLimits {
 			const startsAt = isLingering ? now + restMs : undefined;
 			host.attempts.set(download, {answered: facts.answered, startsAt});
 		} else if (meaning === 'other' && host.attempts.delete(download)) {
-			queueMicrotask(() => this.#onRise(name));
+			this.#wakeSoon(name);
 		}
 
 		this.#watch(name, host);
@@ -211,7 +236,7 @@ export class HostLimits {
 		if (next < Infinity) {
 			const wake = () => {
 				this.#endReservations(host);
-				this.#onRise(name);
+				this.#wake(name);
 				this.#watch(name, host);
 			};
 			host.timer = setTimeout(wake, Math.min(0x7f_ff_ff_ff, next - now)).unref();
@@ -230,6 +255,28 @@ export class HostLimits {
 		}
 	}
 
+	#usersOf(name: string): HostUser[] {
+		return [...this.#users].filter(({host}) => host === name);
+	}
+
+	#wake(name: string): void {
+		for (const user of this.#usersOf(name)) {
+			user.wake();
+		}
+	}
+
+	/** Once the caller has recorded the end of its connection. Calls of one tick share a wake-up. */
+	#wakeSoon(name: string): void {
+		const host = this.#host(name);
+		if (!host.isWaking) {
+			host.isWaking = true;
+			queueMicrotask(() => {
+				host.isWaking = false;
+				this.#wake(name);
+			});
+		}
+	}
+
 	#host(name: string): Host {
 		let host = this.#hosts.get(name);
 		if (!host) {
@@ -239,6 +286,7 @@ export class HostLimits {
 				attempts: new Map(),
 				limit: undefined,
 				timer: undefined,
+				isWaking: false,
 			};
 			this.#hosts.set(name, host);
 		}

@@ -7,8 +7,8 @@ const pauseMs = {first: 500, longest: 5 * 60_000};
 /** Fewer bytes than this between two failures are no progress. */
 const minProgress = 16 * 1024;
 /** Wishes ask the origin at most once in this time. */
-const wishIntervalMs = 1000;
-const longestAnswerTimeoutMs = 5 * 60_000;
+export const wishIntervalMs = 1000;
+const maxResponseTimeoutMs = 5 * 60_000;
 /** An attempt to connect takes no longer; more time since the last byte was silence, or the computer slept. */
 const longestConnectMs = 8000;
 /** How long a player waits for a host that is away: an answer that has begun can only be cut, which is worse. */
@@ -89,8 +89,8 @@ export function afterWish(state: RetryState, now: number): RetryState {
 }
 
 /** How long a request may wait for its answer, in milliseconds: longer after each that was too short. */
-export function answerTimeout({silences}: RetryState, first: number): number {
-	return Math.max(first, Math.min(longestAnswerTimeoutMs, first * 2 ** Math.min(silences, 20)));
+export function responseTimeout({silences}: RetryState, first: number): number {
+	return Math.max(first, Math.min(maxResponseTimeoutMs, first * 2 ** Math.min(silences, 20)));
 }
 
 /**
@@ -181,8 +181,8 @@ export class RetryPolicy {
 	}
 
 	/** Milliseconds. `first`: for the first answer. */
-	answerTimeout(first: number): number {
-		return answerTimeout(this.#state, first);
+	responseTimeout(first: number): number {
+		return responseTimeout(this.#state, first);
 	}
 
 	playerWaitsUntil(waiting: {readonly since: number; readonly isAnswered: boolean}): number {

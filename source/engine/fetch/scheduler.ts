@@ -65,7 +65,7 @@ export type TransferServices = {
 	/** Connections for each file unless the download says otherwise. */
 	readonly connections: number;
 	/** Milliseconds for the first answer of an origin; more after each that was too few. */
-	readonly answerTimeout: number;
+	readonly responseTimeout: number;
 	/** The most bytes to keep ready ahead of a reader. */
 	readonly readAhead: number;
 	streamUrl(id: DownloadId, name: string): string;
@@ -75,10 +75,6 @@ export type TransferServices = {
 	changed(): void;
 	/** The transfer may have begun or ceased to want a place in the queue. */
 	queueChanged(): void;
-	/** A player needs a connection to a host that bears no more: end a fill there. */
-	freeConnection(host: string): void;
-	/** A connection has ended: others may have waited for it. */
-	connectionClosed(host: string): void;
 };
 
 /** What is fetched, and who is told. */
@@ -161,12 +157,10 @@ export class Scheduler {
 		this.#source = source;
 		this.#services = services;
 		this.#bandwidth = new Bandwidth(record.limitRate, services.bandwidth);
-		this.segments = new Segments(segment => {
-			services.hosts.closed(this.host, segment);
-			services.connectionClosed(this.host);
-		});
+		this.segments = new Segments(segment => services.hosts.closed(this.host, segment));
 		this.#hasFileInfo = record.info !== undefined;
 		this.#cachedCheck = this.#newHeldCheck();
+		services.hosts.join(this);
 	}
 
 	get source(): DataSource {
@@ -175,7 +169,7 @@ export class Scheduler {
 
 	/** For samples: the source with the time that the download gives its origin for a response. */
 	checked(source = this.#source): DataSource {
-		return withAnswerTimeout(source, () => this.#answerTimeout);
+		return withResponseTimeout(source, () => this.#responseTimeout);
 	}
 
 	get host(): string {
@@ -322,6 +316,7 @@ export class Scheduler {
 	}
 
 	async dispose(): Promise<void> {
+		this.#services.hosts.leave(this);
 		await this.#source.dispose();
 	}
 
@@ -518,7 +513,7 @@ export class Scheduler {
 		}
 
 		if (hosts.isFull(this.host, this, true)) {
-			this.#services.freeConnection(this.host);
+			hosts.freeConnection(this.host);
 		}
 
 		return hosts.mayOpen(this.host, this, true);
@@ -566,7 +561,7 @@ export class Scheduler {
 				// Once in each run also where there were no ranges before.
 				ranged: this.#asksForParts || this.#wholeResponses === 0,
 				isBackground: () => this.#target.readers.size === 0,
-				answerTimeout: this.#answerTimeout,
+				responseTimeout: this.#responseTimeout,
 				signal,
 			});
 			const answer = await asked.finally(() => clearTimeout(silence));
@@ -975,10 +970,10 @@ export class Scheduler {
 	/** While a response has begun and none of its bytes is stored: if held bytes agree now, it began with them. */
 	async #compareBeside(signal: AbortSignal): Promise<Suspicion | undefined> {
 		try {
-			const timeout = Math.min(this.#answerTimeout, this.#timeoutBeside);
+			const timeout = Math.min(this.#responseTimeout, this.#timeoutBeside);
 			return await this.#compareSample(
 				signal,
-				withAnswerTimeout(this.#source, () => timeout),
+				withResponseTimeout(this.#source, () => timeout),
 			);
 		} catch (error) {
 			if (!(error instanceof DownStreamError && mayMeanTooMany(error, true))) {
@@ -1102,8 +1097,8 @@ export class Scheduler {
 		}
 	}
 
-	get #answerTimeout(): number {
-		return this.#target.retries.answerTimeout(this.#services.answerTimeout);
+	get #responseTimeout(): number {
+		return this.#target.retries.responseTimeout(this.#services.responseTimeout);
 	}
 
 	/** Milliseconds for an answer beside other connections. */
@@ -1141,10 +1136,10 @@ function mayMeanTooMany({code, status}: DownStreamError, isGiven: boolean): bool
 	);
 }
 
-function withAnswerTimeout(source: DataSource, answerTimeout: () => number): DataSource {
+function withResponseTimeout(source: DataSource, responseTimeout: () => number): DataSource {
 	return {
 		url: source.url,
-		open: request => source.open({answerTimeout: answerTimeout(), ...request}),
+		open: request => source.open({responseTimeout: responseTimeout(), ...request}),
 		closeIdle: () => source.closeIdle?.(),
 		dispose: () => source.dispose(),
 	};

@@ -2,6 +2,7 @@
 import {setTimeout as delay} from 'node:timers/promises';
 import {DownStreamError} from '../../downstream.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
+import {correctedType, fileName, isPage} from '../origin/file-info.ts';
 import type {Validator} from '../store/record.ts';
 import type {PresentSet, Range} from '../store/range-set.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
@@ -22,6 +23,8 @@ const samplesAfterPause = 2;
 const maxSkipped = 16 * 1024 * 1024;
 
 const firstByte: Range = {start: 0, end: 1};
+/** Enough to tell a page from a file. */
+const firstPiece: Range = {start: 0, end: sampleSize};
 
 const differingBytes = 'its bytes differ from those that are here';
 
@@ -63,6 +66,18 @@ export async function refusePage(
 			`${new URL(url).host} sent a web page instead of the file; the link may have expired`,
 		);
 	}
+}
+
+/** Whether the source answers with a web page or JSON document now. Rejects with its errors, or the signal's reason. */
+export async function sendsPage(source: DataSource, signal: AbortSignal): Promise<boolean> {
+	const {info, body} = await source.open({range: firstPiece, ranged: true, signal});
+	let type = info.type;
+	for await (const bytes of body) {
+		type = (await correctedType(fileName({url: new URL(source.url)}), type, bytes)) ?? type;
+		break;
+	}
+
+	return isPage(type, info.size);
 }
 
 /** In words, how the size contradicts the held version; undefined if it does not. */

@@ -1,65 +1,69 @@
-// GET by HTTP/1.1 as the engine needs it: an answer whose body is read piece by piece, on connections that are kept.
+// The HTTP/1.1 client interface: GET over persistent connections, with the body read piece by piece.
 import type {ResponseHead} from './response-parser.ts';
 
 export type HttpRequest = {
 	readonly url: URL;
-	/** By names in lower case. Those that belong to the connection are the client's. */
+	/** In the request line, in place of path and query (RFC 9112 section 3.2). */
+	readonly target?: string;
+	/** Keyed by lower-case name. The client adds the headers that belong to the connection. */
 	readonly headers: Readonly<Record<string, string>>;
-	/** Whether nobody waits for the body now: it may come in large pieces then. */
+	/** Returns true while no reader waits for the body, which may then arrive in larger pieces. */
 	readonly isBackground?: (() => boolean) | undefined;
-	/** Milliseconds to wait for the answer's headers, in place of the client's. */
-	readonly answerTimeout?: number | undefined;
-	/** Told where a direct connection leads to before anything is asked there; throws so that nothing is. */
+	/** Milliseconds to wait for the response's headers. Overrides the client's timeout. */
+	readonly responseTimeout?: number | undefined;
+	/** Receives the peer's address of a direct connection before the request is sent; throws to prevent the request. */
 	readonly approve?: (address: string) => void;
 	readonly signal: AbortSignal;
 };
 
 export type HttpResponse = ResponseHead & {
 	/**
-	 * The next bytes of the body, or undefined once all of them were read. They are good until the next call, and as long
-	 * as somebody else holds their block (`blocks.ts`). Rejects if the connection fails or ends too
-	 * early (a body that ends by closing cannot end too early), or with the signal's reason.
+	 * Returns the next bytes of the body, or undefined at its end. The bytes stay valid until the next call, and while
+	 * another holder retains their block (`buffers.ts`). Rejects with the signal's reason, or if the connection fails
+	 * or closes before the end of the body; a body delimited by close cannot end early.
 	 */
 	read(): Promise<Uint8Array | undefined>;
 	/**
-	 * Whether the end of the body proves that it is whole, by a length or a last chunk, and not by closing alone. Ask again
-	 * once the body was read: only then it is known where a Content-Length came beside chunks.
+	 * True if a Content-Length or a last chunk proves that the body is complete; false if only the close of the
+	 * connection ends it. If a Content-Length accompanies chunks, this is known only after the body was read.
 	 */
 	readonly endIsProven: boolean;
-	/** To be called in the end. Closes the connection unless everything was read. */
+	/**
+	 * Must be called once the response is no longer needed. Closes the connection unless the body was read completely.
+	 */
 	close(): void;
 };
 
-/** Its errors are `HttpError`, those of the system and of TLS, or `DownStreamError`. */
+/** Rejects with `HttpError`, system and TLS errors, or `DownStreamError`. */
 export interface HttpClient {
-	/** Rejects with the signal's reason when that aborts; it holds until the answer is closed. */
+	/** Rejects with the signal's reason on abort. The signal applies until the response is closed. */
 	get(request: HttpRequest): Promise<HttpResponse>;
-	/** Has a connection to the URL's origin ready for the next request, if it can; whether that works out is not told. */
+	/** Tries to open a connection to the URL's origin for the next request. Failures are not reported. */
 	preconnect?(url: URL): void;
-	/** Closes the connections that serve no request. */
+	/** Closes all idle connections. */
 	closeIdle?(): void;
 	dispose(): Promise<void>;
 }
 
 export type HttpTimeouts = {
-	/** Milliseconds to wait for a connection, for the answer's headers, and for more of its body. */
+	/** Milliseconds to wait for a connection, for the response's headers, and between bytes of its body. */
 	readonly connect: number;
 	readonly headers: number;
 	readonly body: number;
 };
 
 export type HttpClientOptions = {
-	/** To each origin. */
+	/** Per origin. */
 	readonly connections: number;
 	readonly tls: TlsOptions;
 	readonly timeouts: HttpTimeouts;
-	/** By lower case, the names of headers as the user typed them, in which they are sent. */
+	/** The spelling of header names on the wire, keyed by lower-case name. */
 	readonly headerNames?: ReadonlyMap<string, string>;
 };
 
 export type TlsOptions = {
-	/** Certificates in PEM to trust besides the built-in ones. */
+	/** PEM certificates to trust in addition to the built-in ones. */
 	readonly ca?: string;
-	/** Trust any certificate. */
+	/** Accepts any certificate. */
 	readonly insecure?: boolean;
 };

@@ -1,37 +1,37 @@
-// One direct connection to an origin: requests one after the other, the bytes of the answers in large blocks.
+// One direct connection to an origin. Requests are sequential; received bytes are collected in large blocks.
 import {connect, isIP, type Socket, type TcpNetConnectOpts} from 'node:net';
 import {connect as connectTls, type ConnectionOptions} from 'node:tls';
 import {blockSizes, retain, allocate, release} from '../memory/buffers.ts';
 import {HttpError} from './errors.ts';
 
-/** A read gets at least so much room. */
+/** Minimum room for a read, in bytes. */
 const minReadSize = 64 * 1024;
-/** Bytes at the beginning of an answer of which none is waited with. */
+/** The first bytes of a response are passed on without delay. */
 const eagerBytes = 64 * 1024;
-/** Bytes per millisecond (25 MiB a second) of a connection that is worth larger blocks. */
+/** Bytes per millisecond (25 MiB/s) from which a connection uses larger blocks. */
 const fastRate = (25 * 1024 * 1024) / 1000;
 
-/** What is waited for: so many bytes, or what comes within so many milliseconds of the first of them. */
+/** Delays the delivery of small pieces until `bytes` have arrived, or `milliseconds` after the first of them. */
 export type Coalescing = {readonly bytes: number; readonly milliseconds: number};
 
 type Waiter = {resolve(): void; reject(error: unknown): void};
 
 export class HttpConnection {
 	readonly #socket: Socket;
-	/** Reads of the socket follow each other in it until it is full. */
+	/** Successive socket reads fill this block. */
 	#block = allocate(blockSizes.usual);
-	/** When it became the one that is read into, in milliseconds of `performance.now()`. */
+	/** When the current block came into use, by `performance.now()`. */
 	#blockSince = performance.now();
-	/** So many in a row were filled fast: where a limit holds, the first one is, and the next is waited with. */
+	/** Consecutive blocks filled at full speed. A rate limit lets the first through, so one proves nothing. */
 	#fastBlocks = 0;
-	/** In the block: where the next read goes, and where what was not taken yet begins. */
+	/** Offsets in the current block: the end of the received bytes, and the start of those not yet taken. */
 	#filled = 0;
 	#taken = 0;
-	/** What was not taken yet of earlier blocks. */
+	/** The bytes of earlier blocks that were not yet taken. */
 	readonly #full: Uint8Array[] = [];
-	/** What was taken last. */
+	/** The bytes returned by the last `take`. */
 	#borrowed: Uint8Array | undefined;
-	#bytesWaiting = 0;
+	#untakenBytes = 0;
 	#isPaused = false;
 	#hasEnded = false;
 	#failure: {readonly error: unknown} | undefined;
@@ -40,11 +40,13 @@ export class HttpConnection {
 	#wakeLater: NodeJS.Timeout | undefined;
 	#session: Buffer | undefined;
 	#requests = 0;
-	/** Bytes that came after the last request. */
-	#answered = 0;
+	/** Bytes received since the last request. */
+	#receivedSinceRequest = 0;
 	#coalescing: Coalescing = {bytes: 0, milliseconds: 0};
 
-	/** Resolves once requests can be sent; rejects with `HttpError` or the system's error, or the signal's reason. */
+	/**
+	 * Resolves when the connection can send requests. Rejects with `HttpError`, a system error, or the signal's reason.
+	 */
 	static async open(
 		url: URL,
 		options: {readonly tls: ConnectionOptions; readonly timeout: number; readonly signal: AbortSignal},
@@ -97,37 +99,41 @@ export class HttpConnection {
 			});
 	}
 
-	/** It can take a request: the origin has neither closed it nor said anything unasked. */
+	/** True if the origin has neither closed the connection nor sent unsolicited bytes. */
 	get isUsable(): boolean {
-		return !this.#hasEnded && !this.#failure && this.#bytesWaiting === 0;
+		return !this.#hasEnded && !this.#failure && this.#untakenBytes === 0;
 	}
 
-	/** It served a request before, and ended without a word to this one (RFC 9112 section 9.3.1). */
-	get endedWhenUsedAgain(): boolean {
-		return this.#requests > 1 && this.#answered === 0 && (this.#hasEnded || this.#failure !== undefined);
+	/** True if a reused connection ended without responding to its last request (RFC 9112 section 9.3.1). */
+	get failedOnReuse(): boolean {
+		return (
+			this.#requests > 1 &&
+			this.#receivedSinceRequest === 0 &&
+			(this.#hasEnded || this.#failure !== undefined)
+		);
 	}
 
-	/** Of TLS: the next connection to the same origin begins by it with one round trip less. */
+	/** The TLS session, which saves the next connection to the origin a round trip. */
 	get session(): Buffer | undefined {
 		return this.#session;
 	}
 
-	/** Of the other side; empty once the connection is closed. */
+	/** The peer's address; empty after the connection was closed. */
 	get address(): string {
 		return this.#socket.remoteAddress ?? '';
 	}
 
 	send(text: string): void {
 		this.#requests++;
-		this.#answered = 0;
+		this.#receivedSinceRequest = 0;
 		this.#socket.write(text, 'latin1');
 	}
 
 	/**
-	 * What came, in order, or undefined at the end of the connection. The bytes are good until the next call, and as long
-	 * as somebody else holds their block. Of what comes after the first 64 KiB of an answer, small pieces are waited with as
-	 * `together` says. Rejects after `timeout` ms of silence with what `timedOut` gives, and with whatever ended the
-	 * connection if it was no clean end.
+	 * Returns received bytes in order, or undefined at the end of the connection. The bytes stay valid until the next
+	 * call, and while another holder retains their block. After the first 64 KiB of a response, small pieces are
+	 * delayed as `coalescing` says. Rejects with `timedOut()` after `timeout` ms of silence, and with the error if the
+	 * connection did not end cleanly.
 	 */
 	async take(
 		timeout: number,
@@ -140,7 +146,7 @@ export class HttpConnection {
 			this.#borrowed = undefined;
 		}
 
-		while (this.#bytesWaiting === 0) {
+		while (this.#untakenBytes === 0) {
 			if (this.#failure) {
 				throw this.#failure.error;
 			}
@@ -160,8 +166,8 @@ export class HttpConnection {
 		}
 
 		this.#borrowed = bytes;
-		this.#bytesWaiting -= bytes.length;
-		if (this.#isPaused && this.#bytesWaiting < this.#block.length) {
+		this.#untakenBytes -= bytes.length;
+		if (this.#isPaused && this.#untakenBytes < this.#block.length) {
 			this.#isPaused = false;
 			this.#socket.resume();
 		}
@@ -169,20 +175,22 @@ export class HttpConnection {
 		return bytes;
 	}
 
-	/** What waits to be taken is dropped. */
+	/** Discards the bytes not yet taken. */
 	destroy(reason: unknown): void {
 		this.#full.length = 0;
 		this.#taken = this.#filled;
-		this.#bytesWaiting = 0;
+		this.#untakenBytes = 0;
 		this.#fail(reason);
 		this.#socket.destroy();
 	}
 
-	/** Returns false to have no more read. TLS gives what it has decrypted all the same, so there is always room. */
+	/**
+	 * Returns false to pause reading. TLS delivers already decrypted bytes regardless, so there is always room left.
+	 */
 	#arrived(length: number): boolean {
-		this.#answered += length;
+		this.#receivedSinceRequest += length;
 		this.#filled += length;
-		this.#bytesWaiting += length;
+		this.#untakenBytes += length;
 		if (this.#block.length - this.#filled < minReadSize) {
 			const now = performance.now();
 			const isFast = this.#filled >= fastRate * (now - this.#blockSince);
@@ -199,12 +207,12 @@ export class HttpConnection {
 			this.#taken = 0;
 		}
 
-		// No more is read while a block of bytes waits to be taken.
-		this.#isPaused ||= this.#bytesWaiting >= this.#block.length;
+		// Backpressure: reading pauses while a block's worth of bytes waits to be taken.
+		this.#isPaused ||= this.#untakenBytes >= this.#block.length;
 		if (this.#isPaused) {
 			this.#wake();
-		} else if (this.#bytesWaiting >= this.#coalescing.bytes || this.#answered < eagerBytes) {
-			// TLS gives its records one by one, of which many come at a time.
+		} else if (this.#untakenBytes >= this.#coalescing.bytes || this.#receivedSinceRequest < eagerBytes) {
+			// TLS emits its records one by one, but many of them arrive together.
 			this.#wakeSoon ??= setImmediate(() => this.#wake());
 		} else {
 			this.#wakeLater ??= setTimeout(() => this.#wake(), this.#coalescing.milliseconds);
@@ -231,7 +239,7 @@ export class HttpConnection {
 		this.#waiter?.resolve();
 	}
 
-	/** Until something happens. */
+	/** Resolves on the next event. */
 	async #wait(timeout: number, timedOut: () => Error): Promise<void> {
 		let timer: NodeJS.Timeout | undefined;
 		try {

@@ -1,5 +1,6 @@
 // Errors of connections and responses.
-/** What was wrong with a connection or an answer. */
+//
+/** The fault of a connection or a response. */
 export type HttpErrorCode =
 	| 'CONNECTION_CLOSED'
 	| 'CONNECT_TIMEOUT'
@@ -17,14 +18,14 @@ export class HttpError extends Error {
 	}
 }
 
-/** What Node calls the results of X.509 verification. */
+/** Node's codes for failed X.509 verification. */
 const certificateCodes =
 	/^(?:CERT_|CRL_|DEPTH_ZERO_SELF_SIGNED_CERT|ERROR_IN_C|ERR_TLS_CERT_|HOSTNAME_MISMATCH|INVALID_CA|INVALID_PURPOSE|PATH_LENGTH_EXCEEDED|SELF_SIGNED_CERT|UNABLE_TO_|UNSPECIFIED)/;
 
-/** One sentence if the error is that a certificate is not trusted: a new try does not mend that, the user must. */
-export function certificateProblem(error: unknown, whose: string): string | undefined {
+/** Returns a sentence if the certificate is not trusted, which a retry cannot fix, and undefined for other errors. */
+export function certificateProblem(error: unknown, owner: string): string | undefined {
 	const {code} = error as NodeJS.ErrnoException;
 	return code !== undefined && certificateCodes.test(code)
-		? `The certificate of ${whose} is not trusted (${code})`
+		? `The certificate of ${owner} is not trusted (${code})`
 		: undefined;
 }

@@ -1,13 +1,10 @@
-// One request on a connection, and its answer.
+// One request and its response.
 import {ResponseParser} from './response-parser.ts';
 import {HttpError} from './errors.ts';
 import type {HttpResponse, HttpRequest, HttpTimeouts} from './client.ts';
 import type {HttpConnection, Coalescing} from './connection.ts';
 
-/**
- * What comes in small pieces is taken together, since each take costs as much as its bytes: so many bytes, or what came
- * within so many milliseconds.
- */
+/** Small pieces are coalesced, because each take costs as much as its bytes. */
 const coalescing: Readonly<Record<'usual' | 'background', Coalescing>> = {
 	usual: {bytes: 512 * 1024, milliseconds: 2},
 	background: {bytes: 1024 * 1024, milliseconds: 25},
@@ -17,31 +14,31 @@ export type HttpExchangeOptions = {
 	readonly connection: HttpConnection;
 	readonly request: HttpRequest;
 	readonly timeouts: HttpTimeouts;
-	/** Told once when the answer is closed, with whether another request may follow on the connection. */
+	/** Called once, when the response is closed. `connectionIsFree` tells whether the connection can be reused. */
 	readonly onClose: (connectionIsFree: boolean) => void;
 };
 
 export class HttpExchange implements HttpResponse {
 	readonly #options: HttpExchangeOptions;
 	readonly #parser = new ResponseParser();
-	/** Of the body: what has come and was not read yet. */
+	/** Body bytes received but not yet read. */
 	#body: Uint8Array | undefined;
-	/** Its head has come, and it was not closed yet. */
+	/** True from the arrival of the head until `close`. */
 	#isOpen = false;
 
-	/** Resolves with the answer as soon as its head is there. What it rejects with, it leaves the connection unusable. */
+	/** Resolves when the response's head has arrived. After a rejection, the connection is unusable. */
 	static async begin(options: HttpExchangeOptions): Promise<HttpExchange> {
 		const {connection, request, timeouts} = options;
 		const exchange = new HttpExchange(options);
 		request.signal.throwIfAborted();
 		request.signal.addEventListener('abort', exchange.#abort);
 		try {
-			connection.send(textOf(request));
-			const deadline = performance.now() + (request.answerTimeout ?? timeouts.headers);
+			connection.send(requestText(request));
+			const deadline = performance.now() + (request.responseTimeout ?? timeouts.headers);
 			while (!exchange.#parser.head) {
 				await exchange.#receive(
 					deadline - performance.now(),
-					() => new HttpError('HEADERS_TIMEOUT', 'No answer in time'),
+					() => new HttpError('HEADERS_TIMEOUT', 'No response in time'),
 				);
 			}
 
@@ -96,9 +93,9 @@ export class HttpExchange implements HttpResponse {
 
 	async #receive(timeout: number, timedOut: () => Error): Promise<void> {
 		const {connection, request} = this.#options;
-		const {bytes: most, milliseconds} = coalescing[request.isBackground?.() ? 'background' : 'usual'];
+		const {bytes: maxBytes, milliseconds} = coalescing[request.isBackground?.() ? 'background' : 'usual'];
 		const bytes = await connection.take(timeout, timedOut, {
-			bytes: Math.min(this.#parser.remainingBody, most),
+			bytes: Math.min(this.#parser.remainingBody, maxBytes),
 			milliseconds,
 		});
 		if (bytes) {
@@ -111,13 +108,13 @@ export class HttpExchange implements HttpResponse {
 	readonly #abort = () => {
 		const {connection, request} = this.#options;
 		connection.destroy(request.signal.reason);
-		// Nobody may be reading.
+		// There may be no reader to close the response.
 		this.close();
 	};
 }
 
-function textOf({url, headers}: HttpRequest): string {
+function requestText({url, target = url.pathname + url.search, headers}: HttpRequest): string {
 	const fields = Object.entries({Host: url.host, Connection: 'keep-alive', ...headers});
 	const lines = fields.map(([name, value]) => `${name}: ${value}\r\n`);
-	return `GET ${url.pathname}${url.search} HTTP/1.1\r\n${lines.join('')}\r\n`;
+	return `GET ${target} HTTP/1.1\r\n${lines.join('')}\r\n`;
 }

@@ -1,11 +1,11 @@
-// Names of request headers: which ones the program sets itself, and the case in which they are sent. Pure.
+// Request header names: those reserved for the program, and their case on the wire. Pure.
 import {DownStreamError} from '../../downstream.ts';
 
-/** Headers that belong to the request or the connection. */
-export const ownHeaders =
+/** Headers that belong to the request or the connection; users cannot set them. */
+export const reservedHeaders =
 	/^(?:host|range|content-length|transfer-encoding|connection|keep-alive|upgrade|expect|accept-encoding)$/i;
 
-/** Some servers find them in this case only, though case has no meaning (RFC 9110 section 5.1). */
+/** Names are case-insensitive (RFC 9110 section 5.1), but some servers recognize only the usual case. */
 const usualNames: ReadonlyMap<string, string> = byLowerCase([
 	...[
 		'Accept',
@@ -23,35 +23,38 @@ export function byLowerCase(names: readonly string[]): Map<string, string> {
 	return new Map(names.map(name => [name.toLowerCase(), name]));
 }
 
-/** `headers` have names in lower case; `typed` has, by lower case, the names that the user typed. */
+/** Takes headers keyed by lower-case name; `typed` maps lower-case names to the user's spelling. */
 export function inUsualCase(
 	headers: Readonly<Record<string, string>>,
 	typed?: ReadonlyMap<string, string>,
 ): Record<string, string> {
 	return Object.fromEntries(
 		Object.entries(headers).map(([name, value]) => {
-			const given = typed?.get(name) ?? name;
-			return [given === name ? (usualNames.get(name) ?? name) : given, value];
+			const spelling = typed?.get(name) ?? name;
+			return [spelling === name ? (usualNames.get(name) ?? name) : spelling, value];
 		}),
 	);
 }
 
-/** Of names that differ in case alone, the last is kept. Values may be secret: errors name the header alone. */
+/**
+ * Keeps the last of several names that differ only in case. Throws `bad-request`; the error names the header but not
+ * its value, which may be secret.
+ */
 export function checkedHeaders(headers: Readonly<Record<string, string>>): Record<string, string> {
 	const checked = new Map<string, [name: string, value: string]>();
 	for (const [name, value] of Object.entries(headers)) {
 		if (!/^[\w!#$%&'*+.^`|~-]+$/.test(name)) {
-			throw new DownStreamError('bad-request', `"${name}" is no name of a header`);
+			throw new DownStreamError('bad-request', `"${name}" is not a valid header name`);
 		}
 
 		if (/[^\t\x20-\x7E\x80-\xFF]/.test(value)) {
 			throw new DownStreamError(
 				'bad-request',
-				`The header ${name} has a line break or a character that no header can carry`,
+				`The header ${name} has a line break or another character that is not allowed in headers`,
 			);
 		}
 
-		if (ownHeaders.test(name)) {
+		if (reservedHeaders.test(name)) {
 			throw new DownStreamError('bad-request', `The header ${name} is set by the program itself`);
 		}
 

@@ -6,3 +6,11 @@ export function isLoopback(hostname: string): boolean {
 		hostname,
 	);
 }
+
+/** Whether no connection to the URL can ever be made: a label that no name has (RFC 1035 section 2.3.4), or port 0. */
+export function isImpossible({hostname, port}: URL): boolean {
+	const name = hostname.replace(/\.$/, '');
+	const isName =
+		hostname.startsWith('[') || (/[\da-z]/i.test(name) && /^(?:[^.]{1,63}(?:\.|$))+$/.test(name));
+	return !isName || name.endsWith('.') || name.length > 253 || port === '0';
+}

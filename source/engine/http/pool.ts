@@ -1,4 +1,4 @@
-// The HTTP client for origins that are reached without a proxy: a few connections to each, used again and again.
+// The HTTP client for direct origins: a pool of persistent connections for each.
 import {createSecureContext, rootCertificates, type ConnectionOptions, type SecureContext} from 'node:tls';
 import {HttpError} from './errors.ts';
 import type {HttpResponse, HttpClient, HttpClientOptions, HttpRequest} from './client.ts';
@@ -6,15 +6,15 @@ import {HttpConnection} from './connection.ts';
 import {HttpExchange} from './exchange.ts';
 import {inUsualCase} from './headers.ts';
 
-/** Origins close kept connections after some 5 to 75 s. */
-const keptForMs = 30_000;
+/** Idle time in milliseconds. Origins close idle connections after some 5 to 75 s. */
+const maxIdleMs = 30_000;
 
-/** By the certificate that is trusted beside the others: reading all of them takes 20 ms. */
+/** Keyed by the additional trusted certificate. Parsing all root certificates takes 20 ms. */
 const contexts = new Map<string, SecureContext>();
 
 export class DirectClient implements HttpClient {
 	readonly #options: HttpClientOptions;
-	/** By origin. */
+	/** Keyed by origin. */
 	readonly #pools = new Map<string, Pool>();
 
 	constructor(options: HttpClientOptions) {
@@ -27,12 +27,12 @@ export class DirectClient implements HttpClient {
 	}
 
 	preconnect(url: URL): void {
-		this.#pool(url).prepare();
+		this.#pool(url).preconnect();
 	}
 
 	closeIdle(): void {
 		for (const pool of this.#pools.values()) {
-			pool.rest();
+			pool.closeIdle();
 		}
 	}
 
@@ -53,28 +53,28 @@ export class DirectClient implements HttpClient {
 	}
 }
 
-type Preparation = {
+type Preconnection = {
 	readonly abort: AbortController;
-	/** Undefined where it could not be opened. */
+	/** Resolves with undefined if the connection could not be opened. */
 	readonly opened: Promise<HttpConnection | undefined>;
 };
 
-/** The connections to one origin. */
-class Pool {
+/** The connections to one origin, or to an HTTP proxy. */
+export class Pool {
 	readonly #url: URL;
 	readonly #options: HttpClientOptions;
 	readonly #tls: ConnectionOptions;
 	readonly #all = new Set<HttpConnection>();
-	/** Each with the timer that ends it; the one that was used last comes last. */
+	/** Idle connections with their timers, in order of last use. */
 	readonly #idle = new Map<HttpConnection, NodeJS.Timeout>();
 	#busy = 0;
-	/** Requests that wait for others to be over. */
+	/** Requests that wait for a slot. */
 	readonly #queue = new Set<() => void>();
-	/** Saves the next connection a round trip of TLS. */
+	/** TLS session; saves the next connection a round trip. */
 	#session: Buffer | undefined;
-	/** A connection that no request has asked for yet. */
-	#preparing: Preparation | undefined;
-	readonly #ending = new AbortController();
+	/** A connection opened before any request needs it. */
+	#preconnecting: Preconnection | undefined;
+	readonly #disposal = new AbortController();
 
 	constructor(url: URL, options: HttpClientOptions) {
 		const {ca, insecure} = options.tls;
@@ -92,7 +92,7 @@ class Pool {
 		try {
 			for (;;) {
 				const connection =
-					this.#takeIdle() ?? (await this.#takePreparing(signal)) ?? (await this.#open(signal));
+					this.#takeIdle() ?? (await this.#takePreconnecting(signal)) ?? (await this.#open(signal));
 				try {
 					request.approve?.(connection.address);
 					return await HttpExchange.begin({
@@ -102,10 +102,9 @@ class Pool {
 						onClose: isFree => this.#release(connection, isFree),
 					});
 				} catch (error) {
-					const goesByAnother =
-						connection.endedWhenUsedAgain && !signal.aborted && !this.#ending.signal.aborted;
-					this.#end(connection, error);
-					if (!goesByAnother) {
+					const canRetry = connection.failedOnReuse && !signal.aborted && !this.#disposal.signal.aborted;
+					this.#discard(connection, error);
+					if (!canRetry) {
 						throw error;
 					}
 				}
@@ -116,12 +115,12 @@ class Pool {
 		}
 	}
 
-	/** Opens a connection unless one is idle, or as many are open as are allowed. */
-	prepare(): void {
+	/** Opens a connection unless one is idle or the limit is reached. */
+	preconnect(): void {
 		const isReady = [...this.#idle.keys()].some(({isUsable}) => isUsable);
 		if (
-			this.#ending.signal.aborted ||
-			this.#preparing ||
+			this.#disposal.signal.aborted ||
+			this.#preconnecting ||
 			isReady ||
 			this.#busy >= this.#options.connections
 		) {
@@ -129,36 +128,36 @@ class Pool {
 		}
 
 		const abort = new AbortController();
-		// The request that needs one opens it, or tells why not.
+		// Errors are left to the request that needs a connection.
 		const opened = this.#open(abort.signal).catch(() => undefined);
-		const preparing = {abort, opened};
-		this.#preparing = preparing;
+		const preconnecting = {abort, opened};
+		this.#preconnecting = preconnecting;
 		void opened.then(connection => {
-			if (this.#preparing !== preparing) {
+			if (this.#preconnecting !== preconnecting) {
 				return;
 			}
 
-			this.#preparing = undefined;
+			this.#preconnecting = undefined;
 			if (connection && !abort.signal.aborted) {
 				this.#keep(connection);
 			} else if (connection) {
-				this.#end(connection, abort.signal.reason);
+				this.#discard(connection, abort.signal.reason);
 			}
 		});
 	}
 
-	rest(): void {
-		this.#preparing?.abort.abort();
+	closeIdle(): void {
+		this.#preconnecting?.abort.abort();
 		for (const connection of this.#idle.keys()) {
-			this.#end(connection, new Error('not needed any more'));
+			this.#discard(connection, new Error('not needed any more'));
 		}
 	}
 
 	close(): void {
-		this.#ending.abort();
-		this.#preparing?.abort.abort();
+		this.#disposal.abort();
+		this.#preconnecting?.abort.abort();
 		for (const connection of this.#all) {
-			this.#end(connection, new HttpError('CONNECTION_CLOSED', 'The client is disposed of'));
+			this.#discard(connection, new HttpError('CONNECTION_CLOSED', 'The client is disposed of'));
 		}
 	}
 
@@ -170,16 +169,16 @@ class Pool {
 
 		await new Promise<void>((resolve, reject) => {
 			const abort = () => {
-				this.#queue.delete(go);
+				this.#queue.delete(proceed);
 				this.#busy--;
 				reject(signal.reason);
 			};
-			const go = () => {
+			const proceed = () => {
 				signal.removeEventListener('abort', abort);
 				resolve();
 			};
 			signal.addEventListener('abort', abort, {once: true});
-			this.#queue.add(go);
+			this.#queue.add(proceed);
 		});
 	}
 
@@ -199,7 +198,7 @@ class Pool {
 			signal,
 		});
 		this.#all.add(connection);
-		if (this.#ending.signal.aborted) {
+		if (this.#disposal.signal.aborted) {
 			this.close();
 			throw new HttpError('CONNECTION_CLOSED', 'The client is disposed of');
 		}
@@ -215,24 +214,24 @@ class Pool {
 				return connection;
 			}
 
-			this.#end(connection, new Error('not usable any more'));
+			this.#discard(connection, new Error('not usable any more'));
 		}
 
 		return undefined;
 	}
 
-	/** It is there sooner than one that is opened now. */
-	async #takePreparing(signal: AbortSignal): Promise<HttpConnection | undefined> {
-		const preparing = this.#preparing;
-		if (!preparing) {
+	/** A connection being opened is ready sooner than a new one. */
+	async #takePreconnecting(signal: AbortSignal): Promise<HttpConnection | undefined> {
+		const preconnecting = this.#preconnecting;
+		if (!preconnecting) {
 			return undefined;
 		}
 
-		this.#preparing = undefined;
-		const abort = () => preparing.abort.abort(signal.reason);
+		this.#preconnecting = undefined;
+		const abort = () => preconnecting.abort.abort(signal.reason);
 		signal.addEventListener('abort', abort);
 		try {
-			return await preparing.opened;
+			return await preconnecting.opened;
 		} finally {
 			signal.removeEventListener('abort', abort);
 		}
@@ -243,18 +242,18 @@ class Pool {
 		if (isFree && connection.isUsable) {
 			this.#keep(connection);
 		} else {
-			this.#end(connection, new Error('not needed any more'));
+			this.#discard(connection, new Error('not needed any more'));
 		}
 
 		this.#releaseSlot();
 	}
 
 	#keep(connection: HttpConnection): void {
-		const end = () => this.#end(connection, new Error('kept long enough'));
-		this.#idle.set(connection, setTimeout(end, keptForMs));
+		const end = () => this.#discard(connection, new Error('kept long enough'));
+		this.#idle.set(connection, setTimeout(end, maxIdleMs));
 	}
 
-	#end(connection: HttpConnection, reason: unknown): void {
+	#discard(connection: HttpConnection, reason: unknown): void {
 		clearTimeout(this.#idle.get(connection));
 		this.#idle.delete(connection);
 		this.#all.delete(connection);

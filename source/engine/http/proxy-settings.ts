@@ -1,14 +1,15 @@
-// Which upstream proxy is meant: what users write, and what the environment says. Pure.
+// Selects the upstream proxy from the user's setting or the environment. Pure.
 import {isIP} from 'node:net';
 import ipaddr from 'ipaddr.js';
 import {DownStreamError} from '../../downstream.ts';
 
 export type Socks = {
 	readonly version: 4 | 5;
-	/** Of origins, where it is not done here. */ readonly resolvesNames: boolean;
+	/** The proxy, not the client, resolves host names. */
+	readonly resolvesNames: boolean;
 };
 
-/** As curl reads them, for which `socks:` is SOCKS4. */
+/** As in curl, where `socks:` means SOCKS4. */
 const socksByProtocol: Readonly<Partial<Record<string, Socks>>> = {
 	'socks:': {version: 4, resolvesNames: false},
 	'socks4:': {version: 4, resolvesNames: false},
@@ -17,16 +18,19 @@ const socksByProtocol: Readonly<Partial<Record<string, Socks>>> = {
 	'socks5h:': {version: 5, resolvesNames: true},
 };
 
-/** Undefined for an HTTP proxy. */
+/** Returns undefined for an HTTP proxy. */
 export function socksOf({protocol}: URL): Socks | undefined {
 	return socksByProtocol[protocol];
 }
 
-/** Throws `bad-request` that names what is allowed, and never the text, which may hold a password. `what` begins the sentence. */
-export function parseProxy(text: string, what = 'The proxy'): URL {
+/**
+ * Throws `bad-request`. The error starts with `subject` and lists the accepted forms, but never contains the text,
+ * which may hold a password.
+ */
+export function parseProxy(text: string, subject = 'The proxy'): URL {
 	let url: URL | undefined;
 	try {
-		// `proxy.example:3128` alone is an HTTP proxy, as for curl.
+		// As in curl, `proxy.example:3128` is an HTTP proxy.
 		url = new URL(withScheme(text));
 		credentialsOf(url);
 	} catch {
@@ -36,7 +40,7 @@ export function parseProxy(text: string, what = 'The proxy'): URL {
 	if (!url || !(/^https?:$/.test(url.protocol) || socksOf(url)) || url.hostname === '') {
 		throw new DownStreamError(
 			'bad-request',
-			`${what} must be written http://, https://, socks5:// or socks5h:// (also socks4:// or socks4a://) with HOST:PORT, and user:password@ before it if needed`,
+			`${subject} must be written http://, https://, socks5:// or socks5h:// (also socks4:// or socks4a://) with HOST:PORT, and user:password@ before it if needed`,
 		);
 	}
 
@@ -44,27 +48,28 @@ export function parseProxy(text: string, what = 'The proxy'): URL {
 }
 
 /**
- * The proxy that the environment names for this URL, as curl reads it, in lower or upper case; `no_proxy` lists hosts,
- * domains, addresses, networks. curl never reads HTTP_PROXY, which a web server may have set from a header of a request;
- * that is so only where REQUEST_METHOD says that there is one. Throws `bad-request` that names the variable.
+ * Returns the proxy that the environment sets for this URL. As in curl, variables may be lower or upper case, and
+ * `no_proxy` lists hosts, domains, addresses and networks. curl ignores HTTP_PROXY, because a web server may have set
+ * it from a request header; this function ignores it only if REQUEST_METHOD is set. Throws `bad-request` that names
+ * the variable.
  */
 export function proxyFromEnvironment(url: URL, environment: NodeJS.ProcessEnv): URL | undefined {
-	const set = (...names: string[]) => names.find(name => environment[name]);
-	const either = (name: string) => set(name, name.toUpperCase());
+	const firstSet = (...names: string[]) => names.find(name => environment[name]);
+	const either = (name: string) => firstSet(name, name.toUpperCase());
 	const exceptions = either('no_proxy');
-	if (exceptions !== undefined && isExcepted(url, environment[exceptions]!)) {
+	if (exceptions !== undefined && isExempt(url, environment[exceptions]!)) {
 		return undefined;
 	}
 
 	const isForged = environment.REQUEST_METHOD !== undefined;
-	const ofHttp = isForged ? set('http_proxy') : either('http_proxy');
-	const name = (url.protocol === 'http:' ? ofHttp : either('https_proxy')) ?? either('all_proxy');
+	const httpName = isForged ? firstSet('http_proxy') : either('http_proxy');
+	const name = (url.protocol === 'http:' ? httpName : either('https_proxy')) ?? either('all_proxy');
 	return name === undefined
 		? undefined
 		: parseProxy(environment[name]!, `The proxy in the environment variable ${name}`);
 }
 
-function isExcepted(url: URL, list: string): boolean {
+function isExempt(url: URL, list: string): boolean {
 	const host = bareHost(url);
 	const port = portOf(url);
 	return list.split(/[\s,]+/).some(entry => {
@@ -91,12 +96,12 @@ function isInNetwork(address: string, network: string): boolean {
 	return parsed.kind() === base.kind() && parsed.match(base, bits);
 }
 
-/** Throws for what is not percent-encoded as it should be. */
+/** Throws on invalid percent-encoding. */
 export function credentialsOf({username, password}: URL): [user: string, password: string] {
 	return [decodeURIComponent(username), decodeURIComponent(password)];
 }
 
-/** The host without the brackets of an IPv6 address and the dot that may end a name, in lower case. */
+/** The host in lower case, without the brackets of an IPv6 address and the trailing dot of a name. */
 export function bareHost({hostname}: URL): string {
 	return hostname.replace(/^\[|[\].]$/g, '').toLowerCase();
 }
@@ -105,7 +110,7 @@ function portOf({protocol, port}: URL): number {
 	return Number(port) || (protocol === 'https:' ? 443 : 80);
 }
 
-/** `http://` where none is given, as curl and wget have it. */
+/** Adds `http://` if the text has no scheme, as curl and wget do. */
 export function withScheme(text: string): string {
 	return /^[a-z][a-z\d+.-]*:\/\//i.test(text) ? text : `http://${text}`;
 }

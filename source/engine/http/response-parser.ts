@@ -1,14 +1,15 @@
-// One HTTP/1.1 response to a GET (RFC 9112). Its syntax is read as leniently as curl reads it; a body length with two
-// readings is not believed.
+// Parses one HTTP/1.1 response to a GET (RFC 9112). The syntax is as lenient as curl's, but an ambiguous body length
+// is never trusted.
 import {HttpError} from './errors.ts';
 
-/** Of status line and header fields of one answer, in bytes. */
-const largestHead = 64 * 1024;
-const maxFields = 256;
-/** Size and extensions of a chunk, in bytes; nobody uses extensions. */
-const largestChunkLine = 1024;
-const largestTrailers = 16 * 1024;
-/** 1xx before the answer itself (RFC 9110 section 15.2). */
+/** Limits for the status line and the header fields of one response, in bytes. curl takes about 300 KB of fields. */
+const maxStatusLineBytes = 64 * 1024;
+const maxFieldBytes = 256 * 1024;
+const maxFields = 5000;
+/** Size and extensions of a chunk, in bytes. Extensions are not used in practice. */
+const maxChunkLineBytes = 1024;
+const maxTrailerBytes = 16 * 1024;
+/** 1xx responses before the final one (RFC 9110 section 15.2). */
 const maxInterims = 8;
 
 const TAB = 9;
@@ -20,66 +21,65 @@ const none = Buffer.alloc(0);
 export type ResponseHead = {
 	readonly status: number;
 	/**
-	 * By names in lower case; different values of one name are joined by commas (RFC 9110 section 5.2). Content-Length and
-	 * Transfer-Encoding are there only where they delimit the body, as one number and as `chunked`.
+	 * Keyed by lower-case name; different values of one name are joined by commas (RFC 9110 section 5.2).
+	 * Content-Length and Transfer-Encoding are present only if they delimit the body, as a number and as `chunked`.
 	 */
 	readonly headers: ReadonlyMap<string, string>;
 };
 
-/** What the next byte is part of. `done`: of nothing, the answer is over. */
+/** The element that the next byte belongs to; `done` after the end of the response. */
 type Part = 'status' | 'fields' | 'body' | 'chunk-size' | 'chunk' | 'chunk-end' | 'trailers' | 'done';
 
 export class ResponseParser {
 	#part: Part = 'status';
 	#head: ResponseHead | undefined;
-	/** A line whose end is still to come. */
+	/** An incomplete line. */
 	#line = '';
-	/** What the lines of a head, a chunk size or the trailers may still have. */
-	#lineBytesLeft = largestHead;
+	/** Remaining bytes for the lines of the head, of a chunk size, or of the trailers. */
+	#lineBytesLeft = maxStatusLineBytes;
 	#interims = 0;
 	#status = 0;
 	#version = '';
 	#headers = new Map<string, string>();
-	/** The name of the field that a folded line continues. */
+	/** The field that a folded line continues. */
 	#lastName: string | undefined;
 	#fields = 0;
-	/** Something is not as RFC 9112 demands; another reader may see another end of the response. */
+	/** The response violates RFC 9112, so that another parser may see a different end. */
 	#isIrregular = false;
-	/** A Content-Length beside chunks; NaN for one that is no length. */
-	#lengthBesideChunks: number | undefined;
+	/** A Content-Length beside chunks; NaN if invalid. */
+	#redundantLength: number | undefined;
 	#bytesInChunks = 0;
-	/** Of the body, or of a chunk of it; Infinity for a body that ends by closing. */
+	/** Of the body or the current chunk; Infinity if the body is delimited by close. */
 	#bytesLeft = 0;
 	#hasTrailingBytes = false;
 
-	/** Once it is complete. */
+	/** Undefined until complete. */
 	get head(): ResponseHead | undefined {
 		return this.#head;
 	}
 
-	/** Every byte of the answer has come. */
+	/** The whole response was received. */
 	get isDone(): boolean {
 		return this.#part === 'done';
 	}
 
-	/** So many of the next bytes are body; 0 where they may be anything else. */
+	/** How many of the next bytes are certainly body; 0 if they may be framing. */
 	get remainingBody(): number {
 		return this.#part === 'body' || this.#part === 'chunk' ? this.#bytesLeft : 0;
 	}
 
 	/**
-	 * Whether the end of the body proves that it is whole, by a length or a last chunk. Where a Content-Length came beside
-	 * chunks, this is known once all has come.
+	 * Whether a Content-Length or a last chunk proves that the body is complete. If a Content-Length accompanies
+	 * chunks, this is known only at the end.
 	 */
 	get endIsProven(): boolean {
 		return (
 			(this.#headers.has('content-length') || this.#headers.has('transfer-encoding')) &&
-			(this.#lengthBesideChunks === undefined ||
-				(this.isDone && this.#lengthBesideChunks === this.#bytesInChunks))
+			(this.#redundantLength === undefined || (this.isDone && this.#redundantLength === this.#bytesInChunks))
 		);
 	}
 
-	/** Another request may follow on the connection (RFC 9112 section 9.3). */
+	/** Whether the connection can be reused (RFC 9112 section 9.3). */
 	get isKeepAlive(): boolean {
 		return (
 			this.isDone &&
@@ -91,8 +91,8 @@ export class ResponseParser {
 	}
 
 	/**
-	 * Takes what came next, and returns what of it is body: a part of `bytes`, which are the parser's to change. Bytes
-	 * after the end are no part of anything. Throws `HttpError`.
+	 * Consumes the next bytes and returns the body bytes among them as a view of `bytes`, which the parser may
+	 * overwrite. Ignores bytes after the end of the response. Throws `HttpError`.
 	 */
 	push(bytes: Uint8Array): Uint8Array {
 		let at = 0;
@@ -100,7 +100,7 @@ export class ResponseParser {
 		while (at < bytes.length) {
 			if (this.#part === 'body' || this.#part === 'chunk') {
 				const length = Math.min(bytes.length - at, this.#bytesLeft);
-				body = joined(bytes, body, at, at + length);
+				body = append(bytes, body, at, at + length);
 				at += length;
 				this.#bytesLeft -= length;
 				if (this.#bytesLeft === 0) {
@@ -110,14 +110,14 @@ export class ResponseParser {
 				this.#hasTrailingBytes = true;
 				break;
 			} else {
-				at = this.#takeLine(bytes, at);
+				at = this.#consumeLine(bytes, at);
 			}
 		}
 
 		return body;
 	}
 
-	/** The connection has ended; throws `HttpError` if that cuts the answer. */
+	/** Call when the connection ends. Throws `HttpError` if this truncates the response. */
 	end(): void {
 		if (this.#part === 'body' && this.#bytesLeft === Infinity) {
 			this.#part = 'done';
@@ -125,17 +125,17 @@ export class ResponseParser {
 		}
 
 		if (!this.isDone) {
-			throw new HttpError('CONNECTION_CLOSED', 'The connection was closed in the middle of the answer');
+			throw new HttpError('CONNECTION_CLOSED', 'The connection was closed in the middle of the response');
 		}
 	}
 
-	/** Returns where the next part begins. */
-	#takeLine(bytes: Uint8Array, at: number): number {
+	/** Returns the offset of the next element. */
+	#consumeLine(bytes: Uint8Array, at: number): number {
 		const lineFeed = bytes.indexOf(LF, at);
 		const end = lineFeed === -1 ? bytes.length : lineFeed + 1;
 		this.#lineBytesLeft -= end - at;
 		if (this.#lineBytesLeft < 0) {
-			throw new HttpError('HEADERS_TOO_LARGE', 'Lines of the answer are too large');
+			throw new HttpError('HEADERS_TOO_LARGE', 'The header or chunk lines of the response are too large');
 		}
 
 		this.#line += Buffer.from(bytes.buffer, bytes.byteOffset + at, end - at).toString('latin1');
@@ -148,16 +148,16 @@ export class ResponseParser {
 			}
 
 			this.#isIrregular ||= length !== line.length - 2;
-			this.#tookLine(line.slice(0, length));
+			this.#handleLine(line.slice(0, length));
 		}
 
 		return end;
 	}
 
-	#tookLine(line: string): void {
+	#handleLine(line: string): void {
 		switch (this.#part) {
 			case 'status': {
-				this.#takeStatus(line);
+				this.#parseStatus(line);
 				break;
 			}
 
@@ -165,28 +165,28 @@ export class ResponseParser {
 				if (line === '') {
 					this.#endHead();
 				} else {
-					this.#takeField(line);
+					this.#parseField(line);
 				}
 
 				break;
 			}
 
 			case 'chunk-size': {
-				this.#takeChunkSize(line);
+				this.#parseChunkSize(line);
 				break;
 			}
 
 			case 'chunk-end': {
 				if (line !== '') {
-					throw invalid('a chunk that is longer than it says');
+					throw invalid('a chunk that exceeds its declared size');
 				}
 
-				this.#expectLines('chunk-size', largestChunkLine);
+				this.#expectLines('chunk-size', maxChunkLineBytes);
 				break;
 			}
 
 			default: {
-				// Nobody needs the fields of the trailer section.
+				// Trailer fields are ignored.
 				if (line === '') {
 					this.#part = 'done';
 				}
@@ -199,7 +199,7 @@ export class ResponseParser {
 		this.#lineBytesLeft = maxBytes;
 	}
 
-	#takeStatus(line: string): void {
+	#parseStatus(line: string): void {
 		if (line === '') {
 			this.#isIrregular = true;
 			return;
@@ -213,27 +213,29 @@ export class ResponseParser {
 
 		this.#status = Number(status);
 		this.#version = version;
-		this.#part = 'fields';
+		this.#expectLines('fields', maxFieldBytes);
 	}
 
-	#takeField(line: string): void {
+	#parseField(line: string): void {
 		if (++this.#fields > maxFields) {
-			throw new HttpError('HEADERS_TOO_LARGE', 'Lines of the answer are too large');
+			throw new HttpError('HEADERS_TOO_LARGE', 'The header or chunk lines of the response are too large');
 		}
 
 		const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):([\t\x20-\x7E\x80-\xFF]*)$/.exec(line) ?? [];
 		if (name === undefined || value === undefined) {
 			this.#isIrregular = true;
-			this.#takeIrregularField(line);
+			this.#parseIrregularField(line);
 		} else {
 			this.#addField(name, value);
 		}
 	}
 
-	/** A folded line continues the one before; white space may precede the colon; a line without a name is skipped. */
-	#takeIrregularField(line: string): void {
+	/**
+	 * A folded line continues the previous field; white space may precede the colon; a line without a name is skipped.
+	 */
+	#parseIrregularField(line: string): void {
 		if (line.includes('\0')) {
-			throw invalid('a line in its header that is no field');
+			throw invalid('an invalid header line');
 		}
 
 		// RFC 9110 section 5.5.
@@ -241,8 +243,8 @@ export class ResponseParser {
 		const trimmed = trimmedField(text);
 		const isFolded = /^[\t ]/.test(text) && trimmed !== ':';
 		if (isFolded && this.#lastName !== undefined) {
-			const before = this.#headers.get(this.#lastName);
-			this.#headers.set(this.#lastName, trimmedField(`${before} ${trimmed}`));
+			const previous = this.#headers.get(this.#lastName);
+			this.#headers.set(this.#lastName, trimmedField(`${previous} ${trimmed}`));
 		} else if (!isFolded) {
 			const [, name, value] = /^([\w!#$%&'*+.^`|~-]+)[\t ]*:(.*)$/s.exec(text) ?? [];
 			this.#lastName = undefined;
@@ -254,28 +256,28 @@ export class ResponseParser {
 
 	#addField(name: string, value: string): void {
 		this.#lastName = name.toLowerCase();
-		const before = this.#headers.get(this.#lastName);
+		const previous = this.#headers.get(this.#lastName);
 		const trimmed = trimmedField(value);
 		this.#headers.set(
 			this.#lastName,
-			before === undefined || before === trimmed ? trimmed : `${before}, ${trimmed}`,
+			previous === undefined || previous === trimmed ? trimmed : `${previous}, ${trimmed}`,
 		);
 	}
 
 	#endHead(): void {
 		if (this.#status === 101) {
-			throw invalid('another protocol, for which it was not asked');
+			throw invalid('an unsolicited switch to another protocol');
 		}
 
 		if (this.#status < 200) {
 			if (++this.#interims > maxInterims) {
-				throw invalid('interim answers without end');
+				throw invalid('too many interim responses');
 			}
 
 			this.#headers.clear();
 			this.#lastName = undefined;
 			this.#fields = 0;
-			this.#expectLines('status', largestHead);
+			this.#expectLines('status', maxStatusLineBytes);
 			return;
 		}
 
@@ -283,7 +285,7 @@ export class ResponseParser {
 		this.#expectBody();
 	}
 
-	/** RFC 9112 section 6.3. Where a length has two readings the body goes on until the connection is closed. */
+	/** RFC 9112 section 6.3. With an ambiguous length, the body extends to the close of the connection. */
 	#expectBody(): void {
 		const lengthField = this.#headers.get('content-length');
 		const length = lengthField === undefined ? undefined : contentLength(lengthField);
@@ -293,11 +295,11 @@ export class ResponseParser {
 		if (isChunked) {
 			this.#headers.set('transfer-encoding', 'chunked');
 			if (lengthField !== undefined) {
-				this.#lengthBesideChunks = length ?? Number.NaN;
+				this.#redundantLength = length ?? Number.NaN;
 				this.#isIrregular = true;
 			}
 
-			this.#expectLines('chunk-size', largestChunkLine);
+			this.#expectLines('chunk-size', maxChunkLineBytes);
 		} else {
 			if (length !== undefined) {
 				this.#headers.set('content-length', String(length));
@@ -308,14 +310,14 @@ export class ResponseParser {
 		}
 
 		const hasNoBody = this.#status === 204 || this.#status === 304;
-		// An origin that tells of a body may send one.
+		// An origin that declares a body may send it.
 		this.#isIrregular ||= hasNoBody && (isChunked || (lengthField !== undefined && length !== 0));
 		if (hasNoBody || (this.#part === 'body' && this.#bytesLeft === 0)) {
 			this.#part = 'done';
 		}
 	}
 
-	#takeChunkSize(line: string): void {
+	#parseChunkSize(line: string): void {
 		const [, size] = /^[\t ]*0*([\dA-F]{1,12})(?:[\t ;].*)?$/is.exec(line) ?? [];
 		if (size === undefined) {
 			throw invalid('a chunk without a size');
@@ -324,15 +326,15 @@ export class ResponseParser {
 		this.#bytesLeft = Number.parseInt(size, 16);
 		this.#bytesInChunks += this.#bytesLeft;
 		if (this.#bytesLeft === 0) {
-			this.#expectLines('trailers', largestTrailers);
+			this.#expectLines('trailers', maxTrailerBytes);
 		} else {
 			this.#part = 'chunk';
 		}
 	}
 }
 
-/** The body so far with what follows in `bytes`: what lay between them, the framing of a chunk, is written over. */
-function joined(bytes: Uint8Array, body: Uint8Array, start: number, end: number): Uint8Array {
+/** Appends the range of `bytes` to the body and overwrites the framing between them. */
+function append(bytes: Uint8Array, body: Uint8Array, start: number, end: number): Uint8Array {
 	if (body.length === 0) {
 		return bytes.subarray(start, end);
 	}
@@ -342,7 +344,7 @@ function joined(bytes: Uint8Array, body: Uint8Array, start: number, end: number)
 	return bytes.subarray(from, from + body.length + end - start);
 }
 
-/** Without the white space around it. `trim` would also cut off a byte of UTF-8, A0. */
+/** Trims white space. `trim` would also remove A0, a byte of UTF-8. */
 function trimmedField(text: string): string {
 	let start = 0;
 	let end = text.length;
@@ -374,22 +376,22 @@ export function contentLength(text: string): number | undefined {
 	return lengths.size === 1 && Number.isSafeInteger(length) ? length : undefined;
 }
 
-/** What origins write in a Transfer-Encoding that is none. */
+/** Values of Transfer-Encoding that origins use without meaning a coding. */
 const noCodings = new Set(['', 'identity', 'none', 'binary']);
 
-/** Of a Transfer-Encoding field. Throws for other codings: their bytes would be taken for those of the file. */
+/** Parses a Transfer-Encoding field. Throws for other codings: their bytes would be stored as the file. */
 function isChunkedCoding(text: string): boolean {
 	const codings = text
 		.split(',')
 		.map(coding => trimmedField(coding.split(';', 1)[0]!).toLowerCase())
 		.filter(coding => !noCodings.has(coding));
 	if (codings.some(coding => coding !== 'chunked')) {
-		throw invalid('a transfer coding that it was not asked for');
+		throw invalid('an unsolicited transfer coding');
 	}
 
 	return codings.length > 0;
 }
 
-function invalid(what: string): Error {
-	return new HttpError('NOT_HTTP', `The answer has ${what}`);
+function invalid(fault: string): Error {
+	return new HttpError('NOT_HTTP', `The response has ${fault}`);
 }

@@ -1,10 +1,18 @@
-// The HTTP client for origins behind an HTTP or SOCKS proxy, by undici. The only user of socks.
+// The HTTP client for origins behind an HTTP or SOCKS proxy: tunnels by undici, and a proxy that is asked for files by
+// the direct client's connections. The only user of socks.
 import {lookup} from 'node:dns/promises';
 import {isIP, type Socket} from 'node:net';
 import type {Readable} from 'node:stream';
 import {createSecureContext, rootCertificates} from 'node:tls';
 import {SocksClient} from 'socks';
-import {Agent, buildConnector, errors, Pool, request as requestByUndici, type Dispatcher} from 'undici';
+import {
+	Agent,
+	buildConnector,
+	errors,
+	Pool as ConnectPool,
+	request as requestByUndici,
+	type Dispatcher,
+} from 'undici';
 import {DownStreamError} from '../../downstream.ts';
 import {certificateProblem, HttpError, type HttpErrorCode} from './errors.ts';
 import type {
@@ -16,39 +24,40 @@ import type {
 	TlsOptions,
 } from './client.ts';
 import {inUsualCase} from './headers.ts';
+import {Pool} from './pool.ts';
 import {bareHost, credentialsOf, socksOf, type Socks} from './proxy-settings.ts';
 
-/** So many kept connections may turn out to be closed, one after the other. */
-const maxRepeats = 4;
+/** Limit for successive reused connections that turn out to be closed. */
+const maxRetries = 4;
 
 /**
- * What fails on the way to the proxy is `upstream-proxy-…`. Each connection is a tunnel through it. Where an HTTP proxy
- * allows none to an `http:` origin (squid and tinyproxy often do so to port 443 alone), it is asked for the file itself.
+ * Failures on the way to the proxy are `upstream-proxy-…`. Each connection is a tunnel. If an HTTP proxy refuses a
+ * tunnel to an `http:` origin (squid and tinyproxy often allow port 443 only), the request is forwarded instead.
  */
 export class ProxyClient implements HttpClient {
-	readonly #tunnels: Renewable<Dispatcher>;
+	readonly #tunnels: RenewableDispatcher;
 	readonly #forwarder: Forwarder | undefined;
 	readonly #headerNames: HttpClientOptions['headerNames'];
-	/** Origins whose files the proxy is asked for. */
+	/** Origins reached by forwarding. */
 	readonly #forwarded = new Set<string>();
 
-	/** `proxy` as `parseProxy` gives it. */
+	/** `proxy` is a result of `parseProxy`. */
 	constructor(proxy: URL, options: HttpClientOptions) {
 		this.#headerNames = options.headerNames;
-		this.#tunnels = new Renewable(() => createDispatcher(proxy, options));
+		this.#tunnels = new RenewableDispatcher(() => createDispatcher(proxy, options));
 		this.#forwarder = socksOf(proxy) ? undefined : new Forwarder(proxy, options);
 	}
 
 	async get(request: HttpRequest): Promise<HttpResponse> {
-		const {url, answerTimeout: headersTimeout, signal} = request;
+		const {url, responseTimeout: headersTimeout, signal} = request;
 		const headers = inUsualCase(request.headers, this.#headerNames);
-		const asked = {...request, headers};
+		const outgoing = {...request, headers};
 		if (this.#forwarder && this.#forwarded.has(url.origin)) {
-			return this.#forwarder.get(asked);
+			return this.#forwarder.get(outgoing);
 		}
 
 		try {
-			return await repeated(() =>
+			return await withRetries(() =>
 				requestByUndici(url, {dispatcher: this.#tunnels.current, headers, headersTimeout, signal}),
 			);
 		} catch (error) {
@@ -56,17 +65,17 @@ export class ProxyClient implements HttpClient {
 				throw error;
 			}
 
-			const answer = await this.#forwarder.get(asked).catch((failure: unknown) => {
-				throw failure instanceof HttpError ? error : failure;
+			const response = await this.#forwarder.get(outgoing).catch((failure: unknown) => {
+				throw failure instanceof HttpError && !isOfResponse(failure) ? error : failure;
 			});
-			// It does not lead there in either way.
-			if (answer.status === error.status) {
-				answer.close();
+			// The proxy refuses both ways.
+			if (response.status === error.status) {
+				response.close();
 				throw error;
 			}
 
 			this.#forwarded.add(url.origin);
-			return answer;
+			return response;
 		}
 	}
 
@@ -80,16 +89,21 @@ export class ProxyClient implements HttpClient {
 	}
 }
 
+/** The proxy has responded, but not with readable HTTP. */
+function isOfResponse({code}: HttpError): boolean {
+	return code === 'NOT_HTTP' || code === 'HEADERS_TOO_LARGE';
+}
+
 class TunnelRefused extends DownStreamError {}
 
-/** undici closes idle connections only together with their dispatcher: another one takes the requests to come. */
-class Renewable<T extends Dispatcher> {
-	readonly #create: () => T;
-	/** Their requests still run. */
-	readonly #old = new Set<T>();
-	current: T;
+/** undici closes idle connections only with their dispatcher, so a new one takes over for later requests. */
+class RenewableDispatcher {
+	readonly #create: () => Dispatcher;
+	/** Dispatchers with requests in progress. */
+	readonly #old = new Set<Dispatcher>();
+	current: Dispatcher;
 
-	constructor(create: () => T) {
+	constructor(create: () => Dispatcher) {
 		this.#create = create;
 		this.current = create();
 	}
@@ -109,63 +123,56 @@ class Renewable<T extends Dispatcher> {
 	}
 }
 
-/** An HTTP proxy that is asked for files by their whole URLs (RFC 9112 section 3.2.2). */
+/** Sends requests to an HTTP proxy in absolute form (RFC 9112 section 3.2.2). */
 class Forwarder {
 	readonly #proxy: URL;
-	readonly #pool: Renewable<Pool>;
+	readonly #pool: Pool;
 
-	constructor(proxy: URL, {tls, timeouts}: HttpClientOptions) {
+	constructor(proxy: URL, options: HttpClientOptions) {
 		this.#proxy = proxy;
-		this.#pool = new Renewable(
-			() =>
-				new Pool(proxy.origin, {
-					...poolOptions(timeouts),
-					connect: guarded(sentInUsualCase(buildConnector(tlsOptionsOf(tls, timeouts)))),
-				}),
-		);
+		this.#pool = new Pool(proxy, options);
 	}
 
-	async get({url, headers, answerTimeout, signal}: HttpRequest): Promise<HttpResponse> {
-		const answer = await repeated(() =>
-			this.#pool.current.request({
-				method: 'GET',
-				path: `${url.origin}${url.pathname}${url.search}`,
-				headers: {Host: url.host, ...headers, ...authorizationOf(this.#proxy)},
-				headersTimeout: answerTimeout,
-				signal,
-			}),
-		);
-		if (answer.status === 407) {
-			answer.close();
-			throw wrongUser(this.#proxy, answer.status);
+	async get(request: HttpRequest): Promise<HttpResponse> {
+		const {url, headers} = request;
+		const response = await this.#pool.get({
+			...request,
+			target: `${url.origin}${url.pathname}${url.search}`,
+			headers: {...headers, ...authorizationOf(this.#proxy)},
+			// The connection leads to the proxy, not to the origin.
+			approve: undefined,
+		});
+		if (response.status === 407) {
+			response.close();
+			throw authenticationFailed(this.#proxy, response.status);
 		}
 
-		return answer;
+		return response;
 	}
 
 	closeIdle(): void {
-		this.#pool.renew();
+		this.#pool.closeIdle();
 	}
 
 	async dispose(): Promise<void> {
-		await this.#pool.dispose();
+		this.#pool.close();
 	}
 }
 
-async function repeated(ask: () => Promise<Dispatcher.ResponseData>): Promise<HttpResponse> {
-	for (let repeats = 0; ; repeats++) {
+async function withRetries(send: () => Promise<Dispatcher.ResponseData>): Promise<HttpResponse> {
+	for (let retries = 0; ; retries++) {
 		try {
-			return answerOf(await ask());
+			return toResponse(await send());
 		} catch (error) {
-			if (repeats === maxRepeats || !endedWhenUsedAgain(error)) {
-				throw httpError(error);
+			if (retries === maxRetries || !failedOnReuse(error)) {
+				throw toHttpError(error);
 			}
 		}
 	}
 }
 
-/** A kept connection is no good any more: the request goes by another one at once (RFC 9112 section 9.3.1). */
-function endedWhenUsedAgain(error: unknown): boolean {
+/** A reused connection had been closed; the request is withRetries on another one at once (RFC 9112 section 9.3.1). */
+function failedOnReuse(error: unknown): boolean {
 	return error instanceof errors.SocketError && (error.socket?.bytesRead ?? 0) > 0;
 }
 
@@ -178,25 +185,25 @@ const errorCodes: Partial<Record<string, HttpErrorCode>> = {
 	UND_ERR_RES_CONTENT_LENGTH_MISMATCH: 'NOT_HTTP',
 };
 
-/** undici's errors as ours; others stay as they are. */
-function httpError(error: unknown): unknown {
+/** Maps undici's errors to `HttpError`; returns others unchanged. */
+function toHttpError(error: unknown): unknown {
 	const {code, name, message} = error as NodeJS.ErrnoException;
-	const ours = name === 'HTTPParserError' ? 'NOT_HTTP' : errorCodes[code ?? ''];
-	return ours === undefined ? error : new HttpError(ours, message, {cause: error});
+	const mapped = name === 'HTTPParserError' ? 'NOT_HTTP' : errorCodes[code ?? ''];
+	return mapped === undefined ? error : new HttpError(mapped, message, {cause: error});
 }
 
-function answerOf({statusCode, headers, body}: Dispatcher.ResponseData): HttpResponse {
+function toResponse({statusCode, headers, body}: Dispatcher.ResponseData): HttpResponse {
 	const fields = new Map(
 		Object.entries(headers).map(([name, value]) => [name, [value].flat().join(', ')] as const),
 	);
 	const close = () => {
 		body.on('error', () => undefined).destroy();
 	};
-	// undici passes on all other codings, framing included, as if they were the file.
+	// undici passes other codings through undecoded, framing included.
 	const coding = fields.get('transfer-encoding')?.toLowerCase() ?? '';
 	if (!/^(?:|identity|none|(?:chunked, *)*chunked)$/.test(coding)) {
 		close();
-		throw new HttpError('NOT_HTTP', 'The answer has a transfer coding that it was not asked for');
+		throw new HttpError('NOT_HTTP', 'The response has an unsolicited transfer coding');
 	}
 
 	const buffers = buffersOf(body);
@@ -209,20 +216,23 @@ function answerOf({statusCode, headers, body}: Dispatcher.ResponseData): HttpRes
 				const {value} = await buffers.next();
 				return value ?? undefined;
 			} catch (error) {
-				throw httpError(error);
+				throw toHttpError(error);
 			}
 		},
 		close,
 	};
 }
 
-/** The network's own buffers. A stream's own iterator joins those that came while nobody read, which copies them. */
+/**
+ * Yields the network's own buffers. A stream's own iterator concatenates, and so copies, buffers that arrived between
+ * reads.
+ */
 async function* buffersOf(stream: Readable): AsyncGenerator<Uint8Array, void, undefined> {
 	let buffer: Uint8Array | undefined;
 	let wake: (() => void) | undefined;
 	stream.on('close', () => wake?.());
-	stream.on('data', (arrived: Uint8Array) => {
-		buffer = arrived;
+	stream.on('data', (received: Uint8Array) => {
+		buffer = received;
 		stream.pause();
 		wake?.();
 	});
@@ -260,7 +270,7 @@ function poolOptions(timeouts: HttpTimeouts) {
 		headersTimeout: timeouts.headers,
 		bodyTimeout: timeouts.body,
 		keepAliveTimeout: 30_000,
-		maxHeaderSize: 64 * 1024,
+		maxHeaderSize: 256 * 1024,
 	};
 }
 
@@ -274,8 +284,8 @@ function createDispatcher(proxy: URL, {connections, tls, timeouts}: HttpClientOp
 	return new Agent({
 		connections,
 		...poolOptions(timeouts),
-		connect: guarded(
-			sentInUsualCase((options, callback) => {
+		connect: withSafeEnd(
+			withUsualHeaderCase((options, callback) => {
 				const {protocol, hostname, servername} = options;
 				const host = hostname.replace(/^\[|\]$/g, '');
 				const port = Number(options.port) || (protocol === 'https:' ? 443 : 80);
@@ -299,17 +309,17 @@ function createDispatcher(proxy: URL, {connections, tls, timeouts}: HttpClientOp
 }
 
 /**
- * Mends two things of undici 7 at the end of a connection. It asserts that its parser is not paused then
- * (nodejs/undici#5360, mended in 8, which does not run on Node 20), so that an origin that closes while we are slow
- * would end the program: here the end waits until what came before it was read. And it takes a reset for the clean
- * end of a body without a length: here a reset is an error.
+ * Works around two faults of undici 7 at the end of a connection. Its parser asserts that it is not paused
+ * (nodejs/undici#5360, fixed in 8, which does not run on Node 20), so an origin that closes while the reader is slow
+ * would end the process: here, the end is delayed until the preceding bytes were read. And it accepts a reset as the
+ * clean end of a body without a length: here, a reset is an error.
  */
-function guarded(connect: buildConnector.connector): buildConnector.connector {
+function withSafeEnd(connect: buildConnector.connector): buildConnector.connector {
 	return (options, callback) => {
 		connect(options, (...result) => {
 			const [, socket] = result;
 			if (socket) {
-				// Otherwise it would be destroyed before what came was read.
+				// Otherwise the socket would be destroyed before the received bytes were read.
 				socket.allowHalfOpen = true;
 				const on = socket.on.bind(socket) as (event: string, listener: Listener) => Socket;
 				socket.on = (event: string, listener: Listener) =>
@@ -321,8 +331,8 @@ function guarded(connect: buildConnector.connector): buildConnector.connector {
 	};
 }
 
-/** undici writes `host:` and `connection:`. Every string that it writes here is the head of a request without a body. */
-function sentInUsualCase(connect: buildConnector.connector): buildConnector.connector {
+/** undici writes `host:` and `connection:`. Every string written here is the head of a request without a body. */
+function withUsualHeaderCase(connect: buildConnector.connector): buildConnector.connector {
 	return (options, callback) => {
 		connect(options, (...result) => {
 			const [, socket] = result;
@@ -356,7 +366,7 @@ function guardedListener(socket: Socket, event: string, listener: Listener): Lis
 				throw error;
 			}
 
-			// Reading on to the end of an answer releases its socket.
+			// Reading the response to its end releases the socket.
 			setTimeout(() => socket.destroyed || end(), pausedPollMs);
 		}
 	};
@@ -368,7 +378,7 @@ function guardedListener(socket: Socket, event: string, listener: Listener): Lis
 	};
 	const guards: Partial<Record<string, Listener>> = {end, error: fail};
 	const guard = guards[event];
-	// `listener` is what `removeListener` looks for, as for `once`.
+	// `removeListener` finds wrappers by their `listener` property, as it does for `once`.
 	return guard ? Object.assign(guard, {listener}) : listener;
 }
 
@@ -377,8 +387,8 @@ type OpenTunnel = (host: string, port: number) => Promise<Socket>;
 function socksTunnel(proxy: URL, socks: Socks, timeout: number): OpenTunnel {
 	const [user, password] = credentialsOf(proxy);
 	return async (host, port) => {
-		const isResolvedHere = !socks.resolvesNames && !isIP(host);
-		const resolved = isResolvedHere ? await resolve(host, socks.version === 4 ? 4 : 0) : host;
+		const resolvesLocally = !socks.resolvesNames && !isIP(host);
+		const resolved = resolvesLocally ? await resolve(host, socks.version === 4 ? 4 : 0) : host;
 		try {
 			const {socket} = await SocksClient.createConnection({
 				proxy: {
@@ -409,12 +419,16 @@ async function resolve(host: string, family: 0 | 4): Promise<string> {
 function socksError(error: unknown, proxy: URL, {version}: Socks, host: string): DownStreamError {
 	const text = String(error);
 	if (/authentication|NoAcceptable|invalid.*auth|RejectedIdent/i.test(text)) {
-		return new DownStreamError('upstream-proxy-refused', `${nameOf(proxy)} wants another user or password`, {
-			cause: error,
-		});
+		return new DownStreamError(
+			'upstream-proxy-refused',
+			`${nameOf(proxy)} requires a valid user and password`,
+			{
+				cause: error,
+			},
+		);
 	}
 
-	// Replies of RFC 1928 section 6, or of SOCKS4: the proxy works, the origin behind it does not.
+	// Replies of RFC 1928 section 6, or of SOCKS4: the proxy works, but the origin behind it is unreachable.
 	const [, reply] = /Socks[45] proxy rejected connection - \(?(\w+)/i.exec(text) ?? [];
 	if (reply === 'NotAllowed') {
 		return new DownStreamError(
@@ -427,7 +441,7 @@ function socksError(error: unknown, proxy: URL, {version}: Socks, host: string):
 	return reply === undefined
 		? new DownStreamError(
 				'upstream-proxy-unreachable',
-				`${nameOf(proxy)} does not answer as a SOCKS${version} proxy`,
+				`${nameOf(proxy)} does not respond as a SOCKS${version} proxy`,
 				{cause: error},
 			)
 		: new DownStreamError('origin-unreachable', `${nameOf(proxy)} cannot reach ${host} (${reply})`, {
@@ -435,15 +449,18 @@ function socksError(error: unknown, proxy: URL, {version}: Socks, host: string):
 			});
 }
 
-/** RFC 9110 section 9.3.6: CONNECT. */
+/** CONNECT (RFC 9110 section 9.3.6). */
 function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout: number): OpenTunnel {
-	const pool = new Pool(proxy.origin, {connect: sentInUsualCase(buildConnector(tls)), headersTimeout});
+	const pool = new ConnectPool(proxy.origin, {
+		connect: withUsualHeaderCase(buildConnector(tls)),
+		headersTimeout,
+	});
 	return async (host, port) => {
 		const target = `${isIP(host) === 6 ? `[${host}]` : host}:${port}`;
 		const headers = {Host: target, ...authorizationOf(proxy)};
-		let answer: Dispatcher.ConnectData;
+		let response: Dispatcher.ConnectData;
 		try {
-			answer = await pool.connect({path: target, headers});
+			response = await pool.connect({path: target, headers});
 		} catch (error) {
 			const problem = certificateProblem(error, `the proxy ${proxy.host}`);
 			if (problem !== undefined) {
@@ -453,23 +470,23 @@ function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout
 				});
 			}
 
-			// One that knows no CONNECT may close the connection instead of an answer.
+			// A proxy without CONNECT may close the connection instead of responding.
 			const Kind = error instanceof errors.SocketError ? TunnelRefused : DownStreamError;
 			throw new Kind('upstream-proxy-unreachable', `${nameOf(proxy)} cannot be reached`, {cause: error});
 		}
 
-		const {statusCode} = answer;
-		const socket = answer.socket as Socket;
+		const {statusCode} = response;
+		const socket = response.socket as Socket;
 		if (statusCode >= 200 && statusCode < 300) {
 			return socket;
 		}
 
 		socket.on('error', () => undefined).destroy();
 		if (statusCode === 401 || statusCode === 407) {
-			throw wrongUser(proxy, statusCode);
+			throw authenticationFailed(proxy, statusCode);
 		}
 
-		// 501: it knows no CONNECT.
+		// 501: CONNECT is not implemented.
 		throw statusCode < 500 || statusCode === 501
 			? new TunnelRefused(
 					'upstream-proxy-refused',
@@ -482,10 +499,14 @@ function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout
 	};
 }
 
-function wrongUser(proxy: URL, status: number): DownStreamError {
-	return new DownStreamError('upstream-proxy-refused', `${nameOf(proxy)} wants another user or password`, {
-		status,
-	});
+function authenticationFailed(proxy: URL, status: number): DownStreamError {
+	return new DownStreamError(
+		'upstream-proxy-refused',
+		`${nameOf(proxy)} requires a valid user and password`,
+		{
+			status,
+		},
+	);
 }
 
 function authorizationOf(proxy: URL): Record<string, string> {

@@ -1,50 +1,52 @@
-// Memory for bytes on their way from the disk to players, used again and again: fresh memory for each block costs more
-// than reading it.
+// Reusable memory for bytes on their way from disk to players. Allocating a block costs more than reading into it.
 import type {SparseFile} from '../store/sparse-file.ts';
 
-const sizes = {smallest: 64 * 1024, largest: 1024 * 1024};
-/** Bytes. With more than this in the hands of players, new blocks are of the smallest size, and none is read ahead. */
+const sizes = {min: 64 * 1024, max: 1024 * 1024};
+/** Bytes. While players hold more than this, new blocks have the smallest size and readers stop reading ahead. */
 const borrowedBudget = 8 * 1024 * 1024;
-/** As many as 256 players hold: what is dropped and made again is there twice until garbage is collected. */
-const maxIdle = 256 * sizes.smallest;
-/** More reads at once than the disk has threads only wait with their block in hand. */
+/** Enough for 256 players. Dropping and reallocating blocks would keep both copies until garbage collection. */
+const maxIdle = 256 * sizes.min;
+/** Reads beyond the number of disk threads would only hold a block while they wait. */
 const maxReads = 8;
 
-/** `length` bytes of the block were read. */
-export type Filled = {readonly block: Buffer; readonly length: number};
+/** A block whose first `length` bytes were read. */
+export type FilledBlock = {readonly block: Buffer; readonly length: number};
 
 export class BlockPool {
 	readonly #idle = new Map<number, Buffer[]>();
 	#idleBytes = 0;
 	#borrowed = 0;
 	#reads = 0;
-	/** First come, first served. */
-	readonly #queue: Array<() => void> = [];
+	/** FIFO. */
+	readonly #waiting: Array<() => void> = [];
 
-	/** Nobody who waits is kept waiting by it. */
+	/** True if a speculative read would not delay a pending one. */
 	get mayReadAhead(): boolean {
 		return this.#reads < maxReads && this.#borrowed < borrowedBudget;
 	}
 
-	/** Reads at most `wanted` present bytes into a block, which is the caller's until given back. Throws `disk-failed`. */
-	async fill(file: SparseFile, offset: number, wanted: number): Promise<Filled> {
+	/**
+	 * Reads at most `maxBytes` present bytes into a block. The caller owns the block until it calls `recycle` or
+	 * `discard`. Throws `disk-failed`.
+	 */
+	async fill(file: SparseFile, offset: number, maxBytes: number): Promise<FilledBlock> {
 		if (this.#reads >= maxReads) {
 			await new Promise<void>(resolve => {
-				this.#queue.push(resolve);
+				this.#waiting.push(resolve);
 			});
 		} else {
 			this.#reads++;
 		}
 
-		const block = this.#take(wanted);
+		const block = this.#takeBlock(maxBytes);
 		try {
-			const length = await file.read(offset, block.subarray(0, Math.min(wanted, block.length)));
+			const length = await file.read(offset, block.subarray(0, Math.min(maxBytes, block.length)));
 			return {block, length};
 		} catch (error) {
-			this.give(block);
+			this.recycle(block);
 			throw error;
 		} finally {
-			const next = this.#queue.shift();
+			const next = this.#waiting.shift();
 			if (next) {
 				next();
 			} else {
@@ -53,8 +55,8 @@ export class BlockPool {
 		}
 	}
 
-	/** Nobody looks at it any more. */
-	give(block: Buffer): void {
+	/** Returns a block that is no longer referenced. */
+	recycle(block: Buffer): void {
 		this.#borrowed -= block.length;
 		if (this.#idleBytes + block.length <= maxIdle) {
 			this.#idleBytes += block.length;
@@ -67,15 +69,18 @@ export class BlockPool {
 		}
 	}
 
-	/** Somebody may still look at it: it is not used again. */
-	drop(block: Buffer): void {
+	/** Gives up a block that may still be referenced; it is not reused. */
+	discard(block: Buffer): void {
 		this.#borrowed -= block.length;
 	}
 
-	/** A block of a power of two from 64 KiB to 1 MiB, near to what is wanted if there is enough. */
-	#take(wanted: number): Buffer {
-		let size = sizes.largest;
-		while (size > sizes.smallest && (size / 2 >= wanted || this.#borrowed + size > borrowedBudget)) {
+	/**
+	 * Returns a block of a power of two from 64 KiB to 1 MiB: the smallest that fits, or a smaller one if the budget is
+	 * exceeded.
+	 */
+	#takeBlock(maxBytes: number): Buffer {
+		let size = sizes.max;
+		while (size > sizes.min && (size / 2 >= maxBytes || this.#borrowed + size > borrowedBudget)) {
 			size /= 2;
 		}
 

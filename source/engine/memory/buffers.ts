@@ -1,35 +1,35 @@
-// Memory for bytes that come by the network, for the disk and for players: blocks that are used again once nobody holds
-// them.
-// A holder that fails to release one only leaves it to the garbage collector, so what is in doubt is not released.
+// Reference-counted memory for bytes from the network on their way to disk and players. Blocks are reused when their
+// last holder releases them. A missed release only leaves the block to the garbage collector, so when in doubt, do
+// not release.
 
 /**
- * Bytes. Fresh memory for each would cost more processor time than reading them from a socket does, most of it in
- * page faults and in collecting garbage. What is done once for each block costs more than its bytes where these come
- * fast: there a block is larger.
+ * Bytes. Allocating a block for each read would cost more CPU time than the read itself, mostly in page faults and
+ * garbage collection. Fast connections use larger blocks, because the fixed cost per block exceeds the cost of its
+ * bytes.
  */
 export const blockSizes = {usual: 256 * 1024, fast: 1024 * 1024};
-/** So many of a size are kept for later. */
+/** Free blocks kept per size. */
 const maxFree = new Map([
 	[blockSizes.usual, 16],
 	[blockSizes.fast, 6],
 ]);
 
-/** What nobody has asked for so long is left to the garbage collector. */
-const keptMs = 1000;
+/** Free blocks unused for this long are dropped. */
+const maxIdleMs = 1000;
 
 const free = new Map<number, Array<Buffer<ArrayBuffer>>>(Object.values(blockSizes).map(size => [size, []]));
 let trimTimer: NodeJS.Timeout | undefined;
-/** By the memory that is shared between all views of one. */
+/** Holder counts, keyed by the buffer that all views of a block share. */
 const holders = new WeakMap<ArrayBufferLike, number>();
 
-/** A block that the caller holds; what is in it is of somebody before. */
+/** Returns a block with one holder, the caller. Its contents are arbitrary. */
 export function allocate(size: number): Buffer {
 	const block = free.get(size)?.pop() ?? Buffer.allocUnsafeSlow(size);
 	holders.set(block.buffer, 1);
 	return block;
 }
 
-/** One holder more of the block that the bytes lie in. Bytes of elsewhere are nobody's concern, as in `release`. */
+/** Adds a holder to the block that contains the bytes. Like `release`, it ignores memory from elsewhere. */
 export function retain(bytes: Uint8Array): void {
 	const count = holders.get(bytes.buffer);
 	if (count !== undefined) {
@@ -37,24 +37,24 @@ export function retain(bytes: Uint8Array): void {
 	}
 }
 
-/** To be called once by each holder, who does not look at the bytes afterwards. */
+/** Removes a holder. Each holder calls it once and does not access the bytes afterwards. */
 export function release({buffer}: Uint8Array): void {
 	const count = holders.get(buffer);
 	if (count !== undefined && count > 1) {
 		holders.set(buffer, count - 1);
 	} else if (count === 1) {
 		holders.delete(buffer);
-		const same = free.get(buffer.byteLength);
-		if (same && same.length < maxFree.get(buffer.byteLength)!) {
-			same.push(Buffer.from(buffer as ArrayBuffer));
-			trimTimer ??= setTimeout(trim, keptMs).unref();
+		const blocks = free.get(buffer.byteLength);
+		if (blocks && blocks.length < maxFree.get(buffer.byteLength)!) {
+			blocks.push(Buffer.from(buffer as ArrayBuffer));
+			trimTimer ??= setTimeout(trim, maxIdleMs).unref();
 			trimTimer.refresh();
 		}
 	}
 }
 
 function trim(): void {
-	for (const same of free.values()) {
-		same.length = 0;
+	for (const blocks of free.values()) {
+		blocks.length = 0;
 	}
 }

@@ -1,21 +1,21 @@
-// What one player is sent from the disk: one block is filled while the one before it is on its way.
-import type {BlockPool, Filled} from './block-pool.ts';
+// Reads one player's bytes from disk: fills the next block while the previous one is being sent.
+import type {BlockPool, FilledBlock} from './block-pool.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 
-/** After a seek little is read at once; a player that stays is read more and more for. */
-const firstBlock = 256 * 1024;
+/** Initial read size in bytes. Reads start small after a seek and grow while the player continues. */
+const initialReadSize = 256 * 1024;
 
-type Ahead = {
+type ReadAhead = {
 	readonly file: SparseFile;
 	readonly offset: number;
-	readonly wanted: number;
-	readonly filled: Promise<Filled>;
+	readonly maxBytes: number;
+	readonly filled: Promise<FilledBlock>;
 };
 
-export class BlockReader {
+export class DiskReader {
 	readonly #pool: BlockPool;
-	#ahead: Ahead | undefined;
-	#shown: Buffer | undefined;
+	#readAhead: ReadAhead | undefined;
+	#current: Buffer | undefined;
 	#consumed = 0;
 
 	constructor(pool: BlockPool) {
@@ -23,61 +23,64 @@ export class BlockReader {
 	}
 
 	/**
-	 * Some of the `ready` bytes that are present from `offset` on. They stay as they are until `sent` is called. Throws
+	 * Returns some of the `available` present bytes from `offset` on. They stay valid until `sent` is called. Throws
 	 * `disk-failed`.
 	 */
-	async read(file: SparseFile, offset: number, ready: number): Promise<Uint8Array> {
-		const ahead = this.#ahead;
-		// Holes may have been made, or another file may be in its place.
-		if (ahead && (ahead.file !== file || ahead.offset !== offset || ahead.wanted > ready)) {
-			await this.#dropAhead();
+	async read(file: SparseFile, offset: number, available: number): Promise<Uint8Array> {
+		const readAhead = this.#readAhead;
+		// Bytes may have been discarded, or the file replaced.
+		if (
+			readAhead &&
+			(readAhead.file !== file || readAhead.offset !== offset || readAhead.maxBytes > available)
+		) {
+			await this.#discardReadAhead();
 		}
 
-		const {filled} = this.#ahead ?? this.#fill(file, offset, ready);
-		this.#ahead = undefined;
+		const {filled} = this.#readAhead ?? this.#fill(file, offset, available);
+		this.#readAhead = undefined;
 		const {block, length} = await filled;
-		this.#shown = block;
+		this.#current = block;
 		this.#consumed += length;
-		if (length > 0 && length < ready && this.#pool.mayReadAhead) {
-			this.#ahead = this.#fill(file, offset + length, ready - length);
+		if (length > 0 && length < available && this.#pool.mayReadAhead) {
+			this.#readAhead = this.#fill(file, offset + length, available - length);
 		}
 
 		return block.subarray(0, length);
 	}
 
-	/** The bytes that were read last are no longer looked at. */
+	/** Releases the bytes returned by the last `read`. */
 	sent(): void {
-		if (this.#shown) {
-			this.#pool.give(this.#shown);
-			this.#shown = undefined;
+		if (this.#current) {
+			this.#pool.recycle(this.#current);
+			this.#current = undefined;
 		}
 	}
 
-	/** Nothing is read any more when it resolves. */
+	/** Resolves when no read is in progress. */
 	async close(): Promise<void> {
-		if (this.#shown) {
-			// A connection that is cut may still be looking at it.
-			this.#pool.drop(this.#shown);
-			this.#shown = undefined;
+		if (this.#current) {
+			// A closing connection may still reference it.
+			this.#pool.discard(this.#current);
+			this.#current = undefined;
 		}
 
-		await this.#dropAhead();
+		await this.#discardReadAhead();
 	}
 
-	async #dropAhead(): Promise<void> {
-		const ahead = this.#ahead;
-		this.#ahead = undefined;
-		const filled = await ahead?.filled.catch(() => undefined);
+	async #discardReadAhead(): Promise<void> {
+		const readAhead = this.#readAhead;
+		this.#readAhead = undefined;
+		const filled = await readAhead?.filled.catch(() => undefined);
 		if (filled) {
-			this.#pool.give(filled.block);
+			this.#pool.recycle(filled.block);
 		}
 	}
 
-	#fill(file: SparseFile, offset: number, ready: number): Ahead {
-		const wanted = Math.min(ready, Math.max(firstBlock, this.#consumed));
-		const filled = this.#pool.fill(file, offset, wanted);
-		// Whoever takes it is told.
+	#fill(file: SparseFile, offset: number, available: number): ReadAhead {
+		const maxBytes = Math.min(available, Math.max(initialReadSize, this.#consumed));
+		const filled = this.#pool.fill(file, offset, maxBytes);
+		// The consumer of the block handles the rejection; this only prevents an unhandled one.
 		filled.catch(() => undefined);
-		return {file, offset, wanted, filled};
+		return {file, offset, maxBytes, filled};
 	}
 }

@@ -1,14 +1,14 @@
-// WWW-Authenticate: what a server wants before it gives a file (RFC 9110 section 11).
+// WWW-Authenticate: the authentication that a server requires (RFC 9110 section 11).
 import type {Remedy} from '../../downstream.ts';
 
 export type Challenge = {
 	/** In lower case. */
 	readonly scheme: string;
-	/** By names in lower case. */
+	/** Keyed by lower-case name. */
 	readonly parameters: ReadonlyMap<string, string>;
 };
 
-/** The challenges of a header, or of several that were joined; what is malformed is passed over. */
+/** Parses the challenges of one or several joined headers; skips malformed ones. */
 export function parseChallenges(header: string | undefined): Challenge[] {
 	const challenges: Array<{scheme: string; parameters: Map<string, string>}> = [];
 	let isSeparated = true;
@@ -21,7 +21,7 @@ export function parseChallenges(header: string | undefined): Challenge[] {
 			challenges.push({scheme: word.toLowerCase(), parameters: new Map()});
 		}
 
-		// A word without a comma before it is the token68 of its scheme.
+		// A word without a preceding comma is the token68 of its scheme.
 		isSeparated = comma !== undefined;
 	}
 
@@ -35,45 +35,44 @@ const names: Partial<Record<string, string>> = {
 	negotiate: 'Negotiate',
 	ntlm: 'NTLM',
 };
-const longestRealm = 60;
+const maxRealmLength = 60;
 
 export type LoginProblem = {
 	readonly message: string;
-	/** Undefined where a login was given and refused. */
+	/** Undefined where credentials were given and refused. */
 	readonly needs?: Remedy;
 };
 
-/** The reason for a 401. `isKnown`: whether the request had an Authorization header. */
-export function loginProblem(host: string, header: string | undefined, isKnown: boolean): LoginProblem {
+/** Explains a 401. `hadCredentials`: the request had an Authorization header. */
+export function loginProblem(
+	host: string,
+	header: string | undefined,
+	hadCredentials: boolean,
+): LoginProblem {
 	const challenges = parseChallenges(header).filter(({scheme}) => names[scheme] !== undefined);
-	const wanted = new Set(challenges.map(({scheme}) => names[scheme]!));
+	const schemes = new Set(challenges.map(({scheme}) => names[scheme]!));
 	const realm = challenges.map(({parameters}) => cleanRealm(parameters.get('realm'))).find(Boolean);
-	const details = [[...wanted].join(' or '), realm ? `"${realm}"` : '']
+	const details = [[...schemes].join(' or '), realm ? `"${realm}"` : '']
 		.filter(part => part !== '')
 		.join(', ');
 	const suffix = details === '' ? '' : ` (${details})`;
-	if (isKnown) {
-		return {message: `401 Unauthorized: ${host} wants another user, password or token${suffix}`};
+	const of401 = `401 Unauthorized: ${host}`;
+	if (hadCredentials) {
+		return {message: `${of401} requires a valid user, password or token${suffix}`};
 	}
 
-	if (wanted.size === 0 || wanted.has('Basic') || wanted.has('Digest')) {
-		return {
-			message: `401 Unauthorized: ${host} needs a user name and password${suffix}`,
-			needs: 'password',
-		};
+	if (schemes.size === 0 || schemes.has('Basic') || schemes.has('Digest')) {
+		return {message: `${of401} needs a user name and password${suffix}`, needs: 'password'};
 	}
 
-	return wanted.has('Bearer')
-		? {message: `401 Unauthorized: ${host} needs a token${suffix}`, needs: 'token'}
-		: {
-				message: `401 Unauthorized: ${host} needs a login that this program does not know${suffix}`,
-				needs: 'other-login',
-			};
+	return schemes.has('Bearer')
+		? {message: `${of401} needs a token${suffix}`, needs: 'token'}
+		: {message: `${of401} requires an unsupported kind of login${suffix}`, needs: 'other-login'};
 }
 
 function cleanRealm(realm: string | undefined): string {
 	return (realm ?? '')
 		.replaceAll(/[\p{C}\p{Z}"]+/gu, ' ')
 		.trim()
-		.slice(0, longestRealm);
+		.slice(0, maxRealmLength);
 }

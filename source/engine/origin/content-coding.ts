@@ -1,12 +1,14 @@
-// Content-Encoding: whether a response is compressed at all, and how that is undone.
+// Content-Encoding: detects whether a response is actually compressed, and decodes it.
 import type {Transform} from 'node:stream';
 import * as zlib from 'node:zlib';
 import {DownStreamError} from '../../downstream.ts';
 
-/** `bytesWritten` are those that it has taken in. */
+/** `bytesWritten` counts the consumed input. */
 type Decoder = Transform & {readonly bytesWritten: number};
 
-/** How a name ends and what a type is called where a file is compressed by itself; `make` where Node can undo it. */
+/**
+ * File extensions and types that are compressed themselves; `make` creates the decoder if Node supports the coding.
+ */
 const codings: Readonly<
 	Record<string, {names: RegExp; types: RegExp; make?: (start: Uint8Array) => Decoder}>
 > = {
@@ -33,14 +35,14 @@ const codings: Readonly<
 	compress: {names: /\.(?:z|taz)$/i, types: /^application\/(?:x-)?compress(?:ed)?$/},
 };
 
-/** Bytes at the start of a body that tell whether it is compressed. */
-export const telltaleLength = 1024;
-/** Most that is decompressed for that. */
-const maxTried = 64 * 1024;
+/** How many bytes of a body are needed to detect its coding. */
+export const sniffedBytes = 1024;
+/** Output limit of a trial decompression. */
+const maxTrialOutput = 64 * 1024;
 
 /**
- * The codings that a Content-Encoding header names, in the order in which they were applied (RFC 9110 section 8.4). Words
- * that name no compression are left out, as is the coding of the file itself, which Apache and others name there.
+ * The codings of a Content-Encoding header in the order they were applied (RFC 9110 section 8.4). Skips unknown
+ * words, and the file's own compression, which Apache and others name there.
  */
 export function codingsOf(
 	header: string | undefined,
@@ -55,30 +57,32 @@ export function codingsOf(
 		});
 }
 
-/** Whether a body that begins so can have the coding; some servers name one and send the file as it is. */
-export function canBeginSo(coding: string, start: Uint8Array): boolean {
+/** True if a body that starts like this can have the coding; some servers declare one but send the file unchanged. */
+export function canStartWith(coding: string, start: Uint8Array): boolean {
 	switch (coding) {
 		case 'gzip': {
-			return beginsWith(start, 0x1f, 0x8b);
+			return startsWith(start, 0x1f, 0x8b);
 		}
 
 		case 'compress': {
-			return beginsWith(start, 0x1f, 0x9d);
+			return startsWith(start, 0x1f, 0x9d);
 		}
 
 		case 'zstd': {
-			return beginsWith(start, 0x28, 0xb5, 0x2f, 0xfd);
+			return startsWith(start, 0x28, 0xb5, 0x2f, 0xfd);
 		}
 
 		case 'br': {
 			const flush = zlib.constants.BROTLI_OPERATION_FLUSH;
-			return isTaken(() => zlib.brotliDecompressSync(start, {finishFlush: flush, maxOutputLength: maxTried}));
+			return accepts(() =>
+				zlib.brotliDecompressSync(start, {finishFlush: flush, maxOutputLength: maxTrialOutput}),
+			);
 		}
 
 		default: {
 			const inflate = isZlib(start) ? zlib.inflateSync : zlib.inflateRawSync;
 			const flush = zlib.constants.Z_SYNC_FLUSH;
-			return isTaken(() => inflate(start, {finishFlush: flush, maxOutputLength: maxTried}));
+			return accepts(() => inflate(start, {finishFlush: flush, maxOutputLength: maxTrialOutput}));
 		}
 	}
 }
@@ -88,24 +92,24 @@ export function canDecode(coding: string): boolean {
 }
 
 /**
- * The body without its codings, each of which `canDecode`; leaving it calls `close`. Throws `origin-truncated` if a coding does not come to its own
- * end, and `origin-misbehaved` for what is not of the coding.
+ * Decodes a body; every coding must satisfy `canDecode`. Leaving the loop calls `close`. Throws `origin-truncated` if
+ * the coded data ends early, and `origin-misbehaved` if it is invalid.
  */
-export function decoded(
+export function decodeBody(
 	body: AsyncGenerator<Uint8Array, void, undefined>,
 	applied: readonly string[],
 	{host, close}: Decoding,
 ): AsyncGenerator<Uint8Array, void, undefined> {
-	return applied.reduceRight((coded, coding) => decodedOnce(coded, coding, {host, close}), body);
+	return applied.reduceRight((coded, coding) => decodeLayer(coded, coding, {host, close}), body);
 }
 
 type Decoding = {
 	readonly host: string;
-	/** Ends the body, also while its next piece is awaited. */
+	/** Ends the body, even while its next piece is awaited. */
 	readonly close: () => void;
 };
 
-async function* decodedOnce(
+async function* decodeLayer(
 	body: AsyncGenerator<Uint8Array, void, undefined>,
 	coding: string,
 	{host, close}: Decoding,
@@ -119,7 +123,7 @@ async function* decodedOnce(
 		const decoder = codings[coding]!.make!(first.value);
 		const feeding = feed(decoder, first.value, body);
 		yield* decoder as AsyncIterable<Uint8Array>;
-		// Unlike gzip, the others have no sum: bytes that go on after the end of the data show that they are not of the coding.
+		// Unlike gzip, the others have no checksum: trailing bytes after the end of the data reveal a wrong coding.
 		if (coding !== 'gzip' && decoder.bytesWritten < (await feeding)) {
 			throw undecodable(host, coding);
 		}
@@ -136,8 +140,8 @@ async function* decodedOnce(
 }
 
 /**
- * Resolves with the number of bytes that the decoder was given, in the end. A piece of the body is good until the next
- * is asked for: each is taken in before.
+ * Resolves with the number of bytes given to the decoder. A piece of the body is valid only until the next one is
+ * read, so each is consumed first.
  */
 async function feed(
 	decoder: Decoder,
@@ -145,15 +149,15 @@ async function feed(
 	rest: AsyncGenerator<Uint8Array, void, undefined>,
 ): Promise<number> {
 	let length = first.length;
-	const take = (bytes: Uint8Array) =>
+	const write = (bytes: Uint8Array) =>
 		new Promise<void>((resolve, reject) => {
 			decoder.write(bytes, error => (error ? reject(error) : resolve()));
 		});
 	try {
-		await take(first);
+		await write(first);
 		for (let next = await rest.next(); !next.done; next = await rest.next()) {
 			length += next.value.length;
-			await take(next.value);
+			await write(next.value);
 		}
 
 		decoder.end();
@@ -167,26 +171,26 @@ async function feed(
 function undecodable(host: string, coding: string, cause?: unknown): DownStreamError {
 	return new DownStreamError(
 		'origin-misbehaved',
-		`${host} compresses the file with ${coding}, and its bytes cannot be decompressed`,
+		`${host} compresses the file with ${coding}, but its bytes cannot be decompressed`,
 		{cause},
 	);
 }
 
 function truncated(host: string): DownStreamError {
-	return new DownStreamError('origin-truncated', `${host} ended the compressed file before its end`);
+	return new DownStreamError('origin-truncated', `${host} truncated the compressed file`);
 }
 
-function beginsWith(start: Uint8Array, ...magic: number[]): boolean {
+function startsWith(start: Uint8Array, ...magic: number[]): boolean {
 	return magic.every((byte, index) => start[index] === byte);
 }
 
-/** RFC 1950 section 2.2. Some servers send raw deflate instead, which the name of the coding suggests. */
+/** RFC 1950 section 2.2. Some servers send raw deflate instead, as the name of the coding suggests. */
 function isZlib([first = 0, second = 0]: Uint8Array): boolean {
 	return (first & 0x0f) === 8 && (first * 256 + second) % 31 === 0;
 }
 
-/** Too much output is no sign of other bytes. */
-function isTaken(decode: () => unknown): boolean {
+/** Exceeding the output limit does not indicate a wrong coding. */
+function accepts(decode: () => unknown): boolean {
 	try {
 		decode();
 		return true;
@@ -195,7 +199,7 @@ function isTaken(decode: () => unknown): boolean {
 	}
 }
 
-/** Node has it from 22.15 on. */
+/** Available since Node 22.15. */
 function createZstdDecompress(): (() => Decoder) | undefined {
 	return (zlib as {createZstdDecompress?: () => Decoder}).createZstdDecompress;
 }

@@ -1,28 +1,28 @@
-// Content-Range (RFC 9110 section 14.4), as the program writes it and as servers write it.
-import {onlyValue} from '../http/header-text.ts';
+// Content-Range (RFC 9110 section 14.4): formatting, and lenient parsing of what servers send.
+import {withoutDuplicate} from '../http/header-text.ts';
 import type {Range} from '../store/range-set.ts';
 
 export type ContentRange = {
 	readonly range: Range;
-	/** Bytes of the whole file; Infinity while unknown. More than 2^53 is no number of bytes, but what the server says. */
+	/** Size of the whole file in bytes; Infinity while unknown. Above 2^53, an inexact copy of the server's statement. */
 	readonly size: number;
 };
 
-/** `Content-Range` of a 206, or of a 416 where there is no range. */
+/** Formats the header of a 206, or of a 416 if there is no range. */
 export function contentRange(range: Range | undefined, size: number): string {
 	return range ? `bytes ${range.start}-${range.end - 1}/${size}` : `bytes */${size}`;
 }
 
-/** `bytes 0-99/1000`. Servers leave out the unit, the end or the total, write `=` or `:` after the unit, and add spaces. */
-const partForm = /^(?:bytes\b)? ?[:=]? ?(\d+) ?- ?(\d+)? ?(?:\/ ?(\d+|\*)?)?$/i;
-const sizeForm = /^(?:bytes\b)? ?[:=]? ?(?:\*|\d+ ?- ?\d*)? ?\/ ?(\d+)$/i;
+/** `bytes 0-99/1000`. Servers omit the unit, the end or the total, write `=` or `:` after the unit, and add spaces. */
+const partPattern = /^(?:bytes\b)? ?[:=]? ?(\d+) ?- ?(\d+)? ?(?:\/ ?(\d+|\*)?)?$/i;
+const sizePattern = /^(?:bytes\b)? ?[:=]? ?(?:\*|\d+ ?- ?\d*)? ?\/ ?(\d+)$/i;
 
 /**
- * The range that the header of a 206 states. The start must be stated; a missing end follows from `length`, the bytes of
- * the body. Undefined for anything that does not hold together.
+ * Parses the header of a 206. The start is required; a missing end follows from `length`, the bytes of the body.
+ * Returns undefined for an inconsistent header.
  */
 export function parseContentRange(text: string | undefined, length?: number): ContentRange | undefined {
-	const [, first, last, total = '*'] = partForm.exec(normalized(text)) ?? [];
+	const [, first, last, total = '*'] = partPattern.exec(normalized(text)) ?? [];
 	if (first === undefined || (last === undefined && length === undefined)) {
 		return undefined;
 	}
@@ -34,12 +34,12 @@ export function parseContentRange(text: string | undefined, length?: number): Co
 	return isExact && range.start < range.end && range.end <= size ? {range, size} : undefined;
 }
 
-/** The bytes of the whole file, as a 416 states them. */
+/** Parses the size of the whole file from the header of a 416. */
 export function unsatisfiedSize(text: string | undefined): number | undefined {
-	const [, total] = sizeForm.exec(normalized(text)) ?? [];
+	const [, total] = sizePattern.exec(normalized(text)) ?? [];
 	return Number.isSafeInteger(Number(total)) ? Number(total) : undefined;
 }
 
 function normalized(text = ''): string {
-	return onlyValue(text.replaceAll(/[ \t]+/g, ' ').trim());
+	return withoutDuplicate(text.replaceAll(/[ \t]+/g, ' ').trim());
 }

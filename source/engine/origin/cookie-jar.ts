@@ -1,23 +1,24 @@
-// Cookies that redirects set on the way to a file (RFC 6265). A jar lives as long as one request with its redirects.
+// Cookies set by redirects (RFC 6265). A jar lives for one request with its redirects.
 import {isIP} from 'node:net';
 import {parseSetCookie} from 'set-cookie-parser';
+import {isLoopback} from '../http/hosts.ts';
 
-type KeptCookie = {
+type StoredCookie = {
 	readonly name: string;
 	readonly value: string;
 	readonly domain: string;
-	/** Sent to this host and port alone. RFC 6265 has no ports; a jar that knows no public suffixes is careful. */
-	readonly port: string | undefined;
+	/** For the host `domain` alone, at any port (section 8.5). */
+	readonly isHostOnly: boolean;
 	readonly path: string;
 	readonly secure: boolean;
 };
 
 export class CookieJar {
-	/** In the order in which they were set. */
-	readonly #cookies = new Map<string, KeptCookie>();
+	/** In the order they were set. */
+	readonly #cookies = new Map<string, StoredCookie>();
 
-	/** Takes the Set-Cookie headers of a response of `url`, joined. */
-	take(url: URL, header: string | undefined): void {
+	/** Stores the joined Set-Cookie headers of a response from `url`. */
+	store(url: URL, header: string | undefined): void {
 		for (const {name, value, ...attributes} of parseSetCookie(header ?? '', {
 			decodeValues: false,
 			silent: true,
@@ -25,7 +26,7 @@ export class CookieJar {
 			const domain = attributes.domain?.replace(/^\./, '').toLowerCase() || url.hostname;
 			const path = attributes.path?.startsWith('/') ? attributes.path : defaultPath(url);
 			const secure = attributes.secure ?? false;
-			if (name === '' || !mayCover(url.hostname, domain) || (secure && url.protocol !== 'https:')) {
+			if (name === '' || !maySetFor(url.hostname, domain) || (secure && !isSecure(url))) {
 				continue;
 			}
 
@@ -39,7 +40,7 @@ export class CookieJar {
 					name,
 					value,
 					domain,
-					port: attributes.domain ? undefined : url.port,
+					isHostOnly: !attributes.domain,
 					path,
 					secure,
 				});
@@ -47,28 +48,31 @@ export class CookieJar {
 		}
 	}
 
-	/** The Cookie header for a request. `own` is the user's; a cookie of the jar takes the place of its namesake. */
-	headerFor(url: URL, own: string | undefined): string | undefined {
+	/** Builds the Cookie header. A stored cookie replaces one of the user's with the same name. */
+	headerFor(url: URL, userCookies: string | undefined): string | undefined {
 		const sent = [...this.#cookies.values()]
-			.filter(cookie => isFor(cookie, url))
+			.filter(cookie => applies(cookie, url))
 			// Longer paths first (section 5.4).
-			.toSorted((one, other) => other.path.length - one.path.length);
+			.toSorted((a, b) => b.path.length - a.path.length);
 		const names = new Set(sent.map(({name}) => name));
-		const kept = (own ?? '')
+		const kept = (userCookies ?? '')
 			.split(';')
 			.map(pair => pair.trim())
 			.filter(pair => pair !== '' && !names.has(pair.split('=', 1)[0]!.trim()));
 		const pairs = [...kept, ...sent.map(({name, value}) => `${name}=${value}`)];
-		return sent.length === 0 ? own : pairs.join('; ');
+		return sent.length === 0 ? userCookies : pairs.join('; ');
 	}
 }
 
-/** Whether a host may set a cookie for the domain. Public suffixes need not be known: no jar outlives its request. */
-function mayCover(host: string, domain: string): boolean {
-	return host === domain || (domain.includes('.') && isBelow(host, domain));
+/**
+ * True if the host may set a cookie for the domain. Public suffixes do not matter, because no jar outlives its
+ * request.
+ */
+function maySetFor(host: string, domain: string): boolean {
+	return host === domain || (domain.includes('.') && isSubdomain(host, domain));
 }
 
-function isBelow(host: string, domain: string): boolean {
+function isSubdomain(host: string, domain: string): boolean {
 	return host.endsWith(`.${domain}`) && isIP(host) === 0;
 }
 
@@ -77,15 +81,16 @@ function defaultPath({pathname}: URL): string {
 	return pathname.slice(0, Math.max(1, pathname.lastIndexOf('/')));
 }
 
-function isFor({domain, port, path, secure}: KeptCookie, url: URL): boolean {
-	const {hostname, pathname, protocol} = url;
-	const isThere =
-		port === undefined
-			? hostname === domain || isBelow(hostname, domain)
-			: hostname === domain && url.port === port;
+/** Nobody listens on the way to a server of this machine. */
+function isSecure({protocol, hostname}: URL): boolean {
+	return protocol === 'https:' || isLoopback(hostname);
+}
+
+function applies({domain, isHostOnly, path, secure}: StoredCookie, url: URL): boolean {
+	const {hostname, pathname} = url;
 	return (
-		isThere &&
+		(hostname === domain || (!isHostOnly && isSubdomain(hostname, domain))) &&
 		(pathname === path || pathname.startsWith(path.endsWith('/') ? path : `${path}/`)) &&
-		(!secure || protocol === 'https:')
+		(!secure || isSecure(url))
 	);
 }

@@ -31,8 +31,8 @@ export type OriginResponse = {
 	 */
 	readonly mayAcceptRanges?: boolean;
 	/**
-	 * The declared type is that of a web page (`text/html`, `application/xhtml+xml`), or of JSON with less than 1 MiB: it
-	 * may be a login page or a message in place of the file.
+	 * The declared type is a web page (`text/html`, `application/xhtml+xml`), or JSON of less than 1 MiB: possibly a
+	 * login page or an error message instead of the file.
 	 */
 	readonly isPage?: boolean;
 	/**
@@ -49,14 +49,14 @@ export type OriginResponse = {
 };
 
 export type OriginRequest = {
-	/** Wanted bytes; `end` may be Infinity. */
+	/** Requested bytes; `end` may be Infinity. */
 	readonly range: Range;
 	/** False asks for the whole file, from 0, whatever `range` says: the origin refuses partial requests. */
 	readonly ranged: boolean;
 	/** Whether nobody waits for the bytes now; they may come in large pieces then. */
 	readonly isBackground?: () => boolean;
 	/** Milliseconds to wait for the response; the source's own time unless given. */
-	readonly answerTimeout?: number;
+	readonly responseTimeout?: number;
 	readonly signal: AbortSignal;
 };
 
@@ -79,7 +79,7 @@ export interface DataSource {
 	dispose(): Promise<void>;
 }
 
-/** Stands for a program's own source until the program gives it again. */
+/** Stands in for a program's own source until the program adds it again. */
 export class MissingDataSource implements DataSource {
 	readonly url: string;
 
@@ -90,7 +90,7 @@ export class MissingDataSource implements DataSource {
 	async open(): Promise<never> {
 		throw new DownStreamError(
 			'not-found',
-			'A data source of another program fetches this download; it goes on when that program adds it again',
+			'This download uses the data source of another program; it continues when that program adds it again',
 		);
 	}
 

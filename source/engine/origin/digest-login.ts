@@ -1,4 +1,4 @@
-// HTTP Digest (RFC 7616; RFC 2069 where a server knows no qop).
+// HTTP Digest (RFC 7616, or RFC 2069 if the server sends no qop).
 import {createHash, randomBytes} from 'node:crypto';
 import {parseChallenges, type Challenge} from './challenges.ts';
 
@@ -8,16 +8,16 @@ const hashes: Partial<Record<string, string>> = {
 	'sha-512-256': 'sha512-256',
 };
 
-/** A user's name and password, and the challenge that they are used for until the origin sends another one. */
+/** A user name and password with the current challenge, which is reused until the origin sends another. */
 export class DigestLogin {
 	readonly #user: string;
 	readonly #password: string;
 	#challenge: Challenge | undefined;
-	/** Requests that answered it. */
+	/** Requests authorized with the challenge. */
 	#count = 0;
 
-	/** Undefined where the Authorization header has no user and password in it. */
-	static ofBasic(authorization: string | undefined): DigestLogin | undefined {
+	/** Returns undefined if the Authorization header contains no user and password. */
+	static fromBasic(authorization: string | undefined): DigestLogin | undefined {
 		const [, packed] = /^Basic +([\w+/=-]+)$/i.exec(authorization?.trim() ?? '') ?? [];
 		const pair = Buffer.from(packed ?? '', 'base64').toString('latin1');
 		const colon = pair.indexOf(':');
@@ -33,11 +33,11 @@ export class DigestLogin {
 	}
 
 	/**
-	 * Takes the challenge of a 401. False where there is none that can be answered, or where it was answered already:
-	 * one that comes after another (`isFirst` is false) is answered only if it says that the nonce was stale.
+	 * Accepts the challenge of a 401. Returns false if there is no supported challenge, or if the credentials were
+	 * rejected: after the first challenge (`isFirst`), only a stale nonce justifies another attempt.
 	 */
-	take(header: string | undefined, isFirst: boolean): boolean {
-		const challenge = parseChallenges(header).find(canAnswer);
+	accept(header: string | undefined, isFirst: boolean): boolean {
+		const challenge = parseChallenges(header).find(isSupported);
 		if (!challenge || !(isFirst || challenge.parameters.get('stale')?.toLowerCase() === 'true')) {
 			return false;
 		}
@@ -47,7 +47,7 @@ export class DigestLogin {
 		return true;
 	}
 
-	/** The Authorization header of a GET of the path and query; undefined as long as no challenge is known. */
+	/** The Authorization header for a GET of the path and query; undefined before the first challenge. */
 	authorize(target: string): string | undefined {
 		return (
 			this.#challenge &&
@@ -62,7 +62,7 @@ export class DigestLogin {
 	}
 }
 
-function canAnswer({scheme, parameters}: Challenge): boolean {
+function isSupported({scheme, parameters}: Challenge): boolean {
 	return (
 		scheme === 'digest' &&
 		parameters.has('nonce') &&
@@ -77,45 +77,45 @@ function algorithmOf(parameters: Challenge['parameters']): {hash: string; isSess
 	return hash === undefined ? undefined : {hash, isSession: name.endsWith('-sess')};
 }
 
-/** Also where there is no qop at all. */
+/** True also without qop. */
 function hasAuth(parameters: Challenge['parameters']): boolean {
 	const qop = parameters.get('qop');
 	return qop === undefined || qop.split(',').some(each => each.trim().toLowerCase() === 'auth');
 }
 
 export type DigestRequest = {
-	/** Bytes as Latin-1, as are all strings that come from a challenge. */
+	/** Bytes as Latin-1, like all strings of a challenge. */
 	readonly user: string;
 	readonly password: string;
-	/** Path and query, as they are sent. */
+	/** Path and query as sent. */
 	readonly target: string;
-	/** How many requests answered the challenge, with this one. */
+	/** Requests authorized with the challenge, including this one. */
 	readonly count: number;
 	readonly cnonce: string;
 };
 
-/** The Authorization header of a GET (RFC 7616 section 3.4). The challenge is one of `digest`, with a nonce. */
+/** The Authorization header of a GET (RFC 7616 section 3.4). Requires a Digest challenge with a nonce. */
 export function digestAuthorization(
 	{parameters}: Challenge,
 	{user, password, target, count, cnonce}: DigestRequest,
 ): string {
 	const {hash, isSession} = algorithmOf(parameters)!;
-	const sum = (...parts: string[]) => createHash(hash).update(parts.join(':'), 'latin1').digest('hex');
+	const digest = (...parts: string[]) => createHash(hash).update(parts.join(':'), 'latin1').digest('hex');
 	const realm = parameters.get('realm') ?? '';
 	const nonce = parameters.get('nonce')!;
 	const opaque = parameters.get('opaque');
 	const algorithm = parameters.get('algorithm');
 	const hasQop = parameters.has('qop');
 	const nc = count.toString(16).padStart(8, '0');
-	const secret = sum(user, realm, password);
-	const key = isSession ? sum(secret, nonce, cnonce) : secret;
-	const asked = sum('GET', target);
+	const secret = digest(user, realm, password);
+	const key = isSession ? digest(secret, nonce, cnonce) : secret;
+	const requestHash = digest('GET', target);
 	const fields = [
 		`username=${quoted(user)}`,
 		`realm=${quoted(realm)}`,
 		`nonce=${quoted(nonce)}`,
 		`uri=${quoted(target)}`,
-		`response="${hasQop ? sum(key, nonce, nc, cnonce, 'auth', asked) : sum(key, nonce, asked)}"`,
+		`response="${hasQop ? digest(key, nonce, nc, cnonce, 'auth', requestHash) : digest(key, nonce, requestHash)}"`,
 		...(algorithm === undefined ? [] : [`algorithm=${algorithm}`]),
 		...(opaque === undefined ? [] : [`opaque=${quoted(opaque)}`]),
 		...(hasQop ? ['qop=auth', `nc=${nc}`] : []),

@@ -1,30 +1,32 @@
-// The file name of a Content-Disposition header (RFC 6266), as browsers find it in what servers send.
+// The file name of a Content-Disposition header (RFC 6266), parsed as leniently as browsers do.
 import {parse} from 'content-disposition';
 import {utf8OrLatin1} from '../http/header-text.ts';
 
-/** Without a path; undefined where the header gives none. `filename*` comes before `filename`. */
+/** Returns the name without a path, or undefined if there is none. `filename*` takes precedence over `filename`. */
 export function dispositionName(header: string | undefined): string | undefined {
 	if (header === undefined) {
 		return undefined;
 	}
 
-	const {parameters} = parse(completed(header), {extended: false});
+	const {parameters} = parse(repaired(header), {extended: false});
 	const {filename, 'filename*': extended} = parameters as {filename?: string; 'filename*'?: string};
 	const name = extendedValue(extended) ?? plainValue(filename);
 	return name?.split(/[/\\]/).at(-1) || undefined;
 }
 
-/** With the type and the last quotation mark that are missing, and with each `\` of a path escaped. */
-function completed(header: string): string {
+/** Adds a missing type, semicolon and closing quotation mark, and escapes each `\` of a path. */
+function repaired(header: string): string {
 	const escaped = header.replaceAll(/\\(["\\])|\\/g, (pair, character?: string) =>
 		character === undefined ? String.raw`\\` : pair,
 	);
 	const quotes = escaped.replaceAll(/\\./g, '').split('"').length - 1;
 	const closed = quotes % 2 === 0 ? escaped : `${escaped}"`;
-	return /^[^;"]*=/.test(closed) ? `attachment; ${closed}` : closed;
+	// After the type a comma, or white space alone, may stand for the semicolon.
+	const separated = closed.replace(/^\s*([\w-]+)(?:\s*,|\s)\s*(?=[\w-]+\*?\s*=)/, '$1; ');
+	return /^[^;"]*=/.test(separated) ? `attachment; ${separated}` : separated;
 }
 
-/** RFC 8187. Some servers leave out the charset, or all but the text. */
+/** RFC 8187. Some servers omit the charset, or send only the text. */
 function extendedValue(value: string | undefined): string | undefined {
 	const [, charset, encoded] = /^([^']*)'[^']*'(.*)$/s.exec((value ?? '').replaceAll('"', '')) ?? [];
 	if (encoded === undefined) {
@@ -34,15 +36,15 @@ function extendedValue(value: string | undefined): string | undefined {
 	return /%(?![\dA-F]{2})/i.test(encoded) ? undefined : inCharset(unescaped(encoded), charset || 'utf-8');
 }
 
-/** Encoded words of mail (RFC 2047), percent-encoded UTF-8, or the bytes as they are. */
+/** Decodes MIME encoded words (RFC 2047) or percent-encoded UTF-8; otherwise returns the text itself. */
 function plainValue(value: string | undefined): string | undefined {
 	const bare = value?.replace(/^'(.*)'$/s, '$1');
 	if (bare === undefined) {
 		return undefined;
 	}
 
-	const joined = bare.replaceAll(/\?=[ \t]+=\?/g, '?==?');
-	const decoded = joined.replaceAll(
+	const unfolded = bare.replaceAll(/\?=[ \t]+=\?/g, '?==?');
+	const decoded = unfolded.replaceAll(
 		/=\?([\w-]+)(?:\*[\w-]*)?\?([bq])\?([^? ]*)\?=/gi,
 		(word, charset: string, encoding: string, text: string) => {
 			const bytes =
@@ -52,7 +54,7 @@ function plainValue(value: string | undefined): string | undefined {
 			return inCharset(bytes, charset) ?? word;
 		},
 	);
-	if (decoded !== joined) {
+	if (decoded !== unfolded) {
 		return decoded;
 	}
 
@@ -60,14 +62,14 @@ function plainValue(value: string | undefined): string | undefined {
 	return (isEncoded ? inCharset(unescaped(bare), 'utf-8') : undefined) ?? utf8OrLatin1(bare);
 }
 
-/** Bytes as Latin-1. */
+/** Returns bytes as Latin-1. */
 function unescaped(text: string, mark: '%' | '=' = '%'): string {
 	return text.replaceAll(new RegExp(`${mark}([\\dA-F]{2})`, 'gi'), (_code, digits: string) =>
 		String.fromCharCode(Number.parseInt(digits, 16)),
 	);
 }
 
-/** Undefined where the bytes are none of the charset, or nobody knows it. */
+/** Returns undefined if the bytes are invalid in the charset, or the charset is unknown. */
 function inCharset(bytes: string, charset: string): string | undefined {
 	try {
 		return new TextDecoder(charset, {fatal: true}).decode(Buffer.from(bytes, 'latin1'));

@@ -1,20 +1,22 @@
-// Name and type of a file, from what the origin says of it, its URL and its first bytes.
+// Derives a file's name and type from the response, the URL and the first bytes.
 import mime from 'mime';
 import {fallbackName, safeFileName} from '../store/file-name.ts';
 import {dispositionName} from './disposition.ts';
 
-/** What servers say of files that they know nothing of. */
-const useless = new Set([
+/** Types that servers send for unknown files. */
+const uninformativeTypes = new Set([
 	'application/octet-stream',
 	'binary/octet-stream',
 	'application/x-download',
 	'application/force-download',
 ]);
 
-/** A safe name: from Content-Disposition (RFC 6266, RFC 8187), else the URL's last segment, else `download`. */
+/**
+ * Returns a safe name from Content-Disposition (RFC 6266, RFC 8187), else the URL's last segment, else `download`.
+ */
 export function fileName(from: {contentDisposition?: string; url: URL; type?: string}): string {
-	const given = dispositionName(from.contentDisposition) ?? nameOfPath(from.url);
-	const name = given === undefined ? '' : safeFileName(given);
+	const stated = dispositionName(from.contentDisposition) ?? nameOfPath(from.url);
+	const name = stated === undefined ? '' : safeFileName(stated);
 	if (name !== '' && name !== fallbackName) {
 		return name;
 	}
@@ -37,12 +39,12 @@ function nameOfPath({pathname}: URL): string | undefined {
 	}
 }
 
-/** Bytes; a larger JSON document is a file. */
-const longestMessage = 1024 * 1024;
+/** Bytes; a larger JSON document counts as a file. */
+const maxMessageBytes = 1024 * 1024;
 
-/** A web page, or a short JSON document, by its type without parameters and its size in bytes. */
+/** True for a web page, or a short JSON document. Takes the type without parameters, and the size in bytes. */
 export function isPage(type: string | undefined, size: number): boolean {
-	return isWebPage(type) || (isJson(type) && size < longestMessage);
+	return isWebPage(type) || (isJson(type) && size < maxMessageBytes);
 }
 
 function isWebPage(type: string | undefined): boolean {
@@ -53,14 +55,14 @@ export function isJson(type: string | undefined): boolean {
 	return /^(?:application|text)\/(?:[\w.-]+\+)?json$/.test(type ?? '');
 }
 
-/** Whether the extension of a name is known, and none that pages or other text have. */
+/** True if the extension is known and not used for pages or other text. */
 export function namesNoPage(name: string): boolean {
 	const type = mime.getType(name) ?? '';
 	const isText = isJson(type) || isWebPage(type) || /^text\/|[/+]xml$|javascript|php/.test(type);
 	return type !== '' && !isText && !/\.(?:aspx?|cfm|cgi|do|jspx?|php\d?|pl)$/i.test(name);
 }
 
-/** What a file named `name` is where its first bytes contradict `type`; undefined where they do not. */
+/** Returns the actual type of the file `name` if its first bytes contradict `type`, else undefined. */
 export async function correctedType(
 	name: string,
 	type: string | undefined,
@@ -86,7 +88,7 @@ export async function correctedType(
 		: undefined;
 }
 
-/** HLS (RFC 8216 section 4.3.1.1) or DASH, behind a declaration and comments of XML; undefined for any other file. */
+/** Detects HLS (RFC 8216 section 4.3.1.1), or DASH after an XML declaration and comments; undefined for other files. */
 function playlistType(firstBytes: Uint8Array): string | undefined {
 	const text = Buffer.from(firstBytes.subarray(0, 4096))
 		.toString('latin1')
@@ -100,31 +102,31 @@ function playlistType(firstBytes: Uint8Array): string | undefined {
 		: undefined;
 }
 
-/** Without parameters, in lower case. */
+/** The type without parameters, in lower case. */
 export function baseType(contentType: string | undefined): string {
 	return contentType?.split(';', 1)[0]?.trim().toLowerCase() ?? '';
 }
 
-/** Without parameters, in lower case; where the origin says nothing useful, what the extension says, if anything. */
+/** The type without parameters, in lower case. Falls back to the extension if the origin's type is uninformative. */
 export function typeOf({contentType, name}: {contentType?: string; name: string}): string | undefined {
-	const said = baseType(contentType);
+	const declared = baseType(contentType);
 	const byName = mime.getType(name) ?? '';
-	const isWrongText = said === 'text/plain' && /^(?:video|audio|image)\//.test(byName);
-	return [isWrongText ? '' : said, byName].find(isUseful);
+	const isWrongText = declared === 'text/plain' && /^(?:video|audio|image)\//.test(byName);
+	return [isWrongText ? '' : declared, byName].find(isInformative);
 }
 
-function isUseful(type: string): boolean {
-	return /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/.test(type) && !useless.has(type);
+function isInformative(type: string): boolean {
+	return /^[\w!#$&^.+-]+\/[\w!#$&^.+-]+$/.test(type) && !uninformativeTypes.has(type);
 }
 
-/** What the first bytes of a file show it to be (about 4 KiB are enough); undefined if nothing is known of them. */
+/** Detects the type from the first bytes (about 4 KiB suffice); undefined if unknown. */
 export async function sniffType(firstBytes: Uint8Array): Promise<string | undefined> {
 	const playlist = playlistType(firstBytes);
 	if (playlist !== undefined) {
 		return playlist;
 	}
 
-	// Loaded when it is needed: most origins tell the type.
+	// Loaded on demand: most origins send the type.
 	const {fileTypeFromBuffer} = await import('file-type');
 	const found = await fileTypeFromBuffer(firstBytes);
 	return found?.mime;

@@ -1,8 +1,9 @@
-// A file behind an http: or https: URL.
+// The data source for http: and https: URLs.
 import process from 'node:process';
 import {DownStreamError, type AddRequest} from '../../downstream.ts';
 import type {HttpClient, HttpClientOptions, HttpTimeouts, TlsOptions} from '../http/client.ts';
 import {byLowerCase, checkedHeaders, inLowerCase} from '../http/headers.ts';
+import {isImpossible} from '../http/hosts.ts';
 import {DirectClient} from '../http/pool.ts';
 import {parseProxy, proxyFromEnvironment} from '../http/proxy-settings.ts';
 import {checkOptionNames} from '../../text/option-names.ts';
@@ -11,23 +12,26 @@ import {DigestLogin} from './digest-login.ts';
 import {requestOrigin, type OriginTraits} from './origin-request.ts';
 
 export type HttpDataSourceOptions = {
-	/** `http:` or `https:`. User and password in it become Basic, or Digest if asked for it, for its origin. */
+	/**
+	 * `http:` or `https:`. Credentials in it are sent to its origin only, as Basic, or as Digest if the origin requires
+	 * it.
+	 */
 	readonly url: string;
 	readonly userAgent?: string;
-	/** Upstream proxy URL, or `direct`; without it the environment decides, for each host. */
+	/** Upstream proxy URL, or `direct`. By default, the environment decides for each host. */
 	readonly proxy?: string;
-	/** Where the proxy variables are; the program's own environment unless given. */
+	/** The environment with the proxy variables; defaults to the process's own. */
 	readonly env?: Readonly<Record<string, string | undefined>>;
-	/** To each host. */
+	/** Per host. */
 	readonly connections?: number;
 	readonly tls?: TlsOptions;
 	readonly timeouts?: HttpTimeouts;
-	/** Whether a URL, given or redirected to, is a stream of the program that asks. */
+	/** True if a URL, given or redirected to, is a stream of this program itself. */
 	readonly isOwnStream?: (url: URL) => boolean;
 };
 
 export type CustomHeaderDataSourceOptions = HttpDataSourceOptions & {
-	/** Sent to the origin of the URL, and to no other that it redirects to. */
+	/** Sent to the URL's origin, but not to other origins it redirects to. */
 	readonly customHeaders: Readonly<Record<string, string>>;
 };
 
@@ -44,23 +48,23 @@ const optionNames = Object.keys({
 
 export type StoredSource = Pick<AddRequest, 'url' | 'headers' | 'userAgent' | 'proxy' | 'connections'>;
 
-/** A player is told within 10 s of a host that cannot be reached. */
-const standardTimeouts = {connect: 8000, headers: 30_000, body: 20_000};
+/** Milliseconds. A player must learn within 10 s that a host is unreachable. */
+const defaultTimeouts = {connect: 8000, headers: 30_000, body: 20_000};
 
-/** A file by HTTP. The constructor throws `bad-request` for what cannot be asked for. */
+/** A file fetched over HTTP. The constructor throws `bad-request` for invalid options. */
 export class HttpDataSource implements DataSource {
 	readonly url: string;
 	readonly #url: URL;
-	/** By names as they were typed. */
-	readonly #given: Readonly<Record<string, string>>;
+	/** Keyed by name as typed. */
+	readonly #userHeaders: Readonly<Record<string, string>>;
 	readonly #headers: Readonly<Record<string, string>>;
 	readonly #login: DigestLogin | undefined;
 	readonly #traits: OriginTraits = {};
 	readonly #options: HttpDataSourceOptions;
-	/** By proxy; `` is direct. */
+	/** Keyed by proxy; the empty string means direct. */
 	readonly #clients = new Map<string, Promise<HttpClient>>();
 	readonly #proxy: URL | undefined;
-	/** Of the environment, by origin. */
+	/** The environment's proxies, keyed by origin. */
 	readonly #proxies = new Map<string, URL | undefined>();
 
 	constructor(options: HttpDataSourceOptions, headers: Readonly<Record<string, string>> = {}) {
@@ -69,27 +73,27 @@ export class HttpDataSource implements DataSource {
 		this.url = url.href;
 		this.#url = url;
 		this.#options = options;
-		this.#given = checkedHeaders({...credentials, ...headers});
-		this.#headers = inLowerCase(this.#given);
-		this.#login = DigestLogin.ofBasic(this.#headers.authorization);
+		this.#userHeaders = checkedHeaders({...credentials, ...headers});
+		this.#headers = inLowerCase(this.#userHeaders);
+		this.#login = DigestLogin.fromBasic(this.#headers.authorization);
 		checkedHeaders({'User-Agent': options.userAgent ?? ''});
 		this.#proxy =
 			options.proxy === undefined || options.proxy === 'direct' ? undefined : parseProxy(options.proxy);
 	}
 
 	/**
-	 * What a record can hold of it, so that a later run has the same; undefined for a subclass, which may do anything,
-	 * and where there are options that no record holds (`env`, `tls`, `timeouts`).
+	 * The part of the options that a record can hold to recreate the source. Undefined for a subclass, which may behave
+	 * differently, and for options that cannot be stored (`env`, `tls`, `timeouts`).
 	 */
 	get stored(): StoredSource | undefined {
 		const {userAgent, proxy, connections, env, tls, timeouts} = this.#options;
-		const isOurs = this.constructor === HttpDataSource || this.constructor === CustomHeaderDataSource;
-		return isOurs && !env && !tls && !timeouts
-			? {url: this.url, headers: this.#given, userAgent, proxy, connections}
+		const isOwnClass = this.constructor === HttpDataSource || this.constructor === CustomHeaderDataSource;
+		return isOwnClass && !env && !tls && !timeouts
+			? {url: this.url, headers: this.#userHeaders, userAgent, proxy, connections}
 			: undefined;
 	}
 
-	async open({range, ranged, isBackground, answerTimeout, signal}: OriginRequest): Promise<OriginResponse> {
+	async open({range, ranged, isBackground, responseTimeout, signal}: OriginRequest): Promise<OriginResponse> {
 		return requestOrigin({
 			url: this.#url,
 			headers: this.#headers,
@@ -100,20 +104,22 @@ export class HttpDataSource implements DataSource {
 			range,
 			ranged,
 			isBackground,
-			answerTimeout: this.#options.timeouts?.headers ?? answerTimeout,
+			responseTimeout: this.#options.timeouts?.headers ?? responseTimeout,
 			isOwnStream: this.#options.isOwnStream,
 			signal,
 		});
 	}
 
-	/** A connection is kept ready, which saves the next request the round trips of TCP and TLS. Never fails: `open` tells. */
+	/**
+	 * Keeps a connection ready, which saves the next request the TCP and TLS round trips. Errors are left to `open`.
+	 */
 	preconnect(): void {
-		void this.#prepare().catch(() => undefined);
+		void this.#openIdle().catch(() => undefined);
 	}
 
 	closeIdle(): void {
 		for (const client of this.#clients.values()) {
-			client.then(known => known.closeIdle?.()).catch(() => undefined);
+			client.then(connected => connected.closeIdle?.()).catch(() => undefined);
 		}
 	}
 
@@ -123,24 +129,24 @@ export class HttpDataSource implements DataSource {
 		await Promise.all(clients.map(async client => (await client).dispose()));
 	}
 
-	async #prepare(): Promise<void> {
+	async #openIdle(): Promise<void> {
 		const client = await this.#route(this.#url).client;
 		client.preconnect?.(this.#url);
 	}
 
 	#route(url: URL) {
-		const {env = process.env, tls = {}, timeouts = standardTimeouts} = this.#options;
+		const {env = process.env, tls = {}, timeouts = defaultTimeouts} = this.#options;
 		const proxy = this.#options.proxy === undefined ? this.#proxyOf(url, env) : this.#proxy;
 		const key = proxy?.href ?? '';
 		let client = this.#clients.get(key);
 		if (!client) {
 			const {connections = 4} = this.#options;
-			// One more: a segment that gave its connection up still reads what was sent.
+			// One extra: a segment that yielded its connection still reads the bytes in flight.
 			const options = {
 				connections: connections > 1 ? connections + 1 : 1,
 				tls,
 				timeouts,
-				headerNames: byLowerCase(Object.keys(this.#given)),
+				headerNames: byLowerCase(Object.keys(this.#userHeaders)),
 			};
 			client = proxy ? proxyClient(proxy, options) : Promise.resolve(new DirectClient(options));
 			this.#clients.set(key, client);
@@ -149,7 +155,7 @@ export class HttpDataSource implements DataSource {
 		return {client, isDirect: proxy === undefined};
 	}
 
-	/** What the environment says; it is asked for the same place again and again. */
+	/** Caches the environment's proxy, which is looked up often. */
 	#proxyOf(url: URL, env: NodeJS.ProcessEnv): URL | undefined {
 		if (!this.#proxies.has(url.origin)) {
 			this.#proxies.set(url.origin, proxyFromEnvironment(url, env));
@@ -159,13 +165,13 @@ export class HttpDataSource implements DataSource {
 	}
 }
 
-/** What it takes is much, and most origins are reached without. */
+/** Loaded on demand: the module is large, and most origins need no proxy. */
 async function proxyClient(proxy: URL, options: HttpClientOptions): Promise<HttpClient> {
 	const {ProxyClient} = await import('../http/upstream-proxy.ts');
 	return new ProxyClient(proxy, options);
 }
 
-/** A file that is given only to those who send certain headers. */
+/** A file that requires certain request headers. */
 export class CustomHeaderDataSource extends HttpDataSource {
 	constructor(options: CustomHeaderDataSourceOptions) {
 		checkOptionNames(options, [...optionNames, 'customHeaders']);
@@ -175,8 +181,8 @@ export class CustomHeaderDataSource extends HttpDataSource {
 }
 
 /**
- * The URL without user, password and fragment, and the header that user and password become. Throws `bad-request`
- * for what is not an `http:` or `https:` URL.
+ * Splits the text into a URL without credentials and fragment, and the Authorization header of the credentials.
+ * Throws `bad-request` if it is not an `http:` or `https:` URL.
  */
 export function withoutCredentials(text: string): {url: URL; credentials: {authorization?: string}} {
 	let url: URL;
@@ -185,12 +191,16 @@ export function withoutCredentials(text: string): {url: URL; credentials: {autho
 		url = new URL(text.trim());
 		pair = `${decodeURIComponent(url.username)}:${decodeURIComponent(url.password)}`;
 	} catch {
-		// Not the text: it may hold a password.
+		// Omits the text, which may hold a password.
 		throw new DownStreamError('bad-request', 'That is not a URL; it must begin with http:// or https://');
 	}
 
 	if (url.protocol !== 'http:' && url.protocol !== 'https:') {
 		throw new DownStreamError('bad-request', `"${url.protocol.slice(0, -1)}" is not http or https`);
+	}
+
+	if (isImpossible(url)) {
+		throw new DownStreamError('bad-request', `${JSON.stringify(url.host)} is not a host that can be reached`);
 	}
 
 	url.username = '';

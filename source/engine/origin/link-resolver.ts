@@ -1,4 +1,4 @@
-// A command of the user's that turns an item, such as the page of a film, into a link that is good for a while.
+// Runs the user's command that turns an item, such as a film's page, into a temporary link.
 import {execFile} from 'node:child_process';
 import path from 'node:path';
 import {promisify, stripVTControlCharacters} from 'node:util';
@@ -7,15 +7,15 @@ import {maskUrl} from '../../text/mask-url.ts';
 
 export type Link = {readonly url: string; readonly headers: Readonly<Record<string, string>>};
 
-const patienceMs = 120_000;
-/** `yt-dlp -j` tells all formats of a film. */
+const timeoutMs = 120_000;
+/** `yt-dlp -j` lists all formats of a film. */
 const maxOutput = 16 * 1024 * 1024;
-const longestReason = 200;
+const maxReasonLength = 200;
 
 /**
- * Starts the command, without a shell, with the item as its last argument. Rejects with `bad-request` if it cannot be
- * started or the item would be an option, `origin-unreachable` if it fails, `origin-misbehaved` if it prints no link,
- * or the signal's reason.
+ * Runs the command, without a shell, with the item as its last argument. Rejects with `bad-request` if it cannot be
+ * started or would treat the item as an option, `origin-unreachable` if it fails, `origin-misbehaved` if it prints no
+ * link, or the signal's reason.
  */
 export async function resolveLink(
 	command: readonly string[],
@@ -25,12 +25,12 @@ export async function resolveLink(
 	const [program = '', ...args] = command;
 	const name = path.basename(program);
 	if (item.startsWith('-')) {
-		throw new DownStreamError('bad-request', `${name} would take ${JSON.stringify(item)} for an option`);
+		throw new DownStreamError('bad-request', `${name} would treat ${JSON.stringify(item)} as an option`);
 	}
 
 	let output: string;
 	try {
-		const options = {timeout: patienceMs, maxBuffer: maxOutput, signal, windowsHide: true};
+		const options = {timeout: timeoutMs, maxBuffer: maxOutput, signal, windowsHide: true};
 		({stdout: output} = await promisify(execFile)(program, [...args, item], options));
 	} catch (error) {
 		signal?.throwIfAborted();
@@ -48,7 +48,7 @@ export async function resolveLink(
 		);
 	}
 
-	const link = linkIn(output);
+	const link = parseLink(output);
 	if (typeof link === 'string') {
 		throw new DownStreamError('origin-misbehaved', `${name} gave no link for ${maskUrl(item)}: ${link}`);
 	}
@@ -57,57 +57,57 @@ export async function resolveLink(
 }
 
 /**
- * What a command prints: a URL, and after it headers as `Name: value`, one on each line; or JSON with `url` and
- * `headers` (or `http_headers`, as `yt-dlp -j` says). Else, in words, what is wrong with it.
+ * Parses the command's output: a URL followed by headers as `Name: value`, one per line; or JSON with `url` and
+ * `headers` (or `http_headers`, as in `yt-dlp -j`). Otherwise returns a description of the problem.
  */
-export function linkIn(output: string): Link | string {
+export function parseLink(output: string): Link | string {
 	const lines = output
 		.split(/\r?\n/)
 		.map(line => line.trim())
 		.filter(line => line !== '');
 	const [url, ...rest] = lines;
 	if (url?.startsWith('{')) {
-		return linkOfJson(url === '{' ? output : url);
+		return parseJsonLink(url === '{' ? output : url);
 	}
 
-	if (url === undefined || !isWebAddress(url)) {
+	if (url === undefined || !isHttpUrl(url)) {
 		return 'it printed no URL that begins with http:// or https://';
 	}
 
-	if (rest.some(isWebAddress)) {
-		return 'it printed several URLs, such as sound and picture apart; let it print one (yt-dlp -g -f b)';
+	if (rest.some(isHttpUrl)) {
+		return 'it printed several URLs, such as separate video and audio; make it print one (yt-dlp -g -f b)';
 	}
 
 	const headers = rest.map(line => /^([^\s:]+):[ \t]*(.*)$/.exec(line));
 	return headers.every(header => header !== null)
 		? {url, headers: Object.fromEntries(headers.map(([, name, value]) => [name, value]))}
-		: 'after the URL it printed what is no header, written Name: value';
+		: 'it printed a line after the URL that is not a header (Name: value)';
 }
 
-function linkOfJson(json: string): Link | string {
-	let said: {url?: unknown; headers?: unknown; http_headers?: unknown};
+function parseJsonLink(json: string): Link | string {
+	let parsed: {url?: unknown; headers?: unknown; http_headers?: unknown};
 	try {
-		said = JSON.parse(json) as object;
+		parsed = JSON.parse(json) as object;
 	} catch {
 		return 'it printed JSON that is not valid';
 	}
 
-	const {url, headers = said.http_headers ?? {}} = said;
-	if (typeof url !== 'string' || !isWebAddress(url)) {
-		return 'the JSON that it printed has no "url" that begins with http:// or https://';
+	const {url, headers = parsed.http_headers ?? {}} = parsed;
+	if (typeof url !== 'string' || !isHttpUrl(url)) {
+		return 'its JSON has no "url" that begins with http:// or https://';
 	}
 
 	const isRecord = typeof headers === 'object' && headers !== null;
 	return isRecord && Object.values(headers).every(value => typeof value === 'string')
 		? {url, headers: headers as Record<string, string>}
-		: 'the "headers" of the JSON that it printed are not an object of strings';
+		: 'the "headers" of its JSON are not an object of strings';
 }
 
-function isWebAddress(text: string): boolean {
+function isHttpUrl(text: string): boolean {
 	return /^https?:\/\/\S+$/i.test(text) && URL.canParse(text);
 }
 
-/** Its last words, without colours and secrets. */
+/** The last line of the output, without colors and secrets. */
 function reasonIn(stderr: string): string {
 	const last = stripVTControlCharacters(stderr)
 		.split(/[\r\n]+/)
@@ -118,5 +118,5 @@ function reasonIn(stderr: string): string {
 		return '';
 	}
 
-	return masked.length > longestReason ? `: ${masked.slice(0, longestReason)}…` : `: ${masked}`;
+	return masked.length > maxReasonLength ? `: ${masked.slice(0, maxReasonLength)}…` : `: ${masked}`;
 }

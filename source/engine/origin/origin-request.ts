@@ -1,7 +1,7 @@
-// One request to an origin: redirects, credentials, and the proof of what the answer is before its first byte.
+// One request to an origin: redirects, credentials, and the validation of the response before its first byte is used.
 import {DownStreamError} from '../../downstream.ts';
 import {loginProblem} from './challenges.ts';
-import {canBeginSo, canDecode, codingsOf, decoded, telltaleLength} from './content-coding.ts';
+import {canStartWith, canDecode, codingsOf, decodeBody, sniffedBytes} from './content-coding.ts';
 import {parseContentRange, unsatisfiedSize, type ContentRange} from './content-range.ts';
 import {CookieJar} from './cookie-jar.ts';
 import type {OriginResponse} from './data-source.ts';
@@ -15,64 +15,67 @@ import type {Range} from '../store/range-set.ts';
 import {RedirectGuard} from './redirect-guard.ts';
 import {redirectTarget} from './redirect-target.ts';
 
-const maxRedirects = 10;
-/** A challenge, and two that say that its nonce has expired. */
+/** As many as curl follows. */
+const maxRedirects = 50;
+/** Limit for requests that repeat a URL with the same cookies. Some servers respond differently in the end. */
+const maxRepeats = 10;
+/** One challenge, and two for an expired nonce. */
 const maxChallenges = 3;
-/** Responses that carry the file. */
-const successes = new Set([200, 201, 203, 206]);
-/** Statuses that refuse the request as it is; without Range it may be served. */
+/** Statuses of responses that contain the file. */
+const successStatuses = new Set([200, 201, 203, 206]);
+/** Statuses that reject the request as it is; without Range, it may be served. */
 const rangeRefusals = new Set([400, 405, 406, 416, 501]);
-/** Statuses that say nothing of the Range: logins, files that are gone, requests that come too soon. */
+/** Statuses unrelated to the Range: logins, missing files, premature requests. */
 const othersThanRange = new Set([401, 407, 408, 410, 425, 429, 503]);
 const nothing = new Uint8Array();
 
-/** What the requests of one data source have shown of its origin. */
+/** What earlier requests of a data source revealed about its origin. */
 export type OriginTraits = {
-	/** It has answered with a part that does not begin at 0. */
+	/** It has sent a part that does not start at 0. */
 	givesParts?: boolean;
-	/** It has answered a request with Range by bytes of the file, be it the whole. */
+	/** It has responded to a Range with bytes of the file, possibly all of them. */
 	servesRanges?: boolean;
-	/** It names a Content-Encoding that its bytes do not have. */
+	/** It declares a Content-Encoding that its bytes do not have. */
 	mislabels?: boolean;
 	/** When it refused the whole as well as a part, in milliseconds of `performance.now()`. */
 	refusedWholeAt?: number;
 };
-/** Milliseconds in which an origin that refused the whole is not asked for it again because of a refused part. */
+/** Milliseconds before a refused part may again cause a request for the whole file, after that was refused too. */
 const wholeRefusalMs = 30_000;
-/** A body that nobody wants is read to keep the connection: so many bytes, for so long. */
-const largestDiscarded = 64 * 1024;
-const longestDiscardMs = 2000;
+/** An unneeded body is drained to keep the connection, up to this many bytes and milliseconds. */
+const maxDiscardedBytes = 64 * 1024;
+const maxDiscardMs = 2000;
 
 export type OriginRequestOptions = {
-	/** What the user gave; each try starts from it, never from where it was redirected to. */
+	/** The user's URL. Every attempt starts from it, never from a redirect's target. */
 	readonly url: URL;
-	/** For the origin (scheme, host, port) of `url` alone. */
+	/** For the origin (scheme, host, port) of `url` only. */
 	readonly headers: Readonly<Record<string, string>>;
-	/** For the origin of `url` alone: takes the place of `authorization` once that origin has asked for Digest. */
+	/** For the origin of `url` only. Replaces `authorization` once that origin has sent a Digest challenge. */
 	readonly login?: DigestLogin | undefined;
-	/** Filled in. */
+	/** Updated by the request. */
 	readonly traits?: OriginTraits;
 	readonly userAgent: string;
-	/** How to reach a URL, and whether that is through a proxy that may resolve names itself. */
+	/** How to reach a URL, and whether directly or through a proxy that may resolve names itself. */
 	readonly route: (url: URL) => {client: Promise<HttpClient>; isDirect: boolean};
 	readonly range: Range;
-	/** Whether to send Range at all. */
+	/** Whether to send a Range header. */
 	readonly ranged: boolean;
 	readonly isBackground?: (() => boolean) | undefined;
-	readonly answerTimeout?: number | undefined;
+	readonly responseTimeout?: number | undefined;
 	readonly isOwnStream?: ((url: URL) => boolean) | undefined;
 	readonly signal: AbortSignal;
 };
 
 /**
- * Rejects with a `DownStreamError`, or the signal's reason. An origin that refuses the Range, or whose response does not
- * prove which bytes it has, is asked once for the whole.
+ * Rejects with a `DownStreamError`, or the signal's reason. If the origin rejects the Range, or its response does not
+ * prove which bytes it contains, the request is sent once more without Range.
  */
 export async function requestOrigin(options: OriginRequestOptions): Promise<OriginResponse> {
 	const {ranged, signal, traits = {}} = options;
 	try {
 		return await requestOnce({...options, traits}).catch(async (error: unknown) => {
-			if (!ranged || !isAboutRange(error, traits)) {
+			if (!ranged || !mayWorkWithoutRange(error, traits)) {
 				throw error;
 			}
 
@@ -90,25 +93,25 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 	}
 }
 
-/** The connection was made, and ended without a response. */
+/** The connection was established but ended without a response. */
 function isCut(error: unknown): boolean {
 	const cause =
 		error instanceof DownStreamError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
 	return cause?.code === 'ECONNRESET' || cause?.code === 'CONNECTION_CLOSED';
 }
 
-/** The response does not prove which bytes of the file it has. */
+/** The response does not prove which bytes of the file it contains. */
 class UnprovenResponse extends DownStreamError {
-	constructor(host: string, what: string) {
-		super('origin-misbehaved', `${host} ${what}`);
+	constructor(host: string, fault: string) {
+		super('origin-misbehaved', `${host} ${fault}`);
 	}
 }
 
-/** Whether a request without Range may succeed. */
-function isAboutRange(error: unknown, traits: OriginTraits): boolean {
+/** True if a request without Range may succeed. */
+function mayWorkWithoutRange(error: unknown, traits: OriginTraits): boolean {
 	const {givesParts = false, servesRanges = false, refusedWholeAt = -Infinity} = traits;
 	const status = statusOf(error);
-	// Once parts have come, other statuses are about the link or the number of connections.
+	// Once parts were served, other statuses concern the link or the number of connections.
 	const mayBe = status !== undefined && !othersThanRange.has(status) && !givesParts;
 	return (
 		isRangeRefusal(error) ||
@@ -141,46 +144,50 @@ async function requestOnce(options: RequestOptions): Promise<OriginResponse> {
 	const {range, headers} = options;
 	const {url, response} = await follow(options);
 	const {status} = response;
-	options.traits.servesRanges ||= options.ranged && successes.has(status);
+	options.traits.servesRanges ||= options.ranged && successStatuses.has(status);
 	if (status === 416) {
-		// One that lies before the end that it tells is a refusal of the Range itself.
+		// An offset before the stated end means that the Range itself was rejected.
 		const size = unsatisfiedSize(response.headers.get('content-range'));
 		if (size !== undefined && size <= range.start) {
 			await discard(response);
-			return emptyAnswer(url, response, range.start, size);
+			return emptyResponse(url, response, range.start, size);
 		}
 	}
 
-	if (!successes.has(status)) {
+	if (!successStatuses.has(status)) {
 		const error = refusal(url, response, url.origin === options.url.origin ? Object.keys(headers) : []);
 		await discard(response);
 		throw error;
 	}
 
 	try {
-		return await proveAnswer(url, response, options);
+		return await proveResponse(url, response, options);
 	} catch (error) {
 		response.close();
 		throw error;
 	}
 }
 
-/** Redirects by hand: what was given for one origin must not reach another one. */
+/** Follows redirects manually, because headers for one origin must not reach another. */
 async function follow(options: RequestOptions): Promise<{url: URL; response: HttpResponse}> {
 	const {url: given, route, login} = options;
 	const guard = new RedirectGuard(given, url => route(url).isDirect);
 	const jar = new CookieJar();
 	let url = given;
+	const visitOf = ({href}: URL) => `${href}\n${jar.headerFor(new URL(href), undefined) ?? ''}`;
+	const visits = new Set<string>();
 	let redirects = 0;
+	let repeats = 0;
 	let challenges = 0;
 	for (;;) {
-		const response = await ask(url, options, guard, jar);
-		jar.take(url, response.headers.get('set-cookie'));
+		visits.add(visitOf(url));
+		const response = await send(url, options, guard, jar);
+		jar.store(url, response.headers.get('set-cookie'));
 		const isChallenge =
 			response.status === 401 &&
 			url.origin === given.origin &&
 			challenges < maxChallenges &&
-			login?.take(response.headers.get('www-authenticate'), challenges === 0);
+			login?.accept(response.headers.get('www-authenticate'), challenges === 0);
 		if (isChallenge) {
 			challenges++;
 			await discard(response);
@@ -193,28 +200,31 @@ async function follow(options: RequestOptions): Promise<{url: URL; response: Htt
 		}
 
 		await discard(response);
+		url = target;
+		if (visits.has(visitOf(url)) && repeats++ === maxRepeats) {
+			throw new DownStreamError('origin-refused', `${given.hostname} redirects in a circle`);
+		}
+
 		if (redirects++ === maxRedirects) {
 			throw new DownStreamError(
 				'origin-refused',
-				`${given.hostname} redirects in a circle (${maxRedirects} times)`,
+				`${given.hostname} redirects more than ${maxRedirects} times`,
 			);
 		}
-
-		url = target;
 	}
 }
 
-function closingOnError<T>(response: HttpResponse, act: () => T): T {
+function closingOnError<T>(response: HttpResponse, attempt: () => T): T {
 	try {
-		return act();
+		return attempt();
 	} catch (error) {
 		response.close();
 		throw error;
 	}
 }
 
-/** `url` is the given one, or one that it redirects to. */
-async function ask(
+/** `url` is the user's URL or a redirect's target. */
+async function send(
 	url: URL,
 	options: RequestOptions,
 	guard: RedirectGuard,
@@ -229,7 +239,7 @@ async function ask(
 		range,
 		ranged,
 		isBackground,
-		answerTimeout,
+		responseTimeout,
 		signal,
 	} = options;
 	const last = range.end === Infinity ? '' : range.end - 1;
@@ -237,24 +247,24 @@ async function ask(
 		throw new DownStreamError('origin-refused', `${given.hostname} leads to this program's own stream`);
 	}
 
-	const own = url.origin === given.origin ? headers : {};
-	const cookie = jar.headerFor(url, own.cookie);
+	const userHeaders = url.origin === given.origin ? headers : {};
+	const cookie = jar.headerFor(url, userHeaders.cookie);
 	try {
 		await guard.approveName(url);
 		const client = await route(url).client;
-		const authorization = own === headers ? login?.authorize(url.pathname + url.search) : undefined;
+		const authorization = userHeaders === headers ? login?.authorize(url.pathname + url.search) : undefined;
 		return await client.get({
 			url,
 			signal,
 			isBackground,
-			answerTimeout,
+			responseTimeout,
 			approve: address => guard.approveAddress(url, address),
 			headers: {
 				accept: '*/*',
 				'accept-encoding': 'identity',
 				'user-agent': userAgent,
 				...(ranged ? {range: `bytes=${range.start}-${last}`} : {}),
-				...own,
+				...userHeaders,
 				...(cookie === undefined ? {} : {cookie}),
 				...(authorization === undefined ? {} : {authorization}),
 			},
@@ -264,8 +274,8 @@ async function ask(
 	}
 }
 
-/** RFC 9110 sections 14.4 and 15.3.7: only what the answer says of itself counts, whatever was asked. */
-async function proveAnswer(
+/** RFC 9110 sections 14.4 and 15.3.7: only the response's own statements count, whatever was requested. */
+async function proveResponse(
 	url: URL,
 	response: HttpResponse,
 	options: RequestOptions,
@@ -285,14 +295,14 @@ async function proveAnswer(
 	}
 
 	const {range, size} = part ?? {range: {start: 0, end: length ?? Infinity}, size: length ?? Infinity};
-	const {start, codings} = await realCodings(url, response, range.start, options.traits);
+	const {start, codings} = await actualCodings(url, response, range.start, options.traits);
 	const coding = codings.find(each => !canDecode(each));
 	if (part && codings.length > 0) {
-		throw new UnprovenResponse(host, 'compresses the file though it was asked not to');
+		throw new UnprovenResponse(host, 'compresses a part of the file although compression was declined');
 	}
 
 	if (coding !== undefined) {
-		throw misbehaved(host, `compresses the file with ${coding}, which cannot be decompressed here`);
+		throw misbehaved(host, `compresses the file with ${coding}, which cannot be decompressed`);
 	}
 
 	if (part && range.start > 0) {
@@ -306,7 +316,7 @@ async function proveAnswer(
 				range: {start: 0, end: Infinity},
 				acceptsRanges: false,
 				endIsProven: true,
-				body: decoded(bytes, codings, {host, close: () => response.close()}),
+				body: decodeBody(bytes, codings, {host, close: () => response.close()}),
 			}
 		: {
 				...describe(url, response, size),
@@ -320,15 +330,15 @@ async function proveAnswer(
 			};
 }
 
-/** The part of the file that the response is; undefined if it is the whole. Throws `UnprovenResponse`. */
+/** Returns the part of the file that the response contains, or undefined for the whole. Throws `UnprovenResponse`. */
 function statedPart(
 	host: string,
 	response: HttpResponse,
 	length: number | undefined,
-	{range: asked, ranged}: RequestOptions,
+	{range: requested, ranged}: RequestOptions,
 ): ContentRange | undefined {
 	if (/^multipart\/byteranges\b/i.test(response.headers.get('content-type') ?? '')) {
-		throw new UnprovenResponse(host, 'was asked for one range and answers with several parts');
+		throw new UnprovenResponse(host, 'sent several parts in response to a single range');
 	}
 
 	const proof = parseContentRange(response.headers.get('content-range'), length);
@@ -337,7 +347,7 @@ function statedPart(
 	}
 
 	if (!proof) {
-		throw new UnprovenResponse(host, 'answers with a part of the file and does not say which');
+		throw new UnprovenResponse(host, 'sent a part of the file and does not say which');
 	}
 
 	const {range, size} = proof;
@@ -346,20 +356,20 @@ function statedPart(
 	}
 
 	if (!ranged && (range.start > 0 || range.end < size)) {
-		throw new UnprovenResponse(host, 'was asked for the whole file and answers with a part of it');
+		throw new UnprovenResponse(host, 'sent a part in response to a request for the whole file');
 	}
 
-	if (range.start > asked.start || range.end <= asked.start) {
+	if (range.start > requested.start || range.end <= requested.start) {
 		throw new UnprovenResponse(
 			host,
-			`was asked for byte ${asked.start} and answers with ${range.start} to ${range.end - 1}`,
+			`sent bytes ${range.start} to ${range.end - 1} in response to a request for byte ${requested.start}`,
 		);
 	}
 
 	if (length !== undefined && length !== range.end - range.start) {
 		throw new UnprovenResponse(
 			host,
-			`says that bytes ${range.start} to ${range.end - 1} are ${length} bytes`,
+			`declares a length of ${length} for bytes ${range.start} to ${range.end - 1}`,
 		);
 	}
 
@@ -367,8 +377,8 @@ function statedPart(
 }
 
 /**
- * Whether a 200 is a part all the same. Its Content-Range has no meaning by RFC 9110 section 14.4, but some servers
- * mean it: of the two, the one that the length fits is true.
+ * True if a 200 is actually a part. Its Content-Range has no meaning by RFC 9110 section 14.4, but some servers
+ * intend it: the statement that matches the length is true.
  */
 function isPartialDespite200(
 	host: string,
@@ -380,10 +390,7 @@ function isPartialDespite200(
 	}
 
 	if (length !== proof.range.end - proof.range.start) {
-		throw new UnprovenResponse(
-			host,
-			'does not say whether it answers with the whole file or with a part of it',
-		);
+		throw new UnprovenResponse(host, 'does not say whether it sent the whole file or a part of it');
 	}
 
 	return true;
@@ -394,10 +401,10 @@ function listsBytes(acceptRanges: string | undefined): boolean {
 }
 
 /**
- * The codings that the body has, and what was read of it to tell. A body that cannot begin as its coding does has none;
- * of one from the middle of the file that is known from those before.
+ * The actual codings of the body, and the bytes read to detect them. A body whose start contradicts its coding has
+ * none. For a body from the middle of the file, earlier responses decide.
  */
-async function realCodings(
+async function actualCodings(
 	url: URL,
 	response: HttpResponse,
 	offset: number,
@@ -411,22 +418,22 @@ async function realCodings(
 	}
 
 	const start = await firstBytes(response, url.hostname);
-	traits.mislabels = !canBeginSo(outermost, start);
+	traits.mislabels = !canStartWith(outermost, start);
 	return {codings: traits.mislabels ? [] : codings, start};
 }
 
-/** As many as tell what they are, or all that there are. */
+/** Reads enough bytes to detect the coding, or the whole body. */
 async function firstBytes(response: HttpResponse, host: string): Promise<Uint8Array> {
 	const pieces: Uint8Array[] = [];
 	let length = 0;
 	try {
-		while (length < telltaleLength) {
+		while (length < sniffedBytes) {
 			const bytes = await response.read();
 			if (!bytes) {
 				break;
 			}
 
-			// It is good only until the next one is read.
+			// Copied, because a piece is valid only until the next read.
 			pieces.push(bytes.slice());
 			length += bytes.length;
 		}
@@ -437,8 +444,8 @@ async function firstBytes(response: HttpResponse, host: string): Promise<Uint8Ar
 	return Buffer.concat(pieces);
 }
 
-/** Nothing is at or after the asked offset. */
-function emptyAnswer(url: URL, response: HttpResponse, start: number, size: number): OriginResponse {
+/** No bytes exist at or after the requested offset. */
+function emptyResponse(url: URL, response: HttpResponse, start: number, size: number): OriginResponse {
 	return {
 		...describe(url, response, size),
 		range: {start, end: start},
@@ -487,7 +494,7 @@ function validatorOf(response: HttpResponse): Validator {
 	};
 }
 
-/** Exactly the bytes of the range, of which `start` were read already. */
+/** Yields exactly the bytes of the range; `start` holds those already read. */
 async function* body(
 	response: HttpResponse,
 	start: Uint8Array,
@@ -499,14 +506,14 @@ async function* body(
 	try {
 		let bytes = start.length > 0 ? start : await response.read();
 		while (bytes && left > 0) {
-			const wanted = bytes.length > left ? bytes.subarray(0, left) : bytes;
-			left -= wanted.length;
-			yield wanted;
-			// Nothing but closing would end it.
+			const piece = bytes.length > left ? bytes.subarray(0, left) : bytes;
+			left -= piece.length;
+			yield piece;
+			// Otherwise only the close of the connection would end the body.
 			bytes = left > 0 || response.endIsProven ? await response.read() : undefined;
 		}
 	} catch (error) {
-		// How the answer ends is nobody's business once all of it is here.
+		// How the response ends no longer matters after the last byte.
 		if (left > 0) {
 			throw signal.aborted ? signal.reason : originError(error, host);
 		}
@@ -515,7 +522,7 @@ async function* body(
 	}
 
 	if (left > 0 && left < Infinity) {
-		throw new DownStreamError('origin-truncated', `${host} sent ${left} bytes less than it said`);
+		throw new DownStreamError('origin-truncated', `${host} sent ${left} bytes less than it announced`);
 	}
 }
 
@@ -524,12 +531,12 @@ function lengthOf(response: HttpResponse): number | undefined {
 	return text === undefined ? undefined : contentLength(text);
 }
 
-/** Reads a short body to its end, so that the connection can be used again; closes the connection otherwise. */
+/** Drains a short body so that the connection can be reused; otherwise closes the connection. */
 async function discard(response: HttpResponse): Promise<void> {
-	// Closing ends a read that waits.
-	const deadline = setTimeout(() => response.close(), longestDiscardMs);
+	// Closing also ends a pending read.
+	const deadline = setTimeout(() => response.close(), maxDiscardMs);
 	try {
-		for (let left = largestDiscarded; left > 0;) {
+		for (let left = maxDiscardedBytes; left > 0;) {
 			const bytes = await response.read();
 			if (!bytes) {
 				break;
@@ -538,14 +545,14 @@ async function discard(response: HttpResponse): Promise<void> {
 			left -= bytes.length;
 		}
 	} catch {
-		// Not needed.
+		// The body is not needed.
 	} finally {
 		clearTimeout(deadline);
 		response.close();
 	}
 }
 
-/** `given`: the names of the user's headers that the request had. */
+/** `given` lists the names of the user's headers that were sent. */
 function refusal(url: URL, response: HttpResponse, given: readonly string[]): DownStreamError {
 	const {status} = response;
 	const host = url.hostname;
@@ -565,20 +572,20 @@ function refusal(url: URL, response: HttpResponse, given: readonly string[]): Do
 		403: `403 Forbidden from ${host}: the link may have expired`,
 		404: `404: no such file on the server ${host}`,
 		410: `410 Gone: ${host} does not have the file any more`,
-		416: `416: ${host} refuses the range that was asked for`,
+		416: `416: ${host} refuses the requested range`,
 	};
 	const isRedirect = status >= 300 && status < 400 && status !== 304;
 	return new DownStreamError(
 		'origin-refused',
 		reasons[status] ??
-			`${host} ${isRedirect ? 'redirects without a Location, by' : 'answers with'} status ${status}`,
+			`${host} ${isRedirect ? 'redirects without a Location, with' : 'answers with'} status ${status}`,
 		{
 			status,
 		},
 	);
 }
 
-/** Seconds or an HTTP date (RFC 9110 section 10.2.3), in milliseconds from now. */
+/** Parses seconds or an HTTP date (RFC 9110 section 10.2.3) into milliseconds from now. */
 export function retryAfter(text: string | undefined, now: number): number | undefined {
 	if (text === undefined) {
 		return undefined;
@@ -592,20 +599,20 @@ export function retryAfter(text: string | undefined, now: number): number | unde
 	return Number.isNaN(date) ? undefined : Math.max(0, date - now);
 }
 
-function misbehaved(host: string, what: string): DownStreamError {
-	return new DownStreamError('origin-misbehaved', `${host} ${what}`);
+function misbehaved(host: string, fault: string): DownStreamError {
+	return new DownStreamError('origin-misbehaved', `${host} ${fault}`);
 }
 
 const unreachable: Partial<Record<string, string>> = {
 	ENOTFOUND: 'no such host',
-	EAI_AGAIN: 'the name of the host cannot be looked up now',
+	EAI_AGAIN: 'the host name cannot be resolved at the moment',
 	ECONNREFUSED: 'connection refused',
 	ECONNRESET: 'connection reset',
 	EPIPE: 'connection reset',
-	CONNECTION_CLOSED: 'connection closed in the middle',
+	CONNECTION_CLOSED: 'connection closed early',
 	CONNECT_TIMEOUT: 'no connection in time',
 	ETIMEDOUT: 'no connection in time',
-	HEADERS_TIMEOUT: 'no answer in time',
+	HEADERS_TIMEOUT: 'no response in time',
 	BODY_TIMEOUT: 'no more bytes in time',
 	EHOSTUNREACH: 'host cannot be reached',
 	ENETUNREACH: 'no network',
@@ -617,7 +624,7 @@ function originError(error: unknown, host: string): DownStreamError {
 		return error;
 	}
 
-	// All addresses of a host were tried: the first failure is as good as the others.
+	// All addresses of the host failed; the first error represents them.
 	const first = error instanceof AggregateError ? (error.errors[0] as unknown) : error;
 	const cause = (first as Error).cause as NodeJS.ErrnoException | undefined;
 	const code = String((first as NodeJS.ErrnoException).code ?? cause?.code);
@@ -627,13 +634,13 @@ function originError(error: unknown, host: string): DownStreamError {
 	}
 
 	if (code === 'HEADERS_TOO_LARGE') {
-		return new DownStreamError('origin-misbehaved', `${host} sends larger headers than a file needs`, {
+		return new DownStreamError('origin-misbehaved', `${host} sent headers that are too large`, {
 			cause: error,
 		});
 	}
 
 	if (code === 'NOT_HTTP') {
-		return new DownStreamError('origin-misbehaved', `${host} does not answer as HTTP demands`, {
+		return new DownStreamError('origin-misbehaved', `${host} sent an invalid HTTP response`, {
 			cause: error,
 		});
 	}

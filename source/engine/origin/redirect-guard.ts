@@ -1,24 +1,24 @@
-// A public server must not send us to services of this machine or its network (server-side request forgery).
+// Prevents public servers from redirecting to services of this machine or its network (server-side request forgery).
 import {lookup} from 'node:dns/promises';
 import ipaddr from 'ipaddr.js';
 import {DownStreamError} from '../../downstream.ts';
 import {bareHost} from '../http/proxy-settings.ts';
 
 export class RedirectGuard {
-	readonly #given: URL;
+	readonly #userUrl: URL;
 	readonly #isDirect: (url: URL) => boolean;
-	/** The user's own URL leads there: then what it redirects to may, too. */
+	/** The user's own URL is private; then its redirects may be, too. */
 	#allowsPrivate = false;
 
-	/** `given` is what the user gave. `isDirect`: whether no proxy resolves the name of the URL's host. */
-	constructor(given: URL, isDirect: (url: URL) => boolean) {
-		this.#given = given;
+	/** `userUrl` was given by the user. `isDirect` is true if no proxy resolves the URL's host name. */
+	constructor(userUrl: URL, isDirect: (url: URL) => boolean) {
+		this.#userUrl = userUrl;
 		this.#isDirect = isDirect;
 	}
 
-	/** Before a connection is made. Rejects with `origin-refused`, or if the name cannot be looked up. */
+	/** Call before connecting. Rejects with `origin-refused`, or if the name cannot be resolved. */
 	async approveName(url: URL): Promise<void> {
-		if (url === this.#given) {
+		if (url === this.#userUrl) {
 			this.#allowsPrivate = hasPrivateName(url);
 		} else if (
 			!this.#allowsPrivate &&
@@ -28,10 +28,10 @@ export class RedirectGuard {
 		}
 	}
 
-	/** Where the connection was really made to: a name may lead elsewhere each time that it is looked up. */
+	/** Checks the address actually connected to: a name may resolve differently each time. */
 	approveAddress(url: URL, address: string): void {
 		const isPrivate = address !== '' && isPrivateAddress(address);
-		if (url === this.#given) {
+		if (url === this.#userUrl) {
 			this.#allowsPrivate ||= isPrivate;
 		} else if (isPrivate && !this.#allowsPrivate) {
 			throw this.#refusal(url);
@@ -41,12 +41,12 @@ export class RedirectGuard {
 	#refusal({hostname}: URL): DownStreamError {
 		return new DownStreamError(
 			'origin-refused',
-			`${this.#given.hostname} redirects to the private address ${hostname}; add that URL itself if you trust it`,
+			`${this.#userUrl.hostname} redirects to the private address ${hostname}; add that URL directly if you trust it`,
 		);
 	}
 }
 
-/** What can be told without looking the name up: behind a proxy names may mean nothing here. */
+/** Judges the name without resolving it: behind a proxy, local name resolution may be meaningless. */
 function hasPrivateName(url: URL): boolean {
 	const host = bareHost(url);
 	return ipaddr.isValid(host) ? isPrivateAddress(host) : host === 'localhost' || host.endsWith('.localhost');

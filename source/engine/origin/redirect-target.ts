@@ -1,14 +1,15 @@
-// Where a redirect leads.
+// Resolves the target of a redirect.
 import {DownStreamError} from '../../downstream.ts';
-import {onlyValue} from '../http/header-text.ts';
+import {withoutDuplicate} from '../http/header-text.ts';
+import {isImpossible} from '../http/hosts.ts';
 import type {ResponseHead} from '../http/response-parser.ts';
 
 const redirects = new Set([300, 301, 302, 303, 307, 308]);
 
 /**
- * The URL that a response of `from` redirects to, without credentials and fragment; undefined where it is no redirect.
- * Throws `origin-misbehaved` for a target that browsers guess at, such as `http:///x` and `\\host\x`: a wrong guess asks
- * another host, or waits for one that is not there.
+ * Returns the redirect's URL without credentials and fragment, or undefined if the response from `from` is not a
+ * redirect. Throws `origin-misbehaved` for malformed targets such as `http:///x` and `\\host\x`, for which browsers
+ * guess: a wrong guess contacts another host, or waits for one that does not exist.
  */
 export function redirectTarget(from: URL, {status, headers}: ResponseHead): URL | undefined {
 	const location = headers.get('location');
@@ -16,20 +17,20 @@ export function redirectTarget(from: URL, {status, headers}: ResponseHead): URL 
 		return undefined;
 	}
 
-	const target = resolved(from, onlyValue(location.replaceAll(/^[ \t]+|[ \t]+$/g, '')));
+	const target = resolve(from, withoutDuplicate(location.replaceAll(/^[ \t]+|[ \t]+$/g, '')));
 	if (typeof target === 'string') {
 		throw new DownStreamError('origin-misbehaved', `${from.hostname} redirects to ${target}`);
 	}
 
-	// A server must not choose credentials for us.
+	// A server must not choose our credentials.
 	target.username = '';
 	target.password = '';
 	target.hash = '';
 	return target;
 }
 
-/** Else, in words, what it is instead of a URL. */
-function resolved(from: URL, location: string): URL | string {
+/** Returns the URL, or a description of the invalid target. */
+function resolve(from: URL, location: string): URL | string {
 	if (location === '') {
 		return 'nowhere: its Location is empty';
 	}
@@ -45,11 +46,14 @@ function resolved(from: URL, location: string): URL | string {
 	}
 
 	try {
-		// Bytes stay what they are: a name in raw UTF-8 is that name.
-		return new URL(
+		// Keeps raw bytes: a name in raw UTF-8 is that name.
+		const target = new URL(
 			location.replaceAll(/[\x80-\xFF]/g, byte => `%${byte.charCodeAt(0).toString(16).toUpperCase()}`),
 			from,
 		);
+		// `0x` and the like become it.
+		const isZero = isAbsolute && target.hostname === '0.0.0.0' && !rest.startsWith('//0.0.0.0');
+		return isZero || isImpossible(target) ? 'a malformed address' : target;
 	} catch {
 		return 'a malformed address';
 	}

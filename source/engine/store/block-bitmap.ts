@@ -1,20 +1,23 @@
-// Which bytes of a large file are present: one bit for each whole block, and the exact edges of the others.
+// The present bytes of a large file: one bit per complete block, and the exact edges of partial blocks.
 import {assertRange, RangeSet, type PresentSet, type Range} from './range-set.ts';
 
 /** Bytes. */
 export const blockSize = 256 * 1024;
 
 /**
- * Words of 32 blocks in one page: 4 GiB of the file. Pages are made when a block in them is whole, so that an absurd size
- * costs nothing; 100 GiB are 25 pages, which are scanned in some 10 µs.
+ * Words of 32 blocks per page; a page covers 4 GiB of the file. A page is allocated with its first complete block, so
+ * an absurd size costs nothing. 100 GiB take 25 pages, which are scanned in some 10 µs.
  */
 const pageWords = 512;
 const pageBlocks = pageWords * 32;
 
-/** Files up to this many bytes are tracked by ranges alone. */
+/** Files up to this size in bytes are tracked by ranges alone. */
 export const rangeSetLimit = 100_000_000;
 
-/** The set that suits a file of `size` bytes (Infinity while unknown); what lies beyond the file is dropped. */
+/**
+ * Returns the appropriate set for a file of `size` bytes (Infinity while unknown). Ranges beyond the file are
+ * dropped.
+ */
 export function presentSetFor(size: number, ranges: Iterable<Range> = []): PresentSet {
 	const present = size > rangeSetLimit && size < Infinity ? new BlockBitmap(size) : new RangeSet();
 	for (const {start, end} of ranges) {
@@ -30,20 +33,20 @@ export class BlockBitmap implements PresentSet {
 	readonly #fileSize: number;
 	readonly #blockCount: number;
 	readonly #pages = new Map<number, Uint32Array>();
-	/** The numbers of these pages, ascending. */
+	/** The page numbers in ascending order. */
 	readonly #numbers: number[] = [];
 	#wholeBlocks = 0;
-	/** The present bytes of blocks that are only partly there: no byte is both here and in the bitmap. */
+	/** The present bytes of partial blocks. No byte is in both sets. */
 	readonly #edges = new RangeSet();
 
-	/** `fileSize` in bytes, finite. */
+	/** `fileSize` is in bytes and finite. */
 	constructor(fileSize: number) {
 		this.#fileSize = fileSize;
 		this.#blockCount = Math.ceil(fileSize / blockSize);
 	}
 
 	get size(): number {
-		// The last block is shorter than the others.
+		// The last block is shorter.
 		const last = this.#blockCount - 1;
 		const shortfall = this.#isWhole(last) ? this.#blockCount * blockSize - this.#fileSize : 0;
 		return this.#wholeBlocks * blockSize - shortfall + this.#edges.size;
@@ -60,7 +63,7 @@ export class BlockBitmap implements PresentSet {
 			return;
 		}
 
-		// Every block between the first and the last is now whole; these two may have become so.
+		// All blocks between the first and the last are complete now; these two may be.
 		this.#edges.add(range);
 		const first = blockOf(range.start);
 		const last = blockOf(range.end - 1);
@@ -148,9 +151,10 @@ export class BlockBitmap implements PresentSet {
 		return this.#runsFrom(0);
 	}
 
-	/** The present runs from `offset` on, the first one without what lies before it. */
+	/** Yields the present runs from `offset` on; the first one starts at `offset` or later. */
 	*#runsFrom(offset: number): Generator<Range, void> {
-		// The next whole block is looked for again only once it is passed: many edges must not mean many scans.
+		// The next complete block is searched only after the previous one was passed, so that many edges do not cause
+		// many scans.
 		let nextWhole = -1;
 		for (let end = offset; ;) {
 			if (nextWhole < end) {
@@ -210,7 +214,7 @@ export class BlockBitmap implements PresentSet {
 		return page;
 	}
 
-	/** The first page from `number` on; Infinity if there is none. */
+	/** The first page at or after `number`; Infinity if there is none. */
 	#nextPage(number: number): number {
 		return this.#numbers[this.#pagesBefore(number)] ?? Infinity;
 	}
@@ -229,7 +233,7 @@ export class BlockBitmap implements PresentSet {
 		return low;
 	}
 
-	/** The first block from `from` on that is whole, or is not; the number of blocks if there is none. */
+	/** The first block at or after `from` that is complete (or incomplete); the number of blocks if there is none. */
 	#nextBlock(from: number, whole: boolean): number {
 		const flip = whole ? 0 : -1;
 		for (let block = from; block < this.#blockCount;) {

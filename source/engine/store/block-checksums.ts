@@ -1,4 +1,4 @@
-// A checksum of each block that is wholly there, so that damage on the disk is found and becomes a hole.
+// A checksum for each complete block. Damage on the disk is detected and becomes a hole.
 import {createHash, type Hash} from 'node:crypto';
 import {constants} from 'node:fs';
 import {lstat, open, rm, type FileHandle} from 'node:fs/promises';
@@ -9,36 +9,36 @@ import type {PresentSet, Range} from './range-set.ts';
 import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
 
 const blockSize = 1024 * 1024;
-/** Read and summed up at once: a slow processor takes a millisecond for it, which no player notices. */
-const pieceSize = 256 * 1024;
+/** Bytes read and checksummed at a time. This takes a slow processor a millisecond, which no player notices. */
+const readBytes = 256 * 1024;
 
-/** What a check looks at; a `SparseFile` is one. */
-type HeldFile = {readonly path: string; readonly size: number; readonly present: PresentSet};
+/** The parts of a `SparseFile` that a check needs. */
+type DataFile = {readonly path: string; readonly size: number; readonly present: PresentSet};
 
 export type CheckOptions = {
 	readonly signal: AbortSignal;
-	/** Also sums up the whole, which must be there. */
+	/** Also computes the digest of the whole file, which must be complete. */
 	readonly algorithm?: string;
-	/** Told with a fraction from 0 to 1. */
+	/** Receives a fraction from 0 to 1. */
 	readonly onProgress?: (fraction: number) => void;
 };
 
-/** Bytes and their CRC-32. */
+/** A range with its CRC-32. */
 export type Checked = Range & {readonly crc: number};
 
 /**
- * CRC-32 of each block of 1 MiB, four bytes each at their place in a file of their own: the record of a download is
- * written twice a second, and 100 GiB have 100,000 of them. Zero stands for "not known". Those of blocks that are only
- * partly there are in the record.
+ * CRC-32 of each 1 MiB block, four bytes each at its index in a separate file, because the download's record is
+ * rewritten twice a second and 100 GiB have 100,000 blocks. Zero means unknown. Checksums of partial blocks are kept
+ * in the record.
  */
 export class BlockChecksums {
 	readonly #path: string;
 	readonly #access: Pick<Writable, 'refusal'>;
-	/** Of blocks that are not whole: runs that were written in order, each with its checksum so far. */
+	/** Partial blocks: runs written in order, each with its checksum so far. */
 	readonly #pieces = new Map<number, Checked[]>();
 	readonly #finished = new Map<number, number>();
 
-	/** `pieces` as recorded. Nothing is opened or written yet. */
+	/** `pieces` comes from the record. Opens and writes nothing. */
 	constructor(
 		path: string,
 		pieces: readonly Checked[] = [],
@@ -51,7 +51,7 @@ export class BlockChecksums {
 		}
 	}
 
-	/** To be called with everything that is written, in the tick in which it is said to be present. */
+	/** Must be called for all written bytes, in the same tick in which they become present. */
 	wrote(offset: number, bytes: Uint8Array, size: number): void {
 		for (let at = 0; at < bytes.length;) {
 			const start = offset + at;
@@ -61,29 +61,32 @@ export class BlockChecksums {
 			const end = start + part.length;
 			at += part.length;
 			const pieces = this.#piecesOf(block);
-			const before = pieces.find(piece => piece.end === start);
-			const piece = {start: before?.start ?? start, end, crc: crc32(part, before?.crc)};
+			const previous = pieces.find(piece => piece.end === start);
+			const piece = {start: previous?.start ?? start, end, crc: crc32(part, previous?.crc)};
 			if (piece.start === whole.start && end === whole.end) {
 				this.#pieces.delete(block);
 				this.#finished.set(block, piece.crc);
 			} else {
-				const others = pieces.filter(each => each !== before && (each.end <= start || each.start >= end));
+				const others = pieces.filter(each => each !== previous && (each.end <= start || each.start >= end));
 				this.#setPieces(block, piece, ...others);
 			}
 		}
 	}
 
-	/** Of what is present of blocks that are not whole. */
+	/** Checksums of the present parts of partial blocks. */
 	get pieces(): Checked[] {
 		return [...this.#pieces.values()].flat();
 	}
 
-	/** Records what has become whole since the last time, and resolves with the numbers of these blocks. */
-	async save(file: HeldFile): Promise<number[]> {
+	/**
+	 * Persists the checksums of blocks completed since the last call, and resolves with the numbers of these blocks.
+	 * Rejects with `disk-full` or `disk-failed`.
+	 */
+	async save(file: DataFile): Promise<number[]> {
 		const whole = [...this.#pieces.keys()].filter(block => isWhole(file, block));
 		if (whole.length > 0) {
-			// It came in several pieces, or its end was not known.
-			await reading(file, async handle => {
+			// The block was written in several pieces, or its end was unknown.
+			await withData(file, async handle => {
 				for (const block of whole) {
 					const crc = await readCrc(handle, rangeOf(file.size, block));
 					this.#pieces.delete(block);
@@ -108,17 +111,17 @@ export class BlockChecksums {
 	}
 
 	/**
-	 * Reads what is held. `damaged` is what differs from its checksum or cannot be read; a block without a checksum
-	 * is given one by the next `save`. Rejects with `disk-failed`, or the signal's reason.
+	 * Reads all complete blocks. `damaged` lists the ranges that differ from their checksum or cannot be read; the next
+	 * `save` adds missing checksums. Rejects with `disk-failed`, or the signal's reason.
 	 */
 	async check(
-		file: HeldFile,
+		file: DataFile,
 		{signal, algorithm, onProgress}: CheckOptions,
 	): Promise<{damaged: Range[]; digest: string | undefined}> {
 		const hash = algorithm === undefined ? undefined : createHash(algorithm);
 		const blocks = [...wholeBlocks(file)];
 		const damaged: Range[] = [];
-		await this.#reading(file, async (handle, crcOf) => {
+		await this.#withDataAndTable(file, async (handle, crcOf) => {
 			for (const [done, block] of blocks.entries()) {
 				signal.throwIfAborted();
 				const range = rangeOf(file.size, block);
@@ -137,10 +140,10 @@ export class BlockChecksums {
 		return {damaged, digest: hash?.digest('hex')};
 	}
 
-	/** Those of the blocks that are whole and differ from their checksum. */
-	async damagedOf(file: HeldFile, blocks: readonly number[]): Promise<Range[]> {
+	/** Returns the complete blocks among `blocks` that differ from their checksum. */
+	async damagedOf(file: DataFile, blocks: readonly number[]): Promise<Range[]> {
 		const damaged: Range[] = [];
-		await this.#reading(file, async (handle, crcOf) => {
+		await this.#withDataAndTable(file, async (handle, crcOf) => {
 			for (const block of blocks.filter(each => isWhole(file, each))) {
 				const range = rangeOf(file.size, block);
 				const expected = await crcOf(block);
@@ -152,17 +155,17 @@ export class BlockChecksums {
 		return damaged;
 	}
 
-	/** Whether the bytes are as their checksum says. Rejects with `disk-failed`. */
-	async isIntact(file: HeldFile, checked: Checked): Promise<boolean> {
+	/** True if the bytes match their checksum. Rejects with `disk-failed`. */
+	async isIntact(file: DataFile, checked: Checked): Promise<boolean> {
 		let isIntact = false;
-		await reading(file, async handle => {
+		await withData(file, async handle => {
 			isIntact = (await readCrc(handle, checked)) === checked.crc;
 		});
 		return isIntact;
 	}
 
-	/** What of the file has a checksum, in order. Reads no data. Rejects with `disk-failed`. */
-	async checked(file: HeldFile): Promise<Checked[]> {
+	/** Returns all ranges that have a checksum, in order. Reads no data. Rejects with `disk-failed`. */
+	async checked(file: DataFile): Promise<Checked[]> {
 		const checked = this.pieces.filter(piece => file.present.covers(piece));
 		await this.#withTable(async crcOf => {
 			for (const block of [...wholeBlocks(file)]) {
@@ -175,7 +178,7 @@ export class BlockChecksums {
 		return checked.toSorted((a, b) => a.start - b.start);
 	}
 
-	/** What comes is of another version. */
+	/** Discards all checksums, because the file's version changed. */
 	async clear(): Promise<void> {
 		refuseUnlessWritable(this.#access);
 		this.#pieces.clear();
@@ -198,7 +201,7 @@ export class BlockChecksums {
 	async #write(checksums: ReadonlyArray<readonly [block: number, crc: number]>): Promise<void> {
 		refuseUnlessWritable(this.#access);
 		try {
-			// Open for the moment alone: there may be hundreds of downloads.
+			// Opened only for the write: there may be hundreds of downloads.
 			if ((await isFile(this.#path)) === false) {
 				await rm(this.#path, {recursive: true});
 			}
@@ -209,7 +212,7 @@ export class BlockChecksums {
 				0o600,
 			);
 			try {
-				// Neighbours in one write: one for each took a third of the time of a fast download.
+				// Adjacent checksums share a write: one write for each took a third of the time of a fast download.
 				const sorted = checksums.toSorted(([a], [b]) => a - b);
 				for (let from = 0, to = 1; from < sorted.length; from = to, to++) {
 					const first = sorted[from]![0];
@@ -225,7 +228,7 @@ export class BlockChecksums {
 					await handle.write(bytes, 0, bytes.length, first * 4);
 				}
 
-				// A block that is recorded can be proven, also after a power cut.
+				// Every recorded block can be verified, even after a power cut.
 				await handle.datasync();
 			} finally {
 				await handle.close();
@@ -236,30 +239,30 @@ export class BlockChecksums {
 	}
 
 	/** Opens the data and the checksums. */
-	async #reading(
-		file: HeldFile,
+	async #withDataAndTable(
+		file: DataFile,
 		read: (handle: FileHandle | undefined, crcOf: CrcOf) => Promise<void>,
 	): Promise<void> {
-		await this.#withTable(async crcOf => reading(file, async handle => read(handle, crcOf)));
+		await this.#withTable(async crcOf => withData(file, async handle => read(handle, crcOf)));
 	}
 
-	/** Reads the checksums by pages: those of a file of 2^50 bytes are 4 GiB. */
+	/** Reads checksums by page: a file of 2^50 bytes has 4 GiB of them. */
 	async #withTable(use: (crcOf: CrcOf) => Promise<void>): Promise<void> {
 		let handle: FileHandle | undefined;
 		try {
 			handle = (await isFile(this.#path)) ? await open(this.#path, 'r') : undefined;
-			const page = Buffer.alloc(tablePage);
+			const page = Buffer.alloc(tablePageBytes);
 			let pageAt = -1;
 			await use(async block => {
 				const offset = block * 4;
-				const wanted = offset - (offset % tablePage);
-				if (handle && wanted !== pageAt) {
+				const pageStart = offset - (offset % tablePageBytes);
+				if (handle && pageStart !== pageAt) {
 					page.fill(0);
-					await handle.read(page, 0, tablePage, wanted);
-					pageAt = wanted;
+					await handle.read(page, 0, tablePageBytes, pageStart);
+					pageAt = pageStart;
 				}
 
-				return handle ? page.readUInt32LE(offset - wanted) : 0;
+				return handle ? page.readUInt32LE(offset - pageStart) : 0;
 			});
 		} catch (error) {
 			throw diskError(error, this.#path);
@@ -269,13 +272,13 @@ export class BlockChecksums {
 	}
 }
 
-/** The checksum of a block; 0 where none is known. */
+/** Resolves with the checksum of a block, or 0 if unknown. */
 type CrcOf = (block: number) => Promise<number>;
 
-/** Bytes: the checksums of 16 GiB. */
-const tablePage = 64 * 1024;
+/** Bytes; holds the checksums of 16 GiB. */
+const tablePageBytes = 64 * 1024;
 
-/** Of the path itself: a link, pipe or folder is none. Undefined where there is nothing. */
+/** Does not follow links; false for links, pipes and folders. Undefined if nothing exists. */
 async function isFile(path: string): Promise<boolean | undefined> {
 	try {
 		return (await lstat(path)).isFile();
@@ -288,20 +291,20 @@ async function isFile(path: string): Promise<boolean | undefined> {
 	}
 }
 
-/** What a whole file must have: `algorithm:hex`, as users write it. */
+/** The expected digest of the whole file, which users write as `algorithm:hex`. */
 export type Checksum = {readonly algorithm: string; readonly digest: string};
 
 const digestLengths: Readonly<Record<string, number>> = {md5: 32, sha1: 40, sha256: 64, sha512: 128};
 
-/** Throws `bad-request`. `what` begins the sentence. */
-export function parseChecksum(text: string, what = 'checksum'): Checksum {
+/** Throws `bad-request`; the error starts with `subject`. */
+export function parseChecksum(text: string, subject = 'checksum'): Checksum {
 	const [, name = '', digest = ''] = /^(\w+):([\da-f]+)$/i.exec(text) ?? [];
 	const algorithm = name.toLowerCase();
 	const length = Object.hasOwn(digestLengths, algorithm) ? digestLengths[algorithm] : undefined;
 	if (length === undefined || digest.length !== length) {
 		throw new DownStreamError(
 			'bad-request',
-			`${what} ${JSON.stringify(text)}: it must be md5:, sha1:, sha256: or sha512: and all its hexadecimal digits`,
+			`${subject} ${JSON.stringify(text)}: it must be md5:, sha1:, sha256: or sha512: and all its hexadecimal digits`,
 		);
 	}
 
@@ -316,12 +319,12 @@ function rangeOf(size: number, block: number): Range {
 	return {start: block * blockSize, end: Math.min(size, (block + 1) * blockSize)};
 }
 
-function isWhole({size, present}: HeldFile, block: number): boolean {
+function isWhole({size, present}: DataFile, block: number): boolean {
 	const range = rangeOf(size, block);
 	return range.start < range.end && present.covers(range);
 }
 
-function* wholeBlocks({size, present}: HeldFile): Generator<number> {
+function* wholeBlocks({size, present}: DataFile): Generator<number> {
 	for (const {start, end} of present) {
 		const stop = end === size ? Math.ceil(end / blockSize) : Math.floor(end / blockSize);
 		for (let block = Math.ceil(start / blockSize); block < stop; block++) {
@@ -330,7 +333,7 @@ function* wholeBlocks({size, present}: HeldFile): Generator<number> {
 	}
 }
 
-/** Sorted ranges stay sorted and merged. */
+/** Keeps sorted ranges sorted and merged. */
 function addMerged(ranges: Range[], {start, end}: Range): void {
 	const last = ranges.at(-1);
 	if (last?.end === start) {
@@ -340,9 +343,9 @@ function addMerged(ranges: Range[], {start, end}: Range): void {
 	}
 }
 
-/** By a descriptor of its own: that of the file is closed and opened again as players come and go. */
-async function reading(
-	{path}: HeldFile,
+/** Uses its own descriptor, because the file's descriptor is closed and reopened as players come and go. */
+async function withData(
+	{path}: DataFile,
 	read: (handle: FileHandle | undefined) => Promise<void>,
 ): Promise<void> {
 	try {
@@ -363,17 +366,17 @@ async function reading(
 	}
 }
 
-/** Undefined where the disk gives no bytes, or less. */
+/** Returns undefined if the disk returns too few bytes. */
 async function readCrc(
 	handle: FileHandle | undefined,
 	{start, end}: Range,
 	hash?: Hash,
 ): Promise<number | undefined> {
-	const buffer = Buffer.allocUnsafeSlow(Math.min(pieceSize, end - start));
+	const buffer = Buffer.allocUnsafeSlow(Math.min(readBytes, end - start));
 	let crc = 0;
 	for (let offset = start; offset < end;) {
-		const wanted = Math.min(buffer.length, end - offset);
-		const bytesRead = await readPiece(handle, buffer, wanted, offset);
+		const length = Math.min(buffer.length, end - offset);
+		const bytesRead = await readPiece(handle, buffer, length, offset);
 		if (bytesRead === 0) {
 			return undefined;
 		}
@@ -396,7 +399,7 @@ async function readPiece(
 	try {
 		return handle ? (await handle.read(buffer, 0, length, offset)).bytesRead : 0;
 	} catch (error) {
-		// A sector that is lost: writing it again is what may mend it.
+		// A lost sector; rewriting it may repair it.
 		if (errorCode(error) === 'EIO') {
 			return 0;
 		}

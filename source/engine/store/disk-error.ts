@@ -1,26 +1,26 @@
-// What the file system refuses, as an error of ours.
+// Maps file system errors to `DownStreamError`.
 import {DownStreamError} from '../../downstream.ts';
 
 const fullCodes = new Set(['ENOSPC', 'EDQUOT']);
 
 const unwritableCodes = new Set([...fullCodes, 'EROFS', 'EACCES', 'EPERM']);
 
-/** Nothing more can be written there. */
+/** True if the disk or the quota is full. */
 export function isFull(error: unknown): boolean {
 	return (
 		fullCodes.has(errorCode(error) ?? '') || (error instanceof DownStreamError && error.code === 'disk-full')
 	);
 }
 
-/** What is there may be read all the same: the disk is full or read-only, or the folder is somebody else's. */
+/** True if reads may still work: the disk is full or read-only, or the folder belongs to another user. */
 export function takesNoWrites(error: unknown): boolean {
 	const cause = error instanceof DownStreamError ? error.cause : error;
 	return isFull(error) || unwritableCodes.has(errorCode(cause) ?? '');
 }
 
 /**
- * `disk-full` or `disk-failed` with a sentence that names the path, and the original as its cause. What is ours
- * already, or no error of the file system (an abort), comes back as it is.
+ * Returns `disk-full` or `disk-failed` with a message that names the path, and the original as its cause. Returns a
+ * `DownStreamError` and anything that is not a file system error (an abort) unchanged.
  */
 export function diskError(error: unknown, path: string): unknown {
 	const code = errorCode(error);
@@ -33,7 +33,7 @@ export function diskError(error: unknown, path: string): unknown {
 		: new DownStreamError('disk-failed', `${path} cannot be read or written (${code})`, {cause: error});
 }
 
-/** Such as `ENOENT`; undefined for what is no error of the system. */
+/** A code such as `ENOENT`; undefined if this is not a system error. */
 export function errorCode(error: unknown): string | undefined {
 	return error instanceof Error && 'syscall' in error && 'code' in error ? String(error.code) : undefined;
 }

@@ -1,9 +1,10 @@
-// Bytes that somebody else may have changed: each block is held against its checksum before it is believed.
+// Verifies bytes that another program may have changed: each block is checked against its checksum before it is
+// trusted.
 import type {Checked} from './block-checksums.ts';
 import {RangeSet, type Range} from './range-set.ts';
 
-/** Of all downloads together one block is read in the background at a time; players do not queue here. */
-let turn: Promise<unknown> = Promise.resolve();
+/** Serializes background checks across all downloads, one block at a time. Players do not queue here. */
+let backgroundQueue: Promise<unknown> = Promise.resolve();
 
 export class Doubt {
 	readonly #present: Iterable<Range>;
@@ -14,10 +15,10 @@ export class Doubt {
 	readonly #unproven: RangeSet;
 	readonly #total: number;
 	readonly #running = new Map<number, Promise<void>>();
-	/** What was lost. */
+	/** The lost ranges. */
 	readonly damaged = new RangeSet();
 
-	/** `checked` is what can be proven, in order. `onDamaged` makes a hole. */
+	/** `checked` lists the verifiable ranges in order. `onDamaged` turns a range into a hole. */
 	constructor(
 		present: Iterable<Range>,
 		isIntact: (checked: Checked) => Promise<boolean>,
@@ -32,35 +33,35 @@ export class Doubt {
 		this.#onDamaged = onDamaged;
 	}
 
-	/** Rejects with `disk-failed`, or what `onDamaged` rejects with. */
+	/** Verifies the range. Rejects with `disk-failed`, or as `onDamaged` does. */
 	async prove({start, end}: Range): Promise<void> {
 		for (let at = this.#next(start); at < end; at = this.#next(at)) {
 			await this.#proveAt(at);
 		}
 	}
 
-	/** Proves all of it, in the background. Rejects as `prove` does, or with the signal's reason. */
+	/** Verifies everything in the background. Rejects as `prove` does, or with the signal's reason. */
 	async proveAll(signal: AbortSignal, onProgress: (fraction: number) => void): Promise<void> {
 		for (let at = this.#next(0); at < Infinity; at = this.#next(at)) {
 			signal.throwIfAborted();
 			const offset = at;
-			const mine = turn.then(() => (signal.aborted ? undefined : this.#proveAt(offset)));
-			turn = mine.catch(() => undefined);
-			await mine;
+			const check = backgroundQueue.then(() => (signal.aborted ? undefined : this.#proveAt(offset)));
+			backgroundQueue = check.catch(() => undefined);
+			await check;
 			onProgress(1 - this.#unproven.size / this.#total);
 		}
 	}
 
-	/** Loses what has no checksum. Rejects as `onDamaged` does. */
+	/** Discards all bytes without a checksum. Rejects as `onDamaged` does. */
 	async loseUnchecked(): Promise<void> {
 		for (const run of [...this.#present]) {
 			for (const range of [...this.#unproven.holes(run)]) {
-				await this.#lose(range);
+				await this.#discard(range);
 			}
 		}
 	}
 
-	/** What is left of it does not matter any more. */
+	/** Abandons the remaining checks. */
 	end(): void {
 		this.#unproven.remove({start: 0, end: Infinity});
 	}
@@ -85,11 +86,11 @@ export class Doubt {
 		const isIntact = await this.#isIntact(checked);
 		this.#unproven.remove(checked);
 		if (!isIntact) {
-			await this.#lose({start: checked.start, end: checked.end});
+			await this.#discard({start: checked.start, end: checked.end});
 		}
 	}
 
-	async #lose(range: Range): Promise<void> {
+	async #discard(range: Range): Promise<void> {
 		this.damaged.add(range);
 		await this.#onDamaged(range);
 	}

@@ -1,18 +1,18 @@
-// Small files that a crash or a power cut leaves either as they were or as they were to become.
+// Atomic writes of small files: after a crash or a power cut, a file has either its old or its new content.
 import {randomBytes} from 'node:crypto';
 import {open, rename, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {errorCode} from './disk-error.ts';
 
-/** File systems and platforms that cannot sync a folder say so in these ways. */
+/** Error codes of file systems and platforms that cannot sync a folder. */
 const cannotSyncFolder = new Set(['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM', 'EACCES']);
 
-/** What a crash leaves of a write ends so, and may be deleted. */
+/** Ending of the temporary files that an interrupted write leaves behind. They can be deleted. */
 export const temporarySuffix = '.tmp';
 
 /**
- * Replaces the file, readable by its owner alone. `previous` is the name under which the file that was there is
- * kept: a crash may leave that one only. Rejects with the error of the file system, and then nothing has changed.
+ * Replaces the file atomically, with access for its owner only. The old file is kept under the name `previous`; after
+ * a crash, only that one may exist. Rejects with the file system's error and then leaves the file unchanged.
  */
 export async function writeDurably(file: string, text: string, previous?: string): Promise<void> {
 	const temporary = `${file}.${randomBytes(6).toString('hex')}${temporarySuffix}`;
@@ -42,7 +42,7 @@ export async function writeDurably(file: string, text: string, previous?: string
 	await syncFolder(path.dirname(file));
 }
 
-/** Makes names in the folder durable, where the platform can. */
+/** Makes the names in the folder durable, if the platform supports it. */
 export async function syncFolder(folder: string): Promise<void> {
 	try {
 		const handle = await open(folder, 'r');

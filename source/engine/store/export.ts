@@ -1,4 +1,4 @@
-// Files out of the store: whole at their new place or not there at all.
+// Exports files from the store. A file appears at its target complete, or not at all.
 import {createHash} from 'node:crypto';
 import {constants, type Stats} from 'node:fs';
 import {chmod, copyFile, link, lstat, open, rename, rm, stat, statfs} from 'node:fs/promises';
@@ -12,40 +12,48 @@ import {makeFolder} from './make-folder.ts';
 import type {Range} from './range-set.ts';
 
 export type FileExport = {
-	/** A complete file, unless `ranges` says what is there. */
+	/** A complete file, unless `ranges` is given. */
 	readonly source: string;
-	/** The file to make, from `resolveTarget`. */
+	/** The file to create, as returned by `resolveTarget`. */
 	readonly target: string;
 	/** Bytes. */
 	readonly size: number;
-	/** Replace what is there; of a symbolic link the link itself. Without it: `target-exists`. */
+	/**
+	 * Replaces an existing file; of a symbolic link, the link itself. Otherwise an existing file is a `target-exists`
+	 * error.
+	 */
 	readonly overwrite?: boolean;
-	/** Take the first free name such as `film (2).mkv` instead of `target-exists`. */
+	/** Chooses the first free name such as `film (2).mkv` instead of rejecting with `target-exists`. */
 	readonly keepBoth?: boolean;
-	/** Take the source away. */
+	/** Removes the source. */
 	readonly move?: boolean;
-	/** Of a move: told of the new place when that is durable, before the source goes. With false the source stays. */
+	/**
+	 * For a move: called with the new path once it is durable, before the source is removed. If it resolves with false,
+	 * the source stays.
+	 */
 	readonly onPlaced?: (file: string) => Promise<boolean>;
-	/** What the source holds, where it is not complete: what is missing becomes zeros, and nothing is shared with it. */
+	/**
+	 * The present ranges of an incomplete source. Missing bytes become zeros, and no blocks are shared with the source.
+	 */
 	readonly ranges?: readonly Range[];
 	readonly signal?: AbortSignal;
-	/** Of a copy, with a fraction from 0 to 1. */
+	/** For a copy; receives a fraction from 0 to 1. */
 	readonly onProgress?: (fraction: number) => void;
 };
 
-/** Bytes that are copied at once: progress is told, and an abort noticed, after each. */
+/** Bytes copied at a time. Progress and aborts are handled after each chunk. */
 const chunkSize = 4 * 1024 * 1024;
 
-/** Temporary files of this process, which owns the storage folder. */
-const beingMade = new Set<string>();
+/** Temporary files of the exports in progress. No other process uses the storage folder. */
+const inProgress = new Set<string>();
 
-/** How disks without hard links, and Windows on such a disk, refuse one. */
-const cannotLink = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EISDIR']);
+/** Error codes of disks, and of Windows, that do not support hard links. */
+const linkUnsupportedCodes = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EISDIR']);
 
 /**
- * Resolves with the path of the file that was made: a reflink or hard link where the disk can, else a rename (move) or
- * a copy. Rejects with `target-exists`, `bad-request` (the target is a folder), `disk-full`, `disk-failed` or the
- * signal's reason, and leaves nothing behind then.
+ * Resolves with the path of the created file: a reflink or hard link if the disk supports it, else a rename (for a
+ * move) or a copy. Rejects with `target-exists`, `bad-request` (the target is a folder), `disk-full`, `disk-failed`
+ * or the signal's reason, and then leaves nothing behind.
  */
 export async function exportFile(request: FileExport): Promise<string> {
 	const {
@@ -60,23 +68,23 @@ export async function exportFile(request: FileExport): Promise<string> {
 		signal,
 	} = request;
 	const temporary = temporaryFor(source, target);
-	if (beingMade.has(temporary)) {
-		throw new DownStreamError('target-exists', `${target} is being made already`);
+	if (inProgress.has(temporary)) {
+		throw new DownStreamError('target-exists', `${target} is already being exported`);
 	}
 
-	beingMade.add(temporary);
+	inProgress.add(temporary);
 	try {
 		signal?.throwIfAborted();
 		await rm(temporary, {force: true});
-		const held = await stat(source).catch((error: unknown) => {
+		const sourceStats = await stat(source).catch((error: unknown) => {
 			throw diskError(error, source);
 		});
-		if (held.size < size || (held.size > size && !ranges)) {
-			throw new DownStreamError('disk-failed', `${source} has ${held.size} bytes instead of ${size}`);
+		if (sourceStats.size < size || (sourceStats.size > size && !ranges)) {
+			throw new DownStreamError('disk-failed', `${source} has ${sourceStats.size} bytes instead of ${size}`);
 		}
 
 		const present = await checkTarget(target, request);
-		if (move && present && isAlreadyThere(source, held, target, present)) {
+		if (move && present && isSamePath(source, sourceStats, target, present)) {
 			await onPlaced?.(target);
 			return target;
 		}
@@ -84,9 +92,9 @@ export async function exportFile(request: FileExport): Promise<string> {
 		const placement = overwrite ? replace : keepBoth ? placeBeside : place;
 		if (ranges || !(await shareBytes(source, temporary))) {
 			signal?.throwIfAborted();
-			const moved = move ? await onSameDisk(async () => placement(source, target)) : undefined;
+			const moved = move ? await unlessCrossDevice(async () => placement(source, target)) : undefined;
 			if (moved !== undefined) {
-				await settle(moved);
+				await finalize(moved);
 				await syncFolder(path.dirname(moved));
 				await onPlaced?.(moved);
 				return moved;
@@ -95,7 +103,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 			await copyBytes(temporary, request);
 		}
 
-		await settle(temporary);
+		await finalize(temporary);
 		signal?.throwIfAborted();
 		const placed = await placement(temporary, target);
 		await syncFolder(path.dirname(placed));
@@ -108,13 +116,13 @@ export async function exportFile(request: FileExport): Promise<string> {
 		throw diskError(error, target);
 	} finally {
 		await rm(temporary, {force: true}).catch(() => undefined);
-		beingMade.delete(temporary);
+		inProgress.delete(temporary);
 	}
 }
 
 /**
- * Beside the target: only on the same disk can it be put in place at once. The same name each time: what a killed copy
- * has left goes with the next export of that file to that place.
+ * The file is next to the target, because only a rename on the same disk is atomic. Its name is deterministic, so the
+ * next export of the same file to the same target removes the rest of an interrupted copy.
  */
 function temporaryFor(source: string, target: string): string {
 	const name = createHash('sha256').update(`${source}\0${target}`).digest('hex').slice(0, 16);
@@ -122,16 +130,16 @@ function temporaryFor(source: string, target: string): string {
 }
 
 /**
- * The absolute path of the file that `given` asks for: `given` itself, or in it, where it is a folder or ends in a
- * separator, a file called `name`. A leading `~` is the user's home. A folder that is named by its separator is
- * made; the folder of a plain file must be there. Rejects with `bad-request` or `disk-failed`.
+ * Returns the absolute path of the target file: `requested` itself or, if that is a folder or ends with a separator,
+ * the file `name` in it. A leading `~` is the user's home. A folder given with a trailing separator is created; the
+ * parent of a plain file must exist. Rejects with `bad-request` or `disk-failed`.
  */
-export async function resolveTarget(given: string, name: string): Promise<string> {
-	if (given === '' || given.includes('\0')) {
+export async function resolveTarget(requested: string, name: string): Promise<string> {
+	if (requested === '' || requested.includes('\0')) {
 		throw new DownStreamError('bad-request', 'The path to export to is empty or holds a NUL character');
 	}
 
-	const expanded = /^~(?=$|[/\\])/.test(given) ? homedir() + given.slice(1) : given;
+	const expanded = /^~(?=$|[/\\])/.test(requested) ? homedir() + requested.slice(1) : requested;
 	const target = path.resolve(expanded);
 	const parent = path.dirname(target);
 	try {
@@ -140,23 +148,25 @@ export async function resolveTarget(given: string, name: string): Promise<string
 			return path.join(target, name);
 		}
 
-		if ((await stat(target).catch(noneThere))?.isDirectory()) {
+		if ((await stat(target).catch(ignoreMissing))?.isDirectory()) {
 			return path.join(target, name);
 		}
 
-		if ((await stat(parent).catch(noneThere))?.isDirectory()) {
+		if ((await stat(parent).catch(ignoreMissing))?.isDirectory()) {
 			return target;
 		}
 	} catch (error) {
 		throw errorCode(error) === 'EEXIST' || errorCode(error) === 'ENOTDIR'
-			? new DownStreamError('bad-request', `${target} cannot be a folder: there is a file`, {cause: error})
+			? new DownStreamError('bad-request', `${target} cannot be a folder: a file is in its place`, {
+					cause: error,
+				})
 			: diskError(error, target);
 	}
 
-	throw new DownStreamError('bad-request', `There is no folder ${parent}`);
+	throw new DownStreamError('bad-request', `The folder ${parent} does not exist`);
 }
 
-/** `film.mkv` and 2 → `film (2).mkv`; `backup.tar.zst` and 2 → `backup (2).tar.zst`. Long names become shorter. */
+/** `film.mkv` and 2 → `film (2).mkv`; `backup.tar.zst` and 2 → `backup (2).tar.zst`. Shortens long names. */
 export function numbered(file: string, number: number): string {
 	const {dir, base} = path.parse(file);
 	const extension = /(?<=.)(?:\.tar)?\.[^. ]{1,16}$/i.exec(base)?.[0] ?? '';
@@ -166,12 +176,12 @@ export function numbered(file: string, number: number): string {
 	);
 }
 
-/** Resolves with what is there already, if anything. Rejects with `target-exists`, or `bad-request` for a folder. */
+/** Resolves with the existing file's stats, if any. Rejects with `target-exists`, or `bad-request` for a folder. */
 export async function checkTarget(
 	target: string,
 	{overwrite = false, keepBoth = false}: Pick<FileExport, 'overwrite' | 'keepBoth'>,
 ): Promise<Stats | undefined> {
-	const present = await lstat(target).catch(noneThere);
+	const present = await lstat(target).catch(ignoreMissing);
 	if (present?.isDirectory()) {
 		throw new DownStreamError('bad-request', `${target} is a folder`);
 	}
@@ -183,17 +193,17 @@ export async function checkTarget(
 	return present;
 }
 
-/** Gives a file its final name, or rejects with `target-exists`; a symbolic link is something that exists. */
+/** Gives a file its final name, or rejects with `target-exists`. A symbolic link counts as existing. */
 async function place(file: string, target: string): Promise<string> {
 	try {
-		// Unlike a rename, a link never replaces anything.
+		// Unlike rename, link never replaces a file.
 		await link(file, target);
 	} catch (error) {
 		if (errorCode(error) === 'EEXIST') {
 			throw targetExists(target, error);
 		}
 
-		if (!cannotLink.has(errorCode(error) ?? '')) {
+		if (!linkUnsupportedCodes.has(errorCode(error) ?? '')) {
 			throw error;
 		}
 
@@ -204,7 +214,7 @@ async function place(file: string, target: string): Promise<string> {
 	return target;
 }
 
-/** For disks without hard links: an empty file holds the name until the rename. */
+/** For disks without hard links: an empty file reserves the name until the rename. */
 async function placeByReservation(file: string, target: string): Promise<string> {
 	try {
 		const reservation = await open(target, 'wx');
@@ -237,15 +247,15 @@ async function placeBeside(file: string, target: string): Promise<string> {
 
 async function replace(file: string, target: string): Promise<string> {
 	await rename(file, target);
-	// Two links to the same bytes: the rename does nothing then.
+	// If both names link to the same bytes, the rename does nothing.
 	await rm(file, {force: true});
 	return target;
 }
 
-/** Undefined if it failed because the two are on different disks. */
-async function onSameDisk(act: () => Promise<string>): Promise<string | undefined> {
+/** Resolves with undefined if source and target are on different disks. */
+async function unlessCrossDevice(attempt: () => Promise<string>): Promise<string | undefined> {
 	try {
-		return await act();
+		return await attempt();
 	} catch (error) {
 		if (errorCode(error) === 'EXDEV') {
 			return undefined;
@@ -255,7 +265,7 @@ async function onSameDisk(act: () => Promise<string>): Promise<string | undefine
 	}
 }
 
-/** Makes `temporary` of the bytes of the source without copying them; false where the disk cannot. */
+/** Creates `temporary` from the source without copying bytes; false if the disk does not support it. */
 async function shareBytes(source: string, temporary: string): Promise<boolean> {
 	try {
 		await copyFile(source, temporary, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE);
@@ -317,9 +327,9 @@ async function copyBytes(
 	}
 }
 
-/** The permissions of a new file of the user (those of a hard link are the store's file's too), and on the disk. */
-async function settle(file: string): Promise<void> {
-	// Some disks know no permissions.
+/** Sets the permissions of a new user file (a hard link would keep those of the stored file), and syncs it. */
+async function finalize(file: string): Promise<void> {
+	// Some disks do not support permissions.
 	await chmod(file, 0o666 & ~process.umask()).catch(() => undefined);
 	const handle = await open(file, 'r+');
 	try {
@@ -329,17 +339,17 @@ async function settle(file: string): Promise<void> {
 	}
 }
 
-/** The same name, in whatever spelling, not just another link to the same bytes. */
-function isAlreadyThere(source: string, held: Stats, target: string, present: Stats): boolean {
-	const isSameFile = held.ino === present.ino && held.dev === present.dev;
+/** True for the same name in any spelling; false for another link to the same bytes. */
+function isSamePath(source: string, sourceStats: Stats, target: string, present: Stats): boolean {
+	const isSameFile = sourceStats.ino === present.ino && sourceStats.dev === present.dev;
 	return isSameFile && (present.nlink === 1 || path.resolve(source) === path.resolve(target));
 }
 
 function targetExists(target: string, cause?: unknown): DownStreamError {
-	return new DownStreamError('target-exists', `${target} is there already`, {cause});
+	return new DownStreamError('target-exists', `${target} already exists`, {cause});
 }
 
-function noneThere(error: unknown): undefined {
+function ignoreMissing(error: unknown): undefined {
 	if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'ENOTDIR') {
 		throw error;
 	}

@@ -1,18 +1,18 @@
-// File names that every common file system takes.
+// File names that are valid on every common file system.
 import filenamify from 'filenamify';
 
-const longestName = 255;
+const maxNameBytes = 255;
 export const fallbackName = 'download';
 
 /**
- * Control characters, zero-width and bidirectional controls: invisible, and they make names lie. Halves of characters
- * (`\p{Cs}`) can be in no URL.
+ * Control characters and zero-width or bidirectional controls are invisible and disguise names. Lone surrogates
+ * (`\p{Cs}`) cannot occur in a URL.
  */
 const invisible = /[\p{Cc}\p{Cf}\p{Cs}\u2028\u2029]/gu;
 
 /**
- * A name that every common file system takes: no path parts, no leading dots or trailing dots and spaces, no
- * reserved names, nothing invisible, at most 255 bytes of UTF-8 with the extension kept, never empty.
+ * Returns a name valid on every common file system: no path parts, no leading dots, no trailing dots or spaces, no
+ * reserved names, no invisible characters, at most 255 bytes of UTF-8 with the extension kept, never empty.
  */
 export function safeFileName(name: string): string {
 	const visible = name
@@ -22,12 +22,12 @@ export function safeFileName(name: string): string {
 	const safe =
 		visible === ''
 			? ''
-			: filenamify(visible, {replacement: '_', maxLength: longestName}).replace(/^[\s.]+|[\s.]+$/g, '');
+			: filenamify(visible, {replacement: '_', maxLength: maxNameBytes}).replace(/^[\s.]+|[\s.]+$/g, '');
 	return safe === '' ? fallbackName : shorten(safe);
 }
 
 function shorten(name: string): string {
-	if (Buffer.byteLength(name) <= longestName) {
+	if (Buffer.byteLength(name) <= maxNameBytes) {
 		return name;
 	}
 
@@ -35,9 +35,9 @@ function shorten(name: string): string {
 	return withEnding(name.slice(0, name.length - extension.length), extension);
 }
 
-/** `base` with `ending`, and so much shorter that both are at most 255 bytes. */
+/** Appends `ending`, and shortens `base` so that the result has at most 255 bytes. */
 export function withEnding(base: string, ending: string): string {
-	const room = longestName - Buffer.byteLength(ending);
+	const room = maxNameBytes - Buffer.byteLength(ending);
 	if (Buffer.byteLength(base) <= room) {
 		return base + ending;
 	}

@@ -1,4 +1,5 @@
-// A folder with those above it. Not by `recursive`: Node 20 tries for ever where the system makes none, as in /proc.
+// Creates a folder and its parents. Does not use `recursive`: Node 20 loops forever where folders cannot be created,
+// as in /proc.
 import {chmod, mkdir, realpath, stat} from 'node:fs/promises';
 import {homedir, tmpdir} from 'node:os';
 import path from 'node:path';
@@ -6,10 +7,10 @@ import process from 'node:process';
 import {DownStreamError} from '../../downstream.ts';
 import {errorCode} from './disk-error.ts';
 
-/** Rejects with the error of the file system. One that is there keeps its mode. */
+/** Rejects with the file system's error. An existing folder keeps its mode. */
 export async function makeFolder(folder: string, mode?: number): Promise<void> {
 	try {
-		await makeOne(folder, mode);
+		await makeSingle(folder, mode);
 	} catch (error) {
 		const parent = path.dirname(folder);
 		if (errorCode(error) !== 'ENOENT' || parent === folder) {
@@ -17,15 +18,15 @@ export async function makeFolder(folder: string, mode?: number): Promise<void> {
 		}
 
 		await makeFolder(parent, mode);
-		await makeOne(folder, mode);
+		await makeSingle(folder, mode);
 	}
 }
 
-async function makeOne(folder: string, mode: number | undefined): Promise<void> {
+async function makeSingle(folder: string, mode: number | undefined): Promise<void> {
 	try {
 		await mkdir(folder, {mode});
 	} catch (error) {
-		// Which error the root of a disk or a folder on a read-only one gives depends on the system.
+		// The error for the root of a disk, or for a folder on a read-only disk, depends on the system.
 		const found = await stat(folder).catch(() => undefined);
 		if (!found?.isDirectory()) {
 			throw error;
@@ -34,9 +35,8 @@ async function makeOne(folder: string, mode: number | undefined): Promise<void> 
 }
 
 /**
- * Makes a folder that others can look into the user's alone: names in it are keys. Rejects with `disk-failed` for one
- * that others share, or that belongs to another user. Where the disk keeps no permissions, or takes no change, it stays as
- * it is.
+ * Restricts a folder that others can read to its owner, because names in it are keys. Rejects with `disk-failed` if
+ * the folder is shared or belongs to another user. Does nothing if the disk has no permissions or cannot be changed.
  */
 export async function keepPrivate(folder: string): Promise<void> {
 	const {mode, uid} = await stat(folder);
@@ -44,11 +44,11 @@ export async function keepPrivate(folder: string): Promise<void> {
 		return;
 	}
 
-	const place = await realpath(folder);
-	if ([path.parse(place).root, homedir(), tmpdir(), '/tmp', '/var/tmp'].includes(place)) {
+	const realFolder = await realpath(folder);
+	if ([path.parse(realFolder).root, homedir(), tmpdir(), '/tmp', '/var/tmp'].includes(realFolder)) {
 		throw new DownStreamError(
 			'disk-failed',
-			`${folder} holds files of others; choose a storage folder of its own, such as ${path.join(folder, 'downstream')}`,
+			`${folder} is a shared folder; choose a dedicated storage folder, such as ${path.join(folder, 'downstream')}`,
 		);
 	}
 

@@ -1,20 +1,20 @@
-// Which bytes are present: intervals, half-open, sorted, merged.
+// The present bytes as half-open, sorted, merged intervals.
 
-/** Bytes `[start, end)`. HTTP's inclusive form exists only where HTTP is spoken. `end` may be Infinity. */
+/** Bytes `[start, end)`. HTTP's inclusive form is used only in HTTP headers. `end` may be Infinity. */
 export type Range = {readonly start: number; readonly end: number};
 
-/** The bytes of one file that are on the disk. `RangeSet` and `BlockBitmap` keep the same contract. */
+/** The bytes of one file that are on disk. `RangeSet` and `BlockBitmap` share this contract. */
 export interface PresentSet {
-	/** How many bytes are present. */
+	/** Number of present bytes. */
 	readonly size: number;
 	add(range: Range): void;
-	/** Makes a hole (bytes that cannot be trusted). */
+	/** Makes a hole, for bytes that cannot be trusted. */
 	remove(range: Range): void;
 	/** End of the present run at `offset`; `offset` itself if that byte is missing. */
 	runEnd(offset: number): number;
-	/** Whether every byte of the range is present. An empty range is covered. */
+	/** True if every byte of the range is present. An empty range is covered. */
 	covers(range: Range): boolean;
-	/** How many bytes of the range are present. */
+	/** Number of present bytes in the range. */
 	count(within: Range): number;
 	/** The missing parts of `within`, in order; `within.end` may be Infinity. */
 	holes(within: Range): Iterable<Range>;
@@ -22,20 +22,20 @@ export interface PresentSet {
 	[Symbol.iterator](): Iterator<Range>;
 }
 
-/** Throws RangeError for what is not a range: backwards, negative, or not a number. */
+/** Throws RangeError if the range is reversed, negative, or not a number. */
 export function assertRange({start, end}: Range): void {
 	if (!(start >= 0 && start <= end)) {
 		throw new RangeError(`[${start}, ${end}) is not a range of bytes`);
 	}
 }
 
-/** A page of more edges than twice this is divided: a change moves only the edges of one page. */
+/** A page with more than twice as many edges is split, so that a change moves only the edges of one page. */
 const pageEdges = 128;
 
 export class RangeSet implements PresentSet {
-	// Pages of start, end, start, end, …, strictly ascending from each page to the next. A page holds whole runs: an
-	// even index is where bytes begin to be present, an odd one where they cease, and a position is in a run if the
-	// number of edges before it in its page is odd. There is always a page, which may be empty if it is the only one.
+	// Pages of start, end, start, end, …, strictly ascending across pages. A page holds complete runs: an even index is
+	// the start of a run, an odd one its end, and a position is present if an odd number of edges precede it in its
+	// page. At least one page exists; only a sole page may be empty.
 	readonly #pages: number[][] = [[]];
 	#size = 0;
 
@@ -52,7 +52,7 @@ export class RangeSet implements PresentSet {
 	add(range: Range): void {
 		assertRange(range);
 		if (range.end === Infinity) {
-			throw new RangeError('A set of present bytes has an end');
+			throw new RangeError('The end of a present range must be finite');
 		}
 
 		this.#replace(range, 0);
@@ -110,7 +110,10 @@ export class RangeSet implements PresentSet {
 		}
 	}
 
-	/** Drops the edges from `start` to `end` and sets those that are needed to be present (0) or missing (1) between. */
+	/**
+	 * Removes the edges from `start` to `end`, and adds those needed to make the bytes between present (0) or missing
+	 * (1).
+	 */
 	#replace(range: Range, parity: 0 | 1): void {
 		const {start, end} = range;
 		if (start === end) {
@@ -120,8 +123,8 @@ export class RangeSet implements PresentSet {
 		const page = this.#pageOf(start);
 		const pages = this.#pageOf(end) - page + 1;
 		const edges = pages === 1 ? this.#pages[page]! : this.#pages.slice(page, page + pages).flat();
-		const held = countIn(edges, range);
-		this.#size += parity === 0 ? end - start - held : -held;
+		const present = countIn(edges, range);
+		this.#size += parity === 0 ? end - start - present : -present;
 		const from = edgesBefore(edges, start);
 		const to = edgesUpTo(edges, end);
 		const first = from % 2 === parity;
@@ -129,7 +132,7 @@ export class RangeSet implements PresentSet {
 		if (first && last) {
 			edges.splice(from, to - from, start, end);
 		} else if (first !== last && to - from === 1) {
-			// A run grows or shrinks, which is what mostly happens.
+			// The most frequent case: a run grows or shrinks.
 			edges[from] = first ? start : end;
 		} else if (first || last) {
 			edges.splice(from, to - from, first ? start : end);
@@ -145,7 +148,7 @@ export class RangeSet implements PresentSet {
 		}
 	}
 
-	/** The last page that begins at or before the offset; the first one if none does. */
+	/** The last page that starts at or before the offset, or else the first page. */
 	#pageOf(offset: number): number {
 		const pages = this.#pages;
 		let low = 1;
@@ -172,7 +175,7 @@ function pagesOf(edges: number[]): number[][] {
 	);
 }
 
-/** How many bytes within the range are in the runs of these edges. */
+/** Number of bytes in the range that belong to the runs of these edges. */
 function countIn(edges: readonly number[], {start, end}: Range): number {
 	let count = 0;
 	for (let index = edgesUpTo(edges, start) & ~1; index < edges.length && edges[index]! < end; index += 2) {
@@ -196,7 +199,7 @@ function edgesBefore(edges: readonly number[], offset: number): number {
 	return low;
 }
 
-/** How many of the edges are at or before the offset. */
+/** Number of edges at or before the offset. */
 function edgesUpTo(edges: readonly number[], offset: number): number {
 	return edgesBefore(edges, offset + 1);
 }

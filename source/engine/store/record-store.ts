@@ -1,5 +1,5 @@
-// What survives a restart: one folder for each download, with its bytes (`data`) and its record (`entry.json`).
-import {randomBytes} from 'node:crypto';
+// Persistent state: one folder per download, with its bytes (`data`) and its record (`entry.json`).
+import {createHmac, randomBytes} from 'node:crypto';
 import {lstatSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync} from 'node:fs';
 import {mkdir, rm} from 'node:fs/promises';
 import path from 'node:path';
@@ -16,17 +16,17 @@ export type {DownloadRecord} from './record.ts';
 
 const dataName = 'data';
 const checksName = 'checks';
-const entryName = 'entry.json';
+const recordName = 'entry.json';
 const backupName = 'entry.json.bak';
-/** Bytes; a million ranges are 25 MB. */
-const largestRecord = 64 * 1024 * 1024;
+/** Bytes. A million ranges take 25 MB. */
+const maxRecordBytes = 64 * 1024 * 1024;
 const idPattern = /^[\da-f]{32}$/;
 
 export class RecordStore {
 	readonly #storageDir: string;
 	readonly #access: Writable;
 
-	/** Rejects with `disk-full` or `disk-failed` if the folder cannot be made. */
+	/** Creates the folder if necessary. Rejects with `disk-full` or `disk-failed`. */
 	static async open(storageDir: string, access: Writable = alwaysWritable): Promise<RecordStore> {
 		await makeFolder(storageDir, 0o700).catch(throwDiskError(storageDir));
 		return new RecordStore(storageDir, access);
@@ -53,10 +53,9 @@ export class RecordStore {
 	}
 
 	/**
-	 * Every entry that can be trusted, and a plain sentence for each that cannot; those stay on the disk as they
-	 * are. Folders whose name is not that of a download are not ours. Nobody is served yet who could be kept waiting,
-	 * and for thousands of small files asking other threads takes several times as long as reading. Rejects
-	 * with `disk-failed`.
+	 * Resolves with all valid records, and a sentence for each invalid one, which stays on the disk unchanged. Ignores
+	 * folders whose name is not a download id. Reads synchronously: no client is connected yet, and for thousands of
+	 * small files, the thread pool takes several times as long. Rejects with `disk-failed`.
 	 */
 	async readAll(): Promise<{records: RecordFile[]; problems: string[]}> {
 		const records: RecordFile[] = [];
@@ -64,7 +63,7 @@ export class RecordStore {
 		for (const name of this.#ids()) {
 			const folder = this.folderOf(name);
 			try {
-				if (isEmptied(folder, this.#access)) {
+				if (removeIfEmpty(folder, this.#access)) {
 					continue;
 				}
 
@@ -91,7 +90,7 @@ export class RecordStore {
 	}
 
 	/**
-	 * Its record goes last: a crash leaves an entry without bytes, never bytes without an entry. Rejects with `disk-failed`,
+	 * Deletes the record last: a crash may leave a record without bytes, but never bytes without a record. Rejects with `disk-failed`,
 	 * or the refusal of the storage folder.
 	 */
 	async delete(id: DownloadId): Promise<void> {
@@ -109,15 +108,15 @@ export class RecordStore {
 	}
 }
 
-/** The record of one download, in memory and on the disk. */
+/** The record of one download, in memory and on disk. */
 export class RecordFile {
 	readonly folder: string;
 	readonly #record: DurableRecord;
 	readonly #database: Low<DownloadRecord>;
-	/** What is on the disk, as far as that is known. */
+	/** The record on disk, if known. */
 	#durable: DownloadRecord | undefined;
 
-	/** `durable`: what was read from the disk. */
+	/** `durable` is the record read from disk. */
 	constructor(record: DurableRecord, entry: DownloadRecord, durable?: DownloadRecord) {
 		this.folder = record.folder;
 		this.#record = record;
@@ -125,7 +124,7 @@ export class RecordFile {
 		this.#durable = durable;
 	}
 
-	/** Never changes; each `save` makes a new one. */
+	/** Immutable; each `save` creates a new object. */
 	get record(): DownloadRecord {
 		return this.#database.data;
 	}
@@ -138,12 +137,12 @@ export class RecordFile {
 		return path.join(this.folder, checksName);
 	}
 
-	/** Why nothing of this download may be written now: record, data or checksums. */
+	/** Why record, data and checksums of this download must not be written now. */
 	get refusal(): DownStreamError | undefined {
 		return this.#record.refusal;
 	}
 
-	/** Nothing is written from here on: `save` rejects with the reason. */
+	/** Stops all writes: `save` rejects with the reason from now on. */
 	abandon(reason: DownStreamError): void {
 		this.#record.abandonment = reason;
 	}
@@ -153,10 +152,20 @@ export class RecordFile {
 		return isDeepStrictEqual(this.#durable, other.#durable);
 	}
 
+	/** Makes the folder again if it was removed, but not the storage folder above it. Rejects as `save` does. */
+	async makeFolder(): Promise<void> {
+		refuseUnlessWritable(this);
+		await mkdir(this.folder, {mode: 0o700}).catch((error: unknown) => {
+			if (errorCode(error) !== 'EEXIST') {
+				throwDiskError(this.folder, this.#record.access)(error);
+			}
+		});
+	}
+
 	/**
-	 * Changes the entry at once, and resolves when that is durable; a field set to undefined is dropped. Rejects
-	 * with `disk-full` or `disk-failed`; the change is then part of the next save. What changes nothing is not written:
-	 * thousands of downloads that did nothing must not keep the program from ending.
+	 * Applies the change at once and resolves when it is durable; a field set to undefined is removed. Rejects with
+	 * `disk-full` or `disk-failed`; the next save then includes the change. Skips the write if nothing changes:
+	 * otherwise thousands of idle downloads would delay the exit.
 	 */
 	async save(change: Partial<DownloadRecord>): Promise<void> {
 		const {record} = this;
@@ -167,20 +176,20 @@ export class RecordFile {
 
 		const changed = {...record, ...change};
 		this.#database.data = changed;
-		const file = path.join(this.folder, entryName);
+		const file = path.join(this.folder, recordName);
 		await this.#database.write().catch(throwDiskError(file, this.#record.access));
 		this.#durable = changed;
 	}
 }
 
-/** `entry.json` in one folder; calls that come while a write runs become one write of the newest. */
+/** `entry.json` in one folder. Calls during a write are coalesced into one write of the latest record. */
 class DurableRecord implements Adapter<DownloadRecord> {
 	readonly folder: string;
 	readonly access: Writable;
 	readonly #onProblem: (sentence: string) => void;
-	/** Why nothing may be written any more, whatever becomes of the storage folder. */
+	/** Why writes are permanently forbidden, regardless of the storage folder. */
 	abandonment: DownStreamError | undefined;
-	#newest: DownloadRecord | undefined;
+	#latest: DownloadRecord | undefined;
 	#running: Promise<void> = Promise.resolve();
 	#next: Promise<void> | undefined;
 
@@ -194,11 +203,11 @@ class DurableRecord implements Adapter<DownloadRecord> {
 		return this.abandonment ?? this.access.refusal;
 	}
 
-	/** What is damaged is set aside, and the copy before it is read. Throws `InvalidRecord`. */
+	/** Sets a damaged record aside and reads its backup. Throws `InvalidRecord`. */
 	async read(): Promise<DownloadRecord> {
-		for (const name of [entryName, backupName]) {
+		for (const name of [recordName, backupName]) {
 			const file = path.join(this.folder, name);
-			const text = readIfThere(file);
+			const text = readIfExists(file);
 			if (text === undefined) {
 				continue;
 			}
@@ -215,7 +224,7 @@ class DurableRecord implements Adapter<DownloadRecord> {
 	}
 
 	async write(entry: DownloadRecord): Promise<void> {
-		this.#newest = entry;
+		this.#latest = entry;
 		this.#next ??= this.#running
 			.catch(() => undefined)
 			.then(() => {
@@ -230,7 +239,7 @@ class DurableRecord implements Adapter<DownloadRecord> {
 		refuseUnlessWritable(this);
 		const previous = path.join(this.folder, backupName);
 		const write = async () =>
-			writeDurably(path.join(this.folder, entryName), JSON.stringify(this.#newest), previous);
+			writeDurably(path.join(this.folder, recordName), JSON.stringify(this.#latest), previous);
 		try {
 			await write();
 		} catch (error) {
@@ -239,7 +248,7 @@ class DurableRecord implements Adapter<DownloadRecord> {
 			}
 
 			refuseUnlessWritable(this);
-			// The bytes took the last room: the copy gives its own to the record of them.
+			// The data has filled the disk: deleting the backup makes room for the record.
 			await rm(previous, {force: true});
 			await write();
 		}
@@ -274,10 +283,23 @@ export function newKey(): string {
 	return randomBytes(32).toString('base64url');
 }
 
-/** Undefined also for a link, pipe or device: no key of ours. */
+/** The key that reads and commands nothing. It is derived, so that it changes with the key and does not reveal it. */
+export function viewKeyOf(key: string): string {
+	return createHmac('sha256', key).update('view').digest('base64url');
+}
+
+/** Stores the view key for players and scripts. Rejects if the disk takes no writes. */
+export async function writeViewKey(storageDir: string, viewKey: string): Promise<void> {
+	const file = path.join(storageDir, 'view-key');
+	if (storedKey(file) !== viewKey) {
+		await writeDurably(file, viewKey);
+	}
+}
+
+/** Returns undefined also for a link, pipe or device, which the program never creates. */
 function storedKey(file: string): string | undefined {
 	try {
-		const key = readIfThere(file);
+		const key = readIfExists(file);
 		return key !== undefined && /^[\w-]{43}$/.test(key) ? key : undefined;
 	} catch (error) {
 		if (error instanceof InvalidRecord) {
@@ -289,25 +311,25 @@ function storedKey(file: string): string | undefined {
 }
 
 /**
- * Whether the folder holds nothing: the program ended before the first record of a download was there, or after the last
- * one had gone. Removes it then, and temporary files always; a disk that takes no writes keeps them.
+ * Removes temporary files, and then the folder if it is empty: the process ended before the first record was written,
+ * or after the last one was deleted. Returns true if the folder was removed. A read-only disk keeps both.
  */
-function isEmptied(folder: string, access: Writable): boolean {
+function removeIfEmpty(folder: string, access: Writable): boolean {
 	const files = readdirSync(folder).filter(name => {
-		const isTemporary = name.startsWith(entryName) && name.endsWith(temporarySuffix);
-		return !isTemporary || !isDone(() => rmSync(path.join(folder, name)), access);
+		const isTemporary = name.startsWith(recordName) && name.endsWith(temporarySuffix);
+		return !isTemporary || !succeeds(() => rmSync(path.join(folder, name)), access);
 	});
-	return files.length === 0 && isDone(() => rmdirSync(folder), access);
+	return files.length === 0 && succeeds(() => rmdirSync(folder), access);
 }
 
-/** What became of the damaged file, in words. */
+/** Describes what happened to the damaged file. */
 function setAside(file: string, access: Writable): string {
 	const aside = `${file}.corrupt-${Date.now()}`;
-	return isDone(() => renameSync(file, aside), access) ? `set aside: ${aside}` : `found: ${file}`;
+	return succeeds(() => renameSync(file, aside), access) ? `set aside: ${aside}` : `found: ${file}`;
 }
 
-/** False where nothing may be written, or the disk takes no writes. */
-function isDone(act: () => void, {refusal}: Writable): boolean {
+/** Returns false if writes are forbidden or the disk rejects the change. */
+function succeeds(act: () => void, {refusal}: Writable): boolean {
 	if (refusal) {
 		return false;
 	}
@@ -324,21 +346,21 @@ function isDone(act: () => void, {refusal}: Writable): boolean {
 	}
 }
 
-/** Throws `InvalidRecord` for what would never end or does not fit into memory: a pipe, a device, a file that is too large. */
-function readIfThere(file: string): string | undefined {
+/** Throws `InvalidRecord` for a pipe, a device, or a file that is too large for memory. */
+function readIfExists(file: string): string | undefined {
 	const found = lstatSync(file, {throwIfNoEntry: false});
 	if (!found) {
 		return undefined;
 	}
 
-	if (!found.isFile() || found.size > largestRecord) {
-		throw new InvalidRecord(`${path.basename(file)} is not a file of at most ${largestRecord} bytes`);
+	if (!found.isFile() || found.size > maxRecordBytes) {
+		throw new InvalidRecord(`${path.basename(file)} is not a file of at most ${maxRecordBytes} bytes`);
 	}
 
 	return readFileSync(file, 'utf8');
 }
 
-/** Undefined for what is not a JSON object. */
+/** Returns undefined if the text is not a JSON object. */
 function parseJson(text: string): object | undefined {
 	try {
 		const value: unknown = JSON.parse(text);

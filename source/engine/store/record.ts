@@ -1,6 +1,7 @@
-// The record of one download: what is stored of it, and the check of what is read back, field by field.
+// The stored record of one download, and its validation field by field.
 import {
 	errorKinds,
+	remedies,
 	type DownloadError,
 	type DownloadId,
 	type ErrorCode,
@@ -26,13 +27,15 @@ import {parseChecksum} from './block-checksums.ts';
 import {safeFileName} from './file-name.ts';
 import type {FileIdentity} from './sparse-file.ts';
 
-/** Names one version of the bytes: a strong ETag, else Last-Modified with the size (RFC 9110 section 8.8). */
+/** Identifies one version of the bytes: a strong ETag, else Last-Modified with the size (RFC 9110 section 8.8). */
 export type Validator = {
-	/** A strong ETag with its quotes, as it came; undefined when there is none or it is weak. */
+	/** A strong ETag with its quotes, as received; undefined if there is none or it is weak. */
 	readonly etag?: string;
-	/** A weak ETag as it came, such as `W/"1"`: one that differs may name another version, an equal one proves nothing. */
+	/**
+	 * A weak ETag as received, such as `W/"1"`. A different one suggests another version; an equal one proves nothing.
+	 */
 	readonly weakEtag?: string;
-	/** The Last-Modified header as it came. */
+	/** The Last-Modified header as received. */
 	readonly lastModified?: string;
 };
 
@@ -41,9 +44,12 @@ export type DownloadRecord = {
 	readonly version: 1;
 	readonly id: DownloadId;
 	readonly url: string;
-	/** A data source of a program's own fetches it, which no record can hold; `url` may be of any scheme. */
+	/** Fetched by a program's own data source, which cannot be stored; `url` may have any scheme. */
 	readonly ownSource?: boolean;
-	/** What the URL was resolved from, and the words of the command that did it: it is asked again when the URL has expired. */
+	/**
+	 * The item that the URL was resolved from, and the command that resolved it. The command runs again when the URL
+	 * expires.
+	 */
 	readonly item?: string;
 	readonly resolveWith?: readonly string[];
 	readonly headers: Readonly<Record<string, string>>;
@@ -51,52 +57,52 @@ export type DownloadRecord = {
 	/** Upstream proxy. */
 	readonly proxy?: string;
 	readonly connections?: number;
-	/** The name to save as, instead of the one that the origin says. */
+	/** The user's name for the file, which replaces the origin's. */
 	readonly givenName?: string;
-	/** From the first answer; a size of null is unknown. */
+	/** From the first response. A null size is unknown. */
 	readonly info?: {readonly name: string; readonly type?: string; readonly size: number | null};
 	readonly acceptsRanges?: boolean;
-	/** Of the version that the bytes are of. */
+	/** The validator of the cached version. */
 	readonly validator?: Validator;
-	/** The validator does not keep its value: the version is known by its bytes alone. */
+	/** The validator changes without a change of the file, so the version is identified by its bytes. */
 	readonly hasUnstableValidator?: boolean;
 	/** Durable bytes, half-open. */
 	readonly ranges: ReadonlyArray<readonly [start: number, end: number]>;
-	/** The file that holds them, as it was after the last checkpoint. */
+	/** The data file's identity as of the last checkpoint. */
 	readonly dataFile?: FileIdentity;
-	/** Those of blocks that are not whole, as far as they were written in order, with their CRC-32. */
+	/** Parts of partial blocks that were written in order, with their CRC-32. */
 	readonly pieces?: ReadonlyArray<readonly [start: number, end: number, crc: number]>;
-	/** What the user wants of it. */
+	/** The state requested by the user. */
 	readonly intent: 'run' | 'pause' | 'cancel';
 	readonly onDemand: boolean;
 	readonly addedAt: number;
-	/** Place in the queue: smaller first; `addedAt` unless it was moved. */
+	/** Queue position, smallest first; defaults to `addedAt`. */
 	readonly queueRank?: number;
 	/** Bytes per second. */
 	readonly limitRate?: number;
-	/** What the whole file must have, as `sha256:…`. */
+	/** The expected digest of the whole file, such as `sha256:…`. */
 	readonly checksum?: string;
-	/** Another download has taken its URL over; this one keeps the bytes of the old version. */
+	/** Another download has taken over the URL; this one keeps the bytes of the old version. */
 	readonly superseded?: boolean;
-	/** How many versions of the file were held before this one. */
+	/** How many versions of the file were discarded before this one. */
 	readonly startedOver?: number;
-	/** Blocks whose checksums were recorded last, while it runs: looked at again when it did not end by itself. */
+	/** The blocks whose checksums were recorded last. They are verified again if the process did not exit cleanly. */
 	readonly unsettled?: readonly number[];
-	/** Where it was copied to while bytes were missing. */
+	/** The target of an export made while bytes were missing. */
 	readonly exportedPartTo?: string;
 	readonly completedAt?: number;
-	/** When a player began or ended to read it last, to the minute. */
+	/** When a player last started or stopped reading, to the minute. */
 	readonly readAt?: number;
 	readonly exportedTo?: string;
 	readonly exportWhenComplete?: ExportRequest;
-	/** Where the bytes are since they were moved out of the store. */
+	/** Where the bytes were moved to from the store. */
 	readonly movedTo?: string;
-	/** It is off the list; `delete`: its folder is about to go. */
+	/** Off the list. With `delete`, the folder is about to be deleted. */
 	readonly removed?: 'keep' | 'delete';
 	readonly error?: DownloadError;
 };
 
-/** The record cannot be trusted; the message says why. */
+/** The record cannot be trusted. The message gives the reason. */
 export class InvalidRecord extends Error {}
 
 /** Throws `InvalidRecord` unless `stored` is a record of this version with this id. */
@@ -106,29 +112,30 @@ export function checkRecord(stored: object, id: DownloadId): DownloadRecord {
 		throw new InvalidRecord(`it was written by a newer version of this program (record version ${version})`);
 	}
 
-	const entry = downloadRecord.read(stored, (expected, path) => {
+	const checked = downloadRecord.read(stored, (expected, path) => {
 		throw new InvalidRecord(`${['record', ...path].join('.')} is not ${expected}`);
 	});
-	if (entry.id !== id) {
-		throw new InvalidRecord(`its record is that of download ${entry.id}`);
+	if (checked.id !== id) {
+		throw new InvalidRecord(`its record belongs to download ${checked.id}`);
 	}
 
-	if (!entry.ownSource && !/^https?:/i.test(entry.url)) {
+	if (!checked.ownSource && !/^https?:/i.test(checked.url)) {
 		throw new InvalidRecord('record.url is not an http or https URL');
 	}
 
-	return entry;
+	return checked;
 }
 
-/** Becomes a part of paths and of the screen, and another program may have written the record. */
+/** Used in paths and displayed, and possibly written by another program. */
 const name: Schema<string> = {
+	json: text.json,
 	read(value, refuse) {
 		const stored = text.read(value, refuse);
 		return /^\.|[\\/\p{C}]/u.test(stored) ? safeFileName(stored) : stored;
 	},
 };
 const number = rule('a number', (value): value is number => Number.isFinite(value));
-/** Within the range of `Date`. */
+/** The range of `Date`. */
 const time = rule(
 	'a time',
 	(value): value is number => typeof value === 'number' && Math.abs(value) <= 8.64e15,
@@ -202,7 +209,7 @@ const downloadRecord = object<DownloadRecord>({
 			maxTries: optional(count),
 			bytesAgree: optional(boolean),
 			status: optional(count),
-			needs: optional(oneOf('password', 'token', 'other-login', 'trust')),
+			needs: optional(oneOf(...remedies)),
 		}),
 	),
 });

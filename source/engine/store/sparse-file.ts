@@ -1,4 +1,4 @@
-// The bytes of one download and which of them are present: a byte is in `present` only after it was written.
+// The bytes of one download, and the set of those present. A byte enters `present` only after it was written.
 import type {Doubt} from './doubt.ts';
 import {constants, lstatSync, statSync, writeSync, type Stats} from 'node:fs';
 import {copyFile, lstat, open, rename, rm, stat, statfs, type FileHandle} from 'node:fs/promises';
@@ -9,14 +9,14 @@ import {WriteMode} from './write-mode.ts';
 import type {PresentSet, Range} from './range-set.ts';
 import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
 
-// File systems that compress: few blocks in use say nothing about holes there.
-const compressing = new Set([
+// On compressing file systems, a low block count does not imply holes.
+const compressingFileSystems = new Set([
 	0x91_23_68_3e /* btrfs */, 0x2f_c1_2f_c1 /* zfs */, 0xca_45_1a_4e /* bcachefs */,
 ]);
 
 /**
- * Tells whether a file is as it was left. Whoever writes to it changes its time, whoever replaces it its inode. Not the
- * number of its device: that may be another one after each boot.
+ * Identifies a file and its state. Writing to the file changes its time; replacing it changes its inode. Excludes the
+ * device number, which may change with each boot.
  */
 export type FileIdentity = {
 	readonly inode: number;
@@ -26,9 +26,9 @@ export type FileIdentity = {
 	readonly modifiedAt: number;
 };
 
-/** Recorded bytes that the disk does not give, or that may be others by now: what they were has to be fetched again. */
+/** Recorded bytes that the disk does not return, or that may have been changed. They must be fetched again. */
 export class DamagedFile extends DownStreamError {
-	/** What is lost; undefined where the file is another one and nobody knows. */
+	/** The lost range; undefined if the file was replaced and the extent is unknown. */
 	readonly lost: Range | undefined;
 
 	constructor(message: string, lost: Range | undefined, cause?: unknown) {
@@ -38,36 +38,36 @@ export class DamagedFile extends DownStreamError {
 }
 
 /** Bytes. */
-const copiedAtOnce = 1024 * 1024;
+const copyBufferBytes = 1024 * 1024;
 
 export class SparseFile {
 	readonly path: string;
-	/** When it was opened, it differed from the file that was recorded. */
+	/** The file differed from the recorded one when it was opened. */
 	readonly isChanged: boolean;
-	/** Told of everything that is written, in the tick in which it becomes present. */
+	/** Called with all written bytes, in the tick in which they become present. */
 	onWritten: ((offset: number, bytes: Uint8Array) => void) | undefined;
 	/** Whether it may be written. */
 	access: Pick<Writable, 'refusal'> = alwaysWritable;
-	/** Set while bytes are present that somebody else may have changed. */
+	/** Set while present bytes may have been changed by another program. */
 	doubt: Doubt | undefined;
 	#reader: Promise<FileHandle> | undefined;
 	#writer: Promise<FileHandle> | undefined;
-	/** Closed with the file. */
-	#replaced: Array<Promise<FileHandle>> = [];
+	/** Replaced handles, which are closed with the file. */
+	#detached: Array<Promise<FileHandle>> = [];
 	#present: PresentSet;
 	#size: number;
-	/** As it was after the last checkpoint. */
+	/** As of the last checkpoint. */
 	#identity: FileIdentity | undefined;
 	#dirty = false;
-	/** Its identity is to be learnt though nothing was written. */
-	#isUnknown = false;
+	/** The identity must be read although nothing was written. */
+	#needsIdentity = false;
 	#isRetired = false;
-	#pace: WriteMode | undefined;
+	#writeMode: WriteMode | undefined;
 
 	/**
-	 * `ranges` is what was recorded of the file; what it cannot hold becomes a hole: all beyond its end, and
-	 * everything if it uses fewer disk blocks than the ranges need. `identity` is that of the recorded file, if known.
-	 * Nothing is opened or written yet. Rejects with `disk-failed`.
+	 * `ranges` comes from the record. Ranges that the file cannot hold become holes: those beyond its end, or all of
+	 * them if it uses fewer disk blocks than they need. `identity` is the recorded one, if known. Opens and writes
+	 * nothing. Rejects with `disk-failed`.
 	 */
 	static async open(
 		path: string,
@@ -81,14 +81,15 @@ export class SparseFile {
 				throw new DownStreamError('disk-failed', `${path} is not a file`);
 			}
 
-			const held = found ? clipped(ranges, Math.min(size, found.size)) : [];
-			const isHeld = found !== undefined && held.length > 0 && (await hasRoomFor(held, found, path));
+			const recorded = found ? clipped(ranges, Math.min(size, found.size)) : [];
+			const isPlausible =
+				found !== undefined && recorded.length > 0 && (await usesEnoughBlocks(recorded, found, path));
 			return new SparseFile({
 				path,
 				size,
-				present: presentSetFor(size, isHeld ? held : []),
+				present: presentSetFor(size, isPlausible ? recorded : []),
 				identity,
-				isChanged: isHeld && isOther(path, found, identity),
+				isChanged: isPlausible && isOther(path, found, identity),
 			});
 		} catch (error) {
 			throw diskError(error, path);
@@ -114,20 +115,20 @@ export class SparseFile {
 		return this.#size;
 	}
 
-	/** Bytes; where the size is unknown, up to the last one that is present. */
+	/** Bytes; if the size is unknown, the end of the last present range. */
 	get minSize(): number {
 		return this.#size === Infinity ? ([...this.#present].at(-1)?.end ?? 0) : this.#size;
 	}
 
-	/** No hole is left. */
+	/** True if there is no hole. */
 	get isComplete(): boolean {
 		return this.#present.size === this.#size;
 	}
 
-	/** Gives the file its full size; the disk uses blocks only for what is written. Rejects as `write` does. */
+	/** Sets the file's full size; the disk allocates only written blocks. Rejects as `write` does. */
 	async resize(size: number): Promise<void> {
 		try {
-			await truncate(await this.#toWrite(), size, this.path);
+			await truncate(await this.#writeHandle(), size, this.path);
 		} catch (error) {
 			throw diskError(error, this.path);
 		}
@@ -137,10 +138,10 @@ export class SparseFile {
 		this.#present = presentSetFor(size, this.#present);
 	}
 
-	/** Calls may run at the same time. Throws `disk-full` or `disk-failed`, and then nothing is said to be present. */
+	/** Supports concurrent calls. Throws `disk-full` or `disk-failed`; the bytes are not present then. */
 	async write(offset: number, bytes: Uint8Array): Promise<void> {
 		try {
-			const handle = await this.#toWrite();
+			const handle = await this.#writeHandle();
 			for (let written = 0; written < bytes.length;) {
 				written += await this.#writeSome(handle, offset + written, bytes.subarray(written));
 			}
@@ -154,47 +155,47 @@ export class SparseFile {
 	}
 
 	async #writeSome(handle: FileHandle, offset: number, bytes: Uint8Array): Promise<number> {
-		this.#pace ??= await WriteMode.of(this.path);
-		const began = performance.now();
-		if (!this.#pace.canBlock(began)) {
+		this.#writeMode ??= await WriteMode.of(this.path);
+		const startedAt = performance.now();
+		if (!this.#writeMode.canBlock(startedAt)) {
 			const {bytesWritten} = await handle.write(bytes, 0, bytes.length, offset);
 			return bytesWritten;
 		}
 
 		const bytesWritten = writeSync(handle.fd, bytes, 0, bytes.length, offset);
-		this.#pace.recordWait(began, performance.now());
+		this.#writeMode.recordWait(startedAt, performance.now());
 		return bytesWritten;
 	}
 
 	/**
-	 * Fills `into` with present bytes; returns how many, 0 if the byte at `offset` is missing. Rejects with `DamagedFile`
-	 * where the disk does not give them, else with `disk-failed`.
+	 * Reads present bytes into `into` and returns their number; 0 if the byte at `offset` is missing. Rejects with
+	 * `DamagedFile` if the disk does not return them, else with `disk-failed`.
 	 */
 	async read(offset: number, into: Uint8Array): Promise<number> {
 		await this.doubt?.prove({start: offset, end: offset + into.length});
 		const length = Math.min(into.length, this.#present.runEnd(offset) - offset);
 		try {
-			const handle = await this.#toRead();
-			let done = 0;
-			while (done < length) {
-				const {bytesRead} = await readSome(handle, into.subarray(done, length), offset + done, this.path);
+			const handle = await this.#readHandle();
+			let filled = 0;
+			while (filled < length) {
+				const {bytesRead} = await readSome(handle, into.subarray(filled, length), offset + filled, this.path);
 				if (bytesRead === 0) {
 					throw new DamagedFile(`${this.path} was cut short by another program`, {
-						start: offset + done,
+						start: offset + filled,
 						end: Infinity,
 					});
 				}
 
-				done += bytesRead;
+				filled += bytesRead;
 			}
 
-			return done;
+			return filled;
 		} catch (error) {
 			throw diskError(error, this.path);
 		}
 	}
 
-	/** Makes holes; a file that was complete can be written again. */
+	/** Makes holes. A complete file becomes writable again. */
 	forget(ranges: Iterable<Range>): void {
 		const wasComplete = this.isComplete;
 		for (const range of ranges) {
@@ -202,13 +203,13 @@ export class SparseFile {
 		}
 
 		if (wasComplete && !this.isComplete) {
-			// An exported file may share its bytes by now. Reads that are in progress go on; closing waits for nobody.
-			this.#replace('writer');
-			this.#replace('reader');
+			// An exported file may share the bytes by now. Reads in progress keep their handles, which are closed later.
+			this.#detach('writer');
+			this.#detach('reader');
 		}
 	}
 
-	/** What somebody has done to a complete file since it was recorded. Costs one stat. */
+	/** How a complete file was changed since it was recorded. Costs one stat. */
 	async changeSince(): Promise<'gone' | 'changed' | undefined> {
 		if (!this.#identity || this.#dirty || this.doubt || !this.isComplete || this.#isRetired) {
 			return undefined;
@@ -221,66 +222,66 @@ export class SparseFile {
 		}
 	}
 
-	/** What is present has been proven to be what was written: from here on the file is known as it is now. */
+	/** Accepts the present bytes as verified: the next checkpoint records the file's current identity. */
 	trust(): void {
 		this.doubt = undefined;
 		this.#identity = undefined;
-		this.#isUnknown = true;
+		this.#needsIdentity = true;
 	}
 
 	/**
-	 * Resolves with the ranges that are durable (what was present when it was called, after fdatasync) and the file that
-	 * holds them, where that is known.
+	 * Syncs the data. Resolves with the ranges present at the time of the call, which are now durable, and the file's
+	 * identity if known.
 	 */
 	async checkpoint(): Promise<{ranges: Range[]; identity: FileIdentity | undefined}> {
 		const ranges = [...this.#present];
 		if (this.#dirty) {
 			this.#dirty = false;
 			try {
-				const handle = await this.#toRead();
+				const handle = await this.#readHandle();
 				await handle.datasync();
-				await this.#learnIdentity(handle);
+				await this.#updateIdentity(handle);
 			} catch (error) {
 				this.#dirty = true;
 				throw diskError(error, this.path);
 			}
-		} else if (this.#isUnknown) {
-			// Who wants to read it is told what is wrong with it.
-			await this.#toRead()
-				.then(async handle => this.#learnIdentity(handle))
+		} else if (this.#needsIdentity) {
+			// Errors are left to the readers of the file.
+			await this.#readHandle()
+				.then(async handle => this.#updateIdentity(handle))
 				.catch(() => undefined);
 		}
 
 		return {ranges, identity: this.#identity};
 	}
 
-	async #learnIdentity(handle: FileHandle): Promise<void> {
-		this.#isUnknown = false;
+	async #updateIdentity(handle: FileHandle): Promise<void> {
+		this.#needsIdentity = false;
 		this.#identity = this.doubt ? undefined : identityOf(await handle.stat());
 	}
 
-	/** Gives the descriptors back; the next read or write opens the file again. None may be running. */
+	/** Closes the descriptors; the next read or write reopens the file. No operation may be running. */
 	async close(): Promise<void> {
-		this.#replace('reader');
-		this.#replace('writer');
-		const handles = this.#replaced;
-		this.#replaced = [];
+		this.#detach('reader');
+		this.#detach('writer');
+		const handles = this.#detached;
+		this.#detached = [];
 		for (const handle of handles) {
-			// An error here (EIO of a network disk) concerns bytes that no checkpoint has promised.
+			// An error here (EIO of a network disk) only concerns bytes that no checkpoint covers.
 			await handle.then(async each => each.close()).catch(() => undefined);
 		}
 	}
 
-	/** Closes it for good: another file may come to its path, and who still reads here must not get bytes of that. */
+	/** Closes permanently: another file may take over the path, and remaining readers must not receive its bytes. */
 	async retire(): Promise<void> {
 		this.#isRetired = true;
 		await this.close();
 	}
 
-	#replace(which: 'reader' | 'writer'): void {
+	#detach(which: 'reader' | 'writer'): void {
 		const handle = which === 'reader' ? this.#reader : this.#writer;
 		if (handle) {
-			this.#replaced.push(handle);
+			this.#detached.push(handle);
 		}
 
 		if (which === 'reader') {
@@ -290,9 +291,9 @@ export class SparseFile {
 		}
 	}
 
-	async #toRead(): Promise<FileHandle> {
-		this.#refuseIfRetired();
-		// On a disk that takes no writes it is read all the same.
+	async #readHandle(): Promise<FileHandle> {
+		this.#throwIfRetired();
+		// Reading continues on a disk that rejects writes.
 		const writer = await this.#writer?.catch(() => undefined);
 		if (writer) {
 			return writer;
@@ -308,11 +309,11 @@ export class SparseFile {
 		return this.#reader;
 	}
 
-	/** A complete file is compared with what is known of it each time it is opened. */
+	/** Compares a complete file with its recorded identity each time it is opened. */
 	async #openToRead(): Promise<FileHandle> {
 		const handle = await open(this.path, 'r').catch((error: unknown) => {
 			throw errorCode(error) === 'ENOENT'
-				? new DamagedFile(`${this.path} was taken away`, {start: 0, end: Infinity}, error)
+				? new DamagedFile(`${this.path} was removed`, {start: 0, end: Infinity}, error)
 				: error;
 		});
 		if (this.isComplete && this.#identity && !this.#dirty && !this.doubt) {
@@ -326,8 +327,8 @@ export class SparseFile {
 		return handle;
 	}
 
-	async #toWrite(): Promise<FileHandle> {
-		this.#refuseIfRetired();
+	async #writeHandle(): Promise<FileHandle> {
+		this.#throwIfRetired();
 		refuseUnlessWritable(this.access);
 		if (!this.#writer) {
 			this.#writer = this.#openToWrite();
@@ -341,15 +342,15 @@ export class SparseFile {
 
 	async #openToWrite(): Promise<FileHandle> {
 		const handle = await openToWrite(this.path, this.#size, this.#present);
-		// What had shared bytes is another file now; one that was given its size has another time.
-		this.#replace('reader');
+		// A shared file was replaced by a copy; a resized file has a new time.
+		this.#detach('reader');
 		this.#dirty = true;
 		return handle;
 	}
 
-	#refuseIfRetired(): void {
+	#throwIfRetired(): void {
 		if (this.#isRetired) {
-			throw new DownStreamError('disk-failed', `${this.path} is not used any more`);
+			throw new DownStreamError('disk-failed', `${this.path} is no longer in use`);
 		}
 	}
 }
@@ -360,15 +361,15 @@ function clipped(ranges: Iterable<Range>, end: number): Range[] {
 		.map(range => ({start: range.start, end: Math.min(range.end, end)}));
 }
 
-/** Whether the file uses as many disk blocks as the ranges need. */
-async function hasRoomFor(ranges: readonly Range[], {blocks}: Stats, path: string): Promise<boolean> {
+/** True if the file uses at least as many disk blocks as the ranges need. */
+async function usesEnoughBlocks(ranges: readonly Range[], {blocks}: Stats, path: string): Promise<boolean> {
 	const needed = ranges.reduce((sum, {start, end}) => sum + end - start, 0) - 4096;
 	if (needed <= 0 || process.platform === 'win32' || blocks * 512 >= needed) {
 		return true;
 	}
 
 	const {type} = await statfs(path);
-	return compressing.has(type);
+	return compressingFileSystems.has(type);
 }
 
 function isOther(path: string, found: Stats, identity: FileIdentity | undefined): boolean {
@@ -392,18 +393,18 @@ async function readSome(
 	try {
 		return await handle.read(into, 0, into.length, offset);
 	} catch (error) {
-		// A sector that is lost: writing it again is what may mend it.
+		// A lost sector; rewriting it may repair it.
 		throw errorCode(error) === 'EIO'
 			? new DamagedFile(`${path} cannot be read`, {start: offset, end: offset + into.length}, error)
 			: error;
 	}
 }
 
-/** Never through a symbolic link, nor into bytes that another name shares. */
+/** Never writes through a symbolic link, or into bytes shared with another name. */
 async function openToWrite(path: string, size: number, present: Iterable<Range>): Promise<FileHandle> {
-	const found = await lstat(path).catch(onlyIf('ENOENT'));
+	const found = await lstat(path).catch(ignoring('ENOENT'));
 	if (found && (found.isSymbolicLink() || found.nlink > 1)) {
-		await makeOwn(path, size, present);
+		await unshare(path, size, present);
 	}
 
 	const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
@@ -420,23 +421,23 @@ async function openToWrite(path: string, size: number, present: Iterable<Range>)
 	return handle;
 }
 
-/** Puts a copy of what is present in the place of a file that is also somebody else's. */
-async function makeOwn(path: string, size: number, present: Iterable<Range>): Promise<void> {
-	const own = `${path}.own`;
-	await rm(own, {force: true});
+/** Replaces a file that has other links by a copy of its present bytes. */
+async function unshare(path: string, size: number, present: Iterable<Range>): Promise<void> {
+	const copy = `${path}.own`;
+	await rm(copy, {force: true});
 	const ranges = [...present];
 	const isCloned =
 		ranges.length > 0 &&
-		(await copyFile(path, own, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE).then(
+		(await copyFile(path, copy, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE).then(
 			() => true,
 			() => false,
 		));
 	if (!isCloned) {
-		await rm(own, {force: true});
-		await copyRanges(path, own, size, ranges);
+		await rm(copy, {force: true});
+		await copyRanges(path, copy, size, ranges);
 	}
 
-	await rename(own, path);
+	await rename(copy, path);
 }
 
 async function copyRanges(from: string, to: string, size: number, ranges: readonly Range[]): Promise<void> {
@@ -447,7 +448,7 @@ async function copyRanges(from: string, to: string, size: number, ranges: readon
 		}
 
 		const source = ranges.length > 0 ? await open(from, 'r') : undefined;
-		const buffer = Buffer.allocUnsafeSlow(copiedAtOnce);
+		const buffer = Buffer.allocUnsafeSlow(copyBufferBytes);
 		try {
 			for (const {start, end} of ranges) {
 				for (let offset = start; offset < end;) {
@@ -491,7 +492,7 @@ async function truncate(handle: FileHandle, size: number, path: string): Promise
 	}
 }
 
-function onlyIf(code: string): (error: NodeJS.ErrnoException) => undefined {
+function ignoring(code: string): (error: NodeJS.ErrnoException) => undefined {
 	return error => {
 		if (error.code !== code) {
 			throw error;

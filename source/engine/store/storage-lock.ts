@@ -1,4 +1,4 @@
-// One writer for each storage folder: two copies of the program would ruin each other's downloads.
+// Ensures a single writer per storage folder: two processes would corrupt each other's downloads.
 import fs, {statSync} from 'node:fs';
 import {readFile, readlink, rm, stat, symlink} from 'node:fs/promises';
 import {connect} from 'node:net';
@@ -10,7 +10,7 @@ import {DownStreamError} from '../../downstream.ts';
 import {diskError, errorCode, isFull} from './disk-error.ts';
 import {writeDurably} from './durable-file.ts';
 
-/** Who holds the folder, as `owner.json` says. */
+/** The holder of the folder, stored in `owner.json`. */
 export type StorageOwner = {
 	readonly pid: number;
 	readonly host: string;
@@ -20,10 +20,10 @@ export type StorageOwner = {
 	readonly startedAt: number;
 };
 
-/** Another process has the folder, or it is not there any more. */
+/** `taken`: another process holds the folder; `removed`: the folder no longer exists. */
 export type LockLoss = 'taken' | 'removed';
 
-// The holder touches its lock every 2 s; a lock that was not touched for 10 s is stale.
+// The holder touches its lock every 2 s; a lock not touched for 10 s is stale.
 const staleMs = 10_000;
 const updateMs = 2000;
 const startingStaleMs = 2000;
@@ -55,10 +55,10 @@ const lockingFs = {
 };
 
 /**
- * The lock is the folder `owner.json.lock`, which only one process can make. Whoever wants it looks at the holder
- * first, and a dead one is taken over at once. All of that happens under a second lock, `starting.lock`: otherwise
- * two starters could both find the holder dead, and the slower one would remove the lock of the faster one. A
- * starter that is killed in those few milliseconds delays the next one by the 2 s after which its guard is stale.
+ * The lock is the folder `owner.json.lock`, whose creation is atomic. A starting process checks the holder first and
+ * takes over from a dead one at once. It does so under a second lock, `starting.lock`: otherwise two processes could
+ * both find the holder dead, and the slower one would remove the lock of the faster one. If a process is killed in
+ * these few milliseconds, the next one waits 2 s, until the guard is stale.
  */
 export class StorageLock {
 	readonly #ownerFile: string;
@@ -67,9 +67,9 @@ export class StorageLock {
 	readonly #unlock: () => Promise<void>;
 
 	/**
-	 * Rejects with `storage-locked` if the folder has a living holder, with `disk-full` or `disk-failed` if it
-	 * cannot be written. `onLost`: another process has the folder now (this one did not run for so long that it
-	 * was taken for dead), or the folder was removed; nothing may be written from here on.
+	 * Rejects with `storage-locked` if the folder has a live holder, and with `disk-full` or `disk-failed` if it is not
+	 * writable. `onLost` reports that another process took over (because this one was suspended long enough to appear
+	 * dead), or that the folder was removed; nothing may be written afterwards.
 	 */
 	static async acquire(
 		storageDir: string,
@@ -77,14 +77,14 @@ export class StorageLock {
 	): Promise<StorageLock> {
 		const file = ownerFileOf(storageDir);
 		try {
-			const endStart = await lockStarting(startingOf(file));
+			const unlockStarting = await lockStarting(startingFileOf(file));
 			try {
 				const folder = await stat(storageDir);
 				const isInPlace = () => isSame(folder, storageDir);
 				const held = await takeOver(file, () => onLost(isInPlace() ? 'taken' : 'removed'));
 				return new StorageLock(file, held, isInPlace);
 			} finally {
-				await endStart();
+				await unlockStarting();
 			}
 		} catch (error) {
 			throw isLocked(error)
@@ -105,29 +105,29 @@ export class StorageLock {
 		return this.#isInPlace();
 	}
 
-	/** Tells other copies where the proxy listens, if the disk has room for that. Rejects with `disk-failed`. */
+	/** Publishes the proxy's address to other processes, if the disk has room. Rejects with `disk-failed`. */
 	async publish(origin: string): Promise<void> {
 		this.#owner = {...this.#owner, origin};
 		await writeOwner(this.#ownerFile, this.#owner);
 	}
 
-	/** Frees the folder; it is freed too when the process ends by itself or by a signal that it can handle. */
+	/** Releases the folder. This also happens on exit and on signals that the process can handle. */
 	async release(): Promise<void> {
-		// Nobody starts meanwhile: the next holder's owner file is not ours to remove.
-		const endStart = await lockStarting(startingOf(this.#ownerFile)).catch(() => undefined);
-		// A lock that was lost is not ours to release.
+		// Prevents a concurrent start: the next holder's owner file must not be removed.
+		const unlockStarting = await lockStarting(startingFileOf(this.#ownerFile)).catch(() => undefined);
+		// A lost lock must not be released.
 		await this.#unlock().catch(() => undefined);
 		const {pid, startedAt} = this.#owner;
-		const stored = endStart && (await readOwner(this.#ownerFile));
+		const stored = unlockStarting && (await readOwner(this.#ownerFile));
 		if (stored?.pid === pid && stored.startedAt === startedAt) {
-			await forgetOwner(this.#ownerFile).catch(() => undefined);
+			await removeOwner(this.#ownerFile).catch(() => undefined);
 		}
 
-		await endStart?.().catch(() => undefined);
+		await unlockStarting?.().catch(() => undefined);
 	}
 }
 
-/** The process that holds the folder now; undefined if none does. */
+/** Returns the process that holds the folder, or undefined if there is none. */
 export async function storageOwner(storageDir: string): Promise<StorageOwner | undefined> {
 	const file = ownerFileOf(storageDir);
 	const touchedAt = await lockTouchedAt(file);
@@ -135,7 +135,7 @@ export async function storageOwner(storageDir: string): Promise<StorageOwner | u
 	return owner && touchedAt !== undefined && (await isAlive(owner, touchedAt)) ? owner : undefined;
 }
 
-/** Waits for other starters, each of which needs some milliseconds. */
+/** Waits for other starting processes, each of which takes some milliseconds. */
 async function lockStarting(file: string): Promise<() => Promise<void>> {
 	for (let attempt = 1; ; attempt++) {
 		try {
@@ -157,10 +157,10 @@ async function takeOver(file: string, onLost: () => void): Promise<Held> {
 	if (touchedAt !== undefined) {
 		const holder = await readOwner(file);
 		if (holder ? await isAlive(holder, touchedAt) : isFresh(touchedAt)) {
-			const who = holder ? ` (pid ${holder.pid}${holder.origin ? `, ${holder.origin}` : ''})` : '';
+			const details = holder ? ` (pid ${holder.pid}${holder.origin ? `, ${holder.origin}` : ''})` : '';
 			throw new DownStreamError(
 				'storage-locked',
-				`downstream-tui already runs${who} on ${path.dirname(file)}`,
+				`downstream-tui is already running${details} on ${path.dirname(file)}`,
 			);
 		}
 
@@ -168,7 +168,8 @@ async function takeOver(file: string, onLost: () => void): Promise<Held> {
 	}
 
 	const owner = {pid: process.pid, host: hostname(), startedAt: Date.now()};
-	// Before the lock: a lock whose holder is killed before it has said who it is would hold until it is stale.
+	// Written before locking: if the holder were killed before it identified itself, its lock would block others until
+	// it is stale.
 	await writeOwner(file, owner);
 	const unlock = await lock(file, {
 		realpath: false,
@@ -181,9 +182,9 @@ async function takeOver(file: string, onLost: () => void): Promise<Held> {
 }
 
 /**
- * A process that is stopped touches nothing, but its port still takes connections; a pid that another program has
- * now comes with neither. A holder that just starts or ends has no port, but a fresh lock. Of a process on another
- * host (a shared disk, a container) nothing can be known but that.
+ * A suspended process does not touch its lock, but its port still accepts connections; a reused pid has neither. A
+ * process that is starting or exiting has no port, but a fresh lock. For a process on another host (a shared disk, a
+ * container), only the age of the lock is known.
  */
 async function isAlive(owner: StorageOwner, touchedAt: number): Promise<boolean> {
 	if (owner.host !== hostname()) {
@@ -193,7 +194,7 @@ async function isAlive(owner: StorageOwner, touchedAt: number): Promise<boolean>
 	return (
 		isProcess(owner.pid) &&
 		!(await isZombie(owner.pid)) &&
-		(isFresh(touchedAt) || (await takesConnections(owner.origin)))
+		(isFresh(touchedAt) || (await acceptsConnections(owner.origin)))
 	);
 }
 
@@ -205,14 +206,14 @@ function isProcess(pid: number): boolean {
 	try {
 		return process.kill(pid, 0);
 	} catch (error) {
-		// EPERM: it is there and belongs to someone else.
+		// EPERM: the process exists and belongs to another user.
 		return errorCode(error) === 'EPERM';
 	}
 }
 
 /**
- * Linux tells of a process that has ended while its parent has not asked for it yet, which in a container may take for
- * ever. Its last thread must have ended too: others may still be in the middle of a write (proc(5): state, num_threads).
+ * On Linux, an exited process remains visible until its parent collects it, which in a container may never happen.
+ * Its last thread must have ended too: others may still be writing (proc(5): state, num_threads).
  */
 async function isZombie(pid: number): Promise<boolean> {
 	const stored = await readFile(`/proc/${pid}/stat`, 'utf8').catch(() => '');
@@ -220,7 +221,7 @@ async function isZombie(pid: number): Promise<boolean> {
 	return fields[0] === 'Z' && fields[17] === '1';
 }
 
-async function takesConnections(origin: string | undefined): Promise<boolean> {
+async function acceptsConnections(origin: string | undefined): Promise<boolean> {
 	const port = origin === undefined ? '' : (URL.parse(origin)?.port ?? '');
 	if (port === '') {
 		return false;
@@ -235,12 +236,12 @@ async function takesConnections(origin: string | undefined): Promise<boolean> {
 
 		socket.once('connect', () => settle(true));
 		socket.once('error', () => settle(false));
-		// No answer at all on loopback: something listens, and its queue is full.
+		// A timeout on loopback means that a listener exists but its queue is full.
 		socket.setTimeout(1000, () => settle(true));
 	});
 }
 
-/** Milliseconds since the epoch; undefined if nobody has the lock. Rejects with `disk-failed`. */
+/** Milliseconds since the epoch; undefined if the lock is free. Rejects with `disk-failed`. */
 async function lockTouchedAt(file: string): Promise<number | undefined> {
 	try {
 		return (await stat(lockOf(file))).mtimeMs;
@@ -253,7 +254,7 @@ async function lockTouchedAt(file: string): Promise<number | undefined> {
 	}
 }
 
-/** Undefined if there is none that can be read. */
+/** Undefined if there is no readable owner file. */
 async function readOwner(file: string): Promise<StorageOwner | undefined> {
 	let stored: unknown;
 	try {
@@ -303,7 +304,7 @@ function ownerInLink(link: string): Partial<Record<keyof StorageOwner, unknown>>
 	return {pid, host, startedAt, ...(port !== undefined && {origin: `http://127.0.0.1:${Number(port)}`})};
 }
 
-async function forgetOwner(file: string): Promise<void> {
+async function removeOwner(file: string): Promise<void> {
 	await rm(ownerLinkOf(file), {force: true});
 	await rm(file, {force: true});
 }
@@ -321,12 +322,12 @@ function ownerFileOf(storageDir: string): string {
 	return path.join(storageDir, 'owner.json');
 }
 
-/** Who has its lock is the only one that starts or ends. */
-function startingOf(file: string): string {
+/** Only the holder of its lock may start or exit. */
+function startingFileOf(file: string): string {
 	return path.join(path.dirname(file), 'starting');
 }
 
-/** Where proper-lockfile keeps the lock of a file. */
+/** proper-lockfile's lock path. */
 function lockOf(file: string): string {
 	return `${file}.lock`;
 }

@@ -1,0 +1,11 @@
+// The program's first file: an older Node cannot parse the others, so its version is checked before they are imported.
+declare const requiredNode: string;
+
+const [major, minor] = process.versions.node.split('.').map(Number);
+const [requiredMajor, requiredMinor] = requiredNode.split('.').map(Number);
+if (major! > requiredMajor! || (major === requiredMajor && minor! >= requiredMinor!)) {
+	await import('./cli.tsx');
+} else {
+	process.stderr.write(`downstream-tui needs Node ${requiredNode}, this is ${process.versions.node}\n`);
+	process.exitCode = 1;
+}

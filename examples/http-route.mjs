@@ -1,0 +1,55 @@
+// A route of an HTTP server that plays one slow or distant file, with seeks, and keeps what was read:
+//   node examples/http-route.mjs https://example.com/film.mkv [PORT]
+import http from 'node:http';
+import {pipeline} from 'node:stream';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+import {DownStream} from 'downstream-tui';
+
+const [url, port = '3000'] = process.argv.slice(2);
+if (url === undefined) {
+	console.error('usage: node examples/http-route.mjs URL [PORT]');
+	process.exit(2);
+}
+
+/** Request headers that decide which bytes are sent, and those of the response that say which they are. */
+const asked = ['range', 'if-range', 'if-none-match', 'if-modified-since'];
+const answered = [
+	'accept-ranges',
+	'content-length',
+	'content-range',
+	'content-type',
+	'etag',
+	'last-modified',
+];
+const pick = (headers, names) =>
+	Object.fromEntries(names.filter(name => name in headers).map(name => [name, headers[name]]));
+
+const downstream = await DownStream.init({port: 0, storageDir: path.join(tmpdir(), 'downstream-route')});
+const localUrl = await downstream.cache(url);
+
+const server = http.createServer((request, response) => {
+	if (request.url !== '/film' || !['GET', 'HEAD'].includes(request.method)) {
+		response.writeHead(404).end();
+		return;
+	}
+
+	const stream = http.request(localUrl, {method: request.method, headers: pick(request.headers, asked)});
+	stream.on('response', local => {
+		response.writeHead(local.statusCode, pick(local.headers, answered));
+		pipeline(local, response, () => undefined);
+	});
+	stream.on('error', () => response.destroy());
+	response.on('close', () => stream.destroy());
+	stream.end();
+});
+server.listen(Number(port), '127.0.0.1', () =>
+	console.log(`mpv http://127.0.0.1:${server.address().port}/film`),
+);
+
+process.once('SIGINT', async () => {
+	server.close();
+	server.closeAllConnections();
+	await downstream.dispose();
+});

@@ -1,0 +1,419 @@
+// The description of the API for other programs: OpenAPI 3.1, from the schemas that check the requests. Pure.
+import {
+	errorKinds,
+	remedies,
+	type Download,
+	type DownloadError,
+	type DownloadStatus,
+	type OpenSegment,
+	type Player,
+	type Snapshot,
+} from '../downstream.ts';
+import {addRequest, downloadChange, exportRequest, type JsonSchema, type Schema} from '../schema.ts';
+import {version} from '../version.ts';
+import {
+	moveRequest,
+	settingsRequest,
+	startOverRequest,
+	undoTime,
+	versionHeader,
+	type SnapshotChanges,
+} from './control-api.ts';
+
+type Operation = {
+	readonly summary: string;
+	readonly parameters?: readonly object[];
+	readonly body?: Schema<object>;
+	/** The body may be left out. */
+	readonly isBodyOptional?: boolean;
+	/** The successful responses. */
+	readonly responses: Readonly<Record<number, object>>;
+	readonly access: keyof typeof accesses;
+};
+
+/** The security schemes of which one is enough. */
+const accesses = {
+	none: [],
+	view: [{viewKey: []}, {key: []}],
+	viewOrUrl: [{viewKey: []}, {key: []}, {keyInUrl: []}],
+	url: [{keyInUrl: []}],
+	command: [{key: []}],
+};
+
+/** The document, the same for each instance of this version. */
+export function openApi(): object {
+	return {
+		openapi: '3.1.0',
+		info: {
+			title: 'downstream-tui',
+			version,
+			description:
+				'Control of a running instance. Sizes and offsets are bytes, ranges are half-open, times are milliseconds since the epoch, rates are bytes per second.',
+		},
+		// The instance that serves this document.
+		servers: [{url: '/'}],
+		paths: Object.fromEntries(
+			Object.entries(operations).map(([path, methods]) => [
+				path,
+				Object.fromEntries(
+					Object.entries(methods).map(([method, operation]) => [method, describe(path, operation)]),
+				),
+			]),
+		),
+		components: {
+			schemas,
+			responses: {
+				Problem: {
+					description: 'The request failed. Problem details (RFC 9457).',
+					content: {'application/problem+json': {schema: ref('Problem')}},
+				},
+			},
+			securitySchemes: {
+				key: {
+					type: 'http',
+					scheme: 'bearer',
+					description: 'The key of the storage folder (file `key`): reads and commands.',
+				},
+				viewKey: {
+					type: 'http',
+					scheme: 'bearer',
+					description: 'The view key of the storage folder (file `view-key`): reads alone, URLs are masked.',
+				},
+				keyInUrl: {type: 'apiKey', in: 'query', name: 'key', description: 'Either key, in the URL.'},
+			},
+		},
+	};
+}
+
+function describe(path: string, operation: Operation): object {
+	const {summary, parameters = [], body, isBodyOptional = false, responses, access} = operation;
+	const all = [...(path.includes('{id}') ? [idParameter] : []), ...parameters];
+	return {
+		summary,
+		...(all.length > 0 && {parameters: all}),
+		...(body && {
+			requestBody: {
+				required: !isBodyOptional,
+				content: {'application/json': {schema: {...body.json, additionalProperties: false}}},
+			},
+		}),
+		responses: {...responses, default: {$ref: '#/components/responses/Problem'}},
+		security: accesses[access],
+	};
+}
+
+const ref = (name: keyof typeof schemas): JsonSchema => ({$ref: `#/components/schemas/${name}`});
+const text = (description: string): JsonSchema => ({type: 'string', description});
+const flag = (description: string): JsonSchema => ({type: 'boolean', description});
+const number = (description: string): JsonSchema => ({type: 'number', description});
+const integer = (description: string): JsonSchema => ({type: 'integer', description});
+const orNull = (schema: JsonSchema): JsonSchema => ({anyOf: [schema, {type: 'null'}]});
+const listOf = (items: JsonSchema, description?: string): JsonSchema => ({
+	type: 'array',
+	items,
+	...(description !== undefined && {description}),
+});
+
+/** All fields are there unless they are named. */
+function objectOf(
+	properties: Readonly<Record<string, JsonSchema>>,
+	optional: readonly string[] = [],
+): JsonSchema {
+	return {
+		type: 'object',
+		properties,
+		required: Object.keys(properties).filter(name => !optional.includes(name)),
+		additionalProperties: false,
+	};
+}
+
+const statuses: Readonly<Record<DownloadStatus, string>> = {
+	asking: 'the first response of the origin is awaited',
+	active: 'a connection fetches bytes, or the last of them are being recorded',
+	waiting: 'a try failed, the next one is scheduled',
+	queued: 'waits for a place, a connection, or a player',
+	paused: 'the background is stopped; players get their bytes',
+	cancelled: 'everything is stopped',
+	exporting: 'is being copied to another place',
+	checking: 'the stored bytes are compared with their checksums',
+	complete: 'every byte is on the disk',
+	failed: 'an error that time does not mend',
+};
+
+const range = {...listOf({type: 'integer'}, '`[start, end)`'), minItems: 2, maxItems: 2};
+
+const download: Readonly<Record<keyof Download, JsonSchema>> = {
+	id: text('128 random bits in hexadecimal.'),
+	url: text('The origin, without user and password. Masked for the view key.'),
+	item: orNull(text('What the URL was resolved from, such as a page.')),
+	streamUrl: text('The local URL to play.'),
+	name: text('A safe file name.'),
+	size: orNull(integer('Bytes; null while unknown.')),
+	type: text('MIME type.'),
+	status: {
+		enum: Object.keys(statuses),
+		description: Object.entries(statuses)
+			.map(([name, meaning]) => `${name}: ${meaning}`)
+			.join('; '),
+	},
+	present: integer('Bytes on the disk.'),
+	ranges: listOf(range, 'The bytes on the disk, sorted.'),
+	bytesPerSecond: number('Average of 3 s.'),
+	bytesPerSecondLong: number('Average of 20 s.'),
+	connections: integer('Open connections to the origin.'),
+	maxConnections: integer('The most connections there may be.'),
+	hostCeiling: orNull(
+		integer('Connections that the server takes at a time, where the download waits for one.'),
+	),
+	segments: listOf({$ref: '#/components/schemas/Segment'}, 'One for each connection.'),
+	players: listOf({$ref: '#/components/schemas/Player'}, 'Programs that read the stream.'),
+	error: orNull({$ref: '#/components/schemas/DownloadError'}),
+	lastError: orNull({$ref: '#/components/schemas/DownloadError'}),
+	retryAt: orNull(integer('When the next try is due.')),
+	lastByteAt: orNull(integer('When bytes were written last.')),
+	addedAt: integer('When it was added.'),
+	completedAt: orNull(integer('When every byte was on the disk.')),
+	acceptsRanges: orNull(flag('Null before the first response.')),
+	validator: orNull(text('ETag or Last-Modified of the version held.')),
+	hasUnstableValidator: flag('The validator of the server changes while the bytes do not.'),
+	isPageForFile: flag('A web page came in place of the file.'),
+	onDemand: flag('Only players fetch.'),
+	queueRank: number('Order in the queue: smaller first.'),
+	limitRate: orNull(integer('Limit of this download.')),
+	checksum: orNull(text('The expected checksum, such as `sha256:…`.')),
+	checkProgress: orNull(number('Fraction of a running check.')),
+	exportProgress: orNull(number('Fraction of a running export.')),
+	exportedTo: orNull(text('Path of the last export.')),
+	exportWhenComplete: orNull(text('Path of the export to come.')),
+	folder: text('The folder that holds the data.'),
+};
+
+const needs = {enum: [...remedies], description: 'Input of the user that would resolve the error.'};
+
+const downloadError: Readonly<Record<keyof DownloadError, JsonSchema>> = {
+	code: {enum: Object.keys(errorKinds)},
+	message: text('One sentence.'),
+	at: integer('When it happened.'),
+	tries: integer('Failed tries in a row.'),
+	maxTries: integer('In records of earlier versions.'),
+	bytesAgree: flag('Of origin-changed: samples are the same on the server.'),
+	status: integer('Status of the response.'),
+	needs,
+};
+
+const player: Readonly<Record<keyof Player, JsonSchema>> = {
+	id: text('Names it in this list.'),
+	name: text('From its User-Agent; comes from outside.'),
+	offset: integer('The byte it reads next.'),
+	ready: integer('Bytes on the disk right after the offset.'),
+	blocked: flag('It waits for bytes.'),
+	connected: flag('It has a request open.'),
+};
+
+const segment: Readonly<Record<keyof OpenSegment, JsonSchema>> = {
+	start: integer('First byte of the request.'),
+	offset: integer('The next byte to come.'),
+	end: orNull(integer('Exclusive; null while the size is unknown.')),
+	for: {enum: ['player', 'fill']},
+};
+
+const general: Readonly<Record<Exclude<keyof Snapshot, 'downloads'>, JsonSchema>> = {
+	version: integer('Grows by one with each change.'),
+	bytesPerSecond: number('Of all downloads.'),
+	limitRate: orNull(integer('Limit of all downloads.')),
+	freeBytes: orNull(integer('Free on the disk of the storage folder.')),
+	origin: text('`http://127.0.0.1:PORT`'),
+	banners: listOf(text('One sentence.'), 'What concerns everything, such as a full disk.'),
+};
+
+const changes: Readonly<Record<keyof SnapshotChanges, JsonSchema>> = {
+	...general,
+	changed: listOf({$ref: '#/components/schemas/Download'}, 'Downloads that differ, new ones too.'),
+	order: orNull(listOf(text('ID'), 'All that are there; null where these are the same.')),
+};
+
+const schemas = {
+	Download: objectOf(download),
+	DownloadError: objectOf(downloadError, ['tries', 'maxTries', 'bytesAgree', 'status', 'needs']),
+	Player: objectOf(player),
+	Segment: objectOf(segment),
+	Verified: objectOf({...download, damaged: listOf(range, 'Ranges that differed; they are holes now.')}),
+	Snapshot: objectOf({...general, downloads: listOf({$ref: '#/components/schemas/Download'})}),
+	SnapshotChanges: objectOf(changes),
+	Settings: objectOf({limitRate: orNull(integer('Limit of all downloads.'))}),
+	Exported: objectOf({path: text('The file that was, or will be, written.')}),
+	Problem: objectOf(
+		{
+			type: {enum: ['about:blank']},
+			title: text('The words of the status.'),
+			status: integer('The status.'),
+			detail: text('One sentence without secrets.'),
+			code: {enum: Object.keys(errorKinds)},
+			needs,
+		},
+		['code', 'needs'],
+	),
+};
+
+const idParameter = {name: 'id', in: 'path', required: true, schema: {type: 'string'}};
+const versionOfSnapshot = {
+	[versionHeader]: {
+		description: 'Version of the first snapshot that shows the effect.',
+		schema: {type: 'integer'},
+	},
+};
+const json = (description: string, schema: JsonSchema) => ({
+	description,
+	content: {'application/json': {schema}},
+});
+const commanded = (schema: keyof typeof schemas, description = 'Done.') => ({
+	...json(description, ref(schema)),
+	headers: versionOfSnapshot,
+});
+const media = (description: string) => ({
+	description,
+	content: {'*/*': {schema: {type: 'string', format: 'binary'}}},
+});
+
+function command(summary: string): {post: Operation} {
+	return {post: {summary, access: 'command', responses: {200: commanded('Download')}}};
+}
+
+/** By path, then method. */
+const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> = {
+	'/api/openapi.json': {
+		get: {
+			summary: 'This description',
+			access: 'none',
+			responses: {200: json('OpenAPI 3.1.', {type: 'object'})},
+		},
+	},
+	'/api/downloads': {
+		get: {
+			summary: 'All downloads',
+			access: 'view',
+			responses: {200: json('In the order they were added.', listOf(ref('Download')))},
+		},
+		post: {
+			summary: 'Add a download',
+			access: 'command',
+			body: addRequest,
+			responses: {
+				200: commanded('Download', 'It was there.'),
+				201: commanded('Download', 'It was added.'),
+			},
+		},
+	},
+	'/api/downloads/{id}': {
+		get: {summary: 'One download', access: 'view', responses: {200: json('The download.', ref('Download'))}},
+		patch: {
+			summary: 'Change a download',
+			access: 'command',
+			body: downloadChange,
+			responses: {200: commanded('Download')},
+		},
+		delete: {
+			summary: 'Remove a download',
+			access: 'command',
+			parameters: [
+				{
+					name: 'data',
+					in: 'query',
+					description: 'keep: the bytes stay; delete: they are deleted after undoMs.',
+					schema: {enum: ['keep', 'delete'], default: 'keep'},
+				},
+				{name: 'undoMs', in: 'query', description: 'Milliseconds.', schema: undoTime.json},
+			],
+			responses: {204: {description: 'Removed.', headers: versionOfSnapshot}},
+		},
+	},
+	'/api/downloads/{id}/pause': command('Stop the background; players get their bytes'),
+	'/api/downloads/{id}/resume': command('Go on, or try again at once'),
+	'/api/downloads/{id}/cancel': command('Stop everything, players too'),
+	'/api/downloads/{id}/restore': command('Undo a removal'),
+	'/api/downloads/{id}/verify': {
+		post: {
+			summary: 'Compare the stored bytes with their checksums',
+			access: 'command',
+			responses: {200: commanded('Verified')},
+		},
+	},
+	'/api/downloads/{id}/accept-change': command('Go on with the held bytes after origin-changed'),
+	'/api/downloads/{id}/start-over': {
+		post: {
+			summary: 'Fetch the new version after origin-changed',
+			access: 'command',
+			body: startOverRequest,
+			isBodyOptional: true,
+			responses: {200: commanded('Download')},
+		},
+	},
+	'/api/downloads/{id}/move-in-queue': {
+		post: {
+			summary: 'Move by one place in the queue',
+			access: 'command',
+			body: moveRequest,
+			responses: {200: commanded('Download')},
+		},
+	},
+	'/api/downloads/{id}/export': {
+		post: {
+			summary: 'Export the file',
+			access: 'command',
+			body: exportRequest,
+			responses: {200: commanded('Exported')},
+		},
+	},
+	'/api/settings': {
+		get: {
+			summary: 'Settings of the run',
+			access: 'view',
+			responses: {200: json('The settings.', ref('Settings'))},
+		},
+		patch: {
+			summary: 'Change settings of the run',
+			access: 'command',
+			body: settingsRequest,
+			responses: {200: commanded('Settings')},
+		},
+	},
+	'/api/events': {
+		get: {
+			summary: 'Follow the downloads by server-sent events',
+			access: 'viewOrUrl',
+			responses: {
+				200: {
+					description: 'First `snapshot` with a Snapshot, then `changes` with SnapshotChanges.',
+					content: {
+						'text/event-stream': {schema: {anyOf: [ref('Snapshot'), ref('SnapshotChanges')]}},
+					},
+				},
+			},
+		},
+	},
+	'/playlist.m3u': {
+		get: {
+			summary: 'All that can be played, as a playlist',
+			access: 'url',
+			responses: {
+				200: {description: 'Extended M3U.', content: {'audio/x-mpegurl': {schema: {type: 'string'}}}},
+			},
+		},
+	},
+	'/stream/{id}/{name}': {
+		get: {
+			summary: 'The file, by ranges (RFC 9110 section 14)',
+			access: 'none',
+			parameters: [{name: 'name', in: 'path', required: true, schema: {type: 'string'}}],
+			responses: {200: media('The file.'), 206: media('The ranges that the request asks for.')},
+		},
+	},
+	'/stream': {
+		get: {
+			summary: 'The file of any URL, which is added when it is first played; the view key is not enough',
+			access: 'url',
+			parameters: [{name: 'url', in: 'query', required: true, schema: {type: 'string'}}],
+			responses: {200: media('The file.'), 206: media('The ranges that the request asks for.')},
+		},
+	},
+};
