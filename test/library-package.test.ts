@@ -130,8 +130,11 @@ test('the types need no types of Node', async t => {
 	await writeFile(
 		path.join(folder, 'program.ts'),
 		`import {DownStream, HttpDataSource} from 'downstream-tui';
+import {checkDataSource} from 'downstream-tui/testing';
 export const source = new HttpDataSource({url: 'http://a/', env: {}});
-export const url: string = await (await DownStream.init()).cache(source);
+await using downstream = await DownStream.init();
+export const url: string = await downstream.cache(source);
+await checkDataSource({create: () => source, bytes: new Uint8Array(1)});
 `,
 	);
 	assert.match(exports, /HttpDataSource/);
