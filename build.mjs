@@ -119,7 +119,12 @@ const patchPackages = {
 await rm(outdir, {recursive: true, force: true});
 const {metafile} = await build({
 	absWorkingDir: root,
-	entryPoints: {cli: 'bin.ts', index: 'source/index.ts', 'worker-main': 'source/host/worker-main.ts'},
+	entryPoints: {
+		cli: 'bin.ts',
+		index: 'source/index.ts',
+		testing: 'source/testing.ts',
+		'worker-main': 'source/host/worker-main.ts',
+	},
 	outdir,
 	bundle: true,
 	// The library, --version, --help and get load neither Ink nor React.
@@ -167,7 +172,8 @@ console.log(
 
 /** Minifies the outputs that the library does not load. */
 async function minifyProgram(outputs) {
-	const library = new Set([Object.keys(outputs).find(file => path.basename(file) === 'index.js')]);
+	const entries = ['index.js', 'testing.js'];
+	const library = new Set(Object.keys(outputs).filter(file => entries.includes(path.basename(file))));
 	for (const file of library) {
 		for (const {path: imported} of outputs[file].imports.filter(({external}) => !external)) {
 			library.add(imported);
@@ -204,7 +210,7 @@ async function writeTypes(folder) {
 	const everything = await mkdtemp(path.join(tmpdir(), 'downstream-types-'));
 	try {
 		await promisify(execFile)(process.execPath, [compiler, '-p', project, '--outDir', everything]);
-		const wanted = new Set(['index.d.ts']);
+		const wanted = new Set(['index.d.ts', 'testing.d.ts']);
 		for (const file of wanted) {
 			const text = await readFile(path.join(everything, file), 'utf8');
 			const written = text.replaceAll(/(from\s+|import\()'(\.[^']+)\.ts'/g, (_match, before, place) => {

@@ -1,4 +1,4 @@
-// Downloads a file, plays nothing, and shows all there is to see meanwhile:
+// Downloads a file and exports it, without a player:
 //   node examples/download.mjs https://example.com/film.mkv [FOLDER]
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -16,26 +16,24 @@ try {
 	const localUrl = await downstream.cache(url);
 	console.log(`play it now: mpv ${localUrl}`);
 
-	for await (const {fileName, totalSize, mimeType} of downstream.getFileStats(url)) {
+	for await (const {fileName, totalSize, mimeType} of downstream.getFileStats(localUrl)) {
 		console.log(`${fileName}: ${totalSize ?? 'unknown'} bytes, ${mimeType}`);
 		break;
 	}
 
-	// Where a player would jump to is fetched first.
+	// The bytes that a player seeks to are fetched first.
 	const response = await fetch(localUrl, {headers: {range: 'bytes=-16'}});
 	console.log(`its last 16 bytes: ${Buffer.from(await response.arrayBuffer()).toString('hex')}`);
 
-	for await (const {progress, status, bytesPerSecond} of downstream.progressStream) {
+	for await (const {progress, status, bytesPerSecond} of downstream.progress(localUrl)) {
 		console.log(`${progress.toFixed(1)} %, ${Math.round(bytesPerSecond / 1024)} KiB/s, ${status}`);
-		if (status === 'complete' || status === 'failed') {
-			break;
-		}
 	}
 
-	console.log(`exported to ${await downstream.exportFile(url, `${folder}/`, {keepBoth: true})}`);
-	await downstream.removeCache(url);
+	await downstream.whenComplete(localUrl);
+	console.log(`exported to ${await downstream.exportFile(localUrl, `${folder}/`, {keepBoth: true})}`);
+	await downstream.removeCache(localUrl);
 } catch (error) {
-	// Each says in one sentence what is wrong; its code is for programs.
+	// The message is one sentence for people, the code is for programs.
 	console.error(error instanceof DownStreamError ? `${error.code}: ${error.message}` : error);
 	process.exitCode = 1;
 } finally {

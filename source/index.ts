@@ -1,13 +1,14 @@
 // The exports of the package: the engine and its proxy, without a screen.
-export {
-	DownStream,
-	type CacheOptions,
-	type DownloadProgress,
-	type DownStreamOptions,
-	type FileStats,
-	type ProxyConfig,
-	type TargetOptions,
-} from './library.ts';
+export {DownStream} from './library.ts';
+export type {
+	CacheOptions,
+	DownloadProgress,
+	DownStreamOptions,
+	FileStats,
+	ProxyConfig,
+	TargetOptions,
+	WaitOptions,
+} from './library/types.ts';
 export {
 	DownStreamError,
 	type Download,

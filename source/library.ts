@@ -1,88 +1,43 @@
 // The library: one engine with its proxy. Downloads are named by URL instead of id.
-import {isDeepStrictEqual} from 'node:util';
-import {defaults, defaultStorageDir} from './defaults.ts';
-import {
-	DownStreamError,
-	isFetching,
-	type Download,
-	type DownloadStatus,
-	type Snapshot,
-} from './downstream.ts';
-import {checkedHeaders} from './engine/http/headers.ts';
+/// <reference lib="esnext.disposable" preserve="true" />
+import {DownStreamError, isFetching, type Download} from './downstream.ts';
 import {HttpDataSource, withoutCredentials} from './engine/origin/http-source.ts';
 import type {DataSource} from './engine/origin/data-source.ts';
 import type {Engine} from './engine/engine.ts';
-import type {EngineOptions} from './engine/options.ts';
-import {parseProxy} from './engine/http/proxy-settings.ts';
 import {maskUrl} from './text/mask-url.ts';
-import {start, type EngineHost, type HostSettings} from './host/engine-host.ts';
-import {checkOption, checkOptions, engineOptions, exportRequest, optional} from './schema.ts';
-import {snapshotsOf} from './wait.ts';
-
-/** An upstream proxy. With `socks5h` it resolves host names. */
-export type ProxyConfig = {
-	readonly type: 'http' | 'https' | 'socks5' | 'socks5h';
-	/** Name or address. */
-	readonly host: string;
-	readonly port: number;
-	readonly username?: string;
-	readonly password?: string;
-};
-
-/** The options of the engine, and those of its proxy. */
-export type DownStreamOptions = Partial<Omit<EngineOptions, 'proxy' | 'resolveWith' | 'responseTimeout'>> & {
-	/** A port of 127.0.0.1. A given one must be free; 0 takes any. Without it 8080, or the next free one. */
-	readonly port?: number;
-	/** `direct` for none; without it HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY decide, as for curl. */
-	readonly proxyConfig?: ProxyConfig | 'direct';
-	/** Origins of web pages that may play streams, such as `https://player.example`. */
-	readonly allowOrigins?: readonly string[];
-};
-
-export type CacheOptions = {
-	/** File name, instead of the origin's. */
-	readonly name?: string;
-	/** `md5:`, `sha1:`, `sha256:` or `sha512:` and hexadecimal digits. Checked on completion. */
-	readonly checksum?: string;
-	/** Fetch only the bytes that players request. */
-	readonly onDemand?: boolean;
-};
-
-export type FileStats = {
-	/** A safe name, from Content-Disposition or the URL. */
-	readonly fileName: string;
-	/** Bytes; null while unknown. */
-	readonly totalSize: number | null;
-	readonly mimeType: string;
-};
-
-export type DownloadProgress = {
-	/** The URL given to `cache`, without user and password. */
-	readonly url: string;
-	readonly localUrl: string;
-	readonly status: DownloadStatus;
-	/** 0 to 100: 100 if and only if every byte is stored, 0 while the size is unknown. */
-	readonly progress: number;
-	/** Stored bytes. */
-	readonly receivedBytes: number;
-	/** Null while unknown. */
-	readonly totalBytes: number | null;
-	/** Averaged over 3 s. */
-	readonly bytesPerSecond: number;
-};
-
-export type TargetOptions = {
-	/** Replace an existing file. */
-	readonly overwrite?: boolean;
-	/** If the file exists, choose a free name such as `film (2).mkv`. */
-	readonly keepBoth?: boolean;
-};
+import {start, type EngineHost} from './host/engine-host.ts';
+import {
+	checkCacheOptions,
+	checkTargetOptions,
+	checkWaitOptions,
+	requestBesideSource,
+	requestOf,
+	settingsOf,
+} from './library/options.ts';
+import type {
+	AddOptions,
+	CacheOptions,
+	DownloadProgress,
+	DownStreamOptions,
+	FileStats,
+	TargetOptions,
+	WaitOptions,
+} from './library/types.ts';
+import {
+	fileStats,
+	progressOf,
+	progressOfAll,
+	progressOfOne,
+	whenComplete,
+	type Endings,
+} from './library/watch.ts';
+import {checkOption, text} from './schema.ts';
 
 /**
  * Downloads that can be played while they download. A `url` parameter takes the URL given to `cache` (or the URL of the
  * given data source), or the local URL that `cache` resolved with. The local URL is unique, even if one URL was added with
- * several sets of headers. Methods reject with a `DownStreamError`: `not-found` for an unknown URL, and the codes named at
- * each of them.
+ * several sets of headers. Methods reject with a `DownStreamError`: `not-found` for an unknown URL, `bad-request` for an
+ * unknown or bad option, and the codes named at each of them.
  */
 export class DownStream {
 	static #instance: DownStream | undefined;
@@ -140,13 +95,24 @@ export class DownStream {
 	}
 
 	/**
-	 * Adds a download unless it exists, and starts its background download. Resolves at once with the local URL to play,
-	 * which is the same in each run. A data source of the program's own class fetches in this run only: the next run serves
-	 * the stored bytes, and fetches the rest after another call with the source. Rejects with `bad-request` for a bad URL or
-	 * option.
+	 * Adds a download unless it exists, and starts or resumes its background download. Resolves at once with the local URL to
+	 * play, which is the same in each run. A data source of the program's own class fetches in this run only: the next run
+	 * serves the stored bytes, and fetches the rest after another call with the source. Rejects with `bad-request` for a bad
+	 * URL, and with the signal's reason if it aborts before the download is added.
 	 */
 	async cache(remote: string | DataSource, options: CacheOptions = {}): Promise<string> {
-		const {download} = await this.#add(remote, options);
+		checkCacheOptions(options);
+		const {signal, ...addOptions} = options;
+		signal?.throwIfAborted();
+		const {download, existed} = await this.#add(remote, addOptions);
+		if (signal?.aborted) {
+			if (!existed) {
+				await this.#engine.remove(download.id, {data: 'delete', undoMs: 0});
+			}
+
+			throw signal.reason;
+		}
+
 		return download.streamUrl;
 	}
 
@@ -156,11 +122,22 @@ export class DownStream {
 	}
 
 	/**
-	 * Name, size and type of the file from the first response on, and again after each change. Ends when the download is
-	 * complete or removed, or on `dispose`. Throws the error of a download that failed before its first response.
+	 * Resolves once the download is complete, and its `setDownloadTarget` has ended. Waits through outages, pauses and the
+	 * queue. Rejects with the error that stops the download: the one it failed with, `incomplete` after `cancelDownload`,
+	 * `not-found` after a removal, `bad-request` after `dispose`; or with the signal's reason.
 	 */
-	getFileStats(url: string): AsyncIterable<FileStats> {
-		return {[Symbol.asyncIterator]: () => this.#fileStats(url)};
+	async whenComplete(url: string, options: WaitOptions = {}): Promise<Download> {
+		const endings = this.#endings(options);
+		return whenComplete(this.#engine, this.#find(url).id, endings);
+	}
+
+	/**
+	 * Progress of one download: the current state, then each change, at most 10 times a second. A slow consumer skips states.
+	 * Ends after the state `complete`, `failed` or `cancelled`, on removal, and with `dispose`.
+	 */
+	progress(url: string, options: WaitOptions = {}): AsyncIterable<DownloadProgress> {
+		const endings = this.#endings(options);
+		return {[Symbol.asyncIterator]: () => progressOfOne(this.#engine, this.#find(url).id, endings)};
 	}
 
 	/**
@@ -168,7 +145,16 @@ export class DownStream {
 	 * consumer skips states. Ends with `dispose`.
 	 */
 	get progressStream(): AsyncIterable<DownloadProgress> {
-		return {[Symbol.asyncIterator]: () => this.#progress()};
+		return {[Symbol.asyncIterator]: () => progressOfAll(this.#engine, this.#ending.signal)};
+	}
+
+	/**
+	 * Name, size and type of the file from the first response on, and again after each change. Ends when the download is
+	 * complete or removed, or on `dispose`. Throws the error of a download that failed before its first response.
+	 */
+	getFileStats(url: string, options: WaitOptions = {}): AsyncIterable<FileStats> {
+		const endings = this.#endings(options);
+		return {[Symbol.asyncIterator]: () => fileStats(this.#engine, this.#find(url).id, endings)};
 	}
 
 	/** All downloads, those of earlier runs included, in order of addition. */
@@ -243,20 +229,20 @@ export class DownStream {
 	/**
 	 * Copies a complete file out, as a reflink or hard link where the disk supports it, and resolves with its path. `path` is
 	 * a file, or a folder (existing, or with a trailing separator) for a file of the download's name. Rejects with
-	 * `incomplete`, `target-exists`, `disk-full`, `disk-failed`.
+	 * `incomplete`, `target-exists`, `disk-full`, `disk-failed`, or the signal's reason.
 	 */
 	async exportFile(url: string, path: string, options: TargetOptions = {}): Promise<string> {
-		return this.#export(url, {...options, path});
+		return this.#export(url, {path}, options);
 	}
 
 	/** `exportFile` that moves the file out of the storage folder. It is served from its new path. */
 	async moveFile(url: string, path: string, options: TargetOptions = {}): Promise<string> {
-		return this.#export(url, {...options, path, move: true});
+		return this.#export(url, {path, move: true}, options);
 	}
 
 	/** `exportFile` on completion, even in a later run. Resolves with the future path. */
 	async setDownloadTarget(url: string, path: string, options: TargetOptions = {}): Promise<string> {
-		return this.#export(url, {...options, path, when: 'complete'});
+		return this.#export(url, {path, when: 'complete'}, options);
 	}
 
 	/**
@@ -268,8 +254,13 @@ export class DownStream {
 		await this.#disposed;
 	}
 
+	/** `dispose`, for `await using`. */
+	async [Symbol.asyncDispose](): Promise<void> {
+		await this.dispose();
+	}
+
 	async #dispose(): Promise<void> {
-		this.#ending.abort();
+		this.#ending.abort(disposed());
 		try {
 			await this.#host.dispose();
 		} finally {
@@ -279,75 +270,45 @@ export class DownStream {
 
 	get #engine(): Engine {
 		if (this.#disposed) {
-			throw new DownStreamError(
-				'bad-request',
-				'This instance was disposed of; DownStream.init() makes another one',
-			);
+			throw disposed();
 		}
 
 		return this.#host.engine;
 	}
 
-	async #add(remote: string | DataSource, options: CacheOptions): Promise<{download: Download}> {
-		if (typeof remote !== 'string' && typeof remote?.open !== 'function') {
+	async #add(
+		remote: string | DataSource,
+		options: AddOptions,
+	): Promise<{download: Download; existed: boolean}> {
+		if (typeof remote === 'string') {
+			return this.#engine.add({url: remote, ...requestOf(options)});
+		}
+
+		if (typeof remote?.open !== 'function') {
 			throw new DownStreamError('bad-request', 'What is cached must be a URL or a data source');
 		}
 
-		if (typeof remote === 'string') {
-			return this.#engine.add({url: remote, ...options});
-		}
-
 		const stored = remote instanceof HttpDataSource ? remote.stored : undefined;
-		return stored ? this.#engine.add({...stored, ...options}) : this.#engine.addSource(remote, options);
+		const request = requestBesideSource(options);
+		return stored ? this.#engine.add({...stored, ...request}) : this.#engine.addSource(remote, request);
 	}
 
-	async #export(url: string, request: Parameters<Engine['export']>[1]): Promise<string> {
-		checkOptions(request, exportRequest.fields);
-		const {path} = await this.#engine.export(this.#find(url).id, request);
+	async #export(
+		url: string,
+		request: Parameters<Engine['export']>[1],
+		options: TargetOptions,
+	): Promise<string> {
+		checkTargetOptions(options);
+		checkOption('path', request.path, text);
+		const {signal, ...choices} = options;
+		signal?.throwIfAborted();
+		const {path} = await this.#engine.export(this.#find(url).id, {...request, ...choices}, signal);
 		return path;
 	}
 
-	#snapshots(): AsyncGenerator<Snapshot, void> {
-		return snapshotsOf(this.#engine, this.#ending.signal);
-	}
-
-	async *#fileStats(url: string): AsyncGenerator<FileStats, void, undefined> {
-		const {id} = this.#find(url);
-		let last: FileStats | undefined;
-		for await (const {downloads} of this.#snapshots()) {
-			const download = downloads.find(candidate => candidate.id === id);
-			if (!download) {
-				return;
-			}
-
-			const {name, size, type, acceptsRanges, status, error} = download;
-			if (acceptsRanges !== null) {
-				const stats = {fileName: name, totalSize: size, mimeType: type};
-				if (!isDeepStrictEqual(stats, last)) {
-					last = stats;
-					yield stats;
-				}
-			} else if (status === 'failed' && error) {
-				throw new DownStreamError(error.code, error.message, error);
-			}
-
-			if (status === 'complete') {
-				return;
-			}
-		}
-	}
-
-	async *#progress(): AsyncGenerator<DownloadProgress, void, undefined> {
-		const lastSent = new Map<string, DownloadProgress>();
-		for await (const {downloads} of this.#snapshots()) {
-			for (const download of downloads) {
-				const progress = progressEvent(download);
-				if (!isDeepStrictEqual(progress, lastSent.get(download.id))) {
-					lastSent.set(download.id, progress);
-					yield progress;
-				}
-			}
-		}
+	#endings(options: WaitOptions): Endings {
+		checkWaitOptions(options);
+		return {disposal: this.#ending.signal, signal: options.signal};
 	}
 
 	#find(url: string): Download {
@@ -372,51 +333,9 @@ function isWebAddress(url: string): boolean {
 	return /^\s*https?:/i.test(url) && URL.canParse(url);
 }
 
-function progressOf({status, present, size}: Download): number {
-	// The last bytes are yet to be recorded, and perhaps to be checked.
-	return status === 'complete' ? 100 : size ? Math.min(99.99, (100 * present) / size) : 0;
-}
-
-function progressEvent(download: Download): DownloadProgress {
-	const {url, streamUrl, status, present, size, bytesPerSecond} = download;
-	return {
-		url,
-		localUrl: streamUrl,
-		status,
-		progress: progressOf(download),
-		receivedBytes: present,
-		totalBytes: size,
-		bytesPerSecond,
-	};
-}
-
-function settingsOf({proxyConfig, ...options}: DownStreamOptions): HostSettings {
-	// Each download would fail by a bad header otherwise.
-	checkedHeaders({...options.headers, 'User-Agent': options.userAgent ?? ''});
-	for (const [name, schema] of Object.entries(engineOptions)) {
-		checkOption(name, options[name as keyof typeof engineOptions], optional(schema));
-	}
-
-	return {
-		...options,
-		port: options.port ?? defaults.port,
-		exactPort: options.port !== undefined && options.port !== 0,
-		storageDir: options.storageDir ?? defaultStorageDir(),
-		proxy: typeof proxyConfig === 'object' ? proxyUrl(proxyConfig) : proxyConfig,
-		allowOrigins: options.allowOrigins ?? [],
-		openStream: false,
-	};
-}
-
-function proxyUrl({type, host, port, username, password = ''}: ProxyConfig): string {
-	const user =
-		username === undefined ? '' : `${encodeURIComponent(username)}:${encodeURIComponent(password)}@`;
-	if (typeof host !== 'string' || port === undefined) {
-		throw new DownStreamError('bad-request', 'proxyConfig must have a host and a port');
-	}
-
-	const name = host.includes(':') && !host.startsWith('[') ? `[${host}]` : host;
-	const url = `${type}://${user}${name}:${port}`;
-	parseProxy(url, 'proxyConfig');
-	return url;
+function disposed(): DownStreamError {
+	return new DownStreamError(
+		'bad-request',
+		'This instance was disposed of; DownStream.init() makes another one',
+	);
 }

@@ -10,8 +10,9 @@ import {
 } from '../source/engine/origin/http-source.ts';
 import type {DataSource, OriginResponse} from '../source/engine/origin/data-source.ts';
 import type {Range} from '../source/engine/store/range-set.ts';
+import {dataSourceChecks} from '../source/testing.ts';
 import {atEnd} from './support/cleanup.ts';
-import {firstWrongByte} from './support/content.ts';
+import {content, firstWrongByte} from './support/content.ts';
 import {startOrigin} from './support/engines.ts';
 import {freePort} from './support/nginx.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
@@ -106,11 +107,11 @@ function keepsTheContract(name: string, start: Start): void {
 	test(`${name}: an abort rejects with its reason and leaves nothing open`, async t => {
 		const {origin, source} = await start(t, {size: 100 * MiB, bytesPerSecond: MiB});
 		const reason = new Error('enough');
-		const before = source.open({range: {start: 0, end: 1}, signal: AbortSignal.abort(reason)});
+		const before = source.open({range: {start: 0, end: 1}, ranged: true, signal: AbortSignal.abort(reason)});
 		await assert.rejects(before, error => error === reason);
 
 		const abort = new AbortController();
-		const answer = await source.open({range: {start: 0, end: Infinity}, signal: abort.signal});
+		const answer = await source.open({range: {start: 0, end: Infinity}, ranged: true, signal: abort.signal});
 		const closed = Promise.all(Array.from(origin.sockets, socket => once(socket, 'close')));
 		abort.abort(reason);
 		await assert.rejects(receives(answer, answer.range), error => error === reason);
@@ -138,12 +139,32 @@ function keepsTheContract(name: string, start: Start): void {
 	});
 }
 
+/** The suite of the package, against origins of several kinds. */
+function keepsTheSharedContract(name: string, create: Create): void {
+	const kinds: Record<string, Partial<OriginOptions>> = {
+		'with ranges': {etag: '"v1"'},
+		'without ranges': {ranges: false},
+		'of unknown size (chunked)': {ranges: false, length: 'chunked'},
+		'of unknown size (close)': {ranges: false, length: 'close'},
+		'with an empty file': {size: 0},
+	};
+	for (const [kind, options] of Object.entries(kinds)) {
+		for (const check of dataSourceChecks) {
+			test(`${name} of an origin ${kind} ${check.name}`, async t => {
+				const size = options.size ?? 300 * KiB;
+				const origin = await startOrigin(t, {size, ...options});
+				await check.run({create: () => create(origin.url), bytes: content(0, size)});
+			});
+		}
+	}
+}
+
 async function open(
 	source: DataSource,
 	range: Range,
 	options: {ranged?: boolean} = {},
 ): Promise<OriginResponse> {
-	return source.open({range, signal: new AbortController().signal, ...options});
+	return source.open({range, ranged: true, signal: new AbortController().signal, ...options});
 }
 
 async function receives({body}: OriginResponse, {start, end}: Range): Promise<void> {
@@ -170,6 +191,13 @@ keepsTheContract(
 keepsTheContract(
 	'CustomHeaderDataSource',
 	starting(url => new CustomHeaderDataSource({url, customHeaders: {'X-API-Key': 'geheim'}, proxy: 'direct'})),
+);
+
+keepsTheSharedContract('HttpDataSource', url => new HttpDataSource({url, proxy: 'direct'}));
+
+keepsTheSharedContract(
+	'CustomHeaderDataSource',
+	url => new CustomHeaderDataSource({url, customHeaders: {'X-API-Key': 'geheim'}, proxy: 'direct'}),
 );
 
 test('an origin receives the headers and the user agent with GET requests only', async t => {

@@ -25,7 +25,7 @@ function sourceOf(t: TestContext, url: string): DataSource {
 }
 
 async function read(source: DataSource, start: number, end: number): Promise<void> {
-	const {body} = await source.open({range: {start, end}, signal: new AbortController().signal});
+	const {body} = await source.open({range: {start, end}, ranged: true, signal: new AbortController().signal});
 	const pieces: Uint8Array[] = [];
 	for await (const piece of body) {
 		pieces.push(piece.slice());

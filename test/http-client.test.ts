@@ -41,7 +41,7 @@ async function open(t: TestContext, url: string, options: {insecure?: boolean; e
 	const {insecure, end = Infinity} = options;
 	const source = new HttpDataSource({url, proxy: 'direct', tls: {insecure}});
 	atEnd(t, () => source.dispose());
-	return source.open({range: {start: 0, end}, signal: new AbortController().signal});
+	return source.open({range: {start: 0, end}, ranged: true, signal: new AbortController().signal});
 }
 
 async function textOf(body: AsyncIterable<Uint8Array>): Promise<string> {
@@ -136,7 +136,11 @@ test('a connection with an ambiguous response is not reused', {timeout}, async t
 	const source = new HttpDataSource({url, proxy: 'direct', connections: 1});
 	atEnd(t, () => source.dispose());
 	for (let requests = 1; requests <= 3; requests++) {
-		const {body} = await source.open({range: {start: 0, end: 5}, signal: new AbortController().signal});
+		const {body} = await source.open({
+			range: {start: 0, end: 5},
+			ranged: true,
+			signal: new AbortController().signal,
+		});
 		assert.equal(await textOf(body), '01234');
 		assert.equal(ports.size, requests);
 	}

@@ -25,7 +25,7 @@ const dashboard = {
 
 const libraryDocument = readFileSync(path.join(root, 'docs/library.md'), 'utf8');
 /** They begin like a type. */
-const other = new Set(['Infinity', 'Authorization', 'Bearer']);
+const other = new Set(['Infinity', 'Authorization', 'Bearer', 'Symbol']);
 
 function namesIn(text: string, pattern: RegExp): string[] {
 	return Array.from(text.matchAll(pattern), ([, name]) => name!);
@@ -100,6 +100,16 @@ for await (const {fileName, totalSize, mimeType} of downstream.getFileStats('htt
 	console.log(told);
 }
 for await (const {progress} of downstream.progressStream) console.log(progress.toFixed());
+const {name, exportedTo} = await downstream.whenComplete('http://a/', {signal: AbortSignal.timeout(1000)});
+export const complete: [string, string | null] = [name, exportedTo];
+for await (const {progress} of downstream.progress('http://a/')) console.log(progress.toFixed());
+await downstream.cache('http://a/', {headers: {a: 'b'}, userAgent: 'a', proxy: {type: 'http', host: 'a', port: 1}});
+export const scope = async () => {
+	await using instance = await DownStream.init();
+	return instance.origin;
+};
+// @ts-expect-error there is no such option
+await downstream.cache('http://a/', {chekcsum: 'a'});
 export const open = (source: DataSource): Promise<string> => downstream.cache(source);
 export const isFull = (error: unknown) => error instanceof DownStreamError && error.code === 'disk-full';
 Logger.setEnabled(false);
@@ -120,8 +130,11 @@ test('the types need no types of Node', async t => {
 	await writeFile(
 		path.join(folder, 'program.ts'),
 		`import {DownStream, HttpDataSource} from 'downstream-tui';
+import {checkDataSource} from 'downstream-tui/testing';
 export const source = new HttpDataSource({url: 'http://a/', env: {}});
-export const url: string = await (await DownStream.init()).cache(source);
+await using downstream = await DownStream.init();
+export const url: string = await downstream.cache(source);
+await checkDataSource({create: () => source, bytes: new Uint8Array(1)});
 `,
 	);
 	assert.match(exports, /HttpDataSource/);
@@ -164,10 +177,13 @@ test('the document of the library names all that is exported, and nothing that i
 	const folder = await installPackage(t);
 	const types = (file: string) =>
 		readFile(path.join(folder, 'node_modules/downstream-tui/dist/types', file), 'utf8');
-	const [index, library, dataSource, httpSource, log] = await Promise.all(
+	const [index, library, libraryTypes, testing, downstream, dataSource, httpSource, log] = await Promise.all(
 		[
 			'index.d.ts',
 			'library.d.ts',
+			'library/types.d.ts',
+			'testing.d.ts',
+			'downstream.d.ts',
 			'engine/origin/data-source.d.ts',
 			'engine/origin/http-source.d.ts',
 			'log.d.ts',
@@ -179,10 +195,14 @@ test('the document of the library names all that is exported, and nothing that i
 			.map(name => name.replace('type ', '').trim())
 			.filter(Boolean),
 	).flat();
+	exported.push(...namesIn(testing!, /^export (?:declare )?(?:type|const|function) (\w+)/gm));
+	assert.ok(exported.includes('checkDataSource') && exported.includes('DataSourceCheck'));
 	const [, instance = ''] = /export declare class DownStream \{(.*)^\}/ms.exec(library!) ?? [];
 	const verbs = namesIn(instance, /^ {4}(?:static |get )*(\w+)[(:]/gm).filter(name => name !== 'constructor');
 	const logs = namesIn(log!, /^ {4}(?:readonly )?(\w+)[(:]/gm);
-	const fields = [library!, dataSource!, httpSource!].flatMap(text => namesIn(text, /readonly (\w+)\??:/g));
+	const fields = [libraryTypes!, testing!, dataSource!, httpSource!].flatMap(text =>
+		namesIn(text, /readonly (\w+)\??:/g),
+	);
 	assert.ok(verbs.includes('cache') && logs.includes('setEnabled') && fields.includes('proxyConfig'));
 
 	const code = libraryDocument.replaceAll(/```.*?```/gs, '');
@@ -191,6 +211,10 @@ test('the document of the library names all that is exported, and nothing that i
 	for (const name of [...exported, ...verbs, ...logs, ...fields, ...Object.keys(errorKinds)]) {
 		assert.ok(words.has(name), `${name} is not told of`);
 	}
+
+	const [, statuses = ''] = /DownloadStatus = (.*?);/s.exec(downstream!) ?? [];
+	const [, told = ''] = /^A `DownloadStatus` is one of:(.*?)^#/ms.exec(libraryDocument) ?? [];
+	assert.deepEqual(namesIn(told, /^\| `(\w+)`/gm), namesIn(statuses, /'(\w+)'/g));
 
 	const headings = libraryDocument.match(/^### .*$/gm)!.join('\n');
 	const inHeadings = Array.from(headings.matchAll(/`(?:DownStream\.)?(\w+)/g), ([, name]) => name!);
@@ -214,15 +238,82 @@ test('the document of the library names all that is exported, and nothing that i
 	);
 });
 
+test('the first program of the document follows its own download, whatever earlier runs left', async t => {
+	const folder = await installPackage(t);
+	const origin = await startOrigin(t, {
+		size: 2_000_000,
+		etag: '"1"',
+		intercept({url}, response) {
+			const isGone = url === '/gone.bin';
+			if (isGone) {
+				response.writeHead(404).end();
+			}
+
+			return isGone;
+		},
+	});
+	const [, program = ''] = /```js\n(.*?)```/s.exec(libraryDocument) ?? [];
+	const temporary = await temporaryFolder(t);
+	const env = cleanEnvironment({HOME: temporary, XDG_CACHE_HOME: temporary});
+	const runWith = async (file: string) => {
+		const text = program.replace('https://example.com/film.mkv', origin.urlOf(file));
+		await writeFile(path.join(folder, 'program.mjs'), text);
+		return run(process.execPath, ['program.mjs'], {cwd: folder, env});
+	};
+
+	await assert.rejects(runWith('/gone.bin'), {code: 1, stderr: /\b404: no such file/});
+	for (const file of ['/first.bin', '/second.bin', '/first.bin']) {
+		const {stdout} = await runWith(file);
+		const lines = stdout.trim().split('\n');
+		assert.match(lines[0]!, new RegExp(`^mpv http://127\\.0\\.0\\.1:\\d+/stream/[\\da-f]{32}${file}$`));
+		assert.match(lines.at(-2)!, /^100\.0 %, \d+ bytes\/s$/);
+		assert.equal(lines.at(-1), `${file.slice(1)}: 2000000 bytes`);
+	}
+});
+
+test('the checks of data sources run from the package', async t => {
+	const folder = await installPackage(t);
+	await writeFile(
+		path.join(folder, 'program.mjs'),
+		`import {checkDataSource} from 'downstream-tui/testing';
+const bytes = Buffer.from('a file');
+const create = wrong => () => ({
+	url: 'memory:file',
+	async open({range, ranged, signal}) {
+		signal.throwIfAborted();
+		const part = ranged ? range : {start: 0, end: bytes.length};
+		const [start, end] = [part.start, part.end].map(at => Math.min(at, bytes.length));
+		const pieces = end > start ? [bytes.subarray(start, end + wrong)] : [];
+		const info = {name: 'file', type: undefined, size: bytes.length};
+		return {info, range: {start, end}, validator: {}, acceptsRanges: true, body: (async function* () { yield* pieces; })()};
+	},
+	async dispose() {},
+});
+await checkDataSource({create: create(0), bytes});
+await checkDataSource({create: create(1), bytes}).catch(error => console.log(error.message));
+`,
+	);
+	const {stdout} = await run(process.execPath, ['program.mjs'], {cwd: folder});
+	assert.equal(stdout, 'the body goes on after byte 1, the end of [0, 1)\n');
+});
+
 test('the example downloads a file and exports it', async t => {
 	const folder = await installPackage(t);
 	const origin = await startOrigin(t, {size: 2_000_000, etag: '"1"'});
 	await cp(path.join(root, 'examples'), folder, {recursive: true});
 	const temporary = await temporaryFolder(t);
-	const {stdout} = await run(process.execPath, ['download.mjs', origin.url, 'films'], {
-		cwd: folder,
-		env: cleanEnvironment({TMPDIR: temporary}),
+	const options = {cwd: folder, env: cleanEnvironment({TMPDIR: temporary})};
+	// Its storage folder keeps what it could not complete.
+	origin.options.intercept = (_request, response) => {
+		response.writeHead(404).end();
+		return true;
+	};
+	await assert.rejects(run(process.execPath, ['download.mjs', origin.urlOf('/gone.bin'), 'films'], options), {
+		code: 1,
+		stderr: /^origin-refused: .*404.*\n$/,
 	});
+	origin.options.intercept = undefined;
+	const {stdout} = await run(process.execPath, ['download.mjs', origin.url, 'films'], options);
 	assert.match(stdout, /^play it now: mpv http:\/\/127\.0\.0\.1:\d+\/stream\/[\da-f]{32}\/film\.bin$/m);
 	assert.match(stdout, /^film\.bin: 2000000 bytes, application\/octet-stream$/m);
 	assert.match(

@@ -35,7 +35,7 @@ async function prepare(t: TestContext, {part, whole}: {part?: Answer; whole?: An
 	return {
 		origin,
 		ask: (start: number, end: number, more: {ranged?: boolean} = {}) =>
-			source.open({range: {start, end}, signal: new AbortController().signal, ...more}),
+			source.open({range: {start, end}, ranged: true, signal: new AbortController().signal, ...more}),
 	};
 }
 

@@ -26,7 +26,7 @@ function sourceOf(t: TestContext, url: string, customHeaders: Record<string, str
 }
 
 async function open(source: DataSource, start: number, end: number, more: Partial<OriginRequest> = {}) {
-	return source.open({range: {start, end}, signal: new AbortController().signal, ...more});
+	return source.open({range: {start, end}, ranged: true, signal: new AbortController().signal, ...more});
 }
 
 async function bytesOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {

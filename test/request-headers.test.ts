@@ -35,7 +35,11 @@ async function fetchOnce(
 ) {
 	const source = new CustomHeaderDataSource({url, customHeaders, proxy, userAgent: 'tester/1'});
 	atEnd(t, () => source.dispose());
-	const {body} = await source.open({range: {start: 0, end: 1}, signal: new AbortController().signal});
+	const {body} = await source.open({
+		range: {start: 0, end: 1},
+		ranged: true,
+		signal: new AbortController().signal,
+	});
 	for await (const bytes of body) {
 		assert.equal(bytes.length, 1);
 	}

@@ -62,7 +62,11 @@ async function fetchThrough(
 ): Promise<Buffer> {
 	const source = new HttpDataSource({url, proxy, tls: {ca}});
 	atEnd(t, () => source.dispose());
-	const answer = await source.open({range: {start: 0, end: size}, signal: new AbortController().signal});
+	const answer = await source.open({
+		range: {start: 0, end: size},
+		ranged: true,
+		signal: new AbortController().signal,
+	});
 	return bytesOf(answer.body);
 }
 
@@ -179,6 +183,7 @@ for (const refusal of ['HTTP/1.1 501 Not Implemented\r\n\r\n', '']) {
 		for (let repeats = 0; repeats < 2; repeats++) {
 			const answer = await source.open({
 				range: {start: 0, end: size},
+				ranged: true,
 				signal: new AbortController().signal,
 			});
 			assert.ok((await bytesOf(answer.body)).equals(content(0, size)));
@@ -210,7 +215,11 @@ test('a proxy that is asked for the file may answer in as odd a syntax as an ori
 	const fields = ['X-Note: a\u0001b', 'Server : x', 'Content-Disposition: attachment;', ' filename="a.mkv"'];
 	const head = ['HTTP/1.1 200 OK', 'Content-Length: 3', ...fields].join('\r\n');
 	const source = await startForwarder(t, `${head}\r\n\r\nabc`);
-	const answer = await source.open({range: {start: 0, end: 3}, signal: new AbortController().signal});
+	const answer = await source.open({
+		range: {start: 0, end: 3},
+		ranged: true,
+		signal: new AbortController().signal,
+	});
 	assert.equal((await bytesOf(answer.body)).toString(), 'abc');
 	assert.equal(answer.info.name, 'a.mkv');
 });
@@ -218,7 +227,7 @@ test('a proxy that is asked for the file may answer in as odd a syntax as an ori
 test('what a proxy answers that is no HTTP is told as that, not as its refusal of a tunnel', async t => {
 	const source = await startForwarder(t, 'SSH-2.0-OpenSSH\r\n');
 	await assert.rejects(
-		source.open({range: {start: 0, end: 3}, signal: new AbortController().signal}),
+		source.open({range: {start: 0, end: 3}, ranged: true, signal: new AbortController().signal}),
 		withCode('origin-misbehaved'),
 	);
 });
@@ -286,7 +295,7 @@ test('a silent proxy is upstream-proxy-unreachable', {timeout: 20_000}, async t 
 			timeouts: {connect: 100, headers: 100, body: 100},
 		});
 		await assert.rejects(
-			source.open({range: {start: 0, end: 1}, signal: new AbortController().signal}),
+			source.open({range: {start: 0, end: 1}, ranged: true, signal: new AbortController().signal}),
 			withCode('upstream-proxy-unreachable'),
 		);
 		await source.dispose();
@@ -315,7 +324,11 @@ test('an untrusted certificate is refused, with a hint at the flags', {skip: mis
 	});
 	const source = new HttpDataSource({url, proxy: 'direct', tls: {insecure: true}});
 	atEnd(t, () => source.dispose());
-	const answer = await source.open({range: {start: 0, end: 10}, signal: new AbortController().signal});
+	const answer = await source.open({
+		range: {start: 0, end: 10},
+		ranged: true,
+		signal: new AbortController().signal,
+	});
 	assert.equal(answer.info.size, size);
 });
 
@@ -358,7 +371,7 @@ for (const [variables, name] of [
 		source.preconnect();
 		source.closeIdle();
 		await assert.rejects(
-			source.open({range: {start: 0, end: 1}, signal: new AbortController().signal}),
+			source.open({range: {start: 0, end: 1}, ranged: true, signal: new AbortController().signal}),
 			(error: Error) => {
 				assert.match(error.message, new RegExp(`^The proxy in the environment variable ${name} must be`));
 				return withCode('bad-request')(error);
@@ -436,7 +449,7 @@ for (const isForwarded of [false, true]) {
 		const source = new HttpDataSource({url: `http://127.0.0.1:${origin.port}/film`, proxy});
 		atEnd(t, () => source.dispose());
 		const {signal} = new AbortController();
-		const ask = (start: number, end: number) => source.open({range: {start, end}, signal});
+		const ask = (start: number, end: number) => source.open({range: {start, end}, ranged: true, signal});
 		for (let start = 0; start < 600; start += 100) {
 			await bytesOf((await ask(start, start + 100)).body);
 		}

@@ -305,8 +305,9 @@ export class Engine implements DownloadEngine {
 		this.#snapshots.changed();
 	}
 
-	async export(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
-		const run = async () => this.#exports.export(this.#catalog.get(id), request);
+	/** `signal` ends a copy that runs, and leaves a planned export alone. */
+	async export(id: DownloadId, request: ExportRequest, signal?: AbortSignal): Promise<{path: string}> {
+		const run = async () => this.#exports.export(this.#catalog.get(id), request, signal);
 		const isChange = request.move || request.when === 'complete';
 		return {path: await (isChange ? this.#changing(run) : run())};
 	}

@@ -22,11 +22,12 @@ export class Exports {
 	}
 
 	/** Resolves with the path written, or with the path to come for `when: 'complete'` of an incomplete download. */
-	async export(transfer: Transfer, request: ExportRequest): Promise<string> {
+	async export(transfer: Transfer, request: ExportRequest, signal?: AbortSignal): Promise<string> {
 		const target = await resolveTarget(request.path, this.#catalog.view(transfer).name);
 		await transfer.settled();
+		signal?.throwIfAborted();
 		if (transfer.isComplete) {
-			return this.#export(transfer, {...request, path: target});
+			return this.#export(transfer, {...request, path: target}, signal);
 		}
 
 		const {present, size} = this.#catalog.view(transfer);
@@ -40,7 +41,7 @@ export class Exports {
 		}
 
 		if (request.partial && present > 0) {
-			return this.#export(transfer, {...request, path: target});
+			return this.#export(transfer, {...request, path: target}, signal);
 		}
 
 		throw new DownStreamError(
@@ -69,7 +70,8 @@ export class Exports {
 		this.#changed();
 	}
 
-	async #export(transfer: Transfer, request: ExportRequest): Promise<string> {
+	async #export(transfer: Transfer, request: ExportRequest, signal?: AbortSignal): Promise<string> {
+		const ending = this.#ending.signal;
 		const ranges = transfer.isComplete ? undefined : [...transfer.present];
 		// A file of unknown size ends where its bytes end.
 		const size = this.#catalog.view(transfer).size ?? ranges?.at(-1)?.end ?? 0;
@@ -82,7 +84,7 @@ export class Exports {
 				overwrite: request.overwrite,
 				keepBoth: request.keepBoth,
 				move: request.move,
-				signal: this.#ending.signal,
+				signal: signal ? AbortSignal.any([ending, signal]) : ending,
 				onProgress,
 				onPlaced,
 			}),

@@ -755,7 +755,7 @@ export class Scheduler {
 
 		segment.isRead = true;
 		if (answer.range.end === Infinity) {
-			await this.#reachedEnd(position, answer.endIsProven);
+			await this.#reachedEnd(position, answer.endIsProven ?? false);
 		}
 	}
 

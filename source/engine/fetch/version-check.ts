@@ -70,7 +70,7 @@ export async function refusePage(
 
 /** Whether the source answers with a web page or JSON document now. Rejects with its errors, or the signal's reason. */
 export async function sendsPage(source: DataSource, signal: AbortSignal): Promise<boolean> {
-	const {info, body} = await source.open({range: firstPiece, signal});
+	const {info, body} = await source.open({range: firstPiece, ranged: true, signal});
 	let type = info.type;
 	for await (const bytes of body) {
 		type = (await correctedType(fileName({url: new URL(source.url)}), type, bytes)) ?? type;
@@ -192,7 +192,7 @@ async function* agreeingResponses(
 	for (const [index, sample] of samples.entries()) {
 		await prepare?.(index);
 		const range = acceptsRanges ? sample : samples[0]!;
-		const response = await source.open({range, signal});
+		const response = await source.open({range, ranged: true, signal});
 		await refusePage(held, response, source);
 		const change = sizeChange(held, response);
 		const isComparable = change === undefined && file.present.size > 0;
@@ -356,7 +356,7 @@ export async function verifyReplacement(
 	const [first = firstByte, ...others] = await provenSamplesOf(file, present =>
 		samplesOf(present, sampleCounts.newPlace),
 	);
-	const place = await source.open({range: first, signal});
+	const place = await source.open({range: first, ranged: true, signal});
 	const {info, acceptsRanges} = place;
 	const isHeld = file.present.size > 0;
 	if (isHeld) {
@@ -379,7 +379,7 @@ export async function verifyReplacement(
 	// Also where the ETags are the same: they name versions of one URL, and say nothing of another one (RFC 9110
 	// section 8.8.3). A place without ranges is compared byte by byte as it is read again.
 	for (const range of acceptsRanges ? [first, ...others] : [first]) {
-		const answer = range === first ? place : await source.open({range, signal});
+		const answer = range === first ? place : await source.open({range, ranged: true, signal});
 		if (!(await hasHeldBytes(file, range, answer))) {
 			throw otherFile(differingBytes);
 		}

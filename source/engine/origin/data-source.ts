@@ -1,4 +1,4 @@
-// The interface between the engine and an origin: a source of byte ranges of one file.
+// The interface to an origin: anything that serves byte ranges of one file.
 import {DownStreamError} from '../../downstream.ts';
 import type {Validator} from '../store/record.ts';
 import type {Range} from '../store/range-set.ts';
@@ -6,23 +6,24 @@ import type {Range} from '../store/range-set.ts';
 export type FileInfo = {
 	/** A safe file name, from Content-Disposition or the URL. */
 	readonly name: string;
-	/** Content-Type without parameters, in lower case; undefined if the origin's type is uninformative. */
+	/** Media type without parameters, lower case; undefined if the origin gives none or a meaningless one. */
 	readonly type: string | undefined;
-	/** Bytes; Infinity while unknown. */
+	/** Bytes; Infinity while unknown. (Outside of data sources an unknown size is null.) */
 	readonly size: number;
 };
 
 export type OriginResponse = {
 	readonly info: FileInfo;
 	/**
-	 * The range of the body as the response proves it: from the Content-Range of a 206, or `[0, size)` for a 200. `end`
-	 * is Infinity for a body of unknown length.
+	 * The bytes of the body, as the response proves: from Content-Range of a 206, or `[0, size)` of a 200. `end` is Infinity
+	 * for a body of unknown length. Empty, at or beyond the size, for a range that is not satisfiable.
 	 */
 	readonly range: Range;
+	/** Identifies the version of the file; empty if the origin has no such name for it. */
 	readonly validator: Validator;
 	/** Origin and path of the bytes after redirects, without the query, which may be a signature. */
 	readonly place?: string;
-	/** False if the origin responded to a ranged request with the whole file. */
+	/** False if a ranged request was answered with the whole file. */
 	readonly acceptsRanges: boolean;
 	/**
 	 * A ranged request got the whole file, or failed for a reason that may be another, and the origin lists `bytes` in
@@ -35,44 +36,44 @@ export type OriginResponse = {
 	 */
 	readonly isPage?: boolean;
 	/**
-	 * The bytes of `range`, in order. A piece stays valid until the next one is read, and while another holder retains
-	 * its block (`buffers.ts`). Throws `origin-truncated` if the body ends early, `origin-unreachable` if the
-	 * connection fails; never yields more than `range`. Leaving the loop closes the connection unless everything was
-	 * read.
+	 * The bytes of `range`, in order, and never more. Each piece is valid until the next is requested. Throws
+	 * `origin-truncated` if it ends early, `origin-unreachable` if the connection fails, or the reason of the request's
+	 * signal. Leaving the loop closes the connection unless everything was read.
 	 */
 	readonly body: AsyncIterable<Uint8Array>;
 	/**
-	 * For a body without length: true if its end is proven (chunked), false if it may be truncated (delimited by
-	 * close). Valid only after the body was read.
+	 * For a body of unknown length: whether its end proves that it is whole (chunked), or may be a cut (ended by closing).
+	 * Valid once the body was read. Unless it is true, the file is fetched a second time, to end at the same byte.
 	 */
-	readonly endIsProven: boolean;
+	readonly endIsProven?: boolean;
 };
 
 export type OriginRequest = {
 	/** Requested bytes; `end` may be Infinity. */
 	readonly range: Range;
-	/** Whether to send a Range header; false for an origin that rejects every Range. */
-	readonly ranged?: boolean;
-	/** Returns true while no reader waits for the bytes, which may then arrive in larger pieces. */
+	/** False asks for the whole file, from 0, whatever `range` says: the origin refuses partial requests. */
+	readonly ranged: boolean;
+	/** Whether nobody waits for the bytes now; they may come in large pieces then. */
 	readonly isBackground?: () => boolean;
-	/** Milliseconds to wait for the response; defaults to the source's own timeout. */
+	/** Milliseconds to wait for the response; the source's own time unless given. */
 	readonly responseTimeout?: number;
 	readonly signal: AbortSignal;
 };
 
-/** An origin: anything that can serve byte ranges of one file. */
+/** An origin: anything that serves byte ranges of one file. `downstream-tui/testing` checks an implementation. */
 export interface DataSource {
-	/** An absolute URL of any scheme, which is displayed and identifies the download. Contains no secrets. */
+	/** An absolute URL of any scheme, shown to the user. Downloads with the same URL are one download. No secrets in it. */
 	readonly url: string;
 	/**
-	 * Called once per connection, also concurrently. Rejects with a `DownStreamError`, whose code decides whether to
-	 * retry, or with the signal's reason on abort. An unsatisfiable range is a response, not an error: an empty `range`
-	 * with the known `info.size`. The body may be left unread; the signal is then aborted.
+	 * Called once for each connection, concurrently if a file is fetched by several. Rejects with a `DownStreamError`, whose
+	 * code decides whether it is retried, or with the signal's reason once that aborts. A range that is not satisfiable is a
+	 * response, not an error: an empty `range`, with the known `info.size`. The body may be left unread; the signal then
+	 * aborts.
 	 */
 	open(request: OriginRequest): Promise<OriginResponse>;
-	/** Prepares for a request that is likely to follow. */
+	/** A hint: a request may follow soon, so a connection may be prepared. Must not throw. */
 	preconnect?(): void;
-	/** Closes idle connections, because no request is expected. */
+	/** A hint: no request is expected, so idle connections may be closed. Must not throw. */
 	closeIdle?(): void;
 	/** Called after the last request. */
 	dispose(): Promise<void>;

@@ -6,6 +6,7 @@ import {byLowerCase, checkedHeaders, inLowerCase} from '../http/headers.ts';
 import {isImpossible} from '../http/hosts.ts';
 import {DirectClient} from '../http/pool.ts';
 import {parseProxy, proxyFromEnvironment} from '../http/proxy-settings.ts';
+import {checkOptionNames} from '../../text/option-names.ts';
 import type {DataSource, OriginResponse, OriginRequest} from './data-source.ts';
 import {DigestLogin} from './digest-login.ts';
 import {requestOrigin, type OriginTraits} from './origin-request.ts';
@@ -34,6 +35,17 @@ export type CustomHeaderDataSourceOptions = HttpDataSourceOptions & {
 	readonly customHeaders: Readonly<Record<string, string>>;
 };
 
+const optionNames = Object.keys({
+	url: true,
+	userAgent: true,
+	proxy: true,
+	env: true,
+	connections: true,
+	tls: true,
+	timeouts: true,
+	isOwnStream: true,
+} satisfies Record<keyof HttpDataSourceOptions, true>);
+
 export type StoredSource = Pick<AddRequest, 'url' | 'headers' | 'userAgent' | 'proxy' | 'connections'>;
 
 /** Milliseconds. A player must learn within 10 s that a host is unreachable. */
@@ -56,6 +68,7 @@ export class HttpDataSource implements DataSource {
 	readonly #proxies = new Map<string, URL | undefined>();
 
 	constructor(options: HttpDataSourceOptions, headers: Readonly<Record<string, string>> = {}) {
+		checkOptionNames(options, optionNames);
 		const {url, credentials} = withoutCredentials(options.url);
 		this.url = url.href;
 		this.#url = url;
@@ -80,13 +93,7 @@ export class HttpDataSource implements DataSource {
 			: undefined;
 	}
 
-	async open({
-		range,
-		ranged = true,
-		isBackground,
-		responseTimeout,
-		signal,
-	}: OriginRequest): Promise<OriginResponse> {
+	async open({range, ranged, isBackground, responseTimeout, signal}: OriginRequest): Promise<OriginResponse> {
 		return requestOrigin({
 			url: this.#url,
 			headers: this.#headers,
@@ -166,8 +173,10 @@ async function proxyClient(proxy: URL, options: HttpClientOptions): Promise<Http
 
 /** A file that requires certain request headers. */
 export class CustomHeaderDataSource extends HttpDataSource {
-	constructor({customHeaders, ...options}: CustomHeaderDataSourceOptions) {
-		super(options, customHeaders);
+	constructor(options: CustomHeaderDataSourceOptions) {
+		checkOptionNames(options, [...optionNames, 'customHeaders']);
+		const {customHeaders, ...others} = options;
+		super(others, customHeaders);
 	}
 }
 

@@ -1,0 +1,79 @@
+// The types of the library's options and results.
+import type {DownloadStatus} from '../downstream.ts';
+import type {EngineOptions} from '../engine/options.ts';
+
+/** An upstream proxy. With `socks5h` it resolves host names. */
+export type ProxyConfig = {
+	readonly type: 'http' | 'https' | 'socks5' | 'socks5h';
+	/** Name or address. */
+	readonly host: string;
+	readonly port: number;
+	readonly username?: string;
+	readonly password?: string;
+};
+
+/** The options of the engine, and those of its proxy. */
+export type DownStreamOptions = Partial<Omit<EngineOptions, 'proxy' | 'resolveWith' | 'responseTimeout'>> & {
+	/** A port of 127.0.0.1. A given one must be free; 0 takes any. Without it 8080, or the next free one. */
+	readonly port?: number;
+	/** `direct` for none; without it HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY decide, as for curl. */
+	readonly proxyConfig?: ProxyConfig | 'direct';
+	/** Origins of web pages that may play streams, such as `https://player.example`. */
+	readonly allowOrigins?: readonly string[];
+};
+
+export type WaitOptions = {
+	/** Ends the wait. The call rejects with the signal's reason, and an iteration throws it. */
+	readonly signal?: AbortSignal;
+};
+
+export type CacheOptions = WaitOptions & {
+	/** File name, instead of the origin's. */
+	readonly name?: string;
+	/** `md5:`, `sha1:`, `sha256:` or `sha512:` and hexadecimal digits. Checked on completion. */
+	readonly checksum?: string;
+	/** Fetch only the bytes that players request. */
+	readonly onDemand?: boolean;
+	/** Add without starting. */
+	readonly paused?: boolean;
+	/** 1 to 16 connections. */
+	readonly connections?: number;
+	/** Sent to the origin of the URL alone, instead of the `headers` of `init`. Other headers make another download. */
+	readonly headers?: Readonly<Record<string, string>>;
+	readonly userAgent?: string;
+	/** Upstream proxy, as an object or a URL such as `socks5h://proxy.example:1080`; `direct` for none. */
+	readonly proxy?: ProxyConfig | string;
+};
+
+/** The options of a download. */
+export type AddOptions = Omit<CacheOptions, 'signal'>;
+
+export type TargetOptions = WaitOptions & {
+	/** Replace an existing file. */
+	readonly overwrite?: boolean;
+	/** If the file exists, choose a free name such as `film (2).mkv`. */
+	readonly keepBoth?: boolean;
+};
+
+export type FileStats = {
+	/** A safe name, from Content-Disposition or the URL. */
+	readonly fileName: string;
+	/** Bytes; null while unknown. */
+	readonly totalSize: number | null;
+	readonly mimeType: string;
+};
+
+export type DownloadProgress = {
+	/** The URL given to `cache`, without user and password. */
+	readonly url: string;
+	readonly localUrl: string;
+	readonly status: DownloadStatus;
+	/** 0 to 100: 100 if and only if every byte is stored, 0 while the size is unknown. */
+	readonly progress: number;
+	/** Stored bytes. */
+	readonly receivedBytes: number;
+	/** Null while unknown. */
+	readonly totalBytes: number | null;
+	/** Averaged over 3 s. */
+	readonly bytesPerSecond: number;
+};

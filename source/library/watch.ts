@@ -1,0 +1,153 @@
+// Following downloads: their file, their progress and their end.
+import {isDeepStrictEqual} from 'node:util';
+import {
+	DownStreamError,
+	isSettled,
+	type Download,
+	type DownloadEngine,
+	type DownloadId,
+} from '../downstream.ts';
+import {snapshotsOf, until} from '../wait.ts';
+import type {DownloadProgress, FileStats} from './types.ts';
+
+type Watched = Pick<DownloadEngine, 'snapshot' | 'subscribe'>;
+
+/** The signals that end an iteration: silently that of the instance, with its reason that of the caller. */
+export type Endings = {readonly disposal: AbortSignal; readonly signal: AbortSignal | undefined};
+
+export function progressOf({status, present, size}: Download): number {
+	// The last bytes are yet to be recorded, and perhaps to be checked.
+	return status === 'complete' ? 100 : size ? Math.min(99.99, (100 * present) / size) : 0;
+}
+
+/**
+ * Resolves once the download is complete, and its planned export has ended. Rejects with the error that stops the
+ * download, or with the reason of either signal.
+ */
+export async function whenComplete(engine: Watched, id: DownloadId, endings: Endings): Promise<Download> {
+	const {download} = await until(
+		engine,
+		({downloads}) => {
+			const found = downloads.find(candidate => candidate.id === id);
+			const isOver =
+				!found || (isSettled(found) && !(found.status === 'complete' && found.exportWhenComplete !== null));
+			return isOver ? {download: found} : undefined;
+		},
+		either(endings),
+	);
+	if (!download) {
+		throw new DownStreamError('not-found', 'The download was removed');
+	}
+
+	if (download.status === 'cancelled') {
+		throw new DownStreamError('incomplete', 'The download was cancelled; resumeDownload() continues it');
+	}
+
+	if (download.status === 'failed') {
+		throw errorOf(download);
+	}
+
+	return download;
+}
+
+/** Of one download, until it is complete or removed. */
+export async function* fileStats(
+	engine: Watched,
+	id: DownloadId,
+	endings: Endings,
+): AsyncGenerator<FileStats, void, undefined> {
+	let last: FileStats | undefined;
+	for await (const download of statesOf(engine, id, endings)) {
+		const {name, size, type, acceptsRanges, status} = download;
+		if (acceptsRanges !== null) {
+			const stats = {fileName: name, totalSize: size, mimeType: type};
+			if (!isDeepStrictEqual(stats, last)) {
+				last = stats;
+				yield stats;
+			}
+		} else if (status === 'failed') {
+			throw errorOf(download);
+		}
+
+		if (status === 'complete') {
+			return;
+		}
+	}
+}
+
+/** Of one download, until it is complete, failed, cancelled or removed. */
+export async function* progressOfOne(
+	engine: Watched,
+	id: DownloadId,
+	endings: Endings,
+): AsyncGenerator<DownloadProgress, void, undefined> {
+	let last: DownloadProgress | undefined;
+	for await (const download of statesOf(engine, id, endings)) {
+		const progress = progressEvent(download);
+		if (!isDeepStrictEqual(progress, last)) {
+			last = progress;
+			yield progress;
+		}
+
+		if (isSettled(download)) {
+			return;
+		}
+	}
+}
+
+export async function* progressOfAll(
+	engine: Watched,
+	disposal: AbortSignal,
+): AsyncGenerator<DownloadProgress, void, undefined> {
+	const lastSent = new Map<DownloadId, DownloadProgress>();
+	for await (const {downloads} of snapshotsOf(engine, disposal)) {
+		for (const download of downloads) {
+			const progress = progressEvent(download);
+			if (!isDeepStrictEqual(progress, lastSent.get(download.id))) {
+				lastSent.set(download.id, progress);
+				yield progress;
+			}
+		}
+	}
+}
+
+/** The current state, then the newest one whenever the consumer is ready, until the download is removed. */
+async function* statesOf(
+	engine: Watched,
+	id: DownloadId,
+	endings: Endings,
+): AsyncGenerator<Download, void, undefined> {
+	for await (const {downloads} of snapshotsOf(engine, either(endings))) {
+		const download = downloads.find(candidate => candidate.id === id);
+		if (!download) {
+			return;
+		}
+
+		yield download;
+	}
+
+	endings.signal?.throwIfAborted();
+}
+
+function either({disposal, signal}: Endings): AbortSignal {
+	return signal ? AbortSignal.any([disposal, signal]) : disposal;
+}
+
+function progressEvent(download: Download): DownloadProgress {
+	const {url, streamUrl, status, present, size, bytesPerSecond} = download;
+	return {
+		url,
+		localUrl: streamUrl,
+		status,
+		progress: progressOf(download),
+		receivedBytes: present,
+		totalBytes: size,
+		bytesPerSecond,
+	};
+}
+
+/** Of a failed download, which has one. */
+function errorOf({error}: Download): DownStreamError {
+	const {code, message, ...details} = error!;
+	return new DownStreamError(code, message, details);
+}
