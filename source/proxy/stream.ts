@@ -22,7 +22,7 @@ export type StreamRead = {
 export interface StreamedTransfer {
 	readonly id: DownloadId;
 	/** The origin has not yet responded to the current request. */
-	readonly isUnanswered?: boolean;
+	readonly isUnanswered: boolean;
 	/** Waits for the origin's first response if nothing is known yet. */
 	representation(signal: AbortSignal): Promise<Representation>;
 	/**

@@ -19,6 +19,7 @@ import {content} from './content.ts';
 const chunkSize = 64 * 1024;
 
 export class MemoryTransfer implements StreamedTransfer {
+	readonly isUnanswered = false;
 	readonly id: DownloadId;
 	currentFacts: Representation;
 	/** The end of the available bytes; the size, unless unknown. */

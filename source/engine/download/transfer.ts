@@ -164,6 +164,11 @@ export class Transfer {
 		);
 	}
 
+	/** No request in flight has a response yet. */
+	get isUnanswered(): boolean {
+		return this.#scheduler.isUnanswered;
+	}
+
 	/** Its host fails and is retried: until bytes come, this takes no place in the queue. */
 	get isProbing(): boolean {
 		return this.#state.retries.isProbing;
