@@ -222,6 +222,8 @@ export type ExportRequest = {
 	overwrite?: boolean;
 	/** When the file is there: find a free name such as `film (2).mkv` instead of `target-exists`. */
 	keepBoth?: boolean;
+	/** Leave a file with the same bytes as it is, and resolve with its path; `overwrite` and `keepBoth` are for others. */
+	skipIdentical?: boolean;
 	/** The store gives the file away and serves it from its new place. */
 	move?: boolean;
 	/** `complete`: do it once every byte is there; otherwise an incomplete download is `incomplete`. */
