@@ -1,4 +1,5 @@
 // The collection of downloads: adds, queues, limits, exports and removes them. No screen in it.
+import {existsSync} from 'node:fs';
 import {statfs} from 'node:fs/promises';
 import {networkInterfaces} from 'node:os';
 import path from 'node:path';
@@ -57,6 +58,11 @@ export type EngineOptions = {
 	readonly tls?: {readonly ca?: string; readonly insecure?: boolean};
 	/** Milliseconds for the first answer of an origin, 30 s unless given; more after each that was too few. */
 	readonly answerTimeout?: number;
+	/**
+	 * Which downloads fill in the background: those added or resumed since the engine opened (`requested`), those before
+	 * all others (`requested-first`), or all of the list alike.
+	 */
+	readonly fill?: 'all' | 'requested-first' | 'requested';
 };
 
 /** What an record is made of; the rest is added. */
@@ -91,6 +97,8 @@ export class Engine implements DownloadEngine {
 	readonly #services: TransferServices;
 	readonly #transfers = new Map<DownloadId, Transfer>();
 	readonly #removed = new Map<DownloadId, Removed>();
+	/** Added or resumed since the engine opened. */
+	readonly #requested = new Set<DownloadId>();
 	/** Until they are on the list. */
 	readonly #creating = new Map<DownloadRecord, Promise<Transfer>>();
 	/** What is in progress and writes to the storage folder. */
@@ -302,6 +310,10 @@ export class Engine implements DownloadEngine {
 		}
 
 		if (known) {
+			if (isWish && given.intent === 'run') {
+				this.#request(known.id);
+			}
+
 			if (ownSource) {
 				await known.takeSource(ownSource);
 			}
@@ -316,6 +328,7 @@ export class Engine implements DownloadEngine {
 
 		const removed = [...this.#removed.values()].find(({recordFile}) => isSame(recordFile.record, given));
 		if (removed) {
+			this.#requested.add(removed.recordFile.record.id);
 			const restored = await this.#restore(removed, {intent: given.intent, error: undefined}, ownSource);
 			await applyChecksum(restored, given.checksum);
 			return {download: this.#view(restored), existed: true};
@@ -337,6 +350,7 @@ export class Engine implements DownloadEngine {
 			...given,
 		};
 		this.#lastAddedAt = record.addedAt;
+		this.#requested.add(record.id);
 		// Before anything is stored: this is what finds bad headers.
 		const source = ownSource ?? this.#sourceOf(record);
 		const created = this.#create(record, source);
@@ -367,7 +381,19 @@ export class Engine implements DownloadEngine {
 	}
 
 	async resume(id: DownloadId): Promise<void> {
-		await this.#changing(async () => this.#get(id).resume());
+		await this.#changing(async () => {
+			const transfer = this.#get(id);
+			this.#request(id);
+			await transfer.resume();
+		});
+	}
+
+	/** It fills also where only requested downloads do. */
+	#request(id: DownloadId): void {
+		if (!this.#requested.has(id)) {
+			this.#requested.add(id);
+			this.#balance();
+		}
 	}
 
 	async cancel(id: DownloadId): Promise<void> {
@@ -691,7 +717,7 @@ export class Engine implements DownloadEngine {
 		for (const recordFile of records) {
 			const {record} = recordFile;
 			this.#lastAddedAt = Math.max(this.#lastAddedAt, record.addedAt);
-			if (record.removed === 'delete' && !this.#access.refusal) {
+			if ((record.removed === 'delete' || isForgotten(record)) && !this.#access.refusal) {
 				await this.#purgeOrTell(record.id);
 			} else if (record.removed) {
 				this.#removed.set(record.id, {recordFile});
@@ -898,6 +924,7 @@ export class Engine implements DownloadEngine {
 				ranges,
 				overwrite: request.overwrite,
 				keepBoth: request.keepBoth,
+				skipIdentical: request.skipIdentical,
 				move: request.move,
 				signal: this.#exports.signal,
 				onProgress,
@@ -918,9 +945,15 @@ export class Engine implements DownloadEngine {
 
 	/** Hands the places of the queue out. */
 	#balance(): void {
-		let places = this.#options.maxActive ?? 3;
-		for (const transfer of this.#queue()) {
-			const gets = transfer.wantsPlace && (places > 0 || transfer.isProbing);
+		const {fill = 'all', maxActive = 3} = this.#options;
+		const isRequested = ({id}: Transfer) => this.#requested.has(id);
+		const queue = this.#queue();
+		const ordered =
+			fill === 'all' ? queue : queue.toSorted((a, b) => Number(isRequested(b)) - Number(isRequested(a)));
+		let places = maxActive;
+		for (const transfer of ordered) {
+			const mayFill = fill !== 'requested' || isRequested(transfer);
+			const gets = mayFill && transfer.wantsPlace && (places > 0 || transfer.isProbing);
 			places -= gets && !transfer.isProbing ? 1 : 0;
 			transfer.mayFill = gets;
 			const {exportWhenComplete} = transfer.recordFile.record;
@@ -1035,6 +1068,11 @@ function evictableOf(record: DownloadRecord, view: Download | undefined): Evicta
 		readAt,
 		isMoved: movedTo !== undefined,
 	};
+}
+
+/** Off the list, with its file moved out and gone from there: nothing is left to resume. */
+function isForgotten({removed, movedTo}: DownloadRecord): boolean {
+	return removed === 'keep' && movedTo !== undefined && !existsSync(movedTo);
 }
 
 /** Links come and go: an item is known by itself. */

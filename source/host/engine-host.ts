@@ -4,7 +4,7 @@ import path from 'node:path';
 import {completed} from '../requests/add-requests.ts';
 import {DownStreamError} from '../downstream.ts';
 import {errorCode} from '../engine/store/disk-error.ts';
-import {Engine} from '../engine/engine.ts';
+import {Engine, type EngineOptions} from '../engine/engine.ts';
 import {Logger, type LogLevel} from '../log.ts';
 import {ProxyServer} from '../proxy/server.ts';
 import type {Netrc} from '../requests/netrc.ts';
@@ -47,6 +47,8 @@ export type HostSettings = {
 	readonly timeout?: number;
 	readonly logFile?: string | undefined;
 	readonly logLevel?: LogLevel;
+	/** Which downloads of the list fill in the background. */
+	readonly fill?: EngineOptions['fill'];
 };
 
 /**
@@ -70,6 +72,7 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 		readAhead: settings.readAhead,
 		answerTimeout: settings.timeout,
 		resolveWith: settings.resolveWith,
+		fill: settings.fill,
 		...(settings.cacheSize === Infinity ? {} : {cacheSize: settings.cacheSize}),
 		tls: {ca: settings.ca, insecure: settings.insecure},
 		...(headersForAll ? {headers: settings.headers} : {}),

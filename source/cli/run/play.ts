@@ -34,7 +34,7 @@ export async function playUrl(
 		}
 	}
 
-	const running = await start(settings);
+	const running = await start({...settings, fill: 'requested-first'});
 	const {engine} = running;
 	try {
 		const id = await startPlayer(engine, word, {settings, isRemote: false, say, stopped});
