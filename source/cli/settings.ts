@@ -51,15 +51,28 @@ export type Settings = {
 	readonly timeout: number;
 	/** Milliseconds without data after which `get`, `play` and the plain run end; Infinity for never. */
 	readonly giveUpAfter: number;
+	/** File or folder to write; `-` for standard output. */
 	readonly output: string | undefined;
+	/** Replace a file that is there. */
+	readonly overwrite: boolean;
+	/** Write beside a file that is there. */
+	readonly keepBoth: boolean;
+	/** Move the file out of the store. */
+	readonly move: boolean;
 	/** What is removed is deleted. */
 	readonly deleteData: boolean;
+	/** List also what left the list and can be resumed. */
+	readonly all: boolean;
 	/** Answer to a file that changed on the server. */
 	readonly onChange: (typeof flags.onChange.choices)[number];
 	/** A web page may come in place of the file. */
 	readonly allowHtml: boolean;
 	/** Of the one URL that is given. */
 	readonly checksum: string | undefined;
+	/** File name of the one URL that is given. */
+	readonly name: string | undefined;
+	/** Add without starting. */
+	readonly paused: boolean;
 	/** The words of the command that turns what is given into links. */
 	readonly resolveWith: readonly string[] | undefined;
 	/** Where user and password of a host are looked up. */
@@ -71,7 +84,7 @@ export type Settings = {
 	/** Origins of web pages that may play. */
 	readonly allowOrigins: readonly string[];
 	readonly openStream: boolean;
-	/** Lines go on when everything is done. */
+	/** Lines go on when everything is done; `get` leaves its downloads in the list. */
 	readonly keep: boolean;
 	/** Sizes are shown in units of 1000. */
 	readonly si: boolean;
@@ -97,6 +110,10 @@ export function settingsFrom(
 			? defaults[name]
 			: checked(by(name), value, engineOptions[name], wholeNumber(value));
 	};
+	if (given.overwrite && given.keepBoth) {
+		throw new DownStreamError('bad-request', '--overwrite and --keep-both exclude each other');
+	}
+
 	return {
 		port: number('port'),
 		exactPort: given.port !== undefined && given.port !== '0',
@@ -126,10 +143,16 @@ export function settingsFrom(
 		timeout: duration(by('timeout'), given.timeout ?? defaults.timeout, {least: 1, most: 3600}),
 		giveUpAfter: duration(by('giveUpAfter'), given.giveUpAfter ?? defaults.giveUpAfter, {least: 1}),
 		output: text('output'),
+		overwrite: given.overwrite ?? false,
+		keepBoth: given.keepBoth ?? false,
+		move: given.move ?? false,
 		deleteData: given.deleteData ?? false,
+		all: given.all ?? false,
 		onChange: choice(by('onChange'), given.onChange, flags.onChange.choices, 'stop'),
 		allowHtml: given.allowHtml ?? false,
 		checksum: checksum(by('checksum'), text('checksum')),
+		name: text('name'),
+		paused: given.paused ?? false,
 		resolveWith: command(by('resolveWith'), text('resolveWith')),
 		netrc: given.netrc ? readNetrc(environment) : undefined,
 		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, engineOptions.readAhead),

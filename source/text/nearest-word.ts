@@ -1,12 +1,16 @@
-// The word that was meant by one that was typed wrong. Pure.
+// The valid word nearest to a mistyped one. Pure.
 
-/** Undefined if none is near: one error for each three letters. */
+/** Undefined if none is near enough: one error per three letters, and one in a word of two. */
 export function nearestWord(typed: string, words: readonly string[]): string | undefined {
 	const [nearest] = words
 		.map(word => ({word, distance: editDistance(typed, word)}))
-		.filter(({word, distance}) => distance <= Math.floor(Math.min(word.length, typed.length) / 3))
+		.filter(({word, distance}) => distance <= Math.min(errorsIn(word), errorsIn(typed)))
 		.toSorted((a, b) => a.distance - b.distance);
 	return nearest?.word;
+}
+
+function errorsIn(word: string): number {
+	return /^[^-].$/.test(word) ? 1 : Math.floor(word.length / 3);
 }
 
 /** Letters that are missing, too many, wrong, or swapped with their neighbour (optimal string alignment). */

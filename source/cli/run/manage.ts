@@ -19,7 +19,8 @@ export type CommandOutput = {
 
 /** Surroundings of a command: the command line and the REPL differ in these alone. */
 export type CommandContext = {
-	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'>;
+	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'> &
+		Partial<Pick<Settings, 'overwrite' | 'keepBoth' | 'move'>>;
 	readonly output: CommandOutput;
 	/** Requests for one operand of `add`. */
 	readonly requestsOf: (word: string) => Promise<AddRequest[]>;
@@ -56,9 +57,10 @@ export const manageCommands = {
 	},
 	export: {
 		worksOffline: true,
-		async run(downstream, [id, path], {output}) {
+		async run(downstream, [id, path], {settings, output}) {
 			const download = findDownload(downstream.snapshot.downloads, id!);
-			const written = await downstream.export(download.id, {path: path!});
+			const {overwrite, keepBoth, move} = settings;
+			const written = await downstream.export(download.id, {path: path!, overwrite, keepBoth, move});
 			output.result(written.path);
 			return true;
 		},
@@ -100,19 +102,24 @@ export async function runCommand(
  * undefined if no instance is running.
  */
 export async function forwardUrls(
-	urls: readonly string[],
+	urls: readonly string[] | Promise<readonly string[]>,
 	settings: Settings,
 	output: CommandOutput,
 ): Promise<boolean | undefined> {
 	const client = await attach(settings.storageDir);
+	if (!client) {
+		return undefined;
+	}
+
 	try {
-		if (client && urls.length === 0) {
+		const given = await urls;
+		if (given.length === 0) {
 			output.result(`downstream-tui is already running: ${client.snapshot.origin}`);
 		}
 
-		return client && (await add(client, urls, contextOf(settings, output)));
+		return await add(client, given, contextOf(settings, output));
 	} finally {
-		await client?.dispose();
+		await client.dispose();
 	}
 }
 

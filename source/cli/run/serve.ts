@@ -32,18 +32,20 @@ export async function serve(
 }
 
 /**
- * The dashboard where there is no screen. On a terminal it takes typed commands until `quit`; else it ends when
- * everything is done or failed, or no byte has come for too long, and no player has read for 30 s.
+ * Replaces the dashboard where there is no screen. On a terminal it takes typed commands until `quit`; else it ends when
+ * everything is done or failed, or no byte has come for too long, and no player has read for 30 s. Serves also while
+ * the URLs are still being read.
  */
 export async function serveUntilDone(
-	urls: readonly string[],
+	urls: readonly string[] | Promise<readonly string[]>,
 	settings: Settings,
 	stopped: AbortSignal,
 ): Promise<Outcome> {
 	const running = await start(settings);
 	try {
 		const end = printLines(running, settings);
-		const allAdded = await addFromCommandLine(running, urls, settings);
+		const given = await Promise.race([urls, aborted(stopped).then(() => [])]);
+		const allAdded = await addFromCommandLine(running, given, settings);
 		const hasCommands = process.stdin.isTTY && !settings.json;
 		if (settings.keep && !hasCommands) {
 			await aborted(stopped);
