@@ -1,4 +1,4 @@
-// What the program writes down for those who look for a fault: off until asked for, and never a secret in it.
+// The log: off by default, and free of secrets.
 import {createWriteStream} from 'node:fs';
 import type {Writable} from 'node:stream';
 import {escapeControls} from './text/escape-controls.ts';
@@ -8,21 +8,24 @@ export type LogLevel = 'error' | 'warn' | 'info' | 'debug';
 
 const ranks: Record<LogLevel, number> = {error: 0, warn: 1, info: 2, debug: 3};
 
-/** Bytes that may wait for a slow disk; beyond them records are dropped. */
+/** Bytes that may be buffered for a slow disk; further records are dropped. */
 const maxWaiting = 1024 * 1024;
 
 let enabled = false;
 let threshold: LogLevel = 'info';
 let output: Writable = process.stderr;
 
-/** One line for each record, which no terminal obeys: `2026-01-31T12:00:00.000Z info message`. No function of it throws or waits. */
+/**
+ * One line per record, with control characters escaped: `2026-01-31T12:00:00.000Z info message`. Logging never throws or
+ * blocks.
+ */
 export const Logger = {
-	/** Off at first. What is logged goes to standard error unless `toFile` was called. */
+	/** Off by default. Records go to standard error unless `toFile` was called. */
 	setEnabled(on: boolean): void {
 		enabled = on;
 	},
 
-	/** Appends to the file, made readable by its owner alone, and turns logging on. A file that fails ends it. */
+	/** Appends to a file that only its owner can read, and turns logging on. A write error turns it off. */
 	toFile(path: string, level: LogLevel = 'info'): void {
 		const file = createWriteStream(path, {flags: 'a', mode: 0o600});
 		file.on('error', () => {
@@ -35,15 +38,15 @@ export const Logger = {
 		enabled = true;
 	},
 
-	/** Turns logging off; resolves when the file has all that was logged. */
+	/** Turns logging off; resolves once all records are in the file. */
 	async close(): Promise<void> {
-		const ended = output;
+		const closing = output;
 		enabled = false;
 		output = process.stderr;
-		if (ended !== process.stderr && !ended.destroyed) {
+		if (closing !== process.stderr && !closing.destroyed) {
 			await new Promise<void>(resolve => {
-				ended.once('close', resolve);
-				ended.end();
+				closing.once('close', resolve);
+				closing.end();
 			});
 		}
 	},
@@ -71,7 +74,7 @@ function log(level: LogLevel, message: string): void {
 	}
 }
 
-/** What stands for a secret. */
+/** Replaces a secret. */
 const mask = '***';
 
 function maskSecrets(message: string): string {

@@ -1,8 +1,8 @@
-// Waiting for snapshots of an engine.
+// Waits for snapshots of an engine.
 import type {DownloadEngine, Snapshot} from './downstream.ts';
 
 /**
- * The first defined result of `find`, which is called with the current snapshot and with each later one. Rejects with the
+ * Calls `find` with the current snapshot and each later one, and resolves with its first defined result. Rejects with the
  * signal's reason.
  */
 export function until<Result>(
@@ -11,18 +11,18 @@ export function until<Result>(
 	signal: AbortSignal,
 ): Promise<Result> {
 	return new Promise((resolve, reject) => {
-		const end = () => {
+		const stop = () => {
 			unsubscribe();
 			signal.removeEventListener('abort', onAbort);
 		};
 		const onAbort = () => {
-			end();
+			stop();
 			reject(signal.reason as Error);
 		};
 		const look = () => {
 			const found = find(downstream.snapshot);
 			if (found !== undefined) {
-				end();
+				stop();
 				resolve(found);
 			}
 		};
@@ -37,7 +37,7 @@ export function until<Result>(
 	});
 }
 
-/** The current snapshot, then the newest one whenever the consumer is ready. Ends when the signal aborts. */
+/** Yields the current snapshot, then the newest one each time the consumer is ready. Ends when the signal aborts. */
 export async function* snapshotsOf(
 	downstream: Pick<DownloadEngine, 'snapshot' | 'subscribe'>,
 	signal: AbortSignal,

@@ -4,7 +4,7 @@ import {test} from 'node:test';
 import {CliProcess} from './support/cli.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 
-test('a line of a list may be a curl command, whose headers go with its URL alone', async t => {
+test('a line of a list may be a curl command, whose headers apply to its URL only', async t => {
 	const origin = await startOrigin(t, {size: 1000, etag: '"1"'});
 	const folder = await temporaryFolder(t);
 	const url = (name: string) => origin.urlOf(`/${name}`);

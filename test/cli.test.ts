@@ -13,14 +13,14 @@ import {TestTerminal} from './support/terminal.ts';
 
 const MiB = 1024 * 1024;
 
-test('rates have units of 1024, and 0 is no limit', () => {
+test('rates use units of 1024, and 0 means no limit', () => {
 	const rates = ['500K', '5M', '1.5MiB', '2g', '65536', '0'].map(
 		limitRate => settingsFrom({limitRate}, {}).limitRate,
 	);
 	assert.deepEqual(rates, [512_000, 5 * MiB, 1.5 * MiB, 2048 * MiB, 65_536, Infinity]);
 });
 
-test('a bad value exits with 2, an unknown flag too', async t => {
+test('a bad value or an unknown flag exits with 2', async t => {
 	const bad = await CliProcess.start(t, ['serve', '--connections', '99']);
 	assert.equal(await bad.exit(), 2);
 	assert.match(bad.stderr, /--connections "99"/);
@@ -29,7 +29,7 @@ test('a bad value exits with 2, an unknown flag too', async t => {
 	assert.match(unknown.stderr, /--conections/);
 });
 
-test('a taken port that was asked for exits with 69', async t => {
+test('a requested port that is in use exits with 69', async t => {
 	const server = createServer().listen(0, '127.0.0.1');
 	await once(server, 'listening');
 	t.after(() => server.close());
@@ -40,7 +40,7 @@ test('a taken port that was asked for exits with 69', async t => {
 	assert.match(serve.stderr, new RegExp(`Port ${port} .*taken or reserved; --port 0 takes any free one\n$`));
 });
 
-test('version and help answer without anything else', async t => {
+test('version and help need nothing else', async t => {
 	const version = await CliProcess.start(t, ['--version']);
 	assert.equal(await version.exit(), 0);
 	assert.match(version.stdout, /^\d+\.\d+\.\d+\n$/);
@@ -49,7 +49,7 @@ test('version and help answer without anything else', async t => {
 	assert.match(help.stdout, /--limit-rate/);
 });
 
-test('when nobody reads what is printed, the program ends as if it had been asked to', async t => {
+test('a closed output ends the program as a signal does', async t => {
 	const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
 	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
@@ -88,7 +88,7 @@ test(
 	},
 );
 
-test("serve --json tells what happens, one object a line, and its key is the folder's", async t => {
+test("serve --json prints one object per event, and its key is the folder's", async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
 	const storage = path.join(await temporaryFolder(t), 'new');
 	const serve = await CliProcess.start(t, [
@@ -119,7 +119,7 @@ test("serve --json tells what happens, one object a line, and its key is the fol
 	assert.ok(!serve.stdout.includes('geheim'));
 });
 
-test('without a terminal the plain lines end when all is done', async t => {
+test('without a terminal a plain run ends when everything is done', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
 	const storage = await temporaryFolder(t);
 	const plain = await CliProcess.start(t, ['--port', '0', '--storage', storage, origin.url]);
@@ -158,7 +158,7 @@ test('the log has no secrets', async t => {
 	assert.equal(origin.requests[0]?.headers.authorization, 'Bearer geheim');
 });
 
-test('the log tells what failed, and a log that cannot be written is refused', async t => {
+test('the log has failures, and an unwritable log is an error', async t => {
 	const origin = await startOrigin(t, {
 		size: 1000,
 		intercept(_request, response) {

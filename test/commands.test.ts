@@ -1,4 +1,4 @@
-// The commands as a user types them: the bundled program, next to a copy of it that runs.
+// The commands as a user types them: the bundled program beside a running instance.
 import assert from 'node:assert/strict';
 import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
@@ -22,7 +22,7 @@ async function run(t: TestContext, args: readonly string[], env: NodeJS.ProcessE
 	return {code, stdout: program.stdout, stderr: program.stderr};
 }
 
-/** A copy without a screen on a storage folder of its own. */
+/** An instance without a screen on its own storage folder. */
 async function serve(
 	t: TestContext,
 	...args: string[]
@@ -40,7 +40,7 @@ async function serve(
 	return {serve: program, ready: await program.event('ready'), storage};
 }
 
-test('a download is named by number, id, beginning of its id, or URL', () => {
+test('a download is found by number, ID, prefix of its ID, or URL', () => {
 	const list = [
 		download({id: 'abcd0000000000000000000000000000', url: 'https://a.example/one?x=1'}),
 		download({id: '2bcd0000000000000000000000000000', url: 'https://a.example/two'}),
@@ -49,7 +49,7 @@ test('a download is named by number, id, beginning of its id, or URL', () => {
 	const index = (word: string) => list.indexOf(findDownload(list, word));
 	assert.equal(index('1'), 0);
 	assert.equal(index('3'), 2);
-	// A number of the list goes before the beginning of an id.
+	// A number takes precedence over a prefix.
 	assert.equal(index('2'), 1);
 	assert.equal(index('2b'), 1);
 	assert.equal(index('ABCE'), 2);
@@ -75,14 +75,14 @@ test('a download is named by number, id, beginning of its id, or URL', () => {
 	}
 });
 
-test('a copy that runs takes commands of other processes', async t => {
+test('a running instance takes commands from other processes', async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag: '"v1"'});
-	const {serve: copy, ready, storage} = await serve(t);
+	const {serve: instance, ready, storage} = await serve(t);
 	const at = ['--storage', storage];
 	const added = await run(t, ['add', ...at, origin.urlOf('/a.bin?token=geheim'), origin.urlOf('/b.bin')]);
 	assert.equal(added.code, 0, added.stderr);
 	assert.match(added.stdout, /^ {2}1 {2}[\da-f]{8} .* a\.bin\n {2}2 {2}[\da-f]{8} .* b\.bin\n$/);
-	await copy.event('done');
+	await instance.event('done');
 	const list = await run(t, ['list', ...at]);
 	assert.equal(list.stdout.split('\n').length, 3);
 	const json = await run(t, ['list', '--json', ...at]);
@@ -121,10 +121,10 @@ test('a copy that runs takes commands of other processes', async t => {
 	assert.equal((await run(t, ['pause', ...at, '1'])).code, 1);
 });
 
-test('pause, resume and cancel reach the copy that runs', async t => {
+test('pause, resume and cancel reach the running instance', async t => {
 	const origin = await startOrigin(t, {size: 40 * MiB, etag: '"v1"', bytesPerSecond: MiB});
-	const {serve: copy, storage} = await serve(t, origin.url);
-	await copy.event('info');
+	const {serve: instance, storage} = await serve(t, origin.url);
+	await instance.event('info');
 	const status = async () => {
 		const {stdout} = await run(t, ['list', '--json', '--storage', storage]);
 		return (JSON.parse(stdout) as Array<{status: string}>)[0]!.status;
@@ -140,7 +140,7 @@ test('pause, resume and cancel reach the copy that runs', async t => {
 	}
 });
 
-test('list, url, export and verify need no copy, and fetch nothing', async t => {
+test('list, url, export and verify need no running instance, and fetch nothing', async t => {
 	const origin = await startOrigin(t, {size: 20 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {engine, close} = await startEngine(t, {storageDir: storage});
@@ -170,7 +170,7 @@ test('list, url, export and verify need no copy, and fetch nothing', async t => 
 	assert.equal(origin.requests.length, length);
 });
 
-test('remove needs no copy: the bytes stay or go, and nothing is fetched', async t => {
+test('remove needs no running instance, keeps or deletes the data, and fetches nothing', async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag: '"v1"'});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {engine, close} = await startEngine(t, {storageDir: storage});
@@ -201,13 +201,13 @@ test('remove needs no copy: the bytes stay or go, and nothing is fetched', async
 	);
 	assert.equal(origin.requests.length, length);
 
-	// What was kept is there when the URL is added again.
+	// Kept data is there when the URL is added again.
 	const {engine: again} = await startEngine(t, {storageDir: storage});
 	const {download} = await again.add({url: origin.urlOf('/kept'), paused: true});
 	assert.equal(download.present, 4 * MiB);
 });
 
-test('a check that finds damage exits with 1', async t => {
+test('verify exits with 1 if it finds damage', async t => {
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {engine, close} = await startEngine(t, {storageDir: storage});
 	const {id} = (await engine.add({url: (await startOrigin(t, {size: MiB})).url})).download;
@@ -221,7 +221,7 @@ test('a check that finds damage exits with 1', async t => {
 	assert.match(stderr, /film\.bin: discarded \d+ damaged bytes/);
 });
 
-test('wrong usage is told in a sentence and exits with 2', async t => {
+test('wrong usage is one sentence and exit code 2', async t => {
 	for (const [args, usage] of [
 		[['add'], /usage: downstream-tui add URL…/],
 		[['export', '1'], /usage: downstream-tui export ID PATH/],
@@ -237,9 +237,9 @@ test('wrong usage is told in a sentence and exits with 2', async t => {
 	}
 });
 
-test('URLs given while a copy runs are handed to it, with what the flags say of them', async t => {
+test('URLs go to the running instance, with the flags that concern them', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
-	const {serve: copy, ready, storage} = await serve(t);
+	const {serve: instance, ready, storage} = await serve(t);
 	const handed = await run(t, [
 		'--storage',
 		storage,
@@ -248,7 +248,7 @@ test('URLs given while a copy runs are handed to it, with what the flags say of 
 	assert.equal(handed.code, 1);
 	assert.match(handed.stdout, /^ {2}1 {2}.* film\.bin\n$/);
 	assert.match(handed.stderr, /ftp:\/\/a\/b: "ftp" is not http or https/);
-	await copy.event('done');
+	await instance.event('done');
 	assert.equal(origin.requests[0]?.headers['x-api-key'], 'geheim');
 	assert.equal(origin.requests[0].headers['user-agent'], 'Agent/9');
 	const nothing = await run(t, ['--storage', storage]);
@@ -265,8 +265,8 @@ test('URLs given while a copy runs are handed to it, with what the flags say of 
 	);
 });
 
-/** A player that says with what it was started, and reads the first bytes of its last argument. */
-async function fakePlayer(t: TestContext): Promise<{command: string; said: () => Promise<string>}> {
+/** A player that records its arguments and reads the stream of the last one. */
+async function fakePlayer(t: TestContext): Promise<{command: string; started: () => Promise<string>}> {
 	const folder = await temporaryFolder(t);
 	const script = path.join(folder, 'player.mjs');
 	await writeFile(
@@ -274,14 +274,14 @@ async function fakePlayer(t: TestContext): Promise<{command: string; said: () =>
 		`import {renameSync, writeFileSync} from 'node:fs';
 const body = await (await fetch(process.argv.at(-1))).arrayBuffer();
 writeFileSync(${JSON.stringify(`${script}.part`)}, process.argv.slice(2).join(' ') + ' ' + body.byteLength);
-renameSync(${JSON.stringify(`${script}.part`)}, ${JSON.stringify(`${script}.said`)});
+renameSync(${JSON.stringify(`${script}.part`)}, ${JSON.stringify(`${script}.started`)});
 `,
 	);
 	return {
 		command: `"${process.execPath}" "${script}" --fs`,
-		async said() {
+		async started() {
 			for (;;) {
-				const text = await readFile(`${script}.said`, 'utf8').catch(() => '');
+				const text = await readFile(`${script}.started`, 'utf8').catch(() => '');
 				if (text !== '') {
 					return text;
 				}
@@ -292,39 +292,39 @@ renameSync(${JSON.stringify(`${script}.part`)}, ${JSON.stringify(`${script}.said
 	};
 }
 
-test('play starts a player on the stream of the copy that runs', async t => {
+test('play starts a player on the stream of the running instance', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
 	const {ready, storage} = await serve(t);
-	const {command, said} = await fakePlayer(t);
+	const {command, started} = await fakePlayer(t);
 	const played = await run(t, ['play', '--storage', storage, '--player', command, origin.url]);
 	assert.equal(played.code, 0, played.stderr);
-	const [, stream = ''] = / plays film\.bin from (\S+)\n$/.exec(played.stdout) ?? [];
+	const [, stream = ''] = / is playing film\.bin from (\S+)\n$/.exec(played.stdout) ?? [];
 	assert.ok(stream.startsWith(`${String(ready.url)}/stream/`));
-	assert.equal(await said(), `--fs ${stream} ${MiB}`);
+	assert.equal(await started(), `--fs ${stream} ${MiB}`);
 	const missing = await run(t, ['play', '--storage', storage, '--player', '/does/not/exist', origin.url]);
 	assert.equal(missing.code, 1);
 	assert.match(missing.stderr, /\/does\/not\/exist cannot be started/);
 	const none = await run(t, ['play', '--storage', storage, origin.url], {PATH: storage});
 	assert.equal(none.code, 1);
-	assert.match(none.stderr, /No player was found/);
+	assert.match(none.stderr, /no player found/);
 });
 
-test('play starts a copy of its own, which a signal ends', async t => {
+test('play starts an instance, which a signal ends', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
 	const storage = path.join(await temporaryFolder(t), 'storage');
-	const {command, said} = await fakePlayer(t);
+	const {command, started} = await fakePlayer(t);
 	const program = await CliProcess.start(t, [
 		'play',
 		...['--storage', storage, '--port', '0', '--player', command, origin.url],
 	]);
-	assert.match(await said(), new RegExp(` ${2 * MiB}$`));
+	assert.match(await started(), new RegExp(` ${2 * MiB}$`));
 	program.child.kill('SIGINT');
 	assert.equal(await program.exit(), 130);
-	assert.match(program.stdout, /plays film\.bin from .*\nThis goes on until .*; Ctrl\+C ends it\n$/);
+	assert.match(program.stdout, /is playing film\.bin from .*\nRunning until .*; Ctrl\+C quits\n$/);
 	await assert.rejects(stat(path.join(storage, 'owner.json')), {code: 'ENOENT'});
 });
 
-test('play says why there is nothing to play', async t => {
+test('play reports why a download cannot be played', async t => {
 	const origin = await startOrigin(t, {
 		size: 1,
 		intercept(_request, response) {
@@ -338,9 +338,9 @@ test('play says why there is nothing to play', async t => {
 	assert.match(stderr, /film\.bin: .*404/);
 });
 
-test('the dashboard attaches to the copy that runs, and leaves it running', async t => {
+test('the dashboard attaches to the running instance and leaves it running', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
-	const {serve: copy, storage} = await serve(t);
+	const {serve: instance, storage} = await serve(t);
 	const dashboard = await TestTerminal.start(t, ['--storage', storage, origin.url], {columns: 100, rows: 30});
 	await dashboard.shows(/film\.bin.*done/);
 	dashboard.press('q');
@@ -349,13 +349,13 @@ test('the dashboard attaches to the copy that runs, and leaves it running', asyn
 	assert.match(list.stdout, /done .* film\.bin/);
 	const again = await TestTerminal.start(t, ['--storage', storage], {columns: 100, rows: 30});
 	await again.shows('film.bin');
-	await copy.kill('SIGTERM');
-	await again.shows('The program that was attached to has ended');
+	await instance.kill('SIGTERM');
+	await again.shows('The running instance has ended');
 	again.press('q');
 	assert.equal(await again.exit(), 0);
 });
 
-test('commands tell of a record that they cannot read', async t => {
+test('commands report an unreadable record', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const {engine, close, storageDir} = await startEngine(t);
 	const {download: damaged} = await engine.add({url: origin.urlOf('/damaged.bin'), paused: true});

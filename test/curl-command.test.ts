@@ -2,13 +2,13 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {parseCurlCommand} from '../source/requests/curl-command.ts';
 
-test('text that is no curl command is none', () => {
+test('other text is not a curl command', () => {
 	for (const text of ['', 'http://127.0.0.1/curl', 'curling http://a', ' https://a/ -H x']) {
 		assert.equal(parseCurlCommand(text), undefined, text);
 	}
 });
 
-test('as browsers copy it for a POSIX shell', () => {
+test('a command copied by a browser for a POSIX shell', () => {
 	const command = parseCurlCommand(
 		`curl 'https://a.example/x?y=1&z=2' \\\n  -H 'Accept: */*' -H $'X-Name: it\\'s \\u00e9' -H 'range: bytes=0-' \\\n  -b 'a=b; c=d' --compressed -A "Agent \\"1\\""`,
 	);
@@ -22,7 +22,7 @@ test('as browsers copy it for a POSIX shell', () => {
 	});
 });
 
-test('as browsers copy it for cmd', () => {
+test('a command copied by a browser for cmd', () => {
 	const command = parseCurlCommand(
 		'curl ^"https://a.example/x?y=1^&z=%^202^" ^\r\n  -H ^"user-agent: Agent 2^" ^\r\n  -H ^"authorization: Bearer x^"',
 	);
@@ -31,7 +31,7 @@ test('as browsers copy it for cmd', () => {
 	assert.equal(command?.userAgent, 'Agent 2');
 });
 
-test('user, proxy and output are taken over', () => {
+test('user, proxy and output become part of the request', () => {
 	const command = parseCurlCommand(
 		'$ curl -L -k -u me:secret -x 127.0.0.1:3128 -U p:q -o films/a.mkv --url http://a.example/f -e http://b.example/',
 	);
@@ -41,7 +41,7 @@ test('user, proxy and output are taken over', () => {
 	assert.equal(command?.name, 'a.mkv');
 });
 
-test('what sends data is told to be no download, and nothing is expanded or run', () => {
+test('a command that sends data is refused, and nothing is expanded or run', () => {
 	assert.match(parseCurlCommand("curl http://a/ -d 'x=1'")?.problem ?? '', /sends data/);
 	assert.match(parseCurlCommand('curl -X DELETE http://a/')?.problem ?? '', /sends data/);
 	assert.equal(parseCurlCommand('curl -X GET http://a/')?.problem, undefined);

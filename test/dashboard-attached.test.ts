@@ -8,7 +8,7 @@ import {atEnd} from './support/cleanup.ts';
 import {download, everyState, films, MemoryDownStream} from './support/memory-downstream.ts';
 import {Screen} from './support/screen.tsx';
 
-test('nothing is shown as running between the end of one copy and the start of the next', async t => {
+test('no download is shown as running between the end of one instance and the start of the next', async t => {
 	let {snapshot} = new MemoryDownStream([...everyState(), download({status: 'exporting', completedAt: 1})]);
 	const server = createServer((_request, response) => {
 		response.write(`event: snapshot\ndata: ${JSON.stringify(snapshot)}\n\n`);
@@ -22,7 +22,7 @@ test('nothing is shown as running between the end of one copy and the start of t
 	const screen = new Screen(t, client, {columns: 120, rows: 40, isAttached: true});
 	await screen.shows(/retry \d+s/);
 	server.closeAllConnections();
-	await screen.shows('The program that was attached to has ended');
+	await screen.shows('The running instance has ended');
 	assert.doesNotMatch(screen.text, /[KM]iB\/s|retry \d|asking the|stalled \d|export 62%|mpv 0/);
 	const before = new Map(snapshot.downloads.map(({id, status}) => [id, status]));
 	const still = ['complete', 'failed', 'paused', 'cancelled'];

@@ -268,7 +268,7 @@ test('a second Ctrl+C stops a save that hangs', async t => {
 	await terminal.shows('Quit?');
 	await sleep(reading);
 	terminal.press('q');
-	await terminal.shows('Saving… Ctrl+C again to stop hard');
+	await terminal.shows('Saving… press Ctrl+C again to quit without saving');
 	assert.ok(!terminal.isAlternate);
 	terminal.press('ctrl+c');
 	assert.equal(await terminal.exit(), 130);

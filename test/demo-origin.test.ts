@@ -22,7 +22,7 @@ async function ask({url}: DemoOrigin, range: string) {
 	};
 }
 
-test('every range holds the same bytes as the whole, and the whole has the hash that is told', async t => {
+test('every range has the bytes of the whole file, which has the announced hash', async t => {
 	const origin = await startOrigin(t);
 	const response = await fetch(origin.url);
 	assert.equal(response.status, 200);
@@ -62,7 +62,7 @@ test('every range holds the same bytes as the whole, and the whole has the hash 
 	}
 });
 
-test('a range that begins after the end is answered 416 with the size', async t => {
+test('a range past the end gets 416 with the size', async t => {
 	const origin = await startOrigin(t);
 	for (const range of [`bytes=${origin.size}-`, 'bytes=-0']) {
 		const {status, contentRange} = await ask(origin, range);
@@ -70,7 +70,7 @@ test('a range that begins after the end is answered 416 with the size', async t 
 	}
 });
 
-test('HEAD tells size, type and version, and leaves Range aside', async t => {
+test('HEAD returns size, type and version, and ignores Range', async t => {
 	const origin = await startOrigin(t);
 	const {status, headers} = await fetch(origin.url, {method: 'HEAD', headers: {range: 'bytes=0-9'}});
 	assert.equal(status, 200);
@@ -81,15 +81,15 @@ test('HEAD tells size, type and version, and leaves Range aside', async t => {
 	assert.ok(Date.parse(headers.get('last-modified') ?? '') < Date.now());
 });
 
-test('nothing but the file is served', async t => {
+test('only the file is served', async t => {
 	const origin = await startOrigin(t);
 	assert.equal((await fetch(new URL('/other', origin.url))).status, 404);
 	assert.equal((await fetch(origin.url, {method: 'POST'})).status, 404);
 });
 
-test('the rate is of each connection', async t => {
+test('the rate applies to each connection', async t => {
 	const origin = await startOrigin(t, 1);
-	// At one byte a second, only the 64 KiB that each answer begins with can come.
+	// At one byte per second, only the first 64 KiB of each response arrive.
 	const first = 64 * 1024;
 	const received = [0, 0];
 	let ended: Promise<Array<PromiseSettledResult<void>>> | undefined;
@@ -115,7 +115,7 @@ test('the rate is of each connection', async t => {
 	assert.deepEqual(received, [first, first]);
 });
 
-test('the file is stereo sound to a player', {skip: missing('ffprobe')}, async t => {
+test('a player reads the file as stereo sound', {skip: missing('ffprobe')}, async t => {
 	const origin = await startOrigin(t);
 	const {stdout} = await promisify(execFile)('ffprobe', [
 		...['-v', 'error', '-of', 'json', '-show_entries', 'format=format_name,size,duration'],

@@ -1,4 +1,4 @@
-// One suite for every implementation of the interface: the engine itself, and the client of a copy that runs.
+// One suite for both implementations of the interface: the engine, and the client of a running instance.
 import assert from 'node:assert/strict';
 import {readdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
@@ -40,7 +40,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		return {...started, downstream: await open(t, started)};
 	};
 
-	test(`${name}: what was added is in the snapshot at once, and added once`, async t => {
+	test(`${name}: an added download is in the snapshot at once, and only once`, async t => {
 		const origin = await startOrigin(t, {size: 3 * MiB, etag});
 		const {downstream} = await start(t);
 		const {download, existed} = await downstream.add({url: origin.url, name: 'my film.mkv', connections: 2});
@@ -82,7 +82,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		}
 	});
 
-	test(`${name}: what was removed comes back, to its place`, async t => {
+	test(`${name}: a restored download returns to its place`, async t => {
 		const origin = await startOrigin(t, {size: MiB, etag});
 		const {downstream} = await start(t);
 		const ids: DownloadId[] = [];
@@ -107,7 +107,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		await assert.rejects(downstream.remove('0'.repeat(32), {data: 'keep'}), isA('not-found'));
 	});
 
-	test(`${name}: what can be changed is changed`, async t => {
+	test(`${name}: a change applies to every changeable field`, async t => {
 		const origin = await startOrigin(t, {size: 2 * MiB, etag});
 		const {downstream} = await start(t);
 		const {id} = (await downstream.add({url: origin.url, paused: true})).download;
@@ -153,7 +153,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		await until(downstream, id, ({present}) => present === 0 || present === size);
 	});
 
-	test(`${name}: a check finds what was damaged`, async t => {
+	test(`${name}: verify finds damage`, async t => {
 		const origin = await startOrigin(t, {size: 3 * MiB, etag});
 		const {downstream} = await start(t);
 		const {id} = (await downstream.add({url: origin.url})).download;
@@ -169,7 +169,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		await until(downstream, id, ({status}) => status === 'complete');
 	});
 
-	test(`${name}: the queue is put into another order, and its limit set`, async t => {
+	test(`${name}: the order of the queue and the rate limit change`, async t => {
 		// Slow: what is complete stands in no queue.
 		const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB});
 		const {downstream} = await start(t);
@@ -186,7 +186,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		await assert.rejects(downstream.setLimitRate(5), isA('bad-request', /limitRate/));
 	});
 
-	test(`${name}: an export says where the file is, or why it is not`, async t => {
+	test(`${name}: an export resolves with its path, or rejects with the reason`, async t => {
 		const origin = await startOrigin(t, {size: 3 * MiB, etag});
 		const folder = await temporaryFolder(t);
 		const {downstream} = await start(t);
@@ -208,7 +208,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		assert.equal((await readdir(folder)).length, 3);
 	});
 
-	test(`${name}: downloads that do not change stay the same objects`, async t => {
+	test(`${name}: unchanged downloads keep their identity`, async t => {
 		const origin = await startOrigin(t, {size: MiB, etag});
 		const {downstream} = await start(t);
 		const still = (await downstream.add({url: origin.urlOf('/a'), paused: true})).download;
@@ -221,7 +221,7 @@ for (const [name, open] of Object.entries(implementations)) {
 	});
 }
 
-test('a client has the exact snapshot of the copy', async t => {
+test('a client has the exact snapshot of the instance', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag});
 	const started = await startEngine(t);
 	const {engine} = started;
@@ -238,7 +238,7 @@ test('a client has the exact snapshot of the copy', async t => {
 	engine.addBanner('a sentence');
 	await client.setLimitRate(5000);
 	await client.remove(engine.snapshot.downloads[1]!.id, {data: 'keep'});
-	// What fades (speeds, players) makes new snapshots of its own; the same version has the same content.
+	// Fading speeds and players make further snapshots; equal versions have equal content.
 	await new Promise<void>(resolve => {
 		const look = () => {
 			if (client.snapshot.version === engine.snapshot.version) {
@@ -255,7 +255,7 @@ test('a client has the exact snapshot of the copy', async t => {
 	assert.equal(client.snapshot.origin, engine.origin);
 });
 
-test('when the copy ends, its client says so and finds the next one', async t => {
+test('when the instance ends, its client shows that and finds the next one', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag});
 	const first = await startEngine(t);
 	let current: TestEngine | undefined = first;
@@ -274,7 +274,7 @@ test('when the copy ends, its client says so and finds the next one', async t =>
 				}
 			});
 		});
-	const ended = 'The program that was attached to has ended';
+	const ended = 'The running instance has ended';
 	const lost = shows(() => client.snapshot.banners.includes(ended));
 	await first.close();
 	await lost;
@@ -288,7 +288,7 @@ test('when the copy ends, its client says so and finds the next one', async t =>
 	assert.deepEqual(current.engine.snapshot.downloads, []);
 });
 
-test('a client that lets go leaves the copy running', async t => {
+test('a disposed client leaves the instance running', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag});
 	const {engine, proxy} = await startEngine(t);
 	const client = await ControlClient.connect({origin: proxy.origin, key: engine.key});
@@ -298,7 +298,7 @@ test('a client that lets go leaves the copy running', async t => {
 	await until(engine, id, ({status}) => status === 'complete');
 });
 
-test('a client with another key, or of nothing, is refused in a sentence', async t => {
+test('a client with a wrong key, or without an instance, rejects with a sentence', async t => {
 	const {proxy, engine, close} = await startEngine(t);
 	await assert.rejects(
 		ControlClient.connect({origin: proxy.origin, key: 'wrong'}),

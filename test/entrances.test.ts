@@ -1,4 +1,4 @@
-// What the settings say of a download holds for it whichever way it came in.
+// Settings apply to a download from any entrance.
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
@@ -21,13 +21,13 @@ const netrc = [{machine: '127.0.0.1', login: 'ann', password: 'geheim'}];
 async function startWith(
 	t: TestContext,
 	more: Partial<Settings>,
-): Promise<{running: EngineHost; settings: Settings}> {
+): Promise<{host: EngineHost; settings: Settings}> {
 	const folder = await temporaryFolder(t);
 	const given = settingsFrom({port: '0', storage: path.join(folder, 'storage'), proxy: 'direct'}, {});
 	const settings = {...given, ...more};
-	const running = await start(settings);
-	atEnd(t, () => running.dispose());
-	return {running, settings};
+	const host = await start(settings);
+	atEnd(t, () => host.dispose());
+	return {host, settings};
 }
 
 function post({proxy, engine}: EngineHost, url: string) {
@@ -53,14 +53,14 @@ async function type({engine}: EngineHost, settings: Settings, word: string): Pro
 	);
 }
 
-test('--netrc holds for what is typed, asked of the API and played', async t => {
+test('--netrc applies to the command line, the API and /stream?url=', async t => {
 	const origin = await startOrigin(t, {size: 1000});
-	const {running, settings} = await startWith(t, {netrc});
-	await type(running, settings, origin.urlOf('/typed'));
-	assert.equal((await post(running, origin.urlOf('/posted'))).status, 201);
-	assert.equal((await play(running, origin.urlOf('/played'))).status, 200);
-	for (const {id} of running.engine.snapshot.downloads) {
-		await until(running.engine, id, ({status}) => status === 'complete');
+	const {host, settings} = await startWith(t, {netrc});
+	await type(host, settings, origin.urlOf('/typed'));
+	assert.equal((await post(host, origin.urlOf('/posted'))).status, 201);
+	assert.equal((await play(host, origin.urlOf('/played'))).status, 200);
+	for (const {id} of host.engine.snapshot.downloads) {
+		await until(host.engine, id, ({status}) => status === 'complete');
 	}
 
 	assert.deepEqual(
@@ -69,12 +69,12 @@ test('--netrc holds for what is typed, asked of the API and played', async t => 
 			.toSorted(([a], [b]) => (a! < b! ? -1 : 1)),
 		['/played', '/posted', '/typed'].map(url => [url, login]),
 	);
-	// The one that is there: with the same credentials.
-	await play(running, origin.urlOf('/typed'));
-	assert.equal(running.engine.snapshot.downloads.length, 3);
+	// Finds the existing download, which has the same credentials.
+	await play(host, origin.urlOf('/typed'));
+	assert.equal(host.engine.snapshot.downloads.length, 3);
 });
 
-test('--resolve-with holds for what is typed, asked of the API and played, and asks once for an item', async t => {
+test('--resolve-with applies to the command line, the API and /stream?url=, and resolves an item once', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const {command, runs} = await writeResolver(
 		t,
@@ -82,38 +82,38 @@ test('--resolve-with holds for what is typed, asked of the API and played, and a
 console.log('X-From: the page');
 `,
 	);
-	const {running, settings} = await startWith(t, {resolveWith: command});
+	const {host, settings} = await startWith(t, {resolveWith: command});
 	const pages = ['typed', 'posted', 'played'].map(name => `http://page.example/${name}`);
-	await type(running, settings, pages[0]!);
-	assert.equal((await post(running, pages[1]!)).status, 201);
+	await type(host, settings, pages[0]!);
+	assert.equal((await post(host, pages[1]!)).status, 201);
 	for (let times = 0; times < 3; times++) {
-		assert.equal((await play(running, pages[2]!)).status, 200);
+		assert.equal((await play(host, pages[2]!)).status, 200);
 	}
 
 	assert.deepEqual(
-		running.engine.snapshot.downloads.map(({item}) => item),
+		host.engine.snapshot.downloads.map(({item}) => item),
 		pages,
 	);
 	assert.deepEqual(await runs(), pages);
-	for (const {id} of running.engine.snapshot.downloads) {
-		await until(running.engine, id, ({status}) => status === 'complete');
+	for (const {id} of host.engine.snapshot.downloads) {
+		await until(host.engine, id, ({status}) => status === 'complete');
 	}
 
 	assert.ok(origin.requests.every(({headers}) => headers['x-from'] === 'the page'));
 });
 
-test('headers of the command line are for its own URLs, and those of a command win over them in any case', async t => {
+test('headers of the command line apply to its own URLs, and those of a pasted command replace them case-insensitively', async t => {
 	const origin = await startOrigin(t, {size: 1000});
-	const {running, settings} = await startWith(t, {headers: {Cookie: 'of=argv'}});
-	await type(running, settings, origin.urlOf('/typed'));
+	const {host, settings} = await startWith(t, {headers: {Cookie: 'of=argv'}});
+	await type(host, settings, origin.urlOf('/typed'));
 	const requests = await requestsFor(`curl -H 'cookie: a=b' ${origin.urlOf('/argv')}`, settings);
 	assert.deepEqual(requests[0]?.headers, {cookie: 'a=b'});
-	const [{id} = {id: ''}] = running.engine.snapshot.downloads;
-	await until(running.engine, id, ({status}) => status === 'complete');
+	const [{id} = {id: ''}] = host.engine.snapshot.downloads;
+	await until(host.engine, id, ({status}) => status === 'complete');
 	assert.equal(origin.requests[0]?.headers.cookie, undefined);
 });
 
-test('redirections of a pasted command are read as such in lists, typed lines and the dialog', async t => {
+test('redirections of a pasted command are recognized in lists, typed lines and the dialog', async t => {
 	const {settings} = await startWith(t, {});
 	const url = 'http://127.0.0.1:1/f';
 	const command = `curl -sS ${url} 2>/dev/null | tee film.mkv`;

@@ -51,7 +51,7 @@ test('the life of a download, line by line', () => {
 	assert.deepEqual(lines.next(snapshot(), at(62)), ['14:03:13 [1] removed']);
 });
 
-test('a failure says why, and names do not reach the terminal as they are', () => {
+test('a failure has a reason, and control characters of names do not reach the terminal', () => {
 	const lines = new EventLines({json: false});
 	const error = {code: 'origin-refused', message: '403 Forbidden from cdn.example.org', at: at(0)} as const;
 	const [added, , failed] = lines.next(
@@ -62,7 +62,7 @@ test('a failure says why, and names do not reach the terminal as they are', () =
 	assert.equal(failed, '14:02:11 [1] failed  403 Forbidden from cdn.example.org');
 });
 
-test('as JSON, each line is an object', () => {
+test('JSON output has one object per line', () => {
 	const lines = new EventLines({json: true});
 	const events = lines
 		.next(snapshot(known), at(0))
@@ -82,7 +82,7 @@ test('as JSON, each line is an object', () => {
 	assert.equal(readyLine(ready, {json: false, now: at(0)}), '14:02:11 serving http://127.0.0.1:8080');
 });
 
-test('the numbers are those of the list, also after a removal', () => {
+test('numbers are those of the list, also after a removal', () => {
 	const lines = new EventLines({json: false});
 	const first = {...known, id: '1'};
 	const second = {...known, id: '2', name: 'second.mkv'};
@@ -96,7 +96,7 @@ test('the numbers are those of the list, also after a removal', () => {
 	assert.deepEqual(lines.next(snapshot(second), at(2)), ['14:02:13 [2] removed']);
 });
 
-test('a player is told again once it has left the list, and not while it is on it', () => {
+test('a player is announced again only after it has left the list', () => {
 	const lines = new EventLines({json: false});
 	const player = {id: 'p', name: 'mpv', offset: 0, ready: 0, blocked: false, connected: true};
 	const shown = (...players: Download['players'][number][]) =>
@@ -108,7 +108,7 @@ test('a player is told again once it has left the list, and not while it is on i
 	assert.equal(shown(player), 1);
 });
 
-test('a playlist that is done is told as one, and JSON holds no character that a terminal obeys', () => {
+test('a finished playlist is announced as one, and JSON contains no control characters', () => {
 	const size = 100;
 	const done: Download = {
 		...known,
@@ -129,7 +129,7 @@ test('a playlist that is done is told as one, and JSON holds no character that a
 	assert.equal((JSON.parse(line) as {message: string}).message, message);
 });
 
-test('each reason to wait is told once, until bytes come', () => {
+test('each reason to wait is announced once until data arrives', () => {
 	const lines = new EventLines({json: false});
 	const events = new EventLines({json: true});
 	const error = {code: 'origin-unreachable', message: 'a.example: connection refused', at: 0} as const;
@@ -153,7 +153,7 @@ test('each reason to wait is told once, until bytes come', () => {
 		{event: 'queued', id, connections: 1},
 	]);
 	assert.deepEqual(show({status: 'queued', hostCeiling: 2}, 13), []);
-	// Bytes came, and it waits again before anybody has looked.
+	// Data arrived, and the download waits again before the next snapshot.
 	assert.equal(show({...waiting, lastByteAt: at(14)}, 14).length, 2);
 	assert.deepEqual(show({lastByteAt: at(15)}, 15), []);
 });

@@ -8,7 +8,7 @@ import {StorageLock} from '../source/engine/store/storage-lock.ts';
 import {attach} from '../source/host/find-instance.ts';
 import {temporaryFolder} from './support/engines.ts';
 
-/** Where nothing listens any more. */
+/** An origin on a port that no program listens on. */
 async function closedOrigin(): Promise<string> {
 	const server = createServer().listen(0, '127.0.0.1');
 	await once(server, 'listening');
@@ -18,7 +18,7 @@ async function closedOrigin(): Promise<string> {
 	return `http://127.0.0.1:${port}`;
 }
 
-test('a copy that is about to end is waited for, not attached to', async t => {
+test('attach waits for an ending instance instead of connecting to it', async t => {
 	const storage = await temporaryFolder(t);
 	const lock = await StorageLock.acquire(storage);
 	await lock.publish(await closedOrigin());
@@ -26,7 +26,7 @@ test('a copy that is about to end is waited for, not attached to', async t => {
 	assert.equal(attached, undefined);
 });
 
-test('a copy that does not answer and does not end is told', async t => {
+test('an instance that neither answers nor ends is an error', async t => {
 	const storage = await temporaryFolder(t);
 	const lock = await StorageLock.acquire(storage);
 	t.after(() => lock.release());

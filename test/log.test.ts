@@ -27,7 +27,7 @@ test('a record is one line with time, level and message', async t => {
 	assert.equal(lines.length, 3);
 });
 
-test('only records up to the level are written, and none while it is off', async t => {
+test('records above the level are dropped, and all of them while logging is off', async t => {
 	const file = await logFile(t);
 	Logger.toFile(file, 'warn');
 	Logger.info('too fine');
@@ -45,7 +45,7 @@ test('only records up to the level are written, and none while it is off', async
 	);
 });
 
-test('the file is appended to, and a new one is for its owner alone', async t => {
+test('records are appended, and only the owner can read a new file', async t => {
 	const file = await logFile(t);
 	Logger.toFile(file);
 	Logger.info('one');
@@ -65,7 +65,7 @@ test('the file is appended to, and a new one is for its owner alone', async t =>
 	}
 });
 
-test('a file that cannot be written ends logging and throws nothing', async t => {
+test('an unwritable file turns logging off without an error', async t => {
 	const file = await logFile(t);
 	await writeFile(file, '');
 	Logger.toFile(path.join(file, 'below-a-file'));
@@ -74,7 +74,7 @@ test('a file that cannot be written ends logging and throws nothing', async t =>
 	Logger.error('lost too');
 });
 
-test('no secret is written, wherever it stands', async t => {
+test('secrets are masked wherever they occur', async t => {
 	const file = await logFile(t);
 	Logger.toFile(file, 'debug');
 	Logger.info(

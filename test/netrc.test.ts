@@ -40,7 +40,7 @@ test('without an entry there are no credentials', () => {
 	assert.equal(withCredentials(not, netrc), not);
 });
 
-test('credentials that the request brings win', () => {
+test('credentials of the request win', () => {
 	const netrc = parseNetrc('default login ann password pw');
 	for (const request of [
 		{url: 'http://bob@a.example/'},
@@ -62,7 +62,7 @@ for (const text of [
 	'machine a.example login',
 	'machine a secret b',
 ]) {
-	test(`${JSON.stringify(text)} is not a netrc file, and none of it is said`, () => {
+	test(`${JSON.stringify(text)} is not a netrc file, and no error quotes it`, () => {
 		assert.throws(
 			() => parseNetrc(text),
 			(error: Error) => !error.message.includes('secret'),
@@ -70,7 +70,7 @@ for (const text of [
 	});
 }
 
-test('the credentials of a host go to that host alone', async t => {
+test('the credentials of a host go to that host only', async t => {
 	const elsewhere = await startOrigin(t, {size: 1000});
 	const origin = await startOrigin(t, {
 		size: 1000,
@@ -102,7 +102,7 @@ test('the credentials of a host go to that host alone', async t => {
 	assert.ok(!(get.stdout + get.stderr).includes('geheim'));
 });
 
-test('what others ask a copy with --netrc to add has them too', async t => {
+test('--netrc of a running instance applies to requests of other processes', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const folder = await temporaryFolder(t);
 	const NETRC = path.join(folder, 'netrc');

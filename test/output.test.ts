@@ -1,4 +1,4 @@
-// What leaves the program: whole, and harmless to a terminal.
+// Output is complete, and harmless to a terminal.
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {readFile} from 'node:fs/promises';
@@ -12,7 +12,7 @@ import {startEngine, startOrigin, temporaryFolder} from './support/engines.ts';
 
 const isWindows = process.platform === 'win32';
 
-/** Lists 60 downloads, more than any pipe holds, into what `shell` does with the output of `"$@"`. */
+/** Runs a list of 60 downloads, more than a pipe holds, as `"$@"` of a shell command. */
 async function listInto(t: TestContext, shell: string): Promise<{stdout: string; stderr: string}> {
 	const storageDir = await temporaryFolder(t);
 	const {engine, close} = await startEngine(t, {storageDir, maxActive: 0});
@@ -28,7 +28,7 @@ async function listInto(t: TestContext, shell: string): Promise<{stdout: string;
 	});
 }
 
-test('a slow reader of a pipe gets all of a long list', {skip: isWindows && 'needs sh'}, async t => {
+test('a slow reader of a pipe gets a long list completely', {skip: isWindows && 'needs sh'}, async t => {
 	const {stdout} = await listInto(t, '"$@" | (sleep 2; cat)');
 	const listed = JSON.parse(stdout) as Download[];
 	assert.equal(listed.length, 60);
@@ -49,7 +49,7 @@ test('Ctrl+C ends a demo without a screen with 130', async t => {
 	assert.doesNotMatch(demo.stderr, /crashed/);
 });
 
-test('no control character of an origin or player leaves to a terminal, a log or JSON', async t => {
+test('control characters of origins and players reach no terminal, log or JSON', async t => {
 	const evil = '\u009B31mPWNED\u009D0;T\u009C';
 	let count = 0;
 	const origin = await startOrigin(t, {
@@ -109,14 +109,14 @@ test('no control character of an origin or player leaves to a terminal, a log or
 	await serve.kill('SIGTERM');
 });
 
-test('an error on standard error has no control character of what was given', async t => {
+test('control characters of an argument do not reach standard error', async t => {
 	const get = await CliProcess.start(t, ['get', 'a\u009B31m\u202Eb']);
 	assert.equal(await get.exit(), 2);
 	assert.doesNotMatch(get.stderr, /[\u007F-\u009F\u202E]/);
 	assert.match(get.stderr, /\\u009b31m\\u202e/);
 });
 
-test('get tells of a playlist that it is none of the film, and list shows it', async t => {
+test('get and list report a playlist in place of the film', async t => {
 	const origin = await startOrigin(t, {
 		size: 1000,
 		headers: {'content-type': 'application/vnd.apple.mpegurl'},

@@ -6,7 +6,7 @@ import {
 	type PastedCommand,
 } from '../source/requests/pasted-command.ts';
 
-/** What of the command counts, without fields that say nothing. */
+/** The parsed command without empty fields. */
 function parsed(text: string): Partial<PastedCommand> {
 	const command = parsePastedCommand(text);
 	assert.ok(command, text);
@@ -246,7 +246,7 @@ const taken: Array<[what: string, text: string, expected: Partial<PastedCommand>
 ];
 
 for (const [what, text, expected] of taken) {
-	test(`taken: ${what}`, () => {
+	test(`accepted: ${what}`, () => {
 		assert.deepEqual(parsed(text), expected);
 	});
 }
@@ -260,49 +260,49 @@ const refused: Array<[text: string, problem: RegExp]> = [
 	['curl -H @headers http://a/f', /reads headers from a file/],
 	["curl -H 'nonsense' http://a/f", /has a header that is not written 'Name: value'/],
 	["curl -H 'Host: b' http://a/f", /has a Host header that differs from its URL/],
-	['curl -r 0-99 http://a/f', /asks for a part of the file by -r/],
+	['curl -r 0-99 http://a/f', /requests a part of the file with -r/],
 	['curl -n http://a/f', /has -n, which is not supported here/],
 	['curl --cert me.pem http://a/f', /has --cert, which is not supported here/],
-	['curl -u me http://a/f', /asks for a password/],
-	['curl "http://a/[1-3].mkv"', /stands for several URLs/],
-	['curl "http://a/{b,c}"', /stands for several URLs/],
+	['curl -u me http://a/f', /has a user without a password/],
+	['curl "http://a/[1-3].mkv"', /for several URLs/],
+	['curl "http://a/{b,c}"', /for several URLs/],
 	['curl -o a -o b http://a/f http://a/g', /names several files/],
 	['curl http://a/f --next -H X:1 http://a/g', /has --next/],
-	['curl -H "Authorization: Bearer $TOKEN" http://a/f', /has \$TOKEN, which only your shell knows/],
-	['curl -H "X: $(cat x)" http://a/f', /has \$\(cat x\), which only your shell knows/],
-	['curl http://a/f | tar x', /goes on after \|/],
-	['curl http://a/f && echo', /goes on after &&/],
-	['curl http://a/f&&tar xf f', /goes on after &&/],
-	['curl -O http://a/f || echo no', /goes on after \|\|/],
-	['curl http://a/f;tar xf f', /goes on after ;/],
-	['curl http://a/f&tar xf f', /goes on after &/],
-	['curl http://a/f ; tar xf f', /goes on after ;/],
-	["curl 'http://a/f';tar xf f", /goes on after ;/],
-	['curl http://a/f & tail -f log', /goes on after &/],
-	['curl http://a/f 2>/dev/null | tar x', /goes on after \|/],
-	['curl http://a/f | tee a | tar x', /goes on after \|/],
-	['curl http://a/f > >(cat)', /goes on after \(/],
-	['curl http://a/f >f\ntar xf f', /goes on after its line/],
-	['curl http://a/f\ntar xf f', /goes on after its line/],
-	['curl http://a/f > "$OUT"', /has \$OUT, which only your shell knows/],
-	['curl -K - http://a/f <<EOF\nurl=x\nEOF', /goes on after <</],
-	['curl ^"http://a/f^" > a && tar xf a', /goes on after &&/],
-	['curl ^"http://a/f^" | more', /goes on after \|/],
-	['iwr http://a/f -OutFile a; tar xf a', /is more than one plain Invoke-WebRequest/],
-	["curl 'http://a/f", /has a quote that is not closed/],
-	["curl 'http://a/1' ;\ncurl 'http://a/2'", /is followed by another one/],
+	['curl -H "Authorization: Bearer $TOKEN" http://a/f', /has \$TOKEN, which only your shell can expand/],
+	['curl -H "X: $(cat x)" http://a/f', /has \$\(cat x\), which only your shell can expand/],
+	['curl http://a/f | tar x', /continues after \|/],
+	['curl http://a/f && echo', /continues after &&/],
+	['curl http://a/f&&tar xf f', /continues after &&/],
+	['curl -O http://a/f || echo no', /continues after \|\|/],
+	['curl http://a/f;tar xf f', /continues after ;/],
+	['curl http://a/f&tar xf f', /continues after &/],
+	['curl http://a/f ; tar xf f', /continues after ;/],
+	["curl 'http://a/f';tar xf f", /continues after ;/],
+	['curl http://a/f & tail -f log', /continues after &/],
+	['curl http://a/f 2>/dev/null | tar x', /continues after \|/],
+	['curl http://a/f | tee a | tar x', /continues after \|/],
+	['curl http://a/f > >(cat)', /continues after \(/],
+	['curl http://a/f >f\ntar xf f', /continues after its line/],
+	['curl http://a/f\ntar xf f', /continues after its line/],
+	['curl http://a/f > "$OUT"', /has \$OUT, which only your shell can expand/],
+	['curl -K - http://a/f <<EOF\nurl=x\nEOF', /continues after <</],
+	['curl ^"http://a/f^" > a && tar xf a', /continues after &&/],
+	['curl ^"http://a/f^" | more', /continues after \|/],
+	['iwr http://a/f -OutFile a; tar xf a', /contains more than one plain Invoke-WebRequest/],
+	["curl 'http://a/f", /has an unclosed quote/],
+	["curl 'http://a/1' ;\ncurl 'http://a/2'", /is followed by another command/],
 	['wget --post-data=x http://a/', /this wget command sends data/],
 	['wget --load-cookies c http://a/', /has --load-cookies/],
 	['wget -r http://a/', /has -r/],
 	['wget -i list', /has -i/],
-	['aria2c http://a/f http://b/f', /gives several places of one file/],
+	['aria2c http://a/f http://b/f', /has several URLs of one file/],
 	['Invoke-WebRequest -Uri "http://a/" -Method "POST" -Body "x"', /this PowerShell command sends data/],
 	['iwr http://a/ -Credential $c', /has -Credential/],
-	['iwr http://a/ | Out-File x', /is more than one plain Invoke-WebRequest/],
-	['$s = New-Object Foo; iwr http://a/', /is more than one plain Invoke-WebRequest/],
-	['iwr http://a/ -Headers $headers', /does not write its headers out/],
+	['iwr http://a/ | Out-File x', /contains more than one plain Invoke-WebRequest/],
+	['$s = New-Object Foo; iwr http://a/', /contains more than one plain Invoke-WebRequest/],
+	['iwr http://a/ -Headers $headers', /has headers in another form than @\{"Name"="value"\}/],
 	['fetch("http://a/", {"method": "POST", "body": "x"})', /this fetch\(\) sends data/],
-	['fetch(url, {headers})', /is not written as a browser copies it/],
+	['fetch(url, {headers})', /differs from the form that browsers copy/],
 ];
 
 for (const [text, problem] of refused) {
@@ -311,7 +311,7 @@ for (const [text, problem] of refused) {
 	});
 }
 
-test('what is no command is none', () => {
+test('other text is not a command', () => {
 	for (const text of [
 		'',
 		'http://a/curl b',
@@ -324,7 +324,7 @@ test('what is no command is none', () => {
 	}
 });
 
-test('no sentence has a word of a header or password', () => {
+test('no error quotes a header or password', () => {
 	for (const text of [
 		"curl -H 'X geheim' http://a/",
 		'curl -u geheim http://a/',
@@ -334,7 +334,7 @@ test('no sentence has a word of a header or password', () => {
 	}
 });
 
-test('a command goes on after its line until all that was opened is closed', () => {
+test('a command continues on the next line while a quote or bracket is open', () => {
 	for (const text of [
 		powershell,
 		"curl 'a' \\\n -H 'X: 1\n2'",

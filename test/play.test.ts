@@ -7,10 +7,10 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {play, playerCommand} from '../source/requests/launch-player.ts';
 import {temporaryFolder} from './support/engines.ts';
 
-test('the first player that is there is taken, or the one that is named', async t => {
+test('the first installed player is used unless one is named', async t => {
 	const folder = await temporaryFolder(t);
 	const environment = {PATH: folder};
-	await assert.rejects(playerCommand(undefined, environment, 'linux'), /No player was found: install mpv/);
+	await assert.rejects(playerCommand(undefined, environment, 'linux'), /no player found; install mpv/);
 	await writeFile(path.join(folder, 'vlc'), '#!/bin/sh\n', {mode: 0o755});
 	assert.deepEqual(await playerCommand(undefined, environment, 'linux'), ['vlc']);
 	await writeFile(path.join(folder, 'mpv'), '#!/bin/sh\n', {mode: 0o644});
@@ -22,11 +22,11 @@ test('the first player that is there is taken, or the one that is named', async 
 		'--fs',
 		'$HOME',
 	]);
-	await assert.rejects(playerCommand('mpv | cat', environment, 'linux'), /is not a plain command/);
-	await assert.rejects(playerCommand(' ', environment, 'linux'), /is not a plain command/);
+	await assert.rejects(playerCommand('mpv | cat', environment, 'linux'), /it must be a plain command/);
+	await assert.rejects(playerCommand(' ', environment, 'linux'), /it must be a plain command/);
 });
 
-test('a player is started without a shell, with the URL as one argument', async t => {
+test('a player starts without a shell and gets the URL as one argument', async t => {
 	const folder = await temporaryFolder(t);
 	const said = path.join(folder, 'said');
 	await writeFile(

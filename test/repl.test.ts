@@ -44,7 +44,7 @@ test('typed commands manage the list', async () => {
 	assert.match(await run('export 3 /home/user/'), /^exported to \/home\/user\//);
 	assert.equal(await run('verify 1'), 'a�[2J.mkv: no damage found');
 	assert.equal(await run('add http://127.0.0.1/c http://127.0.0.1/d'), '');
-	assert.equal(await run(' http://127.0.0.1/e'), '');
+	assert.equal(await run(' http://127.0.0.1/e  HTTPS://127.0.0.1/f'), '');
 	assert.equal(await run('help'), replHelp.join('\n'));
 	assert.deepEqual(downstream.calls, [
 		['pause', idOf(1)],
@@ -57,6 +57,7 @@ test('typed commands manage the list', async () => {
 		['add', 'http://127.0.0.1/c'],
 		['add', 'http://127.0.0.1/d'],
 		['add', 'http://127.0.0.1/e'],
+		['add', 'HTTPS://127.0.0.1/f'],
 	]);
 	assert.equal((await repl.run('quit')).isOver, true);
 	assert.equal((await repl.run('exit')).isOver, true);
@@ -159,7 +160,7 @@ test('a pasted command is added, also over several lines and after add', async (
 	assert.equal(await run('add http://127.0.0.1/c'), '');
 	assert.match(await run('curl -d x http://127.0.0.1/d'), /this curl command sends data/);
 	await run("curl 'http://127.0.0.1/e");
-	assert.match(await run(''), /has a quote that is not closed/);
+	assert.match(await run(''), /has an unclosed quote/);
 	assert.equal(await run('list').then(list => list.split('\n').length), 3);
 	assert.deepEqual(downstream.calls, [
 		['add', 'http://127.0.0.1/a', {headers: {X: '1', authorization}}],

@@ -50,12 +50,12 @@ test('indented options belong to the URL above, as in the input files of aria2',
 	assert.deepEqual([second, third], ['http://b/', 'http://c/']);
 });
 
-test('an option of aria2 that is not known is refused with its URL', () => {
+test('an unknown option of aria2 refuses its URL', () => {
 	const [command] = urlsIn('http://a/\n load-cookies=x\n');
 	assert.match(parsePastedCommand(command!)?.problem ?? '', /has --load-cookies/);
 });
 
-test('commands of several lines stay whole, and a quote in a URL opens nothing', () => {
+test('commands over several lines stay whole, and a quote in a URL opens nothing', () => {
 	const session = '$s = New-Object Microsoft.PowerShell.Commands.WebRequestSession';
 	const powershell = `${session}\nInvoke-WebRequest -Uri "http://c/" \`\n-Headers @{\n"X"="1"\n}`;
 	const posix = "curl 'http://b/' \\\n  -H 'X: 1' ;";

@@ -1,4 +1,4 @@
-// The interface of the engine over the control API of a copy that runs.
+// The engine's interface over the control API of a running instance.
 import {once} from 'node:events';
 import {request as httpRequest, type IncomingMessage} from 'node:http';
 import {isAbsolute, resolve, sep} from 'node:path';
@@ -24,47 +24,47 @@ export type Instance = {
 	readonly key: string;
 };
 
-/** A copy that went away may be started again. */
+/** Interval of the search for an instance that went away. */
 const retryMs = 1000;
-/** Something that listens and does not answer: a program that was stopped. */
+/** Limit for the first response: a stopped process listens but never answers. */
 const connectMs = 5000;
-const endedSentence = 'The program that was attached to has ended';
+const endedSentence = 'The running instance has ended';
 
-type Answer = {readonly status: number; readonly body: unknown};
+type ApiResponse = {readonly status: number; readonly body: unknown};
 
-/** What waits for the events to show a version of the copy's snapshot. */
+/** A command that waits until the events show this version of the snapshot. */
 type Waiting = {readonly version: number; readonly resolve: () => void};
 
 export class ControlClient implements DownloadEngine {
 	readonly #find: () => Promise<Instance | undefined>;
 	readonly #listeners = new Set<() => void>();
 	readonly #disposal = new AbortController();
-	/** As the copy sent it. */
+	/** The snapshot of the instance. */
 	#received: Snapshot;
-	/** The same with what we know ourselves. */
+	/** The same, or a stopped state once the connection is lost. */
 	#snapshot: Snapshot;
-	/** Undefined while there is none. */
-	#copy: Instance | undefined;
+	/** Undefined while disconnected. */
+	#instance: Instance | undefined;
 	#waiting: Waiting[] = [];
 	readonly #following: Promise<void>;
 
 	/**
-	 * Resolves with the first snapshot there; rejects with `not-found` if nothing answers as a copy does. `find` says
-	 * where the copy is after it went away: another program may have its port then, and must not be told the key.
+	 * Resolves once the first snapshot is there. Rejects with `not-found` if no instance answers. `find` locates the
+	 * instance after a lost connection: its port may belong to another program by then, which must not get the key.
 	 */
 	static async connect(
-		copy: Instance,
+		instance: Instance,
 		find: () => Promise<Instance | undefined> = async () => undefined,
 	): Promise<ControlClient> {
 		const disposal = new AbortController();
 		const timer = setTimeout(() => disposal.abort(), connectMs);
 		try {
-			const events = eventsOf(await openEvents(copy, disposal.signal));
+			const events = eventsOf(await openEvents(instance, disposal.signal));
 			const {value} = await events.next();
-			return new ControlClient(copy, find, value!.data as Snapshot, events, disposal);
+			return new ControlClient(instance, find, value!.data as Snapshot, events, disposal);
 		} catch (error) {
 			throw disposal.signal.aborted
-				? new DownStreamError('not-found', `The copy of this program at ${copy.origin} does not answer`)
+				? new DownStreamError('not-found', `The running instance at ${instance.origin} does not answer`)
 				: error;
 		} finally {
 			clearTimeout(timer);
@@ -72,13 +72,13 @@ export class ControlClient implements DownloadEngine {
 	}
 
 	private constructor(
-		copy: Instance,
+		instance: Instance,
 		find: () => Promise<Instance | undefined>,
 		snapshot: Snapshot,
 		events: AsyncGenerator<Event, void>,
 		disposal: AbortController,
 	) {
-		this.#copy = copy;
+		this.#instance = instance;
 		this.#find = find;
 		this.#received = snapshot;
 		this.#snapshot = snapshot;
@@ -92,7 +92,7 @@ export class ControlClient implements DownloadEngine {
 
 	/** False once the instance has ended, until another one is found. */
 	get isConnected(): boolean {
-		return this.#copy !== undefined;
+		return this.#instance !== undefined;
 	}
 
 	subscribe(listener: () => void): () => void {
@@ -157,13 +157,13 @@ export class ControlClient implements DownloadEngine {
 	}
 
 	async export(id: DownloadId, request: ExportRequest): Promise<{path: string}> {
-		// The copy was started in another folder.
+		// The instance has another working directory.
 		const path =
 			isAbsolute(request.path) || request.path.startsWith('~') ? request.path : absolute(request.path);
 		return (await this.#command(id, 'export', {...request, path})) as {path: string};
 	}
 
-	/** Lets go of the copy, which runs on. */
+	/** Disconnects; the instance keeps running. */
 	async dispose(): Promise<void> {
 		this.#listeners.clear();
 		this.#disposal.abort();
@@ -175,52 +175,52 @@ export class ControlClient implements DownloadEngine {
 		return (await this.#call('POST', `${pathOf(id)}/${verb}`, body)).body;
 	}
 
-	/** Resolves when the snapshot shows what was done, as it does with the engine itself. */
-	async #call(method: string, path: string, body?: object): Promise<Answer> {
-		const copy = this.#copy;
-		if (!copy) {
+	/** Resolves once the snapshot shows the effect, as the engine itself does. */
+	async #call(method: string, path: string, body?: object): Promise<ApiResponse> {
+		const instance = this.#instance;
+		if (!instance) {
 			throw new DownStreamError('not-found', endedSentence);
 		}
 
-		const response = await ask(copy, method, path, body, this.#disposal.signal);
-		const answer = {status: response.statusCode ?? 0, body: await bodyOf(response)};
-		if (answer.status >= 400) {
-			throw errorOf(answer);
+		const response = await send(instance, method, path, body, this.#disposal.signal);
+		const result = {status: response.statusCode ?? 0, body: await bodyOf(response)};
+		if (result.status >= 400) {
+			throw errorOf(result);
 		}
 
 		const version = Number(response.headers[versionHeader]);
-		if (this.#copy && version > this.#received.version) {
+		if (this.#instance && version > this.#received.version) {
 			await new Promise<void>(resolve => {
 				this.#waiting.push({version, resolve});
 			});
 		}
 
-		return answer;
+		return result;
 	}
 
-	/** Until disposed: when the events end, looks for the copy again. */
+	/** Receives events until disposed; looks for the instance again when they end. */
 	async #follow(events: AsyncGenerator<Event, void>): Promise<void> {
 		const {signal} = this.#disposal;
 		await this.#receiveAll(events);
 		while (!signal.aborted) {
 			await sleep(retryMs, undefined, {signal}).catch(() => undefined);
-			const copy = signal.aborted ? undefined : await this.#find().catch(() => undefined);
-			if (copy) {
-				const next = await openEvents(copy, signal).catch(() => undefined);
-				this.#copy = next && copy;
+			const instance = signal.aborted ? undefined : await this.#find().catch(() => undefined);
+			if (instance) {
+				const next = await openEvents(instance, signal).catch(() => undefined);
+				this.#instance = next && instance;
 				await (next && this.#receiveAll(eventsOf(next)));
 			}
 		}
 	}
 
-	/** Resolves when the connection has ended. */
+	/** Resolves when the connection ends. */
 	async #receiveAll(events: AsyncGenerator<Event, void>): Promise<void> {
 		try {
 			for await (const event of events) {
 				this.#receive(event);
 			}
 		} catch {
-			// Whatever ended it, the copy is looked for.
+			// The search for the instance follows, whatever the cause.
 		}
 
 		if (!this.#disposal.signal.aborted) {
@@ -237,12 +237,12 @@ export class ControlClient implements DownloadEngine {
 					? applyChanges(before, data as SnapshotChanges)
 					: before;
 		this.#show(this.#received);
-		// Another copy counts anew: what it has not shown at first it never will.
+		// A new instance counts versions anew: nothing will show the awaited ones.
 		this.#release(event === 'snapshot' ? Infinity : this.#received.version);
 	}
 
 	#lose(): void {
-		this.#copy = undefined;
+		this.#instance = undefined;
 		this.#release(Infinity);
 		const {version, banners, downloads} = this.#received;
 		this.#show({
@@ -270,14 +270,14 @@ export class ControlClient implements DownloadEngine {
 	}
 }
 
-/** Downloads that have not changed stay the same objects. */
+/** Unchanged downloads keep their identity. */
 function applyChanges(before: Snapshot, {changed, order, ...rest}: SnapshotChanges): Snapshot {
 	const known = new Map([...before.downloads, ...changed].map(download => [download.id, download]));
 	const ids = order ?? before.downloads.map(({id}) => id);
 	return {...rest, downloads: ids.flatMap(id => known.get(id) ?? [])};
 }
 
-/** As it stands when nobody works on it any more: what ran is unfinished, and no more is known. */
+/** The last known state without any activity: a running download becomes `queued`. */
 function stopped(download: Download): Download {
 	const {status, completedAt} = download;
 	const isAtRest = ['complete', 'failed', 'paused', 'cancelled'].includes(status);
@@ -297,7 +297,7 @@ function stopped(download: Download): Download {
 	};
 }
 
-/** A folder is still named as one. */
+/** Keeps a trailing separator, which marks a folder. */
 function absolute(path: string): string {
 	return resolve(path) + (/[/\\]$/.test(path) ? sep : '');
 }
@@ -306,8 +306,8 @@ function pathOf(id: DownloadId): string {
 	return `/downloads/${encodeURIComponent(id)}`;
 }
 
-async function openEvents(copy: Instance, signal: AbortSignal): Promise<IncomingMessage> {
-	const response = await ask(copy, 'GET', '/events', undefined, signal);
+async function openEvents(instance: Instance, signal: AbortSignal): Promise<IncomingMessage> {
+	const response = await send(instance, 'GET', '/events', undefined, signal);
 	if (response.statusCode !== 200) {
 		throw errorOf({status: response.statusCode ?? 0, body: await bodyOf(response)});
 	}
@@ -315,8 +315,8 @@ async function openEvents(copy: Instance, signal: AbortSignal): Promise<Incoming
 	return response;
 }
 
-/** Rejects with `not-found` where nobody listens any more. */
-async function ask(
+/** Rejects with `not-found` if the connection fails. */
+async function send(
 	{origin, key}: Instance,
 	method: string,
 	path: string,
@@ -326,7 +326,7 @@ async function ask(
 	const text = body === undefined ? undefined : JSON.stringify(body);
 	const request = httpRequest(`${origin}/api${path}`, {
 		method,
-		// A connection that is kept may just be closed by the other side.
+		// A kept-alive connection may be closed by the server at any moment.
 		agent: false,
 		signal,
 		headers: {
@@ -336,7 +336,7 @@ async function ask(
 				: {'content-type': 'application/json', 'content-length': Buffer.byteLength(text)}),
 		},
 	});
-	// After the response has begun: what goes wrong is told by that.
+	// Later errors surface in the response.
 	request.on('error', () => undefined);
 	request.end(text);
 	try {
@@ -355,19 +355,19 @@ async function bodyOf(response: IncomingMessage): Promise<unknown> {
 	}
 }
 
-/** Of problem details (RFC 9457). */
-function errorOf({status, body}: Answer): DownStreamError {
+/** Reads problem details (RFC 9457). */
+function errorOf({status, body}: ApiResponse): DownStreamError {
 	const {code, detail} = (body ?? {}) as {code?: unknown; detail?: unknown};
 	const isKnown = typeof code === 'string' && Object.hasOwn(errorKinds, code);
 	return new DownStreamError(
 		isKnown ? (code as ErrorCode) : 'bad-request',
-		typeof detail === 'string' ? detail : `The program that was attached to answered ${status}`,
+		typeof detail === 'string' ? detail : `The running instance answered with status ${status}`,
 	);
 }
 
 type Event = {readonly event: string; readonly data: unknown};
 
-/** Server-sent events as our copy writes them: one line of data each. Throws when the connection ends, or is cut. */
+/** Server-sent events in the form this program writes: one line of data each. Throws when the connection ends. */
 async function* eventsOf(response: IncomingMessage): AsyncGenerator<Event, void> {
 	let text = '';
 	for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {

@@ -1,4 +1,4 @@
-// One engine with its proxy: what every command starts first and ends last.
+// An engine with its proxy: every command that serves starts it first and disposes of it last.
 import {closeSync, openSync} from 'node:fs';
 import path from 'node:path';
 import {completed} from '../requests/add-requests.ts';
@@ -12,11 +12,11 @@ import type {Netrc} from '../requests/netrc.ts';
 export type EngineHost = {
 	readonly engine: Engine;
 	readonly proxy: ProxyServer;
-	/** Ends players and connections, saves, frees the port and the storage folder. */
+	/** Closes connections, saves, and releases the port and the storage folder. */
 	dispose(): Promise<void>;
 };
 
-/** The settings of an engine and its proxy: neither the screen's nor one command's. */
+/** The settings of an engine and its proxy, without those of the screen and of single commands. */
 export type HostSettings = {
 	readonly port: number;
 	/** Reject with `port-taken` instead of taking another port. */
@@ -35,15 +35,15 @@ export type HostSettings = {
 	/** Certificates in PEM to trust besides the built-in ones. */
 	readonly ca: string | undefined;
 	readonly insecure: boolean;
-	/** Origins of web pages that may play. */
+	/** Origins of web pages that may use the proxy. */
 	readonly allowOrigins: readonly string[];
 	readonly openStream: boolean;
-	/** Bytes at most. */
+	/** The largest read-ahead per player, in bytes. */
 	readonly readAhead?: number;
-	/** The words of a command that turns an item into a link. */
+	/** The words of a command that resolves an item into a link. */
 	readonly resolveWith?: readonly string[] | undefined;
 	readonly netrc?: Netrc | undefined;
-	/** Milliseconds for the first response of an origin. */
+	/** Milliseconds for an origin's first response. */
 	readonly timeout?: number;
 	readonly logFile?: string | undefined;
 	readonly logLevel?: LogLevel;
@@ -52,9 +52,8 @@ export type HostSettings = {
 };
 
 /**
- * Rejects with `storage-locked`, `port-taken`, `disk-failed`, or `bad-request` for a log that cannot be written.
- * `headersForAll`: the headers of the settings go to every download that is added, not only to those of the command
- * line.
+ * Rejects with `storage-locked`, `port-taken`, `disk-failed`, or `bad-request` for an unwritable log. `headersForAll`
+ * applies the headers of the settings to every added download, not only to those of the command line.
  */
 export async function start(settings: HostSettings, {headersForAll = false} = {}): Promise<EngineHost> {
 	if (settings.logFile !== undefined) {
@@ -90,7 +89,9 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 				completed({...(headers && {headers}), ...request}, settings, engine.snapshot.downloads),
 		});
 		if (proxy.takenPort !== undefined) {
-			engine.addBanner(`Port ${proxy.takenPort} is taken by another program; streams are at ${proxy.origin}`);
+			engine.addBanner(
+				`Port ${proxy.takenPort} is in use by another program; streams are at ${proxy.origin}`,
+			);
 		}
 
 		await engine.publish(proxy.origin);
@@ -109,8 +110,8 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 }
 
 /**
- * An engine that looks after what is on the disk and fetches nothing: no place in its queue, no proxy. Rejects with
- * `storage-locked` or `disk-failed`.
+ * An engine for the storage folder alone: its queue has no slot, so it fetches nothing, and it has no proxy. Rejects
+ * with `storage-locked` or `disk-failed`.
  */
 export function openOffline({storageDir}: Pick<HostSettings, 'storageDir'>): Promise<Engine> {
 	return Engine.open({storageDir, maxActive: 0});

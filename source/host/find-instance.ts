@@ -1,4 +1,4 @@
-// The copy of the program that works on a storage folder, if there is one.
+// Finds the running instance of a storage folder.
 import {readFile} from 'node:fs/promises';
 import {hostname} from 'node:os';
 import path from 'node:path';
@@ -7,25 +7,28 @@ import {ControlClient, type Instance} from './control-client.ts';
 import {DownStreamError} from '../downstream.ts';
 import {storageOwner} from '../engine/store/storage-lock.ts';
 
-/** A copy that starts has its port after some milliseconds; one that works without a proxy is soon done. */
+/** An instance publishes its port within milliseconds; a command without a proxy ends soon. */
 const startMs = 10_000;
 const pollMs = 100;
-/** A copy that ends answers no more a while before it has given the folder away. */
+/** An instance that is ending stops answering some time before it releases the folder. */
 const endMs = 2000;
 
-/** Attached to the copy that runs; undefined if none does. Rejects with `storage-locked` if it cannot be talked to. */
+/**
+ * Connects to the running instance; undefined if there is none. Rejects with `storage-locked` if the folder is in use by
+ * a process without a control API, or on another computer.
+ */
 export async function attach(storageDir: string): Promise<ControlClient | undefined> {
-	const patience = Date.now() + endMs;
+	const deadline = Date.now() + endMs;
 	for (;;) {
-		const copy = await findCopy(storageDir);
-		if (!copy) {
+		const instance = await findInstance(storageDir);
+		if (!instance) {
 			return undefined;
 		}
 
 		try {
-			return await ControlClient.connect(copy, () => findCopy(storageDir));
+			return await ControlClient.connect(instance, () => findInstance(storageDir));
 		} catch (error) {
-			if (Date.now() > patience) {
+			if (Date.now() > deadline) {
 				throw error;
 			}
 		}
@@ -34,7 +37,7 @@ export async function attach(storageDir: string): Promise<ControlClient | undefi
 	}
 }
 
-async function findCopy(storageDir: string): Promise<Instance | undefined> {
+async function findInstance(storageDir: string): Promise<Instance | undefined> {
 	for (let waited = 0; ; waited += pollMs) {
 		const owner = await storageOwner(storageDir);
 		if (!owner) {
@@ -43,10 +46,13 @@ async function findCopy(storageDir: string): Promise<Instance | undefined> {
 
 		const {host, pid, origin} = owner;
 		if (host !== hostname()) {
-			throw new DownStreamError('storage-locked', `A copy on the computer ${host} works on ${storageDir}`);
+			throw new DownStreamError(
+				'storage-locked',
+				`downstream-tui is running on the computer ${host} with ${storageDir}`,
+			);
 		}
 
-		// The key goes to this computer alone, whatever the file says.
+		// The key is sent to loopback only, whatever the lock file contains.
 		if (origin !== undefined && /^http:\/\/127\.0\.0\.1:\d{1,5}$/.test(origin)) {
 			const key = await readFile(path.join(storageDir, 'key'), 'utf8').catch(() => '');
 			return {origin, key: key.trim()};

@@ -1,4 +1,4 @@
-// The thread in which the engine and its proxy run while another one draws.
+// The worker thread of the engine and its proxy; the main thread draws.
 import {once} from 'node:events';
 import process from 'node:process';
 import {parentPort, workerData} from 'node:worker_threads';
@@ -7,7 +7,7 @@ import {DownStreamError} from '../downstream.ts';
 import type {ForEngineWorker, FromEngineWorker} from './worker-thread.ts';
 import {start, type EngineHost} from './engine-host.ts';
 
-async function startTold({settings}: ForEngineWorker): Promise<EngineHost | undefined> {
+async function startHost({settings}: ForEngineWorker): Promise<EngineHost | undefined> {
 	try {
 		return await start(settings);
 	} catch (error) {
@@ -15,29 +15,29 @@ async function startTold({settings}: ForEngineWorker): Promise<EngineHost | unde
 			throw error;
 		}
 
-		tell({refused: {code: error.code, message: error.message}});
+		post({refused: {code: error.code, message: error.message}});
 		return undefined;
 	}
 }
 
-function tell(message: FromEngineWorker): void {
+function post(message: FromEngineWorker): void {
 	parentPort!.postMessage(message);
 }
 
-const given = workerData as ForEngineWorker;
-const running = await startTold(given);
-if (running) {
-	const {engine} = running;
-	tell({copy: {origin: engine.origin, key: engine.key}});
-	const {urls, settings} = given;
-	// Not waited for: a command that gives links may take its time.
+const input = workerData as ForEngineWorker;
+const host = await startHost(input);
+if (host) {
+	const {engine} = host;
+	post({instance: {origin: engine.origin, key: engine.key}});
+	const {urls, settings} = input;
+	// In parallel with the thread's life: resolving links may take long.
 	void addAll(
 		engine,
 		urls,
 		word => requestsFor(word, settings),
 		error => engine.addBanner(error.message),
-	).then(([first]) => tell({added: first?.id}));
+	).then(([first]) => post({added: first?.id}));
 	await once(parentPort!, 'message');
-	await running.dispose();
+	await host.dispose();
 	process.exit();
 }

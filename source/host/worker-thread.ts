@@ -1,4 +1,4 @@
-// The engine and its proxy in a thread of their own: what is drawn never delays a player's bytes.
+// Runs the engine and its proxy in a worker thread, so that drawing never delays a player's bytes.
 import {once} from 'node:events';
 import path from 'node:path';
 import {Worker} from 'node:worker_threads';
@@ -7,36 +7,36 @@ import {DownStreamError, type DownloadId, type ErrorCode} from '../downstream.ts
 import type {RequestSettings} from '../requests/add-requests.ts';
 import type {HostSettings} from './engine-host.ts';
 
-/** Bytes lie in blocks of our own; what else a stream leaves is little, and V8 would let 48 MB of it gather. */
+/** File contents live in reused buffers outside the heap. V8 would let 48 MB of the remaining garbage pile up. */
 const maxYoungGenerationSizeMb = 8;
 
-/** The URLs are added at the start; what is wrong with one of them becomes a banner. */
+/** The URLs are added at the start; an error of one becomes a banner. */
 export type ForEngineWorker = {
 	readonly settings: HostSettings & RequestSettings;
 	readonly urls: readonly string[];
 };
 
-/** First `copy` or `refused`, then `added`: what became of the first of the URLs. */
+/** First `instance` or `refused`, then `added` with the download of the first URL. */
 export type FromEngineWorker =
-	| {readonly copy: Instance}
+	| {readonly instance: Instance}
 	| {readonly refused: {readonly code: ErrorCode; readonly message: string}}
 	| {readonly added: DownloadId | undefined};
 
 export type EngineThread = {
-	/** Speaks to the thread as to any other copy that runs. */
+	/** Talks to the thread as to any other running instance. */
 	readonly downstream: ControlClient;
-	/** Resolves with the first download of the URLs once they are added; not at all if the thread ends before. */
+	/** Resolves with the download of the first URL once all are added; never if the thread ends first. */
 	readonly added: Promise<DownloadId | undefined>;
-	/** Ends players and connections, saves, frees the port and the storage folder. */
+	/** Closes connections, saves, and releases the port and the storage folder. */
 	dispose(this: void): Promise<void>;
 };
 
 /**
- * Rejects with `storage-locked`, `port-taken` or `disk-failed`. An error that nobody foresaw ends the program, as one of
- * this thread does.
+ * Rejects with `storage-locked`, `port-taken` or `disk-failed`. An uncaught error of the worker ends the program, as one
+ * of the main thread does.
  */
 export async function startEngineThread(forWorker: ForEngineWorker): Promise<EngineThread> {
-	// Beside this file, in the source as in the bundle.
+	// Next to this file, both in the source and in the bundle.
 	const file = new URL(`worker-main${path.extname(import.meta.url)}`, import.meta.url);
 	const worker = new Worker(file, {workerData: forWorker, resourceLimits: {maxYoungGenerationSizeMb}});
 	const ended = new Promise<void>(resolve => {
@@ -55,13 +55,13 @@ export async function startEngineThread(forWorker: ForEngineWorker): Promise<Eng
 	}
 
 	if ('added' in message) {
-		throw new TypeError('The engine has added before it was ready');
+		throw new TypeError('The engine reported downloads before it was ready');
 	}
 
 	worker.on('error', error => {
 		throw error;
 	});
-	const downstream = await ControlClient.connect(message.copy);
+	const downstream = await ControlClient.connect(message.instance);
 	return {
 		downstream,
 		added,

@@ -1,4 +1,4 @@
-// What is added for typed words: URLs, pasted commands, or items that a command turns into links.
+// Turns typed words into requests: URLs, pasted commands, or items that a command resolves into links.
 import {cleanText} from '../text/clean-text.ts';
 import {defaults} from '../defaults.ts';
 import {DownStreamError, type AddRequest, type Download, type DownloadEngine} from '../downstream.ts';
@@ -8,7 +8,7 @@ import {withCredentials, type Netrc} from './netrc.ts';
 import {parsePastedCommand} from './pasted-command.ts';
 import {shownUrl} from './url-lists.ts';
 
-/** The settings that decide the requests. */
+/** The settings that affect requests. */
 export type RequestSettings = {
 	readonly headers: Readonly<Record<string, string>>;
 	readonly userAgent?: string | undefined;
@@ -16,18 +16,18 @@ export type RequestSettings = {
 	readonly connections: number;
 	readonly onDemand: boolean;
 	readonly checksum?: string | undefined;
-	/** File name of the one URL that is given. */
+	/** File name of the only URL. */
 	readonly name?: string | undefined;
 	readonly paused?: boolean;
-	/** Words of a command that turns an item into a link. */
+	/** The words of a command that resolves an item into a link. */
 	readonly resolveWith?: readonly string[] | undefined;
 	readonly netrc?: Netrc | undefined;
 };
 
-/** Rejects with `bad-request`, or what `resolveLink` rejects with. */
+/** Rejects with `bad-request`, or as `resolveLink` does. */
 export type RequestsOf = (word: string, settings: RequestSettings) => Promise<AddRequest[]>;
 
-/** For the command line of the program whose engine adds them. */
+/** For the command line of a program with its own engine. */
 export const requestsFor: RequestsOf = async (word, settings) => {
 	const {headers, checksum, name, paused} = settings;
 	const given = await requestsOfWord(word, settings);
@@ -49,7 +49,7 @@ export const requestsFor: RequestsOf = async (word, settings) => {
 export const requestsForTyped: RequestsOf = (word, settings) =>
 	requestsFor(word, {...settings, headers: {}, checksum: undefined, name: undefined, paused: false});
 
-/** For a copy that was started with settings of its own: what ours say goes with each download. */
+/** For a running instance with other settings: each request carries those of this command line. */
 export const requestsForRemote: RequestsOf = async (word, settings) => {
 	const {userAgent, proxy, connections, onDemand} = settings;
 	const requests = await requestsFor(word, settings);
@@ -63,7 +63,7 @@ export const requestsForRemote: RequestsOf = async (word, settings) => {
 	}));
 };
 
-/** Adds what is asked for; what cannot be added is told, the others go on. */
+/** Adds the downloads of all words. An error goes to `onError` and does not stop the others. */
 export async function addAll(
 	downstream: DownloadEngine,
 	words: readonly string[],
@@ -89,7 +89,7 @@ export async function addAll(
 	return added;
 }
 
-/** Which of several cannot be added. Not of a pasted command: all of it may be secret. */
+/** Names the failed one of several URLs, but no pasted command: any part of it may be secret. */
 export function named(error: DownStreamError, word: string): DownStreamError {
 	return error.code === 'bad-request' && !/\s/.test(word)
 		? new DownStreamError(error.code, `${cleanText(shownUrl(word))}: ${error.message}`)
@@ -97,8 +97,8 @@ export function named(error: DownStreamError, word: string): DownStreamError {
 }
 
 /**
- * The request with what `--resolve-with` and `--netrc` know of it, whichever way it came in. `listed`: an item among them
- * is not resolved again. Rejects with what `resolveLink` rejects with.
+ * Completes a request from any entrance with the link of `--resolve-with` and the credentials of `--netrc`. An item of a
+ * `listed` download is not resolved again. Rejects as `resolveLink` does.
  */
 export async function completed(
 	request: AddRequest,
@@ -120,7 +120,7 @@ export async function completed(
 	return netrc ? withCredentials(resolved, netrc) : resolved;
 }
 
-/** Names of headers are the same in any case. */
+/** Header names are case-insensitive. The second headers win. */
 function mergedHeaders(
 	first: Readonly<Record<string, string>> = {},
 	second: Readonly<Record<string, string>> = {},
@@ -132,13 +132,13 @@ function mergedHeaders(
 
 async function requestsOfWord(word: string, settings: RequestSettings): Promise<AddRequest[]> {
 	const pasted = requestsOfCommand(word);
-	// What it resolves to is in the command itself.
+	// A pasted command contains its link already.
 	return pasted
 		? Promise.all(pasted.map(request => completed(request, {netrc: settings.netrc})))
 		: [await completed({url: word}, settings)];
 }
 
-/** Undefined if the word is no command. */
+/** Undefined if the word is not a command. */
 function requestsOfCommand(word: string): AddRequest[] | undefined {
 	const command = parsePastedCommand(word);
 	if (!command) {

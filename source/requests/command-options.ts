@@ -1,12 +1,12 @@
-// Options of another program's command line, read by a table of those that are known. Pure.
+// Reads the options of another program's command line by a table of known options. Pure.
 import {parseArgs} from 'node:util';
 
-/** Names separated by blanks, each with its letter after a colon if it has one: `header:H max-time:m`. */
+/** Names separated by blanks, each with its letter, if any, after a colon: `header:H max-time:m`. */
 export type OptionTable = {
-	/** With a value that means something here. */
+	/** Options with a relevant value. */
 	readonly values: string;
 	readonly switches?: string;
-	/** Change nothing of what is downloaded: with a value, and without. */
+	/** Options that do not affect the download, with and without a value. */
 	readonly harmlessValues: string;
 	readonly harmlessSwitches: string;
 };
@@ -15,10 +15,10 @@ export type CommandWord =
 	| {readonly kind: 'operand'; readonly text: string}
 	| {readonly kind: 'value'; readonly name: string; readonly option: string; readonly value: string}
 	| {readonly kind: 'switch'; readonly name: string; readonly option: string}
-	/** No option of the table, or a value is missing. */
+	/** An option that is not in the table or lacks its value. */
 	| {readonly kind: 'unknown'; readonly option: string};
 
-/** In the order of the command line, without what is harmless. */
+/** In the order of the command line, without harmless options. */
 export function readOptions(words: readonly string[], table: OptionTable): CommandWord[] {
 	const names = (list = '') => list.split(/\s+/).filter(Boolean);
 	const options: Record<string, {type: 'string' | 'boolean'; short?: string}> = {};

@@ -1,4 +1,4 @@
-// What of a pasted `curl` command concerns a download. Pure.
+// Reads a pasted `curl` command. Pure.
 import {withScheme} from '../engine/http/proxy-settings.ts';
 import {readOptions, type OptionTable} from './command-options.ts';
 import {PastedRequest, type PastedCommand} from './pasted-request.ts';
@@ -14,7 +14,7 @@ const table: OptionTable = {
 		max-filesize max-redirs max-time:m output-dir parallel-max proto proto-default proto-redir rate retry retry-delay
 		retry-max-time speed-limit:Y speed-time:y stderr tls-max tls13-ciphers ciphers curves trace trace-ascii
 		trace-config write-out:w doh-url dns-servers ip-tos time-cond:z`,
-	// A certificate that fails is told with the option that trusts it.
+	// The error about an untrusted certificate names the option of this program in place of --insecure.
 	harmlessSwitches: `insecure:k silent:s show-error:S verbose:v location:L fail:f fail-with-body fail-early compressed
 		remote-header-name:J remote-time:R progress-bar:# progress-meter head:I include:i
 		show-headers http0.9 http1.0:0 http1.1 http2 http2-prior-knowledge http3 http3-only tlsv1:1 tlsv1.0 tlsv1.1
@@ -29,7 +29,7 @@ const table: OptionTable = {
 const body = new Set(['data', 'data-ascii', 'data-raw', 'data-binary', 'data-urlencode']);
 const sendsData = 'sends data; only GET requests can be downloaded';
 
-/** Undefined if the text is no curl command. As browsers copy it, for a POSIX shell and for cmd, and as people type it. */
+/** Undefined if the text is not a curl command. Reads the forms that browsers copy for POSIX shells and cmd, and typed ones. */
 export function parseCurlCommand(text: string): PastedCommand | undefined {
 	const line = programLine(text, ['curl']);
 	if (!line) {
@@ -41,7 +41,7 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 	const query: string[] = [];
 	const data: string[] = [];
 	let isGet = false;
-	let hasGlobs = true;
+	let expandsGlobs = true;
 	let isNamedByUrl = false;
 	let proxyUser: string | undefined;
 	line.applyTo(request);
@@ -49,7 +49,7 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 		switch (name) {
 			case 'header':
 				if (value.startsWith('@')) {
-					request.refuse('reads headers from a file; write them out');
+					request.refuse('reads headers from a file; write them as -H options');
 				} else {
 					request.headerLine(value);
 				}
@@ -84,7 +84,7 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 			case 'url-query': {
 				const field = value.startsWith('+') ? value.slice(1) : encodedField(value);
 				if (field === undefined) {
-					request.refuse('reads a part of the query from a file; write it out');
+					request.refuse('reads a part of the query from a file; write it into the command');
 				} else {
 					query.push(field);
 				}
@@ -120,7 +120,9 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 				request.output(value);
 				break;
 			case 'range':
-				request.refuse(`asks for a part of the file by ${option}; leave that out to download the whole`);
+				request.refuse(
+					`requests a part of the file with ${option}; remove that option to download all of it`,
+				);
 				break;
 			default:
 				request.refuse(sendsData);
@@ -132,14 +134,14 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 			urls.push(word.text);
 		} else if (word.kind === 'switch') {
 			isGet ||= word.name === 'get';
-			hasGlobs &&= word.name !== 'globoff';
+			expandsGlobs &&= word.name !== 'globoff';
 			isNamedByUrl ||= word.name.startsWith('remote-name');
 		} else if (word.kind === 'unknown') {
 			request.refuseOption(word.option);
 		} else if (body.has(word.name)) {
 			const field = word.name === 'data-urlencode' ? encodedField(word.value) : plainField(word);
 			if (field === undefined) {
-				request.refuse(`reads the data of ${word.option} from a file; write the data itself`);
+				request.refuse(`reads the data of ${word.option} from a file; write it into the command`);
 			} else {
 				data.push(field);
 			}
@@ -157,9 +159,9 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 	}
 
 	for (const url of urls) {
-		const plain = hasGlobs ? withoutGlobs(url) : url;
+		const plain = expandsGlobs ? withoutGlobs(url) : url;
 		if (plain === undefined) {
-			request.refuse('stands for several URLs by {…} or […]; write each one out');
+			request.refuse('has a URL with {…} or […] for several URLs; write each of them');
 		}
 
 		request.urls.push(withQuery(withScheme(plain ?? url), [...(isGet ? data : []), ...query]));
@@ -172,12 +174,12 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 	return request.result();
 }
 
-/** Undefined if it is read from a file. */
+/** Undefined for data from a file. */
 function plainField({name, value}: {name: string; value: string}): string | undefined {
 	return name !== 'data-raw' && value.startsWith('@') ? undefined : value;
 }
 
-/** `content`, `=content` or `name=content`. Undefined if it is read from a file: `@file` or `name@file`. */
+/** `content`, `=content` or `name=content`. Undefined for data from a file: `@file` or `name@file`. */
 function encodedField(value: string): string | undefined {
 	const [, name = '', separator = '', content = ''] = /^([^=@]*)([=@]?)(.*)$/s.exec(value) ?? [];
 	if (separator === '@') {
@@ -202,7 +204,7 @@ function withQuery(url: string, fields: readonly string[]): string {
 	return start + separator + fields.join('&') + fragment;
 }
 
-/** Brackets and braces stand for several URLs unless escaped; undefined if they do. An IPv6 address is no range. */
+/** Unescaped brackets and braces stand for several URLs: undefined then. An IPv6 address is not a range. */
 function withoutGlobs(url: string): string | undefined {
 	const isSeveral = /(?<!\\)(?:\{|\[[a-z\d]+-[a-z\d]+(?::\d+)?\])/i.test(url);
 	return isSeveral ? undefined : url.replaceAll(/\\([[\]{}])/g, '$1');

@@ -1,11 +1,11 @@
-// A `fetch(…)` as browsers copy it: its URL, and JSON for what goes with it. Pure.
+// Reads a `fetch(…)` call as browsers copy it: a URL and JSON options. Pure.
 import {PastedRequest, type PastedCommand} from './pasted-request.ts';
 
 export function looksLikeFetch(text: string): boolean {
 	return /^\s*(?:await\s+)?fetch\(/.test(text);
 }
 
-/** Undefined if the text is no such call. */
+/** Undefined if the text is not such a call. */
 export function parseFetchCall(text: string): PastedCommand | undefined {
 	if (!looksLikeFetch(text)) {
 		return undefined;
@@ -14,7 +14,7 @@ export function parseFetchCall(text: string): PastedCommand | undefined {
 	const request = new PastedRequest('this fetch()');
 	const [url, options] = argumentsOf(text) ?? [];
 	if (typeof url !== 'string') {
-		request.refuse('is not written as a browser copies it: a URL in double quotes, and JSON');
+		request.refuse('differs from the form that browsers copy: a URL in double quotes, then JSON');
 		return request.result();
 	}
 

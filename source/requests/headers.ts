@@ -1,14 +1,14 @@
-// Headers as they are typed: `Name: value`, one on each line.
+// Reads typed headers: one `Name: value` per line.
 import {DownStreamError} from '../downstream.ts';
 import {ownHeaders} from '../engine/http/headers.ts';
 
-/** Throws `bad-request`; `by` names what they were given with. */
+/** Throws `bad-request`. `by` names the source in the error, such as `--header`. */
 export function headersFrom(by: string, lines: readonly string[]): Record<string, string> {
 	const found: Record<string, string> = {};
 	for (const line of lines) {
 		const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*(.*)$/s.exec(line) ?? [];
 		if (name === undefined || value === undefined) {
-			// The whole line may be a secret.
+			// The line may be a secret, so the error leaves it out.
 			throw new DownStreamError('bad-request', `${by}: it must be written 'Name: value'`);
 		}
 
@@ -22,12 +22,12 @@ export function headersFrom(by: string, lines: readonly string[]): Record<string
 	return found;
 }
 
-/** Throws `bad-request` for what no header can carry. */
+/** Throws `bad-request` for characters that a header cannot contain. */
 export function checkedValue(by: string, value: string): string {
 	if (/[^\t\x20-\x7E\x80-\xFF]/.test(value)) {
 		throw new DownStreamError(
 			'bad-request',
-			`${by}: the value has a line break or a character that no header can carry`,
+			`${by}: the value has a line break or a character that a header cannot contain`,
 		);
 	}
 

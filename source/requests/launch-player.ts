@@ -1,4 +1,4 @@
-// Starts a player on a stream: without a shell, on its own, so that it outlives the terminal it was started from.
+// Starts a player on a stream, without a shell and detached, so that it outlives the terminal.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {access, constants} from 'node:fs/promises';
@@ -7,14 +7,14 @@ import process from 'node:process';
 import {commandWords} from './shell-words.ts';
 
 export type PlayerOptions = {
-	/** A command as one types it, such as `mpv --fs`; the URL is added at its end. */
+	/** A typed command such as `mpv --fs`; the URL becomes its last argument. */
 	readonly player?: string | undefined;
 	readonly environment?: NodeJS.ProcessEnv;
 	readonly platform?: NodeJS.Platform;
 };
 
-/** In the order in which they are looked for. */
-const known: Partial<Record<NodeJS.Platform, readonly string[]>> = {
+/** In order of preference. */
+const players: Partial<Record<NodeJS.Platform, readonly string[]>> = {
 	darwin: [
 		'mpv',
 		'iina',
@@ -23,9 +23,9 @@ const known: Partial<Record<NodeJS.Platform, readonly string[]>> = {
 	],
 	win32: ['mpv.exe', 'vlc.exe', 'C:\\Program Files\\VideoLAN\\VLC\\vlc.exe'],
 };
-const knownElsewhere = ['mpv', 'vlc', 'celluloid', 'haruna'];
+const otherPlayers = ['mpv', 'vlc', 'celluloid', 'haruna'];
 
-/** Resolves with the name of the program that was started; rejects with one plain sentence. */
+/** Resolves with the name of the started program; rejects with one plain sentence. */
 export async function play(streamUrl: string, options: PlayerOptions = {}): Promise<string> {
 	const {environment = process.env, platform = process.platform} = options;
 	const [program, ...args] = await playerCommand(options.player, environment, platform);
@@ -40,7 +40,7 @@ export async function play(streamUrl: string, options: PlayerOptions = {}): Prom
 	return path.basename(program!).replace(/\.exe$/i, '');
 }
 
-/** The command that is set, else the first player that is there. */
+/** The configured command, or the first installed player. */
 export async function playerCommand(
 	player: string | undefined,
 	environment: NodeJS.ProcessEnv,
@@ -49,20 +49,20 @@ export async function playerCommand(
 	if (player !== undefined) {
 		const words = commandWords(player);
 		if (!words) {
-			throw new Error(`The player ${JSON.stringify(player)} is not a plain command`);
+			throw new Error(`--player ${JSON.stringify(player)}: it must be a plain command, without shell syntax`);
 		}
 
 		return words;
 	}
 
-	const candidates = known[platform] ?? knownElsewhere;
+	const candidates = players[platform] ?? otherPlayers;
 	for (const candidate of candidates) {
 		if (await findProgram(candidate, environment, platform)) {
 			return [candidate];
 		}
 	}
 
-	throw new Error('No player was found: install mpv or VLC, or name one with --player');
+	throw new Error('no player found; install mpv or VLC, or name one with --player');
 }
 
 async function findProgram(
@@ -74,11 +74,11 @@ async function findProgram(
 		? ['']
 		: (environment.PATH ?? environment.Path ?? '').split(platform === 'win32' ? ';' : ':');
 	for (const folder of folders) {
-		const isThere = await access(path.join(folder, name), constants.X_OK).then(
+		const isExecutable = await access(path.join(folder, name), constants.X_OK).then(
 			() => true,
 			() => false,
 		);
-		if (isThere) {
+		if (isExecutable) {
 			return true;
 		}
 	}

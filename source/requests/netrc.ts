@@ -1,4 +1,4 @@
-// User and password for a host, from the file in which ftp, curl and git look them up too.
+// Credentials from a netrc file, which ftp, curl and git read too.
 import {readFileSync} from 'node:fs';
 import {homedir} from 'node:os';
 import path from 'node:path';
@@ -7,7 +7,8 @@ import {DownStreamError, type AddRequest} from '../downstream.ts';
 type Credentials = {readonly login: string; readonly password: string};
 
 type NetrcEntry = {
-	/** Undefined: `default`, for every host. */ machine?: string;
+	/** Undefined for the `default` entry, which applies to every host. */
+	machine?: string;
 	login?: string;
 	password?: string;
 };
@@ -15,7 +16,7 @@ type NetrcEntry = {
 /** In the order of the file. */
 export type Netrc = ReadonlyArray<Readonly<NetrcEntry>>;
 
-/** The file that NETRC names, else the one in the user's folder. Throws `bad-request`. */
+/** Reads the file named by NETRC, or `.netrc` in the home folder. Throws `bad-request`. */
 export function readNetrc(environment: NodeJS.ProcessEnv): Netrc {
 	const file = environment.NETRC || path.join(environment.HOME || homedir(), '.netrc');
 	let text: string;
@@ -32,7 +33,7 @@ export function readNetrc(environment: NodeJS.ProcessEnv): Netrc {
 	}
 }
 
-/** Of the first entry for the host that has both. */
+/** From the first entry for the host that has both a login and a password. */
 export function credentialsFor(netrc: Netrc, host: string): Credentials | undefined {
 	for (const {machine, login, password} of netrc) {
 		if (
@@ -48,8 +49,8 @@ export function credentialsFor(netrc: Netrc, host: string): Credentials | undefi
 }
 
 /**
- * The request with the credentials for its host, unless it brings some. As a header of the download they go to no
- * other origin: a redirect drops them.
+ * Adds the credentials for the host of a request that has none. They become a header of the download, which a redirect to
+ * another origin drops.
  */
 export function withCredentials(request: AddRequest, netrc: Netrc): AddRequest {
 	const url = URL.canParse(request.url) ? new URL(request.url) : undefined;
@@ -66,14 +67,14 @@ export function withCredentials(request: AddRequest, netrc: Netrc): AddRequest {
 	return {...request, headers: {...request.headers, authorization: `Basic ${pair}`}};
 }
 
-/** Throws for what is not of the form. No message has a word of the file: it may be a password. */
+/** Throws for invalid text. No error quotes the file: any word may be a password. */
 export function parseNetrc(text: string): Netrc {
 	const entries: NetrcEntry[] = [];
 	const words = wordsOf(text);
 	const next = (after: string) => {
 		const {value, done} = words.next();
 		if (done) {
-			throw new Error(`there is nothing after the last "${after}"`);
+			throw new Error(`the last "${after}" has no value`);
 		}
 
 		return value;
@@ -104,20 +105,20 @@ export function parseNetrc(text: string): Netrc {
 			}
 
 			default:
-				throw new Error('it is not a list of machine, login and password');
+				throw new Error('it is not a list of machine, login and password entries');
 		}
 	}
 
 	return entries;
 }
 
-/** Words between blanks, or in double quotes with `\` before a quote. Without comments and macros. */
+/** Words separated by blanks or in double quotes, where `\` escapes. Skips comments and macros. */
 function* wordsOf(text: string): Generator<string, undefined> {
 	const pattern = /"((?:[^"\\]|\\.)*)"|#[^\n]*|(\S+)/gs;
 	for (let match = pattern.exec(text); match; match = pattern.exec(text)) {
 		const [, quoted, word] = match;
 		if (word === 'macdef') {
-			// Up to the next empty line.
+			// A macro extends to the next empty line.
 			const end = /\r?\n[\t ]*\r?\n/g;
 			end.lastIndex = pattern.lastIndex;
 			pattern.lastIndex = end.test(text) ? end.lastIndex : text.length;

@@ -1,4 +1,4 @@
-// Commands that people copy from a browser or a page: one door for all of them. Pure.
+// Reads commands pasted from a browser or a web page. Pure.
 import {parseCurlCommand} from './curl-command.ts';
 import {isFetchUnfinished, parseFetchCall} from './fetch-call.ts';
 import type {PastedCommand} from './pasted-request.ts';
@@ -8,9 +8,9 @@ import {parseWgetCommand} from './wget-command.ts';
 
 export type {PastedCommand} from './pasted-request.ts';
 
-/** Undefined if the text is no command: curl, wget, aria2c, Invoke-WebRequest or fetch(). */
+/** Undefined unless the text is a curl, wget, aria2c, Invoke-WebRequest or fetch() command. */
 export function parsePastedCommand(text: string): PastedCommand | undefined {
-	// Terminals paste the ends of lines as carriage returns.
+	// Terminals paste line ends as carriage returns.
 	const lines = text.replaceAll(/\r\n?/g, '\n');
 	return (
 		parseCurlCommand(lines) ??
@@ -20,7 +20,7 @@ export function parsePastedCommand(text: string): PastedCommand | undefined {
 	);
 }
 
-/** Whether these are the first lines of a command that goes on. */
+/** Whether the command continues on another line. */
 export function isUnfinishedCommand(text: string): boolean {
 	const line = programLine(text, ['curl', 'wget', 'aria2c']);
 	return line?.isOpen ?? (isPowershellUnfinished(text) || isFetchUnfinished(text));

@@ -1,8 +1,8 @@
-// What a pasted command asks for, collected option by option. Pure.
+// Collects the request of a pasted command, option by option. Pure.
 
 export type PastedCommand = {
 	readonly urls: readonly string[];
-	/** As `Name: value`; each name once. */
+	/** `Name: value`, each name once. */
 	readonly headers: readonly string[];
 	readonly userAgent: string | undefined;
 	/** Upstream proxy URL, or `direct`. */
@@ -10,11 +10,11 @@ export type PastedCommand = {
 	readonly name: string | undefined;
 	readonly connections?: number;
 	readonly checksum?: string;
-	/** Why it cannot be added, in one sentence; undefined if nothing is lost. */
+	/** One sentence about why it cannot be added; undefined if nothing would be lost. */
 	readonly problem: string | undefined;
 };
 
-/** Belong to one request or connection: the program sends its own. */
+/** Headers of a single request or connection: the program sends its own. */
 const requestHeaders = new Set([
 	...['range', 'if-range', 'if-match', 'if-none-match', 'if-modified-since', 'if-unmodified-since'],
 	...['connection', 'keep-alive', 'proxy-connection', 'te', 'trailer', 'transfer-encoding', 'upgrade'],
@@ -28,29 +28,29 @@ export class PastedRequest {
 	proxy: string | undefined;
 	connections: number | undefined;
 	checksum: string | undefined;
-	readonly #what: string;
-	/** By name in lower case. */
+	readonly #label: string;
+	/** Keyed by lower-case name. */
 	readonly #headers = new Map<string, {readonly name: string; readonly value: string}>();
 	readonly #cookies: string[] = [];
 	#problem: string | undefined;
 	#referer: string | undefined;
 	#authorization: string | undefined;
 
-	/** `what`: how sentences name the command, such as `this curl command`. */
-	constructor(what: string) {
-		this.#what = what;
+	/** `label`: the command in sentences, such as `this curl command`. */
+	constructor(label: string) {
+		this.#label = label;
 	}
 
-	/** The first reason counts. */
+	/** Keeps the first reason. */
 	refuse(reason: string): void {
-		this.#problem ??= `${this.#what} ${reason}`;
+		this.#problem ??= `${this.#label} ${reason}`;
 	}
 
 	refuseOption(option: string): void {
-		this.refuse(`has ${option}, which is not supported here; leave it out if the download works without`);
+		this.refuse(`has ${option}, which is not supported here; remove it if the download works without`);
 	}
 
-	/** Values of a repeated header are joined (RFC 9110 section 5.3). */
+	/** Joins the values of a repeated header (RFC 9110 section 5.3). */
 	header(name: string, value: string): void {
 		const key = name.toLowerCase();
 		const before = this.#headers.get(key);
@@ -58,14 +58,14 @@ export class PastedRequest {
 		this.#headers.set(key, before ? {...before, value: before.value + separator + value} : {name, value});
 	}
 
-	/** `Name: value`. `Name:` removes a header of the other program's own: there is none here. */
+	/** `Name: value`. `Name:` removes a default header of the other program and is ignored. */
 	headerLine(line: string): void {
 		const [, name, value] = /^([^:;]+):\s*(.*?)\s*$/s.exec(line) ?? [];
 		const [, emptyName] = /^([^:;]+);\s*$/.exec(line) ?? [];
 		if (emptyName !== undefined) {
 			this.header(emptyName.trim(), '');
 		} else if (name === undefined || value === undefined) {
-			// A line that begins with a colon is a pseudo-header of HTTP/2.
+			// A leading colon marks a pseudo-header of HTTP/2.
 			if (!line.startsWith(':') && line.trim() !== '') {
 				this.refuse("has a header that is not written 'Name: value'");
 			}
@@ -74,7 +74,7 @@ export class PastedRequest {
 		}
 	}
 
-	/** `a=b; c=d`. Several are sent together. */
+	/** `a=b; c=d`. Several calls add up. */
 	cookie(pairs: string): void {
 		this.#cookies.push(pairs);
 	}
@@ -92,11 +92,11 @@ export class PastedRequest {
 		if (pair.includes(':')) {
 			this.authorization(`Basic ${Buffer.from(pair).toString('base64')}`);
 		} else {
-			this.refuse('asks for a password; write it after the user name and a colon');
+			this.refuse('has a user without a password; write it as user:password');
 		}
 	}
 
-	/** A path: its last part is the name. Standard output and the null device are none. */
+	/** The last part of the path is the name. Standard output and the null device are ignored. */
 	output(path: string): void {
 		if (!/^(?:-|\/dev\/(?:null|std(?:out|err)|tty)|nul|con|\$null)$/i.test(path)) {
 			this.names.push(path.split(/[\\/]/).at(-1)!);
@@ -109,7 +109,7 @@ export class PastedRequest {
 			Referer: this.#referer,
 			Authorization: this.#authorization,
 		};
-		// A header that was written out wins.
+		// An explicit header wins.
 		for (const [name, value] of Object.entries(defaults)) {
 			if (value !== undefined && !this.#headers.has(name.toLowerCase())) {
 				this.header(name, value);
@@ -126,7 +126,7 @@ export class PastedRequest {
 
 		const {host, 'user-agent': agent, ...others} = Object.fromEntries(this.#headers);
 		if (host && !this.urls.every(url => hasHost(url, host.value))) {
-			this.refuse('has a Host header that differs from its URL; the program sends the host of the URL');
+			this.refuse('has a Host header that differs from its URL; requests always carry the host of the URL');
 		}
 
 		return {

@@ -1,4 +1,4 @@
-// What of a pasted `Invoke-WebRequest` concerns a download: as browsers copy it, with its session. Pure.
+// Reads a pasted `Invoke-WebRequest` with its session, as browsers copy it. Pure.
 import {PastedRequest, type PastedCommand} from './pasted-request.ts';
 
 type Token = {readonly kind: 'text' | 'word' | 'sign' | 'redirection' | 'end'; readonly text: string};
@@ -11,7 +11,7 @@ export function looksLikePowershell(text: string): boolean {
 	);
 }
 
-/** Undefined if the text is no such command. */
+/** Undefined if the text is not such a command. */
 export function parsePowershellCommand(text: string): PastedCommand | undefined {
 	if (!looksLikePowershell(text)) {
 		return undefined;
@@ -20,7 +20,7 @@ export function parsePowershellCommand(text: string): PastedCommand | undefined 
 	const request = new PastedRequest('this PowerShell command');
 	const {tokens, isOpen} = tokensOf(text);
 	if (isOpen) {
-		request.refuse('has a quote or bracket that is not closed');
+		request.refuse('has an unclosed quote or bracket');
 	}
 
 	let count = 0;
@@ -36,18 +36,18 @@ export function parsePowershellCommand(text: string): PastedCommand | undefined 
 			const [name, value] = statement.filter(({kind}) => kind === 'text');
 			request.cookie(`${name?.text}=${value?.text}`);
 		} else if (!/^\$\w+ = New-Object \S*WebRequestSession$/i.test(start)) {
-			request.refuse('is more than one plain Invoke-WebRequest; leave the rest out');
+			request.refuse('contains more than one plain Invoke-WebRequest; remove the rest');
 		}
 	}
 
 	if (count > 1) {
-		request.refuse('is followed by another one; paste them one after the other');
+		request.refuse('is followed by another command; paste one at a time');
 	}
 
 	return request.result();
 }
 
-/** Whether more must follow: something is open, or the command itself is still to come. */
+/** Whether more lines must follow: a quote or bracket is open, or the command itself is missing. */
 export function isPowershellUnfinished(text: string): boolean {
 	const {tokens, isOpen} = tokensOf(text);
 	const hasCommand = tokens.some(({kind, text: word}) => kind === 'word' && command.test(word));
@@ -69,7 +69,7 @@ const pieces = new RegExp(
 	'gi',
 );
 
-/** The ends of lines count outside brackets only. */
+/** Line ends are ignored within brackets. */
 function tokensOf(text: string): {tokens: Token[]; isOpen: boolean} {
 	const tokens: Token[] = [];
 	let depth = 0;
@@ -99,7 +99,7 @@ function tokensOf(text: string): {tokens: Token[]; isOpen: boolean} {
 
 const escapes: Readonly<Record<string, string>> = {n: '\n', r: '\r', t: '\t', 0: '\0'};
 
-/** A backtick escapes; browsers write characters beyond ASCII as `$([char]233)`. */
+/** A backtick escapes; browsers write non-ASCII characters as `$([char]233)`. */
 function unescaped(inner: string): string {
 	return inner.replaceAll(
 		/\x60([^])|""|\$\(\[char\](\d+)\)/gi,
@@ -124,7 +124,7 @@ function* statementsOf(tokens: readonly Token[]): Generator<Token[]> {
 	}
 }
 
-/** Parameters without a value, and with one, that change nothing of what is downloaded. */
+/** Parameters that do not affect the download, without and with a value. */
 const switches = new Set([
 	'usebasicparsing',
 	'passthru',
@@ -136,7 +136,7 @@ const harmless = new Set([
 	...['websession', 'sessionvariable', 'timeoutsec', 'maximumredirection', 'maximumretrycount'],
 	...['retryintervalsec', 'httpversion', 'sslprotocol', 'erroraction', 'connectiontimeoutseconds'],
 ]);
-/** What HTTP/2 says beside the headers; browsers list it among them. */
+/** Pseudo-headers of HTTP/2, which browsers list among the headers. */
 const pseudoHeaders = new Set(['authority', 'method', 'path', 'scheme']);
 
 function readCommand(request: PastedRequest, tokens: readonly Token[]): void {
@@ -144,7 +144,7 @@ function readCommand(request: PastedRequest, tokens: readonly Token[]): void {
 	for (let index = 0; index < tokens.length; index++) {
 		const {kind, text} = tokens[index]!;
 		if (kind === 'redirection') {
-			// Other streams have messages alone.
+			// Other streams carry messages only.
 			const target = /&\d$/.test(text) ? undefined : tokens[++index]?.text;
 			output = /^[1*]?>>?$/.test(text) ? target : output;
 			continue;
@@ -162,7 +162,7 @@ function readCommand(request: PastedRequest, tokens: readonly Token[]): void {
 		const [, name, inline] = kind === 'word' ? (/^-(\w+)(?::(.*))?$/.exec(text) ?? []) : [];
 		if (name === undefined) {
 			if (kind === 'sign' || text === '|' || request.urls.length > 0) {
-				request.refuse('is more than one plain Invoke-WebRequest; leave the rest out');
+				request.refuse('contains more than one plain Invoke-WebRequest; remove the rest');
 			} else {
 				request.urls.push(text);
 			}
@@ -216,11 +216,11 @@ function readParameter(request: PastedRequest, name: string, value: string): voi
 	}
 }
 
-/** `@{"Name"="value"; …}`, from its bracket on. Returns the index of the last token of it. */
+/** Reads `@{"Name"="value"; …}`. Returns the index of its last token. */
 function readHeaders(request: PastedRequest, tokens: readonly Token[], start: number): number {
 	const end = tokens.findIndex(({text}, index) => index >= start && text === '}');
 	if (tokens[start]?.text !== '@{' || end === -1) {
-		request.refuse('does not write its headers out as @{"Name"="value"}');
+		request.refuse('has headers in another form than @{"Name"="value"}');
 		return tokens.length;
 	}
 
@@ -230,7 +230,7 @@ function readHeaders(request: PastedRequest, tokens: readonly Token[], start: nu
 	for (let index = 0; index < given.length; index += 3) {
 		const [name, sign, value] = given.slice(index, index + 3);
 		if (sign?.text !== '=' || !value) {
-			request.refuse('has a header that is not written "Name"="value"');
+			request.refuse('has a header in another form than "Name"="value"');
 			return end;
 		}
 

@@ -1,20 +1,20 @@
-// A pasted command line of one program: its words, and what keeps it from being one plain command. Pure.
+// A pasted command line of one program: its words, and reasons why it is not one plain command. Pure.
 import {cmdLine, shellLine, isControl, isOfOutput, type Operator} from './shell-words.ts';
 import type {PastedRequest} from './pasted-request.ts';
 
 export type ProgramLine = {
 	readonly program: string;
-	/** Without the program's name. */
+	/** The words after the program's name. */
 	readonly words: readonly string[];
-	/** The file that the shell writes standard output to. */
+	/** The file to which the shell redirects standard output. */
 	readonly output: string | undefined;
-	/** A quote is not closed, or the line goes on after its end. */
+	/** A quote is unclosed, or the line continues on the next one. */
 	readonly isOpen: boolean;
-	/** Tells the request what the shell does, or that the line is more than one plain command. */
+	/** Refuses the request if the line is more than one plain command or depends on the shell. */
 	readonly applyTo: (request: PastedRequest) => void;
 };
 
-/** Undefined if the text is no command line of one of the programs. */
+/** Undefined if the text is not a command line of one of the programs. */
 export function programLine(text: string, programs: readonly string[]): ProgramLine | undefined {
 	const trimmed = text.trim();
 	const name = `(?:[\\w.~/-]*/)?(${programs.join('|')})(?:\\.exe)?`;
@@ -35,13 +35,13 @@ export function programLine(text: string, programs: readonly string[]): ProgramL
 		isOpen: isOpen || /(?:[\\^\x60|]|&&)$/.test(trimmed),
 		applyTo(request) {
 			if (isOpen) {
-				request.refuse('has a quote that is not closed');
+				request.refuse('has an unclosed quote');
 			} else if (new RegExp(`\\n\\s*(?:[$%]\\s+)?${name}\\s`, 'i').test(rest)) {
-				request.refuse('is followed by another one; paste them one after the other');
+				request.refuse('is followed by another command; paste one at a time');
 			} else if (operator !== undefined) {
-				request.refuse(`goes on after ${operator === '\n' ? 'its line' : operator}; leave that part out`);
+				request.refuse(`continues after ${operator === '\n' ? 'its line' : operator}; remove that part`);
 			} else if (expansion !== undefined) {
-				request.refuse(`has ${expansion}, which only your shell knows; write its value`);
+				request.refuse(`has ${expansion}, which only your shell can expand; replace it with its value`);
 			}
 		},
 	};
@@ -50,14 +50,14 @@ export function programLine(text: string, programs: readonly string[]): ProgramL
 type Streams = {
 	readonly own: readonly string[];
 	readonly output: string | undefined;
-	/** What makes it more than one plain command. */
+	/** The operator that starts another command. */
 	readonly operator: string | undefined;
 };
 
-/** Redirections of input and errors change nothing of the download; `tee` is another way to write the output. */
+/** Redirections of input and errors do not affect the download; `tee` redirects the output. */
 function streamsOf(line: ReadonlyArray<string | Operator>): Streams {
 	const last = line.at(-1);
-	// Copies of several commands are separated by ; or &.
+	// Browsers end each of several copied commands with ; or &.
 	const isSeparated = typeof last === 'object' && /^[;&]$/.test(last.operator);
 	const tokens = isSeparated ? line.slice(0, -1) : line;
 	const end = tokens.findIndex(token => isControl(token));

@@ -1,18 +1,18 @@
-// The words and operators of a command line, as POSIX shells and cmd split it. Nothing is expanded or run. Pure.
+// Splits a command line into words and operators as POSIX shells and cmd do. Expands and runs nothing. Pure.
 
-/** `&&`, `|`, the end of a line; or a redirection with its descriptor, such as `2>`, and its target. */
+/** `&&`, `|` or a line end; or a redirection with its descriptor, such as `2>`, and its target. */
 export type Operator = {readonly operator: string; target?: string};
 
 export type ShellLine = {
-	/** Words and operators, in order. */
+	/** In order. */
 	readonly words: ReadonlyArray<string | Operator>;
 	/** The first variable or command substitution outside a URL, as written. */
 	readonly expansion: string | undefined;
-	/** A quote is not closed. */
+	/** A quote is unclosed. */
 	readonly isOpen: boolean;
 };
 
-/** The words of one plain command; undefined for anything more. Variables stay as typed. */
+/** The words of one plain command; undefined for anything more complex. Variables stay as typed. */
 export function commandWords(command: string): string[] | undefined {
 	const {words, isOpen} = shellLine(command);
 	const plain = words.filter(word => typeof word === 'string');
@@ -27,7 +27,7 @@ const piece = new RegExp(
 		String.raw`\$'(?<ansi>(?:[^'\\]|\\[^])*)'`,
 		String.raw`'(?<single>[^']*)'`,
 		String.raw`\$?"(?<double>(?:[^"\\]|\\[^])*)"`,
-		// A descriptor is a word of its own: that of `f?x=2>out` belongs to the URL.
+		// A descriptor starts a word: in `f?x=2>out` the 2 belongs to the URL.
 		String.raw`(?<redirection>(?:(?<![^\s|&;()<>])(?:\d+|\{\w+\}|\*))?(?:<<<|<<-?|<>|[<>]&|>>|>\||[<>])|&>>?)`,
 		String.raw`(?<control>&&|\|\||\|&|[|&;()])`,
 		String.raw`(?<open>['"][^]*)`,
@@ -36,7 +36,10 @@ const piece = new RegExp(
 	'y',
 );
 
-/** Quoting of POSIX shells and `$'…'` of bash. In an unquoted URL `&`, `;` and parentheses are text: users forget quotes. */
+/**
+ * Follows the quoting of POSIX shells, and `$'…'` of bash. In an unquoted URL `&`, `;` and parentheses are text: users forget
+ * quotes.
+ */
 export function shellLine(text: string): ShellLine {
 	const words: Array<string | Operator> = [];
 	let word: string | undefined;
@@ -62,7 +65,7 @@ export function shellLine(text: string): ShellLine {
 		const {groups: found = {}} = match;
 		if (found.blank !== undefined) {
 			endWord();
-			// A line that ends with an operator goes on.
+			// A line that ends with an operator continues.
 			if (!isControl(words.at(-1)) && endsCommand.test(text.slice(start))) {
 				words.push({operator: '\n'});
 			}
@@ -80,7 +83,7 @@ export function shellLine(text: string): ShellLine {
 		} else if (found.continuation === undefined) {
 			const [raw] = match;
 			const before = words.at(-1);
-			// The place of a log does not matter.
+			// The target of a log does not matter.
 			const isIgnored = isOpenRedirection(before) && (!isOfOutput(before) || raw === '$null');
 			if ((found.double !== undefined || found.plain !== undefined) && !isUrl(raw) && !isIgnored) {
 				expansion ??= /\$(?:[A-Za-z_]\w*|\{[^}]*\}?|\([^)]*\)?)/.exec(raw)?.[0];
@@ -103,10 +106,10 @@ export function shellLine(text: string): ShellLine {
 	return {words, expansion, isOpen};
 }
 
-/** At blanks: a line ends here, and what follows is neither an option nor a URL of the command. */
+/** Matches blanks with a line end, unless an option or a URL of the command follows. */
 const endsCommand = /^[^\S\n]*\n\s*(?!https?:)[^\s'"#-]/i;
 
-/** Whether an unquoted URL goes on at these characters: as its query, or as `;name=value` of a path. */
+/** Whether an unquoted URL continues with these characters: as a query, or as `;name=value` of a path. */
 function staysInUrl(url: string, rest: string): boolean {
 	return /^[()]/.test(rest) || (url.includes('?') ? /^(?!&&)[&;]+[^\s&;|<>]/ : /^[&;][\w.~%-]+=/).test(rest);
 }
@@ -115,12 +118,12 @@ export function isRedirection({operator}: Operator): boolean {
 	return /[<>]/.test(operator);
 }
 
-/** It separates commands. */
+/** Whether it separates commands. */
 export function isControl(token: string | Operator | undefined): boolean {
 	return typeof token === 'object' && !isRedirection(token);
 }
 
-/** Whether it sends standard output elsewhere. */
+/** Whether it redirects standard output. */
 export function isOfOutput({operator, target}: Operator): boolean {
 	const isCopy = operator.endsWith('&') && /^(?:\d+|-)$/.test(target ?? '');
 	return /^(?:[1*]?>(?:[>|&])?|&>>?)$/.test(operator) && !isCopy;
@@ -151,7 +154,7 @@ const ansiCharacters: Readonly<Record<string, string>> = {
 	v: '\v',
 };
 
-/** `$'…'` of bash: escapes as in C. */
+/** Resolves the escapes in `$'…'` of bash, which are those of C. */
 function unescaped(inner: string): string {
 	return inner.replaceAll(
 		/\\(?:u([\da-f]{1,4})|U([\da-f]{1,8})|x([\da-f]{1,2})|([0-7]{1,3})|([^]))/gi,
@@ -168,8 +171,8 @@ function unescaped(inner: string): string {
 }
 
 /**
- * The words of a command line of Windows' cmd: `^` escapes outside its quotes, and programs read what is left with `\"`
- * for a quote. Browsers double every backslash.
+ * Splits a command line of Windows' cmd: `^` escapes outside its quotes, and programs read `\"` in the rest as a quote.
+ * Browsers double every backslash.
  */
 export function cmdLine(text: string): ShellLine {
 	const words: Array<string | Operator> = [];
@@ -214,7 +217,7 @@ export function cmdLine(text: string): ShellLine {
 	return {words, expansion: undefined, isOpen};
 }
 
-/** As the run-time library of C splits them. */
+/** Splits arguments as the C run-time library of Windows does. */
 function argumentsOf(line: string): {words: string[]; isOpen: boolean} {
 	const words: string[] = [];
 	let word: string | undefined;

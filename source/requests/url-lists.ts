@@ -1,4 +1,4 @@
-// URLs of the command line, where `@FILE` stands for those in a file and `-` for those on standard input.
+// Expands the URLs of the command line: `@FILE` stands for the URLs in a file, `-` for those on standard input.
 import {readFile} from 'node:fs/promises';
 import process from 'node:process';
 import {buffer} from 'node:stream/consumers';
@@ -6,7 +6,7 @@ import {DownStreamError} from '../downstream.ts';
 import {maskUrl} from '../text/mask-url.ts';
 import {isUnfinishedCommand, parsePastedCommand} from './pasted-command.ts';
 
-/** Rejects with `bad-request` for a file that cannot be read. */
+/** Rejects with `bad-request` for an unreadable file. */
 export async function expandUrls(
 	words: readonly string[],
 	input: AsyncIterable<Uint8Array> & NodeJS.ReadableStream = process.stdin,
@@ -31,7 +31,7 @@ export async function expandUrls(
 	return urls;
 }
 
-/** UTF-8, or UTF-16 as editors and shells of Windows write it, with a byte order mark or without. */
+/** Decodes UTF-8, or UTF-16 with or without a byte order mark, which editors and shells of Windows write. */
 export function decodeText(bytes: Uint8Array): string {
 	const [first, second] = bytes;
 	const isLittle = (first === 0xff && second === 0xfe) || second === 0;
@@ -40,8 +40,8 @@ export function decodeText(bytes: Uint8Array): string {
 }
 
 /**
- * One on each line; a pasted command may have several lines. Lines that begin with `#` are comments. As in aria2's input
- * files, indented lines `name=value` are options of the URL above.
+ * Reads one URL per line; a pasted command may span several lines. A `#` starts a comment line. As in aria2's input files,
+ * indented lines `name=value` are options of the URL above.
  */
 export function urlsIn(text: string): string[] {
 	const urls: string[] = [];
@@ -66,7 +66,7 @@ export function urlsIn(text: string): string[] {
 	return command === '' ? urls : [...urls, command.trim()];
 }
 
-/** The URL as a command that options can follow; undefined for anything else. */
+/** Turns the URL into a command that can take options; undefined for anything else. */
 function asCommand(url: string | undefined): string | undefined {
 	if (url === undefined || url.startsWith('aria2c ')) {
 		return url;
@@ -75,12 +75,12 @@ function asCommand(url: string | undefined): string | undefined {
 	return /^https?:\S+$/i.test(url) ? `aria2c ${quoted(url)}` : undefined;
 }
 
-/** A word of a POSIX shell. */
+/** Quotes a word for a POSIX shell. */
 function quoted(word: string): string {
 	return `'${word.replaceAll("'", String.raw`'\''`)}'`;
 }
 
-/** Throws `bad-request` if nothing can be fetched of what was given; where something can, the others are told later. */
+/** Throws `bad-request` if no word is a URL. Otherwise adding the words reports each invalid one. */
 export function checkUrls(words: readonly string[]): void {
 	const [first] = words;
 	if (first !== undefined && !words.some(word => mayBeUrl(word))) {
@@ -100,14 +100,14 @@ export function urlMeantBy(word: string): string | undefined {
 	return isHostAndPath && URL.canParse(url) ? maskUrl(url) : undefined;
 }
 
-/** What has blanks may be a command that is not known. */
+/** A word with blanks may be an unknown command. */
 function mayBeUrl(word: string): boolean {
 	return /^https?:\/\//i.test(word)
 		? URL.canParse(word)
 		: /\s/.test(word) || parsePastedCommand(word) !== undefined;
 }
 
-/** Without passwords, also where the word is no URL. */
+/** Masks passwords, also in a word that is not a URL. */
 export function shownUrl(word: string): string {
 	return maskUrl(word.replace(/^([a-z][a-z\d+.-]*:\/\/)?.*@/is, '$1***@'));
 }

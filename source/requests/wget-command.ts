@@ -1,4 +1,4 @@
-// What of a pasted `wget` or `aria2c` command concerns a download. Pure.
+// Reads a pasted `wget` or `aria2c` command. Pure.
 import {withScheme} from '../engine/http/proxy-settings.ts';
 import {connections} from '../schema.ts';
 import {readOptions, type CommandWord, type OptionTable} from './command-options.ts';
@@ -43,7 +43,7 @@ const aria2Table: OptionTable = {
 		stderr no-want-digest-header follow-torrent follow-metalink`,
 };
 
-/** Undefined if the text is neither. */
+/** Undefined if the text is neither command. */
 export function parseWgetCommand(text: string): PastedCommand | undefined {
 	const line = programLine(text, ['wget', 'aria2c']);
 	if (!line) {
@@ -53,7 +53,7 @@ export function parseWgetCommand(text: string): PastedCommand | undefined {
 	const request = new PastedRequest(`this ${line.program} command`);
 	line.applyTo(request);
 	const isWget = line.program === 'wget';
-	/** By name, of those that are joined with others. */
+	/** Options that are combined later, by name. */
 	const given = new Map<string, string>();
 	let areSeparate = isWget;
 	let isOnOutput = false;
@@ -75,7 +75,7 @@ export function parseWgetCommand(text: string): PastedCommand | undefined {
 		}
 	}
 
-	// Otherwise standard output has messages alone.
+	// Otherwise standard output carries messages only.
 	if (isOnOutput && line.output !== undefined) {
 		request.output(line.output);
 	}
@@ -87,7 +87,7 @@ export function parseWgetCommand(text: string): PastedCommand | undefined {
 	}
 
 	if (!areSeparate && request.urls.length > 1) {
-		request.refuse('gives several places of one file; paste it with one of them');
+		request.refuse('has several URLs of one file; keep one of them');
 	}
 
 	request.proxy = proxyFor(request.urls[0], given) ?? request.proxy;
@@ -120,7 +120,7 @@ function readValue(
 
 			break;
 		case 'execute': {
-			// A line of wget's settings.
+			// A line of a wgetrc file.
 			const [, setting = '', text = ''] =
 				/^\s*(https?_proxy|use_proxy|robots)\s*=\s*(.*?)\s*$/.exec(value) ?? [];
 			if (setting === '') {
@@ -152,16 +152,16 @@ function readValue(
 	}
 }
 
-/** The proxy for the scheme of the URL, else that for all, with the user that belongs to it. */
+/** The proxy for the scheme of the URL, or the one for all schemes, with its credentials. */
 function proxyFor(url: string | undefined, given: ReadonlyMap<string, string>): string | undefined {
 	const scheme = /^https:/i.test(url ?? '') ? 'https' : 'http';
 	const kind = [`${scheme}-proxy`, 'all-proxy'].find(name => given.has(name));
-	const place = kind === undefined ? undefined : given.get(kind);
-	if (kind === undefined || place === undefined || given.get('use-proxy') === 'off') {
+	const address = kind === undefined ? undefined : given.get(kind);
+	if (kind === undefined || address === undefined || given.get('use-proxy') === 'off') {
 		return undefined;
 	}
 
-	const proxy = withScheme(place);
+	const proxy = withScheme(address);
 	const user = given.get(`${kind}-user`) ?? given.get('proxy-user');
 	const password = given.get(`${kind}-passwd`) ?? given.get('proxy-password') ?? '';
 	return user === undefined || proxy.includes('@')

@@ -1,4 +1,4 @@
-// A small origin on loopback that serves a generated, playable file: a melody as WAV, about 100 MB.
+// A small origin on loopback that serves a generated melody as WAV, about 100 MB.
 import {createHash} from 'node:crypto';
 import {once} from 'node:events';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
@@ -10,7 +10,7 @@ const sampleRate = 44_100;
 const frameBytes = 4;
 const headerBytes = 44;
 const noteFrames = sampleRate / 4;
-/** Semitones above A3: a pentatonic scale sounds well in any order. */
+/** Semitones above A3. A pentatonic scale sounds good in any order. */
 const scale = [0, 3, 5, 7, 10, 12, 15, 17];
 const melody = [
 	0, 2, 4, 3, 5, 4, 2, 1, 0, 4, 6, 5, 7, 5, 3, 2, 4, 2, 1, 0, 3, 1, 2, 4, 5, 7, 6, 4, 3, 2, 1, 0,
@@ -18,14 +18,14 @@ const melody = [
 const loops = 71;
 
 export class DemoOrigin {
-	/** The file. */
+	/** The URL of the file. */
 	readonly url: string;
 	readonly #server: Server;
 	readonly #header: Buffer;
 	readonly #loop: Buffer;
 	readonly #bytesPerSecond: number;
 
-	/** `bytesPerSecond` of each connection. */
+	/** `bytesPerSecond` limits each connection. */
 	static async start({bytesPerSecond = 3 * 1024 * 1024} = {}): Promise<DemoOrigin> {
 		const server = createServer();
 		await once(server.listen(0, '127.0.0.1'), 'listening');
@@ -40,7 +40,7 @@ export class DemoOrigin {
 		this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}/demo-melody.wav`;
 		server.on(
 			'request',
-			(request, response) => void this.#answer(request, response).catch(() => response.destroy()),
+			(request, response) => void this.#respond(request, response).catch(() => response.destroy()),
 		);
 	}
 
@@ -48,7 +48,7 @@ export class DemoOrigin {
 		return headerBytes + this.#loop.length * loops;
 	}
 
-	/** Of the whole file, without the network. */
+	/** The hash of the whole file, computed locally. */
 	sha256(): string {
 		const hash = createHash('sha256').update(this.#header);
 		for (let loop = 0; loop < loops; loop++) {
@@ -80,7 +80,7 @@ export class DemoOrigin {
 		await closed;
 	}
 
-	async #answer(request: IncomingMessage, response: ServerResponse): Promise<void> {
+	async #respond(request: IncomingMessage, response: ServerResponse): Promise<void> {
 		const {size} = this;
 		const headers = {
 			'accept-ranges': 'bytes',
@@ -93,7 +93,7 @@ export class DemoOrigin {
 			return;
 		}
 
-		const range = request.method === 'GET' ? askedRange(request.headers.range, size) : undefined;
+		const range = request.method === 'GET' ? requestedRange(request.headers.range, size) : undefined;
 		if (range && range.start >= range.end) {
 			response.writeHead(416, {...headers, 'content-range': `bytes */${size}`}).end();
 			return;
@@ -132,8 +132,11 @@ export class DemoOrigin {
 	}
 }
 
-/** `bytes=0-99`, `bytes=100-`, `bytes=-100` (RFC 9110 section 14.1.2); undefined for the whole, empty for none. */
-function askedRange(header: string | undefined, size: number): {start: number; end: number} | undefined {
+/**
+ * Reads `bytes=0-99`, `bytes=100-` or `bytes=-100` (RFC 9110 section 14.1.2). Undefined for the whole file; an empty range
+ * is unsatisfiable.
+ */
+function requestedRange(header: string | undefined, size: number): {start: number; end: number} | undefined {
 	const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
 	if (first === undefined || last === undefined || (first === '' && last === '')) {
 		return undefined;
@@ -145,11 +148,11 @@ function askedRange(header: string | undefined, size: number): {start: number; e
 
 	const start = Number(first);
 	const end = last === '' ? size : Math.min(size, Number(last) + 1);
-	// Backwards is no range at all; behind the end is one that cannot be satisfied.
+	// A reversed range is invalid and ignored; one past the end is unsatisfiable.
 	return last !== '' && Number(last) < start ? undefined : {start, end};
 }
 
-/** Each note rings out over the next; left and right are a little apart. */
+/** Each note rings into the next, and notes alternate between left and right. */
 function melodyLoop(): Buffer {
 	const frames = melody.length * noteFrames;
 	const mix = new Float64Array(frames * 2);

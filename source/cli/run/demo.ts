@@ -1,4 +1,4 @@
-// `demo`: the whole main job without a network. A small origin on loopback serves a generated melody.
+// `demo`: everything without a network. A small origin on loopback serves a generated melody.
 import {createHash} from 'node:crypto';
 import {createReadStream} from 'node:fs';
 import {mkdtemp, rm} from 'node:fs/promises';
@@ -15,7 +15,7 @@ import type {Settings} from '../settings.ts';
 
 const interrupted = 130;
 
-/** Everything the demo makes is in a temporary folder that goes with it. Resolves with the exit code. */
+/** Works in a temporary folder and deletes it at the end. Resolves with the exit code. */
 export async function demo(settings: Settings, hasScreen: boolean, stopped: AbortSignal): Promise<number> {
 	const folder = await mkdtemp(path.join(tmpdir(), 'downstream-demo-'));
 	const origin = await DemoOrigin.start();
@@ -38,7 +38,7 @@ export async function demo(settings: Settings, hasScreen: boolean, stopped: Abor
 	}
 }
 
-/** Without a screen. What is under way when the signal aborts ends at once. */
+/** Runs without a screen; ends at once when the signal aborts. */
 async function demonstrate(origin: DemoOrigin, settings: Settings, stopped: AbortSignal): Promise<number> {
 	try {
 		return await seekCompleteExport(origin, settings, stopped);
@@ -51,25 +51,25 @@ async function demonstrate(origin: DemoOrigin, settings: Settings, stopped: Abor
 	}
 }
 
-/** Streams a far seek, completes, verifies, exports. */
+/** Seeks far ahead, completes, exports and verifies. */
 async function seekCompleteExport(
 	origin: DemoOrigin,
 	settings: Settings,
 	stopped: AbortSignal,
 ): Promise<number> {
 	const {url} = origin;
-	const running = await start(settings);
+	const host = await start(settings);
 	try {
-		const end = printLines(running, settings);
-		const {download} = await running.engine.add({url});
+		const end = printLines(host, settings);
+		const {download} = await host.engine.add({url});
 		await until(
-			running.engine,
+			host.engine,
 			({downloads}) => downloads.find(({id, size}) => id === download.id && size !== null),
 			stopped,
 		);
-		await seekFar(running, download.id, url, stopped);
+		await seekFar(host, download.id, url, stopped);
 		const done = await until(
-			running.engine,
+			host.engine,
 			({downloads}) => downloads.find(found => found.id === download.id && isSettled(found)),
 			stopped,
 		);
@@ -77,12 +77,12 @@ async function seekCompleteExport(
 			return 1;
 		}
 
-		const {path: exported} = await running.engine.export(done.id, {path: settings.exportDir + path.sep});
+		const {path: exported} = await host.engine.export(done.id, {path: settings.exportDir + path.sep});
 		end();
 		const sha256 = await hashOfFile(exported);
 		if (sha256 !== origin.sha256()) {
 			throw new Error(
-				`the exported file differs from the origin's: sha256 ${sha256}, not ${origin.sha256()}`,
+				`the exported file differs from the original: sha256 ${sha256} instead of ${origin.sha256()}`,
 			);
 		}
 
@@ -92,11 +92,11 @@ async function seekCompleteExport(
 		);
 		return 0;
 	} finally {
-		await running.dispose();
+		await host.dispose();
 	}
 }
 
-/** As a player that jumps to the last tenth while the beginning is still downloading. */
+/** Reads as a player that jumps to the last tenth while the start is still downloading. */
 async function seekFar(
 	{engine}: EngineHost,
 	id: DownloadId,
@@ -111,12 +111,12 @@ async function seekFar(
 		[streamUrl, url].map(async from => (await fetch(from, {headers, signal})).arrayBuffer()),
 	);
 	if (!Buffer.from(ours!).equals(Buffer.from(theirs!))) {
-		throw new Error('the stream gave other bytes than the origin');
+		throw new Error('the stream and the origin sent different bytes');
 	}
 
 	const ms = Math.round(performance.now() - began);
 	process.stderr.write(
-		`demo: a player's jump to 90 % got its 64 KiB after ${ms} ms, while the rest downloads\n`,
+		`demo: a player that jumped to 90 % had its 64 KiB after ${ms} ms, during the download\n`,
 	);
 }
 

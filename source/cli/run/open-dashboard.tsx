@@ -1,4 +1,4 @@
-// The engine under the dashboard: started before the screen, ended after it.
+// Opens the dashboard: the engine starts before the screen and ends after it.
 import {once} from 'node:events';
 import {openSync} from 'node:fs';
 import path from 'node:path';
@@ -19,8 +19,8 @@ const exitCodes: Partial<Record<string, number>> = {quit: 0, crash: 70, SIGHUP: 
 const interrupted = 130;
 
 /**
- * On the copy that runs on the storage folder, where there is one; quitting stops nothing of it then. Resolves with the
- * exit code. What keeps it from starting is told before the screen opens.
+ * Attaches to the running instance if there is one; quitting then stops nothing. Resolves with the exit code. Rejects
+ * before the screen opens if the engine cannot start.
  */
 export async function openDashboard(urls: readonly string[], settings: Settings): Promise<number> {
 	const client = await attach(settings.storageDir);
@@ -41,7 +41,7 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 		}
 	}
 
-	// Side by side: each takes a good part of the time until something is to be seen.
+	// In parallel: both take a large part of the time to the first frame.
 	const [engine, screen] = await Promise.allSettled([
 		startEngineThread({settings, urls}),
 		prepareScreen(settings),
@@ -61,7 +61,7 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 		code = await screen.value(downstream, {isAttached: false, added});
 	} finally {
 		if (downstream.snapshot.downloads.some(({connections}) => connections > 0)) {
-			process.stderr.write('Saving… Ctrl+C again to stop hard\n');
+			process.stderr.write('Saving… press Ctrl+C again to quit without saving\n');
 		}
 
 		isSaved = await Promise.race([dispose().then(() => true), once(process, 'SIGINT').then(() => false)]);
@@ -70,16 +70,16 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 	return isSaved ? code : interrupted;
 }
 
-/** Loads what draws and asks the terminal what it is like; resolves with what opens the screen. */
+/** Loads the dashboard and queries the terminal; resolves with a function that opens the screen. */
 async function prepareScreen(
 	settings: Settings,
 ): Promise<(downstream: DownloadEngine, how: Pick<ShowOptions, 'isAttached' | 'added'>) => Promise<number>> {
 	const keys = process.stdin.isTTY ? process.stdin : terminalKeys();
 	const level = colorLevel(settings.color, process.env, true);
 	tellColorLevel(level, process.env);
-	const isAsked = level > 1 && settings.theme === undefined;
+	const asksTerminal = level > 1 && settings.theme === undefined;
 	const [background, {showDashboard}] = await Promise.all([
-		isAsked ? askBackground({stdin: keys, stdout: process.stdout}, process.env) : undefined,
+		asksTerminal ? askBackground({stdin: keys, stdout: process.stdout}, process.env) : undefined,
 		import('../../terminal/show-dashboard.tsx'),
 	]);
 	return async (downstream, how) => {
@@ -87,7 +87,7 @@ async function prepareScreen(
 			ascii: settings.ascii,
 			exportDir: settings.exportDir + path.sep,
 			theme: settings.theme === undefined || level === 0 ? themeName(level, background) : settings.theme,
-			mayAnswerLate: isAsked,
+			mayAnswerLate: asksTerminal,
 			title: settings.title,
 			mouse: settings.mouse,
 			bell: settings.bell,

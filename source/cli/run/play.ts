@@ -1,4 +1,4 @@
-// `play`: adds, waits for what it is, starts a player on the stream.
+// `play`: adds a URL, waits for the first response, and starts a player on the stream.
 import {requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {findDownload} from './manage.ts';
@@ -11,45 +11,45 @@ import {untilDone} from './serve.ts';
 import {type Outcome, gaveUpLines} from '../output/patience.ts';
 import type {Settings} from '../settings.ts';
 
-/** So long the player is not started without name and type: where downloads are queued, it is the one who asks. */
+/** The longest wait for name and type: a queued download starts only when the player asks. */
 const previewMs = 10_000;
 
 /**
- * In the copy that runs on the storage folder, or in one of its own that goes on until the player has left and the file
- * is complete. Resolves with how it ended, or when the signal aborts. `word` may also name a download of the list.
+ * Plays from the running instance, or from a new one that runs until the file is complete and the player has left.
+ * Resolves with the outcome, also when the signal aborts. `word` is a URL, or names a download of the list.
  */
 export async function playUrl(
 	word: string,
 	settings: Settings,
-	say: (line: string) => void,
+	print: (line: string) => void,
 	stopped: AbortSignal,
 ): Promise<Outcome> {
 	const client = await attach(settings.storageDir);
 	if (client) {
 		try {
-			await startPlayer(client, word, {settings, isRemote: true, say, stopped});
+			await startPlayer(client, word, {settings, isRemote: true, print, stopped});
 			return 'done';
 		} finally {
 			await client.dispose();
 		}
 	}
 
-	const running = await start({...settings, fill: 'requested-first'});
-	const {engine} = running;
+	const host = await start({...settings, fill: 'requested-first'});
+	const {engine} = host;
 	try {
-		const id = await startPlayer(engine, word, {settings, isRemote: false, say, stopped});
-		say('This goes on until it is complete and no player has read it for 30 s; Ctrl+C ends it');
+		const id = await startPlayer(engine, word, {settings, isRemote: false, print, stopped});
+		print('Running until the download is complete and no player has read it for 30 s; Ctrl+C quits');
 		const {giveUpAfter} = settings;
-		const isMeant = (download: Download) => download.id === id;
-		const outcome = await untilDone(engine, stopped, {isMeant, since: Date.now(), giveUpAfter});
+		const isIncluded = (download: Download) => download.id === id;
+		const outcome = await untilDone(engine, stopped, {isIncluded, since: Date.now(), giveUpAfter});
 		if (outcome === 'gave-up') {
-			const [line = ''] = gaveUpLines(engine.snapshot.downloads.filter(isMeant), giveUpAfter);
-			say(cleanText(line));
+			const [line = ''] = gaveUpLines(engine.snapshot.downloads.filter(isIncluded), giveUpAfter);
+			print(cleanText(line));
 		}
 
 		return outcome;
 	} finally {
-		await running.dispose();
+		await host.dispose();
 	}
 }
 
@@ -59,12 +59,12 @@ async function startPlayer(
 	{
 		settings,
 		isRemote,
-		say,
+		print,
 		stopped,
 	}: {
 		settings: Settings;
 		isRemote: boolean;
-		say: (line: string) => void;
+		print: (line: string) => void;
 		stopped: AbortSignal;
 	},
 ): Promise<string> {
@@ -75,7 +75,7 @@ async function startPlayer(
 	}
 
 	if (download?.status === 'failed') {
-		const {code, message} = download.error ?? {code: 'not-found', message: 'it failed'};
+		const {code, message} = download.error ?? {code: 'not-found', message: 'download failed'};
 		throw new DownStreamError(code, `${cleanText(download.name)}: ${message}`);
 	}
 
@@ -86,7 +86,7 @@ async function startPlayer(
 	const player = await play(download.streamUrl, {player: settings.player}).catch((error: unknown) => {
 		throw new DownStreamError('not-found', error instanceof Error ? error.message : String(error));
 	});
-	say(`${player} plays ${cleanText(download.name)} from ${download.streamUrl}`);
+	print(`${player} is playing ${cleanText(download.name)} from ${download.streamUrl}`);
 	return id;
 }
 
@@ -94,18 +94,18 @@ async function findOrAdd(
 	downstream: DownloadEngine,
 	word: string,
 	settings: Settings,
-	isOther: boolean,
+	isRemote: boolean,
 ): Promise<Download> {
 	if (!/^[a-z][\w+.-]*:/i.test(word)) {
 		return findDownload(downstream.snapshot.downloads, word);
 	}
 
-	const [request] = await (isOther ? requestsForRemote : requestsFor)(word, settings);
+	const [request] = await (isRemote ? requestsForRemote : requestsFor)(word, settings);
 	const {download} = await downstream.add(request!);
 	return download;
 }
 
-/** The download with its first response, or as it is after `previewMs`. Undefined if it was removed. */
+/** Waits for the first response, for `previewMs` at most. Undefined if the download was removed. */
 async function preview(
 	downstream: DownloadEngine,
 	id: string,

@@ -83,7 +83,7 @@ export class Repl {
 		}
 
 		const words = line.trim().split(/\s+/);
-		const [typedName = '', ...operands] = /^https?:/i.test(words[0]!) ? ['add', ...words] : words;
+		const [typedName = '', ...operands] = /^[a-z][\w+.-]*:\/\//i.test(words[0]!) ? ['add', ...words] : words;
 		if (typedName === '') {
 			return {lines: []};
 		}

@@ -1,4 +1,4 @@
-// Without a screen: plain lines that are only ever appended.
+// Runs without a dashboard: plain lines, appended only.
 import process from 'node:process';
 import {createInterface} from 'node:readline';
 import {addAll, requestsFor, requestsForTyped} from '../../requests/add-requests.ts';
@@ -11,41 +11,41 @@ import {EventLines, readyLine} from '../output/event-lines.ts';
 import {start, type EngineHost} from '../../host/engine-host.ts';
 import type {Settings} from '../settings.ts';
 
-/** How long no player may have read before a run that is done ends. */
+/** A finished run ends once no player has read for this long. */
 const playersGoneMs = 30_000;
 
-/** `serve`: until the signal aborts. */
+/** `serve`: runs until the signal aborts. */
 export async function serve(
 	urls: readonly string[],
 	settings: Settings,
 	stopped: AbortSignal,
 ): Promise<void> {
-	const running = await start(settings, {headersForAll: urls.length === 0});
+	const host = await start(settings, {headersForAll: urls.length === 0});
 	try {
-		const end = printLines(running, settings);
-		await addFromCommandLine(running, urls, settings);
+		const end = printLines(host, settings);
+		await addFromCommandLine(host, urls, settings);
 		await aborted(stopped);
 		end();
 	} finally {
-		await running.dispose();
+		await host.dispose();
 	}
 }
 
 /**
- * Replaces the dashboard where there is no screen. On a terminal it takes typed commands until `quit`; else it ends when
- * everything is done or failed, or no byte has come for too long, and no player has read for 30 s. Serves also while
- * the URLs are still being read.
+ * The program without a command and without a dashboard. On a terminal it takes typed commands until `quit`. Otherwise
+ * it ends once everything is done, has failed or has received no data for `giveUpAfter`, and no player has read for 30 s.
+ * It serves also while the URLs are still being read.
  */
 export async function serveUntilDone(
 	urls: readonly string[] | Promise<readonly string[]>,
 	settings: Settings,
 	stopped: AbortSignal,
 ): Promise<Outcome> {
-	const running = await start(settings);
+	const host = await start(settings);
 	try {
-		const end = printLines(running, settings);
+		const end = printLines(host, settings);
 		const given = await Promise.race([urls, aborted(stopped).then(() => [])]);
-		const allAdded = await addFromCommandLine(running, given, settings);
+		const allAdded = await addFromCommandLine(host, given, settings);
 		const hasCommands = process.stdin.isTTY && !settings.json;
 		if (settings.keep && !hasCommands) {
 			await aborted(stopped);
@@ -53,28 +53,28 @@ export async function serveUntilDone(
 
 		const {giveUpAfter} = settings;
 		const outcome = await (hasCommands
-			? untilQuit(running, settings, stopped)
-			: untilDone(running.engine, stopped, {giveUpAfter}));
+			? untilQuit(host, settings, stopped)
+			: untilDone(host.engine, stopped, {giveUpAfter}));
 		end();
 		if (outcome === 'gave-up') {
-			for (const line of gaveUpLines(running.engine.snapshot.downloads, giveUpAfter)) {
+			for (const line of gaveUpLines(host.engine.snapshot.downloads, giveUpAfter)) {
 				printProblem(line);
 			}
 		}
 
 		return allAdded ? outcome : 'failed';
 	} finally {
-		await running.dispose();
+		await host.dispose();
 	}
 }
 
-/** Prints what happens from now on; returns the function that prints what is left and ends it. */
+/** Prints an event as it happens; returns a function that prints the last ones and stops. */
 export function printLines({engine}: EngineHost, {json, storageDir}: Settings): () => void {
-	const lines = new EventLines({json});
+	const events = new EventLines({json});
 	const ready = {url: engine.origin, key: engine.key, storage: storageDir, pid: process.pid};
 	process.stdout.write(`${readyLine(ready, {json, now: Date.now()})}\n`);
 	const print = () => {
-		for (const line of lines.next(engine.snapshot, Date.now())) {
+		for (const line of events.next(engine.snapshot, Date.now())) {
 			process.stdout.write(`${line}\n`);
 		}
 	};
@@ -126,17 +126,17 @@ async function untilQuit({engine}: EngineHost, settings: Settings, stopped: Abor
 }
 
 /**
- * Resolves when none of the downloads goes on and no player has read any of them for 30 s. One of which no byte comes for
- * `giveUpAfter` ms does not go on. `since` counts as a moment in which a player has read.
+ * Resolves once no download is in progress and no player has read one of them for 30 s. Downloads without data for
+ * `giveUpAfter` ms are no longer in progress. A player is taken to have read at `since`, in milliseconds since the epoch.
  */
 export async function untilDone(
 	downstream: DownloadEngine,
 	stopped: AbortSignal,
 	{
-		isMeant = () => true,
+		isIncluded = () => true,
 		since = 0,
 		giveUpAfter = Infinity,
-	}: {isMeant?: (download: Download) => boolean; since?: number; giveUpAfter?: number} = {},
+	}: {isIncluded?: (download: Download) => boolean; since?: number; giveUpAfter?: number} = {},
 ): Promise<Outcome> {
 	const quiet = new QuietTime();
 	let lastPlayer = since;
@@ -147,20 +147,20 @@ export async function untilDone(
 	stopped.addEventListener('abort', onStop);
 	try {
 		for (;;) {
-			const downloads = downstream.snapshot.downloads.filter(download => isMeant(download));
+			const downloads = downstream.snapshot.downloads.filter(download => isIncluded(download));
 			const now = Date.now();
 			lastPlayer = downloads.some(({players}) => players.length > 0) ? now : lastPlayer;
 			const isOver = downloads.every(download => isSettled(download) || isStopped(download));
-			const over = isOver || quiet.look(downloads, now) >= giveUpAfter;
+			const isFinished = isOver || quiet.look(downloads, now) >= giveUpAfter;
 			const rest = lastPlayer + playersGoneMs - now;
-			if (stopped.aborted || (over && rest <= 0)) {
+			if (stopped.aborted || (isFinished && rest <= 0)) {
 				const isDone = downloads.every(({status}) => status === 'complete');
 				return isDone ? 'done' : isOver || stopped.aborted ? 'failed' : 'gave-up';
 			}
 
 			await new Promise<void>(resolve => {
 				wake = resolve;
-				timer = setTimeout(resolve, over ? rest : lookMs);
+				timer = setTimeout(resolve, isFinished ? rest : lookMs);
 			});
 			clearTimeout(timer);
 		}
