@@ -9,6 +9,8 @@ import type {Download} from '../../downstream.ts';
 
 const eraseLine = '\r\u001B[K';
 const redrawMs = 250;
+/** The terminal echoes `^C` behind the line, which must not wrap then. */
+const interruptCells = 2;
 
 /** The downloads of one run of `get`. */
 export type Progress = {
@@ -35,7 +37,7 @@ export class ProgressLine {
 		const now = Date.now();
 		if (this.#stream.isTTY && progress.open.length > 0 && now - this.#drawnAt >= redrawMs) {
 			this.#drawnAt = now;
-			const width = this.#stream.columns - 1;
+			const width = this.#stream.columns - 1 - interruptCells;
 			this.#stream.write(eraseLine + progressText(progress, {width, now, ascii: this.#ascii}));
 		}
 	}

@@ -95,11 +95,16 @@ async function findHost(settings: Settings, output: GetOutput): Promise<Host> {
 	for (let starts = 1; ; starts++) {
 		const client = await reach(settings.storageDir);
 		if (client) {
+			// The client finds the next instance by itself, which may not go on with these downloads.
+			let isLost = false;
+			client.subscribe(() => {
+				isLost ||= !client.isConnected;
+			});
 			return {
 				downstream: client,
 				requestsOf: word => requestsForRemote(word, settings),
 				isRemote: true,
-				isLost: () => !client.isConnected,
+				isLost: () => isLost,
 				dispose: () => client.dispose(),
 			};
 		}
@@ -175,6 +180,9 @@ class GetRun {
 	readonly #open = new Map<DownloadId, Item>();
 	readonly #closed = new Set<DownloadId>();
 	readonly #isSeveral: boolean;
+	/** Operands that were sent to a host. */
+	readonly #attempted = new Set<string>();
+	readonly #startedAt = Date.now();
 	#finishedBytes = 0;
 	#hasFailed = false;
 
@@ -263,13 +271,18 @@ class GetRun {
 		const {downstream} = host;
 		const mustBeThere = await this.#mustBeThere();
 		const {downloads} = downstream.snapshot;
+		const wasAttempted = this.#attempted.has(word);
+		this.#attempted.add(word);
 		const {download, existed} = await downstream.add({...request, ...(mustBeThere && {paused: true})});
 		const {id} = download;
 		if (this.#closed.has(id)) {
 			return;
 		}
 
-		const before = downloads.find(listed => listed.id === id);
+		const listed = downloads.find(known => known.id === id);
+		// The instance may have ended after it added this one, before it could say so.
+		const isOurs = wasAttempted && listed && listed.addedAt >= this.#startedAt;
+		const before = isOurs ? undefined : listed;
 		const item: Item = this.#open.get(id) ?? {
 			id,
 			word,
@@ -373,11 +386,6 @@ class GetRun {
 				skipIdentical: true,
 				move: move || (isOurs && !item.wasExported),
 			});
-			this.#finishedBytes += view.present;
-			if (!this.#settings.json) {
-				this.#output.result(written);
-			}
-
 			if (substitute !== undefined) {
 				const isFailure = isPageForFile && !allowHtml;
 				this.#hasFailed ||= isFailure;
@@ -410,7 +418,6 @@ class GetRun {
 
 				const view = foundOr(done === 'removed' ? undefined : done);
 				refuseIncomplete(view);
-				this.#finishedBytes += view.present;
 				await this.#close(host, item, view, {status: 'done'});
 			} catch (error) {
 				if (signal.aborted) {
@@ -551,7 +558,15 @@ class GetRun {
 		await this.#close(host, item, view, {status: 'failed', error: {code, message}});
 	}
 
+	/** Reported last: if the instance ends before, another host does all of it again. */
 	async #close(host: Host, item: Item, view: Download | undefined, result: Result): Promise<void> {
+		if (view) {
+			await this.#leave(host, item, view, result.status).catch(async (error: unknown) => {
+				await refuseLost(host, error);
+				this.#output.error(knownError(error).message);
+			});
+		}
+
 		this.#open.delete(item.id);
 		this.#closed.add(item.id);
 		if (![...this.#open.values()].some(({word}) => word === item.word)) {
@@ -559,13 +574,14 @@ class GetRun {
 		}
 
 		const {url, item: page = null, present = 0} = view ?? {url: item.request.url};
-		this.#report({url: maskUrl(page ?? url), path: null, bytes: present, ...result});
-		if (view) {
-			await this.#leave(host, item, view, result.status).catch(async (error: unknown) => {
-				await refuseLost(host, error);
-				this.#output.error(knownError(error).message);
-			});
+		if (result.status === 'done') {
+			this.#finishedBytes += present;
+			if (result.path !== undefined && !this.#settings.json) {
+				this.#output.result(result.path);
+			}
 		}
+
+		this.#report({url: maskUrl(page ?? url), path: null, bytes: present, ...result});
 	}
 
 	/** What this run added leaves the list; what was in the list before is as it was. */
