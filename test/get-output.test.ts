@@ -100,6 +100,22 @@ test('a file that was edited is not the same: it stays, unless --overwrite says 
 	assert.match(both.stderr, /--overwrite and --keep-both exclude each other/);
 });
 
+test('a file of another size in the folder ends the download before it is fetched', async t => {
+	const size = 40 * MiB;
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
+	const {folder, get} = await prepare(t);
+	const film = path.join(folder, 'film.bin');
+	await writeFile(film, 'precious');
+	const refused = await get('-o', folder, origin.url);
+	assert.equal(refused.code, 1);
+	assert.match(
+		refused.stderr,
+		/film\.bin is there already; --overwrite replaces it, --keep-both keeps both\n$/,
+	);
+	assert.equal(await readFile(film, 'utf8'), 'precious');
+	assert.ok(origin.bytesSent < size / 2, `${origin.bytesSent}`);
+});
+
 test('-o - streams the files in order to standard output', {skip: isWindows && 'needs sh'}, async t => {
 	const origin = await startOrigin(t, {size: 3 * MiB, etag: '"v1"'});
 	const {folder, storage, get, list} = await prepare(t);

@@ -164,6 +164,8 @@ type Item = {
 	/** The bytes may be in a file that was exported before, which is not moved again. */
 	readonly wasExported: boolean;
 	readonly waits: Waits;
+	/** The server has told name and size, and no other file is in the way. */
+	hasPlace: boolean;
 	/** Changes of the file that were answered. */
 	answers: number;
 	/** Bytes written to standard output, and the version they are of. */
@@ -290,6 +292,7 @@ class GetRun {
 			before,
 			wasExported: download.exportedTo !== null && download.completedAt !== null,
 			waits: new Waits(),
+			hasPlace: false,
 			answers: 0,
 			streamed: {offset: 0},
 		};
@@ -319,8 +322,20 @@ class GetRun {
 		return found !== undefined && !found.isDirectory();
 	}
 
-	#targetExists(): DownStreamError {
-		return new DownStreamError('target-exists', `${this.#target} is there already; ${existsHint}`);
+	#targetExists(file = this.#target): DownStreamError {
+		return new DownStreamError('target-exists', `${file} is there already; ${existsHint}`);
+	}
+
+	/** A file of another size in the folder to write to: the whole download would be in vain. */
+	async #otherFile({name, size}: Download): Promise<string | undefined> {
+		const {output, overwrite, keepBoth} = this.#settings;
+		if (output === undefined || overwrite || keepBoth) {
+			return undefined;
+		}
+
+		const file = await resolveTarget(this.#target, name);
+		const found = await stat(file).catch(() => undefined);
+		return found?.isFile() && found.size !== size ? file : undefined;
 	}
 
 	#views({downstream}: Host): Download[] {
@@ -363,6 +378,12 @@ class GetRun {
 				} else if (view.status === 'paused' && (await this.#mustBeThere())) {
 					// The file was exported by an earlier run, and is not what it was.
 					await this.#closeFailed(host, item, view, this.#targetExists());
+				} else if (!item.hasPlace && view.size !== null) {
+					item.hasPlace = true;
+					const inTheWay = await this.#otherFile(view);
+					if (inTheWay !== undefined) {
+						await this.#closeFailed(host, item, view, this.#targetExists(inTheWay));
+					}
 				}
 			}
 
