@@ -162,7 +162,7 @@ async function withoutCommand(
 		return openDashboard(urls, settings);
 	}
 
-	// Beside other URLs, a pipe may be one that cron or CI leaves open.
+	// With URLs on the command line, a pipe may be one that cron or CI leaves open.
 	const urls =
 		words.length === 0 && hasInput()
 			? readUrls(['-'], settings)
@@ -171,7 +171,7 @@ async function withoutCommand(
 		await checkUrls(found, settings);
 		return found;
 	});
-	// Both users of it wait for other things first.
+	// Its consumers start to await it later.
 	checked.catch(() => undefined);
 	if (words.length > 0) {
 		await checked;
@@ -188,7 +188,7 @@ async function withoutCommand(
 	return stopped.aborted ? interrupted : outcomes[outcome];
 }
 
-/** Ends the process if the signal aborts while standard input is read: nothing has begun yet. */
+/** Ends the process if the signal aborts while standard input is read: nothing has started yet. */
 async function urlsOf(words: readonly string[], settings: Settings, stopped: AbortSignal): Promise<string[]> {
 	const leave = () => process.exit(interrupted);
 	stopped.addEventListener('abort', leave);
@@ -250,9 +250,8 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 }
 
 /**
- * Without a screen the bytes of a stream lie in blocks of our own, and what else it leaves is little: V8 would let 48 MB
- * of that gather, in memory that no cache holds, and four times what is in use before it looks at all of it. For the
- * engine beside a screen there is a limit of its thread.
+ * Streams use blocks of our own outside the heap and leave little garbage there. By default V8 lets 48 MB of it gather,
+ * and the heap grow to four times its live size. The engine beside a dashboard has the limits of its thread instead.
  */
 function limitHeapGrowth(): void {
 	setFlagsFromString('--semi-space-growth-factor=1');

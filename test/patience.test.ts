@@ -28,7 +28,7 @@ test('durations are read as people write them', () => {
 	}
 });
 
-test('the time without a byte begins anew with each byte, and does not run while the disk is read', () => {
+test('the time without data restarts with each byte, and stops while the disk is read', () => {
 	const quiet = new QuietTime();
 	let now = 0;
 	const look = (downloads: Download[], milliseconds: number) => {
@@ -46,7 +46,7 @@ test('the time without a byte begins anew with each byte, and does not run while
 	assert.ok(look([{...asking, lastByteAt: 1}], 0) <= 7000, 'the computer slept');
 });
 
-test('a state of a download that does not go on is told once, however often it is tried', () => {
+test('a reason to wait is reported once, however many tries it takes', () => {
 	const waits = new Waits();
 	const told: string[] = [];
 	for (let second = 0; second < 60; second++) {
@@ -59,7 +59,7 @@ test('a state of a download that does not go on is told once, however often it i
 	]);
 });
 
-test('a server that says nothing is named within seconds, one that answers soon is not', () => {
+test('a silent server is named within seconds, one that responds soon is not', () => {
 	const waits = new Waits();
 	const told = [0, 1, 2, 3, 4, 5, 6, 30].flatMap(second => linesOf(waits, asking, second * 1000));
 	assert.deepEqual(told, ['film.mkv: no response from cdn.example.org yet; waiting']);
@@ -68,7 +68,7 @@ test('a server that says nothing is named within seconds, one that answers soon 
 	assert.deepEqual(linesOf(soon, {...asking, status: 'active', lastByteAt: 1000}, 1000), []);
 });
 
-test('a download that waits for a connection to its server says so', () => {
+test('a download queued for a connection to its server says so', () => {
 	const waits = new Waits();
 	const queued: Download = {...blankDownload, status: 'queued', hostCeiling: 1};
 	linesOf(waits, queued, 0);
@@ -86,7 +86,7 @@ test('a host that refuses or is unknown at the very first try is reported at the
 	assert.deepEqual(linesOf(new Waits(), waiting, 0), [], 'it has answered before');
 });
 
-test('a check of the disk is no silence of a server', () => {
+test('a check of the disk does not count as silence', () => {
 	const waits = new Waits();
 	linesOf(waits, asking, 0);
 	linesOf(waits, {...asking, status: 'checking'}, 4000);

@@ -58,7 +58,7 @@ test('every flag belongs to a command or to the dashboard, and is refused elsewh
 	}
 });
 
-/** Of each flag a value that is refused, and what is said of it. Undefined: any value is good that is there. */
+/** A bad value of each flag and its error. Undefined: any value is valid. */
 const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	storage: undefined,
 	exportDir: undefined,
@@ -184,7 +184,7 @@ for (const [words, sentence] of [
 	});
 }
 
-test('what may be typed is not refused', () => {
+test('valid arguments are accepted, and unknown commands refused with the nearest one', () => {
 	checkArguments([
 		'-',
 		'@list',
@@ -214,7 +214,7 @@ test('what may be typed is not refused', () => {
 	assert.throws(() => commandOf('film.mkv'), /; downstream-tui --help lists the commands$/);
 });
 
-test('a command takes as many words as its usage says', () => {
+test('a command takes as many operands as its usage says', () => {
 	for (const [name, words] of [
 		['list', ['x']],
 		['url', []],
@@ -233,7 +233,7 @@ test('a command takes as many words as its usage says', () => {
 	checkOperands('export', ['1', 'x']);
 });
 
-test('what can be given is in the settings', () => {
+test('flags arrive in the settings', () => {
 	const {allowOrigins, cacheSize, readAhead, title, si, keep, openStream, exportDir} = settingsFrom(
 		{
 			allowOrigin: ['https://player.example', 'http://127.0.0.1:3000/'],
@@ -348,7 +348,7 @@ test('a mistyped variable of the environment is refused, with the nearest one', 
 	assert.throws(() => settingsFrom({}, {DOWNSTREAM_TUI_OUTPUT: 'x'}), /OUTPUT is not a setting/);
 });
 
-test('a bad variable is refused by its name', () => {
+test('a bad value of a variable is refused by the name of the variable', () => {
 	assert.throws(() => settingsFrom({}, {DOWNSTREAM_TUI_PORT: 'x'}), /DOWNSTREAM_TUI_PORT "x": it must be/);
 	assert.throws(
 		() => settingsFrom({}, {DOWNSTREAM_TUI_MOUSE: 'x'}),
@@ -356,7 +356,7 @@ test('a bad variable is refused by its name', () => {
 	);
 });
 
-test('the program reads the settings of its user, or those of --config', async t => {
+test('the program reads the settings file of the user, or that of --config', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const folder = await temporaryFolder(t);
 	const file = await fileWith(t, {

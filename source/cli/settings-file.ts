@@ -1,4 +1,4 @@
-// Settings that are kept: a JSON file with the names of the flags, and variables of the environment.
+// Persistent settings: a JSON file with the names of the flags, and environment variables.
 import {readFileSync} from 'node:fs';
 import path from 'node:path';
 import envPaths from 'env-paths';
@@ -7,19 +7,19 @@ import {allFlags, flags, kebabCase, type Flag, type FlagName, type Flags} from '
 import {array, boolean, rule, text, type Refuse} from '../schema.ts';
 import {nearestWord} from '../text/nearest-word.ts';
 
-/** Values, and how a sentence names where each of them is from. */
+/** Values, and the name of each one's source for error messages. */
 export type Given = {readonly values: Flags; readonly labels: Readonly<Partial<Record<FlagName, string>>>};
 
 export const nothingGiven: Given = {values: {}, labels: {}};
 
-/** Secrets: not in a sentence, even when they are wrong. */
+/** Secrets: never quoted in an error, even if invalid. */
 const secretSettings: ReadonlySet<string> = new Set(['proxy', 'header']);
 
 export function defaultSettingsFile(): string {
 	return path.join(envPaths('downstream-tui', {suffix: ''}).config, 'settings.json');
 }
 
-/** Without a name: the file in the user's configuration folder, if there is one. Throws `bad-request`. */
+/** Default: the file in the user's configuration folder, if it exists. Throws `bad-request`. */
 export function readSettingsFile(name: string | undefined): Given {
 	const file = name ?? defaultSettingsFile();
 	let json: string;
@@ -35,10 +35,10 @@ export function readSettingsFile(name: string | undefined): Given {
 
 	let stored: unknown;
 	try {
-		// Editors of Windows begin a file with a byte order mark.
+		// Windows editors write a byte order mark.
 		stored = JSON.parse(json.replace(/^\uFEFF/, ''));
 	} catch {
-		// The parser's own message quotes the file, which may hold passwords.
+		// The message of the parser quotes the file, which may hold passwords.
 		throw new DownStreamError('bad-request', `The settings file ${file} is not valid JSON`);
 	}
 
@@ -63,8 +63,8 @@ export function readSettingsFile(name: string | undefined): Given {
 }
 
 /**
- * `DOWNSTREAM_TUI_EXPORT_DIR` and so on. Of a list each line is a value. Throws `bad-request`, also for a variable of this
- * prefix that is no setting.
+ * `DOWNSTREAM_TUI_EXPORT_DIR` and so on; each line of a list is a value. Throws `bad-request`, also for an unknown variable
+ * with this prefix.
  */
 export function readEnvironment(environment: NodeJS.ProcessEnv): Given {
 	const variables = allFlags.filter(name => isKept(name)).map(name => variableOf(name));
@@ -121,7 +121,7 @@ function valueOf(name: FlagName, value: string, label: string): string | boolean
 	}
 }
 
-/** By the name as it is here, or as on the command line without the dashes. */
+/** By its name in camel case, or as on the command line without the dashes. */
 function flagOf(key: string): FlagName | undefined {
 	const name = key.replaceAll(/-([a-z])/g, (_match, letter: string) => letter.toUpperCase());
 	return Object.hasOwn(flags, name) && isKept(name as FlagName) ? (name as FlagName) : undefined;

@@ -1,4 +1,4 @@
-// `get`: downloads the URLs of the command line and nothing else, exports the files, ends.
+// `get`: downloads the URLs of the command line and nothing else, exports the files, exits.
 import {stat} from 'node:fs/promises';
 import {get as httpGet, type IncomingMessage} from 'node:http';
 import path from 'node:path';
@@ -32,22 +32,22 @@ import {cleanText} from '../../text/clean-text.ts';
 
 /** Limit of the changes of one file that `--on-change` answers. */
 const maxAnswers = 5;
-/** Milliseconds between two attempts to compare versions, or to read a stream that was cut. */
+/** Milliseconds between two attempts to compare versions. */
 const retryMs = 2000;
-/** Limit of the attempts to start beside others that start too. */
+/** Limit of the attempts to start while other processes start too. */
 const maxStarts = 10;
 const startAgainMs = 200;
-/** Within this time after a failed call, the end of the instance shows. */
+/** The end of the instance shows within this time after a failed call. */
 const endShowsMs = 200;
 
 const existsHint = '--overwrite replaces it, --keep-both keeps both';
 
 export type GetOutput = {
-	/** A line for a file that is finished or has failed. */
+	/** The path of a finished file, or a line of JSON. */
 	result(line: string): void;
 	error(message: string): void;
 	progress(progress: Progress): void;
-	/** Part of a file, for `-o -`. Resolves when it is written. */
+	/** Writes part of a file to standard output. Resolves once it is written. */
 	write(bytes: Uint8Array): Promise<void>;
 };
 
@@ -95,7 +95,7 @@ async function findHost(settings: Settings, output: GetOutput): Promise<Host> {
 	for (let starts = 1; ; starts++) {
 		const client = await reach(settings.storageDir);
 		if (client) {
-			// The client finds the next instance by itself, which may not go on with these downloads.
+			// The client attaches to the next instance, which need not resume these downloads.
 			let isLost = false;
 			client.subscribe(() => {
 				isLost ||= !client.isConnected;
@@ -134,7 +134,7 @@ async function reach(storageDir: string): ReturnType<typeof attach> {
 }
 
 async function startHost(settings: Settings, output: GetOutput): Promise<Host> {
-	// Nothing may be evicted before it is exported: room is made in the end.
+	// Eviction waits until everything is exported.
 	const running = await start({...settings, cacheSize: Infinity, fill: 'requested'});
 	const {engine} = running;
 	for (const banner of engine.snapshot.banners) {
@@ -156,19 +156,19 @@ async function startHost(settings: Settings, output: GetOutput): Promise<Host> {
 /** One download of this run. */
 type Item = {
 	readonly id: DownloadId;
-	/** The operand that it comes from. */
+	/** Its operand. */
 	readonly word: string;
 	readonly request: AddRequest;
-	/** As the list had it; undefined if this run added it. */
+	/** Its state in the list before this run; undefined if this run added it. */
 	readonly before: Download | undefined;
-	/** The bytes may be in a file that was exported before, which is not moved again. */
+	/** Its bytes may be in a file of the user, which must stay there. */
 	readonly wasExported: boolean;
 	readonly waits: Waits;
-	/** The server has told name and size, and no other file is in the way. */
+	/** Name and size are known, and no other file is in the way. */
 	hasPlace: boolean;
-	/** Changes of the file that were answered. */
+	/** Number of answers to changes of the file. */
 	answers: number;
-	/** Bytes written to standard output, and the version they are of. */
+	/** Bytes written to standard output, and their version. */
 	readonly streamed: {offset: number; etag?: string | undefined};
 };
 
@@ -177,12 +177,12 @@ class GetRun {
 	readonly #settings: Settings;
 	readonly #output: GetOutput;
 	readonly #signal: AbortSignal;
-	/** Operands with a download that is open, or not added yet. */
+	/** Operands with an unfinished download, or not added yet. */
 	readonly #words: Set<string>;
 	readonly #open = new Map<DownloadId, Item>();
 	readonly #closed = new Set<DownloadId>();
 	readonly #isSeveral: boolean;
-	/** Operands that were sent to a host. */
+	/** Operands sent to a host. */
 	readonly #attempted = new Set<string>();
 	readonly #startedAt = Date.now();
 	#finishedBytes = 0;
@@ -282,7 +282,7 @@ class GetRun {
 		}
 
 		const listed = downloads.find(known => known.id === id);
-		// The instance may have ended after it added this one, before it could say so.
+		// The instance may have ended after adding it, before the response.
 		const isOurs = wasAttempted && listed && listed.addedAt >= this.#startedAt;
 		const before = isOurs ? undefined : listed;
 		const item: Item = this.#open.get(id) ?? {
@@ -307,12 +307,12 @@ class GetRun {
 		}
 
 		if (download.onDemand) {
-			// No player will ask for the rest.
+			// No player will request the rest.
 			await downstream.update(id, {onDemand: false});
 		}
 	}
 
-	/** The file to write is there: nothing is fetched, and only the very same file is good. */
+	/** The file to write exists: nothing is fetched, and only an identical file is success. */
 	async #mustBeThere(): Promise<boolean> {
 		const {output, overwrite, keepBoth} = this.#settings;
 		const found =
@@ -326,7 +326,7 @@ class GetRun {
 		return new DownStreamError('target-exists', `${file} is there already; ${existsHint}`);
 	}
 
-	/** A file of another size in the folder to write to: the whole download would be in vain. */
+	/** A file of another size in the target folder, which would fail the export of the whole download. */
 	async #otherFile({name, size}: Download): Promise<string | undefined> {
 		const {output, overwrite, keepBoth} = this.#settings;
 		if (output === undefined || overwrite || keepBoth) {
@@ -351,7 +351,7 @@ class GetRun {
 		});
 	}
 
-	/** Tells why downloads wait. Returns whether it is time to give up. */
+	/** Reports why downloads wait. Returns whether it is time to give up. */
 	#look(host: Host, quiet: QuietTime): boolean {
 		const views = this.#views(host);
 		for (const view of views) {
@@ -361,7 +361,7 @@ class GetRun {
 			}
 		}
 
-		// In the running instance others may have the places of the queue, however long that takes.
+		// In a running instance, other downloads may hold the queue for any length of time.
 		const expected = views.filter(view => !isSettled(view) && !(host.isRemote && view.status === 'queued'));
 		return expected.length > 0 && quiet.look(expected, Date.now()) >= this.#settings.giveUpAfter;
 	}
@@ -376,7 +376,7 @@ class GetRun {
 				} else if (isSettled(view) && !(await this.#goesOn(host, item, view, signal))) {
 					await this.#finish(host, item, view);
 				} else if (view.status === 'paused' && (await this.#mustBeThere())) {
-					// The file was exported by an earlier run, and is not what it was.
+					// An earlier run exported the file, which has been edited or deleted since.
 					await this.#closeFailed(host, item, view, this.#targetExists());
 				} else if (!item.hasPlace && view.size !== null) {
 					item.hasPlace = true;
@@ -417,7 +417,7 @@ class GetRun {
 		} catch (error) {
 			await refuseLost(host, error);
 			const {code, message} = knownError(error);
-			// Damaged bytes on the disk make it incomplete, and are fetched again.
+			// Damaged bytes were found, and are fetched again.
 			if (code !== 'incomplete') {
 				const hint = code === 'target-exists' ? `; ${existsHint}` : '';
 				await this.#closeFailed(host, item, view, new DownStreamError(code, message + hint));
@@ -425,13 +425,13 @@ class GetRun {
 		}
 	}
 
-	/** In the order of the command line, each as soon as its next byte is there. */
+	/** In the order of the command line, each byte as soon as it is present. */
 	async #streamAll(host: Host, signal: AbortSignal): Promise<void> {
 		for (const item of [...this.#open.values()]) {
 			const find = () => host.downstream.snapshot.downloads.find(({id}) => id === item.id);
 			try {
 				await this.#stream(host, item, find, signal);
-				// A checksum is compared once all of it is there.
+				// The checksum is compared at the end.
 				const done = await until(host.downstream, () => (host.isLost() ? 'lost' : settled(find)), signal);
 				if (done === 'lost') {
 					throw new HostLost();
@@ -486,7 +486,7 @@ class GetRun {
 			}
 
 			signal.throwIfAborted();
-			await sleep(Math.min(retryMs, lookMs), undefined, {signal});
+			await sleep(lookMs, undefined, {signal});
 		}
 	}
 
@@ -504,7 +504,7 @@ class GetRun {
 		return response.complete;
 	}
 
-	/** Another `get` of the same URL may have moved the file out and left the list before this one. */
+	/** Another `get` of the same URL may have exported the file and removed the download. */
 	async #findAgain(host: Host, item: Item): Promise<void> {
 		this.#open.delete(item.id);
 		try {
@@ -522,7 +522,7 @@ class GetRun {
 		}
 	}
 
-	/** Whether the download goes on although its file changed, as `--on-change` says. */
+	/** Applies `--on-change`; resolves with whether the download continues. */
 	async #goesOn(host: Host, item: Item, {id, error}: Download, signal: AbortSignal): Promise<boolean> {
 		const {onChange} = this.#settings;
 		if (error?.code !== 'origin-changed' || onChange === 'stop' || item.answers === maxAnswers) {
@@ -537,11 +537,11 @@ class GetRun {
 			} catch (problem) {
 				await refuseLost(host, problem);
 				if (!(problem instanceof DownStreamError) || problem.kind !== 'transient') {
-					// The error of the download tells why.
+					// The error of the download says why.
 					return false;
 				}
 
-				// An outage is no answer.
+				// Retries during an outage.
 				await sleep(retryMs, undefined, {signal}).catch(() => undefined);
 			}
 		}
@@ -579,7 +579,7 @@ class GetRun {
 		await this.#close(host, item, view, {status: 'failed', error: {code, message}});
 	}
 
-	/** Reported last: if the instance ends before, another host does all of it again. */
+	/** Reports last: if the instance ends before, another host repeats the whole step. */
 	async #close(host: Host, item: Item, view: Download | undefined, result: Result): Promise<void> {
 		if (view) {
 			await this.#leave(host, item, view, result.status).catch(async (error: unknown) => {
@@ -605,13 +605,13 @@ class GetRun {
 		this.#report({url: maskUrl(page ?? url), path: null, bytes: present, ...result});
 	}
 
-	/** What this run added leaves the list; what was in the list before is as it was. */
+	/** Removes a download of this run from the list, or restores its state of before. */
 	async #leave(host: Host, item: Item, view: Download, status?: Result['status']): Promise<void> {
 		const {downstream} = host;
 		const {id, before} = item;
 		if (!before) {
 			if (!this.#settings.keep && !(status === 'done' && isNeeded(view))) {
-				// Bytes stay for the next run with this URL.
+				// The bytes stay for the next run with this URL.
 				const isEmpty = view.present === 0 && status !== 'done';
 				const isStreamed = status === 'done' && this.#settings.output === '-' && !item.wasExported;
 				await downstream.remove(id, isEmpty || isStreamed ? {data: 'delete', undoMs: 0} : {data: 'keep'});
@@ -652,9 +652,9 @@ type FileReport = {
 	readonly url: string | null;
 	readonly status: Result['status'];
 	readonly path: string | null;
-	/** On the disk. */
+	/** Bytes on the disk. */
 	readonly bytes: number;
-	/** If it was checked. */
+	/** Present if it was checked. */
 	readonly sha256?: string;
 	readonly error?: {readonly code: ErrorCode; readonly message: string};
 };
@@ -663,7 +663,7 @@ function sha256Of(checksum: string | null): {sha256?: string} {
 	return checksum?.startsWith('sha256:') ? {sha256: checksum.slice('sha256:'.length)} : {};
 }
 
-/** Others use the download: it stays in the list. */
+/** A player or a planned export still uses the download. */
 function isNeeded({players, exportWhenComplete}: Download): boolean {
 	return players.some(({connected}) => connected) || exportWhenComplete !== null;
 }
@@ -676,7 +676,7 @@ function foundOr(view: Download | undefined): Download {
 	return view;
 }
 
-/** Undefined while it goes on. */
+/** Undefined while it continues. */
 function settled(find: () => Download | undefined): Download | 'removed' | undefined {
 	const view = find();
 	return !view ? 'removed' : isSettled(view) ? view : undefined;
@@ -694,7 +694,7 @@ function refuseIfLost(host: Host): void {
 	}
 }
 
-/** Rejects with `HostLost` if `error` comes from the end of the instance. */
+/** Rejects with `HostLost` if the end of the instance caused `error`. */
 async function refuseLost(host: Host, error: unknown): Promise<void> {
 	if (host.isRemote && error instanceof DownStreamError && error.code === 'not-found') {
 		await sleep(endShowsMs);
@@ -722,7 +722,7 @@ async function openStream(
 	return response;
 }
 
-/** Checked before anything is fetched: in the end no folder is made for a file, and no file becomes a folder. */
+/** Checks the target before anything is fetched. */
 async function checkedTarget({output, exportDir, json}: Settings, count: number): Promise<string> {
 	if (output === undefined) {
 		return exportDir + path.sep;
