@@ -1,10 +1,10 @@
-// Composition root: flags → an engine → a screen or lines. The only place that ends the process.
+// Composition root: flags, an engine, a dashboard or lines. The only file that ends the process.
 import {fstatSync} from 'node:fs';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {setFlagsFromString} from 'node:v8';
 import meow from 'meow';
-import {checkArguments, checkOperands, commandOf} from './source/cli/arguments.ts';
+import {checkArguments, checkOperands, commandOf, isUrl} from './source/cli/arguments.ts';
 import {commands} from './source/cli/commands.ts';
 import {DownStreamError} from './source/downstream.ts';
 import {escapeControls} from './source/text/escape-controls.ts';
@@ -13,6 +13,7 @@ import {commandHelp, help} from './source/cli/help.ts';
 import type {Outcome} from './source/cli/output/patience.ts';
 import type {Settings} from './source/cli/settings.ts';
 import {withHint} from './source/text/hints.ts';
+import {useDecimalUnits} from './source/text/format.ts';
 import {version} from './source/version.ts';
 
 // React's development build grows until the heap is full.
@@ -20,9 +21,9 @@ process.env.NODE_ENV ??= 'production';
 
 const exitCodes: Partial<Record<string, number>> = {'bad-request': 2, 'port-taken': 69, 'storage-locked': 75};
 const interrupted = 130;
-/** Of commands that wait for downloads. */
+/** Exit codes of commands that wait for downloads. */
 const outcomes: Readonly<Record<Outcome, number>> = {done: 0, failed: 1, 'gave-up': 76};
-/** How long an interrupted run waits for the reader of its output. */
+/** Time for the reader of an interrupted run's output. */
 const lastWordsMs = 1000;
 
 function parse() {
@@ -32,7 +33,7 @@ function parse() {
 		pkg: {name: 'downstream-tui', version},
 		autoHelp: false,
 		autoVersion: false,
-		// A switch that was not given is not off: the settings file may turn it on.
+		// The settings file may turn on a switch that is absent here.
 		booleanDefault: undefined,
 		flags: {
 			...Object.fromEntries(
@@ -46,11 +47,11 @@ function parse() {
 				]),
 			),
 			help: {type: 'boolean', shortFlag: 'h'},
-			version: {type: 'boolean'},
+			version: {type: 'boolean', shortFlag: 'V'},
 		},
 	});
 	const {help, version: asksVersion, ...rest} = given;
-	// A list that was not given comes empty; the settings file may have one.
+	// An absent list comes empty; the settings file may have one.
 	const isGiven = ([, value]: [string, unknown]) => !(Array.isArray(value) && value.length === 0);
 	return {
 		words: input,
@@ -71,9 +72,15 @@ async function main(stopped: AbortSignal): Promise<number> {
 
 	const {words, given, asksHelp, asksVersion} = parse();
 	const [first, ...rest] = words;
-	const name = first === undefined || isUrl(first) ? undefined : commandOf(first);
-	if (asksVersion || asksHelp) {
-		print(asksVersion ? version : name ? commandHelp(name) : help());
+	if (asksVersion || first === 'version') {
+		print(version);
+		return 0;
+	}
+
+	const topic = first === 'help' ? rest[0] : first;
+	const name = topic === undefined || isUrl(topic) ? undefined : commandOf(topic);
+	if (asksHelp || first === 'help') {
+		print(name ? commandHelp(name) : help());
 		return 0;
 	}
 
@@ -89,6 +96,7 @@ async function main(stopped: AbortSignal): Promise<number> {
 		import('./source/cli/settings-file.ts'),
 	]);
 	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
+	useDecimalUnits(settings.si);
 	const isDrawn = (name === undefined || name === 'demo') && hasScreen(settings);
 	if (!isDrawn) {
 		limitHeapGrowth();
@@ -99,9 +107,10 @@ async function main(stopped: AbortSignal): Promise<number> {
 	}
 
 	const takesUrls = commands[name].operands.includes('URL');
+	checkOperands(name, rest);
 	const operands = takesUrls ? await urlsOf(rest, settings, stopped) : rest;
 	checkOperands(name, operands);
-	// What is played may also be named as in the list.
+	// play also takes an ID.
 	if (takesUrls && name !== 'play') {
 		await checkUrls(operands, settings);
 	}
@@ -140,53 +149,68 @@ async function withoutCommand(
 	isDrawn: boolean,
 	stopped: AbortSignal,
 ): Promise<number> {
-	// On the screen, what comes by a pipe needs no word.
-	const isMore = isDrawn && !process.stdin.isTTY && !words.includes('-');
-	const urls = await urlsOf(isMore ? [...words, '-'] : words, settings, stopped);
-	await checkUrls(urls, settings);
 	if (isDrawn) {
+		// URLs from a pipe need no operand.
+		const isMore = !process.stdin.isTTY && !words.includes('-');
+		const urls = await urlsOf(isMore ? [...words, '-'] : words, settings, stopped);
+		await checkUrls(urls, settings);
 		const {openDashboard} = await import('./source/cli/run/open-dashboard.tsx');
 		return openDashboard(urls, settings);
 	}
 
+	// With URLs on the command line, a pipe may be one that cron or CI leaves open.
+	const urls =
+		words.length === 0 && hasInput()
+			? readUrls(['-'], settings)
+			: Promise.resolve(await urlsOf(words, settings, stopped));
+	const checked = urls.then(async found => {
+		await checkUrls(found, settings);
+		return found;
+	});
+	// Its consumers start to await it later.
+	checked.catch(() => undefined);
+	if (words.length > 0) {
+		await checked;
+	}
+
 	const {forwardUrls} = await import('./source/cli/run/manage.ts');
-	const wereAccepted = await forwardUrls(urls, settings, {result: print, error: printError});
+	const wereAccepted = await forwardUrls(checked, settings, {result: print, error: printError});
 	if (wereAccepted !== undefined) {
 		return wereAccepted ? 0 : 1;
 	}
 
 	const {serveUntilDone} = await import('./source/cli/run/serve.ts');
-	const outcome = await serveUntilDone(urls, settings, stopped);
+	const outcome = await serveUntilDone(checked, settings, stopped);
 	return stopped.aborted ? interrupted : outcomes[outcome];
 }
 
-/** Or a list of URLs. */
-function isUrl(word: string): boolean {
-	return /^[@-]|:/.test(word);
-}
-
-async function urlsOf(
-	words: readonly string[],
-	{checksum}: Settings,
-	stopped: AbortSignal,
-): Promise<string[]> {
-	const {expandUrls} = await import('./source/requests/url-lists.ts');
-	// Nothing has begun yet: whoever stops need not end standard input first.
+/** Ends the process if the signal aborts while standard input is read: nothing has started yet. */
+async function urlsOf(words: readonly string[], settings: Settings, stopped: AbortSignal): Promise<string[]> {
 	const leave = () => process.exit(interrupted);
 	stopped.addEventListener('abort', leave);
 	if (stopped.aborted) {
 		leave();
 	}
 
-	const urls = await expandUrls(words).finally(() => stopped.removeEventListener('abort', leave));
-	if (checksum !== undefined && urls.length !== 1) {
-		throw new DownStreamError('bad-request', `--checksum: it is for one URL, and ${urls.length} are given`);
+	return readUrls(words, settings).finally(() => stopped.removeEventListener('abort', leave));
+}
+
+async function readUrls(words: readonly string[], {checksum, name}: Settings): Promise<string[]> {
+	const {expandUrls} = await import('./source/requests/url-lists.ts');
+	const urls = await expandUrls(words);
+	for (const [option, value] of [
+		['--checksum', checksum],
+		['--name', name],
+	]) {
+		if (value !== undefined && urls.length !== 1) {
+			throw new DownStreamError('bad-request', `${option}: it is for one URL, and ${urls.length} are given`);
+		}
 	}
 
 	return urls;
 }
 
-/** A command that resolves them may be given anything. */
+/** With a command that resolves them, any word can be a URL. */
 async function checkUrls(urls: readonly string[], {resolveWith}: Settings): Promise<void> {
 	if (!resolveWith) {
 		const {checkUrls: check} = await import('./source/requests/url-lists.ts');
@@ -195,38 +219,35 @@ async function checkUrls(urls: readonly string[], {resolveWith}: Settings): Prom
 }
 
 async function runGet(urls: string[], settings: Settings, stopped: AbortSignal): Promise<number> {
-	const [{start}, {get}, {ProgressLine}] = await Promise.all([
-		import('./source/host/engine-host.ts'),
+	const [{get}, {ProgressLine}] = await Promise.all([
 		import('./source/cli/run/get.ts'),
 		import('./source/cli/output/progress-line.ts'),
 	]);
-	// What has come must not go before it is exported: room is made in the end.
-	const running = await start({...settings, cacheSize: Infinity});
+	const line = new ProgressLine(process.stderr, settings);
 	try {
-		const line = new ProgressLine(process.stderr, settings);
 		const outcome = await get(
-			running,
 			urls,
 			settings,
 			{
-				result: path => line.print(process.stdout, path),
+				result: text => line.print(process.stdout, text),
 				error: message => line.print(process.stderr, `downstream-tui: ${escapeControls(message)}`),
-				progress: snapshot => line.draw(snapshot),
+				progress: progress => line.draw(progress),
+				write: bytes =>
+					new Promise(resolve => {
+						process.stdout.write(bytes, () => resolve());
+					}),
 			},
 			stopped,
 		);
-		line.end();
-		await running.engine.makeRoom(settings.cacheSize);
 		return stopped.aborted ? interrupted : outcomes[outcome];
 	} finally {
-		await running.dispose();
+		line.end();
 	}
 }
 
 /**
- * Without a screen the bytes of a stream lie in blocks of our own, and what else it leaves is little: V8 would let 48 MB
- * of that gather, in memory that no cache holds, and four times what is in use before it looks at all of it. For the
- * engine beside a screen there is a limit of its thread.
+ * Streams use blocks of our own outside the heap and leave little garbage there. By default V8 lets 48 MB of it gather,
+ * and the heap grow to four times its live size. The engine beside a dashboard has the limits of its thread instead.
  */
 function limitHeapGrowth(): void {
 	setFlagsFromString('--semi-space-growth-factor=1');
@@ -242,15 +263,15 @@ function printError(message: string): void {
 }
 
 /**
- * The dashboard needs a terminal that can be drawn on and nobody who wants lines. URLs may come by a pipe; keys are then
- * read from the terminal itself.
+ * The dashboard needs a terminal that can be drawn on, unless lines are wanted. When URLs come from a pipe, keys are read
+ * from the terminal itself.
  */
 function hasScreen({plain, json}: Settings): boolean {
 	const {stdin, stdout, env} = process;
 	return (stdin.isTTY || isPiped()) && stdout.isTTY && !plain && !json && !env.CI && env.TERM !== 'dumb';
 }
 
-/** A pipe or a file, from which URLs are read. */
+/** Whether standard input is a pipe or a file. */
 function isPiped(): boolean {
 	try {
 		const input = fstatSync(0);
@@ -260,7 +281,16 @@ function isPiped(): boolean {
 	}
 }
 
-/** Aborts `controller` at the first signal that asks to end, and when output fails. Once it is aborted, a signal ends the process. */
+/** Whether URLs may come from standard input: programs connect it to a socket. */
+function hasInput(): boolean {
+	try {
+		return isPiped() || fstatSync(0).isSocket();
+	} catch {
+		return false;
+	}
+}
+
+/** Aborts `controller` at the first terminating signal, and when output fails. Any further signal ends the process. */
 function stopBySignals(controller: AbortController): void {
 	for (const output of [process.stdout, process.stderr]) {
 		output.on('error', () => controller.abort());
@@ -277,7 +307,7 @@ function stopBySignals(controller: AbortController): void {
 	}
 }
 
-/** Resolves when the reader has taken all that was written, or is gone: a pipe takes 64 KiB at a time. */
+/** Resolves when the reader has taken all output, or is gone: a pipe holds 64 KiB. */
 function flushed(stream: NodeJS.WriteStream): Promise<void> {
 	return new Promise(resolve => {
 		stream.on('close', resolve);
@@ -296,9 +326,9 @@ try {
 }
 
 const isInterrupted = stopping.signal.aborted;
-// From now on a signal ends the process, also while nobody reads what was written.
+// From here on a signal ends the process, even while nobody reads the output.
 stopping.abort();
 const written = Promise.all([flushed(process.stdout), flushed(process.stderr)]);
 await (isInterrupted ? Promise.race([written, sleep(lastWordsMs)]) : written);
-// Nothing may keep a finished program alive, such as a connection of a player that is still closing.
+// A connection of a player that is still closing must not keep a finished program alive.
 process.exit();

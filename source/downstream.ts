@@ -235,6 +235,8 @@ export type ExportRequest = {
 	overwrite?: boolean;
 	/** Choose a free name such as `film (2).mkv` instead of rejecting with `target-exists`. */
 	keepBoth?: boolean;
+	/** Leave a file with the same bytes as it is, and resolve with its path. `overwrite` and `keepBoth` apply to others. */
+	skipIdentical?: boolean;
 	/** Move the file out of the store. It is served from its new path. */
 	move?: boolean;
 	/** `complete`: export on completion. `now`: reject an incomplete download with `incomplete`. */

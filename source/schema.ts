@@ -185,6 +185,7 @@ export const exportRequest = object<ExportRequest>({
 	path: text,
 	overwrite: optional(boolean),
 	keepBoth: optional(boolean),
+	skipIdentical: optional(boolean),
 	move: optional(boolean),
 	when: optional(described('"now" or "complete"', oneOf('now', 'complete'))),
 	partial: optional(boolean),

@@ -225,7 +225,7 @@ test('wrong usage is one sentence and exit code 2', async t => {
 	for (const [args, usage] of [
 		[['add'], /usage: downstream-tui add URL…/],
 		[['export', '1'], /usage: downstream-tui export ID PATH/],
-		[['list', 'all'], /usage: downstream-tui list\n/],
+		[['list', 'all'], /usage: downstream-tui list; see downstream-tui list --help\n/],
 		[['play'], /usage: downstream-tui play URL/],
 		[['get', 'film'], /"film" is not a URL that begins with http:\/\/ or https:\/\//],
 		[['serve', 'ftp://me:geheim@a/b'], /"ftp:\/\/\*\*\*@a\/b" is not a URL/],
@@ -261,7 +261,7 @@ test('URLs go to the running instance, with the flags that concern them', async 
 	assert.equal(second.code, 75);
 	assert.match(
 		second.stderr,
-		/^downstream-tui: downstream-tui is already running \(pid \d+, http:[^)]*\) on .*; --storage DIR works apart from it\n$/,
+		/^downstream-tui: downstream-tui is already running \(pid \d+, http:[^)]*\) on .*; --storage DIR uses another folder\n$/,
 	);
 });
 

@@ -328,3 +328,37 @@ test('an impossible path is a bad request that names it', async t => {
 		});
 	}
 });
+
+test('a file with the same bytes is left as it is, and its path is the result', async t => {
+	const {source, folder} = await createFiles(t);
+	const target = path.join(folder, 'film.mkv');
+	await writeFile(target, bytes);
+	const {ino} = await stat(target);
+	assert.equal(await exportFile({source, target, size, skipIdentical: true}), target);
+	assert.equal((await stat(target)).ino, ino);
+	await assert.rejects(exportFile({source, target, size}), hasCode('target-exists'));
+
+	// One byte differs.
+	const other = Buffer.from(bytes);
+	other[size - 1] = ~other[size - 1]!;
+	await writeFile(target, other);
+	await assert.rejects(exportFile({source, target, size, skipIdentical: true}), hasCode('target-exists'));
+	const beside = {source, target, size, keepBoth: true, skipIdentical: true};
+	const second = path.join(folder, 'film (2).mkv');
+	assert.equal(await exportFile(beside), second);
+	assert.equal(await exportFile(beside), second);
+	assert.deepEqual((await readdir(folder)).toSorted(), ['film (2).mkv', 'film.mkv']);
+	assert.ok(other.equals(await readFile(target)));
+});
+
+test('a move onto the same bytes gives the source away', async t => {
+	const {source, folder} = await createFiles(t);
+	const target = path.join(folder, 'film.mkv');
+	await writeFile(target, bytes);
+	const placed: string[] = [];
+	const onPlaced = async (file: string) => placed.push(file) > 0;
+	assert.equal(await exportFile({source, target, size, move: true, skipIdentical: true, onPlaced}), target);
+	assert.deepEqual(placed, [target]);
+	await assert.rejects(access(source), {code: 'ENOENT'});
+	await assertContent(target);
+});

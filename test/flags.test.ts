@@ -1,13 +1,20 @@
 // What flags do, as a user sees it.
 import assert from 'node:assert/strict';
+import {execFile, spawn} from 'node:child_process';
 import {createHash} from 'node:crypto';
+import {once} from 'node:events';
 import {readdir, writeFile} from 'node:fs/promises';
 import path from 'node:path';
+import process from 'node:process';
 import {test} from 'node:test';
+import {promisify} from 'node:util';
 import {commands} from '../source/cli/commands.ts';
-import {CliProcess} from './support/cli.ts';
+import {defaultStorageDir} from '../source/defaults.ts';
+import {builtCli, cleanEnvironment, CliProcess} from './support/cli.ts';
 import {content} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
+
+const isWindows = process.platform === 'win32';
 
 test('URLs come from a file and from standard input, one a line', async t => {
 	const origin = await startOrigin(t, {size: 1000});
@@ -101,8 +108,18 @@ test('with --keep the lines go on when everything is done', async t => {
 test('what is typed wrong is told at once, with the near word', async t => {
 	for (const [words, sentence] of [
 		[['lsit'], /^downstream-tui: "lsit" is neither a command nor a URL .*; did you mean list\?\n$/],
-		[['list', '--jsno'], /^downstream-tui: --jsno is no flag; did you mean --json\?\n$/],
-		[['url'], /^downstream-tui: usage: downstream-tui url ID\n$/],
+		[['list', '--jsno'], /^downstream-tui: --jsno is not an option; did you mean --json\?\n$/],
+		[['url'], /^downstream-tui: usage: downstream-tui url ID; see downstream-tui url --help\n$/],
+		[
+			['get'],
+			/usage: downstream-tui get URL…; - reads URLs from standard input; see downstream-tui get --help\n$/,
+		],
+		[['gt'], /did you mean get\?\n$/],
+		[['get', 'example.com/a.mkv'], /did you mean https:\/\/example\.com\/a\.mkv\?\n$/],
+		[['get', '--mouse', 'http://127.0.0.1:1/a'], /^downstream-tui: --mouse is not an option of get; see /],
+		[['list', '-o', 'x'], /^downstream-tui: -o is not an option of list; see downstream-tui list --help\n$/],
+		[['play', '-o', 'x', '1'], /-o is not an option of play/],
+		[['--delete-data'], /--delete-data is not an option without a command; remove has it\n$/],
 		[['get', '--port', '1', '--port', '2'], /^downstream-tui: --port: it can be given only once\n$/],
 	] as const) {
 		const typed = await CliProcess.start(t, words);
@@ -129,6 +146,56 @@ test('--help tells of the program, or of one command, whatever the settings are'
 	assert.match(remove, /--delete-data/);
 	assert.doesNotMatch(remove, /--limit-rate/);
 	assert.match(await help('get', '-h'), /--limit-rate/);
-	assert.match(await help('--version'), /^\d+\.\d+\.\d+\n$/);
+	assert.doesNotMatch(await help('get', '-h'), /--delete-data|--theme|--mouse|--bell|--paused/);
+	assert.equal(await help('help'), all);
+	assert.equal(await help('help', 'remove'), remove);
+	for (const words of [['--version'], ['-V'], ['version']]) {
+		assert.match(await help(...words), /^\d+\.\d+\.\d+\n$/);
+	}
+
+	assert.match(all, new RegExp(`\\(default: .*${path.basename(defaultStorageDir())}\\)`));
+	assert.match(all, /\(default: \S*settings\.json\)/);
 	assert.match(await help('completion', 'bash'), /complete -F _downstream_tui downstream-tui\n$/);
+});
+
+test(
+	'a pipe brings URLs without a terminal and without an operand',
+	{skip: isWindows && 'needs sh'},
+	async t => {
+		const origin = await startOrigin(t, {size: 1000});
+		const storage = path.join(await temporaryFolder(t), 'storage');
+		const command = [process.execPath, await builtCli(), '--port', '0', '--storage', storage];
+		const {stdout} = await promisify(execFile)(
+			'sh',
+			['-c', 'printf "%s\\n" "$0" | "$@"', origin.url, ...command],
+			{env: cleanEnvironment()},
+		);
+		assert.match(stdout, /\[1\] added {2}film\.bin/);
+		assert.match(stdout, /\[1\] done/);
+		assert.equal(origin.requests.length, 1);
+	},
+);
+
+test('an open pipe without a line does not keep the program from serving', async t => {
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const serve = spawn(process.execPath, [await builtCli(), '--json', '--port', '0', '--storage', storage], {
+		env: cleanEnvironment(),
+		stdio: ['pipe', 'pipe', 'inherit'],
+	});
+	const [line] = (await once(serve.stdout, 'data')) as [Buffer];
+	assert.match(line.toString(), /^\{"event":"ready"/);
+	const ended = once(serve, 'exit');
+	serve.kill('SIGINT');
+	assert.deepEqual(await ended, [130, null]);
+});
+
+test('--si shows units of 1000', async t => {
+	const origin = await startOrigin(t, {size: 2_000_000});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const plain = await CliProcess.start(t, ['--si', '--port', '0', '--storage', storage, origin.url]);
+	assert.equal(await plain.exit(), 0, plain.stderr);
+	assert.match(plain.stdout, /size 2\.00 MB,/);
+	const list = await CliProcess.start(t, ['list', '--storage', storage]);
+	await list.exit();
+	assert.match(list.stdout, /1\.90 MiB of 1\.90 MiB/);
 });

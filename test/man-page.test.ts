@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
 import {existsSync} from 'node:fs';
 import {readdir, readFile} from 'node:fs/promises';
+import {homedir} from 'node:os';
 import path from 'node:path';
 import {test} from 'node:test';
 import {commands, usageOf, type CommandName} from '../source/cli/commands.ts';
@@ -10,7 +11,7 @@ import {manPage} from '../source/cli/man-page.ts';
 import {builtCli} from './support/cli.ts';
 import {missing} from './support/programs.ts';
 
-/** Prints for a screen of 400 columns, so that no entry is broken. */
+/** Rendered at 400 columns, which keeps each entry on one line. */
 function rendered(page: string): string {
 	const {stdout} = spawnSync('mandoc', ['-T', 'utf8', '-O', 'width=400'], {input: page, encoding: 'utf8'});
 	// Bold and underlined characters are typed twice.
@@ -18,7 +19,7 @@ function rendered(page: string): string {
 	return stdout.replaceAll(/.\u0008/g, '');
 }
 
-test('the build writes a page without a mistake', {skip: missing('mandoc')}, async () => {
+test('the build writes a valid page', {skip: missing('mandoc')}, async () => {
 	// A list: npm 11 does not link a page that is given as text.
 	const {man} = JSON.parse(await readFile(path.join(import.meta.dirname, '../package.json'), 'utf8')) as {
 		man: unknown;
@@ -31,7 +32,7 @@ test('the build writes a page without a mistake', {skip: missing('mandoc')}, asy
 	assert.match(rendered(await readFile(file, 'utf8')), /^downstream-tui \d+\.\d+\.\d+ /m);
 });
 
-test('each command and each flag is in it, as it is typed', {skip: missing('mandoc')}, () => {
+test('has each command and each flag as typed', {skip: missing('mandoc')}, () => {
 	const lines = rendered(manPage('1.2.3'))
 		.split('\n')
 		.map(line => line.trim());
@@ -48,14 +49,24 @@ test('each command and each flag is in it, as it is typed', {skip: missing('mand
 	}
 });
 
-test('no sign of a text means more to roff', () => {
+test('escapes every character that roff would interpret', () => {
 	for (const line of manPage('1.2.3').split('\n').slice(1)) {
-		assert.match(line, /^(?:\.(?:SH|SS|TP|PP|B)(?: |$))?(?:\\-|\\\(aq|\\f[BIR]|[^-'\\])*$/);
+		assert.match(line, /^(?:\.(?:SH|SS|TP|PP|B)(?: |$))?(?:\\-|\\\((?:aq|ti)|\\e|\\f[BIR]|[^-'~\\])*$/);
 		assert.match(line, /^[\x20-\x7E]*$/);
 	}
 });
 
-test('it is not in what the program loads', async () => {
+test('has the sections that a manual page is searched for', () => {
+	const page = manPage('1.2.3');
+	for (const section of ['EXAMPLES', 'ENVIRONMENT', 'FILES', 'EXIT STATUS', 'DESCRIPTION']) {
+		assert.match(page, new RegExp(`^\\.SH ${section}$`, 'm'));
+	}
+
+	// The machine that built it is not the one it is read on.
+	assert.doesNotMatch(page, new RegExp(homedir().replaceAll('-', String.raw`\\-`)));
+});
+
+test('is no part of the files that the program loads', async () => {
 	const folder = path.dirname(await builtCli());
 	for (const file of await readdir(folder)) {
 		assert.ok(

@@ -123,7 +123,7 @@ test('get and list report a playlist in place of the film', async t => {
 	});
 	const folder = await temporaryFolder(t);
 	const common = ['--storage', path.join(folder, 'storage'), '--export-dir', folder, '--port', '0'];
-	const get = await CliProcess.start(t, ['get', ...common, origin.urlOf('/film')]);
+	const get = await CliProcess.start(t, ['get', '--keep', ...common, origin.urlOf('/film')]);
 	assert.equal(await get.exit(), 0);
 	assert.match(get.stderr, /^downstream-tui: film\S* is a playlist \(HLS\), not the film itself$/m);
 	const list = await CliProcess.start(t, ['list', ...common.slice(0, 2)]);

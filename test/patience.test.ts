@@ -5,9 +5,14 @@ import {parseDuration} from '../source/text/duration.ts';
 import {QuietTime, Waits} from '../source/cli/output/patience.ts';
 import {blankDownload} from './support/blank-download.ts';
 
-const error = {code: 'origin-unreachable', message: 'cdn.example.org: connection refused', at: 0} as const;
+const error = {
+	code: 'origin-unreachable',
+	message: 'cdn.example.org: connection refused',
+	at: 0,
+	tries: 3,
+} as const;
 const asking: Download = blankDownload;
-const waiting: Download = {...blankDownload, status: 'waiting', error, retryAt: 8000};
+const waiting: Download = {...blankDownload, size: 100, status: 'waiting', error, retryAt: 8000};
 
 /** As `get` prints them. */
 function linesOf(waits: Waits, download: Download, now: number): string[] {
@@ -23,7 +28,7 @@ test('durations are read as people write them', () => {
 	}
 });
 
-test('the time without a byte begins anew with each byte, and does not run while the disk is read', () => {
+test('the time without data restarts with each byte, and stops while the disk is read', () => {
 	const quiet = new QuietTime();
 	let now = 0;
 	const look = (downloads: Download[], milliseconds: number) => {
@@ -41,29 +46,29 @@ test('the time without a byte begins anew with each byte, and does not run while
 	assert.ok(look([{...asking, lastByteAt: 1}], 0) <= 7000, 'the computer slept');
 });
 
-test('a state of a download that does not go on is told once, however often it is tried', () => {
+test('a reason to wait is reported once, however many tries it takes', () => {
 	const waits = new Waits();
 	const told: string[] = [];
 	for (let second = 0; second < 60; second++) {
 		told.push(...linesOf(waits, second % 2 === 0 ? waiting : asking, second * 1000));
 	}
 
-	assert.deepEqual(told, ['film.mkv: cdn.example.org: connection refused; tries again, next in 6s']);
+	assert.deepEqual(told, ['film.mkv: cdn.example.org: connection refused; try 4 in 6s']);
 	assert.deepEqual(linesOf(waits, {...asking, status: 'active', lastByteAt: 61_000}, 61_000), [
-		'film.mkv: goes on',
+		'film.mkv: resumed',
 	]);
 });
 
-test('a server that says nothing is named within seconds, one that answers soon is not', () => {
+test('a silent server is named within seconds, one that responds soon is not', () => {
 	const waits = new Waits();
 	const told = [0, 1, 2, 3, 4, 5, 6, 30].flatMap(second => linesOf(waits, asking, second * 1000));
-	assert.deepEqual(told, ['film.mkv: no answer from cdn.example.org yet; waiting']);
+	assert.deepEqual(told, ['film.mkv: no response from cdn.example.org yet; waiting']);
 	const soon = new Waits();
 	linesOf(soon, asking, 0);
 	assert.deepEqual(linesOf(soon, {...asking, status: 'active', lastByteAt: 1000}, 1000), []);
 });
 
-test('a download that waits for a connection to its server says so', () => {
+test('a download queued for a connection to its server says so', () => {
 	const waits = new Waits();
 	const queued: Download = {...blankDownload, status: 'queued', hostCeiling: 1};
 	linesOf(waits, queued, 0);
@@ -73,7 +78,15 @@ test('a download that waits for a connection to its server says so', () => {
 	assert.deepEqual(linesOf(waits, {...queued, hostCeiling: null}, 6000), []);
 });
 
-test('a check of the disk is no silence of a server', () => {
+test('a host that refuses or is unknown at the very first try is reported at the first look', () => {
+	const first = {...waiting, size: null, error: {...error, tries: 1}, retryAt: 4000};
+	assert.deepEqual(linesOf(new Waits(), first, 0), [
+		'film.mkv: cdn.example.org: connection refused; try 2 in 4s',
+	]);
+	assert.deepEqual(linesOf(new Waits(), waiting, 0), [], 'it has answered before');
+});
+
+test('a check of the disk does not count as silence', () => {
 	const waits = new Waits();
 	linesOf(waits, asking, 0);
 	linesOf(waits, {...asking, status: 'checking'}, 4000);

@@ -79,7 +79,7 @@ test('get and list tell of a playlist that is sent as plain text', async t => {
 	const folder = await temporaryFolder(t);
 	const at = ['--storage', path.join(folder, 'storage')];
 	const get = await CliProcess.start(t, [
-		...['get', ...at, '--export-dir', folder, '--port', '0'],
+		...['get', '--keep', ...at, '--export-dir', folder, '--port', '0'],
 		origin.urlOf('/film'),
 	]);
 	assert.equal(await get.exit(), 0);

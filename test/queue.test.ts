@@ -24,7 +24,7 @@ const places: Array<[words: string, downloads: Named[], places: number, expected
 
 for (const [words, downloads, count, expected] of places) {
 	test(`places of the queue: ${words}`, () => {
-		const names = Array.from(withPlace(downloads, count), ({name}) => name);
+		const names = Array.from(withPlace(downloads, count, {isRequested: () => true}), ({name}) => name);
 		assert.deepEqual(names.toSorted(), expected);
 	});
 }

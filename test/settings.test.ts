@@ -5,7 +5,17 @@ import path from 'node:path';
 import {test} from 'node:test';
 import {checkArguments, checkOperands, commandOf} from '../source/cli/arguments.ts';
 import {DownStreamError} from '../source/downstream.ts';
-import {flags, flagGroups, flagsHelp, kebabCase, type FlagName, type Flags} from '../source/cli/flags.ts';
+import {commands, flagsOf, type CommandName} from '../source/cli/commands.ts';
+import {
+	flags,
+	flagGroups,
+	allFlags,
+	flagsHelp,
+	kebabCase,
+	optionOf,
+	type FlagName,
+	type Flags,
+} from '../source/cli/flags.ts';
 import {readSettingsFile} from '../source/cli/settings-file.ts';
 import {settingsFrom} from '../source/cli/settings.ts';
 import {CliProcess} from './support/cli.ts';
@@ -16,20 +26,49 @@ const MiB = 1024 * 1024;
 test('every flag is in one group of the help', () => {
 	const grouped: string[] = Object.values(flagGroups).flat();
 	assert.deepEqual(grouped.toSorted(), Object.keys(flags).toSorted());
-	assert.match(flagsHelp(), /^ {2}--no-title +leave/m);
-	assert.match(flagsHelp(), /^ {2}-H, --header 'Name: value' +sent/m);
-	assert.ok(
-		flagsHelp()
-			.split('\n')
-			.every(line => line.length <= 118),
-	);
+	const help = flagsHelp(allFlags, {storage: '~/cache', config: '~/config'});
+	assert.match(help, /^ {2}--no-title +leave/m);
+	assert.match(help, /^ {2}-H, --header 'Name: value' +request header/m);
+	assert.match(help, /^ {2}--storage DIR +folder .*\n +\(default: ~\/cache\)$/m);
+	assert.ok(help.split('\n').every(line => line.length <= 118));
 });
 
-/** Of each flag a value that is refused, and what is said of it. Undefined: any value is good that is there. */
+test('every flag belongs to a command or to the dashboard, and is refused elsewhere', () => {
+	const names = [undefined, ...(Object.keys(commands) as CommandName[])];
+	for (const flag of allFlags) {
+		assert.ok(
+			names.some(name => flagsOf(name).includes(flag)),
+			flag,
+		);
+		const {kind} = flags[flag];
+		const words = kind === 'switch' ? [optionOf(flag)] : [optionOf(flag), 'x'];
+		for (const name of names) {
+			const check = () => checkArguments([...(name === undefined ? [] : [name]), ...words]);
+			if (flagsOf(name).includes(flag)) {
+				check();
+			} else {
+				const whose =
+					name === undefined ? 'without a command' : `of ${name}; see downstream-tui ${name} --help`;
+				assert.throws(check, {
+					code: 'bad-request',
+					message: new RegExp(`^${optionOf(flag)} is not an option ${whose}`),
+				});
+			}
+		}
+	}
+});
+
+/** A bad value of each flag and its error. Undefined: any value is valid. */
 const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	storage: undefined,
 	exportDir: undefined,
 	output: undefined,
+	overwrite: ['maybe', /^--overwrite "maybe"/],
+	keepBoth: ['maybe', /^--keep-both "maybe"/],
+	move: ['maybe', /^--move "maybe"/],
+	all: ['maybe', /^--all "maybe"/],
+	name: undefined,
+	paused: ['maybe', /^--paused "maybe"/],
 	deleteData: ['maybe', /^--delete-data "maybe": it must be true or false/],
 	port: ['70000', /^--port "70000": it must be a whole number from 0 to 65535$/],
 	config: ['/nowhere/x.json', /^The settings file \/nowhere\/x\.json cannot be read$/],
@@ -77,6 +116,12 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	logLevel: ['loud', /^--log-level "loud": it must be one of error, warn, info, debug$/],
 };
 
+/** A command that has the flag; none where the dashboard has it. */
+function userOf(flag: FlagName): string[] {
+	const names = Object.keys(commands) as CommandName[];
+	return flagsOf(undefined).includes(flag) ? [] : [names.find(name => flagsOf(name).includes(flag))!];
+}
+
 for (const [name, example] of Object.entries(wrong)) {
 	test(`a bad --${kebabCase(name)} is refused in a sentence`, () => {
 		const option = `--${kebabCase(name)}`;
@@ -91,7 +136,7 @@ for (const [name, example] of Object.entries(wrong)) {
 		if (example) {
 			const [value, sentence] = example;
 			refuses(sentence, () => {
-				checkArguments([`${option}=${value}`]);
+				checkArguments([...userOf(name as FlagName), `${option}=${value}`]);
 				const given = {[name]: kind === 'list' ? [value] : value};
 				settingsFrom(given, {}, readSettingsFile(name === 'config' ? value : undefined));
 			});
@@ -130,21 +175,21 @@ for (const [given, sentence] of [
 }
 
 for (const [words, sentence] of [
-	[['--colr'], /^--colr is no flag; did you mean --color\?$/],
-	[['get', '--exportDir', '/tmp'], /^--exportDir is no flag; did you mean --export-dir\?$/],
-	[['--no-tilte'], /^--no-tilte is no flag; did you mean --no-title\?$/],
-	[['--no-port'], /^--no-port is no flag/],
+	[['--colr'], /^--colr is not an option; did you mean --color\?$/],
+	[['get', '--exportDir', '/tmp'], /^--exportDir is not an option; did you mean --export-dir\?$/],
+	[['--no-tilte'], /^--no-tilte is not an option; did you mean --no-title\?$/],
+	[['--no-port'], /^--no-port is not an option/],
 	[['--hlep'], /did you mean --help\?$/],
-	[['--unheard-of=x'], /^--unheard-of is no flag$/],
-	[['--color.x', 'y'], /^--color\.x is no flag; did you mean --color\?$/],
-	[['-x'], /^-x is no flag$/],
+	[['--unheard-of=x'], /^--unheard-of is not an option$/],
+	[['--color.x', 'y'], /^--color\.x is not an option; did you mean --color\?$/],
+	[['-x'], /^-x is not an option$/],
 ] as const) {
 	test(`${words.join(' ')} is refused in a sentence`, () => {
 		assert.throws(() => checkArguments(words), {code: 'bad-request', message: sentence});
 	});
 }
 
-test('what may be typed is not refused', () => {
+test('valid arguments are accepted, and unknown commands refused with the nearest one', () => {
 	checkArguments([
 		'-',
 		'@list',
@@ -161,11 +206,20 @@ test('what may be typed is not refused', () => {
 	checkArguments(['get', '-o', 'x', '--', '--colr']);
 	assert.equal(commandOf('pause'), 'pause');
 	assert.throws(() => commandOf('puase'), /"puase" is neither a command nor a URL .*; did you mean pause\?$/);
-	assert.throws(() => commandOf('quantum'), /http:\/\/ or https:\/\/$/);
+	assert.throws(
+		() => commandOf('quantum'),
+		/http:\/\/ or https:\/\/; downstream-tui --help lists the commands$/,
+	);
 	assert.throws(() => commandOf('constructor'), /is neither a command/);
+	assert.throws(() => commandOf('gt'), /; did you mean get\?$/);
+	assert.throws(
+		() => commandOf('example.com/film.mkv'),
+		/; did you mean https:\/\/example\.com\/film\.mkv\?$/,
+	);
+	assert.throws(() => commandOf('film.mkv'), /; downstream-tui --help lists the commands$/);
 });
 
-test('a command takes as many words as its usage says', () => {
+test('a command takes as many operands as its usage says', () => {
 	for (const [name, words] of [
 		['list', ['x']],
 		['url', []],
@@ -184,7 +238,7 @@ test('a command takes as many words as its usage says', () => {
 	checkOperands('export', ['1', 'x']);
 });
 
-test('what can be given is in the settings', () => {
+test('flags arrive in the settings', () => {
 	const {allowOrigins, cacheSize, readAhead, title, si, keep, openStream, exportDir} = settingsFrom(
 		{
 			allowOrigin: ['https://player.example', 'http://127.0.0.1:3000/'],
@@ -291,7 +345,15 @@ for (const [stored, sentence] of [
 	});
 }
 
-test('a bad variable is refused by its name', () => {
+test('a mistyped variable of the environment is refused, with the nearest one', () => {
+	assert.throws(() => settingsFrom({}, {DOWNSTREAM_TUI_PROT: '1'}), {
+		code: 'bad-request',
+		message: 'DOWNSTREAM_TUI_PROT is not a setting; did you mean DOWNSTREAM_TUI_PORT?',
+	});
+	assert.throws(() => settingsFrom({}, {DOWNSTREAM_TUI_OUTPUT: 'x'}), /OUTPUT is not a setting/);
+});
+
+test('a bad value of a variable is refused by the name of the variable', () => {
 	assert.throws(() => settingsFrom({}, {DOWNSTREAM_TUI_PORT: 'x'}), /DOWNSTREAM_TUI_PORT "x": it must be/);
 	assert.throws(
 		() => settingsFrom({}, {DOWNSTREAM_TUI_MOUSE: 'x'}),
@@ -299,7 +361,7 @@ test('a bad variable is refused by its name', () => {
 	);
 });
 
-test('the program reads the settings of its user, or those of --config', async t => {
+test('the program reads the settings file of the user, or that of --config', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const folder = await temporaryFolder(t);
 	const file = await fileWith(t, {
@@ -312,7 +374,8 @@ test('the program reads the settings of its user, or those of --config', async t
 	});
 	const get = await CliProcess.start(t, ['get', '--config', file, origin.url]);
 	assert.equal(await get.exit(), 0, get.stderr);
-	assert.equal(get.stdout, `${path.join(folder, 'film.bin')}\n`);
+	const {path: written} = JSON.parse(get.stdout) as {path: string};
+	assert.equal(written, path.join(folder, 'film.bin'));
 	assert.equal(origin.requests[0]?.headers['user-agent'], 'Agent/9');
 	assert.equal(origin.requests[0].headers['x-mark'], 'kept');
 

@@ -1,16 +1,32 @@
-// What is wrong with the words of the command line, in one sentence that names the near word. Pure.
-import {commands, isCommand, takes, usageOf, type CommandName} from './commands.ts';
+// Checks the words of the command line; each refusal is one sentence with the nearest valid word. Pure.
+import {
+	commands,
+	flagsOf,
+	isCommand,
+	operandsOf,
+	takes,
+	usageOf,
+	type Command,
+	type CommandName,
+} from './commands.ts';
 import {DownStreamError} from '../downstream.ts';
-import {flags, kebabCase, optionOf, type Flag, type FlagName} from './flags.ts';
+import {allFlags, flags, kebabCase, optionOf, type Flag, type FlagName} from './flags.ts';
 import {nearestWord} from '../text/nearest-word.ts';
+import {urlMeantBy} from '../requests/url-lists.ts';
 
-/** Throws `bad-request` for a flag that does not exist, comes twice, lacks its value or has one that it does not take. */
+/**
+ * Throws `bad-request` for a flag that does not exist or means nothing to the command, is repeated, lacks its value or
+ * has an impossible one.
+ */
 export function checkArguments(words: readonly string[]): void {
 	const end = words.indexOf('--');
 	const typed = end === -1 ? words : words.slice(0, end);
-	const seen = new Set<FlagName>();
-	for (const [index, word] of typed.entries()) {
+	const seen = new Map<FlagName, string>();
+	const operands: string[] = [];
+	for (let index = 0; index < typed.length; index++) {
+		const word = typed[index]!;
 		if (!isFlag(word)) {
+			operands.push(word);
 			continue;
 		}
 
@@ -21,7 +37,7 @@ export function checkArguments(words: readonly string[]): void {
 
 		const name = flagNames.get(option!);
 		if (name === undefined) {
-			throw refusal(`${option} is no flag`, nearestWord(option!, [...options, ...others]));
+			throw refusal(`${option} is not an option`, nearestWord(option!, [...options, ...others]));
 		}
 
 		const {kind}: Flag = flags[name];
@@ -38,8 +54,48 @@ export function checkArguments(words: readonly string[]): void {
 			throw refusal(`${option}: it can be given only once`);
 		}
 
-		seen.add(name);
+		if (kind !== 'switch' && value === undefined) {
+			index++;
+		}
+
+		seen.set(name, option!);
 	}
+
+	const [first] = end === -1 ? operands : [...operands, ...words.slice(end + 1)];
+	refuseForeignFlags(first, seen);
+}
+
+/** A first word that is neither a command nor a URL has an error of its own. */
+function refuseForeignFlags(first: string | undefined, given: ReadonlyMap<FlagName, string>): void {
+	const name = first !== undefined && isCommand(first) ? first : undefined;
+	if (first !== undefined && !name && !isUrl(first)) {
+		return;
+	}
+
+	const own = flagsOf(name);
+	for (const [flag, option] of given) {
+		if (!own.includes(flag)) {
+			const users = commandsWith(flag);
+			throw refusal(
+				name === undefined
+					? `${option} is not an option without a command; ${list(users)} ${users.length === 1 ? 'has' : 'have'} it`
+					: `${option} is not an option of ${name}; see downstream-tui ${name} --help`,
+			);
+		}
+	}
+}
+
+function commandsWith(flag: FlagName): CommandName[] {
+	return (Object.keys(commands) as CommandName[]).filter(name => flagsOf(name).includes(flag));
+}
+
+function list(words: readonly string[]): string {
+	return words.length < 2 ? words.join() : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+}
+
+/** A URL, or a list of URLs. */
+export function isUrl(word: string): boolean {
+	return /^[@-]|:/.test(word);
 }
 
 /** Throws `bad-request` if there is no such command. */
@@ -47,26 +103,35 @@ export function commandOf(word: string): CommandName {
 	if (!isCommand(word)) {
 		throw refusal(
 			`${JSON.stringify(word)} is neither a command nor a URL that begins with http:// or https://`,
-			nearestWord(word, Object.keys(commands)),
+			urlMeantBy(word) ?? nearestWord(word, [...Object.keys(commands), 'help', 'version']),
+			'downstream-tui --help lists the commands',
 		);
 	}
 
 	return word;
 }
 
-/** Throws `bad-request` if those are too few or too many. */
+/** Throws `bad-request` for too few or too many. */
 export function checkOperands(name: CommandName, operands: readonly string[]): void {
-	if (!takes(commands[name], operands)) {
-		throw refusal(`usage: ${usageOf(name)}`);
+	const command: Command = commands[name];
+	if (!takes(command, operands)) {
+		const hints = [
+			`usage: ${usageOf(name)}`,
+			...(operandsOf(command).names.includes('URL') && operands.length === 0
+				? ['- reads URLs from standard input']
+				: []),
+			`see downstream-tui ${name} --help`,
+		];
+		throw refusal(hints.join('; '));
 	}
 }
 
-const others = ['--help', '-h', '--version'];
+const others = ['--help', '-h', '--version', '-V'];
 
 /** Each way to type a flag. */
 export const flagNames: ReadonlyMap<string, FlagName> = new Map(
-	Object.entries<Flag>(flags).flatMap(([key, {kind, short}]) => {
-		const name = key as FlagName;
+	allFlags.flatMap(name => {
+		const {kind, short}: Flag = flags[name];
 		const option = `--${kebabCase(name)}`;
 		return [
 			[option, name] as const,
@@ -75,16 +140,14 @@ export const flagNames: ReadonlyMap<string, FlagName> = new Map(
 		];
 	}),
 );
-const options = (Object.keys(flags) as FlagName[]).map(name => optionOf(name));
+const options = allFlags.map(name => optionOf(name));
 
 /** A lone dash is standard input, and a number may be a value. */
 function isFlag(word: string): boolean {
 	return /^-(?![\d.]|$)/.test(word);
 }
 
-function refusal(problem: string, near?: string): DownStreamError {
-	return new DownStreamError(
-		'bad-request',
-		near === undefined ? problem : `${problem}; did you mean ${near}?`,
-	);
+function refusal(problem: string, near?: string, otherwise?: string): DownStreamError {
+	const hint = near === undefined ? otherwise : `did you mean ${near}?`;
+	return new DownStreamError('bad-request', hint === undefined ? problem : `${problem}; ${hint}`);
 }

@@ -1,58 +1,105 @@
-// The one table of commands: what each is given, in the help and in completion. Pure.
-import type {FlagName} from './flags.ts';
+// The table of commands: operands, flags and help. Completion and the manual page read it too. Pure.
+import {allFlags, type FlagName} from './flags.ts';
 
 export type Command = {
-	/** What comes after its name. `…`: one or several; `[…]`: none too; `|`: one of these words. */
+	/** `…`: one or several; `[…]`: optional; `|`: one of these words. */
 	readonly operands: string;
 	readonly description: string;
-	/** The flags that it heeds, where it does not heed most of them. */
-	readonly flags?: readonly FlagName[];
 };
 
-/** Where the copy that runs, or what is stored, is found. */
+type CommandWithFlags = Command & {
+	/** The flags that mean something to it; all others are refused. */
+	readonly flags: readonly FlagName[];
+};
+
+/** Where the running instance, or the stored data, is found. */
 const found: readonly FlagName[] = ['storage', 'config'];
 /** What goes with each URL. */
 const forRequests: readonly FlagName[] = [
-	...(['header', 'userAgent', 'netrc', 'proxy', 'resolveWith', 'checksum'] as const),
-	...(['connections', 'onDemand'] as const),
+	...(['header', 'userAgent', 'netrc', 'proxy', 'resolveWith', 'checksum', 'connections'] as const),
 ];
+/** Settings of an instance of its own. */
+const forInstance: readonly FlagName[] = [
+	...[...found, ...forRequests],
+	...(['ca', 'insecure', 'timeout', 'maxActive', 'limitRate', 'readAhead', 'cacheSize'] as const),
+	...(['port', 'allowOrigin', 'openStream', 'log', 'logLevel'] as const),
+];
+const forScreen: readonly FlagName[] = [
+	...(['exportDir', 'player', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
+];
+const forPlainRun: readonly FlagName[] = ['plain', 'json', 'keep', 'giveUpAfter'];
+const forTarget: readonly FlagName[] = ['overwrite', 'keepBoth', 'move'];
 
 export const commands = {
-	serve: {operands: '[URL…]', description: 'no dashboard: plain lines (--json: one object per line)'},
-	get: {operands: 'URL…', description: 'download to the end, export, exit'},
-	play: {operands: 'URL', description: 'add it and start a player on its stream'},
-	demo: {operands: '', description: 'try everything without a network'},
+	serve: {
+		operands: '[URL…]',
+		description: 'run without a dashboard: plain lines, or JSON events with --json',
+		flags: [...forInstance, 'onDemand', 'json', 'si'],
+	},
+	get: {
+		operands: 'URL…',
+		description: 'download, save, print each path, exit',
+		flags: [
+			...[...forInstance, ...forTarget],
+			...(['exportDir', 'output', 'keep', 'giveUpAfter', 'onChange', 'allowHtml'] as const),
+			...(['json', 'ascii', 'si'] as const),
+		],
+	},
+	play: {
+		operands: 'URL',
+		description: 'add a URL and start a player on its stream',
+		flags: [...forInstance, 'onDemand', 'player', 'giveUpAfter'],
+	},
+	demo: {
+		operands: '',
+		description: 'try everything without a network',
+		flags: [
+			...forInstance.filter(name => !['storage', 'proxy'].includes(name)),
+			...forScreen,
+			'plain',
+			'json',
+		],
+	},
 	add: {
 		operands: 'URL…',
-		description: 'hand URLs to the copy that runs',
-		flags: [...found, ...forRequests, 'json'],
+		description: 'add URLs to the running instance',
+		flags: [...found, ...forRequests, 'onDemand', 'name', 'paused', 'json', 'si'],
 	},
-	list: {operands: '', description: 'print the downloads, one a line', flags: [...found, 'json', 'port']},
+	list: {
+		operands: '',
+		description: 'print the downloads, one per line',
+		flags: [...found, 'all', 'json', 'port', 'si'],
+	},
 	url: {operands: 'ID', description: 'print the stream URL', flags: [...found, 'port']},
 	pause: {operands: 'ID…', description: 'pause downloads', flags: found},
 	resume: {operands: 'ID…', description: 'resume downloads', flags: found},
 	cancel: {operands: 'ID…', description: 'cancel downloads', flags: found},
-	remove: {operands: 'ID…', description: 'take downloads off the list', flags: [...found, 'deleteData']},
-	export: {operands: 'ID PATH', description: 'write the file of a download', flags: found},
-	verify: {operands: 'ID…', description: 'check the bytes that are stored', flags: found},
-	completion: {
-		operands: 'bash|zsh|fish',
-		description: 'print what completes the words of a shell',
-		flags: [],
-	},
-} as const satisfies Readonly<Record<string, Command>>;
+	remove: {operands: 'ID…', description: 'remove downloads from the list', flags: [...found, 'deleteData']},
+	export: {operands: 'ID PATH', description: 'copy the file out', flags: [...found, ...forTarget]},
+	verify: {operands: 'ID…', description: 'check stored data against its checksums', flags: found},
+	completion: {operands: 'bash|zsh|fish', description: 'print a shell completion script', flags: []},
+} as const satisfies Readonly<Record<string, CommandWithFlags>>;
 
 export type CommandName = keyof typeof commands;
 
+/** Of the program without a command: the dashboard, or lines where it cannot be drawn. */
+const forDashboard: readonly FlagName[] = [...forInstance, 'onDemand', ...forScreen, ...forPlainRun];
+
 export function isCommand(word: string): word is CommandName {
 	return Object.hasOwn(commands, word);
+}
+
+/** In the order of the table of flags. */
+export function flagsOf(name: CommandName | undefined): FlagName[] {
+	const own: readonly FlagName[] = name === undefined ? forDashboard : commands[name].flags;
+	return allFlags.filter(flag => own.includes(flag));
 }
 
 export function usageOf(name: CommandName): string {
 	return `downstream-tui ${name} ${commands[name].operands}`.trim();
 }
 
-/** What stands at each place after the name: `ID`, `PATH`. The last of a `…` is that of all further places. */
+/** What stands at each place after the name: `ID`, `PATH`. With `…` the last one is for all further places. */
 export function operandsOf({operands}: Command): {
 	readonly names: readonly string[];
 	readonly isEndless: boolean;
@@ -60,7 +107,7 @@ export function operandsOf({operands}: Command): {
 	return {names: operands.match(/[\w|]+/g) ?? [], isEndless: operands.includes('…')};
 }
 
-/** Are there as many words as the command is given? */
+/** Whether the command takes that many words. */
 export function takes(command: Command, words: readonly string[]): boolean {
 	const {names, isEndless} = operandsOf(command);
 	const least = command.operands.startsWith('[') ? 0 : names.length;

@@ -1,6 +1,6 @@
 // Shell completion: the candidates for an unfinished command line, and the script with which each shell asks for them.
 // Pure.
-import {commands, isCommand, operandsOf, type Command, type CommandName} from './commands.ts';
+import {commands, flagsOf, isCommand, operandsOf, type CommandName} from './commands.ts';
 import {DownStreamError} from '../downstream.ts';
 import {flags, optionOf, type Flag, type FlagName} from './flags.ts';
 import {flagNames} from './arguments.ts';
@@ -171,12 +171,6 @@ function wordsOf(line: string): {words: string[]; current: string} {
 	const words = shellLine(line + cursor).words.filter(word => typeof word === 'string');
 	const current = words.pop() ?? '';
 	return {words: words.slice(1), current: current.replace(/^['"]/, '').replace(cursor, '')};
-}
-
-/** The flags that a command takes; all of them without a command. */
-function flagsOf(name: CommandName | undefined): readonly FlagName[] {
-	const command: Command | undefined = name && commands[name];
-	return command?.flags ?? (Object.keys(flags) as FlagName[]);
 }
 
 function takesValue(name: FlagName): boolean {

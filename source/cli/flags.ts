@@ -1,31 +1,39 @@
-// The one table of flags: how each is given, in the help and in the settings file. Pure.
+// The table of flags: their form, help text and place in the settings file. Pure.
 import {defaults} from '../defaults.ts';
 import {connections} from '../schema.ts';
 
 export type Flag = {
 	readonly kind: 'text' | 'switch' | 'list';
 	readonly short?: string;
-	/** What stands for the value in the help: `DIR`, `FILE` and `PATH` are those of the file system. */
+	/** Placeholder of the value in the help; `DIR`, `FILE` and `PATH` stand for paths. */
 	readonly value?: string;
-	/** All values that are allowed. */
+	/** All accepted values. */
 	readonly choices?: readonly string[];
-	/** One line or several of the help. */
+	/** One or several lines of help. */
 	readonly description: string;
-	/** Of one run alone: neither in the settings file nor in the environment. */
+	/** The description ends with this default, a path that depends on the user. */
+	readonly defaultPath?: 'storage' | 'config';
+	/** For a single run: refused in the settings file and the environment. */
 	readonly runOnly?: true;
-	/** Said to turn it off: the help has it with `--no-`. */
+	/** On unless turned off: the help shows it with `--no-`. */
 	readonly defaultsOn?: true;
 };
 
 export const flagGroups = {
-	Where: ['storage', 'exportDir', 'output', 'deleteData', 'port', 'config'],
-	'From where': ['header', 'userAgent', 'netrc', 'proxy', 'resolveWith', 'checksum', 'ca', 'insecure'],
-	'When it fails': ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
-	'How fast': ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'cacheSize'],
-	'To players': ['player', 'allowOrigin', 'openStream'],
-	'How shown': [
-		...['plain', 'keep', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'],
-		...['log', 'logLevel'],
+	Files: [
+		...(['storage', 'exportDir', 'output', 'overwrite', 'keepBoth', 'move', 'keep'] as const),
+		...(['deleteData', 'all', 'config'] as const),
+	],
+	Requests: [
+		...(['header', 'userAgent', 'netrc', 'proxy', 'resolveWith', 'checksum', 'name', 'paused'] as const),
+		...(['ca', 'insecure'] as const),
+	],
+	Failures: ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
+	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'cacheSize'],
+	Players: ['port', 'player', 'allowOrigin', 'openStream'],
+	Output: [
+		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
+		...(['log', 'logLevel'] as const),
 	],
 } as const;
 
@@ -33,146 +41,160 @@ export const flags = {
 	storage: {
 		kind: 'text',
 		value: 'DIR',
-		description: "what was fetched is kept here (default: the user's cache folder)",
+		description: 'folder for downloaded data',
+		defaultPath: 'storage',
 	},
 	exportDir: {
 		kind: 'text',
 		value: 'DIR',
-		description: 'finished files are exported here (default: this folder)',
+		description: 'folder for finished files (default: the current folder)',
 	},
 	output: {
 		kind: 'text',
 		short: 'o',
 		value: 'PATH',
-		description: 'get: the file or folder to write',
+		description: 'file or folder to write; - streams to standard output, in order',
 		runOnly: true,
 	},
-	deleteData: {
+	overwrite: {kind: 'switch', description: 'replace an existing file', runOnly: true},
+	keepBoth: {
 		kind: 'switch',
-		description: 'remove: delete the bytes too, which stay otherwise',
+		description: 'beside an existing file, write one such as "film (2).mkv"',
+		runOnly: true,
+	},
+	move: {
+		kind: 'switch',
+		description: 'move the file out of the store instead of linking or copying it',
+		runOnly: true,
+	},
+	deleteData: {kind: 'switch', description: 'delete the stored bytes too', runOnly: true},
+	all: {
+		kind: 'switch',
+		description: 'include downloads that left the list but can still be resumed',
 		runOnly: true,
 	},
 	port: {
 		kind: 'text',
 		value: 'N',
-		description: `of the local proxy (default: ${defaults.port}, or the next free one; 0: any free one)`,
+		description: `port of the local proxy (default: ${defaults.port}, or the next free one; 0: any free port)`,
 	},
 	config: {
 		kind: 'text',
 		value: 'FILE',
-		description:
-			"settings by the names of these flags, as JSON\n(default: settings.json in the user's configuration folder)",
+		description: 'settings file: JSON with the names of these flags',
+		defaultPath: 'config',
 		runOnly: true,
 	},
 	header: {
 		kind: 'list',
 		short: 'H',
 		value: "'Name: value'",
-		description: 'sent with every URL given here; may be repeated',
+		description: 'request header for every URL given here; repeatable',
 	},
-	userAgent: {kind: 'text', value: 'TEXT', description: 'instead of our own'},
-	netrc: {kind: 'switch', description: 'user and password from ~/.netrc (or the file that NETRC names)'},
+	userAgent: {kind: 'text', value: 'TEXT', description: 'User-Agent to send'},
+	netrc: {kind: 'switch', description: 'log in with ~/.netrc (or the file named by NETRC)'},
 	proxy: {
 		kind: 'text',
 		value: 'URL',
 		description:
-			'http://, https://, socks5://, socks5h://, socks4:// or socks4a://, with user:password@\nif needed, or direct (default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)',
+			'upstream proxy: http://, https://, socks5://, socks5h://, socks4:// or socks4a://,\nwith user:password@ if needed; direct for none\n(default: HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY)',
 	},
 	resolveWith: {
 		kind: 'text',
 		value: 'COMMAND',
 		description:
-			"such as 'yt-dlp -g': prints the link to fetch for what is given,\nagain each time that the link has expired",
+			"command that turns a page into a direct link, such as 'yt-dlp -g';\nrun again whenever the link has expired",
 	},
 	checksum: {
 		kind: 'text',
 		value: 'SUM',
-		description: 'of the one URL given: md5:, sha1:, sha256: or sha512: and its digits',
+		description: 'expected checksum (single URL only): md5:, sha1:, sha256: or sha512: and hex digits',
 		runOnly: true,
 	},
+	name: {kind: 'text', value: 'NAME', description: 'file name (single URL only)', runOnly: true},
+	paused: {kind: 'switch', description: 'add without starting', runOnly: true},
 	ca: {kind: 'text', value: 'FILE', description: 'trust these certificates too (PEM)'},
-	insecure: {kind: 'switch', description: 'trust any certificate'},
+	insecure: {kind: 'switch', description: 'accept any certificate'},
 	timeout: {
 		kind: 'text',
 		value: 'TIME',
-		description: `for the first answer of a server, longer when it is tried again (default: ${defaults.timeout})`,
+		description: `time for the first response of a server, longer on each retry (default: ${defaults.timeout})`,
 	},
 	giveUpAfter: {
 		kind: 'text',
 		value: 'TIME',
-		description: `get, play, --plain: stop after this long without data, such as 90s, 5m\nor 2h (default: ${defaults.giveUpAfter}; 0: never)`,
+		description: `stop after this long without data, such as 90s, 5m or 2h\n(default: ${defaults.giveUpAfter}; 0: never)`,
 	},
 	onChange: {
 		kind: 'text',
 		value: 'WHAT',
 		choices: ['stop', 'continue', 'restart'],
 		description:
-			'get: if the file changes on the server, stop (default), continue where samples\nof the bytes agree, or restart',
+			'if the file changes on the server: stop (default), continue where samples\nof the bytes agree, or restart',
 		runOnly: true,
 	},
-	allowHtml: {
-		kind: 'switch',
-		description: 'get: a web page in place of the file is no failure',
-		runOnly: true,
-	},
+	allowHtml: {kind: 'switch', description: 'accept a web page in place of the file', runOnly: true},
 	connections: {
 		kind: 'text',
 		value: 'N',
-		description: `for each file, ${connections.min} to ${connections.max} (default: ${defaults.connections})`,
+		description: `connections per file, ${connections.min} to ${connections.max} (default: ${defaults.connections})`,
 	},
 	maxActive: {
 		kind: 'text',
 		value: 'N',
-		description: `downloads at the same time (default: ${defaults.maxActive})`,
+		description: `simultaneous downloads (default: ${defaults.maxActive})`,
 	},
 	limitRate: {
 		kind: 'text',
 		value: 'RATE',
-		description: 'of all together, such as 500K or 5M a second (default: none)',
+		description: 'limit for all downloads together, such as 500K or 5M per second (default: none)',
 	},
-	onDemand: {kind: 'switch', description: 'fetch only what players ask for'},
+	onDemand: {kind: 'switch', description: 'fetch only what players read'},
 	readAhead: {
 		kind: 'text',
 		value: 'SIZE',
-		description: `at most so much is kept ready for a player (default: ${defaults.readAhead})`,
+		description: `limit of the data kept ready for a player (default: ${defaults.readAhead})`,
 	},
 	cacheSize: {
 		kind: 'text',
 		value: 'SIZE',
 		description:
-			'beyond it, such as 20G, complete downloads go that were not read\nfor the longest time (default: none go)',
+			'delete the least recently read complete downloads above this size, such as 20G\n(default: never)',
 	},
 	player: {
 		kind: 'text',
 		value: 'COMMAND',
-		description: 'what play and the key o start (default: mpv, VLC, IINA)',
+		description: 'player to start (default: mpv, VLC or IINA)',
 	},
 	allowOrigin: {
 		kind: 'list',
 		value: 'ORIGIN',
 		description:
-			'web page or browser extension that may ask, such as https://player.example; may be repeated',
+			'web page or browser extension that may use the proxy, such as\nhttps://player.example; repeatable',
 	},
-	openStream: {kind: 'switch', description: '/stream?url= needs no key'},
+	openStream: {kind: 'switch', description: 'serve /stream?url= without the key'},
 	plain: {kind: 'switch', description: 'lines instead of the dashboard, for screen readers and logs'},
-	keep: {kind: 'switch', description: 'with lines: serve on when everything is done'},
-	json: {kind: 'switch', description: 'serve, add, list: JSON, one object for each line or event'},
+	keep: {
+		kind: 'switch',
+		description: 'get: leave the downloads in the list;\nwithout a dashboard: keep running when all is done',
+	},
+	json: {kind: 'switch', description: 'JSON output, one object per line (list: one array)'},
 	ascii: {kind: 'switch', description: 'draw with ASCII only'},
 	si: {kind: 'switch', description: 'units of 1000 instead of 1024'},
 	color: {
 		kind: 'text',
 		value: 'WHEN',
 		choices: ['auto', 'always', 'never'],
-		description: 'auto (default), always or never; NO_COLOR and FORCE_COLOR are heeded',
+		description: 'auto (default), always or never; NO_COLOR and FORCE_COLOR apply too',
 	},
 	theme: {
 		kind: 'text',
 		value: 'NAME',
 		choices: ['dark', 'light', 'plain'],
-		description: "dark, light or plain (default: by the terminal's background)",
+		description: "dark, light or plain (default: from the terminal's background)",
 	},
-	mouse: {kind: 'switch', description: 'click to select and press (M switches it)'},
-	bell: {kind: 'switch', description: 'ring when a download is done'},
+	mouse: {kind: 'switch', description: 'select and press with the mouse (M toggles it)'},
+	bell: {kind: 'switch', description: 'ring the bell when a download completes'},
 	title: {kind: 'switch', description: "leave the terminal's title alone", defaultsOn: true},
 	log: {kind: 'text', value: 'FILE', description: 'write a log'},
 	logLevel: {
@@ -185,36 +207,47 @@ export const flags = {
 
 export type FlagName = keyof typeof flags;
 
+export const allFlags = Object.keys(flags) as FlagName[];
+
 type ValueOf = {text: string; switch: boolean; list: readonly string[]};
 
-/** What was given: text for flags with a value, undefined where a flag was not given. */
+/** Values from the command line; undefined where a flag is absent. */
 export type Flags = {readonly [Name in FlagName]?: ValueOf[(typeof flags)[Name]['kind']] | undefined};
+
+/** Where the defaults of `--storage` and `--config` are, as the help shows it. */
+export type DefaultPaths = Readonly<Record<'storage' | 'config', string>>;
 
 /** `exportDir` is `--export-dir`. */
 export function kebabCase(name: string): string {
 	return name.replaceAll(/[A-Z]/g, letter => `-${letter.toLowerCase()}`);
 }
 
-/** As it is typed: `--export-dir`, and `--no-title` where it turns off. */
+/** As typed: `--export-dir`, or `--no-title` for a flag that is on by default. */
 export function optionOf(name: FlagName): string {
 	return `--${(flags[name] as Flag).defaultsOn ? 'no-' : ''}${kebabCase(name)}`;
 }
 
+/** The description with the default path, where there is one. */
+export function describedFlag(name: FlagName, paths: DefaultPaths): string {
+	const {description, defaultPath}: Flag = flags[name];
+	return defaultPath === undefined ? description : `${description}\n(default: ${paths[defaultPath]})`;
+}
+
 /** The lines of the help, by group. */
-export function flagsHelp(shown: readonly FlagName[] = Object.keys(flags) as FlagName[]): string {
+export function flagsHelp(shown: readonly FlagName[], paths: DefaultPaths): string {
 	return Object.entries(flagGroups)
 		.map(([group, names]) => [group, names.filter(name => shown.includes(name))] as const)
 		.filter(([, names]) => names.length > 0)
-		.map(([group, names]) => [group, ...names.flatMap(name => flagHelp(name))].join('\n'))
+		.map(([group, names]) => [group, ...names.flatMap(name => flagHelp(name, paths))].join('\n'))
 		.join('\n\n');
 }
 
 const helpColumn = 26;
 
-function flagHelp(name: FlagName): string[] {
-	const {short, value, description}: Flag = flags[name];
+function flagHelp(name: FlagName, paths: DefaultPaths): string[] {
+	const {short, value}: Flag = flags[name];
 	const option = `${short === undefined ? '' : `-${short}, `}${optionOf(name)}`;
 	const start = `  ${option}${value === undefined ? '' : ` ${value}`}`;
-	const [first, ...rest] = description.split('\n');
+	const [first, ...rest] = describedFlag(name, paths).split('\n');
 	return [`${start.padEnd(helpColumn - 2)}  ${first}`, ...rest.map(line => ' '.repeat(helpColumn) + line)];
 }

@@ -1,9 +1,33 @@
-// The manual page, from the tables that the help is made of; written when the program is built. Pure.
+// The manual page, from the same tables as the help; the build writes it. Pure.
 import {commands, usageOf, type CommandName} from './commands.ts';
-import {flagGroups, flags, optionOf, type Flag} from './flags.ts';
-import {notes} from './help.ts';
+import {describedFlag, flagGroups, flags, optionOf, type DefaultPaths, type Flag} from './flags.ts';
+import {examples, notes} from './help.ts';
 
-/** In the macros of man(7). Without a date, so that the same sources make the same page. */
+/** The page is built on another machine than the one it is read on. */
+const defaultPaths: DefaultPaths = {storage: 'see FILES', config: 'see FILES'};
+
+const environment: ReadonlyArray<readonly [variable: string, meaning: string]> = [
+	['DOWNSTREAM_TUI_*', notes.settings],
+	['HTTP_PROXY, HTTPS_PROXY, ALL_PROXY, NO_PROXY', 'Upstream proxy, unless --proxy is given.'],
+	['NETRC', 'File with logins for --netrc instead of ~/.netrc.'],
+	['NO_COLOR, FORCE_COLOR', 'Turn colors off or on; --color wins.'],
+	['CI, TERM=dumb', 'Print lines instead of drawing the dashboard.'],
+	['ACCESSIBLE, INK_SCREEN_READER', 'The same as --plain.'],
+	['XDG_CACHE_HOME, XDG_CONFIG_HOME', 'Folders that hold the files below, on Linux.'],
+];
+
+const files: ReadonlyArray<readonly [file: string, meaning: string]> = [
+	[
+		'~/.cache/downstream-tui',
+		'Storage folder: a folder per download, and key, the key of the API. On macOS ~/Library/Caches/downstream-tui, on Windows %LOCALAPPDATA%\\downstream-tui\\Cache.',
+	],
+	[
+		'~/.config/downstream-tui/settings.json',
+		'Settings file. On macOS ~/Library/Preferences/downstream-tui/settings.json, on Windows %APPDATA%\\downstream-tui\\Config\\settings.json.',
+	],
+];
+
+/** In the macros of man(7). Without a date, so that builds are reproducible. */
 export function manPage(version: string): string {
 	const usages = (Object.keys(commands) as CommandName[]).map(
 		name => [usageOf(name), commands[name].description] as const,
@@ -11,34 +35,44 @@ export function manPage(version: string): string {
 	return [
 		`.TH DOWNSTREAM-TUI 1 "" "downstream-tui ${version}" "User Commands"`,
 		'.SH NAME',
-		`${text('downstream-tui')} \\- ${text('download manager whose downloads can be played and seeked while they download')}`,
+		`${text('downstream-tui')} \\- ${text('download manager with a built-in streaming proxy')}`,
 		'.SH SYNOPSIS',
 		`.B ${text('downstream-tui')}`,
-		text('[COMMAND] [FLAG…] [URL…]'),
+		text('[COMMAND] [OPTION…] [URL…]'),
+		'.SH DESCRIPTION',
+		text(notes.summary),
+		...[notes.urls, notes.instances].flatMap(note => ['.PP', text(note)]),
 		'.SH COMMANDS',
 		...[['downstream-tui [URL…]', notes.dashboard] as const, ...usages].flatMap(([usage, description]) =>
 			entry(bold(usage), description),
 		),
-		...[notes.ids, notes.urls, notes.copies].flatMap(note => ['.PP', text(note)]),
+		'.PP',
+		text(notes.ids),
 		'.SH OPTIONS',
 		...Object.entries(flagGroups).flatMap(([group, names]) => [
 			`.SS ${text(group)}`,
 			...names.flatMap(name => {
-				const {short, value, description}: Flag = flags[name];
+				const {short, value}: Flag = flags[name];
 				const options = [...(short === undefined ? [] : [`-${short}`]), optionOf(name)].map(each =>
 					bold(each),
 				);
 				return entry(
 					options.join(', ') + (value === undefined ? '' : ` \\fI${text(value)}\\fR`),
-					description,
+					describedFlag(name, defaultPaths),
 				);
 			}),
 		]),
 		'.SS Others',
 		...entry(`${bold('-h')}, ${bold('--help')}`, notes.help),
-		...entry(bold('--version'), notes.version),
+		...entry(`${bold('-V')}, ${bold('--version')}`, notes.version),
 		'.SH EXIT STATUS',
 		text(notes.exitCodes),
+		'.SH ENVIRONMENT',
+		...environment.flatMap(([variable, meaning]) => entry(bold(variable), meaning)),
+		'.SH FILES',
+		...files.flatMap(([file, meaning]) => entry(`\\fI${text(file)}\\fR`, meaning)),
+		'.SH EXAMPLES',
+		...examples.flatMap(([command, purpose]) => entry(bold(command), purpose)),
 		'',
 	].join('\n');
 }
@@ -51,11 +85,12 @@ function bold(word: string): string {
 	return `\\fB${text(word)}\\fR`;
 }
 
-/** As roff reads it: nothing is an escape, a hyphen of the language, a curled quote, or at the start of a line a request. */
+/** As roff reads it: no escape, no hyphen of the language, no curled quote, no request at the start of a line. */
 function text(plain: string): string {
 	return plain
 		.replaceAll('\\', '\\e')
 		.replaceAll('-', '\\-')
+		.replaceAll('~', '\\(ti')
 		.replaceAll("'", '\\(aq')
 		.replaceAll('…', '...')
 		.replaceAll(/^\./gm, '\\&.');

@@ -1,23 +1,27 @@
-// Settings that are kept: a JSON file with the names of the flags, and variables of the environment.
+// Persistent settings: a JSON file with the names of the flags, and environment variables.
 import {readFileSync} from 'node:fs';
 import path from 'node:path';
 import envPaths from 'env-paths';
 import {DownStreamError} from '../downstream.ts';
-import {flags, kebabCase, type Flag, type FlagName, type Flags} from './flags.ts';
+import {allFlags, flags, kebabCase, type Flag, type FlagName, type Flags} from './flags.ts';
 import {array, boolean, rule, text, type Refuse} from '../schema.ts';
 import {nearestWord} from '../text/nearest-word.ts';
 
-/** Values, and how a sentence names where each of them is from. */
+/** Values, and the name of each one's source for error messages. */
 export type Given = {readonly values: Flags; readonly labels: Readonly<Partial<Record<FlagName, string>>>};
 
 export const nothingGiven: Given = {values: {}, labels: {}};
 
-/** Secrets: not in a sentence, even when they are wrong. */
+/** Secrets: never quoted in an error, even if invalid. */
 const secretSettings: ReadonlySet<string> = new Set(['proxy', 'header']);
 
-/** Without a name: the file in the user's configuration folder, if there is one. Throws `bad-request`. */
+export function defaultSettingsFile(): string {
+	return path.join(envPaths('downstream-tui', {suffix: ''}).config, 'settings.json');
+}
+
+/** Default: the file in the user's configuration folder, if it exists. Throws `bad-request`. */
 export function readSettingsFile(name: string | undefined): Given {
-	const file = name ?? path.join(envPaths('downstream-tui', {suffix: ''}).config, 'settings.json');
+	const file = name ?? defaultSettingsFile();
 	let json: string;
 	try {
 		json = readFileSync(file, 'utf8');
@@ -31,10 +35,10 @@ export function readSettingsFile(name: string | undefined): Given {
 
 	let stored: unknown;
 	try {
-		// Editors of Windows begin a file with a byte order mark.
+		// Windows editors write a byte order mark.
 		stored = JSON.parse(json.replace(/^\uFEFF/, ''));
 	} catch {
-		// The parser's own message quotes the file, which may hold passwords.
+		// The message of the parser quotes the file, which may hold passwords.
 		throw new DownStreamError('bad-request', `The settings file ${file} is not valid JSON`);
 	}
 
@@ -45,9 +49,7 @@ export function readSettingsFile(name: string | undefined): Given {
 	const found = Object.entries(stored).map(([key, value]) => {
 		const flag = flagOf(key);
 		if (flag === undefined) {
-			const allowed = (Object.keys(flags) as FlagName[])
-				.filter(each => isKept(each))
-				.map(each => kebabCase(each));
+			const allowed = allFlags.filter(each => isKept(each)).map(each => kebabCase(each));
 			const near = nearestWord(key, allowed);
 			throw new DownStreamError(
 				'bad-request',
@@ -60,10 +62,26 @@ export function readSettingsFile(name: string | undefined): Given {
 	return givenOf(found);
 }
 
-/** `DOWNSTREAM_TUI_EXPORT_DIR` and so on. Of a list each line is a value. Throws `bad-request`. */
+/**
+ * `DOWNSTREAM_TUI_EXPORT_DIR` and so on; each line of a list is a value. Throws `bad-request`, also for an unknown variable
+ * with this prefix.
+ */
 export function readEnvironment(environment: NodeJS.ProcessEnv): Given {
-	const found = Object.keys(flags).flatMap(key => {
-		const name = key as FlagName;
+	const variables = allFlags.filter(name => isKept(name)).map(name => variableOf(name));
+	for (const [variable, value] of Object.entries(environment)) {
+		if (variable.startsWith(prefix) && value !== '' && !variables.includes(variable)) {
+			const near = nearestWord(
+				variable.slice(prefix.length),
+				variables.map(name => name.slice(prefix.length)),
+			);
+			throw new DownStreamError(
+				'bad-request',
+				`${variable} is not a setting; ${near === undefined ? 'downstream-tui --help lists the flags' : `did you mean ${prefix}${near}?`}`,
+			);
+		}
+	}
+
+	const found = allFlags.flatMap(name => {
 		const variable = variableOf(name);
 		const value = environment[variable];
 		if (value === undefined || value === '' || !isKept(name)) {
@@ -75,8 +93,10 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): Given {
 	return givenOf(found);
 }
 
+const prefix = 'DOWNSTREAM_TUI_';
+
 export function variableOf(name: FlagName): string {
-	return `DOWNSTREAM_TUI_${kebabCase(name).replaceAll('-', '_').toUpperCase()}`;
+	return `${prefix}${kebabCase(name).replaceAll('-', '_').toUpperCase()}`;
 }
 
 function valueOf(name: FlagName, value: string, label: string): string | boolean | string[] {
@@ -101,7 +121,7 @@ function valueOf(name: FlagName, value: string, label: string): string | boolean
 	}
 }
 
-/** By the name as it is here, or as on the command line without the dashes. */
+/** By its name in camel case, or as on the command line without the dashes. */
 function flagOf(key: string): FlagName | undefined {
 	const name = key.replaceAll(/-([a-z])/g, (_match, letter: string) => letter.toUpperCase());
 	return Object.hasOwn(flags, name) && isKept(name as FlagName) ? (name as FlagName) : undefined;

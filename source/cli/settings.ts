@@ -1,4 +1,4 @@
-// What the flags say, checked: each bad value is one sentence that names the flag, the value and what is allowed.
+// Checked values of the flags. A bad one is refused in one sentence with the flag, the value and the allowed values.
 import {readFileSync} from 'node:fs';
 import {homedir} from 'node:os';
 import path from 'node:path';
@@ -19,7 +19,7 @@ export type {Flags} from './flags.ts';
 
 export type Settings = {
 	readonly port: number;
-	/** The port was asked for: if it is taken, that is an error. */
+	/** The port was given explicitly: fail if it is taken. */
 	readonly exactPort: boolean;
 	readonly storageDir: string;
 	readonly exportDir: string;
@@ -35,49 +35,62 @@ export type Settings = {
 	readonly plain: boolean;
 	readonly ascii: boolean;
 	readonly color: (typeof flags.color.choices)[number];
-	/** Instead of what the terminal says of its background. */
+	/** Overrides the background reported by the terminal. */
 	readonly theme: (typeof flags.theme.choices)[number] | undefined;
 	readonly title: boolean;
 	readonly mouse: boolean;
 	readonly bell: boolean;
-	/** The command that plays a stream URL. */
+	/** Command that plays a stream URL. */
 	readonly player: string | undefined;
 	readonly logFile: string | undefined;
 	readonly logLevel: (typeof flags.logLevel.choices)[number];
-	/** Certificates in PEM to trust besides the built-in ones. */
+	/** Certificates (PEM) to trust besides the built-in ones. */
 	readonly ca: string | undefined;
 	readonly insecure: boolean;
-	/** Milliseconds for the first answer of an origin. */
+	/** Milliseconds for the first response of an origin. */
 	readonly timeout: number;
 	/** Milliseconds without data after which `get`, `play` and the plain run end; Infinity for never. */
 	readonly giveUpAfter: number;
+	/** File or folder to write; `-` for standard output. */
 	readonly output: string | undefined;
-	/** What is removed is deleted. */
+	/** Replace an existing file. */
+	readonly overwrite: boolean;
+	/** Write beside an existing file, under a numbered name. */
+	readonly keepBoth: boolean;
+	/** Move the file out of the store. */
+	readonly move: boolean;
+	/** `remove` deletes the stored bytes too. */
 	readonly deleteData: boolean;
-	/** Answer to a file that changed on the server. */
+	/** Include downloads that left the list but can be resumed. */
+	readonly all: boolean;
+	/** Reaction to a file that changed on the server. */
 	readonly onChange: (typeof flags.onChange.choices)[number];
-	/** A web page may come in place of the file. */
+	/** Accept a web page in place of the file. */
 	readonly allowHtml: boolean;
-	/** Of the one URL that is given. */
+	/** Expected checksum of the only URL. */
 	readonly checksum: string | undefined;
-	/** The words of the command that turns what is given into links. */
+	/** File name for the only URL. */
+	readonly name: string | undefined;
+	/** Add without starting. */
+	readonly paused: boolean;
+	/** Words of the command that resolves items into links. */
 	readonly resolveWith: readonly string[] | undefined;
-	/** Where user and password of a host are looked up. */
+	/** Logins by host. */
 	readonly netrc: Netrc | undefined;
-	/** The most bytes to keep ready ahead of a player. */
+	/** Limit of the bytes kept ready ahead of a player. */
 	readonly readAhead: number;
-	/** Bytes that may stay in the storage folder; Infinity for no limit. */
+	/** Limit of the bytes in the storage folder; Infinity for none. */
 	readonly cacheSize: number;
-	/** Origins of web pages that may play. */
+	/** Origins of web pages that may use the proxy. */
 	readonly allowOrigins: readonly string[];
 	readonly openStream: boolean;
-	/** Lines go on when everything is done. */
+	/** Keep running when everything is done; `get` leaves its downloads in the list. */
 	readonly keep: boolean;
-	/** Sizes are shown in units of 1000. */
+	/** Show sizes in units of 1000. */
 	readonly si: boolean;
 };
 
-/** Flags win over the environment, the environment over the file. Throws `bad-request`. */
+/** Flags win over the environment, and the environment over the file. Throws `bad-request`. */
 export function settingsFrom(
 	typed: Flags,
 	environment: NodeJS.ProcessEnv = process.env,
@@ -85,7 +98,7 @@ export function settingsFrom(
 ): Settings {
 	const variables = readEnvironment(environment);
 	const given: Flags = {...file.values, ...variables.values, ...withoutUndefined(typed)};
-	/** How a sentence names what a value was given by. */
+	/** Name of the source of a value, for error messages. */
 	const by = (name: FlagName) =>
 		typed[name] === undefined
 			? (variables.labels[name] ?? file.labels[name] ?? `--${kebabCase(name)}`)
@@ -97,6 +110,10 @@ export function settingsFrom(
 			? defaults[name]
 			: checked(by(name), value, engineOptions[name], wholeNumber(value));
 	};
+	if (given.overwrite && given.keepBoth) {
+		throw new DownStreamError('bad-request', '--overwrite and --keep-both exclude each other');
+	}
+
 	return {
 		port: number('port'),
 		exactPort: given.port !== undefined && given.port !== '0',
@@ -126,10 +143,16 @@ export function settingsFrom(
 		timeout: duration(by('timeout'), given.timeout ?? defaults.timeout, {least: 1, most: 3600}),
 		giveUpAfter: duration(by('giveUpAfter'), given.giveUpAfter ?? defaults.giveUpAfter, {least: 1}),
 		output: text('output'),
+		overwrite: given.overwrite ?? false,
+		keepBoth: given.keepBoth ?? false,
+		move: given.move ?? false,
 		deleteData: given.deleteData ?? false,
+		all: given.all ?? false,
 		onChange: choice(by('onChange'), given.onChange, flags.onChange.choices, 'stop'),
 		allowHtml: given.allowHtml ?? false,
 		checksum: checksum(by('checksum'), text('checksum')),
+		name: text('name'),
+		paused: given.paused ?? false,
 		resolveWith: command(by('resolveWith'), text('resolveWith')),
 		netrc: given.netrc ? readNetrc(environment) : undefined,
 		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, engineOptions.readAhead),
@@ -149,7 +172,7 @@ function withoutUndefined(given: Flags): Flags {
 	return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-/** Also where no shell was there to read `~` as the user's folder. */
+/** Expands `~`, which no shell has done in a settings file. */
 function absolutePath(given: string): string {
 	return path.resolve(/^~(?=$|[/\\])/.test(given) ? homedir() + given.slice(1) : given);
 }
@@ -166,7 +189,7 @@ function nonEmpty(flag: string, value: string | undefined): string | undefined {
 	return value === '' ? refuse(flag, value, 'it needs a value') : value;
 }
 
-/** `read`: what `value` means. */
+/** `read`: the parsed `value`. */
 function checked<T>(flag: string, value: string, rule: Rule<T>, read: unknown = value): T {
 	return rule.accepts(read) ? read : refuse(flag, value, `it must be ${rule.expected}`);
 }
@@ -180,7 +203,7 @@ function choice<T extends string>(
 	return value === undefined ? standard : checked(flag, value, oneOf(...choices));
 }
 
-/** `500K`, `5M`, `1.5MiB`: units of 1024, as curl has them. `0` is no limit. */
+/** `500K`, `5M`, `1.5MiB`: units of 1024, as in curl. `0`: no limit. */
 function rate(flag: string, value: string | undefined): number {
 	if (value === undefined) {
 		return Infinity;
@@ -196,7 +219,7 @@ function rate(flag: string, value: string | undefined): number {
 	);
 }
 
-/** Written as a rate is; `0` is no limit. */
+/** In the notation of rates; `0`: no limit. */
 function size(flag: string, value: string, {min}: IntegerRule): number {
 	const bytes = value.includes('/') ? undefined : parseRate(value);
 	return bytes !== undefined && bytes >= min
@@ -204,7 +227,7 @@ function size(flag: string, value: string, {min}: IntegerRule): number {
 		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${min}, or 0 for no limit`);
 }
 
-/** In milliseconds. The bounds are seconds; without an upper one `0` is Infinity. */
+/** Milliseconds. The bounds are in seconds; without an upper bound `0` is Infinity. */
 function duration(flag: string, value: string, {least, most}: {least: number; most?: number}): number {
 	const milliseconds = parseDuration(value);
 	if (milliseconds === 0 && most === undefined) {
@@ -257,7 +280,7 @@ function proxy(flag: string, value: string | undefined): string | undefined {
 	return value;
 }
 
-/** What is before an `@`, or stands where a port should, may be secret. */
+/** Text before an `@` or in the place of a port may be secret. */
 function withoutPassword(proxy: string): string {
 	const [, scheme = '', user = '', place] =
 		/^([a-z][a-z\d+.-]*:\/\/)?(.*@)?([^:]*(?::\d*)?)$/is.exec(proxy) ?? [];

@@ -1,4 +1,5 @@
 // The downloads of a storage folder by their ids: added, found again, removed, and brought back.
+import {existsSync} from 'node:fs';
 import {randomBytes} from 'node:crypto';
 import {DownStreamError, type Download, type DownloadId} from '../downstream.ts';
 import {Logger} from '../log.ts';
@@ -36,6 +37,8 @@ export class Catalog {
 	/** In the order of their addition. */
 	readonly #transfers = new Map<DownloadId, Transfer>();
 	readonly #removals: Removals;
+	/** Added or resumed since the engine opened. */
+	readonly #requested = new Set<DownloadId>();
 	/** Until they are in `#transfers`. */
 	readonly #creating = new Map<DownloadRecord, Promise<Transfer>>();
 	/** Operations that write to the storage folder. */
@@ -71,6 +74,25 @@ export class Catalog {
 	/** No operation starts any more. */
 	get hasEnded(): boolean {
 		return this.#hasEnded;
+	}
+
+	/** Added or resumed since the engine opened. */
+	isRequested(id: DownloadId): boolean {
+		return this.#requested.has(id);
+	}
+
+	/** Rejects with `not-found`, or as `Transfer.resume` does. */
+	async resume(id: DownloadId): Promise<void> {
+		const transfer = this.get(id);
+		this.#request(id);
+		await transfer.resume();
+	}
+
+	#request(id: DownloadId): void {
+		if (!this.#requested.has(id)) {
+			this.#requested.add(id);
+			this.#services.queueChanged();
+		}
 	}
 
 	/** Throws `not-found`. */
@@ -123,6 +145,10 @@ export class Catalog {
 		}
 
 		if (known) {
+			if (resumes && input.intent === 'run') {
+				this.#request(known.id);
+			}
+
 			if (ownSource) {
 				await known.takeSource(ownSource);
 			}
@@ -137,6 +163,7 @@ export class Catalog {
 
 		const removed = this.#removals.find(record => isSame(record, input));
 		if (removed) {
+			this.#requested.add(removed.recordFile.record.id);
 			const restored = await this.#restore(removed, {intent: input.intent, error: undefined}, ownSource);
 			if (resumes && restored.isPageForFile && input.intent === 'run') {
 				await restored.resume();
@@ -160,6 +187,7 @@ export class Catalog {
 			addedAt: this.#nextAddedAt(),
 			...input,
 		};
+		this.#requested.add(record.id);
 		// Finds bad headers before anything is stored.
 		const source = ownSource ?? this.#sources.of(record);
 		const created = this.#create(record, source);
@@ -277,7 +305,7 @@ export class Catalog {
 		for (const recordFile of records) {
 			const {record} = recordFile;
 			this.#lastAddedAt = Math.max(this.#lastAddedAt, record.addedAt);
-			if (record.removed === 'delete' && !this.#services.access.refusal) {
+			if ((record.removed === 'delete' || isForgotten(record)) && !this.#services.access.refusal) {
 				await this.#removals.purgeInBackground(record.id);
 			} else if (record.removed) {
 				this.#removals.addStored(recordFile);
@@ -354,6 +382,11 @@ export class Catalog {
 			throw new DownStreamError('not-found', 'The program is ending');
 		}
 	}
+}
+
+/** Off the list, with its file moved out and gone from there: nothing is left to resume. */
+function isForgotten({removed, movedTo}: DownloadRecord): boolean {
+	return removed === 'keep' && movedTo !== undefined && !existsSync(movedTo);
 }
 
 function isResumedBy({status, isPageForFile}: Transfer, {intent}: RecordInput, resumes: boolean): boolean {

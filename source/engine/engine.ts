@@ -205,7 +205,7 @@ export class Engine implements DownloadEngine {
 	}
 
 	async resume(id: DownloadId): Promise<void> {
-		await this.#changing(async () => this.#catalog.get(id).resume());
+		await this.#changing(async () => this.#catalog.resume(id));
 	}
 
 	async cancel(id: DownloadId): Promise<void> {
@@ -371,7 +371,10 @@ export class Engine implements DownloadEngine {
 	/** Assigns the places of the queue, and starts planned exports and evictions that are due. */
 	#balance(): void {
 		const transfers = [...this.#catalog.transfers.values()];
-		const placed = withPlace(transfers, this.#options.maxActive ?? 3);
+		const placed = withPlace(transfers, this.#options.maxActive ?? 3, {
+			fill: this.#options.fill,
+			isRequested: ({id}) => this.#catalog.isRequested(id),
+		});
 		for (const transfer of transfers) {
 			transfer.setBackgroundAllowed(placed.has(transfer));
 			if (!this.#access.refusal) {

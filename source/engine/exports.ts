@@ -83,6 +83,7 @@ export class Exports {
 				ranges,
 				overwrite: request.overwrite,
 				keepBoth: request.keepBoth,
+				skipIdentical: request.skipIdentical,
 				move: request.move,
 				signal: signal ? AbortSignal.any([ending, signal]) : ending,
 				onProgress,

@@ -1,4 +1,5 @@
 // The options of the engine. Its host and the library extend them.
+import type {Fill} from './queue.ts';
 
 export type EngineOptions = {
 	/** The folder of bytes and records. One process at a time uses it. */
@@ -34,4 +35,9 @@ export type EngineOptions = {
 	readonly resolveWith?: readonly string[] | undefined;
 	/** Milliseconds for the first response of an origin, 30 s unless given; longer after each timeout. */
 	readonly responseTimeout?: number;
+	/**
+	 * Which downloads are fetched in the background: those added or resumed since the engine opened (`requested`), those
+	 * before all others (`requested-first`), or all alike.
+	 */
+	readonly fill?: Fill | undefined;
 };

@@ -10,9 +10,21 @@ export type Queued = {
 	readonly isProbing: boolean;
 };
 
+/** Which downloads may fetch in the background: all, or those requested in this run, first or alone. */
+export type Fill = 'all' | 'requested-first' | 'requested';
+
 /** The downloads that may fetch in the background while `places` of them may do so at the same time. */
-export function withPlace<T extends Queued>(downloads: Iterable<T>, places: number): Set<T> {
-	const wanting = inQueueOrder(downloads).filter(({wantsPlace}) => wantsPlace);
+export function withPlace<T extends Queued>(
+	downloads: Iterable<T>,
+	places: number,
+	{fill = 'all', isRequested}: {fill?: Fill | undefined; isRequested: (download: T) => boolean},
+): Set<T> {
+	const queue = inQueueOrder(downloads);
+	const ordered =
+		fill === 'all' ? queue : queue.toSorted((a, b) => Number(isRequested(b)) - Number(isRequested(a)));
+	const wanting = ordered.filter(
+		download => download.wantsPlace && (fill !== 'requested' || isRequested(download)),
+	);
 	const working = wanting.filter(({isProbing}) => !isProbing).slice(0, places);
 	return new Set([...wanting.filter(({isProbing}) => isProbing), ...working]);
 }

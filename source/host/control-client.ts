@@ -91,6 +91,11 @@ export class ControlClient implements DownloadEngine {
 		return this.#snapshot;
 	}
 
+	/** False once the instance has ended, until another one is found. */
+	get isConnected(): boolean {
+		return this.#instance !== undefined;
+	}
+
 	subscribe(listener: () => void): () => void {
 		this.#listeners.add(listener);
 		return () => {

@@ -13,7 +13,9 @@ export type ProxyConfig = {
 };
 
 /** The options of the engine, and those of its proxy. */
-export type DownStreamOptions = Partial<Omit<EngineOptions, 'proxy' | 'resolveWith' | 'responseTimeout'>> & {
+export type DownStreamOptions = Partial<
+	Omit<EngineOptions, 'proxy' | 'resolveWith' | 'responseTimeout' | 'fill'>
+> & {
 	/** A port of 127.0.0.1. A given one must be free; 0 takes any. Without it 8080, or the next free one. */
 	readonly port?: number;
 	/** `direct` for none; without it HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY decide, as for curl. */

@@ -16,6 +16,9 @@ export type RequestSettings = {
 	readonly connections: number;
 	readonly onDemand: boolean;
 	readonly checksum?: string | undefined;
+	/** File name of the only URL. */
+	readonly name?: string | undefined;
+	readonly paused?: boolean;
 	/** The words of a command that resolves an item into a link. */
 	readonly resolveWith?: readonly string[] | undefined;
 	readonly netrc?: Netrc | undefined;
@@ -26,22 +29,25 @@ export type RequestsOf = (word: string, settings: RequestSettings) => Promise<Ad
 
 /** For the command line of a program with its own engine. */
 export const requestsFor: RequestsOf = async (word, settings) => {
-	const {headers, checksum} = settings;
+	const {headers, checksum, name, paused} = settings;
 	const given = await requestsOfWord(word, settings);
-	if (checksum !== undefined && given.length > 1) {
-		throw new DownStreamError('bad-request', `--checksum: it is for one URL, and ${given.length} are given`);
+	const forOne = checksum === undefined ? (name === undefined ? undefined : '--name') : '--checksum';
+	if (forOne !== undefined && given.length > 1) {
+		throw new DownStreamError('bad-request', `${forOne}: it is for one URL, and ${given.length} are given`);
 	}
 
 	return given.map(request => ({
 		...request,
 		headers: mergedHeaders(headers, request.headers),
 		...(checksum !== undefined && {checksum}),
+		...(name !== undefined && {name}),
+		...(paused && {paused}),
 	}));
 };
 
-/** For URLs typed later: the headers and the checksum of the command line apply to its own URLs only. */
+/** For URLs typed later: what the command line says of its own URLs does not apply to them. */
 export const requestsForTyped: RequestsOf = (word, settings) =>
-	requestsFor(word, {...settings, headers: {}, checksum: undefined});
+	requestsFor(word, {...settings, headers: {}, checksum: undefined, name: undefined, paused: false});
 
 /** For a running instance with other settings: each request carries those of this command line. */
 export const requestsForRemote: RequestsOf = async (word, settings) => {
@@ -84,7 +90,7 @@ export async function addAll(
 }
 
 /** Names the failed one of several URLs, but no pasted command: any part of it may be secret. */
-function named(error: DownStreamError, word: string): DownStreamError {
+export function named(error: DownStreamError, word: string): DownStreamError {
 	return error.code === 'bad-request' && !/\s/.test(word)
 		? new DownStreamError(error.code, `${cleanText(shownUrl(word))}: ${error.message}`, error)
 		: error;

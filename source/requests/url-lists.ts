@@ -84,11 +84,20 @@ function quoted(word: string): string {
 export function checkUrls(words: readonly string[]): void {
 	const [first] = words;
 	if (first !== undefined && !words.some(word => mayBeUrl(word))) {
+		const meant = urlMeantBy(first);
+		const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
 		throw new DownStreamError(
 			'bad-request',
-			`${JSON.stringify(shownUrl(first))} is not a URL that begins with http:// or https://`,
+			`${JSON.stringify(shownUrl(first))} is not a URL that begins with http:// or https://${hint}`,
 		);
 	}
+}
+
+/** The URL of `example.com/film.mkv`; undefined for a word that does not begin with a host, or may hold a password. */
+export function urlMeantBy(word: string): string | undefined {
+	const isHostAndPath = /^(?:localhost|(?:[a-z\d-]+\.)+[a-z\d-]+)(?::\d+)?\/[^@\s]*$/i.test(word);
+	const url = `https://${word}`;
+	return isHostAndPath && URL.canParse(url) ? maskUrl(url) : undefined;
 }
 
 /** A word with blanks may be an unknown command. */

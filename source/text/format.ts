@@ -1,13 +1,23 @@
 // Formats numbers for display.
 
-const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB'];
+const binary = {base: 1024, names: ['B', 'KiB', 'MiB', 'GiB', 'TiB', 'PiB']};
+const decimal = {base: 1000, names: ['B', 'kB', 'MB', 'GB', 'TB', 'PB']};
 
-/** `9.81 MiB`: units of 1024, three digits (four from 1000 to 1023), rounded down. */
+let units = binary;
+
+/** Units of 1000 instead of 1024, for all numbers that this thread shows. */
+export function useDecimalUnits(isDecimal: boolean): void {
+	units = isDecimal ? decimal : binary;
+}
+
+/** `9.81 MiB` or `10.2 MB`: three digits (four from 1000 to 1023), rounded down. */
 export function formatBytes(bytes: number): string {
-	const unit = bytes < 1024 ? 0 : Math.min(units.length - 1, Math.floor(Math.log2(bytes) / 10));
-	const value = bytes / 1024 ** unit;
+	const {base, names} = units;
+	const power = base === 1000 ? Math.log10(bytes) / 3 : Math.log2(bytes) / 10;
+	const unit = bytes < base ? 0 : Math.min(names.length - 1, Math.floor(power));
+	const value = bytes / base ** unit;
 	const digits = unit === 0 || value >= 100 ? 0 : value >= 10 ? 1 : 2;
-	return `${(Math.floor(value * 10 ** digits) / 10 ** digits).toFixed(digits)} ${units[unit]}`;
+	return `${(Math.floor(value * 10 ** digits) / 10 ** digits).toFixed(digits)} ${names[unit]}`;
 }
 
 export function formatSpeed(bytesPerSecond: number): string {
@@ -49,5 +59,5 @@ export function formatDuration(seconds: number): string {
 
 /** An offset on the range map: `362 M`, `1.06 G`. */
 export function formatOffset(bytes: number): string {
-	return bytes === 0 ? '0' : formatBytes(bytes).replace(/iB$/, '').replace(/ B$/, '');
+	return bytes === 0 ? '0' : formatBytes(bytes).replace(/ B$|i?B$/, '');
 }

@@ -1,12 +1,16 @@
 // Suggests the intended word for a typo. Pure.
 
-/** Returns undefined if no word is close; one edit is allowed per three letters. */
+/** Returns undefined if no word is close: one edit is allowed per three letters, and one in a word of two. */
 export function nearestWord(typed: string, words: readonly string[]): string | undefined {
 	const [nearest] = words
 		.map(word => ({word, distance: editDistance(typed, word)}))
-		.filter(({word, distance}) => distance <= Math.floor(Math.min(word.length, typed.length) / 3))
+		.filter(({word, distance}) => distance <= Math.min(errorsIn(word), errorsIn(typed)))
 		.toSorted((a, b) => a.distance - b.distance);
 	return nearest?.word;
+}
+
+function errorsIn(word: string): number {
+	return /^[^-].$/.test(word) ? 1 : Math.floor(word.length / 3);
 }
 
 /** Optimal string alignment distance: insertions, deletions, substitutions and transpositions of neighbours. */

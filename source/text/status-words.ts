@@ -150,7 +150,7 @@ export function substituteOf({
 }
 
 /** `1.22 GiB of 2.83 GiB`. */
-export function amount({present, size}: Download): string {
+export function amount({present, size}: Pick<Download, 'present' | 'size'>): string {
 	return size === null ? formatBytes(present) : `${formatBytes(present)} of ${formatBytes(size)}`;
 }
 

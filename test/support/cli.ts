@@ -47,10 +47,10 @@ export class CliProcess {
 	static async start(
 		t: TestContext,
 		args: readonly string[],
-		options: {env?: NodeJS.ProcessEnv; nodeArgs?: string[]; input?: string} = {},
+		options: {env?: NodeJS.ProcessEnv; nodeArgs?: string[]; input?: string; cwd?: string} = {},
 	) {
 		const command = [process.execPath, ...(options.nodeArgs ?? []), await builtCli(), ...args];
-		return new CliProcess(t, command, cleanEnvironment(options.env), options.input);
+		return new CliProcess(t, command, cleanEnvironment(options.env), options);
 	}
 
 	/** The program in another form, such as the single executable. */
@@ -58,8 +58,13 @@ export class CliProcess {
 		return new CliProcess(t, command, cleanEnvironment(env));
 	}
 
-	private constructor(t: TestContext, [program = '', ...args]: string[], env: NodeJS.ProcessEnv, input = '') {
-		this.child = spawn(program, args, {env, stdio: ['pipe', 'pipe', 'pipe']});
+	private constructor(
+		t: TestContext,
+		[program = '', ...args]: string[],
+		env: NodeJS.ProcessEnv,
+		{input = '', cwd}: {input?: string; cwd?: string} = {},
+	) {
+		this.child = spawn(program, args, {env, cwd, stdio: ['pipe', 'pipe', 'pipe']});
 		// It may end without having read.
 		this.child.stdin.on('error', () => undefined);
 		this.child.stdin.end(input);

@@ -1,4 +1,4 @@
-// What happened between two snapshots, as lines that are only ever appended; or as JSON, one object for each event.
+// The events between two snapshots, as lines of a log or as JSON objects.
 import {cleanText} from '../../text/clean-text.ts';
 import {formatBytes, formatDuration, formatPercent, formatSpeed} from '../../text/format.ts';
 import {substituteOf, secondsLeft} from '../../text/status-words.ts';
@@ -10,9 +10,9 @@ import {Waits, type Wait} from './patience.ts';
 
 type Style = {readonly json: boolean};
 
-/** What was said of a download so far. */
+/** What was reported about a download so far. */
 type Reported = {
-	/** Of the list, when it was said last. */
+	/** Its number in the list at the last report. */
 	number: number;
 	download: Download;
 	progressAt: number;
@@ -25,7 +25,7 @@ type Reported = {
 type Event = {readonly event: string; readonly text: string; readonly [field: string]: unknown};
 
 const progressMs = 30_000;
-/** A line that is not read at once does no harm; the silence of a server is none of what happened. */
+/** A log reports errors at once; the silence of a server is no event. */
 const toldAtOnce = {error: 0, silence: Infinity};
 
 /** The first line: the proxy is ready. */
@@ -45,7 +45,7 @@ export class EventLines {
 		this.#json = json;
 	}
 
-	/** The lines for what is new since the last call. `now` in milliseconds since the epoch. */
+	/** The lines for the events since the last call. `now`: milliseconds since the epoch. */
 	next(snapshot: Snapshot, now: number): string[] {
 		const lines: string[] = [];
 		for (const text of snapshot.banners) {
@@ -73,7 +73,7 @@ export class EventLines {
 		return lines;
 	}
 
-	/** `number`: its place in the list, which is smaller once one before it was removed. */
+	/** `number`: its place in the list, which shrinks when an earlier download is removed. */
 	#changesOf(download: Download, number: number, now: number): string[] {
 		const before = this.#reported.get(download.id);
 		if (before) {
@@ -100,7 +100,7 @@ export class EventLines {
 
 		const arrived = download.players.filter(({id, connected}) => connected && !said.players.has(id));
 		events.push(...arrived.map(player => playerEvent(download, player)));
-		// Those that have left the list are forgotten.
+		// Forgets players that have left.
 		const seen = download.players.filter(player => arrived.includes(player) || said.players.has(player.id));
 		said.players = new Set(seen.map(({id}) => id));
 
@@ -148,7 +148,7 @@ function playerEvent({size}: Download, {name, offset}: Download['players'][numbe
 	};
 }
 
-/** Once: it may have been exported in the same moment. */
+/** Reported once, even if it is exported at the same moment. */
 function doneEvents(said: Reported, download: Download): Event[] {
 	const {size, addedAt, completedAt} = download;
 	if (completedAt === null || said.isDone) {
@@ -207,7 +207,7 @@ function waitEvents(wait: Wait | undefined, {error, retryAt, hostCeiling}: Downl
 	}
 }
 
-/** At each 10 %, but not more often than every 30 s. */
+/** At every 10 %, at most once in 30 s. */
 function progressEvents(said: Reported, download: Download, now: number): Event[] {
 	const {size, present, bytesPerSecond, status} = download;
 	const tenth = size ? Math.floor((present * 10) / size) : Math.floor(present / (100 * 1024 * 1024));

@@ -1,25 +1,25 @@
-// How long a command without a screen waits for bytes, and what it says meanwhile.
+// How long a command without a screen waits for data, and what it prints meanwhile.
 import {formatDuration} from '../../text/format.ts';
 import {queueReason} from '../../text/status-words.ts';
 import {isSettled, isStopped, type Download, type ErrorCode} from '../../downstream.ts';
 
-/** How a command ended that waits for downloads. */
+/** End of a command that waits for downloads. */
 export type Outcome = 'done' | 'failed' | 'gave-up';
 
 /** How often to look. */
 export const lookMs = 500;
 
-/** For how long no byte has come of several downloads together. */
+/** Time since the last byte of any of several downloads. */
 export class QuietTime {
 	#quietMs = 0;
 	#lookedAt: number | undefined;
 	#lastByteAt = 0;
 
-	/** In milliseconds, with those since the last look. `now`: since the epoch. */
+	/** Milliseconds, up to this look. `now`: milliseconds since the epoch. */
 	look(downloads: readonly Download[], now: number): number {
 		const lastByteAt = Math.max(0, ...downloads.map(({lastByteAt}) => lastByteAt ?? 0));
 		const isBusy = downloads.some(({status}) => status === 'checking' || status === 'exporting');
-		// The sleep of the computer is not the silence of a host.
+		// Does not count the sleep of the computer.
 		const elapsed = Math.min(now - (this.#lookedAt ?? now), 4 * lookMs);
 		this.#quietMs = isBusy || lastByteAt > this.#lastByteAt ? 0 : this.#quietMs + Math.max(0, elapsed);
 		this.#lookedAt = now;
@@ -28,33 +28,33 @@ export class QuietTime {
 	}
 }
 
-/** Why each of the downloads that still go on is not waited for any longer. */
+/** A sentence for each unfinished download that is given up. */
 export function gaveUpLines(downloads: readonly Download[], giveUpAfter: number): string[] {
 	const quietFor = formatDuration(giveUpAfter / 1000);
 	return downloads
 		.filter(download => !isSettled(download) && !isStopped(download))
 		.map(({error, name}) => {
-			const reason = error?.message ?? 'the server does not answer';
-			return `${name}: ${reason}; gave up, no byte came for ${quietFor} (--give-up-after changes that; the same command goes on from what is here)`;
+			const reason = error?.message ?? 'no response from the server';
+			return `${name}: ${reason}; gave up, no byte came for ${quietFor} (see --give-up-after; the same command resumes)`;
 		});
 }
 
-/** Why a download does not go on; `over`: it does again. */
+/** Why a download makes no progress; `over`: it does again. */
 export type Wait = {readonly reason: ErrorCode | 'queued' | 'silence' | 'over'; readonly words: string};
 
-/** Tells each reason for which one download waits once, however often it is tried, until bytes come. */
+/** Reports each reason of a wait once, however many tries it takes, until data comes. */
 export class Waits {
 	readonly #toldAfterMs: {readonly error: number; readonly silence: number};
 	readonly #told = new Set<Wait['reason']>();
 	#since: number | undefined;
 	#lastByteAt: number | null = null;
 
-	/** `toldAfterMs`: what passes sooner is not worth a line. */
+	/** `toldAfterMs`: shorter waits are not reported, except that of a host that has never responded. */
 	constructor(toldAfterMs = {error: 2000, silence: 5000}) {
 		this.#toldAfterMs = toldAfterMs;
 	}
 
-	/** What is new since the last look. `now` in milliseconds since the epoch. */
+	/** The news since the last look. `now`: milliseconds since the epoch. */
 	next(download: Download, now: number): Wait | undefined {
 		const {lastByteAt} = download;
 		const wait = waitOf(download, now);
@@ -70,10 +70,12 @@ export class Waits {
 		}
 
 		if (goesOn && hasTold && wait?.reason === 'silence') {
-			return {reason: 'over', words: 'goes on'};
+			return {reason: 'over', words: 'resumed'};
 		}
 
-		const afterMs = this.#toldAfterMs[wait?.reason === 'silence' ? 'silence' : 'error'];
+		const afterMs = isFirstContact(download, wait)
+			? 0
+			: this.#toldAfterMs[wait?.reason === 'silence' ? 'silence' : 'error'];
 		const isKnown = wait?.reason === 'silence' ? this.#told.size > 0 : wait && this.#told.has(wait.reason);
 		if (!wait || isKnown || now - this.#since < afterMs) {
 			return undefined;
@@ -84,11 +86,21 @@ export class Waits {
 	}
 }
 
+/** A refused connection or an unknown host is most likely a mistyped URL. */
+function isFirstContact({size, lastByteAt}: Download, wait: Wait | undefined): boolean {
+	return wait?.reason === 'origin-unreachable' && size === null && lastByteAt === null;
+}
+
+/** `try 3 in 4s`. `now`: milliseconds since the epoch. */
+export function nextTry({error, retryAt}: Download, now: number): string {
+	const due = formatDuration(Math.max(0, (retryAt ?? now) - now) / 1000);
+	return `${error?.tries === undefined ? 'next try' : `try ${error.tries + 1}`} in ${due}`;
+}
+
 function waitOf(download: Download, now: number): Wait | undefined {
-	const {url, status, error, retryAt} = download;
+	const {url, status, error} = download;
 	if (status === 'waiting' && error) {
-		const due = formatDuration(Math.max(0, (retryAt ?? now) - now) / 1000);
-		return {reason: error.code, words: `${error.message}; tries again, next in ${due}`};
+		return {reason: error.code, words: `${error.message}; ${nextTry(download, now)}`};
 	}
 
 	if (status === 'queued') {
@@ -97,6 +109,6 @@ function waitOf(download: Download, now: number): Wait | undefined {
 	}
 
 	return ['waiting', 'asking', 'active'].includes(status)
-		? {reason: 'silence', words: `no answer from ${new URL(url).host} yet; waiting`}
+		? {reason: 'silence', words: `no response from ${new URL(url).host} yet; waiting`}
 		: undefined;
 }

@@ -1,35 +1,48 @@
-// `get` on a terminal: one line that is drawn over itself, and out of the way of what is printed.
+// `get` on a terminal: one line that is redrawn in place, and erased for other output.
 import type {WriteStream} from 'node:tty';
 import {cleanText, fitName, padText} from '../../text/clean-text.ts';
 import {formatDuration, formatPercent, formatSpeed, formatBytes} from '../../text/format.ts';
 import {rangeBar} from '../../text/range-bar.ts';
-import {secondsLeft} from '../../text/status-words.ts';
-import {isFetching, type Download, type Snapshot} from '../../downstream.ts';
+import {secondsLeft, stateWords} from '../../text/status-words.ts';
+import {nextTry} from './patience.ts';
+import type {Download} from '../../downstream.ts';
 
 const eraseLine = '\r\u001B[K';
 const redrawMs = 250;
+/** The terminal echoes `^C` behind the line, which must not wrap then. */
+const interruptCells = 2;
+
+/** The downloads of one run of `get`. */
+export type Progress = {
+	/** Those that are not finished, in the order of the command line. */
+	readonly open: readonly Download[];
+	/** All, with those that are finished or have failed. */
+	readonly total: number;
+	/** Bytes of those that are finished. */
+	readonly finishedBytes: number;
+};
 
 export class ProgressLine {
 	readonly #stream: WriteStream;
 	readonly #ascii: boolean;
 	#drawnAt = 0;
 
-	/** Draws nothing if the stream is no terminal. */
+	/** Draws only if the stream is a terminal. */
 	constructor(stream: WriteStream, {ascii}: {ascii: boolean}) {
 		this.#stream = stream;
 		this.#ascii = ascii;
 	}
 
-	draw({downloads}: Snapshot): void {
+	draw(progress: Progress): void {
 		const now = Date.now();
-		const running = downloads.find(isFetching);
-		if (this.#stream.isTTY && running && now - this.#drawnAt >= redrawMs) {
+		if (this.#stream.isTTY && progress.open.length > 0 && now - this.#drawnAt >= redrawMs) {
 			this.#drawnAt = now;
-			this.#stream.write(eraseLine + this.#text(running));
+			const width = this.#stream.columns - 1 - interruptCells;
+			this.#stream.write(eraseLine + progressText(progress, {width, now, ascii: this.#ascii}));
 		}
 	}
 
-	/** A line of its own, to this or another stream. */
+	/** Prints a line, to this stream or another one. */
 	print(stream: NodeJS.WritableStream, text: string): void {
 		this.end();
 		stream.write(`${text}\n`);
@@ -40,24 +53,59 @@ export class ProgressLine {
 			this.#stream.write(eraseLine);
 		}
 	}
+}
 
-	#text(download: Download): string {
-		const {name, size, present, ranges, segments, bytesPerSecond, error} = download;
-		const width = this.#stream.columns - 1;
-		if (error) {
-			return padText(cleanText(`${name}: ${error.message}`), width).trimEnd();
-		}
+type Style = {readonly width: number; readonly now: number; readonly ascii: boolean};
 
-		const start = fitName(cleanText(name), Math.max(12, Math.floor(width / 3)), {ascii: this.#ascii});
-		if (size === null || size === 0) {
-			return `${start} ${formatBytes(present)} ${formatSpeed(bytesPerSecond)}`;
-		}
-
-		const end = ` ${formatPercent(present, size)} ${formatSpeed(bytesPerSecond)} ${formatDuration(secondsLeft(download))}`;
-		const room = width - start.length - end.length - 1;
-		const heads = segments.map(({offset}) => offset);
-		return room < 8
-			? start + end
-			: `${start} ${rangeBar({ranges, size, width: room, players: [], heads, ascii: this.#ascii})}${end}`;
+/** Pure. `now`: milliseconds since the epoch. */
+export function progressText(progress: Progress, style: Style): string {
+	const {open, total} = progress;
+	const [first] = open;
+	// An error is worth the line only while nothing else runs.
+	const failing = open.find(({error}) => error);
+	const isStuck = failing && open.every(({error, status}) => error ?? status === 'queued');
+	if (isStuck) {
+		const {name, error} = failing;
+		return fitted(`${name}: ${error!.message}; ${nextTry(failing, style.now)}`, style);
 	}
+
+	return total === 1 && first ? textOfOne(first, style) : fitted(textOfSeveral(progress), style);
+}
+
+function textOfSeveral({open, total, finishedBytes}: Progress): string {
+	const sized = open.filter(({size}) => size !== null);
+	const size = finishedBytes + sum(sized.map(download => download.size!));
+	const present = finishedBytes + sum(sized.map(download => download.present));
+	const speed = sum(open.map(({bytesPerSecond}) => bytesPerSecond));
+	const longSpeed = sum(open.map(({bytesPerSecondLong}) => bytesPerSecondLong));
+	const percent = size === 0 ? 0 : Math.floor((present * 100) / size);
+	const left = sized.length === open.length && longSpeed > 0 ? (size - present) / longSpeed : Infinity;
+	return `${total - open.length} of ${total}, ${percent}%  ${formatSpeed(speed)}  ${formatDuration(left)}`;
+}
+
+function textOfOne(download: Download, style: Style): string {
+	const {name, size, present, ranges, segments, bytesPerSecond, status} = download;
+	const start = fitName(cleanText(name), Math.max(12, Math.floor(style.width / 3)), {ascii: style.ascii});
+	if (status !== 'active') {
+		return fitted(`${start} ${stateWords(download, style.now, true).state}`, style);
+	}
+
+	if (size === null || size === 0) {
+		return `${start} ${formatBytes(present)} ${formatSpeed(bytesPerSecond)}`;
+	}
+
+	const end = ` ${formatPercent(present, size)} ${formatSpeed(bytesPerSecond)} ${formatDuration(secondsLeft(download))}`;
+	const room = style.width - start.length - end.length - 1;
+	const heads = segments.map(({offset}) => offset);
+	return room < 8
+		? start + end
+		: `${start} ${rangeBar({ranges, size, width: room, players: [], heads, ascii: style.ascii})}${end}`;
+}
+
+function fitted(text: string, {width}: Style): string {
+	return padText(cleanText(text), width).trimEnd();
+}
+
+function sum(numbers: readonly number[]): number {
+	return numbers.reduce((total, number) => total + number, 0);
 }

@@ -2,6 +2,7 @@
 import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
 import type {CommandName} from '../commands.ts';
 import {cleanText, padText} from '../../text/clean-text.ts';
+import {formatPercent} from '../../text/format.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
 import {DownStreamError, type AddRequest, type Download, type DownloadEngine} from '../../downstream.ts';
 import {withoutCredentials} from '../../engine/origin/http-source.ts';
@@ -10,6 +11,7 @@ import {maskUrl} from '../../text/mask-url.ts';
 import {withHint} from '../../text/hints.ts';
 import {openOffline} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
+import {removedDownloads} from './removed-downloads.ts';
 import type {Settings} from '../settings.ts';
 
 export type CommandOutput = {
@@ -20,10 +22,13 @@ export type CommandOutput = {
 
 /** Surroundings of a command: the command line and the REPL differ in these alone. */
 export type CommandContext = {
-	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'>;
+	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'> &
+		Partial<Pick<Settings, 'overwrite' | 'keepBoth' | 'move' | 'all' | 'storageDir'>>;
 	readonly output: CommandOutput;
 	/** Requests for one operand of `add`. */
 	readonly requestsOf: (word: string) => Promise<AddRequest[]>;
+	/** No instance runs. */
+	readonly isOffline?: boolean;
 };
 
 type ManageCommand = {
@@ -57,9 +62,10 @@ export const manageCommands = {
 	},
 	export: {
 		worksOffline: true,
-		async run(downstream, [id, path], {output}) {
+		async run(downstream, [id, path], {settings, output}) {
 			const download = findDownload(downstream.snapshot.downloads, id!);
-			const written = await downstream.export(download.id, {path: path!});
+			const {overwrite, keepBoth, move} = settings;
+			const written = await downstream.export(download.id, {path: path!, overwrite, keepBoth, move});
 			output.result(written.path);
 			return true;
 		},
@@ -90,7 +96,7 @@ export async function runCommand(
 			output.error(banner);
 		}
 
-		return await command.run(downstream, words, contextOf(settings, output));
+		return await command.run(downstream, words, {...contextOf(settings, output), isOffline: !client});
 	} finally {
 		await downstream.dispose();
 	}
@@ -101,19 +107,24 @@ export async function runCommand(
  * undefined if no instance is running.
  */
 export async function forwardUrls(
-	urls: readonly string[],
+	urls: readonly string[] | Promise<readonly string[]>,
 	settings: Settings,
 	output: CommandOutput,
 ): Promise<boolean | undefined> {
 	const client = await attach(settings.storageDir);
+	if (!client) {
+		return undefined;
+	}
+
 	try {
-		if (client && urls.length === 0) {
+		const given = await urls;
+		if (given.length === 0) {
 			output.result(`downstream-tui is already running: ${client.snapshot.origin}`);
 		}
 
-		return client && (await add(client, urls, contextOf(settings, output)));
+		return await add(client, given, contextOf(settings, output));
 	} finally {
-		await client?.dispose();
+		await client.dispose();
 	}
 }
 
@@ -143,15 +154,25 @@ async function add(
 async function list(
 	{snapshot}: DownloadEngine,
 	_words: unknown,
-	{settings, output}: CommandContext,
+	{settings, output, isOffline}: CommandContext,
 ): Promise<boolean> {
 	const {downloads} = snapshot;
-	if (settings.json) {
-		output.result(`[${downloads.map(download => jsonOf(download, settings)).join(',')}]`);
-	} else {
-		for (const download of downloads) {
-			output.result(lineOf(download, downloads));
-		}
+	const {json, all, storageDir} = settings;
+	const removed = all && storageDir !== undefined ? await removedDownloads(storageDir) : [];
+	if (json) {
+		const objects = downloads.map(download => jsonOf(download, settings));
+		output.result(`[${[...objects, ...removed.map(each => safeJson(each))].join(',')}]`);
+		return true;
+	}
+
+	for (const download of downloads) {
+		output.result(lineOf(download, downloads, isOffline));
+	}
+
+	for (const {id, present, size, name, exportedTo, error} of removed) {
+		const word = exportedTo === null ? 'kept' : 'exported';
+		const note = exportedTo ?? error?.message;
+		output.result(columns(['-', id, word, percentOf({present, size}), amount({present, size}), name, note]));
 	}
 
 	return true;
@@ -243,18 +264,44 @@ function urlOf(word: string): string | undefined {
 	return /^https?:\/\//i.test(word) && URL.canParse(word) ? withoutCredentials(word).url.href : undefined;
 }
 
-function lineOf(download: Download, downloads: readonly Download[]): string {
+/** `isOffline`: nothing goes on, whatever its state is for an instance. */
+function lineOf(download: Download, downloads: readonly Download[], isOffline = false): string {
 	const number = downloads.findIndex(({id}) => id === download.id) + 1;
-	const {word} = stateWords(download, Date.now(), true);
-	const notes = [download.error?.message, substituteOf(download)?.words];
+	const isStopped = isOffline && ['queued', 'asking', 'active', 'waiting'].includes(download.status);
+	return columns([
+		number > 0 ? String(number) : '',
+		download.id,
+		isStopped ? 'stopped' : stateWords(download, Date.now(), true).word,
+		percentOf(download),
+		amount(download),
+		download.name,
+		(download.error ?? (isStopped ? download.lastError : null))?.message,
+		substituteOf(download)?.words,
+	]);
+}
+
+function columns([
+	number = '',
+	id = '',
+	word = '',
+	percent = '',
+	size = '',
+	name = '',
+	...notes
+]: ReadonlyArray<string | undefined>): string {
 	return [
-		padText(number > 0 ? String(number) : '', 3, {align: 'right'}),
-		shortId(download.id),
+		padText(number, 3, {align: 'right'}),
+		shortId(id),
 		padText(word, 11),
-		padText(amount(download), 22),
-		cleanText(download.name),
+		padText(percent, 5, {align: 'right'}),
+		padText(size, 22),
+		cleanText(name),
 		...notes.filter(note => note !== undefined).map(note => cleanText(note)),
 	].join('  ');
+}
+
+function percentOf({present, size}: Pick<Download, 'present' | 'size'>): string {
+	return size ? formatPercent(present, size) : '';
 }
 
 /** The object of the control API, with the secrets in its URLs masked. */

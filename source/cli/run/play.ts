@@ -34,7 +34,7 @@ export async function playUrl(
 		}
 	}
 
-	const host = await start(settings);
+	const host = await start({...settings, fill: 'requested-first'});
 	const {engine} = host;
 	try {
 		const id = await startPlayer(engine, word, {settings, isRemote: false, print, stopped});

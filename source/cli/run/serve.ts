@@ -35,16 +35,18 @@ export async function serve(
 /**
  * The program without a command and without a dashboard. On a terminal it takes typed commands until `quit`. Otherwise
  * it ends once everything is done, has failed or has received no data for `giveUpAfter`, and no player has read for 30 s.
+ * It serves also while the URLs are still being read.
  */
 export async function serveUntilDone(
-	urls: readonly string[],
+	urls: readonly string[] | Promise<readonly string[]>,
 	settings: Settings,
 	stopped: AbortSignal,
 ): Promise<Outcome> {
 	const host = await start(settings);
 	try {
 		const end = printLines(host, settings);
-		const allAdded = await addFromCommandLine(host, urls, settings);
+		const given = await Promise.race([urls, aborted(stopped).then(() => [])]);
+		const allAdded = await addFromCommandLine(host, given, settings);
 		const hasCommands = process.stdin.isTTY && !settings.json;
 		if (settings.keep && !hasCommands) {
 			await aborted(stopped);

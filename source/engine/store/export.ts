@@ -25,6 +25,8 @@ export type FileExport = {
 	readonly overwrite?: boolean;
 	/** Chooses the first free name such as `film (2).mkv` instead of rejecting with `target-exists`. */
 	readonly keepBoth?: boolean;
+	/** Leave a file with the same bytes as it is, at the target or, with `keepBoth`, under one of its numbers. */
+	readonly skipIdentical?: boolean;
 	/** Removes the source. */
 	readonly move?: boolean;
 	/**
@@ -63,6 +65,7 @@ export async function exportFile(request: FileExport): Promise<string> {
 		ranges,
 		overwrite = false,
 		keepBoth = false,
+		skipIdentical = false,
 		move = false,
 		onPlaced,
 		signal,
@@ -81,6 +84,19 @@ export async function exportFile(request: FileExport): Promise<string> {
 		});
 		if (sourceStats.size < size || (sourceStats.size > size && !ranges)) {
 			throw new DownStreamError('disk-failed', `${source} has ${sourceStats.size} bytes instead of ${size}`);
+		}
+
+		const identical = skipIdentical && !ranges ? await identicalAt(request, sourceStats) : undefined;
+		if (identical !== undefined) {
+			if (move && !isSameInode(sourceStats, await stat(identical))) {
+				// It was there before: nothing of it is likely to be on its way to the disk.
+				await sync(identical).catch(() => undefined);
+				if ((await onPlaced?.(identical)) !== false) {
+					await rm(source);
+				}
+			}
+
+			return identical;
 		}
 
 		const present = await checkTarget(target, request);
@@ -331,6 +347,10 @@ async function copyBytes(
 async function finalize(file: string): Promise<void> {
 	// Some disks do not support permissions.
 	await chmod(file, 0o666 & ~process.umask()).catch(() => undefined);
+	await sync(file);
+}
+
+async function sync(file: string): Promise<void> {
 	const handle = await open(file, 'r+');
 	try {
 		await handle.sync();
@@ -339,10 +359,63 @@ async function finalize(file: string): Promise<void> {
 	}
 }
 
-/** True for the same name in any spelling; false for another link to the same bytes. */
+/** The path of a file that already holds the bytes of the source, if there is one. */
+async function identicalAt(
+	{source, target, keepBoth = false, signal}: FileExport,
+	held: Stats,
+): Promise<string | undefined> {
+	for (let number = 1; ; number++) {
+		const candidate = number === 1 ? target : numbered(target, number);
+		const present = await stat(candidate).catch(ignoreMissing);
+		if (!present) {
+			return undefined;
+		}
+
+		const mayBe = present.isFile() && present.size === held.size;
+		if (mayBe && (isSameInode(held, present) || (await haveSameBytes(source, candidate, signal)))) {
+			return candidate;
+		}
+
+		if (!keepBoth) {
+			return undefined;
+		}
+	}
+}
+
+/** Of two files of the same size. */
+async function haveSameBytes(one: string, other: string, signal: AbortSignal | undefined): Promise<boolean> {
+	await using first = await open(one, 'r');
+	await using second = await open(other, 'r');
+	const buffers = [Buffer.allocUnsafe(chunkSize), Buffer.allocUnsafe(chunkSize)] as const;
+	for (let offset = 0; ;) {
+		signal?.throwIfAborted();
+		const [a, b] = await Promise.all([
+			first.read(buffers[0], 0, chunkSize, offset),
+			second.read(buffers[1], 0, chunkSize, offset),
+		]);
+		const length = Math.min(a.bytesRead, b.bytesRead);
+		if (length === 0) {
+			return a.bytesRead === b.bytesRead;
+		}
+
+		if (!buffers[0].subarray(0, length).equals(buffers[1].subarray(0, length))) {
+			return false;
+		}
+
+		offset += length;
+	}
+}
+
+/** The same name, in whatever spelling, not just another link to the same bytes. */
 function isSamePath(source: string, sourceStats: Stats, target: string, present: Stats): boolean {
-	const isSameFile = sourceStats.ino === present.ino && sourceStats.dev === present.dev;
-	return isSameFile && (present.nlink === 1 || path.resolve(source) === path.resolve(target));
+	return (
+		isSameInode(sourceStats, present) &&
+		(present.nlink === 1 || path.resolve(source) === path.resolve(target))
+	);
+}
+
+function isSameInode(one: Stats, other: Stats): boolean {
+	return one.ino === other.ino && one.dev === other.dev;
 }
 
 function targetExists(target: string, cause?: unknown): DownStreamError {

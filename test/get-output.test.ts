@@ -1,0 +1,340 @@
+// What `get` writes: files, standard output, JSON, its progress and its last words.
+import assert from 'node:assert/strict';
+import {createHash} from 'node:crypto';
+import {execFile} from 'node:child_process';
+import {readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import {test, type TestContext} from 'node:test';
+import {promisify} from 'node:util';
+import {progressText} from '../source/cli/output/progress-line.ts';
+import type {Download} from '../source/downstream.ts';
+import {builtCli, cleanEnvironment, CliProcess} from './support/cli.ts';
+import {blankDownload} from './support/blank-download.ts';
+import {content, firstWrongByte} from './support/content.ts';
+import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {TestTerminal} from './support/terminal.ts';
+
+const MiB = 1024 * 1024;
+const isWindows = process.platform === 'win32';
+
+type Finished = {code: number | string; stdout: string; stderr: string};
+
+/** A storage folder, and `get` with it. */
+async function prepare(t: TestContext) {
+	const folder = await temporaryFolder(t);
+	const storage = path.join(folder, 'storage');
+	const run = async (...args: string[]): Promise<Finished> => {
+		const program = await CliProcess.start(t, args);
+		const code = await program.exit();
+		return {code, stdout: program.stdout, stderr: program.stderr};
+	};
+	return {
+		folder,
+		storage,
+		get: (...args: string[]) => run('get', '--port', '0', '--storage', storage, ...args),
+		list: (...args: string[]) => run('list', '--storage', storage, ...args),
+	};
+}
+
+test('the same command again succeeds, fetches nothing and leaves one file', async t => {
+	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
+	const {folder, storage, get, list} = await prepare(t);
+	const film = path.join(folder, 'film.bin');
+	for (const target of [
+		['-o', film],
+		['-o', `${folder}/`],
+		['--export-dir', folder],
+		['--keep-both', '-o', film],
+	]) {
+		assert.deepEqual(await get(...target, origin.url), {code: 0, stdout: `${film}\n`, stderr: ''});
+	}
+
+	assert.equal(origin.bytesSent, 2 * MiB);
+	assert.deepEqual((await readdir(folder)).toSorted(), ['film.bin', 'storage']);
+	assert.equal((await stat(film)).nlink, 1);
+	assert.equal((await list()).stdout, '');
+	for (const id of (await readdir(storage)).filter(name => name !== 'key')) {
+		assert.ok(!(await readdir(path.join(storage, id))).includes('data'));
+	}
+
+	// In another place it is a file of its own, and the first one stays.
+	const other = path.join(folder, 'other.bin');
+	assert.equal((await get('-o', other, origin.url)).code, 0);
+	assert.equal(firstWrongByte(await readFile(other), 0), -1);
+	assert.equal(firstWrongByte(await readFile(film), 0), -1);
+
+	// What the user deleted is fetched again.
+	await rm(film);
+	assert.equal((await get('-o', film, origin.url)).code, 0);
+	assert.equal(firstWrongByte(await readFile(film), 0), -1);
+});
+
+test('a file that was edited is not the same: it stays, unless --overwrite says so', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
+	const {folder, get} = await prepare(t);
+	const film = path.join(folder, 'film.bin');
+	assert.equal((await get('-o', film, origin.url)).code, 0);
+	const edited = Buffer.alloc(MiB, 'x');
+	await writeFile(film, edited);
+	const refused = await get('-o', film, origin.url);
+	assert.deepEqual(refused, {
+		code: 1,
+		stdout: '',
+		stderr: `downstream-tui: ${film} is there already; --overwrite replaces it, --keep-both keeps both\n`,
+	});
+	assert.ok(edited.equals(await readFile(film)));
+
+	const second = path.join(folder, 'film (2).bin');
+	assert.deepEqual(await get('--keep-both', '-o', film, origin.url), {
+		code: 0,
+		stdout: `${second}\n`,
+		stderr: '',
+	});
+	assert.ok(edited.equals(await readFile(film)));
+	assert.equal(firstWrongByte(await readFile(second), 0), -1);
+	assert.equal((await get('--overwrite', '-o', film, origin.url)).code, 0);
+	assert.equal(firstWrongByte(await readFile(film), 0), -1);
+	const both = await get('--overwrite', '--keep-both', origin.url);
+	assert.equal(both.code, 2);
+	assert.match(both.stderr, /--overwrite and --keep-both exclude each other/);
+});
+
+test('a file of another size in the folder ends the download before it is fetched', async t => {
+	const size = 40 * MiB;
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
+	const {folder, get} = await prepare(t);
+	const film = path.join(folder, 'film.bin');
+	await writeFile(film, 'precious');
+	const refused = await get('-o', folder, origin.url);
+	assert.equal(refused.code, 1);
+	assert.match(
+		refused.stderr,
+		/film\.bin is there already; --overwrite replaces it, --keep-both keeps both\n$/,
+	);
+	assert.equal(await readFile(film, 'utf8'), 'precious');
+	assert.ok(origin.bytesSent < size / 2, `${origin.bytesSent}`);
+});
+
+test('-o - streams the files in order to standard output', {skip: isWindows && 'needs sh'}, async t => {
+	const origin = await startOrigin(t, {size: 3 * MiB, etag: '"v1"'});
+	const {folder, storage, get, list} = await prepare(t);
+	const command = [process.execPath, await builtCli(), 'get', '--port', '0', '--storage', storage];
+	const {stdout, stderr} = await promisify(execFile)(
+		'sh',
+		['-c', '"$@" | cat', 'sh', ...command, '-o', '-', origin.urlOf('/one'), origin.urlOf('/two')],
+		{cwd: folder, env: cleanEnvironment(), encoding: 'buffer', maxBuffer: 16 * MiB},
+	);
+	const one = content(0, 3 * MiB);
+	assert.ok(stdout.equals(Buffer.concat([one, one])));
+	assert.equal(stderr.length, 0);
+	assert.deepEqual(await readdir(folder), ['storage']);
+	assert.equal((await list('--all')).stdout, '');
+
+	// A reader that has enough ends it.
+	const head = await promisify(execFile)(
+		'sh',
+		['-c', '"$@" | head -c 1000', 'sh', ...command, '-o', '-', origin.url],
+		{cwd: folder, env: cleanEnvironment(), encoding: 'buffer'},
+	);
+	assert.ok(head.stdout.equals(one.subarray(0, 1000)));
+
+	const both = await get('--json', '-o', '-', origin.url);
+	assert.equal(both.code, 2);
+	assert.match(both.stderr, /-o -: standard output cannot take the file: --json writes there too/);
+	const terminal = await TestTerminal.start(t, ['get', '--storage', storage, '-o', '-', origin.url], {
+		columns: 100,
+		rows: 10,
+	});
+	assert.equal(await terminal.exit(), 2);
+	assert.match(terminal.screen, /standard output cannot take the file: it is a terminal/);
+});
+
+test(
+	'-o - waits out a cut connection, and fails without a file',
+	{skip: isWindows && 'needs sh'},
+	async t => {
+		let cuts = 0;
+		const origin = await startOrigin(t, {
+			size: 2 * MiB,
+			etag: '"v1"',
+			bytesPerSecond: 4 * MiB,
+			async intercept(request, response) {
+				if (request.url === '/missing') {
+					response.writeHead(404).end();
+					return true;
+				}
+
+				if (cuts++ < 2) {
+					setTimeout(() => request.socket.destroy(), 100);
+				}
+
+				return false;
+			},
+		});
+		const {folder, storage} = await prepare(t);
+		const target = path.join(folder, 'film');
+		const command = [process.execPath, await builtCli(), 'get', '--port', '0', '--storage', storage];
+		const sh = (url: string) =>
+			promisify(execFile)('sh', ['-c', '"$@" > "$0"', target, ...command, '-o', '-', url], {
+				env: cleanEnvironment(),
+			});
+		await sh(origin.url);
+		assert.equal(firstWrongByte(await readFile(target), 0), -1);
+		await assert.rejects(sh(origin.urlOf('/missing')), {code: 1, stderr: /missing: 404/});
+		assert.equal((await stat(target)).size, 0);
+	},
+);
+
+test('--json prints one object for each file', async t => {
+	const origin = await startOrigin(t, {
+		size: MiB,
+		etag: '"v1"',
+		intercept(request, response) {
+			if (request.url === '/missing') {
+				response.writeHead(404).end();
+				return true;
+			}
+
+			return false;
+		},
+	});
+	const {folder, get} = await prepare(t);
+	const sha256 = createHash('sha256').update(content(0, MiB)).digest('hex');
+	const film = path.join(folder, 'film.bin');
+	const checked = await get(
+		'--json',
+		'--checksum',
+		`sha256:${sha256}`,
+		'-o',
+		film,
+		`${origin.url}?token=geheim`,
+	);
+	assert.equal(checked.code, 0, checked.stderr);
+	assert.deepEqual(JSON.parse(checked.stdout), {
+		url: `${origin.url}?token=***`,
+		path: film,
+		bytes: MiB,
+		status: 'done',
+		sha256,
+	});
+	const several = await get(
+		'--json',
+		'-o',
+		`${folder}/`,
+		origin.urlOf('/one'),
+		origin.urlOf('/missing'),
+		'ftp://a/b',
+	);
+	assert.equal(several.code, 1);
+	const files = several.stdout
+		.trimEnd()
+		.split('\n')
+		.map(line => JSON.parse(line) as {url: string; status: string; path: string; error?: {code: string}});
+	const byUrl = new Map(files.map(file => [file.url, file]));
+	assert.equal(byUrl.get(origin.urlOf('/one'))?.path, path.join(folder, 'one'));
+	assert.equal(byUrl.get(origin.urlOf('/missing'))?.error?.code, 'origin-refused');
+	assert.equal(byUrl.get('ftp://a/b')?.error?.code, 'bad-request');
+	assert.equal(files.length, 3);
+});
+
+test('what failed leaves the list, and its bytes for the next run', async t => {
+	const size = 8 * MiB;
+	let isBroken = true;
+	const origin = await startOrigin(t, {
+		size,
+		etag: '"v1"',
+		bytesPerSecond: 8 * MiB,
+		intercept(request, response, {range}) {
+			if (isBroken && (request.url === '/missing' || origin.bytesSent >= MiB)) {
+				response.writeHead(404).end();
+				return true;
+			}
+
+			if (isBroken && range) {
+				setTimeout(() => request.socket.destroy(), 300);
+			}
+
+			return false;
+		},
+	});
+	const {folder, get, list} = await prepare(t);
+	const film = path.join(folder, 'film.bin');
+	const failed = await get('--connections', '1', '-o', `${folder}/`, origin.url, origin.urlOf('/missing'));
+	assert.equal(failed.code, 1);
+	assert.equal((await list()).stdout, '');
+	const all = await list('--all');
+	assert.match(all.stdout, /^ {2}- {2}[\da-f]{8} {2}kept .* film\.bin .*404.*\n$/);
+	assert.match((await list('--all', '--json')).stdout, /"status":"removed"/);
+	isBroken = false;
+	const sent = origin.bytesSent;
+	const again = await get('-o', film, origin.url);
+	assert.equal(again.code, 0, again.stderr);
+	assert.equal(firstWrongByte(await readFile(film), 0), -1);
+	assert.ok(origin.bytesSent - sent < size, 'the bytes of the first run are used');
+});
+
+test('a host that refuses at the first try is reported without a terminal', async t => {
+	const {get} = await prepare(t);
+	const refused = await get('--give-up-after', '2s', 'http://127.0.0.1:9/x.bin');
+	assert.equal(refused.code, 76);
+	const [first] = refused.stderr.split('\n');
+	assert.match(first!, /^downstream-tui: x\.bin: 127\.0\.0\.1: connection refused; try \d in \d+s$/);
+});
+
+test('Ctrl+C leaves a clean line that says what is kept', async t => {
+	const origin = await startOrigin(t, {size: 40 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	const {storage, list} = await prepare(t);
+	const terminal = await TestTerminal.start(
+		t,
+		['get', '--port', '0', '--storage', storage, '-o', `${storage}-film`, origin.url],
+		{columns: 100, rows: 10},
+	);
+	await terminal.shows(/film\.bin .* \d+\.\d%/);
+	terminal.press('\u0003');
+	assert.equal(await terminal.exit(), 130);
+	assert.match(terminal.screen, /^downstream-tui: kept \d+\.\d%; the same command resumes\s*$/);
+	assert.equal((await list()).stdout, '');
+	assert.match((await list('--all')).stdout, /kept .* film\.bin/);
+});
+
+test('the progress line shows this run: one download with its bar, or how many are done', () => {
+	const style = {width: 79, now: 0, ascii: true};
+	const active: Download = {
+		...blankDownload,
+		status: 'active',
+		size: 100 * MiB,
+		present: 31 * MiB,
+		ranges: [[0, 31 * MiB]],
+		bytesPerSecond: MiB,
+		bytesPerSecondLong: MiB,
+	};
+	const error = {
+		code: 'origin-unreachable',
+		message: 'a.example: connection refused',
+		at: 0,
+		tries: 1,
+	} as const;
+	const waiting: Download = {
+		...active,
+		name: 'b.mkv',
+		status: 'waiting',
+		error,
+		retryAt: 4000,
+		present: 0,
+		bytesPerSecond: 0,
+		bytesPerSecondLong: 0,
+	};
+	assert.match(
+		progressText({open: [active], total: 1, finishedBytes: 0}, style),
+		/^film\.mkv .* 31\.0% .*\/s 1m09s$/,
+	);
+	assert.equal(
+		progressText({open: [waiting, active, active], total: 5, finishedBytes: 200 * MiB}, style),
+		'2 of 5, 52%  2.00 MiB/s  1m59s',
+	);
+	assert.equal(
+		progressText({open: [waiting, {...active, status: 'queued'}], total: 2, finishedBytes: 0}, style),
+		'b.mkv: a.example: connection refused; try 2 in 4s',
+	);
+});

@@ -1,0 +1,82 @@
+// `list`, `add` and `export` on the command line.
+import assert from 'node:assert/strict';
+import {readdir, readFile, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import {test, type TestContext} from 'node:test';
+import {CliProcess} from './support/cli.ts';
+import {firstWrongByte} from './support/content.ts';
+import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+
+const MiB = 1024 * 1024;
+
+async function run(t: TestContext, ...args: string[]) {
+	const program = await CliProcess.start(t, args);
+	const code = await program.exit();
+	return {code, stdout: program.stdout, stderr: program.stderr};
+}
+
+test('without an instance, list shows percent, the reason of a failure, and "stopped" for the rest', async t => {
+	const origin = await startOrigin(t, {size: 20 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
+	const missing = await startOrigin(t, {
+		size: 1,
+		intercept(_request, response) {
+			response.writeHead(404).end();
+			return true;
+		},
+	});
+	const {engine, close, storageDir} = await startEngine(t);
+	const part = (await engine.add({url: origin.urlOf('/part')})).download;
+	await until(engine, part.id, ({present}) => present > MiB);
+	const failed = (await engine.add({url: missing.urlOf('/gone')})).download;
+	await until(engine, failed.id, ({status}) => status === 'failed');
+	await engine.add({url: origin.urlOf('/paused'), paused: true});
+	await close();
+	const {code, stdout} = await run(t, 'list', '--storage', storageDir);
+	assert.equal(code, 0);
+	const [first, second, third] = stdout.split('\n');
+	assert.match(first!, /^ {2}1 {2}[\da-f]{8} {2}stopped +\d+\.\d% {2}\S+ MiB of 20\.0 MiB +part$/);
+	assert.match(
+		second!,
+		/^ {2}2 {2}[\da-f]{8} {2}failed .* gone {2}404: no such file on the server 127\.0\.0\.1$/,
+	);
+	assert.match(third!, /^ {2}3 {2}[\da-f]{8} {2}paused .* paused$/);
+});
+
+test('add takes a name, and adds without starting', async t => {
+	const origin = await startOrigin(t, {size: MiB});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+	await serve.event('ready');
+	const add = ['add', '--storage', storage, '--name', 'evening.mkv'];
+	const added = await run(t, ...add, '--paused', origin.url);
+	assert.equal(added.code, 0, added.stderr);
+	assert.match(added.stdout, /paused .* evening\.mkv\n$/);
+	assert.equal(origin.requests.length, 0);
+	const two = await run(t, ...add, origin.urlOf('/a'), origin.urlOf('/b'));
+	assert.equal(two.code, 2);
+	assert.match(two.stderr, /--name: it is for one URL, and 2 are given/);
+});
+
+test('export replaces, keeps both or moves, as it is told', async t => {
+	const origin = await startOrigin(t, {size: MiB});
+	const {engine, close, storageDir} = await startEngine(t);
+	const {id} = (await engine.add({url: origin.url})).download;
+	await until(engine, id, ({status}) => status === 'complete');
+	await close();
+	const folder = await temporaryFolder(t);
+	const film = path.join(folder, 'film.bin');
+	const second = path.join(folder, 'film (2).bin');
+	await writeFile(film, 'precious');
+	const at = ['export', '--storage', storageDir];
+	const refused = await run(t, ...at, '1', folder);
+	assert.equal(refused.code, 1);
+	assert.match(refused.stderr, /film\.bin is there already/);
+	assert.equal((await run(t, ...at, '--keep-both', '1', folder)).stdout, `${second}\n`);
+	assert.equal(await readFile(film, 'utf8'), 'precious');
+	assert.equal((await run(t, ...at, '--overwrite', '--move', '1', folder)).stdout, `${film}\n`);
+	for (const file of [film, second]) {
+		assert.equal(firstWrongByte(await readFile(file), 0), -1);
+	}
+
+	assert.ok(!(await readdir(path.join(storageDir, id))).includes('data'));
+});
