@@ -574,9 +574,10 @@ class GetRun {
 		host: Host,
 		item: Item,
 		view: Download | undefined,
-		{code, message}: DownStreamError,
+		error: DownStreamError,
 	): Promise<void> {
-		this.#fail(message);
+		const {code, message} = error;
+		this.#fail(withHint(error));
 		await this.#close(host, item, view, {status: 'failed', error: {code, message}});
 	}
 
