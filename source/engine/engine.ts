@@ -922,7 +922,7 @@ export class Engine implements DownloadEngine {
 		for (const transfer of this.#queue()) {
 			const gets = transfer.wantsPlace && (places > 0 || transfer.isProbing);
 			places -= gets && !transfer.isProbing ? 1 : 0;
-			transfer.mayFill = gets;
+			transfer.setBackgroundAllowed(gets);
 			const {exportWhenComplete} = transfer.recordFile.record;
 			if (this.#mayExport(transfer) && exportWhenComplete) {
 				void this.#export(transfer, exportWhenComplete).catch((error: unknown) => {

@@ -9,21 +9,20 @@ import {
 } from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import {release} from '../memory/buffers.ts';
-import {BlockChecksums, parseChecksum} from '../store/block-checksums.ts';
+import {parseChecksum} from '../store/block-checksums.ts';
 import {BlockReader} from '../memory/disk-reader.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import {diskError, isFull} from '../store/disk-error.ts';
 import {Doubt} from '../store/doubt.ts';
+import {DownloadState} from './download-state.ts';
 import {downloadView, nameOf, queueRankOf, typeOf} from './view.ts';
 import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
 import {Scheduler, type NewLink, type TransferServices} from '../fetch/scheduler.ts';
-import {Readers, type Reader} from '../fetch/readers.ts';
-import {RetryPolicy} from '../fetch/retry-policy.ts';
+import type {Reader} from '../fetch/readers.ts';
 import {verifyAcceptance, verifyReplacement} from '../fetch/version-check.ts';
 import type {Client} from '../fetch/players.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import {DamagedFile, SparseFile} from '../store/sparse-file.ts';
-import {SpeedMeter} from '../fetch/speed-meter.ts';
 import {CheckQueue, type Check, type CheckKind} from './check-queue.ts';
 
 export type {NewLink, TransferServices} from '../fetch/scheduler.ts';
@@ -53,16 +52,9 @@ export type Representation = {
 };
 
 export class Transfer {
-	readonly #recordFile: RecordFile;
 	readonly #services: TransferServices;
-	readonly #checks: BlockChecksums;
-	readonly #meter = new SpeedMeter();
-	readonly #readers: Readers;
-	readonly #retries: RetryPolicy;
+	readonly #state: DownloadState;
 	readonly #scheduler: Scheduler;
-	#file: SparseFile;
-	/** Grows with each `startOver`: who reads an older one must not get bytes of this one. */
-	#version = 0;
 	#checkpointTimer: NodeJS.Timeout | undefined;
 	/** Until the patience of a player that waits has ended. */
 	#patienceTimer: NodeJS.Timeout | undefined;
@@ -73,11 +65,8 @@ export class Transfer {
 	#exportProgress: number | null = null;
 	readonly #queue = new CheckQueue();
 	#checkProgress: number | null = null;
-	/** Aborted when it closes. */
-	readonly #ending = new AbortController();
 	#view: Download | undefined;
 	#viewIsLively = false;
-	#closed = false;
 	#isRenewing = false;
 	/** The user wants the file now. */
 	#isAsked = false;
@@ -109,7 +98,7 @@ export class Transfer {
 			if (!file.isChanged) {
 				// It did not end by itself: what the disk was given last is what it may have lost.
 				// What cannot be read now is told to those who want to read it.
-				file.forget(await transfer.#checks.damagedOf(file, record.unsettled).catch(() => []));
+				file.forget(await transfer.#state.checks.damagedOf(file, record.unsettled).catch(() => []));
 			}
 		}
 
@@ -132,7 +121,7 @@ export class Transfer {
 			!file.doubt &&
 			transfer.#scheduler.hasFileInfo &&
 			!transfer.isComplete &&
-			!transfer.#retries.permanentError
+			!transfer.#state.retries.permanentError
 		) {
 			// It ended between the last byte and the check of the whole.
 			void transfer.checkpoint();
@@ -147,33 +136,18 @@ export class Transfer {
 		services: TransferServices,
 		file: SparseFile,
 	) {
-		this.#recordFile = recordFile;
 		this.#services = services;
-		this.#checks = new BlockChecksums(
-			recordFile.checksPath,
-			recordFile.record.pieces?.map(([start, end, crc]) => ({start, end, crc})),
-			recordFile,
-		);
-		this.#readers = new Readers(services.bandwidth);
-		this.#retries = new RetryPolicy(() => this.#scheduler.wake(), recordFile.record.error);
-		this.#file = this.#watched(file);
+		this.#state = new DownloadState(recordFile, file, services.bandwidth, () => this.#scheduler.wake());
 		this.#scheduler = new Scheduler(
 			{
-				recordFile,
-				readers: this.#readers,
-				retries: this.#retries,
-				meter: this.#meter,
-				ending: this.#ending.signal,
-				file: () => this.#file,
-				wrote: (offset, bytes) => this.#wrote(offset, bytes),
+				state: this.#state,
+				received: (offset, bytes) => this.#received(offset, bytes),
 				identified: () => this.#checkpointIfWhole(),
-				proven: () => this.#checkpointIfWhole(),
-				forget: range => {
-					this.#file.forget([range]);
+				disproved: range => {
+					this.#state.file.forget([range]);
 					void this.checkpoint();
 				},
-				failed: (error, since) => this.#failed(error, since),
-				noted: error => this.#retries.note(error),
+				failed: (error, silentSince) => this.#failed(error, silentSince),
 				changed: () => this.#changed(),
 			},
 			source,
@@ -182,7 +156,7 @@ export class Transfer {
 	}
 
 	get id(): DownloadId {
-		return this.#recordFile.record.id;
+		return this.#state.recordFile.record.id;
 	}
 
 	get host(): string {
@@ -190,32 +164,32 @@ export class Transfer {
 	}
 
 	get recordFile(): RecordFile {
-		return this.#recordFile;
+		return this.#state.recordFile;
 	}
 
 	get queueRank(): number {
-		return queueRankOf(this.#recordFile.record);
+		return queueRankOf(this.#state.recordFile.record);
 	}
 
 	/** What is on the disk. */
 	get present(): Iterable<Range> {
-		return this.#file.present;
+		return this.#state.file.present;
 	}
 
 	/** Every byte is on the disk, and recorded. */
 	get isComplete(): boolean {
-		return this.#recordFile.record.completedAt !== undefined && this.#file.isComplete;
+		return this.#state.isComplete;
 	}
 
 	/** It would fetch in the background if the queue let it. */
 	get wantsPlace(): boolean {
-		const {intent, onDemand} = this.#recordFile.record;
+		const {intent, onDemand} = this.#state.recordFile.record;
 		return (
 			intent === 'run' &&
-			!this.#retries.permanentError &&
-			!this.#file.isComplete &&
+			!this.#state.retries.permanentError &&
+			!this.#state.file.isComplete &&
 			(!onDemand || !this.#scheduler.hasFileInfo) &&
-			!this.#closed
+			!this.#state.isClosed
 		);
 	}
 
@@ -224,14 +198,14 @@ export class Transfer {
 		const now = Date.now();
 		return (
 			this.#scheduler.segments.size > 0 ||
-			this.#meter.rate(20_000, now) > 0 ||
-			this.#readers.players(now).length > 0
+			this.#state.meter.rate(20_000, now) > 0 ||
+			this.#state.readers.players(now).length > 0
 		);
 	}
 
 	/** Its host fails: it tries now and then, and needs no place of the queue until bytes come. */
 	get isProbing(): boolean {
-		return this.#retries.isProbing;
+		return this.#state.retries.isProbing;
 	}
 
 	/** The origin has not answered what is asked of it now. */
@@ -240,12 +214,12 @@ export class Transfer {
 	}
 
 	/** The queue gives or takes the place. */
-	set mayFill(allowed: boolean) {
-		this.#scheduler.mayFill = allowed;
+	setBackgroundAllowed(allowed: boolean): void {
+		this.#scheduler.setBackgroundAllowed(allowed);
 	}
 
 	get status(): DownloadStatus {
-		const {intent} = this.#recordFile.record;
+		const {intent} = this.#state.recordFile.record;
 		if (this.#checkProgress !== null) {
 			return 'checking';
 		}
@@ -254,7 +228,7 @@ export class Transfer {
 			return 'exporting';
 		}
 
-		if (this.isComplete) {
+		if (this.#state.isComplete) {
 			return 'complete';
 		}
 
@@ -262,7 +236,7 @@ export class Transfer {
 			return 'cancelled';
 		}
 
-		if (this.#retries.permanentError) {
+		if (this.#state.retries.permanentError) {
 			return 'failed';
 		}
 
@@ -279,11 +253,11 @@ export class Transfer {
 		}
 
 		// All of it is being recorded: nothing is queued any more.
-		if (this.#file.isComplete && this.#scheduler.isProven) {
+		if (this.#state.file.isComplete && this.#scheduler.isProven) {
 			return 'active';
 		}
 
-		return this.#retries.retryAt === undefined ? 'queued' : 'waiting';
+		return this.#state.retries.retryAt === undefined ? 'queued' : 'waiting';
 	}
 
 	/**
@@ -296,16 +270,18 @@ export class Transfer {
 			await this.#services.access.obtain();
 			this.#refuseIfCancelled();
 			try {
-				await this.#readers.fileInfo(signal, () => this.#askForPlayer(true, () => this.#scheduler.wake()));
+				await this.#state.readers.fileInfo(signal, () =>
+					this.#askForPlayer(true, () => this.#scheduler.wake()),
+				);
 			} finally {
 				this.#scheduler.wake();
 			}
 		}
 
-		const {record} = this.#recordFile;
+		const {record} = this.#state.recordFile;
 		const {acceptsRanges, id, startedOver = 0} = record;
 		const validator = record.hasUnstableValidator ? undefined : record.validator;
-		const {size, isComplete} = this.#file;
+		const {size, isComplete} = this.#state.file;
 		return {
 			name: nameOf(record),
 			type: typeOf(record),
@@ -314,7 +290,7 @@ export class Transfer {
 			lastModified: validator?.lastModified,
 			acceptsRanges: acceptsRanges !== false,
 			complete: isComplete,
-			version: this.#version,
+			version: this.#state.version,
 		};
 	}
 
@@ -331,13 +307,13 @@ export class Transfer {
 	}): AsyncGenerator<Uint8Array, void, undefined> {
 		const {range, version, signal} = request;
 		this.#refuseIfCancelled();
-		if (this.isComplete) {
+		if (this.#state.isComplete) {
 			await this.#lookForChange();
 		}
 
-		const reader = this.#readers.open(range, request.player);
+		const reader = this.#state.readers.open(range, request.player);
 		Logger.debug(
-			`${this.#recordFile.record.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
+			`${this.#state.recordFile.record.id}: ${reader.player.name} reads bytes ${range.start} to ${range.end}`,
 		);
 		const blocks = new BlockReader(this.#services.blocks);
 		this.#recordReading();
@@ -345,16 +321,16 @@ export class Transfer {
 		let hasAsked = false;
 		try {
 			this.#scheduler.wake();
-			while (reader.offset < Math.min(range.end, this.#file.size)) {
+			while (reader.offset < Math.min(range.end, this.#state.file.size)) {
 				signal.throwIfAborted();
 				this.#refuseIfCancelled();
-				if (version !== this.#version) {
+				if (version !== this.#state.version) {
 					throw fetchedAnew();
 				}
 
 				// The look and the registering happen in one tick: a write in between would be missed.
 				const end = Math.min(range.end, this.#scheduler.readableEnd(range.start, reader.offset));
-				const ready = Math.min(this.#file.present.runEnd(reader.offset), end) - reader.offset;
+				const ready = Math.min(this.#state.file.present.runEnd(reader.offset), end) - reader.offset;
 				const isHeld = ready > 0;
 				const bytes = isHeld
 					? await this.#readHeld(blocks, reader.offset, ready)
@@ -366,7 +342,7 @@ export class Transfer {
 				}
 
 				reader.advance(bytes.length);
-				if (!this.#file.isComplete && reader.consumed >= scheduleAt) {
+				if (!this.#state.file.isComplete && reader.consumed >= scheduleAt) {
 					scheduleAt = reader.consumed + stepAfter(reader.consumed);
 					this.#scheduler.wake();
 				}
@@ -377,15 +353,15 @@ export class Transfer {
 			}
 
 			// The end of another version is not that of this one.
-			if (reader.offset < range.end && version !== this.#version) {
+			if (reader.offset < range.end && version !== this.#state.version) {
 				throw fetchedAnew();
 			}
 		} finally {
 			await blocks.close();
-			this.#readers.close(reader);
+			this.#state.readers.close(reader);
 			this.#recordReading();
-			if (this.isComplete && this.#readers.size === 0 && this.#scheduler.segments.size === 0) {
-				void this.#file.close();
+			if (this.#state.isComplete && this.#state.readers.size === 0 && this.#scheduler.segments.size === 0) {
+				void this.#state.file.close();
 			}
 
 			this.#scheduler.wake();
@@ -394,11 +370,11 @@ export class Transfer {
 
 	/** Nothing where the file was moved or given up meanwhile: its place is to be looked at anew. */
 	async #readHeld(blocks: BlockReader, offset: number, ready: number): Promise<Uint8Array | undefined> {
-		const file = this.#file;
+		const file = this.#state.file;
 		try {
 			return await blocks.read(file, offset, ready);
 		} catch (error) {
-			if (file !== this.#file || this.#closed) {
+			if (file !== this.#state.file || this.#state.isClosed) {
 				return undefined;
 			}
 
@@ -417,8 +393,8 @@ export class Transfer {
 	async pause(): Promise<void> {
 		Logger.info(`${this.id}: paused`);
 		// It holds at once, however long the disk takes.
-		const saved = this.#recordFile.save({intent: 'pause'});
-		this.#retries.cancel();
+		const saved = this.#state.recordFile.save({intent: 'pause'});
+		this.#state.retries.cancel();
 		this.#services.queueChanged();
 		this.#scheduler.wake();
 		this.#scheduler.segments.endAll(segment => segment.for === 'fill');
@@ -431,12 +407,12 @@ export class Transfer {
 		Logger.info(`${this.id}: resumed`);
 		this.#fruitlessRenewals = 0;
 		this.#isAsked = true;
-		if (this.#recordFile.record.intent !== 'run' || this.#retries.blockingError) {
+		if (this.#state.recordFile.record.intent !== 'run' || this.#state.retries.blockingError) {
 			this.#scheduler.requireCheck();
 		}
 
-		this.#retries.retryNow(true);
-		await this.#recordFile.save({intent: 'run', error: undefined});
+		this.#state.retries.retryNow(true);
+		await this.#state.recordFile.save({intent: 'run', error: undefined});
 		// A check that was cancelled is taken up again.
 		void this.#settleDoubt().catch(() => undefined);
 		this.#reevaluate();
@@ -445,9 +421,9 @@ export class Transfer {
 	/** Ends readers, then segments. */
 	async cancel(): Promise<void> {
 		Logger.info(`${this.id}: cancelled`);
-		const saved = this.#recordFile.save({intent: 'cancel'});
-		this.#readers.reject(cancelled());
-		this.#retries.cancel();
+		const saved = this.#state.recordFile.save({intent: 'cancel'});
+		this.#state.readers.reject(cancelled());
+		this.#state.retries.cancel();
 		this.#scheduler.cancel();
 		this.#queue.abort(cancelled());
 		this.#changed();
@@ -467,7 +443,7 @@ export class Transfer {
 	): Promise<void> {
 		const change = await (sourceOf ? this.#changeSourceInTurn(changeOf, sourceOf) : this.#save(changeOf));
 
-		this.#scheduler.limitRate = this.#recordFile.record.limitRate;
+		this.#scheduler.setRateLimit(this.#state.recordFile.record.limitRate);
 		if (change.checksum !== undefined) {
 			await this.#changedChecksum();
 		}
@@ -492,8 +468,8 @@ export class Transfer {
 	async #save(
 		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
 	): Promise<Partial<DownloadRecord>> {
-		const change = changeOf(this.#recordFile.record);
-		await this.#recordFile.save(change);
+		const change = changeOf(this.#state.recordFile.record);
+		await this.#state.recordFile.save(change);
 		return change;
 	}
 
@@ -503,7 +479,7 @@ export class Transfer {
 		sourceOf: (changed: DownloadRecord) => DataSource,
 	): Promise<Partial<DownloadRecord>> {
 		const changing = this.#sourceChanges.then(async () => {
-			const {record} = this.#recordFile;
+			const {record} = this.#state.recordFile;
 			const change = changeOf(record);
 			await this.#changeSource(change, sourceOf({...record, ...change}));
 			return change;
@@ -515,12 +491,12 @@ export class Transfer {
 	async #changeSource(change: Partial<DownloadRecord>, source: DataSource): Promise<void> {
 		let isTaken = false;
 		try {
-			const file = this.#file;
+			const file = this.#state.file;
 			const wasEmpty = file.present.size === 0;
 			let place = change.url === undefined ? undefined : await this.#proveSource(source);
 			await this.#scheduler.exclusively(async () => {
 				// The old source went on: the first bytes may have come since, or another version.
-				if (place && (file !== this.#file || (wasEmpty && file.present.size > 0))) {
+				if (place && (file !== this.#state.file || (wasEmpty && file.present.size > 0))) {
 					place = await this.#proveSource(source);
 				}
 
@@ -536,10 +512,10 @@ export class Transfer {
 
 	async #proveSource(source: DataSource): Promise<OriginResponse> {
 		return verifyReplacement(
-			this.#file,
+			this.#state.file,
 			this.#scheduler.checked(source),
 			this.#scheduler.cachedVersion,
-			this.#ending.signal,
+			this.#state.ending,
 		);
 	}
 
@@ -551,13 +527,18 @@ export class Transfer {
 	): Promise<void> {
 		const {hasFileInfo} = this.#scheduler;
 		await this.#scheduler.replaceSource(source);
-		this.#retries.reset();
-		if (place && hasFileInfo && place.info.size !== this.#file.size && this.#file.present.size === 0) {
+		this.#state.retries.reset();
+		if (
+			place &&
+			hasFileInfo &&
+			place.info.size !== this.#state.file.size &&
+			this.#state.file.present.size === 0
+		) {
 			await this.#forgetVersion(change);
 		} else {
-			const {validator, acceptsRanges} = (hasFileInfo && place) || this.#recordFile.record;
-			const {hasUnstableValidator} = place ? {} : this.#recordFile.record;
-			await this.#recordFile.save({
+			const {validator, acceptsRanges} = (hasFileInfo && place) || this.#state.recordFile.record;
+			const {hasUnstableValidator} = place ? {} : this.#state.recordFile.record;
+			await this.#state.recordFile.save({
 				...change,
 				validator,
 				hasUnstableValidator,
@@ -577,7 +558,7 @@ export class Transfer {
 			return true;
 		}
 
-		const newLink = this.#services.newLink(this.#recordFile.record);
+		const newLink = this.#services.newLink(this.#state.recordFile.record);
 		// The place may have been given to another file.
 		const mayHelp = hasExpired(error) || error.code === 'origin-changed';
 		if (!newLink || this.#fruitlessRenewals === maxRenewals || !mayHelp) {
@@ -594,16 +575,16 @@ export class Transfer {
 	async #takeNewLink(newLink: NewLink): Promise<void> {
 		try {
 			await this.#scheduler.exclusively(async () => {
-				const {change, source} = await newLink(this.#ending.signal);
+				const {change, source} = await newLink(this.#state.ending);
 				// Where nothing is held any file fits, and a link may be good for one request.
-				const place = this.#file.present.size > 0 ? await this.#provePlace(source) : undefined;
+				const place = this.#state.file.present.size > 0 ? await this.#provePlace(source) : undefined;
 				await this.#replaceSource(change, source, place);
 			});
 			this.#isRenewing = false;
 			this.#reevaluate();
 		} catch (error) {
 			this.#isRenewing = false;
-			if (!this.#closed) {
+			if (!this.#state.isClosed) {
 				if (error instanceof DownStreamError && error.kind === 'transient') {
 					this.#fruitlessRenewals--;
 				}
@@ -627,8 +608,8 @@ export class Transfer {
 
 	/** A file that is all there is held against its new checksum. */
 	async #changedChecksum(): Promise<void> {
-		if (this.#retries.permanentError?.code === 'checksum-mismatch') {
-			this.#retries.reset();
+		if (this.#state.retries.permanentError?.code === 'checksum-mismatch') {
+			this.#state.retries.reset();
 		}
 
 		this.#queue.abort(
@@ -636,26 +617,26 @@ export class Transfer {
 			'whole',
 		);
 		await this.#queue.find('whole')?.catch(() => undefined);
-		await this.#recordFile.save({completedAt: undefined, error: this.#retries.permanentError});
+		await this.#state.recordFile.save({completedAt: undefined, error: this.#state.retries.permanentError});
 	}
 
 	/** Goes on with what is held if it proves to be the origin's file of now. Rejects with `origin-changed` if not. */
 	async acceptChange(): Promise<void> {
-		if (this.#file.present.size === 0) {
+		if (this.#state.file.present.size === 0) {
 			await this.startOver();
 			return;
 		}
 
 		await this.#scheduler.exclusively(async () => {
 			const {validator, isUnstable} = await verifyAcceptance(
-				this.#file,
+				this.#state.file,
 				this.#scheduler.checked(),
 				this.#scheduler.cachedVersion,
-				this.#ending.signal,
+				this.#state.ending,
 			);
 			Logger.info(`${this.id}: goes on with the file of now`);
-			this.#retries.reset();
-			await this.#recordFile.save({
+			this.#state.retries.reset();
+			await this.#state.recordFile.save({
 				validator,
 				hasUnstableValidator: isUnstable || undefined,
 				intent: 'run',
@@ -671,7 +652,7 @@ export class Transfer {
 		Logger.info(`${this.id}: starts over`);
 		this.#fruitlessRenewals = 0;
 		await this.#scheduler.exclusively(async () => {
-			this.#retries.reset();
+			this.#state.retries.reset();
 			await this.#forgetVersion({intent: 'run'});
 		});
 		this.#reevaluate();
@@ -682,7 +663,7 @@ export class Transfer {
 			await this.#scheduler.exclusively(async () => this.#forgetVersion({}));
 			this.#reevaluate();
 		} catch (error) {
-			if (!this.#closed) {
+			if (!this.#state.isClosed) {
 				this.#failed(error);
 			}
 		}
@@ -690,15 +671,15 @@ export class Transfer {
 
 	/** Nothing may be running. What was moved out of the store stays where it is. */
 	async #forgetVersion(change: Partial<DownloadRecord>): Promise<void> {
-		const {dataPath, record} = this.#recordFile;
+		const {dataPath, record} = this.#state.recordFile;
 		const reason = fetchedAnew();
 		this.#queue.abort(reason);
 		await this.#queue.settled();
-		this.#version++;
+		this.#state.version++;
 		this.#recentBlocks = [];
-		this.#readers.reject(reason);
+		this.#state.readers.reject(reason);
 		try {
-			await this.#recordFile.save({
+			await this.#state.recordFile.save({
 				...change,
 				startedOver: (record.startedOver ?? 0) + 1,
 				ranges: [],
@@ -717,14 +698,14 @@ export class Transfer {
 			});
 		} finally {
 			// Also when that could not be saved yet: bytes whose version nobody knows must not be added to.
-			const old = this.#file;
-			this.#file = this.#watched(await SparseFile.open(dataPath, Infinity, []));
+			const old = this.#state.file;
+			this.#state.file = await SparseFile.open(dataPath, Infinity, []);
 			// Who came while that was saved was served the old bytes.
-			this.#version++;
-			this.#readers.reject(reason);
+			this.#state.version++;
+			this.#state.readers.reject(reason);
 			this.#scheduler.begin(true);
 			await old.retire();
-			await this.#checks.clear();
+			await this.#state.checks.clear();
 			// Not cut to nothing: an exported file may be a second name of the same bytes.
 			await rm(dataPath, {force: true}).catch((error: unknown) => {
 				throw diskError(error, dataPath);
@@ -744,11 +725,12 @@ export class Transfer {
 	 * calls share one check. Where no checksum was given, a check in doubt finds the same.
 	 */
 	verify(): Promise<Range[]> {
-		if (this.#closed) {
+		if (this.#state.isClosed) {
 			return Promise.reject(ending());
 		}
 
-		const inDoubt = this.#recordFile.record.checksum === undefined ? this.#queue.find('doubt') : undefined;
+		const inDoubt =
+			this.#state.recordFile.record.checksum === undefined ? this.#queue.find('doubt') : undefined;
 		const done =
 			inDoubt ??
 			this.#queue.find('whole') ??
@@ -768,7 +750,7 @@ export class Transfer {
 	}
 
 	async #settleDoubt(): Promise<void> {
-		const {doubt} = this.#file;
+		const {doubt} = this.#state.file;
 		if (doubt) {
 			await (this.#queue.find('doubt') ??
 				this.#startCheck('doubt', async signal => this.#checkDoubt(doubt, signal)));
@@ -776,13 +758,13 @@ export class Transfer {
 	}
 
 	async #lookForChange(): Promise<void> {
-		if ((await this.#file.changeSince()) === undefined) {
+		if ((await this.#state.file.changeSince()) === undefined) {
 			return;
 		}
 
 		// A check that runs reads all of it anyway.
 		await this.#queue.settled();
-		const change = await this.#file.changeSince();
+		const change = await this.#state.file.changeSince();
 		if (change === 'gone') {
 			await this.#lostEnd({start: 0, end: Infinity});
 		} else if (change === 'changed') {
@@ -823,11 +805,11 @@ export class Transfer {
 	async #checkAll(signal: AbortSignal): Promise<Range[]> {
 		// What was written so far is checked too.
 		await this.checkpoint();
-		const file = this.#file;
+		const file = this.#state.file;
 		const {doubt} = file;
-		const given = file.isComplete ? this.#recordFile.record.checksum : undefined;
+		const given = file.isComplete ? this.#state.recordFile.record.checksum : undefined;
 		const expected = given === undefined ? undefined : parseChecksum(given);
-		const {damaged, digest} = await this.#checks.check(file, {
+		const {damaged, digest} = await this.#state.checks.check(file, {
 			signal,
 			algorithm: expected?.algorithm,
 			onProgress: fraction => this.#showCheck(fraction),
@@ -835,12 +817,12 @@ export class Transfer {
 		if (damaged.length > 0) {
 			await this.#makeHoles(damaged);
 		} else if (expected && digest !== expected.digest) {
-			await this.#recordFile.save({completedAt: undefined});
+			await this.#state.recordFile.save({completedAt: undefined});
 			throw new DownStreamError(
 				'checksum-mismatch',
 				`The ${expected.algorithm} of the file is ${digest}, not the one that was given`,
 			);
-		} else if (expected && !this.isComplete) {
+		} else if (expected && !this.#state.isComplete) {
 			await this.#completed();
 		}
 
@@ -858,17 +840,17 @@ export class Transfer {
 	 * its checksum fits. The check runs in the background; what players ask for comes first.
 	 */
 	async #doubt(): Promise<void> {
-		const file = this.#file;
-		const wasComplete = this.isComplete;
-		const checked = await this.#checks.checked(file);
-		if (file !== this.#file || file.doubt) {
+		const file = this.#state.file;
+		const wasComplete = this.#state.isComplete;
+		const checked = await this.#state.checks.checked(file);
+		if (file !== this.#state.file || file.doubt) {
 			return;
 		}
 
 		Logger.info(`${this.id}: ${file.path} is not as it was recorded; it is checked`);
 		const doubt = new Doubt(
 			file.present,
-			async block => this.#checks.isIntact(file, block),
+			async block => this.#state.checks.isIntact(file, block),
 			checked,
 			async range => this.#loseBlock(file, range),
 		);
@@ -876,7 +858,7 @@ export class Transfer {
 		await doubt.loseUnchecked();
 		void this.#startCheck('doubt', async signal => {
 			const damaged = await this.#checkDoubt(doubt, signal);
-			if (wasComplete && this.#file.present.size === 0 && !this.#recordFile.refusal) {
+			if (wasComplete && this.#state.file.present.size === 0 && !this.#state.recordFile.refusal) {
 				await this.#isNoLongerWhole();
 			}
 
@@ -886,8 +868,8 @@ export class Transfer {
 
 	async #checkDoubt(doubt: Doubt, signal: AbortSignal): Promise<Range[]> {
 		await doubt.proveAll(signal, fraction => this.#showCheck(fraction));
-		if (this.#file.doubt === doubt) {
-			this.#file.trust();
+		if (this.#state.file.doubt === doubt) {
+			this.#state.file.trust();
 		}
 
 		this.#untold = [...doubt.damaged];
@@ -897,11 +879,11 @@ export class Transfer {
 
 	/** The record of it follows with that of the whole check: a program that ends before doubts the same file again. */
 	async #loseBlock(file: SparseFile, range: Range): Promise<void> {
-		if (file !== this.#file) {
+		if (file !== this.#state.file) {
 			return;
 		}
 
-		if (this.#recordFile.record.movedTo === undefined || this.#recordFile.refusal) {
+		if (this.#state.recordFile.record.movedTo === undefined || this.#state.recordFile.refusal) {
 			file.forget([range]);
 			this.#changed();
 		} else {
@@ -911,36 +893,41 @@ export class Transfer {
 
 	/** Fetching a finished file again unasked would be a surprise; a player gets what it asks for. */
 	async #isNoLongerWhole(): Promise<void> {
-		const {path} = this.#file;
-		this.#retries.note(
+		const {path} = this.#state.file;
+		this.#state.retries.note(
 			new DownStreamError(
 				'disk-failed',
 				`${path} is no longer whole; what is missing is fetched when a player asks, or by resume`,
 			),
 		);
 		await this.#leaveMovedFile();
-		await this.#recordFile.save({completedAt: undefined, ...(this.#isAsked ? {} : {intent: 'pause'})});
+		await this.#state.recordFile.save({completedAt: undefined, ...(this.#isAsked ? {} : {intent: 'pause'})});
 		this.#changed();
 	}
 
 	/** That file is the user's: it may differ because they changed it, and is not written to. */
 	async #leaveMovedFile(): Promise<void> {
-		const {dataPath, record} = this.#recordFile;
+		const {dataPath, record} = this.#state.recordFile;
 		if (record.movedTo !== undefined) {
-			const old = this.#file;
-			this.#file = this.#watched(await SparseFile.open(dataPath, old.size, []));
+			const old = this.#state.file;
+			this.#state.file = await SparseFile.open(dataPath, old.size, []);
 			old.doubt?.end();
-			await this.#recordFile.save({movedTo: undefined, ranges: [], pieces: undefined, dataFile: undefined});
+			await this.#state.recordFile.save({
+				movedTo: undefined,
+				ranges: [],
+				pieces: undefined,
+				dataFile: undefined,
+			});
 			await old.retire();
 		}
 	}
 
 	async #makeHoles(ranges: readonly Range[]): Promise<void> {
 		await this.#leaveMovedFile();
-		this.#file.forget(ranges);
-		if (this.#retries.permanentError?.code === 'checksum-mismatch') {
-			this.#retries.reset();
-			await this.#recordFile.save({error: undefined});
+		this.#state.file.forget(ranges);
+		if (this.#state.retries.permanentError?.code === 'checksum-mismatch') {
+			this.#state.retries.reset();
+			await this.#state.recordFile.save({error: undefined});
 		}
 
 		// Their checksums stay: that of what is missing harms nothing, and the same bytes come again.
@@ -961,7 +948,7 @@ export class Transfer {
 		if (lost) {
 			this.#mended = {start: lost.start, at: now};
 			this.#mending =
-				this.isComplete && lost.end === Infinity ? this.#lostEnd(lost) : this.#makeHoles([lost]);
+				this.#state.isComplete && lost.end === Infinity ? this.#lostEnd(lost) : this.#makeHoles([lost]);
 		} else {
 			this.#mending = this.#lookForChange();
 		}
@@ -978,9 +965,9 @@ export class Transfer {
 	async #completed(): Promise<void> {
 		// One connection brought what others were to bring: they need not go on, nor try again.
 		this.#scheduler.segments.endAll();
-		this.#retries.reset();
+		this.#state.retries.reset();
 		this.#isAsked = false;
-		await this.#recordFile.save({completedAt: Date.now(), error: undefined});
+		await this.#state.recordFile.save({completedAt: Date.now(), error: undefined});
 		Logger.info(`${this.id}: complete`);
 		this.#services.queueChanged();
 		this.#changed();
@@ -996,8 +983,8 @@ export class Transfer {
 		const error =
 			cause instanceof DownStreamError ? cause : new DownStreamError('disk-failed', String(cause), {cause});
 		Logger.error(`${this.id}: not exported: ${error.message}`);
-		this.#retries.note(new DownStreamError(error.code, `Not exported: ${error.message}`));
-		void this.#recordFile.save({exportWhenComplete: undefined}).catch(() => undefined);
+		this.#state.retries.note(new DownStreamError(error.code, `Not exported: ${error.message}`));
+		void this.#state.recordFile.save({exportWhenComplete: undefined}).catch(() => undefined);
 		this.#changed();
 	}
 
@@ -1021,44 +1008,44 @@ export class Transfer {
 		clearTimeout(this.#checkpointTimer);
 		this.#checkpointTimer = undefined;
 		this.#checkpointing = this.#checkpointing.then(async () => {
-			if (this.#recordFile.refusal) {
+			if (this.#state.recordFile.refusal) {
 				return;
 			}
 
-			const file = this.#file;
+			const file = this.#state.file;
 			const {isComplete: wasComplete} = file;
-			if (wasComplete && !this.isComplete && !this.#scheduler.isProven) {
+			if (wasComplete && !this.#state.isComplete && !this.#scheduler.isProven) {
 				// A record of all of it would be believed after a crash.
 				return;
 			}
 
 			try {
 				// In the same tick as the ranges: what is recorded can be proven.
-				const {pieces} = this.#checks;
+				const {pieces} = this.#state.checks;
 				const {ranges, identity} = await file.checkpoint();
 				// In this order: what is complete has all its checksums, but where the disk has no room for them.
-				const recorded = await this.#checks.save(file).catch(noneIfFull);
-				if (file !== this.#file || this.#recordFile.refusal) {
+				const recorded = await this.#state.checks.save(file).catch(noneIfFull);
+				if (file !== this.#state.file || this.#state.recordFile.refusal) {
 					return;
 				}
 
 				this.#recentBlocks = [...this.#recentBlocks, ...recorded].slice(-maxRecentBlocks);
 				// What came during this one is synced and recorded by the next, what was lost is no longer there.
 				const isComplete = wasComplete && file.isComplete;
-				await this.#recordFile.save({
-					error: this.#retries.permanentError,
+				await this.#state.recordFile.save({
+					error: this.#state.retries.permanentError,
 					ranges: ranges.map(({start, end}) => [start, end]),
-					unsettled: this.#closed || this.#recentBlocks.length === 0 ? undefined : this.#recentBlocks,
+					unsettled: this.#state.isClosed || this.#recentBlocks.length === 0 ? undefined : this.#recentBlocks,
 					pieces: pieces.length === 0 ? undefined : pieces.map(({start, end, crc}) => [start, end, crc]),
 					...(identity && {dataFile: identity}),
 					...(isComplete ? {} : {completedAt: undefined}),
 				});
 				const isProven = this.#scheduler.isProven && !file.doubt;
-				if (isComplete && isProven && !this.isComplete && !this.#retries.permanentError) {
+				if (isComplete && isProven && !this.#state.isComplete && !this.#state.retries.permanentError) {
 					await this.#allIsThere();
 				}
 			} catch (error) {
-				if (file === this.#file) {
+				if (file === this.#state.file) {
 					this.#failed(error);
 				}
 			}
@@ -1068,10 +1055,10 @@ export class Transfer {
 
 	/** With a checksum it is complete once that fits. */
 	async #allIsThere(): Promise<void> {
-		const {checksum, intent} = this.#recordFile.record;
+		const {checksum, intent} = this.#state.recordFile.record;
 		if (checksum === undefined) {
 			await this.#completed();
-		} else if (!this.#closed && intent !== 'cancel') {
+		} else if (!this.#state.isClosed && intent !== 'cancel') {
 			// Not waited for: it may take minutes.
 			void this.verify().catch(() => undefined);
 		}
@@ -1086,9 +1073,9 @@ export class Transfer {
 		) => Promise<string>,
 	): Promise<string> {
 		// What goes out with gaps is not the file, even if the last ones are filled meanwhile.
-		const isWhole = this.isComplete;
-		const version = this.#version;
-		const {size} = this.#file;
+		const isWhole = this.#state.isComplete;
+		const version = this.#state.version;
+		const {size} = this.#state.file;
 		this.#exportProgress = 0;
 		this.#changed();
 		try {
@@ -1097,32 +1084,32 @@ export class Transfer {
 				this.#changed();
 			};
 
-			const path = await run(this.#file.path, onProgress, async movedTo => {
+			const path = await run(this.#state.file.path, onProgress, async movedTo => {
 				const moved = await SparseFile.open(movedTo, size, [{start: 0, end: size}]);
-				if (version !== this.#version) {
+				if (version !== this.#state.version) {
 					return false;
 				}
 
-				await this.#recordFile.save({movedTo});
+				await this.#state.recordFile.save({movedTo});
 				// It may have been begun anew in between.
-				if (version !== this.#version) {
+				if (version !== this.#state.version) {
 					return false;
 				}
 
 				// Reads that are in the middle keep the old descriptor; the next one opens the new place.
-				const old = this.#file;
-				this.#file = this.#watched(moved);
+				const old = this.#state.file;
+				this.#state.file = moved;
 				moved.trust();
 				await old.retire();
 				void this.checkpoint();
 				return true;
 			});
 			const change =
-				isWhole && version === this.#version
+				isWhole && version === this.#state.version
 					? {exportedTo: path, exportWhenComplete: undefined}
 					: {exportedPartTo: path};
 			// The file is there, also where the store has no room to remember it.
-			await this.#recordFile.save(change).catch((error: unknown) => {
+			await this.#state.recordFile.save(change).catch((error: unknown) => {
 				Logger.warn(`${this.id}: ${String(error)}`);
 			});
 			return path;
@@ -1132,48 +1119,41 @@ export class Transfer {
 		}
 	}
 
-	#watched(file: SparseFile): SparseFile {
-		file.access = this.#recordFile;
-		file.onWritten = (offset, bytes) => this.#checks.wrote(offset, bytes, file.size);
-		return file;
-	}
-
 	/** Ends everything at once and writes nothing more. `reason` is told to players, and as the error of the download. */
 	abandon(reason: DownStreamError): void {
 		this.#end();
-		this.#recordFile.abandon(reason);
+		this.#state.recordFile.abandon(reason);
 		clearTimeout(this.#checkpointTimer);
-		this.#retries.reset();
-		this.#retries.failed(reason);
-		this.#readers.reject(reason);
+		this.#state.retries.reset();
+		this.#state.retries.failed(reason);
+		this.#state.readers.reject(reason);
 		this.#scheduler.segments.endAll();
-		void this.#file.retire();
+		void this.#state.file.retire();
 		this.#changed();
 	}
 
 	/** Ends everything and saves. */
 	async close(): Promise<void> {
 		this.#end();
-		this.#retries.cancel();
-		this.#readers.reject(ending());
+		this.#state.retries.cancel();
+		this.#state.readers.reject(ending());
 		await Promise.allSettled([this.#scheduler.stop(), this.#queue.settled()]);
 		await this.checkpoint();
-		await this.#file.retire();
+		await this.#state.file.retire();
 		await this.#scheduler.dispose();
 	}
 
 	#end(): void {
-		this.#closed = true;
 		clearTimeout(this.#patienceTimer);
-		this.#ending.abort(ending());
+		this.#state.end(ending());
 		this.#queue.abort(ending());
 	}
 
 	/** To the minute: it only says what was read before what. */
 	#recordReading(): void {
 		const now = Date.now();
-		if (!this.#closed && now - (this.#recordFile.record.readAt ?? 0) >= minute) {
-			void this.#recordFile.save({readAt: now}).catch(() => undefined);
+		if (!this.#state.isClosed && now - (this.#state.recordFile.record.readAt ?? 0) >= minute) {
+			void this.#state.recordFile.save({readAt: now}).catch(() => undefined);
 		}
 	}
 
@@ -1186,18 +1166,18 @@ export class Transfer {
 
 		this.#viewIsLively = lively;
 
-		const {record, folder} = this.#recordFile;
+		const {record, folder} = this.#state.recordFile;
 		this.#view = downloadView(
 			{
 				record,
 				folder,
 				streamUrl: this.#services.streamUrl(record.id, nameOf(record)),
 				status: this.status,
-				file: this.#file,
-				meter: this.#meter,
-				readers: this.#readers,
+				file: this.#state.file,
+				meter: this.#state.meter,
+				readers: this.#state.readers,
 				segments: this.#scheduler.segments,
-				retries: this.#retries,
+				retries: this.#state.retries,
 				maxConnections: this.#scheduler.maxConnections,
 				hostCeiling: this.status === 'queued' ? this.#scheduler.hostCeiling : null,
 				lastByteAt: this.#scheduler.lastByteAt,
@@ -1217,11 +1197,14 @@ export class Transfer {
 	// Readers
 
 	#refuseIfCancelled(): void {
-		if (this.#closed && this.#recordFile.refusal) {
-			throw this.#recordFile.refusal;
+		if (this.#state.isClosed && this.#state.recordFile.refusal) {
+			throw this.#state.recordFile.refusal;
 		}
 
-		if (this.#closed || (this.#recordFile.record.intent === 'cancel' && !this.#file.isComplete)) {
+		if (
+			this.#state.isClosed ||
+			(this.#state.recordFile.record.intent === 'cancel' && !this.#state.file.isComplete)
+		) {
 			throw cancelled();
 		}
 	}
@@ -1232,20 +1215,20 @@ export class Transfer {
 		signal: AbortSignal,
 		isRequest: boolean,
 	): Promise<Uint8Array | undefined> {
-		if (this.#recordFile.refusal) {
+		if (this.#state.recordFile.refusal) {
 			await this.#services.access.obtain();
 			return undefined;
 		}
 
-		return this.#readers.waitForBytes(reader, signal, () =>
+		return this.#state.readers.waitForBytes(reader, signal, () =>
 			this.#askForPlayer(isRequest, () => this.#scheduler.readerBlockedAt(reader.offset)),
 		);
 	}
 
 	/** A player waits from now on. A remembered error never answers its request: the origin is asked again. */
 	#askForPlayer(isRequest: boolean, schedule: () => void): void {
-		const hadFailed = this.#retries.permanentError !== undefined;
-		this.#retries.retryNow(isRequest);
+		const hadFailed = this.#state.retries.permanentError !== undefined;
+		this.#state.retries.retryNow(isRequest);
 		schedule();
 		if (hadFailed) {
 			// A link that has expired is asked for once more.
@@ -1259,40 +1242,40 @@ export class Transfer {
 	/** Players are told of a host that is away once their patience has ended. */
 	#endOverdueWaits(): void {
 		clearTimeout(this.#patienceTimer);
-		const {lastError, retryAt} = this.#retries;
-		const next = this.#readers.rejectOverdue(
-			waiting => this.#retries.playerWaitsUntil(waiting),
+		const {lastError, retryAt} = this.#state.retries;
+		const next = this.#state.readers.rejectOverdue(
+			waiting => this.#state.retries.playerWaitsUntil(waiting),
 			() =>
 				new DownStreamError(lastError?.code ?? 'origin-unreachable', lastError?.message ?? 'no answer', {
 					status: lastError?.status,
 					retryAfterMs: retryAt && Math.max(0, retryAt - Date.now()),
 				}),
 		);
-		if (next !== Infinity && !this.#closed) {
+		if (next !== Infinity && !this.#state.isClosed) {
 			this.#patienceTimer = setTimeout(() => this.#endOverdueWaits(), next - Date.now());
 		}
 	}
 
 	// Errors
 
-	#wrote(offset: number, bytes: Uint8Array): void {
+	#received(offset: number, bytes: Uint8Array): void {
 		this.#fruitlessRenewals = 0;
-		if (this.#retries.progressed(bytes.length)) {
+		if (this.#state.retries.progressed(bytes.length)) {
 			// It needs a place again.
 			this.#services.queueChanged();
 		}
 
-		this.#meter.add(bytes.length, Date.now());
-		this.#readers.wake(offset, bytes);
+		this.#state.meter.add(bytes.length, Date.now());
+		this.#state.readers.wake(offset, bytes);
 		this.#changed();
-		if (!this.#closed) {
+		if (!this.#state.isClosed) {
 			this.#checkpointTimer ??= setTimeout(() => void this.checkpoint(), checkpointMs);
 			this.#checkpointIfWhole();
 		}
 	}
 
 	#checkpointIfWhole(): void {
-		if (this.#file.isComplete && !this.isComplete) {
+		if (this.#state.file.isComplete && !this.#state.isComplete) {
 			void this.checkpoint();
 		}
 	}
@@ -1307,7 +1290,7 @@ export class Transfer {
 			explained instanceof DownStreamError
 				? explained
 				: new DownStreamError('origin-misbehaved', `Unexpected: ${String(cause)}`, {cause});
-		if (this.#recordFile.refusal) {
+		if (this.#state.recordFile.refusal) {
 			// It goes on once the storage folder may be written, or has ended.
 			return;
 		}
@@ -1316,21 +1299,25 @@ export class Transfer {
 			return;
 		}
 
-		if (error.code === 'origin-changed' && this.#scheduler.hasFileInfo && this.#file.present.size === 0) {
+		if (
+			error.code === 'origin-changed' &&
+			this.#scheduler.hasFileInfo &&
+			this.#state.file.present.size === 0
+		) {
 			// Of the old version nothing is left that could be kept.
 			void this.#fetchAnew();
 			return;
 		}
 
 		const line = `${this.id}: ${error.code}: ${error.message}`;
-		if (this.#retries.failed(error, since)) {
+		if (this.#state.retries.failed(error, since)) {
 			Logger.warn(line);
 			this.#endOverdueWaits();
 		} else {
 			Logger.error(line);
 			this.#scheduler.segments.endAll();
-			this.#readers.reject(error);
-			void this.#recordFile.save({error: this.#retries.permanentError}).catch(() => undefined);
+			this.#state.readers.reject(error);
+			void this.#state.recordFile.save({error: this.#state.retries.permanentError}).catch(() => undefined);
 		}
 
 		this.#services.queueChanged();

@@ -81,33 +81,36 @@ export type TransferServices = {
 	connectionClosed(host: string): void;
 };
 
-/** What is fetched, and who is told. */
-export type FetchTarget = {
+/** What the scheduler knows of the download that it fetches. */
+export type FetchState = {
 	readonly recordFile: RecordFile;
 	readonly readers: Readers;
 	readonly retries: RetryPolicy;
 	readonly meter: SpeedMeter;
+	/** Replaced when the download is moved or starts over: read it anew after each wait. */
+	readonly file: SparseFile;
 	/** Aborted when the download closes. */
 	readonly ending: AbortSignal;
-	/** Another one after it was moved or begun anew. */
-	file(): SparseFile;
+};
+
+/** The download that is fetched. */
+export type FetchTarget = {
+	readonly state: FetchState;
 	/** The bytes are in the file. */
-	wrote(offset: number, bytes: Uint8Array): void;
-	/** Name and type are known, or the size. */
+	received(offset: number, bytes: Uint8Array): void;
+	/** The name, type or size became known, or the version of the stored bytes was proven. */
 	identified(): void;
-	/** What was fetched without a strong ETag goes with what is held around it. */
-	proven(): void;
-	/** Bytes that do not go with what is held after them, or have yet to show it, become a hole. */
-	forget(range: Range): void;
-	/** `since`: when the request began or the last byte came, in milliseconds since the epoch. */
-	failed(error: unknown, since: number): void;
-	/** Shown, though the download goes on: it waits for a connection. */
-	noted(error: DownStreamError): void;
+	/** The bytes contradict, or have yet to match, the cached bytes after them: they become a hole. */
+	disproved(range: Range): void;
+	/** `silentSince`: start of the request or time of the last byte, in milliseconds since the epoch. */
+	failed(error: unknown, silentSince: number): void;
+	/** A fact that the snapshot shows has changed. */
 	changed(): void;
 };
 
 export class Scheduler {
 	readonly #target: FetchTarget;
+	readonly #state: FetchState;
 	readonly #services: TransferServices;
 	/** Its own limit within that of all. */
 	readonly #bandwidth: Bandwidth;
@@ -155,9 +158,10 @@ export class Scheduler {
 	/** Of these, how many are waiting or running. */
 	#exclusiveCount = 0;
 
-	constructor(download: FetchTarget, source: DataSource, services: TransferServices) {
-		const {record} = download.recordFile;
-		this.#target = download;
+	constructor(target: FetchTarget, source: DataSource, services: TransferServices) {
+		const {record} = target.state.recordFile;
+		this.#target = target;
+		this.#state = target.state;
 		this.#source = source;
 		this.#services = services;
 		this.#bandwidth = new Bandwidth(record.limitRate, services.bandwidth);
@@ -221,7 +225,7 @@ export class Scheduler {
 	}
 
 	/** The queue gives or takes the place. */
-	set mayFill(allowed: boolean) {
+	setBackgroundAllowed(allowed: boolean): void {
 		if (this.#isBackgroundAllowed !== allowed) {
 			this.#isBackgroundAllowed = allowed;
 			this.wake();
@@ -242,7 +246,7 @@ export class Scheduler {
 	}
 
 	/** Bytes per second of this download alone. */
-	set limitRate(limit: number | undefined) {
+	setRateLimit(limit: number | undefined): void {
 		if (this.#bandwidth.limit !== (limit ?? Infinity)) {
 			this.#bandwidth.limit = limit ?? Infinity;
 		}
@@ -267,7 +271,7 @@ export class Scheduler {
 		this.#exclusiveCount++;
 		const standstill = this.#exclusive.then(async () => {
 			try {
-				this.#target.ending.throwIfAborted();
+				this.#state.ending.throwIfAborted();
 				this.segments.endAll();
 				await Promise.allSettled(this.#running);
 				await act();
@@ -295,9 +299,7 @@ export class Scheduler {
 		this.#hasFileInfo = this.#recordFile.record.info !== undefined;
 		this.#forgetOrigin();
 		this.#cachedCheck.stop();
-		this.#cachedCheck = proven
-			? new CachedVersionCheck(undefined, this.#target.ending)
-			: this.#newHeldCheck();
+		this.#cachedCheck = proven ? new CachedVersionCheck(undefined, this.#state.ending) : this.#newHeldCheck();
 		this.#checkedAt = Date.now();
 	}
 
@@ -330,7 +332,7 @@ export class Scheduler {
 	 * for what all of them bring.
 	 */
 	yieldConnection(): boolean {
-		const {readers} = this.#target;
+		const {readers} = this.#state;
 		// Also for the first answer: two players would take each other's only connection for ever.
 		const least = this.segments.mostExpendable(
 			segment => readers.waitForFileInfo || readers.waitFor(segment),
@@ -371,7 +373,7 @@ export class Scheduler {
 
 	/** Starts the segments that are wanted and allowed now. */
 	#pass(): void {
-		if (this.#target.ending.aborted || this.#exclusiveCount > 0) {
+		if (this.#state.ending.aborted || this.#exclusiveCount > 0) {
 			return;
 		}
 
@@ -396,7 +398,7 @@ export class Scheduler {
 	/** Nothing stands in the way of a request. */
 	get #mayAsk(): boolean {
 		const {record, refusal} = this.#recordFile;
-		return !this.#target.retries.blockingError && record.intent !== 'cancel' && !refusal;
+		return !this.#state.retries.blockingError && record.intent !== 'cancel' && !refusal;
 	}
 
 	/** Nothing names the version, and no byte has come yet that another response could be compared with. */
@@ -406,7 +408,7 @@ export class Scheduler {
 
 	/** Players end one connection before they open the next: one that has just left counts too. */
 	#prepareForSeek(): void {
-		const {readers} = this.#target;
+		const {readers} = this.#state;
 		if (
 			this.#mayAsk &&
 			this.#hasFileInfo &&
@@ -422,7 +424,7 @@ export class Scheduler {
 	/** Whom the segment serves now; one that serves nobody lingers, then ends. */
 	#classify(segment: Segment, wishes: readonly Demand[]): void {
 		const needed =
-			this.#target.readers.waitForFileInfo ||
+			this.#state.readers.waitForFileInfo ||
 			wishes.some(
 				({offset, end, ahead}) => offset < segment.end && segment.offset < Math.min(end, offset + ahead),
 			);
@@ -446,14 +448,14 @@ export class Scheduler {
 	#plan(): SegmentPlan | undefined {
 		const {present, size, isComplete} = this.#file;
 		if (!this.#hasFileInfo) {
-			const wanted = this.#isBackgroundAllowed || this.#target.readers.waitForFileInfo;
+			const wanted = this.#isBackgroundAllowed || this.#state.readers.waitForFileInfo;
 			const fill = this.#runsInBackground;
 			return wanted && this.segments.size === 0
 				? {
 						start: 0,
 						end: fill ? probeSize.fill : probeSize.onDemand,
 						for: 'fill',
-						urgent: this.#target.readers.waitForFileInfo,
+						urgent: this.#state.readers.waitForFileInfo,
 					}
 				: undefined;
 		}
@@ -470,7 +472,7 @@ export class Scheduler {
 			claimed: [...this.segments],
 			wanted: this.#wishes(),
 			background: this.#runsInBackground,
-			playhead: this.#target.readers.playhead,
+			playhead: this.#state.readers.playhead,
 			segmentSize,
 		});
 	}
@@ -480,7 +482,7 @@ export class Scheduler {
 	}
 
 	#wishes(): Demand[] {
-		return this.#target.readers.wishes(this.#services.readAhead, this.#segmentSize);
+		return this.#state.readers.wishes(this.#services.readAhead, this.#segmentSize);
 	}
 
 	get #runsInBackground(): boolean {
@@ -490,10 +492,10 @@ export class Scheduler {
 	/** Short ones while somebody plays: a seek often lands inside one, which then ends early. */
 	get #segmentSize(): number {
 		const perConnection = Math.max(
-			this.#target.meter.rate(3000, Date.now()) / Math.max(1, this.segments.size),
+			this.#state.meter.rate(3000, Date.now()) / Math.max(1, this.segments.size),
 			this.#lastRate,
 		);
-		const isPlaying = this.#target.readers.size > 0;
+		const isPlaying = this.#state.readers.size > 0;
 		const wanted = perConnection * (isPlaying ? segmentSeconds.playing : segmentSeconds.filling);
 		// All that work are to come to the end together: who begins anew there waits for an answer.
 		const share = isPlaying ? Infinity : (this.#file.size - this.#file.present.size) / this.#connectionTarget;
@@ -505,11 +507,11 @@ export class Scheduler {
 		if (!plan.urgent) {
 			// Each player keeps its own, and one more is free for the next seek: one that is taken away wastes what is
 			// on its way.
-			const players = this.#target.readers.size;
+			const players = this.#state.readers.size;
 			const room = Math.max(1, this.maxConnections - (players > 0 ? players + 1 : 0));
 			const fills = [...this.segments].filter(segment => segment.for === 'fill').length;
 			// One is enough to find out whether the trouble is over.
-			const most = this.#target.retries.isProbing ? 1 : this.#connectionTarget;
+			const most = this.#state.retries.isProbing ? 1 : this.#connectionTarget;
 			return fills < room && this.segments.size < most && hosts.mayOpen(this.host, this);
 		}
 
@@ -565,7 +567,7 @@ export class Scheduler {
 				},
 				// Once in each run also where there were no ranges before.
 				ranged: this.#asksForParts || this.#wholeResponses === 0,
-				isBackground: () => this.#target.readers.size === 0,
+				isBackground: () => this.#state.readers.size === 0,
 				answerTimeout: this.#answerTimeout,
 				signal,
 			});
@@ -604,7 +606,7 @@ export class Scheduler {
 			this.segments.end(segment);
 			this.#forgetAdded(segment);
 			if (this.#unproven.delete(segment)) {
-				this.#target.proven();
+				this.#target.identified();
 			}
 
 			this.wake();
@@ -704,7 +706,7 @@ export class Scheduler {
 			segment.offset = range.start;
 			segment.isWhole = true;
 			const wanted =
-				this.#runsInBackground || this.#target.readers.size > 0 || this.#target.readers.waitForFileInfo;
+				this.#runsInBackground || this.#state.readers.size > 0 || this.#state.readers.waitForFileInfo;
 			segment.end = wanted ? this.#file.size : Math.min(segment.end, this.#file.size);
 		}
 
@@ -718,13 +720,13 @@ export class Scheduler {
 	/** The size has become known. */
 	#clipSegments(): void {
 		this.segments.clip(this.#file.size);
-		this.#target.readers.recheck();
+		this.#state.readers.recheck();
 	}
 
 	#identify(): void {
 		if (!this.#hasFileInfo) {
 			this.#hasFileInfo = true;
-			this.#target.readers.identified();
+			this.#state.readers.identified();
 			this.#services.queueChanged();
 		}
 
@@ -820,7 +822,7 @@ export class Scheduler {
 				segment.added &&= {start: segment.added.start, end: hole.end};
 				this.#lastByteAt = Date.now();
 				this.#hasWorked = true;
-				this.#target.wrote(at, part);
+				this.#target.received(at, part);
 				at = hole.end;
 				if (isFirst) {
 					// Others waited for bytes to be compared with.
@@ -843,10 +845,10 @@ export class Scheduler {
 		const {added} = segment;
 		if (added && (end - added.end >= overlapBytes || end === this.#file.present.runEnd(added.end))) {
 			segment.added = undefined;
-			this.#target.readers.recheck();
+			this.#state.readers.recheck();
 			// Of a part the seam at the other end is still to come; the rest of a whole is not waited for.
 			if (segment.isWhole && this.#unproven.delete(segment)) {
-				this.#target.proven();
+				this.#target.identified();
 			}
 		}
 	}
@@ -861,8 +863,8 @@ export class Scheduler {
 			}
 
 			const start = isChange(error) ? added.start : Math.max(added.start, added.end - overlapBytes);
-			this.#target.forget({start, end: added.end});
-			this.#target.readers.recheck();
+			this.#target.disproved({start, end: added.end});
+			this.#state.readers.recheck();
 		}
 	}
 
@@ -1019,7 +1021,7 @@ export class Scheduler {
 
 		const abort = new AbortController();
 		this.#examination = abort;
-		const signal = AbortSignal.any([abort.signal, this.#target.ending]);
+		const signal = AbortSignal.any([abort.signal, this.#state.ending]);
 		this.exclusively(() => this.#examine(suspicion, signal))
 			// It rejects only as the download closes.
 			.catch(() => undefined)
@@ -1063,7 +1065,7 @@ export class Scheduler {
 		const hasChanged = this.#recordFile.record.error?.code === 'origin-changed';
 		return new CachedVersionCheck(
 			this.#file.present.size > 0 ? (hasChanged ? 'thorough' : 'brief') : undefined,
-			this.#target.ending,
+			this.#state.ending,
 		);
 	}
 
@@ -1095,7 +1097,7 @@ export class Scheduler {
 		if (isOneTooMany) {
 			this.#connectionTarget = Math.max(1, this.segments.size - 1);
 			if (this.isUnanswered) {
-				this.#target.noted(error);
+				this.#state.retries.note(error);
 			}
 		} else {
 			this.#target.failed(this.#passing(error), Math.max(segment.openedAt, this.#lastByteAt ?? 0));
@@ -1103,7 +1105,7 @@ export class Scheduler {
 	}
 
 	get #answerTimeout(): number {
-		return this.#target.retries.answerTimeout(this.#services.answerTimeout);
+		return this.#state.retries.answerTimeout(this.#services.answerTimeout);
 	}
 
 	/** Milliseconds for an answer beside other connections. */
@@ -1112,11 +1114,11 @@ export class Scheduler {
 	}
 
 	get #recordFile(): RecordFile {
-		return this.#target.recordFile;
+		return this.#state.recordFile;
 	}
 
 	get #file(): SparseFile {
-		return this.#target.file();
+		return this.#state.file;
 	}
 }
 
