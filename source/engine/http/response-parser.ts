@@ -48,6 +48,8 @@ export class ResponseParser {
 	/** A Content-Length beside chunks; NaN for one that is no length. */
 	#lengthBesideChunks: number | undefined;
 	#bytesInChunks = 0;
+	/** Content-Length states more bytes than any connection brings: closing it is a cut. */
+	#isEndless = false;
 	/** Of the body, or of a chunk of it; Infinity for a body that ends by closing. */
 	#bytesLeft = 0;
 	#hasTrailingBytes = false;
@@ -117,9 +119,13 @@ export class ResponseParser {
 		return body;
 	}
 
-	/** The connection has ended; throws `HttpError` if that cuts the answer. */
+	/**
+	 * The connection has ended; throws `HttpError` if that cuts the answer. A chunked body is whole with its last chunk,
+	 * also where the trailers are missing (RFC 9112 section 8).
+	 */
 	end(): void {
-		if (this.#part === 'body' && this.#bytesLeft === Infinity) {
+		const endsByClosing = this.#part === 'body' && this.#bytesLeft === Infinity && !this.#isEndless;
+		if (endsByClosing || this.#part === 'trailers') {
 			this.#part = 'done';
 			this.#hasTrailingBytes = true;
 		}
@@ -304,6 +310,7 @@ export class ResponseParser {
 			}
 
 			this.#bytesLeft = length ?? Infinity;
+			this.#isEndless = /^\d+$/.test(lengthField ?? '') && isEndless(Number(lengthField));
 			this.#part = 'body';
 		}
 
@@ -372,6 +379,11 @@ export function contentLength(text: string): number | undefined {
 	);
 	const [length] = lengths;
 	return lengths.size === 1 && Number.isSafeInteger(length) ? length : undefined;
+}
+
+/** More than numbers count, but within the 63 bits in which servers count. */
+function isEndless(length: number): boolean {
+	return length > Number.MAX_SAFE_INTEGER && length < 2 ** 63;
 }
 
 /** What origins write in a Transfer-Encoding that is none. */
