@@ -21,9 +21,9 @@ import {
 	compareWithCached,
 	examineSuspicion,
 	CachedVersionCheck,
-	originChanged,
+	refuseOtherSize,
 	refusePage,
-	sizeChange,
+	ShortResponse,
 	suspicionOf,
 	type CachedVersion,
 	type Suspicion,
@@ -46,8 +46,8 @@ const lingerMs = 5000;
 const maxWholeResponses = 3;
 /** So much is fetched again at both ends of a request where no strong ETag names the version; it must be the same. */
 const overlapBytes = 4096;
-/** Bytes: so short an answer beside one that works is a refusal in words. */
-const longestRefusal = 4096;
+/** Short responses in a row that may be refusals in words. */
+const maxShortResponses = 3;
 /** Silence to one of several connections is a refusal after a multiple of the slowest answer, and at least so long. */
 const silenceBeside = {factor: 4, leastMs: 5000};
 /** Milliseconds without a byte after which held bytes are compared anew, whatever names their version. */
@@ -150,6 +150,12 @@ export class Scheduler {
 	#examination: AbortController | undefined;
 	/** Where a body without a length ended; a second one that ends there proves that it was the end. */
 	#unprovenEnd: number | undefined;
+	/** Where a part ended though more was asked for, and the size is unknown: a request from there tells. */
+	#partsEnd: number | undefined;
+	/** Parts state their own end as that of the file. */
+	#misstatesSize = false;
+	/** The last response that was too short to be the file, and how many there were in a row. */
+	#shortResponse: {readonly error: ShortResponse; readonly count: number} | undefined;
 	/** Milliseconds; 0 before the first answer. */
 	#slowestResponse = 0;
 	#lastByteAt: number | null = null;
@@ -178,8 +184,19 @@ export class Scheduler {
 	}
 
 	/** For samples: the source with the time that the download gives its origin for a response. */
-	checked(source = this.#source): DataSource {
-		return withAnswerTimeout(source, () => this.#answerTimeout);
+	checked(source = this.#source, answerTimeout = () => this.#answerTimeout): DataSource {
+		return {
+			url: source.url,
+			open: async request => {
+				const response = await source.open({answerTimeout: answerTimeout(), ...request});
+				const {info, acceptsRanges} = response;
+				return this.#misstatesSize && acceptsRanges && info.size === request.range.end
+					? {...response, info: {...info, size: Infinity}}
+					: response;
+			},
+			closeIdle: () => source.closeIdle?.(),
+			dispose: () => source.dispose(),
+		};
 	}
 
 	get host(): string {
@@ -314,6 +331,9 @@ export class Scheduler {
 	#forgetOrigin(): void {
 		this.#connectionTarget = 1;
 		this.#unprovenEnd = undefined;
+		this.#partsEnd = undefined;
+		this.#misstatesSize = false;
+		this.#shortResponse = undefined;
 		this.#wholeResponses = 0;
 		this.#mayAcceptRanges = false;
 		this.#lacksEtag = false;
@@ -512,7 +532,9 @@ export class Scheduler {
 			const fills = [...this.segments].filter(segment => segment.for === 'fill').length;
 			// One is enough to find out whether the trouble is over.
 			const most = this.#state.retries.isProbing ? 1 : this.#connectionTarget;
-			return fills < room && this.segments.size < most && hosts.mayOpen(this.host, this);
+			// Bytes beyond an unknown end may not be there.
+			const isKnown = this.#file.size < Infinity || this.segments.size === 0;
+			return isKnown && fills < room && this.segments.size < most && hosts.mayOpen(this.host, this);
 		}
 
 		if (this.segments.size >= this.maxConnections && !this.yieldConnection()) {
@@ -538,7 +560,8 @@ export class Scheduler {
 	async #run(segment: Segment): Promise<void> {
 		const {signal} = segment.abort;
 		try {
-			const margin = this.#overlap;
+			const asksForEnd = segment.offset === this.#partsEnd;
+			const margin = asksForEnd ? 0 : this.#overlap;
 			const isIsland = this.#isIsland(segment, margin);
 			const samplesBeside = isIsland && !this.#samplesFirst;
 			const doubt =
@@ -560,22 +583,23 @@ export class Scheduler {
 				? setTimeout(() => this.#fellSilent(segment), this.#timeoutBeside)
 				: undefined;
 			const askedAt = performance.now();
+			const range = {
+				start: Math.max(0, segment.offset - margin),
+				end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
+			};
 			const asked = this.#source.open({
-				range: {
-					start: Math.max(0, segment.offset - margin),
-					end: Math.min(segment.end + margin, Math.max(segment.end, this.#file.size)),
-				},
+				range,
 				// Once in each run also where there were no ranges before.
 				ranged: this.#asksForParts || this.#wholeResponses === 0,
 				isBackground: () => this.#state.readers.size === 0,
 				answerTimeout: this.#answerTimeout,
 				signal,
 			});
-			const answer = await asked.finally(() => clearTimeout(silence));
+			const response = await asked.finally(() => clearTimeout(silence));
 			this.#slowestResponse = Math.max(this.#slowestResponse, performance.now() - askedAt);
+			const answer = await this.#withSettledSize(response, range, signal);
 			const suspicion =
-				(await this.#suspicionOf(answer, segment)) ??
-				(samplesBeside ? await this.#compareBeside(signal) : undefined);
+				(await this.#suspicionOf(answer)) ?? (samplesBeside ? await this.#compareBeside(signal) : undefined);
 			if (suspicion) {
 				this.#suspect(suspicion);
 				return;
@@ -587,8 +611,14 @@ export class Scheduler {
 			}
 
 			this.#lacksEtag ||= this.#lacksName(answer);
-			if (this.#overlap > margin && answer.acceptsRanges) {
+			const isEmpty = answer.range.start === answer.range.end;
+			if (this.#overlap > margin && answer.acceptsRanges && !isEmpty) {
 				// Asked again at once, with a margin; also where another response has shown meanwhile that one is needed.
+				if (asksForEnd) {
+					this.#partsEnd = undefined;
+					throw this.#tooShort();
+				}
+
 				return;
 			}
 
@@ -645,6 +675,11 @@ export class Scheduler {
 	 */
 	async #accept(answer: OriginResponse, segment: Segment): Promise<boolean> {
 		const {info, range, validator, acceptsRanges} = answer;
+		this.#shortResponse = undefined;
+		if (this.#file.size === Infinity && info.size !== Infinity) {
+			await this.#becomeSized(info.size);
+		}
+
 		const {record} = this.#recordFile;
 		// One server of several may know no ranges: the whole is read again only if that is no exception.
 		this.#wholeResponses = acceptsRanges ? 0 : this.#wholeResponses + 1;
@@ -657,6 +692,11 @@ export class Scheduler {
 				await this.#recordFile.save({acceptsRanges});
 			}
 
+			return false;
+		}
+
+		if (segment.offset >= this.#file.size && range.start < range.end) {
+			// The size became known after the request: it was for bytes beyond the end.
 			return false;
 		}
 
@@ -674,19 +714,17 @@ export class Scheduler {
 			);
 		}
 
-		if (this.#file.size === Infinity && info.size !== Infinity) {
-			await this.#file.resize(info.size);
-			this.#clipSegments();
-		} else if (segment.offset >= this.#file.size && this.#file.size > 0) {
-			// The size became known after the request: it was for bytes beyond the end.
-			return false;
-		} else if (range.start === range.end && this.#file.size > 0) {
+		if (range.start === range.end && segment.offset < this.#file.size) {
 			throw new DownStreamError('origin-misbehaved', `${this.host} has no bytes where the file has some`);
-		} else if (range.end <= segment.offset && this.#file.size > 0) {
-			throw new DownStreamError(
-				'origin-misbehaved',
-				`${this.host} answers with less than ${overlapBytes} bytes`,
-			);
+		}
+
+		if (range.end <= segment.offset && segment.offset < this.#file.size) {
+			if (this.#file.size < Infinity || range.end < segment.offset) {
+				throw this.#tooShort();
+			}
+
+			this.#partsEnd = range.end;
+			return false;
 		}
 
 		const size = finite(this.#file.size);
@@ -718,9 +756,70 @@ export class Scheduler {
 	}
 
 	/** The size has become known. */
-	#clipSegments(): void {
-		this.segments.clip(this.#file.size);
+	async #becomeSized(size: number): Promise<void> {
+		await this.#file.resize(size);
+		const {info} = this.#recordFile.record;
+		if (info) {
+			await this.#recordFile.save({info: {...info, size}});
+		}
+
+		this.segments.clip(size);
 		this.#state.readers.recheck();
+		if (this.#hasFileInfo) {
+			this.#identify();
+		}
+	}
+
+	#tooShort(): DownStreamError {
+		return new DownStreamError(
+			'origin-truncated',
+			`${this.host} answers with less than ${overlapBytes} bytes`,
+		);
+	}
+
+	/**
+	 * A size that ends where the request ended may be that of the part: a request beyond it tells. Where that may be one
+	 * connection too many, or fails, the size stays unknown until the download comes to its end.
+	 */
+	async #withSettledSize(
+		response: OriginResponse,
+		asked: Range,
+		signal: AbortSignal,
+	): Promise<OriginResponse> {
+		const {info, range} = response;
+		const {size} = info;
+		const mayBeOfPart = response.acceptsRanges && size === asked.end && range.start < range.end;
+		if (!mayBeOfPart || size === this.#file.size) {
+			return response;
+		}
+
+		if (!this.#misstatesSize) {
+			const beyond = this.#samplesFirst ? undefined : await this.#openBeside(size, signal);
+			if (beyond?.info.size === size || (!beyond && this.#file.size < Infinity)) {
+				return response;
+			}
+
+			this.#misstatesSize = beyond !== undefined && beyond.range.end > size;
+		}
+
+		return {...response, info: {...info, size: Infinity}};
+	}
+
+	/** What the origin responds to a request for one byte; undefined where it fails. */
+	async #openBeside(offset: number, signal: AbortSignal): Promise<OriginResponse | undefined> {
+		const closing = new AbortController();
+		try {
+			return await this.#source.open({
+				range: {start: offset, end: offset + 1},
+				answerTimeout: Math.min(this.#answerTimeout, this.#timeoutBeside),
+				signal: AbortSignal.any([signal, closing.signal]),
+			});
+		} catch {
+			signal.throwIfAborted();
+			return undefined;
+		} finally {
+			closing.abort();
+		}
 	}
 
 	#identify(): void {
@@ -928,9 +1027,7 @@ export class Scheduler {
 			throw new DownStreamError('origin-truncated', `${this.host} sent ${missing} bytes less than are here`);
 		}
 
-		await this.#file.resize(end);
-		await this.#recordFile.save({info: {...info, size: end}});
-		this.#clipSegments();
+		await this.#becomeSized(end);
 		this.#identify();
 	}
 
@@ -980,10 +1077,12 @@ export class Scheduler {
 			const timeout = Math.min(this.#answerTimeout, this.#timeoutBeside);
 			return await this.#compareSample(
 				signal,
-				withAnswerTimeout(this.#source, () => timeout),
+				this.checked(this.#source, () => timeout),
 			);
 		} catch (error) {
-			if (!(error instanceof DownStreamError && mayMeanTooMany(error, true))) {
+			const isRefusal =
+				error instanceof ShortResponse || (error instanceof DownStreamError && mayMeanTooMany(error, true));
+			if (!isRefusal) {
 				throw error;
 			}
 
@@ -993,23 +1092,14 @@ export class Scheduler {
 	}
 
 	/** Throws `origin-sent-page`, and `origin-changed` where the size has changed. */
-	async #suspicionOf(answer: OriginResponse, segment: Segment): Promise<Suspicion | undefined> {
+	async #suspicionOf(answer: OriginResponse): Promise<Suspicion | undefined> {
 		if (!this.#hasFileInfo) {
 			return undefined;
 		}
 
 		const held = this.cachedVersion;
 		await refusePage(held, answer, this.#source);
-		const change = sizeChange(held, answer);
-		if (change !== undefined) {
-			throw this.#othersWork(segment) && answer.info.size < longestRefusal
-				? new DownStreamError(
-						'origin-misbehaved',
-						`${this.host} answers with ${answer.info.size} bytes in place of the file`,
-					)
-				: originChanged(change);
-		}
-
+		refuseOtherSize(held, answer);
 		return suspicionOf(held, answer);
 	}
 
@@ -1033,22 +1123,55 @@ export class Scheduler {
 	async #examine(suspicion: Suspicion, signal: AbortSignal): Promise<void> {
 		const beganAt = Date.now();
 		const {id} = this.#recordFile.record;
-		Logger.info(`${id}: ${suspicion.label} ${suspicion.was} is ${suspicion.is} now; samples are compared`);
+		Logger.info(
+			`${id}: ${suspicion.label} ${suspicion.was} is ${suspicion.is ?? 'gone'} now; samples are compared`,
+		);
 		try {
 			await examineSuspicion(this.#file, this.checked(), this.cachedVersion, suspicion, signal);
 			Logger.info(`${id}: the ${suspicion.label} does not keep its value; bytes are compared instead`);
 			await this.#recordFile.save({hasUnstableValidator: true});
 		} catch (error) {
 			if (!signal.aborted) {
-				this.#requireCheckAfter(error);
-				this.#target.failed(this.#passing(error), Math.max(beganAt, this.#lastByteAt ?? 0));
+				const cause = this.#withoutRefusal(error);
+				this.#requireCheckAfter(cause);
+				this.#target.failed(this.#passing(cause), Math.max(beganAt, this.#lastByteAt ?? 0));
 			}
 		}
 	}
 
-	/** A page from a source that has brought bytes in this run will go away again, unless a new link can be had. */
+	/**
+	 * A short response is a refusal in words, which goes away with the connections beside it or with time. The file has
+	 * changed if the response is the same time and again, and not empty.
+	 */
+	#withoutRefusal(error: unknown, segment?: Segment): unknown {
+		if (!(error instanceof ShortResponse)) {
+			return error;
+		}
+
+		const {count = 0} = this.#shortResponse ?? {};
+		if (error !== this.#shortResponse?.error) {
+			// Segments share a check and its error.
+			this.#shortResponse = {error, count: count + 1};
+		}
+
+		const othersWork = segment !== undefined && this.#othersWork(segment);
+		return error.bytes === 0 || othersWork || count < maxShortResponses
+			? new DownStreamError(
+					'origin-truncated',
+					`${this.host} answers with ${error.bytes} bytes in place of the file`,
+					{cause: error},
+				)
+			: error;
+	}
+
+	/**
+	 * A page from a source that has brought bytes in this run will go away again, unless a new link can be had. So will a
+	 * response without content.
+	 */
 	#passing(error: unknown): unknown {
-		const isPage = error instanceof DownStreamError && error.code === 'origin-sent-page';
+		const isPage =
+			error instanceof DownStreamError &&
+			(error.code === 'origin-sent-page' || error.status === 204 || error.status === 205);
 		return isPage && this.#hasWorked && !this.#services.newLink(this.#recordFile.record)
 			? new DownStreamError('origin-busy', error.message, {cause: error})
 			: error;
@@ -1084,7 +1207,8 @@ export class Scheduler {
 		return [...this.segments].some(other => other !== segment && other.isAnswered);
 	}
 
-	#segmentFailed(error: unknown, segment: Segment): void {
+	#segmentFailed(cause: unknown, segment: Segment): void {
+		const error = this.#withoutRefusal(cause, segment);
 		this.#requireCheckAfter(error);
 		const isOneTooMany =
 			error instanceof DownStreamError &&
@@ -1141,15 +1265,6 @@ function mayMeanTooMany({code, status}: DownStreamError, isGiven: boolean): bool
 		(code === 'origin-refused' && (isGiven || status === 403)) ||
 		(oddResponses.has(code) && isGiven)
 	);
-}
-
-function withAnswerTimeout(source: DataSource, answerTimeout: () => number): DataSource {
-	return {
-		url: source.url,
-		open: request => source.open({answerTimeout: answerTimeout(), ...request}),
-		closeIdle: () => source.closeIdle?.(),
-		dispose: () => source.dispose(),
-	};
 }
 
 function finite(size: number): number | null {

@@ -45,8 +45,11 @@ const labels: Readonly<Record<LabelName, (validator: Validator) => string | unde
 	date: ({lastModified}) => lastModified,
 };
 
-/** A label that differs behind the same size. It proves a change only if the new value stays. */
-export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string};
+/**
+ * A label that differs behind the same size. It proves a change only if the new value stays. A strong ETag that is gone
+ * (`is` is undefined) proves none: bytes tell.
+ */
+export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string | undefined};
 
 /** A page in place of the file is no version of it: a login, an error, a portal. Throws `origin-sent-page`. */
 export async function refusePage(
@@ -65,8 +68,32 @@ export async function refusePage(
 	}
 }
 
+/** Bytes: so short a response in place of a longer file may be a refusal in words. */
+const longestRefusal = 4096;
+
+/** The whole file would be of other size, and so short that it may be no version of it. */
+export class ShortResponse extends DownStreamError {
+	readonly bytes: number;
+
+	constructor(change: string, bytes: number) {
+		super('origin-changed', changeMessage(change));
+		this.bytes = bytes;
+	}
+}
+
+/** Throws `origin-changed` where the size contradicts the held version. */
+export function refuseOtherSize(held: CachedVersion, response: OriginResponse): void {
+	const change = sizeChange(held, response);
+	if (change !== undefined) {
+		const {info, acceptsRanges} = response;
+		throw !acceptsRanges && info.size < longestRefusal
+			? new ShortResponse(change, info.size)
+			: originChanged(change);
+	}
+}
+
 /** In words, how the size contradicts the held version; undefined if it does not. */
-export function sizeChange(held: CachedVersion, {info}: OriginResponse): string | undefined {
+function sizeChange(held: CachedVersion, {info}: OriginResponse): string | undefined {
 	if (held.size !== Infinity && info.size !== Infinity && info.size !== held.size) {
 		return `it had ${held.size} bytes and has ${info.size} now`;
 	}
@@ -77,9 +104,14 @@ export function sizeChange(held: CachedVersion, {info}: OriginResponse): string 
 }
 
 /** Equal strong ETags settle it; otherwise every label that both have must be equal (RFC 9110 section 8.8). */
-export function suspicionOf(held: CachedVersion, {validator}: OriginResponse): Suspicion | undefined {
+export function suspicionOf(held: CachedVersion, {validator, range}: OriginResponse): Suspicion | undefined {
 	if (held.isUnstable) {
 		return undefined;
+	}
+
+	const {etag} = held.validator;
+	if (etag !== undefined && labels.ETag(validator) === undefined && range.start < range.end) {
+		return {label: 'ETag', was: etag, is: undefined};
 	}
 
 	const areStrong = held.validator.etag !== undefined && validator.etag !== undefined;
@@ -95,7 +127,7 @@ export function suspicionOf(held: CachedVersion, {validator}: OriginResponse): S
 }
 
 function inWords({label, was, is}: Suspicion): string {
-	return `its ${label} was ${was} and is ${is} now`;
+	return `its ${label} was ${was} and is ${is ?? 'gone'} now`;
 }
 
 /** Of a response whose bytes differ. */
@@ -107,11 +139,11 @@ function differenceOf(held: CachedVersion, response: OriginResponse): string {
 /** `bytesAgree`: samples of what is held are the same at the origin. */
 export function originChanged(change: string, bytesAgree = false): DownStreamError {
 	const samples = bytesAgree ? '; samples of the bytes agree' : '';
-	return new DownStreamError(
-		'origin-changed',
-		`The file changed on the server (${change}${samples}); what is here is kept`,
-		{bytesAgree},
-	);
+	return new DownStreamError('origin-changed', changeMessage(`${change}${samples}`), {bytesAgree});
+}
+
+function changeMessage(change: string): string {
+	return `The file changed on the server (${change}); what is here is kept`;
 }
 
 /**
@@ -138,7 +170,7 @@ export async function examineSuspicion(
 	const pauseAt = Math.max(1, ranges.length - samplesAfterPause);
 	let flips = false;
 	const prepare = async (index: number) => {
-		if (index === pauseAt && !flips) {
+		if (index === pauseAt && !flips && is !== undefined) {
 			await delay(datePauseMs, undefined, {signal});
 		}
 
@@ -156,7 +188,7 @@ export async function examineSuspicion(
 		}
 	}
 
-	if (!flips) {
+	if (!flips && is !== undefined) {
 		throw originChanged(inWords(suspicion), isHeld);
 	}
 }
@@ -182,8 +214,14 @@ async function* agreeingResponses(
 		const change = sizeChange(held, response);
 		const isComparable = change === undefined && file.present.size > 0;
 		const agrees = await hasHeldBytes(isComparable ? file : undefined, range, response);
-		if (change !== undefined || (isComparable && !agrees)) {
-			throw originChanged(change ?? differenceOf(held, response));
+		refuseOtherSize(held, response);
+		if (isComparable && !agrees) {
+			throw response.acceptsRanges && response.range.end < range.end
+				? new DownStreamError(
+						'origin-truncated',
+						`${new URL(source.url).host} answers with less than was asked for`,
+					)
+				: originChanged(differenceOf(held, response));
 		}
 
 		acceptsRanges &&= response.acceptsRanges;
