@@ -238,7 +238,14 @@ export class Scheduler {
 	get cachedVersion(): CachedVersion {
 		const {size, minSize} = this.#file;
 		const {info, validator = {}, hasUnstableValidator = false} = this.#recordFile.record;
-		return {type: info?.type, size, minSize, validator, isUnstable: hasUnstableValidator};
+		return {
+			type: info?.type,
+			size,
+			minSize,
+			validator,
+			isUnstable: hasUnstableValidator,
+			lacksEtag: this.#lacksEtag,
+		};
 	}
 
 	/** The queue gives or takes the place. */

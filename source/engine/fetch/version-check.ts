@@ -35,6 +35,8 @@ export type CachedVersion = {
 	readonly validator: Validator;
 	/** The validator has proven to name nothing: only size and bytes count. */
 	readonly isUnstable: boolean;
+	/** A response in this run lacked the strong ETag. */
+	readonly lacksEtag: boolean;
 };
 
 type LabelName = 'ETag' | 'date';
@@ -47,7 +49,7 @@ const labels: Readonly<Record<LabelName, (validator: Validator) => string | unde
 
 /**
  * A label that differs behind the same size. It proves a change only if the new value stays. A strong ETag that is gone
- * (`is` is undefined) proves none: bytes tell.
+ * in more than one response (`is` is undefined) proves none: bytes tell.
  */
 export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string | undefined};
 
@@ -109,11 +111,6 @@ export function suspicionOf(held: CachedVersion, {validator, range}: OriginRespo
 		return undefined;
 	}
 
-	const {etag} = held.validator;
-	if (etag !== undefined && labels.ETag(validator) === undefined && range.start < range.end) {
-		return {label: 'ETag', was: etag, is: undefined};
-	}
-
 	const areStrong = held.validator.etag !== undefined && validator.etag !== undefined;
 	for (const label of areStrong ? (['ETag'] as const) : (['ETag', 'date'] as const)) {
 		const was = labels[label](held.validator);
@@ -123,7 +120,9 @@ export function suspicionOf(held: CachedVersion, {validator, range}: OriginRespo
 		}
 	}
 
-	return undefined;
+	const {etag} = held.validator;
+	const isGone = etag !== undefined && labels.ETag(validator) === undefined && range.start < range.end;
+	return isGone && held.lacksEtag ? {label: 'ETag', was: etag, is: undefined} : undefined;
 }
 
 function inWords({label, was, is}: Suspicion): string {

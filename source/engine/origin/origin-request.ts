@@ -38,7 +38,7 @@ export type OriginTraits = {
 	ignoresRange?: boolean;
 	/** It names a Content-Encoding that its bytes do not have. */
 	mislabels?: boolean;
-	/** When it refused the whole as well as a part, in milliseconds of `performance.now()`. */
+	/** When it refused or cut the whole as well as a part, in milliseconds of `performance.now()`. */
 	refusedWholeAt?: number;
 };
 /** Milliseconds in which an origin that refused the whole is not asked for it again because of a refused part. */
@@ -86,7 +86,7 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 
 			const whole = {...options, traits, ranged: false, mayAcceptRanges: !isRangeRefusal(error)};
 			return requestOnce(whole).catch((second: unknown) => {
-				if (statusOf(second) !== undefined) {
+				if (statusOf(second) !== undefined || isCut(second)) {
 					traits.refusedWholeAt = performance.now();
 				}
 
@@ -133,10 +133,9 @@ function isAboutRange(error: unknown, traits: OriginTraits, range: Range): boole
 	const status = statusOf(error);
 	// Once parts have come, other statuses are about the link or the number of connections.
 	const mayBe = status !== undefined && !othersThanRange.has(status) && !givesParts;
+	const mayBeCut = isCut(error) && !provesRanges(traits, range);
 	return (
-		isRangeRefusal(error) ||
-		(mayBe && performance.now() - refusedWholeAt > wholeRefusalMs) ||
-		(isCut(error) && !provesRanges(traits, range))
+		isRangeRefusal(error) || ((mayBe || mayBeCut) && performance.now() - refusedWholeAt > wholeRefusalMs)
 	);
 }
 
