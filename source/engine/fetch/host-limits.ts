@@ -1,38 +1,38 @@
-// How many connections each host takes at a time: learnt from its refusals, and forgotten again.
+// The number of connections that each host accepts: learned from refusals, and forgotten again.
 
-/** A ceiling rises by one for each such time without a refusal. */
+/** Milliseconds without a refusal after which a ceiling rises by one. */
 export const riseMs = 30_000;
 const forgottenMs = 10 * 60_000;
-/** How long a host may still count a connection that is closed. */
+/** Milliseconds for which a host may still count a closed connection. */
 const lingeringMs = {read: 300, cut: 2000};
-/** A download that was refused is tried again after so long where the host may have counted a closed connection. */
+/** Milliseconds before the second attempt where the host may have counted a closed connection. */
 const restMs = 500;
-/** A place is kept free for its second attempt for so long. */
+/** Milliseconds for which a place stays reserved for a second attempt. */
 const reservedMs = 3000;
 
 export type HostConnection = {
 	readonly openedAt: number;
-	/** The host gave the file by it. */
+	/** The host sent the file on this connection. */
 	readonly isAnswered: boolean;
-	/** All of its answer was read; otherwise closing it cuts the answer, which the host may notice late. */
+	/** The response was read to its end; otherwise closing cuts it, which the host may notice late. */
 	readonly isRead: boolean;
 };
 
-/** Counts of connections to one host, at the time of a refusal. */
+/** Counts of connections to one host at the time of a refusal. */
 export type RefusalFacts = {
 	/** Open beside the refused one. */
 	readonly others: number;
-	/** Of these, or closed so late that the host may still count them: those that brought the file. */
+	/** Of these, and of closed ones that the host may still count: those that brought the file. */
 	readonly answered: number;
 	/** Of these, those of the refused download. */
 	readonly ownAnswered: number;
-	/** `answered` at the first refusal of a download that is tried for the second time. */
+	/** `answered` at the first refusal, for a second attempt. */
 	readonly answeredBefore: number | undefined;
 };
 
 /**
- * What a refusal means: `fewer`, the host takes fewer connections; `unclear`, that, or it refuses this download alone: a
- * second attempt with fewer connections tells; `other`, the number is not the reason.
+ * What a refusal means. `fewer`: the host accepts fewer connections. `unclear`: either that, or the host refuses this
+ * download alone; a second attempt with fewer connections tells. `other`: the number is not the reason.
  */
 export function meaningOfRefusal(facts: RefusalFacts): 'fewer' | 'unclear' | 'other' {
 	const {others, answered, ownAnswered, answeredBefore} = facts;
@@ -44,18 +44,18 @@ export function meaningOfRefusal(facts: RefusalFacts): 'fewer' | 'unclear' | 'ot
 	return answered === 0 || fits ? 'other' : 'unclear';
 }
 
-/** Of a download that was refused beside connections of others. */
+/** The second attempt of a download that was refused beside connections of others. */
 type SecondAttempt = {
-	/** So many connections had been answered. */
+	/** Number of answered connections at the refusal. */
 	readonly answered: number;
-	/** Fewer are open, and the host counts the closed ones no longer, in milliseconds since the epoch. */
+	/** When fewer are open and the host counts the closed ones no more, in milliseconds since the epoch. */
 	startsAt: number | undefined;
 };
 
 type Host = {
-	/** With the download of each. */
+	/** Connections and their downloads. */
 	readonly open: Map<HostConnection, unknown>;
-	/** Until when the host may have counted one that worked and is closed now. */
+	/** Until when the host may count a closed connection that worked. */
 	countedUntil: number;
 	/** By download. */
 	readonly attempts: Map<unknown, SecondAttempt>;
@@ -63,19 +63,19 @@ type Host = {
 	timer: NodeJS.Timeout | undefined;
 };
 
-/** Downloads are told apart by identity alone. The times are milliseconds since the epoch. */
+/** A download is any object with an identity. Times are milliseconds since the epoch. */
 export class HostLimits {
 	readonly #hosts = new Map<string, Host>();
 	readonly #onRise: (host: string) => void;
 
-	/** `onRise`: a host may take one more connection than before. */
+	/** `onRise` is called when a host may accept one more connection. */
 	constructor(onRise: (host: string) => void = () => undefined) {
 		this.#onRise = onRise;
 	}
 
 	/**
-	 * Infinity where no limit is known. One place is reserved for a download that waits for its second attempt, but not from
-	 * a player that waits (`isUrgent`).
+	 * Infinity where no limit is known. One place is reserved for each download that waits for its second attempt, except
+	 * from a waiting player (`isUrgent`).
 	 */
 	ceiling(name: string, download?: unknown, isUrgent = false): number {
 		const host = this.#host(name);
@@ -107,7 +107,7 @@ export class HostLimits {
 		this.#host(name).open.set(connection, download);
 	}
 
-	/** A second attempt that works shows that the number was the reason. */
+	/** A second attempt that works proves that the number was the reason. */
 	answered(name: string, connection: HostConnection): void {
 		const host = this.#host(name);
 		const download = host.open.get(connection);
@@ -144,11 +144,10 @@ export class HostLimits {
 	}
 
 	/**
-	 * The host refused a connection. Beside another one of the same download that it answered, there are half as many from
-	 * now on (8, 4, 2, 1), and what this one was to bring is asked for again when one may be opened. Beside those of other
-	 * downloads alone, this download is tried once more as soon as one of them has ended. Returns false if the number of
-	 * connections was not the reason. `retryAfterMs`: it asked for so long a wait. `isPlain`: it refused outright; in other
-	 * cases a connection that is closed already proves nothing.
+	 * The host refused a connection. Beside an answered one of the same download, this halves the ceiling (8, 4, 2, 1).
+	 * Beside connections of other downloads alone, the refused download gets a second attempt as soon as one of them ends.
+	 * Returns false if the number of connections was not the reason. `retryAfterMs`: the wait that the host asked for.
+	 * `isPlain`: the host refused outright; otherwise a connection that is already closed proves nothing.
 	 */
 	refused(
 		name: string,
@@ -184,7 +183,7 @@ export class HostLimits {
 		return meaning !== 'other';
 	}
 
-	/** What others may open beside each download that waits for its second attempt. */
+	/** Connections that others may open beside each download that waits for its second attempt. */
 	*#reservations({attempts, open}: Host): Generator<number> {
 		const now = Date.now();
 		for (const [download, {answered, startsAt = now}] of attempts) {
@@ -194,7 +193,7 @@ export class HostLimits {
 		}
 	}
 
-	/** Downloads that wait for a connection are told when there may be one more. */
+	/** Schedules the next `onRise`. */
 	#watch(name: string, host: Host): void {
 		clearTimeout(host.timer);
 		const now = Date.now();
@@ -218,7 +217,7 @@ export class HostLimits {
 		}
 	}
 
-	/** A download that did not try again by now found its place taken by a player, or needs none any more. */
+	/** A download without a second attempt by now lost its place to a player, or needs none. */
 	#endReservations({attempts, open}: Host): void {
 		for (const [download, attempt] of attempts) {
 			const isOver = Date.now() >= (attempt.startsAt ?? Infinity) + reservedMs;
@@ -251,7 +250,7 @@ function isAnswered(connection: HostConnection): boolean {
 	return connection.isAnswered;
 }
 
-/** By refusals, and forgotten again. */
+/** The ceiling that refusals have shown. */
 function learntCeiling({limit}: Host): number {
 	return limit && Date.now() - limit.refusedAt < forgottenMs
 		? limit.ceiling + risesSince(limit.refusedAt)
