@@ -34,7 +34,7 @@ async function prepare(t: TestContext, {part, whole}: {part?: Answer; whole?: An
 	atEnd(t, () => source.dispose());
 	return {
 		origin,
-		ask: (start: number, end: number, more: {ranged?: boolean} = {}) =>
+		ask: (start: number, end: number, more: {ranged?: boolean; responseTimeout?: number} = {}) =>
 			source.open({range: {start, end}, ranged: true, signal: new AbortController().signal, ...more}),
 	};
 }
@@ -121,6 +121,86 @@ async function refusesAfterParts(t: TestContext, status: number): Promise<void> 
 	await assert.rejects(ask(2000, 3000), {status});
 	assert.equal(origin.requests.length, 2);
 }
+
+const page: Answer = (_request, response) =>
+	response.writeHead(200, {'content-type': 'text/html'}).end('<!doctype html>');
+
+test('a page for a Range of a film is followed by a request for the whole', async t => {
+	const {origin, ask} = await prepare(t, {part: page});
+	const answer = await ask(0, 1000);
+	assert.deepEqual([answer.isPage, answer.acceptsRanges], [false, false]);
+	await assertProven(answer, {start: 0, end: size});
+	assert.deepEqual(rangesAsked(origin), ['bytes=0-999', undefined]);
+});
+
+test('a page that comes without Range too is the answer', async t => {
+	const {origin, ask} = await prepare(t, {part: page, whole: page});
+	assert.equal((await ask(0, 1000)).isPage, true);
+	assert.equal(origin.requests.length, 2);
+});
+
+for (const start of [0, 2000]) {
+	test(`an origin that falls silent on a Range from ${start} is asked for the whole the next time, then for a Range again`, async t => {
+		const {origin, ask} = await prepare(t, {part: () => undefined});
+		if (start > 0) {
+			origin.options.intercept = (_request, _response, {range}) => range !== undefined && range.start > 0;
+			await assertProven(await ask(0, 1000), {start: 0, end: 1000});
+		}
+
+		const {length} = origin.requests;
+		await assert.rejects(ask(start, 3000, {responseTimeout: 200}), /no response in time/);
+		await assertProven(await ask(start, 3000, {responseTimeout: 20_000}), {start: 0, end: size});
+		await assert.rejects(ask(start, 3000, {responseTimeout: 200}), /no response in time/);
+		const range = `bytes=${start}-2999`;
+		assert.deepEqual(rangesAsked(origin).slice(length), [range, undefined, range]);
+	});
+}
+
+test('silence says nothing of ranges where they have worked', async t => {
+	let isSilent = false;
+	const {origin, ask} = await prepare(t, {});
+	origin.options.intercept = () => isSilent;
+	await assertProven(await ask(1000, 2000), {start: 1000, end: 2000});
+	isSilent = true;
+	await assert.rejects(ask(2000, 3000, {responseTimeout: 200}), /no response in time/);
+	isSilent = false;
+	await assertProven(await ask(2000, 3000), {start: 2000, end: 3000});
+});
+
+/** Answers parts without the size of the file, and 416 without it beyond the end. */
+const partWithoutSize: Answer = (_request, response, {start, end}) => {
+	if (start >= size) {
+		response.writeHead(416).end();
+	} else {
+		response
+			.writeHead(206, {'content-range': `bytes ${start}-${end - 1}/*`, 'content-length': end - start})
+			.end(file.subarray(start, end));
+	}
+};
+
+test('a 416 that states no size is the end of the file where a part from one byte before ends there', async t => {
+	const {origin, ask} = await prepare(t, {part: partWithoutSize});
+	await assertProven(await ask(1000, 9000), {start: 1000, end: size});
+	const answer = await ask(size, 9000);
+	assert.deepEqual([answer.range, answer.info.size], [{start: size, end: size}, size]);
+	assert.deepEqual(rangesAsked(origin).slice(1), [`bytes=${size}-8999`, `bytes=${size - 1}-8999`]);
+	// Further beyond, the byte before is not there either.
+	await assertProven(await ask(size + 1000, 9000), {start: 0, end: size});
+});
+
+test('a 416 that states no size is about something else where the file goes on', async t => {
+	let isRefusing = false;
+	const {ask} = await prepare(t, {
+		part(request, response, range) {
+			const refuses = isRefusing;
+			isRefusing = false;
+			return refuses ? response.writeHead(416).end() : partWithoutSize(request, response, range);
+		},
+	});
+	await assertProven(await ask(1000, 2000), {start: 1000, end: 2000});
+	isRefusing = true;
+	await assertProven(await ask(2000, 3000), {start: 1999, end: 3000});
+});
 
 const forms: ReadonlyArray<[form: string, header: (start: number, last: number) => string | undefined]> = [
 	['bytes=a-b/size', (start, last) => `bytes=${start}-${last}/${size}`],
@@ -315,15 +395,14 @@ for (const [type, length, isPage] of [
 	[undefined, size, false],
 ] as const) {
 	test(`${type ?? 'no type'} of ${length ?? 'unknown'} bytes is ${isPage ? 'a' : 'not a'} page`, async t => {
-		const {ask} = await prepare(t, {
-			part(_request, response) {
-				const headers = {
-					...(type === undefined ? {} : {'content-type': type}),
-					...(length === undefined ? {} : {'content-length': length}),
-				};
-				response.writeHead(200, headers).write('x');
-			},
-		});
+		const answer: Answer = (_request, response) => {
+			const headers = {
+				...(type === undefined ? {} : {'content-type': type}),
+				...(length === undefined ? {} : {'content-length': length}),
+			};
+			response.writeHead(200, headers).write('x');
+		};
+		const {ask} = await prepare(t, {part: answer, whole: answer});
 		assert.equal((await ask(0, 100)).isPage, isPage);
 	});
 }

@@ -92,19 +92,26 @@ test('another run asks for a range again', {timeout}, async t => {
 	await assertBytes(done.streamUrl, 0, size);
 });
 
-for (const status of [403, 416, 400, 501, 404, 502]) {
+for (const status of [403, 416, 400, 501, 404, 502, 'reset', 'close'] as const) {
 	test(
 		`an origin that answers ${status} to a Range that does not begin at 0 is read whole`,
 		{timeout},
 		async t => {
 			const origin = await startOrigin(t, {
 				size,
-				intercept(_request, response, {range}) {
+				intercept(request, response, {range}) {
 					if (!range || range.start === 0) {
 						return false;
 					}
 
-					response.writeHead(status).end();
+					if (status === 'reset') {
+						request.socket.resetAndDestroy();
+					} else if (status === 'close') {
+						request.socket.end();
+					} else {
+						response.writeHead(status).end();
+					}
+
 					return true;
 				},
 			});

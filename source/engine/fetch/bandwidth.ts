@@ -1,21 +1,21 @@
-// Who may take bytes from the network: players first, all together at most `limit` a second.
+// Rate limits: players come first, and all connections together stay within `limit` bytes per second.
 import {setTimeout as sleep} from 'node:timers/promises';
 
-/** The fill stands still while a player waits, but never so long that origins close its connections. */
+/** Background connections pause while a player waits, but not long enough for origins to close them. */
 const longestYieldMs = 1000;
 
 export class Bandwidth {
 	readonly #shared: Bandwidth | undefined;
 	#limit: number;
-	/** Those who wait because of the limit. */
+	/** Connections that wait because of the limit. */
 	readonly #waiting = new Set<() => void>();
 	#waitingReaders = 0;
 	#playersServed: PromiseWithResolvers<void> | undefined;
-	/** Until when what was taken so far uses up the limit, in milliseconds of `performance.now()`. */
+	/** When the bytes consumed so far are within the limit again, in milliseconds of `performance.now()`. */
 	#playersUntil = 0;
 	#allUntil = 0;
 
-	/** What is taken of this one is taken of `shared` too, whose players it makes way for. */
+	/** Bytes count against `shared` too, and background bytes make way for its players. */
 	constructor(limit = Infinity, shared?: Bandwidth) {
 		this.#limit = limit;
 		this.#shared = shared;
@@ -26,7 +26,7 @@ export class Bandwidth {
 		return this.#limit;
 	}
 
-	/** Holds at once, also for those that wait; what was taken before is forgiven. */
+	/** Takes effect at once, for waiting connections too; bytes consumed before no longer count. */
 	set limit(limit: number) {
 		this.#limit = limit;
 		this.#playersUntil = 0;
@@ -36,7 +36,7 @@ export class Bandwidth {
 		}
 	}
 
-	/** A player waits for bytes from now on, until the function that this returns is called. */
+	/** A player waits for bytes until the returned function is called. */
 	playerWaits(): () => void {
 		if (this.#waitingReaders++ === 0) {
 			this.#playersServed = withResolvers();
@@ -53,12 +53,12 @@ export class Bandwidth {
 	}
 
 	/**
-	 * To be awaited after each chunk that came, before the next one is read. Rejects when `signal` aborts; once `hurry`
-	 * does, nothing is waited for.
+	 * Call after each chunk, before reading the next. Rejects when `signal` aborts; resolves at once when `urgency`
+	 * aborts.
 	 */
 	async throttle(bytes: number, by: 'player' | 'fill', stop: Stop): Promise<void> {
 		const shared = this.#shared ?? this;
-		// The longer of the two waits, not one after the other: together they would be slower than either limit.
+		// The longer of the two waits: in sequence they would be slower than either limit.
 		const pause = Math.max(this.#pay(bytes, by), shared === this ? 0 : shared.#pay(bytes, by));
 		if (pause >= 1) {
 			const {promise, resolve} = withResolvers();
@@ -77,7 +77,7 @@ export class Bandwidth {
 		}
 	}
 
-	/** Milliseconds until that much could be taken within the limit. */
+	/** Milliseconds until the bytes are within the limit. */
 	#pay(bytes: number, by: 'player' | 'fill'): number {
 		if (this.#limit === Infinity) {
 			return 0;
@@ -85,7 +85,7 @@ export class Bandwidth {
 
 		const now = performance.now();
 		const cost = (bytes * 1000) / this.#limit;
-		// Players pay only for what players took; the fill pays for everything.
+		// Players pay for the bytes of players, the background pays for all bytes.
 		this.#allUntil = Math.max(this.#allUntil, now) + cost;
 		if (by === 'player') {
 			this.#playersUntil = Math.max(this.#playersUntil, now) + cost;
@@ -97,7 +97,7 @@ export class Bandwidth {
 
 type Stop = {readonly signal: AbortSignal; readonly urgency: AbortSignal};
 
-/** Until the time is over, or what is waited for came, or hurry is asked for. Rejects when the signal aborts. */
+/** Resolves after the time, with the event, or when `urgency` aborts. Rejects when `signal` aborts. */
 async function waitFor(milliseconds: number, {signal, urgency}: Stop, event?: Promise<void>): Promise<void> {
 	const over = new AbortController();
 	const timer = sleep(milliseconds, undefined, {signal: AbortSignal.any([signal, urgency, over.signal])});

@@ -1,24 +1,23 @@
-// What should the next connection fetch? The whole policy, pure: what players wait for, what they will read
-// next, then the holes of the fill.
+// The next range to fetch: bytes that block players, then their read-ahead, then the holes of the background. Pure.
 import type {PresentSet, Range} from '../store/range-set.ts';
 
-/** What a running connection is still to bring. */
+/** The bytes that a running connection has yet to bring. */
 export type Claim = {
 	readonly offset: number;
 	readonly end: number;
-	/** Bytes per second; undefined as long as nobody can tell. */
+	/** Bytes per second; undefined until it is known. */
 	readonly rate?: number | undefined;
 };
 
-/** What one reader wants. Open-ended requests are no wish for the whole file: only `ahead` bytes count. */
+/** The demand of one reader. An open-ended request does not demand the whole file, only `ahead` bytes. */
 export type Demand = {
 	readonly offset: number;
 	readonly end: number;
-	/** It waits for the byte at `offset`. */
+	/** The reader waits for the byte at `offset`. */
 	readonly blocked: boolean;
-	/** So many bytes after `offset` shall be ready. */
+	/** Bytes after `offset` to keep ready. */
 	readonly ahead: number;
-	/** How much to ask for at once: small after a seek, more for a reader that stays. */
+	/** Bytes of one request: few after a seek, more for a reader that stays. */
 	readonly segmentSize: number;
 };
 
@@ -32,35 +31,35 @@ export type FetchState = {
 	readonly present: PresentSet;
 	/** Bytes; Infinity while unknown. */
 	readonly size: number;
-	/** False when the origin can only be read from its start. */
+	/** False where the origin sends the file from its start only. */
 	readonly acceptsRanges: boolean;
 	readonly claimed: readonly Claim[];
-	/** In the order in which they are to be served. */
+	/** In the order of service. */
 	readonly wanted: readonly Demand[];
-	/** Whether the file is to be completed. */
+	/** Whether to complete the file. */
 	readonly background: boolean;
-	/** Where the newest reader is: the fill goes on from there and comes to what is before it last. */
+	/** Offset of the newest reader: the background continues from there, and fetches the bytes before it last. */
 	readonly playhead: number;
 	readonly segmentSize: number;
 };
 
-/** A byte that a running connection brings after at most this many others is about to arrive: wait for it. */
+/** A player waits for a running connection that is at most this many bytes away. */
 export const aboutToArrive = 1024 * 1024;
 
 /**
- * A claim is shared between two connections, when nothing else is left, if so much is to come of it and takes so long:
- * what is on its way beyond the cut is lost.
+ * Minimum rest of a claim that is split between two connections, once no other work is left: a split wastes the bytes on
+ * their way beyond the cut.
  */
 const splitFrom = {bytes: 1024 * 1024, seconds: 0.25};
 
-/** Segments end on multiples of this, so that holes do not crumble. */
+/** Segments end on multiples of this, so that holes do not fragment. */
 const grid = 64 * 1024;
-/** Those that are as long end on multiples of this: the sums of whole blocks of this size are wanted. */
+/** Longer segments end on multiples of this: checksums cover whole blocks of this size. */
 const largeGrid = 1024 * 1024;
 
 /**
- * The range to fetch next, or undefined if nothing is to be done. It may start inside a claim: that connection is
- * then to stop at the start of the new segment.
+ * The range to fetch next, or undefined where nothing is left to do. The range may start inside a claim, which then ends
+ * at the start of the new segment.
  */
 export function nextSegment(situation: FetchState): SegmentPlan | undefined {
 	const {present, size, acceptsRanges, claimed, wanted, background} = situation;
@@ -115,7 +114,7 @@ function forReadAhead({present, size, claimed, wanted, background}: FetchState):
 	for (const {offset, end, ahead, segmentSize} of wanted) {
 		const window = {start: offset, end: Math.min(offset + ahead, end, size)};
 		for (const {start} of unclaimed(present, window, claimed)) {
-			// What is wanted anyway is not asked for in as many small pieces as the reader makes steps.
+			// Bytes that the background needs anyway are requested together, not in the small steps of the reader.
 			const [hole] = unclaimed(present, {start, end: background ? size : window.end}, claimed);
 			return {start, end: cut(hole!, segmentSize), for: 'player', urgent: false};
 		}
@@ -156,7 +155,7 @@ function bySplitting({claimed}: FetchState): SegmentPlan | undefined {
 	return middle < largest.end ? {start: middle, end: largest.end, for: 'fill', urgent: false} : undefined;
 }
 
-/** The holes that no connection is about to fill. */
+/** The holes that no running connection fills. */
 function* unclaimed(present: PresentSet, within: Range, claimed: readonly Claim[]): Generator<Range> {
 	if (within.start >= within.end) {
 		return;
@@ -183,7 +182,7 @@ function* unclaimed(present: PresentSet, within: Range, claimed: readonly Claim[
 	}
 }
 
-/** Where a segment that starts with the hole ends: about `length` further, on the grid, or with the hole. */
+/** End of a segment that starts with the hole: about `length` bytes further, on the grid, or the end of the hole. */
 function cut(hole: Range, length: number): number {
 	const step = length < largeGrid ? grid : largeGrid;
 	return Math.min(hole.end, Math.ceil((hole.start + length) / step) * step);

@@ -1,7 +1,7 @@
-// The programs that read one stream, told apart by User-Agent and address across their many requests.
+// The programs that read one stream, identified across their requests by User-Agent and address.
 import {randomUUID} from 'node:crypto';
 
-/** A player stays listed so long after its last request. */
+/** Milliseconds that a player stays listed after its last request. */
 export const playerStaysMs = 10_000;
 
 export type Client = {readonly userAgent: string; readonly address: string};
@@ -9,7 +9,7 @@ export type Client = {readonly userAgent: string; readonly address: string};
 export type TrackedPlayer = {
 	readonly id: string;
 	readonly name: string;
-	/** The byte it reads next. */
+	/** Offset of the next byte that it reads. */
 	offset: number;
 	openRequests: number;
 	blockedRequests: number;
@@ -21,8 +21,8 @@ export class Players {
 	readonly #players = new Map<TrackedPlayer, string>();
 
 	/**
-	 * A request begins. Players open a new connection for each seek, so it belongs to the one of the same program
-	 * that has none open; two requests open at once are two players.
+	 * A request begins. Players open a new connection for each seek, so the request belongs to the player of the same
+	 * program without an open request; two open requests are two players.
 	 */
 	join({userAgent, address}: Client, offset: number, now: number): TrackedPlayer {
 		this.#forget(now);
@@ -66,7 +66,7 @@ export class Players {
 	}
 }
 
-/** `VLC/3.0.18 LibVLC/3.0.18` → `VLC 3.0.18`; a browser is called by its own name, not Mozilla. */
+/** `VLC/3.0.18 LibVLC/3.0.18` → `VLC 3.0.18`; a browser has its own name, not Mozilla. */
 export function programName(userAgent: string): string {
 	const browser = /\b(Edg|OPR|Firefox|Chrome|HeadlessChrome)\/(\d+)/.exec(userAgent);
 	if (browser) {
@@ -80,6 +80,6 @@ export function programName(userAgent: string): string {
 	}
 
 	const program = /^[^\s/;(]+(\/[^\s;(]+)?/.exec(userAgent)?.[0].replace('/', ' ') ?? '';
-	// What newer versions of mpv say.
+	// User-Agent of newer versions of mpv.
 	return program === 'libmpv' ? 'mpv' : program;
 }

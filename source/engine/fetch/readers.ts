@@ -1,11 +1,11 @@
-// The reads of one transfer that are in progress: they wait here, and what is written wakes them.
+// The running reads of one download: they wait here for bytes.
 import type {Bandwidth} from './bandwidth.ts';
 import {retain} from '../memory/buffers.ts';
 import type {Demand} from './next-segment.ts';
 import {Players, type Client, type TrackedPlayer} from './players.ts';
 import type {Range} from '../store/range-set.ts';
 
-/** After a seek little is asked for; a reader that stays gets more and more. */
+/** Bytes to request: few after a seek, more for a reader that stays. */
 const firstSegment = 512 * 1024;
 const firstReadAhead = 1024 * 1024;
 
@@ -17,13 +17,13 @@ type Waiting<T> = {
 };
 
 export class Reader {
-	/** The byte it reads next. */
+	/** Offset of the next byte that it reads. */
 	offset: number;
-	/** How much it has read without a seek. */
+	/** Bytes read without a seek. */
 	consumed = 0;
 	readonly end: number;
 	readonly player: TrackedPlayer;
-	/** Set while it waits for the byte at `offset`. Resolves with the bytes, or nothing to look again. */
+	/** Set while the reader waits for the byte at `offset`. Resolves with the bytes, or with nothing to recheck. */
 	waiting: Waiting<Uint8Array | undefined> | undefined;
 
 	constructor(range: Range, player: TrackedPlayer) {
@@ -49,17 +49,17 @@ export class Readers {
 		this.#bandwidth = bandwidth;
 	}
 
-	/** How many reads are in progress. */
+	/** Number of running reads. */
 	get size(): number {
 		return this.#readers.size;
 	}
 
-	/** Somebody waits for the first answer of the origin. */
+	/** A reader waits for the first response of the origin. */
 	get waitForFileInfo(): boolean {
 		return this.#factsWaiters.size > 0;
 	}
 
-	/** Where the newest one is; 0 if there is none. */
+	/** Offset of the newest reader; 0 without readers. */
 	get playhead(): number {
 		return [...this.#readers].at(-1)?.offset ?? 0;
 	}
@@ -79,7 +79,7 @@ export class Readers {
 		this.#players.leave(reader.player, Date.now());
 	}
 
-	/** What they want, that of the newest first. Bytes: at most `readAhead` and `segmentSize`. */
+	/** The demands, those of the newest reader first. In bytes, at most `readAhead` and `segmentSize`. */
 	wishes(readAhead: number, segmentSize: number): Demand[] {
 		return [...this.#readers].toReversed().map(({offset, end, waiting, consumed}) => ({
 			offset,
@@ -90,7 +90,7 @@ export class Readers {
 		}));
 	}
 
-	/** Whether somebody waits for a byte of the range. */
+	/** Whether a reader waits for a byte of the range. */
 	waitFor({offset, end}: {offset: number; end: number}): boolean {
 		return [...this.#readers].some(
 			reader => reader.waiting && reader.offset >= offset && reader.offset < end,
@@ -98,9 +98,9 @@ export class Readers {
 	}
 
 	/**
-	 * Waits for the byte at the reader's offset; to be called in the tick in which it was seen to be missing.
-	 * `schedule` is called once the reader is known to wait. Resolves with bytes, or nothing to look again; rejects
-	 * with the signal's reason, or what `reject` says.
+	 * Waits for the byte at the reader's offset; call in the tick that found the byte missing. `schedule` is called once
+	 * the reader is registered. Resolves with bytes, or with nothing to recheck; rejects with the signal's reason, or the
+	 * error passed to `reject`.
 	 */
 	async waitForBytes(
 		reader: Reader,
@@ -121,7 +121,7 @@ export class Readers {
 		}
 	}
 
-	/** The same for the first answer of the origin. */
+	/** The same for the first response of the origin. */
 	async fileInfo(signal: AbortSignal, schedule: () => void): Promise<void> {
 		let waiter: Waiting<void> | undefined;
 		try {
@@ -135,7 +135,7 @@ export class Readers {
 		}
 	}
 
-	/** Hands bytes that were just written to the readers that wait for them: the network's own block, which each holds. */
+	/** Passes bytes that were just written to the readers that wait for them: each retains the network's own block. */
 	wake(offset: number, bytes: Uint8Array): void {
 		const end = offset + bytes.length;
 		for (const reader of this.#readers) {
@@ -147,7 +147,7 @@ export class Readers {
 		}
 	}
 
-	/** The file turned out to end where nobody knew: they look again. */
+	/** The end of the file became known: readers recheck. */
 	recheck(): void {
 		for (const {waiting} of this.#readers) {
 			waiting?.resolve(undefined);
@@ -161,8 +161,8 @@ export class Readers {
 	}
 
 	/**
-	 * Rejects those whose time to wait is over: `waitsUntil`, in milliseconds since the epoch. Returns when the next one's
-	 * is, or Infinity.
+	 * Rejects readers whose patience has ended. `waitsUntil`: in milliseconds since the epoch. Returns the time when the
+	 * next one's ends, or Infinity.
 	 */
 	rejectOverdue(
 		waitsUntil: (waiting: {since: number; isAnswered: boolean}) => number,
@@ -182,7 +182,7 @@ export class Readers {
 		return Math.min(Infinity, ...waits.filter(wait => !isOverdue(wait)).map(({until}) => until));
 	}
 
-	/** Tells everybody who waits that it is in vain. */
+	/** Rejects all waiting readers. */
 	reject(error: unknown): void {
 		for (const {waiting} of this.#readers) {
 			waiting?.reject(error);

@@ -1,32 +1,32 @@
-// When a download is tried again after an error: the policy, pure, and the timer that follows it.
+// When a download is retried after an error: a pure policy, and the timer that follows it.
 import {DownStreamError, type DownloadError} from '../../downstream.ts';
 import {HttpError} from '../http/errors.ts';
 
-/** Milliseconds between the starts of two tries: doubled with each failure in a row. */
+/** Milliseconds between the starts of two attempts: doubled with each consecutive failure. */
 const pauseMs = {first: 500, longest: 5 * 60_000};
-/** Fewer bytes than this between two failures are no progress. */
+/** Fewer bytes between two failures are no progress. */
 const minProgress = 16 * 1024;
-/** Wishes ask the origin at most once in this time. */
+/** Minimum milliseconds between two attempts by request. */
 export const wishIntervalMs = 1000;
 const maxResponseTimeoutMs = 5 * 60_000;
-/** An attempt to connect takes no longer; more time since the last byte was silence, or the computer slept. */
+/** Maximum milliseconds of an attempt to connect; more time since the last byte was silence, or the computer slept. */
 const longestConnectMs = 8000;
-/** How long a player waits for a host that is away: an answer that has begun can only be cut, which is worse. */
+/** Milliseconds that a player waits for an absent host: more where its response has begun, which can only be cut. */
 const playerPatienceMs = {unanswered: 9000, answered: 45_000};
 /** `setTimeout` fires at once for longer delays (24 days). */
 const longestTimerMs = 0x7f_ff_ff_ff;
 
 export type RetryState = {
-	/** Tries in a row that failed and brought nothing to speak of. */
+	/** Consecutive failures without progress. */
 	readonly failures: number;
 	/** Bytes since the last failure. */
 	readonly progress: number;
-	/** How often the time for an answer was too short, and when that was noticed last. */
+	/** Number of response timeouts, and the time of the last one. */
 	readonly silences: number;
 	readonly silentAt?: number | undefined;
-	/** Milliseconds since the epoch; undefined while the host answers, or is merely slow. */
+	/** Milliseconds since the epoch; undefined while the host responds, or is merely slow. */
 	readonly awaySince?: number | undefined;
-	/** What stands in the way until `retryAt`, in milliseconds since the epoch: Infinity where only a wish ends it. */
+	/** The error that blocks requests until `retryAt`, in milliseconds since the epoch; Infinity until a request by the user. */
 	readonly blocked?:
 		| {
 				readonly error: DownloadError;
@@ -39,10 +39,10 @@ export type RetryState = {
 
 export type Failure = {
 	readonly error: DownStreamError;
-	/** When the request began or the last byte came. Both in milliseconds since the epoch. */
+	/** Start of the request or time of the last byte. Both in milliseconds since the epoch. */
 	readonly since: number;
 	readonly now: number;
-	/** 0 to 1: spreads the tries of several downloads. */
+	/** 0 to 1: spreads the attempts of several downloads. */
 	readonly random: number;
 };
 
@@ -50,7 +50,7 @@ export function afterFailure(state: RetryState, {error, since, now, random}: Fai
 	const {blocked, progress} = state;
 	const askedMs = error.retryAfterMs ?? 0;
 	if (error.kind === 'transient' && blocked) {
-		// Connections that fail together are one try; the longest wait that the origin asked for holds.
+		// Connections that fail together are one attempt; the longest wait that the origin asked for counts.
 		return now + askedMs > blocked.retryAt
 			? {...state, blocked: {...waitOf(error, now, blocked.error.tries), retryAt: now + askedMs}}
 			: state;
@@ -63,9 +63,9 @@ export function afterFailure(state: RetryState, {error, since, now, random}: Fai
 	}
 
 	const pause = Math.min(pauseMs.longest, pauseMs.first * 2 ** Math.min(failures - 1, 20));
-	// A try that took long needs no long pause after it.
+	// A long attempt needs no long pause after it.
 	const rest = Math.max(pauseMs.first, pause - (now - since)) * (0.75 + random / 2);
-	// Requests that ran side by side fall silent as one.
+	// Parallel requests time out as one.
 	const wasTooShort = isSilence(error, 'HEADERS_TIMEOUT') && since >= (state.silentAt ?? 0);
 	const hostAwaySince =
 		(failures > 1 ? state.awaySince : undefined) ?? Math.max(since, now - longestConnectMs);
@@ -77,7 +77,7 @@ export function afterFailure(state: RetryState, {error, since, now, random}: Fai
 	};
 }
 
-/** A wish of now: a remembered error never answers it. */
+/** A request by the user or a player: a remembered error never answers it. */
 export function afterWish(state: RetryState, now: number): RetryState {
 	const {blocked} = state;
 	if (!blocked) {
@@ -88,14 +88,14 @@ export function afterWish(state: RetryState, now: number): RetryState {
 	return {...state, blocked: retryAt > now ? {...blocked, retryAt} : undefined};
 }
 
-/** How long a request may wait for its answer, in milliseconds: longer after each that was too short. */
+/** Milliseconds that a request may wait for its response: doubled after each timeout. */
 export function responseTimeout({silences}: RetryState, first: number): number {
 	return Math.max(first, Math.min(maxResponseTimeoutMs, first * 2 ** Math.min(silences, 20)));
 }
 
 /**
- * Until when a player that has waited since then is kept waiting, in milliseconds since the epoch: Infinity while the host
- * is not away, 0 if the next try comes too late.
+ * Until when a player that waits since `since` may wait, in milliseconds since the epoch: Infinity unless the host is
+ * absent, 0 if the next attempt comes too late.
  */
 export function playerWaitsUntil(
 	{awaySince, blocked}: RetryState,
@@ -128,7 +128,7 @@ function waitOf(
 	};
 }
 
-/** The host took the connection and says nothing: it is slow, not away. */
+/** The host accepted the connection and is silent: slow, not absent. */
 function isSilence({cause}: DownStreamError, which?: 'HEADERS_TIMEOUT'): boolean {
 	return (
 		cause instanceof HttpError &&
@@ -144,7 +144,7 @@ export class RetryPolicy {
 	#lastError: DownloadError | undefined;
 	#timer: NodeJS.Timeout | undefined;
 
-	/** `stored` is the error of an earlier run: one that a try may mend stands in nobody's way. */
+	/** `stored` is the error of an earlier run: a transient one blocks nothing. */
 	constructor(tryAgain: () => void, stored: DownloadError | undefined) {
 		this.#tryAgain = tryAgain;
 		this.#lastError = stored;
@@ -153,34 +153,34 @@ export class RetryPolicy {
 		}
 	}
 
-	/** Only a wish leads to another try. */
+	/** The error that only a request by the user ends. */
 	get permanentError(): DownloadError | undefined {
 		const {blocked} = this.#state;
 		return blocked?.retryAt === Infinity ? blocked.error : undefined;
 	}
 
-	/** What stands in the way now. */
+	/** The error that blocks requests now. */
 	get blockingError(): DownloadError | undefined {
 		return this.#state.blocked?.error;
 	}
 
-	/** Also when it is over. */
+	/** The last error, even when it is over. */
 	get lastError(): DownloadError | undefined {
 		return this.#lastError;
 	}
 
-	/** When the next try is due, in milliseconds since the epoch; undefined if none is scheduled. */
+	/** Time of the next attempt, in milliseconds since the epoch; undefined if none is scheduled. */
 	get retryAt(): number | undefined {
 		const {blocked} = this.#state;
 		return blocked?.retryAt === Infinity ? undefined : blocked?.retryAt;
 	}
 
-	/** It failed, and nothing to speak of has come since. */
+	/** There was no progress since the last failure. */
 	get isProbing(): boolean {
 		return this.#state.failures > 0;
 	}
 
-	/** Milliseconds. `first`: for the first answer. */
+	/** Milliseconds. `first`: for the first response. */
 	responseTimeout(first: number): number {
 		return responseTimeout(this.#state, first);
 	}
@@ -189,7 +189,7 @@ export class RetryPolicy {
 		return playerWaitsUntil(this.#state, waiting);
 	}
 
-	/** Bytes came: enough of them end a series of failures. Returns whether these did. */
+	/** Bytes have come: enough of them end a series of failures. Returns whether these did. */
 	progressed(bytes: number): boolean {
 		const {failures} = this.#state;
 		const progress = this.#state.progress + bytes;
@@ -199,8 +199,8 @@ export class RetryPolicy {
 	}
 
 	/**
-	 * Schedules the next try of a transient error; returns false for one that no try mends. `since`: when the request
-	 * began or the last byte came, in milliseconds since the epoch.
+	 * Schedules the next attempt after a transient error; returns false for a permanent one. `since`: start of the request
+	 * or time of the last byte, in milliseconds since the epoch.
 	 */
 	failed(error: DownStreamError, since = Date.now()): boolean {
 		const {blocked} = this.#state;
@@ -212,14 +212,14 @@ export class RetryPolicy {
 		return error.kind === 'transient';
 	}
 
-	/** Something beside the fetching went wrong: it is shown, and blocks nothing. */
+	/** Shows an error that blocks nothing. */
 	note({code, message}: DownStreamError): void {
 		this.#lastError = {code, message, at: Date.now()};
 	}
 
 	/**
-	 * Nothing stands in the way of a try any more, or until a second after the last failure. `isRequest`: somebody asks
-	 * for it anew, which also ends a wait that the origin asked for.
+	 * Unblocks the next attempt, at the earliest one second after the last failure. `isRequest`: a new request by the user
+	 * or a player also ends a wait that the origin asked for.
 	 */
 	retryNow(isRequest: boolean): void {
 		if (isRequest || !this.#state.blocked?.isAskedFor) {
@@ -227,13 +227,13 @@ export class RetryPolicy {
 		}
 	}
 
-	/** Forgets the failures, but not how slow the host is. */
+	/** Forgets the failures, but not the timeouts of a slow host. */
 	reset(): void {
 		const {silences, silentAt} = this.#state;
 		this.#become({...untried, silences, silentAt});
 	}
 
-	/** Forgets the scheduled try. */
+	/** Cancels the scheduled attempt. */
 	cancel(): void {
 		clearTimeout(this.#timer);
 		if (this.retryAt !== undefined) {

@@ -1,43 +1,43 @@
-// The connections that one transfer has open, each with the range that it is fetching.
+// The open connections of one download, each with the range that it fetches.
 import type {SegmentPlan} from './next-segment.ts';
 import type {Range} from '../store/range-set.ts';
 
-/** A connection that has worked for so long has shown about how fast it is. */
+/** Milliseconds after which the rate of a connection is roughly known. */
 const settlingMs = 25;
-/** And one that has for so long does not get much faster. */
+/** Milliseconds after which the rate of a connection rises no further. */
 const steadyMs = 250;
-/** Long enough to read what waits in the socket. */
+/** Milliseconds to read the bytes that wait in the socket. */
 const retiringMs = 50;
 
 export class Segment {
 	readonly start: number;
-	/** The next byte to come. */
+	/** Offset of the next byte. */
 	offset: number;
-	/** Lowered when another connection takes the rest over. */
+	/** Lowered when another connection takes over the rest. */
 	end: number;
 	for: 'player' | 'fill';
-	/** When an answer of the right version came, in milliseconds of `performance.now()`. */
+	/** When a response of the cached version came, in milliseconds of `performance.now()`. */
 	answeredAt: number | undefined;
-	/** All of the answer was read. */
+	/** The response was read to its end. */
 	isRead = false;
-	/** Bytes that came since. */
+	/** Bytes since the response. */
 	received = 0;
-	/** Whether another connection beside it is worth while; undefined until it was judged. */
+	/** Whether further connections are worth while; undefined until the rate is known. */
 	isWorthMore: boolean | undefined;
 	/** The response is the whole file, read in order. */
 	isWhole = false;
 	/**
-	 * What the response has added since it last agreed with held bytes; undefined where a strong ETag names the version.
+	 * Bytes added since the response last matched cached bytes; undefined where a strong ETag names the version.
 	 */
 	added: Range | undefined;
-	/** Whether it has been looked at for a part that another connection could take over. */
+	/** Whether a pass has considered a split of the segment. */
 	wasOfferedForSplit = false;
 	/** Milliseconds since the epoch. */
 	readonly openedAt = Date.now();
 	readonly abort = new AbortController();
-	/** Runs while nobody needs the segment, or what it was sent is still read. */
+	/** Runs while no reader needs the segment, or while it drains. */
 	linger: NodeJS.Timeout | undefined;
-	/** Aborted once its connection counts no more: it only takes in what was sent already. */
+	/** Aborted once the connection drains: it reads only bytes that were sent already. */
 	readonly retirement = new AbortController();
 
 	constructor(plan: SegmentPlan) {
@@ -51,16 +51,17 @@ export class Segment {
 		return this.answeredAt !== undefined;
 	}
 
-	/** Bytes per second since the answer, about; undefined as long as that says nothing. */
+	/** Rough bytes per second since the response; undefined until it is meaningful. */
 	get firstRate(): number | undefined {
 		return this.#rateAfter(settlingMs);
 	}
 
-	/** Bytes per second since the answer; undefined until those that began beside it have found their pace too. */
+	/** Bytes per second since the response; undefined until the connections beside it have a steady rate too. */
 	get rate(): number | undefined {
 		return this.#rateAfter(steadyMs);
 	}
 
+	/** The connection counts no more. */
 	get isDraining(): boolean {
 		return this.retirement.signal.aborted;
 	}
@@ -77,21 +78,26 @@ export class Segments {
 	readonly #segments = new Set<Segment>();
 	readonly #onEnd: (segment: Segment) => void;
 
-	/** `onEnd` is called once for each that ends. */
+	/** `onEnd` is called once for each segment. */
 	constructor(onEnd: (segment: Segment) => void) {
 		this.#onEnd = onEnd;
 	}
 
-	/** Connections that count. */
+	/** Number of connections, without draining ones. */
 	get size(): number {
 		return [...this.#segments].filter(({isDraining}) => !isDraining).length;
+	}
+
+	/** The origin has answered none of them. */
+	get areUnanswered(): boolean {
+		return [...this.#segments].every(({isAnswered}) => !isAnswered);
 	}
 
 	[Symbol.iterator](): Iterator<Segment> {
 		return this.#segments.values();
 	}
 
-	/** What was planned inside another segment is taken over from it. */
+	/** A plan inside another segment takes the rest over from it. */
 	add(plan: SegmentPlan): Segment {
 		for (const segment of this.#segments) {
 			if (segment.offset < plan.start && plan.start < segment.end) {
@@ -104,7 +110,7 @@ export class Segments {
 		return segment;
 	}
 
-	/** Closes the connection and gives the claim back; may be called twice. */
+	/** Closes the connection and releases the claim. Idempotent. */
 	end(segment: Segment): void {
 		clearTimeout(segment.linger);
 		segment.abort.abort();
@@ -113,7 +119,7 @@ export class Segments {
 		}
 	}
 
-	/** Gives the connection up to another segment, but reads on for a moment: what was sent would come again. */
+	/** Yields the connection, but reads the bytes that were sent already: they would be sent again. */
 	drain(segment: Segment): void {
 		clearTimeout(segment.linger);
 		segment.linger = setTimeout(() => this.end(segment), retiringMs);
@@ -129,14 +135,14 @@ export class Segments {
 		}
 	}
 
-	/** Nothing is after the end of the file. */
+	/** Limits all segments to the size of the file. */
 	clip(size: number): void {
 		for (const segment of this.#segments) {
 			segment.end = Math.min(segment.end, size);
 		}
 	}
 
-	/** One that may go: a fill, else one that reads ahead, in each case with most to come. */
+	/** The segment that may end: a background one, else one that reads ahead; of these, the one with most bytes to come. */
 	mostExpendable(isAwaited: (segment: Segment) => boolean): Segment | undefined {
 		const [least] = [...this.#segments]
 			.filter(segment => !segment.isDraining && !isAwaited(segment))

@@ -2,15 +2,15 @@
 
 const bucketMs = 250;
 const buckets = 80;
-/** A pause or an outage is no part of an average: after so long without a byte a new one begins. */
+/** Milliseconds without a byte after which a new average begins: a pause or an outage is no part of an average. */
 const longestGapMs = 10_000;
-/** After so long without a byte nothing comes: no average fades on a screen on which nothing moves. */
+/** Milliseconds without a byte after which the rate is 0: an average does not fade on a screen without updates. */
 const stillMs = 3000;
 
 export class SpeedMeter {
 	readonly #bytes = new Float64Array(buckets);
 	#newest = 0;
-	/** Since when the bytes come that an average is of, and when the last ones came. */
+	/** Times of the first and the last byte of the average. */
 	#started = 0;
 	#lastAt = -Infinity;
 
@@ -26,8 +26,8 @@ export class SpeedMeter {
 	}
 
 	/**
-	 * Average of the last `windowMs` (at most 20 s), or of the time since the first byte if that is shorter; 0 where
-	 * nothing comes.
+	 * Average of the last `windowMs` (at most 20 s), or since the first byte if that is shorter; 0 while no bytes
+	 * arrive.
 	 */
 	rate(windowMs: number, now: number): number {
 		if (now - this.#lastAt > stillMs) {

@@ -1,4 +1,4 @@
-// Whether a response is of the version of the file that is held. Two versions must never mix.
+// Whether a response is of the same version as the cached bytes. Two versions must never mix.
 import {setTimeout as delay} from 'node:timers/promises';
 import {DownStreamError} from '../../downstream.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
@@ -9,17 +9,17 @@ import type {SparseFile} from '../store/sparse-file.ts';
 
 /** Bytes of one sample. */
 const sampleSize = 4096;
-/** Samples between the ends of what is held, by occasion. */
+/** Samples between the ends of the cached bytes, by occasion. */
 const sampleCounts = {newPlace: 1, suspicion: 6, acceptance: 32};
-/** `thorough`: a change was seen, and may have touched a few bytes alone. */
-type CheckDepth = 'brief' | 'thorough';
-const checkSamples: Readonly<Record<CheckDepth, number>> = {brief: 1, thorough: 32};
-/** Samples that must agree before a label that flips is called unstable. */
+/** `deep`: the label is gone. `thorough`: a change was seen, and may have touched a few bytes alone. */
+type CheckDepth = 'brief' | 'deep' | 'thorough';
+const checkSamples: Readonly<Record<CheckDepth, number>> = {brief: 1, deep: 6, thorough: 32};
+/** Samples that must match before a label that flips is unstable. */
 const minAgreeing = 3;
-/** Dates have a resolution of one second: the last samples of a suspicion follow after this pause, in milliseconds. */
+/** Milliseconds before the last samples of a suspicion: dates have a resolution of one second. */
 const datePauseMs = 1100;
 const samplesAfterPause = 2;
-/** An origin without ranges is not read further than this for the sake of a sample. */
+/** Maximum bytes to read before a sample from an origin without ranges. */
 const maxSkipped = 16 * 1024 * 1024;
 
 const firstByte: Range = {start: 0, end: 1};
@@ -33,7 +33,7 @@ export type CachedVersion = {
 	readonly type: string | undefined;
 	/** Bytes; Infinity while unknown. */
 	readonly size: number;
-	/** Bytes; where the size is unknown, up to the last one that is held. */
+	/** Bytes; where the size is unknown, the end of the last cached byte. */
 	readonly minSize: number;
 	readonly validator: Validator;
 	/** The validator has proven to name nothing: only size and bytes count. */
@@ -51,7 +51,7 @@ const labels: Readonly<Record<LabelName, (validator: Validator) => string | unde
 /** A label that differs behind the same size. It proves a change only if the new value stays. */
 export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string};
 
-/** A page in place of the file is no version of it: a login, an error, a portal. Throws `origin-sent-page`. */
+/** Throws `origin-sent-page` for a page in place of the file: a login, an error or a portal is no version of it. */
 export async function refusePage(
 	held: CachedVersion,
 	answer: OriginResponse,
@@ -68,20 +68,32 @@ export async function refusePage(
 	}
 }
 
-/** Whether the source answers with a web page or JSON document now. Rejects with its errors, or the signal's reason. */
-export async function sendsPage(source: DataSource, signal: AbortSignal): Promise<boolean> {
-	const {info, body} = await source.open({range: firstPiece, ranged: true, signal});
-	let type = info.type;
-	for await (const bytes of body) {
-		type = (await correctedType(fileName({url: new URL(source.url)}), type, bytes)) ?? type;
-		break;
-	}
+/** Bytes: so short a response in place of a longer file may be a refusal in words. */
+const longestRefusal = 4096;
 
-	return isPage(type, info.size);
+/** A whole response of another size, so short that it may be no version of the file. */
+export class ShortResponse extends DownStreamError {
+	readonly bytes: number;
+
+	constructor(change: string, bytes: number) {
+		super('origin-changed', changeMessage(change));
+		this.bytes = bytes;
+	}
 }
 
-/** In words, how the size contradicts the held version; undefined if it does not. */
-export function sizeChange(held: CachedVersion, {info}: OriginResponse): string | undefined {
+/** Throws `origin-changed` where the size contradicts the cached version. */
+export function refuseOtherSize(held: CachedVersion, response: OriginResponse): void {
+	const change = sizeChange(held, response);
+	if (change !== undefined) {
+		const {info, acceptsRanges} = response;
+		throw !acceptsRanges && info.size < longestRefusal
+			? new ShortResponse(change, info.size)
+			: originChanged(change);
+	}
+}
+
+/** How the size contradicts the cached version, in words; undefined if it does not. */
+function sizeChange(held: CachedVersion, {info}: OriginResponse): string | undefined {
 	if (held.size !== Infinity && info.size !== Infinity && info.size !== held.size) {
 		return `it had ${held.size} bytes and has ${info.size} now`;
 	}
@@ -91,7 +103,7 @@ export function sizeChange(held: CachedVersion, {info}: OriginResponse): string 
 		: undefined;
 }
 
-/** Equal strong ETags settle it; otherwise every label that both have must be equal (RFC 9110 section 8.8). */
+/** Equal strong ETags suffice; otherwise every label that both have must be equal (RFC 9110 section 8.8). */
 export function suspicionOf(held: CachedVersion, {validator}: OriginResponse): Suspicion | undefined {
 	if (held.isUnstable) {
 		return undefined;
@@ -113,27 +125,26 @@ function inWords({label, was, is}: Suspicion): string {
 	return `its ${label} was ${was} and is ${is} now`;
 }
 
-/** Of a response whose bytes differ. */
+/** Describes a response whose bytes differ. */
 function differenceOf(held: CachedVersion, response: OriginResponse): string {
 	const suspicion = suspicionOf(held, response);
 	return suspicion ? `${inWords(suspicion)}, and ${differingBytes}` : differingBytes;
 }
 
-/** `bytesAgree`: samples of what is held are the same at the origin. */
+/** `bytesAgree`: samples of the cached bytes match the origin's. */
 export function originChanged(change: string, bytesAgree = false): DownStreamError {
 	const samples = bytesAgree ? '; samples of the bytes agree' : '';
-	return new DownStreamError(
-		'origin-changed',
-		`The file changed on the server (${change}${samples}); what is here is kept`,
-		{bytesAgree},
-	);
+	return new DownStreamError('origin-changed', changeMessage(`${change}${samples}`), {bytesAgree});
+}
+
+function changeMessage(change: string): string {
+	return `The file changed on the server (${change}); what is here is kept`;
 }
 
 /**
- * Asks the origin again about a suspicion, each time by a new connection, which may lead to another server of the
- * origin. Resolves if the label does not keep its own value there while samples of the held bytes agree: it names
- * nothing. Rejects with `origin-changed` if the new value stays or bytes differ, with the errors of the source, or with
- * the signal's reason.
+ * Examines a suspicion by several requests, each on a new connection, which may lead to another server of the origin.
+ * Resolves if the label does not keep its value while samples of the cached bytes match: it names nothing. Rejects with
+ * `origin-changed` if the new value stays or bytes differ, with the errors of the source, or with the signal's reason.
  */
 export async function examineSuspicion(
 	file: SparseFile,
@@ -144,7 +155,7 @@ export async function examineSuspicion(
 ): Promise<void> {
 	const {label, was, is} = suspicion;
 	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.suspicion));
-	// Where nothing is held, labels alone can be compared.
+	// Without cached bytes, only labels can be compared.
 	const isHeld = samples.length > 0;
 	const ranges = Array.from(
 		{length: Math.max(samples.length, minAgreeing + samplesAfterPause)},
@@ -160,7 +171,7 @@ export async function examineSuspicion(
 		source.closeIdle?.();
 	};
 	let agreeing = 0;
-	// A node that has not been asked may have another file behind its label.
+	// A server that has not been asked may have another file behind its label.
 	let othersAgree = false;
 	for await (const [{validator}] of agreeingResponses(file, source, held, ranges, signal, prepare)) {
 		agreeing++;
@@ -177,8 +188,8 @@ export async function examineSuspicion(
 }
 
 /**
- * The origin's responses to samples of the held bytes, each once size and bytes agree. Throws `origin-changed` where
- * they do not. An origin without ranges is read for the first sample alone, and not at all if that is far.
+ * Yields the origin's response to each sample of the cached bytes once its size and bytes match. Throws `origin-changed`
+ * where they do not. An origin without ranges is read for the first sample only, and not at all if that is far.
  */
 async function* agreeingResponses(
 	file: SparseFile,
@@ -197,8 +208,14 @@ async function* agreeingResponses(
 		const change = sizeChange(held, response);
 		const isComparable = change === undefined && file.present.size > 0;
 		const agrees = await hasHeldBytes(isComparable ? file : undefined, range, response);
-		if (change !== undefined || (isComparable && !agrees)) {
-			throw originChanged(change ?? differenceOf(held, response));
+		refuseOtherSize(held, response);
+		if (isComparable && !agrees) {
+			throw response.acceptsRanges && response.range.end < range.end
+				? new DownStreamError(
+						'origin-truncated',
+						`${new URL(source.url).host} answers with less than was asked for`,
+					)
+				: originChanged(differenceOf(held, response));
 		}
 
 		acceptsRanges &&= response.acceptsRanges;
@@ -207,7 +224,7 @@ async function* agreeingResponses(
 }
 
 /**
- * Resolves with the first suspicion that the responses to the samples raise, and whether all were compared. Rejects as
+ * Resolves with the first suspicion that the responses raise, and whether all samples were compared. Rejects as
  * `agreeingResponses` throws.
  */
 async function compareSamples(
@@ -229,7 +246,19 @@ async function compareSamples(
 	return {areCompared};
 }
 
-/** Compares one sample, at a place that differs from call to call: no change stays unseen by its place alone. */
+/** Whether the source responds with a web page or JSON document now. Rejects with its errors, or the signal's reason. */
+export async function sendsPage(source: DataSource, signal: AbortSignal): Promise<boolean> {
+	const {info, body} = await source.open({range: firstPiece, ranged: true, signal});
+	let type = info.type;
+	for await (const bytes of body) {
+		type = (await correctedType(fileName({url: new URL(source.url)}), type, bytes)) ?? type;
+		break;
+	}
+
+	return isPage(type, info.size);
+}
+
+/** Compares one sample at a random place: no place stays unseen. */
 export async function compareOneSample(
 	file: SparseFile,
 	source: DataSource,
@@ -244,17 +273,17 @@ export async function compareOneSample(
 }
 
 /**
- * Bytes held from an earlier run, or from before a long pause, may be of another version than the origin's: samples of
- * them are compared before anything is added. Concurrent callers share one check.
+ * Cached bytes of an earlier run, or from before a long pause, may be of another version than the origin's: samples are
+ * compared before any byte is added. Concurrent calls share one check.
  */
 export class CachedVersionCheck {
 	readonly #ending: AbortSignal;
-	/** Samples between the ends; undefined while no check is needed. */
+	/** Number of samples between the ends; undefined while no check is needed. */
 	#samples: number | undefined;
 	#running: Promise<Suspicion | undefined> | undefined;
 	#abort = new AbortController();
 
-	/** The check ends with `ending` or by `stop`, not with the caller that began it. */
+	/** A running check ends with `ending` or by `stop`, not with its first caller. */
 	constructor(needed: CheckDepth | undefined, ending: AbortSignal) {
 		this.#ending = ending;
 		if (needed) {
@@ -286,7 +315,7 @@ export class CachedVersionCheck {
 		return orAborted(this.#running, signal);
 	}
 
-	/** No segment waits for it any more. */
+	/** Ends the running check: no segment waits for it. */
 	stop(): void {
 		this.#abort.abort();
 		this.#running = undefined;
@@ -304,7 +333,7 @@ export class CachedVersionCheck {
 		try {
 			const samples = await provenSamplesOf(file, present => samplesOf(present, between));
 			const {suspicion, areCompared} = await compareSamples(file, source, held, samples, signal);
-			// A deeper check may have been required meanwhile.
+			// Meanwhile, a deeper check may have been required.
 			if (suspicion === undefined && areCompared && this.#samples === between) {
 				this.#samples = undefined;
 			}
@@ -319,8 +348,8 @@ export class CachedVersionCheck {
 }
 
 /**
- * Resolves with what the origin says of the file of now if 32 samples and both ends of the held bytes agree with it,
- * and whether its labels flip. Rejects with `origin-changed` if not, or with the errors of the source.
+ * Resolves with the current validator of the file if 32 samples and both ends of the cached bytes match it, and whether
+ * its labels flip. Rejects with `origin-changed` if not, or with the errors of the source.
  */
 export async function verifyAcceptance(
 	file: SparseFile,
@@ -344,8 +373,8 @@ export async function verifyAcceptance(
 }
 
 /**
- * Resolves with what a place that may have the held file says of itself, if its size and samples of the held bytes
- * fit; where nothing is held, any file fits. Rejects with `origin-changed`, or what the origin rejects with.
+ * Resolves with the response of a candidate for the source if its size and samples of the cached bytes match; without
+ * cached bytes any file matches. Rejects with `origin-changed`, or with the errors of the source.
  */
 export async function verifyReplacement(
 	file: SparseFile,
@@ -376,8 +405,8 @@ export async function verifyReplacement(
 		return place;
 	}
 
-	// Also where the ETags are the same: they name versions of one URL, and say nothing of another one (RFC 9110
-	// section 8.8.3). A place without ranges is compared byte by byte as it is read again.
+	// Equal ETags prove nothing: they name versions of one URL (RFC 9110 section 8.8.3). A candidate without ranges is
+	// compared byte by byte as it is read again.
 	for (const range of acceptsRanges ? [first, ...others] : [first]) {
 		const answer = range === first ? place : await source.open({range, ranged: true, signal});
 		if (!(await hasHeldBytes(file, range, answer))) {
@@ -395,7 +424,7 @@ function otherFile(difference: string): DownStreamError {
 	);
 }
 
-/** Samples of bytes that are as they were written: damage on the disk must not look like another version. */
+/** Samples of bytes that are proven to be as written: damage on disk must not look like another version. */
 async function provenSamplesOf(file: SparseFile, choose: (present: PresentSet) => Range[]): Promise<Range[]> {
 	for (;;) {
 		const before = file.present.size;
@@ -410,7 +439,7 @@ async function provenSamplesOf(file: SparseFile, choose: (present: PresentSet) =
 	}
 }
 
-/** Both ends of the held bytes, and `between` pieces spread evenly over them; none twice. */
+/** Both ends of the cached bytes, and `between` pieces spread evenly over them, without duplicates. */
 function samplesOf(present: PresentSet, between: number): Range[] {
 	const samples = new Map<number, Range>();
 	for (let index = 0; index <= between + 1 && present.size > 0; index++) {
@@ -421,12 +450,12 @@ function samplesOf(present: PresentSet, between: number): Range[] {
 	return [...samples.values()];
 }
 
-/** A piece of the held bytes, which must be some, `fraction` (0 to 1) of them in. */
+/** The piece at `fraction` (0 to 1) of the cached bytes, which must not be empty. */
 function sampleAt(present: PresentSet, fraction: number): Range {
 	let before = Math.floor(fraction * (present.size - 1));
 	for (const {start, end} of present) {
 		if (before < end - start) {
-			// Whole where its run has room: the last byte is the end of the last sample.
+			// Full size where the run is long enough: the last byte is the end of the last sample.
 			const from = Math.max(start, Math.min(start + before, end - sampleSize));
 			return {start: from, end: Math.min(end, from + sampleSize)};
 		}
@@ -441,7 +470,7 @@ function isTooFar({start}: Range, {range}: OriginResponse): boolean {
 	return start - range.start > maxSkipped;
 }
 
-/** Whether what comes of the range is what is held; without a file it is not read. Closes the connection. */
+/** Whether the bytes of the range match the cached ones; without a file none is read. Closes the connection. */
 async function hasHeldBytes(
 	file: SparseFile | undefined,
 	range: Range,
@@ -469,7 +498,7 @@ async function hasHeldBytes(
 	return file !== undefined;
 }
 
-/** Rejects with `origin-changed` if bytes that came again differ from the held ones. */
+/** Rejects with `origin-changed` if the bytes differ from the cached ones. */
 export async function compareWithCached(file: SparseFile, offset: number, bytes: Uint8Array): Promise<void> {
 	if (!(await isHeld(file, offset, bytes))) {
 		throw originChanged(differingBytes);
@@ -478,12 +507,12 @@ export async function compareWithCached(file: SparseFile, offset: number, bytes:
 
 async function isHeld(file: SparseFile, offset: number, bytes: Uint8Array): Promise<boolean> {
 	const held = Buffer.allocUnsafeSlow(bytes.length);
-	// Less where damage has just become a hole, which is fetched anew.
+	// Fewer where damage has just become a hole, which is fetched again.
 	const length = await file.read(offset, held);
 	return held.subarray(0, length).equals(bytes.subarray(0, length));
 }
 
-/** Rejects with the signal's reason as soon as it aborts; the promise goes on. */
+/** Rejects with the signal's reason as soon as it aborts; the promise keeps running. */
 async function orAborted<T>(promise: Promise<T>, signal: AbortSignal): Promise<T> {
 	let abort!: () => void;
 	const aborted = new Promise<never>((_, reject) => {

@@ -49,6 +49,8 @@ export class ResponseParser {
 	/** A Content-Length beside chunks; NaN if invalid. */
 	#redundantLength: number | undefined;
 	#bytesInChunks = 0;
+	/** Content-Length states more bytes than any connection brings: closing it is a cut. */
+	#isEndless = false;
 	/** Of the body or the current chunk; Infinity if the body is delimited by close. */
 	#bytesLeft = 0;
 	#hasTrailingBytes = false;
@@ -117,9 +119,13 @@ export class ResponseParser {
 		return body;
 	}
 
-	/** Call when the connection ends. Throws `HttpError` if this truncates the response. */
+	/**
+	 * Call when the connection ends. Throws `HttpError` if this truncates the response. A chunked body is complete with its
+	 * last chunk, even without trailers (RFC 9112 section 8).
+	 */
 	end(): void {
-		if (this.#part === 'body' && this.#bytesLeft === Infinity) {
+		const endsByClosing = this.#part === 'body' && this.#bytesLeft === Infinity && !this.#isEndless;
+		if (endsByClosing || this.#part === 'trailers') {
 			this.#part = 'done';
 			this.#hasTrailingBytes = true;
 		}
@@ -306,6 +312,7 @@ export class ResponseParser {
 			}
 
 			this.#bytesLeft = length ?? Infinity;
+			this.#isEndless = /^\d+$/.test(lengthField ?? '') && isEndless(Number(lengthField));
 			this.#part = 'body';
 		}
 
@@ -374,6 +381,11 @@ export function contentLength(text: string): number | undefined {
 	);
 	const [length] = lengths;
 	return lengths.size === 1 && Number.isSafeInteger(length) ? length : undefined;
+}
+
+/** Larger than safe integers, but within the 63 bits in which servers count. */
+function isEndless(length: number): boolean {
+	return length > Number.MAX_SAFE_INTEGER && length < 2 ** 63;
 }
 
 /** Values of Transfer-Encoding that origins use without meaning a coding. */

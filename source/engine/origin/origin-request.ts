@@ -7,7 +7,7 @@ import {CookieJar} from './cookie-jar.ts';
 import type {OriginResponse} from './data-source.ts';
 import type {Validator} from '../store/record.ts';
 import type {DigestLogin} from './digest-login.ts';
-import {baseType, fileName, isPage, typeOf} from './file-info.ts';
+import {baseType, fileName, isPage, namesNoPage, typeOf} from './file-info.ts';
 import {contentLength} from '../http/response-parser.ts';
 import {certificateProblem} from '../http/errors.ts';
 import type {HttpResponse, HttpClient} from '../http/client.ts';
@@ -35,9 +35,13 @@ export type OriginTraits = {
 	givesParts?: boolean;
 	/** It has responded to a Range with bytes of the file, possibly all of them. */
 	servesRanges?: boolean;
+	/** It has sent a part that does not state the size of the file. */
+	hidesSize?: boolean;
+	/** Its last response to a request with Range did not come in time: the next request goes without. */
+	ignoresRange?: boolean;
 	/** It declares a Content-Encoding that its bytes do not have. */
 	mislabels?: boolean;
-	/** When it refused the whole as well as a part, in milliseconds of `performance.now()`. */
+	/** When it refused or cut the whole as well as a part, in milliseconds of `performance.now()`. */
 	refusedWholeAt?: number;
 };
 /** Milliseconds before a refused part may again cause a request for the whole file, after that was refused too. */
@@ -72,16 +76,20 @@ export type OriginRequestOptions = {
  * prove which bytes it contains, the request is sent once more without Range.
  */
 export async function requestOrigin(options: OriginRequestOptions): Promise<OriginResponse> {
-	const {ranged, signal, traits = {}} = options;
+	const {range, signal, traits = {}} = options;
+	const ranged = options.ranged && !traits.ignoresRange;
+	const mayAcceptRanges = options.ranged;
+	traits.ignoresRange = false;
 	try {
-		return await requestOnce({...options, traits}).catch(async (error: unknown) => {
-			if (!ranged || !mayWorkWithoutRange(error, traits)) {
+		return await requestOnce({...options, traits, ranged, mayAcceptRanges}).catch(async (error: unknown) => {
+			traits.ignoresRange = ranged && isSilence(error) && !provesRanges(traits, range);
+			if (!ranged || !isAboutRange(error, traits, range)) {
 				throw error;
 			}
 
-			const mayAcceptRanges = !isRangeRefusal(error);
-			return requestOnce({...options, traits, ranged: false, mayAcceptRanges}).catch((second: unknown) => {
-				if (statusOf(second) !== undefined) {
+			const whole = {...options, traits, ranged: false, mayAcceptRanges: !isRangeRefusal(error)};
+			return requestOnce(whole).catch((second: unknown) => {
+				if (statusOf(second) !== undefined || isCut(second)) {
 					traits.refusedWholeAt = performance.now();
 				}
 
@@ -95,9 +103,24 @@ export async function requestOrigin(options: OriginRequestOptions): Promise<Orig
 
 /** The connection was established but ended without a response. */
 function isCut(error: unknown): boolean {
-	const cause =
-		error instanceof DownStreamError ? (error.cause as NodeJS.ErrnoException | undefined) : undefined;
-	return cause?.code === 'ECONNRESET' || cause?.code === 'CONNECTION_CLOSED';
+	const code = causeOf(error);
+	return code === 'ECONNRESET' || code === 'CONNECTION_CLOSED';
+}
+
+/** The connection was made, and no response came in time. */
+function isSilence(error: unknown): boolean {
+	return causeOf(error) === 'HEADERS_TIMEOUT';
+}
+
+function causeOf(error: unknown): string | undefined {
+	return error instanceof DownStreamError
+		? (error.cause as NodeJS.ErrnoException | undefined)?.code
+		: undefined;
+}
+
+/** Ranges like this one have worked. An origin may serve those alone that begin at 0. */
+function provesRanges({givesParts = false, servesRanges = false}: OriginTraits, {start}: Range): boolean {
+	return givesParts || (servesRanges && start === 0);
 }
 
 /** The response does not prove which bytes of the file it contains. */
@@ -108,15 +131,14 @@ class UnprovenResponse extends DownStreamError {
 }
 
 /** True if a request without Range may succeed. */
-function mayWorkWithoutRange(error: unknown, traits: OriginTraits): boolean {
-	const {givesParts = false, servesRanges = false, refusedWholeAt = -Infinity} = traits;
+function isAboutRange(error: unknown, traits: OriginTraits, range: Range): boolean {
+	const {givesParts = false, refusedWholeAt = -Infinity} = traits;
 	const status = statusOf(error);
 	// Once parts were served, other statuses concern the link or the number of connections.
 	const mayBe = status !== undefined && !othersThanRange.has(status) && !givesParts;
+	const mayBeCut = isCut(error) && !provesRanges(traits, range);
 	return (
-		isRangeRefusal(error) ||
-		(mayBe && performance.now() - refusedWholeAt > wholeRefusalMs) ||
-		(isCut(error) && !servesRanges)
+		isRangeRefusal(error) || ((mayBe || mayBeCut) && performance.now() - refusedWholeAt > wholeRefusalMs)
 	);
 }
 
@@ -141,16 +163,20 @@ type RequestOptions = OriginRequestOptions & {
 };
 
 async function requestOnce(options: RequestOptions): Promise<OriginResponse> {
-	const {range, headers} = options;
+	const {range, headers, traits} = options;
 	const {url, response} = await follow(options);
 	const {status} = response;
-	options.traits.servesRanges ||= options.ranged && successStatuses.has(status);
 	if (status === 416) {
 		// An offset before the stated end means that the Range itself was rejected.
 		const size = unsatisfiedSize(response.headers.get('content-range'));
 		if (size !== undefined && size <= range.start) {
 			await discard(response);
-			return emptyResponse(url, response, range.start, size);
+			return emptyResponse(describe(url, response, size), range.start);
+		}
+
+		if (size === undefined && range.start > 0 && traits.hidesSize && options.ranged) {
+			await discard(response);
+			return requestFromByteBefore(options);
 		}
 	}
 
@@ -161,11 +187,33 @@ async function requestOnce(options: RequestOptions): Promise<OriginResponse> {
 	}
 
 	try {
-		return await proveResponse(url, response, options);
+		const proven = await proveResponse(url, response, options);
+		traits.servesRanges ||= options.ranged;
+		traits.hidesSize ||= proven.acceptsRanges && proven.info.size === Infinity;
+		return proven;
 	} catch (error) {
 		response.close();
 		throw error;
 	}
+}
+
+/**
+ * After a 416 without a size: a part that begins one byte earlier and ends there proves the end of the file. Any other part
+ * proves that the 416 had another reason.
+ */
+async function requestFromByteBefore(options: RequestOptions): Promise<OriginResponse> {
+	const {start, end} = options.range;
+	const traits = {...options.traits, hidesSize: false};
+	const response = await requestOnce({...options, traits, range: {start: start - 1, end}});
+	if (!response.acceptsRanges || response.range.end > start) {
+		return response;
+	}
+
+	for await (const bytes of response.body) {
+		void bytes;
+	}
+
+	return emptyResponse({...response, info: {...response.info, size: start}}, start);
 }
 
 /** Follows redirects manually, because headers for one origin must not reach another. */
@@ -284,13 +332,7 @@ async function proveResponse(
 	const host = url.hostname;
 	const length = lengthOf(response);
 	const part = statedPart(host, response, length, options);
-	if (
-		!part &&
-		ranged &&
-		options.range.start > 0 &&
-		!options.traits.givesParts &&
-		declaresPage(response, length)
-	) {
+	if (!part && ranged && isPageForRange(url, response, length, options)) {
 		throw new UnprovenResponse(host, 'sent a web page instead of a part of the file');
 	}
 
@@ -445,9 +487,9 @@ async function firstBytes(response: HttpResponse, host: string): Promise<Uint8Ar
 }
 
 /** No bytes exist at or after the requested offset. */
-function emptyResponse(url: URL, response: HttpResponse, start: number, size: number): OriginResponse {
+function emptyResponse(description: ReturnType<typeof describe>, start: number): OriginResponse {
 	return {
-		...describe(url, response, size),
+		...description,
 		range: {start, end: start},
 		acceptsRanges: true,
 		endIsProven: true,
@@ -471,8 +513,18 @@ function describe(
 	};
 }
 
-function declaresPage({headers}: HttpResponse, length: number | undefined): boolean {
-	return isPage(baseType(headers.get('content-type')), length ?? Infinity);
+/** A page for a Range of a kind that has not worked; from 0 only where the name is that of another kind of file. */
+function isPageForRange(
+	url: URL,
+	response: HttpResponse,
+	length: number | undefined,
+	{range, traits}: RequestOptions,
+): boolean {
+	return (
+		isPage(baseType(response.headers.get('content-type')), length ?? Infinity) &&
+		!provesRanges(traits, range) &&
+		(range.start > 0 || namesNoPage(nameOf(url, response)))
+	);
 }
 
 function nameOf(url: URL, {headers}: HttpResponse): string {

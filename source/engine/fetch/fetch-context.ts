@@ -1,0 +1,133 @@
+// What the parts of the scheduler share: the download, its source, and the traits that its responses have shown.
+import type {DataSource} from '../origin/data-source.ts';
+import type {Range} from '../store/range-set.ts';
+import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
+import type {SparseFile} from '../store/sparse-file.ts';
+import type {FetchState, FetchTarget, TransferServices} from './fetch-target.ts';
+import {Segments, type Segment} from './segments.ts';
+import {withoutMisstatedSize} from './stated-size.ts';
+
+/** Silence on a further connection is a refusal after this multiple of the slowest response, and this minimum. */
+const silenceBeside = {factor: 4, minMs: 5000};
+
+/** Reset with another source or another version of the file. */
+export class ResponseTraits {
+	/** Connections that may work: enough for a sufficient rate, as far as connections have shown their rates. */
+	connectionTarget = 1;
+	/** A response lacked the strong ETag of the cached bytes. */
+	lacksEtag = false;
+	/** A second response lacked it. */
+	missesEtag = false;
+	/** Place of the first response, after redirects. */
+	place: string | undefined;
+	/** Consecutive responses with the whole file. */
+	wholeResponses = 0;
+	/** The origin sent the whole file, and lists ranges: a cache may just have missed. */
+	mayAcceptRanges = false;
+	/** The origin refused a sample beside an open response. */
+	refusesSamples = false;
+	/** Milliseconds; 0 before the first response. */
+	slowestResponse = 0;
+	/** End of a part that ended early while the size is unknown: a request from there proves the end of the file. */
+	partsEnd: number | undefined;
+	/** End of a body without a length: a second one that ends there proves the end of the file. */
+	unprovenEnd: number | undefined;
+	/** Parts state their own end as the size of the file. */
+	misstatesSize = false;
+}
+
+export class FetchContext {
+	readonly target: FetchTarget;
+	readonly services: TransferServices;
+	/** Requests a pass of the scheduler. */
+	readonly wake: () => void;
+	readonly segments: Segments;
+	/** In progress. Bytes that arrive meanwhile for the same place wait, and are then compared. */
+	readonly writes = new Map<Range, Promise<void>>();
+	source: DataSource;
+	traits = new ResponseTraits();
+	/** The origin has described the file. */
+	hasFileInfo: boolean;
+	/** The source has sent bytes of the file in this run. */
+	hasWorked = false;
+	isBackgroundAllowed = false;
+	/** Bytes per second of the connection measured last. */
+	lastRate = 0;
+	/** Milliseconds since the epoch. */
+	lastByteAt: number | null = null;
+
+	constructor(target: FetchTarget, source: DataSource, services: TransferServices, wake: () => void) {
+		this.target = target;
+		this.source = source;
+		this.services = services;
+		this.wake = wake;
+		this.hasFileInfo = this.record.info !== undefined;
+		this.segments = new Segments(segment => services.hosts.closed(this.host, segment));
+	}
+
+	get state(): FetchState {
+		return this.target.state;
+	}
+
+	get recordFile(): RecordFile {
+		return this.state.recordFile;
+	}
+
+	get record(): DownloadRecord {
+		return this.recordFile.record;
+	}
+
+	get file(): SparseFile {
+		return this.state.file;
+	}
+
+	get host(): string {
+		return new URL(this.source.url).host;
+	}
+
+	get maxConnections(): number {
+		return this.record.connections ?? this.services.connections;
+	}
+
+	get acceptsRanges(): boolean {
+		return this.record.acceptsRanges !== false || this.traits.mayAcceptRanges;
+	}
+
+	get runsInBackground(): boolean {
+		return this.isBackgroundAllowed && !this.record.onDemand;
+	}
+
+	/** The origin may refuse a second request beside the first. A change between sample and request stays unseen. */
+	get samplesFirst(): boolean {
+		return (
+			this.traits.refusesSamples || this.maxConnections === 1 || this.services.hosts.isLimited(this.host)
+		);
+	}
+
+	/** Milliseconds. */
+	get responseTimeout(): number {
+		return this.state.retries.responseTimeout(this.services.responseTimeout);
+	}
+
+	/** Milliseconds for a response on a further connection. */
+	get timeoutBeside(): number {
+		return Math.max(silenceBeside.minMs, silenceBeside.factor * this.traits.slowestResponse);
+	}
+
+	othersWork(segment: Segment): boolean {
+		return [...this.segments].some(other => other !== segment && other.isAnswered);
+	}
+
+	/** The source for samples: with the current timeout, and without sizes that its parts misstate. */
+	sampled(source = this.source, responseTimeout = () => this.responseTimeout): DataSource {
+		return {
+			url: source.url,
+			open: async request => {
+				const response = await source.open({responseTimeout: responseTimeout(), ...request});
+				return this.traits.misstatesSize ? withoutMisstatedSize(response, request.range) : response;
+			},
+			closeIdle: () => source.closeIdle?.(),
+			dispose: () => source.dispose(),
+		};
+	}
+}

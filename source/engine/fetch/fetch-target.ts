@@ -1,0 +1,64 @@
+// The interfaces between the scheduler, the download that it fetches and the services that all downloads share.
+import type {DownloadId} from '../../downstream.ts';
+import type {BlockPool} from '../memory/block-pool.ts';
+import type {DataSource} from '../origin/data-source.ts';
+import type {Range} from '../store/range-set.ts';
+import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
+import type {SparseFile} from '../store/sparse-file.ts';
+import type {StorageAccess} from '../store/storage-access.ts';
+import type {Bandwidth} from './bandwidth.ts';
+import type {HostLimits} from './host-limits.ts';
+import type {Readers} from './readers.ts';
+import type {RetryPolicy} from './retry-policy.ts';
+import type {SpeedMeter} from './speed-meter.ts';
+
+/** The change of the record for a new link, and the source that fetches from it. Rejects as `resolveLink` does. */
+export type NewLink = (signal: AbortSignal) => Promise<{change: Partial<DownloadRecord>; source: DataSource}>;
+
+/** Shared by all downloads. */
+export type TransferServices = {
+	readonly bandwidth: Bandwidth;
+	readonly blocks: BlockPool;
+	readonly access: StorageAccess;
+	readonly hosts: HostLimits;
+	/** Default number of connections for each file. */
+	readonly connections: number;
+	/** Milliseconds for the first response of an origin; doubled after each timeout. */
+	readonly responseTimeout: number;
+	/** Maximum bytes to keep ready ahead of a reader. */
+	readonly readAhead: number;
+	streamUrl(id: DownloadId, name: string): string;
+	/** Fetches another link for a download whose link has expired; undefined where nothing supplies links. */
+	newLink(record: DownloadRecord): NewLink | undefined;
+	/** A fact that the snapshot shows has changed. */
+	changed(): void;
+	/** The download may have started or stopped waiting for a place in the queue. */
+	queueChanged(): void;
+};
+
+/** Facts of the download that the scheduler reads. */
+export type FetchState = {
+	readonly recordFile: RecordFile;
+	readonly readers: Readers;
+	readonly retries: RetryPolicy;
+	readonly meter: SpeedMeter;
+	/** Replaced when the download is moved or starts over: read it anew after each wait. */
+	readonly file: SparseFile;
+	/** Aborted when the download closes. */
+	readonly ending: AbortSignal;
+};
+
+/** The download that is fetched. */
+export type FetchTarget = {
+	readonly state: FetchState;
+	/** The bytes are in the file. */
+	received(offset: number, bytes: Uint8Array): void;
+	/** The name, type or size became known, or the version of the stored bytes was proven. */
+	identified(): void;
+	/** The bytes contradict, or have yet to match, the cached bytes after them: they become a hole. */
+	disproved(range: Range): void;
+	/** `silentSince`: start of the request or time of the last byte, in milliseconds since the epoch. */
+	failed(error: unknown, silentSince: number): void;
+	/** A fact that the snapshot shows has changed. */
+	changed(): void;
+};

@@ -1,0 +1,57 @@
+// How many connections a download uses, and how much it requests on each. Pure.
+
+const mebibyte = 1024 * 1024;
+/**
+ * Bytes per second. One process barely exceeds this rate: further connections only share the processor, and their bytes
+ * arrive out of order and are read back from disk for the player.
+ */
+const sufficientRate = 160 * mebibyte;
+/** Duration of a request at the current rate. */
+const segmentSeconds = {background: 4, playing: 1};
+const segmentBounds = {smallest: mebibyte, largest: 32 * mebibyte};
+
+/** `rate`: bytes per second of one of the connections. */
+export function isWorthMore(rate: number, connections: number): boolean {
+	return rate * connections < sufficientRate;
+}
+
+/** Another target after one connection has shown its rate in bytes per second. */
+export function connectionTarget(
+	target: number,
+	{rate, connections, max}: {readonly rate: number; readonly connections: number; readonly max: number},
+): number {
+	if (isWorthMore(rate, connections)) {
+		const alike = Math.ceil(sufficientRate / Math.max(1, rate));
+		return Math.min(max, Math.max(target + 2, alike));
+	}
+
+	return rate * (connections - 1) >= sufficientRate ? afterRefusal(Math.min(target, connections)) : target;
+}
+
+/** The target after the origin has refused one of `connections`. */
+export function afterRefusal(connections: number): number {
+	return Math.max(1, connections - 1);
+}
+
+/**
+ * Bytes of the next request: few during playback, since a seek often ends a request early. In the background, all
+ * connections end together: a new request there would cost a round trip.
+ */
+export function segmentSize({
+	rate,
+	isPlaying,
+	missing,
+	connections,
+}: {
+	/** Bytes per second of one connection. */
+	readonly rate: number;
+	readonly isPlaying: boolean;
+	/** Bytes of the file; Infinity where the size is unknown. */
+	readonly missing: number;
+	/** The target. */
+	readonly connections: number;
+}): number {
+	const wanted = rate * (isPlaying ? segmentSeconds.playing : segmentSeconds.background);
+	const share = isPlaying ? Infinity : missing / connections;
+	return Math.max(segmentBounds.smallest, Math.min(segmentBounds.largest, wanted, share));
+}

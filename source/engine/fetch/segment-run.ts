@@ -1,0 +1,388 @@
+// One request for one segment: asks, proves the response, and stores its bytes. No byte is written before the response
+// has proven to be of the cached version.
+import {DownStreamError} from '../../downstream.ts';
+import {Logger} from '../../log.ts';
+import type {OriginResponse} from '../origin/data-source.ts';
+import type {Range} from '../store/range-set.ts';
+import type {Bandwidth} from './bandwidth.ts';
+import type {FetchContext} from './fetch-context.ts';
+import type {FileDescription} from './file-description.ts';
+import {afterRefusal, connectionTarget, isWorthMore} from './growth.ts';
+import {isPlainRefusal, mayMeanTooMany} from './refusals.ts';
+import type {Segment} from './segments.ts';
+import {settleSize, withoutMisstatedSize} from './stated-size.ts';
+import {compareWithCached} from './version-check.ts';
+import {overlapBytes, type VersionGuard} from './version-guard.ts';
+
+/** Consecutive whole responses after which an origin that sent parts sends parts no more. */
+const maxWholeResponses = 3;
+
+export type SegmentServices = {
+	readonly context: FetchContext;
+	readonly guard: VersionGuard;
+	readonly description: FileDescription;
+	/** The download's own rate limit within that of all. */
+	readonly bandwidth: Bandwidth;
+};
+
+export class SegmentRun {
+	readonly #segment: Segment;
+	readonly #context: FetchContext;
+	readonly #guard: VersionGuard;
+	readonly #description: FileDescription;
+	readonly #bandwidth: Bandwidth;
+	/** Bytes that the request repeats at each end. */
+	#overlap = 0;
+
+	constructor(segment: Segment, {context, guard, description, bandwidth}: SegmentServices) {
+		this.#segment = segment;
+		this.#context = context;
+		this.#guard = guard;
+		this.#description = description;
+		this.#bandwidth = bandwidth;
+	}
+
+	/** Resolves when the segment has ended; never rejects. */
+	async run(): Promise<void> {
+		const segment = this.#segment;
+		const {signal} = segment.abort;
+		try {
+			const response = await this.#provenResponse(signal);
+			if (response && (await this.#accept(response))) {
+				await this.#receive(response);
+			}
+		} catch (error) {
+			// An abort is not an error.
+			if (!signal.aborted) {
+				this.#guard.retract(segment, error);
+				this.#failed(error);
+			}
+		} finally {
+			this.#context.segments.end(segment);
+			this.#guard.retract(segment);
+			this.#guard.release(segment);
+			this.#context.wake();
+		}
+	}
+
+	/** Undefined where a suspicion is examined, or where the next pass repeats the request in another way. */
+	async #provenResponse(signal: AbortSignal): Promise<OriginResponse | undefined> {
+		const context = this.#context;
+		const guard = this.#guard;
+		const segment = this.#segment;
+		const asksForEnd = segment.offset === context.traits.partsEnd;
+		this.#overlap = asksForEnd ? 0 : guard.overlap;
+		const isIsland = guard.isIsland(segment, this.#overlap);
+		const samplesBeside = isIsland && !context.samplesFirst;
+		const doubt =
+			(await guard.checkCachedBytes(signal)) ??
+			(isIsland && !samplesBeside ? await guard.compareSample(signal) : undefined);
+		if (doubt) {
+			guard.suspect(doubt);
+			return undefined;
+		}
+
+		if (this.#overlap > 0) {
+			guard.track(segment);
+		}
+
+		const response = await this.#open(signal);
+		const suspicion =
+			(await guard.suspicionOf(response)) ??
+			(await guard.checkMissingEtag(response, signal)) ??
+			(samplesBeside ? await guard.compareBeside(signal) : undefined);
+		if (suspicion) {
+			guard.suspect(suspicion);
+			return undefined;
+		}
+
+		if (samplesBeside && context.samplesFirst) {
+			// The next request follows a sample.
+			return undefined;
+		}
+
+		guard.noteEtag(response);
+		const isEmpty = response.range.start === response.range.end;
+		if (guard.overlap > this.#overlap && response.acceptsRanges && !isEmpty) {
+			if (asksForEnd) {
+				context.traits.partsEnd = undefined;
+				throw this.#tooShort();
+			}
+
+			// The next request has the overlap. Another response may have shown the need for it meanwhile.
+			return undefined;
+		}
+
+		return response;
+	}
+
+	async #open(signal: AbortSignal): Promise<OriginResponse> {
+		const context = this.#context;
+		const segment = this.#segment;
+		const {traits, host, services, file} = context;
+		const {offset, end} = segment;
+		Logger.debug(`${context.record.id}: asks ${host} for bytes ${offset} to ${end} (${segment.for})`);
+		const isFurther = traits.slowestResponse > 0 && services.hosts.isFurther(host, segment);
+		const silence = isFurther ? setTimeout(() => this.#fellSilent(), context.timeoutBeside) : undefined;
+		const askedAt = performance.now();
+		const range = {
+			start: Math.max(0, offset - this.#overlap),
+			end: Math.min(end + this.#overlap, Math.max(end, file.size)),
+		};
+		const opening = context.source.open({
+			range,
+			// Once in each run even where ranges did not work before.
+			ranged: context.acceptsRanges || traits.wholeResponses === 0,
+			isBackground: () => context.state.readers.size === 0,
+			responseTimeout: context.responseTimeout,
+			signal,
+		});
+		const opened = await opening.finally(() => clearTimeout(silence));
+		traits.slowestResponse = Math.max(traits.slowestResponse, performance.now() - askedAt);
+		if (traits.misstatesSize) {
+			return withoutMisstatedSize(opened, range);
+		}
+
+		const timeout = Math.min(context.responseTimeout, context.timeoutBeside);
+		const beside = context.samplesFirst ? undefined : context.sampled(context.source, () => timeout);
+		const {response, isMisstated} = await settleSize(opened, range, file.size, beside, signal);
+		traits.misstatesSize = isMisstated;
+		return response;
+	}
+
+	/** Resolves with whether the bytes of the response are wanted. */
+	async #accept(response: OriginResponse): Promise<boolean> {
+		const context = this.#context;
+		const segment = this.#segment;
+		const {traits, file, host} = context;
+		const {info, range, acceptsRanges} = response;
+		this.#guard.accepted();
+		if (file.size === Infinity && info.size !== Infinity) {
+			await this.#description.setSize(info.size);
+		}
+
+		const {record} = context;
+		// One server of several may know no ranges: the whole file is read again only if it is no exception.
+		traits.wholeResponses = acceptsRanges ? 0 : traits.wholeResponses + 1;
+		traits.mayAcceptRanges = response.mayAcceptRanges === true && traits.wholeResponses < maxWholeResponses;
+		const inOrder = [...context.segments].find(other => other !== segment && other.isWhole);
+		if (!acceptsRanges && inOrder) {
+			// It brings these bytes too.
+			inOrder.end = file.size;
+			if (traits.wholeResponses >= maxWholeResponses && record.acceptsRanges) {
+				await context.recordFile.save({acceptsRanges});
+			}
+
+			return false;
+		}
+
+		if (segment.offset >= file.size && range.start < range.end) {
+			// The size became known after the request for bytes beyond the end.
+			return false;
+		}
+
+		if (
+			!acceptsRanges &&
+			record.acceptsRanges &&
+			segment.offset > 0 &&
+			traits.wholeResponses < maxWholeResponses
+		) {
+			// No refusal of a connection.
+			segment.answeredAt = performance.now();
+			throw new DownStreamError(
+				'origin-truncated',
+				`${host} answers with the whole file though it gave parts of it before`,
+			);
+		}
+
+		if (range.start === range.end && segment.offset < file.size) {
+			throw new DownStreamError('origin-misbehaved', `${host} has no bytes where the file has some`);
+		}
+
+		if (range.end <= segment.offset && segment.offset < file.size) {
+			if (file.size < Infinity || range.end < segment.offset) {
+				throw this.#tooShort();
+			}
+
+			traits.partsEnd = range.end;
+			return false;
+		}
+
+		await this.#description.take(response);
+		Logger.debug(`${record.id}: ${host} sends bytes ${range.start} to ${range.end}`);
+		segment.answeredAt = performance.now();
+		context.services.hosts.answered(host, segment);
+		if (acceptsRanges) {
+			segment.end = Math.min(segment.end, range.end);
+		} else {
+			const {readers} = context.state;
+			segment.offset = range.start;
+			segment.isWhole = true;
+			const isWanted = context.runsInBackground || readers.size > 0 || readers.waitForFileInfo;
+			segment.end = isWanted ? file.size : Math.min(segment.end, file.size);
+		}
+
+		if (info.type !== undefined || range.start > 0 || range.start === range.end) {
+			this.#description.publish();
+		}
+
+		return true;
+	}
+
+	async #receive(response: OriginResponse): Promise<void> {
+		const segment = this.#segment;
+		const overlap = this.#overlap;
+		const {signal} = segment.abort;
+		let position = response.range.start;
+		for await (const chunk of response.body) {
+			signal.throwIfAborted();
+			await this.#store(position, chunk);
+			if (position === 0 || !this.#context.hasFileInfo) {
+				await this.#description.takeFirstBytes(chunk);
+			}
+
+			position += chunk.length;
+			segment.received += chunk.length;
+			this.#measure();
+			this.#offerToSplit();
+			const wantedEnd = segment.end + overlap;
+			if (position >= wantedEnd && wantedEnd < response.range.end) {
+				return;
+			}
+
+			await this.#bandwidth.throttle(chunk.length, segment.for, {signal, urgency: segment.retirement.signal});
+		}
+
+		segment.isRead = true;
+		if (response.range.end === Infinity) {
+			await this.#description.reachedEnd(position, response.endIsProven ?? false);
+		}
+	}
+
+	/** Writes the missing bytes of the chunk; cached ones must be the same. */
+	async #store(position: number, chunk: Uint8Array): Promise<void> {
+		const context = this.#context;
+		const segment = this.#segment;
+		const end = Math.min(position + chunk.length, segment.end + this.#overlap);
+		for (let at = position; at < end;) {
+			const {file} = context;
+			// Another set takes its place once the size is known.
+			const {present} = file;
+			const isFirst = present.size === 0;
+			const cachedEnd = Math.min(present.runEnd(at), end);
+			if (cachedEnd > at) {
+				await compareWithCached(file, at, chunk.subarray(at - position, cachedEnd - position));
+				this.#guard.matched(segment, {start: at, end: cachedEnd});
+				at = cachedEnd;
+			} else {
+				const [hole = {start: at, end}] = present.holes({start: at, end});
+				const rival = [...context.writes.keys()].find(({start, end}) => start < hole.end && hole.start < end);
+				if (rival) {
+					await context.writes.get(rival);
+					continue;
+				}
+
+				const part = chunk.subarray(at - position, hole.end - position);
+				this.#guard.adding(segment, at);
+				await this.#write(hole, part);
+				segment.added &&= {start: segment.added.start, end: hole.end};
+				context.lastByteAt = Date.now();
+				context.hasWorked = true;
+				context.target.received(at, part);
+				at = hole.end;
+				if (isFirst) {
+					// Others waited for bytes to compare with.
+					context.wake();
+				}
+			}
+
+			segment.offset = Math.max(segment.offset, Math.min(at, segment.end));
+		}
+	}
+
+	async #write(hole: Range, bytes: Uint8Array): Promise<void> {
+		const {file, writes} = this.#context;
+		const writing = file.write(hole.start, bytes);
+		writes.set(
+			hole,
+			writing.catch(() => undefined),
+		);
+		try {
+			await writing;
+		} finally {
+			writes.delete(hole);
+		}
+	}
+
+	/** Decides once for each connection, as soon as its rate is known, whether others are worth while. */
+	#measure(): void {
+		const context = this.#context;
+		const segment = this.#segment;
+		const rate = segment.firstRate;
+		if (rate === undefined || segment.isWorthMore !== undefined) {
+			return;
+		}
+
+		const connections = context.segments.size;
+		const {traits, maxConnections: max} = context;
+		context.lastRate = rate;
+		segment.isWorthMore = isWorthMore(rate, connections);
+		traits.connectionTarget = connectionTarget(traits.connectionTarget, {rate, connections, max});
+		if (segment.isWorthMore) {
+			context.wake();
+		}
+	}
+
+	/** Offers a part of the segment to another connection, once, as soon as its rate is known. */
+	#offerToSplit(): void {
+		const segment = this.#segment;
+		if (!segment.wasOfferedForSplit && segment.rate !== undefined && segment.offset < segment.end) {
+			segment.wasOfferedForSplit = true;
+			this.#context.wake();
+		}
+	}
+
+	// Failures
+
+	/** A host may ignore further connections. A connection that is alone keeps waiting. */
+	#fellSilent(): void {
+		const {traits, segments, services, host, timeoutBeside} = this.#context;
+		traits.connectionTarget = afterRefusal(segments.size);
+		if (!services.hosts.refused(host, this.#segment)) {
+			// The origin may need that long.
+			traits.slowestResponse = timeoutBeside;
+		}
+
+		segments.end(this.#segment);
+	}
+
+	#failed(cause: unknown): void {
+		const context = this.#context;
+		const segment = this.#segment;
+		const {traits, segments, services, host, state, target, lastByteAt} = context;
+		const error = this.#guard.classify(cause, segment);
+		const isOneTooMany =
+			error instanceof DownStreamError &&
+			!segment.isAnswered &&
+			mayMeanTooMany(error, context.hasFileInfo) &&
+			services.hosts.refused(host, segment, {
+				retryAfterMs: error.retryAfterMs,
+				isPlain: isPlainRefusal(error),
+			});
+		if (isOneTooMany) {
+			traits.connectionTarget = afterRefusal(segments.size);
+			if (segments.areUnanswered) {
+				state.retries.note(error);
+			}
+		} else {
+			target.failed(this.#guard.asTransient(error), Math.max(segment.openedAt, lastByteAt ?? 0));
+		}
+	}
+
+	#tooShort(): DownStreamError {
+		return new DownStreamError(
+			'origin-truncated',
+			`${this.#context.host} answers with less than ${overlapBytes} bytes`,
+		);
+	}
+}
