@@ -86,8 +86,8 @@ dashboardTest(
 			`${downstream.snapshot.downloads[1]!.streamUrl}\n${downstream.snapshot.downloads[2]!.streamUrl}`,
 		]);
 		await screen.press(['p', 'x'], 'Remove 2 downloads?');
-		assert.match(screen.text, /500 MiB are here/);
-		await screen.answer('k', 'Removed 2 downloads; the data is kept, u = undo');
+		assert.match(screen.text, /500 MiB are downloaded/);
+		await screen.answer('r', 'Removed 2 downloads; the data is kept, u = undo');
 		await screen.press('u', '2 downloads are back');
 		assert.deepEqual(downstream.calls, [
 			['pause', idOf(1)],
@@ -99,7 +99,7 @@ dashboardTest(
 		]);
 		await screen.press(['g', '*'], '5 marked');
 		await screen.press('x', 'Remove 5 downloads?');
-		await screen.answer('d', 'Removed 5 downloads, u = undo');
+		await screen.answer('D', 'Removed 5 downloads, u = undo');
 		downstream.failure = new DownStreamError('not-found', 'It is gone.');
 		await screen.press('u', 'It is gone.');
 		await screen.shows('all 4');
@@ -425,7 +425,7 @@ dashboardTest(
 		await screen.click('1 all', '[1 all 5]');
 		await screen.click('x cancel', 'Remove this download?');
 		await screen.read();
-		await screen.click('[ No ]', '▸ ↓ film-');
+		await screen.click(' Keep it ', '▸ ↓ film-');
 		await screen.click('film-1.mkv');
 		await screen.click('film-1.mkv', 'Map ');
 		assert.deepEqual(downstream.calls, []);

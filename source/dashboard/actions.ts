@@ -44,7 +44,7 @@ export class Actions {
 
 		switch (command) {
 			case 'add':
-				this.#dialogs.add.open('');
+				this.#dialogs.add.open();
 				break;
 			case 'help':
 			case 'log':

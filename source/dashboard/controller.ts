@@ -97,7 +97,7 @@ export class Controller {
 		const {mode, typing} = this.state;
 		if (mode.kind === 'dialog') {
 			const {dialog} = mode;
-			const filled = dialog.onPaste?.(text);
+			const filled = dialog.onPaste?.(text, dialog.form);
 			if (filled) {
 				this.#ui.showForm(filled);
 			} else {

@@ -101,21 +101,26 @@ export const keyTable: readonly Entry[] = [
 	{command: 'quit', keys: ['q', 'ctrl+c'], shown: 'q', help: 'quit', footer: 'quit'},
 ];
 
-/** Splits one read into key presses. More than three different characters at once are a paste. */
+/** Typed text of this length may share a read on a slow line. */
+const typedLength = 12;
+
+/** Splits one read into key presses. A link, words or a long text at once are a paste. */
 export function keyPresses(input: string, key: Key): {names: string[]; pasted?: string} {
-	// Alt+d is not d: it may belong to the terminal or window manager. Ink reports a double Esc as Alt+Esc.
+	const special = specialName(key);
+	// Esc and a letter in one read look like Alt with the letter. No command uses Alt, so this is Esc; the letter was
+	// meant for the screen after it. Ink reports a double Esc as Alt+Esc.
 	if (key.meta && !key.escape) {
-		return {names: []};
+		return {names: special === undefined ? ['escape'] : []};
 	}
 
-	const special = specialName(key);
 	if (special !== undefined) {
 		return {names: [special]};
 	}
 
 	const characters = graphemesOf(input);
 	const areAlike = characters.every(character => character === characters[0]);
-	if (characters.length > 3 && !areAlike) {
+	const isText = characters.length > typedLength || /:\/\/|\S \S/.test(input);
+	if (characters.length > 3 && !areAlike && isText) {
 		return {names: [], pasted: input};
 	}
 

@@ -16,8 +16,9 @@ export const tabs: readonly Tab[] = [
 ];
 
 type SortKey = {
-	/** The capital letter selects the order. */
 	readonly label: string;
+	/** The letter that selects the order. */
+	readonly key: string;
 	readonly name: string;
 	readonly compare: (a: Download, b: Download) => number;
 };
@@ -38,18 +39,24 @@ const stateOrder: readonly DownloadStatus[] = [
 
 /** Each in its more useful direction: largest, fastest, soonest first. */
 export const sortKeys: readonly SortKey[] = [
-	{name: 'added', label: 'Added', compare: (a, b) => a.addedAt - b.addedAt},
-	{name: 'name', label: 'Name', compare: (a, b) => collator.compare(a.name, b.name)},
-	{name: 'size', label: 'siZe', compare: (a, b) => (b.size ?? 0) - (a.size ?? 0)},
-	{name: 'progress', label: 'Progress', compare: (a, b) => share(b) - share(a)},
-	{name: 'speed', label: 'spEed', compare: (a, b) => b.bytesPerSecond - a.bytesPerSecond},
-	{name: 'time left', label: 'Time left', compare: (a, b) => finite(secondsLeft(a)) - finite(secondsLeft(b))},
+	{name: 'added', label: 'Added', key: 'a', compare: (a, b) => a.addedAt - b.addedAt},
+	{name: 'name', label: 'Name', key: 'n', compare: (a, b) => collator.compare(a.name, b.name)},
+	{name: 'size', label: 'Size', key: 'z', compare: (a, b) => (b.size ?? 0) - (a.size ?? 0)},
+	{name: 'progress', label: 'Progress', key: 'p', compare: (a, b) => share(b) - share(a)},
+	{name: 'speed', label: 'Speed', key: 'e', compare: (a, b) => b.bytesPerSecond - a.bytesPerSecond},
+	{
+		name: 'time left',
+		label: 'Time left',
+		key: 't',
+		compare: (a, b) => finite(secondsLeft(a)) - finite(secondsLeft(b)),
+	},
 	{
 		name: 'state',
 		label: 'State',
+		key: 's',
 		compare: (a, b) => stateOrder.indexOf(a.status) - stateOrder.indexOf(b.status),
 	},
-	{name: 'queue', label: 'Queue', compare: (a, b) => a.queueRank - b.queueRank},
+	{name: 'queue', label: 'Queue', key: 'q', compare: (a, b) => a.queueRank - b.queueRank},
 ];
 
 export type ListView = {

@@ -4,11 +4,22 @@ import {memo} from 'react';
 import {cellsOf, fitText} from '../text/clean-text.ts';
 import {useTheme, type Role} from './theme.ts';
 
-export type Span = {readonly text: string; readonly role?: Role; readonly link?: string};
+export type Span = {
+	readonly text: string;
+	readonly role?: Role;
+	readonly link?: string;
+	/** Under the cursor; the role's colour stays. */
+	readonly isSelected?: boolean;
+};
 export type Line = readonly Span[];
 
 export function span(text: string, role?: Role): Span {
 	return role === undefined ? {text} : {text, role};
+}
+
+/** The line under the cursor, each piece in its own colour. */
+export function selectedLine(line: Line): Line {
+	return line.map(piece => ({...piece, isSelected: true}));
 }
 
 export function lineCells(line: Line): number {
@@ -42,9 +53,9 @@ export const LineView = memo(({line}: {readonly line: Line}) => {
 		<Text wrap="truncate">
 			{line.length === 0
 				? ' '
-				: line.map(({text, role = 'plain', link}, index) => (
+				: line.map(({text, role = 'plain', link, isSelected = false}, index) => (
 						// oxlint-disable-next-line react/no-array-index-key -- a piece has no identity but its index
-						<Text key={index} {...theme[role]}>
+						<Text key={index} {...theme[role]} {...(isSelected && theme.selected)}>
 							{link === undefined ? text : linked(text, link)}
 						</Text>
 					))}

@@ -16,10 +16,12 @@ export type Role =
 	| 'head'
 	| 'player'
 	| 'rule'
+	/** The letter that presses a button. */
+	| 'key'
 	/** The row, button or character under the cursor. */
 	| 'selected';
 
-export type Style = Pick<TextProps, 'color' | 'bold' | 'inverse'>;
+export type Style = Pick<TextProps, 'color' | 'bold' | 'inverse' | 'underline'>;
 export type Theme = Readonly<Record<Role, Style>>;
 export type ThemeName = 'plain' | 'ansi' | 'dark' | 'light';
 
@@ -36,6 +38,7 @@ const plain: Theme = {
 	head: {bold: true},
 	player: {bold: true, inverse: true},
 	rule: {},
+	key: {bold: true, underline: true},
 	selected: {inverse: true},
 };
 

@@ -161,6 +161,19 @@ export function amount({present, size}: Download): string {
 	return size === null ? formatBytes(present) : `${formatBytes(present)} of ${formatBytes(size)}`;
 }
 
+/** `167 of 600 MiB`; `900 KiB of 2.83 GiB` where the units differ. */
+export function amountWords({present, size}: Download): string {
+	if (size === null) {
+		return formatBytes(present);
+	}
+
+	const [total, unit] = formatBytes(size).split(' ');
+	const here = formatBytes(present);
+	return here.endsWith(` ${unit}`)
+		? `${here.split(' ')[0]} of ${total} ${unit}`
+		: `${here} of ${total} ${unit}`;
+}
+
 export function connectedPlayers({players}: Download): number {
 	return players.filter(({connected}) => connected).length;
 }
