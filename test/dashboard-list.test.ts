@@ -272,6 +272,58 @@ dashboardTest(
 	},
 );
 
+dashboardTest(
+	'the footer tells the keys of the filter during typing',
+	{downloads: films(3)},
+	async screen => {
+		await screen.press('/', 'Enter keep  Esc clear  ↑↓ move');
+		assert.doesNotMatch(screen.text, /p pause/);
+		await screen.press('enter', 'p pause');
+	},
+);
+
+dashboardTest(
+	'a search in a page follows a paste, says if nothing is found, and letters leave the page open',
+	{downloads: films(1)},
+	async screen => {
+		await screen.press('?', 'Keys');
+		await screen.press(['z', '/']);
+		await screen.paste('queue', {without: 'pause or resume'});
+		assert.match(screen.text, /K +earlier in the queue/);
+		await screen.type('zz', 'Nothing found.');
+		assert.doesNotMatch(screen.text, /player reads here/);
+	},
+);
+
+dashboardTest('repeated messages share one line', {downloads: films(1)}, async (screen, downstream) => {
+	for (let at = 1; at <= 3; at++) {
+		const lastError = {code: 'origin-unreachable', message: 'connection reset', at} as const;
+		downstream.change({downloads: films(1, {lastError})});
+		await screen.wait(300);
+	}
+
+	await screen.press('L', /film-0\.mkv: connection reset \(×3 since \d\d:\d\d:\d\d\)/);
+	assert.equal(screen.text.split('connection reset').length, 2);
+});
+
+dashboardTest('headings end where their figures end', {downloads: films(1)}, async screen => {
+	const heading = await screen.shows('Speed');
+	const lines = heading.split('\n');
+	const head = lines.findIndex(line => line.includes('Speed'));
+	for (const [word, figure] of [
+		['Done', '25.0%'],
+		['Speed', '12.4 MiB/s'],
+	] as const) {
+		const ends = [lines[head]!.indexOf(word) + word.length, lines[head + 1]!.indexOf(figure) + figure.length];
+		assert.equal(ends[0], ends[1], word);
+	}
+});
+
+dashboardTest('a key without a command says so, and d is x', {downloads: films(1)}, async screen => {
+	await screen.press('z', 'z: no command; ? lists them');
+	await screen.press('d', 'Remove this download?');
+});
+
 dashboardTest('the help finds a key', {downloads: films(1), columns: 80, rows: 24}, async screen => {
 	await screen.press('?', 'pause or resume');
 	await screen.press('/');
@@ -423,7 +475,7 @@ dashboardTest(
 		await screen.press('wheelUp', '▸ ↓ film-2.mkv');
 		await screen.click('3 paused', '[3 paused 0]');
 		await screen.click('1 all', '[1 all 5]');
-		await screen.click('x cancel', 'Remove this download?');
+		await screen.click('x remove', 'Remove this download?');
 		await screen.read();
 		await screen.click(' Keep it ', '▸ ↓ film-');
 		await screen.click('film-1.mkv');

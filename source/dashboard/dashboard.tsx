@@ -298,14 +298,13 @@ function Page({state, width, height, ascii, mode}: Screen & {mode: Extract<Mode,
 }
 
 function textOfPage(place: Place, {log}: ScreenState, {page, find}: Extract<Mode, {kind: 'page'}>): string[] {
-	if (page === 'help') {
-		return helpLines(place, find);
-	}
-
-	const lines = log
-		.map(message => logLine(message))
-		.filter(line => line.toLowerCase().includes(find.toLowerCase()))
-		.flatMap(line => wrapped(line, place.width - 2));
+	const lines =
+		page === 'help'
+			? helpLines(place, find)
+			: log
+					.map(message => logLine(message, place.ascii))
+					.filter(line => line.toLowerCase().includes(find.toLowerCase()))
+					.flatMap(line => wrapped(line, place.width - 2));
 	return lines.length === 0 ? [find === '' ? 'No messages yet.' : 'Nothing found.'] : lines;
 }
 
@@ -338,12 +337,25 @@ type BottomProps = {
 /** Status line and keys. */
 function Bottom(props: BottomProps) {
 	const {state, selected, width, ascii} = props;
+	const footer = state.typing
+		? typingHint(ascii)
+		: footerLine(footerKeys(width, footerWords(state.mode, selected)));
 	return (
 		<>
 			<LineView line={fitLine(statusLine(props), width, ascii)} />
-			<LineView line={footerLine(footerKeys(width, footerWords(state.mode, selected)))} />
+			<LineView line={footer} />
 		</>
 	);
+}
+
+/** The keys while a filter is typed: letters are text. */
+function typingHint(ascii: boolean): Line {
+	const move = '↑↓';
+	return footerLine([
+		{shown: 'Enter', word: 'keep'},
+		{shown: 'Esc', word: 'clear'},
+		{shown: ascii ? plainArrows(move) : move, word: 'move'},
+	]);
 }
 
 /** The filter being typed, the newest message, the marks, or where no details are seen the selected row's state. */
@@ -375,7 +387,7 @@ function stateLine(download: Download, now: number, width: number, ascii: boolea
 	return `${fitName(cleanText(download.name), room, {ascii})}: ${words}`;
 }
 
-function footerLine(keys: readonly FooterKey[]): Line {
+function footerLine(keys: ReadonlyArray<Pick<FooterKey, 'shown' | 'word'>>): Line {
 	return [
 		span(' '),
 		...keys.flatMap(({shown, word}, index) => [
@@ -404,7 +416,6 @@ function footerWords(mode: Mode, selected: Download | undefined): Partial<Record
 		resume:
 			isStopped || status === 'waiting' || isPageForFile ? (status === 'paused' ? 'resume' : 'retry') : false,
 		'new-url': isPageForFile || (status === 'failed' && error && hasExpired(error)) ? 'new link' : false,
-		remove: isComplete ? 'remove' : 'cancel',
 	};
 }
 
@@ -428,7 +439,9 @@ function targetsOf({frame, state, width, height, ascii}: Screen): Targets {
 	const layout = rowHeights(height, snapshot.downloads.length, bannerCount(frame));
 	const visible = Math.max(1, layout.list);
 	const {downloads, index, top} = listWindow(snapshot.downloads, state, visible);
-	const footer = {row: height - 1, keys: footerKeys(width, footerWords(mode, downloads[index]))};
+	const footer = state.typing
+		? undefined
+		: {row: height - 1, keys: footerKeys(width, footerWords(mode, downloads[index]))};
 	if (mode.kind === 'details') {
 		return {...nothing, footer};
 	}

@@ -73,9 +73,7 @@ function Heading({column = 0}: PropsWithChildren<{column?: number}>) {
 	}
 
 	const {heading, width, align} = shown[column]!;
-	return (
-		<LineView line={[span(padText(align === 'left' ? heading : `${heading} `, width, {align}), 'label')]} />
-	);
+	return <LineView line={[span(padText(heading, width, {align}), 'label')]} />;
 }
 
 function Cell({column, children}: CellProps) {
