@@ -403,5 +403,5 @@ dashboardTest(
 );
 
 function withoutTimes(text: string): string {
-	return text.replaceAll(/(?:retry|stalled) \d+s/g, '');
+	return text.replaceAll(/(?:again in \d+ s|stalled \d+s)/g, '');
 }

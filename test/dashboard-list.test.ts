@@ -220,7 +220,7 @@ dashboardTest(
 			],
 		});
 		await screen.shows(' film-1.mkv: 403 Forbidden: link expired?');
-		assert.match(screen.text, /▸····  U = new link/);
+		assert.match(screen.text, /✗ film-1.*403 Forbidden: link expired\? +U new link/);
 		assert.equal(screen.bells, 1);
 		await screen.press('L', 'Done: film-0.mkv (1000 MiB in 1m05s)');
 		await screen.shows('film-1.mkv: 403 Forbidden: link expired?');
@@ -447,11 +447,66 @@ dashboardTest(
 		rows: 30,
 	},
 	async screen => {
-		await screen.shows('403 Forbidden: the link ma… U = new link');
-		assert.match(screen.text, / {2}no response in time. r = try again/);
-		assert.match(screen.text, / {2}busy \(429\). r = try again/);
+		await screen.shows(/403 Forbidden: the link may have expired +U new link$/m);
+		assert.match(screen.text, / {2}no response in time +r try again/);
+		assert.match(screen.text, / {2}busy \(429\) +r try again/);
 		screen.resize(80, 24);
-		await screen.shows(/ U = new link {2,}/);
+		await screen.shows(/✗ film\.mkv +250 MiB {2}link expired \(403\) +U new link$/m);
+		screen.resize(60, 24);
+		await screen.shows(/✗ film\.mkv +link expired \(403\) +U new link$/m);
+		screen.resize(40, 24);
+		await screen.shows(/✗ film\.mkv +link expired \(403\)$/m);
+	},
+);
+
+const resting = {bytesPerSecond: 0, connections: 0, segments: []};
+
+dashboardTest(
+	'rows at rest say what they wait for',
+	{
+		downloads: [
+			...films(2, {status: 'queued', present: 0, ranges: [], ...resting}),
+			download({
+				id: idOf(2),
+				name: 'limited.mkv',
+				status: 'queued',
+				hostCeiling: 1,
+				queueRank: 9,
+				...resting,
+			}),
+			download({id: idOf(3), name: 'watched.mkv', status: 'paused', ...resting, bytesPerSecond: 2048}),
+			download({
+				id: idOf(4),
+				name: 'busy.mkv',
+				status: 'waiting',
+				...resting,
+				error: {
+					code: 'origin-busy',
+					status: 503,
+					message: 'a.example is busy (503) and asks to wait 60 s',
+					at: 0,
+				},
+				retryAt: Date.now() + 200_000,
+			}),
+		],
+		columns: 80,
+		rows: 24,
+	},
+	async screen => {
+		await screen.shows(/film-1\.mkv +queued, 2nd of 3$/m);
+		assert.match(screen.text, /limited\.mkv +█.··· +25\.0% {2}queued$/m);
+		assert.match(screen.text, /watched\.mkv .* 2\.00 KiB\/s +paused$/m);
+		assert.match(screen.text, /busy\.mkv +█.··· +25\.0% {2}server busy \(503\) +again in 4 m$/m);
+		screen.resize(120, 40);
+		await screen.shows('queued: this server allows 1 connection at a time');
+	},
+);
+
+dashboardTest(
+	'a roomy screen shows long names whole',
+	{downloads: films(1, {name: `${'x'.repeat(60)}.mkv`}), columns: 160, rows: 40},
+	async screen => {
+		await screen.shows(`${'x'.repeat(60)}.mkv `);
 	},
 );
 
@@ -516,7 +571,7 @@ dashboardTest(
 	'r on a changed file asks about the old bytes',
 	{downloads: films(1, {status: 'failed', error: changed, lastError: changed}), columns: 100, rows: 24},
 	async (screen, downstream) => {
-		await screen.shows('r = choose');
+		await screen.shows('r choose');
 		await screen.press('r', 'The file changed on the server');
 		assert.match(screen.text, /▸\[ Stay as it is \]/);
 		await screen.answer('o', 'Starting over');
@@ -551,7 +606,7 @@ dashboardTest(
 	'a changed file whose samples agree offers to go on',
 	{downloads: films(1, {status: 'failed', error: agreeing, lastError: agreeing}), columns: 80, rows: 24},
 	async (screen, downstream) => {
-		await screen.shows('r = choose');
+		await screen.shows('r choose');
 		await screen.press('r', 'Samples of the 250 MiB we have agree');
 		assert.match(screen.text, /\[ Go on \]/);
 		await screen.answer('g', 'going on from what is here');

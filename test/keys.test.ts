@@ -45,7 +45,7 @@ test('every key has one meaning, and Backspace has none in the list', () => {
 	const keys = keyTable.flatMap(({keys}) => keys);
 	assert.equal(new Set(keys).size, keys.length);
 	assert.equal(commandOf('backspace'), undefined);
-	assert.equal(commandOf('delete'), undefined);
+	assert.equal(commandOf('delete'), 'remove');
 });
 
 test('the footer fits the screen and keeps the help key', () => {

@@ -11,8 +11,8 @@ import {bannerLines, EmptyList, headerLine, tabsLayout} from './header.tsx';
 import {helpLines} from './help.ts';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
 import {footerKeys, keyPresses, type Command, type FooterKey} from './keys.ts';
-import {columnWidths, rowHeights, smallest} from './layout.ts';
-import {listWindow} from './list-view.ts';
+import {roomy, rowHeights, smallest} from './layout.ts';
+import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
 import type {Mode} from './mode.ts';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
@@ -187,7 +187,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 	const {downloads, index, top} = listWindow(snapshot.downloads, state, visible);
 	const selected = downloads[index];
 	const place = {width, ascii};
-	const columns = useMemo(() => columnWidths(width), [width]);
+	const queue = useMemo(() => queueOf(snapshot.downloads), [snapshot.downloads]);
 	return (
 		<Box flexDirection="column" width={width} height={height}>
 			<LineView line={headerLine(frame, place)} />
@@ -204,10 +204,12 @@ function List({frame, state, width, height, ascii}: Screen) {
 						downloads={downloads.slice(top, top + visible)}
 						selected={selected?.id}
 						marks={state.marks}
-						columns={columns}
+						width={width}
+						longestName={longestName(width, downloads)}
 						headings={layout.headings}
 						ascii={ascii}
 						now={now}
+						queue={queue}
 					/>
 				)}
 			</Box>
@@ -236,6 +238,11 @@ function List({frame, state, width, height, ascii}: Screen) {
 			/>
 		</Box>
 	);
+}
+
+/** Cells of the longest name, where the screen has room for it. */
+function longestName(width: number, downloads: readonly Download[]): number {
+	return width < roomy ? 0 : downloads.reduce((most, {name}) => Math.max(most, cellsOf(cleanText(name))), 0);
 }
 
 function WholeDetails(screen: Screen) {

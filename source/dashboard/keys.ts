@@ -61,7 +61,7 @@ export const keyTable: readonly Entry[] = [
 	{command: 'pause', keys: ['p'], shown: 'p', help: 'pause or resume', footer: 'pause'},
 	{command: 'pause-all', keys: ['P'], shown: 'P', help: 'pause all, or resume all'},
 	{command: 'resume', keys: ['r'], shown: 'r', help: 'resume, or try again now', footer: 'resume'},
-	{command: 'remove', keys: ['x', 'd'], shown: 'x', help: 'remove', footer: 'remove'},
+	{command: 'remove', keys: ['x', 'd', 'delete'], shown: 'x', help: 'remove', footer: 'remove'},
 	{command: 'undo', keys: ['u'], shown: 'u', help: 'undo the removal (for 10 s)'},
 	{command: 'export', keys: ['e'], shown: 'e', help: 'export the file', footer: 'export'},
 	{command: 'open-folder', keys: ['O'], shown: 'O', help: 'folder of the exported file'},

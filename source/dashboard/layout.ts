@@ -13,14 +13,30 @@ export type Columns = {
 export const rowPrefix = 4;
 export const smallest = {columns: 40, rows: 8};
 
-/** A narrow screen drops time left, then players, then speed; the bar takes the rest, at least 8 cells. */
-export function columnWidths(width: number): Columns {
+/** From this width, names have the room they need. */
+export const roomy = 140;
+const longestName = 70;
+
+/**
+ * A narrow screen drops time left, then players, then speed; the bar takes the rest, at least 8 cells. `name` is the
+ * longest name in cells.
+ */
+export function columnWidths(width: number, name = 0): Columns {
 	const left = width >= 72 ? 9 : 0;
 	const players = width >= 68 ? 4 : 0;
 	const speed = width >= 52 ? 12 : 0;
 	const done = 8;
-	const name = rowPrefix + Math.min(40, Math.max(16, Math.round(width / 3))) + 1;
-	return {name, players, done, speed, left, ranges: width - name - players - done - speed - left};
+	const usual = Math.min(40, Math.max(16, Math.round(width / 3)));
+	const wanted = width < roomy ? 0 : Math.min(longestName, name);
+	const nameColumn = rowPrefix + Math.max(usual, wanted) + 1;
+	return {
+		name: nameColumn,
+		players,
+		done,
+		speed,
+		left,
+		ranges: width - nameColumn - players - done - speed - left,
+	};
 }
 
 export type Rows = {

@@ -89,6 +89,20 @@ export function shownDownloads(downloads: readonly Download[], view: ListView): 
 	return shown.toSorted((a, b) => sign * compare(a, b));
 }
 
+/** The place of each queued download, from 1. */
+export type Queue = ReadonlyMap<DownloadId, number>;
+
+/** Without those that wait for a player. */
+export function queueOf(downloads: readonly Download[]): Queue {
+	const queued = downloads
+		.filter(
+			({status, onDemand, size, hostCeiling}) =>
+				status === 'queued' && (hostCeiling !== null || !onDemand || size === null),
+		)
+		.toSorted((a, b) => a.queueRank - b.queueRank);
+	return new Map(queued.map(({id}, index) => [id, index + 1]));
+}
+
 export type ListWindow = {
 	readonly downloads: readonly Download[];
 	/** The selected row; 0 in an empty list. */

@@ -13,6 +13,8 @@ export type Role =
 	/** Cells of the bar. */
 	| 'have'
 	| 'missing'
+	/** The bar of a complete file. */
+	| 'rest'
 	| 'head'
 	| 'player'
 	| 'rule'
@@ -21,7 +23,7 @@ export type Role =
 	/** The row, button or character under the cursor. */
 	| 'selected';
 
-export type Style = Pick<TextProps, 'color' | 'bold' | 'inverse' | 'underline'>;
+export type Style = Pick<TextProps, 'color' | 'bold' | 'dimColor' | 'inverse' | 'underline'>;
 export type Theme = Readonly<Record<Role, Style>>;
 export type ThemeName = 'plain' | 'ansi' | 'dark' | 'light';
 
@@ -35,6 +37,7 @@ const plain: Theme = {
 	failed: {bold: true},
 	have: {},
 	missing: {},
+	rest: {dimColor: true},
 	head: {bold: true},
 	player: {bold: true, inverse: true},
 	rule: {},
@@ -49,6 +52,8 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		...plain,
 		active: {color: 'cyan'},
 		done: {color: 'green'},
+		have: {color: 'cyan'},
+		rest: {color: 'green', dimColor: true},
 		failed: {color: 'red', bold: true},
 	},
 	dark: {
@@ -59,6 +64,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		waiting: {color: '#F2C14E'},
 		failed: {color: '#FF7B6B'},
 		have: {color: '#56B4E9'},
+		rest: {color: '#3A8F72'},
 		missing: {color: '#6B7785'},
 		rule: {color: '#6B7785'},
 	},
@@ -70,6 +76,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		waiting: {color: '#7A5C00'},
 		failed: {color: '#B00048'},
 		have: {color: '#0063A6'},
+		rest: {color: '#5A9A86'},
 		missing: {color: '#7E8994'},
 		rule: {color: '#7E8994'},
 	},

@@ -125,13 +125,40 @@ export function reason(download: Download): string | undefined {
 		: `${message}; try ${tries}${maxTries === undefined ? '' : ` of ${maxTries}`}`;
 }
 
-function help(error: DownloadError): string {
+/** The cause in a few words, for a narrow row. */
+export function shortReason(error: DownloadError): string {
+	const {code, status, message} = error;
+	const mark = status === undefined ? '' : ` (${status})`;
+	switch (code) {
+		case 'origin-changed':
+			return 'file changed on the server';
+		case 'origin-busy':
+			return status === undefined || status === 429 || status === 503
+				? `server busy${mark}`
+				: `server error${mark}`;
+		case 'origin-unreachable':
+			return 'server not reached';
+		case 'origin-sent-page':
+			return 'web page, not the file';
+		default:
+			return status === 404 ? 'not found (404)' : hasExpired(error) ? `link expired${mark}` : message;
+	}
+}
+
+/** `again in 55 s`, `again in 4 m`. */
+export function retryWords({retryAt}: Download, now: number): string {
+	const seconds = Math.max(0, Math.ceil(((retryAt ?? now) - now) / 1000));
+	return `again in ${seconds < 100 ? `${seconds} s` : `${Math.ceil(seconds / 60)} m`}`;
+}
+
+/** The key that helps, with its word. */
+export function help(error: DownloadError): string {
 	if (error.code === 'origin-changed') {
-		return 'r = choose';
+		return 'r choose';
 	}
 
 	// Credentials are part of a link's headers.
-	return hasExpired(error) ? 'U = new link' : 'r = try again';
+	return hasExpired(error) ? 'U new link' : 'r try again';
 }
 
 /** Names the content received instead of the file: `short` for a column, `words` for a sentence. */
