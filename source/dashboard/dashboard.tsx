@@ -11,15 +11,16 @@ import {bannerLines, EmptyList, headerLine, tabsLayout} from './header.tsx';
 import {helpLines} from './help.ts';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
 import {footerKeys, keyPresses, type Command, type FooterKey} from './keys.ts';
-import {roomy, rowHeights, smallest} from './layout.ts';
+import {roomy, rowHeights, scrollThumb, smallest} from './layout.ts';
 import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
-import type {Mode} from './mode.ts';
+import {details, list, type Mode} from './mode.ts';
+import type {Form} from './form.ts';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
 import {fitLine, Lines, LineView, span, type Line} from './spans.tsx';
 import {amount, reason, stateWords} from '../text/status-words.ts';
 import {fieldSpans} from './text-field.tsx';
-import {ThemeContext, type Theme} from './theme.ts';
+import {dimmedTheme, ThemeContext, useTheme, type Theme} from './theme.ts';
 import {TooSmall} from './too-small.tsx';
 import type {Host, ScreenState} from './ui-store.ts';
 import {useRedraw} from './use-redraw.ts';
@@ -144,11 +145,11 @@ export function Dashboard({
 			controller.press('M');
 		}
 	}, [controller, mouse]);
-	const {list} = rowHeights(height, frame.snapshot.downloads.length, bannerCount(frame));
+	const {list: listRows} = rowHeights(height, frame.snapshot.downloads.length, bannerCount(frame));
 	const lastTop = scrollableLines(screen);
 	useEffect(() => {
-		controller.setViewport({rows: Math.max(1, list), page: height - 2, lastTop});
-	}, [controller, list, height, lastTop]);
+		controller.setViewport({rows: Math.max(1, listRows), page: height - 2, lastTop});
+	}, [controller, listRows, height, lastTop]);
 
 	return (
 		<ThemeContext.Provider value={theme}>
@@ -175,9 +176,29 @@ function View(screen: Screen) {
 			return <WholeDetails {...screen} />;
 		case 'page':
 			return <Page {...screen} mode={mode} />;
-		default:
-			return <DialogView {...screen} form={mode.dialog.form} />;
+		default: {
+			const {form} = mode.dialog;
+			const {fillsScreen} = dialogLayout(form, screen);
+			return fillsScreen ? <DialogView {...screen} form={form} /> : <OverBase {...screen} form={form} />;
+		}
 	}
+}
+
+/** A dialog over the dimmed list or details. */
+function OverBase({form, ...screen}: Screen & {readonly form: Form}) {
+	const dimmed = dimmedTheme(useTheme());
+	const {state, width, height} = screen;
+	const below = {...screen, state: {...state, mode: state.isInDetails ? details : list}};
+	return (
+		<Box width={width} height={height}>
+			<ThemeContext.Provider value={dimmed}>
+				{state.isInDetails ? <WholeDetails {...below} /> : <List {...below} />}
+			</ThemeContext.Provider>
+			<Box position="absolute" width={width} height={height}>
+				<DialogView {...screen} form={form} />
+			</Box>
+		</Box>
+	);
 }
 
 function List({frame, state, width, height, ascii}: Screen) {
@@ -187,12 +208,14 @@ function List({frame, state, width, height, ascii}: Screen) {
 	const {downloads, index, top} = listWindow(snapshot.downloads, state, visible);
 	const selected = downloads[index];
 	const place = {width, ascii};
+	const placeWords = placeOf(index, downloads.length, visible);
+	const hasScrollbar = downloads.length > visible;
 	const queue = useMemo(() => queueOf(snapshot.downloads), [snapshot.downloads]);
 	return (
 		<Box flexDirection="column" width={width} height={height}>
 			<LineView line={headerLine(frame, place)} />
 			{layout.tabs ? (
-				<LineView line={tabsLayout(snapshot, state.view, downloads.length, place).line} />
+				<LineView line={tabsLayout(snapshot, state.view, downloads.length, placeWords, place).line} />
 			) : null}
 			<LineView line={[span((ascii ? '-' : '─').repeat(width), 'rule')]} />
 			<Lines lines={bannerLines(snapshot.banners.slice(0, 2), place)} />
@@ -200,17 +223,31 @@ function List({frame, state, width, height, ascii}: Screen) {
 				{downloads.length === 0 ? (
 					<EmptyList {...place} origin={snapshot.origin} height={layout.list} view={state.view} />
 				) : (
-					<DownloadTable
-						downloads={downloads.slice(top, top + visible)}
-						selected={selected?.id}
-						marks={state.marks}
-						width={width}
-						longestName={longestName(width, downloads)}
-						headings={layout.headings}
-						ascii={ascii}
-						now={now}
-						queue={queue}
-					/>
+					<Box>
+						<Box flexDirection="column" width={width - (hasScrollbar ? 1 : 0)}>
+							<DownloadTable
+								downloads={downloads.slice(top, top + visible)}
+								selected={selected?.id}
+								marks={state.marks}
+								width={width - (hasScrollbar ? 1 : 0)}
+								longestName={longestName(width, downloads)}
+								headings={layout.headings}
+								ascii={ascii}
+								now={now}
+								queue={queue}
+							/>
+						</Box>
+						{hasScrollbar ? (
+							<Box flexDirection="column" width={1}>
+								<Lines
+									lines={[
+										...(layout.headings ? [[]] : []),
+										...scrollbarLines(top, visible, downloads.length, ascii),
+									]}
+								/>
+							</Box>
+						) : null}
+					</Box>
 				)}
 			</Box>
 			{layout.details > 0 ? (
@@ -240,6 +277,18 @@ function List({frame, state, width, height, ascii}: Screen) {
 	);
 }
 
+/** `412/1000`; empty if the whole list is on the screen. */
+function placeOf(index: number, count: number, visible: number): string {
+	return count > visible ? `${index + 1}/${count}` : '';
+}
+
+function scrollbarLines(top: number, visible: number, count: number, ascii: boolean): Line[] {
+	const {start, length} = scrollThumb(top, visible, count);
+	return Array.from({length: visible}, (_, row) =>
+		row >= start && row < start + length ? [span(ascii ? '#' : '▐', 'label')] : [],
+	);
+}
+
 /** Cells of the longest name, where the screen has room for it. */
 function longestName(width: number, downloads: readonly Download[]): number {
 	return width < roomy ? 0 : downloads.reduce((most, {name}) => Math.max(most, cellsOf(cleanText(name))), 0);
@@ -250,12 +299,19 @@ function WholeDetails(screen: Screen) {
 	const {downloads, index} = listWindow(frame.snapshot.downloads, state, 1);
 	const selected = downloads[index];
 	const lines = selected ? detailLines(screen, selected) : [];
-	const top = Math.min(state.scrolled, Math.max(0, lines.length - height + 3));
+	const room = height - 3;
+	const top = Math.min(state.scrolled, Math.max(0, lines.length - room));
+	const visible = lines.slice(top, top + room);
+	const hidden = lines.length - top - room;
+	if (hidden > 0) {
+		visible.splice(-1, 1, [span(` ${ascii ? 'down:' : '↓'} ${hidden + 1} more lines`, 'label')]);
+	}
+
 	return (
 		<Box flexDirection="column" width={width} height={height}>
 			<LineView line={headerLine(frame, screen)} />
-			<Box flexDirection="column" height={height - 3} overflowY="hidden">
-				<Lines lines={lines.slice(top, top + height - 3)} />
+			<Box flexDirection="column" height={room} overflowY="hidden">
+				<Lines lines={visible} />
 			</Box>
 			<Bottom
 				width={width}
@@ -454,7 +510,8 @@ function targetsOf({frame, state, width, height, ascii}: Screen): Targets {
 	}
 
 	const first = 2 + (layout.tabs ? 1 : 0) + bannerCount(frame) + (layout.headings ? 1 : 0);
-	const {places} = tabsLayout(snapshot, state.view, downloads.length, {width, ascii});
+	const placeWords = placeOf(index, downloads.length, visible);
+	const {places} = tabsLayout(snapshot, state.view, downloads.length, placeWords, {width, ascii});
 	return {
 		list: {row: first, count: Math.min(visible, downloads.length - top)},
 		tabs: layout.tabs ? {row: 1, places} : undefined,

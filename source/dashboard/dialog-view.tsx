@@ -22,6 +22,8 @@ export type DialogLayout = {
 	readonly top: number;
 	readonly left: number;
 	readonly buttons: readonly ButtonPlace[];
+	/** Too small a screen for anything below the dialog. */
+	readonly fillsScreen: boolean;
 };
 
 const labelCells = 9;
@@ -83,6 +85,7 @@ export function dialogLayout(asked: Form, place: Place): DialogLayout {
 		lines,
 		top,
 		left,
+		fillsScreen,
 		buttons: buttons.places.map(({name, row, left: start, right}) => ({
 			name,
 			row: top + 1 + body.length + row,

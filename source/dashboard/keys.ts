@@ -28,6 +28,8 @@ export type Command =
 	| 'mark-all'
 	| 'filter'
 	| 'tab'
+	| 'next-tab'
+	| 'previous-tab'
 	| 'sort'
 	| 'reverse'
 	| 'queue-up'
@@ -74,7 +76,9 @@ export const keyTable: readonly Entry[] = [
 	{command: 'mark', keys: [' '], shown: 'Space', help: 'mark', footer: 'mark'},
 	{command: 'mark-all', keys: ['*'], shown: '*', help: 'mark all shown, or none'},
 	{command: 'filter', keys: ['/'], shown: '/', help: 'filter by words', footer: 'filter'},
-	{command: 'tab', keys: ['1', '2', '3', '4', '5'], shown: '1…5', help: 'one state each, or all'},
+	{command: 'tab', keys: ['1', '2', '3', '4', '5', '6'], shown: '1…6', help: 'show all, or one state'},
+	{command: 'next-tab', keys: ['tab'], shown: 'Tab', help: 'next tab'},
+	{command: 'previous-tab', keys: ['shift+tab'], shown: 'Shift+Tab', help: 'previous tab'},
 	{command: 'sort', keys: ['s'], shown: 's', help: 'sort by', footer: 'sort'},
 	{command: 'reverse', keys: ['S'], shown: 'S', help: 'reverse the order'},
 	{command: 'queue-up', keys: ['K'], shown: 'K', help: 'earlier in the queue'},

@@ -57,6 +57,13 @@ export function rowHeights(height: number, downloads: number, banners: number): 
 	return {tabs, headings, details, list: height - fixed - details};
 }
 
+/** The rows of the scrollbar that stand for the visible part of the list. */
+export function scrollThumb(top: number, visible: number, count: number): {start: number; length: number} {
+	const length = Math.max(1, Math.round((visible * visible) / count));
+	const start = Math.round((top / Math.max(1, count - visible)) * (visible - length));
+	return {start, length};
+}
+
 /** Scrolls by the fewest rows that make the row visible, and never past the end. */
 export function scrollTop(top: number, row: number, visible: number, count: number): number {
 	const shown = Math.max(row - visible + 1, Math.min(top, row));

@@ -9,7 +9,8 @@ export type Tab = {readonly name: string; readonly statuses?: readonly DownloadS
 
 export const tabs: readonly Tab[] = [
 	{name: 'all'},
-	{name: 'active', statuses: ['active', 'asking', 'waiting', 'queued', 'exporting', 'checking']},
+	{name: 'running', statuses: ['active', 'asking', 'waiting', 'exporting', 'checking']},
+	{name: 'queued', statuses: ['queued']},
 	{name: 'paused', statuses: ['paused', 'cancelled']},
 	{name: 'done', statuses: ['complete']},
 	{name: 'failed', statuses: ['failed']},
@@ -131,6 +132,13 @@ export function listWindow(
 	const found = shown.findIndex(({id}) => id === selected);
 	const at = found === -1 ? Math.max(0, Math.min(index, shown.length - 1)) : found;
 	return {downloads: shown, index: at, top: windowTop(at, line, rows, shown.length)};
+}
+
+/** The tabs with downloads, the first one and the current one. */
+export function shownTabs(downloads: readonly Download[], current: number): readonly number[] {
+	return tabs.flatMap((_, tab) =>
+		tab === 0 || tab === current || downloads.some(download => isInTab(download, tab)) ? [tab] : [],
+	);
 }
 
 export function isInTab({status}: Download, tab: number): boolean {

@@ -33,3 +33,4 @@ export type Mode =
 	  };
 
 export const list: Mode = {kind: 'list'};
+export const details: Mode = {kind: 'details'};

@@ -82,6 +82,12 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 	},
 };
 
+/** What lies below a dialog: one quiet colour, and no cursor. */
+export function dimmedTheme({label}: Theme): Theme {
+	const quiet: Style = label.color === undefined ? {dimColor: true} : label;
+	return Object.fromEntries(Object.keys(plain).map(role => [role, quiet])) as Theme;
+}
+
 export const ThemeContext = createContext<Theme>(plain);
 
 export function useTheme(): Theme {
