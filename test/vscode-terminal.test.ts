@@ -133,7 +133,7 @@ for (const brackets of [true, false]) {
 		}
 
 		paste(terminal, `${origin.urlOf('/xqxq.mkv')}\n${origin.urlOf('/pPpP.mkv')}\r\n`);
-		await terminal.shows('2 ready');
+		await terminal.shows('2 links');
 		await sleep(reading);
 		terminal.press('\r');
 		await terminal.shows('Added 2');
