@@ -90,7 +90,7 @@ async function makeAll(page: Page): Promise<void> {
 	await sleep(600);
 	await picture(page, terminal, 'details.png', darkPalette);
 	terminal.press('\u001B');
-	await terminal.shows('sort: added');
+	await terminal.shows('by: added');
 	terminal.paste(
 		`curl '${small.urlOf('/lecture-08.mp4')}' -H 'Authorization: Bearer abcdef' -H 'Cookie: session=12' -x socks5h://me:pw@127.0.0.1:1080`,
 	);
@@ -98,7 +98,7 @@ async function makeAll(page: Page): Promise<void> {
 	await sleep(300);
 	await picture(page, terminal, 'add.png', darkPalette);
 	terminal.press('\u001B');
-	await terminal.shows('sort: added');
+	await terminal.shows('by: added');
 	terminal.resize(60, 15);
 	await sleep(800);
 	await picture(page, terminal, 'narrow.png', darkPalette);

@@ -20,10 +20,10 @@ test('no download is shown as running between the end of one instance and the st
 	const client = await ControlClient.connect(copy, async () => (isThere ? copy : undefined));
 	atEnd(t, () => client.dispose());
 	const screen = new Screen(t, client, {columns: 120, rows: 40, isAttached: true});
-	await screen.shows(/retry \d+s/);
+	await screen.shows(/again in \d+ s/);
 	server.closeAllConnections();
 	await screen.shows('The running instance has ended');
-	assert.doesNotMatch(screen.text, /[KM]iB\/s|retry \d|asking the|stalled \d|export 62%|mpv 0/);
+	assert.doesNotMatch(screen.text, /[KM]iB\/s|again in|asking the|stalled \d|export 62%|mpv 0/);
 	const before = new Map(snapshot.downloads.map(({id, status}) => [id, status]));
 	const still = ['complete', 'failed', 'paused', 'cancelled'];
 	for (const shown of client.snapshot.downloads) {

@@ -16,7 +16,7 @@ dashboardTest(
 		await screen.shows(/Agent +Agent\/1/);
 		assert.match(screen.text, /Headers +Authorization: •+ •+/);
 		assert.match(screen.text, /Proxy +socks5h:\/\/\*\*\*@127\.0\.0\.1:1080/);
-		assert.match(screen.text, /1 ready/);
+		assert.match(screen.text, /1 link/);
 		await screen.answer('enter', 'Added 1');
 		assert.doesNotMatch(screen.raw, /secret\d/);
 		assert.deepEqual(downstream.calls, [
@@ -44,7 +44,7 @@ dashboardTest('pasted options stay, and count, while More is at no', {}, async (
 	await screen.press('left', {without: 'Agent/1'});
 	// The draft holds it too.
 	await screen.press('esc', 'Nothing here yet');
-	await screen.press('a', '1 ready');
+	await screen.press('a', '1 link');
 	await screen.answer('enter', 'Added 1');
 	assert.deepEqual(downstream.calls, [
 		['add', 'http://127.0.0.1/a.mkv', {headers: {'X-Key': 'abc', Cookie: 'session=1'}, userAgent: 'Agent/1'}],
@@ -77,6 +77,54 @@ dashboardTest(
 		]);
 	},
 );
+
+dashboardTest(
+	'h j k l move between buttons, and only r and a capital D remove',
+	{downloads: films(1)},
+	async (screen, downstream) => {
+		await screen.press('x', '▸ Keep it');
+		await screen.read();
+		await screen.press('k', '▸ Remove and delete the file');
+		await screen.press('h', '▸ Remove from the list');
+		await screen.press(['j', 'l'], '▸ Keep it');
+		await screen.press('d');
+		assert.match(screen.text, /Remove this download\?/);
+		assert.deepEqual(downstream.calls, []);
+		await screen.press('D', 'Removed film-0.mkv');
+		assert.deepEqual(downstream.calls, [['remove', idOf(0), 'delete']]);
+	},
+);
+
+dashboardTest(
+	'letters that come in one read move the cursor and open no dialog',
+	{downloads: films(5)},
+	async screen => {
+		await screen.press('jjkjkj', '▸ ↓ film-2.mkv');
+		assert.doesNotMatch(screen.text, /Add downloads/);
+	},
+);
+
+dashboardTest('Esc and a letter in one read close a dialog', {downloads: films(2)}, async screen => {
+	await screen.press('U', 'New link');
+	await screen.press('\u001Bp', {without: 'New link'});
+});
+
+dashboardTest('a paste takes the links and drops the words around them', {}, async (screen, downstream) => {
+	await screen.paste(
+		'see this https://a.example/1.mkv (or http://b.example/2.mkv).',
+		'2 links in the pasted text',
+	);
+	assert.doesNotMatch(screen.text, /see|Not a link/);
+	await screen.press('esc', {without: 'Add downloads'});
+	await screen.paste('http://b.example/2.mkv http://b.example/2.mkv', '1 link');
+	assert.doesNotMatch(screen.text, /a\.example|in the pasted text/);
+	await screen.paste('http://c.example/3.mkv', '2 links');
+	await screen.answer('enter', 'Added 2');
+	assert.deepEqual(downstream.calls, [
+		['add', 'http://b.example/2.mkv'],
+		['add', 'http://c.example/3.mkv'],
+	]);
+});
 
 dashboardTest(
 	'Tab completes the common start of all paths, then moves on',
@@ -286,7 +334,7 @@ for (const [columns, rows] of [
 			async screen => {
 				for (const [key, title, button] of [
 					['a', 'Add downloads', 'Close ]'],
-					['x', 'Remove this download?', 'No ]'],
+					['x', 'Remove this download?', 'Keep it'],
 					['e', 'Export Big', 'Export ]'],
 					['t', 'Speed limit', 'Set ]'],
 					['U', 'New link', 'Change ]'],
@@ -355,5 +403,5 @@ dashboardTest(
 );
 
 function withoutTimes(text: string): string {
-	return text.replaceAll(/(?:retry|stalled) \d+s/g, '');
+	return text.replaceAll(/(?:again in \d+ s|stalled \d+s)/g, '');
 }

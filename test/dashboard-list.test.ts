@@ -9,23 +9,72 @@ dashboardTest(
 	'a tab lists one state and keeps the selection',
 	{downloads: everyState(), columns: 120, rows: 40},
 	async screen => {
-		await screen.shows(/\[1 all 14\] 2 active 9 {2}3 paused 2 {2}4 done 2 {2}5 failed 1/);
-		await screen.press('5', '[5 failed 1]');
+		await screen.shows(/\[1 all 14\] 2 running 7 {2}3 queued 2 {2}4 paused 2 {2}5 done 2 {2}6 failed 1/);
+		await screen.press('6', '[6 failed 1]');
 		assert.match(screen.text, /▸ ✗ dataset/);
 		assert.doesNotMatch(screen.text, /Big\.Buck/);
 		await screen.press('1', '[1 all 14]');
 		assert.match(screen.text, /▸ ✗ dataset/);
-		await screen.press('3', /▸ ‖ 線形/);
+		await screen.press('4', /▸ ‖ 線形/);
+	},
+);
+
+dashboardTest(
+	'a long list shows a place and a scrollbar',
+	{downloads: films(100), columns: 80, rows: 20},
+	async screen => {
+		await screen.shows('1/100  by: added');
+		const thumb = () => screen.lines.findIndex(line => line.endsWith('▐'));
+		const first = thumb();
+		await screen.press('G', '100/100');
+		assert.ok(thumb() > first);
+		await screen.press('6', '[6 failed 0]');
+		assert.doesNotMatch(screen.text, /▐|paused|100\/100/);
+	},
+);
+
+dashboardTest('Tab and Shift+Tab go through the tabs with downloads', {downloads: films(2)}, async screen => {
+	await screen.press('tab', '[2 running 2]');
+	await screen.press('tab', '[1 all 2]');
+	await screen.press('shift+tab', '[2 running 2]');
+});
+
+dashboardTest(
+	'details that go on below the screen say so',
+	{downloads: films(1), columns: 60, rows: 15},
+	async screen => {
+		await screen.press('enter', /↓ \d+ more lines/);
+		await screen.press(Array.from('jjjjjjjjjjjjj'), {without: 'more lines'});
+		assert.match(screen.text, /Map/);
+	},
+);
+
+dashboardTest(
+	'a dialog stands over the list',
+	{downloads: films(2), columns: 100, rows: 30},
+	async screen => {
+		const text = await screen.press('x', 'Remove this download?');
+		assert.match(text, /film-1\.mkv/);
+		assert.match(text, /Stream +http/);
+	},
+);
+
+dashboardTest(
+	'the docked details of a small screen show the stream URL and no empty facts',
+	{downloads: films(1), columns: 80, rows: 24},
+	async screen => {
+		await screen.shows(/Stream +http:\/\/127\.0\.0\.1:8080\/stream\//);
+		assert.doesNotMatch(screen.text, /Error/);
 	},
 );
 
 dashboardTest('an empty tab or filter keeps the selection', {downloads: films(3)}, async screen => {
 	await screen.press('G', '▸ ↓ film-2.mkv');
-	await screen.press('3', '[3 paused 0]');
+	await screen.press('4', '[4 paused 0]');
 	await screen.press(['j', '1'], '[1 all 3]');
 	assert.match(screen.text, /▸ ↓ film-2\.mkv/);
-	await screen.press(['/', 'q'], 'Nothing fits the filter');
-	await screen.press('esc', 'sort: added');
+	await screen.press(['/', 'q'], 'No matches. Esc clears the filter.');
+	await screen.press('esc', 'by: added');
 	assert.match(screen.text, /▸ ↓ film-2\.mkv/);
 });
 
@@ -34,11 +83,11 @@ dashboardTest(
 	{downloads: films(30)},
 	async screen => {
 		await screen.press('/', /^ \/$/m);
-		await screen.type('m-2q', 'Nothing fits the filter');
+		await screen.type('m-2q', 'No matches. Esc clears the filter.');
 		await screen.press('backspace', /filter: m-2 \(11 of 30\)/);
 		await screen.press('enter', '? help');
 		await screen.press('j', '▸ ↓ film-20.mkv');
-		await screen.press('esc', 'sort: added');
+		await screen.press('esc', 'by: added');
 		assert.match(screen.text, /▸ ↓ film-20\.mkv/);
 		assert.match(screen.text, /film-1\.mkv|film-19\.mkv/);
 	},
@@ -54,10 +103,10 @@ dashboardTest(
 	async (screen, downstream) => {
 		await screen.press(['j', 'j', 'j', 'j', 'j'], '▸ ↓ film-5.mkv');
 		await screen.press('s', /▸ Added/);
-		await screen.answer('n', 'sort: name');
+		await screen.answer('n', 'by: name');
 		await screen.press('s');
-		await screen.answer('e', 'sort: speed');
-		await screen.press('S', 'sort: speed, reversed');
+		await screen.answer('e', 'by: speed');
+		await screen.press('S', 'by: speed, reversed');
 		await screen.press(['g', 'jjjjj'], '▸ ↓ film-5.mkv');
 		const lineOf = () => screen.lines.findIndex(line => line.startsWith('▸'));
 		const line = lineOf();
@@ -86,8 +135,8 @@ dashboardTest(
 			`${downstream.snapshot.downloads[1]!.streamUrl}\n${downstream.snapshot.downloads[2]!.streamUrl}`,
 		]);
 		await screen.press(['p', 'x'], 'Remove 2 downloads?');
-		assert.match(screen.text, /500 MiB are here/);
-		await screen.answer('k', 'Removed 2 downloads; the data is kept, u = undo');
+		assert.match(screen.text, /500 MiB are downloaded/);
+		await screen.answer('r', 'Removed 2 downloads; the data is kept, u = undo');
 		await screen.press('u', '2 downloads are back');
 		assert.deepEqual(downstream.calls, [
 			['pause', idOf(1)],
@@ -99,7 +148,7 @@ dashboardTest(
 		]);
 		await screen.press(['g', '*'], '5 marked');
 		await screen.press('x', 'Remove 5 downloads?');
-		await screen.answer('d', 'Removed 5 downloads, u = undo');
+		await screen.answer('D', 'Removed 5 downloads, u = undo');
 		downstream.failure = new DownStreamError('not-found', 'It is gone.');
 		await screen.press('u', 'It is gone.');
 		await screen.shows('all 4');
@@ -142,7 +191,7 @@ dashboardTest(
 	'K and J move a download in the queue and sort by it',
 	{downloads: films(3)},
 	async (screen, downstream) => {
-		await screen.press('J', 'sort: queue');
+		await screen.press('J', 'by: queue');
 		await screen.press(['j', 'K'], () => downstream.calls.length === 2);
 		assert.deepEqual(downstream.calls, [
 			['moveInQueue', idOf(0), 1],
@@ -220,7 +269,7 @@ dashboardTest(
 			],
 		});
 		await screen.shows(' film-1.mkv: 403 Forbidden: link expired?');
-		assert.match(screen.text, /▸····  U = new link/);
+		assert.match(screen.text, /✗ film-1.*403 Forbidden: link expired\? +U new link/);
 		assert.equal(screen.bells, 1);
 		await screen.press('L', 'Done: film-0.mkv (1000 MiB in 1m05s)');
 		await screen.shows('film-1.mkv: 403 Forbidden: link expired?');
@@ -272,6 +321,58 @@ dashboardTest(
 	},
 );
 
+dashboardTest(
+	'the footer tells the keys of the filter during typing',
+	{downloads: films(3)},
+	async screen => {
+		await screen.press('/', 'Enter keep  Esc clear  ↑↓ move');
+		assert.doesNotMatch(screen.text, /p pause/);
+		await screen.press('enter', 'p pause');
+	},
+);
+
+dashboardTest(
+	'a search in a page follows a paste, says if nothing is found, and letters leave the page open',
+	{downloads: films(1)},
+	async screen => {
+		await screen.press('?', 'Keys');
+		await screen.press(['z', '/']);
+		await screen.paste('queue', {without: 'pause or resume'});
+		assert.match(screen.text, /K +earlier in the queue/);
+		await screen.type('zz', 'Nothing found.');
+		assert.doesNotMatch(screen.text, /player reads here/);
+	},
+);
+
+dashboardTest('repeated messages share one line', {downloads: films(1)}, async (screen, downstream) => {
+	for (let at = 1; at <= 3; at++) {
+		const lastError = {code: 'origin-unreachable', message: 'connection reset', at} as const;
+		downstream.change({downloads: films(1, {lastError})});
+		await screen.wait(300);
+	}
+
+	await screen.press('L', /film-0\.mkv: connection reset \(×3 since \d\d:\d\d:\d\d\)/);
+	assert.equal(screen.text.split('connection reset').length, 2);
+});
+
+dashboardTest('headings end where their figures end', {downloads: films(1)}, async screen => {
+	const heading = await screen.shows('Speed');
+	const lines = heading.split('\n');
+	const head = lines.findIndex(line => line.includes('Speed'));
+	for (const [word, figure] of [
+		['Done', '25.0%'],
+		['Speed', '12.4 MiB/s'],
+	] as const) {
+		const ends = [lines[head]!.indexOf(word) + word.length, lines[head + 1]!.indexOf(figure) + figure.length];
+		assert.equal(ends[0], ends[1], word);
+	}
+});
+
+dashboardTest('a key without a command says so, and d is x', {downloads: films(1)}, async screen => {
+	await screen.press('z', 'z: no command; ? lists them');
+	await screen.press('d', 'Remove this download?');
+});
+
 dashboardTest('the help finds a key', {downloads: films(1), columns: 80, rows: 24}, async screen => {
 	await screen.press('?', 'pause or resume');
 	await screen.press('/');
@@ -303,10 +404,10 @@ dashboardTest(
 	async screen => {
 		await screen.press('enter', 'Stream');
 		await screen.shows(/┃mpv 0\.38 {2}reads at 500 B \(<0\.1%\), 1\.00 KiB ready ahead/);
-		assert.match(screen.text, /┃VLC {2}reads at 500 B \(<0\.1%\), waits for data/);
+		await screen.shows(/┃VLC {2}reads at 500 B \(<0\.1%\), waits for data/);
 		assert.match(screen.text, /not connected now/);
 		assert.match(screen.text, /Conns {3}3 of 4: for a player at 1\.00 K; fills at 2\.00 M, 3\.00 M$/m);
-		assert.match(screen.text, /none now \(\d\d:\d\d connection reset\)/);
+		assert.match(screen.text, /last at \d\d:\d\d: connection reset, recovered/);
 		assert.match(screen.text, /Then {4}exported to \/home\/user\/film\.mkv/);
 		assert.match(screen.text, /Check {3}sha256:ab/);
 		assert.match(screen.text, /Map {2}1 cell = /);
@@ -395,11 +496,66 @@ dashboardTest(
 		rows: 30,
 	},
 	async screen => {
-		await screen.shows('403 Forbidden: the link ma… U = new link');
-		assert.match(screen.text, / {2}no response in time. r = try again/);
-		assert.match(screen.text, / {2}busy \(429\). r = try again/);
+		await screen.shows(/403 Forbidden: the link may have expired +U new link$/m);
+		assert.match(screen.text, / {2}no response in time +r try again/);
+		assert.match(screen.text, / {2}busy \(429\) +r try again/);
 		screen.resize(80, 24);
-		await screen.shows(/ U = new link {2,}/);
+		await screen.shows(/✗ film\.mkv +250 MiB {2}link expired \(403\) +U new link$/m);
+		screen.resize(60, 24);
+		await screen.shows(/✗ film\.mkv +link expired \(403\) +U new link$/m);
+		screen.resize(40, 24);
+		await screen.shows(/✗ film\.mkv +link expired \(403\)$/m);
+	},
+);
+
+const resting = {bytesPerSecond: 0, connections: 0, segments: []};
+
+dashboardTest(
+	'rows at rest say what they wait for',
+	{
+		downloads: [
+			...films(2, {status: 'queued', present: 0, ranges: [], ...resting}),
+			download({
+				id: idOf(2),
+				name: 'limited.mkv',
+				status: 'queued',
+				hostCeiling: 1,
+				queueRank: 9,
+				...resting,
+			}),
+			download({id: idOf(3), name: 'watched.mkv', status: 'paused', ...resting, bytesPerSecond: 2048}),
+			download({
+				id: idOf(4),
+				name: 'busy.mkv',
+				status: 'waiting',
+				...resting,
+				error: {
+					code: 'origin-busy',
+					status: 503,
+					message: 'a.example is busy (503) and asks to wait 60 s',
+					at: 0,
+				},
+				retryAt: Date.now() + 200_000,
+			}),
+		],
+		columns: 80,
+		rows: 24,
+	},
+	async screen => {
+		await screen.shows(/film-1\.mkv +queued, 2nd of 3$/m);
+		assert.match(screen.text, /limited\.mkv +█.··· +25\.0% {2}queued$/m);
+		assert.match(screen.text, /watched\.mkv .* 2\.00 KiB\/s +paused$/m);
+		assert.match(screen.text, /busy\.mkv +█.··· +25\.0% {2}server busy \(503\) +again in 4 m$/m);
+		screen.resize(120, 40);
+		await screen.shows('queued: this server allows 1 connection at a time');
+	},
+);
+
+dashboardTest(
+	'a roomy screen shows long names whole',
+	{downloads: films(1, {name: `${'x'.repeat(60)}.mkv`}), columns: 160, rows: 40},
+	async screen => {
+		await screen.shows(`${'x'.repeat(60)}.mkv `);
 	},
 );
 
@@ -421,11 +577,11 @@ dashboardTest(
 		assert.equal(screen.hasMouse, true);
 		await screen.click('film-3.mkv', '▸ ↓ film-3.mkv');
 		await screen.press('wheelUp', '▸ ↓ film-2.mkv');
-		await screen.click('3 paused', '[3 paused 0]');
+		await screen.click('2 running', '[2 running 5]');
 		await screen.click('1 all', '[1 all 5]');
-		await screen.click('x cancel', 'Remove this download?');
+		await screen.click('x remove', 'Remove this download?');
 		await screen.read();
-		await screen.click('[ No ]', '▸ ↓ film-');
+		await screen.click(' Keep it ', '▸ ↓ film-');
 		await screen.click('film-1.mkv');
 		await screen.click('film-1.mkv', 'Map ');
 		assert.deepEqual(downstream.calls, []);
@@ -464,7 +620,7 @@ dashboardTest(
 	'r on a changed file asks about the old bytes',
 	{downloads: films(1, {status: 'failed', error: changed, lastError: changed}), columns: 100, rows: 24},
 	async (screen, downstream) => {
-		await screen.shows('r = choose');
+		await screen.shows('r choose');
 		await screen.press('r', 'The file changed on the server');
 		assert.match(screen.text, /▸\[ Stay as it is \]/);
 		await screen.answer('o', 'Starting over');
@@ -499,7 +655,7 @@ dashboardTest(
 	'a changed file whose samples agree offers to go on',
 	{downloads: films(1, {status: 'failed', error: agreeing, lastError: agreeing}), columns: 80, rows: 24},
 	async (screen, downstream) => {
-		await screen.shows('r = choose');
+		await screen.shows('r choose');
 		await screen.press('r', 'Samples of the 250 MiB we have agree');
 		assert.match(screen.text, /\[ Go on \]/);
 		await screen.answer('g', 'going on from what is here');

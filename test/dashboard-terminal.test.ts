@@ -43,7 +43,7 @@ for (const [columns, rows] of [
 
 		await terminal.shows('Nothing here yet');
 		terminal.paste(`${origin.urlOf('/first-film.mkv')}\n${origin.urlOf('/second.mkv')}`);
-		await terminal.shows('2 ready');
+		await terminal.shows('2 links');
 		await sleep(reading);
 		terminal.press('enter');
 		await terminal.shows('Added 2');
@@ -110,7 +110,7 @@ for (const [columns, rows] of [
 		terminal.press('x');
 		await terminal.shows('Remove this download?');
 		await sleep(reading);
-		terminal.press('d');
+		terminal.press('D');
 		await terminal.shows(/Removed second\.mkv.*u = undo/);
 		assert.doesNotMatch(terminal.screen, /[↓‖] second\.mkv/);
 		terminal.press('u');
@@ -146,7 +146,7 @@ test('q asks first while a download runs', async t => {
 	});
 	await terminal.shows(/↓ film\.bin/);
 	terminal.press('q');
-	await terminal.shows('1 download runs');
+	await terminal.shows('1 download is running');
 	await sleep(reading);
 	terminal.press('enter');
 	await terminal.shows(/↓ film\.bin/);

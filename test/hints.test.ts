@@ -14,22 +14,22 @@ const hints: Array<[error: Failure, onCommandLine: RegExp | undefined, onDashboa
 	[
 		{code: 'origin-refused', status: 401, needs: 'password'},
 		/user:password@.*--netrc/,
-		'U = URL with user:password@',
+		'U URL with user:password@',
 	],
 	[
 		{code: 'origin-refused', status: 401, needs: 'token'},
 		/--header "Authorization: Bearer TOKEN"/,
-		'U = new link',
+		'U new link',
 	],
-	[{code: 'origin-refused', status: 401, needs: 'other-login'}, /cookie .* --header/, 'U = new link'],
-	[{code: 'origin-refused', status: 401}, undefined, 'U = new link'],
-	[{code: 'origin-refused', status: 403}, undefined, 'U = new link'],
+	[{code: 'origin-refused', status: 401, needs: 'other-login'}, /cookie .* --header/, 'U new link'],
+	[{code: 'origin-refused', status: 401}, undefined, 'U new link'],
+	[{code: 'origin-refused', status: 403}, undefined, 'U new link'],
 	[{code: 'origin-refused', needs: 'trust'}, /--ca .*--insecure/, 'restart with --ca FILE or --insecure'],
 	[{code: 'upstream-proxy-refused', needs: 'trust'}, /--ca/, 'restart with --ca FILE or --insecure'],
-	[{code: 'origin-changed'}, undefined, 'r = choose'],
-	[{code: 'disk-full'}, undefined, 'r = try again'],
-	[{code: 'port-taken'}, /--port 0/, 'r = try again'],
-	[{code: 'storage-locked'}, /--storage DIR/, 'r = try again'],
+	[{code: 'origin-changed'}, undefined, 'r choose'],
+	[{code: 'disk-full'}, undefined, 'r try again'],
+	[{code: 'port-taken'}, /--port 0/, 'r try again'],
+	[{code: 'storage-locked'}, /--storage DIR/, 'r try again'],
 ];
 
 for (const [error, onCommandLine, onDashboard] of hints) {

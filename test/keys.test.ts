@@ -11,21 +11,26 @@ test('one read of several keys is several presses', () => {
 	assert.deepEqual(keyPresses('jjj', plain), {names: ['j', 'j', 'j']});
 	assert.deepEqual(keyPresses('jjjjjjjj', plain).names.length, 8);
 	assert.deepEqual(keyPresses('jpk', plain), {names: ['j', 'p', 'k']});
+	assert.deepEqual(keyPresses('jkjkpr', plain), {names: ['j', 'k', 'j', 'k', 'p', 'r']});
 });
 
 test('Enter in the same read as a letter is still Enter', () => {
 	assert.deepEqual(keyPresses('j\r', plain), {names: ['j', 'return']});
 });
 
-test('more than three different characters in one read are a paste', () => {
+test('a link, words or a long text in one read are a paste', () => {
+	for (const pasted of ['see this', 'x://y', 'abcdefghijklm']) {
+		assert.deepEqual(keyPresses(pasted, plain), {names: [], pasted});
+	}
+
 	assert.deepEqual(keyPresses('http://127.0.0.1/film.mkv\r', plain), {
 		names: [],
 		pasted: 'http://127.0.0.1/film.mkv\r',
 	});
 });
 
-test('Alt with a key means nothing, and a double Esc is Esc', () => {
-	assert.deepEqual(keyPresses('d', {...plain, meta: true}), {names: []});
+test('Esc with a letter in one read is Esc, and so is a double Esc', () => {
+	assert.deepEqual(keyPresses('d', {...plain, meta: true}), {names: ['escape']});
 	assert.deepEqual(keyPresses('', {...plain, meta: true, return: true}), {names: []});
 	assert.deepEqual(keyPresses('', {...plain, meta: true, escape: true}), {names: ['escape']});
 });
@@ -40,7 +45,7 @@ test('every key has one meaning, and Backspace has none in the list', () => {
 	const keys = keyTable.flatMap(({keys}) => keys);
 	assert.equal(new Set(keys).size, keys.length);
 	assert.equal(commandOf('backspace'), undefined);
-	assert.equal(commandOf('delete'), undefined);
+	assert.equal(commandOf('delete'), 'remove');
 });
 
 test('the footer fits the screen and keeps the help key', () => {

@@ -15,8 +15,8 @@ test('every download belongs to exactly one tab after the first', () => {
 		counts.reduce((sum, count) => sum + count),
 		all.length,
 	);
-	assert.deepEqual(names({tab: 4}), ['dataset-2026-part-003.tar.zst']);
-	assert.deepEqual(names({tab: 2}), ['線形代数の基礎（完全版）.mp4', 'stopped.bin']);
+	assert.deepEqual(names({tab: 5}), ['dataset-2026-part-003.tar.zst']);
+	assert.deepEqual(names({tab: 3}), ['線形代数の基礎（完全版）.mp4', 'stopped.bin']);
 });
 
 test('a filter matches all of its words in name or URL, ignoring case', () => {

@@ -11,7 +11,7 @@ import type {ExportDialog} from './dialogs/export.ts';
 import type {RemoveDialog} from './dialogs/remove.ts';
 import {formatBytes} from '../text/format.ts';
 import type {Command} from './keys.ts';
-import {sortKeys} from './list-view.ts';
+import {shownTabs, sortKeys} from './list-view.ts';
 import {list} from './mode.ts';
 import {connectedPlayers, isRunning} from '../text/status-words.ts';
 import {fieldOf} from './text-field.tsx';
@@ -44,7 +44,7 @@ export class Actions {
 
 		switch (command) {
 			case 'add':
-				this.#dialogs.add.open('');
+				this.#dialogs.add.open();
 				break;
 			case 'help':
 			case 'log':
@@ -79,6 +79,10 @@ export class Actions {
 			case 'tab':
 				ui.changeView({tab: Number(key) - 1});
 				break;
+			case 'next-tab':
+			case 'previous-tab':
+				this.#changeTab(command === 'next-tab' ? 1 : -1);
+				break;
 			case 'sort':
 				openSortDialog(ui);
 				break;
@@ -107,6 +111,14 @@ export class Actions {
 				}
 			}
 		}
+	}
+
+	/** Skips the tabs that are not on the screen. */
+	#changeTab(by: 1 | -1): void {
+		const {view} = this.#ui.state;
+		const shown = shownTabs(this.#ui.feed.frame.snapshot.downloads, view.tab);
+		const at = shown.indexOf(view.tab);
+		this.#ui.changeView({tab: shown.at((at + by) % shown.length)!});
 	}
 
 	#runOn(selected: Download, command: Command): void {

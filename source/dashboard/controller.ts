@@ -27,6 +27,9 @@ export type ControllerOptions = UiStoreOptions & {
 	readonly exportDir: string;
 };
 
+/** Any other key leaves a page open: it may be the start of a search. */
+const closesPage: ReadonlySet<Command> = new Set(['back', 'open', 'quit', 'help', 'log']);
+
 export class Controller {
 	readonly #ui: UiStore;
 	readonly #dialogs: Dialogs;
@@ -88,6 +91,8 @@ export class Controller {
 			const command = commandOf(name);
 			if (command) {
 				this.#command(command, name);
+			} else {
+				this.#ui.say(`${name}: no command; ? lists them`);
 			}
 		}
 	}
@@ -97,14 +102,14 @@ export class Controller {
 		const {mode, typing} = this.state;
 		if (mode.kind === 'dialog') {
 			const {dialog} = mode;
-			const filled = dialog.onPaste?.(text);
+			const filled = dialog.onPaste?.(text, dialog.form);
 			if (filled) {
 				this.#ui.showForm(filled);
 			} else {
 				this.#changeForm(dialog, pasteIntoForm(dialog.form, text));
 			}
 		} else if (mode.kind === 'page') {
-			this.#ui.set({mode: {...mode, typing: insertText(mode.typing ?? fieldOf(''), text)}});
+			this.#findInPage(mode, insertText(mode.typing ?? fieldOf(''), text));
 		} else if (typing) {
 			this.#typeFilter(insertText(typing, text));
 		} else {
@@ -221,8 +226,7 @@ export class Controller {
 			} else if (name === 'return') {
 				this.#ui.set({mode: {...mode, typing: undefined}});
 			} else {
-				const field = editField(typing, name) ?? typing;
-				this.#ui.set({mode: {...mode, typing: field, find: field.text, top: 0}});
+				this.#findInPage(mode, editField(typing, name) ?? typing);
 			}
 
 			return;
@@ -238,9 +242,13 @@ export class Controller {
 		} else if (command === 'plain-text' && page === 'log') {
 			const lines = this.state.log.map(message => logLine(message));
 			this.#ui.run(() => this.#ui.host.showPlain(lines));
-		} else {
+		} else if (command && closesPage.has(command)) {
 			this.#ui.close();
 		}
+	}
+
+	#findInPage(mode: Extract<Mode, {kind: 'page'}>, typing: Field): void {
+		this.#ui.set({mode: {...mode, typing, find: typing.text, top: 0}});
 	}
 
 	// Dialogs

@@ -11,15 +11,16 @@ import {bannerLines, EmptyList, headerLine, tabsLayout} from './header.tsx';
 import {helpLines} from './help.ts';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
 import {footerKeys, keyPresses, type Command, type FooterKey} from './keys.ts';
-import {columnWidths, rowHeights, smallest} from './layout.ts';
-import {listWindow} from './list-view.ts';
+import {roomy, rowHeights, scrollThumb, smallest} from './layout.ts';
+import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
-import type {Mode} from './mode.ts';
+import {details, list, type Mode} from './mode.ts';
+import type {Form} from './form.ts';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
 import {fitLine, Lines, LineView, span, type Line} from './spans.tsx';
 import {amount, reason, stateWords} from '../text/status-words.ts';
 import {fieldSpans} from './text-field.tsx';
-import {ThemeContext, type Theme} from './theme.ts';
+import {dimmedTheme, ThemeContext, useTheme, type Theme} from './theme.ts';
 import {TooSmall} from './too-small.tsx';
 import type {Host, ScreenState} from './ui-store.ts';
 import {useRedraw} from './use-redraw.ts';
@@ -144,11 +145,11 @@ export function Dashboard({
 			controller.press('M');
 		}
 	}, [controller, mouse]);
-	const {list} = rowHeights(height, frame.snapshot.downloads.length, bannerCount(frame));
+	const {list: listRows} = rowHeights(height, frame.snapshot.downloads.length, bannerCount(frame));
 	const lastTop = scrollableLines(screen);
 	useEffect(() => {
-		controller.setViewport({rows: Math.max(1, list), page: height - 2, lastTop});
-	}, [controller, list, height, lastTop]);
+		controller.setViewport({rows: Math.max(1, listRows), page: height - 2, lastTop});
+	}, [controller, listRows, height, lastTop]);
 
 	return (
 		<ThemeContext.Provider value={theme}>
@@ -175,9 +176,29 @@ function View(screen: Screen) {
 			return <WholeDetails {...screen} />;
 		case 'page':
 			return <Page {...screen} mode={mode} />;
-		default:
-			return <DialogView {...screen} form={mode.dialog.form} />;
+		default: {
+			const {form} = mode.dialog;
+			const {fillsScreen} = dialogLayout(form, screen);
+			return fillsScreen ? <DialogView {...screen} form={form} /> : <OverBase {...screen} form={form} />;
+		}
 	}
+}
+
+/** A dialog over the dimmed list or details. */
+function OverBase({form, ...screen}: Screen & {readonly form: Form}) {
+	const dimmed = dimmedTheme(useTheme());
+	const {state, width, height} = screen;
+	const below = {...screen, state: {...state, mode: state.isInDetails ? details : list}};
+	return (
+		<Box width={width} height={height}>
+			<ThemeContext.Provider value={dimmed}>
+				{state.isInDetails ? <WholeDetails {...below} /> : <List {...below} />}
+			</ThemeContext.Provider>
+			<Box position="absolute" width={width} height={height}>
+				<DialogView {...screen} form={form} />
+			</Box>
+		</Box>
+	);
 }
 
 function List({frame, state, width, height, ascii}: Screen) {
@@ -187,12 +208,14 @@ function List({frame, state, width, height, ascii}: Screen) {
 	const {downloads, index, top} = listWindow(snapshot.downloads, state, visible);
 	const selected = downloads[index];
 	const place = {width, ascii};
-	const columns = useMemo(() => columnWidths(width), [width]);
+	const placeWords = placeOf(index, downloads.length, visible);
+	const hasScrollbar = downloads.length > visible;
+	const queue = useMemo(() => queueOf(snapshot.downloads), [snapshot.downloads]);
 	return (
 		<Box flexDirection="column" width={width} height={height}>
 			<LineView line={headerLine(frame, place)} />
 			{layout.tabs ? (
-				<LineView line={tabsLayout(snapshot, state.view, downloads.length, place).line} />
+				<LineView line={tabsLayout(snapshot, state.view, downloads.length, placeWords, place).line} />
 			) : null}
 			<LineView line={[span((ascii ? '-' : '─').repeat(width), 'rule')]} />
 			<Lines lines={bannerLines(snapshot.banners.slice(0, 2), place)} />
@@ -200,15 +223,31 @@ function List({frame, state, width, height, ascii}: Screen) {
 				{downloads.length === 0 ? (
 					<EmptyList {...place} origin={snapshot.origin} height={layout.list} view={state.view} />
 				) : (
-					<DownloadTable
-						downloads={downloads.slice(top, top + visible)}
-						selected={selected?.id}
-						marks={state.marks}
-						columns={columns}
-						headings={layout.headings}
-						ascii={ascii}
-						now={now}
-					/>
+					<Box>
+						<Box flexDirection="column" width={width - (hasScrollbar ? 1 : 0)}>
+							<DownloadTable
+								downloads={downloads.slice(top, top + visible)}
+								selected={selected?.id}
+								marks={state.marks}
+								width={width - (hasScrollbar ? 1 : 0)}
+								longestName={longestName(width, downloads)}
+								headings={layout.headings}
+								ascii={ascii}
+								now={now}
+								queue={queue}
+							/>
+						</Box>
+						{hasScrollbar ? (
+							<Box flexDirection="column" width={1}>
+								<Lines
+									lines={[
+										...(layout.headings ? [[]] : []),
+										...scrollbarLines(top, visible, downloads.length, ascii),
+									]}
+								/>
+							</Box>
+						) : null}
+					</Box>
 				)}
 			</Box>
 			{layout.details > 0 ? (
@@ -238,17 +277,41 @@ function List({frame, state, width, height, ascii}: Screen) {
 	);
 }
 
+/** `412/1000`; empty if the whole list is on the screen. */
+function placeOf(index: number, count: number, visible: number): string {
+	return count > visible ? `${index + 1}/${count}` : '';
+}
+
+function scrollbarLines(top: number, visible: number, count: number, ascii: boolean): Line[] {
+	const {start, length} = scrollThumb(top, visible, count);
+	return Array.from({length: visible}, (_, row) =>
+		row >= start && row < start + length ? [span(ascii ? '#' : '▐', 'label')] : [],
+	);
+}
+
+/** Cells of the longest name, where the screen has room for it. */
+function longestName(width: number, downloads: readonly Download[]): number {
+	return width < roomy ? 0 : downloads.reduce((most, {name}) => Math.max(most, cellsOf(cleanText(name))), 0);
+}
+
 function WholeDetails(screen: Screen) {
 	const {frame, state, width, height, ascii} = screen;
 	const {downloads, index} = listWindow(frame.snapshot.downloads, state, 1);
 	const selected = downloads[index];
 	const lines = selected ? detailLines(screen, selected) : [];
-	const top = Math.min(state.scrolled, Math.max(0, lines.length - height + 3));
+	const room = height - 3;
+	const top = Math.min(state.scrolled, Math.max(0, lines.length - room));
+	const visible = lines.slice(top, top + room);
+	const hidden = lines.length - top - room;
+	if (hidden > 0) {
+		visible.splice(-1, 1, [span(` ${ascii ? 'down:' : '↓'} ${hidden + 1} more lines`, 'label')]);
+	}
+
 	return (
 		<Box flexDirection="column" width={width} height={height}>
 			<LineView line={headerLine(frame, screen)} />
-			<Box flexDirection="column" height={height - 3} overflowY="hidden">
-				<Lines lines={lines.slice(top, top + height - 3)} />
+			<Box flexDirection="column" height={room} overflowY="hidden">
+				<Lines lines={visible} />
 			</Box>
 			<Bottom
 				width={width}
@@ -298,14 +361,13 @@ function Page({state, width, height, ascii, mode}: Screen & {mode: Extract<Mode,
 }
 
 function textOfPage(place: Place, {log}: ScreenState, {page, find}: Extract<Mode, {kind: 'page'}>): string[] {
-	if (page === 'help') {
-		return helpLines(place, find);
-	}
-
-	const lines = log
-		.map(message => logLine(message))
-		.filter(line => line.toLowerCase().includes(find.toLowerCase()))
-		.flatMap(line => wrapped(line, place.width - 2));
+	const lines =
+		page === 'help'
+			? helpLines(place, find)
+			: log
+					.map(message => logLine(message, place.ascii))
+					.filter(line => line.toLowerCase().includes(find.toLowerCase()))
+					.flatMap(line => wrapped(line, place.width - 2));
 	return lines.length === 0 ? [find === '' ? 'No messages yet.' : 'Nothing found.'] : lines;
 }
 
@@ -338,12 +400,25 @@ type BottomProps = {
 /** Status line and keys. */
 function Bottom(props: BottomProps) {
 	const {state, selected, width, ascii} = props;
+	const footer = state.typing
+		? typingHint(ascii)
+		: footerLine(footerKeys(width, footerWords(state.mode, selected)));
 	return (
 		<>
 			<LineView line={fitLine(statusLine(props), width, ascii)} />
-			<LineView line={footerLine(footerKeys(width, footerWords(state.mode, selected)))} />
+			<LineView line={footer} />
 		</>
 	);
+}
+
+/** The keys while a filter is typed: letters are text. */
+function typingHint(ascii: boolean): Line {
+	const move = '↑↓';
+	return footerLine([
+		{shown: 'Enter', word: 'keep'},
+		{shown: 'Esc', word: 'clear'},
+		{shown: ascii ? plainArrows(move) : move, word: 'move'},
+	]);
 }
 
 /** The filter being typed, the newest message, the marks, or where no details are seen the selected row's state. */
@@ -375,7 +450,7 @@ function stateLine(download: Download, now: number, width: number, ascii: boolea
 	return `${fitName(cleanText(download.name), room, {ascii})}: ${words}`;
 }
 
-function footerLine(keys: readonly FooterKey[]): Line {
+function footerLine(keys: ReadonlyArray<Pick<FooterKey, 'shown' | 'word'>>): Line {
 	return [
 		span(' '),
 		...keys.flatMap(({shown, word}, index) => [
@@ -404,7 +479,6 @@ function footerWords(mode: Mode, selected: Download | undefined): Partial<Record
 		resume:
 			isStopped || status === 'waiting' || isPageForFile ? (status === 'paused' ? 'resume' : 'retry') : false,
 		'new-url': isPageForFile || (status === 'failed' && error && hasExpired(error)) ? 'new link' : false,
-		remove: isComplete ? 'remove' : 'cancel',
 	};
 }
 
@@ -428,13 +502,16 @@ function targetsOf({frame, state, width, height, ascii}: Screen): Targets {
 	const layout = rowHeights(height, snapshot.downloads.length, bannerCount(frame));
 	const visible = Math.max(1, layout.list);
 	const {downloads, index, top} = listWindow(snapshot.downloads, state, visible);
-	const footer = {row: height - 1, keys: footerKeys(width, footerWords(mode, downloads[index]))};
+	const footer = state.typing
+		? undefined
+		: {row: height - 1, keys: footerKeys(width, footerWords(mode, downloads[index]))};
 	if (mode.kind === 'details') {
 		return {...nothing, footer};
 	}
 
 	const first = 2 + (layout.tabs ? 1 : 0) + bannerCount(frame) + (layout.headings ? 1 : 0);
-	const {places} = tabsLayout(snapshot, state.view, downloads.length, {width, ascii});
+	const placeWords = placeOf(index, downloads.length, visible);
+	const {places} = tabsLayout(snapshot, state.view, downloads.length, placeWords, {width, ascii});
 	return {
 		list: {row: first, count: Math.min(visible, downloads.length - top)},
 		tabs: layout.tabs ? {row: 1, places} : undefined,

@@ -45,11 +45,12 @@ export function dockedLines(props: DetailsProps): Line[] {
 	return [
 		title,
 		...[
-			labelled('Have', haveLine(download)),
+			streamFact(props),
 			{head: [span(' '), ...bar], text: ''},
+			labelled('Have', haveLine(download)),
 			...playerFacts(download, 1, ascii),
+			...errorFacts(download),
 			labelled('Conns', connectionsLine(download)),
-			labelled('Error', errorLine(download)),
 		].flatMap(fact => oneLine(fact, width, ascii)),
 	].slice(0, height);
 }
@@ -101,27 +102,37 @@ function titleLine({download, width, now, ascii}: DetailsProps): Line {
 
 function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLine): Line[] {
 	const {download, width, ascii} = props;
-	const {streamUrl, url} = download;
+	const {url} = download;
 	const shownUrl = maskUrl(url, ascii ? '***' : '•••');
 	const substitute = substituteOf(download)?.words;
-	const keys = (text: string): Line => (width >= 78 ? [span(text, 'label')] : []);
-	const room = width - 1 - (width >= 78 ? 18 : 0);
-	const withKeys = ({head}: Fact, text: string): Fact => ({
-		head: spread(fitLine(head, room, ascii), keys(text), width - 1),
-		text: '',
-	});
 	return [
-		withKeys(linked('Stream', streamUrl, streamUrl), 'c copy  o play'),
+		streamFact(props),
 		// A link would reveal the masked part.
-		withKeys(linked('Source', cleanText(shownUrl), shownUrl === url ? url : undefined), 'C copy  U change'),
+		withKeys(
+			linked('Source', cleanText(shownUrl), shownUrl === url ? url : undefined),
+			'C copy  U change',
+			props,
+		),
 		labelled('File', fileLine(download, width - labelCells - 1)),
 		...(substitute === undefined ? [] : [labelled('Note', `this is ${substitute}`)]),
 		labelled('Have', haveLine(download)),
 		speedFact(props),
 		labelled('Conns', connectionsLine(download)),
 		...playerFacts(download, maxPlayers, ascii),
-		labelled('Error', errorLine(download)),
+		...errorFacts(download),
 	].flatMap(fact => toLines(fact, width, ascii));
+}
+
+function streamFact(props: DetailsProps): Fact {
+	const {streamUrl} = props.download;
+	return withKeys(linked('Stream', streamUrl, streamUrl), 'c copy  o play', props);
+}
+
+/** Keys at the end of the line, where there is room. */
+function withKeys({head}: Fact, keys: string, {width, ascii}: DetailsProps): Fact {
+	const hasRoom = width >= 78;
+	const fitted = fitLine(head, width - 1 - (hasRoom ? 18 : 0), ascii);
+	return {head: spread(fitted, hasRoom ? [span(keys, 'label')] : [], width - 1), text: ''};
 }
 
 function labelled(label: string, text: string): Fact {
@@ -260,13 +271,16 @@ function describePlayer({name, offset, ready, blocked, connected}: Player, size:
 	return `${cleanText(name)}  reads at ${formatBytes(offset)}${place}, ${state}`;
 }
 
-function errorLine(download: Download): string {
+/** The error in the way, or the last one; nothing if there was none. */
+function errorFacts(download: Download): Fact[] {
 	const {error, lastError} = download;
 	if (error) {
-		return reason(download) ?? error.message;
+		return [labelled('Error', reason(download) ?? error.message)];
 	}
 
-	return lastError ? `none now (${clock(lastError.at)} ${lastError.message})` : 'none';
+	return lastError
+		? [labelled('Error', `last at ${clock(lastError.at)}: ${lastError.message}, recovered`)]
+		: [];
 }
 
 function clock(milliseconds: number): string {

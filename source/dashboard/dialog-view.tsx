@@ -3,7 +3,7 @@ import {Box} from 'ink';
 import {maskUrl} from '../text/mask-url.ts';
 import {cellsOf, cleanText, fitText, graphemesOf} from '../text/clean-text.ts';
 import {fieldsOf, type ChoiceItem, type Form, type Item, type TextItem} from './form.ts';
-import {fitLine, lineCells, Lines, span, type Line, type Span} from './spans.tsx';
+import {fitLine, lineCells, Lines, selectedLine, span, type Line, type Span} from './spans.tsx';
 import {fieldSpans, withDots} from './text-field.tsx';
 
 /** The screen. */
@@ -22,6 +22,8 @@ export type DialogLayout = {
 	readonly top: number;
 	readonly left: number;
 	readonly buttons: readonly ButtonPlace[];
+	/** Too small a screen for anything below the dialog. */
+	readonly fillsScreen: boolean;
 };
 
 const labelCells = 9;
@@ -83,6 +85,7 @@ export function dialogLayout(asked: Form, place: Place): DialogLayout {
 		lines,
 		top,
 		left,
+		fillsScreen,
 		buttons: buttons.places.map(({name, row, left: start, right}) => ({
 			name,
 			row: top + 1 + body.length + row,
@@ -197,14 +200,14 @@ type Buttons = {readonly lines: readonly Line[]; readonly places: readonly Butto
 function buttonLines(form: Form, cells: number, {height, ascii}: Place): Buttons {
 	const isColumn = form.isColumn === true && form.buttons.length <= height - 2;
 	const first = fieldsOf(form).length;
-	const all = form.buttons.map(({name, label}, index) => {
+	const all = form.buttons.map(({name, label, key}, index) => {
 		const isFocused = first + index === form.focus;
 		const text = form.isColumn ? ` ${label} ` : `[ ${label} ]`;
 		return {
 			name,
 			spans: [
 				span(isFocused ? (ascii ? '>' : focusMark) : ' ', 'strong'),
-				span(text, isFocused ? 'selected' : 'plain'),
+				...(isFocused ? selectedLine(withKey(text, key)) : withKey(text, key)),
 			],
 			cells: 1 + cellsOf(text),
 		};
@@ -228,6 +231,14 @@ function buttonLines(form: Form, cells: number, {height, ascii}: Place): Buttons
 	}
 
 	return {lines, places};
+}
+
+/** Marks the first letter of the text that is the key. */
+function withKey(text: string, key: string | undefined): Line {
+	const at = key === undefined ? -1 : text.toLowerCase().indexOf(key.toLowerCase());
+	return at === -1
+		? [span(text)]
+		: [span(text.slice(0, at)), span(text.slice(at, at + 1), 'key'), span(text.slice(at + 1))];
 }
 
 /** Wraps at blanks, and inside words longer than a line. */

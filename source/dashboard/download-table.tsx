@@ -4,20 +4,33 @@ import {createContext, useContext, useMemo, type PropsWithChildren} from 'react'
 import type {Download, DownloadId} from '../downstream.ts';
 import {barSpans} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName, fitStart, padText} from '../text/clean-text.ts';
-import {formatBytes, formatDuration, formatPercent} from '../text/format.ts';
-import type {Columns} from './layout.ts';
-import {LineView, lineCells, span, type Line} from './spans.tsx';
-import {connectedPlayers, reason, secondsLeft, stateWords} from '../text/status-words.ts';
+import {formatBytes, formatDuration, formatPercent, formatSpeed, ordinal} from '../text/format.ts';
+import {hintFor} from '../text/hints.ts';
+import {columnWidths, type Columns} from './layout.ts';
+import {LineView, lineCells, sliceLine, span, type Line, type Span} from './spans.tsx';
+import {
+	connectedPlayers,
+	queueReason,
+	retryWords,
+	secondsLeft,
+	shortReason,
+	stateWords,
+} from '../text/status-words.ts';
+import type {Queue} from './list-view.ts';
+import type {Role} from './theme.ts';
 
 export type DownloadTableProps = {
 	/** The visible ones. */
 	readonly downloads: readonly Download[];
 	readonly selected: DownloadId | undefined;
 	readonly marks: ReadonlySet<DownloadId>;
-	readonly columns: Columns;
+	readonly width: number;
+	/** In cells. */
+	readonly longestName: number;
 	readonly headings: boolean;
 	readonly ascii: boolean;
 	readonly now: number;
+	readonly queue: Queue;
 };
 
 type Column = {
@@ -25,10 +38,11 @@ type Column = {
 	readonly width: number;
 	readonly heading: string;
 	readonly align: 'left' | 'right';
-	readonly line: (download: Download, width: number, props: DownloadTableProps) => Line;
+	readonly line: (download: Download, width: number, props: Row) => Line;
 };
 
-type Shown = DownloadTableProps & {readonly shown: readonly Column[]};
+type Row = DownloadTableProps & {readonly columns: Columns};
+type Shown = Row & {readonly shown: readonly Column[]};
 
 const TableContext = createContext<Shown | undefined>(undefined);
 
@@ -37,7 +51,8 @@ const TableContext = createContext<Shown | undefined>(undefined);
  * So the values are row numbers, padded to the column's width, and the cells look up their download.
  */
 export function DownloadTable(props: DownloadTableProps) {
-	const {downloads, columns} = props;
+	const {downloads, width, longestName} = props;
+	const columns = useMemo(() => columnWidths(width, longestName), [width, longestName]);
 	const shown = useMemo(() => tableColumns(columns), [columns]);
 	const rows = useMemo(
 		() =>
@@ -48,7 +63,7 @@ export function DownloadTable(props: DownloadTableProps) {
 		[downloads.length, shown],
 	);
 	return (
-		<TableContext.Provider value={{...props, shown}}>
+		<TableContext.Provider value={{...props, columns, shown}}>
 			<Table
 				data={rows}
 				columns={shown.map(({key}) => key)}
@@ -73,28 +88,35 @@ function Heading({column = 0}: PropsWithChildren<{column?: number}>) {
 	}
 
 	const {heading, width, align} = shown[column]!;
-	return (
-		<LineView line={[span(padText(align === 'left' ? heading : `${heading} `, width, {align}), 'label')]} />
-	);
+	return <LineView line={[span(padText(heading, width, {align}), 'label')]} />;
 }
 
 function Cell({column, children}: CellProps) {
 	const {shown, ...props} = useContext(TableContext)!;
 	const place = typeof children === 'string' ? Number.parseInt(children, 10) : NaN;
 	const download = props.downloads[place];
-	const {key, width, align, line} = shown[column]!;
+	const {width, align, line} = shown[column]!;
 	if (!download) {
 		return null;
 	}
 
-	const pieces = line(download, width, props);
+	const isName = column === 0;
+	const words = isName ? undefined : wordsLine(download, props);
+	// The name's column comes first.
+	const pieces = words
+		? sliceLine(words, startOf(shown, column) - shown[0]!.width, width)
+		: line(download, width, props);
 	const blanks = span(' '.repeat(Math.max(0, width - lineCells(pieces))));
-	const padded = align === 'left' ? [...pieces, blanks] : [blanks, ...pieces];
+	const padded = align === 'left' || words ? [...pieces, blanks] : [blanks, ...pieces];
 	// An inverse bar would show missing bytes as present ones.
-	return download.id === props.selected && key !== 'r' ? (
-		<LineView line={[span(padded.map(({text}) => text).join(''), 'selected')]} />
-	) : (
-		<LineView line={padded} />
+	return (
+		<LineView
+			line={
+				download.id === props.selected
+					? padded.map(piece => (isBar(piece) ? piece : {...piece, isSelected: true}))
+					: padded
+			}
+		/>
 	);
 }
 
@@ -111,7 +133,7 @@ function tableColumns(columns: Columns): Column[] {
 	return all.filter(({width}) => width > 0);
 }
 
-function nameCell(download: Download, width: number, props: DownloadTableProps): Line {
+function nameCell(download: Download, width: number, props: Row): Line {
 	const {selected, marks, ascii, now, columns} = props;
 	const hasHiddenPlayers = columns.players === 0 && connectedPlayers(download) > 0;
 	const {symbol, tone} = stateWords(download, now, ascii);
@@ -125,35 +147,98 @@ function nameCell(download: Download, width: number, props: DownloadTableProps):
 	];
 }
 
-/** Drops the server's name and keeps the key with its hint: the details name the server. */
-function fitReason(why: string, cells: number, ascii: boolean): string {
-	const short = cleanText(why).replace(/^[\w-]+(?:\.[\w-]+)+(?:: | is )| from [^\s:]+(?::\d+)?(?=:)/, '');
-	const [key = ''] = /\w = [^.]+$/.exec(short) ?? [];
-	if (key === '' || cellsOf(short) <= cells) {
-		return fitStart(short, cells, {ascii});
+/** Bar, share and gaps before the words of a row. */
+const barCells = 5;
+const shareCells = 8;
+const wordsStart = barCells + shareCells + 2;
+
+/**
+ * A row that does not run tells why, and what helps, in the room of its figures. Undefined for a row with figures.
+ */
+function wordsLine(download: Download, props: Row): Line | undefined {
+	const {ascii, now, columns, queue} = props;
+	const {size, present, status, error} = download;
+	const {tone} = stateWords(download, now, ascii);
+	const found = rowWords(download, now, queue);
+	if (!found) {
+		return undefined;
 	}
 
-	const room = cells - key.length - 1;
-	return room < 8
-		? fitStart(key, cells, {ascii})
-		: `${fitStart(short.slice(0, -key.length), room, {ascii})} ${key}`;
+	const cells = columns.ranges + columns.players + columns.done + columns.speed + columns.left;
+	const hasBar = cells >= 44 && (present > 0 || status !== 'queued');
+	const share = size === null ? formatBytes(present) : formatPercent(present, size);
+	const start: Line = hasBar
+		? [
+				...(size === null ? [span(' '.repeat(barCells))] : barSpans(download, barCells, ascii)),
+				span(share.padStart(shareCells)),
+				span('  '),
+			]
+		: [];
+	const action = cells >= 34 ? found.action : '';
+	const room = cells - (hasBar ? wordsStart : 0) - (action === '' ? 0 : action.length + 2);
+	const fitting = found.texts.find(text => cellsOf(text) <= room) ?? found.texts.at(-1)!;
+	const words = fitStart(cleanText(fitting), room, {ascii});
+	return action === ''
+		? [...start, span(words, tone)]
+		: [...start, span(padText(words, room + 2, {ascii}), tone), span(action, error ? 'strong' : tone)];
 }
 
-function rangesCell(download: Download, width: number, {ascii, now}: DownloadTableProps): Line {
+type RowWords = {
+	/** Longest first. */
+	readonly texts: readonly string[];
+	/** The key that helps, or the time of the next try. */
+	readonly action: string;
+};
+
+function rowWords(download: Download, now: number, queue: Queue): RowWords | undefined {
+	const {error, status, hostCeiling} = download;
+	if (status === 'queued') {
+		const place = queue.get(download.id);
+		return place === undefined
+			? undefined
+			: {
+					texts: hostCeiling
+						? [queueReason(download)!, 'queued']
+						: [`queued, ${ordinal(place)} of ${queue.size}`, 'queued'],
+					action: '',
+				};
+	}
+
+	return error && (status === 'failed' || status === 'waiting')
+		? {
+				texts: [withoutServer(error.message), shortReason(error)],
+				action: status === 'failed' ? (hintFor(error, 'dashboard') ?? '') : retryWords(download, now),
+			}
+		: undefined;
+}
+
+/** The details name the server. */
+function withoutServer(message: string): string {
+	return message.replace(/^[\w-]+(?:\.[\w-]+)+(?:: | is )| from [^\s:]+(?::\d+)?(?=:)/, '');
+}
+
+const barRoles: ReadonlySet<Role> = new Set(['have', 'rest', 'missing', 'head', 'player']);
+
+function isBar({role}: Span): boolean {
+	return role !== undefined && barRoles.has(role);
+}
+
+function startOf(shown: readonly Column[], column: number): number {
+	return shown.slice(0, column).reduce((sum, {width}) => sum + width, 0);
+}
+
+function rangesCell(download: Download, width: number, {ascii}: DownloadTableProps): Line {
 	const {size, acceptsRanges, status} = download;
-	const {tone} = stateWords(download, now, ascii);
-	const why = reason(download);
 	if (size === null) {
-		const words = acceptsRanges === null ? '' : width > 12 ? 'size unknown' : 'no size';
-		return [why === undefined ? span(words, 'label') : span(fitReason(why, width - 1, ascii), tone)];
+		return [span(acceptsRanges === null ? '' : width > 12 ? 'size unknown' : 'no size', 'label')];
 	}
 
-	if (why !== undefined && width >= 24) {
-		return [...barSpans(download, 6, ascii), span('  '), span(fitReason(why, width - 9, ascii), tone)];
+	if (status === 'complete') {
+		return [span((ascii ? '=' : '━').repeat(width - 1), 'rest')];
 	}
 
-	if (acceptsRanges === false && status !== 'complete' && width >= 24) {
-		return [...barSpans(download, width - 13, ascii), span(' cannot seek', 'label')];
+	if (acceptsRanges === false && width >= 24) {
+		return [...barSpans(download, width - 12, ascii), span(' no seeking', 'label')];
 	}
 
 	return barSpans(download, width - 1, ascii);
@@ -170,10 +255,18 @@ function doneCell({present, size}: Download): Line {
 
 function speedCell(download: Download, _width: number, {ascii, now}: DownloadTableProps): Line {
 	const {word, tone} = stateWords(download, now, ascii);
-	return [span(word, tone === 'active' ? 'plain' : tone)];
+	// Players keep a paused download going.
+	const shown =
+		download.status === 'paused' && download.bytesPerSecond > 0 ? formatSpeed(download.bytesPerSecond) : word;
+	return [span(shown, tone === 'active' ? 'plain' : tone)];
 }
 
 function leftCell(download: Download, _width: number, {ascii}: DownloadTableProps): Line {
-	const text = download.status === 'active' ? formatDuration(secondsLeft(download)) : '';
+	const {status, bytesPerSecond} = download;
+	if (status === 'paused' && bytesPerSecond > 0) {
+		return [span('paused')];
+	}
+
+	const text = status === 'active' ? formatDuration(secondsLeft(download)) : '';
 	return [span(ascii ? text.replace('–', '-') : text)];
 }

@@ -33,7 +33,12 @@ export type NoteItem = {
 
 export type Item = TextItem | ChoiceItem | NoteItem;
 
-export type Button = {readonly name: string; readonly label: string};
+export type Button = {
+	readonly name: string;
+	readonly label: string;
+	/** Presses the button while no text field has the focus: a letter of the label, never one of h, j, k, l. */
+	readonly key?: string;
+};
 
 export type Form = {
 	readonly title: string;
@@ -41,7 +46,6 @@ export type Form = {
 	readonly items: readonly Item[];
 	/** Fields off the screen. They keep their text, and it still counts. */
 	readonly hidden?: readonly TextItem[];
-	/** The capital letter of a label presses the button while no text field has the focus. */
 	readonly buttons: readonly Button[];
 	/** Index over fields and choices first, then buttons. */
 	readonly focus: number;
@@ -75,6 +79,9 @@ export function focused(form: Form): TextItem | ChoiceItem | undefined {
 	return fieldsOf(form)[form.focus];
 }
 
+/** Letters that move wherever no text is typed. */
+const movements: Readonly<Record<string, string>> = {h: 'left', j: 'down', k: 'up', l: 'right'};
+
 /** Undefined for a key without a meaning in this form. */
 export function pressForm(form: Form, key: string): FormAction | undefined {
 	if (key === 'escape' || key === 'ctrl+c') {
@@ -82,11 +89,12 @@ export function pressForm(form: Form, key: string): FormAction | undefined {
 	}
 
 	const item = focused(form);
-	if (key === 'tab' || key === 'down') {
+	const name = item?.kind === 'text' ? key : (movements[key] ?? key);
+	if (name === 'tab' || name === 'down') {
 		return moved(form, 1);
 	}
 
-	if (key === 'shift+tab' || key === 'up') {
+	if (name === 'shift+tab' || name === 'up') {
 		return moved(form, -1);
 	}
 
@@ -99,9 +107,9 @@ export function pressForm(form: Form, key: string): FormAction | undefined {
 		return field && {kind: 'changed', form: withItem(form, {...item, field})};
 	}
 
-	if (item && (key === 'left' || key === 'right' || key === ' ')) {
+	if (item && (name === 'left' || name === 'right' || name === ' ')) {
 		const {length} = item.options;
-		const chosen = (item.chosen + (key === 'left' ? length - 1 : 1)) % length;
+		const chosen = (item.chosen + (name === 'left' ? length - 1 : 1)) % length;
 		return {kind: 'changed', form: withItem(form, {...item, chosen})};
 	}
 
@@ -110,12 +118,13 @@ export function pressForm(form: Form, key: string): FormAction | undefined {
 		return {kind: 'pressed', button: form.buttons[index]!.name};
 	}
 
-	if (key === 'left' || key === 'right') {
-		return moved(form, key === 'left' ? -1 : 1);
+	if (name === 'left' || name === 'right') {
+		return moved(form, name === 'left' ? -1 : 1);
 	}
 
-	const byLetter = form.buttons.find(({label}) => letterOf(label) === key.toLowerCase());
-	return byLetter && {kind: 'pressed', button: byLetter.name};
+	// A capital key needs Shift; for the others it does not matter.
+	const byKey = form.buttons.find(button => button.key === key || button.key === key.toLowerCase());
+	return byKey && {kind: 'pressed', button: byKey.name};
 }
 
 /** Pastes into the focused field, or into the first one while a button or choice has the focus. */
@@ -145,10 +154,6 @@ export function withLabel(form: Form, name: string, label: string): Form {
 		...form,
 		buttons: form.buttons.map(button => (button.name === name ? {...button, label} : button)),
 	};
-}
-
-function letterOf(label: string): string | undefined {
-	return /\p{Lu}/u.exec(label)?.[0].toLowerCase();
 }
 
 /** All text fields, hidden ones included. */

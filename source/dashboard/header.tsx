@@ -4,7 +4,7 @@ import type {Snapshot} from '../downstream.ts';
 import {cellsOf, cleanText} from '../text/clean-text.ts';
 import {wrapped} from './dialog-view.tsx';
 import {formatBytes, formatSpeed} from '../text/format.ts';
-import {isInTab, sortKeys, tabs, type ListView} from './list-view.ts';
+import {isInTab, shownTabs, sortKeys, tabs, type ListView} from './list-view.ts';
 import type {Frame} from './snapshot-feed.ts';
 import {fitLine, lineCells, Lines, span, spread, type Line} from './spans.tsx';
 import {sparkline} from './sparkline.ts';
@@ -58,27 +58,34 @@ export function tabsLayout(
 	{downloads}: Snapshot,
 	view: ListView,
 	shown: number,
+	/** Such as `412/1000`; empty if the whole list is on the screen. */
+	place: string,
 	{width, ascii}: Width,
 ): TabsLayout {
 	const places: Array<readonly [number, number]> = [];
 	const line: Array<Line[number]> = [];
 	let left = 1;
+	const visible = shownTabs(downloads, view.tab);
 	for (const [index, {name}] of tabs.entries()) {
+		if (!visible.includes(index)) {
+			places.push([-1, -1]);
+			continue;
+		}
+
 		const count = downloads.filter(download => isInTab(download, index)).length;
 		const text = `${index + 1} ${name} ${count}`;
 		const isCurrent = index === view.tab;
-		line.push(span(isCurrent ? '[' : ' ', 'strong'), span(text, isCurrent ? 'strong' : 'label'));
-		line.push(span(isCurrent ? ']' : ' ', 'strong'));
+		line.push(isCurrent ? span(`[${text}]`, 'selected') : span(` ${text} `, 'label'));
 		places.push([left - 1, left + text.length + 1]);
 		left += text.length + 2;
 	}
 
-	const sort = `sort: ${sortKeys[view.sort]!.name}${view.isReversed ? ', reversed' : ''}`;
+	const sort = `${place === '' ? '' : `${place}  `}by: ${sortKeys[view.sort]!.name}${view.isReversed ? ', reversed' : ''}`;
 	const right =
 		view.filter === '' ? sort : `filter: ${cleanText(view.filter)} (${shown} of ${downloads.length})`;
-	const isFitting = left + cellsOf(right) + 1 <= width;
+	const fitting = [right, place].find(text => text !== '' && left + cellsOf(text) + 1 <= width);
 	return {
-		line: fitLine(isFitting ? spread(line, [span(right, 'label')], width) : line, width, ascii),
+		line: fitLine(fitting ? spread(line, [span(fitting, 'label')], width) : line, width, ascii),
 		places,
 	};
 }
@@ -99,7 +106,11 @@ export function EmptyList({origin, width, height, ascii, view}: EmptyListProps) 
 				`Then press c to copy its stream URL and open it in mpv, VLC or a browser while it downloads:   mpv ${url}`,
 				'From the shell:  npx downstream-tui URL     keys: ?    quit: q',
 			]
-		: [view.filter === '' ? 'None in this state; 1 shows all.' : 'Nothing fits the filter; Esc clears it.'];
+		: [
+				view.filter === ''
+					? `Nothing is ${tabs[view.tab]!.name}. 1 shows all.`
+					: 'No matches. Esc clears the filter.',
+			];
 	const margin = width < 71 ? 1 : 3;
 	const gap: Line[] = height < 12 ? [] : [[]];
 	const lines = paragraphs.flatMap(text => [

@@ -3,12 +3,16 @@ import {cellsOf, padText} from '../text/clean-text.ts';
 import {plainArrows, type Place} from './dialog-view.tsx';
 import {keyTable} from './keys.ts';
 
-/** Two columns if one would not fit and the screen is wide enough; the rest scrolls. */
+/** Nothing if no key fits the search. Two columns if one would not fit and the screen is wide enough; the rest scrolls. */
 export function helpLines({width, height, ascii}: Place, find: string): string[] {
 	const entries = keyTable
 		.map(({shown, help}) => `${(ascii ? plainArrows(shown) : shown).padEnd(8)} ${help}`)
 		.filter(entry => entry.toLowerCase().includes(find.toLowerCase()))
 		.map(entry => (ascii ? entry.replace('…', '-') : entry));
+	if (entries.length === 0) {
+		return [];
+	}
+
 	const signs = ascii
 		? [
 				...[

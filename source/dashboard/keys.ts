@@ -28,6 +28,8 @@ export type Command =
 	| 'mark-all'
 	| 'filter'
 	| 'tab'
+	| 'next-tab'
+	| 'previous-tab'
 	| 'sort'
 	| 'reverse'
 	| 'queue-up'
@@ -61,7 +63,7 @@ export const keyTable: readonly Entry[] = [
 	{command: 'pause', keys: ['p'], shown: 'p', help: 'pause or resume', footer: 'pause'},
 	{command: 'pause-all', keys: ['P'], shown: 'P', help: 'pause all, or resume all'},
 	{command: 'resume', keys: ['r'], shown: 'r', help: 'resume, or try again now', footer: 'resume'},
-	{command: 'remove', keys: ['x'], shown: 'x', help: 'cancel and remove', footer: 'cancel'},
+	{command: 'remove', keys: ['x', 'd', 'delete'], shown: 'x', help: 'remove', footer: 'remove'},
 	{command: 'undo', keys: ['u'], shown: 'u', help: 'undo the removal (for 10 s)'},
 	{command: 'export', keys: ['e'], shown: 'e', help: 'export the file', footer: 'export'},
 	{command: 'open-folder', keys: ['O'], shown: 'O', help: 'folder of the exported file'},
@@ -69,20 +71,22 @@ export const keyTable: readonly Entry[] = [
 	{command: 'copy-source', keys: ['C', 'Y'], shown: 'C', help: 'copy the source URL'},
 	{command: 'play', keys: ['o'], shown: 'o', help: 'play in mpv, VLC or other', footer: 'play'},
 	{command: 'plain-text', keys: ['v'], shown: 'v', help: 'URLs and path as plain text'},
-	{command: 'open', keys: ['return', 'right', 'l'], shown: 'Enter', help: 'details', footer: 'details'},
+	{command: 'open', keys: ['return', 'right', 'l', 'i'], shown: 'Enter', help: 'details', footer: 'details'},
 	{command: 'back', keys: ['escape', 'left', 'h'], shown: 'Esc', help: 'back; clear filter or marks'},
 	{command: 'mark', keys: [' '], shown: 'Space', help: 'mark', footer: 'mark'},
 	{command: 'mark-all', keys: ['*'], shown: '*', help: 'mark all shown, or none'},
 	{command: 'filter', keys: ['/'], shown: '/', help: 'filter by words', footer: 'filter'},
-	{command: 'tab', keys: ['1', '2', '3', '4', '5'], shown: '1…5', help: 'one state each, or all'},
+	{command: 'tab', keys: ['1', '2', '3', '4', '5', '6'], shown: '1…6', help: 'show all, or one state'},
+	{command: 'next-tab', keys: ['tab'], shown: 'Tab', help: 'next tab'},
+	{command: 'previous-tab', keys: ['shift+tab'], shown: 'Shift+Tab', help: 'previous tab'},
 	{command: 'sort', keys: ['s'], shown: 's', help: 'sort by', footer: 'sort'},
 	{command: 'reverse', keys: ['S'], shown: 'S', help: 'reverse the order'},
 	{command: 'queue-up', keys: ['K'], shown: 'K', help: 'earlier in the queue'},
 	{command: 'queue-down', keys: ['J'], shown: 'J', help: 'later in the queue'},
 	{command: 'up', keys: ['up', 'k'], shown: '↑ k', help: 'one up'},
 	{command: 'down', keys: ['down', 'j'], shown: '↓ j', help: 'one down'},
-	{command: 'page-up', keys: ['pageUp'], shown: 'PgUp', help: 'a page up'},
-	{command: 'page-down', keys: ['pageDown'], shown: 'PgDn', help: 'a page down'},
+	{command: 'page-up', keys: ['pageUp', 'ctrl+b'], shown: 'PgUp', help: 'a page up'},
+	{command: 'page-down', keys: ['pageDown', 'ctrl+f'], shown: 'PgDn', help: 'a page down'},
 	{command: 'half-up', keys: ['ctrl+u'], shown: 'Ctrl+U', help: 'half a page up'},
 	{command: 'half-down', keys: ['ctrl+d'], shown: 'Ctrl+D', help: 'half a page down'},
 	{command: 'first', keys: ['g', 'home'], shown: 'g Home', help: 'to the first'},
@@ -101,21 +105,26 @@ export const keyTable: readonly Entry[] = [
 	{command: 'quit', keys: ['q', 'ctrl+c'], shown: 'q', help: 'quit', footer: 'quit'},
 ];
 
-/** Splits one read into key presses. More than three different characters at once are a paste. */
+/** Typed text of this length may share a read on a slow line. */
+const typedLength = 12;
+
+/** Splits one read into key presses. A link, words or a long text at once are a paste. */
 export function keyPresses(input: string, key: Key): {names: string[]; pasted?: string} {
-	// Alt+d is not d: it may belong to the terminal or window manager. Ink reports a double Esc as Alt+Esc.
+	const special = specialName(key);
+	// Esc and a letter in one read look like Alt with the letter. No command uses Alt, so this is Esc; the letter was
+	// meant for the screen after it. Ink reports a double Esc as Alt+Esc.
 	if (key.meta && !key.escape) {
-		return {names: []};
+		return {names: special === undefined ? ['escape'] : []};
 	}
 
-	const special = specialName(key);
 	if (special !== undefined) {
 		return {names: [special]};
 	}
 
 	const characters = graphemesOf(input);
 	const areAlike = characters.every(character => character === characters[0]);
-	if (characters.length > 3 && !areAlike) {
+	const isText = characters.length > typedLength || /:\/\/|\S \S/.test(input);
+	if (characters.length > 3 && !areAlike && isText) {
 		return {names: [], pasted: input};
 	}
 

@@ -13,14 +13,30 @@ export type Columns = {
 export const rowPrefix = 4;
 export const smallest = {columns: 40, rows: 8};
 
-/** A narrow screen drops time left, then players, then speed; the bar takes the rest, at least 8 cells. */
-export function columnWidths(width: number): Columns {
+/** From this width, names have the room they need. */
+export const roomy = 140;
+const longestName = 70;
+
+/**
+ * A narrow screen drops time left, then players, then speed; the bar takes the rest, at least 8 cells. `name` is the
+ * longest name in cells.
+ */
+export function columnWidths(width: number, name = 0): Columns {
 	const left = width >= 72 ? 9 : 0;
 	const players = width >= 68 ? 4 : 0;
 	const speed = width >= 52 ? 12 : 0;
 	const done = 8;
-	const name = rowPrefix + Math.min(40, Math.max(16, Math.round(width / 3))) + 1;
-	return {name, players, done, speed, left, ranges: width - name - players - done - speed - left};
+	const usual = Math.min(40, Math.max(16, Math.round(width / 3)));
+	const wanted = width < roomy ? 0 : Math.min(longestName, name);
+	const nameColumn = rowPrefix + Math.max(usual, wanted) + 1;
+	return {
+		name: nameColumn,
+		players,
+		done,
+		speed,
+		left,
+		ranges: width - nameColumn - players - done - speed - left,
+	};
 }
 
 export type Rows = {
@@ -39,6 +55,13 @@ export function rowHeights(height: number, downloads: number, banners: number): 
 	const fixed = 4 + (tabs ? 1 : 0) + (headings ? 1 : 0) + banners;
 	const details = downloads === 0 ? 0 : height >= 34 ? 19 : height >= 24 ? 6 : 0;
 	return {tabs, headings, details, list: height - fixed - details};
+}
+
+/** The rows of the scrollbar that stand for the visible part of the list. */
+export function scrollThumb(top: number, visible: number, count: number): {start: number; length: number} {
+	const length = Math.max(1, Math.round((visible * visible) / count));
+	const start = Math.round((top / Math.max(1, count - visible)) * (visible - length));
+	return {start, length};
 }
 
 /** Scrolls by the fewest rows that make the row visible, and never past the end. */

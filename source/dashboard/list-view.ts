@@ -9,15 +9,17 @@ export type Tab = {readonly name: string; readonly statuses?: readonly DownloadS
 
 export const tabs: readonly Tab[] = [
 	{name: 'all'},
-	{name: 'active', statuses: ['active', 'asking', 'waiting', 'queued', 'exporting', 'checking']},
+	{name: 'running', statuses: ['active', 'asking', 'waiting', 'exporting', 'checking']},
+	{name: 'queued', statuses: ['queued']},
 	{name: 'paused', statuses: ['paused', 'cancelled']},
 	{name: 'done', statuses: ['complete']},
 	{name: 'failed', statuses: ['failed']},
 ];
 
 type SortKey = {
-	/** The capital letter selects the order. */
 	readonly label: string;
+	/** The letter that selects the order. */
+	readonly key: string;
 	readonly name: string;
 	readonly compare: (a: Download, b: Download) => number;
 };
@@ -38,18 +40,24 @@ const stateOrder: readonly DownloadStatus[] = [
 
 /** Each in its more useful direction: largest, fastest, soonest first. */
 export const sortKeys: readonly SortKey[] = [
-	{name: 'added', label: 'Added', compare: (a, b) => a.addedAt - b.addedAt},
-	{name: 'name', label: 'Name', compare: (a, b) => collator.compare(a.name, b.name)},
-	{name: 'size', label: 'siZe', compare: (a, b) => (b.size ?? 0) - (a.size ?? 0)},
-	{name: 'progress', label: 'Progress', compare: (a, b) => share(b) - share(a)},
-	{name: 'speed', label: 'spEed', compare: (a, b) => b.bytesPerSecond - a.bytesPerSecond},
-	{name: 'time left', label: 'Time left', compare: (a, b) => finite(secondsLeft(a)) - finite(secondsLeft(b))},
+	{name: 'added', label: 'Added', key: 'a', compare: (a, b) => a.addedAt - b.addedAt},
+	{name: 'name', label: 'Name', key: 'n', compare: (a, b) => collator.compare(a.name, b.name)},
+	{name: 'size', label: 'Size', key: 'z', compare: (a, b) => (b.size ?? 0) - (a.size ?? 0)},
+	{name: 'progress', label: 'Progress', key: 'p', compare: (a, b) => share(b) - share(a)},
+	{name: 'speed', label: 'Speed', key: 'e', compare: (a, b) => b.bytesPerSecond - a.bytesPerSecond},
+	{
+		name: 'time left',
+		label: 'Time left',
+		key: 't',
+		compare: (a, b) => finite(secondsLeft(a)) - finite(secondsLeft(b)),
+	},
 	{
 		name: 'state',
 		label: 'State',
+		key: 's',
 		compare: (a, b) => stateOrder.indexOf(a.status) - stateOrder.indexOf(b.status),
 	},
-	{name: 'queue', label: 'Queue', compare: (a, b) => a.queueRank - b.queueRank},
+	{name: 'queue', label: 'Queue', key: 'q', compare: (a, b) => a.queueRank - b.queueRank},
 ];
 
 export type ListView = {
@@ -82,6 +90,20 @@ export function shownDownloads(downloads: readonly Download[], view: ListView): 
 	return shown.toSorted((a, b) => sign * compare(a, b));
 }
 
+/** The place of each queued download, from 1. */
+export type Queue = ReadonlyMap<DownloadId, number>;
+
+/** Without those that wait for a player. */
+export function queueOf(downloads: readonly Download[]): Queue {
+	const queued = downloads
+		.filter(
+			({status, onDemand, size, hostCeiling}) =>
+				status === 'queued' && (hostCeiling !== null || !onDemand || size === null),
+		)
+		.toSorted((a, b) => a.queueRank - b.queueRank);
+	return new Map(queued.map(({id}, index) => [id, index + 1]));
+}
+
 export type ListWindow = {
 	readonly downloads: readonly Download[];
 	/** The selected row; 0 in an empty list. */
@@ -110,6 +132,13 @@ export function listWindow(
 	const found = shown.findIndex(({id}) => id === selected);
 	const at = found === -1 ? Math.max(0, Math.min(index, shown.length - 1)) : found;
 	return {downloads: shown, index: at, top: windowTop(at, line, rows, shown.length)};
+}
+
+/** The tabs with downloads, the first one and the current one. */
+export function shownTabs(downloads: readonly Download[], current: number): readonly number[] {
+	return tabs.flatMap((_, tab) =>
+		tab === 0 || tab === current || downloads.some(download => isInTab(download, tab)) ? [tab] : [],
+	);
 }
 
 export function isInTab({status}: Download, tab: number): boolean {

@@ -8,6 +8,8 @@ export type Message = {
 	readonly isError: boolean;
 	/** Milliseconds since the epoch. */
 	readonly at: number;
+	/** How many times it came since `since`; once if there is none. */
+	readonly repeats?: {readonly count: number; readonly since: number};
 };
 
 /** A message about a change of a download. */
@@ -24,9 +26,15 @@ const logLength = 500;
 /** A command's result and a snapshot may carry the same news: one message for the same words within this time. */
 const repeatMs = 1000;
 
-/** Appends a message and drops the oldest beyond the limit. */
+/** Appends a message, in place of an earlier one with the same words, and drops the oldest beyond the limit. */
 export function appended(log: readonly Message[], message: Message): readonly Message[] {
-	return [...log.slice(1 - logLength), message];
+	const earlier = log.find(({text}) => text === message.text);
+	if (!earlier) {
+		return [...log.slice(1 - logLength), message];
+	}
+
+	const {count, since} = earlier.repeats ?? {count: 1, since: earlier.at};
+	return [...log.filter(each => each !== earlier), {...message, repeats: {count: count + 1, since}}];
 }
 
 /** True if the newest message has the same words and is less than a second old. */
@@ -66,8 +74,13 @@ function announcementsFor(download: Download, old: Download | undefined): Announ
 }
 
 /** A line of the page of messages. */
-export function logLine({at, text}: Message): string {
-	return `${new Date(at).toTimeString().slice(0, 8)} ${cleanText(text)}`;
+export function logLine({at, text, repeats}: Message, ascii = false): string {
+	const line = `${clock(at)} ${cleanText(text)}`;
+	return repeats ? `${line} (${ascii ? 'x' : '×'}${repeats.count} since ${clock(repeats.since)})` : line;
+}
+
+function clock(milliseconds: number): string {
+	return new Date(milliseconds).toTimeString().slice(0, 8);
 }
 
 export function errorMessage(error: unknown): string {

@@ -7,8 +7,8 @@ export type Dialog = {
 	readonly form: Form;
 	/** Updates notes and dependent fields after a change of fields or choices. */
 	readonly onChange?: (form: Form, before: Form) => Form;
-	/** A whole form filled in from pasted text; undefined if the text belongs in one field. */
-	readonly onPaste?: (text: string) => Form | undefined;
+	/** The form with the pasted text; undefined if the text belongs in the focused field. */
+	readonly onPaste?: (text: string, form: Form) => Form | undefined;
 	readonly onButton: (button: string, form: Form) => void;
 	/** Called on Esc or Ctrl+C, not for a button. */
 	readonly onClose?: (form: Form) => void;
@@ -33,3 +33,4 @@ export type Mode =
 	  };
 
 export const list: Mode = {kind: 'list'};
+export const details: Mode = {kind: 'details'};

@@ -1,14 +1,25 @@
 // Lines of the screen: pieces of text with a role, cut to fit.
 import {Text} from 'ink';
 import {memo} from 'react';
-import {cellsOf, fitText} from '../text/clean-text.ts';
+import {cellsOf, fitText, graphemesOf} from '../text/clean-text.ts';
 import {useTheme, type Role} from './theme.ts';
 
-export type Span = {readonly text: string; readonly role?: Role; readonly link?: string};
+export type Span = {
+	readonly text: string;
+	readonly role?: Role;
+	readonly link?: string;
+	/** Under the cursor; the role's colour stays. */
+	readonly isSelected?: boolean;
+};
 export type Line = readonly Span[];
 
 export function span(text: string, role?: Role): Span {
 	return role === undefined ? {text} : {text, role};
+}
+
+/** The line under the cursor, each piece in its own colour. */
+export function selectedLine(line: Line): Line {
+	return line.map(piece => ({...piece, isSelected: true}));
 }
 
 export function lineCells(line: Line): number {
@@ -30,6 +41,38 @@ export function fitLine(line: Line, cells: number, ascii: boolean): Line {
 	return fitted;
 }
 
+/** The cells `[start, start + cells)` of a line; a wide character on an edge becomes a blank. */
+export function sliceLine(line: Line, start: number, cells: number): Line {
+	const found: Span[] = [];
+	let left = 0;
+	for (const piece of line) {
+		const right = left + cellsOf(piece.text);
+		if (right > start && left < start + cells) {
+			const text = sliceText(piece.text, start - left, start + cells - left);
+			found.push({...piece, text});
+		}
+
+		left = right;
+	}
+
+	return found;
+}
+
+function sliceText(text: string, from: number, to: number): string {
+	let left = 0;
+	let found = '';
+	for (const grapheme of cellsOf(text) === text.length ? text : graphemesOf(text)) {
+		const right = left + cellsOf(grapheme);
+		found +=
+			left >= from && right <= to
+				? grapheme
+				: ' '.repeat(Math.max(0, Math.min(right, to) - Math.max(left, from)));
+		left = right;
+	}
+
+	return found;
+}
+
 /** Left and right parts on one line of `cells` cells. */
 export function spread(left: Line, right: Line, cells: number): Line {
 	const gap = cells - lineCells(left) - lineCells(right);
@@ -42,9 +85,9 @@ export const LineView = memo(({line}: {readonly line: Line}) => {
 		<Text wrap="truncate">
 			{line.length === 0
 				? ' '
-				: line.map(({text, role = 'plain', link}, index) => (
+				: line.map(({text, role = 'plain', link, isSelected = false}, index) => (
 						// oxlint-disable-next-line react/no-array-index-key -- a piece has no identity but its index
-						<Text key={index} {...theme[role]}>
+						<Text key={index} {...theme[role]} {...(isSelected && theme.selected)}>
 							{link === undefined ? text : linked(text, link)}
 						</Text>
 					))}

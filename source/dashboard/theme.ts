@@ -13,13 +13,17 @@ export type Role =
 	/** Cells of the bar. */
 	| 'have'
 	| 'missing'
+	/** The bar of a complete file. */
+	| 'rest'
 	| 'head'
 	| 'player'
 	| 'rule'
+	/** The letter that presses a button. */
+	| 'key'
 	/** The row, button or character under the cursor. */
 	| 'selected';
 
-export type Style = Pick<TextProps, 'color' | 'bold' | 'inverse'>;
+export type Style = Pick<TextProps, 'color' | 'bold' | 'dimColor' | 'inverse' | 'underline'>;
 export type Theme = Readonly<Record<Role, Style>>;
 export type ThemeName = 'plain' | 'ansi' | 'dark' | 'light';
 
@@ -33,9 +37,11 @@ const plain: Theme = {
 	failed: {bold: true},
 	have: {},
 	missing: {},
+	rest: {dimColor: true},
 	head: {bold: true},
 	player: {bold: true, inverse: true},
 	rule: {},
+	key: {bold: true, underline: true},
 	selected: {inverse: true},
 };
 
@@ -46,6 +52,8 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		...plain,
 		active: {color: 'cyan'},
 		done: {color: 'green'},
+		have: {color: 'cyan'},
+		rest: {color: 'green', dimColor: true},
 		failed: {color: 'red', bold: true},
 	},
 	dark: {
@@ -56,6 +64,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		waiting: {color: '#F2C14E'},
 		failed: {color: '#FF7B6B'},
 		have: {color: '#56B4E9'},
+		rest: {color: '#3A8F72'},
 		missing: {color: '#6B7785'},
 		rule: {color: '#6B7785'},
 	},
@@ -67,10 +76,17 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		waiting: {color: '#7A5C00'},
 		failed: {color: '#B00048'},
 		have: {color: '#0063A6'},
+		rest: {color: '#5A9A86'},
 		missing: {color: '#7E8994'},
 		rule: {color: '#7E8994'},
 	},
 };
+
+/** What lies below a dialog: one quiet colour, and no cursor. */
+export function dimmedTheme({label}: Theme): Theme {
+	const quiet: Style = label.color === undefined ? {dimColor: true} : label;
+	return Object.fromEntries(Object.keys(plain).map(role => [role, quiet])) as Theme;
+}
 
 export const ThemeContext = createContext<Theme>(plain);
 

@@ -13,7 +13,7 @@ type TooSmallProps = {
 
 export function TooSmall({columns, rows, bytesPerSecond, isQuitting}: TooSmallProps) {
 	const lines = isQuitting
-		? ['Quit? q or Esc', 'Downloads stop, and go on at the next start.']
+		? ['Quit? q or Esc', 'Downloads stop now and continue next time.']
 		: [
 				`${columns}x${rows}: too small`,
 				`Downloads go on (${formatSpeed(bytesPerSecond)}).`,

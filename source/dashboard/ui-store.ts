@@ -4,7 +4,7 @@ import type {Form} from './form.ts';
 import {scrollTop} from './layout.ts';
 import {listWindow, wholeList, type ListView, type ListWindow} from './list-view.ts';
 import {appended, errorMessage, isRepeated, type Message} from './messages.ts';
-import {list, type Dialog, type Mode} from './mode.ts';
+import {details, list, type Dialog, type Mode} from './mode.ts';
 import type {SnapshotFeed} from './snapshot-feed.ts';
 import type {Field} from './text-field.tsx';
 
@@ -44,6 +44,8 @@ export type UiStoreOptions = {
 
 export type ScreenState = {
 	readonly mode: Mode;
+	/** The details, not the list, lie under a dialog or page. */
+	readonly isInDetails: boolean;
 	readonly view: ListView;
 	/** The filter during typing. */
 	readonly typing: Field | undefined;
@@ -93,6 +95,7 @@ export class UiStore {
 	readonly #listeners = new Set<() => void>();
 	#state: ScreenState = {
 		mode: list,
+		isInDetails: false,
 		view: wholeList,
 		typing: undefined,
 		selected: undefined,
@@ -104,8 +107,6 @@ export class UiStore {
 		message: undefined,
 		log: [],
 	};
-	/** The list or the details: what lies under a dialog or page. */
-	#base: Mode = list;
 	#modeSince = 0;
 	#messageTimer: NodeJS.Timeout | undefined;
 
@@ -139,16 +140,14 @@ export class UiStore {
 	// Modes
 
 	get isInDetails(): boolean {
-		return this.#base.kind === 'details';
+		return this.#state.isInDetails;
 	}
 
 	open(mode: Mode): void {
 		this.#modeSince = Date.now();
-		if (mode.kind === 'list' || mode.kind === 'details') {
-			this.#base = mode;
-		}
-
-		this.set({mode, scrolled: 0});
+		const isBase = mode.kind === 'list' || mode.kind === 'details';
+		const isInDetails = isBase ? mode.kind === 'details' : this.#state.isInDetails;
+		this.set({mode, isInDetails, scrolled: 0});
 	}
 
 	openDialog(dialog: Dialog): void {
@@ -157,7 +156,7 @@ export class UiStore {
 
 	/** Returns to the list or details. */
 	close(): void {
-		this.open(this.#base);
+		this.open(this.#state.isInDetails ? details : list);
 	}
 
 	/** False right after a dialog opens. */

@@ -152,7 +152,8 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 			stdin: keys,
 			alternateScreen: true,
 			incrementalRendering: true,
-			maxFps: 10,
+			// Keys are drawn at once; the feed paces the rest.
+			maxFps: 60,
 			exitOnCtrlC: false,
 			patchConsole: true,
 		},

@@ -2,7 +2,7 @@
 import stringWidth from 'string-width';
 
 /** Fast path: nearly all text on the screen consists of these characters. */
-const oneCellEach = /^[ -~·░▒▓█▁-▇─│┃╭╮╰╯▸►↓‖✓✗»…•–↑→←]*$/;
+const oneCellEach = /^[ -~·░▒▓█▁-▏─━│┃╭╮╰╯▸►↓‖✓✗»…•–↑→←]*$/;
 
 /** Created on first use: this takes 20 ms. */
 let graphemes: Intl.Segmenter | undefined;

@@ -57,6 +57,12 @@ export function formatDuration(seconds: number): string {
 	return whole >= 60 ? `${Math.floor(whole / 60)}m${pad(whole % 60)}s` : `${whole}s`;
 }
 
+/** `1st`, `2nd`, `3rd`, `4th`, `11th`. */
+export function ordinal(place: number): string {
+	const isTeen = Math.floor(place / 10) % 10 === 1;
+	return `${place}${(isTeen ? undefined : ['th', 'st', 'nd', 'rd'][place % 10]) ?? 'th'}`;
+}
+
 /** An offset on the range map: `362 M`, `1.06 G`. */
 export function formatOffset(bytes: number): string {
 	return bytes === 0 ? '0' : formatBytes(bytes).replace(/ B$|i?B$/, '');

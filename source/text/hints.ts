@@ -14,7 +14,7 @@ const remedyFlags: Readonly<Record<Remedy, string>> = {
 
 const codeFlags: Partial<Record<ErrorCode, string>> = {
 	'port-taken': '--port 0 takes any free one',
-	'storage-locked': '--storage DIR works apart from it',
+	'storage-locked': '--storage DIR uses another folder',
 };
 
 /** Completes the error's message. Undefined where the client can do nothing about the error. */
@@ -24,7 +24,7 @@ export function hintFor({code, status, needs}: Failure, client: Client): string 
 	}
 
 	if (code === 'origin-changed') {
-		return 'r = choose';
+		return 'r choose';
 	}
 
 	if (needs === 'trust') {
@@ -33,11 +33,11 @@ export function hintFor({code, status, needs}: Failure, client: Client): string 
 	}
 
 	if (needs === 'password') {
-		return 'U = URL with user:password@';
+		return 'U URL with user:password@';
 	}
 
 	// A new link may bring the headers of a login.
-	return hasExpired({code, status}) ? 'U = new link' : 'r = try again';
+	return hasExpired({code, status}) ? 'U new link' : 'r try again';
 }
 
 /** One line of a command's output. */

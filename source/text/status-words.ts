@@ -1,5 +1,5 @@
 // Renders a download's state as a symbol and a word. Color only repeats them.
-import type {Download} from '../downstream.ts';
+import {hasExpired, type Download, type DownloadError} from '../downstream.ts';
 import {formatBytes, formatDuration, formatSpeed} from './format.ts';
 import {hintFor} from './hints.ts';
 
@@ -127,6 +127,32 @@ export function reason(download: Download): string | undefined {
 		: `${message}; try ${tries}${maxTries === undefined ? '' : ` of ${maxTries}`}`;
 }
 
+/** The cause in a few words, for a narrow row. */
+export function shortReason(error: DownloadError): string {
+	const {code, status, message} = error;
+	const mark = status === undefined ? '' : ` (${status})`;
+	switch (code) {
+		case 'origin-changed':
+			return 'file changed on the server';
+		case 'origin-busy':
+			return status === undefined || status === 429 || status === 503
+				? `server busy${mark}`
+				: `server error${mark}`;
+		case 'origin-unreachable':
+			return 'server not reached';
+		case 'origin-sent-page':
+			return 'web page, not the file';
+		default:
+			return status === 404 ? 'not found (404)' : hasExpired(error) ? `link expired${mark}` : message;
+	}
+}
+
+/** `again in 55 s`, `again in 4 m`. */
+export function retryWords({retryAt}: Download, now: number): string {
+	const seconds = Math.max(0, Math.ceil(((retryAt ?? now) - now) / 1000));
+	return `again in ${seconds < 100 ? `${seconds} s` : `${Math.ceil(seconds / 60)} m`}`;
+}
+
 /** Names the content received instead of the file: `short` for a column, `words` for a sentence. */
 export type Substitute = {readonly short: string; readonly words: string};
 
@@ -152,6 +178,19 @@ export function substituteOf({
 /** `1.22 GiB of 2.83 GiB`. */
 export function amount({present, size}: Pick<Download, 'present' | 'size'>): string {
 	return size === null ? formatBytes(present) : `${formatBytes(present)} of ${formatBytes(size)}`;
+}
+
+/** `167 of 600 MiB`; `900 KiB of 2.83 GiB` where the units differ. */
+export function amountWords({present, size}: Download): string {
+	if (size === null) {
+		return formatBytes(present);
+	}
+
+	const [total, unit] = formatBytes(size).split(' ');
+	const here = formatBytes(present);
+	return here.endsWith(` ${unit}`)
+		? `${here.split(' ')[0]} of ${total} ${unit}`
+		: `${here} of ${total} ${unit}`;
 }
 
 export function connectedPlayers({players}: Download): number {

@@ -417,11 +417,12 @@ class GetRun {
 			await this.#close(host, item, view, {status: 'done', path: written, ...sha256Of(checksum)});
 		} catch (error) {
 			await refuseLost(host, error);
-			const {code, message} = knownError(error);
+			const known = knownError(error);
+			const {code, message} = known;
 			// Damaged bytes were found, and are fetched again.
 			if (code !== 'incomplete') {
 				const hint = code === 'target-exists' ? `; ${existsHint}` : '';
-				await this.#closeFailed(host, item, view, new DownStreamError(code, message + hint));
+				await this.#closeFailed(host, item, view, new DownStreamError(code, message + hint, known));
 			}
 		}
 	}

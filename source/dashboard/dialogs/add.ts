@@ -5,6 +5,7 @@ import {parsePastedCommand} from '../../requests/pasted-command.ts';
 import {
 	choiceOf,
 	createForm,
+	focused,
 	note,
 	pasteIntoForm,
 	textItem,
@@ -33,13 +34,13 @@ export class AddDialog {
 		this.#ui = ui;
 	}
 
-	/** A command replaces the draft; other text is appended to it. */
-	open(text: string): void {
-		const form = addFormFromCommand(text) ?? this.#withDraft(text);
+	/** Opens the draft, or a fresh form for pasted text. */
+	open(pasted = ''): void {
+		const form = pasted === '' ? (this.#draft ?? addForm('')) : pastedForm(pasted);
 		this.#ui.openDialog({
 			form: {...form, focus: 0},
 			onChange: changed => updatedAddForm(changed),
-			onPaste: addFormFromCommand,
+			onPaste: pasteIntoAddForm,
 			onClose: closed => {
 				this.#draft = closed;
 			},
@@ -52,20 +53,6 @@ export class AddDialog {
 				}
 			},
 		});
-	}
-
-	#withDraft(text: string): Form {
-		const draft = this.#draft;
-		if (!draft) {
-			return addForm(text);
-		}
-
-		if (text === '') {
-			return draft;
-		}
-
-		const separator = textOf(draft, 'urls') === '' ? '' : ' ';
-		return updatedAddForm(pasteIntoForm({...draft, focus: 0}, separator + text));
 	}
 
 	#submit(form: Form): void {
@@ -123,7 +110,7 @@ export class AddDialog {
 	/** Opens the dialog with the words that were not added. */
 	#reopen(form: Form, rest: readonly string[], problem?: string): void {
 		this.#draft = undefined;
-		this.open('');
+		this.open();
 		this.#ui.showForm(
 			updatedAddForm(
 				{...withItem(form, textItem('urls', 'URLs', rest.join(' '), {lines: urlLines})), focus: 0},
@@ -133,14 +120,62 @@ export class AddDialog {
 	}
 }
 
+function pastedForm(text: string): Form {
+	const {links, hasOthers} = linksIn(text);
+	return (
+		addFormFromCommand(text) ?? withFoundLinks(addForm(links.join(' ') || text), links.length, hasOthers)
+	);
+}
+
+/** Links go to the field for URLs, whatever has the focus there; a command fills the whole form. */
+export function pasteIntoAddForm(text: string, form: Form): Form | undefined {
+	const fromCommand = addFormFromCommand(text);
+	const item = focused(form);
+	const {links, hasOthers} = linksIn(text);
+	if (fromCommand || links.length === 0 || (item?.kind === 'text' && item.name !== 'urls')) {
+		return fromCommand;
+	}
+
+	const typed = textOf(form, 'urls');
+	const separator = typed === '' || /\s$/.test(typed) ? '' : ' ';
+	const filled = pasteIntoForm({...form, focus: 0}, separator + links.join(' '));
+	return withFoundLinks(updatedAddForm(filled), links.length, hasOthers);
+}
+
+/** Says how many links were taken from a text with other words. */
+function withFoundLinks(form: Form, count: number, hasOthers: boolean): Form {
+	const items = form.items.map(item =>
+		item.kind === 'note' && item.isIndented && count > 0 && hasOthers
+			? {...item, text: `${linkCount(count)} in the pasted text`}
+			: item,
+	);
+	return {...form, items};
+}
+
+function linkCount(count: number): string {
+	return count === 1 ? '1 link' : `${count} links`;
+}
+
+/** The links of a text, each once, without the punctuation of the sentence around them. */
+export function linksIn(text: string): {links: readonly string[]; hasOthers: boolean} {
+	const words = text.split(/\s+/).filter(Boolean);
+	if (words.every(word => /^[a-z][a-z\d+.-]*:\/\//i.test(word))) {
+		return {links: [...new Set(words)], hasOthers: false};
+	}
+
+	const found = text.match(/[a-z][a-z\d+.-]*:\/\/[^\s<>"“”„«»]+/gi) ?? [];
+	const links = found.map(link => link.replace(link.includes('(') ? /[.,;:!?'’]+$/ : /[.,;:!?'’)\]]+$/, ''));
+	return {links: [...new Set(links)], hasOthers: true};
+}
+
 export function addForm(text: string): Form {
 	return updatedAddForm(
 		createForm(
 			'Add downloads',
 			[textItem('urls', 'URLs', text, {lines: urlLines})],
 			[
-				{name: 'add', label: 'Add'},
-				{name: 'close', label: 'Close'},
+				{name: 'add', label: 'Add', key: 'a'},
+				{name: 'close', label: 'Close', key: 'c'},
 			],
 			{hint: 'Tab next   Enter add   Esc close (draft is kept)'},
 		),
@@ -153,7 +188,7 @@ export function updatedAddForm(form: Form, problem?: string): Form {
 	const shown = problem ?? urlProblem;
 	const items: Item[] = [
 		textItem('urls', 'URLs', '', {lines: urlLines}),
-		{kind: 'note', text: `${urls.length} ready`, isIndented: true},
+		...(urls.length === 0 ? [] : [{kind: 'note', text: linkCount(urls.length), isIndented: true} as const]),
 		...(shown === undefined ? [] : [note(shown, true)]),
 		...(urls.length === 1 ? [textItem('name', 'Save as', '', {placeholder: '(name from the server)'})] : []),
 		{kind: 'choice', name: 'start', label: 'Start', options: ['now', 'paused', 'when played'], chosen: 0},
@@ -233,26 +268,23 @@ export function addFormFromCommand(text: string): Form | undefined {
 	});
 }
 
-/** The http and https URLs in the text, and an error about the first other word. */
+/** The http and https URLs in the text, each once, and an error about the first other word. */
 function parseUrls(text: string): {urls: string[]; problem: string | undefined} {
 	const urls: string[] = [];
 	let problem: string | undefined;
-	const words = text.split(/\s+/).filter(Boolean);
-	for (const [index, word] of words.entries()) {
+	for (const word of text.split(/\s+/).filter(Boolean)) {
 		const [, scheme] = /^([a-z][a-z\d+.-]*):/i.exec(word) ?? [];
 		if (/^https?$/i.test(scheme ?? '') && URL.canParse(word)) {
 			urls.push(word);
 		} else {
-			// The field shows one word per line.
-			const where = words.length > 1 ? `Line ${index + 1}: ` : '';
 			problem ??=
 				scheme === undefined || /^https?$/i.test(scheme)
-					? `${where}"${word}" is not a URL`
-					: `${where}"${scheme}" is not http or https`;
+					? `Not a link: "${word}"`
+					: `"${scheme}" is not http or https`;
 		}
 	}
 
-	return {urls, problem};
+	return {urls: [...new Set(urls)], problem};
 }
 
 function headerLines(form: Form): string[] {

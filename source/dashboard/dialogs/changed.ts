@@ -40,11 +40,11 @@ function changedForm({name, error, present}: Download): Form {
 			),
 		],
 		[
-			{name: 'stay', label: 'Stay as it is'},
-			...(bytesAgree ? [{name: 'go-on', label: 'Go on'}] : []),
-			{name: 'over', label: 'start Over'},
-			{name: 'new', label: 'New entry for the new file'},
+			{name: 'stay', label: 'Stay as it is', key: 's'},
+			...(bytesAgree ? [{name: 'go-on', label: 'Go on', key: 'g'}] : []),
+			{name: 'over', label: 'Start over', key: 'o'},
+			{name: 'new', label: 'New entry for the new file', key: 'n'},
 		],
-		{hint: '←→ choose   Enter   Esc = stay as it is'},
+		{hint: '←→ choose   Enter   Esc stays as it is'},
 	);
 }

@@ -137,8 +137,8 @@ function exportForm(downloads: readonly Download[], path: string): Form {
 		isOne ? `Export ${fitName(cleanText(only.name), 52)}` : `Export ${downloads.length} downloads`,
 		items,
 		[
-			{name: 'export', label: 'Export'},
-			{name: 'close', label: 'Close'},
+			{name: 'export', label: 'Export', key: 'e'},
+			{name: 'close', label: 'Close', key: 'c'},
 		],
 		{hint: 'Tab complete or next   Enter export   Esc close'},
 	);

@@ -60,8 +60,8 @@ function limitForm(limitRate: number | null, selected: Download | undefined): Fo
 			},
 		],
 		[
-			{name: 'set', label: 'Set'},
-			{name: 'close', label: 'Close'},
+			{name: 'set', label: 'Set', key: 's'},
+			{name: 'close', label: 'Close', key: 'c'},
 		],
 		{hint: 'Enter set   Esc close'},
 	);

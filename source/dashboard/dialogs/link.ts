@@ -42,8 +42,8 @@ function linkForm({name, url}: Download): Form {
 			note('What is here is kept if size and version fit, or samples of it are the same there.'),
 		],
 		[
-			{name: 'change', label: 'Change'},
-			{name: 'close', label: 'Close'},
+			{name: 'change', label: 'Change', key: 'a'},
+			{name: 'close', label: 'Close', key: 'c'},
 		],
 		{hint: 'Enter change   Esc close'},
 	);

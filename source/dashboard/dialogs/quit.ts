@@ -22,20 +22,20 @@ export function openQuitDialog(ui: UiStore): void {
 
 function quitForm(running: number, players: number): Form {
 	const facts = [
-		running > 0 && (running === 1 ? '1 download runs' : `${running} downloads run`),
+		running > 0 && (running === 1 ? '1 download is running' : `${running} downloads are running`),
 		players > 0 && (players === 1 ? '1 player is connected' : `${players} players are connected`),
 	].filter(Boolean);
 	return createForm(
 		'Quit?',
 		[
 			note(`${facts.join(' and ')}.`),
-			...(running > 0 ? [note('Downloads stop now and go on from here at the next start.')] : []),
-			...(players > 0 ? [note('Players will stop: their URL is served by this program.')] : []),
+			...(running > 0 ? [note('Downloads stop now and continue next time.')] : []),
+			...(players > 0 ? [note('Players will stop too: they play from this program.')] : []),
 		],
 		[
-			{name: 'stay', label: 'Stay'},
-			{name: 'quit', label: 'Quit'},
+			{name: 'stay', label: 'Stay', key: 's'},
+			{name: 'quit', label: 'Quit', key: 'q'},
 		],
-		{hint: 'q or Ctrl+C = quit   Esc = stay'},
+		{hint: 'q or Ctrl+C quits   Esc stays'},
 	);
 }

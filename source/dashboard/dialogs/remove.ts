@@ -3,7 +3,7 @@ import type {Download, DownloadId} from '../../downstream.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {createForm, nameCells, note, type Form} from '../form.ts';
 import {formatBytes} from '../../text/format.ts';
-import {amount, connectedPlayers} from '../../text/status-words.ts';
+import {amountWords, connectedPlayers} from '../../text/status-words.ts';
 import type {UiStore} from '../ui-store.ts';
 
 const undoMs = 10_000;
@@ -89,23 +89,32 @@ function removeForm(downloads: readonly Download[]): Form {
 	const [first] = downloads;
 	const only = downloads.length === 1 ? first : undefined;
 	const readers = [...new Set(downloads.flatMap(({players}) => players.filter(({connected}) => connected)))];
-	const names = [...new Set(readers.map(({name}) => cleanText(name)))].join(', ');
+	const names = inWords([...new Set(readers.map(({name}) => cleanText(name)))]);
 	const present = downloads.reduce((sum, {present}) => sum + present, 0);
 	return createForm(
 		downloads.length === 1 ? 'Remove this download?' : `Remove ${downloads.length} downloads?`,
 		[
 			...(only
-				? [note(fitName(cleanText(only.name), nameCells)), note(`${amount(only)} are here.`)]
-				: [note(`${formatBytes(present)} are here.`)]),
+				? [note(fitName(cleanText(only.name), nameCells)), note(`${amountWords(only)} are downloaded.`)]
+				: [note(`${formatBytes(present)} are downloaded.`)]),
 			...(readers.length > 0
-				? [note(`${names} ${readers.length === 1 ? 'reads it' : 'read'} and will stop.`)]
+				? [
+						note(
+							`${names} ${readers.length === 1 ? 'is' : 'are'} playing ${only ? 'it' : 'them'} and will stop.`,
+						),
+					]
 				: []),
 		],
 		[
-			{name: 'no', label: 'No'},
-			{name: 'keep', label: 'remove, Keep data'},
-			{name: 'delete', label: 'remove, Delete data'},
+			{name: 'no', label: 'Keep it'},
+			{name: 'keep', label: 'Remove from the list', key: 'r'},
+			{name: 'delete', label: `Remove and delete the ${only ? 'file' : 'files'}`, key: 'D'},
 		],
-		{hint: '←→ choose   Enter   Esc = No'},
+		{hint: '←→ or h l   Enter   Esc keeps it', isColumn: true},
 	);
+}
+
+/** `VLC`, `VLC and mpv`, `VLC, mpv and curl`. */
+function inWords(names: readonly string[]): string {
+	return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }

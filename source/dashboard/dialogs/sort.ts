@@ -9,7 +9,7 @@ export function openSortDialog(ui: UiStore): void {
 		form: createForm(
 			`Sort by${isReversed ? ' (reversed)' : ''}`,
 			[],
-			sortKeys.map(({name, label}) => ({name, label})),
+			sortKeys.map(({name, label, key}) => ({name, label, key})),
 			{focus: sort, isColumn: true, hint: '↑↓ or a letter   Enter   Esc close'},
 		),
 		onButton: button => {
