@@ -54,7 +54,7 @@ test('the same command again succeeds, fetches nothing and leaves one file', asy
 	assert.deepEqual((await readdir(folder)).toSorted(), ['film.bin', 'storage']);
 	assert.equal((await stat(film)).nlink, 1);
 	assert.equal((await list()).stdout, '');
-	for (const id of (await readdir(storage)).filter(name => name !== 'key')) {
+	for (const id of (await readdir(storage)).filter(name => !name.endsWith('key'))) {
 		assert.ok(!(await readdir(path.join(storage, id))).includes('data'));
 	}
 
@@ -81,7 +81,7 @@ test('a file that was edited is not the same: it stays, unless --overwrite says 
 	assert.deepEqual(refused, {
 		code: 1,
 		stdout: '',
-		stderr: `downstream-tui: ${film} is there already; --overwrite replaces it, --keep-both keeps both\n`,
+		stderr: `downstream-tui: ${film} already exists; --overwrite replaces it, --keep-both keeps both\n`,
 	});
 	assert.ok(edited.equals(await readFile(film)));
 
@@ -110,7 +110,7 @@ test('a file of another size in the folder ends the download before it is fetche
 	assert.equal(refused.code, 1);
 	assert.match(
 		refused.stderr,
-		/film\.bin is there already; --overwrite replaces it, --keep-both keeps both\n$/,
+		/film\.bin already exists; --overwrite replaces it, --keep-both keeps both\n$/,
 	);
 	assert.equal(await readFile(film, 'utf8'), 'precious');
 	assert.ok(origin.bytesSent < size / 2, `${origin.bytesSent}`);

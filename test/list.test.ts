@@ -70,7 +70,7 @@ test('export replaces, keeps both or moves, as it is told', async t => {
 	const at = ['export', '--storage', storageDir];
 	const refused = await run(t, ...at, '1', folder);
 	assert.equal(refused.code, 1);
-	assert.match(refused.stderr, /film\.bin is there already/);
+	assert.match(refused.stderr, /film\.bin already exists/);
 	assert.equal((await run(t, ...at, '--keep-both', '1', folder)).stdout, `${second}\n`);
 	assert.equal(await readFile(film, 'utf8'), 'precious');
 	assert.equal((await run(t, ...at, '--overwrite', '--move', '1', folder)).stdout, `${film}\n`);

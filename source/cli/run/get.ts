@@ -180,6 +180,8 @@ class GetRun {
 	readonly #signal: AbortSignal;
 	/** Operands with an unfinished download, or not added yet. */
 	readonly #words: Set<string>;
+	/** Paths of the files that this run has written. */
+	readonly #written = new Set<string>();
 	readonly #open = new Map<DownloadId, Item>();
 	readonly #closed = new Set<DownloadId>();
 	readonly #isSeveral: boolean;
@@ -324,7 +326,7 @@ class GetRun {
 	}
 
 	#targetExists(file = this.#target): DownStreamError {
-		return new DownStreamError('target-exists', `${file} is there already; ${existsHint}`);
+		return new DownStreamError('target-exists', `${file} already exists; ${existsHint}`);
 	}
 
 	/** A file of another size in the target folder, which would fail the export of the whole download. */
@@ -336,7 +338,7 @@ class GetRun {
 
 		const file = await resolveTarget(this.#target, name);
 		const found = await stat(file).catch(() => undefined);
-		return found?.isFile() && found.size !== size ? file : undefined;
+		return found?.isFile() && found.size !== size && !this.#written.has(file) ? file : undefined;
 	}
 
 	#views({downstream}: Host): Download[] {
@@ -401,13 +403,16 @@ class GetRun {
 			refuseIncomplete(view);
 			const substitute = substituteOf(view)?.words;
 			const isOurs = !item.before && !keep && !isNeeded(view);
+			// Files of one name in one run are numbered.
+			const isTaken = this.#written.has(await resolveTarget(this.#target, name));
 			const {path: written} = await host.downstream.export(id, {
 				path: this.#target,
 				overwrite,
-				keepBoth: keepBoth || (output === undefined && !overwrite),
-				skipIdentical: true,
+				keepBoth: keepBoth || isTaken || (output === undefined && !overwrite),
+				skipIdentical: !isTaken,
 				move: move || (isOurs && !item.wasExported),
 			});
+			this.#written.add(written);
 			if (substitute !== undefined) {
 				const isFailure = isPageForFile && !allowHtml;
 				this.#hasFailed ||= isFailure;
