@@ -175,7 +175,7 @@ test('tab and title show the progress, which is cleared at the end', async t => 
 	terminal.press('\r');
 	await terminal.shows(() => progress.at(-1)!.startsWith('4;1;'));
 	terminal.press('q');
-	await terminal.shows('1 download runs');
+	await terminal.shows('1 download is running');
 	await sleep(reading);
 	terminal.press('q');
 	assert.equal(await terminal.exit(), 0);
