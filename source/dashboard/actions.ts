@@ -1,5 +1,5 @@
 // The commands of keys.
-import type {Download} from '../downstream.ts';
+import {isRunning, isStopped, type Download} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {openChangedDialog} from './dialogs/changed.ts';
 import {openLimitDialog} from './dialogs/limit.ts';
@@ -13,7 +13,7 @@ import {formatBytes} from '../text/format.ts';
 import type {Command} from './keys.ts';
 import {shownTabs, sortKeys} from './list-view.ts';
 import {list} from './mode.ts';
-import {connectedPlayers, isRunning} from '../text/status-words.ts';
+import {connectedPlayers} from '../text/status-words.ts';
 import {fieldOf} from './text-field.tsx';
 import type {UiStore} from './ui-store.ts';
 
@@ -352,10 +352,6 @@ export class Actions {
 		]);
 		this.#ui.run(() => this.#ui.host.showPlain(lines));
 	}
-}
-
-function isStopped({status}: Download): boolean {
-	return status === 'paused' || status === 'cancelled' || status === 'failed';
 }
 
 /** A complete download has nothing to pause, and an export cannot pause. */

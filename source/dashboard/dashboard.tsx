@@ -1,7 +1,7 @@
 // The screen: a function of the snapshot and the controller's state.
 import {Box, useApp, useInput, usePaste, useWindowSize} from 'ink';
 import {useEffect, useMemo, useRef, useState, useSyncExternalStore} from 'react';
-import {type Download, type DownloadId, hasExpired} from '../downstream.ts';
+import {hasExpired, isStopped, type Download, type DownloadId} from '../downstream.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {Controller, type ControllerOptions} from './controller.ts';
 import {dockedLines, pageLines} from './details.ts';
@@ -469,15 +469,15 @@ function footerWords(mode: Mode, selected: Download | undefined): Partial<Record
 	}
 
 	const {status, error, isPageForFile} = selected;
-	const isStopped = status === 'paused' || status === 'cancelled' || status === 'failed';
+	const isAtRest = isStopped(selected);
 	const isComplete = status === 'complete';
 	return {
 		...(mode.kind === 'details'
 			? {open: false, back: 'back', next: 'next', 'plain-text': 'plain text', filter: false, sort: false}
 			: {}),
-		pause: isStopped || isComplete ? false : 'pause',
+		pause: isAtRest || isComplete ? false : 'pause',
 		resume:
-			isStopped || status === 'waiting' || isPageForFile ? (status === 'paused' ? 'resume' : 'retry') : false,
+			isAtRest || status === 'waiting' || isPageForFile ? (status === 'paused' ? 'resume' : 'retry') : false,
 		'new-url': isPageForFile || (status === 'failed' && error && hasExpired(error)) ? 'new link' : false,
 	};
 }

@@ -4,7 +4,14 @@ import {maskUrl} from '../text/mask-url.ts';
 import {barSpans, barText, inRuns} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {wrapped} from './dialog-view.tsx';
-import {formatBytes, formatDuration, formatOffset, formatPercent, formatSpeed} from '../text/format.ts';
+import {
+	formatBytes,
+	formatClock,
+	formatDuration,
+	formatOffset,
+	formatPercent,
+	formatSpeed,
+} from '../text/format.ts';
 import {cellStart} from '../text/range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
 import {sparkline} from './sparkline.ts';
@@ -279,12 +286,8 @@ function errorFacts(download: Download): Fact[] {
 	}
 
 	return lastError
-		? [labelled('Error', `last at ${clock(lastError.at)}: ${lastError.message}, recovered`)]
+		? [labelled('Error', `last at ${formatClock(lastError.at).slice(0, 5)}: ${lastError.message}, recovered`)]
 		: [];
-}
-
-function clock(milliseconds: number): string {
-	return new Date(milliseconds).toTimeString().slice(0, 5);
 }
 
 /** At most `height` lines, the title included; none if the size is unknown or 0. */

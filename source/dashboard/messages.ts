@@ -1,7 +1,7 @@
 // Messages of the status line and of the page of messages; pure.
 import type {Download, DownloadId} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
-import {formatBytes, formatDuration} from '../text/format.ts';
+import {formatBytes, formatClock, formatDuration} from '../text/format.ts';
 
 export type Message = {
 	readonly text: string;
@@ -75,12 +75,10 @@ function announcementsFor(download: Download, old: Download | undefined): Announ
 
 /** A line of the page of messages. */
 export function logLine({at, text, repeats}: Message, ascii = false): string {
-	const line = `${clock(at)} ${cleanText(text)}`;
-	return repeats ? `${line} (${ascii ? 'x' : '×'}${repeats.count} since ${clock(repeats.since)})` : line;
-}
-
-function clock(milliseconds: number): string {
-	return new Date(milliseconds).toTimeString().slice(0, 8);
+	const line = `${formatClock(at)} ${cleanText(text)}`;
+	return repeats
+		? `${line} (${ascii ? 'x' : '×'}${repeats.count} since ${formatClock(repeats.since)})`
+		: line;
 }
 
 export function errorMessage(error: unknown): string {

@@ -67,3 +67,8 @@ export function ordinal(place: number): string {
 export function formatOffset(bytes: number): string {
 	return bytes === 0 ? '0' : formatBytes(bytes).replace(/ B$|i?B$/, '');
 }
+
+/** The local time of day, `HH:MM:SS`. `at`: milliseconds since the epoch. */
+export function formatClock(at: number): string {
+	return new Date(at).toTimeString().slice(0, 8);
+}

@@ -196,14 +196,3 @@ export function amountWords({present, size}: Download): string {
 export function connectedPlayers({players}: Download): number {
 	return players.filter(({connected}) => connected).length;
 }
-
-/** True if quitting would interrupt the download. */
-export function isRunning({status}: Download): boolean {
-	return (
-		status === 'active' ||
-		status === 'asking' ||
-		status === 'waiting' ||
-		status === 'exporting' ||
-		status === 'checking'
-	);
-}

@@ -1,6 +1,6 @@
 // The events between two snapshots, as lines of a log or as JSON objects.
 import {cleanText} from '../../text/clean-text.ts';
-import {formatBytes, formatDuration, formatPercent, formatSpeed} from '../../text/format.ts';
+import {formatBytes, formatClock, formatDuration, formatPercent, formatSpeed} from '../../text/format.ts';
 import {substituteOf, secondsLeft} from '../../text/status-words.ts';
 import type {Download, DownloadId, Snapshot} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
@@ -33,7 +33,7 @@ export function readyLine(
 	ready: {url: string; key: string; viewKey: string; storage: string; pid: number},
 	{json, now}: Style & {now: number},
 ): string {
-	return json ? safeJson({event: 'ready', ...ready}) : `${clock(now)} serving ${ready.url}`;
+	return json ? safeJson({event: 'ready', ...ready}) : `${formatClock(now)} serving ${ready.url}`;
 }
 
 export class EventLines {
@@ -52,7 +52,7 @@ export class EventLines {
 			if (!this.#banners.has(text)) {
 				this.#banners.add(text);
 				lines.push(
-					this.#json ? safeJson({event: 'notice', message: text}) : `${clock(now)} ${cleanText(text)}`,
+					this.#json ? safeJson({event: 'notice', message: text}) : `${formatClock(now)} ${cleanText(text)}`,
 				);
 			}
 		}
@@ -116,7 +116,9 @@ export class EventLines {
 	}
 
 	#line(number: number, {id}: Download, {text, event, ...fields}: Event, now: number): string {
-		return this.#json ? safeJson({event, id, ...fields}) : `${clock(now)} [${number}] ${cleanText(text)}`;
+		return this.#json
+			? safeJson({event, id, ...fields})
+			: `${formatClock(now)} [${number}] ${cleanText(text)}`;
 	}
 }
 
@@ -231,8 +233,4 @@ function progressEvents(said: Reported, download: Download, now: number): Event[
 			text: `${known}  ${formatSpeed(bytesPerSecond)}  ${left} left`,
 		},
 	];
-}
-
-function clock(now: number): string {
-	return new Date(now).toTimeString().slice(0, 8);
 }

@@ -1,6 +1,7 @@
 // The question before quitting, if downloads or players would be interrupted.
+import {isRunning} from '../../downstream.ts';
 import {createForm, note, type Form} from '../form.ts';
-import {connectedPlayers, isRunning} from '../../text/status-words.ts';
+import {connectedPlayers} from '../../text/status-words.ts';
 import type {UiStore} from '../ui-store.ts';
 
 /** Quits at once if nothing would be interrupted. */
