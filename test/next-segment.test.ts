@@ -1,13 +1,13 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {nextSegment, type FetchState, type Demand} from '../source/engine/fetch/next-segment.ts';
+import {nextSegment, type PlanState, type Demand} from '../source/engine/fetch/next-segment.ts';
 import {RangeSet} from '../source/engine/store/range-set.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
 const size = 200 * MiB;
 
-function situation(changes: Partial<FetchState>): FetchState {
+function situation(changes: Partial<PlanState>): PlanState {
 	return {
 		present: new RangeSet(),
 		size,

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
 import type {Download} from '../source/downstream.ts';
-import type {EngineOptions} from '../source/engine/engine.ts';
+import type {EngineOptions} from '../source/engine/options.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
 import {answer, askedPart, honest, send, startRawOrigin, type Answerer} from './support/raw-origin.ts';

@@ -4,12 +4,14 @@ import {randomBytes} from 'node:crypto';
 import {DownStreamError, type Download, type DownloadId} from '../downstream.ts';
 import {Logger} from '../log.ts';
 import {maskUrl} from '../text/mask-url.ts';
-import {Transfer, type TransferServices} from './download/transfer.ts';
+import {Transfer} from './download/transfer.ts';
+import type {TransferServices} from './fetch/fetch-target.ts';
 import type {DataSource} from './origin/data-source.ts';
 import {inputOfRecord, isSame, type RecordInput} from './record-input.ts';
 import {Removals, type Removal, type Removed} from './removals.ts';
 import type {Sources} from './sources.ts';
-import type {DownloadRecord, RecordFile, RecordStore} from './store/record-store.ts';
+import type {DownloadRecord} from './store/record.ts';
+import type {RecordFile, RecordStore} from './store/record-store.ts';
 
 export type Addition = {
 	/** A data source of a program's own. */

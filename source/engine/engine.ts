@@ -13,7 +13,8 @@ import {Logger} from '../log.ts';
 import {checkOption, rateLimit} from '../schema.ts';
 import {Catalog, type Addition} from './catalog.ts';
 import {checkRequest} from './check-request.ts';
-import type {Transfer, TransferServices} from './download/transfer.ts';
+import type {Transfer} from './download/transfer.ts';
+import type {TransferServices} from './fetch/fetch-target.ts';
 import {Exports} from './exports.ts';
 import {Bandwidth} from './fetch/bandwidth.ts';
 import {HostLimits} from './fetch/host-limits.ts';
@@ -29,8 +30,6 @@ import {evictableOf, selectEvictions} from './store/eviction.ts';
 import {keepPrivate, makeFolder} from './store/make-folder.ts';
 import {RecordStore, newKey, readKey, viewKeyOf} from './store/record-store.ts';
 import {StorageAccess} from './store/storage-access.ts';
-
-export type {EngineOptions} from './options.ts';
 
 /** A download becomes evictable without an event when its last player is forgotten. */
 const evictMs = 10_000;

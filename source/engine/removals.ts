@@ -1,7 +1,8 @@
 // Removed downloads. Their bytes are kept for another addition, or deleted once the time for undo is over.
 import type {DownloadId} from '../downstream.ts';
 import type {Transfer} from './download/transfer.ts';
-import type {DownloadRecord, RecordFile} from './store/record-store.ts';
+import type {DownloadRecord} from './store/record.ts';
+import type {RecordFile} from './store/record-store.ts';
 
 /** A download off the list. Without any of the last three, its bytes are kept until it is added again. */
 export type Removed = {

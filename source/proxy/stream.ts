@@ -5,7 +5,7 @@ import {create as contentDisposition} from 'content-disposition';
 import type {DownloadId} from '../downstream.ts';
 import {contentRange} from '../engine/origin/content-range.ts';
 import type {Range} from '../engine/store/range-set.ts';
-import type {Representation} from '../engine/download/transfer.ts';
+import type {Representation} from '../engine/download/reading.ts';
 import {Problem} from './problem.ts';
 import {evaluatePreconditions, ifRangeHolds, requestedRanges} from './range-header.ts';
 

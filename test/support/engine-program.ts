@@ -2,7 +2,8 @@
 // the message that says what to do.
 import process from 'node:process';
 import type {Download, ExportRequest} from '../../source/downstream.ts';
-import {Engine, type EngineOptions} from '../../source/engine/engine.ts';
+import {Engine} from '../../source/engine/engine.ts';
+import type {EngineOptions} from '../../source/engine/options.ts';
 import {ProxyServer} from '../../source/proxy/server.ts';
 
 export type EngineTask = {

@@ -11,7 +11,7 @@ import {
 	type Snapshot,
 } from '../../source/downstream.ts';
 import type {StreamingEngine} from '../../source/proxy/server.ts';
-import type {Representation} from '../../source/engine/download/transfer.ts';
+import type {Representation} from '../../source/engine/download/reading.ts';
 import type {StreamedTransfer, StreamRead} from '../../source/proxy/stream.ts';
 import {blankDownload} from './blank-download.ts';
 import {content} from './content.ts';

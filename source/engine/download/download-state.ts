@@ -2,10 +2,11 @@
 import type {Download} from '../../downstream.ts';
 import {Readers} from '../fetch/readers.ts';
 import {RetryPolicy} from '../fetch/retry-policy.ts';
-import type {FetchState, TransferServices} from '../fetch/scheduler.ts';
+import type {FetchState, TransferServices} from '../fetch/fetch-target.ts';
 import {SpeedMeter} from '../fetch/speed-meter.ts';
 import {BlockChecksums} from '../store/block-checksums.ts';
-import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
+import type {DownloadRecord} from '../store/record.ts';
+import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 
 /** Reactions that concern several parts of a download. */

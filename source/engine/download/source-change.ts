@@ -3,7 +3,7 @@ import {Logger} from '../../log.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
 import {verifyAcceptance, verifyReplacement} from '../fetch/version-check.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
-import type {DownloadRecord} from '../store/record-store.ts';
+import type {DownloadRecord} from '../store/record.ts';
 import {SparseFile} from '../store/sparse-file.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
 import type {VersionReset} from './version-reset.ts';

@@ -1,10 +1,12 @@
 // One download in operation: its commands and its status. Readers wait, segments write, the scheduler links the two.
 import {DownStreamError, type Download, type DownloadId, type DownloadStatus} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
-import {Scheduler, type TransferServices} from '../fetch/scheduler.ts';
+import {Scheduler} from '../fetch/scheduler.ts';
+import type {TransferServices} from '../fetch/fetch-target.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
-import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
+import type {DownloadRecord} from '../store/record.ts';
+import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import {Checkpoints} from './checkpoints.ts';
 import {complete} from './completion.ts';
@@ -24,9 +26,6 @@ import {statusOf} from './status.ts';
 import {Verification} from './verification.ts';
 import {VersionReset} from './version-reset.ts';
 import {downloadView, isPageForFile, queueRankOf} from './view.ts';
-
-export type {NewLink, TransferServices} from '../fetch/scheduler.ts';
-export type {Representation} from './reading.ts';
 
 export class Transfer {
 	readonly #state: DownloadState;

@@ -3,7 +3,7 @@ import {rm} from 'node:fs/promises';
 import {Logger} from '../../log.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
 import {diskError} from '../store/disk-error.ts';
-import type {DownloadRecord} from '../store/record-store.ts';
+import type {DownloadRecord} from '../store/record.ts';
 import {SparseFile} from '../store/sparse-file.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
 import {fetchedAnew} from './errors.ts';

@@ -1,7 +1,8 @@
 // What the parts of the scheduler share: the download, its source, and the traits that its responses have shown.
 import type {DataSource} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
-import type {DownloadRecord, RecordFile} from '../store/record-store.ts';
+import type {DownloadRecord} from '../store/record.ts';
+import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import type {FetchState, FetchTarget, TransferServices} from './fetch-target.ts';
 import {Segments, type Segment} from './segments.ts';

@@ -27,7 +27,7 @@ export type SegmentPlan = Range & {
 	readonly urgent: boolean;
 };
 
-export type FetchState = {
+export type PlanState = {
 	readonly present: PresentSet;
 	/** Bytes; Infinity while unknown. */
 	readonly size: number;
@@ -61,7 +61,7 @@ const largeGrid = 1024 * 1024;
  * The range to fetch next, or undefined where nothing is left to do. The range may start inside a claim, which then ends
  * at the start of the new segment.
  */
-export function nextSegment(situation: FetchState): SegmentPlan | undefined {
+export function nextSegment(situation: PlanState): SegmentPlan | undefined {
 	const {present, size, acceptsRanges, claimed, wanted, background} = situation;
 	if (!acceptsRanges) {
 		const wish = wanted.find(
@@ -85,7 +85,7 @@ export function nextSegment(situation: FetchState): SegmentPlan | undefined {
 	);
 }
 
-function forBlocked({present, size, claimed, wanted}: FetchState): SegmentPlan | undefined {
+function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | undefined {
 	for (const {blocked, offset, end, segmentSize} of wanted) {
 		if (!blocked || offset >= size) {
 			continue;
@@ -110,7 +110,7 @@ function forBlocked({present, size, claimed, wanted}: FetchState): SegmentPlan |
 	return undefined;
 }
 
-function forReadAhead({present, size, claimed, wanted, background}: FetchState): SegmentPlan | undefined {
+function forReadAhead({present, size, claimed, wanted, background}: PlanState): SegmentPlan | undefined {
 	for (const {offset, end, ahead, segmentSize} of wanted) {
 		const window = {start: offset, end: Math.min(offset + ahead, end, size)};
 		for (const {start} of unclaimed(present, window, claimed)) {
@@ -123,7 +123,7 @@ function forReadAhead({present, size, claimed, wanted, background}: FetchState):
 	return undefined;
 }
 
-function forBackground({present, size, claimed, playhead, segmentSize}: FetchState): SegmentPlan | undefined {
+function forBackground({present, size, claimed, playhead, segmentSize}: PlanState): SegmentPlan | undefined {
 	const from = Math.min(playhead, size);
 	for (const within of [
 		{start: from, end: size},
@@ -137,7 +137,7 @@ function forBackground({present, size, claimed, playhead, segmentSize}: FetchSta
 	return undefined;
 }
 
-function bySplitting({claimed}: FetchState): SegmentPlan | undefined {
+function bySplitting({claimed}: PlanState): SegmentPlan | undefined {
 	let largest: Claim | undefined;
 	for (const claim of claimed) {
 		const left = claim.end - claim.offset;

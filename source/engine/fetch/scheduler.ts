@@ -11,8 +11,6 @@ import type {Segment, Segments} from './segments.ts';
 import type {CachedVersion} from './version-check.ts';
 import {VersionGuard} from './version-guard.ts';
 
-export type {FetchState, FetchTarget, NewLink, TransferServices} from './fetch-target.ts';
-
 /** Bytes of the first request, which also tells size, validator, type and whether ranges work. */
 const probeSize = {background: 1024 * 1024, onDemand: 64 * 1024};
 /** Grace period in milliseconds for an unneeded connection: players reconnect nearby after a seek. */

@@ -12,8 +12,6 @@ import {checkRecord, InvalidRecord, type DownloadRecord} from './record.ts';
 import {makeFolder} from './make-folder.ts';
 import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
 
-export type {DownloadRecord} from './record.ts';
-
 const dataName = 'data';
 const checksName = 'checks';
 const recordName = 'entry.json';
