@@ -1,5 +1,6 @@
 // Origins that answer a Range with the whole file, once or always.
 import assert from 'node:assert/strict';
+import type {IncomingMessage, ServerResponse} from 'node:http';
 import {test, type TestContext} from 'node:test';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
@@ -35,6 +36,17 @@ async function startWholeOrigin(
 		},
 	});
 	return origin;
+}
+
+/** `how`: `a reset`, or a status. */
+function refuse(how: string, {socket}: IncomingMessage, response: ServerResponse): true {
+	if (how === 'a reset') {
+		socket.resetAndDestroy();
+	} else {
+		response.writeHead(Number(how)).end();
+	}
+
+	return true;
 }
 
 async function assertBytes(url: string, start: number, end: number): Promise<void> {
@@ -160,13 +172,7 @@ for (const words of ['a reset', '403', '404', '502'] as const) {
 					return false;
 				}
 
-				if (words === 'a reset') {
-					request.socket.resetAndDestroy();
-				} else {
-					response.writeHead(Number(words)).end();
-				}
-
-				return true;
+				return refuse(words, request, response);
 			},
 		});
 		const {engine} = await startEngine(t);
@@ -191,13 +197,7 @@ for (const words of ['a reset', '403', '404', '502'] as const) {
 						return false;
 					}
 
-					if (words === 'a reset') {
-						request.socket.resetAndDestroy();
-					} else {
-						response.writeHead(Number(words)).end();
-					}
-
-					return true;
+					return refuse(words, request, response);
 				},
 			});
 			const {engine} = await startEngine(t);
