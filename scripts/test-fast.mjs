@@ -57,14 +57,24 @@ const slow = new Set([
 		'package',
 		'play',
 	],
-	...['vscode-terminal', 'vscode-doc', 'entrances', 'cli', 'secrets', 'list', 'hints', 'storage-lock'],
+	...[
+		'vscode-terminal',
+		'vscode-doc',
+		'entrances',
+		'cli',
+		'secrets',
+		'list',
+		'hints',
+		'storage-lock',
+		'terminal-modes',
+	],
 ]);
 const files = readdirSync(path.join(root, 'test'))
 	.filter(file => file.includes('.test.ts') && !slow.has(file.slice(0, file.indexOf('.'))))
 	.map(file => path.join('test', file));
 const {status} = spawnSync(
 	process.execPath,
-	['--import', 'tsx', '--test', '--test-force-exit', '--test-reporter=dot', ...files],
+	['--import', 'tsx', '--test', '--test-force-exit', '--test-concurrency=2', '--test-reporter=dot', ...files],
 	{cwd: root, stdio: 'inherit'},
 );
 process.exitCode = status ?? 1;
