@@ -61,6 +61,7 @@ const allowed: Record<string, readonly string[]> = {
 		...['downstream.ts', 'log.ts'],
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin'],
 	],
+	'engine/film': ['engine/store'],
 	'engine/download': [
 		...['downstream.ts', 'log.ts'],
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin', 'engine/fetch'],
@@ -138,6 +139,8 @@ const forbidden: Array<[folder: string, names: RegExp]> = [
 	['source/engine/store/eviction.ts', /^node:/],
 	['source/engine/fetch/next-segment.ts', /^node:/],
 	['source/engine/queue.ts', /./],
+	['source/engine/film/film-map.ts', /^node:/],
+	['source/engine/film/playable.ts', /^node:/],
 ];
 
 for (const [folder, names] of forbidden) {

@@ -1,0 +1,147 @@
+// The film map: for each track, the byte at which each point in time begins. Pure.
+import type {Range} from '../store/range-set.ts';
+
+export type FilmTrack = {
+	readonly kind: 'video' | 'audio';
+	readonly codec: string | null;
+	/** ISO 639-2; null if unknown. */
+	readonly language: string | null;
+	/** Pixels; null for audio. */
+	readonly width: number | null;
+	readonly height: number | null;
+	/** For each of the map's times, where the bytes of the track for that time begin; the last one is their end. */
+	readonly offsets: readonly number[];
+};
+
+export type FilmMap = {
+	readonly durationMs: number;
+	/** Read from an index; otherwise interpolated from the size. */
+	readonly exact: boolean;
+	/** Milliseconds, strictly ascending: from 0 to `durationMs`. A player can start at each but the last. */
+	readonly times: readonly number[];
+	readonly tracks: readonly FilmTrack[];
+	/** The bytes without which no player finds its way in the file, sorted and merged. */
+	readonly index: readonly Range[];
+};
+
+/** Bytes of an encoded map. */
+export const maxMapBytes = 16 * 1024;
+const maxTracks = 8;
+
+/** The map with at most `count` points. Fewer points claim less, never more. */
+export function thinned(map: FilmMap, count: number): FilmMap {
+	const last = map.times.length - 1;
+	if (last < count) {
+		return map;
+	}
+
+	const kept = Array.from({length: count}, (_, point) => Math.round((point * last) / (count - 1)));
+	return {
+		...map,
+		times: kept.map(point => map.times[point]!),
+		tracks: map.tracks.map(track => ({...track, offsets: kept.map(point => track.offsets[point]!)})),
+	};
+}
+
+/** A map with one constant rate from `start` to `size`. */
+export function linearMap(
+	map: Pick<FilmMap, 'durationMs' | 'exact' | 'index'>,
+	tracks: ReadonlyArray<Omit<FilmTrack, 'offsets'>>,
+	{start, end}: Range,
+): FilmMap {
+	const steps = Math.max(1, Math.min(256, map.durationMs));
+	const at = (from: number, to: number) =>
+		Array.from({length: steps + 1}, (_, step) => Math.round(from + ((to - from) * step) / steps));
+	const offsets = at(start, end);
+	return {...map, times: at(0, map.durationMs), tracks: tracks.map(track => ({...track, offsets}))};
+}
+
+/** JSON of at most `maxMapBytes`; points are left out until it fits. */
+export function encodeMap(map: FilmMap, version: number, size: number): string {
+	for (let count = map.times.length; ; count = Math.ceil(count / 2)) {
+		const text = JSON.stringify({version, size, map: thinned(map, Math.max(2, count))});
+		if (text.length <= maxMapBytes || count <= 2) {
+			return text;
+		}
+	}
+}
+
+/** Returns undefined for text that is no map of this version of the file. */
+export function decodeMap(text: string, version: number, size: number): FilmMap | undefined {
+	try {
+		const stored = JSON.parse(text) as {version?: unknown; size?: unknown; map?: unknown};
+		return stored.version === version && stored.size === size ? checkedMap(stored.map, size) : undefined;
+	} catch {
+		return undefined;
+	}
+}
+
+/** Returns undefined for a value that is no map of a file of `size` bytes. */
+export function checkedMap(value: unknown, size: number): FilmMap | undefined {
+	const {durationMs, exact, times, tracks, index} = (value ?? {}) as {[K in keyof FilmMap]?: unknown};
+	if (
+		typeof durationMs !== 'number' ||
+		typeof exact !== 'boolean' ||
+		!isAscending(times, durationMs, true) ||
+		times.length < 2 ||
+		times[0] !== 0 ||
+		times.at(-1) !== durationMs ||
+		!Array.isArray(tracks) ||
+		tracks.length === 0 ||
+		tracks.length > maxTracks ||
+		!Array.isArray(index)
+	) {
+		return undefined;
+	}
+
+	const checkedTracks = tracks.map(track => checkedTrack(track, times.length, size));
+	const ranges = index.map(range => ({...(range as Range)}));
+	const edges = ranges.flatMap(({start, end}) => [start, end]);
+	if (checkedTracks.includes(undefined) || !isAscending(edges, size, false)) {
+		return undefined;
+	}
+
+	return {durationMs, exact, times, tracks: checkedTracks as FilmTrack[], index: ranges};
+}
+
+function checkedTrack(value: unknown, length: number, size: number): FilmTrack | undefined {
+	const {kind, codec, language, width, height, offsets} = (value ?? {}) as {[K in keyof FilmTrack]?: unknown};
+	if (
+		(kind !== 'video' && kind !== 'audio') ||
+		!isAscending(offsets, size, false) ||
+		offsets.length !== length
+	) {
+		return undefined;
+	}
+
+	return {
+		kind,
+		codec: word(codec),
+		language: word(language),
+		width: pixels(width),
+		height: pixels(height),
+		offsets,
+	};
+}
+
+/** Names come from the file. */
+function word(value: unknown): string | null {
+	return typeof value === 'string' && /^[\w.-]{1,20}$/.test(value) ? value : null;
+}
+
+function pixels(value: unknown): number | null {
+	return Number.isSafeInteger(value) && (value as number) > 0 ? (value as number) : null;
+}
+
+/** Whole numbers from 0 to `most`, ascending. */
+function isAscending(value: unknown, most: number, strictly: boolean): value is readonly number[] {
+	return (
+		Array.isArray(value) &&
+		value.every(
+			(each, index) =>
+				Number.isSafeInteger(each) &&
+				each <= most &&
+				each >= (index === 0 ? 0 : (value[index - 1] as number) + (strictly ? 1 : 0)),
+		)
+	);
+}

@@ -1,0 +1,117 @@
+// Which minutes of a film can be watched with the bytes that are present, and whether it will stall. Pure.
+import {RangeSet, type PresentSet, type Range} from '../store/range-set.ts';
+import type {FilmMap} from './film-map.ts';
+
+/** Milliseconds `[from, to)`. */
+export type Stretch = readonly [fromMs: number, toMs: number];
+
+/**
+ * A stretch inside the film ends this early: the sound of a moment may lie behind the next key frame, and the times of
+ * points are known to a quarter of a second.
+ */
+export const marginMs = 500;
+
+/** The stretches that a player can show from start to end without another byte, sorted. */
+export function playable(map: FilmMap, present: PresentSet): Stretch[] {
+	const {times, durationMs} = map;
+	if (!map.index.every(range => present.covers(range))) {
+		return [];
+	}
+
+	const stretches: Stretch[] = [];
+	const last = times.length - 1;
+	for (let point = 0; point < last; point++) {
+		const first = point;
+		while (point < last && isPresent(map, present, point)) {
+			point++;
+		}
+
+		const toMs = point === last ? durationMs : times[point]! - marginMs;
+		if (point > first && toMs > times[first]!) {
+			stretches.push([times[first]!, toMs]);
+		}
+	}
+
+	return stretches;
+}
+
+/** How far the film can be watched from `fromMs` on; null if it cannot be started there. */
+export function watchTo(stretches: readonly Stretch[], fromMs: number): number | null {
+	return stretches.find(([from, to]) => from <= fromMs && fromMs < to)?.[1] ?? null;
+}
+
+/** The time whose bytes a player reads at `offset`. */
+export function timeAt({times, tracks}: FilmMap, offset: number): number {
+	const {offsets} = tracks.find(({kind}) => kind === 'video') ?? tracks[0]!;
+	return times[
+		Math.max(
+			0,
+			offsets.findLastIndex(start => start <= offset),
+		)
+	]!;
+}
+
+export type Forecast = {
+	/** Milliseconds in the film; null if it plays through. */
+	readonly stallAt: number | null;
+	/** Milliseconds after which it would play through. */
+	readonly waitMs: number;
+};
+
+/** If playback starts now at `fromMs` and the missing bytes arrive in order at `bytesPerSecond`. */
+export function forecast(
+	map: FilmMap,
+	present: PresentSet,
+	fromMs: number,
+	bytesPerSecond: number,
+): Forecast {
+	const {times, index} = map;
+	const missing = new MissingBytes(present);
+	let bytes = missing.add(index);
+	let stallAt: number | null = null;
+	let waitMs = 0;
+	const first = Math.max(
+		0,
+		times.findLastIndex(time => time <= fromMs),
+	);
+	for (let point = first; point < times.length - 1; point++) {
+		bytes += missing.add(rangesAt(map, point));
+		const lateness = (bytes * 1000) / bytesPerSecond - (times[point + 1]! - fromMs);
+		if (bytes > 0 && lateness > 0) {
+			stallAt ??= Math.max(fromMs, times[point]!);
+			waitMs = Math.max(waitMs, lateness);
+		}
+	}
+
+	return {stallAt, waitMs: Math.ceil(waitMs)};
+}
+
+function isPresent(map: FilmMap, present: PresentSet, point: number): boolean {
+	return map.tracks.every(({offsets}) => present.covers({start: offsets[point]!, end: offsets[point + 1]!}));
+}
+
+function rangesAt({tracks}: FilmMap, point: number): Range[] {
+	return tracks.map(({offsets}) => ({start: offsets[point]!, end: offsets[point + 1]!}));
+}
+
+/** Counts each missing byte once: the ranges of tracks overlap. */
+class MissingBytes {
+	readonly #present: PresentSet;
+	readonly #counted = new RangeSet();
+
+	constructor(present: PresentSet) {
+		this.#present = present;
+	}
+
+	add(ranges: readonly Range[]): number {
+		let bytes = 0;
+		for (const range of ranges) {
+			for (const hole of this.#present.holes(range)) {
+				bytes += hole.end - hole.start - this.#counted.count(hole);
+				this.#counted.add(hole);
+			}
+		}
+
+		return bytes;
+	}
+}

@@ -1,0 +1,223 @@
+// What can be watched, and the forecast, against models that look at each byte and each moment.
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import * as fc from 'fast-check';
+import {
+	checkedMap,
+	decodeMap,
+	encodeMap,
+	linearMap,
+	maxMapBytes,
+	thinned,
+	type FilmMap,
+	type FilmTrack,
+} from '../source/engine/film/film-map.ts';
+import {forecast, marginMs, playable, timeAt, watchTo} from '../source/engine/film/playable.ts';
+import {RangeSet, type Range} from '../source/engine/store/range-set.ts';
+
+const size = 400;
+const description = {kind: 'video', codec: 'avc', language: null, width: 320, height: 180} as const;
+
+const ascending = (count: number, most: number) =>
+	fc
+		.array(fc.nat(most), {minLength: count, maxLength: count})
+		.map(values => values.toSorted((a, b) => a - b));
+
+const range = fc.tuple(fc.nat(size), fc.nat(size)).map(([a, b]) => ({
+	start: Math.min(a, b),
+	end: Math.max(a, b),
+}));
+
+const maps: fc.Arbitrary<FilmMap> = fc
+	.tuple(
+		fc.array(fc.integer({min: 1, max: 3000}), {minLength: 1, maxLength: 12}),
+		fc.integer({min: 1, max: 3}),
+		range,
+	)
+	.chain(([steps, tracks, index]) => {
+		const times = [0];
+		for (const step of steps) {
+			times.push(times.at(-1)! + step);
+		}
+
+		return fc.array(ascending(times.length, size), {minLength: tracks, maxLength: tracks}).map(offsets => ({
+			durationMs: times.at(-1)!,
+			exact: true,
+			times,
+			tracks: offsets.map((each): FilmTrack => ({...description, offsets: each})),
+			index: index.start < index.end ? [index] : [],
+		}));
+	});
+
+const presence = fc.array(range, {maxLength: 8});
+
+/** The bytes of a moment and those of the index, one by one. */
+function bytesAt(map: FilmMap, ms: number): Set<number> {
+	const point = map.times.findLastIndex(time => time <= ms);
+	const bytes = new Set<number>();
+	for (const {start, end} of [
+		...map.index,
+		...map.tracks.map(({offsets}) => ({start: offsets[point]!, end: offsets[point + 1] ?? offsets[point]!})),
+	]) {
+		for (let byte = start; byte < end; byte++) {
+			bytes.add(byte);
+		}
+	}
+
+	return bytes;
+}
+
+function isHere(ranges: readonly Range[], byte: number): boolean {
+	return ranges.some(({start, end}) => start <= byte && byte < end);
+}
+
+test('a stretch is claimed exactly where each moment of it has all its bytes', () => {
+	fc.assert(
+		fc.property(maps, presence, (map, ranges) => {
+			const stretches = playable(map, new RangeSet(ranges));
+			const last = map.times.length - 1;
+			const whole = map.times
+				.slice(0, last)
+				.map(time => [...bytesAt(map, time)].every(byte => isHere(ranges, byte)));
+			const expected: Array<[number, number]> = [];
+			for (let point = 0; point < last; point++) {
+				if (whole[point] && !whole[point - 1]) {
+					const next = whole.indexOf(false, point);
+					const to = next === -1 ? map.durationMs : map.times[next]! - marginMs;
+					if (to > map.times[point]!) {
+						expected.push([map.times[point]!, to]);
+					}
+				}
+			}
+
+			assert.deepEqual(stretches, expected);
+		}),
+	);
+});
+
+test('more bytes never take a claim back', () => {
+	fc.assert(
+		fc.property(maps, presence, range, (map, ranges, more) => {
+			const present = new RangeSet(ranges);
+			const before = playable(map, present);
+			present.add(more);
+			const after = playable(map, present);
+			for (const [from, to] of before) {
+				assert.ok(after.some(([start, end]) => start <= from && to <= end));
+			}
+		}),
+	);
+});
+
+test('a map with fewer points claims nothing that the whole one does not', () => {
+	fc.assert(
+		fc.property(maps, presence, fc.integer({min: 2, max: 6}), (map, ranges, count) => {
+			const present = new RangeSet(ranges);
+			const all = playable(map, present);
+			for (const [from, to] of playable(thinned(map, count), present)) {
+				assert.ok(all.some(([start, end]) => start <= from && to <= end));
+			}
+		}),
+	);
+});
+
+test('the forecast is that of a simulation, byte by byte', () => {
+	fc.assert(
+		fc.property(maps, presence, fc.integer({min: 1, max: 500}), fc.nat(9000), (map, ranges, rate, at) => {
+			const fromMs = Math.min(at, map.durationMs);
+			const arrived = new Set<number>();
+			let bytes = 0;
+			let stallAt: number | null = null;
+			let waitMs = 0;
+			const first = map.times.findLastIndex(time => time <= fromMs);
+			for (let point = first; point < map.times.length - 1; point++) {
+				for (const byte of bytesAt(map, map.times[point]!)) {
+					if (!arrived.has(byte) && !isHere(ranges, byte)) {
+						arrived.add(byte);
+						bytes++;
+					}
+				}
+
+				const late = (bytes * 1000) / rate - (map.times[point + 1]! - fromMs);
+				if (bytes > 0 && late > 0) {
+					stallAt ??= Math.max(fromMs, map.times[point]!);
+					waitMs = Math.max(waitMs, late);
+				}
+			}
+
+			assert.deepEqual(forecast(map, new RangeSet(ranges), fromMs, rate), {
+				stallAt,
+				waitMs: Math.ceil(waitMs),
+			});
+		}),
+	);
+});
+
+test('a film that is whole plays through, and is told to its end', () => {
+	const map = linearMap({durationMs: 60_000, exact: true, index: []}, [description], {start: 10, end: 6000});
+	const present = new RangeSet([{start: 0, end: 6000}]);
+	assert.deepEqual(playable(map, present), [[0, 60_000]]);
+	assert.deepEqual(forecast(map, present, 0, 1), {stallAt: null, waitMs: 0});
+	assert.equal(watchTo(playable(map, present), 59_000), 60_000);
+	assert.equal(watchTo([[0, 5000]], 5000), null);
+	assert.equal(timeAt(map, 0), 0);
+	assert.ok(Math.abs(timeAt(map, 3005) - 30_000) < 500);
+});
+
+test('a map survives the disk, in at most 16 KiB, for its version and size alone', () => {
+	fc.assert(
+		fc.property(maps, map => {
+			assert.deepEqual(decodeMap(encodeMap(map, 3, size), 3, size), map);
+			assert.equal(decodeMap(encodeMap(map, 3, size), 4, size), undefined);
+			assert.equal(decodeMap(encodeMap(map, 3, size), 3, size + 1), undefined);
+		}),
+	);
+	const times = Array.from({length: 5001}, (_, second) => second * 1000);
+	const offsets = times.map(time => time * 1000);
+	const large = {
+		durationMs: 5_000_000,
+		exact: true,
+		times,
+		tracks: [
+			{...description, offsets},
+			{...description, offsets},
+		],
+		index: [],
+	};
+	const text = encodeMap(large, 0, 5e9);
+	assert.ok(text.length <= maxMapBytes);
+	assert.ok((decodeMap(text, 0, 5e9)?.times.length ?? 0) > 100);
+});
+
+test('a value that is no map is refused', () => {
+	const good = linearMap({durationMs: 1000, exact: true, index: [{start: 0, end: 5}]}, [description], {
+		start: 0,
+		end: 100,
+	});
+	assert.deepEqual(checkedMap(good, 100), good);
+	const bad: Array<[reason: string, change: object]> = [
+		['an end past the file', {tracks: [{...description, offsets: good.times.map(() => 101)}]}],
+		['a track without offsets', {tracks: [description]}],
+		['no track', {tracks: []}],
+		['a time twice', {times: [0, 0, 1000]}],
+		['a time that is no number', {times: [0, Number.NaN, 1000]}],
+		['a duration without an end', {durationMs: Infinity}],
+		['an index in disorder', {index: [{start: 9, end: 5}]}],
+		['an index of something else', {index: [null, 'x']}],
+	];
+	for (const [reason, change] of bad) {
+		assert.equal(checkedMap({...good, ...change}, 100), undefined, reason);
+	}
+
+	fc.assert(
+		fc.property(fc.anything(), value => {
+			checkedMap(value, 100);
+			decodeMap(JSON.stringify(value) ?? '', 0, 100);
+		}),
+	);
+	const named = checkedMap(
+		{...good, tracks: [{...good.tracks[0], codec: '\u001B[31m', language: 'x y'}]},
+		100,
+	);
+	assert.deepEqual([named?.tracks[0]?.codec, named?.tracks[0]?.language], [null, null]);
+});
