@@ -5,6 +5,7 @@ export type {
 	DownloadProgress,
 	DownStreamOptions,
 	FileStats,
+	PlayersState,
 	ProxyConfig,
 	TargetOptions,
 	WaitOptions,
@@ -17,7 +18,9 @@ export {
 	type ErrorCode,
 	type ErrorKind,
 	type OpenSegment,
+	type Playback,
 	type Player,
+	type Position,
 	type Remedy,
 } from './downstream.ts';
 export {

@@ -62,13 +62,15 @@ const allowed: Record<string, readonly string[]> = {
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin'],
 	],
 	'engine/film': ['engine/store'],
+	'engine/player': ['downstream.ts', 'log.ts'],
 	'engine/download': [
 		...['downstream.ts', 'log.ts'],
-		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin', 'engine/fetch'],
+		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin', 'engine/fetch', 'engine/player'],
 	],
 	engine: [
 		...['downstream.ts', 'schema.ts', 'log.ts', 'text'],
 		...['engine/store', 'engine/memory', 'engine/origin', 'engine/http', 'engine/fetch', 'engine/download'],
+		'engine/player',
 	],
 	proxy: [
 		...['downstream.ts', 'schema.ts', 'version.ts', 'text'],

@@ -14,6 +14,7 @@ import {
 } from '../text/format.ts';
 import {cellStart} from '../text/range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
+import {leftAt, playbackWords} from './playback.ts';
 import {sparkline} from './sparkline.ts';
 import {amount, reason, secondsLeft, stateWords, substituteOf} from '../text/status-words.ts';
 
@@ -55,6 +56,7 @@ export function dockedLines(props: DetailsProps): Line[] {
 			streamFact(props),
 			{head: [span(' '), ...bar], text: ''},
 			labelled('Have', haveLine(download)),
+			...playbackFacts(download, ascii),
 			...playerFacts(download, 1, ascii),
 			...errorFacts(download),
 			labelled('Conns', connectionsLine(download)),
@@ -125,6 +127,7 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 		labelled('Have', haveLine(download)),
 		speedFact(props),
 		labelled('Conns', connectionsLine(download)),
+		...playbackFacts(download, ascii),
 		...playerFacts(download, maxPlayers, ascii),
 		...errorFacts(download),
 	].flatMap(fact => toLines(fact, width, ascii));
@@ -243,6 +246,17 @@ function connectionsLine({connections, maxConnections, segments, status}: Downlo
 
 	const all = [places('player', 'for a player'), places('fill', 'fills')].flat();
 	return `${connections} of ${maxConnections}: ${all.join('; ')}`;
+}
+
+/** The linked player, or where the film was left. */
+function playbackFacts(download: Download, ascii: boolean): Fact[] {
+	const playing = playbackWords(download, ascii);
+	const left = leftAt(download);
+	return playing !== undefined
+		? [labelled('Player', playing)]
+		: left !== undefined
+			? [labelled('Left at', `${left}; o continues there`)]
+			: [];
 }
 
 /** One fact per player, connected ones first; a count stands for those beyond `max`. */

@@ -26,6 +26,7 @@ import {statusOf} from './status.ts';
 import {Verification} from './verification.ts';
 import {VersionReset} from './version-reset.ts';
 import {downloadView, isPageForFile, queueRankOf} from './view.ts';
+import type {Watching} from './watching.ts';
 
 export class Transfer {
 	readonly #state: DownloadState;
@@ -124,6 +125,11 @@ export class Transfer {
 
 	get queueRank(): number {
 		return queueRankOf(this.#state.record);
+	}
+
+	/** Who plays it, and where it was left. */
+	get watching(): Watching {
+		return this.#state.watching;
 	}
 
 	/** The cached ranges. */
@@ -339,6 +345,7 @@ export class Transfer {
 		this.#state.readers.reject(closing());
 		await Promise.allSettled([this.#scheduler.stop(), this.#verification.ended()]);
 		await this.#checkpoints.run();
+		await this.#state.watching.end();
 		await this.#state.file.retire();
 		await this.#scheduler.dispose();
 	}

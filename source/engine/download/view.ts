@@ -8,7 +8,7 @@ import {statusOf} from './status.ts';
 
 /** `now`: milliseconds since the epoch. */
 export function downloadView(state: DownloadState, scheduler: Scheduler, now: number): Download {
-	const {file, meter, readers, recordFile, retries, services} = state;
+	const {file, meter, readers, recordFile, retries, services, watching} = state;
 	const {folder, record} = recordFile;
 	const {segments} = scheduler;
 	const {present, size} = file;
@@ -44,6 +44,8 @@ export function downloadView(state: DownloadState, scheduler: Scheduler, now: nu
 			blocked: player.blockedRequests > 0,
 			connected: player.openRequests > 0,
 		})),
+		position: watching.position,
+		playback: watching.playback,
 		error: retries.blockingError ?? null,
 		lastError: retries.lastError ?? null,
 		retryAt: retries.retryAt ?? null,
