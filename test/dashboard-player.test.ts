@@ -15,6 +15,13 @@ const playback: Playback = {
 const position = {ms: 2_467_000, at: 0, watched: false, exact: true};
 const playing = download({playback, position});
 const {id} = playing;
+const idle = {
+	status: 'paused',
+	bytesPerSecond: 0,
+	bytesPerSecondLong: 0,
+	connections: 0,
+	segments: [],
+} as const;
 
 dashboardTest('the row and the details tell of a linked player', {downloads: [playing]}, async screen => {
 	assert.match(
@@ -110,7 +117,7 @@ dashboardTest(
 
 dashboardTest(
 	'a player that stands still draws nothing',
-	{downloads: [playing]},
+	{downloads: [{...playing, ...idle}]},
 	async (screen, downstream) => {
 		await screen.shows('► 41:07');
 		await screen.wait(1000);
