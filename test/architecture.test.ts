@@ -62,7 +62,7 @@ const allowed: Record<string, readonly string[]> = {
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin'],
 	],
 	'engine/film': ['engine/store'],
-	'engine/player': ['downstream.ts', 'log.ts'],
+	'engine/player': ['downstream.ts', 'log.ts', 'text'],
 	'engine/download': [
 		...['downstream.ts', 'log.ts'],
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin', 'engine/fetch', 'engine/player'],

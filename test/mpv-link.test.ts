@@ -1,5 +1,6 @@
 // Linked players by their protocol, without a film: what is shown, kept and refused.
 import assert from 'node:assert/strict';
+import {execFile} from 'node:child_process';
 import {once} from 'node:events';
 import {chmod, mkdir, rm, stat, symlink} from 'node:fs/promises';
 import {connect, createServer, type Socket} from 'node:net';
@@ -7,6 +8,7 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setImmediate as nextTurn} from 'node:timers/promises';
+import {promisify} from 'node:util';
 import {DownStreamError} from '../source/downstream.ts';
 import {MpvLink, type PlayerState} from '../source/engine/player/mpv-link.ts';
 import {newSocketPath} from '../source/engine/player/socket-folder.ts';
@@ -15,6 +17,7 @@ import {blankDownload} from './support/blank-download.ts';
 import {atEnd} from './support/cleanup.ts';
 import {downloadOf, startEngine, temporaryFolder, until} from './support/engines.ts';
 import {FakeMpv} from './support/fake-mpv.ts';
+import {missing} from './support/programs.ts';
 
 /** An engine with a download that nobody fetches. */
 async function startPaused(t: TestContext) {
@@ -305,6 +308,19 @@ test(
 		}
 	},
 );
+
+const notRoot = process.geteuid?.() === 0 ? false : 'needs root, to be another user';
+
+test('another user cannot reach a socket', {skip: missing('setpriv') || notRoot}, async t => {
+	const runtime = await temporaryFolder(t);
+	await chmod(runtime, 0o755);
+	const socket = await newSocketPath({XDG_RUNTIME_DIR: runtime});
+	await FakeMpv.listen(t, socket);
+	await chmod(socket, 0o777);
+	const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+	await promisify(execFile)('setpriv', [...nobody, 'stat', runtime]);
+	await assert.rejects(promisify(execFile)('setpriv', [...nobody, 'stat', socket]), /Permission denied/);
+});
 
 test('on Windows the socket is a pipe', async () => {
 	assert.match(await newSocketPath({}, 'win32'), /^\\\\\.\\pipe\\downstream-tui-[\da-f]{24}$/);

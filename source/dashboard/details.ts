@@ -255,7 +255,7 @@ function playbackFacts(download: Download, ascii: boolean): Fact[] {
 	return playing !== undefined
 		? [labelled('Player', playing)]
 		: left !== undefined
-			? [labelled('Left at', `${left}; o continues there`)]
+			? [labelled('Left at', left)]
 			: [];
 }
 

@@ -1,6 +1,7 @@
 // The control socket of a player, mpv's JSON IPC: observes what it plays and sends two commands, no others: a player's
 // socket can run programs.
 import type {Socket} from 'node:net';
+import {cleanText} from '../../text/clean-text.ts';
 
 /** Times are milliseconds from the start of the film. */
 export type PlayerState = {
@@ -110,6 +111,7 @@ export class MpvLink {
 	}
 
 	#end(): void {
+		this.#tell();
 		clearInterval(this.#pollTimer);
 		clearTimeout(this.#tellTimer);
 		for (const reply of this.#replies.values()) {
@@ -275,7 +277,7 @@ export class MpvLink {
 	async #command(command: readonly unknown[]): Promise<void> {
 		const {error} = await this.#request(command);
 		if (error !== 'success') {
-			throw new Error(`${this.#state.name} refuses: ${String(error).slice(0, 100)}`);
+			throw new Error(`The player did not take the command: ${cleanText(String(error).slice(0, 100))}`);
 		}
 	}
 
