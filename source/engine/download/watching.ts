@@ -1,9 +1,16 @@
 // Where a film or a sound was left, and the linked player that plays it. The record follows at most every 5 s.
 import type {Playback, Position} from '../../downstream.ts';
+import type {TrackedPlayer} from '../fetch/players.ts';
+import type {FilmMap} from '../film/film-map.ts';
+import {inferredMs} from '../film/playhead.ts';
 import type {PlayerState} from '../player/mpv-link.ts';
 import type {RecordFile} from '../store/record-store.ts';
 
 const saveMs = 5000;
+/** Of a player that tells no times. */
+const inferMs = 1000;
+/** Programs that read and do not play. */
+const copies = /^(?:aria2|curl|Wget|rclone|Python|Go-http|node|undici)/i;
 /** The rest is taken for credits. */
 const watchedShare = 0.92;
 
@@ -13,6 +20,7 @@ export class Watching {
 	readonly #changed: () => void;
 	/** Newer than that of the record. */
 	#position: Position | undefined;
+	#inferredAt = 0;
 	#saveTimer: NodeJS.Timeout | undefined;
 
 	constructor(recordFile: RecordFile, changed: () => void) {
@@ -41,6 +49,20 @@ export class Watching {
 		}
 
 		this.#changed();
+	}
+
+	/** A player that tells no times has read on. `map`: of the film, undefined while unknown. */
+	readBy({name, offset, run}: TrackedPlayer, map: FilmMap | undefined, now: number): void {
+		if (!map || this.playback || now < this.#inferredAt + inferMs || copies.test(name)) {
+			return;
+		}
+
+		this.#inferredAt = now;
+		const ms = inferredMs(map, {...run, offset}, now);
+		if (ms !== undefined) {
+			this.#move(ms, isWatched(ms, map.durationMs), false);
+			this.#changed();
+		}
 	}
 
 	/** Rejects with `disk-full` or `disk-failed`. */
