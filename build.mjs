@@ -124,6 +124,7 @@ const {metafile} = await build({
 		index: 'source/index.ts',
 		testing: 'source/testing.ts',
 		'worker-main': 'source/host/worker-main.ts',
+		'film-worker': 'source/engine/film/film-worker.ts',
 	},
 	outdir,
 	bundle: true,

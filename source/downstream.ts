@@ -142,6 +142,59 @@ export const remedies = ['password', 'token', 'other-login', 'trust'] as const;
 
 export type Remedy = (typeof remedies)[number];
 
+/**
+ * Why the index of a film cannot be read:
+ * - `damaged`: it contradicts itself or its format
+ * - `no-duration`: it does not state the duration
+ * - `no-tracks`: it lists no video and no audio
+ * - `past-end`: it points past the end of the file
+ * - `too-large`: it has more than 64 MiB, or more than 8 MiB while no player reads
+ * - `too-slow`: reading it takes more than 5 s of work
+ */
+export const filmProblems = [
+	'damaged',
+	'no-duration',
+	'no-tracks',
+	'past-end',
+	'too-large',
+	'too-slow',
+] as const;
+
+export type FilmProblem = (typeof filmProblems)[number];
+
+/** A film or sound in time. All times are milliseconds from its start. */
+export type DownloadFilm = {
+	readonly durationMs: number;
+	/** From the file's index. Otherwise times are interpolated from bytes, and `watchTo` and `stallAt` are estimates. */
+	readonly exact: boolean;
+	/** Bytes of the index. */
+	readonly indexBytes: number;
+	/** Offset of the last part of the index. */
+	readonly indexOffset: number;
+	readonly tracks: ReadonlyArray<{
+		readonly kind: 'video' | 'audio';
+		/** Such as `avc` or `aac`; null if unknown. */
+		readonly codec: string | null;
+		/** ISO 639-2; null if unknown. */
+		readonly language: string | null;
+		/** Pixels; null for audio. */
+		readonly width: number | null;
+		readonly height: number | null;
+	}>;
+	/** Stretches that a player can show without another byte: half-open, sorted. Never an estimate. */
+	readonly playable: ReadonlyArray<readonly [fromMs: number, toMs: number]>;
+	/** Time at the read position of the newest player; 0 without players. */
+	readonly position: number;
+	/** End of the stretch that can be watched from `position` on; null if playback cannot start there. */
+	readonly watchTo: number | null;
+	/** Where playback from `position` stalls at the current speed if it starts now; null if it plays through. */
+	readonly stallAt: number | null;
+	/** Milliseconds until it would play through: 0 if it does now, null while nothing arrives. */
+	readonly waitMs: number | null;
+	/** Bytes per second at which it would play through now; 0 if nothing is missing. */
+	readonly neededRate: number;
+};
+
 /** A download as clients see it. The control API sends it as JSON. */
 export type Download = {
 	readonly id: DownloadId;
@@ -211,6 +264,10 @@ export type Download = {
 	readonly exportedTo: string | null;
 	/** Path of the export planned for completion. */
 	readonly exportWhenComplete: string | null;
+	/** Null unless it is a film or sound whose index was read. */
+	readonly film: DownloadFilm | null;
+	/** Why a film or sound has no `film`; null if it has one, is none, or its index is yet to come. */
+	readonly filmProblem: FilmProblem | null;
 	/** The folder of the data. */
 	readonly folder: string;
 };

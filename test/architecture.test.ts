@@ -35,6 +35,7 @@ const owners: Record<string, string[]> = {
 	'proper-lockfile': ['source/engine/store/storage-lock.ts'],
 	'ink-table': ['source/dashboard/download-table.tsx'],
 	meow: ['cli.tsx'],
+	mediabunny: ['source/engine/film/read-film.ts'],
 };
 
 for (const [name, files] of Object.entries(owners)) {
@@ -61,11 +62,12 @@ const allowed: Record<string, readonly string[]> = {
 		...['downstream.ts', 'log.ts'],
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin'],
 	],
-	'engine/film': ['engine/store'],
+	'engine/film': ['downstream.ts', 'log.ts', 'engine/store'],
 	'engine/player': ['downstream.ts', 'log.ts', 'text'],
 	'engine/download': [
 		...['downstream.ts', 'log.ts'],
-		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin', 'engine/fetch', 'engine/player'],
+		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin', 'engine/fetch', 'engine/film'],
+		'engine/player',
 	],
 	engine: [
 		...['downstream.ts', 'schema.ts', 'log.ts', 'text'],

@@ -94,6 +94,7 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	maxActive: ['0', /^--max-active "0": it must be a whole number from 1 to 1000$/],
 	limitRate: ['fast', /^--limit-rate "fast": it must be bytes per second such as 500K or 5M/],
 	onDemand: ['maybe', /^--on-demand "maybe"/],
+	film: ['maybe', /^--film "maybe"/],
 	readAhead: ['1K', /^--read-ahead "1K": it must be bytes such as 64M .* at least 65536/],
 	cacheSize: ['5M/s', /^--cache-size "5M\/s": it must be bytes such as 64M or 20G/],
 	player: undefined,

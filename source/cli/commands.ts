@@ -21,7 +21,7 @@ const forRequests: readonly FlagName[] = [
 /** Settings of an instance of its own. */
 const forInstance: readonly FlagName[] = [
 	...[...found, ...forRequests],
-	...(['ca', 'insecure', 'timeout', 'maxActive', 'limitRate', 'readAhead', 'cacheSize'] as const),
+	...(['ca', 'insecure', 'timeout', 'maxActive', 'limitRate', 'readAhead', 'film', 'cacheSize'] as const),
 	...(['port', 'allowOrigin', 'openStream', 'log', 'logLevel'] as const),
 ];
 const forScreen: readonly FlagName[] = [

@@ -29,7 +29,7 @@ export const flagGroups = {
 		...(['ca', 'insecure'] as const),
 	],
 	Failures: ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
-	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'cacheSize'],
+	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'film', 'cacheSize'],
 	Players: ['port', 'player', 'continue', 'allowOrigin', 'openStream'],
 	Output: [
 		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
@@ -154,6 +154,11 @@ export const flags = {
 		kind: 'text',
 		value: 'SIZE',
 		description: `limit of the data kept ready for a player (default: ${defaults.readAhead})`,
+	},
+	film: {
+		kind: 'switch',
+		description: 'do not read the index of films, which tells the minutes that can be watched',
+		defaultsOn: true,
 	},
 	cacheSize: {
 		kind: 'text',

@@ -31,6 +31,8 @@ export type Settings = {
 	/** Bytes per second; Infinity for no limit. */
 	readonly limitRate: number;
 	readonly onDemand: boolean;
+	/** Read the index of films. */
+	readonly film: boolean;
 	readonly json: boolean;
 	readonly plain: boolean;
 	readonly ascii: boolean;
@@ -128,6 +130,7 @@ export function settingsFrom(
 		maxActive: number('maxActive'),
 		limitRate: rate(by('limitRate'), given.limitRate),
 		onDemand: given.onDemand ?? false,
+		film: given.film ?? true,
 		json: given.json ?? false,
 		plain: (given.plain ?? false) || isOn(environment.ACCESSIBLE) || environment.INK_SCREEN_READER === 'true',
 		ascii: given.ascii ?? false,

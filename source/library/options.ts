@@ -66,6 +66,7 @@ const initSchemas: Schemas<DownStreamOptions> = {
 	limitRate: optional(engineOptions.limitRate),
 	onDemand,
 	readAhead: optional(engineOptions.readAhead),
+	film: optional(boolean),
 	cacheSize: optional(engineOptions.cacheSize),
 	ca: optional(text),
 	insecure: optional(boolean),

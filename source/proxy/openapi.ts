@@ -1,9 +1,11 @@
 // The description of the API for other programs: OpenAPI 3.1, from the schemas that check the requests. Pure.
 import {
 	errorKinds,
+	filmProblems,
 	remedies,
 	type Download,
 	type DownloadError,
+	type DownloadFilm,
 	type DownloadStatus,
 	type OpenSegment,
 	type Playback,
@@ -196,7 +198,38 @@ const download: Readonly<Record<keyof Download, JsonSchema>> = {
 	exportProgress: orNull(number('Fraction of a running export.')),
 	exportedTo: orNull(text('Path of the last export.')),
 	exportWhenComplete: orNull(text('Path of the export to come.')),
+	film: orNull({$ref: '#/components/schemas/Film'}),
+	filmProblem: orNull({
+		enum: [...filmProblems],
+		description: 'Why the index of a film or sound cannot be read.',
+	}),
 	folder: text('The folder that holds the data.'),
+};
+
+const film: Readonly<Record<keyof DownloadFilm, JsonSchema>> = {
+	durationMs: integer('Milliseconds, as all times of a film.'),
+	exact: flag(
+		'By the index. Otherwise times are interpolated from bytes, and watchTo and stallAt are estimates.',
+	),
+	indexBytes: integer('Bytes of the index.'),
+	indexOffset: integer('Offset of the last part of the index.'),
+	tracks: listOf(
+		objectOf({
+			kind: {enum: ['video', 'audio']},
+			codec: orNull(text('Such as avc or aac.')),
+			language: orNull(text('ISO 639-2.')),
+			width: orNull(integer('Pixels.')),
+			height: orNull(integer('Pixels.')),
+		}),
+	),
+	playable: listOf(range, 'Stretches that play without another byte, sorted. Never an estimate.'),
+	position: integer('Time at the read position of the newest player; 0 without players.'),
+	watchTo: orNull(integer('End of the stretch from position on.')),
+	stallAt: orNull(
+		integer('Where playback from position stalls at the current speed; null if it plays through.'),
+	),
+	waitMs: orNull(integer('Milliseconds until it would play through; null while nothing arrives.')),
+	neededRate: integer('Bytes per second at which it would play through now.'),
 };
 
 const needs = {enum: [...remedies], description: 'Input of the user that would resolve the error.'};
@@ -261,6 +294,7 @@ const changes: Readonly<Record<keyof SnapshotChanges, JsonSchema>> = {
 
 const schemas = {
 	Download: objectOf(download),
+	Film: objectOf(film),
 	DownloadError: objectOf(downloadError, ['tries', 'maxTries', 'bytesAgree', 'status', 'needs']),
 	Player: objectOf(player),
 	Position: objectOf(position),

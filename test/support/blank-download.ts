@@ -39,5 +39,7 @@ export const blankDownload: Download = {
 	exportProgress: null,
 	exportedTo: null,
 	exportWhenComplete: null,
+	film: null,
+	filmProblem: null,
 	folder: '/cache/0123',
 };

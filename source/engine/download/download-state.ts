@@ -5,6 +5,7 @@ import {RetryPolicy} from '../fetch/retry-policy.ts';
 import type {FetchState, TransferServices} from '../fetch/fetch-target.ts';
 import {SpeedMeter} from '../fetch/speed-meter.ts';
 import {BlockChecksums} from '../store/block-checksums.ts';
+import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
@@ -45,6 +46,8 @@ export class DownloadState implements FetchState {
 	checkProgress: number | null = null;
 	/** Fraction of the running export, from 0 to 1. */
 	exportProgress: number | null = null;
+	/** Missing bytes of a film's index, to be fetched before the background. */
+	wantedIndex: Range | undefined;
 	/** The last view, until a fact changes. */
 	view: Download | undefined;
 

@@ -3,6 +3,7 @@ import {DownStreamError, type Download, type DownloadId, type DownloadStatus} fr
 import {Logger} from '../../log.ts';
 import {Scheduler} from '../fetch/scheduler.ts';
 import type {TransferServices} from '../fetch/fetch-target.ts';
+import {Film} from '../film/film.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
@@ -14,6 +15,7 @@ import {DownloadState, type DownloadEffects} from './download-state.ts';
 import {cancelled, closing} from './errors.ts';
 import {exporting, type Export} from './exporting.ts';
 import {Failures} from './failures.ts';
+import {filmDownload} from './film-download.ts';
 import {Holes} from './holes.ts';
 import {LinkRenewal} from './link-renewal.ts';
 import {Mending} from './mending.ts';
@@ -41,6 +43,7 @@ export class Transfer {
 	readonly #patience: Patience;
 	readonly #reading: Reading;
 	readonly #failures: Failures;
+	readonly film: Film;
 	/** The last view showed facts that change over time. */
 	#viewChangesOverTime = false;
 
@@ -52,6 +55,7 @@ export class Transfer {
 	): Promise<Transfer> {
 		const transfer = new Transfer(recordFile, source, services, await openDataFile(recordFile));
 		await transfer.#recover();
+		transfer.film.look();
 		return transfer;
 	}
 
@@ -70,7 +74,10 @@ export class Transfer {
 			{
 				state,
 				received: (offset, bytes) => this.#received(offset, bytes),
-				identified: () => this.#checkpoints.runIfWhole(),
+				identified: () => {
+					this.#checkpoints.runIfWhole();
+					this.film.look();
+				},
 				disproved: range => {
 					state.file.forget([range]);
 					void this.#checkpoints.run();
@@ -104,6 +111,7 @@ export class Transfer {
 		this.#patience = patience;
 		this.#reading = new Reading(state, {scheduler, verification, mending, links, pages, patience});
 		this.#failures = new Failures(state, {scheduler, mending, links, versions, pages, patience});
+		this.film = new Film(filmDownload(state, scheduler), services.film);
 	}
 
 	async #recover(): Promise<void> {
@@ -182,6 +190,7 @@ export class Transfer {
 	/** Gives or takes the place in the queue. */
 	setBackgroundAllowed(allowed: boolean): void {
 		this.#scheduler.setBackgroundAllowed(allowed);
+		this.film.look();
 	}
 
 	get status(): DownloadStatus {
@@ -359,6 +368,7 @@ export class Transfer {
 		this.#state.close(closing());
 		this.#patience.stop();
 		this.#verification.abort(closing());
+		this.film.close();
 	}
 
 	/** A fact outside the download that the view shows has changed. */
@@ -374,7 +384,7 @@ export class Transfer {
 		}
 
 		this.#viewChangesOverTime = changesOverTime;
-		this.#state.view = downloadView(this.#state, this.#scheduler, now);
+		this.#state.view = downloadView(this.#state, this.#scheduler, this.film, now);
 		return this.#state.view;
 	}
 
@@ -382,6 +392,7 @@ export class Transfer {
 		this.#state.services.queueChanged();
 		this.#scheduler.wake();
 		this.#checkpoints.runIfWhole();
+		this.film.look();
 	}
 
 	#received(offset: number, bytes: Uint8Array): void {
@@ -394,6 +405,7 @@ export class Transfer {
 
 		meter.add(bytes.length, Date.now());
 		readers.wake(offset, bytes);
+		this.film.look();
 		this.#state.changed();
 		if (!this.#state.isClosed) {
 			this.#checkpoints.schedule();

@@ -54,11 +54,13 @@ export function timeAt({times, tracks}: FilmMap, offset: number): number {
 export type Forecast = {
 	/** Milliseconds in the film; null if it plays through. */
 	readonly stallAt: number | null;
-	/** Milliseconds after which it would play through. */
-	readonly waitMs: number;
+	/** Milliseconds after which it would play through; null at the rate 0. */
+	readonly waitMs: number | null;
+	/** Bytes per second at which it would play through now; 0 if nothing is missing. */
+	readonly neededRate: number;
 };
 
-/** If playback starts now at `fromMs` and the missing bytes arrive in order at `bytesPerSecond`. */
+/** For playback that starts now at `fromMs`, while the missing bytes arrive in order at `bytesPerSecond`. */
 export function forecast(
 	map: FilmMap,
 	present: PresentSet,
@@ -70,20 +72,31 @@ export function forecast(
 	let bytes = missing.add(index);
 	let stallAt: number | null = null;
 	let waitMs = 0;
+	let neededRate = 0;
 	const first = Math.max(
 		0,
 		times.findLastIndex(time => time <= fromMs),
 	);
 	for (let point = first; point < times.length - 1; point++) {
 		bytes += missing.add(rangesAt(map, point));
-		const lateness = (bytes * 1000) / bytesPerSecond - (times[point + 1]! - fromMs);
-		if (bytes > 0 && lateness > 0) {
+		if (bytes === 0) {
+			continue;
+		}
+
+		const playedMs = times[point + 1]! - fromMs;
+		const lateness = (bytes * 1000) / bytesPerSecond - playedMs;
+		neededRate = Math.max(neededRate, (bytes * 1000) / playedMs);
+		if (lateness > 0) {
 			stallAt ??= Math.max(fromMs, times[point]!);
 			waitMs = Math.max(waitMs, lateness);
 		}
 	}
 
-	return {stallAt, waitMs: Math.ceil(waitMs)};
+	return {
+		stallAt,
+		waitMs: waitMs === Infinity ? null : Math.ceil(waitMs),
+		neededRate: Math.ceil(neededRate),
+	};
 }
 
 function isPresent(map: FilmMap, present: PresentSet, point: number): boolean {
