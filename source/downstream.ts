@@ -57,9 +57,11 @@ export function isBegun({position}: Pick<Download, 'position'>): boolean {
 	return position !== null && position.ms > 0 && !position.watched;
 }
 
-/** Where it goes on, in milliseconds: 0 unless it was left in the middle. */
-export function continuedMs(download: Pick<Download, 'position'>): number {
-	return isBegun(download) ? download.position!.ms : 0;
+/** Where it goes on, in milliseconds: 0 unless it was left in the middle of the film. */
+export function continuedMs(download: Pick<Download, 'position' | 'film'>): number {
+	const {position, film} = download;
+	// The file may have become another one, which is shorter.
+	return position && isBegun(download) && position.ms < (film?.durationMs ?? Infinity) ? position.ms : 0;
 }
 
 /** A program that reads the stream of a download. Listed until 10 s after its last request. */
@@ -98,6 +100,8 @@ export type Playback = {
 	readonly paused: boolean;
 	/** 1 is normal. */
 	readonly speed: number;
+	/** The byte of the picture or sound at the position; null without a film map. */
+	readonly offset: number | null;
 	/** Waits for bytes in the middle of the film. */
 	readonly stalled: boolean;
 	/** How often it has waited so far. */
@@ -183,7 +187,7 @@ export type DownloadFilm = {
 	}>;
 	/** Stretches that a player can show without another byte: half-open, sorted. Never an estimate. */
 	readonly playable: ReadonlyArray<readonly [fromMs: number, toMs: number]>;
-	/** Time at the read position of the newest player; 0 without players. */
+	/** Time of the linked player, or at the read position of the newest player; 0 without players. */
 	readonly position: number;
 	/** End of the stretch that can be watched from `position` on; null if playback cannot start there. */
 	readonly watchTo: number | null;

@@ -9,6 +9,7 @@ const playback: Playback = {
 	durationMs: 5_702_000,
 	paused: true,
 	speed: 1,
+	offset: null,
 	stalled: false,
 	stalls: 0,
 };
@@ -128,6 +129,21 @@ dashboardTest(
 		}
 
 		assert.equal(screen.written, written);
+	},
+);
+
+dashboardTest(
+	'a player that tells no times has a time that is about right',
+	{
+		downloads: [
+			download({
+				position: {...position, exact: false},
+				players: [{id: '1', name: 'VLC 3.0', offset: 1, ready: 1, blocked: false, connected: true}],
+			}),
+		],
+	},
+	async screen => {
+		assert.match(await screen.shows('► ~41:00'), /Left at +~41:00$/m);
 	},
 );
 

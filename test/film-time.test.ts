@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {formatTime, parseTime} from '../source/text/film-time.ts';
+import {parseTime} from '../source/text/film-time.ts';
+import {formatTime} from '../source/text/film-words.ts';
 
 test('times are read as they are shown', () => {
 	for (const text of ['0:00', '0:41', '41:07', '1:02:10', '100:00:00']) {

@@ -52,6 +52,7 @@ test('a linked player shows its time, its state and its stalls', async t => {
 		durationMs: 100_000,
 		paused: false,
 		speed: 1.5,
+		offset: null,
 		stalled: false,
 		stalls: 2,
 	});

@@ -2,7 +2,7 @@
 import type {Download, DownloadId} from '../downstream.ts';
 import {openGoToDialog} from './dialogs/go-to.ts';
 import {playerKeys, type Command} from './keys.ts';
-import {currentMs} from './playback.ts';
+import {currentMs, missingWords} from './playback.ts';
 import type {UiStore} from './ui-store.ts';
 
 /** A seek takes a moment to show; the next one counts from where it leads. */
@@ -62,10 +62,14 @@ export class PlayerControl {
 		return isAimed ? this.#aim!.ms : currentMs(download, now);
 	}
 
-	#seek({id, playback}: Download, to: number): void {
+	#seek(download: Download, to: number): void {
+		const {id, playback} = download;
 		const end = playback?.durationMs ?? Infinity;
 		const seekMs = Math.round(Math.max(0, Math.min(to, end - beforeEndMs)));
 		this.#aim = {id, ms: seekMs, at: Date.now()};
-		this.#ui.run(() => this.#ui.downstream.controlPlayer(id, {seekMs}));
+		this.#ui.run(async () => {
+			await this.#ui.downstream.controlPlayer(id, {seekMs});
+			return missingWords(download, seekMs);
+		});
 	}
 }

@@ -266,6 +266,7 @@ const playback: Readonly<Record<keyof Playback, JsonSchema>> = {
 	durationMs: orNull(integer('Null while unknown.')),
 	paused: flag('It is paused.'),
 	speed: number('1 is normal.'),
+	offset: orNull(integer('The byte of the picture or sound; null without a film map.')),
 	stalled: flag('It waits for bytes.'),
 	stalls: integer('How often it has waited.'),
 };

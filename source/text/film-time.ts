@@ -1,12 +1,4 @@
-// Times in a film.
-
-/** `0:41`, `4:52`, `1:02:10`: rounded down. */
-export function formatTime(ms: number): string {
-	const seconds = Math.floor(ms / 1000);
-	const pad = (value: number) => String(value).padStart(2, '0');
-	const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
-	return hours > 0 ? `${hours}:${pad(minutes)}:${pad(seconds % 60)}` : `${minutes}:${pad(seconds % 60)}`;
-}
+// Times in a film, as people type them.
 
 /** Milliseconds of `41:07`, `1:02:10`, `90` (seconds) or `1h 2m 10s`; undefined for any other text. */
 export function parseTime(typed: string): number | undefined {

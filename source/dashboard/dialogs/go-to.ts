@@ -1,7 +1,8 @@
 // The dialog for a time in the film that a linked player is to show.
 import type {Download} from '../../downstream.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
-import {formatTime, parseTime} from '../../text/film-time.ts';
+import {parseTime} from '../../text/film-time.ts';
+import {formatTime} from '../../text/film-words.ts';
 import {createForm, textItem, textOf, withProblem} from '../form.ts';
 import type {UiStore} from '../ui-store.ts';
 

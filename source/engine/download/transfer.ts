@@ -112,6 +112,7 @@ export class Transfer {
 		this.#reading = new Reading(state, {scheduler, verification, mending, links, pages, patience});
 		this.#failures = new Failures(state, {scheduler, mending, links, versions, pages, patience});
 		this.film = new Film(filmDownload(state, scheduler), services.film);
+		state.watching.map = () => this.film.map;
 	}
 
 	async #recover(): Promise<void> {

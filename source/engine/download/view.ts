@@ -16,6 +16,7 @@ export function downloadView(state: DownloadState, scheduler: Scheduler, film: F
 	const name = nameOf(record);
 	const status = statusOf(state, scheduler);
 	const players = readers.players(now);
+	const playback = watching.shown;
 	const longRate = meter.rate(20_000, now);
 	return {
 		id: record.id,
@@ -48,7 +49,7 @@ export function downloadView(state: DownloadState, scheduler: Scheduler, film: F
 			connected: player.openRequests > 0,
 		})),
 		position: watching.position,
-		playback: watching.playback,
+		playback,
 		error: retries.blockingError ?? null,
 		lastError: retries.lastError ?? null,
 		retryAt: retries.retryAt ?? null,
@@ -67,7 +68,7 @@ export function downloadView(state: DownloadState, scheduler: Scheduler, film: F
 		exportProgress: state.exportProgress,
 		exportedTo: record.exportedTo ?? null,
 		exportWhenComplete: record.exportWhenComplete?.path ?? null,
-		film: film.view(players.at(-1)?.offset, longRate),
+		film: film.view(playback?.offset ?? players.at(-1)?.offset, longRate),
 		filmProblem: film.problem,
 		folder,
 	};

@@ -2,7 +2,7 @@
 import type {Playback, Position} from '../../downstream.ts';
 import type {TrackedPlayer} from '../fetch/players.ts';
 import type {FilmMap} from '../film/film-map.ts';
-import {inferredMs} from '../film/playhead.ts';
+import {byteAt, inferredMs} from '../film/playhead.ts';
 import type {PlayerState} from '../player/mpv-link.ts';
 import type {RecordFile} from '../store/record-store.ts';
 
@@ -15,7 +15,9 @@ const copies = /^(?:aria2|curl|Wget|rclone|Python|Go-http|node|undici)/i;
 const watchedShare = 0.92;
 
 export class Watching {
-	playback: Playback | null = null;
+	playback: Omit<Playback, 'offset'> | null = null;
+	/** The map of the film, undefined while unknown. Set once there is a film to ask. */
+	map: () => FilmMap | undefined = () => undefined;
 	readonly #recordFile: RecordFile;
 	readonly #changed: () => void;
 	/** Newer than that of the record. */
@@ -26,6 +28,13 @@ export class Watching {
 	constructor(recordFile: RecordFile, changed: () => void) {
 		this.#recordFile = recordFile;
 		this.#changed = changed;
+	}
+
+	/** As clients see it. */
+	get shown(): Playback | null {
+		const {playback, position} = this;
+		const map = playback && this.map();
+		return playback && {...playback, offset: map && position ? byteAt(map, position.ms) : null};
 	}
 
 	get position(): Position | null {
@@ -51,15 +60,16 @@ export class Watching {
 		this.#changed();
 	}
 
-	/** A player that tells no times has read on. `map`: of the film, undefined while unknown. */
-	readBy({name, offset, run}: TrackedPlayer, map: FilmMap | undefined, now: number): void {
-		if (!map || this.playback || now < this.#inferredAt + inferMs || copies.test(name)) {
+	/** A player that tells no times has read on. */
+	readBy({name, offset, run}: TrackedPlayer, now: number): void {
+		if (this.playback || now < this.#inferredAt + inferMs || copies.test(name)) {
 			return;
 		}
 
 		this.#inferredAt = now;
-		const ms = inferredMs(map, {...run, offset}, now);
-		if (ms !== undefined) {
+		const map = this.map();
+		const ms = map && inferredMs(map, {...run, offset}, now);
+		if (map && ms !== undefined) {
 			this.#move(ms, isWatched(ms, map.durationMs), false);
 			this.#changed();
 		}
