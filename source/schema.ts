@@ -160,6 +160,7 @@ export const engineOptions = {
 	maxActive: integer(1, 1000),
 	limitRate: unlimited(rate),
 	readAhead: unlimited(integer(64 * 1024)),
+	readAheadMs: integer(5000, 3_600_000),
 	cacheSize: unlimited(integer(1024)),
 };
 

@@ -153,7 +153,7 @@ export const flags = {
 	readAhead: {
 		kind: 'text',
 		value: 'SIZE',
-		description: `limit of the data kept ready for a player (default: ${defaults.readAhead})`,
+		description: `limit of the data kept ready for a player, or seconds such as 60s (default: ${defaults.readAhead})`,
 	},
 	film: {
 		kind: 'switch',

@@ -83,6 +83,8 @@ export type Settings = {
 	readonly netrc: Netrc | undefined;
 	/** Limit of the bytes kept ready ahead of a player. */
 	readonly readAhead: number;
+	/** The same in milliseconds of a film. */
+	readonly readAheadMs: number | undefined;
 	/** Limit of the bytes in the storage folder; Infinity for none. */
 	readonly cacheSize: number;
 	/** Origins of web pages that may use the proxy. */
@@ -161,7 +163,7 @@ export function settingsFrom(
 		paused: given.paused ?? false,
 		resolveWith: command(by('resolveWith'), text('resolveWith')),
 		netrc: given.netrc ? readNetrc(environment) : undefined,
-		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, engineOptions.readAhead),
+		...readAhead(by('readAhead'), given.readAhead ?? defaults.readAhead),
 		cacheSize: size(by('cacheSize'), given.cacheSize ?? '0', engineOptions.cacheSize),
 		allowOrigins: (given.allowOrigin ?? []).map(origin => webOrigin(by('allowOrigin'), origin)),
 		openStream: given.openStream ?? false,
@@ -231,6 +233,17 @@ function size(flag: string, value: string, {min}: IntegerRule): number {
 	return bytes !== undefined && bytes >= min
 		? bytes
 		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${min}, or 0 for no limit`);
+}
+
+/** A size, or seconds of a film. */
+function readAhead(flag: string, value: string): Pick<Settings, 'readAhead' | 'readAheadMs'> {
+	const {readAhead: bytes, readAheadMs} = engineOptions;
+	return /\ds$/.test(value)
+		? {
+				readAhead: size(flag, defaults.readAhead, bytes),
+				readAheadMs: duration(flag, value, {least: readAheadMs.min / 1000, most: readAheadMs.max / 1000}),
+			}
+		: {readAhead: size(flag, value, bytes), readAheadMs: undefined};
 }
 
 /** Milliseconds. The bounds are in seconds; without an upper bound `0` is Infinity. */

@@ -96,6 +96,9 @@ export class Actions {
 			case 'limit':
 				openLimitDialog(ui);
 				break;
+			case 'bytes':
+				ui.set({showsBytes: !ui.state.showsBytes});
+				break;
 			case 'mouse':
 				ui.set({hasMouse: !hasMouse});
 				ui.host.setMouse(!hasMouse);

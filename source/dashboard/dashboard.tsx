@@ -232,6 +232,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 								marks={state.marks}
 								width={width - (hasScrollbar ? 1 : 0)}
 								longestName={longestName(width, downloads)}
+								hasFilms={downloads.some(({film}) => film !== null)}
 								headings={layout.headings}
 								ascii={ascii}
 								now={now}
@@ -259,6 +260,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 								...place,
 								download: selected,
 								speeds: frame.speedsOf(selected.id),
+								showsBytes: state.showsBytes,
 								height: layout.details,
 								now,
 							})}
@@ -329,9 +331,10 @@ function WholeDetails(screen: Screen) {
 	);
 }
 
-function detailLines({frame, width, height, ascii}: Screen, download: Download): Line[] {
+function detailLines({frame, state, width, height, ascii}: Screen, download: Download): Line[] {
+	const {showsBytes} = state;
 	const speeds = frame.speedsOf(download.id);
-	return pageLines({download, speeds, width, ascii, height: height - 3, now: frame.now});
+	return pageLines({download, speeds, showsBytes, width, ascii, height: height - 3, now: frame.now});
 }
 
 /** Help and messages. */

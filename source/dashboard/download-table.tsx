@@ -6,6 +6,7 @@ import {barSpans} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName, fitStart, padText} from '../text/clean-text.ts';
 import {formatBytes, formatDuration, formatPercent, formatSpeed, ordinal} from '../text/format.ts';
 import {hintFor} from '../text/hints.ts';
+import {watchLine} from './film-lines.ts';
 import {columnWidths, type Columns} from './layout.ts';
 import {isBar, LineView, lineCells, sliceLine, span, type Line} from './spans.tsx';
 import {
@@ -27,6 +28,7 @@ export type DownloadTableProps = {
 	readonly width: number;
 	/** In cells. */
 	readonly longestName: number;
+	readonly hasFilms: boolean;
 	readonly headings: boolean;
 	readonly ascii: boolean;
 	readonly now: number;
@@ -51,8 +53,8 @@ const TableContext = createContext<Shown | undefined>(undefined);
  * So the values are row numbers, padded to the column's width, and the cells look up their download.
  */
 export function DownloadTable(props: DownloadTableProps) {
-	const {downloads, width, longestName} = props;
-	const columns = useMemo(() => columnWidths(width, longestName), [width, longestName]);
+	const {downloads, width, longestName, hasFilms} = props;
+	const columns = useMemo(() => columnWidths(width, longestName, hasFilms), [width, longestName, hasFilms]);
 	const shown = useMemo(() => tableColumns(columns), [columns]);
 	const rows = useMemo(
 		() =>
@@ -129,6 +131,7 @@ function tableColumns(columns: Columns): Column[] {
 		{key: 'd', width: columns.done, heading: 'Done', align: 'right', line: doneCell},
 		{key: 's', width: columns.speed, heading: 'Speed', align: 'right', line: speedCell},
 		{key: 'l', width: columns.left, heading: 'Left', align: 'right', line: leftCell},
+		{key: 'w', width: columns.watch, heading: ' Watch', align: 'left', line: watchCell},
 	];
 	return all.filter(({width}) => width > 0);
 }
@@ -262,6 +265,10 @@ function speedCell(download: Download, _width: number, {ascii, now}: DownloadTab
 	const shown =
 		download.status === 'paused' && download.bytesPerSecond > 0 ? formatSpeed(download.bytesPerSecond) : word;
 	return [span(shown, tone === 'active' ? 'plain' : tone)];
+}
+
+function watchCell(download: Download, width: number, {ascii}: DownloadTableProps): Line {
+	return [span(' '), ...watchLine(download, width - 1, ascii)];
 }
 
 function leftCell(download: Download, _width: number, {ascii}: DownloadTableProps): Line {

@@ -45,6 +45,7 @@ export type Command =
 	| 'new-url'
 	| 'limit'
 	| 'verify'
+	| 'bytes'
 	| 'mouse'
 	| 'log'
 	| 'add'
@@ -101,6 +102,7 @@ export const keyTable: readonly Entry[] = [
 	{command: 'next', keys: [']'], shown: ']', help: 'the download after'},
 	{command: 'new-url', keys: ['U'], shown: 'U', help: 'a new link for it'},
 	{command: 'verify', keys: ['V'], shown: 'V', help: 'check what is on the disk'},
+	{command: 'bytes', keys: ['b'], shown: 'b', help: 'map in bytes or minutes'},
 	{command: 'limit', keys: ['t'], shown: 't', help: 'limit the speed'},
 	{command: 'mouse', keys: ['M'], shown: 'M', help: 'mouse on or off'},
 	{command: 'log', keys: ['L'], shown: 'L', help: 'messages'},

@@ -60,6 +60,8 @@ export type ScreenState = {
 	/** Lines of the details scrolled away. */
 	readonly scrolled: number;
 	readonly hasMouse: boolean;
+	/** The details map a film by bytes, not by minutes. */
+	readonly showsBytes: boolean;
 	/** The status line. A notice expires; an error stays until the next key. */
 	readonly message: Message | undefined;
 	/** Newest last. */
@@ -106,6 +108,7 @@ export class UiStore {
 		marks: new Set(),
 		scrolled: 0,
 		hasMouse: false,
+		showsBytes: false,
 		message: undefined,
 		log: [],
 	};

@@ -92,6 +92,7 @@ export class Engine implements DownloadEngine {
 			connections: options.connections ?? 4,
 			responseTimeout: options.responseTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
+			readAheadMs: options.readAheadMs,
 			film: options.film ?? true,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#sources.newLink(record),

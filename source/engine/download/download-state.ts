@@ -46,6 +46,8 @@ export class DownloadState implements FetchState {
 	checkProgress: number | null = null;
 	/** Fraction of the running export, from 0 to 1. */
 	exportProgress: number | null = null;
+	/** Maximum bytes to keep ready ahead of a reader at the offset. */
+	readAhead: (offset: number) => number;
 	/** Missing bytes of a film's index, to be fetched before the background. */
 	wantedIndex: Range | undefined;
 	/** The last view, until a fact changes. */
@@ -56,6 +58,7 @@ export class DownloadState implements FetchState {
 		const {record} = recordFile;
 		this.recordFile = recordFile;
 		this.services = services;
+		this.readAhead = () => services.readAhead;
 		this.checks = new BlockChecksums(
 			recordFile.checksPath,
 			record.pieces?.map(([start, end, crc]) => ({start, end, crc})),

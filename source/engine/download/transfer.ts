@@ -4,6 +4,7 @@ import {Logger} from '../../log.ts';
 import {Scheduler} from '../fetch/scheduler.ts';
 import type {TransferServices} from '../fetch/fetch-target.ts';
 import {Film} from '../film/film.ts';
+import {bytesAhead} from '../film/playable.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
@@ -113,6 +114,11 @@ export class Transfer {
 		this.#failures = new Failures(state, {scheduler, mending, links, versions, pages, patience});
 		this.film = new Film(filmDownload(state, scheduler), services.film);
 		state.watching.map = () => this.film.map;
+		const {readAhead, readAheadMs} = services;
+		if (readAheadMs !== undefined) {
+			state.readAhead = offset =>
+				this.film.map ? bytesAhead(this.film.map, offset, readAheadMs) : readAhead;
+		}
 	}
 
 	async #recover(): Promise<void> {

@@ -334,8 +334,8 @@ export class Scheduler {
 	}
 
 	#demands(): Demand[] {
-		const {state, services} = this.#context;
-		return state.readers.wishes(services.readAhead, this.#segmentSize);
+		const {state} = this.#context;
+		return state.readers.wishes(state.readAhead, this.#segmentSize);
 	}
 
 	get #segmentSize(): number {

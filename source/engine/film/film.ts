@@ -83,7 +83,12 @@ export class Film {
 	}
 
 	get problem(): FilmProblem | null {
-		return (this.#version === this.#download.facts().version && this.#problem) || null;
+		const {version, isPlaying} = this.#download.facts();
+		if (this.#version !== version || this.#map) {
+			return null;
+		}
+
+		return this.#problem ?? (this.#missing && this.#isTooLarge(isPlaying) ? 'too-large' : null);
 	}
 
 	/** Call when bytes have arrived, or when facts have changed: it reads, or wants, the next part. Never throws. */
@@ -141,13 +146,13 @@ export class Film {
 
 	#want(range: Range | undefined): void {
 		const {file, mayFetch, isPlaying} = this.#download.facts();
-		const isWorth = range && mayFetch && file.size >= smallestFetched && this.#isWithinLimits(isPlaying);
+		const isWorth = range && mayFetch && file.size >= smallestFetched && !this.#isTooLarge(isPlaying);
 		this.#download.want(isWorth ? range : undefined);
 	}
 
-	#isWithinLimits(isPlaying: boolean): boolean {
+	#isTooLarge(isPlaying: boolean): boolean {
 		const bytes = isPlaying ? limits.bytesForPlayer : limits.bytes;
-		return this.#requests <= limits.requests && this.#requestedBytes <= bytes;
+		return this.#requests > limits.requests || this.#requestedBytes > bytes;
 	}
 
 	async #run(): Promise<void> {
@@ -181,12 +186,18 @@ export class Film {
 		}
 	}
 
-	/** The range ends later than what the parser reads: an index is read in many small pieces. */
+	/** Parsers read in small pieces: one request brings several of them. What ends a file after its index belongs to it. */
 	#lacks({start, end}: Range): void {
-		const {size} = this.#download.facts().file;
-		this.#missing = {start, end: Math.min(size, Math.max(end, start + requestBytes))};
-		this.#requests++;
-		this.#requestedBytes += this.#missing.end - start;
+		const {file, mayFetch} = this.#download.facts();
+		const isTail = start > file.size / 2 && file.size - start <= limits.bytes;
+		this.#missing = {
+			start,
+			end: isTail ? file.size : Math.min(file.size, Math.max(end, start + requestBytes)),
+		};
+		if (mayFetch) {
+			this.#requests++;
+			this.#requestedBytes += this.#missing.end - start;
+		}
 	}
 
 	/** Resolves with undefined for a file that is no film. */
