@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {once} from 'node:events';
-import {chmod, mkdir, rm, stat, symlink} from 'node:fs/promises';
+import {existsSync} from 'node:fs';
+import {chmod, mkdir, rm, stat, symlink, writeFile} from 'node:fs/promises';
 import {connect, createServer, type Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -11,7 +12,7 @@ import {setImmediate as nextTurn} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import {DownStreamError} from '../source/downstream.ts';
 import {MpvLink, type PlayerState} from '../source/engine/player/mpv-link.ts';
-import {newSocketPath} from '../source/engine/player/socket-folder.ts';
+import {newSocketPath, removeSocket} from '../source/engine/player/socket-folder.ts';
 import {playlistOf} from '../source/proxy/playlist.ts';
 import {blankDownload} from './support/blank-download.ts';
 import {atEnd} from './support/cleanup.ts';
@@ -306,7 +307,13 @@ test(
 			const file = await newSocketPath({XDG_RUNTIME_DIR});
 			assert.ok(file.startsWith(path.join(tmpdir(), 'downstream-tui-')), file);
 			assert.equal(await modeOf(file), 0o700);
+			await writeFile(file, '');
+			await removeSocket(file);
+			assert.equal(existsSync(path.dirname(file)), false);
 		}
+
+		await removeSocket(first);
+		assert.ok(existsSync(runtime));
 	},
 );
 

@@ -1,13 +1,11 @@
 // The linked players: those that were started with a socket of ours. Each belongs to the download that it plays now.
-import {rm} from 'node:fs/promises';
 import {connect, type Socket} from 'node:net';
 import {once} from 'node:events';
-import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError, type DownloadId, type PlayerCommand} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import {MpvLink, type PlayerState} from './mpv-link.ts';
-import {newSocketPath} from './socket-folder.ts';
+import {newSocketPath, removeSocket} from './socket-folder.ts';
 
 /** A player on a cold disk takes seconds to listen. */
 const startMs = 30_000;
@@ -81,6 +79,7 @@ export class PlayerLinks {
 	async #link(socketPath: string): Promise<void> {
 		const socket = await connected(socketPath, this.#ending.signal);
 		if (!socket) {
+			await removeSocket(socketPath);
 			return;
 		}
 
@@ -103,10 +102,7 @@ export class PlayerLinks {
 					this.#show(id, this.#newest(id)?.state);
 				}
 
-				if (process.platform !== 'win32') {
-					// A killed player leaves it.
-					void rm(socketPath, {force: true}).catch(() => undefined);
-				}
+				void removeSocket(socketPath);
 			},
 		});
 		this.#links.add(link);
