@@ -11,7 +11,8 @@ import {CustomHeaderDataSource, HttpDataSource} from '../source/engine/origin/ht
 import type {DataSource, OriginRequest} from '../source/engine/origin/data-source.ts';
 import {DirectClient} from '../source/engine/http/pool.ts';
 import type {HttpRequest} from '../source/engine/http/client.ts';
-import {requestOrigin, retryAfter} from '../source/engine/origin/origin-request.ts';
+import {requestOrigin} from '../source/engine/origin/origin-request.ts';
+import {retryAfter} from '../source/engine/origin/origin-errors.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin} from './support/engines.ts';
