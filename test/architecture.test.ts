@@ -28,8 +28,8 @@ const sources: Source[] = [
 	});
 
 const owners: Record<string, string[]> = {
-	undici: ['source/engine/http/upstream-proxy.ts'],
-	socks: ['source/engine/http/upstream-proxy.ts'],
+	undici: ['source/engine/http/tunnel-client.ts'],
+	socks: ['source/engine/http/socks-tunnel.ts'],
 	lowdb: ['source/engine/store/record-store.ts'],
 	'set-cookie-parser': ['source/engine/origin/cookie-jar.ts'],
 	'proper-lockfile': ['source/engine/store/storage-lock.ts'],
