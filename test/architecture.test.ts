@@ -83,7 +83,10 @@ const allowed: Record<string, readonly string[]> = {
 	'cli/output': ['downstream.ts', 'text'],
 	'cli/run': [
 		...['downstream.ts', 'wait.ts', 'text', 'requests', 'host', 'terminal', 'cli', 'cli/output'],
-		...['engine/store', 'engine/origin'],
+		...['engine/store', 'engine/origin', 'cli/run/get'],
+	],
+	'cli/run/get': [
+		...['downstream.ts', 'wait.ts', 'text', 'requests', 'host', 'cli', 'cli/output', 'engine/store'],
 	],
 	library: ['downstream.ts', 'schema.ts', 'defaults.ts', 'wait.ts', 'text', 'host', 'engine', 'engine/http'],
 	'library.ts': ['downstream.ts', 'schema.ts', 'text', 'library', 'host', 'engine', 'engine/origin'],

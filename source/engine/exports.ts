@@ -3,7 +3,8 @@ import {DownStreamError, type ExportRequest} from '../downstream.ts';
 import {Logger} from '../log.ts';
 import type {Catalog} from './catalog.ts';
 import type {Transfer} from './download/transfer.ts';
-import {checkTarget, exportFile, resolveTarget} from './store/export.ts';
+import {checkTarget, resolveTarget} from './store/export-target.ts';
+import {exportFile} from './store/export.ts';
 
 export class Exports {
 	readonly #catalog: Catalog;

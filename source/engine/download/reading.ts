@@ -6,7 +6,7 @@ import type {Scheduler} from '../fetch/scheduler.ts';
 import {release} from '../memory/buffers.ts';
 import {DiskReader} from '../memory/disk-reader.ts';
 import type {Range} from '../store/range-set.ts';
-import {DamagedFile} from '../store/sparse-file.ts';
+import {DamagedFile} from '../store/damaged-file.ts';
 import type {DownloadState} from './download-state.ts';
 import {cancelled, fetchedAnew} from './errors.ts';
 import type {LinkRenewal} from './link-renewal.ts';
