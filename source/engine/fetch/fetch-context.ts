@@ -45,7 +45,8 @@ export class FetchContext {
 	readonly segments: Segments;
 	/** In progress. Bytes that arrive meanwhile for the same place wait, and are then compared. */
 	readonly writes = new Map<Range, Promise<void>>();
-	source: DataSource;
+	#source: DataSource;
+	#host: string;
 	traits = new ResponseTraits();
 	/** The origin has described the file. */
 	hasFileInfo: boolean;
@@ -59,7 +60,8 @@ export class FetchContext {
 
 	constructor(target: FetchTarget, source: DataSource, services: TransferServices, wake: () => void) {
 		this.target = target;
-		this.source = source;
+		this.#source = source;
+		this.#host = hostOf(source);
 		this.services = services;
 		this.wake = wake;
 		this.hasFileInfo = this.record.info !== undefined;
@@ -82,8 +84,18 @@ export class FetchContext {
 		return this.state.file;
 	}
 
+	get source(): DataSource {
+		return this.#source;
+	}
+
+	set source(source: DataSource) {
+		this.#source = source;
+		this.#host = hostOf(source);
+	}
+
+	/** Host and port of the source's URL. Parsed once: each connection that ends asks all downloads for theirs. */
 	get host(): string {
-		return new URL(this.source.url).host;
+		return this.#host;
 	}
 
 	get maxConnections(): number {
@@ -131,4 +143,8 @@ export class FetchContext {
 			dispose: () => source.dispose(),
 		};
 	}
+}
+
+function hostOf({url}: DataSource): string {
+	return new URL(url).host;
 }

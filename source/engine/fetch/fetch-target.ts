@@ -37,7 +37,7 @@ export type TransferServices = {
 	queueChanged(): void;
 };
 
-/** Facts of the download that the scheduler reads. */
+/** The state of the download, as far as the scheduler uses it. */
 export type FetchState = {
 	readonly recordFile: RecordFile;
 	readonly readers: Readers;
@@ -47,9 +47,11 @@ export type FetchState = {
 	readonly file: SparseFile;
 	/** Aborted when the download closes. */
 	readonly ending: AbortSignal;
+	/** A fact that the snapshot shows has changed. */
+	changed(): void;
 };
 
-/** The download that is fetched. */
+/** The download that is fetched, and its reactions. */
 export type FetchTarget = {
 	readonly state: FetchState;
 	/** The bytes are in the file. */
@@ -60,6 +62,4 @@ export type FetchTarget = {
 	disproved(range: Range): void;
 	/** `silentSince`: start of the request or time of the last byte, in milliseconds since the epoch. */
 	failed(error: unknown, silentSince: number): void;
-	/** A fact that the snapshot shows has changed. */
-	changed(): void;
 };

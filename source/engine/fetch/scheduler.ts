@@ -8,7 +8,7 @@ import {segmentSize} from './growth.ts';
 import {nextSegment, type Demand, type SegmentPlan} from './next-segment.ts';
 import {SegmentRun} from './segment-run.ts';
 import type {Segment, Segments} from './segments.ts';
-import type {CachedVersion} from './version-check.ts';
+import type {CachedVersion} from './version-labels.ts';
 import {VersionGuard} from './version-guard.ts';
 
 /** Bytes of the first request, which also tells size, validator, type and whether ranges work. */
@@ -239,7 +239,7 @@ export class Scheduler {
 		}
 
 		this.#prepareForSeek();
-		this.#context.target.changed();
+		this.#context.state.changed();
 	}
 
 	/** No error, cancellation or lost lock blocks requests. */

@@ -11,7 +11,7 @@ import {afterRefusal, connectionTarget, isWorthMore} from './growth.ts';
 import {isPlainRefusal, mayMeanTooMany} from './refusals.ts';
 import type {Segment} from './segments.ts';
 import {settleSize, withoutMisstatedSize} from './stated-size.ts';
-import {compareWithCached} from './version-check.ts';
+import {compareWithCached} from './cached-samples.ts';
 import {overlapBytes, type VersionGuard} from './version-guard.ts';
 
 /** Consecutive whole responses after which an origin that sent parts sends parts no more. */

@@ -7,17 +7,14 @@ import type {Range} from '../store/range-set.ts';
 import type {FetchContext} from './fetch-context.ts';
 import {mayMeanTooMany} from './refusals.ts';
 import type {Segment} from './segments.ts';
+import {CachedVersionCheck, compareOneSample, examineSuspicion, refusePage} from './version-check.ts';
 import {
-	CachedVersionCheck,
-	compareOneSample,
-	examineSuspicion,
 	refuseOtherSize,
-	refusePage,
 	ShortResponse,
 	suspicionOf,
 	type CachedVersion,
 	type Suspicion,
-} from './version-check.ts';
+} from './version-labels.ts';
 
 /** Bytes that are fetched again at both ends of a request without a strong ETag; they must be the same. */
 export const overlapBytes = 4096;
