@@ -139,7 +139,7 @@ const invalidResponses: Array<[words: string, answer: string, code: string, mess
 		'206 without Content-Range',
 		head('206 Partial Content', 'Content-Length: 100') + 'x'.repeat(100),
 		'origin-misbehaved',
-		/does not say which/,
+		/without saying which/,
 	],
 	[
 		'206 that begins after the requested byte',
@@ -157,7 +157,7 @@ const invalidResponses: Array<[words: string, answer: string, code: string, mess
 		'206 whose end exceeds its total',
 		head('206 Partial Content', 'Content-Range: bytes 50-2000/1000'),
 		'origin-misbehaved',
-		/does not say which/,
+		/without saying which/,
 	],
 	[
 		'206 whose length differs from its range',

@@ -47,7 +47,7 @@ export class Exports {
 
 		throw new DownStreamError(
 			'incomplete',
-			`Only ${present} of ${size ?? 'an unknown number of'} bytes are here; export it once it is complete`,
+			`Only ${present} of ${size ?? 'an unknown number of'} bytes are downloaded; export it once it is complete`,
 		);
 	}
 
@@ -56,7 +56,7 @@ export class Exports {
 		const {exportWhenComplete} = transfer.recordFile.record;
 		if (exportWhenComplete && transfer.isComplete && transfer.status === 'complete') {
 			void this.#export(transfer, exportWhenComplete).catch((error: unknown) => {
-				// The next start makes up for an export that the end of the program cut short.
+				// The next start repeats an export that the end of the program cut short.
 				if (!this.#catalog.hasEnded) {
 					transfer.exportFailed(error);
 				}

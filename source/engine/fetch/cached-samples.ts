@@ -1,4 +1,4 @@
-// Which of the cached bytes are compared, and whether they match the bytes of a response.
+// Samples of the cached bytes, and their comparison with the bytes of a response.
 import type {SparseFile} from '../store/sparse-file.ts';
 import type {PresentSet, Range} from '../store/range-set.ts';
 import type {OriginResponse} from '../origin/data-source.ts';
@@ -12,7 +12,7 @@ export const firstByte: Range = {start: 0, end: 1};
 /** Maximum bytes to read before a sample from an origin without ranges. */
 const maxSkipped = 16 * 1024 * 1024;
 
-/** Samples of bytes that are proven to be as written: damage on disk must not look like another version. */
+/** Chooses samples of bytes whose checksums match: damage on disk must not look like another version. */
 export async function provenSamplesOf(
 	file: SparseFile,
 	choose: (present: PresentSet) => Range[],
@@ -46,7 +46,7 @@ export function sampleAt(present: PresentSet, fraction: number): Range {
 	let before = Math.floor(fraction * (present.size - 1));
 	for (const {start, end} of present) {
 		if (before < end - start) {
-			// Full size where the run is long enough: the last byte is the end of the last sample.
+			// Full size in a long run: the last byte of the run ends the last sample.
 			const from = Math.max(start, Math.min(start + before, end - sampleSize));
 			return {start: from, end: Math.min(end, from + sampleSize)};
 		}
@@ -109,7 +109,7 @@ export async function compareWithCached(file: SparseFile, offset: number, bytes:
 
 export async function bytesMatch(file: SparseFile, offset: number, bytes: Uint8Array): Promise<boolean> {
 	const cached = Buffer.allocUnsafeSlow(bytes.length);
-	// Fewer where damage has just become a hole, which is fetched again.
+	// Returns fewer bytes if damage has just become a hole, which is fetched again.
 	const length = await file.read(offset, cached);
 	return cached.subarray(0, length).equals(bytes.subarray(0, length));
 }

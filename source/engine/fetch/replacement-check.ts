@@ -1,4 +1,4 @@
-// The check of another source for the file, or of a changed file that the user accepts, before it is adopted.
+// Checks another source for the file, or a changed file that the user accepts, before the download adopts it.
 import type {SparseFile} from '../store/sparse-file.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import {originChanged, suspicionOf, differingBytes, type CachedVersion} from './version-labels.ts';
@@ -25,7 +25,7 @@ export async function verifyAcceptance(
 	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.acceptance));
 	for await (const [response, isCompared] of agreeingResponses(file, source, cached, samples, signal)) {
 		if (!isCompared || (!response.acceptsRanges && samples.length > 1)) {
-			throw originChanged('the server gives no parts of it to compare');
+			throw originChanged('the server sends no parts to compare');
 		}
 
 		first ??= response.validator;
@@ -36,8 +36,8 @@ export async function verifyAcceptance(
 }
 
 /**
- * Resolves with the response of a candidate for the source if its size and samples of the cached bytes match; without
- * cached bytes any file matches. Rejects with `origin-changed`, or with the errors of the source.
+ * Resolves with the response of a candidate for the source if its size and samples of the cached bytes match. Without
+ * cached bytes, any file matches. Rejects with `origin-changed`, or with the errors of the source.
  */
 export async function verifyReplacement(
 	file: SparseFile,
@@ -83,6 +83,6 @@ export async function verifyReplacement(
 function otherFile(difference: string): DownStreamError {
 	return new DownStreamError(
 		'origin-changed',
-		`The file at the new URL is another one (${difference}); nothing is changed`,
+		`The new URL leads to another file (${difference}); nothing was changed`,
 	);
 }

@@ -130,10 +130,7 @@ export async function* agreeingResponses(
 		refuseOtherSize(cached, response);
 		if (isComparable && !agrees) {
 			throw response.acceptsRanges && response.range.end < range.end
-				? new DownStreamError(
-						'origin-truncated',
-						`${new URL(source.url).host} answers with less than was asked for`,
-					)
+				? new DownStreamError('origin-truncated', `${new URL(source.url).host} sent less than requested`)
 				: originChanged(differenceOf(cached, response));
 		}
 
@@ -165,7 +162,10 @@ async function compareSamples(
 	return {areCompared};
 }
 
-/** Whether the source responds with a web page or JSON document now. Rejects with its errors, or the signal's reason. */
+/**
+ * Resolves with whether the source sends a web page or JSON document now. Rejects with its errors, or the signal's
+ * reason.
+ */
 export async function sendsPage(source: DataSource, signal: AbortSignal): Promise<boolean> {
 	const {info, body} = await source.open({range: firstPiece, ranged: true, signal});
 	let type = info.type;

@@ -3,7 +3,7 @@ import type {Validator} from '../store/record.ts';
 import {DownStreamError} from '../../downstream.ts';
 import type {OriginResponse} from '../origin/data-source.ts';
 
-export const differingBytes = 'its bytes differ from those that are here';
+export const differingBytes = 'its bytes differ from the downloaded ones';
 
 export type CachedVersion = {
 	/** MIME type; undefined while unknown. */
@@ -13,7 +13,7 @@ export type CachedVersion = {
 	/** Bytes; where the size is unknown, the end of the last cached byte. */
 	readonly minSize: number;
 	readonly validator: Validator;
-	/** The validator has proven to name nothing: only size and bytes count. */
+	/** The validator was proven to name nothing: only size and bytes count. */
 	readonly isUnstable: boolean;
 };
 
@@ -28,10 +28,10 @@ export const labels: Readonly<Record<LabelName, (validator: Validator) => string
 /** A label that differs behind the same size. It proves a change only if the new value stays. */
 export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string};
 
-/** Bytes: so short a response in place of a longer file may be a refusal in words. */
+/** Bytes. A shorter response in place of a longer file may be a refusal in words. */
 const longestRefusal = 4096;
 
-/** A whole response of another size, so short that it may be no version of the file. */
+/** A whole response of another size that is too short to prove another version of the file. */
 export class ShortResponse extends DownStreamError {
 	readonly bytes: number;
 
@@ -41,7 +41,7 @@ export class ShortResponse extends DownStreamError {
 	}
 }
 
-/** Throws `origin-changed` where the size contradicts the cached version. */
+/** Throws `origin-changed` if the size contradicts the cached version. */
 export function refuseOtherSize(cached: CachedVersion, response: OriginResponse): void {
 	const change = sizeChange(cached, response);
 	if (change !== undefined) {
@@ -52,7 +52,7 @@ export function refuseOtherSize(cached: CachedVersion, response: OriginResponse)
 	}
 }
 
-/** How the size contradicts the cached version, in words; undefined if it does not. */
+/** Describes how the size contradicts the cached version; undefined if it does not. */
 export function sizeChange(cached: CachedVersion, {info}: OriginResponse): string | undefined {
 	if (cached.size !== Infinity && info.size !== Infinity && info.size !== cached.size) {
 		return `it had ${cached.size} bytes and has ${info.size} now`;
@@ -98,5 +98,5 @@ export function originChanged(change: string, bytesAgree = false): DownStreamErr
 }
 
 function changeMessage(change: string): string {
-	return `The file changed on the server (${change}); what is here is kept`;
+	return `The file changed on the server (${change}); the downloaded bytes are kept`;
 }

@@ -1,4 +1,4 @@
-// What the headers of a response say about the file: name, type, size and validator. Pure.
+// Reads name, type, size and validator of the file from the headers of a response. Pure.
 import type {HttpResponse} from '../http/client.ts';
 import type {OriginResponse} from './data-source.ts';
 import {typeOf, isPage, baseType, fileName} from './file-info.ts';

@@ -1,4 +1,4 @@
-// One request to an origin: with a Range, or without one where the origin does not serve it.
+// Requests a range of a file; without Range if the origin does not serve it.
 import type {OriginRequestOptions, RequestOptions} from './request-options.ts';
 import type {OriginResponse} from './data-source.ts';
 import {

@@ -8,7 +8,7 @@ const rangeRefusals = new Set([400, 405, 406, 416, 501]);
 /** Statuses unrelated to the Range: logins, missing files, premature requests. */
 const othersThanRange = new Set([401, 407, 408, 410, 425, 429, 503]);
 
-/** Milliseconds before a refused part may again cause a request for the whole file, after that was refused too. */
+/** Milliseconds after a refusal of the whole file before another refused part causes a request for it. */
 const wholeRefusalMs = 30_000;
 
 /** The connection was established but ended without a response. */
@@ -28,7 +28,7 @@ function causeOf(error: unknown): string | undefined {
 		: undefined;
 }
 
-/** Ranges like this one have worked. An origin may serve those alone that begin at 0. */
+/** True if ranges like this one have worked. Some origins serve only ranges that begin at 0. */
 export function provesRanges(
 	{givesParts = false, servesRanges = false}: OriginTraits,
 	{start}: Range,
@@ -55,12 +55,12 @@ export function isAboutRange(error: unknown, traits: OriginTraits, range: Range)
 	);
 }
 
-/** The origin takes no Range, or none that it answers as HTTP demands. */
+/** The origin rejects ranges, or violates HTTP in its responses to them. */
 export function isRangeRefusal(error: unknown): boolean {
 	return rangeRefusals.has(statusOf(error) ?? 0) || error instanceof UnprovenResponse;
 }
 
-/** Of a refusal by the origin that does not ask to wait. */
+/** The status of a refusal that does not ask to wait. */
 export function statusOf(error: unknown): number | undefined {
 	const isRefusal =
 		error instanceof DownStreamError &&

@@ -1,4 +1,4 @@
-// One request to an origin as data, and what earlier ones revealed about the origin.
+// The options of a request to an origin, and the traits that earlier requests revealed.
 import type {DigestLogin} from './digest-login.ts';
 import type {HttpClient} from '../http/client.ts';
 import type {Range} from '../store/range-set.ts';

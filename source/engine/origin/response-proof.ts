@@ -1,4 +1,4 @@
-// Which bytes of the file a response contains, proven before its first byte is used.
+// Proves which bytes of the file a response contains, before its first byte is used.
 import type {HttpResponse} from '../http/client.ts';
 import type {RequestOptions, OriginTraits} from './request-options.ts';
 import type {OriginResponse} from './data-source.ts';
@@ -80,12 +80,12 @@ function statedPart(
 	}
 
 	if (!proof) {
-		throw new UnprovenResponse(host, 'sent a part of the file and does not say which');
+		throw new UnprovenResponse(host, 'sent a part of the file without saying which');
 	}
 
 	const {range, size} = proof;
 	if (size !== Infinity && !Number.isSafeInteger(size)) {
-		throw misbehaved(host, 'says that the file has more bytes than any disk can hold');
+		throw misbehaved(host, 'states an impossible size for the file');
 	}
 
 	if (!ranged && (range.start > 0 || range.end < size)) {
@@ -155,7 +155,10 @@ async function actualCodings(
 	return {codings: traits.mislabels ? [] : codings, start};
 }
 
-/** A page for a Range of a kind that has not worked; from 0 only where the name is that of another kind of file. */
+/**
+ * True for a page in response to a kind of range that has not worked; from offset 0, only if the name is that of
+ * another kind of file.
+ */
 function isPageForRange(
 	url: URL,
 	response: HttpResponse,

@@ -1,4 +1,4 @@
-// The error of recorded bytes that are lost.
+// The error for recorded bytes that are lost.
 import {DownStreamError} from '../../downstream.ts';
 import type {Range} from './range-set.ts';
 

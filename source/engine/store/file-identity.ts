@@ -1,4 +1,4 @@
-// Whether a file is the one that was recorded, unchanged.
+// Tells whether a file is the recorded one, unchanged.
 import {lstatSync, type Stats} from 'node:fs';
 
 /**

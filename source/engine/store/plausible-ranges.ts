@@ -1,4 +1,4 @@
-// Which of the recorded ranges a file can hold.
+// Which recorded ranges a file can hold.
 import type {Stats} from 'node:fs';
 import {statfs} from 'node:fs/promises';
 import type {Range} from './range-set.ts';

@@ -1,4 +1,4 @@
-// Whether two files are the same, or have the same bytes.
+// Tells whether two files are the same, or have the same bytes.
 import type {Stats} from 'node:fs';
 import {stat, open} from 'node:fs/promises';
 import path from 'node:path';
