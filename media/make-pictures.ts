@@ -88,7 +88,7 @@ function makeFilm(file: string): void {
 	const clock = String.raw`%{pts\:gmtime\:0\:%M\\\:%S}`;
 	execFileSync('ffmpeg', [
 		...['-v', 'error', '-f', 'lavfi', '-i', 'gradients=size=240x136:rate=12:speed=0.02:seed=7:n=3'],
-		...['-vf', `hue=h=t*0.6:s=1.3,scale=960:540,drawtext=font='DejaVu Sans Mono':text='${clock}':${centred}`],
+		...['-vf', `hue=h=t*0.6:s=0.6,scale=960:540,drawtext=font='DejaVu Sans Mono':text='${clock}':${centred}`],
 		...['-t', '720', '-c:v', 'libx264', '-preset', 'ultrafast', '-g', '12', '-pix_fmt', 'yuv420p'],
 		...['-b:v', '4M', '-minrate', '4M', '-maxrate', '4M', '-bufsize', '4M', '-x264-params', 'nal-hrd=cbr', file],
 	]);

@@ -51,6 +51,8 @@ async function record(t: TestContext, url: string): Promise<Moment[]> {
 		{...size, env: {COLORTERM: 'truecolor'}},
 	);
 	await terminal.shows(path.basename(url));
+	// The map of the details is larger than the bar of a row.
+	terminal.press('enter');
 	let caption: Caption = {key: '', text: ''};
 	let player: WatchedPlayer | undefined;
 	const moments: Moment[] = [];
