@@ -14,7 +14,8 @@ import {mpvCommand, WatchedPlayer, type PlayerView} from './watched-player.ts';
 const framesPerSecond = 8;
 /** Of the finished picture, in pixels. */
 const width = 1440;
-const size = {columns: 74, rows: 18};
+/** High enough for the details below the list, whose bar is as wide as the screen. */
+const size = {columns: 74, rows: 24};
 
 /** A key, or none, and what it does. */
 type Caption = {readonly key: string; readonly text: string};
@@ -51,8 +52,6 @@ async function record(t: TestContext, url: string): Promise<Moment[]> {
 		{...size, env: {COLORTERM: 'truecolor'}},
 	);
 	await terminal.shows(path.basename(url));
-	// The map of the details is larger than the bar of a row.
-	terminal.press('enter');
 	let caption: Caption = {key: '', text: ''};
 	let player: WatchedPlayer | undefined;
 	const moments: Moment[] = [];
