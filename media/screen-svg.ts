@@ -28,6 +28,23 @@ export function screenSize({cols, rows}: Terminal): {width: number; height: numb
 	};
 }
 
+export type Area = {
+	readonly x: number;
+	readonly y: number;
+	readonly width: number;
+	readonly height: number;
+};
+
+/** The pixels of the cells `[left, right)` of the rows `[top, bottom)`. */
+export function areaOf({left, top, right, bottom}: Record<'left' | 'top' | 'right' | 'bottom', number>): Area {
+	return {
+		x: margin + left * cell.width,
+		y: margin + top * cell.height,
+		width: (right - left) * cell.width,
+		height: (bottom - top) * cell.height,
+	};
+}
+
 export function screenSvg(terminal: Terminal, palette: Palette): string {
 	const {width, height} = screenSize(terminal);
 	const parts: string[] = [];

@@ -7,6 +7,7 @@ import {
 	formatPercent,
 	formatSpeed,
 } from '../source/text/format.ts';
+import {parseRate} from '../source/text/rate.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -33,6 +34,13 @@ test('sizes have three digits, use units of 1024, and are rounded down', () => {
 	}
 
 	assert.equal(formatSpeed(12.45 * MiB), '12.4 MiB/s');
+});
+
+test('a rate that is shown can be typed as a limit', () => {
+	for (const shown of [KiB, 500 * KiB, MiB, 12.45 * MiB, 999 * MiB, 1023 * MiB, 2.5 * GiB]) {
+		const typed = parseRate(formatSpeed(shown))!;
+		assert.ok(typed <= shown && typed > shown * 0.99, `${formatSpeed(shown)}: ${typed}`);
+	}
 });
 
 test('a percentage is rounded down, and is 100% only when every byte is present', () => {

@@ -104,7 +104,7 @@ export function EmptyList({origin, width, height, ascii, view}: EmptyListProps) 
 				'Nothing here yet.',
 				'Paste a link (Ctrl+Shift+V, Cmd+V or right-click), or press a.',
 				`Then press c to copy its stream URL and open it in mpv, VLC or a browser while it downloads:   mpv ${url}`,
-				'From the shell:  npx downstream-tui URL     keys: ?    quit: q',
+				'From the shell:  downstream-tui add URL     keys: ?    quit: q',
 			]
 		: [
 				view.filter === ''

@@ -171,8 +171,8 @@ function characterName(character: string): string {
 function specialName(key: Key): string | undefined {
 	if (key.upArrow) return 'up';
 	if (key.downArrow) return 'down';
-	if (key.leftArrow) return 'left';
-	if (key.rightArrow) return 'right';
+	if (key.leftArrow) return key.ctrl ? 'ctrl+left' : 'left';
+	if (key.rightArrow) return key.ctrl ? 'ctrl+right' : 'right';
 	if (key.pageUp) return 'pageUp';
 	if (key.pageDown) return 'pageDown';
 	if (key.home) return 'home';

@@ -51,7 +51,7 @@ export class Engine implements DownloadEngine {
 	#evictTimer: NodeJS.Timeout | undefined;
 	#disposed: Promise<void> | undefined;
 
-	/** Rejects with `storage-locked` if another copy uses the folder, `disk-failed` if it is unusable. */
+	/** Rejects with `storage-locked` if another instance uses the folder, `disk-failed` if it is unusable. */
 	static async open(options: EngineOptions): Promise<Engine> {
 		const {storageDir} = options;
 		try {

@@ -135,7 +135,8 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 				quit: () => end('quit'),
 				printPlain: lines =>
 					lendScreen(async () => {
-						write(`\n${lines.join('\n')}\nEnter = back `);
+						write(`\n${lines.join('\n')}\nAny key goes back `);
+						keys.setRawMode?.(true);
 						// Not with `data`: pausing it again takes effect after Ink has begun to listen.
 						await once(keys, 'readable');
 						keys.read();

@@ -75,7 +75,7 @@ async function prepareScreen(
 	settings: Settings,
 ): Promise<(downstream: DownloadEngine, how: Pick<ShowOptions, 'isAttached' | 'added'>) => Promise<number>> {
 	const keys = process.stdin.isTTY ? process.stdin : terminalKeys();
-	const level = colorLevel(settings.color, process.env, true);
+	const level = colorLevel(settings.color, process.stdout);
 	exportColorLevel(level, process.env);
 	const asksTerminal = level > 1 && settings.theme === undefined;
 	const [background, {showDashboard}] = await Promise.all([
