@@ -14,6 +14,7 @@ import {
 	type DownloadEngine,
 	type ErrorCode,
 	type ExportRequest,
+	type QueueMove,
 	type Remedy,
 	type Snapshot,
 } from '../downstream.ts';
@@ -149,7 +150,7 @@ export class ControlClient implements DownloadEngine {
 		return {damaged};
 	}
 
-	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+	async moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {
 		await this.#command(id, 'move-in-queue', {by});
 	}
 

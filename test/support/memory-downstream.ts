@@ -5,6 +5,7 @@ import type {
 	DownloadChange,
 	DownloadEngine,
 	ExportRequest,
+	QueueMove,
 	Snapshot,
 } from '../../source/downstream.ts';
 import {blankDownload} from './blank-download.ts';
@@ -203,7 +204,7 @@ export class MemoryDownStream implements DownloadEngine {
 		return {damaged: []};
 	}
 
-	async moveInQueue(id: string, by: -1 | 1) {
+	async moveInQueue(id: string, by: QueueMove) {
 		this.#record('moveInQueue', id, by);
 	}
 
