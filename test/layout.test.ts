@@ -17,8 +17,8 @@ test('columns fill the width, and a narrow screen drops them in order', () => {
 			.filter(([, cells]) => cells === 0)
 			.map(([name]) => name);
 	assert.deepEqual(
-		[gone(80), gone(71), gone(67), gone(51)],
-		[[], ['left'], ['players', 'left'], ['players', 'speed', 'left']],
+		[gone(160), gone(80), gone(71), gone(67), gone(51)],
+		[[], ['chart'], ['chart', 'left'], ['players', 'chart', 'left'], ['players', 'speed', 'chart', 'left']],
 	);
 });
 

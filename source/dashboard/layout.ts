@@ -6,6 +6,8 @@ export type Columns = {
 	readonly players: number;
 	readonly done: number;
 	readonly speed: number;
+	/** The speeds of the last seconds. */
+	readonly chart: number;
 	readonly left: number;
 };
 
@@ -16,15 +18,21 @@ export const smallest = {columns: 40, rows: 8};
 /** From this width, names have the room they need. */
 export const roomy = 140;
 const longestName = 70;
+/** From this width, each row has a chart of its speed. */
+const chartsFrom = 160;
+/** Rows of the list that a high screen keeps before the map grows. */
+const usualList = 15;
+const dockedMap = 19;
 
 /**
  * A narrow screen drops time left, then players, then speed; the bar takes the rest, at least 8 cells. `name` is the
  * longest name in cells.
  */
 export function columnWidths(width: number, name = 0): Columns {
-	const left = width >= 72 ? 9 : 0;
+	const left = width >= 72 ? 10 : 0;
 	const players = width >= 68 ? 4 : 0;
 	const speed = width >= 52 ? 12 : 0;
+	const chart = width >= chartsFrom ? 12 : 0;
 	const done = 8;
 	const usual = Math.min(40, Math.max(16, Math.round(width / 3)));
 	const wanted = width < roomy ? 0 : Math.min(longestName, name);
@@ -34,8 +42,9 @@ export function columnWidths(width: number, name = 0): Columns {
 		players,
 		done,
 		speed,
+		chart,
 		left,
-		ranges: width - nameColumn - players - done - speed - left,
+		ranges: width - nameColumn - players - done - speed - chart - left,
 	};
 }
 
@@ -53,7 +62,8 @@ export function rowHeights(height: number, downloads: number, banners: number): 
 	const tabs = downloads > 0 && height >= 18;
 	const headings = downloads > 0 && height >= 12;
 	const fixed = 4 + (tabs ? 1 : 0) + (headings ? 1 : 0) + banners;
-	const details = downloads === 0 ? 0 : height >= 34 ? 19 : height >= 24 ? 6 : 0;
+	const room = height - fixed - Math.max(usualList, downloads + 1);
+	const details = downloads === 0 ? 0 : height >= 34 ? Math.max(dockedMap, room) : height >= 24 ? 6 : 0;
 	return {tabs, headings, details, list: height - fixed - details};
 }
 
