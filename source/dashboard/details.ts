@@ -54,7 +54,9 @@ export function dockedLines(props: DetailsProps): Line[] {
 	const bar: Line =
 		size === null
 			? [span(acceptsRanges === null ? notAsked : sizeUnknown)]
-			: barLine(download, width - 2, ascii, fresh);
+			: download.status === 'complete'
+				? [span((ascii ? '=' : '━').repeat(width - 2), 'rest')]
+				: barLine(download, width - 2, ascii, fresh);
 	return [
 		title,
 		...[
@@ -305,10 +307,12 @@ function errorFacts({download, now}: DetailsProps): Fact[] {
 		: [];
 }
 
-/** At most `height` lines, the title included; none if the size is unknown or 0. */
+/** At most `height` lines, the title included; none where there is nothing to see. */
 function mapLines({download, fresh, width, ascii}: DetailsProps, height: number): Line[] {
-	const {size} = download;
-	if (!size || height < 2) {
+	const {size, status, players} = download;
+	// A complete file has no places to tell apart but those of its players.
+	const isPlain = status === 'complete' && !players.some(({connected}) => connected);
+	if (!size || height < 2 || isPlain) {
 		return [];
 	}
 

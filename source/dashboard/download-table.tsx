@@ -113,16 +113,16 @@ function Cell({column, children}: CellProps) {
 		: line(download, width, props);
 	const blanks = span(' '.repeat(Math.max(0, width - lineCells(pieces))));
 	const padded = align === 'left' || words ? [...pieces, blanks] : [blanks, ...pieces];
-	// An inverse bar would show missing bytes as present ones.
 	return (
 		<LineView
-			line={
-				download.id === props.selected
-					? padded.map(piece => (isBar(piece) ? piece : {...piece, isSelected: true}))
-					: padded
-			}
+			line={download.id === props.selected ? padded.map(piece => selectedPiece(piece, isName)) : padded}
 		/>
 	);
+}
+
+/** An inverse bar would show missing bytes as present ones. Inverse words in many colours are hard to read. */
+function selectedPiece(piece: Span, isName: boolean): Span {
+	return isBar(piece) ? piece : isName ? {...piece, isSelected: true} : {text: piece.text, isSelected: true};
 }
 
 /** One-letter keys: ink-table makes a column at least as wide as its key. */
@@ -188,7 +188,7 @@ function wordsLine(download: Download, props: Row): Line | undefined {
 
 	const cells =
 		columns.ranges + columns.players + columns.done + columns.speed + columns.chart + columns.left;
-	const hasBar = cells >= 44 && (present > 0 || status !== 'queued');
+	const hasBar = cells >= 44 && (present > 0 || (size !== null && status !== 'queued'));
 	const start: Line = hasBar
 		? [
 				...(size === null ? [span(' '.repeat(barCells))] : barLine(download, barCells, ascii, [])),

@@ -110,7 +110,8 @@ export function EmptyList({width, height, ascii, view}: EmptyListProps) {
 				'Nothing here yet.',
 				'Paste a link (Ctrl+Shift+V, Cmd+V or right-click), or press a.',
 				'Then o plays it while it downloads, and c copies its stream URL for mpv, VLC or a browser.',
-				'From the shell: npx downstream-tui URL. To try it without a link: npx downstream-tui demo',
+				'From the shell: npx downstream-tui URL',
+				'To try it without a link: npx downstream-tui demo',
 				'? finds every command, q quits.',
 			]
 		: [
@@ -146,10 +147,10 @@ function sampleLines(ascii: boolean): Line[] {
 		ascii,
 	});
 	const legend: Line = ascii
-		? [span('# here   | a player reads here   . missing', 'label')]
+		? [span('# here   | player   . missing', 'label')]
 		: [
 				...[span('█', 'have'), span(' here   ', 'label'), span('┃', 'player')],
-				...[span(' a player reads here   ', 'label'), span('█', 'ready')],
+				...[span(' player   ', 'label'), span('█', 'ready')],
 				...[span(' ready ahead of it   ', 'label'), span('·', 'missing'), span(' missing', 'label')],
 			];
 	return [

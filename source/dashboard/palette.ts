@@ -119,6 +119,7 @@ export function paletteLayout({find, at}: Palette, place: Place): DialogLayout {
 	// The marked row stays visible even if the symbols after it do not fit.
 	const start = Math.max(0, Math.min(wanted - room, rows.length - room, markedRow === -1 ? 0 : markedRow));
 	const visible = rows.slice(start, start + room);
+	const below = rows.length - start - visible.length;
 	// The box grows and shrinks at its lower edge.
 	const top = Math.max(0, Math.floor((height - rowsOf('', ascii).length - 2) / 2));
 	const left = Math.floor((width - cells - 4) / 2);
@@ -127,7 +128,7 @@ export function paletteLayout({find, at}: Palette, place: Place): DialogLayout {
 		lines: framed(
 			heading,
 			visible.map(row => rowLine(row, marked, cells, ascii)),
-			ascii ? plainArrows(hint) : hint,
+			(ascii ? plainArrows(hint) : hint) + (below > 0 ? `   ${below} more below` : ''),
 			cells,
 			ascii,
 		),

@@ -92,10 +92,14 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 	},
 };
 
-/** What lies below a dialog: one quiet colour, and no cursor. */
-export function dimmedTheme({label}: Theme): Theme {
-	const quiet: Style = label.color === undefined ? {dimColor: true} : label;
-	return Object.fromEntries(Object.keys(plain).map(role => [role, quiet])) as Theme;
+/** What lies below a dialog: one quiet colour, a quieter one for bars, and no cursor. */
+export function dimmedTheme({label, rule}: Theme): Theme {
+	const [quiet, bar]: Style[] =
+		label.color === undefined ? [{dimColor: true}, {dimColor: true}] : [label, rule];
+	const bars: readonly string[] = ['have', 'ready', 'fresh', 'rest', 'missing'];
+	return Object.fromEntries(
+		Object.keys(plain).map(role => [role, bars.includes(role) ? bar : quiet]),
+	) as Theme;
 }
 
 export const ThemeContext = createContext<Theme>(plain);
