@@ -95,7 +95,10 @@ function removeForm(downloads: readonly Download[]): Form {
 		downloads.length === 1 ? 'Remove this download?' : `Remove ${downloads.length} downloads?`,
 		[
 			...(only
-				? [note(fitName(cleanText(only.name), nameCells)), note(`${amount(only)} are downloaded.`)]
+				? [
+						note(fitName(cleanText(only.name), nameCells)),
+						note(`${only.present === only.size ? formatBytes(only.present) : amount(only)} are downloaded.`),
+					]
 				: [note(`${formatBytes(present)} are downloaded.`)]),
 			...(readers.length > 0
 				? [
