@@ -46,7 +46,11 @@ type Column = {
 	readonly line: (download: Download, width: number, props: Row) => Line;
 };
 
-type Row = DownloadTableProps & {readonly columns: Columns};
+type Row = DownloadTableProps & {
+	readonly columns: Columns;
+	/** The highest speed in the charts of all rows. */
+	readonly highest: number;
+};
 type Shown = Row & {readonly shown: readonly Column[]};
 
 const TableContext = createContext<Shown | undefined>(undefined);
@@ -67,8 +71,10 @@ export function DownloadTable(props: DownloadTableProps) {
 			),
 		[downloads.length, shown],
 	);
+	const speeds = columns.chart === 0 ? [] : downloads.flatMap(({id}) => props.speedsOf(id));
+	const highest = Math.max(1, ...speeds);
 	return (
-		<TableContext.Provider value={{...props, columns, shown}}>
+		<TableContext.Provider value={{...props, columns, shown, highest}}>
 			<Table
 				data={rows}
 				columns={shown.map(({key}) => key)}
@@ -286,8 +292,7 @@ function speedCell(download: Download, _width: number, {ascii, now}: DownloadTab
 	return [span(shown, tone === 'active' ? 'plain' : tone)];
 }
 
-function chartCell({id}: Download, width: number, {ascii, speedsOf, downloads}: DownloadTableProps): Line {
-	const highest = Math.max(1, ...downloads.flatMap(each => speedsOf(each.id)));
+function chartCell({id}: Download, width: number, {ascii, speedsOf, highest}: Row): Line {
 	const speeds = speedsOf(id);
 	return speeds.every(speed => speed === 0)
 		? []
