@@ -125,7 +125,7 @@ for (const [words, isKnown] of [
 			const {status, headers, bytes} = await read(download.streamUrl, `bytes=${3 * MiB}-`);
 			assert.equal(status, 504, bytes.toString());
 			assert.ok(Number(headers.get('retry-after')) >= 1);
-			assert.match(bytes.toString(), /connection closed/);
+			assert.match(bytes.toString(), /connection lost/);
 			const waiting = await until(engine, download.id, ({retryAt}) => retryAt !== null);
 			assert.equal(waiting.status, 'waiting');
 			assert.ok(waiting.retryAt! > waiting.error!.at);
