@@ -75,7 +75,8 @@ export async function keyLatency({report, root, scope}: Bench): Promise<void> {
 			...urlsOf(origin.url, 'small.bin', 100),
 		);
 		await terminal.shows(/\[1 all 1000\]/);
-		await sleep(3000);
+		// The engine takes some seconds to add them.
+		await sleep(6000);
 		// The running ones are the last.
 		terminal.press('G');
 		await terminal.shows(/▸ . small/);

@@ -154,7 +154,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 			alternateScreen: true,
 			incrementalRendering: true,
 			// Keys are drawn at once; the feed paces the rest.
-			maxFps: 60,
+			maxFps: 120,
 			exitOnCtrlC: false,
 			patchConsole: true,
 		},
