@@ -29,8 +29,8 @@ export const flagGroups = {
 		...(['ca', 'insecure'] as const),
 	],
 	Failures: ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
-	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'cacheSize'],
-	Players: ['port', 'player', 'allowOrigin', 'openStream'],
+	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'film', 'cacheSize'],
+	Players: ['port', 'player', 'continue', 'allowOrigin', 'openStream'],
 	Output: [
 		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
 		...(['log', 'logLevel'] as const),
@@ -153,7 +153,12 @@ export const flags = {
 	readAhead: {
 		kind: 'text',
 		value: 'SIZE',
-		description: `limit of the data kept ready for a player (default: ${defaults.readAhead})`,
+		description: `limit of the data kept ready for a player, or seconds such as 60s (default: ${defaults.readAhead})`,
+	},
+	film: {
+		kind: 'switch',
+		description: 'do not read the index of films, which tells the minutes that can be watched',
+		defaultsOn: true,
 	},
 	cacheSize: {
 		kind: 'text',
@@ -165,6 +170,12 @@ export const flags = {
 		kind: 'text',
 		value: 'COMMAND',
 		description: 'player to start (default: mpv, VLC or IINA)',
+	},
+	continue: {
+		kind: 'text',
+		value: 'WHEN',
+		choices: ['always', 'ask', 'never'],
+		description: 'play on where a film was left: always (default), ask, or never',
 	},
 	allowOrigin: {
 		kind: 'list',

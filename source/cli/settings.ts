@@ -31,6 +31,8 @@ export type Settings = {
 	/** Bytes per second; Infinity for no limit. */
 	readonly limitRate: number;
 	readonly onDemand: boolean;
+	/** Read the index of films. */
+	readonly film: boolean;
 	readonly json: boolean;
 	readonly plain: boolean;
 	readonly ascii: boolean;
@@ -42,6 +44,8 @@ export type Settings = {
 	readonly bell: boolean;
 	/** Command that plays a stream URL. */
 	readonly player: string | undefined;
+	/** Whether a film goes on where it was left. */
+	readonly continue: (typeof flags.continue.choices)[number];
 	readonly logFile: string | undefined;
 	readonly logLevel: (typeof flags.logLevel.choices)[number];
 	/** Certificates (PEM) to trust besides the built-in ones. */
@@ -79,6 +83,8 @@ export type Settings = {
 	readonly netrc: Netrc | undefined;
 	/** Limit of the bytes kept ready ahead of a player. */
 	readonly readAhead: number;
+	/** The same in milliseconds of a film. */
+	readonly readAheadMs: number | undefined;
 	/** Limit of the bytes in the storage folder; Infinity for none. */
 	readonly cacheSize: number;
 	/** Origins of web pages that may use the proxy. */
@@ -126,6 +132,7 @@ export function settingsFrom(
 		maxActive: number('maxActive'),
 		limitRate: rate(by('limitRate'), given.limitRate),
 		onDemand: given.onDemand ?? false,
+		film: given.film ?? true,
 		json: given.json ?? false,
 		plain: (given.plain ?? false) || isOn(environment.ACCESSIBLE) || environment.INK_SCREEN_READER === 'true',
 		ascii: given.ascii ?? false,
@@ -136,6 +143,7 @@ export function settingsFrom(
 		mouse: given.mouse ?? false,
 		bell: given.bell ?? false,
 		player: text('player'),
+		continue: choice(by('continue'), given.continue, flags.continue.choices, 'always'),
 		logFile: optionalPath(text('log')),
 		logLevel: choice(by('logLevel'), given.logLevel, flags.logLevel.choices, 'info'),
 		ca: certificates(by('ca'), optionalPath(text('ca'))),
@@ -155,7 +163,7 @@ export function settingsFrom(
 		paused: given.paused ?? false,
 		resolveWith: command(by('resolveWith'), text('resolveWith')),
 		netrc: given.netrc ? readNetrc(environment) : undefined,
-		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, engineOptions.readAhead),
+		...readAhead(by('readAhead'), given.readAhead ?? defaults.readAhead),
 		cacheSize: size(by('cacheSize'), given.cacheSize ?? '0', engineOptions.cacheSize),
 		allowOrigins: (given.allowOrigin ?? []).map(origin => webOrigin(by('allowOrigin'), origin)),
 		openStream: given.openStream ?? false,
@@ -225,6 +233,17 @@ function size(flag: string, value: string, {min}: IntegerRule): number {
 	return bytes !== undefined && bytes >= min
 		? bytes
 		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${min}, or 0 for no limit`);
+}
+
+/** A size, or seconds of a film. */
+function readAhead(flag: string, value: string): Pick<Settings, 'readAhead' | 'readAheadMs'> {
+	const {readAhead: bytes, readAheadMs} = engineOptions;
+	return /\ds$/.test(value)
+		? {
+				readAhead: size(flag, defaults.readAhead, bytes),
+				readAheadMs: duration(flag, value, {least: readAheadMs.min / 1000, most: readAheadMs.max / 1000}),
+			}
+		: {readAhead: size(flag, value, bytes), readAheadMs: undefined};
 }
 
 /** Milliseconds. The bounds are in seconds; without an upper bound `0` is Infinity. */

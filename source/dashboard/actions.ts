@@ -1,5 +1,6 @@
 // The effects of commands.
 import {
+	continuedMs,
 	isFetching,
 	isRunning,
 	isStopped,
@@ -9,6 +10,7 @@ import {
 } from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {openChangedDialog} from './dialogs/changed.ts';
+import {openContinueDialog} from './dialogs/continue.ts';
 import {openLimitDialog} from './dialogs/limit.ts';
 import {openLinkDialog} from './dialogs/link.ts';
 import {openQuitDialog} from './dialogs/quit.ts';
@@ -124,6 +126,9 @@ export class Actions {
 			case 'take-over':
 				this.#takeOver();
 				break;
+			case 'bytes':
+				ui.set({showsBytes: !ui.state.showsBytes});
+				break;
 			case 'mouse':
 				ui.set({hasMouse: !hasMouse});
 				ui.host.setMouse(!hasMouse);
@@ -209,7 +214,7 @@ export class Actions {
 				this.#copy(targets, 'source URL', ({url}) => url);
 				break;
 			case 'play':
-				ui.run(async () => `Started ${await host.play(selected)}`);
+				this.#play(selected);
 				break;
 			case 'plain-text':
 				this.#showPlain(targets);
@@ -231,6 +236,18 @@ export class Actions {
 				this.#moveInQueue(selected, 'front');
 				break;
 			default:
+		}
+	}
+
+	/** At the place where it was left, unless the user is to be asked or wants the start. */
+	#play(selected: Download): void {
+		const ui = this.#ui;
+		const play = (startMs: number) => ui.run(async () => `Started ${await ui.host.play(selected, startMs)}`);
+		const left = continuedMs(selected);
+		if (left > 0 && ui.host.continues === 'ask') {
+			openContinueDialog(ui, selected, play);
+		} else {
+			play(ui.host.continues === 'never' ? 0 : left);
 		}
 	}
 

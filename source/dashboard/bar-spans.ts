@@ -1,6 +1,7 @@
 // The range bar in colour.
 import type {Download} from '../downstream.ts';
 import {barCells, type BarCell} from '../text/range-bar.ts';
+import {barPlayers} from './playback.ts';
 import {span, type Line, type Span} from './spans.tsx';
 
 export type ByteRange = readonly [start: number, end: number];
@@ -16,11 +17,12 @@ export function barLine(
 }
 
 export function downloadCells(
-	{ranges, size, players, segments}: Download,
+	download: Download,
 	width: number,
 	ascii: boolean,
 	fresh: readonly ByteRange[],
 ): readonly BarCell[] {
+	const {ranges, size, segments} = download;
 	if (size === 0) {
 		return Array.from({length: width}, () => ({glyph: ascii ? '#' : '█', kind: 'have'}));
 	}
@@ -29,7 +31,7 @@ export function downloadCells(
 		ranges,
 		size: size ?? 1,
 		width,
-		players: players.filter(({connected}) => connected),
+		players: barPlayers(download).map(({offset}) => ({offset, ready: readyAt(ranges, offset)})),
 		heads: segments.map(({offset}) => offset),
 		fresh,
 		ascii,
@@ -49,4 +51,10 @@ export function inRuns(cells: readonly BarCell[]): Span[] {
 	}
 
 	return runs.map(({kind, text}) => span(text, kind));
+}
+
+/** Present bytes from an offset on, up to the first gap. */
+function readyAt(ranges: readonly ByteRange[], offset: number): number {
+	const around = ranges.find(([start, end]) => start <= offset && offset < end);
+	return around ? around[1] - offset : 0;
 }

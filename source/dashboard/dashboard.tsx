@@ -3,6 +3,7 @@ import {Box, useApp, useInput, usePaste, useWindowSize} from 'ink';
 import {useEffect, useMemo, useRef, useState, useSyncExternalStore} from 'react';
 import {hasExpired, isStopped, type Download, type DownloadId} from '../downstream.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
+import {barPlaces} from './bar-places.ts';
 import {Controller, type ControllerOptions} from './controller.ts';
 import {dockedLines, pageLines} from './details.ts';
 import {
@@ -17,7 +18,7 @@ import {
 import {DownloadTable, headingPlaces} from './download-table.tsx';
 import {bannerLines, EmptyList, headerLine, tabsLayout} from './header.tsx';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
-import {footerKeys, keyPresses, type Command, type FooterKey} from './keys.ts';
+import {footerKeys, keyPresses, playerKeys, type Command, type FooterKey} from './keys.ts';
 import {roomy, rowHeights, scrollThumb, smallest} from './layout.ts';
 import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
@@ -247,6 +248,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 								marks={state.marks}
 								width={width - (hasScrollbar ? 1 : 0)}
 								longestName={longestName(width, downloads)}
+								hasFilms={downloads.some(({film}) => film !== null)}
 								headings={layout.headings}
 								ascii={ascii}
 								now={now}
@@ -277,6 +279,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 								download: selected,
 								speeds: frame.speedsOf(selected.id),
 								fresh: frame.freshOf(selected.id),
+								showsBytes: state.showsBytes,
 								height: layout.details,
 								now,
 							})}
@@ -292,6 +295,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 				isOrphan={frame.isOrphan}
 				now={now}
 				namesState={layout.details === 0}
+				scrolls={false}
 			/>
 		</Box>
 	);
@@ -342,15 +346,20 @@ function WholeDetails(screen: Screen) {
 				isOrphan={frame.isOrphan}
 				now={frame.now}
 				namesState={false}
+				scrolls={lines.length > room}
 			/>
 		</Box>
 	);
 }
 
-function detailLines({frame, width, height, ascii}: Screen, download: Download): Line[] {
+function detailLines({frame, state, width, height, ascii}: Screen, download: Download): Line[] {
+	const {showsBytes} = state;
 	const speeds = frame.speedsOf(download.id);
 	const fresh = frame.freshOf(download.id);
-	return pageLines({download, speeds, fresh, width, ascii, height: height - 3, now: frame.now});
+	return pageLines({
+		...{download, speeds, fresh, showsBytes, width, ascii},
+		...{height: height - 3, now: frame.now},
+	});
 }
 
 function Messages({state, width, height, ascii, mode}: Screen & {mode: Extract<Mode, {kind: 'messages'}>}) {
@@ -411,6 +420,8 @@ type BottomProps = {
 	readonly ascii: boolean;
 	/** The details are not on the screen. */
 	readonly namesState: boolean;
+	/** The details do not fit the screen. */
+	readonly scrolls: boolean;
 };
 
 /** Status line and keys. */
@@ -418,7 +429,15 @@ function Bottom(props: BottomProps) {
 	const {state, downloads, selected, isOrphan, width, ascii} = props;
 	const footer = state.typing
 		? typingHint(ascii)
-		: footerLine(footerKeys(width, footerWords(state, downloads, selected, isOrphan)));
+		: footerLine(
+				shownKeys(
+					width,
+					footerWords(state, downloads, selected, isOrphan),
+					state.mode,
+					selected,
+					props.scrolls,
+				),
+			);
 	return (
 		<>
 			<LineView line={fitLine(statusLine(props), width, ascii)} />
@@ -477,6 +496,18 @@ function footerLine(keys: ReadonlyArray<Pick<FooterKey, 'shown' | 'word'>>): Lin
 	];
 }
 
+/** The keys of the footer. */
+function shownKeys(
+	width: number,
+	words: Partial<Record<Command, string | false>>,
+	mode: Mode,
+	selected: Download | undefined,
+	scrolls: boolean,
+): FooterKey[] {
+	const special = mode.kind === 'details' && selected?.playback ? playerKeys({scrolls}) : [];
+	return footerKeys(width, words, special);
+}
+
 /** The words for the selected row; keys that would do nothing are left out. */
 function footerWords(
 	{mode, marks}: ScreenState,
@@ -527,7 +558,8 @@ function bannerCount({snapshot}: Frame): number {
 }
 
 /** The areas of the screen that take clicks. */
-function targetsOf({frame, state, width, height, ascii}: Screen): Targets {
+function targetsOf(screen: Screen): Targets {
+	const {frame, state, width, height, ascii} = screen;
 	const {mode} = state;
 	const nothing: Targets = {
 		list: undefined,
@@ -537,6 +569,7 @@ function targetsOf({frame, state, width, height, ascii}: Screen): Targets {
 		box: undefined,
 		footer: undefined,
 		buttons: [],
+		bars: [],
 	};
 	if (mode.kind === 'dialog' || mode.kind === 'palette') {
 		const {buttons, lines, top, left, cells} = boxLayout(mode, {width, height, ascii});
@@ -551,14 +584,26 @@ function targetsOf({frame, state, width, height, ascii}: Screen): Targets {
 	const layout = rowHeights(height, snapshot.downloads.length, bannerCount(frame));
 	const visible = Math.max(1, layout.list);
 	const {downloads, index, top} = listWindow(snapshot.downloads, state, visible);
+	const selected = downloads[index];
+	const lines = mode.kind === 'details' && selected ? detailLines(screen, selected) : [];
+	const hidden = Math.max(0, lines.length - height + 3);
 	const footer = state.typing
 		? undefined
 		: {
 				row: height - 1,
-				keys: footerKeys(width, footerWords(state, downloads, downloads[index], frame.isOrphan)),
+				keys: shownKeys(
+					width,
+					footerWords(state, downloads, selected, frame.isOrphan),
+					mode,
+					selected,
+					hidden > 0,
+				),
 			};
 	if (mode.kind === 'details') {
-		return {...nothing, footer};
+		// Below the header.
+		const row = 1 - Math.min(state.scrolled, hidden);
+		const bars = barPlaces(lines, row).filter(place => place.row > 0 && place.row < height - 2);
+		return {...nothing, footer, bars: selected?.playback ? bars : []};
 	}
 
 	const first = 2 + (layout.tabs ? 1 : 0) + bannerCount(frame) + (layout.headings ? 1 : 0);

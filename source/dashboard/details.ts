@@ -4,6 +4,7 @@ import {maskUrl} from '../text/mask-url.ts';
 import {barLine, downloadCells, inRuns, type ByteRange} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {wrapped} from './dialog-view.tsx';
+import {filmFacts, timeMap} from './film-lines.ts';
 import {
 	formatBytes,
 	formatClock,
@@ -15,6 +16,7 @@ import {
 } from '../text/format.ts';
 import {cellStart} from '../text/range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
+import {leftAt, playbackWords} from './playback.ts';
 import {sparkline} from './sparkline.ts';
 import {amount, reason, secondsLeft, stateWords, substituteOf} from '../text/status-words.ts';
 
@@ -22,6 +24,8 @@ export type DetailsProps = {
 	readonly download: Download;
 	/** Bytes per second of the last minute. */
 	readonly speeds: readonly number[];
+	/** The map of a film is in bytes, not in minutes. */
+	readonly showsBytes: boolean;
 	readonly width: number;
 	/** The bytes written a moment ago. */
 	readonly fresh: readonly ByteRange[];
@@ -38,16 +42,17 @@ const labelCells = 12;
 /** Lines, the title included; fewer would show no positions. */
 const smallestMap = 4;
 /** Lines above the docked map. The number is fixed, so the map stays in its place when players come and go. */
-const dockedFacts = 9;
+const dockedFacts = {file: 9, film: 13};
 
 /** At most `height` lines: the main facts with one bar, or from 16 lines on all facts with the map. */
 export function dockedLines(props: DetailsProps): Line[] {
 	const {download, fresh, width, height, ascii} = props;
 	const title = titleLine(props);
 	if (height >= 16) {
-		const facts = allFacts(props, 2, oneLine).slice(0, dockedFacts);
-		const blanks = Array.from({length: dockedFacts - facts.length}, (): Line => []);
-		return [title, ...facts, ...blanks, ...mapLines(props, height - 1 - dockedFacts)];
+		const count = download.film ? dockedFacts.film : dockedFacts.file;
+		const facts = allFacts(props, 2, oneLine).slice(0, count);
+		const blanks = Array.from({length: count - facts.length}, (): Line => []);
+		return [title, ...facts, ...blanks, ...mapLines(props, height - 1 - count)];
 	}
 
 	const {size, acceptsRanges} = download;
@@ -63,8 +68,13 @@ export function dockedLines(props: DetailsProps): Line[] {
 			streamFact(props),
 			{head: [span(' '), ...bar], text: ''},
 			labelled('Have', haveLine(download)),
+			...playbackFacts(download, ascii),
 			...playerFacts(download, 1, ascii),
-			...(download.error ? errorFacts(props) : fetchingFacts(download)),
+			...(download.error ? errorFacts(props) : []),
+			...filmFacts(download, ascii).flatMap(([label, text]) =>
+				label === 'Watch' ? labelled(label, text) : [],
+			),
+			...(download.error ? [] : fetchingFacts(download)),
 		].flatMap(fact => oneLine(fact, width, ascii)),
 	].slice(0, height);
 }
@@ -131,8 +141,10 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 		labelled('File', fileLine(download, width - labelCells - 1)),
 		...(substitute === undefined ? [] : [labelled('Note', `this is ${substitute}`)]),
 		labelled('Have', haveLine(download)),
+		...filmFacts(download, ascii).map(([label, text]) => labelled(label, text)),
 		...(isMoving ? [speedFact(props)] : []),
 		...fetchingFacts(download),
+		...playbackFacts(download, ascii),
 		...playerFacts(download, maxPlayers, ascii),
 		...errorFacts(props),
 	].flatMap(fact => toLines(fact, width, ascii));
@@ -257,6 +269,17 @@ function fetchingFacts({connections, maxConnections, segments, status}: Download
 	return [labelled('Fetching', connections === 0 ? count : `${count}, ${places.join('; ')}`)];
 }
 
+/** The linked player, or where the film was left. */
+function playbackFacts(download: Download, ascii: boolean): Fact[] {
+	const playing = playbackWords(download, ascii);
+	const left = leftAt(download);
+	return playing !== undefined
+		? [labelled('Player', playing)]
+		: left !== undefined
+			? [labelled('Left at', left)]
+			: [];
+}
+
 /** One fact per player: connected ones first, in the order of their marks in the bar. Beyond `max` they are counted. */
 function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
 	const players = download.players.toSorted(
@@ -308,12 +331,16 @@ function errorFacts({download, now}: DetailsProps): Fact[] {
 }
 
 /** At most `height` lines, the title included; none where there is nothing to see. */
-function mapLines({download, fresh, width, ascii}: DetailsProps, height: number): Line[] {
-	const {size, status, players} = download;
+function mapLines({download, fresh, showsBytes, width, ascii}: DetailsProps, height: number): Line[] {
+	const {size, status, players, film} = download;
 	// A complete file has no places to tell apart but those of its players.
 	const isPlain = status === 'complete' && !players.some(({connected}) => connected);
 	if (!size || height < 2 || isPlain) {
 		return [];
+	}
+
+	if (film && !showsBytes) {
+		return timeMap(film, width, ascii);
 	}
 
 	const cells = width - 10;

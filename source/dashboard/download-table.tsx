@@ -6,8 +6,9 @@ import {barLine, type ByteRange} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName, fitStart, padText} from '../text/clean-text.ts';
 import {formatDuration, formatSpeed, ordinal} from '../text/format.ts';
 import {hintFor} from '../text/hints.ts';
+import {watchLine} from './film-lines.ts';
 import {columnWidths, type Columns} from './layout.ts';
-import {LineView, lineCells, sliceLine, span, type Line, type Span} from './spans.tsx';
+import {isBar, LineView, lineCells, sliceLine, span, type Line, type Span} from './spans.tsx';
 import {
 	connectedPlayers,
 	queueReason,
@@ -19,8 +20,8 @@ import {
 } from '../text/status-words.ts';
 import type {HeadingPlace} from './hit-test.ts';
 import {sortKeys, type Queue} from './list-view.ts';
+import {playMark} from './playback.ts';
 import {sparkline} from './sparkline.ts';
-import type {Role} from './theme.ts';
 
 export type DownloadTableProps = {
 	/** The visible ones. */
@@ -30,6 +31,7 @@ export type DownloadTableProps = {
 	readonly width: number;
 	/** In cells. */
 	readonly longestName: number;
+	readonly hasFilms: boolean;
 	readonly headings: boolean;
 	readonly ascii: boolean;
 	readonly now: number;
@@ -60,8 +62,8 @@ const TableContext = createContext<Shown | undefined>(undefined);
  * So the values are row numbers, padded to the column's width, and the cells look up their download.
  */
 export function DownloadTable(props: DownloadTableProps) {
-	const {downloads, width, longestName} = props;
-	const columns = useMemo(() => columnWidths(width, longestName), [width, longestName]);
+	const {downloads, width, longestName, hasFilms} = props;
+	const columns = useMemo(() => columnWidths(width, longestName, hasFilms), [width, longestName, hasFilms]);
 	const shown = useMemo(() => tableColumns(columns), [columns]);
 	const rows = useMemo(
 		() =>
@@ -141,6 +143,7 @@ function tableColumns(columns: Columns): Column[] {
 		{key: 's', width: columns.speed, heading: 'Speed', align: 'right', line: speedCell},
 		{key: 'c', width: columns.chart, heading: '', align: 'left', line: chartCell},
 		{key: 'l', width: columns.left, heading: 'Time left', align: 'right', line: leftCell},
+		{key: 'w', width: columns.watch, heading: ' Watch', align: 'left', line: watchCell},
 	];
 	return all.filter(({width}) => width > 0);
 }
@@ -161,6 +164,9 @@ export function headingPlaces(width: number, longestName: number): HeadingPlace[
 	});
 }
 
+/** Of a name beside the mark of a player. */
+const smallestName = 12;
+
 function nameCell(download: Download, width: number, props: Row): Line {
 	const {selected, marks, ascii, now, columns} = props;
 	const hasHiddenPlayers = columns.players === 0 && connectedPlayers(download) > 0;
@@ -168,10 +174,16 @@ function nameCell(download: Download, width: number, props: Row): Line {
 	const cursor = download.id === selected ? (ascii ? '>' : '▸') : ' ';
 	const mark = marks.has(download.id) ? '*' : ' ';
 	const shownSymbol = hasHiddenPlayers ? (ascii ? '>' : '►') : symbol;
+	const playing = playMark(download, ascii);
+	const hasRoom = playing !== '' && width - 6 - cellsOf(playing) >= smallestName;
+	const cells = width - 5 - (hasRoom ? cellsOf(playing) + 1 : 0);
+	const name = fitName(cleanText(download.name), cells, {ascii});
 	return [
 		span(`${cursor}${mark}`, 'strong'),
 		span(shownSymbol, tone),
-		span(` ${fitName(cleanText(download.name), width - 5, {ascii})}`),
+		...(hasRoom
+			? [span(` ${padText(name, cells + 1, {ascii})}`), span(playing, 'strong')]
+			: [span(` ${name}`)]),
 	];
 }
 
@@ -248,12 +260,6 @@ function withoutServer(message: string): string {
 	return message.replace(/^[\w-]+(?:\.[\w-]+)+(?:: | is )| from [^\s:]+(?::\d+)?(?=:)/, '');
 }
 
-const barRoles: ReadonlySet<Role> = new Set(['have', 'ready', 'fresh', 'rest', 'missing', 'head', 'player']);
-
-function isBar({role}: Span): boolean {
-	return role !== undefined && barRoles.has(role);
-}
-
 function startOf(shown: readonly Column[], column: number): number {
 	return shown.slice(0, column).reduce((sum, {width}) => sum + width, 0);
 }
@@ -297,6 +303,10 @@ function chartCell({id}: Download, width: number, {ascii, speedsOf, highest}: Ro
 	return speeds.every(speed => speed === 0)
 		? []
 		: [span(`  ${sparkline(speeds, width - 2, ascii, highest)}`, 'active')];
+}
+
+function watchCell(download: Download, width: number, {ascii}: DownloadTableProps): Line {
+	return [span(' '), ...watchLine(download, width - 1, ascii)];
 }
 
 function leftCell(download: Download, _width: number, {ascii}: DownloadTableProps): Line {

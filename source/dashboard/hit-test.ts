@@ -1,5 +1,6 @@
 // From a click to its target: the inverse of the layout.
 import {footerCells, type Command, type FooterKey} from './keys.ts';
+import type {BarPlace} from './bar-places.ts';
 import type {ButtonPlace} from './dialog-view.tsx';
 
 export type Hit =
@@ -11,6 +12,8 @@ export type Hit =
 	| {readonly kind: 'heading'; readonly sort: number}
 	/** Beside the dialog. */
 	| {readonly kind: 'outside'}
+	/** A share of the file or film, from 0 to 1. */
+	| {readonly kind: 'bar'; readonly share: number}
 	| {readonly kind: 'wheel'; readonly by: -1 | 1};
 
 export type HeadingPlace = {readonly left: number; readonly right: number; readonly sort: number};
@@ -37,6 +40,8 @@ export type Targets = {
 	readonly box: Area | undefined;
 	readonly footer: {readonly row: number; readonly keys: readonly FooterKey[]} | undefined;
 	readonly buttons: readonly ButtonPlace[];
+	/** Bars that jump. */
+	readonly bars: readonly BarPlace[];
 };
 
 export type MouseEvent = {
@@ -58,7 +63,7 @@ export function hitTest({kind, x, y}: MouseEvent, targets: Targets): Hit | undef
 		return {kind: 'wheel', by: kind === 'wheel-up' ? -1 : 1};
 	}
 
-	const {list, tabs, headings, order, box, footer, buttons} = targets;
+	const {list, tabs, headings, order, box, footer, buttons, bars} = targets;
 	const button = buttons.find(({row, left, right}) => y === row && x >= left && x < right);
 	if (button) {
 		return {kind: 'button', name: button.name};
@@ -70,6 +75,11 @@ export function hitTest({kind, x, y}: MouseEvent, targets: Targets): Hit | undef
 
 	if (order && isIn(order, x, y)) {
 		return {kind: 'key', command: 'sort'};
+	}
+
+	const bar = bars.find(({row, left, right}) => y === row && x >= left && x < right);
+	if (bar) {
+		return {kind: 'bar', share: (bar.first + x - bar.left) / bar.total};
 	}
 
 	const heading = headings?.row === y && headings.places.find(({left, right}) => x >= left && x < right);

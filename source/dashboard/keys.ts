@@ -23,6 +23,12 @@ export type Command =
 	| 'copy-stream'
 	| 'copy-source'
 	| 'play'
+	| 'seek-back'
+	| 'seek-forward'
+	| 'minute-back'
+	| 'minute-forward'
+	| 'go-to'
+	| 'pause-player'
 	| 'plain-text'
 	| 'mark'
 	| 'mark-all'
@@ -41,6 +47,7 @@ export type Command =
 	| 'limit'
 	| 'verify'
 	| 'take-over'
+	| 'bytes'
 	| 'mouse'
 	| 'log'
 	| 'add'
@@ -78,7 +85,12 @@ export const keyTable: readonly Entry[] = [
 	{command: 'mark', keys: [' '], shown: 'Space', help: 'mark', footer: 'mark'},
 	{command: 'mark-all', keys: ['*'], shown: '*', help: 'mark all, or none'},
 	{command: 'filter', keys: ['/'], shown: '/', help: 'filter by words', footer: 'filter'},
-	{command: 'tab', keys: ['1', '2', '3', '4', '5', '6'], shown: '1…6', help: 'show all, running, queued, …'},
+	{
+		command: 'tab',
+		keys: ['1', '2', '3', '4', '5', '6', '7'],
+		shown: '1…7',
+		help: 'show all, running, queued, …',
+	},
 	{command: 'next-tab', keys: ['tab'], shown: 'Tab', help: 'next tab'},
 	{command: 'previous-tab', keys: ['shift+tab'], shown: 'Shift+Tab', help: 'previous tab'},
 	{command: 'sort', keys: ['s'], shown: 's', help: 'sort', footer: 'sort'},
@@ -99,6 +111,7 @@ export const keyTable: readonly Entry[] = [
 	{command: 'new-url', keys: ['U'], shown: 'U', help: 'replace the link'},
 	{command: 'verify', keys: ['V'], shown: 'V', help: 'check the stored data'},
 	{command: 'take-over', keys: ['R'], shown: 'R', help: 'continue here after the other copy quit'},
+	{command: 'bytes', keys: ['b'], shown: 'b', help: 'map in bytes or minutes'},
 	{command: 'limit', keys: ['t'], shown: 't', help: 'limit the speed'},
 	{command: 'mouse', keys: ['M'], shown: 'M', help: 'mouse on or off'},
 	{command: 'log', keys: ['L'], shown: 'L', help: 'messages'},
@@ -113,7 +126,7 @@ export type Group = 'Watch' | 'Control' | 'List' | 'Move' | 'Program';
 
 /** The groups of the palette, in its order. */
 export const groups: Readonly<Record<Group, readonly Command[]>> = {
-	Watch: ['play', 'copy-stream', 'copy-source', 'plain-text', 'open', 'export', 'open-folder'],
+	Watch: ['play', 'copy-stream', 'copy-source', 'plain-text', 'open', 'bytes', 'export', 'open-folder'],
 	Control: ['pause', 'pause-all', 'resume', 'new-url', 'limit', 'verify', 'remove', 'undo'],
 	List: [
 		...(['filter', 'tab', 'next-tab', 'previous-tab', 'sort', 'reverse', 'mark', 'mark-all'] as const),
@@ -125,6 +138,27 @@ export const groups: Readonly<Record<Group, readonly Command[]>> = {
 	],
 	Program: ['add', 'take-over', 'log', 'mouse', 'redraw', 'suspend', 'quit'],
 };
+
+const seekKeys: readonly Entry[] = [
+	{command: 'seek-back', keys: ['left'], shown: '←→', help: '10 s back or on'},
+	{command: 'seek-forward', keys: ['right'], shown: '←→', help: '10 s back or on', footer: '10s'},
+];
+const minuteKeys: readonly Entry[] = [
+	{command: 'minute-forward', keys: ['up'], shown: '↑↓', help: 'a minute on or back', footer: '1m'},
+	{command: 'minute-back', keys: ['down'], shown: '↑↓', help: 'a minute on or back'},
+];
+const otherPlayerKeys: readonly Entry[] = [
+	{command: 'go-to', keys: ['g'], shown: 'g', help: 'go to a time', footer: 'go to'},
+	{command: 'pause-player', keys: ['P'], shown: 'P', help: 'pause or play', footer: 'pause player'},
+];
+
+/**
+ * The keys of the details while a linked player plays; they come before those of the table. Details that scroll keep the
+ * vertical arrows.
+ */
+export function playerKeys({scrolls}: {readonly scrolls: boolean}): readonly Entry[] {
+	return [...seekKeys, ...(scrolls ? [] : minuteKeys), ...otherPlayerKeys];
+}
 
 /** Typed text of this length may share a read on a slow line. */
 const typedLength = 12;
@@ -193,6 +227,10 @@ const footerRanks: readonly Command[] = [
 	'help',
 	'take-over',
 	'back',
+	'seek-forward',
+	'go-to',
+	'pause-player',
+	'minute-forward',
 	'copy-stream',
 	'new-url',
 	'resume',
@@ -204,9 +242,13 @@ const footerRanks: readonly Command[] = [
 	'export',
 ];
 
-/** As many keys as fit. `words` overrides words of the table; `false` omits a key. */
-export function footerKeys(width: number, words: Partial<Record<Command, string | false>>): FooterKey[] {
-	const keys = keyTable.flatMap(({command, shown, footer}) => {
+/** As many keys as fit. `words` overrides words of the table; `false` omits a key. `special` keys come first. */
+export function footerKeys(
+	width: number,
+	words: Partial<Record<Command, string | false>>,
+	special: readonly Entry[] = [],
+): FooterKey[] {
+	const keys = [...special, ...keyTable].flatMap(({command, shown, footer}) => {
 		const word = words[command] ?? footer;
 		return word ? [{command, shown, word}] : [];
 	});

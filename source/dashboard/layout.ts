@@ -9,6 +9,8 @@ export type Columns = {
 	/** The speeds of the last seconds. */
 	readonly chart: number;
 	readonly left: number;
+	/** Minutes that can be watched. */
+	readonly watch: number;
 };
 
 /** Cells before the name: cursor, mark, symbol and a blank. */
@@ -24,11 +26,14 @@ const chartsFrom = 160;
 const usualList = 15;
 const dockedMap = 19;
 
+/** Least cells of the bar. */
+const smallestBar = 8;
+
 /**
- * A narrow screen drops time left, then players, then speed; the bar takes the rest, at least 8 cells. `name` is the
- * longest name in cells.
+ * A narrow screen drops time left and minutes, then players, then speed; the bar takes the rest, at least 8 cells. `name`
+ * is the longest name in cells. Minutes have a column if there are films.
  */
-export function columnWidths(width: number, name = 0): Columns {
+export function columnWidths(width: number, name = 0, hasFilms = false): Columns {
 	const left = width >= 72 ? 10 : 0;
 	const players = width >= 68 ? 4 : 0;
 	const speed = width >= 52 ? 12 : 0;
@@ -36,7 +41,9 @@ export function columnWidths(width: number, name = 0): Columns {
 	const done = 8;
 	const usual = Math.min(40, Math.max(16, Math.round(width / 3)));
 	const wanted = width < roomy ? 0 : Math.min(longestName, name);
-	const nameColumn = rowPrefix + Math.max(usual, wanted) + 1;
+	const watch = !hasFilms || width < 72 ? 0 : width < 110 ? 10 : 27;
+	const others = players + done + speed + chart + left + watch;
+	const nameColumn = Math.min(rowPrefix + Math.max(usual, wanted) + 1, width - others - smallestBar);
 	return {
 		name: nameColumn,
 		players,
@@ -44,7 +51,8 @@ export function columnWidths(width: number, name = 0): Columns {
 		speed,
 		chart,
 		left,
-		ranges: width - nameColumn - players - done - speed - chart - left,
+		watch,
+		ranges: width - nameColumn - others,
 	};
 }
 

@@ -66,6 +66,8 @@ const initSchemas: Schemas<DownStreamOptions> = {
 	limitRate: optional(engineOptions.limitRate),
 	onDemand,
 	readAhead: optional(engineOptions.readAhead),
+	readAheadMs: optional(engineOptions.readAheadMs),
+	film: optional(boolean),
 	cacheSize: optional(engineOptions.cacheSize),
 	ca: optional(text),
 	insecure: optional(boolean),

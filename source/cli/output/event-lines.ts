@@ -1,5 +1,6 @@
 // The events between two snapshots, as lines of a log or as JSON objects.
 import {cleanText} from '../../text/clean-text.ts';
+import {filmWords, formatTime, playsThrough} from '../../text/film-words.ts';
 import {formatBytes, formatClock, formatDuration, formatPercent, formatSpeed} from '../../text/format.ts';
 import {substituteOf, secondsLeft} from '../../text/status-words.ts';
 import type {Download, DownloadId, Snapshot} from '../../downstream.ts';
@@ -19,6 +20,8 @@ type Reported = {
 	progressTenth: number;
 	players: Set<string>;
 	isDone: boolean;
+	film: boolean;
+	playsThrough: boolean;
 	readonly waits: Waits;
 };
 
@@ -91,6 +94,8 @@ export class EventLines {
 			progressTenth: 0,
 			players: new Set<string>(),
 			isDone: false,
+			film: false,
+			playsThrough: false,
 			waits: new Waits(toldAtOnce),
 		};
 		const events = before ? [] : [addedEvent(download)];
@@ -105,6 +110,7 @@ export class EventLines {
 		said.players = new Set(seen.map(({id}) => id));
 
 		events.push(
+			...filmEvents(said, download),
 			...doneEvents(said, download),
 			...statusEvents(before?.download, download),
 			...waitEvents(said.waits.next(download, now), download),
@@ -148,6 +154,36 @@ function playerEvent({size}: Download, {name, offset}: Download['players'][numbe
 		offset,
 		text: `player ${name} connected, reads at ${place}`,
 	};
+}
+
+/** Its index is known; from now on it plays through. Each is reported once, and only the first of a complete film. */
+function filmEvents(said: Reported, download: Download): Event[] {
+	const {film, completedAt} = download;
+	if (film === null) {
+		said.film = false;
+		said.playsThrough = false;
+		return [];
+	}
+
+	const events: Event[] = [];
+	if (!said.film) {
+		said.film = true;
+		const {durationMs, exact} = film;
+		events.push({event: 'film', durationMs, exact, text: `film  ${filmWords(film)}`});
+	}
+
+	if (!said.playsThrough && playsThrough(download)) {
+		said.playsThrough = true;
+		const {position} = film;
+		const from = position > 0 ? ` from ${formatTime(position)}` : '';
+		events.push(
+			...(completedAt === null
+				? [{event: 'plays-through', fromMs: position, text: `plays through${from} without a stall`}]
+				: []),
+		);
+	}
+
+	return events;
 }
 
 /** Reported once, even if it is exported at the same moment. */

@@ -2,6 +2,7 @@
 import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
 import type {CommandName} from '../commands.ts';
 import {cleanText, padText} from '../../text/clean-text.ts';
+import {watchWords} from '../../text/film-words.ts';
 import {formatPercent} from '../../text/format.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
 import {DownStreamError, type AddRequest, type Download, type DownloadEngine} from '../../downstream.ts';
@@ -275,6 +276,7 @@ function lineOf(download: Download, downloads: readonly Download[], isOffline = 
 		percentOf(download),
 		amount(download),
 		download.name,
+		watchWords(download) || undefined,
 		(download.error ?? (isStopped ? download.lastError : null))?.message,
 		substituteOf(download)?.words,
 	]);

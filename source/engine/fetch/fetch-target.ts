@@ -28,6 +28,10 @@ export type TransferServices = {
 	readonly responseTimeout: number;
 	/** Maximum bytes to keep ready ahead of a reader. */
 	readonly readAhead: number;
+	/** The same in milliseconds of a film, where its index is known. */
+	readonly readAheadMs: number | undefined;
+	/** Read the index of films. */
+	readonly film: boolean;
 	streamUrl(id: DownloadId, name: string): string;
 	/** Fetches another link for a download whose link has expired; undefined where nothing supplies links. */
 	newLink(record: DownloadRecord): NewLink | undefined;
@@ -45,6 +49,10 @@ export type FetchState = {
 	readonly meter: SpeedMeter;
 	/** Replaced when the download is moved or starts over: read it anew after each wait. */
 	readonly file: SparseFile;
+	/** Maximum bytes to keep ready ahead of a reader at the offset. */
+	readonly readAhead: (offset: number) => number;
+	/** Missing bytes of a film's index. */
+	readonly wantedIndex: Range | undefined;
 	/** Aborted when the download closes. */
 	readonly ending: AbortSignal;
 };

@@ -79,13 +79,13 @@ export class Readers {
 		this.#players.leave(reader.player, Date.now());
 	}
 
-	/** The demands, those of the newest reader first. In bytes, at most `readAhead` and `segmentSize`. */
-	wishes(readAhead: number, segmentSize: number): Demand[] {
+	/** The demands, those of the newest reader first. In bytes, at most `readAhead` of the offset and `segmentSize`. */
+	wishes(readAhead: (offset: number) => number, segmentSize: number): Demand[] {
 		return [...this.#readers].toReversed().map(({offset, end, waiting, consumed}) => ({
 			offset,
 			end,
 			blocked: waiting !== undefined,
-			ahead: Math.min(readAhead, Math.max(firstReadAhead, 2 * consumed)),
+			ahead: Math.min(readAhead(offset), Math.max(firstReadAhead, 2 * consumed)),
 			segmentSize: Math.min(segmentSize, Math.max(firstSegment, consumed)),
 		}));
 	}

@@ -69,6 +69,11 @@ export class Scheduler {
 		return this.#context.maxConnections;
 	}
 
+	/** The origin is asked for ranges that no player waits for. */
+	get fetchesInBackground(): boolean {
+		return this.#mayRequest && this.#context.runsInBackground && this.#context.acceptsRanges;
+	}
+
 	/** As `VersionGuard.readableEnd`. */
 	readableEnd(start: number, offset: number): number {
 		return this.#guard.readableEnd(start, offset);
@@ -305,6 +310,7 @@ export class Scheduler {
 			acceptsRanges,
 			claimed: [...this.segments],
 			wanted: this.#demands(),
+			index: state.wantedIndex,
 			background: runsInBackground,
 			playhead: state.readers.playhead,
 			segmentSize: this.#segmentSize,
@@ -328,8 +334,8 @@ export class Scheduler {
 	}
 
 	#demands(): Demand[] {
-		const {state, services} = this.#context;
-		return state.readers.wishes(services.readAhead, this.#segmentSize);
+		const {state} = this.#context;
+		return state.readers.wishes(state.readAhead, this.#segmentSize);
 	}
 
 	get #segmentSize(): number {
@@ -353,7 +359,8 @@ export class Scheduler {
 			const room = Math.max(1, this.maxConnections - (players > 0 ? players + 1 : 0));
 			const background = [...this.segments].filter(segment => segment.for === 'fill').length;
 			// One connection finds out whether a failure is over. Bytes beyond an unknown end may not exist.
-			const max = state.retries.isProbing || file.size === Infinity ? 1 : traits.connectionTarget;
+			const most = plan.isIndex ? this.maxConnections : traits.connectionTarget;
+			const max = state.retries.isProbing || file.size === Infinity ? 1 : most;
 			return background < room && this.segments.size < max && hosts.mayOpen(this.host, this);
 		}
 
