@@ -364,10 +364,10 @@ export class Engine implements DownloadEngine {
 
 	async #dispose(): Promise<void> {
 		this.#catalog.end();
-		this.#players.end();
 		clearInterval(this.#evictTimer);
 		this.#snapshots.end();
 		this.#exports.abort();
+		await this.#players.end();
 		await this.#catalog.close();
 		await this.#access.release();
 	}
