@@ -24,7 +24,7 @@ type CatalogContext = {
 	readonly store: RecordStore;
 	readonly services: TransferServices;
 	readonly sources: Sources;
-	/** Of downloads whose request does not say. */
+	/** The default for requests. */
 	readonly onDemand: boolean;
 	/** Shows one sentence to the user. */
 	readonly warn: (sentence: string) => void;
@@ -73,7 +73,7 @@ export class Catalog {
 		return this.#removals.kept;
 	}
 
-	/** No operation starts any more. */
+	/** True once no operation starts any more. */
 	get hasEnded(): boolean {
 		return this.#hasEnded;
 	}
@@ -259,7 +259,7 @@ export class Catalog {
 	async restore(id: DownloadId): Promise<void> {
 		const removed = this.#removals.get(id);
 		if (!removed) {
-			throw new DownStreamError('not-found', `There is no removed download ${id} to bring back`);
+			throw new DownStreamError('not-found', `There is no removed download ${id} to restore`);
 		}
 
 		this.#refuseIfEnded();

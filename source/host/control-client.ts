@@ -52,7 +52,7 @@ export class ControlClient implements DownloadEngine {
 	readonly #following: Promise<void>;
 
 	/**
-	 * Resolves once the first snapshot is there. Rejects with `not-found` if no instance answers. `find` locates the
+	 * Resolves with the first snapshot. Rejects with `not-found` if no instance answers. `find` locates the
 	 * instance after a lost connection: its port may belong to another program by then, which must not get the key.
 	 */
 	static async connect(
@@ -248,7 +248,7 @@ export class ControlClient implements DownloadEngine {
 					? applyChanges(before, data as SnapshotChanges)
 					: before;
 		this.#show(this.#received);
-		// A new instance counts versions anew: nothing will show the awaited ones.
+		// A new instance restarts version numbers: the awaited ones never come.
 		this.#release(event === 'snapshot' ? Infinity : this.#received.version);
 	}
 

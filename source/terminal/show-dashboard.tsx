@@ -22,7 +22,7 @@ export type ShowOptions = {
 	readonly ascii: boolean;
 	readonly exportDir: string;
 	readonly theme: ThemeName;
-	/** The terminal was queried for its background; over a slow line, the answer may arrive after the first frame. */
+	/** The terminal was queried for its background; over a slow line, the response may arrive after the first frame. */
 	readonly mayAnswerLate: boolean;
 	readonly title: boolean;
 	readonly mouse: boolean;
@@ -33,7 +33,7 @@ export type ShowOptions = {
 	readonly attachment: Attachment | undefined;
 	/** The download added by the command line, which is then selected. */
 	readonly added?: Promise<DownloadId | undefined>;
-	/** Whether a film goes on where it was left. */
+	/** Whether a film resumes at its last position. */
 	readonly continues: Host['continues'];
 	/** Starts a player at a time in milliseconds, and resolves with its name. */
 	play(download: Download, startMs: number): Promise<string>;

@@ -11,7 +11,7 @@ import {Waits, type Wait} from './patience.ts';
 
 type Style = {readonly json: boolean};
 
-/** What was reported about a download so far. */
+/** Events of a download reported so far. */
 type Reported = {
 	/** Its number in the list at the last report. */
 	number: number;
@@ -28,7 +28,7 @@ type Reported = {
 type Event = {readonly event: string; readonly text: string; readonly [field: string]: unknown};
 
 const progressMs = 30_000;
-/** A log reports errors at once; the silence of a server is no event. */
+/** A log reports errors immediately. A silent server is not an event. */
 const toldAtOnce = {error: 0, silence: Infinity};
 
 /** The first line: the proxy is ready. */
@@ -156,7 +156,7 @@ function playerEvent({size}: Download, {name, offset}: Download['players'][numbe
 	};
 }
 
-/** Its index is known; from now on it plays through. Each is reported once, and only the first of a complete film. */
+/** The index is known; the film plays through from now on. Each is reported once, and only the first for a complete film. */
 function filmEvents(said: Reported, download: Download): Event[] {
 	const {film, completedAt} = download;
 	if (film === null) {

@@ -1,4 +1,4 @@
-// `demo`: everything without a network. A small origin on loopback serves a generated melody.
+// `demo`: all features without a network. A small origin on loopback serves a generated melody.
 import {createHash} from 'node:crypto';
 import {createReadStream} from 'node:fs';
 import {mkdtemp, rm} from 'node:fs/promises';

@@ -58,7 +58,7 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 		}
 	}
 
-	// In parallel: both take a large part of the time to the first frame.
+	// In parallel: both take much of the time to the first frame.
 	const [engine, screen] = await Promise.allSettled([
 		startEngineThread({settings, urls}),
 		prepareScreen(settings),

@@ -106,7 +106,7 @@ async function startPlayer(
 	return id;
 }
 
-/** Milliseconds. Without a terminal to ask at, a film goes on. */
+/** Milliseconds. Without a terminal to ask on, the film resumes. */
 async function startOf(download: Download, settings: Settings, stopped: AbortSignal): Promise<number> {
 	const left = continuedMs(download);
 	if (left === 0 || settings.continue === 'never') {
