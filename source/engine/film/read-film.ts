@@ -150,7 +150,9 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 		const hasIndex = [MP4, QTFF, MATROSKA, WEBM, WAVE].includes(format);
 		const points = hasIndex ? await pointsOf(tracks, main, durationMs, size) : undefined;
 		if (points) {
-			const map = {durationMs, exact: true, times: points.times, index};
+			// Without a segment index a player walks from fragment to fragment: no stretch in the middle can be found alone.
+			const exact = !(fragmentIndex && points.isShared) || (await hasSegmentIndex(source, size));
+			const map = {durationMs, exact, times: points.times, index};
 			return {...map, tracks: described.map((track, at) => ({...track, offsets: points.offsets[at]!}))};
 		}
 
@@ -226,7 +228,23 @@ async function durationByRate(track: InputTrack, size: number): Promise<number> 
 	return (seconds * size) / bytes;
 }
 
-type Points = {readonly times: number[]; readonly offsets: number[][]};
+/** `isShared`: one place holds the packets of all tracks. */
+type Points = {readonly times: number[]; readonly offsets: number[][]; readonly isShared: boolean};
+
+/** Whether a sidx box precedes the first fragment (ISO/IEC 14496-12 section 8.16.3). */
+async function hasSegmentIndex(source: IndexSource, size: number): Promise<boolean> {
+	for (let at = 0; at + 8 <= size;) {
+		const head = Buffer.from(await source.bytesAt(at, at + 8));
+		const [length, type] = [head.readUInt32BE(0), head.toString('latin1', 4, 8)];
+		if (type === 'sidx' || type === 'moof' || type === 'mdat' || length < 8) {
+			return type === 'sidx';
+		}
+
+		at += length;
+	}
+
+	return false;
+}
 
 /** Undefined if the index does not tell the places of packets. */
 async function pointsOf(
@@ -266,7 +284,7 @@ async function pointsOf(
 		offsets.push(places);
 	}
 
-	return {times: [0, ...keys.slice(1).map(({ms}) => ms), durationMs], offsets};
+	return {times: [0, ...keys.slice(1).map(({ms}) => ms), durationMs], offsets, isShared};
 }
 
 type Key = {readonly ms: number; readonly start: number; readonly isPacket: boolean};
