@@ -5,6 +5,7 @@ export type {
 	DownloadProgress,
 	DownStreamOptions,
 	FileStats,
+	PlayersState,
 	ProxyConfig,
 	TargetOptions,
 	WaitOptions,
@@ -19,7 +20,9 @@ export {
 	type ErrorKind,
 	type FilmProblem,
 	type OpenSegment,
+	type Playback,
 	type Player,
+	type Position,
 	type Remedy,
 } from './downstream.ts';
 export {

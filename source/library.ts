@@ -1,6 +1,6 @@
 // The library: one engine with its proxy. Downloads are named by URL instead of id.
 /// <reference lib="esnext.disposable" preserve="true" />
-import {DownStreamError, isFetching, type Download} from './downstream.ts';
+import {DownStreamError, isFetching, type Download, type Position} from './downstream.ts';
 import {HttpDataSource, withoutCredentials} from './engine/origin/http-source.ts';
 import type {DataSource} from './engine/origin/data-source.ts';
 import type {Engine} from './engine/engine.ts';
@@ -20,11 +20,13 @@ import type {
 	DownloadProgress,
 	DownStreamOptions,
 	FileStats,
+	PlayersState,
 	TargetOptions,
 	WaitOptions,
 } from './library/types.ts';
 import {
 	fileStats,
+	playersOf,
 	progressOf,
 	progressOfAll,
 	progressOfOne,
@@ -155,6 +157,20 @@ export class DownStream {
 	getFileStats(url: string, options: WaitOptions = {}): AsyncIterable<FileStats> {
 		const endings = this.#endings(options);
 		return {[Symbol.asyncIterator]: () => fileStats(this.#engine, this.#find(url).id, endings)};
+	}
+
+	/** Where a film or sound was left; null if it was never played by a player that tells. */
+	position(url: string): Position | null {
+		return this.#find(url).position;
+	}
+
+	/**
+	 * The players of a download: the current state, then each change, at most 10 times a second. A slow consumer skips states.
+	 * Ends on removal, and with `dispose`.
+	 */
+	players(url: string, options: WaitOptions = {}): AsyncIterable<PlayersState> {
+		const endings = this.#endings(options);
+		return {[Symbol.asyncIterator]: () => playersOf(this.#engine, this.#find(url).id, endings)};
 	}
 
 	/** All downloads, those of earlier runs included, in order of addition. */

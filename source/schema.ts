@@ -1,5 +1,11 @@
 // Schemas of external values, shared by all entrances. Each entrance words its own errors. Pure.
-import {DownStreamError, type AddRequest, type DownloadChange, type ExportRequest} from './downstream.ts';
+import {
+	DownStreamError,
+	type AddRequest,
+	type DownloadChange,
+	type ExportRequest,
+	type PlayerCommand,
+} from './downstream.ts';
 
 /**
  * Throws the entrance's error for an invalid value. `expected` completes "it must be …"; `path` holds the keys that
@@ -180,7 +186,11 @@ export const downloadChange = object<DownloadChange>({
 	...requestFields,
 	url: optional(text),
 	limitRate: optional(rateLimit),
+	positionMs: optional(count),
+	watched: optional(boolean),
 });
+
+export const playerCommand = object<PlayerCommand>({seekMs: optional(count), pause: optional(boolean)});
 
 export const exportRequest = object<ExportRequest>({
 	path: text,

@@ -63,13 +63,16 @@ const allowed: Record<string, readonly string[]> = {
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin'],
 	],
 	'engine/film': ['downstream.ts', 'log.ts', 'engine/store'],
+	'engine/player': ['downstream.ts', 'log.ts', 'text'],
 	'engine/download': [
 		...['downstream.ts', 'log.ts'],
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin', 'engine/fetch', 'engine/film'],
+		'engine/player',
 	],
 	engine: [
 		...['downstream.ts', 'schema.ts', 'log.ts', 'text'],
 		...['engine/store', 'engine/memory', 'engine/origin', 'engine/http', 'engine/fetch', 'engine/download'],
+		'engine/player',
 	],
 	proxy: [
 		...['downstream.ts', 'schema.ts', 'version.ts', 'text'],
@@ -142,6 +145,7 @@ const forbidden: Array<[folder: string, names: RegExp]> = [
 	['source/engine/queue.ts', /./],
 	['source/engine/film/film-map.ts', /^node:/],
 	['source/engine/film/playable.ts', /^node:/],
+	['source/engine/film/playhead.ts', /^node:/],
 ];
 
 for (const [folder, names] of forbidden) {

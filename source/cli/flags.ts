@@ -30,7 +30,7 @@ export const flagGroups = {
 	],
 	Failures: ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
 	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'film', 'cacheSize'],
-	Players: ['port', 'player', 'allowOrigin', 'openStream'],
+	Players: ['port', 'player', 'continue', 'allowOrigin', 'openStream'],
 	Output: [
 		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
 		...(['log', 'logLevel'] as const),
@@ -170,6 +170,12 @@ export const flags = {
 		kind: 'text',
 		value: 'COMMAND',
 		description: 'player to start (default: mpv, VLC or IINA)',
+	},
+	continue: {
+		kind: 'text',
+		value: 'WHEN',
+		choices: ['always', 'ask', 'never'],
+		description: 'play on where a film was left: always (default), ask, or never',
 	},
 	allowOrigin: {
 		kind: 'list',

@@ -44,6 +44,8 @@ export type Settings = {
 	readonly bell: boolean;
 	/** Command that plays a stream URL. */
 	readonly player: string | undefined;
+	/** Whether a film goes on where it was left. */
+	readonly continue: (typeof flags.continue.choices)[number];
 	readonly logFile: string | undefined;
 	readonly logLevel: (typeof flags.logLevel.choices)[number];
 	/** Certificates (PEM) to trust besides the built-in ones. */
@@ -141,6 +143,7 @@ export function settingsFrom(
 		mouse: given.mouse ?? false,
 		bell: given.bell ?? false,
 		player: text('player'),
+		continue: choice(by('continue'), given.continue, flags.continue.choices, 'always'),
 		logFile: optionalPath(text('log')),
 		logLevel: choice(by('logLevel'), given.logLevel, flags.logLevel.choices, 'info'),
 		ca: certificates(by('ca'), optionalPath(text('ca'))),

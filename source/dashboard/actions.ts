@@ -1,7 +1,8 @@
 // The commands of keys.
-import {isRunning, isStopped, type Download} from '../downstream.ts';
+import {continuedMs, isRunning, isStopped, type Download} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {openChangedDialog} from './dialogs/changed.ts';
+import {openContinueDialog} from './dialogs/continue.ts';
 import {openLimitDialog} from './dialogs/limit.ts';
 import {openLinkDialog} from './dialogs/link.ts';
 import {openQuitDialog} from './dialogs/quit.ts';
@@ -169,7 +170,7 @@ export class Actions {
 				this.#copy(targets, 'source URL', ({url}) => url);
 				break;
 			case 'play':
-				ui.run(async () => `Started ${await host.play(selected)}`);
+				this.#play(selected);
 				break;
 			case 'plain-text':
 				this.#showPlain(targets);
@@ -188,6 +189,18 @@ export class Actions {
 				this.#moveInQueue(selected, command === 'queue-up' ? -1 : 1);
 				break;
 			default:
+		}
+	}
+
+	/** At the place where it was left, unless the user is to be asked or wants the start. */
+	#play(selected: Download): void {
+		const ui = this.#ui;
+		const play = (startMs: number) => ui.run(async () => `Started ${await ui.host.play(selected, startMs)}`);
+		const left = continuedMs(selected);
+		if (left > 0 && ui.host.continues === 'ask') {
+			openContinueDialog(ui, selected, play);
+		} else {
+			play(ui.host.continues === 'never' ? 0 : left);
 		}
 	}
 

@@ -15,6 +15,7 @@ import {
 } from '../text/format.ts';
 import {cellStart} from '../text/range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
+import {leftAt, playbackWords} from './playback.ts';
 import {sparkline} from './sparkline.ts';
 import {amount, reason, secondsLeft, stateWords, substituteOf} from '../text/status-words.ts';
 
@@ -58,6 +59,7 @@ export function dockedLines(props: DetailsProps): Line[] {
 			streamFact(props),
 			{head: [span(' '), ...bar], text: ''},
 			labelled('Have', haveLine(download)),
+			...playbackFacts(download, ascii),
 			...playerFacts(download, 1, ascii),
 			...errorFacts(download),
 			...filmFacts(download, ascii).flatMap(([label, text]) =>
@@ -132,6 +134,7 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 		...filmFacts(download, ascii).map(([label, text]) => labelled(label, text)),
 		speedFact(props),
 		labelled('Conns', connectionsLine(download)),
+		...playbackFacts(download, ascii),
 		...playerFacts(download, maxPlayers, ascii),
 		...errorFacts(download),
 	].flatMap(fact => toLines(fact, width, ascii));
@@ -250,6 +253,17 @@ function connectionsLine({connections, maxConnections, segments, status}: Downlo
 
 	const all = [places('player', 'for a player'), places('fill', 'fills')].flat();
 	return `${connections} of ${maxConnections}: ${all.join('; ')}`;
+}
+
+/** The linked player, or where the film was left. */
+function playbackFacts(download: Download, ascii: boolean): Fact[] {
+	const playing = playbackWords(download, ascii);
+	const left = leftAt(download);
+	return playing !== undefined
+		? [labelled('Player', playing)]
+		: left !== undefined
+			? [labelled('Left at', left)]
+			: [];
 }
 
 /** One fact per player, connected ones first; a count stands for those beyond `max`. */

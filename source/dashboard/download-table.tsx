@@ -8,7 +8,7 @@ import {formatBytes, formatDuration, formatPercent, formatSpeed, ordinal} from '
 import {hintFor} from '../text/hints.ts';
 import {watchLine} from './film-lines.ts';
 import {columnWidths, type Columns} from './layout.ts';
-import {LineView, lineCells, sliceLine, span, type Line, type Span} from './spans.tsx';
+import {isBar, LineView, lineCells, sliceLine, span, type Line} from './spans.tsx';
 import {
 	connectedPlayers,
 	queueReason,
@@ -18,7 +18,7 @@ import {
 	stateWords,
 } from '../text/status-words.ts';
 import type {Queue} from './list-view.ts';
-import type {Role} from './theme.ts';
+import {playMark} from './playback.ts';
 
 export type DownloadTableProps = {
 	/** The visible ones. */
@@ -136,6 +136,9 @@ function tableColumns(columns: Columns): Column[] {
 	return all.filter(({width}) => width > 0);
 }
 
+/** Of a name beside the mark of a player. */
+const smallestName = 12;
+
 function nameCell(download: Download, width: number, props: Row): Line {
 	const {selected, marks, ascii, now, columns} = props;
 	const hasHiddenPlayers = columns.players === 0 && connectedPlayers(download) > 0;
@@ -143,10 +146,16 @@ function nameCell(download: Download, width: number, props: Row): Line {
 	const cursor = download.id === selected ? (ascii ? '>' : '▸') : ' ';
 	const mark = marks.has(download.id) ? '*' : ' ';
 	const shownSymbol = hasHiddenPlayers ? (ascii ? '>' : '►') : symbol;
+	const playing = playMark(download, ascii);
+	const hasRoom = playing !== '' && width - 6 - cellsOf(playing) >= smallestName;
+	const cells = width - 5 - (hasRoom ? cellsOf(playing) + 1 : 0);
+	const name = fitName(cleanText(download.name), cells, {ascii});
 	return [
 		span(`${cursor}${mark}`, 'strong'),
 		span(shownSymbol, tone),
-		span(` ${fitName(cleanText(download.name), width - 5, {ascii})}`),
+		...(hasRoom
+			? [span(` ${padText(name, cells + 1, {ascii})}`), span(playing, 'strong')]
+			: [span(` ${name}`)]),
 	];
 }
 
@@ -218,12 +227,6 @@ function rowWords(download: Download, now: number, queue: Queue): RowWords | und
 /** The details name the server. */
 function withoutServer(message: string): string {
 	return message.replace(/^[\w-]+(?:\.[\w-]+)+(?:: | is )| from [^\s:]+(?::\d+)?(?=:)/, '');
-}
-
-const barRoles: ReadonlySet<Role> = new Set(['have', 'rest', 'missing', 'head', 'player']);
-
-function isBar({role}: Span): boolean {
-	return role !== undefined && barRoles.has(role);
 }
 
 function startOf(shown: readonly Column[], column: number): number {

@@ -23,6 +23,12 @@ export type Command =
 	| 'copy-stream'
 	| 'copy-source'
 	| 'play'
+	| 'seek-back'
+	| 'seek-forward'
+	| 'minute-back'
+	| 'minute-forward'
+	| 'go-to'
+	| 'pause-player'
 	| 'plain-text'
 	| 'mark'
 	| 'mark-all'
@@ -77,7 +83,7 @@ export const keyTable: readonly Entry[] = [
 	{command: 'mark', keys: [' '], shown: 'Space', help: 'mark', footer: 'mark'},
 	{command: 'mark-all', keys: ['*'], shown: '*', help: 'mark all shown, or none'},
 	{command: 'filter', keys: ['/'], shown: '/', help: 'filter by words', footer: 'filter'},
-	{command: 'tab', keys: ['1', '2', '3', '4', '5', '6'], shown: '1…6', help: 'show all, or one state'},
+	{command: 'tab', keys: ['1', '2', '3', '4', '5', '6', '7'], shown: '1…7', help: 'show all, or one state'},
 	{command: 'next-tab', keys: ['tab'], shown: 'Tab', help: 'next tab'},
 	{command: 'previous-tab', keys: ['shift+tab'], shown: 'Shift+Tab', help: 'previous tab'},
 	{command: 'sort', keys: ['s'], shown: 's', help: 'sort by', footer: 'sort'},
@@ -106,6 +112,27 @@ export const keyTable: readonly Entry[] = [
 	{command: 'suspend', keys: ['ctrl+z'], shown: 'Ctrl+Z', help: 'to the shell; fg comes back'},
 	{command: 'quit', keys: ['q', 'ctrl+c'], shown: 'q', help: 'quit', footer: 'quit'},
 ];
+
+const seekKeys: readonly Entry[] = [
+	{command: 'seek-back', keys: ['left'], shown: '←→', help: '10 s back or on'},
+	{command: 'seek-forward', keys: ['right'], shown: '←→', help: '10 s back or on', footer: '10s'},
+];
+const minuteKeys: readonly Entry[] = [
+	{command: 'minute-forward', keys: ['up'], shown: '↑↓', help: 'a minute on or back', footer: '1m'},
+	{command: 'minute-back', keys: ['down'], shown: '↑↓', help: 'a minute on or back'},
+];
+const otherPlayerKeys: readonly Entry[] = [
+	{command: 'go-to', keys: ['g'], shown: 'g', help: 'go to a time', footer: 'go to'},
+	{command: 'pause-player', keys: ['P'], shown: 'P', help: 'pause or play', footer: 'pause player'},
+];
+
+/**
+ * The keys of the details while a linked player plays; they come before those of the table. Details that scroll keep the
+ * vertical arrows.
+ */
+export function playerKeys({scrolls}: {readonly scrolls: boolean}): readonly Entry[] {
+	return [...seekKeys, ...(scrolls ? [] : minuteKeys), ...otherPlayerKeys];
+}
 
 /** Typed text of this length may share a read on a slow line. */
 const typedLength = 12;
@@ -168,6 +195,10 @@ export type FooterKey = {readonly command: Command; readonly shown: string; read
 const footerRanks: readonly Command[] = [
 	'help',
 	'back',
+	'seek-forward',
+	'go-to',
+	'pause-player',
+	'minute-forward',
 	'copy-stream',
 	'new-url',
 	'resume',
@@ -179,9 +210,13 @@ const footerRanks: readonly Command[] = [
 	'export',
 ];
 
-/** As many keys as fit. `words` overrides words of the table; `false` omits a key. */
-export function footerKeys(width: number, words: Partial<Record<Command, string | false>>): FooterKey[] {
-	const keys = keyTable.flatMap(({command, shown, footer}) => {
+/** As many keys as fit. `words` overrides words of the table; `false` omits a key. `special` keys come first. */
+export function footerKeys(
+	width: number,
+	words: Partial<Record<Command, string | false>>,
+	special: readonly Entry[] = [],
+): FooterKey[] {
+	const keys = [...special, ...keyTable].flatMap(({command, shown, footer}) => {
 		const word = words[command] ?? footer;
 		return word ? [{command, shown, word}] : [];
 	});

@@ -14,8 +14,10 @@ export type Host = {
 	copy(text: string): Promise<'copied' | 'sent' | 'none'>;
 	/** How the user's machine reaches the URL; shown once, with the first copy. */
 	readonly remoteHint?: string | undefined;
-	/** Starts a player; resolves with its name. */
-	play(download: Download): Promise<string>;
+	/** Whether a film goes on where it was left. */
+	readonly continues: 'always' | 'ask' | 'never';
+	/** Starts a player at a time in milliseconds; resolves with its name. */
+	play(download: Download, startMs: number): Promise<string>;
 	openFolder(path: string): Promise<void>;
 	/** Leaves the screen, prints the lines unbroken and returns after a key. */
 	showPlain(lines: readonly string[]): Promise<void>;

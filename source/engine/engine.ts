@@ -7,6 +7,7 @@ import {
 	type DownloadEngine,
 	type DownloadId,
 	type ExportRequest,
+	type PlayerCommand,
 	type Snapshot,
 } from '../downstream.ts';
 import {Logger} from '../log.ts';
@@ -22,6 +23,7 @@ import {BlockPool} from './memory/block-pool.ts';
 import type {EngineOptions} from './options.ts';
 import type {DataSource} from './origin/data-source.ts';
 import {withoutCredentials} from './origin/http-source.ts';
+import {PlayerLinks} from './player/player-links.ts';
 import {neighbourOf, withPlace} from './queue.ts';
 import {changedFields, inputOfRequest, inputOfSource, type RecordInput} from './record-input.ts';
 import {Snapshots} from './snapshots.ts';
@@ -44,6 +46,7 @@ export class Engine implements DownloadEngine {
 	readonly #catalog: Catalog;
 	readonly #exports: Exports;
 	readonly #snapshots: Snapshots;
+	readonly #players = new PlayerLinks((id, state) => this.transfer(id)?.watching.follow(state));
 	#origin = '';
 	#evictTimer: NodeJS.Timeout | undefined;
 	#disposed: Promise<void> | undefined;
@@ -252,6 +255,11 @@ export class Engine implements DownloadEngine {
 			record => changedFields(change, place, record),
 			isOtherSource && !ownSource ? record => this.#sources.of(record) : undefined,
 		);
+		const {positionMs, watched} = change;
+		if (positionMs !== undefined || watched !== undefined) {
+			await transfer.watching.set({positionMs, watched});
+		}
+
 		return this.#catalog.view(transfer);
 	}
 
@@ -313,6 +321,16 @@ export class Engine implements DownloadEngine {
 		return {path: await (isChange ? this.#changing(run) : run())};
 	}
 
+	async linkPlayer(id: DownloadId): Promise<{socket: string}> {
+		this.#catalog.get(id);
+		return {socket: await this.#players.invite()};
+	}
+
+	async controlPlayer(id: DownloadId, command: PlayerCommand): Promise<void> {
+		this.#catalog.get(id);
+		await this.#players.control(id, command);
+	}
+
 	/** Evicts downloads until the store holds at most `cacheSize` bytes. Failed deletions are logged. */
 	async makeRoom(cacheSize: number): Promise<void> {
 		const {transfers, kept} = this.#catalog;
@@ -338,6 +356,7 @@ export class Engine implements DownloadEngine {
 
 	async #dispose(): Promise<void> {
 		this.#catalog.end();
+		this.#players.end();
 		clearInterval(this.#evictTimer);
 		this.#snapshots.end();
 		this.#exports.abort();

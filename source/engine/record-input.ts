@@ -44,7 +44,7 @@ export function inputOfSource(url: string, request: Omit<AddRequest, 'url' | 'he
 /** For a second download of the same file: the user's input, without the state of the download. */
 export function inputOfRecord(record: DownloadRecord): RecordInput {
 	const {url, headers, userAgent, proxy, item, resolveWith} = record;
-	const {connections, givenName, onDemand, checksum, limitRate, exportWhenComplete} = record;
+	const {connections, givenName, onDemand, checksum, limitRate, exportWhenComplete, position} = record;
 	return {
 		url,
 		headers,
@@ -58,6 +58,7 @@ export function inputOfRecord(record: DownloadRecord): RecordInput {
 		checksum,
 		limitRate,
 		exportWhenComplete,
+		position,
 		intent: 'run',
 	};
 }

@@ -17,6 +17,7 @@ import {
 	integer,
 	object,
 	optional,
+	playerCommand,
 	rateLimit,
 	rule,
 	wholeNumber,
@@ -98,6 +99,8 @@ export const routes = new Map<string, Methods>([
 	['/downloads/*/start-over', {POST: startOver}],
 	['/downloads/*/move-in-queue', {POST: moveInQueue}],
 	['/downloads/*/export', {POST: exportDownload}],
+	['/downloads/*/link-player', {POST: linkPlayer}],
+	['/downloads/*/player', {POST: controlPlayer}],
 	['/settings', {GET: sendSettings, PATCH: changeSettings}],
 	['/events', {GET: (engine, {response}) => sendEvents(engine, response)}],
 ]);
@@ -204,6 +207,19 @@ async function exportDownload(
 ): Promise<void> {
 	const given = checkBody(await readJson(request), exportRequest);
 	sendResult(engine, response, 200, await engine.export(id, given));
+}
+
+async function linkPlayer(engine: DownloadEngine, {response}: ApiRequest, id: DownloadId): Promise<void> {
+	sendResult(engine, response, 200, await engine.linkPlayer(id));
+}
+
+async function controlPlayer(
+	engine: DownloadEngine,
+	{request, response}: ApiRequest,
+	id: DownloadId,
+): Promise<void> {
+	await engine.controlPlayer(id, checkBody(await readJson(request), playerCommand));
+	sendResult(engine, response, 200, findDownload(engine, id));
 }
 
 function sendSettings({snapshot}: ReadOnly, {response}: ApiRequest): void {

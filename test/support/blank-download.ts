@@ -19,6 +19,8 @@ export const blankDownload: Download = {
 	maxConnections: 4,
 	segments: [],
 	players: [],
+	position: null,
+	playback: null,
 	error: null,
 	lastError: null,
 	retryAt: null,

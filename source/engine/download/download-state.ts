@@ -9,6 +9,7 @@ import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
+import {Watching} from './watching.ts';
 
 /** Reactions that concern several parts of a download. */
 export type DownloadEffects = {
@@ -27,6 +28,7 @@ export class DownloadState implements FetchState {
 	readonly checks: BlockChecksums;
 	readonly readers: Readers;
 	readonly retries: RetryPolicy;
+	readonly watching: Watching;
 	readonly meter = new SpeedMeter();
 	readonly #closing = new AbortController();
 	#file: SparseFile;
@@ -63,6 +65,7 @@ export class DownloadState implements FetchState {
 			recordFile,
 		);
 		this.readers = new Readers(services.bandwidth);
+		this.watching = new Watching(recordFile, () => this.changed());
 		this.retries = new RetryPolicy(retry, record.error);
 		this.recentBlocks = record.unsettled ?? [];
 		this.#file = this.#connected(file);

@@ -29,6 +29,7 @@ import {statusOf} from './status.ts';
 import {Verification} from './verification.ts';
 import {VersionReset} from './version-reset.ts';
 import {downloadView, isPageForFile, queueRankOf} from './view.ts';
+import type {Watching} from './watching.ts';
 
 export class Transfer {
 	readonly #state: DownloadState;
@@ -112,6 +113,7 @@ export class Transfer {
 		this.#reading = new Reading(state, {scheduler, verification, mending, links, pages, patience});
 		this.#failures = new Failures(state, {scheduler, mending, links, versions, pages, patience});
 		this.film = new Film(filmDownload(state, scheduler), services.film);
+		state.watching.map = () => this.film.map;
 		const {readAhead, readAheadMs} = services;
 		if (readAheadMs !== undefined) {
 			state.readAhead = offset =>
@@ -138,6 +140,11 @@ export class Transfer {
 
 	get queueRank(): number {
 		return queueRankOf(this.#state.record);
+	}
+
+	/** Who plays it, and where it was left. */
+	get watching(): Watching {
+		return this.#state.watching;
 	}
 
 	/** The cached ranges. */
@@ -354,6 +361,7 @@ export class Transfer {
 		this.#state.readers.reject(closing());
 		await Promise.allSettled([this.#scheduler.stop(), this.#verification.ended()]);
 		await this.#checkpoints.run();
+		await this.#state.watching.end();
 		await this.#state.file.retire();
 		await this.#scheduler.dispose();
 	}

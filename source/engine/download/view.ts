@@ -9,13 +9,14 @@ import {statusOf} from './status.ts';
 
 /** `now`: milliseconds since the epoch. */
 export function downloadView(state: DownloadState, scheduler: Scheduler, film: Film, now: number): Download {
-	const {file, meter, readers, recordFile, retries, services} = state;
+	const {file, meter, readers, recordFile, retries, services, watching} = state;
 	const {folder, record} = recordFile;
 	const {segments} = scheduler;
 	const {present, size} = file;
 	const name = nameOf(record);
 	const status = statusOf(state, scheduler);
 	const players = readers.players(now);
+	const playback = watching.shown;
 	const longRate = meter.rate(20_000, now);
 	return {
 		id: record.id,
@@ -47,6 +48,8 @@ export function downloadView(state: DownloadState, scheduler: Scheduler, film: F
 			blocked: player.blockedRequests > 0,
 			connected: player.openRequests > 0,
 		})),
+		position: watching.position,
+		playback,
 		error: retries.blockingError ?? null,
 		lastError: retries.lastError ?? null,
 		retryAt: retries.retryAt ?? null,
@@ -65,7 +68,7 @@ export function downloadView(state: DownloadState, scheduler: Scheduler, film: F
 		exportProgress: state.exportProgress,
 		exportedTo: record.exportedTo ?? null,
 		exportWhenComplete: record.exportWhenComplete?.path ?? null,
-		film: film.view(players.at(-1)?.offset, longRate),
+		film: film.view(playback?.offset ?? players.at(-1)?.offset, longRate),
 		filmProblem: film.problem,
 		folder,
 	};
