@@ -139,7 +139,8 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 		}
 
 		// The last fragment tells the duration, but is no part of the index.
-		const fragmentIndex = format === MP4 || format === QTFF ? [...source.index] : undefined;
+		const isIso = format === MP4 || format === QTFF;
+		const fragmentIndex = isIso ? [...source.index] : undefined;
 		const durationMs = Math.floor((await durationOf(input, format, main, source, size)) * 1000);
 		if (!(durationMs > 0) || !Number.isSafeInteger(durationMs)) {
 			throw new NoFilm('no-duration', 'it does not state the duration');
@@ -148,10 +149,10 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 		source.refuse();
 		const index = joined(fragmentIndex ?? [...source.index], size);
 		const hasIndex = [MP4, QTFF, MATROSKA, WEBM, WAVE].includes(format);
-		const points = hasIndex ? await pointsOf(tracks, main, durationMs, size) : undefined;
+		const points = hasIndex ? await pointsOf(tracks, main, durationMs, size, isIso) : undefined;
 		if (points) {
 			// Without a segment index a player walks from fragment to fragment: no stretch in the middle can be found alone.
-			const exact = !(fragmentIndex && points.isShared) || (await hasSegmentIndex(source, size));
+			const exact = !(isIso && points.isShared) || (await hasSegmentIndex(source, size));
 			const map = {durationMs, exact, times: points.times, index};
 			return {...map, tracks: described.map((track, at) => ({...track, offsets: points.offsets[at]!}))};
 		}
@@ -252,6 +253,7 @@ async function pointsOf(
 	main: InputTrack,
 	durationMs: number,
 	size: number,
+	isIso: boolean,
 ): Promise<Points | undefined> {
 	const keys = await keyTimes(main, durationMs);
 	if (!keys || keys.length < 2) {
@@ -264,7 +266,8 @@ async function pointsOf(
 	for (const track of tracks) {
 		const [shared] = offsets;
 		if (isShared && shared) {
-			offsets.push(shared);
+			// The sound of a key frame may begin in the fragment before.
+			offsets.push(isIso ? [shared[0]!, ...shared.slice(0, -1)] : shared);
 			continue;
 		}
 
