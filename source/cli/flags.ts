@@ -30,7 +30,7 @@ export const flagGroups = {
 	],
 	Failures: ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
 	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'film', 'cacheSize'],
-	Players: ['port', 'player', 'continue', 'allowOrigin', 'openStream'],
+	Players: ['port', 'player', 'whenSafe', 'continue', 'allowOrigin', 'openStream'],
 	Output: [
 		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
 		...(['log', 'logLevel'] as const),
@@ -155,6 +155,7 @@ export const flags = {
 		value: 'SIZE',
 		description: `limit of the data kept ready for a player, or seconds such as 60s (default: ${defaults.readAhead})`,
 	},
+	whenSafe: {kind: 'switch', description: 'start the player once the film plays through', runOnly: true},
 	film: {
 		kind: 'switch',
 		description: 'do not read the index of films, which tells the minutes that can be watched',

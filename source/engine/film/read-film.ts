@@ -256,12 +256,16 @@ async function pointsOf(
 	isIso: boolean,
 ): Promise<Points | undefined> {
 	const keys = await keyTimes(main, durationMs);
-	if (!keys || keys.length < 2) {
-		return undefined;
+	if (!keys) {
+		return refuseIfIso(isIso);
 	}
 
 	// Where one place holds the packets of all tracks, that of the main track is the one to start at.
-	const isShared = !keys[0]!.isPacket;
+	const isShared = !keys[0]?.isPacket;
+	if (keys.length < 2 && isShared) {
+		return undefined;
+	}
+
 	const offsets: number[][] = [];
 	for (const track of tracks) {
 		const [shared] = offsets;
@@ -281,13 +285,20 @@ async function pointsOf(
 
 		places.push(size);
 		if (places.some((place, at) => at > 0 && place < places[at - 1]!)) {
-			return undefined;
+			return refuseIfIso(isIso);
 		}
 
 		offsets.push(places);
 	}
 
 	return {times: [0, ...keys.slice(1).map(({ms}) => ms), durationMs], offsets, isShared};
+}
+
+/** The index of an ISO file names the place of each packet, or is damaged. */
+function refuseIfIso(isIso: boolean): undefined {
+	if (isIso) {
+		throw new NoFilm('damaged', 'it names no place of a packet');
+	}
 }
 
 type Key = {readonly ms: number; readonly start: number; readonly isPacket: boolean};
