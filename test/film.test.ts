@@ -17,9 +17,10 @@ test('the index at the end of a film is read first, with few requests', needsFfm
 	const origin = await serveFilm(t, bytes, {bytesPerSecond: 64 * 1024});
 	const {engine, storageDir} = await startEngine(t);
 	const {download} = await engine.add({url: origin.urlOf('/large.mp4')});
-	const {film, ranges, filmProblem} = await until(engine, download.id, ({film}) => film !== null);
-	assert.equal(ranges.length, 2);
-	assert.ok(origin.requests[1]!.range!.start > bytes.length / 2);
+	const {film, present, filmProblem} = await until(engine, download.id, ({film}) => film !== null);
+	assert.ok(present < bytes.length / 2);
+	// Before a connection has brought all that it was asked for.
+	assert.ok(origin.requests.findIndex(({range}) => range!.start > bytes.length / 2) < 4);
 	assert.equal(filmProblem, null);
 	assert.equal(film!.exact, true);
 	assert.ok(Math.abs(film!.durationMs - filmMs) < 100, String(film!.durationMs));

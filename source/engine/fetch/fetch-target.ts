@@ -53,6 +53,8 @@ export type FetchState = {
 	readonly readAhead: (offset: number) => number;
 	/** Missing bytes of a film's index. */
 	readonly wantedIndex: Range | undefined;
+	/** One connection stays free for the index. */
+	readonly awaitsIndex: boolean;
 	/** Aborted when the download closes. */
 	readonly ending: AbortSignal;
 };

@@ -38,8 +38,8 @@ export type FilmDownload = {
 	readonly folder: string;
 	/** Read again after each wait. */
 	facts(): FilmFacts;
-	/** Requests these bytes before all background work, or none. */
-	want(range: Range | undefined): void;
+	/** Requests these bytes before all background work, or none. `isAwaited`: more may follow. */
+	want(range: Range | undefined, isAwaited: boolean): void;
 	changed(): void;
 };
 
@@ -102,21 +102,15 @@ export class Film {
 			this.#reset(version);
 		}
 
-		if (this.#isSettled || this.#reading || file.size === Infinity || file.present.size === 0) {
+		if (this.#isSettled || this.#reading || file.size === Infinity || !mayBeFilm(type)) {
 			return;
 		}
 
-		if (!mayBeFilm(type)) {
-			return;
+		const isMissing = this.#missing && !file.present.covers(this.#missing);
+		this.#want(isMissing ? this.#missing : undefined);
+		if (!isMissing && file.present.size > 0) {
+			void this.#run();
 		}
-
-		if (this.#missing && !file.present.covers(this.#missing)) {
-			this.#want(this.#missing);
-			return;
-		}
-
-		this.#want(undefined);
-		void this.#run();
 	}
 
 	close(): void {
@@ -141,13 +135,13 @@ export class Film {
 		this.#missing = undefined;
 		this.#requests = 0;
 		this.#requestedBytes = 0;
-		this.#want(undefined);
+		this.#download.want(undefined, false);
 	}
 
 	#want(range: Range | undefined): void {
 		const {file, mayFetch, isPlaying} = this.#download.facts();
-		const isWorth = range && mayFetch && file.size >= smallestFetched && !this.#isTooLarge(isPlaying);
-		this.#download.want(isWorth ? range : undefined);
+		const isWorth = mayFetch && file.size >= smallestFetched && !this.#isTooLarge(isPlaying);
+		this.#download.want(isWorth ? range : undefined, isWorth);
 	}
 
 	#isTooLarge(isPlaying: boolean): boolean {
@@ -180,6 +174,7 @@ export class Film {
 		} finally {
 			if (this.#reading === reading) {
 				this.#reading = undefined;
+				this.#download.want(undefined, false);
 				this.#download.changed();
 				this.look();
 			}
