@@ -14,6 +14,7 @@ import {dashboard} from './dashboard.ts';
 import {delivery} from './delivery.ts';
 import {download} from './download.ts';
 import {films} from './film.ts';
+import {keyLatency} from './keys.ts';
 import {MiB} from './measure.ts';
 import {profile} from './profile.ts';
 import {Report} from './report.ts';
@@ -35,6 +36,7 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	sets,
 	delivery,
 	dashboard,
+	keys: keyLatency,
 	start,
 	scale,
 	profile,

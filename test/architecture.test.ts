@@ -28,13 +28,15 @@ const sources: Source[] = [
 	});
 
 const owners: Record<string, string[]> = {
-	undici: ['source/engine/http/upstream-proxy.ts'],
-	socks: ['source/engine/http/upstream-proxy.ts'],
+	undici: ['source/engine/http/tunnel-client.ts'],
+	socks: ['source/engine/http/socks-tunnel.ts'],
 	lowdb: ['source/engine/store/record-store.ts'],
 	'set-cookie-parser': ['source/engine/origin/cookie-jar.ts'],
 	'proper-lockfile': ['source/engine/store/storage-lock.ts'],
 	'ink-table': ['source/dashboard/download-table.tsx'],
 	meow: ['cli.tsx'],
+	'supports-color': ['source/terminal/color.ts'],
+	'eventsource-parser': ['source/host/control-client.ts'],
 	mediabunny: ['source/engine/film/read-film.ts'],
 };
 
@@ -87,7 +89,10 @@ const allowed: Record<string, readonly string[]> = {
 	'cli/output': ['downstream.ts', 'text'],
 	'cli/run': [
 		...['downstream.ts', 'wait.ts', 'text', 'requests', 'host', 'terminal', 'cli', 'cli/output'],
-		...['engine/store', 'engine/origin'],
+		...['engine/store', 'engine/origin', 'cli/run/get'],
+	],
+	'cli/run/get': [
+		...['downstream.ts', 'wait.ts', 'text', 'requests', 'host', 'cli', 'cli/output', 'engine/store'],
 	],
 	library: ['downstream.ts', 'schema.ts', 'defaults.ts', 'wait.ts', 'text', 'host', 'engine', 'engine/http'],
 	'library.ts': ['downstream.ts', 'schema.ts', 'text', 'library', 'host', 'engine', 'engine/origin'],

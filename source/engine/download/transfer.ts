@@ -84,7 +84,6 @@ export class Transfer {
 					void this.#checkpoints.run();
 				},
 				failed: (error, silentSince) => this.#failures.handle(error, silentSince),
-				changed: () => state.changed(),
 			},
 			source,
 			services,

@@ -1,4 +1,4 @@
-// The interfaces between the scheduler, the download that it fetches and the services that all downloads share.
+// The interfaces between the scheduler, its download, and the services that all downloads share.
 import type {DownloadId} from '../../downstream.ts';
 import type {BlockPool} from '../memory/block-pool.ts';
 import type {DataSource} from '../origin/data-source.ts';
@@ -41,7 +41,7 @@ export type TransferServices = {
 	queueChanged(): void;
 };
 
-/** Facts of the download that the scheduler reads. */
+/** The state of the download, as far as the scheduler uses it. */
 export type FetchState = {
 	readonly recordFile: RecordFile;
 	readonly readers: Readers;
@@ -57,19 +57,19 @@ export type FetchState = {
 	readonly awaitsIndex: boolean;
 	/** Aborted when the download closes. */
 	readonly ending: AbortSignal;
+	/** A fact that the snapshot shows has changed. */
+	changed(): void;
 };
 
-/** The download that is fetched. */
+/** The download that is fetched, and its reactions. */
 export type FetchTarget = {
 	readonly state: FetchState;
 	/** The bytes are in the file. */
 	received(offset: number, bytes: Uint8Array): void;
 	/** The name, type or size became known, or the version of the stored bytes was proven. */
 	identified(): void;
-	/** The bytes contradict, or have yet to match, the cached bytes after them: they become a hole. */
+	/** The bytes contradict the cached bytes after them, or were never compared with them: they become a hole. */
 	disproved(range: Range): void;
 	/** `silentSince`: start of the request or time of the last byte, in milliseconds since the epoch. */
 	failed(error: unknown, silentSince: number): void;
-	/** A fact that the snapshot shows has changed. */
-	changed(): void;
 };

@@ -26,7 +26,7 @@ import {
 } from '../../schema.ts';
 import {parseChecksum} from './block-checksums.ts';
 import {safeFileName} from './file-name.ts';
-import type {FileIdentity} from './sparse-file.ts';
+import type {FileIdentity} from './file-identity.ts';
 
 /** Identifies one version of the bytes: a strong ETag, else Last-Modified with the size (RFC 9110 section 8.8). */
 export type Validator = {
