@@ -4,6 +4,7 @@ import {readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
 import {maxMapBytes} from '../source/engine/film/film-map.ts';
+import {openOffline} from '../source/host/engine-host.ts';
 import {startEngine, until} from './support/engines.ts';
 import {filmMs, makeFilm, serveFilm} from './support/films.ts';
 import {missing} from './support/programs.ts';
@@ -60,6 +61,17 @@ test('a stored map is used after a restart, and a damaged one is read again', ne
 		await again.close();
 		assert.equal(await readFile(file, 'utf8'), stored);
 	}
+});
+
+test('a list of what is on the disk has the minutes of earlier runs', needsFfmpeg, async t => {
+	const origin = await serveFilm(t, await makeFilm('front.mp4'));
+	const {engine, close, storageDir} = await startEngine(t);
+	const {download} = await engine.add({url: origin.urlOf('/front.mp4')});
+	const {film} = await until(engine, download.id, ({film, status}) => film !== null && status === 'complete');
+	await close();
+	const offline = await openOffline({storageDir});
+	assert.deepEqual(offline.snapshot.downloads[0]!.film, film);
+	await offline.dispose();
 });
 
 test('without films, and on demand, nothing is fetched for an index', needsFfmpeg, async t => {

@@ -55,7 +55,7 @@ class Missing extends Error {
 
 export class Film {
 	readonly #download: FilmDownload;
-	/** False with films turned off. */
+	/** False with films turned off, and where only stored maps are shown. */
 	readonly #isOn: boolean;
 	#version: number | undefined;
 	#map: FilmMap | undefined;
@@ -110,6 +110,15 @@ export class Film {
 		this.#want(isMissing ? this.#missing : undefined);
 		if (!isMissing && file.present.size > 0) {
 			void this.#run();
+		}
+	}
+
+	/** Takes the stored map, and reads nothing else. Never rejects. */
+	async loadStored(): Promise<void> {
+		const {version, type} = this.#download.facts();
+		if (mayBeFilm(type)) {
+			this.#map = await this.#stored();
+			this.#version = version;
 		}
 	}
 
@@ -200,11 +209,9 @@ export class Film {
 		signal.throwIfAborted();
 		const {startedOver, file} = this.#download.facts();
 		const {size} = file;
-		const stored = path.join(this.#download.folder, fileName);
 		if (!this.#hasLoaded) {
 			this.#hasLoaded = true;
-			const text = await readFile(stored, 'utf8').catch(() => '');
-			const known = text.length <= maxMapBytes ? decodeMap(text, startedOver, size) : undefined;
+			const known = await this.#stored();
 			if (known) {
 				return known;
 			}
@@ -217,10 +224,20 @@ export class Film {
 		const map = await readInThread(size, (start, end, wish) => this.#bytes(start, end, wish), signal);
 		if (this.#download.facts().mayWrite && !signal.aborted) {
 			// Without it, the index is read again after a restart.
-			await writeDurably(stored, encodeMap(map, startedOver, size)).catch(() => undefined);
+			await writeDurably(this.#file, encodeMap(map, startedOver, size)).catch(() => undefined);
 		}
 
 		return map;
+	}
+
+	get #file(): string {
+		return path.join(this.#download.folder, fileName);
+	}
+
+	async #stored(): Promise<FilmMap | undefined> {
+		const {startedOver, file} = this.#download.facts();
+		const text = await readFile(this.#file, 'utf8').catch(() => '');
+		return text.length <= maxMapBytes ? decodeMap(text, startedOver, file.size) : undefined;
 	}
 
 	/** Rejects with `Missing` unless all bytes up to `end` are present. */
