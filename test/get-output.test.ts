@@ -268,7 +268,7 @@ test('what failed leaves the list, and its bytes for the next run', async t => {
 			}
 
 			if (isBroken && range) {
-				setTimeout(() => request.socket.destroy(), 300);
+				setTimeout(() => request.socket.destroy(), 600);
 			}
 
 			return false;
