@@ -13,6 +13,7 @@ import {cold} from './cold.ts';
 import {dashboard} from './dashboard.ts';
 import {delivery} from './delivery.ts';
 import {download} from './download.ts';
+import {keyLatency} from './keys.ts';
 import {MiB} from './measure.ts';
 import {profile} from './profile.ts';
 import {Report} from './report.ts';
@@ -33,6 +34,7 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	sets,
 	delivery,
 	dashboard,
+	keys: keyLatency,
 	start,
 	scale,
 	profile,

@@ -131,6 +131,19 @@ test('the position outlives SIGKILL of the program, and play continues there', {
 	await untilFirst(other, ({playback, position}) => playback !== null && position!.ms > 60_000);
 	const [, place = ''] = / is playing sound\.wav at (1:\d\d) from http/.exec(next.stdout) ?? [];
 	assert.notEqual(place, '', next.stdout);
+
+	// Of the running instance.
+	end(await pid());
+	const asking = await TestTerminal.start(t, ['play', ...args, '--continue', 'ask', url], {
+		columns: 100,
+		rows: 10,
+		env,
+	});
+	await asking.shows(/Continue at 1:\d\d\? \[Y\/n\]/);
+	asking.press('n');
+	asking.press('enter');
+	await asking.shows(/is playing sound\.wav from/);
+	assert.equal(await asking.exit(), 0);
 });
 
 test('keys of the dashboard seek and pause mpv', {skip}, async t => {

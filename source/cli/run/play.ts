@@ -1,4 +1,5 @@
 // `play`: adds a URL, waits for the first response, and starts a player on the stream.
+import {once} from 'node:events';
 import process from 'node:process';
 import {createInterface} from 'node:readline/promises';
 import {requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
@@ -117,9 +118,12 @@ async function startOf(download: Download, settings: Settings, stopped: AbortSig
 
 async function asks(ms: number, signal: AbortSignal): Promise<boolean> {
 	const lines = createInterface({input: process.stdin, output: process.stderr});
+	// In raw mode Ctrl+C is a key.
+	lines.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+	const ended = once(lines, 'close').then(() => '');
 	try {
-		const answer = await lines.question(`Continue at ${formatTime(ms)}? [Y/n] `, {signal});
-		return !/^\s*n/i.test(answer);
+		const question = lines.question(`Continue at ${formatTime(ms)}? [Y/n] `, {signal});
+		return !/^\s*n/i.test(await Promise.race([question, ended]));
 	} catch {
 		// Interrupted.
 		return true;
