@@ -10,9 +10,11 @@ import {withoutTest} from '../test/support/cleanup.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
 import {missing} from '../test/support/programs.ts';
 import {cold} from './cold.ts';
+import {collection} from './collection.ts';
 import {dashboard} from './dashboard.ts';
 import {delivery} from './delivery.ts';
 import {download} from './download.ts';
+import {events} from './events.ts';
 import {MiB} from './measure.ts';
 import {profile} from './profile.ts';
 import {Report} from './report.ts';
@@ -22,6 +24,7 @@ import {seek} from './seek.ts';
 import {sets} from './sets.ts';
 import {sparse} from './sparse.ts';
 import {start} from './start.ts';
+import {cpu16, daily} from './steady.ts';
 import {warm} from './warm.ts';
 
 const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
@@ -29,12 +32,16 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	warm,
 	seek,
 	download,
+	cpu16,
+	daily,
 	sparse,
 	sets,
 	delivery,
 	dashboard,
 	start,
 	scale,
+	events,
+	collection,
 	profile,
 };
 
