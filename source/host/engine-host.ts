@@ -63,9 +63,11 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 			);
 		}
 
-		// Where the disk takes no writes, `serve --json` prints it.
-		await writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined);
-		await engine.publish(proxy.origin);
+		await Promise.all([
+			// Where the disk takes no writes, `serve --json` prints it.
+			writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined),
+			engine.publish(proxy.origin),
+		]);
 		return {
 			engine,
 			proxy,
