@@ -73,6 +73,22 @@ const takeCaches = () => sharedCaches.styledChars.size > 2000 ? (sharedCaches = 
 export default class Output {`,
 		],
 	],
+	// Ink writes a line again if one cell of it has changed: most of the bytes of a frame.
+	[
+		/[\\/]ink[\\/]build[\\/]log-update\.js$/,
+		[
+			`import ansiEscapes from 'ansi-escapes';`,
+			`import ansiEscapes from 'ansi-escapes';
+import {lineChange} from ${JSON.stringify(path.join(root, 'source/terminal/line-change.ts'))};`,
+		],
+		[
+			`buffer.push(ansiEscapes.cursorTo(0) +
+                nextLines[i] +
+                ansiEscapes.eraseEndLine +`,
+			`buffer.push(((i in previousLines ? lineChange(previousLines[i], nextLines[i]) : undefined) ??
+                ansiEscapes.cursorTo(0) + nextLines[i] + ansiEscapes.eraseEndLine) +`,
+		],
+	],
 	// Besides ASCII: the middle dot, the ellipsis, lines, blocks and the two triangles of the screen. The segmenter is made
 	// when it is needed: that takes 35 ms of the start.
 	[
@@ -127,6 +143,7 @@ const {metafile} = await build({
 		index: 'source/index.ts',
 		testing: 'source/testing.ts',
 		'worker-main': 'source/host/worker-main.ts',
+		'film-worker': 'source/engine/film/film-worker.ts',
 	},
 	outdir,
 	bundle: true,
@@ -255,10 +272,17 @@ async function licenses(inside) {
 		const files = await readdir(path.join(root, folder));
 		const file = files.find(candidate => /^licen[cs]e/i.test(candidate));
 		const text = file ? await readFile(path.join(root, folder, file), 'utf8') : standardLicense(metadata);
-		texts.push(`${metadata.name} ${metadata.version}\n\n${text.trim()}\n`);
+		texts.push(`${metadata.name} ${metadata.version}\n\n${sourceNotice(metadata)}${text.trim()}\n`);
 	}
 
 	return texts.join(`\n${'-'.repeat(80)}\n\n`);
+}
+
+/** MPL-2.0 section 3.2: where the source code is. */
+function sourceNotice({name, version, license}) {
+	return license === 'MPL-2.0'
+		? `It is unmodified; its source code is the package ${name} ${version} of the npm registry.\n\n`
+		: '';
 }
 
 /** CycloneDX 1.6, the same for the same inputs: without a serial number or time. */

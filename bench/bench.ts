@@ -15,6 +15,7 @@ import {dashboard} from './dashboard.ts';
 import {delivery} from './delivery.ts';
 import {download} from './download.ts';
 import {events} from './events.ts';
+import {keyLatency} from './keys.ts';
 import {MiB} from './measure.ts';
 import {profile} from './profile.ts';
 import {Report} from './report.ts';
@@ -38,6 +39,7 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	sets,
 	delivery,
 	dashboard,
+	keys: keyLatency,
 	start,
 	scale,
 	events,

@@ -52,6 +52,18 @@ export function isRunning(download: WithStatus): boolean {
 	return isFetching(download) || download.status === 'exporting' || download.status === 'checking';
 }
 
+/** It was played, and not to its end. */
+export function isBegun({position}: Pick<Download, 'position'>): boolean {
+	return position !== null && position.ms > 0 && !position.watched;
+}
+
+/** Where it goes on, in milliseconds: 0 unless it was left in the middle of the film. */
+export function continuedMs(download: Pick<Download, 'position' | 'film'>): number {
+	const {position, film} = download;
+	// The file may have become another one, which is shorter.
+	return position && isBegun(download) && position.ms < (film?.durationMs ?? Infinity) ? position.ms : 0;
+}
+
 /** A program that reads the stream of a download. Listed until 10 s after its last request. */
 export type Player = {
 	readonly id: string;
@@ -65,6 +77,35 @@ export type Player = {
 	readonly blocked: boolean;
 	/** Has an open request. */
 	readonly connected: boolean;
+};
+
+/** Where a film or a sound was left. */
+export type Position = {
+	/** Milliseconds from its start. */
+	readonly ms: number;
+	/** When it was there, in milliseconds since the epoch. */
+	readonly at: number;
+	/** Played to the end, or past 92 % of it. */
+	readonly watched: boolean;
+	/** Reported by a linked player or set by a client; otherwise inferred from the bytes that a player reads. */
+	readonly exact: boolean;
+};
+
+/** What a linked player does now: one that was started with a control socket of the engine. */
+export type Playback = {
+	/** Such as `mpv 0.38.0`. Untrusted: clean before showing. */
+	readonly player: string;
+	/** Milliseconds; null while unknown. */
+	readonly durationMs: number | null;
+	readonly paused: boolean;
+	/** 1 is normal. */
+	readonly speed: number;
+	/** The byte of the picture or sound at the position; null without a film map. */
+	readonly offset: number | null;
+	/** Waits for bytes in the middle of the film. */
+	readonly stalled: boolean;
+	/** How often it has waited so far. */
+	readonly stalls: number;
 };
 
 /** A connection to the origin and its range. Bytes `[offset, end)` are yet to arrive. */
@@ -105,6 +146,59 @@ export const remedies = ['password', 'token', 'other-login', 'trust'] as const;
 
 export type Remedy = (typeof remedies)[number];
 
+/**
+ * Why the index of a film cannot be read:
+ * - `damaged`: it contradicts itself or its format
+ * - `no-duration`: it does not state the duration
+ * - `no-tracks`: it lists no video and no audio
+ * - `past-end`: it points past the end of the file
+ * - `too-large`: it has more than 64 MiB, or more than 8 MiB while no player reads
+ * - `too-slow`: reading it takes more than 5 s of work
+ */
+export const filmProblems = [
+	'damaged',
+	'no-duration',
+	'no-tracks',
+	'past-end',
+	'too-large',
+	'too-slow',
+] as const;
+
+export type FilmProblem = (typeof filmProblems)[number];
+
+/** A film or sound in time. All times are milliseconds from its start. */
+export type DownloadFilm = {
+	readonly durationMs: number;
+	/** From the file's index. Otherwise times are interpolated from bytes, and `watchTo` and `stallAt` are estimates. */
+	readonly exact: boolean;
+	/** Bytes of the index. */
+	readonly indexBytes: number;
+	/** Offset of the last part of the index. */
+	readonly indexOffset: number;
+	readonly tracks: ReadonlyArray<{
+		readonly kind: 'video' | 'audio';
+		/** Such as `avc` or `aac`; null if unknown. */
+		readonly codec: string | null;
+		/** ISO 639-2; null if unknown. */
+		readonly language: string | null;
+		/** Pixels; null for audio. */
+		readonly width: number | null;
+		readonly height: number | null;
+	}>;
+	/** Stretches that a player can show without another byte: half-open, sorted. Never an estimate. */
+	readonly playable: ReadonlyArray<readonly [fromMs: number, toMs: number]>;
+	/** Time of the linked player, or at the read position of the newest player; 0 without players. */
+	readonly position: number;
+	/** End of the stretch that can be watched from `position` on; null if playback cannot start there. */
+	readonly watchTo: number | null;
+	/** Where playback from `position` stalls at the current speed if it starts now; null if it plays through. */
+	readonly stallAt: number | null;
+	/** Milliseconds until it would play through: 0 if it does now, null while nothing arrives. */
+	readonly waitMs: number | null;
+	/** Bytes per second at which it would play through now; 0 if nothing is missing. */
+	readonly neededRate: number;
+};
+
 /** A download as clients see it. The control API sends it as JSON. */
 export type Download = {
 	readonly id: DownloadId;
@@ -137,6 +231,10 @@ export type Download = {
 	readonly hostCeiling: number | null;
 	readonly segments: readonly OpenSegment[];
 	readonly players: readonly Player[];
+	/** Where it was left; null if it was never played, or played by a player that tells no times. */
+	readonly position: Position | null;
+	/** The newest linked player that plays it now. */
+	readonly playback: Playback | null;
 	/** The error that stops the download now: `failed`, `waiting`, or a refused background download. */
 	readonly error: DownloadError | null;
 	/** The last error, even if it no longer matters. */
@@ -170,6 +268,10 @@ export type Download = {
 	readonly exportedTo: string | null;
 	/** Path of the export planned for completion. */
 	readonly exportWhenComplete: string | null;
+	/** Null unless it is a film or sound whose index was read. */
+	readonly film: DownloadFilm | null;
+	/** Why a film or sound has no `film`; null if it has one, is none, or its index is yet to come. */
+	readonly filmProblem: FilmProblem | null;
 	/** The folder of the data. */
 	readonly folder: string;
 };
@@ -226,6 +328,18 @@ export type DownloadChange = Partial<
 > & {
 	/** The download's own limit in bytes per second; null for none. */
 	limitRate?: number | null;
+	/** Where the next player starts, in milliseconds. */
+	positionMs?: number;
+	/** A watched film starts from the beginning. */
+	watched?: boolean;
+};
+
+/** For a linked player, at least one of them. */
+export type PlayerCommand = {
+	/** Continue at this time, in milliseconds from the start. */
+	seekMs?: number;
+	/** Pause, or play on. */
+	pause?: boolean;
 };
 
 export type ExportRequest = {
@@ -244,6 +358,9 @@ export type ExportRequest = {
 	/** With `now`: copy an incomplete download, with zeros for missing bytes. */
 	partial?: boolean;
 };
+
+/** One place up (-1) or down (1), or to the front of the queue. */
+export type QueueMove = -1 | 1 | 'front';
 
 /**
  * The commands, by id; the library offers them by URL. They reject with a `DownStreamError`: `not-found` for an unknown id,
@@ -289,12 +406,20 @@ export interface DownloadEngine {
 	 * Damaged blocks become holes, which a running download fetches again. Resolves with the damaged half-open ranges.
 	 */
 	verify(id: DownloadId): Promise<{damaged: ReadonlyArray<readonly [start: number, end: number]>}>;
-	/** Moves a download one place up (-1) or down (1) in the queue. */
-	moveInQueue(id: DownloadId, by: -1 | 1): Promise<void>;
+	/** Moves a download in the queue. */
+	moveInQueue(id: DownloadId, by: QueueMove): Promise<void>;
 	/** Limits the bytes per second of all downloads together until the program ends; null for no limit. */
 	setLimitRate(bytesPerSecond: number | null): Promise<void>;
 	/** Resolves with the path of the file, which for `when: 'complete'` may be yet to come. */
 	export(id: DownloadId, request: ExportRequest): Promise<{path: string}>;
+	/**
+	 * Resolves with the path of a socket (on Windows the name of a pipe) for mpv's `--input-ipc-server`. A player that listens
+	 * there within 30 s is linked: its position is kept, and `controlPlayer` reaches it. Rejects with `no-player` if no socket
+	 * can be made.
+	 */
+	linkPlayer(id: DownloadId): Promise<{socket: string}>;
+	/** For the newest linked player. Rejects with `no-player` without one, `bad-request` past the end of the film. */
+	controlPlayer(id: DownloadId, command: PlayerCommand): Promise<void>;
 	/** Closes connections, saves records, and releases the port and the storage folder. */
 	dispose(): Promise<void>;
 }
@@ -319,6 +444,7 @@ export const errorKinds = {
 	'target-exists': 'usage',
 	'storage-locked': 'usage',
 	'port-taken': 'usage',
+	'no-player': 'usage',
 } as const;
 
 export type ErrorCode = keyof typeof errorKinds;

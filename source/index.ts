@@ -5,6 +5,7 @@ export type {
 	DownloadProgress,
 	DownStreamOptions,
 	FileStats,
+	PlayersState,
 	ProxyConfig,
 	TargetOptions,
 	WaitOptions,
@@ -13,11 +14,15 @@ export {
 	DownStreamError,
 	type Download,
 	type DownloadError,
+	type DownloadFilm,
 	type DownloadStatus,
 	type ErrorCode,
 	type ErrorKind,
+	type FilmProblem,
 	type OpenSegment,
+	type Playback,
 	type Player,
+	type Position,
 	type Remedy,
 } from './downstream.ts';
 export {

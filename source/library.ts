@@ -1,6 +1,6 @@
 // The library: one engine with its proxy. Downloads are named by URL instead of id.
 /// <reference lib="esnext.disposable" preserve="true" />
-import {DownStreamError, isFetching, type Download} from './downstream.ts';
+import {DownStreamError, isFetching, type Download, type Position} from './downstream.ts';
 import {HttpDataSource, withoutCredentials} from './engine/origin/http-source.ts';
 import type {DataSource} from './engine/origin/data-source.ts';
 import type {Engine} from './engine/engine.ts';
@@ -20,11 +20,13 @@ import type {
 	DownloadProgress,
 	DownStreamOptions,
 	FileStats,
+	PlayersState,
 	TargetOptions,
 	WaitOptions,
 } from './library/types.ts';
 import {
 	fileStats,
+	playersOf,
 	progressOf,
 	progressOfAll,
 	progressOfOne,
@@ -37,7 +39,7 @@ import {checkOption, text} from './schema.ts';
  * Downloads that can be played while they download. A `url` parameter takes the URL given to `cache` (or the URL of the
  * given data source), or the local URL that `cache` resolved with. The local URL is unique, even if one URL was added with
  * several sets of headers. Methods reject with a `DownStreamError`: `not-found` for an unknown URL, `bad-request` for an
- * unknown or bad option, and the codes named at each of them.
+ * unknown or invalid option, and the codes named at each of them.
  */
 export class DownStream {
 	static #instance: DownStream | undefined;
@@ -155,6 +157,20 @@ export class DownStream {
 	getFileStats(url: string, options: WaitOptions = {}): AsyncIterable<FileStats> {
 		const endings = this.#endings(options);
 		return {[Symbol.asyncIterator]: () => fileStats(this.#engine, this.#find(url).id, endings)};
+	}
+
+	/** The last playback position; null if no linked player has reported one. */
+	position(url: string): Position | null {
+		return this.#find(url).position;
+	}
+
+	/**
+	 * The players of a download: the current state, then each change, at most 10 times a second. A slow consumer skips states.
+	 * Ends on removal, and with `dispose`.
+	 */
+	players(url: string, options: WaitOptions = {}): AsyncIterable<PlayersState> {
+		const endings = this.#endings(options);
+		return {[Symbol.asyncIterator]: () => playersOf(this.#engine, this.#find(url).id, endings)};
 	}
 
 	/** All downloads, those of earlier runs included, in order of addition. */

@@ -1,5 +1,11 @@
 // Schemas of external values, shared by all entrances. Each entrance words its own errors. Pure.
-import {DownStreamError, type AddRequest, type DownloadChange, type ExportRequest} from './downstream.ts';
+import {
+	DownStreamError,
+	type AddRequest,
+	type DownloadChange,
+	type ExportRequest,
+	type PlayerCommand,
+} from './downstream.ts';
 
 /**
  * Throws the entrance's error for an invalid value. `expected` completes "it must be …"; `path` holds the keys that
@@ -154,6 +160,7 @@ export const engineOptions = {
 	maxActive: integer(1, 1000),
 	limitRate: unlimited(rate),
 	readAhead: unlimited(integer(64 * 1024)),
+	readAheadMs: integer(5000, 3_600_000),
 	cacheSize: unlimited(integer(1024)),
 };
 
@@ -179,7 +186,11 @@ export const downloadChange = object<DownloadChange>({
 	...requestFields,
 	url: optional(text),
 	limitRate: optional(rateLimit),
+	positionMs: optional(count),
+	watched: optional(boolean),
 });
+
+export const playerCommand = object<PlayerCommand>({seekMs: optional(count), pause: optional(boolean)});
 
 export const exportRequest = object<ExportRequest>({
 	path: text,

@@ -193,7 +193,7 @@ test(
 				return false;
 			},
 		});
-		await assert.rejects(engine.update(download.id, {url: other.url}), /file at the new URL is another one/);
+		await assert.rejects(engine.update(download.id, {url: other.url}), /new URL leads to another file/);
 		origin.options.bytesPerSecond = undefined;
 		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
 		assert.equal(done.url, origin.url);
@@ -269,7 +269,7 @@ async function loseFolder(t: TestContext, storageDir: string, engine: Engine): P
 
 	assert.match(
 		engine.snapshot.banners[0]!,
-		/^Another copy has taken the storage folder over; quit this copy/,
+		/^Another instance has taken over the storage folder; quit this instance/,
 	);
 	t.diagnostic('the folder is lost');
 }

@@ -266,6 +266,8 @@ test('the queue goes by its own order, which survives a restart', async t => {
 	await engine.moveInQueue(c, -1);
 	await until(engine, c, ({status}) => status === 'active');
 	await engine.moveInQueue(a, 1);
+	await engine.moveInQueue(b, 'front');
+	await engine.moveInQueue(c, 'front');
 	const order = (from: typeof engine) =>
 		from.snapshot.downloads.toSorted((x, y) => x.queueRank - y.queueRank).map(({id}) => id);
 	assert.deepEqual(order(engine), [c, b, a]);
@@ -336,7 +338,7 @@ test('an upstream proxy that is down is told for all, once, and no longer than i
 
 	const {banners} = engine.snapshot;
 	assert.equal(banners.length, 1);
-	assert.match(banners[0]!, /proxy.*127\.0\.0\.1:1 cannot be reached; it is tried again and again\.$/i);
+	assert.match(banners[0]!, /proxy.*127\.0\.0\.1:1 cannot be reached; it is retried\.$/i);
 	for (const id of ids) {
 		await engine.update(id, {proxy: 'direct'});
 		await until(engine, id, ({status}) => status === 'complete');

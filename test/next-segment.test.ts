@@ -14,6 +14,7 @@ function situation(changes: Partial<PlanState>): PlanState {
 		acceptsRanges: true,
 		claimed: [],
 		wanted: [],
+		index: undefined,
 		background: true,
 		playhead: 0,
 		segmentSize: 4 * MiB,
@@ -55,6 +56,18 @@ test('a player that waits far inside a claim gets a connection at its byte', () 
 	const plan = nextSegment(situation({claimed, wanted: [wish({offset: 30 * MiB})]}));
 	assert.equal(plan?.start, 30 * MiB);
 	assert.equal(plan?.urgent, true);
+});
+
+test('the index of a film comes after players that wait, and before their read-ahead and the fill', () => {
+	const index = {start: 150 * MiB, end: 151 * MiB};
+	const waiting = wish({offset: 80 * MiB});
+	const reading = wish({offset: 80 * MiB, blocked: false});
+	assert.equal(nextSegment(situation({index, wanted: [waiting]}))?.start, 80 * MiB);
+	const plan = {...index, for: 'fill', urgent: false, isIndex: true};
+	assert.deepEqual(nextSegment(situation({index, wanted: [reading]})), plan);
+	assert.deepEqual(nextSegment(situation({index})), plan);
+	const claimed = [{offset: 149 * MiB, end: 152 * MiB}];
+	assert.equal(nextSegment(situation({index, claimed}))?.start, 0);
 });
 
 test("a segment ends where the reader's request ends", () => {

@@ -11,7 +11,8 @@ import {CustomHeaderDataSource, HttpDataSource} from '../source/engine/origin/ht
 import type {DataSource, OriginRequest} from '../source/engine/origin/data-source.ts';
 import {DirectClient} from '../source/engine/http/pool.ts';
 import type {HttpRequest} from '../source/engine/http/client.ts';
-import {requestOrigin, retryAfter} from '../source/engine/origin/origin-request.ts';
+import {requestOrigin} from '../source/engine/origin/origin-request.ts';
+import {retryAfter} from '../source/engine/origin/origin-errors.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin} from './support/engines.ts';
@@ -138,7 +139,7 @@ const invalidResponses: Array<[words: string, answer: string, code: string, mess
 		'206 without Content-Range',
 		head('206 Partial Content', 'Content-Length: 100') + 'x'.repeat(100),
 		'origin-misbehaved',
-		/does not say which/,
+		/without saying which/,
 	],
 	[
 		'206 that begins after the requested byte',
@@ -156,7 +157,7 @@ const invalidResponses: Array<[words: string, answer: string, code: string, mess
 		'206 whose end exceeds its total',
 		head('206 Partial Content', 'Content-Range: bytes 50-2000/1000'),
 		'origin-misbehaved',
-		/does not say which/,
+		/without saying which/,
 	],
 	[
 		'206 whose length differs from its range',
@@ -357,11 +358,11 @@ test('silence is detected before the response and during the body', async t => {
 	const silent = await startRaw(t, '', {ends: false});
 	await assert.rejects(
 		open(sourceOf(t, silent), 0, 5),
-		withCode('origin-unreachable', /no response in time/),
+		withCode('origin-unreachable', /timed out without a response/),
 	);
 	const stalled = await startRaw(t, `${head('200 OK', 'Content-Length: 100')}x`, {ends: false});
 	const {body} = await open(sourceOf(t, stalled), 0, 100);
-	await assert.rejects(bytesOf(body), withCode('origin-unreachable', /no more bytes in time/));
+	await assert.rejects(bytesOf(body), withCode('origin-unreachable', /the server stopped sending/));
 });
 
 test('a closed port and a nonexistent host are unreachable', async t => {

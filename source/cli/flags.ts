@@ -11,7 +11,7 @@ export type Flag = {
 	readonly choices?: readonly string[];
 	/** One or several lines of help. */
 	readonly description: string;
-	/** The description ends with this default, a path that depends on the user. */
+	/** A default path that depends on the user; appended to the description. */
 	readonly defaultPath?: 'storage' | 'config';
 	/** For a single run: refused in the settings file and the environment. */
 	readonly runOnly?: true;
@@ -29,8 +29,8 @@ export const flagGroups = {
 		...(['ca', 'insecure'] as const),
 	],
 	Failures: ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
-	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'cacheSize'],
-	Players: ['port', 'player', 'allowOrigin', 'openStream'],
+	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'film', 'cacheSize'],
+	Players: ['port', 'player', 'continue', 'allowOrigin', 'openStream'],
 	Output: [
 		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
 		...(['log', 'logLevel'] as const),
@@ -70,7 +70,7 @@ export const flags = {
 	deleteData: {kind: 'switch', description: 'delete the stored bytes too', runOnly: true},
 	all: {
 		kind: 'switch',
-		description: 'include downloads that left the list but can still be resumed',
+		description: 'include removed downloads that can still be resumed',
 		runOnly: true,
 	},
 	port: {
@@ -118,7 +118,7 @@ export const flags = {
 	timeout: {
 		kind: 'text',
 		value: 'TIME',
-		description: `time for the first response of a server, longer on each retry (default: ${defaults.timeout})`,
+		description: `timeout for the first response of a server; grows with each retry (default: ${defaults.timeout})`,
 	},
 	giveUpAfter: {
 		kind: 'text',
@@ -130,7 +130,7 @@ export const flags = {
 		value: 'WHAT',
 		choices: ['stop', 'continue', 'restart'],
 		description:
-			'if the file changes on the server: stop (default), continue where samples\nof the bytes agree, or restart',
+			'if the file changes on the server: stop (default), continue if samples\nof the stored bytes match, or restart',
 		runOnly: true,
 	},
 	allowHtml: {kind: 'switch', description: 'accept a web page in place of the file', runOnly: true},
@@ -153,7 +153,12 @@ export const flags = {
 	readAhead: {
 		kind: 'text',
 		value: 'SIZE',
-		description: `limit of the data kept ready for a player (default: ${defaults.readAhead})`,
+		description: `data to buffer ahead of a player, as a size or as seconds such as 60s (default: ${defaults.readAhead})`,
+	},
+	film: {
+		kind: 'switch',
+		description: 'do not read film indexes, which show the minutes ready to watch',
+		defaultsOn: true,
 	},
 	cacheSize: {
 		kind: 'text',
@@ -166,17 +171,24 @@ export const flags = {
 		value: 'COMMAND',
 		description: 'player to start (default: mpv, VLC or IINA)',
 	},
+	continue: {
+		kind: 'text',
+		value: 'WHEN',
+		choices: ['always', 'ask', 'never'],
+		description: 'resume films at the last position: always (default), ask or never',
+	},
 	allowOrigin: {
 		kind: 'list',
 		value: 'ORIGIN',
 		description:
-			'web page or browser extension that may use the proxy, such as\nhttps://player.example; repeatable',
+			'web page or browser extension allowed to use the proxy, such as\nhttps://player.example; repeatable',
 	},
 	openStream: {kind: 'switch', description: 'serve /stream?url= without the key'},
 	plain: {kind: 'switch', description: 'lines instead of the dashboard, for screen readers and logs'},
 	keep: {
 		kind: 'switch',
-		description: 'get: leave the downloads in the list;\nwithout a dashboard: keep running when all is done',
+		description:
+			'get: keep the downloads in the list;\nwithout a dashboard: keep running after the last download',
 	},
 	json: {kind: 'switch', description: 'JSON output, one object per line (list: one array)'},
 	ascii: {kind: 'switch', description: 'draw with ASCII only'},
@@ -214,7 +226,7 @@ type ValueOf = {text: string; switch: boolean; list: readonly string[]};
 /** Values from the command line; undefined where a flag is absent. */
 export type Flags = {readonly [Name in FlagName]?: ValueOf[(typeof flags)[Name]['kind']] | undefined};
 
-/** Where the defaults of `--storage` and `--config` are, as the help shows it. */
+/** The defaults of `--storage` and `--config` as shown in the help. */
 export type DefaultPaths = Readonly<Record<'storage' | 'config', string>>;
 
 /** `exportDir` is `--export-dir`. */
@@ -227,7 +239,7 @@ export function optionOf(name: FlagName): string {
 	return `--${(flags[name] as Flag).defaultsOn ? 'no-' : ''}${kebabCase(name)}`;
 }
 
-/** The description with the default path, where there is one. */
+/** The description, followed by the default path if there is one. */
 export function describedFlag(name: FlagName, paths: DefaultPaths): string {
 	const {description, defaultPath}: Flag = flags[name];
 	return defaultPath === undefined ? description : `${description}\n(default: ${paths[defaultPath]})`;

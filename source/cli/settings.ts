@@ -31,6 +31,8 @@ export type Settings = {
 	/** Bytes per second; Infinity for no limit. */
 	readonly limitRate: number;
 	readonly onDemand: boolean;
+	/** Read the index of films. */
+	readonly film: boolean;
 	readonly json: boolean;
 	readonly plain: boolean;
 	readonly ascii: boolean;
@@ -42,6 +44,8 @@ export type Settings = {
 	readonly bell: boolean;
 	/** Command that plays a stream URL. */
 	readonly player: string | undefined;
+	/** Whether a film resumes at its last position. */
+	readonly continue: (typeof flags.continue.choices)[number];
 	readonly logFile: string | undefined;
 	readonly logLevel: (typeof flags.logLevel.choices)[number];
 	/** Certificates (PEM) to trust besides the built-in ones. */
@@ -49,7 +53,7 @@ export type Settings = {
 	readonly insecure: boolean;
 	/** Milliseconds for the first response of an origin. */
 	readonly timeout: number;
-	/** Milliseconds without data after which `get`, `play` and the plain run end; Infinity for never. */
+	/** `get`, `play` and the plain run end after this many milliseconds without data; Infinity for never. */
 	readonly giveUpAfter: number;
 	/** File or folder to write; `-` for standard output. */
 	readonly output: string | undefined;
@@ -61,7 +65,7 @@ export type Settings = {
 	readonly move: boolean;
 	/** `remove` deletes the stored bytes too. */
 	readonly deleteData: boolean;
-	/** Include downloads that left the list but can be resumed. */
+	/** Include removed downloads that can be resumed. */
 	readonly all: boolean;
 	/** Reaction to a file that changed on the server. */
 	readonly onChange: (typeof flags.onChange.choices)[number];
@@ -79,12 +83,14 @@ export type Settings = {
 	readonly netrc: Netrc | undefined;
 	/** Limit of the bytes kept ready ahead of a player. */
 	readonly readAhead: number;
+	/** The same limit in milliseconds of a film. */
+	readonly readAheadMs: number | undefined;
 	/** Limit of the bytes in the storage folder; Infinity for none. */
 	readonly cacheSize: number;
 	/** Origins of web pages that may use the proxy. */
 	readonly allowOrigins: readonly string[];
 	readonly openStream: boolean;
-	/** Keep running when everything is done; `get` leaves its downloads in the list. */
+	/** Keep running after the last download; `get` keeps its downloads in the list. */
 	readonly keep: boolean;
 	/** Show sizes in units of 1000. */
 	readonly si: boolean;
@@ -126,6 +132,7 @@ export function settingsFrom(
 		maxActive: number('maxActive'),
 		limitRate: rate(by('limitRate'), given.limitRate),
 		onDemand: given.onDemand ?? false,
+		film: given.film ?? true,
 		json: given.json ?? false,
 		plain: (given.plain ?? false) || isOn(environment.ACCESSIBLE) || environment.INK_SCREEN_READER === 'true',
 		ascii: given.ascii ?? false,
@@ -136,6 +143,7 @@ export function settingsFrom(
 		mouse: given.mouse ?? false,
 		bell: given.bell ?? false,
 		player: text('player'),
+		continue: choice(by('continue'), given.continue, flags.continue.choices, 'always'),
 		logFile: optionalPath(text('log')),
 		logLevel: choice(by('logLevel'), given.logLevel, flags.logLevel.choices, 'info'),
 		ca: certificates(by('ca'), optionalPath(text('ca'))),
@@ -155,7 +163,7 @@ export function settingsFrom(
 		paused: given.paused ?? false,
 		resolveWith: command(by('resolveWith'), text('resolveWith')),
 		netrc: given.netrc ? readNetrc(environment) : undefined,
-		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, engineOptions.readAhead),
+		...readAhead(by('readAhead'), given.readAhead ?? defaults.readAhead),
 		cacheSize: size(by('cacheSize'), given.cacheSize ?? '0', engineOptions.cacheSize),
 		allowOrigins: (given.allowOrigin ?? []).map(origin => webOrigin(by('allowOrigin'), origin)),
 		openStream: given.openStream ?? false,
@@ -172,7 +180,7 @@ function withoutUndefined(given: Flags): Flags {
 	return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-/** Expands `~`, which no shell has done in a settings file. */
+/** Expands `~`: no shell expands it in a settings file. */
 function absolutePath(given: string): string {
 	return path.resolve(/^~(?=$|[/\\])/.test(given) ? homedir() + given.slice(1) : given);
 }
@@ -227,6 +235,17 @@ function size(flag: string, value: string, {min}: IntegerRule): number {
 		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${min}, or 0 for no limit`);
 }
 
+/** A size, or seconds of a film. */
+function readAhead(flag: string, value: string): Pick<Settings, 'readAhead' | 'readAheadMs'> {
+	const {readAhead: bytes, readAheadMs} = engineOptions;
+	return /\ds$/.test(value)
+		? {
+				readAhead: size(flag, defaults.readAhead, bytes),
+				readAheadMs: duration(flag, value, {least: readAheadMs.min / 1000, most: readAheadMs.max / 1000}),
+			}
+		: {readAhead: size(flag, value, bytes), readAheadMs: undefined};
+}
+
 /** Milliseconds. The bounds are in seconds; without an upper bound `0` is Infinity. */
 function duration(flag: string, value: string, {least, most}: {least: number; most?: number}): number {
 	const milliseconds = parseDuration(value);
@@ -245,7 +264,7 @@ function duration(flag: string, value: string, {least, most}: {least: number; mo
 			);
 }
 
-/** Origins of extensions and webviews are opaque to `URL`; browsers send them as here. */
+/** `URL` has no origin for extensions and webviews; this is the form that browsers send. */
 const extensionOrigin = /^(?:(?:chrome|moz)-extension|vscode-webview):\/\/[a-z\d-]+$/;
 
 function webOrigin(flag: string, value: string): string {
@@ -280,7 +299,7 @@ function proxy(flag: string, value: string | undefined): string | undefined {
 	return value;
 }
 
-/** Text before an `@` or in the place of a port may be secret. */
+/** Text before an `@` or in place of a port may be secret. */
 function withoutPassword(proxy: string): string {
 	const [, scheme = '', user = '', place] =
 		/^([a-z][a-z\d+.-]*:\/\/)?(.*@)?([^:]*(?::\d*)?)$/is.exec(proxy) ?? [];

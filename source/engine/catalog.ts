@@ -24,7 +24,7 @@ type CatalogContext = {
 	readonly store: RecordStore;
 	readonly services: TransferServices;
 	readonly sources: Sources;
-	/** Of downloads whose request does not say. */
+	/** The default for requests. */
 	readonly onDemand: boolean;
 	/** Shows one sentence to the user. */
 	readonly warn: (sentence: string) => void;
@@ -73,7 +73,7 @@ export class Catalog {
 		return this.#removals.kept;
 	}
 
-	/** No operation starts any more. */
+	/** True once no operation starts any more. */
 	get hasEnded(): boolean {
 		return this.#hasEnded;
 	}
@@ -259,7 +259,7 @@ export class Catalog {
 	async restore(id: DownloadId): Promise<void> {
 		const removed = this.#removals.get(id);
 		if (!removed) {
-			throw new DownStreamError('not-found', `There is no removed download ${id} to bring back`);
+			throw new DownStreamError('not-found', `There is no removed download ${id} to restore`);
 		}
 
 		this.#refuseIfEnded();
@@ -285,7 +285,7 @@ export class Catalog {
 		await this.#openRecords(records);
 	}
 
-	/** Reopens the downloads that another copy has changed since; players of the others notice nothing. */
+	/** Reopens the downloads that another instance has changed since; players of the others notice nothing. */
 	async reread(): Promise<void> {
 		const {records} = await this.#store.readAll();
 		const changed = new Map(records.map(recordFile => [recordFile.record.id, recordFile]));
@@ -293,7 +293,7 @@ export class Catalog {
 			if (changed.get(transfer.id)?.isDurablyAs(transfer.recordFile)) {
 				changed.delete(transfer.id);
 			} else {
-				transfer.abandon(new DownStreamError('not-found', 'Another copy has changed this download'));
+				transfer.abandon(new DownStreamError('not-found', 'Another instance has changed this download'));
 				void this.track(transfer.close());
 				this.#transfers.delete(transfer.id);
 			}
@@ -357,7 +357,7 @@ export class Catalog {
 		}
 	}
 
-	/** Another copy may write to the storage folder from now on: a write of both would corrupt it. */
+	/** Another instance may write to the storage folder from now on: a write of both would corrupt it. */
 	abandon(reason: DownStreamError): void {
 		this.end();
 		for (const transfer of this.#transfers.values()) {

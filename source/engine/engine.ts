@@ -7,6 +7,8 @@ import {
 	type DownloadEngine,
 	type DownloadId,
 	type ExportRequest,
+	type PlayerCommand,
+	type QueueMove,
 	type Snapshot,
 } from '../downstream.ts';
 import {Logger} from '../log.ts';
@@ -22,6 +24,7 @@ import {BlockPool} from './memory/block-pool.ts';
 import type {EngineOptions} from './options.ts';
 import type {DataSource} from './origin/data-source.ts';
 import {withoutCredentials} from './origin/http-source.ts';
+import {PlayerLinks} from './player/player-links.ts';
 import {neighbourOf, withPlace} from './queue.ts';
 import {changedFields, inputOfRequest, inputOfSource, type RecordInput} from './record-input.ts';
 import {Snapshots} from './snapshots.ts';
@@ -44,11 +47,12 @@ export class Engine implements DownloadEngine {
 	readonly #catalog: Catalog;
 	readonly #exports: Exports;
 	readonly #snapshots: Snapshots;
+	readonly #players = new PlayerLinks((id, state) => this.transfer(id)?.watching.follow(state));
 	#origin = '';
 	#evictTimer: NodeJS.Timeout | undefined;
 	#disposed: Promise<void> | undefined;
 
-	/** Rejects with `storage-locked` if another copy uses the folder, `disk-failed` if it is unusable. */
+	/** Rejects with `storage-locked` if another instance uses the folder, `disk-failed` if it is unusable. */
 	static async open(options: EngineOptions): Promise<Engine> {
 		const {storageDir} = options;
 		try {
@@ -89,6 +93,8 @@ export class Engine implements DownloadEngine {
 			connections: options.connections ?? 4,
 			responseTimeout: options.responseTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
+			readAheadMs: options.readAheadMs,
+			film: options.film ?? true,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
@@ -250,6 +256,11 @@ export class Engine implements DownloadEngine {
 			record => changedFields(change, place, record),
 			isOtherSource && !ownSource ? record => this.#sources.of(record) : undefined,
 		);
+		const {positionMs, watched} = change;
+		if (positionMs !== undefined || watched !== undefined) {
+			await transfer.watching.set({positionMs, watched});
+		}
+
 		return this.#catalog.view(transfer);
 	}
 
@@ -283,13 +294,20 @@ export class Engine implements DownloadEngine {
 		return {damaged: damaged.map(({start, end}) => [start, end])};
 	}
 
-	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+	async moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {
 		await this.#changing(async () => this.#moveInQueue(id, by));
 	}
 
-	async #moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+	async #moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {
 		const transfer = this.#catalog.get(id);
-		const neighbour = neighbourOf(this.#catalog.transfers.values(), transfer, by);
+		const {transfers} = this.#catalog;
+		if (by === 'front') {
+			const ranks = Array.from(transfers.values(), ({queueRank}) => queueRank);
+			await transfer.change(() => ({queueRank: Math.min(...ranks) - 1}));
+			return;
+		}
+
+		const neighbour = neighbourOf(transfers.values(), transfer, by);
 		if (neighbour) {
 			const {queueRank} = transfer;
 			await Promise.all([
@@ -309,6 +327,16 @@ export class Engine implements DownloadEngine {
 		const run = async () => this.#exports.export(this.#catalog.get(id), request, signal);
 		const isChange = request.move || request.when === 'complete';
 		return {path: await (isChange ? this.#changing(run) : run())};
+	}
+
+	async linkPlayer(id: DownloadId): Promise<{socket: string}> {
+		this.#catalog.get(id);
+		return {socket: await this.#players.invite()};
+	}
+
+	async controlPlayer(id: DownloadId, command: PlayerCommand): Promise<void> {
+		this.#catalog.get(id);
+		await this.#players.control(id, command);
 	}
 
 	/** Evicts downloads until the store holds at most `cacheSize` bytes. Failed deletions are logged. */
@@ -339,6 +367,7 @@ export class Engine implements DownloadEngine {
 		clearInterval(this.#evictTimer);
 		this.#snapshots.end();
 		this.#exports.abort();
+		await this.#players.end();
 		await this.#catalog.close();
 		await this.#access.release();
 	}

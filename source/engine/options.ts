@@ -22,6 +22,10 @@ export type EngineOptions = {
 	readonly onDemand?: boolean;
 	/** Bytes to keep ready ahead of a player, at least 64 KiB; 16 MiB unless given. */
 	readonly readAhead?: number;
+	/** Instead, milliseconds of a film to keep ready, at least 5 s, once its index is known. */
+	readonly readAheadMs?: number | undefined;
+	/** Read the index of films, to tell which minutes can be watched; true unless given. */
+	readonly film?: boolean;
 	/**
 	 * Bytes in the storage folder beyond which complete downloads are evicted, least recently used first; no limit unless
 	 * given.

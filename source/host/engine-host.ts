@@ -64,7 +64,7 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 		}
 
 		await Promise.all([
-			// Where the disk takes no writes, `serve --json` prints it.
+			// `serve --json` prints it on a read-only disk.
 			writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined),
 			engine.publish(proxy.origin),
 		]);
@@ -83,7 +83,7 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 }
 
 /**
- * An engine for the storage folder alone: its queue has no slot, so it fetches nothing, and it has no proxy. Rejects
+ * An engine without a proxy: its queue has no slot, so it fetches nothing. Rejects
  * with `storage-locked` or `disk-failed`.
  */
 export function openOffline({storageDir}: Pick<HostSettings, 'storageDir'>): Promise<Engine> {

@@ -1,4 +1,4 @@
-// Following downloads: their file, their progress and their end.
+// Watches downloads: file, progress, players and outcome.
 import {isDeepStrictEqual} from 'node:util';
 import {
 	DownStreamError,
@@ -8,20 +8,20 @@ import {
 	type DownloadId,
 } from '../downstream.ts';
 import {snapshotsOf, until} from '../wait.ts';
-import type {DownloadProgress, FileStats} from './types.ts';
+import type {DownloadProgress, FileStats, PlayersState} from './types.ts';
 
 type Watched = Pick<DownloadEngine, 'snapshot' | 'subscribe'>;
 
-/** The signals that end an iteration: silently that of the instance, with its reason that of the caller. */
+/** Signals that end an iteration: the instance's silently, the caller's with its reason. */
 export type Endings = {readonly disposal: AbortSignal; readonly signal: AbortSignal | undefined};
 
 export function progressOf({status, present, size}: Download): number {
-	// The last bytes are yet to be recorded, and perhaps to be checked.
+	// The last bytes have not been recorded and verified yet.
 	return status === 'complete' ? 100 : size ? Math.min(99.99, (100 * present) / size) : 0;
 }
 
 /**
- * Resolves once the download is complete, and its planned export has ended. Rejects with the error that stops the
+ * Resolves once the download is complete and its planned export has ended. Rejects with the error that stops the
  * download, or with the reason of either signal.
  */
 export async function whenComplete(engine: Watched, id: DownloadId, endings: Endings): Promise<Download> {
@@ -50,7 +50,7 @@ export async function whenComplete(engine: Watched, id: DownloadId, endings: End
 	return download;
 }
 
-/** Of one download, until it is complete or removed. */
+/** For one download, until it is complete or removed. */
 export async function* fileStats(
 	engine: Watched,
 	id: DownloadId,
@@ -75,7 +75,23 @@ export async function* fileStats(
 	}
 }
 
-/** Of one download, until it is complete, failed, cancelled or removed. */
+/** For one download, until it is removed. */
+export async function* playersOf(
+	engine: Watched,
+	id: DownloadId,
+	endings: Endings,
+): AsyncGenerator<PlayersState, void, undefined> {
+	let last: PlayersState | undefined;
+	for await (const {players, playback, position} of statesOf(engine, id, endings)) {
+		const state = {players, playback, position};
+		if (!isDeepStrictEqual(state, last)) {
+			last = state;
+			yield state;
+		}
+	}
+}
+
+/** For one download, until it is complete, failed, cancelled or removed. */
 export async function* progressOfOne(
 	engine: Watched,
 	id: DownloadId,
@@ -146,7 +162,7 @@ function progressEvent(download: Download): DownloadProgress {
 	};
 }
 
-/** Of a failed download, which has one. */
+/** The error of a failed download. */
 function errorOf({error}: Download): DownStreamError {
 	const {code, message, ...details} = error!;
 	return new DownStreamError(code, message, details);

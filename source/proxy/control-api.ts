@@ -6,6 +6,7 @@ import {
 	type DownloadId,
 	type DownloadEngine,
 	DownStreamError,
+	type QueueMove,
 } from '../downstream.ts';
 import {
 	addRequest,
@@ -16,6 +17,7 @@ import {
 	integer,
 	object,
 	optional,
+	playerCommand,
 	rateLimit,
 	rule,
 	wholeNumber,
@@ -40,8 +42,10 @@ export const versionHeader = 'downstream-version';
 
 /** Request bodies without a type in the engine's interface. */
 export const startOverRequest = object<{keepOld?: boolean}>({keepOld: optional(boolean)});
-export const moveRequest = object<{by: -1 | 1}>({
-	by: rule('-1 or 1', value => value === -1 || value === 1, {enum: [-1, 1]}),
+export const moveRequest = object<{by: QueueMove}>({
+	by: rule('-1, 1 or "front"', value => value === -1 || value === 1 || value === 'front', {
+		enum: [-1, 1, 'front'],
+	}),
 });
 export const settingsRequest = object<{limitRate: number | null}>({limitRate: rateLimit});
 
@@ -90,6 +94,8 @@ export const routes = new Map<string, Methods>([
 	['/downloads/*/start-over', {POST: startOver}],
 	['/downloads/*/move-in-queue', {POST: moveInQueue}],
 	['/downloads/*/export', {POST: exportDownload}],
+	['/downloads/*/link-player', {POST: linkPlayer}],
+	['/downloads/*/player', {POST: controlPlayer}],
 	['/settings', {GET: sendSettings, PATCH: changeSettings}],
 	['/events', {GET: (engine, {response}) => sendEvents(engine, response)}],
 ]);
@@ -196,6 +202,19 @@ async function exportDownload(
 ): Promise<void> {
 	const given = checkBody(await readJson(request), exportRequest);
 	sendResult(engine, response, 200, await engine.export(id, given));
+}
+
+async function linkPlayer(engine: DownloadEngine, {response}: ApiRequest, id: DownloadId): Promise<void> {
+	sendResult(engine, response, 200, await engine.linkPlayer(id));
+}
+
+async function controlPlayer(
+	engine: DownloadEngine,
+	{request, response}: ApiRequest,
+	id: DownloadId,
+): Promise<void> {
+	await engine.controlPlayer(id, checkBody(await readJson(request), playerCommand));
+	sendResult(engine, response, 200, findDownload(engine, id));
 }
 
 function sendSettings({snapshot}: ReadOnly, {response}: ApiRequest): void {

@@ -1,15 +1,26 @@
 // The description of the API for other programs: OpenAPI 3.1, from the schemas that check the requests. Pure.
 import {
 	errorKinds,
+	filmProblems,
 	remedies,
 	type Download,
 	type DownloadError,
+	type DownloadFilm,
 	type DownloadStatus,
 	type OpenSegment,
+	type Playback,
 	type Player,
+	type Position,
 	type Snapshot,
 } from '../downstream.ts';
-import {addRequest, downloadChange, exportRequest, type JsonSchema, type Schema} from '../schema.ts';
+import {
+	addRequest,
+	downloadChange,
+	exportRequest,
+	playerCommand,
+	type JsonSchema,
+	type Schema,
+} from '../schema.ts';
 import {version} from '../version.ts';
 import {moveRequest, settingsRequest, startOverRequest, undoTime, versionHeader} from './control-api.ts';
 import type {DownloadChanges, SnapshotChanges} from './snapshot-changes.ts';
@@ -18,14 +29,14 @@ type Operation = {
 	readonly summary: string;
 	readonly parameters?: readonly object[];
 	readonly body?: Schema<object>;
-	/** The body may be left out. */
+	/** The body is optional. */
 	readonly isBodyOptional?: boolean;
 	/** The successful responses. */
 	readonly responses: Readonly<Record<number, object>>;
 	readonly access: keyof typeof accesses;
 };
 
-/** The security schemes of which one is enough. */
+/** Alternative security schemes. */
 const accesses = {
 	none: [],
 	view: [{viewKey: []}, {key: []}],
@@ -108,7 +119,7 @@ const listOf = (items: JsonSchema, description?: string): JsonSchema => ({
 	...(description !== undefined && {description}),
 });
 
-/** All fields are there unless they are named. */
+/** All fields are required, except the named ones. */
 function objectOf(
 	properties: Readonly<Record<string, JsonSchema>>,
 	optional: readonly string[] = [],
@@ -164,6 +175,8 @@ const download: Readonly<Record<keyof Download, JsonSchema>> = {
 	),
 	segments: listOf({$ref: '#/components/schemas/Segment'}, 'One for each connection.'),
 	players: listOf({$ref: '#/components/schemas/Player'}, 'Programs that read the stream.'),
+	position: orNull({$ref: '#/components/schemas/Position'}),
+	playback: orNull({$ref: '#/components/schemas/Playback'}),
 	error: orNull({$ref: '#/components/schemas/DownloadError'}),
 	lastError: orNull({$ref: '#/components/schemas/DownloadError'}),
 	retryAt: orNull(integer('When the next try is due.')),
@@ -182,7 +195,38 @@ const download: Readonly<Record<keyof Download, JsonSchema>> = {
 	exportProgress: orNull(number('Fraction of a running export.')),
 	exportedTo: orNull(text('Path of the last export.')),
 	exportWhenComplete: orNull(text('Path of the export to come.')),
+	film: orNull({$ref: '#/components/schemas/Film'}),
+	filmProblem: orNull({
+		enum: [...filmProblems],
+		description: 'Why the index of a film or sound cannot be read.',
+	}),
 	folder: text('The folder that holds the data.'),
+};
+
+const film: Readonly<Record<keyof DownloadFilm, JsonSchema>> = {
+	durationMs: integer('Milliseconds, as all times of a film.'),
+	exact: flag(
+		'By the index. Otherwise times are interpolated from bytes, and watchTo and stallAt are estimates.',
+	),
+	indexBytes: integer('Bytes of the index.'),
+	indexOffset: integer('Offset of the last part of the index.'),
+	tracks: listOf(
+		objectOf({
+			kind: {enum: ['video', 'audio']},
+			codec: orNull(text('Such as avc or aac.')),
+			language: orNull(text('ISO 639-2.')),
+			width: orNull(integer('Pixels.')),
+			height: orNull(integer('Pixels.')),
+		}),
+	),
+	playable: listOf(range, 'Stretches that play without another byte, sorted. Never an estimate.'),
+	position: integer('Time at the read position of the newest player; 0 without players.'),
+	watchTo: orNull(integer('End of the stretch from position on.')),
+	stallAt: orNull(
+		integer('Where playback from position stalls at the current speed; null if it plays through.'),
+	),
+	waitMs: orNull(integer('Milliseconds until it would play through; null while nothing arrives.')),
+	neededRate: integer('Bytes per second at which it would play through now.'),
 };
 
 const needs = {enum: [...remedies], description: 'Input of the user that would resolve the error.'};
@@ -205,6 +249,23 @@ const player: Readonly<Record<keyof Player, JsonSchema>> = {
 	ready: integer('Bytes on the disk right after the offset.'),
 	blocked: flag('It waits for bytes.'),
 	connected: flag('It has a request open.'),
+};
+
+const position: Readonly<Record<keyof Position, JsonSchema>> = {
+	ms: integer('From the start.'),
+	at: integer('When it was there.'),
+	watched: flag('Played to the end, or past 92 %.'),
+	exact: flag('Reported by a linked player or set by a client; else inferred from what a player reads.'),
+};
+
+const playback: Readonly<Record<keyof Playback, JsonSchema>> = {
+	player: text('Such as `mpv 0.38.0`; comes from outside.'),
+	durationMs: orNull(integer('Null while unknown.')),
+	paused: flag('It is paused.'),
+	speed: number('1 is normal.'),
+	offset: orNull(integer('The byte of the picture or sound; null without a film map.')),
+	stalled: flag('It waits for bytes.'),
+	stalls: integer('How often it has waited.'),
 };
 
 const segment: Readonly<Record<keyof OpenSegment, JsonSchema>> = {
@@ -239,8 +300,12 @@ const changes: Readonly<Record<keyof SnapshotChanges, JsonSchema>> = {
 
 const schemas = {
 	Download: objectOf(download),
+	Film: objectOf(film),
 	DownloadError: objectOf(downloadError, ['tries', 'maxTries', 'bytesAgree', 'status', 'needs']),
 	Player: objectOf(player),
+	Position: objectOf(position),
+	Playback: objectOf(playback),
+	PlayerSocket: objectOf({socket: text('A path, or the name of a pipe.')}),
 	Segment: objectOf(segment),
 	Verified: objectOf({...download, damaged: listOf(range, 'Ranges that differed; they are holes now.')}),
 	Snapshot: objectOf({...general, downloads: listOf({$ref: '#/components/schemas/Download'})}),
@@ -356,7 +421,7 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 	},
 	'/api/downloads/{id}/move-in-queue': {
 		post: {
-			summary: 'Move by one place in the queue',
+			summary: 'Move in the queue',
 			access: 'command',
 			body: moveRequest,
 			responses: {200: commanded('Download')},
@@ -368,6 +433,21 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 			access: 'command',
 			body: exportRequest,
 			responses: {200: commanded('Exported')},
+		},
+	},
+	'/api/downloads/{id}/link-player': {
+		post: {
+			summary: 'Get a socket for --input-ipc-server of an mpv that is about to start',
+			access: 'command',
+			responses: {200: commanded('PlayerSocket')},
+		},
+	},
+	'/api/downloads/{id}/player': {
+		post: {
+			summary: 'Seek or pause the linked player; 409 without one',
+			access: 'command',
+			body: playerCommand,
+			responses: {200: commanded('Download')},
 		},
 	},
 	'/api/settings': {
@@ -402,6 +482,9 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 		get: {
 			summary: 'All that can be played, as a playlist',
 			access: 'url',
+			parameters: [
+				{name: 'begun', in: 'query', description: 'Only those left in the middle.', schema: {type: 'string'}},
+			],
 			responses: {
 				200: {description: 'Extended M3U.', content: {'audio/x-mpegurl': {schema: {type: 'string'}}}},
 			},

@@ -19,6 +19,8 @@ export const blankDownload: Download = {
 	maxConnections: 4,
 	segments: [],
 	players: [],
+	position: null,
+	playback: null,
 	error: null,
 	lastError: null,
 	retryAt: null,
@@ -37,5 +39,7 @@ export const blankDownload: Download = {
 	exportProgress: null,
 	exportedTo: null,
 	exportWhenComplete: null,
+	film: null,
+	filmProblem: null,
 	folder: '/cache/0123',
 };

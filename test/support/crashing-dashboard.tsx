@@ -31,8 +31,9 @@ const end = await showDashboard(downstream, {
 	title: false,
 	mouse: false,
 	bell: false,
-	isAttached: false,
+	attachment: undefined,
 	keys: process.stdin,
+	continues: 'always',
 	play: async () => 'nothing',
 });
 process.exitCode = end === 'crash' ? 70 : 0;

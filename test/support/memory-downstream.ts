@@ -5,6 +5,8 @@ import type {
 	DownloadChange,
 	DownloadEngine,
 	ExportRequest,
+	PlayerCommand,
+	QueueMove,
 	Snapshot,
 } from '../../source/downstream.ts';
 import {blankDownload} from './blank-download.ts';
@@ -203,13 +205,22 @@ export class MemoryDownStream implements DownloadEngine {
 		return {damaged: []};
 	}
 
-	async moveInQueue(id: string, by: -1 | 1) {
+	async moveInQueue(id: string, by: QueueMove) {
 		this.#record('moveInQueue', id, by);
 	}
 
 	async setLimitRate(limitRate: number | null) {
 		this.#record('setLimitRate', limitRate);
 		this.change({limitRate});
+	}
+
+	async linkPlayer(id: string) {
+		this.#record('linkPlayer', id);
+		return {socket: '/run/player.sock'};
+	}
+
+	async controlPlayer(id: string, command: PlayerCommand) {
+		this.#record('controlPlayer', id, command);
 	}
 
 	async dispose() {}

@@ -5,9 +5,11 @@ import {
 	type AddRequest,
 	type Download,
 	type DownloadChange,
+	type PlayerCommand,
 	type DownloadId,
 	DownStreamError,
 	type ExportRequest,
+	type QueueMove,
 	type Snapshot,
 } from '../../source/downstream.ts';
 import type {StreamingEngine} from '../../source/proxy/server.ts';
@@ -191,6 +193,16 @@ export class MemoryEngine implements StreamingEngine {
 		return this.#find(id);
 	}
 
+	async linkPlayer(id: DownloadId): Promise<{socket: string}> {
+		this.#find(id);
+		return {socket: '/run/player.sock'};
+	}
+
+	async controlPlayer(id: DownloadId, command: PlayerCommand): Promise<void> {
+		this.commands.push({controlPlayer: id, ...command});
+		this.#find(id);
+	}
+
 	async acceptChange(id: DownloadId): Promise<void> {
 		this.commands.push({acceptChange: id});
 		this.#find(id);
@@ -207,7 +219,7 @@ export class MemoryEngine implements StreamingEngine {
 		return {damaged: [[0, 10]]};
 	}
 
-	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+	async moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {
 		this.commands.push({moveInQueue: id, by});
 		this.#find(id);
 	}

@@ -8,6 +8,7 @@ import xterm from '@xterm/headless';
 import {render, type Instance} from 'ink';
 import {Dashboard} from '../../source/dashboard/dashboard.tsx';
 import {themes} from '../../source/dashboard/theme.ts';
+import type {Attachment, Host} from '../../source/dashboard/ui-store.ts';
 import type {DownloadEngine} from '../../source/downstream.ts';
 
 type Size = {readonly columns: number; readonly rows: number};
@@ -15,7 +16,8 @@ type Size = {readonly columns: number; readonly rows: number};
 export type ScreenOptions = Size & {
 	readonly ascii?: boolean;
 	readonly clipboard?: 'copied' | 'sent' | 'none';
-	readonly isAttached?: boolean;
+	readonly attachment?: Attachment;
+	readonly continues?: Host['continues'];
 	readonly remoteHint?: string;
 };
 
@@ -47,7 +49,8 @@ export class Screen {
 	readonly #app: Instance;
 
 	constructor(t: TestContext, downstream: DownloadEngine, options: ScreenOptions) {
-		const {columns, rows, ascii = false, clipboard = 'copied', isAttached = false, remoteHint} = options;
+		const {columns, rows, ascii = false, clipboard = 'copied', attachment, remoteHint} = options;
+		const {continues = 'always'} = options;
 		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true, convertEol: true});
 		this.#emulator.loadAddon(new Unicode11Addon());
 		this.#emulator.unicode.activeVersion = '11';
@@ -71,15 +74,16 @@ export class Screen {
 				ascii={ascii}
 				theme={themes.plain}
 				exportDir="/home/user/Videos/"
-				isAttached={isAttached}
+				attachment={attachment}
 				host={{
 					remoteHint,
 					copy: async text => {
 						this.copied.push(text);
 						return clipboard;
 					},
-					play: async ({streamUrl}) => {
-						this.played.push(streamUrl);
+					continues,
+					play: async ({streamUrl}, startMs) => {
+						this.played.push(startMs === 0 ? streamUrl : `${streamUrl} at ${startMs}`);
 						return 'mpv';
 					},
 					openFolder: async path => {

@@ -1,5 +1,6 @@
 // The events between two snapshots, as lines of a log or as JSON objects.
 import {cleanText} from '../../text/clean-text.ts';
+import {filmWords, formatTime, playsThrough} from '../../text/film-words.ts';
 import {formatBytes, formatClock, formatDuration, formatPercent, formatSpeed} from '../../text/format.ts';
 import {substituteOf, secondsLeft} from '../../text/status-words.ts';
 import type {Download, DownloadId, Snapshot} from '../../downstream.ts';
@@ -10,7 +11,7 @@ import {Waits, type Wait} from './patience.ts';
 
 type Style = {readonly json: boolean};
 
-/** What was reported about a download so far. */
+/** Events of a download reported so far. */
 type Reported = {
 	/** Its number in the list at the last report. */
 	number: number;
@@ -19,13 +20,15 @@ type Reported = {
 	progressTenth: number;
 	players: Set<string>;
 	isDone: boolean;
+	film: boolean;
+	playsThrough: boolean;
 	readonly waits: Waits;
 };
 
 type Event = {readonly event: string; readonly text: string; readonly [field: string]: unknown};
 
 const progressMs = 30_000;
-/** A log reports errors at once; the silence of a server is no event. */
+/** A log reports errors immediately. A silent server is not an event. */
 const toldAtOnce = {error: 0, silence: Infinity};
 
 /** The first line: the proxy is ready. */
@@ -91,6 +94,8 @@ export class EventLines {
 			progressTenth: 0,
 			players: new Set<string>(),
 			isDone: false,
+			film: false,
+			playsThrough: false,
 			waits: new Waits(toldAtOnce),
 		};
 		const events = before ? [] : [addedEvent(download)];
@@ -98,13 +103,15 @@ export class EventLines {
 			events.push(infoEvent(download));
 		}
 
-		const arrived = download.players.filter(({id, connected}) => connected && !said.players.has(id));
+		// At first sight, players that have left are old news; later, a visit may begin and end between two snapshots.
+		const arrived = download.players.filter(({id, connected}) =>
+			before ? !said.players.has(id) : connected,
+		);
 		events.push(...arrived.map(player => playerEvent(download, player)));
-		// Forgets players that have left.
-		const seen = download.players.filter(player => arrived.includes(player) || said.players.has(player.id));
-		said.players = new Set(seen.map(({id}) => id));
+		said.players = new Set(download.players.map(({id}) => id));
 
 		events.push(
+			...filmEvents(said, download),
 			...doneEvents(said, download),
 			...statusEvents(before?.download, download),
 			...waitEvents(said.waits.next(download, now), download),
@@ -148,6 +155,36 @@ function playerEvent({size}: Download, {name, offset}: Download['players'][numbe
 		offset,
 		text: `player ${name} connected, reads at ${place}`,
 	};
+}
+
+/** The index is known; the film plays through from now on. Each is reported once, and only the first for a complete film. */
+function filmEvents(said: Reported, download: Download): Event[] {
+	const {film, completedAt} = download;
+	if (film === null) {
+		said.film = false;
+		said.playsThrough = false;
+		return [];
+	}
+
+	const events: Event[] = [];
+	if (!said.film) {
+		said.film = true;
+		const {durationMs, exact} = film;
+		events.push({event: 'film', durationMs, exact, text: `film  ${filmWords(film)}`});
+	}
+
+	if (!said.playsThrough && playsThrough(download)) {
+		said.playsThrough = true;
+		const {position} = film;
+		const from = position > 0 ? ` from ${formatTime(position)}` : '';
+		events.push(
+			...(completedAt === null
+				? [{event: 'plays-through', fromMs: position, text: `plays through${from} without a stall`}]
+				: []),
+		);
+	}
+
+	return events;
 }
 
 /** Reported once, even if it is exported at the same moment. */

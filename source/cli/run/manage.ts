@@ -2,6 +2,7 @@
 import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
 import type {CommandName} from '../commands.ts';
 import {cleanText, padText} from '../../text/clean-text.ts';
+import {watchWords} from '../../text/film-words.ts';
 import {formatPercent} from '../../text/format.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
 import {DownStreamError, type AddRequest, type Download, type DownloadEngine} from '../../downstream.ts';
@@ -20,7 +21,7 @@ export type CommandOutput = {
 	error(message: string): void;
 };
 
-/** Surroundings of a command: the command line and the REPL differ in these alone. */
+/** Environment of a command: the only difference between the command line and the REPL. */
 export type CommandContext = {
 	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'> &
 		Partial<Pick<Settings, 'overwrite' | 'keepBoth' | 'move' | 'all' | 'storageDir'>>;
@@ -54,7 +55,7 @@ export const manageCommands = {
 	resume: onEach((downstream, {id}) => downstream.resume(id)),
 	cancel: onEach((downstream, {id}) => downstream.cancel(id)),
 	remove: {
-		// Without undo: the command ends before anyone could ask for it.
+		// Without undo: the command ends before it could be used.
 		...onEach((downstream, {id}, {settings}) =>
 			downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
 		),
@@ -264,7 +265,7 @@ function urlOf(word: string): string | undefined {
 	return /^https?:\/\//i.test(word) && URL.canParse(word) ? withoutCredentials(word).url.href : undefined;
 }
 
-/** `isOffline`: nothing goes on, whatever its state is for an instance. */
+/** `isOffline`: nothing is in progress, whatever the recorded state. */
 function lineOf(download: Download, downloads: readonly Download[], isOffline = false): string {
 	const number = downloads.findIndex(({id}) => id === download.id) + 1;
 	const isStopped = isOffline && ['queued', 'asking', 'active', 'waiting'].includes(download.status);
@@ -275,6 +276,7 @@ function lineOf(download: Download, downloads: readonly Download[], isOffline = 
 		percentOf(download),
 		amount(download),
 		download.name,
+		watchWords(download) || undefined,
 		(download.error ?? (isStopped ? download.lastError : null))?.message,
 		substituteOf(download)?.words,
 	]);

@@ -3,6 +3,8 @@ import {DownStreamError, type Download, type DownloadId, type DownloadStatus} fr
 import {Logger} from '../../log.ts';
 import {Scheduler} from '../fetch/scheduler.ts';
 import type {TransferServices} from '../fetch/fetch-target.ts';
+import {Film} from '../film/film.ts';
+import {bytesAhead} from '../film/playable.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
@@ -14,6 +16,7 @@ import {DownloadState, type DownloadEffects} from './download-state.ts';
 import {cancelled, closing} from './errors.ts';
 import {exporting, type Export} from './exporting.ts';
 import {Failures} from './failures.ts';
+import {filmDownload} from './film-download.ts';
 import {Holes} from './holes.ts';
 import {LinkRenewal} from './link-renewal.ts';
 import {Mending} from './mending.ts';
@@ -26,6 +29,7 @@ import {statusOf} from './status.ts';
 import {Verification} from './verification.ts';
 import {VersionReset} from './version-reset.ts';
 import {downloadView, isPageForFile, queueRankOf} from './view.ts';
+import type {Watching} from './watching.ts';
 
 export class Transfer {
 	readonly #state: DownloadState;
@@ -40,6 +44,7 @@ export class Transfer {
 	readonly #patience: Patience;
 	readonly #reading: Reading;
 	readonly #failures: Failures;
+	readonly film: Film;
 	/** The last view showed facts that change over time. */
 	#viewChangesOverTime = false;
 
@@ -51,6 +56,7 @@ export class Transfer {
 	): Promise<Transfer> {
 		const transfer = new Transfer(recordFile, source, services, await openDataFile(recordFile));
 		await transfer.#recover();
+		transfer.film.look();
 		return transfer;
 	}
 
@@ -69,13 +75,15 @@ export class Transfer {
 			{
 				state,
 				received: (offset, bytes) => this.#received(offset, bytes),
-				identified: () => this.#checkpoints.runIfWhole(),
+				identified: () => {
+					this.#checkpoints.runIfWhole();
+					this.film.look();
+				},
 				disproved: range => {
 					state.file.forget([range]);
 					void this.#checkpoints.run();
 				},
 				failed: (error, silentSince) => this.#failures.handle(error, silentSince),
-				changed: () => state.changed(),
 			},
 			source,
 			services,
@@ -103,6 +111,13 @@ export class Transfer {
 		this.#patience = patience;
 		this.#reading = new Reading(state, {scheduler, verification, mending, links, pages, patience});
 		this.#failures = new Failures(state, {scheduler, mending, links, versions, pages, patience});
+		this.film = new Film(filmDownload(state, scheduler), services.film);
+		state.watching.map = () => this.film.map;
+		const {readAhead, readAheadMs} = services;
+		if (readAheadMs !== undefined) {
+			state.readAhead = offset =>
+				this.film.map ? bytesAhead(this.film.map, offset, readAheadMs) : readAhead;
+		}
 	}
 
 	async #recover(): Promise<void> {
@@ -124,6 +139,11 @@ export class Transfer {
 
 	get queueRank(): number {
 		return queueRankOf(this.#state.record);
+	}
+
+	/** Who plays it, and where it was left. */
+	get watching(): Watching {
+		return this.#state.watching;
 	}
 
 	/** The cached ranges. */
@@ -176,6 +196,7 @@ export class Transfer {
 	/** Gives or takes the place in the queue. */
 	setBackgroundAllowed(allowed: boolean): void {
 		this.#scheduler.setBackgroundAllowed(allowed);
+		this.film.look();
 	}
 
 	get status(): DownloadStatus {
@@ -339,6 +360,7 @@ export class Transfer {
 		this.#state.readers.reject(closing());
 		await Promise.allSettled([this.#scheduler.stop(), this.#verification.ended()]);
 		await this.#checkpoints.run();
+		await this.#state.watching.end();
 		await this.#state.file.retire();
 		await this.#scheduler.dispose();
 	}
@@ -352,6 +374,7 @@ export class Transfer {
 		this.#state.close(closing());
 		this.#patience.stop();
 		this.#verification.abort(closing());
+		this.film.close();
 	}
 
 	/** A fact outside the download that the view shows has changed. */
@@ -367,7 +390,7 @@ export class Transfer {
 		}
 
 		this.#viewChangesOverTime = changesOverTime;
-		this.#state.view = downloadView(this.#state, this.#scheduler, now);
+		this.#state.view = downloadView(this.#state, this.#scheduler, this.film, now);
 		return this.#state.view;
 	}
 
@@ -375,6 +398,7 @@ export class Transfer {
 		this.#state.services.queueChanged();
 		this.#scheduler.wake();
 		this.#checkpoints.runIfWhole();
+		this.film.look();
 	}
 
 	#received(offset: number, bytes: Uint8Array): void {
@@ -387,6 +411,7 @@ export class Transfer {
 
 		meter.add(bytes.length, Date.now());
 		readers.wake(offset, bytes);
+		this.film.look();
 		this.#state.changed();
 		if (!this.#state.isClosed) {
 			this.#checkpoints.schedule();

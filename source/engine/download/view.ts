@@ -1,19 +1,23 @@
 // A download as the snapshot shows it, computed from its state.
 import type {Download} from '../../downstream.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
+import type {Film} from '../film/film.ts';
 import {fileName, isPage, namesNoPage} from '../origin/file-info.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {DownloadState} from './download-state.ts';
 import {statusOf} from './status.ts';
 
 /** `now`: milliseconds since the epoch. */
-export function downloadView(state: DownloadState, scheduler: Scheduler, now: number): Download {
-	const {file, meter, readers, recordFile, retries, services} = state;
+export function downloadView(state: DownloadState, scheduler: Scheduler, film: Film, now: number): Download {
+	const {file, meter, readers, recordFile, retries, services, watching} = state;
 	const {folder, record} = recordFile;
 	const {segments} = scheduler;
 	const {present, size} = file;
 	const name = nameOf(record);
 	const status = statusOf(state, scheduler);
+	const players = readers.players(now);
+	const playback = watching.shown;
+	const longRate = meter.rate(20_000, now);
 	return {
 		id: record.id,
 		url: record.url,
@@ -26,7 +30,7 @@ export function downloadView(state: DownloadState, scheduler: Scheduler, now: nu
 		present: present.size,
 		ranges: Array.from(present, ({start, end}) => [start, end] as const),
 		bytesPerSecond: Math.round(meter.rate(3000, now)),
-		bytesPerSecondLong: Math.round(meter.rate(20_000, now)),
+		bytesPerSecondLong: Math.round(longRate),
 		connections: segments.size,
 		maxConnections: scheduler.maxConnections,
 		hostCeiling: status === 'queued' ? scheduler.hostCeiling : null,
@@ -36,7 +40,7 @@ export function downloadView(state: DownloadState, scheduler: Scheduler, now: nu
 			end: segment.end === Infinity ? null : segment.end,
 			for: segment.for,
 		})),
-		players: readers.players(now).map(player => ({
+		players: players.map(player => ({
 			id: player.id,
 			name: player.name,
 			offset: player.offset,
@@ -44,6 +48,8 @@ export function downloadView(state: DownloadState, scheduler: Scheduler, now: nu
 			blocked: player.blockedRequests > 0,
 			connected: player.openRequests > 0,
 		})),
+		position: watching.position,
+		playback,
 		error: retries.blockingError ?? null,
 		lastError: retries.lastError ?? null,
 		retryAt: retries.retryAt ?? null,
@@ -62,6 +68,8 @@ export function downloadView(state: DownloadState, scheduler: Scheduler, now: nu
 		exportProgress: state.exportProgress,
 		exportedTo: record.exportedTo ?? null,
 		exportWhenComplete: record.exportWhenComplete?.path ?? null,
+		film: film.view(playback?.offset ?? players.at(-1)?.offset, longRate),
+		filmProblem: film.problem,
 		folder,
 	};
 }

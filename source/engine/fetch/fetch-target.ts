@@ -1,4 +1,4 @@
-// The interfaces between the scheduler, the download that it fetches and the services that all downloads share.
+// The interfaces between the scheduler, its download, and the services that all downloads share.
 import type {DownloadId} from '../../downstream.ts';
 import type {BlockPool} from '../memory/block-pool.ts';
 import type {DataSource} from '../origin/data-source.ts';
@@ -28,6 +28,10 @@ export type TransferServices = {
 	readonly responseTimeout: number;
 	/** Maximum bytes to keep ready ahead of a reader. */
 	readonly readAhead: number;
+	/** The same in milliseconds of a film, where its index is known. */
+	readonly readAheadMs: number | undefined;
+	/** Read the index of films. */
+	readonly film: boolean;
 	streamUrl(id: DownloadId, name: string): string;
 	/** Fetches another link for a download whose link has expired; undefined where nothing supplies links. */
 	newLink(record: DownloadRecord): NewLink | undefined;
@@ -37,7 +41,7 @@ export type TransferServices = {
 	queueChanged(): void;
 };
 
-/** Facts of the download that the scheduler reads. */
+/** The state of the download, as far as the scheduler uses it. */
 export type FetchState = {
 	readonly recordFile: RecordFile;
 	readonly readers: Readers;
@@ -45,21 +49,25 @@ export type FetchState = {
 	readonly meter: SpeedMeter;
 	/** Replaced when the download is moved or starts over: read it anew after each wait. */
 	readonly file: SparseFile;
+	/** Maximum bytes to keep ready ahead of a reader at the offset. */
+	readonly readAhead: (offset: number) => number;
+	/** Missing bytes of a film's index. */
+	readonly wantedIndex: Range | undefined;
 	/** Aborted when the download closes. */
 	readonly ending: AbortSignal;
+	/** A fact that the snapshot shows has changed. */
+	changed(): void;
 };
 
-/** The download that is fetched. */
+/** The download that is fetched, and its reactions. */
 export type FetchTarget = {
 	readonly state: FetchState;
 	/** The bytes are in the file. */
 	received(offset: number, bytes: Uint8Array): void;
 	/** The name, type or size became known, or the version of the stored bytes was proven. */
 	identified(): void;
-	/** The bytes contradict, or have yet to match, the cached bytes after them: they become a hole. */
+	/** The bytes contradict the cached bytes after them, or were never compared with them: they become a hole. */
 	disproved(range: Range): void;
 	/** `silentSince`: start of the request or time of the last byte, in milliseconds since the epoch. */
 	failed(error: unknown, silentSince: number): void;
-	/** A fact that the snapshot shows has changed. */
-	changed(): void;
 };

@@ -1,4 +1,5 @@
-// The next range to fetch: bytes that block players, then their read-ahead, then the holes of the background. Pure.
+// The next range to fetch: bytes that block players, then the index of a film, then the players' read-ahead, then the holes
+// of the background. Pure.
 import type {PresentSet, Range} from '../store/range-set.ts';
 
 /** The bytes that a running connection has yet to bring. */
@@ -25,6 +26,8 @@ export type SegmentPlan = Range & {
 	readonly for: 'player' | 'fill';
 	/** A player waits for its first byte: it may take a connection away from another segment. */
 	readonly urgent: boolean;
+	/** It may have a connection besides those that bring the bytes fastest. */
+	readonly isIndex?: true;
 };
 
 export type PlanState = {
@@ -36,6 +39,8 @@ export type PlanState = {
 	readonly claimed: readonly Claim[];
 	/** In the order of service. */
 	readonly wanted: readonly Demand[];
+	/** Missing bytes of a film's index. */
+	readonly index: Range | undefined;
 	/** Whether to complete the file. */
 	readonly background: boolean;
 	/** Offset of the newest reader: the background continues from there, and fetches the bytes before it last. */
@@ -80,6 +85,7 @@ export function nextSegment(situation: PlanState): SegmentPlan | undefined {
 
 	return (
 		forBlocked(situation) ??
+		forIndex(situation) ??
 		forReadAhead(situation) ??
 		(background ? (forBackground(situation) ?? bySplitting(situation)) : undefined)
 	);
@@ -108,6 +114,11 @@ function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | 
 	}
 
 	return undefined;
+}
+
+function forIndex({present, claimed, index}: PlanState): SegmentPlan | undefined {
+	const [hole] = index ? unclaimed(present, index, claimed) : [];
+	return hole && {...hole, for: 'fill', urgent: false, isIndex: true};
 }
 
 function forReadAhead({present, size, claimed, wanted, background}: PlanState): SegmentPlan | undefined {

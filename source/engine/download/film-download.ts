@@ -1,0 +1,29 @@
+// A download as the reader of its film map sees it.
+import type {Scheduler} from '../fetch/scheduler.ts';
+import type {FilmDownload} from '../film/film.ts';
+import type {DownloadState} from './download-state.ts';
+import {typeOf} from './view.ts';
+
+export function filmDownload(state: DownloadState, scheduler: Scheduler): FilmDownload {
+	const {record, recordFile} = state;
+	return {
+		id: record.id,
+		folder: recordFile.folder,
+		facts: () => ({
+			version: state.version,
+			startedOver: state.record.startedOver ?? 0,
+			file: state.file,
+			type: typeOf(state.record),
+			mayFetch: scheduler.fetchesInBackground,
+			isPlaying: state.readers.size > 0,
+			mayWrite: !recordFile.refusal && !state.isClosed,
+		}),
+		want(range) {
+			if (state.wantedIndex !== range) {
+				state.wantedIndex = range;
+				scheduler.wake();
+			}
+		},
+		changed: () => state.changed(),
+	};
+}

@@ -1,0 +1,249 @@
+// The film of one download: reads the map as soon as its bytes are there, stores it, and tells what can be watched.
+import {readFile} from 'node:fs/promises';
+import path from 'node:path';
+import {type DownloadFilm, type FilmProblem} from '../../downstream.ts';
+import {Logger} from '../../log.ts';
+import {writeDurably} from '../store/durable-file.ts';
+import type {Range} from '../store/range-set.ts';
+import type {SparseFile} from '../store/sparse-file.ts';
+import {decodeMap, encodeMap, maxMapBytes, type FilmMap} from './film-map.ts';
+import {filmView} from './film-view.ts';
+import {readInThread} from './film-thread.ts';
+import {inTurn} from './in-turn.ts';
+import {NoFilm} from './no-film.ts';
+import {looksLikeFilm, signatureBytes} from './signature.ts';
+
+const fileName = 'film.json';
+/** Bytes. A smaller file arrives before a request for its index pays. */
+const smallestFetched = 4 * 1024 * 1024;
+/** Bytes of one request for the index. */
+const requestBytes = 256 * 1024;
+/** Requests for one index, and bytes: more while a player reads. */
+const limits = {requests: 64, bytes: 8 * 1024 * 1024, bytesForPlayer: 64 * 1024 * 1024};
+
+export type FilmFacts = {
+	/** Incremented with each version of the bytes: in this run, and since the download was added. */
+	readonly version: number;
+	readonly startedOver: number;
+	readonly file: SparseFile;
+	readonly type: string;
+	/** The background may fetch ranges. */
+	readonly mayFetch: boolean;
+	readonly isPlaying: boolean;
+	readonly mayWrite: boolean;
+};
+
+export type FilmDownload = {
+	readonly id: string;
+	readonly folder: string;
+	/** Read again after each wait. */
+	facts(): FilmFacts;
+	/** Requests these bytes before all background work, or none. */
+	want(range: Range | undefined): void;
+	changed(): void;
+};
+
+/** The index goes on here, in bytes that are not present. */
+class Missing extends Error {
+	readonly range: Range;
+
+	constructor(range: Range) {
+		super('The index is not present');
+		this.range = range;
+	}
+}
+
+export class Film {
+	readonly #download: FilmDownload;
+	/** False with films turned off. */
+	readonly #isOn: boolean;
+	#version: number | undefined;
+	#map: FilmMap | undefined;
+	#problem: FilmProblem | undefined;
+	/** Nothing more is read of this version. */
+	#isSettled = false;
+	/** Each version tries its stored map once. */
+	#hasLoaded = false;
+	/** The next reading waits for these bytes. */
+	#missing: Range | undefined;
+	/** Of this version. */
+	#requests = 0;
+	#requestedBytes = 0;
+	#reading: AbortController | undefined;
+	#isClosed = false;
+
+	constructor(download: FilmDownload, isOn: boolean) {
+		this.#download = download;
+		this.#isOn = isOn;
+	}
+
+	/** Undefined while unknown. */
+	get map(): FilmMap | undefined {
+		return this.#map && this.#version === this.#download.facts().version ? this.#map : undefined;
+	}
+
+	get problem(): FilmProblem | null {
+		const {version, isPlaying} = this.#download.facts();
+		if (this.#version !== version || this.#map) {
+			return null;
+		}
+
+		return this.#problem ?? (this.#missing && this.#isTooLarge(isPlaying) ? 'too-large' : null);
+	}
+
+	/** Call when bytes have arrived, or when facts have changed: it reads, or wants, the next part. Never throws. */
+	look(): void {
+		if (!this.#isOn || this.#isClosed) {
+			return;
+		}
+
+		const {version, file, type} = this.#download.facts();
+		if (version !== this.#version) {
+			this.#reset(version);
+		}
+
+		if (this.#isSettled || this.#reading || file.size === Infinity || file.present.size === 0) {
+			return;
+		}
+
+		if (!mayBeFilm(type)) {
+			return;
+		}
+
+		if (this.#missing && !file.present.covers(this.#missing)) {
+			this.#want(this.#missing);
+			return;
+		}
+
+		this.#want(undefined);
+		void this.#run();
+	}
+
+	close(): void {
+		this.#isClosed = true;
+		this.#reading?.abort(new Error('The download closes'));
+	}
+
+	/** `offset`: the next byte of the newest player. `bytesPerSecond`: 0 while nothing arrives. */
+	view(offset: number | undefined, bytesPerSecond: number): DownloadFilm | null {
+		const {map} = this;
+		return map ? filmView(map, this.#download.facts().file, offset, bytesPerSecond) : null;
+	}
+
+	#reset(version: number): void {
+		this.#reading?.abort(new Error('The file is fetched anew'));
+		this.#reading = undefined;
+		this.#version = version;
+		this.#map = undefined;
+		this.#problem = undefined;
+		this.#isSettled = false;
+		this.#hasLoaded = false;
+		this.#missing = undefined;
+		this.#requests = 0;
+		this.#requestedBytes = 0;
+		this.#want(undefined);
+	}
+
+	#want(range: Range | undefined): void {
+		const {file, mayFetch, isPlaying} = this.#download.facts();
+		const isWorth = range && mayFetch && file.size >= smallestFetched && !this.#isTooLarge(isPlaying);
+		this.#download.want(isWorth ? range : undefined);
+	}
+
+	#isTooLarge(isPlaying: boolean): boolean {
+		const bytes = isPlaying ? limits.bytesForPlayer : limits.bytes;
+		return this.#requests > limits.requests || this.#requestedBytes > bytes;
+	}
+
+	async #run(): Promise<void> {
+		const reading = new AbortController();
+		this.#reading = reading;
+		const {id} = this.#download;
+		try {
+			const map = await inTurn(() => this.#read(reading.signal));
+			reading.signal.throwIfAborted();
+			this.#map = map;
+			this.#isSettled = true;
+		} catch (error) {
+			if (reading.signal.aborted) {
+				return;
+			}
+
+			if (error instanceof Missing) {
+				this.#lacks(error.range);
+			} else {
+				// An error of the disk concerns the download; an error of the parser does not go away.
+				this.#isSettled = true;
+				this.#problem = error instanceof NoFilm ? error.problem : undefined;
+				Logger.info(`${id}: no film map: ${error instanceof Error ? error.message : String(error)}`);
+			}
+		} finally {
+			if (this.#reading === reading) {
+				this.#reading = undefined;
+				this.#download.changed();
+				this.look();
+			}
+		}
+	}
+
+	/** Parsers read in small pieces: one request brings several of them. What ends a file after its index belongs to it. */
+	#lacks({start, end}: Range): void {
+		const {file, mayFetch} = this.#download.facts();
+		const isTail = start > file.size / 2 && file.size - start <= limits.bytes;
+		this.#missing = {
+			start,
+			end: isTail ? file.size : Math.min(file.size, Math.max(end, start + requestBytes)),
+		};
+		if (mayFetch) {
+			this.#requests++;
+			this.#requestedBytes += this.#missing.end - start;
+		}
+	}
+
+	/** Resolves with undefined for a file that is no film. */
+	async #read(signal: AbortSignal): Promise<FilmMap | undefined> {
+		signal.throwIfAborted();
+		const {startedOver, file} = this.#download.facts();
+		const {size} = file;
+		const stored = path.join(this.#download.folder, fileName);
+		if (!this.#hasLoaded) {
+			this.#hasLoaded = true;
+			const text = await readFile(stored, 'utf8').catch(() => '');
+			const known = text.length <= maxMapBytes ? decodeMap(text, startedOver, size) : undefined;
+			if (known) {
+				return known;
+			}
+		}
+
+		if (!looksLikeFilm(await this.#bytes(0, Math.min(size, signatureBytes), 0))) {
+			return undefined;
+		}
+
+		const map = await readInThread(size, (start, end, wish) => this.#bytes(start, end, wish), signal);
+		if (this.#download.facts().mayWrite && !signal.aborted) {
+			// Without it, the index is read again after a restart.
+			await writeDurably(stored, encodeMap(map, startedOver, size)).catch(() => undefined);
+		}
+
+		return map;
+	}
+
+	/** Rejects with `Missing` unless all bytes up to `end` are present. */
+	async #bytes(start: number, end: number, wish: number): Promise<Uint8Array> {
+		const {file} = this.#download.facts();
+		const runEnd = file.present.runEnd(start);
+		if (runEnd >= end) {
+			const into = new Uint8Array(Math.max(end, Math.min(wish, runEnd)) - start);
+			const length = await file.read(start, into);
+			if (length >= end - start) {
+				return into.subarray(0, length);
+			}
+		}
+
+		throw new Missing({start: Math.max(start, file.present.runEnd(start)), end});
+	}
+}
+
+function mayBeFilm(type: string): boolean {
+	return /^(?:video|audio)\/|^application\/(?:ogg|octet-stream|mp4|x-matroska)\b/.test(type);
+}

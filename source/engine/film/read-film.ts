@@ -1,0 +1,364 @@
+// Reads the film map out of a file's index. The only file that imports mediabunny.
+import {
+	ADTS,
+	CustomSource,
+	EncodedPacketSink,
+	FLAC,
+	Input,
+	MATROSKA,
+	MP3,
+	MP4,
+	MPEG_TS,
+	OGG,
+	QTFF,
+	WAVE,
+	UnsupportedInputFormatError,
+	WEBM,
+	type EncodedPacket,
+	type InputFormat,
+	type InputTrack,
+} from 'mediabunny';
+import {RangeSet, type Range} from '../store/range-set.ts';
+import {linearMap, type FilmMap, type FilmTrack} from './film-map.ts';
+import type {ReadBytes} from './film-thread.ts';
+import {NoFilm} from './no-film.ts';
+import {programClock} from './program-clock.ts';
+
+/** Bytes and reads of one reading. */
+const limits = {bytes: 64 * 1024 * 1024, reads: 64};
+/** What players read at the start of a file before they seek in it. */
+const openingBytes = 128 * 1024;
+/** The bytes of one request, for the many small reads of a parser. */
+const chunkBytes = 64 * 1024;
+const maxPoints = 512;
+const maxTracks = 8;
+/** Milliseconds: how exactly the time of a point is found where the index does not give it. */
+const precisionMs = 250;
+/** Milliseconds by which the bytes of further tracks begin earlier: decoders need the sound before a key frame. */
+const preRollMs = 250;
+
+/** A read past the index: its place is that of a packet. */
+class Refused extends Error {
+	readonly start: number;
+	readonly end: number;
+
+	constructor(start: number, end: number) {
+		super('The packet is not read');
+		this.start = start;
+		this.end = end;
+	}
+}
+
+/** Serves the parser until `refuse` is called; from then on it only serves what has been read before. */
+class IndexSource extends CustomSource {
+	readonly #size: number;
+	readonly #read: ReadBytes;
+	readonly #chunks: Array<{start: number; bytes: Uint8Array}> = [];
+	readonly index = new RangeSet();
+	#bytes = 0;
+	#reads = 0;
+	#refuses = false;
+	/** Reads wait for each other: a later one may need the same chunk. */
+	#turn: Promise<unknown> = Promise.resolve();
+
+	constructor(size: number, read: ReadBytes) {
+		super({getSize: () => size, read: (start, end) => this.bytesAt(start, end)});
+		this.#size = size;
+		this.#read = read;
+	}
+
+	refuse(): void {
+		this.#refuses = true;
+	}
+
+	/** Replaces that of `Source`, whose reads are merged: a merged read does not tell the place of a packet. */
+	_getFileSize(): number {
+		return this.#size;
+	}
+
+	/** As `_getFileSize`. */
+	async _read(
+		start: number,
+		end: number,
+	): Promise<{bytes: Uint8Array<ArrayBuffer>; view: DataView; offset: number}> {
+		if (!(start >= 0 && start < end && end <= this.#size)) {
+			throw new NoFilm('past-end', 'a packet lies past the end of the file');
+		}
+
+		if (this.#refuses && !this.index.covers({start, end})) {
+			throw new Refused(start, end);
+		}
+
+		this.index.add({start, end});
+		const bytes = new Uint8Array(await this.bytesAt(start, end));
+		return {bytes, view: new DataView(bytes.buffer), offset: start};
+	}
+
+	bytesAt(start: number, end: number): Promise<Uint8Array> {
+		const turn = this.#turn.then(() => this.#chunkAt(start, end));
+		this.#turn = turn.catch(() => undefined);
+		return turn;
+	}
+
+	async #chunkAt(start: number, end: number): Promise<Uint8Array> {
+		let chunk = this.#chunks.find(each => each.start <= start && end <= each.start + each.bytes.length);
+		if (!chunk) {
+			if (++this.#reads > limits.reads || this.#bytes + (end - start) > limits.bytes) {
+				throw new NoFilm('too-large', 'it is too large');
+			}
+
+			const wish = Math.min(this.#size, Math.max(end, start + chunkBytes));
+			chunk = {start, bytes: await this.#read(start, end, wish)};
+			this.#bytes += chunk.bytes.length;
+			this.#chunks.push(chunk);
+		}
+
+		return chunk.bytes.subarray(start - chunk.start, end - chunk.start);
+	}
+}
+
+/** Rejects with `NoFilm`, the error of `read`, or that of the parser. Reads nothing past the index. */
+export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> {
+	const source = new IndexSource(size, read);
+	const formats: InputFormat[] = [MP4, QTFF, MATROSKA, WEBM, WAVE, OGG, FLAC, MP3, ADTS, MPEG_TS];
+	const input = new Input({source, formats});
+	try {
+		const format = await formatOf(input);
+		const all = await input.getTracks();
+		const tracks = all.filter(track => track.type === 'video' || track.type === 'audio').slice(0, maxTracks);
+		const described = await Promise.all(tracks.map(track => describe(track)));
+		const main =
+			tracks[
+				Math.max(
+					0,
+					described.findIndex(({kind}) => kind === 'video'),
+				)
+			];
+		if (!main) {
+			throw new NoFilm('no-tracks', 'it has no video and no audio');
+		}
+
+		// The last fragment tells the duration, but is no part of the index.
+		const fragmentIndex = format === MP4 || format === QTFF ? [...source.index] : undefined;
+		const durationMs = Math.floor((await durationOf(input, format, main, source, size)) * 1000);
+		if (!(durationMs > 0) || !Number.isSafeInteger(durationMs)) {
+			throw new NoFilm('no-duration', 'it does not state the duration');
+		}
+
+		source.refuse();
+		const index = joined(fragmentIndex ?? [...source.index], size);
+		const hasIndex = [MP4, QTFF, MATROSKA, WEBM, WAVE].includes(format);
+		const points = hasIndex ? await pointsOf(tracks, main, durationMs, size) : undefined;
+		if (points) {
+			const map = {durationMs, exact: true, times: points.times, index};
+			return {...map, tracks: described.map((track, at) => ({...track, offsets: points.offsets[at]!}))};
+		}
+
+		const start = (await placeOf(async () => new EncodedPacketSink(main).getFirstPacket()))?.start ?? 0;
+		return linearMap({durationMs, exact: false, index}, described, {start, end: size});
+	} finally {
+		input.dispose();
+	}
+}
+
+async function formatOf(input: Input): Promise<InputFormat> {
+	try {
+		return await input.getFormat();
+	} catch (error) {
+		throw error instanceof UnsupportedInputFormatError ? new NoFilm(undefined, error.message) : error;
+	}
+}
+
+async function describe(track: InputTrack): Promise<Omit<FilmTrack, 'offsets'>> {
+	const language = await track.getLanguageCode();
+	const codec = (await track.getCodec()) ?? null;
+	const picture = track.isVideoTrack() ? track : undefined;
+	return {
+		kind: picture ? 'video' : 'audio',
+		codec,
+		language: language === 'und' ? null : language,
+		width: (await picture?.getDisplayWidth()) ?? null,
+		height: (await picture?.getDisplayHeight()) ?? null,
+	};
+}
+
+/** Seconds. */
+async function durationOf(
+	input: Input,
+	format: InputFormat,
+	main: InputTrack,
+	source: IndexSource,
+	size: number,
+): Promise<number> {
+	const told = await input.getDurationFromMetadata();
+	if (told !== null) {
+		return told;
+	}
+
+	if (format === MPEG_TS) {
+		const part = Math.min(size, 4 * chunkBytes);
+		return programClock(await source.bytesAt(0, part), await source.bytesAt(size - part, size));
+	}
+
+	if (format === ADTS) {
+		return durationByRate(main, size);
+	}
+
+	if (format === MATROSKA || format === WEBM) {
+		throw new NoFilm('no-duration', 'it does not state the duration');
+	}
+
+	return main.computeDuration();
+}
+
+/** Of sound without an index, by the first packets. */
+async function durationByRate(track: InputTrack, size: number): Promise<number> {
+	const sink = new EncodedPacketSink(track);
+	let packet = await sink.getFirstPacket();
+	let bytes = 0;
+	let seconds = 0;
+	for (let count = 0; packet && count < 100; count++) {
+		bytes += packet.byteLength;
+		seconds += packet.duration;
+		packet = await sink.getNextPacket(packet);
+	}
+
+	return (seconds * size) / bytes;
+}
+
+type Points = {readonly times: number[]; readonly offsets: number[][]};
+
+/** Undefined if the index does not tell the places of packets. */
+async function pointsOf(
+	tracks: readonly InputTrack[],
+	main: InputTrack,
+	durationMs: number,
+	size: number,
+): Promise<Points | undefined> {
+	const keys = await keyTimes(main, durationMs);
+	if (!keys || keys.length < 2) {
+		return undefined;
+	}
+
+	// Where one place holds the packets of all tracks, that of the main track is the one to start at.
+	const isShared = !keys[0]!.isPacket;
+	const offsets: number[][] = [];
+	for (const track of tracks) {
+		const [shared] = offsets;
+		if (isShared && shared) {
+			offsets.push(shared);
+			continue;
+		}
+
+		const sink = new EncodedPacketSink(track);
+		const places: number[] = [];
+		for (const {ms, start} of keys) {
+			const isMain = isShared || track === main;
+			const before = Math.max(0, ms - preRollMs) / 1000;
+			places.push(isMain ? start : ((await placeOf(async () => sink.getPacket(before)))?.start ?? start));
+		}
+
+		places.push(size);
+		if (places.some((place, at) => at > 0 && place < places[at - 1]!)) {
+			return undefined;
+		}
+
+		offsets.push(places);
+	}
+
+	return {times: [0, ...keys.slice(1).map(({ms}) => ms), durationMs], offsets};
+}
+
+type Key = {readonly ms: number; readonly start: number; readonly isPacket: boolean};
+
+/** At most `maxPoints` key frames, evenly spread. */
+async function keyTimes(track: InputTrack, durationMs: number): Promise<Key[] | undefined> {
+	const sink = new EncodedPacketSink(track);
+	const keyAt = async (ms: number) =>
+		placeOf(async () => (await sink.getKeyPacket(ms / 1000)) ?? sink.getFirstKeyPacket());
+	const keys: Key[] = [];
+	for (let step = 0; step < maxPoints; step++) {
+		const ms = Math.floor((durationMs * step) / maxPoints);
+		const place = await keyAt(ms);
+		const previous = keys.at(-1);
+		if (!place) {
+			return undefined;
+		}
+
+		if (previous && place.start <= previous.start) {
+			continue;
+		}
+
+		const time = await timeOf(sink, ms);
+		const found = time ?? (await firstTimeOf(place.start, previous?.ms ?? 0, ms, keyAt));
+		if (!previous || (found > previous.ms && found < durationMs)) {
+			keys.push({ms: found, start: place.start, isPacket: time !== undefined});
+		}
+	}
+
+	return keys;
+}
+
+/** Milliseconds of the key frame at or before `ms`, rounded up; undefined if only its bytes tell. */
+async function timeOf(sink: EncodedPacketSink, ms: number): Promise<number | undefined> {
+	try {
+		const packet = await sink.getKeyPacket(ms / 1000, {metadataOnly: true});
+		return packet ? Math.max(0, Math.ceil(packet.timestamp * 1000)) : 0;
+	} catch (error) {
+		if (error instanceof Refused) {
+			return undefined;
+		}
+
+		throw error;
+	}
+}
+
+/** The first time in `(from, to]` whose key frame lies at `start`, to `precisionMs`. */
+async function firstTimeOf(
+	start: number,
+	from: number,
+	to: number,
+	keyAt: (ms: number) => Promise<Refused | undefined>,
+): Promise<number> {
+	let before = from;
+	let after = to;
+	while (after - before > precisionMs) {
+		const middle = Math.floor((before + after) / 2);
+		if ((await keyAt(middle))?.start === start) {
+			after = middle;
+		} else {
+			before = middle;
+		}
+	}
+
+	return after;
+}
+
+/** Where the packet lies that `find` wants to read; undefined if there is none. */
+async function placeOf(find: () => Promise<EncodedPacket | null>): Promise<Refused | undefined> {
+	try {
+		await find();
+		return undefined;
+	} catch (error) {
+		if (error instanceof Refused) {
+			return error;
+		}
+
+		throw error;
+	}
+}
+
+/**
+ * The index as players read it: with the start of the file and the small gaps that a parser skips, and with all bytes
+ * after the part of it that lies at the end of the file.
+ */
+function joined(index: readonly Range[], size: number): Range[] {
+	const ranges = new RangeSet([{start: 0, end: Math.min(size, openingBytes)}]);
+	let last = 0;
+	for (const {start, end} of index) {
+		ranges.add({start: start - last <= chunkBytes ? last : start, end: start > size / 2 ? size : end});
+		last = end;
+	}
+
+	return [...ranges];
+}

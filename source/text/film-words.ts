@@ -1,0 +1,152 @@
+// A film in words: its length and the times that can be watched.
+import type {Download, DownloadFilm, FilmProblem} from '../downstream.ts';
+import {formatDuration, formatSpeed} from './format.ts';
+
+/** `0:41`, `4:52`, `1:02:10`: rounded down. */
+export function formatTime(ms: number): string {
+	const seconds = Math.floor(ms / 1000);
+	const pad = (value: number) => String(value).padStart(2, '0');
+	const [hours, minutes] = [Math.floor(seconds / 3600), Math.floor(seconds / 60) % 60];
+	return hours > 0 ? `${hours}:${pad(minutes)}:${pad(seconds % 60)}` : `${minutes}:${pad(seconds % 60)}`;
+}
+
+/** A short span of time: `45s`, `4m`, `1h 12m`. */
+function roughly(ms: number): string {
+	return ms < 60_000
+		? formatDuration(ms / 1000)
+		: formatDuration(Math.floor(ms / 60_000) * 60).replace('00s', '');
+}
+
+/** Playback from the position would stall now, while bytes arrive. */
+export function willStall({film, status}: Pick<Download, 'film' | 'status'>): boolean {
+	return film !== null && status === 'active' && film.stallAt !== null && film.waitMs !== null;
+}
+
+/** At the current speed, playback from the position on never stalls. */
+export function playsThrough({film}: Pick<Download, 'film'>): boolean {
+	return film !== null && film.stallAt === null;
+}
+
+/** `to 1:02:10 of 1:35:02`, `stalls in 4m · wait 3m20s`, `all of 1:27:40`; `~` marks an estimate. Empty without a film. */
+export function watchWords(
+	download: Pick<Download, 'film' | 'status' | 'completedAt'>,
+	ascii = false,
+): string {
+	const {film, completedAt} = download;
+	if (film === null) {
+		return '';
+	}
+
+	const {durationMs, exact, position, watchTo, stallAt, waitMs} = film;
+	const about = exact || completedAt !== null ? '' : '~';
+	if (willStall(download)) {
+		const wait = `wait ${about}${formatDuration(waitMs! / 1000)}`;
+		return stallAt! > position
+			? `stalls in ${about}${roughly(stallAt! - position)} ${ascii ? '-' : '·'} ${wait}`
+			: wait;
+	}
+
+	if (watchTo === null) {
+		return `none of ${formatTime(durationMs)}`;
+	}
+
+	return isWhole(film)
+		? `all of ${formatTime(durationMs)}`
+		: `to ${about}${formatTime(watchTo)} of ${formatTime(durationMs)}`;
+}
+
+/** `→1:02:10` or `all`, for a narrow column. */
+export function shortWatchWords(
+	{film, completedAt}: Pick<Download, 'film' | 'completedAt'>,
+	ascii = false,
+): string {
+	if (film === null || film.watchTo === null) {
+		return '';
+	}
+
+	const about = film.exact || completedAt !== null ? '' : '~';
+	return isWhole(film) ? 'all' : `${ascii ? '>' : '→'}${about}${formatTime(film.watchTo)}`;
+}
+
+function isWhole({playable, durationMs}: DownloadFilm): boolean {
+	const [first] = playable;
+	return first?.[0] === 0 && first[1] === durationMs;
+}
+
+const codecNames: Readonly<Record<string, string>> = {
+	avc: 'H.264',
+	hevc: 'H.265',
+	vp8: 'VP8',
+	vp9: 'VP9',
+	av1: 'AV1',
+	aac: 'AAC',
+	mp3: 'MP3',
+	opus: 'Opus',
+	vorbis: 'Vorbis',
+	flac: 'FLAC',
+	ac3: 'AC-3',
+	eac3: 'E-AC-3',
+};
+
+/** `52:03 · H.264 1920×1080, AAC en`. */
+export function filmWords({durationMs, exact, tracks}: DownloadFilm, ascii = false): string {
+	const described = tracks.map(({kind, codec, language, width, height}) =>
+		[
+			codec === null ? kind : (codecNames[codec] ?? (codec.startsWith('pcm') ? 'PCM' : codec)),
+			width !== null && height !== null ? `${width}${ascii ? 'x' : '×'}${height}` : undefined,
+			language ?? undefined,
+		]
+			.filter(word => word !== undefined)
+			.join(' '),
+	);
+	return `${exact ? '' : '~'}${formatTime(durationMs)} ${ascii ? '-' : '·'} ${described.join(', ')}`;
+}
+
+/** `0:41 – 4:52, then 50:10 – 52:03`. */
+export function playableWords({playable, exact, watchTo}: DownloadFilm, ascii = false): string {
+	const dash = ascii ? '-' : '–';
+	if (!exact && playable.length === 0) {
+		return watchTo === null
+			? 'nothing yet'
+			: `to about ${formatTime(watchTo)}: the file has no index of times`;
+	}
+
+	const shown = playable.slice(0, 4).map(([from, to]) => `${formatTime(from)} ${dash} ${formatTime(to)}`);
+	const more = playable.length - shown.length;
+	return shown.length === 0
+		? 'nothing yet'
+		: `${shown.join(', then ')}${more > 0 ? `, and ${more} more` : ''}`;
+}
+
+/** Undefined if nothing is missing from the position on, or nothing arrives. */
+export function forecastWords(download: Download): string | undefined {
+	const {film, bytesPerSecondLong} = download;
+	if (film === null || download.completedAt !== null || download.status !== 'active') {
+		return undefined;
+	}
+
+	const speed = `at ${formatSpeed(bytesPerSecondLong)}`;
+	if (playsThrough(download)) {
+		return `${speed} it plays through`;
+	}
+
+	if (film.waitMs === null) {
+		return undefined;
+	}
+
+	return `${speed} it stalls at ${formatTime(film.stallAt!)}; started in ${formatDuration(film.waitMs / 1000)}, or at ${formatSpeed(film.neededRate)}, it plays through`;
+}
+
+const problems: Readonly<Record<FilmProblem, string>> = {
+	damaged: 'it is damaged or of an unknown kind',
+	'no-duration': 'it does not state the duration',
+	'no-tracks': 'it lists no video and no audio',
+	'past-end': 'a sample lies past the end of the file',
+	'too-large': 'it is too large',
+	'too-slow': 'it takes too long to read',
+};
+
+/** `its index cannot be read (it is too large)`. */
+export function problemWords(problem: FilmProblem): string {
+	return `its index cannot be read (${problems[problem]})`;
+}

@@ -1,0 +1,223 @@
+// Film maps of real files, against ffprobe and mpv, and of files that are damaged or hostile.
+import assert from 'node:assert/strict';
+import {execFile} from 'node:child_process';
+import {writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import {test} from 'node:test';
+import {promisify} from 'node:util';
+import {checkedMap, type FilmMap} from '../source/engine/film/film-map.ts';
+import {readInThread} from '../source/engine/film/film-thread.ts';
+import {playable} from '../source/engine/film/playable.ts';
+import {readFilm} from '../source/engine/film/read-film.ts';
+import {looksLikeFilm, signatureBytes} from '../source/engine/film/signature.ts';
+import {RangeSet} from '../source/engine/store/range-set.ts';
+import {temporaryFolder} from './support/engines.ts';
+import {filmMs, films, makeFilm, serveFilm, type FilmName} from './support/films.ts';
+import {missing} from './support/programs.ts';
+import {randomOf} from './support/soak.ts';
+
+const names = Object.keys(films) as FilmName[];
+const exact = new Set<FilmName>([
+	...(['front.mp4', 'tail.mp4', 'large.mp4', 'fragments.mp4', 'indexed.mp4', 'sound.m4a'] as const),
+	...(['tail.mkv', 'front.mkv', 'tail.webm', 'sound.wav'] as const),
+]);
+const needsFfmpeg = {skip: missing('ffmpeg')};
+
+const mapOf = (bytes: Buffer): Promise<FilmMap> =>
+	readFilm(bytes.length, async (start, _end, wish) => bytes.subarray(start, wish));
+
+const mapInThread = (bytes: Buffer, signal = new AbortController().signal): Promise<FilmMap> =>
+	readInThread(bytes.length, async (start, _end, wish) => bytes.subarray(start, wish), signal);
+
+for (const name of names) {
+	test(`${name}: its length, tracks and points are read with few requests`, needsFfmpeg, async () => {
+		const bytes = await makeFilm(name);
+		assert.ok(looksLikeFilm(bytes.subarray(0, signatureBytes)));
+		let requests = 0;
+		const reading = readFilm(bytes.length, async (start, _end, wish) => {
+			requests++;
+			return bytes.subarray(start, wish);
+		});
+		if (name === 'live.mkv') {
+			await assert.rejects(reading, {problem: 'no-duration'});
+			return;
+		}
+
+		const map = await reading;
+		assert.ok(checkedMap(map, bytes.length));
+		assert.ok(Math.abs(map.durationMs - filmMs) < (exact.has(name) ? 100 : 1500), `${map.durationMs} ms`);
+		assert.equal(map.exact, exact.has(name));
+		assert.ok(requests <= 4, `${requests} requests`);
+		assert.ok(map.times.length >= 15, `${map.times.length} points`);
+		assert.deepEqual(playable(map, new RangeSet([{start: 0, end: bytes.length}])), [[0, map.durationMs]]);
+		assert.equal(
+			map.tracks.some(({kind}) => kind === 'video'),
+			/mp4|mkv|webm|ts$/.test(name),
+		);
+	});
+}
+
+for (const name of ['front.mp4', 'tail.mp4', 'fragments.mp4', 'tail.mkv', 'tail.webm'] as const) {
+	const title = `${name}: between two points lie all packets of that time, as ffprobe sees them`;
+	test(title, {skip: missing('ffmpeg', 'ffprobe')}, async t => {
+		const bytes = await makeFilm(name);
+		const map = await mapOf(bytes);
+		const file = path.join(await temporaryFolder(t), name);
+		await writeFile(file, bytes);
+		const {stdout} = await promisify(execFile)(
+			'ffprobe',
+			['-v', 'error', '-show_entries', 'packet=codec_type,pts_time,pos,size', '-of', 'json', file],
+			{maxBuffer: 64 * 1024 * 1024},
+		);
+		const {packets} = JSON.parse(stdout) as {
+			packets: Array<{codec_type: 'video' | 'audio'; pts_time: string; pos?: string; size: string}>;
+		};
+		let compared = 0;
+		for (const [point, fromMs] of map.times.slice(0, -1).entries()) {
+			const toMs = point === map.times.length - 2 ? map.durationMs : map.times[point + 1]! - 500;
+			const ranges = new RangeSet(map.index);
+			for (const {offsets} of map.tracks) {
+				ranges.add({start: offsets[point]!, end: offsets[point + 1]!});
+			}
+
+			for (const {pts_time: seconds, pos, size} of packets) {
+				const ms = Number(seconds) * 1000;
+				if (pos !== undefined && ms >= fromMs && ms < toMs) {
+					compared++;
+					const start = Number(pos);
+					// ffprobe gives a block's place with its header in Matroska, and its size without it.
+					assert.ok(ranges.covers({start, end: start + Number(size)}), `${seconds} s at ${pos}`);
+				}
+			}
+		}
+
+		assert.ok(compared > 500);
+	});
+}
+
+for (const name of [
+	'front.mp4',
+	'tail.mp4',
+	'fragments.mp4',
+	'tail.mkv',
+	'front.mkv',
+	'tail.webm',
+] as const) {
+	const title = `${name}: mpv plays what is claimed to its end while no other byte can be had`;
+	test(title, {skip: missing('ffmpeg', 'mpv')}, async t => {
+		const bytes = await makeFilm(name);
+		const map = await mapOf(bytes);
+		const random = randomOf(bytes.length);
+		let played = 0;
+		for (let set = 0; set < 2; set++) {
+			const present = new RangeSet(map.index);
+			for (let count = 0; count < 3; count++) {
+				const start = Math.floor(random() * bytes.length);
+				present.add({start, end: Math.min(bytes.length, start + Math.floor(random() * bytes.length * 0.4))});
+			}
+
+			const origin = await serveFilm(t, bytes, {present});
+			for (const [fromMs, toMs] of playable(map, present)) {
+				played++;
+				await promisify(execFile)(
+					'mpv',
+					[
+						...[
+							'--no-config',
+							'--vo=null',
+							'--ao=null',
+							'--untimed',
+							'--really-quiet',
+							'--network-timeout=60',
+						],
+						...[`--start=${fromMs / 1000}`, `--end=${toMs / 1000}`, origin.urlOf(`/${name}`)],
+					],
+					{timeout: 60_000},
+				);
+			}
+		}
+
+		assert.ok(played > 0);
+	});
+}
+
+test('mutated files end in a map or an error, within the bounds', needsFfmpeg, async () => {
+	for (const name of [
+		...(['front.mp4', 'fragments.mp4', 'front.mkv', 'stream.ts', 'variable.mp3', 'sound.ogg'] as const),
+	]) {
+		const bytes = await makeFilm(name);
+		const random = randomOf(bytes.length);
+		for (let round = 0; round < 6; round++) {
+			const mutated = Buffer.from(bytes);
+			for (let change = 0; change < 1 + random() * 8; change++) {
+				const at = Math.floor(random() ** 2 * Math.min(bytes.length, 40_000));
+				mutated[at] = [0, 1, 255, Math.floor(random() * 256)][Math.floor(random() * 4)]!;
+			}
+
+			let read = 0;
+			let requests = 0;
+			try {
+				const map = await readInThread(
+					mutated.length,
+					async (start, end, wish) => {
+						assert.ok(start >= 0 && start < end && end <= wish && wish <= mutated.length);
+						requests++;
+						read += end - start;
+						return mutated.subarray(start, wish);
+					},
+					new AbortController().signal,
+				);
+				assert.ok(checkedMap(map, mutated.length));
+			} catch (error) {
+				assert.ok(error instanceof Error && !(error instanceof assert.AssertionError), String(error));
+			}
+
+			assert.ok(read <= 8 * 1024 * 1024 && requests <= 64, `${read} bytes, ${requests} requests`);
+		}
+	}
+});
+
+/** An ISO box. */
+function box(type: string, ...parts: Buffer[]): Buffer {
+	const body = Buffer.concat(parts);
+	const head = Buffer.alloc(8);
+	head.writeUInt32BE(body.length + 8);
+	head.write(type, 4, 'latin1');
+	return Buffer.concat([head, body]);
+}
+
+test(
+	'an index that claims a billion samples ends, and leaves the memory of the program alone',
+	needsFfmpeg,
+	async () => {
+		const bytes = await makeFilm('front.mp4');
+		for (const table of ['stts', 'ctts', 'stsz', 'stsc', 'stco']) {
+			const hostile = Buffer.from(bytes);
+			for (let at = hostile.indexOf(table); at !== -1; at = hostile.indexOf(table, at + 4)) {
+				// The number of entries, and the first field of the first one.
+				hostile.writeUInt32BE(table === 'stsz' ? 1 : 0x3f_ff_ff_ff, at + 8);
+				hostile.writeUInt32BE(0x3f_ff_ff_ff, at + 12);
+			}
+
+			const ended = await mapInThread(hostile).then(
+				() => true,
+				(error: unknown) => error instanceof Error,
+			);
+			assert.ok(ended, table);
+		}
+
+		const looped = box('moov', box('trak', Buffer.alloc(4)));
+		looped.writeUInt32BE(0, 8);
+		await assert.rejects(mapInThread(Buffer.concat([bytes.subarray(0, 32), looped])));
+	},
+);
+
+test('a reading ends with its signal', needsFfmpeg, async () => {
+	const bytes = await makeFilm('front.mp4');
+	const abort = new AbortController();
+	const silent = readInThread(bytes.length, () => new Promise(() => undefined), abort.signal);
+	abort.abort(new Error('enough'));
+	await assert.rejects(silent, /enough/);
+	await assert.rejects(mapInThread(bytes, abort.signal), /enough/);
+	assert.equal((await mapInThread(bytes)).exact, true);
+});
