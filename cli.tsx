@@ -98,10 +98,7 @@ async function main(stopped: AbortSignal): Promise<number> {
 	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
 	useDecimalUnits(settings.si);
 	const isDrawn = (name === undefined || name === 'demo') && hasScreen(settings);
-	if (isDrawn) {
-		// The heaps of two threads stay smaller; frames take as long.
-		setFlagsFromString('--optimize-for-size');
-	} else {
+	if (!isDrawn) {
 		limitHeapGrowth();
 	}
 
