@@ -15,6 +15,7 @@ import {dashboard} from './dashboard.ts';
 import {delivery} from './delivery.ts';
 import {download} from './download.ts';
 import {events} from './events.ts';
+import {films} from './film.ts';
 import {keyLatency} from './keys.ts';
 import {MiB} from './measure.ts';
 import {profile} from './profile.ts';
@@ -35,6 +36,7 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	download,
 	cpu16,
 	daily,
+	film: films,
 	sparse,
 	sets,
 	delivery,

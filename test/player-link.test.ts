@@ -117,7 +117,8 @@ test('the position outlives SIGKILL of the program, and play continues there', {
 	const program = await CliProcess.start(t, ['play', ...args, url], {env});
 	const client = await attachWhenReady(storage);
 	atEnd(t, () => client.dispose());
-	const {id} = await untilFirst(client, ({playback}) => playback !== null);
+	// It takes commands once it has a position.
+	const {id} = await untilFirst(client, ({playback, position}) => playback !== null && position !== null);
 	assert.equal((await stat(path.join(runtime, 'downstream-tui'))).mode & 0o777, 0o700);
 	await client.controlPlayer(id, {seekMs: 60_000});
 	const recorded = await untilRecorded(path.join(storage, id, 'entry.json'), ({ms}) => ms >= 60_000);
