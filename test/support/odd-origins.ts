@@ -1,5 +1,5 @@
-// Origins as they are: odd, strict, careless or busy. A user expects the file of most of them, and a plain word of the
-// rest. `test/delivery.test.ts` holds the program to that, and `npm run bench -- delivery` puts other programs beside it.
+// Real-world origins: odd, strict, careless or busy. Users expect the file from most of them, and a clear error from the
+// rest. `test/delivery.test.ts` tests this, and `npm run bench -- delivery` compares other programs.
 import {createHash} from 'node:crypto';
 import type {Socket} from 'node:net';
 import path from 'node:path';
@@ -11,23 +11,23 @@ import {answer, askedPart, honest, send, type Answer, type Answerer, type Exchan
 const MiB = 1024 * 1024;
 
 export type OddOrigin = {
-	/** What the origin does. Unique. */
+	/** The behaviour of the origin. Unique. */
 	readonly words: string;
-	/** Makes an origin that has seen nothing yet. */
+	/** Creates an origin without earlier requests. */
 	readonly start: () => Answerer;
-	/** What is asked for; `/film.mkv` unless said. */
+	/** The target of the request; default `/film.mkv`. */
 	readonly target?: string;
-	/** In place of the address. */
+	/** Replaces the address in the URL. */
 	readonly host?: string;
-	/** The film unless said. */
+	/** Default: the film. */
 	readonly file?: Uint8Array;
 	readonly expects: Expected;
-	/** What else a program may save, and how the table calls it. */
+	/** Other bytes that a program may save, keyed by their name in the table. */
 	readonly mistakes?: Readonly<Record<string, Uint8Array>>;
 	readonly login?: {readonly user: string; readonly password: string; readonly scheme: 'basic' | 'digest'};
-	/** Milliseconds in which connections are refused. */
+	/** Milliseconds during which connections are refused. */
 	readonly opensAfter?: number;
-	/** Options that make the program lose its patience within the time of a test. */
+	/** Options that shorten the program's timeouts for a test. */
 	readonly hurry?: readonly string[];
 };
 
@@ -36,7 +36,7 @@ export type Expected =
 	| {readonly kind: 'file'; readonly name?: string}
 	/** Another exit code, this sentence, and no file. */
 	| {readonly kind: 'refusal'; readonly says: RegExp}
-	/** Saved or not, but the user is told. */
+	/** Saved or not, with this sentence. */
 	| {readonly kind: 'told'; readonly says: RegExp; readonly isFailure: boolean};
 
 const film = content(0, 2 * MiB + 17);
@@ -44,7 +44,7 @@ const film = content(0, 2 * MiB + 17);
 const longFilm = content(0, 5 * MiB + 17);
 const otherFilm = content(0, longFilm.length, 2);
 const smallFile = content(0, 1000);
-/** Random bytes do not get smaller by trying longer. */
+/** More effort does not compress random bytes. */
 const quick = {params: {[constants.BROTLI_PARAM_QUALITY]: 1}};
 const date = 'Last-Modified: Mon, 02 Nov 2026 00:00:00 GMT';
 const etag = 'ETag: "v1"';
@@ -60,12 +60,12 @@ const givesUpSoon = ['--give-up-after', '3s'];
 
 type More = Partial<Omit<OddOrigin, 'words' | 'start'>>;
 
-/** An origin without a memory. */
+/** An origin without state. */
 function steady(words: string, answerer: Answerer, more: More = {}): OddOrigin {
 	return {words, start: () => answerer, expects: delivered, ...more};
 }
 
-/** One that answers by what it has seen. */
+/** An origin whose responses depend on earlier requests. */
 function changing(words: string, start: () => Answerer, more: More = {}): OddOrigin {
 	return {words, start, expects: delivered, ...more};
 }
@@ -78,13 +78,13 @@ function tells(says: RegExp, isFailure = true): Pick<OddOrigin, 'expects'> {
 	return {expects: {kind: 'told', says, isFailure}};
 }
 
-/** Header lines beside those of an honest answer. */
+/** Header lines in addition to those of a regular response. */
 function withHeaders(words: string, headers: readonly string[], more: More & Pick<Answer, 'encoding'> = {}) {
 	const {file = film, encoding} = more;
 	return steady(words, exchange => honest(exchange, file, {headers, encoding}), more);
 }
 
-/** The bytes of the whole answer, whatever is asked for, and the end of the connection. */
+/** These bytes as the response to any request, then the end of the connection. */
 function verbatim(words: string, head: string, body: Uint8Array, more: More = {}): OddOrigin {
 	return steady(
 		words,
@@ -97,7 +97,7 @@ function verbatim(words: string, head: string, body: Uint8Array, more: More = {}
 	);
 }
 
-/** The whole as chunks, written as a server may. */
+/** The whole file as chunks, in any form that a server may use. */
 function chunked(
 	bytes: Uint8Array,
 	{line = (size: number) => size.toString(16), last = '0\r\n\r\n'} = {},
@@ -111,7 +111,7 @@ function chunked(
 	return Buffer.concat([...parts, Buffer.from(last)]);
 }
 
-/** These answers first, one for each request, then honest ones. */
+/** These responses first, one per request, then regular ones. */
 function atFirst(
 	words: string,
 	answers: ReadonlyArray<Answer | Answerer>,
@@ -127,7 +127,7 @@ function atFirst(
 			} else if (first) {
 				await answer(exchange, first);
 			} else if (exchange.count < after) {
-				// It is cut, so that there is more to ask for.
+				// The cut makes the client send a further request.
 				await cutOff(exchange, 300_000);
 			} else {
 				await honest(exchange, rest.file ?? film, {headers: [etag]});
@@ -137,7 +137,7 @@ function atFirst(
 	);
 }
 
-/** The head of an honest answer. Returns the range of its body. */
+/** Sends the head of a regular response. Returns the range of its body. */
 function begin(
 	exchange: Exchange,
 	file: Uint8Array,
@@ -158,14 +158,14 @@ function begin(
 	return {start, end};
 }
 
-/** An honest answer that ends after so many bytes of its body. */
+/** A regular response that ends after this many bytes of its body. */
 async function cutOff(exchange: Exchange, bytes: number, ending: 'reset' | 'close' = 'reset'): Promise<void> {
 	const {start, end} = begin(exchange, film);
 	await send(exchange.socket, film.subarray(start, Math.min(end, start + bytes)));
 	if (end - start > bytes && ending === 'close') {
 		exchange.socket.end();
 	} else if (end - start > bytes) {
-		// What was written reaches the other side first.
+		// Written bytes reach the client first.
 		await sleep(50);
 		exchange.socket.resetAndDestroy();
 	}
@@ -246,7 +246,7 @@ const contentEncodings: OddOrigin[] = [
 	),
 ];
 
-/** A 206 with this Content-Range; the body is the part that was asked for. */
+/** A 206 with this Content-Range; the body is the requested part. */
 function contentRange(
 	words: string,
 	lines: (start: number, end: number, size: number) => readonly string[],
@@ -330,7 +330,7 @@ const contentRanges: OddOrigin[] = [
 	}),
 ];
 
-/** Refuses what Range asks for, with an answer or by a reset. */
+/** Refuses requests with Range, by a response or a reset. */
 function refusesRanges(
 	words: string,
 	refusal: Answer | 'reset',
@@ -518,7 +518,7 @@ const lengths: OddOrigin[] = [
 	}),
 	steady('a reset after the body', async exchange => {
 		await honest(exchange, film, {headers: [etag]});
-		// All of it has been read by then.
+		// The client has read all of it by then.
 		await sleep(300);
 		exchange.socket.resetAndDestroy();
 	}),
@@ -568,7 +568,7 @@ const lengths: OddOrigin[] = [
 	),
 ];
 
-/** The label of each answer by its number, on bytes that are always the same. */
+/** Constant bytes with a validator per response. */
 function labelled(words: string, label: (count: number) => readonly string[]): OddOrigin {
 	return steady(
 		words,
@@ -640,7 +640,7 @@ const versions: OddOrigin[] = [
 	changes('the file changes behind the same Last-Modified', () => [date]),
 ];
 
-/** Leads to `/film.mkv`, which is there. */
+/** A redirect to `/film.mkv`, which exists. */
 function redirect(words: string, location: string, more: More & Answer = {}): OddOrigin {
 	const {status = '302 Found', encoding, headers = [], body, ...rest} = more;
 	return steady(
@@ -655,7 +655,7 @@ function redirect(words: string, location: string, more: More & Answer = {}): Od
 	);
 }
 
-/** To the same origin by its full address. */
+/** A redirect to the same origin by its full address. */
 function redirectTo(words: string, location: (host: string) => string, more: More = {}): OddOrigin {
 	return steady(
 		words,
@@ -672,7 +672,7 @@ function redirectTo(words: string, location: (host: string) => string, more: Mor
 	);
 }
 
-/** Until the other side goes. */
+/** Resolves when the client disconnects. */
 async function trickle(socket: Socket, bytes: string, pauseMs = 200): Promise<void> {
 	while (!socket.destroyed) {
 		socket.write(bytes);
@@ -680,7 +680,7 @@ async function trickle(socket: Socket, bytes: string, pauseMs = 200): Promise<vo
 	}
 }
 
-/** A redirect whose body does not come to its end. */
+/** A redirect with an endless body. */
 function endlessRedirect(words: string, framing: string, drip: string): OddOrigin {
 	return steady(
 		words,
@@ -918,11 +918,11 @@ const oneConnectionRefusals: ReadonlyArray<[words: string, refuse: Answerer, hur
 
 type Pace = {readonly bytes: number; readonly everyMs: number};
 
-/** As `limit_rate` of nginx does it. */
+/** Like `limit_rate` of nginx. */
 const inBursts: Pace = {bytes: 400_000, everyMs: 150};
 const smoothly: Pace = {bytes: 65_536, everyMs: 20};
 
-/** Answers so many requests at once, each at this pace, and refuses others. */
+/** Serves this many requests at once, each at this rate, and refuses others. */
 function limited(
 	words: string,
 	refuse: Answerer,
@@ -1034,7 +1034,7 @@ const pages: OddOrigin[] = [
 
 const account = {user: 'jo', password: 'open: sesame'};
 
-/** The file for those who know the account, a challenge for others. */
+/** The file for requests with the right credentials, else a challenge. */
 function digest(
 	words: string,
 	{
@@ -1140,7 +1140,7 @@ const logins: OddOrigin[] = [
 	wants('wants Negotiate', 'Negotiate', /401.*Negotiate/),
 ];
 
-/** The name that a browser would give the file; none where they differ. */
+/** The file name chosen by browsers; undefined if they differ. */
 function named(header: string, name: string | undefined, more: Pick<Answer, 'encoding'> = {}): OddOrigin {
 	return withHeaders(`\`Content-Disposition: ${header}\``, [`Content-Disposition: ${header}`, etag], {
 		file: smallFile,
@@ -1194,7 +1194,7 @@ const names: OddOrigin[] = [
 	}),
 ];
 
-/** All kinds, by the heading of their part of the table. */
+/** All origins, keyed by their heading in the table. */
 export const oddOrigins: ReadonlyMap<string, readonly OddOrigin[]> = new Map([
 	['Plain', plain],
 	['Content-Encoding', contentEncodings],
@@ -1211,18 +1211,18 @@ export const oddOrigins: ReadonlyMap<string, readonly OddOrigin[]> = new Map([
 	['Names', names],
 ]);
 
-/** The file that the origin is expected to deliver. */
+/** The expected file of the origin. */
 export function fileOf({file = film}: OddOrigin): Uint8Array {
 	return file;
 }
 
-/** `origin`: where it listens, as a URL without a path. */
+/** `origin`: its address as a URL without a path. */
 export function urlOf({target = '/film.mkv', host}: OddOrigin, origin: string): string {
 	const url = origin + target;
 	return host === undefined ? url : url.replace(new URL(origin).hostname, host);
 }
 
-/** The options of `get` that say where everything goes, and the URL with the account in it. */
+/** The options of `get` for its folders, and the URL with the credentials. */
 export function getArguments(
 	odd: OddOrigin,
 	origin: string,
