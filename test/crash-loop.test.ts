@@ -89,7 +89,7 @@ async function killAgainAndAgain(t: TestContext, kills: number): Promise<number[
 	return fetchedTwice;
 }
 
-/** Plays up to 1 MiB from a random place; resolves with what was wrong with it. */
+/** Plays up to 1 MiB from a random offset; resolves with a description of any fault. */
 async function playSomewhere(streamUrl: string): Promise<string | undefined> {
 	const start = Math.floor(Math.random() * (size - MiB));
 	let offset = start;

@@ -24,14 +24,14 @@ const idle = {
 	segments: [],
 } as const;
 
-dashboardTest('the row and the details tell of a linked player', {downloads: [playing]}, async screen => {
+dashboardTest('the row and the details show a linked player', {downloads: [playing]}, async screen => {
 	assert.match(
 		await screen.shows('► 41:07'),
 		/Player +mpv 0\.38\.0 · 41:07 of 1:35:02 · paused · 1\.0× · 0 stalls/,
 	);
 });
 
-dashboardTest('linked players in ASCII', {downloads: [playing], ascii: true}, async screen => {
+dashboardTest('linked players have ASCII symbols', {downloads: [playing], ascii: true}, async screen => {
 	assert.match(
 		await screen.shows('> 41:07'),
 		/Player +mpv 0\.38\.0 - 41:07 of 1:35:02 - paused - 1\.0x - 0 stalls/,
@@ -70,7 +70,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'g goes to a typed time, and says why not',
+	'g seeks to a typed time, or gives the reason against it',
 	{downloads: [playing]},
 	async (screen, downstream) => {
 		await screen.press('enter', 'g go to');
@@ -105,7 +105,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'without a linked player the arrows of the details do as ever',
+	'without a linked player, the arrows keep their meaning in the details',
 	{downloads: films(2)},
 	async (screen, downstream) => {
 		await screen.press('enter', {without: '1 all'});
@@ -117,7 +117,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a player that stands still draws nothing',
+	'a paused player causes no redraw',
 	{downloads: [{...playing, ...idle}]},
 	async (screen, downstream) => {
 		await screen.shows('► 41:07');
@@ -133,7 +133,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a player that tells no times has a time that is about right',
+	'a player without times shows an approximate time',
 	{
 		downloads: [
 			download({
@@ -152,7 +152,7 @@ const begun: Download[] = films(3).map((film, index) => ({
 	position: index === 2 ? null : {...position, watched: index === 1},
 }));
 
-dashboardTest('begun films have a tab, and o continues them', {downloads: begun}, async screen => {
+dashboardTest('started films have a tab, and o continues them', {downloads: begun}, async screen => {
 	await screen.press('7', {without: 'film-1'});
 	assert.match(screen.text, /\[7 continue 1\][\s\S]*film-0\.mkv[\s\S]*Left at +41:07$/m);
 	await screen.press('o', 'Started mpv');
@@ -164,7 +164,7 @@ dashboardTest('begun films have a tab, and o continues them', {downloads: begun}
 });
 
 dashboardTest(
-	'a film that is never continued starts at its start',
+	'a film that is never to be continued starts at its beginning',
 	{downloads: begun, continues: 'never'},
 	async screen => {
 		await screen.press('o', 'Started mpv');

@@ -1,4 +1,4 @@
-// The film of a download: an engine reads its index from a real origin, and tells what can be watched.
+// The film of a download: an engine reads its index from a real origin and reports the playable ranges.
 import assert from 'node:assert/strict';
 import {readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
@@ -11,7 +11,7 @@ import {missing} from './support/programs.ts';
 const MiB = 1024 * 1024;
 const needsFfmpeg = {skip: missing('ffmpeg')};
 
-test('the index at the end of a film is read first, with few requests', needsFfmpeg, async t => {
+test('an index at the end of a film is read first, with few requests', needsFfmpeg, async t => {
 	const bytes = await makeFilm('large.mp4');
 	const origin = await serveFilm(t, bytes, {bytesPerSecond: MiB});
 	const {engine, storageDir} = await startEngine(t);

@@ -316,7 +316,7 @@ test('cancel stops a check, and resume restarts it', async t => {
 });
 
 test('a download is complete only after its record, even if it ends during a checkpoint', async t => {
-	// oxlint-disable-next-line typescript/unbound-method -- called on what it belongs to
+	// oxlint-disable-next-line typescript/unbound-method -- called on its own object
 	const {save} = BlockChecksums.prototype;
 	t.mock.method(BlockChecksums.prototype, 'save', async function (this: BlockChecksums, file: SparseFile) {
 		const blocks = await save.call(this, file);
@@ -334,7 +334,7 @@ test('a download is complete only after its record, even if it ends during a che
 });
 
 test('a download with all bytes is active until its record is written', async t => {
-	// oxlint-disable-next-line typescript/unbound-method -- called on what it belongs to
+	// oxlint-disable-next-line typescript/unbound-method -- called on its own object
 	const {save} = BlockChecksums.prototype;
 	let record = () => {};
 	const mayRecord = new Promise<void>(resolve => {
