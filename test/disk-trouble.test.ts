@@ -312,7 +312,7 @@ test('unreadable bytes are refetched for the player', {timeout}, async t => {
 	const prototype = Object.getPrototypeOf(handle) as FileHandle;
 	await handle.close();
 	let failures = 0;
-	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
 	const {read} = prototype;
 	t.mock.method(prototype, 'read', async function (this: FileHandle, ...given: Parameters<typeof read>) {
 		const [, , , position] = given as unknown as [unknown, unknown, unknown, number];

@@ -112,11 +112,11 @@ test('mpv plays media through the running instance', {skip: missing('mpv', 'ffmp
 	const {stdout} = await play(ready.storage);
 	const {streamUrl, url: added} = await serve.event('added');
 	assert.equal(added, url);
-	assert.ok(stdout.includes(`plays ${String(streamUrl)}`), stdout);
+	assert.ok(stdout.includes(`playing ${String(streamUrl)}`), stdout);
 	assert.doesNotMatch(agents.join(), /mpv|lavf/i);
 
 	const alone = await play(path.join(folder, 'elsewhere'));
-	assert.match(alone.stdout, /plays without downstream-tui: .*add: no /);
+	assert.match(alone.stdout, /playing without downstream-tui: .*add: no /);
 	assert.match(agents.join(), /mpv|lavf/i);
 });
 

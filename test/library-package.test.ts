@@ -19,7 +19,7 @@ const run = promisify(execFile);
 const dashboard = {
 	React: 'react.transitional.element',
 	Ink: 'ink-box',
-	'the dashboard': 'draft is kept',
+	'the dashboard': 'Esc clears the filter',
 	'the command line': 'Usage\n',
 };
 

@@ -1,19 +1,18 @@
-// Linked players at the level of their protocol, without a film: display, records and rejected input.
+// Linked players by their protocol, without a film: what is shown, kept and refused.
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {once} from 'node:events';
-import {chmod, mkdir, rm, stat, symlink} from 'node:fs/promises';
+import {existsSync} from 'node:fs';
+import {chmod, mkdir, rm, stat, symlink, writeFile} from 'node:fs/promises';
 import {connect, createServer, type Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {promisify} from 'node:util';
-import {DownStreamError, type Position} from '../source/downstream.ts';
-import {Watching} from '../source/engine/download/watching.ts';
+import {DownStreamError} from '../source/downstream.ts';
 import {MpvLink, type PlayerState} from '../source/engine/player/mpv-link.ts';
-import type {RecordFile} from '../source/engine/store/record-store.ts';
-import {newSocketPath} from '../source/engine/player/socket-folder.ts';
+import {newSocketPath, removeSocket} from '../source/engine/player/socket-folder.ts';
 import {playlistOf} from '../source/proxy/playlist.ts';
 import {blankDownload} from './support/blank-download.ts';
 import {atEnd} from './support/cleanup.ts';
@@ -21,7 +20,7 @@ import {downloadOf, startEngine, temporaryFolder, until} from './support/engines
 import {FakeMpv} from './support/fake-mpv.ts';
 import {missing} from './support/programs.ts';
 
-/** An engine with an idle download. */
+/** An engine with a download that nobody fetches. */
 async function startPaused(t: TestContext) {
 	const started = await startEngine(t);
 	const {download} = await started.engine.add({url: 'http://127.0.0.1:9/film.mkv', paused: true});
@@ -37,7 +36,7 @@ async function startPaused(t: TestContext) {
 const isA = (code: string, message: RegExp) => (error: unknown) =>
 	error instanceof DownStreamError && error.code === code && message.test(error.message);
 
-test('the snapshot shows time, state and stalls of a linked player', async t => {
+test('a linked player shows its time, its state and its stalls', async t => {
 	const {engine, id, link} = await startPaused(t);
 	const player = await link({'time-pos': 10});
 	await until(engine, id, ({position}) => position?.ms === 10_000);
@@ -59,7 +58,7 @@ test('the snapshot shows time, state and stalls of a linked player', async t => 
 	assert.deepEqual({...position, at: 0}, {ms: 10_000, at: 0, watched: false, exact: true});
 });
 
-test('a linked player gets only the commands seek and pause', async t => {
+test('a linked player seeks and pauses, and gets no other command', async t => {
 	const {engine, id, link} = await startPaused(t);
 	const player = await link();
 	await until(engine, id, ({playback}) => playback?.durationMs === 100_000);
@@ -81,7 +80,7 @@ test('a linked player gets only the commands seek and pause', async t => {
 	);
 });
 
-test('the position survives the exit of the player and a restart', async t => {
+test('the position stays when the player goes, and in the next run', async t => {
 	const {engine, id, link, storageDir, close} = await startPaused(t);
 	const player = await link({'time-pos': 62});
 	await until(engine, id, ({position}) => position?.ms === 62_000);
@@ -111,7 +110,7 @@ test('a film is watched past 92 %, and at its end', async t => {
 	assert.deepEqual(downloadOf(engine, id).position, ended.position);
 });
 
-test('a player started past the end has watched nothing', async t => {
+test('a player that was started past the end has watched nothing', async t => {
 	const {engine, id, link} = await startPaused(t);
 	const player = await link({'time-pos': 3600});
 	await until(engine, id, ({position}) => position?.ms === 0);
@@ -121,7 +120,7 @@ test('a player started past the end has watched nothing', async t => {
 	assert.deepEqual([position?.ms, position?.watched], [0, false]);
 });
 
-test('the link follows a player to another film of ours and ends for other files', async t => {
+test('a player that opens another film is followed to it, or let go', async t => {
 	const {engine, id, link, path: own} = await startPaused(t);
 	const {download: other} = await engine.add({url: 'http://127.0.0.1:9/other.mkv', paused: true});
 	const player = await link({'time-pos': 5});
@@ -137,7 +136,7 @@ test('the link follows a player to another film of ours and ends for other files
 	await until(engine, id, ({position}) => position?.ms === 11_000);
 });
 
-test('the newest of two players of one film counts', async t => {
+test('of two players of one film the newest counts', async t => {
 	const {engine, id, link} = await startPaused(t);
 	const first = await link({'time-pos': 10});
 	await until(engine, id, ({position}) => position?.ms === 10_000);
@@ -152,20 +151,20 @@ test('the newest of two players of one film counts', async t => {
 });
 
 for (const [what, text] of [
-	['a line without JSON', 'hello\n'],
+	['a line that is no JSON', 'hello\n'],
 	['NaN', '{"event":"property-change","name":"duration","data":NaN}\n'],
-	['an infinite duration', '{"event":"property-change","name":"duration","data":1e999}\n'],
-	['a duration as text', '{"event":"property-change","name":"duration","data":"long"}\n'],
-	['a speed of zero', '{"event":"property-change","name":"speed","data":0}\n'],
-	['a pause as text', '{"event":"property-change","name":"pause","data":"yes"}\n'],
-	['a path as a number', '{"event":"property-change","name":"path","data":5}\n'],
+	['an endless duration', '{"event":"property-change","name":"duration","data":1e999}\n'],
+	['a duration in words', '{"event":"property-change","name":"duration","data":"long"}\n'],
+	['a speed of nothing', '{"event":"property-change","name":"speed","data":0}\n'],
+	['a pause in words', '{"event":"property-change","name":"pause","data":"yes"}\n'],
+	['a path of numbers', '{"event":"property-change","name":"path","data":5}\n'],
 	['a list', '[1, 2]\n'],
 	['null', 'null\n'],
 	['a line of 1 MiB', `{"event":"${'x'.repeat(1024 * 1024)}"}\n`],
 	['1 MiB without a line', 'x'.repeat(1024 * 1024)],
 	['zeros', '\0\0\0\0\n'],
 ] as const) {
-	test(`${what} from a player ends the link and keeps the last position`, async t => {
+	test(`a player that sends ${what} is let go, and its last position stays`, async t => {
 		const {engine, id, link} = await startPaused(t);
 		const player = await link({'time-pos': 10});
 		await until(engine, id, ({position}) => position?.ms === 10_000);
@@ -175,7 +174,7 @@ for (const [what, text] of [
 	});
 }
 
-test('an invalid time ends the link', async t => {
+test('a player whose time is no time is let go', async t => {
 	const {engine, id, link} = await startPaused(t);
 	const player = await link({'time-pos': 10});
 	await until(engine, id, ({position}) => position?.ms === 10_000);
@@ -184,35 +183,7 @@ test('an invalid time ends the link', async t => {
 	await until(engine, id, ({playback}) => playback === null);
 });
 
-test('the record saves the position every 5 s and at the end of the link', t => {
-	t.mock.timers.enable({apis: ['setTimeout', 'Date']});
-	const saved: unknown[] = [];
-	let record: {position?: Position} = {};
-	const recordFile = {
-		get record() {
-			return record;
-		},
-		async save(change: {position: Position}) {
-			record = change;
-			saved.push(change.position.ms);
-		},
-	};
-	const watching = new Watching(recordFile as unknown as RecordFile, () => undefined);
-	const playing = {name: 'mpv', path: '', durationMs: 100_000, paused: false, speed: 1};
-	for (let second = 1; second <= 12; second++) {
-		const positionMs = second * 1000;
-		watching.follow({...playing, positionMs, stalled: false, stalls: 0, hasEnded: false});
-		t.mock.timers.tick(1000);
-	}
-
-	assert.deepEqual(saved, [5000, 10_000]);
-	watching.follow(undefined);
-	assert.deepEqual(saved, [5000, 10_000, 12_000]);
-	t.mock.timers.tick(60_000);
-	assert.deepEqual(saved.at(-1), 12_000);
-});
-
-/** A link over a socket pair, with its reports. */
+/** A link over a socket pair, with what it told. */
 async function linkedPair(t: TestContext) {
 	const socketPath = path.join(await temporaryFolder(t), 's');
 	const server = createServer().listen(socketPath);
@@ -241,7 +212,7 @@ async function linkedPair(t: TestContext) {
 	return {link, peer, told, written, ends: () => ends};
 }
 
-test('arbitrary bytes end a link or leave it in a valid state', async t => {
+test('any bytes end a link or leave it in a valid state', async t => {
 	const words = [
 		...['{', '}', '[', ']', ':', ',', '"', '\n', '\\', '\0', '\uFFFF', ' ', 'null', 'true', '-', '1e999'],
 		...['"event"', '"property-change"', '"name"', '"data"', '"time-pos"', '"duration"', '"path"', '"speed"'],
@@ -277,7 +248,7 @@ test('arbitrary bytes end a link or leave it in a valid state', async t => {
 	}
 });
 
-test('a playing player reports twice a second, and a paused one gets no requests', async t => {
+test('a busy player tells twice a second, and a paused one is asked nothing', async t => {
 	t.mock.timers.enable({apis: ['setTimeout', 'setInterval']});
 	const {peer, told, written, link} = await linkedPair(t);
 	const send = async (name: string, data: unknown) => {
@@ -312,29 +283,39 @@ test('a playing player reports twice a second, and a paused one gets no requests
 	assert.equal(written.length, before);
 });
 
-test('sockets are in a folder for the user alone', {skip: process.platform === 'win32'}, async t => {
-	const runtime = await temporaryFolder(t);
-	const folder = path.join(runtime, 'downstream-tui');
-	const modeOf = async (file: string) => (await stat(path.dirname(file))).mode & 0o777;
-	const first = await newSocketPath({XDG_RUNTIME_DIR: runtime});
-	assert.equal(path.dirname(first), folder);
-	assert.equal(await modeOf(first), 0o700);
-	assert.notEqual(await newSocketPath({XDG_RUNTIME_DIR: runtime}), first);
-	await chmod(folder, 0o755);
-	assert.equal(await modeOf(await newSocketPath({XDG_RUNTIME_DIR: runtime})), 0o700);
+test(
+	'sockets lie in a folder that only the user can enter',
+	{skip: process.platform === 'win32'},
+	async t => {
+		const runtime = await temporaryFolder(t);
+		const folder = path.join(runtime, 'downstream-tui');
+		const modeOf = async (file: string) => (await stat(path.dirname(file))).mode & 0o777;
+		const first = await newSocketPath({XDG_RUNTIME_DIR: runtime});
+		assert.equal(path.dirname(first), folder);
+		assert.equal(await modeOf(first), 0o700);
+		assert.notEqual(await newSocketPath({XDG_RUNTIME_DIR: runtime}), first);
+		await chmod(folder, 0o755);
+		assert.equal(await modeOf(await newSocketPath({XDG_RUNTIME_DIR: runtime})), 0o700);
 
-	// A fallback folder for a symbolic link, for a missing folder and for a name too long for a socket.
-	await rm(folder, {recursive: true});
-	const elsewhere = await temporaryFolder(t);
-	await symlink(elsewhere, folder);
-	const long = path.join(runtime, 'x'.repeat(90));
-	await mkdir(long);
-	for (const XDG_RUNTIME_DIR of [runtime, '/nowhere', 'relative', undefined, long]) {
-		const file = await newSocketPath({XDG_RUNTIME_DIR});
-		assert.ok(file.startsWith(path.join(tmpdir(), 'downstream-tui-')), file);
-		assert.equal(await modeOf(file), 0o700);
-	}
-});
+		// Another folder in place of a link, of a missing folder, and of a name that no socket can have.
+		await rm(folder, {recursive: true});
+		const elsewhere = await temporaryFolder(t);
+		await symlink(elsewhere, folder);
+		const long = path.join(runtime, 'x'.repeat(90));
+		await mkdir(long);
+		for (const XDG_RUNTIME_DIR of [runtime, '/nowhere', 'relative', undefined, long]) {
+			const file = await newSocketPath({XDG_RUNTIME_DIR});
+			assert.ok(file.startsWith(path.join(tmpdir(), 'downstream-tui-')), file);
+			assert.equal(await modeOf(file), 0o700);
+			await writeFile(file, '');
+			await removeSocket(file);
+			assert.equal(existsSync(path.dirname(file)), false);
+		}
+
+		await removeSocket(first);
+		assert.ok(existsSync(runtime));
+	},
+);
 
 const notRoot = process.geteuid?.() === 0 ? false : 'needs root, to be another user';
 
@@ -353,7 +334,7 @@ test('on Windows the socket is a pipe', async () => {
 	assert.match(await newSocketPath({}, 'win32'), /^\\\\\.\\pipe\\downstream-tui-[\da-f]{24}$/);
 });
 
-test('the playlist lists started films alone, each at its last position', () => {
+test('the playlist starts films where they were left, and lists the begun ones alone', () => {
 	const film = (name: string, ms: number, at: number, watched = false) => ({
 		...blankDownload,
 		name,

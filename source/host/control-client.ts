@@ -4,6 +4,7 @@ import {request as httpRequest, type IncomingMessage} from 'node:http';
 import {isAbsolute, resolve, sep} from 'node:path';
 import {json} from 'node:stream/consumers';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {createParser} from 'eventsource-parser';
 import {
 	DownStreamError,
 	errorKinds,
@@ -15,6 +16,7 @@ import {
 	type ErrorCode,
 	type ExportRequest,
 	type PlayerCommand,
+	type QueueMove,
 	type Remedy,
 	type Snapshot,
 } from '../downstream.ts';
@@ -150,7 +152,7 @@ export class ControlClient implements DownloadEngine {
 		return {damaged};
 	}
 
-	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+	async moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {
 		await this.#command(id, 'move-in-queue', {by});
 	}
 
@@ -379,23 +381,17 @@ function errorOf({status, body}: ApiResponse): DownStreamError {
 
 type Event = {readonly event: string; readonly data: unknown};
 
-/** Server-sent events in the form this program writes: one line of data each. Throws when the connection ends. */
+/** Server-sent events. Throws when the connection ends. */
 async function* eventsOf(response: IncomingMessage): AsyncGenerator<Event, void> {
-	// Chunks are joined once an event is complete: a large snapshot comes in many of them.
-	let chunks: string[] = [];
-	let previousEnd = '';
+	const received: Event[] = [];
+	const parser = createParser({
+		onEvent({event = '', data}) {
+			received.push({event, data: JSON.parse(data) as unknown});
+		},
+	});
 	for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
-		chunks.push(chunk);
-		const endsEvent = (previousEnd + chunk).includes('\n\n');
-		previousEnd = chunk.slice(-1);
-		if (endsEvent) {
-			const events = chunks.join('').split('\n\n');
-			chunks = [events.pop()!];
-			for (const text of events) {
-				const [, event = '', data = 'null'] = /^event: (.*)\ndata: (.*)$/.exec(text) ?? [];
-				yield {event, data: JSON.parse(data) as unknown};
-			}
-		}
+		parser.feed(chunk);
+		yield* received.splice(0);
 	}
 
 	throw new DownStreamError('not-found', endedSentence);

@@ -103,11 +103,12 @@ export class EventLines {
 			events.push(infoEvent(download));
 		}
 
-		const arrived = download.players.filter(({id, connected}) => connected && !said.players.has(id));
+		// At first sight, players that have left are old news; later, a visit may begin and end between two snapshots.
+		const arrived = download.players.filter(({id, connected}) =>
+			before ? !said.players.has(id) : connected,
+		);
 		events.push(...arrived.map(player => playerEvent(download, player)));
-		// Forgets players that have left.
-		const seen = download.players.filter(player => arrived.includes(player) || said.players.has(player.id));
-		said.players = new Set(seen.map(({id}) => id));
+		said.players = new Set(download.players.map(({id}) => id));
 
 		events.push(
 			...filmEvents(said, download),
