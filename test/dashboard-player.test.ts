@@ -1,4 +1,4 @@
-// Linked players and begun films on the dashboard.
+// Linked players and started films on the dashboard.
 import assert from 'node:assert/strict';
 import type {Download, DownloadFilm, Playback} from '../source/downstream.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
@@ -119,7 +119,7 @@ const film: DownloadFilm = {
 };
 
 dashboardTest(
-	'a seek to missing minutes says what it waits for, and the bar is in minutes',
+	'a seek to missing minutes gives the reason of its wait, and the bar is in minutes',
 	{downloads: [{...playing, film}]},
 	async (screen, downstream) => {
 		await screen.press('enter', '0:00 ████');
@@ -138,7 +138,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a film that became shorter than the place where it was left starts anew',
+	'a film shorter than its last position starts at its beginning',
 	{downloads: [download({position, film: {...film, durationMs: 1_000_000}})]},
 	async screen => {
 		await screen.press('o', 'Started mpv');
@@ -222,7 +222,7 @@ dashboardTest('o asks where to start', {downloads: begun, continues: 'ask'}, asy
 	await screen.shows(() => screen.played.length === 2);
 	const {streamUrl} = begun[0]!;
 	assert.deepEqual(screen.played, [streamUrl, `${streamUrl} at 2467000`]);
-	// A film without a place to continue at needs no question.
+	// A film without a position needs no question.
 	await screen.press(['G', 'o']);
 	await screen.shows(() => screen.played.length === 3);
 });

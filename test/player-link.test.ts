@@ -117,7 +117,7 @@ test('the position survives SIGKILL of the program, and play continues there', {
 	const program = await CliProcess.start(t, ['play', ...args, url], {env});
 	const client = await attachWhenReady(storage);
 	atEnd(t, () => client.dispose());
-	// It takes commands once it has a position.
+	// It accepts commands once it has a position.
 	const {id} = await untilFirst(client, ({playback, position}) => playback !== null && position !== null);
 	assert.equal((await stat(path.join(runtime, 'downstream-tui'))).mode & 0o777, 0o700);
 	await client.controlPlayer(id, {seekMs: 60_000});
@@ -133,7 +133,7 @@ test('the position survives SIGKILL of the program, and play continues there', {
 	const [, place = ''] = / is playing sound\.wav at (1:\d\d) from http/.exec(next.stdout) ?? [];
 	assert.notEqual(place, '', next.stdout);
 
-	// Of the running instance.
+	// By the running instance.
 	end(await pid());
 	const asking = await TestTerminal.start(t, ['play', ...args, '--continue', 'ask', url], {
 		columns: 100,

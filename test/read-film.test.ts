@@ -87,7 +87,7 @@ for (const name of ['front.mp4', 'tail.mp4', 'fragments.mp4', 'tail.mkv', 'tail.
 				if (pos !== undefined && ms >= fromMs && ms < toMs) {
 					compared++;
 					const start = Number(pos);
-					// ffprobe gives a block's place with its header in Matroska, and its size without it.
+					// In Matroska, ffprobe gives the offset of a block with its header, and the size without.
 					assert.ok(ranges.covers({start, end: start + Number(size)}), `${seconds} s at ${pos}`);
 				}
 			}
@@ -115,7 +115,7 @@ for (const name of ['front.mp4', 'tail.mp4', 'indexed.mp4', 'tail.mkv', 'front.m
 	});
 }
 
-test('a film without an index of its fragments claims nothing before it is whole', needsFfmpeg, async () => {
+test('a film without an index of its fragments is playable only when complete', needsFfmpeg, async () => {
 	const bytes = await makeFilm('fragments.mp4');
 	const map = await mapOf(bytes);
 	const half = new RangeSet([{start: 0, end: bytes.length / 2}]);
