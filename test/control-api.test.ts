@@ -48,7 +48,7 @@ test('without the key as a bearer token, nothing is revealed', async t => {
 	}
 });
 
-test('the view key reads all and commands nothing', async t => {
+test('the view key reads everything and changes nothing', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(1000);
 	engine.change('id1', {url: 'https://a.example/film?token=hidden', item: 'https://b.example/?token=hidden'});
@@ -83,7 +83,7 @@ test('the view key reads all and commands nothing', async t => {
 	assert.equal(await inUrl('/api/events?', 'wrong'), 401);
 });
 
-test('the events of the view key have the URLs without secrets too, and no change where nothing changed', async t => {
+test('the events of the view key also mask URLs, and report only visible changes', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(1000);
 	engine.file(2000);
@@ -310,7 +310,7 @@ test('each command has an address', async t => {
 	]);
 });
 
-test('a removal accepts how long it can be undone', async t => {
+test('a removal accepts the time for undo', async t => {
 	const {engine, call} = await startApi(t);
 	engine.file(1000);
 	for (const undoMs of ['-1', 'soon', '99999999999', '']) {
