@@ -98,7 +98,7 @@ for (const name of ['front.mp4', 'tail.mp4', 'fragments.mp4', 'tail.mkv', 'tail.
 }
 
 for (const name of ['front.mp4', 'tail.mp4', 'indexed.mp4', 'tail.mkv', 'front.mkv', 'tail.webm'] as const) {
-	const title = `${name}: mpv plays what is claimed to its end while no other byte can be had`;
+	const title = `${name}: mpv plays each playable range to its end without other bytes`;
 	test(title, {skip: missing('ffmpeg', 'mpv')}, async t => {
 		const bytes = await makeFilm(name);
 		const map = await mapOf(bytes);
