@@ -18,13 +18,13 @@ export type Frame = {
 	speedsOf(id: DownloadId): readonly number[];
 };
 
-type Held = {readonly history: SpeedHistory; bytesPerSecond: number; bytesPerSecondLong: number};
+type ShownSpeed = {readonly history: SpeedHistory; bytesPerSecond: number; bytesPerSecondLong: number};
 
 export class SnapshotFeed {
 	readonly #downstream: DownloadEngine;
 	readonly #listeners = new Set<() => void>();
 	readonly #all = new SpeedHistory();
-	readonly #held = new Map<DownloadId, Held>();
+	readonly #shown = new Map<DownloadId, ShownSpeed>();
 	#newest: Snapshot;
 	#frame: Frame;
 	#speedsAt = 0;
@@ -86,41 +86,41 @@ export class SnapshotFeed {
 			snapshot: {
 				...snapshot,
 				bytesPerSecond: this.#bytesPerSecond,
-				downloads: snapshot.downloads.map(download => this.#withHeldSpeed(download)),
+				downloads: snapshot.downloads.map(download => this.#withShownSpeed(download)),
 			},
 			now,
 			speeds: this.#all.values,
-			speedsOf: id => this.#held.get(id)?.history.values ?? [],
+			speedsOf: id => this.#shown.get(id)?.history.values ?? [],
 		};
 	}
 
 	#takeSpeeds({downloads, bytesPerSecond}: Snapshot, now: number): void {
 		this.#bytesPerSecond = bytesPerSecond;
 		this.#all.add(bytesPerSecond, now);
-		const before = new Map(this.#held);
-		this.#held.clear();
+		const before = new Map(this.#shown);
+		this.#shown.clear();
 		for (const {id, bytesPerSecond, bytesPerSecondLong} of downloads) {
-			const held = before.get(id);
-			if (held || bytesPerSecond > 0) {
-				const history = held?.history ?? new SpeedHistory();
+			const shown = before.get(id);
+			if (shown || bytesPerSecond > 0) {
+				const history = shown?.history ?? new SpeedHistory();
 				history.add(bytesPerSecond, now);
-				this.#held.set(id, {history, bytesPerSecond, bytesPerSecondLong});
+				this.#shown.set(id, {history, bytesPerSecond, bytesPerSecondLong});
 			}
 		}
 	}
 
-	#withHeldSpeed(download: Download): Download {
-		const held = this.#held.get(download.id);
+	#withShownSpeed(download: Download): Download {
+		const shown = this.#shown.get(download.id);
 		// A stop shows at once.
-		return !held ||
+		return !shown ||
 			download.bytesPerSecond === 0 ||
-			(held.bytesPerSecond === download.bytesPerSecond &&
-				held.bytesPerSecondLong === download.bytesPerSecondLong)
+			(shown.bytesPerSecond === download.bytesPerSecond &&
+				shown.bytesPerSecondLong === download.bytesPerSecondLong)
 			? download
 			: {
 					...download,
-					bytesPerSecond: held.bytesPerSecond,
-					bytesPerSecondLong: held.bytesPerSecondLong,
+					bytesPerSecond: shown.bytesPerSecond,
+					bytesPerSecondLong: shown.bytesPerSecondLong,
 				};
 	}
 }
