@@ -1,6 +1,6 @@
 // What downloads cost that do nothing.
 import {setTimeout as sleep} from 'node:timers/promises';
-import {CliProcess} from '../test/support/cli.ts';
+import {startServe} from '../test/support/cli.ts';
 import type {Bench} from './section.ts';
 import {collectionOf} from '../test/support/collections.ts';
 import {cpuSeconds} from './measure.ts';
@@ -20,7 +20,7 @@ export async function scale({report, scope}: Bench): Promise<void> {
 		await scope(async t => {
 			const storage = await collectionOf(t, count);
 			const began = performance.now();
-			const cli = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+			const cli = await startServe(t, storage);
 			await cli.event('ready');
 			const took = performance.now() - began;
 			const pid = cli.child.pid!;

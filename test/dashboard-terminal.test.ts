@@ -7,7 +7,7 @@ import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import stringWidth from 'string-width';
-import {CliProcess} from './support/cli.ts';
+import {startServe} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {modesLeft, TestTerminal} from './support/terminal.ts';
@@ -204,7 +204,7 @@ test('the URL of the command line is selected, even if it is known or another co
 		assert.equal(await terminal.exit(), 0);
 	}
 
-	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+	const serve = await startServe(t, storage);
 	await serve.event('ready');
 	const attached = await start('d');
 	await attached.shows(/✓ a\.bin[^]*▸ ✓ d\.bin/);

@@ -7,7 +7,14 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download, ErrorCode} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, temporaryFolder, until, type TestEngine} from './support/engines.ts';
+import {
+	downloadOf,
+	startEngine,
+	temporaryFolder,
+	type TestEngine,
+	until,
+	untilEnded,
+} from './support/engines.ts';
 import {startFaultOrigin, type FaultName, type FaultOrigin} from './support/fault-origin.ts';
 import type {OriginOptions} from './support/origin.ts';
 import {read} from './support/read-stream.ts';
@@ -474,7 +481,7 @@ for (const [words, before, after, says] of changes) {
 			const {bytesSent} = origin;
 			origin.options = {...origin.options, ...after, bytesPerSecond: undefined};
 			const second = await startEngine(t, {storageDir: first.storageDir, connections: 1});
-			const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+			const done = await untilEnded(second.engine, download.id);
 			await holdsRightBytes(second, done);
 			assert.ok(done.present >= held.present);
 			if (says) {
@@ -537,7 +544,7 @@ test(
 			url: faults.urlOf('redirect', {to: target.origin.url}).replace('://', '://me:geheim@'),
 			headers: {cookie: 'geheim', 'x-api-key': 'geheim'},
 		});
-		const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+		const done = await untilEnded(running.engine, download.id);
 		assert.equal(done.status, 'complete');
 		await holdsRightBytes(running, done);
 		assert.ok(faults.origin.requests.every(({headers}) => headers['x-api-key'] === 'geheim'));
@@ -569,7 +576,7 @@ test(
 		await servesRightBytes(waiting);
 		origin.options.intercept = undefined;
 		await second.engine.resume(download.id);
-		const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+		const done = await untilEnded(second.engine, download.id);
 		assert.equal(done.status, 'complete');
 		await holdsRightBytes(second, done);
 	},
@@ -733,7 +740,7 @@ test('an origin that bears two connections is not asked by more for long', {time
 	const faults = await startFaultOrigin(t, {size: 16 * MiB, etag, bytesPerSecond: 4 * MiB});
 	const {engine} = await startEngine(t, {connections: 8});
 	const {download} = await engine.add({url: faults.urlOf('limit', {connections: 2})});
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, download.id);
 	assert.equal(done.status, 'complete');
 	assert.ok(faults.shown('limit') <= 6, `${faults.shown('limit')} refusals`);
 });
@@ -828,7 +835,7 @@ test(
 		};
 		const running = await startEngine(t, {connections: 1});
 		const {download} = await running.engine.add({url: origin.url});
-		const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+		const done = await untilEnded(running.engine, download.id);
 		assert.deepEqual([done.status, done.error?.code], ['failed', 'origin-changed']);
 		assert.match(
 			done.error?.message ?? '',
@@ -902,7 +909,7 @@ test(
 			};
 		});
 		void Promise.allSettled([read(streamUrl, `bytes=${2 * MiB}-`), read(streamUrl, `bytes=${size - 10}-`)]);
-		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		const done = await untilEnded(engine, download.id);
 		assert.deepEqual([done.status, done.error, done.retryAt], ['complete', null, null]);
 		assert.equal(done.lastError?.code, 'origin-truncated');
 	},
@@ -944,7 +951,7 @@ test('cancelling hangs up also on an origin that is silent about what is held', 
 	// It is asked anew.
 	origin.options.intercept = undefined;
 	await second.engine.resume(download.id);
-	const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(second.engine, download.id);
 	assert.equal(done.status, 'complete');
 	await holdsRightBytes(second, done);
 });

@@ -6,7 +6,7 @@ import path from 'node:path';
 import {mock, test, type TestContext} from 'node:test';
 import type {Download} from '../source/downstream.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, type TestEngine, until, untilEnded} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
 
 const MiB = 1024 * 1024;
@@ -89,11 +89,7 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 				isOld(await read(download.streamUrl, `bytes=${5 * MiB}-${6 * MiB - 1}`), 5 * MiB);
 				isOld(await read(download.streamUrl), 0);
 				// Complete where every response had begun before the change.
-				const done = await until(
-					running.engine,
-					download.id,
-					({status}) => status === 'failed' || status === 'complete',
-				);
+				const done = await untilEnded(running.engine, download.id);
 				if (onDemand || done.status === 'failed') {
 					assert.equal(done.error?.code, 'origin-changed');
 					assert.equal(done.error?.bytesAgree, undefined);
@@ -135,11 +131,7 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 			origin.options.bytesPerSecond = 16 * MiB;
 			isOld(await read(download.streamUrl, `bytes=${20 * MiB}-${21 * MiB - 1}`), 20 * MiB);
 			// Complete where every response had begun before the change.
-			const done = await until(
-				running.engine,
-				download.id,
-				({status}) => status === 'failed' || status === 'complete',
-			);
+			const done = await untilEnded(running.engine, download.id);
 			assert.ok(done.status === 'complete' || done.error?.code === 'origin-changed', done.error?.message);
 			await diskIsOld(running, done);
 		},
@@ -199,11 +191,7 @@ for (const [words, headers] of unstable) {
 		});
 		const running = await startEngine(t);
 		const {download} = await running.engine.add({url: origin.url});
-		const done = await until(
-			running.engine,
-			download.id,
-			({status}) => status === 'complete' || status === 'failed',
-		);
+		const done = await untilEnded(running.engine, download.id);
 		assert.deepEqual([done.status, done.error], ['complete', null]);
 		assert.equal(done.hasUnstableValidator, true);
 		await diskIsOld(running, done);
@@ -256,11 +244,7 @@ test(
 			/its ETag was "v1" and is "v2" now; samples of the bytes agree/,
 		);
 		await running.engine.acceptChange(failed.id);
-		const done = await until(
-			running.engine,
-			failed.id,
-			({status}) => status === 'complete' || status === 'failed',
-		);
+		const done = await untilEnded(running.engine, failed.id);
 		assert.equal(done.status, 'complete');
 		assert.equal(done.validator, '"v2"');
 		await diskIsOld(running, done);
@@ -306,7 +290,7 @@ test('after a pause, however short, samples are compared behind a strong ETag to
 	await until(engine, download.id, ({connections}) => connections === 0);
 	changeFile(origin, {bytesPerSecond: undefined});
 	await engine.resume(download.id);
-	const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const failed = await untilEnded(engine, download.id);
 	assert.match(failed.error?.message ?? '', /its bytes differ/);
 	await diskIsOld(running, failed);
 });
@@ -331,7 +315,7 @@ test('several pauses in a row lead to one comparison', {timeout}, async t => {
 	}
 
 	release();
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, download.id);
 	assert.equal(done.status, 'complete');
 	const samples = origin.requests.filter(({range}) => range!.end - range!.start === 4096);
 	assert.equal(samples.length, 3);
@@ -403,7 +387,7 @@ test(
 		};
 		const {bytes} = await read(download.streamUrl);
 		assert.ok(bytes.length <= 5 * MiB, `${bytes.length} bytes`);
-		const failed = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+		const failed = await untilEnded(running.engine, download.id);
 		assert.match(failed.error?.message ?? '', /its bytes differ/);
 		await diskIsOld(running, failed);
 	},
@@ -436,7 +420,7 @@ test('an ETag of another place, behind a redirect, names no version of the held 
 	place = '/v2';
 	isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
 	isOld(await read(download.streamUrl), 0);
-	const failed = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const failed = await untilEnded(running.engine, download.id);
 	assert.match(failed.error?.message ?? '', /its bytes differ/);
 	await diskIsOld(running, failed);
 });
@@ -485,7 +469,7 @@ test('a whole response that has filled the last hole is not read to its end', {t
 		return true;
 	};
 	isOld(await read(download.streamUrl, `bytes=0-${5 * MiB - 1}`), 0);
-	const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(running.engine, download.id);
 	assert.equal(done.status, 'complete');
 	await diskIsOld(running, done);
 });
