@@ -5,6 +5,7 @@ import http from 'node:http';
 import path from 'node:path';
 import {mock, test, type TestContext} from 'node:test';
 import type {Download} from '../source/downstream.ts';
+import type {EngineOptions} from '../source/engine/options.ts';
 import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, startOrigin, type TestEngine, until, untilEnded} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
@@ -222,11 +223,17 @@ test(
 	},
 );
 
-async function relabelled(t: TestContext, seed: number) {
+/** A slow download in the background, with more than a mebibyte of the old version. */
+async function downloading(t: TestContext, options: Partial<EngineOptions> = {}) {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
-	const running = await startEngine(t);
+	const running = await startEngine(t, options);
 	const {download} = await running.engine.add({url: origin.url});
 	await until(running.engine, download.id, ({present}) => present > MiB);
+	return {origin, running, engine: running.engine, download};
+}
+
+async function relabelled(t: TestContext, seed: number) {
+	const {origin, running, download} = await downloading(t);
 	Object.assign(origin.options, {etag: '"v2"', bytesPerSecond: undefined, seed});
 	const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
 	assert.equal(failed.error?.code, 'origin-changed');
@@ -281,11 +288,7 @@ test('after a minute of silence samples are compared behind a strong ETag too', 
 });
 
 test('after a pause, however short, samples are compared behind a strong ETag too', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
-	const running = await startEngine(t);
-	const {engine} = running;
-	const {download} = await engine.add({url: origin.url});
-	await until(engine, download.id, ({present}) => present > MiB);
+	const {origin, running, engine, download} = await downloading(t);
 	await engine.pause(download.id);
 	await until(engine, download.id, ({connections}) => connections === 0);
 	changeFile(origin, {bytesPerSecond: undefined});
@@ -296,11 +299,7 @@ test('after a pause, however short, samples are compared behind a strong ETag to
 });
 
 test('several pauses in a row lead to one comparison', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
-	const running = await startEngine(t);
-	const {engine} = running;
-	const {download} = await engine.add({url: origin.url});
-	await until(engine, download.id, ({present}) => present > MiB);
+	const {origin, running, engine, download} = await downloading(t);
 	origin.requests.length = 0;
 	let release!: () => void;
 	const released = new Promise<boolean>(resolve => {
@@ -332,11 +331,8 @@ test('a resume of a download that holds nothing compares nothing', {timeout}, as
 });
 
 test('samples wait as long as other requests of the download for a response', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const {origin, engine, download} = await downloading(t, {responseTimeout: 300});
 	const moved = await startOrigin(t, {size, etag: '"v1"', latency: 1000});
-	const {engine} = await startEngine(t, {responseTimeout: 300});
-	const {download} = await engine.add({url: origin.url});
-	await until(engine, download.id, ({present}) => present > MiB);
 	Object.assign(origin.options, {etag: '"v2"', bytesPerSecond: undefined});
 	await until(engine, download.id, ({status}) => status === 'failed');
 	origin.options.latency = 1000;
