@@ -82,8 +82,9 @@ test('durations are short and rounded up', () => {
 });
 
 test('map offsets omit the common unit suffix', () => {
-	assert.equal(formatOffset(0), '0');
-	assert.equal(formatOffset(362 * MiB), '362 M');
-	assert.equal(formatOffset(1.065 * GiB), '1.06 G');
-	assert.equal(formatOffset(512), '512');
+	assert.equal(formatOffset(0, GiB), '0');
+	assert.equal(formatOffset(362 * MiB, 600 * MiB), '362 M');
+	assert.equal(formatOffset(362 * MiB, 2.83 * GiB), '0.35 G');
+	assert.equal(formatOffset(1.065 * GiB, 12 * GiB), '1.0 G');
+	assert.equal(formatOffset(512, 1000), '512');
 });

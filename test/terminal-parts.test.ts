@@ -81,6 +81,9 @@ test('a click is located by its position', () => {
 				[9, 20],
 			],
 		},
+		headings: {row: 3, places: [{left: 0, right: 10, sort: 1}]},
+		order: {top: 1, bottom: 2, left: 60, right: 70},
+		box: undefined,
 		footer: {row: 23, keys},
 		buttons: [{name: 'no', row: 12, left: 10, right: 17}],
 		bars: [{row: 14, left: 10, right: 20, first: 10, total: 40}],
@@ -94,6 +97,15 @@ test('a click is located by its position', () => {
 	assert.deepEqual(at(10, 14), {kind: 'bar', share: 0.25});
 	assert.equal(at(20, 14), undefined);
 	assert.deepEqual(at(1, 23), {kind: 'key', command: keys[0]!.command});
+	assert.deepEqual(at(9, 3), {kind: 'heading', sort: 1});
+	assert.equal(at(10, 3), undefined);
+	assert.deepEqual(at(60, 1), {kind: 'key', command: 'sort'});
+	const below: Targets = {...targets, box: {top: 8, bottom: 14, left: 5, right: 40}};
+	const beside = (x: number, y: number) => hitTest({kind: 'click', x, y}, below);
+	assert.deepEqual(beside(30, 5), {kind: 'outside'});
+	assert.deepEqual(beside(40, 9), {kind: 'outside'});
+	assert.equal(beside(39, 13), undefined);
+	assert.deepEqual(beside(16, 12), {kind: 'button', name: 'no'});
 	assert.equal(at(0, 23), undefined);
 	assert.deepEqual(hitTest({kind: 'wheel-down', x: 1, y: 1}, targets), {kind: 'wheel', by: 1});
 	assert.deepEqual(parseMouse('[<0;10;5M'), {kind: 'click', x: 9, y: 4});

@@ -16,6 +16,7 @@ import {
 	type ErrorCode,
 	type ExportRequest,
 	type PlayerCommand,
+	type QueueMove,
 	type Remedy,
 	type Snapshot,
 } from '../downstream.ts';
@@ -151,7 +152,7 @@ export class ControlClient implements DownloadEngine {
 		return {damaged};
 	}
 
-	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+	async moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {
 		await this.#command(id, 'move-in-queue', {by});
 	}
 

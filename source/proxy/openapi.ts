@@ -415,7 +415,7 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 	},
 	'/api/downloads/{id}/move-in-queue': {
 		post: {
-			summary: 'Move by one place in the queue',
+			summary: 'Move in the queue',
 			access: 'command',
 			body: moveRequest,
 			responses: {200: commanded('Download')},

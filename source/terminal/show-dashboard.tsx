@@ -8,7 +8,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {render} from 'ink';
 import {Dashboard} from '../dashboard/dashboard.tsx';
 import {themes, type Theme, type ThemeName} from '../dashboard/theme.ts';
-import type {Host} from '../dashboard/ui-store.ts';
+import type {Attachment, Host} from '../dashboard/ui-store.ts';
 import type {Download, DownloadId, DownloadEngine} from '../downstream.ts';
 import {backgroundOf} from './background.ts';
 import {copyText} from './clipboard.ts';
@@ -29,8 +29,8 @@ export type ShowOptions = {
 	readonly bell: boolean;
 	/** The source of keys: standard input, or the terminal if standard input is a pipe. */
 	readonly keys: NodeJS.ReadStream;
-	/** Quitting stops no downloads. */
-	readonly isAttached: boolean;
+	/** Another program runs the downloads. */
+	readonly attachment: Attachment | undefined;
 	/** The download added by the command line, which is then selected. */
 	readonly added?: Promise<DownloadId | undefined>;
 	/** Whether a film resumes at its last position. */
@@ -110,7 +110,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 			{...(options.mayAnswerLate && {lateTheme: parseTheme})}
 			ascii={options.ascii || !hasUnicode(env, platform)}
 			exportDir={options.exportDir}
-			isAttached={options.isAttached}
+			attachment={options.attachment}
 			{...(options.added && {added: options.added})}
 			mouse={options.mouse}
 			// A frame as high as the screen makes Windows consoles scroll.
@@ -158,7 +158,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 			alternateScreen: true,
 			incrementalRendering: true,
 			// Keys are drawn at once; the feed paces the rest.
-			maxFps: 60,
+			maxFps: 120,
 			exitOnCtrlC: false,
 			patchConsole: true,
 		},

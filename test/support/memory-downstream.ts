@@ -6,6 +6,7 @@ import type {
 	DownloadEngine,
 	ExportRequest,
 	PlayerCommand,
+	QueueMove,
 	Snapshot,
 } from '../../source/downstream.ts';
 import {blankDownload} from './blank-download.ts';
@@ -204,7 +205,7 @@ export class MemoryDownStream implements DownloadEngine {
 		return {damaged: []};
 	}
 
-	async moveInQueue(id: string, by: -1 | 1) {
+	async moveInQueue(id: string, by: QueueMove) {
 		this.#record('moveInQueue', id, by);
 	}
 

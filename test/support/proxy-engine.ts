@@ -9,6 +9,7 @@ import {
 	type DownloadId,
 	DownStreamError,
 	type ExportRequest,
+	type QueueMove,
 	type Snapshot,
 } from '../../source/downstream.ts';
 import type {StreamingEngine} from '../../source/proxy/server.ts';
@@ -218,7 +219,7 @@ export class MemoryEngine implements StreamingEngine {
 		return {damaged: [[0, 10]]};
 	}
 
-	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+	async moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {
 		this.commands.push({moveInQueue: id, by});
 		this.#find(id);
 	}
