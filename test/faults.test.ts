@@ -35,13 +35,13 @@ type Case = {
 	/** `complete`; an error that a new try does not mend; or one that is tried again, in vain. */
 	ends: 'complete' | {code: ErrorCode; says: RegExp; tries?: number};
 	/** Bytes of the origin's at most: each byte once, unless said; with those in sockets where it fails. */
-	sentAtMost?: number;
-	requestsAtMost?: number;
+	maxSent?: number;
+	maxRequests?: number;
 	/** Bytes on the disk at least, where it does not complete. */
-	heldAtLeast?: number;
+	minPresent?: number;
 	/** How often the fault is shown at least. */
-	shownAtLeast?: number;
-	/** Connections that were open at once may have brought bytes of both versions before the first seam was seen. */
+	minShown?: number;
+	/** Connections that were open at once may have brought bytes of both versions before the first contradiction was seen. */
 	mayHoldBoth?: boolean;
 	also?: (done: Download, faults: FaultOrigin) => void;
 };
@@ -69,7 +69,7 @@ function fails(
 /** The file cannot be had by ranges, and is read whole. */
 function inOrder(words: string, fault: FaultName, parameters: Record<string, string | number> = {}): Case {
 	return complete(`${words}: it is asked for the whole`, fault, parameters, {
-		sentAtMost: 6 * size,
+		maxSent: 6 * size,
 		also: done => assert.equal(done.acceptsRanges, false),
 	});
 }
@@ -97,7 +97,7 @@ const cases: Case[] = [
 		{...later, total: 1},
 		'origin-changed',
 		/it had 3145745 bytes and has 3145746 now/,
-		{heldAtLeast: 1},
+		{minPresent: 1},
 	),
 	fails(
 		'says that its bytes begin earlier than they do, with a length that fits',
@@ -105,14 +105,14 @@ const cases: Case[] = [
 		{...later, start: -10, end: -10},
 		'origin-changed',
 		/bytes differ/,
-		{heldAtLeast: 1, connections: 1},
+		{minPresent: 1, connections: 1},
 	),
 	complete(
 		'begins each part a little early and says so',
 		'starts-early',
 		{by: 1000},
 		{
-			sentAtMost: size + 10_000,
+			maxSent: size + 10_000,
 		},
 	),
 	complete(
@@ -120,7 +120,7 @@ const cases: Case[] = [
 		'shorter-range',
 		{bytes: 300_000},
 		{
-			requestsAtMost: 16,
+			maxRequests: 16,
 		},
 	),
 	inOrder('gives a part and does not say which', 'no-content-range'),
@@ -132,7 +132,7 @@ const cases: Case[] = [
 		'short-body',
 		{bytes: 1_000_000, times: 3},
 		{
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 		},
 	),
 	complete(
@@ -140,7 +140,7 @@ const cases: Case[] = [
 		'short-body',
 		{bytes: 1_000_000, times: 3, ending: 'reset'},
 		{
-			sentAtMost: 3 * size,
+			maxSent: 3 * size,
 		},
 	),
 	{
@@ -148,19 +148,19 @@ const cases: Case[] = [
 		fault: 'short-body',
 		parameters: {...later, bytes: 0},
 		ends: {code: 'origin-unreachable', says: /connection lost|reset/, tries: 3},
-		heldAtLeast: 1,
+		minPresent: 1,
 	},
 	complete('ends a chunked body before the end of its Content-Range', 'short-chunks', {
 		by: 100_000,
 		times: 3,
 	}),
-	complete('sends more than Content-Length says', 'long-body', {times: 2}, {sentAtMost: size + 5000}),
+	complete('sends more than Content-Length says', 'long-body', {times: 2}, {maxSent: size + 5000}),
 	complete(
 		'sends more than Content-Range says, chunked',
 		'long-body',
 		{chunked: 1},
 		{
-			sentAtMost: size + 20_000,
+			maxSent: size + 20_000,
 		},
 	),
 	inOrder('says a Content-Length of a Range that is not that of its Content-Range', 'wrong-length', {by: 7}),
@@ -173,7 +173,7 @@ const cases: Case[] = [
 		{after: 1, seed: 2, etag: '"v2"'},
 		'origin-changed',
 		/its ETag was "v1" and is "v2" now/,
-		{heldAtLeast: 1},
+		{minPresent: 1},
 	),
 	fails(
 		'changes content and date behind the same size',
@@ -181,7 +181,7 @@ const cases: Case[] = [
 		{after: 1, seed: 2, etag: '', date: 'Tue, 03 Nov 2026 00:00:00 GMT'},
 		'origin-changed',
 		/its date was Mon, 02 Nov 2026 00:00:00 GMT and is Tue, 03 Nov 2026 00:00:00 GMT now/,
-		{heldAtLeast: 1},
+		{minPresent: 1},
 	),
 	fails(
 		'changes content and weak ETag behind the same size and date',
@@ -189,7 +189,7 @@ const cases: Case[] = [
 		{after: 1, seed: 2, etag: 'W/"v2"'},
 		'origin-changed',
 		/bytes differ/,
-		{heldAtLeast: 1, origin: {etag: 'W/"v1"', lastModified: date}, connections: 1},
+		{minPresent: 1, origin: {etag: 'W/"v1"', lastModified: date}, connections: 1},
 	),
 	fails(
 		'changes content without any validator',
@@ -197,7 +197,7 @@ const cases: Case[] = [
 		{after: 1, seed: 2},
 		'origin-changed',
 		/bytes differ/,
-		{heldAtLeast: 1, origin: {etag: undefined, lastModified: undefined}, connections: 1},
+		{minPresent: 1, origin: {etag: undefined, lastModified: undefined}, connections: 1},
 	),
 	fails(
 		'changes content and has no ETag any more',
@@ -205,7 +205,7 @@ const cases: Case[] = [
 		{after: 1, seed: 2, etag: ''},
 		'origin-changed',
 		/bytes differ/,
-		{heldAtLeast: 1, connections: 1},
+		{minPresent: 1, connections: 1},
 	),
 	complete(
 		'has servers of which every second has another content and no ETag',
@@ -213,7 +213,7 @@ const cases: Case[] = [
 		{every: 2, seed: 2, etag: ''},
 		{
 			connections: 1,
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 		},
 	),
 	...(['after', 'every'] as const).map(when =>
@@ -231,7 +231,7 @@ const cases: Case[] = [
 		'no-ranges',
 		{after: 1, times: 1},
 		{
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 			also: done => assert.equal(done.acceptsRanges, true),
 		},
 	),
@@ -240,7 +240,7 @@ const cases: Case[] = [
 		'no-ranges',
 		{after: 1},
 		{
-			sentAtMost: 8 * size,
+			maxSent: 8 * size,
 			also: done => assert.equal(done.acceptsRanges, false),
 		},
 	),
@@ -249,7 +249,7 @@ const cases: Case[] = [
 		'version',
 		{every: 2, etag: '', date: ''},
 		{
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 		},
 	),
 	complete(
@@ -257,7 +257,7 @@ const cases: Case[] = [
 		'version',
 		{every: 2, etag: 'W/"v1"'},
 		{
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 		},
 	),
 	complete(
@@ -266,7 +266,7 @@ const cases: Case[] = [
 		{every: 2, etag: 'W/"b"'},
 		{
 			origin: {etag: 'W/"a"'},
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 		},
 	),
 	complete(
@@ -282,7 +282,7 @@ const cases: Case[] = [
 	),
 	complete('redirects nine times', 'redirect-chain', {left: 9}),
 	fails('redirects in a circle', 'redirect', {}, 'origin-refused', /redirects in a circle/, {
-		requestsAtMost: 11,
+		maxRequests: 11,
 	}),
 	fails(
 		'redirects to a file on the disk',
@@ -309,11 +309,11 @@ const cases: Case[] = [
 			[451, /answers with status 451/],
 		] as const
 	).flatMap(([code, says]): Case[] => [
-		fails(`answers ${code}`, 'status', {code}, 'origin-refused', says, {requestsAtMost: 2}),
+		fails(`answers ${code}`, 'status', {code}, 'origin-refused', says, {maxRequests: 2}),
 		[403, 404, 416, 451].includes(code)
 			? inOrder(`answers ${code} to a Range in the middle`, 'status', {...later, code})
 			: fails(`answers ${code} in the middle`, 'status', {...later, code}, 'origin-refused', says, {
-					heldAtLeast: 1,
+					minPresent: 1,
 				}),
 	]),
 	...[429, 503].flatMap(code =>
@@ -326,8 +326,8 @@ const cases: Case[] = [
 		fault: 'status',
 		parameters: {...later, code: 503, wait: 3600},
 		ends: {code: 'origin-busy', says: /is busy \(503\) and asks to wait 3600 s/, tries: 1},
-		heldAtLeast: 1,
-		requestsAtMost: 8,
+		minPresent: 1,
+		maxRequests: 8,
 	},
 	complete('answers 500 twice', 'status', {code: 500, times: 2}),
 	...[416, 403, 406].map(code =>
@@ -346,7 +346,7 @@ const cases: Case[] = [
 			'limit',
 			{connections: 2, code},
 			// What was on its way to a connection that is reset is lost.
-			{origin: {size: 10 * MiB, bytesPerSecond: 4 * MiB}, requestsAtMost: 25, sentAtMost: 11 * MiB},
+			{origin: {size: 10 * MiB, bytesPerSecond: 4 * MiB}, maxRequests: 25, maxSent: 11 * MiB},
 		),
 	),
 	complete(
@@ -363,10 +363,10 @@ const cases: Case[] = [
 		'http-1.0',
 		{length: 'none'},
 		{
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 		},
 	),
-	complete('speaks HTTP/1.0 with ranges', 'http-1.0', {ranges: 1}, {sentAtMost: size + 100_000}),
+	complete('speaks HTTP/1.0 with ranges', 'http-1.0', {ranges: 1}, {maxSent: size + 100_000}),
 	fails('answers one range by several parts', 'multipart', {}, 'origin-misbehaved', /several parts/),
 	fails(
 		'answers one range by several parts, with Content-Range too',
@@ -383,7 +383,7 @@ const cases: Case[] = [
 		{},
 		{
 			origin: {size: 12 * MiB},
-			requestsAtMost: 40,
+			maxRequests: 40,
 			also: done => assert.equal(done.lastError, null),
 		},
 	),
@@ -392,8 +392,8 @@ const cases: Case[] = [
 		'dies',
 		{least: 200_000, most: 900_000},
 		{
-			requestsAtMost: 24,
-			sentAtMost: 2 * size,
+			maxRequests: 24,
+			maxSent: 2 * size,
 		},
 	),
 ];
@@ -755,9 +755,9 @@ async function holdsRightBytes({storageDir}: TestEngine, {id, ranges}: Download)
 }
 
 async function agreesWith(done: Download, expected: Case, faults: FaultOrigin): Promise<void> {
-	const {ends, origin, also, requestsAtMost = Infinity, heldAtLeast = 0} = expected;
+	const {ends, origin, also, maxRequests = Infinity, minPresent = 0} = expected;
 	const whole = origin?.size ?? size;
-	const {sentAtMost = ends === 'complete' ? whole : 2 * whole, shownAtLeast = 1} = expected;
+	const {maxSent = ends === 'complete' ? whole : 2 * whole, minShown = 1} = expected;
 	if (ends === 'complete') {
 		assert.equal(done.status, 'complete', JSON.stringify(done.error));
 		assert.deepEqual([done.present, done.size, done.error], [whole, whole, null]);
@@ -771,11 +771,11 @@ async function agreesWith(done: Download, expected: Case, faults: FaultOrigin): 
 	}
 
 	const {bytesSent, requests} = faults.origin;
-	assert.ok(bytesSent <= sentAtMost, `${bytesSent} bytes sent of ${whole}`);
-	assert.ok(requests.length <= requestsAtMost, `${requests.length} requests`);
-	assert.ok(done.present >= heldAtLeast, `${done.present} bytes held`);
+	assert.ok(bytesSent <= maxSent, `${bytesSent} bytes sent of ${whole}`);
+	assert.ok(requests.length <= maxRequests, `${requests.length} requests`);
+	assert.ok(done.present >= minPresent, `${done.present} bytes held`);
 	if (fault(expected)) {
-		assert.ok(faults.shown(expected.fault) >= shownAtLeast, `shown ${faults.shown(expected.fault)} times`);
+		assert.ok(faults.shown(expected.fault) >= minShown, `shown ${faults.shown(expected.fault)} times`);
 	}
 
 	also?.(done, faults);
