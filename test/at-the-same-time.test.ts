@@ -27,7 +27,7 @@ function holdRecords(
 	t: TestContext,
 	field: keyof DownloadRecord,
 ): {isHeld: Promise<void>; letGo: () => void} {
-	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
 	const {save} = RecordFile.prototype;
 	let letGo!: () => void;
 	const gone = new Promise<void>(resolve => {
@@ -112,7 +112,7 @@ test('a read delayed by the disk gets no bytes of another version', {timeout}, a
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
 	await until(engine, download.id, ({status}) => status === 'complete');
-	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
 	const {fill} = BlockPool.prototype;
 	const gate = new EventEmitter();
 	t.mock.method(BlockPool.prototype, 'fill', async function (this: BlockPool, ...read: FillArguments) {

@@ -1,4 +1,4 @@
-// Films in words: the list, the details, plain lines, and the flag that waits for them.
+// Films as text: the list, the details, plain lines, and the flag that waits for a film.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {EventLines} from '../source/cli/output/event-lines.ts';
@@ -54,7 +54,7 @@ test('times are short', () => {
 	assert.deepEqual([0, 41_999, 292_000, 3_730_000].map(formatTime), ['0:00', '0:41', '4:52', '1:02:10']);
 });
 
-test('what can be watched is said in full, and in a narrow column', () => {
+test('playable minutes are shown in full, and in a narrow column', () => {
 	const cases: Array<[Download, full: string, short: string]> = [
 		[of({}), 'to 1:02:10 of 1:35:02', '→1:02:10'],
 		[of({exact: false, playable: []}), 'to ~1:02:10 of 1:35:02', '→~1:02:10'],
@@ -76,7 +76,7 @@ test('what can be watched is said in full, and in a narrow column', () => {
 	assert.deepEqual([shown(26), shown(9)], ['to 1:02:10 of 1:35:02', '>1:02:10']);
 });
 
-test('the details describe tracks, stretches and the forecast', () => {
+test('the details describe tracks, playable ranges and the forecast', () => {
 	assert.equal(filmWords(film), '1:35:02 · H.264 1920×1080, AAC en');
 	assert.equal(playableWords(film), '0:00 – 1:02:10, then 1:20:00 – 1:35:02');
 	assert.equal(playableWords({...film, playable: []}), 'nothing yet');
@@ -100,7 +100,7 @@ test('the map in minutes has an axis, and fits its width', () => {
 	}
 });
 
-test('plain lines tell the film once, and once that it plays through', () => {
+test('plain lines report the film once, and once that it plays through', () => {
 	const lines = new EventLines({json: false});
 	const tell = (each: Download) =>
 		lines
@@ -125,7 +125,7 @@ test('plain lines tell the film once, and once that it plays through', () => {
 	assert.deepEqual(tell(of({})), []);
 });
 
-test('a film is safe where nothing stalls it, and a file without minutes when it is whole', () => {
+test('a film is safe if no stall is ahead, a file without a film if it is complete', () => {
 	assert.equal(isSafe(of({}), 0), true);
 	assert.equal(isSafe(of(stalling), 0), false);
 	assert.equal(isSafe(of({}), 81 * minute), true);
@@ -160,7 +160,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a narrow list shows the end of what can be watched',
+	'a narrow list shows the end of the playable minutes',
 	{downloads: [of({})], columns: 80, rows: 24},
 	async screen => {
 		await screen.shows('→1:02:10');

@@ -1,4 +1,4 @@
-// The film of a download: an engine reads its index from a real origin, and tells what can be watched.
+// The film of a download: an engine reads its index from a real origin and reports the playable ranges.
 import assert from 'node:assert/strict';
 import {readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
@@ -13,14 +13,14 @@ import {read} from './support/read-stream.ts';
 const MiB = 1024 * 1024;
 const needsFfmpeg = {skip: missing('ffmpeg')};
 
-test('the index at the end of a film is read first, with few requests', needsFfmpeg, async t => {
+test('an index at the end of a film is read first, with few requests', needsFfmpeg, async t => {
 	const bytes = await makeFilm('large.mp4');
 	const origin = await serveFilm(t, bytes, {bytesPerSecond: 64 * 1024});
 	const {engine, storageDir} = await startEngine(t);
 	const {download} = await engine.add({url: origin.urlOf('/large.mp4')});
 	const {film, present, filmProblem} = await until(engine, download.id, ({film}) => film !== null);
 	assert.ok(present < bytes.length / 2);
-	// Before a connection has brought all that it was asked for.
+	// Before any connection has finished its range.
 	assert.ok(origin.requests.findIndex(({range}) => range!.start > bytes.length / 2) < 4);
 	assert.equal(filmProblem, null);
 	assert.equal(film!.exact, true);
@@ -63,7 +63,7 @@ test('a stored map is used after a restart, and a damaged one is read again', ne
 	}
 });
 
-test('a list of what is on the disk has the minutes of earlier runs', needsFfmpeg, async t => {
+test('a list from disk has the minutes of earlier runs', needsFfmpeg, async t => {
 	const origin = await serveFilm(t, await makeFilm('front.mp4'));
 	const {engine, close, storageDir} = await startEngine(t);
 	const {download} = await engine.add({url: origin.urlOf('/front.mp4')});
@@ -74,7 +74,7 @@ test('a list of what is on the disk has the minutes of earlier runs', needsFfmpe
 	await offline.dispose();
 });
 
-test('without films, and on demand, nothing is fetched for an index', needsFfmpeg, async t => {
+test('without films, and on demand, no index is fetched', needsFfmpeg, async t => {
 	const bytes = await makeFilm('large.mp4');
 	const origin = await serveFilm(t, bytes);
 	const off = await startEngine(t, {film: false});
@@ -89,14 +89,14 @@ test('without films, and on demand, nothing is fetched for an index', needsFfmpe
 	await read(download.streamUrl, 'bytes=0-99999');
 	assert.equal(engine.snapshot.downloads[0]!.film, null);
 	assert.ok(origin.requests.slice(length).every(({range}) => range!.start < bytes.length / 2));
-	// As a player does, it reads the end.
+	// Like a player, read the end.
 	await read(download.streamUrl, `bytes=${bytes.length - 100_000}-`);
 	const played = await until(engine, download.id, ({film}) => film !== null);
 	assert.equal(played.film!.exact, true);
 	assert.ok(played.present < bytes.length);
 });
 
-test('a file that is no film, or has a damaged index, downloads all the same', needsFfmpeg, async t => {
+test('a file that is not a film, or has a damaged index, downloads too', needsFfmpeg, async t => {
 	const good = await makeFilm('front.mp4');
 	const damaged = Buffer.from(good);
 	const table = damaged.indexOf('stco');
@@ -121,7 +121,7 @@ test('a file that is no film, or has a damaged index, downloads all the same', n
 	}
 });
 
-test('an origin without ranges gives minutes once the index has come', needsFfmpeg, async t => {
+test('an origin without ranges gives minutes after the index has arrived', needsFfmpeg, async t => {
 	const origin = await serveFilm(t, await makeFilm('tail.mp4'), {ranges: false});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.urlOf('/tail.mp4')});

@@ -32,7 +32,7 @@ const mapInThread = (bytes: Buffer, signal = new AbortController().signal): Prom
 	readInThread(bytes.length, async (start, _end, maxEnd) => bytes.subarray(start, maxEnd), signal);
 
 for (const name of names) {
-	test(`${name}: its length, tracks and points are read with few requests`, needsFfmpeg, async () => {
+	test(`${name}: duration, tracks and points are read with few requests`, needsFfmpeg, async () => {
 		const bytes = await makeFilm(name);
 		assert.ok(looksLikeFilm(bytes.subarray(0, signatureBytes)));
 		let requests = 0;
@@ -87,7 +87,7 @@ for (const name of ['front.mp4', 'tail.mp4', 'fragments.mp4', 'tail.mkv', 'tail.
 				if (pos !== undefined && ms >= fromMs && ms < toMs) {
 					compared++;
 					const start = Number(pos);
-					// ffprobe gives a block's place with its header in Matroska, and its size without it.
+					// In Matroska, ffprobe gives the offset of a block with its header, and the size without.
 					assert.ok(ranges.covers({start, end: start + Number(size)}), `${seconds} s at ${pos}`);
 				}
 			}
@@ -115,7 +115,7 @@ for (const name of ['front.mp4', 'tail.mp4', 'indexed.mp4', 'tail.mkv', 'front.m
 	});
 }
 
-test('a film without an index of its fragments claims nothing before it is whole', needsFfmpeg, async () => {
+test('a film without an index of its fragments is playable only when complete', needsFfmpeg, async () => {
 	const bytes = await makeFilm('fragments.mp4');
 	const map = await mapOf(bytes);
 	const half = new RangeSet([{start: 0, end: bytes.length / 2}]);
@@ -132,7 +132,7 @@ test('mutated files end in a map or an error, within the bounds', needsFfmpeg, a
 	]) {
 		const bytes = await makeFilm(name);
 		const random = randomOf(bytes.length);
-		for (let round = 0; round < 6; round++) {
+		for (let round = 0; round < 2; round++) {
 			const mutated = Buffer.from(bytes);
 			for (let change = 0; change < 1 + random() * 8; change++) {
 				const at = Math.floor(random() ** 2 * Math.min(bytes.length, 40_000));
@@ -171,33 +171,29 @@ function box(type: string, ...parts: Buffer[]): Buffer {
 	return Buffer.concat([head, body]);
 }
 
-test(
-	'an index that claims a billion samples ends, and leaves the memory of the program alone',
-	needsFfmpeg,
-	async () => {
-		const bytes = await makeFilm('front.mp4');
-		for (const table of ['stts', 'ctts', 'stsz', 'stsc', 'stco']) {
-			const hostile = Buffer.from(bytes);
-			for (let at = hostile.indexOf(table); at !== -1; at = hostile.indexOf(table, at + 4)) {
-				// The number of entries, and the first field of the first one.
-				hostile.writeUInt32BE(table === 'stsz' ? 1 : 0x3f_ff_ff_ff, at + 8);
-				hostile.writeUInt32BE(0x3f_ff_ff_ff, at + 12);
-			}
-
-			const ended = await mapInThread(hostile).then(
-				() => true,
-				(error: unknown) => error instanceof Error,
-			);
-			assert.ok(ended, table);
+test('an index that claims a billion samples ends without using much memory', needsFfmpeg, async () => {
+	const bytes = await makeFilm('front.mp4');
+	for (const table of ['stts', 'ctts', 'stsz', 'stsc', 'stco']) {
+		const hostile = Buffer.from(bytes);
+		for (let at = hostile.indexOf(table); at !== -1; at = hostile.indexOf(table, at + 4)) {
+			// The number of entries, and the first field of the first one.
+			hostile.writeUInt32BE(table === 'stsz' ? 1 : 0x3f_ff_ff_ff, at + 8);
+			hostile.writeUInt32BE(0x3f_ff_ff_ff, at + 12);
 		}
 
-		const looped = box('moov', box('trak', Buffer.alloc(4)));
-		looped.writeUInt32BE(0, 8);
-		await assert.rejects(mapInThread(Buffer.concat([bytes.subarray(0, 32), looped])));
-	},
-);
+		const ended = await mapInThread(hostile).then(
+			() => true,
+			(error: unknown) => error instanceof Error,
+		);
+		assert.ok(ended, table);
+	}
 
-test('a reading ends with its signal', needsFfmpeg, async () => {
+	const looped = box('moov', box('trak', Buffer.alloc(4)));
+	looped.writeUInt32BE(0, 8);
+	await assert.rejects(mapInThread(Buffer.concat([bytes.subarray(0, 32), looped])));
+});
+
+test('an aborted read of a film ends', needsFfmpeg, async () => {
 	const bytes = await makeFilm('front.mp4');
 	const abort = new AbortController();
 	const silent = readInThread(bytes.length, () => new Promise(() => undefined), abort.signal);

@@ -308,7 +308,7 @@ test('cancel stops a check, and resume restarts it', async t => {
 });
 
 test('a download is complete only after its record, even if it ends during a checkpoint', async t => {
-	// oxlint-disable-next-line typescript/unbound-method -- called on what it belongs to
+	// oxlint-disable-next-line typescript/unbound-method -- called on its own object
 	const {save} = BlockChecksums.prototype;
 	t.mock.method(BlockChecksums.prototype, 'save', async function (this: BlockChecksums, file: SparseFile) {
 		const blocks = await save.call(this, file);
@@ -326,7 +326,7 @@ test('a download is complete only after its record, even if it ends during a che
 });
 
 test('a download with all bytes is active until its record is written', async t => {
-	// oxlint-disable-next-line typescript/unbound-method -- called on what it belongs to
+	// oxlint-disable-next-line typescript/unbound-method -- called on its own object
 	const {save} = BlockChecksums.prototype;
 	let record = () => {};
 	const mayRecord = new Promise<void>(resolve => {
@@ -367,7 +367,7 @@ test('a check requested during a background check also compares the checksum', a
 	const gone = new Promise<void>(resolve => {
 		letGo = resolve;
 	});
-	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
 	const {isIntact} = BlockChecksums.prototype;
 	t.mock.method(
 		BlockChecksums.prototype,
@@ -390,7 +390,7 @@ test('two checks of a download run one after the other', async t => {
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
-	// oxlint-disable-next-line typescript/unbound-method -- each is called with its own
+	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
 	const {check, isIntact, checked} = BlockChecksums.prototype;
 	let isRunning = false;
 	let besides = 0;

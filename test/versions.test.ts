@@ -79,7 +79,7 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 	for (const onDemand of [true, false]) {
 		const when = onDemand ? 'on demand' : 'in the background';
 		test(
-			`no response mixes versions where the file changes with ${words}, fetched ${when}`,
+			`no response mixes versions when the file changes with ${words}, fetched ${when}`,
 			{timeout},
 			async t => {
 				const origin = await startOrigin(t, {size, bytesPerSecond: 8 * MiB, ...before});
@@ -101,7 +101,7 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 		);
 	}
 
-	test(`islands share one version where the file changes with ${words} between them`, {timeout}, async t => {
+	test(`islands share one version when the file changes with ${words} between them`, {timeout}, async t => {
 		const origin = await startOrigin(t, {size, ...before});
 		const running = await startEngine(t, {onDemand: true});
 		const {download} = await running.engine.add({url: origin.url});
@@ -116,7 +116,7 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 		await diskIsOld(running, downloadOf(running.engine, download.id));
 	});
 
-	test(`several connections mix no versions where the file changes with ${words}`, {timeout}, async t => {
+	test(`several connections mix no versions when the file changes with ${words}`, {timeout}, async t => {
 		const origin = await startOrigin(t, {size: 24 * MiB, bytesPerSecond: 2 * MiB, ...before});
 		const running = await startEngine(t, {connections: 8});
 		const {download} = await running.engine.add({url: origin.url});
@@ -130,7 +130,7 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 		await diskIsOld(running, done);
 	});
 
-	test(`a restart mixes no versions where the file changes with ${words}`, {timeout}, async t => {
+	test(`a restart mixes no versions when the file changes with ${words}`, {timeout}, async t => {
 		const origin = await startOrigin(t, {size, ...before});
 		const first = await startEngine(t, {onDemand: true});
 		const {download} = await first.engine.add({url: origin.url});

@@ -320,7 +320,7 @@ export class Engine implements DownloadEngine {
 
 	async setLimitRate(bytesPerSecond: number | null): Promise<void> {
 		this.#services.bandwidth.limit = checkOption('limitRate', bytesPerSecond, rateLimit) ?? Infinity;
-		this.#snapshots.changed();
+		this.#snapshots.changedNow();
 	}
 
 	/** `signal` ends a copy that runs, and leaves a planned export alone. */

@@ -22,14 +22,8 @@ import {
 	type Schema,
 } from '../schema.ts';
 import {version} from '../version.ts';
-import {
-	moveRequest,
-	settingsRequest,
-	startOverRequest,
-	undoTime,
-	versionHeader,
-	type SnapshotChanges,
-} from './control-api.ts';
+import {moveRequest, settingsRequest, startOverRequest, undoTime, versionHeader} from './control-api.ts';
+import type {DownloadChanges, SnapshotChanges} from './snapshot-changes.ts';
 
 type Operation = {
 	readonly summary: string;
@@ -130,12 +124,15 @@ function objectOf(
 	properties: Readonly<Record<string, JsonSchema>>,
 	optional: readonly string[] = [],
 ): JsonSchema {
-	return {
-		type: 'object',
+	return partOf(
 		properties,
-		required: Object.keys(properties).filter(name => !optional.includes(name)),
-		additionalProperties: false,
-	};
+		Object.keys(properties).filter(name => !optional.includes(name)),
+	);
+}
+
+/** Fields are left out unless they are named. */
+function partOf(properties: Readonly<Record<string, JsonSchema>>, required: readonly string[]): JsonSchema {
+	return {type: 'object', properties, required, additionalProperties: false};
 }
 
 const statuses: Readonly<Record<DownloadStatus, string>> = {
@@ -287,9 +284,17 @@ const general: Readonly<Record<Exclude<keyof Snapshot, 'downloads'>, JsonSchema>
 	banners: listOf(text('One sentence.'), 'What concerns everything, such as a full disk.'),
 };
 
+const downloadChanges: Readonly<Record<keyof DownloadChanges, JsonSchema>> = {
+	...download,
+	flipped: listOf(range, 'In place of `ranges`: bytes that came, or that became holes.'),
+};
+
 const changes: Readonly<Record<keyof SnapshotChanges, JsonSchema>> = {
 	...general,
-	changed: listOf({$ref: '#/components/schemas/Download'}, 'Downloads that differ, new ones too.'),
+	changed: listOf(
+		{$ref: '#/components/schemas/DownloadChanges'},
+		'Downloads that differ: new ones whole, of others the id and the fields that differ.',
+	),
 	order: orNull(listOf(text('ID'), 'All that are there; null where these are the same.')),
 };
 
@@ -304,7 +309,8 @@ const schemas = {
 	Segment: objectOf(segment),
 	Verified: objectOf({...download, damaged: listOf(range, 'Ranges that differed; they are holes now.')}),
 	Snapshot: objectOf({...general, downloads: listOf({$ref: '#/components/schemas/Download'})}),
-	SnapshotChanges: objectOf(changes),
+	DownloadChanges: partOf(downloadChanges, ['id']),
+	SnapshotChanges: partOf(changes, ['version', 'changed', 'order']),
 	Settings: objectOf({limitRate: orNull(integer('Limit of all downloads.'))}),
 	Exported: objectOf({path: text('The file that was, or will be, written.')}),
 	Problem: objectOf(
@@ -463,7 +469,8 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 			access: 'viewOrUrl',
 			responses: {
 				200: {
-					description: 'First `snapshot` with a Snapshot, then `changes` with SnapshotChanges.',
+					description:
+						'First `snapshot` with a Snapshot, then `changes` with SnapshotChanges: fields that are left out are as before.',
 					content: {
 						'text/event-stream': {schema: {anyOf: [ref('Snapshot'), ref('SnapshotChanges')]}},
 					},

@@ -1,4 +1,4 @@
-// The truth of a claim: mpv plays a stretch to its end while no byte outside the presence set can be had.
+// Proof of playable ranges: mpv plays each to its end without bytes outside the present set.
 import {execFile} from 'node:child_process';
 import type {TestContext} from 'node:test';
 import {promisify} from 'node:util';
@@ -7,7 +7,7 @@ import {playable, type Stretch} from '../../source/engine/film/playable.ts';
 import {RangeSet} from '../../source/engine/store/range-set.ts';
 import {serveFilm, type FilmName} from './films.ts';
 
-/** The index of the film with three random stretches of its bytes. */
+/** The index of the film and three random ranges of its bytes. */
 export function randomPresence({index}: FilmMap, size: number, random: () => number): RangeSet {
 	const present = new RangeSet(index);
 	for (let count = 0; count < 3; count++) {
@@ -18,7 +18,7 @@ export function randomPresence({index}: FilmMap, size: number, random: () => num
 	return present;
 }
 
-/** Resolves with the stretches claimed for a presence set, and those that mpv could not play to their end. */
+/** Resolves with the playable ranges of a present set, and those that mpv failed to play to their end. */
 export async function playClaims(
 	t: TestContext,
 	name: FilmName,
