@@ -3,7 +3,7 @@ import {mkdir, open, truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {DownloadRecord} from '../source/engine/store/record.ts';
-import {CliProcess} from '../test/support/cli.ts';
+import {startServe} from '../test/support/cli.ts';
 import {collectionOf} from '../test/support/collections.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
 import {cpuSeconds, GiB, MiB} from './measure.ts';
@@ -30,7 +30,7 @@ export async function events({report, scope}: Bench): Promise<void> {
 		const url = `${origin.url}/large`;
 		const storage = await collectionOf(t, others);
 		await writeIslands(path.join(storage, id), url);
-		const cli = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+		const cli = await startServe(t, storage);
 		const {url: proxy, key} = (await cli.event('ready')) as unknown as {url: string; key: string};
 		const headers = {authorization: `Bearer ${key}`};
 		let bytes = 0;

@@ -46,7 +46,7 @@ async function claims({report, rounds, scope}: Bench): Promise<void> {
 	for (let set = 0; set < setsOfRound * rounds; set++) {
 		const name = claimed[set % claimed.length]!;
 		const bytes = await makeFilm(name);
-		const map = await readFilm(bytes.length, async (start, _end, wish) => bytes.subarray(start, wish));
+		const map = await readFilm(bytes.length, async (start, _end, maxEnd) => bytes.subarray(start, maxEnd));
 		const result = await scope(t =>
 			playClaims(t, name, bytes, map, randomPresence(map, bytes.length, randomOf(set))),
 		);

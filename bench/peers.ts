@@ -5,7 +5,7 @@ import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import type {Download} from '../source/downstream.ts';
 import {atEnd} from '../test/support/cleanup.ts';
-import {builtCli, CliProcess} from '../test/support/cli.ts';
+import {builtCli, startServe} from '../test/support/cli.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
 import {answers, freePort, runNginx} from '../test/support/nginx.ts';
 import {missing} from '../test/support/programs.ts';
@@ -32,10 +32,7 @@ export const ours = {
 	program: process.execPath,
 	start: async (t: TestContext, origin: Origin, ...more: string[]) => {
 		const folder = await temporaryFolder(t);
-		const cli = await CliProcess.start(t, [
-			...['serve', '--json', '--port', '0', '--storage', folder, ...more],
-			...(origin.ca === undefined ? [] : ['--ca', origin.ca]),
-		]);
+		const cli = await startServe(t, folder, ...more, ...(origin.ca === undefined ? [] : ['--ca', origin.ca]));
 		const {url, key} = (await cli.event('ready')) as unknown as {url: string; key: string};
 		return {
 			pid: cli.child.pid!,

@@ -1,6 +1,6 @@
 // What downloads cost that do nothing.
 import {setTimeout as sleep} from 'node:timers/promises';
-import {CliProcess} from '../test/support/cli.ts';
+import {startServe} from '../test/support/cli.ts';
 import type {Bench} from './section.ts';
 import {collectionOf} from '../test/support/collections.ts';
 import {cpuSeconds} from './measure.ts';
@@ -11,7 +11,7 @@ const counts = [10, 100, 1000, 10_000];
 const settleSeconds = 10;
 const idleSeconds = 10;
 /** Percent of a core: two ticks of the clock that counts. */
-const leastShown = 0.2;
+const maxShare = 0.2;
 
 export async function scale({report, scope}: Bench): Promise<void> {
 	const costs: number[] = [];
@@ -20,7 +20,7 @@ export async function scale({report, scope}: Bench): Promise<void> {
 		await scope(async t => {
 			const storage = await collectionOf(t, count);
 			const began = performance.now();
-			const cli = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+			const cli = await startServe(t, storage);
 			await cli.event('ready');
 			const took = performance.now() - began;
 			const pid = cli.child.pid!;
@@ -31,7 +31,7 @@ export async function scale({report, scope}: Bench): Promise<void> {
 			const share = ((cpuSeconds(pid) - cpu) / idleSeconds) * 100;
 			const bytes = memory(pid);
 			report.state(`${count} downloads: ready to stream after`, 'ms', took);
-			report.state(`${count} downloads: share of a core`, '%', share, atMost(leastShown));
+			report.state(`${count} downloads: share of a core`, '%', share, atMost(maxShare));
 			if (before) {
 				const each = (bytes - before.bytes) / (count - before.count) / 1024;
 				costs.push(each);

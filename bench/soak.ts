@@ -9,7 +9,7 @@ import {median, MiB} from './measure.ts';
 
 const sampleMs = 10_000;
 /** Of the last third of the run beside the second. */
-const mostGrowth = 1.15;
+const maxGrowth = 1.15;
 
 type Sample = {readonly memory: number; readonly heap: number; readonly descriptors: number};
 
@@ -33,10 +33,10 @@ async function main(): Promise<void> {
 	const memoryOf = (part: readonly Sample[]) => median(part.map(({memory}) => memory));
 	const [second, last] = [memoryOf(samples.slice(third, 2 * third)), memoryOf(samples.slice(2 * third))];
 	process.stdout.write(
-		`memory ${toMiB(second)} MiB in the second third, ${toMiB(last)} MiB in the last (at most ${mostGrowth} times); ` +
+		`memory ${toMiB(second)} MiB in the second third, ${toMiB(last)} MiB in the last (at most ${maxGrowth} times); ` +
 			`descriptors ${before} before, ${after} after\n`,
 	);
-	if (last > second * mostGrowth || after > before) {
+	if (last > second * maxGrowth || after > before) {
 		process.stdout.write('Something leaks\n');
 		process.exitCode = 1;
 	}

@@ -10,7 +10,7 @@ import {test} from 'node:test';
 import {promisify} from 'node:util';
 import {commands} from '../source/cli/commands.ts';
 import {defaultStorageDir} from '../source/defaults.ts';
-import {builtCli, cleanEnvironment, CliProcess} from './support/cli.ts';
+import {CliProcess, builtCli, cleanEnvironment, startGet, startServe} from './support/cli.ts';
 import {content} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 
@@ -46,10 +46,7 @@ test('a checksum needs a single URL, and a mismatch fails', async t => {
 	const folder = await temporaryFolder(t);
 	const run = async (...args: string[]) => {
 		const storage = path.join(folder, `storage-${args.length}-${args.join('').length}`);
-		const get = await CliProcess.start(t, [
-			...['get', '--port', '0', '--storage', storage, '--export-dir', folder],
-			...args,
-		]);
+		const get = await startGet(t, storage, '--export-dir', folder, ...args);
 		return {code: await get.exit(), stderr: get.stderr};
 	};
 
@@ -66,10 +63,15 @@ test('a checksum needs a single URL, and a mismatch fails', async t => {
 test('--allow-origin lets a web page play, --open-stream lets anybody without the key', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const storage = path.join(await temporaryFolder(t), 'storage');
-	const serve = await CliProcess.start(t, [
-		...['serve', '--json', '--port', '0', '--storage', storage, '--open-stream'],
-		...['--allow-origin', 'https://player.example', '--allow-origin', 'https://other.example'],
-	]);
+	const serve = await startServe(
+		t,
+		storage,
+		'--open-stream',
+		'--allow-origin',
+		'https://player.example',
+		'--allow-origin',
+		'https://other.example',
+	);
 	const {url} = await serve.event('ready');
 	const stream = `${String(url)}/stream?url=${encodeURIComponent(origin.url)}`;
 	const from = async (page: string) => fetch(stream, {headers: {origin: page}});

@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import {readdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startServe} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {notFound} from './support/origin.ts';
 
 const MiB = 1024 * 1024;
 
@@ -19,10 +20,7 @@ test('without an instance, list shows percent, reasons of failures, and "stopped
 	const origin = await startOrigin(t, {size: 20 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
 	const missing = await startOrigin(t, {
 		size: 1,
-		intercept(_request, response) {
-			response.writeHead(404).end();
-			return true;
-		},
+		intercept: notFound(),
 	});
 	const {engine, close, storageDir} = await startEngine(t);
 	const part = (await engine.add({url: origin.urlOf('/part')})).download;
@@ -45,7 +43,7 @@ test('without an instance, list shows percent, reasons of failures, and "stopped
 test('add accepts a name, and adds without starting', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const storage = path.join(await temporaryFolder(t), 'storage');
-	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+	const serve = await startServe(t, storage);
 	await serve.event('ready');
 	const add = ['add', '--storage', storage, '--name', 'evening.mkv'];
 	const added = await run(t, ...add, '--paused', origin.url);

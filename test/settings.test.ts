@@ -270,9 +270,9 @@ test('flags reach the settings', () => {
 		},
 	);
 	assert.equal(rest.continue, 'ask');
-	const standard = settingsFrom({}, {});
-	assert.equal(standard.continue, 'always');
-	assert.deepEqual([standard.cacheSize, standard.readAhead, standard.title], [Infinity, 16 * MiB, true]);
+	const defaults = settingsFrom({}, {});
+	assert.equal(defaults.continue, 'always');
+	assert.deepEqual([defaults.cacheSize, defaults.readAhead, defaults.title], [Infinity, 16 * MiB, true]);
 });
 
 async function fileWith(t: Parameters<typeof temporaryFolder>[0], value: unknown): Promise<string> {

@@ -208,9 +208,9 @@ function choice<T extends string>(
 	flag: string,
 	value: string | undefined,
 	choices: readonly T[],
-	standard: T,
+	fallback: T,
 ): T {
-	return value === undefined ? standard : checked(flag, value, oneOf(...choices));
+	return value === undefined ? fallback : checked(flag, value, oneOf(...choices));
 }
 
 /** `500K`, `5M`, `1.5MiB`: units of 1024, as in curl. `0`: no limit. */

@@ -54,7 +54,7 @@ export type OriginRequest = {
 	readonly range: Range;
 	/** False requests the whole file from 0 and ignores `range`: the origin refuses partial requests. */
 	readonly ranged: boolean;
-	/** True while nobody waits for the bytes, which may then come in large pieces. */
+	/** True while no reader waits for the bytes, which may then come in large pieces. */
 	readonly isBackground?: () => boolean;
 	/** Milliseconds to wait for the response; the source's own time unless given. */
 	readonly responseTimeout?: number;
