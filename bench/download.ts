@@ -1,4 +1,4 @@
-// A file is fetched to the end, from the start of the program to its exit.
+// Downloads a file, from the start of the program to its exit.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {rm, stat, writeFile} from 'node:fs/promises';
@@ -37,7 +37,7 @@ export async function download(bench: Bench): Promise<void> {
 	});
 }
 
-/** How much of the time of a small file is the program's start. */
+/** The share of the program's start in a small download. */
 async function ofOneByte({report, rounds, root, scope}: Bench, origin: Origin): Promise<void> {
 	await writeFile(path.join(root, 'byte.bin'), '1');
 	const ours = ourGet(4);
@@ -99,10 +99,10 @@ async function sampleOf(t: TestContext, {name, command}: Downloader, url: string
 	clearInterval(watch);
 	const seconds = (performance.now() - began) / 1000;
 	const {user, system} = process.cpuUsage(own);
-	// What was added to this process with its children, less what it did itself, such as the slow line.
+	// The CPU time of the children: the increase for process and children, less the process's own work (the slow line).
 	const cpu = cpuSeconds('self') - before - (user + system) / 1e6;
 	if (code !== 0 || (await stat(output)).size !== size) {
-		throw new Error(`${name} has not fetched ${url}: exit code ${code}`);
+		throw new Error(`${name} has not downloaded ${url}: exit code ${code}`);
 	}
 
 	await rm(output);

@@ -1,4 +1,4 @@
-// From the start of the program to its first frame.
+// Time from the start of the program to its first frame.
 import {setTimeout as sleep} from 'node:timers/promises';
 import {builtCli} from '../test/support/cli.ts';
 import {TestTerminal} from '../test/support/terminal.ts';
