@@ -10,9 +10,12 @@ import {withoutTest} from '../test/support/cleanup.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
 import {missing} from '../test/support/programs.ts';
 import {cold} from './cold.ts';
+import {collection} from './collection.ts';
 import {dashboard} from './dashboard.ts';
 import {delivery} from './delivery.ts';
 import {download} from './download.ts';
+import {events} from './events.ts';
+import {films} from './film.ts';
 import {keyLatency} from './keys.ts';
 import {MiB} from './measure.ts';
 import {profile} from './profile.ts';
@@ -23,6 +26,7 @@ import {seek} from './seek.ts';
 import {sets} from './sets.ts';
 import {sparse} from './sparse.ts';
 import {start} from './start.ts';
+import {cpu16, daily} from './steady.ts';
 import {warm} from './warm.ts';
 
 const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
@@ -30,6 +34,9 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	warm,
 	seek,
 	download,
+	cpu16,
+	daily,
+	film: films,
 	sparse,
 	sets,
 	delivery,
@@ -37,6 +44,8 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	keys: keyLatency,
 	start,
 	scale,
+	events,
+	collection,
 	profile,
 };
 

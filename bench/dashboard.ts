@@ -65,7 +65,7 @@ export async function dashboard({report, root, scope}: Bench): Promise<void> {
 
 		report.compare('share of a core', '%', [drawn.cpu * 100], 'without the screen', [undrawn.cpu * 100]);
 		report.state('written to the terminal', 'kB/s', written / drawn.seconds / 1000);
-		report.state('memory at most', 'MiB', peakMemory(terminal.pid) / MiB);
+		report.state('memory at most', 'MiB', peakMemory(terminal.pid) / MiB, atMost(110));
 		report.state('  the engine, without the screen', 'MiB', engineMemory / MiB, atMost(120));
 		report.state('from a key to the screen', 'ms', median(await pressKeys(terminal)));
 
@@ -101,7 +101,7 @@ async function playPaced(t: TestContext, {pid, storage, port}: Copy) {
 }
 
 /** Milliseconds from each key until the cursor has moved. */
-async function pressKeys(terminal: TestTerminal): Promise<number[]> {
+export async function pressKeys(terminal: TestTerminal): Promise<number[]> {
 	const cursorRow = (text: string) => text.split('\n').findIndex(line => line.trimStart().startsWith('▸'));
 	const took: number[] = [];
 	for (let round = 0; round < keys; round++) {

@@ -30,7 +30,7 @@ const slow = new Set([
 	...[
 		'verify',
 		'versions',
-		'whole-answers',
+		'whole-responses',
 		'without-lock',
 		'expired-link',
 		'huge-sizes',

@@ -369,7 +369,7 @@ export type QueueMove = -1 | 1 | 'front';
 export interface DownloadEngine {
 	/** The newest snapshot. The same object until something changes. */
 	readonly snapshot: Snapshot;
-	/** Calls `listener` at most about 10 times a second while snapshots change. Returns the function that unsubscribes. */
+	/** Calls `listener` at most about 3 times a second while snapshots change. Returns the function that unsubscribes. */
 	subscribe(listener: () => void): () => void;
 	/**
 	 * Adds a download, or resumes the one with the same URL and headers (`existed`). Rejects with `bad-request` and a

@@ -134,7 +134,7 @@ export class DownStream {
 	}
 
 	/**
-	 * Progress of one download: the current state, then each change, at most 10 times a second. A slow consumer skips states.
+	 * Progress of one download: the current state, then each change, at most 3 times a second. A slow consumer skips states.
 	 * Ends after the state `complete`, `failed` or `cancelled`, on removal, and with `dispose`.
 	 */
 	progress(url: string, options: WaitOptions = {}): AsyncIterable<DownloadProgress> {
@@ -143,7 +143,7 @@ export class DownStream {
 	}
 
 	/**
-	 * Progress of all downloads: the current state, then each change, at most 10 times a second for each download. A slow
+	 * Progress of all downloads: the current state, then each change, at most 3 times a second for each download. A slow
 	 * consumer skips states. Ends with `dispose`.
 	 */
 	get progressStream(): AsyncIterable<DownloadProgress> {

@@ -49,7 +49,7 @@ test('version and help need nothing else', async t => {
 	assert.match(help.stdout, /--limit-rate/);
 });
 
-test('a closed output ends the program as a signal does', async t => {
+test('a closed output ends the program like a signal', async t => {
 	const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
 	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
@@ -67,14 +67,14 @@ test('a closed output ends the program as a signal does', async t => {
 });
 
 test(
-	'one Ctrl+C ends what waits for URLs on standard input',
+	'one Ctrl+C ends a program that waits for URLs on standard input',
 	{skip: process.platform === 'linux' ? false : 'needs /proc'},
 	async t => {
 		const storage = await temporaryFolder(t);
 		const terminal = await TestTerminal.start(t, ['get', '--storage', storage, '-'], {columns: 80, rows: 24});
 		const hearsSignals = async () => {
 			const status = await readFile(`/proc/${terminal.pid}/status`, 'utf8');
-			// A mask in hexadecimal digits. Node hears SIGINT itself; SIGHUP is the first bit. Before it has its name it is
+			// A hexadecimal mask. Node handles SIGINT itself; SIGHUP is the first bit. Before it has its name it is
 			// still a copy of this process.
 			const [, last = '0'] = /^SigCgt:.*([\da-f])$/m.exec(status) ?? [];
 			return /^Name:\tdownstream-tui$/m.test(status) && (Number.parseInt(last, 16) & 1) !== 0;

@@ -201,7 +201,7 @@ test('remove needs no running instance, keeps or deletes the data, and fetches n
 	);
 	assert.equal(origin.requests.length, length);
 
-	// Kept data is there when the URL is added again.
+	// Adding the URL again finds the kept data.
 	const {engine: again} = await startEngine(t, {storageDir: storage});
 	const {download} = await again.add({url: origin.urlOf('/kept'), paused: true});
 	assert.equal(download.present, 4 * MiB);
@@ -237,7 +237,7 @@ test('wrong usage is one sentence and exit code 2', async t => {
 	}
 });
 
-test('URLs go to the running instance, with the flags that concern them', async t => {
+test('URLs go to the running instance with their flags', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
 	const {serve: instance, ready, storage} = await serve(t);
 	const handed = await run(t, [
@@ -309,7 +309,7 @@ test('play starts a player on the stream of the running instance', async t => {
 	assert.match(none.stderr, /no player found/);
 });
 
-test('play starts an instance, which a signal ends', async t => {
+test('play starts an instance, and a signal ends it', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {command, started} = await fakePlayer(t);

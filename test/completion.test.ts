@@ -117,7 +117,7 @@ test('fish offers no files where none are expected', {skip: missing('fish')}, as
 	}
 });
 
-/** The words that complete a command line. */
+/** The completions of a command line. */
 function wordsFor(line: string): string[] {
 	return completionFor(`downstream-tui ${line}`).candidates.map(({word}) => word);
 }

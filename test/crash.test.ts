@@ -12,7 +12,7 @@ import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
 
-/** What the entry in the folder records, each range held against the origin's bytes. */
+/** The record of the folder, with each range compared with the origin's bytes. */
 async function rightRanges(folder: string): Promise<Range[]> {
 	const ranges = await recordedRanges(folder);
 	const data = await open(path.join(folder, 'data'));
@@ -47,7 +47,7 @@ async function startServe(
 	}
 }
 
-test('after kill -9 every recorded byte is right, and none of them is fetched again but samples', async t => {
+test('kill -9 corrupts no recorded byte, and a restart refetches samples alone', async t => {
 	const size = 48 * MiB;
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const storage = await temporaryFolder(t);
@@ -55,7 +55,7 @@ test('after kill -9 every recorded byte is right, and none of them is fetched ag
 	for (let round = 0; round < 5; round++) {
 		const firstRequest = origin.requests.length;
 		const {serve, id, streamUrl} = await startServe(t, storage, origin.url);
-		// A player far ahead of the fill, so that there are islands.
+		// A player far ahead of the background creates islands.
 		const start = Math.floor(Math.random() * (size - 4 * MiB));
 		const player = fetch(streamUrl, {headers: {range: `bytes=${start}-${start + 2 * MiB}`}}).then(response =>
 			response.arrayBuffer(),
@@ -96,7 +96,7 @@ test('after kill -9 every recorded byte is right, and none of them is fetched ag
 	t.diagnostic(`${overhead} of ${size} bytes sent twice in 5 kills`);
 });
 
-test('a second copy on the same folder is refused with 75 and harms nothing', async t => {
+test('a second instance on the same folder exits with 75 and changes nothing', async t => {
 	const origin = await startOrigin(t, {size: 8 * MiB, bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
 	await startServe(t, storage, origin.url);
@@ -124,7 +124,7 @@ test('SIGTERM saves everything and frees port and folder', async t => {
 	assert.equal(next.child.exitCode, null);
 });
 
-test('SIGTERM ends the program within 5 s while the origin says nothing and players wait', async t => {
+test('SIGTERM ends the program within 5 s despite a silent origin and waiting players', async t => {
 	const faults = await startFaultOrigin(t, {size: 48 * MiB, etag: '"v1"'});
 	const url = faults.urlOf('short-body', {bytes: 100_000, ending: 'stall'});
 	const {serve, streamUrl} = await startServe(t, await temporaryFolder(t), url);

@@ -227,7 +227,7 @@ test('Ctrl+C twice quits at once and restores every mode', async t => {
 	assert.deepEqual(modesLeft(terminal.raw), []);
 });
 
-test('the URL of the command line is selected, even if it is known or another copy runs', async t => {
+test('the URL of the command line is selected, even if it is known or another instance runs', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const start = (name: string) =>

@@ -1,4 +1,4 @@
-// The suite of the package for data sources: it accepts sources that keep the contract, and names what others break.
+// The package's suite for data sources: it accepts correct sources and names the violations of others.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {DataSource, OriginRequest, OriginResponse} from '../source/index.ts';
@@ -8,7 +8,7 @@ import {content} from './support/content.ts';
 const bytes = content(0, 10_000);
 const pieceSize = 1000;
 
-/** Keeps the contract as briefly as possible. */
+/** The shortest correct source. */
 class MemorySource implements DataSource {
 	readonly url: string = 'memory:notes.bin';
 	isDisposed = false;
@@ -77,18 +77,18 @@ const good: Record<string, () => DataSource> = {
 };
 
 for (const [kind, create] of Object.entries(good)) {
-	test(`a source ${kind} keeps the contract`, async () => {
+	test(`a source ${kind} fulfils the contract`, async () => {
 		await checkDataSource({create, bytes});
 	});
 }
 
-test('a source of an empty file keeps the contract', async () => {
+test('a source of an empty file fulfils the contract', async () => {
 	const create = () =>
 		changed(({info}) => ({info: {...info, size: 0}, range: {start: 0, end: 0}, body: piecesOf(0, 0)}));
 	await checkDataSource({create, bytes: new Uint8Array()});
 });
 
-test('each check creates one source, and disposes of it', async () => {
+test('each check creates and disposes of one source', async () => {
 	for (const {run} of dataSourceChecks) {
 		const created: MemorySource[] = [];
 		const create = async () => {
@@ -105,7 +105,7 @@ test('each check creates one source, and disposes of it', async () => {
 
 let versions = 0;
 
-/** Sources that break the contract: the check that tells, and its sentence. */
+/** Sources that break the contract, with the check that fails and its message. */
 const broken: Array<[check: string, message: RegExp, create: () => DataSource]> = [
 	[
 		'has an absolute URL',
@@ -229,13 +229,13 @@ const broken: Array<[check: string, message: RegExp, create: () => DataSource]> 
 ];
 
 for (const [name, message, create] of broken) {
-	test(`the suite tells of a broken source: ${message.source}`, async () => {
+	test(`the suite reports a broken source: ${message.source}`, async () => {
 		const check = dataSourceChecks.find(candidate => candidate.name.startsWith(name));
 		await assert.rejects(check!.run({create, bytes}), {name: 'Error', message});
 	});
 }
 
-test('the suite tells of a source that refuses a second request', async () => {
+test('the suite reports a source that refuses a second request', async () => {
 	const check = dataSourceChecks.find(({name}) => name.startsWith('serves several'))!;
 	const source = new MemorySource();
 	let isBusy = false;
@@ -273,7 +273,7 @@ test('the suite does not wait for a source that hangs', async t => {
 	await rejected;
 });
 
-test('the suite tells of bodies that block others, and of a source that cannot be disposed of', async () => {
+test('the suite reports bodies that block others, and a source that fails to dispose', async () => {
 	const left = dataSourceChecks.find(({name}) => name.startsWith('serves further requests'))!;
 	let opened = 0;
 	const create = () =>
@@ -287,7 +287,7 @@ test('the suite tells of bodies that block others, and of a source that cannot b
 		dispose: async () => Promise.reject(new Error('still open')),
 	};
 	await assert.rejects(left.run({create: () => undisposable, bytes}), {message: 'still open'});
-	// The first error is told.
+	// The first error counts.
 	const both = {...undisposable, url: ''};
 	await assert.rejects(dataSourceChecks[0]!.run({create: () => both, bytes}), {message: /^url is ""/});
 });

@@ -79,7 +79,7 @@ for (const [words, damage, isHeld] of [
 	],
 ] satisfies Array<[string, (data: string) => Promise<void>, boolean]>) {
 	test(
-		`data that was ${words} is completed again`,
+		`a download whose data was ${words} is completed again`,
 		{timeout, skip: isWindows && /link/.test(words)},
 		async t => {
 			const {storageDir, data, id} = await leaveHalf(t);
@@ -312,7 +312,7 @@ test('unreadable bytes are refetched for the player', {timeout}, async t => {
 	const prototype = Object.getPrototypeOf(handle) as FileHandle;
 	await handle.close();
 	let failures = 0;
-	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
 	const {read} = prototype;
 	t.mock.method(prototype, 'read', async function (this: FileHandle, ...given: Parameters<typeof read>) {
 		const [, , , position] = given as unknown as [unknown, unknown, unknown, number];
@@ -391,7 +391,7 @@ test('a clock set back by an hour delays nothing', {timeout}, async t => {
 });
 
 test(
-	'a suspended program continues where it was, and so do its players',
+	'a suspended program and its players continue from their positions',
 	{timeout, skip: isWindows && 'there are no such signals'},
 	async t => {
 		const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
@@ -402,7 +402,7 @@ test(
 		players.catch(() => undefined);
 		await running.until(({present}) => present > MiB);
 		running.child.kill('SIGSTOP');
-		// As long as a closed lid; only CI has the time to exceed the patience of origins and players.
+		// As long as a closed lid. Only CI has time to exceed the timeouts of origins and players.
 		await sleep(process.env.CI === undefined ? 3000 : 30_000);
 		running.child.kill('SIGCONT');
 		await players;

@@ -1,4 +1,4 @@
-// What flags do, as a user sees it.
+// The visible effects of flags.
 import assert from 'node:assert/strict';
 import {execFile, spawn} from 'node:child_process';
 import {createHash} from 'node:crypto';
@@ -16,7 +16,7 @@ import {startOrigin, temporaryFolder} from './support/engines.ts';
 
 const isWindows = process.platform === 'win32';
 
-test('URLs come from a file and from standard input, one a line', async t => {
+test('a file and standard input give one URL per line', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const folder = await temporaryFolder(t);
 	const list = path.join(folder, 'list.txt');
@@ -40,7 +40,7 @@ test('URLs come from a file and from standard input, one a line', async t => {
 	assert.match(missing.stderr, /@\S+none: the file cannot be read/);
 });
 
-test('a checksum is for one URL, and a file that differs is no success', async t => {
+test('a checksum needs a single URL, and a mismatch fails', async t => {
 	const size = 100_000;
 	const origin = await startOrigin(t, {size});
 	const folder = await temporaryFolder(t);
@@ -83,7 +83,7 @@ test('--allow-origin lets a web page play, --open-stream lets anybody without th
 	assert.equal((await fetch(`${String(url)}/api/downloads`)).status, 401);
 });
 
-test('with --keep the lines go on when everything is done', async t => {
+test('--keep continues the lines after the last download', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const plain = await CliProcess.start(t, [
@@ -105,7 +105,7 @@ test('with --keep the lines go on when everything is done', async t => {
 	assert.equal(await plain.exit(), 130);
 });
 
-test('what is typed wrong is told at once, with the near word', async t => {
+test('a typing error is reported at once, with the nearest word', async t => {
 	for (const [words, sentence] of [
 		[['lsit'], /^downstream-tui: "lsit" is neither a command nor a URL .*; did you mean list\?\n$/],
 		[['list', '--jsno'], /^downstream-tui: --jsno is not an option; did you mean --json\?\n$/],
@@ -128,7 +128,7 @@ test('what is typed wrong is told at once, with the near word', async t => {
 	}
 });
 
-test('--help tells of the program, or of one command, whatever the settings are', async t => {
+test('--help describes the program or one command, despite invalid settings', async t => {
 	const env = {DOWNSTREAM_TUI_PORT: 'wrong'};
 	const help = async (...words: string[]) => {
 		const asked = await CliProcess.start(t, words, {env});
@@ -176,7 +176,7 @@ test(
 	},
 );
 
-test('an open pipe without a line does not keep the program from serving', async t => {
+test('an open pipe without a line does not delay the program', async t => {
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const serve = spawn(process.execPath, [await builtCli(), '--json', '--port', '0', '--storage', storage], {
 		env: cleanEnvironment(),

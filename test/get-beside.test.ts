@@ -33,7 +33,7 @@ async function sentBy(origin: TestOrigin, bytes: number): Promise<void> {
 	}
 }
 
-test('get fetches its own URLs alone, and leaves the list as it is', async t => {
+test('get fetches only its own URLs and leaves the list unchanged', async t => {
 	const old = await startOrigin(t, {size: 20 * MiB, etag: '"v1"', bytesPerSecond: 64 * 1024});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {engine, close} = await startEngine(t, {storageDir: storage});
@@ -60,7 +60,7 @@ test('get fetches its own URLs alone, and leaves the list as it is', async t => 
 	);
 });
 
-test('get hands its URLs to the running instance and exports through it, into its own folder', async t => {
+test('get sends its URLs to the running instance, which exports into the folder of get', async t => {
 	const origin = await startOrigin(t, {size: 3 * MiB, etag: '"v1"'});
 	const folder = await realpath(await temporaryFolder(t));
 	const storage = path.join(folder, 'storage');
@@ -101,7 +101,7 @@ test('get hands its URLs to the running instance and exports through it, into it
 	assert.deepEqual(await listed(t, storage), []);
 });
 
-test('several get at once on one storage folder all bring their file', async t => {
+test('concurrent runs of get on one storage folder all write their file', async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const folder = await temporaryFolder(t);
 	const storage = path.join(folder, 'storage');
@@ -123,7 +123,7 @@ test('several get at once on one storage folder all bring their file', async t =
 	assert.deepEqual(await listed(t, storage), []);
 });
 
-test('two get of the same URL both succeed', async t => {
+test('two runs of get for the same URL both succeed', async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const folder = await temporaryFolder(t);
 	const runs = await Promise.all(
@@ -140,7 +140,7 @@ test('two get of the same URL both succeed', async t => {
 	}
 });
 
-test('get takes over when the instance ends, and goes on from the bytes that are there', async t => {
+test('get takes over from an instance that exits, and resumes from cached bytes', async t => {
 	const size = 24 * MiB;
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const folder = await temporaryFolder(t);
@@ -165,7 +165,7 @@ test('get takes over when the instance ends, and goes on from the bytes that are
 	assert.deepEqual(await listed(t, storage), []);
 });
 
-test('Ctrl+C of get leaves the running instance as it was, and says what is kept', async t => {
+test('Ctrl+C in get leaves the running instance unchanged and reports the kept bytes', async t => {
 	const origin = await startOrigin(t, {size: 40 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	await serve(t, storage);
@@ -198,7 +198,7 @@ test('Ctrl+C of get leaves the running instance as it was, and says what is kept
 	assert.deepEqual(await readdir(`${storage}-films`), []);
 });
 
-test('a download that was in the list stays there, and so does any with --keep', async t => {
+test('a listed download stays in the list, and every download with --keep', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
 	const folder = await temporaryFolder(t);
 	const storage = path.join(folder, 'storage');
@@ -222,7 +222,7 @@ test('a download that was in the list stays there, and so does any with --keep',
 	}
 });
 
-test('get exits with 75 only where the instance cannot be reached', async t => {
+test('get exits with 75 only for an unreachable instance', async t => {
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const instance = await serve(t, storage);
 	instance.child.kill('SIGSTOP');

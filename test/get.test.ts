@@ -118,7 +118,7 @@ test('get with -o does not start without its folder', async t => {
 	assert.equal(origin.requests.length, 0);
 });
 
-test('get of several files of one name into a folder numbers them, and keeps what was there before', async t => {
+test('get numbers several files of one name in a folder, and keeps existing ones', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const folder = await temporaryFolder(t);
 	const out = path.join(folder, 'out') + path.sep;
@@ -133,7 +133,7 @@ test('get of several files of one name into a folder numbers them, and keeps wha
 	assert.deepEqual((await readdir(out)).toSorted(), files);
 	const second = await get('/d/film.bin');
 	assert.equal(await second.exit(), 0, second.stderr);
-	// The same bytes are there.
+	// Its bytes are the same.
 	assert.equal(second.stdout, `${path.join(out, 'film.bin')}\n`);
 	assert.deepEqual((await readdir(out)).toSorted(), files);
 });
@@ -190,11 +190,11 @@ test('an interrupted get resumes', async t => {
 	const second = await CliProcess.start(t, args);
 	assert.equal(await second.exit(), 0, second.stderr);
 	assert.equal(firstWrongByte(await readFile(target), 0), -1);
-	// What was on its way when it was interrupted comes again.
+	// Bytes in flight at the interruption are sent again.
 	assert.ok(origin.bytesSent - sent < size - 3 * MiB, `${origin.bytesSent - sent}`);
 });
 
-test('get completes a download that is on demand by the settings', async t => {
+test('get completes its download even if the settings say on demand', async t => {
 	const size = 3 * MiB;
 	const origin = await startOrigin(t, {size, etag: '"v1"'});
 	const folder = await temporaryFolder(t);
@@ -241,9 +241,9 @@ for (const [answer, seed, code, sentence] of [
 	['restart', 2, 0, undefined],
 ] as const) {
 	const what = seed === 1 ? 'a new label on the same bytes' : 'other bytes';
-	test(`get --on-change ${answer} meets ${what} with exit code ${code}`, async t => {
+	test(`get --on-change ${answer} after ${what} exits with ${code}`, async t => {
 		const size = 16 * MiB;
-		// Most of it is asked for after the change.
+		// Most of the file is requested after the change.
 		const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
 		const folder = await temporaryFolder(t);
 		const target = path.join(folder, 'film.bin');

@@ -15,7 +15,7 @@ async function run(t: TestContext, ...args: string[]) {
 	return {code, stdout: program.stdout, stderr: program.stderr};
 }
 
-test('without an instance, list shows percent, the reason of a failure, and "stopped" for the rest', async t => {
+test('without an instance, list shows percent, reasons of failures, and "stopped" for the others', async t => {
 	const origin = await startOrigin(t, {size: 20 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
 	const missing = await startOrigin(t, {
 		size: 1,
@@ -42,7 +42,7 @@ test('without an instance, list shows percent, the reason of a failure, and "sto
 	assert.match(third!, /^ {2}3 {2}[\da-f]{8} {2}paused .* paused$/);
 });
 
-test('add takes a name, and adds without starting', async t => {
+test('add accepts a name, and adds without starting', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
@@ -57,7 +57,7 @@ test('add takes a name, and adds without starting', async t => {
 	assert.match(two.stderr, /--name: it applies to a single URL, but 2 were given/);
 });
 
-test('export replaces, keeps both or moves, as it is told', async t => {
+test('export replaces, keeps both or moves on request', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const {engine, close, storageDir} = await startEngine(t);
 	const {id} = (await engine.add({url: origin.url})).download;

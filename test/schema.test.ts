@@ -58,7 +58,7 @@ function problemOf(schema: Schema<unknown>, value: unknown): string | undefined 
 	}
 }
 
-test('an object is read without the properties that have no schema', () => {
+test('an object is read without properties outside its schema', () => {
 	const whole = {
 		name: 'a',
 		parts: ['b'],
@@ -92,12 +92,12 @@ for (const [value, problem] of [
 	[{name: 'a', when: null}, 'when: one of now, later'],
 	[{name: 'a', isLate: 0}, 'isLate: true or false'],
 ] as const) {
-	test(`${JSON.stringify(value)} is refused: ${problem}`, () => {
+	test(`${JSON.stringify(value)} is rejected: ${problem}`, () => {
 		assert.equal(problemOf(example, value), problem);
 	});
 }
 
-test('a described value is named as a whole', () => {
+test('a value with a description is named as a whole', () => {
 	const labels = described('an object of words', record(text));
 	assert.equal(problemOf(labels, {secret: 1}), ': an object of words');
 	assert.equal(problemOf(labels, {secret: 'a'}), undefined);
@@ -178,7 +178,7 @@ test('connections are 1 to 16 at every entrance, each in its own words', async t
 		[value => `connections is ${value}; it ${must}`, value => checkRequest({connections: value})],
 		[
 			value => `connections is ${value}; it ${must}`,
-			// Refused before the folder is opened; the others would start an engine.
+			// Rejected before the folder is opened; the others would start an engine.
 			value => (engineOptions.connections.accepts(value) ? undefined : DownStream.init({connections: value})),
 		],
 		[() => `The field "connections" ${must}.`, viaApi],
@@ -236,7 +236,7 @@ test('a rate is at least 1024 at every entrance', async t => {
 	await engine.setLimitRate(null);
 });
 
-test('an option of the wrong type is refused before a record holds it', async t => {
+test('an option of the wrong type is rejected before it reaches a record', async t => {
 	const {engine} = await startEngine(t);
 	for (const [request, message] of [
 		[{name: 5}, 'name is 5; it must be a string'],
@@ -260,7 +260,7 @@ test('an option of the wrong type is refused before a record holds it', async t 
 	});
 });
 
-test('the library refuses options of the wrong type, and its records can be read again', async t => {
+test('the library rejects options of the wrong type, and its records stay readable', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const storageDir = await temporaryFolder(t);
 	const downstream = await DownStream.init({port: 0, proxyConfig: 'direct', storageDir});

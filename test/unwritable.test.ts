@@ -183,7 +183,7 @@ for (const end of ['close', 'kill'] as const) {
 	);
 }
 
-test('on a full disk where no copy runs, remove makes room', {timeout}, async t => {
+test('on a full disk without a running instance, remove makes room', {timeout}, async t => {
 	const storageDir = await smallDisk(t);
 	if (storageDir === undefined) {
 		return;

@@ -33,6 +33,7 @@ export type Settings = {
 	readonly onDemand: boolean;
 	/** Read the index of films. */
 	readonly film: boolean;
+	readonly whenSafe: boolean;
 	readonly json: boolean;
 	readonly plain: boolean;
 	readonly ascii: boolean;
@@ -133,6 +134,7 @@ export function settingsFrom(
 		limitRate: rate(by('limitRate'), given.limitRate),
 		onDemand: given.onDemand ?? false,
 		film: given.film ?? true,
+		whenSafe: given.whenSafe ?? false,
 		json: given.json ?? false,
 		plain: (given.plain ?? false) || isOn(environment.ACCESSIBLE) || environment.INK_SCREEN_READER === 'true',
 		ascii: given.ascii ?? false,

@@ -20,7 +20,8 @@ import {
 	type Remedy,
 	type Snapshot,
 } from '../downstream.ts';
-import {versionHeader, type SnapshotChanges} from '../proxy/control-api.ts';
+import {versionHeader} from '../proxy/control-api.ts';
+import {applyChanges, type SnapshotChanges} from '../proxy/snapshot-changes.ts';
 
 export type Instance = {
 	/** `http://127.0.0.1:PORT` */
@@ -280,13 +281,6 @@ export class ControlClient implements DownloadEngine {
 			resolve();
 		}
 	}
-}
-
-/** Unchanged downloads keep their identity. */
-function applyChanges(before: Snapshot, {changed, order, ...rest}: SnapshotChanges): Snapshot {
-	const known = new Map([...before.downloads, ...changed].map(download => [download.id, download]));
-	const ids = order ?? before.downloads.map(({id}) => id);
-	return {...rest, downloads: ids.flatMap(id => known.get(id) ?? [])};
 }
 
 /** The last known state without any activity: a running download becomes `queued`. */

@@ -63,9 +63,11 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 			);
 		}
 
-		// `serve --json` prints it on a read-only disk.
-		await writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined);
-		await engine.publish(proxy.origin);
+		await Promise.all([
+			// `serve --json` prints it on a read-only disk.
+			writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined),
+			engine.publish(proxy.origin),
+		]);
 		return {
 			engine,
 			proxy,

@@ -22,14 +22,8 @@ import {
 	type Schema,
 } from '../schema.ts';
 import {version} from '../version.ts';
-import {
-	moveRequest,
-	settingsRequest,
-	startOverRequest,
-	undoTime,
-	versionHeader,
-	type SnapshotChanges,
-} from './control-api.ts';
+import {moveRequest, settingsRequest, startOverRequest, undoTime, versionHeader} from './control-api.ts';
+import type {DownloadChanges, SnapshotChanges} from './snapshot-changes.ts';
 
 type Operation = {
 	readonly summary: string;
@@ -130,12 +124,15 @@ function objectOf(
 	properties: Readonly<Record<string, JsonSchema>>,
 	optional: readonly string[] = [],
 ): JsonSchema {
-	return {
-		type: 'object',
+	return partOf(
 		properties,
-		required: Object.keys(properties).filter(name => !optional.includes(name)),
-		additionalProperties: false,
-	};
+		Object.keys(properties).filter(name => !optional.includes(name)),
+	);
+}
+
+/** Fields are left out unless they are named. */
+function partOf(properties: Readonly<Record<string, JsonSchema>>, required: readonly string[]): JsonSchema {
+	return {type: 'object', properties, required, additionalProperties: false};
 }
 
 const statuses: Readonly<Record<DownloadStatus, string>> = {
@@ -287,9 +284,17 @@ const general: Readonly<Record<Exclude<keyof Snapshot, 'downloads'>, JsonSchema>
 	banners: listOf(text('One sentence.'), 'Messages about the whole instance, such as a full disk.'),
 };
 
+const downloadChanges: Readonly<Record<keyof DownloadChanges, JsonSchema>> = {
+	...download,
+	flipped: listOf(range, 'Instead of `ranges`: ranges that arrived or became holes.'),
+};
+
 const changes: Readonly<Record<keyof SnapshotChanges, JsonSchema>> = {
 	...general,
-	changed: listOf({$ref: '#/components/schemas/Download'}, 'Changed and new downloads.'),
+	changed: listOf(
+		{$ref: '#/components/schemas/DownloadChanges'},
+		'New downloads in full; of changed ones the id and the changed fields.',
+	),
 	order: orNull(listOf(text('ID'), 'All ids; null if unchanged.')),
 };
 
@@ -304,7 +309,8 @@ const schemas = {
 	Segment: objectOf(segment),
 	Verified: objectOf({...download, damaged: listOf(range, 'Damaged ranges, which are now holes.')}),
 	Snapshot: objectOf({...general, downloads: listOf({$ref: '#/components/schemas/Download'})}),
-	SnapshotChanges: objectOf(changes),
+	DownloadChanges: partOf(downloadChanges, ['id']),
+	SnapshotChanges: partOf(changes, ['version', 'changed', 'order']),
 	Settings: objectOf({limitRate: orNull(integer('Limit of all downloads.'))}),
 	Exported: objectOf({path: text('Path of the written or planned file.')}),
 	Problem: objectOf(
@@ -463,7 +469,8 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 			access: 'viewOrUrl',
 			responses: {
 				200: {
-					description: 'First `snapshot` with a Snapshot, then `changes` with SnapshotChanges.',
+					description:
+						'First `snapshot` with a Snapshot, then `changes` with SnapshotChanges: fields that are left out are as before.',
 					content: {
 						'text/event-stream': {schema: {anyOf: [ref('Snapshot'), ref('SnapshotChanges')]}},
 					},

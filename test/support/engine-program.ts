@@ -1,5 +1,5 @@
-// An engine with its proxy and one download, in a process that is made to be killed. It waits, already loaded, for
-// the message that says what to do.
+// An engine with its proxy and one download, in a process that tests kill. It waits, already loaded, for
+// the message with its task.
 import process from 'node:process';
 import type {Download, ExportRequest} from '../../source/downstream.ts';
 import {Engine} from '../../source/engine/engine.ts';
@@ -9,11 +9,11 @@ import {ProxyServer} from '../../source/proxy/server.ts';
 export type EngineTask = {
 	readonly options: EngineOptions;
 	readonly url: string;
-	/** What becomes of the file when it is complete. */
+	/** The export of the complete file. */
 	readonly exportTo?: ExportRequest;
 };
 
-/** `added` comes first and `done` last; `download` with each change in between. */
+/** `added` comes first, `done` last, and `download` at each change in between. */
 export type EngineEvent =
 	| {readonly event: 'added' | 'download'; readonly download: Download}
 	| {readonly event: 'done' | 'refused'; readonly message: string};

@@ -1,4 +1,4 @@
-// A real engine with its proxy on a temporary folder, ended and removed with the test.
+// A real engine with its proxy in a temporary folder, closed and removed at the end of the test.
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -51,10 +51,10 @@ export function downloadOf({snapshot}: DownloadEngine, id: DownloadId): Download
 	return download;
 }
 
-/** So long a test waits before it tells what it has seen instead. */
+/** How long a test waits before it fails with the last state. */
 const patienceMs = 120_000;
 
-/** Resolves with the download as soon as a snapshot shows it so. */
+/** Resolves with the download once a snapshot meets the condition. */
 export async function until(
 	downstream: DownloadEngine,
 	id: DownloadId,

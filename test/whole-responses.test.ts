@@ -1,4 +1,4 @@
-// Origins that answer a Range with the whole file, once or always.
+// Origins that send the whole file for a Range, once or always.
 import assert from 'node:assert/strict';
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {test, type TestContext} from 'node:test';
@@ -11,7 +11,7 @@ const size = 6 * MiB;
 const timeout = 60_000;
 const acceptsRanges = {'accept-ranges': 'bytes'};
 
-/** Answers with the whole, at `bytesPerSecond`, as often as `times` says. */
+/** Sends the whole file at `bytesPerSecond`, for the first `times` requests. */
 async function startWholeOrigin(
 	t: TestContext,
 	times: number,
@@ -58,7 +58,7 @@ async function assertBytes(url: string, start: number, end: number): Promise<voi
 
 for (const etag of ['"v1"', undefined]) {
 	test(
-		`one whole answer of a cache that missed is no refusal of ranges: a seek asks again (${etag ?? 'no ETag'})`,
+		`a whole response from a cache miss does not disprove ranges, and a seek asks again (${etag ?? 'no ETag'})`,
 		{timeout},
 		async t => {
 			const origin = await startWholeOrigin(t, 1, {bytesPerSecond: 500_000, etag});
@@ -77,7 +77,7 @@ for (const etag of ['"v1"', undefined]) {
 	);
 }
 
-test('an origin that only says that it accepts ranges is read in order, once', {timeout}, async t => {
+test('an origin that only claims to accept ranges is read in order, once', {timeout}, async t => {
 	const origin = await startWholeOrigin(t, Infinity, {bytesPerSecond: 3 * MiB});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -90,7 +90,7 @@ test('an origin that only says that it accepts ranges is read in order, once', {
 	await assertBytes(download.streamUrl, 0, size);
 });
 
-test('another run asks for a range again', {timeout}, async t => {
+test('the next run requests a range again', {timeout}, async t => {
 	const storageDir = await temporaryFolder(t);
 	const origin = await startWholeOrigin(t, 1, {bytesPerSecond: MiB});
 	const first = await startEngine(t, {storageDir});
@@ -105,38 +105,34 @@ test('another run asks for a range again', {timeout}, async t => {
 });
 
 for (const status of [403, 416, 400, 501, 404, 502, 'reset', 'close'] as const) {
-	test(
-		`an origin that answers ${status} to a Range that does not begin at 0 is read whole`,
-		{timeout},
-		async t => {
-			const origin = await startOrigin(t, {
-				size,
-				intercept(request, response, {range}) {
-					if (!range || range.start === 0) {
-						return false;
-					}
+	test(`an origin that answers ${status} to a Range from a later byte is read whole`, {timeout}, async t => {
+		const origin = await startOrigin(t, {
+			size,
+			intercept(request, response, {range}) {
+				if (!range || range.start === 0) {
+					return false;
+				}
 
-					if (status === 'reset') {
-						request.socket.resetAndDestroy();
-					} else if (status === 'close') {
-						request.socket.end();
-					} else {
-						response.writeHead(status).end();
-					}
+				if (status === 'reset') {
+					request.socket.resetAndDestroy();
+				} else if (status === 'close') {
+					request.socket.end();
+				} else {
+					response.writeHead(status).end();
+				}
 
-					return true;
-				},
-			});
-			const {engine} = await startEngine(t);
-			const {download} = await engine.add({url: origin.url});
-			const done = await until(engine, download.id, state => /complete|failed/.test(state.status));
-			assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
-			await assertBytes(download.streamUrl, 0, size);
-		},
-	);
+				return true;
+			},
+		});
+		const {engine} = await startEngine(t);
+		const {download} = await engine.add({url: origin.url});
+		const done = await until(engine, download.id, state => /complete|failed/.test(state.status));
+		assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
+		await assertBytes(download.streamUrl, 0, size);
+	});
 }
 
-test('a whole answer beside connections that work takes none of them away', {timeout}, async t => {
+test('a whole response beside working connections closes none of them', {timeout}, async t => {
 	const large = 64 * MiB;
 	let wholes = 0;
 	const origin = await startOrigin(t, {
@@ -161,7 +157,7 @@ test('a whole answer beside connections that work takes none of them away', {tim
 });
 
 for (const words of ['a reset', '403', '404', '502'] as const) {
-	test(`${words} for the very first Range is no refusal of ranges: a seek asks again`, {timeout}, async t => {
+	test(`${words} for the first Range does not disprove ranges, and a seek asks again`, {timeout}, async t => {
 		let ranged = 0;
 		const origin = await startOrigin(t, {
 			size,
@@ -185,7 +181,7 @@ for (const words of ['a reset', '403', '404', '502'] as const) {
 	});
 
 	test(
-		`an origin that answers each Range with ${words} and says that it accepts them is not asked for long`,
+		`an origin that claims ranges and answers each with ${words} is soon read whole`,
 		{timeout},
 		async t => {
 			const origin = await startOrigin(t, {
