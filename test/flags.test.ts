@@ -197,5 +197,5 @@ test('--si shows units of 1000', async t => {
 	assert.match(plain.stdout, /size 2\.00 MB,/);
 	const list = await CliProcess.start(t, ['list', '--storage', storage]);
 	await list.exit();
-	assert.match(list.stdout, /1\.90 MiB of 1\.90 MiB/);
+	assert.match(list.stdout, /1\.90 of 1\.90 MiB/);
 });

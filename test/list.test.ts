@@ -34,7 +34,7 @@ test('without an instance, list shows percent, reasons of failures, and "stopped
 	const {code, stdout} = await run(t, 'list', '--storage', storageDir);
 	assert.equal(code, 0);
 	const [first, second, third] = stdout.split('\n');
-	assert.match(first!, /^ {2}1 {2}[\da-f]{8} {2}stopped +\d+\.\d% {2}\S+ MiB of 20\.0 MiB +part$/);
+	assert.match(first!, /^ {2}1 {2}[\da-f]{8} {2}stopped +\d+\.\d% {2}\S+ of 20\.0 MiB +part$/);
 	assert.match(
 		second!,
 		/^ {2}2 {2}[\da-f]{8} {2}failed .* gone {2}404: no such file on the server 127\.0\.0\.1$/,
