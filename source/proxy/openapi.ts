@@ -130,7 +130,7 @@ function objectOf(
 	);
 }
 
-/** Fields are left out unless they are named. */
+/** All fields are optional except the named ones. */
 function partOf(properties: Readonly<Record<string, JsonSchema>>, required: readonly string[]): JsonSchema {
 	return {type: 'object', properties, required, additionalProperties: false};
 }
@@ -470,7 +470,7 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 			responses: {
 				200: {
 					description:
-						'First `snapshot` with a Snapshot, then `changes` with SnapshotChanges: fields that are left out are as before.',
+						'First `snapshot` with a Snapshot, then `changes` with SnapshotChanges; omitted fields are unchanged.',
 					content: {
 						'text/event-stream': {schema: {anyOf: [ref('Snapshot'), ref('SnapshotChanges')]}},
 					},
