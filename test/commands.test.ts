@@ -350,7 +350,7 @@ test('the dashboard attaches to the running instance and leaves it running', asy
 	const again = await TestTerminal.start(t, ['--storage', storage], {columns: 100, rows: 30});
 	await again.shows('film.bin');
 	await instance.kill('SIGTERM');
-	await again.shows('The running instance has ended');
+	await again.shows('The other instance has quit');
 	again.press('q');
 	assert.equal(await again.exit(), 0);
 });

@@ -64,7 +64,7 @@ export class Actions {
 		}
 
 		if (ui.isOrphan && needsEngine.has(command)) {
-			ui.say('The other copy has quit. R continues the downloads here.', true);
+			ui.say('The other instance has quit. R continues the downloads here.', true);
 			return;
 		}
 
@@ -150,7 +150,9 @@ export class Actions {
 	#takeOver(): void {
 		const {attachment, isOrphan} = this.#ui;
 		if (!attachment || !isOrphan) {
-			this.#ui.say(`Nothing to continue: ${attachment ? 'the other copy' : 'this copy'} runs the downloads`);
+			this.#ui.say(
+				`Nothing to continue: ${attachment ? 'the other instance' : 'this instance'} runs the downloads`,
+			);
 			return;
 		}
 
