@@ -1,4 +1,4 @@
-// What followers of the events are sent: one of many downloads runs, and its file has thousands of islands.
+// The bytes sent to followers of events while one of many downloads runs, a file with thousands of islands.
 import {mkdir, open, truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -14,7 +14,7 @@ import type {Bench} from './section.ts';
 const others = 1000;
 const islands = 10_000;
 const islandBytes = 16;
-/** Of zeros, like the islands. */
+/** Zeros, like the islands. */
 const size = 100 * GiB;
 const islandsFrom = 50 * GiB;
 const settleMs = 5000;
@@ -87,7 +87,7 @@ async function writeIslands(folder: string, url: string): Promise<void> {
 	await mkdir(folder, {mode: 0o700});
 	await writeFile(path.join(folder, 'entry.json'), JSON.stringify(entry), {mode: 0o600});
 	const data = await open(path.join(folder, 'data'), 'w');
-	// As many blocks of the disk as the islands need.
+	// Allocates only the disk blocks of the islands.
 	await data.write(Buffer.alloc(MiB), 0, MiB, islandsFrom);
 	await data.truncate(size);
 	await data.close();

@@ -1,4 +1,4 @@
-// What downloads cost that do nothing.
+// The cost of idle downloads.
 import {setTimeout as sleep} from 'node:timers/promises';
 import {startServe} from '../test/support/cli.ts';
 import type {Bench} from './section.ts';
@@ -10,7 +10,7 @@ import {atMost} from './report.ts';
 const counts = [10, 100, 1000, 10_000];
 const settleSeconds = 10;
 const idleSeconds = 10;
-/** Percent of a core: two ticks of the clock that counts. */
+/** Percent of a core: two ticks of the CPU clock. */
 const maxShare = 0.2;
 
 export async function scale({report, scope}: Bench): Promise<void> {
@@ -24,7 +24,7 @@ export async function scale({report, scope}: Bench): Promise<void> {
 			await cli.event('ready');
 			const took = performance.now() - began;
 			const pid = cli.child.pid!;
-			// V8 tidies up once more some seconds after the last work.
+			// V8 collects garbage once more some seconds after the last work.
 			await sleep(settleSeconds * 1000);
 			const cpu = cpuSeconds(pid);
 			await sleep(idleSeconds * 1000);
@@ -35,7 +35,7 @@ export async function scale({report, scope}: Bench): Promise<void> {
 			if (before) {
 				const each = (bytes - before.bytes) / (count - before.count) / 1024;
 				costs.push(each);
-				report.state(`${count} downloads: memory for one more`, 'KiB', each);
+				report.state(`${count} downloads: memory of one more`, 'KiB', each);
 			}
 
 			before = {count, bytes};

@@ -1,4 +1,4 @@
-// `npm run soak [-- --minutes N] [--seed N]`: everything at random for a long time; bytes, memory and descriptors held.
+// `npm run soak [-- --minutes N] [--seed N]`: random operations for a long time; checks bytes, memory and descriptors.
 import {readdir} from 'node:fs/promises';
 import process from 'node:process';
 import {parseArgs} from 'node:util';
@@ -8,7 +8,7 @@ import {Soak} from '../test/support/soak.ts';
 import {median, MiB} from './measure.ts';
 
 const sampleMs = 10_000;
-/** Of the last third of the run beside the second. */
+/** Limit for memory in the last third of the run, relative to the second. */
 const maxGrowth = 1.15;
 
 type Sample = {readonly memory: number; readonly heap: number; readonly descriptors: number};
@@ -42,7 +42,7 @@ async function main(): Promise<void> {
 	}
 }
 
-/** Rejects with what was wrong with the bytes. */
+/** Rejects with the first wrong byte. */
 async function run(milliseconds: number, seed: number): Promise<Sample[]> {
 	const samples: Sample[] = [];
 	const {t, end} = withoutTest();

@@ -183,5 +183,5 @@ test('the log has failures, and an unwritable log is an error', async t => {
 	const nowhere = path.join(folder, 'none', 'log');
 	const refused = await CliProcess.start(t, [...common, '--log', nowhere, origin.url]);
 	assert.equal(await refused.exit(), 2);
-	assert.ok(refused.stderr.includes(`--log ${nowhere}: it cannot be written to (ENOENT)`), refused.stderr);
+	assert.ok(refused.stderr.includes(`--log ${nowhere}: it is not writable (ENOENT)`), refused.stderr);
 });

@@ -57,7 +57,7 @@ test('a checksum needs a single URL, and a mismatch fails', async t => {
 	assert.match(wrong.stderr, /md5|checksum/i);
 	const two = await run('--checksum', right, origin.url, origin.urlOf('/b'));
 	assert.equal(two.code, 2);
-	assert.match(two.stderr, /--checksum: it is for one URL, and 2 are given/);
+	assert.match(two.stderr, /--checksum: it applies to a single URL, but 2 were given/);
 });
 
 test('--allow-origin lets a web page play, --open-stream lets anybody without the key', async t => {

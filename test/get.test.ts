@@ -248,8 +248,8 @@ test('get gives up after --give-up-after without data, exits with 76 and reports
 	assert.equal(await get.exit(), 76);
 	const [waits, gaveUp, ...others] = get.stderr.trimEnd().split('\n');
 	assert.match(waits!, /^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; try \d+ in /);
-	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up, no byte came for 4s/);
-	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up, no byte came for 4s/);
+	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up after 4s without data/);
+	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up after 4s without data/);
 	assert.deepEqual(others, []);
 	assert.ok(origin.requests.length >= 3, `${origin.requests.length} requests`);
 });
@@ -268,7 +268,7 @@ test('a plain run gives up with the same exit code and sentence', async t => {
 	assert.equal(await plain.exit(), 76);
 	assert.match(
 		plain.stderr,
-		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; gave up, no byte came for 2s/,
+		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; gave up after 2s without data/,
 	);
 });
 
@@ -299,6 +299,6 @@ test('get waits for a silent server and names it', async t => {
 	}
 
 	assert.equal(await get.exit(), 0, get.stderr);
-	assert.match(get.stderr, /^downstream-tui: film\.bin: .*(?:no|without a) response.*\n/);
+	assert.match(get.stderr, /^downstream-tui: film\.bin: .*timed out without a response.*\n/);
 	assert.equal(firstWrongByte(await readFile(target), 0), -1);
 });

@@ -288,7 +288,7 @@ await checkDataSource({create: create(1), bytes}).catch(error => console.log(err
 `,
 	);
 	const {stdout} = await run(process.execPath, ['program.mjs'], {cwd: folder});
-	assert.equal(stdout, 'the body goes on after byte 1, the end of [0, 1)\n');
+	assert.equal(stdout, 'the body continues after byte 1, the end of [0, 1)\n');
 });
 
 test('the example downloads a file and exports it', async t => {

@@ -52,7 +52,7 @@ test('add accepts a name, and adds without starting', async t => {
 	assert.equal(origin.requests.length, 0);
 	const two = await run(t, ...add, origin.urlOf('/a'), origin.urlOf('/b'));
 	assert.equal(two.code, 2);
-	assert.match(two.stderr, /--name: it is for one URL, and 2 are given/);
+	assert.match(two.stderr, /--name: it applies to a single URL, but 2 were given/);
 });
 
 test('export replaces, keeps both or moves on request', async t => {

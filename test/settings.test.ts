@@ -72,7 +72,7 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	deleteData: ['maybe', /^--delete-data "maybe": it must be true or false/],
 	port: ['70000', /^--port "70000": it must be a whole number from 0 to 65535$/],
 	config: ['/nowhere/x.json', /^The settings file \/nowhere\/x\.json cannot be read$/],
-	header: ['no colon', /^--header: it must be written 'Name: value'$/],
+	header: ['no colon', /^--header: it must have the form 'Name: value'$/],
 	userAgent: ['a\nb', /^--user-agent: .*line/],
 	netrc: ['maybe', /^--netrc "maybe"/],
 	proxy: [
@@ -332,7 +332,7 @@ for (const [stored, sentence] of [
 	[{port: true}, /settings\.json: port true: it must be a string or a number/],
 	[{mouse: 'on'}, /settings\.json: mouse "on": it must be true or false/],
 	[{header: [1, 'geheim']}, /settings\.json: header: it must be a list of strings/],
-	[{header: 'geheim'}, /settings\.json: header: it must be written 'Name: value'/],
+	[{header: 'geheim'}, /settings\.json: header: it must have the form 'Name: value'/],
 	[{proxy: 'socks5://me:geheim'}, /settings\.json: proxy "\*\*\*": it must be written http/],
 	[{proxy: ['geheim']}, /settings\.json: proxy: it must be a string or a number/],
 	['{"proxy": geheim}', /is not valid JSON/],

@@ -35,7 +35,7 @@ export function gaveUpLines(downloads: readonly Download[], giveUpAfter: number)
 		.filter(download => !isSettled(download) && !isStopped(download))
 		.map(({error, name}) => {
 			const reason = error?.message ?? 'no response from the server';
-			return `${name}: ${reason}; gave up, no byte came for ${quietFor} (see --give-up-after; the same command resumes)`;
+			return `${name}: ${reason}; gave up after ${quietFor} without data (see --give-up-after; the same command resumes)`;
 		});
 }
 
