@@ -95,7 +95,10 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	limitRate: ['fast', /^--limit-rate "fast": it must be bytes per second such as 500K or 5M/],
 	onDemand: ['maybe', /^--on-demand "maybe"/],
 	film: ['maybe', /^--film "maybe"/],
-	readAhead: ['1K', /^--read-ahead "1K": it must be bytes such as 64M .* at least 65536/],
+	readAhead: [
+		'1K',
+		/^--read-ahead "1K": it must be bytes such as 64M .* at least 65536, or seconds such as 60s/,
+	],
 	cacheSize: ['5M/s', /^--cache-size "5M\/s": it must be bytes such as 64M or 20G/],
 	player: undefined,
 	continue: ['maybe', /^--continue "maybe": it must be one of always, ask, never$/],
