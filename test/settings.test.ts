@@ -96,7 +96,10 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	onDemand: ['maybe', /^--on-demand "maybe"/],
 	film: ['maybe', /^--film "maybe"/],
 	whenSafe: ['maybe', /^--when-safe "maybe"/],
-	readAhead: ['1K', /^--read-ahead "1K": it must be bytes such as 64M .* at least 65536/],
+	readAhead: [
+		'1K',
+		/^--read-ahead "1K": it must be bytes such as 64M .* at least 65536, or seconds such as 60s/,
+	],
 	cacheSize: ['5M/s', /^--cache-size "5M\/s": it must be bytes such as 64M or 20G/],
 	player: undefined,
 	continue: ['maybe', /^--continue "maybe": it must be one of always, ask, never$/],
