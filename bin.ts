@@ -1,5 +1,10 @@
 // The program's first file: an older Node cannot parse the others, so its version is checked before they are imported.
+import * as module from 'node:module';
+
 declare const requiredNode: string;
+
+// Compiled code is kept for the next start (Node 22.1 and later).
+(module as {enableCompileCache?: () => void}).enableCompileCache?.();
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 const [requiredMajor, requiredMinor] = requiredNode.split('.').map(Number);

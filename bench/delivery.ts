@@ -1,4 +1,4 @@
-// What each program delivers from odd origins, told by the bytes that it saves and its exit code.
+// Compares the results of several programs with odd origins: saved bytes and exit code.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {mkdir, readdir, readFile} from 'node:fs/promises';
@@ -12,15 +12,15 @@ import type {Bench} from './section.ts';
 import {present} from './peers.ts';
 
 const limitMs = 40_000;
-/** Programs that run at the same time: most of them wait. */
+/** Programs that run at the same time; most of them are waiting. */
 const concurrency = 8;
-/** At the end of a cell. */
-const told = ', told';
+/** Suffix of a cell: the program said that this is not the file. */
+const reported = ', reported';
 
 type Program = {
 	readonly name: string;
 	readonly program: string;
-	/** As a user would type it, in the folder where the file shall be. */
+	/** The command that a user would type in the target folder. */
 	readonly command: (odd: OddOrigin, origin: string, folder: string) => Promise<readonly string[]>;
 };
 
@@ -79,7 +79,7 @@ export async function delivery({report, scope}: Bench): Promise<void> {
 	};
 	await Promise.all(Array.from({length: concurrency}, work));
 	const row = (columns: readonly string[]) => `| ${columns.join(' | ')} |\n`;
-	process.stdout.write(`\n${row(['kind', ...compared.map(({name}) => name)])}`);
+	process.stdout.write(`\n${row(['origin', ...compared.map(({name}) => name)])}`);
 	process.stdout.write(row(['---', ...compared.map(() => '---')]));
 	for (const [group, origins] of oddOrigins) {
 		process.stdout.write(row([`**${group}**`, ...compared.map(() => '')]));
@@ -89,7 +89,7 @@ export async function delivery({report, scope}: Bench): Promise<void> {
 		}
 	}
 
-	process.stdout.write(`\n${row(['group', 'kinds', ...compared.map(({name}) => name)])}`);
+	process.stdout.write(`\n${row(['group', 'origins', ...compared.map(({name}) => name)])}`);
 	process.stdout.write(row(['---', ...[...compared, undefined].map(() => '---:')]));
 	for (const [group, origins] of oddOrigins) {
 		const right = compared.map(program => count(origins, odd => isRight(odd, cells.get(odd)!.get(program)!)));
@@ -105,11 +105,11 @@ function count<Item>(items: readonly Item[], isCounted: (item: Item) => boolean)
 	return items.filter(isCounted).length;
 }
 
-/** The file where there is one; else a failure, or a word about it. */
+/** The file if there is one; otherwise a failure or a report. */
 function isRight({expects}: OddOrigin, cell: string): boolean {
 	return expects.kind === 'file'
 		? cell === 'file'
-		: cell.endsWith(told) || (!cell.includes('exit 0') && cell !== 'file');
+		: cell.endsWith(reported) || (!cell.includes('exit 0') && cell !== 'file');
 }
 
 function cellOf({scope}: Pick<Bench, 'scope'>, odd: OddOrigin, program: Program): Promise<string> {
@@ -138,8 +138,8 @@ function cellOf({scope}: Pick<Bench, 'scope'>, odd: OddOrigin, program: Program)
 			return `still trying after ${limitMs / 1000} s`;
 		}
 
-		const isTold = odd.expects.kind === 'told' && odd.expects.says.test(errors);
-		return wordsForEnd(odd, code, seconds, saved) + (isTold ? told : '');
+		const isReported = odd.expects.kind === 'told' && odd.expects.says.test(errors);
+		return wordsForEnd(odd, code, seconds, saved) + (isReported ? reported : '');
 	});
 }
 
@@ -149,7 +149,7 @@ function wordsForEnd(odd: OddOrigin, code: number, seconds: number, saved: Saved
 		return what?.startsWith('file') ? what : `${what ?? 'nothing'}, exit 0`;
 	}
 
-	// A part is what a later run goes on from.
+	// A later run resumes from a part.
 	if (saved && Object.values(knownBytes(odd)).some(bytes => saved.bytes.equals(bytes))) {
 		return `${what}, exit ${code}`;
 	}
@@ -161,7 +161,7 @@ function wordsForEnd(odd: OddOrigin, code: number, seconds: number, saved: Saved
 type Saved = {readonly name: string; readonly bytes: Buffer};
 
 async function savedIn(folder: string): Promise<Saved | undefined> {
-	// A name need not be UTF-8.
+	// Names may be invalid UTF-8.
 	const names = await readdir(folder, {encoding: 'buffer'});
 	const name = names.find(name => !name.toString().endsWith('.aria2'));
 	return (
@@ -172,7 +172,7 @@ async function savedIn(folder: string): Promise<Saved | undefined> {
 	);
 }
 
-/** What may be saved, by what the table calls it. */
+/** Contents that a program may save, by their name in the table. */
 function knownBytes(odd: OddOrigin): Readonly<Record<string, Uint8Array>> {
 	return {file: fileOf(odd), ...odd.mistakes};
 }

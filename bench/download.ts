@@ -1,7 +1,7 @@
-// A file is fetched to the end, from the start of the program to its exit.
+// Downloads a file, from the start of the program to its exit.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {rm, stat, writeFile} from 'node:fs/promises';
+import {rm, stat} from 'node:fs/promises';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
 import {temporaryFolder} from '../test/support/engines.ts';
@@ -28,7 +28,6 @@ export async function download(bench: Bench): Promise<void> {
 			{peer: axel(16)},
 		]);
 		const near = await startOrigin(t, bench.root);
-		await ofOneByte(bench, near);
 		await fromOrigin(bench, near, 'no limit', ourGet(4), [
 			{peer: curl, goal: atLeast(0.8)},
 			{peer: aria2(4), goal: atLeast(1)},
@@ -37,30 +36,14 @@ export async function download(bench: Bench): Promise<void> {
 	});
 }
 
-/** How much of the time of a small file is the program's start. */
-async function ofOneByte({report, rounds, root, scope}: Bench, origin: Origin): Promise<void> {
-	await writeFile(path.join(root, 'byte.bin'), '1');
-	const ours = ourGet(4);
-	const samples = await interleaved(
-		rounds,
-		new Map(
-			present([ours, curl, aria2(4)]).map(downloader => [
-				downloader.name,
-				() => scope(async t => (await sampleOf(t, downloader, `${origin.url}/byte.bin`, 1)).seconds * 1000),
-			]),
-		),
-	);
-	for (const {name} of [curl, aria2(4)]) {
-		report.compare('a file of one byte', 'ms', samples.get(ours.name)!, name, samples.get(name));
-	}
-}
-
-async function fromOrigin(
+/** `goals` apply to the speeds, and to the CPU relative to the first peer. */
+export async function fromOrigin(
 	{report, rounds, size, scope}: Bench,
 	origin: Origin,
 	what: string,
 	ours: Downloader,
 	against: ReadonlyArray<{peer: Downloader; goal?: Goal}>,
+	cpuGoal?: Goal,
 ): Promise<void> {
 	const samples = await interleaved(
 		rounds,
@@ -77,12 +60,19 @@ async function fromOrigin(
 	}
 
 	const [{peer}] = against as [{peer: Downloader}];
-	report.compare(`${what}: CPU for a GiB`, 's', only(ours.name, 'cpu')!, peer.name, only(peer.name, 'cpu'));
+	report.compare(
+		`${what}: CPU for a GiB`,
+		's',
+		only(ours.name, 'cpu')!,
+		peer.name,
+		only(peer.name, 'cpu'),
+		cpuGoal,
+	);
 	const peak = Math.max(...samples.get(ours.name)!.map(({memory}) => memory));
 	report.state(`${what}: memory at most`, 'MiB', peak / MiB, atMost(120));
 }
 
-async function sampleOf(t: TestContext, {name, command}: Downloader, url: string, size: number) {
+export async function sampleOf(t: TestContext, {name, command}: Downloader, url: string, size: number) {
 	const folder = await temporaryFolder(t);
 	const output = path.join(folder, 'output.bin');
 	const [program = '', ...args] = await command(url, output, folder);
@@ -99,10 +89,10 @@ async function sampleOf(t: TestContext, {name, command}: Downloader, url: string
 	clearInterval(watch);
 	const seconds = (performance.now() - began) / 1000;
 	const {user, system} = process.cpuUsage(own);
-	// What was added to this process with its children, less what it did itself, such as the slow line.
+	// The CPU time of the children: the increase for process and children, less the process's own work (the slow line).
 	const cpu = cpuSeconds('self') - before - (user + system) / 1e6;
 	if (code !== 0 || (await stat(output)).size !== size) {
-		throw new Error(`${name} has not fetched ${url}: exit code ${code}`);
+		throw new Error(`${name} has not downloaded ${url}: exit code ${code}`);
 	}
 
 	await rm(output);

@@ -21,7 +21,7 @@ try {
 		break;
 	}
 
-	// The bytes that a player seeks to are fetched first.
+	// A seek has priority over the background download.
 	const response = await fetch(localUrl, {headers: {range: 'bytes=-16'}});
 	console.log(`its last 16 bytes: ${Buffer.from(await response.arrayBuffer()).toString('hex')}`);
 
@@ -33,7 +33,7 @@ try {
 	console.log(`exported to ${await downstream.exportFile(localUrl, `${folder}/`, {keepBoth: true})}`);
 	await downstream.removeCache(localUrl);
 } catch (error) {
-	// The message is one sentence for people, the code is for programs.
+	// The message is one sentence for users; the code is for programs.
 	console.error(error instanceof DownStreamError ? `${error.code}: ${error.message}` : error);
 	process.exitCode = 1;
 } finally {

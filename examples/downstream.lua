@@ -1,10 +1,10 @@
--- mpv plays http(s) media through a running downstream-tui: what was watched stays on the disk, and the file is completed.
+-- Plays http(s) media through a running downstream-tui, which caches the bytes and completes the file.
 -- Copy it into ~/.config/mpv/scripts/, or: mpv --script=downstream.lua https://example.com/film.mkv
 local options = {
-	-- The program, and its storage folder where that is not the usual one.
+	-- The program, and its storage folder if it is not the default.
 	command = 'downstream-tui',
 	storage = '',
-	-- Other URLs are left to mpv, such as pages for yt-dlp.
+	-- mpv opens other URLs itself, such as pages for yt-dlp.
 	extensions = 'mkv,mp4,m4v,webm,mov,avi,ts,mp3,m4a,flac,ogg,opus,wav',
 }
 require('mp.options').read_options(options, 'downstream')
@@ -16,7 +16,7 @@ local function is_media(url)
 		and not url:match('^http://127%.0%.0%.1:%d+/stream/')
 end
 
--- Before ytdl_hook, which has 10.
+-- Runs before ytdl_hook (priority 10).
 mp.add_hook('on_load', 5, function()
 	local url = mp.get_property('stream-open-filename')
 	if not is_media(url) then return end
@@ -30,9 +30,9 @@ mp.add_hook('on_load', 5, function()
 	})
 	local download = utils.parse_json(result.stdout or '')
 	if download and download.streamUrl then
-		mp.msg.info('plays ' .. download.streamUrl)
+		mp.msg.info('playing ' .. download.streamUrl)
 		mp.set_property('stream-open-filename', download.streamUrl)
 	else
-		mp.msg.warn('plays without downstream-tui: ' .. (result.stderr or ''))
+		mp.msg.warn('playing without downstream-tui: ' .. (result.stderr or ''))
 	end
 end)

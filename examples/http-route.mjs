@@ -1,4 +1,4 @@
-// A route of an HTTP server that plays one slow or distant file, with seeks, and keeps what was read:
+// An HTTP route that streams one slow or remote file, with seeking, and caches the bytes:
 //   node examples/http-route.mjs https://example.com/film.mkv [PORT]
 import http from 'node:http';
 import {pipeline} from 'node:stream';
@@ -13,7 +13,7 @@ if (url === undefined) {
 	process.exit(2);
 }
 
-/** Request headers that decide which bytes are sent, and those of the response that say which they are. */
+/** Request headers that select the bytes, and response headers that describe them. */
 const asked = ['range', 'if-range', 'if-none-match', 'if-modified-since'];
 const answered = [
 	'accept-ranges',

@@ -1,4 +1,4 @@
-// A real mpv without a window: it plays in real time, and its socket tells its place and its picture.
+// A real mpv without a window: it plays in real time, and its socket provides position and picture.
 import {once} from 'node:events';
 import {readFile} from 'node:fs/promises';
 import {connect, type Socket} from 'node:net';
@@ -11,13 +11,13 @@ export type PlayerView = {
 	/** In seconds. */
 	readonly position: number;
 	readonly duration: number;
-	/** It has no data to play. */
+	/** Waiting for data. */
 	readonly isWaiting: boolean;
 };
 
 type Answer = {readonly request_id?: number; readonly event?: string; readonly error?: string; readonly data?: unknown};
 
-/** Reads ten seconds ahead only, so that the place of its requests is the place of its picture. */
+/** Reads only ten seconds ahead, so that its requests are near its picture. */
 export function mpvCommand(socket: string): string {
 	return `mpv --no-config --vo=null --ao=null --cache-secs=10 --keep-open=yes --input-ipc-server=${socket}`;
 }
@@ -28,7 +28,7 @@ export class WatchedPlayer {
 	readonly #listeners = new Set<(answer: Answer) => void>();
 	#requests = 0;
 
-	/** Resolves with the player that was started with this socket, once it shows its first picture. */
+	/** Resolves with the player started with this socket, once it shows its first picture. */
 	static async find(socketFile: string): Promise<WatchedPlayer> {
 		for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(50)) {
 			const socket = connect(socketFile);
@@ -59,7 +59,7 @@ export class WatchedPlayer {
 		socket.on('error', () => undefined);
 	}
 
-	/** Undefined while it shows no picture. */
+	/** Undefined without a picture. */
 	async view(): Promise<PlayerView | undefined> {
 		const [taken, position, duration, waits, seeks] = await Promise.all([
 			this.#ask('screenshot-to-file', this.#pictureFile, 'video'),
@@ -77,7 +77,7 @@ export class WatchedPlayer {
 		};
 	}
 
-	/** Jumps to this share of the film. Resolves with the milliseconds until it plays there. */
+	/** Seeks to this share of the film. Resolves with the milliseconds until it plays there. */
 	async jump(place: number): Promise<number> {
 		const began = performance.now();
 		const playing = this.#answer(({event}) => event === 'playback-restart');

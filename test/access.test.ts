@@ -116,7 +116,7 @@ test('a key equals only itself', () => {
 	}
 });
 
-test('each key permits what it is for, and another nothing', () => {
+test('each key permits only its own requests, and an unknown key none', () => {
 	const keys = {key: 'secret', viewKey: 'seen'};
 	assert.equal(permissionOf('secret', keys), 'command');
 	assert.equal(permissionOf('seen', keys), 'view');

@@ -8,7 +8,8 @@ import path from 'node:path';
 import {test} from 'node:test';
 import {text} from 'node:stream/consumers';
 import {promisify} from 'node:util';
-import {routes, type SnapshotChanges} from '../source/proxy/control-api.ts';
+import {routes} from '../source/proxy/control-api.ts';
+import type {SnapshotChanges} from '../source/proxy/snapshot-changes.ts';
 import {openApi} from '../source/proxy/openapi.ts';
 import {addRequest, downloadChange, exportRequest, playerCommand, type JsonSchema} from '../source/schema.ts';
 import {EventLines, readyLine} from '../source/cli/output/event-lines.ts';
@@ -99,7 +100,7 @@ type Described = {
 };
 type Description = {readonly paths: Readonly<Record<string, Readonly<Record<string, Described>>>>};
 
-/** What the description says of a request; undefined if it has no such path or method. */
+/** The description of a request; undefined if it has no such path or method. */
 function describedBy({paths}: Description, method: string, target: string): Described | undefined {
 	const path = target.replace(/\?.*/, '').replaceAll(/(?<=^\/stream\/[^/]+\/)[^/]+$/g, '{name}');
 	return paths[path.replace(/(?<=^\/(?:api\/downloads|stream)\/)[^/]+/, '{id}')]?.[method.toLowerCase()];
@@ -245,7 +246,7 @@ function assertListed({event, ...fields}: CliEvent): void {
 	assert.deepEqual(Object.keys(fields).toSorted(), expected.toSorted(), event);
 }
 
-test('the document has every event that is printed, with its fields', () => {
+test('the document has every printed event with its fields', () => {
 	const lines = new EventLines({json: true});
 	const player = {id: 'p', name: 'mpv', offset: 0, ready: 0, blocked: false, connected: true};
 	const error = {code: 'origin-busy', message: 'm', at: 0} as const;
@@ -312,7 +313,7 @@ test('the examples in sh and Python add a download', {skip: missing('curl', 'pyt
 	);
 });
 
-test('the description has every request that is answered, and the key that each needs', async t => {
+test('the description has every supported request and its key', async t => {
 	const {engine, proxy} = await startProxy(t);
 	engine.file(1000);
 	const description = openApi() as Description;

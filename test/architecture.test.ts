@@ -7,7 +7,7 @@ const root = path.resolve(import.meta.dirname, '..');
 
 type Source = {readonly file: string; readonly text: string; readonly imports: readonly string[]};
 
-/** Every source with what it imports: packages by name, files by their path from the root. */
+/** Every source file with its imports: packages by name, files by their path from the root. */
 const sources: Source[] = [
 	'cli.tsx',
 	...readdirSync(path.join(root, 'source'), {recursive: true}).map(file => path.join('source', String(file))),

@@ -1,4 +1,4 @@
-// Commands that run at the same time as each other, as players and as the end of the program.
+// Commands concurrent with other commands, with players and with shutdown.
 import assert from 'node:assert/strict';
 import {EventEmitter, once} from 'node:events';
 import {readdir, readFile, rm, stat} from 'node:fs/promises';
@@ -14,7 +14,7 @@ import {RecordFile} from '../source/engine/store/record-store.ts';
 import type {DownloadRecord} from '../source/engine/store/record.ts';
 import {Transfer} from '../source/engine/download/transfer.ts';
 import {content, firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
@@ -22,12 +22,12 @@ const timeout = 30_000;
 
 type FillArguments = Parameters<BlockPool['fill']>;
 
-/** Records that have this field are written only when the function that this returns is called. */
+/** Holds back writes of records that have this field, until `letGo` is called. */
 function holdRecords(
 	t: TestContext,
 	field: keyof DownloadRecord,
 ): {isHeld: Promise<void>; letGo: () => void} {
-	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
 	const {save} = RecordFile.prototype;
 	let letGo!: () => void;
 	const gone = new Promise<void>(resolve => {
@@ -51,7 +51,7 @@ function holdRecords(
 	return {isHeld, letGo};
 }
 
-/** What a player got until its answer was over or cut. */
+/** The bytes of a response until its end or its cut. */
 async function play(url: string, headers: Record<string, string> = {}): Promise<Buffer> {
 	const chunks: Uint8Array[] = [];
 	try {
@@ -60,13 +60,13 @@ async function play(url: string, headers: Record<string, string> = {}): Promise<
 			chunks.push(chunk as Uint8Array);
 		}
 	} catch {
-		// Cut, or none came in time.
+		// Cut, or no response in time.
 	}
 
 	return Buffer.concat(chunks);
 }
 
-test('who begins to read while the old version is dropped gets no mixture', {timeout}, async t => {
+test('a reader that starts during a version change gets one version', {timeout}, async t => {
 	const size = 8 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
 	const {engine} = await startEngine(t, {connections: 1});
@@ -85,7 +85,7 @@ test('who begins to read while the old version is dropped gets no mixture', {tim
 	assert.ok(isOf(1) || isOf(2), `a mixture, from byte ${firstWrongByte(bytes, 0, 1)} on`);
 });
 
-test('the parts of one answer are of one version', {timeout}, async t => {
+test('a multipart response holds one version', {timeout}, async t => {
 	const size = 8 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
 	const {engine} = await startEngine(t);
@@ -106,13 +106,13 @@ test('the parts of one answer are of one version', {timeout}, async t => {
 	}, /fetched anew/);
 });
 
-test('a read that waited for the disk gets nothing of another version', {timeout}, async t => {
+test('a read delayed by the disk gets no bytes of another version', {timeout}, async t => {
 	const size = 2 * MiB;
 	const origin = await startOrigin(t, {size, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
 	await until(engine, download.id, ({status}) => status === 'complete');
-	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
 	const {fill} = BlockPool.prototype;
 	const gate = new EventEmitter();
 	t.mock.method(BlockPool.prototype, 'fill', async function (this: BlockPool, ...read: FillArguments) {
@@ -131,7 +131,7 @@ test('a read that waited for the disk gets nothing of another version', {timeout
 	assert.equal(firstWrongByte(bytes, 0), -1, 'bytes of another version');
 });
 
-test('a file that is moved out while it is begun anew is not written to', {timeout}, async t => {
+test('starting over during a move does not write to the moved file', {timeout}, async t => {
 	const size = 4 * MiB;
 	const origin = await startOrigin(t, {size, etag});
 	const {engine} = await startEngine(t);
@@ -145,63 +145,59 @@ test('a file that is moved out while it is begun anew is not written to', {timeo
 	await engine.startOver(download.id);
 	letGo();
 	await moving;
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, download.id);
 	assert.deepEqual([done.status, done.present], ['complete', size]);
 	assert.equal(firstWrongByte(await readFile(target), 0, 1), -1);
 	assert.equal(firstWrongByte(await play(done.streamUrl), 0, 2), -1);
 	assert.equal((await play(done.streamUrl)).length, size);
 });
 
-test(
-	'what comes of the old place while a new link is tried is held against the new one',
-	{timeout},
-	async t => {
-		const size = 4 * MiB;
-		let answerOld!: () => void;
-		const waiting = new Promise<void>(resolve => {
-			answerOld = resolve;
-		});
-		const origin = await startOrigin(t, {
-			size,
-			etag,
-			bytesPerSecond: MiB,
-			async intercept() {
-				await waiting;
-				return false;
-			},
-		});
-		const {engine} = await startEngine(t, {connections: 1});
-		const {download} = await engine.add({url: origin.url});
-		// Many files begin with the same byte.
-		let seed = 2;
-		while (content(0, 1, seed)[0] !== content(0, 1)[0]) {
-			seed++;
-		}
+test('bytes received during a change of link are compared with the new link', {timeout}, async t => {
+	const size = 4 * MiB;
+	let answerOld!: () => void;
+	const waiting = new Promise<void>(resolve => {
+		answerOld = resolve;
+	});
+	const origin = await startOrigin(t, {
+		size,
+		etag,
+		bytesPerSecond: MiB,
+		async intercept() {
+			await waiting;
+			return false;
+		},
+	});
+	const {engine} = await startEngine(t, {connections: 1});
+	const {download} = await engine.add({url: origin.url});
+	// Many files share their first byte.
+	let seed = 2;
+	while (content(0, 1, seed)[0] !== content(0, 1)[0]) {
+		seed++;
+	}
 
-		let tries = 0;
-		const other = await startOrigin(t, {
-			size,
-			etag,
-			seed,
-			async intercept() {
-				if (tries++ === 0) {
-					// Nothing is held when it is asked, so any file fits.
-					answerOld();
-					await until(engine, download.id, ({present}) => present > 0);
-				}
+	let tries = 0;
+	const other = await startOrigin(t, {
+		size,
+		etag,
+		seed,
+		async intercept() {
+			if (tries++ === 0) {
+				// Nothing is cached at the time of the request, so any file matches.
+				answerOld();
+				await until(engine, download.id, ({present}) => present > 0);
+			}
 
-				return false;
-			},
-		});
-		await assert.rejects(engine.update(download.id, {url: other.url}), /new URL leads to another file/);
-		origin.options.bytesPerSecond = undefined;
-		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
-		assert.equal(done.url, origin.url);
-		assert.equal(firstWrongByte(await readFile(path.join(done.folder, 'data')), 0), -1);
-	},
-);
+			return false;
+		},
+	});
+	await assert.rejects(engine.update(download.id, {url: other.url}), /new URL leads to another file/);
+	origin.options.bytesPerSecond = undefined;
+	const done = await untilEnded(engine, download.id);
+	assert.equal(done.url, origin.url);
+	assert.equal(firstWrongByte(await readFile(path.join(done.folder, 'data')), 0), -1);
+});
 
-test('a removed download that is added several times at once comes back once', {timeout}, async t => {
+test('concurrent additions of a removed download restore it once', {timeout}, async t => {
 	const size = 4 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
 	const {engine} = await startEngine(t, {connections: 1});
@@ -220,32 +216,28 @@ test('a removed download that is added several times at once comes back once', {
 });
 
 for (const data of ['keep', 'delete'] as const) {
-	test(
-		`a URL that is added while its download is being removed (${data}) goes on from its bytes`,
-		{timeout},
-		async t => {
-			const origin = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
-			const {engine, storageDir, close} = await startEngine(t, {connections: 1});
-			const {download} = await engine.add({url: origin.url});
-			await until(engine, download.id, ({present}) => present > 0);
-			const removing = engine.remove(download.id, {data});
-			const added = await engine.add({url: origin.url});
-			await removing;
-			assert.equal(added.existed, true);
-			assert.equal(added.download.id, download.id);
-			assert.ok(added.download.present > 0);
-			assert.equal(engine.snapshot.downloads.length, 1);
-			await close();
-			const next = await startEngine(t, {storageDir, maxActive: 0});
-			assert.deepEqual(
-				next.engine.snapshot.downloads.map(({id}) => id),
-				[download.id],
-			);
-		},
-	);
+	test(`adding a URL during its removal (${data}) resumes from its bytes`, {timeout}, async t => {
+		const origin = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
+		const {engine, storageDir, close} = await startEngine(t, {connections: 1});
+		const {download} = await engine.add({url: origin.url});
+		await until(engine, download.id, ({present}) => present > 0);
+		const removing = engine.remove(download.id, {data});
+		const added = await engine.add({url: origin.url});
+		await removing;
+		assert.equal(added.existed, true);
+		assert.equal(added.download.id, download.id);
+		assert.ok(added.download.present > 0);
+		assert.equal(engine.snapshot.downloads.length, 1);
+		await close();
+		const next = await startEngine(t, {storageDir, maxActive: 0});
+		assert.deepEqual(
+			next.engine.snapshot.downloads.map(({id}) => id),
+			[download.id],
+		);
+	});
 }
 
-test('a source that is added twice at once stays in use', {timeout}, async t => {
+test('a data source added twice at once stays in use', {timeout}, async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag});
 	const {engine} = await startEngine(t);
 	const source = new HttpDataSource({url: origin.url});
@@ -260,7 +252,7 @@ test('a source that is added twice at once stays in use', {timeout}, async t => 
 	assert.equal(firstWrongByte(await readFile(path.join(folder, 'data')), 0), -1);
 });
 
-/** Runs an act while another copy takes the storage folder. */
+/** Runs `act` while another instance takes the storage folder. */
 async function loseFolder(t: TestContext, storageDir: string, engine: Engine): Promise<void> {
 	await rm(path.join(storageDir, 'owner.json.lock'), {recursive: true});
 	while (engine.snapshot.banners.length === 0) {
@@ -275,7 +267,7 @@ async function loseFolder(t: TestContext, storageDir: string, engine: Engine): P
 }
 
 test(
-	'a move that runs when the storage folder is lost leaves record and data to the other copy',
+	'a move in progress when the lock is lost leaves record and data to the new owner',
 	{timeout},
 	async t => {
 		const origin = await startOrigin(t, {size: 4 * MiB, etag});
@@ -293,14 +285,14 @@ test(
 		await moving.catch(() => undefined);
 		await engine.dispose();
 		const now = await readFile(path.join(folder, 'entry.json'), 'utf8');
-		// What was being recorded in the moment of the loss may be there; the data is where a record says it is.
+		// A record in progress at the moment of the loss may exist; the data is where a record says.
 		const {movedTo} = JSON.parse(now) as DownloadRecord;
 		assert.ok(now === record || movedTo === target);
 		assert.equal((await stat(movedTo ?? path.join(folder, 'data'))).size, 4 * MiB);
 	},
 );
 
-test('nothing is recorded any more once the storage folder is lost', {timeout}, async t => {
+test('nothing is recorded after the lock is lost', {timeout}, async t => {
 	const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: 2 * MiB});
 	const {engine, storageDir} = await startEngine(t, {connections: 1});
 	const {download} = await engine.add({url: origin.url});
@@ -316,7 +308,7 @@ test('nothing is recorded any more once the storage folder is lost', {timeout}, 
 	assert.equal(await readFile(path.join(folder, 'entry.json'), 'utf8'), before);
 });
 
-test('what is added while the program ends is not begun', {timeout}, async t => {
+test('an addition while the engine closes does not start', {timeout}, async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
 	const {engine, storageDir} = await startEngine(t);
 	const adding = engine.add({url: origin.url});
@@ -329,7 +321,7 @@ test('what is added while the program ends is not begun', {timeout}, async t => 
 	assert.deepEqual(next.engine.snapshot.banners, []);
 });
 
-test('an export that the end of the program cuts short is made after the next start', {timeout}, async t => {
+test('an export interrupted by shutdown finishes after the next start', {timeout}, async t => {
 	const memory = '/dev/shm';
 	const other = await stat(memory).catch(() => undefined);
 	if (!other || other.dev === (await stat(tmpdir())).dev) {
@@ -353,7 +345,7 @@ test('an export that the end of the program cuts short is made after the next st
 	assert.equal((await stat(target)).size, size);
 });
 
-test('cancelling and pausing end connections also while the disk takes no record', {timeout}, async t => {
+test('cancel and pause close connections while the disk stalls', {timeout}, async t => {
 	for (const verb of ['cancel', 'pause'] as const) {
 		const origin = await startOrigin(t, {size: 40 * MiB, etag, bytesPerSecond: MiB});
 		const {engine} = await startEngine(t);
@@ -371,7 +363,7 @@ test('cancelling and pausing end connections also while the disk takes no record
 	}
 });
 
-/** Of these versions, the one that the bytes are of; undefined if of none. */
+/** The version of the bytes; undefined if they match none. */
 function versionOf(bytes: Uint8Array, offset: number, newest: number): number | undefined {
 	for (let seed = newest; seed > 0; seed--) {
 		if (firstWrongByte(bytes, offset, seed) === -1) {
@@ -382,83 +374,79 @@ function versionOf(bytes: Uint8Array, offset: number, newest: number): number | 
 	return undefined;
 }
 
-test(
-	'all commands at the same time on a file that changes again and again: never a mixture',
-	{timeout: 60_000},
-	async t => {
-		const size = 3 * MiB + 5;
-		const origin = await startOrigin(t, {size, etag: '"1"', seed: 1, bytesPerSecond: 8 * MiB});
-		const {engine} = await startEngine(t);
-		const folder = await temporaryFolder(t);
-		const until = performance.now() + 8000;
-		const below = (end: number) => Math.floor(Math.random() * end);
-		let newest = 1;
-		const counts = {commands: 0, reads: 0, bytes: 0, exports: 0};
-		const changes = async () => {
-			newest++;
-			Object.assign(origin.options, {seed: newest, etag: `"${newest}"`});
-		};
-		const command = async (): Promise<unknown> => {
-			const {download} = await engine.add({url: origin.url});
-			const {id} = download;
-			const verbs: Array<() => Promise<unknown>> = [
-				async () => engine.resume(id),
-				async () => engine.resume(id),
-				async () => engine.pause(id),
-				async () => engine.cancel(id),
-				async () => engine.verify(id),
-				async () => engine.update(id, {url: origin.urlOf(`/film.bin?${below(3)}`)}),
-				async () => engine.update(id, {connections: 1 + below(4)}),
-				async () => engine.remove(id, {data: below(2) === 0 ? 'keep' : 'delete', undoMs: 0}),
-				async () => {
-					await changes();
-					await engine.startOver(id);
-				},
-				async () => engine.startOver(id),
-				async () => {
-					const target = path.join(folder, `${counts.exports++}`);
-					await engine.export(id, {path: target, move: below(2) === 0});
-					const bytes = await readFile(target);
-					assert.equal(bytes.length, size);
-					assert.ok(versionOf(bytes, 0, newest), `an export of no version`);
-				},
-			];
-			return verbs[below(verbs.length)]!();
-		};
-		const commands = async () => {
-			while (performance.now() < until) {
-				counts.commands++;
-				await command().catch((error: unknown) => {
-					assert.ok(error instanceof DownStreamError, String((error as Error).stack));
-				});
-				await sleep(below(60));
-			}
-		};
-		const plays = async () => {
-			while (performance.now() < until) {
-				const {downloads} = engine.snapshot;
-				const one = downloads[below(downloads.length)];
-				const start = below(size);
-				const bytes = one ? await play(one.streamUrl, {range: `bytes=${start}-`}) : Buffer.alloc(0);
-				counts.reads++;
-				counts.bytes += bytes.length;
-				assert.ok(
-					bytes.length === 0 || versionOf(bytes, start, newest),
-					`bytes of no version from ${start} on`,
-				);
-				await sleep(below(30));
-			}
-		};
-		await Promise.all([...Array.from({length: 4}, commands), ...Array.from({length: 4}, plays)]);
-		t.diagnostic(JSON.stringify({...counts, newest}));
-		for (const {ranges, folder: held, exportedTo} of engine.snapshot.downloads) {
-			const bytes = await readFile(path.join(held, 'data')).catch(() => Buffer.alloc(0));
-			const versions = new Set(
-				exportedTo === null
-					? ranges.map(([start, end]) => versionOf(bytes.subarray(start, end), start, newest))
-					: [],
-			);
-			assert.ok(versions.size <= 1 && !versions.has(undefined), JSON.stringify([...versions]));
+test('concurrent commands on a changing file never mix versions', {timeout: 60_000}, async t => {
+	const size = 3 * MiB + 5;
+	const origin = await startOrigin(t, {size, etag: '"1"', seed: 1, bytesPerSecond: 8 * MiB});
+	const {engine} = await startEngine(t);
+	const folder = await temporaryFolder(t);
+	const until = performance.now() + 8000;
+	const below = (end: number) => Math.floor(Math.random() * end);
+	let newest = 1;
+	const counts = {commands: 0, reads: 0, bytes: 0, exports: 0};
+	const changes = async () => {
+		newest++;
+		Object.assign(origin.options, {seed: newest, etag: `"${newest}"`});
+	};
+	const command = async (): Promise<unknown> => {
+		const {download} = await engine.add({url: origin.url});
+		const {id} = download;
+		const verbs: Array<() => Promise<unknown>> = [
+			async () => engine.resume(id),
+			async () => engine.resume(id),
+			async () => engine.pause(id),
+			async () => engine.cancel(id),
+			async () => engine.verify(id),
+			async () => engine.update(id, {url: origin.urlOf(`/film.bin?${below(3)}`)}),
+			async () => engine.update(id, {connections: 1 + below(4)}),
+			async () => engine.remove(id, {data: below(2) === 0 ? 'keep' : 'delete', undoMs: 0}),
+			async () => {
+				await changes();
+				await engine.startOver(id);
+			},
+			async () => engine.startOver(id),
+			async () => {
+				const target = path.join(folder, `${counts.exports++}`);
+				await engine.export(id, {path: target, move: below(2) === 0});
+				const bytes = await readFile(target);
+				assert.equal(bytes.length, size);
+				assert.ok(versionOf(bytes, 0, newest), `an export of no version`);
+			},
+		];
+		return verbs[below(verbs.length)]!();
+	};
+	const commands = async () => {
+		while (performance.now() < until) {
+			counts.commands++;
+			await command().catch((error: unknown) => {
+				assert.ok(error instanceof DownStreamError, String((error as Error).stack));
+			});
+			await sleep(below(60));
 		}
-	},
-);
+	};
+	const plays = async () => {
+		while (performance.now() < until) {
+			const {downloads} = engine.snapshot;
+			const one = downloads[below(downloads.length)];
+			const start = below(size);
+			const bytes = one ? await play(one.streamUrl, {range: `bytes=${start}-`}) : Buffer.alloc(0);
+			counts.reads++;
+			counts.bytes += bytes.length;
+			assert.ok(
+				bytes.length === 0 || versionOf(bytes, start, newest),
+				`bytes of no version from ${start} on`,
+			);
+			await sleep(below(30));
+		}
+	};
+	await Promise.all([...Array.from({length: 4}, commands), ...Array.from({length: 4}, plays)]);
+	t.diagnostic(JSON.stringify({...counts, newest}));
+	for (const {ranges, folder: held, exportedTo} of engine.snapshot.downloads) {
+		const bytes = await readFile(path.join(held, 'data')).catch(() => Buffer.alloc(0));
+		const versions = new Set(
+			exportedTo === null
+				? ranges.map(([start, end]) => versionOf(bytes.subarray(start, end), start, newest))
+				: [],
+		);
+		assert.ok(versions.size <= 1 && !versions.has(undefined), JSON.stringify([...versions]));
+	}
+});

@@ -287,7 +287,7 @@ test('a missing complete file is fetched again if the origin has another version
 });
 
 test(
-	'a moved file that its user changed is leaveDownload alone, and refetched only on request',
+	'a moved file that its user changed is left alone, and refetched only on request',
 	{timeout},
 	async t => {
 		const origin = await startOrigin(t, {size, etag});

@@ -13,7 +13,7 @@ const etag = '"v1"';
 const isA = (code: string, message: RegExp) => (error: unknown) =>
 	error instanceof DownStreamError && error.code === code && message.test(error.message);
 
-test('a new link of the same file keeps what is held, and gets no secrets of the old place', async t => {
+test('a new link to the same file keeps cached bytes and gets no credentials of the old origin', async t => {
 	const old = await startOrigin(t, {size: 20 * MiB, etag, bytesPerSecond: 2 * MiB});
 	const moved = await startOrigin(t, {size: 20 * MiB, etag: '"another"'});
 	const {engine} = await startEngine(t);
@@ -43,7 +43,7 @@ test('a new link of the same file keeps what is held, and gets no secrets of the
 	assert.equal(firstWrongByte(stored, 0), -1);
 });
 
-test('a new link of another file is refused, and nothing is changed', async t => {
+test('a new link to another file is rejected, and nothing changes', async t => {
 	const old = await startOrigin(t, {size: 20 * MiB, etag, bytesPerSecond: 2 * MiB});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: old.url});
@@ -56,7 +56,7 @@ test('a new link of another file is refused, and nothing is changed', async t =>
 		await assert.rejects(engine.update(download.id, {url: other.url}), isA('origin-changed', /changed/));
 	}
 
-	// Nobody listens there.
+	// A closed port.
 	await assert.rejects(
 		engine.update(download.id, {url: 'http://127.0.0.1:1/film.bin'}),
 		isA('origin-unreachable', /refused|reset/),
@@ -66,7 +66,7 @@ test('a new link of another file is refused, and nothing is changed', async t =>
 	await until(engine, download.id, ({status}) => status === 'complete');
 });
 
-test('a download that failed goes on by a new link, also after a restart', async t => {
+test('a new link resumes a failed download, even after a restart', async t => {
 	const old = await startOrigin(t, {
 		size: 4 * MiB,
 		intercept(_request, response) {
@@ -87,7 +87,7 @@ test('a download that failed goes on by a new link, also after a restart', async
 	assert.deepEqual({url, name, status}, {url: moved.url, name: 'renamed.mkv', status: 'complete'});
 });
 
-test('bad changes are refused in one sentence', async t => {
+test('invalid changes are rejected in one sentence', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -107,8 +107,8 @@ test('bad changes are refused in one sentence', async t => {
 });
 
 for (const keepOld of [false, true]) {
-	test(`a changed file is fetched anew${keepOld ? ' beside the old bytes' : ''}`, async t => {
-		// So large that requests follow those that are answered before it changes.
+	test(`starting over fetches a changed file${keepOld ? ' and keeps the old bytes' : ''}`, async t => {
+		// Large enough that requests follow the change.
 		const origin = await startOrigin(t, {size: 64 * MiB, etag, bytesPerSecond: 2 * MiB});
 		const {engine, storageDir, close} = await startEngine(t);
 		const {download} = await engine.add({url: origin.url});
@@ -136,7 +136,7 @@ for (const keepOld of [false, true]) {
 	});
 }
 
-test('starting over beside the old bytes keeps all that was asked for', async t => {
+test('starting over with the old bytes kept preserves every setting', async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
 	const {engine} = await startEngine(t, {maxActive: 0, resolveWith: ['resolver']});
 	const folder = await temporaryFolder(t);
@@ -160,7 +160,7 @@ test('starting over beside the old bytes keeps all that was asked for', async t 
 	assert.deepEqual([again.existed, again.download.id], [true, over.id]);
 });
 
-test('damage on the disk becomes a hole and is fetched again', async t => {
+test('damaged blocks become holes and are fetched again', async t => {
 	const origin = await startOrigin(t, {size: 9 * MiB + 5, etag});
 	const {engine, storageDir, close} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -180,14 +180,14 @@ test('damage on the disk becomes a hole and is fetched again', async t => {
 		[9 * MiB, 9 * MiB + 5],
 	]);
 	await until(again.engine, download.id, ({status}) => status === 'complete');
-	// With three samples, as after every restart.
+	// Three samples, as after every restart.
 	assert.equal(origin.bytesSent - before, MiB + 5 + 3 * 4096);
 	const stored = await readFile(path.join(storageDir, download.id, 'data'));
 	assert.equal(firstWrongByte(stored, 0), -1);
 	assert.deepEqual(await again.engine.verify(download.id), {damaged: []});
 });
 
-test('blocks that were written in any order are checked too', async t => {
+test('blocks written out of order get checksums', async t => {
 	const origin = await startOrigin(t, {size: 40 * MiB, etag, bytesPerSecond: 8 * MiB});
 	const {engine, storageDir} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -209,7 +209,7 @@ test('blocks that were written in any order are checked too', async t => {
 	assert.deepEqual(await engine.verify(download.id), {damaged: []});
 });
 
-test('a file of unknown size has its last block checked', async t => {
+test('the last block of a file of unknown size gets a checksum', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB + 10, ranges: false, length: 'chunked'});
 	const {engine, storageDir} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -219,7 +219,7 @@ test('a file of unknown size has its last block checked', async t => {
 	assert.notEqual(checks.readUInt32LE(8), 0);
 });
 
-test('a checksum that fits completes, one that does not says so and keeps the bytes', async t => {
+test('a matching checksum completes a download, a wrong one fails it and keeps the bytes', async t => {
 	const origin = await startOrigin(t, {size: 3 * MiB, etag});
 	const {engine, storageDir, close} = await startEngine(t);
 	const right = createHash('sha256')
@@ -250,7 +250,7 @@ test('a checksum that fits completes, one that does not says so and keeps the by
 	assert.equal(origin.requests.length, requests);
 });
 
-test('the queue goes by its own order, which survives a restart', async t => {
+test('the queue order survives a restart', async t => {
 	const origin = await startOrigin(t, {size: 30 * MiB, etag, bytesPerSecond: MiB});
 	const {engine, storageDir, close} = await startEngine(t, {maxActive: 1});
 	const ids: string[] = [];
@@ -281,7 +281,7 @@ test('the queue goes by its own order, which survives a restart', async t => {
 	await until(again.engine, c, ({status}) => status === 'active');
 });
 
-test('limits are shown, and one download alone can have one', async t => {
+test('limits are in the snapshot, also for a single download', async t => {
 	const origin = await startOrigin(t, {size: 8 * MiB, etag});
 	const {engine} = await startEngine(t, {limitRate: 100 * MiB});
 	assert.equal(engine.snapshot.limitRate, 100 * MiB);
@@ -299,7 +299,7 @@ test('limits are shown, and one download alone can have one', async t => {
 	await assert.rejects(engine.setLimitRate(3), isA('bad-request', /limitRate/));
 });
 
-test('an unfinished file goes out with zeros in its gaps, and shares nothing with the store', async t => {
+test('an unfinished export has zeros in its holes and shares nothing with the store', async t => {
 	const origin = await startOrigin(t, {size: 30 * MiB, etag});
 	const {engine} = await startEngine(t, {onDemand: true});
 	const folder = await temporaryFolder(t);
@@ -326,7 +326,7 @@ test('an unfinished file goes out with zeros in its gaps, and shares nothing wit
 	assert.equal((await stat(target)).nlink, 1);
 });
 
-test('an upstream proxy that is down is told for all, once, and no longer than it is', async t => {
+test('an unreachable upstream proxy has one banner until it works again', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag});
 	const {engine} = await startEngine(t, {proxy: 'http://127.0.0.1:1'});
 	const ids: string[] = [];

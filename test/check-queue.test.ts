@@ -3,7 +3,7 @@ import {test} from 'node:test';
 import {setImmediate} from 'node:timers/promises';
 import {CheckQueue, type Check} from '../source/engine/download/check-queue.ts';
 
-/** A check that runs until it is let go, or aborted. */
+/** A check that runs until its release or abort. */
 function held(): {check: Check; letGo: () => void; isRunning: () => boolean} {
 	let isRunning = false;
 	let letGo!: () => void;
@@ -37,7 +37,7 @@ test('one check runs at a time, in order', async () => {
 	assert.equal(queue.find('whole'), undefined);
 });
 
-test('a check that is aborted while it waits never begins', async () => {
+test('a check aborted in the queue never starts', async () => {
 	const queue = new CheckQueue();
 	const [first, second] = [held(), held()];
 	const running = queue.add('doubt', first.check);
@@ -50,7 +50,7 @@ test('a check that is aborted while it waits never begins', async () => {
 	assert.equal(second.isRunning(), false);
 });
 
-test('a check that fails does not keep the next one from running', async () => {
+test('a failed check does not prevent the next', async () => {
 	const queue = new CheckQueue();
 	const failing = queue.add('doubt', async () => Promise.reject(new Error('disk')));
 	const next = queue.add('whole', async () => [{start: 0, end: 1}]);

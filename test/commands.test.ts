@@ -6,10 +6,11 @@ import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {findDownload} from '../source/cli/run/manage.ts';
 import {DownStreamError} from '../source/downstream.ts';
-import {CliProcess, type CliEvent} from './support/cli.ts';
+import {type CliEvent, CliProcess, startServe} from './support/cli.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 import {download} from './support/memory-downstream.ts';
+import {notFound} from './support/origin.ts';
 import {TestTerminal} from './support/terminal.ts';
 
 const MiB = 1024 * 1024;
@@ -28,15 +29,7 @@ async function serve(
 	...args: string[]
 ): Promise<{serve: CliProcess; ready: CliEvent; storage: string}> {
 	const storage = path.join(await temporaryFolder(t), 'storage');
-	const program = await CliProcess.start(t, [
-		'serve',
-		'--json',
-		'--port',
-		'0',
-		'--storage',
-		storage,
-		...args,
-	]);
+	const program = await startServe(t, storage, ...args);
 	return {serve: program, ready: await program.event('ready'), storage};
 }
 
@@ -201,7 +194,7 @@ test('remove needs no running instance, keeps or deletes the data, and fetches n
 	);
 	assert.equal(origin.requests.length, length);
 
-	// Kept data is there when the URL is added again.
+	// Adding the URL again finds the kept data.
 	const {engine: again} = await startEngine(t, {storageDir: storage});
 	const {download} = await again.add({url: origin.urlOf('/kept'), paused: true});
 	assert.equal(download.present, 4 * MiB);
@@ -237,7 +230,7 @@ test('wrong usage is one sentence and exit code 2', async t => {
 	}
 });
 
-test('URLs go to the running instance, with the flags that concern them', async t => {
+test('URLs go to the running instance with their flags', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
 	const {serve: instance, ready, storage} = await serve(t);
 	const handed = await run(t, [
@@ -309,7 +302,7 @@ test('play starts a player on the stream of the running instance', async t => {
 	assert.match(none.stderr, /no player found/);
 });
 
-test('play starts an instance, which a signal ends', async t => {
+test('play starts an instance, and a signal ends it', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {command, started} = await fakePlayer(t);
@@ -327,10 +320,7 @@ test('play starts an instance, which a signal ends', async t => {
 test('play reports why a download cannot be played', async t => {
 	const origin = await startOrigin(t, {
 		size: 1,
-		intercept(_request, response) {
-			response.writeHead(404).end();
-			return true;
-		},
+		intercept: notFound(),
 	});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {code, stderr} = await run(t, ['play', '--storage', storage, '--port', '0', origin.url]);
@@ -350,7 +340,7 @@ test('the dashboard attaches to the running instance and leaves it running', asy
 	const again = await TestTerminal.start(t, ['--storage', storage], {columns: 100, rows: 30});
 	await again.shows('film.bin');
 	await instance.kill('SIGTERM');
-	await again.shows('The running instance has ended');
+	await again.shows('The other instance has quit');
 	again.press('q');
 	assert.equal(await again.exit(), 0);
 });

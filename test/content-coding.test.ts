@@ -67,7 +67,7 @@ for (const [words, coding, packed] of [
 	['raw deflate', 'deflate', deflateRawSync(plain)],
 	['br', 'br', brotliCompressSync(plain)],
 ] as const) {
-	test(`${words} is decoded however its bytes are split`, async () => {
+	test(`${words} is decoded at any split of its bytes`, async () => {
 		assert.ok(canStartWith(coding, packed.subarray(0, 64)));
 		assert.ok(canStartWith(coding, packed));
 		for (const size of [7, 1000, packed.length]) {
@@ -101,7 +101,7 @@ test('two codings are decoded in reverse order', async () => {
 	assert.ok((await decode(brotliCompressSync(gzipSync(plain)), ['gzip', 'br'])).equals(plain));
 });
 
-test('leaving a decoded body closes it, even while a piece is awaited', async () => {
+test('ending the iteration of a decoded body closes it, even during a read', async () => {
 	const packed = gzipSync(content(0, 5_000_000));
 	let closed = 0;
 	let end!: () => void;

@@ -41,7 +41,7 @@ const parts: Array<[header: string, length: number | undefined, stated: ContentR
 	['bytes 0-9999999999999999/*', undefined, undefined],
 	['bytes 0-9007199254740990/*', undefined, part(0, 9007199254740991)],
 	['bytes 0-99/1125899906842624', undefined, part(0, 100, 2 ** 50)],
-	// Told as what it is.
+	// Beyond safe integers, the size stays visible.
 	['bytes 0-99/18446744073709551616', undefined, part(0, 100, 2 ** 64)],
 ];
 

@@ -4,7 +4,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-// That of Node 20 never settles if its first connection ends while it loads its parser.
+// The `fetch` of Node 20 never settles if its first connection ends during the loading of its parser.
 import {fetch} from 'undici';
 import {RangeSet, type Range} from '../source/engine/store/range-set.ts';
 import {content} from './support/content.ts';
@@ -14,28 +14,28 @@ import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
 const rounds = process.env.CI ? 200 : 30;
-/** Of these two runs at once: a process that starts leaves the other the time in which it is killed. */
+/** Concurrent runs: a starting process leaves the other time for its kill. */
 const lanes = 2;
 const size = 96 * MiB;
 const connections = 2;
-/** Of each connection. */
+/** Per connection. */
 const bytesPerSecond = MiB;
 /**
  * A checkpoint is due 0.5 s after the first byte since the last one, and takes a while itself. What the origin counts
  * as sent may also be in the buffers of sockets. One kill in ten may cost more: a busy disk takes its time to sync.
  */
-const mostFetchedTwice = 0.6 * bytesPerSecond * connections + 0.5 * MiB;
+const maxFetchedTwice = 0.6 * bytesPerSecond * connections + 0.5 * MiB;
 const whole = content(0, size);
 
-test(`${rounds} kills at random moments lose nothing that was recorded`, {timeout: 300_000}, async t => {
+test(`${rounds} kills at random moments lose no recorded bytes`, {timeout: 300_000}, async t => {
 	const costs = await Promise.all(Array.from({length: lanes}, () => killAgainAndAgain(t, rounds / lanes)));
 	const fetchedTwice = costs.flat().toSorted((a, b) => a - b);
-	const [mostOfMost = 0, most = 0] = [fetchedTwice[Math.floor(rounds * 0.9)], fetchedTwice.at(-1)];
-	t.diagnostic(`nine of ten kills made at most ${mostOfMost} bytes be fetched again, one ${most}`);
-	assert.ok(mostOfMost <= mostFetchedTwice, `${mostOfMost} bytes were fetched again`);
+	const [usualMax = 0, max = 0] = [fetchedTwice[Math.floor(rounds * 0.9)], fetchedTwice.at(-1)];
+	t.diagnostic(`nine of ten kills made at most ${usualMax} bytes be fetched again, one ${max}`);
+	assert.ok(usualMax <= maxFetchedTwice, `${usualMax} bytes were fetched again`);
 });
 
-/** Resolves with the bytes that each kill made be fetched again. */
+/** Resolves with the bytes refetched after each kill. */
 async function killAgainAndAgain(t: TestContext, kills: number): Promise<number[]> {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond});
 	const storageDir = await temporaryFolder(t);
@@ -49,10 +49,10 @@ async function killAgainAndAgain(t: TestContext, kills: number): Promise<number[
 		running.start(task);
 		const players = running.added
 			.then(async ({streamUrl}) => Promise.all([playSomewhere(streamUrl), playSomewhere(streamUrl)]))
-			// It ended before there was anything to play.
+			// It ended before its first bytes.
 			.catch(() => [undefined, undefined]);
 		next = EngineProcess.load(t);
-		// Most ends come early, some after several checkpoints, whatever chance says.
+		// Most kills come early; every eighth after several checkpoints.
 		await sleep(kill % 8 === 7 ? 1200 + 500 * Math.random() : 1800 * Math.random() ** 3);
 		await running.kill();
 		assert.deepEqual(await players, [undefined, undefined]);
@@ -89,7 +89,7 @@ async function killAgainAndAgain(t: TestContext, kills: number): Promise<number[
 	return fetchedTwice;
 }
 
-/** Plays up to 1 MiB from a random place; resolves with what was wrong with it. */
+/** Plays up to 1 MiB from a random offset; resolves with a description of any fault. */
 async function playSomewhere(streamUrl: string): Promise<string | undefined> {
 	const start = Math.floor(Math.random() * (size - MiB));
 	let offset = start;
@@ -107,13 +107,13 @@ async function playSomewhere(streamUrl: string): Promise<string | undefined> {
 			offset += bytes.length;
 		}
 	} catch {
-		// The end of the other side.
+		// The other end of the connection.
 	}
 
 	return undefined;
 }
 
-/** What is recorded of the only download, each byte held against the origin's. */
+/** The recorded ranges of the only download, with each byte compared with the origin's. */
 async function rightBytes(storageDir: string): Promise<RangeSet> {
 	const names = await readdir(storageDir);
 	const id = names.find(name => /^[\da-f]{32}$/.test(name));

@@ -97,7 +97,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'letters that come in one read move the cursor and open no dialog',
+	'letters in one read move the cursor and open no dialog',
 	{downloads: films(5)},
 	async screen => {
 		await screen.press('jjkjkj', '▸ ↓ film-2.mkv');

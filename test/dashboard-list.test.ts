@@ -21,7 +21,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a long list shows a place and a scrollbar',
+	'a long list shows its position and a scrollbar',
 	{downloads: films(100), columns: 80, rows: 20},
 	async screen => {
 		await screen.shows('1/100  by: added');
@@ -41,7 +41,7 @@ dashboardTest('Tab and Shift+Tab go through the tabs with downloads', {downloads
 });
 
 dashboardTest(
-	'details that go on below the screen say so',
+	'details say that they continue below the screen',
 	{downloads: films(1), columns: 60, rows: 15},
 	async screen => {
 		await screen.press('enter', /↓ \d+ more lines/);
@@ -346,7 +346,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'the footer tells the keys of the filter during typing',
+	'the footer shows the keys of the filter during typing',
 	{downloads: films(3)},
 	async screen => {
 		await screen.press('/', 'Enter keep  Esc clear  ↑↓ move');
@@ -575,7 +575,7 @@ dashboardTest(
 const resting = {bytesPerSecond: 0, connections: 0, segments: []};
 
 dashboardTest(
-	'rows at rest say what they wait for',
+	'idle rows give the reason of their wait',
 	{
 		downloads: [
 			...films(2, {status: 'queued', present: 0, ranges: [], ...resting}),
@@ -764,7 +764,7 @@ const agreeing = {
 } as const;
 
 dashboardTest(
-	'a changed file whose samples agree offers to go on',
+	'a changed file whose samples agree offers to resume',
 	{downloads: films(1, {status: 'failed', error: agreeing, lastError: agreeing}), columns: 80, rows: 24},
 	async (screen, downstream) => {
 		await screen.shows('r choose');

@@ -1,4 +1,4 @@
-// Linked players and begun films on the dashboard.
+// Linked players and started films on the dashboard.
 import assert from 'node:assert/strict';
 import type {Download, DownloadFilm, Playback} from '../source/downstream.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
@@ -24,14 +24,14 @@ const idle = {
 	segments: [],
 } as const;
 
-dashboardTest('the row and the details tell of a linked player', {downloads: [playing]}, async screen => {
+dashboardTest('the row and the details show a linked player', {downloads: [playing]}, async screen => {
 	assert.match(
 		await screen.shows('► 41:07'),
 		/Player +mpv 0\.38\.0 · 41:07 of 1:35:02 · paused · 1\.0× · 0 stalls/,
 	);
 });
 
-dashboardTest('linked players in ASCII', {downloads: [playing], ascii: true}, async screen => {
+dashboardTest('linked players have ASCII symbols', {downloads: [playing], ascii: true}, async screen => {
 	assert.match(
 		await screen.shows('> 41:07'),
 		/Player +mpv 0\.38\.0 - 41:07 of 1:35:02 - paused - 1\.0x - 0 stalls/,
@@ -70,7 +70,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'g goes to a typed time, and says why not',
+	'g seeks to a typed time, or gives the reason against it',
 	{downloads: [playing]},
 	async (screen, downstream) => {
 		await screen.press('enter', 'g go to');
@@ -119,7 +119,7 @@ const film: DownloadFilm = {
 };
 
 dashboardTest(
-	'a seek to missing minutes says what it waits for, and the bar is in minutes',
+	'a seek to missing minutes gives the reason of its wait, and the bar is in minutes',
 	{downloads: [{...playing, film}]},
 	async (screen, downstream) => {
 		await screen.press('enter', '0:00 ████');
@@ -138,7 +138,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a film that became shorter than the place where it was left starts anew',
+	'a film shorter than its last position starts at its beginning',
 	{downloads: [download({position, film: {...film, durationMs: 1_000_000}})]},
 	async screen => {
 		await screen.press('o', 'Started mpv');
@@ -147,7 +147,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'without a linked player the arrows of the details do as ever',
+	'without a linked player, the arrows keep their meaning in the details',
 	{downloads: films(2)},
 	async (screen, downstream) => {
 		await screen.press('enter', {without: '1 all'});
@@ -159,7 +159,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a player that stands still draws nothing',
+	'a paused player causes no redraw',
 	{downloads: [{...playing, ...idle}]},
 	async (screen, downstream) => {
 		await screen.shows('► 41:07');
@@ -175,7 +175,7 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a player that tells no times has a time that is about right',
+	'a player without times shows an approximate time',
 	{
 		downloads: [
 			download({
@@ -194,7 +194,7 @@ const begun: Download[] = films(3).map((film, index) => ({
 	position: index === 2 ? null : {...position, watched: index === 1},
 }));
 
-dashboardTest('begun films have a tab, and o continues them', {downloads: begun}, async screen => {
+dashboardTest('started films have a tab, and o continues them', {downloads: begun}, async screen => {
 	await screen.press('7', {without: 'film-1'});
 	assert.match(screen.text, /\[7 continue 1\][\s\S]*film-0\.mkv[\s\S]*Left at +41:07$/m);
 	await screen.press('o', 'Started mpv');
@@ -206,7 +206,7 @@ dashboardTest('begun films have a tab, and o continues them', {downloads: begun}
 });
 
 dashboardTest(
-	'a film that is never continued starts at its start',
+	'a film that is never to be continued starts at its beginning',
 	{downloads: begun, continues: 'never'},
 	async screen => {
 		await screen.press('o', 'Started mpv');
@@ -222,7 +222,7 @@ dashboardTest('o asks where to start', {downloads: begun, continues: 'ask'}, asy
 	await screen.shows(() => screen.played.length === 2);
 	const {streamUrl} = begun[0]!;
 	assert.deepEqual(screen.played, [streamUrl, `${streamUrl} at 2467000`]);
-	// A film without a place to continue at needs no question.
+	// A film without a position needs no question.
 	await screen.press(['G', 'o']);
 	await screen.shows(() => screen.played.length === 3);
 });

@@ -316,7 +316,7 @@ const [secretFilm] = films(1, {url: secret});
 
 for (const clipboard of ['copied', 'sent', 'none'] as const) {
 	dashboardTest(
-		`c tells the result of copying, no more: ${clipboard}`,
+		`c reports the result of copying, no more: ${clipboard}`,
 		{downloads: [secretFilm!], columns: 80, rows: 24, clipboard},
 		async screen => {
 			await screen.press('c', messages[clipboard]);
@@ -328,7 +328,7 @@ for (const clipboard of ['copied', 'sent', 'none'] as const) {
 }
 
 dashboardTest(
-	'q quits at once if nothing would be interrupted',
+	'q quits at once if it interrupts nothing',
 	{downloads: films(2, {status: 'paused'}), columns: 80, rows: 24},
 	async screen => {
 		await screen.press('q', () => screen.hasQuit);

@@ -1,4 +1,4 @@
-// The suite of the package for data sources: it accepts sources that keep the contract, and names what others break.
+// The package's suite for data sources: it accepts correct sources and names the violations of others.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {DataSource, OriginRequest, OriginResponse} from '../source/index.ts';
@@ -8,7 +8,7 @@ import {content} from './support/content.ts';
 const bytes = content(0, 10_000);
 const pieceSize = 1000;
 
-/** Keeps the contract as briefly as possible. */
+/** The shortest correct source. */
 class MemorySource implements DataSource {
 	readonly url: string = 'memory:notes.bin';
 	isDisposed = false;
@@ -77,18 +77,18 @@ const good: Record<string, () => DataSource> = {
 };
 
 for (const [kind, create] of Object.entries(good)) {
-	test(`a source ${kind} keeps the contract`, async () => {
+	test(`a source ${kind} fulfils the contract`, async () => {
 		await checkDataSource({create, bytes});
 	});
 }
 
-test('a source of an empty file keeps the contract', async () => {
+test('a source of an empty file fulfils the contract', async () => {
 	const create = () =>
 		changed(({info}) => ({info: {...info, size: 0}, range: {start: 0, end: 0}, body: piecesOf(0, 0)}));
 	await checkDataSource({create, bytes: new Uint8Array()});
 });
 
-test('each check creates one source, and disposes of it', async () => {
+test('each check creates and disposes of one source', async () => {
 	for (const {run} of dataSourceChecks) {
 		const created: MemorySource[] = [];
 		const create = async () => {
@@ -105,11 +105,11 @@ test('each check creates one source, and disposes of it', async () => {
 
 let versions = 0;
 
-/** Sources that break the contract: the check that tells, and its sentence. */
+/** Sources that break the contract, with the check that fails and its message. */
 const broken: Array<[check: string, message: RegExp, create: () => DataSource]> = [
 	[
 		'has an absolute URL',
-		/^url is "notes.bin", which is no absolute URL$/,
+		/^url is "notes.bin", which is not an absolute URL$/,
 		() => ({...changed(() => ({})), url: 'notes.bin'}),
 	],
 	[
@@ -118,50 +118,50 @@ const broken: Array<[check: string, message: RegExp, create: () => DataSource]> 
 		() => ({...changed(() => ({})), url: 'ftp://me:secret@a/'}),
 	],
 	[
-		'answers a range with',
+		'serves a range with',
 		/^byte 5000 of the body is wrong$/,
 		() => changed(({range}) => ({body: piecesOf(range.start, range.end, 5000)})),
 	],
 	[
-		'answers a range with',
+		'serves a range with',
 		/^the body ends at byte 0, before the end of \[0, 1\)$/,
 		() => changed(() => ({body: piecesOf(0, 0)})),
 	],
 	[
-		'answers a range with',
-		/^the body goes on after byte 1, /,
+		'serves a range with',
+		/^the body continues after byte 1, /,
 		() => changed(({range}) => ({body: piecesOf(range.start, bytes.length)})),
 	],
 	[
-		'answers a range with',
+		'serves a range with',
 		/^\[5000, 5001\) was answered with \[0, 10000\), the whole file, but acceptsRanges is true$/,
 		() => changed(({range}) => (range.start > 0 ? {range: whole, body: piecesOf(0, bytes.length)} : {})),
 	],
 	[
-		'answers a range with',
+		'serves a range with',
 		/^\[5000, 5001\) was answered with \[0, 5000\), without its first byte$/,
 		() =>
 			changed(({range}) => (range.start > 0 ? {range: {start: 0, end: 5000}, body: piecesOf(0, 5000)} : {})),
 	],
-	['answers a range with', /but acceptsRanges is false$/, () => changed(() => ({acceptsRanges: false}))],
+	['serves a range with', /but acceptsRanges is false$/, () => changed(() => ({acceptsRanges: false}))],
 	[
-		'answers a range with',
+		'serves a range with',
 		/^info.size is NaN, but the file has 10000 bytes; an unknown size is Infinity$/,
 		() => changed(({info}) => ({info: {...info, size: NaN}})),
 	],
 	[
-		'answers a range with',
-		/^info.name is "a\/b", which is no file name$/,
+		'serves a range with',
+		/^info.name is "a\/b", which is not a file name$/,
 		() => changed(({info}) => ({info: {...info, name: 'a/b'}})),
 	],
 	[
-		'answers a range with',
-		/^info.type is "text\/plain; charset=utf-8", which is no media type/,
+		'serves a range with',
+		/^info.type is "text\/plain; charset=utf-8", which is not a lower-case media type/,
 		() => changed(({info}) => ({info: {...info, type: 'text/plain; charset=utf-8'}})),
 	],
 	[
-		'answers a range with',
-		/^the body yields a piece that is no bytes$/,
+		'serves a range with',
+		/^the body yields a piece that is empty or not a byte array$/,
 		() =>
 			changed(() => ({
 				body: (async function* () {
@@ -170,7 +170,7 @@ const broken: Array<[check: string, message: RegExp, create: () => DataSource]> 
 			})),
 	],
 	[
-		'answers an unranged',
+		'serves the whole file',
 		/^\[5000, 10000\), unranged, was answered with \[5000, 10000\) instead of the whole file$/,
 		() =>
 			changed((_response, {range}) => ({
@@ -179,12 +179,12 @@ const broken: Array<[check: string, message: RegExp, create: () => DataSource]> 
 			})),
 	],
 	[
-		'answers a range beyond',
-		/^\[10000, 10100\) was answered with \[10000, 10100\), which is no range/,
+		'serves an empty range',
+		/^\[10000, 10100\) was answered with \[10000, 10100\), which is not a range/,
 		() => changed((_response, {range}) => ({range})),
 	],
 	[
-		'gives the same validator',
+		'returns the same validator',
 		/^the validator's etag was "1" and is "2" for the same file$/,
 		() => {
 			versions = 0;
@@ -217,7 +217,7 @@ const broken: Array<[check: string, message: RegExp, create: () => DataSource]> 
 			})),
 	],
 	[
-		'takes hints',
+		'accepts hints',
 		/^not now$/,
 		() => ({
 			...changed(() => ({})),
@@ -229,13 +229,13 @@ const broken: Array<[check: string, message: RegExp, create: () => DataSource]> 
 ];
 
 for (const [name, message, create] of broken) {
-	test(`the suite tells of a broken source: ${message.source}`, async () => {
+	test(`the suite reports a broken source: ${message.source}`, async () => {
 		const check = dataSourceChecks.find(candidate => candidate.name.startsWith(name));
 		await assert.rejects(check!.run({create, bytes}), {name: 'Error', message});
 	});
 }
 
-test('the suite tells of a source that refuses a second request', async () => {
+test('the suite reports a source that refuses a second request', async () => {
 	const check = dataSourceChecks.find(({name}) => name.startsWith('serves several'))!;
 	const source = new MemorySource();
 	let isBusy = false;
@@ -273,8 +273,8 @@ test('the suite does not wait for a source that hangs', async t => {
 	await rejected;
 });
 
-test('the suite tells of bodies that block others, and of a source that cannot be disposed of', async () => {
-	const left = dataSourceChecks.find(({name}) => name.startsWith('goes on after'))!;
+test('the suite reports bodies that block others, and a source that fails to dispose', async () => {
+	const left = dataSourceChecks.find(({name}) => name.startsWith('serves further requests'))!;
 	let opened = 0;
 	const create = () =>
 		changed(() => {
@@ -287,7 +287,7 @@ test('the suite tells of bodies that block others, and of a source that cannot b
 		dispose: async () => Promise.reject(new Error('still open')),
 	};
 	await assert.rejects(left.run({create: () => undisposable, bytes}), {message: 'still open'});
-	// The first error is told.
+	// The first error counts.
 	const both = {...undisposable, url: ''};
 	await assert.rejects(dataSourceChecks[0]!.run({create: () => both, bytes}), {message: /^url is ""/});
 });

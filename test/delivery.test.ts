@@ -1,4 +1,4 @@
-// What users expect of odd origins: the file, or a plain word; never other bytes with exit code 0.
+// Odd origins end with the file or a clear error, never with other bytes and exit code 0.
 import assert from 'node:assert/strict';
 import {mkdir, readdir, readFile} from 'node:fs/promises';
 import path from 'node:path';
@@ -8,10 +8,10 @@ import {temporaryFolder} from './support/engines.ts';
 import {fileOf, getArguments, oddOrigins, type OddOrigin} from './support/odd-origins.ts';
 import {startRawOrigin} from './support/raw-origin.ts';
 
-/** Controls of terminals, and what turns the direction of text. */
+/** Control characters, and characters that change the direction of text. */
 const unclean = /[^\P{C}\n]/u;
 
-test('get delivers what odd origins have', {concurrency: 8}, async t => {
+test('get delivers the files of odd origins', {concurrency: 8}, async t => {
 	await Promise.all(
 		[...oddOrigins].flatMap(([group, origins]) =>
 			origins.map(odd => t.test(`${group}: ${odd.words}`, {timeout: 60_000}, t => deliver(t, odd))),

@@ -3,7 +3,7 @@ import {test} from 'node:test';
 import {CliProcess} from './support/cli.ts';
 import {TestTerminal} from './support/terminal.ts';
 
-test('on a terminal, the demo says what to press and jumps by itself', async t => {
+test('on a terminal, the demo names the keys to press and seeks by itself', async t => {
 	const terminal = await TestTerminal.start(t, ['demo', '--port', '0'], {columns: 80, rows: 24});
 	await terminal.shows(/press o, or c .*Jump anywhere\.\n.*The demo jumps, too/);
 	await terminal.shows(/demo-player 1\.0/);
@@ -12,7 +12,7 @@ test('on a terminal, the demo says what to press and jumps by itself', async t =
 	assert.equal(await terminal.exit(), 0);
 });
 
-test('without a terminal, the demo reports the jump and verifies the file', async t => {
+test('without a terminal, the demo reports the seek and verifies the file', async t => {
 	const demo = await CliProcess.start(t, ['demo', '--json', '--port', '0']);
 	const {offset} = await demo.event('player');
 	const {size} = await demo.event('done');

@@ -28,7 +28,7 @@ import {RecordFile, RecordStore} from '../source/engine/store/record-store.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
 import {EngineProcess} from './support/engine-process.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
@@ -59,7 +59,7 @@ async function streamsTheWhole({streamUrl}: Download): Promise<void> {
 }
 
 async function completes(engine: Engine, id: string): Promise<void> {
-	const done = await until(engine, id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, id);
 	assert.deepEqual([done.status, done.error?.message], ['complete', undefined]);
 	await streamsTheWhole(done);
 }
@@ -79,7 +79,7 @@ for (const [words, damage, isHeld] of [
 	],
 ] satisfies Array<[string, (data: string) => Promise<void>, boolean]>) {
 	test(
-		`data that was ${words} is completed again`,
+		`a download whose data was ${words} is completed again`,
 		{timeout, skip: isWindows && /link/.test(words)},
 		async t => {
 			const {storageDir, data, id} = await leaveHalf(t);
@@ -131,7 +131,7 @@ test(
 		const {download} = await engine.add({url: origin.url});
 		await until(engine, download.id, ({present}) => present > 0);
 		await rename(storageDir, `${storageDir}.gone`);
-		const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		const failed = await untilEnded(engine, download.id);
 		assert.equal(failed.error?.code, 'disk-failed');
 		assert.ok(failed.error?.message.includes(storageDir), failed.error?.message);
 		await close();
@@ -168,7 +168,7 @@ test(
 		const origin = await startOrigin(t, {size, etag});
 		const {engine, close} = await startEngine(t, {storageDir});
 		const {download} = await engine.add({url: origin.url});
-		const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		const failed = await untilEnded(engine, download.id);
 		assert.equal(failed.error?.code, 'disk-full');
 		assert.match(failed.error?.message ?? '', /^The disk that holds .* is full$/);
 		for (const {start, end} of await recordedRanges(failed.folder)) {
@@ -254,7 +254,7 @@ test(
 		const {download} = await engine.add({url: origin.url});
 		const {folder} = await until(engine, download.id, ({present}) => present > 0);
 		const permit = await forbid(t, folder);
-		const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		const failed = await untilEnded(engine, download.id);
 		assert.equal(failed.error?.code, 'disk-failed');
 		assert.match(failed.error?.message ?? '', /entry\.json cannot be read or written \(EACCES\)$/);
 		await permit();
@@ -294,7 +294,7 @@ test(
 		}
 
 		const {engine} = await startEngine(t, {storageDir});
-		const failed = await until(engine, id, ({status}) => /complete|failed/.test(status));
+		const failed = await untilEnded(engine, id);
 		assert.deepEqual([failed.error?.code, failed.present], ['disk-failed', present]);
 		assert.ok(failed.error?.message.includes(data), failed.error?.message);
 		await chmod(data, 0o600);
@@ -312,7 +312,7 @@ test('unreadable bytes are refetched for the player', {timeout}, async t => {
 	const prototype = Object.getPrototypeOf(handle) as FileHandle;
 	await handle.close();
 	let failures = 0;
-	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
 	const {read} = prototype;
 	t.mock.method(prototype, 'read', async function (this: FileHandle, ...given: Parameters<typeof read>) {
 		const [, , , position] = given as unknown as [unknown, unknown, unknown, number];
@@ -391,7 +391,7 @@ test('a clock set back by an hour delays nothing', {timeout}, async t => {
 });
 
 test(
-	'a suspended program continues where it was, and so do its players',
+	'a suspended program and its players continue from their positions',
 	{timeout, skip: isWindows && 'there are no such signals'},
 	async t => {
 		const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
@@ -402,7 +402,7 @@ test(
 		players.catch(() => undefined);
 		await running.until(({present}) => present > MiB);
 		running.child.kill('SIGSTOP');
-		// As long as a closed lid; only CI has the time to exceed the patience of origins and players.
+		// As long as a closed lid. Only CI has time to exceed the timeouts of origins and players.
 		await sleep(process.env.CI === undefined ? 3000 : 30_000);
 		running.child.kill('SIGCONT');
 		await players;

@@ -141,7 +141,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		await assert.rejects(downstream.update('0'.repeat(32), {}), isA('not-found'));
 	});
 
-	test(`${name}: a position is set, kept and told`, async t => {
+	test(`${name}: a position is set, kept and shown`, async t => {
 		const {downstream} = await start(t);
 		const {id} = (await downstream.add({url: 'http://127.0.0.1:9/film.mkv', paused: true})).download;
 		assert.equal(find(downstream, id)?.position, null);
@@ -173,7 +173,7 @@ for (const [name, open] of Object.entries(implementations)) {
 	});
 
 	test(`${name}: a changed file starts over, with the old bytes kept`, async t => {
-		// So large that requests follow those that are answered before it changes.
+		// Large enough that requests follow the change.
 		const size = 64 * MiB;
 		const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
 		const {downstream} = await start(t);
@@ -233,7 +233,7 @@ for (const [name, open] of Object.entries(implementations)) {
 	});
 
 	test(`${name}: the order of the queue and the rate limit change`, async t => {
-		// Slow: what is complete stands in no queue.
+		// Slow: a complete download has no place in the queue.
 		const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB});
 		const {downstream} = await start(t);
 		const first = (await downstream.add({url: origin.urlOf('/a'), paused: true})).download;

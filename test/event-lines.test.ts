@@ -51,7 +51,7 @@ test('the life of a download, line by line', () => {
 	assert.deepEqual(lines.next(snapshot(), at(62)), ['14:03:13 [1] removed']);
 });
 
-test('a player that came and left between two snapshots is reported', () => {
+test('a player that connected and disconnected between two snapshots is reported', () => {
 	const lines = new EventLines({json: false});
 	const player = {id: 'p', name: 'mpv 0.38', offset: MiB, ready: 0, blocked: false, connected: false};
 	const old = {...player, id: 'old', name: 'VLC'};

@@ -1,4 +1,4 @@
-// The examples, run as they are by the programs that they are for.
+// The examples, run unchanged by their programs.
 import assert from 'node:assert/strict';
 import {execFile, spawn} from 'node:child_process';
 import {once} from 'node:events';
@@ -33,7 +33,7 @@ async function startServe(t: TestContext, ...flags: string[]): Promise<{serve: C
 	return {serve, ready: (await serve.event('ready')) as unknown as Ready};
 }
 
-/** The badge of the extension once `send` is through. */
+/** The badge of the extension after `send`. */
 async function send(worker: Worker, url: string): Promise<[text: string, title: string]> {
 	return worker.evaluate(async address => {
 		const scope = globalThis as unknown as {
@@ -112,15 +112,15 @@ test('mpv plays media through the running instance', {skip: missing('mpv', 'ffmp
 	const {stdout} = await play(ready.storage);
 	const {streamUrl, url: added} = await serve.event('added');
 	assert.equal(added, url);
-	assert.ok(stdout.includes(`plays ${String(streamUrl)}`), stdout);
+	assert.ok(stdout.includes(`playing ${String(streamUrl)}`), stdout);
 	assert.doesNotMatch(agents.join(), /mpv|lavf/i);
 
 	const alone = await play(path.join(folder, 'elsewhere'));
-	assert.match(alone.stdout, /plays without downstream-tui: .*add: no /);
+	assert.match(alone.stdout, /playing without downstream-tui: .*add: no /);
 	assert.match(agents.join(), /mpv|lavf/i);
 });
 
-test('the route of an HTTP server sends the ranges that are asked for', async t => {
+test('the route of an HTTP server sends the requested ranges', async t => {
 	const folder = await installPackage(t);
 	const size = 3_000_000;
 	const origin = await startOrigin(t, {size, etag: '"1"'});
@@ -148,11 +148,11 @@ test('the route of an HTTP server sends the ranges that are asked for', async t 
 	assert.equal(code, 0);
 });
 
-test('the unit of systemd is valid', {skip: missing('systemd-analyze')}, async t => {
+test('the systemd unit is valid', {skip: missing('systemd-analyze')}, async t => {
 	const folder = await temporaryFolder(t);
 	const unit = path.join(folder, 'downstream-tui.service');
 	await cp(path.join(examples, 'downstream-tui.service'), unit);
-	// `man:` is looked up on this computer.
+	// `man:` refers to pages of this computer.
 	const text = await readFile(unit, 'utf8');
 	await writeFile(unit, text.replace(/^Documentation=.*\n/m, ''));
 	const {stderr} = await run('systemd-analyze', ['--user', 'verify', unit], {
@@ -161,7 +161,7 @@ test('the unit of systemd is valid', {skip: missing('systemd-analyze')}, async t
 	assert.doesNotMatch(stderr, /downstream-tui/);
 });
 
-test('the property list of launchd is one', {skip: missing('python3')}, async () => {
+test('the launchd property list is valid', {skip: missing('python3')}, async () => {
 	const program = 'import plistlib, sys, json; print(json.dumps(plistlib.load(open(sys.argv[1], "rb"))))';
 	const {stdout} = await run('python3', ['-c', program, path.join(examples, 'downstream-tui.plist')]);
 	const {ProgramArguments} = JSON.parse(stdout) as {ProgramArguments: string[]};

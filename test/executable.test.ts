@@ -1,4 +1,4 @@
-// The program as one file, as someone runs it who has no Node.
+// The program as one file, run without an installed Node.
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {rmSync} from 'node:fs';
@@ -20,7 +20,7 @@ process.on('exit', () => rmSync(folder, {recursive: true, force: true}));
 const executable = path.join(folder, 'downstream-tui');
 const skip = await reasonToSkip();
 
-/** Builds it. Rejects in CI where it cannot be built. */
+/** Builds the executable. Rejects in CI if the build fails. */
 async function reasonToSkip(): Promise<string | false> {
 	if (!isSupported) {
 		return 'it is built on Linux x64';
@@ -70,7 +70,7 @@ test('the executable draws the dashboard', {skip}, async t => {
 	assert.equal(await terminal.exit(), 0);
 });
 
-test('what the executable unpacks is its own, whole, and for its user alone', {skip}, async t => {
+test('the executable unpacks its own complete files, for its user alone', {skip}, async t => {
 	const cache = await temporaryFolder(t);
 	const env = {XDG_CACHE_HOME: cache};
 	const version = async () => {

@@ -1,4 +1,4 @@
-// Which errors a new link may mend: the row, the footer and --resolve-with go by one definition.
+// Errors that a new link may repair: the row, the footer and --resolve-with share one definition.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {reason} from '../source/text/status-words.ts';

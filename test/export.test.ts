@@ -330,7 +330,7 @@ test('an impossible path is a bad request that names it', async t => {
 	}
 });
 
-test('a file with the same bytes is left as it is, and its path is the result', async t => {
+test('a file with the same bytes stays unchanged, and its path is the result', async t => {
 	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	await writeFile(target, bytes);

@@ -3,7 +3,7 @@ import {test} from 'node:test';
 import {parseTime} from '../source/text/film-time.ts';
 import {formatTime} from '../source/text/film-words.ts';
 
-test('times are read as they are shown', () => {
+test('displayed times parse to themselves', () => {
 	for (const text of ['0:00', '0:41', '41:07', '1:02:10', '100:00:00']) {
 		assert.equal(formatTime(parseTime(text)!), text);
 	}

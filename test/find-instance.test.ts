@@ -18,7 +18,7 @@ async function closedOrigin(): Promise<string> {
 	return `http://127.0.0.1:${port}`;
 }
 
-test('attach waits for an ending instance instead of connecting to it', async t => {
+test('attach waits for the exit of an ending instance and does not connect to it', async t => {
 	const storage = await temporaryFolder(t);
 	const lock = await StorageLock.acquire(storage);
 	await lock.publish(await closedOrigin());

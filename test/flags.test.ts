@@ -1,4 +1,4 @@
-// What flags do, as a user sees it.
+// The visible effects of flags.
 import assert from 'node:assert/strict';
 import {execFile, spawn} from 'node:child_process';
 import {createHash} from 'node:crypto';
@@ -10,13 +10,13 @@ import {test} from 'node:test';
 import {promisify} from 'node:util';
 import {commands} from '../source/cli/commands.ts';
 import {defaultStorageDir} from '../source/defaults.ts';
-import {builtCli, cleanEnvironment, CliProcess} from './support/cli.ts';
+import {CliProcess, builtCli, cleanEnvironment, startGet, startServe} from './support/cli.ts';
 import {content} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 
 const isWindows = process.platform === 'win32';
 
-test('URLs come from a file and from standard input, one a line', async t => {
+test('a file and standard input give one URL per line', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const folder = await temporaryFolder(t);
 	const list = path.join(folder, 'list.txt');
@@ -40,16 +40,13 @@ test('URLs come from a file and from standard input, one a line', async t => {
 	assert.match(missing.stderr, /@\S+none: the file cannot be read/);
 });
 
-test('a checksum is for one URL, and a file that differs is no success', async t => {
+test('a checksum needs a single URL, and a mismatch fails', async t => {
 	const size = 100_000;
 	const origin = await startOrigin(t, {size});
 	const folder = await temporaryFolder(t);
 	const run = async (...args: string[]) => {
 		const storage = path.join(folder, `storage-${args.length}-${args.join('').length}`);
-		const get = await CliProcess.start(t, [
-			...['get', '--port', '0', '--storage', storage, '--export-dir', folder],
-			...args,
-		]);
+		const get = await startGet(t, storage, '--export-dir', folder, ...args);
 		return {code: await get.exit(), stderr: get.stderr};
 	};
 
@@ -60,16 +57,21 @@ test('a checksum is for one URL, and a file that differs is no success', async t
 	assert.match(wrong.stderr, /md5|checksum/i);
 	const two = await run('--checksum', right, origin.url, origin.urlOf('/b'));
 	assert.equal(two.code, 2);
-	assert.match(two.stderr, /--checksum: it is for one URL, and 2 are given/);
+	assert.match(two.stderr, /--checksum: it applies to a single URL, but 2 were given/);
 });
 
 test('--allow-origin lets a web page play, --open-stream lets anybody without the key', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const storage = path.join(await temporaryFolder(t), 'storage');
-	const serve = await CliProcess.start(t, [
-		...['serve', '--json', '--port', '0', '--storage', storage, '--open-stream'],
-		...['--allow-origin', 'https://player.example', '--allow-origin', 'https://other.example'],
-	]);
+	const serve = await startServe(
+		t,
+		storage,
+		'--open-stream',
+		'--allow-origin',
+		'https://player.example',
+		'--allow-origin',
+		'https://other.example',
+	);
 	const {url} = await serve.event('ready');
 	const stream = `${String(url)}/stream?url=${encodeURIComponent(origin.url)}`;
 	const from = async (page: string) => fetch(stream, {headers: {origin: page}});
@@ -83,7 +85,7 @@ test('--allow-origin lets a web page play, --open-stream lets anybody without th
 	assert.equal((await fetch(`${String(url)}/api/downloads`)).status, 401);
 });
 
-test('with --keep the lines go on when everything is done', async t => {
+test('--keep continues the lines after the last download', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const plain = await CliProcess.start(t, [
@@ -105,7 +107,7 @@ test('with --keep the lines go on when everything is done', async t => {
 	assert.equal(await plain.exit(), 130);
 });
 
-test('what is typed wrong is told at once, with the near word', async t => {
+test('a typing error is reported at once, with the nearest word', async t => {
 	for (const [words, sentence] of [
 		[['lsit'], /^downstream-tui: "lsit" is neither a command nor a URL .*; did you mean list\?\n$/],
 		[['list', '--jsno'], /^downstream-tui: --jsno is not an option; did you mean --json\?\n$/],
@@ -128,7 +130,7 @@ test('what is typed wrong is told at once, with the near word', async t => {
 	}
 });
 
-test('--help tells of the program, or of one command, whatever the settings are', async t => {
+test('--help describes the program or one command, despite invalid settings', async t => {
 	const env = {DOWNSTREAM_TUI_PORT: 'wrong'};
 	const help = async (...words: string[]) => {
 		const asked = await CliProcess.start(t, words, {env});
@@ -176,7 +178,7 @@ test(
 	},
 );
 
-test('an open pipe without a line does not keep the program from serving', async t => {
+test('an open pipe without a line does not delay the program', async t => {
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const serve = spawn(process.execPath, [await builtCli(), '--json', '--port', '0', '--storage', storage], {
 		env: cleanEnvironment(),
@@ -197,5 +199,5 @@ test('--si shows units of 1000', async t => {
 	assert.match(plain.stdout, /size 2\.00 MB,/);
 	const list = await CliProcess.start(t, ['list', '--storage', storage]);
 	await list.exit();
-	assert.match(list.stdout, /1\.90 MiB of 1\.90 MiB/);
+	assert.match(list.stdout, /1\.90 of 1\.90 MiB/);
 });

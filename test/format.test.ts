@@ -36,7 +36,7 @@ test('sizes have three digits, use units of 1024, and are rounded down', () => {
 	assert.equal(formatSpeed(12.45 * MiB), '12.4 MiB/s');
 });
 
-test('a rate that is shown can be typed as a limit', () => {
+test('a displayed rate is valid as a limit', () => {
 	for (const shown of [KiB, 500 * KiB, MiB, 12.45 * MiB, 999 * MiB, 1023 * MiB, 2.5 * GiB]) {
 		const typed = parseRate(formatSpeed(shown))!;
 		assert.ok(typed <= shown && typed > shown * 0.99, `${formatSpeed(shown)}: ${typed}`);

@@ -1,4 +1,4 @@
-// Whatever bytes come from outside, the pure parsers keep their promises. A failure prints its seed and path;
+// The pure parsers keep their invariants for any input. A failure prints its seed and path;
 // `FUZZ_SEED=… npm test` tries another one.
 import assert from 'node:assert/strict';
 import process from 'node:process';
@@ -31,13 +31,13 @@ function holds<T extends [unknown, ...unknown[]]>(
 	});
 }
 
-/** Bytes of a header as Node hands them over: Latin-1, without line breaks. */
+/** A header value as Node delivers it: Latin-1, without line breaks. */
 const latin1 = fc.string({
 	unit: fc.integer({min: 0x20, max: 0xff}).map(code => String.fromCharCode(code)),
 	maxLength: 300,
 });
 const anyText = fc.oneof(fc.string(), fc.string({unit: 'binary', maxLength: 400}), latin1);
-/** Text put together of what a parser looks for. */
+/** Text composed of the tokens of a parser. */
 function madeOf(...parts: readonly string[]): fc.Arbitrary<string> {
 	return fc
 		.array(fc.oneof(fc.constantFrom(...parts), fc.nat().map(String)), {maxLength: 12})
@@ -47,7 +47,7 @@ function madeOf(...parts: readonly string[]): fc.Arbitrary<string> {
 const size = fc.oneof(fc.nat(100), fc.integer({min: 0, max: Number.MAX_SAFE_INTEGER}), fc.constant(Infinity));
 
 holds(
-	'Range: what is selected lies in the file, does not overlap, and is at most 16 ranges',
+	'Range: the selected ranges lie in the file without overlaps, 16 at most',
 	[fc.oneof(madeOf('bytes=', '-', ',', ' ', '\t', '0', '99999999999999999999', 'e5', '0x1'), latin1), size],
 	(header, fileSize) => {
 		const ranges = requestedRanges(header, fileSize);
@@ -66,7 +66,7 @@ holds(
 );
 
 holds(
-	'Content-Range: what the proxy writes is what the engine reads',
+	'Content-Range: the engine reads what the proxy writes',
 	[fc.nat(1_000_000_000_000), fc.integer({min: 1, max: 1_000_000_000}), fc.nat(1_000_000_000)],
 	(start, length, rest) => {
 		const range = {start, end: start + length};
@@ -182,7 +182,7 @@ const names = fc.oneof(nasty, anyText, fc.string({unit: 'grapheme', maxLength: 6
 
 const wellFormed = (text: string) => text.replaceAll(/\p{Cs}/gu, '\uFFFD');
 
-/** What the table of file systems, terminals and shells forbids. */
+/** Characters that file systems, terminals and shells forbid. */
 function isSafe(name: string): void {
 	assert.ok(name.length > 0);
 	assert.ok(Buffer.byteLength(name) <= 255, `${Buffer.byteLength(name)} bytes`);
@@ -292,7 +292,7 @@ holds('a record of any JSON is an entry or is refused', [fc.jsonValue({maxDepth:
 	}
 });
 
-/** Where a record is changed: a field of it, or of one of the objects in it. */
+/** The place of a mutation: a field of the record or of an object in it. */
 const places = ['', 'info', 'validator', 'headers', 'error', 'exportWhenComplete'] as const;
 
 holds(
@@ -335,7 +335,7 @@ holds(
 			object
 		>;
 		const target = place === '' ? stored : stored[place]!;
-		// As JSON.parse does it: an own property, whatever its name.
+		// Like JSON.parse: an own property of any name.
 		Object.defineProperty(target, key, {value, enumerable: true, configurable: true, writable: true});
 		readsEntry(stored);
 		assert.equal(({} as {isAdmin?: unknown}).isAdmin, undefined);
@@ -357,7 +357,7 @@ test('a record that tries to change the prototype of all objects changes none', 
 	}
 });
 
-/** Letters that no mask and no name of a parameter has. */
+/** Letters that occur in no mask and no parameter name. */
 const secret = fc.stringMatching(/^[QXZ]{6,20}$/);
 const secretName = fc.constantFrom(
 	'token',

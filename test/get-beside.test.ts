@@ -5,10 +5,10 @@ import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download} from '../source/downstream.ts';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startGet, startServe} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
-import type {TestOrigin} from './support/origin.ts';
+import {notFound, type TestOrigin} from './support/origin.ts';
 
 const MiB = 1024 * 1024;
 
@@ -19,10 +19,7 @@ async function listed(t: TestContext, storage: string): Promise<Download[]> {
 }
 
 async function serve(t: TestContext, storage: string, ...args: string[]): Promise<CliProcess> {
-	const program = await CliProcess.start(t, [
-		...['serve', '--json', '--port', '0', '--storage', storage],
-		...args,
-	]);
+	const program = await startServe(t, storage, ...args);
 	await program.event('ready');
 	return program;
 }
@@ -33,7 +30,7 @@ async function sentBy(origin: TestOrigin, bytes: number): Promise<void> {
 	}
 }
 
-test('get fetches its own URLs alone, and leaves the list as it is', async t => {
+test('get fetches only its own URLs and leaves the list unchanged', async t => {
 	const old = await startOrigin(t, {size: 20 * MiB, etag: '"v1"', bytesPerSecond: 64 * 1024});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {engine, close} = await startEngine(t, {storageDir: storage});
@@ -47,9 +44,7 @@ test('get fetches its own URLs alone, and leaves the list as it is', async t => 
 	const {length} = old.requests;
 	const origin = await startOrigin(t, {size: MiB});
 	const folder = await temporaryFolder(t);
-	const get = await CliProcess.start(t, [
-		...['get', '--port', '0', '--storage', storage, '--export-dir', folder, origin.url],
-	]);
+	const get = await startGet(t, storage, '--export-dir', folder, origin.url);
 	assert.equal(await get.exit(), 0, get.stderr);
 	assert.equal(get.stdout, `${path.join(folder, 'film.bin')}\n`);
 	assert.equal(old.requests.length, length);
@@ -60,7 +55,7 @@ test('get fetches its own URLs alone, and leaves the list as it is', async t => 
 	);
 });
 
-test('get hands its URLs to the running instance and exports through it, into its own folder', async t => {
+test('get sends its URLs to the running instance, which exports into the folder of get', async t => {
 	const origin = await startOrigin(t, {size: 3 * MiB, etag: '"v1"'});
 	const folder = await realpath(await temporaryFolder(t));
 	const storage = path.join(folder, 'storage');
@@ -90,10 +85,7 @@ test('get hands its URLs to the running instance and exports through it, into it
 
 	const missing = await startOrigin(t, {
 		size: 1,
-		intercept(_request, response) {
-			response.writeHead(404).end();
-			return true;
-		},
+		intercept: notFound(),
 	});
 	const failed = await CliProcess.start(t, ['get', '--storage', storage, '-o', films, missing.url]);
 	assert.equal(await failed.exit(), 1);
@@ -101,17 +93,13 @@ test('get hands its URLs to the running instance and exports through it, into it
 	assert.deepEqual(await listed(t, storage), []);
 });
 
-test('several get at once on one storage folder all bring their file', async t => {
+test('concurrent runs of get on one storage folder all write their file', async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const folder = await temporaryFolder(t);
 	const storage = path.join(folder, 'storage');
 	const names = ['a', 'b', 'c', 'd'];
 	const runs = await Promise.all(
-		names.map(name =>
-			CliProcess.start(t, [
-				...['get', '--port', '0', '--storage', storage, '-o', `${folder}/films/`, origin.urlOf(`/${name}`)],
-			]),
-		),
+		names.map(name => startGet(t, storage, '-o', `${folder}/films/`, origin.urlOf(`/${name}`))),
 	);
 	for (const [index, run] of runs.entries()) {
 		assert.equal(await run.exit(), 0, run.stderr);
@@ -123,15 +111,12 @@ test('several get at once on one storage folder all bring their file', async t =
 	assert.deepEqual(await listed(t, storage), []);
 });
 
-test('two get of the same URL both succeed', async t => {
+test('two runs of get for the same URL both succeed', async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const folder = await temporaryFolder(t);
 	const runs = await Promise.all(
 		['one', 'two'].map(name =>
-			CliProcess.start(t, [
-				...['get', '--port', '0', '--storage', path.join(folder, 'storage')],
-				...['-o', path.join(folder, name), origin.url],
-			]),
+			startGet(t, path.join(folder, 'storage'), '-o', path.join(folder, name), origin.url),
 		),
 	);
 	for (const run of runs) {
@@ -140,23 +125,14 @@ test('two get of the same URL both succeed', async t => {
 	}
 });
 
-test('get takes over when the instance ends, and goes on from the bytes that are there', async t => {
+test('get takes over from an instance that exits, and resumes from cached bytes', async t => {
 	const size = 24 * MiB;
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const folder = await temporaryFolder(t);
 	const storage = path.join(folder, 'storage');
 	const instance = await serve(t, storage);
 	const target = path.join(folder, 'film.bin');
-	const get = await CliProcess.start(t, [
-		'get',
-		'--port',
-		'0',
-		'--storage',
-		storage,
-		'-o',
-		target,
-		origin.url,
-	]);
+	const get = await startGet(t, storage, '-o', target, origin.url);
 	await sentBy(origin, 4 * MiB);
 	origin.options.bytesPerSecond = undefined;
 	await instance.kill('SIGTERM');
@@ -165,7 +141,7 @@ test('get takes over when the instance ends, and goes on from the bytes that are
 	assert.deepEqual(await listed(t, storage), []);
 });
 
-test('Ctrl+C of get leaves the running instance as it was, and says what is kept', async t => {
+test('Ctrl+C in get leaves the running instance unchanged and reports the kept bytes', async t => {
 	const origin = await startOrigin(t, {size: 40 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	await serve(t, storage);
@@ -198,7 +174,7 @@ test('Ctrl+C of get leaves the running instance as it was, and says what is kept
 	assert.deepEqual(await readdir(`${storage}-films`), []);
 });
 
-test('a download that was in the list stays there, and so does any with --keep', async t => {
+test('a listed download stays in the list, and every download with --keep', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
 	const folder = await temporaryFolder(t);
 	const storage = path.join(folder, 'storage');
@@ -222,7 +198,7 @@ test('a download that was in the list stays there, and so does any with --keep',
 	}
 });
 
-test('get exits with 75 only where the instance cannot be reached', async t => {
+test('get exits with 75 only for an unreachable instance', async t => {
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const instance = await serve(t, storage);
 	instance.child.kill('SIGSTOP');

@@ -1,4 +1,4 @@
-// What `get` writes: files, standard output, JSON, its progress and its last words.
+// Output of `get`: files, standard output, JSON, progress and last line.
 import assert from 'node:assert/strict';
 import {createHash} from 'node:crypto';
 import {execFile} from 'node:child_process';
@@ -13,6 +13,7 @@ import {builtCli, cleanEnvironment, CliProcess} from './support/cli.ts';
 import {blankDownload} from './support/blank-download.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {notFound} from './support/origin.ts';
 import {TestTerminal} from './support/terminal.ts';
 
 const MiB = 1024 * 1024;
@@ -20,7 +21,7 @@ const isWindows = process.platform === 'win32';
 
 type Finished = {code: number | string; stdout: string; stderr: string};
 
-/** A storage folder, and `get` with it. */
+/** A storage folder and a `get` that uses it. */
 async function prepare(t: TestContext) {
 	const folder = await temporaryFolder(t);
 	const storage = path.join(folder, 'storage');
@@ -37,7 +38,7 @@ async function prepare(t: TestContext) {
 	};
 }
 
-test('the same command again succeeds, fetches nothing and leaves one file', async t => {
+test('a repeated command succeeds, fetches nothing and leaves one file', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
 	const {folder, storage, get, list} = await prepare(t);
 	const film = path.join(folder, 'film.bin');
@@ -58,19 +59,19 @@ test('the same command again succeeds, fetches nothing and leaves one file', asy
 		assert.ok(!(await readdir(path.join(storage, id))).includes('data'));
 	}
 
-	// In another place it is a file of its own, and the first one stays.
+	// Another folder gets its own file, and the first stays.
 	const other = path.join(folder, 'other.bin');
 	assert.equal((await get('-o', other, origin.url)).code, 0);
 	assert.equal(firstWrongByte(await readFile(other), 0), -1);
 	assert.equal(firstWrongByte(await readFile(film), 0), -1);
 
-	// What the user deleted is fetched again.
+	// A file deleted by the user is fetched again.
 	await rm(film);
 	assert.equal((await get('-o', film, origin.url)).code, 0);
 	assert.equal(firstWrongByte(await readFile(film), 0), -1);
 });
 
-test('a file that was edited is not the same: it stays, unless --overwrite says so', async t => {
+test('an edited file is not replaced without --overwrite', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
 	const {folder, get} = await prepare(t);
 	const film = path.join(folder, 'film.bin');
@@ -100,7 +101,7 @@ test('a file that was edited is not the same: it stays, unless --overwrite says 
 	assert.match(both.stderr, /--overwrite and --keep-both exclude each other/);
 });
 
-test('a file of another size in the folder ends the download before it is fetched', async t => {
+test('a file of another size in the folder fails the download before its transfer', async t => {
 	const size = 40 * MiB;
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
 	const {folder, get} = await prepare(t);
@@ -131,7 +132,7 @@ test('-o - streams the files in order to standard output', {skip: isWindows && '
 	assert.deepEqual(await readdir(folder), ['storage']);
 	assert.equal((await list('--all')).stdout, '');
 
-	// A reader that has enough ends it.
+	// A reader that closes the pipe ends the program.
 	const head = await promisify(execFile)(
 		'sh',
 		['-c', '"$@" | head -c 1000', 'sh', ...command, '-o', '-', origin.url],
@@ -151,7 +152,7 @@ test('-o - streams the files in order to standard output', {skip: isWindows && '
 });
 
 test(
-	'-o - waits out a cut connection, and fails without a file',
+	'-o - survives a cut connection, and fails for a missing file',
 	{skip: isWindows && 'needs sh'},
 	async t => {
 		let cuts = 0;
@@ -190,14 +191,7 @@ test('--json prints one object for each file', async t => {
 	const origin = await startOrigin(t, {
 		size: MiB,
 		etag: '"v1"',
-		intercept(request, response) {
-			if (request.url === '/missing') {
-				response.writeHead(404).end();
-				return true;
-			}
-
-			return false;
-		},
+		intercept: notFound('/missing'),
 	});
 	const {folder, get} = await prepare(t);
 	const sha256 = createHash('sha256').update(content(0, MiB)).digest('hex');
@@ -230,15 +224,31 @@ test('--json prints one object for each file', async t => {
 	const files = several.stdout
 		.trimEnd()
 		.split('\n')
-		.map(line => JSON.parse(line) as {url: string; status: string; path: string; error?: {code: string}});
+		.map(
+			line =>
+				JSON.parse(line) as {
+					url: string;
+					status: string;
+					path: string;
+					sha256?: string;
+					error?: {code: string};
+				},
+		);
 	const byUrl = new Map(files.map(file => [file.url, file]));
-	assert.equal(byUrl.get(origin.urlOf('/one'))?.path, path.join(folder, 'one'));
+	const one = path.join(folder, 'one');
+	assert.equal(byUrl.get(origin.urlOf('/one'))?.path, one);
+	assert.equal(
+		byUrl.get(origin.urlOf('/one'))?.sha256,
+		createHash('sha256')
+			.update(await readFile(one))
+			.digest('hex'),
+	);
 	assert.equal(byUrl.get(origin.urlOf('/missing'))?.error?.code, 'origin-refused');
 	assert.equal(byUrl.get('ftp://a/b')?.error?.code, 'bad-request');
 	assert.equal(files.length, 3);
 });
 
-test('what failed leaves the list, and its bytes for the next run', async t => {
+test('a failed download leaves the list and keeps its bytes for the next run', async t => {
 	const size = 8 * MiB;
 	let isBroken = true;
 	const origin = await startOrigin(t, {
@@ -252,7 +262,7 @@ test('what failed leaves the list, and its bytes for the next run', async t => {
 			}
 
 			if (isBroken && range) {
-				setTimeout(() => request.socket.destroy(), 300);
+				setTimeout(() => request.socket.destroy(), 600);
 			}
 
 			return false;
@@ -274,7 +284,7 @@ test('what failed leaves the list, and its bytes for the next run', async t => {
 	assert.ok(origin.bytesSent - sent < size, 'the bytes of the first run are used');
 });
 
-test('a host that refuses at the first try is reported without a terminal', async t => {
+test('a host that refuses the first attempt is reported without a terminal', async t => {
 	const {get} = await prepare(t);
 	const refused = await get('--give-up-after', '2s', 'http://127.0.0.1:9/x.bin');
 	assert.equal(refused.code, 76);
@@ -282,7 +292,7 @@ test('a host that refuses at the first try is reported without a terminal', asyn
 	assert.match(first!, /^downstream-tui: x\.bin: 127\.0\.0\.1: connection refused; try \d in \d+s$/);
 });
 
-test('Ctrl+C leaves a clean line that says what is kept', async t => {
+test('Ctrl+C leaves a clean line that reports the kept bytes', async t => {
 	const origin = await startOrigin(t, {size: 40 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const {storage, list} = await prepare(t);
 	const terminal = await TestTerminal.start(
@@ -298,7 +308,7 @@ test('Ctrl+C leaves a clean line that says what is kept', async t => {
 	assert.match((await list('--all')).stdout, /kept .* film\.bin/);
 });
 
-test('the progress line shows this run: one download with its bar, or how many are done', () => {
+test('the progress line shows one download with its bar, or the number of finished ones', () => {
 	const style = {width: 79, now: 0, ascii: true};
 	const active: Download = {
 		...blankDownload,

@@ -1,4 +1,4 @@
-// How many connections a host takes, by a clock that is turned by hand.
+// Connection limits of a host, with a mocked clock.
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
 import {
@@ -39,7 +39,7 @@ function start(t: TestContext) {
 	return {limits, risen, open, close, refuse, clock: t.mock.timers};
 }
 
-test('a connection that is refused while an answered one lives is one too many, also where that one brings no byte', t => {
+test('a refusal beside an answered connection is a connection limit, even before its first byte', t => {
 	const {limits, open, refuse, clock} = start(t);
 	open(true);
 	clock.tick(60_000);
@@ -49,7 +49,7 @@ test('a connection that is refused while an answered one lives is one too many, 
 	assert.equal(limits.isLimited('other.example'), false);
 });
 
-test('of eight connections, half are left after each refusal', t => {
+test('each refusal halves eight connections', t => {
 	const {limits, open, refuse} = start(t);
 	open(true);
 	const others = Array.from({length: 7}, () => open());
@@ -57,14 +57,14 @@ test('of eight connections, half are left after each refusal', t => {
 	assert.deepEqual(ceilings, [4, 2, 1]);
 });
 
-test('connections that nobody answered say nothing of their number', t => {
+test('unanswered connections set no limit', t => {
 	const {limits, open, refuse} = start(t);
 	open();
 	assert.equal(refuse(open()), false);
 	assert.equal(limits.isLimited(host), false);
 });
 
-test('a connection that lived when this one was opened, or was cut just before, may have been counted', t => {
+test('a connection open at the start of the refused one, or cut just before, may count', t => {
 	const {open, refuse, limits, risen, clock} = start(t);
 	const whole = open(true);
 	whole.isRead = true;
@@ -84,7 +84,7 @@ test('a connection that lived when this one was opened, or was cut just before, 
 	assert.equal(refuse(open()), false);
 });
 
-test('an answer that is no plain refusal counts only beside a connection that lives', t => {
+test('an ambiguous response counts as a refusal only beside a live connection', t => {
 	const {open, limits} = start(t);
 	const other = open(true);
 	const odd = open();
@@ -94,7 +94,7 @@ test('an answer that is no plain refusal counts only beside a connection that li
 	assert.equal(limits.refused(host, odd, {isPlain: false}), true);
 });
 
-test('a ceiling rises by one each 30 s without a refusal, and is forgotten after ten minutes', t => {
+test('a limit rises by one every 30 s without a refusal, and ends after ten minutes', t => {
 	const {limits, risen, open, refuse, clock} = start(t);
 	open(true);
 	refuse(open());
@@ -116,7 +116,7 @@ test('a ceiling rises by one each 30 s without a refusal, and is forgotten after
 	assert.equal(risen.length, length);
 });
 
-test('a host that asks to wait gets no more connections for so long', t => {
+test('Retry-After holds back further connections to the host', t => {
 	const {limits, open, refuse, clock} = start(t);
 	open(true);
 	refuse(open(), 3600_000);
@@ -126,7 +126,7 @@ test('a host that asks to wait gets no more connections for so long', t => {
 	assert.equal(limits.ceiling(host), 2);
 });
 
-test('a refusal is about the number of connections only beside those that were answered', () => {
+test('a refusal counts as a connection limit only beside answered connections', () => {
 	const facts = {others: 4, answered: 4, ownAnswered: 0, answeredBefore: undefined};
 	assert.equal(meaningOfRefusal({...facts, answered: 0}), 'other');
 	assert.equal(meaningOfRefusal({...facts, ownAnswered: 1}), 'fewer');
@@ -135,13 +135,13 @@ test('a refusal is about the number of connections only beside those that were a
 	assert.equal(meaningOfRefusal({...facts, others: 3, answered: 3, answeredBefore: 4}), 'other');
 });
 
-test('a download that is refused beside another one is tried again in the place of one of its connections', async t => {
+test('a download refused beside another retries in place of one of its connections', async t => {
 	const {limits, risen, open, close, refuse, clock} = start(t);
 	const working = [open(true, 'a'), open(true, 'a')];
 	assert.equal(refuse(open(false, 'b')), true);
 	assert.deepEqual([limits.ceiling(host, 'b'), limits.mayOpen(host, 'b')], [2, false]);
 	close(working[0]!);
-	// The place is not for the download that had it, unless a player waits.
+	// The download that held the place gets it back only for a waiting player.
 	assert.deepEqual([limits.mayOpen(host, 'a'), limits.mayOpen(host, 'a', true)], [false, true]);
 	assert.equal(limits.mayOpen(host, 'b'), false, 'the host may still count the closed one');
 	clock.tick(300);
@@ -151,7 +151,7 @@ test('a download that is refused beside another one is tried again in the place 
 	assert.deepEqual([limits.ceiling(host), limits.mayOpen(host, 'a'), risen], [Infinity, true, [host, host]]);
 });
 
-test('a second attempt that works shows how many connections the host takes', async t => {
+test('a successful second attempt reveals the connection limit of the host', async t => {
 	const {limits, risen, open, close, refuse, clock} = start(t);
 	const working = open(true, 'a');
 	refuse(open(false, 'b'));
@@ -165,7 +165,7 @@ test('a second attempt that works shows how many connections the host takes', as
 	assert.equal(limits.ceiling(host), 2);
 });
 
-test('a place that is reserved and not used is free again after 3 s', t => {
+test('an unused reservation expires after 3 s', t => {
 	const {limits, open, close, refuse, clock} = start(t);
 	const working = [open(true, 'a'), open(true, 'a')];
 	refuse(open(false, 'b'));
@@ -176,7 +176,7 @@ test('a place that is reserved and not used is free again after 3 s', t => {
 	assert.deepEqual([limits.mayOpen(host, 'a'), limits.ceiling(host)], [true, Infinity]);
 });
 
-test('connections that are refused together are one refusal', t => {
+test('simultaneous refusals count once', t => {
 	const {limits, open, close, refuse, clock} = start(t);
 	const working = open(true, 'a');
 	const further = [open(false, 'a'), open(false, 'a')];
@@ -194,7 +194,7 @@ test('connections that are refused together are one refusal', t => {
 	assert.equal(limits.ceiling(host), 1);
 });
 
-test('a download that left is not woken, and a connection is freed by the first of the host that has one to spare', t => {
+test('a closed download is not woken, and the first download with a spare connection frees it', t => {
 	const {limits, clock, open, refuse} = start(t);
 	const asked: string[] = [];
 	const user = (name: string, place: string, spares: boolean) => ({
@@ -217,7 +217,7 @@ test('a download that left is not woken, and a connection is freed by the first 
 	assert.deepEqual(asked.slice(2), ['wake needy', 'wake rich', 'wake last']);
 });
 
-test('downloads of a limited host are woken when a connection is closed', async t => {
+test('a closed connection wakes the downloads of a limited host', async t => {
 	const {risen, open, refuse, close} = start(t);
 	const first = open(true);
 	refuse(open());

@@ -1,10 +1,11 @@
 import assert from 'node:assert/strict';
-import {EventEmitter} from 'node:events';
+import {EventEmitter, once} from 'node:events';
 import {syncBuiltinESMExports} from 'node:module';
 import net, {type OnReadOpts} from 'node:net';
 import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import * as fc from 'fast-check';
-import {HttpConnection} from '../source/engine/http/connection.ts';
+import {HttpConnection, type Coalescing} from '../source/engine/http/connection.ts';
 
 const KiB = 1024;
 
@@ -30,12 +31,15 @@ class FakeSocket extends EventEmitter {
 
 	resume(): void {
 		this.isReading = true;
+		this.emit('resume');
 	}
 
 	destroy(): void {}
 }
 
-async function connect(t: TestContext): Promise<{socket: FakeSocket; connection: HttpConnection}> {
+type Connected = {readonly socket: FakeSocket; readonly connection: HttpConnection};
+
+async function connect(t: TestContext): Promise<Connected> {
 	let socket: FakeSocket | undefined;
 	t.mock.method(net, 'connect', ({onread}: {onread: OnReadOpts}) => (socket = new FakeSocket(onread)));
 	syncBuiltinESMExports();
@@ -60,8 +64,11 @@ test('a paused connection resumes when all bytes were taken, even those received
 			// Blocks grow once the first ones were filled fast.
 			const {socket, connection} = await connect(t);
 			const take = async () =>
-				(await connection.take(10_000, () => new Error('no bytes received'), {bytes: 0, milliseconds: 0}))!
-					.length;
+				(await connection.take(10_000, () => new Error('no bytes received'), {
+					bytes: 0,
+					milliseconds: 0,
+					restMs: 0,
+				}))!.length;
 			let waiting = 0;
 			let afterStop = 0;
 			for (const length of steps) {
@@ -83,4 +90,43 @@ test('a paused connection resumes when all bytes were taken, even those received
 		}),
 		{numRuns: 500, interruptAfterTimeLimit: 4000, markInterruptAsFailure: false},
 	);
+});
+
+const background: Coalescing = {bytes: 1024 * KiB, milliseconds: 25, restMs: 25};
+
+/** Fills a block at less than 6 MB/s, and waits for more. */
+async function fillSlowly({socket, connection}: Connected, coalescing: Coalescing): Promise<void> {
+	const take = () => connection.take(10_000, () => new Error('no bytes received'), coalescing);
+	const taking = take();
+	await sleep(50);
+	for (let filled = 0; filled < 256 * KiB; filled += 64 * KiB) {
+		socket.receive(64 * KiB);
+	}
+
+	await taking;
+	take().catch(() => undefined);
+}
+
+test('a slow connection is not read for a while after each read, unless a reader waits', async t => {
+	const resting = await connect(t);
+	await fillSlowly(resting, background);
+	resting.socket.receive(KiB);
+	assert.ok(!resting.socket.isReading);
+	await once(resting.socket, 'resume');
+	assert.ok(resting.socket.isReading);
+	resting.connection.destroy(new Error('the test is over'));
+
+	const hurrying = await connect(t);
+	await fillSlowly(hurrying, {...background, restMs: 0});
+	hurrying.socket.receive(KiB);
+	assert.ok(hurrying.socket.isReading);
+	hurrying.connection.destroy(new Error('the test is over'));
+});
+
+test('the end of a body is read without a rest', async t => {
+	const {socket, connection} = await connect(t);
+	await fillSlowly({socket, connection}, {...background, bytes: 20 * KiB});
+	socket.receive(KiB);
+	assert.ok(socket.isReading);
+	connection.destroy(new Error('the test is over'));
 });

@@ -3,12 +3,12 @@ import assert from 'node:assert/strict';
 import {open} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
-import {startEngine, temporaryFolder, until} from './support/engines.ts';
+import {startEngine, temporaryFolder, until, untilEnded} from './support/engines.ts';
 import {startRawOrigin} from './support/raw-origin.ts';
 
 const timeout = 60_000;
 
-/** Whether the file system of temporary folders has room for the name of so large a file. */
+/** Whether the file system of temporary folders supports so large a file. */
 async function canHold(t: TestContext, size: number): Promise<boolean> {
 	const file = await open(path.join(await temporaryFolder(t), 'large'), 'w');
 	try {
@@ -24,7 +24,7 @@ async function canHold(t: TestContext, size: number): Promise<boolean> {
 for (const size of [2 ** 50, Number.MAX_SAFE_INTEGER]) {
 	for (const isPart of [true, false]) {
 		test(
-			`${isPart ? 'a part of a file' : 'a whole'} of ${size} bytes is told as that`,
+			`${isPart ? 'a part of a file' : 'a whole file'} of ${size} bytes starts, or fails on a disk too small for it`,
 			{timeout},
 			async t => {
 				const url = await startRawOrigin(t, ({socket, range}) => {
@@ -57,7 +57,7 @@ for (const size of [2 ** 50, Number.MAX_SAFE_INTEGER]) {
 }
 
 for (const total of ['9007199254740992', '99999999999999999999']) {
-	test(`a part of a file of ${total} bytes is not believed`, {timeout}, async t => {
+	test(`a part of a file of ${total} bytes is rejected`, {timeout}, async t => {
 		const url = await startRawOrigin(t, ({socket}) =>
 			socket.write(
 				`HTTP/1.1 206 Partial Content\r\nContent-Range: bytes 0-99/${total}\r\nContent-Length: 100\r\n\r\n`,
@@ -70,12 +70,12 @@ for (const total of ['9007199254740992', '99999999999999999999']) {
 	});
 }
 
-test('a length that is no number of bytes is none: the file ends with the connection', {timeout}, async t => {
+test('an invalid length is ignored, and the file ends with the connection', {timeout}, async t => {
 	const url = await startRawOrigin(t, ({socket}) =>
 		socket.end('HTTP/1.1 200 OK\r\nContent-Length: 99999999999999999999\r\n\r\nfilm'),
 	);
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: `${url}/film.mkv`});
-	const {size} = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const {size} = await untilEnded(engine, download.id);
 	assert.equal(size, 4);
 });

@@ -11,27 +11,28 @@ import {cleanEnvironment} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {installPackage} from './support/installed-package.ts';
+import {notFound} from './support/origin.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const run = promisify(execFile);
 
-/** Words that are in the bundle of what they stand for, whatever is minified. */
+/** Strings that survive minification and identify a package in a bundle. */
 const dashboard = {
 	React: 'react.transitional.element',
 	Ink: 'ink-box',
-	'the dashboard': 'draft is kept',
+	'the dashboard': 'Esc clears the filter',
 	'the command line': 'Usage\n',
 };
 
 const libraryDocument = readFileSync(path.join(root, 'docs/library.md'), 'utf8');
-/** They begin like a type. */
+/** Capitalized names that are not types. */
 const other = new Set(['Infinity', 'Authorization', 'Bearer', 'Symbol']);
 
 function namesIn(text: string, pattern: RegExp): string[] {
 	return Array.from(text.matchAll(pattern), ([, name]) => name!);
 }
 
-/** As strictly as can be asked, and of what is shipped too. */
+/** Type errors under the strictest options, of shipped types too. */
 async function typeErrors(
 	folder: string,
 	files: readonly string[],
@@ -75,7 +76,7 @@ await import(${JSON.stringify(file)});`,
 		assert.ok(!text.includes(word), `${what} is loaded`);
 	}
 
-	// The words do tell: they are in what the dashboard loads.
+	// Control: the dashboard's modules contain these strings.
 	const dist = path.join(folder, 'node_modules/downstream-tui/dist');
 	let file = 'cli.js';
 	for (const next of ['cli', 'open-dashboard', 'show-dashboard']) {
@@ -89,7 +90,7 @@ await import(${JSON.stringify(file)});`,
 	}
 });
 
-test('the types that are shipped stand on their own, as strictly as can be asked', async t => {
+test('the shipped types compile alone under the strictest options', async t => {
 	const folder = await installPackage(t);
 	await writeFile(
 		path.join(folder, 'program.ts'),
@@ -108,12 +109,12 @@ export const scope = async () => {
 	await using instance = await DownStream.init();
 	return instance.origin;
 };
-// @ts-expect-error there is no such option
+// @ts-expect-error unknown option
 await downstream.cache('http://a/', {chekcsum: 'a'});
 export const open = (source: DataSource): Promise<string> => downstream.cache(source);
 export const isFull = (error: unknown) => error instanceof DownStreamError && error.code === 'disk-full';
 Logger.setEnabled(false);
-// @ts-expect-error there is no such type of proxy
+// @ts-expect-error unknown type of proxy
 await DownStream.init({proxyConfig: {type: 'ftp', host: 'a', port: 1}});
 `,
 	);
@@ -141,7 +142,7 @@ await checkDataSource({create: () => source, bytes: new Uint8Array(1)});
 	assert.equal(await typeErrors(folder, files, []), '');
 });
 
-test('stack traces name the functions of the library, a few lines of code at most', async t => {
+test('stack traces name the functions of the library, with a few lines of code at most', async t => {
 	const folder = await installPackage(t);
 	await writeFile(
 		path.join(folder, 'program.mjs'),
@@ -161,7 +162,7 @@ await downstream.cache('ftp://a/b');
 	);
 });
 
-test('every program in the document of the library has right types', async t => {
+test('every program in docs/library.md type-checks', async t => {
 	const folder = await installPackage(t);
 	const programs = Array.from(
 		libraryDocument.matchAll(/```(?:ts|js)\n(.*?)```/gs),
@@ -173,7 +174,7 @@ test('every program in the document of the library has right types', async t => 
 	assert.equal(await typeErrors(folder, files), '');
 });
 
-test('the document of the library names all that is exported, and nothing that is not', async t => {
+test('docs/library.md names every export and nothing else', async t => {
 	const folder = await installPackage(t);
 	const types = (file: string) =>
 		readFile(path.join(folder, 'node_modules/downstream-tui/dist/types', file), 'utf8');
@@ -238,19 +239,12 @@ test('the document of the library names all that is exported, and nothing that i
 	);
 });
 
-test('the first program of the document follows its own download, whatever earlier runs left', async t => {
+test('the first program of docs/library.md follows its own download among those of earlier runs', async t => {
 	const folder = await installPackage(t);
 	const origin = await startOrigin(t, {
 		size: 2_000_000,
 		etag: '"1"',
-		intercept({url}, response) {
-			const isGone = url === '/gone.bin';
-			if (isGone) {
-				response.writeHead(404).end();
-			}
-
-			return isGone;
-		},
+		intercept: notFound('/gone.bin'),
 	});
 	const [, program = ''] = /```js\n(.*?)```/s.exec(libraryDocument) ?? [];
 	const temporary = await temporaryFolder(t);
@@ -294,7 +288,7 @@ await checkDataSource({create: create(1), bytes}).catch(error => console.log(err
 `,
 	);
 	const {stdout} = await run(process.execPath, ['program.mjs'], {cwd: folder});
-	assert.equal(stdout, 'the body goes on after byte 1, the end of [0, 1)\n');
+	assert.equal(stdout, 'the body continues after byte 1, the end of [0, 1)\n');
 });
 
 test('the example downloads a file and exports it', async t => {
@@ -303,11 +297,8 @@ test('the example downloads a file and exports it', async t => {
 	await cp(path.join(root, 'examples'), folder, {recursive: true});
 	const temporary = await temporaryFolder(t);
 	const options = {cwd: folder, env: cleanEnvironment({TMPDIR: temporary})};
-	// Its storage folder keeps what it could not complete.
-	origin.options.intercept = (_request, response) => {
-		response.writeHead(404).end();
-		return true;
-	};
+	// Its storage folder keeps incomplete downloads.
+	origin.options.intercept = notFound();
 	await assert.rejects(run(process.execPath, ['download.mjs', origin.urlOf('/gone.bin'), 'films'], options), {
 		code: 1,
 		stderr: /^origin-refused: .*404.*\n$/,

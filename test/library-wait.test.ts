@@ -7,6 +7,7 @@ import {DownStream, DownStreamError, type DownloadProgress} from '../source/inde
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {initLibrary} from './support/library.ts';
+import {notFound} from './support/origin.ts';
 
 const mebibyte = 1024 * 1024;
 const size = 3 * mebibyte;
@@ -23,19 +24,12 @@ async function all<T>(items: AsyncIterable<T>): Promise<T[]> {
 
 const isReason = (reason: unknown) => (error: unknown) => error === reason;
 
-test('progress and whenComplete follow one download, whatever earlier runs left', async t => {
+test('progress and whenComplete follow one download among those of earlier runs', async t => {
 	const storageDir = await temporaryFolder(t);
 	const origin = await startOrigin(t, {
 		size,
 		etag: '"1"',
-		intercept({url}, response) {
-			const isGone = url === '/gone.bin';
-			if (isGone) {
-				response.writeHead(404).end();
-			}
-
-			return isGone;
-		},
+		intercept: notFound('/gone.bin'),
 	});
 	const first = await initLibrary(t, {storageDir});
 	await first.whenComplete(await first.cache(origin.urlOf('/old.bin')));
@@ -59,7 +53,7 @@ test('progress and whenComplete follow one download, whatever earlier runs left'
 	assert.deepEqual([...new Set(seen.map(progress => progress.url))], [url]);
 	assert.equal(seen.at(-1)?.status, 'complete');
 	assert.ok(seen.length > 1 && seen[0]!.progress < 100);
-	// A complete download is told of once more.
+	// A complete download is reported once more.
 	assert.deepEqual(
 		(await all(second.progress(localUrl))).map(({progress}) => progress),
 		[100],
@@ -127,7 +121,7 @@ test('whenComplete rejects once a download is cancelled or removed, and at the e
 	await assert.rejects(downstream.whenComplete(left), {code: 'bad-request'});
 });
 
-test('a signal ends each wait with its reason, and the download goes on', async t => {
+test('a signal ends each wait with its reason, and the download continues', async t => {
 	const origin = await startOrigin(t, slow);
 	const downstream = await initLibrary(t);
 	const {url} = origin;
@@ -151,7 +145,7 @@ test('a signal ends each wait with its reason, and the download goes on', async 
 	})();
 	await assert.rejects(inLoop, isReason(reason));
 	await Promise.all(running);
-	// Before the first state, too.
+	// Also before the first state.
 	await Promise.all(waits.map(wait => assert.rejects(wait(), isReason(reason))));
 	assert.equal(downstream.isDownloading(url), true);
 });
@@ -169,7 +163,7 @@ test('an abort leaves nothing of an addition or an export', async t => {
 	assert.deepEqual(await downstream.getAllDownloads(), []);
 
 	await downstream.whenComplete(await downstream.cache(url));
-	// Another abort removes no download that was there.
+	// An abort does not remove an older download.
 	const again = new AbortController();
 	const found = downstream.cache(url, {signal: again.signal});
 	again.abort(reason);
@@ -190,7 +184,7 @@ test('an abort leaves nothing of an addition or an export', async t => {
 	await downstream.exportFile(url, path.join(folder, 'film.bin'), {signal: new AbortController().signal});
 });
 
-test('whenComplete resolves after the planned export, and tells of one that failed', async t => {
+test('whenComplete resolves after the planned export, and rejects if it fails', async t => {
 	const origin = await startOrigin(t, {size, etag: '"1"', bytesPerSecond: 4 * mebibyte});
 	const downstream = await initLibrary(t);
 	const folder = await temporaryFolder(t);
@@ -210,7 +204,7 @@ test('whenComplete resolves after the planned export, and tells of one that fail
 	assert.match(failed.lastError?.message ?? '', /^Not exported: /);
 });
 
-test('an instance ends with the block that declares it', async t => {
+test('an instance closes at the end of its `using` block', async t => {
 	const storageDir = await temporaryFolder(t);
 	{
 		await using downstream = await DownStream.init({port: 0, storageDir});

@@ -38,7 +38,7 @@ async function bytesOf(localUrl: string, range?: string): Promise<Buffer> {
 	return Buffer.from(await response.arrayBuffer());
 }
 
-/** A file that is nowhere but in this program. */
+/** A file in memory alone. */
 class MemorySource implements DataSource {
 	readonly url: string;
 	isDisposed = false;
@@ -76,7 +76,7 @@ class MemorySource implements DataSource {
 	}
 }
 
-/** Each request has a signature of its own, which is good for one request. */
+/** Signs each request; a signature is valid once. */
 class SigningSource implements DataSource {
 	readonly url: string;
 	readonly #sign: (url: string) => string;
@@ -115,13 +115,13 @@ for (const check of dataSourceChecks) {
 		await check.run({create: () => new MemorySource('memory:notes.bin', bytes), bytes});
 	});
 
-	test(`a data source around another one ${check.name}`, async t => {
+	test(`a data source around another ${check.name}`, async t => {
 		const origin = await startOrigin(t, {size, etag: '"1"'});
 		await check.run({create: () => new SigningSource(origin.url, url => url), bytes: content(0, size)});
 	});
 }
 
-test('a URL is cached, told of, played, exported and removed', async t => {
+test('a URL is cached, reported, played, exported and removed', async t => {
 	const origin = await startOrigin(t, {
 		size,
 		etag: '"1"',
@@ -139,7 +139,7 @@ test('a URL is cached, told of, played, exported and removed', async t => {
 		stats.push(each);
 	}
 
-	// It ends by itself, and is replayed to who comes later.
+	// The iteration ends by itself, and a later one replays the end.
 	assert.deepEqual(stats.at(-1), {fileName: 'a film.mp4', totalSize: size, mimeType: 'video/mp4'});
 	for await (const each of downstream.getFileStats(localUrl)) {
 		assert.deepEqual(each, stats.at(-1));
@@ -167,11 +167,11 @@ test('a URL is cached, told of, played, exported and removed', async t => {
 	await downstream.removeCache(origin.url);
 	await assert.rejects(access(download.folder));
 	assert.deepEqual(await downstream.getAllDownloads(), []);
-	// What was moved out is the user's.
+	// A moved file belongs to the user.
 	assert.equal((await stat(moved)).size, size);
 });
 
-test('progress is told for every download, grows, and is 100 only at the end', async t => {
+test('each download reports growing progress, with 100 only at the end', async t => {
 	const origin = await startOrigin(t, {size, etag: '"1"', bytesPerSecond: 4 * mebibyte});
 	const downstream = await init(t);
 	const urls = [origin.url, origin.urlOf('/other.bin')];
@@ -189,7 +189,7 @@ test('progress is told for every download, grows, and is 100 only at the end', a
 	}
 
 	assert.deepEqual([...seen.keys()].toSorted(), urls.toSorted());
-	// The one that was read to its end says the same to the next reader.
+	// A progress read to its end gives the next reader the same.
 	const last = [];
 	for await (const {progress} of downstream.progressStream) {
 		last.push(progress);
@@ -243,7 +243,7 @@ test('a download is paused, resumed, cancelled, fetched on demand and cleared', 
 	assert.throws(() => downstream.getProgress(url), {code: 'not-found'});
 });
 
-test('a data source brings its own headers, and makes a download of its own', async t => {
+test('a data source has its own headers and its own download', async t => {
 	const origin = await startOrigin(t, {
 		size,
 		intercept(request, response) {
@@ -259,7 +259,7 @@ test('a data source brings its own headers, and makes a download of its own', as
 	const source = new CustomHeaderDataSource({url: origin.url, customHeaders: {'X-API-Key': 'secret'}});
 	const localUrl = await downstream.cache(source);
 	assert.equal(firstWrongByte(await bytesOf(localUrl), 0), -1);
-	// The same file without the key is another download, which fails: its stats tell why.
+	// The same file without the key is another download; its stats give the reason of its failure.
 	const refused = await downstream.cache(new HttpDataSource({url: origin.url}));
 	assert.notEqual(refused, localUrl);
 	await assert.rejects(
@@ -289,7 +289,7 @@ test(
 	},
 );
 
-test('a data source of a program is fetched from, kept, and taken up again in the next run', async t => {
+test('a custom data source is read, cached and resumed in the next run', async t => {
 	const storageDir = await temporaryFolder(t);
 	const bytes = content(0, size);
 	const url = 'memory:notes.bin';
@@ -308,7 +308,7 @@ test('a data source of a program is fetched from, kept, and taken up again in th
 
 	const second = await init(t, {storageDir});
 	const [download] = await second.getAllDownloads();
-	// What is on the disk needs no source; the rest does.
+	// Cached bytes need no source, missing ones do.
 	const again = download!.streamUrl;
 	assert.deepEqual(await bytesOf(again, 'bytes=1000-1999'), bytes.subarray(1000, 2000));
 	const response = await fetch(again, {headers: {range: 'bytes=2000000-2000009'}});
@@ -320,7 +320,7 @@ test('a data source of a program is fetched from, kept, and taken up again in th
 	assert.deepEqual(await bytesOf(again), bytes);
 });
 
-test('a body of unknown size whose end is not proven is fetched twice, and is then complete', async t => {
+test('a body of unknown size without a proven end is complete after a second fetch', async t => {
 	const bytes = content(0, size);
 	const source = new MemorySource('memory:notes.bin', bytes);
 	const known = source.open.bind(source);
@@ -336,7 +336,7 @@ test('a body of unknown size whose end is not proven is fetched twice, and is th
 	assert.deepEqual(await bytesOf(download.streamUrl), bytes);
 });
 
-test('a data source that signs each request anew downloads from an origin whose signatures are good once', async t => {
+test('a data source that signs each request downloads from an origin with one-time signatures', async t => {
 	const used = new Set<string>();
 	const key = 'a key';
 	const signatureOf = (nonce: string) => createHmac('sha256', key).update(nonce).digest('hex');
@@ -369,7 +369,7 @@ test('a data source that signs each request anew downloads from an origin whose 
 	assert.equal(used.size, nonce);
 });
 
-test('there is one instance, and what is asked for wrongly is told in one sentence', async t => {
+test('one instance owns the storage folder, and invalid calls reject with one sentence', async t => {
 	assert.throws(() => DownStream.instance, {code: 'bad-request'});
 	for (const [options, message] of [
 		[{port: 70_000}, /^port is 70000; it must be a whole number from 0 to 65535$/],
@@ -410,7 +410,7 @@ test('there is one instance, and what is asked for wrongly is told in one senten
 	assert.throws(() => DownStream.instance, {code: 'bad-request'});
 });
 
-test('a download has headers, a user agent, a proxy and connections of its own', async t => {
+test('a download has its own headers, user agent, proxy and connections', async t => {
 	const origin = await startOrigin(t, {size, etag: '"1"'});
 	const port = await freePort();
 	const downstream = await init(t, {
@@ -444,13 +444,13 @@ test('a download has headers, a user agent, a proxy and connections of its own',
 		for (const options of [{headers: {}}, {userAgent: 'a'}, {proxy: 'direct'}]) {
 			await assert.rejects(downstream.cache(source, options), {
 				code: 'bad-request',
-				message: `${Object.keys(options)[0]} goes with a URL; give it to the data source instead`,
+				message: `${Object.keys(options)[0]} applies to a URL; pass it to the data source instead`,
 			});
 		}
 	}
 });
 
-test('an unknown or bad option is refused by its name, and the nearest known one is named', async t => {
+test('an unknown or invalid option is rejected with its name and the nearest known name', async t => {
 	const refusal = (message: string) => ({name: 'DownStreamError', code: 'bad-request', message});
 	const proxyConfig = {type: 'http', host: 'a', port: 1, usernme: 'me'} as ProxyConfig;
 	for (const [options, message] of [

@@ -40,7 +40,7 @@ async function cellsAfter(...writes: string[]): Promise<unknown[]> {
 	return Array.from({length: 120}, (_, column) => {
 		const cell = line.getCell(column)!;
 		const text = cell.getChars() || ' ';
-		// The colour of a blank is not seen.
+		// A blank shows no colour.
 		const color = text === ' ' ? '' : `${cell.getFgColorMode()} ${cell.getFgColor()}`;
 		const flags = [
 			cell.isInverse(),
@@ -52,7 +52,7 @@ async function cellsAfter(...writes: string[]): Promise<unknown[]> {
 	});
 }
 
-test('the changed cells over the old line look like the new line', async () => {
+test('writing the changed cells over the old line gives the new line', async () => {
 	for (let round = 0; round < 300; round++) {
 		const pieces = Array.from({length: random(10)}, () => randomPiece());
 		const changed = pieces.map(piece => (random(4) === 0 ? randomPiece() : piece)).slice(0, random(12));

@@ -10,7 +10,7 @@ import {test} from 'node:test';
 import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
 import {gzipSync} from 'node:zlib';
 import {atEnd} from './support/cleanup.ts';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startServe} from './support/cli.ts';
 import {collectionOf} from './support/collections.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
@@ -21,7 +21,7 @@ const KiB = 1024;
 const MiB = 1024 * KiB;
 const timeout = 120_000;
 
-/** Reads so many bytes from there on, then leaves; resolves with them when the connection is gone. */
+/** Reads `most` bytes from `start`, then disconnects; resolves with them once the connection is closed. */
 async function readAndLeave(url: string, start: number, most: number, end = ''): Promise<Buffer> {
 	const request = http.get(url, {agent: false, headers: {range: `bytes=${start}-${end}`}});
 	const [response] = (await once(request, 'response')) as [http.IncomingMessage];
@@ -44,7 +44,7 @@ async function readAndLeave(url: string, start: number, most: number, end = ''):
 	return Buffer.concat(chunks).subarray(0, most);
 }
 
-/** Of each record, which is a new file whenever it was written. */
+/** The inode of each record: a new one after each write. */
 async function inodesOf(storageDir: string): Promise<number[]> {
 	const ids = (await readdir(storageDir)).filter(name => /^[\da-f]{32}$/.test(name)).toSorted();
 	const records = ids.map(id => path.join(storageDir, id, 'entry.json'));
@@ -59,34 +59,30 @@ for (const [players, words, most] of [
 	[1, 'one player reads', MiB],
 	[20, '20 players at the same time read', 2 * MiB],
 ] as const) {
-	test(
-		`${words} a file that nobody has fetched: at most ${most / MiB} MiB of it comes twice`,
-		{timeout},
-		async t => {
-			const size = 16 * MiB;
-			const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 8 * MiB, latency: 10});
-			const {engine} = await startEngine(t);
-			const {download} = await engine.add({url: origin.url});
-			await Promise.all(
-				Array.from({length: players}, async () => {
-					const response = await fetch(download.streamUrl);
-					let offset = 0;
-					for await (const bytes of response.body as unknown as AsyncIterable<Uint8Array>) {
-						assert.equal(firstWrongByte(bytes, offset), -1);
-						offset += bytes.length;
-					}
+	test(`${words} an empty download: at most ${most / MiB} MiB are fetched twice`, {timeout}, async t => {
+		const size = 16 * MiB;
+		const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 8 * MiB, latency: 10});
+		const {engine} = await startEngine(t);
+		const {download} = await engine.add({url: origin.url});
+		await Promise.all(
+			Array.from({length: players}, async () => {
+				const response = await fetch(download.streamUrl);
+				let offset = 0;
+				for await (const bytes of response.body as unknown as AsyncIterable<Uint8Array>) {
+					assert.equal(firstWrongByte(bytes, offset), -1);
+					offset += bytes.length;
+				}
 
-					assert.equal(offset, size);
-				}),
-			);
-			await until(engine, download.id, ({status}) => status === 'complete');
-			t.diagnostic(`${origin.bytesSent - size} bytes came twice`);
-			assert.ok(origin.bytesSent - size <= most, `${origin.bytesSent - size} bytes came twice`);
-		},
-	);
+				assert.equal(offset, size);
+			}),
+		);
+		await until(engine, download.id, ({status}) => status === 'complete');
+		t.diagnostic(`${origin.bytesSent - size} bytes came twice`);
+		assert.ok(origin.bytesSent - size <= most, `${origin.bytesSent - size} bytes came twice`);
+	});
 }
 
-test('64 players on 64 files get their own bytes', {timeout}, async t => {
+test('64 players of 64 files read their own bytes', {timeout}, async t => {
 	const size = 2 * MiB;
 	const origin = await startOrigin(t, {size, etag: '"v1"'});
 	const {engine} = await startEngine(t, {maxActive: 4});
@@ -107,7 +103,7 @@ test('64 players on 64 files get their own bytes', {timeout}, async t => {
 });
 
 test(
-	'a player that opens and leaves 300 times costs hardly a byte more, and leaves nothing behind',
+	'a player that connects and disconnects 300 times refetches almost nothing and leaves nothing behind',
 	{timeout},
 	async t => {
 		const size = 40 * MiB;
@@ -118,7 +114,7 @@ test(
 		await readAndLeave(streamUrl, 0, KiB);
 		const before = await openDescriptors();
 		for (let open = 0; open < 300; open++) {
-			// Forward, as it plays; each time for the rest of the file.
+			// Forward, as in playback; each request is for the rest of the file.
 			const start = Math.floor((open / 300) * (size - 128 * KiB));
 			assert.equal(firstWrongByte(await readAndLeave(streamUrl, start, 32 * KiB), start), -1);
 		}
@@ -126,14 +122,14 @@ test(
 		await until(engine, download.id, ({status}) => status === 'complete');
 		assert.ok(origin.bytesSent <= 1.1 * size, `${origin.bytesSent} bytes of ${size}`);
 		await until(engine, download.id, ({connections}) => connections === 0);
-		// The file may be complete before the proxy has heard that the last player left.
+		// The file may be complete before the proxy notices that the last player left.
 		await until(engine, download.id, ({players}) => players.every(({connected}) => !connected));
 		const after = await openDescriptors();
 		assert.ok(after <= before + 8, `${after} descriptors after, ${before} before`);
 	},
 );
 
-test('40 seeks that are given up open at most 8 connections at once', {timeout}, async t => {
+test('40 aborted seeks open at most 8 connections at once', {timeout}, async t => {
 	const size = 400 * MiB;
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 512 * KiB, latency: 20});
 	const {engine} = await startEngine(t, {connections: 4});
@@ -149,55 +145,47 @@ test('40 seeks that are given up open at most 8 connections at once', {timeout},
 	await engine.cancel(download.id);
 });
 
-test(
-	'two players that ask for new files of a host that bears one connection take turns',
-	{timeout},
-	async t => {
-		const faults = await startFaultOrigin(t, {size: 8 * MiB, etag: '"v1"', bytesPerSecond: MiB, latency: 50});
-		const urlOf = (film: number) => faults.urlOf('limit', {connections: 1, film});
-		// In a process of its own: if they took turns without end, no timer of this one would end it.
-		const serve = await CliProcess.start(t, [
-			...['serve', '--json', '--port', '0', '--storage', await temporaryFolder(t), urlOf(0)],
-		]);
-		const {url: proxy, key} = await serve.event('ready');
-		while (faults.shown('limit') === 0) {
-			await setImmediate();
-		}
+test('two players of new files on a host with one connection take turns', {timeout}, async t => {
+	const faults = await startFaultOrigin(t, {size: 8 * MiB, etag: '"v1"', bytesPerSecond: MiB, latency: 50});
+	const urlOf = (film: number) => faults.urlOf('limit', {connections: 1, film});
+	// In its own process: endless turns would starve the timers of this one.
+	const serve = await startServe(t, await temporaryFolder(t), urlOf(0));
+	const {url: proxy, key} = await serve.event('ready');
+	while (faults.shown('limit') === 0) {
+		await setImmediate();
+	}
 
-		await Promise.all(
-			[1, 2].map(async film => {
-				const response = await fetch(
-					`${String(proxy)}/stream?key=${String(key)}&url=${encodeURIComponent(urlOf(film))}`,
-					{headers: {range: 'bytes=0-99999'}, signal: AbortSignal.timeout(15_000)},
-				);
-				assert.equal(response.status, 206);
-				assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), 0), -1);
-			}),
-		);
-	},
-);
+	await Promise.all(
+		[1, 2].map(async film => {
+			const response = await fetch(
+				`${String(proxy)}/stream?key=${String(key)}&url=${encodeURIComponent(urlOf(film))}`,
+				{headers: {range: 'bytes=0-99999'}, signal: AbortSignal.timeout(15_000)},
+			);
+			assert.equal(response.status, 206);
+			assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), 0), -1);
+		}),
+	);
+});
 
 test(
-	'a player that asks for 512 MiB and stops reading costs under 100 MiB, 300 that leave nothing',
+	'a player that requests 512 MiB and stops reading costs under 100 MiB, and 300 that disconnect cost nothing',
 	{timeout, skip: process.platform === 'linux' ? false : 'needs Linux, for /proc'},
 	async t => {
 		const size = 512 * MiB;
 		const origin = await startOrigin(t, {size, etag: '"v1"'});
 		const storage = await temporaryFolder(t);
-		const serve = await CliProcess.start(t, [
-			...['serve', '--json', '--port', '0', '--storage', storage, '--on-demand'],
-		]);
+		const serve = await startServe(t, storage, '--on-demand');
 		const {url: proxy, key} = await serve.event('ready');
 		const pid = serve.child.pid!;
 		const streamUrl = `${String(proxy)}/stream?key=${String(key)}&url=${encodeURIComponent(origin.url)}`;
-		// What the first read loads does not count.
+		// The first read loads modules, which do not count.
 		await readAndLeave(streamUrl, 0, KiB);
 		const before = peakMemory(pid);
 		const request = http.get(streamUrl, {agent: false});
 		const [response] = (await once(request, 'response')) as [http.IncomingMessage];
 		assert.equal(response.statusCode, 200);
 		response.pause();
-		// It stands still once nothing more is sent for it between two reads of somebody else.
+		// The player is blocked once nothing is sent for it between two reads of another.
 		for (let sent = -1; sent < origin.bytesSent;) {
 			sent = origin.bytesSent;
 			await readAndLeave(streamUrl, 0, 64 * KiB);
@@ -222,7 +210,7 @@ test(
 );
 
 test(
-	'players that stop and go, send requests ahead, ask for several ranges or leave get bytes of their own alone',
+	'players that pause, pipeline, request several ranges or disconnect get only their own bytes',
 	{timeout},
 	async t => {
 		const size = 96 * MiB;
@@ -230,7 +218,7 @@ test(
 		const {engine, proxy} = await startEngine(t);
 		const {download} = await engine.add({url: origin.url});
 		const {pathname} = new URL(download.streamUrl);
-		/** What comes of requests that are sent at once, while it is read by fits and starts; cut after `most` bytes. */
+		/** The responses to pipelined requests, read with pauses; cut after `most` bytes. */
 		const stutter = async (ranges: string[], most: number): Promise<Buffer> => {
 			const socket = connect(proxy.port, '127.0.0.1').on('error', () => undefined);
 			const head = (range: string, isLast: boolean) =>
@@ -252,7 +240,7 @@ test(
 
 			return Buffer.concat(chunks);
 		};
-		/** Checks each piece of the file in the answers, and returns how many bytes of it there were. */
+		/** Checks each piece of the file in the responses; returns the number of its bytes. */
 		const check = (answers: Buffer): number => {
 			let checked = 0;
 			for (let at = 0; ;) {
@@ -296,7 +284,7 @@ test(
 
 for (const [words, head, piece, most] of [
 	[
-		'compresses 1 GiB of zeros though it was asked not to',
+		'compresses 1 GiB of zeros unasked',
 		'HTTP/1.1 200 OK\r\nContent-Encoding: gzip\r\n\r\n',
 		() => gzipSync(Buffer.alloc(16 * MiB)),
 		64,
@@ -339,7 +327,7 @@ for (const [words, head, piece, most] of [
 				nodeArgs: ['--import', path.join(import.meta.dirname, 'support/report-peak-memory.mjs')],
 			},
 		);
-		// What is compressed though it was asked not to is decompressed on its way to the disk.
+		// Compressed bodies are decompressed before they are stored.
 		assert.equal(await get.exit(), head.includes('gzip') ? 0 : 1, get.stderr);
 		const peak = Number(await readFile(memoryFile, 'utf8')) / 1024;
 		t.diagnostic(`peak memory: ${Math.round(peak)} MiB`);

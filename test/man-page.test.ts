@@ -14,13 +14,13 @@ import {missing} from './support/programs.ts';
 /** Rendered at 400 columns, which keeps each entry on one line. */
 function rendered(page: string): string {
 	const {stdout} = spawnSync('mandoc', ['-T', 'utf8', '-O', 'width=400'], {input: page, encoding: 'utf8'});
-	// Bold and underlined characters are typed twice.
+	// Bold and underlined characters are overstruck.
 	// oxlint-disable-next-line no-control-regex -- a backspace is between them
 	return stdout.replaceAll(/.\u0008/g, '');
 }
 
 test('the build writes a valid page', {skip: missing('mandoc')}, async () => {
-	// A list: npm 11 does not link a page that is given as text.
+	// A list: npm 11 does not link a page given as a string.
 	const {man} = JSON.parse(await readFile(path.join(import.meta.dirname, '../package.json'), 'utf8')) as {
 		man: unknown;
 	};
@@ -56,17 +56,17 @@ test('escapes every character that roff would interpret', () => {
 	}
 });
 
-test('has the sections that a manual page is searched for', () => {
+test('has the standard sections of a manual page', () => {
 	const page = manPage('1.2.3');
 	for (const section of ['EXAMPLES', 'ENVIRONMENT', 'FILES', 'EXIT STATUS', 'DESCRIPTION']) {
 		assert.match(page, new RegExp(`^\\.SH ${section}$`, 'm'));
 	}
 
-	// The machine that built it is not the one it is read on.
+	// The page must not depend on the build machine.
 	assert.doesNotMatch(page, new RegExp(homedir().replaceAll('-', String.raw`\\-`)));
 });
 
-test('is no part of the files that the program loads', async () => {
+test('is not in the files that the program loads', async () => {
 	const folder = path.dirname(await builtCli());
 	for (const file of await readdir(folder)) {
 		assert.ok(

@@ -1,4 +1,4 @@
-// Linked players by their protocol, without a film: what is shown, kept and refused.
+// Linked players at the level of their protocol, without a film: display, records and rejected input.
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {once} from 'node:events';
@@ -20,7 +20,7 @@ import {downloadOf, startEngine, temporaryFolder, until} from './support/engines
 import {FakeMpv} from './support/fake-mpv.ts';
 import {missing} from './support/programs.ts';
 
-/** An engine with a download that nobody fetches. */
+/** An engine with an idle download. */
 async function startPaused(t: TestContext) {
 	const started = await startEngine(t);
 	const {download} = await started.engine.add({url: 'http://127.0.0.1:9/film.mkv', paused: true});
@@ -36,7 +36,7 @@ async function startPaused(t: TestContext) {
 const isA = (code: string, message: RegExp) => (error: unknown) =>
 	error instanceof DownStreamError && error.code === code && message.test(error.message);
 
-test('a linked player shows its time, its state and its stalls', async t => {
+test('the snapshot shows time, state and stalls of a linked player', async t => {
 	const {engine, id, link} = await startPaused(t);
 	const player = await link({'time-pos': 10});
 	await until(engine, id, ({position}) => position?.ms === 10_000);
@@ -58,7 +58,7 @@ test('a linked player shows its time, its state and its stalls', async t => {
 	assert.deepEqual({...position, at: 0}, {ms: 10_000, at: 0, watched: false, exact: true});
 });
 
-test('a linked player seeks and pauses, and gets no other command', async t => {
+test('a linked player gets only the commands seek and pause', async t => {
 	const {engine, id, link} = await startPaused(t);
 	const player = await link();
 	await until(engine, id, ({playback}) => playback?.durationMs === 100_000);
@@ -80,7 +80,7 @@ test('a linked player seeks and pauses, and gets no other command', async t => {
 	);
 });
 
-test('the position stays when the player goes, and in the next run', async t => {
+test('the position survives the exit of the player and a restart', async t => {
 	const {engine, id, link, storageDir, close} = await startPaused(t);
 	const player = await link({'time-pos': 62});
 	await until(engine, id, ({position}) => position?.ms === 62_000);
@@ -110,7 +110,7 @@ test('a film is watched past 92 %, and at its end', async t => {
 	assert.deepEqual(downloadOf(engine, id).position, ended.position);
 });
 
-test('a player that was started past the end has watched nothing', async t => {
+test('a player started past the end has watched nothing', async t => {
 	const {engine, id, link} = await startPaused(t);
 	const player = await link({'time-pos': 3600});
 	await until(engine, id, ({position}) => position?.ms === 0);
@@ -120,7 +120,7 @@ test('a player that was started past the end has watched nothing', async t => {
 	assert.deepEqual([position?.ms, position?.watched], [0, false]);
 });
 
-test('a player that opens another film is followed to it, or let go', async t => {
+test('the link follows a player to another film of ours and ends for other files', async t => {
 	const {engine, id, link, path: own} = await startPaused(t);
 	const {download: other} = await engine.add({url: 'http://127.0.0.1:9/other.mkv', paused: true});
 	const player = await link({'time-pos': 5});
@@ -136,7 +136,7 @@ test('a player that opens another film is followed to it, or let go', async t =>
 	await until(engine, id, ({position}) => position?.ms === 11_000);
 });
 
-test('of two players of one film the newest counts', async t => {
+test('the newest of two players of one film counts', async t => {
 	const {engine, id, link} = await startPaused(t);
 	const first = await link({'time-pos': 10});
 	await until(engine, id, ({position}) => position?.ms === 10_000);
@@ -151,20 +151,20 @@ test('of two players of one film the newest counts', async t => {
 });
 
 for (const [what, text] of [
-	['a line that is no JSON', 'hello\n'],
+	['a line without JSON', 'hello\n'],
 	['NaN', '{"event":"property-change","name":"duration","data":NaN}\n'],
-	['an endless duration', '{"event":"property-change","name":"duration","data":1e999}\n'],
-	['a duration in words', '{"event":"property-change","name":"duration","data":"long"}\n'],
-	['a speed of nothing', '{"event":"property-change","name":"speed","data":0}\n'],
-	['a pause in words', '{"event":"property-change","name":"pause","data":"yes"}\n'],
-	['a path of numbers', '{"event":"property-change","name":"path","data":5}\n'],
+	['an infinite duration', '{"event":"property-change","name":"duration","data":1e999}\n'],
+	['a duration as text', '{"event":"property-change","name":"duration","data":"long"}\n'],
+	['a speed of zero', '{"event":"property-change","name":"speed","data":0}\n'],
+	['a pause as text', '{"event":"property-change","name":"pause","data":"yes"}\n'],
+	['a path as a number', '{"event":"property-change","name":"path","data":5}\n'],
 	['a list', '[1, 2]\n'],
 	['null', 'null\n'],
 	['a line of 1 MiB', `{"event":"${'x'.repeat(1024 * 1024)}"}\n`],
 	['1 MiB without a line', 'x'.repeat(1024 * 1024)],
 	['zeros', '\0\0\0\0\n'],
 ] as const) {
-	test(`a player that sends ${what} is let go, and its last position stays`, async t => {
+	test(`${what} from a player ends the link and keeps the last position`, async t => {
 		const {engine, id, link} = await startPaused(t);
 		const player = await link({'time-pos': 10});
 		await until(engine, id, ({position}) => position?.ms === 10_000);
@@ -174,7 +174,7 @@ for (const [what, text] of [
 	});
 }
 
-test('a player whose time is no time is let go', async t => {
+test('an invalid time ends the link', async t => {
 	const {engine, id, link} = await startPaused(t);
 	const player = await link({'time-pos': 10});
 	await until(engine, id, ({position}) => position?.ms === 10_000);
@@ -183,7 +183,7 @@ test('a player whose time is no time is let go', async t => {
 	await until(engine, id, ({playback}) => playback === null);
 });
 
-/** A link over a socket pair, with what it told. */
+/** A link over a socket pair, with its reports. */
 async function linkedPair(t: TestContext) {
 	const socketPath = path.join(await temporaryFolder(t), 's');
 	const server = createServer().listen(socketPath);
@@ -212,7 +212,7 @@ async function linkedPair(t: TestContext) {
 	return {link, peer, told, written, ends: () => ends};
 }
 
-test('any bytes end a link or leave it in a valid state', async t => {
+test('arbitrary bytes end a link or leave it in a valid state', async t => {
 	const words = [
 		...['{', '}', '[', ']', ':', ',', '"', '\n', '\\', '\0', '\uFFFF', ' ', 'null', 'true', '-', '1e999'],
 		...['"event"', '"property-change"', '"name"', '"data"', '"time-pos"', '"duration"', '"path"', '"speed"'],
@@ -248,7 +248,7 @@ test('any bytes end a link or leave it in a valid state', async t => {
 	}
 });
 
-test('a busy player tells twice a second, and a paused one is asked nothing', async t => {
+test('a playing player reports twice a second, and a paused one gets no requests', async t => {
 	t.mock.timers.enable({apis: ['setTimeout', 'setInterval']});
 	const {peer, told, written, link} = await linkedPair(t);
 	const send = async (name: string, data: unknown) => {
@@ -283,39 +283,35 @@ test('a busy player tells twice a second, and a paused one is asked nothing', as
 	assert.equal(written.length, before);
 });
 
-test(
-	'sockets lie in a folder that only the user can enter',
-	{skip: process.platform === 'win32'},
-	async t => {
-		const runtime = await temporaryFolder(t);
-		const folder = path.join(runtime, 'downstream-tui');
-		const modeOf = async (file: string) => (await stat(path.dirname(file))).mode & 0o777;
-		const first = await newSocketPath({XDG_RUNTIME_DIR: runtime});
-		assert.equal(path.dirname(first), folder);
-		assert.equal(await modeOf(first), 0o700);
-		assert.notEqual(await newSocketPath({XDG_RUNTIME_DIR: runtime}), first);
-		await chmod(folder, 0o755);
-		assert.equal(await modeOf(await newSocketPath({XDG_RUNTIME_DIR: runtime})), 0o700);
+test('sockets are in a folder for the user alone', {skip: process.platform === 'win32'}, async t => {
+	const runtime = await temporaryFolder(t);
+	const folder = path.join(runtime, 'downstream-tui');
+	const modeOf = async (file: string) => (await stat(path.dirname(file))).mode & 0o777;
+	const first = await newSocketPath({XDG_RUNTIME_DIR: runtime});
+	assert.equal(path.dirname(first), folder);
+	assert.equal(await modeOf(first), 0o700);
+	assert.notEqual(await newSocketPath({XDG_RUNTIME_DIR: runtime}), first);
+	await chmod(folder, 0o755);
+	assert.equal(await modeOf(await newSocketPath({XDG_RUNTIME_DIR: runtime})), 0o700);
 
-		// Another folder in place of a link, of a missing folder, and of a name that no socket can have.
-		await rm(folder, {recursive: true});
-		const elsewhere = await temporaryFolder(t);
-		await symlink(elsewhere, folder);
-		const long = path.join(runtime, 'x'.repeat(90));
-		await mkdir(long);
-		for (const XDG_RUNTIME_DIR of [runtime, '/nowhere', 'relative', undefined, long]) {
-			const file = await newSocketPath({XDG_RUNTIME_DIR});
-			assert.ok(file.startsWith(path.join(tmpdir(), 'downstream-tui-')), file);
-			assert.equal(await modeOf(file), 0o700);
-			await writeFile(file, '');
-			await removeSocket(file);
-			assert.equal(existsSync(path.dirname(file)), false);
-		}
+	// A fallback folder for a symbolic link, for a missing folder and for a name too long for a socket.
+	await rm(folder, {recursive: true});
+	const elsewhere = await temporaryFolder(t);
+	await symlink(elsewhere, folder);
+	const long = path.join(runtime, 'x'.repeat(90));
+	await mkdir(long);
+	for (const XDG_RUNTIME_DIR of [runtime, '/nowhere', 'relative', undefined, long]) {
+		const file = await newSocketPath({XDG_RUNTIME_DIR});
+		assert.ok(file.startsWith(path.join(tmpdir(), 'downstream-tui-')), file);
+		assert.equal(await modeOf(file), 0o700);
+		await writeFile(file, '');
+		await removeSocket(file);
+		assert.equal(existsSync(path.dirname(file)), false);
+	}
 
-		await removeSocket(first);
-		assert.ok(existsSync(runtime));
-	},
-);
+	await removeSocket(first);
+	assert.ok(existsSync(runtime));
+});
 
 const notRoot = process.geteuid?.() === 0 ? false : 'needs root, to be another user';
 
@@ -334,7 +330,7 @@ test('on Windows the socket is a pipe', async () => {
 	assert.match(await newSocketPath({}, 'win32'), /^\\\\\.\\pipe\\downstream-tui-[\da-f]{24}$/);
 });
 
-test('the playlist starts films where they were left, and lists the begun ones alone', () => {
+test('the playlist lists started films alone, each at its last position', () => {
 	const film = (name: string, ms: number, at: number, watched = false) => ({
 		...blankDownload,
 		name,

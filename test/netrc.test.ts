@@ -40,7 +40,7 @@ test('without an entry there are no credentials', () => {
 	assert.equal(withCredentials(not, netrc), not);
 });
 
-test('credentials of the request win', () => {
+test('credentials of the request take precedence', () => {
 	const netrc = parseNetrc('default login ann password pw');
 	for (const request of [
 		{url: 'http://bob@a.example/'},

@@ -29,21 +29,21 @@ function wish(changes: Partial<Demand>): Demand {
 const present = (...pairs: Array<[number, number]>) =>
 	new RangeSet(pairs.map(([start, end]) => ({start, end})));
 
-test('an empty file is filled from its start, a segment at a time', () => {
+test('the background fetches an empty file from its start, one segment at a time', () => {
 	assert.deepEqual(nextSegment(situation({})), {start: 0, end: 4 * MiB, for: 'fill', urgent: false});
 });
 
-test('a fill goes on behind what is claimed', () => {
+test('the background continues behind claimed ranges', () => {
 	const plan = nextSegment(situation({claimed: [{offset: MiB, end: 4 * MiB}], present: present([0, MiB])}));
 	assert.deepEqual(plan, {start: 4 * MiB, end: 8 * MiB, for: 'fill', urgent: false});
 });
 
-test('a player that waits comes before the fill', () => {
+test('a waiting player precedes the background', () => {
 	const plan = nextSegment(situation({wanted: [wish({offset: 180 * MiB})]}));
 	assert.deepEqual(plan, {start: 180 * MiB, end: 180 * MiB + 512 * KiB, for: 'player', urgent: true});
 });
 
-test('a byte that is about to arrive is waited for, and the fill goes on elsewhere', () => {
+test('a byte about to arrive gets no second segment, and the background continues elsewhere', () => {
 	const claimed = [{offset: 10 * MiB, end: 14 * MiB}];
 	const plan = nextSegment(
 		situation({claimed, wanted: [wish({offset: 11 * MiB, ahead: 0})], background: false}),
@@ -51,14 +51,14 @@ test('a byte that is about to arrive is waited for, and the fill goes on elsewhe
 	assert.equal(plan, undefined);
 });
 
-test('a player that waits far inside a claim gets a connection at its byte', () => {
+test('a player waiting far inside a claim gets its own segment', () => {
 	const claimed = [{offset: 10 * MiB, end: 40 * MiB}];
 	const plan = nextSegment(situation({claimed, wanted: [wish({offset: 30 * MiB})]}));
 	assert.equal(plan?.start, 30 * MiB);
 	assert.equal(plan?.urgent, true);
 });
 
-test('the index of a film comes after players that wait, and before their read-ahead and the fill', () => {
+test('the index of a film follows waiting players and precedes read-ahead and background', () => {
 	const index = {start: 150 * MiB, end: 151 * MiB};
 	const waiting = wish({offset: 80 * MiB});
 	const reading = wish({offset: 80 * MiB, blocked: false});
@@ -81,13 +81,13 @@ test('a segment ends where the next present run or claim begins', () => {
 	assert.equal(nextSegment(situation({wanted, claimed: [{offset: 3 * MiB, end: 4 * MiB}]}))?.end, 3 * MiB);
 });
 
-test('what a player reads next comes before the fill, but is not urgent', () => {
+test('read-ahead precedes the background, but is not urgent', () => {
 	const wanted = [wish({offset: 50 * MiB, blocked: false, ahead: 2 * MiB})];
 	const plan = nextSegment(situation({wanted, present: present([50 * MiB, 51 * MiB])}));
 	assert.deepEqual(plan, {start: 51 * MiB, end: 51 * MiB + 512 * KiB, for: 'player', urgent: false});
 });
 
-test('what is wanted anyway is read ahead in large pieces, else no further than the reader wants', () => {
+test('read-ahead takes large segments with a background, and ends at the demand without one', () => {
 	const wanted = [wish({offset: 50 * MiB, blocked: false, ahead: 2 * MiB, segmentSize: 8 * MiB})];
 	const ahead = situation({wanted, present: present([50 * MiB, 51 * MiB])});
 	assert.equal(nextSegment(ahead)?.end, 59 * MiB);
@@ -95,7 +95,7 @@ test('what is wanted anyway is read ahead in large pieces, else no further than 
 	assert.equal(nextSegment({...ahead, claimed: [{offset: 54 * MiB, end: size}]})?.end, 54 * MiB);
 });
 
-test('an open-ended request is no wish for more than its read-ahead', () => {
+test('an open-ended request demands no more than its read-ahead', () => {
 	const wanted = [wish({offset: 50 * MiB, blocked: false, ahead: MiB})];
 	assert.equal(
 		nextSegment(situation({wanted, present: present([50 * MiB, 51 * MiB]), background: false})),
@@ -103,22 +103,22 @@ test('an open-ended request is no wish for more than its read-ahead', () => {
 	);
 });
 
-test('the wish that comes first is served first', () => {
+test('the first demand is served first', () => {
 	const wanted = [wish({offset: 90 * MiB}), wish({offset: 10 * MiB})];
 	assert.equal(nextSegment(situation({wanted}))?.start, 90 * MiB);
 });
 
-test('a fill goes on after the newest player and comes last to what is before it', () => {
+test('the background continues at the newest player and ends with the range before it', () => {
 	assert.equal(nextSegment(situation({playhead: 60 * MiB}))?.start, 60 * MiB);
 	const rest = present([60 * MiB, size]);
 	assert.equal(nextSegment(situation({playhead: 60 * MiB, present: rest}))?.start, 0);
 });
 
-test('without fill only what players want is fetched', () => {
+test('without a background, only demanded ranges are fetched', () => {
 	assert.equal(nextSegment(situation({background: false})), undefined);
 });
 
-test('when all is claimed, the largest claim is split in its middle, on the grid', () => {
+test('if everything is claimed, the largest claim is split in the middle, on the grid', () => {
 	const claimed = [
 		{offset: 0, end: 60 * MiB, rate: MiB},
 		{offset: 60 * MiB, end: size, rate: MiB},
@@ -127,7 +127,7 @@ test('when all is claimed, the largest claim is split in its middle, on the grid
 	assert.deepEqual([plan?.start, plan?.end], [130 * MiB, size]);
 });
 
-test('a claim that is small, soon over or of unknown speed is not split', () => {
+test('a claim that is small, almost done or of unknown speed is not split', () => {
 	for (const [left, rate] of [
 		[MiB - 1, 1000],
 		[20 * MiB, 100 * MiB],
@@ -138,7 +138,7 @@ test('a claim that is small, soon over or of unknown speed is not split', () => 
 	}
 });
 
-test('an origin without ranges is read from its start, by one connection', () => {
+test('an origin without ranges is read from its start over one connection', () => {
 	const whole = situation({acceptsRanges: false, present: present([0, MiB])});
 	assert.deepEqual(nextSegment(whole), {start: 0, end: size, for: 'fill', urgent: false});
 	assert.equal(nextSegment({...whole, claimed: [{offset: MiB, end: size}]}), undefined);
@@ -156,6 +156,6 @@ test('a file of unknown size is a hole to infinity', () => {
 	assert.deepEqual([plan?.start, plan?.end], [MiB, 5 * MiB]);
 });
 
-test('a complete file needs nothing', () => {
+test('a complete file needs no segment', () => {
 	assert.equal(nextSegment(situation({present: present([0, size]), wanted: [wish({offset: 5})]})), undefined);
 });

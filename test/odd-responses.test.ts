@@ -4,7 +4,7 @@ import {test, type TestContext} from 'node:test';
 import type {Download} from '../source/downstream.ts';
 import type {EngineOptions} from '../source/engine/options.ts';
 import {content, firstWrongByte} from './support/content.ts';
-import {startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
+import {startEngine, startOrigin, type TestEngine, until, untilEnded} from './support/engines.ts';
 import {answer, askedPart, honest, send, startRawOrigin, type Answerer} from './support/raw-origin.ts';
 
 const timeout = 90_000;
@@ -27,7 +27,7 @@ async function fetchFrom(
 	});
 	const running = await startEngine(t, options);
 	const {download} = await running.engine.add({url: `${url}/film.mkv`});
-	const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(running.engine, download.id);
 	return {running, done, requests};
 }
 
@@ -52,20 +52,24 @@ for (const [words, contentRange] of hiddenSizes) {
 		'ETag: "v1"',
 	]) {
 		for (const length of words === 'an unknown total' ? [size, 500_000, MiB, 4096] : [size]) {
-			test(`a file of ${length} bytes ends where its parts end (${words}, ${label})`, {timeout}, async t => {
-				const file = film.subarray(0, length);
-				const {done} = await fetchFrom(t, exchange => {
-					const {start, end} = askedPart(exchange, file);
-					return start >= length
-						? answer(exchange, {status: '416 Range Not Satisfiable'})
-						: answer(exchange, {
-								status: '206 Partial Content',
-								headers: [`Content-Range: ${contentRange(start, end)}`, label],
-								body: file.subarray(start, end),
-							});
-				});
-				await assertComplete(done, length);
-			});
+			test(
+				`a file of ${length} bytes ends at the end of its last part (${words}, ${label})`,
+				{timeout},
+				async t => {
+					const file = film.subarray(0, length);
+					const {done} = await fetchFrom(t, exchange => {
+						const {start, end} = askedPart(exchange, file);
+						return start >= length
+							? answer(exchange, {status: '416 Range Not Satisfiable'})
+							: answer(exchange, {
+									status: '206 Partial Content',
+									headers: [`Content-Range: ${contentRange(start, end)}`, label],
+									body: file.subarray(start, end),
+								});
+					});
+					await assertComplete(done, length);
+				},
+			);
 		}
 	}
 }
@@ -93,7 +97,7 @@ for (const connections of [1, 4]) {
 	}
 
 	test(
-		`a file that ends where the first request does is no larger (${connections} connections)`,
+		`a file that ends at the end of the first request keeps its size (${connections} connections)`,
 		{timeout},
 		async t => {
 			const {done, requests} = await fetchFrom(
@@ -109,31 +113,35 @@ for (const connections of [1, 4]) {
 
 for (const type of ['text/html', 'application/json', 'video/x-matroska']) {
 	for (const label of ['ETag: "v1"', 'ETag: W/"v1"']) {
-		test(`parts that are too short (${type}, ${label}) end with the trouble`, {timeout}, async t => {
-			const {done} = await fetchFrom(t, exchange => {
-				const {start} = askedPart(exchange, film);
-				return start === 0 || exchange.count > 6
-					? honest(exchange, film, {headers: [label]})
-					: answer(exchange, {
-							status: '206 Partial Content',
-							headers: [
-								`Content-Type: ${type}`,
-								`Content-Range: bytes ${start}-${start + page.length - 1}/${size}`,
-							],
-							body: page,
-						});
-			});
-			await assertComplete(done, size);
-		});
+		test(
+			`a download with truncated parts (${type}, ${label}) completes after the fault`,
+			{timeout},
+			async t => {
+				const {done} = await fetchFrom(t, exchange => {
+					const {start} = askedPart(exchange, film);
+					return start === 0 || exchange.count > 6
+						? honest(exchange, film, {headers: [label]})
+						: answer(exchange, {
+								status: '206 Partial Content',
+								headers: [
+									`Content-Type: ${type}`,
+									`Content-Range: bytes ${start}-${start + page.length - 1}/${size}`,
+								],
+								body: page,
+							});
+				});
+				await assertComplete(done, size);
+			},
+		);
 	}
 }
 
 const shortWholes: ReadonlyArray<[words: string, status: string, headers: readonly string[], body: Buffer]> =
 	[
 		['a page without a type', '200 OK', [], page],
-		['a page that is called a film', '200 OK', ['Content-Type: video/x-matroska'], page],
+		['a page with the type of a film', '200 OK', ['Content-Type: video/x-matroska'], page],
 		['a sentence', '200 OK', ['Content-Type: text/plain'], Buffer.from('Too many connections')],
-		['nothing', '200 OK', [], Buffer.alloc(0)],
+		['an empty body', '200 OK', [], Buffer.alloc(0)],
 		['no content', '204 No Content', [], Buffer.alloc(0)],
 	];
 for (const [words, status, headers, body] of shortWholes) {
@@ -141,7 +149,7 @@ for (const [words, status, headers, body] of shortWholes) {
 	for (const label of ['ETag: "v1"', 'ETag: W/"v1"', 'X: y']) {
 		for (const most of [1, 2, 3]) {
 			test(
-				`${words} for more than ${most} connections is a refusal of them (${label})`,
+				`${words} for more than ${most} connections is a connection limit (${label})`,
 				{timeout},
 				async t => {
 					let busy = 0;
@@ -178,7 +186,7 @@ for (const [words, status, headers, body] of shortWholes) {
 		}
 	}
 
-	test(`${words} in the middle of a download passes`, {timeout}, async t => {
+	test(`${words} in the middle of a download does not end it`, {timeout}, async t => {
 		const {done} = await fetchFrom(
 			t,
 			exchange =>
@@ -191,14 +199,14 @@ for (const [words, status, headers, body] of shortWholes) {
 	});
 }
 
-test('a file that is short for good has changed', {timeout}, async t => {
+test('a file truncated for good has changed', {timeout}, async t => {
 	const {done} = await fetchFrom(t, exchange =>
 		honest(exchange, exchange.count === 0 ? film : Buffer.from('a short file'), {headers: ['ETag: "v1"']}),
 	);
 	assert.deepEqual([done.status, done.error?.code], ['failed', 'origin-changed']);
 });
 
-test('a sentence that stays in the place of the file means that it has changed', {timeout}, async t => {
+test('a sentence that keeps replacing the file is a change', {timeout}, async t => {
 	const {done} = await fetchFrom(t, exchange =>
 		exchange.count === 0
 			? honest(exchange, film, {headers: ['ETag: "v1"']})
@@ -208,7 +216,7 @@ test('a sentence that stays in the place of the file means that it has changed',
 	assert.match(done.error?.message ?? '', /had 3000000 bytes and has 7 now/);
 });
 
-test('samples of all cached bytes are compared once a strong ETag is gone', {timeout}, async t => {
+test('the loss of a strong ETag leads to samples of all cached bytes', {timeout}, async t => {
 	const half = 4 * MiB;
 	const whole = content(0, 2 * half);
 	const changed = Buffer.concat([whole.subarray(0, half), Buffer.alloc(half, 1)]);
@@ -231,7 +239,7 @@ test('samples of all cached bytes are compared once a strong ETag is gone', {tim
 	assert.match(error?.message ?? '', /its bytes differ/);
 });
 
-test('a strong ETag that goes while all bytes stay stops nothing', {timeout}, async t => {
+test('the loss of a strong ETag over equal bytes stops no download', {timeout}, async t => {
 	const origin = await startOrigin(t, {
 		size: 8 * MiB,
 		intercept() {
@@ -241,6 +249,6 @@ test('a strong ETag that goes while all bytes stay stops nothing', {timeout}, as
 	});
 	const running = await startEngine(t);
 	const {download} = await running.engine.add({url: origin.url});
-	const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(running.engine, download.id);
 	await assertComplete(done, 8 * MiB);
 });

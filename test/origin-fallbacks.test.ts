@@ -1,4 +1,4 @@
-// Origins with irregular responses to a Range: what they send is proven, or the whole file is requested.
+// Origins with irregular responses to a Range: a response is proven, or the whole file is requested.
 import assert from 'node:assert/strict';
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {test, type TestContext} from 'node:test';
@@ -60,11 +60,11 @@ function rangesAsked(origin: TestOrigin): Array<string | undefined> {
 
 for (const [status, mayAcceptRanges] of [
 	...[400, 405, 406, 416, 501].map(status => [status, false] as const),
-	// They may have had another reason than the Range, and the whole says that ranges are accepted.
+	// The status may have another cause than the Range, and the whole response accepts ranges.
 	...[402, 403, 404, 409, 451, 500, 502, 504, 520, 'reset'].map(status => [status, true] as const),
 ] as const) {
 	for (const start of [0, 2000]) {
-		test(`after a ${status} to a Range from ${start}, the whole file is requested`, async t => {
+		test(`${status} to a Range from ${start} leads to a request for the whole file`, async t => {
 			const {origin, ask} = await prepare(t, {
 				part: (request, response) =>
 					typeof status === 'string' ? request.socket.resetAndDestroy() : response.writeHead(status).end(),
@@ -78,7 +78,7 @@ for (const [status, mayAcceptRanges] of [
 }
 
 for (const status of [403, 404, 451]) {
-	test(`${status} for a part is followed by the refusal of the whole, once in a while`, async t => {
+	test(`${status} for a part and for the whole file is a refusal, with the whole file requested once in a while`, async t => {
 		const {origin, ask} = await prepare(t, {
 			part: (_request, response) => response.writeHead(status).end(),
 			whole: (_request, response) => response.writeHead(410).end(),
@@ -91,7 +91,7 @@ for (const status of [403, 404, 451]) {
 }
 
 for (const status of [401, 408, 410, 425, 429, 503]) {
-	test(`${status} says nothing of the Range: the whole is not asked for`, async t => {
+	test(`${status} is unrelated to the Range and leads to no request for the whole file`, async t => {
 		const {origin, ask} = await prepare(t, {
 			part: (_request, response) => response.writeHead(status).end(),
 		});
@@ -101,7 +101,7 @@ for (const status of [401, 408, 410, 425, 429, 503]) {
 }
 
 for (const status of [403, 404, 500, 502]) {
-	test(`${status} says nothing of ranges where they have worked`, t => refusesAfterParts(t, status));
+	test(`${status} after working ranges does not disprove ranges`, t => refusesAfterParts(t, status));
 }
 
 async function refusesAfterParts(t: TestContext, status: number): Promise<void> {
@@ -125,7 +125,7 @@ async function refusesAfterParts(t: TestContext, status: number): Promise<void> 
 const page: Answer = (_request, response) =>
 	response.writeHead(200, {'content-type': 'text/html'}).end('<!doctype html>');
 
-test('a page for a Range of a film is followed by a request for the whole', async t => {
+test('a page for a Range of a film leads to a request for the whole file', async t => {
 	const {origin, ask} = await prepare(t, {part: page});
 	const answer = await ask(0, 1000);
 	assert.deepEqual([answer.isPage, answer.acceptsRanges], [false, false]);
@@ -133,14 +133,14 @@ test('a page for a Range of a film is followed by a request for the whole', asyn
 	assert.deepEqual(rangesAsked(origin), ['bytes=0-999', undefined]);
 });
 
-test('a page that comes without Range too is the answer', async t => {
+test('a page without Range too is the response', async t => {
 	const {origin, ask} = await prepare(t, {part: page, whole: page});
 	assert.equal((await ask(0, 1000)).isPage, true);
 	assert.equal(origin.requests.length, 2);
 });
 
 for (const start of [0, 2000]) {
-	test(`an origin that falls silent on a Range from ${start} is asked for the whole the next time, then for a Range again`, async t => {
+	test(`silence on a Range from ${start} leads to a request for the whole file, then for a Range again`, async t => {
 		const {origin, ask} = await prepare(t, {part: () => undefined});
 		if (start > 0) {
 			origin.options.intercept = (_request, _response, {range}) => range !== undefined && range.start > 0;
@@ -156,7 +156,7 @@ for (const start of [0, 2000]) {
 	});
 }
 
-test('silence says nothing of ranges where they have worked', async t => {
+test('silence after working ranges does not disprove ranges', async t => {
 	let isSilent = false;
 	const {origin, ask} = await prepare(t, {});
 	origin.options.intercept = () => isSilent;
@@ -167,7 +167,7 @@ test('silence says nothing of ranges where they have worked', async t => {
 	await assertProven(await ask(2000, 3000), {start: 2000, end: 3000});
 });
 
-/** Answers parts without the size of the file, and 416 without it beyond the end. */
+/** Sends parts without the size of the file, and beyond the end 416 without it. */
 const partWithoutSize: Answer = (_request, response, {start, end}) => {
 	if (start >= size) {
 		response.writeHead(416).end();
@@ -178,17 +178,17 @@ const partWithoutSize: Answer = (_request, response, {start, end}) => {
 	}
 };
 
-test('a 416 that states no size is the end of the file where a part from one byte before ends there', async t => {
+test('a 416 without a size is the end of the file if a part from one byte before ends there', async t => {
 	const {origin, ask} = await prepare(t, {part: partWithoutSize});
 	await assertProven(await ask(1000, 9000), {start: 1000, end: size});
 	const answer = await ask(size, 9000);
 	assert.deepEqual([answer.range, answer.info.size], [{start: size, end: size}, size]);
 	assert.deepEqual(rangesAsked(origin).slice(1), [`bytes=${size}-8999`, `bytes=${size - 1}-8999`]);
-	// Further beyond, the byte before is not there either.
+	// Further beyond the end, the byte before is missing too.
 	await assertProven(await ask(size + 1000, 9000), {start: 0, end: size});
 });
 
-test('a 416 that states no size is about something else where the file goes on', async t => {
+test('a 416 without a size is no end of a file that continues', async t => {
 	let isRefusing = false;
 	const {ask} = await prepare(t, {
 		part(request, response, range) {
@@ -211,7 +211,7 @@ const forms: ReadonlyArray<[form: string, header: (start: number, last: number) 
 	['no total', (start, last) => `bytes ${start}-${last}`],
 ];
 for (const [form, header] of forms) {
-	test(`a 206 whose Content-Range has ${form} is the part it states`, async t => {
+	test(`a 206 whose Content-Range has ${form} is accepted as its part`, async t => {
 		const {origin, ask} = await prepare(t, {
 			part: (_request, response, {start, end}) =>
 				response
@@ -229,17 +229,17 @@ const unproven: ReadonlyArray<
 > = [
 	['no Content-Range', () => ({})],
 	['only the size', () => ({'content-range': `bytes */${size}`})],
-	['no end, and no length', start => ({'content-range': `bytes ${start}-/${size}`, 'content-length': ''})],
+	['neither end nor length', start => ({'content-range': `bytes ${start}-/${size}`, 'content-length': ''})],
 	['an end off by one', (start, end) => ({'content-range': `bytes ${start}-${end}/${size}`})],
 	['the range of other bytes', (_start, end) => ({'content-range': `bytes ${end}-${size - 1}/${size}`})],
 	['several parts', () => ({'content-type': 'multipart/byteranges; boundary=x'})],
 ];
 for (const [words, headers] of unproven) {
-	test(`a 206 with ${words} is not trusted: the whole file is requested`, async t => {
+	test(`a 206 with ${words} leads to a request for the whole file`, async t => {
 		const {origin, ask} = await prepare(t, {
 			part(_request, response, {start, end}) {
 				const {'content-length': length = `${end - start}`, ...others} = headers(start, end);
-				// Other bytes than the requested ones.
+				// Not the requested bytes.
 				response.writeHead(206, length === '' ? others : {...others, 'content-length': length});
 				response.end(Buffer.alloc(end - start, 0xee));
 			},
@@ -288,7 +288,7 @@ for (const [acceptRanges, mayAcceptRanges] of [
 	['none', false],
 	['', false],
 ] as const) {
-	test(`a 200 to a Range with Accept-Ranges "${acceptRanges}" ${mayAcceptRanges ? 'may' : 'does not'} mean that the next one works`, async t => {
+	test(`a 200 with Accept-Ranges "${acceptRanges}" ${mayAcceptRanges ? 'leaves ranges possible' : 'rules ranges out'}`, async t => {
 		const whole: Answer = (_request, response) =>
 			response.writeHead(200, {'accept-ranges': acceptRanges, 'content-length': size}).end(file);
 		const {ask} = await prepare(t, {part: whole, whole});
@@ -321,7 +321,7 @@ for (const [coding, compress] of [
 		assert.equal(origin.requests.length, 2);
 	});
 
-	test(`a part in ${coding} is not decompressed: the whole file is requested`, async t => {
+	test(`a part in ${coding} leads to a request for the whole file`, async t => {
 		const {origin, ask} = await prepare(t, {
 			whole,
 			part: (_request, response, {start, end}) =>
@@ -349,7 +349,7 @@ for (const [coding, compress] of [
 	});
 }
 
-test('uncompressed bytes are stored as the file, whatever their label', async t => {
+test('uncompressed bytes are stored as the file despite a label of compression', async t => {
 	const {origin, ask} = await prepare(t, {
 		part: (_request, response, {start, end}) =>
 			response
@@ -362,14 +362,14 @@ test('uncompressed bytes are stored as the file, whatever their label', async t 
 		whole: (_request, response) =>
 			response.writeHead(200, {'content-encoding': 'gzip', 'content-length': size}).end(file),
 	});
-	// Nothing is known yet about the bytes in the middle.
+	// The bytes in the middle are not proven yet.
 	await assertProven(await ask(3000, 4000), {start: 0, end: size});
 	await assertProven(await ask(3000, 4000), {start: 3000, end: 4000});
 	await assertProven(await ask(0, 1000), {start: 0, end: 1000});
 	assert.deepEqual(rangesAsked(origin), ['bytes=3000-3999', undefined, 'bytes=3000-3999', 'bytes=0-999']);
 });
 
-test('codings that Node cannot decompress are rejected', async t => {
+test('an unsupported coding is rejected', async t => {
 	const {ask} = await prepare(t, {
 		part: (_request, response) =>
 			response.writeHead(200, {'content-encoding': 'compress'}).end(Buffer.from('1f9d90', 'hex')),

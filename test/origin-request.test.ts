@@ -409,7 +409,7 @@ test('a 416 reveals the size', async t => {
 	assert.deepEqual([answer.range, answer.info.size], [{start: 100, end: 100}, 100]);
 });
 
-test('headers for one origin are not sent to another that it redirects to', async t => {
+test('headers for one origin are not sent to the target of its redirect', async t => {
 	const other = await startOrigin(t, {size: 10});
 	const origin = await startOrigin(t, {
 		size: 10,
@@ -436,7 +436,7 @@ test('headers for one origin are not sent to another that it redirects to', asyn
 		['geheim', 'geheim; a=b'],
 	);
 	const {authorization, cookie, referer, ...rest} = other.requests[0]!.headers;
-	// Not the user's: the one that this host has set, for all of its ports (RFC 6265 section 8.5).
+	// Not the user's cookie: this host has set it, for all of its ports (RFC 6265 section 8.5).
 	assert.equal(cookie, 'a=b');
 	assert.deepEqual([authorization, referer, rest['x-api-key']], [undefined, undefined, undefined]);
 });
@@ -460,7 +460,7 @@ for (const [words, redirects, setsCookie, sentence] of [
 	['a URL that sets another cookie with each of fifty redirects to itself', 50, true, undefined],
 	['more redirects than curl follows', 51, false, /redirects more than 50 times/],
 ] as const) {
-	test(`${words}: ${sentence ? 'told' : 'followed'}`, async t => {
+	test(`${words}: ${sentence ? 'an error' : 'followed'}`, async t => {
 		let count = 0;
 		const origin = await startOrigin(t, {
 			size: 10,
@@ -681,7 +681,7 @@ test('a preconnected connection takes the next request', async t => {
 	assert.equal(origin.maxSockets, 2);
 });
 
-test('a request takes over a connection that is being opened', async t => {
+test('a request takes over a connection in progress', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const source = sourceOf(t, origin.url);
 	const first = await open(source, 0, MiB);
@@ -693,7 +693,7 @@ test('a request takes over a connection that is being opened', async t => {
 	const third = source.open({range: {start: 0, end: 1000}, ranged: true, signal: gone.signal});
 	gone.abort(new Error('gone'));
 	await assert.rejects(third, /gone/);
-	// An abandoned connection is neither kept nor in the way of the next request.
+	// An abandoned connection is not kept and does not delay the next request.
 	source.preconnect?.();
 	const fourth = await open(source, 0, 1000);
 	while (origin.sockets.size > 3) {
@@ -703,7 +703,7 @@ test('a request takes over a connection that is being opened', async t => {
 	await Promise.all([first, second, fourth].map(({body}) => bytesOf(body)));
 });
 
-test('a connection that is being opened is closed when no request is expected', async t => {
+test('a connection in progress is closed if no request is expected', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const source = sourceOf(t, origin.url);
 	const first = await open(source, 0, MiB);

@@ -1,4 +1,4 @@
-// Hosts that fail for a while, and wishes meanwhile: the origin is asked now, and nothing is given up.
+// Requests during the outage of a host: each asks the origin at once, and no download is given up.
 import assert from 'node:assert/strict';
 import type {ServerResponse} from 'node:http';
 import {test} from 'node:test';
@@ -6,7 +6,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, type TestEngine, until, untilEnded} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
 import {read} from './support/read-stream.ts';
 
@@ -14,7 +14,7 @@ const MiB = 1024 * 1024;
 const size = 4 * MiB;
 const etag = '"v1"';
 const timeout = 60_000;
-/** Bytes: what a player does not read stays missing. */
+/** Bytes, small: unread ranges stay missing. */
 const readAhead = 64 * 1024;
 
 type Intercept = NonNullable<OriginOptions['intercept']>;
@@ -29,7 +29,7 @@ const gone: Intercept = request => {
 	return true;
 };
 
-/** Stores the first MiB of the origin's file, which then behaves as `intercept` says. */
+/** Caches the first MiB of the file; from then on the origin behaves as `intercept` says. */
 async function holdBeginning(
 	{engine}: TestEngine,
 	origin: TestOrigin,
@@ -43,7 +43,7 @@ async function holdBeginning(
 	return until(engine, download.id, ({connections}) => connections === 0);
 }
 
-test('a remembered refusal never answers a player: the origin is asked again', {timeout}, async t => {
+test("a player's request asks the origin again despite a recorded refusal", {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag, intercept: missing});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -54,46 +54,42 @@ test('a remembered refusal never answers a player: the origin is asked again', {
 	await until(engine, download.id, done => done.status === 'complete');
 });
 
-test(
-	'players ask an origin that refuses once a second, and are told what it says now',
-	{timeout},
-	async t => {
-		const origin = await startOrigin(t, {size, etag, intercept: missing});
-		const {engine} = await startEngine(t);
-		const {download} = await engine.add({url: origin.url});
-		const {streamUrl} = await until(engine, download.id, ({status}) => status === 'failed');
-		const began = performance.now();
-		for (let round = 0; round < 3; round++) {
-			const answers = await Promise.all(Array.from({length: 5}, () => read(streamUrl)));
-			assert.ok(answers.every(({bytes}) => bytes.toString().includes('404')));
-		}
+test('players retry a refusing origin once a second and get its current status', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, etag, intercept: missing});
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	const {streamUrl} = await until(engine, download.id, ({status}) => status === 'failed');
+	const began = performance.now();
+	for (let round = 0; round < 3; round++) {
+		const answers = await Promise.all(Array.from({length: 5}, () => read(streamUrl)));
+		assert.ok(answers.every(({bytes}) => bytes.toString().includes('404')));
+	}
 
-		const seconds = (performance.now() - began) / 1000;
-		// The first refusal is checked without Range.
-		assert.ok(origin.requests.length <= 3 + seconds, `${origin.requests.length} requests in ${seconds} s`);
-		assert.ok(origin.requests.length >= 4, `${origin.requests.length} requests`);
-	},
-);
+	const seconds = (performance.now() - began) / 1000;
+	// The first refusal is verified without Range.
+	assert.ok(origin.requests.length <= 3 + seconds, `${origin.requests.length} requests in ${seconds} s`);
+	assert.ok(origin.requests.length >= 4, `${origin.requests.length} requests`);
+});
 
 for (const [words, intercept] of [
-	['refuses', missing],
-	['is gone', gone],
+	['refuses requests', missing],
+	['closes connections', gone],
 	[
-		'asks to wait an hour',
+		'sends Retry-After: 3600',
 		(_request, response) => {
 			response.writeHead(503, {'retry-after': '3600', 'content-length': 0}).end();
 			return true;
 		},
 	],
 ] as Array<[string, Intercept]>) {
-	test(`every held byte of an origin that ${words} is served, then the answer is cut`, {timeout}, async t => {
+	test(`an origin that ${words} does not stop cached bytes, then the response is cut`, {timeout}, async t => {
 		const origin = await startOrigin(t, {size, etag});
 		const running = await startEngine(t, {readAhead});
 		const {present, streamUrl, id} = await holdBeginning(running, origin, intercept);
 		for (let round = 0; round < 2; round++) {
 			const held = await read(streamUrl, `bytes=0-${present - 1}`);
 			assert.deepEqual([held.status, held.bytes.length, held.isCut], [206, present, false]);
-			// How long it waits for a host that is gone is shown by `retry-policy.test.ts`.
+			// `retry-policy.test.ts` tests how long a player waits for an unreachable host.
 			if (intercept !== gone) {
 				const {bytes, isCut} = await read(streamUrl);
 				assert.deepEqual([isCut, bytes.length, firstWrongByte(bytes, 0)], [true, present, -1]);
@@ -108,11 +104,11 @@ for (const [words, intercept] of [
 }
 
 for (const [words, isKnown] of [
-	['of which nothing is known', false],
-	['of which a part is held', true],
+	['without a first response', false],
+	['with cached bytes', true],
 ] as const) {
 	test(
-		`a player of a file ${words} is told of a host that is away, and the download goes on`,
+		`a player of a file ${words} gets the error of an unreachable host, and the download recovers`,
 		{timeout},
 		async t => {
 			const origin = await startOrigin(t, {size, etag, intercept: isKnown ? undefined : gone});
@@ -136,20 +132,16 @@ for (const [words, isKnown] of [
 	);
 }
 
-test(
-	'a player waits for an origin that is merely slow, whose time for an answer grows',
-	{timeout},
-	async t => {
-		const origin = await startOrigin(t, {size: MiB, etag, latency: 1500});
-		const {engine} = await startEngine(t, {responseTimeout: 400});
-		const {download} = await engine.add({url: origin.url, onDemand: true});
-		const {status, bytes} = await read(download.streamUrl);
-		assert.deepEqual([status, bytes.length, firstWrongByte(bytes, 0)], [200, MiB, -1]);
-		assert.equal(downloadOf(engine, download.id).lastError?.tries, 2);
-	},
-);
+test('a player waits for a slow origin, and the response timeout grows', {timeout}, async t => {
+	const origin = await startOrigin(t, {size: MiB, etag, latency: 1500});
+	const {engine} = await startEngine(t, {responseTimeout: 400});
+	const {download} = await engine.add({url: origin.url, onDemand: true});
+	const {status, bytes} = await read(download.streamUrl);
+	assert.deepEqual([status, bytes.length, firstWrongByte(bytes, 0)], [200, MiB, -1]);
+	assert.equal(downloadOf(engine, download.id).lastError?.tries, 2);
+});
 
-test('samples of held bytes are waited for as long as other answers', {timeout}, async t => {
+test('samples of cached bytes have the timeout of other responses', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, bytesPerSecond: 2 * MiB});
 	const first = await startEngine(t, {connections: 1});
 	const {download} = await first.engine.add({url: origin.url});
@@ -166,7 +158,7 @@ test('samples of held bytes are waited for as long as other answers', {timeout},
 });
 
 test(
-	'a host that is away has one banner for all its downloads, without keys and flags',
+	'an unreachable host has one banner for all its downloads, without keys and flags',
 	{timeout},
 	async t => {
 		const origin = await startOrigin(t, {size, etag, intercept: gone});
@@ -184,7 +176,7 @@ test(
 	},
 );
 
-test('adding a URL again tries again, and goes on with one that is paused', {timeout}, async t => {
+test('adding a URL again retries it and resumes a paused download', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag, intercept: missing});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -199,7 +191,7 @@ test('adding a URL again tries again, and goes on with one that is paused', {tim
 	await until(engine, paused.id, ({status}) => status === 'complete');
 });
 
-test('a failed download that was removed tries again when it is added again', {timeout}, async t => {
+test('a removed failed download retries when added again', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag, intercept: missing});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -210,7 +202,7 @@ test('a failed download that was removed tries again when it is added again', {t
 	await until(engine, download.id, ({status}) => status === 'complete');
 });
 
-test('a player that asks by the URL does not go on with a paused download', {timeout}, async t => {
+test("a player's request by URL does not resume a paused download", {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag});
 	const {engine, proxy} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url, paused: true});
@@ -222,7 +214,7 @@ test('a player that asks by the URL does not go on with a paused download', {tim
 	assert.equal(downloadOf(engine, download.id).status, 'paused');
 });
 
-test('a download that waited for its host goes on after a restart', {timeout}, async t => {
+test('a download waiting for its host resumes after a restart', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag, intercept: gone});
 	const first = await startEngine(t);
 	const {download} = await first.engine.add({url: origin.url});
@@ -233,7 +225,7 @@ test('a download that waited for its host goes on after a restart', {timeout}, a
 	await until(second.engine, download.id, ({status}) => status === 'complete');
 });
 
-test('what a wish mended is no failure after a restart', {timeout}, async t => {
+test("an error cleared by a player's request does not return after a restart", {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag, intercept: missing});
 	const first = await startEngine(t);
 	const {download} = await first.engine.add({url: origin.url, onDemand: true});
@@ -245,7 +237,7 @@ test('what a wish mended is no failure after a restart', {timeout}, async t => {
 	assert.equal(downloadOf(second.engine, download.id).error, null);
 });
 
-test('a download whose host is away keeps no other one from its place', {timeout}, async t => {
+test('a download with an unreachable host does not block the queue', {timeout}, async t => {
 	const away = await startOrigin(t, {size, etag, intercept: gone});
 	const origin = await startOrigin(t, {size, etag});
 	const {engine} = await startEngine(t, {maxActive: 1});
@@ -256,7 +248,7 @@ test('a download whose host is away keeps no other one from its place', {timeout
 	await until(engine, waiting.id, ({status}) => status === 'complete');
 });
 
-/** Answers one request at a time; what further ones get is `refuse`. */
+/** Answers one request at a time and refuses further ones by `refuse`. */
 function oneAtATime(refuse: (response: ServerResponse) => void): {
 	intercept: Intercept;
 	refused: () => number;
@@ -285,17 +277,17 @@ const refusals: Array<[words: string, refuse: (response: ServerResponse) => void
 		response => response.writeHead(status, {'content-length': 0}).end(),
 	]),
 	[
-		'answers 503 with an hour to wait',
+		'answers 503 with Retry-After: 3600',
 		response => response.writeHead(503, {'retry-after': '3600', 'content-length': 0}).end(),
 	],
 	['resets it', response => response.socket?.resetAndDestroy()],
 	['closes it', response => response.socket?.destroy()],
-	['says nothing', () => undefined],
+	['stays silent', () => undefined],
 ];
 
 for (const [words, refuse] of refusals) {
 	test(
-		`an origin that takes one connection and ${words} when there is another one gives the file by the one`,
+		`an origin that takes one connection and ${words} at a second serves the file over the first`,
 		{timeout},
 		async t => {
 			const {intercept, refused} = oneAtATime(refuse);
@@ -307,7 +299,7 @@ for (const [words, refuse] of refusals) {
 				timeouts: {connect: 2000, headers: 500, body: 5000},
 			});
 			const {download} = await engine.addSource(source);
-			const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+			const done = await untilEnded(engine, download.id);
 			assert.equal(done.status, 'complete', done.error?.message);
 			assert.ok(refused() > 0);
 		},
@@ -315,7 +307,7 @@ for (const [words, refuse] of refusals) {
 }
 
 test(
-	'a second download of a server that takes one connection says so, and follows when the first is done',
+	'a second download from a server with one connection says so and follows the first',
 	{timeout},
 	async t => {
 		const {intercept} = oneAtATime(response => response.writeHead(403, {'content-length': 0}).end());
@@ -331,13 +323,13 @@ test(
 		);
 		assert.deepEqual([queued.status, queued.hostCeiling, queued.error], ['queued', 1, null]);
 		for (const {id} of [first, second]) {
-			const done = await until(engine, id, ({status}) => /complete|failed/.test(status));
+			const done = await untilEnded(engine, id);
 			assert.deepEqual([done.status, done.hostCeiling], ['complete', null], done.error?.message);
 		}
 	},
 );
 
-test('a missing file is told at once, whatever else its server sends', {timeout}, async t => {
+test('a missing file is reported at once beside another transfer of its server', {timeout}, async t => {
 	const origin = await startOrigin(t, {
 		size: 50 * MiB,
 		etag,
@@ -354,11 +346,11 @@ test('a missing file is told at once, whatever else its server sends', {timeout}
 });
 
 for (const [words, status, prepare] of [
-	['403 for a link that has given nothing', 403, false],
-	['404 for a link that gave bytes before', 404, true],
+	['403 for a link without cached bytes', 403, false],
+	['404 for a link with cached bytes', 404, true],
 ] as const) {
 	test(
-		`${words} is told while another download of its server goes on, and takes no connection from it`,
+		`${words} is reported beside a transfer of the same server and takes no connection from it`,
 		{timeout},
 		async t => {
 			let isDead = false;
@@ -396,7 +388,7 @@ for (const [words, status, prepare] of [
 	);
 }
 
-test('a download that waits for its server shows what that said', {timeout}, async t => {
+test('a download waiting for its server shows the status it sent', {timeout}, async t => {
 	const {intercept} = oneAtATime(response => response.writeHead(403, {'content-length': 0}).end());
 	const origin = await startOrigin(t, {size: 100 * MiB, etag, bytesPerSecond: MiB, ranges: false, intercept});
 	const {engine} = await startEngine(t);
@@ -409,20 +401,20 @@ test('a download that waits for its server shows what that said', {timeout}, asy
 });
 
 test(
-	'silence to a further connection is a refusal, however long a first answer may take',
+	'silence on a further connection is a refusal, even with a long response timeout',
 	{timeout},
 	async t => {
 		const {intercept, refused} = oneAtATime(() => undefined);
 		const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB, intercept});
 		const {engine} = await startEngine(t, {connections: 4, responseTimeout: 10 * 60_000});
 		const {download} = await engine.add({url: origin.url});
-		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		const done = await untilEnded(engine, download.id);
 		assert.deepEqual([done.status, done.lastError], ['complete', null]);
 		assert.ok(refused() > 0);
 	},
 );
 
-test('an origin that thinks for longer at some places is waited for', {timeout}, async t => {
+test('an origin with slow ranges is waited for', {timeout}, async t => {
 	const origin = await startOrigin(t, {
 		size: 6 * MiB,
 		etag,
@@ -437,6 +429,6 @@ test('an origin that thinks for longer at some places is waited for', {timeout},
 	});
 	const {engine} = await startEngine(t, {connections: 4});
 	const {download} = await engine.add({url: origin.url});
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, download.id);
 	assert.deepEqual([done.status, done.lastError], ['complete', null]);
 });

@@ -5,7 +5,7 @@ import {ask} from './support/proxy-client.ts';
 
 const own = {code: 'bad-request', message: /that is this program's own stream/};
 
-test('a stream of this program is no source, however its URL is written', async t => {
+test('a stream of this program is not a source, in any spelling of its URL', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const {engine, proxy} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -27,7 +27,7 @@ test('a stream of this program is no source, however its URL is written', async 
 		`http://127.0.0.1:${port}/${pathname}`,
 		`http://127.0.0.1:${port}${pathname.replace('/stream/', '//%73tream//')}`,
 		`http://127.0.0.1:${port}/%2Fstre%61m${pathname.slice('/stream'.length)}`,
-		// Forwarded: the id and the key tell.
+		// Forwarded: the id and the key identify the stream.
 		`http://127.0.0.1:9${pathname}`,
 		`https://tunnel.example${pathname}`,
 		`https://tunnel.example/${pathname.replace('stream', '%73tream')}`,
@@ -44,7 +44,7 @@ test('a stream of this program is no source, however its URL is written', async 
 	assert.equal(engine.snapshot.downloads.length, 1);
 });
 
-test('what only looks like a stream of this program is a source', async t => {
+test('a URL that only resembles a stream of this program is a source', async t => {
 	const {engine, proxy} = await startEngine(t, {maxActive: 0});
 	for (const url of [
 		`http://127.0.0.1:${proxy.port === 9 ? 10 : 9}/stream/${'0'.repeat(32)}/film.mkv`,
@@ -57,7 +57,7 @@ test('what only looks like a stream of this program is a source', async t => {
 	assert.equal(engine.snapshot.downloads.length, 3);
 });
 
-test('a redirect to a stream of this program is told as one', async t => {
+test('a redirect to a stream of this program has its own error', async t => {
 	let target = '';
 	const origin = await startOrigin(t, {
 		size: 1000,
@@ -80,7 +80,7 @@ test('a redirect to a stream of this program is told as one', async t => {
 });
 
 for (const status of [401, 403, 404, 410]) {
-	test(`a player gets the origin's ${status}, also of a remembered error and after a restart`, async t => {
+	test(`a player gets the origin's ${status}, also from a recorded error and after a restart`, async t => {
 		const origin = await startOrigin(t, {
 			size: 1000,
 			intercept(_request, response) {

@@ -8,7 +8,7 @@ import {builtCli} from './support/cli.ts';
 const root = path.resolve(import.meta.dirname, '..');
 const read = (file: string) => readFileSync(path.join(root, file), 'utf8');
 
-/** The files of the package besides the bundle. */
+/** Files of the package outside the bundle. */
 const packed = (
 	JSON.parse(
 		execFileSync('npm', ['pack', '--dry-run', '--json', '--ignore-scripts'], {
@@ -34,7 +34,7 @@ function linksOf(file: string): string[] {
 	);
 }
 
-test('the package holds the bundle, documents, examples, and nothing of the sources', () => {
+test('the package holds the bundle, documents and examples, without sources', () => {
 	for (const file of packed) {
 		assert.match(
 			file,
@@ -47,7 +47,7 @@ test('the package holds the bundle, documents, examples, and nothing of the sour
 	}
 });
 
-test('links of the readme and of the documents of programs lead into the package, and all its pictures are shown', () => {
+test('links of the readme and the shipped documents lead into the package, and each packed picture is shown', () => {
 	const documents = ['readme.md', 'SECURITY.md', 'docs/api.md', 'docs/library.md', 'docs/vscode.md'];
 	const links = documents.flatMap(linksOf);
 	assert.deepEqual(
@@ -67,7 +67,7 @@ test('the metadata name no place on the network', () => {
 	}
 });
 
-test('the bill of materials has every package inside the bundle, and no address', async () => {
+test('the bill of materials lists every bundled package, without addresses', async () => {
 	const licenses = readFileSync(path.join(path.dirname(await builtCli()), 'licenses.txt'), 'utf8');
 	const headings = licenses.split(/^-{80}$/m).map(section => section.trim().split('\n')[0]);
 	const text = await sbomText();
@@ -85,7 +85,7 @@ test('the bill of materials has every package inside the bundle, and no address'
 	assert.doesNotMatch(text, /https?:/);
 });
 
-test('docs/dependencies.md names the packages inside that ask for a newer Node than the program', async () => {
+test('docs/dependencies.md names the bundled packages that require a newer Node than the program', async () => {
 	const {components} = JSON.parse(await sbomText()) as Sbom;
 	const {packages} = JSON.parse(read('package-lock.json')) as {
 		packages: Record<string, {version: string; engines?: {node?: string}}>;
@@ -113,7 +113,7 @@ for (const [node, accepted] of [
 	['20.20.0', true],
 	['22.0.0', true],
 ] as const) {
-	test(`Node ${node} is ${accepted ? 'accepted' : 'told what is needed'}`, async () => {
+	test(`Node ${node} is ${accepted ? 'accepted' : 'rejected with the required version'}`, async () => {
 		const code = `Object.defineProperty(process, 'versions', {value: {...process.versions, node: '${node}'}})`;
 		const args = ['--import', `data:text/javascript,${code}`, await builtCli(), '--version'];
 		const {status, stdout, stderr} = spawnSync(process.execPath, args, {encoding: 'utf8'});
@@ -122,7 +122,7 @@ for (const [node, accepted] of [
 	});
 }
 
-test('the licence of every package inside the bundle is in the package as a whole', async () => {
+test('the package holds the full licence of every bundled package', async () => {
 	const folder = path.dirname(await builtCli());
 	const sections = readFileSync(path.join(folder, 'licenses.txt'), 'utf8').split(/^-{80}$/m);
 	assert.ok(sections.length > 30);
@@ -140,7 +140,7 @@ test('the licence of every package inside the bundle is in the package as a whol
 	);
 });
 
-test('docs/dependencies.md has each dependency, in the table where it belongs, as it is', async () => {
+test('docs/dependencies.md lists each dependency in its table, with its facts', async () => {
 	const {devDependencies} = JSON.parse(read('package.json')) as {devDependencies: Record<string, string>};
 	const licenses = readFileSync(path.join(path.dirname(await builtCli()), 'licenses.txt'), 'utf8');
 	const expected = Object.entries(devDependencies).map(([name, wanted]) => {
@@ -159,11 +159,11 @@ test('docs/dependencies.md has each dependency, in the table where it belongs, a
 	assert.deepEqual(written.toSorted(byName), expected.toSorted(byName));
 });
 
-test('the lock file names no place to download from', () => {
+test('the lock file holds no download addresses', () => {
 	assert.doesNotMatch(read('package-lock.json'), /"resolved":/);
 });
 
-test('what the readme tells to run is there', () => {
+test('the commands of the readme exist', () => {
 	const {scripts, dependencies} = JSON.parse(read('package.json')) as {
 		scripts: Record<string, string>;
 		dependencies?: object;
@@ -171,6 +171,6 @@ test('what the readme tells to run is there', () => {
 	assert.match(read('readme.md'), /^npm install && npm run demo /m);
 	assert.match(read('readme.md'), /^npm test /m);
 	assert.ok(scripts.demo && scripts.test && scripts.start);
-	// All packages are inside the bundle: one fetch for npx.
+	// All packages are bundled: npx makes one request.
 	assert.equal(dependencies, undefined);
 });

@@ -13,8 +13,9 @@ import {
 	startEngine,
 	startOrigin,
 	temporaryFolder,
-	until,
 	type TestEngine,
+	until,
+	untilEnded,
 } from './support/engines.ts';
 
 const MiB = 1024 * 1024;
@@ -27,7 +28,7 @@ function sendPage(response: ServerResponse, type = 'text/html; charset=utf-8'): 
 }
 
 for (const type of ['text/html; charset=utf-8', 'application/json']) {
-	test(`${type} in the middle of a download passes, and none of it is stored`, async t => {
+	test(`${type} in the middle of a download is not stored and does not end it`, async t => {
 		let count = 0;
 		const origin = await startOrigin(t, {
 			size,
@@ -38,7 +39,7 @@ for (const type of ['text/html; charset=utf-8', 'application/json']) {
 		});
 		const {engine, storageDir} = await startEngine(t, {connections: 1});
 		const {download} = await engine.add({url: origin.urlOf('/film.mkv')});
-		const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+		const done = await untilEnded(engine, download.id);
 		assert.deepEqual([done.status, done.error, done.type], ['complete', null, 'video/x-matroska']);
 		assert.match(done.lastError?.message ?? '', /sent a web page instead of the file/);
 		const data = await readFile(path.join(storageDir, download.id, 'data'));
@@ -46,7 +47,7 @@ for (const type of ['text/html; charset=utf-8', 'application/json']) {
 	});
 }
 
-test('a link that leads to a page after a restart says so, keeps the bytes and goes on when asked', async t => {
+test('a link that leads to a page after a restart says so, keeps the bytes and resumes on request', async t => {
 	let isExpired = false;
 	const origin = await startOrigin(t, {
 		size,
@@ -72,7 +73,7 @@ test('a link that leads to a page after a restart says so, keeps the bytes and g
 	assert.equal(firstWrongByte(data, 0), -1);
 });
 
-test('a page is a file like any other where its name says so', async t => {
+test('a page with the name of a page is an ordinary file', async t => {
 	const origin = await startOrigin(t, {size, intercept: (_request, response) => sendPage(response)});
 	const {engine} = await startEngine(t);
 	for (const [name, isPageForFile] of [
@@ -96,16 +97,16 @@ const waysToAsk = {
 		assert.equal(downloadOf(engine, id).isPageForFile, false);
 	},
 	resume: async ({engine}, {id}) => engine.resume(id),
-	'adding it again': async ({engine}, {url}) => void (await engine.add({url})),
-	'another header': async ({engine}, {id}) => void (await engine.update(id, {headers: {cookie: 'in=1'}})),
-	'adding it again after a removal': async ({engine}, {id, url}) => {
+	'a repeated addition': async ({engine}, {url}) => void (await engine.add({url})),
+	'a changed header': async ({engine}, {id}) => void (await engine.update(id, {headers: {cookie: 'in=1'}})),
+	'an addition after a removal': async ({engine}, {id, url}) => {
 		await engine.remove(id, {data: 'keep'});
 		await engine.add({url});
 	},
 } satisfies Record<string, (running: TestEngine, download: Download) => Promise<void>>;
 
 for (const [wish, act] of Object.entries(waysToAsk)) {
-	test(`a stored page gives way to the file at ${wish}`, async t => {
+	test(`${wish} replaces a stored page by the file`, async t => {
 		let isLoggedIn = false;
 		const origin = await startOrigin(t, {
 			size,
@@ -126,7 +127,7 @@ for (const [wish, act] of Object.entries(waysToAsk)) {
 	});
 }
 
-test('a part of a page gives way to the file after a restart', async t => {
+test('a restart replaces a partial page by the file', async t => {
 	let isLoggedIn = false;
 	const long = page.padEnd(2 * MiB);
 	const origin = await startOrigin(t, {
@@ -147,11 +148,11 @@ test('a part of a page gives way to the file after a restart', async t => {
 	await first.close();
 	isLoggedIn = true;
 	const {engine} = await startEngine(t, {storageDir: first.storageDir});
-	const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+	const done = await untilEnded(engine, download.id);
 	assert.deepEqual([done.status, done.size, done.isPageForFile], ['complete', size, false]);
 });
 
-test('a stored page gives way to the file of a new link', async t => {
+test('a new link replaces a stored page by its file', async t => {
 	const portal = await startOrigin(t, {size, intercept: (_request, response) => sendPage(response)});
 	const origin = await startOrigin(t, {size, headers: {'content-type': 'video/x-matroska'}});
 	const {engine} = await startEngine(t);
@@ -161,7 +162,7 @@ test('a stored page gives way to the file of a new link', async t => {
 	await until(engine, download.id, each => each.status === 'complete' && each.size === size);
 });
 
-test('a stored page stays where the origin still sends one or is away, and many players share a request', async t => {
+test('a stored page stays if the origin still sends one or is unreachable, and players share a request', async t => {
 	let requests = 0;
 	const origin = await startOrigin(t, {
 		size,
@@ -184,7 +185,7 @@ test('a stored page stays where the origin still sends one or is away, and many 
 	assert.equal(downloadOf(engine, download.id).status, 'complete');
 });
 
-test('get fetches the file that comes in place of a page from an earlier run', async t => {
+test('get fetches the file in place of a page from an earlier run', async t => {
 	let isLoggedIn = false;
 	const origin = await startOrigin(t, {
 		size,

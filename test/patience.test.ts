@@ -14,7 +14,7 @@ const error = {
 const asking: Download = blankDownload;
 const waiting: Download = {...blankDownload, size: 100, status: 'waiting', error, retryAt: 8000};
 
-/** As `get` prints them. */
+/** In the form that `get` prints. */
 function linesOf(waits: Waits, download: Download, now: number): string[] {
 	const wait = waits.next(download, now);
 	return wait ? [`${download.name}: ${wait.words}`] : [];
@@ -46,7 +46,7 @@ test('the time without data restarts with each byte, and stops while the disk is
 	assert.ok(look([{...asking, lastByteAt: 1}], 0) <= 7000, 'the computer slept');
 });
 
-test('a reason to wait is reported once, however many tries it takes', () => {
+test('a reason to wait is reported once, after any number of retries', () => {
 	const waits = new Waits();
 	const told: string[] = [];
 	for (let second = 0; second < 60; second++) {
@@ -59,7 +59,7 @@ test('a reason to wait is reported once, however many tries it takes', () => {
 	]);
 });
 
-test('a silent server is named within seconds, one that responds soon is not', () => {
+test('a silent server is named within seconds, a responding one is not', () => {
 	const waits = new Waits();
 	const told = [0, 1, 2, 3, 4, 5, 6, 30].flatMap(second => linesOf(waits, asking, second * 1000));
 	assert.deepEqual(told, ['film.mkv: no response from cdn.example.org yet; waiting']);
@@ -78,7 +78,7 @@ test('a download queued for a connection to its server says so', () => {
 	assert.deepEqual(linesOf(waits, {...queued, hostCeiling: null}, 6000), []);
 });
 
-test('a host that refuses or is unknown at the very first try is reported at the first look', () => {
+test('a refusing or unknown host is reported right after the first attempt', () => {
 	const first = {...waiting, size: null, error: {...error, tries: 1}, retryAt: 4000};
 	assert.deepEqual(linesOf(new Waits(), first, 0), [
 		'film.mkv: cdn.example.org: connection refused; try 2 in 4s',

@@ -60,7 +60,7 @@ test('a player starts without a shell and gets the URL as one argument', async t
 	assert.deepEqual(downstream.calls, [['linkPlayer', download.id]]);
 });
 
-test('a player that cannot be linked plays all the same', async t => {
+test('a player without a link plays too', async t => {
 	const folder = await temporaryFolder(t);
 	const player = path.join(folder, 'mpv');
 	await writeFile(player, '#!/bin/sh\n', {mode: 0o755});
@@ -94,12 +94,12 @@ for (const [command, expected] of [
 	[['haruna'], []],
 	[['flatpak', 'run', 'io.mpv.Mpv'], []],
 ] as const) {
-	test(`${command.join(' ')} starts where the film was left`, () => {
+	test(`${command.join(' ')} starts at the last position of the film`, () => {
 		assert.deepEqual(startArguments(command, {title: 'A', startMs: 2_467_890, socket: '/s'}), expected);
 	});
 }
 
-test('a film from its start needs no options for its place', () => {
+test('a film from its start needs no options for its position', () => {
 	assert.deepEqual(startArguments(['mpv'], {title: 'A', startMs: 0}), ['--force-media-title=A']);
 	assert.deepEqual(startArguments(['vlc'], {title: 'A', startMs: 0}), []);
 });

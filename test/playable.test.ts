@@ -1,4 +1,4 @@
-// What can be watched, and the forecast, against models that look at each byte and each moment.
+// Playable ranges and the forecast, compared with models of each byte and each moment.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
@@ -51,7 +51,7 @@ const maps: fc.Arbitrary<FilmMap> = fc
 
 const presence = fc.array(range, {maxLength: 8});
 
-/** The bytes of a moment and those of the index, one by one. */
+/** Whether each byte of a moment and of the index is present. */
 function bytesAt(map: FilmMap, ms: number): Set<number> {
 	const point = map.times.findLastIndex(time => time <= ms);
 	const bytes = new Set<number>();
@@ -71,7 +71,7 @@ function isHere(ranges: readonly Range[], byte: number): boolean {
 	return ranges.some(({start, end}) => start <= byte && byte < end);
 }
 
-test('a stretch is claimed exactly where each moment of it has all its bytes', () => {
+test('a range of time is playable exactly if each of its moments has all its bytes', () => {
 	fc.assert(
 		fc.property(maps, presence, (map, ranges) => {
 			const stretches = playable(map, new RangeSet(ranges));
@@ -95,7 +95,7 @@ test('a stretch is claimed exactly where each moment of it has all its bytes', (
 	);
 });
 
-test('more bytes never take a claim back', () => {
+test('more bytes never shrink the playable ranges', () => {
 	fc.assert(
 		fc.property(maps, presence, range, (map, ranges, more) => {
 			const present = new RangeSet(ranges);
@@ -109,7 +109,7 @@ test('more bytes never take a claim back', () => {
 	);
 });
 
-test('a map with fewer points claims nothing that the whole one does not', () => {
+test('a map with fewer points claims no more than the full map', () => {
 	fc.assert(
 		fc.property(maps, presence, fc.integer({min: 2, max: 6}), (map, ranges, count) => {
 			const present = new RangeSet(ranges);
@@ -121,7 +121,7 @@ test('a map with fewer points claims nothing that the whole one does not', () =>
 	);
 });
 
-test('the forecast is that of a simulation, byte by byte', () => {
+test('the forecast equals a simulation of each byte', () => {
 	fc.assert(
 		fc.property(maps, presence, fc.integer({min: 1, max: 500}), fc.nat(9000), (map, ranges, rate, at) => {
 			const fromMs = Math.min(at, map.durationMs);
@@ -147,7 +147,7 @@ test('the forecast is that of a simulation, byte by byte', () => {
 				}
 
 				if (bytes > 0 && late > 0) {
-					// The bytes of a stretch are needed evenly.
+					// The player needs the bytes of a range at an even rate.
 					stallAt ??= before >= 0 ? start : Math.round(start + ((end - start) * before) / (before - late));
 					waitMs = Math.max(waitMs, late);
 				}
@@ -164,7 +164,7 @@ test('the forecast is that of a simulation, byte by byte', () => {
 	);
 });
 
-test('a film that is whole plays through, and is told to its end', () => {
+test('a complete film plays to its end', () => {
 	const map = linearMap({durationMs: 60_000, exact: true, index: []}, [description], {start: 10, end: 6000});
 	const present = new RangeSet([{start: 0, end: 6000}]);
 	assert.deepEqual(playable(map, present), [[0, 60_000]]);
@@ -179,7 +179,7 @@ test('a film that is whole plays through, and is told to its end', () => {
 	assert.ok(Math.abs(timeAt(map, 3005) - 30_000) < 500);
 });
 
-test('a map survives the disk, in at most 16 KiB, for its version and size alone', () => {
+test('a stored map takes 16 KiB at most and is read for its version and size alone', () => {
 	fc.assert(
 		fc.property(maps, map => {
 			assert.deepEqual(decodeMap(encodeMap(map, 3, size), 3, size), map);
@@ -204,7 +204,7 @@ test('a map survives the disk, in at most 16 KiB, for its version and size alone
 	assert.ok((decodeMap(text, 0, 5e9)?.times.length ?? 0) > 100);
 });
 
-test('a value that is no map is refused', () => {
+test('an invalid map is rejected', () => {
 	const good = linearMap({durationMs: 1000, exact: true, index: [{start: 0, end: 5}]}, [description], {
 		start: 0,
 		end: 100,

@@ -1,4 +1,4 @@
-// A real mpv, linked: its time, our commands, and what is kept when either of us is killed.
+// A real linked mpv: its time, our commands, and the record after a kill of either side.
 import assert from 'node:assert/strict';
 import {readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
@@ -17,10 +17,10 @@ import {missing} from './support/programs.ts';
 import {TestTerminal} from './support/terminal.ts';
 
 const skip = missing('mpv', 'nginx');
-/** Of stereo sound with 16 bits. */
+/** Bytes per second of 16-bit stereo sound. */
 const bytesPerSecond = 44_100 * 4;
 
-/** Silence as WAV: no program is needed to make it, and a byte is a moment. */
+/** Silence as WAV: made without a program, with a linear map from bytes to time. */
 function silence(seconds: number): Buffer {
 	const bytes = seconds * bytesPerSecond;
 	const file = Buffer.alloc(44 + bytes);
@@ -39,7 +39,7 @@ function silence(seconds: number): Buffer {
 	return file;
 }
 
-/** A film on an origin, and an mpv without windows that tells its process. */
+/** A film on an origin, and an mpv without windows that reports its process id. */
 async function startFilm(t: TestContext, {seconds = 100, rate}: {seconds?: number; rate?: string} = {}) {
 	const folder = await temporaryFolder(t);
 	await writeFile(path.join(folder, 'sound.wav'), silence(seconds));
@@ -59,18 +59,18 @@ exec mpv --no-config --no-terminal --vo=null --ao=null "$@"
 	return {url, player, pid};
 }
 
-/** Ends a player that is still there. */
+/** Ends a running player. */
 function end(pid: number): void {
 	try {
 		process.kill(pid, 'SIGKILL');
 	} catch {
-		// It has ended, or never began.
+		// It has exited, or never started.
 	}
 }
 
 const first = ({snapshot}: DownloadEngine): Download => snapshot.downloads[0]!;
 
-test('mpv is linked: its time shows, it seeks, pauses and ends', {skip}, async t => {
+test('a linked mpv shows its time, seeks, pauses and exits', {skip}, async t => {
 	const {url, player, pid} = await startFilm(t);
 	const {engine} = await startEngine(t);
 	const {id} = (await engine.add({url, name: 'A film — with a name.wav'})).download;
@@ -108,7 +108,7 @@ test('mpv waits for a slow origin, and its stalls are counted', {skip}, async t 
 	assert.ok(playback!.durationMs === 60_000);
 });
 
-test('the position outlives SIGKILL of the program, and play continues there', {skip}, async t => {
+test('the position survives SIGKILL of the program, and play continues there', {skip}, async t => {
 	const {url, player, pid} = await startFilm(t);
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const runtime = await temporaryFolder(t);
@@ -117,7 +117,8 @@ test('the position outlives SIGKILL of the program, and play continues there', {
 	const program = await CliProcess.start(t, ['play', ...args, url], {env});
 	const client = await attachWhenReady(storage);
 	atEnd(t, () => client.dispose());
-	const {id} = await untilFirst(client, ({playback}) => playback !== null);
+	// It accepts commands once it has a position.
+	const {id} = await untilFirst(client, ({playback, position}) => playback !== null && position !== null);
 	assert.equal((await stat(path.join(runtime, 'downstream-tui'))).mode & 0o777, 0o700);
 	await client.controlPlayer(id, {seekMs: 60_000});
 	const recorded = await untilRecorded(path.join(storage, id, 'entry.json'), ({ms}) => ms >= 60_000);
@@ -132,7 +133,7 @@ test('the position outlives SIGKILL of the program, and play continues there', {
 	const [, place = ''] = / is playing sound\.wav at (1:\d\d) from http/.exec(next.stdout) ?? [];
 	assert.notEqual(place, '', next.stdout);
 
-	// Of the running instance.
+	// By the running instance.
 	end(await pid());
 	const asking = await TestTerminal.start(t, ['play', ...args, '--continue', 'ask', url], {
 		columns: 100,
@@ -200,7 +201,7 @@ async function untilFirst(
 	}
 }
 
-/** Reads the record as the next run would. */
+/** Reads the record like the next run. */
 async function untilRecorded(file: string, condition: (position: Position) => boolean): Promise<Position> {
 	for (;;) {
 		const {position} = JSON.parse(await readFile(file, 'utf8')) as {position?: Position};

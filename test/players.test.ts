@@ -71,7 +71,7 @@ async function frames(url: string, from?: string): Promise<string> {
 
 for (const name of ['index-at-the-end.mp4', 'film.mkv']) {
 	test(
-		`ffmpeg decodes ${name} from the stream as from the origin, also after a seek`,
+		`ffmpeg decodes ${name} alike from the stream and from the origin, also after a seek`,
 		{skip: missing('nginx', 'ffmpeg')},
 		async t => {
 			const {engine, id, originUrl, streamUrl} = await startFilm(t, name);
@@ -101,7 +101,7 @@ test(
 	},
 );
 
-test('mpv plays the playlist, and shows the titles', {skip: missing('nginx', 'ffmpeg', 'mpv')}, async t => {
+test('mpv plays the playlist and shows its titles', {skip: missing('nginx', 'ffmpeg', 'mpv')}, async t => {
 	const folder = await temporaryFolder(t);
 	const tone = ['-f', 'lavfi', '-i', 'sine=frequency=440', '-t', '0.3'];
 	await run('ffmpeg', ['-v', 'error', ...tone, path.join(folder, 'tone.wav')]);
@@ -113,7 +113,7 @@ test('mpv plays the playlist, and shows the titles', {skip: missing('nginx', 'ff
 	}
 
 	const playlist = `${proxy.origin}/playlist.m3u?key=${engine.key}`;
-	// What a file is called without a title is its URL; what the list says of it is its title alone.
+	// Without a title, mpv names a file by its URL; only the playlist has its title.
 	const listed = names.map((_, index) => `\n${index} is \${playlist/${index}/title}`);
 	const message = `--term-playing-msg=plays \${media-title}${listed.join('')}`;
 	const {stdout} = await run('mpv', ['--no-config', '--vo=null', '--ao=null', message, playlist]);

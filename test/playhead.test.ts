@@ -3,7 +3,7 @@ import {test} from 'node:test';
 import type {FilmMap} from '../source/engine/film/film-map.ts';
 import {byteAt, inferredMs} from '../source/engine/film/playhead.ts';
 
-/** A still first half, then ten times the bytes. The sound lies elsewhere. */
+/** A still first half, then ten times the bytes. The audio lies elsewhere. */
 const map: FilmMap = {
 	durationMs: 100_000,
 	exact: true,
@@ -15,14 +15,14 @@ const map: FilmMap = {
 	index: [],
 };
 
-test('a time leads to its byte', () => {
+test('a time maps to its byte', () => {
 	assert.deepEqual(
 		[0, 25_000, 50_000, 75_000, 100_000, 200_000].map(ms => byteAt(map, ms)),
 		[1000, 6000, 11_000, 61_000, 111_000, 111_000],
 	);
 });
 
-test('a player that tells no times plays on from where it began to read, and only what it has read', () => {
+test('a player without times plays from the start of its read, through the bytes it has read', () => {
 	const at = (start: number, offset: number, now: number) => inferredMs(map, {start, since: 0, offset}, now);
 	// Right after a seek.
 	assert.equal(at(1000, 2000, 4999), undefined);
@@ -31,6 +31,6 @@ test('a player that tells no times plays on from where it began to read, and onl
 	assert.equal(at(11_000, 61_000, 10_000), 60_000);
 	// It waits for bytes, or is paused.
 	assert.equal(at(1000, 6000, 60_000), 25_000);
-	// It began before the first picture, and is at the end.
+	// It started before the first picture and is at the end.
 	assert.equal(at(0, 200_000, 500_000), 100_000);
 });

@@ -1,4 +1,4 @@
-// A playlist in place of a film is told by its first bytes, whatever its name and type say.
+// The first bytes identify a playlist in place of a film, whatever its name and type.
 import assert from 'node:assert/strict';
 import path from 'node:path';
 import {test} from 'node:test';
@@ -21,7 +21,7 @@ for (const [what, text, type, kind] of [
 	['DASH as bytes', dash, 'application/octet-stream', 'DASH'],
 	['DASH without a declaration', '<MPD>\n</MPD>', '', 'DASH'],
 ] as const) {
-	test(`${what} is told as a playlist, without another request`, async t => {
+	test(`${what} is recognized as a playlist without a further request`, async t => {
 		const body = Buffer.from(text);
 		const origin = await startOrigin(t, {
 			size: body.length,
@@ -42,11 +42,11 @@ for (const [what, text, type, kind] of [
 }
 
 for (const [what, text, type] of [
-	['a text that speaks of one', `# Notes\n${hls}`, 'text/plain'],
-	['another word', '#EXTM3UX\n', 'text/plain'],
-	['XML that names one', '<list><MPD/></list>', 'application/xml'],
+	['text that mentions a playlist', `# Notes\n${hls}`, 'text/plain'],
+	['a longer word', '#EXTM3UX\n', 'text/plain'],
+	['XML that mentions a playlist', '<list><MPD/></list>', 'application/xml'],
 ] as const) {
-	test(`${what} is no playlist`, async t => {
+	test(`${what} is not a playlist`, async t => {
 		const body = Buffer.from(text);
 		const origin = await startOrigin(t, {
 			size: body.length,
@@ -63,12 +63,12 @@ for (const [what, text, type] of [
 	});
 }
 
-test('a beginning of nothing but comments is read in no time', async () => {
+test('detection stops early in a file that starts with comments alone', async () => {
 	const comments = '<!---->'.repeat(1000);
 	assert.equal(await sniffType(Buffer.from(`${comments}<MP`)), undefined);
 });
 
-test('get and list tell of a playlist that is sent as plain text', async t => {
+test('get and list name a playlist sent as plain text', async t => {
 	const origin = await startOrigin(t, {
 		size: hls.length,
 		intercept(_request, response) {

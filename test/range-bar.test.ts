@@ -91,7 +91,7 @@ test('cells begin at the exact quotient', () => {
 	}
 });
 
-test('a player covers any cell, a fetch head only empty ones', () => {
+test('a player covers any cell, a fetch head only empty cells', () => {
 	const input = {
 		ranges: [[0, 53]] as const,
 		size: 100,
@@ -103,7 +103,7 @@ test('a player covers any cell, a fetch head only empty ones', () => {
 	assert.equal(rangeBar({...input, ascii: true}), '|####>>|..');
 });
 
-test('only present bytes without a gap ahead of a player are ready, and only written ones are fresh', () => {
+test('bytes without a gap ahead of a player are ready, and newly written bytes are fresh', () => {
 	for (let round = 0; round < 300; round++) {
 		const size = 50 + Math.floor(Math.random() * 400);
 		const width = 1 + Math.floor(Math.random() * 60);

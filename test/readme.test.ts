@@ -1,4 +1,4 @@
-// What the readme tells to type and to write into files is accepted.
+// The commands and files in the readme are valid.
 import assert from 'node:assert/strict';
 import {readFileSync} from 'node:fs';
 import {writeFile} from 'node:fs/promises';
@@ -19,7 +19,7 @@ function blocks(language: string): string[] {
 	);
 }
 
-/** What is behind the program's name, up to what belongs to the shell. */
+/** The arguments of the program, up to the shell's operators. */
 function argumentsIn(line: string): string[][] {
 	return Array.from(line.matchAll(/downstream-tui(?=[ )"]|$)([^|)#>]*)/g), ([, rest]) =>
 		rest!.trim() === '' ? [] : commandWords(rest!)!,
@@ -46,7 +46,7 @@ test('the command lines of its examples are accepted', () => {
 	}
 });
 
-test('each command is explained, and each flag that is named exists', () => {
+test('each command is explained, and each mentioned flag exists', () => {
 	for (const name of Object.keys(commands) as CommandName[]) {
 		assert.match(readme, new RegExp(`\`[^\`]*\\b${name}\\b`), usageOf(name));
 	}
@@ -56,7 +56,7 @@ test('each command is explained, and each flag that is named exists', () => {
 	}
 });
 
-test('the settings file of its example is read', async t => {
+test('the example of a settings file is valid', async t => {
 	const [json] = blocks('json').filter(text => text.includes('"export-dir"'));
 	const file = path.join(await temporaryFolder(t), 'settings.json');
 	await writeFile(file, json!);

@@ -120,7 +120,7 @@ test('headers that differ only in the case of their names identify one download'
 	assert.equal((await engine.add({url, headers: {'X-API-Key': 'b'}, paused: true})).existed, false);
 	await close();
 
-	// As recorded by earlier versions.
+	// In the form that earlier versions recorded.
 	const record = path.join(downloadOf(engine, download.id).folder, 'entry.json');
 	const text = await readFile(record, 'utf8');
 	assert.match(text, /"X-API-Key"/);

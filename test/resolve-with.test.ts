@@ -45,7 +45,7 @@ async function requestOf({command}: Resolver) {
 	return {...(await resolveLink(command, item)), item};
 }
 
-/** Until the link has expired. */
+/** Waits until the link has expired. */
 async function useUp(url: string): Promise<void> {
 	for (let status = 206; status < 400;) {
 		({status} = await fetch(url, {headers: {range: 'bytes=0-0'}}));
@@ -101,7 +101,7 @@ test('a failing resolver is reported in one sentence without secrets', async t =
 	});
 });
 
-test('an expired link is renewed each time, and players only wait', async t => {
+test('an expired link is renewed each time, and players wait without an error', async t => {
 	const resolver = await startResolver(t, 6);
 	const {engine} = await startEngine(t, {resolveWith: resolver.command, onDemand: true});
 	const {download, existed} = await engine.add(await requestOf(resolver));

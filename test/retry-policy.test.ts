@@ -1,4 +1,4 @@
-// When a transfer is tried again, by a clock that is turned by hand.
+// Retries of a transfer, with a mocked clock.
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
@@ -23,15 +23,15 @@ function turnClock(t: TestContext): void {
 }
 
 type Try = {
-	/** Until it fails. */
+	/** Milliseconds until the failure. */
 	takesMs: number;
-	/** That fail together. */
+	/** Connections that fail together. */
 	connections: number;
-	/** What they bring before. */
+	/** Bytes received before. */
 	bytes: number;
 };
 
-/** Tries an origin for so long; the pauses between two tries, in milliseconds. */
+/** Retries an origin for `forMs`; returns the delays between attempts in milliseconds. */
 function pausesOf(t: TestContext, {takesMs, connections, bytes}: Try, forMs: number): number[] {
 	turnClock(t);
 	const end = Date.now() + forMs;
@@ -60,10 +60,10 @@ function pausesOf(t: TestContext, {takesMs, connections, bytes}: Try, forMs: num
 for (const [words, how] of [
 	['refuses connections', {takesMs: 0, connections: 1, bytes: 0}],
 	['resets four connections at once', {takesMs: 0, connections: 4, bytes: 0}],
-	['answers no attempt to connect', {takesMs: 8000, connections: 1, bytes: 0}],
+	['accepts no connection', {takesMs: 8000, connections: 1, bytes: 0}],
 	['closes after a thousand bytes', {takesMs: 10, connections: 1, bytes: 1000}],
 ] as const) {
-	test(`an origin that ${words} is tried for ever, after pauses that grow to five minutes`, t => {
+	test(`an origin that ${words} is retried for ever, with delays that grow to five minutes`, t => {
 		const pauses = pausesOf(t, how, 12 * hour);
 		assert.ok(pauses[0]! >= 375 && pauses[0]! <= 625, `${pauses[0]} ms`);
 		assert.ok(Math.max(...pauses) <= 6.25 * minute, `${Math.max(...pauses)} ms`);
@@ -76,17 +76,17 @@ for (const [words, how] of [
 	});
 }
 
-test('a try that takes long is followed by the next one soon', t => {
+test('a slow attempt has a short delay before the next', t => {
 	const pauses = pausesOf(t, {takesMs: 5 * minute, connections: 1, bytes: 0}, 10 * hour);
 	assert.ok(Math.max(...pauses) <= 625, `${Math.max(...pauses)} ms`);
 });
 
-test('an origin that brings the file nearer each time is asked again soon', t => {
+test('an origin that makes progress at each attempt is retried soon', t => {
 	const pauses = pausesOf(t, {takesMs: 1000, connections: 4, bytes: 16 * KiB}, hour);
 	assert.ok(Math.max(...pauses) <= 625, `${Math.max(...pauses)} ms`);
 });
 
-test('Retry-After is honoured to any length', t => {
+test('Retry-After is honoured at any length', t => {
 	for (const seconds of [20, 3600, 100 * 86_400]) {
 		turnClock(t);
 		let tries = 0;
@@ -98,7 +98,7 @@ test('Retry-After is honoured to any length', t => {
 			[retries.retryAt, retries.lastError?.code],
 			[Date.now() + seconds * 1000, 'origin-busy'],
 		);
-		// A timer holds 24 days.
+		// A timer lasts 24 days at most.
 		for (let left = seconds - 1; left > 0; left -= 86_400) {
 			t.mock.timers.tick(Math.min(left, 86_400) * 1000);
 		}
@@ -110,7 +110,7 @@ test('Retry-After is honoured to any length', t => {
 	}
 });
 
-test('a reader that comes to a hole does not cut short what the origin asked for, a request does', t => {
+test('a new request cuts Retry-After short, a reader at a hole does not', t => {
 	turnClock(t);
 	const retries = new RetryPolicy(() => {}, undefined);
 	retries.failed(busy(20_000));
@@ -121,13 +121,13 @@ test('a reader that comes to a hole does not cut short what the origin asked for
 	assert.equal(retries.blockingError, undefined);
 });
 
-test('a wish ends any error, and wishes ask once a second', t => {
+test('a request clears any error, at most one attempt a second', t => {
 	for (const error of [gone, missing, busy(hour)]) {
 		turnClock(t);
 		let tries = 0;
 		const retries = new RetryPolicy(() => tries++, undefined);
 		retries.failed(error);
-		for (let wish = 0; wish < 5; wish++) {
+		for (let request = 0; request < 5; request++) {
 			t.mock.timers.tick(100);
 			retries.retryNow(true);
 		}
@@ -145,7 +145,7 @@ test('a wish ends any error, and wishes ask once a second', t => {
 	}
 });
 
-test('an error that a try may mend is over after a restart, another one stays', () => {
+test('a restart clears a transient error and keeps a permanent one', () => {
 	const stored = {message: 'It failed', at: 1};
 	assert.equal(new RetryPolicy(() => {}, {...stored, code: 'origin-unreachable'}).blockingError, undefined);
 	assert.equal(
@@ -154,14 +154,14 @@ test('an error that a try may mend is over after a restart, another one stays', 
 	);
 });
 
-test('the sleep of the computer is no time that an origin was away', t => {
+test('the sleep of the computer does not count as an outage', t => {
 	turnClock(t);
 	const retries = new RetryPolicy(() => {}, undefined);
 	retries.failed(gone, Date.now() - 10 * hour);
 	assert.ok(retries.playerWaitsUntil({since: Date.now() - 10 * hour, isAnswered: false}) > Date.now());
 });
 
-test('the time for an answer grows with each that did not come, to five minutes, and stays', t => {
+test('each missing response extends the timeout, up to five minutes, for good', t => {
 	turnClock(t);
 	const retries = new RetryPolicy(() => {}, undefined);
 	const times = [];
@@ -170,7 +170,7 @@ test('the time for an answer grows with each that did not come, to five minutes,
 		times.push(time / 1000);
 		const asked = Date.now();
 		t.mock.timers.tick(time);
-		// Four that were asked together are one.
+		// Four simultaneous ones count once.
 		for (let connection = 0; connection < 4; connection++) {
 			retries.failed(silent, asked);
 			t.mock.timers.tick(700);
@@ -188,15 +188,15 @@ test('the time for an answer grows with each that did not come, to five minutes,
 
 for (const [words, error, takesMs, isAnswered, seconds] of [
 	['refuses connections', gone, 0, false, [4, 10]],
-	['answers no attempt to connect', gone, 8000, false, [8, 10]],
+	['accepts no connection', gone, 8000, false, [8, 10]],
 	['is busy', busy(), 0, false, [4, 10]],
 	['is busy for an hour', busy(hour), 0, false, [0, 0]],
-	['goes away in the middle of an answer', gone, 0, true, [20, 45]],
-	['says nothing', silent, 30_000, false, undefined],
+	['closes in the middle of a response', gone, 0, true, [20, 45]],
+	['stays silent', silent, 30_000, false, undefined],
 ] as const) {
-	const told = seconds ? `is told after ${seconds[0]} to ${seconds[1]} s` : 'waits';
+	const told = seconds ? `gets the error after ${seconds[0]} to ${seconds[1]} s` : 'waits';
 	for (const random of [0, 0.5, 0.999]) {
-		test(`a player of an origin that ${words} ${told}, with pauses spread by ${random}`, t => {
+		test(`a player of an origin that ${words} ${told}, with a jitter of ${random}`, t => {
 			turnClock(t);
 			t.mock.method(Math, 'random', () => random);
 			const since = Date.now();

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {DownStream, type CacheOptions, type TargetOptions} from '../source/index.ts';
 import {settingsFrom} from '../source/cli/settings.ts';
-import {addForm, requestOf, updatedAddForm} from '../source/dashboard/dialogs/add.ts';
+import {addForm, requestOf, withOptions} from '../source/dashboard/dialogs/add.ts';
 import {fieldOf} from '../source/dashboard/text-field.tsx';
 import type {AddRequest} from '../source/downstream.ts';
 import {checkRequest} from '../source/engine/check-request.ts';
@@ -58,7 +58,7 @@ function problemOf(schema: Schema<unknown>, value: unknown): string | undefined 
 	}
 }
 
-test('an object is read without the properties that have no schema', () => {
+test('an object is read without properties outside its schema', () => {
 	const whole = {
 		name: 'a',
 		parts: ['b'],
@@ -92,12 +92,12 @@ for (const [value, problem] of [
 	[{name: 'a', when: null}, 'when: one of now, later'],
 	[{name: 'a', isLate: 0}, 'isLate: true or false'],
 ] as const) {
-	test(`${JSON.stringify(value)} is refused: ${problem}`, () => {
+	test(`${JSON.stringify(value)} is rejected: ${problem}`, () => {
 		assert.equal(problemOf(example, value), problem);
 	});
 }
 
-test('a described value is named as a whole', () => {
+test('a value with a description is named as a whole', () => {
 	const labels = described('an object of words', record(text));
 	assert.equal(problemOf(labels, {secret: 1}), ': an object of words');
 	assert.equal(problemOf(labels, {secret: 'a'}), undefined);
@@ -140,13 +140,7 @@ const stored = {
 };
 
 function dialogWith(connections: string): ReturnType<typeof requestOf> {
-	const form = addForm('http://127.0.0.1/film.bin');
-	const opened = updatedAddForm({
-		...form,
-		items: form.items.map(item =>
-			item.kind === 'choice' && item.name === 'more' ? {...item, chosen: 1} : item,
-		),
-	});
+	const opened = withOptions(addForm('http://127.0.0.1/film.bin'), true);
 	return requestOf({
 		...opened,
 		items: opened.items.map(item =>
@@ -178,7 +172,7 @@ test('connections are 1 to 16 at every entrance, each in its own words', async t
 		[value => `connections is ${value}; it ${must}`, value => checkRequest({connections: value})],
 		[
 			value => `connections is ${value}; it ${must}`,
-			// Refused before the folder is opened; the others would start an engine.
+			// Rejected before the folder is opened; the others would start an engine.
 			value => (engineOptions.connections.accepts(value) ? undefined : DownStream.init({connections: value})),
 		],
 		[() => `The field "connections" ${must}.`, viaApi],
@@ -187,7 +181,7 @@ test('connections are 1 to 16 at every entrance, each in its own words', async t
 			value => checkRecord({...stored, connections: value}, stored.id),
 		],
 		[
-			value => `Conns is "${value}"; it ${must}`,
+			value => `Connections ${must}, not "${value}"`,
 			value => {
 				const {problem} = dialogWith(String(value));
 				if (problem !== undefined) {
@@ -236,7 +230,7 @@ test('a rate is at least 1024 at every entrance', async t => {
 	await engine.setLimitRate(null);
 });
 
-test('an option of the wrong type is refused before a record holds it', async t => {
+test('an option of the wrong type is rejected before it reaches a record', async t => {
 	const {engine} = await startEngine(t);
 	for (const [request, message] of [
 		[{name: 5}, 'name is 5; it must be a string'],
@@ -260,7 +254,7 @@ test('an option of the wrong type is refused before a record holds it', async t 
 	});
 });
 
-test('the library refuses options of the wrong type, and its records can be read again', async t => {
+test('the library rejects options of the wrong type, and its records stay readable', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const storageDir = await temporaryFolder(t);
 	const downstream = await DownStream.init({port: 0, proxyConfig: 'direct', storageDir});

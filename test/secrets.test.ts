@@ -19,7 +19,7 @@ const secrets = {
 	proxy: 'geheim-proxy',
 };
 
-/** URLs that work, are refused, lead nowhere and are wrong, each with secrets in it. */
+/** Working, refused, unreachable and invalid URLs, each with secrets. */
 function urlsAt(origin: string): string[] {
 	const query = `token=${secrets.token}&X-Amz-Signature=${secrets.signature}`;
 	const withPassword = origin.replace('://', `://ann:${secrets.password}@`);
@@ -57,7 +57,7 @@ function shows(text: string): string[] {
 	return Object.values(secrets).filter(secret => text.includes(secret));
 }
 
-test('no secret comes into the log, the output, the errors or the process list', async t => {
+test('log, output, errors and process list contain no secret', async t => {
 	const origin = await startSecretOrigin(t);
 	const folder = await temporaryFolder(t);
 	const log = path.join(folder, 'log');
@@ -76,7 +76,7 @@ test('no secret comes into the log, the output, the errors or the process list',
 	let downloads: Listed[] = [];
 	while (
 		downloads.length < 3 ||
-		// Perhaps the host takes no more connections: it is asked again.
+		// A possible connection limit: the request is retried.
 		downloads[1]!.status === 'waiting' ||
 		downloads.some(({status}) => ['asking', 'active', 'queued'].includes(status))
 	) {
@@ -86,7 +86,7 @@ test('no secret comes into the log, the output, the errors or the process list',
 
 	const [done, refused] = downloads;
 	assert.deepEqual([done?.status, refused?.status], ['complete', 'failed']);
-	// The link is what was given, to those who have the key; what goes with it is told to nobody.
+	// Clients with the key see the link as given; no client sees its headers.
 	const told = (await api('/downloads')).replaceAll(/"url":"[^"]*"/g, '');
 	assert.deepEqual(shows(told), []);
 	assert.doesNotMatch(downloads.map(({url: given}) => given).join(' '), new RegExp(secrets.password));
@@ -98,7 +98,7 @@ test('no secret comes into the log, the output, the errors or the process list',
 	assert.equal(await unknown.exit(), 1);
 	assert.deepEqual(shows(unknown.stdout + unknown.stderr), []);
 
-	// By a proxy that is not there, whose password is part of what goes wrong.
+	// A missing proxy with a password in its URL.
 	const proxy = `http://bob:${secrets.proxy}@127.0.0.1:${await freePort()}`;
 	const behind = await CliProcess.start(t, [
 		...common,
@@ -126,7 +126,7 @@ test('no secret comes into the log, the output, the errors or the process list',
 	assert.deepEqual(shows(wrong.stdout + wrong.stderr), []);
 });
 
-test('no secret comes onto the screen, and everything that is kept is the userâ€™s alone', async t => {
+test('the screen shows no secret, and stored files are for the user alone', async t => {
 	const origin = await startSecretOrigin(t);
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const terminal = await TestTerminal.start(
@@ -149,7 +149,7 @@ test('no secret comes onto the screen, and everything that is kept is the userâ€
 	] as const) {
 		terminal.press(key);
 		await terminal.shows(seen);
-		// Dialogs ignore what is typed in their first 250 ms.
+		// Dialogs ignore input in their first 250 ms.
 		await sleep(300);
 	}
 

@@ -33,7 +33,7 @@ test('every flag is in one group of the help', () => {
 	assert.ok(help.split('\n').every(line => line.length <= 118));
 });
 
-test('every flag belongs to a command or to the dashboard, and is refused elsewhere', () => {
+test('every flag belongs to a command or to the dashboard, and is rejected elsewhere', () => {
 	const names = [undefined, ...(Object.keys(commands) as CommandName[])];
 	for (const flag of allFlags) {
 		assert.ok(
@@ -72,7 +72,7 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	deleteData: ['maybe', /^--delete-data "maybe": it must be true or false/],
 	port: ['70000', /^--port "70000": it must be a whole number from 0 to 65535$/],
 	config: ['/nowhere/x.json', /^The settings file \/nowhere\/x\.json cannot be read$/],
-	header: ['no colon', /^--header: it must be written 'Name: value'$/],
+	header: ['no colon', /^--header: it must have the form 'Name: value'$/],
 	userAgent: ['a\nb', /^--user-agent: .*line/],
 	netrc: ['maybe', /^--netrc "maybe"/],
 	proxy: [
@@ -95,6 +95,7 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	limitRate: ['fast', /^--limit-rate "fast": it must be bytes per second such as 500K or 5M/],
 	onDemand: ['maybe', /^--on-demand "maybe"/],
 	film: ['maybe', /^--film "maybe"/],
+	whenSafe: ['maybe', /^--when-safe "maybe"/],
 	readAhead: [
 		'1K',
 		/^--read-ahead "1K": it must be bytes such as 64M .* at least 65536, or seconds such as 60s/,
@@ -121,14 +122,14 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	logLevel: ['loud', /^--log-level "loud": it must be one of error, warn, info, debug$/],
 };
 
-/** A command that has the flag; none where the dashboard has it. */
+/** A command with the flag; empty for the dashboard's. */
 function userOf(flag: FlagName): string[] {
 	const names = Object.keys(commands) as CommandName[];
 	return flagsOf(undefined).includes(flag) ? [] : [names.find(name => flagsOf(name).includes(flag))!];
 }
 
 for (const [name, example] of Object.entries(wrong)) {
-	test(`a bad --${kebabCase(name)} is refused in a sentence`, () => {
+	test(`an invalid --${kebabCase(name)} is rejected in one sentence`, () => {
 		const option = `--${kebabCase(name)}`;
 		const {kind} = flags[name as FlagName];
 		const refuses = (sentence: RegExp, act: () => unknown) =>
@@ -174,7 +175,7 @@ for (const [given, sentence] of [
 	[{header: ['Range: bytes=0-']}, /^--header Range: the program sets that header itself$/],
 	[{netrc: true}, /^--netrc: .*nowhere.* cannot be read/],
 ] as Array<[Flags, RegExp]>) {
-	test(`${JSON.stringify(given)} is refused in a sentence`, () => {
+	test(`${JSON.stringify(given)} is rejected in one sentence`, () => {
 		assert.throws(() => settingsFrom(given, {NETRC: '/nowhere'}), {code: 'bad-request', message: sentence});
 	});
 }
@@ -189,12 +190,12 @@ for (const [words, sentence] of [
 	[['--color.x', 'y'], /^--color\.x is not an option; did you mean --color\?$/],
 	[['-x'], /^-x is not an option$/],
 ] as const) {
-	test(`${words.join(' ')} is refused in a sentence`, () => {
+	test(`${words.join(' ')} is rejected in one sentence`, () => {
 		assert.throws(() => checkArguments(words), {code: 'bad-request', message: sentence});
 	});
 }
 
-test('valid arguments are accepted, and unknown commands refused with the nearest one', () => {
+test('valid arguments are accepted, and unknown commands rejected with the nearest name', () => {
 	checkArguments([
 		'-',
 		'@list',
@@ -243,7 +244,7 @@ test('a command takes as many operands as its usage says', () => {
 	checkOperands('export', ['1', 'x']);
 });
 
-test('flags arrive in the settings', () => {
+test('flags reach the settings', () => {
 	const {allowOrigins, cacheSize, readAhead, title, si, keep, openStream, exportDir, ...rest} = settingsFrom(
 		{
 			allowOrigin: ['https://player.example', 'http://127.0.0.1:3000/'],
@@ -272,9 +273,9 @@ test('flags arrive in the settings', () => {
 		},
 	);
 	assert.equal(rest.continue, 'ask');
-	const standard = settingsFrom({}, {});
-	assert.equal(standard.continue, 'always');
-	assert.deepEqual([standard.cacheSize, standard.readAhead, standard.title], [Infinity, 16 * MiB, true]);
+	const defaults = settingsFrom({}, {});
+	assert.equal(defaults.continue, 'always');
+	assert.deepEqual([defaults.cacheSize, defaults.readAhead, defaults.title], [Infinity, 16 * MiB, true]);
 });
 
 async function fileWith(t: Parameters<typeof temporaryFolder>[0], value: unknown): Promise<string> {
@@ -283,7 +284,7 @@ async function fileWith(t: Parameters<typeof temporaryFolder>[0], value: unknown
 	return file;
 }
 
-test('flags win over the environment, the environment over the file', async t => {
+test('flags override the environment, and the environment the file', async t => {
 	const file = await fileWith(t, {
 		port: 9001,
 		'max-active': 5,
@@ -334,12 +335,12 @@ for (const [stored, sentence] of [
 	[{port: true}, /settings\.json: port true: it must be a string or a number/],
 	[{mouse: 'on'}, /settings\.json: mouse "on": it must be true or false/],
 	[{header: [1, 'geheim']}, /settings\.json: header: it must be a list of strings/],
-	[{header: 'geheim'}, /settings\.json: header: it must be written 'Name: value'/],
+	[{header: 'geheim'}, /settings\.json: header: it must have the form 'Name: value'/],
 	[{proxy: 'socks5://me:geheim'}, /settings\.json: proxy "\*\*\*": it must be written http/],
 	[{proxy: ['geheim']}, /settings\.json: proxy: it must be a string or a number/],
 	['{"proxy": geheim}', /is not valid JSON/],
 ] as const) {
-	test(`a settings file with ${JSON.stringify(stored)} is refused in a sentence`, async t => {
+	test(`a settings file with ${JSON.stringify(stored)} is rejected in one sentence`, async t => {
 		const file = await fileWith(t, stored);
 		assert.throws(
 			() => settingsFrom({}, {}, readSettingsFile(file)),
@@ -353,7 +354,7 @@ for (const [stored, sentence] of [
 	});
 }
 
-test('a mistyped variable of the environment is refused, with the nearest one', () => {
+test('a mistyped environment variable is rejected with the nearest name', () => {
 	assert.throws(() => settingsFrom({}, {DOWNSTREAM_TUI_PROT: '1'}), {
 		code: 'bad-request',
 		message: 'DOWNSTREAM_TUI_PROT is not a setting; did you mean DOWNSTREAM_TUI_PORT?',
@@ -361,7 +362,7 @@ test('a mistyped variable of the environment is refused, with the nearest one', 
 	assert.throws(() => settingsFrom({}, {DOWNSTREAM_TUI_OUTPUT: 'x'}), /OUTPUT is not a setting/);
 });
 
-test('a bad value of a variable is refused by the name of the variable', () => {
+test('an invalid value of an environment variable is rejected with its name', () => {
 	assert.throws(() => settingsFrom({}, {DOWNSTREAM_TUI_PORT: 'x'}), /DOWNSTREAM_TUI_PORT "x": it must be/);
 	assert.throws(
 		() => settingsFrom({}, {DOWNSTREAM_TUI_MOUSE: 'x'}),

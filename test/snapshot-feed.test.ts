@@ -5,7 +5,7 @@ import {films, idOf, MemoryDownStream} from './support/memory-downstream.ts';
 
 type Ranges = ReadonlyArray<readonly [start: number, end: number]>;
 
-test('written bytes are fresh for two seconds; one more frame follows, then none', t => {
+test('written bytes are fresh for two seconds, then one frame follows', t => {
 	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
 	const downstream = new MemoryDownStream(films(1, {present: 10, ranges: [[0, 10]]}));
 	const feed = new SnapshotFeed(downstream);
@@ -34,7 +34,7 @@ test('written bytes are fresh for two seconds; one more frame follows, then none
 		[10, 15],
 		[40, 48],
 	]);
-	// Holes are no new bytes.
+	// Holes are not new bytes.
 	write(5, [[0, 5]]);
 	const before = frames;
 	t.mock.timers.tick(2000);

@@ -9,7 +9,7 @@ function flow(meter: SpeedMeter, from: number, to: number): void {
 	}
 }
 
-test('an average is that of its window, or of the time since the first byte', () => {
+test('an average covers its window, or the time since the first byte', () => {
 	const meter = new SpeedMeter();
 	assert.equal(meter.rate(3000, 1000), 0);
 	flow(meter, 1000, 3000);
@@ -21,10 +21,10 @@ test('an average is that of its window, or of the time since the first byte', ()
 	assert.equal(meter.rate(20_000, 45_000), 0);
 });
 
-test('what came before a pause is not spread over the moment since it ended', () => {
+test('bytes from before a pause do not count into the time after it', () => {
 	const meter = new SpeedMeter();
 	flow(meter, 0, 30_000);
-	// The screen looks all the time.
+	// The screen reads the speed all the time.
 	for (let now = 30_000; now < 42_000; now += 100) {
 		meter.rate(3000, now);
 		meter.rate(20_000, now);
@@ -36,7 +36,7 @@ test('what came before a pause is not spread over the moment since it ended', ()
 	assert.ok(meter.rate(20_000, 43_000) > 9000);
 });
 
-test('after a short stall the average has it in it, and is never above the rate', () => {
+test('the average includes a short stall and never exceeds the rate', () => {
 	const meter = new SpeedMeter();
 	flow(meter, 0, 30_000);
 	for (let now = 30_000; now < 35_000; now += 100) {

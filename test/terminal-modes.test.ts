@@ -93,7 +93,7 @@ test('the title shows the progress, which is also sent to terminals that support
 			...size,
 			env: hasProgress ? {TERM_PROGRAM: 'vscode'} : {},
 		});
-		// oxlint-disable no-control-regex -- control sequences are what this is about
+		// oxlint-disable no-control-regex -- the test is about control sequences
 		const title = /\u001B\]2;\d+% [\d.]+ [KM]iB\/s - downstream\u001B\\/;
 		const progress = /\u001B\]9;4;1;\d+\u0007/;
 		await terminal.shows(screen =>

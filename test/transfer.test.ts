@@ -7,7 +7,7 @@ import process from 'node:process';
 import {test} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
@@ -17,9 +17,9 @@ async function readStream(url: string, range?: string): Promise<{status: number;
 	return {status: response.status, bytes: Buffer.from(await response.arrayBuffer())};
 }
 
-test('a file is fetched whole, each byte once, and is right', async t => {
+test('a download fetches each byte once', async t => {
 	const origin = await startOrigin(t, {size: 20 * MiB + 17, etag});
-	// What one takes over from another may be on its way already.
+	// Bytes of a split segment may be in flight already.
 	const {engine, storageDir} = await startEngine(t, {connections: 1});
 	const {download} = await engine.add({url: origin.url});
 	const done = await until(engine, download.id, ({status}) => status === 'complete');
@@ -30,7 +30,7 @@ test('a file is fetched whole, each byte once, and is right', async t => {
 	assert.equal(firstWrongByte(stored, 0), -1);
 });
 
-test('the first answer tells name, size and type before the body', async t => {
+test('the first response shows name, size and type before its body', async t => {
 	const origin = await startOrigin(t, {
 		size: 50 * MiB,
 		bytesPerSecond: 64 * 1024,
@@ -46,7 +46,7 @@ test('the first answer tells name, size and type before the body', async t => {
 	assert.ok(known.present < 50 * MiB);
 });
 
-test('a type that the server does not tell is told by the first bytes', async t => {
+test('the first bytes give the type if the response has none', async t => {
 	const png = Buffer.concat([
 		Buffer.from('89504e470d0a1a0a0000000d49484452000000010000000108060000001f15c489', 'hex'),
 		Buffer.alloc(1000),
@@ -65,7 +65,7 @@ test('a type that the server does not tell is told by the first bytes', async t 
 	assert.equal(done.type, 'image/png');
 });
 
-test('a player reads far ahead of the fill, and the island stays', async t => {
+test('a player reads far ahead of the background, and its bytes stay cached', async t => {
 	const origin = await startOrigin(t, {size: 200 * MiB, etag, bytesPerSecond: MiB});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -85,7 +85,7 @@ test('a player reads far ahead of the fill, and the island stays', async t => {
 	);
 });
 
-test('two players and the fill get right bytes, and hardly one is fetched twice', async t => {
+test('two players beside the background read the correct bytes, almost none fetched twice', async t => {
 	const size = 24 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 4 * MiB});
 	const {engine} = await startEngine(t);
@@ -102,7 +102,7 @@ test('two players and the fill get right bytes, and hardly one is fetched twice'
 		play(13 * MiB + 5),
 		until(engine, download.id, ({status}) => status === 'complete'),
 	]);
-	// What is on its way when a connection is given up for a player is lost.
+	// Bytes in flight are lost when a connection is reassigned to a player.
 	assert.ok(origin.bytesSent <= size + 3 * MiB, `${origin.bytesSent} of ${size}`);
 });
 
@@ -111,12 +111,12 @@ for (const [words, length] of [
 	['without ranges, chunked, of unknown size', 'chunked'],
 	['without ranges, of unknown size, ended by closing', 'close'],
 ] as const) {
-	test(`an origin ${words} is fetched in order`, async t => {
+	test(`a file from an origin ${words} is fetched in order`, async t => {
 		const size = 3 * MiB + 5;
 		const origin = await startOrigin(t, {size, ranges: false, length, etag});
 		const {engine, storageDir} = await startEngine(t);
 		const {download} = await engine.add({url: origin.url});
-		const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+		const done = await untilEnded(engine, download.id);
 		assert.equal(done.error, null);
 		assert.equal(done.size, size);
 		assert.equal(done.acceptsRanges, false);
@@ -126,7 +126,7 @@ for (const [words, length] of [
 	});
 }
 
-test('a player of a file of unknown size gets it as it comes, to its true end', async t => {
+test('a player streams a file of unknown size to its true end', async t => {
 	const size = 2 * MiB;
 	const origin = await startOrigin(t, {size, ranges: false, length: 'chunked', bytesPerSecond: 2 * MiB});
 	const {engine} = await startEngine(t);
@@ -137,7 +137,7 @@ test('a player of a file of unknown size gets it as it comes, to its true end', 
 	assert.equal(firstWrongByte(bytes, 0), -1);
 });
 
-test('an empty file is complete with its first answer', async t => {
+test('an empty file is complete after the first response', async t => {
 	const origin = await startOrigin(t, {size: 0});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -168,7 +168,7 @@ test('an origin that refuses every Range still plays', async t => {
 	assert.equal(bytes.length, size);
 });
 
-test('pause stops the fill, a player still gets what it asks for, resume completes', async t => {
+test('pause stops the background, still serves players, and resume completes the file', async t => {
 	const size = 12 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
 	const {engine} = await startEngine(t);
@@ -186,7 +186,7 @@ test('pause stops the fill, a player still gets what it asks for, resume complet
 	assert.ok(origin.bytesSent < size + MiB, `${origin.bytesSent}`);
 });
 
-test('cancel closes the connections and ends the players, and keeps the bytes', async t => {
+test('cancel closes the connections, ends the players and keeps the bytes', async t => {
 	const origin = await startOrigin(t, {size: 50 * MiB, etag, bytesPerSecond: MiB});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -204,7 +204,7 @@ test('cancel closes the connections and ends the players, and keeps the bytes', 
 	assert.equal((await fetch(streamUrl)).status, 404);
 });
 
-test('a restart goes on from the recorded bytes and asks for three samples of them alone', async t => {
+test('a restart resumes from the recorded bytes and refetches three samples', async t => {
 	const size = 16 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
 	const first = await startEngine(t);
@@ -224,7 +224,7 @@ test('a restart goes on from the recorded bytes and asks for three samples of th
 	assert.equal(firstWrongByte(await readFile(path.join(first.storageDir, download.id, 'data')), 0), -1);
 });
 
-test('a file that changed on the server is not mixed with what is here', async t => {
+test('a file changed on the server never mixes with cached bytes', async t => {
 	const size = 8 * MiB;
 	const origin = await startOrigin(t, {
 		size,
@@ -247,7 +247,7 @@ test('a file that changed on the server is not mixed with what is here', async t
 	}
 });
 
-test('without any validator, samples of held bytes find the change', async t => {
+test('without a validator, samples of cached bytes reveal a change', async t => {
 	const size = 8 * MiB;
 	const origin = await startOrigin(t, {size, bytesPerSecond: MiB});
 	const first = await startEngine(t);
@@ -264,7 +264,7 @@ test('without any validator, samples of held bytes find the change', async t => 
 	}
 });
 
-test('a refused file fails with the reason, tells players at once, and still says it after a restart', async t => {
+test('a refused download gives its reason to players at once and after a restart', async t => {
 	const origin = await startOrigin(t, {
 		size: 1,
 		intercept(_request, response) {
@@ -284,7 +284,7 @@ test('a refused file fails with the reason, tells players at once, and still say
 	assert.match(downloadOf(second.engine, download.id).error?.message ?? '', /403/);
 });
 
-test('connections that die in the middle are made good', async t => {
+test('broken connections lose no bytes', async t => {
 	const size = 6 * MiB;
 	let cuts = 0;
 	const origin = await startOrigin(t, {
@@ -307,7 +307,7 @@ test('connections that die in the middle are made good', async t => {
 	assert.equal(firstWrongByte(await readFile(path.join(storageDir, download.id, 'data')), 0), -1);
 });
 
-test('an origin that bears two connections gets no more after it refused', async t => {
+test('an origin that refuses a third connection gets no more than two', async t => {
 	const size = 12 * MiB;
 	const origin = await startOrigin(t, {
 		size,
@@ -324,12 +324,12 @@ test('an origin that bears two connections gets no more after it refused', async
 	});
 	const {engine} = await startEngine(t, {connections: 8});
 	const {download} = await engine.add({url: origin.url});
-	const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+	const done = await untilEnded(engine, download.id);
 	assert.equal(done.status, 'complete');
 	assert.ok(origin.requests.length < 25, `${origin.requests.length} requests`);
 });
 
-test('on demand, nothing but what players ask for is fetched', async t => {
+test('on demand, only requested ranges are fetched', async t => {
 	const size = 100 * MiB;
 	const origin = await startOrigin(t, {size, etag});
 	const {engine} = await startEngine(t, {onDemand: true});
@@ -340,7 +340,7 @@ test('on demand, nothing but what players ask for is fetched', async t => {
 	assert.ok(downloadOf(engine, download.id).present < MiB);
 });
 
-test('the far end of a file of 100 GiB costs less than 2 MiB of disk', async t => {
+test('a seek to the end of 100 GiB uses less than 2 MiB of disk', async t => {
 	const size = 100 * 1024 * MiB;
 	const origin = await startOrigin(t, {size, etag});
 	const {engine, storageDir} = await startEngine(t, {onDemand: true});
@@ -355,7 +355,7 @@ test('the far end of a file of 100 GiB costs less than 2 MiB of disk', async t =
 	t.diagnostic(`${blocks * 512} bytes of disk after a seek to 99 GiB`);
 });
 
-test('the queue runs as many as it may, players come all the same', async t => {
+test('the queue limits running downloads, and players read queued ones', async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
 	const {engine} = await startEngine(t, {maxActive: 1});
 	const {download: first} = await engine.add({url: origin.urlOf('/1')});
@@ -369,7 +369,7 @@ test('the queue runs as many as it may, players come all the same', async t => {
 	await until(engine, second.id, ({status}) => status === 'complete');
 });
 
-test('export writes the whole file, never over another one unasked', async t => {
+test('export writes the whole file and replaces another only on request', async t => {
 	const size = 2 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
 	const folder = await temporaryFolder(t);
@@ -394,7 +394,7 @@ test('export writes the whole file, never over another one unasked', async t => 
 	assert.equal((await stat(moved.path)).size, size);
 });
 
-test('a removed download comes back whole by undo, and one whose data was kept goes on when added again', async t => {
+test('undo restores a removed download, and adding it again resumes from kept data', async t => {
 	const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -409,7 +409,7 @@ test('a removed download comes back whole by undo, and one whose data was kept g
 	assert.ok(again.download.present > 100_000);
 });
 
-test('deleted data is gone from the disk', async t => {
+test('delete removes the data from disk', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag});
 	const {engine, storageDir} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -426,7 +426,7 @@ test('deleted data is gone from the disk', async t => {
 	await assert.rejects(engine.restore(download.id), /no removed download/);
 });
 
-test('what is added wrongly is refused in one sentence', async t => {
+test('an invalid addition is rejected in one sentence', async t => {
 	const {engine} = await startEngine(t);
 	await assert.rejects(engine.add({url: 'htps://typo.example/file'}), /"htps" is not http or https/);
 	await assert.rejects(engine.add({url: 'no url'}), /is not a URL/);
@@ -442,7 +442,7 @@ test('what is added wrongly is refused in one sentence', async t => {
 	assert.equal(engine.snapshot.downloads.length, 0);
 });
 
-test('a complete download is served without the origin', async t => {
+test('a complete download is served without its origin', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag});
 	const first = await startEngine(t);
 	const {download} = await first.engine.add({url: origin.url});
@@ -454,7 +454,7 @@ test('a complete download is served without the origin', async t => {
 	assert.equal(firstWrongByte(bytes, 0), -1);
 });
 
-test('a limit holds for all downloads together', async t => {
+test('the rate limit applies to all downloads together', async t => {
 	const origin = await startOrigin(t, {size: 64 * MiB, etag});
 	const {engine} = await startEngine(t, {limitRate: 2 * MiB});
 	const started = performance.now();
@@ -464,7 +464,7 @@ test('a limit holds for all downloads together', async t => {
 	assert.ok(reached.present / seconds < 3.5 * MiB, `${reached.present} bytes in ${seconds} s`);
 });
 
-test('a body of unknown length that ends early is waited with, not asked for again at once', async t => {
+test('a body of unknown length that ends early is retried after a delay', async t => {
 	const size = 3 * MiB;
 	const origin = await startOrigin(t, {
 		size,
@@ -492,7 +492,7 @@ test('a body of unknown length that ends early is waited with, not asked for aga
 	assert.ok(origin.requests.length <= 4, `${origin.requests.length} requests`);
 });
 
-test('also a seek of a player that has left for a moment finds a connection ready', async t => {
+test('a seek by a player that disconnected for a moment finds a connection ready', async t => {
 	const used = new Map<number, Socket>();
 	const busy = new Set<Socket>();
 	let ready: Socket[] = [];
@@ -530,7 +530,7 @@ test('also a seek of a player that has left for a moment finds a connection read
 	}
 });
 
-test('a player that leaves before its answer has begun is no failure', async t => {
+test('a player that leaves before its response starts causes no failure', async t => {
 	const origin = await startOrigin(t, {size: 64 * MiB, etag, latency: 200});
 	const {engine, proxy} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url, onDemand: true});
@@ -551,7 +551,7 @@ test('a player that leaves before its answer has begun is no failure', async t =
 	assert.deepEqual(failures, []);
 });
 
-test('a proxy variable that cannot be read leaves held bytes readable and no player behind', async t => {
+test('an invalid proxy variable leaves cached bytes readable and no ghost player', async t => {
 	const origin = await startOrigin(t, {size: 8 * MiB, etag});
 	const first = await startEngine(t, {onDemand: true});
 	const {download} = await first.engine.add({url: origin.url});

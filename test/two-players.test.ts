@@ -8,9 +8,9 @@ import {startEngine, startOrigin, until} from './support/engines.ts';
 const MiB = 1024 * 1024;
 const seconds = 30;
 
-test('two players jump about for 30 s beside the fill: every byte right, each fetched once', async t => {
+test('two players that seek for 30 s beside the background read correct bytes, each fetched once', async t => {
 	const size = 160 * MiB;
-	// Slow enough that the jumps go on while the file is filled.
+	// Slow enough that the seeks last as long as the transfer.
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 1.2 * MiB, latency: 20});
 	const {engine, storageDir} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -22,7 +22,7 @@ test('two players jump about for 30 s beside the fill: every byte right, each fe
 		while (Date.now() < deadline) {
 			const start = Math.floor(Math.random() * size);
 			const wish = Math.ceil(Math.random() * 2 * MiB);
-			// Half of them ask for all that follows, and leave, as players do.
+			// Half of them request the rest of the file and disconnect, as players do.
 			const end = Math.random() < 0.5 ? '' : Math.min(size, start + wish) - 1;
 			const abort = new AbortController();
 			const response = await fetch(streamUrl, {

@@ -5,7 +5,7 @@ import path from 'node:path';
 import {test} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
 import {content, firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
@@ -17,7 +17,7 @@ async function dataOf(folder: string): Promise<Buffer> {
 	return readFile(path.join(folder, 'data'));
 }
 
-test('a new link ends the connections to the old place, and players go on without a wrong byte', async t => {
+test('a new link closes the old connections, and players continue with correct bytes', async t => {
 	const size = 12 * MiB;
 	const old = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
 	const moved = await startOrigin(t, {size, etag: '"another"', bytesPerSecond: 8 * MiB});
@@ -37,7 +37,7 @@ test('a new link ends the connections to the old place, and players go on withou
 	assert.equal(downloadOf(engine, download.id).validator, '"another"');
 });
 
-test('a new link on another server is asked without what proves who the user is', async t => {
+test('a new link on another server gets no credentials', async t => {
 	const first = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
 	const second = await startOrigin(t, {size: 4 * MiB, etag});
 	const {engine} = await startEngine(t);
@@ -74,7 +74,7 @@ test('a new link on another server is asked without what proves who the user is'
 	);
 });
 
-test('new headers alone mend a download that was refused', async t => {
+test('new headers alone repair a refused download', async t => {
 	const origin = await startOrigin(t, {
 		size: 2 * MiB,
 		etag,
@@ -94,7 +94,7 @@ test('new headers alone mend a download that was refused', async t => {
 	await until(engine, download.id, ({status}) => status === 'complete');
 });
 
-test('what is changed at once is all there in the next request', async t => {
+test('changes made together all apply to the next request', async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag});
 	const moved = await startOrigin(t, {size: 4 * MiB, etag});
 	const {engine} = await startEngine(t);
@@ -114,7 +114,7 @@ test('what is changed at once is all there in the next request', async t => {
 	assert.deepEqual([headers['user-agent'], headers.referer], ['mpv', 'http://b.example/']);
 });
 
-test('a new link whose file differs in its middle alone is refused by the sample there', async t => {
+test('a new link whose file differs only in the middle is rejected by a sample', async t => {
 	const size = 4 * MiB;
 	const old = await startOrigin(t, {size, bytesPerSecond: 4 * MiB});
 	const {engine} = await startEngine(t, {connections: 1});
@@ -142,7 +142,7 @@ test('a new link whose file differs in its middle alone is refused by the sample
 	assert.deepEqual({url, name, status}, {url: old.url, name: 'film.bin', status: 'complete'});
 });
 
-test('a new link to a server without ranges is read again and compared', async t => {
+test('a new link to a server without ranges is read from its start and compared', async t => {
 	const size = 3 * MiB;
 	const old = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
 	const {engine} = await startEngine(t, {connections: 1});
@@ -155,11 +155,11 @@ test('a new link to a server without ranges is read again and compared', async t
 	assert.equal(firstWrongByte(await dataOf(done.folder), 0), -1);
 });
 
-test('where nothing is held yet, a new link may lead to any file', async t => {
+test('an empty download accepts a new link to any file', async t => {
 	const silent = await startOrigin(t, {
 		size: 3 * MiB,
 		intercept(_request, response) {
-			// Says what the file is, and then nothing more.
+			// Sends the headers, then nothing.
 			response.writeHead(206, {'content-range': `bytes 0-99/${3 * MiB}`, 'content-type': 'video/mp4'});
 			response.flushHeaders();
 			return true;
@@ -176,7 +176,7 @@ test('where nothing is held yet, a new link may lead to any file', async t => {
 	assert.ok((await dataOf(folder)).equals(content(0, 2 * MiB, 2)));
 });
 
-test('a link that is being tried when the program ends is told so, and not taken', async t => {
+test('closing the engine rejects an unfinished change of link and keeps the old link', async t => {
 	const old = await startOrigin(t, {size: 4 * MiB, etag, bytesPerSecond: MiB});
 	let asked!: () => void;
 	const wasAsked = new Promise<void>(resolve => {
@@ -200,7 +200,7 @@ test('a link that is being tried when the program ends is told so, and not taken
 	assert.equal(downloadOf(again.engine, download.id).url, old.url);
 });
 
-test('a new link is still the link after a restart', async t => {
+test('a new link survives a restart', async t => {
 	const size = 8 * MiB;
 	const old = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
 	const moved = await startOrigin(t, {size, etag: '"another"'});
@@ -223,7 +223,7 @@ test('a new link is still the link after a restart', async t => {
 	assert.equal(moved.requests.at(-1)!.headers['x-plain'], 'yes');
 });
 
-test('starting over while bytes come mixes nothing, and tells the players', async t => {
+test('starting over during a transfer mixes no versions and cuts the players', async t => {
 	const size = 8 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
 	const {engine} = await startEngine(t);
@@ -231,13 +231,13 @@ test('starting over while bytes come mixes nothing, and tells the players', asyn
 	await until(engine, download.id, ({present}) => present > MiB);
 	const response = await fetch(downloadOf(engine, download.id).streamUrl);
 	const oldEtag = response.headers.get('etag');
-	// In the middle of the old version, it must not go on with the new one.
+	// A player in the middle of the old version must not continue with the new one.
 	const reading = assert.rejects(response.arrayBuffer());
 	Object.assign(origin.options, {etag: undefined, seed: 2, bytesPerSecond: undefined});
 	const over = await engine.startOver(download.id);
 	assert.equal(over.present, 0);
 	await reading;
-	const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+	const done = await untilEnded(engine, download.id);
 	assert.equal(done.error, null);
 	assert.ok((await dataOf(done.folder)).equals(content(0, size, 2)));
 	const again = await fetch(done.streamUrl, {headers: {range: 'bytes=0-9', 'if-range': oldEtag!}});
@@ -247,7 +247,7 @@ test('starting over while bytes come mixes nothing, and tells the players', asyn
 	assert.deepEqual(await engine.verify(download.id), {damaged: []});
 });
 
-test('starting over twice gives each version an ETag of its own, also where the server has none', async t => {
+test('starting over twice gives each version its own ETag, even without one from the origin', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -268,7 +268,7 @@ test('starting over twice gives each version an ETag of its own, also where the 
 });
 
 for (const move of [false, true]) {
-	test(`starting over leaves the file that was ${move ? 'moved' : 'exported'} as it is`, async t => {
+	test(`starting over leaves the ${move ? 'moved' : 'exported'} file unchanged`, async t => {
 		const origin = await startOrigin(t, {size: 2 * MiB, etag});
 		const {engine} = await startEngine(t);
 		const {download} = await engine.add({url: origin.url});
@@ -283,7 +283,7 @@ for (const move of [false, true]) {
 	});
 }
 
-test('an old version that was kept is never taken for the URL again, not even from among the removed', async t => {
+test('a kept old version never serves its URL again, even after removal', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag});
 	const {engine, storageDir, close} = await startEngine(t);
 	const {download: old} = await engine.add({url: origin.url, connections: 3});
@@ -310,7 +310,7 @@ test('an old version that was kept is never taken for the URL again, not even fr
 	assert.equal((await stat(path.join(storageDir, old.id, 'data'))).size, 2 * MiB);
 });
 
-test('complete downloads stand in no queue', async t => {
+test('complete downloads have no place in the queue', async t => {
 	const origin = await startOrigin(t, {size: 30 * MiB, etag, bytesPerSecond: MiB});
 	const {engine} = await startEngine(t, {maxActive: 1});
 	const small = await startOrigin(t, {size: 10, etag});
@@ -325,19 +325,19 @@ test('complete downloads stand in no queue', async t => {
 	await until(engine, a.id, ({status}) => status === 'queued');
 });
 
-test('a limit that is lifted holds nobody up any more', async t => {
+test('a lifted limit delays no transfer', async t => {
 	const origin = await startOrigin(t, {size: 6 * MiB, etag});
 	const {engine} = await startEngine(t, {limitRate: 1024});
 	const {download} = await engine.add({url: origin.url});
 	await engine.update(download.id, {limitRate: 1024});
-	// What came at once is paid for with more than half a minute, by either limit.
+	// Either limit pays off the first burst for more than 30 s.
 	await until(engine, download.id, ({present}) => present > 0);
 	await engine.setLimitRate(null);
 	await engine.update(download.id, {limitRate: null});
 	await until(engine, download.id, ({status}) => status === 'complete');
 });
 
-test('a file of unknown size goes out as far as it is', async t => {
+test('an unfinished file of unknown size exports its cached bytes', async t => {
 	const origin = await startOrigin(t, {
 		size: 30 * MiB,
 		ranges: false,

@@ -194,7 +194,7 @@ for (const refusal of ['HTTP/1.1 501 Not Implemented\r\n\r\n', '']) {
 	});
 }
 
-/** A proxy that allows no tunnels, and answers a request for a file with these bytes. */
+/** A proxy that refuses tunnels and answers forwarded requests with these bytes. */
 async function startForwarder(t: TestContext, answer: string): Promise<HttpDataSource> {
 	const server = createServer(socket => {
 		socket.on('error', () => undefined);
@@ -211,7 +211,7 @@ async function startForwarder(t: TestContext, answer: string): Promise<HttpDataS
 	return source;
 }
 
-test('a proxy that is asked for the file may answer in as odd a syntax as an origin', async t => {
+test("the response to a forwarded request may have the odd syntax of an origin's", async t => {
 	const fields = ['X-Note: a\u0001b', 'Server : x', 'Content-Disposition: attachment;', ' filename="a.mkv"'];
 	const head = ['HTTP/1.1 200 OK', 'Content-Length: 3', ...fields].join('\r\n');
 	const source = await startForwarder(t, `${head}\r\n\r\nabc`);
@@ -224,7 +224,7 @@ test('a proxy that is asked for the file may answer in as odd a syntax as an ori
 	assert.equal(answer.info.name, 'a.mkv');
 });
 
-test('what a proxy answers that is no HTTP is told as that, not as its refusal of a tunnel', async t => {
+test('a non-HTTP response of a proxy has its own error, not that of a refused tunnel', async t => {
 	const source = await startForwarder(t, 'SSH-2.0-OpenSSH\r\n');
 	await assert.rejects(
 		source.open({range: {start: 0, end: 3}, ranged: true, signal: new AbortController().signal}),
@@ -250,7 +250,7 @@ test('a wrong password is upstream-proxy-refused', {skip: missing('tinyproxy', '
 test('socks5h resolves names at the proxy, socks5 locally', {skip: missing('microsocks')}, async t => {
 	const port = await startMicrosocks(t);
 	const proxy = `${user}:${secret}@127.0.0.1:${port}`;
-	// The name does not exist, so the error shows where it was looked up.
+	// The name does not exist, so the error shows who resolved it.
 	await assert.rejects(fetchThrough(t, 'http://nobody.invalid/', `socks5h://${proxy}`), (error: Error) => {
 		assert.match(error.message, /The proxy 127\.0\.0\.1:\d+ cannot reach nobody\.invalid/);
 		return withCode('origin-unreachable')(error);
@@ -432,8 +432,8 @@ test('an unsupported proxy is refused without revealing its password', () => {
 });
 
 for (const isForwarded of [false, true]) {
-	const words = isForwarded ? 'to a proxy that is asked for the file' : 'through a tunnel';
-	test(`after a rest, a request goes over a new connection ${words}, and running ones go on`, async t => {
+	const words = isForwarded ? 'to a forwarding proxy' : 'through a tunnel';
+	test(`after an idle time, a request opens a new connection ${words}, and open responses continue`, async t => {
 		const ports: Array<number | undefined> = [];
 		const origin = await startOrigin(t, {
 			size,
@@ -442,7 +442,7 @@ for (const isForwarded of [false, true]) {
 				return false;
 			},
 		});
-		// A server without CONNECT that serves whatever URL it is asked for.
+		// A server without CONNECT that serves any URL.
 		const proxy = isForwarded
 			? `http://127.0.0.1:${origin.port}`
 			: `socks4://${user}@127.0.0.1:${(await startSocks4(t, user)).port}`;

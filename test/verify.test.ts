@@ -7,9 +7,9 @@ import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
 import {BlockChecksums} from '../source/engine/store/block-checksums.ts';
 import type {SparseFile} from '../source/engine/store/sparse-file.ts';
-import {CliProcess} from './support/cli.ts';
+import {startServe} from './support/cli.ts';
 import {content, firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
@@ -26,7 +26,7 @@ async function damage(file: string, offset: number): Promise<void> {
 
 const sha256 = (bytes: Uint8Array) => `sha256:${createHash('sha256').update(bytes).digest('hex')}`;
 
-test('damage in a paused download stays a hole, also after a restart, until it goes on', async t => {
+test('damage in a paused download stays a hole, even across a restart, until resume', async t => {
 	const size = 8 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 4 * MiB});
 	const first = await startEngine(t, {connections: 1});
@@ -48,13 +48,13 @@ test('damage in a paused download stays a hole, also after a restart, until it g
 	assert.equal(firstWrongByte(await readFile(path.join(folder, 'data')), 0), -1);
 });
 
-test('damage is found and mended while the download runs, and blocks that touch are one', async t => {
+test('a running download repairs damage and reports adjacent blocks as one range', async t => {
 	const size = 16 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
 	const {folder} = await until(engine, download.id, ({ranges}) => (ranges[0]?.[1] ?? 0) > 3 * MiB);
-	// Their checksums are recorded by a check, if not before.
+	// A check records their checksums, if nothing did before.
 	await engine.verify(download.id);
 	await damage(path.join(folder, 'data'), 2 * MiB - 3);
 	const [once, twice] = await Promise.all([engine.verify(download.id), engine.verify(download.id)]);
@@ -64,7 +64,7 @@ test('damage is found and mended while the download runs, and blocks that touch 
 	assert.equal(firstWrongByte(await readFile(path.join(folder, 'data')), 0), -1);
 });
 
-test('a check shows that it runs and how far it is', async t => {
+test('a check shows its status and progress', async t => {
 	const origin = await startOrigin(t, {size: 30 * MiB, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -76,7 +76,7 @@ test('a check shows that it runs and how far it is', async t => {
 	assert.equal(downloadOf(engine, download.id).status, 'complete');
 });
 
-test('blocks whose checksums were lost get new ones by the check', async t => {
+test('a check restores lost block checksums', async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -88,7 +88,7 @@ test('blocks whose checksums were lost get new ones by the check', async t => {
 	assert.deepEqual(await engine.verify(download.id), {damaged: [[3 * MiB, 4 * MiB]]});
 });
 
-test('a file that somebody cut short is damaged where it ends, and made whole again', async t => {
+test('a truncated data file is damaged from its end on, and is repaired', async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -99,7 +99,7 @@ test('a file that somebody cut short is damaged where it ends, and made whole ag
 	assert.equal(firstWrongByte(await readFile(path.join(folder, 'data')), 0), -1);
 });
 
-test('an exported file that shares its bytes with the store is not written to by the mending', async t => {
+test('a repair does not write to an exported file that shares its bytes with the store', async t => {
 	const origin = await startOrigin(t, {size: 3 * MiB, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -116,7 +116,7 @@ test('an exported file that shares its bytes with the store is not written to by
 	assert.ok(mine.equals(await readFile(target)));
 });
 
-test('a file that was moved out and then changed by its user is fetched into the store, and not touched', async t => {
+test('a moved file changed by its user stays untouched, and the store fetches its own', async t => {
 	const origin = await startOrigin(t, {size: 3 * MiB, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -131,32 +131,24 @@ test('a file that was moved out and then changed by its user is fetched into the
 	assert.ok(mine.equals(await readFile(target)));
 });
 
-test('what was recorded last before a kill is looked at again at the start', async t => {
+test('a start after a kill checks the ranges recorded last', async t => {
 	const size = 24 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
 	const storageDir = await temporaryFolder(t);
-	const serve = await CliProcess.start(t, [
-		'serve',
-		'--json',
-		'--port',
-		'0',
-		'--storage',
-		storageDir,
-		origin.url,
-	]);
+	const serve = await startServe(t, storageDir, origin.url);
 	const {url, key} = await serve.event('ready');
 	const headers = {authorization: `Bearer ${String(key)}`};
 	type Entry = {ranges: Array<[number, number]>; unsettled?: number[]};
 	let id = '';
 	const recorded = async (): Promise<Entry> => {
 		const file = path.join(storageDir, id, 'entry.json');
-		// A kill may come between the renaming of the old record and that of the new one.
+		// A kill may come between the two renames of a record.
 		const text = await readFile(file, 'utf8')
 			.catch(() => readFile(`${file}.bak`, 'utf8'))
 			.catch(() => '{"ranges": []}');
 		return JSON.parse(text) as Entry;
 	};
-	// The checksum of a block may be there before the block is recorded as a whole.
+	// The checksum of a block may be stored before the record covers the whole block.
 	const lastOf = ({ranges, unsettled}: Entry) =>
 		unsettled?.findLast(block =>
 			ranges.some(([start, end]) => start <= block * MiB && end >= (block + 1) * MiB),
@@ -180,7 +172,7 @@ test('what was recorded last before a kill is looked at again at the start', asy
 	assert.equal(firstWrongByte(await readFile(path.join(folder, 'data')), 0), -1);
 });
 
-test('a download that ended by itself is not read again at the start', async t => {
+test('a start after a clean exit reads no data again', async t => {
 	const origin = await startOrigin(t, {size: 4 * MiB, etag});
 	const first = await startEngine(t);
 	const {download} = await first.engine.add({url: origin.url});
@@ -192,7 +184,7 @@ test('a download that ended by itself is not read again at the start', async t =
 	assert.equal(unsettled, undefined);
 });
 
-test('with a checksum that does not fit nothing is exported, and the check says so again', async t => {
+test('a wrong checksum prevents the export, and the next check repeats the error', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag, bytesPerSecond: 4 * MiB});
 	const {engine} = await startEngine(t);
 	const target = path.join(await temporaryFolder(t), 'out.bin');
@@ -205,14 +197,14 @@ test('with a checksum that does not fit nothing is exported, and the check says 
 	const response = await fetch(failed.streamUrl);
 	assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), 0), -1);
 
-	// The right one is all that was missing.
+	// Only the correct checksum was missing.
 	await engine.update(download.id, {checksum: sha256(content(0, 2 * MiB))});
 	const done = await until(engine, download.id, ({exportedTo}) => exportedTo !== null);
 	assert.equal(done.status, 'complete');
 	assert.equal(firstWrongByte(await readFile(target), 0), -1);
 });
 
-test('a complete download is held against the checksum that it is given later', async t => {
+test('a checksum added later is compared with a complete download', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB + 3, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
@@ -227,7 +219,7 @@ test('a complete download is held against the checksum that it is given later', 
 	await until(engine, download.id, ({status}) => status === 'failed');
 	const requests = origin.requests.length;
 
-	// Starting over is the way out for a file that is wrong on the server.
+	// Starting over handles a file that is wrong on the server.
 	origin.options.seed = 2;
 	await engine.update(download.id, {checksum: sha256(content(0, 2 * MiB + 3, 2))});
 	await until(engine, download.id, ({status}) => status === 'failed');
@@ -236,7 +228,7 @@ test('a complete download is held against the checksum that it is given later', 
 	await until(engine, download.id, ({status}) => status === 'complete');
 });
 
-test('what is here already is held against the checksum that it is added with again', async t => {
+test('a checksum of a repeated addition is compared with the cached file', async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB + 3, etag});
 	const {engine} = await startEngine(t);
 	const {url} = origin;
@@ -258,7 +250,7 @@ test('what is here already is held against the checksum that it is added with ag
 	await until(engine, download.id, ({status}) => status === 'failed');
 });
 
-test('damage under a checksum is mended instead of told', async t => {
+test('damage in a file with a checksum is repaired, not reported', async t => {
 	const origin = await startOrigin(t, {size: 5 * MiB, etag});
 	const checksum = sha256(content(0, 5 * MiB));
 	const first = await startEngine(t);
@@ -268,12 +260,12 @@ test('damage under a checksum is mended instead of told', async t => {
 	await damage(path.join(folder, 'data'), 4 * MiB);
 	const {engine} = await startEngine(t, {storageDir: first.storageDir});
 	assert.deepEqual(await engine.verify(download.id), {damaged: [[4 * MiB, 5 * MiB]]});
-	const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+	const done = await untilEnded(engine, download.id);
 	assert.equal(done.error, null);
 	assert.deepEqual(await engine.verify(download.id), {damaged: []});
 });
 
-test('damage that was found in the background is told by the next check, once', async t => {
+test('the next check reports damage found in the background, once', async t => {
 	const origin = await startOrigin(t, {size: 3 * MiB, etag});
 	const first = await startEngine(t);
 	const {download} = await first.engine.add({url: origin.url});
@@ -286,7 +278,7 @@ test('damage that was found in the background is told by the next check, once', 
 	assert.deepEqual(await engine.verify(download.id), {damaged: []});
 });
 
-test('a check ends with the download, and is taken up after the restart', async t => {
+test('closing the engine stops a check, and a restart resumes it', async t => {
 	const size = 40 * MiB;
 	const origin = await startOrigin(t, {size, etag});
 	const first = await startEngine(t);
@@ -303,7 +295,7 @@ test('a check ends with the download, and is taken up after the restart', async 
 	await until(engine, download.id, ({status}) => status === 'complete');
 });
 
-test('cancelling ends a check, and going on takes it up again', async t => {
+test('cancel stops a check, and resume restarts it', async t => {
 	const origin = await startOrigin(t, {size: 40 * MiB, etag});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url, checksum: sha256(content(0, 40 * MiB))});
@@ -315,8 +307,8 @@ test('cancelling ends a check, and going on takes it up again', async t => {
 	await until(engine, download.id, ({status}) => status === 'complete');
 });
 
-test('a download is complete once all of it is recorded, also if it ends while a part is', async t => {
-	// oxlint-disable-next-line typescript/unbound-method -- called on what it belongs to
+test('a download is complete only after its record, even if it ends during a checkpoint', async t => {
+	// oxlint-disable-next-line typescript/unbound-method -- called on its own object
 	const {save} = BlockChecksums.prototype;
 	t.mock.method(BlockChecksums.prototype, 'save', async function (this: BlockChecksums, file: SparseFile) {
 		const blocks = await save.call(this, file);
@@ -333,8 +325,8 @@ test('a download is complete once all of it is recorded, also if it ends while a
 	assert.deepEqual(await recordedRanges(folder), [{start: 0, end: 6 * MiB}]);
 });
 
-test('what is all there counts as active until it is recorded', async t => {
-	// oxlint-disable-next-line typescript/unbound-method -- called on what it belongs to
+test('a download with all bytes is active until its record is written', async t => {
+	// oxlint-disable-next-line typescript/unbound-method -- called on its own object
 	const {save} = BlockChecksums.prototype;
 	let record = () => {};
 	const mayRecord = new Promise<void>(resolve => {
@@ -360,7 +352,7 @@ test('what is all there counts as active until it is recorded', async t => {
 	await until(engine, download.id, ({completedAt}) => completedAt !== null);
 });
 
-test('a check during one in the background compares the given checksum too', async t => {
+test('a check requested during a background check also compares the checksum', async t => {
 	const size = 3 * MiB;
 	const origin = await startOrigin(t, {size, etag});
 	const first = await startEngine(t);
@@ -375,7 +367,7 @@ test('a check during one in the background compares the given checksum too', asy
 	const gone = new Promise<void>(resolve => {
 		letGo = resolve;
 	});
-	// oxlint-disable-next-line typescript/unbound-method -- it is called with its own
+	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
 	const {isIntact} = BlockChecksums.prototype;
 	t.mock.method(
 		BlockChecksums.prototype,
@@ -398,7 +390,7 @@ test('two checks of a download run one after the other', async t => {
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
-	// oxlint-disable-next-line typescript/unbound-method -- each is called with its own
+	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
 	const {check, isIntact, checked} = BlockChecksums.prototype;
 	let isRunning = false;
 	let besides = 0;
@@ -408,7 +400,7 @@ test('two checks of a download run one after the other', async t => {
 		'check',
 		async function (this: BlockChecksums, ...given: Parameters<typeof check>) {
 			isRunning = true;
-			// Time for another one to begin.
+			// Time for a second check to begin.
 			await sleep(200);
 			const outcome = await check.apply(this, given);
 			isRunning = false;

@@ -1,12 +1,13 @@
-// A file that changes at the origin while it is downloaded: no player and no disk gets a mixture.
+// A file that changes at the origin during its download: players and disk never get mixed versions.
 import assert from 'node:assert/strict';
 import {readFile} from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import {mock, test, type TestContext} from 'node:test';
 import type {Download} from '../source/downstream.ts';
+import type {EngineOptions} from '../source/engine/options.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, type TestEngine, until, untilEnded} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
 
 const MiB = 1024 * 1024;
@@ -15,7 +16,7 @@ const date = 'Mon, 02 Nov 2026 00:00:00 GMT';
 const laterDate = 'Tue, 03 Nov 2026 00:00:00 GMT';
 const timeout = 150_000;
 
-/** Reads until the end or the cut; the bytes that came. */
+/** Reads until the end or the cut; returns the received bytes. */
 async function read(url: string, range?: string): Promise<{status: number; bytes: Buffer}> {
 	return new Promise((resolve, reject) => {
 		const request = http.get(url, {agent: false, headers: range === undefined ? {} : {range}}, response => {
@@ -28,7 +29,7 @@ async function read(url: string, range?: string): Promise<{status: number; bytes
 	});
 }
 
-/** Bytes of the old version alone, from `offset` on; an error may come in their place. */
+/** Asserts bytes of the old version alone, from `offset` on; an error is allowed in their place. */
 function isOld({status, bytes}: {status: number; bytes: Buffer}, offset: number): void {
 	if (status === 200 || status === 206) {
 		assert.equal(firstWrongByte(bytes, offset), -1);
@@ -47,18 +48,18 @@ async function diskIsOld({storageDir}: TestEngine, {id, ranges}: Download): Prom
 type Change = readonly [words: string, before: Partial<OriginOptions>, after: Partial<OriginOptions>];
 
 const visible: readonly Change[] = [
-	['its weak ETag', {etag: 'W/"v1"'}, {etag: 'W/"v2"'}],
-	['its strong ETag, which goes', {etag: '"v1"'}, {etag: undefined}],
-	['its date', {lastModified: date}, {lastModified: laterDate}],
-	['its strong ETag', {etag: '"v1"'}, {etag: '"v2"'}],
-	['its date behind a strong ETag that stays', {etag: '"v1"', lastModified: date}, {lastModified: laterDate}],
-	['its weak ETag, and keeps its date', {etag: 'W/"v1"', lastModified: date}, {etag: 'W/"v2"'}],
+	['a new weak ETag', {etag: 'W/"v1"'}, {etag: 'W/"v2"'}],
+	['a lost strong ETag', {etag: '"v1"'}, {etag: undefined}],
+	['a new date', {lastModified: date}, {lastModified: laterDate}],
+	['a new strong ETag', {etag: '"v1"'}, {etag: '"v2"'}],
+	['a new date and the same strong ETag', {etag: '"v1"', lastModified: date}, {lastModified: laterDate}],
+	['a new weak ETag and the same date', {etag: 'W/"v1"', lastModified: date}, {etag: 'W/"v2"'}],
 ];
 const invisible: readonly Change[] = [
-	['nothing that shows behind a weak ETag', {etag: 'W/"v1"'}, {}],
-	['nothing that shows behind a date', {lastModified: date}, {}],
-	['nothing that shows without a validator', {}, {}],
-	['its date, which is new in each response', {intercept: alwaysNow()}, {}],
+	['the same weak ETag', {etag: 'W/"v1"'}, {}],
+	['the same date', {lastModified: date}, {}],
+	['no validator', {}, {}],
+	['a new date in each response', {intercept: alwaysNow()}, {}],
 ];
 
 /** Last-Modified is a second later in each response. */
@@ -78,7 +79,7 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 	for (const onDemand of [true, false]) {
 		const when = onDemand ? 'on demand' : 'in the background';
 		test(
-			`no response mixes versions where the file changes with ${words}, fetched ${when}`,
+			`no response mixes versions when the file changes with ${words}, fetched ${when}`,
 			{timeout},
 			async t => {
 				const origin = await startOrigin(t, {size, bytesPerSecond: 8 * MiB, ...before});
@@ -88,12 +89,8 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 				changeFile(origin, after);
 				isOld(await read(download.streamUrl, `bytes=${5 * MiB}-${6 * MiB - 1}`), 5 * MiB);
 				isOld(await read(download.streamUrl), 0);
-				// Complete where every response had begun before the change.
-				const done = await until(
-					running.engine,
-					download.id,
-					({status}) => status === 'failed' || status === 'complete',
-				);
+				// Complete if every response started before the change.
+				const done = await untilEnded(running.engine, download.id);
 				if (onDemand || done.status === 'failed') {
 					assert.equal(done.error?.code, 'origin-changed');
 					assert.equal(done.error?.bytesAgree, undefined);
@@ -104,48 +101,36 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 		);
 	}
 
-	test(
-		`no island is mixed in where the file changes with ${words} between two islands`,
-		{timeout},
-		async t => {
-			const origin = await startOrigin(t, {size, ...before});
-			const running = await startEngine(t, {onDemand: true});
-			const {download} = await running.engine.add({url: origin.url});
-			isOld(await read(download.streamUrl, `bytes=${2 * MiB}-${2 * MiB + 99_999}`), 2 * MiB);
-			isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${4 * MiB + 99_999}`), 4 * MiB);
-			changeFile(origin, after);
-			await Promise.all(
-				[5, 6, 7].map(async at =>
-					isOld(await read(download.streamUrl, `bytes=${at * MiB}-${at * MiB + 99_999}`), at * MiB),
-				),
-			);
-			await diskIsOld(running, downloadOf(running.engine, download.id));
-		},
-	);
+	test(`islands share one version when the file changes with ${words} between them`, {timeout}, async t => {
+		const origin = await startOrigin(t, {size, ...before});
+		const running = await startEngine(t, {onDemand: true});
+		const {download} = await running.engine.add({url: origin.url});
+		isOld(await read(download.streamUrl, `bytes=${2 * MiB}-${2 * MiB + 99_999}`), 2 * MiB);
+		isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${4 * MiB + 99_999}`), 4 * MiB);
+		changeFile(origin, after);
+		await Promise.all(
+			[5, 6, 7].map(async at =>
+				isOld(await read(download.streamUrl, `bytes=${at * MiB}-${at * MiB + 99_999}`), at * MiB),
+			),
+		);
+		await diskIsOld(running, downloadOf(running.engine, download.id));
+	});
 
-	test(
-		`nothing is mixed over several connections where the file changes with ${words}`,
-		{timeout},
-		async t => {
-			const origin = await startOrigin(t, {size: 24 * MiB, bytesPerSecond: 2 * MiB, ...before});
-			const running = await startEngine(t, {connections: 8});
-			const {download} = await running.engine.add({url: origin.url});
-			await until(running.engine, download.id, ({connections}) => connections > 3);
-			changeFile(origin, after);
-			origin.options.bytesPerSecond = 16 * MiB;
-			isOld(await read(download.streamUrl, `bytes=${20 * MiB}-${21 * MiB - 1}`), 20 * MiB);
-			// Complete where every response had begun before the change.
-			const done = await until(
-				running.engine,
-				download.id,
-				({status}) => status === 'failed' || status === 'complete',
-			);
-			assert.ok(done.status === 'complete' || done.error?.code === 'origin-changed', done.error?.message);
-			await diskIsOld(running, done);
-		},
-	);
+	test(`several connections mix no versions when the file changes with ${words}`, {timeout}, async t => {
+		const origin = await startOrigin(t, {size: 24 * MiB, bytesPerSecond: 2 * MiB, ...before});
+		const running = await startEngine(t, {connections: 8});
+		const {download} = await running.engine.add({url: origin.url});
+		await until(running.engine, download.id, ({connections}) => connections > 3);
+		changeFile(origin, after);
+		origin.options.bytesPerSecond = 16 * MiB;
+		isOld(await read(download.streamUrl, `bytes=${20 * MiB}-${21 * MiB - 1}`), 20 * MiB);
+		// Complete if every response started before the change.
+		const done = await untilEnded(running.engine, download.id);
+		assert.ok(done.status === 'complete' || done.error?.code === 'origin-changed', done.error?.message);
+		await diskIsOld(running, done);
+	});
 
-	test(`nothing is mixed where the file changes with ${words} across a restart`, {timeout}, async t => {
+	test(`a restart mixes no versions when the file changes with ${words}`, {timeout}, async t => {
 		const origin = await startOrigin(t, {size, ...before});
 		const first = await startEngine(t, {onDemand: true});
 		const {download} = await first.engine.add({url: origin.url});
@@ -165,17 +150,14 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 const unstable: ReadonlyArray<readonly [words: string, headers: (count: number) => Record<string, string>]> =
 	[
 		['the ETags of two nodes', count => ({etag: `"node${count % 2}"`})],
-		[
-			'the ETags of three nodes, of which two come first',
-			count => ({etag: `"node${count < 2 ? 0 : count % 3}"`}),
-		],
+		['the ETags of three nodes, the third one late', count => ({etag: `"node${count < 2 ? 0 : count % 3}"`})],
 		['a new ETag in each response', count => ({etag: `"r${count}"`})],
 		['a new weak ETag in each response', count => ({etag: `W/"r${count}"`})],
 		[
-			'a date that is a second later each time',
+			'a date one second later in each response',
 			count => ({'last-modified': new Date(1.7e12 + count * 1000).toUTCString()}),
 		],
-		['a date that is now', () => ({'last-modified': new Date().toUTCString()})],
+		['the current time as its date', () => ({'last-modified': new Date().toUTCString()})],
 		[
 			'the dates of two nodes',
 			count => ({'last-modified': new Date(1.7e12 + (count % 2) * 60_000).toUTCString()}),
@@ -183,9 +165,9 @@ const unstable: ReadonlyArray<readonly [words: string, headers: (count: number) 
 	];
 
 for (const [words, headers] of unstable) {
-	test(`a file behind ${words} is delivered, and its bytes name the version`, {timeout}, async t => {
+	test(`a file with ${words} completes, and its bytes identify the version`, {timeout}, async t => {
 		let count = 0;
-		// So slow that a date that is now has another value before the end.
+		// Slow enough that the current time changes before the end.
 		const origin = await startOrigin(t, {
 			size,
 			bytesPerSecond: MiB,
@@ -199,11 +181,7 @@ for (const [words, headers] of unstable) {
 		});
 		const running = await startEngine(t);
 		const {download} = await running.engine.add({url: origin.url});
-		const done = await until(
-			running.engine,
-			download.id,
-			({status}) => status === 'complete' || status === 'failed',
-		);
+		const done = await untilEnded(running.engine, download.id);
 		assert.deepEqual([done.status, done.error], ['complete', null]);
 		assert.equal(done.hasUnstableValidator, true);
 		await diskIsOld(running, done);
@@ -213,32 +191,34 @@ for (const [words, headers] of unstable) {
 	});
 }
 
-test(
-	'an unstable validator is remembered, and bytes that change behind it are noticed',
-	{timeout},
-	async t => {
-		const origin = await startOrigin(t, {size, intercept: alwaysNow()});
-		const first = await startEngine(t, {onDemand: true});
-		const {download} = await first.engine.add({url: origin.url});
-		isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
-		isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
-		assert.equal(downloadOf(first.engine, download.id).hasUnstableValidator, true);
-		await first.close();
-		const second = await startEngine(t, {storageDir: first.storageDir, onDemand: true});
-		assert.equal(downloadOf(second.engine, download.id).hasUnstableValidator, true);
-		changeFile(origin, {});
-		const {streamUrl} = downloadOf(second.engine, download.id);
-		isOld(await read(streamUrl, `bytes=${6 * MiB}-${7 * MiB - 1}`), 6 * MiB);
-		const failed = await until(second.engine, download.id, ({status}) => status === 'failed');
-		assert.match(failed.error?.message ?? '', /its bytes differ/);
-	},
-);
+test('an unstable validator is recorded, and a change behind it is detected', {timeout}, async t => {
+	const origin = await startOrigin(t, {size, intercept: alwaysNow()});
+	const first = await startEngine(t, {onDemand: true});
+	const {download} = await first.engine.add({url: origin.url});
+	isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+	isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
+	assert.equal(downloadOf(first.engine, download.id).hasUnstableValidator, true);
+	await first.close();
+	const second = await startEngine(t, {storageDir: first.storageDir, onDemand: true});
+	assert.equal(downloadOf(second.engine, download.id).hasUnstableValidator, true);
+	changeFile(origin, {});
+	const {streamUrl} = downloadOf(second.engine, download.id);
+	isOld(await read(streamUrl, `bytes=${6 * MiB}-${7 * MiB - 1}`), 6 * MiB);
+	const failed = await until(second.engine, download.id, ({status}) => status === 'failed');
+	assert.match(failed.error?.message ?? '', /its bytes differ/);
+});
 
-async function relabelled(t: TestContext, seed: number) {
+/** A slow download in the background, with more than a mebibyte of the old version. */
+async function downloading(t: TestContext, options: Partial<EngineOptions> = {}) {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
-	const running = await startEngine(t);
+	const running = await startEngine(t, options);
 	const {download} = await running.engine.add({url: origin.url});
 	await until(running.engine, download.id, ({present}) => present > MiB);
+	return {origin, running, engine: running.engine, download};
+}
+
+async function relabelled(t: TestContext, seed: number) {
+	const {origin, running, download} = await downloading(t);
 	Object.assign(origin.options, {etag: '"v2"', bytesPerSecond: undefined, seed});
 	const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
 	assert.equal(failed.error?.code, 'origin-changed');
@@ -246,7 +226,7 @@ async function relabelled(t: TestContext, seed: number) {
 }
 
 test(
-	'a new label on the same bytes stops the download, which goes on where samples agree',
+	'a new validator on equal bytes stops the download, which resumes if samples agree',
 	{timeout},
 	async t => {
 		const {running, failed} = await relabelled(t, 1);
@@ -256,18 +236,14 @@ test(
 			/its ETag was "v1" and is "v2" now; samples of the bytes agree/,
 		);
 		await running.engine.acceptChange(failed.id);
-		const done = await until(
-			running.engine,
-			failed.id,
-			({status}) => status === 'complete' || status === 'failed',
-		);
+		const done = await untilEnded(running.engine, failed.id);
 		assert.equal(done.status, 'complete');
 		assert.equal(done.validator, '"v2"');
 		await diskIsOld(running, done);
 	},
 );
 
-test('a change is not accepted where samples differ', {timeout}, async t => {
+test('a new validator is rejected if samples differ', {timeout}, async t => {
 	const {running, failed} = await relabelled(t, 2);
 	assert.equal(failed.error?.bytesAgree, undefined);
 	await assert.rejects(running.engine.acceptChange(failed.id), /its bytes differ/);
@@ -276,7 +252,7 @@ test('a change is not accepted where samples differ', {timeout}, async t => {
 	await diskIsOld(running, after);
 });
 
-test('after a minute of silence samples are compared behind a strong ETag too', {timeout}, async t => {
+test('a minute of silence leads to samples, even with a strong ETag', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"'});
 	const running = await startEngine(t, {onDemand: true});
 	const {download} = await running.engine.add({url: origin.url});
@@ -296,27 +272,19 @@ test('after a minute of silence samples are compared behind a strong ETag too', 
 	await diskIsOld(running, failed);
 });
 
-test('after a pause, however short, samples are compared behind a strong ETag too', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
-	const running = await startEngine(t);
-	const {engine} = running;
-	const {download} = await engine.add({url: origin.url});
-	await until(engine, download.id, ({present}) => present > MiB);
+test('any pause leads to samples, even with a strong ETag', {timeout}, async t => {
+	const {origin, running, engine, download} = await downloading(t);
 	await engine.pause(download.id);
 	await until(engine, download.id, ({connections}) => connections === 0);
 	changeFile(origin, {bytesPerSecond: undefined});
 	await engine.resume(download.id);
-	const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const failed = await untilEnded(engine, download.id);
 	assert.match(failed.error?.message ?? '', /its bytes differ/);
 	await diskIsOld(running, failed);
 });
 
 test('several pauses in a row lead to one comparison', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
-	const running = await startEngine(t);
-	const {engine} = running;
-	const {download} = await engine.add({url: origin.url});
-	await until(engine, download.id, ({present}) => present > MiB);
+	const {origin, running, engine, download} = await downloading(t);
 	origin.requests.length = 0;
 	let release!: () => void;
 	const released = new Promise<boolean>(resolve => {
@@ -331,14 +299,14 @@ test('several pauses in a row lead to one comparison', {timeout}, async t => {
 	}
 
 	release();
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, download.id);
 	assert.equal(done.status, 'complete');
 	const samples = origin.requests.filter(({range}) => range!.end - range!.start === 4096);
 	assert.equal(samples.length, 3);
 	await diskIsOld(running, done);
 });
 
-test('a resume of a download that holds nothing compares nothing', {timeout}, async t => {
+test('the resume of an empty download compares nothing', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"'});
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url, paused: true});
@@ -347,12 +315,9 @@ test('a resume of a download that holds nothing compares nothing', {timeout}, as
 	assert.equal(origin.bytesSent, size);
 });
 
-test('samples wait as long as other requests of the download for a response', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+test('samples have the same response timeout as other requests', {timeout}, async t => {
+	const {origin, engine, download} = await downloading(t, {responseTimeout: 300});
 	const moved = await startOrigin(t, {size, etag: '"v1"', latency: 1000});
-	const {engine} = await startEngine(t, {responseTimeout: 300});
-	const {download} = await engine.add({url: origin.url});
-	await until(engine, download.id, ({present}) => present > MiB);
 	Object.assign(origin.options, {etag: '"v2"', bytesPerSecond: undefined});
 	await until(engine, download.id, ({status}) => status === 'failed');
 	origin.options.latency = 1000;
@@ -360,7 +325,7 @@ test('samples wait as long as other requests of the download for a response', {t
 	await assert.rejects(engine.update(download.id, {url: moved.url}), /timed out without a response/);
 });
 
-test('a page from a new link says nothing of the bytes that the old one brought', {timeout}, async t => {
+test('a page from a new link does not disprove cached bytes', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	let isPage = false;
 	const moved = await startOrigin(t, {
@@ -385,7 +350,7 @@ test('a page from a new link says nothing of the bytes that the old one brought'
 });
 
 test(
-	'a whole response in place of a part is not read on into held bytes of another version',
+	'a whole response in place of a part stops before cached bytes of another version',
 	{timeout},
 	async t => {
 		const origin = await startOrigin(t, {size, etag: '"v1"'});
@@ -395,7 +360,7 @@ test(
 		isOld(await read(download.streamUrl, `bytes=${5 * MiB}-`), 5 * MiB);
 		origin.options.intercept = async (_request, response, record) => {
 			response.writeHead(200, {'content-length': size});
-			// Both versions begin alike.
+			// Both versions start with equal bytes.
 			await origin.send(response, {start: 0, end: 2 * MiB}, record);
 			await origin.send(response, {start: 2 * MiB, end: size}, record, {seed: 2});
 			response.end();
@@ -403,77 +368,77 @@ test(
 		};
 		const {bytes} = await read(download.streamUrl);
 		assert.ok(bytes.length <= 5 * MiB, `${bytes.length} bytes`);
-		const failed = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+		const failed = await untilEnded(running.engine, download.id);
 		assert.match(failed.error?.message ?? '', /its bytes differ/);
 		await diskIsOld(running, failed);
 	},
 );
 
-test('an ETag of another place, behind a redirect, names no version of the held file', {timeout}, async t => {
-	let place = '/v1';
-	const origin = await startOrigin(t, {
-		size,
-		async intercept(request, response, record) {
-			if (request.url === '/film.bin') {
-				response.writeHead(302, {location: place}).end();
-				return true;
-			}
-
-			const {start, end} = record.range!;
-			response.writeHead(206, {
-				etag: '"1"',
-				'content-range': `bytes ${start}-${end - 1}/${size}`,
-				'content-length': end - start,
-			});
-			await origin.send(response, {start, end}, record, {seed: request.url === '/v1' ? 1 : 2});
-			response.end();
-			return true;
-		},
-	});
-	const running = await startEngine(t, {onDemand: true});
-	const {download} = await running.engine.add({url: origin.url});
-	isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
-	place = '/v2';
-	isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
-	isOld(await read(download.streamUrl), 0);
-	const failed = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
-	assert.match(failed.error?.message ?? '', /its bytes differ/);
-	await diskIsOld(running, failed);
-});
-
 test(
-	'a node with another file is not taken for one that labels the same file in another way',
+	'an ETag of another origin behind a redirect identifies no version of the cached file',
 	{timeout},
 	async t => {
-		let samples: number | undefined;
+		let place = '/v1';
 		const origin = await startOrigin(t, {
 			size,
-			async intercept(_request, response, record) {
+			async intercept(request, response, record) {
+				if (request.url === '/film.bin') {
+					response.writeHead(302, {location: place}).end();
+					return true;
+				}
+
 				const {start, end} = record.range!;
-				// The other node has the second request of the player, then the fifth sample.
-				const isOther = start >= 3 * MiB || (samples !== undefined && samples++ === 4);
-				samples ??= isOther ? 0 : undefined;
 				response.writeHead(206, {
-					etag: isOther ? '"b"' : '"a"',
+					etag: '"1"',
 					'content-range': `bytes ${start}-${end - 1}/${size}`,
 					'content-length': end - start,
 				});
-				await origin.send(response, {start, end}, record, {seed: isOther ? 2 : 1});
+				await origin.send(response, {start, end}, record, {seed: request.url === '/v1' ? 1 : 2});
 				response.end();
 				return true;
 			},
 		});
 		const running = await startEngine(t, {onDemand: true});
 		const {download} = await running.engine.add({url: origin.url});
-		isOld(await read(download.streamUrl, `bytes=0-${2 * MiB - 1}`), 0);
+		isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+		place = '/v2';
 		isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
-		const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
+		isOld(await read(download.streamUrl), 0);
+		const failed = await untilEnded(running.engine, download.id);
 		assert.match(failed.error?.message ?? '', /its bytes differ/);
 		await diskIsOld(running, failed);
 	},
 );
 
-test('a whole response that has filled the last hole is not read to its end', {timeout}, async t => {
+test('a node with another file is distinguished from a node with another validator', {timeout}, async t => {
+	let samples: number | undefined;
+	const origin = await startOrigin(t, {
+		size,
+		async intercept(_request, response, record) {
+			const {start, end} = record.range!;
+			// The other node gets the second request of the player, then the fifth sample.
+			const isOther = start >= 3 * MiB || (samples !== undefined && samples++ === 4);
+			samples ??= isOther ? 0 : undefined;
+			response.writeHead(206, {
+				etag: isOther ? '"b"' : '"a"',
+				'content-range': `bytes ${start}-${end - 1}/${size}`,
+				'content-length': end - start,
+			});
+			await origin.send(response, {start, end}, record, {seed: isOther ? 2 : 1});
+			response.end();
+			return true;
+		},
+	});
+	const running = await startEngine(t, {onDemand: true});
+	const {download} = await running.engine.add({url: origin.url});
+	isOld(await read(download.streamUrl, `bytes=0-${2 * MiB - 1}`), 0);
+	isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
+	const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
+	assert.match(failed.error?.message ?? '', /its bytes differ/);
+	await diskIsOld(running, failed);
+});
+
+test('a whole response ends once it has filled the last hole', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"'});
 	const running = await startEngine(t, {onDemand: true});
 	const {download} = await running.engine.add({url: origin.url});
@@ -485,7 +450,7 @@ test('a whole response that has filled the last hole is not read to its end', {t
 		return true;
 	};
 	isOld(await read(download.streamUrl, `bytes=0-${5 * MiB - 1}`), 0);
-	const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(running.engine, download.id);
 	assert.equal(done.status, 'complete');
 	await diskIsOld(running, done);
 });

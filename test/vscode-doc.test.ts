@@ -1,4 +1,4 @@
-// What docs/vscode.md tells to write into files is valid, and works as far as it can be tried without VS Code.
+// The files in docs/vscode.md are valid, and work as far as a test without VS Code can tell.
 import assert from 'node:assert/strict';
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
@@ -30,7 +30,7 @@ type Task = {
 };
 const {tasks, inputs} = JSON.parse(blocks('json')[0]!) as {tasks: Task[]; inputs: Array<{id: string}>};
 
-/** An instance on whose command line the document's example is. */
+/** An instance with the command line of the document's example. */
 async function startServe(t: TestContext, ...args: string[]): Promise<CliProcess> {
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	return CliProcess.start(t, ['serve', '--port', '0', '--proxy', 'direct', '--storage', storage, ...args]);

@@ -10,7 +10,7 @@ const MiB = 1024 * 1024;
 /** Dialogs ignore input in their first 250 ms; a person needs longer to read them. */
 const reading = 400;
 
-/** Runs the dashboard in a VS Code panel, whose terminal is xterm.js; its answers go back to the program. */
+/** Runs the dashboard in a VS Code panel, whose terminal is xterm.js; its replies go back to the program. */
 async function startInPanel(
 	t: TestContext,
 	urls: readonly string[],

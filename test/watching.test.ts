@@ -1,4 +1,4 @@
-// Where a film was left: what a linked player tells, what is inferred of others, and when the record is written.
+// Positions of films: reported by linked players, inferred for others, and saved in the record.
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
 import type {Position} from '../source/downstream.ts';
@@ -13,7 +13,7 @@ const playing = {
 	...{stalled: false, stalls: 0, hasEnded: false},
 };
 
-/** A film of 1 byte a millisecond, with a clock that stands still, and the positions that were saved. */
+/** A film of 1 byte per millisecond, a mocked clock, and the saved positions. */
 function watch(t: TestContext) {
 	t.mock.timers.enable({apis: ['setTimeout', 'Date']});
 	const saved: number[] = [];
@@ -42,7 +42,7 @@ function reader(change: Partial<TrackedPlayer>): TrackedPlayer {
 	};
 }
 
-test('a record follows a player every 5 s, and at its end', t => {
+test('the record saves the position every 5 s and at the end of the link', t => {
 	const {watching, saved, tick} = watch(t);
 	for (let second = 1; second <= 12; second++) {
 		watching.follow({...playing, positionMs: second * 1000});
@@ -56,7 +56,7 @@ test('a record follows a player every 5 s, and at its end', t => {
 	assert.equal(saved.at(-1), 12_000);
 });
 
-test('a player that stands still writes nothing', t => {
+test('a paused player causes no save', t => {
 	const {watching, saved, tick} = watch(t);
 	for (let second = 0; second < 60; second++) {
 		watching.follow({...playing, positionMs: 7000, paused: true});
@@ -66,7 +66,7 @@ test('a player that stands still writes nothing', t => {
 	assert.deepEqual(saved, [7000]);
 });
 
-test('the picture of a linked player has a byte', t => {
+test('the time of a linked player maps to a byte', t => {
 	const {watching} = watch(t);
 	watching.follow({...playing, positionMs: 41_000});
 	assert.equal(watching.shown?.offset, 41_000);
@@ -74,7 +74,7 @@ test('the picture of a linked player has a byte', t => {
 	assert.equal(watching.shown?.offset, null);
 });
 
-test('a player that tells no times has a place by what it reads', t => {
+test('a player without times gets a position from its reads', t => {
 	const {watching, tick} = watch(t);
 	tick(4000);
 	watching.readBy(reader({offset: 50_000}), Date.now());
@@ -83,13 +83,13 @@ test('a player that tells no times has a place by what it reads', t => {
 	watching.readBy(reader({offset: 50_000}), Date.now());
 	const {ms, exact, watched} = watching.position!;
 	assert.deepEqual([ms, exact, watched], [8000, false, false]);
-	// It jumped, and reached the end.
+	// After a seek, it reached the end.
 	tick(8000);
 	watching.readBy(reader({offset: durationMs, run: {start: 90_000, since: 8000}}), Date.now());
 	assert.deepEqual([watching.position!.ms, watching.position!.watched], [98_000, true]);
 });
 
-test('a copy moves no position, and no other player that of a linked one', t => {
+test('downloaders set no position, and other players do not change that of a linked one', t => {
 	const {watching, tick} = watch(t);
 	tick(10_000);
 	watching.readBy(reader({name: 'curl 8.5', offset: 50_000}), Date.now());

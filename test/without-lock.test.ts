@@ -1,4 +1,4 @@
-// An instance that cannot lock its storage folder: it serves what is held, writes nothing, and takes the lock once it can.
+// An instance without the lock of its storage folder serves cached bytes, writes nothing and retries the lock.
 import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
 import {createHash} from 'node:crypto';
@@ -10,7 +10,7 @@ import {DownStreamError} from '../source/downstream.ts';
 import type {Engine} from '../source/engine/engine.ts';
 import {StorageLock} from '../source/engine/store/storage-lock.ts';
 import {atEnd} from './support/cleanup.ts';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startServe} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {
 	downloadOf,
@@ -28,7 +28,7 @@ const etag = '"v1"';
 const timeout = 120_000;
 const isWindows = process.platform === 'win32';
 
-/** From here on no lock can be made. Returns what ends that. */
+/** Makes the creation of locks fail. Returns a function that ends the failure. */
 function fillDisk(t: TestContext): () => void {
 	const acquire = t.mock.method(StorageLock, 'acquire', async (storageDir: string) => {
 		const cause = Object.assign(new Error('ENOSPC'), {code: 'ENOSPC', syscall: 'mkdir'});
@@ -39,7 +39,7 @@ function fillDisk(t: TestContext): () => void {
 
 type Left = {storageDir: string; complete: string; half: string; origin: TestOrigin};
 
-/** One complete download, one in the middle, one off the list with its bytes, and one whose bytes were to be deleted. */
+/** A complete download, a partial one, a removed one with its bytes kept, and one whose deletion is pending. */
 async function leave(t: TestContext): Promise<Left> {
 	const quick = await startOrigin(t, {size, etag});
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
@@ -103,10 +103,10 @@ async function refuses(engine: Engine, id: string, status: number, sentence: Reg
 	assert.match(detail, sentence);
 }
 
-test('without the lock nothing is written, and held bytes are served', {timeout}, async t => {
+test('an instance without the lock writes nothing and serves cached bytes', {timeout}, async t => {
 	const left = await leave(t);
 	const {storageDir, complete, half, origin} = left;
-	// What a check finds out, a start cleans away and a cache limit evicts.
+	// Findings of a check, the cleanup of a start and evictions of a cache limit.
 	await rm(path.join(storageDir, complete, 'checks'));
 	await writeFile(path.join(storageDir, half, 'entry.json.0.tmp'), '');
 	const before = await stateOf(storageDir);
@@ -146,7 +146,7 @@ test('without the lock nothing is written, and held bytes are served', {timeout}
 	assert.equal(requests.length, length, 'the origin was asked');
 });
 
-test('the lock is taken for the first write that is wished once it can be', {timeout}, async t => {
+test('the first requested write takes a lock that is free again', {timeout}, async t => {
 	const left = await leave(t);
 	const {storageDir, half} = left;
 	const makeRoom = fillDisk(t);
@@ -163,7 +163,7 @@ test('the lock is taken for the first write that is wished once it can be', {tim
 	assert.equal(downloadOf(next.engine, half).status, 'complete');
 });
 
-test('the lock is tried again without a wish', {timeout}, async t => {
+test('the lock is retried without a request', {timeout}, async t => {
 	const {storageDir, half} = await leave(t);
 	const makeRoom = fillDisk(t);
 	t.mock.timers.enable({apis: ['setInterval']});
@@ -177,7 +177,7 @@ test('the lock is tried again without a wish', {timeout}, async t => {
 	assert.deepEqual(engine.snapshot.banners, []);
 });
 
-test('downloads that wait for the lock go on when it is held', {timeout}, async t => {
+test('downloads waiting for the lock resume once it is held', {timeout}, async t => {
 	const {storageDir, half} = await leave(t);
 	const makeRoom = fillDisk(t);
 	const {engine} = await startEngine(t, {storageDir});
@@ -190,7 +190,7 @@ test('downloads that wait for the lock go on when it is held', {timeout}, async 
 });
 
 test(
-	'an instance that another one came before stays without the lock, and reads anew what that one wrote',
+	'an instance beaten to the lock stays without it and rereads the records of its owner',
 	{timeout},
 	async t => {
 		const left = await leave(t);
@@ -219,35 +219,31 @@ test(
 	},
 );
 
-test(
-	'the players of what no other instance changed notice nothing when the lock is taken',
-	{timeout},
-	async t => {
-		const left = await leave(t);
-		const {storageDir, complete, half} = left;
-		const makeRoom = fillDisk(t);
-		const {engine} = await startEngine(t, {storageDir});
-		const response = await fetch(downloadOf(engine, complete).streamUrl);
-		const reader = response.body!.getReader();
-		const chunks = [(await reader.read()).value!];
-		makeRoom();
-		await engine.pause(half);
-		for (;;) {
-			const {value} = await reader.read();
-			if (!value) {
-				break;
-			}
-
-			chunks.push(value);
+test('taking the lock does not disturb players of unchanged downloads', {timeout}, async t => {
+	const left = await leave(t);
+	const {storageDir, complete, half} = left;
+	const makeRoom = fillDisk(t);
+	const {engine} = await startEngine(t, {storageDir});
+	const response = await fetch(downloadOf(engine, complete).streamUrl);
+	const reader = response.body!.getReader();
+	const chunks = [(await reader.read()).value!];
+	makeRoom();
+	await engine.pause(half);
+	for (;;) {
+		const {value} = await reader.read();
+		if (!value) {
+			break;
 		}
 
-		const bytes = Buffer.concat(chunks);
-		assert.equal(bytes.length, size);
-		assert.equal(firstWrongByte(bytes, 0), -1);
-	},
-);
+		chunks.push(value);
+	}
 
-/** A file system that cannot make a folder once it is full, as those of disks are. */
+	const bytes = Buffer.concat(chunks);
+	assert.equal(bytes.length, size);
+	assert.equal(firstWrongByte(bytes, 0), -1);
+});
+
+/** A file system that, like those on disks, cannot create a folder when full. */
 async function smallExt4(t: TestContext): Promise<string | undefined> {
 	const folder = await temporaryFolder(t);
 	const image = path.join(await temporaryFolder(t), 'image');
@@ -263,7 +259,7 @@ async function smallExt4(t: TestContext): Promise<string | undefined> {
 	return path.join(folder, 'storage');
 }
 
-/** With files of so many bytes, until there is no room for another one. */
+/** Writes files of `bytes` until no space is left for another. */
 async function fill(folder: string, bytes: number): Promise<void> {
 	for (let name = 0; ; name++) {
 		try {
@@ -274,7 +270,7 @@ async function fill(folder: string, bytes: number): Promise<void> {
 	}
 }
 
-test('on a full disk that makes no folder the lock is taken, and removing makes room', {timeout}, async t => {
+test('the lock is taken on a disk too full for a folder, and remove frees space', {timeout}, async t => {
 	const storageDir = await smallExt4(t);
 	if (storageDir === undefined) {
 		return;
@@ -289,9 +285,9 @@ test('on a full disk that makes no folder the lock is taken, and removing makes 
 		await fill(path.join(storageDir, '..'), bytes);
 	}
 
-	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storageDir]);
+	const serve = await startServe(t, storageDir);
 	await serve.event('ready');
-	const second = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storageDir]);
+	const second = await startServe(t, storageDir);
 	assert.equal(await second.exit(), 75);
 	const remove = await CliProcess.start(t, ['remove', '1', '--delete-data', '--storage', storageDir]);
 	assert.equal(await remove.exit(), 0, remove.stderr);
@@ -302,28 +298,24 @@ test('on a full disk that makes no folder the lock is taken, and removing makes 
 	await until(engine, again.id, ({status}) => status === 'complete');
 });
 
-test(
-	'a storage folder that was removed is the error of its downloads too',
-	{timeout, skip: isWindows},
-	async t => {
-		const origin = await startOrigin(t, {size: 16 * MiB, etag, bytesPerSecond: 2 * MiB});
-		const {engine, storageDir} = await startEngine(t);
-		const {download} = await engine.add({url: origin.url});
-		await until(engine, download.id, ({present}) => present > 0);
-		await rename(storageDir, `${storageDir}.gone`);
-		atEnd(t, () => rm(`${storageDir}.gone`, {recursive: true, force: true}));
-		const sentence = `The storage folder ${storageDir} was removed`;
-		const {error} = await until(engine, download.id, ({status}) => status === 'failed');
-		assert.equal(error?.message, sentence);
-		assert.deepEqual(engine.snapshot.banners, [`${sentence}; quit this instance.`]);
-		const response = await fetch(download.streamUrl, {headers: {range: 'bytes=0-99'}});
-		assert.equal(response.status, 500);
-		await assert.rejects(engine.resume(download.id), {code: 'disk-failed', message: sentence});
-	},
-);
+test('a removed storage folder is also the error of its downloads', {timeout, skip: isWindows}, async t => {
+	const origin = await startOrigin(t, {size: 16 * MiB, etag, bytesPerSecond: 2 * MiB});
+	const {engine, storageDir} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > 0);
+	await rename(storageDir, `${storageDir}.gone`);
+	atEnd(t, () => rm(`${storageDir}.gone`, {recursive: true, force: true}));
+	const sentence = `The storage folder ${storageDir} was removed`;
+	const {error} = await until(engine, download.id, ({status}) => status === 'failed');
+	assert.equal(error?.message, sentence);
+	assert.deepEqual(engine.snapshot.banners, [`${sentence}; quit this instance.`]);
+	const response = await fetch(download.streamUrl, {headers: {range: 'bytes=0-99'}});
+	assert.equal(response.status, 500);
+	await assert.rejects(engine.resume(download.id), {code: 'disk-failed', message: sentence});
+});
 
 test(
-	'a player of a removed storage folder is told so, as the rows are',
+	'a player gets the error of a removed storage folder, as the rows show it',
 	{timeout, skip: isWindows},
 	async t => {
 		const origin = await startOrigin(t, {size, etag});

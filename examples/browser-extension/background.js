@@ -1,4 +1,4 @@
-// Adds the link or media under the pointer to a running downstream-tui, and tells by the badge how it went.
+// Adds the link or media under the pointer to a running downstream-tui; the badge shows the result.
 const defaults = {address: 'http://127.0.0.1:8080', key: ''};
 
 chrome.runtime.onInstalled.addListener(() => {
@@ -20,7 +20,7 @@ async function send(url) {
 		const {name, detail} = await response.json();
 		await show(response.ok ? '✓' : '!', response.ok ? `Added ${name}` : detail);
 	} catch (error) {
-		await show('!', `downstream-tui cannot be reached: ${error.message}`);
+		await show('!', `Cannot reach downstream-tui: ${error.message}`);
 	}
 }
 

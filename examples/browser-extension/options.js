@@ -1,4 +1,4 @@
-// The address and the key of the instance, which stay on this computer.
+// Address and key of the instance; both stay on this computer.
 const form = document.querySelector('form');
 
 const {address, key} = await chrome.storage.local.get({address: 'http://127.0.0.1:8080', key: ''});

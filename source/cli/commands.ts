@@ -59,7 +59,7 @@ export const commands = {
 	play: {
 		operands: 'URL',
 		description: 'add a URL and start a player on its stream',
-		flags: [...forInstance, 'onDemand', 'player', 'continue', 'giveUpAfter'],
+		flags: [...forInstance, 'onDemand', 'player', 'whenSafe', 'continue', 'giveUpAfter'],
 	},
 	demo: {
 		operands: '',

@@ -30,7 +30,7 @@ export const flagGroups = {
 	],
 	Failures: ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
 	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'film', 'cacheSize'],
-	Players: ['port', 'player', 'continue', 'allowOrigin', 'openStream'],
+	Players: ['port', 'player', 'whenSafe', 'continue', 'allowOrigin', 'openStream'],
 	Output: [
 		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
 		...(['log', 'logLevel'] as const),
@@ -155,6 +155,7 @@ export const flags = {
 		value: 'SIZE',
 		description: `data to buffer ahead of a player, as a size or as seconds such as 60s (default: ${defaults.readAhead})`,
 	},
+	whenSafe: {kind: 'switch', description: 'start the player once the film plays through', runOnly: true},
 	film: {
 		kind: 'switch',
 		description: 'do not read film indexes, which show the minutes ready to watch',

@@ -33,6 +33,7 @@ export type Settings = {
 	readonly onDemand: boolean;
 	/** Read the index of films. */
 	readonly film: boolean;
+	readonly whenSafe: boolean;
 	readonly json: boolean;
 	readonly plain: boolean;
 	readonly ascii: boolean;
@@ -133,6 +134,7 @@ export function settingsFrom(
 		limitRate: rate(by('limitRate'), given.limitRate),
 		onDemand: given.onDemand ?? false,
 		film: given.film ?? true,
+		whenSafe: given.whenSafe ?? false,
 		json: given.json ?? false,
 		plain: (given.plain ?? false) || isOn(environment.ACCESSIBLE) || environment.INK_SCREEN_READER === 'true',
 		ascii: given.ascii ?? false,
@@ -206,9 +208,9 @@ function choice<T extends string>(
 	flag: string,
 	value: string | undefined,
 	choices: readonly T[],
-	standard: T,
+	fallback: T,
 ): T {
-	return value === undefined ? standard : checked(flag, value, oneOf(...choices));
+	return value === undefined ? fallback : checked(flag, value, oneOf(...choices));
 }
 
 /** `500K`, `5M`, `1.5MiB`: units of 1024, as in curl. `0`: no limit. */

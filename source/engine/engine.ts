@@ -94,7 +94,8 @@ export class Engine implements DownloadEngine {
 			responseTimeout: options.responseTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
 			readAheadMs: options.readAheadMs,
-			film: options.film ?? true,
+			// An engine that fetches nothing ends with the command that opened it.
+			film: options.maxActive === 0 ? 'stored' : (options.film ?? true),
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
@@ -319,7 +320,7 @@ export class Engine implements DownloadEngine {
 
 	async setLimitRate(bytesPerSecond: number | null): Promise<void> {
 		this.#services.bandwidth.limit = checkOption('limitRate', bytesPerSecond, rateLimit) ?? Infinity;
-		this.#snapshots.changed();
+		this.#snapshots.changedNow();
 	}
 
 	/** `signal` ends a copy that runs, and leaves a planned export alone. */

@@ -5,7 +5,7 @@ import type {Download, Snapshot} from '../downstream.ts';
 import {sharedProblems} from './banners.ts';
 
 /** Minimum milliseconds between two notifications of a listener. */
-const notifyMs = 100;
+const notifyMs = 333;
 /** Speeds and players that fade without an event are shown this often. */
 const tickMs = 500;
 const freeSpaceMs = 5000;
@@ -73,7 +73,7 @@ export class Snapshots {
 		this.changed();
 	}
 
-	/** A part of the snapshot has changed. Notifies at most 10 times a second; the first change after a pause at once. */
+	/** A part of the snapshot has changed. Notifies at most 3 times a second; the first change after a pause at once. */
 	changed(): void {
 		this.#notifyIn(Math.max(0, this.#notifiedAt + notifyMs - performance.now()));
 	}

@@ -20,7 +20,8 @@ import {
 	type Remedy,
 	type Snapshot,
 } from '../downstream.ts';
-import {versionHeader, type SnapshotChanges} from '../proxy/control-api.ts';
+import {versionHeader} from '../proxy/control-api.ts';
+import {applyChanges, type SnapshotChanges} from '../proxy/snapshot-changes.ts';
 
 export type Instance = {
 	/** `http://127.0.0.1:PORT` */
@@ -68,7 +69,7 @@ export class ControlClient implements DownloadEngine {
 			return new ControlClient(instance, find, value!.data as Snapshot, events, disposal);
 		} catch (error) {
 			throw disposal.signal.aborted
-				? new DownStreamError('not-found', `The running instance at ${instance.origin} does not answer`)
+				? new DownStreamError('not-found', `The running instance at ${instance.origin} does not respond`)
 				: error;
 		} finally {
 			clearTimeout(timer);
@@ -282,13 +283,6 @@ export class ControlClient implements DownloadEngine {
 	}
 }
 
-/** Unchanged downloads keep their identity. */
-function applyChanges(before: Snapshot, {changed, order, ...rest}: SnapshotChanges): Snapshot {
-	const known = new Map([...before.downloads, ...changed].map(download => [download.id, download]));
-	const ids = order ?? before.downloads.map(({id}) => id);
-	return {...rest, downloads: ids.flatMap(id => known.get(id) ?? [])};
-}
-
 /** The last known state without any activity: a running download becomes `queued`. */
 function stopped(download: Download): Download {
 	const {status, completedAt} = download;
@@ -374,7 +368,7 @@ function errorOf({status, body}: ApiResponse): DownStreamError {
 	const isKnown = typeof code === 'string' && Object.hasOwn(errorKinds, code);
 	return new DownStreamError(
 		isKnown ? (code as ErrorCode) : 'bad-request',
-		typeof detail === 'string' ? detail : `The running instance answered with status ${status}`,
+		typeof detail === 'string' ? detail : `The running instance responded with status ${status}`,
 		{needs},
 	);
 }

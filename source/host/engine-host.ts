@@ -63,9 +63,11 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 			);
 		}
 
-		// `serve --json` prints it on a read-only disk.
-		await writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined);
-		await engine.publish(proxy.origin);
+		await Promise.all([
+			// `serve --json` prints it on a read-only disk.
+			writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined),
+			engine.publish(proxy.origin),
+		]);
 		return {
 			engine,
 			proxy,
@@ -92,7 +94,7 @@ function logTo(file: string, level: LogLevel | undefined): void {
 	try {
 		closeSync(openSync(file, 'a', 0o600));
 	} catch (error) {
-		throw new DownStreamError('bad-request', `--log ${file}: it cannot be written to (${errorCode(error)})`, {
+		throw new DownStreamError('bad-request', `--log ${file}: it is not writable (${errorCode(error)})`, {
 			cause: error,
 		});
 	}

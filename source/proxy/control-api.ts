@@ -7,7 +7,6 @@ import {
 	type DownloadEngine,
 	DownStreamError,
 	type QueueMove,
-	type Snapshot,
 } from '../downstream.ts';
 import {
 	addRequest,
@@ -28,19 +27,12 @@ import {safeJson} from '../text/escape-controls.ts';
 import {viewKeyRefusal} from './access.ts';
 import {withoutSecrets, type ReadOnly} from './read-only.ts';
 import {Problem} from './problem.ts';
+import {changesBetween} from './snapshot-changes.ts';
 
 /** Bytes of a request body. */
 const maxBodySize = 1024 * 1024;
 /** Up to the longest delay of a timer. */
 export const undoTime = integer(0, 2_147_483_647);
-
-/** The event after `snapshot` in `/api/events`: the snapshot with only the downloads that changed. */
-export type SnapshotChanges = Omit<Snapshot, 'downloads'> & {
-	/** Includes new ones. */
-	readonly changed: readonly Download[];
-	/** The ids of all downloads in order; null if the order is unchanged. */
-	readonly order: readonly DownloadId[] | null;
-};
 
 /**
  * In the response to a command: the version of the first snapshot that reflects it. A client of the event stream uses
@@ -262,19 +254,6 @@ function sendEvents(engine: ReadOnly, response: ServerResponse): void {
 
 function formatEvent(event: string, data: unknown): string {
 	return `event: ${event}\ndata: ${safeJson(data)}\n\n`;
-}
-
-/** Unchanged downloads are identical objects in both snapshots. */
-function changesBetween(previous: Snapshot, {downloads, ...rest}: Snapshot): SnapshotChanges {
-	const before = new Set(previous.downloads);
-	const isInOrder =
-		downloads.length === previous.downloads.length &&
-		downloads.every(({id}, index) => id === previous.downloads[index]?.id);
-	return {
-		...rest,
-		changed: downloads.filter(download => !before.has(download)),
-		order: isInOrder ? null : downloads.map(({id}) => id),
-	};
 }
 
 /** Responds to a command. */

@@ -1,4 +1,4 @@
-// A download as a snapshot shows it, of which nothing is known yet: tests change what they are about.
+// The snapshot of a download before its first response: tests override the fields they are about.
 import type {Download} from '../../source/downstream.ts';
 
 export const blankDownload: Download = {

@@ -1,4 +1,4 @@
-// A real browser without a screen, that talks to nobody but who the test names.
+// A real headless browser that connects only to the hosts of the test.
 import type {TestContext} from 'node:test';
 import {chromium, type Browser, type Page, type Worker} from 'playwright-core';
 import {atEnd} from './cleanup.ts';
@@ -23,7 +23,7 @@ export async function startChromium(t: TestContext, ...args: string[]): Promise<
 	return browser;
 }
 
-/** Chromium with one unpacked extension, whose service worker runs. */
+/** Chromium with one unpacked extension and its running service worker. */
 export async function startExtension(
 	t: TestContext,
 	extension: string,

@@ -1,4 +1,4 @@
-// What a test started is ended last first: a program before the folder that it writes in.
+// Cleanups run in reverse order: a program ends before the removal of its folder.
 import type {TestContext} from 'node:test';
 
 type Cleanup = () => unknown;
@@ -21,7 +21,7 @@ export function atEnd(t: TestContext, cleanup: Cleanup): void {
 	stack.push(cleanup);
 }
 
-/** For programs that are no tests, but use what tests use: `end` ends all of it. */
+/** For programs that use test support outside a test: `end` runs all cleanups. */
 export function withoutTest(): {t: TestContext; end: () => Promise<void>} {
 	const endings: Cleanup[] = [];
 	const t = {after: (ending: Cleanup) => void endings.push(ending)} as unknown as TestContext;

@@ -1,4 +1,4 @@
-// The real program, bundled as it is published, in a process of its own.
+// The real program, bundled as published, in its own process.
 import {execFile, spawn, type ChildProcessByStdio} from 'node:child_process';
 import {once} from 'node:events';
 import {rmSync} from 'node:fs';
@@ -27,7 +27,7 @@ export function builtCli(): Promise<string> {
 	return built;
 }
 
-/** Nothing of the person who runs the tests: no proxies, no colours, no CI, no settings. */
+/** An environment independent of the user: no proxies, colours, CI or settings. */
 export function cleanEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
 	const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG'].filter(name => process.env[name] !== undefined);
 	const folder = {XDG_CONFIG_HOME: path.join(tmpdir(), 'downstream-test-no-settings')};
@@ -65,7 +65,7 @@ export class CliProcess {
 		{input = '', cwd}: {input?: string; cwd?: string} = {},
 	) {
 		this.child = spawn(program, args, {env, cwd, stdio: ['pipe', 'pipe', 'pipe']});
-		// It may end without having read.
+		// It may exit without reading.
 		this.child.stdin.on('error', () => undefined);
 		this.child.stdin.end(input);
 		this.#exited = once(this.child, 'exit');
@@ -82,7 +82,7 @@ export class CliProcess {
 		atEnd(t, () => this.kill());
 	}
 
-	/** The first event of this kind that was or will be printed. */
+	/** The first event of this kind, printed already or later. */
 	async event(kind: string): Promise<CliEvent> {
 		for (;;) {
 			const found = this.events.find(({event}) => event === kind);
@@ -113,4 +113,14 @@ export class CliProcess {
 		this.child.kill(signal);
 		await this.#exited;
 	}
+}
+
+/** `serve` on a storage folder, with one JSON object per event on standard output. */
+export async function startServe(t: TestContext, storage: string, ...args: string[]): Promise<CliProcess> {
+	return CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage, ...args]);
+}
+
+/** `get` with a storage folder of its own. */
+export async function startGet(t: TestContext, storage: string, ...args: string[]): Promise<CliProcess> {
+	return CliProcess.start(t, ['get', '--port', '0', '--storage', storage, ...args]);
 }

@@ -1,4 +1,4 @@
-// Storage folders with many downloads, each paused with a part of its file.
+// Storage folders with many downloads, each paused and partially cached.
 import {randomBytes} from 'node:crypto';
 import {mkdir, truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
@@ -9,7 +9,7 @@ import {temporaryFolder} from './engines.ts';
 const KiB = 1024;
 const size = 100 * KiB * KiB;
 
-/** `held`: bytes that are there of each. */
+/** `held`: cached bytes of each. */
 export async function collectionOf(t: TestContext, downloads: number, held = 64 * KiB): Promise<string> {
 	const storage = await temporaryFolder(t);
 	for (let index = 0; index < downloads; index++) {

@@ -1,4 +1,4 @@
-// Bytes that are a pure function of their offset, so that any byte of a file of any size can be checked anywhere.
+// Content as a pure function of the offset: any byte of a file of any size can be checked.
 
 /** Writes the content at `offset` of the file with this seed into the whole buffer. */
 export function fillContent(buffer: Uint8Array, offset: number, seed = 1): void {
@@ -23,7 +23,7 @@ export function content(start: number, end: number, seed = 1): Buffer {
 	return buffer;
 }
 
-/** The offset of the first byte that is not the content's, or -1 if all are right. */
+/** The offset of the first wrong byte in the file, or -1. */
 export function firstWrongByte(bytes: Uint8Array, offset: number, seed = 1): number {
 	const expected = content(offset, offset + bytes.length, seed);
 	if (expected.equals(bytes)) {

@@ -14,7 +14,7 @@ export type DashboardOptions = Partial<ScreenOptions> & {
 	readonly first?: Wanted;
 };
 
-/** Every test begins at the same time, so fixtures made while the file loads have a known age. */
+/** The start time of every test, which gives fixtures a known age. */
 const startTime = Date.now();
 const stepMs = 10;
 /** Ink waits 20 ms for the rest of a sequence before it takes Esc for a key. */

@@ -1,4 +1,4 @@
-// The engine program in a process of its own, bundled so that it is there at once.
+// The engine program in its own process, bundled for a fast start.
 import {fork, type ChildProcess} from 'node:child_process';
 import {once} from 'node:events';
 import {rmSync} from 'node:fs';
@@ -41,15 +41,15 @@ function builtProgram(): Promise<string> {
 export class EngineProcess {
 	readonly child: ChildProcess;
 	readonly #exited: Promise<unknown>;
-	/** Rejects when it ends before. */
+	/** Rejects if the process ends first. */
 	readonly added: Promise<Download>;
-	/** The export is there. Rejects when it ends before. */
+	/** Resolves after the export. Rejects if the process ends first. */
 	readonly done: Promise<void>;
-	/** As it was shown last. */
+	/** In its latest state. */
 	download: Download | undefined;
 	#onDownload = () => {};
 
-	/** Loads the program, which then waits for its task. `preload` is a module that changes what Node does. */
+	/** Loads the program, which then waits for its task. `preload`: a module that patches Node. */
 	static async load(
 		t: TestContext,
 		{preload, env = {}}: {preload?: string; env?: NodeJS.ProcessEnv} = {},
@@ -104,12 +104,12 @@ export class EngineProcess {
 		this.child.send(task);
 	}
 
-	/** Goes on with a download that stopped. */
+	/** Resumes a stopped download. */
 	resume(): void {
 		this.child.send('resume');
 	}
 
-	/** Resolves with the download as soon as it is shown so. */
+	/** Resolves with the download once it meets the condition. */
 	async until(condition: (download: Download) => boolean): Promise<Download> {
 		await this.added;
 		return new Promise(resolve => {
@@ -123,7 +123,7 @@ export class EngineProcess {
 		});
 	}
 
-	/** Resolves when it has ended. */
+	/** Resolves when the process has ended. */
 	async exit(): Promise<void> {
 		await this.#exited;
 	}

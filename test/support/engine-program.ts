@@ -1,33 +1,24 @@
-// An engine with its proxy and one download, in a process that is made to be killed. It waits, already loaded, for
-// the message that says what to do.
+// An engine with its proxy and one download, in a process that tests kill. It waits, already loaded, for
+// the message with its task.
 import process from 'node:process';
 import type {Download, ExportRequest} from '../../source/downstream.ts';
-import {Engine} from '../../source/engine/engine.ts';
 import type {EngineOptions} from '../../source/engine/options.ts';
-import {ProxyServer} from '../../source/proxy/server.ts';
+import {openEngine} from './open-engine.ts';
 
 export type EngineTask = {
 	readonly options: EngineOptions;
 	readonly url: string;
-	/** What becomes of the file when it is complete. */
+	/** The export of the complete file. */
 	readonly exportTo?: ExportRequest;
 };
 
-/** `added` comes first and `done` last; `download` with each change in between. */
+/** `added` comes first, `done` last, and `download` at each change in between. */
 export type EngineEvent =
 	| {readonly event: 'added' | 'download'; readonly download: Download}
 	| {readonly event: 'done' | 'refused'; readonly message: string};
 
 async function run({options, url, exportTo}: EngineTask): Promise<void> {
-	const engine = await Engine.open({proxy: 'direct', ...options});
-	const proxy = await ProxyServer.listen({
-		engine,
-		port: 0,
-		exactPort: false,
-		allowOrigins: [],
-		openStream: false,
-	});
-	await engine.publish(proxy.origin);
+	const {engine, proxy} = await openEngine(options);
 	const {download} = await engine.add({url});
 	tell({event: 'added', download});
 	const complete = new Promise<void>(resolve => {

@@ -1,4 +1,4 @@
-// A player that speaks mpv's protocol on a socket, without a film: tests say what it plays.
+// A player with mpv's protocol on a socket, without a film: tests set its properties.
 import {once} from 'node:events';
 import {createServer, type Server, type Socket} from 'node:net';
 import type {TestContext} from 'node:test';
@@ -7,7 +7,7 @@ import {atEnd} from './cleanup.ts';
 type Command = readonly [name: string, ...args: readonly unknown[]];
 
 export class FakeMpv {
-	/** Every command it was given. */
+	/** The received commands. */
 	readonly commands: Command[] = [];
 	readonly #properties: Record<string, unknown> = {'mpv-version': 'mpv 0.38.0', pause: false, speed: 1};
 	readonly #observed = new Set<string>();
@@ -42,7 +42,7 @@ export class FakeMpv {
 		this.#server.listen(path);
 	}
 
-	/** Changes properties, and tells of those that are observed. */
+	/** Changes properties, and reports observed ones. */
 	set(properties: Readonly<Record<string, unknown>>): void {
 		Object.assign(this.#properties, properties);
 		for (const [name, data] of Object.entries(properties)) {
@@ -62,7 +62,7 @@ export class FakeMpv {
 		this.#socket?.write(text);
 	}
 
-	/** Ends as a process does. */
+	/** Ends like an exiting process. */
 	async quit(): Promise<void> {
 		this.#socket?.destroy();
 		if (this.#server.listening) {

@@ -1,9 +1,9 @@
-// An origin that errs on demand. Its file is that of `TestOrigin`; the URL says what goes wrong and when:
-// `/film.bin?fault=NAME`, with the parameters of the fault, and of all of them
-// - `after=N`: the first N requests are answered well
-// - `times=N`: after N faults all is well
-// - `every=N`: each Nth request alone, beginning with the Nth
-// - `from=N`: only what is asked for from byte N on (a request without Range begins at 0)
+// An origin with faults on request. Its file is that of `TestOrigin`; the URL selects the fault and its time:
+// `/film.bin?fault=NAME`, with the parameters of the fault and these:
+// - `after=N`: the first N requests get regular responses
+// - `times=N`: after N faults, responses are regular
+// - `every=N`: each Nth request alone, starting with the Nth
+// - `from=N`: only requests from byte N on (a request without Range starts at 0)
 import type {IncomingMessage, OutgoingHttpHeaders, ServerResponse} from 'node:http';
 import type {Socket} from 'node:net';
 import type {TestContext} from 'node:test';
@@ -18,10 +18,10 @@ type Exchange = {
 	readonly request: IncomingMessage;
 	readonly response: ServerResponse;
 	readonly record: OriginRequestRecord;
-	/** What an honest answer would hold. */
+	/** The range of a regular response. */
 	readonly range: Range;
 	readonly isRanged: boolean;
-	/** How often this URL was asked for before. */
+	/** Number of earlier requests for this URL. */
 	readonly asked: number;
 	readonly text: (name: string, fallback?: string) => string;
 	readonly number: (name: string, fallback: number) => number;
@@ -29,26 +29,26 @@ type Exchange = {
 
 type Reply = {
 	readonly status?: number;
-	/** In place of the honest ones; undefined leaves one out. */
+	/** Replace those of a regular response; undefined omits a header. */
 	readonly headers?: OutgoingHttpHeaders;
 	readonly body?: Range | Buffer;
-	/** How the body ends: as HTTP demands, by closing, by a reset, or never. */
+	/** The end of the body: regular, a close, a reset, or none. */
 	readonly ending?: 'end' | 'close' | 'reset' | 'stall';
 	readonly seed?: number;
 	readonly bytesPerSecond?: number;
 };
 
-/** Answers and returns true; false leaves it to the honest origin. */
+/** Responds and returns true; false leaves the request to the regular origin. */
 type Fault = (exchange: Exchange) => boolean | Promise<boolean>;
 
 const faultsByName = {
-	/** Whatever is asked, the whole. */
+	/** Always the whole file. */
 	'no-ranges': (exchange): Promise<true> => {
 		const {size} = exchange.faults.origin.options;
 		return reply(exchange, {status: 200, headers: lengthOnly(size), body: {start: 0, end: size}});
 	},
 
-	/** Content-Range is off by `start`, `end` and `total` bytes; the body is what was asked for. */
+	/** Content-Range is off by `start`, `end` and `total` bytes; the body is the requested range. */
 	'content-range': exchange => {
 		const {range, number} = exchange;
 		const {size} = exchange.faults.origin.options;
@@ -62,13 +62,13 @@ const faultsByName = {
 		});
 	},
 
-	/** A 206 that begins `by` bytes before what was asked, and says so. */
+	/** A 206 that starts `by` bytes before the requested range and states it. */
 	'starts-early': exchange => {
 		const start = Math.max(0, exchange.range.start - exchange.number('by', 100));
 		return reply(exchange, honest(exchange, {start, end: exchange.range.end}));
 	},
 
-	/** A 206 of at most `bytes`, which says so. */
+	/** A 206 of at most `bytes` that states its range. */
 	'shorter-range': exchange => {
 		const {start, end} = exchange.range;
 		return reply(
@@ -79,14 +79,14 @@ const faultsByName = {
 
 	'no-content-range': exchange => reply(exchange, {headers: {'content-range': undefined}}),
 
-	/** The part that was asked for, with Content-Range, as a 200; `length=none` leaves its length out. */
+	/** The requested part with Content-Range, as a 200; `length=none` omits its length. */
 	'200-with-content-range': exchange =>
 		reply(exchange, {
 			status: 200,
 			headers: exchange.text('length') === 'none' ? {'content-length': undefined} : {},
 		}),
 
-	/** The whole as a 200, with the Content-Range of what was asked for. */
+	/** The whole file as a 200, with the Content-Range of the requested part. */
 	'whole-with-content-range': exchange => {
 		const {size} = exchange.faults.origin.options;
 		return reply(exchange, {
@@ -96,7 +96,7 @@ const faultsByName = {
 		});
 	},
 
-	/** Ends after `bytes`, in the way `ending` says. */
+	/** Ends after `bytes`, by `ending`. */
 	'short-body': exchange => {
 		const {start, end} = exchange.range;
 		return reply(exchange, {
@@ -105,7 +105,7 @@ const faultsByName = {
 		});
 	},
 
-	/** A chunked answer that ends as HTTP demands, `by` bytes before the end of its Content-Range. */
+	/** A chunked response with a regular end, `by` bytes before the end of its Content-Range. */
 	'short-chunks': exchange => {
 		const {start, end} = exchange.range;
 		return reply(exchange, {
@@ -114,7 +114,7 @@ const faultsByName = {
 		});
 	},
 
-	/** `by` bytes more than Content-Length says, or than Content-Range says if the answer is `chunked`. */
+	/** `by` bytes more than stated by Content-Length, or by Content-Range if the response is `chunked`. */
 	'long-body': exchange => {
 		const {start, end} = exchange.range;
 		return reply(exchange, {
@@ -123,7 +123,7 @@ const faultsByName = {
 		});
 	},
 
-	/** Content-Length of a part is off by `by`; the body is right. */
+	/** The Content-Length of a part is off by `by`; the body is correct. */
 	'wrong-length': exchange => {
 		const {start, end} = exchange.range;
 		if (!exchange.isRanged) {
@@ -146,7 +146,7 @@ const faultsByName = {
 		});
 	},
 
-	/** The headers come after `ms`. */
+	/** The headers are sent after `ms`. */
 	'slow-headers': async ({number}) => {
 		await new Promise(resolve => setTimeout(resolve, number('ms', 500)));
 		return false;
@@ -154,7 +154,7 @@ const faultsByName = {
 
 	'slow-bytes': exchange => reply(exchange, {bytesPerSecond: exchange.number('rate', 64 * 1024)}),
 
-	/** Another version: its `seed`, `etag` and `date`; an empty one leaves the header out. */
+	/** Another version with its `seed`, `etag` and `date`; an empty value omits the header. */
 	version: exchange => {
 		const {text, number} = exchange;
 		const {seed = 1, etag, lastModified} = exchange.faults.origin.options;
@@ -167,11 +167,11 @@ const faultsByName = {
 		});
 	},
 
-	/** Like a CDN that takes If-Range for a wish for the whole. */
+	/** Like a CDN that sends the whole file for any If-Range. */
 	'if-range': (exchange): Promise<boolean> | false =>
 		exchange.request.headers['if-range'] !== undefined && faultsByName['no-ranges'](exchange),
 
-	/** To `to`, with the `status`. */
+	/** A redirect to `to` with the `status`. */
 	redirect: exchange =>
 		reply(exchange, {
 			status: exchange.number('status', 302),
@@ -179,7 +179,7 @@ const faultsByName = {
 			body: Buffer.alloc(0),
 		}),
 
-	/** `left` more redirects, then the file. */
+	/** `left` further redirects, then the file. */
 	'redirect-chain': exchange => {
 		const left = exchange.number('left', 3);
 		const to = `/film.bin?fault=redirect-chain&left=${left - 1}`;
@@ -188,19 +188,19 @@ const faultsByName = {
 		);
 	},
 
-	/** To a signed URL that is good for `requests` requests; a new one is made when the last has expired. */
+	/** A redirect to a signed URL valid for `requests` requests; an expired one is replaced. */
 	signed: exchange => {
 		const to = exchange.faults.sign(exchange.number('requests', 2));
 		return reply(exchange, {status: 302, headers: {...lengthOnly(0), location: to}, body: nothing});
 	},
 
-	/** Where `signed` leads to. */
+	/** The target of `signed`. */
 	signature: exchange =>
 		exchange.faults.useSignature(exchange.text('token'))
 			? false
 			: reply(exchange, {status: 403, headers: lengthOnly(0), body: nothing}),
 
-	/** Answers with the status `code`, and Retry-After if `wait` is given: seconds, or `date` for one second from now. */
+	/** The status `code`, with Retry-After if `wait` is given: seconds, or `date` for one second from now. */
 	status: (exchange): Promise<true> => {
 		const wait = exchange.text('wait');
 		const date = new Date(Math.ceil(Date.now() / 1000) * 1000 + 1000).toUTCString();
@@ -211,14 +211,14 @@ const faultsByName = {
 		});
 	},
 
-	/** Answers everything that has a Range header with the status `code`. */
+	/** The status `code` for each request with Range. */
 	'refuse-ranges': (exchange): Promise<true> | false =>
 		exchange.request.headers.range !== undefined && faultsByName.status(exchange),
 
 	'refuse-head': (exchange): Promise<true> | false =>
 		exchange.request.method === 'HEAD' && faultsByName.status(exchange),
 
-	/** No more than `connections` requests at once: others get the status `code`, or with `code=0` a reset. */
+	/** At most `connections` requests at once: others get the status `code`, or with `code=0` a reset. */
 	limit: (exchange): Promise<true> | boolean => {
 		if (exchange.faults.openRequests <= exchange.number('connections', 1)) {
 			return false;
@@ -232,7 +232,7 @@ const faultsByName = {
 		return true;
 	},
 
-	/** Answers as HTTP/1.0 and closes; `length=none` leaves the length of the whole out. */
+	/** HTTP/1.0 with a close; `length=none` omits the length of the whole file. */
 	'http-1.0': async exchange => {
 		const {origin} = exchange.faults;
 		const {size} = origin.options;
@@ -254,7 +254,7 @@ const faultsByName = {
 		return true;
 	},
 
-	/** One range is answered by a multipart body; with `content-range` as a header as well. */
+	/** A multipart body for one range; with `content-range`, also as a header. */
 	multipart: exchange => {
 		const {range} = exchange;
 		const {size, seed} = exchange.faults.origin.options;
@@ -274,7 +274,7 @@ const faultsByName = {
 		});
 	},
 
-	/** So many `bytes` of headers that mean nothing. */
+	/** `bytes` of meaningless headers. */
 	'huge-headers': exchange => {
 		const lines = Math.ceil(exchange.number('bytes', 400_000) / 1000);
 		return reply(exchange, {
@@ -290,7 +290,7 @@ const faultsByName = {
 			headers: {'content-disposition': Buffer.from(exchange.text('says')).toString('latin1')},
 		}),
 
-	/** A connection that is used again is closed just when its next request has arrived. */
+	/** A reused connection is closed when its next request has arrived. */
 	'keep-alive': exchange => {
 		if (!exchange.faults.isUsedAgain(exchange.request.socket)) {
 			return false;
@@ -300,7 +300,7 @@ const faultsByName = {
 		return true;
 	},
 
-	/** Each connection dies after `least` to `most` bytes of a body. */
+	/** Each connection closes after `least` to `most` bytes of a body. */
 	dies: exchange => {
 		const {range, number, asked} = exchange;
 		const least = number('least', 1);
@@ -320,9 +320,9 @@ const nothing = Buffer.alloc(0);
 export class FaultOrigin {
 	readonly origin: TestOrigin;
 	readonly #open = new Set<IncomingMessage>();
-	/** The most that there were at once. */
+	/** The most requests open at once. */
 	maxOpenRequests = 0;
-	/** The number of signed URLs that were made. */
+	/** The number of signed URLs. */
 	signatures = 0;
 	#signatureUses = 0;
 	readonly #asked = new Map<string, number>();
@@ -339,7 +339,7 @@ export class FaultOrigin {
 		origin.options.intercept = (request, response, record) => this.#answer(request, response, record);
 	}
 
-	/** Requests whose answer is not through. */
+	/** Requests with an unfinished response. */
 	get openRequests(): number {
 		return [...this.#open].filter(({socket}) => !socket.destroyed).length;
 	}
@@ -352,7 +352,7 @@ export class FaultOrigin {
 		return this.origin.urlOf(`/film.bin?${query.toString()}`);
 	}
 
-	/** How often this fault was shown. */
+	/** The occurrences of this fault. */
 	shown(fault: FaultName): number {
 		return this.#faulty.get(fault) ?? 0;
 	}
@@ -429,7 +429,7 @@ function lengthOnly(length: number): OutgoingHttpHeaders {
 	return {'content-length': length, 'content-range': undefined};
 }
 
-/** A 206 of other bytes than those that were asked for. */
+/** A 206 of other bytes than requested. */
 function honest({faults, isRanged}: Exchange, range: Range): Reply {
 	return isRanged
 		? {
@@ -479,7 +479,7 @@ async function reply(
 		response.flushHeaders();
 		request.socket.end();
 	} else if (ending === 'reset') {
-		// What was written reaches the other side first.
+		// Written bytes reach the client first.
 		response.flushHeaders();
 		request.socket.write('', () => request.socket.resetAndDestroy());
 	} else {

@@ -12,7 +12,7 @@ import type {OriginOptions, TestOrigin} from './origin.ts';
 const seconds = 40;
 const picture = ['-f', 'lavfi', '-i', `testsrc2=size=320x180:rate=25:duration=${seconds}`];
 const sound = ['-f', 'lavfi', '-i', `sine=frequency=300:duration=${seconds}`];
-/** Half of it is still, so that time and bytes differ. */
+/** One half is a still picture, so time and bytes are not proportional. */
 const uneven = ['-vf', `loop=loop=${seconds * 12}:size=1:start=0`];
 const h264 = [
 	'-c:v',
@@ -28,7 +28,7 @@ const h264 = [
 ];
 const film = [...picture, ...sound, ...uneven, '-t', String(seconds), ...h264];
 
-/** What ffmpeg is given for each file name. */
+/** The arguments of ffmpeg for each file name. */
 export const films = {
 	'front.mp4': [...film, '-movflags', '+faststart'],
 	'tail.mp4': film,
@@ -40,8 +40,8 @@ export const films = {
 	'front.mkv': [...film, '-reserve_index_space', '50k', '-cues_to_front', '1'],
 	'live.mkv': [...film, '-live', '1'],
 	'tail.webm': [
-		...[...picture, ...sound, '-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-g', '50'],
-		...['-c:a', 'libopus'],
+		...['-f', 'lavfi', '-i', `testsrc2=size=160x90:rate=10:duration=${seconds}`, ...sound],
+		...['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-g', '20', '-c:a', 'libopus'],
 	],
 	'stream.ts': film,
 	'variable.mp3': [...sound, '-c:a', 'libmp3lame', '-q:a', '4'],
@@ -59,7 +59,7 @@ export const filmMs = seconds * 1000;
 
 const made = new Map<FilmName, Promise<Buffer>>();
 
-/** Resolves with the bytes of the film. Each is made once in a process. */
+/** Resolves with the bytes of the film, which is made once per process. */
 export function makeFilm(name: FilmName): Promise<Buffer> {
 	const bytes = made.get(name) ?? make(name);
 	made.set(name, bytes);
@@ -77,7 +77,7 @@ async function make(name: FilmName): Promise<Buffer> {
 	}
 }
 
-/** An origin of the film. With `present`, each response stands still at the first byte that is not in it. */
+/** An origin of the film. With `present`, each response stalls at the first byte outside it. */
 export async function serveFilm(
 	t: TestContext,
 	bytes: Buffer,

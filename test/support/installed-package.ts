@@ -1,4 +1,4 @@
-// The package as `npm install` leaves it, in a folder of its own.
+// The package as `npm install` leaves it, in its own folder.
 import {cp, mkdir, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {TestContext} from 'node:test';

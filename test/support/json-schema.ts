@@ -1,4 +1,4 @@
-// Checks values against the JSON Schemas of the API's description. A keyword that it does not know is an error.
+// Checks values against the JSON Schemas of the API's description. An unknown keyword is an error.
 import assert from 'node:assert/strict';
 import type {JsonSchema} from '../../source/schema.ts';
 
@@ -17,7 +17,7 @@ export function resolved(root: object, schema: JsonSchema): JsonSchema {
 	return target as JsonSchema;
 }
 
-/** Throws an error that names the first part that does not fit. */
+/** Throws an error that names the first mismatch. */
 export function assertFits(root: object, given: JsonSchema, value: unknown, where = 'the value'): void {
 	const schema = resolved(root, given);
 	for (const [keyword, argument] of Object.entries(schema)) {

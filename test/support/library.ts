@@ -1,4 +1,4 @@
-// The library in a storage folder of its own.
+// The library in its own storage folder.
 import type {TestContext} from 'node:test';
 import {DownStream, type DownStreamOptions} from '../../source/index.ts';
 import {atEnd} from './cleanup.ts';

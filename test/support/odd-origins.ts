@@ -1,5 +1,5 @@
-// Origins as they are: odd, strict, careless or busy. A user expects the file of most of them, and a plain word of the
-// rest. `test/delivery.test.ts` holds the program to that, and `npm run bench -- delivery` puts other programs beside it.
+// Origins as found in practice: odd, strict, careless or busy. A user expects the file from most of them, and a clear error
+// from the rest. `test/delivery.test.ts` checks the program, and `npm run bench -- delivery` compares it with others.
 import {createHash} from 'node:crypto';
 import type {Socket} from 'node:net';
 import path from 'node:path';
@@ -11,23 +11,23 @@ import {answer, askedPart, honest, send, type Answer, type Answerer, type Exchan
 const MiB = 1024 * 1024;
 
 export type OddOrigin = {
-	/** What the origin does. Unique. */
+	/** Behavior of the origin; unique. */
 	readonly words: string;
-	/** Makes an origin that has seen nothing yet. */
+	/** Creates the origin in its initial state. */
 	readonly start: () => Answerer;
-	/** What is asked for; `/film.mkv` unless said. */
+	/** Request target; default `/film.mkv`. */
 	readonly target?: string;
-	/** In place of the address. */
+	/** Host name, instead of the address. */
 	readonly host?: string;
-	/** The film unless said. */
+	/** Default: the film. */
 	readonly file?: Uint8Array;
 	readonly expects: Expected;
-	/** What else a program may save, and how the table calls it. */
+	/** Other contents that a program may save, by their name in the table. */
 	readonly mistakes?: Readonly<Record<string, Uint8Array>>;
 	readonly login?: {readonly user: string; readonly password: string; readonly scheme: 'basic' | 'digest'};
-	/** Milliseconds in which connections are refused. */
+	/** Milliseconds during which connections are refused. */
 	readonly opensAfter?: number;
-	/** Options that make the program lose its patience within the time of a test. */
+	/** Options that shorten the program's timeouts for a test. */
 	readonly hurry?: readonly string[];
 };
 
@@ -36,7 +36,7 @@ export type Expected =
 	| {readonly kind: 'file'; readonly name?: string}
 	/** Another exit code, this sentence, and no file. */
 	| {readonly kind: 'refusal'; readonly says: RegExp}
-	/** Saved or not, but the user is told. */
+	/** Saved or not, but reported to the user. */
 	| {readonly kind: 'told'; readonly says: RegExp; readonly isFailure: boolean};
 
 const film = content(0, 2 * MiB + 17);
@@ -44,7 +44,7 @@ const film = content(0, 2 * MiB + 17);
 const longFilm = content(0, 5 * MiB + 17);
 const otherFilm = content(0, longFilm.length, 2);
 const smallFile = content(0, 1000);
-/** Random bytes do not get smaller by trying longer. */
+/** Random bytes do not compress, so effort is wasted. */
 const quick = {params: {[constants.BROTLI_PARAM_QUALITY]: 1}};
 const date = 'Last-Modified: Mon, 02 Nov 2026 00:00:00 GMT';
 const etag = 'ETag: "v1"';
@@ -60,12 +60,12 @@ const givesUpSoon = ['--give-up-after', '3s'];
 
 type More = Partial<Omit<OddOrigin, 'words' | 'start'>>;
 
-/** An origin without a memory. */
+/** A stateless origin. */
 function steady(words: string, answerer: Answerer, more: More = {}): OddOrigin {
 	return {words, start: () => answerer, expects: delivered, ...more};
 }
 
-/** One that answers by what it has seen. */
+/** An origin whose responses depend on earlier requests. */
 function changing(words: string, start: () => Answerer, more: More = {}): OddOrigin {
 	return {words, start, expects: delivered, ...more};
 }
@@ -78,13 +78,13 @@ function tells(says: RegExp, isFailure = true): Pick<OddOrigin, 'expects'> {
 	return {expects: {kind: 'told', says, isFailure}};
 }
 
-/** Header lines beside those of an honest answer. */
+/** Adds header lines to a correct response. */
 function withHeaders(words: string, headers: readonly string[], more: More & Pick<Answer, 'encoding'> = {}) {
 	const {file = film, encoding} = more;
 	return steady(words, exchange => honest(exchange, file, {headers, encoding}), more);
 }
 
-/** The bytes of the whole answer, whatever is asked for, and the end of the connection. */
+/** Sends these bytes for every request, then ends the connection. */
 function verbatim(words: string, head: string, body: Uint8Array, more: More = {}): OddOrigin {
 	return steady(
 		words,
@@ -97,7 +97,7 @@ function verbatim(words: string, head: string, body: Uint8Array, more: More = {}
 	);
 }
 
-/** The whole as chunks, written as a server may. */
+/** The whole file in chunked coding. */
 function chunked(
 	bytes: Uint8Array,
 	{line = (size: number) => size.toString(16), last = '0\r\n\r\n'} = {},
@@ -111,7 +111,7 @@ function chunked(
 	return Buffer.concat([...parts, Buffer.from(last)]);
 }
 
-/** These answers first, one for each request, then honest ones. */
+/** Sends these responses first, one per request, then correct ones. */
 function atFirst(
 	words: string,
 	answers: ReadonlyArray<Answer | Answerer>,
@@ -137,7 +137,7 @@ function atFirst(
 	);
 }
 
-/** The head of an honest answer. Returns the range of its body. */
+/** Sends the head of a correct response; returns the range of its body. */
 function begin(
 	exchange: Exchange,
 	file: Uint8Array,
@@ -158,7 +158,7 @@ function begin(
 	return {start, end};
 }
 
-/** An honest answer that ends after so many bytes of its body. */
+/** A correct response that ends after a number of body bytes. */
 async function cutOff(exchange: Exchange, bytes: number, ending: 'reset' | 'close' = 'reset'): Promise<void> {
 	const {start, end} = begin(exchange, film);
 	await send(exchange.socket, film.subarray(start, Math.min(end, start + bytes)));
@@ -172,11 +172,11 @@ async function cutOff(exchange: Exchange, bytes: number, ending: 'reset' | 'clos
 }
 
 const plain: OddOrigin[] = [
-	withHeaders('an honest origin', [etag]),
+	withHeaders('a correct origin', [etag]),
 	withHeaders('no validator at all', []),
 	withHeaders('an empty file', [etag], {file: new Uint8Array()}),
 	withHeaders('a file of one byte', [etag], {file: content(0, 1)}),
-	withHeaders('a name with two addresses, of which one answers', [etag], {host: 'localhost'}),
+	withHeaders('a host name with two addresses, one of them dead', [etag], {host: 'localhost'}),
 ];
 
 const contentEncodings: OddOrigin[] = [
@@ -202,7 +202,7 @@ const contentEncodings: OddOrigin[] = [
 		] as const
 	).map(([coding, name, file]) =>
 		withHeaders(
-			`\`Content-Encoding: ${coding}\` on ${name}, which is so itself`,
+			`\`Content-Encoding: ${coding}\` on ${name}, a compressed format itself`,
 			[`Content-Encoding: ${coding}`, etag],
 			{
 				file,
@@ -218,24 +218,24 @@ const contentEncodings: OddOrigin[] = [
 			target: '/download?id=1',
 		},
 	),
-	withHeaders('`Content-Encoding: gzip` on bytes that are not compressed', ['Content-Encoding: gzip', etag]),
+	withHeaders('`Content-Encoding: gzip` on uncompressed bytes', ['Content-Encoding: gzip', etag]),
 	...(
 		[
 			['gzip', gzipSync(film)],
 			['x-gzip', gzipSync(film)],
 			['deflate', deflateSync(film)],
-			['deflate', deflateRawSync(film), 'without its zlib header'],
+			['deflate', deflateRawSync(film), 'no zlib header'],
 			['br', brotliCompressSync(film, quick)],
 		] as const
 	).map(([coding, coded, words = '']) =>
 		steady(
-			`really compressed (${coding}${words && ` ${words}`}), the whole, without ranges`,
+			`compressed (${coding}${words && ` ${words}`}), whole file, no ranges`,
 			exchange => answer(exchange, {headers: [`Content-Encoding: ${coding}`, etag], body: coded}),
 			{mistakes: {'the compressed bytes': coded}},
 		),
 	),
 	steady(
-		'really compressed (gzip) and chunked',
+		'compressed (gzip) and chunked',
 		exchange =>
 			answer(exchange, {
 				headers: ['Content-Encoding: gzip', 'Transfer-Encoding: chunked'],
@@ -246,7 +246,7 @@ const contentEncodings: OddOrigin[] = [
 	),
 ];
 
-/** A 206 with this Content-Range; the body is the part that was asked for. */
+/** A 206 with this Content-Range; the body is the requested part. */
 function contentRange(
 	words: string,
 	lines: (start: number, end: number, size: number) => readonly string[],
@@ -295,7 +295,7 @@ const contentRanges: OddOrigin[] = [
 		`Content-Range: bytes ${start}-${end - 1}/${size}`,
 		`Content-Range: bytes ${start}-${end - 1}/${size}`,
 	]),
-	steady('206 with the whole, whatever is asked for', exchange =>
+	steady('206 with the whole file for every request', exchange =>
 		answer(exchange, {
 			status: '206 Partial Content',
 			headers: [`Content-Range: bytes 0-${film.length - 1}/${film.length}`, etag],
@@ -317,12 +317,12 @@ const contentRanges: OddOrigin[] = [
 			body: film.subarray(start, end),
 		});
 	}),
-	steady('answers at most 500,000 bytes of a range', exchange => {
+	steady('sends at most 500,000 bytes of a range', exchange => {
 		const {start, end, isPart} = askedPart(exchange, film);
 		const shorter = {start, end: Math.min(end, start + 500_000)};
 		return honest({...exchange, range: isPart ? shorter : undefined}, film, {headers: [etag]});
 	}),
-	steady('begins a range at the 64 KiB before it', exchange => {
+	steady('aligns the start of a range to 64 KiB', exchange => {
 		const {start, end, isPart} = askedPart(exchange, film);
 		return honest({...exchange, range: isPart ? {start: start - (start % 65_536), end} : undefined}, film, {
 			headers: [etag],
@@ -330,7 +330,7 @@ const contentRanges: OddOrigin[] = [
 	}),
 ];
 
-/** Refuses what Range asks for, with an answer or by a reset. */
+/** Refuses Range requests, with a response or a reset. */
 function refusesRanges(
 	words: string,
 	refusal: Answer | 'reset',
@@ -352,7 +352,7 @@ const whole: Answerer = exchange =>
 	answer(exchange, {headers: ['Accept-Ranges: bytes', etag, 'Content-Type: video/x-matroska'], body: film});
 
 const rangeRefusals: OddOrigin[] = [
-	steady('200 with the whole, whatever is asked for', exchange =>
+	steady('200 with the whole file for every request', exchange =>
 		answer(exchange, {headers: [etag], body: film}),
 	),
 	...[
@@ -363,23 +363,19 @@ const rangeRefusals: OddOrigin[] = [
 		'501 Not Implemented',
 	].map(status => refusesRanges(`${status.slice(0, 3)} for every request with Range`, {status})),
 	refusesRanges('a reset for every request with Range', 'reset'),
-	refusesRanges(
-		'416 for ranges that do not begin at 0',
-		{status: '416 Range Not Satisfiable'},
-		isInTheMiddle,
-	),
-	refusesRanges('403 for ranges that do not begin at 0', {status: '403 Forbidden'}, isInTheMiddle),
-	refusesRanges('a page for ranges that do not begin at 0', toPage, isInTheMiddle),
-	steady('honours only ranges that have an end', exchange =>
+	refusesRanges('416 for ranges that start after 0', {status: '416 Range Not Satisfiable'}, isInTheMiddle),
+	refusesRanges('403 for ranges that start after 0', {status: '403 Forbidden'}, isInTheMiddle),
+	refusesRanges('a page for ranges that start after 0', toPage, isInTheMiddle),
+	steady('honors only ranges with an end', exchange =>
 		honest({...exchange, range: exchange.range?.end === undefined ? undefined : exchange.range}, film, {
 			headers: [etag],
 		}),
 	),
-	atFirst('a cache that misses: first the whole, then ranges', [whole]),
-	steady('a cache with two nodes: one of them knows no ranges', exchange =>
+	atFirst('a cache miss: first the whole file, then ranges', [whole]),
+	steady('two cache nodes, one without ranges', exchange =>
 		exchange.count % 2 === 1 ? whole(exchange) : honest(exchange, film, {headers: [etag]}),
 	),
-	withHeaders('`Accept-Ranges: none` beside ranges that work', ['Accept-Ranges: none', etag]),
+	withHeaders('`Accept-Ranges: none` although ranges work', ['Accept-Ranges: none', etag]),
 ];
 
 const headerSyntax: OddOrigin[] = [
@@ -390,35 +386,39 @@ const headerSyntax: OddOrigin[] = [
 			expects: {kind: 'file', name: 'folded.mkv'},
 		},
 	),
-	withHeaders('a folded header of no interest', ['X-Policy: a;', '\tb', etag]),
-	withHeaders('a line of a colon alone', [' : ', etag]),
-	withHeaders('a line that begins with a colon', [': x', etag]),
-	withHeaders('a line without a colon', ['nonsense', etag]),
-	withHeaders('white space before a colon', ['Server : x', etag]),
-	withHeaders('a control character in a value', ['X-Note: a\u0001b', etag]),
-	withHeaders('Latin-1 in a value', ['Server: Gerät', etag], {encoding: 'latin1'}),
-	withHeaders('control sequences in values', ['Server: \u009b2J', 'X-Note: \u009d0;title\u009c', etag], {
-		encoding: 'latin1',
-	}),
-	withHeaders('a blank in a name', ['X Note: a', etag]),
+	withHeaders('another folded header', ['X-Policy: a;', '\tb', etag]),
+	withHeaders('a header line with only a colon', [' : ', etag]),
+	withHeaders('a header line that starts with a colon', [': x', etag]),
+	withHeaders('a header line without a colon', ['nonsense', etag]),
+	withHeaders('a space before the colon of a header', ['Server : x', etag]),
+	withHeaders('a control character in a header value', ['X-Note: a\u0001b', etag]),
+	withHeaders('Latin-1 in a header value', ['Server: Gerät', etag], {encoding: 'latin1'}),
+	withHeaders(
+		'control sequences in header values',
+		['Server: \u009b2J', 'X-Note: \u009d0;title\u009c', etag],
+		{
+			encoding: 'latin1',
+		},
+	),
+	withHeaders('a space in a header name', ['X Note: a', etag]),
 	withHeaders('a header of 20,000 bytes', [`X-Policy: ${'x'.repeat(20_000)}`, etag]),
 	withHeaders('200 header lines', [...Array.from({length: 200}, (_, index) => `X-Line-${index}: x`), etag]),
 	verbatim(
-		'lines that end with LF alone',
+		'header lines end with LF only',
 		`HTTP/1.1 200 OK\nContent-Length: ${film.length}\nContent-Type: video/x-matroska\n\n`,
 		film,
 	),
 	...(
 		[
-			['a status line without a reason', 'HTTP/1.1 200'],
-			['a status line that ends with a blank', 'HTTP/1.1 200 '],
-			['a reason in UTF-8', 'HTTP/1.1 200 d\u00c3\u00a9j\u00c3\u00a0 vu'],
+			['a status line without a reason phrase', 'HTTP/1.1 200'],
+			['a status line that ends with a space', 'HTTP/1.1 200 '],
+			['a reason phrase in UTF-8', 'HTTP/1.1 200 d\u00c3\u00a9j\u00c3\u00a0 vu'],
 			['HTTP/1.0', 'HTTP/1.0 200 OK'],
-			['two blanks in the status line', 'HTTP/1.1  200 OK'],
+			['two spaces in the status line', 'HTTP/1.1  200 OK'],
 			['203', 'HTTP/1.1 203 Non-Authoritative Information'],
 		] as const
 	).map(([words, line]) => verbatim(words, `${line}\r\nContent-Length: ${film.length}\r\n\r\n`, film)),
-	steady('a head that comes byte by byte', async exchange => {
+	steady('a head sent byte by byte', async exchange => {
 		const {start, end, isPart} = askedPart(exchange, film);
 		const head = `HTTP/1.1 ${isPart ? '206 Partial' : '200 OK'}\r\nContent-Length: ${end - start}\r\n${isPart ? `Content-Range: bytes ${start}-${end - 1}/${film.length}\r\n` : ''}${etag}\r\n\r\n`;
 		for (const byte of head) {
@@ -428,7 +428,7 @@ const headerSyntax: OddOrigin[] = [
 
 		await send(exchange.socket, film.subarray(start, end));
 	}),
-	steady('heeds header names in their usual case only', exchange => {
+	steady('treats header names as case-sensitive', exchange => {
 		const isUsual = ['Host', 'User-Agent'].every(name =>
 			exchange.lines.some(line => line.startsWith(`${name}:`)),
 		);
@@ -441,10 +441,10 @@ const headerSyntax: OddOrigin[] = [
 		[
 			['100 Continue', 'HTTP/1.1 100 Continue\r\n\r\n'],
 			['103 Early Hints', 'HTTP/1.1 103 Early Hints\r\nLink: </a.css>; rel=preload\r\n\r\n'],
-			['three interim answers', 'HTTP/1.1 102 Processing\r\n\r\n'.repeat(3)],
+			['three interim responses', 'HTTP/1.1 102 Processing\r\n\r\n'.repeat(3)],
 		] as const
 	).map(([words, interim]) =>
-		steady(`${words} before the answer`, exchange => {
+		steady(`${words} before the response`, exchange => {
 			exchange.socket.write(interim);
 			return honest(exchange, film, {headers: [etag]});
 		}),
@@ -453,11 +453,7 @@ const headerSyntax: OddOrigin[] = [
 
 const ok = 'HTTP/1.1 200 OK\r\n';
 const lengths: OddOrigin[] = [
-	verbatim(
-		'no length; the end is that of the connection',
-		`${ok}Content-Type: video/x-matroska\r\n\r\n`,
-		film,
-	),
+	verbatim('no length; the connection ends the body', `${ok}Content-Type: video/x-matroska\r\n\r\n`, film),
 	verbatim('the same in HTTP/1.0', 'HTTP/1.0 200 OK\r\n\r\n', film),
 	verbatim(
 		'the same Content-Length twice',
@@ -465,11 +461,11 @@ const lengths: OddOrigin[] = [
 		film,
 	),
 	verbatim(
-		'the same Content-Length twice in a line',
+		'the same Content-Length twice in one line',
 		`${ok}Content-Length: ${film.length}, ${film.length}\r\n\r\n`,
 		film,
 	),
-	verbatim('Content-Length with zeros before it', `${ok}Content-Length: 000${film.length}\r\n\r\n`, film),
+	verbatim('Content-Length with leading zeros', `${ok}Content-Length: 000${film.length}\r\n\r\n`, film),
 	verbatim(
 		'two Content-Lengths, the first right',
 		`${ok}Content-Length: ${film.length}\r\nContent-Length: ${film.length - 7}\r\n\r\n`,
@@ -481,12 +477,12 @@ const lengths: OddOrigin[] = [
 		film,
 	),
 	verbatim(
-		'Content-Length beside chunks, both right',
+		'Content-Length and chunks, both right',
 		`${ok}Content-Length: ${film.length}\r\nTransfer-Encoding: chunked\r\n\r\n`,
 		chunked(film),
 	),
 	verbatim(
-		'Content-Length beside chunks, which are right',
+		'wrong Content-Length, right chunks',
 		`${ok}Content-Length: ${film.length - 7}\r\nTransfer-Encoding: chunked\r\n\r\n`,
 		chunked(film),
 	),
@@ -500,8 +496,8 @@ const lengths: OddOrigin[] = [
 	verbatim('chunks in HTTP/1.0', 'HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n', chunked(film)),
 	...(
 		[
-			['a blank after them', size => `${size.toString(16)}  `],
-			['capital letters and zeros', size => `00${size.toString(16).toUpperCase()}`],
+			['trailing spaces', size => `${size.toString(16)}  `],
+			['uppercase digits and leading zeros', size => `00${size.toString(16).toUpperCase()}`],
 			['an extension', size => `${size.toString(16)};name="a;b"`],
 		] as ReadonlyArray<[string, (size: number) => string]>
 	).map(([words, line]) =>
@@ -522,11 +518,11 @@ const lengths: OddOrigin[] = [
 		await sleep(300);
 		exchange.socket.resetAndDestroy();
 	}),
-	steady('closes after each answer without a word of it', async exchange => {
+	steady('closes after each response, unannounced', async exchange => {
 		await honest(exchange, film, {headers: [etag], close: true});
 	}),
 	steady(
-		'Content-Length of a petabyte, of which a megabyte comes',
+		'Content-Length of a petabyte, one megabyte sent',
 		async exchange => {
 			const {start} = askedPart(exchange, film);
 			const size = 2 ** 50;
@@ -539,7 +535,7 @@ const lengths: OddOrigin[] = [
 		{...refuses(/./), hurry: givesUpSoon},
 	),
 	verbatim(
-		'Content-Length of 20 digits on 1000 bytes',
+		'Content-Length of 20 digits for 1000 bytes',
 		`${ok}Content-Length: 99999999999999999999\r\n\r\n`,
 		smallFile,
 		{file: smallFile},
@@ -550,7 +546,7 @@ const lengths: OddOrigin[] = [
 			['in chunks', 'Transfer-Encoding: chunked'],
 		] as const
 	).map(([words, framing]) =>
-		steady(`206 with a part ${words}`, async exchange => {
+		steady(`206 ${words}`, async exchange => {
 			const {start, end, isPart} = askedPart(exchange, film);
 			const part = film.subarray(start, end);
 			await answer(exchange, {
@@ -568,7 +564,7 @@ const lengths: OddOrigin[] = [
 	),
 ];
 
-/** The label of each answer by its number, on bytes that are always the same. */
+/** Sets the validator of each response by its number; the bytes never change. */
 function labelled(words: string, label: (count: number) => readonly string[]): OddOrigin {
 	return steady(
 		words,
@@ -610,37 +606,37 @@ function changes(words: string, label: (version: 1 | 2) => readonly string[]): O
 }
 
 const versions: OddOrigin[] = [
-	labelled('an ETag for each of two nodes', count => [`ETag: "node${count % 2}"`]),
-	labelled('a weak ETag for each of two nodes', count => [`ETag: W/"node${count % 2}"`]),
-	labelled('the same ETag, weak from one node and strong from the other', count => [
+	labelled('two nodes, two ETags', count => [`ETag: "node${count % 2}"`]),
+	labelled('two nodes, two weak ETags', count => [`ETag: W/"node${count % 2}"`]),
+	labelled('two nodes, one ETag, weak from one of them', count => [
 		`ETag: ${count % 2 === 0 ? 'W/' : ''}"v1"`,
 	]),
-	labelled('an ETag from one node alone', count => (count % 2 === 0 ? [etag] : [])),
-	labelled('a new ETag each time', count => [`ETag: "r${count}"`]),
-	labelled('a new weak ETag each time', count => [`ETag: W/"r${count}"`]),
+	labelled('two nodes, an ETag from one of them', count => (count % 2 === 0 ? [etag] : [])),
+	labelled('a new ETag in each response', count => [`ETag: "r${count}"`]),
+	labelled('a new weak ETag in each response', count => [`ETag: W/"r${count}"`]),
 	labelled('a Last-Modified that is always now', count => [`Last-Modified: ${secondsLater(count)}`]),
-	labelled('a Last-Modified for each of two nodes', count => [
+	labelled('two nodes, two Last-Modified dates', count => [
 		`Last-Modified: ${secondsLater((count % 2) * 60)}`,
 	]),
-	labelled('ETag and Last-Modified for each of three nodes', count => [
+	labelled('three nodes, three ETags and Last-Modified dates', count => [
 		`ETag: "${count % 3}"`,
 		`Last-Modified: ${secondsLater(count % 3)}`,
 	]),
 	labelled('an ETag without quotes', () => ['ETag: v1']),
 	labelled('an empty ETag', () => ['ETag:']),
-	labelled('a Last-Modified that is no date', () => ['Last-Modified: yesterday']),
+	labelled('an invalid Last-Modified', () => ['Last-Modified: yesterday']),
 	labelled('control sequences in the ETag', () => [
 		'ETag: "\u009b31m\u009d0;title\u009c"',
 		'Server: \u009b2J',
 	]),
-	changes('the file changes, with its ETag', version => [`ETag: "v${version}"`]),
-	changes('the file changes, with its weak ETag', version => [`ETag: W/"v${version}"`]),
-	changes('the file changes, with its Last-Modified', version => [`Last-Modified: ${secondsLater(version)}`]),
-	changes('the file changes, and no label says so', () => []),
-	changes('the file changes behind the same Last-Modified', () => [date]),
+	changes('the file and its ETag change', version => [`ETag: "v${version}"`]),
+	changes('the file and its weak ETag change', version => [`ETag: W/"v${version}"`]),
+	changes('the file and its Last-Modified change', version => [`Last-Modified: ${secondsLater(version)}`]),
+	changes('the file changes, without a validator', () => []),
+	changes('the file changes, its Last-Modified stays', () => [date]),
 ];
 
-/** Leads to `/film.mkv`, which is there. */
+/** Redirects to `/film.mkv`. */
 function redirect(words: string, location: string, more: More & Answer = {}): OddOrigin {
 	const {status = '302 Found', encoding, headers = [], body, ...rest} = more;
 	return steady(
@@ -655,7 +651,7 @@ function redirect(words: string, location: string, more: More & Answer = {}): Od
 	);
 }
 
-/** To the same origin by its full address. */
+/** Redirects to the same origin by an absolute URL. */
 function redirectTo(words: string, location: (host: string) => string, more: More = {}): OddOrigin {
 	return steady(
 		words,
@@ -672,7 +668,7 @@ function redirectTo(words: string, location: (host: string) => string, more: Mor
 	);
 }
 
-/** Until the other side goes. */
+/** Until the client disconnects. */
 async function trickle(socket: Socket, bytes: string, pauseMs = 200): Promise<void> {
 	while (!socket.destroyed) {
 		socket.write(bytes);
@@ -680,7 +676,7 @@ async function trickle(socket: Socket, bytes: string, pauseMs = 200): Promise<vo
 	}
 }
 
-/** A redirect whose body does not come to its end. */
+/** A redirect with an endless body. */
 function endlessRedirect(words: string, framing: string, drip: string): OddOrigin {
 	return steady(
 		words,
@@ -706,11 +702,11 @@ const redirects: OddOrigin[] = [
 	),
 	redirect('a relative Location', 'film.mkv', {target: '/films/go'}),
 	redirect('a relative Location with dots', '../x/../film.mkv', {target: '/films/go'}),
-	redirect('a Location of a query alone', '?token=1', {target: '/film.mkv'}),
+	redirect('a Location with only a query', '?token=1', {target: '/film.mkv'}),
 	redirect('a Location with a fragment', '/film.mkv#t=10'),
-	redirect('blanks around a Location', '  /film.mkv  '),
+	redirect('spaces around a Location', '  /film.mkv  '),
 	redirectTo('a Location without a scheme', host => `//${host}/film.mkv`),
-	redirectTo('a Location with a scheme in capitals', host => `HTTP://${host}/film.mkv`),
+	redirectTo('a Location with an uppercase scheme', host => `HTTP://${host}/film.mkv`),
 	redirectTo(
 		'the same Location twice',
 		host => `http://${host}/film.mkv\r\nLocation: http://${host}/film.mkv`,
@@ -726,7 +722,7 @@ const redirects: OddOrigin[] = [
 		{target: '/go', expects: {kind: 'file', name: 'Amélie – ファイル.mkv'}},
 	),
 	steady(
-		'a Location with a raw blank',
+		'a Location with a raw space',
 		exchange =>
 			exchange.target === '/go'
 				? answer(exchange, {status: '302 Found', headers: ['Location: /my film.mkv']})
@@ -745,7 +741,7 @@ const redirects: OddOrigin[] = [
 		},
 		{target: '/0'},
 	),
-	steady('a cookie that a redirect sets, wanted by the same URL', exchange =>
+	steady('a redirect sets a cookie that the first URL requires', exchange =>
 		/(?:^|; ?)ok=1/.test(exchange.headers.cookie ?? '')
 			? honest(exchange, film, {headers: [etag]})
 			: exchange.target === '/film.mkv'
@@ -756,7 +752,7 @@ const redirects: OddOrigin[] = [
 					}),
 	),
 	steady(
-		'a cookie of a path that a redirect sets',
+		'a redirect sets a cookie for a path',
 		exchange =>
 			exchange.target === '/start'
 				? answer(exchange, {
@@ -769,7 +765,7 @@ const redirects: OddOrigin[] = [
 		{target: '/start'},
 	),
 	steady(
-		'two cookies, set on two redirects',
+		'two redirects set a cookie each',
 		exchange => {
 			const {cookie = ''} = exchange.headers;
 			return exchange.target === '/go'
@@ -785,7 +781,7 @@ const redirects: OddOrigin[] = [
 		},
 		{target: '/go'},
 	),
-	changing('signed links that are good for one request each', () => {
+	changing('signed links valid for one request each', () => {
 		let signed = 0;
 		const open = new Set<string>();
 		return exchange => {
@@ -800,9 +796,9 @@ const redirects: OddOrigin[] = [
 				: answer(exchange, {status: '403 Forbidden'});
 		};
 	}),
-	endlessRedirect('a redirect with a body that trickles for ever', 'Content-Length: 60000', 'x'),
-	endlessRedirect('a redirect with a body that never comes', 'Content-Length: 60000', ''),
-	endlessRedirect('a redirect with chunks without end', 'Transfer-Encoding: chunked', '1\r\nx\r\n'),
+	endlessRedirect('a redirect with an endless trickling body', 'Content-Length: 60000', 'x'),
+	endlessRedirect('a redirect whose body never arrives', 'Content-Length: 60000', ''),
+	endlessRedirect('a redirect with endless chunks', 'Transfer-Encoding: chunked', '1\r\nx\r\n'),
 	redirect('a redirect to `http:///film.mkv`', 'http:///film.mkv', refuses(/./)),
 	redirect('a redirect to `\\\\host\\film.mkv`', '\\\\no-such-host.invalid\\film.mkv', refuses(/./)),
 	redirect('a redirect to `http://`', 'http://', refuses(/./)),
@@ -819,12 +815,12 @@ const unavailable = '503 Service Unavailable';
 
 const failures: ReadonlyArray<readonly [words: string, failure: Answer | Answerer]> = [
 	['503', {status: unavailable}],
-	['a reset instead of an answer', ({socket}) => socket.resetAndDestroy()],
-	['a close instead of an answer', ({socket}) => socket.end()],
+	['a reset instead of a response', ({socket}) => socket.resetAndDestroy()],
+	['a close instead of a response', ({socket}) => socket.end()],
 ];
 
 const outages: OddOrigin[] = [
-	steady('each answer begins after 3 s', async exchange => {
+	steady('each response starts after 3 s', async exchange => {
 		await sleep(3000);
 		await honest(exchange, film, {headers: [etag]});
 	}),
@@ -854,38 +850,38 @@ const outages: OddOrigin[] = [
 		atFirst(`${words}, twice at first`, [failure, failure]),
 		atFirst(`${words}, twice in the middle`, [failure, failure], {after: 1}),
 	]),
-	steady('a reset after each 400,000 bytes', exchange => cutOff(exchange, 400_000)),
-	steady('a close after each 400,000 bytes', exchange => cutOff(exchange, 400_000, 'close')),
+	steady('a reset every 400,000 bytes', exchange => cutOff(exchange, 400_000)),
+	steady('a close every 400,000 bytes', exchange => cutOff(exchange, 400_000, 'close')),
 	{
-		...withHeaders('nobody listens for the first 3 s', [etag]),
+		...withHeaders('connections refused for the first 3 s', [etag]),
 		opensAfter: 3000,
 	},
-	steady('503 for ever', exchange => answer(exchange, {status: unavailable}), {
+	steady('503 forever', exchange => answer(exchange, {status: unavailable}), {
 		...refuses(/503/),
 		hurry: givesUpSoon,
 	}),
 	steady(
-		'503 for ever, with `Retry-After: 3600`',
+		'503 forever, with `Retry-After: 3600`',
 		exchange => answer(exchange, {status: unavailable, headers: ['Retry-After: 3600']}),
 		{...refuses(/503/), hurry: givesUpSoon},
 	),
 	steady('404', exchange => answer(exchange, {status: '404 Not Found', body: page}), refuses(/404/)),
 	steady('410', exchange => answer(exchange, {status: '410 Gone'}), refuses(/410/)),
 	steady(
-		'404 with a page that trickles for ever',
+		'404 with an endless trickling page',
 		async ({socket}) => {
 			socket.write('HTTP/1.1 404 Not Found\r\nContent-Length: 60000\r\n\r\n');
 			await trickle(socket, 'x');
 		},
 		refuses(/404/),
 	),
-	atFirst('503 with a page without end, once', [
+	atFirst('503 with an endless page, once', [
 		async ({socket}) => {
 			socket.write(`HTTP/1.1 ${unavailable}\r\n\r\n`);
 			await trickle(socket, '<p>'.repeat(20_000), 10);
 		},
 	]),
-	atFirst('503 with a page that trickles for ever, once', [
+	atFirst('503 with an endless trickling page, once', [
 		async ({socket}) => {
 			socket.write(`HTTP/1.1 ${unavailable}\r\nContent-Length: 60000\r\n\r\n`);
 			await trickle(socket, 'x');
@@ -905,7 +901,7 @@ const oneConnectionRefusals: ReadonlyArray<[words: string, refuse: Answerer, hur
 	['a page with 200', exchange => answer(exchange, toPage)],
 	['JSON with 200', exchange => answer(exchange, toJson)],
 	[
-		'words with 200',
+		'plain text with 200',
 		exchange =>
 			answer(exchange, {headers: ['Content-Type: text/plain'], body: Buffer.from('too many connections')}),
 	],
@@ -918,11 +914,11 @@ const oneConnectionRefusals: ReadonlyArray<[words: string, refuse: Answerer, hur
 
 type Pace = {readonly bytes: number; readonly everyMs: number};
 
-/** As `limit_rate` of nginx does it. */
+/** Paced as by nginx's `limit_rate`. */
 const inBursts: Pace = {bytes: 400_000, everyMs: 150};
 const smoothly: Pace = {bytes: 65_536, everyMs: 20};
 
-/** Answers so many requests at once, each at this pace, and refuses others. */
+/** Serves a number of concurrent requests at this pace and refuses others. */
 function limited(
 	words: string,
 	refuse: Answerer,
@@ -970,10 +966,10 @@ function limited(
 const connectionLimits: OddOrigin[] = [
 	...oneConnectionRefusals.flatMap(([words, refuse, hurry]) => [
 		limited(`one connection at a time; others get ${words}`, refuse, {hurry}),
-		limited(`one connection at a time, smoothly; others get ${words}`, refuse, {hurry, pace: smoothly}),
+		limited(`one connection at a time, evenly paced; others get ${words}`, refuse, {hurry, pace: smoothly}),
 	]),
 	limited('two connections at a time; others get 503', refuse503, {most: 2}),
-	changing('one request at a time; others wait for their turn', () => {
+	changing('one request at a time; others are queued', () => {
 		let turn = Promise.resolve();
 		return exchange => {
 			turn = turn.then(() => honest(exchange, film, {headers: [etag], close: true}));
@@ -1000,16 +996,16 @@ const pages: OddOrigin[] = [
 		{...filmPage, ...tells(/web page/i)},
 	),
 	steady(
-		'a page in place of the film that says it is one',
+		'a page in place of the film, typed as video',
 		exchange => answer(exchange, {headers: ['Content-Type: video/x-matroska'], body: page}),
 		{...filmPage, ...tells(/web page/i)},
 	),
 	steady('JSON in place of the film', exchange => answer(exchange, toJson), {...filmPage, ...tells(/JSON/i)}),
-	steady('a page that was asked for', exchange => answer(exchange, toPage), {
+	steady('a requested page', exchange => answer(exchange, toPage), {
 		file: page,
 		target: '/index.html',
 	}),
-	withHeaders('a film that is said to be a page', ['Content-Type: text/html', etag]),
+	withHeaders('a film typed as a page', ['Content-Type: text/html', etag]),
 	atFirst('a page, twice in the middle', [toPage, toPage], {after: 1, ...filmPage}),
 	atFirst(
 		'a redirect to a page, in the middle',
@@ -1020,7 +1016,7 @@ const pages: OddOrigin[] = [
 	...(
 		[
 			['an m3u8 playlist in place of the film', '/film.mkv', 'application/vnd.apple.mpegurl', m3u8],
-			['an m3u8 playlist that was asked for', '/film.m3u8', 'application/octet-stream', m3u8],
+			['a requested m3u8 playlist', '/film.m3u8', 'application/octet-stream', m3u8],
 			['an mpd playlist in place of the film', '/film.mkv', 'application/dash+xml', mpd],
 		] as const
 	).map(([words, target, type, body]) =>
@@ -1034,7 +1030,7 @@ const pages: OddOrigin[] = [
 
 const account = {user: 'jo', password: 'open: sesame'};
 
-/** The file for those who know the account, a challenge for others. */
+/** The file for requests with the right login, a challenge for others. */
 function digest(
 	words: string,
 	{
@@ -1122,25 +1118,29 @@ const logins: OddOrigin[] = [
 	digest('Digest without algorithm and qop', {}),
 	digest('Digest (qop auth or auth-int)', {algorithm: 'MD5', qop: 'auth,auth-int'}),
 	digest('Digest (MD5-sess)', {algorithm: 'MD5-sess', qop: 'auth'}),
-	digest('Digest with nonces that are good for one request', {algorithm: 'MD5', qop: 'auth'}, true),
-	digest('Digest beside Basic', {
+	digest('Digest with single-use nonces', {algorithm: 'MD5', qop: 'auth'}, true),
+	digest('Digest and Basic offered', {
 		algorithm: 'MD5',
 		qop: 'auth',
 		more: ['WWW-Authenticate: Basic realm="films"'],
 	}),
-	digest('Digest beside Negotiate', {algorithm: 'MD5', qop: 'auth', more: ['WWW-Authenticate: Negotiate']}),
-	digest('Digest beside one of an unknown algorithm', {
+	digest('Digest and Negotiate offered', {
+		algorithm: 'MD5',
+		qop: 'auth',
+		more: ['WWW-Authenticate: Negotiate'],
+	}),
+	digest('Digest with an unknown algorithm offered too', {
 		algorithm: 'MD5',
 		qop: 'auth',
 		more: ['WWW-Authenticate: Digest realm="films", nonce="x", qop="auth", algorithm=SHA-3'],
 	}),
-	wants('wants Basic, and nobody has a password', 'Basic realm="films"', /401.*Basic/),
-	wants('wants Digest, and nobody has a password', 'Digest realm="films", nonce="1"', /401.*Digest/),
-	wants('wants a Bearer token', 'Bearer realm="films"', /401.*Bearer/),
-	wants('wants Negotiate', 'Negotiate', /401.*Negotiate/),
+	wants('requires Basic, no password given', 'Basic realm="films"', /401.*Basic/),
+	wants('requires Digest, no password given', 'Digest realm="films", nonce="1"', /401.*Digest/),
+	wants('requires a Bearer token', 'Bearer realm="films"', /401.*Bearer/),
+	wants('requires Negotiate', 'Negotiate', /401.*Negotiate/),
 ];
 
-/** The name that a browser would give the file; none where they differ. */
+/** Expects the name that browsers choose; undefined if they differ. */
 function named(header: string, name: string | undefined, more: Pick<Answer, 'encoding'> = {}): OddOrigin {
 	return withHeaders(`\`Content-Disposition: ${header}\``, [`Content-Disposition: ${header}`, etag], {
 		file: smallFile,
@@ -1194,7 +1194,7 @@ const names: OddOrigin[] = [
 	}),
 ];
 
-/** All kinds, by the heading of their part of the table. */
+/** All origins, by the heading of their group in the table. */
 export const oddOrigins: ReadonlyMap<string, readonly OddOrigin[]> = new Map([
 	['Plain', plain],
 	['Content-Encoding', contentEncodings],
@@ -1216,13 +1216,13 @@ export function fileOf({file = film}: OddOrigin): Uint8Array {
 	return file;
 }
 
-/** `origin`: where it listens, as a URL without a path. */
+/** `origin`: its address, as a URL without a path. */
 export function urlOf({target = '/film.mkv', host}: OddOrigin, origin: string): string {
 	const url = origin + target;
 	return host === undefined ? url : url.replace(new URL(origin).hostname, host);
 }
 
-/** The options of `get` that say where everything goes, and the URL with the account in it. */
+/** Arguments of `get`: folders, and the URL with the login. */
 export function getArguments(
 	odd: OddOrigin,
 	origin: string,

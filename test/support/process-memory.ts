@@ -1,12 +1,12 @@
-// Memory of a process, from /proc: Linux alone.
+// Memory of a process, from /proc (Linux only).
 import {readFileSync} from 'node:fs';
 
-/** Bytes of memory that the process has had at most. */
+/** Peak resident memory of the process in bytes. */
 export function peakMemory(pid: number): number {
 	return statusBytes(pid, 'VmHWM');
 }
 
-/** Bytes of memory that the process has. */
+/** Resident memory of the process in bytes. */
 export function memory(pid: number): number {
 	return statusBytes(pid, 'VmRSS');
 }

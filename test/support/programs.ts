@@ -1,4 +1,4 @@
-// Programs from the system that tests run: where one is missing its tests are skipped, except in CI.
+// System programs for tests. Tests of a missing program are skipped, except in CI.
 import {spawnSync} from 'node:child_process';
 import process from 'node:process';
 

@@ -1,6 +1,6 @@
-// A player that takes what it can get: a stream that is cut is no error to it.
+// A player that accepts a cut stream without an error.
 
-/** `range`: of the header, such as `bytes=0-99`. */
+/** `range`: the value of the header, such as `bytes=0-99`. */
 export async function read(
 	url: string,
 	range?: string,

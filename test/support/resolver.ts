@@ -1,4 +1,4 @@
-// A command for --resolve-with: a script of Node that records what it is asked for.
+// A command for --resolve-with: a Node script that records its items.
 import {readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
@@ -8,11 +8,11 @@ import {temporaryFolder} from './engines.ts';
 export type ResolverScript = {
 	readonly script: string;
 	readonly command: readonly string[];
-	/** The items that it was asked for. */
+	/** The requested items. */
 	readonly runs: () => Promise<string[]>;
 };
 
-/** `body` prints the link of `item`; it may import. */
+/** `body` prints the link of `item`; it may contain imports. */
 export async function writeResolver(
 	t: TestContext,
 	body: (script: string) => string,

@@ -1,4 +1,4 @@
-// Everything at random: downloads from an origin that errs and heals, players that read, seek and leave, and commands.
+// Random operations: downloads from an origin with transient faults, players that read, seek and disconnect, and commands.
 import assert from 'node:assert/strict';
 import {once} from 'node:events';
 import {open} from 'node:fs/promises';
@@ -12,12 +12,12 @@ import {FaultOrigin, type FaultName} from './fault-origin.ts';
 
 const MiB = 1024 * 1024;
 const size = 8 * MiB + 4321;
-const mostDownloads = 8;
+const maxDownloads = 8;
 const players = 4;
-/** A player that waits longer leaves. */
+/** The longest wait of a player before it disconnects. */
 const patienceMs = 4000;
 
-/** Each is over with the next request, so that right bytes can be had of all of them. */
+/** Each lasts for one request, so every file stays readable. */
 const faults: ReadonlyArray<[FaultName | undefined, Record<string, string | number>]> = [
 	[undefined, {}],
 	['short-body', {bytes: 200_000, every: 3}],
@@ -39,7 +39,7 @@ const faults: ReadonlyArray<[FaultName | undefined, Record<string, string | numb
 	['http-1.0', {ranges: 1}],
 ];
 
-/** Numbers from 0 to 1 that are the same for the same seed (mulberry32, public domain). */
+/** Deterministic numbers from 0 to 1 for a seed (mulberry32, public domain). */
 export function randomOf(seed: number): () => number {
 	let state = seed;
 	return () => {
@@ -51,10 +51,10 @@ export function randomOf(seed: number): () => number {
 }
 
 export class Soak {
-	/** Commands that were carried out or refused, and reads of players. */
+	/** Executed and rejected commands, and reads of players. */
 	commands = 0;
 	reads = 0;
-	/** Bytes that players got, each of which was right. */
+	/** Bytes read by players, all of them correct. */
 	bytes = 0;
 	readonly #engine: Engine;
 	readonly #origin: FaultOrigin;
@@ -79,7 +79,7 @@ export class Soak {
 		this.#urls = faults.map(([name, parameters]) => origin.urlOf(name, parameters));
 	}
 
-	/** Rejects with the first wrong byte, and with any error that is not to be expected. */
+	/** Rejects with the first wrong byte or unexpected error. */
 	async run(milliseconds: number): Promise<void> {
 		this.#deadline = performance.now() + milliseconds;
 		await Promise.all([
@@ -100,7 +100,7 @@ export class Soak {
 		}
 	}
 
-	/** A whole number from 0 on. */
+	/** A whole number from 0 below `end`. */
 	#below(end: number): number {
 		return Math.floor(this.#random() * end);
 	}
@@ -111,13 +111,13 @@ export class Soak {
 
 	async #command(): Promise<void> {
 		this.commands++;
-		// What it remembers of requests must not look like a leak.
+		// The records of requests must not look like a leak.
 		this.#origin.origin.requests.length = 0;
 		const {downloads} = this.#engine.snapshot;
 		const one = this.#oneOf(downloads);
 		const url = this.#oneOf(this.#urls) ?? '';
 		try {
-			if (!one || (downloads.length < mostDownloads && this.#random() < 0.4)) {
+			if (!one || (downloads.length < maxDownloads && this.#random() < 0.4)) {
 				await this.#engine.add({url, onDemand: this.#random() < 0.3, paused: this.#random() < 0.2});
 			} else {
 				await this.#oneOf(this.#commandsOn(one, url))?.();
@@ -164,7 +164,7 @@ export class Soak {
 		this.reads++;
 		const start = this.#below(size);
 		const end = this.#random() < 0.5 ? size : Math.min(size, start + 1 + this.#below(2 * MiB));
-		// Some leave in the middle.
+		// Some disconnect in the middle.
 		const wanted = this.#random() < 0.5 ? Infinity : this.#below(MiB);
 		const rest = end === size && this.#random() < 0.5 ? '' : String(end - 1);
 		const request = http.get(one.streamUrl, {agent: false, headers: {range: `bytes=${start}-${rest}`}});
@@ -188,7 +188,7 @@ export class Soak {
 
 			isWhole = response.statusCode === 206 && response.complete && !request.destroyed;
 		} catch (error) {
-			// It left, or was cut: then it knows that this is not all.
+			// It disconnected or was cut, and knows that the body is incomplete.
 			if (error instanceof assert.AssertionError) {
 				throw error;
 			}
@@ -202,7 +202,7 @@ export class Soak {
 		}
 	}
 
-	/** What is said to be on the disk is right. */
+	/** The recorded bytes on disk are correct. */
 	async #checkDisk(): Promise<void> {
 		for (const {folder, ranges, url} of this.#engine.snapshot.downloads) {
 			if (ranges.length === 0) {

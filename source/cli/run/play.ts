@@ -12,6 +12,7 @@ import {start} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import {until} from '../../wait.ts';
 import {untilDone} from './serve.ts';
+import {isSafe, untilSafe} from './when-safe.ts';
 import {type Outcome, gaveUpLines} from '../output/patience.ts';
 import type {Settings} from '../settings.ts';
 
@@ -92,6 +93,11 @@ async function startPlayer(
 	}
 
 	const startMs = await startOf(download, settings, stopped);
+	if (settings.whenSafe && !isSafe(download, startMs)) {
+		print('Waiting until it plays through without a stall');
+		await untilSafe(downstream, id, startMs, stopped);
+	}
+
 	if (stopped.aborted) {
 		return id;
 	}

@@ -30,8 +30,8 @@ export type TransferServices = {
 	readonly readAhead: number;
 	/** The same in milliseconds of a film, where its index is known. */
 	readonly readAheadMs: number | undefined;
-	/** Read the index of films. */
-	readonly film: boolean;
+	/** Read the index of films, or load the maps of earlier runs alone. */
+	readonly film: boolean | 'stored';
 	streamUrl(id: DownloadId, name: string): string;
 	/** Fetches another link for a download whose link has expired; undefined where nothing supplies links. */
 	newLink(record: DownloadRecord): NewLink | undefined;
@@ -47,12 +47,14 @@ export type FetchState = {
 	readonly readers: Readers;
 	readonly retries: RetryPolicy;
 	readonly meter: SpeedMeter;
-	/** Replaced when the download is moved or starts over: read it anew after each wait. */
+	/** Replaced when the download is moved or starts over: read it again after each wait. */
 	readonly file: SparseFile;
 	/** Maximum bytes to keep ready ahead of a reader at the offset. */
 	readonly readAhead: (offset: number) => number;
 	/** Missing bytes of a film's index. */
 	readonly wantedIndex: Range | undefined;
+	/** One connection stays free for the index. */
+	readonly awaitsIndex: boolean;
 	/** Aborted when the download closes. */
 	readonly ending: AbortSignal;
 	/** A fact that the snapshot shows has changed. */

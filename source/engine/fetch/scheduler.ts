@@ -183,7 +183,7 @@ export class Scheduler {
 	 */
 	yieldConnection(): boolean {
 		const {readers} = this.#context.state;
-		// A first response counts as awaited: two players would take each other's only connection for ever.
+		// A first response counts as awaited: two players would take each other's only connection endlessly.
 		const expendable = this.segments.mostExpendable(
 			segment => readers.waitForFileInfo || readers.waitFor(segment),
 		);
@@ -335,7 +335,7 @@ export class Scheduler {
 
 	#demands(): Demand[] {
 		const {state} = this.#context;
-		return state.readers.wishes(state.readAhead, this.#segmentSize);
+		return state.readers.demands(state.readAhead, this.#segmentSize);
 	}
 
 	get #segmentSize(): number {
@@ -356,7 +356,8 @@ export class Scheduler {
 			// Each player keeps its own connection, and one more stays free for the next seek: ending a connection wastes
 			// the bytes on their way.
 			const players = state.readers.size;
-			const room = Math.max(1, this.maxConnections - (players > 0 ? players + 1 : 0));
+			const kept = (players > 0 ? players + 1 : 0) + (state.awaitsIndex && !plan.isIndex ? 1 : 0);
+			const room = Math.max(1, this.maxConnections - kept);
 			const background = [...this.segments].filter(segment => segment.for === 'fill').length;
 			// One connection finds out whether a failure is over. Bytes beyond an unknown end may not exist.
 			const most = plan.isIndex ? this.maxConnections : traits.connectionTarget;

@@ -10,9 +10,14 @@ const minReadSize = 64 * 1024;
 const eagerBytes = 64 * 1024;
 /** Bytes per millisecond (25 MiB/s) from which a connection uses larger blocks. */
 const fastRate = (25 * 1024 * 1024) / 1000;
+/** Bytes that may gather in the socket between two reads: half of the receive window that a connection begins with. */
+const maxGathered = 32 * 1024;
 
-/** Delays the delivery of small pieces until `bytes` have arrived, or `milliseconds` after the first of them. */
-export type Coalescing = {readonly bytes: number; readonly milliseconds: number};
+/**
+ * Delays the delivery of small pieces until `bytes` have arrived, or `milliseconds` after the first of them. A slow
+ * connection is not read for up to `restMs` after each read, so that its bytes gather in the socket.
+ */
+export type Coalescing = {readonly bytes: number; readonly milliseconds: number; readonly restMs: number};
 
 type Waiter = {resolve(): void; reject(error: unknown): void};
 
@@ -20,8 +25,13 @@ export class HttpConnection {
 	readonly #socket: Socket;
 	/** Successive socket reads fill this block. */
 	#block = allocate(blockSizes.usual);
-	/** When the current block came into use, by `performance.now()`. */
-	#blockSince = performance.now();
+	/** The rate is measured from this time (by `performance.now()`) and offset in the current block on. */
+	#rateSince = performance.now();
+	#rateFrom = 0;
+	/** Milliseconds between two reads while no reader waits. */
+	#restMs = 0;
+	/** While no byte is read. */
+	#rest: NodeJS.Timeout | undefined;
 	/** Consecutive blocks filled at full speed. A rate limit lets the first through, so one proves nothing. */
 	#fastBlocks = 0;
 	/** Offsets in the current block: the end of the received bytes, and the start of those not yet taken. */
@@ -42,7 +52,7 @@ export class HttpConnection {
 	#requests = 0;
 	/** Bytes received since the last request. */
 	#receivedSinceRequest = 0;
-	#coalescing: Coalescing = {bytes: 0, milliseconds: 0};
+	#coalescing: Coalescing = {bytes: 0, milliseconds: 0, restMs: 0};
 
 	/**
 	 * Resolves when the connection can send requests. Rejects with `HttpError`, a system error, or the signal's reason.
@@ -126,6 +136,7 @@ export class HttpConnection {
 	send(text: string): void {
 		this.#requests++;
 		this.#receivedSinceRequest = 0;
+		this.#measureFrom(this.#filled);
 		this.#socket.write(text, 'latin1');
 	}
 
@@ -180,6 +191,7 @@ export class HttpConnection {
 		this.#full.length = 0;
 		this.#taken = this.#filled;
 		this.#untakenBytes = 0;
+		clearTimeout(this.#rest);
 		this.#fail(reason);
 		this.#socket.destroy();
 	}
@@ -192,10 +204,10 @@ export class HttpConnection {
 		this.#filled += length;
 		this.#untakenBytes += length;
 		if (this.#block.length - this.#filled < minReadSize) {
-			const now = performance.now();
-			const isFast = this.#filled >= fastRate * (now - this.#blockSince);
-			this.#fastBlocks = isFast ? this.#fastBlocks + 1 : 0;
-			this.#blockSince = now;
+			const rate = (this.#filled - this.#rateFrom) / (performance.now() - this.#rateSince);
+			this.#fastBlocks = rate >= fastRate ? this.#fastBlocks + 1 : 0;
+			this.#measureFrom(0);
+			this.#restMs = Math.floor(maxGathered / rate);
 			if (this.#taken < this.#filled) {
 				retain(this.#block);
 				this.#full.push(this.#block.subarray(this.#taken, this.#filled));
@@ -216,9 +228,28 @@ export class HttpConnection {
 			this.#wakeSoon ??= setImmediate(() => this.#wake());
 		} else {
 			this.#wakeLater ??= setTimeout(() => this.#wake(), this.#coalescing.milliseconds);
+			this.#restFor(Math.min(this.#restMs, this.#coalescing.restMs));
 		}
 
-		return !this.#isPaused;
+		return !this.#isPaused && !this.#rest;
+	}
+
+	/** Each read of a small piece costs more than its bytes. The end of a body is not delayed. */
+	#restFor(milliseconds: number): void {
+		if (milliseconds > 0 && this.#untakenBytes + maxGathered < this.#coalescing.bytes) {
+			this.#rest ??= setTimeout(() => {
+				this.#rest = undefined;
+				if (!this.#isPaused) {
+					this.#socket.resume();
+				}
+			}, milliseconds);
+		}
+	}
+
+	#measureFrom(offset: number): void {
+		this.#rateFrom = offset;
+		this.#rateSince = performance.now();
+		this.#restMs = 0;
 	}
 
 	#end(): void {

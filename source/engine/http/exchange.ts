@@ -6,8 +6,8 @@ import type {HttpConnection, Coalescing} from './connection.ts';
 
 /** Small pieces are coalesced, because each take costs as much as its bytes. */
 const coalescing: Readonly<Record<'usual' | 'background', Coalescing>> = {
-	usual: {bytes: 512 * 1024, milliseconds: 2},
-	background: {bytes: 1024 * 1024, milliseconds: 25},
+	usual: {bytes: 512 * 1024, milliseconds: 2, restMs: 0},
+	background: {bytes: 1024 * 1024, milliseconds: 25, restMs: 25},
 };
 
 export type HttpExchangeOptions = {
@@ -93,10 +93,10 @@ export class HttpExchange implements HttpResponse {
 
 	async #receive(timeout: number, timedOut: () => Error): Promise<void> {
 		const {connection, request} = this.#options;
-		const {bytes: maxBytes, milliseconds} = coalescing[request.isBackground?.() ? 'background' : 'usual'];
+		const chosen = coalescing[request.isBackground?.() ? 'background' : 'usual'];
 		const bytes = await connection.take(timeout, timedOut, {
-			bytes: Math.min(this.#parser.remainingBody, maxBytes),
-			milliseconds,
+			...chosen,
+			bytes: Math.min(this.#parser.remainingBody, chosen.bytes),
 		});
 		if (bytes) {
 			this.#body = this.#parser.push(bytes);

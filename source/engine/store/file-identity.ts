@@ -1,5 +1,5 @@
 // Tells whether a file is the recorded one, unchanged.
-import {lstatSync, type Stats} from 'node:fs';
+import {lstatSync} from 'node:fs';
 
 /**
  * Identifies a file and its state. Writing to the file changes its time; replacing it changes its inode. Excludes the
@@ -13,15 +13,18 @@ export type FileIdentity = {
 	readonly modifiedAt: number;
 };
 
+/** The part of `fs.Stats` that identifies a file. */
+type FileStats = {readonly ino: number; readonly size: number; readonly mtimeMs: number};
+
 /** Without a recorded identity, only a symbolic link is certain to be another file. */
-export function isOther(path: string, found: Stats, identity: FileIdentity | undefined): boolean {
+export function isOther(path: string, found: FileStats, identity: FileIdentity | undefined): boolean {
 	return identity ? isDifferent(found, identity) : lstatSync(path).isSymbolicLink();
 }
 
-export function identityOf({ino, size, mtimeMs}: Stats): FileIdentity {
+export function identityOf({ino, size, mtimeMs}: FileStats): FileIdentity {
 	return {inode: ino, size, modifiedAt: mtimeMs};
 }
 
-export function isDifferent({ino, size, mtimeMs}: Stats, identity: FileIdentity): boolean {
+export function isDifferent({ino, size, mtimeMs}: FileStats, identity: FileIdentity): boolean {
 	return ino !== identity.inode || size !== identity.size || mtimeMs !== identity.modifiedAt;
 }

@@ -1,9 +1,9 @@
-// Origins that answer a Range with the whole file, once or always.
+// Origins that send the whole file for a Range, once or always.
 import assert from 'node:assert/strict';
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {test, type TestContext} from 'node:test';
 import {firstWrongByte} from './support/content.ts';
-import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
 
 const MiB = 1024 * 1024;
@@ -11,7 +11,7 @@ const size = 6 * MiB;
 const timeout = 60_000;
 const acceptsRanges = {'accept-ranges': 'bytes'};
 
-/** Answers with the whole, at `bytesPerSecond`, as often as `times` says. */
+/** Sends the whole file at `bytesPerSecond`, for the first `times` requests. */
 async function startWholeOrigin(
 	t: TestContext,
 	times: number,
@@ -56,9 +56,22 @@ async function assertBytes(url: string, start: number, end: number): Promise<voi
 	assert.equal(firstWrongByte(bytes, start), -1);
 }
 
+/** Downloads and plays a file that the origin sends only as a whole. */
+async function assertReadInOrder(t: TestContext, origin: TestOrigin, maxRequests: number): Promise<void> {
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await assertBytes(download.streamUrl, 0, 1000);
+	await assertBytes(download.streamUrl, 5 * MiB, 5 * MiB + 100_000);
+	const done = await untilEnded(engine, download.id);
+	assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
+	assert.ok(origin.requests.length <= maxRequests, `${origin.requests.length} requests`);
+	assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
+	await assertBytes(download.streamUrl, 0, size);
+}
+
 for (const etag of ['"v1"', undefined]) {
 	test(
-		`one whole answer of a cache that missed is no refusal of ranges: a seek asks again (${etag ?? 'no ETag'})`,
+		`a whole response from a cache miss does not disprove ranges, and a seek asks again (${etag ?? 'no ETag'})`,
 		{timeout},
 		async t => {
 			const origin = await startWholeOrigin(t, 1, {bytesPerSecond: 500_000, etag});
@@ -69,7 +82,7 @@ for (const etag of ['"v1"', undefined]) {
 			const known = await until(engine, download.id, () => true);
 			assert.deepEqual([known.acceptsRanges, known.lastError], [true, null]);
 			await engine.update(download.id, {onDemand: false});
-			const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+			const done = await untilEnded(engine, download.id);
 			assert.equal(done.status, 'complete');
 			assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
 			await assertBytes(download.streamUrl, 0, size);
@@ -77,20 +90,12 @@ for (const etag of ['"v1"', undefined]) {
 	);
 }
 
-test('an origin that only says that it accepts ranges is read in order, once', {timeout}, async t => {
+test('an origin that only claims to accept ranges is read in order, once', {timeout}, async t => {
 	const origin = await startWholeOrigin(t, Infinity, {bytesPerSecond: 3 * MiB});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
-	await assertBytes(download.streamUrl, 0, 1000);
-	await assertBytes(download.streamUrl, 5 * MiB, 5 * MiB + 100_000);
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
-	assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
-	assert.ok(origin.requests.length <= 5, `${origin.requests.length} requests`);
-	assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
-	await assertBytes(download.streamUrl, 0, size);
+	await assertReadInOrder(t, origin, 5);
 });
 
-test('another run asks for a range again', {timeout}, async t => {
+test('the next run requests a range again', {timeout}, async t => {
 	const storageDir = await temporaryFolder(t);
 	const origin = await startWholeOrigin(t, 1, {bytesPerSecond: MiB});
 	const first = await startEngine(t, {storageDir});
@@ -99,44 +104,40 @@ test('another run asks for a range again', {timeout}, async t => {
 	assert.equal(known.acceptsRanges, false);
 	await first.close();
 	const second = await startEngine(t, {storageDir});
-	const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(second.engine, download.id);
 	assert.deepEqual([done.status, done.acceptsRanges], ['complete', true]);
 	await assertBytes(done.streamUrl, 0, size);
 });
 
 for (const status of [403, 416, 400, 501, 404, 502, 'reset', 'close'] as const) {
-	test(
-		`an origin that answers ${status} to a Range that does not begin at 0 is read whole`,
-		{timeout},
-		async t => {
-			const origin = await startOrigin(t, {
-				size,
-				intercept(request, response, {range}) {
-					if (!range || range.start === 0) {
-						return false;
-					}
+	test(`an origin that answers ${status} to a Range from a later byte is read whole`, {timeout}, async t => {
+		const origin = await startOrigin(t, {
+			size,
+			intercept(request, response, {range}) {
+				if (!range || range.start === 0) {
+					return false;
+				}
 
-					if (status === 'reset') {
-						request.socket.resetAndDestroy();
-					} else if (status === 'close') {
-						request.socket.end();
-					} else {
-						response.writeHead(status).end();
-					}
+				if (status === 'reset') {
+					request.socket.resetAndDestroy();
+				} else if (status === 'close') {
+					request.socket.end();
+				} else {
+					response.writeHead(status).end();
+				}
 
-					return true;
-				},
-			});
-			const {engine} = await startEngine(t);
-			const {download} = await engine.add({url: origin.url});
-			const done = await until(engine, download.id, state => /complete|failed/.test(state.status));
-			assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
-			await assertBytes(download.streamUrl, 0, size);
-		},
-	);
+				return true;
+			},
+		});
+		const {engine} = await startEngine(t);
+		const {download} = await engine.add({url: origin.url});
+		const done = await untilEnded(engine, download.id);
+		assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
+		await assertBytes(download.streamUrl, 0, size);
+	});
 }
 
-test('a whole answer beside connections that work takes none of them away', {timeout}, async t => {
+test('a whole response beside working connections closes none of them', {timeout}, async t => {
 	const large = 64 * MiB;
 	let wholes = 0;
 	const origin = await startOrigin(t, {
@@ -161,7 +162,7 @@ test('a whole answer beside connections that work takes none of them away', {tim
 });
 
 for (const words of ['a reset', '403', '404', '502'] as const) {
-	test(`${words} for the very first Range is no refusal of ranges: a seek asks again`, {timeout}, async t => {
+	test(`${words} for the first Range does not disprove ranges, and a seek asks again`, {timeout}, async t => {
 		let ranged = 0;
 		const origin = await startOrigin(t, {
 			size,
@@ -185,7 +186,7 @@ for (const words of ['a reset', '403', '404', '502'] as const) {
 	});
 
 	test(
-		`an origin that answers each Range with ${words} and says that it accepts them is not asked for long`,
+		`an origin that claims ranges and answers each with ${words} is soon read whole`,
 		{timeout},
 		async t => {
 			const origin = await startOrigin(t, {
@@ -200,15 +201,7 @@ for (const words of ['a reset', '403', '404', '502'] as const) {
 					return refuse(words, request, response);
 				},
 			});
-			const {engine} = await startEngine(t);
-			const {download} = await engine.add({url: origin.url});
-			await assertBytes(download.streamUrl, 0, 1000);
-			await assertBytes(download.streamUrl, 5 * MiB, 5 * MiB + 100_000);
-			const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
-			assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
-			assert.ok(origin.requests.length <= 8, `${origin.requests.length} requests`);
-			assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
-			await assertBytes(download.streamUrl, 0, size);
+			await assertReadInOrder(t, origin, 8);
 		},
 	);
 }

@@ -1,11 +1,11 @@
-// Which downloads fill in the background.
+// The choice of downloads that run in the background.
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {startEngine, startOrigin, until} from './support/engines.ts';
 
 const MiB = 1024 * 1024;
 
-/** A storage folder with unfinished downloads of an earlier run, which are many enough for all places of the queue. */
+/** A storage folder with enough unfinished downloads of an earlier run to occupy the queue. */
 async function withOldDownloads(t: Parameters<typeof startEngine>[0]) {
 	const old = await startOrigin(t, {size: 20 * MiB, etag: '"v1"', bytesPerSecond: 64 * 1024});
 	const {engine, close, storageDir} = await startEngine(t);
@@ -18,7 +18,7 @@ async function withOldDownloads(t: Parameters<typeof startEngine>[0]) {
 	return {old, storageDir};
 }
 
-test('an engine for its requests alone leaves the rest of the list queued', async t => {
+test('an engine for its requests alone leaves other downloads queued', async t => {
 	const {old, storageDir} = await withOldDownloads(t);
 	const origin = await startOrigin(t, {size: MiB});
 	const {length} = old.requests;
@@ -33,7 +33,7 @@ test('an engine for its requests alone leaves the rest of the list queued', asyn
 	);
 	assert.equal(first?.status, 'queued');
 
-	// Asked for again, by its URL or its id, it fills.
+	// A repeated request, by URL or id, starts it.
 	await engine.add({url: old.urlOf('/b')});
 	await engine.resume(first.id);
 	for (const index of [0, 1]) {
@@ -43,7 +43,7 @@ test('an engine for its requests alone leaves the rest of the list queued', asyn
 	assert.equal(engine.snapshot.downloads[2]?.status, 'queued');
 });
 
-test('an engine with its requests first gives them the places of the queue', async t => {
+test('an engine with its requests first starts them before the queue', async t => {
 	const {old, storageDir} = await withOldDownloads(t);
 	const origin = await startOrigin(t, {size: MiB});
 	const {engine} = await startEngine(t, {storageDir, fill: 'requested-first', maxActive: 1});
