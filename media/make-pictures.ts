@@ -1,4 +1,4 @@
-// Makes the pictures of the readme: the real program in a pseudo-terminal, with real downloads that mpv plays.
+// Makes the readme's pictures: the program in a pseudo-terminal, with real downloads played by mpv.
 import {execFileSync} from 'node:child_process';
 import {link, mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
@@ -21,10 +21,10 @@ import {mpvCommand, WatchedPlayer} from './watched-player.ts';
 
 const MiB = 1024 * 1024;
 const here = import.meta.dirname;
-/** Milliseconds until the screen shows the effect of a key, whatever its words are. */
+/** Milliseconds until the screen shows the effect of a key. */
 const settledMs = 800;
 
-/** `npm run pictures -- moving` makes the moving picture alone. */
+/** `npm run pictures -- moving` makes only the animation. */
 const makesStills = process.argv[2] !== 'moving';
 const problem = whatIsMissing();
 if (problem !== undefined) {
@@ -82,7 +82,7 @@ async function makeAll(page: Page): Promise<void> {
 	}
 }
 
-/** Twelve minutes with a large clock and colours that change slowly; 4 Mbit/s throughout. */
+/** Twelve minutes with a large clock and slowly changing colors, at a constant 4 Mbit/s. */
 function makeFilm(file: string): void {
 	const centred = 'fontsize=170:fontcolor=white:borderw=6:x=(w-text_w)/2:y=(h-text_h)/2';
 	const clock = String.raw`%{pts\:gmtime\:0\:%M\\\:%S}`;
@@ -156,7 +156,7 @@ async function makeStills(page: Page, film: string): Promise<void> {
 	}
 }
 
-/** Starts the dashboard. Its state is known by the API, so that other words on the screen break nothing here. */
+/** Starts the dashboard. Its state is read from the API, so reworded screens break nothing here. */
 async function start(args: string[], size: {columns: number; rows: number}, theme = 'dark') {
 	const storage = await temporaryFolder(t);
 	const runtime = await temporaryFolder(t);
@@ -190,7 +190,7 @@ function dialogOf({screen}: TestTerminal): Area {
 	const top = lines.findIndex(line => line.includes('╭'));
 	const bottom = lines.findLastIndex(line => line.includes('╯'));
 	if (top === -1 || bottom === -1) {
-		throw new Error(`no dialog is on the screen:\n${screen}`);
+		throw new Error(`no dialog on the screen:\n${screen}`);
 	}
 
 	const [left, right] = [lines[top]!.indexOf('╭'), lines[bottom]!.indexOf('╯')];

@@ -1,4 +1,4 @@
-// The moving picture of the readme: the dashboard and the picture of mpv side by side, recorded from the real programs.
+// The readme's animation: the dashboard beside the picture of mpv, recorded from the real programs.
 import {execFileSync} from 'node:child_process';
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
@@ -12,12 +12,12 @@ import {darkPalette, screenSvg} from './screen-svg.ts';
 import {mpvCommand, WatchedPlayer, type PlayerView} from './watched-player.ts';
 
 const framesPerSecond = 8;
-/** Of the finished picture, in pixels. */
+/** Width of the finished picture, in pixels. */
 const width = 1440;
 /** High enough for the details of a film that a player plays. */
 const size = {columns: 74, rows: 24};
 
-/** A key, or none, and what it does. */
+/** A key, or none, and its effect. */
 type Caption = {readonly key: string; readonly text: string};
 type Moment = {readonly screen: string; readonly player: PlayerView | undefined; readonly caption: Caption};
 
@@ -137,7 +137,7 @@ function frame({screen, player, caption}: Moment): {html: string; width: number;
 	};
 }
 
-/** The bar below the picture: the time, and the place in the film. */
+/** The bar below the picture: time and position in the film. */
 function controls({position, duration, isWaiting}: PlayerView, width: number): string {
 	const left = 130;
 	const length = width - left - 20;

@@ -1,4 +1,4 @@
-// A real mpv without a window: it plays in real time, and its socket tells its place and its picture.
+// A real mpv without a window: it plays in real time, and its socket provides position and picture.
 import {once} from 'node:events';
 import {readFile, readdir} from 'node:fs/promises';
 import {connect, type Socket} from 'node:net';
@@ -12,13 +12,13 @@ export type PlayerView = {
 	/** In seconds. */
 	readonly position: number;
 	readonly duration: number;
-	/** It has no data to play. */
+	/** Waiting for data. */
 	readonly isWaiting: boolean;
 };
 
 type Answer = {readonly request_id?: number; readonly event?: string; readonly error?: string; readonly data?: unknown};
 
-/** Without windows and sound; reads ten seconds ahead only. */
+/** Without windows and sound; reads only ten seconds ahead. */
 export const mpvCommand = 'mpv --no-config --vo=null --ao=null --cache-secs=10 --keep-open=yes';
 
 export class WatchedPlayer {
@@ -68,7 +68,7 @@ export class WatchedPlayer {
 		socket.on('error', () => undefined);
 	}
 
-	/** Undefined while it shows no picture. */
+	/** Undefined without a picture. */
 	async view(): Promise<PlayerView | undefined> {
 		const [taken, position, duration, waits, seeks] = await Promise.all([
 			this.#ask('screenshot-to-file', this.#pictureFile, 'video'),

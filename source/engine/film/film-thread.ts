@@ -12,12 +12,12 @@ const memory = {maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32};
 export type ForFilmWorker = {readonly bytes: Uint8Array};
 
 export type FromFilmWorker =
-	| {readonly read: {readonly start: number; readonly end: number; readonly wish: number}}
+	| {readonly read: {readonly start: number; readonly end: number; readonly maxEnd: number}}
 	| {readonly map: unknown}
 	| {readonly problem: FilmProblem | undefined; readonly message: string};
 
-/** Resolves with the bytes from `start` to at least `end` and at most `wish`. */
-export type ReadBytes = (start: number, end: number, wish: number) => Promise<Uint8Array>;
+/** Resolves with the bytes from `start` to at least `end` and at most `maxEnd`. */
+export type ReadBytes = (start: number, end: number, maxEnd: number) => Promise<Uint8Array>;
 
 /** Rejects with the error of `read`, the signal's reason, or `NoFilm`. */
 export async function readInThread(size: number, read: ReadBytes, signal: AbortSignal): Promise<FilmMap> {
@@ -46,8 +46,8 @@ export async function readInThread(size: number, read: ReadBytes, signal: AbortS
 				if ('map' in message) {
 					resolve(message.map);
 				} else if ('read' in message) {
-					const {start, end, wish} = message.read;
-					read(start, end, wish).then(bytes => {
+					const {start, end, maxEnd} = message.read;
+					read(start, end, maxEnd).then(bytes => {
 						worker.postMessage({bytes} satisfies ForFilmWorker);
 						begin();
 					}, reject);

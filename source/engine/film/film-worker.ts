@@ -10,9 +10,9 @@ function send(message: FromFilmWorker): void {
 }
 
 try {
-	const map = await readFilm(workerData as number, async (start, end, wish) => {
+	const map = await readFilm(workerData as number, async (start, end, maxEnd) => {
 		const answer = once(parentPort!, 'message');
-		send({read: {start, end, wish}});
+		send({read: {start, end, maxEnd}});
 		const [{bytes}] = (await answer) as [ForFilmWorker];
 		return bytes;
 	});
