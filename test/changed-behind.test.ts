@@ -33,7 +33,7 @@ type Left = {origin: TestOrigin; storageDir: string; id: string; data: string; f
 
 /** A download that was closed after completion, or paused in the middle of its fifth block. */
 async function leaveDownload(t: TestContext, {isComplete}: {isComplete: boolean}): Promise<Left> {
-	const origin = await startOrigin(t, {size, etag, ...(isComplete ? {} : {bytesPerSecond: 8 * MiB})});
+	const origin = await startOrigin(t, {size, etag, ...(isComplete ? {} : {bytesPerSecond: 2 * MiB})});
 	const {engine, storageDir, close} = await startEngine(t, {connections: 1});
 	const {download} = await engine.add({url: origin.url});
 	const {id} = download;
@@ -224,7 +224,9 @@ test('after a kill each block of a changed file is read once', {timeout}, async 
 		.filter(([, , length, position]) => length === MiB / 4 && position % MiB === 0)
 		.map(([, , , position]) => position / MiB)
 		.toSorted((a, b) => a - b);
-	assert.deepEqual(starts, [0, 1, 2, 3, 4]);
+	const blocks = Math.ceil(downloadOf(engine, id).present / MiB);
+	assert.ok(blocks >= 5, `${blocks} blocks`);
+	assert.deepEqual(starts, [...Array(blocks).keys()]);
 });
 
 test('a check interrupted by the exit resumes on the next start', {timeout}, async t => {

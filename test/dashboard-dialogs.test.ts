@@ -65,7 +65,7 @@ dashboardTest(
 		await screen.type('X-Key: abc', /Headers +X-Key: •••/);
 		await screen.press(['tab', 'tab', 'tab', 'tab']);
 		await screen.type('17');
-		await screen.answer('enter', 'Connections is "17"; it must be a whole number');
+		await screen.answer('enter', 'Connections must be a whole number');
 		assert.deepEqual(downstream.calls, []);
 		await screen.press('backspace');
 		downstream.failure = new DownStreamError('bad-request', 'checksum is "x"; it must be sha256 and digits');

@@ -16,7 +16,8 @@ test('without a terminal, the demo reports the seek and verifies the file', asyn
 	const demo = await CliProcess.start(t, ['demo', '--json', '--port', '0']);
 	const {offset} = await demo.event('player');
 	const {size} = await demo.event('done');
-	assert.equal(Math.floor((Number(offset) / Number(size)) * 10), 9);
+	const jump = Math.floor(Number(size) * 0.9);
+	assert.ok(Number(offset) >= jump && Number(offset) <= jump + 65_536, String(offset));
 	const {name, sha256} = await demo.event('verified');
 	assert.equal(name, 'demo-melody.wav');
 	assert.match(String(sha256), /^[\da-f]{64}$/);

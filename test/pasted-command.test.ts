@@ -314,7 +314,7 @@ const refused: Array<[text: string, problem: RegExp]> = [
 	['iwr http://a/ -Credential $c', /has -Credential/],
 	['iwr http://a/ | Out-File x', /contains more than one plain Invoke-WebRequest/],
 	['$s = New-Object Foo; iwr http://a/', /contains more than one plain Invoke-WebRequest/],
-	['iwr http://a/ -Headers $headers', /has headers in another form than @\{"Name"="value"\}/],
+	['iwr http://a/ -Headers $headers', /has headers in a form other than @\{"Name"="value"\}/],
 	['fetch("http://a/", {"method": "POST", "body": "x"})', /this fetch\(\) sends data/],
 	['fetch(url, {headers})', /differs from the form that browsers copy/],
 ];

@@ -21,6 +21,8 @@ export class Holes {
 		const {recordFile, retries} = this.#state;
 		await this.#leaveMovedFile();
 		this.#state.file.forget(ranges);
+		// At once: refilled before the checkpoint, the file would be complete without a proof of the new bytes.
+		await recordFile.save({completedAt: undefined});
 		if (retries.permanentError?.code === 'checksum-mismatch') {
 			retries.reset();
 			await recordFile.save({error: undefined});

@@ -291,9 +291,12 @@ export class Transfer {
 		return this.#verification.verify();
 	}
 
-	/** As `Verification.settled`. */
+	/** Resolves when no check runs, and a download with all its bytes is recorded as complete. */
 	async settled(): Promise<void> {
 		await this.#verification.settled();
+		if (this.#state.file.isComplete && !this.#state.isComplete) {
+			await this.#checkpoints.run();
+		}
 	}
 
 	/** As the function `exporting`. */
