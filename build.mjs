@@ -1,6 +1,6 @@
-// Bundles the program with everything inside into dist/ (or --outdir DIR): one small package, one fetch for npx.
-// The library keeps its names and lines, for the stack traces of programs that use it; all else is minified. --readable
-// minifies nothing and adds source maps, for profiles and for `npm run dev`.
+// Bundles the program and its dependencies into dist/ (or --outdir DIR): one small package, one download for npx.
+// The library keeps its names and lines, for readable stack traces; all other files are minified. --readable minifies nothing
+// and adds source maps, for profiles and for `npm run dev`.
 import {execFile} from 'node:child_process';
 import {chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
@@ -23,7 +23,7 @@ const define = {
 	requiredNode: JSON.stringify(engines.node.replace('>=', '')),
 };
 
-/** Ink has them for its developers only. */
+/** Leaves out the devtools of Ink, which only its developers need. */
 const withoutDevtools = {
 	name: 'without-devtools',
 	setup({onResolve, onLoad}) {
@@ -35,7 +35,7 @@ const withoutDevtools = {
 	},
 };
 
-/** An index of undici without fetch, web sockets, caches and mocks, which take half of it. */
+/** An index of undici without fetch, web sockets, caches and mocks, which are half of it. */
 const httpClientOfUndici = {
 	name: 'http-client-of-undici',
 	setup({onResolve, onLoad}) {
@@ -52,17 +52,17 @@ exports.errors = require('undici/lib/core/errors');
 exports.request = (url, {dispatcher, ...options}) =>
 	dispatcher.request({...options, origin: url.origin, path: url.pathname + url.search, method: 'GET'});`,
 		}));
-		// The client loads it for bodies of forms and iterators, which no request of ours has.
+		// The client loads these files for form and iterator bodies, which we never send.
 		onLoad({filter: /[\\/]undici[\\/]lib[\\/]web[\\/]/}, ({path: file}) => ({
 			contents: `throw new Error(${JSON.stringify(`${path.relative(root, file)} is not in the bundle`)});`,
 		}));
 	},
 };
 
-/** Changes to files of packages; each text that is replaced must be there once. */
+/** Patches for files of packages. Each replaced text must occur exactly once. */
 const patches = [
-	// Ink splits each line into styled characters and measures it grapheme by grapheme, for each frame, though it has not
-	// changed: half the cost of a frame. The styled characters are never changed afterwards.
+	// Ink splits and measures every line by grapheme in each frame, even if it is unchanged: half the cost of a frame. The
+	// cached characters are never modified afterwards.
 	[
 		/[\\/]ink[\\/]build[\\/]output\.js$/,
 		['caches = new OutputCaches();', 'caches = takeCaches();'],
@@ -73,7 +73,7 @@ const takeCaches = () => sharedCaches.styledChars.size > 2000 ? (sharedCaches = 
 export default class Output {`,
 		],
 	],
-	// Ink writes a line again if one cell of it has changed: most of the bytes of a frame.
+	// Ink rewrites a line if one of its cells changes: most of the bytes of a frame.
 	[
 		/[\\/]ink[\\/]build[\\/]log-update\.js$/,
 		[
@@ -89,8 +89,8 @@ import {lineChange} from ${JSON.stringify(path.join(root, 'source/terminal/line-
                 ansiEscapes.cursorTo(0) + nextLines[i] + ansiEscapes.eraseEndLine) +`,
 		],
 	],
-	// Besides ASCII: the middle dot, the ellipsis, lines, blocks and the two triangles of the screen. The segmenter is made
-	// when it is needed: that takes 35 ms of the start.
+	// Besides ASCII: the middle dot, the ellipsis, lines, blocks and the two triangles of the screen. The segmenter is created
+	// lazily, which saves 35 ms at the start.
 	[
 		/[\\/]string-width[\\/]index\.js$/,
 		['/^[\\u0020-\\u007E]*$/', '/^[\\u0020-\\u007E\\u00B7\\u2026\\u2500-\\u259F\\u25B8\\u25BA]*$/'],
@@ -101,8 +101,8 @@ import {lineChange} from ${JSON.stringify(path.join(root, 'source/terminal/line-
 			'let emoji; const rgiEmojiRegex = {test: text => (emoji ??= /^\\p{RGI_Emoji}$/v).test(text)};',
 		],
 	],
-	// meow prepares all that is known of versions, licences and identifiers at each start, for metadata that ours gives it as
-	// needed and for errors in a package.json that it does not read: a third of the time of --version.
+	// meow loads data on versions, licences and identifiers at each start, to normalize package metadata (ours is already
+	// normalized) and to report errors in a package.json that it does not read: a third of the time of --version.
 	[
 		/[\\/]meow[\\/]build[\\/]dependencies\.js$/,
 		[
@@ -123,7 +123,7 @@ const patchPackages = {
 				let contents = await readFile(file, 'utf8');
 				for (const [before, after] of changes) {
 					if (contents.split(before).length !== 2) {
-						throw new Error(`${file} is not what it was; look again at what is changed in it here`);
+						throw new Error(`${file} has changed; review its patch in build.mjs`);
 					}
 
 					contents = contents.replace(before, () => after);
@@ -158,7 +158,7 @@ const {metafile} = await build({
 	plugins: [withoutDevtools, httpClientOfUndici, patchPackages],
 	define,
 	banner: {
-		// For what CommonJS inside the bundle requires.
+		// For `require` calls of bundled CommonJS.
 		js: "import {createRequire as requireFrom} from 'node:module';const require=requireFrom(import.meta.url);",
 	},
 	metafile: true,
@@ -190,7 +190,7 @@ console.log(
 	`${path.relative(root, outdir)}: ${Math.round(sizes.reduce((sum, size) => sum + size) / 1024)} KiB`,
 );
 
-/** Minifies the outputs that the library does not load. */
+/** Minifies the outputs, except those of the library. */
 async function minifyProgram(outputs) {
 	const entries = ['index.js', 'testing.js'];
 	const library = new Set(Object.keys(outputs).filter(file => entries.includes(path.basename(file))));
@@ -207,7 +207,7 @@ async function minifyProgram(outputs) {
 	}
 }
 
-/** Made here from the tables of commands and flags, so that the program need not hold it. */
+/** Generated at build time from the tables of commands and flags, so the program need not contain it. */
 async function manualPage() {
 	const {outputFiles} = await build({
 		absWorkingDir: root,
@@ -223,7 +223,7 @@ async function manualPage() {
 	return manPage(version);
 }
 
-/** The declarations of what the library exports, and of what those mention. */
+/** The declarations of the library's exports, and of the types they mention. */
 async function writeTypes(folder) {
 	const compiler = path.join(root, 'node_modules/typescript/bin/tsc');
 	const project = path.join(root, 'tsconfig.types.json');
@@ -265,7 +265,7 @@ async function packagesOf(inputs) {
 	);
 }
 
-/** The licence of every package that is inside, as its terms demand. */
+/** The licence of every bundled package, as its terms require. */
 async function licenses(inside) {
 	const texts = [];
 	for (const {folder, metadata} of inside) {
@@ -278,14 +278,14 @@ async function licenses(inside) {
 	return texts.join(`\n${'-'.repeat(80)}\n\n`);
 }
 
-/** MPL-2.0 section 3.2: where the source code is. */
+/** MPL-2.0 section 3.2: the location of the source code. */
 function sourceNotice({name, version, license}) {
 	return license === 'MPL-2.0'
 		? `It is unmodified; its source code is the package ${name} ${version} of the npm registry.\n\n`
 		: '';
 }
 
-/** CycloneDX 1.6, the same for the same inputs: without a serial number or time. */
+/** CycloneDX 1.6. Reproducible: no serial number, no time. */
 function billOfMaterials(inside) {
 	const urlOf = metadata => `pkg:npm/${metadata.name.replace('@', '%40')}@${metadata.version}`;
 	const component = (type, metadata) => ({
@@ -308,11 +308,11 @@ function billOfMaterials(inside) {
 	};
 }
 
-/** Of a package that ships none: the text of the licence that its metadata names, for the author that they name. */
+/** For a package without a licence file: the text of the licence and the author named in its metadata. */
 function standardLicense({name, license, author}) {
 	const holder = typeof author === 'string' ? author : author?.name;
 	if (license !== 'MIT' || !holder) {
-		throw new Error(`${name} ships no licence, and its metadata name no licence and author known here`);
+		throw new Error(`${name} ships no licence, and its metadata names no known licence and author`);
 	}
 
 	return `MIT License

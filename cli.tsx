@@ -203,7 +203,10 @@ async function readUrls(words: readonly string[], {checksum, name}: Settings): P
 		['--name', name],
 	]) {
 		if (value !== undefined && urls.length !== 1) {
-			throw new DownStreamError('bad-request', `${option}: it is for one URL, and ${urls.length} are given`);
+			throw new DownStreamError(
+				'bad-request',
+				`${option}: it applies to a single URL, but ${urls.length} were given`,
+			);
 		}
 	}
 

@@ -1,4 +1,4 @@
-// `npm run bench [-- SECTION…] [--size MIB] [--rounds N]`: the built program beside its peers, in one run.
+// `npm run bench [-- SECTION…] [--size MIB] [--rounds N]`: compares the built program with its peers in one run.
 import {open} from 'node:fs/promises';
 import {cpus} from 'node:os';
 import path from 'node:path';
@@ -54,7 +54,7 @@ async function main(): Promise<void> {
 		allowPositionals: true,
 		options: {size: {type: 'string', default: '256'}, rounds: {type: 'string', default: '5'}},
 	});
-	// A profile is no comparison, and what is delivered has no figures.
+	// Excluded by default: a profile compares nothing, and delivery has no figures.
 	const all = Object.keys(sections).filter(name => name !== 'profile' && name !== 'delivery');
 	const names = positionals.length > 0 ? positionals : all;
 	const size = Number(values.size) * MiB;
@@ -83,8 +83,8 @@ async function main(): Promise<void> {
 			try {
 				await sections[name]!({report, rounds, size, root, scope});
 			} catch (error) {
-				// The other sections took their time; their figures count.
-				process.stderr.write(`${name} broke off: ${error instanceof Error ? error.stack : String(error)}\n`);
+				// Keep the figures of the other sections, which took their time.
+				process.stderr.write(`${name} failed: ${error instanceof Error ? error.stack : String(error)}\n`);
 				process.exitCode = 1;
 			}
 		}
@@ -108,7 +108,7 @@ async function scope<Result>(body: (t: TestContext) => Promise<Result>): Promise
 	}
 }
 
-/** Random, so that nothing between the origin and the disk can be clever. */
+/** Random, so nothing between the origin and the disk can compress it. */
 async function writeFilm(file: string, size: number): Promise<void> {
 	const handle = await open(file, 'w');
 	const bytes = Buffer.alloc(MiB);

@@ -1,4 +1,4 @@
-// One player reads a file that nobody has fetched yet, and every byte is kept.
+// One player reads an uncached file, and every byte is cached.
 import type {Bench} from './section.ts';
 import {cpuSeconds, diskUse, GiB, interleaved, MiB, readWhole, readyMemory} from './measure.ts';
 import {peakMemory} from '../test/support/process-memory.ts';
@@ -65,7 +65,7 @@ async function fromOrigin(
 							memory: peakMemory(proxy.pid),
 						};
 						if ((await diskUse(proxy.folder)) < size) {
-							throw new Error(`${name} has not kept what it read`);
+							throw new Error(`${name} has not cached the file`);
 						}
 
 						return sample;

@@ -1,4 +1,4 @@
-// A collection that grows: 1,000 files fetched to the end, then 9,000 more added. What it takes, and the start with it.
+// The cost of a growing collection: 1,000 complete downloads, then 9,000 more added; memory, start, keys.
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -48,7 +48,7 @@ export async function collection({report, root, scope}: Bench): Promise<void> {
 	});
 }
 
-/** Adds downloads and waits until those of the first growth are complete; the starts after that have all of them. */
+/** Adds downloads and waits until those of the first step are complete; later starts have all of them. */
 async function grownBy(scope: Bench['scope'], storage: string, requests: readonly AddRequest[]) {
 	const args = ['--port', '0', '--storage', storage];
 	const bytes = await scope(async t => {

@@ -1,4 +1,4 @@
-// What the screen costs while ten downloads run: a player, the processor, the keys.
+// The cost of the screen while ten downloads run: delays of a player, CPU, keys.
 import {fork} from 'node:child_process';
 import {once} from 'node:events';
 import {readFile} from 'node:fs/promises';
@@ -83,7 +83,7 @@ export async function dashboard({report, root, scope}: Bench): Promise<void> {
 	});
 }
 
-/** A player reads what comes at a steady pace: by how many milliseconds each chunk is late, and what it all costs. */
+/** A player reads chunks sent at a steady pace. Measures the delay of each in milliseconds, and the CPU. */
 async function playPaced(t: TestContext, {pid, storage, port}: Copy) {
 	const player = fork(path.join(import.meta.dirname, 'paced-player.ts'));
 	atEnd(t, () => void player.kill());
@@ -100,7 +100,7 @@ async function playPaced(t: TestContext, {pid, storage, port}: Copy) {
 	return {lateness, seconds, cpu: (cpuSeconds(pid) - before) / seconds};
 }
 
-/** Milliseconds from each key until the cursor is on the other row. */
+/** Milliseconds from each key until the cursor has moved. */
 export async function pressKeys(terminal: TestTerminal): Promise<number[]> {
 	const cursorRow = (text: string) => text.split('\n').findIndex(line => line.trimStart().startsWith('▸'));
 	const took: number[] = [];

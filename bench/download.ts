@@ -1,4 +1,4 @@
-// A file is fetched to the end, from the start of the program to its exit.
+// Downloads a file, from the start of the program to its exit.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {rm, stat} from 'node:fs/promises';
@@ -36,7 +36,7 @@ export async function download(bench: Bench): Promise<void> {
 	});
 }
 
-/** Goals of the speeds, and of the processor beside the first of the peers. */
+/** `goals` apply to the speeds, and to the CPU relative to the first peer. */
 export async function fromOrigin(
 	{report, rounds, size, scope}: Bench,
 	origin: Origin,
@@ -89,10 +89,10 @@ export async function sampleOf(t: TestContext, {name, command}: Downloader, url:
 	clearInterval(watch);
 	const seconds = (performance.now() - began) / 1000;
 	const {user, system} = process.cpuUsage(own);
-	// What was added to this process with its children, less what it did itself, such as the slow line.
+	// The CPU time of the children: the increase for process and children, less the process's own work (the slow line).
 	const cpu = cpuSeconds('self') - before - (user + system) / 1e6;
 	if (code !== 0 || (await stat(output)).size !== size) {
-		throw new Error(`${name} has not fetched ${url}: exit code ${code}`);
+		throw new Error(`${name} has not downloaded ${url}: exit code ${code}`);
 	}
 
 	await rm(output);

@@ -1,9 +1,9 @@
-// What followers of the events are sent: one of many downloads runs, and its file has thousands of islands.
+// The bytes sent to followers of events while one of many downloads runs, a file with thousands of islands.
 import {mkdir, open, truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {DownloadRecord} from '../source/engine/store/record.ts';
-import {CliProcess} from '../test/support/cli.ts';
+import {startServe} from '../test/support/cli.ts';
 import {collectionOf} from '../test/support/collections.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
 import {cpuSeconds, GiB, MiB} from './measure.ts';
@@ -14,7 +14,7 @@ import type {Bench} from './section.ts';
 const others = 1000;
 const islands = 10_000;
 const islandBytes = 16;
-/** Of zeros, like the islands. */
+/** Zeros, like the islands. */
 const size = 100 * GiB;
 const islandsFrom = 50 * GiB;
 const settleMs = 5000;
@@ -30,7 +30,7 @@ export async function events({report, scope}: Bench): Promise<void> {
 		const url = `${origin.url}/large`;
 		const storage = await collectionOf(t, others);
 		await writeIslands(path.join(storage, id), url);
-		const cli = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+		const cli = await startServe(t, storage);
 		const {url: proxy, key} = (await cli.event('ready')) as unknown as {url: string; key: string};
 		const headers = {authorization: `Bearer ${key}`};
 		let bytes = 0;
@@ -87,7 +87,7 @@ async function writeIslands(folder: string, url: string): Promise<void> {
 	await mkdir(folder, {mode: 0o700});
 	await writeFile(path.join(folder, 'entry.json'), JSON.stringify(entry), {mode: 0o600});
 	const data = await open(path.join(folder, 'data'), 'w');
-	// As many blocks of the disk as the islands need.
+	// Allocates only the disk blocks of the islands.
 	await data.write(Buffer.alloc(MiB), 0, MiB, islandsFrom);
 	await data.truncate(size);
 	await data.close();

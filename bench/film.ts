@@ -1,5 +1,5 @@
-// Minutes: whether claims are true, how far forecasts are off, and how soon the first frame of a film comes whose index
-// lies at its end.
+// Minutes: truth of the playable stretches, error of the forecast, and time to the first frame of a film with its index at
+// the end.
 import {execFile, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {connect} from 'node:net';
@@ -21,7 +21,7 @@ import {ours, present, rclone} from './peers.ts';
 import {atMost} from './report.ts';
 import type {Bench} from './section.ts';
 
-/** Presence sets of each round; five rounds are 500. */
+/** Sets of present bytes per round; five rounds make 500. */
 const setsOfRound = 100;
 const claimed: readonly FilmName[] = ['front.mp4', 'tail.mp4', 'indexed.mp4', 'tail.mkv', 'tail.webm'];
 const film = {name: 'long.mp4', seconds: 60, bytesPerSecond: 512 * 1024};
@@ -46,7 +46,7 @@ async function claims({report, rounds, scope}: Bench): Promise<void> {
 	for (let set = 0; set < setsOfRound * rounds; set++) {
 		const name = claimed[set % claimed.length]!;
 		const bytes = await makeFilm(name);
-		const map = await readFilm(bytes.length, async (start, _end, wish) => bytes.subarray(start, wish));
+		const map = await readFilm(bytes.length, async (start, _end, maxEnd) => bytes.subarray(start, maxEnd));
 		const result = await scope(t =>
 			playClaims(t, name, bytes, map, randomPresence(map, bytes.length, randomOf(set))),
 		);
@@ -69,9 +69,9 @@ async function makeLong(root: string): Promise<void> {
 	]);
 }
 
-/** The share of the film's own rate at which it arrives. */
+/** Rate of arrival, as a share of the film's own rate. */
 const ratios = [0.3, 0.5, 0.7, 0.9, 1.3];
-/** Bytes are forecast from an average of this many milliseconds. */
+/** Milliseconds over which the forecast averages the rate. */
 const averageMs = 6000;
 
 async function forecasts({report, root, scope}: Bench): Promise<void> {
@@ -122,7 +122,7 @@ async function playUntilStall(t: TestContext, url: string): Promise<number> {
 			second = data;
 		}
 
-		// The first wait is that of the start.
+		// The first wait belongs to the start.
 		if (event === 'property-change' && name === 'paused-for-cache' && data === true && second > 0.5) {
 			return second;
 		}
@@ -187,7 +187,7 @@ async function firstFrames({report, rounds, root, scope}: Bench): Promise<void> 
 	}
 }
 
-/** mpv tries the growing file again and again until it can show it. */
+/** Restarts mpv on the growing file until it shows a frame. */
 async function aria2Frame(t: TestContext, origin: Origin): Promise<number> {
 	const folder = await temporaryFolder(t);
 	const began = performance.now();

@@ -1,4 +1,4 @@
-// How soon a key is answered, how much the screen writes, and its share of the processor.
+// The delay of a key, the bytes that the screen writes, and its CPU time.
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
@@ -14,7 +14,7 @@ import type {Bench} from './section.ts';
 
 const keys = 40;
 const watchedSeconds = 10;
-/** Between two keys: the frame of the first one is over. */
+/** Pause between two keys, longer than the frame of the first. */
 const pauseMs = 300;
 const screen = {columns: 120, rows: 40, env: {COLORTERM: 'truecolor'}};
 const dark = ['--theme', 'dark'];
@@ -75,9 +75,9 @@ export async function keyLatency({report, root, scope}: Bench): Promise<void> {
 			...urlsOf(origin.url, 'small.bin', 100),
 		);
 		await terminal.shows(/\[1 all 1000\]/);
-		// The engine takes some seconds to add them.
+		// Adding them takes the engine some seconds.
 		await sleep(6000);
-		// The running ones are the last.
+		// The running downloads are the last rows.
 		terminal.press('G');
 		await terminal.shows(/▸ . small/);
 		const {written} = await watch(terminal);
@@ -93,7 +93,7 @@ async function reportKeys(report: Bench['report'], what: string, terminal: TestT
 	report.state(`${what}: from a key to the first byte, at most`, 'ms', Math.max(...took));
 }
 
-/** Bytes and processor time per second. */
+/** Bytes and CPU time per second. */
 async function watch(terminal: TestTerminal): Promise<{written: number; cpu: number}> {
 	const before = {raw: Buffer.byteLength(terminal.raw), cpu: cpuSeconds(terminal.pid)};
 	await sleep(watchedSeconds * 1000);

@@ -1,4 +1,4 @@
-// What is measured, by the same means for everybody: time and bytes by curl, the rest from /proc.
+// Measurements, the same for every program: time and bytes by curl, the rest from /proc.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
@@ -11,14 +11,14 @@ import type {Range} from '../source/engine/store/range-set.ts';
 export const MiB = 1024 * 1024;
 export const GiB = 1024 * MiB;
 
-/** Nothing of what is measured takes so long, unless it hangs. */
+/** Longer than any measurement that does not hang. */
 const patienceMs = 300_000;
-/** Of /proc/PID/stat: USER_HZ, which is 100 on every Linux that Node runs on. */
+/** USER_HZ, the unit of /proc/PID/stat: 100 on every Linux that runs Node. */
 const ticksPerSecond = 100;
 
 /**
- * One sample of everybody in each round, one after the other, so that a change of the machine's mood meets all of them.
- * The first round is for warming up and does not count.
+ * Takes one sample of each program per round, in turns, so that a change of the machine's load affects all of them. The
+ * first round is a warm-up and does not count.
  */
 export async function interleaved<Name extends string, Sample>(
 	rounds: number,
@@ -38,8 +38,8 @@ export async function interleaved<Name extends string, Sample>(
 }
 
 /**
- * A virtual machine may give memory that nobody has used for seconds back to its host, and getting it again takes four
- * times as long as writing to it. Whoever is to write `size` bytes finds them ready after this.
+ * A virtual machine may return memory that is free for some seconds to its host, and getting it back takes four times as
+ * long as writing to it. Allocates and frees `size` bytes, so that the next program finds them ready.
  */
 export async function readyMemory(size: number): Promise<void> {
 	await run(process.execPath, ['-e', `Buffer.alloc(${size}, 1)`]);
@@ -49,28 +49,28 @@ export function median(values: readonly number[]): number {
 	return percentile(values, 0.5);
 }
 
-/** The value that the share (0 to 1) of all values does not exceed. */
+/** The percentile of the values; `share` is 0 to 1. */
 export function percentile(values: readonly number[], share: number): number {
 	return (
 		values.toSorted((a, b) => a - b)[Math.min(values.length - 1, Math.floor(values.length * share))] ?? NaN
 	);
 }
 
-/** Seconds of a processor that the process has used, with those of its children that have ended. */
+/** CPU seconds of the process and its exited children. */
 export function cpuSeconds(pid: number | 'self'): number {
-	// The name may hold blanks; what follows it begins with the third field.
+	// The name may contain spaces; the third field follows it.
 	const fields = readFileSync(`/proc/${pid}/stat`, 'utf8')
 		.replace(/^.*\) /, '')
 		.split(' ');
 	return fields.slice(11, 15).reduce((sum, ticks) => sum + Number(ticks), 0) / ticksPerSecond;
 }
 
-/** Bytes of the disk that are in use for what is in the folder. */
+/** Bytes of disk used by the content of the folder. */
 export async function diskUse(folder: string): Promise<number> {
 	let bytes = 0;
 	for (const entry of await readdir(folder, {recursive: true, withFileTypes: true})) {
 		if (entry.isFile()) {
-			// A temporary one may be gone by now.
+			// A temporary file may have disappeared.
 			const found = await stat(path.join(entry.parentPath, entry.name)).catch(() => undefined);
 			bytes += (found?.blocks ?? 0) * 512;
 		}
@@ -79,19 +79,19 @@ export async function diskUse(folder: string): Promise<number> {
 	return bytes;
 }
 
-/** Rejects if the condition does not come to be true. */
+/** Rejects if the condition does not become true in time. */
 export async function until(condition: () => boolean | Promise<boolean>, what: string): Promise<void> {
 	const deadline = performance.now() + patienceMs;
 	while (!(await condition())) {
 		if (performance.now() > deadline) {
-			throw new Error(`Waited ${patienceMs / 1000} s in vain for ${what}`);
+			throw new Error(`Timed out after ${patienceMs / 1000} s waiting for ${what}`);
 		}
 
 		await sleep(20);
 	}
 }
 
-/** Runs a program to its end and resolves with what it printed; rejects unless all went well. */
+/** Runs a program to its end and resolves with its output. Rejects on failure. */
 export async function run(program: string, args: readonly string[], input = ''): Promise<string> {
 	const child = spawn(program, args, {stdio: ['pipe', 'pipe', 'pipe'], timeout: patienceMs});
 	child.stdin.end(input);
@@ -111,7 +111,7 @@ export async function run(program: string, args: readonly string[], input = ''):
 	return output;
 }
 
-/** Seconds that curl needs for each of these, all at once; every byte must have come. */
+/** Seconds that curl needs for each range, all at once. Rejects unless every byte arrives. */
 export async function readAtOnce(url: string, ranges: readonly Range[]): Promise<number[]> {
 	const lines = ranges.map(
 		({start, end}) => `url = "${url}"
@@ -133,13 +133,13 @@ write-out = "%{time_total} %{size_download}\\n"`,
 	const expected = ranges.reduce((sum, {start, end}) => sum + end - start, 0);
 	const came = results.reduce((sum, [, bytes = 0]) => sum + bytes, 0);
 	if (came !== expected) {
-		throw new Error(`${url}: ${came} bytes came instead of ${expected}`);
+		throw new Error(`${url}: ${came} bytes arrived instead of ${expected}`);
 	}
 
 	return results.map(([seconds = NaN]) => seconds);
 }
 
-/** Seconds that curl needs for the whole, `times` over the same connection; every byte must have come. */
+/** Seconds that curl needs for the whole file, `times` over one connection. Rejects unless every byte arrives. */
 export async function readWhole(url: string, size: number, times = 1): Promise<number> {
 	const once = ['--output', '/dev/null', url];
 	const output = await run('curl', [
@@ -150,7 +150,7 @@ export async function readWhole(url: string, size: number, times = 1): Promise<n
 	for (const line of output.trim().split('\n')) {
 		const [took = NaN, bytes] = line.split(' ').map(Number);
 		if (bytes !== size) {
-			throw new Error(`${url}: ${bytes} bytes came instead of ${size}`);
+			throw new Error(`${url}: ${bytes} bytes arrived instead of ${size}`);
 		}
 
 		seconds += took;
@@ -159,12 +159,12 @@ export async function readWhole(url: string, size: number, times = 1): Promise<n
 	return seconds;
 }
 
-/** Milliseconds from the opening of a connection to the first byte of the body. Then the player leaves. */
+/** Milliseconds from opening a connection to the first byte of the body. Then the player disconnects. */
 export async function firstByte(url: string, start: number, length: number): Promise<number> {
 	const {hostname, port, pathname, search} = new URL(url);
 	const began = performance.now();
 	const socket = connect({host: hostname, port: Number(port), noDelay: true});
-	socket.setTimeout(patienceMs, () => socket.destroy(new Error(`${url} does not answer`)));
+	socket.setTimeout(patienceMs, () => socket.destroy(new Error(`${url} does not respond`)));
 	try {
 		socket.write(
 			`GET ${pathname}${search} HTTP/1.1\r\nHost: ${hostname}:${port}\r\nRange: bytes=${start}-${start + length - 1}\r\n\r\n`,
@@ -182,7 +182,7 @@ export async function firstByte(url: string, start: number, length: number): Pro
 			}
 		}
 
-		throw new Error(`${url} answers ${head.slice(0, 200)}`);
+		throw new Error(`${url} responds with ${head.slice(0, 200)}`);
 	} finally {
 		socket.destroy();
 	}

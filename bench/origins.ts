@@ -1,4 +1,4 @@
-// Where everybody fetches from: nginx, plain or by TLS, as it is or at the far end of a slow line.
+// The origin of all programs: nginx, plain or by TLS, direct or behind a slow line.
 import {execFile} from 'node:child_process';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
@@ -10,11 +10,11 @@ import {startRelay, type Line} from './relay.ts';
 export type Origin = {
 	/** Without a path: `http://127.0.0.1:4711`. */
 	readonly url: string;
-	/** The certificate to trust, a file in PEM. */
+	/** The certificate to trust, a PEM file. */
 	readonly ca?: string;
 };
 
-/** Serves the folder; a line lies between it and those who fetch. */
+/** Serves the folder, behind the line if one is given. */
 export async function startOrigin(
 	t: TestContext,
 	root: string,

@@ -1,4 +1,4 @@
-// A process of its own: an origin that sends a chunk at a steady pace, and the player that notes when each comes.
+// A separate process: an origin that sends chunks at a steady pace, and a player that records their arrival.
 import {once} from 'node:events';
 import http from 'node:http';
 import type {AddressInfo} from 'node:net';
@@ -9,12 +9,12 @@ const chunkBytes = 16 * 1024;
 const paceMs = 10;
 const chunks = 1000;
 
-/** What the parent says: where the proxy streams `origin`. */
+/** Message of the parent: the proxy's stream of `origin`. */
 export type Ask = {readonly streamUrl: string};
-/** What it is told: first `origin`, then by how many milliseconds each chunk came after it was sent. */
+/** Messages to the parent: first `origin`, then the delay of each chunk in milliseconds. */
 export type Answer = {readonly origin: string} | {readonly lateness: readonly number[]};
 
-/** When each chunk was handed to the line. */
+/** Time at which each chunk was sent. */
 const sent: number[] = [];
 
 const server = http.createServer((_request, response) => void pace(response));
@@ -41,7 +41,7 @@ function tell(answer: Answer): void {
 }
 
 async function pace(response: http.ServerResponse): Promise<void> {
-	// Without ranges it is read in one go, from the start.
+	// Without ranges the proxy reads it in one request, from the start.
 	response.writeHead(200, {'content-length': chunks * chunkBytes, 'content-type': 'video/mp4'});
 	const began = performance.now();
 	for (let chunk = 0; chunk < chunks && !response.destroyed; chunk++) {

@@ -1,18 +1,18 @@
-// Who is compared: this program, and those that people use for the same. Each starts with nothing in its cache.
+// The compared programs: this one and common alternatives. Each starts with an empty cache.
 import process from 'node:process';
 import type {TestContext} from 'node:test';
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import type {Download} from '../source/downstream.ts';
 import {atEnd} from '../test/support/cleanup.ts';
-import {builtCli, CliProcess} from '../test/support/cli.ts';
+import {builtCli, startServe} from '../test/support/cli.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
 import {answers, freePort, runNginx} from '../test/support/nginx.ts';
 import {missing} from '../test/support/programs.ts';
 import {until} from './measure.ts';
 import type {Origin} from './origins.ts';
 
-/** Reads an origin for players and keeps what it read. */
+/** Serves players from an origin and caches the bytes. */
 export type CachingProxy = {
 	readonly name: string;
 	readonly program: string;
@@ -21,9 +21,9 @@ export type CachingProxy = {
 
 export type RunningProxy = {
 	readonly pid: number;
-	/** What it keeps is here. */
+	/** Its cache. */
 	readonly folder: string;
-	/** Where players find the file of the origin with this path, such as `/film.bin`. */
+	/** The URL for players of the origin's file with this path, such as `/film.bin`. */
 	readonly urlOf: (path: string) => string;
 };
 
@@ -32,15 +32,12 @@ export const ours = {
 	program: process.execPath,
 	start: async (t: TestContext, origin: Origin, ...more: string[]) => {
 		const folder = await temporaryFolder(t);
-		const cli = await CliProcess.start(t, [
-			...['serve', '--json', '--port', '0', '--storage', folder, ...more],
-			...(origin.ca === undefined ? [] : ['--ca', origin.ca]),
-		]);
+		const cli = await startServe(t, folder, ...more, ...(origin.ca === undefined ? [] : ['--ca', origin.ca]));
 		const {url, key} = (await cli.event('ready')) as unknown as {url: string; key: string};
 		return {
 			pid: cli.child.pid!,
 			folder,
-			/** As the control API tells it. */
+			/** From the control API. */
 			async downloads() {
 				const answer = await fetch(`${url}/api/downloads`, {headers: {authorization: `Bearer ${key}`}});
 				return (await answer.json()) as Download[];
@@ -80,7 +77,7 @@ export const nginx = nginxProxy('nginx', '');
 export const nginxSlice1 = nginxProxy('nginx, slice 1 MiB', '1m');
 export const nginxSlice4 = nginxProxy('nginx, slice 4 MiB', '4m');
 
-/** nginx with `proxy_cache`, one process; `slice` is the size of the parts in which it fetches and keeps. */
+/** nginx with `proxy_cache`, one process; `slice` is the size of fetched and cached parts. */
 function nginxProxy(name: string, slice: string): CachingProxy {
 	return {
 		name,
@@ -109,7 +106,7 @@ function nginxProxy(name: string, slice: string): CachingProxy {
 	};
 }
 
-/** Fetches a file to the end. */
+/** Downloads a complete file. */
 export type Downloader = {
 	readonly name: string;
 	readonly program: string;
@@ -160,7 +157,7 @@ export const curl: Downloader = {
 	command: async (url, output) => ['curl', '--silent', '--fail', '--output', output, url],
 };
 
-/** Those whose program is installed. */
+/** The programs that are installed. */
 export function present<Peer extends {readonly program: string}>(peers: readonly Peer[]): Peer[] {
 	return peers.filter(({program}) => !missing(program));
 }

@@ -1,4 +1,4 @@
-// Where the time of the program's own threads goes: V8's profiles of a cold reading, a warm one and a download.
+// CPU time of the program's threads: V8's profiles of a cold read, a warm read and a download.
 import {execFile, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {readdir, readFile} from 'node:fs/promises';
@@ -15,7 +15,7 @@ import {startOrigin} from './origins.ts';
 
 const shown = 15;
 
-/** Of a file that `node --cpu-prof` writes. */
+/** Format of a file written by `node --cpu-prof`. */
 type Profile = {
 	readonly nodes: ReadonlyArray<{
 		readonly id: number;
@@ -23,7 +23,7 @@ type Profile = {
 		readonly children?: readonly number[];
 	}>;
 	readonly samples: readonly number[];
-	/** Microseconds since the sample before. */
+	/** Microseconds since the previous sample. */
 	readonly timeDeltas: readonly number[];
 };
 
@@ -46,7 +46,7 @@ export async function profile(bench: Bench): Promise<void> {
 	});
 }
 
-/** Runs the program and prints what its threads did most. With `use`, it is one that serves, and ends after that. */
+/** Runs the program and prints the hot functions of its threads. With `use`, a server that ends afterwards. */
 async function profiled(
 	{report, scope}: Bench,
 	what: string,
@@ -84,7 +84,7 @@ async function profiled(
 	});
 }
 
-/** The share of its own of each function in the time in which the thread was not idle, the largest first. */
+/** Self time of each function as a share of the thread's busy time, the largest first. */
 function summary({nodes, samples, timeDeltas}: Profile) {
 	const names = new Map(
 		nodes.map(({id, callFrame: {functionName, url, lineNumber}}) => [
@@ -92,7 +92,7 @@ function summary({nodes, samples, timeDeltas}: Profile) {
 			`${functionName || '(anonymous)'} ${url === '' ? '' : `${path.basename(url)}:${lineNumber + 1}`}`.trim(),
 		]),
 	);
-	// What is not written in JavaScript has no place of its own: who called it says what it is for.
+	// Native functions have no location; the caller identifies them.
 	for (const {id, children = []} of nodes) {
 		for (const child of children) {
 			const name = names.get(child)!;

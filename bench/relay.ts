@@ -1,24 +1,24 @@
-// A TCP relay on loopback that makes the line longer and narrower.
+// A TCP relay on loopback that adds latency and limits the rate.
 import {once} from 'node:events';
 import {connect, createServer, type AddressInfo, type Socket} from 'node:net';
 import type {TestContext} from 'node:test';
 import {atEnd} from '../test/support/cleanup.ts';
 
 export type Line = {
-	/** Milliseconds. Opening a connection takes one, as the handshake of TCP does. */
+	/** Milliseconds. Opening a connection takes one round trip, like a TCP handshake. */
 	readonly roundTripMs?: number;
-	/** Of each connection, towards the client. */
+	/** Rate of each connection, towards the client. */
 	readonly bytesPerSecond?: number;
 };
 
-/** Bytes that a line carries in one piece, unless it carries more in a millisecond. */
+/** Bytes that a line delivers in one piece, unless its rate is higher per millisecond. */
 const packet = 1460;
-/** Timers know only whole milliseconds: what is due sooner than this is delivered now, so that nothing is late by more. */
+/** Timers have a resolution of one millisecond: bytes due sooner are delivered now, so none is later than that. */
 const nearMs = 0.5;
-/** Bytes on the way in one direction of one connection. */
+/** Bytes in flight in one direction of one connection. */
 const window = 4 * 1024 * 1024;
 
-/** Resolves with the port whose connections lead to `target`. */
+/** Resolves with the port that forwards to `target`. */
 export async function startRelay(
 	t: TestContext,
 	target: number,
@@ -32,7 +32,7 @@ export async function startRelay(
 			[origin, client],
 		] as const) {
 			sockets.add(socket);
-			// What was cut off on one side is cut off on the other.
+			// A reset on one side becomes a reset on the other.
 			socket.on('error', () => other.destroy());
 			socket.on('close', () => {
 				sockets.delete(socket);
@@ -58,7 +58,7 @@ export async function startRelay(
 function forward(from: Socket, to: Socket, delayMs: number, bytesPerSecond: number, openAt: number): void {
 	const line: Array<{bytes: Buffer; due: number}> = [];
 	let onTheWay = 0;
-	/** When the line has taken in what it was given so far. */
+	/** Time at which the line has accepted all its input. */
 	let freeAt = openAt;
 	let timer: NodeJS.Timeout | undefined;
 	let ended = false;

@@ -1,4 +1,4 @@
-// The table: each figure beside that of a peer from the same rounds, with the goal that it is held against.
+// The table: each figure beside a peer's from the same rounds, with its goal.
 import {mkdir, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
@@ -20,7 +20,7 @@ type Figure = {
 	readonly unit: string;
 	readonly ours: number;
 	readonly peer?: {readonly name: string; readonly value: number};
-	/** Ours by the peer's: the median of the ratios of the rounds. */
+	/** Ours divided by the peer's: the median of the ratios of the rounds. */
 	readonly ratio?: number;
 	readonly goal?: Goal;
 	readonly isMet?: boolean;
@@ -36,7 +36,7 @@ export class Report {
 		process.stdout.write(`\n${section}\n${cells('', 'ours', 'peer', '', 'ratio', 'goal', '')}\n`);
 	}
 
-	/** Our samples beside those that a peer gave in the same rounds; the goal is one of the ratio. */
+	/** Compares our samples with a peer's from the same rounds. The goal applies to the ratio. */
 	compare(
 		what: string,
 		unit: string,
@@ -57,12 +57,12 @@ export class Report {
 		);
 	}
 
-	/** A figure that needs no peer; the goal is one of the figure itself. */
+	/** A figure without a peer. The goal applies to the figure. */
 	state(what: string, unit: string, value: number, goal?: Goal): void {
 		this.#add({what, unit, ours: value, goal}, value);
 	}
 
-	/** A peer that is not installed. */
+	/** Reports a peer that is not installed. */
 	skip(peer: string): void {
 		if (!this.#skipped.has(peer)) {
 			this.#skipped.add(peer);
@@ -87,7 +87,7 @@ export class Report {
 		);
 	}
 
-	/** Writes all figures as JSON; resolves with the path of the file. */
+	/** Writes all figures as JSON and resolves with the path of the file. */
 	async save(facts: object): Promise<string> {
 		const folder = path.join(import.meta.dirname, 'results');
 		await mkdir(folder, {recursive: true});

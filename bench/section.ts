@@ -1,14 +1,14 @@
-// The shape that every section of the bench is given.
+// The input of each section of the bench.
 import type {TestContext} from 'node:test';
 import type {Report} from './report.ts';
 
 export type Bench = {
 	readonly report: Report;
 	readonly rounds: number;
-	/** Bytes of `/film.bin`. */
+	/** Size of `/film.bin` in bytes. */
 	readonly size: number;
-	/** What origins serve. */
+	/** The folder that origins serve. */
 	readonly root: string;
-	/** Runs something and ends what it started, also if it throws. */
+	/** Runs a function, then ends everything that it started, even if it throws. */
 	readonly scope: <Result>(body: (t: TestContext) => Promise<Result>) => Promise<Result>;
 };

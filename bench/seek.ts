@@ -1,4 +1,4 @@
-// A player jumps to bytes that nobody has fetched yet, while connections in the background take all that they can get.
+// A player seeks to missing bytes while background connections use the whole line.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {readFile} from 'node:fs/promises';
@@ -16,9 +16,9 @@ import {atMost} from './report.ts';
 const seeks = 15;
 const backgroundConnections = 4;
 const wanted = 64 * 1024;
-/** People do not seek faster. */
+/** People seek no faster than this. */
 const betweenSeeksMs = 300;
-const bare = 'a kept connection to the origin itself';
+const bare = 'a keep-alive connection to the origin itself';
 
 export async function seek(bench: Bench): Promise<void> {
 	const {report, scope} = bench;
@@ -47,8 +47,8 @@ export async function seek(bench: Bench): Promise<void> {
 }
 
 /**
- * Milliseconds until the first byte. The fill goes on from where the newest player is: so the places are ever nearer. The
- * background of each runs only while it is its turn: that of all together is more than two cores bear.
+ * Milliseconds until the first byte. The background continues from the newest player's position, so each seek goes further
+ * back. Each program's background runs only during its turn: all of them together would overload two cores.
  */
 async function farSeeks({size, scope}: Bench, origin: Origin): Promise<Map<string, number[]>> {
 	const step = Math.floor(size / 4 / (seeks + 2) / MiB) * MiB;
@@ -76,7 +76,7 @@ async function farSeeks({size, scope}: Bench, origin: Origin): Promise<Map<strin
 		const own = unhurried(async round => {
 			const place = placeOf(round);
 			if ((await film())?.ranges.some(([start, end]) => start <= place && place < end)) {
-				throw new Error('The background was there before the player: a larger --size is needed');
+				throw new Error('The background reached the position before the player; use a larger --size');
 			}
 
 			return firstByte(proxy.urlOf('/film.bin'), place, wanted);
@@ -98,7 +98,7 @@ function unhurried(seek: (round: number) => Promise<number>): (round: number) =>
 	};
 }
 
-/** What the line and the origin take by themselves, on a connection that is kept open. */
+/** The share of the line and the origin, on a keep-alive connection. */
 async function bareSeeks(
 	t: TestContext,
 	origin: Origin,
@@ -130,11 +130,11 @@ async function bareSeeks(
 	return ask;
 }
 
-/** Resolves with where players find the film. A peer fetches only what players read: here are four of them. */
+/** Resolves with the film's URL for players. Peers fetch only the bytes that players read, so four players start. */
 async function startPeer(t: TestContext, peer: CachingProxy, origin: Origin, size: number): Promise<string> {
 	const url = (await peer.start(t, origin)).urlOf('/film.bin');
 	for (let player = 0; player < backgroundConnections; player++) {
-		// So far apart that rclone does not let one wait for another.
+		// Far enough apart that rclone does not make one wait for another.
 		const start = Math.floor((size / 8) * player);
 		const args = ['--silent', '--output', '/dev/null', '--range', `${start}-`, url];
 		const child = spawn('curl', args, {stdio: 'ignore'});
@@ -145,7 +145,7 @@ async function startPeer(t: TestContext, peer: CachingProxy, origin: Origin, siz
 	return url;
 }
 
-/** Until the first byte of a file that was not known before. */
+/** Milliseconds until the first byte of a new file. */
 async function firstOfAll({report, rounds, scope}: Bench, origin: Origin): Promise<void> {
 	const waits = await interleaved(
 		rounds,

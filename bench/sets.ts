@@ -1,4 +1,4 @@
-// What it costs to know which bytes are present. Neither a file nor a network: the sets alone.
+// The cost of the sets of present bytes, without files or network.
 import {BlockBitmap} from '../source/engine/store/block-bitmap.ts';
 import {RangeSet, type PresentSet} from '../source/engine/store/range-set.ts';
 import type {Bench} from './section.ts';
@@ -27,7 +27,7 @@ export async function sets({report, rounds}: Bench): Promise<void> {
 	}
 }
 
-/** Millions of looks and adds a second at changing places among so many islands. */
+/** Millions of queries and insertions per second at changing positions among a number of islands. */
 function speed(set: PresentSet, size: number, islands: number): number {
 	const distance = Math.floor(size / islands);
 	for (let island = 0; island < islands; island++) {
@@ -37,11 +37,11 @@ function speed(set: PresentSet, size: number, islands: number): number {
 	let done = 0;
 	const began = performance.now();
 	while (done < operations) {
-		// Odd numbers, so that every island comes about.
+		// Odd steps reach every island.
 		const offset = (done * 7919 * 4099) % (size - 1);
 		done++;
 		if (set.runEnd(offset) === offset) {
-			// A byte of a hole, and back: the number of islands stays what it is said to be.
+			// Adds and removes one byte of a hole, so the number of islands stays the same.
 			set.add({start: offset, end: offset + 1});
 			set.remove({start: offset, end: offset + 1});
 			done += 2;

@@ -1,4 +1,4 @@
-// `npm run soak [-- --minutes N] [--seed N]`: everything at random for a long time; bytes, memory and descriptors held.
+// `npm run soak [-- --minutes N] [--seed N]`: random operations for a long time; checks bytes, memory and descriptors.
 import {readdir} from 'node:fs/promises';
 import process from 'node:process';
 import {parseArgs} from 'node:util';
@@ -8,8 +8,8 @@ import {Soak} from '../test/support/soak.ts';
 import {median, MiB} from './measure.ts';
 
 const sampleMs = 10_000;
-/** Of the last third of the run beside the second. */
-const mostGrowth = 1.15;
+/** Limit for memory in the last third of the run, relative to the second. */
+const maxGrowth = 1.15;
 
 type Sample = {readonly memory: number; readonly heap: number; readonly descriptors: number};
 
@@ -33,16 +33,16 @@ async function main(): Promise<void> {
 	const memoryOf = (part: readonly Sample[]) => median(part.map(({memory}) => memory));
 	const [second, last] = [memoryOf(samples.slice(third, 2 * third)), memoryOf(samples.slice(2 * third))];
 	process.stdout.write(
-		`memory ${toMiB(second)} MiB in the second third, ${toMiB(last)} MiB in the last (at most ${mostGrowth} times); ` +
+		`memory ${toMiB(second)} MiB in the second third, ${toMiB(last)} MiB in the last (at most ${maxGrowth} times); ` +
 			`descriptors ${before} before, ${after} after\n`,
 	);
-	if (last > second * mostGrowth || after > before) {
+	if (last > second * maxGrowth || after > before) {
 		process.stdout.write('Something leaks\n');
 		process.exitCode = 1;
 	}
 }
 
-/** Rejects with what was wrong with the bytes. */
+/** Rejects with the first wrong byte. */
 async function run(milliseconds: number, seed: number): Promise<Sample[]> {
 	const samples: Sample[] = [];
 	const {t, end} = withoutTest();

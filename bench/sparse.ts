@@ -1,4 +1,4 @@
-// A player jumps near the end of a file of 100 GiB of which only that is wanted.
+// A player seeks near the end of a file of 100 GiB and reads only there.
 import {truncate, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {temporaryFolder} from '../test/support/engines.ts';
@@ -42,7 +42,7 @@ export async function sparse({report, scope}: Bench): Promise<void> {
 			waits.get('small'),
 			atMost(1.1),
 		);
-		report.state('disk in use after one seek', 'MiB', used / MiB, atMost(2));
+		report.state('disk use after one seek', 'MiB', used / MiB, atMost(2));
 		for (const {name, start} of present([nginxSlice1])) {
 			const peer = await start(t, origin);
 			await firstByte(peer.urlOf('/large'), 99 * GiB, wanted);

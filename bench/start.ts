@@ -1,4 +1,4 @@
-// From the start of the program to its first frame, and to the end of a download of one byte.
+// Time from the start of the program to its first frame, and to the end of a download of one byte.
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';

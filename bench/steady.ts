@@ -1,4 +1,4 @@
-// What a download costs that the line keeps slow: the processor, beside a program that does nothing else.
+// CPU time of a download on a slow line, compared with other download programs.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import path from 'node:path';
@@ -15,7 +15,7 @@ import {aria2, ourGet, present, type Downloader} from './peers.ts';
 import {atMost} from './report.ts';
 import type {Bench} from './section.ts';
 
-/** The start is no part of it. */
+/** Excludes the start. */
 const settleMs = 2000;
 const watchedMs = 8000;
 
@@ -34,11 +34,11 @@ export async function cpu16(bench: Bench): Promise<void> {
 	});
 }
 
-/** A line of a household: 20 MiB/s by four connections. */
+/** A household line: 20 MiB/s over four connections. */
 export async function daily({report, rounds, root, size, scope}: Bench): Promise<void> {
 	const bytesPerSecond = 5 * MiB;
 	if (size / (4 * bytesPerSecond) < (settleMs + watchedMs) / 1000) {
-		throw new Error('It needs a file of 256 MiB');
+		throw new Error('The section needs --size 256 or more');
 	}
 
 	await scope(async t => {

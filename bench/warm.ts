@@ -1,4 +1,4 @@
-// Players read a file that is all there: one, then many at once.
+// Players read a complete file: one, then many at once.
 import type {Bench} from './section.ts';
 import {cpuSeconds, firstByte, GiB, interleaved, median, MiB, readAtOnce, readWhole} from './measure.ts';
 import {peakMemory} from '../test/support/process-memory.ts';
@@ -6,7 +6,7 @@ import {startOrigin} from './origins.ts';
 import {nginx, nginxSlice1, ours, present, rclone, type RunningProxy} from './peers.ts';
 import {atLeast, atMost} from './report.ts';
 
-/** Of each reader among many. */
+/** Bytes for each of many players. */
 const readerBytes = 4 * MiB;
 const seeks = 40;
 
@@ -87,7 +87,7 @@ export async function warm({report, rounds, size, root, scope}: Bench): Promise<
 				},
 			);
 			compare(
-				`${readers} players: the slowest by the median`,
+				`${readers} players: the slowest relative to the median`,
 				'times',
 				only(together, ({unevenness}) => unevenness),
 				{
@@ -105,7 +105,7 @@ export async function warm({report, rounds, size, root, scope}: Bench): Promise<
 			if (theirs) {
 				const more = median(waits.get(ours.name)!) - median(theirs);
 				report.state(
-					`first byte of a seek, more than ${peer.name}`,
+					`first byte of a seek, beyond that of ${peer.name}`,
 					'ms',
 					more,
 					peer === nginx ? atMost(2) : undefined,

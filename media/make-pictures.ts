@@ -1,4 +1,4 @@
-// Makes the pictures of the readme: the real program in a pseudo-terminal, with real downloads that mpv plays.
+// Makes the readme's pictures: the program in a pseudo-terminal, with real downloads played by mpv.
 import {execFileSync} from 'node:child_process';
 import {link, mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
@@ -21,10 +21,10 @@ import {mpvCommand, WatchedPlayer} from './watched-player.ts';
 
 const MiB = 1024 * 1024;
 const here = import.meta.dirname;
-/** Milliseconds until the screen shows the effect of a key, whatever its words are. */
+/** Milliseconds until the screen shows the effect of a key. */
 const settledMs = 800;
 
-/** `npm run pictures -- moving` makes the moving picture alone. */
+/** `npm run pictures -- moving` makes only the animation. */
 const makesStills = process.argv[2] !== 'moving';
 const problem = whatIsMissing();
 if (problem !== undefined) {
@@ -82,7 +82,7 @@ async function makeAll(page: Page): Promise<void> {
 	}
 }
 
-/** Twelve minutes with a large clock and colours that change slowly; 4 Mbit/s throughout. */
+/** Twelve minutes with a large clock and slowly changing colors, at a constant 4 Mbit/s. */
 function makeFilm(file: string): void {
 	const centred = 'fontsize=170:fontcolor=white:borderw=6:x=(w-text_w)/2:y=(h-text_h)/2';
 	const clock = String.raw`%{pts\:gmtime\:0\:%M\\\:%S}`;
@@ -114,22 +114,25 @@ async function makeStills(page: Page, film: string): Promise<void> {
 		small.urlOf('/podcast-ep-214.mp3'),
 		slow.urlOf('/model-weights.safetensors'),
 	];
-	const socket = path.join(scratch, 'mpv');
-	const dark = await start([...urls, '--player', mpvCommand(socket)], {columns: 120, rows: 40});
+	const dark = await start([...urls, '--player', mpvCommand], {columns: 120, rows: 40});
 	await dark.until(download => download.name.startsWith('podcast') && download.status === 'complete');
 	await dark.press('jj');
 	await dark.press('p');
 	await dark.until(({status}) => status === 'paused');
 	await dark.press('g');
 	await dark.press('o');
-	const player = await WatchedPlayer.find(socket);
+	const player = await WatchedPlayer.find(dark.runtime);
 	await sleep(3000);
-	await player.jump(0.62);
+	await player.jump(447);
 	await sleep(3000);
 	await dark.press('\r');
+	dark.terminal.resize(120, 22);
+	await sleep(settledMs);
 	await picture(page, dark.terminal, 'details.png', darkPalette);
 	player.quit();
 	await dark.press('\u001B');
+	dark.terminal.resize(120, 40);
+	await sleep(settledMs);
 	dark.terminal.paste(
 		`curl '${small.urlOf('/lecture-08.mp4')}' -H 'Authorization: Bearer abcdef' -H 'Cookie: session=12' -x socks5h://me:pw@127.0.0.1:1080`,
 	);
@@ -153,18 +156,20 @@ async function makeStills(page: Page, film: string): Promise<void> {
 	}
 }
 
-/** Starts the dashboard. Its state is known by the API, so that other words on the screen break nothing here. */
+/** Starts the dashboard. Its state is read from the API, so reworded screens break nothing here. */
 async function start(args: string[], size: {columns: number; rows: number}, theme = 'dark') {
 	const storage = await temporaryFolder(t);
+	const runtime = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(
 		t,
 		['--port', '0', '--max-active', '5', '--theme', theme, '--storage', storage, ...args],
-		{...size, env: {COLORTERM: 'truecolor'}},
+		{...size, env: {COLORTERM: 'truecolor', XDG_RUNTIME_DIR: runtime}},
 	);
 	await terminal.shows(path.basename(args[0]!).slice(0, 8));
 	const client = await attach(storage);
 	return {
 		terminal,
+		runtime,
 		until: (fits: (download: Download) => boolean) =>
 			until(client!, ({downloads}) => downloads.find(fits), AbortSignal.timeout(60_000)),
 		async press(key: string) {
@@ -179,17 +184,17 @@ async function start(args: string[], size: {columns: number; rows: number}, them
 	};
 }
 
-/** The frame of the open dialog, and one cell around it. */
+/** The frame of the open dialog. */
 function dialogOf({screen}: TestTerminal): Area {
 	const lines = screen.split('\n');
 	const top = lines.findIndex(line => line.includes('╭'));
 	const bottom = lines.findLastIndex(line => line.includes('╯'));
 	if (top === -1 || bottom === -1) {
-		throw new Error(`no dialog is on the screen:\n${screen}`);
+		throw new Error(`no dialog on the screen:\n${screen}`);
 	}
 
 	const [left, right] = [lines[top]!.indexOf('╭'), lines[bottom]!.indexOf('╯')];
-	return areaOf({left: left - 2, top: top - 1, right: right + 3, bottom: bottom + 2});
+	return areaOf({left, top, right: right + 1, bottom: bottom + 1});
 }
 
 async function picture(

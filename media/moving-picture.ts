@@ -1,4 +1,4 @@
-// The moving picture of the readme: the dashboard and the picture of mpv side by side, recorded from the real programs.
+// The readme's animation: the dashboard beside the picture of mpv, recorded from the real programs.
 import {execFileSync} from 'node:child_process';
 import {writeFile} from 'node:fs/promises';
 import path from 'node:path';
@@ -12,12 +12,12 @@ import {darkPalette, screenSvg} from './screen-svg.ts';
 import {mpvCommand, WatchedPlayer, type PlayerView} from './watched-player.ts';
 
 const framesPerSecond = 8;
-/** Of the finished picture, in pixels. */
+/** Width of the finished picture, in pixels. */
 const width = 1440;
-/** High enough for the details below the list, whose bar is as wide as the screen. */
+/** High enough for the details of a film that a player plays. */
 const size = {columns: 74, rows: 24};
 
-/** A key, or none, and what it does. */
+/** A key, or none, and its effect. */
 type Caption = {readonly key: string; readonly text: string};
 type Moment = {readonly screen: string; readonly player: PlayerView | undefined; readonly caption: Caption};
 
@@ -39,17 +39,17 @@ export async function makeMovingPicture(
 	execFileSync('ffmpeg', [
 		...['-v', 'error', '-y', '-framerate', String(framesPerSecond), '-i', path.join(folder, '%04d.png')],
 		...['-vf', `scale=${width}:-1:flags=lanczos`, '-c:v', 'libwebp_anim', '-loop', '0'],
-		...['-quality', '80', '-compression_level', '6', file],
+		...['-quality', '80', '-compression_level', '3', file],
 	]);
 }
 
 async function record(t: TestContext, url: string): Promise<Moment[]> {
 	const storage = await temporaryFolder(t);
-	const socket = path.join(await temporaryFolder(t), 'mpv');
+	const runtime = await temporaryFolder(t);
 	const terminal = await TestTerminal.start(
 		t,
-		['--port', '0', '--theme', 'dark', '--storage', storage, '--player', mpvCommand(socket), url],
-		{...size, env: {COLORTERM: 'truecolor'}},
+		['--port', '0', '--theme', 'dark', '--storage', storage, '--player', mpvCommand, url],
+		{...size, env: {COLORTERM: 'truecolor', XDG_RUNTIME_DIR: runtime}},
 	);
 	await terminal.shows(path.basename(url));
 	let caption: Caption = {key: '', text: ''};
@@ -70,22 +70,31 @@ async function record(t: TestContext, url: string): Promise<Moment[]> {
 
 	caption = {key: '', text: 'A film downloads from a slow server'};
 	await sleep(2500);
-	caption = {key: 'o', text: 'opens a player at once'};
+	caption = {key: 'o', text: 'plays it in mpv at once'};
 	terminal.press('o');
-	player = await WatchedPlayer.find(socket);
+	player = await WatchedPlayer.find(runtime);
 	atEnd(t, () => player?.quit());
-	await sleep(3000);
-	for (const [place, stay] of [
-		[0.7, 4000],
-		[0.35, 3000],
-	] as const) {
-		const where = `${Math.round(place * 100)}%`;
-		caption = {key: 'seek', text: `to ${where}, where nothing is downloaded yet`};
-		const seconds = ((await player.jump(place)) / 1000).toFixed(1);
-		caption = {key: 'seek', text: `to ${where}: plays after ${seconds} s, since its bytes came first`};
-		await sleep(stay);
+	await sleep(2500);
+	caption = {key: 'Enter', text: 'shows the minutes on disk, and where mpv is'};
+	terminal.press('\r');
+	await sleep(2500);
+	caption = {key: 'click', text: 'at 8:24 in mpv: nothing is downloaded there'};
+	await player.jump(504);
+	caption = {key: 'click', text: 'at 8:24 in mpv: its bytes come first, and it plays'};
+	await sleep(3500);
+	caption = {key: 'g', text: 'jumps from the dashboard'};
+	terminal.press('g');
+	await sleep(800);
+	for (const letter of '5:30') {
+		terminal.press(letter);
+		await sleep(200);
 	}
 
+	await sleep(500);
+	const playing = player.playing();
+	terminal.press('\r');
+	await playing;
+	await sleep(3000);
 	caption = {key: '', text: 'The rest follows in the background; nothing is fetched twice'};
 	await sleep(2000);
 	over.abort();
@@ -128,7 +137,7 @@ function frame({screen, player, caption}: Moment): {html: string; width: number;
 	};
 }
 
-/** The bar below the picture: the time, and the place in the film. */
+/** The bar below the picture: time and position in the film. */
 function controls({position, duration, isWaiting}: PlayerView, width: number): string {
 	const left = 130;
 	const length = width - left - 20;

@@ -17,7 +17,7 @@ export const lightPalette: Palette = {
 
 const cell = {width: 8.4, height: 18};
 const margin = 14;
-/** Blocks are drawn as rectangles: no seams between cells, whatever the font. */
+/** Blocks are drawn as rectangles, without seams between cells in any font. */
 const shades: Record<string, number> = {'█': 1, '▓': 0.72, '▒': 0.48, '░': 0.26};
 const eighths = '▁▂▃▄▅▆▇█';
 const leftEighths = '▏▎▍▌▋▊▉';
@@ -57,7 +57,7 @@ export function screenSvg(terminal: Terminal, palette: Palette): string {
 			const found = line?.getCell(column);
 			let end = column + Math.max(1, found?.getWidth() ?? 1);
 			if (found && found.getWidth() > 0) {
-				// Blocks of one kind are one rectangle, so that no seams are seen between them.
+				// Adjacent blocks of one kind become one rectangle, without seams.
 				while (isBlock(found.getChars()) && isSame(found, line?.getCell(end))) {
 					end++;
 				}

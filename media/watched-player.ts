@@ -1,7 +1,8 @@
-// A real mpv without a window: it plays in real time, and its socket tells its place and its picture.
+// A real mpv without a window: it plays in real time, and its socket provides position and picture.
 import {once} from 'node:events';
-import {readFile} from 'node:fs/promises';
+import {readFile, readdir} from 'node:fs/promises';
 import {connect, type Socket} from 'node:net';
+import path from 'node:path';
 import {createInterface} from 'node:readline';
 import {setTimeout as sleep} from 'node:timers/promises';
 
@@ -11,16 +12,14 @@ export type PlayerView = {
 	/** In seconds. */
 	readonly position: number;
 	readonly duration: number;
-	/** It has no data to play. */
+	/** Waiting for data. */
 	readonly isWaiting: boolean;
 };
 
 type Answer = {readonly request_id?: number; readonly event?: string; readonly error?: string; readonly data?: unknown};
 
-/** Reads ten seconds ahead only, so that the place of its requests is the place of its picture. */
-export function mpvCommand(socket: string): string {
-	return `mpv --no-config --vo=null --ao=null --cache-secs=10 --keep-open=yes --input-ipc-server=${socket}`;
-}
+/** Without windows and sound; reads only ten seconds ahead. */
+export const mpvCommand = 'mpv --no-config --vo=null --ao=null --cache-secs=10 --keep-open=yes';
 
 export class WatchedPlayer {
 	readonly #socket: Socket;
@@ -28,13 +27,23 @@ export class WatchedPlayer {
 	readonly #listeners = new Set<(answer: Answer) => void>();
 	#requests = 0;
 
-	/** Resolves with the player that was started with this socket, once it shows its first picture. */
-	static async find(socketFile: string): Promise<WatchedPlayer> {
-		for (const deadline = Date.now() + 20_000; Date.now() < deadline; await sleep(50)) {
-			const socket = connect(socketFile);
+	/**
+	 * Resolves with the player that the program linked, once it shows its first picture. `runtime` is the XDG_RUNTIME_DIR of
+	 * the program.
+	 */
+	static async find(runtime: string): Promise<WatchedPlayer> {
+		const folder = path.join(runtime, 'downstream-tui');
+		for (const deadline = Date.now() + 60_000; Date.now() < deadline; await sleep(50)) {
+			const names = await readdir(folder).catch(() => []);
+			const name = names.find(each => each.endsWith('.sock'));
+			if (name === undefined) {
+				continue;
+			}
+
+			const socket = connect(path.join(folder, name));
 			try {
 				await once(socket, 'connect');
-				const player = new WatchedPlayer(socket, `${socketFile}.jpg`);
+				const player = new WatchedPlayer(socket, path.join(runtime, 'picture.jpg'));
 				while (!(await player.view())) {
 					await sleep(50);
 				}
@@ -45,7 +54,7 @@ export class WatchedPlayer {
 			}
 		}
 
-		throw new Error('mpv did not start within 20 s');
+		throw new Error('mpv did not start within 60 s');
 	}
 
 	private constructor(socket: Socket, pictureFile: string) {
@@ -59,7 +68,7 @@ export class WatchedPlayer {
 		socket.on('error', () => undefined);
 	}
 
-	/** Undefined while it shows no picture. */
+	/** Undefined without a picture. */
 	async view(): Promise<PlayerView | undefined> {
 		const [taken, position, duration, waits, seeks] = await Promise.all([
 			this.#ask('screenshot-to-file', this.#pictureFile, 'video'),
@@ -77,13 +86,16 @@ export class WatchedPlayer {
 		};
 	}
 
-	/** Jumps to this share of the film. Resolves with the milliseconds until it plays there. */
-	async jump(place: number): Promise<number> {
-		const began = performance.now();
-		const playing = this.#answer(({event}) => event === 'playback-restart');
-		await this.#ask('seek', place * 100, 'absolute-percent');
+	/** Jumps to this time, in seconds. Resolves once it plays there. */
+	async jump(seconds: number): Promise<void> {
+		const playing = this.playing();
+		await this.#ask('seek', seconds, 'absolute');
 		await playing;
-		return performance.now() - began;
+	}
+
+	/** Resolves once it plays after a jump. */
+	async playing(): Promise<void> {
+		await this.#answer(({event}) => event === 'playback-restart');
 	}
 
 	quit(): void {

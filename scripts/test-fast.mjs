@@ -1,4 +1,4 @@
-// `npm run test:fast`: the tests without those that wait for real time, kill processes, or start whole programs.
+// `npm run test:fast`: all tests except those that wait for real time, kill processes or start whole programs.
 import {spawnSync} from 'node:child_process';
 import {readdirSync} from 'node:fs';
 import path from 'node:path';

@@ -52,15 +52,15 @@ export function isRunning(download: WithStatus): boolean {
 	return isFetching(download) || download.status === 'exporting' || download.status === 'checking';
 }
 
-/** It was played, and not to its end. */
+/** Played, but not to the end. */
 export function isBegun({position}: Pick<Download, 'position'>): boolean {
 	return position !== null && position.ms > 0 && !position.watched;
 }
 
-/** Where it goes on, in milliseconds: 0 unless it was left in the middle of the film. */
+/** The position to resume at, in milliseconds: 0 unless the film was left in the middle. */
 export function continuedMs(download: Pick<Download, 'position' | 'film'>): number {
 	const {position, film} = download;
-	// The file may have become another one, which is shorter.
+	// A changed file may be shorter.
 	return position && isBegun(download) && position.ms < (film?.durationMs ?? Infinity) ? position.ms : 0;
 }
 
@@ -79,19 +79,19 @@ export type Player = {
 	readonly connected: boolean;
 };
 
-/** Where a film or a sound was left. */
+/** The last position in a film or sound. */
 export type Position = {
-	/** Milliseconds from its start. */
+	/** Milliseconds from the start. */
 	readonly ms: number;
-	/** When it was there, in milliseconds since the epoch. */
+	/** Time of this position, in milliseconds since the epoch. */
 	readonly at: number;
-	/** Played to the end, or past 92 % of it. */
+	/** Played to the end, or past 92 %. */
 	readonly watched: boolean;
 	/** Reported by a linked player or set by a client; otherwise inferred from the bytes that a player reads. */
 	readonly exact: boolean;
 };
 
-/** What a linked player does now: one that was started with a control socket of the engine. */
+/** The state of a linked player, which was started with a control socket of the engine. */
 export type Playback = {
 	/** Such as `mpv 0.38.0`. Untrusted: clean before showing. */
 	readonly player: string;
@@ -102,9 +102,9 @@ export type Playback = {
 	readonly speed: number;
 	/** The byte of the picture or sound at the position; null without a film map. */
 	readonly offset: number | null;
-	/** Waits for bytes in the middle of the film. */
+	/** Waiting for bytes in the middle of the film. */
 	readonly stalled: boolean;
-	/** How often it has waited so far. */
+	/** Number of stalls so far. */
 	readonly stalls: number;
 };
 
@@ -136,7 +136,7 @@ export type DownloadError = {
 };
 
 /**
- * Input of the user that resolves an error. Clients word the way to give it.
+ * Input of the user that resolves an error. Clients say how to give it.
  * - `password`: a user name and a password
  * - `token`: a bearer token (RFC 6750)
  * - `other-login`: a login of another scheme
@@ -147,10 +147,10 @@ export const remedies = ['password', 'token', 'other-login', 'trust'] as const;
 export type Remedy = (typeof remedies)[number];
 
 /**
- * Why the index of a film cannot be read:
+ * Reasons why the index of a film cannot be read:
  * - `damaged`: it contradicts itself or its format
  * - `no-duration`: it does not state the duration
- * - `no-tracks`: it lists no video and no audio
+ * - `no-tracks`: it lists neither video nor audio
  * - `past-end`: it points past the end of the file
  * - `too-large`: it has more than 64 MiB, or more than 8 MiB while no player reads
  * - `too-slow`: reading it takes more than 5 s of work
@@ -231,11 +231,11 @@ export type Download = {
 	readonly hostCeiling: number | null;
 	readonly segments: readonly OpenSegment[];
 	readonly players: readonly Player[];
-	/** Where it was left; null if it was never played, or played by a player that tells no times. */
+	/** The last position; null if it was never played. */
 	readonly position: Position | null;
-	/** The newest linked player that plays it now. */
+	/** The newest linked player; null without one. */
 	readonly playback: Playback | null;
-	/** The error that stops the download now: `failed`, `waiting`, or a refused background download. */
+	/** The current error: of a `failed` or `waiting` download, or of a refused background download. */
 	readonly error: DownloadError | null;
 	/** The last error, even if it no longer matters. */
 	readonly lastError: DownloadError | null;
@@ -268,9 +268,9 @@ export type Download = {
 	readonly exportedTo: string | null;
 	/** Path of the export planned for completion. */
 	readonly exportWhenComplete: string | null;
-	/** Null unless it is a film or sound whose index was read. */
+	/** Null unless the file is a film or sound with a known index. */
 	readonly film: DownloadFilm | null;
-	/** Why a film or sound has no `film`; null if it has one, is none, or its index is yet to come. */
+	/** The reason why a film or sound has no `film`; otherwise null, and until its index was read. */
 	readonly filmProblem: FilmProblem | null;
 	/** The folder of the data. */
 	readonly folder: string;
@@ -284,11 +284,11 @@ export type Snapshot = {
 	readonly bytesPerSecond: number;
 	/** Limit on the bytes per second of all downloads together; null for none. */
 	readonly limitRate: number | null;
-	/** Free bytes on the disk of the data; null where the platform does not tell. */
+	/** Free bytes on the disk of the data; null if unknown. */
 	readonly freeBytes: number | null;
 	/** `http://127.0.0.1:PORT` */
 	readonly origin: string;
-	/** Plain sentences about the whole program: port taken, disk full, … */
+	/** Sentences about the whole program: port taken, disk full, … */
 	readonly banners: readonly string[];
 };
 
@@ -328,17 +328,17 @@ export type DownloadChange = Partial<
 > & {
 	/** The download's own limit in bytes per second; null for none. */
 	limitRate?: number | null;
-	/** Where the next player starts, in milliseconds. */
+	/** Position at which the next player starts, in milliseconds. */
 	positionMs?: number;
 	/** A watched film starts from the beginning. */
 	watched?: boolean;
 };
 
-/** For a linked player, at least one of them. */
+/** For a linked player. At least one field is required. */
 export type PlayerCommand = {
 	/** Continue at this time, in milliseconds from the start. */
 	seekMs?: number;
-	/** Pause, or play on. */
+	/** True pauses, false resumes. */
 	pause?: boolean;
 };
 
@@ -349,7 +349,7 @@ export type ExportRequest = {
 	overwrite?: boolean;
 	/** Choose a free name such as `film (2).mkv` instead of rejecting with `target-exists`. */
 	keepBoth?: boolean;
-	/** Leave a file with the same bytes as it is, and resolve with its path. `overwrite` and `keepBoth` apply to others. */
+	/** Leave an identical file in place and resolve with its path. `overwrite` and `keepBoth` apply to other files. */
 	skipIdentical?: boolean;
 	/** Move the file out of the store. It is served from its new path. */
 	move?: boolean;
@@ -451,8 +451,8 @@ export type ErrorCode = keyof typeof errorKinds;
 export type ErrorKind = (typeof errorKinds)[ErrorCode];
 
 /**
- * Whether a new link may help: the server refuses this one with the status of an expired link (401, 403, 404 or 410), or
- * sends a login page instead of the file.
+ * True if a new link may help: the server refuses the current one with the status of an expired link (401, 403, 404 or
+ * 410), or sends a login page instead of the file.
  */
 export function hasExpired({code, status = 0}: Pick<DownloadError, 'code' | 'status'>): boolean {
 	return code === 'origin-sent-page' || (code === 'origin-refused' && [401, 403, 404, 410].includes(status));

@@ -55,7 +55,7 @@ export class DownStream {
 	 */
 	static async init(options: DownStreamOptions = {}): Promise<DownStream> {
 		if (DownStream.#instance || DownStream.#isOpening) {
-			throw new DownStreamError('bad-request', 'There is an instance already; call dispose() before init()');
+			throw new DownStreamError('bad-request', 'An instance already exists; call dispose() before init()');
 		}
 
 		DownStream.#isOpening = true;
@@ -91,7 +91,7 @@ export class DownStream {
 		return this.#engine.key;
 	}
 
-	/** The secret that authorizes reading the control API and the playlist, for players and pages. */
+	/** The secret for read access to the control API and the playlist, for players and pages. */
 	get viewKey(): string {
 		return this.#engine.viewKey;
 	}
@@ -159,7 +159,7 @@ export class DownStream {
 		return {[Symbol.asyncIterator]: () => fileStats(this.#engine, this.#find(url).id, endings)};
 	}
 
-	/** The last playback position; null if no linked player has reported one. */
+	/** The last position in a film or sound; null if it was never played. */
 	position(url: string): Position | null {
 		return this.#find(url).position;
 	}
@@ -173,7 +173,7 @@ export class DownStream {
 		return {[Symbol.asyncIterator]: () => playersOf(this.#engine, this.#find(url).id, endings)};
 	}
 
-	/** All downloads, those of earlier runs included, in order of addition. */
+	/** All downloads, including those of earlier runs, in order of addition. */
 	async getAllDownloads(): Promise<readonly Download[]> {
 		return this.#engine.snapshot.downloads;
 	}
@@ -301,7 +301,7 @@ export class DownStream {
 		}
 
 		if (typeof remote?.open !== 'function') {
-			throw new DownStreamError('bad-request', 'What is cached must be a URL or a data source');
+			throw new DownStreamError('bad-request', 'cache() takes a URL or a data source');
 		}
 
 		const stored = remote instanceof HttpDataSource ? remote.stored : undefined;
@@ -352,6 +352,6 @@ function isWebAddress(url: string): boolean {
 function disposed(): DownStreamError {
 	return new DownStreamError(
 		'bad-request',
-		'This instance was disposed of; DownStream.init() makes another one',
+		'This instance was disposed; DownStream.init() creates a new one',
 	);
 }

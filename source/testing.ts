@@ -16,7 +16,7 @@ export type DataSourceCheck = {
 	readonly run: (fixture: DataSourceFixture) => Promise<void>;
 };
 
-/** Milliseconds after which a promise of the source is taken for one that never settles. */
+/** Milliseconds after which a promise of the source counts as never settling. */
 const patienceMs = 30_000;
 
 type Check = (source: DataSource, bytes: Uint8Array) => Promise<void>;
@@ -24,11 +24,11 @@ type Check = (source: DataSource, bytes: Uint8Array) => Promise<void>;
 const checks: Record<string, Check> = {
 	async 'has an absolute URL without credentials'({url}) {
 		const parsed = URL.canParse(url) ? new URL(url) : undefined;
-		expect(parsed, `url is ${JSON.stringify(url)}, which is no absolute URL`);
-		expect(!parsed.username && !parsed.password, 'url has a user or a password, and is shown');
+		expect(parsed, `url is ${JSON.stringify(url)}, which is not an absolute URL`);
+		expect(!parsed.username && !parsed.password, 'url has a user or a password, but users see it');
 	},
 
-	async 'answers a range with its bytes, or with the whole file'(source, bytes) {
+	async 'serves a range with its bytes, or the whole file'(source, bytes) {
 		const {length} = bytes;
 		const middle = Math.floor(length / 2);
 		for (const [start, end] of [
@@ -45,16 +45,16 @@ const checks: Record<string, Check> = {
 		}
 	},
 
-	async 'answers an unranged request with the whole file'(source, bytes) {
+	async 'serves the whole file for an unranged request'(source, bytes) {
 		await read(source, bytes, {start: 0, end: Infinity}, false);
 		await read(source, bytes, {start: Math.floor(bytes.length / 2), end: bytes.length}, false);
 	},
 
-	async 'answers a range beyond the end with an empty one'(source, bytes) {
+	async 'serves an empty range beyond the end'(source, bytes) {
 		await read(source, bytes, {start: bytes.length, end: bytes.length + 100});
 	},
 
-	async 'gives the same validator and name in each response'(source, bytes) {
+	async 'returns the same validator and name in each response'(source, bytes) {
 		const [first, second] = [await read(source, bytes, anywhere), await read(source, bytes, anywhere)];
 		for (const label of ['etag', 'weakEtag', 'lastModified'] as const) {
 			const [was, is] = [first.validator[label], second.validator[label]];
@@ -94,7 +94,7 @@ const checks: Record<string, Check> = {
 		}
 	},
 
-	async 'goes on after bodies that were left'(source, bytes) {
+	async 'serves further requests after abandoned bodies'(source, bytes) {
 		await settled(leaveBody(await open(source, request(anywhere))), 'the first piece of a body');
 		const abort = new AbortController();
 		await open(source, {range: anywhere, ranged: true, signal: abort.signal});
@@ -102,7 +102,7 @@ const checks: Record<string, Check> = {
 		await read(source, bytes, anywhere);
 	},
 
-	async 'takes hints at any time'(source, bytes) {
+	async 'accepts hints at any time'(source, bytes) {
 		source.closeIdle?.();
 		source.preconnect?.();
 		await read(source, bytes, anywhere);
@@ -122,7 +122,7 @@ export const dataSourceChecks: readonly DataSourceCheck[] = Object.entries(check
 		try {
 			await check(source, bytes);
 		} catch (error) {
-			// The first error tells more than one of the end.
+			// The first error matters more than an error of dispose.
 			await settled(source.dispose(), 'dispose').catch(() => undefined);
 			throw error;
 		}
@@ -163,11 +163,11 @@ async function read(
 function checkInfo({info: {name, type, size}}: OriginResponse, length: number): void {
 	expect(
 		typeof name === 'string' && name !== '' && !/[/\\\0]/.test(name),
-		`info.name is ${JSON.stringify(name)}, which is no file name`,
+		`info.name is ${JSON.stringify(name)}, which is not a file name`,
 	);
 	expect(
 		type === undefined || /^[^\s;/A-Z]+\/[^\s;/A-Z]+$/.test(type),
-		`info.type is ${JSON.stringify(type)}, which is no media type in lower case without parameters`,
+		`info.type is ${JSON.stringify(type)}, which is not a lower-case media type without parameters`,
 	);
 	expect(
 		size === length || size === Infinity,
@@ -180,7 +180,7 @@ function checkRange(response: OriginResponse, asked: Range, ranged: boolean, len
 	const {start, end} = range;
 	const answer = `${inWords(asked)}${ranged ? '' : ', unranged,'} was answered with ${inWords(range)}`;
 	const isKnown = end <= length || (end === Infinity && info.size === Infinity);
-	expect(start >= 0 && start <= end && isKnown, `${answer}, which is no range of ${length} bytes`);
+	expect(start >= 0 && start <= end && isKnown, `${answer}, which is not a range of ${length} bytes`);
 	const isWhole = start === 0 && end >= length;
 	if (!ranged) {
 		expect(isWhole, `${answer} instead of the whole file`);
@@ -201,10 +201,13 @@ async function readBody({range, body}: OriginResponse, bytes: Uint8Array): Promi
 	const end = Math.min(range.end, bytes.length);
 	let position = range.start;
 	for await (const piece of body) {
-		expect(ArrayBuffer.isView(piece) && piece.length > 0, 'the body yields a piece that is no bytes');
+		expect(
+			ArrayBuffer.isView(piece) && piece.length > 0,
+			'the body yields a piece that is empty or not a byte array',
+		);
 		const wrong = piece.findIndex((byte, index) => byte !== bytes[position + index]);
 		position += piece.length;
-		expect(position <= end, `the body goes on after byte ${end}, the end of ${inWords(range)}`);
+		expect(position <= end, `the body continues after byte ${end}, the end of ${inWords(range)}`);
 		expect(wrong < 0, `byte ${position - piece.length + wrong} of the body is wrong`);
 	}
 

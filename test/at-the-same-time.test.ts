@@ -14,7 +14,7 @@ import {RecordFile} from '../source/engine/store/record-store.ts';
 import type {DownloadRecord} from '../source/engine/store/record.ts';
 import {Transfer} from '../source/engine/download/transfer.ts';
 import {content, firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
@@ -145,7 +145,7 @@ test('starting over during a move does not write to the moved file', {timeout}, 
 	await engine.startOver(download.id);
 	letGo();
 	await moving;
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, download.id);
 	assert.deepEqual([done.status, done.present], ['complete', size]);
 	assert.equal(firstWrongByte(await readFile(target), 0, 1), -1);
 	assert.equal(firstWrongByte(await play(done.streamUrl), 0, 2), -1);
@@ -192,7 +192,7 @@ test('bytes received during a change of link are compared with the new link', {t
 	});
 	await assert.rejects(engine.update(download.id, {url: other.url}), /new URL leads to another file/);
 	origin.options.bytesPerSecond = undefined;
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, download.id);
 	assert.equal(done.url, origin.url);
 	assert.equal(firstWrongByte(await readFile(path.join(done.folder, 'data')), 0), -1);
 });

@@ -7,8 +7,9 @@ import process from 'node:process';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {settingsFrom} from '../source/cli/settings.ts';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startGet, startServe} from './support/cli.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {notFound} from './support/origin.ts';
 import {TestTerminal} from './support/terminal.ts';
 
 const MiB = 1024 * 1024;
@@ -52,7 +53,7 @@ test('version and help need nothing else', async t => {
 test('a closed output ends the program like a signal', async t => {
 	const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
-	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+	const serve = await startServe(t, storage);
 	await serve.event('ready');
 	serve.child.stdout.destroy();
 	const add = await CliProcess.start(t, ['add', '--storage', storage, origin.url]);
@@ -91,15 +92,7 @@ test(
 test("serve --json prints one object per event, and its key is the folder's", async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
 	const storage = path.join(await temporaryFolder(t), 'new');
-	const serve = await CliProcess.start(t, [
-		'serve',
-		'--json',
-		'--port',
-		'0',
-		'--storage',
-		storage,
-		`${origin.url}?token=geheim`,
-	]);
+	const serve = await startServe(t, storage, `${origin.url}?token=geheim`);
 	const ready = await serve.event('ready');
 	assert.deepEqual(Object.keys(ready), ['event', 'url', 'key', 'viewKey', 'storage', 'pid']);
 	assert.equal(ready.pid, serve.child.pid);
@@ -141,20 +134,19 @@ test('the log has no secrets', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const folder = await temporaryFolder(t);
 	const log = path.join(folder, 'log');
-	const get = await CliProcess.start(t, [
-		...[
-			'get',
-			'--port',
-			'0',
-			'--storage',
-			path.join(folder, 'storage'),
-			'--log',
-			log,
-			'--log-level',
-			'debug',
-		],
-		...['-H', 'Authorization: Bearer geheim', '-o', path.join(folder, 'out'), `${origin.url}?key=geheim`],
-	]);
+	const get = await startGet(
+		t,
+		path.join(folder, 'storage'),
+		'--log',
+		log,
+		'--log-level',
+		'debug',
+		'-H',
+		'Authorization: Bearer geheim',
+		'-o',
+		path.join(folder, 'out'),
+		`${origin.url}?key=geheim`,
+	);
 	assert.equal(await get.exit(), 0, get.stderr);
 	const text = await readFile(log, 'utf8');
 	assert.match(text, /info [\da-f]{32}: added http/);
@@ -168,10 +160,7 @@ test('the log has no secrets', async t => {
 test('the log has failures, and an unwritable log is an error', async t => {
 	const origin = await startOrigin(t, {
 		size: 1000,
-		intercept(_request, response) {
-			response.writeHead(404).end();
-			return true;
-		},
+		intercept: notFound(),
 	});
 	const folder = await temporaryFolder(t);
 	const common = [
@@ -194,5 +183,5 @@ test('the log has failures, and an unwritable log is an error', async t => {
 	const nowhere = path.join(folder, 'none', 'log');
 	const refused = await CliProcess.start(t, [...common, '--log', nowhere, origin.url]);
 	assert.equal(await refused.exit(), 2);
-	assert.ok(refused.stderr.includes(`--log ${nowhere}: it cannot be written to (ENOENT)`), refused.stderr);
+	assert.ok(refused.stderr.includes(`--log ${nowhere}: it is not writable (ENOENT)`), refused.stderr);
 });

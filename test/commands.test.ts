@@ -6,10 +6,11 @@ import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {findDownload} from '../source/cli/run/manage.ts';
 import {DownStreamError} from '../source/downstream.ts';
-import {CliProcess, type CliEvent} from './support/cli.ts';
+import {type CliEvent, CliProcess, startServe} from './support/cli.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 import {download} from './support/memory-downstream.ts';
+import {notFound} from './support/origin.ts';
 import {TestTerminal} from './support/terminal.ts';
 
 const MiB = 1024 * 1024;
@@ -28,15 +29,7 @@ async function serve(
 	...args: string[]
 ): Promise<{serve: CliProcess; ready: CliEvent; storage: string}> {
 	const storage = path.join(await temporaryFolder(t), 'storage');
-	const program = await CliProcess.start(t, [
-		'serve',
-		'--json',
-		'--port',
-		'0',
-		'--storage',
-		storage,
-		...args,
-	]);
+	const program = await startServe(t, storage, ...args);
 	return {serve: program, ready: await program.event('ready'), storage};
 }
 
@@ -327,10 +320,7 @@ test('play starts an instance, and a signal ends it', async t => {
 test('play reports why a download cannot be played', async t => {
 	const origin = await startOrigin(t, {
 		size: 1,
-		intercept(_request, response) {
-			response.writeHead(404).end();
-			return true;
-		},
+		intercept: notFound(),
 	});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {code, stderr} = await run(t, ['play', '--storage', storage, '--port', '0', origin.url]);
@@ -350,7 +340,7 @@ test('the dashboard attaches to the running instance and leaves it running', asy
 	const again = await TestTerminal.start(t, ['--storage', storage], {columns: 100, rows: 30});
 	await again.shows('film.bin');
 	await instance.kill('SIGTERM');
-	await again.shows('The running instance has ended');
+	await again.shows('The other instance has quit');
 	again.press('q');
 	assert.equal(await again.exit(), 0);
 });

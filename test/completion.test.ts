@@ -7,7 +7,7 @@ import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {promisify} from 'node:util';
 import {completionFor, completionScript} from '../source/cli/completion.ts';
-import {builtCli, CliProcess, cleanEnvironment} from './support/cli.ts';
+import {builtCli, cleanEnvironment, startServe} from './support/cli.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {missing} from './support/programs.ts';
 import {TestTerminal} from './support/terminal.ts';
@@ -17,15 +17,7 @@ async function prepare(t: TestContext): Promise<{folder: string; env: NodeJS.Pro
 	const origin = await startOrigin(t, {size: 1000});
 	const folder = await temporaryFolder(t);
 	const storage = path.join(folder, 'storage');
-	const serve = await CliProcess.start(t, [
-		'serve',
-		'--json',
-		'--port',
-		'0',
-		'--storage',
-		storage,
-		origin.url,
-	]);
+	const serve = await startServe(t, storage, origin.url);
 	const {id} = await serve.event('done');
 	await mkdir(path.join(folder, 'bin'));
 	const program = `#!/bin/sh\nexec "${process.execPath}" "${await builtCli()}" "$@"\n`;

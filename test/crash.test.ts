@@ -4,7 +4,7 @@ import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Range} from '../source/engine/store/range-set.ts';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startGet, startServe} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {startFaultOrigin} from './support/fault-origin.ts';
@@ -29,12 +29,12 @@ async function rightRanges(folder: string): Promise<Range[]> {
 	return ranges;
 }
 
-async function startServe(
+async function serveUrl(
 	t: TestContext,
 	storage: string,
 	url: string,
 ): Promise<{serve: CliProcess; id: string; streamUrl: string}> {
-	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage, url]);
+	const serve = await startServe(t, storage, url);
 	const {url: proxy, key} = await serve.event('ready');
 	for (;;) {
 		const response = await fetch(`${String(proxy)}/api/downloads`, {
@@ -54,7 +54,7 @@ test('kill -9 corrupts no recorded byte, and a restart refetches samples alone',
 	let recorded: Range[] = [];
 	for (let round = 0; round < 5; round++) {
 		const firstRequest = origin.requests.length;
-		const {serve, id, streamUrl} = await startServe(t, storage, origin.url);
+		const {serve, id, streamUrl} = await serveUrl(t, storage, origin.url);
 		// A player far ahead of the background creates islands.
 		const start = Math.floor(Math.random() * (size - 4 * MiB));
 		const player = fetch(streamUrl, {headers: {range: `bytes=${start}-${start + 2 * MiB}`}}).then(response =>
@@ -80,16 +80,7 @@ test('kill -9 corrupts no recorded byte, and a restart refetches samples alone',
 
 	origin.options.bytesPerSecond = undefined;
 	const target = path.join(await temporaryFolder(t), 'film.bin');
-	const get = await CliProcess.start(t, [
-		'get',
-		'--port',
-		'0',
-		'--storage',
-		storage,
-		'-o',
-		target,
-		origin.url,
-	]);
+	const get = await startGet(t, storage, '-o', target, origin.url);
 	assert.equal(await get.exit(), 0, get.stderr);
 	assert.equal(firstWrongByte(await readFile(target), 0), -1);
 	const overhead = origin.bytesSent - size;
@@ -99,8 +90,8 @@ test('kill -9 corrupts no recorded byte, and a restart refetches samples alone',
 test('a second instance on the same folder exits with 75 and changes nothing', async t => {
 	const origin = await startOrigin(t, {size: 8 * MiB, bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
-	await startServe(t, storage, origin.url);
-	const second = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+	await serveUrl(t, storage, origin.url);
+	const second = await startServe(t, storage);
 	assert.equal(await second.exit(), 75);
 	assert.match(second.stderr, /is already running \(pid \d+, http:\/\/127\.0\.0\.1:\d+\)/);
 });
@@ -108,7 +99,7 @@ test('a second instance on the same folder exits with 75 and changes nothing', a
 test('SIGTERM saves everything and frees port and folder', async t => {
 	const origin = await startOrigin(t, {size: 48 * MiB, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const storage = await temporaryFolder(t);
-	const {serve, id, streamUrl} = await startServe(t, storage, origin.url);
+	const {serve, id, streamUrl} = await serveUrl(t, storage, origin.url);
 	const response = await fetch(streamUrl);
 	const reading = assert.rejects(response.arrayBuffer());
 	serve.child.kill('SIGTERM');
@@ -120,14 +111,14 @@ test('SIGTERM saves everything and frees port and folder', async t => {
 	);
 	assert.ok(saved > 0);
 	await assert.rejects(fetch(streamUrl));
-	const {serve: next} = await startServe(t, storage, origin.url);
+	const {serve: next} = await serveUrl(t, storage, origin.url);
 	assert.equal(next.child.exitCode, null);
 });
 
 test('SIGTERM ends the program within 5 s despite a silent origin and waiting players', async t => {
 	const faults = await startFaultOrigin(t, {size: 48 * MiB, etag: '"v1"'});
 	const url = faults.urlOf('short-body', {bytes: 100_000, ending: 'stall'});
-	const {serve, streamUrl} = await startServe(t, await temporaryFolder(t), url);
+	const {serve, streamUrl} = await serveUrl(t, await temporaryFolder(t), url);
 	const players = await Promise.all(
 		[0, 20 * MiB, 40 * MiB].map(start => fetch(streamUrl, {headers: {range: `bytes=${start}-`}})),
 	);

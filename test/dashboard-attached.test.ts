@@ -32,16 +32,16 @@ test('no download is shown as running between the end of one instance and the st
 	const screen = new Screen(t, client, {columns: 120, rows: 40, attachment});
 	await screen.shows(/again in \d+ s/);
 	await screen.send('R');
-	await screen.shows('the other copy runs the downloads');
+	await screen.shows('the other instance runs the downloads');
 	server.closeAllConnections();
-	await screen.shows('The other copy has quit; nothing is downloading. R continues the downloads here.');
+	await screen.shows('The other instance has quit; nothing is downloading. R continues the downloads here.');
 	assert.doesNotMatch(screen.text, /[KM]iB\/s|again in|asking the|stalled \d|export 62%|mpv 0|queued/);
 	assert.match(screen.text, /– Big\.Buck\.Bunny.* stopped +▐$/m);
 	assert.match(screen.text, /\[1 all \d+\] +4 paused \d+ +5 done \d +6 failed 1 /);
 	assert.match(screen.lines.at(-1)!, /^ Enter details .*R continue here .*\? help/);
 	for (const key of ['c', 'o', 'e', 'p']) {
 		await screen.send(key);
-		await screen.shows('The other copy has quit. R continues the downloads here.');
+		await screen.shows('The other instance has quit. R continues the downloads here.');
 		await screen.send('j');
 	}
 

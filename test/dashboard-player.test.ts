@@ -31,6 +31,24 @@ dashboardTest('the row and the details show a linked player', {downloads: [playi
 	);
 });
 
+const asks = {offset: 5000, ready: 0, blocked: true, connected: true};
+const besideVlc = download({
+	playback,
+	position,
+	players: [
+		{...asks, id: '1', name: 'mpv 0.38'},
+		{...asks, id: '2', name: 'VLC 3.0', blocked: false},
+	],
+});
+dashboardTest(
+	'requests of a linked player have no line of their own',
+	{downloads: [besideVlc]},
+	async screen => {
+		const text = await screen.shows(/Watching +┃1 VLC 3\.0 /);
+		assert.doesNotMatch(text, /waiting for data/);
+	},
+);
+
 dashboardTest('linked players have ASCII symbols', {downloads: [playing], ascii: true}, async screen => {
 	assert.match(
 		await screen.shows('> 41:07'),

@@ -7,7 +7,7 @@ import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import stringWidth from 'string-width';
-import {CliProcess} from './support/cli.ts';
+import {startServe} from './support/cli.ts';
 import {collectionOf} from './support/collections.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
@@ -164,15 +164,7 @@ test('q asks first while a download runs', async t => {
 test('R continues the downloads of a copy that has ended, on the same screen', async t => {
 	const origin = await startOrigin(t, {size: 120 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
-	const serve = await CliProcess.start(t, [
-		'serve',
-		'--json',
-		'--port',
-		'0',
-		'--storage',
-		storage,
-		origin.url,
-	]);
+	const serve = await startServe(t, storage, origin.url);
 	await serve.event('ready');
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
 		columns: 100,
@@ -180,7 +172,7 @@ test('R continues the downloads of a copy that has ended, on the same screen', a
 	});
 	await terminal.shows(/↓ film\.bin .* [KM]iB\/s/);
 	serve.child.kill('SIGTERM');
-	await terminal.shows('The other copy has quit; nothing is downloading.');
+	await terminal.shows('The other instance has quit; nothing is downloading.');
 	await terminal.shows(/– film\.bin .* stopped/);
 	terminal.press('R');
 	await terminal.shows(/↓ film\.bin .* [KM]iB\/s/);
@@ -242,7 +234,7 @@ test('the URL of the command line is selected, even if it is known or another in
 		assert.equal(await terminal.exit(), 0);
 	}
 
-	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+	const serve = await startServe(t, storage);
 	await serve.event('ready');
 	const attached = await start('d');
 	await attached.shows(/✓ a\.bin[^]*▸ ✓ d\.bin/);

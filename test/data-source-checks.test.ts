@@ -109,7 +109,7 @@ let versions = 0;
 const broken: Array<[check: string, message: RegExp, create: () => DataSource]> = [
 	[
 		'has an absolute URL',
-		/^url is "notes.bin", which is no absolute URL$/,
+		/^url is "notes.bin", which is not an absolute URL$/,
 		() => ({...changed(() => ({})), url: 'notes.bin'}),
 	],
 	[
@@ -118,50 +118,50 @@ const broken: Array<[check: string, message: RegExp, create: () => DataSource]> 
 		() => ({...changed(() => ({})), url: 'ftp://me:secret@a/'}),
 	],
 	[
-		'answers a range with',
+		'serves a range with',
 		/^byte 5000 of the body is wrong$/,
 		() => changed(({range}) => ({body: piecesOf(range.start, range.end, 5000)})),
 	],
 	[
-		'answers a range with',
+		'serves a range with',
 		/^the body ends at byte 0, before the end of \[0, 1\)$/,
 		() => changed(() => ({body: piecesOf(0, 0)})),
 	],
 	[
-		'answers a range with',
-		/^the body goes on after byte 1, /,
+		'serves a range with',
+		/^the body continues after byte 1, /,
 		() => changed(({range}) => ({body: piecesOf(range.start, bytes.length)})),
 	],
 	[
-		'answers a range with',
+		'serves a range with',
 		/^\[5000, 5001\) was answered with \[0, 10000\), the whole file, but acceptsRanges is true$/,
 		() => changed(({range}) => (range.start > 0 ? {range: whole, body: piecesOf(0, bytes.length)} : {})),
 	],
 	[
-		'answers a range with',
+		'serves a range with',
 		/^\[5000, 5001\) was answered with \[0, 5000\), without its first byte$/,
 		() =>
 			changed(({range}) => (range.start > 0 ? {range: {start: 0, end: 5000}, body: piecesOf(0, 5000)} : {})),
 	],
-	['answers a range with', /but acceptsRanges is false$/, () => changed(() => ({acceptsRanges: false}))],
+	['serves a range with', /but acceptsRanges is false$/, () => changed(() => ({acceptsRanges: false}))],
 	[
-		'answers a range with',
+		'serves a range with',
 		/^info.size is NaN, but the file has 10000 bytes; an unknown size is Infinity$/,
 		() => changed(({info}) => ({info: {...info, size: NaN}})),
 	],
 	[
-		'answers a range with',
-		/^info.name is "a\/b", which is no file name$/,
+		'serves a range with',
+		/^info.name is "a\/b", which is not a file name$/,
 		() => changed(({info}) => ({info: {...info, name: 'a/b'}})),
 	],
 	[
-		'answers a range with',
-		/^info.type is "text\/plain; charset=utf-8", which is no media type/,
+		'serves a range with',
+		/^info.type is "text\/plain; charset=utf-8", which is not a lower-case media type/,
 		() => changed(({info}) => ({info: {...info, type: 'text/plain; charset=utf-8'}})),
 	],
 	[
-		'answers a range with',
-		/^the body yields a piece that is no bytes$/,
+		'serves a range with',
+		/^the body yields a piece that is empty or not a byte array$/,
 		() =>
 			changed(() => ({
 				body: (async function* () {
@@ -170,7 +170,7 @@ const broken: Array<[check: string, message: RegExp, create: () => DataSource]> 
 			})),
 	],
 	[
-		'answers an unranged',
+		'serves the whole file',
 		/^\[5000, 10000\), unranged, was answered with \[5000, 10000\) instead of the whole file$/,
 		() =>
 			changed((_response, {range}) => ({
@@ -179,12 +179,12 @@ const broken: Array<[check: string, message: RegExp, create: () => DataSource]> 
 			})),
 	],
 	[
-		'answers a range beyond',
-		/^\[10000, 10100\) was answered with \[10000, 10100\), which is no range/,
+		'serves an empty range',
+		/^\[10000, 10100\) was answered with \[10000, 10100\), which is not a range/,
 		() => changed((_response, {range}) => ({range})),
 	],
 	[
-		'gives the same validator',
+		'returns the same validator',
 		/^the validator's etag was "1" and is "2" for the same file$/,
 		() => {
 			versions = 0;
@@ -217,7 +217,7 @@ const broken: Array<[check: string, message: RegExp, create: () => DataSource]> 
 			})),
 	],
 	[
-		'takes hints',
+		'accepts hints',
 		/^not now$/,
 		() => ({
 			...changed(() => ({})),
@@ -274,7 +274,7 @@ test('the suite does not wait for a source that hangs', async t => {
 });
 
 test('the suite reports bodies that block others, and a source that fails to dispose', async () => {
-	const left = dataSourceChecks.find(({name}) => name.startsWith('goes on after'))!;
+	const left = dataSourceChecks.find(({name}) => name.startsWith('serves further requests'))!;
 	let opened = 0;
 	const create = () =>
 		changed(() => {

@@ -15,7 +15,7 @@ import {atEnd} from './support/cleanup.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {startOrigin} from './support/engines.ts';
 import {freePort} from './support/nginx.ts';
-import type {OriginOptions, TestOrigin} from './support/origin.ts';
+import {notFound, type OriginOptions, type TestOrigin} from './support/origin.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -121,10 +121,7 @@ function keepsTheContract(name: string, start: Start): void {
 	test(`${name}: a missing file is origin-refused with the status`, async t => {
 		const {source} = await start(t, {
 			size: 1,
-			intercept(_request, response) {
-				response.writeHead(404).end();
-				return true;
-			},
+			intercept: notFound(),
 		});
 		await assert.rejects(open(source, {start: 0, end: 1}), (error: unknown) => {
 			assert.ok(error instanceof DownStreamError);

@@ -9,7 +9,7 @@ import type {DataSource} from '../source/engine/origin/data-source.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startDigestOrigin, type DigestOptions} from './support/digest-origin.ts';
-import {downloadOf, startEngine, startOrigin, until} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, untilEnded} from './support/engines.ts';
 import {missing} from './support/programs.ts';
 
 const size = 100_000;
@@ -171,7 +171,7 @@ test('a download behind Digest completes over several connections', {timeout: 60
 	);
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: withLogin(digest.origin.url)});
-	await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+	await untilEnded(engine, download.id);
 	const {status, url} = downloadOf(engine, download.id);
 	assert.equal(status, 'complete');
 	assert.doesNotMatch(url, /geheim/);

@@ -28,7 +28,7 @@ import {RecordFile, RecordStore} from '../source/engine/store/record-store.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
 import {EngineProcess} from './support/engine-process.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
@@ -59,7 +59,7 @@ async function streamsTheWhole({streamUrl}: Download): Promise<void> {
 }
 
 async function completes(engine: Engine, id: string): Promise<void> {
-	const done = await until(engine, id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, id);
 	assert.deepEqual([done.status, done.error?.message], ['complete', undefined]);
 	await streamsTheWhole(done);
 }
@@ -131,7 +131,7 @@ test(
 		const {download} = await engine.add({url: origin.url});
 		await until(engine, download.id, ({present}) => present > 0);
 		await rename(storageDir, `${storageDir}.gone`);
-		const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		const failed = await untilEnded(engine, download.id);
 		assert.equal(failed.error?.code, 'disk-failed');
 		assert.ok(failed.error?.message.includes(storageDir), failed.error?.message);
 		await close();
@@ -168,7 +168,7 @@ test(
 		const origin = await startOrigin(t, {size, etag});
 		const {engine, close} = await startEngine(t, {storageDir});
 		const {download} = await engine.add({url: origin.url});
-		const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		const failed = await untilEnded(engine, download.id);
 		assert.equal(failed.error?.code, 'disk-full');
 		assert.match(failed.error?.message ?? '', /^The disk that holds .* is full$/);
 		for (const {start, end} of await recordedRanges(failed.folder)) {
@@ -254,7 +254,7 @@ test(
 		const {download} = await engine.add({url: origin.url});
 		const {folder} = await until(engine, download.id, ({present}) => present > 0);
 		const permit = await forbid(t, folder);
-		const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		const failed = await untilEnded(engine, download.id);
 		assert.equal(failed.error?.code, 'disk-failed');
 		assert.match(failed.error?.message ?? '', /entry\.json cannot be read or written \(EACCES\)$/);
 		await permit();
@@ -294,7 +294,7 @@ test(
 		}
 
 		const {engine} = await startEngine(t, {storageDir});
-		const failed = await until(engine, id, ({status}) => /complete|failed/.test(status));
+		const failed = await untilEnded(engine, id);
 		assert.deepEqual([failed.error?.code, failed.present], ['disk-failed', present]);
 		assert.ok(failed.error?.message.includes(data), failed.error?.message);
 		await chmod(data, 0o600);

@@ -7,7 +7,14 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download, ErrorCode} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, temporaryFolder, until, type TestEngine} from './support/engines.ts';
+import {
+	downloadOf,
+	startEngine,
+	temporaryFolder,
+	type TestEngine,
+	until,
+	untilEnded,
+} from './support/engines.ts';
 import {startFaultOrigin, type FaultName, type FaultOrigin} from './support/fault-origin.ts';
 import type {OriginOptions} from './support/origin.ts';
 import {read} from './support/read-stream.ts';
@@ -28,12 +35,12 @@ type Case = {
 	/** `complete`; a permanent error; or, with `tries`, a transient one that repeats. */
 	ends: 'complete' | {code: ErrorCode; says: RegExp; tries?: number};
 	/** The most bytes sent by the origin. Default: each byte once, twice if the download fails (bytes in sockets). */
-	sentAtMost?: number;
-	requestsAtMost?: number;
+	maxSent?: number;
+	maxRequests?: number;
 	/** The least bytes on disk of an incomplete download. */
-	heldAtLeast?: number;
+	minPresent?: number;
 	/** The least occurrences of the fault. */
-	shownAtLeast?: number;
+	minShown?: number;
 	/** Parallel connections may store bytes of both versions before the first comparison. */
 	mayHoldBoth?: boolean;
 	also?: (done: Download, faults: FaultOrigin) => void;
@@ -62,7 +69,7 @@ function fails(
 /** Ranges do not work, and the file is read whole. */
 function inOrder(words: string, fault: FaultName, parameters: Record<string, string | number> = {}): Case {
 	return complete(`${words}: it is read whole`, fault, parameters, {
-		sentAtMost: 6 * size,
+		maxSent: 6 * size,
 		also: done => assert.equal(done.acceptsRanges, false),
 	});
 }
@@ -90,7 +97,7 @@ const cases: Case[] = [
 		{...later, total: 1},
 		'origin-changed',
 		/it had 3145745 bytes and has 3145746 now/,
-		{heldAtLeast: 1},
+		{minPresent: 1},
 	),
 	fails(
 		'claims an earlier start, with a matching length',
@@ -98,14 +105,14 @@ const cases: Case[] = [
 		{...later, start: -10, end: -10},
 		'origin-changed',
 		/bytes differ/,
-		{heldAtLeast: 1, connections: 1},
+		{minPresent: 1, connections: 1},
 	),
 	complete(
 		'starts each part early and states it',
 		'starts-early',
 		{by: 1000},
 		{
-			sentAtMost: size + 10_000,
+			maxSent: size + 10_000,
 		},
 	),
 	complete(
@@ -113,7 +120,7 @@ const cases: Case[] = [
 		'shorter-range',
 		{bytes: 300_000},
 		{
-			requestsAtMost: 16,
+			maxRequests: 16,
 		},
 	),
 	inOrder('sends a part without its range', 'no-content-range'),
@@ -125,7 +132,7 @@ const cases: Case[] = [
 		'short-body',
 		{bytes: 1_000_000, times: 3},
 		{
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 		},
 	),
 	complete(
@@ -133,7 +140,7 @@ const cases: Case[] = [
 		'short-body',
 		{bytes: 1_000_000, times: 3, ending: 'reset'},
 		{
-			sentAtMost: 3 * size,
+			maxSent: 3 * size,
 		},
 	),
 	{
@@ -141,19 +148,19 @@ const cases: Case[] = [
 		fault: 'short-body',
 		parameters: {...later, bytes: 0},
 		ends: {code: 'origin-unreachable', says: /connection lost|reset/, tries: 3},
-		heldAtLeast: 1,
+		minPresent: 1,
 	},
 	complete('ends a chunked body before the end of its Content-Range', 'short-chunks', {
 		by: 100_000,
 		times: 3,
 	}),
-	complete('sends more than Content-Length says', 'long-body', {times: 2}, {sentAtMost: size + 5000}),
+	complete('sends more than Content-Length says', 'long-body', {times: 2}, {maxSent: size + 5000}),
 	complete(
 		'sends more than Content-Range says, chunked',
 		'long-body',
 		{chunked: 1},
 		{
-			sentAtMost: size + 20_000,
+			maxSent: size + 20_000,
 		},
 	),
 	inOrder('states a Content-Length that contradicts its Content-Range', 'wrong-length', {by: 7}),
@@ -166,7 +173,7 @@ const cases: Case[] = [
 		{after: 1, seed: 2, etag: '"v2"'},
 		'origin-changed',
 		/its ETag was "v1" and is "v2" now/,
-		{heldAtLeast: 1},
+		{minPresent: 1},
 	),
 	fails(
 		'changes content and date behind the same size',
@@ -174,7 +181,7 @@ const cases: Case[] = [
 		{after: 1, seed: 2, etag: '', date: 'Tue, 03 Nov 2026 00:00:00 GMT'},
 		'origin-changed',
 		/its date was Mon, 02 Nov 2026 00:00:00 GMT and is Tue, 03 Nov 2026 00:00:00 GMT now/,
-		{heldAtLeast: 1},
+		{minPresent: 1},
 	),
 	fails(
 		'changes content and weak ETag behind the same size and date',
@@ -182,7 +189,7 @@ const cases: Case[] = [
 		{after: 1, seed: 2, etag: 'W/"v2"'},
 		'origin-changed',
 		/bytes differ/,
-		{heldAtLeast: 1, origin: {etag: 'W/"v1"', lastModified: date}, connections: 1},
+		{minPresent: 1, origin: {etag: 'W/"v1"', lastModified: date}, connections: 1},
 	),
 	fails(
 		'changes content without any validator',
@@ -190,7 +197,7 @@ const cases: Case[] = [
 		{after: 1, seed: 2},
 		'origin-changed',
 		/bytes differ/,
-		{heldAtLeast: 1, origin: {etag: undefined, lastModified: undefined}, connections: 1},
+		{minPresent: 1, origin: {etag: undefined, lastModified: undefined}, connections: 1},
 	),
 	fails(
 		'changes content and loses its ETag',
@@ -198,7 +205,7 @@ const cases: Case[] = [
 		{after: 1, seed: 2, etag: ''},
 		'origin-changed',
 		/bytes differ/,
-		{heldAtLeast: 1, connections: 1},
+		{minPresent: 1, connections: 1},
 	),
 	complete(
 		'alternates with a server that has other content and no ETag',
@@ -206,7 +213,7 @@ const cases: Case[] = [
 		{every: 2, seed: 2, etag: ''},
 		{
 			connections: 1,
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 		},
 	),
 	...(['after', 'every'] as const).map(when =>
@@ -224,7 +231,7 @@ const cases: Case[] = [
 		'no-ranges',
 		{after: 1, times: 1},
 		{
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 			also: done => assert.equal(done.acceptsRanges, true),
 		},
 	),
@@ -233,7 +240,7 @@ const cases: Case[] = [
 		'no-ranges',
 		{after: 1},
 		{
-			sentAtMost: 8 * size,
+			maxSent: 8 * size,
 			also: done => assert.equal(done.acceptsRanges, false),
 		},
 	),
@@ -242,7 +249,7 @@ const cases: Case[] = [
 		'version',
 		{every: 2, etag: '', date: ''},
 		{
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 		},
 	),
 	complete(
@@ -250,7 +257,7 @@ const cases: Case[] = [
 		'version',
 		{every: 2, etag: 'W/"v1"'},
 		{
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 		},
 	),
 	complete(
@@ -259,7 +266,7 @@ const cases: Case[] = [
 		{every: 2, etag: 'W/"b"'},
 		{
 			origin: {etag: 'W/"a"'},
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 		},
 	),
 	complete(
@@ -275,7 +282,7 @@ const cases: Case[] = [
 	),
 	complete('redirects nine times', 'redirect-chain', {left: 9}),
 	fails('redirects in a circle', 'redirect', {}, 'origin-refused', /redirects in a circle/, {
-		requestsAtMost: 11,
+		maxRequests: 11,
 	}),
 	fails(
 		'redirects to a file on the disk',
@@ -302,11 +309,11 @@ const cases: Case[] = [
 			[451, /answers with status 451/],
 		] as const
 	).flatMap(([code, says]): Case[] => [
-		fails(`answers ${code}`, 'status', {code}, 'origin-refused', says, {requestsAtMost: 2}),
+		fails(`answers ${code}`, 'status', {code}, 'origin-refused', says, {maxRequests: 2}),
 		[403, 404, 416, 451].includes(code)
 			? inOrder(`answers ${code} to a Range in the middle`, 'status', {...later, code})
 			: fails(`answers ${code} in the middle`, 'status', {...later, code}, 'origin-refused', says, {
-					heldAtLeast: 1,
+					minPresent: 1,
 				}),
 	]),
 	...[429, 503].flatMap(code =>
@@ -319,8 +326,8 @@ const cases: Case[] = [
 		fault: 'status',
 		parameters: {...later, code: 503, wait: 3600},
 		ends: {code: 'origin-busy', says: /is busy \(503\) and asks to wait 3600 s/, tries: 1},
-		heldAtLeast: 1,
-		requestsAtMost: 8,
+		minPresent: 1,
+		maxRequests: 8,
 	},
 	complete('answers 500 twice', 'status', {code: 500, times: 2}),
 	...[416, 403, 406].map(code =>
@@ -339,7 +346,7 @@ const cases: Case[] = [
 			'limit',
 			{connections: 2, code},
 			// A reset loses the bytes in flight.
-			{origin: {size: 10 * MiB, bytesPerSecond: 4 * MiB}, requestsAtMost: 25, sentAtMost: 11 * MiB},
+			{origin: {size: 10 * MiB, bytesPerSecond: 4 * MiB}, maxRequests: 25, maxSent: 11 * MiB},
 		),
 	),
 	complete(
@@ -356,10 +363,10 @@ const cases: Case[] = [
 		'http-1.0',
 		{length: 'none'},
 		{
-			sentAtMost: 2 * size,
+			maxSent: 2 * size,
 		},
 	),
-	complete('speaks HTTP/1.0 with ranges', 'http-1.0', {ranges: 1}, {sentAtMost: size + 100_000}),
+	complete('speaks HTTP/1.0 with ranges', 'http-1.0', {ranges: 1}, {maxSent: size + 100_000}),
 	fails('answers one range with several parts', 'multipart', {}, 'origin-misbehaved', /several parts/),
 	fails(
 		'answers one range with several parts and a Content-Range',
@@ -376,7 +383,7 @@ const cases: Case[] = [
 		{},
 		{
 			origin: {size: 12 * MiB},
-			requestsAtMost: 40,
+			maxRequests: 40,
 			also: done => assert.equal(done.lastError, null),
 		},
 	),
@@ -385,8 +392,8 @@ const cases: Case[] = [
 		'dies',
 		{least: 200_000, most: 900_000},
 		{
-			requestsAtMost: 24,
-			sentAtMost: 2 * size,
+			maxRequests: 24,
+			maxSent: 2 * size,
 		},
 	),
 ];
@@ -469,7 +476,7 @@ for (const [words, before, after, says] of changes) {
 			const {bytesSent} = origin;
 			origin.options = {...origin.options, ...after, bytesPerSecond: undefined};
 			const second = await startEngine(t, {storageDir: first.storageDir, connections: 1});
-			const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+			const done = await untilEnded(second.engine, download.id);
 			await holdsRightBytes(second, done);
 			assert.ok(done.present >= held.present);
 			if (says) {
@@ -529,7 +536,7 @@ test('an origin that redirects gets its credentials, and the target gets none', 
 		url: faults.urlOf('redirect', {to: target.origin.url}).replace('://', '://me:geheim@'),
 		headers: {cookie: 'geheim', 'x-api-key': 'geheim'},
 	});
-	const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(running.engine, download.id);
 	assert.equal(done.status, 'complete');
 	await holdsRightBytes(running, done);
 	assert.ok(faults.origin.requests.every(({headers}) => headers['x-api-key'] === 'geheim'));
@@ -560,7 +567,7 @@ test(
 		await servesRightBytes(waiting);
 		origin.options.intercept = undefined;
 		await second.engine.resume(download.id);
-		const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+		const done = await untilEnded(second.engine, download.id);
 		assert.equal(done.status, 'complete');
 		await holdsRightBytes(second, done);
 	},
@@ -708,7 +715,7 @@ test('an origin that takes two connections soon gets no more', {timeout}, async 
 	const faults = await startFaultOrigin(t, {size: 16 * MiB, etag, bytesPerSecond: 4 * MiB});
 	const {engine} = await startEngine(t, {connections: 8});
 	const {download} = await engine.add({url: faults.urlOf('limit', {connections: 2})});
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, download.id);
 	assert.equal(done.status, 'complete');
 	assert.ok(faults.shown('limit') <= 6, `${faults.shown('limit')} refusals`);
 });
@@ -723,9 +730,9 @@ async function holdsRightBytes({storageDir}: TestEngine, {id, ranges}: Download)
 }
 
 async function agreesWith(done: Download, expected: Case, faults: FaultOrigin): Promise<void> {
-	const {ends, origin, also, requestsAtMost = Infinity, heldAtLeast = 0} = expected;
+	const {ends, origin, also, maxRequests = Infinity, minPresent = 0} = expected;
 	const whole = origin?.size ?? size;
-	const {sentAtMost = ends === 'complete' ? whole : 2 * whole, shownAtLeast = 1} = expected;
+	const {maxSent = ends === 'complete' ? whole : 2 * whole, minShown = 1} = expected;
 	if (ends === 'complete') {
 		assert.equal(done.status, 'complete', JSON.stringify(done.error));
 		assert.deepEqual([done.present, done.size, done.error], [whole, whole, null]);
@@ -739,11 +746,11 @@ async function agreesWith(done: Download, expected: Case, faults: FaultOrigin): 
 	}
 
 	const {bytesSent, requests} = faults.origin;
-	assert.ok(bytesSent <= sentAtMost, `${bytesSent} bytes sent of ${whole}`);
-	assert.ok(requests.length <= requestsAtMost, `${requests.length} requests`);
-	assert.ok(done.present >= heldAtLeast, `${done.present} bytes held`);
+	assert.ok(bytesSent <= maxSent, `${bytesSent} bytes sent of ${whole}`);
+	assert.ok(requests.length <= maxRequests, `${requests.length} requests`);
+	assert.ok(done.present >= minPresent, `${done.present} bytes held`);
 	if (fault(expected)) {
-		assert.ok(faults.shown(expected.fault) >= shownAtLeast, `shown ${faults.shown(expected.fault)} times`);
+		assert.ok(faults.shown(expected.fault) >= minShown, `shown ${faults.shown(expected.fault)} times`);
 	}
 
 	also?.(done, faults);
@@ -800,7 +807,7 @@ test('a size below the cached bytes is a change, and truncates nothing', {timeou
 	};
 	const running = await startEngine(t, {connections: 1});
 	const {download} = await running.engine.add({url: origin.url});
-	const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(running.engine, download.id);
 	assert.deepEqual([done.status, done.error?.code], ['failed', 'origin-changed']);
 	assert.match(
 		done.error?.message ?? '',
@@ -870,7 +877,7 @@ test('a file completed by other connections does not wait for a failed one', {ti
 		};
 	});
 	void Promise.allSettled([read(streamUrl, `bytes=${2 * MiB}-`), read(streamUrl, `bytes=${size - 10}-`)]);
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, download.id);
 	assert.deepEqual([done.status, done.error, done.retryAt], ['complete', null, null]);
 	assert.equal(done.lastError?.code, 'origin-truncated');
 });
@@ -911,7 +918,7 @@ test('cancel also closes the connection of a silent sample', {timeout}, async t 
 	// The origin is asked again.
 	origin.options.intercept = undefined;
 	await second.engine.resume(download.id);
-	const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(second.engine, download.id);
 	assert.equal(done.status, 'complete');
 	await holdsRightBytes(second, done);
 });

@@ -79,6 +79,7 @@ test('playable minutes are shown in full, and in a narrow column', () => {
 test('the details describe tracks, playable ranges and the forecast', () => {
 	assert.equal(filmWords(film), '1:35:02 · H.264 1920×1080, AAC en');
 	assert.equal(playableWords(film), '0:00 – 1:02:10, then 1:20:00 – 1:35:02');
+	assert.equal(playableWords(film, false, 30), '0:00 – 1:02:10, and 1 more');
 	assert.equal(playableWords({...film, playable: []}), 'nothing yet');
 	assert.equal(
 		forecastWords(of(stalling, {bytesPerSecondLong: 0.9 * 1024 * 1024})),

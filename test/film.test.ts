@@ -96,6 +96,33 @@ test('without films, and on demand, no index is fetched', needsFfmpeg, async t =
 	assert.ok(played.present < bytes.length);
 });
 
+test(
+	'the film is where the connected player reads, not at the index it read in between',
+	needsFfmpeg,
+	async t => {
+		const bytes = await makeFilm('large.mp4');
+		const origin = await serveFilm(t, bytes, {bytesPerSecond: 64 * 1024});
+		const {engine} = await startEngine(t);
+		const {download} = await engine.add({url: origin.urlOf('/large.mp4')});
+		await until(engine, download.id, ({film}) => film !== null);
+		const stop = new AbortController();
+		const playing = await fetch(download.streamUrl, {headers: {range: 'bytes=0-'}, signal: stop.signal});
+		await read(download.streamUrl, `bytes=${bytes.length - 1000}-`);
+		const {players, film} = await until(
+			engine,
+			download.id,
+			({players}) => players.length === 2 && players.some(({connected}) => !connected),
+		);
+		assert.deepEqual(
+			players.map(({connected}) => connected),
+			[true, false],
+		);
+		assert.ok(film!.position < filmMs / 2, String(film!.position));
+		assert.equal(playing.status, 206);
+		stop.abort();
+	},
+);
+
 test('a file that is not a film, or has a damaged index, downloads too', needsFfmpeg, async t => {
 	const good = await makeFilm('front.mp4');
 	const damaged = Buffer.from(good);

@@ -10,7 +10,7 @@ import {test} from 'node:test';
 import {promisify} from 'node:util';
 import {commands} from '../source/cli/commands.ts';
 import {defaultStorageDir} from '../source/defaults.ts';
-import {builtCli, cleanEnvironment, CliProcess} from './support/cli.ts';
+import {CliProcess, builtCli, cleanEnvironment, startGet, startServe} from './support/cli.ts';
 import {content} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 
@@ -46,10 +46,7 @@ test('a checksum needs a single URL, and a mismatch fails', async t => {
 	const folder = await temporaryFolder(t);
 	const run = async (...args: string[]) => {
 		const storage = path.join(folder, `storage-${args.length}-${args.join('').length}`);
-		const get = await CliProcess.start(t, [
-			...['get', '--port', '0', '--storage', storage, '--export-dir', folder],
-			...args,
-		]);
+		const get = await startGet(t, storage, '--export-dir', folder, ...args);
 		return {code: await get.exit(), stderr: get.stderr};
 	};
 
@@ -60,16 +57,21 @@ test('a checksum needs a single URL, and a mismatch fails', async t => {
 	assert.match(wrong.stderr, /md5|checksum/i);
 	const two = await run('--checksum', right, origin.url, origin.urlOf('/b'));
 	assert.equal(two.code, 2);
-	assert.match(two.stderr, /--checksum: it is for one URL, and 2 are given/);
+	assert.match(two.stderr, /--checksum: it applies to a single URL, but 2 were given/);
 });
 
 test('--allow-origin lets a web page play, --open-stream lets anybody without the key', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const storage = path.join(await temporaryFolder(t), 'storage');
-	const serve = await CliProcess.start(t, [
-		...['serve', '--json', '--port', '0', '--storage', storage, '--open-stream'],
-		...['--allow-origin', 'https://player.example', '--allow-origin', 'https://other.example'],
-	]);
+	const serve = await startServe(
+		t,
+		storage,
+		'--open-stream',
+		'--allow-origin',
+		'https://player.example',
+		'--allow-origin',
+		'https://other.example',
+	);
 	const {url} = await serve.event('ready');
 	const stream = `${String(url)}/stream?url=${encodeURIComponent(origin.url)}`;
 	const from = async (page: string) => fetch(stream, {headers: {origin: page}});
@@ -197,5 +199,5 @@ test('--si shows units of 1000', async t => {
 	assert.match(plain.stdout, /size 2\.00 MB,/);
 	const list = await CliProcess.start(t, ['list', '--storage', storage]);
 	await list.exit();
-	assert.match(list.stdout, /1\.90 MiB of 1\.90 MiB/);
+	assert.match(list.stdout, /1\.90 of 1\.90 MiB/);
 });

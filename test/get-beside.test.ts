@@ -5,10 +5,10 @@ import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download} from '../source/downstream.ts';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startGet, startServe} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
-import type {TestOrigin} from './support/origin.ts';
+import {notFound, type TestOrigin} from './support/origin.ts';
 
 const MiB = 1024 * 1024;
 
@@ -19,10 +19,7 @@ async function listed(t: TestContext, storage: string): Promise<Download[]> {
 }
 
 async function serve(t: TestContext, storage: string, ...args: string[]): Promise<CliProcess> {
-	const program = await CliProcess.start(t, [
-		...['serve', '--json', '--port', '0', '--storage', storage],
-		...args,
-	]);
+	const program = await startServe(t, storage, ...args);
 	await program.event('ready');
 	return program;
 }
@@ -47,9 +44,7 @@ test('get fetches only its own URLs and leaves the list unchanged', async t => {
 	const {length} = old.requests;
 	const origin = await startOrigin(t, {size: MiB});
 	const folder = await temporaryFolder(t);
-	const get = await CliProcess.start(t, [
-		...['get', '--port', '0', '--storage', storage, '--export-dir', folder, origin.url],
-	]);
+	const get = await startGet(t, storage, '--export-dir', folder, origin.url);
 	assert.equal(await get.exit(), 0, get.stderr);
 	assert.equal(get.stdout, `${path.join(folder, 'film.bin')}\n`);
 	assert.equal(old.requests.length, length);
@@ -90,10 +85,7 @@ test('get sends its URLs to the running instance, which exports into the folder 
 
 	const missing = await startOrigin(t, {
 		size: 1,
-		intercept(_request, response) {
-			response.writeHead(404).end();
-			return true;
-		},
+		intercept: notFound(),
 	});
 	const failed = await CliProcess.start(t, ['get', '--storage', storage, '-o', films, missing.url]);
 	assert.equal(await failed.exit(), 1);
@@ -107,11 +99,7 @@ test('concurrent runs of get on one storage folder all write their file', async 
 	const storage = path.join(folder, 'storage');
 	const names = ['a', 'b', 'c', 'd'];
 	const runs = await Promise.all(
-		names.map(name =>
-			CliProcess.start(t, [
-				...['get', '--port', '0', '--storage', storage, '-o', `${folder}/films/`, origin.urlOf(`/${name}`)],
-			]),
-		),
+		names.map(name => startGet(t, storage, '-o', `${folder}/films/`, origin.urlOf(`/${name}`))),
 	);
 	for (const [index, run] of runs.entries()) {
 		assert.equal(await run.exit(), 0, run.stderr);
@@ -128,10 +116,7 @@ test('two runs of get for the same URL both succeed', async t => {
 	const folder = await temporaryFolder(t);
 	const runs = await Promise.all(
 		['one', 'two'].map(name =>
-			CliProcess.start(t, [
-				...['get', '--port', '0', '--storage', path.join(folder, 'storage')],
-				...['-o', path.join(folder, name), origin.url],
-			]),
+			startGet(t, path.join(folder, 'storage'), '-o', path.join(folder, name), origin.url),
 		),
 	);
 	for (const run of runs) {
@@ -147,16 +132,7 @@ test('get takes over from an instance that exits, and resumes from cached bytes'
 	const storage = path.join(folder, 'storage');
 	const instance = await serve(t, storage);
 	const target = path.join(folder, 'film.bin');
-	const get = await CliProcess.start(t, [
-		'get',
-		'--port',
-		'0',
-		'--storage',
-		storage,
-		'-o',
-		target,
-		origin.url,
-	]);
+	const get = await startGet(t, storage, '-o', target, origin.url);
 	await sentBy(origin, 4 * MiB);
 	origin.options.bytesPerSecond = undefined;
 	await instance.kill('SIGTERM');

@@ -13,6 +13,7 @@ import {builtCli, cleanEnvironment, CliProcess} from './support/cli.ts';
 import {blankDownload} from './support/blank-download.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
+import {notFound} from './support/origin.ts';
 import {TestTerminal} from './support/terminal.ts';
 
 const MiB = 1024 * 1024;
@@ -190,14 +191,7 @@ test('--json prints one object for each file', async t => {
 	const origin = await startOrigin(t, {
 		size: MiB,
 		etag: '"v1"',
-		intercept(request, response) {
-			if (request.url === '/missing') {
-				response.writeHead(404).end();
-				return true;
-			}
-
-			return false;
-		},
+		intercept: notFound('/missing'),
 	});
 	const {folder, get} = await prepare(t);
 	const sha256 = createHash('sha256').update(content(0, MiB)).digest('hex');

@@ -4,10 +4,11 @@ import {createReadStream} from 'node:fs';
 import {open, readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startGet} from './support/cli.ts';
 import {fillContent, firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {startNginx} from './support/nginx.ts';
+import {notFound} from './support/origin.ts';
 import {missing} from './support/programs.ts';
 
 const MiB = 1024 * 1024;
@@ -86,16 +87,7 @@ test('get with -o does not start if the file exists', async t => {
 	const folder = await temporaryFolder(t);
 	const target = path.join(folder, 'there');
 	await writeFile(target, 'precious');
-	const get = await CliProcess.start(t, [
-		'get',
-		'--port',
-		'0',
-		'--storage',
-		path.join(folder, 'storage'),
-		'-o',
-		target,
-		origin.url,
-	]);
+	const get = await startGet(t, path.join(folder, 'storage'), '-o', target, origin.url);
 	assert.equal(await get.exit(), 1);
 	assert.match(get.stderr, /already exists/);
 	assert.equal(await readFile(target, 'utf8'), 'precious');
@@ -106,10 +98,7 @@ test('get with -o does not start without its folder', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const folder = await temporaryFolder(t);
 	const target = path.join(folder, 'missing', 'film.bin');
-	const get = await CliProcess.start(t, [
-		...['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', target],
-		origin.url,
-	]);
+	const get = await startGet(t, path.join(folder, 'storage'), '-o', target, origin.url);
 	assert.equal(await get.exit(), 2);
 	assert.equal(
 		get.stderr,
@@ -123,10 +112,7 @@ test('get numbers several files of one name in a folder, and keeps existing ones
 	const folder = await temporaryFolder(t);
 	const out = path.join(folder, 'out') + path.sep;
 	const get = async (...targets: string[]) =>
-		CliProcess.start(t, [
-			...['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', out],
-			...targets.map(target => origin.urlOf(target)),
-		]);
+		startGet(t, path.join(folder, 'storage'), '-o', out, ...targets.map(target => origin.urlOf(target)));
 	const first = await get('/a/film.bin', '/b/film.bin', '/c/film.bin');
 	assert.equal(await first.exit(), 0, first.stderr);
 	const files = ['film (2).bin', 'film (3).bin', 'film.bin'];
@@ -141,28 +127,12 @@ test('get numbers several files of one name in a folder, and keeps existing ones
 test('get of several URLs exits with 1 if one fails, and still fetches the others', async t => {
 	const origin = await startOrigin(t, {
 		size: MiB,
-		intercept(request, response) {
-			if (request.url === '/missing') {
-				response.writeHead(404).end();
-				return true;
-			}
-
-			return false;
-		},
+		intercept: notFound('/missing'),
 	});
 	const folder = await temporaryFolder(t);
 	const urls = [origin.urlOf('/one.bin'), origin.urlOf('/missing'), origin.urlOf('/two.bin')];
 	const out = path.join(folder, 'out') + path.sep;
-	const get = await CliProcess.start(t, [
-		'get',
-		'--port',
-		'0',
-		'--storage',
-		path.join(folder, 'storage'),
-		'-o',
-		out,
-		...urls,
-	]);
+	const get = await startGet(t, path.join(folder, 'storage'), '-o', out, ...urls);
 	assert.equal(await get.exit(), 1);
 	assert.match(get.stderr, /404: no such file on the server 127\.0\.0\.1/);
 	assert.deepEqual(
@@ -278,8 +248,8 @@ test('get gives up after --give-up-after without data, exits with 76 and reports
 	assert.equal(await get.exit(), 76);
 	const [waits, gaveUp, ...others] = get.stderr.trimEnd().split('\n');
 	assert.match(waits!, /^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; try \d+ in /);
-	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up, no byte came for 4s/);
-	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up, no byte came for 4s/);
+	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up after 4s without data/);
+	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up after 4s without data/);
 	assert.deepEqual(others, []);
 	assert.ok(origin.requests.length >= 3, `${origin.requests.length} requests`);
 });
@@ -298,7 +268,7 @@ test('a plain run gives up with the same exit code and sentence', async t => {
 	assert.equal(await plain.exit(), 76);
 	assert.match(
 		plain.stderr,
-		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; gave up, no byte came for 2s/,
+		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; gave up after 2s without data/,
 	);
 });
 
@@ -329,6 +299,6 @@ test('get waits for a silent server and names it', async t => {
 	}
 
 	assert.equal(await get.exit(), 0, get.stderr);
-	assert.match(get.stderr, /^downstream-tui: film\.bin: .*no (?:answer|response) .*\n/);
+	assert.match(get.stderr, /^downstream-tui: film\.bin: .*timed out without a response.*\n/);
 	assert.equal(firstWrongByte(await readFile(target), 0), -1);
 });

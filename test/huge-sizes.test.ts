@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import {open} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
-import {startEngine, temporaryFolder, until} from './support/engines.ts';
+import {startEngine, temporaryFolder, until, untilEnded} from './support/engines.ts';
 import {startRawOrigin} from './support/raw-origin.ts';
 
 const timeout = 60_000;
@@ -76,6 +76,6 @@ test('an invalid length is ignored, and the file ends with the connection', {tim
 	);
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: `${url}/film.mkv`});
-	const {size} = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const {size} = await untilEnded(engine, download.id);
 	assert.equal(size, 4);
 });

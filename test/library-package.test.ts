@@ -11,6 +11,7 @@ import {cleanEnvironment} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {installPackage} from './support/installed-package.ts';
+import {notFound} from './support/origin.ts';
 
 const root = path.resolve(import.meta.dirname, '..');
 const run = promisify(execFile);
@@ -243,14 +244,7 @@ test('the first program of docs/library.md follows its own download among those 
 	const origin = await startOrigin(t, {
 		size: 2_000_000,
 		etag: '"1"',
-		intercept({url}, response) {
-			const isGone = url === '/gone.bin';
-			if (isGone) {
-				response.writeHead(404).end();
-			}
-
-			return isGone;
-		},
+		intercept: notFound('/gone.bin'),
 	});
 	const [, program = ''] = /```js\n(.*?)```/s.exec(libraryDocument) ?? [];
 	const temporary = await temporaryFolder(t);
@@ -294,7 +288,7 @@ await checkDataSource({create: create(1), bytes}).catch(error => console.log(err
 `,
 	);
 	const {stdout} = await run(process.execPath, ['program.mjs'], {cwd: folder});
-	assert.equal(stdout, 'the body goes on after byte 1, the end of [0, 1)\n');
+	assert.equal(stdout, 'the body continues after byte 1, the end of [0, 1)\n');
 });
 
 test('the example downloads a file and exports it', async t => {
@@ -304,10 +298,7 @@ test('the example downloads a file and exports it', async t => {
 	const temporary = await temporaryFolder(t);
 	const options = {cwd: folder, env: cleanEnvironment({TMPDIR: temporary})};
 	// Its storage folder keeps incomplete downloads.
-	origin.options.intercept = (_request, response) => {
-		response.writeHead(404).end();
-		return true;
-	};
+	origin.options.intercept = notFound();
 	await assert.rejects(run(process.execPath, ['download.mjs', origin.urlOf('/gone.bin'), 'films'], options), {
 		code: 1,
 		stderr: /^origin-refused: .*404.*\n$/,

@@ -7,6 +7,7 @@ import {DownStream, DownStreamError, type DownloadProgress} from '../source/inde
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {initLibrary} from './support/library.ts';
+import {notFound} from './support/origin.ts';
 
 const mebibyte = 1024 * 1024;
 const size = 3 * mebibyte;
@@ -28,14 +29,7 @@ test('progress and whenComplete follow one download among those of earlier runs'
 	const origin = await startOrigin(t, {
 		size,
 		etag: '"1"',
-		intercept({url}, response) {
-			const isGone = url === '/gone.bin';
-			if (isGone) {
-				response.writeHead(404).end();
-			}
-
-			return isGone;
-		},
+		intercept: notFound('/gone.bin'),
 	});
 	const first = await initLibrary(t, {storageDir});
 	await first.whenComplete(await first.cache(origin.urlOf('/old.bin')));

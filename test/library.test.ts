@@ -444,7 +444,7 @@ test('a download has its own headers, user agent, proxy and connections', async 
 		for (const options of [{headers: {}}, {userAgent: 'a'}, {proxy: 'direct'}]) {
 			await assert.rejects(downstream.cache(source, options), {
 				code: 'bad-request',
-				message: `${Object.keys(options)[0]} goes with a URL; give it to the data source instead`,
+				message: `${Object.keys(options)[0]} applies to a URL; pass it to the data source instead`,
 			});
 		}
 	}

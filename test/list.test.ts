@@ -3,9 +3,10 @@ import assert from 'node:assert/strict';
 import {readdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startServe} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {notFound} from './support/origin.ts';
 
 const MiB = 1024 * 1024;
 
@@ -19,10 +20,7 @@ test('without an instance, list shows percent, reasons of failures, and "stopped
 	const origin = await startOrigin(t, {size: 20 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
 	const missing = await startOrigin(t, {
 		size: 1,
-		intercept(_request, response) {
-			response.writeHead(404).end();
-			return true;
-		},
+		intercept: notFound(),
 	});
 	const {engine, close, storageDir} = await startEngine(t);
 	const part = (await engine.add({url: origin.urlOf('/part')})).download;
@@ -34,7 +32,7 @@ test('without an instance, list shows percent, reasons of failures, and "stopped
 	const {code, stdout} = await run(t, 'list', '--storage', storageDir);
 	assert.equal(code, 0);
 	const [first, second, third] = stdout.split('\n');
-	assert.match(first!, /^ {2}1 {2}[\da-f]{8} {2}stopped +\d+\.\d% {2}\S+ MiB of 20\.0 MiB +part$/);
+	assert.match(first!, /^ {2}1 {2}[\da-f]{8} {2}stopped +\d+\.\d% {2}\S+ of 20\.0 MiB +part$/);
 	assert.match(
 		second!,
 		/^ {2}2 {2}[\da-f]{8} {2}failed .* gone {2}404: no such file on the server 127\.0\.0\.1$/,
@@ -45,7 +43,7 @@ test('without an instance, list shows percent, reasons of failures, and "stopped
 test('add accepts a name, and adds without starting', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const storage = path.join(await temporaryFolder(t), 'storage');
-	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+	const serve = await startServe(t, storage);
 	await serve.event('ready');
 	const add = ['add', '--storage', storage, '--name', 'evening.mkv'];
 	const added = await run(t, ...add, '--paused', origin.url);
@@ -54,7 +52,7 @@ test('add accepts a name, and adds without starting', async t => {
 	assert.equal(origin.requests.length, 0);
 	const two = await run(t, ...add, origin.urlOf('/a'), origin.urlOf('/b'));
 	assert.equal(two.code, 2);
-	assert.match(two.stderr, /--name: it is for one URL, and 2 are given/);
+	assert.match(two.stderr, /--name: it applies to a single URL, but 2 were given/);
 });
 
 test('export replaces, keeps both or moves on request', async t => {

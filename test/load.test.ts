@@ -10,7 +10,7 @@ import {test} from 'node:test';
 import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
 import {gzipSync} from 'node:zlib';
 import {atEnd} from './support/cleanup.ts';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startServe} from './support/cli.ts';
 import {collectionOf} from './support/collections.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
@@ -149,9 +149,7 @@ test('two players of new files on a host with one connection take turns', {timeo
 	const faults = await startFaultOrigin(t, {size: 8 * MiB, etag: '"v1"', bytesPerSecond: MiB, latency: 50});
 	const urlOf = (film: number) => faults.urlOf('limit', {connections: 1, film});
 	// In its own process: endless turns would starve the timers of this one.
-	const serve = await CliProcess.start(t, [
-		...['serve', '--json', '--port', '0', '--storage', await temporaryFolder(t), urlOf(0)],
-	]);
+	const serve = await startServe(t, await temporaryFolder(t), urlOf(0));
 	const {url: proxy, key} = await serve.event('ready');
 	while (faults.shown('limit') === 0) {
 		await setImmediate();
@@ -176,9 +174,7 @@ test(
 		const size = 512 * MiB;
 		const origin = await startOrigin(t, {size, etag: '"v1"'});
 		const storage = await temporaryFolder(t);
-		const serve = await CliProcess.start(t, [
-			...['serve', '--json', '--port', '0', '--storage', storage, '--on-demand'],
-		]);
+		const serve = await startServe(t, storage, '--on-demand');
 		const {url: proxy, key} = await serve.event('ready');
 		const pid = serve.child.pid!;
 		const streamUrl = `${String(proxy)}/stream?key=${String(key)}&url=${encodeURIComponent(origin.url)}`;

@@ -4,7 +4,7 @@ import {test, type TestContext} from 'node:test';
 import type {Download} from '../source/downstream.ts';
 import type {EngineOptions} from '../source/engine/options.ts';
 import {content, firstWrongByte} from './support/content.ts';
-import {startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
+import {startEngine, startOrigin, type TestEngine, until, untilEnded} from './support/engines.ts';
 import {answer, askedPart, honest, send, startRawOrigin, type Answerer} from './support/raw-origin.ts';
 
 const timeout = 90_000;
@@ -27,7 +27,7 @@ async function fetchFrom(
 	});
 	const running = await startEngine(t, options);
 	const {download} = await running.engine.add({url: `${url}/film.mkv`});
-	const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(running.engine, download.id);
 	return {running, done, requests};
 }
 
@@ -249,6 +249,6 @@ test('the loss of a strong ETag over equal bytes stops no download', {timeout}, 
 	});
 	const running = await startEngine(t);
 	const {download} = await running.engine.add({url: origin.url});
-	const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(running.engine, download.id);
 	await assertComplete(done, 8 * MiB);
 });

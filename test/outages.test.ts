@@ -6,7 +6,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, type TestEngine, until, untilEnded} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
 import {read} from './support/read-stream.ts';
 
@@ -299,7 +299,7 @@ for (const [words, refuse] of refusals) {
 				timeouts: {connect: 2000, headers: 500, body: 5000},
 			});
 			const {download} = await engine.addSource(source);
-			const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+			const done = await untilEnded(engine, download.id);
 			assert.equal(done.status, 'complete', done.error?.message);
 			assert.ok(refused() > 0);
 		},
@@ -323,7 +323,7 @@ test(
 		);
 		assert.deepEqual([queued.status, queued.hostCeiling, queued.error], ['queued', 1, null]);
 		for (const {id} of [first, second]) {
-			const done = await until(engine, id, ({status}) => /complete|failed/.test(status));
+			const done = await untilEnded(engine, id);
 			assert.deepEqual([done.status, done.hostCeiling], ['complete', null], done.error?.message);
 		}
 	},
@@ -408,7 +408,7 @@ test(
 		const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB, intercept});
 		const {engine} = await startEngine(t, {connections: 4, responseTimeout: 10 * 60_000});
 		const {download} = await engine.add({url: origin.url});
-		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+		const done = await untilEnded(engine, download.id);
 		assert.deepEqual([done.status, done.lastError], ['complete', null]);
 		assert.ok(refused() > 0);
 	},
@@ -429,6 +429,6 @@ test('an origin with slow ranges is waited for', {timeout}, async t => {
 	});
 	const {engine} = await startEngine(t, {connections: 4});
 	const {download} = await engine.add({url: origin.url});
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, download.id);
 	assert.deepEqual([done.status, done.lastError], ['complete', null]);
 });

@@ -7,7 +7,7 @@ import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {promisify} from 'node:util';
 import type {Download} from '../source/downstream.ts';
-import {builtCli, cleanEnvironment, CliProcess} from './support/cli.ts';
+import {CliProcess, builtCli, cleanEnvironment, startServe} from './support/cli.ts';
 import {startEngine, startOrigin, temporaryFolder} from './support/engines.ts';
 
 const isWindows = process.platform === 'win32';
@@ -69,10 +69,15 @@ test('control characters of origins and players reach no terminal, log or JSON',
 	const folder = await temporaryFolder(t);
 	const storage = path.join(folder, 'storage');
 	const log = path.join(folder, 'log');
-	const serve = await CliProcess.start(t, [
-		...['serve', '--json', '--port', '0', '--storage', storage, '--log', log, '--log-level', 'debug'],
+	const serve = await startServe(
+		t,
+		storage,
+		'--log',
+		log,
+		'--log-level',
+		'debug',
 		...['/film.mkv', '/changes', '/gone'].map(name => origin.urlOf(name)),
-	]);
+	);
 	const {url, key} = await serve.event('ready');
 	await serve.event('done');
 	await serve.event('failed');

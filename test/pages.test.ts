@@ -13,8 +13,9 @@ import {
 	startEngine,
 	startOrigin,
 	temporaryFolder,
-	until,
 	type TestEngine,
+	until,
+	untilEnded,
 } from './support/engines.ts';
 
 const MiB = 1024 * 1024;
@@ -38,7 +39,7 @@ for (const type of ['text/html; charset=utf-8', 'application/json']) {
 		});
 		const {engine, storageDir} = await startEngine(t, {connections: 1});
 		const {download} = await engine.add({url: origin.urlOf('/film.mkv')});
-		const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+		const done = await untilEnded(engine, download.id);
 		assert.deepEqual([done.status, done.error, done.type], ['complete', null, 'video/x-matroska']);
 		assert.match(done.lastError?.message ?? '', /sent a web page instead of the file/);
 		const data = await readFile(path.join(storageDir, download.id, 'data'));
@@ -147,7 +148,7 @@ test('a restart replaces a partial page by the file', async t => {
 	await first.close();
 	isLoggedIn = true;
 	const {engine} = await startEngine(t, {storageDir: first.storageDir});
-	const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+	const done = await untilEnded(engine, download.id);
 	assert.deepEqual([done.status, done.size, done.isPageForFile], ['complete', size, false]);
 });
 

@@ -29,19 +29,19 @@ const needsFfmpeg = {skip: missing('ffmpeg')};
 const fuzzWorkMs = 200;
 
 const mapOf = (bytes: Buffer): Promise<FilmMap> =>
-	readFilm(bytes.length, async (start, _end, wish) => bytes.subarray(start, wish));
+	readFilm(bytes.length, async (start, _end, maxEnd) => bytes.subarray(start, maxEnd));
 
 const mapInThread = (bytes: Buffer, signal = new AbortController().signal): Promise<FilmMap> =>
-	readInThread(bytes.length, async (start, _end, wish) => bytes.subarray(start, wish), signal);
+	readInThread(bytes.length, async (start, _end, maxEnd) => bytes.subarray(start, maxEnd), signal);
 
 for (const name of names) {
 	test(`${name}: duration, tracks and points are read with few requests`, needsFfmpeg, async () => {
 		const bytes = await makeFilm(name);
 		assert.ok(looksLikeFilm(bytes.subarray(0, signatureBytes)));
 		let requests = 0;
-		const reading = readFilm(bytes.length, async (start, _end, wish) => {
+		const reading = readFilm(bytes.length, async (start, _end, maxEnd) => {
 			requests++;
-			return bytes.subarray(start, wish);
+			return bytes.subarray(start, maxEnd);
 		});
 		if (name === 'live.mkv') {
 			await assert.rejects(reading, {problem: 'no-duration'});
@@ -101,7 +101,7 @@ for (const name of ['front.mp4', 'tail.mp4', 'fragments.mp4', 'tail.mkv', 'tail.
 }
 
 for (const name of ['front.mp4', 'tail.mp4', 'indexed.mp4', 'tail.mkv', 'front.mkv', 'tail.webm'] as const) {
-	const title = `${name}: mpv plays what is claimed to its end while no other byte can be had`;
+	const title = `${name}: mpv plays each playable range to its end without other bytes`;
 	test(title, {skip: missing('ffmpeg', 'mpv')}, async t => {
 		const bytes = await makeFilm(name);
 		const map = await mapOf(bytes);
@@ -147,11 +147,11 @@ test('mutated files end in a map or an error, within the bounds', needsFfmpeg, a
 			try {
 				const map = await readInThread(
 					mutated.length,
-					async (start, end, wish) => {
-						assert.ok(start >= 0 && start < end && end <= wish && wish <= mutated.length);
+					async (start, end, maxEnd) => {
+						assert.ok(start >= 0 && start < end && end <= maxEnd && maxEnd <= mutated.length);
 						requests++;
 						read += end - start;
-						return mutated.subarray(start, wish);
+						return mutated.subarray(start, maxEnd);
 					},
 					new AbortController().signal,
 					fuzzWorkMs,

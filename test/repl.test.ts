@@ -27,11 +27,11 @@ test('typed commands manage the list', async () => {
 	const {repl, run} = replOn(downstream);
 	assert.match(
 		await run('list'),
-		/^ {2}1 {2}0{8} {2}\S+ MiB\/s +25\.0% +250 MiB of 1000 MiB +a�\[2J\.mkv\n {2}2 .* b\.mkv\n/,
+		/^ {2}1 {2}0{8} {2}\S+ MiB\/s +25\.0% +250 of 1000 MiB +a�\[2J\.mkv\n {2}2 .* b\.mkv\n/,
 	);
 	assert.match(
 		await run('list'),
-		/\n {2}4 {2}0{8} {2}failed +25\.0% +250 MiB of 1000 MiB +d\.mkv {2}404: no such file$/,
+		/\n {2}4 {2}0{8} {2}failed +25\.0% +250 of 1000 MiB +d\.mkv {2}404: no such file$/,
 	);
 	assert.equal(await run('pause 1'), '');
 	assert.equal(await run(' resume  2 '), '');
@@ -104,7 +104,7 @@ test('the REPL, the list command and the event lines number downloads alike, als
 test('remove asks whether to keep the data, and removes nothing after an unclear answer', async () => {
 	const downstream = new MemoryDownStream([download({id: idOf(1)}), download({id: idOf(2), present: 0})]);
 	const {repl, run} = replOn(downstream);
-	assert.equal(await run('remove 1'), 'film.mkv: 250 MiB of 1000 MiB downloaded');
+	assert.equal(await run('remove 1'), 'film.mkv: 250 of 1000 MiB downloaded');
 	assert.match(repl.question, /Keep data\?/);
 	assert.equal(await run('what'), 'nothing removed');
 	assert.equal(repl.question, '');

@@ -127,7 +127,7 @@ test('a request clears any error, at most one attempt a second', t => {
 		let tries = 0;
 		const retries = new RetryPolicy(() => tries++, undefined);
 		retries.failed(error);
-		for (let wish = 0; wish < 5; wish++) {
+		for (let request = 0; request < 5; request++) {
 			t.mock.timers.tick(100);
 			retries.retryNow(true);
 		}

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {DownStream, type CacheOptions, type TargetOptions} from '../source/index.ts';
 import {settingsFrom} from '../source/cli/settings.ts';
-import {addForm, requestOf, updatedAddForm} from '../source/dashboard/dialogs/add.ts';
+import {addForm, requestOf, withOptions} from '../source/dashboard/dialogs/add.ts';
 import {fieldOf} from '../source/dashboard/text-field.tsx';
 import type {AddRequest} from '../source/downstream.ts';
 import {checkRequest} from '../source/engine/check-request.ts';
@@ -140,13 +140,7 @@ const stored = {
 };
 
 function dialogWith(connections: string): ReturnType<typeof requestOf> {
-	const form = addForm('http://127.0.0.1/film.bin');
-	const opened = updatedAddForm({
-		...form,
-		items: form.items.map(item =>
-			item.kind === 'choice' && item.name === 'more' ? {...item, chosen: 1} : item,
-		),
-	});
+	const opened = withOptions(addForm('http://127.0.0.1/film.bin'), true);
 	return requestOf({
 		...opened,
 		items: opened.items.map(item =>
@@ -187,7 +181,7 @@ test('connections are 1 to 16 at every entrance, each in its own words', async t
 			value => checkRecord({...stored, connections: value}, stored.id),
 		],
 		[
-			value => `Conns is "${value}"; it ${must}`,
+			value => `Connections ${must}, not "${value}"`,
 			value => {
 				const {problem} = dialogWith(String(value));
 				if (problem !== undefined) {

@@ -72,7 +72,7 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	deleteData: ['maybe', /^--delete-data "maybe": it must be true or false/],
 	port: ['70000', /^--port "70000": it must be a whole number from 0 to 65535$/],
 	config: ['/nowhere/x.json', /^The settings file \/nowhere\/x\.json cannot be read$/],
-	header: ['no colon', /^--header: it must be written 'Name: value'$/],
+	header: ['no colon', /^--header: it must have the form 'Name: value'$/],
 	userAgent: ['a\nb', /^--user-agent: .*line/],
 	netrc: ['maybe', /^--netrc "maybe"/],
 	proxy: [
@@ -96,7 +96,10 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	onDemand: ['maybe', /^--on-demand "maybe"/],
 	film: ['maybe', /^--film "maybe"/],
 	whenSafe: ['maybe', /^--when-safe "maybe"/],
-	readAhead: ['1K', /^--read-ahead "1K": it must be bytes such as 64M .* at least 65536/],
+	readAhead: [
+		'1K',
+		/^--read-ahead "1K": it must be bytes such as 64M .* at least 65536, or seconds such as 60s/,
+	],
 	cacheSize: ['5M/s', /^--cache-size "5M\/s": it must be bytes such as 64M or 20G/],
 	player: undefined,
 	continue: ['maybe', /^--continue "maybe": it must be one of always, ask, never$/],
@@ -270,9 +273,9 @@ test('flags reach the settings', () => {
 		},
 	);
 	assert.equal(rest.continue, 'ask');
-	const standard = settingsFrom({}, {});
-	assert.equal(standard.continue, 'always');
-	assert.deepEqual([standard.cacheSize, standard.readAhead, standard.title], [Infinity, 16 * MiB, true]);
+	const defaults = settingsFrom({}, {});
+	assert.equal(defaults.continue, 'always');
+	assert.deepEqual([defaults.cacheSize, defaults.readAhead, defaults.title], [Infinity, 16 * MiB, true]);
 });
 
 async function fileWith(t: Parameters<typeof temporaryFolder>[0], value: unknown): Promise<string> {
@@ -332,7 +335,7 @@ for (const [stored, sentence] of [
 	[{port: true}, /settings\.json: port true: it must be a string or a number/],
 	[{mouse: 'on'}, /settings\.json: mouse "on": it must be true or false/],
 	[{header: [1, 'geheim']}, /settings\.json: header: it must be a list of strings/],
-	[{header: 'geheim'}, /settings\.json: header: it must be written 'Name: value'/],
+	[{header: 'geheim'}, /settings\.json: header: it must have the form 'Name: value'/],
 	[{proxy: 'socks5://me:geheim'}, /settings\.json: proxy "\*\*\*": it must be written http/],
 	[{proxy: ['geheim']}, /settings\.json: proxy: it must be a string or a number/],
 	['{"proxy": geheim}', /is not valid JSON/],

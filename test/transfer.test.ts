@@ -7,7 +7,7 @@ import process from 'node:process';
 import {test} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
@@ -116,7 +116,7 @@ for (const [words, length] of [
 		const origin = await startOrigin(t, {size, ranges: false, length, etag});
 		const {engine, storageDir} = await startEngine(t);
 		const {download} = await engine.add({url: origin.url});
-		const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+		const done = await untilEnded(engine, download.id);
 		assert.equal(done.error, null);
 		assert.equal(done.size, size);
 		assert.equal(done.acceptsRanges, false);
@@ -324,7 +324,7 @@ test('an origin that refuses a third connection gets no more than two', async t 
 	});
 	const {engine} = await startEngine(t, {connections: 8});
 	const {download} = await engine.add({url: origin.url});
-	const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+	const done = await untilEnded(engine, download.id);
 	assert.equal(done.status, 'complete');
 	assert.ok(origin.requests.length < 25, `${origin.requests.length} requests`);
 });

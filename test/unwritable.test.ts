@@ -20,7 +20,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {Engine} from '../source/engine/engine.ts';
 import {StorageLock, storageOwner} from '../source/engine/store/storage-lock.ts';
 import {atEnd} from './support/cleanup.ts';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startServe} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 
@@ -75,7 +75,7 @@ async function run(t: TestContext, storageDir: string, ...args: string[]): Promi
 }
 
 function serve(t: TestContext, storageDir: string): Promise<CliProcess> {
-	return CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storageDir]);
+	return startServe(t, storageDir);
 }
 
 /** Leaves one complete download, and one paused in the middle. */

@@ -5,7 +5,7 @@ import path from 'node:path';
 import {test} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
 import {content, firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
@@ -237,7 +237,7 @@ test('starting over during a transfer mixes no versions and cuts the players', a
 	const over = await engine.startOver(download.id);
 	assert.equal(over.present, 0);
 	await reading;
-	const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+	const done = await untilEnded(engine, download.id);
 	assert.equal(done.error, null);
 	assert.ok((await dataOf(done.folder)).equals(content(0, size, 2)));
 	const again = await fetch(done.streamUrl, {headers: {range: 'bytes=0-9', 'if-range': oldEtag!}});

@@ -7,9 +7,9 @@ import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
 import {BlockChecksums} from '../source/engine/store/block-checksums.ts';
 import type {SparseFile} from '../source/engine/store/sparse-file.ts';
-import {CliProcess} from './support/cli.ts';
+import {startServe} from './support/cli.ts';
 import {content, firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
@@ -135,15 +135,7 @@ test('a start after a kill checks the ranges recorded last', async t => {
 	const size = 24 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
 	const storageDir = await temporaryFolder(t);
-	const serve = await CliProcess.start(t, [
-		'serve',
-		'--json',
-		'--port',
-		'0',
-		'--storage',
-		storageDir,
-		origin.url,
-	]);
+	const serve = await startServe(t, storageDir, origin.url);
 	const {url, key} = await serve.event('ready');
 	const headers = {authorization: `Bearer ${String(key)}`};
 	type Entry = {ranges: Array<[number, number]>; unsettled?: number[]};
@@ -268,7 +260,7 @@ test('damage in a file with a checksum is repaired, not reported', async t => {
 	await damage(path.join(folder, 'data'), 4 * MiB);
 	const {engine} = await startEngine(t, {storageDir: first.storageDir});
 	assert.deepEqual(await engine.verify(download.id), {damaged: [[4 * MiB, 5 * MiB]]});
-	const done = await until(engine, download.id, ({status}) => status === 'complete' || status === 'failed');
+	const done = await untilEnded(engine, download.id);
 	assert.equal(done.error, null);
 	assert.deepEqual(await engine.verify(download.id), {damaged: []});
 });

@@ -5,8 +5,9 @@ import http from 'node:http';
 import path from 'node:path';
 import {mock, test, type TestContext} from 'node:test';
 import type {Download} from '../source/downstream.ts';
+import type {EngineOptions} from '../source/engine/options.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, until, type TestEngine} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, type TestEngine, until, untilEnded} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
 
 const MiB = 1024 * 1024;
@@ -89,11 +90,7 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 				isOld(await read(download.streamUrl, `bytes=${5 * MiB}-${6 * MiB - 1}`), 5 * MiB);
 				isOld(await read(download.streamUrl), 0);
 				// Complete if every response started before the change.
-				const done = await until(
-					running.engine,
-					download.id,
-					({status}) => status === 'failed' || status === 'complete',
-				);
+				const done = await untilEnded(running.engine, download.id);
 				if (onDemand || done.status === 'failed') {
 					assert.equal(done.error?.code, 'origin-changed');
 					assert.equal(done.error?.bytesAgree, undefined);
@@ -128,11 +125,7 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 		origin.options.bytesPerSecond = 16 * MiB;
 		isOld(await read(download.streamUrl, `bytes=${20 * MiB}-${21 * MiB - 1}`), 20 * MiB);
 		// Complete if every response started before the change.
-		const done = await until(
-			running.engine,
-			download.id,
-			({status}) => status === 'failed' || status === 'complete',
-		);
+		const done = await untilEnded(running.engine, download.id);
 		assert.ok(done.status === 'complete' || done.error?.code === 'origin-changed', done.error?.message);
 		await diskIsOld(running, done);
 	});
@@ -188,11 +181,7 @@ for (const [words, headers] of unstable) {
 		});
 		const running = await startEngine(t);
 		const {download} = await running.engine.add({url: origin.url});
-		const done = await until(
-			running.engine,
-			download.id,
-			({status}) => status === 'complete' || status === 'failed',
-		);
+		const done = await untilEnded(running.engine, download.id);
 		assert.deepEqual([done.status, done.error], ['complete', null]);
 		assert.equal(done.hasUnstableValidator, true);
 		await diskIsOld(running, done);
@@ -219,11 +208,17 @@ test('an unstable validator is recorded, and a change behind it is detected', {t
 	assert.match(failed.error?.message ?? '', /its bytes differ/);
 });
 
-async function relabelled(t: TestContext, seed: number) {
+/** A slow download in the background, with more than a mebibyte of the old version. */
+async function downloading(t: TestContext, options: Partial<EngineOptions> = {}) {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
-	const running = await startEngine(t);
+	const running = await startEngine(t, options);
 	const {download} = await running.engine.add({url: origin.url});
 	await until(running.engine, download.id, ({present}) => present > MiB);
+	return {origin, running, engine: running.engine, download};
+}
+
+async function relabelled(t: TestContext, seed: number) {
+	const {origin, running, download} = await downloading(t);
 	Object.assign(origin.options, {etag: '"v2"', bytesPerSecond: undefined, seed});
 	const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
 	assert.equal(failed.error?.code, 'origin-changed');
@@ -241,11 +236,7 @@ test(
 			/its ETag was "v1" and is "v2" now; samples of the bytes agree/,
 		);
 		await running.engine.acceptChange(failed.id);
-		const done = await until(
-			running.engine,
-			failed.id,
-			({status}) => status === 'complete' || status === 'failed',
-		);
+		const done = await untilEnded(running.engine, failed.id);
 		assert.equal(done.status, 'complete');
 		assert.equal(done.validator, '"v2"');
 		await diskIsOld(running, done);
@@ -282,26 +273,18 @@ test('a minute of silence leads to samples, even with a strong ETag', {timeout},
 });
 
 test('any pause leads to samples, even with a strong ETag', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
-	const running = await startEngine(t);
-	const {engine} = running;
-	const {download} = await engine.add({url: origin.url});
-	await until(engine, download.id, ({present}) => present > MiB);
+	const {origin, running, engine, download} = await downloading(t);
 	await engine.pause(download.id);
 	await until(engine, download.id, ({connections}) => connections === 0);
 	changeFile(origin, {bytesPerSecond: undefined});
 	await engine.resume(download.id);
-	const failed = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const failed = await untilEnded(engine, download.id);
 	assert.match(failed.error?.message ?? '', /its bytes differ/);
 	await diskIsOld(running, failed);
 });
 
 test('several pauses in a row lead to one comparison', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
-	const running = await startEngine(t);
-	const {engine} = running;
-	const {download} = await engine.add({url: origin.url});
-	await until(engine, download.id, ({present}) => present > MiB);
+	const {origin, running, engine, download} = await downloading(t);
 	origin.requests.length = 0;
 	let release!: () => void;
 	const released = new Promise<boolean>(resolve => {
@@ -316,7 +299,7 @@ test('several pauses in a row lead to one comparison', {timeout}, async t => {
 	}
 
 	release();
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(engine, download.id);
 	assert.equal(done.status, 'complete');
 	const samples = origin.requests.filter(({range}) => range!.end - range!.start === 4096);
 	assert.equal(samples.length, 3);
@@ -333,11 +316,8 @@ test('the resume of an empty download compares nothing', {timeout}, async t => {
 });
 
 test('samples have the same response timeout as other requests', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const {origin, engine, download} = await downloading(t, {responseTimeout: 300});
 	const moved = await startOrigin(t, {size, etag: '"v1"', latency: 1000});
-	const {engine} = await startEngine(t, {responseTimeout: 300});
-	const {download} = await engine.add({url: origin.url});
-	await until(engine, download.id, ({present}) => present > MiB);
 	Object.assign(origin.options, {etag: '"v2"', bytesPerSecond: undefined});
 	await until(engine, download.id, ({status}) => status === 'failed');
 	origin.options.latency = 1000;
@@ -388,7 +368,7 @@ test(
 		};
 		const {bytes} = await read(download.streamUrl);
 		assert.ok(bytes.length <= 5 * MiB, `${bytes.length} bytes`);
-		const failed = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+		const failed = await untilEnded(running.engine, download.id);
 		assert.match(failed.error?.message ?? '', /its bytes differ/);
 		await diskIsOld(running, failed);
 	},
@@ -424,7 +404,7 @@ test(
 		place = '/v2';
 		isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
 		isOld(await read(download.streamUrl), 0);
-		const failed = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+		const failed = await untilEnded(running.engine, download.id);
 		assert.match(failed.error?.message ?? '', /its bytes differ/);
 		await diskIsOld(running, failed);
 	},
@@ -470,7 +450,7 @@ test('a whole response ends once it has filled the last hole', {timeout}, async 
 		return true;
 	};
 	isOld(await read(download.streamUrl, `bytes=0-${5 * MiB - 1}`), 0);
-	const done = await until(running.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(running.engine, download.id);
 	assert.equal(done.status, 'complete');
 	await diskIsOld(running, done);
 });

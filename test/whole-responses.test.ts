@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {test, type TestContext} from 'node:test';
 import {firstWrongByte} from './support/content.ts';
-import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
 
 const MiB = 1024 * 1024;
@@ -56,6 +56,19 @@ async function assertBytes(url: string, start: number, end: number): Promise<voi
 	assert.equal(firstWrongByte(bytes, start), -1);
 }
 
+/** Downloads and plays a file that the origin sends only as a whole. */
+async function assertReadInOrder(t: TestContext, origin: TestOrigin, maxRequests: number): Promise<void> {
+	const {engine} = await startEngine(t);
+	const {download} = await engine.add({url: origin.url});
+	await assertBytes(download.streamUrl, 0, 1000);
+	await assertBytes(download.streamUrl, 5 * MiB, 5 * MiB + 100_000);
+	const done = await untilEnded(engine, download.id);
+	assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
+	assert.ok(origin.requests.length <= maxRequests, `${origin.requests.length} requests`);
+	assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
+	await assertBytes(download.streamUrl, 0, size);
+}
+
 for (const etag of ['"v1"', undefined]) {
 	test(
 		`a whole response from a cache miss does not disprove ranges, and a seek asks again (${etag ?? 'no ETag'})`,
@@ -69,7 +82,7 @@ for (const etag of ['"v1"', undefined]) {
 			const known = await until(engine, download.id, () => true);
 			assert.deepEqual([known.acceptsRanges, known.lastError], [true, null]);
 			await engine.update(download.id, {onDemand: false});
-			const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
+			const done = await untilEnded(engine, download.id);
 			assert.equal(done.status, 'complete');
 			assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
 			await assertBytes(download.streamUrl, 0, size);
@@ -79,15 +92,7 @@ for (const etag of ['"v1"', undefined]) {
 
 test('an origin that only claims to accept ranges is read in order, once', {timeout}, async t => {
 	const origin = await startWholeOrigin(t, Infinity, {bytesPerSecond: 3 * MiB});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
-	await assertBytes(download.streamUrl, 0, 1000);
-	await assertBytes(download.streamUrl, 5 * MiB, 5 * MiB + 100_000);
-	const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
-	assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
-	assert.ok(origin.requests.length <= 5, `${origin.requests.length} requests`);
-	assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
-	await assertBytes(download.streamUrl, 0, size);
+	await assertReadInOrder(t, origin, 5);
 });
 
 test('the next run requests a range again', {timeout}, async t => {
@@ -99,7 +104,7 @@ test('the next run requests a range again', {timeout}, async t => {
 	assert.equal(known.acceptsRanges, false);
 	await first.close();
 	const second = await startEngine(t, {storageDir});
-	const done = await until(second.engine, download.id, ({status}) => /complete|failed/.test(status));
+	const done = await untilEnded(second.engine, download.id);
 	assert.deepEqual([done.status, done.acceptsRanges], ['complete', true]);
 	await assertBytes(done.streamUrl, 0, size);
 });
@@ -126,7 +131,7 @@ for (const status of [403, 416, 400, 501, 404, 502, 'reset', 'close'] as const) 
 		});
 		const {engine} = await startEngine(t);
 		const {download} = await engine.add({url: origin.url});
-		const done = await until(engine, download.id, state => /complete|failed/.test(state.status));
+		const done = await untilEnded(engine, download.id);
 		assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
 		await assertBytes(download.streamUrl, 0, size);
 	});
@@ -196,15 +201,7 @@ for (const words of ['a reset', '403', '404', '502'] as const) {
 					return refuse(words, request, response);
 				},
 			});
-			const {engine} = await startEngine(t);
-			const {download} = await engine.add({url: origin.url});
-			await assertBytes(download.streamUrl, 0, 1000);
-			await assertBytes(download.streamUrl, 5 * MiB, 5 * MiB + 100_000);
-			const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
-			assert.deepEqual([done.status, done.acceptsRanges, done.error], ['complete', false, null]);
-			assert.ok(origin.requests.length <= 8, `${origin.requests.length} requests`);
-			assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
-			await assertBytes(download.streamUrl, 0, size);
+			await assertReadInOrder(t, origin, 8);
 		},
 	);
 }

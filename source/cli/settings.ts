@@ -208,9 +208,9 @@ function choice<T extends string>(
 	flag: string,
 	value: string | undefined,
 	choices: readonly T[],
-	standard: T,
+	fallback: T,
 ): T {
-	return value === undefined ? standard : checked(flag, value, oneOf(...choices));
+	return value === undefined ? fallback : checked(flag, value, oneOf(...choices));
 }
 
 /** `500K`, `5M`, `1.5MiB`: units of 1024, as in curl. `0`: no limit. */
@@ -230,11 +230,11 @@ function rate(flag: string, value: string | undefined): number {
 }
 
 /** In the notation of rates; `0`: no limit. */
-function size(flag: string, value: string, {min}: IntegerRule): number {
+function size(flag: string, value: string, {min}: IntegerRule, orElse = ''): number {
 	const bytes = value.includes('/') ? undefined : parseRate(value);
 	return bytes !== undefined && bytes >= min
 		? bytes
-		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${min}, or 0 for no limit`);
+		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${min}${orElse}, or 0 for no limit`);
 }
 
 /** A size, or seconds of a film. */
@@ -245,7 +245,7 @@ function readAhead(flag: string, value: string): Pick<Settings, 'readAhead' | 'r
 				readAhead: size(flag, defaults.readAhead, bytes),
 				readAheadMs: duration(flag, value, {least: readAheadMs.min / 1000, most: readAheadMs.max / 1000}),
 			}
-		: {readAhead: size(flag, value, bytes), readAheadMs: undefined};
+		: {readAhead: size(flag, value, bytes, ', or seconds such as 60s'), readAheadMs: undefined};
 }
 
 /** Milliseconds. The bounds are in seconds; without an upper bound `0` is Infinity. */

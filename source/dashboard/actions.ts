@@ -1,13 +1,5 @@
 // The effects of commands.
-import {
-	continuedMs,
-	isFetching,
-	isRunning,
-	isStopped,
-	type Download,
-	type DownloadId,
-	type QueueMove,
-} from '../downstream.ts';
+import {continuedMs, isRunning, isStopped, type Download} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {openChangedDialog} from './dialogs/changed.ts';
 import {openContinueDialog} from './dialogs/continue.ts';
@@ -20,8 +12,9 @@ import type {ExportDialog} from './dialogs/export.ts';
 import type {RemoveDialog} from './dialogs/remove.ts';
 import {formatBytes, ordinal} from '../text/format.ts';
 import type {Command} from './keys.ts';
-import {queueOf, shownTabs, sortKeys} from './list-view.ts';
+import {queueOf, shownTabs} from './list-view.ts';
 import {list} from './mode.ts';
+import {QueueMoves} from './queue-moves.ts';
 import {connectedPlayers} from '../text/status-words.ts';
 import {fieldOf} from './text-field.tsx';
 import type {UiStore} from './ui-store.ts';
@@ -42,13 +35,13 @@ export class Actions {
 	readonly #dialogs: Dialogs;
 	/** Ctrl+Z has asked, and no other command has come since. */
 	#maySuspend = false;
-	/** The download whose move in the queue would lose bytes: the question was asked. */
-	#confirmedMove: DownloadId | undefined;
+	readonly #queue: QueueMoves;
 	#hasHinted = false;
 
 	constructor(ui: UiStore, dialogs: Dialogs) {
 		this.#ui = ui;
 		this.#dialogs = dialogs;
+		this.#queue = new QueueMoves(ui);
 	}
 
 	/** Runs a command other than cursor movement; `key` is the pressed key. */
@@ -60,11 +53,11 @@ export class Actions {
 		}
 
 		if (command !== 'queue-up' && command !== 'queue-first') {
-			this.#confirmedMove = undefined;
+			this.#queue.forgetQuestion();
 		}
 
 		if (ui.isOrphan && needsEngine.has(command)) {
-			ui.say('The other copy has quit. R continues the downloads here.', true);
+			ui.say('The other instance has quit. R continues the downloads here.', true);
 			return;
 		}
 
@@ -150,7 +143,9 @@ export class Actions {
 	#takeOver(): void {
 		const {attachment, isOrphan} = this.#ui;
 		if (!attachment || !isOrphan) {
-			this.#ui.say(`Nothing to continue: ${attachment ? 'the other copy' : 'this copy'} runs the downloads`);
+			this.#ui.say(
+				`Nothing to continue: ${attachment ? 'the other instance' : 'this instance'} runs the downloads`,
+			);
 			return;
 		}
 
@@ -230,10 +225,10 @@ export class Actions {
 				break;
 			case 'queue-up':
 			case 'queue-down':
-				this.#moveInQueue(selected, command === 'queue-up' ? -1 : 1);
+				this.#queue.move(selected, command === 'queue-up' ? -1 : 1);
 				break;
 			case 'queue-first':
-				this.#moveInQueue(selected, 'front');
+				this.#queue.move(selected, 'front');
 				break;
 			default:
 		}
@@ -333,44 +328,6 @@ export class Actions {
 		}
 	}
 
-	/** Switches to the order of the queue, to show the move. */
-	#moveInQueue(selected: Download, by: QueueMove): void {
-		const {feed, downstream, state} = this.#ui;
-		if (selected.status === 'complete') {
-			this.#ui.say('Already complete: not in the queue');
-			return;
-		}
-
-		const queue = feed.frame.snapshot.downloads
-			.filter(({status}) => status !== 'complete')
-			.toSorted((a, b) => a.queueRank - b.queueRank);
-		const end = by === 1 ? queue.at(-1) : queue[0];
-		if (end?.id === selected.id) {
-			this.#ui.say(`Already ${by === 1 ? 'last' : 'first'} in the queue`);
-			return;
-		}
-
-		const displaced = displacedBy(selected, by, queue);
-		if (displaced?.acceptsRanges === false && displaced.present > 0 && this.#confirmedMove !== selected.id) {
-			this.#confirmedMove = selected.id;
-			this.#ui.say(
-				`Once more to stop ${cleanText(displaced.name)}: its server would start again from 0`,
-				true,
-			);
-			return;
-		}
-
-		const sort = sortKeys.findIndex(({name}) => name === 'queue');
-		if (state.view.sort !== sort || state.view.isReversed) {
-			this.#ui.changeView({sort, isReversed: false});
-		}
-
-		this.#ui.run(async () => {
-			await downstream.moveInQueue(selected.id, by);
-			return displaced && `${cleanText(displaced.name)} waits in the queue now`;
-		});
-	}
-
 	#verify(targets: readonly Download[]): void {
 		const name = targets.length === 1 ? ` ${cleanText(targets[0]!.name)}` : '';
 		if (targets.every(({present}) => present === 0)) {
@@ -439,24 +396,6 @@ export class Actions {
 		]);
 		this.#ui.run(() => this.#ui.host.showPlain(lines));
 	}
-}
-
-/** The running download that gives its place to a queued one. `queue`: in its order. */
-function displacedBy(
-	{id, status}: Download,
-	by: QueueMove,
-	queue: readonly Download[],
-): Download | undefined {
-	if (status !== 'queued' || by === 1) {
-		return undefined;
-	}
-
-	const before = queue.slice(
-		0,
-		queue.findIndex(each => each.id === id),
-	);
-	const last = by === 'front' ? before.findLast(each => isFetching(each)) : before.at(-1);
-	return last && isFetching(last) ? last : undefined;
 }
 
 /** A complete download has nothing to pause, and an export cannot pause. */

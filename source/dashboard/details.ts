@@ -16,7 +16,7 @@ import {
 } from '../text/format.ts';
 import {cellStart} from '../text/range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
-import {leftAt, playbackWords} from './playback.ts';
+import {leftAt, otherPlayers, playbackWords} from './playback.ts';
 import {sparkline} from './sparkline.ts';
 import {amount, reason, secondsLeft, stateWords, substituteOf} from '../text/status-words.ts';
 
@@ -71,7 +71,7 @@ export function dockedLines(props: DetailsProps): Line[] {
 			...playbackFacts(download, ascii),
 			...playerFacts(download, 1, ascii),
 			...(download.error ? errorFacts(props) : []),
-			...filmFacts(download, ascii).flatMap(([label, text]) =>
+			...filmFacts(download, textCells(width), ascii).flatMap(([label, text]) =>
 				label === 'Watch' ? labelled(label, text) : [],
 			),
 			...(download.error ? [] : fetchingFacts(download)),
@@ -141,7 +141,7 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 		labelled('File', fileLine(download, width - labelCells - 1)),
 		...(substitute === undefined ? [] : [labelled('Note', `this is ${substitute}`)]),
 		labelled('Have', haveLine(download)),
-		...filmFacts(download, ascii).map(([label, text]) => labelled(label, text)),
+		...filmFacts(download, textCells(width), ascii).map(([label, text]) => labelled(label, text)),
 		...(isMoving ? [speedFact(props)] : []),
 		...fetchingFacts(download),
 		...playbackFacts(download, ascii),
@@ -160,6 +160,11 @@ function withKeys({head}: Fact, keys: string, {width, ascii}: DetailsProps): Fac
 	const hasRoom = width >= 78;
 	const fitted = fitLine(head, width - 1 - (hasRoom ? 18 : 0), ascii);
 	return {head: spread(fitted, hasRoom ? [span(keys, 'label')] : [], width - 1), text: ''};
+}
+
+/** The room beside a label. */
+function textCells(width: number): number {
+	return width - 1 - labelCells;
 }
 
 function labelled(label: string, text: string): Fact {
@@ -282,9 +287,13 @@ function playbackFacts(download: Download, ascii: boolean): Fact[] {
 
 /** One fact per player: connected ones first, in the order of their marks in the bar. Beyond `max` they are counted. */
 function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
-	const players = download.players.toSorted(
+	const players = otherPlayers(download).toSorted(
 		(a, b) => Number(b.connected) - Number(a.connected) || a.offset - b.offset,
 	);
+	if (players.length === 0 && download.playback) {
+		return [];
+	}
+
 	if (players.length === 0) {
 		return [labelled('Watching', 'no player yet: o opens one, c copies the URL')];
 	}

@@ -23,8 +23,12 @@ export function watchLine(download: Download, width: number, ascii: boolean): Li
 	return [span(shown, willStall(download) ? 'waiting' : 'plain')];
 }
 
-/** Labels and texts for the details; none for a file that is no film. */
-export function filmFacts(download: Download, ascii: boolean): Array<[label: string, text: string]> {
+/** Labels and texts for the details, with the times that fit in `cells`; none for a file that is no film. */
+export function filmFacts(
+	download: Download,
+	cells: number,
+	ascii: boolean,
+): Array<[label: string, text: string]> {
 	const {film, filmProblem} = download;
 	if (film === null) {
 		return filmProblem === null ? [] : [['Film', problemWords(filmProblem)]];
@@ -33,7 +37,7 @@ export function filmFacts(download: Download, ascii: boolean): Array<[label: str
 	const forecast = forecastWords(download);
 	return [
 		['Film', `${filmWords(film, ascii)} ${ascii ? '-' : '·'} ${indexWords(film, download.size)}`],
-		['Watch', playableWords(film, ascii)],
+		['Watch', playableWords(film, ascii, cells)],
 		...(forecast === undefined ? [] : [['Forecast', forecast] as [string, string]]),
 	];
 }
@@ -44,7 +48,7 @@ function indexWords({exact, indexBytes, indexOffset}: DownloadFilm, size: number
 	}
 
 	const isAtEnd = size !== null && indexOffset > size / 2;
-	return `index here (${formatBytes(indexBytes)}${isAtEnd ? ', at the end of the file' : ''})`;
+	return `index here (${formatBytes(indexBytes)}${isAtEnd ? ', at the end' : ''})`;
 }
 
 const minuteMs = 60_000;

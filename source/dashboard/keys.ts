@@ -110,7 +110,7 @@ export const keyTable: readonly Entry[] = [
 	{command: 'next', keys: [']'], shown: ']', help: 'next download'},
 	{command: 'new-url', keys: ['U'], shown: 'U', help: 'replace the link'},
 	{command: 'verify', keys: ['V'], shown: 'V', help: 'check the stored data'},
-	{command: 'take-over', keys: ['R'], shown: 'R', help: 'continue here after the other copy quit'},
+	{command: 'take-over', keys: ['R'], shown: 'R', help: 'continue here after the other instance quits'},
 	{command: 'bytes', keys: ['b'], shown: 'b', help: 'map in bytes or minutes'},
 	{command: 'limit', keys: ['t'], shown: 't', help: 'limit the speed'},
 	{command: 'mouse', keys: ['M'], shown: 'M', help: 'mouse on or off'},

@@ -19,11 +19,17 @@ function positionWords({ms, exact}: Position): string {
 export function barPlayers({players, playback}: Download): Array<Pick<Player, 'offset' | 'blocked'>> {
 	const connected = players.filter(player => player.connected);
 	return playback && playback.offset !== null
-		? [
-				{offset: playback.offset, blocked: playback.stalled},
-				...connected.filter(({name}) => !/^(?:mpv|Lavf)/.test(name)),
-			]
+		? [{offset: playback.offset, blocked: playback.stalled}, ...connected.filter(isNoMpv)]
 		: connected;
+}
+
+/** The players beside the linked one, whose requests read ahead and say nothing about its picture. */
+export function otherPlayers({players, playback}: Download): readonly Player[] {
+	return playback ? players.filter(isNoMpv) : players;
+}
+
+function isNoMpv({name}: Player): boolean {
+	return !/^(?:mpv|Lavf)/.test(name);
 }
 
 /** `mpv 0.38.0 · 41:07 of 1:35:02 · 1.0× · 0 stalls`; undefined without a linked player. */

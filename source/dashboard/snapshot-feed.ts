@@ -32,18 +32,18 @@ export type Frame = {
 	readonly freshOf: (id: DownloadId) => readonly ByteRange[];
 };
 
-const orphanBanner = 'The other copy has quit; nothing is downloading. R continues the downloads here.';
+const orphanBanner = 'The other instance has quit; nothing is downloading. R continues the downloads here.';
 
 type Written = {readonly at: number; readonly range: ByteRange};
 
-type Held = {readonly history: SpeedHistory; bytesPerSecond: number; bytesPerSecondLong: number};
+type HeldSpeed = {readonly history: SpeedHistory; bytesPerSecond: number; bytesPerSecondLong: number};
 
 export class SnapshotFeed {
 	readonly #downstream: DownloadEngine;
 	readonly #isOrphan: () => boolean;
 	readonly #listeners = new Set<() => void>();
 	readonly #all = new SpeedHistory();
-	readonly #held = new Map<DownloadId, Held>();
+	readonly #held = new Map<DownloadId, HeldSpeed>();
 	#newest: Snapshot;
 	#frame: Frame;
 	#speedsAt = 0;

@@ -353,7 +353,7 @@ export class Catalog {
 	mayWrite(): void {
 		this.#removals.purgeRecorded();
 		for (const transfer of this.#transfers.values()) {
-			transfer.mayWrite();
+			transfer.reevaluate();
 		}
 	}
 

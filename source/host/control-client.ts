@@ -69,7 +69,7 @@ export class ControlClient implements DownloadEngine {
 			return new ControlClient(instance, find, value!.data as Snapshot, events, disposal);
 		} catch (error) {
 			throw disposal.signal.aborted
-				? new DownStreamError('not-found', `The running instance at ${instance.origin} does not answer`)
+				? new DownStreamError('not-found', `The running instance at ${instance.origin} does not respond`)
 				: error;
 		} finally {
 			clearTimeout(timer);
@@ -368,7 +368,7 @@ function errorOf({status, body}: ApiResponse): DownStreamError {
 	const isKnown = typeof code === 'string' && Object.hasOwn(errorKinds, code);
 	return new DownStreamError(
 		isKnown ? (code as ErrorCode) : 'bad-request',
-		typeof detail === 'string' ? detail : `The running instance answered with status ${status}`,
+		typeof detail === 'string' ? detail : `The running instance responded with status ${status}`,
 		{needs},
 	);
 }

@@ -94,7 +94,7 @@ function logTo(file: string, level: LogLevel | undefined): void {
 	try {
 		closeSync(openSync(file, 'a', 0o600));
 	} catch (error) {
-		throw new DownStreamError('bad-request', `--log ${file}: it cannot be written to (${errorCode(error)})`, {
+		throw new DownStreamError('bad-request', `--log ${file}: it is not writable (${errorCode(error)})`, {
 			cause: error,
 		});
 	}

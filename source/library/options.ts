@@ -123,7 +123,7 @@ export function requestBesideSource(
 	if (foreign !== undefined) {
 		throw new DownStreamError(
 			'bad-request',
-			`${foreign} goes with a URL; give it to the data source instead`,
+			`${foreign} applies to a URL; pass it to the data source instead`,
 		);
 	}
 

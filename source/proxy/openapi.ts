@@ -130,30 +130,30 @@ function objectOf(
 	);
 }
 
-/** Fields are left out unless they are named. */
+/** All fields are optional except the named ones. */
 function partOf(properties: Readonly<Record<string, JsonSchema>>, required: readonly string[]): JsonSchema {
 	return {type: 'object', properties, required, additionalProperties: false};
 }
 
 const statuses: Readonly<Record<DownloadStatus, string>> = {
-	asking: 'the first response of the origin is awaited',
-	active: 'a connection fetches bytes, or the last of them are being recorded',
-	waiting: 'a try failed, the next one is scheduled',
-	queued: 'waits for a place, a connection, or a player',
-	paused: 'the background is stopped; players get their bytes',
-	cancelled: 'everything is stopped',
-	exporting: 'is being copied to another place',
-	checking: 'the stored bytes are compared with their checksums',
-	complete: 'every byte is on the disk',
-	failed: 'an error that time does not mend',
+	asking: 'waiting for the first response of the origin, or for a new link',
+	active: 'connections fetch bytes, or the last bytes are being recorded',
+	waiting: 'an attempt failed, the next one is scheduled',
+	queued: 'waiting for a place, a connection, or a player',
+	paused: 'the background download is stopped, players are still served',
+	cancelled: 'everything is stopped, players included',
+	exporting: 'the file is being copied out',
+	checking: 'stored bytes are being compared with their checksums',
+	complete: 'every byte is stored',
+	failed: 'stopped by a permanent error',
 };
 
 const range = {...listOf({type: 'integer'}, '`[start, end)`'), minItems: 2, maxItems: 2};
 
 const download: Readonly<Record<keyof Download, JsonSchema>> = {
 	id: text('128 random bits in hexadecimal.'),
-	url: text('The origin, without user and password. Masked for the view key.'),
-	item: orNull(text('What the URL was resolved from, such as a page.')),
+	url: text('The given URL without user and password. Masked for the view key.'),
+	item: orNull(text('The source from which the URL was resolved, such as a page.')),
 	streamUrl: text('The local URL to play.'),
 	name: text('A safe file name.'),
 	size: orNull(integer('Bytes; null while unknown.')),
@@ -164,49 +164,47 @@ const download: Readonly<Record<keyof Download, JsonSchema>> = {
 			.map(([name, meaning]) => `${name}: ${meaning}`)
 			.join('; '),
 	},
-	present: integer('Bytes on the disk.'),
-	ranges: listOf(range, 'The bytes on the disk, sorted.'),
-	bytesPerSecond: number('Average of 3 s.'),
-	bytesPerSecondLong: number('Average of 20 s.'),
+	present: integer('Stored bytes.'),
+	ranges: listOf(range, 'Stored ranges, sorted and merged.'),
+	bytesPerSecond: number('Averaged over 3 s.'),
+	bytesPerSecondLong: number('Averaged over 20 s.'),
 	connections: integer('Open connections to the origin.'),
-	maxConnections: integer('The most connections there may be.'),
-	hostCeiling: orNull(
-		integer('Connections that the server takes at a time, where the download waits for one.'),
-	),
-	segments: listOf({$ref: '#/components/schemas/Segment'}, 'One for each connection.'),
+	maxConnections: integer('Limit on connections.'),
+	hostCeiling: orNull(integer('Limit of the server on connections, while the download waits for one.')),
+	segments: listOf({$ref: '#/components/schemas/Segment'}, 'One per connection.'),
 	players: listOf({$ref: '#/components/schemas/Player'}, 'Programs that read the stream.'),
 	position: orNull({$ref: '#/components/schemas/Position'}),
 	playback: orNull({$ref: '#/components/schemas/Playback'}),
 	error: orNull({$ref: '#/components/schemas/DownloadError'}),
 	lastError: orNull({$ref: '#/components/schemas/DownloadError'}),
-	retryAt: orNull(integer('When the next try is due.')),
-	lastByteAt: orNull(integer('When bytes were written last.')),
-	addedAt: integer('When it was added.'),
-	completedAt: orNull(integer('When every byte was on the disk.')),
+	retryAt: orNull(integer('Time of the next attempt.')),
+	lastByteAt: orNull(integer('Time of the last write.')),
+	addedAt: integer('Time of addition.'),
+	completedAt: orNull(integer('Time of completion.')),
 	acceptsRanges: orNull(flag('Null before the first response.')),
-	validator: orNull(text('ETag or Last-Modified of the version held.')),
-	hasUnstableValidator: flag('The validator of the server changes while the bytes do not.'),
-	isPageForFile: flag('A web page came in place of the file.'),
-	onDemand: flag('Only players fetch.'),
+	validator: orNull(text('ETag or Last-Modified of the stored bytes.')),
+	hasUnstableValidator: flag('The validator of the server changes without the file.'),
+	isPageForFile: flag('The server sent a web page in place of the file.'),
+	onDemand: flag('Fetch only the bytes that players request.'),
 	queueRank: number('Order in the queue: smaller first.'),
 	limitRate: orNull(integer('Limit of this download.')),
 	checksum: orNull(text('The expected checksum, such as `sha256:…`.')),
 	checkProgress: orNull(number('Fraction of a running check.')),
 	exportProgress: orNull(number('Fraction of a running export.')),
 	exportedTo: orNull(text('Path of the last export.')),
-	exportWhenComplete: orNull(text('Path of the export to come.')),
+	exportWhenComplete: orNull(text('Path of the export planned for completion.')),
 	film: orNull({$ref: '#/components/schemas/Film'}),
 	filmProblem: orNull({
 		enum: [...filmProblems],
-		description: 'Why the index of a film or sound cannot be read.',
+		description: 'Reason why the index of a film or sound cannot be read.',
 	}),
 	folder: text('The folder that holds the data.'),
 };
 
 const film: Readonly<Record<keyof DownloadFilm, JsonSchema>> = {
-	durationMs: integer('Milliseconds, as all times of a film.'),
+	durationMs: integer('Milliseconds, like all times of a film.'),
 	exact: flag(
-		'By the index. Otherwise times are interpolated from bytes, and watchTo and stallAt are estimates.',
+		'From the index. Otherwise times are interpolated from bytes, and watchTo and stallAt are estimates.',
 	),
 	indexBytes: integer('Bytes of the index.'),
 	indexOffset: integer('Offset of the last part of the index.'),
@@ -221,7 +219,7 @@ const film: Readonly<Record<keyof DownloadFilm, JsonSchema>> = {
 	),
 	playable: listOf(range, 'Stretches that play without another byte, sorted. Never an estimate.'),
 	position: integer('Time at the read position of the newest player; 0 without players.'),
-	watchTo: orNull(integer('End of the stretch from position on.')),
+	watchTo: orNull(integer('End of the playable stretch that contains position.')),
 	stallAt: orNull(
 		integer('Where playback from position stalls at the current speed; null if it plays through.'),
 	),
@@ -234,68 +232,70 @@ const needs = {enum: [...remedies], description: 'Input of the user that would r
 const downloadError: Readonly<Record<keyof DownloadError, JsonSchema>> = {
 	code: {enum: Object.keys(errorKinds)},
 	message: text('One sentence.'),
-	at: integer('When it happened.'),
-	tries: integer('Failed tries in a row.'),
-	maxTries: integer('In records of earlier versions.'),
-	bytesAgree: flag('Of origin-changed: samples are the same on the server.'),
-	status: integer('Status of the response.'),
+	at: integer('Time of the error.'),
+	tries: integer('Consecutive failed attempts.'),
+	maxTries: integer('Limit on attempts, in records of earlier versions.'),
+	bytesAgree: flag('For origin-changed: samples of the stored bytes match the server.'),
+	status: integer('HTTP status of the response.'),
 	needs,
 };
 
 const player: Readonly<Record<keyof Player, JsonSchema>> = {
-	id: text('Names it in this list.'),
-	name: text('From its User-Agent; comes from outside.'),
-	offset: integer('The byte it reads next.'),
-	ready: integer('Bytes on the disk right after the offset.'),
+	id: text('Unique in this list.'),
+	name: text('From its User-Agent. Untrusted.'),
+	offset: integer('The next byte to read.'),
+	ready: integer('Contiguous stored bytes from offset on.'),
 	blocked: flag('It waits for bytes.'),
-	connected: flag('It has a request open.'),
+	connected: flag('It has an open request.'),
 };
 
 const position: Readonly<Record<keyof Position, JsonSchema>> = {
-	ms: integer('From the start.'),
-	at: integer('When it was there.'),
+	ms: integer('Milliseconds from the start.'),
+	at: integer('Time of this position, in milliseconds since the epoch.'),
 	watched: flag('Played to the end, or past 92 %.'),
-	exact: flag('Reported by a linked player or set by a client; else inferred from what a player reads.'),
+	exact: flag(
+		'Reported by a linked player or set by a client; otherwise inferred from the bytes that a player reads.',
+	),
 };
 
 const playback: Readonly<Record<keyof Playback, JsonSchema>> = {
-	player: text('Such as `mpv 0.38.0`; comes from outside.'),
+	player: text('Such as `mpv 0.38.0`. Untrusted.'),
 	durationMs: orNull(integer('Null while unknown.')),
 	paused: flag('It is paused.'),
 	speed: number('1 is normal.'),
-	offset: orNull(integer('The byte of the picture or sound; null without a film map.')),
+	offset: orNull(integer('The byte of the current picture or sound; null without a film map.')),
 	stalled: flag('It waits for bytes.'),
-	stalls: integer('How often it has waited.'),
+	stalls: integer('Number of stalls so far.'),
 };
 
 const segment: Readonly<Record<keyof OpenSegment, JsonSchema>> = {
 	start: integer('First byte of the request.'),
-	offset: integer('The next byte to come.'),
+	offset: integer('The next byte to arrive.'),
 	end: orNull(integer('Exclusive; null while the size is unknown.')),
 	for: {enum: ['player', 'fill']},
 };
 
 const general: Readonly<Record<Exclude<keyof Snapshot, 'downloads'>, JsonSchema>> = {
-	version: integer('Grows by one with each change.'),
+	version: integer('Increases by one with each change.'),
 	bytesPerSecond: number('Of all downloads.'),
 	limitRate: orNull(integer('Limit of all downloads.')),
-	freeBytes: orNull(integer('Free on the disk of the storage folder.')),
+	freeBytes: orNull(integer('Free bytes on the disk of the storage folder.')),
 	origin: text('`http://127.0.0.1:PORT`'),
-	banners: listOf(text('One sentence.'), 'What concerns everything, such as a full disk.'),
+	banners: listOf(text('One sentence.'), 'Messages about the whole instance, such as a full disk.'),
 };
 
 const downloadChanges: Readonly<Record<keyof DownloadChanges, JsonSchema>> = {
 	...download,
-	flipped: listOf(range, 'In place of `ranges`: bytes that came, or that became holes.'),
+	flipped: listOf(range, 'Instead of `ranges`: ranges that arrived or became holes.'),
 };
 
 const changes: Readonly<Record<keyof SnapshotChanges, JsonSchema>> = {
 	...general,
 	changed: listOf(
 		{$ref: '#/components/schemas/DownloadChanges'},
-		'Downloads that differ: new ones whole, of others the id and the fields that differ.',
+		'New downloads in full; of changed ones the id and the changed fields.',
 	),
-	order: orNull(listOf(text('ID'), 'All that are there; null where these are the same.')),
+	order: orNull(listOf(text('ID'), 'All ids; null if unchanged.')),
 };
 
 const schemas = {
@@ -305,18 +305,18 @@ const schemas = {
 	Player: objectOf(player),
 	Position: objectOf(position),
 	Playback: objectOf(playback),
-	PlayerSocket: objectOf({socket: text('A path, or the name of a pipe.')}),
+	PlayerSocket: objectOf({socket: text('A path, or a pipe name.')}),
 	Segment: objectOf(segment),
-	Verified: objectOf({...download, damaged: listOf(range, 'Ranges that differed; they are holes now.')}),
+	Verified: objectOf({...download, damaged: listOf(range, 'Damaged ranges, which are now holes.')}),
 	Snapshot: objectOf({...general, downloads: listOf({$ref: '#/components/schemas/Download'})}),
 	DownloadChanges: partOf(downloadChanges, ['id']),
 	SnapshotChanges: partOf(changes, ['version', 'changed', 'order']),
 	Settings: objectOf({limitRate: orNull(integer('Limit of all downloads.'))}),
-	Exported: objectOf({path: text('The file that was, or will be, written.')}),
+	Exported: objectOf({path: text('Path of the written or planned file.')}),
 	Problem: objectOf(
 		{
 			type: {enum: ['about:blank']},
-			title: text('The words of the status.'),
+			title: text('Reason phrase of the status.'),
 			status: integer('The status.'),
 			detail: text('One sentence without secrets.'),
 			code: {enum: Object.keys(errorKinds)},
@@ -363,15 +363,15 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 		get: {
 			summary: 'All downloads',
 			access: 'view',
-			responses: {200: json('In the order they were added.', listOf(ref('Download')))},
+			responses: {200: json('In order of addition.', listOf(ref('Download')))},
 		},
 		post: {
 			summary: 'Add a download',
 			access: 'command',
 			body: addRequest,
 			responses: {
-				200: commanded('Download', 'It was there.'),
-				201: commanded('Download', 'It was added.'),
+				200: commanded('Download', 'The download already existed.'),
+				201: commanded('Download', 'The download was added.'),
 			},
 		},
 	},
@@ -398,9 +398,9 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 			responses: {204: {description: 'Removed.', headers: versionOfSnapshot}},
 		},
 	},
-	'/api/downloads/{id}/pause': command('Stop the background; players get their bytes'),
-	'/api/downloads/{id}/resume': command('Go on, or try again at once'),
-	'/api/downloads/{id}/cancel': command('Stop everything, players too'),
+	'/api/downloads/{id}/pause': command('Stop the background download; players are still served'),
+	'/api/downloads/{id}/resume': command('Continue, or retry at once'),
+	'/api/downloads/{id}/cancel': command('Stop everything, players included'),
 	'/api/downloads/{id}/restore': command('Undo a removal'),
 	'/api/downloads/{id}/verify': {
 		post: {
@@ -409,7 +409,7 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 			responses: {200: commanded('Verified')},
 		},
 	},
-	'/api/downloads/{id}/accept-change': command('Go on with the held bytes after origin-changed'),
+	'/api/downloads/{id}/accept-change': command('Keep the stored bytes after origin-changed'),
 	'/api/downloads/{id}/start-over': {
 		post: {
 			summary: 'Fetch the new version after origin-changed',
@@ -437,7 +437,7 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 	},
 	'/api/downloads/{id}/link-player': {
 		post: {
-			summary: 'Get a socket for --input-ipc-server of an mpv that is about to start',
+			summary: 'Get a socket for the --input-ipc-server option of mpv',
 			access: 'command',
 			responses: {200: commanded('PlayerSocket')},
 		},
@@ -452,12 +452,12 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 	},
 	'/api/settings': {
 		get: {
-			summary: 'Settings of the run',
+			summary: 'Settings of this run',
 			access: 'view',
 			responses: {200: json('The settings.', ref('Settings'))},
 		},
 		patch: {
-			summary: 'Change settings of the run',
+			summary: 'Change settings of this run',
 			access: 'command',
 			body: settingsRequest,
 			responses: {200: commanded('Settings')},
@@ -465,12 +465,12 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 	},
 	'/api/events': {
 		get: {
-			summary: 'Follow the downloads by server-sent events',
+			summary: 'Follow the downloads through server-sent events',
 			access: 'viewOrUrl',
 			responses: {
 				200: {
 					description:
-						'First `snapshot` with a Snapshot, then `changes` with SnapshotChanges: fields that are left out are as before.',
+						'First `snapshot` with a Snapshot, then `changes` with SnapshotChanges; omitted fields are unchanged.',
 					content: {
 						'text/event-stream': {schema: {anyOf: [ref('Snapshot'), ref('SnapshotChanges')]}},
 					},
@@ -480,10 +480,15 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 	},
 	'/playlist.m3u': {
 		get: {
-			summary: 'All that can be played, as a playlist',
+			summary: 'A playlist of all playable downloads',
 			access: 'url',
 			parameters: [
-				{name: 'begun', in: 'query', description: 'Only those left in the middle.', schema: {type: 'string'}},
+				{
+					name: 'begun',
+					in: 'query',
+					description: 'Only downloads left in the middle.',
+					schema: {type: 'string'},
+				},
 			],
 			responses: {
 				200: {description: 'Extended M3U.', content: {'audio/x-mpegurl': {schema: {type: 'string'}}}},
@@ -492,18 +497,18 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 	},
 	'/stream/{id}/{name}': {
 		get: {
-			summary: 'The file, by ranges (RFC 9110 section 14)',
+			summary: 'The file, with range requests (RFC 9110 section 14)',
 			access: 'none',
 			parameters: [{name: 'name', in: 'path', required: true, schema: {type: 'string'}}],
-			responses: {200: media('The file.'), 206: media('The ranges that the request asks for.')},
+			responses: {200: media('The file.'), 206: media('The requested ranges.')},
 		},
 	},
 	'/stream': {
 		get: {
-			summary: 'The file of any URL, which is added when it is first played; the view key is not enough',
+			summary: 'The file of any URL, added on the first request; the view key is not sufficient',
 			access: 'url',
 			parameters: [{name: 'url', in: 'query', required: true, schema: {type: 'string'}}],
-			responses: {200: media('The file.'), 206: media('The ranges that the request asks for.')},
+			responses: {200: media('The file.'), 206: media('The requested ranges.')},
 		},
 	},
 };

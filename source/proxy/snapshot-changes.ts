@@ -4,7 +4,7 @@ import type {Download, DownloadId, Snapshot} from '../downstream.ts';
 
 type Ranges = Download['ranges'];
 
-/** Fields that are left out have not changed. */
+/** Omitted fields are unchanged. */
 export type SnapshotChanges = Partial<Omit<Snapshot, 'version' | 'downloads'>> &
 	Pick<Snapshot, 'version'> & {
 		readonly changed: readonly DownloadChanges[];
@@ -12,10 +12,10 @@ export type SnapshotChanges = Partial<Omit<Snapshot, 'version' | 'downloads'>> &
 		readonly order: readonly DownloadId[] | null;
 	};
 
-/** A new download has all fields, a known one its id and the fields that differ. */
+/** All fields of a new download; the id and the changed fields of a known one. */
 export type DownloadChanges = Pick<Download, 'id'> &
 	Partial<Download> & {
-		/** In place of `ranges`, of which a file may have thousands: the bytes that came, or that became holes. */
+		/** Instead of `ranges`, of which a file may have thousands: ranges that arrived or became holes. */
 		readonly flipped?: Ranges;
 	};
 
@@ -61,7 +61,7 @@ function downloadChanges(before: Download | undefined, download: Download): Down
 
 function withChanges(before: Download | undefined, changes: DownloadChanges | undefined): Download {
 	if (!before || !changes) {
-		// A download that is not known comes whole.
+		// An unknown download has all fields.
 		return before ?? (changes as Download);
 	}
 
@@ -76,7 +76,7 @@ function differing<Fields extends object>(previous: Fields, next: Fields): Parti
 	) as Partial<Fields>;
 }
 
-/** The bytes in one of the two alone. Both are sorted and merged, and so is the result. */
+/** The symmetric difference. Input and result are sorted and merged. */
 function symmetricDifference(one: Ranges, other: Ranges): Ranges {
 	const result: Array<[start: number, end: number]> = [];
 	let start: number | undefined;
@@ -84,7 +84,7 @@ function symmetricDifference(one: Ranges, other: Ranges): Ranges {
 		const [a, b] = [edgeAt(one, first), edgeAt(other, second)];
 		first += a <= b ? 1 : 0;
 		second += b <= a ? 1 : 0;
-		// An edge of both leaves the difference as it is.
+		// A common edge does not change the difference.
 		if (a !== b) {
 			if (start === undefined) {
 				start = Math.min(a, b);

@@ -33,7 +33,10 @@ export const requestsFor: RequestsOf = async (word, settings) => {
 	const given = await requestsOfWord(word, settings);
 	const forOne = checksum === undefined ? (name === undefined ? undefined : '--name') : '--checksum';
 	if (forOne !== undefined && given.length > 1) {
-		throw new DownStreamError('bad-request', `${forOne}: it is for one URL, and ${given.length} are given`);
+		throw new DownStreamError(
+			'bad-request',
+			`${forOne}: it applies to a single URL, but ${given.length} were given`,
+		);
 	}
 
 	return given.map(request => ({

@@ -161,7 +161,7 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 	for (const url of urls) {
 		const plain = expandsGlobs ? withoutGlobs(url) : url;
 		if (plain === undefined) {
-			request.refuse('has a URL with {…} or […] for several URLs; write each of them');
+			request.refuse('has a URL with {…} or […] for several URLs; write each URL');
 		}
 
 		request.urls.push(withQuery(withScheme(plain ?? url), [...(isGet ? data : []), ...query]));

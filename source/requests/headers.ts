@@ -9,7 +9,7 @@ export function headersFrom(by: string, lines: readonly string[]): Record<string
 		const [, name, value] = /^([\w!#$%&'*+.^`|~-]+):[ \t]*(.*)$/s.exec(line) ?? [];
 		if (name === undefined || value === undefined) {
 			// The line may be a secret, so the error leaves it out.
-			throw new DownStreamError('bad-request', `${by}: it must be written 'Name: value'`);
+			throw new DownStreamError('bad-request', `${by}: it must have the form 'Name: value'`);
 		}
 
 		if (reservedHeaders.test(name)) {

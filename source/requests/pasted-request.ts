@@ -126,7 +126,7 @@ export class PastedRequest {
 
 		const {host, 'user-agent': agent, ...others} = Object.fromEntries(this.#headers);
 		if (host && !this.urls.every(url => hasHost(url, host.value))) {
-			this.refuse('has a Host header that differs from its URL; requests always carry the host of the URL');
+			this.refuse('has a Host header that differs from its URL; requests always use the host of the URL');
 		}
 
 		return {

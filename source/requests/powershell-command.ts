@@ -220,7 +220,7 @@ function readParameter(request: PastedRequest, name: string, value: string): voi
 function readHeaders(request: PastedRequest, tokens: readonly Token[], start: number): number {
 	const end = tokens.findIndex(({text}, index) => index >= start && text === '}');
 	if (tokens[start]?.text !== '@{' || end === -1) {
-		request.refuse('has headers in another form than @{"Name"="value"}');
+		request.refuse('has headers in a form other than @{"Name"="value"}');
 		return tokens.length;
 	}
 
@@ -230,7 +230,7 @@ function readHeaders(request: PastedRequest, tokens: readonly Token[], start: nu
 	for (let index = 0; index < given.length; index += 3) {
 		const [name, sign, value] = given.slice(index, index + 3);
 		if (sign?.text !== '=' || !value) {
-			request.refuse('has a header in another form than "Name"="value"');
+			request.refuse('has a header in a form other than "Name"="value"');
 			return end;
 		}
 

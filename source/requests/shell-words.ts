@@ -66,7 +66,7 @@ export function shellLine(text: string): ShellLine {
 		if (found.blank !== undefined) {
 			endWord();
 			// A line that ends with an operator continues.
-			if (!isControl(words.at(-1)) && endsCommand.test(text.slice(start))) {
+			if (!isControl(words.at(-1)) && endsCommand(text.slice(start), words)) {
 				words.push({operator: '\n'});
 			}
 		} else if (found.redirection !== undefined) {
@@ -106,8 +106,16 @@ export function shellLine(text: string): ShellLine {
 	return {words, expansion, isOpen};
 }
 
-/** Matches blanks with a line end, unless an option or a URL of the command follows. */
-const endsCommand = /^[^\S\n]*\n\s*(?!https?:)[^\s'"#-]/i;
+/**
+ * Whether `rest` starts with a line end after which no option and no URL of the command follows. A URL on the next line
+ * is not one of a command that has a URL: it must not get the headers of the command.
+ */
+function endsCommand(rest: string, before: ReadonlyArray<string | Operator>): boolean {
+	const hasUrl = before.some(word => typeof word === 'string' && /^https?:/i.test(word));
+	return (
+		/^[^\S\n]*\n\s*(?!https?:)[^\s'"#-]/i.test(rest) || (hasUrl && /^[^\S\n]*\n\s*['"]?https?:/i.test(rest))
+	);
+}
 
 /** Whether an unquoted URL continues with these characters: as a query, or as `;name=value` of a path. */
 function staysInUrl(url: string, rest: string): boolean {
@@ -204,7 +212,7 @@ export function cmdLine(text: string): ShellLine {
 			endPart();
 			words.push({operator: descriptor + operator});
 			index += operator.length - 1;
-		} else if (!isQuoted && character === '\n' && endsCommand.test(rest)) {
+		} else if (!isQuoted && character === '\n' && endsCommand(rest, argumentsOf(line).words)) {
 			endPart();
 			words.push({operator: '\n'});
 		} else {

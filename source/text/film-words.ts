@@ -102,8 +102,13 @@ export function filmWords({durationMs, exact, tracks}: DownloadFilm, ascii = fal
 	return `${exact ? '' : '~'}${formatTime(durationMs)} ${ascii ? '-' : '·'} ${described.join(', ')}`;
 }
 
-/** `0:41 – 4:52, then 50:10 – 52:03`. */
-export function playableWords({playable, exact, watchTo}: DownloadFilm, ascii = false): string {
+/** `0:41 – 4:52, then 50:10 – 52:03`: as many stretches as fit in `cells`, at most four. */
+export function playableWords(film: DownloadFilm, ascii = false, cells = Infinity): string {
+	const lines = [4, 3, 2, 1].map(count => stretchWords(film, ascii, count));
+	return lines.find(line => line.length <= cells) ?? lines.at(-1)!;
+}
+
+function stretchWords({playable, exact, watchTo}: DownloadFilm, ascii: boolean, count: number): string {
 	const dash = ascii ? '-' : '–';
 	if (!exact && playable.length === 0) {
 		return watchTo === null
@@ -111,7 +116,7 @@ export function playableWords({playable, exact, watchTo}: DownloadFilm, ascii = 
 			: `to about ${formatTime(watchTo)}: the file has no index of times`;
 	}
 
-	const shown = playable.slice(0, 4).map(([from, to]) => `${formatTime(from)} ${dash} ${formatTime(to)}`);
+	const shown = playable.slice(0, count).map(([from, to]) => `${formatTime(from)} ${dash} ${formatTime(to)}`);
 	const more = playable.length - shown.length;
 	return shown.length === 0
 		? 'nothing yet'

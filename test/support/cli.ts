@@ -114,3 +114,13 @@ export class CliProcess {
 		await this.#exited;
 	}
 }
+
+/** `serve` on a storage folder, with one JSON object per event on standard output. */
+export async function startServe(t: TestContext, storage: string, ...args: string[]): Promise<CliProcess> {
+	return CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage, ...args]);
+}
+
+/** `get` with a storage folder of its own. */
+export async function startGet(t: TestContext, storage: string, ...args: string[]): Promise<CliProcess> {
+	return CliProcess.start(t, ['get', '--port', '0', '--storage', storage, ...args]);
+}

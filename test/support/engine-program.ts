@@ -2,9 +2,8 @@
 // the message with its task.
 import process from 'node:process';
 import type {Download, ExportRequest} from '../../source/downstream.ts';
-import {Engine} from '../../source/engine/engine.ts';
 import type {EngineOptions} from '../../source/engine/options.ts';
-import {ProxyServer} from '../../source/proxy/server.ts';
+import {openEngine} from './open-engine.ts';
 
 export type EngineTask = {
 	readonly options: EngineOptions;
@@ -19,15 +18,7 @@ export type EngineEvent =
 	| {readonly event: 'done' | 'refused'; readonly message: string};
 
 async function run({options, url, exportTo}: EngineTask): Promise<void> {
-	const engine = await Engine.open({proxy: 'direct', ...options});
-	const proxy = await ProxyServer.listen({
-		engine,
-		port: 0,
-		exactPort: false,
-		allowOrigins: [],
-		openStream: false,
-	});
-	await engine.publish(proxy.origin);
+	const {engine, proxy} = await openEngine(options);
 	const {download} = await engine.add({url});
 	tell({event: 'added', download});
 	const complete = new Promise<void>(resolve => {

@@ -4,11 +4,12 @@ import {tmpdir} from 'node:os';
 import path from 'node:path';
 import type {TestContext} from 'node:test';
 import type {Download, DownloadId, DownloadEngine} from '../../source/downstream.ts';
-import {Engine} from '../../source/engine/engine.ts';
+import type {Engine} from '../../source/engine/engine.ts';
 import type {EngineOptions} from '../../source/engine/options.ts';
 import {until as untilSnapshot} from '../../source/wait.ts';
-import {ProxyServer} from '../../source/proxy/server.ts';
+import type {ProxyServer} from '../../source/proxy/server.ts';
 import {atEnd} from './cleanup.ts';
+import {openEngine} from './open-engine.ts';
 import {TestOrigin, type OriginOptions} from './origin.ts';
 
 export async function temporaryFolder(t: TestContext, parent = tmpdir()): Promise<string> {
@@ -27,15 +28,7 @@ export type TestEngine = {engine: Engine; proxy: ProxyServer; storageDir: string
 
 export async function startEngine(t: TestContext, options: Partial<EngineOptions> = {}): Promise<TestEngine> {
 	const storageDir = options.storageDir ?? (await temporaryFolder(t));
-	const engine = await Engine.open({proxy: 'direct', ...options, storageDir});
-	const proxy = await ProxyServer.listen({
-		engine,
-		port: 0,
-		exactPort: false,
-		allowOrigins: [],
-		openStream: false,
-	});
-	await engine.publish(proxy.origin);
+	const {engine, proxy} = await openEngine({...options, storageDir});
 	let closed: Promise<void> | undefined;
 	const close = () => (closed ??= proxy.close().then(() => engine.dispose()));
 	atEnd(t, close);
@@ -79,4 +72,9 @@ export async function until(
 	} finally {
 		clearTimeout(timer);
 	}
+}
+
+/** Resolves with the download once it is complete or has failed. */
+export async function untilEnded(downstream: DownloadEngine, id: DownloadId): Promise<Download> {
+	return until(downstream, id, ({status}) => status === 'complete' || status === 'failed');
 }

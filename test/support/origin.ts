@@ -31,6 +31,18 @@ export type OriginOptions = {
 	) => boolean | Promise<boolean>;
 };
 
+/** Answers requests for `path`, or for any, with 404. */
+export function notFound(path?: string): NonNullable<OriginOptions['intercept']> {
+	return (request, response) => {
+		const isMissing = path === undefined || request.url === path;
+		if (isMissing) {
+			response.writeHead(404).end();
+		}
+
+		return isMissing;
+	};
+}
+
 export type OriginRequestRecord = {
 	method: string;
 	url: string;

@@ -12,7 +12,7 @@ import {FaultOrigin, type FaultName} from './fault-origin.ts';
 
 const MiB = 1024 * 1024;
 const size = 8 * MiB + 4321;
-const mostDownloads = 8;
+const maxDownloads = 8;
 const players = 4;
 /** The longest wait of a player before it disconnects. */
 const patienceMs = 4000;
@@ -117,7 +117,7 @@ export class Soak {
 		const one = this.#oneOf(downloads);
 		const url = this.#oneOf(this.#urls) ?? '';
 		try {
-			if (!one || (downloads.length < mostDownloads && this.#random() < 0.4)) {
+			if (!one || (downloads.length < maxDownloads && this.#random() < 0.4)) {
 				await this.#engine.add({url, onDemand: this.#random() < 0.3, paused: this.#random() < 0.2});
 			} else {
 				await this.#oneOf(this.#commandsOn(one, url))?.();

@@ -29,7 +29,7 @@ type Event = {readonly event: string; readonly text: string; readonly [field: st
 
 const progressMs = 30_000;
 /** A log reports errors immediately. A silent server is not an event. */
-const toldAtOnce = {error: 0, silence: Infinity};
+const reportAtOnce = {error: 0, silence: Infinity};
 
 /** The first line: the proxy is ready. */
 export function readyLine(
@@ -87,7 +87,7 @@ export class EventLines {
 			return [];
 		}
 
-		const said = before ?? {
+		const reported = before ?? {
 			number,
 			download,
 			progressAt: now,
@@ -96,7 +96,7 @@ export class EventLines {
 			isDone: false,
 			film: false,
 			playsThrough: false,
-			waits: new Waits(toldAtOnce),
+			waits: new Waits(reportAtOnce),
 		};
 		const events = before ? [] : [addedEvent(download)];
 		if (download.size !== null && (!before || before.download.size === null)) {
@@ -105,21 +105,21 @@ export class EventLines {
 
 		// At first sight, players that have left are old news; later, a visit may begin and end between two snapshots.
 		const arrived = download.players.filter(({id, connected}) =>
-			before ? !said.players.has(id) : connected,
+			before ? !reported.players.has(id) : connected,
 		);
 		events.push(...arrived.map(player => playerEvent(download, player)));
-		said.players = new Set(download.players.map(({id}) => id));
+		reported.players = new Set(download.players.map(({id}) => id));
 
 		events.push(
-			...filmEvents(said, download),
-			...doneEvents(said, download),
+			...filmEvents(reported, download),
+			...doneEvents(reported, download),
 			...statusEvents(before?.download, download),
-			...waitEvents(said.waits.next(download, now), download),
-			...progressEvents(said, download, now),
+			...waitEvents(reported.waits.next(download, now), download),
+			...progressEvents(reported, download, now),
 		);
-		said.download = download;
-		this.#reported.set(download.id, said);
-		return events.map(event => this.#line(said.number, download, event, now));
+		reported.download = download;
+		this.#reported.set(download.id, reported);
+		return events.map(event => this.#line(reported.number, download, event, now));
 	}
 
 	#line(number: number, {id}: Download, {text, event, ...fields}: Event, now: number): string {
@@ -158,23 +158,23 @@ function playerEvent({size}: Download, {name, offset}: Download['players'][numbe
 }
 
 /** The index is known; the film plays through from now on. Each is reported once, and only the first for a complete film. */
-function filmEvents(said: Reported, download: Download): Event[] {
+function filmEvents(reported: Reported, download: Download): Event[] {
 	const {film, completedAt} = download;
 	if (film === null) {
-		said.film = false;
-		said.playsThrough = false;
+		reported.film = false;
+		reported.playsThrough = false;
 		return [];
 	}
 
 	const events: Event[] = [];
-	if (!said.film) {
-		said.film = true;
+	if (!reported.film) {
+		reported.film = true;
 		const {durationMs, exact} = film;
 		events.push({event: 'film', durationMs, exact, text: `film  ${filmWords(film)}`});
 	}
 
-	if (!said.playsThrough && playsThrough(download)) {
-		said.playsThrough = true;
+	if (!reported.playsThrough && playsThrough(download)) {
+		reported.playsThrough = true;
 		const {position} = film;
 		const from = position > 0 ? ` from ${formatTime(position)}` : '';
 		events.push(
@@ -188,14 +188,14 @@ function filmEvents(said: Reported, download: Download): Event[] {
 }
 
 /** Reported once, even if it is exported at the same moment. */
-function doneEvents(said: Reported, download: Download): Event[] {
+function doneEvents(reported: Reported, download: Download): Event[] {
 	const {size, addedAt, completedAt} = download;
-	if (completedAt === null || said.isDone) {
-		said.isDone = completedAt !== null;
+	if (completedAt === null || reported.isDone) {
+		reported.isDone = completedAt !== null;
 		return [];
 	}
 
-	said.isDone = true;
+	reported.isDone = true;
 	const took = formatDuration((completedAt - addedAt) / 1000);
 	const substitute = substituteOf(download)?.words;
 	const note = substitute === undefined ? '' : `; it is ${substitute}`;
@@ -247,15 +247,15 @@ function waitEvents(wait: Wait | undefined, {error, retryAt, hostCeiling}: Downl
 }
 
 /** At every 10 %, at most once in 30 s. */
-function progressEvents(said: Reported, download: Download, now: number): Event[] {
+function progressEvents(reported: Reported, download: Download, now: number): Event[] {
 	const {size, present, bytesPerSecond, status} = download;
 	const tenth = size ? Math.floor((present * 10) / size) : Math.floor(present / (100 * 1024 * 1024));
-	if (status !== 'active' || tenth <= said.progressTenth || now - said.progressAt < progressMs) {
+	if (status !== 'active' || tenth <= reported.progressTenth || now - reported.progressAt < progressMs) {
 		return [];
 	}
 
-	said.progressTenth = tenth;
-	said.progressAt = now;
+	reported.progressTenth = tenth;
+	reported.progressAt = now;
 	const known =
 		size === null
 			? formatBytes(present)

@@ -35,7 +35,7 @@ export function gaveUpLines(downloads: readonly Download[], giveUpAfter: number)
 		.filter(download => !isSettled(download) && !isStopped(download))
 		.map(({error, name}) => {
 			const reason = error?.message ?? 'no response from the server';
-			return `${name}: ${reason}; gave up, no byte came for ${quietFor} (see --give-up-after; the same command resumes)`;
+			return `${name}: ${reason}; gave up after ${quietFor} without data (see --give-up-after; the same command resumes)`;
 		});
 }
 
@@ -44,14 +44,14 @@ export type Wait = {readonly reason: ErrorCode | 'queued' | 'silence' | 'over'; 
 
 /** Reports each reason of a wait once, however many tries it takes, until data comes. */
 export class Waits {
-	readonly #toldAfterMs: {readonly error: number; readonly silence: number};
-	readonly #told = new Set<Wait['reason']>();
+	readonly #reportAfterMs: {readonly error: number; readonly silence: number};
+	readonly #reported = new Set<Wait['reason']>();
 	#since: number | undefined;
 	#lastByteAt: number | null = null;
 
-	/** `toldAfterMs`: shorter waits are not reported, unless the host has never responded. */
-	constructor(toldAfterMs = {error: 2000, silence: 5000}) {
-		this.#toldAfterMs = toldAfterMs;
+	/** `reportAfterMs`: shorter waits are not reported, unless the host has never responded. */
+	constructor(reportAfterMs = {error: 2000, silence: 5000}) {
+		this.#reportAfterMs = reportAfterMs;
 	}
 
 	/** New reports since the last check. `now`: milliseconds since the epoch. */
@@ -59,29 +59,30 @@ export class Waits {
 		const {lastByteAt} = download;
 		const wait = waitOf(download, now);
 		const goesOn = lastByteAt !== this.#lastByteAt;
-		const hasTold = this.#told.size > 0;
+		const hasReported = this.#reported.size > 0;
 		this.#lastByteAt = lastByteAt;
 		if (goesOn || isSettled(download) || isStopped(download)) {
-			this.#told.clear();
+			this.#reported.clear();
 		}
 
 		if (goesOn || !wait || this.#since === undefined) {
 			this.#since = now;
 		}
 
-		if (goesOn && hasTold && wait?.reason === 'silence') {
+		if (goesOn && hasReported && wait?.reason === 'silence') {
 			return {reason: 'over', words: 'resumed'};
 		}
 
 		const afterMs = isFirstContact(download, wait)
 			? 0
-			: this.#toldAfterMs[wait?.reason === 'silence' ? 'silence' : 'error'];
-		const isKnown = wait?.reason === 'silence' ? this.#told.size > 0 : wait && this.#told.has(wait.reason);
+			: this.#reportAfterMs[wait?.reason === 'silence' ? 'silence' : 'error'];
+		const isKnown =
+			wait?.reason === 'silence' ? this.#reported.size > 0 : wait && this.#reported.has(wait.reason);
 		if (!wait || isKnown || now - this.#since < afterMs) {
 			return undefined;
 		}
 
-		this.#told.add(wait.reason);
+		this.#reported.add(wait.reason);
 		return wait;
 	}
 }

@@ -71,7 +71,7 @@ async function getThrough(host: Host, run: GetRun): Promise<Outcome> {
 	}
 
 	for (const view of views) {
-		const error = view.error ?? {code: 'origin-unreachable' as const, message: 'no data came'};
+		const error = view.error ?? {code: 'origin-unreachable' as const, message: 'no data received'};
 		await run.close(host, run.open.get(view.id)!, view, {status: 'failed', error});
 	}
 

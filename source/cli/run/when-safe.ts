@@ -1,11 +1,11 @@
-// `play --when-safe`: waits for the moment from which a film plays through.
+// `play --when-safe`: waits until a film plays through.
 import {isStopped, type Download, type DownloadEngine, type DownloadId} from '../../downstream.ts';
 import {playsThrough} from '../../text/film-words.ts';
 import {until} from '../../wait.ts';
 
 /**
- * Resolves once playback from `startMs` needs no byte that does not come in time, or none at all: a file without minutes
- * is awaited as a whole. Also resolves when the download stops, is removed, or the signal aborts.
+ * Resolves once playback from `startMs` will not stall; a file without a film map must be complete. Also resolves when the
+ * download stops, is removed, or the signal aborts.
  */
 export async function untilSafe(
 	downstream: DownloadEngine,
@@ -19,7 +19,7 @@ export async function untilSafe(
 	await until(downstream, () => isOver(find()) || undefined, signal).catch(() => undefined);
 }
 
-/** The forecast is that of the start: from another place on, all has to be here. */
+/** The forecast applies to the start of the film; from any other position all bytes must be present. */
 export function isSafe(download: Pick<Download, 'film' | 'completedAt'>, startMs: number): boolean {
 	const {film, completedAt} = download;
 	if (completedAt !== null || film === null) {

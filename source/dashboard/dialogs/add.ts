@@ -227,7 +227,7 @@ function showsOptions({buttons}: Form): boolean {
 }
 
 /** Shows or hides the optional fields. */
-function withOptions(form: Form, isShown: boolean): Form {
+export function withOptions(form: Form, isShown: boolean): Form {
 	const changed = updatedAddForm(withLabel(form, 'more', isShown ? 'Fewer options' : moreLabel));
 	const first = fieldsOf(changed).findIndex(({name}) => name === 'header0');
 	return {...changed, focus: isShown ? first : 0};
@@ -330,7 +330,7 @@ export function requestOf(form: Form): {request: Omit<AddRequest, 'url'>; proble
 	const typed = textOf(form, 'connections').trim();
 	const count = typed === '' ? undefined : wholeNumber(typed);
 	if (count !== undefined && !connections.accepts(count)) {
-		return {request: {}, problem: `Connections is "${typed}"; it must be ${connections.expected}`};
+		return {request: {}, problem: `Connections must be ${connections.expected}, not "${typed}"`};
 	}
 
 	const filled = (name: string) => textOf(form, name).trim() || undefined;

@@ -2,6 +2,7 @@
 import {Logger} from '../../log.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
 import type {DownloadState} from './download-state.ts';
+import type {Verification} from './verification.ts';
 
 /** Rejects as `RecordFile.save` does. */
 export async function complete(state: DownloadState, scheduler: Scheduler): Promise<void> {
@@ -13,4 +14,19 @@ export async function complete(state: DownloadState, scheduler: Scheduler): Prom
 	Logger.info(`${state.record.id}: complete`);
 	state.services.queueChanged();
 	state.changed();
+}
+
+/** Every byte is recorded: completes the download, after a check if it has a checksum. Rejects as `complete` does. */
+export async function completeOrVerify(
+	state: DownloadState,
+	scheduler: Scheduler,
+	verification: Verification,
+): Promise<void> {
+	const {isClosed, record} = state;
+	if (record.checksum === undefined) {
+		await complete(state, scheduler);
+	} else if (!isClosed && record.intent !== 'cancel') {
+		// A checkpoint does not wait for it: it may take minutes.
+		void verification.verify().catch(() => undefined);
+	}
 }

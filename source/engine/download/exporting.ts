@@ -1,4 +1,5 @@
 // Runs an export of a download: shows its progress and records the new place of the file.
+import {DownStreamError} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import {SparseFile} from '../store/sparse-file.ts';
 import type {Checkpoints} from './checkpoints.ts';
@@ -62,4 +63,15 @@ export async function exporting(
 	} finally {
 		showProgress(null);
 	}
+}
+
+/** Shows the failure of an export that was to follow completion; it is not retried. */
+export function exportFailed(state: DownloadState, cause: unknown): void {
+	const {record, recordFile, retries} = state;
+	const error =
+		cause instanceof DownStreamError ? cause : new DownStreamError('disk-failed', String(cause), {cause});
+	Logger.error(`${record.id}: not exported: ${error.message}`);
+	retries.note(new DownStreamError(error.code, `Not exported: ${error.message}`));
+	void recordFile.save({exportWhenComplete: undefined}).catch(() => undefined);
+	state.changed();
 }

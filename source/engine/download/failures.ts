@@ -1,4 +1,4 @@
-// The reaction to an error of any part: mend, renew the link, fetch anew, retry, or fail.
+// The reaction to an error of any part: mend, renew the link, start over, retry, or fail.
 import {DownStreamError} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';

@@ -1,7 +1,7 @@
 // A web page stored in place of a file: each request for it asks the origin again, and the file takes its place.
 import {setTimeout as sleep} from 'node:timers/promises';
 import {Logger} from '../../log.ts';
-import {wishIntervalMs} from '../fetch/retry-policy.ts';
+import {requestIntervalMs} from '../fetch/retry-policy.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
 import {sendsPage} from '../fetch/version-check.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
@@ -60,7 +60,7 @@ export class PageReplacement {
 		try {
 			await this.#scheduler.exclusively(async () => {
 				const lastAt = Math.max(this.#checkedAt, this.#scheduler.lastByteAt ?? 0);
-				await sleep(Math.max(0, lastAt + wishIntervalMs - Date.now()), undefined, {signal: ending});
+				await sleep(Math.max(0, lastAt + requestIntervalMs - Date.now()), undefined, {signal: ending});
 				this.#checkedAt = Date.now();
 				if (this.#isDue && !(await sendsPage(this.#scheduler.source, ending))) {
 					Logger.info(`${record.id}: the origin sends the file in place of a page now`);

@@ -1,4 +1,4 @@
-// The status of a download, computed from its state.
+// The status of a download, and its place in the queue and in the snapshot: computed from its state.
 import type {DownloadStatus} from '../../downstream.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
 import type {DownloadState} from './download-state.ts';
@@ -47,4 +47,21 @@ export function statusOf(state: DownloadState, scheduler: Scheduler): DownloadSt
 	}
 
 	return state.retries.retryAt === undefined ? 'queued' : 'waiting';
+}
+
+/** A place in the queue would let it fetch in the background. */
+export function wantsPlace({file, isClosed, record, retries}: DownloadState, scheduler: Scheduler): boolean {
+	const {intent, onDemand} = record;
+	return (
+		intent === 'run' &&
+		!retries.permanentError &&
+		!file.isComplete &&
+		(!onDemand || !scheduler.hasFileInfo) &&
+		!isClosed
+	);
+}
+
+/** A fact of the view changes without an event. `now`: milliseconds since the epoch. */
+export function changesOverTime({meter, readers}: DownloadState, scheduler: Scheduler, now: number): boolean {
+	return scheduler.segments.size > 0 || meter.rate(20_000, now) > 0 || readers.players(now).length > 0;
 }

@@ -11,10 +11,11 @@ import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import {Checkpoints} from './checkpoints.ts';
-import {complete} from './completion.ts';
+import {changing} from './changing.ts';
+import {complete, completeOrVerify} from './completion.ts';
 import {DownloadState, type DownloadEffects} from './download-state.ts';
 import {cancelled, closing} from './errors.ts';
-import {exporting, type Export} from './exporting.ts';
+import {exportFailed, exporting, type Export} from './exporting.ts';
 import {Failures} from './failures.ts';
 import {filmDownload} from './film-download.ts';
 import {Holes} from './holes.ts';
@@ -25,7 +26,7 @@ import {Patience} from './patience.ts';
 import {Reading, type ReadRequest, type Representation} from './reading.ts';
 import {openDataFile, recover} from './recovery.ts';
 import {SourceChange} from './source-change.ts';
-import {statusOf} from './status.ts';
+import {changesOverTime, statusOf, wantsPlace} from './status.ts';
 import {Verification} from './verification.ts';
 import {VersionReset} from './version-reset.ts';
 import {downloadView, isPageForFile, queueRankOf} from './view.ts';
@@ -72,7 +73,7 @@ export class Transfer {
 	) {
 		const effects: DownloadEffects = {
 			failed: (error, silentSince) => this.#failures.handle(error, silentSince),
-			reevaluate: () => this.#reevaluate(),
+			reevaluate: () => this.reevaluate(),
 		};
 		const state = new DownloadState(recordFile, file, services, () => this.#scheduler.wake());
 		const scheduler = new Scheduler(
@@ -167,24 +168,12 @@ export class Transfer {
 
 	/** A place in the queue would let it fetch in the background. */
 	get wantsPlace(): boolean {
-		const {file, isClosed, record, retries} = this.#state;
-		const {intent, onDemand} = record;
-		return (
-			intent === 'run' &&
-			!retries.permanentError &&
-			!file.isComplete &&
-			(!onDemand || !this.#scheduler.hasFileInfo) &&
-			!isClosed
-		);
+		return wantsPlace(this.#state, this.#scheduler);
 	}
 
 	/** A fact of the view changes without an event: a falling speed, a player that is forgotten. */
 	get changesOverTime(): boolean {
-		const {meter, readers} = this.#state;
-		const now = Date.now();
-		return (
-			this.#scheduler.segments.size > 0 || meter.rate(20_000, now) > 0 || readers.players(now).length > 0
-		);
+		return changesOverTime(this.#state, this.#scheduler, Date.now());
 	}
 
 	/** No request in flight has a response yet. */
@@ -244,7 +233,7 @@ export class Transfer {
 		await recordFile.save({intent: 'run', error: undefined});
 		void this.#verification.settleDoubt().catch(() => undefined);
 		void this.#pages.run();
-		this.#reevaluate();
+		this.reevaluate();
 	}
 
 	/** Ends readers, then segments and checks. Rejects with `disk-full` or `disk-failed`. */
@@ -266,22 +255,14 @@ export class Transfer {
 		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
 		sourceOf?: (changed: DownloadRecord) => DataSource,
 	): Promise<void> {
-		const change = await (sourceOf ? this.#sources.change(changeOf, sourceOf) : this.#save(changeOf));
-
-		this.#scheduler.setRateLimit(this.#state.record.limitRate);
-		if (change.checksum !== undefined) {
-			await this.#verification.checksumChanged();
-		}
-
-		if (sourceOf) {
-			void this.#pages.run();
-		}
-
-		this.#reevaluate();
-		if (change.onDemand && this.#scheduler.hasFileInfo) {
-			// Segments without a player would linger, and go on fetching.
-			this.#scheduler.segments.endAll(segment => segment.for === 'fill');
-		}
+		const parts = {
+			scheduler: this.#scheduler,
+			sources: this.#sources,
+			verification: this.#verification,
+			pages: this.#pages,
+		};
+		await changing(this.#state, parts, changeOf, sourceOf);
+		this.reevaluate();
 	}
 
 	/** Fetches from another source of the same file. Rejects as `SourceChange.change` does. */
@@ -292,14 +273,6 @@ export class Transfer {
 				() => source,
 			);
 		}
-	}
-
-	async #save(
-		changeOf: (record: DownloadRecord) => Partial<DownloadRecord>,
-	): Promise<Partial<DownloadRecord>> {
-		const change = changeOf(this.#state.record);
-		await this.#state.recordFile.save(change);
-		return change;
 	}
 
 	/** Keeps the cached bytes of a changed file. Rejects as `SourceChange.accept` does. */
@@ -330,17 +303,7 @@ export class Transfer {
 
 	/** Shows the failure of an export that was to follow completion; it is not retried. */
 	exportFailed(cause: unknown): void {
-		const error =
-			cause instanceof DownStreamError ? cause : new DownStreamError('disk-failed', String(cause), {cause});
-		Logger.error(`${this.id}: not exported: ${error.message}`);
-		this.#state.retries.note(new DownStreamError(error.code, `Not exported: ${error.message}`));
-		void this.#state.recordFile.save({exportWhenComplete: undefined}).catch(() => undefined);
-		this.#state.changed();
-	}
-
-	/** The storage folder may be written from now on. */
-	mayWrite(): void {
-		this.#reevaluate();
+		exportFailed(this.#state, cause);
 	}
 
 	/** Ends at once and writes nothing more. Players get `reason`, and the download shows it as its error. */
@@ -398,7 +361,8 @@ export class Transfer {
 		return this.#state.view;
 	}
 
-	#reevaluate(): void {
+	/** Acts on changed facts. */
+	reevaluate(): void {
 		this.#state.services.queueChanged();
 		this.#scheduler.wake();
 		this.#checkpoints.runIfWhole();
@@ -423,14 +387,8 @@ export class Transfer {
 		}
 	}
 
-	/** Every byte is recorded: completes the download, after a check if it has a checksum. */
+	/** As `completeOrVerify`. */
 	async #whole(): Promise<void> {
-		const {isClosed, record} = this.#state;
-		if (record.checksum === undefined) {
-			await complete(this.#state, this.#scheduler);
-		} else if (!isClosed && record.intent !== 'cancel') {
-			// A checkpoint does not wait for it: it may take minutes.
-			void this.#verification.verify().catch(() => undefined);
-		}
+		await completeOrVerify(this.#state, this.#scheduler, this.#verification);
 	}
 }

@@ -68,10 +68,17 @@ export function downloadView(state: DownloadState, scheduler: Scheduler, film: F
 		exportProgress: state.exportProgress,
 		exportedTo: record.exportedTo ?? null,
 		exportWhenComplete: record.exportWhenComplete?.path ?? null,
-		film: film.view(playback?.offset ?? players.at(-1)?.offset, longRate),
+		film: film.view(playback?.offset ?? offsetOf(players), longRate),
 		filmProblem: film.problem,
 		folder,
 	};
+}
+
+/** Of the newest connected player: players read the index at the end in a request of its own. */
+function offsetOf(
+	players: ReadonlyArray<{readonly offset: number; readonly openRequests: number}>,
+): number | undefined {
+	return (players.findLast(({openRequests}) => openRequests > 0) ?? players.at(-1))?.offset;
 }
 
 /** Ignores the file name in the response: a login page may claim any name. */

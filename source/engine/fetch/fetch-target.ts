@@ -47,7 +47,7 @@ export type FetchState = {
 	readonly readers: Readers;
 	readonly retries: RetryPolicy;
 	readonly meter: SpeedMeter;
-	/** Replaced when the download is moved or starts over: read it anew after each wait. */
+	/** Replaced when the download is moved or starts over: read it again after each wait. */
 	readonly file: SparseFile;
 	/** Maximum bytes to keep ready ahead of a reader at the offset. */
 	readonly readAhead: (offset: number) => number;

@@ -80,7 +80,7 @@ export class Readers {
 	}
 
 	/** The demands, those of the newest reader first. In bytes, at most `readAhead` of the offset and `segmentSize`. */
-	wishes(readAhead: (offset: number) => number, segmentSize: number): Demand[] {
+	demands(readAhead: (offset: number) => number, segmentSize: number): Demand[] {
 		return [...this.#readers].toReversed().map(({offset, end, waiting, consumed}) => ({
 			offset,
 			end,

@@ -7,7 +7,7 @@ const pauseMs = {first: 500, longest: 5 * 60_000};
 /** Fewer bytes than this between two failures do not count as progress. */
 const minProgress = 16 * 1024;
 /** Minimum milliseconds between two attempts by request. */
-export const wishIntervalMs = 1000;
+export const requestIntervalMs = 1000;
 const maxResponseTimeoutMs = 5 * 60_000;
 /**
  * Maximum milliseconds of an attempt to connect. A longer time since the last byte was silence, or the computer
@@ -84,13 +84,13 @@ export function afterFailure(state: RetryState, {error, since, now, random}: Fai
 }
 
 /** The state after a request by the user or a player: a remembered error never answers it. */
-export function afterWish(state: RetryState, now: number): RetryState {
+export function afterRequest(state: RetryState, now: number): RetryState {
 	const {blocked} = state;
 	if (!blocked) {
 		return state;
 	}
 
-	const retryAt = Math.min(blocked.retryAt, blocked.error.at + wishIntervalMs);
+	const retryAt = Math.min(blocked.retryAt, blocked.error.at + requestIntervalMs);
 	return {...state, blocked: retryAt > now ? {...blocked, retryAt} : undefined};
 }
 
@@ -229,7 +229,7 @@ export class RetryPolicy {
 	 */
 	retryNow(isRequest: boolean): void {
 		if (isRequest || !this.#state.blocked?.isAskedFor) {
-			this.#become(afterWish(this.#state, Date.now()));
+			this.#become(afterRequest(this.#state, Date.now()));
 		}
 	}
 

@@ -183,7 +183,7 @@ export class Scheduler {
 	 */
 	yieldConnection(): boolean {
 		const {readers} = this.#context.state;
-		// A first response counts as awaited: two players would take each other's only connection for ever.
+		// A first response counts as awaited: two players would take each other's only connection endlessly.
 		const expendable = this.segments.mostExpendable(
 			segment => readers.waitForFileInfo || readers.waitFor(segment),
 		);
@@ -335,7 +335,7 @@ export class Scheduler {
 
 	#demands(): Demand[] {
 		const {state} = this.#context;
-		return state.readers.wishes(state.readAhead, this.#segmentSize);
+		return state.readers.demands(state.readAhead, this.#segmentSize);
 	}
 
 	get #segmentSize(): number {

@@ -29,7 +29,7 @@ export class VersionGuard {
 	/** Segments that await a comparison with the bytes before and after them. */
 	readonly #unproven = new Set<Segment>();
 	/** Offsets of cached bytes that a response contradicted or did not reach, each with the error. */
-	readonly #brokenSeams = new Map<number, unknown>();
+	readonly #contradictions = new Map<number, unknown>();
 	#cachedCheck: CachedVersionCheck;
 	/** When the cached bytes last matched the origin's, in milliseconds since the epoch. */
 	#checkedAt = Date.now();
@@ -47,7 +47,7 @@ export class VersionGuard {
 
 	/** Call when another source begins. */
 	forgetResponses(): void {
-		this.#brokenSeams.clear();
+		this.#contradictions.clear();
 		this.#short = undefined;
 	}
 
@@ -84,8 +84,8 @@ export class VersionGuard {
 	 * response into cached bytes before the two were compared. Throws the response's error if they differ.
 	 */
 	readableEnd(start: number, offset: number): number {
-		if (start < offset && this.#brokenSeams.has(offset)) {
-			throw this.#brokenSeams.get(offset);
+		if (start < offset && this.#contradictions.has(offset)) {
+			throw this.#contradictions.get(offset);
 		}
 
 		const ends = [...this.#unproven].flatMap(({added}) => (added ? [added.end] : []));
@@ -301,9 +301,9 @@ export class VersionGuard {
 
 	/** Call when the response has repeated cached bytes. */
 	matched(segment: Segment, {start, end}: Range): void {
-		for (const broken of this.#brokenSeams.keys()) {
-			if (start <= broken && broken < end) {
-				this.#brokenSeams.delete(broken);
+		for (const offset of this.#contradictions.keys()) {
+			if (start <= offset && offset < end) {
+				this.#contradictions.delete(offset);
 			}
 		}
 
@@ -326,7 +326,7 @@ export class VersionGuard {
 		segment.added = undefined;
 		if (added && file.present.runEnd(added.end) > added.end) {
 			if (error !== undefined) {
-				this.#brokenSeams.set(added.end, error);
+				this.#contradictions.set(added.end, error);
 			}
 
 			const start = isChange(error) ? added.start : Math.max(added.start, added.end - overlapBytes);

@@ -20,12 +20,12 @@ export type ForFilmWorker = {readonly size: number} | {readonly bytes: Uint8Arra
 
 export type FromFilmWorker =
 	| {readonly ready: true}
-	| {readonly read: {readonly start: number; readonly end: number; readonly wish: number}}
+	| {readonly read: {readonly start: number; readonly end: number; readonly maxEnd: number}}
 	| {readonly map: unknown}
 	| {readonly problem: FilmProblem | undefined; readonly message: string};
 
-/** Resolves with the bytes from `start` to at least `end` and at most `wish`. */
-export type ReadBytes = (start: number, end: number, wish: number) => Promise<Uint8Array>;
+/** Resolves with the bytes from `start` to at least `end` and at most `maxEnd`. */
+export type ReadBytes = (start: number, end: number, maxEnd: number) => Promise<Uint8Array>;
 
 /** Used again by the next reading, unless a file has exceeded its limits. */
 type Thread = {readonly worker: Worker; isReady: boolean; idle?: NodeJS.Timeout};
@@ -113,8 +113,8 @@ async function converse(used: Thread, {size, read, workMs, signal, ending}: Read
 			} else if ('map' in message) {
 				resolve(message.map);
 			} else if ('read' in message) {
-				const {start, end, wish} = message.read;
-				read(start, end, wish)
+				const {start, end, maxEnd} = message.read;
+				read(start, end, maxEnd)
 					.catch((error: unknown) => {
 						failure = error as Error;
 						return undefined;

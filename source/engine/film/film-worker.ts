@@ -17,13 +17,13 @@ async function received(): Promise<Partial<{size: number; bytes: Uint8Array}>> {
 async function answerTo(size: number): Promise<FromFilmWorker> {
 	let isOver = false;
 	try {
-		const map = await readFilm(size, async (start, end, wish) => {
+		const map = await readFilm(size, async (start, end, maxEnd) => {
 			if (isOver) {
 				throw new Error('The reading has ended');
 			}
 
 			const answer = received();
-			send({read: {start, end, wish}});
+			send({read: {start, end, maxEnd}});
 			const {bytes} = await answer;
 			if (!bytes) {
 				throw new Error('The bytes cannot be had');

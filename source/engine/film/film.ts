@@ -228,7 +228,7 @@ export class Film {
 			this.#require(place);
 		}
 
-		const map = await readInThread(size, (start, end, wish) => this.#bytes(start, end, wish), signal);
+		const map = await readInThread(size, (start, end, maxEnd) => this.#bytes(start, end, maxEnd), signal);
 		if (this.#download.facts().mayWrite && !signal.aborted) {
 			// Without it, the index is read again after a restart.
 			await writeDurably(this.#file, encodeMap(map, startedOver, size)).catch(() => undefined);
@@ -248,11 +248,11 @@ export class Film {
 	}
 
 	/** Rejects with `Missing` unless all bytes up to `end` are present. */
-	async #bytes(start: number, end: number, wish: number): Promise<Uint8Array> {
+	async #bytes(start: number, end: number, maxEnd: number): Promise<Uint8Array> {
 		const {file} = this.#download.facts();
 		const runEnd = file.present.runEnd(start);
 		if (runEnd >= end) {
-			const into = new Uint8Array(Math.max(end, Math.min(wish, runEnd)) - start);
+			const into = new Uint8Array(Math.max(end, Math.min(maxEnd, runEnd)) - start);
 			const length = await file.read(start, into);
 			if (length >= end - start) {
 				return into.subarray(0, length);

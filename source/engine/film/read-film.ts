@@ -107,8 +107,8 @@ class IndexSource extends CustomSource {
 				throw new NoFilm('too-large', 'it is too large');
 			}
 
-			const wish = Math.min(this.#size, Math.max(end, start + chunkBytes));
-			chunk = {start, bytes: await this.#read(start, end, wish)};
+			const maxEnd = Math.min(this.#size, Math.max(end, start + chunkBytes));
+			chunk = {start, bytes: await this.#read(start, end, maxEnd)};
 			this.#bytes += chunk.bytes.length;
 			this.#chunks.push(chunk);
 		}
@@ -193,9 +193,9 @@ async function durationOf(
 	source: IndexSource,
 	size: number,
 ): Promise<number> {
-	const told = await input.getDurationFromMetadata();
-	if (told !== null) {
-		return told;
+	const stated = await input.getDurationFromMetadata();
+	if (stated !== null) {
+		return stated;
 	}
 
 	if (format === MPEG_TS) {

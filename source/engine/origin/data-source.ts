@@ -6,7 +6,7 @@ import type {Range} from '../store/range-set.ts';
 export type FileInfo = {
 	/** A safe file name, from Content-Disposition or the URL. */
 	readonly name: string;
-	/** Media type without parameters, lower case; undefined if the origin gives none or a meaningless one. */
+	/** Media type (RFC 9110 section 8.3.1) in lower case without parameters; undefined if missing or meaningless. */
 	readonly type: string | undefined;
 	/** Bytes; Infinity while unknown. (Outside of data sources an unknown size is null.) */
 	readonly size: number;
@@ -15,15 +15,15 @@ export type FileInfo = {
 export type OriginResponse = {
 	readonly info: FileInfo;
 	/**
-	 * The bytes of the body, as the response proves: from Content-Range of a 206, or `[0, size)` of a 200. `end` is Infinity
-	 * for a body of unknown length. Empty, at or beyond the size, for a range that is not satisfiable.
+	 * The range of the body: Content-Range of a 206 (RFC 9110 section 14.4), or `[0, size)` of a 200. `end` is Infinity for
+	 * a body of unknown length. Empty, at or beyond the size, for an unsatisfiable range.
 	 */
 	readonly range: Range;
-	/** Identifies the version of the file; empty if the origin has no such name for it. */
+	/** Identifies the version of the file (RFC 9110 section 8.8); empty if the origin sends none. */
 	readonly validator: Validator;
 	/** Origin and path of the bytes after redirects, without the query, which may be a signature. */
 	readonly place?: string;
-	/** False if a ranged request was answered with the whole file. */
+	/** False if the response to a ranged request is the whole file. */
 	readonly acceptsRanges: boolean;
 	/**
 	 * A ranged request got the whole file, or failed for a possibly unrelated reason, and the origin lists `bytes` in
@@ -42,9 +42,9 @@ export type OriginResponse = {
 	 */
 	readonly body: AsyncIterable<Uint8Array>;
 	/**
-	 * For a body of unknown length: true if its end proves that it is complete (chunked), false if it may be cut (ended
-	 * by closing). Valid once the body was read. Unless true, the file is fetched a second time, and must end at the
-	 * same byte.
+	 * For a body of unknown length: true if its end proves completeness (chunked coding), false if it may be truncated
+	 * (ended by closing, RFC 9112 section 6.3). Valid after the body was read. Unless true, the file is fetched a second
+	 * time, and must end at the same byte.
 	 */
 	readonly endIsProven?: boolean;
 };
@@ -54,22 +54,22 @@ export type OriginRequest = {
 	readonly range: Range;
 	/** False requests the whole file from 0 and ignores `range`: the origin refuses partial requests. */
 	readonly ranged: boolean;
-	/** True while nobody waits for the bytes, which may then come in large pieces. */
+	/** True while no reader waits for the bytes, which may then come in large pieces. */
 	readonly isBackground?: () => boolean;
-	/** Milliseconds to wait for the response; the source's own time unless given. */
+	/** Milliseconds to wait for the response; the default is the source's own. */
 	readonly responseTimeout?: number;
 	readonly signal: AbortSignal;
 };
 
 /** An origin: anything that serves byte ranges of one file. `downstream-tui/testing` checks an implementation. */
 export interface DataSource {
-	/** An absolute URL of any scheme, shown to the user. Downloads with the same URL are one download. No secrets in it. */
+	/** An absolute URL of any scheme, without secrets: shown to users, and the identity of the download. */
 	readonly url: string;
 	/**
 	 * Called once for each connection, concurrently if a file is fetched by several. Rejects with a `DownStreamError`, whose
-	 * code decides whether it is retried, or with the signal's reason once that aborts. A range that is not satisfiable is a
-	 * response, not an error: an empty `range`, with the known `info.size`. The body may be left unread; the signal then
-	 * aborts.
+	 * code decides about a retry, or with the signal's reason after an abort. An unsatisfiable range (RFC 9110 section
+	 * 15.5.17) is a response, not an error: an empty `range`, with the known `info.size`. The body may be left unread; the
+	 * signal then aborts.
 	 */
 	open(request: OriginRequest): Promise<OriginResponse>;
 	/** A hint: a request may follow soon, so a connection may be prepared. Must not throw. */

@@ -1,7 +1,8 @@
 // Creates a file with the bytes of another one: shared where the disk supports it, else copied.
-import {copyFile, rm, link, statfs, open} from 'node:fs/promises';
+import {copyFile, rm, link, statfs, open, type FileHandle} from 'node:fs/promises';
 import {constants} from 'node:fs';
 import path from 'node:path';
+import {DamagedFile} from './damaged-file.ts';
 import type {Range} from './range-set.ts';
 import {DownStreamError} from '../../downstream.ts';
 
@@ -56,33 +57,48 @@ export async function copyBytes(
 		);
 	}
 
-	const from = await open(source, 'r');
-	try {
-		const to = await open(temporary, 'wx');
-		try {
-			await to.truncate(size);
-			const buffer = Buffer.allocUnsafe(Math.min(chunkSize, size));
-			for (const {start, end} of ranges) {
-				for (let offset = start; offset < end;) {
-					signal?.throwIfAborted();
-					const {bytesRead} = await from.read(buffer, 0, Math.min(chunkSize, end - offset), offset);
-					if (bytesRead === 0) {
-						throw new DownStreamError('disk-failed', `${source} was cut short by another program`);
-					}
+	await using from = await open(source, 'r');
+	await using to = await open(temporary, 'wx');
+	await to.truncate(size);
+	await copyRanges(from, to, {
+		source,
+		ranges,
+		signal,
+		onCopied: end => onProgress?.(end / size),
+	});
+}
 
-					for (let written = 0; written < bytesRead;) {
-						const {bytesWritten} = await to.write(buffer, written, bytesRead - written, offset + written);
-						written += bytesWritten;
-					}
+export type RangeCopy = {
+	/** The path of the source, for errors. */
+	readonly source: string;
+	readonly ranges: Iterable<Range>;
+	readonly signal?: AbortSignal;
+	/** Receives the end of each copied chunk. */
+	readonly onCopied?: (end: number) => void;
+};
 
-					offset += bytesRead;
-					onProgress?.(offset / size);
-				}
+/** Copies the ranges to the same offsets. Rejects with `DamagedFile`, system errors or the signal's reason. */
+export async function copyRanges(
+	from: FileHandle,
+	to: FileHandle,
+	{source, ranges, signal, onCopied}: RangeCopy,
+): Promise<void> {
+	const buffer = Buffer.allocUnsafeSlow(chunkSize);
+	for (const {start, end} of ranges) {
+		for (let offset = start; offset < end;) {
+			signal?.throwIfAborted();
+			const {bytesRead} = await from.read(buffer, 0, Math.min(chunkSize, end - offset), offset);
+			if (bytesRead === 0) {
+				throw new DamagedFile(`${source} was cut short by another program`, {start: offset, end: Infinity});
 			}
-		} finally {
-			await to.close();
+
+			for (let written = 0; written < bytesRead;) {
+				const {bytesWritten} = await to.write(buffer, written, bytesRead - written, offset + written);
+				written += bytesWritten;
+			}
+
+			offset += bytesRead;
+			onCopied?.(offset);
 		}
-	} finally {
-		await from.close();
 	}
 }

@@ -2,12 +2,9 @@
 import {lstat, open, rm, copyFile, rename, type FileHandle} from 'node:fs/promises';
 import {constants} from 'node:fs';
 import type {Range} from './range-set.ts';
-import {DamagedFile} from './damaged-file.ts';
+import {copyRanges} from './copy-bytes.ts';
 import {errorCode} from './disk-error.ts';
 import {DownStreamError} from '../../downstream.ts';
-
-/** Bytes. */
-const copyBufferBytes = 1024 * 1024;
 
 /** Never writes through a symbolic link, or into bytes shared with another name. */
 export async function openToWrite(path: string, size: number, present: Iterable<Range>): Promise<FileHandle> {
@@ -43,50 +40,30 @@ async function unshare(path: string, size: number, present: Iterable<Range>): Pr
 		));
 	if (!isCloned) {
 		await rm(copy, {force: true});
-		await copyRanges(path, copy, size, ranges);
+		await copyPresent(path, copy, size, ranges);
 	}
 
 	await rename(copy, path);
 }
 
-async function copyRanges(from: string, to: string, size: number, ranges: readonly Range[]): Promise<void> {
-	const target = await open(to, 'wx', 0o600);
-	try {
-		if (Number.isFinite(size)) {
-			await truncate(target, size, to);
-		}
-
-		const source = ranges.length > 0 ? await open(from, 'r') : undefined;
-		const buffer = Buffer.allocUnsafeSlow(copyBufferBytes);
-		try {
-			for (const {start, end} of ranges) {
-				for (let offset = start; offset < end;) {
-					const {bytesRead = 0} =
-						(await source?.read(buffer, 0, Math.min(buffer.length, end - offset), offset)) ?? {};
-					if (bytesRead === 0) {
-						throw new DamagedFile(`${from} was cut short by another program`, {start: offset, end: Infinity});
-					}
-
-					offset += await writeAll(target, buffer.subarray(0, bytesRead), offset);
-				}
-			}
-		} finally {
-			await source?.close();
-		}
-
-		await target.datasync();
-	} finally {
-		await target.close();
-	}
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<number> {
-	for (let written = 0; written < bytes.length;) {
-		const {bytesWritten} = await handle.write(bytes, written, bytes.length - written, offset + written);
-		written += bytesWritten;
+/** Creates a file of its own for the present ranges, synced. */
+async function copyPresent(
+	source: string,
+	copy: string,
+	size: number,
+	ranges: readonly Range[],
+): Promise<void> {
+	await using to = await open(copy, 'wx', 0o600);
+	if (Number.isFinite(size)) {
+		await truncate(to, size, copy);
 	}
 
-	return bytes.length;
+	if (ranges.length > 0) {
+		await using from = await open(source, 'r');
+		await copyRanges(from, to, {source, ranges});
+	}
+
+	await to.datasync();
 }
 
 export async function truncate(handle: FileHandle, size: number, path: string): Promise<void> {

@@ -40,11 +40,11 @@ export class RecordStore {
 	}
 
 	/** Rejects with `disk-full` or `disk-failed`, or the refusal of the storage folder. */
-	async create(entry: DownloadRecord): Promise<RecordFile> {
+	async create(record: DownloadRecord): Promise<RecordFile> {
 		refuseUnlessWritable(this.#access);
-		const folder = this.folderOf(entry.id);
+		const folder = this.folderOf(record.id);
 		await mkdir(folder, {mode: 0o700}).catch(throwDiskError(folder, this.#access));
-		const file = new RecordFile(new DurableRecord(folder, this.#access), entry);
+		const file = new RecordFile(new DurableRecord(folder, this.#access), record);
 		await file.save({});
 		await syncFolder(this.#storageDir).catch(throwDiskError(this.#storageDir, this.#access));
 		return file;
@@ -65,9 +65,9 @@ export class RecordStore {
 					continue;
 				}
 
-				const record = new DurableRecord(folder, this.#access, problem => problems.push(problem));
-				const entry = await record.read();
-				records.push(new RecordFile(record, entry, entry));
+				const adapter = new DurableRecord(folder, this.#access, problem => problems.push(problem));
+				const record = await adapter.read();
+				records.push(new RecordFile(adapter, record, record));
 			} catch (error) {
 				const reason = error instanceof InvalidRecord ? error.message : (errorCode(error) ?? String(error));
 				problems.push(`The download in ${folder} is left as it is: ${reason}`);
@@ -109,16 +109,16 @@ export class RecordStore {
 /** The record of one download, in memory and on disk. */
 export class RecordFile {
 	readonly folder: string;
-	readonly #record: DurableRecord;
+	readonly #adapter: DurableRecord;
 	readonly #database: Low<DownloadRecord>;
 	/** The record on disk, if known. */
 	#durable: DownloadRecord | undefined;
 
 	/** `durable` is the record read from disk. */
-	constructor(record: DurableRecord, entry: DownloadRecord, durable?: DownloadRecord) {
-		this.folder = record.folder;
-		this.#record = record;
-		this.#database = new Low(record, entry);
+	constructor(adapter: DurableRecord, record: DownloadRecord, durable?: DownloadRecord) {
+		this.folder = adapter.folder;
+		this.#adapter = adapter;
+		this.#database = new Low(adapter, record);
 		this.#durable = durable;
 	}
 
@@ -137,12 +137,12 @@ export class RecordFile {
 
 	/** Why record, data and checksums of this download must not be written now. */
 	get refusal(): DownStreamError | undefined {
-		return this.#record.refusal;
+		return this.#adapter.refusal;
 	}
 
 	/** Stops all writes: `save` rejects with the reason from now on. */
 	abandon(reason: DownStreamError): void {
-		this.#record.abandonment = reason;
+		this.#adapter.abandonment = reason;
 	}
 
 	/** Whether both have read or written the same record. */
@@ -155,7 +155,7 @@ export class RecordFile {
 		refuseUnlessWritable(this);
 		await mkdir(this.folder, {mode: 0o700}).catch((error: unknown) => {
 			if (errorCode(error) !== 'EEXIST') {
-				throwDiskError(this.folder, this.#record.access)(error);
+				throwDiskError(this.folder, this.#adapter.access)(error);
 			}
 		});
 	}
@@ -175,7 +175,7 @@ export class RecordFile {
 		const changed = {...record, ...change};
 		this.#database.data = changed;
 		const file = path.join(this.folder, recordName);
-		await this.#database.write().catch(throwDiskError(file, this.#record.access));
+		await this.#database.write().catch(throwDiskError(file, this.#adapter.access));
 		this.#durable = changed;
 	}
 }
@@ -221,8 +221,8 @@ class DurableRecord implements Adapter<DownloadRecord> {
 		throw new InvalidRecord('it has no record');
 	}
 
-	async write(entry: DownloadRecord): Promise<void> {
-		this.#latest = entry;
+	async write(record: DownloadRecord): Promise<void> {
+		this.#latest = record;
 		this.#next ??= this.#running
 			.catch(() => undefined)
 			.then(() => {

@@ -81,8 +81,8 @@ export class StorageLock {
 			try {
 				const folder = await stat(storageDir);
 				const isInPlace = () => isSame(folder, storageDir);
-				const held = await takeOver(file, () => onLost(isInPlace() ? 'taken' : 'removed'));
-				return new StorageLock(file, held, isInPlace);
+				const ownership = await takeOver(file, () => onLost(isInPlace() ? 'taken' : 'removed'));
+				return new StorageLock(file, ownership, isInPlace);
 			} finally {
 				await unlockStarting();
 			}
@@ -95,7 +95,7 @@ export class StorageLock {
 		}
 	}
 
-	private constructor(ownerFile: string, {owner, unlock}: Held, isInPlace: () => boolean) {
+	private constructor(ownerFile: string, {owner, unlock}: Ownership, isInPlace: () => boolean) {
 		this.#ownerFile = ownerFile;
 		this.#isInPlace = isInPlace;
 		this.#owner = owner;
@@ -152,9 +152,9 @@ async function lockStarting(file: string): Promise<() => Promise<void>> {
 	}
 }
 
-type Held = {readonly owner: StorageOwner; readonly unlock: () => Promise<void>};
+type Ownership = {readonly owner: StorageOwner; readonly unlock: () => Promise<void>};
 
-async function takeOver(file: string, onLost: () => void): Promise<Held> {
+async function takeOver(file: string, onLost: () => void): Promise<Ownership> {
 	const touchedAt = await lockTouchedAt(file);
 	if (touchedAt !== undefined) {
 		const holder = await readOwner(file);

@@ -61,7 +61,7 @@ async function stream(
 		const {statusCode = 0, headers} = response ?? {headers: {}};
 		if (offset > 0 && statusCode === 200) {
 			response!.destroy();
-			throw new DownStreamError('origin-changed', `${view.name} changed while it was streamed`);
+			throw new DownStreamError('origin-changed', `${view.name} changed during the stream`);
 		}
 
 		if (response && (statusCode === 200 || statusCode === 206)) {
