@@ -25,6 +25,9 @@ const exact = new Set<FilmName>([
 ]);
 const needsFfmpeg = {skip: missing('ffmpeg')};
 
+/** Milliseconds of processor time for a map of a damaged file. */
+const fuzzWorkMs = 200;
+
 const mapOf = (bytes: Buffer): Promise<FilmMap> =>
 	readFilm(bytes.length, async (start, _end, maxEnd) => bytes.subarray(start, maxEnd));
 
@@ -132,7 +135,7 @@ test('mutated files end in a map or an error, within the bounds', needsFfmpeg, a
 	]) {
 		const bytes = await makeFilm(name);
 		const random = randomOf(bytes.length);
-		for (let round = 0; round < 2; round++) {
+		for (let round = 0; round < 6; round++) {
 			const mutated = Buffer.from(bytes);
 			for (let change = 0; change < 1 + random() * 8; change++) {
 				const at = Math.floor(random() ** 2 * Math.min(bytes.length, 40_000));
@@ -151,6 +154,7 @@ test('mutated files end in a map or an error, within the bounds', needsFfmpeg, a
 						return mutated.subarray(start, maxEnd);
 					},
 					new AbortController().signal,
+					fuzzWorkMs,
 				);
 				assert.ok(checkedMap(map, mutated.length));
 			} catch (error) {
@@ -160,6 +164,22 @@ test('mutated files end in a map or an error, within the bounds', needsFfmpeg, a
 			assert.ok(read <= 8 * 1024 * 1024 && requests <= 64, `${read} bytes, ${requests} requests`);
 		}
 	}
+});
+
+test('a parser that never ends is stopped, and the next film is read', needsFfmpeg, async () => {
+	const bytes = await makeFilm('front.mp4');
+	const endless = Buffer.from(bytes);
+	// Two billion samples in the first chunk of each track: the parser adds them up one by one.
+	for (let at = endless.indexOf('stsc'); at !== -1; at = endless.indexOf('stsc', at + 4)) {
+		endless.writeUInt32BE(0xff_ff_ff_ff, at + 16);
+	}
+
+	const {signal} = new AbortController();
+	const read = async (start: number, _end: number, wish: number) => endless.subarray(start, wish);
+	const reading = readInThread(endless.length, read, signal, fuzzWorkMs);
+	const next = mapInThread(bytes);
+	await assert.rejects(reading, {problem: 'too-slow'});
+	assert.equal((await next).exact, true);
 });
 
 /** An ISO box. */

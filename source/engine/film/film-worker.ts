@@ -1,6 +1,6 @@
-// The thread that reads one film map. The bytes come from the thread that started it.
+// The thread that reads film maps, one after the other. The bytes come from the thread that started it.
 import {once} from 'node:events';
-import {parentPort, workerData} from 'node:worker_threads';
+import {parentPort} from 'node:worker_threads';
 import type {ForFilmWorker, FromFilmWorker} from './film-thread.ts';
 import {NoFilm} from './no-film.ts';
 import {readFilm} from './read-film.ts';
@@ -9,17 +9,42 @@ function send(message: FromFilmWorker): void {
 	parentPort!.postMessage(message);
 }
 
-try {
-	const map = await readFilm(workerData as number, async (start, end, maxEnd) => {
-		const answer = once(parentPort!, 'message');
-		send({read: {start, end, maxEnd}});
-		const [{bytes}] = (await answer) as [ForFilmWorker];
-		return bytes;
-	});
-	send({map});
-} catch (error) {
-	send({
-		problem: error instanceof NoFilm ? error.problem : 'damaged',
-		message: error instanceof Error ? error.message : String(error),
-	});
+async function received(): Promise<Partial<{size: number; bytes: Uint8Array}>> {
+	const [message] = (await once(parentPort!, 'message')) as [ForFilmWorker];
+	return message;
+}
+
+async function answerTo(size: number): Promise<FromFilmWorker> {
+	let isOver = false;
+	try {
+		const map = await readFilm(size, async (start, end, maxEnd) => {
+			if (isOver) {
+				throw new Error('The reading has ended');
+			}
+
+			const answer = received();
+			send({read: {start, end, maxEnd}});
+			const {bytes} = await answer;
+			if (!bytes) {
+				throw new Error('The bytes cannot be had');
+			}
+
+			return bytes;
+		});
+		return {map};
+	} catch (error) {
+		return {
+			problem: error instanceof NoFilm ? error.problem : 'damaged',
+			message: error instanceof Error ? error.message : String(error),
+		};
+	} finally {
+		isOver = true;
+	}
+}
+
+for (let answer: FromFilmWorker = {ready: true}; ;) {
+	const next = received();
+	send(answer);
+	const {size} = await next;
+	answer = await answerTo(size!);
 }

@@ -9,7 +9,7 @@ import type {SparseFile} from '../store/sparse-file.ts';
 import {decodeMap, encodeMap, maxMapBytes, type FilmMap} from './film-map.ts';
 import {filmView} from './film-view.ts';
 import {readInThread} from './film-thread.ts';
-import {inTurn} from './in-turn.ts';
+import {indexPlace} from './index-place.ts';
 import {NoFilm} from './no-film.ts';
 import {looksLikeFilm, signatureBytes} from './signature.ts';
 
@@ -163,7 +163,7 @@ export class Film {
 		this.#reading = reading;
 		const {id} = this.#download;
 		try {
-			const map = await inTurn(() => this.#read(reading.signal));
+			const map = await this.#read(reading.signal);
 			reading.signal.throwIfAborted();
 			this.#map = map;
 			this.#isSettled = true;
@@ -217,8 +217,15 @@ export class Film {
 			}
 		}
 
-		if (!looksLikeFilm(await this.#bytes(0, Math.min(size, signatureBytes), 0))) {
+		const head = await this.#bytes(0, Math.min(size, signatureBytes), 0);
+		if (!looksLikeFilm(head)) {
 			return undefined;
+		}
+
+		const place = indexPlace(head, size);
+		if (place && place.end - place.start <= limits.bytes) {
+			// Requested before the thread starts: that takes time, and the processor is busy when a player starts.
+			this.#require(place);
 		}
 
 		const map = await readInThread(size, (start, end, maxEnd) => this.#bytes(start, end, maxEnd), signal);
@@ -252,7 +259,14 @@ export class Film {
 			}
 		}
 
-		throw new Missing({start: Math.max(start, file.present.runEnd(start)), end});
+		throw new Missing({start: Math.max(start, runEnd), end});
+	}
+
+	#require({start, end}: Range): void {
+		const runEnd = this.#download.facts().file.present.runEnd(start);
+		if (runEnd < end) {
+			throw new Missing({start: Math.max(start, runEnd), end});
+		}
 	}
 }
 

@@ -1,0 +1,30 @@
+// Where the index of an ISO file lies, by its first boxes: no parser is needed to request it. Pure.
+import type {Range} from '../store/range-set.ts';
+
+/**
+ * The `moov` box in front, or all that follows the media data (ISO/IEC 14496-12 section 4.2). Undefined where the first
+ * bytes do not tell.
+ */
+export function indexPlace(head: Uint8Array, size: number): Range | undefined {
+	const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
+	for (let start = 0; start + 16 <= head.length;) {
+		const type = String.fromCharCode(...head.subarray(start + 4, start + 8));
+		const short = view.getUint32(start);
+		const end = start + (short === 1 ? Number(view.getBigUint64(start + 8)) : short);
+		if (end < start + 8 || end >= size) {
+			return type === 'moov' && end === size ? {start, end} : undefined;
+		}
+
+		if (type === 'moov') {
+			return {start, end};
+		}
+
+		if (type === 'mdat') {
+			return {start: end, end: size};
+		}
+
+		start = end;
+	}
+
+	return undefined;
+}
