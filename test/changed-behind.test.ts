@@ -224,9 +224,8 @@ test('after a kill each block of a changed file is read once', {timeout}, async 
 		.filter(([, , length, position]) => length === MiB / 4 && position % MiB === 0)
 		.map(([, , , position]) => position / MiB)
 		.toSorted((a, b) => a - b);
-	const blocks = Math.ceil(downloadOf(engine, id).present / MiB);
-	assert.ok(blocks >= 5, `${blocks} blocks`);
-	assert.deepEqual(starts, [...Array(blocks).keys()]);
+	assert.deepEqual(starts.slice(0, 5), [0, 1, 2, 3, 4]);
+	assert.equal(new Set(starts).size, starts.length, String(starts));
 });
 
 test('a check interrupted by the exit resumes on the next start', {timeout}, async t => {
