@@ -6,6 +6,7 @@ export type {
 	DownStreamOptions,
 	FileStats,
 	ProxyConfig,
+	SafeOptions,
 	TargetOptions,
 	WaitOptions,
 } from './library/types.ts';
@@ -20,7 +21,9 @@ export {
 	type FilmProblem,
 	type OpenSegment,
 	type Player,
+	type Pledge,
 	type Remedy,
+	type SegmentUse,
 } from './downstream.ts';
 export {
 	CustomHeaderDataSource,

@@ -1,5 +1,11 @@
 // Schemas of external values, shared by all entrances. Each entrance words its own errors. Pure.
-import {DownStreamError, type AddRequest, type DownloadChange, type ExportRequest} from './downstream.ts';
+import {
+	DownStreamError,
+	type AddRequest,
+	type DownloadChange,
+	type ExportRequest,
+	type SafeRequest,
+} from './downstream.ts';
 
 /**
  * Throws the entrance's error for an invalid value. `expected` completes "it must be …"; `path` holds the keys that
@@ -155,6 +161,8 @@ export const engineOptions = {
 	limitRate: unlimited(rate),
 	readAhead: unlimited(integer(64 * 1024)),
 	cacheSize: unlimited(integer(1024)),
+	keepAhead: integer(0),
+	next: integer(0),
 };
 
 const requestFields = {
@@ -189,6 +197,16 @@ export const exportRequest = object<ExportRequest>({
 	move: optional(boolean),
 	when: optional(described('"now" or "complete"', oneOf('now', 'complete'))),
 	partial: optional(boolean),
+});
+
+export const safeRequest = object<SafeRequest>({
+	from: optional(described('"player" or "start"', oneOf('player', 'start'))),
+	fromMs: optional(count),
+	forMs: optional(integer(1)),
+	bytes: optional(integer(1)),
+	orBytes: optional(integer(1)),
+	by: optional(count),
+	dryRun: optional(boolean),
 });
 
 function unlimited(inner: IntegerRule): IntegerRule {

@@ -142,6 +142,7 @@ const forbidden: Array<[folder: string, names: RegExp]> = [
 	['source/engine/queue.ts', /./],
 	['source/engine/film/film-map.ts', /^node:/],
 	['source/engine/film/playable.ts', /^node:/],
+	['source/engine/film/pledge.ts', /^node:/],
 ];
 
 for (const [folder, names] of forbidden) {

@@ -15,6 +15,7 @@ function situation(changes: Partial<PlanState>): PlanState {
 		claimed: [],
 		wanted: [],
 		index: undefined,
+		pledged: [],
 		background: true,
 		playhead: 0,
 		segmentSize: 4 * MiB,

@@ -5,7 +5,15 @@ import {neighbourOf, withPlace, type Queued} from '../source/engine/queue.ts';
 type Named = Queued & {readonly name: string};
 
 function queued(name: string, facts: Partial<Queued> = {}): Named {
-	return {name, queueRank: 1, isComplete: false, wantsPlace: true, isProbing: false, ...facts};
+	return {
+		name,
+		queueRank: 1,
+		isComplete: false,
+		wantsPlace: true,
+		pledgedBy: undefined,
+		isProbing: false,
+		...facts,
+	};
 }
 
 const idle = {wantsPlace: false};

@@ -96,6 +96,12 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	onDemand: ['maybe', /^--on-demand "maybe"/],
 	film: ['maybe', /^--film "maybe"/],
 	readAhead: ['1K', /^--read-ahead "1K": it must be bytes such as 64M .* at least 65536/],
+	keepAhead: ['45', /^--keep-ahead "45": it must be a time such as 90s, 10m or 1h30m, or 0 for none$/],
+	next: ['-2m', /^--next "-2m": it must be a time such as/],
+	first: ['45', /^--first "45": write 45m or 1h30m, 200M, or all$/],
+	from: ['1:99:00', /^--from "1:99:00": write a time such as 41:07, player or start$/],
+	by: ['25:00', /^--by "25:00": write a time such as 18:40 or 2026-11-30T18:40, or a span such as 2h$/],
+	wait: ['maybe', /^--wait "maybe"/],
 	cacheSize: ['5M/s', /^--cache-size "5M\/s": it must be bytes such as 64M or 20G/],
 	player: undefined,
 	allowOrigin: [

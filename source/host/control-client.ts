@@ -14,7 +14,9 @@ import {
 	type DownloadEngine,
 	type ErrorCode,
 	type ExportRequest,
+	type Pledge,
 	type Remedy,
+	type SafeRequest,
 	type Snapshot,
 } from '../downstream.ts';
 import {versionHeader, type SnapshotChanges} from '../proxy/control-api.ts';
@@ -147,6 +149,14 @@ export class ControlClient implements DownloadEngine {
 			damaged: ReadonlyArray<readonly [number, number]>;
 		};
 		return {damaged};
+	}
+
+	async makeSafe(id: DownloadId, request: SafeRequest): Promise<Pledge> {
+		return (await this.#command(id, 'safe', request)) as Pledge;
+	}
+
+	async lift(id: DownloadId, n: number): Promise<void> {
+		await this.#call('DELETE', `${pathOf(id)}/safe/${n}`);
 	}
 
 	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {

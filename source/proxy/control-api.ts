@@ -19,6 +19,7 @@ import {
 	optional,
 	rateLimit,
 	rule,
+	safeRequest,
 	wholeNumber,
 	type ObjectSchema,
 } from '../schema.ts';
@@ -72,7 +73,7 @@ type Methods = {readonly GET?: Handler<ReadOnly>} & Readonly<
 	Partial<Record<'POST' | 'PATCH' | 'DELETE', Handler>>
 >;
 
-/** Keyed by path below `/api`, where `*` stands for a download's id, then by method. */
+/** Keyed by path below `/api`, where `*` stands for a download's id and then a number, then by method. */
 export const routes = new Map<string, Methods>([
 	[
 		'/downloads',
@@ -98,6 +99,8 @@ export const routes = new Map<string, Methods>([
 	['/downloads/*/start-over', {POST: startOver}],
 	['/downloads/*/move-in-queue', {POST: moveInQueue}],
 	['/downloads/*/export', {POST: exportDownload}],
+	['/downloads/*/safe', {POST: makeSafe}],
+	['/downloads/*/safe/*', {DELETE: lift}],
 	['/settings', {GET: sendSettings, PATCH: changeSettings}],
 	['/events', {GET: (engine, {response}) => sendEvents(engine, response)}],
 ]);
@@ -105,7 +108,8 @@ export const routes = new Map<string, Methods>([
 /** Serves an authorized request below `/api`. Rejects with a `Problem` or `DownStreamError`. */
 export async function serveApi(engine: DownloadEngine, api: ApiRequest): Promise<void> {
 	const [, id = '', verb = ''] = /^\/api\/downloads\/([^/]+)(.*)$/.exec(api.path) ?? [];
-	const methods = routes.get(id === '' ? api.path.slice('/api'.length) : `/downloads/*${verb}`);
+	const name = verb.replace(/^(\/[a-z-]+)\/\d+$/, '$1/*');
+	const methods = routes.get(id === '' ? api.path.slice('/api'.length) : `/downloads/*${name}`);
 	if (!methods) {
 		throw new Problem(404, 'There is nothing at this address.');
 	}
@@ -204,6 +208,20 @@ async function exportDownload(
 ): Promise<void> {
 	const given = checkBody(await readJson(request), exportRequest);
 	sendResult(engine, response, 200, await engine.export(id, given));
+}
+
+async function makeSafe(
+	engine: DownloadEngine,
+	{request, response}: ApiRequest,
+	id: DownloadId,
+): Promise<void> {
+	const given = checkBody(await readJson(request), safeRequest);
+	sendResult(engine, response, given.dryRun ? 200 : 201, await engine.makeSafe(id, given));
+}
+
+async function lift(engine: DownloadEngine, {path, response}: ApiRequest, id: DownloadId): Promise<void> {
+	await engine.lift(id, Number(path.replace(/^.*\//, '')));
+	sendResult(engine, response, 200, findDownload(engine, id));
 }
 
 function sendSettings({snapshot}: ReadOnly, {response}: ApiRequest): void {

@@ -3,6 +3,7 @@ import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
 import type {CommandName} from '../commands.ts';
 import {cleanText, padText} from '../../text/clean-text.ts';
 import {watchWords} from '../../text/film-words.ts';
+import {safeWords} from '../../text/safe-words.ts';
 import {formatPercent} from '../../text/format.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
 import {DownStreamError, type AddRequest, type Download, type DownloadEngine} from '../../downstream.ts';
@@ -13,6 +14,7 @@ import {withHint} from '../../text/hints.ts';
 import {openOffline} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import {removedDownloads} from './removed-downloads.ts';
+import {makeSafe} from './safe.ts';
 import type {Settings} from '../settings.ts';
 
 export type CommandOutput = {
@@ -24,7 +26,9 @@ export type CommandOutput = {
 /** Surroundings of a command: the command line and the REPL differ in these alone. */
 export type CommandContext = {
 	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'> &
-		Partial<Pick<Settings, 'overwrite' | 'keepBoth' | 'move' | 'all' | 'storageDir'>>;
+		Partial<
+			Pick<Settings, 'overwrite' | 'keepBoth' | 'move' | 'all' | 'storageDir' | 'from' | 'by' | 'wait'>
+		>;
 	readonly output: CommandOutput;
 	/** Requests for one operand of `add`. */
 	readonly requestsOf: (word: string) => Promise<AddRequest[]>;
@@ -71,6 +75,7 @@ export const manageCommands = {
 			return true;
 		},
 	},
+	safe: {run: makeSafe},
 	verify: {...onEach(verify), worksOffline: true},
 } as const satisfies Partial<Readonly<Record<CommandName, ManageCommand>>>;
 
@@ -277,6 +282,7 @@ function lineOf(download: Download, downloads: readonly Download[], isOffline = 
 		amount(download),
 		download.name,
 		watchWords(download) || undefined,
+		safeWords(download) || undefined,
 		(download.error ?? (isStopped ? download.lastError : null))?.message,
 		substituteOf(download)?.words,
 	]);

@@ -4,7 +4,8 @@ import type {FilmDownload} from '../film/film.ts';
 import type {DownloadState} from './download-state.ts';
 import {typeOf} from './view.ts';
 
-export function filmDownload(state: DownloadState, scheduler: Scheduler): FilmDownload {
+/** `onChange`: the map may have become known. */
+export function filmDownload(state: DownloadState, scheduler: Scheduler, onChange: () => void): FilmDownload {
 	const {record, recordFile} = state;
 	return {
 		id: record.id,
@@ -15,6 +16,7 @@ export function filmDownload(state: DownloadState, scheduler: Scheduler): FilmDo
 			file: state.file,
 			type: typeOf(state.record),
 			mayFetch: scheduler.fetchesInBackground,
+			isPledged: scheduler.fetchesPledges,
 			isPlaying: state.readers.size > 0,
 			mayWrite: !recordFile.refusal && !state.isClosed,
 		}),
@@ -24,6 +26,9 @@ export function filmDownload(state: DownloadState, scheduler: Scheduler): FilmDo
 				scheduler.wake();
 			}
 		},
-		changed: () => state.changed(),
+		changed() {
+			onChange();
+			state.changed();
+		},
 	};
 }
