@@ -253,10 +253,17 @@ async function licenses(inside) {
 		const files = await readdir(path.join(root, folder));
 		const file = files.find(candidate => /^licen[cs]e/i.test(candidate));
 		const text = file ? await readFile(path.join(root, folder, file), 'utf8') : standardLicense(metadata);
-		texts.push(`${metadata.name} ${metadata.version}\n\n${text.trim()}\n`);
+		texts.push(`${metadata.name} ${metadata.version}\n\n${sourceNotice(metadata)}${text.trim()}\n`);
 	}
 
 	return texts.join(`\n${'-'.repeat(80)}\n\n`);
+}
+
+/** MPL-2.0 section 3.2: where the source code is. */
+function sourceNotice({name, version, license}) {
+	return license === 'MPL-2.0'
+		? `It is unmodified; its source code is the package ${name} ${version} of the npm registry.\n\n`
+		: '';
 }
 
 /** CycloneDX 1.6, the same for the same inputs: without a serial number or time. */

@@ -52,6 +52,18 @@ export function isRunning(download: WithStatus): boolean {
 	return isFetching(download) || download.status === 'exporting' || download.status === 'checking';
 }
 
+/** It was played, and not to its end. */
+export function isBegun({position}: Pick<Download, 'position'>): boolean {
+	return position !== null && position.ms > 0 && !position.watched;
+}
+
+/** Where it goes on, in milliseconds: 0 unless it was left in the middle of the film. */
+export function continuedMs(download: Pick<Download, 'position' | 'film'>): number {
+	const {position, film} = download;
+	// The file may have become another one, which is shorter.
+	return position && isBegun(download) && position.ms < (film?.durationMs ?? Infinity) ? position.ms : 0;
+}
+
 /** A program that reads the stream of a download. Listed until 10 s after its last request. */
 export type Player = {
 	readonly id: string;
@@ -65,6 +77,35 @@ export type Player = {
 	readonly blocked: boolean;
 	/** Has an open request. */
 	readonly connected: boolean;
+};
+
+/** Where a film or a sound was left. */
+export type Position = {
+	/** Milliseconds from its start. */
+	readonly ms: number;
+	/** When it was there, in milliseconds since the epoch. */
+	readonly at: number;
+	/** Played to the end, or past 92 % of it. */
+	readonly watched: boolean;
+	/** Reported by a linked player or set by a client; otherwise inferred from the bytes that a player reads. */
+	readonly exact: boolean;
+};
+
+/** What a linked player does now: one that was started with a control socket of the engine. */
+export type Playback = {
+	/** Such as `mpv 0.38.0`. Untrusted: clean before showing. */
+	readonly player: string;
+	/** Milliseconds; null while unknown. */
+	readonly durationMs: number | null;
+	readonly paused: boolean;
+	/** 1 is normal. */
+	readonly speed: number;
+	/** The byte of the picture or sound at the position; null without a film map. */
+	readonly offset: number | null;
+	/** Waits for bytes in the middle of the film. */
+	readonly stalled: boolean;
+	/** How often it has waited so far. */
+	readonly stalls: number;
 };
 
 /** A connection to the origin and its range. Bytes `[offset, end)` are yet to arrive. */
@@ -116,8 +157,8 @@ export type Pledge = {
 /** A stretch to make safe: so many milliseconds or bytes, or without either all up to the end. */
 export type SafeRequest = {
 	/**
-	 * Where it begins: where the newest player is, or at the start; without a player both are the start. Minutes begin at
-	 * the player unless given, bytes at the start.
+	 * Where it begins: at the start, or where the newest player is, else where the film was left, else at the start. Minutes
+	 * begin at the player unless given, bytes at the start.
 	 */
 	from?: 'player' | 'start';
 	/** Milliseconds of the film. */
@@ -203,7 +244,7 @@ export type DownloadFilm = {
 	}>;
 	/** Stretches that a player can show without another byte: half-open, sorted. Never an estimate. */
 	readonly playable: ReadonlyArray<readonly [fromMs: number, toMs: number]>;
-	/** Time at the read position of the newest player; 0 without players. */
+	/** Time of the linked player, or at the read position of the newest player; 0 without players. */
 	readonly position: number;
 	/** End of the stretch that can be watched from `position` on; null if playback cannot start there. */
 	readonly watchTo: number | null;
@@ -249,6 +290,10 @@ export type Download = {
 	readonly players: readonly Player[];
 	/** By number. */
 	readonly pledges: readonly Pledge[];
+	/** Where it was left; null if it was never played, or played by a player that tells no times. */
+	readonly position: Position | null;
+	/** The newest linked player that plays it now. */
+	readonly playback: Playback | null;
 	/** The error that stops the download now: `failed`, `waiting`, or a refused background download. */
 	readonly error: DownloadError | null;
 	/** The last error, even if it no longer matters. */
@@ -342,6 +387,18 @@ export type DownloadChange = Partial<
 > & {
 	/** The download's own limit in bytes per second; null for none. */
 	limitRate?: number | null;
+	/** Where the next player starts, in milliseconds. */
+	positionMs?: number;
+	/** A watched film starts from the beginning. */
+	watched?: boolean;
+};
+
+/** For a linked player, at least one of them. */
+export type PlayerCommand = {
+	/** Continue at this time, in milliseconds from the start. */
+	seekMs?: number;
+	/** Pause, or play on. */
+	pause?: boolean;
 };
 
 export type ExportRequest = {
@@ -419,6 +476,14 @@ export interface DownloadEngine {
 	setLimitRate(bytesPerSecond: number | null): Promise<void>;
 	/** Resolves with the path of the file, which for `when: 'complete'` may be yet to come. */
 	export(id: DownloadId, request: ExportRequest): Promise<{path: string}>;
+	/**
+	 * Resolves with the path of a socket (on Windows the name of a pipe) for mpv's `--input-ipc-server`. A player that listens
+	 * there within 30 s is linked: its position is kept, and `controlPlayer` reaches it. Rejects with `no-player` if no socket
+	 * can be made.
+	 */
+	linkPlayer(id: DownloadId): Promise<{socket: string}>;
+	/** For the newest linked player. Rejects with `no-player` without one, `bad-request` past the end of the film. */
+	controlPlayer(id: DownloadId, command: PlayerCommand): Promise<void>;
 	/** Closes connections, saves records, and releases the port and the storage folder. */
 	dispose(): Promise<void>;
 }
@@ -443,6 +508,7 @@ export const errorKinds = {
 	'target-exists': 'usage',
 	'storage-locked': 'usage',
 	'port-taken': 'usage',
+	'no-player': 'usage',
 } as const;
 
 export type ErrorCode = keyof typeof errorKinds;

@@ -5,6 +5,7 @@ export type {
 	DownloadProgress,
 	DownStreamOptions,
 	FileStats,
+	PlayersState,
 	ProxyConfig,
 	SafeOptions,
 	TargetOptions,
@@ -20,8 +21,10 @@ export {
 	type ErrorKind,
 	type FilmProblem,
 	type OpenSegment,
+	type Playback,
 	type Player,
 	type Pledge,
+	type Position,
 	type Remedy,
 	type SegmentUse,
 } from './downstream.ts';

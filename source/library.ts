@@ -1,6 +1,6 @@
 // The library: one engine with its proxy. Downloads are named by URL instead of id.
 /// <reference lib="esnext.disposable" preserve="true" />
-import {DownStreamError, isFetching, type Download, type Pledge} from './downstream.ts';
+import {DownStreamError, isFetching, type Download, type Pledge, type Position} from './downstream.ts';
 import {HttpDataSource, withoutCredentials} from './engine/origin/http-source.ts';
 import type {DataSource} from './engine/origin/data-source.ts';
 import type {Engine} from './engine/engine.ts';
@@ -21,12 +21,14 @@ import type {
 	DownloadProgress,
 	DownStreamOptions,
 	FileStats,
+	PlayersState,
 	SafeOptions,
 	TargetOptions,
 	WaitOptions,
 } from './library/types.ts';
 import {
 	fileStats,
+	playersOf,
 	progressOf,
 	progressOfAll,
 	progressOfOne,
@@ -178,6 +180,20 @@ export class DownStream {
 	/** Ends a pledge, by its number in `Download.pledges`; its bytes stay. Rejects with `not-found`. */
 	async liftPledge(url: string, n: number): Promise<void> {
 		await this.#engine.lift(this.#find(url).id, n);
+	}
+
+	/** Where a film or sound was left; null if it was never played by a player that tells. */
+	position(url: string): Position | null {
+		return this.#find(url).position;
+	}
+
+	/**
+	 * The players of a download: the current state, then each change, at most 10 times a second. A slow consumer skips states.
+	 * Ends on removal, and with `dispose`.
+	 */
+	players(url: string, options: WaitOptions = {}): AsyncIterable<PlayersState> {
+		const endings = this.#endings(options);
+		return {[Symbol.asyncIterator]: () => playersOf(this.#engine, this.#find(url).id, endings)};
 	}
 
 	/** All downloads, those of earlier runs included, in order of addition. */

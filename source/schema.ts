@@ -4,6 +4,7 @@ import {
 	type AddRequest,
 	type DownloadChange,
 	type ExportRequest,
+	type PlayerCommand,
 	type SafeRequest,
 } from './downstream.ts';
 
@@ -160,6 +161,7 @@ export const engineOptions = {
 	maxActive: integer(1, 1000),
 	limitRate: unlimited(rate),
 	readAhead: unlimited(integer(64 * 1024)),
+	readAheadMs: integer(5000, 3_600_000),
 	cacheSize: unlimited(integer(1024)),
 	keepAhead: integer(0),
 	next: integer(0),
@@ -187,7 +189,11 @@ export const downloadChange = object<DownloadChange>({
 	...requestFields,
 	url: optional(text),
 	limitRate: optional(rateLimit),
+	positionMs: optional(count),
+	watched: optional(boolean),
 });
+
+export const playerCommand = object<PlayerCommand>({seekMs: optional(count), pause: optional(boolean)});
 
 export const exportRequest = object<ExportRequest>({
 	path: text,

@@ -28,8 +28,8 @@ const sources: Source[] = [
 	});
 
 const owners: Record<string, string[]> = {
-	undici: ['source/engine/http/upstream-proxy.ts'],
-	socks: ['source/engine/http/upstream-proxy.ts'],
+	undici: ['source/engine/http/tunnel-client.ts'],
+	socks: ['source/engine/http/socks-tunnel.ts'],
 	lowdb: ['source/engine/store/record-store.ts'],
 	'set-cookie-parser': ['source/engine/origin/cookie-jar.ts'],
 	'proper-lockfile': ['source/engine/store/storage-lock.ts'],
@@ -63,13 +63,16 @@ const allowed: Record<string, readonly string[]> = {
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin'],
 	],
 	'engine/film': ['downstream.ts', 'log.ts', 'engine/store'],
+	'engine/player': ['downstream.ts', 'log.ts', 'text'],
 	'engine/download': [
 		...['downstream.ts', 'log.ts'],
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin', 'engine/fetch', 'engine/film'],
+		'engine/player',
 	],
 	engine: [
 		...['downstream.ts', 'schema.ts', 'log.ts', 'text'],
 		...['engine/store', 'engine/memory', 'engine/origin', 'engine/http', 'engine/fetch', 'engine/download'],
+		'engine/player',
 	],
 	proxy: [
 		...['downstream.ts', 'schema.ts', 'version.ts', 'text'],
@@ -84,7 +87,10 @@ const allowed: Record<string, readonly string[]> = {
 	'cli/output': ['downstream.ts', 'text'],
 	'cli/run': [
 		...['downstream.ts', 'wait.ts', 'text', 'requests', 'host', 'terminal', 'cli', 'cli/output'],
-		...['engine/store', 'engine/origin'],
+		...['engine/store', 'engine/origin', 'cli/run/get'],
+	],
+	'cli/run/get': [
+		...['downstream.ts', 'wait.ts', 'text', 'requests', 'host', 'cli', 'cli/output', 'engine/store'],
 	],
 	library: ['downstream.ts', 'schema.ts', 'defaults.ts', 'wait.ts', 'text', 'host', 'engine', 'engine/http'],
 	'library.ts': ['downstream.ts', 'schema.ts', 'text', 'library', 'host', 'engine', 'engine/origin'],
@@ -143,6 +149,7 @@ const forbidden: Array<[folder: string, names: RegExp]> = [
 	['source/engine/film/film-map.ts', /^node:/],
 	['source/engine/film/playable.ts', /^node:/],
 	['source/engine/film/pledge.ts', /^node:/],
+	['source/engine/film/playhead.ts', /^node:/],
 ];
 
 for (const [folder, names] of forbidden) {

@@ -193,7 +193,7 @@ test(
 				return false;
 			},
 		});
-		await assert.rejects(engine.update(download.id, {url: other.url}), /file at the new URL is another one/);
+		await assert.rejects(engine.update(download.id, {url: other.url}), /new URL leads to another file/);
 		origin.options.bytesPerSecond = undefined;
 		const done = await until(engine, download.id, ({status}) => /complete|failed/.test(status));
 		assert.equal(done.url, origin.url);

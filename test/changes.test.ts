@@ -336,7 +336,7 @@ test('an upstream proxy that is down is told for all, once, and no longer than i
 
 	const {banners} = engine.snapshot;
 	assert.equal(banners.length, 1);
-	assert.match(banners[0]!, /proxy.*127\.0\.0\.1:1 cannot be reached; it is tried again and again\.$/i);
+	assert.match(banners[0]!, /proxy.*127\.0\.0\.1:1 cannot be reached; it is retried\.$/i);
 	for (const id of ids) {
 		await engine.update(id, {proxy: 'direct'});
 		await until(engine, id, ({status}) => status === 'complete');

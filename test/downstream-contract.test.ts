@@ -12,6 +12,7 @@ import {until as untilSnapshot} from '../source/wait.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until, type TestEngine} from './support/engines.ts';
+import {FakeMpv} from './support/fake-mpv.ts';
 import {films, MemoryDownStream} from './support/memory-downstream.ts';
 
 const MiB = 1024 * 1024;
@@ -138,6 +139,37 @@ for (const [name, open] of Object.entries(implementations)) {
 		await assert.rejects(downstream.update(id, {proxy: 'gopher://x'}), isA('bad-request'));
 		await assert.rejects(downstream.update(id, {limitRate: 5}), isA('bad-request', /limitRate/));
 		await assert.rejects(downstream.update('0'.repeat(32), {}), isA('not-found'));
+	});
+
+	test(`${name}: a position is set, kept and told`, async t => {
+		const {downstream} = await start(t);
+		const {id} = (await downstream.add({url: 'http://127.0.0.1:9/film.mkv', paused: true})).download;
+		assert.equal(find(downstream, id)?.position, null);
+		const {position} = await downstream.update(id, {positionMs: 2_467_000});
+		assert.deepEqual({...position, at: 0}, {ms: 2_467_000, at: 0, watched: false, exact: true});
+		assert.deepEqual(find(downstream, id)?.position, position);
+		const watched = (await downstream.update(id, {watched: true})).position;
+		assert.deepEqual([watched?.ms, watched?.watched], [2_467_000, true]);
+		for (const positionMs of [-1, 1.5, NaN, Infinity]) {
+			await assert.rejects(downstream.update(id, {positionMs}), isA('bad-request', /positionMs/));
+		}
+
+		assert.deepEqual(find(downstream, id)?.position, watched);
+	});
+
+	test(`${name}: a player is linked by its socket and takes two commands`, async t => {
+		const {downstream} = await start(t);
+		const {download} = await downstream.add({url: 'http://127.0.0.1:9/film.mkv', paused: true});
+		const {id} = download;
+		await assert.rejects(downstream.controlPlayer(id, {pause: true}), isA('no-player', /No linked player/));
+		await assert.rejects(downstream.linkPlayer('0'.repeat(32)), isA('not-found'));
+		const {socket} = await downstream.linkPlayer(id);
+		await FakeMpv.listen(t, socket, {path: download.streamUrl, duration: 100, 'time-pos': 5});
+		await until(downstream, id, ({playback, position}) => playback !== null && position?.ms === 5000);
+		await downstream.controlPlayer(id, {seekMs: 50_000, pause: true});
+		assert.equal(find(downstream, id)?.position?.ms, 50_000);
+		assert.equal(find(downstream, id)?.playback?.paused, true);
+		await assert.rejects(downstream.controlPlayer(id, {seekMs: 100_001}), isA('bad-request', /past the end/));
 	});
 
 	test(`${name}: a changed file starts over, with the old bytes kept`, async t => {

@@ -19,7 +19,8 @@ import {homedir, tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {DownStreamError} from '../source/downstream.ts';
-import {exportFile, numbered, resolveTarget} from '../source/engine/store/export.ts';
+import {exportFile} from '../source/engine/store/export.ts';
+import {numbered, resolveTarget} from '../source/engine/store/export-target.ts';
 import {content} from './support/content.ts';
 
 const size = 9 * 1024 * 1024 + 5;

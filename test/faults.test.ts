@@ -480,7 +480,7 @@ for (const [words, before, after, says] of changes) {
 			if (says) {
 				assert.deepEqual([done.status, done.error?.code], ['failed', 'origin-changed']);
 				assert.match(done.error?.message ?? '', says);
-				assert.match(done.error?.message ?? '', /what is here is kept/);
+				assert.match(done.error?.message ?? '', /the downloaded bytes are kept/);
 			} else {
 				assert.deepEqual([done.status, done.present], ['complete', size]);
 				const again = origin.bytesSent - bytesSent;
@@ -832,7 +832,7 @@ test(
 		assert.deepEqual([done.status, done.error?.code], ['failed', 'origin-changed']);
 		assert.match(
 			done.error?.message ?? '',
-			/had at least \d+ bytes and has 1000000 now.*what is here is kept/,
+			/had at least \d+ bytes and has 1000000 now.*the downloaded bytes are kept/,
 		);
 		assert.ok(done.present >= 4 * MiB, `${done.present}`);
 		await holdsRightBytes(running, done);
@@ -865,7 +865,7 @@ test(
 			({status, lastError}) => status === 'complete' || lastError?.code === 'origin-truncated',
 		);
 		assert.equal(tried.status, 'waiting');
-		assert.match(tried.error?.message ?? '', /sent \d+ bytes less than are here/);
+		assert.match(tried.error?.message ?? '', /sent \d+ bytes less than were downloaded/);
 		const held = downloadOf(running.engine, download.id);
 		assert.ok(held.present > MiB / 2, `${held.present}`);
 		await holdsRightBytes(running, held);

@@ -9,7 +9,7 @@ import {contentRange, parseContentRange} from '../source/engine/origin/content-r
 import {checkRecord, InvalidRecord, type DownloadRecord} from '../source/engine/store/record.ts';
 import {fileName, typeOf} from '../source/engine/origin/file-info.ts';
 import {safeFileName} from '../source/engine/store/file-name.ts';
-import {retryAfter} from '../source/engine/origin/origin-request.ts';
+import {retryAfter} from '../source/engine/origin/origin-errors.ts';
 import type {Range} from '../source/engine/store/range-set.ts';
 import {maskUrl} from '../source/text/mask-url.ts';
 import {evaluatePreconditions, ifRangeHolds, requestedRanges} from '../source/proxy/range-header.ts';

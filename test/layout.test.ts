@@ -3,8 +3,11 @@ import {test} from 'node:test';
 import {columnWidths, rowHeights, scrollTop, windowTop} from '../source/dashboard/layout.ts';
 
 test('columns fill the width, and a narrow screen drops them in order', () => {
-	for (let width = 39; width < 200; width++) {
-		const columns = columnWidths(width);
+	for (const [width, hasFilms] of Array.from(
+		{length: 322},
+		(_, index) => [39 + (index >> 1), index % 2 === 1] as const,
+	)) {
+		const columns = columnWidths(width, 0, hasFilms);
 		assert.equal(
 			Object.values(columns).reduce((sum, cells) => sum + cells),
 			width,
@@ -13,12 +16,12 @@ test('columns fill the width, and a narrow screen drops them in order', () => {
 	}
 
 	const gone = (width: number) =>
-		Object.entries(columnWidths(width))
+		Object.entries(columnWidths(width, 0, true))
 			.filter(([, cells]) => cells === 0)
 			.map(([name]) => name);
 	assert.deepEqual(
 		[gone(80), gone(71), gone(67), gone(51)],
-		[[], ['left'], ['players', 'left'], ['players', 'speed', 'left']],
+		[[], ['left', 'watch'], ['players', 'left', 'watch'], ['players', 'speed', 'left', 'watch']],
 	);
 });
 

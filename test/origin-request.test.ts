@@ -11,7 +11,8 @@ import {CustomHeaderDataSource, HttpDataSource} from '../source/engine/origin/ht
 import type {DataSource, OriginRequest} from '../source/engine/origin/data-source.ts';
 import {DirectClient} from '../source/engine/http/pool.ts';
 import type {HttpRequest} from '../source/engine/http/client.ts';
-import {requestOrigin, retryAfter} from '../source/engine/origin/origin-request.ts';
+import {requestOrigin} from '../source/engine/origin/origin-request.ts';
+import {retryAfter} from '../source/engine/origin/origin-errors.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin} from './support/engines.ts';
@@ -138,7 +139,7 @@ const invalidResponses: Array<[words: string, answer: string, code: string, mess
 		'206 without Content-Range',
 		head('206 Partial Content', 'Content-Length: 100') + 'x'.repeat(100),
 		'origin-misbehaved',
-		/does not say which/,
+		/without saying which/,
 	],
 	[
 		'206 that begins after the requested byte',
@@ -156,7 +157,7 @@ const invalidResponses: Array<[words: string, answer: string, code: string, mess
 		'206 whose end exceeds its total',
 		head('206 Partial Content', 'Content-Range: bytes 50-2000/1000'),
 		'origin-misbehaved',
-		/does not say which/,
+		/without saying which/,
 	],
 	[
 		'206 whose length differs from its range',

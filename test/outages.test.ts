@@ -179,7 +179,7 @@ test(
 			() => downloadOf(engine, a.id).status === 'waiting' && downloadOf(engine, b.id).status === 'waiting',
 		);
 		assert.deepEqual(engine.snapshot.banners, [
-			`127.0.0.1:${origin.port} cannot be reached. 2 downloads wait, and go on by themselves.`,
+			`127.0.0.1:${origin.port} cannot be reached. 2 downloads wait, and resume by themselves.`,
 		]);
 	},
 );

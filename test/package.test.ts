@@ -129,7 +129,7 @@ test('the licence of every package inside the bundle is in the package as a whol
 	for (const section of sections) {
 		assert.match(section, /^\n*\S+ \d+\.\d+\.\d+\S*\n\n/);
 		assert.match(section, /copyright/i);
-		assert.match(section, /permission|redistribution/i);
+		assert.match(section, /permission|redistribution|Mozilla Public License/i);
 	}
 
 	const names = sections.map(section => section.trim().split(' ')[0]);

@@ -129,6 +129,8 @@ test('the forecast is that of a simulation, byte by byte', () => {
 			let bytes = 0;
 			let stallAt: number | null = null;
 			let waitMs = 0;
+			let neededRate = 0;
+			let before = 0;
 			const first = map.times.findLastIndex(time => time <= fromMs);
 			for (let point = first; point < map.times.length - 1; point++) {
 				for (const byte of bytesAt(map, map.times[point]!)) {
@@ -138,16 +140,25 @@ test('the forecast is that of a simulation, byte by byte', () => {
 					}
 				}
 
-				const late = (bytes * 1000) / rate - (map.times[point + 1]! - fromMs);
+				const [start, end] = [Math.max(fromMs, map.times[point]!), map.times[point + 1]!];
+				const late = (bytes * 1000) / rate - (end - fromMs);
+				if (bytes > 0) {
+					neededRate = Math.max(neededRate, (bytes * 1000) / (end - fromMs));
+				}
+
 				if (bytes > 0 && late > 0) {
-					stallAt ??= Math.max(fromMs, map.times[point]!);
+					// The bytes of a stretch are needed evenly.
+					stallAt ??= before >= 0 ? start : Math.round(start + ((end - start) * before) / (before - late));
 					waitMs = Math.max(waitMs, late);
 				}
+
+				before = late;
 			}
 
 			assert.deepEqual(forecast(map, new RangeSet(ranges), fromMs, rate), {
 				stallAt,
 				waitMs: Math.ceil(waitMs),
+				neededRate: Math.ceil(neededRate),
 			});
 		}),
 	);
@@ -157,7 +168,11 @@ test('a film that is whole plays through, and is told to its end', () => {
 	const map = linearMap({durationMs: 60_000, exact: true, index: []}, [description], {start: 10, end: 6000});
 	const present = new RangeSet([{start: 0, end: 6000}]);
 	assert.deepEqual(playable(map, present), [[0, 60_000]]);
-	assert.deepEqual(forecast(map, present, 0, 1), {stallAt: null, waitMs: 0});
+	assert.deepEqual(forecast(map, present, 0, 1), {stallAt: null, waitMs: 0, neededRate: 0});
+	const nothing = new RangeSet([{start: 0, end: 3010}]);
+	const {stallAt, waitMs} = forecast(map, nothing, 0, 0);
+	assert.ok(Math.abs(stallAt! - 30_000) < 500);
+	assert.equal(waitMs, null);
 	assert.equal(watchTo(playable(map, present), 59_000), 60_000);
 	assert.equal(watchTo([[0, 5000]], 5000), null);
 	assert.equal(timeAt(map, 0), 0);

@@ -73,7 +73,7 @@ test('a resolver prints a URL and its headers, as lines or as JSON', () => {
 		['file:///etc/passwd', /no URL that begins with http/],
 		[`${url}\nhttps://cdn.example/sound.m4a`, /several URLs/],
 		[`${url}\nhello`, /not a header/],
-		['{"url"', /not valid/],
+		['{"url"', /invalid/],
 		['{"url": 1}', /no "url"/],
 		[`{"url": "${url}", "headers": {"a": 1}}`, /not an object of strings/],
 		[`{"url": "${url}", "headers": null}`, /not an object of strings/],

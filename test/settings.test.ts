@@ -104,6 +104,7 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	wait: ['maybe', /^--wait "maybe"/],
 	cacheSize: ['5M/s', /^--cache-size "5M\/s": it must be bytes such as 64M or 20G/],
 	player: undefined,
+	continue: ['maybe', /^--continue "maybe": it must be one of always, ask, never$/],
 	allowOrigin: [
 		'https://player.example/page',
 		/^--allow-origin "\S+page": it must be the origin of a web page or extension/,
@@ -246,7 +247,7 @@ test('a command takes as many operands as its usage says', () => {
 });
 
 test('flags arrive in the settings', () => {
-	const {allowOrigins, cacheSize, readAhead, title, si, keep, openStream, exportDir} = settingsFrom(
+	const {allowOrigins, cacheSize, readAhead, title, si, keep, openStream, exportDir, ...rest} = settingsFrom(
 		{
 			allowOrigin: ['https://player.example', 'http://127.0.0.1:3000/'],
 			cacheSize: '20G',
@@ -256,6 +257,7 @@ test('flags arrive in the settings', () => {
 			keep: true,
 			openStream: true,
 			exportDir: '~/Films',
+			continue: 'ask',
 		},
 		{},
 	);
@@ -272,7 +274,9 @@ test('flags arrive in the settings', () => {
 			exportDir: path.join(homedir(), 'Films'),
 		},
 	);
+	assert.equal(rest.continue, 'ask');
 	const standard = settingsFrom({}, {});
+	assert.equal(standard.continue, 'always');
 	assert.deepEqual([standard.cacheSize, standard.readAhead, standard.title], [Infinity, 16 * MiB, true]);
 });
 

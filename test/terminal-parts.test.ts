@@ -65,6 +65,7 @@ test('a click is located by its position', () => {
 		},
 		footer: {row: 23, keys},
 		buttons: [{name: 'no', row: 12, left: 10, right: 17}],
+		bars: [{row: 14, left: 10, right: 20, first: 10, total: 40}],
 	};
 	const at = (x: number, y: number) => hitTest({kind: 'click', x, y}, targets);
 	assert.deepEqual(at(30, 5), {kind: 'row', row: 1});
@@ -72,6 +73,8 @@ test('a click is located by its position', () => {
 	assert.deepEqual(at(10, 1), {kind: 'tab', tab: 1});
 	assert.deepEqual(at(16, 12), {kind: 'button', name: 'no'});
 	assert.equal(at(17, 12), undefined);
+	assert.deepEqual(at(10, 14), {kind: 'bar', share: 0.25});
+	assert.equal(at(20, 14), undefined);
 	assert.deepEqual(at(1, 23), {kind: 'key', command: keys[0]!.command});
 	assert.equal(at(0, 23), undefined);
 	assert.deepEqual(hitTest({kind: 'wheel-down', x: 1, y: 1}, targets), {kind: 'wheel', by: 1});

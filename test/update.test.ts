@@ -136,10 +136,7 @@ test('a new link whose file differs in its middle alone is refused by the sample
 	});
 	await assert.rejects(
 		engine.update(download.id, {url: other.url, name: 'other.bin'}),
-		isA(
-			'origin-changed',
-			/^The file at the new URL is another one \(its bytes differ .*\); nothing is changed$/,
-		),
+		isA('origin-changed', /^The new URL leads to another file \(its bytes differ .*\); nothing was changed$/),
 	);
 	const {url, name, status} = downloadOf(engine, download.id);
 	assert.deepEqual({url, name, status}, {url: old.url, name: 'film.bin', status: 'complete'});

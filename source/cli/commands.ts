@@ -26,7 +26,18 @@ const forInstance: readonly FlagName[] = [
 	...(['port', 'allowOrigin', 'openStream', 'log', 'logLevel'] as const),
 ];
 const forScreen: readonly FlagName[] = [
-	...(['exportDir', 'player', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
+	...([
+		'exportDir',
+		'player',
+		'continue',
+		'ascii',
+		'si',
+		'color',
+		'theme',
+		'mouse',
+		'bell',
+		'title',
+	] as const),
 ];
 const forPlainRun: readonly FlagName[] = ['plain', 'json', 'keep', 'giveUpAfter'];
 const forTarget: readonly FlagName[] = ['overwrite', 'keepBoth', 'move'];
@@ -49,7 +60,7 @@ export const commands = {
 	play: {
 		operands: 'URL',
 		description: 'add a URL and start a player on its stream',
-		flags: [...forInstance, 'onDemand', 'player', 'giveUpAfter'],
+		flags: [...forInstance, 'onDemand', 'player', 'continue', 'giveUpAfter'],
 	},
 	demo: {
 		operands: '',

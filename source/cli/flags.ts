@@ -31,7 +31,7 @@ export const flagGroups = {
 	Failures: ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
 	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'film', 'cacheSize'],
 	'Make it safe': ['keepAhead', 'next', 'first', 'from', 'by', 'wait'],
-	Players: ['port', 'player', 'allowOrigin', 'openStream'],
+	Players: ['port', 'player', 'continue', 'allowOrigin', 'openStream'],
 	Output: [
 		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
 		...(['log', 'logLevel'] as const),
@@ -155,7 +155,7 @@ export const flags = {
 	readAhead: {
 		kind: 'text',
 		value: 'SIZE',
-		description: `limit of the data kept ready for a player (default: ${defaults.readAhead})`,
+		description: `limit of the data kept ready for a player, or seconds such as 60s (default: ${defaults.readAhead})`,
 	},
 	film: {
 		kind: 'switch',
@@ -207,6 +207,12 @@ export const flags = {
 		kind: 'text',
 		value: 'COMMAND',
 		description: 'player to start (default: mpv, VLC or IINA)',
+	},
+	continue: {
+		kind: 'text',
+		value: 'WHEN',
+		choices: ['always', 'ask', 'never'],
+		description: 'play on where a film was left: always (default), ask, or never',
 	},
 	allowOrigin: {
 		kind: 'list',

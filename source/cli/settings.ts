@@ -45,6 +45,8 @@ export type Settings = {
 	readonly bell: boolean;
 	/** Command that plays a stream URL. */
 	readonly player: string | undefined;
+	/** Whether a film goes on where it was left. */
+	readonly continue: (typeof flags.continue.choices)[number];
 	readonly logFile: string | undefined;
 	readonly logLevel: (typeof flags.logLevel.choices)[number];
 	/** Certificates (PEM) to trust besides the built-in ones. */
@@ -82,6 +84,8 @@ export type Settings = {
 	readonly netrc: Netrc | undefined;
 	/** Limit of the bytes kept ready ahead of a player. */
 	readonly readAhead: number;
+	/** The same in milliseconds of a film. */
+	readonly readAheadMs: number | undefined;
 	/** Milliseconds of each film to keep present ahead of its player; 0 for none. */
 	readonly keepAhead: number;
 	/** Milliseconds of the next film to fetch near the end of one; 0 for none. */
@@ -153,6 +157,7 @@ export function settingsFrom(
 		mouse: given.mouse ?? false,
 		bell: given.bell ?? false,
 		player: text('player'),
+		continue: choice(by('continue'), given.continue, flags.continue.choices, 'always'),
 		logFile: optionalPath(text('log')),
 		logLevel: choice(by('logLevel'), given.logLevel, flags.logLevel.choices, 'info'),
 		ca: certificates(by('ca'), optionalPath(text('ca'))),
@@ -172,7 +177,7 @@ export function settingsFrom(
 		paused: given.paused ?? false,
 		resolveWith: command(by('resolveWith'), text('resolveWith')),
 		netrc: given.netrc ? readNetrc(environment) : undefined,
-		readAhead: size(by('readAhead'), given.readAhead ?? defaults.readAhead, engineOptions.readAhead),
+		...readAhead(by('readAhead'), given.readAhead ?? defaults.readAhead),
 		keepAhead: length(by('keepAhead'), given.keepAhead),
 		next: length(by('next'), given.next),
 		first: first(by('first'), text('first')),
@@ -247,6 +252,17 @@ function size(flag: string, value: string, {min}: IntegerRule): number {
 	return bytes !== undefined && bytes >= min
 		? bytes
 		: refuse(flag, value, `it must be bytes such as 64M or 20G, at least ${min}, or 0 for no limit`);
+}
+
+/** A size, or seconds of a film. */
+function readAhead(flag: string, value: string): Pick<Settings, 'readAhead' | 'readAheadMs'> {
+	const {readAhead: bytes, readAheadMs} = engineOptions;
+	return /\ds$/.test(value)
+		? {
+				readAhead: size(flag, defaults.readAhead, bytes),
+				readAheadMs: duration(flag, value, {least: readAheadMs.min / 1000, most: readAheadMs.max / 1000}),
+			}
+		: {readAhead: size(flag, value, bytes), readAheadMs: undefined};
 }
 
 /** Milliseconds. The bounds are in seconds; without an upper bound `0` is Infinity. */

@@ -1,10 +1,12 @@
 // The commands of keys.
-import {isRunning, isStopped, type Download} from '../downstream.ts';
+import {continuedMs, isRunning, isStopped, type Download} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {openChangedDialog} from './dialogs/changed.ts';
+import {openContinueDialog} from './dialogs/continue.ts';
 import {openLimitDialog} from './dialogs/limit.ts';
 import {openLinkDialog} from './dialogs/link.ts';
 import {openQuitDialog} from './dialogs/quit.ts';
+import {makeStartsSafe, openSafeDialog} from './dialogs/safe.ts';
 import {openSortDialog} from './dialogs/sort.ts';
 import type {AddDialog} from './dialogs/add.ts';
 import type {ExportDialog} from './dialogs/export.ts';
@@ -95,6 +97,12 @@ export class Actions {
 			case 'limit':
 				openLimitDialog(ui);
 				break;
+			case 'safe-all':
+				makeStartsSafe(ui);
+				break;
+			case 'bytes':
+				ui.set({showsBytes: !ui.state.showsBytes});
+				break;
 			case 'mouse':
 				ui.set({hasMouse: !hasMouse});
 				ui.host.setMouse(!hasMouse);
@@ -166,13 +174,16 @@ export class Actions {
 				this.#copy(targets, 'source URL', ({url}) => url);
 				break;
 			case 'play':
-				ui.run(async () => `Started ${await host.play(selected)}`);
+				this.#play(selected);
 				break;
 			case 'plain-text':
 				this.#showPlain(targets);
 				break;
 			case 'open':
 				ui.open({kind: 'details'});
+				break;
+			case 'safe':
+				this.#openSafe(selected);
 				break;
 			case 'new-url':
 				openLinkDialog(ui, selected);
@@ -185,6 +196,26 @@ export class Actions {
 				this.#moveInQueue(selected, command === 'queue-up' ? -1 : 1);
 				break;
 			default:
+		}
+	}
+
+	/** At the place where it was left, unless the user is to be asked or wants the start. */
+	#play(selected: Download): void {
+		const ui = this.#ui;
+		const play = (startMs: number) => ui.run(async () => `Started ${await ui.host.play(selected, startMs)}`);
+		const left = continuedMs(selected);
+		if (left > 0 && ui.host.continues === 'ask') {
+			openContinueDialog(ui, selected, play);
+		} else {
+			play(ui.host.continues === 'never' ? 0 : left);
+		}
+	}
+
+	#openSafe(selected: Download): void {
+		if (selected.status === 'cancelled') {
+			this.#ui.say('w: it is cancelled; r resumes it');
+		} else {
+			openSafeDialog(this.#ui, selected);
 		}
 	}
 

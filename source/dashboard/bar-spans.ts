@@ -1,6 +1,7 @@
 // The range bar in colour.
 import type {Download} from '../downstream.ts';
 import {rangeBar} from '../text/range-bar.ts';
+import {barPlayers} from './playback.ts';
 import {span, type Span} from './spans.tsx';
 import type {Role} from './theme.ts';
 
@@ -18,7 +19,8 @@ export function barSpans(download: Download, width: number, ascii: boolean): Spa
 	return inRuns(barText(download, width, ascii));
 }
 
-export function barText({ranges, size, players, segments}: Download, width: number, ascii: boolean): string {
+export function barText(download: Download, width: number, ascii: boolean): string {
+	const {ranges, size, segments} = download;
 	if (size === 0) {
 		return (ascii ? '#' : '█').repeat(width);
 	}
@@ -27,7 +29,7 @@ export function barText({ranges, size, players, segments}: Download, width: numb
 		ranges,
 		size: size ?? 1,
 		width,
-		players: players.filter(({connected}) => connected).map(({offset}) => offset),
+		players: barPlayers(download).map(({offset}) => offset),
 		heads: segments.map(({offset}) => offset),
 		ascii,
 	});

@@ -16,7 +16,8 @@ import {
 	type Form,
 } from './form.ts';
 import type {Hit} from './hit-test.ts';
-import {commandOf, type Command} from './keys.ts';
+import {PlayerControl} from './player-control.ts';
+import {commandOf, playerKeys, type Command} from './keys.ts';
 import {announcementsOf, logLine} from './messages.ts';
 import type {Dialog, Mode} from './mode.ts';
 import {editField, fieldOf, insertText, type Field} from './text-field.tsx';
@@ -34,6 +35,7 @@ export class Controller {
 	readonly #ui: UiStore;
 	readonly #dialogs: Dialogs;
 	readonly #actions: Actions;
+	readonly #player: PlayerControl;
 	/** The download to select on its arrival. */
 	#awaitedId: DownloadId | undefined;
 	#seen = new Map<DownloadId, Download>();
@@ -46,6 +48,7 @@ export class Controller {
 			remove: new RemoveDialog(this.#ui),
 		};
 		this.#actions = new Actions(this.#ui, this.#dialogs);
+		this.#player = new PlayerControl(this.#ui);
 		this.#observe();
 	}
 
@@ -88,7 +91,7 @@ export class Controller {
 		} else if (typing) {
 			this.#pressInFilter(typing, name);
 		} else {
-			const command = commandOf(name);
+			const command = this.#player.commandOf(name) ?? commandOf(name);
 			if (command) {
 				this.#command(command, name);
 			} else {
@@ -137,14 +140,24 @@ export class Controller {
 			case 'key':
 				this.#command(hit.command, '');
 				break;
+			case 'bar':
+				this.#player.seekToShare(hit.share);
+				break;
 			case 'button':
 				if (dialog) {
 					this.#pressButton(dialog, hit.name);
 				}
 
 				break;
-			case 'wheel':
-				this.press(hit.by < 0 ? 'up' : 'down');
+			case 'wheel': {
+				const name = hit.by < 0 ? 'up' : 'down';
+				if (this.state.mode.kind === 'details') {
+					// The key may seek.
+					this.#command(name, name);
+				} else {
+					this.press(name);
+				}
+			}
 		}
 	}
 
@@ -188,7 +201,9 @@ export class Controller {
 		}
 
 		const to = moveOf(command, window.index, window.downloads.length - 1, rows);
-		if (to === undefined) {
+		if (this.#ui.selected && isPlayerCommand(command)) {
+			this.#player.run(command, this.#ui.selected);
+		} else if (to === undefined) {
 			this.#actions.run(command, key);
 		} else {
 			this.#ui.select(to);
@@ -325,6 +340,10 @@ export class Controller {
 			}
 		});
 	}
+}
+
+function isPlayerCommand(command: Command): boolean {
+	return playerKeys({scrolls: false}).some(entry => entry.command === command);
 }
 
 /** The line a movement leads to; undefined for any other command. `page` is in lines. */

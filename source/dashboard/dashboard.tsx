@@ -3,6 +3,7 @@ import {Box, useApp, useInput, usePaste, useWindowSize} from 'ink';
 import {useEffect, useMemo, useRef, useState, useSyncExternalStore} from 'react';
 import {hasExpired, isStopped, type Download, type DownloadId} from '../downstream.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
+import {barPlaces} from './bar-places.ts';
 import {Controller, type ControllerOptions} from './controller.ts';
 import {dockedLines, pageLines} from './details.ts';
 import {dialogLayout, DialogView, plainArrows, wrapped, type Place} from './dialog-view.tsx';
@@ -10,7 +11,7 @@ import {DownloadTable} from './download-table.tsx';
 import {bannerLines, EmptyList, headerLine, tabsLayout} from './header.tsx';
 import {helpLines} from './help.ts';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
-import {footerKeys, keyPresses, type Command, type FooterKey} from './keys.ts';
+import {footerKeys, keyPresses, playerKeys, type Command, type FooterKey} from './keys.ts';
 import {roomy, rowHeights, scrollThumb, smallest} from './layout.ts';
 import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
@@ -231,6 +232,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 								marks={state.marks}
 								width={width - (hasScrollbar ? 1 : 0)}
 								longestName={longestName(width, downloads)}
+								hasFilms={downloads.some(({film}) => film !== null)}
 								headings={layout.headings}
 								ascii={ascii}
 								now={now}
@@ -258,6 +260,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 								...place,
 								download: selected,
 								speeds: frame.speedsOf(selected.id),
+								showsBytes: state.showsBytes,
 								height: layout.details,
 								now,
 							})}
@@ -272,6 +275,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 				selected={selected}
 				now={now}
 				namesState={layout.details === 0}
+				scrolls={false}
 			/>
 		</Box>
 	);
@@ -321,14 +325,16 @@ function WholeDetails(screen: Screen) {
 				selected={selected}
 				now={frame.now}
 				namesState={false}
+				scrolls={lines.length > room}
 			/>
 		</Box>
 	);
 }
 
-function detailLines({frame, width, height, ascii}: Screen, download: Download): Line[] {
+function detailLines({frame, state, width, height, ascii}: Screen, download: Download): Line[] {
+	const {showsBytes} = state;
 	const speeds = frame.speedsOf(download.id);
-	return pageLines({download, speeds, width, ascii, height: height - 3, now: frame.now});
+	return pageLines({download, speeds, showsBytes, width, ascii, height: height - 3, now: frame.now});
 }
 
 /** Help and messages. */
@@ -395,6 +401,8 @@ type BottomProps = {
 	readonly ascii: boolean;
 	/** No details are seen. */
 	readonly namesState: boolean;
+	/** The details do not fit the screen. */
+	readonly scrolls: boolean;
 };
 
 /** Status line and keys. */
@@ -402,7 +410,7 @@ function Bottom(props: BottomProps) {
 	const {state, selected, width, ascii} = props;
 	const footer = state.typing
 		? typingHint(ascii)
-		: footerLine(footerKeys(width, footerWords(state.mode, selected)));
+		: footerLine(shownKeys(width, state.mode, selected, props.scrolls));
 	return (
 		<>
 			<LineView line={fitLine(statusLine(props), width, ascii)} />
@@ -461,6 +469,12 @@ function footerLine(keys: ReadonlyArray<Pick<FooterKey, 'shown' | 'word'>>): Lin
 	];
 }
 
+/** The keys of the footer. */
+function shownKeys(width: number, mode: Mode, selected: Download | undefined, scrolls: boolean): FooterKey[] {
+	const special = mode.kind === 'details' && selected?.playback ? playerKeys({scrolls}) : [];
+	return footerKeys(width, footerWords(mode, selected), special);
+}
+
 /** The words for the selected row; keys that would do nothing are left out. */
 function footerWords(mode: Mode, selected: Download | undefined): Partial<Record<Command, string | false>> {
 	if (!selected) {
@@ -487,9 +501,10 @@ function bannerCount({snapshot}: Frame): number {
 }
 
 /** Where a click means something. */
-function targetsOf({frame, state, width, height, ascii}: Screen): Targets {
+function targetsOf(screen: Screen): Targets {
+	const {frame, state, width, height, ascii} = screen;
 	const {mode} = state;
-	const nothing = {list: undefined, tabs: undefined, footer: undefined, buttons: []};
+	const nothing = {list: undefined, tabs: undefined, footer: undefined, buttons: [], bars: []};
 	if (mode.kind === 'dialog') {
 		return {...nothing, buttons: dialogLayout(mode.dialog.form, {width, height, ascii}).buttons};
 	}
@@ -502,11 +517,17 @@ function targetsOf({frame, state, width, height, ascii}: Screen): Targets {
 	const layout = rowHeights(height, snapshot.downloads.length, bannerCount(frame));
 	const visible = Math.max(1, layout.list);
 	const {downloads, index, top} = listWindow(snapshot.downloads, state, visible);
+	const selected = downloads[index];
+	const lines = mode.kind === 'details' && selected ? detailLines(screen, selected) : [];
+	const hidden = Math.max(0, lines.length - height + 3);
 	const footer = state.typing
 		? undefined
-		: {row: height - 1, keys: footerKeys(width, footerWords(mode, downloads[index]))};
+		: {row: height - 1, keys: shownKeys(width, mode, selected, hidden > 0)};
 	if (mode.kind === 'details') {
-		return {...nothing, footer};
+		// Below the header.
+		const row = 1 - Math.min(state.scrolled, hidden);
+		const bars = barPlaces(lines, row).filter(place => place.row > 0 && place.row < height - 2);
+		return {...nothing, footer, bars: selected?.playback ? bars : []};
 	}
 
 	const first = 2 + (layout.tabs ? 1 : 0) + bannerCount(frame) + (layout.headings ? 1 : 0);
@@ -517,5 +538,6 @@ function targetsOf({frame, state, width, height, ascii}: Screen): Targets {
 		tabs: layout.tabs ? {row: 1, places} : undefined,
 		footer,
 		buttons: [],
+		bars: [],
 	};
 }

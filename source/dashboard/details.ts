@@ -4,6 +4,7 @@ import {maskUrl} from '../text/mask-url.ts';
 import {barSpans, barText, inRuns} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {wrapped} from './dialog-view.tsx';
+import {filmFacts, timeMap} from './film-lines.ts';
 import {
 	formatBytes,
 	formatClock,
@@ -14,6 +15,7 @@ import {
 } from '../text/format.ts';
 import {cellStart} from '../text/range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
+import {leftAt, playbackWords} from './playback.ts';
 import {sparkline} from './sparkline.ts';
 import {amount, reason, secondsLeft, stateWords, substituteOf} from '../text/status-words.ts';
 
@@ -21,6 +23,8 @@ export type DetailsProps = {
 	readonly download: Download;
 	/** Bytes per second of the last minute. */
 	readonly speeds: readonly number[];
+	/** The map of a film is in bytes, not in minutes. */
+	readonly showsBytes: boolean;
 	readonly width: number;
 	/** Lines, the title included. */
 	readonly height: number;
@@ -41,7 +45,7 @@ export function dockedLines(props: DetailsProps): Line[] {
 	const title = titleLine(props);
 	if (height >= 16) {
 		const facts = allFacts(props, 3, oneLine);
-		return [title, ...facts, ...mapLines(download, width, height - 1 - facts.length, ascii)];
+		return [title, ...facts, ...mapLines(props, height - 1 - facts.length)];
 	}
 
 	const {size, acceptsRanges} = download;
@@ -55,8 +59,12 @@ export function dockedLines(props: DetailsProps): Line[] {
 			streamFact(props),
 			{head: [span(' '), ...bar], text: ''},
 			labelled('Have', haveLine(download)),
+			...playbackFacts(download, ascii),
 			...playerFacts(download, 1, ascii),
 			...errorFacts(download),
+			...filmFacts(download, ascii).flatMap(([label, text]) =>
+				label === 'Watch' ? labelled(label, text) : [],
+			),
 			labelled('Conns', connectionsLine(download)),
 		].flatMap(fact => oneLine(fact, width, ascii)),
 	].slice(0, height);
@@ -89,7 +97,7 @@ export function pageLines(props: DetailsProps): Line[] {
 		...(limitRate === null ? [] : [labelled('Limit', formatSpeed(limitRate))]),
 	].flatMap(fact => wholeText(fact, width, ascii));
 	const facts = [...allFacts(props, Infinity, wholeText), ...more, []];
-	const map = mapLines(download, width, Math.max(smallestMap, height - 1 - facts.length), ascii);
+	const map = mapLines(props, Math.max(smallestMap, height - 1 - facts.length));
 	return [titleLine(props), ...facts, ...map];
 }
 
@@ -123,8 +131,10 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 		labelled('File', fileLine(download, width - labelCells - 1)),
 		...(substitute === undefined ? [] : [labelled('Note', `this is ${substitute}`)]),
 		labelled('Have', haveLine(download)),
+		...filmFacts(download, ascii).map(([label, text]) => labelled(label, text)),
 		speedFact(props),
 		labelled('Conns', connectionsLine(download)),
+		...playbackFacts(download, ascii),
 		...playerFacts(download, maxPlayers, ascii),
 		...errorFacts(download),
 	].flatMap(fact => toLines(fact, width, ascii));
@@ -245,6 +255,17 @@ function connectionsLine({connections, maxConnections, segments, status}: Downlo
 	return `${connections} of ${maxConnections}: ${all.join('; ')}`;
 }
 
+/** The linked player, or where the film was left. */
+function playbackFacts(download: Download, ascii: boolean): Fact[] {
+	const playing = playbackWords(download, ascii);
+	const left = leftAt(download);
+	return playing !== undefined
+		? [labelled('Player', playing)]
+		: left !== undefined
+			? [labelled('Left at', left)]
+			: [];
+}
+
 /** One fact per player, connected ones first; a count stands for those beyond `max`. */
 function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
 	const players = download.players.toSorted((a, b) => Number(b.connected) - Number(a.connected));
@@ -291,10 +312,14 @@ function errorFacts(download: Download): Fact[] {
 }
 
 /** At most `height` lines, the title included; none if the size is unknown or 0. */
-function mapLines(download: Download, width: number, height: number, ascii: boolean): Line[] {
-	const {size} = download;
+function mapLines({download, showsBytes, width, ascii}: DetailsProps, height: number): Line[] {
+	const {size, film} = download;
 	if (!size || height < 2) {
 		return [];
+	}
+
+	if (film && !showsBytes) {
+		return timeMap(film, width, ascii);
 	}
 
 	const cells = width - 10;

@@ -6,8 +6,9 @@ import {barSpans} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName, fitStart, padText} from '../text/clean-text.ts';
 import {formatBytes, formatDuration, formatPercent, formatSpeed, ordinal} from '../text/format.ts';
 import {hintFor} from '../text/hints.ts';
+import {watchLine} from './film-lines.ts';
 import {columnWidths, type Columns} from './layout.ts';
-import {LineView, lineCells, sliceLine, span, type Line, type Span} from './spans.tsx';
+import {isBar, LineView, lineCells, sliceLine, span, type Line} from './spans.tsx';
 import {
 	connectedPlayers,
 	queueReason,
@@ -17,7 +18,7 @@ import {
 	stateWords,
 } from '../text/status-words.ts';
 import type {Queue} from './list-view.ts';
-import type {Role} from './theme.ts';
+import {playMark} from './playback.ts';
 
 export type DownloadTableProps = {
 	/** The visible ones. */
@@ -27,6 +28,7 @@ export type DownloadTableProps = {
 	readonly width: number;
 	/** In cells. */
 	readonly longestName: number;
+	readonly hasFilms: boolean;
 	readonly headings: boolean;
 	readonly ascii: boolean;
 	readonly now: number;
@@ -51,8 +53,8 @@ const TableContext = createContext<Shown | undefined>(undefined);
  * So the values are row numbers, padded to the column's width, and the cells look up their download.
  */
 export function DownloadTable(props: DownloadTableProps) {
-	const {downloads, width, longestName} = props;
-	const columns = useMemo(() => columnWidths(width, longestName), [width, longestName]);
+	const {downloads, width, longestName, hasFilms} = props;
+	const columns = useMemo(() => columnWidths(width, longestName, hasFilms), [width, longestName, hasFilms]);
 	const shown = useMemo(() => tableColumns(columns), [columns]);
 	const rows = useMemo(
 		() =>
@@ -129,9 +131,13 @@ function tableColumns(columns: Columns): Column[] {
 		{key: 'd', width: columns.done, heading: 'Done', align: 'right', line: doneCell},
 		{key: 's', width: columns.speed, heading: 'Speed', align: 'right', line: speedCell},
 		{key: 'l', width: columns.left, heading: 'Left', align: 'right', line: leftCell},
+		{key: 'w', width: columns.watch, heading: ' Watch', align: 'left', line: watchCell},
 	];
 	return all.filter(({width}) => width > 0);
 }
+
+/** Of a name beside the mark of a player. */
+const smallestName = 12;
 
 function nameCell(download: Download, width: number, props: Row): Line {
 	const {selected, marks, ascii, now, columns} = props;
@@ -140,10 +146,16 @@ function nameCell(download: Download, width: number, props: Row): Line {
 	const cursor = download.id === selected ? (ascii ? '>' : '▸') : ' ';
 	const mark = marks.has(download.id) ? '*' : ' ';
 	const shownSymbol = hasHiddenPlayers ? (ascii ? '>' : '►') : symbol;
+	const playing = playMark(download, ascii);
+	const hasRoom = playing !== '' && width - 6 - cellsOf(playing) >= smallestName;
+	const cells = width - 5 - (hasRoom ? cellsOf(playing) + 1 : 0);
+	const name = fitName(cleanText(download.name), cells, {ascii});
 	return [
 		span(`${cursor}${mark}`, 'strong'),
 		span(shownSymbol, tone),
-		span(` ${fitName(cleanText(download.name), width - 5, {ascii})}`),
+		...(hasRoom
+			? [span(` ${padText(name, cells + 1, {ascii})}`), span(playing, 'strong')]
+			: [span(` ${name}`)]),
 	];
 }
 
@@ -217,12 +229,6 @@ function withoutServer(message: string): string {
 	return message.replace(/^[\w-]+(?:\.[\w-]+)+(?:: | is )| from [^\s:]+(?::\d+)?(?=:)/, '');
 }
 
-const barRoles: ReadonlySet<Role> = new Set(['have', 'rest', 'missing', 'head', 'player']);
-
-function isBar({role}: Span): boolean {
-	return role !== undefined && barRoles.has(role);
-}
-
 function startOf(shown: readonly Column[], column: number): number {
 	return shown.slice(0, column).reduce((sum, {width}) => sum + width, 0);
 }
@@ -259,6 +265,10 @@ function speedCell(download: Download, _width: number, {ascii, now}: DownloadTab
 	const shown =
 		download.status === 'paused' && download.bytesPerSecond > 0 ? formatSpeed(download.bytesPerSecond) : word;
 	return [span(shown, tone === 'active' ? 'plain' : tone)];
+}
+
+function watchCell(download: Download, width: number, {ascii}: DownloadTableProps): Line {
+	return [span(' '), ...watchLine(download, width - 1, ascii)];
 }
 
 function leftCell(download: Download, _width: number, {ascii}: DownloadTableProps): Line {

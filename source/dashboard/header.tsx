@@ -108,7 +108,7 @@ export function EmptyList({origin, width, height, ascii, view}: EmptyListProps) 
 			]
 		: [
 				view.filter === ''
-					? `Nothing is ${tabs[view.tab]!.name}. 1 shows all.`
+					? `Nothing ${tabs[view.tab]!.name === 'continue' ? 'to' : 'is'} ${tabs[view.tab]!.name}. 1 shows all.`
 					: 'No matches. Esc clears the filter.',
 			];
 	const margin = width < 71 ? 1 : 3;

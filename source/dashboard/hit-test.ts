@@ -1,5 +1,6 @@
 // From a click to its target: the inverse of the layout.
 import {footerCells, type Command, type FooterKey} from './keys.ts';
+import type {BarPlace} from './bar-places.ts';
 import type {ButtonPlace} from './dialog-view.tsx';
 
 export type Hit =
@@ -7,6 +8,8 @@ export type Hit =
 	| {readonly kind: 'tab'; readonly tab: number}
 	| {readonly kind: 'key'; readonly command: Command}
 	| {readonly kind: 'button'; readonly name: string}
+	/** A share of the file or film, from 0 to 1. */
+	| {readonly kind: 'bar'; readonly share: number}
 	| {readonly kind: 'wheel'; readonly by: -1 | 1};
 
 /** Rows and cells of the screen, counted from 0. */
@@ -18,6 +21,8 @@ export type Targets = {
 		| undefined;
 	readonly footer: {readonly row: number; readonly keys: readonly FooterKey[]} | undefined;
 	readonly buttons: readonly ButtonPlace[];
+	/** Bars that jump. */
+	readonly bars: readonly BarPlace[];
 };
 
 export type MouseEvent = {
@@ -39,10 +44,15 @@ export function hitTest({kind, x, y}: MouseEvent, targets: Targets): Hit | undef
 		return {kind: 'wheel', by: kind === 'wheel-up' ? -1 : 1};
 	}
 
-	const {list, tabs, footer, buttons} = targets;
+	const {list, tabs, footer, buttons, bars} = targets;
 	const button = buttons.find(({row, left, right}) => y === row && x >= left && x < right);
 	if (button) {
 		return {kind: 'button', name: button.name};
+	}
+
+	const bar = bars.find(({row, left, right}) => y === row && x >= left && x < right);
+	if (bar) {
+		return {kind: 'bar', share: (bar.first + x - bar.left) / bar.total};
 	}
 
 	if (list && y >= list.row && y < list.row + list.count) {

@@ -23,6 +23,12 @@ export type Command =
 	| 'copy-stream'
 	| 'copy-source'
 	| 'play'
+	| 'seek-back'
+	| 'seek-forward'
+	| 'minute-back'
+	| 'minute-forward'
+	| 'go-to'
+	| 'pause-player'
 	| 'plain-text'
 	| 'mark'
 	| 'mark-all'
@@ -39,8 +45,11 @@ export type Command =
 	| 'new-url'
 	| 'limit'
 	| 'verify'
+	| 'bytes'
 	| 'mouse'
 	| 'log'
+	| 'safe'
+	| 'safe-all'
 	| 'add'
 	| 'help'
 	| 'redraw'
@@ -65,6 +74,8 @@ export const keyTable: readonly Entry[] = [
 	{command: 'resume', keys: ['r'], shown: 'r', help: 'resume, or try again now', footer: 'resume'},
 	{command: 'remove', keys: ['x', 'd', 'delete'], shown: 'x', help: 'remove', footer: 'remove'},
 	{command: 'undo', keys: ['u'], shown: 'u', help: 'undo the removal (for 10 s)'},
+	{command: 'safe', keys: ['w'], shown: 'w', help: 'make it safe: fetch minutes first'},
+	{command: 'safe-all', keys: ['W'], shown: 'W', help: 'the start of everything first'},
 	{command: 'export', keys: ['e'], shown: 'e', help: 'export the file', footer: 'export'},
 	{command: 'open-folder', keys: ['O'], shown: 'O', help: 'folder of the exported file'},
 	{command: 'copy-stream', keys: ['c', 'y'], shown: 'c', help: 'copy the stream URL', footer: 'copy URL'},
@@ -76,7 +87,7 @@ export const keyTable: readonly Entry[] = [
 	{command: 'mark', keys: [' '], shown: 'Space', help: 'mark', footer: 'mark'},
 	{command: 'mark-all', keys: ['*'], shown: '*', help: 'mark all shown, or none'},
 	{command: 'filter', keys: ['/'], shown: '/', help: 'filter by words', footer: 'filter'},
-	{command: 'tab', keys: ['1', '2', '3', '4', '5', '6'], shown: '1…6', help: 'show all, or one state'},
+	{command: 'tab', keys: ['1', '2', '3', '4', '5', '6', '7'], shown: '1…7', help: 'show all, or one state'},
 	{command: 'next-tab', keys: ['tab'], shown: 'Tab', help: 'next tab'},
 	{command: 'previous-tab', keys: ['shift+tab'], shown: 'Shift+Tab', help: 'previous tab'},
 	{command: 'sort', keys: ['s'], shown: 's', help: 'sort by', footer: 'sort'},
@@ -95,6 +106,7 @@ export const keyTable: readonly Entry[] = [
 	{command: 'next', keys: [']'], shown: ']', help: 'the download after'},
 	{command: 'new-url', keys: ['U'], shown: 'U', help: 'a new link for it'},
 	{command: 'verify', keys: ['V'], shown: 'V', help: 'check what is on the disk'},
+	{command: 'bytes', keys: ['b'], shown: 'b', help: 'map in bytes or minutes'},
 	{command: 'limit', keys: ['t'], shown: 't', help: 'limit the speed'},
 	{command: 'mouse', keys: ['M'], shown: 'M', help: 'mouse on or off'},
 	{command: 'log', keys: ['L'], shown: 'L', help: 'messages'},
@@ -104,6 +116,27 @@ export const keyTable: readonly Entry[] = [
 	{command: 'suspend', keys: ['ctrl+z'], shown: 'Ctrl+Z', help: 'to the shell; fg comes back'},
 	{command: 'quit', keys: ['q', 'ctrl+c'], shown: 'q', help: 'quit', footer: 'quit'},
 ];
+
+const seekKeys: readonly Entry[] = [
+	{command: 'seek-back', keys: ['left'], shown: '←→', help: '10 s back or on'},
+	{command: 'seek-forward', keys: ['right'], shown: '←→', help: '10 s back or on', footer: '10s'},
+];
+const minuteKeys: readonly Entry[] = [
+	{command: 'minute-forward', keys: ['up'], shown: '↑↓', help: 'a minute on or back', footer: '1m'},
+	{command: 'minute-back', keys: ['down'], shown: '↑↓', help: 'a minute on or back'},
+];
+const otherPlayerKeys: readonly Entry[] = [
+	{command: 'go-to', keys: ['g'], shown: 'g', help: 'go to a time', footer: 'go to'},
+	{command: 'pause-player', keys: ['P'], shown: 'P', help: 'pause or play', footer: 'pause player'},
+];
+
+/**
+ * The keys of the details while a linked player plays; they come before those of the table. Details that scroll keep the
+ * vertical arrows.
+ */
+export function playerKeys({scrolls}: {readonly scrolls: boolean}): readonly Entry[] {
+	return [...seekKeys, ...(scrolls ? [] : minuteKeys), ...otherPlayerKeys];
+}
 
 /** Typed text of this length may share a read on a slow line. */
 const typedLength = 12;
@@ -166,6 +199,10 @@ export type FooterKey = {readonly command: Command; readonly shown: string; read
 const footerRanks: readonly Command[] = [
 	'help',
 	'back',
+	'seek-forward',
+	'go-to',
+	'pause-player',
+	'minute-forward',
 	'copy-stream',
 	'new-url',
 	'resume',
@@ -177,9 +214,13 @@ const footerRanks: readonly Command[] = [
 	'export',
 ];
 
-/** As many keys as fit. `words` overrides words of the table; `false` omits a key. */
-export function footerKeys(width: number, words: Partial<Record<Command, string | false>>): FooterKey[] {
-	const keys = keyTable.flatMap(({command, shown, footer}) => {
+/** As many keys as fit. `words` overrides words of the table; `false` omits a key. `special` keys come first. */
+export function footerKeys(
+	width: number,
+	words: Partial<Record<Command, string | false>>,
+	special: readonly Entry[] = [],
+): FooterKey[] {
+	const keys = [...special, ...keyTable].flatMap(({command, shown, footer}) => {
 		const word = words[command] ?? footer;
 		return word ? [{command, shown, word}] : [];
 	});

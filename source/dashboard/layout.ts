@@ -7,6 +7,8 @@ export type Columns = {
 	readonly done: number;
 	readonly speed: number;
 	readonly left: number;
+	/** Minutes that can be watched. */
+	readonly watch: number;
 };
 
 /** Cells before the name: cursor, mark, symbol and a blank. */
@@ -17,25 +19,31 @@ export const smallest = {columns: 40, rows: 8};
 export const roomy = 140;
 const longestName = 70;
 
+/** Least cells of the bar. */
+const smallestBar = 8;
+
 /**
- * A narrow screen drops time left, then players, then speed; the bar takes the rest, at least 8 cells. `name` is the
- * longest name in cells.
+ * A narrow screen drops time left and minutes, then players, then speed; the bar takes the rest, at least 8 cells. `name`
+ * is the longest name in cells. Minutes have a column if there are films.
  */
-export function columnWidths(width: number, name = 0): Columns {
+export function columnWidths(width: number, name = 0, hasFilms = false): Columns {
 	const left = width >= 72 ? 9 : 0;
 	const players = width >= 68 ? 4 : 0;
 	const speed = width >= 52 ? 12 : 0;
 	const done = 8;
 	const usual = Math.min(40, Math.max(16, Math.round(width / 3)));
 	const wanted = width < roomy ? 0 : Math.min(longestName, name);
-	const nameColumn = rowPrefix + Math.max(usual, wanted) + 1;
+	const watch = !hasFilms || width < 72 ? 0 : width < 110 ? 10 : 27;
+	const others = players + done + speed + left + watch;
+	const nameColumn = Math.min(rowPrefix + Math.max(usual, wanted) + 1, width - others - smallestBar);
 	return {
 		name: nameColumn,
 		players,
 		done,
 		speed,
 		left,
-		ranges: width - nameColumn - players - done - speed - left,
+		watch,
+		ranges: width - nameColumn - others,
 	};
 }
 

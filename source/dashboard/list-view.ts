@@ -1,19 +1,25 @@
 // The downloads in the list, their order and the visible part; pure.
-import type {Download, DownloadId, DownloadStatus} from '../downstream.ts';
+import {isBegun, type Download, type DownloadId, type DownloadStatus} from '../downstream.ts';
 import {maskUrl} from '../text/mask-url.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {windowTop} from './layout.ts';
 import {secondsLeft} from '../text/status-words.ts';
 
-export type Tab = {readonly name: string; readonly statuses?: readonly DownloadStatus[]};
+export type Tab = {readonly name: string; readonly holds: (download: Download) => boolean};
+
+const inState =
+	(...statuses: readonly DownloadStatus[]) =>
+	({status}: Download) =>
+		statuses.includes(status);
 
 export const tabs: readonly Tab[] = [
-	{name: 'all'},
-	{name: 'running', statuses: ['active', 'asking', 'waiting', 'exporting', 'checking']},
-	{name: 'queued', statuses: ['queued']},
-	{name: 'paused', statuses: ['paused', 'cancelled']},
-	{name: 'done', statuses: ['complete']},
-	{name: 'failed', statuses: ['failed']},
+	{name: 'all', holds: () => true},
+	{name: 'running', holds: inState('active', 'asking', 'waiting', 'exporting', 'checking')},
+	{name: 'queued', holds: inState('queued')},
+	{name: 'paused', holds: inState('paused', 'cancelled')},
+	{name: 'done', holds: inState('complete')},
+	{name: 'failed', holds: inState('failed')},
+	{name: 'continue', holds: isBegun},
 ];
 
 type SortKey = {
@@ -75,10 +81,9 @@ export const wholeList: ListView = {tab: 0, filter: '', sort: 0, isReversed: fal
 /** A stable sort: equal downloads stay in the order of addition. */
 export function shownDownloads(downloads: readonly Download[], view: ListView): readonly Download[] {
 	const {tab, filter, sort, isReversed} = view;
-	const {statuses} = tabs[tab]!;
 	const words = filter.toLowerCase().split(/\s+/).filter(Boolean);
 	const shown =
-		statuses || words.length > 0
+		tab !== 0 || words.length > 0
 			? downloads.filter(download => isInTab(download, tab) && words.every(word => mentions(download, word)))
 			: downloads;
 	if (sort === 0 && !isReversed) {
@@ -141,8 +146,8 @@ export function shownTabs(downloads: readonly Download[], current: number): read
 	);
 }
 
-export function isInTab({status}: Download, tab: number): boolean {
-	return tabs[tab]!.statuses?.includes(status) ?? true;
+export function isInTab(download: Download, tab: number): boolean {
+	return tabs[tab]!.holds(download);
 }
 
 function mentions({name, url}: Download, word: string): boolean {

@@ -17,6 +17,13 @@ export function span(text: string, role?: Role): Span {
 	return role === undefined ? {text} : {text, role};
 }
 
+const barRoles: ReadonlySet<Role> = new Set(['have', 'rest', 'missing', 'head', 'player']);
+
+/** A piece of the bar of a download. */
+export function isBar({role}: Span): boolean {
+	return role !== undefined && barRoles.has(role);
+}
+
 /** The line under the cursor, each piece in its own colour. */
 export function selectedLine(line: Line): Line {
 	return line.map(piece => ({...piece, isSelected: true}));

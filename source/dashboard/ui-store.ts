@@ -14,8 +14,10 @@ export type Host = {
 	copy(text: string): Promise<'copied' | 'sent' | 'none'>;
 	/** How the user's machine reaches the URL; shown once, with the first copy. */
 	readonly remoteHint?: string | undefined;
-	/** Starts a player; resolves with its name. */
-	play(download: Download): Promise<string>;
+	/** Whether a film goes on where it was left. */
+	readonly continues: 'always' | 'ask' | 'never';
+	/** Starts a player at a time in milliseconds; resolves with its name. */
+	play(download: Download, startMs: number): Promise<string>;
 	openFolder(path: string): Promise<void>;
 	/** Leaves the screen, prints the lines unbroken and returns after a key. */
 	showPlain(lines: readonly string[]): Promise<void>;
@@ -58,6 +60,8 @@ export type ScreenState = {
 	/** Lines of the details scrolled away. */
 	readonly scrolled: number;
 	readonly hasMouse: boolean;
+	/** The details map a film by bytes, not by minutes. */
+	readonly showsBytes: boolean;
 	/** The status line. A notice expires; an error stays until the next key. */
 	readonly message: Message | undefined;
 	/** Newest last. */
@@ -104,6 +108,7 @@ export class UiStore {
 		marks: new Set(),
 		scrolled: 0,
 		hasMouse: false,
+		showsBytes: false,
 		message: undefined,
 		log: [],
 	};

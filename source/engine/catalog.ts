@@ -24,7 +24,7 @@ type CatalogContext = {
 	readonly store: RecordStore;
 	readonly services: TransferServices;
 	readonly sources: Sources;
-	/** Of downloads whose request does not say. */
+	/** The default for requests. */
 	readonly onDemand: boolean;
 	/** Shows one sentence to the user. */
 	readonly warn: (sentence: string) => void;
@@ -73,7 +73,7 @@ export class Catalog {
 		return this.#removals.kept;
 	}
 
-	/** No operation starts any more. */
+	/** True once no operation starts any more. */
 	get hasEnded(): boolean {
 		return this.#hasEnded;
 	}
@@ -86,11 +86,12 @@ export class Catalog {
 	/** Rejects with `not-found`, or as `Transfer.resume` does. */
 	async resume(id: DownloadId): Promise<void> {
 		const transfer = this.get(id);
-		this.#request(id);
+		this.request(id);
 		await transfer.resume();
 	}
 
-	#request(id: DownloadId): void {
+	/** The download counts as one of this run. */
+	request(id: DownloadId): void {
 		if (!this.#requested.has(id)) {
 			this.#requested.add(id);
 			this.#services.queueChanged();
@@ -148,7 +149,7 @@ export class Catalog {
 
 		if (known) {
 			if (resumes && input.intent === 'run') {
-				this.#request(known.id);
+				this.request(known.id);
 			}
 
 			if (ownSource) {
@@ -259,7 +260,7 @@ export class Catalog {
 	async restore(id: DownloadId): Promise<void> {
 		const removed = this.#removals.get(id);
 		if (!removed) {
-			throw new DownStreamError('not-found', `There is no removed download ${id} to bring back`);
+			throw new DownStreamError('not-found', `There is no removed download ${id} to restore`);
 		}
 
 		this.#refuseIfEnded();

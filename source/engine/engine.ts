@@ -8,6 +8,7 @@ import {
 	type DownloadId,
 	type ExportRequest,
 	type Pledge,
+	type PlayerCommand,
 	type SafeRequest,
 	type Snapshot,
 } from '../downstream.ts';
@@ -25,6 +26,7 @@ import {BlockPool} from './memory/block-pool.ts';
 import type {EngineOptions} from './options.ts';
 import type {DataSource} from './origin/data-source.ts';
 import {withoutCredentials} from './origin/http-source.ts';
+import {PlayerLinks} from './player/player-links.ts';
 import {neighbourOf, placesOf} from './queue.ts';
 import {changedFields, inputOfRequest, inputOfSource, type RecordInput} from './record-input.ts';
 import {Snapshots} from './snapshots.ts';
@@ -47,6 +49,7 @@ export class Engine implements DownloadEngine {
 	readonly #catalog: Catalog;
 	readonly #exports: Exports;
 	readonly #snapshots: Snapshots;
+	readonly #players = new PlayerLinks((id, state) => this.transfer(id)?.watching.follow(state));
 	#origin = '';
 	#evictTimer: NodeJS.Timeout | undefined;
 	#disposed: Promise<void> | undefined;
@@ -92,6 +95,7 @@ export class Engine implements DownloadEngine {
 			connections: options.connections ?? 4,
 			responseTimeout: options.responseTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
+			readAheadMs: options.readAheadMs,
 			film: options.film ?? true,
 			keepAhead: options.keepAhead ?? 0,
 			next: options.next ?? 0,
@@ -257,6 +261,11 @@ export class Engine implements DownloadEngine {
 			record => changedFields(change, place, record),
 			isOtherSource && !ownSource ? record => this.#sources.of(record) : undefined,
 		);
+		const {positionMs, watched} = change;
+		if (positionMs !== undefined || watched !== undefined) {
+			await transfer.watching.set({positionMs, watched});
+		}
+
 		return this.#catalog.view(transfer);
 	}
 
@@ -310,6 +319,10 @@ export class Engine implements DownloadEngine {
 		checkOptions(request, safeRequest.fields);
 		return this.#changing(async () => {
 			const transfer = this.#catalog.get(id);
+			if (!request.dryRun) {
+				this.#catalog.request(id);
+			}
+
 			const others = [...this.#catalog.transfers.values()].filter(other => other !== transfer);
 			return transfer.makeSafe(
 				request,
@@ -347,6 +360,16 @@ export class Engine implements DownloadEngine {
 		return {path: await (isChange ? this.#changing(run) : run())};
 	}
 
+	async linkPlayer(id: DownloadId): Promise<{socket: string}> {
+		this.#catalog.get(id);
+		return {socket: await this.#players.invite()};
+	}
+
+	async controlPlayer(id: DownloadId, command: PlayerCommand): Promise<void> {
+		this.#catalog.get(id);
+		await this.#players.control(id, command);
+	}
+
 	/** Evicts downloads until the store holds at most `cacheSize` bytes. Failed deletions are logged. */
 	async makeRoom(cacheSize: number): Promise<void> {
 		const {transfers, kept} = this.#catalog;
@@ -372,6 +395,7 @@ export class Engine implements DownloadEngine {
 
 	async #dispose(): Promise<void> {
 		this.#catalog.end();
+		this.#players.end();
 		clearInterval(this.#evictTimer);
 		this.#snapshots.end();
 		this.#exports.abort();

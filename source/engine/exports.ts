@@ -3,7 +3,8 @@ import {DownStreamError, type ExportRequest} from '../downstream.ts';
 import {Logger} from '../log.ts';
 import type {Catalog} from './catalog.ts';
 import type {Transfer} from './download/transfer.ts';
-import {checkTarget, exportFile, resolveTarget} from './store/export.ts';
+import {checkTarget, resolveTarget} from './store/export-target.ts';
+import {exportFile} from './store/export.ts';
 
 export class Exports {
 	readonly #catalog: Catalog;
@@ -46,7 +47,7 @@ export class Exports {
 
 		throw new DownStreamError(
 			'incomplete',
-			`Only ${present} of ${size ?? 'an unknown number of'} bytes are here; export it once it is complete`,
+			`Only ${present} of ${size ?? 'an unknown number of'} bytes are downloaded; export it once it is complete`,
 		);
 	}
 
@@ -55,7 +56,7 @@ export class Exports {
 		const {exportWhenComplete} = transfer.recordFile.record;
 		if (exportWhenComplete && transfer.isComplete && transfer.status === 'complete') {
 			void this.#export(transfer, exportWhenComplete).catch((error: unknown) => {
-				// The next start makes up for an export that the end of the program cut short.
+				// The next start repeats an export that the end of the program cut short.
 				if (!this.#catalog.hasEnded) {
 					transfer.exportFailed(error);
 				}

@@ -22,6 +22,8 @@ export type EngineOptions = {
 	readonly onDemand?: boolean;
 	/** Bytes to keep ready ahead of a player, at least 64 KiB; 16 MiB unless given. */
 	readonly readAhead?: number;
+	/** Instead, milliseconds of a film to keep ready, at least 5 s, once its index is known. */
+	readonly readAheadMs?: number | undefined;
 	/** Read the index of films, to tell which minutes can be watched; true unless given. */
 	readonly film?: boolean;
 	/** Milliseconds of each film to keep present ahead of its player, before any background; none unless given. */

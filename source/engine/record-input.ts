@@ -35,7 +35,7 @@ export function inputOfRequest(
 /** For a data source of a program's own. Throws `bad-request`. */
 export function inputOfSource(url: string, request: Omit<AddRequest, 'url' | 'headers'>): RecordInput {
 	if (!URL.canParse(url)) {
-		throw new DownStreamError('bad-request', `The data source has ${JSON.stringify(url)} for a URL`);
+		throw new DownStreamError('bad-request', `The URL of the data source is invalid: ${JSON.stringify(url)}`);
 	}
 
 	return {url: new URL(url).href, headers: {}, ownSource: true, ...requestFields(request)};
@@ -44,7 +44,7 @@ export function inputOfSource(url: string, request: Omit<AddRequest, 'url' | 'he
 /** For a second download of the same file: the user's input, without the state of the download. */
 export function inputOfRecord(record: DownloadRecord): RecordInput {
 	const {url, headers, userAgent, proxy, item, resolveWith} = record;
-	const {connections, givenName, onDemand, checksum, limitRate, exportWhenComplete} = record;
+	const {connections, givenName, onDemand, checksum, limitRate, exportWhenComplete, position} = record;
 	return {
 		url,
 		headers,
@@ -58,6 +58,7 @@ export function inputOfRecord(record: DownloadRecord): RecordInput {
 		checksum,
 		limitRate,
 		exportWhenComplete,
+		position,
 		intent: 'run',
 	};
 }
@@ -114,7 +115,7 @@ export function headersFor(
 	);
 }
 
-/** Whether both stand for one download. Links of an item change, so items are compared alone. */
+/** True if both stand for one download. Links of an item change, so items are compared alone. */
 export function isSame(record: DownloadRecord, {url, item, headers, ownSource}: RecordInput): boolean {
 	const sorted = (unsorted: Readonly<Record<string, string>>) =>
 		JSON.stringify(Object.entries(inLowerCase(unsorted)).toSorted(([a], [b]) => (a < b ? -1 : 1)));

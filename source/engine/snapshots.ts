@@ -78,7 +78,7 @@ export class Snapshots {
 		this.#notifyIn(Math.max(0, this.#notifiedAt + notifyMs - performance.now()));
 	}
 
-	/** For rare events: notifies at once. */
+	/** Notifies at once, for rare events. */
 	changedNow(): void {
 		this.#notifyIn(0);
 	}
@@ -115,9 +115,9 @@ export class Snapshots {
 
 	/** Runs while there are listeners and downloads that change over time. */
 	#tick(): void {
-		const isLively =
+		const changesOverTime =
 			this.#listeners.size > 0 && [...this.#source.transfers()].some(transfer => transfer.changesOverTime);
-		if (isLively && !this.#hasEnded) {
+		if (changesOverTime && !this.#hasEnded) {
 			this.#tickTimer ??= setTimeout(() => {
 				this.#tickTimer = undefined;
 				this.changed();

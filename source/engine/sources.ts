@@ -17,7 +17,7 @@ export type OwnStreams = {
 	origin(): string;
 	/** The key of the proxy and its view key. */
 	readonly keys: readonly string[];
-	/** Whether the id is that of a download of this engine. */
+	/** True if the id is that of a download of this engine. */
 	isKnown(id: string): boolean;
 };
 

@@ -14,6 +14,7 @@ import {
 	type DownloadEngine,
 	type ErrorCode,
 	type ExportRequest,
+	type PlayerCommand,
 	type Pledge,
 	type Remedy,
 	type SafeRequest,
@@ -174,6 +175,14 @@ export class ControlClient implements DownloadEngine {
 		return (await this.#command(id, 'export', {...request, path})) as {path: string};
 	}
 
+	async linkPlayer(id: DownloadId): Promise<{socket: string}> {
+		return (await this.#command(id, 'link-player')) as {socket: string};
+	}
+
+	async controlPlayer(id: DownloadId, command: PlayerCommand): Promise<void> {
+		await this.#command(id, 'player', command);
+	}
+
 	/** Disconnects; the instance keeps running. */
 	async dispose(): Promise<void> {
 		this.#listeners.clear();
@@ -302,6 +311,7 @@ function stopped(download: Download): Download {
 		hostCeiling: null,
 		segments: [],
 		players: [],
+		playback: null,
 		retryAt: null,
 		checkProgress: null,
 		exportProgress: null,

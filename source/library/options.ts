@@ -69,6 +69,7 @@ const initSchemas: Schemas<DownStreamOptions> = {
 	limitRate: optional(engineOptions.limitRate),
 	onDemand,
 	readAhead: optional(engineOptions.readAhead),
+	readAheadMs: optional(engineOptions.readAheadMs),
 	film: optional(boolean),
 	keepAhead: optional(engineOptions.keepAhead),
 	next: optional(engineOptions.next),

@@ -1,5 +1,5 @@
 // The types of the library's options and results.
-import type {DownloadStatus} from '../downstream.ts';
+import type {Download, DownloadStatus} from '../downstream.ts';
 import type {EngineOptions} from '../engine/options.ts';
 
 /** An upstream proxy. With `socks5h` it resolves host names. */
@@ -93,3 +93,6 @@ export type DownloadProgress = {
 	/** Averaged over 3 s. */
 	readonly bytesPerSecond: number;
 };
+
+/** Who plays a download, and where it is. */
+export type PlayersState = Pick<Download, 'players' | 'playback' | 'position'>;

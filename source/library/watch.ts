@@ -9,7 +9,7 @@ import {
 	type Pledge,
 } from '../downstream.ts';
 import {snapshotsOf, until} from '../wait.ts';
-import type {DownloadProgress, FileStats} from './types.ts';
+import type {DownloadProgress, FileStats, PlayersState} from './types.ts';
 
 type Watched = Pick<DownloadEngine, 'snapshot' | 'subscribe'>;
 
@@ -101,6 +101,22 @@ export async function* fileStats(
 
 		if (status === 'complete') {
 			return;
+		}
+	}
+}
+
+/** Of one download, until it is removed. */
+export async function* playersOf(
+	engine: Watched,
+	id: DownloadId,
+	endings: Endings,
+): AsyncGenerator<PlayersState, void, undefined> {
+	let last: PlayersState | undefined;
+	for await (const {players, playback, position} of statesOf(engine, id, endings)) {
+		const state = {players, playback, position};
+		if (!isDeepStrictEqual(state, last)) {
+			last = state;
+			yield state;
 		}
 	}
 }

@@ -17,6 +17,7 @@ import {
 	integer,
 	object,
 	optional,
+	playerCommand,
 	rateLimit,
 	rule,
 	safeRequest,
@@ -101,6 +102,8 @@ export const routes = new Map<string, Methods>([
 	['/downloads/*/export', {POST: exportDownload}],
 	['/downloads/*/safe', {POST: makeSafe}],
 	['/downloads/*/safe/*', {DELETE: lift}],
+	['/downloads/*/link-player', {POST: linkPlayer}],
+	['/downloads/*/player', {POST: controlPlayer}],
 	['/settings', {GET: sendSettings, PATCH: changeSettings}],
 	['/events', {GET: (engine, {response}) => sendEvents(engine, response)}],
 ]);
@@ -221,6 +224,19 @@ async function makeSafe(
 
 async function lift(engine: DownloadEngine, {path, response}: ApiRequest, id: DownloadId): Promise<void> {
 	await engine.lift(id, Number(path.replace(/^.*\//, '')));
+	sendResult(engine, response, 200, findDownload(engine, id));
+}
+
+async function linkPlayer(engine: DownloadEngine, {response}: ApiRequest, id: DownloadId): Promise<void> {
+	sendResult(engine, response, 200, await engine.linkPlayer(id));
+}
+
+async function controlPlayer(
+	engine: DownloadEngine,
+	{request, response}: ApiRequest,
+	id: DownloadId,
+): Promise<void> {
+	await engine.controlPlayer(id, checkBody(await readJson(request), playerCommand));
 	sendResult(engine, response, 200, findDownload(engine, id));
 }
 

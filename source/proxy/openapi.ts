@@ -8,14 +8,17 @@ import {
 	type DownloadFilm,
 	type DownloadStatus,
 	type OpenSegment,
+	type Playback,
 	type Pledge,
 	type Player,
+	type Position,
 	type Snapshot,
 } from '../downstream.ts';
 import {
 	addRequest,
 	downloadChange,
 	exportRequest,
+	playerCommand,
 	safeRequest,
 	type JsonSchema,
 	type Schema,
@@ -178,6 +181,8 @@ const download: Readonly<Record<keyof Download, JsonSchema>> = {
 	segments: listOf({$ref: '#/components/schemas/Segment'}, 'One for each connection.'),
 	players: listOf({$ref: '#/components/schemas/Player'}, 'Programs that read the stream.'),
 	pledges: listOf({$ref: '#/components/schemas/Pledge'}, 'Stretches that shall be on the disk, by number.'),
+	position: orNull({$ref: '#/components/schemas/Position'}),
+	playback: orNull({$ref: '#/components/schemas/Playback'}),
 	error: orNull({$ref: '#/components/schemas/DownloadError'}),
 	lastError: orNull({$ref: '#/components/schemas/DownloadError'}),
 	retryAt: orNull(integer('When the next try is due.')),
@@ -252,6 +257,23 @@ const player: Readonly<Record<keyof Player, JsonSchema>> = {
 	connected: flag('It has a request open.'),
 };
 
+const position: Readonly<Record<keyof Position, JsonSchema>> = {
+	ms: integer('From the start.'),
+	at: integer('When it was there.'),
+	watched: flag('Played to the end, or past 92 %.'),
+	exact: flag('Reported by a linked player or set by a client; else inferred from what a player reads.'),
+};
+
+const playback: Readonly<Record<keyof Playback, JsonSchema>> = {
+	player: text('Such as `mpv 0.38.0`; comes from outside.'),
+	durationMs: orNull(integer('Null while unknown.')),
+	paused: flag('It is paused.'),
+	speed: number('1 is normal.'),
+	offset: orNull(integer('The byte of the picture or sound; null without a film map.')),
+	stalled: flag('It waits for bytes.'),
+	stalls: integer('How often it has waited.'),
+};
+
 const segment: Readonly<Record<keyof OpenSegment, JsonSchema>> = {
 	start: integer('First byte of the request.'),
 	offset: integer('The next byte to come.'),
@@ -298,6 +320,9 @@ const schemas = {
 	Film: objectOf(film),
 	DownloadError: objectOf(downloadError, ['tries', 'maxTries', 'bytesAgree', 'status', 'needs']),
 	Player: objectOf(player),
+	Position: objectOf(position),
+	Playback: objectOf(playback),
+	PlayerSocket: objectOf({socket: text('A path, or the name of a pipe.')}),
 	Segment: objectOf(segment),
 	Pledge: objectOf(pledge),
 	Verified: objectOf({...download, damaged: listOf(range, 'Ranges that differed; they are holes now.')}),
@@ -446,6 +471,21 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 			responses: {200: commanded('Download')},
 		},
 	},
+	'/api/downloads/{id}/link-player': {
+		post: {
+			summary: 'Get a socket for --input-ipc-server of an mpv that is about to start',
+			access: 'command',
+			responses: {200: commanded('PlayerSocket')},
+		},
+	},
+	'/api/downloads/{id}/player': {
+		post: {
+			summary: 'Seek or pause the linked player; 409 without one',
+			access: 'command',
+			body: playerCommand,
+			responses: {200: commanded('Download')},
+		},
+	},
 	'/api/settings': {
 		get: {
 			summary: 'Settings of the run',
@@ -477,6 +517,9 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 		get: {
 			summary: 'All that can be played, as a playlist',
 			access: 'url',
+			parameters: [
+				{name: 'begun', in: 'query', description: 'Only those left in the middle.', schema: {type: 'string'}},
+			],
 			responses: {
 				200: {description: 'Extended M3U.', content: {'audio/x-mpegurl': {schema: {type: 'string'}}}},
 			},

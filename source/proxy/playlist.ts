@@ -1,11 +1,23 @@
 // An extended M3U playlist of all streamable downloads. Pure.
-import type {Download} from '../downstream.ts';
+import {isBegun, type Download} from '../downstream.ts';
 
-export function playlistOf(downloads: readonly Download[]): string {
-	const entries = downloads
+/** `onlyBegun`: those that were left in the middle, the last one first. Players continue where it was. */
+export function playlistOf(downloads: readonly Download[], {onlyBegun = false} = {}): string {
+	const listed = onlyBegun
+		? downloads.filter(isBegun).toSorted((a, b) => b.position!.at - a.position!.at)
+		: downloads;
+	const entries = listed
 		.filter(({status, present}) => status !== 'cancelled' && !(status === 'failed' && present === 0))
-		.map(({name, streamUrl}) => `#EXTINF:-1,${oneLine(name)}\n${oneLine(streamUrl)}\n`);
+		.map(
+			download =>
+				`#EXTINF:-1,${oneLine(download.name)}\n${startOption(download)}${oneLine(download.streamUrl)}\n`,
+		);
 	return `#EXTM3U\n${entries.join('')}`;
+}
+
+/** An option of VLC, in seconds. */
+function startOption(download: Download): string {
+	return isBegun(download) ? `#EXTVLCOPT:start-time=${Math.floor(download.position!.ms / 1000)}\n` : '';
 }
 
 /** A line break in a name would let the origin inject an entry. */

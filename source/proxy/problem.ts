@@ -80,4 +80,5 @@ const statusOf: Readonly<Record<ErrorCode, number>> = {
 	'target-exists': 409,
 	'storage-locked': 503,
 	'port-taken': 409,
+	'no-player': 409,
 };

@@ -179,7 +179,8 @@ export class ProxyServer {
 			requireKey(parameters.get('key'), engine);
 			response.setHeader('content-type', 'audio/x-mpegurl; charset=utf-8');
 			response.setHeader('cache-control', 'no-store');
-			response.end(playlistOf(engine.snapshot.downloads));
+			const onlyBegun = parameters.has('begun');
+			response.end(playlistOf(engine.snapshot.downloads, {onlyBegun}));
 		} else {
 			throw new Problem(404, 'There is nothing at this address.');
 		}

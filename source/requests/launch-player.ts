@@ -4,6 +4,8 @@ import {once} from 'node:events';
 import {access, constants} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
+import type {Download, DownloadEngine} from '../downstream.ts';
+import {cleanText} from '../text/clean-text.ts';
 import {commandWords} from './shell-words.ts';
 
 export type PlayerOptions = {
@@ -11,6 +13,14 @@ export type PlayerOptions = {
 	readonly player?: string | undefined;
 	readonly environment?: NodeJS.ProcessEnv;
 	readonly platform?: NodeJS.Platform;
+};
+
+export type StartOptions = {
+	readonly title: string;
+	/** Milliseconds from the start of the film. */
+	readonly startMs: number;
+	/** Where the player is to take commands. */
+	readonly socket?: string | undefined;
 };
 
 /** In order of preference. */
@@ -25,11 +35,60 @@ const players: Partial<Record<NodeJS.Platform, readonly string[]>> = {
 };
 const otherPlayers = ['mpv', 'vlc', 'celluloid', 'haruna'];
 
-/** Resolves with the name of the started program; rejects with one plain sentence. */
-export async function play(streamUrl: string, options: PlayerOptions = {}): Promise<string> {
+/**
+ * Starts a player on a download at a time in milliseconds, linked to the engine if it is an mpv. Resolves with the name of
+ * the program; rejects with one plain sentence.
+ */
+export async function playDownload(
+	downstream: Pick<DownloadEngine, 'linkPlayer'>,
+	download: Download,
+	{startMs, ...options}: PlayerOptions & {readonly startMs: number},
+): Promise<string> {
 	const {environment = process.env, platform = process.platform} = options;
-	const [program, ...args] = await playerCommand(options.player, environment, platform);
-	const child = spawn(program!, [...args, streamUrl], {env: environment, stdio: 'ignore', detached: true});
+	const command = await playerCommand(options.player, environment, platform);
+	// Without a socket the film plays all the same.
+	const {socket} =
+		mpvPrefix(command[0]!) === undefined
+			? {}
+			: await downstream.linkPlayer(download.id).catch(() => ({socket: undefined}));
+	const args = startArguments(command, {title: cleanText(download.name), startMs, socket});
+	return start([...command, ...args, download.streamUrl], environment);
+}
+
+/** Options that the command has already stay as they are. */
+export function startArguments(command: readonly string[], {title, startMs, socket}: StartOptions): string[] {
+	const seconds = startMs / 1000;
+	const prefix = mpvPrefix(command[0]!);
+	const options: Array<readonly [name: string, value?: string | number | undefined]> =
+		prefix !== undefined
+			? [
+					...(socket === undefined ? [] : [[`${prefix}input-ipc-server`, socket] as const]),
+					[`${prefix}force-media-title`, title],
+					// mpv's own memory of positions would win.
+					...(seconds > 0
+						? [[`${prefix}start`, seconds] as const, [`${prefix}resume-playback`, 'no'] as const]
+						: []),
+				]
+			: /^vlc$/i.test(programName(command[0]!)) && seconds > 0
+				? [['--start-time', Math.floor(seconds)]]
+				: [];
+	return options
+		.filter(([name]) => !command.some(word => word === name || word.startsWith(`${name}=`)))
+		.map(([name, value]) => `${name}=${value}`);
+}
+
+/** What the names of mpv's options begin with; undefined for a player that is no mpv. */
+function mpvPrefix(program: string): string | undefined {
+	const name = programName(program);
+	return name === 'mpv' ? '--' : /^(?:iina|iina-cli|celluloid)$/.test(name) ? '--mpv-' : undefined;
+}
+
+function programName(program: string): string {
+	return path.basename(program).replace(/\.exe$/i, '');
+}
+
+async function start([program, ...args]: readonly string[], environment: NodeJS.ProcessEnv): Promise<string> {
+	const child = spawn(program!, args, {env: environment, stdio: 'ignore', detached: true});
 	try {
 		await once(child, 'spawn');
 	} catch {
@@ -37,7 +96,7 @@ export async function play(streamUrl: string, options: PlayerOptions = {}): Prom
 	}
 
 	child.unref();
-	return path.basename(program!).replace(/\.exe$/i, '');
+	return programName(program!);
 }
 
 /** The configured command, or the first installed player. */

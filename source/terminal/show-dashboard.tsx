@@ -8,6 +8,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {render} from 'ink';
 import {Dashboard} from '../dashboard/dashboard.tsx';
 import {themes, type Theme, type ThemeName} from '../dashboard/theme.ts';
+import type {Host} from '../dashboard/ui-store.ts';
 import type {Download, DownloadId, DownloadEngine} from '../downstream.ts';
 import {backgroundOf} from './background.ts';
 import {copyText} from './clipboard.ts';
@@ -32,8 +33,10 @@ export type ShowOptions = {
 	readonly isAttached: boolean;
 	/** The download added by the command line, which is then selected. */
 	readonly added?: Promise<DownloadId | undefined>;
-	/** Starts a player and resolves with its name. */
-	play(download: Download): Promise<string>;
+	/** Whether a film goes on where it was left. */
+	readonly continues: Host['continues'];
+	/** Starts a player at a time in milliseconds, and resolves with its name. */
+	play(download: Download, startMs: number): Promise<string>;
 };
 
 const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
@@ -115,7 +118,8 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 			host={{
 				copy: text => copyText(text, {environment: env, platform, write}),
 				remoteHint: env.SSH_CONNECTION ? sshHint(downstream.snapshot.origin) : undefined,
-				play: download => options.play(download),
+				continues: options.continues,
+				play: (download, startMs) => options.play(download, startMs),
 				openFolder,
 				completePath,
 				describeFile,

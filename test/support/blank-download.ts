@@ -36,6 +36,8 @@ export const blankDownload: Download = {
 	segments: [],
 	players: [],
 	pledges: [],
+	position: null,
+	playback: null,
 	error: null,
 	lastError: null,
 	retryAt: null,

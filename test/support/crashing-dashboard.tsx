@@ -33,6 +33,7 @@ const end = await showDashboard(downstream, {
 	bell: false,
 	isAttached: false,
 	keys: process.stdin,
+	continues: 'always',
 	play: async () => 'nothing',
 });
 process.exitCode = end === 'crash' ? 70 : 0;

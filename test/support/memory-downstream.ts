@@ -5,6 +5,7 @@ import type {
 	DownloadChange,
 	DownloadEngine,
 	ExportRequest,
+	PlayerCommand,
 	SafeRequest,
 	Snapshot,
 } from '../../source/downstream.ts';
@@ -220,6 +221,15 @@ export class MemoryDownStream implements DownloadEngine {
 	async setLimitRate(limitRate: number | null) {
 		this.#record('setLimitRate', limitRate);
 		this.change({limitRate});
+	}
+
+	async linkPlayer(id: string) {
+		this.#record('linkPlayer', id);
+		return {socket: '/run/player.sock'};
+	}
+
+	async controlPlayer(id: string, command: PlayerCommand) {
+		this.#record('controlPlayer', id, command);
 	}
 
 	async dispose() {}

@@ -165,7 +165,7 @@ export class TestOrigin {
 		let due = performance.now();
 		for (let offset = range.start; offset < range.end && !to.destroyed;) {
 			const step = Math.min(64 * 1024, range.end - offset, Math.max(1024, Math.ceil(perSecond() / 20)));
-			to.write(content(offset, offset + step, seed));
+			to.write(this.options.bytes?.subarray(offset, offset + step) ?? content(offset, offset + step, seed));
 			offset += step;
 			record.sent.end = offset;
 			due = Math.max(due, performance.now() - 50) + (step / perSecond()) * 1000;

@@ -5,6 +5,7 @@ import {
 	type AddRequest,
 	type Download,
 	type DownloadChange,
+	type PlayerCommand,
 	type DownloadId,
 	DownStreamError,
 	type ExportRequest,
@@ -191,6 +192,16 @@ export class MemoryEngine implements StreamingEngine {
 	async update(id: DownloadId, change: DownloadChange): Promise<Download> {
 		this.commands.push({update: id, ...change});
 		return this.#find(id);
+	}
+
+	async linkPlayer(id: DownloadId): Promise<{socket: string}> {
+		this.#find(id);
+		return {socket: '/run/player.sock'};
+	}
+
+	async controlPlayer(id: DownloadId, command: PlayerCommand): Promise<void> {
+		this.commands.push({controlPlayer: id, ...command});
+		this.#find(id);
 	}
 
 	async acceptChange(id: DownloadId): Promise<void> {

@@ -8,6 +8,7 @@ import xterm from '@xterm/headless';
 import {render, type Instance} from 'ink';
 import {Dashboard} from '../../source/dashboard/dashboard.tsx';
 import {themes} from '../../source/dashboard/theme.ts';
+import type {Host} from '../../source/dashboard/ui-store.ts';
 import type {DownloadEngine} from '../../source/downstream.ts';
 
 type Size = {readonly columns: number; readonly rows: number};
@@ -16,6 +17,7 @@ export type ScreenOptions = Size & {
 	readonly ascii?: boolean;
 	readonly clipboard?: 'copied' | 'sent' | 'none';
 	readonly isAttached?: boolean;
+	readonly continues?: Host['continues'];
 	readonly remoteHint?: string;
 };
 
@@ -48,6 +50,7 @@ export class Screen {
 
 	constructor(t: TestContext, downstream: DownloadEngine, options: ScreenOptions) {
 		const {columns, rows, ascii = false, clipboard = 'copied', isAttached = false, remoteHint} = options;
+		const {continues = 'always'} = options;
 		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true, convertEol: true});
 		this.#emulator.loadAddon(new Unicode11Addon());
 		this.#emulator.unicode.activeVersion = '11';
@@ -78,8 +81,9 @@ export class Screen {
 						this.copied.push(text);
 						return clipboard;
 					},
-					play: async ({streamUrl}) => {
-						this.played.push(streamUrl);
+					continues,
+					play: async ({streamUrl}, startMs) => {
+						this.played.push(startMs === 0 ? streamUrl : `${streamUrl} at ${startMs}`);
 						return 'mpv';
 					},
 					openFolder: async path => {

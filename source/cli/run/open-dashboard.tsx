@@ -5,7 +5,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {ReadStream} from 'node:tty';
 import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
-import {play} from '../../requests/launch-player.ts';
+import {playDownload} from '../../requests/launch-player.ts';
 import type {DownloadEngine} from '../../downstream.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
 import {startEngineThread} from '../../host/worker-thread.ts';
@@ -93,7 +93,8 @@ async function prepareScreen(
 			bell: settings.bell,
 			...how,
 			keys,
-			play: ({streamUrl}) => play(streamUrl, {player: settings.player}),
+			continues: settings.continue,
+			play: (download, startMs) => playDownload(downstream, download, {player: settings.player, startMs}),
 		});
 		return exitCodes[end] ?? interrupted;
 	};

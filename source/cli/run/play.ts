@@ -1,9 +1,12 @@
 // `play`: adds a URL, waits for the first response, and starts a player on the stream.
+import process from 'node:process';
+import {createInterface} from 'node:readline/promises';
 import {requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
-import {findDownload} from './manage.ts';
-import {DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
-import {play} from '../../requests/launch-player.ts';
+import {formatTime} from '../../text/film-words.ts';
+import {findDownload} from './find-download.ts';
+import {continuedMs, DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
+import {playDownload} from '../../requests/launch-player.ts';
 import {start} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import {until} from '../../wait.ts';
@@ -87,11 +90,42 @@ async function startPlayer(
 		throw new DownStreamError('not-found', 'The download was removed');
 	}
 
-	const player = await play(download.streamUrl, {player: settings.player}).catch((error: unknown) => {
-		throw new DownStreamError('not-found', error instanceof Error ? error.message : String(error));
-	});
-	print(`${player} is playing ${cleanText(download.name)} from ${download.streamUrl}`);
+	const startMs = await startOf(download, settings, stopped);
+	if (stopped.aborted) {
+		return id;
+	}
+
+	const player = await playDownload(downstream, download, {player: settings.player, startMs}).catch(
+		(error: unknown) => {
+			throw new DownStreamError('not-found', error instanceof Error ? error.message : String(error));
+		},
+	);
+	const place = startMs > 0 ? ` at ${formatTime(startMs)}` : '';
+	print(`${player} is playing ${cleanText(download.name)}${place} from ${download.streamUrl}`);
 	return id;
+}
+
+/** Milliseconds. Without a terminal to ask at, a film goes on. */
+async function startOf(download: Download, settings: Settings, stopped: AbortSignal): Promise<number> {
+	const left = continuedMs(download);
+	if (left === 0 || settings.continue === 'never') {
+		return 0;
+	}
+
+	return settings.continue === 'always' || !process.stdin.isTTY || (await asks(left, stopped)) ? left : 0;
+}
+
+async function asks(ms: number, signal: AbortSignal): Promise<boolean> {
+	const lines = createInterface({input: process.stdin, output: process.stderr});
+	try {
+		const answer = await lines.question(`Continue at ${formatTime(ms)}? [Y/n] `, {signal});
+		return !/^\s*n/i.test(answer);
+	} catch {
+		// Interrupted.
+		return true;
+	} finally {
+		lines.close();
+	}
 }
 
 async function findOrAdd(

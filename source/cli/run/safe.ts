@@ -4,8 +4,9 @@ import {cleanText} from '../../text/clean-text.ts';
 import {safeRequestOf, startOf} from '../../text/safe-request.ts';
 import {pledgeWords} from '../../text/safe-words.ts';
 import {withHint} from '../../text/hints.ts';
-import {until} from '../../wait.ts';
-import {findDownload, type CommandContext} from './manage.ts';
+import type {CommandContext} from './command-context.ts';
+import {findDownload} from './find-download.ts';
+import {whenDecided} from './when-decided.ts';
 
 /** Resolves with false if a stretch cannot be made safe. */
 export async function makeSafe(
@@ -59,8 +60,8 @@ export async function makeSafe(
 
 	for (const {target, pledge} of wait ? made : []) {
 		const end = await whenDecided(downstream, target.id, pledge);
-		const words = 'pledge' in end ? pledgeWords(end.pledge, target) : end.failure;
-		const isSafe = 'pledge' in end && end.pledge.state === 'safe';
+		const words = end.pledge ? pledgeWords(end.pledge, target) : end.failure;
+		const isSafe = end.pledge?.state === 'safe';
 		isGood &&= isSafe;
 		const line = `${cleanText(target.name)}: ${words}`;
 		if (isSafe) {
@@ -76,24 +77,4 @@ export async function makeSafe(
 /** The start of a cancelled download is not fetched, and that of a complete one is there. */
 export function canBeSafe({status}: Download): boolean {
 	return status !== 'cancelled' && status !== 'complete';
-}
-
-/** Resolves once it is safe or cannot be, or its time has passed. */
-async function whenDecided(
-	downstream: DownloadEngine,
-	id: string,
-	{n, by}: Pledge,
-): Promise<{pledge: Pledge} | {failure: string}> {
-	const look = () => {
-		const found = downstream.snapshot.downloads.find(download => download.id === id);
-		const pledge = found?.pledges.find(each => each.n === n);
-		if (!pledge) {
-			return {failure: found ? 'the pledge was lifted' : 'it was removed from the list'};
-		}
-
-		return pledge.state === 'pending' ? undefined : {pledge};
-	};
-	const signal =
-		by === null ? new AbortController().signal : AbortSignal.timeout(Math.max(1, by - Date.now()));
-	return until(downstream, look, signal).catch(() => look() ?? {failure: 'not safe in time; it goes on'});
 }

@@ -9,6 +9,7 @@ import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
+import {Watching} from './watching.ts';
 
 /** Reactions that concern several parts of a download. */
 export type DownloadEffects = {
@@ -27,6 +28,7 @@ export class DownloadState implements FetchState {
 	readonly checks: BlockChecksums;
 	readonly readers: Readers;
 	readonly retries: RetryPolicy;
+	readonly watching: Watching;
 	readonly meter = new SpeedMeter();
 	readonly #closing = new AbortController();
 	#file: SparseFile;
@@ -44,6 +46,8 @@ export class DownloadState implements FetchState {
 	checkProgress: number | null = null;
 	/** Fraction of the running export, from 0 to 1. */
 	exportProgress: number | null = null;
+	/** Maximum bytes to keep ready ahead of a reader at the offset. */
+	readAhead: (offset: number) => number;
 	/** Missing bytes of a film's index, to be fetched before the background. */
 	wantedIndex: Range | undefined;
 	/** The last view, until a fact changes. */
@@ -54,12 +58,14 @@ export class DownloadState implements FetchState {
 		const {record} = recordFile;
 		this.recordFile = recordFile;
 		this.services = services;
+		this.readAhead = () => services.readAhead;
 		this.checks = new BlockChecksums(
 			recordFile.checksPath,
 			record.pieces?.map(([start, end, crc]) => ({start, end, crc})),
 			recordFile,
 		);
 		this.readers = new Readers(services.bandwidth);
+		this.watching = new Watching(recordFile, () => this.changed());
 		this.retries = new RetryPolicy(retry, record.error);
 		this.recentBlocks = record.unsettled ?? [];
 		this.#file = this.#connected(file);

@@ -2,7 +2,7 @@
 import {DownStreamError} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
-import {DamagedFile} from '../store/sparse-file.ts';
+import {DamagedFile} from '../store/damaged-file.ts';
 import type {DownloadState} from './download-state.ts';
 import type {LinkRenewal} from './link-renewal.ts';
 import type {Mending} from './mending.ts';

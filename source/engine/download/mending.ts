@@ -1,6 +1,6 @@
 // Fetches bytes again that the disk has lost.
 import {Logger} from '../../log.ts';
-import type {DamagedFile} from '../store/sparse-file.ts';
+import type {DamagedFile} from '../store/damaged-file.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
 import type {Holes} from './holes.ts';
 import type {Verification} from './verification.ts';

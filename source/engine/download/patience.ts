@@ -1,4 +1,4 @@
-// Ends the wait of players for a host that is away.
+// Ends the wait of players for an absent host.
 import {DownStreamError} from '../../downstream.ts';
 import type {DownloadState} from './download-state.ts';
 

@@ -15,6 +15,7 @@ import {
 	type Resolved,
 } from '../film/pledge.ts';
 import {playable, timeAt, watchTo} from '../film/playable.ts';
+import {byteAt} from '../film/playhead.ts';
 import {freeBytes} from '../store/free-space.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import type {DownloadRecord, StoredPledge} from '../store/record.ts';
@@ -339,15 +340,17 @@ function dueAt({by = Number.MAX_SAFE_INTEGER}: StoredPledge): number {
 	return by;
 }
 
-/** Where the newest player reads; undefined without one. */
-function placeOfPlayer({readers}: DownloadState, map: FilmMap | undefined): PlayerPlace | undefined {
-	const player = readers.players(Date.now()).at(-1);
-	if (readers.size === 0 && !player) {
-		return undefined;
+/** Where the linked player or else the newest reader is, else where the film was left; undefined where it never was. */
+function placeOfPlayer(
+	{readers, watching}: DownloadState,
+	map: FilmMap | undefined,
+): PlayerPlace | undefined {
+	const {position, playback} = watching;
+	if (map && position && (playback || (readers.size === 0 && !position.watched))) {
+		return {offset: byteAt(map, position.ms), ms: position.ms};
 	}
 
-	const offset = readers.size > 0 ? readers.playhead : player!.offset;
-	return {offset, ms: map && timeAt(map, offset)};
+	return readers.size > 0 ? {offset: readers.playhead, ms: map && timeAt(map, readers.playhead)} : undefined;
 }
 
 /** From the first to the last byte of the stretch itself. */

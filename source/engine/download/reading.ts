@@ -6,7 +6,7 @@ import type {Scheduler} from '../fetch/scheduler.ts';
 import {release} from '../memory/buffers.ts';
 import {DiskReader} from '../memory/disk-reader.ts';
 import type {Range} from '../store/range-set.ts';
-import {DamagedFile} from '../store/sparse-file.ts';
+import {DamagedFile} from '../store/damaged-file.ts';
 import type {DownloadState} from './download-state.ts';
 import {cancelled, fetchedAnew} from './errors.ts';
 import type {LinkRenewal} from './link-renewal.ts';
@@ -20,7 +20,7 @@ import {nameOf, typeOf} from './view.ts';
 const wakeStep = {bytes: 256 * 1024, part: 1 / 16, most: 4 * 1024 * 1024};
 const minute = 60_000;
 
-/** What a response to a player says of the file (RFC 9110 section 3.2). */
+/** The metadata of a response to a player (RFC 9110 section 3.2). */
 export type Representation = {
 	readonly name: string;
 	readonly type: string;
@@ -133,7 +133,7 @@ export class Reading {
 					throw fetchedAnew();
 				}
 
-				// The wait begins in the tick of this look: no write between them goes unnoticed.
+				// The check and the wait share a tick: no write between them goes unnoticed.
 				const end = Math.min(range.end, this.#scheduler.readableEnd(range.start, reader.offset));
 				const cached = Math.min(this.#state.file.present.runEnd(reader.offset), end) - reader.offset;
 				const isCached = cached > 0;
@@ -147,6 +147,7 @@ export class Reading {
 				}
 
 				reader.advance(bytes.length);
+				this.#state.watching.readBy(reader.player, Date.now());
 				if (!this.#state.file.isComplete && reader.consumed >= wakeAt) {
 					wakeAt = reader.consumed + wakeStepAfter(reader.consumed);
 					this.#scheduler.wake();
@@ -173,7 +174,7 @@ export class Reading {
 		}
 	}
 
-	/** Resolves with undefined if the file was moved, reset or mended meanwhile: the reader looks again. */
+	/** Resolves with undefined if the file was moved, reset or mended meanwhile: the reader checks again. */
 	async #readCached(blocks: DiskReader, offset: number, length: number): Promise<Uint8Array | undefined> {
 		const {file} = this.#state;
 		try {
@@ -193,7 +194,7 @@ export class Reading {
 		}
 	}
 
-	/** Resolves with the received bytes, or with undefined if the reader is to look again. */
+	/** Resolves with the received bytes, or with undefined if the reader must check again. */
 	async #waitForBytes(
 		reader: Reader,
 		signal: AbortSignal,

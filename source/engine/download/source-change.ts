@@ -1,7 +1,7 @@
 // Replaces the source of a download by one that has the same file, or accepts a changed file at the same source.
 import {Logger} from '../../log.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
-import {verifyAcceptance, verifyReplacement} from '../fetch/version-check.ts';
+import {verifyAcceptance, verifyReplacement} from '../fetch/replacement-check.ts';
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import {SparseFile} from '../store/sparse-file.ts';

@@ -11,6 +11,7 @@ import {Logger} from '../../log.ts';
 import {Scheduler} from '../fetch/scheduler.ts';
 import type {Places, TransferServices} from '../fetch/fetch-target.ts';
 import {Film} from '../film/film.ts';
+import {bytesAhead} from '../film/playable.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
@@ -36,6 +37,7 @@ import {statusOf} from './status.ts';
 import {Verification} from './verification.ts';
 import {VersionReset} from './version-reset.ts';
 import {downloadView, isPageForFile, queueRankOf} from './view.ts';
+import type {Watching} from './watching.ts';
 
 export class Transfer {
 	readonly #state: DownloadState;
@@ -97,7 +99,6 @@ export class Transfer {
 					void this.#checkpoints.run();
 				},
 				failed: (error, silentSince) => this.#failures.handle(error, silentSince),
-				changed: () => state.changed(),
 			},
 			source,
 			services,
@@ -136,6 +137,12 @@ export class Transfer {
 			filmDownload(state, scheduler, () => pledges.update()),
 			services.film,
 		);
+		state.watching.map = () => this.film.map;
+		const {readAhead, readAheadMs} = services;
+		if (readAheadMs !== undefined) {
+			state.readAhead = offset =>
+				this.film.map ? bytesAhead(this.film.map, offset, readAheadMs) : readAhead;
+		}
 	}
 
 	async #recover(): Promise<void> {
@@ -158,6 +165,11 @@ export class Transfer {
 
 	get queueRank(): number {
 		return queueRankOf(this.#state.record);
+	}
+
+	/** Who plays it, and where it was left. */
+	get watching(): Watching {
+		return this.#state.watching;
 	}
 
 	/** The cached ranges. */
@@ -396,6 +408,7 @@ export class Transfer {
 		this.#state.readers.reject(closing());
 		await Promise.allSettled([this.#scheduler.stop(), this.#verification.ended()]);
 		await this.#checkpoints.run();
+		await this.#state.watching.end();
 		await this.#state.file.retire();
 		await this.#scheduler.dispose();
 	}

@@ -14,13 +14,14 @@ export function downloadView(
 	{scheduler, film, pledges}: {scheduler: Scheduler; film: Film; pledges: Pledges},
 	now: number,
 ): Download {
-	const {file, meter, readers, recordFile, retries, services} = state;
+	const {file, meter, readers, recordFile, retries, services, watching} = state;
 	const {folder, record} = recordFile;
 	const {segments} = scheduler;
 	const {present, size} = file;
 	const name = nameOf(record);
 	const status = statusOf(state, scheduler);
 	const players = readers.players(now);
+	const playback = watching.shown;
 	const longRate = meter.rate(20_000, now);
 	return {
 		id: record.id,
@@ -53,6 +54,8 @@ export function downloadView(
 			connected: player.openRequests > 0,
 		})),
 		pledges: pledges.views(now),
+		position: watching.position,
+		playback,
 		error: retries.blockingError ?? null,
 		lastError: retries.lastError ?? null,
 		retryAt: retries.retryAt ?? null,
@@ -71,7 +74,7 @@ export function downloadView(
 		exportProgress: state.exportProgress,
 		exportedTo: record.exportedTo ?? null,
 		exportWhenComplete: record.exportWhenComplete?.path ?? null,
-		film: film.view(players.at(-1)?.offset, longRate),
+		film: film.view(playback?.offset ?? players.at(-1)?.offset, longRate),
 		filmProblem: film.problem,
 		folder,
 	};

@@ -11,11 +11,11 @@ export class Bandwidth {
 	readonly #waiting = new Set<() => void>();
 	#waitingReaders = 0;
 	#playersServed: PromiseWithResolvers<void> | undefined;
-	/** When the bytes consumed so far are within the limit again, in milliseconds of `performance.now()`. */
+	/** When the consumed bytes are within the limit again, in milliseconds of `performance.now()`. */
 	#playersUntil = 0;
 	#allUntil = 0;
 
-	/** Bytes count against `shared` too, and background bytes make way for its players. */
+	/** Bytes also count against `shared`, and background bytes yield to its players. */
 	constructor(limit = Infinity, shared?: Bandwidth) {
 		this.#limit = limit;
 		this.#shared = shared;
@@ -97,7 +97,7 @@ export class Bandwidth {
 
 type Stop = {readonly signal: AbortSignal; readonly urgency: AbortSignal};
 
-/** Resolves after the time, with the event, or when `urgency` aborts. Rejects when `signal` aborts. */
+/** Resolves after the time, on the event, or when `urgency` aborts. Rejects when `signal` aborts. */
 async function waitFor(milliseconds: number, {signal, urgency}: Stop, event?: Promise<void>): Promise<void> {
 	const over = new AbortController();
 	const timer = sleep(milliseconds, undefined, {signal: AbortSignal.any([signal, urgency, over.signal])});

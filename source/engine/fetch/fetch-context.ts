@@ -1,4 +1,4 @@
-// What the parts of the scheduler share: the download, its source, and the traits that its responses have shown.
+// The state that the parts of the scheduler share: the download, its source, and the traits of its responses.
 import type {DataSource} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
@@ -8,12 +8,14 @@ import type {FetchState, FetchTarget, Places, TransferServices} from './fetch-ta
 import {Segments, type Segment} from './segments.ts';
 import {withoutMisstatedSize} from './stated-size.ts';
 
-/** Silence on a further connection is a refusal after this multiple of the slowest response, and this minimum. */
+/**
+ * Silence on a further connection is a refusal after `factor` times the slowest response, but not before `minMs`.
+ */
 const silenceBeside = {factor: 4, minMs: 5000};
 
 /** Reset with another source or another version of the file. */
 export class ResponseTraits {
-	/** Connections that may work: enough for a sufficient rate, as far as connections have shown their rates. */
+	/** Number of connections that are enough for a sufficient rate, judging by the rates measured so far. */
 	connectionTarget = 1;
 	/** A response lacked the strong ETag of the cached bytes. */
 	lacksEtag = false;
@@ -43,9 +45,10 @@ export class FetchContext {
 	/** Requests a pass of the scheduler. */
 	readonly wake: () => void;
 	readonly segments: Segments;
-	/** In progress. Bytes that arrive meanwhile for the same place wait, and are then compared. */
+	/** Writes in progress. Bytes that arrive meanwhile for the same place wait, and are then compared. */
 	readonly writes = new Map<Range, Promise<void>>();
-	source: DataSource;
+	#source: DataSource;
+	#host: string;
 	traits = new ResponseTraits();
 	/** The origin has described the file. */
 	hasFileInfo: boolean;
@@ -59,7 +62,8 @@ export class FetchContext {
 
 	constructor(target: FetchTarget, source: DataSource, services: TransferServices, wake: () => void) {
 		this.target = target;
-		this.source = source;
+		this.#source = source;
+		this.#host = hostOf(source);
 		this.services = services;
 		this.wake = wake;
 		this.hasFileInfo = this.record.info !== undefined;
@@ -82,8 +86,18 @@ export class FetchContext {
 		return this.state.file;
 	}
 
+	get source(): DataSource {
+		return this.#source;
+	}
+
+	set source(source: DataSource) {
+		this.#source = source;
+		this.#host = hostOf(source);
+	}
+
+	/** Host and port of the source's URL. Parsed once: each connection that ends asks all downloads for theirs. */
 	get host(): string {
-		return new URL(this.source.url).host;
+		return this.#host;
 	}
 
 	get maxConnections(): number {
@@ -138,4 +152,8 @@ export class FetchContext {
 			dispose: () => source.dispose(),
 		};
 	}
+}
+
+function hostOf({url}: DataSource): string {
+	return new URL(url).host;
 }

@@ -1,4 +1,4 @@
-// The interfaces between the scheduler, the download that it fetches and the services that all downloads share.
+// The interfaces between the scheduler, its download, and the services that all downloads share.
 import type {DownloadId} from '../../downstream.ts';
 import type {BlockPool} from '../memory/block-pool.ts';
 import type {DataSource} from '../origin/data-source.ts';
@@ -28,6 +28,8 @@ export type TransferServices = {
 	readonly responseTimeout: number;
 	/** Maximum bytes to keep ready ahead of a reader. */
 	readonly readAhead: number;
+	/** The same in milliseconds of a film, where its index is known. */
+	readonly readAheadMs: number | undefined;
 	/** Read the index of films. */
 	readonly film: boolean;
 	/** Milliseconds of each film to keep present ahead of its player; 0 for none. */
@@ -64,7 +66,7 @@ export type PledgedRanges = {
 	update(): void;
 };
 
-/** Facts of the download that the scheduler reads. */
+/** The state of the download, as far as the scheduler uses it. */
 export type FetchState = {
 	readonly recordFile: RecordFile;
 	readonly readers: Readers;
@@ -72,13 +74,17 @@ export type FetchState = {
 	readonly meter: SpeedMeter;
 	/** Replaced when the download is moved or starts over: read it anew after each wait. */
 	readonly file: SparseFile;
+	/** Maximum bytes to keep ready ahead of a reader at the offset. */
+	readonly readAhead: (offset: number) => number;
 	/** Missing bytes of a film's index. */
 	readonly wantedIndex: Range | undefined;
 	/** Aborted when the download closes. */
 	readonly ending: AbortSignal;
+	/** A fact that the snapshot shows has changed. */
+	changed(): void;
 };
 
-/** The download that is fetched. */
+/** The download that is fetched, and its reactions. */
 export type FetchTarget = {
 	readonly state: FetchState;
 	readonly pledges: PledgedRanges;
@@ -86,10 +92,8 @@ export type FetchTarget = {
 	received(offset: number, bytes: Uint8Array): void;
 	/** The name, type or size became known, or the version of the stored bytes was proven. */
 	identified(): void;
-	/** The bytes contradict, or have yet to match, the cached bytes after them: they become a hole. */
+	/** The bytes contradict the cached bytes after them, or were never compared with them: they become a hole. */
 	disproved(range: Range): void;
 	/** `silentSince`: start of the request or time of the last byte, in milliseconds since the epoch. */
 	failed(error: unknown, silentSince: number): void;
-	/** A fact that the snapshot shows has changed. */
-	changed(): void;
 };

@@ -11,7 +11,7 @@ export class FileDescription {
 		this.#context = context;
 	}
 
-	/** The size has become known. */
+	/** Sets the size of the file, once it is known. */
 	async setSize(size: number): Promise<void> {
 		const {file, recordFile, segments, state, hasFileInfo} = this.#context;
 		await file.resize(size);
@@ -27,7 +27,7 @@ export class FileDescription {
 		}
 	}
 
-	/** Records what the response states and the record does not have. */
+	/** Records the facts of the response that the record lacks. */
 	async take({info, validator, acceptsRanges}: OriginResponse): Promise<void> {
 		const {file, record, recordFile} = this.#context;
 		const size = file.size === Infinity ? null : file.size;
@@ -40,7 +40,7 @@ export class FileDescription {
 		}
 	}
 
-	/** Players and the snapshot see what is known by now. */
+	/** Shows the facts known so far to players and in the snapshot. */
 	publish(): void {
 		const {state, services, target, wake} = this.#context;
 		if (!this.#context.hasFileInfo) {
@@ -53,7 +53,7 @@ export class FileDescription {
 		wake();
 	}
 
-	/** Of the file, or of the first response. */
+	/** Takes the first bytes of the file, or of the first response. */
 	async takeFirstBytes(bytes: Uint8Array): Promise<void> {
 		await (this.#context.hasFileInfo ? this.#correctType(bytes) : this.#sniff(bytes));
 	}
@@ -96,13 +96,13 @@ export class FileDescription {
 		if (!isProven && traits.unprovenEnd !== end) {
 			traits.unprovenEnd = end;
 			throw truncated(
-				`${host} closed the connection without saying how long the file is; reading it again to be sure`,
+				`${host} closed the connection without stating the size of the file; reading it again to be sure`,
 			);
 		}
 
 		const missing = file.minSize - end;
 		if (missing > 0) {
-			throw truncated(`${host} sent ${missing} bytes less than are here`);
+			throw truncated(`${host} sent ${missing} bytes less than were downloaded`);
 		}
 
 		await this.setSize(end);

@@ -15,7 +15,7 @@ export function isWorthMore(rate: number, connections: number): boolean {
 	return rate * connections < sufficientRate;
 }
 
-/** Another target after one connection has shown its rate in bytes per second. */
+/** The target after one connection has shown its rate in bytes per second. */
 export function connectionTarget(
 	target: number,
 	{rate, connections, max}: {readonly rate: number; readonly connections: number; readonly max: number},

@@ -1,20 +1,22 @@
-// How many connections each host takes at a time: learnt from its refusals, and forgotten again.
+// How many connections each host accepts at the same time: learnt from its refusals, and forgotten again.
 
-/** A ceiling rises by one for each such time without a refusal. */
+/** Milliseconds without a refusal after which a ceiling rises by one. */
 export const riseMs = 30_000;
 const forgottenMs = 10 * 60_000;
-/** How long a host may still count a connection that is closed. */
+/** Milliseconds for which a host may still count a closed connection. */
 const lingeringMs = {read: 300, cut: 2000};
-/** A download that was refused is tried again after so long where the host may have counted a closed connection. */
+/**
+ * Milliseconds before the second attempt of a refused download where the host may have counted a closed connection.
+ */
 const restMs = 500;
-/** A place is kept free for its second attempt for so long. */
+/** Milliseconds for which a place is reserved for a second attempt. */
 const reservedMs = 3000;
 
 export type HostConnection = {
 	readonly openedAt: number;
-	/** The host gave the file by it. */
+	/** The host has sent the file on it. */
 	readonly isAnswered: boolean;
-	/** All of its answer was read; otherwise closing it cuts the answer, which the host may notice late. */
+	/** The response was read to its end. Otherwise closing the connection cuts it, which the host may notice late. */
 	readonly isRead: boolean;
 };
 
@@ -30,19 +32,19 @@ export type HostUser = {
 
 /** Counts of connections to one host, at the time of a refusal. */
 export type RefusalFacts = {
-	/** Open beside the refused one. */
+	/** Open beside the refused connection. */
 	readonly others: number;
-	/** Of these, or closed so late that the host may still count them: those that brought the file. */
+	/** Connections that brought the file: of `others`, or closed so recently that the host may still count them. */
 	readonly answered: number;
-	/** Of these, those of the refused download. */
+	/** Of `answered`, the connections of the refused download. */
 	readonly ownAnswered: number;
-	/** `answered` at the first refusal of a download that is tried for the second time. */
+	/** `answered` at the first refusal, if this is the second one of the download. */
 	readonly answeredBefore: number | undefined;
 };
 
 /**
- * What a refusal means: `fewer`, the host takes fewer connections; `unclear`, that, or it refuses this download alone: a
- * second attempt with fewer connections tells; `other`, the number is not the reason.
+ * The meaning of a refusal. `fewer`: the host accepts fewer connections. `unclear`: it does, or it refuses this
+ * download; a second attempt with fewer connections decides. `other`: the number of connections is not the reason.
  */
 export function meaningOfRefusal(facts: RefusalFacts): 'fewer' | 'unclear' | 'other' {
 	const {others, answered, ownAnswered, answeredBefore} = facts;
@@ -54,20 +56,23 @@ export function meaningOfRefusal(facts: RefusalFacts): 'fewer' | 'unclear' | 'ot
 	return answered === 0 || fits ? 'other' : 'unclear';
 }
 
-/** Of a download that was refused beside connections of others. */
+/** The second attempt of a download that was refused beside connections of other downloads. */
 type SecondAttempt = {
-	/** So many connections had been answered. */
+	/** Number of answered connections at the refusal. */
 	readonly answered: number;
-	/** Fewer are open, and the host counts the closed ones no longer, in milliseconds since the epoch. */
+	/**
+	 * When fewer connections are open and the host no longer counts closed ones, in milliseconds since the epoch;
+	 * undefined until then.
+	 */
 	startsAt: number | undefined;
 };
 
 type Host = {
-	/** With the download of each. */
+	/** Each with its download. */
 	readonly open: Map<HostConnection, unknown>;
-	/** Until when the host may have counted one that worked and is closed now. */
+	/** Until when the host may count a closed connection that worked. */
 	countedUntil: number;
-	/** By download. */
+	/** Keyed by download. */
 	readonly attempts: Map<unknown, SecondAttempt>;
 	limit: {readonly ceiling: number; readonly refusedAt: number} | undefined;
 	timer: NodeJS.Timeout | undefined;
@@ -75,12 +80,12 @@ type Host = {
 	isWaking: boolean;
 };
 
-/** Downloads are told apart by identity alone. The times are milliseconds since the epoch. */
+/** Downloads are compared by identity. All times are milliseconds since the epoch. */
 export class HostLimits {
 	readonly #hosts = new Map<string, Host>();
 	readonly #users = new Set<HostUser>();
 
-	/** From now on the user is woken when its host may take another connection. */
+	/** From now on, wakes the user when its host may accept another connection. */
 	join(user: HostUser): void {
 		this.#users.add(user);
 	}
@@ -95,8 +100,8 @@ export class HostLimits {
 	}
 
 	/**
-	 * Infinity where no limit is known. One place is reserved for a download that waits for its second attempt, but not from
-	 * a player that waits (`isUrgent`).
+	 * Maximum number of connections; Infinity while no limit is known. One place is reserved for a download before its
+	 * second attempt; an urgent request, for which a player waits, may take it.
 	 */
 	ceiling(name: string, download?: unknown, isUrgent = false): number {
 		const host = this.#host(name);
@@ -128,7 +133,7 @@ export class HostLimits {
 		this.#host(name).open.set(connection, download);
 	}
 
-	/** A second attempt that works shows that the number was the reason. */
+	/** A successful second attempt proves that the number of connections was the reason. */
 	answered(name: string, connection: HostConnection): void {
 		const host = this.#host(name);
 		const download = host.open.get(connection);
@@ -169,11 +174,11 @@ export class HostLimits {
 	}
 
 	/**
-	 * The host refused a connection. Beside another one of the same download that it answered, there are half as many from
-	 * now on (8, 4, 2, 1), and what this one was to bring is asked for again when one may be opened. Beside those of other
-	 * downloads alone, this download is tried once more as soon as one of them has ended. Returns false if the number of
-	 * connections was not the reason. `retryAfterMs`: it asked for so long a wait. `isPlain`: it refused outright; in other
-	 * cases a connection that is closed already proves nothing.
+	 * Records a refused connection. If the host has answered another connection of the same download, the ceiling
+	 * halves (8, 4, 2, 1), and the bytes are requested again when a place is free. If it has answered connections of
+	 * other downloads alone, this download makes a second attempt once one of them has ended. Returns false if the
+	 * number of connections was not the reason. `retryAfterMs`: the wait that the host asked for. `isPlain`: an
+	 * outright refusal; for other errors, a closed connection proves nothing.
 	 */
 	refused(
 		name: string,
@@ -209,7 +214,7 @@ export class HostLimits {
 		return meaning !== 'other';
 	}
 
-	/** What others may open beside each download that waits for its second attempt. */
+	/** The ceilings for other downloads, one for each download before its second attempt. */
 	*#reservations({attempts, open}: Host): Generator<number> {
 		const now = Date.now();
 		for (const [download, {answered, startsAt = now}] of attempts) {
@@ -219,7 +224,7 @@ export class HostLimits {
 		}
 	}
 
-	/** Downloads that wait for a connection are told when there may be one more. */
+	/** Schedules the wake-up of the users for the time when the host may accept another connection. */
 	#watch(name: string, host: Host): void {
 		clearTimeout(host.timer);
 		const now = Date.now();
@@ -243,7 +248,7 @@ export class HostLimits {
 		}
 	}
 
-	/** A download that did not try again by now found its place taken by a player, or needs none any more. */
+	/** Ends overdue reservations: a player has taken the place, or the download no longer needs it. */
 	#endReservations({attempts, open}: Host): void {
 		for (const [download, attempt] of attempts) {
 			const isOver = Date.now() >= (attempt.startsAt ?? Infinity) + reservedMs;
@@ -265,7 +270,7 @@ export class HostLimits {
 		}
 	}
 
-	/** Once the caller has recorded the end of its connection. Calls of one tick share a wake-up. */
+	/** Wakes the users after the caller has recorded the end of its connection. Calls in one tick share a wake-up. */
 	#wakeSoon(name: string): void {
 		const host = this.#host(name);
 		if (!host.isWaking) {
@@ -299,7 +304,7 @@ function isAnswered(connection: HostConnection): boolean {
 	return connection.isAnswered;
 }
 
-/** By refusals, and forgotten again. */
+/** The ceiling learnt from refusals; Infinity once it is forgotten. */
 function learntCeiling({limit}: Host): number {
 	return limit && Date.now() - limit.refusedAt < forgottenMs
 		? limit.ceiling + risesSince(limit.refusedAt)

@@ -11,6 +11,8 @@ export type TrackedPlayer = {
 	readonly name: string;
 	/** Offset of the next byte that it reads. */
 	offset: number;
+	/** Where it began to read without a gap, and when, in milliseconds since the epoch. */
+	run: {readonly start: number; readonly since: number};
 	openRequests: number;
 	blockedRequests: number;
 	/** When its last request ended, in milliseconds since the epoch. */
@@ -30,7 +32,11 @@ export class Players {
 		for (const [player, itsProgram] of this.#players) {
 			if (itsProgram === program && player.openRequests === 0) {
 				player.openRequests++;
-				player.offset = offset;
+				if (offset !== player.offset) {
+					player.offset = offset;
+					player.run = {start: offset, since: now};
+				}
+
 				return player;
 			}
 		}
@@ -39,6 +45,7 @@ export class Players {
 			id: randomUUID(),
 			name: programName(userAgent) || address,
 			offset,
+			run: {start: offset, since: now},
 			openRequests: 1,
 			blockedRequests: 0,
 			leftAt: 0,

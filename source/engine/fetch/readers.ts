@@ -23,7 +23,7 @@ export class Reader {
 	consumed = 0;
 	readonly end: number;
 	readonly player: TrackedPlayer;
-	/** Set while the reader waits for the byte at `offset`. Resolves with the bytes, or with nothing to recheck. */
+	/** Set while the reader waits for the byte at `offset`. Resolves with the bytes, or with undefined to recheck. */
 	waiting: Waiting<Uint8Array | undefined> | undefined;
 
 	constructor(range: Range, player: TrackedPlayer) {
@@ -79,18 +79,18 @@ export class Readers {
 		this.#players.leave(reader.player, Date.now());
 	}
 
-	/** The demands, those of the newest reader first. In bytes, at most `readAhead` and `segmentSize`. */
-	wishes(readAhead: number, segmentSize: number): Demand[] {
+	/** The demands, those of the newest reader first. In bytes, at most `readAhead` of the offset and `segmentSize`. */
+	wishes(readAhead: (offset: number) => number, segmentSize: number): Demand[] {
 		return [...this.#readers].toReversed().map(({offset, end, waiting, consumed}) => ({
 			offset,
 			end,
 			blocked: waiting !== undefined,
-			ahead: Math.min(readAhead, Math.max(firstReadAhead, 2 * consumed)),
+			ahead: Math.min(readAhead(offset), Math.max(firstReadAhead, 2 * consumed)),
 			segmentSize: Math.min(segmentSize, Math.max(firstSegment, consumed)),
 		}));
 	}
 
-	/** Whether a reader waits for a byte of the range. */
+	/** True if a reader waits for a byte of the range. */
 	waitFor({offset, end}: {offset: number; end: number}): boolean {
 		return [...this.#readers].some(
 			reader => reader.waiting && reader.offset >= offset && reader.offset < end,
@@ -98,9 +98,9 @@ export class Readers {
 	}
 
 	/**
-	 * Waits for the byte at the reader's offset; call in the tick that found the byte missing. `schedule` is called once
-	 * the reader is registered. Resolves with bytes, or with nothing to recheck; rejects with the signal's reason, or the
-	 * error passed to `reject`.
+	 * Waits for the byte at the reader's offset; call in the tick that found the byte missing. `schedule` is called
+	 * once the reader is registered. Resolves with bytes, or with undefined to recheck; rejects with the signal's
+	 * reason, or the error passed to `reject`.
 	 */
 	async waitForBytes(
 		reader: Reader,
@@ -121,7 +121,7 @@ export class Readers {
 		}
 	}
 
-	/** The same for the first response of the origin. */
+	/** Waits for the first response of the origin, in the same way. */
 	async fileInfo(signal: AbortSignal, schedule: () => void): Promise<void> {
 		let waiter: Waiting<void> | undefined;
 		try {
@@ -161,8 +161,8 @@ export class Readers {
 	}
 
 	/**
-	 * Rejects readers whose patience has ended. `waitsUntil`: in milliseconds since the epoch. Returns the time when the
-	 * next one's ends, or Infinity.
+	 * Rejects the readers whose patience has ended. `waitsUntil`: in milliseconds since the epoch. Returns when the
+	 * patience of the next one ends, or Infinity.
 	 */
 	rejectOverdue(
 		waitsUntil: (waiting: {since: number; isAnswered: boolean}) => number,

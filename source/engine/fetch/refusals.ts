@@ -1,10 +1,10 @@
 // Which errors may mean that a host accepts no further connection.
 import type {DownStreamError, ErrorCode} from '../../downstream.ts';
 
-/** Errors that name no reason: they refuse a connection only beside one that works. */
+/** Errors without a stated reason: they are refusals only beside a connection that works. */
 const oddResponses = new Set<ErrorCode>(['origin-truncated', 'origin-misbehaved', 'origin-sent-page']);
 
-/** Whether the host refused the request outright. */
+/** True if the host refused the request outright. */
 export function isPlainRefusal({code}: DownStreamError): boolean {
 	return !oddResponses.has(code);
 }

@@ -4,14 +4,20 @@ import {HttpError} from '../http/errors.ts';
 
 /** Milliseconds between the starts of two attempts: doubled with each consecutive failure. */
 const pauseMs = {first: 500, longest: 5 * 60_000};
-/** Fewer bytes between two failures are no progress. */
+/** Fewer bytes than this between two failures do not count as progress. */
 const minProgress = 16 * 1024;
 /** Minimum milliseconds between two attempts by request. */
 export const wishIntervalMs = 1000;
 const maxResponseTimeoutMs = 5 * 60_000;
-/** Maximum milliseconds of an attempt to connect; more time since the last byte was silence, or the computer slept. */
+/**
+ * Maximum milliseconds of an attempt to connect. A longer time since the last byte was silence, or the computer
+ * slept.
+ */
 const longestConnectMs = 8000;
-/** Milliseconds that a player waits for an absent host: more where its response has begun, which can only be cut. */
+/**
+ * Milliseconds that a player waits for an absent host. Longer once its response has begun, because that can only be
+ * cut.
+ */
 const playerPatienceMs = {unanswered: 9000, answered: 45_000};
 /** `setTimeout` fires at once for longer delays (24 days). */
 const longestTimerMs = 0x7f_ff_ff_ff;
@@ -42,7 +48,7 @@ export type Failure = {
 	/** Start of the request or time of the last byte. Both in milliseconds since the epoch. */
 	readonly since: number;
 	readonly now: number;
-	/** 0 to 1: spreads the attempts of several downloads. */
+	/** From 0 to 1: spreads the attempts of several downloads. */
 	readonly random: number;
 };
 
@@ -50,7 +56,7 @@ export function afterFailure(state: RetryState, {error, since, now, random}: Fai
 	const {blocked, progress} = state;
 	const askedMs = error.retryAfterMs ?? 0;
 	if (error.kind === 'transient' && blocked) {
-		// Connections that fail together are one attempt; the longest wait that the origin asked for counts.
+		// Connections that fail together are one attempt; the longest requested wait applies.
 		return now + askedMs > blocked.retryAt
 			? {...state, blocked: {...waitOf(error, now, blocked.error.tries), retryAt: now + askedMs}}
 			: state;
@@ -77,7 +83,7 @@ export function afterFailure(state: RetryState, {error, since, now, random}: Fai
 	};
 }
 
-/** A request by the user or a player: a remembered error never answers it. */
+/** The state after a request by the user or a player: a remembered error never answers it. */
 export function afterWish(state: RetryState, now: number): RetryState {
 	const {blocked} = state;
 	if (!blocked) {
@@ -94,8 +100,8 @@ export function responseTimeout({silences}: RetryState, first: number): number {
 }
 
 /**
- * Until when a player that waits since `since` may wait, in milliseconds since the epoch: Infinity unless the host is
- * absent, 0 if the next attempt comes too late.
+ * The time until which a player may wait that has waited since `since`, in milliseconds since the epoch: Infinity
+ * unless the host is absent, 0 if the next attempt comes too late.
  */
 export function playerWaitsUntil(
 	{awaySince, blocked}: RetryState,
@@ -128,7 +134,7 @@ function waitOf(
 	};
 }
 
-/** The host accepted the connection and is silent: slow, not absent. */
+/** True if the host accepted the connection and stayed silent: it is slow, not absent. */
 function isSilence({cause}: DownStreamError, which?: 'HEADERS_TIMEOUT'): boolean {
 	return (
 		cause instanceof HttpError &&
@@ -153,7 +159,7 @@ export class RetryPolicy {
 		}
 	}
 
-	/** The error that only a request by the user ends. */
+	/** The error that lasts until a request by the user. */
 	get permanentError(): DownloadError | undefined {
 		const {blocked} = this.#state;
 		return blocked?.retryAt === Infinity ? blocked.error : undefined;
@@ -164,7 +170,7 @@ export class RetryPolicy {
 		return this.#state.blocked?.error;
 	}
 
-	/** The last error, even when it is over. */
+	/** The last error, even if it is over. */
 	get lastError(): DownloadError | undefined {
 		return this.#lastError;
 	}
@@ -175,7 +181,7 @@ export class RetryPolicy {
 		return blocked?.retryAt === Infinity ? undefined : blocked?.retryAt;
 	}
 
-	/** There was no progress since the last failure. */
+	/** True if there was no progress since the last failure. */
 	get isProbing(): boolean {
 		return this.#state.failures > 0;
 	}
@@ -189,7 +195,7 @@ export class RetryPolicy {
 		return playerWaitsUntil(this.#state, waiting);
 	}
 
-	/** Bytes have come: enough of them end a series of failures. Returns whether these did. */
+	/** Counts received bytes: enough of them end a series of failures. Returns whether they did. */
 	progressed(bytes: number): boolean {
 		const {failures} = this.#state;
 		const progress = this.#state.progress + bytes;
@@ -212,7 +218,7 @@ export class RetryPolicy {
 		return error.kind === 'transient';
 	}
 
-	/** Shows an error that blocks nothing. */
+	/** Shows an error without blocking requests. */
 	note({code, message}: DownStreamError): void {
 		this.#lastError = {code, message, at: Date.now()};
 	}

@@ -8,10 +8,10 @@ import {segmentSize} from './growth.ts';
 import {nextSegment, serves, type Demand, type SegmentPlan} from './next-segment.ts';
 import {SegmentRun} from './segment-run.ts';
 import type {Segment, Segments} from './segments.ts';
-import type {CachedVersion} from './version-check.ts';
+import type {CachedVersion} from './version-labels.ts';
 import {VersionGuard} from './version-guard.ts';
 
-/** Bytes of the first request, which also tells size, validator, type and whether ranges work. */
+/** Bytes of the first request, which also reveals size, validator, type and range support. */
 const probeSize = {background: 1024 * 1024, onDemand: 64 * 1024};
 /** Grace period in milliseconds for an unneeded connection: players reconnect nearby after a seek. */
 const lingerMs = 5000;
@@ -46,7 +46,7 @@ export class Scheduler {
 		return this.#context.source;
 	}
 
-	/** The source for samples, with the timeout that applies now. */
+	/** The source for samples, with the current timeout. */
 	checked(source = this.source): DataSource {
 		return this.#context.sampled(source);
 	}
@@ -254,7 +254,7 @@ export class Scheduler {
 		}
 
 		this.#prepareForSeek();
-		this.#context.target.changed();
+		this.#context.state.changed();
 	}
 
 	/** No error, cancellation or lost lock blocks requests. */
@@ -279,7 +279,7 @@ export class Scheduler {
 		}
 	}
 
-	/** Decides whom the segment serves now; one that serves nobody lingers, then ends. */
+	/** Decides which reader the segment serves now. A segment that serves none lingers, then ends. */
 	#classify(segment: Segment, demands: readonly Demand[]): void {
 		const isNeeded =
 			this.#context.state.readers.waitForFileInfo ||
@@ -356,8 +356,8 @@ export class Scheduler {
 	}
 
 	#demands(): Demand[] {
-		const {state, services} = this.#context;
-		return state.readers.wishes(services.readAhead, this.#segmentSize);
+		const {state} = this.#context;
+		return state.readers.wishes(state.readAhead, this.#segmentSize);
 	}
 
 	get #segmentSize(): number {

@@ -1,5 +1,5 @@
-// One request for one segment: asks, proves the response, and stores its bytes. No byte is written before the response
-// has proven to be of the cached version.
+// One request for one segment: sends it, verifies the response, and stores its bytes. No byte is written before the
+// response is proven to be of the cached version.
 import {DownStreamError} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import type {OriginResponse} from '../origin/data-source.ts';
@@ -11,10 +11,10 @@ import {afterRefusal, connectionTarget, isWorthMore} from './growth.ts';
 import {isPlainRefusal, mayMeanTooMany} from './refusals.ts';
 import type {Segment} from './segments.ts';
 import {settleSize, withoutMisstatedSize} from './stated-size.ts';
-import {compareWithCached} from './version-check.ts';
+import {compareWithCached} from './cached-samples.ts';
 import {overlapBytes, type VersionGuard} from './version-guard.ts';
 
-/** Consecutive whole responses after which an origin that sent parts sends parts no more. */
+/** Consecutive whole responses after which an origin that has sent parts is taken to send parts no more. */
 const maxWholeResponses = 3;
 
 export type SegmentServices = {
@@ -65,7 +65,9 @@ export class SegmentRun {
 		}
 	}
 
-	/** Undefined where a suspicion is examined, or where the next pass repeats the request in another way. */
+	/**
+	 * Resolves with undefined while a suspicion is examined, or if the next pass repeats the request in another way.
+	 */
 	async #provenResponse(signal: AbortSignal): Promise<OriginResponse | undefined> {
 		const context = this.#context;
 		const guard = this.#guard;
@@ -131,7 +133,7 @@ export class SegmentRun {
 		};
 		const opening = context.source.open({
 			range,
-			// Once in each run even where ranges did not work before.
+			// Once in each run, even if ranges did not work before.
 			ranged: context.acceptsRanges || traits.wholeResponses === 0,
 			isBackground: () => context.state.readers.size === 0,
 			responseTimeout: context.responseTimeout,
@@ -162,12 +164,12 @@ export class SegmentRun {
 		}
 
 		const {record} = context;
-		// One server of several may know no ranges: the whole file is read again only if it is no exception.
+		// One server of several may not support ranges: the whole file is read again only if this repeats.
 		traits.wholeResponses = acceptsRanges ? 0 : traits.wholeResponses + 1;
 		traits.mayAcceptRanges = response.mayAcceptRanges === true && traits.wholeResponses < maxWholeResponses;
 		const inOrder = [...context.segments].find(other => other !== segment && other.isWhole);
 		if (!acceptsRanges && inOrder) {
-			// It brings these bytes too.
+			// It brings these bytes, too.
 			inOrder.end = file.size;
 			if (traits.wholeResponses >= maxWholeResponses && record.acceptsRanges) {
 				await context.recordFile.save({acceptsRanges});
@@ -187,16 +189,16 @@ export class SegmentRun {
 			segment.offset > 0 &&
 			traits.wholeResponses < maxWholeResponses
 		) {
-			// No refusal of a connection.
+			// The host did not refuse the connection.
 			segment.answeredAt = performance.now();
 			throw new DownStreamError(
 				'origin-truncated',
-				`${host} answers with the whole file though it gave parts of it before`,
+				`${host} sent the whole file although it has sent parts before`,
 			);
 		}
 
 		if (range.start === range.end && segment.offset < file.size) {
-			throw new DownStreamError('origin-misbehaved', `${host} has no bytes where the file has some`);
+			throw new DownStreamError('origin-misbehaved', `${host} sent no bytes from the middle of the file`);
 		}
 
 		if (range.end <= segment.offset && segment.offset < file.size) {
@@ -267,7 +269,7 @@ export class SegmentRun {
 		const end = Math.min(position + chunk.length, segment.end + this.#overlap);
 		for (let at = position; at < end;) {
 			const {file} = context;
-			// Another set takes its place once the size is known.
+			// Replaced once the size is known.
 			const {present} = file;
 			const isFirst = present.size === 0;
 			const cachedEnd = Math.min(present.runEnd(at), end);
@@ -315,7 +317,7 @@ export class SegmentRun {
 		}
 	}
 
-	/** Decides once for each connection, as soon as its rate is known, whether others are worth while. */
+	/** Decides once for each connection, when its rate is known, whether further ones are worthwhile. */
 	#measure(): void {
 		const context = this.#context;
 		const segment = this.#segment;
@@ -334,7 +336,7 @@ export class SegmentRun {
 		}
 	}
 
-	/** Offers a part of the segment to another connection, once, as soon as its rate is known. */
+	/** Offers a part of the segment to another connection, once, when its rate is known. */
 	#offerToSplit(): void {
 		const segment = this.#segment;
 		if (!segment.wasOfferedForSplit && segment.rate !== undefined && segment.offset < segment.end) {
@@ -345,12 +347,12 @@ export class SegmentRun {
 
 	// Failures
 
-	/** A host may ignore further connections. A connection that is alone keeps waiting. */
+	/** Hosts may ignore further connections. A connection that is alone keeps waiting. */
 	#fellSilent(): void {
 		const {traits, segments, services, host, timeoutBeside} = this.#context;
 		traits.connectionTarget = afterRefusal(segments.size);
 		if (!services.hosts.refused(host, this.#segment)) {
-			// The origin may need that long.
+			// The origin may need this long.
 			traits.slowestResponse = timeoutBeside;
 		}
 
@@ -383,7 +385,7 @@ export class SegmentRun {
 	#tooShort(): DownStreamError {
 		return new DownStreamError(
 			'origin-truncated',
-			`${this.#context.host} answers with less than ${overlapBytes} bytes`,
+			`${this.#context.host} sent less than ${overlapBytes} bytes`,
 		);
 	}
 }

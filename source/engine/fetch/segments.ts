@@ -26,7 +26,7 @@ export class Segment {
 	isRead = false;
 	/** Bytes since the response. */
 	received = 0;
-	/** Whether further connections are worth while; undefined until the rate is known. */
+	/** Whether further connections are worthwhile; undefined until the rate is known. */
 	isWorthMore: boolean | undefined;
 	/** The response is the whole file, read in order. */
 	isWhole = false;
@@ -65,7 +65,7 @@ export class Segment {
 		return this.#rateAfter(steadyMs);
 	}
 
-	/** The connection counts no more. */
+	/** The connection no longer counts. */
 	get isDraining(): boolean {
 		return this.retirement.signal.aborted;
 	}
@@ -87,12 +87,12 @@ export class Segments {
 		this.#onEnd = onEnd;
 	}
 
-	/** Number of connections, without draining ones. */
+	/** Number of connections, except draining ones. */
 	get size(): number {
 		return [...this.#segments].filter(({isDraining}) => !isDraining).length;
 	}
 
-	/** The origin has answered none of them. */
+	/** No request has been answered. */
 	get areUnanswered(): boolean {
 		return [...this.#segments].every(({isAnswered}) => !isAnswered);
 	}
@@ -101,7 +101,7 @@ export class Segments {
 		return this.#segments.values();
 	}
 
-	/** A plan inside another segment takes the rest over from it. */
+	/** Adds a segment. Inside another segment, it takes over the rest of that segment. */
 	add(plan: SegmentPlan): Segment {
 		for (const segment of this.#segments) {
 			if (segment.offset < plan.start && plan.start < segment.end) {
@@ -123,7 +123,7 @@ export class Segments {
 		}
 	}
 
-	/** Yields the connection, but reads the bytes that were sent already: they would be sent again. */
+	/** Yields the connection after reading the bytes in flight: they would be sent again. */
 	drain(segment: Segment): void {
 		clearTimeout(segment.linger);
 		segment.linger = setTimeout(() => this.end(segment), retiringMs);
@@ -147,8 +147,8 @@ export class Segments {
 	}
 
 	/**
-	 * The segment that may end: a background one, else one for a pledge, else one that reads ahead; of these, the one with
-	 * most bytes to come.
+	 * The segment to end first: a background one, else one for a pledge, else one that reads ahead; among them, the one with
+	 * the most bytes left.
 	 */
 	mostExpendable(isAwaited: (segment: Segment) => boolean): Segment | undefined {
 		const [least] = [...this.#segments]

@@ -1,8 +1,8 @@
-// Whether the size that a part states is that of the file. Some origins state the end of the part instead.
+// Detects origins that state the end of a part as the size of the file.
 import type {DataSource, OriginResponse} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
 
-/** A size that ends with the request may be that of the part. */
+/** A size equal to the end of the request may be that of the part. */
 function mayBeOfPart({acceptsRanges, info, range}: OriginResponse, asked: Range): boolean {
 	return acceptsRanges && info.size === asked.end && range.start < range.end;
 }
@@ -12,9 +12,9 @@ export function withoutMisstatedSize(response: OriginResponse, asked: Range): Or
 }
 
 /**
- * Asks for the byte after a doubtful size. Resolves with the response, without its size where that was misstated or stays
- * doubtful because the request failed, and whether it was misstated. `knownSize`: bytes; Infinity while unknown.
- * `source`: undefined where a request beside the response may be refused.
+ * Requests the byte after a doubtful size. Resolves with the response, without its size if that was misstated or
+ * stays doubtful because the request failed, and whether it was misstated. `knownSize`: bytes; Infinity while
+ * unknown. `source`: undefined if a request beside the response may be refused.
  */
 export async function settleSize(
 	response: OriginResponse,
@@ -37,7 +37,7 @@ export async function settleSize(
 			};
 }
 
-/** The head of the response to a request for one byte; undefined where the request fails. */
+/** Resolves with the head of the response to a request for one byte, or undefined if the request fails. */
 async function openByte(
 	source: DataSource,
 	offset: number,

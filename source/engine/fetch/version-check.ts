@@ -1,144 +1,59 @@
-// Whether a response is of the same version as the cached bytes. Two versions must never mix.
+// Compares samples of the cached bytes with the origin's: before bytes are added, and when labels differ.
 import {setTimeout as delay} from 'node:timers/promises';
+import type {Range} from '../store/range-set.ts';
+import {
+	closeResponse,
+	firstByte,
+	isTooFar,
+	provenSamplesOf,
+	responseMatches,
+	sampleAt,
+	samplesOf,
+	sampleSize,
+} from './cached-samples.ts';
+import {
+	differenceOf,
+	inWords,
+	labels,
+	originChanged,
+	refuseOtherSize,
+	sizeChange,
+	suspicionOf,
+	type CachedVersion,
+	type Suspicion,
+} from './version-labels.ts';
+import type {OriginResponse, DataSource} from '../origin/data-source.ts';
+import {isPage, correctedType, fileName} from '../origin/file-info.ts';
 import {DownStreamError} from '../../downstream.ts';
-import type {DataSource, OriginResponse} from '../origin/data-source.ts';
-import {correctedType, fileName, isPage} from '../origin/file-info.ts';
-import type {Validator} from '../store/record.ts';
-import type {PresentSet, Range} from '../store/range-set.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 
-/** Bytes of one sample. */
-const sampleSize = 4096;
-/** Samples between the ends of the cached bytes, by occasion. */
-const sampleCounts = {newPlace: 1, suspicion: 6, acceptance: 32};
 /** `deep`: the label is gone. `thorough`: a change was seen, and may have touched a few bytes alone. */
 type CheckDepth = 'brief' | 'deep' | 'thorough';
-const checkSamples: Readonly<Record<CheckDepth, number>> = {brief: 1, deep: 6, thorough: 32};
+/** Samples between the ends of the cached bytes. */
+const sampleCounts: Readonly<Record<CheckDepth, number>> = {brief: 1, deep: 6, thorough: 32};
 /** Samples that must match before a label that flips is unstable. */
 const minAgreeing = 3;
 /** Milliseconds before the last samples of a suspicion: dates have a resolution of one second. */
 const datePauseMs = 1100;
 const samplesAfterPause = 2;
-/** Maximum bytes to read before a sample from an origin without ranges. */
-const maxSkipped = 16 * 1024 * 1024;
 
-const firstByte: Range = {start: 0, end: 1};
 /** Enough to tell a page from a file. */
 const firstPiece: Range = {start: 0, end: sampleSize};
 
-const differingBytes = 'its bytes differ from those that are here';
-
-export type CachedVersion = {
-	/** MIME type; undefined while unknown. */
-	readonly type: string | undefined;
-	/** Bytes; Infinity while unknown. */
-	readonly size: number;
-	/** Bytes; where the size is unknown, the end of the last cached byte. */
-	readonly minSize: number;
-	readonly validator: Validator;
-	/** The validator has proven to name nothing: only size and bytes count. */
-	readonly isUnstable: boolean;
-};
-
-type LabelName = 'ETag' | 'date';
-
-/** Weak comparison of ETags (RFC 9110 section 8.8.3.2). */
-const labels: Readonly<Record<LabelName, (validator: Validator) => string | undefined>> = {
-	ETag: ({etag, weakEtag}) => etag ?? weakEtag?.replace(/^W\//, ''),
-	date: ({lastModified}) => lastModified,
-};
-
-/** A label that differs behind the same size. It proves a change only if the new value stays. */
-export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string};
-
 /** Throws `origin-sent-page` for a page in place of the file: a login, an error or a portal is no version of it. */
 export async function refusePage(
-	held: CachedVersion,
-	answer: OriginResponse,
+	cached: CachedVersion,
+	response: OriginResponse,
 	{url}: DataSource,
 ): Promise<void> {
-	const {isPage, info, range} = answer;
-	if (isPage && info.type !== held.type && info.size !== held.size) {
-		// Closes the connection.
-		await hasHeldBytes(undefined, range, answer);
+	const {isPage, info} = response;
+	if (isPage && info.type !== cached.type && info.size !== cached.size) {
+		await closeResponse(response);
 		throw new DownStreamError(
 			'origin-sent-page',
 			`${new URL(url).host} sent a web page instead of the file; the link may have expired`,
 		);
 	}
-}
-
-/** Bytes: so short a response in place of a longer file may be a refusal in words. */
-const longestRefusal = 4096;
-
-/** A whole response of another size, so short that it may be no version of the file. */
-export class ShortResponse extends DownStreamError {
-	readonly bytes: number;
-
-	constructor(change: string, bytes: number) {
-		super('origin-changed', changeMessage(change));
-		this.bytes = bytes;
-	}
-}
-
-/** Throws `origin-changed` where the size contradicts the cached version. */
-export function refuseOtherSize(held: CachedVersion, response: OriginResponse): void {
-	const change = sizeChange(held, response);
-	if (change !== undefined) {
-		const {info, acceptsRanges} = response;
-		throw !acceptsRanges && info.size < longestRefusal
-			? new ShortResponse(change, info.size)
-			: originChanged(change);
-	}
-}
-
-/** How the size contradicts the cached version, in words; undefined if it does not. */
-function sizeChange(held: CachedVersion, {info}: OriginResponse): string | undefined {
-	if (held.size !== Infinity && info.size !== Infinity && info.size !== held.size) {
-		return `it had ${held.size} bytes and has ${info.size} now`;
-	}
-
-	return info.size < held.minSize
-		? `it had at least ${held.minSize} bytes and has ${info.size} now`
-		: undefined;
-}
-
-/** Equal strong ETags suffice; otherwise every label that both have must be equal (RFC 9110 section 8.8). */
-export function suspicionOf(held: CachedVersion, {validator}: OriginResponse): Suspicion | undefined {
-	if (held.isUnstable) {
-		return undefined;
-	}
-
-	const areStrong = held.validator.etag !== undefined && validator.etag !== undefined;
-	for (const label of areStrong ? (['ETag'] as const) : (['ETag', 'date'] as const)) {
-		const was = labels[label](held.validator);
-		const is = labels[label](validator);
-		if (was !== undefined && is !== undefined && was !== is) {
-			return {label, was, is};
-		}
-	}
-
-	return undefined;
-}
-
-function inWords({label, was, is}: Suspicion): string {
-	return `its ${label} was ${was} and is ${is} now`;
-}
-
-/** Describes a response whose bytes differ. */
-function differenceOf(held: CachedVersion, response: OriginResponse): string {
-	const suspicion = suspicionOf(held, response);
-	return suspicion ? `${inWords(suspicion)}, and ${differingBytes}` : differingBytes;
-}
-
-/** `bytesAgree`: samples of the cached bytes match the origin's. */
-export function originChanged(change: string, bytesAgree = false): DownStreamError {
-	const samples = bytesAgree ? '; samples of the bytes agree' : '';
-	return new DownStreamError('origin-changed', changeMessage(`${change}${samples}`), {bytesAgree});
-}
-
-function changeMessage(change: string): string {
-	return `The file changed on the server (${change}); what is here is kept`;
 }
 
 /**
@@ -149,14 +64,14 @@ function changeMessage(change: string): string {
 export async function examineSuspicion(
 	file: SparseFile,
 	source: DataSource,
-	held: CachedVersion,
+	cached: CachedVersion,
 	suspicion: Suspicion,
 	signal: AbortSignal,
 ): Promise<void> {
 	const {label, was, is} = suspicion;
-	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.suspicion));
+	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.deep));
 	// Without cached bytes, only labels can be compared.
-	const isHeld = samples.length > 0;
+	const hasCached = samples.length > 0;
 	const ranges = Array.from(
 		{length: Math.max(samples.length, minAgreeing + samplesAfterPause)},
 		(_, index) => samples[index % samples.length] ?? firstByte,
@@ -173,7 +88,7 @@ export async function examineSuspicion(
 	let agreeing = 0;
 	// A server that has not been asked may have another file behind its label.
 	let othersAgree = false;
-	for await (const [{validator}] of agreeingResponses(file, source, held, ranges, signal, prepare)) {
+	for await (const [{validator}] of agreeingResponses(file, source, cached, ranges, signal, prepare)) {
 		agreeing++;
 		flips ||= labels[label](validator) !== is;
 		othersAgree ||= labels[label](validator) !== was;
@@ -183,7 +98,7 @@ export async function examineSuspicion(
 	}
 
 	if (!flips) {
-		throw originChanged(inWords(suspicion), isHeld);
+		throw originChanged(inWords(suspicion), hasCached);
 	}
 }
 
@@ -191,10 +106,10 @@ export async function examineSuspicion(
  * Yields the origin's response to each sample of the cached bytes once its size and bytes match. Throws `origin-changed`
  * where they do not. An origin without ranges is read for the first sample only, and not at all if that is far.
  */
-async function* agreeingResponses(
+export async function* agreeingResponses(
 	file: SparseFile,
 	source: DataSource,
-	held: CachedVersion,
+	cached: CachedVersion,
 	samples: readonly Range[],
 	signal: AbortSignal,
 	prepare?: (index: number) => Promise<void>,
@@ -204,18 +119,19 @@ async function* agreeingResponses(
 		await prepare?.(index);
 		const range = acceptsRanges ? sample : samples[0]!;
 		const response = await source.open({range, ranged: true, signal});
-		await refusePage(held, response, source);
-		const change = sizeChange(held, response);
+		await refusePage(cached, response, source);
+		const change = sizeChange(cached, response);
 		const isComparable = change === undefined && file.present.size > 0;
-		const agrees = await hasHeldBytes(isComparable ? file : undefined, range, response);
-		refuseOtherSize(held, response);
+		const agrees = isComparable && (await responseMatches(file, range, response));
+		if (!isComparable) {
+			await closeResponse(response);
+		}
+
+		refuseOtherSize(cached, response);
 		if (isComparable && !agrees) {
 			throw response.acceptsRanges && response.range.end < range.end
-				? new DownStreamError(
-						'origin-truncated',
-						`${new URL(source.url).host} answers with less than was asked for`,
-					)
-				: originChanged(differenceOf(held, response));
+				? new DownStreamError('origin-truncated', `${new URL(source.url).host} sent less than requested`)
+				: originChanged(differenceOf(cached, response));
 		}
 
 		acceptsRanges &&= response.acceptsRanges;
@@ -230,14 +146,14 @@ async function* agreeingResponses(
 async function compareSamples(
 	file: SparseFile,
 	source: DataSource,
-	held: CachedVersion,
+	cached: CachedVersion,
 	samples: readonly Range[],
 	signal: AbortSignal,
 ): Promise<{suspicion?: Suspicion; areCompared: boolean}> {
 	let areCompared = true;
-	for await (const [response, isCompared] of agreeingResponses(file, source, held, samples, signal)) {
+	for await (const [response, isCompared] of agreeingResponses(file, source, cached, samples, signal)) {
 		areCompared &&= isCompared;
-		const suspicion = suspicionOf(held, response);
+		const suspicion = suspicionOf(cached, response);
 		if (suspicion) {
 			return {suspicion, areCompared};
 		}
@@ -246,7 +162,10 @@ async function compareSamples(
 	return {areCompared};
 }
 
-/** Whether the source responds with a web page or JSON document now. Rejects with its errors, or the signal's reason. */
+/**
+ * Resolves with whether the source sends a web page or JSON document now. Rejects with its errors, or the signal's
+ * reason.
+ */
 export async function sendsPage(source: DataSource, signal: AbortSignal): Promise<boolean> {
 	const {info, body} = await source.open({range: firstPiece, ranged: true, signal});
 	let type = info.type;
@@ -262,13 +181,13 @@ export async function sendsPage(source: DataSource, signal: AbortSignal): Promis
 export async function compareOneSample(
 	file: SparseFile,
 	source: DataSource,
-	held: CachedVersion,
+	cached: CachedVersion,
 	signal: AbortSignal,
 ): Promise<Suspicion | undefined> {
 	const samples = await provenSamplesOf(file, present =>
 		present.size > 0 ? [sampleAt(present, Math.random())] : [],
 	);
-	const {suspicion} = await compareSamples(file, source, held, samples, signal);
+	const {suspicion} = await compareSamples(file, source, cached, samples, signal);
 	return suspicion;
 }
 
@@ -296,14 +215,14 @@ export class CachedVersionCheck {
 	}
 
 	require(depth: CheckDepth): void {
-		this.#samples = Math.max(this.#samples ?? 0, checkSamples[depth]);
+		this.#samples = Math.max(this.#samples ?? 0, sampleCounts[depth]);
 	}
 
 	/** Rejects with `origin-changed`, the errors of the source, or the signal's reason. */
 	async run(
 		file: SparseFile,
 		source: DataSource,
-		held: CachedVersion,
+		cached: CachedVersion,
 		signal: AbortSignal,
 	): Promise<Suspicion | undefined> {
 		if (this.#samples === undefined) {
@@ -311,7 +230,7 @@ export class CachedVersionCheck {
 		}
 
 		signal.throwIfAborted();
-		this.#running ??= this.#run(file, source, held, this.#samples);
+		this.#running ??= this.#run(file, source, cached, this.#samples);
 		return orAborted(this.#running, signal);
 	}
 
@@ -324,7 +243,7 @@ export class CachedVersionCheck {
 	async #run(
 		file: SparseFile,
 		source: DataSource,
-		held: CachedVersion,
+		cached: CachedVersion,
 		between: number,
 	): Promise<Suspicion | undefined> {
 		const abort = new AbortController();
@@ -332,7 +251,7 @@ export class CachedVersionCheck {
 		const signal = AbortSignal.any([this.#ending, abort.signal]);
 		try {
 			const samples = await provenSamplesOf(file, present => samplesOf(present, between));
-			const {suspicion, areCompared} = await compareSamples(file, source, held, samples, signal);
+			const {suspicion, areCompared} = await compareSamples(file, source, cached, samples, signal);
 			// Meanwhile, a deeper check may have been required.
 			if (suspicion === undefined && areCompared && this.#samples === between) {
 				this.#samples = undefined;
@@ -345,171 +264,6 @@ export class CachedVersionCheck {
 			}
 		}
 	}
-}
-
-/**
- * Resolves with the current validator of the file if 32 samples and both ends of the cached bytes match it, and whether
- * its labels flip. Rejects with `origin-changed` if not, or with the errors of the source.
- */
-export async function verifyAcceptance(
-	file: SparseFile,
-	source: DataSource,
-	held: CachedVersion,
-	signal: AbortSignal,
-): Promise<{readonly validator: Validator; readonly isUnstable: boolean}> {
-	let first: Validator | undefined;
-	let isUnstable = false;
-	const samples = await provenSamplesOf(file, present => samplesOf(present, sampleCounts.acceptance));
-	for await (const [response, isCompared] of agreeingResponses(file, source, held, samples, signal)) {
-		if (!isCompared || (!response.acceptsRanges && samples.length > 1)) {
-			throw originChanged('the server gives no parts of it to compare');
-		}
-
-		first ??= response.validator;
-		isUnstable ||= suspicionOf({...held, validator: first, isUnstable: false}, response) !== undefined;
-	}
-
-	return {validator: first ?? {}, isUnstable};
-}
-
-/**
- * Resolves with the response of a candidate for the source if its size and samples of the cached bytes match; without
- * cached bytes any file matches. Rejects with `origin-changed`, or with the errors of the source.
- */
-export async function verifyReplacement(
-	file: SparseFile,
-	source: DataSource,
-	held: CachedVersion,
-	signal: AbortSignal,
-): Promise<OriginResponse> {
-	const [first = firstByte, ...others] = await provenSamplesOf(file, present =>
-		samplesOf(present, sampleCounts.newPlace),
-	);
-	const place = await source.open({range: first, ranged: true, signal});
-	const {info, acceptsRanges} = place;
-	const isHeld = file.present.size > 0;
-	if (isHeld) {
-		await refusePage(held, place, source);
-	}
-
-	if (isHeld && (held.size === Infinity ? info.size < held.minSize : held.size !== info.size)) {
-		await hasHeldBytes(undefined, first, place);
-		const size = info.size === Infinity ? 'does not say its size' : `has ${info.size} bytes`;
-		throw otherFile(
-			`it ${size}, and this one has ${held.size === Infinity ? `at least ${held.minSize}` : held.size}`,
-		);
-	}
-
-	if (!isHeld) {
-		await hasHeldBytes(undefined, first, place);
-		return place;
-	}
-
-	// Equal ETags prove nothing: they name versions of one URL (RFC 9110 section 8.8.3). A candidate without ranges is
-	// compared byte by byte as it is read again.
-	for (const range of acceptsRanges ? [first, ...others] : [first]) {
-		const answer = range === first ? place : await source.open({range, ranged: true, signal});
-		if (!(await hasHeldBytes(file, range, answer))) {
-			throw otherFile(differingBytes);
-		}
-	}
-
-	return place;
-}
-
-function otherFile(difference: string): DownStreamError {
-	return new DownStreamError(
-		'origin-changed',
-		`The file at the new URL is another one (${difference}); nothing is changed`,
-	);
-}
-
-/** Samples of bytes that are proven to be as written: damage on disk must not look like another version. */
-async function provenSamplesOf(file: SparseFile, choose: (present: PresentSet) => Range[]): Promise<Range[]> {
-	for (;;) {
-		const before = file.present.size;
-		const samples = choose(file.present);
-		for (const range of samples) {
-			await file.doubt?.prove(range);
-		}
-
-		if (file.present.size === before) {
-			return samples;
-		}
-	}
-}
-
-/** Both ends of the cached bytes, and `between` pieces spread evenly over them, without duplicates. */
-function samplesOf(present: PresentSet, between: number): Range[] {
-	const samples = new Map<number, Range>();
-	for (let index = 0; index <= between + 1 && present.size > 0; index++) {
-		const sample = sampleAt(present, index / (between + 1));
-		samples.set(sample.start, sample);
-	}
-
-	return [...samples.values()];
-}
-
-/** The piece at `fraction` (0 to 1) of the cached bytes, which must not be empty. */
-function sampleAt(present: PresentSet, fraction: number): Range {
-	let before = Math.floor(fraction * (present.size - 1));
-	for (const {start, end} of present) {
-		if (before < end - start) {
-			// Full size where the run is long enough: the last byte is the end of the last sample.
-			const from = Math.max(start, Math.min(start + before, end - sampleSize));
-			return {start: from, end: Math.min(end, from + sampleSize)};
-		}
-
-		before -= end - start;
-	}
-
-	throw new RangeError('Nothing is held');
-}
-
-function isTooFar({start}: Range, {range}: OriginResponse): boolean {
-	return start - range.start > maxSkipped;
-}
-
-/** Whether the bytes of the range match the cached ones; without a file none is read. Closes the connection. */
-async function hasHeldBytes(
-	file: SparseFile | undefined,
-	range: Range,
-	answer: OriginResponse,
-): Promise<boolean> {
-	let position = answer.range.start;
-	const skips = isTooFar(range, answer);
-	for await (const chunk of answer.body) {
-		if (!file || skips) {
-			break;
-		}
-
-		const end = Math.min(position + chunk.length, range.end);
-		const start = Math.max(position, range.start);
-		if (end > start && !(await isHeld(file, start, chunk.subarray(start - position, end - position)))) {
-			return false;
-		}
-
-		position += chunk.length;
-		if (position >= range.end) {
-			break;
-		}
-	}
-
-	return file !== undefined;
-}
-
-/** Rejects with `origin-changed` if the bytes differ from the cached ones. */
-export async function compareWithCached(file: SparseFile, offset: number, bytes: Uint8Array): Promise<void> {
-	if (!(await isHeld(file, offset, bytes))) {
-		throw originChanged(differingBytes);
-	}
-}
-
-async function isHeld(file: SparseFile, offset: number, bytes: Uint8Array): Promise<boolean> {
-	const held = Buffer.allocUnsafeSlow(bytes.length);
-	// Fewer where damage has just become a hole, which is fetched again.
-	const length = await file.read(offset, held);
-	return held.subarray(0, length).equals(bytes.subarray(0, length));
 }
 
 /** Rejects with the signal's reason as soon as it aborts; the promise keeps running. */

@@ -7,21 +7,18 @@ import type {Range} from '../store/range-set.ts';
 import type {FetchContext} from './fetch-context.ts';
 import {mayMeanTooMany} from './refusals.ts';
 import type {Segment} from './segments.ts';
+import {CachedVersionCheck, compareOneSample, examineSuspicion, refusePage} from './version-check.ts';
 import {
-	CachedVersionCheck,
-	compareOneSample,
-	examineSuspicion,
 	refuseOtherSize,
-	refusePage,
 	ShortResponse,
 	suspicionOf,
 	type CachedVersion,
 	type Suspicion,
-} from './version-check.ts';
+} from './version-labels.ts';
 
-/** Bytes that are fetched again at both ends of a request without a strong ETag; they must be the same. */
+/** Bytes that a request without a strong ETag repeats at both ends, for comparison. */
 export const overlapBytes = 4096;
-/** Milliseconds without a byte after which cached bytes are compared anew, whatever names their version. */
+/** Milliseconds without a byte after which cached bytes are compared again, even with a strong ETag. */
 const trustMs = 60_000;
 /** Consecutive short responses that may be refusals. */
 const maxShortResponses = 3;
@@ -29,9 +26,9 @@ const maxShortResponses = 3;
 export class VersionGuard {
 	readonly #context: FetchContext;
 	readonly #exclusively: (act: () => Promise<void>) => Promise<void>;
-	/** Segments whose bytes have yet to match the bytes before and after them. */
+	/** Segments that await a comparison with the bytes before and after them. */
 	readonly #unproven = new Set<Segment>();
-	/** Offsets where cached bytes begin that a response contradicted, or ended before; and its error. */
+	/** Offsets of cached bytes that a response contradicted or did not reach, each with the error. */
 	readonly #brokenSeams = new Map<number, unknown>();
 	#cachedCheck: CachedVersionCheck;
 	/** When the cached bytes last matched the origin's, in milliseconds since the epoch. */
@@ -48,13 +45,13 @@ export class VersionGuard {
 		this.#cachedCheck = this.#newCheck();
 	}
 
-	/** Another source begins. */
+	/** Call when another source begins. */
 	forgetResponses(): void {
 		this.#brokenSeams.clear();
 		this.#short = undefined;
 	}
 
-	/** Another version begins. Its cached bytes are `proven` to be the source's, or there are none. */
+	/** Call when another version begins. Its cached bytes are `proven` to be the source's, or there are none. */
 	begin(proven: boolean): void {
 		this.forgetResponses();
 		this.#cachedCheck.stop();
@@ -77,14 +74,14 @@ export class VersionGuard {
 		}
 	}
 
-	/** No response has yet to match the cached bytes. */
+	/** No response awaits a comparison with the cached bytes. */
 	get isProven(): boolean {
 		return this.#unproven.size === 0;
 	}
 
 	/**
-	 * Limits a reader that began at `start` and is at `offset`: it may not pass from a response into cached bytes that the
-	 * response has yet to match. Throws the response's error if it did not match.
+	 * The end of the readable bytes for a reader that began at `start` and is at `offset`: it may not pass from a
+	 * response into cached bytes before the two were compared. Throws the response's error if they differ.
 	 */
 	readableEnd(start: number, offset: number): number {
 		if (start < offset && this.#brokenSeams.has(offset)) {
@@ -120,7 +117,7 @@ export class VersionGuard {
 		return this.isNamed || !hasFileInfo || !acceptsRanges ? 0 : overlapBytes;
 	}
 
-	/** Nothing names the version, and there is no byte yet to compare another response with. */
+	/** Nothing names the version, and no byte is cached for a comparison. */
 	get lacksWitness(): boolean {
 		const {file, segments} = this.#context;
 		return this.overlap > 0 && file.present.size === 0 && segments.size > 0;
@@ -181,8 +178,8 @@ export class VersionGuard {
 	}
 
 	/**
-	 * Compares samples of all cached bytes once the strong ETag is missing in a second response: beside that one, or before
-	 * the next request where a second connection may be refused.
+	 * Compares samples of all cached bytes when a second response lacks the strong ETag: beside that response, or
+	 * before the next request if a second connection may be refused.
 	 */
 	async checkMissingEtag(
 		{validator, range}: OriginResponse,
@@ -203,7 +200,7 @@ export class VersionGuard {
 		return samplesFirst ? undefined : this.#beside(() => this.checkCachedBytes(signal));
 	}
 
-	/** Samples beside an open response are given up where the host may refuse a second connection. */
+	/** Gives up samples beside an open response if the host may refuse a second connection. */
 	async #beside<T>(compare: () => Promise<T>): Promise<T | undefined> {
 		try {
 			return await compare();
@@ -232,8 +229,8 @@ export class VersionGuard {
 	}
 
 	/**
-	 * An ETag names versions of one URL (RFC 9110 section 8.8.3), and none if it stays while the date differs. A response
-	 * beyond the end of the file need not have it.
+	 * Notes whether ETags name the version. They name versions of one URL (RFC 9110 section 8.8.3), and nothing if one
+	 * stays while the date differs. A response beyond the end of the file may lack it.
 	 */
 	noteEtag({validator: {etag, lastModified}, range, place}: OriginResponse): void {
 		const {traits, record} = this.#context;
@@ -282,7 +279,7 @@ export class VersionGuard {
 
 	// Bytes of a response
 
-	/** The segment's bytes have yet to match the bytes around them. */
+	/** The segment awaits a comparison with the bytes around it. */
 	track(segment: Segment): void {
 		this.#unproven.add(segment);
 	}
@@ -294,7 +291,7 @@ export class VersionGuard {
 		}
 	}
 
-	/** Before a write of bytes that begin at `offset`: a reader must not pass their end meanwhile. */
+	/** Call before a write of bytes that begin at `offset`: a reader must not pass their end before the comparison. */
 	adding(segment: Segment, offset: number): void {
 		if (!this.isNamed) {
 			this.track(segment);
@@ -302,7 +299,7 @@ export class VersionGuard {
 		}
 	}
 
-	/** The response has repeated cached bytes. */
+	/** Call when the response has repeated cached bytes. */
 	matched(segment: Segment, {start, end}: Range): void {
 		for (const broken of this.#brokenSeams.keys()) {
 			if (start <= broken && broken < end) {
@@ -315,14 +312,14 @@ export class VersionGuard {
 		if (added && (end - added.end >= overlapBytes || end === file.present.runEnd(added.end))) {
 			segment.added = undefined;
 			state.readers.recheck();
-			// A part has yet to match at its other end; a whole is not read to its end.
+			// A part is still to be compared at its other end; a whole response is not read to its end.
 			if (segment.isWhole) {
 				this.release(segment);
 			}
 		}
 	}
 
-	/** Removes bytes of a response beside cached bytes that it contradicted, or ended before. */
+	/** Removes the bytes of a response before cached bytes that it contradicted or did not reach. */
 	retract(segment: Segment, error?: unknown): void {
 		const {file, state, target} = this.#context;
 		const {added} = segment;
@@ -340,7 +337,7 @@ export class VersionGuard {
 
 	// Errors
 
-	/** A response of the file has come. */
+	/** Call for each response with the file. */
 	accepted(): void {
 		this.#short = undefined;
 	}
@@ -376,7 +373,7 @@ export class VersionGuard {
 		return error.bytes === 0 || othersWork || count < maxShortResponses;
 	}
 
-	/** A page or an empty response passes where the source has worked in this run, unless there may be a new link. */
+	/** A page or an empty response is transient if the source has worked in this run and no new link is available. */
 	asTransient(error: unknown): unknown {
 		const {hasWorked, services, record} = this.#context;
 		const isPage =

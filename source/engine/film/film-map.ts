@@ -56,21 +56,51 @@ export function linearMap(
 	return {...map, times: at(0, map.durationMs), tracks: tracks.map(track => ({...track, offsets}))};
 }
 
-/** JSON of at most `maxMapBytes`; points are left out until it fits. */
+/** JSON of at most `maxMapBytes`; points are left out until it fits. Numbers are differences: they are shorter. */
 export function encodeMap(map: FilmMap, version: number, size: number): string {
-	for (let count = map.times.length; ; count = Math.ceil(count / 2)) {
-		const text = JSON.stringify({version, size, map: thinned(map, Math.max(2, count))});
+	for (let count = map.times.length; ; count = Math.ceil(count * 0.9)) {
+		const {times, tracks, ...rest} = thinned(map, Math.max(2, count));
+		const lists = [...new Set(tracks.map(({offsets}) => offsets.join()))];
+		const stored = {
+			...rest,
+			times: differences(times),
+			lists: lists.map(list => differences(list.split(',').map(Number))),
+			tracks: tracks.map(track => ({...track, offsets: lists.indexOf(track.offsets.join())})),
+		};
+		const text = JSON.stringify({version, size, map: stored});
 		if (text.length <= maxMapBytes || count <= 2) {
 			return text;
 		}
 	}
 }
 
+function differences(values: readonly number[]): number[] {
+	return values.map((value, index) => value - (values[index - 1] ?? 0));
+}
+
+function sums(values: readonly number[]): number[] {
+	let sum = 0;
+	return values.map(value => (sum += value));
+}
+
+/** Unchecked: any part may be missing or wrong. */
+type StoredMap = {
+	readonly times: number[];
+	readonly lists: number[][];
+	readonly tracks: Array<{readonly offsets: number}>;
+};
+
 /** Returns undefined for text that is no map of this version of the file. */
 export function decodeMap(text: string, version: number, size: number): FilmMap | undefined {
 	try {
-		const stored = JSON.parse(text) as {version?: unknown; size?: unknown; map?: unknown};
-		return stored.version === version && stored.size === size ? checkedMap(stored.map, size) : undefined;
+		const {map, ...stored} = JSON.parse(text) as {version: unknown; size: unknown; map: StoredMap};
+		if (stored.version !== version || stored.size !== size) {
+			return undefined;
+		}
+
+		const lists = map.lists.map(list => sums(list));
+		const tracks = map.tracks.map(track => ({...track, offsets: lists[track.offsets]}));
+		return checkedMap({...map, times: sums(map.times), tracks}, size);
 	} catch {
 		return undefined;
 	}

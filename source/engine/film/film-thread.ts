@@ -1,5 +1,4 @@
 // Reads a film map in a thread of its own: a hostile file may keep a parser busy or fill its memory.
-import path from 'node:path';
 import {Worker} from 'node:worker_threads';
 import type {FilmProblem} from '../../downstream.ts';
 import {checkedMap, type FilmMap} from './film-map.ts';
@@ -24,7 +23,7 @@ export type ReadBytes = (start: number, end: number, wish: number) => Promise<Ui
 export async function readInThread(size: number, read: ReadBytes, signal: AbortSignal): Promise<FilmMap> {
 	signal.throwIfAborted();
 	// Next to this file, both in the source and in the bundle.
-	const file = new URL(`film-worker${path.extname(import.meta.url)}`, import.meta.url);
+	const file = new URL('film-worker.js', import.meta.url);
 	const worker = new Worker(file, {workerData: size, resourceLimits: memory, stdout: true, stderr: true});
 	worker.unref();
 	let timer: NodeJS.Timeout | undefined;

@@ -91,12 +91,17 @@ export class Film {
 			this.#isOn &&
 			!this.#isClosed &&
 			mayBeFilm(type) &&
-			!(version === this.#version && (this.#isSettled || !this.#isWithinLimits(isPlaying)))
+			!(version === this.#version && (this.#isSettled || this.#isTooLarge(isPlaying)))
 		);
 	}
 
 	get problem(): FilmProblem | null {
-		return (this.#version === this.#download.facts().version && this.#problem) || null;
+		const {version, isPlaying} = this.#download.facts();
+		if (this.#version !== version || this.#map) {
+			return null;
+		}
+
+		return this.#problem ?? (this.#missing && this.#isTooLarge(isPlaying) ? 'too-large' : null);
 	}
 
 	/** Call when bytes have arrived, or when facts have changed: it reads, or wants, the next part. Never throws. */
@@ -155,12 +160,12 @@ export class Film {
 	#want(range: Range | undefined): void {
 		const {file, mayFetch, isPledged, isPlaying} = this.#download.facts();
 		const isWorth = isPledged || (mayFetch && file.size >= smallestFetched);
-		this.#download.want(range && isWorth && this.#isWithinLimits(isPlaying) ? range : undefined);
+		this.#download.want(range && isWorth && !this.#isTooLarge(isPlaying) ? range : undefined);
 	}
 
-	#isWithinLimits(isPlaying: boolean): boolean {
+	#isTooLarge(isPlaying: boolean): boolean {
 		const bytes = isPlaying ? limits.bytesForPlayer : limits.bytes;
-		return this.#requests <= limits.requests && this.#requestedBytes <= bytes;
+		return this.#requests > limits.requests || this.#requestedBytes > bytes;
 	}
 
 	async #run(): Promise<void> {
@@ -194,12 +199,18 @@ export class Film {
 		}
 	}
 
-	/** The range ends later than what the parser reads: an index is read in many small pieces. */
+	/** Parsers read in small pieces: one request brings several of them. What ends a file after its index belongs to it. */
 	#lacks({start, end}: Range): void {
-		const {size} = this.#download.facts().file;
-		this.#missing = {start, end: Math.min(size, Math.max(end, start + requestBytes))};
-		this.#requests++;
-		this.#requestedBytes += this.#missing.end - start;
+		const {file, mayFetch} = this.#download.facts();
+		const isTail = start > file.size / 2 && file.size - start <= limits.bytes;
+		this.#missing = {
+			start,
+			end: isTail ? file.size : Math.min(file.size, Math.max(end, start + requestBytes)),
+		};
+		if (mayFetch) {
+			this.#requests++;
+			this.#requestedBytes += this.#missing.end - start;
+		}
 	}
 
 	/** Resolves with undefined for a file that is no film. */

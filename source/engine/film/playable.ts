@@ -22,7 +22,7 @@ export function playable(map: FilmMap, present: PresentSet): Stretch[] {
 	const last = times.length - 1;
 	for (let point = 0; point < last; point++) {
 		const first = point;
-		while (point < last && isPresent(map, present, point)) {
+		while (point < last && rangesAt(map, point).every(range => present.covers(range))) {
 			point++;
 		}
 
@@ -40,15 +40,27 @@ export function watchTo(stretches: readonly Stretch[], fromMs: number): number |
 	return stretches.find(([from, to]) => from <= fromMs && fromMs < to)?.[1] ?? null;
 }
 
-/** The time whose bytes a player reads at `offset`. */
+/** The time whose bytes a player reads at `offset`, interpolated between two points. */
 export function timeAt({times, tracks}: FilmMap, offset: number): number {
 	const {offsets} = tracks.find(({kind}) => kind === 'video') ?? tracks[0]!;
-	return times[
+	const point = Math.min(
+		times.length - 2,
 		Math.max(
 			0,
 			offsets.findLastIndex(start => start <= offset),
-		)
-	]!;
+		),
+	);
+	const [start, end] = [offsets[point]!, offsets[point + 1]!];
+	const part = end > start ? Math.min(1, Math.max(0, (offset - start) / (end - start))) : 0;
+	return Math.floor(times[point]! + part * (times[point + 1]! - times[point]!));
+}
+
+/** Bytes from `offset` to those that are shown `ms` milliseconds later. */
+export function bytesAhead(map: FilmMap, offset: number, ms: number): number {
+	const until = timeAt(map, offset) + ms;
+	const point = map.times.findIndex(time => time >= until);
+	const end = Math.max(...map.tracks.map(({offsets}) => offsets.at(point)!));
+	return Math.max(0, end - offset);
 }
 
 export type Forecast = {
@@ -73,6 +85,8 @@ export function forecast(
 	let stallAt: number | null = null;
 	let waitMs = 0;
 	let neededRate = 0;
+	/** Milliseconds at the last point; negative where its bytes arrive early. */
+	let previous = bytes > 0 ? (bytes * 1000) / bytesPerSecond : 0;
 	const first = Math.max(
 		0,
 		times.findLastIndex(time => time <= fromMs),
@@ -80,6 +94,7 @@ export function forecast(
 	for (let point = first; point < times.length - 1; point++) {
 		bytes += missing.add(rangesAt(map, point));
 		if (bytes === 0) {
+			previous = fromMs - times[point + 1]!;
 			continue;
 		}
 
@@ -87,9 +102,11 @@ export function forecast(
 		const lateness = (bytes * 1000) / bytesPerSecond - playedMs;
 		neededRate = Math.max(neededRate, (bytes * 1000) / playedMs);
 		if (lateness > 0) {
-			stallAt ??= Math.max(fromMs, times[point]!);
+			stallAt ??= crossing([Math.max(fromMs, times[point]!), previous], [times[point + 1]!, lateness]);
 			waitMs = Math.max(waitMs, lateness);
 		}
+
+		previous = lateness;
 	}
 
 	return {
@@ -99,12 +116,20 @@ export function forecast(
 	};
 }
 
-function isPresent(map: FilmMap, present: PresentSet, point: number): boolean {
-	return map.tracks.every(({offsets}) => present.covers({start: offsets[point]!, end: offsets[point + 1]!}));
+/** Where a lateness that grows evenly between two points exceeds 0. */
+function crossing(
+	[fromMs, before]: readonly [ms: number, lateness: number],
+	[toMs, after]: readonly [ms: number, lateness: number],
+): number {
+	return before >= 0 || after === Infinity
+		? fromMs
+		: Math.round(fromMs + ((toMs - fromMs) * before) / (before - after));
 }
 
+/** The ranges of all tracks from a point to the next one. Tracks of one place share their offsets. */
 function rangesAt({tracks}: FilmMap, point: number): Range[] {
-	return tracks.map(({offsets}) => ({start: offsets[point]!, end: offsets[point + 1]!}));
+	const [first, ...others] = tracks.map(({offsets}) => ({start: offsets[point]!, end: offsets[point + 1]!}));
+	return [first!, ...others.filter(({start, end}) => start !== first!.start || end !== first!.end)];
 }
 
 /** Counts each missing byte once: the ranges of tracks overlap. */

@@ -30,7 +30,7 @@ const limits = {bytes: 64 * 1024 * 1024, reads: 64};
 const openingBytes = 128 * 1024;
 /** The bytes of one request, for the many small reads of a parser. */
 const chunkBytes = 64 * 1024;
-const maxPoints = 300;
+const maxPoints = 512;
 const maxTracks = 8;
 /** Milliseconds: how exactly the time of a point is found where the index does not give it. */
 const precisionMs = 250;
@@ -147,7 +147,7 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 
 		source.refuse();
 		const index = joined(fragmentIndex ?? [...source.index], size);
-		const hasIndex = [MP4, QTFF, MATROSKA, WEBM].includes(format);
+		const hasIndex = [MP4, QTFF, MATROSKA, WEBM, WAVE].includes(format);
 		const points = hasIndex ? await pointsOf(tracks, main, durationMs, size) : undefined;
 		if (points) {
 			const map = {durationMs, exact: true, times: points.times, index};
@@ -155,7 +155,7 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 		}
 
 		const start = (await placeOf(async () => new EncodedPacketSink(main).getFirstPacket()))?.start ?? 0;
-		return linearMap({durationMs, exact: format === WAVE, index}, described, {start, end: size});
+		return linearMap({durationMs, exact: false, index}, described, {start, end: size});
 	} finally {
 		input.dispose();
 	}
@@ -244,6 +244,12 @@ async function pointsOf(
 	const isShared = !keys[0]!.isPacket;
 	const offsets: number[][] = [];
 	for (const track of tracks) {
+		const [shared] = offsets;
+		if (isShared && shared) {
+			offsets.push(shared);
+			continue;
+		}
+
 		const sink = new EncodedPacketSink(track);
 		const places: number[] = [];
 		for (const {ms, start} of keys) {

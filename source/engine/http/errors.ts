@@ -1,5 +1,5 @@
 // Errors of connections and responses.
-//
+
 /** The fault of a connection or a response. */
 export type HttpErrorCode =
 	| 'CONNECTION_CLOSED'

@@ -371,8 +371,8 @@ function isBlank(code: number): boolean {
 }
 
 /**
- * Of a Content-Length field. Equal lengths are one (RFC 9112 section 6.3); undefined if they differ, or one is none: that
- * is also a number of bytes above 2^53.
+ * Parses a Content-Length field. Equal lengths are one (RFC 9112 section 6.3). Returns undefined if they differ or
+ * one is invalid; a number of bytes above 2^53 is.
  */
 export function contentLength(text: string): number | undefined {
 	const parts = text.split(',').map(trimmedField);

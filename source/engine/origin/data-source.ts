@@ -26,7 +26,7 @@ export type OriginResponse = {
 	/** False if a ranged request was answered with the whole file. */
 	readonly acceptsRanges: boolean;
 	/**
-	 * A ranged request got the whole file, or failed for a reason that may be another, and the origin lists `bytes` in
+	 * A ranged request got the whole file, or failed for a possibly unrelated reason, and the origin lists `bytes` in
 	 * Accept-Ranges: the next ranged request may work.
 	 */
 	readonly mayAcceptRanges?: boolean;
@@ -42,8 +42,9 @@ export type OriginResponse = {
 	 */
 	readonly body: AsyncIterable<Uint8Array>;
 	/**
-	 * For a body of unknown length: whether its end proves that it is whole (chunked), or may be a cut (ended by closing).
-	 * Valid once the body was read. Unless it is true, the file is fetched a second time, to end at the same byte.
+	 * For a body of unknown length: true if its end proves that it is complete (chunked), false if it may be cut (ended
+	 * by closing). Valid once the body was read. Unless true, the file is fetched a second time, and must end at the
+	 * same byte.
 	 */
 	readonly endIsProven?: boolean;
 };
@@ -51,9 +52,9 @@ export type OriginResponse = {
 export type OriginRequest = {
 	/** Requested bytes; `end` may be Infinity. */
 	readonly range: Range;
-	/** False asks for the whole file, from 0, whatever `range` says: the origin refuses partial requests. */
+	/** False requests the whole file from 0 and ignores `range`: the origin refuses partial requests. */
 	readonly ranged: boolean;
-	/** Whether nobody waits for the bytes now; they may come in large pieces then. */
+	/** True while nobody waits for the bytes, which may then come in large pieces. */
 	readonly isBackground?: () => boolean;
 	/** Milliseconds to wait for the response; the source's own time unless given. */
 	readonly responseTimeout?: number;

@@ -9,7 +9,8 @@ import {parseProxy, proxyFromEnvironment} from '../http/proxy-settings.ts';
 import {checkOptionNames} from '../../text/option-names.ts';
 import type {DataSource, OriginResponse, OriginRequest} from './data-source.ts';
 import {DigestLogin} from './digest-login.ts';
-import {requestOrigin, type OriginTraits} from './origin-request.ts';
+import {requestOrigin} from './origin-request.ts';
+import type {OriginTraits} from './request-options.ts';
 
 export type HttpDataSourceOptions = {
 	/**

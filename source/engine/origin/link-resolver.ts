@@ -89,7 +89,7 @@ function parseJsonLink(json: string): Link | string {
 	try {
 		parsed = JSON.parse(json) as object;
 	} catch {
-		return 'it printed JSON that is not valid';
+		return 'it printed invalid JSON';
 	}
 
 	const {url, headers = parsed.http_headers ?? {}} = parsed;

@@ -6,6 +6,7 @@ import {
 	type DownloadId,
 	type ErrorCode,
 	type ExportRequest,
+	type Position,
 } from '../../downstream.ts';
 import {
 	array,
@@ -25,7 +26,7 @@ import {
 } from '../../schema.ts';
 import {parseChecksum} from './block-checksums.ts';
 import {safeFileName} from './file-name.ts';
-import type {FileIdentity} from './sparse-file.ts';
+import type {FileIdentity} from './file-identity.ts';
 
 /** Identifies one version of the bytes: a strong ETag, else Last-Modified with the size (RFC 9110 section 8.8). */
 export type Validator = {
@@ -108,6 +109,8 @@ export type DownloadRecord = {
 	readonly completedAt?: number;
 	/** When a player last started or stopped reading, to the minute. */
 	readonly readAt?: number;
+	/** As of at most 5 s ago while a player runs. */
+	readonly position?: Position;
 	readonly exportedTo?: string;
 	readonly exportWhenComplete?: ExportRequest;
 	/** Where the bytes were moved to from the store. */
@@ -212,6 +215,7 @@ const downloadRecord = object<DownloadRecord>({
 	exportedPartTo: optional(text),
 	completedAt: optional(time),
 	readAt: optional(time),
+	position: optional(object<Position>({ms: count, at: time, watched: boolean, exact: boolean})),
 	exportedTo: optional(text),
 	exportWhenComplete: optional(exportRequest),
 	movedTo: optional(text),

@@ -1,44 +1,17 @@
 // The bytes of one download, and the set of those present. A byte enters `present` only after it was written.
+import {open, stat, type FileHandle} from 'node:fs/promises';
+import {statSync, writeSync} from 'node:fs';
+import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
 import type {Doubt} from './doubt.ts';
-import {constants, lstatSync, statSync, writeSync, type Stats} from 'node:fs';
-import {copyFile, lstat, open, rename, rm, stat, statfs, type FileHandle} from 'node:fs/promises';
+import type {PresentSet, Range} from './range-set.ts';
+import {isOther, isDifferent, identityOf, type FileIdentity} from './file-identity.ts';
+import {WriteMode} from './write-mode.ts';
 import {DownStreamError} from '../../downstream.ts';
+import {plausibleRanges} from './plausible-ranges.ts';
 import {presentSetFor} from './block-bitmap.ts';
 import {diskError, errorCode} from './disk-error.ts';
-import {WriteMode} from './write-mode.ts';
-import type {PresentSet, Range} from './range-set.ts';
-import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
-
-// On compressing file systems, a low block count does not imply holes.
-const compressingFileSystems = new Set([
-	0x91_23_68_3e /* btrfs */, 0x2f_c1_2f_c1 /* zfs */, 0xca_45_1a_4e /* bcachefs */,
-]);
-
-/**
- * Identifies a file and its state. Writing to the file changes its time; replacing it changes its inode. Excludes the
- * device number, which may change with each boot.
- */
-export type FileIdentity = {
-	readonly inode: number;
-	/** Bytes. */
-	readonly size: number;
-	/** Milliseconds since the epoch. */
-	readonly modifiedAt: number;
-};
-
-/** Recorded bytes that the disk does not return, or that may have been changed. They must be fetched again. */
-export class DamagedFile extends DownStreamError {
-	/** The lost range; undefined if the file was replaced and the extent is unknown. */
-	readonly lost: Range | undefined;
-
-	constructor(message: string, lost: Range | undefined, cause?: unknown) {
-		super('disk-failed', message, {cause});
-		this.lost = lost;
-	}
-}
-
-/** Bytes. */
-const copyBufferBytes = 1024 * 1024;
+import {truncate, openToWrite} from './data-file.ts';
+import {DamagedFile} from './damaged-file.ts';
 
 export class SparseFile {
 	readonly path: string;
@@ -81,15 +54,13 @@ export class SparseFile {
 				throw new DownStreamError('disk-failed', `${path} is not a file`);
 			}
 
-			const recorded = found ? clipped(ranges, Math.min(size, found.size)) : [];
-			const isPlausible =
-				found !== undefined && recorded.length > 0 && (await usesEnoughBlocks(recorded, found, path));
+			const recorded = found ? await plausibleRanges(ranges, Math.min(size, found.size), found, path) : [];
 			return new SparseFile({
 				path,
 				size,
-				present: presentSetFor(size, isPlausible ? recorded : []),
+				present: presentSetFor(size, recorded),
 				identity,
-				isChanged: isPlausible && isOther(path, found, identity),
+				isChanged: found !== undefined && recorded.length > 0 && isOther(path, found, identity),
 			});
 		} catch (error) {
 			throw diskError(error, path);
@@ -355,35 +326,6 @@ export class SparseFile {
 	}
 }
 
-function clipped(ranges: Iterable<Range>, end: number): Range[] {
-	return [...ranges]
-		.filter(({start}) => start < end)
-		.map(range => ({start: range.start, end: Math.min(range.end, end)}));
-}
-
-/** True if the file uses at least as many disk blocks as the ranges need. */
-async function usesEnoughBlocks(ranges: readonly Range[], {blocks}: Stats, path: string): Promise<boolean> {
-	const needed = ranges.reduce((sum, {start, end}) => sum + end - start, 0) - 4096;
-	if (needed <= 0 || process.platform === 'win32' || blocks * 512 >= needed) {
-		return true;
-	}
-
-	const {type} = await statfs(path);
-	return compressingFileSystems.has(type);
-}
-
-function isOther(path: string, found: Stats, identity: FileIdentity | undefined): boolean {
-	return identity ? isDifferent(found, identity) : lstatSync(path).isSymbolicLink();
-}
-
-function identityOf({ino, size, mtimeMs}: Stats): FileIdentity {
-	return {inode: ino, size, modifiedAt: mtimeMs};
-}
-
-function isDifferent({ino, size, mtimeMs}: Stats, identity: FileIdentity): boolean {
-	return ino !== identity.inode || size !== identity.size || mtimeMs !== identity.modifiedAt;
-}
-
 async function readSome(
 	handle: FileHandle,
 	into: Uint8Array,
@@ -398,104 +340,4 @@ async function readSome(
 			? new DamagedFile(`${path} cannot be read`, {start: offset, end: offset + into.length}, error)
 			: error;
 	}
-}
-
-/** Never writes through a symbolic link, or into bytes shared with another name. */
-async function openToWrite(path: string, size: number, present: Iterable<Range>): Promise<FileHandle> {
-	const found = await lstat(path).catch(ignoring('ENOENT'));
-	if (found && (found.isSymbolicLink() || found.nlink > 1)) {
-		await unshare(path, size, present);
-	}
-
-	const flags = constants.O_RDWR | constants.O_CREAT | (constants.O_NOFOLLOW ?? 0);
-	const handle = await open(path, flags, 0o600);
-	try {
-		if (Number.isFinite(size) && (await handle.stat()).size !== size) {
-			await truncate(handle, size, path);
-		}
-	} catch (error) {
-		await handle.close();
-		throw error;
-	}
-
-	return handle;
-}
-
-/** Replaces a file that has other links by a copy of its present bytes. */
-async function unshare(path: string, size: number, present: Iterable<Range>): Promise<void> {
-	const copy = `${path}.own`;
-	await rm(copy, {force: true});
-	const ranges = [...present];
-	const isCloned =
-		ranges.length > 0 &&
-		(await copyFile(path, copy, constants.COPYFILE_EXCL | constants.COPYFILE_FICLONE_FORCE).then(
-			() => true,
-			() => false,
-		));
-	if (!isCloned) {
-		await rm(copy, {force: true});
-		await copyRanges(path, copy, size, ranges);
-	}
-
-	await rename(copy, path);
-}
-
-async function copyRanges(from: string, to: string, size: number, ranges: readonly Range[]): Promise<void> {
-	const target = await open(to, 'wx', 0o600);
-	try {
-		if (Number.isFinite(size)) {
-			await truncate(target, size, to);
-		}
-
-		const source = ranges.length > 0 ? await open(from, 'r') : undefined;
-		const buffer = Buffer.allocUnsafeSlow(copyBufferBytes);
-		try {
-			for (const {start, end} of ranges) {
-				for (let offset = start; offset < end;) {
-					const {bytesRead = 0} =
-						(await source?.read(buffer, 0, Math.min(buffer.length, end - offset), offset)) ?? {};
-					if (bytesRead === 0) {
-						throw new DamagedFile(`${from} was cut short by another program`, {start: offset, end: Infinity});
-					}
-
-					offset += await writeAll(target, buffer.subarray(0, bytesRead), offset);
-				}
-			}
-		} finally {
-			await source?.close();
-		}
-
-		await target.datasync();
-	} finally {
-		await target.close();
-	}
-}
-
-async function writeAll(handle: FileHandle, bytes: Uint8Array, offset: number): Promise<number> {
-	for (let written = 0; written < bytes.length;) {
-		const {bytesWritten} = await handle.write(bytes, written, bytes.length - written, offset + written);
-		written += bytesWritten;
-	}
-
-	return bytes.length;
-}
-
-async function truncate(handle: FileHandle, size: number, path: string): Promise<void> {
-	try {
-		await handle.truncate(size);
-	} catch (error) {
-		throw errorCode(error) === 'EFBIG' || errorCode(error) === 'EINVAL'
-			? new DownStreamError('disk-failed', `The disk cannot hold a file of ${size} bytes: ${path}`, {
-					cause: error,
-				})
-			: error;
-	}
-}
-
-function ignoring(code: string): (error: NodeJS.ErrnoException) => undefined {
-	return error => {
-		if (error.code !== code) {
-			throw error;
-		}
-	};
 }

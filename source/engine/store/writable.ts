@@ -1,11 +1,11 @@
-// Whether something may be written, as those who write ask. Who answers is `StorageAccess`.
+// Permission to write, as the writers see it. `StorageAccess` grants it.
 import type {DownStreamError} from '../../downstream.ts';
 
-/** What may be written while there is no refusal. */
+/** Writes are allowed while there is no refusal. */
 export type Writable = {
 	/** Why nothing may be written now. */
 	readonly refusal: DownStreamError | undefined;
-	/** What stands behind an error of a write: the storage folder itself may be gone. */
+	/** Replaces the error of a write by its cause: the storage folder itself may be gone. */
 	explain(error: unknown): unknown;
 };
 

@@ -1,0 +1,77 @@
+// Exports each file of a run as soon as it is complete.
+import {DownStreamError, isSettled, type Download} from '../../../downstream.ts';
+import {resolveTarget} from '../../../engine/store/export-target.ts';
+import {substituteOf} from '../../../text/status-words.ts';
+import {snapshotsOf} from '../../../wait.ts';
+import {findAgain} from './adding.ts';
+import {answerChange} from './changes.ts';
+import {knownError, refuseIncomplete, type GetRun} from './get-run.ts';
+import {refuseIfLost, refuseLost, type Host} from './host.ts';
+import type {Item} from './item.ts';
+import {isNeeded} from './leave.ts';
+import {sha256Of} from './report.ts';
+import {existsHint, isTaken, otherFile, targetExists} from './target.ts';
+
+/** Resolves when no download is open, or when the signal aborts. */
+export async function exportAll(run: GetRun, host: Host, signal: AbortSignal): Promise<void> {
+	for await (const {downloads} of snapshotsOf(host.downstream, signal)) {
+		refuseIfLost(host);
+		for (const item of [...run.open.values()]) {
+			const view = downloads.find(({id}) => id === item.id);
+			if (!view) {
+				await findAgain(run, host, item);
+			} else if (isSettled(view) && !(await answerChange(run.settings, host, item, view, signal))) {
+				await finish(run, host, item, view);
+			} else if (view.status === 'paused' && (await isTaken(run.target, run.settings))) {
+				// An earlier run exported the file, which has been edited or deleted since.
+				await run.closeFailed(host, item, view, targetExists(run.target));
+			} else if (!item.hasPlace && view.size !== null) {
+				item.hasPlace = true;
+				const inTheWay = await otherFile(run.target, run.settings, view, run.written);
+				if (inTheWay !== undefined) {
+					await run.closeFailed(host, item, view, targetExists(inTheWay));
+				}
+			}
+		}
+
+		if (run.open.size === 0) {
+			break;
+		}
+	}
+}
+
+async function finish(run: GetRun, host: Host, item: Item, view: Download): Promise<void> {
+	const {id, name, isPageForFile, checksum} = view;
+	const {output, overwrite, keepBoth, keep, move, allowHtml} = run.settings;
+	try {
+		refuseIncomplete(view);
+		const substitute = substituteOf(view)?.words;
+		const isOurs = !item.before && !keep && !isNeeded(view);
+		// Files of one name in one run are numbered.
+		const isNameTaken = run.written.has(await resolveTarget(run.target, name));
+		const {path: written} = await host.downstream.export(id, {
+			path: run.target,
+			overwrite,
+			keepBoth: keepBoth || isNameTaken || (output === undefined && !overwrite),
+			skipIdentical: !isNameTaken,
+			move: move || (isOurs && !item.wasExported),
+		});
+		run.written.add(written);
+		if (substitute !== undefined) {
+			const isFailure = isPageForFile && !allowHtml;
+			run.hasFailed ||= isFailure;
+			run.output.error(`${name} is ${substitute}${isFailure ? '; --allow-html accepts it' : ''}`);
+		}
+
+		await run.close(host, item, view, {status: 'done', path: written, ...sha256Of(checksum)});
+	} catch (error) {
+		await refuseLost(host, error);
+		const known = knownError(error);
+		const {code, message} = known;
+		// Damaged bytes were found, and are fetched again.
+		if (code !== 'incomplete') {
+			const hint = code === 'target-exists' ? `; ${existsHint}` : '';
+			await run.closeFailed(host, item, view, new DownStreamError(code, message + hint, known));
+		}
+	}
+}

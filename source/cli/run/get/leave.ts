@@ -1,0 +1,41 @@
+// What remains of a download in the list after its run.
+import type {Download} from '../../../downstream.ts';
+import type {Settings} from '../../settings.ts';
+import type {Item} from './item.ts';
+import type {Host} from './host.ts';
+import type {Result} from './report.ts';
+
+/** Removes a download of this run from the list, or restores its state of before. */
+export async function leave(
+	settings: Settings,
+	host: Host,
+	item: Item,
+	view: Download,
+	status?: Result['status'],
+): Promise<void> {
+	const {downstream} = host;
+	const {id, before} = item;
+	if (!before) {
+		if (!settings.keep && !(status === 'done' && isNeeded(view))) {
+			// The bytes stay for the next run with this URL.
+			const isEmpty = view.present === 0 && status !== 'done';
+			const isStreamed = status === 'done' && settings.output === '-' && !item.wasExported;
+			await downstream.remove(id, isEmpty || isStreamed ? {data: 'delete', undoMs: 0} : {data: 'keep'});
+		}
+	} else if (status === 'interrupted' && host.isRemote) {
+		if (before.onDemand) {
+			await downstream.update(id, {onDemand: true});
+		}
+
+		if (before.status === 'paused' || before.status === 'failed') {
+			await downstream.pause(id);
+		} else if (before.status === 'cancelled') {
+			await downstream.cancel(id);
+		}
+	}
+}
+
+/** A player or a planned export still uses the download. */
+export function isNeeded({players, exportWhenComplete}: Download): boolean {
+	return players.some(({connected}) => connected) || exportWhenComplete !== null;
+}

@@ -1,0 +1,86 @@
+// A film on the screen: the column of the list, the facts of the details, and the map in minutes.
+import type {Download, DownloadFilm} from '../downstream.ts';
+import {cellsOf} from '../text/clean-text.ts';
+import {
+	filmWords,
+	forecastWords,
+	formatTime,
+	playableWords,
+	problemWords,
+	shortWatchWords,
+	watchWords,
+	willStall,
+} from '../text/film-words.ts';
+import {formatBytes} from '../text/format.ts';
+import {rangeBar} from '../text/range-bar.ts';
+import {inRuns} from './bar-spans.ts';
+import {span, type Line} from './spans.tsx';
+
+/** In full where the width allows, else `→1:02:10`. */
+export function watchLine(download: Download, width: number, ascii: boolean): Line {
+	const words = watchWords(download, ascii);
+	const shown = cellsOf(words) < width ? words : shortWatchWords(download, ascii);
+	return [span(shown, willStall(download) ? 'waiting' : 'plain')];
+}
+
+/** Labels and texts for the details; none for a file that is no film. */
+export function filmFacts(download: Download, ascii: boolean): Array<[label: string, text: string]> {
+	const {film, filmProblem} = download;
+	if (film === null) {
+		return filmProblem === null ? [] : [['Film', problemWords(filmProblem)]];
+	}
+
+	const forecast = forecastWords(download);
+	return [
+		['Film', `${filmWords(film, ascii)} ${ascii ? '-' : '·'} ${indexWords(film, download.size)}`],
+		['Watch', playableWords(film, ascii)],
+		...(forecast === undefined ? [] : [['Forecast', forecast] as [string, string]]),
+	];
+}
+
+function indexWords({exact, indexBytes, indexOffset}: DownloadFilm, size: number | null): string {
+	if (!exact) {
+		return 'no index: times are estimates';
+	}
+
+	const isAtEnd = size !== null && indexOffset > size / 2;
+	return `index here (${formatBytes(indexBytes)}${isAtEnd ? ', at the end of the file' : ''})`;
+}
+
+const minuteMs = 60_000;
+const tickMs = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600].map(minutes => minutes * minuteMs);
+/** Least distance of two ticks in cells: `╵10:00:00` and a blank. */
+const tickCells = 12;
+
+/** The bar of the minutes that can be watched, and its axis. */
+export function timeMap(film: DownloadFilm, width: number, ascii: boolean): Line[] {
+	const {durationMs, playable, position} = film;
+	const [start, end] = [` ${formatTime(0)} `, ` ${formatTime(durationMs)}`];
+	const cells = width - start.length - end.length - 1;
+	const bar = rangeBar({
+		ranges: playable,
+		size: durationMs,
+		width: cells,
+		players: position > 0 ? [position] : [],
+		heads: [],
+		ascii,
+	});
+	return [
+		[span(start, 'label'), ...inRuns(bar), span(end, 'label')],
+		[span(' '.repeat(start.length)), span(axis(durationMs, cells, ascii), 'label')],
+	];
+}
+
+function axis(durationMs: number, cells: number, ascii: boolean): string {
+	const step = tickMs.find(ms => (ms / durationMs) * cells >= tickCells) ?? durationMs;
+	let line = '';
+	for (let ms = step; ms < durationMs; ms += step) {
+		const label = `${ascii ? '|' : '╵'}${formatTime(ms)}`;
+		const cell = Math.floor((ms / durationMs) * cells);
+		if (cell + label.length <= cells) {
+			line = line.padEnd(cell) + label;
+		}
+	}
+
+	return line;
+}

@@ -1,0 +1,78 @@
+// The linked player in words: the mark of a row, and its line in the details. Pure.
+import {isBegun, type Download, type Player, type Position} from '../downstream.ts';
+import {cleanText} from '../text/clean-text.ts';
+import {formatTime} from '../text/film-words.ts';
+import {formatDuration} from '../text/format.ts';
+
+/** `► 41:07`, or `► ~41:00` where the time is inferred; empty unless a player shows the film at a known time. */
+export function playMark({position, playback, players}: Download, ascii: boolean): string {
+	const isPlaying =
+		playback !== null || (position?.exact === false && players.some(({connected}) => connected));
+	return isPlaying && position ? `${ascii ? '>' : '►'} ${positionWords(position)}` : '';
+}
+
+function positionWords({ms, exact}: Position): string {
+	return exact ? formatTime(ms) : `~${formatTime(Math.round(ms / 60_000) * 60_000)}`;
+}
+
+/** The players in the bar: for a linked one the picture on its screen, not what it has read. */
+export function barPlayers({players, playback}: Download): Array<Pick<Player, 'offset' | 'blocked'>> {
+	const connected = players.filter(player => player.connected);
+	return playback && playback.offset !== null
+		? [
+				{offset: playback.offset, blocked: playback.stalled},
+				...connected.filter(({name}) => !/^(?:mpv|Lavf)/.test(name)),
+			]
+		: connected;
+}
+
+/** `mpv 0.38.0 · 41:07 of 1:35:02 · 1.0× · 0 stalls`; undefined without a linked player. */
+export function playbackWords({position, playback}: Download, ascii: boolean): string | undefined {
+	if (!playback) {
+		return undefined;
+	}
+
+	const {player, durationMs, paused, speed, stalled, stalls} = playback;
+	const place = position ? positionWords(position) : 'starting';
+	return [
+		cleanText(player),
+		durationMs === null ? place : `${place} of ${formatTime(durationMs)}`,
+		...(paused ? ['paused'] : []),
+		`${speed.toFixed(speed < 10 && Number.isInteger(speed * 10) ? 1 : 2)}${ascii ? 'x' : '×'}`,
+		stalls === 1 ? '1 stall' : `${stalls} stalls`,
+		...(stalled ? ['waiting for data'] : []),
+	].join(ascii ? ' - ' : ' · ');
+}
+
+/** `41:07`, or `~41:00` where it is inferred; undefined unless the film was left in the middle. */
+export function leftAt(download: Download): string | undefined {
+	const {position} = download;
+	return position && isBegun(download) ? positionWords(position) : undefined;
+}
+
+/** Where the film is now, in milliseconds: the player reports about once a second. */
+export function currentMs({position, playback}: Download, now: number): number {
+	if (!position) {
+		return 0;
+	}
+
+	const isMoving = playback !== null && !playback.paused && !playback.stalled;
+	return position.ms + (isMoving ? Math.max(0, now - position.at) * playback.speed : 0);
+}
+
+/** A player shows a picture with about this much of the film. */
+const firstMs = 2000;
+
+/** What a seek waits for: `1:02:10 is not here yet: about 4s`; undefined where the film can be watched, or is not known. */
+export function missingWords(
+	{film, size, bytesPerSecondLong, status}: Download,
+	ms: number,
+): string | undefined {
+	if (!film || !size || status === 'complete' || film.playable.some(([from, to]) => from <= ms && ms < to)) {
+		return undefined;
+	}
+
+	const seconds = ((size / film.durationMs) * firstMs) / bytesPerSecondLong;
+	const wait = bytesPerSecondLong > 0 ? `: about ${formatDuration(seconds)}` : '';
+	return `${formatTime(ms)} is not here yet${wait}`;
+}

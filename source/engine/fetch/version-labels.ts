@@ -1,0 +1,102 @@
+// Whether the size and the labels (ETag, date) of a response contradict the cached version. Pure.
+import type {Validator} from '../store/record.ts';
+import {DownStreamError} from '../../downstream.ts';
+import type {OriginResponse} from '../origin/data-source.ts';
+
+export const differingBytes = 'its bytes differ from the downloaded ones';
+
+export type CachedVersion = {
+	/** MIME type; undefined while unknown. */
+	readonly type: string | undefined;
+	/** Bytes; Infinity while unknown. */
+	readonly size: number;
+	/** Bytes; where the size is unknown, the end of the last cached byte. */
+	readonly minSize: number;
+	readonly validator: Validator;
+	/** The validator was proven to name nothing: only size and bytes count. */
+	readonly isUnstable: boolean;
+};
+
+type LabelName = 'ETag' | 'date';
+
+/** Weak comparison of ETags (RFC 9110 section 8.8.3.2). */
+export const labels: Readonly<Record<LabelName, (validator: Validator) => string | undefined>> = {
+	ETag: ({etag, weakEtag}) => etag ?? weakEtag?.replace(/^W\//, ''),
+	date: ({lastModified}) => lastModified,
+};
+
+/** A label that differs behind the same size. It proves a change only if the new value stays. */
+export type Suspicion = {readonly label: LabelName; readonly was: string; readonly is: string};
+
+/** Bytes. A shorter response in place of a longer file may be a refusal in words. */
+const longestRefusal = 4096;
+
+/** A whole response of another size that is too short to prove another version of the file. */
+export class ShortResponse extends DownStreamError {
+	readonly bytes: number;
+
+	constructor(change: string, bytes: number) {
+		super('origin-changed', changeMessage(change));
+		this.bytes = bytes;
+	}
+}
+
+/** Throws `origin-changed` if the size contradicts the cached version. */
+export function refuseOtherSize(cached: CachedVersion, response: OriginResponse): void {
+	const change = sizeChange(cached, response);
+	if (change !== undefined) {
+		const {info, acceptsRanges} = response;
+		throw !acceptsRanges && info.size < longestRefusal
+			? new ShortResponse(change, info.size)
+			: originChanged(change);
+	}
+}
+
+/** Describes how the size contradicts the cached version; undefined if it does not. */
+export function sizeChange(cached: CachedVersion, {info}: OriginResponse): string | undefined {
+	if (cached.size !== Infinity && info.size !== Infinity && info.size !== cached.size) {
+		return `it had ${cached.size} bytes and has ${info.size} now`;
+	}
+
+	return info.size < cached.minSize
+		? `it had at least ${cached.minSize} bytes and has ${info.size} now`
+		: undefined;
+}
+
+/** Equal strong ETags suffice; otherwise every label that both have must be equal (RFC 9110 section 8.8). */
+export function suspicionOf(cached: CachedVersion, {validator}: OriginResponse): Suspicion | undefined {
+	if (cached.isUnstable) {
+		return undefined;
+	}
+
+	const areStrong = cached.validator.etag !== undefined && validator.etag !== undefined;
+	for (const label of areStrong ? (['ETag'] as const) : (['ETag', 'date'] as const)) {
+		const was = labels[label](cached.validator);
+		const is = labels[label](validator);
+		if (was !== undefined && is !== undefined && was !== is) {
+			return {label, was, is};
+		}
+	}
+
+	return undefined;
+}
+
+export function inWords({label, was, is}: Suspicion): string {
+	return `its ${label} was ${was} and is ${is} now`;
+}
+
+/** Describes a response whose bytes differ. */
+export function differenceOf(cached: CachedVersion, response: OriginResponse): string {
+	const suspicion = suspicionOf(cached, response);
+	return suspicion ? `${inWords(suspicion)}, and ${differingBytes}` : differingBytes;
+}
+
+/** `bytesAgree`: samples of the cached bytes match the origin's. */
+export function originChanged(change: string, bytesAgree = false): DownStreamError {
+	const samples = bytesAgree ? '; samples of the bytes agree' : '';
+	return new DownStreamError('origin-changed', changeMessage(`${change}${samples}`), {bytesAgree});
+}
+
+function changeMessage(change: string): string {
+	return `The file changed on the server (${change}); the downloaded bytes are kept`;
+}

@@ -1,0 +1,53 @@
+// The place of a player in a film: from bytes to times and back. Pure.
+import type {FilmMap} from './film-map.ts';
+
+/** Bytes that a player reads in sequence. */
+export type ReadRun = {
+	/** Where it began to read. */
+	readonly start: number;
+	/** When it began, in milliseconds since the epoch. */
+	readonly since: number;
+	/** The next byte that it reads. */
+	readonly offset: number;
+};
+
+/** A player reads the index, and probes, before it plays. */
+const settledMs = 5000;
+
+/**
+ * Where a player is that tells no times, in milliseconds: it plays at normal speed from where it began to read, and shows
+ * nothing that it has not read. Undefined right after a seek. After a pause the result is late by the player's buffer.
+ */
+export function inferredMs(map: FilmMap, {start, since, offset}: ReadRun, now: number): number | undefined {
+	const elapsed = now - since;
+	return elapsed < settledMs ? undefined : Math.min(timeNear(map, offset), timeNear(map, start) + elapsed);
+}
+
+/** The byte that is shown at a time. */
+export function byteAt(map: FilmMap, ms: number): number {
+	return Math.floor(interpolated(map.times, offsetsOf(map), ms));
+}
+
+/** The time that is shown at a byte, between two points of the map too. */
+function timeNear(map: FilmMap, offset: number): number {
+	return Math.floor(interpolated(offsetsOf(map), map.times, offset));
+}
+
+function offsetsOf({tracks}: FilmMap): readonly number[] {
+	return (tracks.find(({kind}) => kind === 'video') ?? tracks[0]!).offsets;
+}
+
+/** `from` ascends. Values outside of it lead to the ends of `to`. */
+function interpolated(from: readonly number[], to: readonly number[], at: number): number {
+	const next = from.findIndex(value => value > at);
+	if (next === -1) {
+		return to.at(-1)!;
+	}
+
+	if (next === 0) {
+		return to[0]!;
+	}
+
+	const share = (at - from[next - 1]!) / (from[next]! - from[next - 1]!);
+	return to[next - 1]! + share * (to[next]! - to[next - 1]!);
+}

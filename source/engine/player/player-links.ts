@@ -1,0 +1,145 @@
+// The linked players: those that were started with a socket of ours. Each belongs to the download that it plays now.
+import {rm} from 'node:fs/promises';
+import {connect, type Socket} from 'node:net';
+import {once} from 'node:events';
+import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {DownStreamError, type DownloadId, type PlayerCommand} from '../../downstream.ts';
+import {Logger} from '../../log.ts';
+import {MpvLink, type PlayerState} from './mpv-link.ts';
+import {newSocketPath} from './socket-folder.ts';
+
+/** A player on a cold disk takes seconds to listen. */
+const startMs = 30_000;
+const retryMs = 100;
+
+export class PlayerLinks {
+	/** In the order in which they were linked. */
+	readonly #links = new Set<MpvLink>();
+	readonly #ending = new AbortController();
+	readonly #show: (id: DownloadId, state: PlayerState | undefined) => void;
+
+	/** `show` gets the state of the newest player of a download, and undefined once none plays it. */
+	constructor(show: (id: DownloadId, state: PlayerState | undefined) => void) {
+		this.#show = show;
+	}
+
+	/** Resolves with a new socket's path, and links the player that listens there soon. Rejects with `no-player`. */
+	async invite(): Promise<string> {
+		let socketPath: string;
+		try {
+			socketPath = await newSocketPath();
+		} catch (error) {
+			const reason = error instanceof Error ? error.message : String(error);
+			throw new DownStreamError('no-player', `The player cannot be linked: ${reason}`, {cause: error});
+		}
+
+		void this.#link(socketPath);
+		return socketPath;
+	}
+
+	/** Rejects with `no-player`, or with `bad-request` for a command that makes no sense. */
+	async control(id: DownloadId, {seekMs, pause}: PlayerCommand): Promise<void> {
+		if (seekMs === undefined && pause === undefined) {
+			throw new DownStreamError('bad-request', 'A command for a player needs seekMs or pause');
+		}
+
+		const link = this.#newest(id);
+		if (!link) {
+			throw new DownStreamError('no-player', 'No linked player plays this download');
+		}
+
+		const {durationMs} = link.state;
+		if (seekMs !== undefined && durationMs !== null && seekMs > durationMs) {
+			throw new DownStreamError(
+				'bad-request',
+				`seekMs is ${seekMs}, past the end of the film at ${durationMs}`,
+			);
+		}
+
+		try {
+			if (seekMs !== undefined) {
+				await link.seek(seekMs);
+			}
+
+			if (pause !== undefined) {
+				await link.setPaused(pause);
+			}
+		} catch (error) {
+			throw new DownStreamError('no-player', error instanceof Error ? error.message : String(error));
+		}
+	}
+
+	/** Disconnects; the players play on. */
+	end(): void {
+		this.#ending.abort();
+		for (const link of this.#links) {
+			link.close();
+		}
+	}
+
+	async #link(socketPath: string): Promise<void> {
+		const socket = await connected(socketPath, this.#ending.signal);
+		if (!socket) {
+			return;
+		}
+
+		let id: DownloadId | undefined;
+		const link = new MpvLink(socket, {
+			changed: () => {
+				const before = id;
+				id = idIn(link.state.path);
+				if (before !== undefined && before !== id) {
+					this.#show(before, this.#newest(before)?.state);
+				}
+
+				if (id !== undefined && this.#newest(id) === link) {
+					this.#show(id, link.state);
+				}
+			},
+			ended: () => {
+				this.#links.delete(link);
+				if (id !== undefined) {
+					this.#show(id, this.#newest(id)?.state);
+				}
+
+				if (process.platform !== 'win32') {
+					// A killed player leaves it.
+					void rm(socketPath, {force: true}).catch(() => undefined);
+				}
+			},
+		});
+		this.#links.add(link);
+		Logger.debug(`A player is linked at ${socketPath}`);
+	}
+
+	#newest(id: DownloadId): MpvLink | undefined {
+		return [...this.#links].findLast(({state}) => idIn(state.path) === id);
+	}
+}
+
+/** The download that a player plays; undefined for anything that is not ours. */
+function idIn(path: string | undefined): DownloadId | undefined {
+	return /^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\]):\d+\/stream\/([\da-f]{32})(?:\/|$)/.exec(
+		path ?? '',
+	)?.[1];
+}
+
+/** Resolves once the player listens; with undefined if it does not in time, or when the signal aborts. */
+async function connected(socketPath: string, signal: AbortSignal): Promise<Socket | undefined> {
+	const deadline = Date.now() + startMs;
+	while (Date.now() < deadline && !signal.aborted) {
+		const socket = connect(socketPath);
+		try {
+			await once(socket, 'connect', {signal});
+			socket.unref();
+			return socket;
+		} catch {
+			socket.destroy();
+		}
+
+		await sleep(retryMs, undefined, {signal, ref: false}).catch(() => undefined);
+	}
+
+	return undefined;
+}

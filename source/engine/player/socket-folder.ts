@@ -1,0 +1,62 @@
+// The folder of the sockets of players. Whoever reaches a socket can make its player run programs, so the folder is the
+// user's alone.
+import {randomBytes} from 'node:crypto';
+import {chmod, lstat, mkdir, mkdtemp} from 'node:fs/promises';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+
+/** Bytes of a socket's path, on macOS (`sun_path`); Linux has a few more. */
+const longestPath = 103;
+
+/**
+ * Resolves with a path for a new socket, or with the name of a new pipe. Rejects if no folder of the user's own can be
+ * made, or if its path is too long for a socket.
+ */
+export async function newSocketPath(
+	environment: NodeJS.ProcessEnv = process.env,
+	platform: NodeJS.Platform = process.platform,
+): Promise<string> {
+	const name = randomBytes(12).toString('hex');
+	if (platform === 'win32') {
+		return `\\\\.\\pipe\\downstream-tui-${name}`;
+	}
+
+	for (const folderOf of [() => runtimeFolder(environment.XDG_RUNTIME_DIR), temporaryFolder]) {
+		const folder = await folderOf().catch(() => undefined);
+		const socket = folder === undefined ? undefined : path.join(folder, `${name}.sock`);
+		if (socket !== undefined && Buffer.byteLength(socket) <= longestPath) {
+			return socket;
+		}
+	}
+
+	throw new Error(`no folder for it can be made in ${tmpdir()}, or its path is too long for a socket`);
+}
+
+/** XDG Base Directory Specification: the folder belongs to the user, and ends with the session. */
+async function runtimeFolder(runtime: string | undefined): Promise<string | undefined> {
+	if (runtime === undefined || !path.isAbsolute(runtime)) {
+		return undefined;
+	}
+
+	const folder = path.join(runtime, 'downstream-tui');
+	await mkdir(folder, {mode: 0o700}).catch(() => undefined);
+	const found = await lstat(folder);
+	if (!found.isDirectory() || found.uid !== process.geteuid?.()) {
+		return undefined;
+	}
+
+	if ((found.mode & 0o077) !== 0) {
+		await chmod(folder, 0o700);
+	}
+
+	return folder;
+}
+
+let temporary: Promise<string> | undefined;
+
+/** One for each process. Others cannot prepare it: its name is new. */
+function temporaryFolder(): Promise<string> {
+	temporary ??= mkdtemp(path.join(tmpdir(), 'downstream-tui-'));
+	return temporary;
+}

@@ -1,0 +1,83 @@
+// The path that a file is exported to.
+import {homedir} from 'node:os';
+import path from 'node:path';
+import {stat, lstat} from 'node:fs/promises';
+import type {Stats} from 'node:fs';
+import {DownStreamError} from '../../downstream.ts';
+import {makeFolder} from './make-folder.ts';
+import {errorCode, diskError} from './disk-error.ts';
+import {withEnding} from './file-name.ts';
+
+/**
+ * Returns the absolute path of the target file: `requested` itself or, if that is a folder or ends with a separator,
+ * the file `name` in it. A leading `~` is the user's home. A folder given with a trailing separator is created; the
+ * parent of a plain file must exist. Rejects with `bad-request` or `disk-failed`.
+ */
+export async function resolveTarget(requested: string, name: string): Promise<string> {
+	if (requested === '' || requested.includes('\0')) {
+		throw new DownStreamError('bad-request', 'The path to export to is empty or holds a NUL character');
+	}
+
+	const expanded = /^~(?=$|[/\\])/.test(requested) ? homedir() + requested.slice(1) : requested;
+	const target = path.resolve(expanded);
+	const parent = path.dirname(target);
+	try {
+		if (expanded.endsWith('/') || expanded.endsWith(path.sep)) {
+			await makeFolder(target);
+			return path.join(target, name);
+		}
+
+		if ((await stat(target).catch(ignoreMissing))?.isDirectory()) {
+			return path.join(target, name);
+		}
+
+		if ((await stat(parent).catch(ignoreMissing))?.isDirectory()) {
+			return target;
+		}
+	} catch (error) {
+		throw errorCode(error) === 'EEXIST' || errorCode(error) === 'ENOTDIR'
+			? new DownStreamError('bad-request', `${target} cannot be a folder: a file is in its place`, {
+					cause: error,
+				})
+			: diskError(error, target);
+	}
+
+	throw new DownStreamError('bad-request', `The folder ${parent} does not exist`);
+}
+
+/** `film.mkv` and 2 → `film (2).mkv`; `backup.tar.zst` and 2 → `backup (2).tar.zst`. Shortens long names. */
+export function numbered(file: string, number: number): string {
+	const {dir, base} = path.parse(file);
+	const extension = /(?<=.)(?:\.tar)?\.[^. ]{1,16}$/i.exec(base)?.[0] ?? '';
+	return path.join(
+		dir,
+		withEnding(base.slice(0, base.length - extension.length), ` (${number})${extension}`),
+	);
+}
+
+/** Resolves with the existing file's stats, if any. Rejects with `target-exists`, or `bad-request` for a folder. */
+export async function checkTarget(
+	target: string,
+	{overwrite = false, keepBoth = false}: {readonly overwrite?: boolean; readonly keepBoth?: boolean},
+): Promise<Stats | undefined> {
+	const present = await lstat(target).catch(ignoreMissing);
+	if (present?.isDirectory()) {
+		throw new DownStreamError('bad-request', `${target} is a folder`);
+	}
+
+	if (present && !overwrite && !keepBoth) {
+		throw targetExists(target);
+	}
+
+	return present;
+}
+
+export function targetExists(target: string, cause?: unknown): DownStreamError {
+	return new DownStreamError('target-exists', `${target} already exists`, {cause});
+}
+
+export function ignoreMissing(error: unknown): undefined {
+	if (errorCode(error) !== 'ENOENT' && errorCode(error) !== 'ENOTDIR') {
+		throw error;
+	}
+}

@@ -1,0 +1,80 @@
+// Gives a finished file its final name: only a free one, the first free number, or that of an existing file.
+import {link, rm, open, rename} from 'node:fs/promises';
+import {errorCode} from './disk-error.ts';
+import {targetExists, numbered} from './export-target.ts';
+import {DownStreamError} from '../../downstream.ts';
+
+/** Error codes of disks, and of Windows, that do not support hard links. */
+const linkUnsupportedCodes = new Set(['EPERM', 'ENOTSUP', 'ENOSYS', 'EMLINK', 'EISDIR']);
+
+/** Gives a file its final name, or rejects with `target-exists`. A symbolic link counts as existing. */
+export async function place(file: string, target: string): Promise<string> {
+	try {
+		// Unlike rename, link never replaces a file.
+		await link(file, target);
+	} catch (error) {
+		if (errorCode(error) === 'EEXIST') {
+			throw targetExists(target, error);
+		}
+
+		if (!linkUnsupportedCodes.has(errorCode(error) ?? '')) {
+			throw error;
+		}
+
+		return placeByReservation(file, target);
+	}
+
+	await rm(file);
+	return target;
+}
+
+/** For disks without hard links: an empty file reserves the name until the rename. */
+async function placeByReservation(file: string, target: string): Promise<string> {
+	try {
+		const reservation = await open(target, 'wx');
+		await reservation.close();
+	} catch (error) {
+		throw errorCode(error) === 'EEXIST' ? targetExists(target, error) : error;
+	}
+
+	try {
+		await rename(file, target);
+	} catch (error) {
+		await rm(target, {force: true});
+		throw error;
+	}
+
+	return target;
+}
+
+export async function placeBeside(file: string, target: string): Promise<string> {
+	for (let number = 1; ; number++) {
+		try {
+			return await place(file, number === 1 ? target : numbered(target, number));
+		} catch (error) {
+			if (!(error instanceof DownStreamError && error.code === 'target-exists')) {
+				throw error;
+			}
+		}
+	}
+}
+
+export async function replace(file: string, target: string): Promise<string> {
+	await rename(file, target);
+	// If both names link to the same bytes, the rename does nothing.
+	await rm(file, {force: true});
+	return target;
+}
+
+/** Resolves with undefined if source and target are on different disks. */
+export async function unlessCrossDevice(attempt: () => Promise<string>): Promise<string | undefined> {
+	try {
+		return await attempt();
+	} catch (error) {
+		if (errorCode(error) === 'EXDEV') {
+			return undefined;
+		}
+
+		throw error;
+	}
+}

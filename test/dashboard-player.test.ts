@@ -1,0 +1,186 @@
+// Linked players and begun films on the dashboard.
+import assert from 'node:assert/strict';
+import type {Download, Playback} from '../source/downstream.ts';
+import {dashboardTest} from './support/dashboard-test.ts';
+import {download, films} from './support/memory-downstream.ts';
+
+const playback: Playback = {
+	player: 'mpv 0.38.0',
+	durationMs: 5_702_000,
+	paused: true,
+	speed: 1,
+	offset: null,
+	stalled: false,
+	stalls: 0,
+};
+const position = {ms: 2_467_000, at: 0, watched: false, exact: true};
+const playing = download({playback, position});
+const {id} = playing;
+const idle = {
+	status: 'paused',
+	bytesPerSecond: 0,
+	bytesPerSecondLong: 0,
+	connections: 0,
+	segments: [],
+} as const;
+
+dashboardTest('the row and the details tell of a linked player', {downloads: [playing]}, async screen => {
+	assert.match(
+		await screen.shows('► 41:07'),
+		/Player +mpv 0\.38\.0 · 41:07 of 1:35:02 · paused · 1\.0× · 0 stalls/,
+	);
+});
+
+dashboardTest('linked players in ASCII', {downloads: [playing], ascii: true}, async screen => {
+	assert.match(
+		await screen.shows('> 41:07'),
+		/Player +mpv 0\.38\.0 - 41:07 of 1:35:02 - paused - 1\.0x - 0 stalls/,
+	);
+});
+
+dashboardTest(
+	'the keys of the details seek and pause the player',
+	{downloads: [playing]},
+	async (screen, downstream) => {
+		await screen.press('enter', /←→ 10s {2}↑↓ 1m {2}g go to {2}P pause player/);
+		const commands = async (...keys: Parameters<typeof screen.press>[0][]) => {
+			downstream.calls.length = 0;
+			for (const key of keys) {
+				await screen.press(key);
+			}
+
+			await screen.wait(2000);
+			return downstream.calls.map(([, , command]) => command);
+		};
+		assert.deepEqual(await commands('right', 'right', 'left'), [
+			{seekMs: 2_477_000},
+			{seekMs: 2_487_000},
+			{seekMs: 2_477_000},
+		]);
+		assert.deepEqual(await commands('up'), [{seekMs: 2_527_000}]);
+		assert.deepEqual(await commands('down'), [{seekMs: 2_407_000}]);
+		assert.deepEqual(await commands('P'), [{pause: false}]);
+		downstream.change({downloads: [{...playing, position: {...position, ms: 4000}}]});
+		assert.deepEqual(await commands('left'), [{seekMs: 0}]);
+		downstream.change({downloads: [{...playing, position: {...position, ms: 5_700_000}}]});
+		assert.deepEqual(await commands('right'), [{seekMs: 5_701_000}]);
+		await screen.press('esc', '1 all');
+		assert.deepEqual(await commands('right', 'esc'), []);
+	},
+);
+
+dashboardTest(
+	'g goes to a typed time, and says why not',
+	{downloads: [playing]},
+	async (screen, downstream) => {
+		await screen.press('enter', 'g go to');
+		await screen.press('g', 'Go to: film.mkv');
+		await screen.type('99:99');
+		await screen.answer('enter', '"99:99" is no time: write 41:07 or 1:02:10');
+		await screen.press('ctrl+u');
+		await screen.type('2:00:00');
+		await screen.press('enter', '2:00:00 is past the end at 1:35:02');
+		await screen.press('ctrl+u');
+		await screen.type('1:02:10');
+		await screen.press('enter', {without: 'Go to'});
+		assert.deepEqual(downstream.calls, [['controlPlayer', id, {seekMs: 3_730_000}]]);
+	},
+);
+
+dashboardTest(
+	'a click on the bar jumps, and the wheel does not',
+	{downloads: [playing]},
+	async (screen, downstream) => {
+		await screen.press('enter', 'g go to');
+		const row = screen.lines.findLastIndex(line => line.includes('····'));
+		const {length} = screen.lines[row]!;
+		await screen.press([`\u001B[<0;${length};${row + 1}M`, `\u001B[<0;${length};${row + 1}m`]);
+		const [[name, , {seekMs}]] = downstream.calls as [[string, string, {seekMs: number}]];
+		assert.equal(name, 'controlPlayer');
+		assert.ok(seekMs > 0.99 * playback.durationMs! && seekMs < playback.durationMs!, `${seekMs}`);
+		await screen.press(['\u001B[<64;5;5M', '\u001B[<65;5;5M']);
+		await screen.wait(1000);
+		assert.equal(downstream.calls.length, 1);
+	},
+);
+
+dashboardTest(
+	'without a linked player the arrows of the details do as ever',
+	{downloads: films(2)},
+	async (screen, downstream) => {
+		await screen.press('enter', {without: '1 all'});
+		assert.doesNotMatch(screen.text, /go to/);
+		await screen.press('down', 'film-1.mkv');
+		await screen.press('left', '1 all');
+		assert.deepEqual(downstream.calls, []);
+	},
+);
+
+dashboardTest(
+	'a player that stands still draws nothing',
+	{downloads: [{...playing, ...idle}]},
+	async (screen, downstream) => {
+		await screen.shows('► 41:07');
+		await screen.wait(1000);
+		const {written} = screen;
+		for (let tick = 0; tick < 5; tick++) {
+			downstream.change({});
+			await screen.wait(1000);
+		}
+
+		assert.equal(screen.written, written);
+	},
+);
+
+dashboardTest(
+	'a player that tells no times has a time that is about right',
+	{
+		downloads: [
+			download({
+				position: {...position, exact: false},
+				players: [{id: '1', name: 'VLC 3.0', offset: 1, ready: 1, blocked: false, connected: true}],
+			}),
+		],
+	},
+	async screen => {
+		assert.match(await screen.shows('► ~41:00'), /Left at +~41:00$/m);
+	},
+);
+
+const begun: Download[] = films(3).map((film, index) => ({
+	...film,
+	position: index === 2 ? null : {...position, watched: index === 1},
+}));
+
+dashboardTest('begun films have a tab, and o continues them', {downloads: begun}, async screen => {
+	await screen.press('7', {without: 'film-1'});
+	assert.match(screen.text, /\[7 continue 1\][\s\S]*film-0\.mkv[\s\S]*Left at +41:07$/m);
+	await screen.press('o', 'Started mpv');
+	assert.deepEqual(screen.played, [`${begun[0]!.streamUrl} at 2467000`]);
+	await screen.press('1', 'film-1');
+	await screen.press(['down', 'o']);
+	await screen.shows(() => screen.played.length === 2);
+	assert.equal(screen.played[1], begun[1]!.streamUrl);
+});
+
+dashboardTest(
+	'a film that is never continued starts at its start',
+	{downloads: begun, continues: 'never'},
+	async screen => {
+		await screen.press('o', 'Started mpv');
+		assert.deepEqual(screen.played, [begun[0]!.streamUrl]);
+	},
+);
+
+dashboardTest('o asks where to start', {downloads: begun, continues: 'ask'}, async screen => {
+	await screen.press('o', 'Continue at 41:07');
+	await screen.answer('s', 'Started mpv');
+	await screen.press('o', 'Continue at 41:07');
+	await screen.answer('enter');
+	await screen.shows(() => screen.played.length === 2);
+	const {streamUrl} = begun[0]!;
+	assert.deepEqual(screen.played, [streamUrl, `${streamUrl} at 2467000`]);
+	// A film without a place to continue at needs no question.
+	await screen.press(['G', 'o']);
+	await screen.shows(() => screen.played.length === 3);
+});

@@ -1,0 +1,392 @@
+// Linked players by their protocol, without a film: what is shown, kept and refused.
+import assert from 'node:assert/strict';
+import {execFile} from 'node:child_process';
+import {once} from 'node:events';
+import {chmod, mkdir, rm, stat, symlink} from 'node:fs/promises';
+import {connect, createServer, type Socket} from 'node:net';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import {test, type TestContext} from 'node:test';
+import {setImmediate as nextTurn} from 'node:timers/promises';
+import {promisify} from 'node:util';
+import {DownStreamError, type Position} from '../source/downstream.ts';
+import {Watching} from '../source/engine/download/watching.ts';
+import {MpvLink, type PlayerState} from '../source/engine/player/mpv-link.ts';
+import type {RecordFile} from '../source/engine/store/record-store.ts';
+import {newSocketPath} from '../source/engine/player/socket-folder.ts';
+import {playlistOf} from '../source/proxy/playlist.ts';
+import {blankDownload} from './support/blank-download.ts';
+import {atEnd} from './support/cleanup.ts';
+import {downloadOf, startEngine, temporaryFolder, until} from './support/engines.ts';
+import {FakeMpv} from './support/fake-mpv.ts';
+import {missing} from './support/programs.ts';
+
+/** An engine with a download that nobody fetches. */
+async function startPaused(t: TestContext) {
+	const started = await startEngine(t);
+	const {download} = await started.engine.add({url: 'http://127.0.0.1:9/film.mkv', paused: true});
+	const {id} = download;
+	const link = async (properties: Readonly<Record<string, unknown>> = {}) => {
+		const {socket} = await started.engine.linkPlayer(id);
+		return FakeMpv.listen(t, socket, {path: download.streamUrl, duration: 100, 'time-pos': 0, ...properties});
+	};
+
+	return {...started, id, link, path: download.streamUrl};
+}
+
+const isA = (code: string, message: RegExp) => (error: unknown) =>
+	error instanceof DownStreamError && error.code === code && message.test(error.message);
+
+test('a linked player shows its time, its state and its stalls', async t => {
+	const {engine, id, link} = await startPaused(t);
+	const player = await link({'time-pos': 10});
+	await until(engine, id, ({position}) => position?.ms === 10_000);
+	player.set({speed: 1.5, 'paused-for-cache': true});
+	await until(engine, id, ({playback}) => playback?.stalled === true);
+	player.set({'paused-for-cache': false});
+	player.set({'paused-for-cache': true});
+	player.set({'paused-for-cache': false});
+	const {playback, position} = await until(engine, id, ({playback}) => playback?.stalls === 2);
+	assert.deepEqual(playback, {
+		player: 'mpv 0.38.0',
+		durationMs: 100_000,
+		paused: false,
+		speed: 1.5,
+		offset: null,
+		stalled: false,
+		stalls: 2,
+	});
+	assert.deepEqual({...position, at: 0}, {ms: 10_000, at: 0, watched: false, exact: true});
+});
+
+test('a linked player seeks and pauses, and gets no other command', async t => {
+	const {engine, id, link} = await startPaused(t);
+	const player = await link();
+	await until(engine, id, ({playback}) => playback?.durationMs === 100_000);
+	await engine.controlPlayer(id, {seekMs: 41_500, pause: true});
+	const {position, playback} = downloadOf(engine, id);
+	assert.deepEqual([position?.ms, playback?.paused], [41_500, true]);
+	await engine.controlPlayer(id, {pause: false});
+	assert.equal(downloadOf(engine, id).playback?.paused, false);
+	await assert.rejects(engine.controlPlayer(id, {}), isA('bad-request', /needs seekMs or pause/));
+	await assert.rejects(engine.controlPlayer(id, {seekMs: 100_001}), isA('bad-request', /past the end/));
+	await assert.rejects(engine.controlPlayer('0'.repeat(32), {pause: true}), isA('not-found', /no download/));
+	assert.deepEqual(
+		player.commands.filter(([name]) => !/^(?:observe|get)_property$/.test(name)),
+		[
+			['seek', 41.5, 'absolute'],
+			['set_property', 'pause', true],
+			['set_property', 'pause', false],
+		],
+	);
+});
+
+test('the position stays when the player goes, and in the next run', async t => {
+	const {engine, id, link, storageDir, close} = await startPaused(t);
+	const player = await link({'time-pos': 62});
+	await until(engine, id, ({position}) => position?.ms === 62_000);
+	await player.quit();
+	const left = await until(engine, id, ({playback}) => playback === null);
+	assert.equal(left.position?.ms, 62_000);
+	await assert.rejects(engine.controlPlayer(id, {pause: true}), isA('no-player', /No linked player/));
+	await close();
+	const next = await startEngine(t, {storageDir});
+	assert.deepEqual(downloadOf(next.engine, id).position, left.position);
+});
+
+test('a film is watched past 92 %, and at its end', async t => {
+	const {engine, id, link} = await startPaused(t);
+	const player = await link({'time-pos': 91.9});
+	const near = await until(engine, id, ({position}) => position?.ms === 91_900);
+	assert.equal(near.position?.watched, false);
+	await engine.controlPlayer(id, {seekMs: 92_000});
+	assert.equal(downloadOf(engine, id).position?.watched, true);
+	await engine.controlPlayer(id, {seekMs: 50_000});
+	assert.equal(downloadOf(engine, id).position?.watched, false);
+	player.send({event: 'end-file', reason: 'eof'});
+	const ended = await until(engine, id, ({position}) => position?.watched === true);
+	assert.equal(ended.position?.ms, 100_000);
+	player.set({path: undefined, 'time-pos': undefined});
+	await until(engine, id, ({playback}) => playback === null);
+	assert.deepEqual(downloadOf(engine, id).position, ended.position);
+});
+
+test('a player that was started past the end has watched nothing', async t => {
+	const {engine, id, link} = await startPaused(t);
+	const player = await link({'time-pos': 3600});
+	await until(engine, id, ({position}) => position?.ms === 0);
+	player.send({event: 'end-file', reason: 'eof'});
+	await player.quit();
+	const {position} = await until(engine, id, ({playback}) => playback === null);
+	assert.deepEqual([position?.ms, position?.watched], [0, false]);
+});
+
+test('a player that opens another film is followed to it, or let go', async t => {
+	const {engine, id, link, path: own} = await startPaused(t);
+	const {download: other} = await engine.add({url: 'http://127.0.0.1:9/other.mkv', paused: true});
+	const player = await link({'time-pos': 5});
+	await until(engine, id, ({position}) => position?.ms === 5000);
+	player.set({'time-pos': 7, path: other.streamUrl});
+	await until(engine, other.id, ({position}) => position?.ms === 7000);
+	assert.equal(downloadOf(engine, id).playback, null);
+	assert.equal(downloadOf(engine, id).position?.ms, 5000);
+	player.set({'time-pos': 9, path: '/home/user/holidays.mkv'});
+	await until(engine, other.id, ({playback}) => playback === null);
+	await assert.rejects(engine.controlPlayer(other.id, {pause: true}), isA('no-player', /No linked player/));
+	player.set({'time-pos': 11, path: own});
+	await until(engine, id, ({position}) => position?.ms === 11_000);
+});
+
+test('of two players of one film the newest counts', async t => {
+	const {engine, id, link} = await startPaused(t);
+	const first = await link({'time-pos': 10});
+	await until(engine, id, ({position}) => position?.ms === 10_000);
+	const second = await link({'time-pos': 20});
+	await until(engine, id, ({position}) => position?.ms === 20_000);
+	await engine.controlPlayer(id, {seekMs: 30_000});
+	first.set({'time-pos': 12, speed: 2});
+	assert.ok(first.commands.every(([name]) => name !== 'seek'));
+	await second.quit();
+	const {position} = await until(engine, id, ({playback}) => playback?.speed === 2);
+	assert.ok(position!.ms < 30_000, `${position!.ms}`);
+});
+
+for (const [what, text] of [
+	['a line that is no JSON', 'hello\n'],
+	['NaN', '{"event":"property-change","name":"duration","data":NaN}\n'],
+	['an endless duration', '{"event":"property-change","name":"duration","data":1e999}\n'],
+	['a duration in words', '{"event":"property-change","name":"duration","data":"long"}\n'],
+	['a speed of nothing', '{"event":"property-change","name":"speed","data":0}\n'],
+	['a pause in words', '{"event":"property-change","name":"pause","data":"yes"}\n'],
+	['a path of numbers', '{"event":"property-change","name":"path","data":5}\n'],
+	['a list', '[1, 2]\n'],
+	['null', 'null\n'],
+	['a line of 1 MiB', `{"event":"${'x'.repeat(1024 * 1024)}"}\n`],
+	['1 MiB without a line', 'x'.repeat(1024 * 1024)],
+	['zeros', '\0\0\0\0\n'],
+] as const) {
+	test(`a player that sends ${what} is let go, and its last position stays`, async t => {
+		const {engine, id, link} = await startPaused(t);
+		const player = await link({'time-pos': 10});
+		await until(engine, id, ({position}) => position?.ms === 10_000);
+		player.write(text);
+		const {position} = await until(engine, id, ({playback}) => playback === null);
+		assert.equal(position?.ms, 10_000);
+	});
+}
+
+test('a player whose time is no time is let go', async t => {
+	const {engine, id, link} = await startPaused(t);
+	const player = await link({'time-pos': 10});
+	await until(engine, id, ({position}) => position?.ms === 10_000);
+	player.set({'time-pos': 'now'});
+	player.send({event: 'playback-restart'});
+	await until(engine, id, ({playback}) => playback === null);
+});
+
+test('a record follows a player every 5 s, and at its end', t => {
+	t.mock.timers.enable({apis: ['setTimeout', 'Date']});
+	const saved: unknown[] = [];
+	let record: {position?: Position} = {};
+	const recordFile = {
+		get record() {
+			return record;
+		},
+		async save(change: {position: Position}) {
+			record = change;
+			saved.push(change.position.ms);
+		},
+	};
+	const watching = new Watching(recordFile as unknown as RecordFile, () => undefined);
+	const playing = {name: 'mpv', path: '', durationMs: 100_000, paused: false, speed: 1};
+	for (let second = 1; second <= 12; second++) {
+		const positionMs = second * 1000;
+		watching.follow({...playing, positionMs, stalled: false, stalls: 0, hasEnded: false});
+		t.mock.timers.tick(1000);
+	}
+
+	assert.deepEqual(saved, [5000, 10_000]);
+	watching.follow(undefined);
+	assert.deepEqual(saved, [5000, 10_000, 12_000]);
+	t.mock.timers.tick(60_000);
+	assert.deepEqual(saved.at(-1), 12_000);
+});
+
+/** A link over a socket pair, with what it told. */
+async function linkedPair(t: TestContext) {
+	const socketPath = path.join(await temporaryFolder(t), 's');
+	const server = createServer().listen(socketPath);
+	await once(server, 'listening');
+	const socket = connect(socketPath);
+	const [[peer]] = (await Promise.all([once(server, 'connection'), once(socket, 'connect')])) as [
+		[Socket],
+		unknown,
+	];
+	const told: PlayerState[] = [];
+	const written: string[] = [];
+	peer.setEncoding('utf8').on('data', (text: string) => written.push(text));
+	peer.on('error', () => undefined);
+	let ends = 0;
+	const link = new MpvLink(socket, {
+		changed: () => told.push(link.state),
+		ended: () => {
+			ends++;
+		},
+	});
+	atEnd(t, async () => {
+		link.close();
+		peer.destroy();
+		server.close();
+	});
+	return {link, peer, told, written, ends: () => ends};
+}
+
+test('any bytes end a link or leave it in a valid state', async t => {
+	const words = [
+		...['{', '}', '[', ']', ':', ',', '"', '\n', '\\', '\0', '\uFFFF', ' ', 'null', 'true', '-', '1e999'],
+		...['"event"', '"property-change"', '"name"', '"data"', '"time-pos"', '"duration"', '"path"', '"speed"'],
+		...['"end-file"', '"reason"', '"eof"', '"request_id"', '"error"', '"success"', '1', '1.5', '-3', '1e15'],
+		'{"event":"property-change","name":"path","data":"http://127.0.0.1:1/stream/0/x"}\n',
+		'{"event":"property-change","name":"duration","data":5}\n',
+		'{"request_id":8,"error":"success","data":4}\n',
+	];
+	let seed = 7;
+	const random = (below: number) => {
+		seed = (seed * 1_103_515_245 + 12_345) % 2_147_483_648;
+		return Math.floor((seed / 2_147_483_648) * below);
+	};
+
+	for (let round = 0; round < 40; round++) {
+		const {peer, told, link, ends} = await linkedPair(t);
+		for (let line = 0; line < 50 && ends() === 0; line++) {
+			peer.write(`${Array.from({length: random(12)}, () => words[random(words.length)]).join('')}\n`);
+			await nextTurn();
+		}
+
+		for (const {positionMs = 0, durationMs, speed, stalls} of [...told, link.state]) {
+			assert.ok(Number.isSafeInteger(positionMs) && positionMs >= 0, `${positionMs}`);
+			assert.ok(
+				durationMs === null || (Number.isSafeInteger(durationMs) && durationMs >= 0),
+				`${durationMs}`,
+			);
+			assert.ok(Number.isFinite(speed) && speed > 0, `${speed}`);
+			assert.ok(Number.isSafeInteger(stalls) && stalls >= 0, `${stalls}`);
+		}
+
+		link.close();
+	}
+});
+
+test('a busy player tells twice a second, and a paused one is asked nothing', async t => {
+	t.mock.timers.enable({apis: ['setTimeout', 'setInterval']});
+	const {peer, told, written, link} = await linkedPair(t);
+	const send = async (name: string, data: unknown) => {
+		peer.write(`${JSON.stringify({event: 'property-change', name, data})}\n`);
+		await nextTurn();
+	};
+
+	const settled = async (condition: () => boolean) => {
+		for (let turn = 0; turn < 100_000 && !condition(); turn++) {
+			await nextTurn();
+		}
+	};
+
+	for (let speed = 1; speed <= 100; speed++) {
+		await send('speed', 1 + speed / 100);
+	}
+
+	await settled(() => link.state.speed === 2);
+	assert.equal(told.length, 1);
+	t.mock.timers.tick(500);
+	assert.equal(told.length, 2);
+	assert.equal(told.at(-1)?.speed, 2);
+	t.mock.timers.tick(500);
+	assert.equal(told.length, 2);
+	await send('path', '/film.mkv');
+	await send('pause', true);
+	await settled(() => link.state.paused);
+	await settled(() => written.join('').includes('time-pos'));
+	const before = written.length;
+	t.mock.timers.tick(60_000);
+	await nextTurn();
+	assert.equal(written.length, before);
+});
+
+test(
+	'sockets lie in a folder that only the user can enter',
+	{skip: process.platform === 'win32'},
+	async t => {
+		const runtime = await temporaryFolder(t);
+		const folder = path.join(runtime, 'downstream-tui');
+		const modeOf = async (file: string) => (await stat(path.dirname(file))).mode & 0o777;
+		const first = await newSocketPath({XDG_RUNTIME_DIR: runtime});
+		assert.equal(path.dirname(first), folder);
+		assert.equal(await modeOf(first), 0o700);
+		assert.notEqual(await newSocketPath({XDG_RUNTIME_DIR: runtime}), first);
+		await chmod(folder, 0o755);
+		assert.equal(await modeOf(await newSocketPath({XDG_RUNTIME_DIR: runtime})), 0o700);
+
+		// Another folder in place of a link, of a missing folder, and of a name that no socket can have.
+		await rm(folder, {recursive: true});
+		const elsewhere = await temporaryFolder(t);
+		await symlink(elsewhere, folder);
+		const long = path.join(runtime, 'x'.repeat(90));
+		await mkdir(long);
+		for (const XDG_RUNTIME_DIR of [runtime, '/nowhere', 'relative', undefined, long]) {
+			const file = await newSocketPath({XDG_RUNTIME_DIR});
+			assert.ok(file.startsWith(path.join(tmpdir(), 'downstream-tui-')), file);
+			assert.equal(await modeOf(file), 0o700);
+		}
+	},
+);
+
+const notRoot = process.geteuid?.() === 0 ? false : 'needs root, to be another user';
+
+test('another user cannot reach a socket', {skip: missing('setpriv') || notRoot}, async t => {
+	const runtime = await temporaryFolder(t);
+	await chmod(runtime, 0o755);
+	const socket = await newSocketPath({XDG_RUNTIME_DIR: runtime});
+	await FakeMpv.listen(t, socket);
+	await chmod(socket, 0o777);
+	const nobody = ['--reuid=65534', '--regid=65534', '--clear-groups'];
+	await promisify(execFile)('setpriv', [...nobody, 'stat', runtime]);
+	await assert.rejects(promisify(execFile)('setpriv', [...nobody, 'stat', socket]), /Permission denied/);
+});
+
+test('on Windows the socket is a pipe', async () => {
+	assert.match(await newSocketPath({}, 'win32'), /^\\\\\.\\pipe\\downstream-tui-[\da-f]{24}$/);
+});
+
+test('the playlist starts films where they were left, and lists the begun ones alone', () => {
+	const film = (name: string, ms: number, at: number, watched = false) => ({
+		...blankDownload,
+		name,
+		position: {ms, at, watched, exact: true},
+	});
+	const downloads = [
+		{...blankDownload, name: 'new.mkv'},
+		film('begun.mkv', 2_467_890, 1),
+		film('seen.mkv', 5000, 3, true),
+		film('later.mkv', 1000, 2),
+	];
+	const {streamUrl} = blankDownload;
+	assert.equal(
+		playlistOf(downloads),
+		`#EXTM3U
+#EXTINF:-1,new.mkv
+${streamUrl}
+#EXTINF:-1,begun.mkv
+#EXTVLCOPT:start-time=2467
+${streamUrl}
+#EXTINF:-1,seen.mkv
+${streamUrl}
+#EXTINF:-1,later.mkv
+#EXTVLCOPT:start-time=1
+${streamUrl}
+`,
+	);
+	assert.deepEqual(
+		Array.from(playlistOf(downloads, {onlyBegun: true}).matchAll(/,(.*)/g), ([, name]) => name),
+		['later.mkv', 'begun.mkv'],
+	);
+});

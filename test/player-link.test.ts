@@ -1,0 +1,200 @@
+// A real mpv, linked: its time, our commands, and what is kept when either of us is killed.
+import assert from 'node:assert/strict';
+import {readFile, stat, writeFile} from 'node:fs/promises';
+import path from 'node:path';
+import process from 'node:process';
+import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {settleMs} from '../source/dashboard/ui-store.ts';
+import type {Download, DownloadEngine, Position} from '../source/downstream.ts';
+import {attach} from '../source/host/find-instance.ts';
+import {playDownload} from '../source/requests/launch-player.ts';
+import {atEnd} from './support/cleanup.ts';
+import {CliProcess} from './support/cli.ts';
+import {startEngine, temporaryFolder, until} from './support/engines.ts';
+import {startNginx} from './support/nginx.ts';
+import {missing} from './support/programs.ts';
+import {TestTerminal} from './support/terminal.ts';
+
+const skip = missing('mpv', 'nginx');
+/** Of stereo sound with 16 bits. */
+const bytesPerSecond = 44_100 * 4;
+
+/** Silence as WAV: no program is needed to make it, and a byte is a moment. */
+function silence(seconds: number): Buffer {
+	const bytes = seconds * bytesPerSecond;
+	const file = Buffer.alloc(44 + bytes);
+	file.write('RIFF', 0);
+	file.writeUInt32LE(36 + bytes, 4);
+	file.write('WAVEfmt ', 8);
+	file.writeUInt32LE(16, 16);
+	file.writeUInt16LE(1, 20);
+	file.writeUInt16LE(2, 22);
+	file.writeUInt32LE(44_100, 24);
+	file.writeUInt32LE(bytesPerSecond, 28);
+	file.writeUInt16LE(4, 32);
+	file.writeUInt16LE(16, 34);
+	file.write('data', 36);
+	file.writeUInt32LE(bytes, 40);
+	return file;
+}
+
+/** A film on an origin, and an mpv without windows that tells its process. */
+async function startFilm(t: TestContext, {seconds = 100, rate}: {seconds?: number; rate?: string} = {}) {
+	const folder = await temporaryFolder(t);
+	await writeFile(path.join(folder, 'sound.wav'), silence(seconds));
+	const url = `${await startNginx(t, folder, rate === undefined ? {} : {rate})}/sound.wav`;
+	const player = path.join(folder, 'mpv');
+	const pidFile = path.join(folder, 'pid');
+	await writeFile(
+		player,
+		`#!/bin/sh
+echo $$ > '${pidFile}'
+exec mpv --no-config --no-terminal --vo=null --ao=null "$@"
+`,
+		{mode: 0o755},
+	);
+	const pid = async () => Number(await readFile(pidFile, 'utf8').catch(() => NaN));
+	atEnd(t, async () => end(await pid()));
+	return {url, player, pid};
+}
+
+/** Ends a player that is still there. */
+function end(pid: number): void {
+	try {
+		process.kill(pid, 'SIGKILL');
+	} catch {
+		// It has ended, or never began.
+	}
+}
+
+const first = ({snapshot}: DownloadEngine): Download => snapshot.downloads[0]!;
+
+test('mpv is linked: its time shows, it seeks, pauses and ends', {skip}, async t => {
+	const {url, player, pid} = await startFilm(t);
+	const {engine} = await startEngine(t);
+	const {id} = (await engine.add({url, name: 'A film — with a name.wav'})).download;
+	const known = await until(engine, id, ({size}) => size !== null);
+	assert.equal(await playDownload(engine, known, {player, startMs: 0}), 'mpv');
+	const {playback} = await until(
+		engine,
+		id,
+		({position, playback}) => position !== null && playback?.durationMs === 100_000,
+	);
+	assert.match(playback!.player, /^mpv \d+\.\d+/);
+	await until(engine, id, ({position}) => position!.ms > 0);
+	await engine.controlPlayer(id, {seekMs: 40_000});
+	await until(engine, id, ({position}) => position!.ms > 40_000);
+	await engine.controlPlayer(id, {pause: true});
+	await until(engine, id, ({playback}) => playback!.paused);
+	await engine.controlPlayer(id, {pause: false, seekMs: 98_000});
+	const watched = await until(engine, id, ({playback}) => playback === null);
+	assert.deepEqual([watched.position!.watched, watched.position!.ms], [true, 100_000]);
+
+	await playDownload(engine, known, {player, startMs: 50_000});
+	await until(engine, id, ({position}) => position!.ms >= 50_000 && !position!.watched);
+	end(await pid());
+	const {position} = await until(engine, id, ({playback}) => playback === null);
+	assert.ok(position!.ms >= 50_000 && position!.ms < 60_000 && !position!.watched, `${position!.ms}`);
+});
+
+test('mpv waits for a slow origin, and its stalls are counted', {skip}, async t => {
+	const {url, player} = await startFilm(t, {seconds: 60, rate: '64k'});
+	const {engine} = await startEngine(t, {connections: 1});
+	const {id} = (await engine.add({url})).download;
+	const known = await until(engine, id, ({size}) => size !== null);
+	await playDownload(engine, known, {player, startMs: 0});
+	const {playback} = await until(engine, id, ({playback}) => playback !== null && playback.stalls > 0);
+	assert.ok(playback!.durationMs === 60_000);
+});
+
+test('the position outlives SIGKILL of the program, and play continues there', {skip}, async t => {
+	const {url, player, pid} = await startFilm(t);
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const runtime = await temporaryFolder(t);
+	const args = ['--storage', storage, '--port', '0', '--proxy', 'direct', '--player', player];
+	const env = {XDG_RUNTIME_DIR: runtime};
+	const program = await CliProcess.start(t, ['play', ...args, url], {env});
+	const client = await attachWhenReady(storage);
+	atEnd(t, () => client.dispose());
+	const {id} = await untilFirst(client, ({playback}) => playback !== null);
+	assert.equal((await stat(path.join(runtime, 'downstream-tui'))).mode & 0o777, 0o700);
+	await client.controlPlayer(id, {seekMs: 60_000});
+	const recorded = await untilRecorded(path.join(storage, id, 'entry.json'), ({ms}) => ms >= 60_000);
+	await program.kill();
+	end(await pid());
+	assert.ok(recorded.ms < 80_000 && recorded.exact && !recorded.watched);
+
+	const next = await CliProcess.start(t, ['play', ...args, url], {env});
+	const other = await attachWhenReady(storage);
+	atEnd(t, () => other.dispose());
+	await untilFirst(other, ({playback, position}) => playback !== null && position!.ms > 60_000);
+	const [, place = ''] = / is playing sound\.wav at (1:\d\d) from http/.exec(next.stdout) ?? [];
+	assert.notEqual(place, '', next.stdout);
+});
+
+test('keys of the dashboard seek and pause mpv', {skip}, async t => {
+	const {url, player} = await startFilm(t);
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const args = ['--storage', storage, '--port', '0', '--proxy', 'direct', '--player', player];
+	const terminal = await TestTerminal.start(t, [...args, url], {columns: 110, rows: 40});
+	await terminal.shows('sound.wav');
+	terminal.press('o');
+	await terminal.shows(/► 0:\d\d/);
+	terminal.press('enter');
+	await terminal.shows(/Player +mpv .* of 1:40 .*\n[\s\S]*g go to/);
+	terminal.press('up');
+	await terminal.shows(/Player +mpv .* 1:[0-3]\d of 1:40/);
+	terminal.press('P');
+	await terminal.shows(/Player +mpv .* of 1:40 · paused/);
+	terminal.press('g');
+	await terminal.shows('Go to: sound.wav');
+	terminal.press('15');
+	await sleep(2 * settleMs);
+	terminal.press('enter');
+	await terminal.shows(/Player +mpv .* 0:15 of 1:40 · paused/);
+	terminal.press('left');
+	await terminal.shows(/Player +mpv .* 0:05 of 1:40 · paused/);
+});
+
+async function attachWhenReady(storage: string) {
+	for (;;) {
+		const client = await attach(storage);
+		if (client) {
+			return client;
+		}
+
+		await sleep(50);
+	}
+}
+
+async function untilFirst(
+	client: DownloadEngine,
+	condition: (download: Download) => boolean,
+): Promise<Download> {
+	for (;;) {
+		if (first(client) && condition(first(client))) {
+			return first(client);
+		}
+
+		await new Promise<void>(resolve => {
+			const unsubscribe = client.subscribe(() => {
+				unsubscribe();
+				resolve();
+			});
+			setTimeout(resolve, 200);
+		});
+	}
+}
+
+/** Reads the record as the next run would. */
+async function untilRecorded(file: string, condition: (position: Position) => boolean): Promise<Position> {
+	for (;;) {
+		const {position} = JSON.parse(await readFile(file, 'utf8')) as {position?: Position};
+		if (position && condition(position)) {
+			return position;
+		}
+
+		await sleep(50);
+	}
+}

@@ -1,0 +1,36 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import type {FilmMap} from '../source/engine/film/film-map.ts';
+import {byteAt, inferredMs} from '../source/engine/film/playhead.ts';
+
+/** A still first half, then ten times the bytes. The sound lies elsewhere. */
+const map: FilmMap = {
+	durationMs: 100_000,
+	exact: true,
+	times: [0, 50_000, 100_000],
+	tracks: [
+		{kind: 'audio', codec: null, language: null, width: null, height: null, offsets: [5, 6, 7]},
+		{kind: 'video', codec: null, language: null, width: null, height: null, offsets: [1000, 11_000, 111_000]},
+	],
+	index: [],
+};
+
+test('a time leads to its byte', () => {
+	assert.deepEqual(
+		[0, 25_000, 50_000, 75_000, 100_000, 200_000].map(ms => byteAt(map, ms)),
+		[1000, 6000, 11_000, 61_000, 111_000, 111_000],
+	);
+});
+
+test('a player that tells no times plays on from where it began to read, and only what it has read', () => {
+	const at = (start: number, offset: number, now: number) => inferredMs(map, {start, since: 0, offset}, now);
+	// Right after a seek.
+	assert.equal(at(1000, 2000, 4999), undefined);
+	// It reads ahead.
+	assert.equal(at(1000, 100_000, 10_000), 10_000);
+	assert.equal(at(11_000, 61_000, 10_000), 60_000);
+	// It waits for bytes, or is paused.
+	assert.equal(at(1000, 6000, 60_000), 25_000);
+	// It began before the first picture, and is at the end.
+	assert.equal(at(0, 200_000, 500_000), 100_000);
+});
