@@ -6,7 +6,7 @@ import {pledgeWords} from '../../text/safe-words.ts';
 import {withHint} from '../../text/hints.ts';
 import type {CommandContext} from './command-context.ts';
 import {findDownload} from './find-download.ts';
-import {whenDecided} from './when-decided.ts';
+import {whenDecided} from '../../wait.ts';
 
 /** Resolves with false if a stretch cannot be made safe. */
 export async function makeSafe(

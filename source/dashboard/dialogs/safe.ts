@@ -28,10 +28,11 @@ export function openSafeDialog(ui: UiStore, download: Download): void {
 	/** Shows what it would take, unless the fields have changed meanwhile. */
 	const estimate = (form: Form) => {
 		const turn = ++asked;
+		const opened = ui.openedDialog();
 		void costOf(ui, download, form).then(text => {
 			const {dialog} = ui;
 			if (turn === asked && dialog && text !== undefined) {
-				ui.openedDialog().show(withLine(dialog.form, text));
+				opened.show(withLine(dialog.form, text));
 			}
 		});
 		return form;

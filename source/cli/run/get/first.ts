@@ -7,7 +7,7 @@ import {pledgeWords} from '../../../text/safe-words.ts';
 import {withHint} from '../../../text/hints.ts';
 import {gaveUpSentence, lookMs, QuietTime, type Outcome} from '../../output/patience.ts';
 import type {Settings} from '../../settings.ts';
-import {whenDecided} from '../when-decided.ts';
+import {whenDecided} from '../../../wait.ts';
 import {knownError} from './get-run.ts';
 import {findHost, type Host} from './host.ts';
 import type {GetOutput} from './report.ts';
