@@ -4,8 +4,7 @@ import type {FilmDownload} from '../film/film.ts';
 import type {DownloadState} from './download-state.ts';
 import {typeOf} from './view.ts';
 
-/** `onChange`: the map may have become known. */
-export function filmDownload(state: DownloadState, scheduler: Scheduler, onChange: () => void): FilmDownload {
+export function filmDownload(state: DownloadState, scheduler: Scheduler): FilmDownload {
 	const {record, recordFile} = state;
 	return {
 		id: record.id,
@@ -27,7 +26,8 @@ export function filmDownload(state: DownloadState, scheduler: Scheduler, onChang
 			}
 		},
 		changed() {
-			onChange();
+			// Pledged minutes have bytes once the map is known.
+			scheduler.wake();
 			state.changed();
 		},
 	};

@@ -133,10 +133,7 @@ export class Transfer {
 		this.#patience = patience;
 		this.#reading = new Reading(state, {scheduler, verification, mending, links, pages, patience});
 		this.#failures = new Failures(state, {scheduler, mending, links, versions, pages, patience});
-		this.film = new Film(
-			filmDownload(state, scheduler, () => pledges.update()),
-			services.film,
-		);
+		this.film = new Film(filmDownload(state, scheduler), services.film);
 		state.watching.map = () => this.film.map;
 		const {readAhead, readAheadMs} = services;
 		if (readAheadMs !== undefined) {
