@@ -101,7 +101,10 @@ type Description = {readonly paths: Readonly<Record<string, Readonly<Record<stri
 
 /** What the description says of a request; undefined if it has no such path or method. */
 function describedBy({paths}: Description, method: string, target: string): Described | undefined {
-	const path = target.replace(/\?.*/, '').replaceAll(/(?<=^\/stream\/[^/]+\/)[^/]+$/g, '{name}');
+	const path = target
+		.replace(/\?.*/, '')
+		.replace(/(?<=\/safe\/)\d+$/, '{n}')
+		.replaceAll(/(?<=^\/stream\/[^/]+\/)[^/]+$/g, '{name}');
 	return paths[path.replace(/(?<=^\/(?:api\/downloads|stream)\/)[^/]+/, '{id}')]?.[method.toLowerCase()];
 }
 
@@ -198,7 +201,7 @@ test('each documented request gets the documented and described response', async
 		const isEvents = response.headers['content-type'] === 'text/event-stream';
 		events = isEvents ? eventsOf(response) : events;
 		const body = isEvents ? (await events!.next()).value! : await text(response);
-		if (response.statusCode === 201) {
+		if (response.headers.location !== undefined) {
 			({id} = JSON.parse(body) as {id: string});
 		}
 
