@@ -10,7 +10,14 @@ import {text} from 'node:stream/consumers';
 import {promisify} from 'node:util';
 import {routes, type SnapshotChanges} from '../source/proxy/control-api.ts';
 import {openApi} from '../source/proxy/openapi.ts';
-import {addRequest, downloadChange, exportRequest, playerCommand, type JsonSchema} from '../source/schema.ts';
+import {
+	addRequest,
+	downloadChange,
+	exportRequest,
+	playerCommand,
+	safeRequest,
+	type JsonSchema,
+} from '../source/schema.ts';
 import {EventLines, readyLine} from '../source/cli/output/event-lines.ts';
 import type {Download} from '../source/downstream.ts';
 import {blankDownload} from './support/blank-download.ts';
@@ -320,7 +327,7 @@ test('the description has every request that is answered, and the key that each 
 	engine.file(1000);
 	const description = openApi() as Description;
 	for (const [route, methods] of routes) {
-		const path = `/api${route.replace('*', '{id}')}`;
+		const path = `/api${route.replace('*', '{id}').replace('*', '{n}')}`;
 		assert.deepEqual(Object.keys(description.paths[path] ?? {}), Object.keys(methods).map(lower), path);
 	}
 
@@ -331,7 +338,7 @@ test('the description has every request that is answered, and the key that each 
 	for (const [path, methods] of Object.entries(description.paths)) {
 		for (const [method, {security}] of Object.entries(methods)) {
 			const status = async (key: string | undefined, inUrl = false) => {
-				const target = path.replace('{id}', 'id1').replace('{name}', 'film.mkv');
+				const target = path.replace('{id}', 'id1').replace('{name}', 'film.mkv').replace('{n}', '1');
 				const query = inUrl ? `?key=${encodeURIComponent(key!)}` : '';
 				const response = await open(proxy, target + query, {
 					method: method.toUpperCase(),
@@ -356,7 +363,7 @@ test('the description has every request that is answered, and the key that each 
 test('the document covers every route, and every field of their bodies', () => {
 	for (const [route, methods] of routes) {
 		for (const method of Object.keys(methods)) {
-			const line = `\n${method} /api${route.replace('*', 'ID')}`;
+			const line = `\n${method} /api${route.replace('*', 'ID').replace('*', '1')}`;
 			assert.ok(
 				blocks.some(block => `\n${block}`.startsWith(line)),
 				`${line.trim()} is not documented`,
@@ -364,8 +371,8 @@ test('the document covers every route, and every field of their bodies', () => {
 		}
 	}
 
-	for (const field of [addRequest, downloadChange, exportRequest, playerCommand].flatMap(({fields}) =>
-		Object.keys(fields),
+	for (const field of [addRequest, downloadChange, exportRequest, playerCommand, safeRequest].flatMap(
+		({fields}) => Object.keys(fields),
 	)) {
 		assert.ok(document.includes(`\`${field}\``), `${field} is not documented`);
 	}
