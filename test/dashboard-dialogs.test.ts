@@ -412,7 +412,6 @@ dashboardTest(
 	async (screen, downstream) => {
 		await screen.press('w', 'It takes 412 MiB, about');
 		await screen.shows(/Make it safe: film\.mkv/);
-		await screen.press(['ctrl+a', 'ctrl+w', 'end']);
 		for (let index = 0; index < 4; index++) {
 			await screen.press('backspace');
 		}
