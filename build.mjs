@@ -73,6 +73,22 @@ const takeCaches = () => sharedCaches.styledChars.size > 2000 ? (sharedCaches = 
 export default class Output {`,
 		],
 	],
+	// Ink writes a line again if one cell of it has changed: most of the bytes of a frame.
+	[
+		/[\\/]ink[\\/]build[\\/]log-update\.js$/,
+		[
+			`import ansiEscapes from 'ansi-escapes';`,
+			`import ansiEscapes from 'ansi-escapes';
+import {lineChange} from ${JSON.stringify(path.join(root, 'source/terminal/line-change.ts'))};`,
+		],
+		[
+			`buffer.push(ansiEscapes.cursorTo(0) +
+                nextLines[i] +
+                ansiEscapes.eraseEndLine +`,
+			`buffer.push(((i in previousLines ? lineChange(previousLines[i], nextLines[i]) : undefined) ??
+                ansiEscapes.cursorTo(0) + nextLines[i] + ansiEscapes.eraseEndLine) +`,
+		],
+	],
 	// Besides ASCII: the middle dot, the ellipsis, lines, blocks and the two triangles of the screen. The segmenter is made
 	// when it is needed: that takes 35 ms of the start.
 	[

@@ -210,7 +210,7 @@ async function readUrls(words: readonly string[], {checksum, name}: Settings): P
 	return urls;
 }
 
-/** With a command that resolves them, any word can be a URL. */
+/** With `--resolve-with`, any word can be an item. */
 async function checkUrls(urls: readonly string[], {resolveWith}: Settings): Promise<void> {
 	if (!resolveWith) {
 		const {checkUrls: check} = await import('./source/requests/url-lists.ts');
@@ -246,7 +246,7 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 }
 
 /**
- * Streams use blocks of our own outside the heap and leave little garbage there. By default V8 lets 48 MB of it gather,
+ * Streams use their own blocks outside the heap and leave little garbage. By default V8 lets 48 MB of it accumulate,
  * and the heap grow to four times its live size. The engine beside a dashboard has the limits of its thread instead.
  */
 function limitHeapGrowth(): void {

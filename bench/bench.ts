@@ -13,6 +13,8 @@ import {cold} from './cold.ts';
 import {dashboard} from './dashboard.ts';
 import {delivery} from './delivery.ts';
 import {download} from './download.ts';
+import {films} from './film.ts';
+import {keyLatency} from './keys.ts';
 import {MiB} from './measure.ts';
 import {profile} from './profile.ts';
 import {Report} from './report.ts';
@@ -29,10 +31,12 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	warm,
 	seek,
 	download,
+	film: films,
 	sparse,
 	sets,
 	delivery,
 	dashboard,
+	keys: keyLatency,
 	start,
 	scale,
 	profile,

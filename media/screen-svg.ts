@@ -20,11 +20,29 @@ const margin = 14;
 /** Blocks are drawn as rectangles: no seams between cells, whatever the font. */
 const shades: Record<string, number> = {'█': 1, '▓': 0.72, '▒': 0.48, '░': 0.26};
 const eighths = '▁▂▃▄▅▆▇█';
+const leftEighths = '▏▎▍▌▋▊▉';
 
 export function screenSize({cols, rows}: Terminal): {width: number; height: number} {
 	return {
 		width: Math.ceil(cols * cell.width + 2 * margin),
 		height: Math.ceil(rows * cell.height + 2 * margin),
+	};
+}
+
+export type Area = {
+	readonly x: number;
+	readonly y: number;
+	readonly width: number;
+	readonly height: number;
+};
+
+/** The pixels of the cells `[left, right)` of the rows `[top, bottom)`. */
+export function areaOf({left, top, right, bottom}: Record<'left' | 'top' | 'right' | 'bottom', number>): Area {
+	return {
+		x: margin + left * cell.width,
+		y: margin + top * cell.height,
+		width: (right - left) * cell.width,
+		height: (bottom - top) * cell.height,
 	};
 }
 
@@ -76,8 +94,8 @@ function cellSvg(found: IBufferCell, x: number, y: number, wide: number, palette
 		colorOf(found.isBgDefault(), found.isBgRGB(), found.getBgColor(), palette, palette.background),
 	];
 	const [color, paper] = found.isInverse() ? [behind, own] : [own, behind];
-	const rectangle = (top: number, high: number, fill: string, opacity: number) =>
-		`<rect x="${x.toFixed(1)}" y="${(y + top).toFixed(1)}" width="${(wide + 0.2).toFixed(1)}" height="${high.toFixed(1)}" fill="${fill}"${opacity < 1 ? ` opacity="${opacity}"` : ''}/>`;
+	const rectangle = (top: number, high: number, fill: string, opacity: number, share = 1) =>
+		`<rect x="${x.toFixed(1)}" y="${(y + top).toFixed(1)}" width="${(wide * share + 0.2).toFixed(1)}" height="${high.toFixed(1)}" fill="${fill}"${opacity < 1 ? ` opacity="${opacity}"` : ''}/>`;
 	const back = paper === palette.background ? '' : rectangle(0, cell.height + 0.2, paper, 1);
 	if (text === '' || text === ' ') {
 		return back;
@@ -86,6 +104,11 @@ function cellSvg(found: IBufferCell, x: number, y: number, wide: number, palette
 	const shade = shades[text];
 	if (shade !== undefined) {
 		return back + rectangle(2, cell.height - 4, color, shade);
+	}
+
+	const left = leftEighths.indexOf(text);
+	if (left !== -1) {
+		return back + rectangle(2, cell.height - 4, color, 1, (left + 1) / 8);
 	}
 
 	const eighth = eighths.indexOf(text);

@@ -1,4 +1,4 @@
-// What flags are if they are not given; the help text shows them.
+// Defaults of the flags; shown in the help.
 
 import envPaths from 'env-paths';
 

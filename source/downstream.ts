@@ -418,6 +418,9 @@ export type ExportRequest = {
 	partial?: boolean;
 };
 
+/** One place up (-1) or down (1), or to the front of the queue. */
+export type QueueMove = -1 | 1 | 'front';
+
 /**
  * The commands, by id; the library offers them by URL. They reject with a `DownStreamError`: `not-found` for an unknown id,
  * and the codes named at each of them. Errors of the caller are of the kind `usage`.
@@ -470,8 +473,8 @@ export interface DownloadEngine {
 	makeSafe(id: DownloadId, request: SafeRequest): Promise<Pledge>;
 	/** Ends a pledge; its bytes stay. Rejects with `not-found`. */
 	lift(id: DownloadId, n: number): Promise<void>;
-	/** Moves a download one place up (-1) or down (1) in the queue. */
-	moveInQueue(id: DownloadId, by: -1 | 1): Promise<void>;
+	/** Moves a download in the queue. */
+	moveInQueue(id: DownloadId, by: QueueMove): Promise<void>;
 	/** Limits the bytes per second of all downloads together until the program ends; null for no limit. */
 	setLimitRate(bytesPerSecond: number | null): Promise<void>;
 	/** Resolves with the path of the file, which for `when: 'complete'` may be yet to come. */

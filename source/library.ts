@@ -42,7 +42,7 @@ import {checkOption, text} from './schema.ts';
  * Downloads that can be played while they download. A `url` parameter takes the URL given to `cache` (or the URL of the
  * given data source), or the local URL that `cache` resolved with. The local URL is unique, even if one URL was added with
  * several sets of headers. Methods reject with a `DownStreamError`: `not-found` for an unknown URL, `bad-request` for an
- * unknown or bad option, and the codes named at each of them.
+ * unknown or invalid option, and the codes named at each of them.
  */
 export class DownStream {
 	static #instance: DownStream | undefined;
@@ -182,7 +182,7 @@ export class DownStream {
 		await this.#engine.lift(this.#find(url).id, n);
 	}
 
-	/** Where a film or sound was left; null if it was never played by a player that tells. */
+	/** The last playback position; null if no linked player has reported one. */
 	position(url: string): Position | null {
 		return this.#find(url).position;
 	}

@@ -35,6 +35,8 @@ const owners: Record<string, string[]> = {
 	'proper-lockfile': ['source/engine/store/storage-lock.ts'],
 	'ink-table': ['source/dashboard/download-table.tsx'],
 	meow: ['cli.tsx'],
+	'supports-color': ['source/terminal/color.ts'],
+	'eventsource-parser': ['source/host/control-client.ts'],
 	mediabunny: ['source/engine/film/read-film.ts'],
 };
 

@@ -269,7 +269,7 @@ async function loseFolder(t: TestContext, storageDir: string, engine: Engine): P
 
 	assert.match(
 		engine.snapshot.banners[0]!,
-		/^Another copy has taken the storage folder over; quit this copy/,
+		/^Another instance has taken over the storage folder; quit this instance/,
 	);
 	t.diagnostic('the folder is lost');
 }

@@ -266,6 +266,8 @@ test('the queue goes by its own order, which survives a restart', async t => {
 	await engine.moveInQueue(c, -1);
 	await until(engine, c, ({status}) => status === 'active');
 	await engine.moveInQueue(a, 1);
+	await engine.moveInQueue(b, 'front');
+	await engine.moveInQueue(c, 'front');
 	const order = (from: typeof engine) =>
 		from.snapshot.downloads.toSorted((x, y) => x.queueRank - y.queueRank).map(({id}) => id);
 	assert.deepEqual(order(engine), [c, b, a]);

@@ -296,6 +296,7 @@ test('each command has an address', async t => {
 	assert.equal((await call('POST', '/api/downloads/id1/start-over', {keepOld: true})).status, 200);
 	assert.equal((await call('POST', '/api/downloads/id1/start-over', {keepOld: 1})).status, 400);
 	assert.equal((await call('POST', '/api/downloads/id1/move-in-queue', {by: -1})).json.id, 'id1');
+	assert.equal((await call('POST', '/api/downloads/id1/move-in-queue', {by: 'front'})).json.id, 'id1');
 	assert.equal((await call('POST', '/api/downloads/id1/move-in-queue', {by: 2})).status, 400);
 	assert.equal((await call('POST', '/api/downloads/id1/move-in-queue', {})).status, 400);
 	assert.equal((await call('POST', '/api/downloads/id1/restore')).status, 404);
@@ -304,6 +305,7 @@ test('each command has an address', async t => {
 		{startOver: 'id1'},
 		{startOver: 'id1', keepOld: true},
 		{moveInQueue: 'id1', by: -1},
+		{moveInQueue: 'id1', by: 'front'},
 	]);
 });
 

@@ -19,11 +19,36 @@ test('no download is shown as running between the end of one instance and the st
 	let isThere = false;
 	const client = await ControlClient.connect(copy, async () => (isThere ? copy : undefined));
 	atEnd(t, () => client.dispose());
-	const screen = new Screen(t, client, {columns: 120, rows: 40, isAttached: true});
+	let takenOver = 0;
+	const attachment = {
+		get isConnected() {
+			return client.isConnected;
+		},
+		isOwn: false,
+		takeOver: async () => {
+			takenOver++;
+		},
+	};
+	const screen = new Screen(t, client, {columns: 120, rows: 40, attachment});
 	await screen.shows(/again in \d+ s/);
+	await screen.send('R');
+	await screen.shows('the other copy runs the downloads');
 	server.closeAllConnections();
-	await screen.shows('The running instance has ended');
-	assert.doesNotMatch(screen.text, /[KM]iB\/s|again in|asking the|stalled \d|export 62%|mpv 0/);
+	await screen.shows('The other copy has quit; nothing is downloading. R continues the downloads here.');
+	assert.doesNotMatch(screen.text, /[KM]iB\/s|again in|asking the|stalled \d|export 62%|mpv 0|queued/);
+	assert.match(screen.text, /– Big\.Buck\.Bunny.* stopped +▐$/m);
+	assert.match(screen.text, /\[1 all \d+\] +4 paused \d+ +5 done \d +6 failed 1 /);
+	assert.match(screen.lines.at(-1)!, /^ Enter details .*R continue here .*\? help/);
+	for (const key of ['c', 'o', 'e', 'p']) {
+		await screen.send(key);
+		await screen.shows('The other copy has quit. R continues the downloads here.');
+		await screen.send('j');
+	}
+
+	assert.deepEqual([screen.copied, screen.played], [[], []]);
+	await screen.send('R');
+	await screen.shows('The downloads continue here');
+	assert.equal(takenOver, 1);
 	const before = new Map(snapshot.downloads.map(({id, status}) => [id, status]));
 	const still = ['complete', 'failed', 'paused', 'cancelled'];
 	for (const shown of client.snapshot.downloads) {
@@ -40,5 +65,5 @@ test('no download is shown as running between the end of one instance and the st
 	snapshot = new MemoryDownStream(films(1)).snapshot;
 	isThere = true;
 	await screen.shows('▸ ↓ film-0.mkv');
-	assert.doesNotMatch(screen.text, /has ended/);
+	assert.doesNotMatch(screen.text, /has quit/);
 });

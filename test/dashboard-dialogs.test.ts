@@ -13,11 +13,11 @@ dashboardTest(
 		await screen.paste(
 			"curl 'https://cdn.example.org/v/film.mkv' -H 'Authorization: Bearer secret1' -b 'session=secret2' -A Agent/1 -x socks5h://me:secret3@127.0.0.1:1080",
 		);
-		await screen.shows(/Agent +Agent\/1/);
+		await screen.shows(/User agent +Agent\/1/);
 		assert.match(screen.text, /Headers +Authorization: •+ •+/);
 		assert.match(screen.text, /Proxy +socks5h:\/\/\*\*\*@127\.0\.0\.1:1080/);
 		assert.match(screen.text, /1 link/);
-		await screen.answer('enter', 'Added 1');
+		await screen.answer('enter', 'Added film.mkv. o plays it now, c copies its stream URL');
 		assert.doesNotMatch(screen.raw, /secret\d/);
 		assert.deepEqual(downstream.calls, [
 			[
@@ -33,19 +33,20 @@ dashboardTest(
 	},
 );
 
-dashboardTest('pasted options stay, and count, while More is at no', {}, async (screen, downstream) => {
+dashboardTest('pasted options stay, and count, while they are hidden', {}, async (screen, downstream) => {
 	await screen.paste(
 		"curl http://127.0.0.1/a.mkv -H 'X-Key: abc' -b session=1 -A Agent/1",
-		/Agent +Agent\/1/,
+		/User agent +Agent\/1/,
 	);
-	await screen.press(['tab', 'tab', 'tab', 'left'], {without: 'Agent/1'});
-	await screen.press('right', /Agent +Agent\/1/);
+	await screen.read();
+	await screen.click('Fewer options', {without: 'Agent/1'});
+	await screen.click('More options', /User agent +Agent\/1/);
 	assert.match(screen.text, /Headers +X-Key: •••.*\n.* Cookie: •+/);
-	await screen.press('left', {without: 'Agent/1'});
+	await screen.click('Fewer options', {without: 'Agent/1'});
 	// The draft holds it too.
 	await screen.press('esc', 'Nothing here yet');
 	await screen.press('a', '1 link');
-	await screen.answer('enter', 'Added 1');
+	await screen.answer('enter', 'Added a.mkv. o plays it now, c copies its stream URL');
 	assert.deepEqual(downstream.calls, [
 		['add', 'http://127.0.0.1/a.mkv', {headers: {'X-Key': 'abc', Cookie: 'session=1'}, userAgent: 'Agent/1'}],
 	]);
@@ -58,18 +59,18 @@ dashboardTest(
 		await screen.press('a');
 		await screen.type('http://127.0.0.1/a.mkv', 'Save as');
 		assert.doesNotMatch(screen.text, /Headers/);
-		await screen.press(['tab', 'tab', 'right', 'tab', 'right'], 'Headers');
+		await screen.press(['tab', 'tab', 'right', 'tab', 'tab']);
+		await screen.answer('enter', 'Headers');
 		assert.match(screen.text, /\(•\) paused/);
-		await screen.press('tab');
 		await screen.type('X-Key: abc', /Headers +X-Key: •••/);
 		await screen.press(['tab', 'tab', 'tab', 'tab']);
 		await screen.type('17');
-		await screen.answer('enter', 'Conns is "17"; it must be a whole number from 1 to 16');
+		await screen.answer('enter', 'Connections is "17"; it must be a whole number');
 		assert.deepEqual(downstream.calls, []);
 		await screen.press('backspace');
 		downstream.failure = new DownStreamError('bad-request', 'checksum is "x"; it must be sha256 and digits');
 		await screen.press('enter', 'checksum is "x"');
-		await screen.answer('enter', 'Added 1');
+		await screen.answer('enter', 'Added a.mkv. o plays it now, c copies its stream URL');
 		assert.deepEqual(downstream.calls.at(-1), [
 			'add',
 			'http://127.0.0.1/a.mkv',
@@ -229,9 +230,9 @@ dashboardTest(
 	async screen => {
 		await screen.press('t');
 		await screen.type('5x');
-		await screen.answer('enter', '"5x" is no rate');
-		await screen.press('tab', '"5x" is no rate');
-		await screen.press(['shift+tab', 'backspace'], {without: 'is no rate'});
+		await screen.answer('enter', '"5x" is not a speed');
+		await screen.press('tab', '"5x" is not a speed');
+		await screen.press(['shift+tab', 'backspace'], {without: 'is not a speed'});
 	},
 );
 
@@ -276,8 +277,8 @@ dashboardTest(
 	'a partial file is exported with zeros in its gaps',
 	{downloads: [film()], columns: 100, rows: 24},
 	async (screen, downstream) => {
-		await screen.press('e', '(•) when complete (now 250 MiB of 1000 MiB)');
-		await screen.press(['down', 'space'], '(•) now, with zeros in the gaps');
+		await screen.press('e', '(•) when it is finished (250 of 1000 MiB now)');
+		await screen.press(['down', 'space'], '(•) now, gaps filled with zeros');
 		await screen.answer('enter', 'Exported to');
 		assert.deepEqual(downstream.calls, [
 			['export', id, {path: '/home/user/Videos/', when: 'now', partial: true}],
@@ -289,13 +290,13 @@ dashboardTest(
 	'the speed limit applies to all downloads or to one',
 	{downloads: [film()], columns: 100, rows: 24},
 	async (screen, downstream) => {
-		await screen.press('t', 'all together (now no limit)');
+		await screen.press('t', 'all downloads (now no limit)');
 		await screen.type('5x');
-		await screen.answer('enter', '"5x" is no rate');
+		await screen.answer('enter', '"5x" is not a speed');
 		await screen.press('backspace');
 		await screen.type('M');
-		await screen.press('enter', 'All together: at most 5.00 MiB/s');
-		await screen.shows('of 5.00 MiB/s');
+		await screen.press('enter', 'All downloads: limited to 5.00 MiB/s');
+		await screen.shows(', limit 5.00 MiB/s');
 		await screen.press('t');
 		await screen.type('0');
 		await screen.press(['tab', 'space'], '(•) film.mkv (now no limit)');
@@ -316,7 +317,7 @@ dashboardTest(
 		await screen.read();
 		downstream.failure = new DownStreamError('origin-changed', 'It has 5 bytes there and 6 here.');
 		await screen.press('enter', '! It has 5 bytes there and 6 here.');
-		await screen.press('enter', 'The new link fits');
+		await screen.press('enter', 'Same file: continuing from 25.0%');
 		assert.deepEqual(downstream.calls.at(-1), ['update', id, {url: 'http://127.0.0.1/old2'}]);
 	},
 );

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {DownStreamError} from '../source/downstream.ts';
+import {groups, keyTable} from '../source/dashboard/keys.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, everyState, films, idOf} from './support/memory-downstream.ts';
 
@@ -197,12 +198,35 @@ dashboardTest(
 			['moveInQueue', idOf(0), 1],
 			['moveInQueue', idOf(1), -1],
 		]);
-		await screen.press(['k', 'K'], 'K: it is the first in the queue');
-		await screen.press(['G', 'J'], 'J: it is the last in the queue');
+		await screen.press(['k', 'K'], 'Already first in the queue');
+		await screen.press(['G', 'J'], 'Already last in the queue');
 		downstream.change({downloads: films(1, {status: 'complete'})});
 		await screen.shows('✓ film-0');
-		await screen.press('J', 'J: it is complete, and in no queue');
+		await screen.press('J', 'Already complete: not in the queue');
 		assert.equal(downstream.calls.length, 2);
+	},
+);
+
+dashboardTest(
+	'^ moves to the front, and a move that costs bytes asks first',
+	{
+		downloads: [
+			download({id: idOf(0), name: 'fixed.mkv', acceptsRanges: false, queueRank: 0}),
+			download({id: idOf(1), name: 'other.mkv', status: 'queued', present: 0, ranges: [], queueRank: 1}),
+			download({id: idOf(2), name: 'late.mkv', status: 'queued', present: 0, ranges: [], queueRank: 2}),
+		],
+	},
+	async (screen, downstream) => {
+		await screen.press('j', '▸ · other.mkv');
+		await screen.press('K', 'Once more to stop fixed.mkv: its server would start again from 0');
+		assert.deepEqual(downstream.calls, []);
+		await screen.press('K', 'fixed.mkv waits in the queue now');
+		await screen.press('G', '▸ · late.mkv');
+		await screen.press(['^', '^'], () => downstream.calls.length === 2);
+		assert.deepEqual(downstream.calls, [
+			['moveInQueue', idOf(1), -1],
+			['moveInQueue', idOf(2), 'front'],
+		]);
 	},
 );
 
@@ -226,7 +250,7 @@ dashboardTest(
 		assert.deepEqual(downstream.calls, [...paused, ...paused]);
 		downstream.change({downloads: films(1, {status: 'complete'})});
 		await screen.shows('✓ film-0');
-		await screen.press('P', 'P: nothing runs, and nothing is paused');
+		await screen.press('P', 'Nothing to pause or resume');
 	},
 );
 
@@ -236,18 +260,18 @@ dashboardTest(
 	async (screen, downstream) => {
 		await screen.press('o', 'Started mpv');
 		assert.deepEqual(screen.played, [downstream.snapshot.downloads[0]!.streamUrl]);
-		await screen.press('O', 'O: it is not exported yet');
+		await screen.press('O', 'Not exported yet');
 		downstream.change({downloads: films(1, {exportedTo: '/home/user/film.mkv'})});
 		await screen.shows('Exported to /home/user/film.mkv');
 		await screen.press('O', () => screen.opened.length > 0);
 		assert.deepEqual(screen.opened, ['/home/user/film.mkv']);
-		await screen.press('V', 'Checked film-0.mkv: every byte is as it was written');
+		await screen.press('V', 'Checked film-0.mkv: no damage');
 		await screen.press('v', () => screen.printed.length > 0);
 		const [film] = downstream.snapshot.downloads;
 		assert.deepEqual(screen.printed[0], [film!.name, film!.streamUrl, film!.url, '/home/user/film.mkv', '']);
 		downstream.change({downloads: films(1, {present: 0, ranges: []})});
 		await screen.shows(/ 0% /);
-		await screen.press('V', 'V: nothing of film-0.mkv is here yet');
+		await screen.press('V', 'Nothing of film-0.mkv to check yet');
 	},
 );
 
@@ -332,17 +356,57 @@ dashboardTest(
 );
 
 dashboardTest(
-	'a search in a page follows a paste, says if nothing is found, and letters leave the page open',
-	{downloads: films(1)},
-	async screen => {
-		await screen.press('?', 'Keys');
-		await screen.press(['z', '/']);
+	'the palette finds a command by its words and runs it',
+	{downloads: films(2), columns: 100, rows: 60},
+	async (screen, downstream) => {
+		const whole = await screen.press('?', 'What do you want to do?');
+		assert.match(whole, /▸ o +play in mpv[^]*a player reads here/);
 		await screen.paste('queue', {without: 'pause or resume'});
-		assert.match(screen.text, /K +earlier in the queue/);
-		await screen.type('zz', 'Nothing found.');
+		assert.match(screen.text, / K +move up in the queue/);
+		await screen.type('zz', 'No matches.');
 		assert.doesNotMatch(screen.text, /player reads here/);
+		await screen.press('ctrl+u');
+		await screen.type('pause', /▸ p +pause or resume/);
+		await screen.press('down', /▸ P +pause all/);
+		await screen.press(['up', 'enter'], {without: 'What do you want'});
+		assert.deepEqual(downstream.calls, [['pause', idOf(0)]]);
 	},
 );
+
+dashboardTest(
+	'F1 opens and closes the palette, and a key typed there stands first',
+	{downloads: films(2), columns: 80, rows: 24},
+	async (screen, downstream) => {
+		await screen.press('\u001BOP', 'What do you want to do?');
+		await screen.press('x', /▸ x +remove/);
+		await screen.press('enter', 'Remove this download?');
+		await screen.press('esc', '? help');
+		await screen.press('?', 'What do you want to do?');
+		// The symbols follow the last command.
+		await screen.press('up', /▸ q +quit[^]*a player reads here/);
+		await screen.press('\u001B[11~', {without: 'What do you want'});
+		assert.deepEqual(downstream.calls, []);
+	},
+);
+
+dashboardTest(
+	'a click runs a command of the palette',
+	{downloads: films(2), columns: 100, rows: 60},
+	async screen => {
+		await screen.press('?', 'What do you want to do?');
+		await screen.click('messages', 'Messages');
+		await screen.press('esc', '? help');
+	},
+);
+
+dashboardTest('every command is in one group of the palette', {downloads: films(1)}, async () => {
+	const grouped = Object.values(groups).flat();
+	assert.equal(new Set(grouped).size, grouped.length);
+	assert.deepEqual(
+		new Set(grouped),
+		new Set(keyTable.map(({command}) => command).filter(command => command !== 'help')),
+	);
+});
 
 dashboardTest('repeated messages share one line', {downloads: films(1)}, async (screen, downstream) => {
 	for (let at = 1; at <= 3; at++) {
@@ -373,14 +437,6 @@ dashboardTest('a key without a command says so, and d is x', {downloads: films(1
 	await screen.press('d', 'Remove this download?');
 });
 
-dashboardTest('the help finds a key', {downloads: films(1), columns: 80, rows: 24}, async screen => {
-	await screen.press('?', 'pause or resume');
-	await screen.press('/');
-	await screen.type('queue', {without: 'pause or resume'});
-	assert.match(screen.text, /K +earlier in the queue/);
-	assert.match(screen.text, /J +later in the queue/);
-});
-
 dashboardTest(
 	'details show every player, every connection and the last error',
 	{
@@ -403,13 +459,16 @@ dashboardTest(
 	},
 	async screen => {
 		await screen.press('enter', 'Stream');
-		await screen.shows(/┃mpv 0\.38 {2}reads at 500 B \(<0\.1%\), 1\.00 KiB ready ahead/);
-		await screen.shows(/┃VLC {2}reads at 500 B \(<0\.1%\), waits for data/);
-		assert.match(screen.text, /not connected now/);
-		assert.match(screen.text, /Conns {3}3 of 4: for a player at 1\.00 K; fills at 2\.00 M, 3\.00 M$/m);
-		assert.match(screen.text, /last at \d\d:\d\d: connection reset, recovered/);
-		assert.match(screen.text, /Then {4}exported to \/home\/user\/film\.mkv/);
-		assert.match(screen.text, /Check {3}sha256:ab/);
+		await screen.shows(/Watching +┃1 mpv 0\.38 {2}at <0\.1%, 1\.00 KiB ready ahead/);
+		await screen.shows(/┃2 VLC {2}at <0\.1%, waiting for data/);
+		assert.match(screen.text, /^ {12} {3}mpv 0\.38 {2}disconnected, last at <0\.1%/m);
+		assert.match(
+			screen.text,
+			/Fetching +3 of 4 connections, for a player, from 1\.00 KiB; filling from 2\.00 and 3\.00 MiB$/m,
+		);
+		assert.match(screen.text, /Last error \d\d:\d\d connection reset, recovered/);
+		assert.match(screen.text, /Then +exported to \/home\/user\/film\.mkv/);
+		assert.match(screen.text, /Check +sha256:ab/);
 		assert.match(screen.text, /Map {2}1 cell = /);
 		await screen.press(']', '── film-1.mkv');
 		await screen.press('[', '── film-0.mkv');
@@ -419,21 +478,26 @@ dashboardTest(
 const [complete] = films(1, {
 	validator: '"5f3a62b-melody"',
 	status: 'complete',
+	present: 1000 * 1024 * 1024,
+	ranges: [[0, 1000 * 1024 * 1024]],
+	bytesPerSecond: 0,
+	connections: 0,
+	segments: [],
 	addedAt: 1000,
 	completedAt: 135_000,
 });
 
 for (const [columns, file] of [
-	[100, /File +video\/x-matroska, 1000 MiB \(1,048,576,000 bytes\), ETag "5f3a62b-melody", ranges: yes$/m],
-	[80, /File +video\/x-matroska, 1000 MiB, ETag "5f3a62b-melody", ranges: yes$/m],
+	[100, /File +video\/x-matroska, 1000 MiB \(1,048,576,000 bytes\), ETag "5f3a62b-melody", can seek$/m],
+	[80, /File +video\/x-matroska, 1000 MiB, ETag "5f3a62b-melody", can seek$/m],
 ] as const) {
 	dashboardTest(
 		`details of a complete file on ${columns} columns show its size and duration`,
 		{downloads: [complete!], columns, rows: 30},
 		async screen => {
 			await screen.press('enter', file);
-			assert.match(screen.text, /Took +2m14s$/m);
-			assert.doesNotMatch(screen.text, /Speed +0 B/);
+			assert.match(screen.text, /Have +1000 MiB, complete, took 2m14s$/m);
+			assert.doesNotMatch(screen.text, /Speed|Fetching/);
 		},
 	);
 }
@@ -460,7 +524,7 @@ dashboardTest(
 		rows: 24,
 	},
 	async screen => {
-		await screen.shows(/Players ┃mpv .*; 1 more/);
+		await screen.shows(/Watching +┃1 mpv .*; 1 more/);
 	},
 );
 
@@ -469,10 +533,10 @@ dashboardTest(
 	{downloads: films(1), columns: 44, rows: 30},
 	async screen => {
 		await screen.press('enter', /File/);
-		const text = screen.text.replaceAll(/\n {9}/g, ' ');
-		assert.match(text, /missing 750 MiB in 1 gap/);
-		assert.match(text, /Speed +12\.4 MiB\/s, average 10\.0 MiB\/s, 1m15s left/);
-		assert.match(text, /press c and paste the URL into mpv, VLC or a browser/);
+		const text = screen.text.replaceAll(/\n {12}/g, ' ');
+		assert.match(text, /250 of 1000 MiB \(25\.0%\), 1 gap/);
+		assert.match(text, /Speed +12\.4 MiB\/s; average 10\.0 MiB\/s, 1m15s left/);
+		assert.match(text, /no player yet: o opens one, c copies the URL/);
 	},
 );
 
@@ -490,14 +554,14 @@ dashboardTest(
 		downloads: [
 			refused(0, '403 Forbidden from cdn.example.org: the link may have expired', 403),
 			refused(2, 'cdn.example.org is busy (429)', 429),
-			refused(1, 'cdn.example.org: no response in time'),
+			refused(1, 'cdn.example.org: timed out without a response'),
 		],
 		columns: 120,
 		rows: 30,
 	},
 	async screen => {
 		await screen.shows(/403 Forbidden: the link may have expired +U new link$/m);
-		assert.match(screen.text, / {2}no response in time +r try again/);
+		assert.match(screen.text, / {2}timed out without a response +r try again/);
 		assert.match(screen.text, / {2}busy \(429\) +r try again/);
 		screen.resize(80, 24);
 		await screen.shows(/✗ film\.mkv +250 MiB {2}link expired \(403\) +U new link$/m);
@@ -560,6 +624,42 @@ dashboardTest(
 );
 
 dashboardTest(
+	'a wide screen shows the speed of each row as a chart of one scale',
+	{
+		downloads: films(2).map((film, index) => ({...film, bytesPerSecond: (index + 1) * 1_000_000})),
+		columns: 180,
+		rows: 40,
+	},
+	async screen => {
+		await screen.shows(/film-0\.mkv .* 976 KiB\/s +▄ /);
+		await screen.shows(/film-1\.mkv .* 1\.90 MiB\/s +▇ /);
+	},
+);
+
+dashboardTest(
+	'the docked map stays in its place when players come and go',
+	{downloads: films(1), columns: 120, rows: 40},
+	async (screen, downstream) => {
+		const mapAt = () => screen.lines.findIndex(line => line.startsWith(' Map'));
+		await screen.shows('Map  1 cell');
+		const before = mapAt();
+		downstream.change({downloads: films(1, {players: [player, {...player, id: '2', name: 'VLC'}]})});
+		await screen.shows('2 VLC');
+		assert.equal(mapAt(), before);
+	},
+);
+
+dashboardTest(
+	'a high screen gives the rows that the list does not need to the map',
+	{downloads: films(3), columns: 200, rows: 60},
+	async screen => {
+		await screen.shows('Map  1 cell');
+		const map = screen.lines.findIndex(line => line.startsWith(' Map'));
+		assert.ok(screen.lines.slice(map).filter(line => /·{20}/.test(line)).length > 15);
+	},
+);
+
+dashboardTest(
 	'details scroll if they do not fit',
 	{downloads: films(2), columns: 60, rows: 10},
 	async screen => {
@@ -582,6 +682,13 @@ dashboardTest(
 		await screen.click('x remove', 'Remove this download?');
 		await screen.read();
 		await screen.click(' Keep it ', '▸ ↓ film-');
+		await screen.click('x remove', 'Remove this download?');
+		await screen.press('\u001B[<0;2;2M', {without: 'Remove this'});
+		await screen.click('Speed', 'by: speed');
+		await screen.click('Speed', 'by: speed, reversed');
+		await screen.click('Name', 'by: name');
+		await screen.click('by: name', 'Sort by');
+		await screen.press('esc', '? help');
 		await screen.click('film-1.mkv');
 		await screen.click('film-1.mkv', 'Map ');
 		assert.deepEqual(downstream.calls, []);
@@ -592,7 +699,7 @@ dashboardTest(
 	'Ctrl+Z asks for a second one while something runs',
 	{downloads: films(1), columns: 80, rows: 24},
 	async screen => {
-		await screen.press('ctrl+z', 'Ctrl+Z again: downloads and players stand still until fg');
+		await screen.press('ctrl+z', 'Ctrl+Z again to suspend: downloads and players stop until fg');
 		assert.equal(screen.stops, 0);
 		await screen.press('ctrl+z', () => screen.stops === 1);
 		const at = Date.now();
@@ -603,7 +710,12 @@ dashboardTest(
 
 dashboardTest(
 	'an attached dashboard suspends and quits at once',
-	{downloads: films(1), columns: 80, rows: 24, isAttached: true},
+	{
+		downloads: films(1),
+		columns: 80,
+		rows: 24,
+		attachment: {isConnected: true, isOwn: false, takeOver: async () => undefined},
+	},
 	async screen => {
 		await screen.press('ctrl+z', () => screen.stops === 1);
 		await screen.press('q', () => screen.hasQuit);
@@ -622,10 +734,10 @@ dashboardTest(
 	async (screen, downstream) => {
 		await screen.shows('r choose');
 		await screen.press('r', 'The file changed on the server');
-		assert.match(screen.text, /▸\[ Stay as it is \]/);
+		assert.match(screen.text, /▸\[ Leave it stopped \]/);
 		await screen.answer('o', 'Starting over');
 		assert.deepEqual(downstream.calls, [['startOver', idOf(0), false]]);
-		await screen.press('r', 'The 250 MiB we have cannot be mixed');
+		await screen.press('r', 'The 250 MiB you have cannot be mixed');
 		await screen.read();
 		downstream.failure = new DownStreamError('disk-failed', 'No room.');
 		await screen.press('n', 'No room.');
@@ -656,9 +768,9 @@ dashboardTest(
 	{downloads: films(1, {status: 'failed', error: agreeing, lastError: agreeing}), columns: 80, rows: 24},
 	async (screen, downstream) => {
 		await screen.shows('r choose');
-		await screen.press('r', 'Samples of the 250 MiB we have agree');
-		assert.match(screen.text, /\[ Go on \]/);
-		await screen.answer('g', 'going on from what is here');
+		await screen.press('r', 'Samples of the 250 MiB you have match');
+		assert.match(screen.text, /\[ Continue \]/);
+		await screen.answer('c', 'Same bytes: continuing from 25.0%');
 		assert.deepEqual(downstream.calls, [['acceptChange', idOf(0)]]);
 	},
 );

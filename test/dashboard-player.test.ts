@@ -1,6 +1,6 @@
 // Linked players and begun films on the dashboard.
 import assert from 'node:assert/strict';
-import type {Download, Playback} from '../source/downstream.ts';
+import type {Download, DownloadFilm, Playback} from '../source/downstream.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, films} from './support/memory-downstream.ts';
 
@@ -101,6 +101,48 @@ dashboardTest(
 		await screen.press(['\u001B[<64;5;5M', '\u001B[<65;5;5M']);
 		await screen.wait(1000);
 		assert.equal(downstream.calls.length, 1);
+	},
+);
+
+const film: DownloadFilm = {
+	durationMs: playback.durationMs!,
+	exact: true,
+	indexBytes: 1000,
+	indexOffset: 0,
+	tracks: [{kind: 'video', codec: 'avc', language: null, width: 1920, height: 1080}],
+	playable: [[0, 2_470_000]],
+	position: 2_467_000,
+	watchTo: 2_470_000,
+	stallAt: null,
+	waitMs: 0,
+	neededRate: 0,
+};
+
+dashboardTest(
+	'a seek to missing minutes says what it waits for, and the bar is in minutes',
+	{downloads: [{...playing, film}]},
+	async (screen, downstream) => {
+		await screen.press('enter', '0:00 ████');
+		await screen.press('left');
+		await screen.wait(5000);
+		assert.doesNotMatch(screen.text, /not here yet/);
+		await screen.press('right', /41:17 is not here yet: about 1s/);
+		const row = screen.lines.findIndex(line => line.includes(' 0:00 █'));
+		const left = screen.lines[row]!.indexOf('█');
+		const right = screen.lines[row]!.lastIndexOf('·') + 1;
+		const middle = Math.round((left + right) / 2) + 1;
+		await screen.press([`\u001B[<0;${middle};${row + 1}M`, `\u001B[<0;${middle};${row + 1}m`]);
+		const {seekMs} = downstream.calls.at(-1)![2] as {seekMs: number};
+		assert.ok(Math.abs(seekMs / film.durationMs - 0.5) < 0.02, `${seekMs}`);
+	},
+);
+
+dashboardTest(
+	'a film that became shorter than the place where it was left starts anew',
+	{downloads: [download({position, film: {...film, durationMs: 1_000_000}})]},
+	async screen => {
+		await screen.press('o', 'Started mpv');
+		assert.doesNotMatch(screen.played[0]!, / at /);
 	},
 );
 

@@ -8,6 +8,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import stringWidth from 'string-width';
 import {CliProcess} from './support/cli.ts';
+import {collectionOf} from './support/collections.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {modesLeft, TestTerminal} from './support/terminal.ts';
@@ -47,7 +48,7 @@ for (const [columns, rows] of [
 		await sleep(reading);
 		terminal.press('enter');
 		await terminal.shows('Added 2');
-		const filled = await terminal.shows(/↓ first-film\.mkv +[█▓▒░▸·]*█[█▓▒░▸·]*▸/);
+		const filled = await terminal.shows(/↓ first-film\.mkv +[█▉-▏▓▒░▸·]*█[█▉-▏▓▒░▸·]*[▉-▏▸]/);
 		for (const line of filled.split('\n')) {
 			assert.ok(stringWidth(line) <= columns);
 		}
@@ -73,22 +74,23 @@ for (const [columns, rows] of [
 		const {stdout} = await run('curl', ['-sS', '-r', '100000000-100000999', url], {encoding: 'buffer'});
 		assert.equal(stdout.length, 1000);
 		assert.equal(firstWrongByte(stdout, 100_000_000), -1);
-		await terminal.shows(/first-film\.mkv +[█▓▒░▸·]+··[█▓▒░▸┃]·/);
+		await terminal.shows(/first-film\.mkv +[█▉-▏▓▒░▸·]+··[█▉-▏▓▒░▸┃]·/);
 
 		terminal.press('enter');
 		// The page of details replaces the list, which may dock a map too.
 		await terminal.shows(/^(?![^]*\[1 all)/);
 		await terminal.shows(/Map {2}1 cell = /);
-		await terminal.shows(/Players +┃curl .* reads at/);
+		await terminal.shows(/Watching .*curl .* at \d/);
 		terminal.press('esc');
 		await terminal.shows(/▸ ↓ first-film\.mkv/);
 
 		terminal.press('?');
 		await terminal.shows('pause or resume');
-		terminal.press('G');
-		await terminal.shows('player reads here');
+		terminal.press('up');
+		await terminal.shows('a player reads here');
 		terminal.press('esc');
-		await terminal.shows(/▸ ↓ first-film\.mkv/);
+		// The palette stands over the list.
+		await terminal.shows(/^(?![^]*What do you want)/);
 
 		terminal.press('e');
 		await terminal.shows(/To +.*first-film\.mkv/);
@@ -98,7 +100,7 @@ for (const [columns, rows] of [
 		terminal.press(path.join(folder, 'xjkq?.mkv'));
 		await terminal.shows('xjkq?.mkv');
 		terminal.press('enter');
-		await terminal.shows('Will be exported, once it is complete');
+		await terminal.shows('Will be exported when it is finished');
 
 		terminal.press('j');
 		await terminal.shows(/▸ ↓ second\.mkv/);
@@ -155,6 +157,42 @@ test('q asks first while a download runs', async t => {
 	await sleep(reading);
 	terminal.press('q');
 	assert.equal(await terminal.exit(), 0);
+	assert.match(terminal.screen, /^Stopped: film\.bin at [\d.<]+%\. downstream-tui continues it\.$/m);
+	assert.doesNotMatch(terminal.screen, /Saving/);
+});
+
+test('R continues the downloads of a copy that has ended, on the same screen', async t => {
+	const origin = await startOrigin(t, {size: 120 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	const storage = await temporaryFolder(t);
+	const serve = await CliProcess.start(t, [
+		'serve',
+		'--json',
+		'--port',
+		'0',
+		'--storage',
+		storage,
+		origin.url,
+	]);
+	await serve.event('ready');
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
+		columns: 100,
+		rows: 30,
+	});
+	await terminal.shows(/↓ film\.bin .* [KM]iB\/s/);
+	serve.child.kill('SIGTERM');
+	await terminal.shows('The other copy has quit; nothing is downloading.');
+	await terminal.shows(/– film\.bin .* stopped/);
+	terminal.press('R');
+	await terminal.shows(/↓ film\.bin .* [KM]iB\/s/);
+	assert.doesNotMatch(terminal.screen, /has quit/);
+	// Now this copy runs the downloads: leaving it asks.
+	terminal.press('q');
+	await terminal.shows('1 download is running');
+	await sleep(reading);
+	terminal.press('q');
+	assert.equal(await terminal.exit(), 0);
+	assert.match(terminal.screen, /Stopped: film\.bin/);
+	assert.deepEqual(modesLeft(terminal.raw), []);
 });
 
 for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
@@ -212,6 +250,26 @@ test('the URL of the command line is selected, even if it is known or another co
 	await attached.shows(/▸ ✓ c\.bin/);
 });
 
+test('the selected row is inverse from end to end, except for its bar', async t => {
+	const storage = await collectionOf(t, 2);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
+		columns: 100,
+		rows: 23,
+	});
+	await terminal.shows(/▸ ‖ film-number-0\.mkv/);
+	const inverse = (name: string) => {
+		const row = terminal.screen.split('\n').findIndex(line => line.includes(name));
+		const line = terminal.emulator.buffer.active.getLine(row)!;
+		return Array.from({length: 99}, (_, column) => (line.getCell(column)!.isInverse() ? 'i' : '.')).join('');
+	};
+	assert.match(inverse('film-number-0'), /^i{38}\.{26}i{35}$/);
+	assert.match(inverse('film-number-1'), /^\.{99}$/);
+	terminal.press('j');
+	await terminal.shows(/▸ ‖ film-number-1\.mkv/);
+	assert.match(inverse('film-number-0'), /^\.{99}$/);
+	assert.match(inverse('film-number-1'), /^i{38}\.{26}i{35}$/);
+});
+
 test('names and headers from servers and players lose their escape sequences', async t => {
 	const origin = await startOrigin(t, {
 		size: MiB,
@@ -233,7 +291,7 @@ test('names and headers from servers and players lose their escape sequences', a
 	const streamUrl = links.find(link => link.includes('/stream/'))!;
 	const player = get(streamUrl, {headers: {'user-agent': '\u009B34mplayer'}});
 	player.on('error', () => undefined);
-	await terminal.shows(/Players.*34mplayer/);
+	await terminal.shows(/Watching.*34mplayer/);
 	assert.ok(!/[\u009B\u009D]/.test(terminal.raw));
 });
 
@@ -262,13 +320,13 @@ test('a second Ctrl+C stops a save that hangs', async t => {
 		['--port', '0', '--storage', path.join(folder, 'storage'), origin.urlOf('/film.mkv')],
 		{columns: 80, rows: 24, env: {NODE_OPTIONS: `--import=${preload}`, STUCK: stuck}},
 	);
-	await terminal.shows(/↓ film\.mkv +[█▓▒░▸·]*█/);
+	await terminal.shows(/↓ film\.mkv +[█▉-▏▓▒░▸·]*[█▉-▏]/);
 	await writeFile(stuck, '');
 	terminal.press('q');
 	await terminal.shows('Quit?');
 	await sleep(reading);
 	terminal.press('q');
-	await terminal.shows('Saving… press Ctrl+C again to quit without saving');
+	await terminal.shows('Saving… Ctrl+C again to force quit');
 	assert.ok(!terminal.isAlternate);
 	terminal.press('ctrl+c');
 	assert.equal(await terminal.exit(), 130);

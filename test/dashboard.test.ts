@@ -28,10 +28,14 @@ for (const [columns, rows] of sizes) {
 				for (const [keys, sign] of [
 					['', /\? help/],
 					['enter', downloads.length === 0 ? /\? help/ : / File /],
-					['?', /Keys/],
+					['?', /What do you want/],
 				] as const) {
 					const text = await screen.press(keys, sign);
-					assert.match(screen.lines.at(-1)! + screen.lines.at(0)!, /\? help|Keys/, `${what}: ${text}`);
+					assert.match(
+						screen.lines.at(-1)! + screen.lines.at(0)!,
+						/\? help|What do you want/,
+						`${what}: ${text}`,
+					);
 					for (const line of screen.lines) {
 						assert.ok(stringWidth(line) < columns, `${what}: "${line}"`);
 						if (ascii) {
@@ -41,8 +45,8 @@ for (const [columns, rows] of sizes) {
 					}
 				}
 
-				await screen.press('q', /\? help/);
-				await screen.press('esc', /Ranges|40x8|▸|^>|Nothing/m);
+				await screen.press('esc', {without: 'What do you want'});
+				await screen.press('esc', /Progress|40x8|▸|^>|Nothing/m);
 			}
 		});
 	}
@@ -56,20 +60,20 @@ dashboardTest(
 		const expected = [
 			/▸ ↓ Big\.Buck\.Bunny.+x265-GROUP\.mkv .*┃.* ►1 +25\.0% +12\.4 MiB\/s +1m15s$/,
 			/^ {2}… asking\.iso +0 B +asking$/,
-			/^ {2}‖ 線形代数の基礎（完全版）\.mp4 +█+·+█+·+ +25\.0% +paused$/,
+			/^ {2}‖ 線形代数の基礎（完全版）\.mp4 +█+[▉-▏]?·+[░▒▓]?█+[▉-▏]?·+ +25\.0% +paused$/,
 			/^ {2}↓ live-recording\.ts +size unknown +250 MiB +12\.4 MiB\/s +–$/,
 			/^ {2}✗ dataset-2026-part-003\.tar\.zst +█.··· +25\.0%  403 Forbidden: link expired\? +U new link$/,
 			/^ {2}✓ podcast-ep-214\.mp3 +━+ +100% +done$/,
 			/^ {2}· model-weights\.safetensors +queued, 1st of 1$/,
 			/^ {2}~ waiting 👩\.bin +█.··· +25\.0%  connection reset +again in \d+ s$/,
-			/^ {2}– stopped\.bin .* cancelled$/,
+			/^ {2}– stopped\.bin .* stopped$/,
 			/^ {2}» going-out\.bin .* 100% +export 62%$/,
 			/^ {2}✓ empty\.txt .* 100% +done$/,
 			/^ {2}↓ stalled\.bin .* stalled \d+s/,
 			/^ {2}↓ x+…x+\.mkv .* no seeking +25\.0%/,
 			/^ {2}· �\[2J�\]0;evil�gpj\.mkv .* on demand$/,
 		];
-		const first = screen.lines.findIndex(line => line.includes('Ranges')) + 1;
+		const first = screen.lines.findIndex(line => line.includes('Progress')) + 1;
 		for (const [row, pattern] of expected.entries()) {
 			assert.match(screen.lines[first + row]!, pattern);
 		}
@@ -152,12 +156,11 @@ dashboardTest(
 	async (screen, downstream) => {
 		await screen.shows('complete.mkv');
 		await screen.press(['p', 'j', 'p', 'r', 'j']);
-		await screen.press('p', 'p: it is complete');
-		await screen.press('r', 'r: it is complete');
-		await screen.press(['g', 'r'], 'r: it runs already');
+		await screen.press('p', 'Already complete');
+		await screen.press(['g', 'r'], 'Already running');
 		downstream.change({downloads: films(1, {status: 'queued'})});
 		await screen.shows('· film-0');
-		await screen.press('r', 'r: it waits in the queue; K moves it up');
+		await screen.press('r', 'Already queued (1st). K moves it up.');
 		assert.deepEqual(downstream.calls, [
 			['pause', idOf(0)],
 			['resume', idOf(1)],
@@ -203,7 +206,7 @@ dashboardTest(
 			['remove', idOf(1), 'delete'],
 		]);
 		await screen.press('u', 'film-1.mkv is back');
-		await screen.press('u', 'u: nothing to undo');
+		await screen.press('u', 'Nothing to undo');
 	},
 );
 
@@ -216,7 +219,7 @@ dashboardTest(
 			['x', 'Remove this download?'],
 			['e', 'Export film-0.mkv'],
 			['a', 'Add downloads'],
-			['?', 'Keys'],
+			['?', 'What do you want'],
 			['L', 'Messages'],
 			['t', 'Speed limit'],
 			['U', 'New link for film-0.mkv'],
@@ -254,7 +257,7 @@ dashboardTest(
 	async (screen, downstream) => {
 		downstream.known.add('http://127.0.0.1/qxd');
 		await screen.press('http://127.0.0.1/qxd\r', '1 link');
-		await screen.answer('enter', 'already in the list: 1');
+		await screen.answer('enter', 'Already in the list: qxd');
 		assert.equal(screen.hasQuit, false);
 	},
 );
@@ -295,7 +298,7 @@ dashboardTest(
 	'a failed export keeps the typed path',
 	{downloads: films(1), columns: 80, rows: 24},
 	async (screen, downstream) => {
-		await screen.press('e', 'when complete (now 250 MiB of 1000 MiB)');
+		await screen.press('e', 'when it is finished (250 of 1000 MiB now)');
 		await screen.answer('!');
 		downstream.failure = new DownStreamError('disk-failed', 'Permission denied.');
 		await screen.press('enter', '! Permission denied.');
@@ -306,7 +309,7 @@ dashboardTest(
 const messages = {
 	copied: 'Copied the stream URL',
 	sent: "Sent the stream URL to the terminal's clipboard (v shows it)",
-	none: 'No clipboard can be reached',
+	none: 'No clipboard available',
 } as const;
 const secret = 'https://cdn.example.org/film.mkv?token=abcdef';
 const [secretFilm] = films(1, {url: secret});

@@ -51,6 +51,18 @@ test('the life of a download, line by line', () => {
 	assert.deepEqual(lines.next(snapshot(), at(62)), ['14:03:13 [1] removed']);
 });
 
+test('a player that came and left between two snapshots is reported', () => {
+	const lines = new EventLines({json: false});
+	const player = {id: 'p', name: 'mpv 0.38', offset: MiB, ready: 0, blocked: false, connected: false};
+	const old = {...player, id: 'old', name: 'VLC'};
+	lines.next(snapshot({...known, players: [old]}), at(0));
+	const both = {...known, players: [old, player]};
+	assert.deepEqual(lines.next(snapshot(both), at(1)), [
+		'14:02:12 [1] player mpv 0.38 connected, reads at 1.0%',
+	]);
+	assert.deepEqual(lines.next(snapshot({...both}), at(2)), []);
+});
+
 test('a failure has a reason, and control characters of names do not reach the terminal', () => {
 	const lines = new EventLines({json: false});
 	const error = {code: 'origin-refused', message: '403 Forbidden from cdn.example.org', at: at(0)} as const;

@@ -140,7 +140,7 @@ const cases: Case[] = [
 		words: 'closes after the headers, again and again',
 		fault: 'short-body',
 		parameters: {...later, bytes: 0},
-		ends: {code: 'origin-unreachable', says: /closed early|reset/, tries: 3},
+		ends: {code: 'origin-unreachable', says: /connection lost|reset/, tries: 3},
 		heldAtLeast: 1,
 	},
 	complete('ends a chunked body before the end of its Content-Range', 'short-chunks', {

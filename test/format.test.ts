@@ -7,6 +7,7 @@ import {
 	formatPercent,
 	formatSpeed,
 } from '../source/text/format.ts';
+import {parseRate} from '../source/text/rate.ts';
 
 const KiB = 1024;
 const MiB = 1024 * KiB;
@@ -33,6 +34,13 @@ test('sizes have three digits, use units of 1024, and are rounded down', () => {
 	}
 
 	assert.equal(formatSpeed(12.45 * MiB), '12.4 MiB/s');
+});
+
+test('a rate that is shown can be typed as a limit', () => {
+	for (const shown of [KiB, 500 * KiB, MiB, 12.45 * MiB, 999 * MiB, 1023 * MiB, 2.5 * GiB]) {
+		const typed = parseRate(formatSpeed(shown))!;
+		assert.ok(typed <= shown && typed > shown * 0.99, `${formatSpeed(shown)}: ${typed}`);
+	}
 });
 
 test('a percentage is rounded down, and is 100% only when every byte is present', () => {
@@ -74,8 +82,9 @@ test('durations are short and rounded up', () => {
 });
 
 test('map offsets omit the common unit suffix', () => {
-	assert.equal(formatOffset(0), '0');
-	assert.equal(formatOffset(362 * MiB), '362 M');
-	assert.equal(formatOffset(1.065 * GiB), '1.06 G');
-	assert.equal(formatOffset(512), '512');
+	assert.equal(formatOffset(0, GiB), '0');
+	assert.equal(formatOffset(362 * MiB, 600 * MiB), '362 M');
+	assert.equal(formatOffset(362 * MiB, 2.83 * GiB), '0.35 G');
+	assert.equal(formatOffset(1.065 * GiB, 12 * GiB), '1.0 G');
+	assert.equal(formatOffset(512, 1000), '512');
 });

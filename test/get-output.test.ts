@@ -230,9 +230,25 @@ test('--json prints one object for each file', async t => {
 	const files = several.stdout
 		.trimEnd()
 		.split('\n')
-		.map(line => JSON.parse(line) as {url: string; status: string; path: string; error?: {code: string}});
+		.map(
+			line =>
+				JSON.parse(line) as {
+					url: string;
+					status: string;
+					path: string;
+					sha256?: string;
+					error?: {code: string};
+				},
+		);
 	const byUrl = new Map(files.map(file => [file.url, file]));
-	assert.equal(byUrl.get(origin.urlOf('/one'))?.path, path.join(folder, 'one'));
+	const one = path.join(folder, 'one');
+	assert.equal(byUrl.get(origin.urlOf('/one'))?.path, one);
+	assert.equal(
+		byUrl.get(origin.urlOf('/one'))?.sha256,
+		createHash('sha256')
+			.update(await readFile(one))
+			.digest('hex'),
+	);
 	assert.equal(byUrl.get(origin.urlOf('/missing'))?.error?.code, 'origin-refused');
 	assert.equal(byUrl.get('ftp://a/b')?.error?.code, 'bad-request');
 	assert.equal(files.length, 3);

@@ -277,9 +277,9 @@ test('get gives up after --give-up-after without data, exits with 76 and reports
 	const get = await CliProcess.start(t, [...args, '--give-up-after', '4s', origin.url]);
 	assert.equal(await get.exit(), 76);
 	const [waits, gaveUp, ...others] = get.stderr.trimEnd().split('\n');
-	assert.match(waits!, /^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed early; try \d+ in /);
-	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection closed early; gave up, no byte came for 4s/);
-	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection closed early; gave up, no byte came for 4s/);
+	assert.match(waits!, /^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; try \d+ in /);
+	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up, no byte came for 4s/);
+	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up, no byte came for 4s/);
 	assert.deepEqual(others, []);
 	assert.ok(origin.requests.length >= 3, `${origin.requests.length} requests`);
 });
@@ -298,7 +298,7 @@ test('a plain run gives up with the same exit code and sentence', async t => {
 	assert.equal(await plain.exit(), 76);
 	assert.match(
 		plain.stderr,
-		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection closed early; gave up, no byte came for 2s/,
+		/^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; gave up, no byte came for 2s/,
 	);
 });
 

@@ -42,7 +42,7 @@ for (const [error, onCommandLine, onDashboard] of hints) {
 
 		assert.equal(hintFor(error, 'dashboard'), onDashboard);
 		const failed = download({status: 'failed', error: {...error, message: 'It failed', at: 0}});
-		assert.equal(reason(failed), `It failed. ${onDashboard}`);
+		assert.equal(reason(failed, 0), `It failed. ${onDashboard}`);
 		assert.match(withHint({...error, message: 'It failed'}), onCommandLine ? /^It failed; / : /^It failed$/);
 	});
 }

@@ -39,6 +39,7 @@ test('special keys have names', () => {
 	assert.deepEqual(keyPresses('', {...plain, upArrow: true}), {names: ['up']});
 	assert.deepEqual(keyPresses('', {...plain, tab: true, shift: true}), {names: ['shift+tab']});
 	assert.deepEqual(keyPresses('c', {...plain, ctrl: true}), {names: ['ctrl+c']});
+	assert.deepEqual(keyPresses('', {...plain, ctrl: true, leftArrow: true}), {names: ['ctrl+left']});
 });
 
 test('every key has one meaning, and Backspace has none in the list', () => {
@@ -80,7 +81,12 @@ test('a text field is editable at any position', () => {
 	assert.deepEqual(typed(fieldOf('abc'), 'home', 'X', 'end', 'Y').text, 'XabcY');
 	assert.deepEqual(typed(fieldOf('abc'), 'backspace').text, 'ab');
 	assert.deepEqual(typed(fieldOf('abc'), 'left', 'ctrl+u').text, 'c');
+	assert.deepEqual(typed(fieldOf('abc'), 'left', 'ctrl+k').text, 'ab');
 	assert.deepEqual(typed(fieldOf('/home/me/film.mkv'), 'ctrl+w').text, '/home/me/');
+	const words = fieldOf('/home/me/film.mkv');
+	assert.deepEqual(typed(words, 'ctrl+left', 'X').text, '/home/me/Xfilm.mkv');
+	assert.deepEqual(typed(words, 'ctrl+left', 'ctrl+left', 'X').text, '/home/Xme/film.mkv');
+	assert.deepEqual(typed(words, 'home', 'ctrl+right', 'ctrl+right', 'X').text, '/home/meX/film.mkv');
 	assert.deepEqual(typed(fieldOf('abc'), 'ctrl+a', 'ctrl+e', '!').text, 'abc!');
 	assert.equal(editField(fieldOf('abc'), 'pageUp'), undefined);
 	assert.equal(editField(fieldOf('abc'), 'up'), undefined);

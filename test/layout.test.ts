@@ -20,8 +20,14 @@ test('columns fill the width, and a narrow screen drops them in order', () => {
 			.filter(([, cells]) => cells === 0)
 			.map(([name]) => name);
 	assert.deepEqual(
-		[gone(80), gone(71), gone(67), gone(51)],
-		[[], ['left', 'watch'], ['players', 'left', 'watch'], ['players', 'speed', 'left', 'watch']],
+		[gone(160), gone(80), gone(71), gone(67), gone(51)],
+		[
+			[],
+			['chart'],
+			['chart', 'left', 'watch'],
+			['players', 'chart', 'left', 'watch'],
+			['players', 'speed', 'chart', 'left', 'watch'],
+		],
 	);
 });
 

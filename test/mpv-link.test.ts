@@ -2,18 +2,17 @@
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {once} from 'node:events';
-import {chmod, mkdir, rm, stat, symlink} from 'node:fs/promises';
+import {existsSync} from 'node:fs';
+import {chmod, mkdir, rm, stat, symlink, writeFile} from 'node:fs/promises';
 import {connect, createServer, type Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {promisify} from 'node:util';
-import {DownStreamError, type Position} from '../source/downstream.ts';
-import {Watching} from '../source/engine/download/watching.ts';
+import {DownStreamError} from '../source/downstream.ts';
 import {MpvLink, type PlayerState} from '../source/engine/player/mpv-link.ts';
-import type {RecordFile} from '../source/engine/store/record-store.ts';
-import {newSocketPath} from '../source/engine/player/socket-folder.ts';
+import {newSocketPath, removeSocket} from '../source/engine/player/socket-folder.ts';
 import {playlistOf} from '../source/proxy/playlist.ts';
 import {blankDownload} from './support/blank-download.ts';
 import {atEnd} from './support/cleanup.ts';
@@ -184,34 +183,6 @@ test('a player whose time is no time is let go', async t => {
 	await until(engine, id, ({playback}) => playback === null);
 });
 
-test('a record follows a player every 5 s, and at its end', t => {
-	t.mock.timers.enable({apis: ['setTimeout', 'Date']});
-	const saved: unknown[] = [];
-	let record: {position?: Position} = {};
-	const recordFile = {
-		get record() {
-			return record;
-		},
-		async save(change: {position: Position}) {
-			record = change;
-			saved.push(change.position.ms);
-		},
-	};
-	const watching = new Watching(recordFile as unknown as RecordFile, () => undefined);
-	const playing = {name: 'mpv', path: '', durationMs: 100_000, paused: false, speed: 1};
-	for (let second = 1; second <= 12; second++) {
-		const positionMs = second * 1000;
-		watching.follow({...playing, positionMs, stalled: false, stalls: 0, hasEnded: false});
-		t.mock.timers.tick(1000);
-	}
-
-	assert.deepEqual(saved, [5000, 10_000]);
-	watching.follow(undefined);
-	assert.deepEqual(saved, [5000, 10_000, 12_000]);
-	t.mock.timers.tick(60_000);
-	assert.deepEqual(saved.at(-1), 12_000);
-});
-
 /** A link over a socket pair, with what it told. */
 async function linkedPair(t: TestContext) {
 	const socketPath = path.join(await temporaryFolder(t), 's');
@@ -336,7 +307,13 @@ test(
 			const file = await newSocketPath({XDG_RUNTIME_DIR});
 			assert.ok(file.startsWith(path.join(tmpdir(), 'downstream-tui-')), file);
 			assert.equal(await modeOf(file), 0o700);
+			await writeFile(file, '');
+			await removeSocket(file);
+			assert.equal(existsSync(path.dirname(file)), false);
 		}
+
+		await removeSocket(first);
+		assert.ok(existsSync(runtime));
 	},
 );
 

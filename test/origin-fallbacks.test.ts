@@ -148,9 +148,9 @@ for (const start of [0, 2000]) {
 		}
 
 		const {length} = origin.requests;
-		await assert.rejects(ask(start, 3000, {responseTimeout: 200}), /no response in time/);
+		await assert.rejects(ask(start, 3000, {responseTimeout: 200}), /timed out without a response/);
 		await assertProven(await ask(start, 3000, {responseTimeout: 20_000}), {start: 0, end: size});
-		await assert.rejects(ask(start, 3000, {responseTimeout: 200}), /no response in time/);
+		await assert.rejects(ask(start, 3000, {responseTimeout: 200}), /timed out without a response/);
 		const range = `bytes=${start}-2999`;
 		assert.deepEqual(rangesAsked(origin).slice(length), [range, undefined, range]);
 	});
@@ -162,7 +162,7 @@ test('silence says nothing of ranges where they have worked', async t => {
 	origin.options.intercept = () => isSilent;
 	await assertProven(await ask(1000, 2000), {start: 1000, end: 2000});
 	isSilent = true;
-	await assert.rejects(ask(2000, 3000, {responseTimeout: 200}), /no response in time/);
+	await assert.rejects(ask(2000, 3000, {responseTimeout: 200}), /timed out without a response/);
 	isSilent = false;
 	await assertProven(await ask(2000, 3000), {start: 2000, end: 3000});
 });

@@ -117,7 +117,8 @@ test('the position outlives SIGKILL of the program, and play continues there', {
 	const program = await CliProcess.start(t, ['play', ...args, url], {env});
 	const client = await attachWhenReady(storage);
 	atEnd(t, () => client.dispose());
-	const {id} = await untilFirst(client, ({playback}) => playback !== null);
+	// It takes commands once it has a position.
+	const {id} = await untilFirst(client, ({playback, position}) => playback !== null && position !== null);
 	assert.equal((await stat(path.join(runtime, 'downstream-tui'))).mode & 0o777, 0o700);
 	await client.controlPlayer(id, {seekMs: 60_000});
 	const recorded = await untilRecorded(path.join(storage, id, 'entry.json'), ({ms}) => ms >= 60_000);
@@ -131,6 +132,19 @@ test('the position outlives SIGKILL of the program, and play continues there', {
 	await untilFirst(other, ({playback, position}) => playback !== null && position!.ms > 60_000);
 	const [, place = ''] = / is playing sound\.wav at (1:\d\d) from http/.exec(next.stdout) ?? [];
 	assert.notEqual(place, '', next.stdout);
+
+	// Of the running instance.
+	end(await pid());
+	const asking = await TestTerminal.start(t, ['play', ...args, '--continue', 'ask', url], {
+		columns: 100,
+		rows: 10,
+		env,
+	});
+	await asking.shows(/Continue at 1:\d\d\? \[Y\/n\]/);
+	asking.press('n');
+	asking.press('enter');
+	await asking.shows(/is playing sound\.wav from/);
+	assert.equal(await asking.exit(), 0);
 });
 
 test('keys of the dashboard seek and pause mpv', {skip}, async t => {

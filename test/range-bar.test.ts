@@ -1,8 +1,9 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {cellStart, rangeBar} from '../source/text/range-bar.ts';
+import {barCells, cellStart, rangeBar} from '../source/text/range-bar.ts';
 
 const bare = {players: [], heads: []};
+const at = (offset: number) => ({offset, ready: 0});
 
 /** Reference implementation: counts every byte of each cell. */
 function slowBar(size: number, width: number, has: (byte: number) => boolean): string {
@@ -11,11 +12,18 @@ function slowBar(size: number, width: number, has: (byte: number) => boolean): s
 		const start = Math.floor((size * cell) / width);
 		const end = size < width ? start + 1 : Math.floor((size * (cell + 1)) / width);
 		let covered = 0;
+		let leading = 0;
 		for (let byte = start; byte < end; byte++) {
 			covered += has(byte) ? 1 : 0;
+			leading += leading === byte - start && has(byte) ? 1 : 0;
 		}
 
 		const share = covered / (end - start);
+		if (leading === covered && share > 0 && share < 1) {
+			bar += '▏▎▍▌▋▊▉'[Math.max(0, Math.floor(share * 8) - 1)];
+			continue;
+		}
+
 		bar += share === 1 ? '█' : share >= 2 / 3 ? '▓' : share >= 1 / 3 ? '▒' : share > 0 ? '░' : '·';
 	}
 
@@ -67,7 +75,7 @@ test('a cell with one missing byte is not full, even in the largest file', () =>
 				width,
 				...bare,
 			});
-			assert.equal(bar, `${'█'.repeat(cell)}▓${'█'.repeat(width - cell - 1)}`);
+			assert.equal(bar, `${'█'.repeat(cell)}▉${'█'.repeat(width - cell - 1)}`);
 		}
 
 		assert.equal(cellStart(width, size, width), size);
@@ -83,14 +91,49 @@ test('cells begin at the exact quotient', () => {
 	}
 });
 
-test('a player covers any cell, a fetch head only cells that are not full', () => {
-	const bar = rangeBar({ranges: [[0, 50]], size: 100, width: 10, players: [75, 5], heads: [20, 50, 75]});
-	assert.equal(bar, '┃████▸·┃··');
+test('a player covers any cell, a fetch head only empty ones', () => {
+	const input = {
+		ranges: [[0, 53]] as const,
+		size: 100,
+		width: 10,
+		players: [at(75), at(5)],
+		heads: [20, 53, 60, 75],
+	};
+	assert.equal(rangeBar(input), '┃████▎▸┃··');
+	assert.equal(rangeBar({...input, ascii: true}), '|####>>|..');
+});
+
+test('only present bytes without a gap ahead of a player are ready, and only written ones are fresh', () => {
+	for (let round = 0; round < 300; round++) {
+		const size = 50 + Math.floor(Math.random() * 400);
+		const width = 1 + Math.floor(Math.random() * 60);
+		const edges = Array.from({length: 6}, () => Math.floor(Math.random() * size)).toSorted((a, b) => a - b);
+		const ranges = [0, 2, 4].flatMap(index =>
+			edges[index]! < edges[index + 1]! && edges[index]! > (edges[index - 1] ?? -1)
+				? [[edges[index]!, edges[index + 1]!] as const]
+				: [],
+		);
+		const offset = Math.floor(Math.random() * size);
+		const around = ranges.find(([start, end]) => start <= offset && offset < end);
+		const ready = around ? around[1] - offset : 0;
+		const fresh = ranges.slice(0, 1);
+		const cells = barCells({ranges, size, width, players: [{offset, ready}], heads: [], fresh});
+		assert.equal(cells.length, width);
+		for (const [cell, {glyph, kind}] of cells.entries()) {
+			const start = cellStart(cell, size, width);
+			const end = Math.max(start + 1, cellStart(cell + 1, size, width));
+			const touches = ([from, to]: readonly [number, number]) => from < end && to > start;
+			assert.equal(kind === 'missing', glyph === '·');
+			assert.ok(kind !== 'ready' || touches([offset, offset + ready]));
+			assert.ok(kind !== 'fresh' || fresh.some(range => touches(range)));
+			assert.ok(kind === 'missing' || kind === 'player' || ranges.some(range => touches(range)));
+		}
+	}
 });
 
 test('markers at the end of the file stay within the bar', () => {
 	assert.equal(
-		rangeBar({ranges: [[0, 100]], size: 100, width: 10, players: [100], heads: [100]}),
+		rangeBar({ranges: [[0, 100]], size: 100, width: 10, players: [at(100)], heads: [100]}),
 		'█████████┃',
 	);
 });
@@ -104,7 +147,7 @@ test('every symbol has an ASCII form of its own', () => {
 		],
 		size: 50,
 		width: 5,
-		players: [45],
+		players: [at(45)],
 		heads: [40],
 		ascii: true,
 	});

@@ -9,7 +9,7 @@ const KiB = 1024;
 const minute = 60_000;
 const hour = 60 * minute;
 const gone = new DownStreamError('origin-unreachable', 'It is gone');
-const silent = new DownStreamError('origin-unreachable', 'no response in time', {
+const silent = new DownStreamError('origin-unreachable', 'timed out without a response', {
 	cause: new HttpError('HEADERS_TIMEOUT', 'No answer in time'),
 });
 const missing = new DownStreamError('origin-refused', '404: no such file', {status: 404});

@@ -95,6 +95,7 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	limitRate: ['fast', /^--limit-rate "fast": it must be bytes per second such as 500K or 5M/],
 	onDemand: ['maybe', /^--on-demand "maybe"/],
 	film: ['maybe', /^--film "maybe"/],
+	whenSafe: ['maybe', /^--when-safe "maybe"/],
 	readAhead: ['1K', /^--read-ahead "1K": it must be bytes such as 64M .* at least 65536/],
 	keepAhead: ['45', /^--keep-ahead "45": it must be a time such as 90s, 10m or 1h30m, or 0 for none$/],
 	next: ['-2m', /^--next "-2m": it must be a time such as/],

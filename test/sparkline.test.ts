@@ -2,12 +2,16 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {SpeedHistory, sparkline} from '../source/dashboard/sparkline.ts';
 
-test('the highest value is a full block, 0 the lowest, and the newest is at the right', () => {
-	assert.equal(sparkline([0, 50, 100], 10), '▁▅█');
-	assert.equal(sparkline([9, 0, 1], 2), '▁█');
+test('0 is the lowest block, no speed is a full one, and the newest is at the right', () => {
+	assert.equal(sparkline([0, 50, 100], 10), '▁▄▇');
+	assert.equal(sparkline([9, 0, 1], 2), '▁▇');
 	assert.equal(sparkline([], 5), '');
 	assert.equal(sparkline([0, 0], 5), '▁▁');
-	assert.equal(sparkline([0, 50, 100], 10, true), '_=#');
+	assert.equal(sparkline([0, 50, 100], 10, true), '_:*');
+});
+
+test('several charts have one scale', () => {
+	assert.equal(sparkline([50, 50], 10, false, 100), '▄▄');
 });
 
 test('the history has one value per second, 0 for silent seconds, and at most a minute', () => {

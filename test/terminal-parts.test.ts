@@ -1,34 +1,52 @@
 import assert from 'node:assert/strict';
 import {utimes, writeFile} from 'node:fs/promises';
 import path from 'node:path';
+import process from 'node:process';
 import {test} from 'node:test';
+import type {WriteStream} from 'node:tty';
 import {hitTest, parseMouse, type Targets} from '../source/dashboard/hit-test.ts';
 import {footerKeys} from '../source/dashboard/keys.ts';
 import type {Snapshot} from '../source/downstream.ts';
 import {parseAnswers} from '../source/terminal/background.ts';
-import {colorLevel, themeName} from '../source/terminal/color.ts';
+import {colorLevel, themeName, type ColorSetting} from '../source/terminal/color.ts';
 import {supportsProgress, overallProgress, TerminalStatus} from '../source/terminal/status.ts';
 import {describeFile} from '../source/terminal/system.ts';
 import {temporaryFolder} from './support/engines.ts';
 import {download, MemoryDownStream} from './support/memory-downstream.ts';
 
-test('color follows the flag, then NO_COLOR, then FORCE_COLOR, then the terminal', () => {
-	const levels: Array<[...Parameters<typeof colorLevel>, number]> = [
+test('color follows the flag, then NO_COLOR, then FORCE_COLOR, then the terminal', t => {
+	const own = process.env;
+	const restore = {...own};
+	const setEnvironment = (environment: NodeJS.ProcessEnv) => {
+		for (const name of Object.keys(own)) {
+			delete own[name];
+		}
+
+		Object.assign(own, environment);
+	};
+	t.after(() => setEnvironment(restore));
+	const levels: Array<
+		[setting: ColorSetting, environment: NodeJS.ProcessEnv, isTTY: boolean, level: number]
+	> = [
 		['never', {FORCE_COLOR: '3'}, true, 0],
 		['always', {NO_COLOR: '1', TERM: 'xterm'}, false, 1],
 		['always', {TERM: 'dumb'}, false, 1],
+		['always', {FORCE_COLOR: '0', TERM: 'xterm'}, true, 1],
 		['auto', {NO_COLOR: '1', FORCE_COLOR: '3'}, true, 0],
 		['auto', {NO_COLOR: '', TERM: 'xterm-256color'}, true, 2],
 		['auto', {FORCE_COLOR: '2'}, false, 2],
 		['auto', {FORCE_COLOR: '0', COLORTERM: 'truecolor'}, true, 0],
 		['auto', {FORCE_COLOR: '', TERM: 'xterm-256color'}, false, 2],
-		['auto', {COLORTERM: '24bit'}, true, 3],
+		['auto', {TERM: 'xterm-kitty'}, true, 3],
+		['auto', {TERM: 'linux'}, true, 1],
 		['auto', {COLORTERM: 'truecolor'}, false, 0],
-		['auto', {TERM_PROGRAM: 'vscode', TERM: 'xterm-256color'}, true, 3],
+		['auto', {TERM_PROGRAM: 'vscode', TERM: 'xterm-256color', COLORTERM: 'truecolor'}, true, 3],
 		['auto', {TERM: 'dumb', COLORTERM: 'truecolor'}, true, 0],
 	];
-	for (const [wish, environment, isTerminal, level] of levels) {
-		assert.equal(colorLevel(wish, environment, isTerminal), level, JSON.stringify([wish, environment]));
+	for (const [setting, environment, isTTY, level] of levels) {
+		setEnvironment(environment);
+		const found = colorLevel(setting, {isTTY} as WriteStream);
+		assert.equal(found, level, JSON.stringify([setting, environment, isTTY]));
 	}
 
 	assert.deepEqual(
@@ -63,6 +81,9 @@ test('a click is located by its position', () => {
 				[9, 20],
 			],
 		},
+		headings: {row: 3, places: [{left: 0, right: 10, sort: 1}]},
+		order: {top: 1, bottom: 2, left: 60, right: 70},
+		box: undefined,
 		footer: {row: 23, keys},
 		buttons: [{name: 'no', row: 12, left: 10, right: 17}],
 		bars: [{row: 14, left: 10, right: 20, first: 10, total: 40}],
@@ -76,6 +97,15 @@ test('a click is located by its position', () => {
 	assert.deepEqual(at(10, 14), {kind: 'bar', share: 0.25});
 	assert.equal(at(20, 14), undefined);
 	assert.deepEqual(at(1, 23), {kind: 'key', command: keys[0]!.command});
+	assert.deepEqual(at(9, 3), {kind: 'heading', sort: 1});
+	assert.equal(at(10, 3), undefined);
+	assert.deepEqual(at(60, 1), {kind: 'key', command: 'sort'});
+	const below: Targets = {...targets, box: {top: 8, bottom: 14, left: 5, right: 40}};
+	const beside = (x: number, y: number) => hitTest({kind: 'click', x, y}, below);
+	assert.deepEqual(beside(30, 5), {kind: 'outside'});
+	assert.deepEqual(beside(40, 9), {kind: 'outside'});
+	assert.equal(beside(39, 13), undefined);
+	assert.deepEqual(beside(16, 12), {kind: 'button', name: 'no'});
 	assert.equal(at(0, 23), undefined);
 	assert.deepEqual(hitTest({kind: 'wheel-down', x: 1, y: 1}, targets), {kind: 'wheel', by: 1});
 	assert.deepEqual(parseMouse('[<0;10;5M'), {kind: 'click', x: 9, y: 4});

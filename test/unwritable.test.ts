@@ -284,7 +284,7 @@ test('a removed storage folder is reported as such', {timeout, skip: isWindows},
 	}
 
 	assert.deepEqual(engine.snapshot.banners, [
-		`The storage folder ${storageDir} was removed; quit this copy.`,
+		`The storage folder ${storageDir} was removed; quit this instance.`,
 	]);
 });
 

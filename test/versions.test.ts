@@ -356,8 +356,8 @@ test('samples wait as long as other requests of the download for a response', {t
 	Object.assign(origin.options, {etag: '"v2"', bytesPerSecond: undefined});
 	await until(engine, download.id, ({status}) => status === 'failed');
 	origin.options.latency = 1000;
-	await assert.rejects(engine.acceptChange(download.id), /no response in time/);
-	await assert.rejects(engine.update(download.id, {url: moved.url}), /no response in time/);
+	await assert.rejects(engine.acceptChange(download.id), /timed out without a response/);
+	await assert.rejects(engine.update(download.id, {url: moved.url}), /timed out without a response/);
 });
 
 test('a page from a new link says nothing of the bytes that the old one brought', {timeout}, async t => {

@@ -80,10 +80,11 @@ const takenKeys = [
 test('no dashboard command needs a key that VS Code intercepts', () => {
 	for (const {command, keys} of keyTable) {
 		assert.ok(
-			keys.some(key => !takenKeys.includes(key)),
+			// VS Code takes all function keys.
+			keys.some(key => !takenKeys.includes(key) && !/^f\d/.test(key)),
 			`${command} has ${keys.join(', ')} alone`,
 		);
-		assert.ok(!keys.some(key => /^f\d|alt|shift\+(?!tab)/.test(key)), command);
+		assert.ok(!keys.some(key => /alt|shift\+(?!tab)/.test(key)), command);
 	}
 
 	const field = {text: 'one two', cursor: 3};
@@ -220,7 +221,7 @@ test('a panel resized very low and back always shows the active download', async
 		screen => /^▸ ↓ first\.mkv +[█▓▒░▸·]+ +\d/m.test(screen) && !screen.includes('Stream'),
 	);
 	assert.match(low, /^  ↓ second\.mkv/m);
-	assert.match(low, /c copy URL .*\? help/);
+	await terminal.shows(/c copy URL .*\? help/);
 	terminal.press('a');
 	const dialog = await terminal.shows(/Add downloads[^]*URLs/);
 	assert.match(dialog, /\[ Add \]/);

@@ -315,7 +315,7 @@ test(
 		const sentence = `The storage folder ${storageDir} was removed`;
 		const {error} = await until(engine, download.id, ({status}) => status === 'failed');
 		assert.equal(error?.message, sentence);
-		assert.deepEqual(engine.snapshot.banners, [`${sentence}; quit this copy.`]);
+		assert.deepEqual(engine.snapshot.banners, [`${sentence}; quit this instance.`]);
 		const response = await fetch(download.streamUrl, {headers: {range: 'bytes=0-99'}});
 		assert.equal(response.status, 500);
 		await assert.rejects(engine.resume(download.id), {code: 'disk-failed', message: sentence});

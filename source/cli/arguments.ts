@@ -15,8 +15,8 @@ import {nearestWord} from '../text/nearest-word.ts';
 import {urlMeantBy} from '../requests/url-lists.ts';
 
 /**
- * Throws `bad-request` for a flag that does not exist or means nothing to the command, is repeated, lacks its value or
- * has an impossible one.
+ * Throws `bad-request` for a flag that is unknown, not accepted by the command, repeated, without its value or
+ * with an invalid value.
  */
 export function checkArguments(words: readonly string[]): void {
 	const end = words.indexOf('--');

@@ -8,17 +8,17 @@ export type Command = {
 };
 
 type CommandWithFlags = Command & {
-	/** The flags that mean something to it; all others are refused. */
+	/** Accepted flags; all others are refused. */
 	readonly flags: readonly FlagName[];
 };
 
-/** Where the running instance, or the stored data, is found. */
+/** Locates the running instance or the stored data. */
 const found: readonly FlagName[] = ['storage', 'config'];
-/** What goes with each URL. */
+/** Options of each URL. */
 const forRequests: readonly FlagName[] = [
 	...(['header', 'userAgent', 'netrc', 'proxy', 'resolveWith', 'checksum', 'connections'] as const),
 ];
-/** Settings of an instance of its own. */
+/** Settings of a new instance. */
 const forInstance: readonly FlagName[] = [
 	...[...found, ...forRequests],
 	...(['ca', 'insecure', 'timeout', 'maxActive', 'limitRate', 'readAhead', 'film', 'cacheSize'] as const),
@@ -60,7 +60,7 @@ export const commands = {
 	play: {
 		operands: 'URL',
 		description: 'add a URL and start a player on its stream',
-		flags: [...forInstance, 'onDemand', 'player', 'continue', 'giveUpAfter'],
+		flags: [...forInstance, 'onDemand', 'player', 'whenSafe', 'continue', 'giveUpAfter'],
 	},
 	demo: {
 		operands: '',
@@ -99,7 +99,7 @@ export const commands = {
 
 export type CommandName = keyof typeof commands;
 
-/** Of the program without a command: the dashboard, or lines where it cannot be drawn. */
+/** Flags without a command: the dashboard, or plain lines where it cannot be drawn. */
 const forDashboard: readonly FlagName[] = [...forInstance, 'onDemand', ...forScreen, ...forPlainRun];
 
 export function isCommand(word: string): word is CommandName {
@@ -116,7 +116,7 @@ export function usageOf(name: CommandName): string {
 	return `downstream-tui ${name} ${commands[name].operands}`.trim();
 }
 
-/** What stands at each place after the name: `ID`, `PATH`. With `…` the last one is for all further places. */
+/** The operands by position: `ID`, `PATH`. With `…` the last one repeats. */
 export function operandsOf({operands}: Command): {
 	readonly names: readonly string[];
 	readonly isEndless: boolean;
@@ -124,7 +124,7 @@ export function operandsOf({operands}: Command): {
 	return {names: operands.match(/[\w|]+/g) ?? [], isEndless: operands.includes('…')};
 }
 
-/** Whether the command takes that many words. */
+/** Whether the command accepts this number of words. */
 export function takes(command: Command, words: readonly string[]): boolean {
 	const {names, isEndless} = operandsOf(command);
 	const required = command.operands.replaceAll(/\[[^\]]*\]/g, '').match(/[\w|]+/g) ?? [];

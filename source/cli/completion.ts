@@ -71,7 +71,7 @@ export function completionFor(line: string): Completion {
 	return {lookup, prefix: '', ...(name === undefined ? nothing : operandOf(name, rest.length))};
 }
 
-/** The answer to a script: what it has to add by itself, then one candidate on each line. */
+/** The response to a script: the kind of paths it must add, then one candidate per line. */
 export function completionLines(shell: string, {prefix, expects, candidates}: Completion): string[] {
 	return [
 		expects,

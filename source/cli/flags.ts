@@ -11,7 +11,7 @@ export type Flag = {
 	readonly choices?: readonly string[];
 	/** One or several lines of help. */
 	readonly description: string;
-	/** The description ends with this default, a path that depends on the user. */
+	/** A default path that depends on the user; appended to the description. */
 	readonly defaultPath?: 'storage' | 'config';
 	/** For a single run: refused in the settings file and the environment. */
 	readonly runOnly?: true;
@@ -31,7 +31,7 @@ export const flagGroups = {
 	Failures: ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
 	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'film', 'cacheSize'],
 	'Make it safe': ['keepAhead', 'next', 'first', 'from', 'by', 'wait'],
-	Players: ['port', 'player', 'continue', 'allowOrigin', 'openStream'],
+	Players: ['port', 'player', 'whenSafe', 'continue', 'allowOrigin', 'openStream'],
 	Output: [
 		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
 		...(['log', 'logLevel'] as const),
@@ -72,7 +72,7 @@ export const flags = {
 	all: {
 		kind: 'switch',
 		description:
-			'list: include downloads that left the list but can still be resumed;\nsafe: the start of every download',
+			'list: include removed downloads that can still be resumed;\nsafe: the start of every download',
 		runOnly: true,
 	},
 	port: {
@@ -120,7 +120,7 @@ export const flags = {
 	timeout: {
 		kind: 'text',
 		value: 'TIME',
-		description: `time for the first response of a server, longer on each retry (default: ${defaults.timeout})`,
+		description: `timeout for the first response of a server; grows with each retry (default: ${defaults.timeout})`,
 	},
 	giveUpAfter: {
 		kind: 'text',
@@ -132,7 +132,7 @@ export const flags = {
 		value: 'WHAT',
 		choices: ['stop', 'continue', 'restart'],
 		description:
-			'if the file changes on the server: stop (default), continue where samples\nof the bytes agree, or restart',
+			'if the file changes on the server: stop (default), continue if samples\nof the stored bytes match, or restart',
 		runOnly: true,
 	},
 	allowHtml: {kind: 'switch', description: 'accept a web page in place of the file', runOnly: true},
@@ -155,11 +155,12 @@ export const flags = {
 	readAhead: {
 		kind: 'text',
 		value: 'SIZE',
-		description: `limit of the data kept ready for a player, or seconds such as 60s (default: ${defaults.readAhead})`,
+		description: `data to buffer ahead of a player, as a size or as seconds such as 60s (default: ${defaults.readAhead})`,
 	},
+	whenSafe: {kind: 'switch', description: 'start the player once the film plays through', runOnly: true},
 	film: {
 		kind: 'switch',
-		description: 'do not read the index of films, which tells the minutes that can be watched',
+		description: 'do not read film indexes, which show the minutes ready to watch',
 		defaultsOn: true,
 	},
 	cacheSize: {
@@ -212,19 +213,20 @@ export const flags = {
 		kind: 'text',
 		value: 'WHEN',
 		choices: ['always', 'ask', 'never'],
-		description: 'play on where a film was left: always (default), ask, or never',
+		description: 'resume films at the last position: always (default), ask or never',
 	},
 	allowOrigin: {
 		kind: 'list',
 		value: 'ORIGIN',
 		description:
-			'web page or browser extension that may use the proxy, such as\nhttps://player.example; repeatable',
+			'web page or browser extension allowed to use the proxy, such as\nhttps://player.example; repeatable',
 	},
 	openStream: {kind: 'switch', description: 'serve /stream?url= without the key'},
 	plain: {kind: 'switch', description: 'lines instead of the dashboard, for screen readers and logs'},
 	keep: {
 		kind: 'switch',
-		description: 'get: leave the downloads in the list;\nwithout a dashboard: keep running when all is done',
+		description:
+			'get: keep the downloads in the list;\nwithout a dashboard: keep running after the last download',
 	},
 	json: {kind: 'switch', description: 'JSON output, one object per line (list: one array)'},
 	ascii: {kind: 'switch', description: 'draw with ASCII only'},
@@ -262,7 +264,7 @@ type ValueOf = {text: string; switch: boolean; list: readonly string[]};
 /** Values from the command line; undefined where a flag is absent. */
 export type Flags = {readonly [Name in FlagName]?: ValueOf[(typeof flags)[Name]['kind']] | undefined};
 
-/** Where the defaults of `--storage` and `--config` are, as the help shows it. */
+/** The defaults of `--storage` and `--config` as shown in the help. */
 export type DefaultPaths = Readonly<Record<'storage' | 'config', string>>;
 
 /** `exportDir` is `--export-dir`. */
@@ -275,7 +277,7 @@ export function optionOf(name: FlagName): string {
 	return `--${(flags[name] as Flag).defaultsOn ? 'no-' : ''}${kebabCase(name)}`;
 }
 
-/** The description with the default path, where there is one. */
+/** The description, followed by the default path if there is one. */
 export function describedFlag(name: FlagName, paths: DefaultPaths): string {
 	const {description, defaultPath}: Flag = flags[name];
 	return defaultPath === undefined ? description : `${description}\n(default: ${paths[defaultPath]})`;

@@ -3,7 +3,7 @@ import {commands, usageOf, type CommandName} from './commands.ts';
 import {describedFlag, flagGroups, flags, optionOf, type DefaultPaths, type Flag} from './flags.ts';
 import {examples, notes} from './help.ts';
 
-/** The page is built on another machine than the one it is read on. */
+/** The page is read on a different machine from the one it is built on. */
 const defaultPaths: DefaultPaths = {storage: 'see FILES', config: 'see FILES'};
 
 const environment: ReadonlyArray<readonly [variable: string, meaning: string]> = [
@@ -85,7 +85,7 @@ function bold(word: string): string {
 	return `\\fB${text(word)}\\fR`;
 }
 
-/** As roff reads it: no escape, no hyphen of the language, no curled quote, no request at the start of a line. */
+/** Escapes text for roff: backslashes, hyphens, quotes, and dots at the start of a line. */
 function text(plain: string): string {
 	return plain
 		.replaceAll('\\', '\\e')

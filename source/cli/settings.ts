@@ -34,6 +34,7 @@ export type Settings = {
 	readonly onDemand: boolean;
 	/** Read the index of films. */
 	readonly film: boolean;
+	readonly whenSafe: boolean;
 	readonly json: boolean;
 	readonly plain: boolean;
 	readonly ascii: boolean;
@@ -45,7 +46,7 @@ export type Settings = {
 	readonly bell: boolean;
 	/** Command that plays a stream URL. */
 	readonly player: string | undefined;
-	/** Whether a film goes on where it was left. */
+	/** Whether a film resumes at its last position. */
 	readonly continue: (typeof flags.continue.choices)[number];
 	readonly logFile: string | undefined;
 	readonly logLevel: (typeof flags.logLevel.choices)[number];
@@ -54,7 +55,7 @@ export type Settings = {
 	readonly insecure: boolean;
 	/** Milliseconds for the first response of an origin. */
 	readonly timeout: number;
-	/** Milliseconds without data after which `get`, `play` and the plain run end; Infinity for never. */
+	/** `get`, `play` and the plain run end after this many milliseconds without data; Infinity for never. */
 	readonly giveUpAfter: number;
 	/** File or folder to write; `-` for standard output. */
 	readonly output: string | undefined;
@@ -66,7 +67,7 @@ export type Settings = {
 	readonly move: boolean;
 	/** `remove` deletes the stored bytes too. */
 	readonly deleteData: boolean;
-	/** Include downloads that left the list but can be resumed. */
+	/** Include removed downloads that can be resumed. */
 	readonly all: boolean;
 	/** Reaction to a file that changed on the server. */
 	readonly onChange: (typeof flags.onChange.choices)[number];
@@ -84,7 +85,7 @@ export type Settings = {
 	readonly netrc: Netrc | undefined;
 	/** Limit of the bytes kept ready ahead of a player. */
 	readonly readAhead: number;
-	/** The same in milliseconds of a film. */
+	/** The same limit in milliseconds of a film. */
 	readonly readAheadMs: number | undefined;
 	/** Milliseconds of each film to keep present ahead of its player; 0 for none. */
 	readonly keepAhead: number;
@@ -102,7 +103,7 @@ export type Settings = {
 	/** Origins of web pages that may use the proxy. */
 	readonly allowOrigins: readonly string[];
 	readonly openStream: boolean;
-	/** Keep running when everything is done; `get` leaves its downloads in the list. */
+	/** Keep running after the last download; `get` keeps its downloads in the list. */
 	readonly keep: boolean;
 	/** Show sizes in units of 1000. */
 	readonly si: boolean;
@@ -147,6 +148,7 @@ export function settingsFrom(
 		limitRate: rate(by('limitRate'), given.limitRate),
 		onDemand: given.onDemand ?? false,
 		film: given.film ?? true,
+		whenSafe: given.whenSafe ?? false,
 		json: given.json ?? false,
 		plain: (given.plain ?? false) || isOn(environment.ACCESSIBLE) || environment.INK_SCREEN_READER === 'true',
 		ascii: given.ascii ?? false,
@@ -199,7 +201,7 @@ function withoutUndefined(given: Flags): Flags {
 	return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-/** Expands `~`, which no shell has done in a settings file. */
+/** Expands `~`: no shell expands it in a settings file. */
 function absolutePath(given: string): string {
 	return path.resolve(/^~(?=$|[/\\])/.test(given) ? homedir() + given.slice(1) : given);
 }
@@ -300,7 +302,7 @@ function first(flag: string, value: string | undefined): SafeRequest | undefined
 	return forMs === undefined ? {from: 'start', ...(bytes !== undefined && {bytes})} : startOf(forMs);
 }
 
-/** Origins of extensions and webviews are opaque to `URL`; browsers send them as here. */
+/** `URL` has no origin for extensions and webviews; this is the form that browsers send. */
 const extensionOrigin = /^(?:(?:chrome|moz)-extension|vscode-webview):\/\/[a-z\d-]+$/;
 
 function webOrigin(flag: string, value: string): string {
@@ -335,7 +337,7 @@ function proxy(flag: string, value: string | undefined): string | undefined {
 	return value;
 }
 
-/** Text before an `@` or in the place of a port may be secret. */
+/** Text before an `@` or in place of a port may be secret. */
 function withoutPassword(proxy: string): string {
 	const [, scheme = '', user = '', place] =
 		/^([a-z][a-z\d+.-]*:\/\/)?(.*@)?([^:]*(?::\d*)?)$/is.exec(proxy) ?? [];

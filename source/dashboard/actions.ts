@@ -1,5 +1,13 @@
-// The commands of keys.
-import {continuedMs, isRunning, isStopped, type Download} from '../downstream.ts';
+// The effects of commands.
+import {
+	continuedMs,
+	isFetching,
+	isRunning,
+	isStopped,
+	type Download,
+	type DownloadId,
+	type QueueMove,
+} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {openChangedDialog} from './dialogs/changed.ts';
 import {openContinueDialog} from './dialogs/continue.ts';
@@ -11,24 +19,32 @@ import {openSortDialog} from './dialogs/sort.ts';
 import type {AddDialog} from './dialogs/add.ts';
 import type {ExportDialog} from './dialogs/export.ts';
 import type {RemoveDialog} from './dialogs/remove.ts';
-import {formatBytes} from '../text/format.ts';
+import {formatBytes, ordinal} from '../text/format.ts';
 import type {Command} from './keys.ts';
-import {shownTabs, sortKeys} from './list-view.ts';
+import {queueOf, shownTabs, sortKeys} from './list-view.ts';
 import {list} from './mode.ts';
 import {connectedPlayers} from '../text/status-words.ts';
 import {fieldOf} from './text-field.tsx';
 import type {UiStore} from './ui-store.ts';
 
-const suspendQuestion = 'Ctrl+Z again: downloads and players stand still until fg';
+const suspendQuestion = 'Ctrl+Z again to suspend: downloads and players stop until fg';
 
-/** The dialogs that remember something. */
+/** Nothing answers them once the program that ran the downloads has ended. */
+const needsEngine: ReadonlySet<Command> = new Set([
+	...(['add', 'pause', 'pause-all', 'resume', 'remove', 'undo', 'export', 'copy-stream', 'play'] as const),
+	...(['new-url', 'verify', 'limit', 'queue-up', 'queue-down', 'queue-first'] as const),
+]);
+
+/** Dialogs with a memory: a draft, a folder, a removal. */
 export type Dialogs = {readonly add: AddDialog; readonly export: ExportDialog; readonly remove: RemoveDialog};
 
 export class Actions {
 	readonly #ui: UiStore;
 	readonly #dialogs: Dialogs;
-	/** Ctrl+Z asked, and no other command came since. */
+	/** Ctrl+Z has asked, and no other command has come since. */
 	#maySuspend = false;
+	/** The download whose move in the queue would lose bytes: the question was asked. */
+	#confirmedMove: DownloadId | undefined;
 	#hasHinted = false;
 
 	constructor(ui: UiStore, dialogs: Dialogs) {
@@ -44,13 +60,24 @@ export class Actions {
 			this.#maySuspend = false;
 		}
 
+		if (command !== 'queue-up' && command !== 'queue-first') {
+			this.#confirmedMove = undefined;
+		}
+
+		if (ui.isOrphan && needsEngine.has(command)) {
+			ui.say('The other copy has quit. R continues the downloads here.', true);
+			return;
+		}
+
 		switch (command) {
 			case 'add':
 				this.#dialogs.add.open();
 				break;
 			case 'help':
+				ui.open({kind: 'palette', palette: {find: fieldOf(''), at: 0}});
+				break;
 			case 'log':
-				ui.open({kind: 'page', page: command, top: command === 'log' ? Infinity : 0, find: ''});
+				ui.open({kind: 'messages', top: Infinity, find: ''});
 				break;
 			case 'back':
 				this.#back();
@@ -100,6 +127,9 @@ export class Actions {
 			case 'safe-all':
 				makeStartsSafe(ui);
 				break;
+			case 'take-over':
+				this.#takeOver();
+				break;
 			case 'bytes':
 				ui.set({showsBytes: !ui.state.showsBytes});
 				break;
@@ -119,6 +149,20 @@ export class Actions {
 				}
 			}
 		}
+	}
+
+	#takeOver(): void {
+		const {attachment, isOrphan} = this.#ui;
+		if (!attachment || !isOrphan) {
+			this.#ui.say(`Nothing to continue: ${attachment ? 'the other copy' : 'this copy'} runs the downloads`);
+			return;
+		}
+
+		this.#ui.say('Continuing the downloads here…');
+		this.#ui.run(async () => {
+			await attachment.takeOver();
+			return 'The downloads continue here';
+		});
 	}
 
 	/** Skips the tabs that are not on the screen. */
@@ -159,7 +203,7 @@ export class Actions {
 			case 'open-folder': {
 				const {exportedTo} = selected;
 				if (exportedTo === null) {
-					ui.say('O: it is not exported yet; e exports it');
+					ui.say('Not exported yet: e exports it');
 				} else {
 					ui.run(() => host.openFolder(exportedTo));
 				}
@@ -194,6 +238,9 @@ export class Actions {
 			case 'queue-up':
 			case 'queue-down':
 				this.#moveInQueue(selected, command === 'queue-up' ? -1 : 1);
+				break;
+			case 'queue-first':
+				this.#moveInQueue(selected, 'front');
 				break;
 			default:
 		}
@@ -240,7 +287,7 @@ export class Actions {
 		const pausable = targets.filter(download => canPause(download));
 		const running = pausable.filter(download => !isStopped(download));
 		if (pausable.length === 0) {
-			this.#ui.say(`p: it is ${selected.status === 'exporting' ? 'being exported' : 'complete'}`);
+			this.#ui.say(selected.status === 'exporting' ? 'Cannot pause an export' : 'Already complete');
 		} else if (running.length > 0) {
 			this.#forEach(queuedFirst(running), ({id}) => downstream.pause(id));
 		} else {
@@ -256,10 +303,22 @@ export class Actions {
 		if (selected.error?.code === 'origin-changed' && !selected.isPageForFile) {
 			openChangedDialog(this.#ui, selected);
 		} else if (resumable.length === 0) {
-			this.#ui.say(`r: it ${whyNotResumed(selected)}`);
+			this.#ui.say(this.#whyNotResumed(selected));
 		} else {
 			this.#forEach(resumable, ({id}) => downstream.resume(id));
 		}
+	}
+
+	#whyNotResumed(download: Download): string {
+		const {status} = download;
+		const place = queueOf(this.#ui.feed.frame.snapshot.downloads).get(download.id);
+		if (status === 'queued') {
+			return place === undefined
+				? 'On demand: it fetches only what players request'
+				: `Already queued (${ordinal(place)}). K moves it up.`;
+		}
+
+		return status === 'complete' ? 'Already complete' : 'Already running';
 	}
 
 	/** Pauses all downloads; resumes the paused and failed ones if none runs. */
@@ -271,7 +330,7 @@ export class Actions {
 		if (running.length > 0) {
 			this.#forEach(queuedFirst(running), ({id}) => downstream.pause(id), `Paused ${running.length}`);
 		} else if (stopped.length === 0) {
-			this.#ui.say('P: nothing runs, and nothing is paused');
+			this.#ui.say('Nothing to pause or resume');
 		} else {
 			this.#forEach(stopped, ({id}) => downstream.resume(id), `Resumed ${stopped.length}`);
 		}
@@ -290,20 +349,29 @@ export class Actions {
 	}
 
 	/** Switches to the order of the queue, to show the move. */
-	#moveInQueue(selected: Download, by: -1 | 1): void {
+	#moveInQueue(selected: Download, by: QueueMove): void {
 		const {feed, downstream, state} = this.#ui;
-		const key = by === -1 ? 'K' : 'J';
 		if (selected.status === 'complete') {
-			this.#ui.say(`${key}: it is complete, and in no queue`);
+			this.#ui.say('Already complete: not in the queue');
 			return;
 		}
 
 		const queue = feed.frame.snapshot.downloads
 			.filter(({status}) => status !== 'complete')
 			.toSorted((a, b) => a.queueRank - b.queueRank);
-		const end = by === -1 ? queue[0] : queue.at(-1);
+		const end = by === 1 ? queue.at(-1) : queue[0];
 		if (end?.id === selected.id) {
-			this.#ui.say(`${key}: it is the ${by === -1 ? 'first' : 'last'} in the queue`);
+			this.#ui.say(`Already ${by === 1 ? 'last' : 'first'} in the queue`);
+			return;
+		}
+
+		const displaced = displacedBy(selected, by, queue);
+		if (displaced?.acceptsRanges === false && displaced.present > 0 && this.#confirmedMove !== selected.id) {
+			this.#confirmedMove = selected.id;
+			this.#ui.say(
+				`Once more to stop ${cleanText(displaced.name)}: its server would start again from 0`,
+				true,
+			);
 			return;
 		}
 
@@ -312,13 +380,16 @@ export class Actions {
 			this.#ui.changeView({sort, isReversed: false});
 		}
 
-		this.#ui.run(() => downstream.moveInQueue(selected.id, by));
+		this.#ui.run(async () => {
+			await downstream.moveInQueue(selected.id, by);
+			return displaced && `${cleanText(displaced.name)} waits in the queue now`;
+		});
 	}
 
 	#verify(targets: readonly Download[]): void {
 		const name = targets.length === 1 ? ` ${cleanText(targets[0]!.name)}` : '';
 		if (targets.every(({present}) => present === 0)) {
-			this.#ui.say(`V: nothing of${name || ' them'} is here yet`);
+			this.#ui.say(`Nothing of${name || ' them'} to check yet`);
 			return;
 		}
 
@@ -330,8 +401,8 @@ export class Actions {
 			}
 
 			return damaged === 0
-				? `Checked${name}: every byte is as it was written`
-				: `Checked${name}: ${formatBytes(damaged)} were damaged and are missing now`;
+				? `Checked${name}: no damage`
+				: `Checked${name}: ${formatBytes(damaged)} were damaged and will be fetched again`;
 		});
 	}
 
@@ -362,7 +433,7 @@ export class Actions {
 			const words = targets.length === 1 ? `the ${what}` : `${targets.length} ${what}s`;
 			if (result === 'none') {
 				this.#showPlain(targets);
-				return 'No clipboard can be reached: select the URL by hand (v)';
+				return 'No clipboard available: select the URL by hand (v)';
 			}
 
 			const hint = this.#hasHinted || host.remoteHint === undefined ? '' : `. ${host.remoteHint}`;
@@ -385,6 +456,24 @@ export class Actions {
 	}
 }
 
+/** The running download that gives its place to a queued one. `queue`: in its order. */
+function displacedBy(
+	{id, status}: Download,
+	by: QueueMove,
+	queue: readonly Download[],
+): Download | undefined {
+	if (status !== 'queued' || by === 1) {
+		return undefined;
+	}
+
+	const before = queue.slice(
+		0,
+		queue.findIndex(each => each.id === id),
+	);
+	const last = by === 'front' ? before.findLast(each => isFetching(each)) : before.at(-1);
+	return last && isFetching(last) ? last : undefined;
+}
+
 /** A complete download has nothing to pause, and an export cannot pause. */
 function canPause({status}: Download): boolean {
 	return status !== 'complete' && status !== 'exporting';
@@ -393,15 +482,4 @@ function canPause({status}: Download): boolean {
 /** Puts queued downloads first: pausing a running one would start the next in the queue. */
 function queuedFirst(downloads: readonly Download[]): readonly Download[] {
 	return downloads.toSorted((a, b) => Number(b.status === 'queued') - Number(a.status === 'queued'));
-}
-
-function whyNotResumed({status, onDemand, size}: Download): string {
-	switch (status) {
-		case 'complete':
-			return 'is complete';
-		case 'queued':
-			return onDemand && size !== null ? 'fetches what players ask for' : 'waits in the queue; K moves it up';
-		default:
-			return 'runs already';
-	}
 }

@@ -1,42 +1,60 @@
 // The range bar in colour.
 import type {Download} from '../downstream.ts';
-import {rangeBar} from '../text/range-bar.ts';
+import {barCells, type BarCell} from '../text/range-bar.ts';
 import {barPlayers} from './playback.ts';
-import {span, type Span} from './spans.tsx';
-import type {Role} from './theme.ts';
+import {span, type Line, type Span} from './spans.tsx';
 
-const roles: Record<string, Role> = {
-	'·': 'missing',
-	'.': 'missing',
-	'▸': 'head',
-	'>': 'head',
-	'┃': 'player',
-	'|': 'player',
-};
+export type ByteRange = readonly [start: number, end: number];
 
-/** The download's bar of `width` cells, as runs of cells with one role. */
-export function barSpans(download: Download, width: number, ascii: boolean): Span[] {
-	return inRuns(barText(download, width, ascii));
+/** The download's bar of `width` cells. `fresh`: the bytes written a moment ago. */
+export function barLine(
+	download: Download,
+	width: number,
+	ascii: boolean,
+	fresh: readonly ByteRange[],
+): Line {
+	return inRuns(downloadCells(download, width, ascii, fresh));
 }
 
-export function barText(download: Download, width: number, ascii: boolean): string {
+export function downloadCells(
+	download: Download,
+	width: number,
+	ascii: boolean,
+	fresh: readonly ByteRange[],
+): readonly BarCell[] {
 	const {ranges, size, segments} = download;
 	if (size === 0) {
-		return (ascii ? '#' : '█').repeat(width);
+		return Array.from({length: width}, () => ({glyph: ascii ? '#' : '█', kind: 'have'}));
 	}
 
-	return rangeBar({
+	return barCells({
 		ranges,
 		size: size ?? 1,
 		width,
-		players: barPlayers(download).map(({offset}) => offset),
+		players: barPlayers(download).map(({offset}) => ({offset, ready: readyAt(ranges, offset)})),
 		heads: segments.map(({offset}) => offset),
+		fresh,
 		ascii,
 	});
 }
 
-export function inRuns(cells: string): Span[] {
-	return Array.from(cells.matchAll(/([·.]+)|([▸>]+)|([┃|]+)|[^·.▸>┃|]+/g), ([run]) =>
-		span(run, roles[run[0]!] ?? 'have'),
-	);
+/** Cells of one kind as one piece. */
+export function inRuns(cells: readonly BarCell[]): Span[] {
+	const runs: Array<{kind: BarCell['kind']; text: string}> = [];
+	for (const {glyph, kind} of cells) {
+		const last = runs.at(-1);
+		if (last?.kind === kind) {
+			last.text += glyph;
+		} else {
+			runs.push({kind, text: glyph});
+		}
+	}
+
+	return runs.map(({kind, text}) => span(text, kind));
+}
+
+/** Present bytes from an offset on, up to the first gap. */
+function readyAt(ranges: readonly ByteRange[], offset: number): number {
+	const around = ranges.find(([start, end]) => start <= offset && offset < end);
+	return around ? around[1] - offset : 0;
 }

@@ -1,4 +1,4 @@
-// Keys, pastes and clicks: their target (list, filter, page or dialog) and the movement of the cursor.
+// Keys, pastes and clicks: their target (list, filter, palette, messages or dialog) and the movement of the cursor.
 import type {Download, DownloadId} from '../downstream.ts';
 import {Actions, type Dialogs} from './actions.ts';
 import {AddDialog} from './dialogs/add.ts';
@@ -17,9 +17,10 @@ import {
 } from './form.ts';
 import type {Hit} from './hit-test.ts';
 import {PlayerControl} from './player-control.ts';
-import {commandOf, playerKeys, type Command} from './keys.ts';
+import {commandOf, keyTable, playerKeys, type Command, type Entry} from './keys.ts';
 import {announcementsOf, logLine} from './messages.ts';
 import type {Dialog, Mode} from './mode.ts';
+import {pressPalette, type Palette} from './palette.ts';
 import {editField, fieldOf, insertText, type Field} from './text-field.tsx';
 import {UiStore, type ScreenState, type UiStoreOptions, type Viewport} from './ui-store.ts';
 
@@ -28,8 +29,8 @@ export type ControllerOptions = UiStoreOptions & {
 	readonly exportDir: string;
 };
 
-/** Any other key leaves a page open: it may be the start of a search. */
-const closesPage: ReadonlySet<Command> = new Set(['back', 'open', 'quit', 'help', 'log']);
+/** Any other key leaves the messages open: it may be the start of a search. */
+const closesMessages: ReadonlySet<Command> = new Set(['back', 'open', 'quit', 'help', 'log']);
 
 export class Controller {
 	readonly #ui: UiStore;
@@ -86,8 +87,10 @@ export class Controller {
 
 		if (mode.kind === 'dialog') {
 			this.#pressInDialog(mode.dialog, name);
-		} else if (mode.kind === 'page') {
-			this.#pressInPage(mode, name);
+		} else if (mode.kind === 'palette') {
+			this.#pressInPalette(mode.palette, name);
+		} else if (mode.kind === 'messages') {
+			this.#pressInMessages(mode, name);
 		} else if (typing) {
 			this.#pressInFilter(typing, name);
 		} else {
@@ -111,8 +114,11 @@ export class Controller {
 			} else {
 				this.#changeForm(dialog, pasteIntoForm(dialog.form, text));
 			}
-		} else if (mode.kind === 'page') {
-			this.#findInPage(mode, insertText(mode.typing ?? fieldOf(''), text));
+		} else if (mode.kind === 'palette') {
+			const find = insertText(mode.palette.find, text);
+			this.#ui.set({mode: {kind: 'palette', palette: {find, at: 0}}});
+		} else if (mode.kind === 'messages') {
+			this.#findInMessages(mode, insertText(mode.typing ?? fieldOf(''), text));
 		} else if (typing) {
 			this.#typeFilter(insertText(typing, text));
 		} else {
@@ -140,12 +146,23 @@ export class Controller {
 			case 'key':
 				this.#command(hit.command, '');
 				break;
+			case 'heading':
+				this.#ui.changeView({
+					sort: hit.sort,
+					isReversed: hit.sort === this.state.view.sort && !this.state.view.isReversed,
+				});
+				break;
+			case 'outside':
+				this.press('escape');
+				break;
 			case 'bar':
 				this.#player.seekToShare(hit.share);
 				break;
 			case 'button':
 				if (dialog) {
 					this.#pressButton(dialog, hit.name);
+				} else {
+					this.#runFound(keyTable.find(({command}) => command === hit.name)!);
 				}
 
 				break;
@@ -231,17 +248,38 @@ export class Controller {
 		this.#ui.changeView({filter: typing.text});
 	}
 
-	// Pages
+	// Palette and messages
 
-	#pressInPage(mode: Extract<Mode, {kind: 'page'}>, name: string): void {
-		const {typing, page} = mode;
+	#pressInPalette(palette: Palette, name: string): void {
+		const action = pressPalette(palette, name);
+		switch (action?.kind) {
+			case 'changed':
+				this.#ui.set({mode: {kind: 'palette', palette: action.palette}});
+				break;
+			case 'closed':
+				this.#ui.close();
+				break;
+			case 'run':
+				this.#runFound(action.entry);
+				break;
+			default:
+		}
+	}
+
+	#runFound({command, keys}: Entry): void {
+		this.#ui.close();
+		this.#command(command, keys[0]!);
+	}
+
+	#pressInMessages(mode: Extract<Mode, {kind: 'messages'}>, name: string): void {
+		const {typing} = mode;
 		if (typing) {
 			if (name === 'escape' || name === 'ctrl+c') {
 				this.#ui.set({mode: {...mode, typing: undefined, find: '', top: 0}});
 			} else if (name === 'return') {
 				this.#ui.set({mode: {...mode, typing: undefined}});
 			} else {
-				this.#findInPage(mode, editField(typing, name) ?? typing);
+				this.#findInMessages(mode, editField(typing, name) ?? typing);
 			}
 
 			return;
@@ -254,15 +292,15 @@ export class Controller {
 			this.#ui.set({mode: {...mode, top: to}});
 		} else if (command === 'filter') {
 			this.#ui.set({mode: {...mode, typing: fieldOf(''), find: '', top: 0}});
-		} else if (command === 'plain-text' && page === 'log') {
+		} else if (command === 'plain-text') {
 			const lines = this.state.log.map(message => logLine(message));
 			this.#ui.run(() => this.#ui.host.showPlain(lines));
-		} else if (command && closesPage.has(command)) {
+		} else if (command && closesMessages.has(command)) {
 			this.#ui.close();
 		}
 	}
 
-	#findInPage(mode: Extract<Mode, {kind: 'page'}>, typing: Field): void {
+	#findInMessages(mode: Extract<Mode, {kind: 'messages'}>, typing: Field): void {
 		this.#ui.set({mode: {...mode, typing, find: typing.text, top: 0}});
 	}
 

@@ -6,17 +6,24 @@ import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {barPlaces} from './bar-places.ts';
 import {Controller, type ControllerOptions} from './controller.ts';
 import {dockedLines, pageLines} from './details.ts';
-import {dialogLayout, DialogView, plainArrows, wrapped, type Place} from './dialog-view.tsx';
-import {DownloadTable} from './download-table.tsx';
+import {
+	BoxView,
+	dialogLayout,
+	fillsScreen,
+	plainArrows,
+	wrapped,
+	type DialogLayout,
+	type Place,
+} from './dialog-view.tsx';
+import {DownloadTable, headingPlaces} from './download-table.tsx';
 import {bannerLines, EmptyList, headerLine, tabsLayout} from './header.tsx';
-import {helpLines} from './help.ts';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
 import {footerKeys, keyPresses, playerKeys, type Command, type FooterKey} from './keys.ts';
 import {roomy, rowHeights, scrollThumb, smallest} from './layout.ts';
 import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
 import {details, list, type Mode} from './mode.ts';
-import type {Form} from './form.ts';
+import {paletteLayout} from './palette.ts';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
 import {fitLine, Lines, LineView, span, type Line} from './spans.tsx';
 import {amount, reason, stateWords} from '../text/status-words.ts';
@@ -31,29 +38,29 @@ export type DashboardHost = Omit<Host, 'redraw' | 'showPlain' | 'suspend'> & {
 	/** Runs while the screen is the shell's. */
 	printPlain(lines: readonly string[]): Promise<void>;
 	stopProcess(): Promise<void>;
-	/** Calls back when somebody else asks the program to stop, as Ctrl+Z does while keys are not read. */
+	/** Calls back when another process stops this one, as Ctrl+Z does while no keys are read. */
 	onStop(listener: () => void): () => void;
 };
 
 export type DashboardProps = Omit<ControllerOptions, 'feed' | 'host'> & {
 	readonly host: DashboardHost;
 	readonly theme: Theme;
-	/** What the terminal answered while keys are read already may ask for another one. */
+	/** The theme for a late answer of the terminal, which arrives among the keys. */
 	readonly lateTheme?: (answer: string) => Theme | undefined;
 	readonly ascii: boolean;
-	/** Resolves with what to select at first. */
+	/** Resolves with the download to select first. */
 	readonly added?: Promise<DownloadId | undefined>;
-	/** Clicks from the start. */
+	/** Reports clicks from the start. */
 	readonly mouse?: boolean;
-	/** Rows at the bottom that are left free. */
+	/** Free rows at the bottom. */
 	readonly spareRows?: number;
 };
 
 type Screen = Place & {readonly frame: Frame; readonly state: ScreenState};
 
 const doubleClickMs = 400;
-/** Control sequences without their escape: answers that come late, a mouse button that is let go, unknown keys. */
-// oxlint-disable-next-line no-control-regex -- answers of terminals end so
+/** Control sequences without their escape: late answers, releases of a mouse button, unknown keys. */
+// oxlint-disable-next-line no-control-regex -- terminals end answers with BEL
 const controlSequence = /^(?:\]?\d+;rgba?:[\da-f/]*(?:\u0007|\u001B?\\)?|\[[\d:;<=>?]+[ -/]*[@-~])/i;
 
 export function Dashboard({
@@ -69,7 +76,9 @@ export function Dashboard({
 	const redraw = useRedraw();
 	const [theme, setTheme] = useState(firstTheme);
 	const {suspendTerminal} = useApp();
-	const [feed] = useState(() => new SnapshotFeed(options.downstream));
+	const [feed] = useState(
+		() => new SnapshotFeed(options.downstream, () => options.attachment?.isConnected === false),
+	);
 	const [controller] = useState(
 		() =>
 			new Controller({
@@ -135,7 +144,7 @@ export function Dashboard({
 			host.onStop(() => {
 				suspendTerminal(() => host.stopProcess()).catch(() => undefined);
 			}),
-		// oxlint-disable-next-line react/exhaustive-deps -- the host is the same for good
+		// oxlint-disable-next-line react/exhaustive-deps -- the host never changes
 		[],
 	);
 	useEffect(() => {
@@ -175,18 +184,25 @@ function View(screen: Screen) {
 			return <List {...screen} />;
 		case 'details':
 			return <WholeDetails {...screen} />;
-		case 'page':
-			return <Page {...screen} mode={mode} />;
+		case 'messages':
+			return <Messages {...screen} mode={mode} />;
 		default: {
-			const {form} = mode.dialog;
-			const {fillsScreen} = dialogLayout(form, screen);
-			return fillsScreen ? <DialogView {...screen} form={form} /> : <OverBase {...screen} form={form} />;
+			const layout = boxLayout(mode, screen);
+			return fillsScreen(screen) ? (
+				<BoxView {...screen} {...layout} />
+			) : (
+				<OverBase {...screen} layout={layout} />
+			);
 		}
 	}
 }
 
-/** A dialog over the dimmed list or details. */
-function OverBase({form, ...screen}: Screen & {readonly form: Form}) {
+function boxLayout(mode: Extract<Mode, {kind: 'dialog' | 'palette'}>, place: Place): DialogLayout {
+	return mode.kind === 'dialog' ? dialogLayout(mode.dialog.form, place) : paletteLayout(mode.palette, place);
+}
+
+/** A dialog or the palette over the dimmed list or details. */
+function OverBase({layout, ...screen}: Screen & {readonly layout: DialogLayout}) {
 	const dimmed = dimmedTheme(useTheme());
 	const {state, width, height} = screen;
 	const below = {...screen, state: {...state, mode: state.isInDetails ? details : list}};
@@ -196,7 +212,7 @@ function OverBase({form, ...screen}: Screen & {readonly form: Form}) {
 				{state.isInDetails ? <WholeDetails {...below} /> : <List {...below} />}
 			</ThemeContext.Provider>
 			<Box position="absolute" width={width} height={height}>
-				<DialogView {...screen} form={form} />
+				<BoxView {...screen} {...layout} />
 			</Box>
 		</Box>
 	);
@@ -222,7 +238,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 			<Lines lines={bannerLines(snapshot.banners.slice(0, 2), place)} />
 			<Box flexDirection="column" height={layout.list + (layout.headings ? 1 : 0)} overflowY="hidden">
 				{downloads.length === 0 ? (
-					<EmptyList {...place} origin={snapshot.origin} height={layout.list} view={state.view} />
+					<EmptyList {...place} height={layout.list} view={state.view} />
 				) : (
 					<Box>
 						<Box flexDirection="column" width={width - (hasScrollbar ? 1 : 0)}>
@@ -237,6 +253,8 @@ function List({frame, state, width, height, ascii}: Screen) {
 								ascii={ascii}
 								now={now}
 								queue={queue}
+								speedsOf={frame.speedsOf}
+								freshOf={frame.freshOf}
 							/>
 						</Box>
 						{hasScrollbar ? (
@@ -260,6 +278,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 								...place,
 								download: selected,
 								speeds: frame.speedsOf(selected.id),
+								fresh: frame.freshOf(selected.id),
 								showsBytes: state.showsBytes,
 								height: layout.details,
 								now,
@@ -273,6 +292,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 				state={state}
 				downloads={downloads}
 				selected={selected}
+				isOrphan={frame.isOrphan}
 				now={now}
 				namesState={layout.details === 0}
 				scrolls={false}
@@ -323,6 +343,7 @@ function WholeDetails(screen: Screen) {
 				state={state}
 				downloads={downloads}
 				selected={selected}
+				isOrphan={frame.isOrphan}
 				now={frame.now}
 				namesState={false}
 				scrolls={lines.length > room}
@@ -334,24 +355,24 @@ function WholeDetails(screen: Screen) {
 function detailLines({frame, state, width, height, ascii}: Screen, download: Download): Line[] {
 	const {showsBytes} = state;
 	const speeds = frame.speedsOf(download.id);
-	return pageLines({download, speeds, showsBytes, width, ascii, height: height - 3, now: frame.now});
+	const fresh = frame.freshOf(download.id);
+	return pageLines({
+		...{download, speeds, fresh, showsBytes, width, ascii},
+		...{height: height - 3, now: frame.now},
+	});
 }
 
-/** Help and messages. */
-function Page({state, width, height, ascii, mode}: Screen & {mode: Extract<Mode, {kind: 'page'}>}) {
-	const lines = textOfPage({width, height, ascii}, state, mode);
+function Messages({state, width, height, ascii, mode}: Screen & {mode: Extract<Mode, {kind: 'messages'}>}) {
+	const lines = messageLines({width, height, ascii}, state, mode);
 	const room = height - 2;
 	const top = Math.min(mode.top, Math.max(0, lines.length - room));
 	const more = lines.length > room ? '↑↓ scroll   ' : '';
-	const hint = `${more}/ find   ${mode.page === 'log' ? 'v plain text   ' : ''}Esc close`;
+	const hint = `${more}/ find   v plain text   Esc close`;
 	return (
 		<Box flexDirection="column" width={width} height={height}>
 			<LineView
 				line={fitLine(
-					[
-						span(mode.page === 'help' ? ' Keys' : ' Messages', 'strong'),
-						span(`   ${ascii ? plainArrows(hint) : hint}`, 'label'),
-					],
+					[span(' Messages', 'strong'), span(`   ${ascii ? plainArrows(hint) : hint}`, 'label')],
 					width,
 					ascii,
 				)}
@@ -366,23 +387,20 @@ function Page({state, width, height, ascii, mode}: Screen & {mode: Extract<Mode,
 	);
 }
 
-function textOfPage(place: Place, {log}: ScreenState, {page, find}: Extract<Mode, {kind: 'page'}>): string[] {
-	const lines =
-		page === 'help'
-			? helpLines(place, find)
-			: log
-					.map(message => logLine(message, place.ascii))
-					.filter(line => line.toLowerCase().includes(find.toLowerCase()))
-					.flatMap(line => wrapped(line, place.width - 2));
-	return lines.length === 0 ? [find === '' ? 'No messages yet.' : 'Nothing found.'] : lines;
+function messageLines(place: Place, {log}: ScreenState, {find}: Extract<Mode, {kind: 'messages'}>): string[] {
+	const lines = log
+		.map(message => logLine(message, place.ascii))
+		.filter(line => line.toLowerCase().includes(find.toLowerCase()))
+		.flatMap(line => wrapped(line, place.width - 2));
+	return lines.length === 0 ? [find === '' ? 'No messages yet.' : 'No matches.'] : lines;
 }
 
-/** How many lines can be scrolled away. */
+/** The largest scroll offset, in lines. */
 function scrollableLines(screen: Screen): number {
 	const {frame, state, height} = screen;
 	const {mode} = state;
-	if (mode.kind === 'page') {
-		return Math.max(0, textOfPage(screen, state, mode).length - height + 2);
+	if (mode.kind === 'messages') {
+		return Math.max(0, messageLines(screen, state, mode).length - height + 2);
 	}
 
 	const {downloads, index} = listWindow(frame.snapshot.downloads, state, 1);
@@ -396,10 +414,11 @@ type BottomProps = {
 	readonly state: ScreenState;
 	readonly downloads: readonly Download[];
 	readonly selected: Download | undefined;
+	readonly isOrphan: boolean;
 	readonly now: number;
 	readonly width: number;
 	readonly ascii: boolean;
-	/** No details are seen. */
+	/** The details are not on the screen. */
 	readonly namesState: boolean;
 	/** The details do not fit the screen. */
 	readonly scrolls: boolean;
@@ -407,10 +426,18 @@ type BottomProps = {
 
 /** Status line and keys. */
 function Bottom(props: BottomProps) {
-	const {state, selected, width, ascii} = props;
+	const {state, downloads, selected, isOrphan, width, ascii} = props;
 	const footer = state.typing
 		? typingHint(ascii)
-		: footerLine(shownKeys(width, state.mode, selected, props.scrolls));
+		: footerLine(
+				shownKeys(
+					width,
+					footerWords(state, downloads, selected, isOrphan),
+					state.mode,
+					selected,
+					props.scrolls,
+				),
+			);
 	return (
 		<>
 			<LineView line={fitLine(statusLine(props), width, ascii)} />
@@ -429,7 +456,7 @@ function typingHint(ascii: boolean): Line {
 	]);
 }
 
-/** The filter being typed, the newest message, the marks, or where no details are seen the selected row's state. */
+/** The typed filter, the newest message, the marks, or without details on the screen the state of the selected row. */
 function statusLine({state, downloads, selected, now, width, ascii, namesState}: BottomProps): Line {
 	const {typing, message, marks} = state;
 	if (typing) {
@@ -452,7 +479,7 @@ function statusLine({state, downloads, selected, now, width, ascii, namesState}:
 
 function stateLine(download: Download, now: number, width: number, ascii: boolean): string {
 	const words = cleanText(
-		reason(download) ?? `${stateWords(download, now, ascii).state}, ${amount(download)}`,
+		reason(download, now) ?? `${stateWords(download, now, ascii).state}, ${amount(download)}`,
 	);
 	const room = Math.max(12, width - cellsOf(words) - 3);
 	return `${fitName(cleanText(download.name), room, {ascii})}: ${words}`;
@@ -470,46 +497,86 @@ function footerLine(keys: ReadonlyArray<Pick<FooterKey, 'shown' | 'word'>>): Lin
 }
 
 /** The keys of the footer. */
-function shownKeys(width: number, mode: Mode, selected: Download | undefined, scrolls: boolean): FooterKey[] {
+function shownKeys(
+	width: number,
+	words: Partial<Record<Command, string | false>>,
+	mode: Mode,
+	selected: Download | undefined,
+	scrolls: boolean,
+): FooterKey[] {
 	const special = mode.kind === 'details' && selected?.playback ? playerKeys({scrolls}) : [];
-	return footerKeys(width, footerWords(mode, selected), special);
+	return footerKeys(width, words, special);
 }
 
 /** The words for the selected row; keys that would do nothing are left out. */
-function footerWords(mode: Mode, selected: Download | undefined): Partial<Record<Command, string | false>> {
+function footerWords(
+	{mode, marks}: ScreenState,
+	downloads: readonly Download[],
+	selected: Download | undefined,
+	isOrphan: boolean,
+): Partial<Record<Command, string | false>> {
+	const commands = ['pause', 'resume', 'remove', 'export', 'copy-stream', 'play'] as const;
+	const none = Object.fromEntries(commands.map(command => [command, false]));
 	if (!selected) {
-		const none = ['pause', 'resume', 'remove', 'export', 'copy-stream', 'play', 'open', 'mark'] as const;
-		return {...Object.fromEntries(none.map(command => [command, false])), filter: false, sort: false};
+		return {...none, open: false, mark: false, filter: false, sort: false, ...(isOrphan && orphanWords)};
 	}
 
-	const {status, error, isPageForFile} = selected;
-	const isAtRest = isStopped(selected);
-	const isComplete = status === 'complete';
-	return {
-		...(mode.kind === 'details'
+	const inDetails: Partial<Record<Command, string | false>> =
+		mode.kind === 'details'
 			? {open: false, back: 'back', next: 'next', 'plain-text': 'plain text', filter: false, sort: false}
-			: {}),
-		pause: isAtRest || isComplete ? false : 'pause',
-		resume:
-			isAtRest || status === 'waiting' || isPageForFile ? (status === 'paused' ? 'resume' : 'retry') : false,
+			: {};
+	if (isOrphan) {
+		return {...inDetails, ...none, ...orphanWords};
+	}
+
+	const marked = downloads.filter(({id}) => marks.has(id));
+	const targets = marked.length > 0 ? marked : [selected];
+	const stopped = targets.find(each => isStopped(each) || each.status === 'waiting' || each.isPageForFile);
+	const {status, error, isPageForFile} = selected;
+	return {
+		...inDetails,
+		pause: targets.some(each => !isStopped(each) && each.status !== 'complete') ? 'pause' : false,
+		resume: stopped ? resumeWord(stopped) : false,
 		'new-url': isPageForFile || (status === 'failed' && error && hasExpired(error)) ? 'new link' : false,
+		...(mode.kind === 'list' &&
+			marked.length > 0 && {back: 'clear marks', open: false, play: false, 'new-url': false}),
 	};
+}
+
+const orphanWords = {'take-over': 'continue here', add: false} as const;
+
+function resumeWord({status, error, isPageForFile}: Download): string {
+	return error?.code === 'origin-changed' && !isPageForFile
+		? 'choose'
+		: status === 'paused'
+			? 'resume'
+			: 'retry';
 }
 
 function bannerCount({snapshot}: Frame): number {
 	return Math.min(2, snapshot.banners.length);
 }
 
-/** Where a click means something. */
+/** The areas of the screen that take clicks. */
 function targetsOf(screen: Screen): Targets {
 	const {frame, state, width, height, ascii} = screen;
 	const {mode} = state;
-	const nothing = {list: undefined, tabs: undefined, footer: undefined, buttons: [], bars: []};
-	if (mode.kind === 'dialog') {
-		return {...nothing, buttons: dialogLayout(mode.dialog.form, {width, height, ascii}).buttons};
+	const nothing: Targets = {
+		list: undefined,
+		tabs: undefined,
+		headings: undefined,
+		order: undefined,
+		box: undefined,
+		footer: undefined,
+		buttons: [],
+		bars: [],
+	};
+	if (mode.kind === 'dialog' || mode.kind === 'palette') {
+		const {buttons, lines, top, left, cells} = boxLayout(mode, {width, height, ascii});
+		return {...nothing, buttons, box: {top, bottom: top + lines.length, left, right: left + cells}};
 	}
 
-	if (mode.kind === 'page') {
+	if (mode.kind === 'messages') {
 		return nothing;
 	}
 
@@ -522,7 +589,16 @@ function targetsOf(screen: Screen): Targets {
 	const hidden = Math.max(0, lines.length - height + 3);
 	const footer = state.typing
 		? undefined
-		: {row: height - 1, keys: shownKeys(width, mode, selected, hidden > 0)};
+		: {
+				row: height - 1,
+				keys: shownKeys(
+					width,
+					footerWords(state, downloads, selected, frame.isOrphan),
+					mode,
+					selected,
+					hidden > 0,
+				),
+			};
 	if (mode.kind === 'details') {
 		// Below the header.
 		const row = 1 - Math.min(state.scrolled, hidden);
@@ -532,12 +608,16 @@ function targetsOf(screen: Screen): Targets {
 
 	const first = 2 + (layout.tabs ? 1 : 0) + bannerCount(frame) + (layout.headings ? 1 : 0);
 	const placeWords = placeOf(index, downloads.length, visible);
-	const {places} = tabsLayout(snapshot, state.view, downloads.length, placeWords, {width, ascii});
+	const {places, order} = tabsLayout(snapshot, state.view, downloads.length, placeWords, {width, ascii});
+	const tableWidth = width - (downloads.length > visible ? 1 : 0);
 	return {
+		...nothing,
 		list: {row: first, count: Math.min(visible, downloads.length - top)},
 		tabs: layout.tabs ? {row: 1, places} : undefined,
+		headings: layout.headings
+			? {row: first - 1, places: headingPlaces(tableWidth, longestName(width, downloads))}
+			: undefined,
+		order: layout.tabs && order ? {top: 1, bottom: 2, left: order[0], right: order[1]} : undefined,
 		footer,
-		buttons: [],
-		bars: [],
 	};
 }

@@ -1,7 +1,7 @@
 // The details of one download as lines: docked below the list, or as a page.
-import type {Download, OpenSegment, Player} from '../downstream.ts';
+import {isFetching, type Download, type OpenSegment, type Player} from '../downstream.ts';
 import {maskUrl} from '../text/mask-url.ts';
-import {barSpans, barText, inRuns} from './bar-spans.ts';
+import {barLine, downloadCells, inRuns, type ByteRange} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {wrapped} from './dialog-view.tsx';
 import {filmFacts, timeMap} from './film-lines.ts';
@@ -12,6 +12,7 @@ import {
 	formatOffset,
 	formatPercent,
 	formatSpeed,
+	listBytes,
 } from '../text/format.ts';
 import {cellStart} from '../text/range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
@@ -26,6 +27,8 @@ export type DetailsProps = {
 	/** The map of a film is in bytes, not in minutes. */
 	readonly showsBytes: boolean;
 	readonly width: number;
+	/** The bytes written a moment ago. */
+	readonly fresh: readonly ByteRange[];
 	/** Lines, the title included. */
 	readonly height: number;
 	readonly ascii: boolean;
@@ -35,24 +38,30 @@ export type DetailsProps = {
 /** A label with its text. */
 type Fact = {readonly head: Line; readonly text: string};
 
-const labelCells = 9;
+const labelCells = 12;
 /** Lines, the title included; fewer would show no positions. */
 const smallestMap = 4;
+/** Lines above the docked map. The number is fixed, so the map stays in its place when players come and go. */
+const dockedFacts = {file: 9, film: 13};
 
 /** At most `height` lines: the main facts with one bar, or from 16 lines on all facts with the map. */
 export function dockedLines(props: DetailsProps): Line[] {
-	const {download, width, height, ascii} = props;
+	const {download, fresh, width, height, ascii} = props;
 	const title = titleLine(props);
 	if (height >= 16) {
-		const facts = allFacts(props, 3, oneLine);
-		return [title, ...facts, ...mapLines(props, height - 1 - facts.length)];
+		const count = download.film ? dockedFacts.film : dockedFacts.file;
+		const facts = allFacts(props, 2, oneLine).slice(0, count);
+		const blanks = Array.from({length: count - facts.length}, (): Line => []);
+		return [title, ...facts, ...blanks, ...mapLines(props, height - 1 - count)];
 	}
 
 	const {size, acceptsRanges} = download;
 	const bar: Line =
 		size === null
 			? [span(acceptsRanges === null ? notAsked : sizeUnknown)]
-			: barSpans(download, width - 2, ascii);
+			: download.status === 'complete'
+				? [span((ascii ? '=' : '━').repeat(width - 2), 'rest')]
+				: barLine(download, width - 2, ascii, fresh);
 	return [
 		title,
 		...[
@@ -61,11 +70,11 @@ export function dockedLines(props: DetailsProps): Line[] {
 			labelled('Have', haveLine(download)),
 			...playbackFacts(download, ascii),
 			...playerFacts(download, 1, ascii),
-			...errorFacts(download),
+			...(download.error ? errorFacts(props) : []),
 			...filmFacts(download, ascii).flatMap(([label, text]) =>
 				label === 'Watch' ? labelled(label, text) : [],
 			),
-			labelled('Conns', connectionsLine(download)),
+			...(download.error ? [] : fetchingFacts(download)),
 		].flatMap(fact => oneLine(fact, width, ascii)),
 	].slice(0, height);
 }
@@ -120,6 +129,7 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 	const {url} = download;
 	const shownUrl = maskUrl(url, ascii ? '***' : '•••');
 	const substitute = substituteOf(download)?.words;
+	const isMoving = isFetching(download) || download.bytesPerSecond > 0;
 	return [
 		streamFact(props),
 		// A link would reveal the masked part.
@@ -132,11 +142,11 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 		...(substitute === undefined ? [] : [labelled('Note', `this is ${substitute}`)]),
 		labelled('Have', haveLine(download)),
 		...filmFacts(download, ascii).map(([label, text]) => labelled(label, text)),
-		speedFact(props),
-		labelled('Conns', connectionsLine(download)),
+		...(isMoving ? [speedFact(props)] : []),
+		...fetchingFacts(download),
 		...playbackFacts(download, ascii),
 		...playerFacts(download, maxPlayers, ascii),
-		...errorFacts(download),
+		...errorFacts(props),
 	].flatMap(fact => toLines(fact, width, ascii));
 }
 
@@ -171,10 +181,14 @@ function fileLine(download: Download, cells: number): string {
 		return 'not known yet';
 	}
 
-	const ranges =
-		acceptsRanges === null ? 'not known yet' : acceptsRanges ? 'yes' : 'no, so it cannot seek ahead';
+	const seeking =
+		acceptsRanges === null
+			? ''
+			: acceptsRanges
+				? ', can seek'
+				: ', cannot seek: the server does not support it';
 	const version = versionWords(download);
-	const line = (length: string) => `${type}, ${length}${version}, ranges: ${ranges}`;
+	const line = (length: string) => `${type}, ${length}${version}${seeking}`;
 	const [long, short] =
 		size === null
 			? [line(sizeUnknown), line('size unknown')]
@@ -196,18 +210,21 @@ function versionWords({validator, hasUnstableValidator}: Download): string {
 }
 
 function haveLine(download: Download): string {
-	const {present, size, ranges} = download;
+	const {present, size, status, addedAt, completedAt} = download;
 	if (size === null) {
 		return amount(download);
 	}
 
-	const pieces = ranges.length === 1 ? '1 piece' : `${ranges.length} pieces`;
 	const gaps = countGaps(download);
-	const missing =
-		gaps === 0
-			? 'nothing is missing'
-			: `missing ${formatBytes(size - present)} in ${gaps === 1 ? '1 gap' : `${gaps} gaps`}`;
-	return `${amount(download)} (${formatPercent(present, size)}) in ${pieces}; ${missing}`;
+	if (gaps > 0) {
+		return `${amount(download)} (${formatPercent(present, size)}), ${gaps === 1 ? '1 gap' : `${gaps} gaps`}`;
+	}
+
+	const took =
+		completedAt === null || status !== 'complete'
+			? ''
+			: `, took ${formatDuration((completedAt - addedAt) / 1000)}`;
+	return `${formatBytes(size)}, complete${took}`;
 }
 
 function countGaps({ranges, size}: Download): number {
@@ -219,40 +236,37 @@ function countGaps({ranges, size}: Download): number {
 }
 
 function speedFact({download, speeds, width, ascii}: DetailsProps): Fact {
-	const {bytesPerSecond, bytesPerSecondLong, addedAt, completedAt} = download;
-	if (completedAt !== null) {
-		return labelled('Took', formatDuration((completedAt - addedAt) / 1000));
-	}
-
+	const {bytesPerSecond, bytesPerSecondLong} = download;
 	const left = secondsLeft(download);
 	const words = [
 		`average ${formatSpeed(bytesPerSecondLong)}`,
 		...(Number.isFinite(left) ? [`${formatDuration(left)} left`] : []),
 	].join(', ');
 	const now = formatSpeed(bytesPerSecond);
-	const room = Math.min(60, width - labelCells - now.length - words.length - 9);
+	const room = Math.min(60, width - labelCells - now.length - words.length - 15);
 	const chart = room >= 6 ? sparkline(speeds, room, ascii) : '';
 	const {head} = labelled('Speed', '');
 	return chart === ''
-		? {head, text: `${now}, ${words}`}
+		? {head, text: `${now}; ${words}`}
 		: {
 				head: [...head, span(`${now} `), span(chart, 'active'), span(' ')],
-				text: `${chart.length} s, ${words}`,
+				text: `last ${chart.length} s; ${words}`,
 			};
 }
 
-function connectionsLine({connections, maxConnections, segments, status}: Download): string {
-	if (connections === 0) {
-		return status === 'complete' ? 'none, all is here' : `none of ${maxConnections}`;
+/** The connections with the offsets they fetch from; nothing at rest. */
+function fetchingFacts({connections, maxConnections, segments, status}: Download): Fact[] {
+	if (connections === 0 && !isFetching({status})) {
+		return [];
 	}
 
-	const places = (purpose: OpenSegment['for'], words: string) => {
-		const own = segments.filter(segment => segment.for === purpose);
-		return own.length === 0 ? [] : `${words} at ${own.map(({offset}) => formatOffset(offset)).join(', ')}`;
+	const count = `${connections} of ${maxConnections} connections`;
+	const from = (purpose: OpenSegment['for'], words: string) => {
+		const offsets = segments.filter(segment => segment.for === purpose).map(({offset}) => offset);
+		return offsets.length === 0 ? [] : [`${words} from ${listBytes(offsets)}`];
 	};
-
-	const all = [places('player', 'for a player'), places('fill', 'fills')].flat();
-	return `${connections} of ${maxConnections}: ${all.join('; ')}`;
+	const places = [...from('player', 'for a player,'), ...from('fill', 'filling')];
+	return [labelled('Fetching', connections === 0 ? count : `${count}, ${places.join('; ')}`)];
 }
 
 /** The linked player, or where the film was left. */
@@ -266,18 +280,25 @@ function playbackFacts(download: Download, ascii: boolean): Fact[] {
 			: [];
 }
 
-/** One fact per player, connected ones first; a count stands for those beyond `max`. */
+/** One fact per player: connected ones first, in the order of their marks in the bar. Beyond `max` they are counted. */
 function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
-	const players = download.players.toSorted((a, b) => Number(b.connected) - Number(a.connected));
+	const players = download.players.toSorted(
+		(a, b) => Number(b.connected) - Number(a.connected) || a.offset - b.offset,
+	);
 	if (players.length === 0) {
-		return [labelled('Players', 'none; press c and paste the URL into mpv, VLC or a browser')];
+		return [labelled('Watching', 'no player yet: o opens one, c copies the URL')];
 	}
 
 	const shown = players.length > max ? players.slice(0, Math.max(1, max - 1)) : players;
-	const facts = shown.map((player, index): Fact => ({
-		head: [...labelled(index === 0 ? 'Players' : '', '').head, span(ascii ? '|' : '┃', 'player')],
-		text: describePlayer(player, download.size),
-	}));
+	const facts = shown.map((player, index): Fact => {
+		const mark = player.connected
+			? [span(ascii ? '|' : '┃', 'player'), span(`${index + 1} `)]
+			: [span('   ')];
+		return {
+			head: [...labelled(index === 0 ? 'Watching' : '', '').head, ...mark],
+			text: describePlayer(player, download.size),
+		};
+	});
 	const more = players.length - shown.length;
 	if (more > 0 && max > 1) {
 		facts.push(labelled('', `and ${more} more`));
@@ -288,33 +309,33 @@ function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
 	return facts;
 }
 
-/** The position is in bytes: the time in the film is unknown. */
+/** The position is one in the file, not in the film. */
 function describePlayer({name, offset, ready, blocked, connected}: Player, size: number | null): string {
-	const place = size ? ` (${formatPercent(Math.min(offset, size - 1), size)})` : '';
+	const place = size ? formatPercent(Math.min(offset, size - 1), size) : formatBytes(offset);
 	const state = connected
-		? blocked
-			? 'waits for data'
-			: `${formatBytes(ready)} ready ahead`
-		: 'not connected now';
-	return `${cleanText(name)}  reads at ${formatBytes(offset)}${place}, ${state}`;
+		? `at ${place}, ${blocked ? 'waiting for data' : `${formatBytes(ready)} ready ahead`}`
+		: `disconnected, last at ${place}`;
+	return `${cleanText(name)}  ${state}`;
 }
 
-/** The error in the way, or the last one; nothing if there was none. */
-function errorFacts(download: Download): Fact[] {
+/** The blocking error, or the last one. */
+function errorFacts({download, now}: DetailsProps): Fact[] {
 	const {error, lastError} = download;
 	if (error) {
-		return [labelled('Error', reason(download) ?? error.message)];
+		return [labelled('Error', reason(download, now) ?? error.message)];
 	}
 
 	return lastError
-		? [labelled('Error', `last at ${formatClock(lastError.at).slice(0, 5)}: ${lastError.message}, recovered`)]
+		? [labelled('Last error', `${formatClock(lastError.at).slice(0, 5)} ${lastError.message}, recovered`)]
 		: [];
 }
 
-/** At most `height` lines, the title included; none if the size is unknown or 0. */
-function mapLines({download, showsBytes, width, ascii}: DetailsProps, height: number): Line[] {
-	const {size, film} = download;
-	if (!size || height < 2) {
+/** At most `height` lines, the title included; none where there is nothing to see. */
+function mapLines({download, fresh, showsBytes, width, ascii}: DetailsProps, height: number): Line[] {
+	const {size, status, players, film} = download;
+	// A complete file has no places to tell apart but those of its players.
+	const isPlain = status === 'complete' && !players.some(({connected}) => connected);
+	if (!size || height < 2 || isPlain) {
 		return [];
 	}
 
@@ -324,10 +345,10 @@ function mapLines({download, showsBytes, width, ascii}: DetailsProps, height: nu
 
 	const cells = width - 10;
 	const lines = Math.min(height - 1, Math.ceil(size / cells));
-	const bar = barText(download, cells * lines, ascii);
+	const bar = downloadCells(download, cells * lines, ascii, fresh);
 	const legend = ascii
-		? '# have  + - part  . missing  > fetching  | player'
-		: '█ have  ▓▒░ part  · missing  ▸ fetching  ┃ player';
+		? '# here  + - part  . missing  > fetching  | player'
+		: '█ here  ▌▒ part  · missing  ▸ fetching  ┃ player';
 	const scale: Line = [
 		span(' Map', 'label'),
 		span(`  1 cell = ${formatBytes(Math.max(1, Math.round(size / (cells * lines))))}`),
@@ -336,7 +357,7 @@ function mapLines({download, showsBytes, width, ascii}: DetailsProps, height: nu
 	return [
 		hasRoom ? spread(scale, [span(legend, 'label')], width - 1) : scale,
 		...Array.from({length: lines}, (_, line): Line => {
-			const offset = formatOffset(cellStart(line * cells, size, cells * lines)).padStart(8);
+			const offset = formatOffset(cellStart(line * cells, size, cells * lines), size).padStart(8);
 			return [span(`${offset} `, 'label'), ...inRuns(bar.slice(line * cells, (line + 1) * cells))];
 		}),
 	];

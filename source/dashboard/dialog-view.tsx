@@ -9,7 +9,7 @@ import {fieldSpans, withDots} from './text-field.tsx';
 /** The screen. */
 export type Place = {readonly width: number; readonly height: number; readonly ascii: boolean};
 
-/** The cells `[left, right)` of a button on the screen, for the mouse. */
+/** The cells `[left, right)` of a button, or of a command of the palette, on the screen. */
 export type ButtonPlace = {
 	readonly name: string;
 	readonly row: number;
@@ -21,20 +21,20 @@ export type DialogLayout = {
 	readonly lines: readonly Line[];
 	readonly top: number;
 	readonly left: number;
+	/** Cells of each line. */
+	readonly cells: number;
 	readonly buttons: readonly ButtonPlace[];
-	/** Too small a screen for anything below the dialog. */
-	readonly fillsScreen: boolean;
 };
 
-const labelCells = 9;
+const labelCells = 12;
 
-export function DialogView({form, ...place}: Place & {readonly form: Form}) {
-	const {lines, top, left} = dialogLayout(form, place);
+/** The box on the screen. */
+export function BoxView({lines, top, left, width, height}: DialogLayout & Place) {
 	return (
 		<Box
 			flexDirection="column"
-			width={place.width}
-			height={place.height}
+			width={width}
+			height={height}
 			paddingTop={top}
 			paddingLeft={left}
 			overflowY="hidden"
@@ -44,11 +44,46 @@ export function DialogView({form, ...place}: Place & {readonly form: Form}) {
 	);
 }
 
+/** Too small a screen for anything below a dialog. */
+export function fillsScreen({width, height}: Place): boolean {
+	return width < 71 || height < 18;
+}
+
+/** The cells inside the frame of a dialog. */
+export function dialogCells(place: Place): number {
+	return (fillsScreen(place) ? place.width : 70) - 4;
+}
+
+/** A frame around the lines, each cut to fit. */
+export function framed(
+	title: Line,
+	lines: readonly Line[],
+	hint: string,
+	cells: number,
+	ascii: boolean,
+): Line[] {
+	const [topLeft, topRight, bottomLeft, bottomRight, side] = ascii ? '++++|' : '╭╮╰╯│';
+	const rule = ascii ? '-' : '─';
+	const edge = (start: string, words: Line, end: string): Line => {
+		const fitted = fitLine(words, cells - 2, ascii);
+		const rest = rule.repeat(Math.max(0, cells - lineCells(fitted) - 1)) + end;
+		return [span(`${start}${rule} `, 'rule'), ...fitted, span(` ${rest}`, 'rule')];
+	};
+	return [
+		edge(topLeft!, title, topRight!),
+		...lines.map((line): Line => {
+			const fitted = fitLine(line, cells, ascii);
+			const blanks = ' '.repeat(Math.max(0, cells - lineCells(fitted)));
+			return [span(`${side} `, 'rule'), ...fitted, span(blanks), span(` ${side}`, 'rule')];
+		}),
+		edge(bottomLeft!, [span(hint, 'label')], bottomRight!),
+	];
+}
+
 export function dialogLayout(asked: Form, place: Place): DialogLayout {
 	const {width, height, ascii} = place;
 	const form = ascii ? inAscii(asked) : asked;
-	const fillsScreen = width < 71 || height < 18;
-	const cells = (fillsScreen ? width : 70) - 4;
+	const cells = dialogCells(place);
 	const buttons = buttonLines(form, cells, place);
 	const room = height - 2 - buttons.lines.length;
 	let body = form.items.flatMap(item => itemLines(form, item, cells, place));
@@ -58,34 +93,15 @@ export function dialogLayout(asked: Form, place: Place): DialogLayout {
 
 	// The body loses lines to fit; the buttons always stay.
 	body = [...visiblePart(body, Math.max(1, room))];
-	const [topLeft, topRight, bottomLeft, bottomRight, side] = ascii ? '++++|' : '╭╮╰╯│';
-	const rule = ascii ? '-' : '─';
-	const edge = (start: string, text: string, end: string, isTitle: boolean): Line => {
-		const words = fitText(cleanText(text), cells - 2, {ascii});
-		const rest = rule.repeat(Math.max(0, cells - cellsOf(words) - 1)) + end;
-		return [
-			span(`${start}${rule} `, 'rule'),
-			span(words, isTitle ? 'strong' : 'label'),
-			span(` ${rest}`, 'rule'),
-		];
-	};
-	const framed = (line: Line): Line => {
-		const fitted = fitLine(line, cells, ascii);
-		const blanks = ' '.repeat(Math.max(0, cells - lineCells(fitted)));
-		return [span(`${side} `, 'rule'), ...fitted, span(blanks), span(` ${side}`, 'rule')];
-	};
-	const lines = [
-		edge(topLeft!, form.title, topRight!, true),
-		...[...body, ...buttons.lines].map(line => framed(line)),
-		edge(bottomLeft!, form.hint, bottomRight!, false),
-	];
+	const title = [span(cleanText(form.title), 'strong')];
+	const lines = framed(title, [...body, ...buttons.lines], form.hint, cells, ascii);
 	const top = Math.max(0, Math.floor((height - lines.length) / 2));
-	const left = fillsScreen ? 0 : Math.floor((width - cells - 4) / 2);
+	const left = Math.floor((width - cells - 4) / 2);
 	return {
 		lines,
 		top,
 		left,
-		fillsScreen,
+		cells: cells + 4,
 		buttons: buttons.places.map(({name, row, left: start, right}) => ({
 			name,
 			row: top + 1 + body.length + row,
@@ -284,6 +300,7 @@ function inAscii(form: Form): Form {
 		...form,
 		title: plain(form.title),
 		hint: plain(form.hint),
+		buttons: form.buttons.map(button => ({...button, label: plain(button.label)})),
 		items: form.items.map(item => {
 			switch (item.kind) {
 				case 'note':

@@ -2,23 +2,26 @@
 import {Table, type CellProps} from 'ink-table';
 import {createContext, useContext, useMemo, type PropsWithChildren} from 'react';
 import type {Download, DownloadId} from '../downstream.ts';
-import {barSpans} from './bar-spans.ts';
+import {barLine, type ByteRange} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName, fitStart, padText} from '../text/clean-text.ts';
-import {formatBytes, formatDuration, formatPercent, formatSpeed, ordinal} from '../text/format.ts';
+import {formatDuration, formatSpeed, ordinal} from '../text/format.ts';
 import {hintFor} from '../text/hints.ts';
 import {watchLine} from './film-lines.ts';
 import {columnWidths, type Columns} from './layout.ts';
-import {isBar, LineView, lineCells, sliceLine, span, type Line} from './spans.tsx';
+import {isBar, LineView, lineCells, sliceLine, span, type Line, type Span} from './spans.tsx';
 import {
 	connectedPlayers,
 	queueReason,
 	retryWords,
 	secondsLeft,
+	share,
 	shortReason,
 	stateWords,
 } from '../text/status-words.ts';
-import type {Queue} from './list-view.ts';
+import type {HeadingPlace} from './hit-test.ts';
+import {sortKeys, type Queue} from './list-view.ts';
 import {playMark} from './playback.ts';
+import {sparkline} from './sparkline.ts';
 
 export type DownloadTableProps = {
 	/** The visible ones. */
@@ -33,6 +36,8 @@ export type DownloadTableProps = {
 	readonly ascii: boolean;
 	readonly now: number;
 	readonly queue: Queue;
+	readonly speedsOf: (id: DownloadId) => readonly number[];
+	readonly freshOf: (id: DownloadId) => readonly ByteRange[];
 };
 
 type Column = {
@@ -43,7 +48,11 @@ type Column = {
 	readonly line: (download: Download, width: number, props: Row) => Line;
 };
 
-type Row = DownloadTableProps & {readonly columns: Columns};
+type Row = DownloadTableProps & {
+	readonly columns: Columns;
+	/** The highest speed in the charts of all rows. */
+	readonly highest: number;
+};
 type Shown = Row & {readonly shown: readonly Column[]};
 
 const TableContext = createContext<Shown | undefined>(undefined);
@@ -64,8 +73,10 @@ export function DownloadTable(props: DownloadTableProps) {
 			),
 		[downloads.length, shown],
 	);
+	const speeds = columns.chart === 0 ? [] : downloads.flatMap(({id}) => props.speedsOf(id));
+	const highest = Math.max(1, ...speeds);
 	return (
-		<TableContext.Provider value={{...props, columns, shown}}>
+		<TableContext.Provider value={{...props, columns, shown, highest}}>
 			<Table
 				data={rows}
 				columns={shown.map(({key}) => key)}
@@ -110,30 +121,47 @@ function Cell({column, children}: CellProps) {
 		: line(download, width, props);
 	const blanks = span(' '.repeat(Math.max(0, width - lineCells(pieces))));
 	const padded = align === 'left' || words ? [...pieces, blanks] : [blanks, ...pieces];
-	// An inverse bar would show missing bytes as present ones.
 	return (
 		<LineView
-			line={
-				download.id === props.selected
-					? padded.map(piece => (isBar(piece) ? piece : {...piece, isSelected: true}))
-					: padded
-			}
+			line={download.id === props.selected ? padded.map(piece => selectedPiece(piece, isName)) : padded}
 		/>
 	);
+}
+
+/** An inverse bar would show missing bytes as present ones. Inverse words in many colours are hard to read. */
+function selectedPiece(piece: Span, isName: boolean): Span {
+	return isBar(piece) ? piece : isName ? {...piece, isSelected: true} : {text: piece.text, isSelected: true};
 }
 
 /** One-letter keys: ink-table makes a column at least as wide as its key. */
 function tableColumns(columns: Columns): Column[] {
 	const all: Column[] = [
 		{key: 'n', width: columns.name, heading: '    Name', align: 'left', line: nameCell},
-		{key: 'r', width: columns.ranges, heading: 'Ranges', align: 'left', line: rangesCell},
+		{key: 'r', width: columns.ranges, heading: 'Progress', align: 'left', line: rangesCell},
 		{key: 'p', width: columns.players, heading: '', align: 'left', line: playersCell},
 		{key: 'd', width: columns.done, heading: 'Done', align: 'right', line: doneCell},
 		{key: 's', width: columns.speed, heading: 'Speed', align: 'right', line: speedCell},
-		{key: 'l', width: columns.left, heading: 'Left', align: 'right', line: leftCell},
+		{key: 'c', width: columns.chart, heading: '', align: 'left', line: chartCell},
+		{key: 'l', width: columns.left, heading: 'Time left', align: 'right', line: leftCell},
 		{key: 'w', width: columns.watch, heading: ' Watch', align: 'left', line: watchCell},
 	];
 	return all.filter(({width}) => width > 0);
+}
+
+/** The headings that order the list by their column. */
+export function headingPlaces(width: number, longestName: number): HeadingPlace[] {
+	const {name, ranges, players, done, speed, chart, left} = columnWidths(width, longestName);
+	const columns: Array<[cells: number, order: string]> = [
+		[name, 'name'],
+		[ranges + players + done, 'progress'],
+		[speed + chart, 'speed'],
+		[left, 'time left'],
+	];
+	let right = 0;
+	return columns.map(([cells, order]) => {
+		right += cells;
+		return {left: right - cells, right, sort: sortKeys.findIndex(key => key.name === order)};
+	});
 }
 
 /** Of a name beside the mark of a player. */
@@ -176,13 +204,13 @@ function wordsLine(download: Download, props: Row): Line | undefined {
 		return undefined;
 	}
 
-	const cells = columns.ranges + columns.players + columns.done + columns.speed + columns.left;
-	const hasBar = cells >= 44 && (present > 0 || status !== 'queued');
-	const share = size === null ? formatBytes(present) : formatPercent(present, size);
+	const cells =
+		columns.ranges + columns.players + columns.done + columns.speed + columns.chart + columns.left;
+	const hasBar = cells >= 44 && (present > 0 || (size !== null && status !== 'queued'));
 	const start: Line = hasBar
 		? [
-				...(size === null ? [span(' '.repeat(barCells))] : barSpans(download, barCells, ascii)),
-				span(share.padStart(shareCells)),
+				...(size === null ? [span(' '.repeat(barCells))] : barLine(download, barCells, ascii, [])),
+				span(share(download).padStart(shareCells)),
 				span('  '),
 			]
 		: [];
@@ -218,7 +246,10 @@ function rowWords(download: Download, now: number, queue: Queue): RowWords | und
 
 	return error && (status === 'failed' || status === 'waiting')
 		? {
-				texts: [withoutServer(error.message), shortReason(error)],
+				texts:
+					error.code === 'origin-busy'
+						? [shortReason(error)]
+						: [withoutServer(error.message), shortReason(error)],
 				action: status === 'failed' ? (hintFor(error, 'dashboard') ?? '') : retryWords(download, now),
 			}
 		: undefined;
@@ -233,8 +264,8 @@ function startOf(shown: readonly Column[], column: number): number {
 	return shown.slice(0, column).reduce((sum, {width}) => sum + width, 0);
 }
 
-function rangesCell(download: Download, width: number, {ascii}: DownloadTableProps): Line {
-	const {size, acceptsRanges, status} = download;
+function rangesCell(download: Download, width: number, {ascii, freshOf}: DownloadTableProps): Line {
+	const {id, size, acceptsRanges, status} = download;
 	if (size === null) {
 		return [span(acceptsRanges === null ? '' : width > 12 ? 'size unknown' : 'no size', 'label')];
 	}
@@ -244,10 +275,10 @@ function rangesCell(download: Download, width: number, {ascii}: DownloadTablePro
 	}
 
 	if (acceptsRanges === false && width >= 24) {
-		return [...barSpans(download, width - 12, ascii), span(' no seeking', 'label')];
+		return [...barLine(download, width - 12, ascii, freshOf(id)), span(' no seeking', 'label')];
 	}
 
-	return barSpans(download, width - 1, ascii);
+	return barLine(download, width - 1, ascii, freshOf(id));
 }
 
 function playersCell(download: Download, _width: number, {ascii}: DownloadTableProps): Line {
@@ -255,8 +286,8 @@ function playersCell(download: Download, _width: number, {ascii}: DownloadTableP
 	return count === 0 ? [] : [span(`${ascii ? '>' : '►'}${Math.min(99, count)}`, 'strong')];
 }
 
-function doneCell({present, size}: Download): Line {
-	return [span(size === null ? formatBytes(present) : formatPercent(present, size))];
+function doneCell(download: Download): Line {
+	return [span(share(download))];
 }
 
 function speedCell(download: Download, _width: number, {ascii, now}: DownloadTableProps): Line {
@@ -265,6 +296,13 @@ function speedCell(download: Download, _width: number, {ascii, now}: DownloadTab
 	const shown =
 		download.status === 'paused' && download.bytesPerSecond > 0 ? formatSpeed(download.bytesPerSecond) : word;
 	return [span(shown, tone === 'active' ? 'plain' : tone)];
+}
+
+function chartCell({id}: Download, width: number, {ascii, speedsOf, highest}: Row): Line {
+	const speeds = speedsOf(id);
+	return speeds.every(speed => speed === 0)
+		? []
+		: [span(`  ${sparkline(speeds, width - 2, ascii, highest)}`, 'active')];
 }
 
 function watchCell(download: Download, width: number, {ascii}: DownloadTableProps): Line {

@@ -12,7 +12,7 @@ import {
 	willStall,
 } from '../text/film-words.ts';
 import {formatBytes} from '../text/format.ts';
-import {rangeBar} from '../text/range-bar.ts';
+import {barCells} from '../text/range-bar.ts';
 import {inRuns} from './bar-spans.ts';
 import {span, type Line} from './spans.tsx';
 
@@ -57,11 +57,11 @@ export function timeMap(film: DownloadFilm, width: number, ascii: boolean): Line
 	const {durationMs, playable, position} = film;
 	const [start, end] = [` ${formatTime(0)} `, ` ${formatTime(durationMs)}`];
 	const cells = width - start.length - end.length - 1;
-	const bar = rangeBar({
+	const bar = barCells({
 		ranges: playable,
 		size: durationMs,
 		width: cells,
-		players: position > 0 ? [position] : [],
+		players: position > 0 ? [{offset: position, ready: 0}] : [],
 		heads: [],
 		ascii,
 	});

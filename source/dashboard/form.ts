@@ -44,7 +44,7 @@ export type Form = {
 	readonly title: string;
 	readonly hint: string;
 	readonly items: readonly Item[];
-	/** Fields off the screen. They keep their text, and it still counts. */
+	/** Fields off the screen. Their text still counts. */
 	readonly hidden?: readonly TextItem[];
 	readonly buttons: readonly Button[];
 	/** Index over fields and choices first, then buttons. */

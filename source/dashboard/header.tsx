@@ -2,8 +2,10 @@
 import {Box} from 'ink';
 import type {Snapshot} from '../downstream.ts';
 import {cellsOf, cleanText} from '../text/clean-text.ts';
+import {inRuns} from './bar-spans.ts';
 import {wrapped} from './dialog-view.tsx';
 import {formatBytes, formatSpeed} from '../text/format.ts';
+import {barCells} from '../text/range-bar.ts';
 import {isInTab, shownTabs, sortKeys, tabs, type ListView} from './list-view.ts';
 import type {Frame} from './snapshot-feed.ts';
 import {fitLine, lineCells, Lines, span, spread, type Line} from './spans.tsx';
@@ -15,7 +17,7 @@ type Width = {readonly width: number; readonly ascii: boolean};
 export function headerLine({snapshot, speeds}: Frame, {width, ascii}: Width): Line {
 	const {bytesPerSecond, freeBytes, origin, downloads, limitRate} = snapshot;
 	const isIdle = bytesPerSecond === 0;
-	const limit = limitRate === null ? '' : ` of ${formatSpeed(limitRate)}`;
+	const limit = limitRate === null ? '' : `, limit ${formatSpeed(limitRate)}`;
 	const speed = isIdle ? 'idle' : `${ascii ? '' : '↓ '}${formatSpeed(bytesPerSecond)}${limit}`;
 	const needed = downloads
 		.filter(({status}) => status === 'active' || status === 'queued' || status === 'waiting')
@@ -52,6 +54,8 @@ export type TabsLayout = {
 	readonly line: Line;
 	/** Cells `[left, right)` of each tab. */
 	readonly places: ReadonlyArray<readonly [left: number, right: number]>;
+	/** Cells of the order of the list, if it is shown. */
+	readonly order: readonly [left: number, right: number] | undefined;
 };
 
 export function tabsLayout(
@@ -80,13 +84,16 @@ export function tabsLayout(
 		left += text.length + 2;
 	}
 
-	const sort = `${place === '' ? '' : `${place}  `}by: ${sortKeys[view.sort]!.name}${view.isReversed ? ', reversed' : ''}`;
+	const order = `by: ${sortKeys[view.sort]!.name}${view.isReversed ? ', reversed' : ''}`;
 	const right =
-		view.filter === '' ? sort : `filter: ${cleanText(view.filter)} (${shown} of ${downloads.length})`;
+		view.filter === ''
+			? `${place === '' ? '' : `${place}  `}${order}`
+			: `filter: ${cleanText(view.filter)} (${shown} of ${downloads.length})`;
 	const fitting = [right, place].find(text => text !== '' && left + cellsOf(text) + 1 <= width);
 	return {
 		line: fitLine(fitting ? spread(line, [span(fitting, 'label')], width) : line, width, ascii),
 		places,
+		order: fitting?.endsWith(order) ? [width - cellsOf(order), width] : undefined,
 	};
 }
 
@@ -94,17 +101,18 @@ export function bannerLines(texts: readonly string[], {width, ascii}: Width): Li
 	return texts.map(text => fitLine([span(`! ${cleanText(text)}`, 'waiting')], width, ascii));
 }
 
-type EmptyListProps = Width & {readonly origin: string; readonly height: number; readonly view: ListView};
+type EmptyListProps = Width & {readonly height: number; readonly view: ListView};
 
-export function EmptyList({origin, width, height, ascii, view}: EmptyListProps) {
-	const url = `${origin}/stream/${ascii ? '...' : '…'}/NAME`;
+export function EmptyList({width, height, ascii, view}: EmptyListProps) {
 	const showsAll = view.tab === 0 && view.filter === '';
 	const paragraphs = showsAll
 		? [
 				'Nothing here yet.',
 				'Paste a link (Ctrl+Shift+V, Cmd+V or right-click), or press a.',
-				`Then press c to copy its stream URL and open it in mpv, VLC or a browser while it downloads:   mpv ${url}`,
-				'From the shell:  npx downstream-tui URL     keys: ?    quit: q',
+				'Then o plays it while it downloads, and c copies its stream URL for mpv, VLC or a browser.',
+				'From the shell: downstream-tui add URL',
+				'To try it without a link: downstream-tui demo',
+				'? finds every command, q quits.',
 			]
 		: [
 				view.filter === ''
@@ -113,13 +121,42 @@ export function EmptyList({origin, width, height, ascii, view}: EmptyListProps) 
 			];
 	const margin = width < 71 ? 1 : 3;
 	const gap: Line[] = height < 12 ? [] : [[]];
-	const lines = paragraphs.flatMap(text => [
-		...gap,
-		...wrapped(text, width - 2 * margin).map(line => [span(line)]),
-	]);
+	const lines = [
+		...paragraphs.flatMap(text => [...gap, ...wrapped(text, width - 2 * margin).map(line => [span(line)])]),
+		...(showsAll && width >= 71 && height >= 16 ? sampleLines(ascii) : []),
+	];
 	return (
 		<Box flexDirection="column" height={height} overflowY="hidden" paddingX={margin}>
 			<Lines lines={lines.slice(0, height)} />
 		</Box>
 	);
+}
+
+/** A row as it will look, with the meaning of its bar. */
+function sampleLines(ascii: boolean): Line[] {
+	const size = 1000;
+	const bar = barCells({
+		ranges: [
+			[0, 262],
+			[560, 735],
+		],
+		size,
+		width: 40,
+		players: [{offset: 560, ready: 175}],
+		heads: [],
+		ascii,
+	});
+	const legend: Line = ascii
+		? [span('# here   | player   . missing', 'label')]
+		: [
+				...[span('█', 'have'), span(' here   ', 'label'), span('┃', 'player')],
+				...[span(' player   ', 'label'), span('█', 'ready')],
+				...[span(' ready ahead of it   ', 'label'), span('·', 'missing'), span(' missing', 'label')],
+			];
+	return [
+		[],
+		[],
+		[span(`${ascii ? 'D' : '↓'} film.mkv  `, 'label'), ...inRuns(bar), span('  43.7%', 'label')],
+		[span(' '.repeat(12)), ...legend],
+	];
 }

@@ -8,9 +8,23 @@ export type Hit =
 	| {readonly kind: 'tab'; readonly tab: number}
 	| {readonly kind: 'key'; readonly command: Command}
 	| {readonly kind: 'button'; readonly name: string}
+	/** A heading of the list; index of `sortKeys`. */
+	| {readonly kind: 'heading'; readonly sort: number}
+	/** Beside the dialog. */
+	| {readonly kind: 'outside'}
 	/** A share of the file or film, from 0 to 1. */
 	| {readonly kind: 'bar'; readonly share: number}
 	| {readonly kind: 'wheel'; readonly by: -1 | 1};
+
+export type HeadingPlace = {readonly left: number; readonly right: number; readonly sort: number};
+
+/** The cells `[left, right)` of the rows `[top, bottom)`. */
+export type Area = {
+	readonly top: number;
+	readonly bottom: number;
+	readonly left: number;
+	readonly right: number;
+};
 
 /** Rows and cells of the screen, counted from 0. */
 export type Targets = {
@@ -19,6 +33,11 @@ export type Targets = {
 	readonly tabs:
 		| {readonly row: number; readonly places: ReadonlyArray<readonly [left: number, right: number]>}
 		| undefined;
+	readonly headings: {readonly row: number; readonly places: readonly HeadingPlace[]} | undefined;
+	/** The order of the list, beside the tabs. */
+	readonly order: Area | undefined;
+	/** The open dialog. */
+	readonly box: Area | undefined;
 	readonly footer: {readonly row: number; readonly keys: readonly FooterKey[]} | undefined;
 	readonly buttons: readonly ButtonPlace[];
 	/** Bars that jump. */
@@ -44,15 +63,28 @@ export function hitTest({kind, x, y}: MouseEvent, targets: Targets): Hit | undef
 		return {kind: 'wheel', by: kind === 'wheel-up' ? -1 : 1};
 	}
 
-	const {list, tabs, footer, buttons, bars} = targets;
+	const {list, tabs, headings, order, box, footer, buttons, bars} = targets;
 	const button = buttons.find(({row, left, right}) => y === row && x >= left && x < right);
 	if (button) {
 		return {kind: 'button', name: button.name};
 	}
 
+	if (box) {
+		return isIn(box, x, y) ? undefined : {kind: 'outside'};
+	}
+
+	if (order && isIn(order, x, y)) {
+		return {kind: 'key', command: 'sort'};
+	}
+
 	const bar = bars.find(({row, left, right}) => y === row && x >= left && x < right);
 	if (bar) {
 		return {kind: 'bar', share: (bar.first + x - bar.left) / bar.total};
+	}
+
+	const heading = headings?.row === y && headings.places.find(({left, right}) => x >= left && x < right);
+	if (heading) {
+		return {kind: 'heading', sort: heading.sort};
 	}
 
 	if (list && y >= list.row && y < list.row + list.count) {
@@ -65,6 +97,10 @@ export function hitTest({kind, x, y}: MouseEvent, targets: Targets): Hit | undef
 	}
 
 	return footer && y === footer.row ? footerHit(footer.keys, x) : undefined;
+}
+
+function isIn({top, bottom, left, right}: Area, x: number, y: number): boolean {
+	return y >= top && y < bottom && x >= left && x < right;
 }
 
 function footerHit(keys: readonly FooterKey[], x: number): Hit | undefined {

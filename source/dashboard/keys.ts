@@ -1,4 +1,4 @@
-// One table of keys for commands, footer and help, so they cannot disagree.
+// One table of keys for commands, footer and palette, so they cannot disagree.
 import type {Key} from 'ink';
 import {graphemesOf} from '../text/clean-text.ts';
 
@@ -40,11 +40,13 @@ export type Command =
 	| 'reverse'
 	| 'queue-up'
 	| 'queue-down'
+	| 'queue-first'
 	| 'previous'
 	| 'next'
 	| 'new-url'
 	| 'limit'
 	| 'verify'
+	| 'take-over'
 	| 'bytes'
 	| 'mouse'
 	| 'log'
@@ -56,66 +58,90 @@ export type Command =
 	| 'suspend'
 	| 'quit';
 
-type Entry = {
+export type Entry = {
 	readonly command: Command;
 	/** Names from `keyPresses`. */
 	readonly keys: readonly string[];
-	/** The keys in help and footer. */
+	/** The key in palette and footer. */
 	readonly shown: string;
 	readonly help: string;
-	/** The word in the footer; without one the key is in the help alone. */
+	/** The word in the footer; without one the key is only in the palette. */
 	readonly footer?: string;
 };
 
-/** In the order of footer and help. */
+/** In the order of the footer. */
 export const keyTable: readonly Entry[] = [
 	{command: 'pause', keys: ['p'], shown: 'p', help: 'pause or resume', footer: 'pause'},
 	{command: 'pause-all', keys: ['P'], shown: 'P', help: 'pause all, or resume all'},
 	{command: 'resume', keys: ['r'], shown: 'r', help: 'resume, or try again now', footer: 'resume'},
 	{command: 'remove', keys: ['x', 'd', 'delete'], shown: 'x', help: 'remove', footer: 'remove'},
-	{command: 'undo', keys: ['u'], shown: 'u', help: 'undo the removal (for 10 s)'},
+	{command: 'undo', keys: ['u'], shown: 'u', help: 'undo a removal (for 10 s)'},
 	{command: 'safe', keys: ['w'], shown: 'w', help: 'make it safe: fetch minutes first'},
 	{command: 'safe-all', keys: ['W'], shown: 'W', help: 'the start of everything first'},
 	{command: 'export', keys: ['e'], shown: 'e', help: 'export the file', footer: 'export'},
-	{command: 'open-folder', keys: ['O'], shown: 'O', help: 'folder of the exported file'},
+	{command: 'open-folder', keys: ['O'], shown: 'O', help: 'open the folder of the export'},
 	{command: 'copy-stream', keys: ['c', 'y'], shown: 'c', help: 'copy the stream URL', footer: 'copy URL'},
 	{command: 'copy-source', keys: ['C', 'Y'], shown: 'C', help: 'copy the source URL'},
-	{command: 'play', keys: ['o'], shown: 'o', help: 'play in mpv, VLC or other', footer: 'play'},
-	{command: 'plain-text', keys: ['v'], shown: 'v', help: 'URLs and path as plain text'},
+	{command: 'play', keys: ['o'], shown: 'o', help: 'play in mpv, VLC or another', footer: 'play'},
+	{command: 'plain-text', keys: ['v'], shown: 'v', help: 'show URLs and path as plain text'},
 	{command: 'open', keys: ['return', 'right', 'l', 'i'], shown: 'Enter', help: 'details', footer: 'details'},
 	{command: 'back', keys: ['escape', 'left', 'h'], shown: 'Esc', help: 'back; clear filter or marks'},
 	{command: 'mark', keys: [' '], shown: 'Space', help: 'mark', footer: 'mark'},
-	{command: 'mark-all', keys: ['*'], shown: '*', help: 'mark all shown, or none'},
+	{command: 'mark-all', keys: ['*'], shown: '*', help: 'mark all, or none'},
 	{command: 'filter', keys: ['/'], shown: '/', help: 'filter by words', footer: 'filter'},
-	{command: 'tab', keys: ['1', '2', '3', '4', '5', '6', '7'], shown: '1…7', help: 'show all, or one state'},
+	{
+		command: 'tab',
+		keys: ['1', '2', '3', '4', '5', '6', '7'],
+		shown: '1…7',
+		help: 'show all, running, queued, …',
+	},
 	{command: 'next-tab', keys: ['tab'], shown: 'Tab', help: 'next tab'},
 	{command: 'previous-tab', keys: ['shift+tab'], shown: 'Shift+Tab', help: 'previous tab'},
-	{command: 'sort', keys: ['s'], shown: 's', help: 'sort by', footer: 'sort'},
+	{command: 'sort', keys: ['s'], shown: 's', help: 'sort', footer: 'sort'},
 	{command: 'reverse', keys: ['S'], shown: 'S', help: 'reverse the order'},
-	{command: 'queue-up', keys: ['K'], shown: 'K', help: 'earlier in the queue'},
-	{command: 'queue-down', keys: ['J'], shown: 'J', help: 'later in the queue'},
-	{command: 'up', keys: ['up', 'k'], shown: '↑ k', help: 'one up'},
-	{command: 'down', keys: ['down', 'j'], shown: '↓ j', help: 'one down'},
-	{command: 'page-up', keys: ['pageUp', 'ctrl+b'], shown: 'PgUp', help: 'a page up'},
-	{command: 'page-down', keys: ['pageDown', 'ctrl+f'], shown: 'PgDn', help: 'a page down'},
+	{command: 'queue-up', keys: ['K'], shown: 'K', help: 'move up in the queue'},
+	{command: 'queue-down', keys: ['J'], shown: 'J', help: 'move down in the queue'},
+	{command: 'queue-first', keys: ['^'], shown: '^', help: 'move to the front of the queue'},
+	{command: 'up', keys: ['up', 'k'], shown: '↑ k', help: 'up'},
+	{command: 'down', keys: ['down', 'j'], shown: '↓ j', help: 'down'},
+	{command: 'page-up', keys: ['pageUp', 'ctrl+b'], shown: 'PgUp', help: 'page up'},
+	{command: 'page-down', keys: ['pageDown', 'ctrl+f'], shown: 'PgDn', help: 'page down'},
 	{command: 'half-up', keys: ['ctrl+u'], shown: 'Ctrl+U', help: 'half a page up'},
 	{command: 'half-down', keys: ['ctrl+d'], shown: 'Ctrl+D', help: 'half a page down'},
 	{command: 'first', keys: ['g', 'home'], shown: 'g Home', help: 'to the first'},
 	{command: 'last', keys: ['G', 'end'], shown: 'G End', help: 'to the last'},
-	{command: 'previous', keys: ['['], shown: '[', help: 'the download before'},
-	{command: 'next', keys: [']'], shown: ']', help: 'the download after'},
-	{command: 'new-url', keys: ['U'], shown: 'U', help: 'a new link for it'},
-	{command: 'verify', keys: ['V'], shown: 'V', help: 'check what is on the disk'},
+	{command: 'previous', keys: ['['], shown: '[', help: 'previous download'},
+	{command: 'next', keys: [']'], shown: ']', help: 'next download'},
+	{command: 'new-url', keys: ['U'], shown: 'U', help: 'replace the link'},
+	{command: 'verify', keys: ['V'], shown: 'V', help: 'check the stored data'},
+	{command: 'take-over', keys: ['R'], shown: 'R', help: 'continue here after the other copy quit'},
 	{command: 'bytes', keys: ['b'], shown: 'b', help: 'map in bytes or minutes'},
 	{command: 'limit', keys: ['t'], shown: 't', help: 'limit the speed'},
 	{command: 'mouse', keys: ['M'], shown: 'M', help: 'mouse on or off'},
 	{command: 'log', keys: ['L'], shown: 'L', help: 'messages'},
-	{command: 'add', keys: ['a'], shown: 'a', help: 'add a URL; or just paste one', footer: 'add'},
-	{command: 'help', keys: ['?'], shown: '?', help: 'these keys', footer: 'help'},
-	{command: 'redraw', keys: ['ctrl+l'], shown: 'Ctrl+L', help: 'draw again'},
-	{command: 'suspend', keys: ['ctrl+z'], shown: 'Ctrl+Z', help: 'to the shell; fg comes back'},
+	{command: 'add', keys: ['a'], shown: 'a', help: 'add a link, or just paste it', footer: 'add'},
+	{command: 'help', keys: ['?', 'f1'], shown: '?', help: 'find a command', footer: 'help'},
+	{command: 'redraw', keys: ['ctrl+l'], shown: 'Ctrl+L', help: 'redraw'},
+	{command: 'suspend', keys: ['ctrl+z'], shown: 'Ctrl+Z', help: 'suspend (fg returns)'},
 	{command: 'quit', keys: ['q', 'ctrl+c'], shown: 'q', help: 'quit', footer: 'quit'},
 ];
+
+export type Group = 'Watch' | 'Control' | 'List' | 'Move' | 'Program';
+
+/** The groups of the palette, in its order. */
+export const groups: Readonly<Record<Group, readonly Command[]>> = {
+	Watch: ['play', 'copy-stream', 'copy-source', 'plain-text', 'open', 'bytes', 'export', 'open-folder'],
+	Control: ['pause', 'pause-all', 'resume', 'new-url', 'limit', 'verify', 'remove', 'undo'],
+	List: [
+		...(['filter', 'tab', 'next-tab', 'previous-tab', 'sort', 'reverse', 'mark', 'mark-all'] as const),
+		...(['queue-up', 'queue-down', 'queue-first'] as const),
+	],
+	Move: [
+		...(['up', 'down', 'page-up', 'page-down', 'half-up', 'half-down', 'first', 'last'] as const),
+		...(['previous', 'next', 'back'] as const),
+	],
+	Program: ['add', 'take-over', 'log', 'mouse', 'redraw', 'suspend', 'quit'],
+};
 
 const seekKeys: readonly Entry[] = [
 	{command: 'seek-back', keys: ['left'], shown: '←→', help: '10 s back or on'},
@@ -154,6 +180,11 @@ export function keyPresses(input: string, key: Key): {names: string[]; pasted?: 
 		return {names: [special]};
 	}
 
+	// Ink does not tell function keys apart. All of them do what F1 does everywhere.
+	if (input === '') {
+		return {names: ['f1']};
+	}
+
 	const characters = graphemesOf(input);
 	const areAlike = characters.every(character => character === characters[0]);
 	const isText = characters.length > typedLength || /:\/\/|\S \S/.test(input);
@@ -175,8 +206,8 @@ function characterName(character: string): string {
 function specialName(key: Key): string | undefined {
 	if (key.upArrow) return 'up';
 	if (key.downArrow) return 'down';
-	if (key.leftArrow) return 'left';
-	if (key.rightArrow) return 'right';
+	if (key.leftArrow) return key.ctrl ? 'ctrl+left' : 'left';
+	if (key.rightArrow) return key.ctrl ? 'ctrl+right' : 'right';
 	if (key.pageUp) return 'pageUp';
 	if (key.pageDown) return 'pageDown';
 	if (key.home) return 'home';
@@ -198,6 +229,7 @@ export type FooterKey = {readonly command: Command; readonly shown: string; read
 /** The first keys here stay longest in a narrow footer: help, then keys that solve problems. */
 const footerRanks: readonly Command[] = [
 	'help',
+	'take-over',
 	'back',
 	'seek-forward',
 	'go-to',

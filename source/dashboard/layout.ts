@@ -6,6 +6,8 @@ export type Columns = {
 	readonly players: number;
 	readonly done: number;
 	readonly speed: number;
+	/** The speeds of the last seconds. */
+	readonly chart: number;
 	readonly left: number;
 	/** Minutes that can be watched. */
 	readonly watch: number;
@@ -18,6 +20,11 @@ export const smallest = {columns: 40, rows: 8};
 /** From this width, names have the room they need. */
 export const roomy = 140;
 const longestName = 70;
+/** From this width, each row has a chart of its speed. */
+const chartsFrom = 160;
+/** Rows of the list that a high screen keeps before the map grows. */
+const usualList = 15;
+const dockedMap = 19;
 
 /** Least cells of the bar. */
 const smallestBar = 8;
@@ -27,20 +34,22 @@ const smallestBar = 8;
  * is the longest name in cells. Minutes have a column if there are films.
  */
 export function columnWidths(width: number, name = 0, hasFilms = false): Columns {
-	const left = width >= 72 ? 9 : 0;
+	const left = width >= 72 ? 10 : 0;
 	const players = width >= 68 ? 4 : 0;
 	const speed = width >= 52 ? 12 : 0;
+	const chart = width >= chartsFrom ? 12 : 0;
 	const done = 8;
 	const usual = Math.min(40, Math.max(16, Math.round(width / 3)));
 	const wanted = width < roomy ? 0 : Math.min(longestName, name);
 	const watch = !hasFilms || width < 72 ? 0 : width < 110 ? 10 : 27;
-	const others = players + done + speed + left + watch;
+	const others = players + done + speed + chart + left + watch;
 	const nameColumn = Math.min(rowPrefix + Math.max(usual, wanted) + 1, width - others - smallestBar);
 	return {
 		name: nameColumn,
 		players,
 		done,
 		speed,
+		chart,
 		left,
 		watch,
 		ranges: width - nameColumn - others,
@@ -61,7 +70,8 @@ export function rowHeights(height: number, downloads: number, banners: number): 
 	const tabs = downloads > 0 && height >= 18;
 	const headings = downloads > 0 && height >= 12;
 	const fixed = 4 + (tabs ? 1 : 0) + (headings ? 1 : 0) + banners;
-	const details = downloads === 0 ? 0 : height >= 34 ? 19 : height >= 24 ? 6 : 0;
+	const room = height - fixed - Math.max(usualList, downloads + 1);
+	const details = downloads === 0 ? 0 : height >= 34 ? Math.max(dockedMap, room) : height >= 24 ? 6 : 0;
 	return {tabs, headings, details, list: height - fixed - details};
 }
 

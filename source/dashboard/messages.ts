@@ -1,4 +1,4 @@
-// Messages of the status line and of the page of messages; pure.
+// Messages of the status line and their log; pure.
 import type {Download, DownloadId} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {formatBytes, formatClock, formatDuration} from '../text/format.ts';
@@ -8,7 +8,7 @@ export type Message = {
 	readonly isError: boolean;
 	/** Milliseconds since the epoch. */
 	readonly at: number;
-	/** How many times it came since `since`; once if there is none. */
+	/** The number of occurrences since the first one; absent for a single one. */
 	readonly repeats?: {readonly count: number; readonly since: number};
 };
 
@@ -16,7 +16,7 @@ export type Message = {
 export type Announcement = {
 	readonly text: string;
 	readonly isError: boolean;
-	/** Goes to the page of messages alone. */
+	/** Recorded in the messages only. */
 	readonly isQuiet?: boolean;
 	/** The download is complete: ring the bell. */
 	readonly rings?: boolean;
@@ -43,7 +43,7 @@ export function isRepeated(log: readonly Message[], {text, at}: Message): boolea
 	return newest?.text === text && at - newest.at < repeatMs;
 }
 
-/** The news in a snapshot: completions, errors and exports since `before`. */
+/** The completions, errors and exports since `before`. */
 export function announcementsOf(
 	downloads: readonly Download[],
 	before: ReadonlyMap<DownloadId, Download>,
@@ -73,7 +73,7 @@ function announcementsFor(download: Download, old: Download | undefined): Announ
 	return found;
 }
 
-/** A line of the page of messages. */
+/** A line of the log. */
 export function logLine({at, text, repeats}: Message, ascii = false): string {
 	const line = `${formatClock(at)} ${cleanText(text)}`;
 	return repeats

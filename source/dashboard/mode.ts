@@ -1,5 +1,6 @@
-// The current meaning of keys: the list, or one thing on top of it.
+// The mode decides the meaning of keys: the list or the details, or one thing above them.
 import type {Form} from './form.ts';
+import type {Palette} from './palette.ts';
 import type {Field} from './text-field.tsx';
 
 /** A form on the screen with its behaviour. */
@@ -22,11 +23,11 @@ export type Mode =
 	| {readonly kind: 'list'}
 	| {readonly kind: 'details'}
 	| {readonly kind: 'dialog'; readonly dialog: Dialog}
-	/** Text to scroll and search. */
+	| {readonly kind: 'palette'; readonly palette: Palette}
+	/** The messages, to scroll and search. */
 	| {
-			readonly kind: 'page';
-			readonly page: 'help' | 'log';
-			/** Lines scrolled away. */
+			readonly kind: 'messages';
+			/** Scroll offset in lines. */
 			readonly top: number;
 			readonly find: string;
 			readonly typing?: Field;

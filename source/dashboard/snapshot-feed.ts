@@ -1,27 +1,46 @@
-// Snapshots for the screen, at most four a second; no timer runs without changes.
-import type {Download, DownloadId, DownloadEngine, Snapshot} from '../downstream.ts';
+// Snapshots for the screen, at most four a second. No timer runs without changes.
+import {
+	isSettled,
+	isStopped,
+	type Download,
+	type DownloadId,
+	type DownloadEngine,
+	type Snapshot,
+} from '../downstream.ts';
+import type {ByteRange} from './bar-spans.ts';
 import {SpeedHistory} from './sparkline.ts';
 
-/** Fewer frames while many rows change keep the CPU time of drawing small. */
+/** The time between frames. Fewer frames while many rows change save CPU time. */
 const frameMs = {few: 250, many: 500};
 const fewRows = 4;
 /** Speeds change at most this often, to stay readable. */
 const speedMs = 1000;
+/** Written bytes are fresh for this long. */
+const freshMs = 2000;
 
 export type Frame = {
 	/** With speeds that change once a second. */
 	readonly snapshot: Snapshot;
+	/** No program runs the downloads. */
+	readonly isOrphan: boolean;
 	/** Time of the snapshot in milliseconds since the epoch: the screen's present. */
 	readonly now: number;
 	/** Bytes per second of the last minute, of all downloads together and of each. */
 	readonly speeds: readonly number[];
-	speedsOf(id: DownloadId): readonly number[];
+	readonly speedsOf: (id: DownloadId) => readonly number[];
+	/** The bytes written a moment ago, in any order. */
+	readonly freshOf: (id: DownloadId) => readonly ByteRange[];
 };
+
+const orphanBanner = 'The other copy has quit; nothing is downloading. R continues the downloads here.';
+
+type Written = {readonly at: number; readonly range: ByteRange};
 
 type Held = {readonly history: SpeedHistory; bytesPerSecond: number; bytesPerSecondLong: number};
 
 export class SnapshotFeed {
 	readonly #downstream: DownloadEngine;
+	readonly #isOrphan: () => boolean;
 	readonly #listeners = new Set<() => void>();
 	readonly #all = new SpeedHistory();
 	readonly #held = new Map<DownloadId, Held>();
@@ -29,11 +48,16 @@ export class SnapshotFeed {
 	#frame: Frame;
 	#speedsAt = 0;
 	#bytesPerSecond = 0;
+	readonly #fresh = new Map<DownloadId, readonly Written[]>();
 	#unsubscribe: (() => void) | undefined;
 	#timer: NodeJS.Timeout | undefined;
+	/** Draws once more when the last fresh bytes have aged. */
+	#agingTimer: NodeJS.Timeout | undefined;
 
-	constructor(downstream: DownloadEngine) {
+	/** `isOrphan`: no program runs the downloads any more. */
+	constructor(downstream: DownloadEngine, isOrphan: () => boolean = () => false) {
 		this.#downstream = downstream;
+		this.#isOrphan = isOrphan;
 		this.#newest = downstream.snapshot;
 		this.#frame = this.#frameOf(this.#newest, Date.now());
 	}
@@ -48,11 +72,16 @@ export class SnapshotFeed {
 		this.#timer = undefined;
 		const {snapshot} = this.#downstream;
 		if (snapshot !== this.#newest) {
+			this.#takeWritten(this.#newest.downloads, snapshot.downloads);
 			this.#newest = snapshot;
-			this.#frame = this.#frameOf(snapshot, Date.now());
-			for (const listener of this.#listeners) {
-				listener();
-			}
+			this.#draw();
+		}
+	}
+
+	#draw(): void {
+		this.#frame = this.#frameOf(this.#newest, Date.now());
+		for (const listener of this.#listeners) {
+			listener();
 		}
 	}
 
@@ -71,9 +100,29 @@ export class SnapshotFeed {
 				this.#unsubscribe?.();
 				this.#unsubscribe = undefined;
 				clearTimeout(this.#timer);
+				clearTimeout(this.#agingTimer);
 				this.#timer = undefined;
 			}
 		};
+	}
+
+	/** Records the bytes that `after` has beyond `before`. */
+	#takeWritten(before: readonly Download[], after: readonly Download[]): void {
+		const now = Date.now();
+		const known = new Map(before.map(download => [download.id, download]));
+		for (const download of after) {
+			const old = known.get(download.id);
+			if (old && old.ranges !== download.ranges && download.present > old.present) {
+				const fresh = (this.#fresh.get(download.id) ?? []).filter(({at}) => now - at < freshMs);
+				const added = addedRanges(old.ranges, download.ranges).map(range => ({at: now, range}));
+				this.#fresh.set(download.id, [...fresh, ...added]);
+				clearTimeout(this.#agingTimer);
+				this.#agingTimer = setTimeout(() => {
+					this.#fresh.clear();
+					this.#draw();
+				}, freshMs);
+			}
+		}
 	}
 
 	#frameOf(snapshot: Snapshot, now: number): Frame {
@@ -82,15 +131,22 @@ export class SnapshotFeed {
 			this.#takeSpeeds(snapshot, now);
 		}
 
+		const isOrphan = this.#isOrphan();
 		return {
 			snapshot: {
 				...snapshot,
 				bytesPerSecond: this.#bytesPerSecond,
-				downloads: snapshot.downloads.map(download => this.#withHeldSpeed(download)),
+				downloads: snapshot.downloads.map(download =>
+					isOrphan ? asStopped(download) : this.#withHeldSpeed(download),
+				),
+				banners: isOrphan ? [orphanBanner] : snapshot.banners,
 			},
+			isOrphan,
 			now,
 			speeds: this.#all.values,
 			speedsOf: id => this.#held.get(id)?.history.values ?? [],
+			freshOf: id =>
+				(this.#fresh.get(id) ?? []).flatMap(({at, range}) => (now - at < freshMs ? [range] : [])),
 		};
 	}
 
@@ -123,4 +179,33 @@ export class SnapshotFeed {
 					bytesPerSecondLong: held.bytesPerSecondLong,
 				};
 	}
+}
+
+/** Nothing moves a download without a program that runs it. */
+function asStopped(download: Download): Download {
+	return isSettled(download) || isStopped(download) ? download : {...download, status: 'cancelled'};
+}
+
+/** The parts of `after` that are not in `before`; both sorted and merged. */
+function addedRanges(before: readonly ByteRange[], after: readonly ByteRange[]): ByteRange[] {
+	const added: ByteRange[] = [];
+	let index = 0;
+	for (const [start, end] of after) {
+		let from = start;
+		while (index < before.length && before[index]![0] < end) {
+			const [oldStart, oldEnd] = before[index]!;
+			if (oldStart > from) {
+				added.push([from, oldStart]);
+			}
+
+			from = Math.max(from, oldEnd);
+			index++;
+		}
+
+		if (from < end) {
+			added.push([from, end]);
+		}
+	}
+
+	return added;
 }

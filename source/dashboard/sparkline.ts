@@ -1,4 +1,4 @@
-// Speeds of the last minute in eighth blocks, which mean a speed wherever they are on the screen.
+// Speeds of the last minute in blocks of different heights. Bars use blocks of different widths.
 const eighths = '▁▂▃▄▅▆▇█';
 const plainLevels = '_.-:=+*#';
 const seconds = 60;
@@ -36,12 +36,15 @@ export class SpeedHistory {
 	}
 }
 
-/** One cell per value, at most `width`, newest at the right; the highest value is a full block. */
-export function sparkline(values: readonly number[], width: number, ascii = false): string {
+/** The room above the highest value: a steady speed as full blocks would look like a complete bar. */
+const headroom = 4 / 3;
+
+/** One cell per value, at most `width`, newest at the right. `highest` sets the scale of several charts. */
+export function sparkline(values: readonly number[], width: number, ascii = false, highest?: number): string {
 	const levels = ascii ? plainLevels : eighths;
 	const shown = values.slice(-width);
-	const most = Math.max(...shown, 1);
+	const top = (highest ?? Math.max(...shown, 1)) * headroom;
 	return shown
-		.map(value => levels[Math.min(levels.length - 1, Math.floor((value / most) * levels.length))])
+		.map(value => levels[Math.min(levels.length - 1, Math.floor((value / top) * levels.length))])
 		.join('');
 }

@@ -29,14 +29,26 @@ export function editField({text, cursor}: Field, name: string): Field | undefine
 			return {text: text.slice(0, before) + text.slice(cursor), cursor: before};
 		case 'ctrl+u':
 			return {text: text.slice(cursor), cursor: 0};
+		case 'ctrl+k':
+			return {text: text.slice(0, cursor), cursor};
 		case 'ctrl+w': {
-			const start = text.slice(0, cursor).replace(/[^\s/]*[\s/]*$/, '');
-			return {text: start + text.slice(cursor), cursor: start.length};
+			const start = wordStart(text, cursor);
+			return {text: text.slice(0, start) + text.slice(cursor), cursor: start};
 		}
+
+		case 'ctrl+left':
+			return {text, cursor: wordStart(text, cursor)};
+		case 'ctrl+right':
+			return {text, cursor: cursor + /^[\s/]*[^\s/]*/.exec(text.slice(cursor))![0].length};
 
 		default:
 			return name.length === 1 || !/^[\w+]+$/.test(name) ? insertText({text, cursor}, name) : undefined;
 	}
+}
+
+/** Words end at blanks and slashes. */
+function wordStart(text: string, cursor: number): number {
+	return text.slice(0, cursor).replace(/[^\s/]*[\s/]*$/, '').length;
 }
 
 export function insertText({text, cursor}: Field, more: string): Field {

@@ -12,6 +12,8 @@ export type Role =
 	| 'failed'
 	/** Cells of the bar. */
 	| 'have'
+	| 'ready'
+	| 'fresh'
 	| 'missing'
 	/** The bar of a complete file. */
 	| 'rest'
@@ -36,6 +38,8 @@ const plain: Theme = {
 	waiting: {bold: true},
 	failed: {bold: true},
 	have: {},
+	ready: {},
+	fresh: {},
 	missing: {},
 	rest: {dimColor: true},
 	head: {bold: true},
@@ -53,6 +57,8 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		active: {color: 'cyan'},
 		done: {color: 'green'},
 		have: {color: 'cyan'},
+		ready: {color: 'green'},
+		fresh: {color: 'cyan', bold: true},
 		rest: {color: 'green', dimColor: true},
 		failed: {color: 'red', bold: true},
 	},
@@ -63,7 +69,9 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		done: {color: '#4FD1A5'},
 		waiting: {color: '#F2C14E'},
 		failed: {color: '#FF7B6B'},
-		have: {color: '#56B4E9'},
+		have: {color: '#3F86AE'},
+		ready: {color: '#4FD1A5'},
+		fresh: {color: '#B5E0FF'},
 		rest: {color: '#3A8F72'},
 		missing: {color: '#6B7785'},
 		rule: {color: '#6B7785'},
@@ -75,17 +83,23 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		done: {color: '#007A5A'},
 		waiting: {color: '#7A5C00'},
 		failed: {color: '#B00048'},
-		have: {color: '#0063A6'},
+		have: {color: '#3D82B5'},
+		ready: {color: '#007A5A'},
+		fresh: {color: '#003A66'},
 		rest: {color: '#5A9A86'},
 		missing: {color: '#7E8994'},
 		rule: {color: '#7E8994'},
 	},
 };
 
-/** What lies below a dialog: one quiet colour, and no cursor. */
-export function dimmedTheme({label}: Theme): Theme {
-	const quiet: Style = label.color === undefined ? {dimColor: true} : label;
-	return Object.fromEntries(Object.keys(plain).map(role => [role, quiet])) as Theme;
+/** What lies below a dialog: one quiet colour, a quieter one for bars, and no cursor. */
+export function dimmedTheme({label, rule}: Theme): Theme {
+	const [quiet, bar]: Style[] =
+		label.color === undefined ? [{dimColor: true}, {dimColor: true}] : [label, rule];
+	const bars: readonly string[] = ['have', 'ready', 'fresh', 'rest', 'missing'];
+	return Object.fromEntries(
+		Object.keys(plain).map(role => [role, bars.includes(role) ? bar : quiet]),
+	) as Theme;
 }
 
 export const ThemeContext = createContext<Theme>(plain);

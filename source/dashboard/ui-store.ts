@@ -36,20 +36,29 @@ export type Host = {
 	quit(): void;
 };
 
+/** The program that runs the downloads, if it is another one: leaving the dashboard then stops nothing. */
+export type Attachment = {
+	/** False once that program has ended, until another one runs the downloads. */
+	readonly isConnected: boolean;
+	/** After `takeOver`: this process runs the downloads. */
+	readonly isOwn: boolean;
+	/** Runs the downloads in this process. Rejects if another program has been faster. */
+	takeOver(): Promise<void>;
+};
+
 export type UiStoreOptions = {
 	readonly downstream: DownloadEngine;
 	readonly feed: SnapshotFeed;
 	readonly host: Host;
-	/** Another program runs the downloads: leaving the dashboard stops nothing. */
-	readonly isAttached?: boolean;
+	readonly attachment: Attachment | undefined;
 };
 
 export type ScreenState = {
 	readonly mode: Mode;
-	/** The details, not the list, lie under a dialog or page. */
+	/** The details, not the list, are below a dialog, the palette or the messages. */
 	readonly isInDetails: boolean;
 	readonly view: ListView;
-	/** The filter during typing. */
+	/** The filter while it is typed. */
 	readonly typing: Field | undefined;
 	readonly selected: DownloadId | undefined;
 	/** The selected row's last index: the next download at this index is selected when the row goes. */
@@ -57,7 +66,7 @@ export type ScreenState = {
 	/** The selected row's line on the screen, kept while rows before it come and go. */
 	readonly line: number;
 	readonly marks: ReadonlySet<DownloadId>;
-	/** Lines of the details scrolled away. */
+	/** Scroll offset of the details, in lines. */
 	readonly scrolled: number;
 	readonly hasMouse: boolean;
 	/** The details map a film by bytes, not by minutes. */
@@ -72,15 +81,15 @@ export type ScreenState = {
 export type Viewport = {
 	/** Visible rows of the list. */
 	readonly rows: number;
-	/** Visible lines of a page. */
+	/** Visible lines of the messages. */
 	readonly page: number;
-	/** How many lines of a page or of the details can scroll away. */
+	/** The largest scroll offset of the messages or details, in lines. */
 	readonly lastTop: number;
 };
 
 /** A reference to one opened dialog, for answers that arrive later. */
 export type DialogHandle = {
-	/** Shows the form if the dialog is still open; if not, tells the error. */
+	/** Shows the form if the dialog is still open; otherwise reports the error. */
 	show(form: Form, error?: unknown): void;
 	/** Closes the dialog if it is still open. */
 	close(): void;
@@ -94,7 +103,7 @@ export class UiStore {
 	readonly downstream: DownloadEngine;
 	readonly feed: SnapshotFeed;
 	readonly host: Host;
-	readonly isAttached: boolean;
+	readonly attachment: Attachment | undefined;
 	viewport: Viewport = {rows: 1, page: 1, lastTop: 0};
 	readonly #listeners = new Set<() => void>();
 	#state: ScreenState = {
@@ -115,11 +124,21 @@ export class UiStore {
 	#modeSince = 0;
 	#messageTimer: NodeJS.Timeout | undefined;
 
-	constructor({downstream, feed, host, isAttached = false}: UiStoreOptions) {
+	constructor({downstream, feed, host, attachment}: UiStoreOptions) {
 		this.downstream = downstream;
 		this.feed = feed;
 		this.host = host;
-		this.isAttached = isAttached;
+		this.attachment = attachment;
+	}
+
+	/** Another program runs the downloads. */
+	get isAttached(): boolean {
+		return this.attachment !== undefined && !this.attachment.isOwn;
+	}
+
+	/** The program that ran the downloads has ended. */
+	get isOrphan(): boolean {
+		return this.attachment?.isConnected === false;
 	}
 
 	/** The same object until something changes. */

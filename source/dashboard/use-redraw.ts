@@ -1,4 +1,4 @@
-// Redraws the whole screen: on demand, and after a change of the window's size.
+// Redraws the whole screen on demand and after a resize.
 import {useApp, useStdout} from 'ink';
 import {useCallback, useEffect} from 'react';
 

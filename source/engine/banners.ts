@@ -20,7 +20,7 @@ export function sharedProblems(downloads: readonly Download[], storageDir: strin
 	}
 
 	if (behindProxy) {
-		problems.push(`${behindProxy.error?.message ?? ''}; it is retried.`);
+		problems.push(`${behindProxy.error?.message ?? ''}; trying again.`);
 	}
 
 	if (isOffline) {
@@ -43,7 +43,7 @@ function waitingCount(count: number): string {
 }
 
 function resuming(count: number): string {
-	return `${waitingCount(count)}, and ${count === 1 ? 'resumes by itself' : 'resume by themselves'}.`;
+	return `${waitingCount(count)} and will continue.`;
 }
 
 /** The origin fails, and did not merely drop one connection of a working download. */

@@ -286,7 +286,7 @@ export class Catalog {
 		await this.#openRecords(records);
 	}
 
-	/** Reopens the downloads that another copy has changed since; players of the others notice nothing. */
+	/** Reopens the downloads that another instance has changed since; players of the others notice nothing. */
 	async reread(): Promise<void> {
 		const {records} = await this.#store.readAll();
 		const changed = new Map(records.map(recordFile => [recordFile.record.id, recordFile]));
@@ -294,7 +294,7 @@ export class Catalog {
 			if (changed.get(transfer.id)?.isDurablyAs(transfer.recordFile)) {
 				changed.delete(transfer.id);
 			} else {
-				transfer.abandon(new DownStreamError('not-found', 'Another copy has changed this download'));
+				transfer.abandon(new DownStreamError('not-found', 'Another instance has changed this download'));
 				void this.track(transfer.close());
 				this.#transfers.delete(transfer.id);
 			}
@@ -358,7 +358,7 @@ export class Catalog {
 		}
 	}
 
-	/** Another copy may write to the storage folder from now on: a write of both would corrupt it. */
+	/** Another instance may write to the storage folder from now on: a write of both would corrupt it. */
 	abandon(reason: DownStreamError): void {
 		this.end();
 		for (const transfer of this.#transfers.values()) {

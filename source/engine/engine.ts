@@ -9,6 +9,7 @@ import {
 	type ExportRequest,
 	type Pledge,
 	type PlayerCommand,
+	type QueueMove,
 	type SafeRequest,
 	type Snapshot,
 } from '../downstream.ts';
@@ -54,7 +55,7 @@ export class Engine implements DownloadEngine {
 	#evictTimer: NodeJS.Timeout | undefined;
 	#disposed: Promise<void> | undefined;
 
-	/** Rejects with `storage-locked` if another copy uses the folder, `disk-failed` if it is unusable. */
+	/** Rejects with `storage-locked` if another instance uses the folder, `disk-failed` if it is unusable. */
 	static async open(options: EngineOptions): Promise<Engine> {
 		const {storageDir} = options;
 		try {
@@ -96,7 +97,8 @@ export class Engine implements DownloadEngine {
 			responseTimeout: options.responseTimeout ?? 30_000,
 			readAhead: options.readAhead ?? 16 * 1024 * 1024,
 			readAheadMs: options.readAheadMs,
-			film: options.film ?? true,
+			// An engine that fetches nothing ends with the command that opened it.
+			film: options.maxActive === 0 ? 'stored' : (options.film ?? true),
 			keepAhead: options.keepAhead ?? 0,
 			next: options.next ?? 0,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
@@ -299,13 +301,20 @@ export class Engine implements DownloadEngine {
 		return {damaged: damaged.map(({start, end}) => [start, end])};
 	}
 
-	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+	async moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {
 		await this.#changing(async () => this.#moveInQueue(id, by));
 	}
 
-	async #moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+	async #moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {
 		const transfer = this.#catalog.get(id);
-		const neighbour = neighbourOf(this.#catalog.transfers.values(), transfer, by);
+		const {transfers} = this.#catalog;
+		if (by === 'front') {
+			const ranks = Array.from(transfers.values(), ({queueRank}) => queueRank);
+			await transfer.change(() => ({queueRank: Math.min(...ranks) - 1}));
+			return;
+		}
+
+		const neighbour = neighbourOf(transfers.values(), transfer, by);
 		if (neighbour) {
 			const {queueRank} = transfer;
 			await Promise.all([
@@ -395,10 +404,10 @@ export class Engine implements DownloadEngine {
 
 	async #dispose(): Promise<void> {
 		this.#catalog.end();
-		this.#players.end();
 		clearInterval(this.#evictTimer);
 		this.#snapshots.end();
 		this.#exports.abort();
+		await this.#players.end();
 		await this.#catalog.close();
 		await this.#access.release();
 	}

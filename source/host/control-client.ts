@@ -4,6 +4,7 @@ import {request as httpRequest, type IncomingMessage} from 'node:http';
 import {isAbsolute, resolve, sep} from 'node:path';
 import {json} from 'node:stream/consumers';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {createParser} from 'eventsource-parser';
 import {
 	DownStreamError,
 	errorKinds,
@@ -16,6 +17,7 @@ import {
 	type ExportRequest,
 	type PlayerCommand,
 	type Pledge,
+	type QueueMove,
 	type Remedy,
 	type SafeRequest,
 	type Snapshot,
@@ -53,7 +55,7 @@ export class ControlClient implements DownloadEngine {
 	readonly #following: Promise<void>;
 
 	/**
-	 * Resolves once the first snapshot is there. Rejects with `not-found` if no instance answers. `find` locates the
+	 * Resolves with the first snapshot. Rejects with `not-found` if no instance answers. `find` locates the
 	 * instance after a lost connection: its port may belong to another program by then, which must not get the key.
 	 */
 	static async connect(
@@ -160,7 +162,7 @@ export class ControlClient implements DownloadEngine {
 		await this.#call('DELETE', `${pathOf(id)}/safe/${n}`);
 	}
 
-	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+	async moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {
 		await this.#command(id, 'move-in-queue', {by});
 	}
 
@@ -257,7 +259,7 @@ export class ControlClient implements DownloadEngine {
 					? applyChanges(before, data as SnapshotChanges)
 					: before;
 		this.#show(this.#received);
-		// A new instance counts versions anew: nothing will show the awaited ones.
+		// A new instance restarts version numbers: the awaited ones never come.
 		this.#release(event === 'snapshot' ? Infinity : this.#received.version);
 	}
 
@@ -389,23 +391,17 @@ function errorOf({status, body}: ApiResponse): DownStreamError {
 
 type Event = {readonly event: string; readonly data: unknown};
 
-/** Server-sent events in the form this program writes: one line of data each. Throws when the connection ends. */
+/** Server-sent events. Throws when the connection ends. */
 async function* eventsOf(response: IncomingMessage): AsyncGenerator<Event, void> {
-	// Chunks are joined once an event is complete: a large snapshot comes in many of them.
-	let chunks: string[] = [];
-	let previousEnd = '';
+	const received: Event[] = [];
+	const parser = createParser({
+		onEvent({event = '', data}) {
+			received.push({event, data: JSON.parse(data) as unknown});
+		},
+	});
 	for await (const chunk of response.setEncoding('utf8') as AsyncIterable<string>) {
-		chunks.push(chunk);
-		const endsEvent = (previousEnd + chunk).includes('\n\n');
-		previousEnd = chunk.slice(-1);
-		if (endsEvent) {
-			const events = chunks.join('').split('\n\n');
-			chunks = [events.pop()!];
-			for (const text of events) {
-				const [, event = '', data = 'null'] = /^event: (.*)\ndata: (.*)$/.exec(text) ?? [];
-				yield {event, data: JSON.parse(data) as unknown};
-			}
-		}
+		parser.feed(chunk);
+		yield* received.splice(0);
 	}
 
 	throw new DownStreamError('not-found', endedSentence);

@@ -63,7 +63,7 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 			);
 		}
 
-		// Where the disk takes no writes, `serve --json` prints it.
+		// `serve --json` prints it on a read-only disk.
 		await writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined);
 		await engine.publish(proxy.origin);
 		return {
@@ -81,7 +81,7 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 }
 
 /**
- * An engine for the storage folder alone: its queue has no slot, so it fetches nothing, and it has no proxy. Rejects
+ * An engine without a proxy: its queue has no slot, so it fetches nothing. Rejects
  * with `storage-locked` or `disk-failed`.
  */
 export function openOffline({storageDir}: Pick<HostSettings, 'storageDir'>): Promise<Engine> {

@@ -48,7 +48,7 @@ const proxy = optional(
 );
 
 const waitSchemas: Schemas<WaitOptions> = {
-	// By its members: programs may run in another realm.
+	// Checked by its members: `instanceof` fails across realms.
 	signal: optional(
 		rule(
 			'an AbortSignal',
@@ -112,10 +112,10 @@ const safeSchemas: Schemas<SafeOptions> = {
 const {overwrite, keepBoth} = exportRequest.fields;
 const targetSchemas: Schemas<TargetOptions> = {...waitSchemas, overwrite, keepBoth};
 
-/** Options that belong to a URL: a data source has its own. */
+/** Options for URLs only; a data source has its own. */
 const urlOptions = ['headers', 'userAgent', 'proxy'] as const;
 
-/** Throws `bad-request` for an unknown or bad option. */
+/** Throws `bad-request` for an unknown or invalid option. */
 function check(options: object, schemas: Readonly<Record<string, Schema<unknown>>>): void {
 	if (!anyObject.accepts(options)) {
 		throw new DownStreamError('bad-request', 'The options must be an object');
@@ -173,7 +173,7 @@ export function checkCacheOptions(options: CacheOptions): void {
 export function settingsOf(options: DownStreamOptions): HostSettings {
 	check(options, initSchemas);
 	const {proxyConfig, ...others} = options;
-	// Each download would fail by a bad header otherwise.
+	// A bad header would fail every download.
 	checkedHeaders({...others.headers, 'User-Agent': others.userAgent ?? ''});
 	return {
 		...others,

@@ -16,9 +16,9 @@ export type ProxyConfig = {
 export type DownStreamOptions = Partial<
 	Omit<EngineOptions, 'proxy' | 'resolveWith' | 'responseTimeout' | 'fill'>
 > & {
-	/** A port of 127.0.0.1. A given one must be free; 0 takes any. Without it 8080, or the next free one. */
+	/** Port on 127.0.0.1. A given port must be free; 0 selects any. Default: 8080, or the next free port. */
 	readonly port?: number;
-	/** `direct` for none; without it HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY decide, as for curl. */
+	/** `direct` for none. Default: from HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY, as in curl. */
 	readonly proxyConfig?: ProxyConfig | 'direct';
 	/** Origins of web pages that may play streams, such as `https://player.example`. */
 	readonly allowOrigins?: readonly string[];
@@ -40,7 +40,7 @@ export type CacheOptions = WaitOptions & {
 	readonly paused?: boolean;
 	/** 1 to 16 connections. */
 	readonly connections?: number;
-	/** Sent to the origin of the URL alone, instead of the `headers` of `init`. Other headers make another download. */
+	/** Sent only to the origin of the URL, instead of the `headers` of `init`. Different headers make a different download. */
 	readonly headers?: Readonly<Record<string, string>>;
 	readonly userAgent?: string;
 	/** Upstream proxy, as an object or a URL such as `socks5h://proxy.example:1080`; `direct` for none. */
@@ -94,5 +94,5 @@ export type DownloadProgress = {
 	readonly bytesPerSecond: number;
 };
 
-/** Who plays a download, and where it is. */
+/** A player of a download, and its position. */
 export type PlayersState = Pick<Download, 'players' | 'playback' | 'position'>;

@@ -1,4 +1,4 @@
-// Following downloads: their file, their progress and their end.
+// Watches downloads: file, progress, players and outcome.
 import {isDeepStrictEqual} from 'node:util';
 import {
 	DownStreamError,
@@ -13,16 +13,16 @@ import type {DownloadProgress, FileStats, PlayersState} from './types.ts';
 
 type Watched = Pick<DownloadEngine, 'snapshot' | 'subscribe'>;
 
-/** The signals that end an iteration: silently that of the instance, with its reason that of the caller. */
+/** Signals that end an iteration: the instance's silently, the caller's with its reason. */
 export type Endings = {readonly disposal: AbortSignal; readonly signal: AbortSignal | undefined};
 
 export function progressOf({status, present, size}: Download): number {
-	// The last bytes are yet to be recorded, and perhaps to be checked.
+	// The last bytes have not been recorded and verified yet.
 	return status === 'complete' ? 100 : size ? Math.min(99.99, (100 * present) / size) : 0;
 }
 
 /**
- * Resolves once the download is complete, and its planned export has ended. Rejects with the error that stops the
+ * Resolves once the download is complete and its planned export has ended. Rejects with the error that stops the
  * download, or with the reason of either signal.
  */
 export async function whenComplete(engine: Watched, id: DownloadId, endings: Endings): Promise<Download> {
@@ -80,7 +80,7 @@ export async function whenSafe(
 	return pledge;
 }
 
-/** Of one download, until it is complete or removed. */
+/** For one download, until it is complete or removed. */
 export async function* fileStats(
 	engine: Watched,
 	id: DownloadId,
@@ -105,7 +105,7 @@ export async function* fileStats(
 	}
 }
 
-/** Of one download, until it is removed. */
+/** For one download, until it is removed. */
 export async function* playersOf(
 	engine: Watched,
 	id: DownloadId,
@@ -121,7 +121,7 @@ export async function* playersOf(
 	}
 }
 
-/** Of one download, until it is complete, failed, cancelled or removed. */
+/** For one download, until it is complete, failed, cancelled or removed. */
 export async function* progressOfOne(
 	engine: Watched,
 	id: DownloadId,
@@ -192,7 +192,7 @@ function progressEvent(download: Download): DownloadProgress {
 	};
 }
 
-/** Of a failed download, which has one. */
+/** The error of a failed download. */
 function errorOf({error}: Download): DownStreamError {
 	const {code, message, ...details} = error!;
 	return new DownStreamError(code, message, details);

@@ -43,14 +43,14 @@ export function decideAccess(headers: IncomingHttpHeaders, policy: AccessPolicy)
 	};
 }
 
-/** A dot may end the name, as any name of DNS. */
+/** As in DNS, the name may end in a dot. */
 function isLoopbackHost(host: string): boolean {
 	const [, name = '', port = '0'] = /^(\[::1\]|[^:]*?)\.?(?::(\d{1,5}))?$/.exec(host) ?? [];
 	const isLoopback = name === 'localhost' || name === '[::1]' || ipv4Of(name)?.startsWith('127.');
 	return isLoopback === true && Number(port) <= 65_535;
 }
 
-/** Of an address that may be written short, as in `127.1`; no name of DNS is a number (RFC 3696 section 2). */
+/** An address may be abbreviated, as in `127.1`; no DNS name is a number (RFC 3696 section 2). */
 function ipv4Of(name: string): string | undefined {
 	return /^[\d.]+$/.test(name) ? URL.parse(`http://${name}`)?.hostname : undefined;
 }
@@ -70,13 +70,13 @@ export function isKey(candidate: string | null | undefined, key: string): boolea
 export type Keys = {
 	/** Commands and reads. */
 	readonly key: string;
-	/** Reads alone: the URL of the playlist that holds it is seen in lists of processes. */
+	/** Reads only: the playlist URL that contains it is visible in process lists. */
 	readonly viewKey: string;
 };
 
 export const viewKeyRefusal = 'The view key only reads; this needs the key.';
 
-/** What the holder of a key may do. */
+/** The rights of a key. */
 export function permissionOf(given: string | null | undefined, keys: Keys): 'command' | 'view' | 'none' {
 	return isKey(given, keys.key) ? 'command' : isKey(given, keys.viewKey) ? 'view' : 'none';
 }

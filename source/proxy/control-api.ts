@@ -6,6 +6,7 @@ import {
 	type DownloadId,
 	type DownloadEngine,
 	DownStreamError,
+	type QueueMove,
 	type Snapshot,
 } from '../downstream.ts';
 import {
@@ -50,8 +51,10 @@ export const versionHeader = 'downstream-version';
 
 /** Request bodies without a type in the engine's interface. */
 export const startOverRequest = object<{keepOld?: boolean}>({keepOld: optional(boolean)});
-export const moveRequest = object<{by: -1 | 1}>({
-	by: rule('-1 or 1', value => value === -1 || value === 1, {enum: [-1, 1]}),
+export const moveRequest = object<{by: QueueMove}>({
+	by: rule('-1, 1 or "front"', value => value === -1 || value === 1 || value === 'front', {
+		enum: [-1, 1, 'front'],
+	}),
 });
 export const settingsRequest = object<{limitRate: number | null}>({limitRate: rateLimit});
 

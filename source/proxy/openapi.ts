@@ -37,14 +37,14 @@ type Operation = {
 	readonly summary: string;
 	readonly parameters?: readonly object[];
 	readonly body?: Schema<object>;
-	/** The body may be left out. */
+	/** The body is optional. */
 	readonly isBodyOptional?: boolean;
 	/** The successful responses. */
 	readonly responses: Readonly<Record<number, object>>;
 	readonly access: keyof typeof accesses;
 };
 
-/** The security schemes of which one is enough. */
+/** Alternative security schemes. */
 const accesses = {
 	none: [],
 	view: [{viewKey: []}, {key: []}],
@@ -127,7 +127,7 @@ const listOf = (items: JsonSchema, description?: string): JsonSchema => ({
 	...(description !== undefined && {description}),
 });
 
-/** All fields are there unless they are named. */
+/** All fields are required, except the named ones. */
 function objectOf(
 	properties: Readonly<Record<string, JsonSchema>>,
 	optional: readonly string[] = [],
@@ -438,7 +438,7 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 	},
 	'/api/downloads/{id}/move-in-queue': {
 		post: {
-			summary: 'Move by one place in the queue',
+			summary: 'Move in the queue',
 			access: 'command',
 			body: moveRequest,
 			responses: {200: commanded('Download')},

@@ -1,7 +1,7 @@
 // An extended M3U playlist of all streamable downloads. Pure.
 import {isBegun, type Download} from '../downstream.ts';
 
-/** `onlyBegun`: those that were left in the middle, the last one first. Players continue where it was. */
+/** `onlyBegun`: films with a position in the middle, most recent first. Players resume there. */
 export function playlistOf(downloads: readonly Download[], {onlyBegun = false} = {}): string {
 	const listed = onlyBegun
 		? downloads.filter(isBegun).toSorted((a, b) => b.position!.at - a.position!.at)
@@ -20,7 +20,7 @@ function startOption(download: Download): string {
 	return isBegun(download) ? `#EXTVLCOPT:start-time=${Math.floor(download.position!.ms / 1000)}\n` : '';
 }
 
-/** A line break in a name would let the origin inject an entry. */
+/** A line break in a name would let an origin inject an entry. */
 function oneLine(text: string): string {
 	return text.replaceAll(/[\p{Cc}\p{Zl}\p{Zp}]+/gu, ' ').trim();
 }

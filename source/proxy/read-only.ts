@@ -1,4 +1,4 @@
-// The engine for holders of the view key: nothing can be changed, and URLs come without their secrets. Pure.
+// The engine for holders of the view key: read-only, with the secrets in URLs masked. Pure.
 import type {Download, DownloadEngine, Snapshot} from '../downstream.ts';
 import {maskUrl} from '../text/mask-url.ts';
 

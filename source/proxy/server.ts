@@ -12,9 +12,9 @@ import {serveStream, type StreamedTransfer} from './stream.ts';
 
 /** The engine's interface for the proxy. */
 export interface StreamingEngine extends DownloadEngine {
-	/** Required by the API, the playlist, and URLs that are not on the list. */
+	/** Required for the API, the playlist, and URLs outside the list. */
 	readonly key: string;
-	/** Enough for the playlist, the events and other reads of the API. */
+	/** Authorizes the playlist, the events and other reads of the API. */
 	readonly viewKey: string;
 	transfer(id: DownloadId): StreamedTransfer | undefined;
 	/** The transfer of any request, added on first use. Rejects with `bad-request` for URLs other than http(s). */
@@ -145,11 +145,11 @@ export class ProxyServer {
 		const parameters = new URLSearchParams(query);
 		const [, area, id] = path.split('/');
 		if (path === '/api/openapi.json') {
-			// It is the same for everybody: clients are made from it before they have a key.
+			// Public: clients are generated from it before they have a key.
 			requireRead(request);
 			sendJson(response, 200, openApi());
 		} else if (area === 'api') {
-			// `EventSource` of browsers sends no headers of one's own.
+			// The `EventSource` of browsers cannot send custom headers.
 			const inUrl = path === '/api/events' ? parameters.get('key') : undefined;
 			const permission = requireKey(bearerToken(request.headers.authorization) ?? inUrl, engine);
 			await serveApi(engine, {request, response, path, parameters, permission, prepareAdd});
@@ -226,7 +226,7 @@ function requireCommandKey(given: string | null | undefined, keys: Keys): void {
 	}
 }
 
-/** Node keeps the first of several, but a forwarding server may use another (RFC 9112 section 3.2). */
+/** Node keeps the first of several, but a forwarding server may use a different one (RFC 9112 section 3.2). */
 function requireOneHost({rawHeaders}: IncomingMessage): void {
 	if (rawHeaders.filter((text, index) => index % 2 === 0 && /^host$/i.test(text)).length > 1) {
 		throw new Problem(400, 'The request has more than one Host header.');

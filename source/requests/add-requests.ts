@@ -45,7 +45,7 @@ export const requestsFor: RequestsOf = async (word, settings) => {
 	}));
 };
 
-/** For URLs typed later: what the command line says of its own URLs does not apply to them. */
+/** For URLs typed later; options for the URLs of the command line do not apply to them. */
 export const requestsForTyped: RequestsOf = (word, settings) =>
 	requestsFor(word, {...settings, headers: {}, checksum: undefined, name: undefined, paused: false});
 

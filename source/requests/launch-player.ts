@@ -19,7 +19,7 @@ export type StartOptions = {
 	readonly title: string;
 	/** Milliseconds from the start of the film. */
 	readonly startMs: number;
-	/** Where the player is to take commands. */
+	/** Socket on which the player accepts commands. */
 	readonly socket?: string | undefined;
 };
 
@@ -46,7 +46,7 @@ export async function playDownload(
 ): Promise<string> {
 	const {environment = process.env, platform = process.platform} = options;
 	const command = await playerCommand(options.player, environment, platform);
-	// Without a socket the film plays all the same.
+	// Without a socket, the film still plays.
 	const {socket} =
 		mpvPrefix(command[0]!) === undefined
 			? {}
@@ -55,7 +55,7 @@ export async function playDownload(
 	return start([...command, ...args, download.streamUrl], environment);
 }
 
-/** Options that the command has already stay as they are. */
+/** Options already in the command are kept. */
 export function startArguments(command: readonly string[], {title, startMs, socket}: StartOptions): string[] {
 	const seconds = startMs / 1000;
 	const prefix = mpvPrefix(command[0]!);
@@ -64,7 +64,7 @@ export function startArguments(command: readonly string[], {title, startMs, sock
 			? [
 					...(socket === undefined ? [] : [[`${prefix}input-ipc-server`, socket] as const]),
 					[`${prefix}force-media-title`, title],
-					// mpv's own memory of positions would win.
+					// mpv's own saved position would take precedence.
 					...(seconds > 0
 						? [[`${prefix}start`, seconds] as const, [`${prefix}resume-playback`, 'no'] as const]
 						: []),
@@ -77,7 +77,7 @@ export function startArguments(command: readonly string[], {title, startMs, sock
 		.map(([name, value]) => `${name}=${value}`);
 }
 
-/** What the names of mpv's options begin with; undefined for a player that is no mpv. */
+/** The prefix of mpv's options; undefined for other players. */
 function mpvPrefix(program: string): string | undefined {
 	const name = programName(program);
 	return name === 'mpv' ? '--' : /^(?:iina|iina-cli|celluloid)$/.test(name) ? '--mpv-' : undefined;

@@ -1,4 +1,7 @@
 // Selects the color level and theme. Does not import Ink, whose color level is fixed at import.
+import process from 'node:process';
+import type {WriteStream} from 'node:tty';
+import {createSupportsColor} from 'supports-color';
 import type {ThemeName} from '../dashboard/theme.ts';
 
 export type ColorSetting = 'auto' | 'always' | 'never';
@@ -6,45 +9,19 @@ export type ColorSetting = 'auto' | 'always' | 'never';
 /** chalk's levels: 0 none, 1 sixteen, 2 of 256, 3 of 16 million. */
 export type ColorLevel = 0 | 1 | 2 | 3;
 
-/** Precedence: `--color`, NO_COLOR, FORCE_COLOR, the terminal's own variables. */
-export function colorLevel(
-	setting: ColorSetting,
-	environment: NodeJS.ProcessEnv,
-	isTerminal: boolean,
-): ColorLevel {
-	const {NO_COLOR, FORCE_COLOR} = environment;
-	const detected = terminalLevel(environment);
-	if (setting === 'never') {
+/**
+ * Precedence: `--color`, NO_COLOR, FORCE_COLOR, the terminal. Reads the environment of the process, as supports-color
+ * does.
+ */
+export function colorLevel(setting: ColorSetting, output: WriteStream): ColorLevel {
+	if (setting === 'never' || (setting === 'auto' && process.env.NO_COLOR)) {
 		return 0;
 	}
 
-	if (setting === 'always') {
-		return detected === 0 ? 1 : detected;
-	}
-
-	if (NO_COLOR !== undefined && NO_COLOR !== '') {
-		return 0;
-	}
-
-	if (FORCE_COLOR !== undefined) {
-		const forced: Record<string, ColorLevel> = {'0': 0, false: 0, '1': 1, '2': 2, '3': 3};
-		// Without a number: the terminal's level, but at least the basic colors.
-		return forced[FORCE_COLOR] ?? (detected === 0 ? 1 : detected);
-	}
-
-	return isTerminal ? detected : 0;
-}
-
-function terminalLevel({COLORTERM = '', TERM = '', TERM_PROGRAM, WT_SESSION}: NodeJS.ProcessEnv): ColorLevel {
-	if (TERM === 'dumb') {
-		return 0;
-	}
-
-	if (/^(?:truecolor|24bit)$/.test(COLORTERM) || WT_SESSION !== undefined || TERM_PROGRAM === 'vscode') {
-		return 3;
-	}
-
-	return /-256(?:color)?$/.test(TERM) ? 2 : 1;
+	const isForced = setting === 'always';
+	// Without a stream, it is not asked whether a terminal reads. Flags are checked by our own table.
+	const {level} = createSupportsColor(isForced ? undefined : output, {sniffFlags: false}) || {level: 0};
+	return isForced && level === 0 ? 1 : level;
 }
 
 /** chalk ignores NO_COLOR and cannot be configured later: the variables must be set before it is loaded. */

@@ -8,7 +8,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {render} from 'ink';
 import {Dashboard} from '../dashboard/dashboard.tsx';
 import {themes, type Theme, type ThemeName} from '../dashboard/theme.ts';
-import type {Host} from '../dashboard/ui-store.ts';
+import type {Attachment, Host} from '../dashboard/ui-store.ts';
 import type {Download, DownloadId, DownloadEngine} from '../downstream.ts';
 import {backgroundOf} from './background.ts';
 import {copyText} from './clipboard.ts';
@@ -22,18 +22,18 @@ export type ShowOptions = {
 	readonly ascii: boolean;
 	readonly exportDir: string;
 	readonly theme: ThemeName;
-	/** The terminal was queried for its background; over a slow line, the answer may arrive after the first frame. */
+	/** The terminal was queried for its background; over a slow line, the response may arrive after the first frame. */
 	readonly mayAnswerLate: boolean;
 	readonly title: boolean;
 	readonly mouse: boolean;
 	readonly bell: boolean;
 	/** The source of keys: standard input, or the terminal if standard input is a pipe. */
 	readonly keys: NodeJS.ReadStream;
-	/** Quitting stops no downloads. */
-	readonly isAttached: boolean;
+	/** Another program runs the downloads. */
+	readonly attachment: Attachment | undefined;
 	/** The download added by the command line, which is then selected. */
 	readonly added?: Promise<DownloadId | undefined>;
-	/** Whether a film goes on where it was left. */
+	/** Whether a film resumes at its last position. */
 	readonly continues: Host['continues'];
 	/** Starts a player at a time in milliseconds, and resolves with its name. */
 	play(download: Download, startMs: number): Promise<string>;
@@ -110,7 +110,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 			{...(options.mayAnswerLate && {lateTheme: parseTheme})}
 			ascii={options.ascii || !hasUnicode(env, platform)}
 			exportDir={options.exportDir}
-			isAttached={options.isAttached}
+			attachment={options.attachment}
 			{...(options.added && {added: options.added})}
 			mouse={options.mouse}
 			// A frame as high as the screen makes Windows consoles scroll.
@@ -135,7 +135,8 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 				quit: () => end('quit'),
 				printPlain: lines =>
 					lendScreen(async () => {
-						write(`\n${lines.join('\n')}\nEnter = back `);
+						write(`\n${lines.join('\n')}\nAny key goes back `);
+						keys.setRawMode?.(true);
 						// Not with `data`: pausing it again takes effect after Ink has begun to listen.
 						await once(keys, 'readable');
 						keys.read();
@@ -157,7 +158,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 			alternateScreen: true,
 			incrementalRendering: true,
 			// Keys are drawn at once; the feed paces the rest.
-			maxFps: 60,
+			maxFps: 120,
 			exitOnCtrlC: false,
 			patchConsole: true,
 		},

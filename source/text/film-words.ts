@@ -1,4 +1,4 @@
-// A film in words: how long it is, and what can be watched of it.
+// A film in words: its length and the times that can be watched.
 import type {Download, DownloadFilm, FilmProblem} from '../downstream.ts';
 import {formatDuration, formatSpeed} from './format.ts';
 
@@ -17,12 +17,12 @@ function roughly(ms: number): string {
 		: formatDuration(Math.floor(ms / 60_000) * 60).replace('00s', '');
 }
 
-/** Playback from the position would stall now, and bytes arrive. */
+/** Playback from the position would stall now, while bytes arrive. */
 export function willStall({film, status}: Pick<Download, 'film' | 'status'>): boolean {
 	return film !== null && status === 'active' && film.stallAt !== null && film.waitMs !== null;
 }
 
-/** Playback from the position on needs no bytes that the current speed does not bring in time. */
+/** At the current speed, playback from the position on never stalls. */
 export function playsThrough({film}: Pick<Download, 'film'>): boolean {
 	return film !== null && film.stallAt === null;
 }
@@ -118,7 +118,7 @@ export function playableWords({playable, exact, watchTo}: DownloadFilm, ascii = 
 		: `${shown.join(', then ')}${more > 0 ? `, and ${more} more` : ''}`;
 }
 
-/** Undefined where nothing is missing from the position on, or nothing arrives. */
+/** Undefined if nothing is missing from the position on, or nothing arrives. */
 export function forecastWords(download: Download): string | undefined {
 	const {film, bytesPerSecondLong} = download;
 	if (film === null || download.completedAt !== null || download.status !== 'active') {

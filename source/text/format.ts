@@ -20,6 +20,26 @@ export function formatBytes(bytes: number): string {
 	return `${(Math.floor(value * 10 ** digits) / 10 ** digits).toFixed(digits)} ${names[unit]}`;
 }
 
+/** The amount before another one, without the unit that both share: `167` before `600 MiB`. */
+export function withoutUnit(bytes: number, next: number): string {
+	const [, unit] = formatBytes(next).split(' ');
+	return formatBytes(bytes).replace(` ${unit}`, '');
+}
+
+/** `4.10, 11.1 and 30.2 MiB`. */
+export function listBytes(amounts: readonly number[]): string {
+	return inWords(
+		amounts.map((bytes, index) =>
+			index === amounts.length - 1 ? formatBytes(bytes) : withoutUnit(bytes, amounts[index + 1]!),
+		),
+	);
+}
+
+/** `VLC`, `VLC and mpv`, `VLC, mpv and curl`. */
+export function inWords(words: readonly string[]): string {
+	return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} and ${words.at(-1)}`;
+}
+
 export function formatSpeed(bytesPerSecond: number): string {
 	return `${formatBytes(bytesPerSecond)}/s`;
 }
@@ -63,9 +83,14 @@ export function ordinal(place: number): string {
 	return `${place}${(isTeen ? undefined : ['th', 'st', 'nd', 'rd'][place % 10]) ?? 'th'}`;
 }
 
-/** An offset on the range map: `362 M`, `1.06 G`. */
-export function formatOffset(bytes: number): string {
-	return bytes === 0 ? '0' : formatBytes(bytes).replace(/ B$|i?B$/, '');
+/** An offset in the unit of the file's size, with as many digits as the size: `0.36 G` in a file of 2.83 GiB. */
+export function formatOffset(bytes: number, size: number): string {
+	const [total, unit] = formatBytes(size).split(' ');
+	const {base, names} = units;
+	const digits = total!.split('.')[1]?.length ?? 0;
+	const scale = 10 ** digits;
+	const value = Math.floor((bytes / base ** names.indexOf(unit!)) * scale) / scale;
+	return bytes === 0 ? '0' : `${value.toFixed(digits)} ${unit!.replace(/i?B$/, '')}`.trimEnd();
 }
 
 /** The local time of day, `HH:MM:SS`. `at`: milliseconds since the epoch. */

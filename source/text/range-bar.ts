@@ -1,45 +1,94 @@
 // The bar of the downloaded ranges. Cell i covers the bytes [pos(i), pos(i + 1)); a full cell means that every byte
 // of it is on disk.
 
+type Range = readonly [start: number, end: number];
+
 export type BarInput = {
 	/** Present bytes: half-open, sorted, merged. */
-	readonly ranges: ReadonlyArray<readonly [start: number, end: number]>;
+	readonly ranges: readonly Range[];
 	/** File size in bytes; at least 1. */
 	readonly size: number;
 	/** In cells. */
 	readonly width: number;
-	/** The next byte that each player will read. */
-	readonly players: readonly number[];
+	/** The next byte of each player, and how many present bytes follow it without a gap. */
+	readonly players: ReadonlyArray<{readonly offset: number; readonly ready: number}>;
 	/** The next byte that each open connection will deliver. */
 	readonly heads: readonly number[];
+	/** Bytes written a moment ago, in any order. */
+	readonly fresh?: readonly Range[];
 	readonly ascii?: boolean;
 };
 
+/**
+ * `ready`: present and ahead of a player without a gap. `fresh`: present, and part of it was written a moment ago.
+ * `head`: empty, and the next byte of a connection. All other present bytes are `have`.
+ */
+export type CellKind = 'missing' | 'have' | 'ready' | 'fresh' | 'head' | 'player';
+
+/** One column wide. */
+export type BarCell = {readonly glyph: string; readonly kind: CellKind};
+
 const unicode = {player: '┃', head: '▸', full: '█', most: '▓', half: '▒', some: '░', none: '·'};
 const plain = {player: '|', head: '>', full: '#', most: '+', half: '+', some: '-', none: '.'};
+/** For a cell whose present bytes begin at its first byte. The first one also stands for less than an eighth. */
+const eighths = '▏▎▍▌▋▊▉';
 
-/** Returns `width` cells, each one column wide. */
-export function rangeBar({ranges, size, width, players, heads, ascii = false}: BarInput): string {
+/** The glyphs of the bar: `width` columns. */
+export function rangeBar(input: BarInput): string {
+	return barCells(input)
+		.map(({glyph}) => glyph)
+		.join('');
+}
+
+/** Returns `width` cells. */
+export function barCells({
+	ranges,
+	size,
+	width,
+	players,
+	heads,
+	fresh = [],
+	ascii = false,
+}: BarInput): BarCell[] {
 	const glyphs = ascii ? plain : unicode;
-	const cells: string[] = [];
-	const covered = coverage(ranges, size, width);
-	for (let cell = 0; cell < width; cell++) {
+	const cells = coverage(ranges, size, width).map(({present, leading}, cell): BarCell => {
 		const total = cellEnd(cell, size, width) - cellStart(cell, size, width);
-		cells.push(shade(covered[cell]!, total, glyphs));
+		const isPrefix = leading === present && present < total && present > 0 && !ascii;
+		return {
+			glyph: isPrefix ? prefixGlyph(present, total) : shade(present, total, glyphs),
+			kind: present > 0 ? 'have' : 'missing',
+		};
+	});
+	const mark = (start: number, end: number, kind: CellKind) => {
+		for (let cell = cellOf(start, size, width); cell < width && cellStart(cell, size, width) < end; cell++) {
+			const {glyph, kind: before} = cells[cell]!;
+			if (before !== 'missing') {
+				cells[cell] = {glyph, kind};
+			}
+		}
+	};
+
+	for (const [start, end] of fresh) {
+		mark(start, end, 'fresh');
+	}
+
+	for (const {offset, ready} of players) {
+		mark(offset, offset + ready, 'ready');
 	}
 
 	for (const offset of heads) {
 		const cell = cellOf(offset, size, width);
-		if (offset < size && cells[cell] !== glyphs.full) {
-			cells[cell] = glyphs.head;
+		const {glyph, kind} = cells[cell]!;
+		if (offset < size && (ascii ? glyph !== glyphs.full : kind === 'missing')) {
+			cells[cell] = {glyph: glyphs.head, kind: 'head'};
 		}
 	}
 
-	for (const offset of players) {
-		cells[cellOf(Math.min(offset, size - 1), size, width)] = glyphs.player;
+	for (const {offset} of players) {
+		cells[cellOf(Math.min(offset, size - 1), size, width)] = {glyph: glyphs.player, kind: 'player'};
 	}
 
-	return cells.join('');
+	return cells;
 }
 
 /** First byte of a cell: floor(size * cell / width), exact for any size below 2^53. */
@@ -66,9 +115,16 @@ function cellOf(offset: number, size: number, width: number): number {
 	return cell;
 }
 
-/** Present bytes per cell, linear in ranges and cells. */
-function coverage(ranges: BarInput['ranges'], size: number, width: number): number[] {
-	const covered = Array.from({length: width}, () => 0);
+type Coverage = {
+	/** Bytes of the cell on disk. */
+	present: number;
+	/** Those of them that follow the cell's first byte without a gap. */
+	leading: number;
+};
+
+/** Linear in ranges and cells. */
+function coverage(ranges: readonly Range[], size: number, width: number): Coverage[] {
+	const covered = Array.from({length: width}, (): Coverage => ({present: 0, leading: 0}));
 	let first = 0;
 	for (let cell = 0; cell < width; cell++) {
 		const start = cellStart(cell, size, width);
@@ -78,11 +134,19 @@ function coverage(ranges: BarInput['ranges'], size: number, width: number): numb
 		}
 
 		for (let index = first; index < ranges.length && ranges[index]![0] < end; index++) {
-			covered[cell]! += Math.min(end, ranges[index]![1]) - Math.max(start, ranges[index]![0]);
+			const [from, to] = ranges[index]!;
+			const bytes = Math.min(end, to) - Math.max(start, from);
+			covered[cell]!.present += bytes;
+			covered[cell]!.leading += from <= start ? bytes : 0;
 		}
 	}
 
 	return covered;
+}
+
+/** Rounded down to eighths, so that only a complete cell is full. */
+function prefixGlyph(present: number, total: number): string {
+	return eighths[Math.max(1, Math.floor((present / total) * 8)) - 1]!;
 }
 
 function shade(covered: number, total: number, glyphs: typeof unicode): string {

@@ -1,6 +1,6 @@
 // Renders a download's state as a symbol and a word. Color only repeats them.
 import {hasExpired, type Download, type DownloadError} from '../downstream.ts';
-import {formatBytes, formatDuration, formatSpeed} from './format.ts';
+import {formatBytes, formatDuration, formatPercent, formatSpeed, withoutUnit} from './format.ts';
 import {hintFor} from './hints.ts';
 
 /** Theme roles. */
@@ -50,7 +50,7 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 		case 'paused':
 			return {symbol: pick('‖', 'P'), word: 'paused', state: 'paused', tone: 'plain'};
 		case 'cancelled':
-			return {symbol: pick('–', 'X'), word: 'cancelled', state: 'cancelled', tone: 'plain'};
+			return {symbol: pick('–', 'X'), word: 'stopped', state: 'stopped', tone: 'plain'};
 		case 'exporting': {
 			const percent = Math.floor((download.exportProgress ?? 0) * 100);
 			return {symbol: pick('»', 'E'), word: `export ${percent}%`, state: 'exporting', tone: 'active'};
@@ -106,7 +106,7 @@ export function queueReason({hostCeiling}: Download): string | undefined {
 }
 
 /** The blocking error with the key that resolves it, or another reason to wait. */
-export function reason(download: Download): string | undefined {
+export function reason(download: Download, now: number): string | undefined {
 	const {error, status} = download;
 	if (status === 'queued') {
 		return queueReason(download);
@@ -122,9 +122,9 @@ export function reason(download: Download): string | undefined {
 	}
 
 	const {message, tries, maxTries} = error;
-	return tries === undefined
-		? message
-		: `${message}; try ${tries}${maxTries === undefined ? '' : ` of ${maxTries}`}`;
+	const words = error.code === 'origin-busy' ? shortReason(error) : message;
+	const count = maxTries === undefined ? `attempt ${tries}` : `${tries} of ${maxTries}`;
+	return `${words}; trying ${retryWords(download, now)}${tries === undefined ? '' : ` (${count})`}`;
 }
 
 /** The cause in a few words, for a narrow row. */
@@ -135,9 +135,9 @@ export function shortReason(error: DownloadError): string {
 		case 'origin-changed':
 			return 'file changed on the server';
 		case 'origin-busy':
-			return status === undefined || status === 429 || status === 503
-				? `server busy${mark}`
-				: `server error${mark}`;
+			return status !== undefined && status >= 500 && status !== 503
+				? `server error${mark}`
+				: `server busy${mark}`;
 		case 'origin-unreachable':
 			return 'server not reached';
 		case 'origin-sent-page':
@@ -175,22 +175,14 @@ export function substituteOf({
 		: undefined;
 }
 
-/** `1.22 GiB of 2.83 GiB`. */
+/** `167 of 600 MiB`; `900 KiB of 2.83 GiB` where the units differ. */
 export function amount({present, size}: Pick<Download, 'present' | 'size'>): string {
-	return size === null ? formatBytes(present) : `${formatBytes(present)} of ${formatBytes(size)}`;
+	return size === null ? formatBytes(present) : `${withoutUnit(present, size)} of ${formatBytes(size)}`;
 }
 
-/** `167 of 600 MiB`; `900 KiB of 2.83 GiB` where the units differ. */
-export function amountWords({present, size}: Download): string {
-	if (size === null) {
-		return formatBytes(present);
-	}
-
-	const [total, unit] = formatBytes(size).split(' ');
-	const here = formatBytes(present);
-	return here.endsWith(` ${unit}`)
-		? `${here.split(' ')[0]} of ${total} ${unit}`
-		: `${here} of ${total} ${unit}`;
+/** The share of the file that is stored, or the stored bytes if the size is unknown. */
+export function share({present, size}: Download): string {
+	return size === null ? formatBytes(present) : formatPercent(present, size);
 }
 
 export function connectedPlayers({players}: Download): number {

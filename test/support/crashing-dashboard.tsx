@@ -31,7 +31,7 @@ const end = await showDashboard(downstream, {
 	title: false,
 	mouse: false,
 	bell: false,
-	isAttached: false,
+	attachment: undefined,
 	keys: process.stdin,
 	continues: 'always',
 	play: async () => 'nothing',

@@ -31,6 +31,10 @@ export function dashboardTest(
 ): void {
 	test(name, async t => {
 		t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: startTime});
+		// Node 20 never runs a mocked timer without a delay, and the emulator sets such timers.
+		const mocked = globalThis.setTimeout;
+		globalThis.setTimeout = ((callback: () => void, delay = 0) =>
+			mocked(callback, delay)) as typeof setTimeout;
 		const downstream = new MemoryDownStream(options.downloads);
 		const screen = new DashboardScreen(t, downstream, options);
 		await screen.shows(options.first ?? options.downloads?.[0]?.name.slice(0, 6) ?? 'Nothing here yet');

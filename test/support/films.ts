@@ -40,8 +40,8 @@ export const films = {
 	'front.mkv': [...film, '-reserve_index_space', '50k', '-cues_to_front', '1'],
 	'live.mkv': [...film, '-live', '1'],
 	'tail.webm': [
-		...[...picture, ...sound, '-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-g', '50'],
-		...['-c:a', 'libopus'],
+		...['-f', 'lavfi', '-i', `testsrc2=size=160x90:rate=10:duration=${seconds}`, ...sound],
+		...['-c:v', 'libvpx', '-deadline', 'realtime', '-cpu-used', '8', '-g', '20', '-c:a', 'libopus'],
 	],
 	'stream.ts': film,
 	'variable.mp3': [...sound, '-c:a', 'libmp3lame', '-q:a', '4'],

@@ -6,6 +6,7 @@ import type {
 	DownloadEngine,
 	ExportRequest,
 	PlayerCommand,
+	QueueMove,
 	SafeRequest,
 	Snapshot,
 } from '../../source/downstream.ts';
@@ -214,7 +215,7 @@ export class MemoryDownStream implements DownloadEngine {
 		this.#record('lift', id, n);
 	}
 
-	async moveInQueue(id: string, by: -1 | 1) {
+	async moveInQueue(id: string, by: QueueMove) {
 		this.#record('moveInQueue', id, by);
 	}
 

@@ -10,6 +10,7 @@ import {
 	DownStreamError,
 	type ExportRequest,
 	type Pledge,
+	type QueueMove,
 	type SafeRequest,
 	type Snapshot,
 } from '../../source/downstream.ts';
@@ -231,7 +232,7 @@ export class MemoryEngine implements StreamingEngine {
 		this.#find(id);
 	}
 
-	async moveInQueue(id: DownloadId, by: -1 | 1): Promise<void> {
+	async moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {
 		this.commands.push({moveInQueue: id, by});
 		this.#find(id);
 	}

@@ -8,7 +8,7 @@ import xterm from '@xterm/headless';
 import {render, type Instance} from 'ink';
 import {Dashboard} from '../../source/dashboard/dashboard.tsx';
 import {themes} from '../../source/dashboard/theme.ts';
-import type {Host} from '../../source/dashboard/ui-store.ts';
+import type {Attachment, Host} from '../../source/dashboard/ui-store.ts';
 import type {DownloadEngine} from '../../source/downstream.ts';
 
 type Size = {readonly columns: number; readonly rows: number};
@@ -16,7 +16,7 @@ type Size = {readonly columns: number; readonly rows: number};
 export type ScreenOptions = Size & {
 	readonly ascii?: boolean;
 	readonly clipboard?: 'copied' | 'sent' | 'none';
-	readonly isAttached?: boolean;
+	readonly attachment?: Attachment;
 	readonly continues?: Host['continues'];
 	readonly remoteHint?: string;
 };
@@ -49,7 +49,7 @@ export class Screen {
 	readonly #app: Instance;
 
 	constructor(t: TestContext, downstream: DownloadEngine, options: ScreenOptions) {
-		const {columns, rows, ascii = false, clipboard = 'copied', isAttached = false, remoteHint} = options;
+		const {columns, rows, ascii = false, clipboard = 'copied', attachment, remoteHint} = options;
 		const {continues = 'always'} = options;
 		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true, convertEol: true});
 		this.#emulator.loadAddon(new Unicode11Addon());
@@ -74,7 +74,7 @@ export class Screen {
 				ascii={ascii}
 				theme={themes.plain}
 				exportDir="/home/user/Videos/"
-				isAttached={isAttached}
+				attachment={attachment}
 				host={{
 					remoteHint,
 					copy: async text => {

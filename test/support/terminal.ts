@@ -31,6 +31,7 @@ export class TestTerminal {
 	readonly emulator: xterm.Terminal;
 	readonly #exit: Promise<number>;
 	#onDraw = () => {};
+	#onOutput = () => {};
 
 	/** Starts the program with these arguments. */
 	static async start(
@@ -71,6 +72,7 @@ export class TestTerminal {
 		this.#pty.onData(text => {
 			const before = this.raw;
 			this.raw += text;
+			this.#onOutput();
 			for (const [question, answer] of Object.entries(answers)) {
 				if (this.raw.includes(question) && !before.includes(question)) {
 					this.press(answer);
@@ -115,6 +117,13 @@ export class TestTerminal {
 	/** Sends a key by its name, or text. */
 	press(key: Key): void {
 		this.#pty.write(inputOf(key));
+	}
+
+	/** Resolves when the program writes. */
+	nextOutput(): Promise<void> {
+		return new Promise(resolve => {
+			this.#onOutput = resolve;
+		});
 	}
 
 	paste(text: string): void {

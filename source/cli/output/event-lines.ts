@@ -11,7 +11,7 @@ import {Waits, type Wait} from './patience.ts';
 
 type Style = {readonly json: boolean};
 
-/** What was reported about a download so far. */
+/** Events of a download reported so far. */
 type Reported = {
 	/** Its number in the list at the last report. */
 	number: number;
@@ -28,7 +28,7 @@ type Reported = {
 type Event = {readonly event: string; readonly text: string; readonly [field: string]: unknown};
 
 const progressMs = 30_000;
-/** A log reports errors at once; the silence of a server is no event. */
+/** A log reports errors immediately. A silent server is not an event. */
 const toldAtOnce = {error: 0, silence: Infinity};
 
 /** The first line: the proxy is ready. */
@@ -103,11 +103,12 @@ export class EventLines {
 			events.push(infoEvent(download));
 		}
 
-		const arrived = download.players.filter(({id, connected}) => connected && !said.players.has(id));
+		// At first sight, players that have left are old news; later, a visit may begin and end between two snapshots.
+		const arrived = download.players.filter(({id, connected}) =>
+			before ? !said.players.has(id) : connected,
+		);
 		events.push(...arrived.map(player => playerEvent(download, player)));
-		// Forgets players that have left.
-		const seen = download.players.filter(player => arrived.includes(player) || said.players.has(player.id));
-		said.players = new Set(seen.map(({id}) => id));
+		said.players = new Set(download.players.map(({id}) => id));
 
 		events.push(
 			...filmEvents(said, download),
@@ -156,7 +157,7 @@ function playerEvent({size}: Download, {name, offset}: Download['players'][numbe
 	};
 }
 
-/** Its index is known; from now on it plays through. Each is reported once, and only the first of a complete film. */
+/** The index is known; the film plays through from now on. Each is reported once, and only the first for a complete film. */
 function filmEvents(said: Reported, download: Download): Event[] {
 	const {film, completedAt} = download;
 	if (film === null) {

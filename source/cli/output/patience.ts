@@ -6,7 +6,7 @@ import {isSettled, isStopped, type Download, type ErrorCode} from '../../downstr
 /** End of a command that waits for downloads. */
 export type Outcome = 'done' | 'failed' | 'gave-up';
 
-/** How often to look. */
+/** Polling interval. */
 export const lookMs = 500;
 
 /** Time since the last byte of any of several downloads. */
@@ -15,7 +15,7 @@ export class QuietTime {
 	#lookedAt: number | undefined;
 	#lastByteAt = 0;
 
-	/** Milliseconds, up to this look. `now`: milliseconds since the epoch. */
+	/** Milliseconds up to this check. `now`: milliseconds since the epoch. */
 	look(downloads: readonly Download[], now: number): number {
 		const lastByteAt = Math.max(0, ...downloads.map(({lastByteAt}) => lastByteAt ?? 0));
 		const isBusy = downloads.some(({status}) => status === 'checking' || status === 'exporting');
@@ -28,7 +28,7 @@ export class QuietTime {
 	}
 }
 
-/** A sentence for each unfinished download that is given up. */
+/** One sentence per abandoned download. */
 export function gaveUpLines(downloads: readonly Download[], giveUpAfter: number): string[] {
 	return downloads
 		.filter(download => !isSettled(download) && !isStopped(download))
@@ -42,7 +42,7 @@ export function gaveUpSentence({error}: Download, giveUpAfter: number): string {
 	return `${reason}; gave up, no byte came for ${quietFor} (see --give-up-after; the same command resumes)`;
 }
 
-/** Why a download makes no progress; `over`: it does again. */
+/** Why a download makes no progress; `over`: progress has resumed. */
 export type Wait = {readonly reason: ErrorCode | 'queued' | 'silence' | 'over'; readonly words: string};
 
 /** Reports each reason of a wait once, however many tries it takes, until data comes. */
@@ -52,12 +52,12 @@ export class Waits {
 	#since: number | undefined;
 	#lastByteAt: number | null = null;
 
-	/** `toldAfterMs`: shorter waits are not reported, except that of a host that has never responded. */
+	/** `toldAfterMs`: shorter waits are not reported, unless the host has never responded. */
 	constructor(toldAfterMs = {error: 2000, silence: 5000}) {
 		this.#toldAfterMs = toldAfterMs;
 	}
 
-	/** The news since the last look. `now`: milliseconds since the epoch. */
+	/** New reports since the last check. `now`: milliseconds since the epoch. */
 	next(download: Download, now: number): Wait | undefined {
 		const {lastByteAt} = download;
 		const wait = waitOf(download, now);

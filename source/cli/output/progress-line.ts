@@ -14,11 +14,11 @@ const interruptCells = 2;
 
 /** The downloads of one run of `get`. */
 export type Progress = {
-	/** Those that are not finished, in the order of the command line. */
+	/** Unfinished downloads, in command-line order. */
 	readonly open: readonly Download[];
-	/** All, with those that are finished or have failed. */
+	/** All downloads, including finished and failed ones. */
 	readonly total: number;
-	/** Bytes of those that are finished. */
+	/** Bytes of the finished downloads. */
 	readonly finishedBytes: number;
 };
 
@@ -61,7 +61,7 @@ type Style = {readonly width: number; readonly now: number; readonly ascii: bool
 export function progressText(progress: Progress, style: Style): string {
 	const {open, total} = progress;
 	const [first] = open;
-	// An error is worth the line only while nothing else runs.
+	// Shows an error only while no other download is running.
 	const failing = open.find(({error}) => error);
 	const isStuck = failing && open.every(({error, status}) => error ?? status === 'queued');
 	if (isStuck) {

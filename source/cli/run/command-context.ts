@@ -8,7 +8,7 @@ export type CommandOutput = {
 	error(message: string): void;
 };
 
-/** Surroundings of a command: the command line and the REPL differ in these alone. */
+/** Environment of a command: the only difference between the command line and the REPL. */
 export type CommandContext = {
 	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'> &
 		Partial<

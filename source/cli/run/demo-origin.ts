@@ -1,4 +1,4 @@
-// A small origin on loopback that serves a generated melody as WAV, about 100 MB.
+// A small origin on loopback that serves a generated melody as WAV, about 100 MB or 9 minutes.
 import {createHash} from 'node:crypto';
 import {once} from 'node:events';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
@@ -8,6 +8,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 const sampleRate = 44_100;
 /** Stereo, 16 bits. */
 const frameBytes = 4;
+export const soundBytesPerSecond = sampleRate * frameBytes;
 const headerBytes = 44;
 const noteFrames = sampleRate / 4;
 /** Semitones above A3. A pentatonic scale sounds good in any order. */
@@ -188,7 +189,7 @@ function wavHeader(dataBytes: number): Buffer {
 	header.writeUInt16LE(1, 20);
 	header.writeUInt16LE(2, 22);
 	header.writeUInt32LE(sampleRate, 24);
-	header.writeUInt32LE(sampleRate * frameBytes, 28);
+	header.writeUInt32LE(soundBytesPerSecond, 28);
 	header.writeUInt16LE(frameBytes, 32);
 	header.writeUInt16LE(16, 34);
 	header.write('data', 36);

@@ -41,7 +41,7 @@ export const manageCommands = {
 	resume: onEach((downstream, {id}) => downstream.resume(id)),
 	cancel: onEach((downstream, {id}) => downstream.cancel(id)),
 	remove: {
-		// Without undo: the command ends before anyone could ask for it.
+		// Without undo: the command ends before it could be used.
 		...onEach((downstream, {id}, {settings}) =>
 			downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
 		),
@@ -205,7 +205,7 @@ function onEach(
 	};
 }
 
-/** `isOffline`: nothing goes on, whatever its state is for an instance. */
+/** `isOffline`: nothing is in progress, whatever the recorded state. */
 function lineOf(download: Download, downloads: readonly Download[], isOffline = false): string {
 	const number = downloads.findIndex(({id}) => id === download.id) + 1;
 	const isStopped = isOffline && ['queued', 'asking', 'active', 'waiting'].includes(download.status);

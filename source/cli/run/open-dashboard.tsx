@@ -6,10 +6,15 @@ import process from 'node:process';
 import {ReadStream} from 'node:tty';
 import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
 import {playDownload} from '../../requests/launch-player.ts';
-import type {DownloadEngine} from '../../downstream.ts';
+import {isRunning, type Download, type DownloadEngine} from '../../downstream.ts';
+import {cleanText} from '../../text/clean-text.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
-import {startEngineThread} from '../../host/worker-thread.ts';
+import {inWords} from '../../text/format.ts';
+import {share} from '../../text/status-words.ts';
+import type {ControlClient} from '../../host/control-client.ts';
+import {startEngineThread, type EngineThread} from '../../host/worker-thread.ts';
 import {attach} from '../../host/find-instance.ts';
+import {until} from '../../wait.ts';
 import type {Settings} from '../settings.ts';
 import {queryBackground} from '../../terminal/background.ts';
 import {colorLevel, exportColorLevel, themeName} from '../../terminal/color.ts';
@@ -17,6 +22,11 @@ import type {ShowOptions} from '../../terminal/show-dashboard.tsx';
 
 const exitCodes: Partial<Record<string, number>> = {quit: 0, crash: 70, SIGHUP: 129};
 const interrupted = 130;
+const eraseLine = '\r\u001B[K';
+/** A line with more percentages tells nothing. */
+const mostShares = 4;
+/** A client looks for a new instance once a second. */
+const connectMs = 10_000;
 
 /**
  * Attaches to the running instance if there is one; quitting then stops nothing. Resolves with the exit code. Rejects
@@ -30,7 +40,14 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 			const requestsOf = (word: string) => requestsForRemote(word, settings);
 			const [first] = await addAll(client, urls, requestsOf, ({message}) => refused.push(message));
 			const show = await prepareScreen(settings);
-			const code = await show(client, {isAttached: true, added: Promise.resolve(first?.id)});
+			const attachment = new AttachedInstance(client, settings);
+			let code = interrupted;
+			try {
+				code = await show(client, {attachment, added: Promise.resolve(first?.id)});
+			} finally {
+				await attachment.dispose();
+			}
+
 			for (const message of refused) {
 				process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
 			}
@@ -41,7 +58,7 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 		}
 	}
 
-	// In parallel: both take a large part of the time to the first frame.
+	// In parallel: both take much of the time to the first frame.
 	const [engine, screen] = await Promise.allSettled([
 		startEngineThread({settings, urls}),
 		prepareScreen(settings),
@@ -58,24 +75,91 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 			throw screen.reason;
 		}
 
-		code = await screen.value(downstream, {isAttached: false, added});
+		code = await screen.value(downstream, {attachment: undefined, added});
 	} finally {
-		if (downstream.snapshot.downloads.some(({connections}) => connections > 0)) {
-			process.stderr.write('Saving… press Ctrl+C again to quit without saving\n');
-		}
-
-		isSaved = await Promise.race([dispose().then(() => true), once(process, 'SIGINT').then(() => false)]);
+		isSaved = await saveAndStop(downstream, dispose);
 	}
 
 	return isSaved ? code : interrupted;
 }
 
+/** Says in the shell what is saved, and what becomes of it. Resolves with false if Ctrl+C came before the end. */
+async function saveAndStop(downstream: DownloadEngine, dispose: () => Promise<void>): Promise<boolean> {
+	const running = downstream.snapshot.downloads.filter(download => isRunning(download));
+	const isSaving = running.some(({connections}) => connections > 0);
+	const {stderr} = process;
+	if (isSaving) {
+		stderr.write(`Saving… Ctrl+C again to force quit${stderr.isTTY ? '' : '\n'}`);
+	}
+
+	const isSaved = await Promise.race([dispose().then(() => true), once(process, 'SIGINT').then(() => false)]);
+	if (isSaving && stderr.isTTY) {
+		stderr.write(isSaved ? eraseLine : '\n');
+	}
+
+	if (isSaved && running.length > 0) {
+		stderr.write(`${stoppedWords(running)}\n`);
+	}
+
+	return isSaved;
+}
+
+/** `Stopped: 2 downloads at 41% and 12%. downstream-tui continues them.` */
+function stoppedWords(downloads: readonly Download[]): string {
+	const [only] = downloads;
+	const what = downloads.length === 1 ? cleanText(only!.name) : `${downloads.length} downloads`;
+	const shares =
+		downloads.length > mostShares ? '' : ` at ${inWords(downloads.map(download => share(download)))}`;
+	return `Stopped: ${what}${shares}. downstream-tui continues ${downloads.length === 1 ? 'it' : 'them'}.`;
+}
+
+/** The instance that runs the downloads, and after its end this process, if the user wants it to. */
+class AttachedInstance implements NonNullable<ShowOptions['attachment']> {
+	readonly #client: ControlClient;
+	readonly #settings: Settings;
+	#starting: Promise<EngineThread> | undefined;
+	#thread: EngineThread | undefined;
+
+	constructor(client: ControlClient, settings: Settings) {
+		this.#client = client;
+		this.#settings = settings;
+	}
+
+	get isConnected(): boolean {
+		return this.#client.isConnected;
+	}
+
+	get isOwn(): boolean {
+		return this.#thread !== undefined;
+	}
+
+	/** The client finds the new instance as it finds any other. */
+	async takeOver(): Promise<void> {
+		this.#starting ??= startEngineThread({settings: this.#settings, urls: []});
+		try {
+			this.#thread = await this.#starting;
+		} catch (error) {
+			this.#starting = undefined;
+			throw error;
+		}
+
+		const isConnected = () => this.isConnected || undefined;
+		await until(this.#client, isConnected, AbortSignal.timeout(connectMs));
+	}
+
+	async dispose(): Promise<void> {
+		if (this.#thread) {
+			await saveAndStop(this.#client, this.#thread.dispose);
+		}
+	}
+}
+
 /** Loads the dashboard and queries the terminal; resolves with a function that opens the screen. */
 async function prepareScreen(
 	settings: Settings,
-): Promise<(downstream: DownloadEngine, how: Pick<ShowOptions, 'isAttached' | 'added'>) => Promise<number>> {
+): Promise<(downstream: DownloadEngine, how: Pick<ShowOptions, 'attachment' | 'added'>) => Promise<number>> {
 	const keys = process.stdin.isTTY ? process.stdin : terminalKeys();
-	const level = colorLevel(settings.color, process.env, true);
+	const level = colorLevel(settings.color, process.stdout);
 	exportColorLevel(level, process.env);
 	const asksTerminal = level > 1 && settings.theme === undefined;
 	const [background, {showDashboard}] = await Promise.all([

@@ -1,4 +1,5 @@
 // `play`: adds a URL, waits for the first response, and starts a player on the stream.
+import {once} from 'node:events';
 import process from 'node:process';
 import {createInterface} from 'node:readline/promises';
 import {requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
@@ -11,6 +12,7 @@ import {start} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import {until} from '../../wait.ts';
 import {untilDone} from './serve.ts';
+import {isSafe, untilSafe} from './when-safe.ts';
 import {type Outcome, gaveUpLines} from '../output/patience.ts';
 import type {Settings} from '../settings.ts';
 
@@ -91,6 +93,11 @@ async function startPlayer(
 	}
 
 	const startMs = await startOf(download, settings, stopped);
+	if (settings.whenSafe && !isSafe(download, startMs)) {
+		print('Waiting until it plays through without a stall');
+		await untilSafe(downstream, id, startMs, stopped);
+	}
+
 	if (stopped.aborted) {
 		return id;
 	}
@@ -105,7 +112,7 @@ async function startPlayer(
 	return id;
 }
 
-/** Milliseconds. Without a terminal to ask at, a film goes on. */
+/** Milliseconds. Without a terminal to ask on, the film resumes. */
 async function startOf(download: Download, settings: Settings, stopped: AbortSignal): Promise<number> {
 	const left = continuedMs(download);
 	if (left === 0 || settings.continue === 'never') {
@@ -117,9 +124,12 @@ async function startOf(download: Download, settings: Settings, stopped: AbortSig
 
 async function asks(ms: number, signal: AbortSignal): Promise<boolean> {
 	const lines = createInterface({input: process.stdin, output: process.stderr});
+	// In raw mode Ctrl+C is a key.
+	lines.once('SIGINT', () => process.kill(process.pid, 'SIGINT'));
+	const ended = once(lines, 'close').then(() => '');
 	try {
-		const answer = await lines.question(`Continue at ${formatTime(ms)}? [Y/n] `, {signal});
-		return !/^\s*n/i.test(answer);
+		const question = lines.question(`Continue at ${formatTime(ms)}? [Y/n] `, {signal});
+		return !/^\s*n/i.test(await Promise.race([question, ended]));
 	} catch {
 		// Interrupted.
 		return true;

@@ -1,4 +1,4 @@
-// Downloads that left the list and can be resumed: their URL, added again, goes on from their bytes.
+// Removed downloads that can be resumed: adding the URL again continues from the stored bytes.
 import {DownStreamError, type DownloadError, type DownloadId} from '../../downstream.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 import {RecordStore} from '../../engine/store/record-store.ts';
@@ -12,13 +12,13 @@ export type RemovedDownload = {
 	readonly name: string;
 	/** Bytes; null while unknown. */
 	readonly size: number | null;
-	/** Bytes that are kept, here or where the file was moved to. */
+	/** Stored bytes, in the store or in the moved file. */
 	readonly present: number;
 	readonly exportedTo: string | null;
 	readonly error: DownloadError | null;
 };
 
-/** Reads the records alone, also beside a running instance, and changes nothing. Rejects with `disk-failed`. */
+/** Only reads the records, even beside a running instance. Rejects with `disk-failed`. */
 export async function removedDownloads(storageDir: string): Promise<RemovedDownload[]> {
 	const refusal = new DownStreamError('storage-locked', 'The records are only read');
 	const store = await RecordStore.open(storageDir, {refusal, explain: error => error});

@@ -35,7 +35,7 @@ export async function serve(
 /**
  * The program without a command and without a dashboard. On a terminal it takes typed commands until `quit`. Otherwise
  * it ends once everything is done, has failed or has received no data for `giveUpAfter`, and no player has read for 30 s.
- * It serves also while the URLs are still being read.
+ * It serves while the URLs are still being read.
  */
 export async function serveUntilDone(
 	urls: readonly string[] | Promise<readonly string[]>,
@@ -129,7 +129,7 @@ async function untilQuit({engine}: EngineHost, settings: Settings, stopped: Abor
 
 /**
  * Resolves once no download is in progress and no player has read one of them for 30 s. Downloads without data for
- * `giveUpAfter` ms are no longer in progress. A player is taken to have read at `since`, in milliseconds since the epoch.
+ * `giveUpAfter` ms are no longer in progress. The last read counts as at `since` (milliseconds since the epoch) or later.
  */
 export async function untilDone(
 	downstream: DownloadEngine,

@@ -5,6 +5,7 @@ import {parsePastedCommand} from '../../requests/pasted-command.ts';
 import {
 	choiceOf,
 	createForm,
+	fieldsOf,
 	focused,
 	note,
 	pasteIntoForm,
@@ -19,6 +20,7 @@ import {
 	type TextItem,
 } from '../form.ts';
 import {errorMessage} from '../messages.ts';
+import {cleanText} from '../../text/clean-text.ts';
 import {fieldOf} from '../text-field.tsx';
 import type {UiStore} from '../ui-store.ts';
 
@@ -47,6 +49,8 @@ export class AddDialog {
 			onButton: (button, answer) => {
 				if (button === 'add') {
 					this.#submit(answer);
+				} else if (button === 'more') {
+					this.#ui.showForm(withOptions(answer, !showsOptions(answer)));
 				} else {
 					this.#draft = answer;
 					this.#ui.close();
@@ -65,7 +69,7 @@ export class AddDialog {
 
 		const {urls, problem: urlProblem} = parseUrls(text);
 		const {request, problem: optionProblem} = requestOf(form);
-		const problem = optionProblem ?? (urls.length === 0 ? (urlProblem ?? 'Type or paste a URL') : undefined);
+		const problem = optionProblem ?? (urls.length === 0 ? (urlProblem ?? 'Type or paste a link') : undefined);
 		if (problem === undefined) {
 			this.#addAll(form, urls, request);
 		} else {
@@ -76,14 +80,16 @@ export class AddDialog {
 	#addAll(form: Form, urls: readonly string[], request: Omit<AddRequest, 'url'>): void {
 		const dialog = this.#ui.openedDialog();
 		this.#ui.run(async () => {
-			let known = 0;
+			const isFirst = this.#ui.feed.frame.snapshot.downloads.length === 0;
+			const added: string[] = [];
+			const known: string[] = [];
 			let firstId: DownloadId | undefined;
 			// In sequence: the list keeps the order of the URLs.
 			for (const url of urls) {
 				try {
 					const {download, existed} = await this.#ui.downstream.add({...request, url});
 					firstId ??= download.id;
-					known += existed ? 1 : 0;
+					(existed ? known : added).push(cleanText(download.name));
 				} catch (error) {
 					this.#reopen(form, urls.slice(urls.indexOf(url)), errorMessage(error));
 					return;
@@ -102,8 +108,8 @@ export class AddDialog {
 
 			this.#ui.feed.refresh();
 			this.#ui.selectId(firstId);
-			const count = urls.length - known;
-			return known === 0 ? `Added ${count}` : `Added ${count}; already in the list: ${known}`;
+			const hint = isFirst && added.length === 1 ? '. o plays it now, c copies its stream URL' : '';
+			return addedWords(added, known) + hint;
 		});
 	}
 
@@ -118,6 +124,19 @@ export class AddDialog {
 			),
 		);
 	}
+}
+
+/** `Added film.mkv`, `Added 1, 2 were already in the list`. */
+function addedWords(added: readonly string[], known: readonly string[]): string {
+	if (known.length === 0) {
+		return `Added ${added.length === 1 ? added[0] : added.length}`;
+	}
+
+	if (added.length === 0) {
+		return `Already in the list: ${known.length === 1 ? known[0] : known.length}`;
+	}
+
+	return `Added ${added.length}, ${known.length} ${known.length === 1 ? 'was' : 'were'} already in the list`;
 }
 
 function pastedForm(text: string): Form {
@@ -142,7 +161,7 @@ export function pasteIntoAddForm(text: string, form: Form): Form | undefined {
 	return withFoundLinks(updatedAddForm(filled), links.length, hasOthers);
 }
 
-/** Says how many links were taken from a text with other words. */
+/** Says how many links a text with other words contained. */
 function withFoundLinks(form: Form, count: number, hasOthers: boolean): Form {
 	const items = form.items.map(item =>
 		item.kind === 'note' && item.isIndented && count > 0 && hasOthers
@@ -175,9 +194,10 @@ export function addForm(text: string): Form {
 			[textItem('urls', 'URLs', text, {lines: urlLines})],
 			[
 				{name: 'add', label: 'Add', key: 'a'},
+				{name: 'more', label: moreLabel, key: 'm'},
 				{name: 'close', label: 'Close', key: 'c'},
 			],
-			{hint: 'Tab next   Enter add   Esc close (draft is kept)'},
+			{hint: 'Tab next   Enter add   Esc close (keeps the draft)'},
 		),
 	);
 }
@@ -192,21 +212,28 @@ export function updatedAddForm(form: Form, problem?: string): Form {
 		...(shown === undefined ? [] : [note(shown, true)]),
 		...(urls.length === 1 ? [textItem('name', 'Save as', '', {placeholder: '(name from the server)'})] : []),
 		{kind: 'choice', name: 'start', label: 'Start', options: ['now', 'paused', 'when played'], chosen: 0},
-		{
-			kind: 'choice',
-			name: 'more',
-			label: 'More',
-			options: ['no', 'headers, user agent, proxy, connections'],
-			chosen: 0,
-		},
 	];
 	const more = moreItems(form);
-	const isShown = choiceOf(form, 'more') === 1;
+	const isShown = showsOptions(form);
 	const updated = withItems(form, isShown ? [...items, ...more] : items, isShown ? [] : more);
 	return withLabel(updated, 'add', urls.length > 1 ? `Add ${urls.length}` : 'Add');
 }
 
-/** The fields under More, with one empty header after the others. */
+const moreLabel = 'More options…';
+
+/** The label of the button tells whether the optional fields are on the screen. */
+function showsOptions({buttons}: Form): boolean {
+	return !buttons.some(({label}) => label === moreLabel);
+}
+
+/** Shows or hides the optional fields. */
+function withOptions(form: Form, isShown: boolean): Form {
+	const changed = updatedAddForm(withLabel(form, 'more', isShown ? 'Fewer options' : moreLabel));
+	const first = fieldsOf(changed).findIndex(({name}) => name === 'header0');
+	return {...changed, focus: isShown ? first : 0};
+}
+
+/** The optional fields, with one empty header after the others. */
 function moreItems(form: Form): TextItem[] {
 	const headers = [...headerLines(form), ''].map((line, index) =>
 		textItem(`header${index}`, index === 0 ? 'Headers' : '', line, {
@@ -216,13 +243,13 @@ function moreItems(form: Form): TextItem[] {
 	);
 	return [
 		...headers,
-		textItem('agent', 'Agent', '', {placeholder: '(our own)'}),
+		textItem('agent', 'User agent', '', {placeholder: '(the default)'}),
 		textItem('proxy', 'Proxy', '', {
-			placeholder: '(from the settings) http:// socks5:// or direct',
+			placeholder: '(from the settings) http://, socks5:// or direct',
 			secret: 'url',
 		}),
-		textItem('connections', 'Conns', '', {placeholder: '(from the settings) 1 to 16 for each file'}),
-		textItem('checksum', 'Check', '', {placeholder: 'sha256:… (optional)'}),
+		textItem('connections', 'Connections', '', {placeholder: '(from the settings) 1 to 16 per file'}),
+		textItem('checksum', 'Checksum', '', {placeholder: 'sha256:… (optional)'}),
 	];
 }
 
@@ -250,13 +277,8 @@ export function addFormFromCommand(text: string): Form | undefined {
 		headers.length > 0 || [userAgent, proxy, command.connections, checksum].some(text => text !== undefined);
 	let form = addForm(urls.join(' '));
 	if (hasMore) {
-		form = updatedAddForm({
-			...form,
-			items: form.items.map(item =>
-				item.kind === 'choice' && item.name === 'more' ? {...item, chosen: 1} : item,
-			),
-			hidden: headers.map((line, index) => textItem(`header${index}`, '', line)),
-		});
+		const hidden = headers.map((line, index) => textItem(`header${index}`, '', line));
+		form = {...withOptions({...form, hidden}, true), focus: 0};
 	}
 
 	return updatedAddForm({
@@ -299,7 +321,7 @@ export function requestOf(form: Form): {request: Omit<AddRequest, 'url'>; proble
 	for (const line of headerLines(form)) {
 		const [, name, value] = /^\s*([^\s:]+):\s*(.*)$/.exec(line) ?? [];
 		if (name === undefined || value === undefined) {
-			return {request: {}, problem: 'A header is written as Name: value'};
+			return {request: {}, problem: 'Write a header as Name: value'};
 		}
 
 		headers[name] = value.trim();
@@ -308,7 +330,7 @@ export function requestOf(form: Form): {request: Omit<AddRequest, 'url'>; proble
 	const typed = textOf(form, 'connections').trim();
 	const count = typed === '' ? undefined : wholeNumber(typed);
 	if (count !== undefined && !connections.accepts(count)) {
-		return {request: {}, problem: `Conns is "${typed}"; it must be ${connections.expected}`};
+		return {request: {}, problem: `Connections is "${typed}"; it must be ${connections.expected}`};
 	}
 
 	const filled = (name: string) => textOf(form, name).trim() || undefined;

@@ -3,6 +3,7 @@ import type {Download} from '../../downstream.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {createForm, nameCells, note, type Form} from '../form.ts';
 import {formatBytes} from '../../text/format.ts';
+import {share} from '../../text/status-words.ts';
 import type {UiStore} from '../ui-store.ts';
 
 export function openChangedDialog(ui: UiStore, download: Download): void {
@@ -13,13 +14,13 @@ export function openChangedDialog(ui: UiStore, download: Download): void {
 			if (button === 'go-on') {
 				ui.run(async () => {
 					await ui.downstream.acceptChange(download.id);
-					return 'The bytes agree; going on from what is here';
+					return `Same bytes: continuing from ${share(download)}`;
 				});
 			} else if (button !== 'stay') {
 				const keepOld = button === 'new';
 				ui.run(async () => {
 					await ui.downstream.startOver(download.id, {keepOld});
-					return keepOld ? 'The new version is a download of its own' : 'Starting over';
+					return keepOld ? 'Added the new version as another download' : 'Starting over';
 				});
 			}
 		},
@@ -35,16 +36,16 @@ function changedForm({name, error, present}: Download): Form {
 			note(cleanText(error?.message ?? '')),
 			note(
 				bytesAgree
-					? `Samples of the ${formatBytes(present)} we have agree with the new file.`
-					: `The ${formatBytes(present)} we have cannot be mixed with the new file.`,
+					? `Samples of the ${formatBytes(present)} you have match the new file.`
+					: `The ${formatBytes(present)} you have cannot be mixed with the new file.`,
 			),
 		],
 		[
-			{name: 'stay', label: 'Stay as it is', key: 's'},
-			...(bytesAgree ? [{name: 'go-on', label: 'Go on', key: 'g'}] : []),
+			{name: 'stay', label: 'Leave it stopped', key: 's'},
+			...(bytesAgree ? [{name: 'go-on', label: 'Continue', key: 'c'}] : []),
 			{name: 'over', label: 'Start over', key: 'o'},
-			{name: 'new', label: 'New entry for the new file', key: 'n'},
+			{name: 'new', label: 'Add the new file', key: 'n'},
 		],
-		{hint: '←→ choose   Enter   Esc stays as it is'},
+		{hint: '←→ choose   Enter   Esc leaves it stopped'},
 	);
 }

@@ -100,7 +100,7 @@ export class ExportDialog {
 			this.#folder = path.slice(0, Math.max(path.lastIndexOf('/'), path.lastIndexOf('\\')) + 1);
 			const isPlanned = !isPartial && targets.some(({status}) => status !== 'complete');
 			const where = targets.length === 1 ? last : path;
-			return isPlanned ? `Will be exported, once it is complete, to ${where}` : `Exported to ${where}`;
+			return isPlanned ? `Will be exported when it is finished, to ${where}` : `Exported to ${where}`;
 		});
 	}
 
@@ -121,8 +121,8 @@ function exportForm(downloads: readonly Download[], path: string): Form {
 	const isComplete = downloads.every(({status}) => status === 'complete');
 	const items: Item[] = [textItem('to', 'To', path)];
 	if (!isComplete) {
-		const now = isOne ? ` (now ${amount(only)})` : '';
-		const options = [`when complete${now}`, ...(isOne ? ['now, with zeros in the gaps'] : [])];
+		const now = isOne ? ` (${amount(only)} now)` : '';
+		const options = [`when it is finished${now}`, ...(isOne ? ['now, gaps filled with zeros'] : [])];
 		items.push({kind: 'choice', name: 'when', label: 'When', options, chosen: 0});
 	}
 
@@ -130,7 +130,7 @@ function exportForm(downloads: readonly Download[], path: string): Form {
 		kind: 'choice',
 		name: 'how',
 		label: 'How',
-		options: ['copy, keep here too', 'move'],
+		options: ['copy, and keep this one', 'move'],
 		chosen: 0,
 	});
 	return createForm(
@@ -140,7 +140,7 @@ function exportForm(downloads: readonly Download[], path: string): Form {
 			{name: 'export', label: 'Export', key: 'e'},
 			{name: 'close', label: 'Close', key: 'c'},
 		],
-		{hint: 'Tab complete or next   Enter export   Esc close'},
+		{hint: 'Tab completes the path, then moves on   Enter export   Esc close'},
 	);
 }
 
@@ -159,7 +159,7 @@ function withClash(form: Form, facts?: string): Form {
 		focus: asked ? form.focus : items.length,
 		items: [
 			...items,
-			note('A file of this name is there:', true),
+			note('A file of this name exists:', true),
 			{
 				kind: 'choice',
 				name: 'clash',

@@ -1,9 +1,9 @@
-// The dialog for the speed limit, of all downloads together or of the selected one.
+// The dialog for the speed limit of all downloads or of the selected one.
 import type {Download} from '../../downstream.ts';
 import {parseRate} from '../../text/rate.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {choiceOf, createForm, textItem, textOf, withProblem, type Form} from '../form.ts';
-import {formatBytes} from '../../text/format.ts';
+import {formatSpeed} from '../../text/format.ts';
 import type {UiStore} from '../ui-store.ts';
 
 export function openLimitDialog(ui: UiStore): void {
@@ -19,7 +19,7 @@ export function openLimitDialog(ui: UiStore): void {
 			const text = textOf(form, 'rate');
 			const rate = parseRate(text);
 			if (rate === undefined) {
-				ui.showForm(withProblem(form, `"${text}" is no rate: write 500K or 5M, or 0 for no limit`));
+				ui.showForm(withProblem(form, `"${text}" is not a speed. Try 500K, 5M, or 0 for no limit.`));
 				return;
 			}
 
@@ -30,30 +30,30 @@ export function openLimitDialog(ui: UiStore): void {
 	});
 }
 
-/** Sets the limit of one download, or of all together. */
+/** Sets the limit of one download, or the common limit of all. */
 async function setLimit(ui: UiStore, limitRate: number | null, download?: Download): Promise<string> {
-	const words = limitRate === null ? 'no limit' : `at most ${formatBytes(limitRate)}/s`;
+	const words = limitRate === null ? 'no limit' : `limited to ${formatSpeed(limitRate)}`;
 	if (download) {
 		await ui.downstream.update(download.id, {limitRate});
 		return `${cleanText(download.name)}: ${words}`;
 	}
 
 	await ui.downstream.setLimitRate(limitRate);
-	return `All together: ${words}`;
+	return `All downloads: ${words}`;
 }
 
 function limitForm(limitRate: number | null, selected: Download | undefined): Form {
-	const now = (rate: number | null) => (rate === null ? 'no limit' : `${formatBytes(rate)}/s`);
+	const now = (rate: number | null) => (rate === null ? 'no limit' : formatSpeed(rate));
 	return createForm(
 		'Speed limit',
 		[
-			textItem('rate', 'At most', '', {placeholder: '500K or 5M a second; 0 for no limit'}),
+			textItem('rate', 'Limit', '', {placeholder: '500K or 5M a second; 0 for no limit'}),
 			{
 				kind: 'choice',
 				name: 'for',
 				label: 'For',
 				options: [
-					`all together (now ${now(limitRate)})`,
+					`all downloads (now ${now(limitRate)})`,
 					...(selected ? [`${fitName(cleanText(selected.name), 24)} (now ${now(selected.limitRate)})`] : []),
 				],
 				chosen: 0,

@@ -4,6 +4,7 @@ import {maskUrl} from '../../text/mask-url.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {createForm, note, textItem, textOf, withProblem, type Form} from '../form.ts';
 import {errorMessage} from '../messages.ts';
+import {share} from '../../text/status-words.ts';
 import type {UiStore} from '../ui-store.ts';
 
 export function openLinkDialog(ui: UiStore, download: Download): void {
@@ -26,7 +27,7 @@ export function openLinkDialog(ui: UiStore, download: Download): void {
 				}
 
 				dialog.close();
-				return 'The new link fits; going on from what is here';
+				return `Same file: continuing from ${share(download)}`;
 			});
 		},
 	});
@@ -37,9 +38,9 @@ function linkForm({name, url}: Download): Form {
 	return createForm(
 		`New link for ${fitName(cleanText(name), 44)}`,
 		[
-			// The old URL is a start for small edits, unless it would show a secret.
+			// Most new links differ little from the old one. A URL with a secret is not shown.
 			textItem('url', 'URL', hasSecret ? '' : url),
-			note('What is here is kept if size and version fit, or samples of it are the same there.'),
+			note('Keeps what you have if it is the same file.'),
 		],
 		[
 			{name: 'change', label: 'Change', key: 'a'},

@@ -2,8 +2,8 @@
 import type {Download, DownloadId} from '../../downstream.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {createForm, nameCells, note, type Form} from '../form.ts';
-import {formatBytes} from '../../text/format.ts';
-import {amountWords, connectedPlayers} from '../../text/status-words.ts';
+import {formatBytes, inWords} from '../../text/format.ts';
+import {amount, connectedPlayers} from '../../text/status-words.ts';
 import type {UiStore} from '../ui-store.ts';
 
 const undoMs = 10_000;
@@ -43,7 +43,7 @@ export class RemoveDialog {
 	undo(): void {
 		const removal = this.#lastRemoval;
 		if (!removal || Date.now() > removal.until) {
-			this.#ui.say('u: nothing to undo');
+			this.#ui.say('Nothing to undo');
 			return;
 		}
 
@@ -95,7 +95,10 @@ function removeForm(downloads: readonly Download[]): Form {
 		downloads.length === 1 ? 'Remove this download?' : `Remove ${downloads.length} downloads?`,
 		[
 			...(only
-				? [note(fitName(cleanText(only.name), nameCells)), note(`${amountWords(only)} are downloaded.`)]
+				? [
+						note(fitName(cleanText(only.name), nameCells)),
+						note(`${only.present === only.size ? formatBytes(only.present) : amount(only)} are downloaded.`),
+					]
 				: [note(`${formatBytes(present)} are downloaded.`)]),
 			...(readers.length > 0
 				? [
@@ -112,9 +115,4 @@ function removeForm(downloads: readonly Download[]): Form {
 		],
 		{hint: '←→ or h l   Enter   Esc keeps it', isColumn: true},
 	);
-}
-
-/** `VLC`, `VLC and mpv`, `VLC, mpv and curl`. */
-function inWords(names: readonly string[]): string {
-	return names.length < 2 ? names.join('') : `${names.slice(0, -1).join(', ')} and ${names.at(-1)}`;
 }

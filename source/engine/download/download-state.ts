@@ -50,6 +50,8 @@ export class DownloadState implements FetchState {
 	readAhead: (offset: number) => number;
 	/** Missing bytes of a film's index, to be fetched before the background. */
 	wantedIndex: Range | undefined;
+	/** One connection stays free for the index. */
+	awaitsIndex = false;
 	/** The last view, until a fact changes. */
 	view: Download | undefined;
 

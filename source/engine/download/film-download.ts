@@ -19,9 +19,10 @@ export function filmDownload(state: DownloadState, scheduler: Scheduler): FilmDo
 			isPlaying: state.readers.size > 0,
 			mayWrite: !recordFile.refusal && !state.isClosed,
 		}),
-		want(range) {
-			if (state.wantedIndex !== range) {
+		want(range, isAwaited) {
+			if (state.wantedIndex !== range || state.awaitsIndex !== isAwaited) {
 				state.wantedIndex = range;
+				state.awaitsIndex = isAwaited;
 				scheduler.wake();
 			}
 		},

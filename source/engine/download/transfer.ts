@@ -66,6 +66,10 @@ export class Transfer {
 		const transfer = new Transfer(recordFile, source, services, await openDataFile(recordFile));
 		await transfer.#recover();
 		transfer.film.look();
+		if (services.film === 'stored') {
+			await transfer.film.loadStored();
+		}
+
 		return transfer;
 	}
 
@@ -133,7 +137,7 @@ export class Transfer {
 		this.#patience = patience;
 		this.#reading = new Reading(state, {scheduler, verification, mending, links, pages, patience});
 		this.#failures = new Failures(state, {scheduler, mending, links, versions, pages, patience});
-		this.film = new Film(filmDownload(state, scheduler), services.film);
+		this.film = new Film(filmDownload(state, scheduler), services.film === true);
 		state.watching.map = () => this.film.map;
 		const {readAhead, readAheadMs} = services;
 		if (readAheadMs !== undefined) {

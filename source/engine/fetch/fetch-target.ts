@@ -30,8 +30,8 @@ export type TransferServices = {
 	readonly readAhead: number;
 	/** The same in milliseconds of a film, where its index is known. */
 	readonly readAheadMs: number | undefined;
-	/** Read the index of films. */
-	readonly film: boolean;
+	/** Read the index of films, or load the maps of earlier runs alone. */
+	readonly film: boolean | 'stored';
 	/** Milliseconds of each film to keep present ahead of its player; 0 for none. */
 	readonly keepAhead: number;
 	/** Milliseconds of the next film to fetch once a player is near the end of one; 0 for none. */
@@ -78,6 +78,8 @@ export type FetchState = {
 	readonly readAhead: (offset: number) => number;
 	/** Missing bytes of a film's index. */
 	readonly wantedIndex: Range | undefined;
+	/** One connection stays free for the index. */
+	readonly awaitsIndex: boolean;
 	/** Aborted when the download closes. */
 	readonly ending: AbortSignal;
 	/** A fact that the snapshot shows has changed. */

@@ -378,7 +378,8 @@ export class Scheduler {
 			// Each player keeps its own connection, and one more stays free for the next seek: ending a connection wastes
 			// the bytes on their way.
 			const players = state.readers.size;
-			const room = Math.max(1, this.maxConnections - (players > 0 ? players + 1 : 0));
+			const kept = (players > 0 ? players + 1 : 0) + (state.awaitsIndex && !plan.isIndex ? 1 : 0);
+			const room = Math.max(1, this.maxConnections - kept);
 			const background = [...this.segments].filter(segment => segment.for !== 'player').length;
 			// One connection finds out whether a failure is over. Bytes beyond an unknown end may not exist.
 			const most = plan.isIndex ? this.maxConnections : traits.connectionTarget;

@@ -40,8 +40,8 @@ export type FilmDownload = {
 	readonly folder: string;
 	/** Read again after each wait. */
 	facts(): FilmFacts;
-	/** Requests these bytes before all background work, or none. */
-	want(range: Range | undefined): void;
+	/** Requests these bytes before all background work, or none. `isAwaited`: more may follow. */
+	want(range: Range | undefined, isAwaited: boolean): void;
 	changed(): void;
 };
 
@@ -57,7 +57,7 @@ class Missing extends Error {
 
 export class Film {
 	readonly #download: FilmDownload;
-	/** False with films turned off. */
+	/** False with films turned off, and where only stored maps are shown. */
 	readonly #isOn: boolean;
 	#version: number | undefined;
 	#map: FilmMap | undefined;
@@ -115,21 +115,24 @@ export class Film {
 			this.#reset(version);
 		}
 
-		if (this.#isSettled || this.#reading || file.size === Infinity || file.present.size === 0) {
+		if (this.#isSettled || this.#reading || file.size === Infinity || !mayBeFilm(type)) {
 			return;
 		}
 
-		if (!mayBeFilm(type)) {
-			return;
+		const isMissing = this.#missing && !file.present.covers(this.#missing);
+		this.#want(isMissing ? this.#missing : undefined);
+		if (!isMissing && file.present.size > 0) {
+			void this.#run();
 		}
+	}
 
-		if (this.#missing && !file.present.covers(this.#missing)) {
-			this.#want(this.#missing);
-			return;
+	/** Takes the stored map, and reads nothing else. Never rejects. */
+	async loadStored(): Promise<void> {
+		const {version, type} = this.#download.facts();
+		if (mayBeFilm(type)) {
+			this.#map = await this.#stored();
+			this.#version = version;
 		}
-
-		this.#want(undefined);
-		void this.#run();
 	}
 
 	close(): void {
@@ -154,13 +157,14 @@ export class Film {
 		this.#missing = undefined;
 		this.#requests = 0;
 		this.#requestedBytes = 0;
-		this.#want(undefined);
+		this.#download.want(undefined, false);
 	}
 
 	#want(range: Range | undefined): void {
 		const {file, mayFetch, isPledged, isPlaying} = this.#download.facts();
-		const isWorth = isPledged || (mayFetch && file.size >= smallestFetched);
-		this.#download.want(range && isWorth && !this.#isTooLarge(isPlaying) ? range : undefined);
+		const isAsked = isPledged || (mayFetch && file.size >= smallestFetched);
+		const isWorth = isAsked && !this.#isTooLarge(isPlaying);
+		this.#download.want(isWorth ? range : undefined, isWorth);
 	}
 
 	#isTooLarge(isPlaying: boolean): boolean {
@@ -193,6 +197,7 @@ export class Film {
 		} finally {
 			if (this.#reading === reading) {
 				this.#reading = undefined;
+				this.#download.want(undefined, false);
 				this.#download.changed();
 				this.look();
 			}
@@ -218,11 +223,9 @@ export class Film {
 		signal.throwIfAborted();
 		const {startedOver, file} = this.#download.facts();
 		const {size} = file;
-		const stored = path.join(this.#download.folder, fileName);
 		if (!this.#hasLoaded) {
 			this.#hasLoaded = true;
-			const text = await readFile(stored, 'utf8').catch(() => '');
-			const known = text.length <= maxMapBytes ? decodeMap(text, startedOver, size) : undefined;
+			const known = await this.#stored();
 			if (known) {
 				return known;
 			}
@@ -235,10 +238,20 @@ export class Film {
 		const map = await readInThread(size, (start, end, wish) => this.#bytes(start, end, wish), signal);
 		if (this.#download.facts().mayWrite && !signal.aborted) {
 			// Without it, the index is read again after a restart.
-			await writeDurably(stored, encodeMap(map, startedOver, size)).catch(() => undefined);
+			await writeDurably(this.#file, encodeMap(map, startedOver, size)).catch(() => undefined);
 		}
 
 		return map;
+	}
+
+	get #file(): string {
+		return path.join(this.#download.folder, fileName);
+	}
+
+	async #stored(): Promise<FilmMap | undefined> {
+		const {startedOver, file} = this.#download.facts();
+		const text = await readFile(this.#file, 'utf8').catch(() => '');
+		return text.length <= maxMapBytes ? decodeMap(text, startedOver, file.size) : undefined;
 	}
 
 	/** Rejects with `Missing` unless all bytes up to `end` are present. */

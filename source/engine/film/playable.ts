@@ -1,5 +1,5 @@
 // Which minutes of a film can be watched with the bytes that are present, and whether it will stall. Pure.
-import {RangeSet, type PresentSet, type Range} from '../store/range-set.ts';
+import type {PresentSet, Range} from '../store/range-set.ts';
 import type {FilmMap} from './film-map.ts';
 
 /** Milliseconds `[from, to)`. */
@@ -18,11 +18,15 @@ export function playable(map: FilmMap, present: PresentSet): Stretch[] {
 		return [];
 	}
 
+	const lists = distinctOffsets(map);
 	const stretches: Stretch[] = [];
 	const last = times.length - 1;
 	for (let point = 0; point < last; point++) {
 		const first = point;
-		while (point < last && rangesAt(map, point).every(range => present.covers(range))) {
+		while (
+			point < last &&
+			lists.every(list => present.covers({start: list[point]!, end: list[point + 1]!}))
+		) {
 			point++;
 		}
 
@@ -80,8 +84,9 @@ export function forecast(
 	bytesPerSecond: number,
 ): Forecast {
 	const {times, index} = map;
+	const lists = distinctOffsets(map);
 	const missing = new MissingBytes(present);
-	let bytes = missing.add(index);
+	let bytes = index.reduce((sum, range, part) => sum + missing.add(range, part), 0);
 	let stallAt: number | null = null;
 	let waitMs = 0;
 	let neededRate = 0;
@@ -92,7 +97,10 @@ export function forecast(
 		times.findLastIndex(time => time <= fromMs),
 	);
 	for (let point = first; point < times.length - 1; point++) {
-		bytes += missing.add(rangesAt(map, point));
+		for (const [track, offsets] of lists.entries()) {
+			bytes += missing.add({start: offsets[point]!, end: offsets[point + 1]!}, index.length + track);
+		}
+
 		if (bytes === 0) {
 			previous = fromMs - times[point + 1]!;
 			continue;
@@ -126,30 +134,48 @@ function crossing(
 		: Math.round(fromMs + ((toMs - fromMs) * before) / (before - after));
 }
 
-/** The ranges of all tracks from a point to the next one. Tracks of one place share their offsets. */
-function rangesAt({tracks}: FilmMap, point: number): Range[] {
-	const [first, ...others] = tracks.map(({offsets}) => ({start: offsets[point]!, end: offsets[point + 1]!}));
-	return [first!, ...others.filter(({start, end}) => start !== first!.start || end !== first!.end)];
+/** The offsets of the tracks, each list once: tracks of one place share theirs. */
+function distinctOffsets({tracks}: FilmMap): Array<readonly number[]> {
+	const lists: Array<readonly number[]> = [];
+	for (const {offsets} of tracks) {
+		if (!lists.some(list => list === offsets || list.every((offset, point) => offset === offsets[point]))) {
+			lists.push(offsets);
+		}
+	}
+
+	return lists;
 }
 
-/** Counts each missing byte once: the ranges of tracks overlap. */
+/** Counts each missing byte once: the ranges of tracks overlap, and each track's follow one another. */
 class MissingBytes {
 	readonly #present: PresentSet;
-	readonly #counted = new RangeSet();
+	readonly #counted: Range[] = [];
 
 	constructor(present: PresentSet) {
 		this.#present = present;
 	}
 
-	add(ranges: readonly Range[]): number {
-		let bytes = 0;
-		for (const range of ranges) {
-			for (const hole of this.#present.holes(range)) {
-				bytes += hole.end - hole.start - this.#counted.count(hole);
-				this.#counted.add(hole);
+	/** `track`: the same number for ranges that follow one another. */
+	add(range: Range, track: number): number {
+		let pieces: readonly Range[] = [range];
+		for (const [other, counted] of this.#counted.entries()) {
+			if (other !== track) {
+				pieces = pieces.flatMap(piece => without(piece, counted));
 			}
 		}
 
-		return bytes;
+		this.#counted[track] = {start: this.#counted[track]?.start ?? range.start, end: range.end};
+		return pieces.reduce((sum, piece) => sum + piece.end - piece.start - this.#present.count(piece), 0);
 	}
+}
+
+function without({start, end}: Range, other: Range): Range[] {
+	if (other.end <= start || other.start >= end) {
+		return start < end ? [{start, end}] : [];
+	}
+
+	return [
+		{start, end: other.start},
+		{start: other.end, end},
+	].filter(piece => piece.start < piece.end);
 }

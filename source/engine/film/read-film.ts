@@ -139,7 +139,8 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 		}
 
 		// The last fragment tells the duration, but is no part of the index.
-		const fragmentIndex = format === MP4 || format === QTFF ? [...source.index] : undefined;
+		const isIso = format === MP4 || format === QTFF;
+		const fragmentIndex = isIso ? [...source.index] : undefined;
 		const durationMs = Math.floor((await durationOf(input, format, main, source, size)) * 1000);
 		if (!(durationMs > 0) || !Number.isSafeInteger(durationMs)) {
 			throw new NoFilm('no-duration', 'it does not state the duration');
@@ -148,9 +149,11 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 		source.refuse();
 		const index = joined(fragmentIndex ?? [...source.index], size);
 		const hasIndex = [MP4, QTFF, MATROSKA, WEBM, WAVE].includes(format);
-		const points = hasIndex ? await pointsOf(tracks, main, durationMs, size) : undefined;
+		const points = hasIndex ? await pointsOf(tracks, main, durationMs, size, isIso) : undefined;
 		if (points) {
-			const map = {durationMs, exact: true, times: points.times, index};
+			// Without a segment index a player walks from fragment to fragment: no stretch in the middle can be found alone.
+			const exact = !(isIso && points.isShared) || (await hasSegmentIndex(source, size));
+			const map = {durationMs, exact, times: points.times, index};
 			return {...map, tracks: described.map((track, at) => ({...track, offsets: points.offsets[at]!}))};
 		}
 
@@ -226,7 +229,23 @@ async function durationByRate(track: InputTrack, size: number): Promise<number> 
 	return (seconds * size) / bytes;
 }
 
-type Points = {readonly times: number[]; readonly offsets: number[][]};
+/** `isShared`: one place holds the packets of all tracks. */
+type Points = {readonly times: number[]; readonly offsets: number[][]; readonly isShared: boolean};
+
+/** Whether a sidx box precedes the first fragment (ISO/IEC 14496-12 section 8.16.3). */
+async function hasSegmentIndex(source: IndexSource, size: number): Promise<boolean> {
+	for (let at = 0; at + 8 <= size;) {
+		const head = Buffer.from(await source.bytesAt(at, at + 8));
+		const [length, type] = [head.readUInt32BE(0), head.toString('latin1', 4, 8)];
+		if (type === 'sidx' || type === 'moof' || type === 'mdat' || length < 8) {
+			return type === 'sidx';
+		}
+
+		at += length;
+	}
+
+	return false;
+}
 
 /** Undefined if the index does not tell the places of packets. */
 async function pointsOf(
@@ -234,19 +253,25 @@ async function pointsOf(
 	main: InputTrack,
 	durationMs: number,
 	size: number,
+	isIso: boolean,
 ): Promise<Points | undefined> {
 	const keys = await keyTimes(main, durationMs);
-	if (!keys || keys.length < 2) {
-		return undefined;
+	if (!keys) {
+		return refuseIfIso(isIso);
 	}
 
 	// Where one place holds the packets of all tracks, that of the main track is the one to start at.
-	const isShared = !keys[0]!.isPacket;
+	const isShared = !keys[0]?.isPacket;
+	if (keys.length < 2 && isShared) {
+		return undefined;
+	}
+
 	const offsets: number[][] = [];
 	for (const track of tracks) {
 		const [shared] = offsets;
 		if (isShared && shared) {
-			offsets.push(shared);
+			// The sound of a key frame may begin in the fragment before.
+			offsets.push(isIso ? [shared[0]!, ...shared.slice(0, -1)] : shared);
 			continue;
 		}
 
@@ -260,13 +285,20 @@ async function pointsOf(
 
 		places.push(size);
 		if (places.some((place, at) => at > 0 && place < places[at - 1]!)) {
-			return undefined;
+			return refuseIfIso(isIso);
 		}
 
 		offsets.push(places);
 	}
 
-	return {times: [0, ...keys.slice(1).map(({ms}) => ms), durationMs], offsets};
+	return {times: [0, ...keys.slice(1).map(({ms}) => ms), durationMs], offsets, isShared};
+}
+
+/** The index of an ISO file names the place of each packet, or is damaged. */
+function refuseIfIso(isIso: boolean): undefined {
+	if (isIso) {
+		throw new NoFilm('damaged', 'it names no place of a packet');
+	}
 }
 
 type Key = {readonly ms: number; readonly start: number; readonly isPacket: boolean};

@@ -11,7 +11,9 @@ export function refusal(url: URL, response: HttpResponse, given: readonly string
 	if ((status >= 500 && status < 600) || status === 408 || status === 425 || status === 429) {
 		const retryAfterMs = retryAfter(response.headers.get('retry-after'), Date.now());
 		const wait = retryAfterMs === undefined ? '' : ` and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
-		return new DownStreamError('origin-busy', `${host} is busy (${status})${wait}`, {status, retryAfterMs});
+		const isFault = status >= 500 && status !== 503;
+		const state = isFault ? 'reports a server error' : 'is busy';
+		return new DownStreamError('origin-busy', `${host} ${state} (${status})${wait}`, {status, retryAfterMs});
 	}
 
 	if (status === 401) {
@@ -57,11 +59,11 @@ const unreachable: Partial<Record<string, string>> = {
 	ECONNREFUSED: 'connection refused',
 	ECONNRESET: 'connection reset',
 	EPIPE: 'connection reset',
-	CONNECTION_CLOSED: 'connection closed early',
-	CONNECT_TIMEOUT: 'no connection in time',
-	ETIMEDOUT: 'no connection in time',
-	HEADERS_TIMEOUT: 'no response in time',
-	BODY_TIMEOUT: 'no more bytes in time',
+	CONNECTION_CLOSED: 'connection lost',
+	CONNECT_TIMEOUT: 'timed out while connecting',
+	ETIMEDOUT: 'timed out while connecting',
+	HEADERS_TIMEOUT: 'timed out without a response',
+	BODY_TIMEOUT: 'the server stopped sending',
 	EHOSTUNREACH: 'host cannot be reached',
 	ENETUNREACH: 'no network',
 	EPROTO: 'TLS handshake failed',

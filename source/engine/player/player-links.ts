@@ -1,13 +1,11 @@
 // The linked players: those that were started with a socket of ours. Each belongs to the download that it plays now.
-import {rm} from 'node:fs/promises';
 import {connect, type Socket} from 'node:net';
 import {once} from 'node:events';
-import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError, type DownloadId, type PlayerCommand} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import {MpvLink, type PlayerState} from './mpv-link.ts';
-import {newSocketPath} from './socket-folder.ts';
+import {newSocketPath, removeSocket} from './socket-folder.ts';
 
 /** A player on a cold disk takes seconds to listen. */
 const startMs = 30_000;
@@ -16,6 +14,8 @@ const retryMs = 100;
 export class PlayerLinks {
 	/** In the order in which they were linked. */
 	readonly #links = new Set<MpvLink>();
+	/** From the invitation of a player to its end. */
+	readonly #running = new Set<Promise<void>>();
 	readonly #ending = new AbortController();
 	readonly #show: (id: DownloadId, state: PlayerState | undefined) => void;
 
@@ -34,7 +34,9 @@ export class PlayerLinks {
 			throw new DownStreamError('no-player', `The player cannot be linked: ${reason}`, {cause: error});
 		}
 
-		void this.#link(socketPath);
+		const running = this.#link(socketPath);
+		this.#running.add(running);
+		void running.finally(() => this.#running.delete(running));
 		return socketPath;
 	}
 
@@ -71,19 +73,27 @@ export class PlayerLinks {
 	}
 
 	/** Disconnects; the players play on. */
-	end(): void {
+	async end(): Promise<void> {
 		this.#ending.abort();
 		for (const link of this.#links) {
 			link.close();
 		}
+
+		await Promise.all(this.#running);
 	}
 
+	/** Resolves when the player has ended, or has not come. */
 	async #link(socketPath: string): Promise<void> {
 		const socket = await connected(socketPath, this.#ending.signal);
-		if (!socket) {
-			return;
+		if (socket) {
+			Logger.debug(`A player is linked at ${socketPath}`);
+			await new Promise<void>(resolve => this.#follow(socket, resolve));
 		}
 
+		await removeSocket(socketPath);
+	}
+
+	#follow(socket: Socket, ended: () => void): void {
 		let id: DownloadId | undefined;
 		const link = new MpvLink(socket, {
 			changed: () => {
@@ -103,14 +113,10 @@ export class PlayerLinks {
 					this.#show(id, this.#newest(id)?.state);
 				}
 
-				if (process.platform !== 'win32') {
-					// A killed player leaves it.
-					void rm(socketPath, {force: true}).catch(() => undefined);
-				}
+				ended();
 			},
 		});
 		this.#links.add(link);
-		Logger.debug(`A player is linked at ${socketPath}`);
 	}
 
 	#newest(id: DownloadId): MpvLink | undefined {

@@ -1,7 +1,7 @@
 // The folder of the sockets of players. Whoever reaches a socket can make its player run programs, so the folder is the
 // user's alone.
 import {randomBytes} from 'node:crypto';
-import {chmod, lstat, mkdir, mkdtemp} from 'node:fs/promises';
+import {chmod, lstat, mkdir, mkdtemp, rm, rmdir} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
@@ -28,6 +28,8 @@ export async function newSocketPath(
 		if (socket !== undefined && Buffer.byteLength(socket) <= longestPath) {
 			return socket;
 		}
+
+		await (socket === undefined ? undefined : removeSocket(socket));
 	}
 
 	throw new Error(`no folder for it can be made in ${tmpdir()}, or its path is too long for a socket`);
@@ -53,10 +55,23 @@ async function runtimeFolder(runtime: string | undefined): Promise<string | unde
 	return folder;
 }
 
-let temporary: Promise<string> | undefined;
-
-/** One for each process. Others cannot prepare it: its name is new. */
+/** Of one socket. Others cannot prepare it: its name is new. */
 function temporaryFolder(): Promise<string> {
-	temporary ??= mkdtemp(path.join(tmpdir(), 'downstream-tui-'));
-	return temporary;
+	return mkdtemp(temporaryPrefix());
+}
+
+function temporaryPrefix(): string {
+	return path.join(tmpdir(), 'downstream-tui-');
+}
+
+/** Removes what a killed player leaves, and the folder made for it. Never rejects. */
+export async function removeSocket(socket: string): Promise<void> {
+	if (socket.startsWith('\\\\')) {
+		return;
+	}
+
+	await rm(socket, {force: true}).catch(() => undefined);
+	if (socket.startsWith(temporaryPrefix())) {
+		await rmdir(path.dirname(socket)).catch(() => undefined);
+	}
 }

@@ -61,7 +61,7 @@ export class StorageAccess implements Writable {
 		const {message} = this.#refusal ?? {};
 		return message === undefined
 			? undefined
-			: `${message}${this.#isLost ? '; quit this copy.' : '. What is here is served; nothing can be added.'}`;
+			: `${message}${this.#isLost ? '; quit this instance.' : '. What is here is served; nothing can be added.'}`;
 	}
 
 	set events(events: AccessEvents) {
@@ -159,7 +159,7 @@ export class StorageAccess implements Writable {
 		this.#isLost = true;
 		this.#refusal =
 			loss === 'taken'
-				? new DownStreamError('storage-locked', 'Another copy has taken the storage folder over')
+				? new DownStreamError('storage-locked', 'Another instance has taken over the storage folder')
 				: new DownStreamError('disk-failed', wasRemoved(this.#storageDir));
 		this.#events?.lost(this.#refusal);
 	}

@@ -88,7 +88,9 @@ export class StorageLock {
 			}
 		} catch (error) {
 			throw isLocked(error)
-				? new DownStreamError('storage-locked', `Another copy is starting on ${storageDir}`, {cause: error})
+				? new DownStreamError('storage-locked', `Another instance is starting on ${storageDir}`, {
+						cause: error,
+					})
 				: diskError(error, file);
 		}
 	}

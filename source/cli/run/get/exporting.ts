@@ -1,4 +1,7 @@
 // Exports each file of a run as soon as it is complete.
+import {createHash} from 'node:crypto';
+import {createReadStream} from 'node:fs';
+import {pipeline} from 'node:stream/promises';
 import {DownStreamError, isSettled, type Download} from '../../../downstream.ts';
 import {resolveTarget} from '../../../engine/store/export-target.ts';
 import {substituteOf} from '../../../text/status-words.ts';
@@ -9,7 +12,6 @@ import {knownError, refuseIncomplete, type GetRun} from './get-run.ts';
 import {refuseIfLost, refuseLost, type Host} from './host.ts';
 import type {Item} from './item.ts';
 import {isNeeded} from './leave.ts';
-import {sha256Of} from './report.ts';
 import {existsHint, isTaken, otherFile, targetExists} from './target.ts';
 
 /** Resolves when no download is open, or when the signal aborts. */
@@ -63,7 +65,8 @@ async function finish(run: GetRun, host: Host, item: Item, view: Download): Prom
 			run.output.error(`${name} is ${substitute}${isFailure ? '; --allow-html accepts it' : ''}`);
 		}
 
-		await run.close(host, item, view, {status: 'done', path: written, ...sha256Of(checksum)});
+		const sha256 = run.settings.json ? {sha256: await sha256Of(written, checksum)} : {};
+		await run.close(host, item, view, {status: 'done', path: written, ...sha256});
 	} catch (error) {
 		await refuseLost(host, error);
 		const known = knownError(error);
@@ -74,4 +77,15 @@ async function finish(run: GetRun, host: Host, item: Item, view: Download): Prom
 			await run.closeFailed(host, item, view, new DownStreamError(code, message + hint, known));
 		}
 	}
+}
+
+/** The hash in hexadecimal, of the verified checksum if there is one. */
+async function sha256Of(file: string, checksum: string | null): Promise<string> {
+	if (checksum?.startsWith('sha256:')) {
+		return checksum.slice('sha256:'.length);
+	}
+
+	const hash = createHash('sha256');
+	await pipeline(createReadStream(file), hash);
+	return hash.digest('hex');
 }

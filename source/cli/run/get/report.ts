@@ -25,14 +25,10 @@ export type FileReport = {
 	readonly path: string | null;
 	/** Bytes on the disk. */
 	readonly bytes: number;
-	/** Present if it was checked. */
+	/** Present for a finished file. Hexadecimal. */
 	readonly sha256?: string;
 	readonly error?: {readonly code: ErrorCode; readonly message: string};
 };
-
-export function sha256Of(checksum: string | null): {sha256?: string} {
-	return checksum?.startsWith('sha256:') ? {sha256: checksum.slice('sha256:'.length)} : {};
-}
 
 /** How much an interrupted run keeps, in words; undefined for nothing. */
 export function keptWords(views: readonly Download[]): string | undefined {

@@ -1,0 +1,222 @@
+// Minutes: whether claims are true, how far forecasts are off, and how soon the first frame of a film comes whose index
+// lies at its end.
+import {execFile, spawn} from 'node:child_process';
+import {once} from 'node:events';
+import {connect} from 'node:net';
+import path from 'node:path';
+import readline from 'node:readline';
+import type {TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
+import {promisify} from 'node:util';
+import {readFilm} from '../source/engine/film/read-film.ts';
+import {atEnd} from '../test/support/cleanup.ts';
+import {playClaims, randomPresence} from '../test/support/claims.ts';
+import {temporaryFolder} from '../test/support/engines.ts';
+import {makeFilm, type FilmName} from '../test/support/films.ts';
+import {missing} from '../test/support/programs.ts';
+import {randomOf} from '../test/support/soak.ts';
+import {interleaved, median, MiB, until} from './measure.ts';
+import {startOrigin, type Origin} from './origins.ts';
+import {ours, present, rclone} from './peers.ts';
+import {atMost} from './report.ts';
+import type {Bench} from './section.ts';
+
+/** Presence sets of each round; five rounds are 500. */
+const setsOfRound = 100;
+const claimed: readonly FilmName[] = ['front.mp4', 'tail.mp4', 'indexed.mp4', 'tail.mkv', 'tail.webm'];
+const film = {name: 'long.mp4', seconds: 60, bytesPerSecond: 512 * 1024};
+const mpv = ['--no-config', '--vo=null', '--ao=null', '--really-quiet'];
+
+export async function films(bench: Bench): Promise<void> {
+	const needs = missing('ffmpeg', 'mpv');
+	if (needs !== false) {
+		bench.report.skip(`film ${needs}`);
+		return;
+	}
+
+	await claims(bench);
+	await makeLong(bench.root);
+	await forecasts(bench);
+	await firstFrames(bench);
+}
+
+async function claims({report, rounds, scope}: Bench): Promise<void> {
+	let played = 0;
+	let broken = 0;
+	for (let set = 0; set < setsOfRound * rounds; set++) {
+		const name = claimed[set % claimed.length]!;
+		const bytes = await makeFilm(name);
+		const map = await readFilm(bytes.length, async (start, _end, wish) => bytes.subarray(start, wish));
+		const result = await scope(t =>
+			playClaims(t, name, bytes, map, randomPresence(map, bytes.length, randomOf(set))),
+		);
+		played += result.claimed.length;
+		broken += result.broken.length;
+	}
+
+	const what = `${setsOfRound * rounds} presence sets, ${played} stretches claimed`;
+	report.state(`${what}: not played to their end`, '', broken, atMost(0));
+}
+
+/** With its index at the end, and a constant rate. */
+async function makeLong(root: string): Promise<void> {
+	const rate = `${film.bytesPerSecond * 8}`;
+	await promisify(execFile)('ffmpeg', [
+		...['-v', 'error', '-y', '-f', 'lavfi', '-i', `testsrc2=size=640x360:rate=25:duration=${film.seconds}`],
+		...['-f', 'lavfi', '-i', `sine=frequency=300:duration=${film.seconds}`],
+		...['-c:v', 'libx264', '-preset', 'ultrafast', '-g', '25', '-x264-params', 'nal-hrd=cbr', '-b:v', rate],
+		...['-minrate', rate, '-maxrate', rate, '-bufsize', rate, '-c:a', 'aac', path.join(root, film.name)],
+	]);
+}
+
+/** The share of the film's own rate at which it arrives. */
+const ratios = [0.3, 0.5, 0.7, 0.9, 1.3];
+/** Bytes are forecast from an average of this many milliseconds. */
+const averageMs = 6000;
+
+async function forecasts({report, root, scope}: Bench): Promise<void> {
+	const errors: number[] = [];
+	for (const ratio of ratios) {
+		const line = {roundTripMs: 20, bytesPerSecond: ratio * film.bytesPerSecond};
+		await scope(async t => {
+			const origin = await startOrigin(t, root, {line});
+			const proxy = await ours.start(t, origin, '--connections', '1');
+			const url = proxy.urlOf(`/${film.name}`);
+			await (await fetch(url, {headers: {range: 'bytes=0-0'}})).arrayBuffer();
+			const shown = async () => (await proxy.downloads())[0]?.film;
+			await until(async () => (await shown()) !== null, 'the film');
+			await sleep(averageMs);
+			const {stallAt} = (await shown())!;
+			const stalled = await playUntilStall(t, url);
+			const what = `arrives at ${ratio} of its rate: it stalls at`;
+			report.state(`${what}, told`, 's', (stallAt ?? Infinity) / 1000);
+			report.state(`${what}, really`, 's', stalled);
+			if (stallAt !== null && stalled !== Infinity) {
+				errors.push(Math.abs(stallAt / 1000 - stalled));
+			}
+		});
+	}
+
+	report.state('error of the forecast, median', 's', median(errors), atMost(3));
+}
+
+/** Resolves with the second of the film at which mpv waits for bytes; Infinity if it plays through. */
+async function playUntilStall(t: TestContext, url: string): Promise<number> {
+	const socket = path.join(await temporaryFolder(t), 'mpv.sock');
+	const child = spawn('mpv', [...mpv, '--cache=yes', `--input-ipc-server=${socket}`, url], {stdio: 'ignore'});
+	const ended = once(child, 'exit');
+	atEnd(t, async () => {
+		child.kill();
+		await ended;
+	});
+	const link = await connected(socket);
+	atEnd(t, () => link.destroy());
+	for (const [id, name] of ['time-pos', 'paused-for-cache'].entries()) {
+		link.write(`${JSON.stringify({command: ['observe_property', id + 1, name]})}\n`);
+	}
+
+	let second = 0;
+	for await (const text of readline.createInterface({input: link})) {
+		const {event, name, data} = JSON.parse(text) as {event?: string; name?: string; data?: unknown};
+		if (event === 'property-change' && name === 'time-pos' && typeof data === 'number') {
+			second = data;
+		}
+
+		// The first wait is that of the start.
+		if (event === 'property-change' && name === 'paused-for-cache' && data === true && second > 0.5) {
+			return second;
+		}
+
+		if (event === 'end-file') {
+			break;
+		}
+	}
+
+	return Infinity;
+}
+
+async function connected(socket: string) {
+	for (;;) {
+		const link = connect(socket);
+		try {
+			await once(link, 'connect');
+			link.on('error', () => undefined);
+			return link;
+		} catch {
+			await sleep(50);
+		}
+	}
+}
+
+async function firstFrames({report, rounds, root, scope}: Bench): Promise<void> {
+	const line = {roundTripMs: 100, bytesPerSecond: MiB};
+	const frame = async (url: string) => {
+		const began = performance.now();
+		await promisify(execFile)('mpv', [...mpv, '--frames=1', url]);
+		return performance.now() - began;
+	};
+	const contestants = new Map<string, () => Promise<number>>([
+		['mpv alone', () => scope(async t => frame(`${(await startOrigin(t, root, {line})).url}/${film.name}`))],
+	]);
+	for (const proxy of [ours, ...present([rclone])]) {
+		contestants.set(proxy.name, () =>
+			scope(async t => {
+				const origin = await startOrigin(t, root, {line});
+				return frame((await proxy.start(t, origin)).urlOf(`/${film.name}`));
+			}),
+		);
+	}
+
+	if (!missing('aria2c')) {
+		contestants.set('aria2c in order', () =>
+			scope(async t => aria2Frame(t, await startOrigin(t, root, {line}))),
+		);
+	}
+
+	const samples = await interleaved(rounds, contestants);
+	const own = samples.get(ours.name)!;
+	for (const name of ['rclone', 'mpv alone', 'aria2c in order']) {
+		report.compare(
+			'first frame, index at the end, 100 ms, 1 MiB/s',
+			'ms',
+			own,
+			name,
+			samples.get(name),
+			atMost(0.8),
+		);
+	}
+}
+
+/** mpv tries the growing file again and again until it can show it. */
+async function aria2Frame(t: TestContext, origin: Origin): Promise<number> {
+	const folder = await temporaryFolder(t);
+	const began = performance.now();
+	const child = spawn(
+		'aria2c',
+		[
+			...['--no-conf', '--quiet', '--file-allocation=none', '--min-split-size=1M', '-x16', '-s16'],
+			...[
+				'--stream-piece-selector=inorder',
+				'--dir',
+				folder,
+				'--out',
+				film.name,
+				`${origin.url}/${film.name}`,
+			],
+		],
+		{stdio: 'ignore'},
+	);
+	const ended = once(child, 'exit');
+	atEnd(t, async () => {
+		child.kill();
+		await ended;
+	});
+	for (;;) {
+		try {
+			await promisify(execFile)('mpv', [...mpv, '--frames=1', path.join(folder, film.name)]);
+			return performance.now() - began;
+		} catch {
+			await sleep(100);
+		}
+	}
+}

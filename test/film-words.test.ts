@@ -1,0 +1,168 @@
+// Films in words: the list, the details, plain lines, and the flag that waits for them.
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {EventLines} from '../source/cli/output/event-lines.ts';
+import {isSafe} from '../source/cli/run/when-safe.ts';
+import {settingsFrom} from '../source/cli/settings.ts';
+import {timeMap, watchLine} from '../source/dashboard/film-lines.ts';
+import type {Download, DownloadFilm} from '../source/downstream.ts';
+import {
+	filmWords,
+	forecastWords,
+	formatTime,
+	playableWords,
+	problemWords,
+	shortWatchWords,
+	watchWords,
+} from '../source/text/film-words.ts';
+import {dashboardTest} from './support/dashboard-test.ts';
+import {download} from './support/memory-downstream.ts';
+
+const minute = 60_000;
+const film: DownloadFilm = {
+	durationMs: 95 * minute + 2000,
+	exact: true,
+	indexBytes: 900 * 1024,
+	indexOffset: 999 * 1024 * 1024,
+	tracks: [
+		{kind: 'video', codec: 'avc', language: null, width: 1920, height: 1080},
+		{kind: 'audio', codec: 'aac', language: 'en', width: null, height: null},
+	],
+	playable: [
+		[0, 62 * minute + 10_000],
+		[80 * minute, 95 * minute + 2000],
+	],
+	position: 0,
+	watchTo: 62 * minute + 10_000,
+	stallAt: null,
+	waitMs: 0,
+	neededRate: 0,
+};
+const stalling = {
+	...film,
+	position: 5 * minute,
+	stallAt: 9 * minute,
+	waitMs: 200_000,
+	neededRate: 2.1 * 1024 * 1024,
+};
+const whole: DownloadFilm = {...film, playable: [[0, film.durationMs]], watchTo: film.durationMs};
+
+const of = (changes: Partial<DownloadFilm>, more: Partial<Download> = {}): Download =>
+	download({film: {...film, ...changes}, ...more});
+
+test('times are short', () => {
+	assert.deepEqual([0, 41_999, 292_000, 3_730_000].map(formatTime), ['0:00', '0:41', '4:52', '1:02:10']);
+});
+
+test('what can be watched is said in full, and in a narrow column', () => {
+	const cases: Array<[Download, full: string, short: string]> = [
+		[of({}), 'to 1:02:10 of 1:35:02', '→1:02:10'],
+		[of({exact: false, playable: []}), 'to ~1:02:10 of 1:35:02', '→~1:02:10'],
+		[of(stalling), 'stalls in 4m · wait 3m20s', '→1:02:10'],
+		[of({...stalling, stallAt: stalling.position}), 'wait 3m20s', '→1:02:10'],
+		[of(stalling, {status: 'paused'}), 'to 1:02:10 of 1:35:02', '→1:02:10'],
+		[of({watchTo: null, playable: []}), 'none of 1:35:02', ''],
+		[of(whole, {completedAt: 1}), 'all of 1:35:02', 'all'],
+		[download({film: null}), '', ''],
+	];
+	for (const [each, full, short] of cases) {
+		assert.deepEqual([watchWords(each), shortWatchWords(each)], [full, short]);
+	}
+
+	const shown = (width: number) =>
+		watchLine(of({}), width, true)
+			.map(({text}) => text)
+			.join('');
+	assert.deepEqual([shown(26), shown(9)], ['to 1:02:10 of 1:35:02', '>1:02:10']);
+});
+
+test('the details describe tracks, stretches and the forecast', () => {
+	assert.equal(filmWords(film), '1:35:02 · H.264 1920×1080, AAC en');
+	assert.equal(playableWords(film), '0:00 – 1:02:10, then 1:20:00 – 1:35:02');
+	assert.equal(playableWords({...film, playable: []}), 'nothing yet');
+	assert.equal(
+		forecastWords(of(stalling, {bytesPerSecondLong: 0.9 * 1024 * 1024})),
+		'at 921 KiB/s it stalls at 9:00; started in 3m20s, or at 2.10 MiB/s, it plays through',
+	);
+	assert.equal(forecastWords(of({}, {bytesPerSecondLong: 1024 * 1024})), 'at 1.00 MiB/s it plays through');
+	assert.equal(forecastWords(of(stalling, {status: 'paused'})), undefined);
+	assert.equal(problemWords('past-end'), 'its index cannot be read (a sample lies past the end of the file)');
+});
+
+test('the map in minutes has an axis, and fits its width', () => {
+	for (const width of [40, 80, 200]) {
+		for (const [bar, axis] of [timeMap(film, width, false)]) {
+			const text = (line: typeof bar) => line!.map(each => each.text).join('');
+			assert.ok(text(bar).length <= width && text(axis).length <= width);
+			assert.match(text(bar), /^ 0:00 █+.*█ 1:35:02$/);
+			assert.match(text(axis), /╵\d+:\d\d/);
+		}
+	}
+});
+
+test('plain lines tell the film once, and once that it plays through', () => {
+	const lines = new EventLines({json: false});
+	const tell = (each: Download) =>
+		lines
+			.next(
+				{
+					version: 1,
+					downloads: [each],
+					bytesPerSecond: 0,
+					limitRate: null,
+					freeBytes: null,
+					origin: '',
+					banners: [],
+				},
+				0,
+			)
+			.filter(line => /film {2}|plays through/.test(line))
+			.map(line => line.replace(/^\S+ /, ''));
+	assert.deepEqual(tell(of(stalling)), ['[1] film  1:35:02 · H.264 1920×1080, AAC en']);
+	assert.deepEqual(tell(of({...stalling, waitMs: 100})), []);
+	assert.deepEqual(tell(of({position: 5 * minute})), ['[1] plays through from 5:00 without a stall']);
+	assert.deepEqual(tell(of(stalling)), []);
+	assert.deepEqual(tell(of({})), []);
+});
+
+test('a film is safe where nothing stalls it, and a file without minutes when it is whole', () => {
+	assert.equal(isSafe(of({}), 0), true);
+	assert.equal(isSafe(of(stalling), 0), false);
+	assert.equal(isSafe(of({}), 81 * minute), true);
+	assert.equal(isSafe(of({}), 70 * minute), false);
+	assert.equal(isSafe(download({film: null}), 0), false);
+	assert.equal(isSafe(download({film: null, completedAt: 1}), 0), true);
+});
+
+test('read-ahead is a size, or seconds of a film', () => {
+	const read = (readAhead: string) => {
+		const {readAhead: bytes, readAheadMs} = settingsFrom({readAhead}, {});
+		return [bytes, readAheadMs];
+	};
+	assert.deepEqual(read('64M'), [64 * 1024 * 1024, undefined]);
+	assert.deepEqual(read('60s'), [16 * 1024 * 1024, 60_000]);
+	assert.throws(
+		() => read('2s'),
+		/--read-ahead "2s": it must be a time such as 90s, .* at least 5s and at most 3600s/,
+	);
+});
+
+dashboardTest(
+	'a list with films has a column for minutes, and b switches the map',
+	{downloads: [of({}), of({...stalling}, {id: '1'.repeat(32), name: 'other.mp4'})], columns: 120, rows: 40},
+	async screen => {
+		await screen.shows('to 1:02:10 of 1:35:02');
+		await screen.shows('stalls in 4m · wait 3m20s');
+		await screen.shows(/╵\d+:\d\d/);
+		await screen.press('b', '1 cell =');
+		await screen.press('b', {without: '1 cell ='});
+	},
+);
+
+dashboardTest(
+	'a narrow list shows the end of what can be watched',
+	{downloads: [of({})], columns: 80, rows: 24},
+	async screen => {
+		await screen.shows('→1:02:10');
+	},
+);

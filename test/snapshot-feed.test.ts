@@ -1,0 +1,45 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import {SnapshotFeed} from '../source/dashboard/snapshot-feed.ts';
+import {films, idOf, MemoryDownStream} from './support/memory-downstream.ts';
+
+type Ranges = ReadonlyArray<readonly [start: number, end: number]>;
+
+test('written bytes are fresh for two seconds; one more frame follows, then none', t => {
+	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
+	const downstream = new MemoryDownStream(films(1, {present: 10, ranges: [[0, 10]]}));
+	const feed = new SnapshotFeed(downstream);
+	let frames = 0;
+	feed.subscribe(() => {
+		frames++;
+	});
+	const write = (present: number, ranges: Ranges) => {
+		downstream.change({downloads: films(1, {present, ranges})});
+		t.mock.timers.tick(300);
+	};
+	const fresh = () => feed.frame.freshOf(idOf(0));
+	assert.deepEqual(fresh(), []);
+	write(20, [
+		[0, 10],
+		[20, 30],
+	]);
+	assert.deepEqual(fresh(), [[20, 30]]);
+	write(33, [
+		[0, 15],
+		[20, 30],
+		[40, 48],
+	]);
+	assert.deepEqual(fresh(), [
+		[20, 30],
+		[10, 15],
+		[40, 48],
+	]);
+	// Holes are no new bytes.
+	write(5, [[0, 5]]);
+	const before = frames;
+	t.mock.timers.tick(2000);
+	assert.deepEqual(fresh(), []);
+	assert.equal(frames, before + 1);
+	t.mock.timers.tick(60_000);
+	assert.equal(frames, before + 1);
+});

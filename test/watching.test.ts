@@ -1,0 +1,101 @@
+// Where a film was left: what a linked player tells, what is inferred of others, and when the record is written.
+import assert from 'node:assert/strict';
+import {test, type TestContext} from 'node:test';
+import type {Position} from '../source/downstream.ts';
+import {Watching} from '../source/engine/download/watching.ts';
+import type {TrackedPlayer} from '../source/engine/fetch/players.ts';
+import {linearMap} from '../source/engine/film/film-map.ts';
+import type {RecordFile} from '../source/engine/store/record-store.ts';
+
+const durationMs = 100_000;
+const playing = {
+	...{name: 'mpv', path: '', durationMs, paused: false, speed: 1},
+	...{stalled: false, stalls: 0, hasEnded: false},
+};
+
+/** A film of 1 byte a millisecond, with a clock that stands still, and the positions that were saved. */
+function watch(t: TestContext) {
+	t.mock.timers.enable({apis: ['setTimeout', 'Date']});
+	const saved: number[] = [];
+	let record: {position?: Position} = {};
+	const recordFile = {
+		get record() {
+			return record;
+		},
+		async save(change: {position: Position}) {
+			record = change;
+			saved.push(change.position.ms);
+		},
+	};
+	const watching = new Watching(recordFile as unknown as RecordFile, () => undefined);
+	const track = {kind: 'video', codec: null, language: null, width: null, height: null} as const;
+	const map = linearMap({durationMs, exact: true, index: []}, [track], {start: 0, end: durationMs});
+	watching.map = () => map;
+	return {watching, saved, tick: (ms: number) => t.mock.timers.tick(ms)};
+}
+
+function reader(change: Partial<TrackedPlayer>): TrackedPlayer {
+	return {
+		...{id: '1', name: 'VLC 3.0', offset: 0, openRequests: 1, blockedRequests: 0, leftAt: 0},
+		run: {start: 0, since: 0},
+		...change,
+	};
+}
+
+test('a record follows a player every 5 s, and at its end', t => {
+	const {watching, saved, tick} = watch(t);
+	for (let second = 1; second <= 12; second++) {
+		watching.follow({...playing, positionMs: second * 1000});
+		tick(1000);
+	}
+
+	assert.deepEqual(saved, [5000, 10_000]);
+	watching.follow(undefined);
+	assert.deepEqual(saved, [5000, 10_000, 12_000]);
+	tick(60_000);
+	assert.equal(saved.at(-1), 12_000);
+});
+
+test('a player that stands still writes nothing', t => {
+	const {watching, saved, tick} = watch(t);
+	for (let second = 0; second < 60; second++) {
+		watching.follow({...playing, positionMs: 7000, paused: true});
+		tick(1000);
+	}
+
+	assert.deepEqual(saved, [7000]);
+});
+
+test('the picture of a linked player has a byte', t => {
+	const {watching} = watch(t);
+	watching.follow({...playing, positionMs: 41_000});
+	assert.equal(watching.shown?.offset, 41_000);
+	watching.map = () => undefined;
+	assert.equal(watching.shown?.offset, null);
+});
+
+test('a player that tells no times has a place by what it reads', t => {
+	const {watching, tick} = watch(t);
+	tick(4000);
+	watching.readBy(reader({offset: 50_000}), Date.now());
+	assert.equal(watching.position, null);
+	tick(4000);
+	watching.readBy(reader({offset: 50_000}), Date.now());
+	const {ms, exact, watched} = watching.position!;
+	assert.deepEqual([ms, exact, watched], [8000, false, false]);
+	// It jumped, and reached the end.
+	tick(8000);
+	watching.readBy(reader({offset: durationMs, run: {start: 90_000, since: 8000}}), Date.now());
+	assert.deepEqual([watching.position!.ms, watching.position!.watched], [98_000, true]);
+});
+
+test('a copy moves no position, and no other player that of a linked one', t => {
+	const {watching, tick} = watch(t);
+	tick(10_000);
+	watching.readBy(reader({name: 'curl 8.5', offset: 50_000}), Date.now());
+	assert.equal(watching.position, null);
+	watching.follow({...playing, positionMs: 41_000});
+	tick(10_000);
+	watching.readBy(reader({offset: 50_000}), Date.now());
+	assert.equal(watching.position!.ms, 41_000);
+});
