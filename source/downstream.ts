@@ -114,7 +114,64 @@ export type OpenSegment = {
 	readonly offset: number;
 	/** Exclusive; `null` while the size is unknown. */
 	readonly end: number | null;
-	readonly for: 'player' | 'fill';
+	readonly for: SegmentUse;
+};
+
+/** Whom the bytes are for: a player, a pledge, or the background. */
+export type SegmentUse = 'player' | 'pledge' | 'fill';
+
+/**
+ * A stretch of a download that shall be on disk, whatever becomes of the network. It is fetched before all downloads in
+ * the background, of a paused or on-demand download too, and its bytes are not evicted.
+ */
+export type Pledge = {
+	/** Names it among those of the download. */
+	readonly n: number;
+	/** Milliseconds of the film; null where bytes were asked for. `toMs` is null until the length of the film is known. */
+	readonly fromMs: number | null;
+	readonly toMs: number | null;
+	/** False for minutes of a film whose times are estimates. */
+	readonly exact: boolean;
+	/** Bytes of the file, half-open, with gaps where the film needs none between; null until they are known. */
+	readonly start: number | null;
+	readonly end: number | null;
+	/** Missing bytes of the stretch and of the film's index; null until they are known. */
+	readonly missing: number | null;
+	/** Up to which byte, and which millisecond of the film, it can be read or watched from its start; null if not at all. */
+	readonly safeTo: number | null;
+	readonly safeToMs: number | null;
+	/** When it shall be met, in milliseconds since the epoch; null for no time. */
+	readonly by: number | null;
+	/** When it will be met at the current speed, in milliseconds since the epoch; null if that cannot be told. */
+	readonly etaAt: number | null;
+	/**
+	 * - `pending`: bytes are missing, or not known yet
+	 * - `safe`: every byte is durably stored
+	 * - `impossible`: it cannot be met now (`reason`)
+	 */
+	readonly state: 'pending' | 'safe' | 'impossible';
+	/** One sentence; null unless it is impossible. */
+	readonly reason: string | null;
+};
+
+/** A stretch to make safe: so many milliseconds or bytes, or without either all up to the end. */
+export type SafeRequest = {
+	/**
+	 * Where it begins: at the start, or where the newest player is, else where the film was left, else at the start. Minutes
+	 * begin at the player unless given, bytes at the start.
+	 */
+	from?: 'player' | 'start';
+	/** Milliseconds of the film. */
+	fromMs?: number;
+	/** Milliseconds of the film. */
+	forMs?: number;
+	bytes?: number;
+	/** With `forMs`: so many bytes from the start instead, if the file has no minutes. */
+	orBytes?: number;
+	/** When it shall be met, in milliseconds since the epoch. */
+	by?: number;
+	/** Change nothing, and tell what the pledge would be, with 0 as its number. */
+	dryRun?: boolean;
 };
 
 export type DownloadError = {
@@ -231,6 +288,8 @@ export type Download = {
 	readonly hostCeiling: number | null;
 	readonly segments: readonly OpenSegment[];
 	readonly players: readonly Player[];
+	/** By number. */
+	readonly pledges: readonly Pledge[];
 	/** The last position; null if it was never played. */
 	readonly position: Position | null;
 	/** The newest linked player; null without one. */
@@ -406,6 +465,14 @@ export interface DownloadEngine {
 	 * Damaged blocks become holes, which a running download fetches again. Resolves with the damaged half-open ranges.
 	 */
 	verify(id: DownloadId): Promise<{damaged: ReadonlyArray<readonly [start: number, end: number]>}>;
+	/**
+	 * Fetches a stretch before all downloads in the background, and keeps it until it is lifted. Resolves with the pledge that
+	 * includes the stretch. Rejects with `bad-request`, with `incomplete` while the place of the player is unknown, or with
+	 * `disk-full` if the disk has no room for it.
+	 */
+	makeSafe(id: DownloadId, request: SafeRequest): Promise<Pledge>;
+	/** Ends a pledge; its bytes stay. Rejects with `not-found`. */
+	lift(id: DownloadId, n: number): Promise<void>;
 	/** Moves a download in the queue. */
 	moveInQueue(id: DownloadId, by: QueueMove): Promise<void>;
 	/** Limits the bytes per second of all downloads together until the program ends; null for no limit. */

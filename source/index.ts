@@ -7,6 +7,7 @@ export type {
 	FileStats,
 	PlayersState,
 	ProxyConfig,
+	SafeOptions,
 	TargetOptions,
 	WaitOptions,
 } from './library/types.ts';
@@ -22,8 +23,10 @@ export {
 	type OpenSegment,
 	type Playback,
 	type Player,
+	type Pledge,
 	type Position,
 	type Remedy,
+	type SegmentUse,
 } from './downstream.ts';
 export {
 	CustomHeaderDataSource,

@@ -1,6 +1,6 @@
 // The library: one engine with its proxy. Downloads are named by URL instead of id.
 /// <reference lib="esnext.disposable" preserve="true" />
-import {DownStreamError, isFetching, type Download, type Position} from './downstream.ts';
+import {DownStreamError, isFetching, type Download, type Pledge, type Position} from './downstream.ts';
 import {HttpDataSource, withoutCredentials} from './engine/origin/http-source.ts';
 import type {DataSource} from './engine/origin/data-source.ts';
 import type {Engine} from './engine/engine.ts';
@@ -12,6 +12,7 @@ import {
 	checkWaitOptions,
 	requestBesideSource,
 	requestOf,
+	safeRequestFor,
 	settingsOf,
 } from './library/options.ts';
 import type {
@@ -21,6 +22,7 @@ import type {
 	DownStreamOptions,
 	FileStats,
 	PlayersState,
+	SafeOptions,
 	TargetOptions,
 	WaitOptions,
 } from './library/types.ts';
@@ -31,6 +33,7 @@ import {
 	progressOfAll,
 	progressOfOne,
 	whenComplete,
+	whenSafe,
 	type Endings,
 } from './library/watch.ts';
 import {checkOption, text} from './schema.ts';
@@ -157,6 +160,26 @@ export class DownStream {
 	getFileStats(url: string, options: WaitOptions = {}): AsyncIterable<FileStats> {
 		const endings = this.#endings(options);
 		return {[Symbol.asyncIterator]: () => fileStats(this.#engine, this.#find(url).id, endings)};
+	}
+
+	/**
+	 * Fetches a stretch before all background downloads, of a paused or on-demand download too, and keeps it from eviction
+	 * until `liftPledge`. Resolves once every byte is durably stored; goes on in later runs. Rejects with `bad-request`,
+	 * `disk-full` if the disk has no room for it, `incomplete` if it cannot be made safe or the place of the player is
+	 * unknown, `not-found` after a removal, or the signal's reason, which leaves the pledge.
+	 */
+	async makeSafe(url: string, options: SafeOptions = {}): Promise<Pledge> {
+		const request = safeRequestFor(options);
+		const endings = this.#endings({signal: options.signal});
+		options.signal?.throwIfAborted();
+		const {id} = this.#find(url);
+		const {n} = await this.#engine.makeSafe(id, request);
+		return whenSafe(this.#engine, id, n, endings);
+	}
+
+	/** Ends a pledge, by its number in `Download.pledges`; its bytes stay. Rejects with `not-found`. */
+	async liftPledge(url: string, n: number): Promise<void> {
+		await this.#engine.lift(this.#find(url).id, n);
 	}
 
 	/** The last position in a film or sound; null if it was never played. */

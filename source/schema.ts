@@ -5,6 +5,7 @@ import {
 	type DownloadChange,
 	type ExportRequest,
 	type PlayerCommand,
+	type SafeRequest,
 } from './downstream.ts';
 
 /**
@@ -162,6 +163,8 @@ export const engineOptions = {
 	readAhead: unlimited(integer(64 * 1024)),
 	readAheadMs: integer(5000, 3_600_000),
 	cacheSize: unlimited(integer(1024)),
+	keepAhead: integer(0),
+	next: integer(0),
 };
 
 const requestFields = {
@@ -200,6 +203,16 @@ export const exportRequest = object<ExportRequest>({
 	move: optional(boolean),
 	when: optional(described('"now" or "complete"', oneOf('now', 'complete'))),
 	partial: optional(boolean),
+});
+
+export const safeRequest = object<SafeRequest>({
+	from: optional(described('"player" or "start"', oneOf('player', 'start'))),
+	fromMs: optional(count),
+	forMs: optional(integer(1)),
+	bytes: optional(integer(1)),
+	orBytes: optional(integer(1)),
+	by: optional(count),
+	dryRun: optional(boolean),
 });
 
 function unlimited(inner: IntegerRule): IntegerRule {

@@ -11,7 +11,14 @@ import {promisify} from 'node:util';
 import {routes} from '../source/proxy/control-api.ts';
 import type {SnapshotChanges} from '../source/proxy/snapshot-changes.ts';
 import {openApi} from '../source/proxy/openapi.ts';
-import {addRequest, downloadChange, exportRequest, playerCommand, type JsonSchema} from '../source/schema.ts';
+import {
+	addRequest,
+	downloadChange,
+	exportRequest,
+	playerCommand,
+	safeRequest,
+	type JsonSchema,
+} from '../source/schema.ts';
 import {EventLines, readyLine} from '../source/cli/output/event-lines.ts';
 import type {Download} from '../source/downstream.ts';
 import {blankDownload} from './support/blank-download.ts';
@@ -102,7 +109,10 @@ type Description = {readonly paths: Readonly<Record<string, Readonly<Record<stri
 
 /** The description of a request; undefined if it has no such path or method. */
 function describedBy({paths}: Description, method: string, target: string): Described | undefined {
-	const path = target.replace(/\?.*/, '').replaceAll(/(?<=^\/stream\/[^/]+\/)[^/]+$/g, '{name}');
+	const path = target
+		.replace(/\?.*/, '')
+		.replace(/(?<=\/safe\/)\d+$/, '{n}')
+		.replaceAll(/(?<=^\/stream\/[^/]+\/)[^/]+$/g, '{name}');
 	return paths[path.replace(/(?<=^\/(?:api\/downloads|stream)\/)[^/]+/, '{id}')]?.[method.toLowerCase()];
 }
 
@@ -199,7 +209,7 @@ test('each documented request gets the documented and described response', async
 		const isEvents = response.headers['content-type'] === 'text/event-stream';
 		events = isEvents ? eventsOf(response) : events;
 		const body = isEvents ? (await events!.next()).value! : await text(response);
-		if (response.statusCode === 201) {
+		if (response.headers.location !== undefined) {
 			({id} = JSON.parse(body) as {id: string});
 		}
 
@@ -318,7 +328,7 @@ test('the description has every supported request and its key', async t => {
 	engine.file(1000);
 	const description = openApi() as Description;
 	for (const [route, methods] of routes) {
-		const path = `/api${route.replace('*', '{id}')}`;
+		const path = `/api${route.replace('*', '{id}').replace('*', '{n}')}`;
 		assert.deepEqual(Object.keys(description.paths[path] ?? {}), Object.keys(methods).map(lower), path);
 	}
 
@@ -329,7 +339,7 @@ test('the description has every supported request and its key', async t => {
 	for (const [path, methods] of Object.entries(description.paths)) {
 		for (const [method, {security}] of Object.entries(methods)) {
 			const status = async (key: string | undefined, inUrl = false) => {
-				const target = path.replace('{id}', 'id1').replace('{name}', 'film.mkv');
+				const target = path.replace('{id}', 'id1').replace('{name}', 'film.mkv').replace('{n}', '1');
 				const query = inUrl ? `?key=${encodeURIComponent(key!)}` : '';
 				const response = await open(proxy, target + query, {
 					method: method.toUpperCase(),
@@ -354,7 +364,7 @@ test('the description has every supported request and its key', async t => {
 test('the document covers every route, and every field of their bodies', () => {
 	for (const [route, methods] of routes) {
 		for (const method of Object.keys(methods)) {
-			const line = `\n${method} /api${route.replace('*', 'ID')}`;
+			const line = `\n${method} /api${route.replace('*', 'ID').replace('*', '1')}`;
 			assert.ok(
 				blocks.some(block => `\n${block}`.startsWith(line)),
 				`${line.trim()} is not documented`,
@@ -362,8 +372,8 @@ test('the document covers every route, and every field of their bodies', () => {
 		}
 	}
 
-	for (const field of [addRequest, downloadChange, exportRequest, playerCommand].flatMap(({fields}) =>
-		Object.keys(fields),
+	for (const field of [addRequest, downloadChange, exportRequest, playerCommand, safeRequest].flatMap(
+		({fields}) => Object.keys(fields),
 	)) {
 		assert.ok(document.includes(`\`${field}\``), `${field} is not documented`);
 	}

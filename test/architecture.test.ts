@@ -150,6 +150,7 @@ const forbidden: Array<[folder: string, names: RegExp]> = [
 	['source/engine/queue.ts', /./],
 	['source/engine/film/film-map.ts', /^node:/],
 	['source/engine/film/playable.ts', /^node:/],
+	['source/engine/film/pledge.ts', /^node:/],
 	['source/engine/film/playhead.ts', /^node:/],
 ];
 

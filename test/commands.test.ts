@@ -4,7 +4,7 @@ import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
-import {findDownload} from '../source/cli/run/manage.ts';
+import {findDownload} from '../source/cli/run/find-download.ts';
 import {DownStreamError} from '../source/downstream.ts';
 import {type CliEvent, CliProcess, startServe} from './support/cli.ts';
 import {content, firstWrongByte} from './support/content.ts';

@@ -406,3 +406,31 @@ dashboardTest(
 function withoutTimes(text: string): string {
 	return text.replaceAll(/(?:again in \d+ s|stalled \d+s)/g, '');
 }
+
+dashboardTest(
+	'minutes are made safe by w, with what they take, and the start of everything by W',
+	{downloads: [film(), download({id: idOf(1), name: 'next.mkv'})], columns: 100, rows: 24},
+	async (screen, downstream) => {
+		await screen.press('w', 'It takes 412 MiB, about');
+		await screen.shows(/Make it safe: film\.mkv/);
+		for (let index = 0; index < 4; index++) {
+			await screen.press('backspace');
+		}
+
+		await screen.type('45');
+		await screen.answer('enter', '"45": write 45m or 1h30m, 200M, or all');
+		await screen.type('m');
+		await screen.press('enter', 'film.mkv: to be made safe');
+		const made = downstream.calls.filter(([name, , request]) => {
+			return name === 'makeSafe' && !(request as {dryRun?: boolean}).dryRun;
+		});
+		assert.deepEqual(made, [['makeSafe', id, {forMs: 45 * 60_000}]]);
+		downstream.calls.length = 0;
+		await screen.press('W', 'The first 2 minutes of all 2 come first');
+		const start = {from: 'start', forMs: 120_000, orBytes: 8 * 1024 * 1024};
+		assert.deepEqual(downstream.calls, [
+			['makeSafe', id, start],
+			['makeSafe', idOf(1), start],
+		]);
+	},
+);

@@ -16,6 +16,7 @@ function evictable(id: string, change: Partial<Evictable> = {}): Evictable {
 		completedAt: 1,
 		exportWhenComplete: null,
 		readAt: undefined,
+		isPledged: false,
 		isMoved: false,
 		...change,
 	};
@@ -44,6 +45,7 @@ for (const [what, downloads, cacheSize, expected] of [
 		25,
 		['a', 'b'],
 	],
+	['never a pledged one', [evictable('a', {isPledged: true}), evictable('b', {readAt: 9}), last], 10, ['b']],
 	['never the most recently used one', [evictable('a', {present: 1000})], 10, []],
 	[
 		'never an unfinished one',

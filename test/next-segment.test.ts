@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {nextSegment, type PlanState, type Demand} from '../source/engine/fetch/next-segment.ts';
+import * as fc from 'fast-check';
+import {nextSegment, serves, type PlanState, type Demand} from '../source/engine/fetch/next-segment.ts';
 import {RangeSet} from '../source/engine/store/range-set.ts';
 
 const KiB = 1024;
@@ -15,6 +16,7 @@ function situation(changes: Partial<PlanState>): PlanState {
 		claimed: [],
 		wanted: [],
 		index: undefined,
+		pledged: [],
 		background: true,
 		playhead: 0,
 		segmentSize: 4 * MiB,
@@ -158,4 +160,68 @@ test('a file of unknown size is a hole to infinity', () => {
 
 test('a complete file needs no segment', () => {
 	assert.equal(nextSegment(situation({present: present([0, size]), wanted: [wish({offset: 5})]})), undefined);
+});
+
+const rangeIn = (most: number) =>
+	fc.tuple(fc.nat(most), fc.nat(most)).map(([a, b]) => ({start: Math.min(a, b), end: Math.max(a, b)}));
+
+test('no byte of a pledge waits for the background', () => {
+	const most = 64;
+	const ranges = fc.array(rangeIn(most), {maxLength: 5});
+	fc.assert(
+		fc.property(ranges, ranges, ranges, fc.boolean(), (here, pledged, claims, background) => {
+			const scaled = (all: typeof here) => all.map(({start, end}) => ({start: start * MiB, end: end * MiB}));
+			const set = new RangeSet(scaled(here));
+			const state = situation({
+				size: most * MiB,
+				present: set,
+				pledged: scaled(pledged),
+				background,
+				claimed: scaled(claims).map(({start, end}) => ({offset: start, end})),
+			});
+			const plan = nextSegment(state);
+			const open = state.pledged.flatMap(range =>
+				[...set.holes(range)].filter(hole => {
+					const served = new RangeSet(
+						state.claimed
+							.filter(claim => serves(claim, range))
+							.map(({offset, end}) => ({start: offset, end})),
+					);
+					return !served.covers(hole);
+				}),
+			);
+			if (open.length > 0) {
+				assert.equal(plan?.for, 'pledge');
+				assert.ok(open.some(({start, end}) => start < plan.end && plan.start < end));
+			} else if (!background) {
+				assert.ok(plan === undefined || plan.for === 'pledge');
+			}
+		}),
+	);
+});
+
+test('a pledge comes after what players wait for and read next, and before the rest of the read-ahead', () => {
+	const pledged = [{start: 100 * MiB, end: 110 * MiB}];
+	const blocked = situation({pledged, wanted: [wish({offset: 50 * MiB})]});
+	assert.equal(nextSegment(blocked)?.start, 50 * MiB);
+	const reads = wish({offset: 50 * MiB, blocked: false, ahead: 40 * MiB, segmentSize: 4 * MiB});
+	assert.equal(nextSegment({...blocked, wanted: [reads]})?.start, 50 * MiB);
+	const near = {...blocked, wanted: [reads], present: present([50 * MiB, 66 * MiB])};
+	assert.deepEqual([nextSegment(near)?.start, nextSegment(near)?.for], [100 * MiB, 'pledge']);
+	const met = {...near, present: present([50 * MiB, 66 * MiB], [100 * MiB, 110 * MiB])};
+	assert.deepEqual([nextSegment(met)?.start, nextSegment(met)?.for], [66 * MiB, 'player']);
+});
+
+test('a pledged byte far inside a claim of the background gets a connection of its own', () => {
+	const pledged = [{start: 100 * MiB, end: 110 * MiB}];
+	const far = situation({pledged, claimed: [{offset: 60 * MiB, end: 150 * MiB}]});
+	assert.deepEqual([nextSegment(far)?.start, nextSegment(far)?.for], [100 * MiB, 'pledge']);
+	const near = {...far, claimed: [{offset: 99.5 * MiB, end: 150 * MiB}]};
+	assert.notEqual(nextSegment(near)?.start, 100 * MiB);
+});
+
+test('an origin without ranges is read up to the end of the last pledge', () => {
+	const state = situation({acceptsRanges: false, background: false, pledged: [{start: MiB, end: 3 * MiB}]});
+	assert.deepEqual(nextSegment(state), {start: 0, end: 3 * MiB, for: 'pledge', urgent: false});
+	assert.equal(nextSegment({...state, present: present([0, 3 * MiB])}), undefined);
 });

@@ -1,11 +1,19 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {neighbourOf, withPlace, type Queued} from '../source/engine/queue.ts';
+import {neighbourOf, placesOf, withPlace, type Queued} from '../source/engine/queue.ts';
 
 type Named = Queued & {readonly name: string};
 
 function queued(name: string, facts: Partial<Queued> = {}): Named {
-	return {name, queueRank: 1, isComplete: false, wantsPlace: true, isProbing: false, ...facts};
+	return {
+		name,
+		queueRank: 1,
+		isComplete: false,
+		wantsPlace: true,
+		pledgedBy: undefined,
+		isProbing: false,
+		...facts,
+	};
 }
 
 const idle = {wantsPlace: false};
@@ -41,4 +49,34 @@ test('a download swaps with the next incomplete one, and not beyond the ends', (
 	assert.equal(neighbourOf(queue, b, -1)?.name, 'a');
 	assert.equal(neighbourOf(queue, a, -1), undefined);
 	assert.equal(neighbourOf(queue, c, 1), undefined);
+});
+
+function placesNamed(downloads: Named[], count: number, fill?: 'requested') {
+	const {background, pledges, yields} = placesOf(downloads, count, {
+		fill,
+		isRequested: ({name}) => name === 'a',
+	});
+	const names = (set: Set<Named>) => Array.from(set, ({name}) => name);
+	return {background: names(background), pledges: names(pledges), yields};
+}
+
+test('nothing is fetched in the background while pledges are', () => {
+	const downloads = [
+		queued('a'),
+		queued('b', {pledgedBy: 9, wantsPlace: false}),
+		queued('c', {pledgedBy: 5}),
+	];
+	assert.deepEqual(placesNamed(downloads, 3), {background: [], pledges: ['c', 'b'], yields: true});
+	assert.deepEqual(placesNamed(downloads, 1), {background: [], pledges: ['c'], yields: true});
+});
+
+test('a pledge of a failing host keeps no other download from anything', () => {
+	const downloads = [queued('a'), queued('b', {pledgedBy: 9, ...probing})];
+	assert.deepEqual(placesNamed(downloads, 1), {background: ['b', 'a'], pledges: ['b'], yields: false});
+});
+
+test('without places, and in an engine for its requests alone, other pledges rest', () => {
+	const downloads = [queued('a'), queued('b', {pledgedBy: 9})];
+	assert.deepEqual(placesNamed(downloads, 0).pledges, []);
+	assert.deepEqual(placesNamed(downloads, 3, 'requested'), {background: ['a'], pledges: [], yields: false});
 });

@@ -3,7 +3,7 @@ import {test} from 'node:test';
 import {requestsForTyped} from '../source/requests/add-requests.ts';
 import {DownStreamError} from '../source/downstream.ts';
 import {EventLines} from '../source/cli/output/event-lines.ts';
-import {findDownload} from '../source/cli/run/manage.ts';
+import {findDownload} from '../source/cli/run/find-download.ts';
 import {Repl, replHelp} from '../source/cli/run/repl.ts';
 import {settingsFrom} from '../source/cli/settings.ts';
 import {download, idOf, MemoryDownStream} from './support/memory-downstream.ts';

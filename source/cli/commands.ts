@@ -22,6 +22,7 @@ const forRequests: readonly FlagName[] = [
 const forInstance: readonly FlagName[] = [
 	...[...found, ...forRequests],
 	...(['ca', 'insecure', 'timeout', 'maxActive', 'limitRate', 'readAhead', 'film', 'cacheSize'] as const),
+	...(['keepAhead', 'next'] as const),
 	...(['port', 'allowOrigin', 'openStream', 'log', 'logLevel'] as const),
 ];
 const forScreen: readonly FlagName[] = [
@@ -52,7 +53,7 @@ export const commands = {
 		description: 'download, save, print each path, exit',
 		flags: [
 			...[...forInstance, ...forTarget],
-			...(['exportDir', 'output', 'keep', 'giveUpAfter', 'onChange', 'allowHtml'] as const),
+			...(['exportDir', 'output', 'keep', 'giveUpAfter', 'onChange', 'allowHtml', 'first'] as const),
 			...(['json', 'ascii', 'si'] as const),
 		],
 	},
@@ -87,6 +88,11 @@ export const commands = {
 	cancel: {operands: 'ID…', description: 'cancel downloads', flags: found},
 	remove: {operands: 'ID…', description: 'remove downloads from the list', flags: [...found, 'deleteData']},
 	export: {operands: 'ID PATH', description: 'copy the file out', flags: [...found, ...forTarget]},
+	safe: {
+		operands: '[ID] AMOUNT',
+		description: 'fetch 45m, 200M or all of a download first, and keep it; off ends that',
+		flags: [...found, 'all', 'from', 'by', 'wait', 'si'],
+	},
 	verify: {operands: 'ID…', description: 'check stored data against its checksums', flags: found},
 	completion: {operands: 'bash|zsh|fish', description: 'print a shell completion script', flags: []},
 } as const satisfies Readonly<Record<string, CommandWithFlags>>;
@@ -121,6 +127,6 @@ export function operandsOf({operands}: Command): {
 /** Whether the command accepts this number of words. */
 export function takes(command: Command, words: readonly string[]): boolean {
 	const {names, isEndless} = operandsOf(command);
-	const least = command.operands.startsWith('[') ? 0 : names.length;
-	return words.length >= least && (isEndless || words.length <= names.length);
+	const required = command.operands.replaceAll(/\[[^\]]*\]/g, '').match(/[\w|]+/g) ?? [];
+	return words.length >= required.length && (isEndless || words.length <= names.length);
 }

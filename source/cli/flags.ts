@@ -30,6 +30,7 @@ export const flagGroups = {
 	],
 	Failures: ['timeout', 'giveUpAfter', 'onChange', 'allowHtml'],
 	Speed: ['connections', 'maxActive', 'limitRate', 'onDemand', 'readAhead', 'film', 'cacheSize'],
+	'Make it safe': ['keepAhead', 'next', 'first', 'from', 'by', 'wait'],
 	Players: ['port', 'player', 'whenSafe', 'continue', 'allowOrigin', 'openStream'],
 	Output: [
 		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
@@ -70,7 +71,8 @@ export const flags = {
 	deleteData: {kind: 'switch', description: 'delete the stored bytes too', runOnly: true},
 	all: {
 		kind: 'switch',
-		description: 'include removed downloads that can still be resumed',
+		description:
+			'list: include removed downloads that can still be resumed;\nsafe: the start of every download',
 		runOnly: true,
 	},
 	port: {
@@ -166,6 +168,41 @@ export const flags = {
 		value: 'SIZE',
 		description:
 			'delete the least recently read complete downloads above this size, such as 20G\n(default: never)',
+	},
+	keepAhead: {
+		kind: 'text',
+		value: 'TIME',
+		description: 'minutes of each film to keep on the disk ahead of its player, such as 10m (default: none)',
+	},
+	next: {
+		kind: 'text',
+		value: 'TIME',
+		description:
+			'once a film has less than 5 minutes left, make so much of the next one safe, such as 2m\n(default: none)',
+	},
+	first: {
+		kind: 'text',
+		value: 'AMOUNT',
+		description: 'fetch only the start, such as 10m or 200M, and leave the download paused in the list',
+		runOnly: true,
+	},
+	from: {
+		kind: 'text',
+		value: 'TIME',
+		description:
+			'where it begins: a time in the film such as 41:07, player or start\n(default: player for minutes, start for bytes)',
+		runOnly: true,
+	},
+	by: {
+		kind: 'text',
+		value: 'TIME',
+		description: 'when it shall be safe: 18:40, 2026-11-30T18:40, or a span such as 2h',
+		runOnly: true,
+	},
+	wait: {
+		kind: 'switch',
+		description: 'wait until it is safe; exit code 1 if it cannot be',
+		runOnly: true,
 	},
 	player: {
 		kind: 'text',

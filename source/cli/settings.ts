@@ -4,7 +4,7 @@ import {homedir} from 'node:os';
 import path from 'node:path';
 import {commandWords} from '../requests/shell-words.ts';
 import {defaults, defaultStorageDir} from '../defaults.ts';
-import {DownStreamError} from '../downstream.ts';
+import {DownStreamError, type SafeRequest} from '../downstream.ts';
 import {parseChecksum} from '../engine/store/block-checksums.ts';
 import {parseProxy} from '../engine/http/proxy-settings.ts';
 import {engineOptions, oneOf, wholeNumber, type IntegerRule, type Rule} from '../schema.ts';
@@ -13,6 +13,7 @@ import {flags, kebabCase, type FlagName, type Flags} from './flags.ts';
 import {checkedValue, headersFrom} from '../requests/headers.ts';
 import {readNetrc, type Netrc} from '../requests/netrc.ts';
 import {parseRate} from '../text/rate.ts';
+import {filmTimeOf, safeRequestOf, startOf} from '../text/safe-request.ts';
 import {nothingGiven, readEnvironment, type Given} from './settings-file.ts';
 
 export type {Flags} from './flags.ts';
@@ -86,6 +87,17 @@ export type Settings = {
 	readonly readAhead: number;
 	/** The same limit in milliseconds of a film. */
 	readonly readAheadMs: number | undefined;
+	/** Milliseconds of each film to keep present ahead of its player; 0 for none. */
+	readonly keepAhead: number;
+	/** Milliseconds of the next film to fetch near the end of one; 0 for none. */
+	readonly next: number;
+	/** Fetch only this much from the start. */
+	readonly first: SafeRequest | undefined;
+	/** Where a stretch to make safe begins, and when it shall be safe; as typed. */
+	readonly from: string | undefined;
+	readonly by: string | undefined;
+	/** Wait until it is safe. */
+	readonly wait: boolean;
 	/** Limit of the bytes in the storage folder; Infinity for none. */
 	readonly cacheSize: number;
 	/** Origins of web pages that may use the proxy. */
@@ -117,6 +129,8 @@ export function settingsFrom(
 			? defaults[name]
 			: checked(by(name), value, engineOptions[name], wholeNumber(value));
 	};
+	const stretch = {from: text('from'), by: text('by')};
+	safeRequestOf({amount: 'all', ...stretch}, Date.now(), {from: by('from'), by: by('by')});
 	if (given.overwrite && given.keepBoth) {
 		throw new DownStreamError('bad-request', '--overwrite and --keep-both exclude each other');
 	}
@@ -166,6 +180,11 @@ export function settingsFrom(
 		resolveWith: command(by('resolveWith'), text('resolveWith')),
 		netrc: given.netrc ? readNetrc(environment) : undefined,
 		...readAhead(by('readAhead'), given.readAhead ?? defaults.readAhead),
+		keepAhead: length(by('keepAhead'), given.keepAhead),
+		next: length(by('next'), given.next),
+		first: first(by('first'), text('first')),
+		...stretch,
+		wait: given.wait ?? false,
 		cacheSize: size(by('cacheSize'), given.cacheSize ?? '0', engineOptions.cacheSize),
 		allowOrigins: (given.allowOrigin ?? []).map(origin => webOrigin(by('allowOrigin'), origin)),
 		openStream: given.openStream ?? false,
@@ -264,6 +283,23 @@ function duration(flag: string, value: string, {least, most}: {least: number; mo
 				value,
 				`it must be a time such as 90s, 5m or 2h, at least ${least}s${most === undefined ? ', or 0 for never' : ` and at most ${most}s`}`,
 			);
+}
+
+/** Milliseconds of a film; `0`: none. */
+function length(flag: string, value: string | undefined): number {
+	return value === undefined || value === '0'
+		? 0
+		: (filmTimeOf(value) ??
+				refuse(flag, value, 'it must be a time such as 90s, 10m or 1h30m, or 0 for none'));
+}
+
+function first(flag: string, value: string | undefined): SafeRequest | undefined {
+	if (value === undefined) {
+		return undefined;
+	}
+
+	const {forMs, bytes} = safeRequestOf({amount: value}, Date.now(), {amount: flag});
+	return forMs === undefined ? {from: 'start', ...(bytes !== undefined && {bytes})} : startOf(forMs);
 }
 
 /** `URL` has no origin for extensions and webviews; this is the form that browsers send. */

@@ -6,6 +6,7 @@ import {openContinueDialog} from './dialogs/continue.ts';
 import {openLimitDialog} from './dialogs/limit.ts';
 import {openLinkDialog} from './dialogs/link.ts';
 import {openQuitDialog} from './dialogs/quit.ts';
+import {makeStartsSafe, openSafeDialog} from './dialogs/safe.ts';
 import {openSortDialog} from './dialogs/sort.ts';
 import type {AddDialog} from './dialogs/add.ts';
 import type {ExportDialog} from './dialogs/export.ts';
@@ -116,6 +117,9 @@ export class Actions {
 			case 'limit':
 				openLimitDialog(ui);
 				break;
+			case 'safe-all':
+				makeStartsSafe(ui);
+				break;
 			case 'take-over':
 				this.#takeOver();
 				break;
@@ -217,6 +221,9 @@ export class Actions {
 			case 'open':
 				ui.open({kind: 'details'});
 				break;
+			case 'safe':
+				this.#openSafe(selected);
+				break;
 			case 'new-url':
 				openLinkDialog(ui, selected);
 				break;
@@ -243,6 +250,14 @@ export class Actions {
 			openContinueDialog(ui, selected, play);
 		} else {
 			play(ui.host.continues === 'never' ? 0 : left);
+		}
+	}
+
+	#openSafe(selected: Download): void {
+		if (selected.status === 'cancelled') {
+			this.#ui.say('w: it is cancelled; r resumes it');
+		} else {
+			openSafeDialog(this.#ui, selected);
 		}
 	}
 

@@ -50,6 +50,8 @@ export type Command =
 	| 'bytes'
 	| 'mouse'
 	| 'log'
+	| 'safe'
+	| 'safe-all'
 	| 'add'
 	| 'help'
 	| 'redraw'
@@ -74,6 +76,8 @@ export const keyTable: readonly Entry[] = [
 	{command: 'resume', keys: ['r'], shown: 'r', help: 'resume, or try again now', footer: 'resume'},
 	{command: 'remove', keys: ['x', 'd', 'delete'], shown: 'x', help: 'remove', footer: 'remove'},
 	{command: 'undo', keys: ['u'], shown: 'u', help: 'undo a removal (for 10 s)'},
+	{command: 'safe', keys: ['w'], shown: 'w', help: 'make it safe: fetch minutes first'},
+	{command: 'safe-all', keys: ['W'], shown: 'W', help: 'the start of everything first'},
 	{command: 'export', keys: ['e'], shown: 'e', help: 'export the file', footer: 'export'},
 	{command: 'open-folder', keys: ['O'], shown: 'O', help: 'open the folder of the export'},
 	{command: 'copy-stream', keys: ['c', 'y'], shown: 'c', help: 'copy the stream URL', footer: 'copy URL'},

@@ -1,6 +1,7 @@
 // Problems that several downloads share, one sentence each. The sentences state facts; clients add remedies.
 import {networkInterfaces} from 'node:os';
 import type {Download, ErrorCode} from '../downstream.ts';
+import {safeList} from '../text/safe-words.ts';
 import {isLoopback} from './http/hosts.ts';
 
 /** A full disk, an unreachable upstream proxy, no network, and each origin that is unreachable or busy. */
@@ -23,7 +24,8 @@ export function sharedProblems(downloads: readonly Download[], storageDir: strin
 	}
 
 	if (isOffline) {
-		problems.push(`No network. ${resuming(outside.length)}`);
+		const safe = safeList(downloads);
+		problems.push(`No network. ${safe === '' ? '' : `Safe: ${safe}. `}${resuming(outside.length)}`);
 	}
 
 	const others = withoutOrigin.filter(download => !(isOffline && outside.includes(download)));

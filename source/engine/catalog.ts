@@ -86,11 +86,12 @@ export class Catalog {
 	/** Rejects with `not-found`, or as `Transfer.resume` does. */
 	async resume(id: DownloadId): Promise<void> {
 		const transfer = this.get(id);
-		this.#request(id);
+		this.request(id);
 		await transfer.resume();
 	}
 
-	#request(id: DownloadId): void {
+	/** The download counts as one of this run. */
+	request(id: DownloadId): void {
 		if (!this.#requested.has(id)) {
 			this.#requested.add(id);
 			this.#services.queueChanged();
@@ -148,7 +149,7 @@ export class Catalog {
 
 		if (known) {
 			if (resumes && input.intent === 'run') {
-				this.#request(known.id);
+				this.request(known.id);
 			}
 
 			if (ownSource) {

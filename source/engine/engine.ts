@@ -7,12 +7,15 @@ import {
 	type DownloadEngine,
 	type DownloadId,
 	type ExportRequest,
+	type Pledge,
 	type PlayerCommand,
 	type QueueMove,
+	type SafeRequest,
 	type Snapshot,
 } from '../downstream.ts';
 import {Logger} from '../log.ts';
-import {checkOption, rateLimit} from '../schema.ts';
+import {checkOption, checkOptions, rateLimit, safeRequest} from '../schema.ts';
+import {startOf} from '../text/safe-request.ts';
 import {Catalog, type Addition} from './catalog.ts';
 import {checkRequest} from './check-request.ts';
 import type {Transfer} from './download/transfer.ts';
@@ -25,7 +28,7 @@ import type {EngineOptions} from './options.ts';
 import type {DataSource} from './origin/data-source.ts';
 import {withoutCredentials} from './origin/http-source.ts';
 import {PlayerLinks} from './player/player-links.ts';
-import {neighbourOf, withPlace} from './queue.ts';
+import {neighbourOf, placesOf} from './queue.ts';
 import {changedFields, inputOfRequest, inputOfSource, type RecordInput} from './record-input.ts';
 import {Snapshots} from './snapshots.ts';
 import {Sources} from './sources.ts';
@@ -96,10 +99,13 @@ export class Engine implements DownloadEngine {
 			readAheadMs: options.readAheadMs,
 			// An engine that fetches nothing ends with the command that opened it.
 			film: options.maxActive === 0 ? 'stored' : (options.film ?? true),
+			keepAhead: options.keepAhead ?? 0,
+			next: options.next ?? 0,
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
 			queueChanged: () => this.#balance(),
+			nearEnd: id => this.#fetchNext(id),
 		};
 		this.#sources = new Sources(options, {
 			keys: [key, viewKeyOf(key)],
@@ -318,6 +324,39 @@ export class Engine implements DownloadEngine {
 		}
 	}
 
+	async makeSafe(id: DownloadId, request: SafeRequest): Promise<Pledge> {
+		checkOptions(request, safeRequest.fields);
+		return this.#changing(async () => {
+			const transfer = this.#catalog.get(id);
+			if (!request.dryRun) {
+				this.#catalog.request(id);
+			}
+
+			const others = [...this.#catalog.transfers.values()].filter(other => other !== transfer);
+			return transfer.makeSafe(
+				request,
+				others.reduce((sum, {pledgedBytes}) => sum + pledgedBytes, 0),
+			);
+		});
+	}
+
+	async lift(id: DownloadId, n: number): Promise<void> {
+		await this.#changing(async () => this.#catalog.get(id).lift(n));
+	}
+
+	/** Makes the start of the next incomplete download safe. */
+	#fetchNext(id: DownloadId): void {
+		const {next} = this.#services;
+		const transfers = [...this.#catalog.transfers.values()];
+		const after = transfers.slice(transfers.findIndex(transfer => transfer.id === id) + 1);
+		const found = after.find(({isComplete, status}) => !isComplete && status !== 'cancelled');
+		if (next > 0 && found) {
+			this.makeSafe(found.id, startOf(next)).catch((error: unknown) => {
+				Logger.warn(`${found.id}: its start is not made safe: ${String(error)}`);
+			});
+		}
+	}
+
 	async setLimitRate(bytesPerSecond: number | null): Promise<void> {
 		this.#services.bandwidth.limit = checkOption('limitRate', bytesPerSecond, rateLimit) ?? Infinity;
 		this.#snapshots.changedNow();
@@ -400,12 +439,12 @@ export class Engine implements DownloadEngine {
 	/** Assigns the places of the queue, and starts planned exports and evictions that are due. */
 	#balance(): void {
 		const transfers = [...this.#catalog.transfers.values()];
-		const placed = withPlace(transfers, this.#options.maxActive ?? 3, {
+		const {background, pledges, yields} = placesOf(transfers, this.#options.maxActive ?? 3, {
 			fill: this.#options.fill,
 			isRequested: ({id}) => this.#catalog.isRequested(id),
 		});
 		for (const transfer of transfers) {
-			transfer.setBackgroundAllowed(placed.has(transfer));
+			transfer.setPlaces({background: background.has(transfer), pledges: pledges.has(transfer), yields});
 			if (!this.#access.refusal) {
 				this.#exports.startPlanned(transfer);
 			}

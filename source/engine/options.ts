@@ -26,6 +26,10 @@ export type EngineOptions = {
 	readonly readAheadMs?: number | undefined;
 	/** Read the index of films, to tell which minutes can be watched; true unless given. */
 	readonly film?: boolean;
+	/** Milliseconds of each film to keep present ahead of its player, before any background; none unless given. */
+	readonly keepAhead?: number;
+	/** Milliseconds of the next film to fetch once a player is within 5 minutes of the end of one; none unless given. */
+	readonly next?: number;
 	/**
 	 * Bytes in the storage folder beyond which complete downloads are evicted, least recently used first; no limit unless
 	 * given.

@@ -1,4 +1,4 @@
-// The queue: which downloads may fetch in the background. Pure.
+// The queue: which downloads may fetch their pledges, and which in the background. Pure.
 
 export type Queued = {
 	/** Lower ranks first. */
@@ -6,12 +6,44 @@ export type Queued = {
 	readonly isComplete: boolean;
 	/** Would fetch in the background if it had a place. */
 	readonly wantsPlace: boolean;
+	/** When its first pledge is due, in milliseconds since the epoch; undefined where it has none to fetch. */
+	readonly pledgedBy: number | undefined;
 	/** Retries a failing host, and takes no place until bytes arrive. */
 	readonly isProbing: boolean;
 };
 
 /** Which downloads may fetch in the background: all, or those requested in this run, first or alone. */
 export type Fill = 'all' | 'requested-first' | 'requested';
+
+export type Places<T> = {
+	readonly background: Set<T>;
+	readonly pledges: Set<T>;
+	/** Nothing is fetched in the background meanwhile. */
+	readonly yields: boolean;
+};
+
+/**
+ * Pledges come before all background, and have `places` of their own: those that are due first. A download that retries
+ * a failing host keeps no other from anything.
+ */
+export function placesOf<T extends Queued>(
+	downloads: Iterable<T>,
+	places: number,
+	choice: {fill?: Fill | undefined; isRequested: (download: T) => boolean},
+): Places<T> {
+	const {fill, isRequested} = choice;
+	const pledging = inQueueOrder(downloads)
+		.filter(({pledgedBy}) => pledgedBy !== undefined)
+		.filter(download => places > 0 && (fill !== 'requested' || isRequested(download)))
+		.toSorted((a, b) => a.pledgedBy! - b.pledgedBy!);
+	const working = pledging.filter(({isProbing}) => !isProbing).slice(0, places);
+	const yields = working.length > 0;
+	return {
+		pledges: new Set([...pledging.filter(({isProbing}) => isProbing), ...working]),
+		yields,
+		background: yields ? new Set() : withPlace(downloads, places, choice),
+	};
+}
 
 /** The downloads that may fetch in the background while `places` of them may do so at the same time. */
 export function withPlace<T extends Queued>(

@@ -1,8 +1,8 @@
 // Snapshots of the collection, and the notifications of their listeners.
-import {statfs} from 'node:fs/promises';
 import path from 'node:path';
 import type {Download, Snapshot} from '../downstream.ts';
 import {sharedProblems} from './banners.ts';
+import {freeBytes} from './store/free-space.ts';
 
 /** Minimum milliseconds between two notifications of a listener. */
 const notifyMs = 333;
@@ -148,11 +148,7 @@ export class Snapshots {
 	}
 
 	async #measureFreeSpace(): Promise<void> {
-		const {bavail, bsize} = await statfs(this.#source.storageDir).catch(() => ({
-			bavail: undefined,
-			bsize: 0,
-		}));
-		const free = bavail === undefined ? null : bavail * bsize;
+		const free = await freeBytes(this.#source.storageDir);
 		if (free !== this.#freeBytes) {
 			this.#freeBytes = free;
 			this.changed();

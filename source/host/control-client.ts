@@ -16,8 +16,10 @@ import {
 	type ErrorCode,
 	type ExportRequest,
 	type PlayerCommand,
+	type Pledge,
 	type QueueMove,
 	type Remedy,
+	type SafeRequest,
 	type Snapshot,
 } from '../downstream.ts';
 import {versionHeader} from '../proxy/control-api.ts';
@@ -151,6 +153,14 @@ export class ControlClient implements DownloadEngine {
 			damaged: ReadonlyArray<readonly [number, number]>;
 		};
 		return {damaged};
+	}
+
+	async makeSafe(id: DownloadId, request: SafeRequest): Promise<Pledge> {
+		return (await this.#command(id, 'safe', request)) as Pledge;
+	}
+
+	async lift(id: DownloadId, n: number): Promise<void> {
+		await this.#call('DELETE', `${pathOf(id)}/safe/${n}`);
 	}
 
 	async moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {

@@ -1,6 +1,6 @@
 // Checks of the library's options, and the settings and requests made from them.
 import {defaults, defaultStorageDir} from '../defaults.ts';
-import {DownStreamError, type AddRequest} from '../downstream.ts';
+import {DownStreamError, type AddRequest, type SafeRequest} from '../downstream.ts';
 import {checkedHeaders} from '../engine/http/headers.ts';
 import {parseProxy} from '../engine/http/proxy-settings.ts';
 import type {HostSettings} from '../host/engine-host.ts';
@@ -11,7 +11,9 @@ import {
 	boolean,
 	checkOptions,
 	engineOptions,
+	count,
 	exportRequest,
+	integer,
 	optional,
 	rule,
 	text,
@@ -23,6 +25,7 @@ import type {
 	CacheOptions,
 	DownStreamOptions,
 	ProxyConfig,
+	SafeOptions,
 	TargetOptions,
 	WaitOptions,
 } from './types.ts';
@@ -68,6 +71,8 @@ const initSchemas: Schemas<DownStreamOptions> = {
 	readAhead: optional(engineOptions.readAhead),
 	readAheadMs: optional(engineOptions.readAheadMs),
 	film: optional(boolean),
+	keepAhead: optional(engineOptions.keepAhead),
+	next: optional(engineOptions.next),
 	cacheSize: optional(engineOptions.cacheSize),
 	ca: optional(text),
 	insecure: optional(boolean),
@@ -84,6 +89,24 @@ const cacheSchemas: Schemas<CacheOptions> = {
 	headers,
 	userAgent,
 	proxy,
+};
+
+const safeSchemas: Schemas<SafeOptions> = {
+	...waitSchemas,
+	from: optional(
+		rule(
+			'"player", "start" or milliseconds of the film',
+			(value): value is 'player' | 'start' | number =>
+				value === 'player' || value === 'start' || count.accepts(value),
+		),
+	),
+	for: optional(integer(1)),
+	bytes: optional(integer(1)),
+	by: optional(
+		rule('a Date, or milliseconds since the epoch', (value): value is Date | number =>
+			count.accepts(value instanceof Date ? value.getTime() : value),
+		),
+	),
 };
 
 const {overwrite, keepBoth} = exportRequest.fields;
@@ -104,6 +127,18 @@ function check(options: object, schemas: Readonly<Record<string, Schema<unknown>
 
 export function checkWaitOptions(options: WaitOptions): void {
 	check(options, waitSchemas);
+}
+
+/** The request for checked options. Throws `bad-request`. */
+export function safeRequestFor(options: SafeOptions): SafeRequest {
+	check(options, safeSchemas);
+	const {from, for: forMs, bytes, by} = options;
+	return {
+		...(typeof from === 'number' ? {fromMs: from} : from !== undefined && {from}),
+		...(forMs !== undefined && {forMs}),
+		...(bytes !== undefined && {bytes}),
+		...(by !== undefined && {by: Number(by)}),
+	};
 }
 
 export function checkTargetOptions(options: TargetOptions): void {

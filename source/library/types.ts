@@ -50,6 +50,20 @@ export type CacheOptions = WaitOptions & {
 /** The options of a download. */
 export type AddOptions = Omit<CacheOptions, 'signal'>;
 
+/** A stretch: with neither `for` nor `bytes` all up to the end. */
+export type SafeOptions = WaitOptions & {
+	/**
+	 * Where it begins: the newest player (the start without one), the start, or milliseconds of the film. `player` for
+	 * minutes and `start` for bytes unless given.
+	 */
+	readonly from?: 'player' | 'start' | number;
+	/** Milliseconds of the film. */
+	readonly for?: number;
+	readonly bytes?: number;
+	/** When it shall be safe: a date, or milliseconds since the epoch. */
+	readonly by?: Date | number;
+};
+
 export type TargetOptions = WaitOptions & {
 	/** Replace an existing file. */
 	readonly overwrite?: boolean;

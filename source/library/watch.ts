@@ -6,6 +6,7 @@ import {
 	type Download,
 	type DownloadEngine,
 	type DownloadId,
+	type Pledge,
 } from '../downstream.ts';
 import {snapshotsOf, until} from '../wait.ts';
 import type {DownloadProgress, FileStats, PlayersState} from './types.ts';
@@ -48,6 +49,35 @@ export async function whenComplete(engine: Watched, id: DownloadId, endings: End
 	}
 
 	return download;
+}
+
+/**
+ * Resolves once the pledge is met. Rejects with `incomplete` if it cannot be, `not-found` if it or the download is
+ * removed, or with the reason of either signal.
+ */
+export async function whenSafe(
+	engine: Watched,
+	id: DownloadId,
+	n: number,
+	endings: Endings,
+): Promise<Pledge> {
+	const {pledge} = await until(
+		engine,
+		({downloads}) => {
+			const pledge = downloads.find(each => each.id === id)?.pledges.find(each => each.n === n);
+			return pledge?.state === 'pending' ? undefined : {pledge};
+		},
+		either(endings),
+	);
+	if (!pledge) {
+		throw new DownStreamError('not-found', 'The pledge was lifted, or the download removed');
+	}
+
+	if (pledge.state === 'impossible') {
+		throw new DownStreamError('incomplete', pledge.reason ?? 'It cannot be made safe');
+	}
+
+	return pledge;
 }
 
 /** For one download, until it is complete or removed. */

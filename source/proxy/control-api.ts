@@ -20,6 +20,7 @@ import {
 	playerCommand,
 	rateLimit,
 	rule,
+	safeRequest,
 	wholeNumber,
 	type ObjectSchema,
 } from '../schema.ts';
@@ -68,7 +69,7 @@ type Methods = {readonly GET?: Handler<ReadOnly>} & Readonly<
 	Partial<Record<'POST' | 'PATCH' | 'DELETE', Handler>>
 >;
 
-/** Keyed by path below `/api`, where `*` stands for a download's id, then by method. */
+/** Keyed by path below `/api`, where `*` stands for a download's id and then a number, then by method. */
 export const routes = new Map<string, Methods>([
 	[
 		'/downloads',
@@ -94,6 +95,8 @@ export const routes = new Map<string, Methods>([
 	['/downloads/*/start-over', {POST: startOver}],
 	['/downloads/*/move-in-queue', {POST: moveInQueue}],
 	['/downloads/*/export', {POST: exportDownload}],
+	['/downloads/*/safe', {POST: makeSafe}],
+	['/downloads/*/safe/*', {DELETE: lift}],
 	['/downloads/*/link-player', {POST: linkPlayer}],
 	['/downloads/*/player', {POST: controlPlayer}],
 	['/settings', {GET: sendSettings, PATCH: changeSettings}],
@@ -103,7 +106,8 @@ export const routes = new Map<string, Methods>([
 /** Serves an authorized request below `/api`. Rejects with a `Problem` or `DownStreamError`. */
 export async function serveApi(engine: DownloadEngine, api: ApiRequest): Promise<void> {
 	const [, id = '', verb = ''] = /^\/api\/downloads\/([^/]+)(.*)$/.exec(api.path) ?? [];
-	const methods = routes.get(id === '' ? api.path.slice('/api'.length) : `/downloads/*${verb}`);
+	const name = verb.replace(/^(\/[a-z-]+)\/\d+$/, '$1/*');
+	const methods = routes.get(id === '' ? api.path.slice('/api'.length) : `/downloads/*${name}`);
 	if (!methods) {
 		throw new Problem(404, 'There is nothing at this address.');
 	}
@@ -202,6 +206,20 @@ async function exportDownload(
 ): Promise<void> {
 	const given = checkBody(await readJson(request), exportRequest);
 	sendResult(engine, response, 200, await engine.export(id, given));
+}
+
+async function makeSafe(
+	engine: DownloadEngine,
+	{request, response}: ApiRequest,
+	id: DownloadId,
+): Promise<void> {
+	const given = checkBody(await readJson(request), safeRequest);
+	sendResult(engine, response, given.dryRun ? 200 : 201, await engine.makeSafe(id, given));
+}
+
+async function lift(engine: DownloadEngine, {path, response}: ApiRequest, id: DownloadId): Promise<void> {
+	await engine.lift(id, Number(path.replace(/^.*\//, '')));
+	sendResult(engine, response, 200, findDownload(engine, id));
 }
 
 async function linkPlayer(engine: DownloadEngine, {response}: ApiRequest, id: DownloadId): Promise<void> {

@@ -9,6 +9,7 @@ import {
 	type DownloadStatus,
 	type OpenSegment,
 	type Playback,
+	type Pledge,
 	type Player,
 	type Position,
 	type Snapshot,
@@ -18,6 +19,7 @@ import {
 	downloadChange,
 	exportRequest,
 	playerCommand,
+	safeRequest,
 	type JsonSchema,
 	type Schema,
 } from '../schema.ts';
@@ -173,6 +175,7 @@ const download: Readonly<Record<keyof Download, JsonSchema>> = {
 	hostCeiling: orNull(integer('Limit of the server on connections, while the download waits for one.')),
 	segments: listOf({$ref: '#/components/schemas/Segment'}, 'One per connection.'),
 	players: listOf({$ref: '#/components/schemas/Player'}, 'Programs that read the stream.'),
+	pledges: listOf({$ref: '#/components/schemas/Pledge'}, 'Stretches that shall be on the disk, by number.'),
 	position: orNull({$ref: '#/components/schemas/Position'}),
 	playback: orNull({$ref: '#/components/schemas/Playback'}),
 	error: orNull({$ref: '#/components/schemas/DownloadError'}),
@@ -272,7 +275,26 @@ const segment: Readonly<Record<keyof OpenSegment, JsonSchema>> = {
 	start: integer('First byte of the request.'),
 	offset: integer('The next byte to arrive.'),
 	end: orNull(integer('Exclusive; null while the size is unknown.')),
-	for: {enum: ['player', 'fill']},
+	for: {enum: ['player', 'pledge', 'fill']},
+};
+
+const pledge: Readonly<Record<keyof Pledge, JsonSchema>> = {
+	n: integer('Names it among those of the download.'),
+	fromMs: orNull(integer('Milliseconds of the film; null where bytes were asked for.')),
+	toMs: orNull(integer('Exclusive; null for bytes, or while the length of the film is unknown.')),
+	exact: flag('False for minutes that are estimates.'),
+	start: orNull(integer('First byte; null while unknown.')),
+	end: orNull(integer('Exclusive; a film may need none of some bytes before it.')),
+	missing: orNull(integer('Missing bytes, those of the index of the film included.')),
+	safeTo: orNull(integer('Up to this byte it can be read without a network; null if not at all.')),
+	safeToMs: orNull(integer('Up to here the film can be watched without a network; null if not at all.')),
+	by: orNull(integer('When it shall be met.')),
+	etaAt: orNull(integer('When it will be met at the current speed.')),
+	state: {
+		enum: ['pending', 'safe', 'impossible'],
+		description: 'pending: bytes are missing or unknown; safe: all are on the disk; impossible: see reason',
+	},
+	reason: orNull(text('Why it is impossible.')),
 };
 
 const general: Readonly<Record<Exclude<keyof Snapshot, 'downloads'>, JsonSchema>> = {
@@ -307,6 +329,7 @@ const schemas = {
 	Playback: objectOf(playback),
 	PlayerSocket: objectOf({socket: text('A path, or a pipe name.')}),
 	Segment: objectOf(segment),
+	Pledge: objectOf(pledge),
 	Verified: objectOf({...download, damaged: listOf(range, 'Damaged ranges, which are now holes.')}),
 	Snapshot: objectOf({...general, downloads: listOf({$ref: '#/components/schemas/Download'})}),
 	DownloadChanges: partOf(downloadChanges, ['id']),
@@ -433,6 +456,25 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 			access: 'command',
 			body: exportRequest,
 			responses: {200: commanded('Exported')},
+		},
+	},
+	'/api/downloads/{id}/safe': {
+		post: {
+			summary: 'Make a stretch safe: fetch it before all background, and keep it',
+			access: 'command',
+			body: safeRequest,
+			responses: {
+				200: commanded('Pledge', 'With dryRun: it would be so.'),
+				201: commanded('Pledge', 'The pledge that includes the stretch.'),
+			},
+		},
+	},
+	'/api/downloads/{id}/safe/{n}': {
+		delete: {
+			summary: 'Lift a pledge; its bytes stay',
+			access: 'command',
+			parameters: [{name: 'n', in: 'path', required: true, schema: {type: 'integer'}}],
+			responses: {200: commanded('Download')},
 		},
 	},
 	'/api/downloads/{id}/link-player': {

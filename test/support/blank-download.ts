@@ -1,5 +1,21 @@
 // The snapshot of a download before its first response: tests override the fields they are about.
-import type {Download} from '../../source/downstream.ts';
+import type {Download, Pledge} from '../../source/downstream.ts';
+
+export const blankPledge: Pledge = {
+	n: 1,
+	fromMs: null,
+	toMs: null,
+	exact: true,
+	start: null,
+	end: null,
+	missing: null,
+	safeTo: null,
+	safeToMs: null,
+	by: null,
+	etaAt: null,
+	state: 'pending',
+	reason: null,
+};
 
 export const blankDownload: Download = {
 	id: '0123456789abcdef0123456789abcdef',
@@ -19,6 +35,7 @@ export const blankDownload: Download = {
 	maxConnections: 4,
 	segments: [],
 	players: [],
+	pledges: [],
 	position: null,
 	playback: null,
 	error: null,

@@ -7,9 +7,10 @@ import type {
 	ExportRequest,
 	PlayerCommand,
 	QueueMove,
+	SafeRequest,
 	Snapshot,
 } from '../../source/downstream.ts';
-import {blankDownload} from './blank-download.ts';
+import {blankDownload, blankPledge} from './blank-download.ts';
 
 const size = 1000 * 1024 * 1024;
 
@@ -203,6 +204,15 @@ export class MemoryDownStream implements DownloadEngine {
 	async verify(id: string) {
 		this.#record('verify', id);
 		return {damaged: []};
+	}
+
+	async makeSafe(id: string, request: SafeRequest) {
+		this.#record('makeSafe', id, request);
+		return {...blankPledge, n: request.dryRun ? 0 : 1, missing: 412 * 1024 * 1024};
+	}
+
+	async lift(id: string, n: number) {
+		this.#record('lift', id, n);
 	}
 
 	async moveInQueue(id: string, by: QueueMove) {

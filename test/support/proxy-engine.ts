@@ -9,13 +9,15 @@ import {
 	type DownloadId,
 	DownStreamError,
 	type ExportRequest,
+	type Pledge,
 	type QueueMove,
+	type SafeRequest,
 	type Snapshot,
 } from '../../source/downstream.ts';
 import type {StreamingEngine} from '../../source/proxy/server.ts';
 import type {Representation} from '../../source/engine/download/reading.ts';
 import type {StreamedTransfer, StreamRead} from '../../source/proxy/stream.ts';
-import {blankDownload} from './blank-download.ts';
+import {blankDownload, blankPledge} from './blank-download.ts';
 import {content} from './content.ts';
 
 const chunkSize = 64 * 1024;
@@ -217,6 +219,17 @@ export class MemoryEngine implements StreamingEngine {
 		this.commands.push({verify: id});
 		this.#find(id);
 		return {damaged: [[0, 10]]};
+	}
+
+	async makeSafe(id: DownloadId, request: SafeRequest): Promise<Pledge> {
+		this.commands.push({makeSafe: id, request});
+		this.#find(id);
+		return blankPledge;
+	}
+
+	async lift(id: DownloadId, n: number): Promise<void> {
+		this.commands.push({lift: id, n});
+		this.#find(id);
 	}
 
 	async moveInQueue(id: DownloadId, by: QueueMove): Promise<void> {

@@ -30,13 +30,16 @@ export class QuietTime {
 
 /** One sentence per abandoned download. */
 export function gaveUpLines(downloads: readonly Download[], giveUpAfter: number): string[] {
-	const quietFor = formatDuration(giveUpAfter / 1000);
 	return downloads
 		.filter(download => !isSettled(download) && !isStopped(download))
-		.map(({error, name}) => {
-			const reason = error?.message ?? 'no response from the server';
-			return `${name}: ${reason}; gave up after ${quietFor} without data (see --give-up-after; the same command resumes)`;
-		});
+		.map(download => `${download.name}: ${gaveUpSentence(download, giveUpAfter)}`);
+}
+
+/** Without the name. `giveUpAfter`: milliseconds. */
+export function gaveUpSentence({error}: Download, giveUpAfter: number): string {
+	const reason = error?.message ?? 'no response from the server';
+	const quietFor = formatDuration(giveUpAfter / 1000);
+	return `${reason}; gave up after ${quietFor} without data (see --give-up-after; the same command resumes)`;
 }
 
 /** Why a download makes no progress; `over`: progress has resumed. */

@@ -18,7 +18,7 @@ async function listedIds({lookup}: Completion): Promise<Candidate[]> {
 			import('../settings-file.ts'),
 			import('../../host/find-instance.ts'),
 			import('../../host/engine-host.ts'),
-			import('./manage.ts'),
+			import('./find-download.ts'),
 		]);
 		const {storageDir} = settingsFrom(lookup, process.env, readSettingsFile(lookup.config));
 		const downstream = (await attach(storageDir)) ?? (await openOffline({storageDir}));

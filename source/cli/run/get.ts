@@ -3,6 +3,7 @@ import {gaveUpLines, lookMs, QuietTime, type Outcome} from '../output/patience.t
 import type {Settings} from '../settings.ts';
 import {addAll} from './get/adding.ts';
 import {exportAll} from './get/exporting.ts';
+import {getFirst} from './get/first.ts';
 import {GetRun} from './get/get-run.ts';
 import {findHost, HostLost, type Host} from './get/host.ts';
 import {keptWords, type GetOutput} from './get/report.ts';
@@ -20,6 +21,11 @@ export async function get(
 	output: GetOutput,
 	signal: AbortSignal,
 ): Promise<Outcome> {
+	const {first} = settings;
+	if (first) {
+		return getFirst(words, {...settings, first}, output, signal);
+	}
+
 	const target = await checkedTarget(settings, words.length);
 	const run = new GetRun(words, target, {settings, output, signal});
 	for (;;) {

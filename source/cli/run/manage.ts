@@ -3,34 +3,20 @@ import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
 import type {CommandName} from '../commands.ts';
 import {cleanText, padText} from '../../text/clean-text.ts';
 import {watchWords} from '../../text/film-words.ts';
+import {safeWords} from '../../text/safe-words.ts';
 import {formatPercent} from '../../text/format.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
-import {DownStreamError, type AddRequest, type Download, type DownloadEngine} from '../../downstream.ts';
-import {withoutCredentials} from '../../engine/origin/http-source.ts';
+import {DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 import {withHint} from '../../text/hints.ts';
 import {openOffline} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
+import type {CommandContext, CommandOutput} from './command-context.ts';
+import {findDownload, findDownloads, shortId} from './find-download.ts';
 import {removedDownloads} from './removed-downloads.ts';
+import {makeSafe} from './safe.ts';
 import type {Settings} from '../settings.ts';
-
-export type CommandOutput = {
-	/** One line of the result. */
-	result(text: string): void;
-	error(message: string): void;
-};
-
-/** Environment of a command: the only difference between the command line and the REPL. */
-export type CommandContext = {
-	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'> &
-		Partial<Pick<Settings, 'overwrite' | 'keepBoth' | 'move' | 'all' | 'storageDir'>>;
-	readonly output: CommandOutput;
-	/** Requests for one operand of `add`. */
-	readonly requestsOf: (word: string) => Promise<AddRequest[]>;
-	/** No instance runs. */
-	readonly isOffline?: boolean;
-};
 
 type ManageCommand = {
 	/** Works on the storage folder while no instance runs. */
@@ -71,6 +57,7 @@ export const manageCommands = {
 			return true;
 		},
 	},
+	safe: {run: makeSafe},
 	verify: {...onEach(verify), worksOffline: true},
 } as const satisfies Partial<Readonly<Record<CommandName, ManageCommand>>>;
 
@@ -218,53 +205,6 @@ function onEach(
 	};
 }
 
-/** Each download once. Throws as `findDownload` does. */
-export function findDownloads(downloads: readonly Download[], words: readonly string[]): Download[] {
-	return [...new Set(words.map(word => findDownload(downloads, word)))];
-}
-
-/**
- * Finds a download by its ID, its number in the list, its URL, or an unambiguous prefix of its ID. Throws `not-found`,
- * or `bad-request` for an ambiguous word.
- */
-export function findDownload(downloads: readonly Download[], word: string): Download {
-	const numbered = /^[1-9]\d{0,5}$/.test(word) ? downloads[Number(word) - 1] : undefined;
-	const url = urlOf(word);
-	const exact = downloads.find(({id, streamUrl, item}) => [id, streamUrl, item].includes(word));
-	const found = exact ?? numbered;
-	if (found) {
-		return found;
-	}
-
-	const matches = downloads.filter(download =>
-		url === undefined ? word !== '' && download.id.startsWith(word.toLowerCase()) : download.url === url,
-	);
-	const [match] = matches;
-	const shown = cleanText(maskUrl(word));
-	if (!match) {
-		throw new DownStreamError(
-			'not-found',
-			`no download ${shown || '""'}; the list command shows all downloads`,
-		);
-	}
-
-	if (matches.length > 1) {
-		const ids = matches.map(({id}) => shortId(id));
-		throw new DownStreamError('bad-request', `${shown} is ambiguous: ${ids.join(', ')}`);
-	}
-
-	return match;
-}
-
-/** The ID as `list` prints it. */
-export function shortId(id: string): string {
-	return id.slice(0, 8);
-}
-
-function urlOf(word: string): string | undefined {
-	return /^https?:\/\//i.test(word) && URL.canParse(word) ? withoutCredentials(word).url.href : undefined;
-}
-
 /** `isOffline`: nothing is in progress, whatever the recorded state. */
 function lineOf(download: Download, downloads: readonly Download[], isOffline = false): string {
 	const number = downloads.findIndex(({id}) => id === download.id) + 1;
@@ -277,6 +217,7 @@ function lineOf(download: Download, downloads: readonly Download[], isOffline = 
 		amount(download),
 		download.name,
 		watchWords(download) || undefined,
+		safeWords(download) || undefined,
 		(download.error ?? (isStopped ? download.lastError : null))?.message,
 		substituteOf(download)?.words,
 	]);

@@ -5,7 +5,7 @@ import {createInterface} from 'node:readline/promises';
 import {requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {formatTime} from '../../text/film-words.ts';
-import {findDownload} from './manage.ts';
+import {findDownload} from './find-download.ts';
 import {continuedMs, DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
 import {playDownload} from '../../requests/launch-player.ts';
 import {start} from '../../host/engine-host.ts';

@@ -7,13 +7,9 @@ import {DownStreamError, type Download, type DownloadEngine} from '../../downstr
 import {withHint} from '../../text/hints.ts';
 import {nearestWord} from '../../text/nearest-word.ts';
 import {isUnfinishedCommand, parsePastedCommand} from '../../requests/pasted-command.ts';
-import {
-	findDownload,
-	findDownloads,
-	manageCommands,
-	type CommandContext,
-	type ManageCommandName,
-} from './manage.ts';
+import type {CommandContext} from './command-context.ts';
+import {findDownload, findDownloads} from './find-download.ts';
+import {manageCommands, type ManageCommandName} from './manage.ts';
 
 const managed = Object.keys(manageCommands) as ManageCommandName[];
 

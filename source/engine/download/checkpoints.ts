@@ -12,20 +12,26 @@ export class Checkpoints {
 	readonly #scheduler: Scheduler;
 	readonly #effects: DownloadEffects;
 	readonly #onWhole: () => Promise<void>;
+	readonly #onRecorded: () => void;
 	#timer: NodeJS.Timeout | undefined;
 	#running: Promise<void> = Promise.resolve();
 
-	/** `onWhole`: every byte is recorded, and proven to be of one version. */
+	/**
+	 * `onWhole`: every byte is recorded, and proven to be of one version. `onRecorded`: the bytes received before a
+	 * checkpoint are durable.
+	 */
 	constructor(
 		state: DownloadState,
 		scheduler: Scheduler,
 		effects: DownloadEffects,
 		onWhole: () => Promise<void>,
+		onRecorded: () => void,
 	) {
 		this.#state = state;
 		this.#scheduler = scheduler;
 		this.#effects = effects;
 		this.#onWhole = onWhole;
+		this.#onRecorded = onRecorded;
 	}
 
 	/** Runs one within `checkpointMs`. */
@@ -86,6 +92,7 @@ export class Checkpoints {
 				...(identity && {dataFile: identity}),
 				...(isComplete ? {} : {completedAt: undefined}),
 			});
+			this.#onRecorded();
 			const isProven = this.#scheduler.isProven && !file.doubt;
 			if (isComplete && isProven && !this.#state.isComplete && !retries.permanentError) {
 				await this.#onWhole();

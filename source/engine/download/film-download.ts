@@ -15,6 +15,7 @@ export function filmDownload(state: DownloadState, scheduler: Scheduler): FilmDo
 			file: state.file,
 			type: typeOf(state.record),
 			mayFetch: scheduler.fetchesInBackground,
+			isPledged: scheduler.fetchesPledges,
 			isPlaying: state.readers.size > 0,
 			mayWrite: !recordFile.refusal && !state.isClosed,
 		}),
@@ -25,6 +26,10 @@ export function filmDownload(state: DownloadState, scheduler: Scheduler): FilmDo
 				scheduler.wake();
 			}
 		},
-		changed: () => state.changed(),
+		changed() {
+			// Pledged minutes have bytes once the map is known.
+			scheduler.wake();
+			state.changed();
+		},
 	};
 }

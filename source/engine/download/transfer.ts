@@ -1,8 +1,15 @@
 // One download in operation: its commands and its status. Readers wait, segments write, the scheduler links the two.
-import {DownStreamError, type Download, type DownloadId, type DownloadStatus} from '../../downstream.ts';
+import {
+	DownStreamError,
+	type Download,
+	type DownloadId,
+	type DownloadStatus,
+	type Pledge,
+	type SafeRequest,
+} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import {Scheduler} from '../fetch/scheduler.ts';
-import type {TransferServices} from '../fetch/fetch-target.ts';
+import type {Places, TransferServices} from '../fetch/fetch-target.ts';
 import {Film} from '../film/film.ts';
 import {bytesAhead} from '../film/playable.ts';
 import type {DataSource} from '../origin/data-source.ts';
@@ -23,6 +30,7 @@ import {LinkRenewal} from './link-renewal.ts';
 import {Mending} from './mending.ts';
 import {PageReplacement} from './page-replacement.ts';
 import {Patience} from './patience.ts';
+import {Pledges} from './pledges.ts';
 import {Reading, type ReadRequest, type Representation} from './reading.ts';
 import {openDataFile, recover} from './recovery.ts';
 import {SourceChange} from './source-change.ts';
@@ -36,6 +44,7 @@ export class Transfer {
 	readonly #state: DownloadState;
 	readonly #scheduler: Scheduler;
 	readonly #checkpoints: Checkpoints;
+	readonly #pledges: Pledges;
 	readonly #holes: Holes;
 	readonly #verification: Verification;
 	readonly #versions: VersionReset;
@@ -76,13 +85,19 @@ export class Transfer {
 			reevaluate: () => this.reevaluate(),
 		};
 		const state = new DownloadState(recordFile, file, services, () => this.#scheduler.wake());
+		const pledges = new Pledges(state, {
+			record: () => void this.#checkpoints.run(),
+			film: () => this.film,
+		});
 		const scheduler = new Scheduler(
 			{
 				state,
+				pledges,
 				received: (offset, bytes) => this.#received(offset, bytes),
 				identified: () => {
 					this.#checkpoints.runIfWhole();
 					this.film.look();
+					pledges.update();
 				},
 				disproved: range => {
 					state.file.forget([range]);
@@ -93,7 +108,13 @@ export class Transfer {
 			source,
 			services,
 		);
-		const checkpoints = new Checkpoints(state, scheduler, effects, () => this.#whole());
+		const checkpoints = new Checkpoints(
+			state,
+			scheduler,
+			effects,
+			() => this.#whole(),
+			() => pledges.recorded(),
+		);
 		const holes = new Holes(state, checkpoints, effects);
 		const verification = new Verification(state, checkpoints, holes, effects, () =>
 			complete(state, scheduler),
@@ -107,6 +128,7 @@ export class Transfer {
 		this.#state = state;
 		this.#scheduler = scheduler;
 		this.#checkpoints = checkpoints;
+		this.#pledges = pledges;
 		this.#holes = holes;
 		this.#verification = verification;
 		this.#versions = versions;
@@ -132,6 +154,7 @@ export class Transfer {
 			holes: this.#holes,
 			verification: this.#verification,
 		});
+		this.#pledges.update();
 	}
 
 	get id(): DownloadId {
@@ -171,6 +194,18 @@ export class Transfer {
 		return wantsPlace(this.#state, this.#scheduler);
 	}
 
+	/** When its first pledge is due, in milliseconds since the epoch; undefined where it has none to fetch. */
+	get pledgedBy(): number | undefined {
+		const {isClosed, record, recordFile, retries} = this.#state;
+		const isStopped = isClosed || record.intent === 'cancel' || retries.blockingError || recordFile.refusal;
+		return this.#pledges.isPending && !isStopped ? this.#pledges.by : undefined;
+	}
+
+	/** Bytes that pledges lack. */
+	get pledgedBytes(): number {
+		return this.#pledges.missing;
+	}
+
 	/** A fact of the view changes without an event: a falling speed, a player that is forgotten. */
 	get changesOverTime(): boolean {
 		return changesOverTime(this.#state, this.#scheduler, Date.now());
@@ -186,9 +221,9 @@ export class Transfer {
 		return this.#state.retries.isProbing;
 	}
 
-	/** Gives or takes the place in the queue. */
-	setBackgroundAllowed(allowed: boolean): void {
-		this.#scheduler.setBackgroundAllowed(allowed);
+	/** The queue gives or takes places. */
+	setPlaces(places: Places): void {
+		this.#scheduler.setPlaces(places);
 		this.film.look();
 	}
 
@@ -206,7 +241,17 @@ export class Transfer {
 		return this.#reading.read(request);
 	}
 
-	/** Ends background segments; players are still served. Rejects with `disk-full` or `disk-failed`. */
+	/** As `Pledges.make`. */
+	async makeSafe(request: SafeRequest, others: number): Promise<Pledge> {
+		return this.#pledges.make(request, others);
+	}
+
+	/** As `Pledges.lift`. */
+	async lift(n: number): Promise<void> {
+		await this.#pledges.lift(n);
+	}
+
+	/** Ends background segments; players and pledges are still served. Rejects with `disk-full` or `disk-failed`. */
 	async pause(): Promise<void> {
 		Logger.info(`${this.id}: paused`);
 		// Takes effect at once, however slow the disk is.
@@ -360,7 +405,8 @@ export class Transfer {
 		}
 
 		this.#viewChangesOverTime = changesOverTime;
-		this.#state.view = downloadView(this.#state, this.#scheduler, this.film, now);
+		const parts = {scheduler: this.#scheduler, film: this.film, pledges: this.#pledges};
+		this.#state.view = downloadView(this.#state, parts, now);
 		return this.#state.view;
 	}
 
@@ -383,6 +429,7 @@ export class Transfer {
 		meter.add(bytes.length, Date.now());
 		readers.wake(offset, bytes);
 		this.film.look();
+		this.#pledges.update();
 		this.#state.changed();
 		if (!this.#state.isClosed) {
 			this.#checkpoints.schedule();

@@ -5,10 +5,15 @@ import type {Film} from '../film/film.ts';
 import {fileName, isPage, namesNoPage} from '../origin/file-info.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {DownloadState} from './download-state.ts';
+import type {Pledges} from './pledges.ts';
 import {statusOf} from './status.ts';
 
 /** `now`: milliseconds since the epoch. */
-export function downloadView(state: DownloadState, scheduler: Scheduler, film: Film, now: number): Download {
+export function downloadView(
+	state: DownloadState,
+	{scheduler, film, pledges}: {scheduler: Scheduler; film: Film; pledges: Pledges},
+	now: number,
+): Download {
 	const {file, meter, readers, recordFile, retries, services, watching} = state;
 	const {folder, record} = recordFile;
 	const {segments} = scheduler;
@@ -48,6 +53,7 @@ export function downloadView(state: DownloadState, scheduler: Scheduler, film: F
 			blocked: player.blockedRequests > 0,
 			connected: player.openRequests > 0,
 		})),
+		pledges: pledges.views(now),
 		position: watching.position,
 		playback,
 		error: retries.blockingError ?? null,

@@ -4,7 +4,7 @@ import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
-import type {FetchState, FetchTarget, TransferServices} from './fetch-target.ts';
+import type {FetchState, FetchTarget, Places, TransferServices} from './fetch-target.ts';
 import {Segments, type Segment} from './segments.ts';
 import {withoutMisstatedSize} from './stated-size.ts';
 
@@ -54,7 +54,7 @@ export class FetchContext {
 	hasFileInfo: boolean;
 	/** The source has sent bytes of the file in this run. */
 	hasWorked = false;
-	isBackgroundAllowed = false;
+	places: Places = {background: false, pledges: false, yields: false};
 	/** Bytes per second of the connection measured last. */
 	lastRate = 0;
 	/** Milliseconds since the epoch. */
@@ -109,7 +109,14 @@ export class FetchContext {
 	}
 
 	get runsInBackground(): boolean {
-		return this.isBackgroundAllowed && !this.record.onDemand;
+		return this.places.background && !this.record.onDemand;
+	}
+
+	/** Ranges to fetch before the background: an index of a film, and pledges. */
+	get pledged(): readonly Range[] {
+		const {places, target, state} = this;
+		const index = state.wantedIndex ? [state.wantedIndex] : [];
+		return places.pledges ? [...index, ...target.pledges.ranges] : [];
 	}
 
 	/** The origin may refuse a second request beside the first. A change between sample and request stays unseen. */

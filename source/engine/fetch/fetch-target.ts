@@ -32,6 +32,10 @@ export type TransferServices = {
 	readonly readAheadMs: number | undefined;
 	/** Read the index of films, or load the maps of earlier runs alone. */
 	readonly film: boolean | 'stored';
+	/** Milliseconds of each film to keep present ahead of its player; 0 for none. */
+	readonly keepAhead: number;
+	/** Milliseconds of the next film to fetch once a player is near the end of one; 0 for none. */
+	readonly next: number;
 	streamUrl(id: DownloadId, name: string): string;
 	/** Fetches another link for a download whose link has expired; undefined where nothing supplies links. */
 	newLink(record: DownloadRecord): NewLink | undefined;
@@ -39,6 +43,27 @@ export type TransferServices = {
 	changed(): void;
 	/** The download may have started or stopped waiting for a place in the queue. */
 	queueChanged(): void;
+	/** A player is near the end of the download. */
+	nearEnd(id: DownloadId): void;
+};
+
+/** What a download may fetch without a player that waits. */
+export type Places = {
+	/** The whole file. */
+	readonly background: boolean;
+	readonly pledges: boolean;
+	/** Pledges are fetched, here or elsewhere: connections of the background make way at once. */
+	readonly yields: boolean;
+};
+
+/** The pledges of a download that bytes are missing for. */
+export type PledgedRanges = {
+	/** Some bytes are missing, or not known yet. */
+	readonly isPending: boolean;
+	/** In the order of service. */
+	readonly ranges: readonly Range[];
+	/** Facts that they depend on may have changed. */
+	update(): void;
 };
 
 /** The state of the download, as far as the scheduler uses it. */
@@ -64,6 +89,7 @@ export type FetchState = {
 /** The download that is fetched, and its reactions. */
 export type FetchTarget = {
 	readonly state: FetchState;
+	readonly pledges: PledgedRanges;
 	/** The bytes are in the file. */
 	received(offset: number, bytes: Uint8Array): void;
 	/** The name, type or size became known, or the version of the stored bytes was proven. */

@@ -1,5 +1,6 @@
-// The next range to fetch: bytes that block players, then the index of a film, then the players' read-ahead, then the holes
-// of the background. Pure.
+// The next range to fetch: bytes that block players, then the index of a film, then the bytes that players read next, then
+// pledges, then the rest of the read-ahead, then the holes of the background. Pure.
+import type {SegmentUse} from '../../downstream.ts';
 import type {PresentSet, Range} from '../store/range-set.ts';
 
 /** The bytes that a running connection has yet to bring. */
@@ -23,7 +24,7 @@ export type Demand = {
 };
 
 export type SegmentPlan = Range & {
-	readonly for: 'player' | 'fill';
+	readonly for: SegmentUse;
 	/** A player waits for its first byte: it may take a connection away from another segment. */
 	readonly urgent: boolean;
 	/** It may have a connection besides those that bring the bytes fastest. */
@@ -41,6 +42,8 @@ export type PlanState = {
 	readonly wanted: readonly Demand[];
 	/** Missing bytes of a film's index. */
 	readonly index: Range | undefined;
+	/** Ranges that shall be present, in the order of service. */
+	readonly pledged: readonly Range[];
 	/** Whether to complete the file. */
 	readonly background: boolean;
 	/** Offset of the newest reader: the background continues from there, and fetches the bytes before it last. */
@@ -50,6 +53,9 @@ export type PlanState = {
 
 /** A player waits for a running connection that is at most this many bytes away. */
 export const aboutToArrive = 1024 * 1024;
+
+/** Read-ahead that comes before pledges, in bytes: half a minute of a film of 4 Mbit/s. */
+const firstAhead = 16 * 1024 * 1024;
 
 /**
  * Minimum rest of a claim that is split between two connections, once no other work is left: a split wastes the bytes on
@@ -67,28 +73,45 @@ const largeGrid = 1024 * 1024;
  * at the start of the new segment.
  */
 export function nextSegment(situation: PlanState): SegmentPlan | undefined {
-	const {present, size, acceptsRanges, claimed, wanted, background} = situation;
-	if (!acceptsRanges) {
-		const wish = wanted.find(
-			({offset, end, ahead}) => !present.covers({start: offset, end: Math.min(offset + ahead, end, size)}),
-		);
-		const needed = claimed.length === 0 && (wish || (background && present.size < size));
-		return needed
-			? {
-					start: 0,
-					end: size,
-					for: wish ? 'player' : 'fill',
-					urgent: wanted.some(({blocked}) => blocked),
-				}
-			: undefined;
+	if (!situation.acceptsRanges) {
+		return fromStart(situation);
 	}
 
 	return (
 		forBlocked(situation) ??
 		forIndex(situation) ??
-		forReadAhead(situation) ??
-		(background ? (forBackground(situation) ?? bySplitting(situation)) : undefined)
+		forReadAhead(situation, firstAhead) ??
+		forPledged(situation) ??
+		forReadAhead(situation, Infinity) ??
+		(situation.background ? (forBackground(situation) ?? bySplitting(situation.claimed, 'fill')) : undefined)
 	);
+}
+
+/** The whole, or where only pledges are left all up to their end. */
+function fromStart({
+	present,
+	size,
+	claimed,
+	wanted,
+	pledged,
+	background,
+}: PlanState): SegmentPlan | undefined {
+	const isMissing = (start: number, end: number) => start < end && !present.covers({start, end});
+	const isWanted = wanted.some(({offset, end, ahead}) =>
+		isMissing(offset, Math.min(offset + ahead, end, size)),
+	);
+	const open = pledged.filter(({start, end}) => isMissing(start, Math.min(end, size)));
+	const isFilled = background && present.size < size;
+	if (claimed.length > 0 || !(isWanted || open.length > 0 || isFilled)) {
+		return undefined;
+	}
+
+	return {
+		start: 0,
+		end: isWanted || isFilled ? size : Math.min(size, Math.max(...open.map(({end}) => end))),
+		for: isWanted ? 'player' : open.length > 0 ? 'pledge' : 'fill',
+		urgent: wanted.some(({blocked}) => blocked),
+	};
 }
 
 function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | undefined {
@@ -121,9 +144,12 @@ function forIndex({present, claimed, index}: PlanState): SegmentPlan | undefined
 	return hole && {...hole, for: 'fill', urgent: false, isIndex: true};
 }
 
-function forReadAhead({present, size, claimed, wanted, background}: PlanState): SegmentPlan | undefined {
+function forReadAhead(
+	{present, size, claimed, wanted, background}: PlanState,
+	most: number,
+): SegmentPlan | undefined {
 	for (const {offset, end, ahead, segmentSize} of wanted) {
-		const window = {start: offset, end: Math.min(offset + ahead, end, size)};
+		const window = {start: offset, end: Math.min(offset + Math.min(ahead, most), end, size)};
 		for (const {start} of unclaimed(present, window, claimed)) {
 			// Bytes that the background needs anyway are requested together, not in the small steps of the reader.
 			const [hole] = unclaimed(present, {start, end: background ? size : window.end}, claimed);
@@ -132,6 +158,26 @@ function forReadAhead({present, size, claimed, wanted, background}: PlanState): 
 	}
 
 	return undefined;
+}
+
+function forPledged({present, size, claimed, pledged, segmentSize}: PlanState): SegmentPlan | undefined {
+	for (const {start, end} of pledged) {
+		const range = {start, end: Math.min(end, size)};
+		const claims = claimed.filter(claim => serves(claim, range));
+		for (const hole of unclaimed(present, range, claims)) {
+			return {start: hole.start, end: cut(hole, segmentSize), for: 'pledge', urgent: false};
+		}
+	}
+
+	return bySplitting(
+		claimed.filter(claim => pledged.some(range => serves(claim, range))),
+		'pledge',
+	);
+}
+
+/** The claim brings bytes of the range, and no more than `aboutToArrive` bytes before them. */
+export function serves(claim: Pick<Claim, 'offset' | 'end'>, {start, end}: Range): boolean {
+	return start < claim.end && claim.offset < end && start - claim.offset <= aboutToArrive;
 }
 
 function forBackground({present, size, claimed, playhead, segmentSize}: PlanState): SegmentPlan | undefined {
@@ -148,7 +194,7 @@ function forBackground({present, size, claimed, playhead, segmentSize}: PlanStat
 	return undefined;
 }
 
-function bySplitting({claimed}: PlanState): SegmentPlan | undefined {
+function bySplitting(claimed: readonly Claim[], use: SegmentUse): SegmentPlan | undefined {
 	let largest: Claim | undefined;
 	for (const claim of claimed) {
 		const left = claim.end - claim.offset;
@@ -163,7 +209,7 @@ function bySplitting({claimed}: PlanState): SegmentPlan | undefined {
 	}
 
 	const middle = Math.ceil((largest.offset + largest.end) / 2 / grid) * grid;
-	return middle < largest.end ? {start: middle, end: largest.end, for: 'fill', urgent: false} : undefined;
+	return middle < largest.end ? {start: middle, end: largest.end, for: use, urgent: false} : undefined;
 }
 
 /** The holes that no running connection fills. */

@@ -2,10 +2,10 @@
 import type {DataSource} from '../origin/data-source.ts';
 import {Bandwidth} from './bandwidth.ts';
 import {FetchContext, ResponseTraits} from './fetch-context.ts';
-import type {FetchTarget, TransferServices} from './fetch-target.ts';
+import type {FetchTarget, Places, TransferServices} from './fetch-target.ts';
 import {FileDescription} from './file-description.ts';
 import {segmentSize} from './growth.ts';
-import {nextSegment, type Demand, type SegmentPlan} from './next-segment.ts';
+import {nextSegment, serves, type Demand, type SegmentPlan} from './next-segment.ts';
 import {SegmentRun} from './segment-run.ts';
 import type {Segment, Segments} from './segments.ts';
 import type {CachedVersion} from './version-labels.ts';
@@ -74,6 +74,12 @@ export class Scheduler {
 		return this.#mayRequest && this.#context.runsInBackground && this.#context.acceptsRanges;
 	}
 
+	/** The same for pledges. */
+	get fetchesPledges(): boolean {
+		const {places, target, acceptsRanges} = this.#context;
+		return this.#mayRequest && places.pledges && target.pledges.isPending && acceptsRanges;
+	}
+
 	/** As `VersionGuard.readableEnd`. */
 	readableEnd(start: number, offset: number): number {
 		return this.#guard.readableEnd(start, offset);
@@ -88,19 +94,22 @@ export class Scheduler {
 		return this.#guard.cachedVersion;
 	}
 
-	/** The queue gives or takes the place. */
-	setBackgroundAllowed(allowed: boolean): void {
-		if (this.#context.isBackgroundAllowed !== allowed) {
-			this.#context.isBackgroundAllowed = allowed;
+	/** The queue gives or takes places. */
+	setPlaces(places: Places): void {
+		const {background, pledges, yields} = this.#context.places;
+		if (background !== places.background || pledges !== places.pledges || yields !== places.yields) {
+			this.#context.places = places;
 			this.wake();
 		}
 	}
 
 	/** The number of connections that the host accepts, if the download waits for one of them; else null. */
 	get hostCeiling(): number | null {
-		const {services, isBackgroundAllowed} = this.#context;
+		const {services, places} = this.#context;
 		const isWaiting =
-			isBackgroundAllowed && this.segments.size === 0 && !services.hosts.mayOpen(this.host, this);
+			(places.background || places.pledges) &&
+			this.segments.size === 0 &&
+			!services.hosts.mayOpen(this.host, this);
 		return isWaiting ? services.hosts.ceiling(this.host, this) || null : null;
 	}
 
@@ -229,6 +238,7 @@ export class Scheduler {
 			return;
 		}
 
+		this.#context.target.pledges.update();
 		const demands = this.#demands();
 		for (const segment of this.segments) {
 			this.#classify(segment, demands);
@@ -280,10 +290,20 @@ export class Scheduler {
 			return;
 		}
 
-		segment.for = isNeeded ? 'player' : 'fill';
-		if (isNeeded || this.#context.isBackgroundAllowed) {
+		const {pledged, places, target} = this.#context;
+		const isPledged = this.hasFileInfo
+			? pledged.some(range => serves(segment, range))
+			: places.pledges && target.pledges.isPending;
+		segment.for = isNeeded ? 'player' : isPledged ? 'pledge' : 'fill';
+		// The whole would be read again from its start.
+		if (isNeeded || isPledged || places.background || (places.yields && segment.isWhole)) {
 			clearTimeout(segment.linger);
 			segment.linger = undefined;
+			return;
+		}
+
+		if (places.yields) {
+			this.segments.drain(segment);
 			return;
 		}
 
@@ -311,6 +331,7 @@ export class Scheduler {
 			claimed: [...this.segments],
 			wanted: this.#demands(),
 			index: state.wantedIndex,
+			pledged: this.#context.pledged,
 			background: runsInBackground,
 			playhead: state.readers.playhead,
 			segmentSize: this.#segmentSize,
@@ -321,13 +342,14 @@ export class Scheduler {
 	}
 
 	#probe(): SegmentPlan | undefined {
-		const {state, isBackgroundAllowed, runsInBackground} = this.#context;
+		const {state, target, places, runsInBackground} = this.#context;
 		const {waitForFileInfo} = state.readers;
-		return isBackgroundAllowed || waitForFileInfo
+		const isPledged = places.pledges && target.pledges.isPending;
+		return places.background || isPledged || waitForFileInfo
 			? {
 					start: 0,
 					end: runsInBackground ? probeSize.background : probeSize.onDemand,
-					for: 'fill',
+					for: isPledged ? 'pledge' : 'fill',
 					urgent: waitForFileInfo,
 				}
 			: undefined;
@@ -358,7 +380,7 @@ export class Scheduler {
 			const players = state.readers.size;
 			const kept = (players > 0 ? players + 1 : 0) + (state.awaitsIndex && !plan.isIndex ? 1 : 0);
 			const room = Math.max(1, this.maxConnections - kept);
-			const background = [...this.segments].filter(segment => segment.for === 'fill').length;
+			const background = [...this.segments].filter(segment => segment.for !== 'player').length;
 			// One connection finds out whether a failure is over. Bytes beyond an unknown end may not exist.
 			const most = plan.isIndex ? this.maxConnections : traits.connectionTarget;
 			const max = state.retries.isProbing || file.size === Infinity ? 1 : most;

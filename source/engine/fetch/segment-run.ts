@@ -252,7 +252,8 @@ export class SegmentRun {
 				return;
 			}
 
-			await this.#bandwidth.throttle(chunk.length, segment.for, {signal, urgency: segment.retirement.signal});
+			const payer = segment.for === 'player' ? 'player' : 'fill';
+			await this.#bandwidth.throttle(chunk.length, payer, {signal, urgency: segment.retirement.signal});
 		}
 
 		segment.isRead = true;

@@ -1,4 +1,5 @@
 // The open connections of one download, each with the range that it fetches.
+import type {SegmentUse} from '../../downstream.ts';
 import type {SegmentPlan} from './next-segment.ts';
 import type {Range} from '../store/range-set.ts';
 
@@ -9,13 +10,16 @@ const steadyMs = 250;
 /** Milliseconds to read the bytes that wait in the socket. */
 const retiringMs = 50;
 
+/** The first one ends first. */
+const uses: readonly SegmentUse[] = ['fill', 'pledge', 'player'];
+
 export class Segment {
 	readonly start: number;
 	/** Offset of the next byte. */
 	offset: number;
 	/** Lowered when another connection takes over the rest. */
 	end: number;
-	for: 'player' | 'fill';
+	for: SegmentUse;
 	/** When a response of the cached version came, in milliseconds of `performance.now()`. */
 	answeredAt: number | undefined;
 	/** The response was read to its end. */
@@ -143,14 +147,14 @@ export class Segments {
 	}
 
 	/**
-	 * The segment to end first: a background one, else one that reads ahead; among them, the one with the most bytes
-	 * left.
+	 * The segment to end first: a background one, else one for a pledge, else one that reads ahead; among them, the one with
+	 * the most bytes left.
 	 */
 	mostExpendable(isAwaited: (segment: Segment) => boolean): Segment | undefined {
 		const [least] = [...this.#segments]
 			.filter(segment => !segment.isDraining && !isAwaited(segment))
 			.toSorted((a, b) => {
-				const byUse = Number(b.for === 'fill') - Number(a.for === 'fill');
+				const byUse = uses.indexOf(a.for) - uses.indexOf(b.for);
 				return byUse === 0 ? b.end - b.offset - (a.end - a.offset) : byUse;
 			});
 		return least;

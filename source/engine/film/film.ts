@@ -29,6 +29,8 @@ export type FilmFacts = {
 	readonly type: string;
 	/** The background may fetch ranges. */
 	readonly mayFetch: boolean;
+	/** Pledges may, and minutes may be pledged. */
+	readonly isPledged: boolean;
 	readonly isPlaying: boolean;
 	readonly mayWrite: boolean;
 };
@@ -80,6 +82,17 @@ export class Film {
 	/** Undefined while unknown. */
 	get map(): FilmMap | undefined {
 		return this.#map && this.#version === this.#download.facts().version ? this.#map : undefined;
+	}
+
+	/** The map may become known once its bytes are there. */
+	get isAwaited(): boolean {
+		const {version, type, isPlaying} = this.#download.facts();
+		return (
+			this.#isOn &&
+			!this.#isClosed &&
+			mayBeFilm(type) &&
+			!(version === this.#version && (this.#isSettled || this.#isTooLarge(isPlaying)))
+		);
 	}
 
 	get problem(): FilmProblem | null {
@@ -148,8 +161,9 @@ export class Film {
 	}
 
 	#want(range: Range | undefined): void {
-		const {file, mayFetch, isPlaying} = this.#download.facts();
-		const isWorth = mayFetch && file.size >= smallestFetched && !this.#isTooLarge(isPlaying);
+		const {file, mayFetch, isPledged, isPlaying} = this.#download.facts();
+		const isAsked = isPledged || (mayFetch && file.size >= smallestFetched);
+		const isWorth = isAsked && !this.#isTooLarge(isPlaying);
 		this.#download.want(isWorth ? range : undefined, isWorth);
 	}
 

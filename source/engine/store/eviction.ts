@@ -4,6 +4,8 @@ import type {DownloadRecord} from './record.ts';
 
 /** The facts of a download that eviction depends on. */
 export type Evictable = Pick<Download, 'id' | 'present' | 'completedAt' | 'exportWhenComplete'> & {
+	/** On the list with pledges, met or not. */
+	readonly isPledged: boolean;
 	/** `removed` means off the list with its bytes kept, complete and unused. */
 	readonly status: Download['status'] | 'removed';
 	/** Including players that disconnected a moment ago. */
@@ -16,7 +18,7 @@ export type Evictable = Pick<Download, 'id' | 'present' | 'completedAt' | 'expor
 
 /** `view` is undefined for a download off the list. */
 export function evictableOf(record: DownloadRecord, view?: Download): Evictable {
-	const {id, ranges, completedAt, readAt, movedTo} = record;
+	const {id, ranges, pledges = [], completedAt, readAt, movedTo} = record;
 	return {
 		id,
 		present: view?.present ?? ranges.reduce((sum, [start, end]) => sum + end - start, 0),
@@ -25,6 +27,7 @@ export function evictableOf(record: DownloadRecord, view?: Download): Evictable 
 		status: view?.status ?? 'removed',
 		players: view?.players ?? [],
 		readAt,
+		isPledged: view !== undefined && pledges.length > 0,
 		isMoved: movedTo !== undefined,
 	};
 }
@@ -54,8 +57,11 @@ function lastUse({readAt = 0, completedAt}: Evictable): number {
 	return Math.max(readAt, completedAt ?? 0);
 }
 
-function isUnused({status, players, exportWhenComplete}: Evictable): boolean {
+function isUnused({status, players, exportWhenComplete, isPledged}: Evictable): boolean {
 	return (
-		(status === 'complete' || status === 'removed') && players.length === 0 && exportWhenComplete === null
+		(status === 'complete' || status === 'removed') &&
+		players.length === 0 &&
+		exportWhenComplete === null &&
+		!isPledged
 	);
 }

@@ -40,6 +40,19 @@ export type Validator = {
 	readonly lastModified?: string;
 };
 
+/** A stretch that shall be on disk: in milliseconds of the film, or in bytes. Half-open; null is the end of the file. */
+export type StoredPledge = {
+	/** Names it among those of the download. */
+	readonly n: number;
+	readonly unit: 'ms' | 'bytes';
+	readonly from: number;
+	readonly to: number | null;
+	/** So many bytes from the start instead, if the file has no minutes. */
+	readonly orBytes?: number;
+	/** When it shall be met, in milliseconds since the epoch. */
+	readonly by?: number;
+};
+
 /** Times are milliseconds since the epoch. */
 export type DownloadRecord = {
 	readonly version: 1;
@@ -76,6 +89,8 @@ export type DownloadRecord = {
 	/** The state requested by the user. */
 	readonly intent: 'run' | 'pause' | 'cancel';
 	readonly onDemand: boolean;
+	/** By number. */
+	readonly pledges?: readonly StoredPledge[];
 	readonly addedAt: number;
 	/** Queue position, smallest first; defaults to `addedAt`. */
 	readonly queueRank?: number;
@@ -189,6 +204,7 @@ const downloadRecord = object<DownloadRecord>({
 	pieces: optional(array('a list of pieces', isPiece)),
 	intent: oneOf('run', 'pause', 'cancel'),
 	onDemand: boolean,
+	pledges: optional(array('a list of pledges', isPledge)),
 	addedAt: time,
 	queueRank: optional(number),
 	limitRate: optional(integer(1)),
@@ -217,6 +233,18 @@ const downloadRecord = object<DownloadRecord>({
 		}),
 	),
 });
+
+function isPledge(value: unknown): value is StoredPledge {
+	const {n, unit, from, to, orBytes, by} = (value ?? {}) as {[K in keyof StoredPledge]?: unknown};
+	return (
+		count.accepts(n) &&
+		(unit === 'ms' || unit === 'bytes') &&
+		count.accepts(from) &&
+		(to === null || (count.accepts(to) && from <= to)) &&
+		(orBytes === undefined || count.accepts(orBytes)) &&
+		(by === undefined || time.accepts(by))
+	);
+}
 
 function isRange(value: unknown): value is [number, number] {
 	if (!Array.isArray(value) || value.length !== 2) {

@@ -1,0 +1,22 @@
+// What a command of the list works with.
+import type {AddRequest} from '../../downstream.ts';
+import type {Settings} from '../settings.ts';
+
+export type CommandOutput = {
+	/** One line of the result. */
+	result(text: string): void;
+	error(message: string): void;
+};
+
+/** Environment of a command: the only difference between the command line and the REPL. */
+export type CommandContext = {
+	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'> &
+		Partial<
+			Pick<Settings, 'overwrite' | 'keepBoth' | 'move' | 'all' | 'storageDir' | 'from' | 'by' | 'wait'>
+		>;
+	readonly output: CommandOutput;
+	/** Requests for one operand of `add`. */
+	readonly requestsOf: (word: string) => Promise<AddRequest[]>;
+	/** No instance runs. */
+	readonly isOffline?: boolean;
+};

@@ -1,0 +1,190 @@
+// The dialog that makes a stretch of a download safe, and the command that does so for the start of all.
+import {isSettled, type Download, type Pledge, type SafeRequest} from '../../downstream.ts';
+import {cleanText, fitName} from '../../text/clean-text.ts';
+import {formatTime} from '../../text/film-words.ts';
+import {formatBytes, formatDuration, formatSpeed} from '../../text/format.ts';
+import {safeRequestOf, startOf} from '../../text/safe-request.ts';
+import {pledgeWords} from '../../text/safe-words.ts';
+import {
+	choiceOf,
+	createForm,
+	note,
+	textItem,
+	textOf,
+	withoutNotes,
+	withProblem,
+	type Form,
+	type NoteItem,
+} from '../form.ts';
+import {errorMessage} from '../messages.ts';
+import type {UiStore} from '../ui-store.ts';
+
+/** Milliseconds of what comes next, and of everything for `openSafeStart`. */
+const startMs = 2 * 60_000;
+
+export function openSafeDialog(ui: UiStore, download: Download): void {
+	const {id} = download;
+	let asked = 0;
+	/** Shows what it would take, unless the fields have changed meanwhile. */
+	const estimate = (form: Form) => {
+		const turn = ++asked;
+		const opened = ui.openedDialog();
+		void costOf(ui, download, form).then(text => {
+			const {dialog} = ui;
+			if (turn === asked && dialog && text !== undefined) {
+				opened.show(withLine(dialog.form, text));
+			}
+		});
+		return form;
+	};
+
+	ui.openDialog({
+		form: safeForm(download),
+		onChange: form => estimate(form),
+		onButton: (button, form) => {
+			if (button === 'close') {
+				ui.close();
+				return;
+			}
+
+			asked++;
+			const dialog = ui.openedDialog();
+			ui.run(async () => {
+				try {
+					if (button === 'lift') {
+						for (const {n} of download.pledges) {
+							await ui.downstream.lift(id, n);
+						}
+
+						dialog.close();
+						return `${cleanText(download.name)}: nothing is pledged`;
+					}
+
+					const pledge = await ui.downstream.makeSafe(id, requestOf(form));
+					const next = choiceOf(form, 'also') === 1 ? nextOf(ui, download) : undefined;
+					if (next) {
+						await ui.downstream.makeSafe(next.id, startOf(startMs));
+					}
+
+					dialog.close();
+					return `${cleanText(download.name)}: ${pledgeWords(pledge, download)}`;
+				} catch (error) {
+					dialog.show(withProblem(form, errorMessage(error)), error);
+					return undefined;
+				}
+			});
+		},
+	});
+	estimate(safeForm(download));
+}
+
+/** Makes the start of everything safe, so that any of it plays at once. */
+export function makeStartsSafe(ui: UiStore): void {
+	const open = ui.feed.frame.snapshot.downloads.filter(download => !isSettled(download));
+	if (open.length === 0) {
+		ui.say('W: nothing is to be fetched');
+		return;
+	}
+
+	ui.run(async () => {
+		for (const {id} of open) {
+			await ui.downstream.makeSafe(id, startOf(startMs));
+		}
+
+		return `The first ${startMs / 60_000} minutes of ${open.length === 1 ? 'it' : `all ${open.length}`} come first`;
+	});
+}
+
+function safeForm({name, film, playback, position, pledges}: Download): Form {
+	const from =
+		film === null || !(playback ?? position)
+			? ''
+			: formatTime(film.position > 0 ? film.position : (position?.ms ?? 0));
+	return createForm(
+		`Make it safe: ${fitName(cleanText(name), 40)}`,
+		[
+			{
+				kind: 'choice',
+				name: 'what',
+				label: 'What',
+				options: ['the next', 'all'],
+				chosen: 0,
+			},
+			textItem('amount', 'Amount', film === null ? '200M' : '45m', {placeholder: '45m, 1h30m or 200M'}),
+			textItem('from', 'From', from, {
+				placeholder: film === null ? 'start or player' : 'the player; or 41:07, start',
+			}),
+			textItem('by', 'By', '', {placeholder: '18:40 or 2h; empty for as soon as possible'}),
+			{
+				kind: 'choice',
+				name: 'also',
+				label: 'Also',
+				options: ['nothing else', '2m of what comes next'],
+				chosen: 0,
+			},
+		],
+		[
+			{name: 'safe', label: 'Make safe', key: 's'},
+			...(pledges.length > 0 ? [{name: 'lift', label: 'Lift what is pledged', key: 'i'}] : []),
+			{name: 'close', label: 'Close', key: 'c'},
+		],
+		{hint: 'Enter make safe   Esc close', focus: 1},
+	);
+}
+
+/** Throws `bad-request`. */
+function requestOf(form: Form): SafeRequest {
+	const isAll = choiceOf(form, 'what') === 1;
+	const words = {
+		amount: isAll ? 'all' : textOf(form, 'amount'),
+		from: isAll ? '' : textOf(form, 'from'),
+		by: textOf(form, 'by'),
+	};
+	return safeRequestOf(words, Date.now(), {from: 'From', by: 'By'});
+}
+
+/** What the stretch would take, or why it cannot be made safe; undefined while the fields are no stretch. */
+async function costOf(ui: UiStore, {id}: Download, form: Form): Promise<string | undefined> {
+	let request: SafeRequest;
+	try {
+		request = requestOf(form);
+	} catch {
+		return undefined;
+	}
+
+	try {
+		const pledge = await ui.downstream.makeSafe(id, {...request, dryRun: true});
+		return costWords(pledge, ui.feed.frame.snapshot.bytesPerSecond, Date.now());
+	} catch (error) {
+		return errorMessage(error);
+	}
+}
+
+function withLine(form: Form, text: string): Form {
+	const line: NoteItem = {...note(text), isIndented: true};
+	return {...form, items: [...withoutNotes(form).items, line]};
+}
+
+/** `It takes 412 MiB, about 2m40s; needs 1.3 MiB/s of your 2.6 MiB/s`. `now`: milliseconds since the epoch. */
+export function costWords({missing, by}: Pledge, bytesPerSecond: number, now: number): string {
+	if (missing === null) {
+		return 'It takes the index first, which tells the rest';
+	}
+
+	if (missing === 0) {
+		return 'All of it is here';
+	}
+
+	const time = bytesPerSecond > 0 ? `, about ${formatDuration(missing / bytesPerSecond)}` : '';
+	const needed = by === null ? '' : `; needs ${formatSpeed((missing * 1000) / Math.max(1, by - now))}`;
+	const of = needed !== '' && bytesPerSecond > 0 ? ` of your ${formatSpeed(bytesPerSecond)}` : '';
+	return `It takes ${formatBytes(missing)}${time}${needed}${of}`;
+}
+
+/** The next incomplete one of the list. */
+function nextOf(ui: UiStore, {id}: Download): Download | undefined {
+	const {downloads} = ui.feed.frame.snapshot;
+	return downloads
+		.slice(downloads.findIndex(each => each.id === id) + 1)
+		.find(download => !isSettled(download));
+}

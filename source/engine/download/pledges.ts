@@ -1,0 +1,365 @@
+// The pledges of one download: what they lack, whether they are met, and what becomes of them in each version of the file.
+import path from 'node:path';
+import {DownStreamError, type Pledge, type SafeRequest} from '../../downstream.ts';
+import {Logger} from '../../log.ts';
+import type {PledgedRanges} from '../fetch/fetch-target.ts';
+import type {FilmMap} from '../film/film-map.ts';
+import {
+	missingOf,
+	pledgeOf,
+	resolvePledge,
+	stretchRanges,
+	withPledge,
+	type PledgeFacts,
+	type PlayerPlace,
+	type Resolved,
+} from '../film/pledge.ts';
+import {playable, timeAt, watchTo} from '../film/playable.ts';
+import {byteAt} from '../film/playhead.ts';
+import {freeBytes} from '../store/free-space.ts';
+import {RangeSet, type Range} from '../store/range-set.ts';
+import type {DownloadRecord, StoredPledge} from '../store/record.ts';
+import type {DownloadState} from './download-state.ts';
+
+/** Once less than `keepAhead` is present ahead of a player, so many times as much is fetched. */
+const aheadFactor = 1.5;
+/** Bytes that tell the kind of a file. */
+const firstBytes = 64 * 1024;
+/** A player so many milliseconds before the end is near it. */
+const nearEndMs = 5 * 60_000;
+
+type PledgeContext = {
+	/** Makes the present bytes durable. */
+	readonly record: () => void;
+	/** The map of the film, or whether it may still become known. */
+	readonly film: () => {readonly map: FilmMap | undefined; readonly isAwaited: boolean};
+};
+
+export class Pledges implements PledgedRanges {
+	readonly #state: DownloadState;
+	readonly #context: PledgeContext;
+	#ranges: readonly Range[] = [];
+	#isPending = false;
+	#by = Number.MAX_SAFE_INTEGER;
+	/** The recorded ranges, and the set of them. */
+	#durable: {of: DownloadRecord['ranges']; set: RangeSet} | undefined;
+	/** Present as a whole, so that a checkpoint was requested. */
+	#present = new Set<number>();
+	/** The disk had no room for them when their bytes became known, with the sentence. */
+	readonly #refused = new Map<number, string>();
+	/** Their bytes are not known yet. */
+	readonly #unmeasured = new Set<number>();
+	/** Less than `keepAhead` was present ahead of a player. */
+	#isCatchingUp = false;
+	#wasNearEnd = false;
+
+	constructor(state: DownloadState, context: PledgeContext) {
+		this.#state = state;
+		this.#context = context;
+	}
+
+	get isPending(): boolean {
+		return this.#isPending;
+	}
+
+	get ranges(): readonly Range[] {
+		return this.#ranges;
+	}
+
+	/** When the first pending one is due, in milliseconds since the epoch; beyond all times for none. */
+	get by(): number {
+		return this.#by;
+	}
+
+	/** There are any, met or not: the bytes of the download stay. */
+	get exist(): boolean {
+		return this.#stored.length > 0;
+	}
+
+	/** Bytes that pending pledges lack, as far as these are known. */
+	get missing(): number {
+		const {present} = this.#state.file;
+		const missing = missingOf([...new RangeSet(this.#ranges.filter(({end}) => end < Infinity))], present);
+		return this.exist ? missing : 0;
+	}
+
+	get #stored(): readonly StoredPledge[] {
+		return this.#state.record.pledges ?? [];
+	}
+
+	get #facts(): PledgeFacts {
+		const {map, isAwaited} = this.#context.film();
+		return {size: this.#state.file.size, map, isMapAwaited: isAwaited};
+	}
+
+	/** Rejects as `DownloadEngine.makeSafe` does. `others`: bytes that pending pledges of other downloads lack. */
+	async make(request: SafeRequest, others: number): Promise<Pledge> {
+		const {recordFile, retries} = this.#state;
+		if (recordFile.record.intent === 'cancel' && !this.#state.isComplete) {
+			throw new DownStreamError('bad-request', 'It is cancelled: resume it first');
+		}
+
+		const facts = this.#facts;
+		const added = pledgeOf(request, facts, placeOfPlayer(this.#state, facts.map), Date.now());
+		const resolved = resolvePledge(added, facts);
+		const refusal = await this.#refusalOf(resolved, others);
+		if (refusal !== undefined) {
+			throw new DownStreamError('disk-full', refusal);
+		}
+
+		if (request.dryRun) {
+			return this.#view({...added, n: 0}, facts, Date.now());
+		}
+
+		const {pledges, n} = withPledge(this.#stored, added);
+		Logger.info(`${recordFile.record.id}: pledges ${JSON.stringify(added)}`);
+		await recordFile.save({pledges});
+		this.#refused.delete(n);
+		if (!('ranges' in resolved)) {
+			this.#unmeasured.add(n);
+		}
+
+		// An error of the past does not answer a new request.
+		retries.retryNow(true);
+		this.#changed();
+		return this.#view(
+			pledges.find(each => each.n === n)!,
+			facts,
+			Date.now(),
+		);
+	}
+
+	/** Rejects with `not-found`, `disk-full` or `disk-failed`. */
+	async lift(n: number): Promise<void> {
+		const pledges = this.#stored.filter(each => each.n !== n);
+		if (pledges.length === this.#stored.length) {
+			throw new DownStreamError('not-found', `It has no pledge ${n}`);
+		}
+
+		await this.#state.recordFile.save({pledges: pledges.length === 0 ? undefined : pledges});
+		this.#changed();
+	}
+
+	#changed(): void {
+		this.#present.clear();
+		this.update();
+		this.#state.services.queueChanged();
+		this.#state.changed();
+	}
+
+	/** A checkpoint was recorded. */
+	recorded(): void {
+		if (this.exist) {
+			this.update();
+			this.#state.changed();
+		}
+	}
+
+	update(): void {
+		const {services} = this.#state;
+		if (!this.exist && !this.#isPending && services.keepAhead === 0 && services.next === 0) {
+			return;
+		}
+
+		const facts = this.#facts;
+		const ahead = this.#ahead(facts.map);
+		const pending = this.#stored
+			.toSorted((a, b) => dueAt(a) - dueAt(b) || a.n - b.n)
+			.map(pledge => ({by: dueAt(pledge), ranges: this.#lacking(pledge, facts)}))
+			.filter(({ranges}) => ranges !== undefined);
+		this.#ranges = [...ahead, ...pending.flatMap(({ranges}) => ranges!)];
+		const isPending = ahead.length > 0 || pending.length > 0;
+		const by = pending[0]?.by ?? Number.MAX_SAFE_INTEGER;
+		if (isPending !== this.#isPending || by !== this.#by) {
+			this.#isPending = isPending;
+			this.#by = by;
+			services.queueChanged();
+		}
+	}
+
+	/** The ranges to fetch for a pledge, none while they are unknown; undefined if it is met or impossible. */
+	#lacking(pledge: StoredPledge, facts: PledgeFacts): Range[] | undefined {
+		const {present} = this.#state.file;
+		const resolved = resolvePledge(pledge, facts);
+		if (!('ranges' in resolved)) {
+			return resolved.reason === null ? this.#rangesForMap(facts.size) : undefined;
+		}
+
+		const lacking = resolved.ranges.filter(range => !present.covers(range));
+		if (lacking.length > 0) {
+			this.#present.delete(pledge.n);
+			return this.#isRefused(pledge, resolved) ? undefined : lacking;
+		}
+
+		if (!this.#present.has(pledge.n)) {
+			this.#present.add(pledge.n);
+			this.#context.record();
+		}
+
+		return undefined;
+	}
+
+	/** What to fetch until the map is known, besides the index that the film asks for. */
+	#rangesForMap(size: number): Range[] {
+		const {file, record} = this.#state;
+		if (record.info === undefined) {
+			return [];
+		}
+
+		const end = record.acceptsRanges === false ? size : file.present.size === 0 ? firstBytes : 0;
+		return end === 0 ? [] : [{start: 0, end: Math.min(end, size)}];
+	}
+
+	/** The bytes are known for the first time: the pledge waits until there is room for them. */
+	#isRefused({n}: StoredPledge, resolved: Resolved): boolean {
+		if (this.#unmeasured.delete(n)) {
+			void this.#refusalOf(resolved, 0).then(refusal => {
+				if (refusal !== undefined) {
+					this.#refused.set(n, refusal);
+					this.#changed();
+				}
+			});
+		}
+
+		return this.#refused.has(n);
+	}
+
+	/** A sentence where the disk has no room for the bytes. */
+	async #refusalOf(resolved: Resolved, others: number): Promise<string | undefined> {
+		const {file, recordFile} = this.#state;
+		if (!('ranges' in resolved) || resolved.ranges.some(({end}) => end === Infinity)) {
+			return undefined;
+		}
+
+		// Bytes of other pledges of this download count once.
+		const needed = missingOf([...new RangeSet([...resolved.ranges, ...this.#pledgedRanges])], file.present);
+		const folder = path.dirname(recordFile.dataPath);
+		const free = await freeBytes(folder);
+		const lacking = needed + others - (free ?? Infinity);
+		return needed > 0 && lacking > 0
+			? `The disk of ${folder} has ${free} bytes free, ${lacking} too few for this and all other pledges`
+			: undefined;
+	}
+
+	get #pledgedRanges(): readonly Range[] {
+		return this.exist ? this.#ranges.filter(({end}) => end < Infinity) : [];
+	}
+
+	/** The missing bytes ahead of the player that are to be kept present. */
+	#ahead(map: FilmMap | undefined): Range[] {
+		const {services, file, readers} = this.#state;
+		const place = map && readers.size > 0 ? placeOfPlayer(this.#state, map) : undefined;
+		if (!map || place?.ms === undefined) {
+			this.#isCatchingUp = false;
+			this.#wasNearEnd = false;
+			return [];
+		}
+
+		const {ms} = place;
+		const isNearEnd = map.durationMs - ms <= nearEndMs;
+		if (isNearEnd && !this.#wasNearEnd) {
+			services.nearEnd(this.#state.record.id);
+		}
+
+		this.#wasNearEnd = isNearEnd;
+		if (services.keepAhead === 0) {
+			return [];
+		}
+
+		const lackingFor = (length: number) =>
+			stretchRanges(map, ms, ms + length).filter(range => !file.present.covers(range));
+		this.#isCatchingUp ||= lackingFor(services.keepAhead).length > 0;
+		const lacking = this.#isCatchingUp ? lackingFor(services.keepAhead * aheadFactor) : [];
+		this.#isCatchingUp = lacking.length > 0;
+		return lacking;
+	}
+
+	/** By number. `now`: milliseconds since the epoch. */
+	views(now: number): Pledge[] {
+		if (!this.exist) {
+			return [];
+		}
+
+		const facts = this.#facts;
+		return this.#stored.map(pledge => this.#view(pledge, facts, now));
+	}
+
+	#view(pledge: StoredPledge, facts: PledgeFacts, now: number): Pledge {
+		const {n, unit, from, to, by = null} = pledge;
+		const {file, meter, record, retries} = this.#state;
+		const {map} = facts;
+		const resolved = resolvePledge(pledge, facts);
+		const ranges = 'ranges' in resolved ? resolved.ranges : undefined;
+		const missing = ranges && missingOf(ranges, file.present);
+		const stretch = ranges && hullOf(ranges, unit === 'ms' && map ? map.index : []);
+		const isSafe = missing === 0 && !file.doubt && ranges!.every(range => this.#isDurable(range));
+		const stop =
+			record.intent === 'cancel' ? 'The download is cancelled' : (retries.permanentError?.message ?? null);
+		const reason = isSafe
+			? null
+			: 'reason' in resolved && resolved.reason !== null
+				? resolved.reason
+				: (this.#refused.get(n) ?? stop);
+		const rate = meter.rate(20_000, now);
+		const isKnown = missing !== undefined && missing < Infinity;
+		return {
+			n,
+			fromMs: unit === 'ms' ? from : null,
+			toMs: unit === 'bytes' ? null : map ? Math.min(to ?? Infinity, map.durationMs) : to,
+			exact: unit === 'bytes' || (map?.exact ?? true),
+			start: stretch?.start ?? null,
+			end: stretch && stretch.end < Infinity ? stretch.end : null,
+			missing: isKnown ? missing : null,
+			safeTo: stretch ? (endOfRun(file.present.runEnd(stretch.start), stretch) ?? null) : null,
+			safeToMs:
+				unit === 'ms' && map
+					? (watchTo(playable(map, file.present), Math.min(from, map.durationMs - 1)) ?? null)
+					: null,
+			by,
+			etaAt:
+				isKnown && missing > 0 && reason === null && rate > 0
+					? Math.round(now + (missing * 1000) / rate)
+					: null,
+			state: isSafe ? 'safe' : reason === null ? 'pending' : 'impossible',
+			reason,
+		};
+	}
+
+	#isDurable(range: Range): boolean {
+		const {ranges} = this.#state.record;
+		if (this.#durable?.of !== ranges) {
+			this.#durable = {of: ranges, set: new RangeSet(ranges.map(([start, end]) => ({start, end})))};
+		}
+
+		return this.#durable.set.covers(range);
+	}
+}
+
+/** Pledges for no time are due last. */
+function dueAt({by = Number.MAX_SAFE_INTEGER}: StoredPledge): number {
+	return by;
+}
+
+/** Where the linked player or else the newest reader is, else where the film was left; undefined where it never was. */
+function placeOfPlayer(
+	{readers, watching}: DownloadState,
+	map: FilmMap | undefined,
+): PlayerPlace | undefined {
+	const {position, playback} = watching;
+	if (map && position && (playback || (readers.size === 0 && !position.watched))) {
+		return {offset: byteAt(map, position.ms), ms: position.ms};
+	}
+
+	return readers.size > 0 ? {offset: readers.playhead, ms: map && timeAt(map, readers.playhead)} : undefined;
+}
+
+/** From the first to the last byte of the stretch itself. */
+function hullOf(ranges: readonly Range[], index: readonly Range[]): Range {
+	const own = ranges.slice(index.length);
+	const counted = own.length > 0 ? own : ranges;
+	return {start: Math.min(...counted.map(({start}) => start)), end: Math.max(...counted.map(({end}) => end))};
+}
+
+function endOfRun(end: number, stretch: Range): number | undefined {
+	return end > stretch.start ? Math.min(end, stretch.end) : undefined;
+}

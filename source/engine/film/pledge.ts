@@ -1,0 +1,219 @@
+// Pledges: stretches of a download that shall be on disk. Their requests, their merging and their bytes. Pure.
+import {DownStreamError, type SafeRequest} from '../../downstream.ts';
+import {RangeSet, type Range} from '../store/range-set.ts';
+import type {StoredPledge} from '../store/record.ts';
+import type {FilmMap} from './film-map.ts';
+import {marginMs} from './playable.ts';
+
+/** What a pledge is resolved with. */
+export type PledgeFacts = {
+	/** Bytes; Infinity while unknown. */
+	readonly size: number;
+	readonly map: FilmMap | undefined;
+	/** The map may still become known. */
+	readonly isMapAwaited: boolean;
+};
+
+/** The next byte of the newest player, and its time in the film. */
+export type PlayerPlace = {readonly offset: number; readonly ms: number | undefined};
+
+/** The bytes of a pledge, in the order to fetch them; or the reason why there are none, null while they are unknown. */
+export type Resolved = {readonly ranges: readonly Range[]} | {readonly reason: string | null};
+
+/** Of one download. */
+export const maxPledges = 64;
+
+/** The part of a stretch to have more at each end where the times of the map are estimates. */
+const estimateSlack = 0.1;
+
+const noMinutes = 'It is no film or sound with a readable index, so it has no minutes: name bytes instead';
+
+/**
+ * The pledge of a request, without its number. `now`: milliseconds since the epoch. Throws `bad-request`, or `incomplete`
+ * while the place of the player in the film is unknown.
+ */
+export function pledgeOf(
+	request: SafeRequest,
+	facts: PledgeFacts,
+	player: PlayerPlace | undefined,
+	now: number,
+): Omit<StoredPledge, 'n'> {
+	const {from, fromMs, forMs, bytes, orBytes, by} = request;
+	const isTimed = forMs !== undefined || fromMs !== undefined;
+	for (const [isGiven, sentence] of [
+		[forMs !== undefined && bytes !== undefined, 'forMs and bytes exclude each other'],
+		[from !== undefined && fromMs !== undefined, 'from and fromMs exclude each other'],
+		[fromMs !== undefined && bytes !== undefined, 'fromMs goes with forMs, not with bytes'],
+		[orBytes !== undefined && forMs === undefined, 'orBytes goes with forMs'],
+		[by !== undefined && by <= now, 'by must be a time to come'],
+	] as const) {
+		if (isGiven) {
+			throw new DownStreamError('bad-request', sentence);
+		}
+	}
+
+	const common = {...(by !== undefined && {by})};
+	if (isTimed || (from === 'player' && bytes === undefined && player?.ms !== undefined)) {
+		const begin = fromMs ?? (from === 'start' ? 0 : placeOf(player, facts));
+		refuseBeyond(begin, facts.map?.durationMs ?? Infinity, ms => `${Math.round(ms / 1000)} s`);
+		if (!facts.map && !facts.isMapAwaited && orBytes === undefined) {
+			throw new DownStreamError('bad-request', noMinutes);
+		}
+
+		const to = forMs === undefined ? null : begin + forMs;
+		return {unit: 'ms', from: begin, to, ...(orBytes !== undefined && {orBytes}), ...common};
+	}
+
+	const begin = from === 'player' ? (player?.offset ?? 0) : 0;
+	refuseBeyond(begin, facts.size, size => `${size} bytes`);
+	return {unit: 'bytes', from: begin, to: bytes === undefined ? null : begin + bytes, ...common};
+}
+
+function placeOf(player: PlayerPlace | undefined, {isMapAwaited}: PledgeFacts): number {
+	if (player && player.ms === undefined && isMapAwaited) {
+		throw new DownStreamError(
+			'incomplete',
+			'The index of the film is not read yet, so the place of the player is unknown: ask again in a moment',
+		);
+	}
+
+	return player?.ms ?? 0;
+}
+
+function refuseBeyond(begin: number, end: number, words: (end: number) => string): void {
+	if (begin > 0 && begin >= end) {
+		throw new DownStreamError(
+			'bad-request',
+			`It ends after ${words(end)}: the stretch must begin before that`,
+		);
+	}
+}
+
+/**
+ * The pledges with another one, and the number of the one that includes it. Overlapping ones for the same time become
+ * one; one that another includes, and that is not due earlier, is left out. Throws `bad-request` for too many.
+ */
+export function withPledge(
+	pledges: readonly StoredPledge[],
+	added: Omit<StoredPledge, 'n'>,
+): {pledges: readonly StoredPledge[]; n: number} {
+	const n = Math.max(0, ...pledges.map(each => each.n)) + 1;
+	let joined: StoredPledge = {...added, n};
+	const others: StoredPledge[] = [];
+	for (const each of pledges) {
+		if (!overlaps(each, joined)) {
+			others.push(each);
+		} else if (each.by === joined.by) {
+			joined = {
+				...joined,
+				n: Math.min(each.n, joined.n),
+				from: Math.min(each.from, joined.from),
+				to: each.to === null || joined.to === null ? null : Math.max(each.to, joined.to),
+			};
+		} else if (includes(each, joined)) {
+			return {pledges, n: each.n};
+		} else if (!includes(joined, each)) {
+			others.push(each);
+		}
+	}
+
+	if (others.length >= maxPledges) {
+		throw new DownStreamError('bad-request', `It has ${maxPledges} pledges already; lift some of them first`);
+	}
+
+	return {pledges: [...others, joined].toSorted((a, b) => a.n - b.n), n: joined.n};
+}
+
+/** They touch, and count alike. */
+function overlaps(a: StoredPledge, b: StoredPledge): boolean {
+	const isAlike = a.unit === b.unit && a.orBytes === b.orBytes;
+	return isAlike && a.from <= (b.to ?? Infinity) && b.from <= (a.to ?? Infinity);
+}
+
+/** `outer` has all that `inner` has, and no later. */
+function includes(outer: StoredPledge, inner: StoredPledge): boolean {
+	return (
+		outer.from <= inner.from &&
+		(outer.to ?? Infinity) >= (inner.to ?? Infinity) &&
+		(outer.by ?? Infinity) <= (inner.by ?? Infinity)
+	);
+}
+
+/** The bytes of a pledge in this version of the file. */
+export function resolvePledge(
+	{unit, from, to, orBytes}: Omit<StoredPledge, 'n'>,
+	{size, map, isMapAwaited}: PledgeFacts,
+): Resolved {
+	if (unit === 'bytes') {
+		return from > 0 && from >= size
+			? {reason: `It has only ${size} bytes now`}
+			: {ranges: [{start: from, end: Math.min(to ?? size, size)}]};
+	}
+
+	if (!map) {
+		if (isMapAwaited) {
+			return {reason: null};
+		}
+
+		return orBytes === undefined ? {reason: noMinutes} : {ranges: [{start: 0, end: Math.min(orBytes, size)}]};
+	}
+
+	const {durationMs, exact} = map;
+	if (from >= durationMs) {
+		return {reason: `It ends after ${Math.round(durationMs / 1000)} s now`};
+	}
+
+	const end = to ?? durationMs;
+	const slack = exact ? 0 : (end - from) * estimateSlack;
+	return {ranges: stretchRanges(map, from - slack, end + slack)};
+}
+
+/**
+ * The bytes that a player needs for the stretch: first those of the index, then those of the tracks, sorted and merged.
+ * `playable` claims the stretch exactly if they are all present. Times are milliseconds.
+ */
+export function stretchRanges(map: FilmMap, fromMs: number, toMs: number): Range[] {
+	const {times, tracks, index} = map;
+	const last = times.length - 1;
+	const first = Math.max(
+		0,
+		Math.min(
+			last - 1,
+			times.findLastIndex(time => time <= fromMs),
+		),
+	);
+	const reaching = times.findIndex((time, point) => point > first && time - marginMs >= toMs);
+	const end = reaching === -1 ? last : reaching;
+	return [
+		...map.index,
+		...without(
+			index,
+			tracks.map(({offsets}) => ({start: offsets[first]!, end: offsets[end]!})),
+		),
+	];
+}
+
+/** Sorted and merged. */
+function without(excluded: readonly Range[], ranges: readonly Range[]): Range[] {
+	const set = new RangeSet(ranges);
+	for (const each of excluded) {
+		set.remove(each);
+	}
+
+	return [...set];
+}
+
+/** Bytes of the ranges that are not in the set; each counts once. */
+export function missingOf(
+	ranges: readonly Range[],
+	present: {holes(within: Range): Iterable<Range>},
+): number {
+	let missing = 0;
+	for (const range of ranges) {
+		for (const {start, end} of present.holes(range)) {
+			missing += end - start;
+		}
+	}
+
+	return missing;
+}

@@ -1,0 +1,83 @@
+// Pledges in words: how far a download is safe, and when it will be. Pure.
+import type {Download, Pledge} from '../downstream.ts';
+import {formatTime} from './film-words.ts';
+import {formatBytes} from './format.ts';
+
+/** The pledge to show for a download: the first one that is not met, else the last one. */
+export function shownPledge({pledges}: Pick<Download, 'pledges'>): Pledge | undefined {
+	return pledges.find(({state}) => state !== 'safe') ?? pledges.at(-1);
+}
+
+/**
+ * `safe to 1:21:00 of 1:47:10 ⚑ 18:31`, `⚑ safe to 1:47:10`, `⚑ all safe`, `⚑ cannot be made safe: …`. Empty without pledges.
+ * The time is that of arrival; `late` follows where it is after the pledge's own.
+ */
+export function safeWords(download: Pick<Download, 'pledges' | 'size'>, ascii = false): string {
+	const pledge = shownPledge(download);
+	return pledge ? pledgeWords(pledge, download, ascii) : '';
+}
+
+/** The same for one pledge; an impossible one with its reason. */
+export function pledgeWords(pledge: Pledge, {size}: Pick<Download, 'size'>, ascii = false): string {
+	const flag = ascii ? '!' : '⚑';
+	switch (pledge.state) {
+		case 'safe':
+			return `${flag} ${safePart(pledge, {size})}`;
+		case 'impossible':
+			return `${flag} cannot be made safe: ${pledge.reason}`;
+		default: {
+			const {etaAt, by} = pledge;
+			const at = etaAt === null ? '' : ` ${clock(etaAt)}`;
+			const isLate = by !== null && etaAt !== null && etaAt > by;
+			return `${progress(pledge)} ${flag}${at}${isLate ? `, late by ${lateness(etaAt - by)}` : ''}`;
+		}
+	}
+}
+
+/** `safe to 1:47:10`, `safe to 200 MiB`, `all safe`. */
+export function safePart(pledge: Pledge, {size}: Pick<Download, 'size'>): string {
+	const {fromMs, toMs, exact, start, end} = pledge;
+	if (fromMs !== null && toMs !== null) {
+		const from = fromMs === 0 ? 'safe to' : `safe from ${formatTime(fromMs)} to`;
+		return `${from} ${exact ? '' : '~'}${formatTime(toMs)}`;
+	}
+
+	return start === 0 && end === size ? 'all safe' : `safe to ${formatBytes(end ?? 0)}`;
+}
+
+/** `safe to 1:21:00 of 1:47:10`, `safe to 120 MiB of 200 MiB`, `to be made safe`. */
+function progress({fromMs, toMs, safeToMs, exact, start, end, safeTo}: Pledge): string {
+	const about = exact ? '' : '~';
+	if (fromMs !== null) {
+		return toMs === null
+			? 'to be made safe'
+			: `safe to ${about}${formatTime(Math.min(safeToMs ?? fromMs, toMs))} of ${formatTime(toMs)}`;
+	}
+
+	return end === null || start === null
+		? 'to be made safe'
+		: `safe to ${formatBytes(safeTo ?? start)} of ${formatBytes(end)}`;
+}
+
+/** `18:31`, the local time. */
+function clock(at: number): string {
+	return new Date(at).toTimeString().slice(0, 5);
+}
+
+/** `4m`, `2h05m`. */
+function lateness(ms: number): string {
+	const minutes = Math.ceil(ms / 60_000);
+	return minutes < 60
+		? `${minutes}m`
+		: `${Math.floor(minutes / 60)}h${String(minutes % 60).padStart(2, '0')}m`;
+}
+
+/** `#1 to 1:47:10, #3 all`: what of each download can be had without a network. Empty where nothing is safe. */
+export function safeList(downloads: ReadonlyArray<Pick<Download, 'pledges' | 'size'>>): string {
+	return downloads
+		.flatMap((download, index) => {
+			const last = download.pledges.findLast(({state}) => state === 'safe');
+			return last ? [`#${index + 1} ${safePart(last, download).replace(/^safe | safe$/, '')}`] : [];
+		})
+		.join(', ');
+}

@@ -1,0 +1,256 @@
+// Pledges: what they fetch, before what, and what becomes of them.
+import assert from 'node:assert/strict';
+import {execFile} from 'node:child_process';
+import {readFile} from 'node:fs/promises';
+import path from 'node:path';
+import {test, type TestContext} from 'node:test';
+import {promisify} from 'node:util';
+import type {Download, Pledge} from '../source/downstream.ts';
+import {CliProcess} from './support/cli.ts';
+import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {makeFilm, serveFilm} from './support/films.ts';
+import {missing} from './support/programs.ts';
+import {recordedRanges} from './support/recorded-ranges.ts';
+
+const MiB = 1024 * 1024;
+const size = 8 * MiB;
+
+const isSafe = ({pledges}: Download) => pledges.length > 0 && pledges.every(({state}) => state === 'safe');
+
+async function addPaused(t: TestContext, origin: {urlOf(path: string): string}, options = {}) {
+	const started = await startEngine(t, options);
+	const {download} = await started.engine.add({url: origin.urlOf('/a.bin'), paused: true});
+	return {...started, id: download.id};
+}
+
+test('a paused download fetches what is pledged, and nothing else', async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const {engine, id} = await addPaused(t, origin);
+	const pledge = await engine.makeSafe(id, {bytes: 2 * MiB});
+	assert.deepEqual([pledge.n, pledge.start, pledge.state], [1, 0, 'pending']);
+	const {present, ranges, status, pledges} = await until(engine, id, isSafe);
+	assert.equal(status, 'paused');
+	assert.deepEqual(ranges, [[0, 2 * MiB]]);
+	assert.equal(present, 2 * MiB);
+	const expected: Partial<Pledge> = {n: 1, missing: 0, end: 2 * MiB, safeTo: 2 * MiB, reason: null};
+	for (const [name, value] of Object.entries(expected)) {
+		assert.equal(pledges[0]![name as keyof Pledge], value, name);
+	}
+
+	await engine.lift(id, 1);
+	assert.deepEqual(engine.snapshot.downloads[0]!.pledges, []);
+	await assert.rejects(engine.lift(id, 1), {code: 'not-found', message: 'It has no pledge 1'});
+});
+
+test('safe bytes are in the record, so that a crash loses none of them', async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const {engine, id} = await addPaused(t, origin);
+	await engine.makeSafe(id, {bytes: 3 * MiB});
+	const {folder} = await until(engine, id, isSafe);
+	const {ranges} = JSON.parse(await readFile(`${folder}/entry.json`, 'utf8')) as {ranges: unknown};
+	assert.deepEqual(ranges, [[0, 3 * MiB]]);
+});
+
+test('one byte less is not safe', async t => {
+	const origin = await startOrigin(t, {
+		size,
+		etag: '"v1"',
+		intercept(request, response) {
+			const [, start] = /bytes=(\d+)-/.exec(request.headers.range ?? '') ?? [];
+			if (Number(start) >= MiB - 1) {
+				response.writeHead(503).end();
+				return true;
+			}
+
+			return false;
+		},
+	});
+	const {engine, id} = await addPaused(t, origin);
+	await engine.makeSafe(id, {bytes: MiB - 1});
+	await until(engine, id, isSafe);
+	await engine.makeSafe(id, {bytes: MiB});
+	const {pledges} = await until(engine, id, ({error}) => error !== null);
+	assert.deepEqual([pledges.length, pledges[0]!.state, pledges[0]!.missing], [1, 'pending', 1]);
+});
+
+test('two pledged films come before a background that runs, and it goes on after them', async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const {engine} = await startEngine(t, {connections: 2});
+	const {download: fill} = await engine.add({url: origin.urlOf('/fill.bin')});
+	await until(engine, fill.id, ({present}) => present > 0);
+	const films = [];
+	for (const name of ['/one.bin', '/two.bin']) {
+		films.push((await engine.add({url: origin.urlOf(name), onDemand: true})).download.id);
+	}
+
+	for (const id of films) {
+		await engine.makeSafe(id, {bytes: 3 * MiB});
+	}
+
+	const asked = () => origin.requests.filter(({url}) => url === '/fill.bin').length;
+	const {status} = await until(engine, fill.id, ({segments}) => segments.length === 0);
+	const before = asked();
+	assert.equal(status, 'queued');
+	await until(engine, films[0]!, ({pledges}) => pledges[0]!.missing === 0);
+	await until(engine, films[1]!, ({pledges}) => pledges[0]!.missing === 0);
+	assert.equal(asked(), before);
+	origin.options.bytesPerSecond = 100 * MiB;
+	const {ranges} = await until(engine, fill.id, download => download.status === 'complete');
+	assert.deepEqual(ranges, [[0, size]]);
+	assert.ok(asked() > before);
+	for (const id of films) {
+		assert.deepEqual((await until(engine, id, isSafe)).ranges, [[0, 3 * MiB]]);
+	}
+});
+
+test('a player gets its byte while pledges run', async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
+	const {engine, id} = await addPaused(t, origin, {connections: 1});
+	await engine.makeSafe(id, {bytes: 4 * MiB});
+	const {streamUrl} = await until(engine, id, ({present}) => present > 0);
+	const response = await fetch(streamUrl, {headers: {range: `bytes=${6 * MiB}-${6 * MiB + 9}`}});
+	assert.equal((await response.arrayBuffer()).byteLength, 10);
+	const {pledges} = await until(engine, id, () => true);
+	assert.equal(pledges[0]!.state, 'pending');
+});
+
+test('a pledge goes on after kill -9, and nothing that was recorded is fetched twice', async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
+	const storage = await temporaryFolder(t);
+	const args = ['serve', '--json', '--port', '0', '--storage', storage];
+	const serve = await CliProcess.start(t, [...args, '--on-demand', origin.urlOf('/a.bin')]);
+	await serve.event('ready');
+	const {id} = (await serve.event('added')) as unknown as {id: string};
+	const safe = await CliProcess.start(t, ['safe', '1', '6M', '--storage', storage]);
+	assert.equal(await safe.exit(), 0);
+	assert.match(safe.stdout, /^a\.bin: safe to 0 B of 6\.00 MiB|^a\.bin: safe to /);
+	const folder = path.join(storage, id);
+	let recorded = await recordedRanges(folder);
+	while (!recorded.some(({end}) => end >= 2 * MiB)) {
+		await new Promise(resolve => setTimeout(resolve, 50));
+		recorded = await recordedRanges(folder);
+	}
+
+	serve.child.kill('SIGKILL');
+	await serve.exit();
+	recorded = await recordedRanges(folder);
+	const first = origin.requests.length;
+	origin.options.bytesPerSecond = 100 * MiB;
+	await CliProcess.start(t, args).then(again => again.event('ready'));
+	const wait = await CliProcess.start(t, ['safe', '1', '6M', '--wait', '--storage', storage]);
+	assert.equal(await wait.exit(), 0, wait.stderr);
+	assert.equal(wait.stdout, 'a.bin: ⚑ safe to 6.00 MiB\n');
+	for (const {range} of origin.requests.slice(first)) {
+		const again = recorded.map(({start, end}) => Math.min(end, range!.end) - Math.max(start, range!.start));
+		// The record of the last second is checked by its neighbours.
+		assert.ok(Math.max(...again) <= 128 * 1024, JSON.stringify([range, recorded]));
+	}
+
+	assert.deepEqual((await recordedRanges(folder)).at(-1)?.end, 6 * MiB);
+});
+
+test('a stretch that cannot be made safe is told, with its exit code', async t => {
+	const origin = await startOrigin(t, {
+		size,
+		intercept(_request, response) {
+			response.writeHead(404).end();
+			return true;
+		},
+	});
+	const storage = await temporaryFolder(t);
+	const serve = await CliProcess.start(t, [
+		'serve',
+		'--json',
+		'--port',
+		'0',
+		'--storage',
+		storage,
+		origin.url,
+	]);
+	await serve.event('added');
+	const wait = await CliProcess.start(t, ['safe', '1', '6M', '--wait', '--storage', storage]);
+	assert.equal(await wait.exit(), 1);
+	assert.match(wait.stderr, /^downstream-tui: film\.bin: ⚑ cannot be made safe: .*404/);
+	const wrong = await CliProcess.start(t, ['safe', '1', '45', '--storage', storage]);
+	assert.equal(await wrong.exit(), 2);
+	assert.equal(wrong.stderr, 'downstream-tui: "45": write 45m or 1h30m, 200M, or all\n');
+	const off = await CliProcess.start(t, ['safe', '1', 'off', '--storage', storage]);
+	assert.equal(await off.exit(), 0);
+	assert.equal(off.stdout, 'film.bin: nothing is pledged\n');
+});
+
+test('get --first fetches the start, prints the stream URL and leaves the download paused', async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const storage = await temporaryFolder(t);
+	const get = await CliProcess.start(t, ['get', '--first', '2M', '--storage', storage, origin.url]);
+	assert.equal(await get.exit(), 0, get.stderr);
+	assert.match(get.stdout, /^http:\/\/127\.0\.0\.1:\d+\/stream\/[\da-f]{32}\/film\.bin\n$/);
+	const {engine} = await startEngine(t, {storageDir: storage});
+	const [{status, ranges, pledges}] = engine.snapshot.downloads as [Download];
+	assert.deepEqual([status, ranges, pledges[0]!.state], ['paused', [[0, 2 * MiB]], 'safe']);
+});
+
+test('an origin without ranges is read up to the end of the pledge', async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', ranges: false});
+	const {engine, id} = await addPaused(t, origin);
+	await engine.makeSafe(id, {bytes: 2 * MiB});
+	const {present} = await until(engine, id, isSafe);
+	assert.ok(present >= 2 * MiB);
+});
+
+test('a disk without room refuses before anything is fetched', async t => {
+	const origin = await startOrigin(t, {size: 2 ** 43, etag: '"v1"'});
+	const {engine, id} = await addPaused(t, origin);
+	await engine.makeSafe(id, {bytes: 1});
+	await until(engine, id, isSafe);
+	const {present} = engine.snapshot.downloads[0]!;
+	for (const dryRun of [true, false]) {
+		await assert.rejects(engine.makeSafe(id, {bytes: 2 ** 43, dryRun}), {
+			code: 'disk-full',
+			message: /has \d+ bytes free, \d+ too few for this and all other pledges$/,
+		});
+	}
+
+	assert.deepEqual(
+		[engine.snapshot.downloads[0]!.present, engine.snapshot.downloads[0]!.pledges.length],
+		[present, 1],
+	);
+	await engine.cancel(id);
+	await assert.rejects(engine.makeSafe(id, {bytes: 5}), {message: 'It is cancelled: resume it first'});
+});
+
+test('pledged downloads are not evicted', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
+	const {engine} = await startEngine(t);
+	const ids = [];
+	for (const name of ['/a.bin', '/b.bin', '/c.bin']) {
+		const {download} = await engine.add({url: origin.urlOf(name)});
+		await until(engine, download.id, ({status}) => status === 'complete');
+		ids.push(download.id);
+	}
+
+	await engine.makeSafe(ids[0]!, {});
+	await until(engine, ids[0]!, isSafe);
+	await engine.makeRoom(1);
+	assert.deepEqual(
+		engine.snapshot.downloads.map(({id}) => id),
+		[ids[0], ids[2]],
+	);
+});
+
+test('safe minutes of a film play without its server', {skip: missing('ffmpeg', 'mpv')}, async t => {
+	const bytes = await makeFilm('large.mp4');
+	const origin = await serveFilm(t, bytes);
+	const {engine, id} = await addPaused(t, origin);
+	await engine.makeSafe(id, {fromMs: 20_000, forMs: 10_000});
+	const {pledges, present, streamUrl, status} = await until(engine, id, isSafe);
+	const [{fromMs, toMs, safeToMs, exact}] = pledges as [Pledge];
+	assert.deepEqual([fromMs, toMs, exact, status], [20_000, 30_000, true, 'paused']);
+	assert.ok(safeToMs! >= 30_000 && present < bytes.length * 0.6, String([safeToMs, present]));
+	await origin.close();
+	const {stdout} = await promisify(execFile)('mpv', [
+		...['--no-config', '--vo=null', '--ao=null', '--untimed', '--cache=no', '--start=20', '--end=30'],
+		...['--term-status-msg=', '--term-playing-msg=begins', '--msg-level=all=error', streamUrl],
+	]);
+	assert.doesNotMatch(stdout, /error|fail/i);
+});
