@@ -26,7 +26,7 @@ const dashboard = {
 
 const libraryDocument = readFileSync(path.join(root, 'docs/library.md'), 'utf8');
 /** Capitalized names that are not types. */
-const other = new Set(['Infinity', 'Authorization', 'Bearer', 'Symbol']);
+const other = new Set(['Infinity', 'Date', 'Authorization', 'Bearer', 'Symbol']);
 
 function namesIn(text: string, pattern: RegExp): string[] {
 	return Array.from(text.matchAll(pattern), ([, name]) => name!);

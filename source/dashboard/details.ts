@@ -17,6 +17,7 @@ import {
 import {cellStart} from '../text/range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
 import {leftAt, otherPlayers, playbackWords} from './playback.ts';
+import {safeWords} from '../text/safe-words.ts';
 import {sparkline} from './sparkline.ts';
 import {amount, reason, secondsLeft, stateWords, substituteOf} from '../text/status-words.ts';
 
@@ -74,6 +75,7 @@ export function dockedLines(props: DetailsProps): Line[] {
 			...filmFacts(download, textCells(width), ascii).flatMap(([label, text]) =>
 				label === 'Watch' ? labelled(label, text) : [],
 			),
+			...safeFacts(download, ascii),
 			...(download.error ? [] : fetchingFacts(download)),
 		].flatMap(fact => oneLine(fact, width, ascii)),
 	].slice(0, height);
@@ -142,6 +144,7 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 		...(substitute === undefined ? [] : [labelled('Note', `this is ${substitute}`)]),
 		labelled('Have', haveLine(download)),
 		...filmFacts(download, textCells(width), ascii).map(([label, text]) => labelled(label, text)),
+		...safeFacts(download, ascii),
 		...(isMoving ? [speedFact(props)] : []),
 		...fetchingFacts(download),
 		...playbackFacts(download, ascii),
@@ -270,8 +273,18 @@ function fetchingFacts({connections, maxConnections, segments, status}: Download
 		const offsets = segments.filter(segment => segment.for === purpose).map(({offset}) => offset);
 		return offsets.length === 0 ? [] : [`${words} from ${listBytes(offsets)}`];
 	};
-	const places = [...from('player', 'for a player,'), ...from('fill', 'filling')];
+	const places = [
+		...from('player', 'for a player,'),
+		...from('pledge', 'making safe'),
+		...from('fill', 'filling'),
+	];
 	return [labelled('Fetching', connections === 0 ? count : `${count}, ${places.join('; ')}`)];
+}
+
+/** The pledge that is not met, or the last one. */
+function safeFacts(download: Download, ascii: boolean): Fact[] {
+	const words = safeWords(download, ascii);
+	return words === '' ? [] : [labelled('Safe', words)];
 }
 
 /** The linked player, or where the film was left. */

@@ -16,10 +16,11 @@ import {barCells} from '../text/range-bar.ts';
 import {inRuns} from './bar-spans.ts';
 import {span, type Line} from './spans.tsx';
 
-/** In full where the width allows, else `→1:02:10`. */
+/** In full where the width allows, else `→1:02:10`; with a flag if the download has a pledge. */
 export function watchLine(download: Download, width: number, ascii: boolean): Line {
-	const words = watchWords(download, ascii);
-	const shown = cellsOf(words) < width ? words : shortWatchWords(download, ascii);
+	const flag = download.pledges.length === 0 ? '' : ascii ? '! ' : '⚑ ';
+	const words = flag + watchWords(download, ascii);
+	const shown = cellsOf(words) < width ? words : flag + shortWatchWords(download, ascii);
 	return [span(shown, willStall(download) ? 'waiting' : 'plain')];
 }
 

@@ -131,7 +131,10 @@ export type Group = 'Watch' | 'Control' | 'List' | 'Move' | 'Program';
 /** The groups of the palette, in its order. */
 export const groups: Readonly<Record<Group, readonly Command[]>> = {
 	Watch: ['play', 'copy-stream', 'copy-source', 'plain-text', 'open', 'bytes', 'export', 'open-folder'],
-	Control: ['pause', 'pause-all', 'resume', 'new-url', 'limit', 'verify', 'remove', 'undo'],
+	Control: [
+		...(['pause', 'pause-all', 'resume', 'safe', 'safe-all'] as const),
+		...(['new-url', 'limit', 'verify', 'remove', 'undo'] as const),
+	],
 	List: [
 		...(['filter', 'tab', 'next-tab', 'previous-tab', 'sort', 'reverse', 'mark', 'mark-all'] as const),
 		...(['queue-up', 'queue-down', 'queue-first'] as const),
