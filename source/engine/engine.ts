@@ -14,8 +14,7 @@ import {
 	type Snapshot,
 } from '../downstream.ts';
 import {Logger} from '../log.ts';
-import {checkOption, checkOptions, rateLimit, safeRequest} from '../schema.ts';
-import {startOf} from '../text/safe-request.ts';
+import {checkOption, rateLimit} from '../schema.ts';
 import {Catalog, type Addition} from './catalog.ts';
 import {checkRequest} from './check-request.ts';
 import type {Transfer} from './download/transfer.ts';
@@ -28,6 +27,7 @@ import type {EngineOptions} from './options.ts';
 import type {DataSource} from './origin/data-source.ts';
 import {withoutCredentials} from './origin/http-source.ts';
 import {PlayerLinks} from './player/player-links.ts';
+import {makeNextSafe, makeSafe} from './pledging.ts';
 import {neighbourOf, placesOf} from './queue.ts';
 import {changedFields, inputOfRequest, inputOfSource, type RecordInput} from './record-input.ts';
 import {Snapshots} from './snapshots.ts';
@@ -105,7 +105,7 @@ export class Engine implements DownloadEngine {
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
 			queueChanged: () => this.#balance(),
-			nearEnd: id => this.#fetchNext(id),
+			nearEnd: id => void makeNextSafe(this.#catalog, id, options.next ?? 0),
 		};
 		this.#sources = new Sources(options, {
 			keys: [key, viewKeyOf(key)],
@@ -325,36 +325,11 @@ export class Engine implements DownloadEngine {
 	}
 
 	async makeSafe(id: DownloadId, request: SafeRequest): Promise<Pledge> {
-		checkOptions(request, safeRequest.fields);
-		return this.#changing(async () => {
-			const transfer = this.#catalog.get(id);
-			if (!request.dryRun) {
-				this.#catalog.request(id);
-			}
-
-			const others = [...this.#catalog.transfers.values()].filter(other => other !== transfer);
-			return transfer.makeSafe(
-				request,
-				others.reduce((sum, {pledgedBytes}) => sum + pledgedBytes, 0),
-			);
-		});
+		return this.#changing(async () => makeSafe(this.#catalog, id, request));
 	}
 
 	async lift(id: DownloadId, n: number): Promise<void> {
 		await this.#changing(async () => this.#catalog.get(id).lift(n));
-	}
-
-	/** Makes the start of the next incomplete download safe. */
-	#fetchNext(id: DownloadId): void {
-		const {next} = this.#services;
-		const transfers = [...this.#catalog.transfers.values()];
-		const after = transfers.slice(transfers.findIndex(transfer => transfer.id === id) + 1);
-		const found = after.find(({isComplete, status}) => !isComplete && status !== 'cancelled');
-		if (next > 0 && found) {
-			this.makeSafe(found.id, startOf(next)).catch((error: unknown) => {
-				Logger.warn(`${found.id}: its start is not made safe: ${String(error)}`);
-			});
-		}
 	}
 
 	async setLimitRate(bytesPerSecond: number | null): Promise<void> {

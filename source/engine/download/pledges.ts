@@ -66,9 +66,14 @@ export class Pledges implements PledgedRanges {
 		return this.#ranges;
 	}
 
-	/** When the first pending one is due, in milliseconds since the epoch; beyond all times for none. */
-	get by(): number {
-		return this.#by;
+	/**
+	 * When the first pending one is due, in milliseconds since the epoch; the largest safe integer without a time. Undefined
+	 * if nothing is to be fetched.
+	 */
+	get due(): number | undefined {
+		const {isClosed, record, recordFile, retries} = this.#state;
+		const isStopped = isClosed || record.intent === 'cancel' || retries.blockingError || recordFile.refusal;
+		return this.#isPending && !isStopped ? this.#by : undefined;
 	}
 
 	/** There are any, met or not: the bytes of the download stay. */

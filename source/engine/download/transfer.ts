@@ -194,11 +194,9 @@ export class Transfer {
 		return wantsPlace(this.#state, this.#scheduler);
 	}
 
-	/** When its first pledge is due, in milliseconds since the epoch; undefined where it has none to fetch. */
+	/** As `Pledges.due`. */
 	get pledgedBy(): number | undefined {
-		const {isClosed, record, recordFile, retries} = this.#state;
-		const isStopped = isClosed || record.intent === 'cancel' || retries.blockingError || recordFile.refusal;
-		return this.#pledges.isPending && !isStopped ? this.#pledges.by : undefined;
+		return this.#pledges.due;
 	}
 
 	/** Bytes that pledges lack. */

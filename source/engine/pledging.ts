@@ -1,0 +1,34 @@
+// Pledges across downloads: the room that they need together, and the download whose start comes next.
+import type {DownloadId, Pledge, SafeRequest} from '../downstream.ts';
+import {Logger} from '../log.ts';
+import {checkOptions, safeRequest} from '../schema.ts';
+import {startOf} from '../text/safe-request.ts';
+import type {Catalog} from './catalog.ts';
+
+/** As `DownloadEngine.makeSafe`. */
+export async function makeSafe(catalog: Catalog, id: DownloadId, request: SafeRequest): Promise<Pledge> {
+	checkOptions(request, safeRequest.fields);
+	const transfer = catalog.get(id);
+	if (!request.dryRun) {
+		catalog.request(id);
+	}
+
+	let others = 0;
+	for (const other of catalog.transfers.values()) {
+		others += other === transfer ? 0 : other.pledgedBytes;
+	}
+
+	return transfer.makeSafe(request, others);
+}
+
+/** Makes the start of the first incomplete download after `id` safe: `ms` of it, none if 0. Logs errors. */
+export async function makeNextSafe(catalog: Catalog, id: DownloadId, ms: number): Promise<void> {
+	const list = [...catalog.transfers.values()];
+	const after = list.slice(list.findIndex(transfer => transfer.id === id) + 1);
+	const next = after.find(({isComplete, status}) => !isComplete && status !== 'cancelled');
+	if (ms > 0 && next) {
+		await makeSafe(catalog, next.id, startOf(ms)).catch((error: unknown) => {
+			Logger.warn(`${next.id}: its start is not made safe: ${String(error)}`);
+		});
+	}
+}
