@@ -106,15 +106,10 @@ for (const name of ['front.mp4', 'tail.mp4', 'indexed.mp4', 'tail.mkv', 'front.m
 		const bytes = await makeFilm(name);
 		const map = await mapOf(bytes);
 		const random = randomOf(bytes.length);
-		let played = 0;
-		for (let set = 0; set < 2; set++) {
-			const present = randomPresence(map, bytes.length, random);
-			const {claimed, broken} = await playClaims(t, name, bytes, map, present);
-			assert.deepEqual(broken, []);
-			played += claimed.length;
-		}
-
-		assert.ok(played > 0);
+		const present = randomPresence(map, bytes.length, random);
+		const {claimed, broken} = await playClaims(t, name, bytes, map, present);
+		assert.deepEqual(broken, []);
+		assert.ok(claimed.length > 0);
 	});
 }
 
