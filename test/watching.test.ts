@@ -78,11 +78,12 @@ test('a player without times gets a position from its reads', t => {
 	const {watching, tick} = watch(t);
 	tick(4000);
 	watching.readBy(reader({offset: 50_000}), Date.now());
-	assert.equal(watching.position, null);
+	assert.deepEqual([watching.position, watching.inferredOffset], [null, undefined]);
 	tick(4000);
 	watching.readBy(reader({offset: 50_000}), Date.now());
 	const {ms, exact, watched} = watching.position!;
 	assert.deepEqual([ms, exact, watched], [8000, false, false]);
+	assert.equal(watching.inferredOffset, 8000);
 	// After a seek, it reached the end.
 	tick(8000);
 	watching.readBy(reader({offset: durationMs, run: {start: 90_000, since: 8000}}), Date.now());

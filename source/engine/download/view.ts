@@ -74,17 +74,19 @@ export function downloadView(
 		exportProgress: state.exportProgress,
 		exportedTo: record.exportedTo ?? null,
 		exportWhenComplete: record.exportWhenComplete?.path ?? null,
-		film: film.view(playback?.offset ?? offsetOf(players), longRate),
+		film: film.view(playback?.offset ?? offsetOf(players, watching.inferredOffset), longRate),
 		filmProblem: film.problem,
 		folder,
 	};
 }
 
-/** Of the newest connected player: players read the index at the end in a request of its own. */
+/** Of the newest connected player, which reads ahead of the picture, and the index at the end in a request of its own. */
 function offsetOf(
 	players: ReadonlyArray<{readonly offset: number; readonly openRequests: number}>,
+	inferred: number | undefined,
 ): number | undefined {
-	return (players.findLast(({openRequests}) => openRequests > 0) ?? players.at(-1))?.offset;
+	const connected = players.findLast(({openRequests}) => openRequests > 0);
+	return connected ? (inferred ?? connected.offset) : players.at(-1)?.offset;
 }
 
 /** Ignores the file name in the response: a login page may claim any name. */

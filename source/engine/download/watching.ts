@@ -23,6 +23,7 @@ export class Watching {
 	/** Newer than that of the record. */
 	#position: Position | undefined;
 	#inferredAt = 0;
+	#inferredOffset: number | undefined;
 	#saveTimer: NodeJS.Timeout | undefined;
 
 	constructor(recordFile: RecordFile, changed: () => void) {
@@ -35,6 +36,11 @@ export class Watching {
 		const {playback, position} = this;
 		const map = playback && this.map();
 		return playback && {...playback, offset: map && position ? byteAt(map, position.ms) : null};
+	}
+
+	/** The byte that an unlinked player shows; undefined right after a seek. */
+	get inferredOffset(): number | undefined {
+		return this.#inferredOffset;
 	}
 
 	get position(): Position | null {
@@ -69,6 +75,7 @@ export class Watching {
 		this.#inferredAt = now;
 		const map = this.map();
 		const ms = map && inferredMs(map, {...run, offset}, now);
+		this.#inferredOffset = map && ms !== undefined ? byteAt(map, ms) : undefined;
 		if (map && ms !== undefined) {
 			this.#move(ms, isWatched(ms, map.durationMs), false);
 			this.#changed();
