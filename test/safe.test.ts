@@ -17,6 +17,8 @@ const size = 8 * MiB;
 
 const isSafe = ({pledges}: Download) => pledges.length > 0 && pledges.every(({state}) => state === 'safe');
 
+const needsFfmpeg = {skip: missing('ffmpeg')};
+
 async function addPaused(t: TestContext, origin: {urlOf(path: string): string}, options = {}) {
 	const started = await startEngine(t, options);
 	const {download} = await started.engine.add({url: origin.urlOf('/a.bin'), paused: true});
@@ -253,4 +255,28 @@ test('safe minutes of a film play without its server', {skip: missing('ffmpeg', 
 		...['--term-status-msg=', '--term-playing-msg=begins', '--msg-level=all=error', streamUrl],
 	]);
 	assert.doesNotMatch(stdout, /error|fail/i);
+});
+
+test('minutes stay ready ahead of a player, and the start of the next film follows', needsFfmpeg, async t => {
+	const bytes = await makeFilm('large.mp4');
+	const origin = await serveFilm(t, bytes);
+	const {engine} = await startEngine(t, {
+		onDemand: true,
+		readAhead: 64 * 1024,
+		keepAhead: 10_000,
+		next: 5000,
+	});
+	const {download: first} = await engine.add({url: origin.urlOf('/first.mp4')});
+	const {download: second} = await engine.add({url: origin.urlOf('/second.mp4')});
+	await until(engine, second.id, ({size}) => size !== null);
+	const stream = await fetch(first.streamUrl, {headers: {range: `bytes=${Math.floor(bytes.length / 4)}-`}});
+	const reader = stream.body!.getReader();
+	await reader.read();
+	const {film, present} = await until(engine, first.id, ({film}) =>
+		Boolean(film && film.watchTo !== null && film.watchTo - film.position >= 9000),
+	);
+	assert.ok(film!.position > 0 && present < bytes.length);
+	const {pledges} = await until(engine, second.id, isSafe);
+	assert.deepEqual([pledges.length, pledges[0]!.fromMs, pledges[0]!.toMs], [1, 0, 5000]);
+	await reader.cancel();
 });

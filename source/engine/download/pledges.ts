@@ -173,13 +173,19 @@ export class Pledges implements PledgedRanges {
 			.map(pledge => ({by: dueAt(pledge), ranges: this.#lacking(pledge, facts)}))
 			.filter(({ranges}) => ranges !== undefined);
 		this.#ranges = [...ahead, ...pending.flatMap(({ranges}) => ranges!)];
-		const isPending = ahead.length > 0 || pending.length > 0;
+		const isPending = ahead.length > 0 || pending.length > 0 || this.#needsMap(facts);
 		const by = pending[0]?.by ?? Number.MAX_SAFE_INTEGER;
 		if (isPending !== this.#isPending || by !== this.#by) {
 			this.#isPending = isPending;
 			this.#by = by;
 			services.queueChanged();
 		}
+	}
+
+	/** The place of a player in the film decides what to keep ready ahead of it, and when the next download begins. */
+	#needsMap({map, isMapAwaited}: PledgeFacts): boolean {
+		const {readers, services} = this.#state;
+		return !map && isMapAwaited && readers.size > 0 && (services.keepAhead > 0 || services.next > 0);
 	}
 
 	/** The ranges to fetch for a pledge, none while they are unknown; undefined if it is met or impossible. */
