@@ -156,7 +156,7 @@ function sampleLines(ascii: boolean): Line[] {
 	return [
 		[],
 		[],
-		[span(`${ascii ? 'D' : '↓'} film.mkv  `, 'label'), ...inRuns(bar), span('  43.7%', 'label')],
+		[span(`${ascii ? 'D' : '↓'} a-film.mp4  `, 'label'), ...inRuns(bar), span('  43.7%', 'label')],
 		[span(' '.repeat(12)), ...legend],
 	];
 }
