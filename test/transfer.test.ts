@@ -531,7 +531,7 @@ test('a seek by a player that disconnected for a moment finds a connection ready
 });
 
 test('a player that leaves before its response starts causes no failure', async t => {
-	const origin = await startOrigin(t, {size: 64 * MiB, etag, latency: 200});
+	const origin = await startOrigin(t, {size: 64 * MiB, etag, latency: 1000});
 	const {engine, proxy} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url, onDemand: true});
 	await until(engine, download.id, ({size}) => size !== null);
