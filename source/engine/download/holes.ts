@@ -21,8 +21,9 @@ export class Holes {
 		const {recordFile, retries} = this.#state;
 		await this.#leaveMovedFile();
 		this.#state.file.forget(ranges);
-		// At once: refilled before the checkpoint, the file would be complete without a proof of the new bytes.
-		await recordFile.save({completedAt: undefined});
+		// At once: refilled before the checkpoint, the file would be complete without a proof of the new bytes. The checkpoint
+		// reports disk errors.
+		void recordFile.save({completedAt: undefined}).catch(() => undefined);
 		if (retries.permanentError?.code === 'checksum-mismatch') {
 			retries.reset();
 			await recordFile.save({error: undefined});
