@@ -105,7 +105,7 @@ export class Engine implements DownloadEngine {
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
 			queueChanged: () => this.#balance(),
-			nearEnd: id => void makeNextSafe(this.#catalog, id, options.next ?? 0),
+			nearEnd: id => void makeNextSafe(this.#catalog, id, this.#services.next),
 		};
 		this.#sources = new Sources(options, {
 			keys: [key, viewKeyOf(key)],

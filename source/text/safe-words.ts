@@ -1,7 +1,7 @@
 // Pledges in words: how far a download is safe, and when it will be. Pure.
 import type {Download, Pledge} from '../downstream.ts';
 import {formatTime} from './film-words.ts';
-import {formatBytes} from './format.ts';
+import {formatBytes, formatClock} from './format.ts';
 
 /** The pledge to show for a download: the first one that is not met, else the last one. */
 export function shownPledge({pledges}: Pick<Download, 'pledges'>): Pledge | undefined {
@@ -27,7 +27,7 @@ export function pledgeWords(pledge: Pledge, {size}: Pick<Download, 'size'>, asci
 			return `${flag} cannot be made safe: ${pledge.reason}`;
 		default: {
 			const {etaAt, by} = pledge;
-			const at = etaAt === null ? '' : ` ${clock(etaAt)}`;
+			const at = etaAt === null ? '' : ` ${formatClock(etaAt).slice(0, 5)}`;
 			const isLate = by !== null && etaAt !== null && etaAt > by;
 			return `${progress(pledge)} ${flag}${at}${isLate ? `, late by ${lateness(etaAt - by)}` : ''}`;
 		}
@@ -57,11 +57,6 @@ function progress({fromMs, toMs, safeToMs, exact, start, end, safeTo}: Pledge): 
 	return end === null || start === null
 		? 'to be made safe'
 		: `safe to ${formatBytes(safeTo ?? start)} of ${formatBytes(end)}`;
-}
-
-/** `18:31`, the local time. */
-function clock(at: number): string {
-	return new Date(at).toTimeString().slice(0, 5);
 }
 
 /** `4m`, `2h05m`. */

@@ -1,6 +1,4 @@
 // `demo`: all features without a network. A small origin on loopback serves a generated melody.
-import {createHash} from 'node:crypto';
-import {createReadStream} from 'node:fs';
 import {mkdtemp, rm} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -10,6 +8,7 @@ import {DemoOrigin, soundBytesPerSecond} from './demo-origin.ts';
 import {isSettled, type DownloadId} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {start, type EngineHost} from '../../host/engine-host.ts';
+import {sha256OfFile} from '../hash-file.ts';
 import {printLines} from './serve.ts';
 import {until} from '../../wait.ts';
 import type {Settings} from '../settings.ts';
@@ -133,7 +132,7 @@ async function seekCompleteExport(
 
 	const {path: exported} = await host.engine.export(done.id, {path: settings.exportDir + path.sep});
 	end();
-	const sha256 = await hashOfFile(exported);
+	const sha256 = await sha256OfFile(exported);
 	if (sha256 !== origin.sha256()) {
 		throw new Error(
 			`the exported file differs from the original: sha256 ${sha256} instead of ${origin.sha256()}`,
@@ -172,13 +171,4 @@ async function seekFar(
 	process.stderr.write(
 		`demo: a player that jumped to 90 % had its 64 KiB after ${ms} ms, during the download\n`,
 	);
-}
-
-async function hashOfFile(file: string): Promise<string> {
-	const hash = createHash('sha256');
-	for await (const chunk of createReadStream(file)) {
-		hash.update(chunk as Buffer);
-	}
-
-	return hash.digest('hex');
 }

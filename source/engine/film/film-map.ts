@@ -28,6 +28,11 @@ export type FilmMap = {
 export const maxMapBytes = 16 * 1024;
 const maxTracks = 8;
 
+/** Offsets of the track whose bytes tell the time: the first video, else the first sound. */
+export function mainOffsets({tracks}: FilmMap): readonly number[] {
+	return (tracks.find(({kind}) => kind === 'video') ?? tracks[0]!).offsets;
+}
+
 /** The map with at most `count` points. Fewer points claim less, never more. */
 export function thinned(map: FilmMap, count: number): FilmMap {
 	const last = map.times.length - 1;

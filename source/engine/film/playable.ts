@@ -1,6 +1,6 @@
 // Which minutes of a film can be watched with the bytes that are present, and whether it will stall. Pure.
 import type {PresentSet, Range} from '../store/range-set.ts';
-import type {FilmMap} from './film-map.ts';
+import {mainOffsets, type FilmMap} from './film-map.ts';
 
 /** Milliseconds `[from, to)`. */
 export type Stretch = readonly [fromMs: number, toMs: number];
@@ -45,8 +45,9 @@ export function watchTo(stretches: readonly Stretch[], fromMs: number): number |
 }
 
 /** The time whose bytes a player reads at `offset`, interpolated between two points. */
-export function timeAt({times, tracks}: FilmMap, offset: number): number {
-	const {offsets} = tracks.find(({kind}) => kind === 'video') ?? tracks[0]!;
+export function timeAt(map: FilmMap, offset: number): number {
+	const {times} = map;
+	const offsets = mainOffsets(map);
 	const point = Math.min(
 		times.length - 2,
 		Math.max(

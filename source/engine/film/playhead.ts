@@ -1,5 +1,5 @@
 // The place of a player in a film: from bytes to times and back. Pure.
-import type {FilmMap} from './film-map.ts';
+import {mainOffsets, type FilmMap} from './film-map.ts';
 
 /** Bytes that a player reads in sequence. */
 export type ReadRun = {
@@ -25,16 +25,12 @@ export function inferredMs(map: FilmMap, {start, since, offset}: ReadRun, now: n
 
 /** The byte that is shown at a time. */
 export function byteAt(map: FilmMap, ms: number): number {
-	return Math.floor(interpolated(map.times, offsetsOf(map), ms));
+	return Math.floor(interpolated(map.times, mainOffsets(map), ms));
 }
 
 /** The time that is shown at a byte, between two points of the map too. */
 function timeNear(map: FilmMap, offset: number): number {
-	return Math.floor(interpolated(offsetsOf(map), map.times, offset));
-}
-
-function offsetsOf({tracks}: FilmMap): readonly number[] {
-	return (tracks.find(({kind}) => kind === 'video') ?? tracks[0]!).offsets;
+	return Math.floor(interpolated(mainOffsets(map), map.times, offset));
 }
 
 /** `from` ascends. Values outside of it lead to the ends of `to`. */

@@ -1,11 +1,9 @@
 // Exports each file of a run as soon as it is complete.
-import {createHash} from 'node:crypto';
-import {createReadStream} from 'node:fs';
-import {pipeline} from 'node:stream/promises';
 import {DownStreamError, isSettled, type Download} from '../../../downstream.ts';
 import {resolveTarget} from '../../../engine/store/export-target.ts';
 import {substituteOf} from '../../../text/status-words.ts';
 import {snapshotsOf} from '../../../wait.ts';
+import {sha256OfFile} from '../../hash-file.ts';
 import {findAgain} from './adding.ts';
 import {answerChange} from './changes.ts';
 import {knownError, refuseIncomplete, type GetRun} from './get-run.ts';
@@ -85,7 +83,5 @@ async function sha256Of(file: string, checksum: string | null): Promise<string> 
 		return checksum.slice('sha256:'.length);
 	}
 
-	const hash = createHash('sha256');
-	await pipeline(createReadStream(file), hash);
-	return hash.digest('hex');
+	return sha256OfFile(file);
 }
