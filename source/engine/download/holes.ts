@@ -20,10 +20,7 @@ export class Holes {
 	async make(ranges: readonly Range[]): Promise<void> {
 		const {recordFile, retries} = this.#state;
 		await this.#leaveMovedFile();
-		this.#state.file.forget(ranges);
-		// At once: refilled before the checkpoint, the file would be complete without a proof of the new bytes. The checkpoint
-		// reports disk errors.
-		void recordFile.save({completedAt: undefined}).catch(() => undefined);
+		this.#forget(this.#state.file, ranges);
 		if (retries.permanentError?.code === 'checksum-mismatch') {
 			retries.reset();
 			await recordFile.save({error: undefined});
@@ -53,7 +50,7 @@ export class Holes {
 		}
 
 		if (recordFile.record.movedTo === undefined || recordFile.refusal) {
-			file.forget([range]);
+			this.#forget(file, [range]);
 			this.#state.changed();
 		} else {
 			await this.loseCompletion();
@@ -75,6 +72,15 @@ export class Holes {
 		await this.#leaveMovedFile();
 		await recordFile.save({completedAt: undefined, ...(this.#state.isResumed ? {} : {intent: 'pause'})});
 		this.#state.changed();
+	}
+
+	/**
+	 * The download is incomplete at once: refilled before the checkpoint, it would be complete without a proof of the new
+	 * bytes. The checkpoint reports disk errors.
+	 */
+	#forget(file: SparseFile, ranges: readonly Range[]): void {
+		file.forget(ranges);
+		void this.#state.recordFile.save({completedAt: undefined}).catch(() => undefined);
 	}
 
 	/** A moved file belongs to the user, who may have changed it: it is not written to. */

@@ -334,12 +334,9 @@ export class Transfer {
 		return this.#verification.verify();
 	}
 
-	/** Resolves when no check runs, and a download with all its bytes is recorded as complete. */
+	/** As `Verification.settled`. */
 	async settled(): Promise<void> {
 		await this.#verification.settled();
-		if (this.#state.file.isComplete && !this.#state.isComplete) {
-			await this.#checkpoints.run();
-		}
 	}
 
 	/** As the function `exporting`. */
