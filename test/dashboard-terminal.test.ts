@@ -108,7 +108,9 @@ for (const [columns, rows] of [
 		await terminal.shows('Remove this download?');
 		await sleep(reading);
 		terminal.press('enter');
-		await terminal.shows(/▸ ↓ second\.mkv/);
+		await terminal.shows(
+			screen => /▸ ↓ second\.mkv/.test(screen) && !screen.includes('Remove this download?'),
+		);
 		terminal.press('x');
 		await terminal.shows('Remove this download?');
 		await sleep(reading);
