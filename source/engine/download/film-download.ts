@@ -26,10 +26,12 @@ export function filmDownload(state: DownloadState, scheduler: Scheduler): FilmDo
 				scheduler.wake();
 			}
 		},
-		changed() {
-			// Pledged minutes have bytes once the map is known.
-			scheduler.wake();
-			state.changed();
+		hasRead(isShown) {
+			// Pledged minutes have bytes, or are impossible.
+			if (isShown || state.record.pledges) {
+				scheduler.wake();
+				state.changed();
+			}
 		},
 	};
 }

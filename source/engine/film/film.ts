@@ -42,7 +42,8 @@ export type FilmDownload = {
 	facts(): FilmFacts;
 	/** Requests these bytes before all background work, or none. `isAwaited`: more may follow. */
 	want(range: Range | undefined, isAwaited: boolean): void;
-	changed(): void;
+	/** A reading has ended. `isShown`: it yielded a map, or the reason for none. */
+	hasRead(isShown: boolean): void;
 };
 
 /** The index goes on here, in bytes that are not present. */
@@ -198,7 +199,7 @@ export class Film {
 			if (this.#reading === reading) {
 				this.#reading = undefined;
 				this.#download.want(undefined, false);
-				this.#download.changed();
+				this.#download.hasRead(this.#map !== undefined || this.problem !== null);
 				this.look();
 			}
 		}
