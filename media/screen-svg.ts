@@ -21,6 +21,8 @@ const margin = 14;
 const shades: Record<string, number> = {'█': 1, '▓': 0.72, '▒': 0.48, '░': 0.26};
 const eighths = '▁▂▃▄▅▆▇█';
 const leftEighths = '▏▎▍▌▋▊▉';
+/** Bits of the index: the upper left, upper right, lower left and lower right quarter. */
+const quarters = ' ▘▝▀▖▌▞▛▗▚▐▜▄▙▟█';
 
 export function screenSize({cols, rows}: Terminal): {width: number; height: number} {
 	return {
@@ -104,6 +106,13 @@ function cellSvg(found: IBufferCell, x: number, y: number, wide: number, palette
 	const shade = shades[text];
 	if (shade !== undefined) {
 		return back + rectangle(2, cell.height - 4, color, shade);
+	}
+
+	const mask = found.isBgDefault() ? -1 : quarters.indexOf(text);
+	if (mask !== -1) {
+		const [half, high] = [wide / 2, cell.height / 2];
+		const parts = [0, 1, 2, 3].filter(part => (mask >> part) & 1);
+		return `${back}${parts.map(part => `<rect x="${(x + (part % 2) * half).toFixed(1)}" y="${(y + Math.floor(part / 2) * high).toFixed(1)}" width="${(half + 0.2).toFixed(1)}" height="${high + 0.2}" fill="${color}"/>`).join('')}`;
 	}
 
 	const left = leftEighths.indexOf(text);

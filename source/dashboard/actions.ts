@@ -12,6 +12,7 @@ import type {AddDialog} from './dialogs/add.ts';
 import type {ExportDialog} from './dialogs/export.ts';
 import type {RemoveDialog} from './dialogs/remove.ts';
 import {formatBytes, ordinal} from '../text/format.ts';
+import type {FilmFrames} from './film-frames.ts';
 import type {Command} from './keys.ts';
 import {queueOf, shownTabs} from './list-view.ts';
 import {list} from './mode.ts';
@@ -25,7 +26,7 @@ const suspendQuestion = 'Ctrl+Z again to suspend: downloads and players stop unt
 /** Nothing answers them once the program that ran the downloads has ended. */
 const needsEngine: ReadonlySet<Command> = new Set([
 	...(['add', 'pause', 'pause-all', 'resume', 'remove', 'undo', 'export', 'copy-stream', 'play'] as const),
-	...(['new-url', 'verify', 'limit', 'queue-up', 'queue-down', 'queue-first'] as const),
+	...(['new-url', 'verify', 'frames', 'limit', 'queue-up', 'queue-down', 'queue-first'] as const),
 ]);
 
 /** Dialogs with a memory: a draft, a folder, a removal. */
@@ -34,14 +35,16 @@ export type Dialogs = {readonly add: AddDialog; readonly export: ExportDialog; r
 export class Actions {
 	readonly #ui: UiStore;
 	readonly #dialogs: Dialogs;
+	readonly #frames: FilmFrames;
 	/** Ctrl+Z has asked, and no other command has come since. */
 	#maySuspend = false;
 	readonly #queue: QueueMoves;
 	#hasHinted = false;
 
-	constructor(ui: UiStore, dialogs: Dialogs) {
+	constructor(ui: UiStore, dialogs: Dialogs, frames: FilmFrames) {
 		this.#ui = ui;
 		this.#dialogs = dialogs;
+		this.#frames = frames;
 		this.#queue = new QueueMoves(ui);
 	}
 
@@ -217,6 +220,9 @@ export class Actions {
 				break;
 			case 'plain-text':
 				this.#showPlain(targets);
+				break;
+			case 'frames':
+				this.#frames.toggle(selected);
 				break;
 			case 'open':
 				ui.open({kind: 'details'});

@@ -4,6 +4,7 @@ import {Actions, type Dialogs} from './actions.ts';
 import {AddDialog} from './dialogs/add.ts';
 import {ExportDialog} from './dialogs/export.ts';
 import {RemoveDialog} from './dialogs/remove.ts';
+import {FilmFrames} from './film-frames.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {
 	focused,
@@ -37,6 +38,7 @@ export class Controller {
 	readonly #dialogs: Dialogs;
 	readonly #actions: Actions;
 	readonly #player: PlayerControl;
+	readonly #frames: FilmFrames;
 	/** The download to select on its arrival. */
 	#awaitedId: DownloadId | undefined;
 	#seen = new Map<DownloadId, Download>();
@@ -48,7 +50,8 @@ export class Controller {
 			export: new ExportDialog(this.#ui, options.exportDir),
 			remove: new RemoveDialog(this.#ui),
 		};
-		this.#actions = new Actions(this.#ui, this.#dialogs);
+		this.#frames = new FilmFrames(this.#ui);
+		this.#actions = new Actions(this.#ui, this.#dialogs, this.#frames);
 		this.#player = new PlayerControl(this.#ui);
 		this.#observe();
 	}
@@ -61,7 +64,10 @@ export class Controller {
 	subscribe(listener: () => void): () => void {
 		const removeListener = this.#ui.subscribe(listener);
 		const unsubscribe = this.#ui.feed.subscribe(() => this.#observe());
+		const stopFrames = this.#ui.subscribe(() => this.#frames.update());
 		return () => {
+			this.#frames.stop();
+			stopFrames();
 			unsubscribe();
 			removeListener();
 		};
@@ -69,6 +75,7 @@ export class Controller {
 
 	setViewport(viewport: Viewport): void {
 		this.#ui.viewport = viewport;
+		this.#frames.update();
 	}
 
 	/** Selects the download on its arrival, unless a selection or key press comes first. */
@@ -96,7 +103,8 @@ export class Controller {
 		} else {
 			const command = this.#player.commandOf(name) ?? commandOf(name);
 			if (command) {
-				this.#command(command, name);
+				// Frames are part of the details.
+				this.#command(command === 'frames' && !this.#ui.isInDetails ? 'open' : command, name);
 			} else {
 				this.#ui.say(`${name}: no command; ? lists them`);
 			}
@@ -184,6 +192,7 @@ export class Controller {
 		const before = this.#seen;
 		this.#seen = new Map(downloads.map(download => [download.id, download]));
 		this.#selectAwaited();
+		this.#frames.update();
 		for (const {text, isError, isQuiet, rings} of announcementsOf(downloads, before)) {
 			if (isQuiet) {
 				this.#ui.log(text);
@@ -212,7 +221,7 @@ export class Controller {
 		const {viewport, window, isInDetails, state} = this.#ui;
 		const {lastTop, rows} = viewport;
 		if (isInDetails && (command === 'up' || command === 'down') && lastTop > 0) {
-			const scrolled = state.scrolled + (command === 'up' ? -1 : 1);
+			const scrolled = Math.min(lastTop, state.scrolled) + (command === 'up' ? -1 : 1);
 			this.#ui.set({scrolled: Math.max(0, Math.min(lastTop, scrolled))});
 			return;
 		}

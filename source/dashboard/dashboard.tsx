@@ -48,6 +48,8 @@ export type DashboardProps = Omit<ControllerOptions, 'feed' | 'host'> & {
 	/** The theme for a late answer of the terminal, which arrives among the keys. */
 	readonly lateTheme?: (answer: string) => Theme | undefined;
 	readonly ascii: boolean;
+	/** At least 256. */
+	readonly manyColors: boolean;
 	/** Resolves with the download to select first. */
 	readonly added?: Promise<DownloadId | undefined>;
 	/** Reports clicks from the start. */
@@ -56,7 +58,11 @@ export type DashboardProps = Omit<ControllerOptions, 'feed' | 'host'> & {
 	readonly spareRows?: number;
 };
 
-type Screen = Place & {readonly frame: Frame; readonly state: ScreenState};
+type Screen = Place & {
+	readonly frame: Frame;
+	readonly state: ScreenState;
+	readonly manyColors: boolean;
+};
 
 const doubleClickMs = 400;
 /** Control sequences without their escape: late answers, releases of a mouse button, unknown keys. */
@@ -68,6 +74,7 @@ export function Dashboard({
 	theme: firstTheme,
 	lateTheme,
 	ascii,
+	manyColors,
 	added,
 	mouse = false,
 	spareRows = 0,
@@ -100,7 +107,7 @@ export function Dashboard({
 	const height = rows - spareRows;
 	const isTooSmall = columns < smallest.columns || height < smallest.rows;
 	// The last column stays free: erasing to the end of the line, which follows each line, would take its character.
-	const screen = {frame, state, width: columns - 1, height, ascii};
+	const screen = {frame, state, width: columns - 1, height, ascii, manyColors};
 	const clicked = useRef({x: -1, y: -1, at: 0});
 	useInput((input, key) => {
 		const event = parseMouse(input);
@@ -158,8 +165,8 @@ export function Dashboard({
 	const {list: listRows} = rowHeights(height, frame.snapshot.downloads.length, bannerCount(frame));
 	const lastTop = scrollableLines(screen);
 	useEffect(() => {
-		controller.setViewport({rows: Math.max(1, listRows), page: height - 2, lastTop});
-	}, [controller, listRows, height, lastTop]);
+		controller.setViewport({width: columns - 1, rows: Math.max(1, listRows), page: height - 2, lastTop});
+	}, [controller, columns, listRows, height, lastTop]);
 
 	return (
 		<ThemeContext.Provider value={theme}>
@@ -352,13 +359,13 @@ function WholeDetails(screen: Screen) {
 	);
 }
 
-function detailLines({frame, state, width, height, ascii}: Screen, download: Download): Line[] {
-	const {showsBytes} = state;
+function detailLines({frame, state, width, height, ascii, manyColors}: Screen, download: Download): Line[] {
+	const {showsBytes, frames} = state;
 	const speeds = frame.speedsOf(download.id);
 	const fresh = frame.freshOf(download.id);
 	return pageLines({
 		...{download, speeds, fresh, showsBytes, width, ascii},
-		...{height: height - 3, now: frame.now},
+		...{frames, manyColors, height: height - 3, now: frame.now},
 	});
 }
 
@@ -523,7 +530,15 @@ function footerWords(
 
 	const inDetails: Partial<Record<Command, string | false>> =
 		mode.kind === 'details'
-			? {open: false, back: 'back', next: 'next', 'plain-text': 'plain text', filter: false, sort: false}
+			? {
+					open: false,
+					back: 'back',
+					next: 'next',
+					'plain-text': 'plain text',
+					filter: false,
+					sort: false,
+					...(selected.film && {frames: 'frames'}),
+				}
 			: {};
 	if (isOrphan) {
 		return {...inDetails, ...none, ...orphanWords};

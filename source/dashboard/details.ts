@@ -4,7 +4,8 @@ import {maskUrl} from '../text/mask-url.ts';
 import {barLine, downloadCells, inRuns, type ByteRange} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {wrapped} from './dialog-view.tsx';
-import {filmFacts, timeMap} from './film-lines.ts';
+import {barOf, filmFacts, timeMap} from './film-lines.ts';
+import {frameLines, type FilmFrame} from './frames.ts';
 import {
 	formatBytes,
 	formatClock,
@@ -34,6 +35,12 @@ export type DetailsProps = {
 	readonly height: number;
 	readonly ascii: boolean;
 	readonly now: number;
+};
+
+/** `frames`: above the map, where they are wanted. */
+export type PageProps = DetailsProps & {
+	readonly frames: readonly FilmFrame[] | undefined;
+	readonly manyColors: boolean;
 };
 
 /** A label with its text. */
@@ -96,8 +103,8 @@ function wholeText({head, text}: Fact, width: number, ascii: boolean): Line[] {
 }
 
 /** All details, on any number of lines. */
-export function pageLines(props: DetailsProps): Line[] {
-	const {download, width, height, ascii} = props;
+export function pageLines(props: PageProps): Line[] {
+	const {download, frames, width, height, ascii, manyColors} = props;
 	const {exportedTo, exportWhenComplete, folder, checksum, limitRate} = download;
 	const more = [
 		exportedTo === null
@@ -108,8 +115,13 @@ export function pageLines(props: DetailsProps): Line[] {
 		...(limitRate === null ? [] : [labelled('Limit', formatSpeed(limitRate))]),
 	].flatMap(fact => wholeText(fact, width, ascii));
 	const facts = [...allFacts(props, Infinity, wholeText), ...more, []];
-	const map = mapLines(props, Math.max(smallestMap, height - 1 - facts.length));
-	return [titleLine(props), ...facts, ...map];
+	const room = height - 1 - facts.length;
+	const pictures =
+		frames && download.film
+			? frameLines(frames, barOf(download.film, width), {width, room: room - smallestMap, manyColors, ascii})
+			: [];
+	const map = mapLines(props, Math.max(smallestMap, room - pictures.length), pictures.length > 0);
+	return [titleLine(props), ...facts, ...pictures, ...map];
 }
 
 function titleLine({download, width, now, ascii}: DetailsProps): Line {
@@ -353,10 +365,14 @@ function errorFacts({download, now}: DetailsProps): Fact[] {
 }
 
 /** At most `height` lines, the title included; none where there is nothing to see. */
-function mapLines({download, fresh, showsBytes, width, ascii}: DetailsProps, height: number): Line[] {
+function mapLines(
+	{download, fresh, showsBytes, width, ascii}: DetailsProps,
+	height: number,
+	hasFrames = false,
+): Line[] {
 	const {size, status, players, film} = download;
 	// A complete file has no places to tell apart but those of its players.
-	const isPlain = status === 'complete' && !players.some(({connected}) => connected);
+	const isPlain = status === 'complete' && !hasFrames && !players.some(({connected}) => connected);
 	if (!size || height < 2 || isPlain) {
 		return [];
 	}

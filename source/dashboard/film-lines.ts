@@ -57,11 +57,19 @@ const tickMs = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600].map(minutes => minutes *
 /** Least distance of two ticks in cells: `╵10:00:00` and a blank. */
 const tickCells = 12;
 
+export type BarCells = {readonly left: number; readonly cells: number};
+
+const start = ` ${formatTime(0)} `;
+
+/** The place of the bar of minutes on a line of `width` cells. */
+export function barOf({durationMs}: Pick<DownloadFilm, 'durationMs'>, width: number): BarCells {
+	return {left: start.length, cells: width - start.length - formatTime(durationMs).length - 2};
+}
+
 /** The bar of the minutes that can be watched, and its axis. */
 export function timeMap(film: DownloadFilm, width: number, ascii: boolean): Line[] {
 	const {durationMs, playable, position} = film;
-	const [start, end] = [` ${formatTime(0)} `, ` ${formatTime(durationMs)}`];
-	const cells = width - start.length - end.length - 1;
+	const {left, cells} = barOf(film, width);
 	const bar = barCells({
 		ranges: playable,
 		size: durationMs,
@@ -71,8 +79,8 @@ export function timeMap(film: DownloadFilm, width: number, ascii: boolean): Line
 		ascii,
 	});
 	return [
-		[span(start, 'label'), ...inRuns(bar), span(end, 'label')],
-		[span(' '.repeat(start.length)), span(axis(durationMs, cells, ascii), 'label')],
+		[span(start, 'label'), ...inRuns(bar), span(` ${formatTime(durationMs)}`, 'label')],
+		[span(' '.repeat(left)), span(axis(durationMs, cells, ascii), 'label')],
 	];
 }
 

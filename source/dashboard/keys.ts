@@ -48,6 +48,7 @@ export type Command =
 	| 'verify'
 	| 'take-over'
 	| 'bytes'
+	| 'frames'
 	| 'mouse'
 	| 'log'
 	| 'safe'
@@ -84,7 +85,7 @@ export const keyTable: readonly Entry[] = [
 	{command: 'copy-source', keys: ['C', 'Y'], shown: 'C', help: 'copy the source URL'},
 	{command: 'play', keys: ['o'], shown: 'o', help: 'play in mpv, VLC or another', footer: 'play'},
 	{command: 'plain-text', keys: ['v'], shown: 'v', help: 'show URLs and path as plain text'},
-	{command: 'open', keys: ['return', 'right', 'l', 'i'], shown: 'Enter', help: 'details', footer: 'details'},
+	{command: 'open', keys: ['return', 'right', 'l'], shown: 'Enter', help: 'details', footer: 'details'},
 	{command: 'back', keys: ['escape', 'left', 'h'], shown: 'Esc', help: 'back; clear filter or marks'},
 	{command: 'mark', keys: [' '], shown: 'Space', help: 'mark', footer: 'mark'},
 	{command: 'mark-all', keys: ['*'], shown: '*', help: 'mark all, or none'},
@@ -116,6 +117,7 @@ export const keyTable: readonly Entry[] = [
 	{command: 'verify', keys: ['V'], shown: 'V', help: 'check the stored data'},
 	{command: 'take-over', keys: ['R'], shown: 'R', help: 'continue here after the other instance quits'},
 	{command: 'bytes', keys: ['b'], shown: 'b', help: 'map in bytes or minutes'},
+	{command: 'frames', keys: ['i'], shown: 'i', help: 'frames of the film, in its details'},
 	{command: 'limit', keys: ['t'], shown: 't', help: 'limit the speed'},
 	{command: 'mouse', keys: ['M'], shown: 'M', help: 'mouse on or off'},
 	{command: 'log', keys: ['L'], shown: 'L', help: 'messages'},
@@ -130,7 +132,17 @@ export type Group = 'Watch' | 'Control' | 'List' | 'Move' | 'Program';
 
 /** The groups of the palette, in its order. */
 export const groups: Readonly<Record<Group, readonly Command[]>> = {
-	Watch: ['play', 'copy-stream', 'copy-source', 'plain-text', 'open', 'bytes', 'export', 'open-folder'],
+	Watch: [
+		'play',
+		'copy-stream',
+		'copy-source',
+		'plain-text',
+		'open',
+		'frames',
+		'bytes',
+		'export',
+		'open-folder',
+	],
 	Control: [
 		...(['pause', 'pause-all', 'resume', 'safe', 'safe-all'] as const),
 		...(['new-url', 'limit', 'verify', 'remove', 'undo'] as const),
@@ -247,6 +259,7 @@ const footerRanks: readonly Command[] = [
 	'play',
 	'remove',
 	'export',
+	'frames',
 ];
 
 /** As many keys as fit. `words` overrides words of the table; `false` omits a key. `special` keys come first. */

@@ -8,6 +8,8 @@ export type Span = {
 	readonly text: string;
 	readonly role?: Role;
 	readonly link?: string;
+	/** Instead of those of the role. */
+	readonly colors?: Readonly<Record<'color' | 'backgroundColor', string>>;
 	/** Under the cursor; the role's colour stays. */
 	readonly isSelected?: boolean;
 };
@@ -92,9 +94,9 @@ export const LineView = memo(({line}: {readonly line: Line}) => {
 		<Text wrap="truncate">
 			{line.length === 0
 				? ' '
-				: line.map(({text, role = 'plain', link, isSelected = false}, index) => (
+				: line.map(({text, role = 'plain', link, colors, isSelected = false}, index) => (
 						// oxlint-disable-next-line react/no-array-index-key -- a piece has no identity but its index
-						<Text key={index} {...theme[role]} {...(isSelected && theme.selected)}>
+						<Text key={index} {...theme[role]} {...colors} {...(isSelected && theme.selected)}>
 							{link === undefined ? text : linked(text, link)}
 						</Text>
 					))}

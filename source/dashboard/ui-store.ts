@@ -1,6 +1,7 @@
 // The dashboard's own state: mode, cursor and marks of the list, messages. Everything else comes from snapshots.
 import type {Download, DownloadId, DownloadEngine} from '../downstream.ts';
 import type {Form} from './form.ts';
+import type {FilmFrame} from './frames.ts';
 import {scrollTop} from './layout.ts';
 import {listWindow, wholeList, type ListView, type ListWindow} from './list-view.ts';
 import {appended, errorMessage, isRepeated, type Message} from './messages.ts';
@@ -18,6 +19,11 @@ export type Host = {
 	readonly continues: 'always' | 'ask' | 'never';
 	/** Starts a player at a time in milliseconds; resolves with its name. */
 	play(download: Download, startMs: number): Promise<string>;
+	/**
+	 * The picture of a film at a time in milliseconds, as `frameSize` says; undefined if there is none. Fetches nothing.
+	 * Rejects with the reason if no picture can be made.
+	 */
+	filmFrame(streamUrl: string, ms: number, signal: AbortSignal): Promise<Uint8Array | undefined>;
 	openFolder(path: string): Promise<void>;
 	/** Leaves the screen, prints the lines unbroken and returns after a key. */
 	showPlain(lines: readonly string[]): Promise<void>;
@@ -71,6 +77,8 @@ export type ScreenState = {
 	readonly hasMouse: boolean;
 	/** The details map a film by bytes, not by minutes. */
 	readonly showsBytes: boolean;
+	/** The frames above the map in the details, where they are wanted. */
+	readonly frames: readonly FilmFrame[] | undefined;
 	/** The status line. A notice expires; an error stays until the next key. */
 	readonly message: Message | undefined;
 	/** Newest last. */
@@ -79,6 +87,8 @@ export type ScreenState = {
 
 /** Sizes that depend on the terminal. */
 export type Viewport = {
+	/** Cells of a line. */
+	readonly width: number;
 	/** Visible rows of the list. */
 	readonly rows: number;
 	/** Visible lines of the messages. */
@@ -104,7 +114,7 @@ export class UiStore {
 	readonly feed: SnapshotFeed;
 	readonly host: Host;
 	readonly attachment: Attachment | undefined;
-	viewport: Viewport = {rows: 1, page: 1, lastTop: 0};
+	viewport: Viewport = {width: 1, rows: 1, page: 1, lastTop: 0};
 	readonly #listeners = new Set<() => void>();
 	#state: ScreenState = {
 		mode: list,
@@ -118,6 +128,7 @@ export class UiStore {
 		scrolled: 0,
 		hasMouse: false,
 		showsBytes: false,
+		frames: undefined,
 		message: undefined,
 		log: [],
 	};

@@ -160,7 +160,7 @@ export class ProxyServer {
 				throw new DownStreamError('not-found', 'There is no such download.');
 			}
 
-			await serveStream(transfer, request, response, signal);
+			await serveStream(parameters.has('cached') ? transfer.cached : transfer, request, response, signal);
 		} else if (path === '/stream') {
 			requireRead(request);
 			if (!openStream) {

@@ -18,9 +18,8 @@ export type StreamRead = {
 	readonly signal: AbortSignal;
 };
 
-/** A transfer as seen by players. Both methods throw `DownStreamError`, or the signal's reason. */
-export interface StreamedTransfer {
-	readonly id: DownloadId;
+/** The bytes of a transfer. Both methods throw `DownStreamError`, or the signal's reason. */
+export interface StreamedBytes {
 	/** The origin has not yet responded to the current request. */
 	readonly isUnanswered: boolean;
 	/** Waits for the origin's first response if nothing is known yet. */
@@ -30,6 +29,13 @@ export interface StreamedTransfer {
 	 * requested.
 	 */
 	read(request: StreamRead): AsyncIterable<Uint8Array>;
+}
+
+/** A transfer as seen by players. */
+export interface StreamedTransfer extends StreamedBytes {
+	readonly id: DownloadId;
+	/** Only the cached bytes, for readers that are no players: fetches nothing and fails at the first missing byte. */
+	readonly cached: StreamedBytes;
 }
 
 /**
@@ -47,7 +53,7 @@ type Part = {readonly head: string; readonly range: Range};
  * success.
  */
 export async function serveStream(
-	transfer: StreamedTransfer,
+	transfer: StreamedBytes,
 	request: IncomingMessage,
 	response: ServerResponse,
 	signal: AbortSignal,
@@ -148,7 +154,7 @@ function writeTo(response: ServerResponse, bytes: Uint8Array | string, signal: A
 }
 
 async function* bodyParts(
-	transfer: StreamedTransfer,
+	transfer: StreamedBytes,
 	parts: readonly Part[],
 	request: Omit<StreamRead, 'range'>,
 ): AsyncGenerator<Uint8Array | string, void, undefined> {

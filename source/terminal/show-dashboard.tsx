@@ -12,6 +12,7 @@ import type {Attachment, Host} from '../dashboard/ui-store.ts';
 import type {Download, DownloadId, DownloadEngine} from '../downstream.ts';
 import {backgroundOf} from './background.ts';
 import {copyText} from './clipboard.ts';
+import {filmFrame} from './film-frame.ts';
 import {enterTerminal, hasUnicode, mouseSequence} from './modes.ts';
 import {supportsProgress, TerminalStatus} from './status.ts';
 import {completePath, describeFile, openFolder} from './system.ts';
@@ -22,6 +23,8 @@ export type ShowOptions = {
 	readonly ascii: boolean;
 	readonly exportDir: string;
 	readonly theme: ThemeName;
+	/** At least 256. */
+	readonly manyColors: boolean;
 	/** The terminal was queried for its background; over a slow line, the response may arrive after the first frame. */
 	readonly mayAnswerLate: boolean;
 	readonly title: boolean;
@@ -109,6 +112,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 			theme={themes[options.theme]}
 			{...(options.mayAnswerLate && {lateTheme: parseTheme})}
 			ascii={options.ascii || !hasUnicode(env, platform)}
+			manyColors={options.manyColors}
 			exportDir={options.exportDir}
 			attachment={options.attachment}
 			{...(options.added && {added: options.added})}
@@ -120,6 +124,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 				remoteHint: env.SSH_CONNECTION ? sshHint(downstream.snapshot.origin) : undefined,
 				continues: options.continues,
 				play: (download, startMs) => options.play(download, startMs),
+				filmFrame,
 				openFolder,
 				completePath,
 				describeFile,

@@ -27,6 +27,7 @@ const end = await showDashboard(downstream, {
 	ascii: false,
 	exportDir: '/',
 	theme: 'plain',
+	manyColors: false,
 	mayAnswerLate: false,
 	title: false,
 	mouse: false,

@@ -24,6 +24,7 @@ const chunkSize = 64 * 1024;
 
 export class MemoryTransfer implements StreamedTransfer {
 	readonly isUnanswered = false;
+	readonly cached = this;
 	readonly id: DownloadId;
 	currentFacts: Representation;
 	/** The end of the available bytes; the size, unless unknown. */

@@ -19,6 +19,7 @@ export type ScreenOptions = Size & {
 	readonly attachment?: Attachment;
 	readonly continues?: Host['continues'];
 	readonly remoteHint?: string;
+	readonly filmFrame?: Host['filmFrame'];
 };
 
 /** A text on the screen, a text not on it, or a condition. */
@@ -50,7 +51,7 @@ export class Screen {
 
 	constructor(t: TestContext, downstream: DownloadEngine, options: ScreenOptions) {
 		const {columns, rows, ascii = false, clipboard = 'copied', attachment, remoteHint} = options;
-		const {continues = 'always'} = options;
+		const {continues = 'always', filmFrame = async () => undefined} = options;
 		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true, convertEol: true});
 		this.#emulator.loadAddon(new Unicode11Addon());
 		this.#emulator.unicode.activeVersion = '11';
@@ -72,6 +73,7 @@ export class Screen {
 			<Dashboard
 				downstream={downstream}
 				ascii={ascii}
+				manyColors={false}
 				theme={themes.plain}
 				exportDir="/home/user/Videos/"
 				attachment={attachment}
@@ -82,6 +84,7 @@ export class Screen {
 						return clipboard;
 					},
 					continues,
+					filmFrame,
 					play: async ({streamUrl}, startMs) => {
 						this.played.push(startMs === 0 ? streamUrl : `${streamUrl} at ${startMs}`);
 						return 'mpv';

@@ -171,6 +171,7 @@ async function prepareScreen(
 			ascii: settings.ascii,
 			exportDir: settings.exportDir + path.sep,
 			theme: settings.theme === undefined || level === 0 ? themeName(level, background) : settings.theme,
+			manyColors: level > 1,
 			mayAnswerLate: asksTerminal,
 			title: settings.title,
 			mouse: settings.mouse,

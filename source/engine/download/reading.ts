@@ -90,20 +90,7 @@ export class Reading {
 			}
 		}
 
-		const {record, version} = this.#state;
-		const {acceptsRanges, id, startedOver = 0} = record;
-		const validator = record.hasUnstableValidator ? undefined : record.validator;
-		const {size, isComplete} = this.#state.file;
-		return {
-			name: nameOf(record),
-			type: typeOf(record),
-			size,
-			etag: size === Infinity ? undefined : (validator?.etag ?? `"${id}-${size}-${startedOver}"`),
-			lastModified: validator?.lastModified,
-			acceptsRanges: acceptsRanges !== false,
-			complete: isComplete,
-			version,
-		};
+		return representationOf(this.#state);
 	}
 
 	/**
@@ -243,6 +230,22 @@ export class Reading {
 			void recordFile.save({readAt: now}).catch(() => undefined);
 		}
 	}
+}
+
+export function representationOf({file, record, version}: DownloadState): Representation {
+	const {acceptsRanges, id, startedOver = 0} = record;
+	const validator = record.hasUnstableValidator ? undefined : record.validator;
+	const {size, isComplete} = file;
+	return {
+		name: nameOf(record),
+		type: typeOf(record),
+		size,
+		etag: size === Infinity ? undefined : (validator?.etag ?? `"${id}-${size}-${startedOver}"`),
+		lastModified: validator?.lastModified,
+		acceptsRanges: acceptsRanges !== false,
+		complete: isComplete,
+		version,
+	};
 }
 
 function wakeStepAfter(consumed: number): number {

@@ -31,6 +31,7 @@ import {Mending} from './mending.ts';
 import {PageReplacement} from './page-replacement.ts';
 import {Patience} from './patience.ts';
 import {Pledges} from './pledges.ts';
+import {CachedReading} from './cached-reading.ts';
 import {Reading, type ReadRequest, type Representation} from './reading.ts';
 import {openDataFile, recover} from './recovery.ts';
 import {SourceChange} from './source-change.ts';
@@ -55,6 +56,8 @@ export class Transfer {
 	readonly #reading: Reading;
 	readonly #failures: Failures;
 	readonly film: Film;
+	/** For readers that are no players. */
+	readonly cached: CachedReading;
 	/** The last view showed facts that change over time. */
 	#viewChangesOverTime = false;
 
@@ -137,6 +140,7 @@ export class Transfer {
 		this.#pages = pages;
 		this.#patience = patience;
 		this.#reading = new Reading(state, {scheduler, verification, mending, links, pages, patience});
+		this.cached = new CachedReading(state, scheduler);
 		this.#failures = new Failures(state, {scheduler, mending, links, versions, pages, patience});
 		this.film = new Film(filmDownload(state, scheduler), services.film === true);
 		state.watching.map = () => this.film.map;

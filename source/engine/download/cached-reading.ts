@@ -1,0 +1,69 @@
+// Serves cached bytes to readers that are no players, such as a maker of previews. It fetches and records nothing.
+import {DownStreamError} from '../../downstream.ts';
+import type {Scheduler} from '../fetch/scheduler.ts';
+import {DiskReader} from '../memory/disk-reader.ts';
+import type {DownloadState} from './download-state.ts';
+import {closing, fetchedAnew} from './errors.ts';
+import {representationOf, type ReadRequest, type Representation} from './reading.ts';
+
+export class CachedReading {
+	readonly isUnanswered = false;
+	readonly #state: DownloadState;
+	readonly #scheduler: Scheduler;
+
+	constructor(state: DownloadState, scheduler: Scheduler) {
+		this.#state = state;
+		this.#scheduler = scheduler;
+	}
+
+	/** Rejects with `incomplete` if nothing is known of the file. */
+	async representation(): Promise<Representation> {
+		if (!this.#scheduler.hasFileInfo) {
+			throw notCached();
+		}
+
+		return representationOf(this.#state);
+	}
+
+	/**
+	 * Yields the bytes of the range in order; each piece is valid until the next is requested. Throws `incomplete` at the
+	 * first missing byte, or the signal's reason.
+	 */
+	async *read({range, version, signal}: ReadRequest): AsyncGenerator<Uint8Array, void, undefined> {
+		const state = this.#state;
+		const blocks = new DiskReader(state.services.blocks);
+		try {
+			for (let offset = range.start; offset < range.end;) {
+				signal.throwIfAborted();
+				if (state.isClosed) {
+					throw closing();
+				}
+
+				if (version !== state.version) {
+					throw fetchedAnew();
+				}
+
+				const {file} = state;
+				const end = Math.min(range.end, this.#scheduler.readableEnd(range.start, offset));
+				const cached = Math.min(file.present.runEnd(offset), end) - offset;
+				const bytes = cached > 0 ? await blocks.read(file, offset, cached) : undefined;
+				if (!bytes?.length) {
+					throw notCached();
+				}
+
+				offset += bytes.length;
+				yield bytes;
+				blocks.sent();
+			}
+		} finally {
+			await blocks.close();
+			if (state.isComplete && state.readers.size === 0 && this.#scheduler.segments.size === 0) {
+				void state.file.close();
+			}
+		}
+	}
+}
+
+function notCached(): DownStreamError {
+	return new DownStreamError('incomplete', 'These bytes are not downloaded yet');
+}
