@@ -541,7 +541,16 @@ const operations: Readonly<Record<string, Readonly<Record<string, Operation>>>> 
 		get: {
 			summary: 'The file, with range requests (RFC 9110 section 14)',
 			access: 'none',
-			parameters: [{name: 'name', in: 'path', required: true, schema: {type: 'string'}}],
+			parameters: [
+				{name: 'name', in: 'path', required: true, schema: {type: 'string'}},
+				{
+					name: 'cached',
+					in: 'query',
+					description:
+						'Only stored bytes: fetches nothing, counts as no player, and ends at the first missing byte.',
+					schema: {type: 'string'},
+				},
+			],
 			responses: {200: media('The file.'), 206: media('The requested ranges.')},
 		},
 	},
