@@ -15,8 +15,8 @@ import {
 import {RangeSet} from '../source/engine/store/range-set.ts';
 import type {StoredPledge} from '../source/engine/store/record.ts';
 import {safeRequestOf} from '../source/text/safe-request.ts';
-import {pledgeWords, safeList, safeWords} from '../source/text/safe-words.ts';
-import {blankPledge} from './support/blank-download.ts';
+import {pledgeWords, safeList, safeWords, shortSafeWords} from '../source/text/safe-words.ts';
+import {blankDownload, blankPledge} from './support/blank-download.ts';
 
 const MiB = 1024 * 1024;
 const minute = 60_000;
@@ -230,6 +230,26 @@ for (const [expected, pledge] of [
 		const shown = {...blankPledge, ...pledge};
 		assert.equal(pledgeWords(shown, {size: 300 * MiB}), expected);
 		assert.equal(pledgeWords(shown, {size: 300 * MiB}, true), expected.replace('⚑', '!'));
+	});
+}
+
+for (const [expected, pledge] of [
+	[
+		['safe to 1:21:00 of 1:47:00 ⚑ 18:31', 'safe to 1:21:00 ⚑ 18:31', '⚑→1:21:00'],
+		{...film, etaAt: at(18, 31)},
+	],
+	[['⚑ safe from 1:02:00 to 1:47:00', '⚑ safe to 1:47:00', '⚑→1:47:00'], {...film, state: 'safe'}],
+	[['to be made safe ⚑', '⚑'], {}],
+	[['to be made safe ⚑', 'safe to 0:00 ⚑', '⚑→0:00'], {fromMs: 0}],
+	[
+		['safe to 120 MiB of 200 MiB ⚑', 'safe to 120 MiB ⚑', '⚑→120 MiB'],
+		{start: 0, end: 200 * MiB, safeTo: 120 * MiB},
+	],
+	[['⚑ cannot be made safe: no', '⚑ cannot be made safe', '⚑ failed'], {state: 'impossible', reason: 'no'}],
+] as const satisfies ReadonlyArray<readonly [readonly string[], Partial<Pledge>]>) {
+	test(`a pledge in the words of a row: ${expected[0]}`, () => {
+		const download = {...blankDownload, size: 300 * MiB, pledges: [{...blankPledge, ...pledge}]};
+		assert.deepEqual(shortSafeWords(download), expected);
 	});
 }
 

@@ -17,6 +17,49 @@ export function safeWords(download: Pick<Download, 'pledges' | 'size'>, ascii = 
 	return pledge ? pledgeWords(pledge, download, ascii) : '';
 }
 
+/**
+ * The same for a row, longest first: `safe to 1:21:00 of 1:47:10 ⚑ 18:31`, `safe to 1:21:00 ⚑ 18:31`, `⚑→1:21:00`. Empty
+ * without pledges, and where a minute more than those of a pledge can be watched.
+ */
+export function shortSafeWords(
+	download: Pick<Download, 'pledges' | 'size' | 'film'>,
+	ascii = false,
+): readonly string[] {
+	const pledge = shownPledge(download);
+	const watchTo = download.film?.watchTo ?? 0;
+	if (!pledge || (pledge.state === 'safe' && watchTo > (pledge.toMs ?? Infinity) + moreMs)) {
+		return [];
+	}
+
+	const flag = ascii ? '!' : '⚑';
+	const whole = pledgeWords(pledge, download, ascii);
+	if (pledge.state === 'impossible') {
+		return [whole, `${flag} cannot be made safe`, `${flag} failed`];
+	}
+
+	const {fromMs, toMs, safeToMs, safeTo, start, end, exact, state} = pledge;
+	const ms = state === 'safe' ? toMs : (safeToMs ?? fromMs);
+	const to =
+		fromMs === null
+			? end === null
+				? undefined
+				: formatBytes(state === 'safe' ? end : (safeTo ?? start ?? 0))
+			: ms === null
+				? undefined
+				: `${exact ? '' : '~'}${formatTime(ms)}`;
+	if (to === undefined) {
+		return [whole, flag];
+	}
+
+	const arrow = `${flag}${ascii ? '>' : '→'}${to}`;
+	return state === 'safe'
+		? [whole, `${flag} safe to ${to}`, arrow]
+		: [whole, `safe to ${to} ${flag}${arrival(pledge)}`, arrow];
+}
+
+/** Milliseconds. */
+const moreMs = 60_000;
+
 /** The same for one pledge; an impossible one with its reason. */
 export function pledgeWords(pledge: Pledge, {size}: Pick<Download, 'size'>, ascii = false): string {
 	const flag = ascii ? '!' : '⚑';
@@ -27,11 +70,15 @@ export function pledgeWords(pledge: Pledge, {size}: Pick<Download, 'size'>, asci
 			return `${flag} cannot be made safe: ${pledge.reason}`;
 		default: {
 			const {etaAt, by} = pledge;
-			const at = etaAt === null ? '' : ` ${formatClock(etaAt).slice(0, 5)}`;
 			const isLate = by !== null && etaAt !== null && etaAt > by;
-			return `${progress(pledge)} ${flag}${at}${isLate ? `, late by ${lateness(etaAt - by)}` : ''}`;
+			return `${progress(pledge)} ${flag}${arrival(pledge)}${isLate ? `, late by ${lateness(etaAt - by)}` : ''}`;
 		}
 	}
+}
+
+/** ` 18:31`, or nothing while the time of arrival is unknown. */
+function arrival({etaAt}: Pledge): string {
+	return etaAt === null ? '' : ` ${formatClock(etaAt).slice(0, 5)}`;
 }
 
 /** `safe to 1:47:10`, `safe to 200 MiB`, `all safe`. */
