@@ -11,15 +11,14 @@ import {
 	stretchRanges,
 	withPledge,
 	type PledgeFacts,
-	type PlayerPlace,
 	type Resolved,
 } from '../film/pledge.ts';
-import {playable, timeAt, watchTo} from '../film/playable.ts';
-import {byteAt} from '../film/playhead.ts';
+import {playable, watchTo} from '../film/playable.ts';
 import {freeBytes} from '../store/free-space.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import type {DownloadRecord, StoredPledge} from '../store/record.ts';
 import type {DownloadState} from './download-state.ts';
+import {playerPlace} from './player-place.ts';
 
 /** Once less than `keepAhead` is present ahead of a player, so many times as much is fetched. */
 const aheadFactor = 1.5;
@@ -105,7 +104,8 @@ export class Pledges implements PledgedRanges {
 		}
 
 		const facts = this.#facts;
-		const added = pledgeOf(request, facts, placeOfPlayer(this.#state, facts.map), Date.now());
+		const now = Date.now();
+		const added = pledgeOf(request, facts, playerPlace(this.#state, facts.map, now), now);
 		const resolved = resolvePledge(added, facts);
 		const refusal = await this.#refusalOf(resolved, others);
 		if (refusal !== undefined) {
@@ -259,7 +259,7 @@ export class Pledges implements PledgedRanges {
 	/** The missing bytes ahead of the player that are to be kept present. */
 	#ahead(map: FilmMap | undefined): Range[] {
 		const {services, file, readers} = this.#state;
-		const place = map && readers.size > 0 ? placeOfPlayer(this.#state, map) : undefined;
+		const place = map && readers.size > 0 ? playerPlace(this.#state, map, Date.now()) : undefined;
 		if (!map || place?.ms === undefined) {
 			this.#isCatchingUp = false;
 			this.#wasNearEnd = false;
@@ -349,19 +349,6 @@ export class Pledges implements PledgedRanges {
 /** Pledges for no time are due last. */
 function dueAt({by = Number.MAX_SAFE_INTEGER}: StoredPledge): number {
 	return by;
-}
-
-/** Where the linked player or else the newest reader is, else where the film was left; undefined where it never was. */
-function placeOfPlayer(
-	{readers, watching}: DownloadState,
-	map: FilmMap | undefined,
-): PlayerPlace | undefined {
-	const {position, playback} = watching;
-	if (map && position && (playback || (readers.size === 0 && !position.watched))) {
-		return {offset: byteAt(map, position.ms), ms: position.ms};
-	}
-
-	return readers.size > 0 ? {offset: readers.playhead, ms: map && timeAt(map, readers.playhead)} : undefined;
 }
 
 /** From the first to the last byte of the stretch itself. */
