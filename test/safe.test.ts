@@ -90,9 +90,9 @@ test('two pledged films come before a background that runs, and it goes on after
 	}
 
 	const asked = () => origin.requests.filter(({url}) => url === '/fill.bin').length;
-	const {status} = await until(engine, fill.id, ({segments}) => segments.length === 0);
+	const {status, waitsForPledges} = await until(engine, fill.id, ({segments}) => segments.length === 0);
 	const before = asked();
-	assert.equal(status, 'queued');
+	assert.deepEqual([status, waitsForPledges], ['queued', true]);
 	await until(engine, films[0]!, ({pledges}) => pledges[0]!.missing === 0);
 	await until(engine, films[1]!, ({pledges}) => pledges[0]!.missing === 0);
 	assert.equal(asked(), before);

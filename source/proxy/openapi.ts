@@ -173,6 +173,7 @@ const download: Readonly<Record<keyof Download, JsonSchema>> = {
 	connections: integer('Open connections to the origin.'),
 	maxConnections: integer('Limit on connections.'),
 	hostCeiling: orNull(integer('Limit of the server on connections, while the download waits for one.')),
+	waitsForPledges: flag('Queued because pledges come first.'),
 	segments: listOf({$ref: '#/components/schemas/Segment'}, 'One per connection.'),
 	players: listOf({$ref: '#/components/schemas/Player'}, 'Programs that read the stream.'),
 	pledges: listOf({$ref: '#/components/schemas/Pledge'}, 'Stretches that shall be on the disk, by number.'),

@@ -7,7 +7,7 @@ import type {DownloadRecord} from '../store/record.ts';
 import type {DownloadState} from './download-state.ts';
 import {playerPlace} from './player-place.ts';
 import type {Pledges} from './pledges.ts';
-import {statusOf} from './status.ts';
+import {statusOf, wantsPlace} from './status.ts';
 
 /** `now`: milliseconds since the epoch. */
 export function downloadView(
@@ -42,6 +42,7 @@ export function downloadView(
 		connections: segments.size,
 		maxConnections: scheduler.maxConnections,
 		hostCeiling: status === 'queued' ? scheduler.hostCeiling : null,
+		waitsForPledges: status === 'queued' && scheduler.yields && wantsPlace(state, scheduler),
 		segments: Array.from(segments, segment => ({
 			start: segment.start,
 			offset: segment.offset,
