@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
-import {DownStreamError, type Pledge, type SafeRequest} from '../source/downstream.ts';
+import {DownStreamError, type Download, type Pledge, type SafeRequest} from '../source/downstream.ts';
+import {sharedProblems} from '../source/engine/banners.ts';
 import type {FilmMap, FilmTrack} from '../source/engine/film/film-map.ts';
 import {playable} from '../source/engine/film/playable.ts';
 import {
@@ -259,9 +260,39 @@ test('the first pledge that is not met is shown, and without a network what is s
 	assert.equal(safeWords({size: 5, pledges: []}), '');
 	assert.equal(safeWords({size: 5, pledges: [met, blankPledge]}), 'to be made safe ⚑');
 	const list = [
-		{size: 9, pledges: [met]},
-		{size: 9, pledges: [blankPledge]},
-		{size: 5, pledges: [all]},
+		{size: 9, pledges: [met], completedAt: null},
+		{size: 9, pledges: [blankPledge], completedAt: null},
+		{size: 5, pledges: [all], completedAt: null},
 	];
 	assert.equal(safeList(list), '#1 to 1:47:00, #3 all');
+	const complete = {size: 5, pledges: [], completedAt: 1};
+	assert.equal(safeList([complete, ...list]), '#2 to 1:47:00, #4 all, #1 all');
+	const many = Array.from({length: 9}, () => complete);
+	assert.equal(safeList(many), '#1 all, #2 all, #3 all, #4 all, #5 all, #6 all, 3 more');
+});
+
+test('without a network, the banner names what is safe', () => {
+	const offline: Download = {
+		...blankDownload,
+		status: 'waiting',
+		error: {code: 'origin-unreachable', message: 'cdn.example.org was not found', at: 0, tries: 2},
+	};
+	const met: Pledge = {...blankPledge, fromMs: 0, toMs: 107 * minute + 10_000, state: 'safe'};
+	const downloads = [
+		{...offline, pledges: [met]},
+		offline,
+		{...blankDownload, status: 'complete' as const, completedAt: 1},
+	];
+	assert.deepEqual(
+		sharedProblems(downloads, '/cache', () => false),
+		['No network. Safe: #1 to 1:47:10, #3 all. 2 downloads wait and will continue.'],
+	);
+	assert.deepEqual(
+		sharedProblems([offline], '/cache', () => false),
+		['No network. 1 download waits and will continue.'],
+	);
+	assert.deepEqual(
+		sharedProblems([offline], '/cache', () => true),
+		['cdn.example.org cannot be reached. 1 download waits and will continue.'],
+	);
 });

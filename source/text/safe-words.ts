@@ -114,12 +114,25 @@ function lateness(ms: number): string {
 		: `${Math.floor(minutes / 60)}h${String(minutes % 60).padStart(2, '0')}m`;
 }
 
-/** `#1 to 1:47:10, #3 all`: what of each download can be had without a network. Empty where nothing is safe. */
-export function safeList(downloads: ReadonlyArray<Pick<Download, 'pledges' | 'size'>>): string {
-	return downloads
-		.flatMap((download, index) => {
-			const last = download.pledges.findLast(({state}) => state === 'safe');
-			return last ? [`#${index + 1} ${safePart(last, download).replace(/^safe | safe$/, '')}`] : [];
-		})
-		.join(', ');
+/** Downloads that are named: a list of all would hide the rest of the banner. */
+const mostNamed = 6;
+
+/**
+ * `#1 to 1:47:10, #3 all`: what of each download can be had without a network, first those with pledges. Empty where
+ * nothing is safe.
+ */
+export function safeList(
+	downloads: ReadonlyArray<Pick<Download, 'pledges' | 'size' | 'completedAt'>>,
+): string {
+	const safe = downloads.flatMap((download, index) => {
+		const {pledges, completedAt} = download;
+		const last = pledges.findLast(({state}) => state === 'safe');
+		const part = completedAt === null ? last && safePart(last, download) : 'all';
+		return part === undefined
+			? []
+			: [{hasPledge: pledges.length > 0, words: `#${index + 1} ${part.replace(/^safe | safe$/, '')}`}];
+	});
+	const words = safe.toSorted((a, b) => Number(b.hasPledge) - Number(a.hasPledge)).map(({words}) => words);
+	const more = words.length - mostNamed;
+	return [...words.slice(0, mostNamed), ...(more > 0 ? [`${more} more`] : [])].join(', ');
 }
