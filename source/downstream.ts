@@ -127,7 +127,10 @@ export type SegmentUse = 'player' | 'pledge' | 'fill';
 export type Pledge = {
 	/** Names it among those of the download. */
 	readonly n: number;
-	/** Milliseconds of the film; null where bytes were asked for. `toMs` is null until the length of the film is known. */
+	/**
+	 * Milliseconds of the film; null where bytes were asked for, or stand for the minutes of a file without any. `toMs` is
+	 * null until the length of the film is known.
+	 */
 	readonly fromMs: number | null;
 	readonly toMs: number | null;
 	/** False for minutes of a film whose times are estimates. */

@@ -281,7 +281,7 @@ const segment: Readonly<Record<keyof OpenSegment, JsonSchema>> = {
 
 const pledge: Readonly<Record<keyof Pledge, JsonSchema>> = {
 	n: integer('Names it among those of the download.'),
-	fromMs: orNull(integer('Milliseconds of the film; null where bytes were asked for.')),
+	fromMs: orNull(integer('Milliseconds of the film; null where bytes were asked for, or stand for minutes.')),
 	toMs: orNull(integer('Exclusive; null for bytes, or while the length of the film is unknown.')),
 	exact: flag('False for minutes that are estimates.'),
 	start: orNull(integer('First byte; null while unknown.')),

@@ -301,8 +301,10 @@ export class Pledges implements PledgedRanges {
 		const {map} = facts;
 		const resolved = resolvePledge(pledge, facts);
 		const ranges = 'ranges' in resolved ? resolved.ranges : undefined;
+		// Bytes stand for the minutes of a file without any.
+		const isTimed = unit === 'ms' && (map !== undefined || ranges === undefined);
 		const missing = ranges && missingOf(ranges, file.present);
-		const stretch = ranges && hullOf(ranges, unit === 'ms' && map ? map.index : []);
+		const stretch = ranges && hullOf(ranges, isTimed && map ? map.index : []);
 		const isSafe = missing === 0 && !file.doubt && ranges!.every(range => this.#isDurable(range));
 		const stop =
 			record.intent === 'cancel' ? 'The download is cancelled' : (retries.permanentError?.message ?? null);
@@ -315,15 +317,15 @@ export class Pledges implements PledgedRanges {
 		const isKnown = missing !== undefined && missing < Infinity;
 		return {
 			n,
-			fromMs: unit === 'ms' ? from : null,
-			toMs: unit === 'bytes' ? null : map ? Math.min(to ?? Infinity, map.durationMs) : to,
-			exact: unit === 'bytes' || (map?.exact ?? true),
+			fromMs: isTimed ? from : null,
+			toMs: !isTimed ? null : map ? Math.min(to ?? Infinity, map.durationMs) : to,
+			exact: !isTimed || (map?.exact ?? true),
 			start: stretch?.start ?? null,
 			end: stretch && stretch.end < Infinity ? stretch.end : null,
 			missing: isKnown ? missing : null,
 			safeTo: stretch ? (endOfRun(file.present.runEnd(stretch.start), stretch) ?? null) : null,
 			safeToMs:
-				unit === 'ms' && map
+				isTimed && map
 					? (watchTo(playable(map, file.present), Math.min(from, map.durationMs - 1)) ?? null)
 					: null,
 			by,
