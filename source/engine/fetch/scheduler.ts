@@ -119,6 +119,11 @@ export class Scheduler {
 		return isWaiting ? services.hosts.ceiling(this.host, this) || null : null;
 	}
 
+	/** Pledges are fetched, here or elsewhere. */
+	get yields(): boolean {
+		return this.#context.places.yields;
+	}
+
 	/** The origin has answered none of the open requests. */
 	get isUnanswered(): boolean {
 		return this.segments.areUnanswered;
