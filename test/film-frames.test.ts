@@ -7,7 +7,7 @@ import process from 'node:process';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
-import {frameLines, frameSize, frameTimes, type FilmFrame} from '../source/dashboard/frames.ts';
+import {dimmedFrame, frameLines, frameSize, frameTimes, type FilmFrame} from '../source/dashboard/frames.ts';
 import type {DownloadFilm} from '../source/downstream.ts';
 import {RangeSet} from '../source/engine/store/range-set.ts';
 import {filmFrame} from '../source/terminal/film-frame.ts';
@@ -58,6 +58,7 @@ function split(share: number, left: readonly number[], right: readonly number[])
 	});
 }
 
+const white = new Uint8Array(width * height * 3).fill(255);
 const bar = {left: 6, cells: 26};
 const shown = (frames: readonly FilmFrame[], manyColors: boolean, room = 4, ascii = false) =>
 	frameLines(frames, bar, {width: 40, room, manyColors, ascii});
@@ -78,6 +79,11 @@ test('a picture is drawn in quarters of cells, over its place in the bar', () =>
 	assert.deepEqual(colors[4], {color: red, backgroundColor: blue});
 	assert.equal(colors[0]!.backgroundColor, red);
 	assert.equal(colors[11]!.backgroundColor, blue);
+});
+
+test('a frame below a dialog is dark', () => {
+	const [line] = shown([{ms: 0, isHere: true, pixels: white}].map(dimmedFrame), true);
+	assert.equal(line![1]!.colors!.backgroundColor, '#3f3f3f');
 });
 
 test('with few colors a picture consists of letters', () => {
@@ -105,7 +111,6 @@ const film: DownloadFilm = {
 	waitMs: null,
 	neededRate: 0,
 };
-const white = new Uint8Array(width * height * 3).fill(255);
 const aborted = (signal: AbortSignal) =>
 	new Promise<never>((_, reject) => {
 		signal.addEventListener('abort', () => reject(signal.reason));
@@ -198,50 +203,63 @@ test('a frame is made from cached bytes, and nothing is fetched for it', needsFf
 	assert.deepEqual([players, position], [[], null]);
 });
 
-test('the program shows the colors of a film, and ends ffmpeg with its details', needsFfmpeg, async t => {
-	const folder = await temporaryFolder(t);
-	const origin = await serveFilm(t, await makeFilm(folder), {headers: {'content-type': 'video/quicktime'}});
-	const [ids, slow] = [path.join(folder, 'ids'), path.join(folder, 'slow')];
-	const {stdout} = await run('which', ['ffmpeg']);
-	await writeFile(
-		path.join(folder, 'ffmpeg'),
-		`#!/bin/sh\necho $$ >> ${ids}\ntest -e ${slow} && exec sleep 100\nexec ${stdout.trim()} "$@"\n`,
-		{mode: 0o755},
-	);
-	const terminal = await TestTerminal.start(
-		t,
-		['--port', '0', '--storage', path.join(folder, 'storage'), origin.urlOf('/colors.mov')],
-		{columns: 120, rows: 40, env: {COLORTERM: 'truecolor', PATH: `${folder}:${process.env.PATH}`}},
-	);
-	await terminal.shows('✓');
-	terminal.press('enter');
-	await terminal.shows('i frames');
-	terminal.press('i');
-	const colors = () => {
-		const {active} = terminal.emulator.buffer;
-		const lines = Array.from({length: 40}, (_, row) => active.getLine(row)!);
-		const line = lines[lines.findIndex(each => each.translateToString().includes(' 0:00 █')) - 2]!;
-		return Array.from({length: 120}, (_, column) => line.getCell(column)!)
-			.filter(cell => cell.isBgRGB())
-			.map(cell =>
-				cell.getBgColor() >> 16 > 200 ? 'red' : (cell.getBgColor() & 255) > 200 ? 'blue' : 'other',
-			);
-	};
-	await terminal.shows(screen => /0:02/.test(screen) && colors().length === 100);
-	assert.deepEqual([...new Set(colors())], ['red', 'blue']);
-	assert.equal(colors().indexOf('blue'), colors().length / 2);
+test(
+	'the program shows the colors of a film, and ends ffmpeg with its details and itself',
+	needsFfmpeg,
+	async t => {
+		const folder = await temporaryFolder(t);
+		const origin = await serveFilm(t, await makeFilm(folder), {headers: {'content-type': 'video/quicktime'}});
+		const [ids, slow] = [path.join(folder, 'ids'), path.join(folder, 'slow')];
+		const {stdout} = await run('which', ['ffmpeg']);
+		await writeFile(
+			path.join(folder, 'ffmpeg'),
+			`#!/bin/sh\necho $$ >> ${ids}\ntest -e ${slow} && exec sleep 100\nexec ${stdout.trim()} "$@"\n`,
+			{mode: 0o755},
+		);
+		const terminal = await TestTerminal.start(
+			t,
+			['--port', '0', '--storage', path.join(folder, 'storage'), origin.urlOf('/colors.mov')],
+			{columns: 120, rows: 40, env: {COLORTERM: 'truecolor', PATH: `${folder}:${process.env.PATH}`}},
+		);
+		await terminal.shows('✓');
+		terminal.press('enter');
+		await terminal.shows('i frames');
+		terminal.press('i');
+		/** The backgrounds of the last line of pictures. */
+		const colors = () => {
+			const {active} = terminal.emulator.buffer;
+			const map = terminal.screen.split('\n').findIndex(line => line.includes(' 0:00 █'));
+			const line = active.getLine(Math.max(0, map - 2))!;
+			return Array.from({length: 120}, (_, column) => line.getCell(column)!)
+				.filter(cell => cell.isBgRGB())
+				.map(cell =>
+					cell.getBgColor() >> 16 > 200 ? 'red' : (cell.getBgColor() & 255) > 200 ? 'blue' : 'other',
+				);
+		};
+		await terminal.shows(screen => /0:02/.test(screen) && colors().length === 100);
+		assert.deepEqual([...new Set(colors())], ['red', 'blue']);
+		assert.equal(colors().indexOf('blue'), colors().length / 2);
 
-	await appendFile(slow, '');
-	await rm(ids);
-	// Another width has other frames.
-	terminal.resize(80, 40);
-	const id = await eventually(async () => Number(await readFile(ids, 'utf8').catch(() => '')));
-	terminal.press('esc');
-	await terminal.shows('1 all');
-	await eventually(async () => !isRunning(id));
-	terminal.press('ctrl+c');
-	assert.equal(await terminal.exit(), 0);
-});
+		await appendFile(slow, '');
+		const startedId = () => eventually(async () => Number(await readFile(ids, 'utf8').catch(() => '')));
+		await rm(ids);
+		// Another width has other frames.
+		terminal.resize(80, 40);
+		const id = await startedId();
+		terminal.press('esc');
+		await terminal.shows('1 all');
+		await eventually(async () => !isRunning(id));
+
+		await rm(ids);
+		terminal.press('enter');
+		await terminal.shows('Folder');
+		terminal.press('i');
+		const lastId = await startedId();
+		terminal.press('ctrl+c');
+		assert.equal(await terminal.exit(), 0);
+		await eventually(async () => !isRunning(lastId));
+	},
+);
 
 /** Resolves with the first result that counts as true. */
 async function eventually<T>(look: () => Promise<T>): Promise<T> {

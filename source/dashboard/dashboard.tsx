@@ -16,6 +16,7 @@ import {
 	type Place,
 } from './dialog-view.tsx';
 import {DownloadTable, headingPlaces} from './download-table.tsx';
+import {dimmedFrame} from './frames.ts';
 import {bannerLines, EmptyList, headerLine, tabsLayout} from './header.tsx';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
 import {footerKeys, keyPresses, playerKeys, type Command, type FooterKey} from './keys.ts';
@@ -212,7 +213,8 @@ function boxLayout(mode: Extract<Mode, {kind: 'dialog' | 'palette'}>, place: Pla
 function OverBase({layout, ...screen}: Screen & {readonly layout: DialogLayout}) {
 	const dimmed = dimmedTheme(useTheme());
 	const {state, width, height} = screen;
-	const below = {...screen, state: {...state, mode: state.isInDetails ? details : list}};
+	const frames = useMemo(() => state.frames?.map(dimmedFrame), [state.frames]);
+	const below = {...screen, state: {...state, frames, mode: state.isInDetails ? details : list}};
 	return (
 		<Box width={width} height={height}>
 			<ThemeContext.Provider value={dimmed}>

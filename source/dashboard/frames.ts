@@ -62,6 +62,11 @@ export function frameTimes(
 	});
 }
 
+/** A frame below a dialog. */
+export function dimmedFrame(frame: FilmFrame): FilmFrame {
+	return {...frame, pixels: frame.pixels?.map(part => part / 4)};
+}
+
 /** Pictures are redrawn with each key. */
 const drawn = new WeakMap<object, {readonly key: string; readonly lines: Line[]}>();
 
