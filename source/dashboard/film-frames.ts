@@ -22,10 +22,11 @@ export class FilmFrames {
 	/** Shows the frames of the selected download in its details, or hides them. */
 	toggle(selected: Download): void {
 		const reason = whyNone(selected);
-		if (this.#isOn && this.#ui.isInDetails) {
+		if (this.#ui.state.frames) {
 			this.stop();
 		} else if (reason === undefined) {
 			this.#isOn = true;
+			this.#retryFailed();
 			this.#ui.open(details);
 			// The frames are at the end.
 			this.#ui.set({scrolled: Infinity});
@@ -73,6 +74,14 @@ export class FilmFrames {
 		}));
 	}
 
+	#retryFailed(): void {
+		for (const [key, pixels] of this.#made) {
+			if (!pixels) {
+				this.#made.delete(key);
+			}
+		}
+	}
+
 	async #make({streamUrl}: Download, {key, ms}: {readonly key: string; readonly ms: number}): Promise<void> {
 		const abort = new AbortController();
 		this.#making = {key, abort};
@@ -99,11 +108,16 @@ function filmWithPicture(download: Download | undefined): DownloadFilm | undefin
 }
 
 function whyNone(download: Download): string | undefined {
-	return filmWithPicture(download)
-		? undefined
-		: download.film === null && download.type.startsWith('video/')
+	const {film, status, type} = download;
+	if (!filmWithPicture(download)) {
+		return film === null && type.startsWith('video/')
 			? 'frames need the index of the film, which is not known'
 			: 'this download has no picture';
+	}
+
+	return film!.exact || status === 'complete'
+		? undefined
+		: 'this film has no index, so frames need the complete file';
 }
 
 /** Another version of the file has another validator. */

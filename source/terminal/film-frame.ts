@@ -46,7 +46,7 @@ export async function filmFrame(
 	}
 
 	try {
-		setPriority(ffmpeg.pid!, constants.priority.PRIORITY_LOW);
+		setPriority(ffmpeg.pid!, constants.priority.PRIORITY_BELOW_NORMAL);
 	} catch {
 		// It may have ended.
 	}
