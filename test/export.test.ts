@@ -352,7 +352,7 @@ test('a file with the same bytes stays unchanged, and its path is the result', a
 	assert.ok(other.equals(await readFile(target)));
 });
 
-test('a move onto the same bytes gives the source away', async t => {
+test('a move onto the same bytes removes the source', async t => {
 	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	await writeFile(target, bytes);

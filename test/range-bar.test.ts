@@ -103,7 +103,7 @@ test('a player covers any cell, a fetch head only empty cells', () => {
 	assert.equal(rangeBar({...input, ascii: true}), '|####>>|..');
 });
 
-test('bytes without a gap ahead of a player are ready, and newly written bytes are fresh', () => {
+test('contiguous bytes ahead of a player are ready, and newly written bytes are fresh', () => {
 	for (let round = 0; round < 300; round++) {
 		const size = 50 + Math.floor(Math.random() * 400);
 		const width = 1 + Math.floor(Math.random() * 60);

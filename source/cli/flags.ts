@@ -60,7 +60,7 @@ export const flags = {
 	overwrite: {kind: 'switch', description: 'replace an existing file', runOnly: true},
 	keepBoth: {
 		kind: 'switch',
-		description: 'beside an existing file, write one such as "film (2).mkv"',
+		description: 'keep an existing file and write "film (2).mkv" beside it',
 		runOnly: true,
 	},
 	move: {
@@ -178,7 +178,7 @@ export const flags = {
 		kind: 'text',
 		value: 'TIME',
 		description:
-			'once a film has less than 5 minutes left, make so much of the next one safe, such as 2m\n(default: none)',
+			'once a film has less than 5 minutes left, make this much of the next one safe, such as 2m\n(default: none)',
 	},
 	first: {
 		kind: 'text',
@@ -190,18 +190,18 @@ export const flags = {
 		kind: 'text',
 		value: 'TIME',
 		description:
-			'where it begins: a time in the film such as 41:07, player or start\n(default: player for minutes, start for bytes)',
+			'start of the stretch: a time in the film such as 41:07, player or start\n(default: player for minutes, start for bytes)',
 		runOnly: true,
 	},
 	by: {
 		kind: 'text',
 		value: 'TIME',
-		description: 'when it shall be safe: 18:40, 2026-11-30T18:40, or a span such as 2h',
+		description: 'deadline: 18:40, 2026-11-30T18:40, or a duration such as 2h',
 		runOnly: true,
 	},
 	wait: {
 		kind: 'switch',
-		description: 'wait until it is safe; exit code 1 if it cannot be',
+		description: 'wait until it is safe; exit code 1 if that is impossible',
 		runOnly: true,
 	},
 	player: {

@@ -34,7 +34,7 @@ export type Dialogs = {readonly add: AddDialog; readonly export: ExportDialog; r
 export class Actions {
 	readonly #ui: UiStore;
 	readonly #dialogs: Dialogs;
-	/** Ctrl+Z has asked, and no other command has come since. */
+	/** Ctrl+Z has asked for a second press, and no other command followed. */
 	#maySuspend = false;
 	readonly #queue: QueueMoves;
 	#hasHinted = false;
@@ -241,7 +241,7 @@ export class Actions {
 		}
 	}
 
-	/** At the place where it was left, unless the user is to be asked or wants the start. */
+	/** Plays from the last position, unless the settings say to ask or to start over. */
 	#play(selected: Download): void {
 		const ui = this.#ui;
 		const play = (startMs: number) => ui.run(async () => `Started ${await ui.host.play(selected, startMs)}`);

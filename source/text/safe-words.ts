@@ -9,8 +9,8 @@ export function shownPledge({pledges}: Pick<Download, 'pledges'>): Pledge | unde
 }
 
 /**
- * `safe to 1:21:00 of 1:47:10 ⚑ 18:31`, `⚑ safe to 1:47:10`, `⚑ all safe`, `⚑ cannot be made safe: …`. Empty without pledges.
- * The time is that of arrival; `late` follows where it is after the pledge's own.
+ * `safe to 1:21:00 of 1:47:10 ⚑ 18:31`, `⚑ safe to 1:47:10`, `⚑ all safe`, `⚑ cannot be made safe: …`. Empty without
+ * pledges. The time is the expected completion, followed by the delay if it misses the deadline.
  */
 export function safeWords(download: Pick<Download, 'pledges' | 'size'>, ascii = false): string {
 	const pledge = shownPledge(download);
@@ -29,7 +29,7 @@ export function pledgeWords(pledge: Pledge, {size}: Pick<Download, 'size'>, asci
 			const {etaAt, by} = pledge;
 			const at = etaAt === null ? '' : ` ${formatClock(etaAt).slice(0, 5)}`;
 			const isLate = by !== null && etaAt !== null && etaAt > by;
-			return `${progress(pledge)} ${flag}${at}${isLate ? `, late by ${lateness(etaAt - by)}` : ''}`;
+			return `${progress(pledge)} ${flag}${at}${isLate ? `, late by ${delay(etaAt - by)}` : ''}`;
 		}
 	}
 }
@@ -60,14 +60,14 @@ function progress({fromMs, toMs, safeToMs, exact, start, end, safeTo}: Pledge): 
 }
 
 /** `4m`, `2h05m`. */
-function lateness(ms: number): string {
+function delay(ms: number): string {
 	const minutes = Math.ceil(ms / 60_000);
 	return minutes < 60
 		? `${minutes}m`
 		: `${Math.floor(minutes / 60)}h${String(minutes % 60).padStart(2, '0')}m`;
 }
 
-/** `#1 to 1:47:10, #3 all`: what of each download can be had without a network. Empty where nothing is safe. */
+/** `#1 to 1:47:10, #3 all`: the part of each download that needs no network. Empty if there is none. */
 export function safeList(downloads: ReadonlyArray<Pick<Download, 'pledges' | 'size'>>): string {
 	return downloads
 		.flatMap((download, index) => {
