@@ -47,6 +47,11 @@ export function isFetching({status}: WithStatus): boolean {
 	return status === 'active' || status === 'asking' || status === 'waiting';
 }
 
+/** `resume` continues it, retries at once, or asks the origin again for the file in place of a page. */
+export function isResumable(download: Pick<Download, 'status' | 'isPageForFile'>): boolean {
+	return isStopped(download) || download.status === 'waiting' || download.isPageForFile;
+}
+
 /** Fetching, or working on the stored bytes. */
 export function isRunning(download: WithStatus): boolean {
 	return isFetching(download) || download.status === 'exporting' || download.status === 'checking';

@@ -1,5 +1,5 @@
 // The effects of commands.
-import {continuedMs, isRunning, isStopped, type Download} from '../downstream.ts';
+import {continuedMs, isResumable, isRunning, isStopped, type Download} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {openChangedDialog} from './dialogs/changed.ts';
 import {openContinueDialog} from './dialogs/continue.ts';
@@ -292,9 +292,7 @@ export class Actions {
 
 	#resume(selected: Download, targets: readonly Download[]): void {
 		const {downstream} = this.#ui;
-		const resumable = targets.filter(
-			download => isStopped(download) || download.status === 'waiting' || download.isPageForFile,
-		);
+		const resumable = targets.filter(download => isResumable(download));
 		if (selected.error?.code === 'origin-changed' && !selected.isPageForFile) {
 			openChangedDialog(this.#ui, selected);
 		} else if (resumable.length === 0) {
