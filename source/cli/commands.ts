@@ -37,6 +37,7 @@ const forScreen: readonly FlagName[] = [
 		'mouse',
 		'bell',
 		'title',
+		'tabProgress',
 	] as const),
 ];
 const forPlainRun: readonly FlagName[] = ['plain', 'json', 'keep', 'giveUpAfter'];

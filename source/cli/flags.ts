@@ -33,7 +33,7 @@ export const flagGroups = {
 	'Make it safe': ['keepAhead', 'next', 'first', 'from', 'by', 'wait'],
 	Players: ['port', 'player', 'whenSafe', 'continue', 'allowOrigin', 'openStream'],
 	Output: [
-		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
+		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title', 'tabProgress'] as const),
 		...(['log', 'logLevel'] as const),
 	],
 } as const;
@@ -246,6 +246,12 @@ export const flags = {
 	mouse: {kind: 'switch', description: 'select and press with the mouse (M toggles it)'},
 	bell: {kind: 'switch', description: 'ring the bell when a download completes'},
 	title: {kind: 'switch', description: "leave the terminal's title alone", defaultsOn: true},
+	tabProgress: {
+		kind: 'text',
+		value: 'WHEN',
+		choices: ['auto', 'always', 'never'],
+		description: "progress in the terminal's tab (OSC 9;4): auto (default), always or never",
+	},
 	log: {kind: 'text', value: 'FILE', description: 'write a log'},
 	logLevel: {
 		kind: 'text',

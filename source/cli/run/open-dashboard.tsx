@@ -173,6 +173,7 @@ async function prepareScreen(
 			theme: settings.theme === undefined || level === 0 ? themeName(level, background) : settings.theme,
 			mayAnswerLate: asksTerminal,
 			title: settings.title,
+			tabProgress: settings.tabProgress,
 			mouse: settings.mouse,
 			bell: settings.bell,
 			...how,
