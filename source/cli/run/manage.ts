@@ -208,7 +208,8 @@ function onEach(
 /** `isOffline`: nothing is in progress, whatever the recorded state. */
 function lineOf(download: Download, downloads: readonly Download[], isOffline = false): string {
 	const number = downloads.findIndex(({id}) => id === download.id) + 1;
-	const isStopped = isOffline && (download.status === 'queued' || isFetching(download));
+	const isUnfinished = download.status === 'queued' || download.status === 'checking' || isFetching(download);
+	const isStopped = isOffline && isUnfinished && download.completedAt === null;
 	return columns([
 		number > 0 ? String(number) : '',
 		download.id,
