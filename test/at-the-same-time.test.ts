@@ -111,7 +111,7 @@ test('a multipart response holds one version', {timeout}, async t => {
 		for await (const bytes of reading) {
 			assert.fail(`${bytes.length} bytes of another version`);
 		}
-	}, /fetched anew/);
+	}, /fetched from the start/);
 });
 
 test('a read delayed by the disk gets no bytes of another version', {timeout}, async t => {

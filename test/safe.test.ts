@@ -211,7 +211,7 @@ test('the start of all is made safe: minutes of films, bytes of other files', ne
 	);
 	const off = await CliProcess.start(t, ['safe', '--all', 'off', '--storage', storage]);
 	assert.equal(await off.exit(), 0);
-	assert.equal(off.stdout, 'film.mp4: nothing is pledged\nb.bin: nothing is pledged\n');
+	assert.equal(off.stdout, 'film.mp4: no pledges left\nb.bin: no pledges left\n');
 });
 
 test('get --first fetches the first minutes of a film', needsFfmpeg, async t => {
