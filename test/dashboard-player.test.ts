@@ -143,7 +143,7 @@ dashboardTest(
 		await screen.press('enter', '0:00 ████');
 		await screen.press('left');
 		await screen.wait(5000);
-		assert.doesNotMatch(screen.text, /not here yet/);
+		assert.doesNotMatch(screen.text, /not downloaded yet/);
 		await screen.press('right', /41:17 is not downloaded yet: about 1s/);
 		const row = screen.lines.findIndex(line => line.includes(' 0:00 █'));
 		const left = screen.lines[row]!.indexOf('█');
