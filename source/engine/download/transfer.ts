@@ -424,7 +424,7 @@ export class Transfer {
 		}
 
 		meter.add(bytes.length, Date.now());
-		readers.wake(offset, bytes);
+		readers.wake(offset, bytes, reader => this.#scheduler.isReadable(reader));
 		this.film.look();
 		this.#pledges.update();
 		this.#state.changed();

@@ -145,11 +145,14 @@ export class Readers {
 		}
 	}
 
-	/** Passes bytes that were just written to the readers that wait for them: each retains the network's own block. */
-	wake(offset: number, bytes: Uint8Array): void {
+	/**
+	 * Passes bytes that were just written to the readers that wait for them: each retains the network's own block.
+	 * `isReadable`: whether a reader may go on at its offset; else it waits until `recheck`.
+	 */
+	wake(offset: number, bytes: Uint8Array, isReadable: (reader: Reader) => boolean): void {
 		const end = offset + bytes.length;
 		for (const reader of this.#readers) {
-			if (reader.waiting && reader.offset >= offset && reader.offset < end) {
+			if (reader.waiting && reader.offset >= offset && reader.offset < end && isReadable(reader)) {
 				retain(bytes);
 				reader.waiting.resolve(bytes.subarray(reader.offset - offset, Math.min(reader.end, end) - offset));
 				reader.waiting = undefined;

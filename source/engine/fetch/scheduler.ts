@@ -6,6 +6,7 @@ import type {FetchTarget, Places, TransferServices} from './fetch-target.ts';
 import {FileDescription} from './file-description.ts';
 import {segmentSize} from './growth.ts';
 import {nextSegment, serves, type Demand, type SegmentPlan} from './next-segment.ts';
+import type {Reader} from './readers.ts';
 import {SegmentRun} from './segment-run.ts';
 import type {Segment, Segments} from './segments.ts';
 import type {CachedVersion} from './version-labels.ts';
@@ -83,6 +84,11 @@ export class Scheduler {
 	/** As `VersionGuard.readableEnd`. */
 	readableEnd(start: number, offset: number): number {
 		return this.#guard.readableEnd(start, offset);
+	}
+
+	/** As `VersionGuard.isReadable`. */
+	isReadable(reader: Reader): boolean {
+		return this.#guard.isReadable(reader.offset - reader.consumed, reader.offset);
 	}
 
 	/** Milliseconds since the epoch. */
