@@ -233,6 +233,32 @@ test('a pledged byte far inside a claim of the background gets a connection of i
 	assert.notEqual(nextSegment(near)?.start, 100 * MiB);
 });
 
+test('a long index is fetched in pieces, over several connections', () => {
+	const index = {start: 150 * MiB, end: 160 * MiB};
+	const first = nextSegment(situation({index, segmentSize: 4 * MiB}));
+	assert.deepEqual([first?.start, first?.end], [150 * MiB, 154 * MiB]);
+	const claimed = [{offset: 150 * MiB, end: 154 * MiB}];
+	assert.equal(nextSegment(situation({index, claimed}))?.start, 154 * MiB);
+});
+
+test('smaller rests of a pledge than of the background are split', () => {
+	const claimed = [{offset: 100 * MiB, end: 100.5 * MiB, rate: MiB}];
+	const pledged = [{start: 100 * MiB, end: 100.5 * MiB}];
+	const state = situation({pledged, claimed, background: false});
+	const plan = {start: 100.25 * MiB, end: 100.5 * MiB, for: 'pledge', urgent: false};
+	assert.deepEqual(nextSegment(state), plan);
+	const whole = {...state, present: present([0, 100 * MiB], [100.5 * MiB, size]), background: true};
+	assert.equal(nextSegment({...whole, pledged: []}), undefined);
+	assert.equal(
+		nextSegment({
+			...state,
+			present: present([100 * MiB, 100.375 * MiB]),
+			claimed: [{...claimed[0]!, offset: 100.375 * MiB}],
+		}),
+		undefined,
+	);
+});
+
 test('an origin without ranges is read up to the end of the last pledge', () => {
 	const state = situation({acceptsRanges: false, background: false, pledged: [{start: MiB, end: 3 * MiB}]});
 	assert.deepEqual(nextSegment(state), {start: 0, end: 3 * MiB, for: 'pledge', urgent: false});

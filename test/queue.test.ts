@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
+import * as fc from 'fast-check';
 import {neighbourOf, placesOf, withPlace, type Queued} from '../source/engine/queue.ts';
 
 type Named = Queued & {readonly name: string};
@@ -68,6 +69,28 @@ test('no background byte is fetched during pledges', () => {
 	];
 	assert.deepEqual(placesNamed(downloads, 3), {background: [], pledges: ['c', 'b'], yields: true});
 	assert.deepEqual(placesNamed(downloads, 1), {background: [], pledges: ['c'], yields: true});
+});
+
+test('no background runs while a working host has a pledge to fetch', () => {
+	const each = fc.record({
+		wantsPlace: fc.boolean(),
+		pledgedBy: fc.option(fc.nat(9), {nil: undefined}),
+		isProbing: fc.boolean(),
+	});
+	fc.assert(
+		fc.property(fc.array(each, {maxLength: 8}), fc.integer({min: 1, max: 4}), (all, count) => {
+			const downloads = all.map((changes, index) => queued(String(index), changes));
+			const {background, pledges, yields} = placesNamed(downloads, count);
+			const working = downloads.filter(({pledgedBy, isProbing}) => pledgedBy !== undefined && !isProbing);
+			assert.equal(yields, working.length > 0);
+			assert.ok(working.length === 0 || background.length === 0);
+			const served = working.filter(({name}) => pledges.includes(name));
+			assert.equal(served.length, Math.min(count, working.length));
+			const dues = (some: typeof working) => some.map(({pledgedBy}) => pledgedBy!);
+			const left = working.filter(({name}) => !pledges.includes(name));
+			assert.ok(Math.max(0, ...dues(served)) <= Math.min(Infinity, ...dues(left)));
+		}),
+	);
 });
 
 test('a pledge of a failing host delays no other download', () => {
