@@ -286,19 +286,25 @@ function hasInput(): boolean {
 	}
 }
 
-/** Aborts `controller` at the first terminating signal, and when output fails. Any further signal ends the process. */
+/** `timeout` and npm send one interruption twice: to the process and to its group. */
+const sameSignalMs = 200;
+
+/** Aborts `controller` at the first terminating signal, and when output fails. A later signal ends the process. */
 function stopBySignals(controller: AbortController): void {
+	let firstAt = -Infinity;
 	for (const output of [process.stdout, process.stderr]) {
 		output.on('error', () => controller.abort());
 	}
 
 	for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 		process.on(signal, () => {
-			if (controller.signal.aborted) {
+			const now = performance.now();
+			if (!controller.signal.aborted) {
+				firstAt = now;
+				controller.abort();
+			} else if (now - firstAt > sameSignalMs) {
 				process.exit(interrupted);
 			}
-
-			controller.abort();
 		});
 	}
 }

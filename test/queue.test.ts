@@ -60,7 +60,7 @@ function placesNamed(downloads: Named[], count: number, fill?: 'requested') {
 	return {background: names(background), pledges: names(pledges), yields};
 }
 
-test('nothing is fetched in the background while pledges are', () => {
+test('no background byte is fetched during pledges', () => {
 	const downloads = [
 		queued('a'),
 		queued('b', {pledgedBy: 9, wantsPlace: false}),
@@ -70,12 +70,12 @@ test('nothing is fetched in the background while pledges are', () => {
 	assert.deepEqual(placesNamed(downloads, 1), {background: [], pledges: ['c'], yields: true});
 });
 
-test('a pledge of a failing host keeps no other download from anything', () => {
+test('a pledge of a failing host delays no other download', () => {
 	const downloads = [queued('a'), queued('b', {pledgedBy: 9, ...probing})];
 	assert.deepEqual(placesNamed(downloads, 1), {background: ['b', 'a'], pledges: ['b'], yields: false});
 });
 
-test('without places, and in an engine for its requests alone, other pledges rest', () => {
+test('without places, or in an engine for its own requests, other pledges wait', () => {
 	const downloads = [queued('a'), queued('b', {pledgedBy: 9})];
 	assert.deepEqual(placesNamed(downloads, 0).pledges, []);
 	assert.deepEqual(placesNamed(downloads, 3, 'requested'), {background: ['a'], pledges: [], yields: false});

@@ -75,7 +75,7 @@ test('one byte less is not safe', async t => {
 	assert.deepEqual([pledges.length, pledges[0]!.state, pledges[0]!.missing], [1, 'pending', 1]);
 });
 
-test('two pledged films come before a background that runs, and it goes on after them', async t => {
+test('two pledged films precede a running background, which continues after them', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const {engine} = await startEngine(t, {connections: 2});
 	const {download: fill} = await engine.add({url: origin.urlOf('/fill.bin')});
@@ -116,7 +116,7 @@ test('a player gets its byte while pledges run', async t => {
 	assert.equal(pledges[0]!.state, 'pending');
 });
 
-test('a pledge goes on after kill -9, and nothing that was recorded is fetched twice', async t => {
+test('a pledge continues after kill -9, and no recorded byte is fetched twice', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
 	const args = ['serve', '--json', '--port', '0', '--storage', storage];
@@ -151,7 +151,7 @@ test('a pledge goes on after kill -9, and nothing that was recorded is fetched t
 	assert.deepEqual((await recordedRanges(folder)).at(-1)?.end, 6 * MiB);
 });
 
-test('a stretch that cannot be made safe is told, with its exit code', async t => {
+test('an impossible pledge is reported, and safe exits with 1', async t => {
 	const origin = await startOrigin(t, {
 		size,
 		intercept(_request, response) {
@@ -178,7 +178,7 @@ test('a stretch that cannot be made safe is told, with its exit code', async t =
 	assert.equal(wrong.stderr, 'downstream-tui: "45": write 45m or 1h30m, 200M, or all\n');
 	const off = await CliProcess.start(t, ['safe', '1', 'off', '--storage', storage]);
 	assert.equal(await off.exit(), 0);
-	assert.equal(off.stdout, 'film.bin: nothing is pledged\n');
+	assert.equal(off.stdout, 'film.bin: no pledges left\n');
 });
 
 test('get --first fetches the start, prints the stream URL and leaves the download paused', async t => {
@@ -211,7 +211,7 @@ test('the start of all is made safe: minutes of films, bytes of other files', ne
 	);
 	const off = await CliProcess.start(t, ['safe', '--all', 'off', '--storage', storage]);
 	assert.equal(await off.exit(), 0);
-	assert.equal(off.stdout, 'film.mp4: nothing is pledged\nb.bin: nothing is pledged\n');
+	assert.equal(off.stdout, 'film.mp4: no pledges left\nb.bin: no pledges left\n');
 });
 
 test('get --first fetches the first minutes of a film', needsFfmpeg, async t => {
@@ -241,7 +241,7 @@ test('an origin without ranges is read up to the end of the pledge', async t => 
 	assert.ok(present >= 2 * MiB);
 });
 
-test('a disk without room refuses before anything is fetched', async t => {
+test('a pledge without room on the disk is refused before anything is fetched', async t => {
 	const origin = await startOrigin(t, {size: 2 ** 43, etag: '"v1"'});
 	const {engine, id} = await addPaused(t, origin);
 	await engine.makeSafe(id, {bytes: 1});

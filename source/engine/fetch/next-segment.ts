@@ -125,8 +125,8 @@ function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | 
 		}
 
 		const others = claimed.filter(other => other !== claim);
-		const wish = {start: offset, end: Math.min(end, claim?.end ?? Infinity, size)};
-		for (const hole of unclaimed(present, wish, others)) {
+		const window = {start: offset, end: Math.min(end, claim?.end ?? Infinity, size)};
+		for (const hole of unclaimed(present, window, others)) {
 			if (hole.start === offset) {
 				return {start: offset, end: cut(hole, segmentSize), for: 'player', urgent: true};
 			}
