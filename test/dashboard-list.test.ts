@@ -587,6 +587,14 @@ dashboardTest(
 				queueRank: 9,
 				...resting,
 			}),
+			download({
+				id: idOf(5),
+				name: 'later.mkv',
+				status: 'queued',
+				waitsForPledges: true,
+				queueRank: 10,
+				...resting,
+			}),
 			download({id: idOf(3), name: 'watched.mkv', status: 'paused', ...resting, bytesPerSecond: 2048}),
 			download({
 				id: idOf(4),
@@ -606,8 +614,9 @@ dashboardTest(
 		rows: 24,
 	},
 	async screen => {
-		await screen.shows(/film-1\.mkv +queued, 2nd of 3$/m);
+		await screen.shows(/film-1\.mkv +queued, 2nd of 4$/m);
 		assert.match(screen.text, /limited\.mkv +█.··· +25\.0% {2}queued$/m);
+		assert.match(screen.text, /later\.mkv +█.··· +25\.0% {2}queued: pledges come first$/m);
 		assert.match(screen.text, /watched\.mkv .* 2\.00 KiB\/s +paused$/m);
 		assert.match(screen.text, /busy\.mkv +█.··· +25\.0% {2}server busy \(503\) +again in 4 m$/m);
 		screen.resize(120, 40);

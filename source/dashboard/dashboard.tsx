@@ -248,7 +248,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 								marks={state.marks}
 								width={width - (hasScrollbar ? 1 : 0)}
 								longestName={longestName(width, downloads)}
-								hasFilms={downloads.some(({film}) => film !== null)}
+								hasFilms={downloads.some(({film, pledges}) => film !== null || pledges.length > 0)}
 								headings={layout.headings}
 								ascii={ascii}
 								now={now}

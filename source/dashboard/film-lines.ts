@@ -1,5 +1,5 @@
 // A film on the screen: the column of the list, the facts of the details, and the map in minutes.
-import type {Download, DownloadFilm} from '../downstream.ts';
+import type {Download, DownloadFilm, Pledge} from '../downstream.ts';
 import {cellsOf} from '../text/clean-text.ts';
 import {
 	filmWords,
@@ -13,15 +13,31 @@ import {
 } from '../text/film-words.ts';
 import {formatBytes} from '../text/format.ts';
 import {barCells} from '../text/range-bar.ts';
+import {shortSafeWords, shownPledge} from '../text/safe-words.ts';
 import {inRuns} from './bar-spans.ts';
 import {span, type Line} from './spans.tsx';
 
-/** In full where the width allows, else `→1:02:10`; with a flag if the download has a pledge. */
+/**
+ * In full where the width allows, else `→1:02:10`. What a pledge makes safe comes first, unless a player stalls or more can
+ * be watched: then with a flag.
+ */
 export function watchLine(download: Download, width: number, ascii: boolean): Line {
-	const flag = download.pledges.length === 0 ? '' : ascii ? '! ' : '⚑ ';
-	const words = flag + watchWords(download, ascii);
-	const shown = cellsOf(words) < width ? words : flag + shortWatchWords(download, ascii);
-	return [span(shown, willStall(download) ? 'waiting' : 'plain')];
+	const stalls = willStall(download);
+	const isPlaying = download.playback !== null || download.players.some(({connected}) => connected);
+	const safe = stalls && isPlaying ? [] : shortSafeWords(download, ascii);
+	if (safe.length > 0) {
+		const isImpossible = shownPledge(download)?.state === 'impossible';
+		return [span(fitting(safe, width), isImpossible ? 'failed' : 'plain')];
+	}
+
+	const flag = download.pledges.length === 0 ? '' : ascii ? '!' : '⚑';
+	const words = [watchWords(download, ascii), shortWatchWords(download, ascii)];
+	const flagged = flag === '' ? words : [`${flag} ${words[0]}`, flag + words[1]];
+	return [span(fitting(flagged, width), stalls ? 'waiting' : 'plain')];
+}
+
+function fitting(words: readonly string[], width: number): string {
+	return words.find(each => cellsOf(each) < width) ?? words.at(-1)!;
 }
 
 /** Labels and texts for the details, with the times that fit in `cells`; none for a file that is no film. */
@@ -57,8 +73,13 @@ const tickMs = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600].map(minutes => minutes *
 /** Least distance of two ticks in cells: `╵10:00:00` and a blank. */
 const tickCells = 12;
 
-/** The bar of the minutes that can be watched, and its axis. */
-export function timeMap(film: DownloadFilm, width: number, ascii: boolean): Line[] {
+/** The bar of the minutes that can be watched, and its axis. `pledges`: those that are not met. */
+export function timeMap(
+	film: DownloadFilm,
+	pledges: readonly Pledge[],
+	width: number,
+	ascii: boolean,
+): Line[] {
 	const {durationMs, playable, position} = film;
 	const [start, end] = [` ${formatTime(0)} `, ` ${formatTime(durationMs)}`];
 	const cells = width - start.length - end.length - 1;
@@ -68,6 +89,7 @@ export function timeMap(film: DownloadFilm, width: number, ascii: boolean): Line
 		width: cells,
 		players: position > 0 ? [{offset: position, ready: 0}] : [],
 		heads: [],
+		pledged: pledges.flatMap(({fromMs, toMs}) => (fromMs === null ? [] : [[fromMs, toMs ?? durationMs]])),
 		ascii,
 	});
 	return [

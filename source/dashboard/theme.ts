@@ -15,6 +15,7 @@ export type Role =
 	| 'ready'
 	| 'fresh'
 	| 'missing'
+	| 'pledged'
 	/** The bar of a complete file. */
 	| 'rest'
 	| 'head'
@@ -41,6 +42,7 @@ const plain: Theme = {
 	ready: {},
 	fresh: {},
 	missing: {},
+	pledged: {},
 	rest: {dimColor: true},
 	head: {bold: true},
 	player: {bold: true, inverse: true},
@@ -59,6 +61,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		have: {color: 'cyan'},
 		ready: {color: 'green'},
 		fresh: {color: 'cyan', bold: true},
+		pledged: {color: 'magenta'},
 		rest: {color: 'green', dimColor: true},
 		failed: {color: 'red', bold: true},
 	},
@@ -74,6 +77,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		fresh: {color: '#B5E0FF'},
 		rest: {color: '#3A8F72'},
 		missing: {color: '#6B7785'},
+		pledged: {color: '#C48BE0'},
 		rule: {color: '#6B7785'},
 	},
 	light: {
@@ -88,6 +92,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		fresh: {color: '#003A66'},
 		rest: {color: '#5A9A86'},
 		missing: {color: '#7E8994'},
+		pledged: {color: '#8E4FB5'},
 		rule: {color: '#7E8994'},
 	},
 };
@@ -96,7 +101,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 export function dimmedTheme({label, rule}: Theme): Theme {
 	const [quiet, bar]: Style[] =
 		label.color === undefined ? [{dimColor: true}, {dimColor: true}] : [label, rule];
-	const bars: readonly string[] = ['have', 'ready', 'fresh', 'rest', 'missing'];
+	const bars: readonly string[] = ['have', 'ready', 'fresh', 'pledged', 'rest', 'missing'];
 	return Object.fromEntries(
 		Object.keys(plain).map(role => [role, bars.includes(role) ? bar : quiet]),
 	) as Theme;
