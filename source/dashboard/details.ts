@@ -274,7 +274,7 @@ function speedFact({download, speeds, width, ascii}: DetailsProps): Fact {
 			};
 }
 
-/** The connections with the offsets they fetch from; nothing at rest. */
+/** The connections with their offsets; undefined without connections. */
 function fetchingFacts({connections, maxConnections, segments, status}: Download): Fact[] {
 	if (connections === 0 && !isFetching({status})) {
 		return [];
@@ -299,7 +299,7 @@ function safeFacts(download: Download, ascii: boolean): Fact[] {
 	return words === '' ? [] : [labelled('Safe', words)];
 }
 
-/** The linked player, or where the film was left. */
+/** The linked player, or the last position in the film. */
 function playbackFacts(download: Download, ascii: boolean): Fact[] {
 	const playing = playbackWords(download, ascii);
 	const left = leftAt(download);
@@ -371,7 +371,7 @@ function mapLines(
 	hasFrames = false,
 ): Line[] {
 	const {size, status, players, film} = download;
-	// A complete file has no places to tell apart but those of its players.
+	// In a complete file, only the positions of players differ.
 	const isPlain = status === 'complete' && !hasFrames && !players.some(({connected}) => connected);
 	if (!size || height < 2 || isPlain) {
 		return [];

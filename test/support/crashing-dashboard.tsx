@@ -29,6 +29,7 @@ const end = await showDashboard(downstream, {
 	theme: 'plain',
 	manyColors: false,
 	mayAnswerLate: false,
+	tabProgress: 'auto',
 	title: false,
 	mouse: false,
 	bell: false,

@@ -3,7 +3,7 @@ import {DownStreamError} from '../../downstream.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
 import {DiskReader} from '../memory/disk-reader.ts';
 import type {DownloadState} from './download-state.ts';
-import {closing, fetchedAnew} from './errors.ts';
+import {closing, restarted} from './errors.ts';
 import {representationOf, type ReadRequest, type Representation} from './reading.ts';
 
 export class CachedReading {
@@ -40,7 +40,7 @@ export class CachedReading {
 				}
 
 				if (version !== state.version) {
-					throw fetchedAnew();
+					throw restarted();
 				}
 
 				const {file} = state;
