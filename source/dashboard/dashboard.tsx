@@ -15,11 +15,11 @@ import {
 	type DialogLayout,
 	type Place,
 } from './dialog-view.tsx';
-import {DownloadTable, headingPlaces} from './download-table.tsx';
+import {DownloadTable, headingPlaces, longestOf} from './download-table.tsx';
 import {bannerLines, EmptyList, headerLine, tabsLayout} from './header.tsx';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
 import {footerKeys, keyPresses, playerKeys, type Command, type FooterKey} from './keys.ts';
-import {roomy, rowHeights, scrollThumb, smallest} from './layout.ts';
+import {rowHeights, scrollThumb, smallest} from './layout.ts';
 import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
 import {details, list, type Mode} from './mode.ts';
@@ -228,6 +228,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 	const placeWords = placeOf(index, downloads.length, visible);
 	const hasScrollbar = downloads.length > visible;
 	const queue = useMemo(() => queueOf(snapshot.downloads), [snapshot.downloads]);
+	const longest = useMemo(() => longestOf(snapshot.downloads), [snapshot.downloads]);
 	return (
 		<Box flexDirection="column" width={width} height={height}>
 			<LineView line={headerLine(frame, place)} />
@@ -247,8 +248,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 								selected={selected?.id}
 								marks={state.marks}
 								width={width - (hasScrollbar ? 1 : 0)}
-								longestName={longestName(width, downloads)}
-								hasFilms={downloads.some(({film}) => film !== null)}
+								longest={longest}
 								headings={layout.headings}
 								ascii={ascii}
 								now={now}
@@ -311,11 +311,6 @@ function scrollbarLines(top: number, visible: number, count: number, ascii: bool
 	return Array.from({length: visible}, (_, row) =>
 		row >= start && row < start + length ? [span(ascii ? '#' : '▐', 'label')] : [],
 	);
-}
-
-/** Cells of the longest name, where the screen has room for it. */
-function longestName(width: number, downloads: readonly Download[]): number {
-	return width < roomy ? 0 : downloads.reduce((most, {name}) => Math.max(most, cellsOf(cleanText(name))), 0);
 }
 
 function WholeDetails(screen: Screen) {
@@ -615,7 +610,7 @@ function targetsOf(screen: Screen): Targets {
 		list: {row: first, count: Math.min(visible, downloads.length - top)},
 		tabs: layout.tabs ? {row: 1, places} : undefined,
 		headings: layout.headings
-			? {row: first - 1, places: headingPlaces(tableWidth, longestName(width, downloads))}
+			? {row: first - 1, places: headingPlaces(tableWidth, longestOf(snapshot.downloads))}
 			: undefined,
 		order: layout.tabs && order ? {top: 1, bottom: 2, left: order[0], right: order[1]} : undefined,
 		footer,

@@ -42,6 +42,8 @@ type Fact = {readonly head: Line; readonly text: string};
 const labelCells = 12;
 /** Lines, the title included; fewer would show no positions. */
 const smallestMap = 4;
+/** Lines that a map of the bytes takes below one of the minutes. */
+const roomyMap = 8;
 /** Lines above the docked map. The number is fixed, so the map stays in its place when players come and go. */
 const dockedFacts = {file: 9, film: 13};
 
@@ -53,7 +55,7 @@ export function dockedLines(props: DetailsProps): Line[] {
 		const count = download.film ? dockedFacts.film : dockedFacts.file;
 		const facts = allFacts(props, 2, oneLine).slice(0, count);
 		const blanks = Array.from({length: count - facts.length}, (): Line => []);
-		return [title, ...facts, ...blanks, ...mapLines(props, height - 1 - count)];
+		return [title, ...facts, ...blanks, ...dockedMap(props, height - 1 - count)];
 	}
 
 	const {size, acceptsRanges} = download;
@@ -350,6 +352,16 @@ function errorFacts({download, now}: DetailsProps): Fact[] {
 	return lastError
 		? [labelled('Last error', `${formatClock(lastError.at).slice(0, 5)} ${lastError.message}, recovered`)]
 		: [];
+}
+
+/** A map of the bytes follows one of the minutes where it has room. */
+function dockedMap(props: DetailsProps, height: number): Line[] {
+	const {download, showsBytes} = props;
+	const map = mapLines(props, height);
+	const rest = height - map.length - 1;
+	return download.film && !showsBytes && map.length > 0 && rest >= roomyMap
+		? [...map, [], ...mapLines({...props, showsBytes: true}, rest)]
+		: map;
 }
 
 /** At most `height` lines, the title included; none where there is nothing to see. */

@@ -8,6 +8,7 @@ import {
 	playableWords,
 	problemWords,
 	shortWatchWords,
+	waitWords,
 	watchWords,
 	willStall,
 } from '../text/film-words.ts';
@@ -16,12 +17,35 @@ import {barCells} from '../text/range-bar.ts';
 import {inRuns} from './bar-spans.ts';
 import {span, type Line} from './spans.tsx';
 
-/** In full where the width allows, else `→1:02:10`; with a flag if the download has a pledge. */
+/**
+ * In full where the width allows, else the wait before it plays through, else `→1:02:10`; with a flag if the download has a
+ * pledge.
+ */
 export function watchLine(download: Download, width: number, ascii: boolean): Line {
 	const flag = download.pledges.length === 0 ? '' : ascii ? '! ' : '⚑ ';
-	const words = flag + watchWords(download, ascii);
-	const shown = cellsOf(words) < width ? words : flag + shortWatchWords(download, ascii);
-	return [span(shown, willStall(download) ? 'waiting' : 'plain')];
+	const variants = [watchWords(download, ascii), waitWords(download) ?? ''];
+	const words =
+		variants.find(each => each !== '' && cellsOf(flag + each) <= width) ?? shortWatchWords(download, ascii);
+	return [span(flag + words, willStall(download) ? 'waiting' : 'plain')];
+}
+
+/** `stalls in 59m · wait 59m59s`, with the marks of two estimates. */
+const stallCells = 29;
+
+/**
+ * Cells of the longest minutes of a film with the blank before them, in full and in short. They follow from its length, so
+ * they stay while it plays.
+ */
+export function watchCells(download: Download): {readonly full: number; readonly short: number} {
+	const {film, pledges} = download;
+	if (film === null) {
+		return {full: 0, short: 0};
+	}
+
+	const time = formatTime(film.durationMs).length + (film.exact ? 0 : 1);
+	const flag = pledges.length === 0 ? 0 : 2;
+	const full = Math.max('to  of '.length + 2 * time, willStall(download) ? stallCells : 0);
+	return {full: 1 + flag + full, short: 1 + flag + '→'.length + time};
 }
 
 /** Labels and texts for the details, with the times that fit in `cells`; none for a file that is no film. */

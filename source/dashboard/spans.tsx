@@ -8,8 +8,8 @@ export type Span = {
 	readonly text: string;
 	readonly role?: Role;
 	readonly link?: string;
-	/** Under the cursor; the role's colour stays. */
-	readonly isSelected?: boolean;
+	/** In the row under the cursor, or in a focused button; the role's colour stays. */
+	readonly cursor?: 'row' | 'selected';
 };
 export type Line = readonly Span[];
 
@@ -24,9 +24,9 @@ export function isBar({role}: Span): boolean {
 	return role !== undefined && barRoles.has(role);
 }
 
-/** The line under the cursor, each piece in its own colour. */
+/** The focused line, each piece in its own colour. */
 export function selectedLine(line: Line): Line {
-	return line.map(piece => ({...piece, isSelected: true}));
+	return line.map(piece => ({...piece, cursor: 'selected'}));
 }
 
 export function lineCells(line: Line): number {
@@ -92,9 +92,9 @@ export const LineView = memo(({line}: {readonly line: Line}) => {
 		<Text wrap="truncate">
 			{line.length === 0
 				? ' '
-				: line.map(({text, role = 'plain', link, isSelected = false}, index) => (
+				: line.map(({text, role = 'plain', link, cursor}, index) => (
 						// oxlint-disable-next-line react/no-array-index-key -- a piece has no identity but its index
-						<Text key={index} {...theme[role]} {...(isSelected && theme.selected)}>
+						<Text key={index} {...(cursor && theme[cursor])} {...theme[role]}>
 							{link === undefined ? text : linked(text, link)}
 						</Text>
 					))}
