@@ -73,6 +73,11 @@ export type Player = {
 	readonly offset: number;
 	/** Contiguous stored bytes from `offset` on. */
 	readonly ready: number;
+	/**
+	 * Milliseconds that these bytes last: by the film's index, or else at the rate of the player's reads. Null while neither is
+	 * known.
+	 */
+	readonly readyMs: number | null;
 	/** Waiting for missing bytes. */
 	readonly blocked: boolean;
 	/** Has an open request. */

@@ -31,7 +31,7 @@ dashboardTest('the row and the details show a linked player', {downloads: [playi
 	);
 });
 
-const asks = {offset: 5000, ready: 0, blocked: true, connected: true};
+const asks = {offset: 5000, ready: 0, readyMs: null, blocked: true, connected: true};
 const besideVlc = download({
 	playback,
 	position,
@@ -198,7 +198,7 @@ dashboardTest(
 		downloads: [
 			download({
 				position: {...position, exact: false},
-				players: [{id: '1', name: 'VLC 3.0', offset: 1, ready: 1, blocked: false, connected: true}],
+				players: [{id: '1', name: 'VLC 3.0', offset: 1, ready: 1, readyMs: null, blocked: false, connected: true}],
 			}),
 		],
 	},

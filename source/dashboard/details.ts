@@ -334,10 +334,11 @@ function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
 }
 
 /** The position is one in the file, not in the film. */
-function describePlayer({name, offset, ready, blocked, connected}: Player, size: number | null): string {
+function describePlayer({name, offset, ready, readyMs, ...player}: Player, size: number | null): string {
 	const place = size ? formatPercent(Math.min(offset, size - 1), size) : formatBytes(offset);
-	const state = connected
-		? `at ${place}, ${blocked ? 'waiting for data' : `${formatBytes(ready)} ready ahead`}`
+	const lasting = readyMs === null ? '' : ` (${formatDuration(Math.floor(readyMs / 1000))})`;
+	const state = player.connected
+		? `at ${place}, ${player.blocked ? 'waiting for data' : `${formatBytes(ready)} ready ahead${lasting}`}`
 		: `disconnected, last at ${place}`;
 	return `${cleanText(name)}  ${state}`;
 }

@@ -248,6 +248,11 @@ const player: Readonly<Record<keyof Player, JsonSchema>> = {
 	name: text('From its User-Agent. Untrusted.'),
 	offset: integer('The next byte to read.'),
 	ready: integer('Contiguous stored bytes from offset on.'),
+	readyMs: orNull(
+		integer(
+			"Milliseconds that these bytes last: by the film's index, or else at the rate of the player's reads. Null while neither is known.",
+		),
+	),
 	blocked: flag('It waits for bytes.'),
 	connected: flag('It has an open request.'),
 };
