@@ -187,6 +187,8 @@ export type DownloadError = {
 	readonly at: number;
 	/** Consecutive failed attempts. */
 	readonly tries?: number | undefined;
+	/** Time of the first of them, in milliseconds since the epoch. */
+	readonly since?: number | undefined;
 	/** The limit on attempts, in records of earlier versions. */
 	readonly maxTries?: number;
 	/** For `origin-changed`: samples of the stored bytes match the server's file, so `acceptChange` may succeed. */

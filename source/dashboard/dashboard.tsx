@@ -16,7 +16,7 @@ import {
 	type Place,
 } from './dialog-view.tsx';
 import {DownloadTable, headingPlaces, longestOf} from './download-table.tsx';
-import {bannerLines, EmptyList, headerLine, tabsLayout} from './header.tsx';
+import {bannerLines, EmptyList, headerLine, mostBanners, tabsLayout} from './header.tsx';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
 import {footerKeys, keyPresses, playerKeys, type Command, type FooterKey} from './keys.ts';
 import {rowHeights, scrollThumb, smallest} from './layout.ts';
@@ -236,7 +236,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 				<LineView line={tabsLayout(snapshot, state.view, downloads.length, placeWords, place).line} />
 			) : null}
 			<LineView line={[span((ascii ? '-' : '─').repeat(width), 'rule')]} />
-			<Lines lines={bannerLines(snapshot.banners.slice(0, 2), place)} />
+			<Lines lines={bannerLines(snapshot, now, place)} />
 			<Box flexDirection="column" height={layout.list + (layout.headings ? 1 : 0)} overflowY="hidden">
 				{downloads.length === 0 ? (
 					<EmptyList {...place} height={layout.list} view={state.view} />
@@ -549,7 +549,7 @@ function resumeWord({status, error, isPageForFile}: Download): string {
 }
 
 function bannerCount({snapshot}: Frame): number {
-	return Math.min(2, snapshot.banners.length);
+	return Math.min(mostBanners, snapshot.banners.length);
 }
 
 /** The areas of the screen that take clicks. */

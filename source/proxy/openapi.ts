@@ -237,6 +237,7 @@ const downloadError: Readonly<Record<keyof DownloadError, JsonSchema>> = {
 	message: text('One sentence.'),
 	at: integer('Time of the error.'),
 	tries: integer('Consecutive failed attempts.'),
+	since: integer('Time of the first of them.'),
 	maxTries: integer('Limit on attempts, in records of earlier versions.'),
 	bytesAgree: flag('For origin-changed: samples of the stored bytes match the server.'),
 	status: integer('HTTP status of the response.'),
@@ -328,7 +329,7 @@ const changes: Readonly<Record<keyof SnapshotChanges, JsonSchema>> = {
 const schemas = {
 	Download: objectOf(download),
 	Film: objectOf(film),
-	DownloadError: objectOf(downloadError, ['tries', 'maxTries', 'bytesAgree', 'status', 'needs']),
+	DownloadError: objectOf(downloadError, ['tries', 'since', 'maxTries', 'bytesAgree', 'status', 'needs']),
 	Player: objectOf(player),
 	Position: objectOf(position),
 	Playback: objectOf(playback),
