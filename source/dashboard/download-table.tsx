@@ -74,8 +74,9 @@ export function DownloadTable(props: DownloadTableProps) {
 	);
 	const speeds = columns.chart === 0 ? [] : downloads.flatMap(({id}) => props.speedsOf(id));
 	const highest = Math.max(1, ...speeds);
-	return (
-		<TableContext.Provider value={{...props, columns, shown, highest}}>
+	// The same element in each frame: only cells draw again, not the whole table with its hashes of rows.
+	const table = useMemo(
+		() => (
 			<Table
 				data={rows}
 				columns={shown.map(({key}) => key)}
@@ -83,8 +84,10 @@ export function DownloadTable(props: DownloadTableProps) {
 				cell={Cell}
 				skeleton={Nothing}
 			/>
-		</TableContext.Provider>
+		),
+		[rows, shown],
 	);
+	return <TableContext.Provider value={{...props, columns, shown, highest}}>{table}</TableContext.Provider>;
 }
 
 function Nothing() {

@@ -29,8 +29,8 @@ export function watchLine(download: Download, width: number, ascii: boolean): Li
 	return [span(flag + words, willStall(download) ? 'waiting' : 'plain')];
 }
 
-/** `stalls in 59m · wait 59m59s`, with the marks of two estimates. */
-const stallCells = 29;
+/** `stalls in 59m · wait 9m59s`; estimates have two marks more. */
+const stallCells = 26;
 
 /**
  * Cells of the longest minutes of a film with the blank before them, in full and in short. They follow from its length, so
@@ -44,7 +44,10 @@ export function watchCells(download: Download): {readonly full: number; readonly
 
 	const time = formatTime(film.durationMs).length + (film.exact ? 0 : 1);
 	const flag = pledges.length === 0 ? 0 : 2;
-	const full = Math.max('to  of '.length + 2 * time, willStall(download) ? stallCells : 0);
+	const full = Math.max(
+		'to  of '.length + 2 * time,
+		willStall(download) ? stallCells + (film.exact ? 0 : 2) : 0,
+	);
 	return {full: 1 + flag + full, short: 1 + flag + '→'.length + time};
 }
 

@@ -86,7 +86,21 @@ export function spread(left: Line, right: Line, cells: number): Line {
 	return [...left, span(' '.repeat(Math.max(1, gap))), ...right];
 }
 
-export const LineView = memo(({line}: {readonly line: Line}) => {
+/** Most lines are the same in the next frame: comparing them is cheaper than drawing them. */
+export const LineView = memo(DrawnLine, (before, after) => isSameLine(before.line, after.line));
+
+function isSameLine(a: Line, b: Line): boolean {
+	return (
+		a === b ||
+		(a.length === b.length &&
+			a.every(({text, role, link, cursor}, index) => {
+				const other = b[index]!;
+				return text === other.text && role === other.role && link === other.link && cursor === other.cursor;
+			}))
+	);
+}
+
+function DrawnLine({line}: {readonly line: Line}) {
 	const theme = useTheme();
 	return (
 		<Text wrap="truncate">
@@ -100,7 +114,7 @@ export const LineView = memo(({line}: {readonly line: Line}) => {
 					))}
 		</Text>
 	);
-});
+}
 
 /** An OSC 8 link, unless the target could end the sequence. */
 function linked(text: string, target: string): string {
