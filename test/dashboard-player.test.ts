@@ -54,6 +54,7 @@ dashboardTest('linked players have ASCII symbols', {downloads: [playing], ascii:
 		await screen.shows('> 41:07'),
 		/Player +mpv 0\.38\.0 - 41:07 of 1:35:02 - paused - 1\.0x - 0 stalls/,
 	);
+	await screen.press('enter', /arrows 10s {2}up, down 1m {2}g go to/);
 });
 
 dashboardTest(

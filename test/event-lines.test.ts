@@ -39,7 +39,7 @@ test('the life of a download, line by line', () => {
 	assert.deepEqual(lines.next(snapshot({...known, present: 15 * MiB}), at(5)), []);
 	const later = {...known, present: 25 * MiB, bytesPerSecond: 5 * MiB, bytesPerSecondLong: 5 * MiB};
 	assert.deepEqual(lines.next(snapshot(later), at(35)), [
-		'14:02:46 [1] 25.0%  25.0 MiB of 100 MiB  5.00 MiB/s  15s left',
+		'14:02:46 [1] 25.0%  25.0 of 100 MiB  5.00 MiB/s  15s left',
 	]);
 	const player = {id: 'p', name: 'mpv 0.38', offset: 62 * MiB, ready: 0, readyMs: null, blocked: true, connected: true};
 	assert.deepEqual(lines.next(snapshot({...later, players: [player]}), at(36)), [

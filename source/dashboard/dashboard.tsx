@@ -6,19 +6,11 @@ import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {barPlaces} from './bar-places.ts';
 import {Controller, type ControllerOptions} from './controller.ts';
 import {dockedLines, pageLines} from './details.ts';
-import {
-	BoxView,
-	dialogLayout,
-	fillsScreen,
-	plainArrows,
-	wrapped,
-	type DialogLayout,
-	type Place,
-} from './dialog-view.tsx';
+import {BoxView, dialogLayout, fillsScreen, wrapped, type DialogLayout, type Place} from './dialog-view.tsx';
 import {DownloadTable, headingPlaces, longestOf} from './download-table.tsx';
 import {bannerLines, EmptyList, headerLine, mostBanners, tabsLayout} from './header.tsx';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
-import {footerKeys, keyPresses, playerKeys, type Command, type FooterKey} from './keys.ts';
+import {footerKeys, keyPresses, plainArrows, playerKeys, type Command, type FooterKey} from './keys.ts';
 import {rowHeights, scrollThumb, smallest} from './layout.ts';
 import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
@@ -426,7 +418,7 @@ function Bottom(props: BottomProps) {
 		? typingHint(ascii)
 		: footerLine(
 				shownKeys(
-					width,
+					{width, ascii},
 					footerWords(state, downloads, selected, isOrphan),
 					state.mode,
 					selected,
@@ -493,14 +485,14 @@ function footerLine(keys: ReadonlyArray<Pick<FooterKey, 'shown' | 'word'>>): Lin
 
 /** The keys of the footer. */
 function shownKeys(
-	width: number,
+	{width, ascii}: Pick<Place, 'width' | 'ascii'>,
 	words: Partial<Record<Command, string | false>>,
 	mode: Mode,
 	selected: Download | undefined,
 	scrolls: boolean,
 ): FooterKey[] {
 	const special = mode.kind === 'details' && selected?.playback ? playerKeys({scrolls}) : [];
-	return footerKeys(width, words, special);
+	return footerKeys(width, words, special, ascii);
 }
 
 /** The words for the selected row; keys that would do nothing are left out. */
@@ -587,7 +579,7 @@ function targetsOf(screen: Screen): Targets {
 		: {
 				row: height - 1,
 				keys: shownKeys(
-					width,
+					{width, ascii},
 					footerWords(state, downloads, selected, frame.isOrphan),
 					mode,
 					selected,
