@@ -784,3 +784,24 @@ dashboardTest(
 		assert.deepEqual(downstream.calls, [['acceptChange', idOf(0)]]);
 	},
 );
+
+dashboardTest(
+	'details of a download that waits for its first response say nothing of nothing',
+	{
+		downloads: [
+			download({
+				...{status: 'waiting', present: 0, ranges: [], size: null, acceptsRanges: null, validator: null},
+				...{bytesPerSecond: 0, bytesPerSecondLong: 0, connections: 0, segments: []},
+				error: {code: 'origin-unreachable', message: 'connection refused', at: Date.now(), tries: 2},
+				retryAt: Date.now() + 60_000,
+			}),
+		],
+	},
+	async screen => {
+		const text = await screen.press(
+			'enter',
+			/Error +connection refused; trying again in \d+ s \(attempt 2\)/,
+		);
+		assert.doesNotMatch(text, /^ (?:File|Have|Speed|Fetching) /m);
+	},
+);

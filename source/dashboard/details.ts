@@ -70,7 +70,7 @@ export function dockedLines(props: DetailsProps): Line[] {
 		...[
 			streamFact(props),
 			{head: [span(' '), ...bar], text: ''},
-			labelled('Have', haveLine(download)),
+			...haveFacts(download),
 			...playbackFacts(download, ascii),
 			...playerFacts(download, 1, ascii),
 			...(download.error ? errorFacts(props) : []),
@@ -133,7 +133,8 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 	const {url} = download;
 	const shownUrl = maskUrl(url, ascii ? '***' : '•••');
 	const substitute = substituteOf(download)?.words;
-	const isMoving = isFetching(download) || download.bytesPerSecond > 0;
+	const isMoving = download.bytesPerSecond > 0 || (isFetching(download) && download.bytesPerSecondLong > 0);
+	const isKnown = download.size !== null || download.acceptsRanges !== null;
 	return [
 		streamFact(props),
 		// A link would reveal the masked part.
@@ -142,9 +143,9 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 			'C copy  U change',
 			props,
 		),
-		labelled('File', fileLine(download, width - labelCells - 1)),
+		...(isKnown ? [labelled('File', fileLine(download, width - labelCells - 1))] : []),
 		...(substitute === undefined ? [] : [labelled('Note', `this is ${substitute}`)]),
-		labelled('Have', haveLine(download)),
+		...haveFacts(download),
 		...filmFacts(download, textCells(width), ascii).map(([label, text]) => labelled(label, text)),
 		...safeFacts(download, ascii),
 		...(isMoving ? [speedFact(props)] : []),
@@ -187,10 +188,6 @@ const sizeUnknown = 'size unknown (the server sent no length)';
 /** With the exact size if it fits. */
 function fileLine(download: Download, cells: number): string {
 	const {type, size, acceptsRanges} = download;
-	if (size === null && acceptsRanges === null) {
-		return 'not known yet';
-	}
-
 	const seeking =
 		acceptsRanges === null
 			? ''
@@ -217,6 +214,10 @@ function versionWords({validator, hasUnstableValidator}: Download): string {
 	}
 
 	return `, ${isEtag ? 'ETag ' : ''}${validator}`;
+}
+
+function haveFacts(download: Download): Fact[] {
+	return download.size === null && download.present === 0 ? [] : [labelled('Have', haveLine(download))];
 }
 
 function haveLine(download: Download): string {
@@ -264,9 +265,9 @@ function speedFact({download, speeds, width, ascii}: DetailsProps): Fact {
 			};
 }
 
-/** The connections with the offsets they fetch from; nothing at rest. */
+/** The connections with the offsets they fetch from; nothing while none is expected. */
 function fetchingFacts({connections, maxConnections, segments, status}: Download): Fact[] {
-	if (connections === 0 && !isFetching({status})) {
+	if (connections === 0 && status !== 'active') {
 		return [];
 	}
 
