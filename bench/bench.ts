@@ -20,6 +20,7 @@ import {keyLatency} from './keys.ts';
 import {MiB} from './measure.ts';
 import {profile} from './profile.ts';
 import {Report} from './report.ts';
+import {safe} from './safe.ts';
 import {scale} from './scale.ts';
 import type {Bench} from './section.ts';
 import {seek} from './seek.ts';
@@ -37,6 +38,7 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	cpu16,
 	daily,
 	film: films,
+	safe,
 	sparse,
 	sets,
 	delivery,

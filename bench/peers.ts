@@ -3,7 +3,7 @@ import process from 'node:process';
 import type {TestContext} from 'node:test';
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
-import type {Download} from '../source/downstream.ts';
+import type {Download, SafeRequest} from '../source/downstream.ts';
 import {atEnd} from '../test/support/cleanup.ts';
 import {builtCli, startServe} from '../test/support/cli.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
@@ -41,6 +41,17 @@ export const ours = {
 			async downloads() {
 				const answer = await fetch(`${url}/api/downloads`, {headers: {authorization: `Bearer ${key}`}});
 				return (await answer.json()) as Download[];
+			},
+			/** By the control API. */
+			async makeSafe(id: string, request: SafeRequest) {
+				const answer = await fetch(`${url}/api/downloads/${id}/safe`, {
+					method: 'POST',
+					headers: {authorization: `Bearer ${key}`, 'content-type': 'application/json'},
+					body: JSON.stringify(request),
+				});
+				if (!answer.ok) {
+					throw new Error(`The stretch is refused: ${await answer.text()}`);
+				}
 			},
 			urlOf: (path: string) =>
 				`${url}/stream?${new URLSearchParams({url: origin.url + path, key}).toString()}`,

@@ -9,8 +9,8 @@ export type DownloadId = string;
  * - `asking`: waiting for the origin's first response (name, size), or for a new link after the old one expired
  * - `active`: a connection fetches bytes, or the last bytes are being recorded
  * - `waiting`: an attempt failed; the next one is scheduled at `retryAt`
- * - `queued`: waiting for one of `maxActive` places or for a connection to the server (`hostCeiling`), or, on demand, for
- *   a player's request
+ * - `queued`: waiting for one of `maxActive` places, for a connection to the server (`hostCeiling`) or for pledges
+ *   (`waitsForPledges`), or, on demand, for a player's request
  * - `paused`: the user stopped the background download; players are still served
  * - `cancelled`: the user stopped everything, players included; stored bytes are kept
  * - `exporting`: the file is being copied out
@@ -132,7 +132,10 @@ export type SegmentUse = 'player' | 'pledge' | 'fill';
 export type Pledge = {
 	/** Names it among those of the download. */
 	readonly n: number;
-	/** Milliseconds of the film; null where bytes were asked for. `toMs` is null until the length of the film is known. */
+	/**
+	 * Milliseconds of the film; null where bytes were asked for, or stand for the minutes of a file without any. `toMs` is
+	 * null until the length of the film is known.
+	 */
 	readonly fromMs: number | null;
 	readonly toMs: number | null;
 	/** False for minutes of a film whose times are estimates. */
@@ -293,6 +296,8 @@ export type Download = {
 	readonly maxConnections: number;
 	/** The server's limit on connections, while the download is queued for one of them; else null. */
 	readonly hostCeiling: number | null;
+	/** Queued because pledges come first, those of other downloads included. */
+	readonly waitsForPledges: boolean;
 	readonly segments: readonly OpenSegment[];
 	readonly players: readonly Player[];
 	/** By number. */

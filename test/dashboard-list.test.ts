@@ -520,7 +520,7 @@ dashboardTest(
 		assert.doesNotMatch(screen.text, /██|··/);
 		await screen.press('enter', 'size unknown, ETag');
 		downstream.change({downloads: films(1, {size: null, ranges: [], present: 0, acceptsRanges: null})});
-		await screen.shows(/File +not known yet/);
+		await screen.shows({without: 'File  '});
 		await screen.press('esc', 'size not known yet');
 		assert.doesNotMatch(screen.text, /sent no length/);
 	},
@@ -597,6 +597,14 @@ dashboardTest(
 				queueRank: 9,
 				...resting,
 			}),
+			download({
+				id: idOf(5),
+				name: 'later.mkv',
+				status: 'queued',
+				waitsForPledges: true,
+				queueRank: 10,
+				...resting,
+			}),
 			download({id: idOf(3), name: 'watched.mkv', status: 'paused', ...resting, bytesPerSecond: 2048}),
 			download({
 				id: idOf(4),
@@ -616,8 +624,9 @@ dashboardTest(
 		rows: 24,
 	},
 	async screen => {
-		await screen.shows(/film-1\.mkv +queued, 2nd of 3$/m);
+		await screen.shows(/film-1\.mkv +queued, 2nd of 4$/m);
 		assert.match(screen.text, /limited\.mkv +█.··· +25\.0% {2}queued$/m);
+		assert.match(screen.text, /later\.mkv +█.··· +25\.0% {2}queued: pledges come first$/m);
 		assert.match(screen.text, /watched\.mkv .* 2\.00 KiB\/s +paused$/m);
 		assert.match(screen.text, /busy\.mkv +█.··· +25\.0% {2}server busy \(503\) +again in 4 m$/m);
 		screen.resize(120, 40);
@@ -798,10 +807,8 @@ dashboardTest(
 		],
 	},
 	async screen => {
-		const text = await screen.press(
-			'enter',
-			/Error +connection refused; trying again in \d+ s \(attempt 2\)/,
-		);
+		await screen.press('enter', {without: '1 all'});
+		const text = await screen.shows(/Error +connection refused; trying again in \d+ s \(attempt 2\)/);
 		assert.doesNotMatch(text, /^ (?:File|Have|Speed|Fetching) /m);
 	},
 );

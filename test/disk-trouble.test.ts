@@ -14,6 +14,7 @@ import {
 	stat,
 	symlink,
 	truncate,
+	utimes,
 	writeFile,
 	type FileHandle,
 } from 'node:fs/promises';
@@ -204,6 +205,11 @@ test('bytes that filled the disk are still recorded', {timeout}, async t => {
 	assert.ok(present > 6 * MiB, `${present} bytes`);
 	const recorded = (await recordedRanges(folder)).reduce((sum, {start, end}) => sum + end - start, 0);
 	assert.equal(recorded, present);
+	// The last write changed the file after its identity was recorded.
+	await utimes(path.join(folder, 'data'), 0, 0);
+	const again = await startEngine(t, {storageDir, maxActive: 0});
+	await again.engine.verify(download.id);
+	assert.equal(downloadOf(again.engine, download.id).present, present);
 });
 
 test('a download can be deleted from a disk too full for its record', {timeout}, async t => {

@@ -172,6 +172,28 @@ for (const [name, open] of Object.entries(implementations)) {
 		await assert.rejects(downstream.controlPlayer(id, {seekMs: 100_001}), isA('bad-request', /past the end/));
 	});
 
+	test(`${name}: a stretch is made safe, and the pledge is lifted`, async t => {
+		const origin = await startOrigin(t, {size: 3 * MiB, etag});
+		const {downstream} = await start(t);
+		const {id} = (await downstream.add({url: origin.url, paused: true})).download;
+		await assert.rejects(downstream.makeSafe(id, {bytes: 1, forMs: 1}), isA('bad-request', /exclude/));
+		await assert.rejects(downstream.makeSafe(id, {bytes: 1, by: 1}), isA('bad-request', /time to come/));
+		await assert.rejects(downstream.makeSafe('0'.repeat(32), {bytes: 1}), isA('not-found'));
+		const plan = await downstream.makeSafe(id, {bytes: MiB, dryRun: true});
+		assert.deepEqual([plan.n, find(downstream, id)?.pledges], [0, []]);
+		const by = Date.now() + 3_600_000;
+		const pledge = await downstream.makeSafe(id, {bytes: MiB, by});
+		assert.deepEqual([pledge.n, pledge.by, pledge.state], [1, by, 'pending']);
+		assert.deepEqual([find(downstream, id)?.pledges.length, find(downstream, id)?.status], [1, 'paused']);
+		const {pledges, ranges} = await until(downstream, id, each => each.pledges[0]?.state === 'safe');
+		assert.deepEqual([pledges[0]!.end, pledges[0]!.missing, ranges], [MiB, 0, [[0, MiB]]]);
+		const more = await downstream.makeSafe(id, {bytes: 2 * MiB, by});
+		assert.deepEqual([more.n, more.end], [1, 2 * MiB]);
+		await downstream.lift(id, 1);
+		assert.deepEqual(find(downstream, id)?.pledges, []);
+		await assert.rejects(downstream.lift(id, 1), isA('not-found', /no pledge 1/));
+	});
+
 	test(`${name}: a changed file starts over, with the old bytes kept`, async t => {
 		// Large enough that requests follow the change.
 		const size = 64 * MiB;

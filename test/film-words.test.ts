@@ -16,6 +16,7 @@ import {
 	watchWords,
 } from '../source/text/film-words.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
+import {blankPledge} from './support/blank-download.ts';
 import {download} from './support/memory-downstream.ts';
 
 const minute = 60_000;
@@ -92,13 +93,38 @@ test('the details describe tracks, playable ranges and the forecast', () => {
 
 test('the map in minutes has an axis, and fits its width', () => {
 	for (const width of [40, 80, 200]) {
-		for (const [bar, axis] of [timeMap(film, width, false)]) {
+		for (const [bar, axis] of [timeMap(film, [], width, false)]) {
 			const text = (line: typeof bar) => line!.map(each => each.text).join('');
 			assert.ok(text(bar).length <= width && text(axis).length <= width);
 			assert.match(text(bar), /^ 0:00 █+.*█ 1:35:02$/);
 			assert.match(text(axis), /╵\d+:\d\d/);
 		}
 	}
+});
+
+test('a row tells how far a pledge makes the film safe, unless its player stalls or more can be watched', () => {
+	const pledge = {...blankPledge, fromMs: 0, toMs: 75 * minute, safeToMs: 62 * minute, start: 0, end: 9};
+	const met = {...pledge, toMs: 62 * minute, state: 'safe'} as const;
+	const player = {id: '1', name: 'mpv', offset: 0, ready: 0, readyMs: null, blocked: false, connected: true};
+	const shown = (each: Download, width = 26) => watchLine(each, width, false)[0]?.text;
+	assert.equal(shown(of({}, {pledges: [pledge]}), 40), 'safe to 1:02:00 of 1:15:00 ⚑');
+	assert.equal(shown(of({}, {pledges: [pledge]})), 'safe to 1:02:00 ⚑');
+	assert.equal(shown(of({}, {pledges: [pledge]}), 9), '⚑→1:02:00');
+	assert.equal(shown(of(stalling, {pledges: [pledge]})), 'safe to 1:02:00 ⚑');
+	assert.equal(
+		shown(of(stalling, {pledges: [pledge], players: [player]}), 40),
+		'⚑ stalls in 4m · wait 3m20s',
+	);
+	assert.equal(shown(of({}, {pledges: [met]})), '⚑ safe to 1:02:00');
+	assert.equal(shown(of(whole, {pledges: [met]})), '⚑ all of 1:35:02');
+	assert.equal(shown(of(whole, {pledges: [met]}), 9), '⚑all');
+});
+
+test('missing minutes of a pledge are marked on the map', () => {
+	const pledge = {...blankPledge, fromMs: 60 * minute, toMs: 75 * minute, state: 'pending'} as const;
+	const [bar] = timeMap(film, [pledge], 80, false);
+	assert.match(bar!.map(({text}) => text).join(''), /^ 0:00 █+[▉-▏]?▒+·+[░▓]?█+ 1:35:02$/);
+	assert.ok(bar!.some(({text, role}) => role === 'pledged' && /^▒+$/.test(text)));
 });
 
 test('plain lines report the film once, and once that it plays through', () => {

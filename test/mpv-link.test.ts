@@ -174,6 +174,15 @@ for (const [what, text] of [
 	});
 }
 
+test('a player that changes its file faster than it replies loses its link', async t => {
+	const {engine, id, link, path} = await startPaused(t);
+	const player = await link({'time-pos': 10});
+	await until(engine, id, ({position}) => position?.ms === 10_000);
+	const changes = Array.from({length: 200}, (_, index) => `${path}?${index % 2}`);
+	player.send(...changes.map(data => ({event: 'property-change', name: 'path', data})));
+	await until(engine, id, ({playback}) => playback === null);
+});
+
 test('an invalid time ends the link', async t => {
 	const {engine, id, link} = await startPaused(t);
 	const player = await link({'time-pos': 10});

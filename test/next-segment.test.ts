@@ -25,7 +25,8 @@ function situation(changes: Partial<PlanState>): PlanState {
 }
 
 function wish(changes: Partial<Demand>): Demand {
-	return {offset: 0, end: size, blocked: true, ahead: MiB, segmentSize: 512 * KiB, ...changes};
+	const ahead = changes.ahead ?? MiB;
+	return {offset: 0, end: size, blocked: true, ahead, first: ahead, segmentSize: 512 * KiB, ...changes};
 }
 
 const present = (...pairs: Array<[number, number]>) =>
@@ -204,7 +205,13 @@ test('a pledge comes after what players wait for and read next, and before the r
 	const pledged = [{start: 100 * MiB, end: 110 * MiB}];
 	const blocked = situation({pledged, wanted: [wish({offset: 50 * MiB})]});
 	assert.equal(nextSegment(blocked)?.start, 50 * MiB);
-	const reads = wish({offset: 50 * MiB, blocked: false, ahead: 40 * MiB, segmentSize: 4 * MiB});
+	const reads = wish({
+		offset: 50 * MiB,
+		blocked: false,
+		ahead: 40 * MiB,
+		first: 16 * MiB,
+		segmentSize: 4 * MiB,
+	});
 	assert.equal(nextSegment({...blocked, wanted: [reads]})?.start, 50 * MiB);
 	const near = {...blocked, wanted: [reads], present: present([50 * MiB, 66 * MiB])};
 	assert.deepEqual([nextSegment(near)?.start, nextSegment(near)?.for], [100 * MiB, 'pledge']);

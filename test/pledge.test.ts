@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
-import {DownStreamError, type Pledge, type SafeRequest} from '../source/downstream.ts';
+import {DownStreamError, type Download, type Pledge, type SafeRequest} from '../source/downstream.ts';
+import {sharedProblems} from '../source/engine/banners.ts';
 import type {FilmMap, FilmTrack} from '../source/engine/film/film-map.ts';
 import {playable} from '../source/engine/film/playable.ts';
 import {
@@ -15,8 +16,8 @@ import {
 import {RangeSet} from '../source/engine/store/range-set.ts';
 import type {StoredPledge} from '../source/engine/store/record.ts';
 import {safeRequestOf} from '../source/text/safe-request.ts';
-import {pledgeWords, safeList, safeWords} from '../source/text/safe-words.ts';
-import {blankPledge} from './support/blank-download.ts';
+import {pledgeWords, safeList, safeWords, shortSafeWords} from '../source/text/safe-words.ts';
+import {blankDownload, blankPledge} from './support/blank-download.ts';
 
 const MiB = 1024 * 1024;
 const minute = 60_000;
@@ -233,15 +234,65 @@ for (const [expected, pledge] of [
 	});
 }
 
+for (const [expected, pledge] of [
+	[
+		['safe to 1:21:00 of 1:47:00 ⚑ 18:31', 'safe to 1:21:00 ⚑ 18:31', '⚑→1:21:00'],
+		{...film, etaAt: at(18, 31)},
+	],
+	[['⚑ safe from 1:02:00 to 1:47:00', '⚑ safe to 1:47:00', '⚑→1:47:00'], {...film, state: 'safe'}],
+	[['to be made safe ⚑', '⚑'], {}],
+	[['to be made safe ⚑', 'safe to 0:00 ⚑', '⚑→0:00'], {fromMs: 0}],
+	[
+		['safe to 120 MiB of 200 MiB ⚑', 'safe to 120 MiB ⚑', '⚑→120 MiB'],
+		{start: 0, end: 200 * MiB, safeTo: 120 * MiB},
+	],
+	[['⚑ cannot be made safe: no', '⚑ cannot be made safe', '⚑ failed'], {state: 'impossible', reason: 'no'}],
+] as const satisfies ReadonlyArray<readonly [readonly string[], Partial<Pledge>]>) {
+	test(`a pledge in the words of a row: ${expected[0]}`, () => {
+		const download = {...blankDownload, size: 300 * MiB, pledges: [{...blankPledge, ...pledge}]};
+		assert.deepEqual(shortSafeWords(download), expected);
+	});
+}
+
 test('the first pledge that is not met is shown, and without a network what is safe', () => {
 	const met: Pledge = {...blankPledge, fromMs: 0, toMs: 107 * minute, state: 'safe'};
 	const all: Pledge = {...blankPledge, start: 0, end: 5, state: 'safe'};
 	assert.equal(safeWords({size: 5, pledges: []}), '');
 	assert.equal(safeWords({size: 5, pledges: [met, blankPledge]}), 'to be made safe ⚑');
 	const list = [
-		{size: 9, pledges: [met]},
-		{size: 9, pledges: [blankPledge]},
-		{size: 5, pledges: [all]},
+		{size: 9, pledges: [met], completedAt: null},
+		{size: 9, pledges: [blankPledge], completedAt: null},
+		{size: 5, pledges: [all], completedAt: null},
 	];
 	assert.equal(safeList(list), '#1 to 1:47:00, #3 all');
+	const complete = {size: 5, pledges: [], completedAt: 1};
+	assert.equal(safeList([complete, ...list]), '#2 to 1:47:00, #4 all, #1 all');
+	const many = Array.from({length: 9}, () => complete);
+	assert.equal(safeList(many), '#1 all, #2 all, #3 all, #4 all, #5 all, #6 all, 3 more');
+});
+
+test('without a network, the banner names what is safe', () => {
+	const offline: Download = {
+		...blankDownload,
+		status: 'waiting',
+		error: {code: 'origin-unreachable', message: 'cdn.example.org was not found', at: 0, tries: 2},
+	};
+	const met: Pledge = {...blankPledge, fromMs: 0, toMs: 107 * minute + 10_000, state: 'safe'};
+	const downloads = [
+		{...offline, pledges: [met]},
+		offline,
+		{...blankDownload, status: 'complete' as const, completedAt: 1},
+	];
+	assert.deepEqual(
+		sharedProblems(downloads, '/cache', () => false),
+		['No network. Safe: #1 to 1:47:10, #3 all. 2 downloads wait and will continue.'],
+	);
+	assert.deepEqual(
+		sharedProblems([offline], '/cache', () => false),
+		['No network. 1 download waits and will continue.'],
+	);
+	assert.deepEqual(
+		sharedProblems([offline], '/cache', () => true),
+		['cdn.example.org cannot be reached. 1 download waits and will continue.'],
+	);
 });

@@ -24,7 +24,7 @@ function slowBar(size: number, width: number, has: (byte: number) => boolean): s
 			continue;
 		}
 
-		bar += share === 1 ? '█' : share >= 2 / 3 ? '▓' : share >= 1 / 3 ? '▒' : share > 0 ? '░' : '·';
+		bar += share === 1 ? '█' : share >= 1 / 2 ? '▓' : share > 0 ? '░' : '·';
 	}
 
 	return bar;
@@ -101,6 +101,26 @@ test('a player covers any cell, a fetch head only empty cells', () => {
 	};
 	assert.equal(rangeBar(input), '┃████▎▸┃··');
 	assert.equal(rangeBar({...input, ascii: true}), '|####>>|..');
+});
+
+test('missing bytes of a pledge have a mark of their own, under players and fetch heads', () => {
+	const input = {
+		ranges: [[0, 13]] as const,
+		size: 100,
+		width: 10,
+		players: [at(75)],
+		heads: [30],
+		pledged: [[5, 59]] as const,
+	};
+	assert.equal(rangeBar(input), '█▎▒▸▒▒·┃··');
+	assert.equal(rangeBar({...input, ascii: true}), '#-:>::.|..');
+	const kinds = barCells({...input, pledged: [[0, 100]]}).map(({kind}) => kind);
+	assert.deepEqual(kinds.slice(0, 5), ['have', 'have', 'pledged', 'head', 'pledged']);
+	// No share of present bytes looks like it.
+	for (const present of [1, 34, 50, 66, 99]) {
+		const bar = rangeBar({...bare, ranges: [[1, 1 + present]], size: 101, width: 1, pledged: [[0, 101]]});
+		assert.match(bar, /^[▓░]$/);
+	}
 });
 
 test('bytes without a gap ahead of a player are ready, and newly written bytes are fresh', () => {

@@ -90,9 +90,9 @@ test('two pledged films come before a background that runs, and it goes on after
 	}
 
 	const asked = () => origin.requests.filter(({url}) => url === '/fill.bin').length;
-	const {status} = await until(engine, fill.id, ({segments}) => segments.length === 0);
+	const {status, waitsForPledges} = await until(engine, fill.id, ({segments}) => segments.length === 0);
 	const before = asked();
-	assert.equal(status, 'queued');
+	assert.deepEqual([status, waitsForPledges], ['queued', true]);
 	await until(engine, films[0]!, ({pledges}) => pledges[0]!.missing === 0);
 	await until(engine, films[1]!, ({pledges}) => pledges[0]!.missing === 0);
 	assert.equal(asked(), before);
@@ -190,6 +190,47 @@ test('get --first fetches the start, prints the stream URL and leaves the downlo
 	const {engine} = await startEngine(t, {storageDir: storage});
 	const [{status, ranges, pledges}] = engine.snapshot.downloads as [Download];
 	assert.deepEqual([status, ranges, pledges[0]!.state], ['paused', [[0, 2 * MiB]], 'safe']);
+});
+
+test('the start of all is made safe: minutes of films, bytes of other files', needsFfmpeg, async t => {
+	const film = await serveFilm(t, await makeFilm('large.mp4'));
+	const other = await startOrigin(t, {size: 12 * MiB, etag: '"v1"'});
+	const storage = await temporaryFolder(t);
+	const args = ['serve', '--json', '--port', '0', '--storage', storage, '--on-demand'];
+	const serve = await CliProcess.start(t, [...args, film.urlOf('/film.mp4'), other.urlOf('/b.bin')]);
+	await serve.event('ready');
+	const safe = await CliProcess.start(t, ['safe', '--all', '20s', '--wait', '--storage', storage]);
+	assert.equal(await safe.exit(), 0, safe.stderr);
+	assert.equal(safe.stdout, 'film.mp4: ⚑ safe to 0:20\nb.bin: ⚑ safe to 8.00 MiB\n');
+	const list = await CliProcess.start(t, ['list', '--json', '--storage', storage]);
+	await list.exit();
+	const downloads = JSON.parse(list.stdout) as Download[];
+	assert.deepEqual(
+		[downloads[0]!.present < downloads[0]!.size!, downloads[1]!.ranges],
+		[true, [[0, 8 * MiB]]],
+	);
+	const off = await CliProcess.start(t, ['safe', '--all', 'off', '--storage', storage]);
+	assert.equal(await off.exit(), 0);
+	assert.equal(off.stdout, 'film.mp4: nothing is pledged\nb.bin: nothing is pledged\n');
+});
+
+test('get --first fetches the first minutes of a film', needsFfmpeg, async t => {
+	const film = await serveFilm(t, await makeFilm('large.mp4'));
+	const storage = await temporaryFolder(t);
+	const get = await CliProcess.start(t, [
+		'get',
+		'--first',
+		'10s',
+		'--storage',
+		storage,
+		film.urlOf('/a.mp4'),
+	]);
+	assert.equal(await get.exit(), 0, get.stderr);
+	const {engine} = await startEngine(t, {storageDir: storage});
+	const [{status, present, size, pledges}] = engine.snapshot.downloads as [Download];
+	const [{fromMs, toMs, state}] = pledges as [Pledge];
+	assert.deepEqual([status, fromMs, toMs, state], ['paused', 0, 10_000, 'safe']);
+	assert.ok(present < size! / 2, String(present));
 });
 
 test('an origin without ranges is read up to the end of the pledge', async t => {

@@ -4,6 +4,7 @@ import {readFile} from 'node:fs/promises';
 import http from 'node:http';
 import path from 'node:path';
 import {mock, test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download} from '../source/downstream.ts';
 import type {EngineOptions} from '../source/engine/options.ts';
 import {firstWrongByte} from './support/content.ts';
@@ -454,3 +455,53 @@ test('a whole response ends once it has filled the last hole', {timeout}, async 
 	assert.equal(done.status, 'complete');
 	await diskIsOld(running, done);
 });
+
+test(
+	'a reader at the end of one response gets no byte of another before the two agree',
+	{timeout},
+	async t => {
+		const at = 3 * MiB;
+		let isFirst = true;
+		let otherIsSent = () => {};
+		const other = new Promise<void>(resolve => {
+			otherIsSent = resolve;
+		});
+		const origin = await startOrigin(t, {
+			size,
+			async intercept(_request, response, record) {
+				const {start, end} = record.range!;
+				const isSample = end - start <= 4096;
+				if (isSample || start < at - 4096) {
+					return false;
+				}
+
+				const wasFirst = isFirst;
+				isFirst = false;
+				response.writeHead(206, {
+					'content-range': `bytes ${start}-${end - 1}/${size}`,
+					'content-length': end - start,
+				});
+				if (wasFirst) {
+					await origin.send(response, {start, end: end - 8192}, record);
+					await other;
+					await sleep(500);
+					await origin.send(response, {start: end - 8192, end}, record);
+					response.end();
+				} else {
+					// A node with another file, once the reader waits at the end of the first response.
+					await sleep(500);
+					await origin.send(response, {start, end: start + 64 * 1024}, record, {seed: 2});
+					otherIsSent();
+				}
+
+				return true;
+			},
+		});
+		const {engine} = await startEngine(t, {onDemand: true, connections: 2});
+		const {download} = await engine.add({url: origin.url});
+		isOld(await read(download.streamUrl, 'bytes=0-99999'), 0);
+		const {bytes} = await read(download.streamUrl, `bytes=${at}-${6 * MiB - 1}`);
+		assert.ok(bytes.length > 0);
+		assert.equal(firstWrongByte(bytes, at), -1);
+	},
+);

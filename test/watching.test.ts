@@ -90,6 +90,14 @@ test('a player without times gets a position from its reads', t => {
 	assert.deepEqual([watching.position!.ms, watching.position!.watched], [98_000, true]);
 });
 
+test('a position that is set near the end of a film counts as watched', async t => {
+	const {watching} = watch(t);
+	await watching.set({positionMs: 50_000});
+	assert.equal(watching.position?.watched, false);
+	await watching.set({positionMs: 99_000});
+	assert.equal(watching.position?.watched, true);
+});
+
 test('downloaders set no position, and other players do not change that of a linked one', t => {
 	const {watching, tick} = watch(t);
 	tick(10_000);

@@ -1,5 +1,5 @@
 // The range bar in colour.
-import type {Download} from '../downstream.ts';
+import type {Download, Pledge} from '../downstream.ts';
 import {barCells, type BarCell} from '../text/range-bar.ts';
 import {barPlayers} from './playback.ts';
 import {span, type Line, type Span} from './spans.tsx';
@@ -34,8 +34,16 @@ export function downloadCells(
 		players: barPlayers(download).map(({offset}) => ({offset, ready: readyAt(ranges, offset)})),
 		heads: segments.map(({offset}) => offset),
 		fresh,
+		pledged: unmet(download).flatMap(({start, end}) =>
+			start === null ? [] : [[start, end ?? size ?? start]],
+		),
 		ascii,
 	});
+}
+
+/** The pledges that are not met. Between the ranges of one that is met, bytes may be missing for good. */
+export function unmet({pledges}: Download): readonly Pledge[] {
+	return pledges.filter(({state}) => state !== 'safe');
 }
 
 /** Cells of one kind as one piece. */

@@ -1,7 +1,7 @@
 // The details of one download as lines: docked below the list, or as a page.
 import {isFetching, type Download, type OpenSegment, type Player} from '../downstream.ts';
 import {maskUrl} from '../text/mask-url.ts';
-import {barLine, downloadCells, inRuns, type ByteRange} from './bar-spans.ts';
+import {barLine, downloadCells, inRuns, unmet, type ByteRange} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {wrapped} from './dialog-view.tsx';
 import {filmFacts, timeMap} from './film-lines.ts';
@@ -376,15 +376,16 @@ function mapLines({download, fresh, showsBytes, width, ascii}: DetailsProps, hei
 	}
 
 	if (film && !showsBytes) {
-		return timeMap(film, width, ascii);
+		return timeMap(film, unmet(download), width, ascii);
 	}
 
 	const cells = width - 10;
 	const lines = Math.min(height - 1, Math.ceil(size / cells));
 	const bar = downloadCells(download, cells * lines, ascii, fresh);
+	const isPledged = unmet(download).length > 0;
 	const legend = ascii
-		? '# here  + - part  . missing  > fetching  | player'
-		: '█ here  ▌▒ part  · missing  ▸ fetching  ┃ player';
+		? `# here  + - part  . missing  ${isPledged ? ': to be safe  ' : ''}> fetching  | player`
+		: `█ here  ▌▓ part  · missing  ${isPledged ? '▒ to be safe  ' : ''}▸ fetching  ┃ player`;
 	const scale: Line = [
 		span(' Map', 'label'),
 		span(`  1 cell = ${formatBytes(Math.max(1, Math.round(size / (cells * lines))))}`),

@@ -276,15 +276,14 @@ type RowWords = {
 };
 
 function rowWords(download: Download, now: number, queue: Queue): RowWords | undefined {
-	const {error, status, hostCeiling} = download;
+	const {error, status} = download;
 	if (status === 'queued') {
 		const place = queue.get(download.id);
+		const reason = queueReason(download);
 		return place === undefined
 			? undefined
 			: {
-					texts: hostCeiling
-						? [queueReason(download)!, 'queued']
-						: [`queued, ${ordinal(place)} of ${queue.size}`, 'queued'],
+					texts: reason ? [reason, 'queued'] : [`queued, ${ordinal(place)} of ${queue.size}`, 'queued'],
 					action: '',
 				};
 	}

@@ -1,5 +1,5 @@
 // A film on the screen: the column of the list, the facts of the details, and the map in minutes.
-import type {Download, DownloadFilm} from '../downstream.ts';
+import type {Download, DownloadFilm, Pledge} from '../downstream.ts';
 import {cellsOf} from '../text/clean-text.ts';
 import {
 	filmWords,
@@ -14,41 +14,59 @@ import {
 } from '../text/film-words.ts';
 import {formatBytes} from '../text/format.ts';
 import {barCells} from '../text/range-bar.ts';
+import {shortSafeWords, shownPledge} from '../text/safe-words.ts';
 import {inRuns} from './bar-spans.ts';
 import {span, type Line} from './spans.tsx';
 
 /**
- * In full where the width allows, else the wait before it plays through, else `→1:02:10`; with a flag if the download has a
- * pledge.
+ * In full where the width allows, else the wait before it plays through, else `→1:02:10`. What a pledge makes safe comes
+ * first, unless a player stalls or more can be watched: then with a flag.
  */
 export function watchLine(download: Download, width: number, ascii: boolean): Line {
-	const flag = download.pledges.length === 0 ? '' : ascii ? '! ' : '⚑ ';
-	const variants = [watchWords(download, ascii), waitWords(download) ?? ''];
-	const words =
-		variants.find(each => each !== '' && cellsOf(flag + each) <= width) ?? shortWatchWords(download, ascii);
-	return [span(flag + words, willStall(download) ? 'waiting' : 'plain')];
+	const stalls = willStall(download);
+	const isPlaying = download.playback !== null || download.players.some(({connected}) => connected);
+	const safe = stalls && isPlaying ? [] : shortSafeWords(download, ascii);
+	if (safe.length > 0) {
+		const isImpossible = shownPledge(download)?.state === 'impossible';
+		return [span(fitting(safe, width), isImpossible ? 'failed' : 'plain')];
+	}
+
+	const flag = download.pledges.length === 0 ? '' : ascii ? '!' : '⚑';
+	const wait = waitWords(download);
+	const long = [watchWords(download, ascii), ...(wait === undefined ? [] : [wait])];
+	const words = [
+		...long.map(each => (flag === '' ? each : `${flag} ${each}`)),
+		flag + shortWatchWords(download, ascii),
+	];
+	return [span(fitting(words, width), stalls ? 'waiting' : 'plain')];
+}
+
+function fitting(words: readonly string[], width: number): string {
+	return words.find(each => cellsOf(each) <= width) ?? words.at(-1)!;
 }
 
 /** `stalls in 59m · wait 9m59s`; estimates have two marks more. */
 const stallCells = 26;
 
 /**
- * Cells of the longest minutes of a film with the blank before them, in full and in short. They follow from its length, so
- * they stay while it plays.
+ * Cells of the longest minutes of a download with the blank before them, in full and in short. They follow from its length,
+ * so they stay while it plays.
  */
 export function watchCells(download: Download): {readonly full: number; readonly short: number} {
 	const {film, pledges} = download;
+	const isPledged = pledges.length > 0;
 	if (film === null) {
-		return {full: 0, short: 0};
+		const short = isPledged ? ' ⚑→1023 MiB'.length : 0;
+		return {full: isPledged ? ' safe to 1023 MiB ⚑ 18:31'.length : 0, short};
 	}
 
 	const time = formatTime(film.durationMs).length + (film.exact ? 0 : 1);
-	const flag = pledges.length === 0 ? 0 : 2;
 	const full = Math.max(
-		'to  of '.length + 2 * time,
-		willStall(download) ? stallCells + (film.exact ? 0 : 2) : 0,
+		(isPledged ? ' ⚑ to  of ' : ' to  of ').length + 2 * time,
+		isPledged ? ' safe to  ⚑ 18:31'.length + time : 0,
+		willStall(download) ? 1 + stallCells + (film.exact ? 0 : 2) : 0,
 	);
-	return {full: 1 + flag + full, short: 1 + flag + '→'.length + time};
+	return {full, short: (isPledged ? ' ⚑→' : ' →').length + time};
 }
 
 /** Labels and texts for the details, with the times that fit in `cells`; none for a file that is no film. */
@@ -84,8 +102,13 @@ const tickMs = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600].map(minutes => minutes *
 /** Least distance of two ticks in cells: `╵10:00:00` and a blank. */
 const tickCells = 12;
 
-/** The bar of the minutes that can be watched, and its axis. */
-export function timeMap(film: DownloadFilm, width: number, ascii: boolean): Line[] {
+/** The bar of the minutes that can be watched, and its axis. `pledges`: those that are not met. */
+export function timeMap(
+	film: DownloadFilm,
+	pledges: readonly Pledge[],
+	width: number,
+	ascii: boolean,
+): Line[] {
 	const {durationMs, playable, position} = film;
 	const [start, end] = [` ${formatTime(0)} `, ` ${formatTime(durationMs)}`];
 	const cells = width - start.length - end.length - 1;
@@ -95,6 +118,7 @@ export function timeMap(film: DownloadFilm, width: number, ascii: boolean): Line
 		width: cells,
 		players: position > 0 ? [{offset: position, ready: 0}] : [],
 		heads: [],
+		pledged: pledges.flatMap(({fromMs, toMs}) => (fromMs === null ? [] : [[fromMs, toMs ?? durationMs]])),
 		ascii,
 	});
 	return [

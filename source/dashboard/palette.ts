@@ -27,14 +27,16 @@ const hint = '↑↓ move   Enter runs it   Esc close';
 const signs = [
 	'↓ downloading   ‖ paused   · queued   ~ waiting   » exporting',
 	'= checking   ✓ done   ✗ failed   ►n players   * marked',
-	'█ here   ▌▒ part of it   · missing   ▸ being fetched',
+	'█ here   ▌▓ part of it   · missing   ▸ being fetched',
 	'┃ a player reads here; green: ready ahead of it',
+	'▒ missing, to be made safe   ⚑ safe, or to be made safe',
 ];
 const plainSigns = [
 	'D downloading   P paused   Q queued   W waiting   E exporting',
 	'= checking   C done   F failed   >n players   * marked',
 	'# here   + - part of it   . missing   > being fetched',
 	'| a player reads here',
+	': missing, to be made safe   ! safe, or to be made safe',
 ];
 
 /** The commands whose key, group or description contains all words, in the order of the groups; first one with that key. */

@@ -17,7 +17,16 @@ export function span(text: string, role?: Role): Span {
 	return role === undefined ? {text} : {text, role};
 }
 
-const barRoles: ReadonlySet<Role> = new Set(['have', 'ready', 'fresh', 'rest', 'missing', 'head', 'player']);
+const barRoles: ReadonlySet<Role> = new Set([
+	'have',
+	'ready',
+	'fresh',
+	'pledged',
+	'rest',
+	'missing',
+	'head',
+	'player',
+]);
 
 /** A piece of the bar of a download. */
 export function isBar({role}: Span): boolean {

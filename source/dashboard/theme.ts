@@ -15,6 +15,7 @@ export type Role =
 	| 'ready'
 	| 'fresh'
 	| 'missing'
+	| 'pledged'
 	/** The bar of a complete file. */
 	| 'rest'
 	| 'head'
@@ -46,6 +47,7 @@ const plain: Theme = {
 	ready: {},
 	fresh: {},
 	missing: {},
+	pledged: {},
 	rest: {dimColor: true},
 	head: {bold: true},
 	player: {bold: true, inverse: true},
@@ -68,6 +70,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		have: {color: 'cyan'},
 		ready: {color: 'green'},
 		fresh: {color: 'cyan', bold: true},
+		pledged: {color: 'magenta'},
 		rest: {color: 'green', dimColor: true},
 		failed: {color: 'red', bold: true},
 	},
@@ -83,6 +86,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		fresh: {color: '#B5E0FF'},
 		rest: {color: '#3A8F72'},
 		missing: {color: '#6B7785'},
+		pledged: {color: '#C48BE0'},
 		rule: {color: '#6B7785'},
 		row: {backgroundColor: '#2F3A4A'},
 	},
@@ -98,6 +102,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		fresh: {color: '#003A66'},
 		rest: {color: '#5A9A86'},
 		missing: {color: '#7E8994'},
+		pledged: {color: '#8E4FB5'},
 		rule: {color: '#7E8994'},
 		row: {backgroundColor: '#D6E4F2'},
 	},
@@ -107,7 +112,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 export function dimmedTheme({label, rule}: Theme): Theme {
 	const [quiet, bar]: Style[] =
 		label.color === undefined ? [{dimColor: true}, {dimColor: true}] : [label, rule];
-	const bars: readonly string[] = ['have', 'ready', 'fresh', 'rest', 'missing'];
+	const bars: readonly string[] = ['have', 'ready', 'fresh', 'pledged', 'rest', 'missing'];
 	return Object.fromEntries(
 		Object.keys(plain).map(role => [role, bars.includes(role) ? bar : quiet]),
 	) as Theme;

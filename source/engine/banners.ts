@@ -6,7 +6,11 @@ import {safeList} from '../text/safe-words.ts';
 import {isLoopback} from './http/hosts.ts';
 
 /** A full disk, an unreachable upstream proxy, no network, and each origin that is unreachable or busy. */
-export function sharedProblems(downloads: readonly Download[], storageDir: string): string[] {
+export function sharedProblems(
+	downloads: readonly Download[],
+	storageDir: string,
+	isConnected = hasNetwork,
+): string[] {
 	const has = (code: ErrorCode) => downloads.filter(({error}) => error?.code === code);
 	const full = has('disk-full').length;
 	const [behindProxy] = has('upstream-proxy-unreachable');
@@ -14,7 +18,7 @@ export function sharedProblems(downloads: readonly Download[], storageDir: strin
 	const outside = withoutOrigin.filter(
 		({url, error}) => error?.code === 'origin-unreachable' && !isLoopback(new URL(url).hostname),
 	);
-	const isOffline = outside.length > 0 && !hasNetwork();
+	const isOffline = outside.length > 0 && !isConnected();
 	const problems: string[] = [];
 	if (full > 0) {
 		problems.push(`Disk full: ${storageDir}. ${waitingCount(full)} for free space.`);

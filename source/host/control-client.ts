@@ -305,6 +305,7 @@ function stopped(download: Download): Download {
 		bytesPerSecondLong: 0,
 		connections: 0,
 		hostCeiling: null,
+		waitsForPledges: false,
 		segments: [],
 		players: [],
 		playback: null,

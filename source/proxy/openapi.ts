@@ -173,6 +173,7 @@ const download: Readonly<Record<keyof Download, JsonSchema>> = {
 	connections: integer('Open connections to the origin.'),
 	maxConnections: integer('Limit on connections.'),
 	hostCeiling: orNull(integer('Limit of the server on connections, while the download waits for one.')),
+	waitsForPledges: flag('Queued because pledges come first.'),
 	segments: listOf({$ref: '#/components/schemas/Segment'}, 'One per connection.'),
 	players: listOf({$ref: '#/components/schemas/Player'}, 'Programs that read the stream.'),
 	pledges: listOf({$ref: '#/components/schemas/Pledge'}, 'Stretches that shall be on the disk, by number.'),
@@ -286,7 +287,7 @@ const segment: Readonly<Record<keyof OpenSegment, JsonSchema>> = {
 
 const pledge: Readonly<Record<keyof Pledge, JsonSchema>> = {
 	n: integer('Names it among those of the download.'),
-	fromMs: orNull(integer('Milliseconds of the film; null where bytes were asked for.')),
+	fromMs: orNull(integer('Milliseconds of the film; null where bytes were asked for, or stand for minutes.')),
 	toMs: orNull(integer('Exclusive; null for bytes, or while the length of the film is unknown.')),
 	exact: flag('False for minutes that are estimates.'),
 	start: orNull(integer('First byte; null while unknown.')),

@@ -16,20 +16,22 @@ export type BarInput = {
 	readonly heads: readonly number[];
 	/** Bytes written a moment ago, in any order. */
 	readonly fresh?: readonly Range[];
+	/** Stretches that shall be present, in any order. */
+	readonly pledged?: readonly Range[];
 	readonly ascii?: boolean;
 };
 
 /**
  * `ready`: present and ahead of a player without a gap. `fresh`: present, and part of it was written a moment ago.
- * `head`: empty, and the next byte of a connection. All other present bytes are `have`.
+ * `head`: empty, and the next byte of a connection. `pledged`: empty, and in a pledge. All other present bytes are `have`.
  */
-export type CellKind = 'missing' | 'have' | 'ready' | 'fresh' | 'head' | 'player';
+export type CellKind = 'missing' | 'have' | 'ready' | 'fresh' | 'pledged' | 'head' | 'player';
 
 /** One column wide. */
 export type BarCell = {readonly glyph: string; readonly kind: CellKind};
 
-const unicode = {player: '┃', head: '▸', full: '█', most: '▓', half: '▒', some: '░', none: '·'};
-const plain = {player: '|', head: '>', full: '#', most: '+', half: '+', some: '-', none: '.'};
+const unicode = {player: '┃', head: '▸', full: '█', most: '▓', some: '░', pledged: '▒', none: '·'};
+const plain = {player: '|', head: '>', full: '#', most: '+', some: '-', pledged: ':', none: '.'};
 /** For a cell whose present bytes begin at its first byte. The first one also stands for less than an eighth. */
 const eighths = '▏▎▍▌▋▊▉';
 
@@ -48,6 +50,7 @@ export function barCells({
 	players,
 	heads,
 	fresh = [],
+	pledged = [],
 	ascii = false,
 }: BarInput): BarCell[] {
 	const glyphs = ascii ? plain : unicode;
@@ -59,27 +62,30 @@ export function barCells({
 			kind: present > 0 ? 'have' : 'missing',
 		};
 	});
-	const mark = (start: number, end: number, kind: CellKind) => {
+	const mark = (start: number, end: number, change: (cell: BarCell) => BarCell) => {
 		for (let cell = cellOf(start, size, width); cell < width && cellStart(cell, size, width) < end; cell++) {
-			const {glyph, kind: before} = cells[cell]!;
-			if (before !== 'missing') {
-				cells[cell] = {glyph, kind};
-			}
+			cells[cell] = change(cells[cell]!);
 		}
 	};
 
+	const markPresent = (start: number, end: number, kind: CellKind) =>
+		mark(start, end, cell => (cell.kind === 'missing' ? cell : {...cell, kind}));
 	for (const [start, end] of fresh) {
-		mark(start, end, 'fresh');
+		markPresent(start, end, 'fresh');
 	}
 
 	for (const {offset, ready} of players) {
-		mark(offset, offset + ready, 'ready');
+		markPresent(offset, offset + ready, 'ready');
+	}
+
+	for (const [start, end] of pledged) {
+		mark(start, end, cell => (cell.kind === 'missing' ? {glyph: glyphs.pledged, kind: 'pledged'} : cell));
 	}
 
 	for (const offset of heads) {
 		const cell = cellOf(offset, size, width);
 		const {glyph, kind} = cells[cell]!;
-		if (offset < size && (ascii ? glyph !== glyphs.full : kind === 'missing')) {
+		if (offset < size && (ascii ? glyph !== glyphs.full : kind === 'missing' || kind === 'pledged')) {
 			cells[cell] = {glyph: glyphs.head, kind: 'head'};
 		}
 	}
@@ -158,9 +164,5 @@ function shade(covered: number, total: number, glyphs: typeof unicode): string {
 		return glyphs.full;
 	}
 
-	if (covered * 3 >= total * 2) {
-		return glyphs.most;
-	}
-
-	return covered * 3 >= total ? glyphs.half : glyphs.some;
+	return covered * 2 >= total ? glyphs.most : glyphs.some;
 }

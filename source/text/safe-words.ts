@@ -17,6 +17,49 @@ export function safeWords(download: Pick<Download, 'pledges' | 'size'>, ascii = 
 	return pledge ? pledgeWords(pledge, download, ascii) : '';
 }
 
+/**
+ * The same for a row, longest first: `safe to 1:21:00 of 1:47:10 ⚑ 18:31`, `safe to 1:21:00 ⚑ 18:31`, `⚑→1:21:00`. Empty
+ * without pledges, and where a minute more than those of a pledge can be watched.
+ */
+export function shortSafeWords(
+	download: Pick<Download, 'pledges' | 'size' | 'film'>,
+	ascii = false,
+): readonly string[] {
+	const pledge = shownPledge(download);
+	const watchTo = download.film?.watchTo ?? 0;
+	if (!pledge || (pledge.state === 'safe' && watchTo > (pledge.toMs ?? Infinity) + moreMs)) {
+		return [];
+	}
+
+	const flag = ascii ? '!' : '⚑';
+	const whole = pledgeWords(pledge, download, ascii);
+	if (pledge.state === 'impossible') {
+		return [whole, `${flag} cannot be made safe`, `${flag} failed`];
+	}
+
+	const {fromMs, toMs, safeToMs, safeTo, start, end, exact, state} = pledge;
+	const ms = state === 'safe' ? toMs : (safeToMs ?? fromMs);
+	const to =
+		fromMs === null
+			? end === null
+				? undefined
+				: formatBytes(state === 'safe' ? end : (safeTo ?? start ?? 0))
+			: ms === null
+				? undefined
+				: `${exact ? '' : '~'}${formatTime(ms)}`;
+	if (to === undefined) {
+		return [whole, flag];
+	}
+
+	const arrow = `${flag}${ascii ? '>' : '→'}${to}`;
+	return state === 'safe'
+		? [whole, `${flag} safe to ${to}`, arrow]
+		: [whole, `safe to ${to} ${flag}${arrival(pledge)}`, arrow];
+}
+
+/** Milliseconds. */
+const moreMs = 60_000;
+
 /** The same for one pledge; an impossible one with its reason. */
 export function pledgeWords(pledge: Pledge, {size}: Pick<Download, 'size'>, ascii = false): string {
 	const flag = ascii ? '!' : '⚑';
@@ -27,11 +70,15 @@ export function pledgeWords(pledge: Pledge, {size}: Pick<Download, 'size'>, asci
 			return `${flag} cannot be made safe: ${pledge.reason}`;
 		default: {
 			const {etaAt, by} = pledge;
-			const at = etaAt === null ? '' : ` ${formatClock(etaAt).slice(0, 5)}`;
 			const isLate = by !== null && etaAt !== null && etaAt > by;
-			return `${progress(pledge)} ${flag}${at}${isLate ? `, late by ${lateness(etaAt - by)}` : ''}`;
+			return `${progress(pledge)} ${flag}${arrival(pledge)}${isLate ? `, late by ${lateness(etaAt - by)}` : ''}`;
 		}
 	}
+}
+
+/** ` 18:31`, or nothing while the time of arrival is unknown. */
+function arrival({etaAt}: Pledge): string {
+	return etaAt === null ? '' : ` ${formatClock(etaAt).slice(0, 5)}`;
 }
 
 /** `safe to 1:47:10`, `safe to 200 MiB`, `all safe`. */
@@ -67,12 +114,25 @@ function lateness(ms: number): string {
 		: `${Math.floor(minutes / 60)}h${String(minutes % 60).padStart(2, '0')}m`;
 }
 
-/** `#1 to 1:47:10, #3 all`: what of each download can be had without a network. Empty where nothing is safe. */
-export function safeList(downloads: ReadonlyArray<Pick<Download, 'pledges' | 'size'>>): string {
-	return downloads
-		.flatMap((download, index) => {
-			const last = download.pledges.findLast(({state}) => state === 'safe');
-			return last ? [`#${index + 1} ${safePart(last, download).replace(/^safe | safe$/, '')}`] : [];
-		})
-		.join(', ');
+/** Downloads that are named: a list of all would hide the rest of the banner. */
+const mostNamed = 6;
+
+/**
+ * `#1 to 1:47:10, #3 all`: what of each download can be had without a network, first those with pledges. Empty where
+ * nothing is safe.
+ */
+export function safeList(
+	downloads: ReadonlyArray<Pick<Download, 'pledges' | 'size' | 'completedAt'>>,
+): string {
+	const safe = downloads.flatMap((download, index) => {
+		const {pledges, completedAt} = download;
+		const last = pledges.findLast(({state}) => state === 'safe');
+		const part = completedAt === null ? last && safePart(last, download) : 'all';
+		return part === undefined
+			? []
+			: [{hasPledge: pledges.length > 0, words: `#${index + 1} ${part.replace(/^safe | safe$/, '')}`}];
+	});
+	const words = safe.toSorted((a, b) => Number(b.hasPledge) - Number(a.hasPledge)).map(({words}) => words);
+	const more = words.length - mostNamed;
+	return [...words.slice(0, mostNamed), ...(more > 0 ? [`${more} more`] : [])].join(', ');
 }

@@ -98,11 +98,13 @@ export function secondsLeft({size, present, bytesPerSecondLong, status}: Downloa
 		: Infinity;
 }
 
-/** Why the download is queued, if its server rather than the queue holds it back. */
-export function queueReason({hostCeiling}: Download): string | undefined {
-	return hostCeiling
-		? `queued: this server allows ${hostCeiling} connection${hostCeiling === 1 ? '' : 's'} at a time`
-		: undefined;
+/** Why the download is queued, if its server or pledges rather than the queue hold it back. */
+export function queueReason({hostCeiling, waitsForPledges}: Download): string | undefined {
+	if (hostCeiling) {
+		return `queued: this server allows ${hostCeiling} connection${hostCeiling === 1 ? '' : 's'} at a time`;
+	}
+
+	return waitsForPledges ? 'queued: pledges come first' : undefined;
 }
 
 /** The blocking error with the key that resolves it, or another reason to wait. */

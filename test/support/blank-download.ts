@@ -32,6 +32,7 @@ export const blankDownload: Download = {
 	bytesPerSecondLong: 0,
 	connections: 0,
 	hostCeiling: null,
+	waitsForPledges: false,
 	maxConnections: 4,
 	segments: [],
 	players: [],

@@ -1,6 +1,7 @@
 // Makes received bytes durable: syncs the data file, then records its ranges and checksums.
 import type {Scheduler} from '../fetch/scheduler.ts';
 import {isFull} from '../store/disk-error.ts';
+import type {Range} from '../store/range-set.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
 
 const checkpointMs = 500;
@@ -72,7 +73,7 @@ export class Checkpoints {
 
 		try {
 			// Taken in the same tick as the ranges: every recorded byte has its checksum.
-			const {pieces} = checks;
+			const {pieces: partial} = checks;
 			const {ranges, identity} = await file.checkpoint();
 			// Before the record: a complete download has all checksums, unless the disk has no room for them.
 			const recorded = await checks.save(file).catch(noneIfFull);
@@ -82,6 +83,10 @@ export class Checkpoints {
 
 			const recentBlocks = [...this.#state.recentBlocks, ...recorded].slice(-maxRecentBlocks);
 			this.#state.recentBlocks = recentBlocks;
+			// A full disk keeps them in the record: without a checksum, a changed data file is not trusted.
+			const unsaved = checks.unsaved(file);
+			const isCovered = ({start, end}: Range) => unsaved.some(each => each.start <= start && end <= each.end);
+			const pieces = [...partial.filter(piece => !isCovered(piece)), ...unsaved];
 			// Bytes received since the sync belong to the next checkpoint; bytes lost since are missing again.
 			const isComplete = wasComplete && file.isComplete;
 			await recordFile.save({

@@ -1,6 +1,6 @@
 // The state of one download, shared by its parts: record, data file, readers, retries and progress.
 import type {Download} from '../../downstream.ts';
-import {Readers} from '../fetch/readers.ts';
+import {Readers, type ReadAhead} from '../fetch/readers.ts';
 import {RetryPolicy} from '../fetch/retry-policy.ts';
 import type {FetchState, TransferServices} from '../fetch/fetch-target.ts';
 import {SpeedMeter} from '../fetch/speed-meter.ts';
@@ -10,6 +10,9 @@ import type {DownloadRecord} from '../store/record.ts';
 import type {RecordFile} from '../store/record-store.ts';
 import type {SparseFile} from '../store/sparse-file.ts';
 import {Watching} from './watching.ts';
+
+/** Bytes, where the film is unknown: half a minute at 4 Mbit/s. */
+export const firstAhead = 16 * 1024 * 1024;
 
 /** Reactions that concern several parts of a download. */
 export type DownloadEffects = {
@@ -46,8 +49,7 @@ export class DownloadState implements FetchState {
 	checkProgress: number | null = null;
 	/** Fraction of the running export, from 0 to 1. */
 	exportProgress: number | null = null;
-	/** Maximum bytes to keep ready ahead of a reader at the offset. */
-	readAhead: (offset: number) => number;
+	readAhead: ReadAhead;
 	/** Missing bytes of a film's index, to be fetched before the background. */
 	wantedIndex: Range | undefined;
 	/** One connection stays free for the index. */
@@ -60,7 +62,7 @@ export class DownloadState implements FetchState {
 		const {record} = recordFile;
 		this.recordFile = recordFile;
 		this.services = services;
-		this.readAhead = () => services.readAhead;
+		this.readAhead = {all: () => services.readAhead, first: () => firstAhead};
 		this.checks = new BlockChecksums(
 			recordFile.checksPath,
 			record.pieces?.map(([start, end, crc]) => ({start, end, crc})),

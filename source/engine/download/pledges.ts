@@ -11,15 +11,14 @@ import {
 	stretchRanges,
 	withPledge,
 	type PledgeFacts,
-	type PlayerPlace,
 	type Resolved,
 } from '../film/pledge.ts';
-import {playable, timeAt, watchTo} from '../film/playable.ts';
-import {byteAt} from '../film/playhead.ts';
+import {playable, watchTo} from '../film/playable.ts';
 import {freeBytes} from '../store/free-space.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import type {DownloadRecord, StoredPledge} from '../store/record.ts';
 import type {DownloadState} from './download-state.ts';
+import {playerPlace} from './player-place.ts';
 
 /** Once less than `keepAhead` is present ahead of a player, so many times as much is fetched. */
 const aheadFactor = 1.5;
@@ -105,7 +104,8 @@ export class Pledges implements PledgedRanges {
 		}
 
 		const facts = this.#facts;
-		const added = pledgeOf(request, facts, placeOfPlayer(this.#state, facts.map), Date.now());
+		const now = Date.now();
+		const added = pledgeOf(request, facts, playerPlace(this.#state, facts.map, now), now);
 		const resolved = resolvePledge(added, facts);
 		const refusal = await this.#refusalOf(resolved, others);
 		if (refusal !== undefined) {
@@ -259,7 +259,7 @@ export class Pledges implements PledgedRanges {
 	/** The missing bytes ahead of the player that are to be kept present. */
 	#ahead(map: FilmMap | undefined): Range[] {
 		const {services, file, readers} = this.#state;
-		const place = map && readers.size > 0 ? placeOfPlayer(this.#state, map) : undefined;
+		const place = map && readers.size > 0 ? playerPlace(this.#state, map, Date.now()) : undefined;
 		if (!map || place?.ms === undefined) {
 			this.#isCatchingUp = false;
 			this.#wasNearEnd = false;
@@ -301,8 +301,10 @@ export class Pledges implements PledgedRanges {
 		const {map} = facts;
 		const resolved = resolvePledge(pledge, facts);
 		const ranges = 'ranges' in resolved ? resolved.ranges : undefined;
+		// Bytes stand for the minutes of a file without any.
+		const isTimed = unit === 'ms' && (map !== undefined || ranges === undefined);
 		const missing = ranges && missingOf(ranges, file.present);
-		const stretch = ranges && hullOf(ranges, unit === 'ms' && map ? map.index : []);
+		const stretch = ranges && hullOf(ranges, isTimed && map ? map.index : []);
 		const isSafe = missing === 0 && !file.doubt && ranges!.every(range => this.#isDurable(range));
 		const stop =
 			record.intent === 'cancel' ? 'The download is cancelled' : (retries.permanentError?.message ?? null);
@@ -315,15 +317,15 @@ export class Pledges implements PledgedRanges {
 		const isKnown = missing !== undefined && missing < Infinity;
 		return {
 			n,
-			fromMs: unit === 'ms' ? from : null,
-			toMs: unit === 'bytes' ? null : map ? Math.min(to ?? Infinity, map.durationMs) : to,
-			exact: unit === 'bytes' || (map?.exact ?? true),
+			fromMs: isTimed ? from : null,
+			toMs: !isTimed ? null : map ? Math.min(to ?? Infinity, map.durationMs) : to,
+			exact: !isTimed || (map?.exact ?? true),
 			start: stretch?.start ?? null,
 			end: stretch && stretch.end < Infinity ? stretch.end : null,
 			missing: isKnown ? missing : null,
 			safeTo: stretch ? (endOfRun(file.present.runEnd(stretch.start), stretch) ?? null) : null,
 			safeToMs:
-				unit === 'ms' && map
+				isTimed && map
 					? (watchTo(playable(map, file.present), Math.min(from, map.durationMs - 1)) ?? null)
 					: null,
 			by,
@@ -349,19 +351,6 @@ export class Pledges implements PledgedRanges {
 /** Pledges for no time are due last. */
 function dueAt({by = Number.MAX_SAFE_INTEGER}: StoredPledge): number {
 	return by;
-}
-
-/** Where the linked player or else the newest reader is, else where the film was left; undefined where it never was. */
-function placeOfPlayer(
-	{readers, watching}: DownloadState,
-	map: FilmMap | undefined,
-): PlayerPlace | undefined {
-	const {position, playback} = watching;
-	if (map && position && (playback || (readers.size === 0 && !position.watched))) {
-		return {offset: byteAt(map, position.ms), ms: position.ms};
-	}
-
-	return readers.size > 0 ? {offset: readers.playhead, ms: map && timeAt(map, readers.playhead)} : undefined;
 }
 
 /** From the first to the last byte of the stretch itself. */

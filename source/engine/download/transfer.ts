@@ -20,7 +20,7 @@ import type {SparseFile} from '../store/sparse-file.ts';
 import {Checkpoints} from './checkpoints.ts';
 import {changing} from './changing.ts';
 import {complete, completeOrVerify} from './completion.ts';
-import {DownloadState, type DownloadEffects} from './download-state.ts';
+import {DownloadState, firstAhead, type DownloadEffects} from './download-state.ts';
 import {cancelled, closing} from './errors.ts';
 import {exportFailed, exporting, type Export} from './exporting.ts';
 import {Failures} from './failures.ts';
@@ -39,6 +39,9 @@ import {Verification} from './verification.ts';
 import {VersionReset} from './version-reset.ts';
 import {downloadView, isPageForFile, queueRankOf} from './view.ts';
 import type {Watching} from './watching.ts';
+
+/** Read-ahead that comes before pledges. */
+const firstAheadMs = 30_000;
 
 export class Transfer {
 	readonly #state: DownloadState;
@@ -141,10 +144,9 @@ export class Transfer {
 		this.film = new Film(filmDownload(state, scheduler), services.film === true);
 		state.watching.map = () => this.film.map;
 		const {readAhead, readAheadMs} = services;
-		if (readAheadMs !== undefined) {
-			state.readAhead = offset =>
-				this.film.map ? bytesAhead(this.film.map, offset, readAheadMs) : readAhead;
-		}
+		const bytesOf = (ms: number | undefined, otherwise: number) => (offset: number) =>
+			this.film.map && ms !== undefined ? bytesAhead(this.film.map, offset, ms) : otherwise;
+		state.readAhead = {all: bytesOf(readAheadMs, readAhead), first: bytesOf(firstAheadMs, firstAhead)};
 	}
 
 	async #recover(): Promise<void> {
@@ -422,7 +424,7 @@ export class Transfer {
 		}
 
 		meter.add(bytes.length, Date.now());
-		readers.wake(offset, bytes);
+		readers.wake(offset, bytes, reader => this.#scheduler.isReadable(reader));
 		this.film.look();
 		this.#pledges.update();
 		this.#state.changed();

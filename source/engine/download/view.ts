@@ -6,8 +6,9 @@ import type {Film} from '../film/film.ts';
 import {fileName, isPage, namesNoPage} from '../origin/file-info.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import type {DownloadState} from './download-state.ts';
+import {playerPlace} from './player-place.ts';
 import type {Pledges} from './pledges.ts';
-import {statusOf} from './status.ts';
+import {statusOf, wantsPlace} from './status.ts';
 
 /** `now`: milliseconds since the epoch. */
 export function downloadView(
@@ -24,6 +25,8 @@ export function downloadView(
 	const players = readers.players(now);
 	const playback = watching.shown;
 	const longRate = meter.rate(20_000, now);
+	const isPlaying = playback !== null || players.length > 0;
+	const place = isPlaying ? playerPlace(state, film.map, now) : undefined;
 	return {
 		id: record.id,
 		url: record.url,
@@ -40,6 +43,7 @@ export function downloadView(
 		connections: segments.size,
 		maxConnections: scheduler.maxConnections,
 		hostCeiling: status === 'queued' ? scheduler.hostCeiling : null,
+		waitsForPledges: status === 'queued' && scheduler.yields && wantsPlace(state, scheduler),
 		segments: Array.from(segments, segment => ({
 			start: segment.start,
 			offset: segment.offset,
@@ -80,19 +84,10 @@ export function downloadView(
 		exportProgress: state.exportProgress,
 		exportedTo: record.exportedTo ?? null,
 		exportWhenComplete: record.exportWhenComplete?.path ?? null,
-		film: film.view(playback?.offset ?? offsetOf(players, watching.inferredOffset), longRate),
+		film: film.view(place?.offset, longRate),
 		filmProblem: film.problem,
 		folder,
 	};
-}
-
-/** Of the newest connected player, which reads ahead of the picture, and the index at the end in a request of its own. */
-function offsetOf(
-	players: ReadonlyArray<{readonly offset: number; readonly openRequests: number}>,
-	inferred: number | undefined,
-): number | undefined {
-	const connected = players.findLast(({openRequests}) => openRequests > 0);
-	return connected ? (inferred ?? connected.offset) : players.at(-1)?.offset;
 }
 
 /** Ignores the file name in the response: a login page may claim any name. */

@@ -96,7 +96,7 @@ export class Watching {
 		this.#position = {
 			ms,
 			at: Date.now(),
-			watched: watched ?? isWatched(ms, this.playback?.durationMs ?? null),
+			watched: watched ?? isWatched(ms, this.playback?.durationMs ?? this.map()?.durationMs ?? null),
 			exact: isMoved || (position?.exact ?? true),
 		};
 		this.#changed();

@@ -9,7 +9,7 @@ import type {SparseFile} from '../store/sparse-file.ts';
 import type {StorageAccess} from '../store/storage-access.ts';
 import type {Bandwidth} from './bandwidth.ts';
 import type {HostLimits} from './host-limits.ts';
-import type {Readers} from './readers.ts';
+import type {ReadAhead, Readers} from './readers.ts';
 import type {RetryPolicy} from './retry-policy.ts';
 import type {SpeedMeter} from './speed-meter.ts';
 
@@ -74,8 +74,7 @@ export type FetchState = {
 	readonly meter: SpeedMeter;
 	/** Replaced when the download is moved or starts over: read it again after each wait. */
 	readonly file: SparseFile;
-	/** Maximum bytes to keep ready ahead of a reader at the offset. */
-	readonly readAhead: (offset: number) => number;
+	readonly readAhead: ReadAhead;
 	/** Missing bytes of a film's index. */
 	readonly wantedIndex: Range | undefined;
 	/** One connection stays free for the index. */

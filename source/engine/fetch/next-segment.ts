@@ -19,6 +19,8 @@ export type Demand = {
 	readonly blocked: boolean;
 	/** Bytes after `offset` to keep ready. */
 	readonly ahead: number;
+	/** The bytes of these that come before pledges. */
+	readonly first: number;
 	/** Bytes of one request: few after a seek, more for a reader that stays. */
 	readonly segmentSize: number;
 };
@@ -54,9 +56,6 @@ export type PlanState = {
 /** A player waits for a running connection that is at most this many bytes away. */
 export const aboutToArrive = 1024 * 1024;
 
-/** Read-ahead that comes before pledges, in bytes: half a minute of a film of 4 Mbit/s. */
-const firstAhead = 16 * 1024 * 1024;
-
 /**
  * Minimum rest of a claim that is split between two connections, once no other work is left: a split wastes the bytes on
  * their way beyond the cut.
@@ -80,9 +79,9 @@ export function nextSegment(situation: PlanState): SegmentPlan | undefined {
 	return (
 		forBlocked(situation) ??
 		forIndex(situation) ??
-		forReadAhead(situation, firstAhead) ??
+		forReadAhead(situation, ({first}) => first) ??
 		forPledged(situation) ??
-		forReadAhead(situation, Infinity) ??
+		forReadAhead(situation, ({ahead}) => ahead) ??
 		(situation.background ? (forBackground(situation) ?? bySplitting(situation.claimed, 'fill')) : undefined)
 	);
 }
@@ -146,10 +145,11 @@ function forIndex({present, claimed, index}: PlanState): SegmentPlan | undefined
 
 function forReadAhead(
 	{present, size, claimed, wanted, background}: PlanState,
-	most: number,
+	bytesOf: (demand: Demand) => number,
 ): SegmentPlan | undefined {
-	for (const {offset, end, ahead, segmentSize} of wanted) {
-		const window = {start: offset, end: Math.min(offset + Math.min(ahead, most), end, size)};
+	for (const demand of wanted) {
+		const {offset, end, segmentSize} = demand;
+		const window = {start: offset, end: Math.min(offset + bytesOf(demand), end, size)};
 		for (const {start} of unclaimed(present, window, claimed)) {
 			// Bytes that the background needs anyway are requested together, not in the small steps of the reader.
 			const [hole] = unclaimed(present, {start, end: background ? size : window.end}, claimed);

@@ -16,6 +16,12 @@ type Waiting<T> = {
 	reject(error: unknown): void;
 };
 
+/** Maximum bytes to keep ready ahead of a reader at the offset: all of them, and the first, which come before pledges. */
+export type ReadAhead = {
+	readonly all: (offset: number) => number;
+	readonly first: (offset: number) => number;
+};
+
 export class Reader {
 	/** Offset of the next byte that it reads. */
 	offset: number;
@@ -79,15 +85,19 @@ export class Readers {
 		this.#players.leave(reader.player, Date.now());
 	}
 
-	/** The demands, those of the newest reader first. In bytes, at most `readAhead` of the offset and `segmentSize`. */
-	demands(readAhead: (offset: number) => number, segmentSize: number): Demand[] {
-		return [...this.#readers].toReversed().map(({offset, end, waiting, consumed}) => ({
-			offset,
-			end,
-			blocked: waiting !== undefined,
-			ahead: Math.min(readAhead(offset), Math.max(firstReadAhead, 2 * consumed)),
-			segmentSize: Math.min(segmentSize, Math.max(firstSegment, consumed)),
-		}));
+	/** The demands, those of the newest reader first. In bytes, at most those of `limits` and `segmentSize`. */
+	demands(limits: ReadAhead, segmentSize: number): Demand[] {
+		return [...this.#readers].toReversed().map(({offset, end, waiting, consumed}) => {
+			const ahead = Math.min(limits.all(offset), Math.max(firstReadAhead, 2 * consumed));
+			return {
+				offset,
+				end,
+				blocked: waiting !== undefined,
+				ahead,
+				first: Math.min(ahead, limits.first(offset)),
+				segmentSize: Math.min(segmentSize, Math.max(firstSegment, consumed)),
+			};
+		});
 	}
 
 	/** True if a reader waits for a byte of the range. */
@@ -135,11 +145,14 @@ export class Readers {
 		}
 	}
 
-	/** Passes bytes that were just written to the readers that wait for them: each retains the network's own block. */
-	wake(offset: number, bytes: Uint8Array): void {
+	/**
+	 * Passes bytes that were just written to the readers that wait for them: each retains the network's own block.
+	 * `isReadable`: whether a reader may go on at its offset; else it waits until `recheck`.
+	 */
+	wake(offset: number, bytes: Uint8Array, isReadable: (reader: Reader) => boolean): void {
 		const end = offset + bytes.length;
 		for (const reader of this.#readers) {
-			if (reader.waiting && reader.offset >= offset && reader.offset < end) {
+			if (reader.waiting && reader.offset >= offset && reader.offset < end && isReadable(reader)) {
 				retain(bytes);
 				reader.waiting.resolve(bytes.subarray(reader.offset - offset, Math.min(reader.end, end) - offset));
 				reader.waiting = undefined;

@@ -6,6 +6,7 @@ import type {FetchTarget, Places, TransferServices} from './fetch-target.ts';
 import {FileDescription} from './file-description.ts';
 import {segmentSize} from './growth.ts';
 import {nextSegment, serves, type Demand, type SegmentPlan} from './next-segment.ts';
+import type {Reader} from './readers.ts';
 import {SegmentRun} from './segment-run.ts';
 import type {Segment, Segments} from './segments.ts';
 import type {CachedVersion} from './version-labels.ts';
@@ -85,6 +86,11 @@ export class Scheduler {
 		return this.#guard.readableEnd(start, offset);
 	}
 
+	/** As `VersionGuard.isReadable`. */
+	isReadable(reader: Reader): boolean {
+		return this.#guard.isReadable(reader.offset - reader.consumed, reader.offset);
+	}
+
 	/** Milliseconds since the epoch. */
 	get lastByteAt(): number | null {
 		return this.#context.lastByteAt;
@@ -111,6 +117,11 @@ export class Scheduler {
 			this.segments.size === 0 &&
 			!services.hosts.mayOpen(this.host, this);
 		return isWaiting ? services.hosts.ceiling(this.host, this) || null : null;
+	}
+
+	/** Pledges are fetched, here or elsewhere. */
+	get yields(): boolean {
+		return this.#context.places.yields;
 	}
 
 	/** The origin has answered none of the open requests. */

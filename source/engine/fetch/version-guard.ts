@@ -88,6 +88,15 @@ export class VersionGuard {
 			throw this.#contradictions.get(offset);
 		}
 
+		return this.#comparedEnd(start, offset);
+	}
+
+	/** Whether such a reader may go on at `offset`. */
+	isReadable(start: number, offset: number): boolean {
+		return !(start < offset && this.#contradictions.has(offset)) && this.#comparedEnd(start, offset) > offset;
+	}
+
+	#comparedEnd(start: number, offset: number): number {
 		const ends = [...this.#unproven].flatMap(({added}) => (added ? [added.end] : []));
 		return Math.min(Infinity, ...ends.filter(end => start < end && offset <= end));
 	}

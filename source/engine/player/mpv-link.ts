@@ -32,6 +32,8 @@ const maxLine = 64 * 1024;
 const pollMs = 1000;
 const tellMs = 500;
 const replyMs = 5000;
+/** Requests without a reply. A player replies within milliseconds. */
+const maxPending = 64;
 /** Changes come without being asked for; the position would come with each frame, so it is polled. */
 const observed = ['path', 'duration', 'pause', 'speed', 'paused-for-cache', 'eof-reached'] as const;
 
@@ -283,6 +285,10 @@ export class MpvLink {
 
 	/** Resolves with the reply, or with an error in its place. */
 	#request(command: readonly unknown[]): Promise<Message> {
+		if (this.#replies.size >= maxPending) {
+			this.close();
+		}
+
 		return new Promise(resolve => {
 			const id = this.#send(command);
 			const timer = setTimeout(() => {

@@ -78,6 +78,11 @@ export class BlockChecksums {
 		return [...this.#pieces.values()].flat();
 	}
 
+	/** Checksums of complete blocks that `save` has not persisted. */
+	unsaved({size}: DataFile): Checked[] {
+		return Array.from(this.#finished, ([block, crc]) => ({...rangeOf(size, block), crc}));
+	}
+
 	/**
 	 * Persists the checksums of blocks completed since the last call, and resolves with the numbers of these blocks.
 	 * Rejects with `disk-full` or `disk-failed`.
