@@ -199,7 +199,9 @@ dashboardTest(
 		downloads: [
 			download({
 				position: {...position, exact: false},
-				players: [{id: '1', name: 'VLC 3.0', offset: 1, ready: 1, readyMs: null, blocked: false, connected: true}],
+				players: [
+					{id: '1', name: 'VLC 3.0', offset: 1, ready: 1, readyMs: null, blocked: false, connected: true},
+				],
 			}),
 		],
 	},

@@ -179,7 +179,15 @@ dashboardTest(
 	},
 );
 
-const player = {id: '1', name: 'mpv \u001B[31m', offset: 0, ready: 1, readyMs: null, blocked: false, connected: true};
+const player = {
+	id: '1',
+	name: 'mpv \u001B[31m',
+	offset: 0,
+	ready: 1,
+	readyMs: null,
+	blocked: false,
+	connected: true,
+};
 
 dashboardTest(
 	'the remove dialog starts at Keep it and ignores keys before a person can read it',
