@@ -2,15 +2,20 @@
 import * as module from 'node:module';
 
 declare const requiredNode: string;
+declare const bundledVersion: string;
 
 // Compiled code is kept for the next start (Node 22.1 and later).
 (module as {enableCompileCache?: () => void}).enableCompileCache?.();
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 const [requiredMajor, requiredMinor] = requiredNode.split('.').map(Number);
-if (major! > requiredMajor! || (major === requiredMajor && minor! >= requiredMinor!)) {
-	await import('./cli.tsx');
-} else {
+const [word, ...others] = process.argv.slice(2);
+if (major! < requiredMajor! || (major === requiredMajor && minor! < requiredMinor!)) {
 	process.stderr.write(`downstream-tui needs Node ${requiredNode}, this is ${process.versions.node}\n`);
 	process.exitCode = 1;
+} else if (['--version', '-V', 'version'].includes(word!) && others.length === 0) {
+	// Scripts ask often: nothing else is loaded.
+	process.stdout.on('error', () => undefined).write(`${bundledVersion}\n`);
+} else {
+	await import('./cli.tsx');
 }

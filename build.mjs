@@ -101,17 +101,28 @@ import {lineChange} from ${JSON.stringify(path.join(root, 'source/terminal/line-
 			'let emoji; const rgiEmojiRegex = {test: text => (emoji ??= /^\\p{RGI_Emoji}$/v).test(text)};',
 		],
 	],
-	// meow loads data on versions, licences and identifiers at each start, to normalize package metadata (ours is already
-	// normalized) and to report errors in a package.json that it does not read: a third of the time of --version.
+	// meow reads and normalizes package.json, with tables of licences, hosts and identifiers, half of its code. Ours is given to
+	// it, and normalized. What nothing uses is left out.
 	[
 		/[\\/]meow[\\/]build[\\/]dependencies\.js$/,
 		[
 			`var normalizeExports = requireNormalize();
-const normalizePackageData = getDefaultExportFromCjs(normalizeExports);`,
-			'const normalizePackageData = data => getDefaultExportFromCjs(requireNormalize())(data);',
+const normalizePackageData = getDefaultExportFromCjs(normalizeExports);
+promisify(execFile);`,
+			'const normalizePackageData = undefined;',
 		],
-		['var libExports = requireLib$1();', ''],
-		['libExports.codeFrameColumns(', 'requireLib$1().codeFrameColumns('],
+		['var libExports = requireLib$1();', 'var libExports;'],
+	],
+	[
+		/[\\/]meow[\\/]build[\\/]options\.js$/,
+		[
+			`options.pkg ?? readPackageUpSync({
+		cwd: path.dirname(fileURLToPath(options.importMeta.url)),
+		normalize: false,
+	})?.packageJson;`,
+			'options.pkg;',
+		],
+		['normalizePackageData(pkg);', ''],
 	],
 ];
 

@@ -29,12 +29,8 @@ const pick = (headers, names) =>
 const downstream = await DownStream.init({port: 0, storageDir: path.join(tmpdir(), 'downstream-route')});
 const localUrl = await downstream.cache(url);
 
-const server = http.createServer((request, response) => {
-	if (request.url !== '/film' || !['GET', 'HEAD'].includes(request.method)) {
-		response.writeHead(404).end();
-		return;
-	}
-
+/** A handler of GET and HEAD requests. In Express, whose `get` routes take HEAD too: `app.get('/film', streamFilm)`. */
+function streamFilm(request, response) {
 	const stream = http.request(localUrl, {method: request.method, headers: pick(request.headers, asked)});
 	stream.on('response', local => {
 		response.writeHead(local.statusCode, pick(local.headers, answered));
@@ -43,6 +39,14 @@ const server = http.createServer((request, response) => {
 	stream.on('error', () => response.destroy());
 	response.on('close', () => stream.destroy());
 	stream.end();
+}
+
+const server = http.createServer((request, response) => {
+	if (request.url === '/film' && ['GET', 'HEAD'].includes(request.method)) {
+		streamFilm(request, response);
+	} else {
+		response.writeHead(404).end();
+	}
 });
 server.listen(Number(port), '127.0.0.1', () =>
 	console.log(`mpv http://127.0.0.1:${server.address().port}/film`),

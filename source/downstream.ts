@@ -47,6 +47,11 @@ export function isFetching({status}: WithStatus): boolean {
 	return status === 'active' || status === 'asking' || status === 'waiting';
 }
 
+/** `resume` continues it, retries at once, or asks the origin again for the file in place of a page. */
+export function isResumable(download: Pick<Download, 'status' | 'isPageForFile'>): boolean {
+	return isStopped(download) || download.status === 'waiting' || download.isPageForFile;
+}
+
 /** Fetching, or working on the stored bytes. */
 export function isRunning(download: WithStatus): boolean {
 	return isFetching(download) || download.status === 'exporting' || download.status === 'checking';
@@ -122,51 +127,51 @@ export type OpenSegment = {
 	readonly for: SegmentUse;
 };
 
-/** Whom the bytes are for: a player, a pledge, or the background. */
+/** The bytes are for a player, a pledge, or the background. */
 export type SegmentUse = 'player' | 'pledge' | 'fill';
 
 /**
- * A stretch of a download that shall be on disk, whatever becomes of the network. It is fetched before all downloads in
- * the background, of a paused or on-demand download too, and its bytes are not evicted.
+ * A stretch of a download to keep on disk for times without a network. It is fetched before the background of all downloads,
+ * even of a paused or on-demand download, and never evicted.
  */
 export type Pledge = {
-	/** Names it among those of the download. */
+	/** Unique among the pledges of the download. */
 	readonly n: number;
 	/**
-	 * Milliseconds of the film; null where bytes were asked for, or stand for the minutes of a file without any. `toMs` is
-	 * null until the length of the film is known.
+	 * Milliseconds of the film; null for a stretch in bytes, also in place of the minutes of a file without any. `toMs` is
+	 * null until the duration of the film is known.
 	 */
 	readonly fromMs: number | null;
 	readonly toMs: number | null;
 	/** False for minutes of a film whose times are estimates. */
 	readonly exact: boolean;
-	/** Bytes of the file, half-open, with gaps where the film needs none between; null until they are known. */
+	/** Half-open range of bytes, of which a film may need only parts; null until it is known. */
 	readonly start: number | null;
 	readonly end: number | null;
 	/** Missing bytes of the stretch and of the film's index; null until they are known. */
 	readonly missing: number | null;
-	/** Up to which byte, and which millisecond of the film, it can be read or watched from its start; null if not at all. */
+	/** End of the part that can be read (bytes) or watched (milliseconds) from its start; null if there is none. */
 	readonly safeTo: number | null;
 	readonly safeToMs: number | null;
-	/** When it shall be met, in milliseconds since the epoch; null for no time. */
+	/** The deadline in milliseconds since the epoch; null for none. */
 	readonly by: number | null;
-	/** When it will be met at the current speed, in milliseconds since the epoch; null if that cannot be told. */
+	/** The expected time of completion at the current speed, in milliseconds since the epoch; null if unknown. */
 	readonly etaAt: number | null;
 	/**
-	 * - `pending`: bytes are missing, or not known yet
+	 * - `pending`: bytes are missing, or the bytes are not known yet
 	 * - `safe`: every byte is durably stored
-	 * - `impossible`: it cannot be met now (`reason`)
+	 * - `impossible`: it cannot be fulfilled now (`reason`)
 	 */
 	readonly state: 'pending' | 'safe' | 'impossible';
 	/** One sentence; null unless it is impossible. */
 	readonly reason: string | null;
 };
 
-/** A stretch to make safe: so many milliseconds or bytes, or without either all up to the end. */
+/** A stretch to make safe: a length in milliseconds or bytes; without either, everything up to the end. */
 export type SafeRequest = {
 	/**
-	 * Where it begins: at the start, or where the newest player is, else where the film was left, else at the start. Minutes
-	 * begin at the player unless given, bytes at the start.
+	 * Where it begins. `player` is the position of the newest player, else the last position, else the start. The default is
+	 * `player` for minutes and `start` for bytes.
 	 */
 	from?: 'player' | 'start';
 	/** Milliseconds of the film. */
@@ -174,11 +179,11 @@ export type SafeRequest = {
 	/** Milliseconds of the film. */
 	forMs?: number;
 	bytes?: number;
-	/** With `forMs`: so many bytes from the start instead, if the file has no minutes. */
+	/** With `forMs`: the bytes to fetch from the start instead if the file has no minutes. */
 	orBytes?: number;
-	/** When it shall be met, in milliseconds since the epoch. */
+	/** The deadline in milliseconds since the epoch. */
 	by?: number;
-	/** Change nothing, and tell what the pledge would be, with 0 as its number. */
+	/** Change nothing; the result is the pledge that would be made, with the number 0. */
 	dryRun?: boolean;
 };
 

@@ -188,7 +188,7 @@ export class DownStream {
 	}
 
 	/**
-	 * The players of a download: the current state, then each change, at most 10 times a second. A slow consumer skips states.
+	 * The players of a download: the current state, then each change, at most 3 times a second. A slow consumer skips states.
 	 * Ends on removal, and with `dispose`.
 	 */
 	players(url: string, options: WaitOptions = {}): AsyncIterable<PlayersState> {

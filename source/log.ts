@@ -74,7 +74,7 @@ function log(level: LogLevel, message: string): void {
 	}
 }
 
-/** Replaces a secret. */
+/** Masks a secret. */
 const mask = '***';
 
 function maskSecrets(message: string): string {

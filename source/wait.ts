@@ -66,12 +66,12 @@ export async function* snapshotsOf(
 	}
 }
 
-/** The pledge, or why there is none to tell of. */
+/** The final state of a pledge, or the reason why there is none. */
 export type Decision =
 	| {readonly pledge: Pledge; readonly failure?: undefined}
 	| {readonly failure: string; readonly pledge?: undefined};
 
-/** Resolves once it is safe or cannot be, or once its time has passed or the signal aborts. */
+/** Resolves once the pledge is safe or impossible, at its deadline, or when the signal aborts. */
 export async function whenDecided(
 	downstream: Pick<DownloadEngine, 'snapshot' | 'subscribe'>,
 	id: DownloadId,
@@ -88,7 +88,7 @@ export async function whenDecided(
 		return pledge.state === 'pending' ? undefined : {pledge};
 	};
 	const limit = new AbortController();
-	// A late wake-up after the sleep of the computer is no matter. The longest delay of a timer is 24 days.
+	// A late wake-up after the computer slept does no harm. Timers are limited to 24 days.
 	const timer =
 		by === null
 			? undefined

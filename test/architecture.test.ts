@@ -51,12 +51,13 @@ for (const [name, files] of Object.entries(owners)) {
 const allowed: Record<string, readonly string[]> = {
 	'downstream.ts': [],
 	'defaults.ts': [],
+	'home-folder.ts': [],
 	'version.ts': [],
 	'schema.ts': ['downstream.ts'],
 	'wait.ts': ['downstream.ts'],
 	'log.ts': ['text'],
 	text: ['downstream.ts', 'schema.ts'],
-	'engine/store': ['downstream.ts', 'log.ts', 'schema.ts'],
+	'engine/store': ['downstream.ts', 'home-folder.ts', 'log.ts', 'schema.ts'],
 	'engine/memory': ['engine/store'],
 	'engine/http': ['downstream.ts', 'engine/memory'],
 	'engine/origin': ['downstream.ts', 'text', 'engine/store', 'engine/http'],
@@ -84,11 +85,14 @@ const allowed: Record<string, readonly string[]> = {
 	host: ['downstream.ts', 'log.ts', 'requests', 'proxy', 'engine', 'engine/store'],
 	dashboard: ['downstream.ts', 'schema.ts', 'text', 'requests', 'dashboard/dialogs'],
 	'dashboard/dialogs': ['downstream.ts', 'schema.ts', 'text', 'requests', 'dashboard'],
-	terminal: ['downstream.ts', 'text', 'dashboard'],
-	cli: ['downstream.ts', 'schema.ts', 'defaults.ts', 'text', 'requests', 'engine/http', 'engine/store'],
+	terminal: ['downstream.ts', 'home-folder.ts', 'text', 'dashboard'],
+	cli: [
+		...['downstream.ts', 'schema.ts', 'defaults.ts', 'home-folder.ts', 'text', 'requests'],
+		...['engine/http', 'engine/store'],
+	],
 	'cli/output': ['downstream.ts', 'text'],
 	'cli/run': [
-		...['downstream.ts', 'wait.ts', 'text', 'requests', 'host', 'terminal', 'cli', 'cli/output'],
+		...['downstream.ts', 'wait.ts', 'text', 'requests', 'host', 'proxy', 'terminal', 'cli', 'cli/output'],
 		...['engine/store', 'engine/origin', 'cli/run/get'],
 	],
 	'cli/run/get': [

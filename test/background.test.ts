@@ -18,7 +18,7 @@ async function withOldDownloads(t: Parameters<typeof startEngine>[0]) {
 	return {old, storageDir};
 }
 
-test('an engine for its requests alone leaves other downloads queued', async t => {
+test('an engine for its own requests leaves other downloads queued', async t => {
 	const {old, storageDir} = await withOldDownloads(t);
 	const origin = await startOrigin(t, {size: MiB});
 	const {length} = old.requests;
@@ -43,7 +43,7 @@ test('an engine for its requests alone leaves other downloads queued', async t =
 	assert.equal(engine.snapshot.downloads[2]?.status, 'queued');
 });
 
-test('an engine with its requests first starts them before the queue', async t => {
+test('an engine that puts its own requests first starts them before the queue', async t => {
 	const {old, storageDir} = await withOldDownloads(t);
 	const origin = await startOrigin(t, {size: MiB});
 	const {engine} = await startEngine(t, {storageDir, fill: 'requested-first', maxActive: 1});

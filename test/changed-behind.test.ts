@@ -19,7 +19,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {content, firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {downloadOf, startDownload, startEngine, temporaryFolder, until} from './support/engines.ts';
 import type {TestOrigin} from './support/origin.ts';
 
 const MiB = 1024 * 1024;
@@ -33,9 +33,11 @@ type Left = {origin: TestOrigin; storageDir: string; id: string; data: string; f
 
 /** A download that was closed after completion, or paused in the middle of its fifth block. */
 async function leaveDownload(t: TestContext, {isComplete}: {isComplete: boolean}): Promise<Left> {
-	const origin = await startOrigin(t, {size, etag, ...(isComplete ? {} : {bytesPerSecond: 2 * MiB})});
-	const {engine, storageDir, close} = await startEngine(t, {connections: 1});
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, storageDir, close, download} = await startDownload(
+		t,
+		{size, etag, ...(isComplete ? {} : {bytesPerSecond: 2 * MiB})},
+		{connections: 1},
+	);
 	const {id} = download;
 	if (isComplete) {
 		await until(engine, id, ({status}) => status === 'complete');
@@ -63,9 +65,7 @@ async function read(streamUrl: string, start: number, end: number): Promise<Buff
 }
 
 test('a finished download whose folder is removed is fetched again', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag});
-	const {engine, storageDir, close} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, storageDir, close, download} = await startDownload(t, {size, etag});
 	const {id, streamUrl} = download;
 	await until(engine, id, ({status}) => status === 'complete');
 	const {folder} = downloadOf(engine, id);
@@ -244,9 +244,7 @@ test('a check interrupted by the exit resumes on the next start', {timeout}, asy
 });
 
 test('edits of an exported hard link are detected while the program runs', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size, etag});
 	await until(engine, download.id, ({status}) => status === 'complete');
 	const folder = await temporaryFolder(t);
 	const {path: mine} = await engine.export(download.id, {path: `${folder}/`});
@@ -264,9 +262,7 @@ test('edits of an exported hard link are detected while the program runs', {time
 });
 
 test('data removed while a complete download is served is refetched for the player', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, download} = await startDownload(t, {size, etag});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
 	await rm(path.join(folder, 'data'));
 	const {bytesSent} = origin;
@@ -291,9 +287,7 @@ test(
 	'a moved file that its user changed is left alone, and refetched only on request',
 	{timeout},
 	async t => {
-		const origin = await startOrigin(t, {size, etag});
-		const first = await startEngine(t);
-		const {download} = await first.engine.add({url: origin.url});
+		const {origin, running: first, download} = await startDownload(t, {size, etag});
 		await until(first.engine, download.id, ({status}) => status === 'complete');
 		const folder = await temporaryFolder(t);
 		const {path: mine} = await first.engine.export(download.id, {path: `${folder}/`, move: true});

@@ -3,15 +3,19 @@ import {createHash} from 'node:crypto';
 import {open, readFile, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {DownStreamError} from '../source/downstream.ts';
 import {content, firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
+import {
+	downloadOf,
+	startDownload,
+	startEngine,
+	startOrigin,
+	temporaryFolder,
+	until,
+} from './support/engines.ts';
+import {withCode} from './support/errors.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
-
-const isA = (code: string, message: RegExp) => (error: unknown) =>
-	error instanceof DownStreamError && error.code === code && message.test(error.message);
 
 test('a new link to the same file keeps cached bytes and gets no credentials of the old origin', async t => {
 	const old = await startOrigin(t, {size: 20 * MiB, etag, bytesPerSecond: 2 * MiB});
@@ -53,13 +57,13 @@ test('a new link to another file is rejected, and nothing changes', async t => {
 		{size: 21 * MiB, etag},
 	]) {
 		const other = await startOrigin(t, options);
-		await assert.rejects(engine.update(download.id, {url: other.url}), isA('origin-changed', /changed/));
+		await assert.rejects(engine.update(download.id, {url: other.url}), withCode('origin-changed', /changed/));
 	}
 
 	// A closed port.
 	await assert.rejects(
 		engine.update(download.id, {url: 'http://127.0.0.1:1/film.bin'}),
-		isA('origin-unreachable', /refused|reset/),
+		withCode('origin-unreachable', /refused|reset/),
 	);
 	assert.equal(downloadOf(engine, download.id).url, old.url);
 	old.options.bytesPerSecond = undefined;
@@ -88,9 +92,7 @@ test('a new link resumes a failed download, even after a restart', async t => {
 });
 
 test('invalid changes are rejected in one sentence', async t => {
-	const origin = await startOrigin(t, {size: 1000});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size: 1000});
 	for (const [change, message] of [
 		[{url: 'ftp://a/b'}, /http/],
 		[{connections: 17}, /1 to 16/],
@@ -100,18 +102,20 @@ test('invalid changes are rejected in one sentence', async t => {
 		[{name: ' '}, /name is empty/],
 		[{headers: {'a b': 'c'}}, /header/i],
 	] as const) {
-		await assert.rejects(engine.update(download.id, change), isA('bad-request', message));
+		await assert.rejects(engine.update(download.id, change), withCode('bad-request', message));
 	}
 
-	await assert.rejects(engine.update('nothing', {}), isA('not-found', /nothing/));
+	await assert.rejects(engine.update('nothing', {}), withCode('not-found', /nothing/));
 });
 
 for (const keepOld of [false, true]) {
 	test(`starting over fetches a changed file${keepOld ? ' and keeps the old bytes' : ''}`, async t => {
 		// Large enough that requests follow the change.
-		const origin = await startOrigin(t, {size: 64 * MiB, etag, bytesPerSecond: 2 * MiB});
-		const {engine, storageDir, close} = await startEngine(t);
-		const {download} = await engine.add({url: origin.url});
+		const {origin, engine, storageDir, close, download} = await startDownload(t, {
+			size: 64 * MiB,
+			etag,
+			bytesPerSecond: 2 * MiB,
+		});
 		await until(engine, download.id, ({present}) => present > MiB);
 		Object.assign(origin.options, {etag: '"v2"', seed: 2, size: 5 * MiB, bytesPerSecond: undefined});
 		const failed = await until(engine, download.id, ({status}) => status === 'failed');
@@ -161,9 +165,7 @@ test('starting over with the old bytes kept preserves every setting', async t =>
 });
 
 test('damaged blocks become holes and are fetched again', async t => {
-	const origin = await startOrigin(t, {size: 9 * MiB + 5, etag});
-	const {engine, storageDir, close} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, storageDir, close, download} = await startDownload(t, {size: 9 * MiB + 5, etag});
 	await until(engine, download.id, ({status}) => status === 'complete');
 	assert.deepEqual(await engine.verify(download.id), {damaged: []});
 	await close();
@@ -188,9 +190,11 @@ test('damaged blocks become holes and are fetched again', async t => {
 });
 
 test('blocks written out of order get checksums', async t => {
-	const origin = await startOrigin(t, {size: 40 * MiB, etag, bytesPerSecond: 8 * MiB});
-	const {engine, storageDir} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, storageDir, download} = await startDownload(t, {
+		size: 40 * MiB,
+		etag,
+		bytesPerSecond: 8 * MiB,
+	});
 	await Promise.all(
 		[5.5, 17.25, 33.75].map(async at => {
 			const start = Math.floor(at * MiB);
@@ -210,9 +214,11 @@ test('blocks written out of order get checksums', async t => {
 });
 
 test('the last block of a file of unknown size gets a checksum', async t => {
-	const origin = await startOrigin(t, {size: 2 * MiB + 10, ranges: false, length: 'chunked'});
-	const {engine, storageDir} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, storageDir, download} = await startDownload(t, {
+		size: 2 * MiB + 10,
+		ranges: false,
+		length: 'chunked',
+	});
 	await until(engine, download.id, ({status}) => status === 'complete');
 	const checks = await readFile(path.join(storageDir, download.id, 'checks'));
 	assert.equal(checks.length, 12);
@@ -296,7 +302,7 @@ test('limits are in the snapshot, also for a single download', async t => {
 	assert.notEqual(downloadOf(engine, slow.id).status, 'complete');
 	await engine.update(slow.id, {limitRate: null});
 	await until(engine, slow.id, ({status}) => status === 'complete');
-	await assert.rejects(engine.setLimitRate(3), isA('bad-request', /limitRate/));
+	await assert.rejects(engine.setLimitRate(3), withCode('bad-request', /limitRate/));
 });
 
 test('an unfinished export has zeros in its holes and shares nothing with the store', async t => {
@@ -309,7 +315,10 @@ test('an unfinished export has zeros in its holes and shares nothing with the st
 	await response.arrayBuffer();
 	const target = path.join(folder, 'part.bin');
 	const request = {path: target, when: 'now', partial: true} as const;
-	await assert.rejects(engine.export(download.id, {...request, move: true}), isA('bad-request', /moved/));
+	await assert.rejects(
+		engine.export(download.id, {...request, move: true}),
+		withCode('bad-request', /moved/),
+	);
 	assert.deepEqual(await engine.export(download.id, request), {path: target});
 	const {ranges, exportedTo} = downloadOf(engine, download.id);
 	assert.equal(exportedTo, null);

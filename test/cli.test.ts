@@ -7,7 +7,7 @@ import process from 'node:process';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {settingsFrom} from '../source/cli/settings.ts';
-import {CliProcess, startGet, startServe} from './support/cli.ts';
+import {CliProcess, startGet, startInstance} from './support/cli.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {notFound} from './support/origin.ts';
 import {TestTerminal} from './support/terminal.ts';
@@ -50,11 +50,25 @@ test('version and help need nothing else', async t => {
 	assert.match(help.stdout, /--limit-rate/);
 });
 
+test('an interruption that arrives twice at once saves everything', async t => {
+	const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	const folder = await temporaryFolder(t);
+	const get = await startGet(t, path.join(folder, 'storage'), '-o', path.join(folder, 'film'), origin.url);
+	while (origin.bytesSent < MiB) {
+		await sleep(20);
+	}
+
+	// Two signals of one kind would count as one.
+	get.child.kill('SIGTERM');
+	get.child.kill('SIGINT');
+	assert.equal(await get.exit(), 130);
+	assert.match(get.stderr, /^downstream-tui: kept [^\n]*; the same command resumes\n$/);
+});
+
 test('a closed output ends the program like a signal', async t => {
 	const origin = await startOrigin(t, {size: 60 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
-	const serve = await startServe(t, storage);
-	await serve.event('ready');
+	const {serve} = await startInstance(t, storage);
 	serve.child.stdout.destroy();
 	const add = await CliProcess.start(t, ['add', '--storage', storage, origin.url]);
 	assert.equal(await add.exit(), 0);
@@ -92,8 +106,7 @@ test(
 test("serve --json prints one object per event, and its key is the folder's", async t => {
 	const origin = await startOrigin(t, {size: 2 * MiB, etag: '"v1"'});
 	const storage = path.join(await temporaryFolder(t), 'new');
-	const serve = await startServe(t, storage, `${origin.url}?token=geheim`);
-	const ready = await serve.event('ready');
+	const {serve, ready} = await startInstance(t, storage, `${origin.url}?token=geheim`);
 	assert.deepEqual(Object.keys(ready), ['event', 'url', 'key', 'viewKey', 'storage', 'pid']);
 	assert.equal(ready.pid, serve.child.pid);
 	for (const [key, file] of [
@@ -109,13 +122,10 @@ test("serve --json prints one object per event, and its key is the folder's", as
 	const done = await serve.event('done');
 	assert.equal(done.size, 2 * MiB);
 	const any = await fetch(
-		`${String(ready.url)}/stream?url=${encodeURIComponent(origin.urlOf('/other'))}&key=${String(ready.key)}`,
+		`${ready.url}/stream?url=${encodeURIComponent(origin.urlOf('/other'))}&key=${ready.key}`,
 	);
 	assert.equal((await any.arrayBuffer()).byteLength, 2 * MiB);
-	assert.equal(
-		(await fetch(`${String(ready.url)}/stream?url=${encodeURIComponent(origin.url)}`)).status,
-		401,
-	);
+	assert.equal((await fetch(`${ready.url}/stream?url=${encodeURIComponent(origin.url)}`)).status, 401);
 	assert.ok(!serve.stdout.includes('geheim'));
 });
 

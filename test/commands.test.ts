@@ -6,7 +6,7 @@ import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {findDownload} from '../source/cli/run/find-download.ts';
 import {DownStreamError} from '../source/downstream.ts';
-import {type CliEvent, CliProcess, startServe} from './support/cli.ts';
+import {CliProcess, startInstance} from './support/cli.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 import {download} from './support/memory-downstream.ts';
@@ -24,13 +24,9 @@ async function run(t: TestContext, args: readonly string[], env: NodeJS.ProcessE
 }
 
 /** An instance without a screen on its own storage folder. */
-async function serve(
-	t: TestContext,
-	...args: string[]
-): Promise<{serve: CliProcess; ready: CliEvent; storage: string}> {
+async function serve(t: TestContext, ...args: string[]) {
 	const storage = path.join(await temporaryFolder(t), 'storage');
-	const program = await startServe(t, storage, ...args);
-	return {serve: program, ready: await program.event('ready'), storage};
+	return {...(await startInstance(t, storage, ...args)), storage};
 }
 
 test('a download is found by number, ID, prefix of its ID, or URL', () => {
@@ -83,7 +79,7 @@ test('a running instance takes commands from other processes', async t => {
 	assert.equal(downloads.length, 2);
 	assert.match(downloads[0]!.url, /token=\*\*\*/);
 	for (const text of [added, list, json].map(({stdout, stderr}) => stdout + stderr)) {
-		assert.ok(!text.includes('geheim') && !text.includes(String(ready.key)));
+		assert.ok(!text.includes('geheim') && !text.includes(ready.key));
 	}
 
 	const url = await run(t, ['url', ...at, origin.urlOf('/b.bin')]);
@@ -247,7 +243,7 @@ test('URLs go to the running instance with their flags', async t => {
 	const nothing = await run(t, ['--storage', storage]);
 	assert.deepEqual(nothing, {
 		code: 0,
-		stdout: `downstream-tui is already running: ${String(ready.url)}\n`,
+		stdout: `downstream-tui is already running: ${ready.url}\n`,
 		stderr: '',
 	});
 	const second = await run(t, ['serve', '--port', '0', '--storage', storage]);
@@ -292,7 +288,7 @@ test('play starts a player on the stream of the running instance', async t => {
 	const played = await run(t, ['play', '--storage', storage, '--player', command, origin.url]);
 	assert.equal(played.code, 0, played.stderr);
 	const [, stream = ''] = / is playing film\.bin from (\S+)\n$/.exec(played.stdout) ?? [];
-	assert.ok(stream.startsWith(`${String(ready.url)}/stream/`));
+	assert.ok(stream.startsWith(`${ready.url}/stream/`));
 	assert.equal(await started(), `--fs ${stream} ${MiB}`);
 	const missing = await run(t, ['play', '--storage', storage, '--player', '/does/not/exist', origin.url]);
 	assert.equal(missing.code, 1);

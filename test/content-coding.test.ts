@@ -5,6 +5,7 @@ import {brotliCompressSync, deflateRawSync, deflateSync, gzipSync} from 'node:zl
 import {DownStreamError} from '../source/downstream.ts';
 import {canStartWith, codingsOf, decodeBody} from '../source/engine/origin/content-coding.ts';
 import {content} from './support/content.ts';
+import {withCode} from './support/errors.ts';
 
 for (const [header, name, type, codings] of [
 	[undefined, 'film.mkv', undefined, []],
@@ -37,10 +38,6 @@ for (const [header, name, type, codings] of [
 }
 
 const plain = content(0, 300_000);
-
-function withCode(code: string) {
-	return (error: unknown) => error instanceof DownStreamError && error.code === code;
-}
 
 /** Overwrites each piece when the next one is read, as a connection does. */
 async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array, void, undefined> {

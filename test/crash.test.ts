@@ -4,7 +4,7 @@ import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Range} from '../source/engine/store/range-set.ts';
-import {CliProcess, startGet, startServe} from './support/cli.ts';
+import {CliProcess, startGet, startInstance, startServe} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {startFaultOrigin} from './support/fault-origin.ts';
@@ -34,11 +34,13 @@ async function serveUrl(
 	storage: string,
 	url: string,
 ): Promise<{serve: CliProcess; id: string; streamUrl: string}> {
-	const serve = await startServe(t, storage, url);
-	const {url: proxy, key} = await serve.event('ready');
+	const {
+		serve,
+		ready: {url: proxy, key},
+	} = await startInstance(t, storage, url);
 	for (;;) {
-		const response = await fetch(`${String(proxy)}/api/downloads`, {
-			headers: {authorization: `Bearer ${String(key)}`},
+		const response = await fetch(`${proxy}/api/downloads`, {
+			headers: {authorization: `Bearer ${key}`},
 		});
 		const [download] = (await response.json()) as Array<{id: string; streamUrl: string}>;
 		if (download) {

@@ -144,8 +144,8 @@ dashboardTest(
 		await screen.press('enter', '0:00 ████');
 		await screen.press('left');
 		await screen.wait(5000);
-		assert.doesNotMatch(screen.text, /not here yet/);
-		await screen.press('right', /41:17 is not here yet: about 1s/);
+		assert.doesNotMatch(screen.text, /not downloaded yet/);
+		await screen.press('right', /41:17 is not downloaded yet: about 1s/);
 		const row = screen.lines.findIndex(line => line.includes(' 0:00 █'));
 		const left = screen.lines[row]!.indexOf('█');
 		const right = screen.lines[row]!.lastIndexOf('·') + 1;

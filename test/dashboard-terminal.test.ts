@@ -7,7 +7,7 @@ import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import stringWidth from 'string-width';
-import {startServe} from './support/cli.ts';
+import {startInstance} from './support/cli.ts';
 import {collectionOf} from './support/collections.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
@@ -15,8 +15,6 @@ import {modesLeft, TestTerminal} from './support/terminal.ts';
 
 const run = promisify(execFile);
 const MiB = 1024 * 1024;
-/** Dialogs ignore keys in their first 250 ms; a person needs longer to read them. */
-const reading = 400;
 
 for (const [columns, rows] of [
 	[80, 24],
@@ -45,8 +43,7 @@ for (const [columns, rows] of [
 		await terminal.shows('Nothing here yet');
 		terminal.paste(`${origin.urlOf('/first-film.mkv')}\n${origin.urlOf('/second.mkv')}`);
 		await terminal.shows('2 links');
-		await sleep(reading);
-		terminal.press('enter');
+		await terminal.answer('enter');
 		await terminal.shows('Added 2');
 		const filled = await terminal.shows(/↓ first-film\.mkv +[█▉-▏▓▒░▸·]*█[█▉-▏▓▒░▸·]*[▉-▏▸]/);
 		for (const line of filled.split('\n')) {
@@ -94,8 +91,7 @@ for (const [columns, rows] of [
 
 		terminal.press('e');
 		await terminal.shows(/To +.*first-film\.mkv/);
-		await sleep(reading);
-		terminal.press('ctrl+u');
+		await terminal.answer('ctrl+u');
 		await terminal.shows(/To +│/);
 		terminal.press(path.join(folder, 'xjkq?.mkv'));
 		await terminal.shows('xjkq?.mkv');
@@ -106,15 +102,13 @@ for (const [columns, rows] of [
 		await terminal.shows(/▸ ↓ second\.mkv/);
 		terminal.press('x');
 		await terminal.shows('Remove this download?');
-		await sleep(reading);
-		terminal.press('enter');
+		await terminal.answer('enter');
 		await terminal.shows(
 			screen => /▸ ↓ second\.mkv/.test(screen) && !screen.includes('Remove this download?'),
 		);
 		terminal.press('x');
 		await terminal.shows('Remove this download?');
-		await sleep(reading);
-		terminal.press('D');
+		await terminal.answer('D');
 		await terminal.shows(/Removed second\.mkv.*u = undo/);
 		assert.doesNotMatch(terminal.screen, /[↓‖] second\.mkv/);
 		terminal.press('u');
@@ -151,13 +145,11 @@ test('q asks first while a download runs', async t => {
 	await terminal.shows(/↓ film\.bin/);
 	terminal.press('q');
 	await terminal.shows('1 download is running');
-	await sleep(reading);
-	terminal.press('enter');
+	await terminal.answer('enter');
 	await terminal.shows(/↓ film\.bin/);
 	terminal.press('ctrl+c');
 	await terminal.shows('Quit?');
-	await sleep(reading);
-	terminal.press('q');
+	await terminal.answer('q');
 	assert.equal(await terminal.exit(), 0);
 	assert.match(terminal.screen, /^Stopped: film\.bin at [\d.<]+%\. downstream-tui continues it\.$/m);
 	assert.doesNotMatch(terminal.screen, /Saving/);
@@ -166,8 +158,7 @@ test('q asks first while a download runs', async t => {
 test('R continues the downloads of a copy that has ended, on the same screen', async t => {
 	const origin = await startOrigin(t, {size: 120 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
-	const serve = await startServe(t, storage, origin.url);
-	await serve.event('ready');
+	const {serve} = await startInstance(t, storage, origin.url);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
 		columns: 100,
 		rows: 30,
@@ -182,8 +173,7 @@ test('R continues the downloads of a copy that has ended, on the same screen', a
 	// Now this copy runs the downloads: leaving it asks.
 	terminal.press('q');
 	await terminal.shows('1 download is running');
-	await sleep(reading);
-	terminal.press('q');
+	await terminal.answer('q');
 	assert.equal(await terminal.exit(), 0);
 	assert.match(terminal.screen, /Stopped: film\.bin/);
 	assert.deepEqual(modesLeft(terminal.raw), []);
@@ -236,8 +226,7 @@ test('the URL of the command line is selected, even if it is known or another in
 		assert.equal(await terminal.exit(), 0);
 	}
 
-	const serve = await startServe(t, storage);
-	await serve.event('ready');
+	await startInstance(t, storage);
 	const attached = await start('d');
 	await attached.shows(/✓ a\.bin[^]*▸ ✓ d\.bin/);
 	attached.press('k');
@@ -336,8 +325,7 @@ test('a second Ctrl+C stops a save that hangs', async t => {
 	await writeFile(stuck, '');
 	terminal.press('q');
 	await terminal.shows('Quit?');
-	await sleep(reading);
-	terminal.press('q');
+	await terminal.answer('q');
 	await terminal.shows('Saving… Ctrl+C again to force quit');
 	assert.ok(!terminal.isAlternate);
 	terminal.press('ctrl+c');

@@ -14,6 +14,7 @@ import {dataSourceChecks} from '../source/testing.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {startOrigin} from './support/engines.ts';
+import {withCode} from './support/errors.ts';
 import {freePort} from './support/nginx.ts';
 import {notFound, type OriginOptions, type TestOrigin} from './support/origin.ts';
 
@@ -238,7 +239,7 @@ test('the environment selects the proxy of each hop', async t => {
 	await receives(await open(sourceOf(origin.url), {start: 0, end: 10}), {start: 0, end: 10});
 	await assert.rejects(
 		open(sourceOf(origin.urlOf('/away')), {start: 0, end: 10}),
-		(error: unknown) => error instanceof DownStreamError && error.code === 'upstream-proxy-unreachable',
+		withCode('upstream-proxy-unreachable'),
 	);
 });
 

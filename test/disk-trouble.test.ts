@@ -29,7 +29,15 @@ import {RecordFile, RecordStore} from '../source/engine/store/record-store.ts';
 import {atEnd} from './support/cleanup.ts';
 import {content} from './support/content.ts';
 import {EngineProcess} from './support/engine-process.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
+import {
+	downloadOf,
+	startDownload,
+	startEngine,
+	startOrigin,
+	temporaryFolder,
+	until,
+	untilEnded,
+} from './support/engines.ts';
 import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
@@ -44,9 +52,11 @@ const isRoot = process.getuid?.() === 0;
 async function leaveHalf(
 	t: TestContext,
 ): Promise<{url: string; storageDir: string; data: string; id: string}> {
-	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
-	const {engine, storageDir, close} = await startEngine(t, {connections: 1});
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, storageDir, close, download} = await startDownload(
+		t,
+		{size, etag, bytesPerSecond: MiB},
+		{connections: 1},
+	);
 	await until(engine, download.id, ({present}) => present > MiB);
 	await close();
 	origin.options.bytesPerSecond = undefined;
@@ -166,9 +176,7 @@ test(
 
 		const other = path.join(storageDir, 'of somebody else');
 		await writeFile(other, Buffer.alloc(6 * MiB));
-		const origin = await startOrigin(t, {size, etag});
-		const {engine, close} = await startEngine(t, {storageDir});
-		const {download} = await engine.add({url: origin.url});
+		const {origin, engine, close, download} = await startDownload(t, {size, etag}, {storageDir});
 		const failed = await untilEnded(engine, download.id);
 		assert.equal(failed.error?.code, 'disk-full');
 		assert.match(failed.error?.message ?? '', /^The disk that holds .* is full$/);
@@ -196,9 +204,7 @@ test('bytes that filled the disk are still recorded', {timeout}, async t => {
 		return;
 	}
 
-	const origin = await startOrigin(t, {size: 20 * MiB, etag});
-	const {engine, close} = await startEngine(t, {storageDir});
-	const {download} = await engine.add({url: origin.url});
+	const {engine, close, download} = await startDownload(t, {size: 20 * MiB, etag}, {storageDir});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'failed');
 	await close();
 	const {present} = downloadOf(engine, download.id);
@@ -213,9 +219,7 @@ test('bytes that filled the disk are still recorded', {timeout}, async t => {
 });
 
 test('a download can be deleted from a disk too full for its record', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size, etag});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
 	t.mock.method(RecordFile.prototype, 'save', async () => {
 		throw new DownStreamError('disk-full', 'The disk is full');
@@ -228,9 +232,7 @@ test(
 	'a removed download that cannot be deleted does not stop the program, and is deleted on the next start',
 	{timeout},
 	async t => {
-		const origin = await startOrigin(t, {size, etag});
-		const {engine, storageDir, close} = await startEngine(t);
-		const {download} = await engine.add({url: origin.url});
+		const {engine, storageDir, close, download} = await startDownload(t, {size, etag});
 		const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
 		const deleting = t.mock.method(RecordStore.prototype, 'delete', async () => {
 			throw new DownStreamError('disk-failed', `${folder} cannot be deleted`);
@@ -255,9 +257,11 @@ test(
 	'missing permission for the storage folder is reported, and the download continues once it is restored',
 	{timeout, skip: isWindows && 'permissions work differently there'},
 	async t => {
-		const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
-		const {engine, storageDir, close} = await startEngine(t, {connections: 1});
-		const {download} = await engine.add({url: origin.url});
+		const {origin, engine, storageDir, close, download} = await startDownload(
+			t,
+			{size, etag, bytesPerSecond: MiB},
+			{connections: 1},
+		);
 		const {folder} = await until(engine, download.id, ({present}) => present > 0);
 		const permit = await forbid(t, folder);
 		const failed = await untilEnded(engine, download.id);
@@ -310,9 +314,7 @@ test(
 );
 
 test('unreadable bytes are refetched for the player', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size, etag});
 	const {folder, streamUrl} = await until(engine, download.id, ({status}) => status === 'complete');
 	const handle = await open(path.join(folder, 'data'));
 	const prototype = Object.getPrototypeOf(handle) as FileHandle;
@@ -375,9 +377,11 @@ test('a record of an absurd size opens quickly and affects no other', {timeout},
 });
 
 test('a clock set back by an hour delays nothing', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
-	const {engine} = await startEngine(t, {connections: 2, limitRate: 2 * MiB});
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(
+		t,
+		{size, etag, bytesPerSecond: MiB},
+		{connections: 2, limitRate: 2 * MiB},
+	);
 	const {folder} = await until(engine, download.id, ({present}) => present > 0);
 	const now = Date.now.bind(Date);
 	t.mock.method(Date, 'now', () => now() - 3_600_000);

@@ -7,11 +7,12 @@ import type {AddressInfo} from 'node:net';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {ControlClient} from '../source/host/control-client.ts';
-import {DownStreamError, type Download, type DownloadId, type DownloadEngine} from '../source/downstream.ts';
+import {type Download, type DownloadId, type DownloadEngine} from '../source/downstream.ts';
 import {until as untilSnapshot} from '../source/wait.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until, type TestEngine} from './support/engines.ts';
+import {withCode} from './support/errors.ts';
 import {FakeMpv} from './support/fake-mpv.ts';
 import {films, MemoryDownStream} from './support/memory-downstream.ts';
 
@@ -31,15 +32,6 @@ function find({snapshot}: DownloadEngine, id: DownloadId): Download | undefined 
 	return snapshot.downloads.find(download => download.id === id);
 }
 
-const isA =
-	(code: string, message = /./) =>
-	(error: unknown) => {
-		assert.ok(error instanceof DownStreamError, String(error));
-		assert.equal(error.code, code);
-		assert.match(error.message, message);
-		return true;
-	};
-
 for (const [name, open] of Object.entries(implementations)) {
 	const start = async (t: TestContext) => {
 		const started = await startEngine(t);
@@ -56,14 +48,14 @@ for (const [name, open] of Object.entries(implementations)) {
 		const again = await downstream.add({url: origin.url});
 		assert.deepEqual([again.existed, again.download.id], [true, download.id]);
 		await until(downstream, download.id, ({status}) => status === 'complete');
-		await assert.rejects(downstream.add({url: 'ftp://a/b'}), isA('bad-request', /http/));
+		await assert.rejects(downstream.add({url: 'ftp://a/b'}), withCode('bad-request', /http/));
 		await assert.rejects(
 			downstream.add({url: origin.urlOf('/x'), checksum: 'sha256:12'}),
-			isA('bad-request', /sha256/),
+			withCode('bad-request', /sha256/),
 		);
 		await assert.rejects(
 			downstream.add({url: origin.urlOf('/x'), connections: 17}),
-			isA('bad-request', /1 to 16/),
+			withCode('bad-request', /1 to 16/),
 		);
 	});
 
@@ -84,7 +76,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		assert.notEqual(find(downstream, id)?.status, 'cancelled');
 		await until(downstream, id, ({status}) => status === 'complete');
 		for (const verb of ['pause', 'resume', 'cancel', 'restore', 'verify', 'startOver'] as const) {
-			await assert.rejects(downstream[verb]('0'.repeat(32)), isA('not-found'));
+			await assert.rejects(downstream[verb]('0'.repeat(32)), withCode('not-found'));
 		}
 	});
 
@@ -110,7 +102,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		await downstream.remove(middle, {data: 'keep'});
 		const {download, existed} = await downstream.add({url: origin.urlOf('/b')});
 		assert.deepEqual([existed, download.id, download.present], [true, middle, MiB]);
-		await assert.rejects(downstream.remove('0'.repeat(32), {data: 'keep'}), isA('not-found'));
+		await assert.rejects(downstream.remove('0'.repeat(32), {data: 'keep'}), withCode('not-found'));
 	});
 
 	test(`${name}: a change applies to every changeable field`, async t => {
@@ -136,9 +128,9 @@ for (const [name, open] of Object.entries(implementations)) {
 		}
 
 		assert.equal((await downstream.update(id, {limitRate: null})).limitRate, null);
-		await assert.rejects(downstream.update(id, {proxy: 'gopher://x'}), isA('bad-request'));
-		await assert.rejects(downstream.update(id, {limitRate: 5}), isA('bad-request', /limitRate/));
-		await assert.rejects(downstream.update('0'.repeat(32), {}), isA('not-found'));
+		await assert.rejects(downstream.update(id, {proxy: 'gopher://x'}), withCode('bad-request'));
+		await assert.rejects(downstream.update(id, {limitRate: 5}), withCode('bad-request', /limitRate/));
+		await assert.rejects(downstream.update('0'.repeat(32), {}), withCode('not-found'));
 	});
 
 	test(`${name}: a position is set, kept and shown`, async t => {
@@ -151,7 +143,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		const watched = (await downstream.update(id, {watched: true})).position;
 		assert.deepEqual([watched?.ms, watched?.watched], [2_467_000, true]);
 		for (const positionMs of [-1, 1.5, NaN, Infinity]) {
-			await assert.rejects(downstream.update(id, {positionMs}), isA('bad-request', /positionMs/));
+			await assert.rejects(downstream.update(id, {positionMs}), withCode('bad-request', /positionMs/));
 		}
 
 		assert.deepEqual(find(downstream, id)?.position, watched);
@@ -161,24 +153,30 @@ for (const [name, open] of Object.entries(implementations)) {
 		const {downstream} = await start(t);
 		const {download} = await downstream.add({url: 'http://127.0.0.1:9/film.mkv', paused: true});
 		const {id} = download;
-		await assert.rejects(downstream.controlPlayer(id, {pause: true}), isA('no-player', /No linked player/));
-		await assert.rejects(downstream.linkPlayer('0'.repeat(32)), isA('not-found'));
+		await assert.rejects(
+			downstream.controlPlayer(id, {pause: true}),
+			withCode('no-player', /No linked player/),
+		);
+		await assert.rejects(downstream.linkPlayer('0'.repeat(32)), withCode('not-found'));
 		const {socket} = await downstream.linkPlayer(id);
 		await FakeMpv.listen(t, socket, {path: download.streamUrl, duration: 100, 'time-pos': 5});
 		await until(downstream, id, ({playback, position}) => playback !== null && position?.ms === 5000);
 		await downstream.controlPlayer(id, {seekMs: 50_000, pause: true});
 		assert.equal(find(downstream, id)?.position?.ms, 50_000);
 		assert.equal(find(downstream, id)?.playback?.paused, true);
-		await assert.rejects(downstream.controlPlayer(id, {seekMs: 100_001}), isA('bad-request', /past the end/));
+		await assert.rejects(
+			downstream.controlPlayer(id, {seekMs: 100_001}),
+			withCode('bad-request', /past the end/),
+		);
 	});
 
 	test(`${name}: a stretch is made safe, and the pledge is lifted`, async t => {
 		const origin = await startOrigin(t, {size: 3 * MiB, etag});
 		const {downstream} = await start(t);
 		const {id} = (await downstream.add({url: origin.url, paused: true})).download;
-		await assert.rejects(downstream.makeSafe(id, {bytes: 1, forMs: 1}), isA('bad-request', /exclude/));
-		await assert.rejects(downstream.makeSafe(id, {bytes: 1, by: 1}), isA('bad-request', /time to come/));
-		await assert.rejects(downstream.makeSafe('0'.repeat(32), {bytes: 1}), isA('not-found'));
+		await assert.rejects(downstream.makeSafe(id, {bytes: 1, forMs: 1}), withCode('bad-request', /exclude/));
+		await assert.rejects(downstream.makeSafe(id, {bytes: 1, by: 1}), withCode('bad-request', /time to come/));
+		await assert.rejects(downstream.makeSafe('0'.repeat(32), {bytes: 1}), withCode('not-found'));
 		const plan = await downstream.makeSafe(id, {bytes: MiB, dryRun: true});
 		assert.deepEqual([plan.n, find(downstream, id)?.pledges], [0, []]);
 		const by = Date.now() + 3_600_000;
@@ -191,7 +189,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		assert.deepEqual([more.n, more.end], [1, 2 * MiB]);
 		await downstream.lift(id, 1);
 		assert.deepEqual(find(downstream, id)?.pledges, []);
-		await assert.rejects(downstream.lift(id, 1), isA('not-found', /no pledge 1/));
+		await assert.rejects(downstream.lift(id, 1), withCode('not-found', /no pledge 1/));
 	});
 
 	test(`${name}: a changed file starts over, with the old bytes kept`, async t => {
@@ -268,7 +266,7 @@ for (const [name, open] of Object.entries(implementations)) {
 		assert.ok(find(downstream, second.id)!.queueRank < find(downstream, first.id)!.queueRank);
 		await downstream.setLimitRate(null);
 		assert.equal(downstream.snapshot.limitRate, null);
-		await assert.rejects(downstream.setLimitRate(5), isA('bad-request', /limitRate/));
+		await assert.rejects(downstream.setLimitRate(5), withCode('bad-request', /limitRate/));
 	});
 
 	test(`${name}: an export resolves with its path, or rejects with the reason`, async t => {
@@ -277,17 +275,17 @@ for (const [name, open] of Object.entries(implementations)) {
 		const {downstream} = await start(t);
 		const {id} = (await downstream.add({url: origin.url, paused: true})).download;
 		const target = path.join(folder, 'film.bin');
-		await assert.rejects(downstream.export(id, {path: target}), isA('incomplete'));
+		await assert.rejects(downstream.export(id, {path: target}), withCode('incomplete'));
 		const taken = path.join(folder, 'taken.bin');
 		await writeFile(taken, 'somebody’s');
-		await assert.rejects(downstream.export(id, {path: taken, when: 'complete'}), isA('target-exists'));
+		await assert.rejects(downstream.export(id, {path: taken, when: 'complete'}), withCode('target-exists'));
 		assert.equal(find(downstream, id)?.exportWhenComplete, null);
 		await downstream.resume(id);
 		const {path: later} = await downstream.export(id, {path: target, when: 'complete'});
 		assert.equal(later, target);
 		await until(downstream, id, ({exportedTo}) => exportedTo === target);
 		assert.equal(firstWrongByte(await readFile(target), 0), -1);
-		await assert.rejects(downstream.export(id, {path: target}), isA('target-exists'));
+		await assert.rejects(downstream.export(id, {path: target}), withCode('target-exists'));
 		const both = await downstream.export(id, {path: folder + path.sep, keepBoth: true});
 		assert.equal(both.path, path.join(folder, 'film (2).bin'));
 		assert.equal((await readdir(folder)).length, 3);
@@ -386,7 +384,7 @@ test('when the instance ends, its client shows that and finds the next one', asy
 	await first.close();
 	await lost;
 	assert.equal(client.snapshot.downloads.length, 1);
-	await assert.rejects(client.pause(id), isA('not-found', /has ended$/));
+	await assert.rejects(client.pause(id), withCode('not-found', /has ended$/));
 	const found = shows(() => !client.snapshot.banners.includes(ended));
 	current = await startEngine(t, {storageDir: first.storageDir});
 	await found;
@@ -401,7 +399,7 @@ test('a disposed client leaves the instance running', async t => {
 	const client = await ControlClient.connect({origin: proxy.origin, key: engine.key});
 	const {id} = (await client.add({url: origin.url})).download;
 	await client.dispose();
-	await assert.rejects(client.pause(id), isA('not-found'));
+	await assert.rejects(client.pause(id), withCode('not-found'));
 	await until(engine, id, ({status}) => status === 'complete');
 });
 
@@ -409,11 +407,11 @@ test('a client with a wrong key, or without an instance, rejects with a sentence
 	const {proxy, engine, close} = await startEngine(t);
 	await assert.rejects(
 		ControlClient.connect({origin: proxy.origin, key: 'wrong'}),
-		isA('bad-request', /The key is missing or wrong/),
+		withCode('bad-request', /The key is missing or wrong/),
 	);
 	await close();
 	await assert.rejects(
 		ControlClient.connect({origin: proxy.origin, key: engine.key}),
-		isA('not-found', /has ended/),
+		withCode('not-found', /has ended/),
 	);
 });

@@ -1,6 +1,6 @@
 // The examples, run unchanged by their programs.
 import assert from 'node:assert/strict';
-import {execFile, spawn} from 'node:child_process';
+import {execFile, spawn, spawnSync} from 'node:child_process';
 import {once} from 'node:events';
 import {chmod, cp, readFile, writeFile} from 'node:fs/promises';
 import http from 'node:http';
@@ -147,6 +147,38 @@ test('the route of an HTTP server sends the requested ranges', async t => {
 	const [code] = (await exited) as [number | null];
 	assert.equal(code, 0);
 });
+
+const hasYtDlp = spawnSync('yt-dlp', ['--version']).status === 0;
+for (const [program, skip] of [
+	['a stand-in for yt-dlp', process.platform === 'win32' && 'needs sh'],
+	['yt-dlp', !hasYtDlp && 'needs yt-dlp'],
+] as const) {
+	test(`the resolver script gets the link and the headers of a film from ${program}`, {skip}, async t => {
+		const origin = await startOrigin(t, {size: 100_000, headers: {'content-type': 'video/mp4'}});
+		const page = origin.urlOf('/film.mp4');
+		const folder = await temporaryFolder(t);
+		const output = path.join(folder, 'out.mp4');
+		if (program !== 'yt-dlp') {
+			const film = JSON.stringify({url: page, http_headers: {'User-Agent': 'stand-in'}});
+			// The page follows the end of the options, so that none can be injected.
+			const script = `#!/bin/sh\n[ "$*" = "\${*% -- *} -- ${page}" ] && echo '${film}'\n`;
+			await writeFile(path.join(folder, 'yt-dlp'), script, {mode: 0o755});
+		}
+
+		const get = await CliProcess.start(
+			t,
+			[
+				...['get', '--port', '0', '--proxy', 'direct', '--storage', path.join(folder, 'storage')],
+				...['--resolve-with', path.join(examples, 'yt-dlp.sh'), '-o', output, page],
+			],
+			{env: {PATH: `${folder}:${process.env.PATH}`, HOME: folder}},
+		);
+		assert.equal(await get.exit(), 0, get.stderr);
+		assert.equal(firstWrongByte(await readFile(output), 0), -1);
+		const agent = origin.requests.at(-1)!.headers['user-agent'];
+		assert.match(agent ?? '', program === 'yt-dlp' ? /Mozilla/ : /^stand-in$/);
+	});
+}
 
 test('the systemd unit is valid', {skip: missing('systemd-analyze')}, async t => {
 	const folder = await temporaryFolder(t);

@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import {statSync} from 'node:fs';
 import {spawnSync} from 'node:child_process';
 import {
 	access,
@@ -18,15 +19,13 @@ import {
 import {homedir, tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
-import {DownStreamError} from '../source/downstream.ts';
 import {exportFile} from '../source/engine/store/export.ts';
 import {numbered, resolveTarget} from '../source/engine/store/export-target.ts';
 import {content} from './support/content.ts';
+import {withCode} from './support/errors.ts';
 
 const size = 9 * 1024 * 1024 + 5;
 const bytes = content(0, size);
-
-const hasCode = (code: string) => (error: unknown) => error instanceof DownStreamError && error.code === code;
 
 async function temporaryFolder(t: TestContext, parent = tmpdir()): Promise<string> {
 	const folder = await mkdtemp(path.join(parent, 'downstream-export-'));
@@ -41,17 +40,17 @@ async function createFiles(t: TestContext, parent?: string): Promise<{source: st
 	return {source, folder: await temporaryFolder(t, parent)};
 }
 
-/** A folder on another disk than the temporary one; links and renames to it fail. */
-async function secondDisk(t: TestContext): Promise<string | undefined> {
-	const memory = '/dev/shm';
-	const found = await stat(memory).catch(() => undefined);
-	if (found && found.dev !== (await stat(tmpdir())).dev) {
-		return memory;
-	}
+/** A folder on another disk than the temporary one: links and renames to it fail. */
+const memory = '/dev/shm';
+const hasMemory =
+	(statSync(memory, {throwIfNoEntry: false}) ?? statSync(tmpdir())).dev !== statSync(tmpdir()).dev;
+const isRequired = process.env.CI !== undefined && process.platform === 'linux';
+const onTwoDisks = {skip: !hasMemory && !isRequired && 'there is no second disk'};
 
-	assert.ok(process.env.CI === undefined || process.platform !== 'linux', 'a second disk is needed');
-	t.skip('there is no second disk');
-	return undefined;
+/** As `createFiles`, with the target folder on another disk. */
+async function createFilesOnTwoDisks(t: TestContext): Promise<{source: string; folder: string}> {
+	assert.ok(hasMemory, 'a second disk is needed');
+	return createFiles(t, memory);
 }
 
 async function assertContent(file: string): Promise<void> {
@@ -74,8 +73,8 @@ test('an existing file is not replaced without `overwrite`', async t => {
 	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	await writeFile(target, 'mine');
-	await assert.rejects(exportFile({source, target, size}), hasCode('target-exists'));
-	await assert.rejects(exportFile({source, target, size, move: true}), hasCode('target-exists'));
+	await assert.rejects(exportFile({source, target, size}), withCode('target-exists'));
+	await assert.rejects(exportFile({source, target, size, move: true}), withCode('target-exists'));
 	assert.equal(await readFile(target, 'utf8'), 'mine');
 	await assertContent(source);
 	assert.deepEqual(await readdir(folder), ['film.mkv']);
@@ -89,7 +88,7 @@ test('only one of many concurrent exports to one name succeeds', async t => {
 	);
 	assert.equal(tries.filter(attempt => attempt.status === 'fulfilled').length, 1);
 	assert.ok(
-		tries.every(attempt => attempt.status === 'fulfilled' || hasCode('target-exists')(attempt.reason)),
+		tries.every(attempt => attempt.status === 'fulfilled' || withCode('target-exists')(attempt.reason)),
 	);
 	assert.deepEqual(await readdir(folder), ['film.mkv']);
 });
@@ -112,7 +111,7 @@ test('a symbolic link counts as existing, and overwriting replaces only the link
 	for (const pointed of [precious, path.join(folder, 'nowhere')]) {
 		const target = path.join(folder, `to-${path.basename(pointed)}`);
 		await symlink(pointed, target);
-		await assert.rejects(exportFile({source, target, size}), hasCode('target-exists'));
+		await assert.rejects(exportFile({source, target, size}), withCode('target-exists'));
 		assert.equal(await readlink(target), pointed);
 		await exportFile({source, target, size, overwrite: true});
 		assert.ok((await lstat(target)).isFile());
@@ -154,13 +153,8 @@ test('moving over a file replaces it, and moving onto itself keeps it', async t 
 	assert.deepEqual((await readdir(folder)).toSorted(), ['copy.mkv', 'film.mkv']);
 });
 
-test('a copy to another disk reports progress up to 1', async t => {
-	const parent = await secondDisk(t);
-	if (parent === undefined) {
-		return;
-	}
-
-	const {source, folder} = await createFiles(t, parent);
+test('a copy to another disk reports progress up to 1', onTwoDisks, async t => {
+	const {source, folder} = await createFilesOnTwoDisks(t);
 	const target = path.join(folder, 'film.mkv');
 	const fractions: number[] = [];
 	await exportFile({source, target, size, onProgress: fraction => fractions.push(fraction)});
@@ -174,16 +168,11 @@ test('a copy to another disk reports progress up to 1', async t => {
 	assert.deepEqual(await readdir(folder), ['film.mkv']);
 });
 
-test('a file is moved to another disk, and stays in place on failure', async t => {
-	const parent = await secondDisk(t);
-	if (parent === undefined) {
-		return;
-	}
-
-	const {source, folder} = await createFiles(t, parent);
+test('a file is moved to another disk, and stays in place on failure', onTwoDisks, async t => {
+	const {source, folder} = await createFilesOnTwoDisks(t);
 	const target = path.join(folder, 'film.mkv');
 	await writeFile(target, 'mine');
-	await assert.rejects(exportFile({source, target, size, move: true}), hasCode('target-exists'));
+	await assert.rejects(exportFile({source, target, size, move: true}), withCode('target-exists'));
 	await assertContent(source);
 	const moved = await exportFile({source, target, size, move: true, keepBoth: true});
 	assert.equal(moved, path.join(folder, 'film (2).mkv'));
@@ -191,13 +180,8 @@ test('a file is moved to another disk, and stays in place on failure', async t =
 	await assert.rejects(access(source));
 });
 
-test('an aborted copy leaves nothing and rejects with the reason', async t => {
-	const parent = await secondDisk(t);
-	if (parent === undefined) {
-		return;
-	}
-
-	const {source, folder} = await createFiles(t, parent);
+test('an aborted copy leaves nothing and rejects with the reason', onTwoDisks, async t => {
+	const {source, folder} = await createFilesOnTwoDisks(t);
 	const controller = new AbortController();
 	const reason = new Error('enough');
 	const exporting = exportFile({
@@ -213,13 +197,8 @@ test('an aborted copy leaves nothing and rejects with the reason', async t => {
 	await assertContent(source);
 });
 
-test('a disk that is too small is detected before the copy', async t => {
-	const parent = await secondDisk(t);
-	if (parent === undefined) {
-		return;
-	}
-
-	const {source, folder} = await createFiles(t, parent);
+test('a disk that is too small is detected before the copy', onTwoDisks, async t => {
+	const {source, folder} = await createFilesOnTwoDisks(t);
 	const huge = 2 ** 42;
 	const handle = await open(source, 'r+');
 	await handle.truncate(huge);
@@ -227,7 +206,7 @@ test('a disk that is too small is detected before the copy', async t => {
 	await assert.rejects(
 		exportFile({source, target: path.join(folder, 'film.mkv'), size: huge}),
 		(error: Error) => {
-			assert.ok(hasCode('disk-full')(error));
+			assert.ok(withCode('disk-full')(error));
 			assert.match(error.message, new RegExp(`^${huge} bytes are needed`));
 			return true;
 		},
@@ -247,7 +226,7 @@ test('the next export to the same target removes the rest of a killed copy, exce
 	const left = await readdir(folder);
 	assert.equal(left.length, 1);
 	const exporting = exportFile(request);
-	await assert.rejects(exportFile(request), hasCode('target-exists'));
+	await assert.rejects(exportFile(request), withCode('target-exists'));
 	assert.equal(await exporting, target);
 	assert.deepEqual(await readdir(folder), ['film.mkv']);
 	await assertContent(target);
@@ -256,14 +235,14 @@ test('the next export to the same target removes the rest of a killed copy, exce
 test('a stored file of the wrong size is not exported', async t => {
 	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
-	await assert.rejects(exportFile({source, target, size: size + 1}), hasCode('disk-failed'));
-	await assert.rejects(exportFile({source: `${source}-gone`, target, size}), hasCode('disk-failed'));
+	await assert.rejects(exportFile({source, target, size: size + 1}), withCode('disk-failed'));
+	await assert.rejects(exportFile({source: `${source}-gone`, target, size}), withCode('disk-failed'));
 	assert.deepEqual(await readdir(folder), []);
 });
 
 test('a folder cannot be a target file', async t => {
 	const {source, folder} = await createFiles(t);
-	await assert.rejects(exportFile({source, target: folder, size, overwrite: true}), hasCode('bad-request'));
+	await assert.rejects(exportFile({source, target: folder, size, overwrite: true}), withCode('bad-request'));
 	await assertContent(source);
 });
 
@@ -271,7 +250,7 @@ const asRoot = process.getuid?.() === 0 && 'root may write everywhere';
 test('a read-only folder is disk-failed', {skip: process.platform === 'win32' || asRoot}, async t => {
 	const {source, folder} = await createFiles(t);
 	await chmod(folder, 0o500);
-	await assert.rejects(exportFile({source, target: path.join(folder, 'a'), size}), hasCode('disk-failed'));
+	await assert.rejects(exportFile({source, target: path.join(folder, 'a'), size}), withCode('disk-failed'));
 	await chmod(folder, 0o700);
 });
 
@@ -314,8 +293,8 @@ test('an impossible path is a bad request that names it', async t => {
 	const file = path.join(folder, 'file');
 	await mkdir(path.join(folder, 'sub'));
 	await writeFile(file, '');
-	await assert.rejects(resolveTarget('', 'film.mkv'), hasCode('bad-request'));
-	await assert.rejects(resolveTarget('a\0b', 'film.mkv'), hasCode('bad-request'));
+	await assert.rejects(resolveTarget('', 'film.mkv'), withCode('bad-request'));
+	await assert.rejects(resolveTarget('a\0b', 'film.mkv'), withCode('bad-request'));
 	for (const bad of [
 		path.join(folder, 'missing', 'film.mkv'),
 		path.join(file, 'film.mkv'),
@@ -323,7 +302,7 @@ test('an impossible path is a bad request that names it', async t => {
 		`${file}/a/`,
 	]) {
 		await assert.rejects(resolveTarget(bad, 'film.mkv'), (error: Error) => {
-			assert.ok(hasCode('bad-request')(error), bad);
+			assert.ok(withCode('bad-request')(error), bad);
 			assert.ok(error.message.includes(folder));
 			return true;
 		});
@@ -337,13 +316,13 @@ test('a file with the same bytes stays unchanged, and its path is the result', a
 	const {ino} = await stat(target);
 	assert.equal(await exportFile({source, target, size, skipIdentical: true}), target);
 	assert.equal((await stat(target)).ino, ino);
-	await assert.rejects(exportFile({source, target, size}), hasCode('target-exists'));
+	await assert.rejects(exportFile({source, target, size}), withCode('target-exists'));
 
 	// One byte differs.
 	const other = Buffer.from(bytes);
 	other[size - 1] = ~other[size - 1]!;
 	await writeFile(target, other);
-	await assert.rejects(exportFile({source, target, size, skipIdentical: true}), hasCode('target-exists'));
+	await assert.rejects(exportFile({source, target, size, skipIdentical: true}), withCode('target-exists'));
 	const beside = {source, target, size, keepBoth: true, skipIdentical: true};
 	const second = path.join(folder, 'film (2).mkv');
 	assert.equal(await exportFile(beside), second);
@@ -352,7 +331,7 @@ test('a file with the same bytes stays unchanged, and its path is the result', a
 	assert.ok(other.equals(await readFile(target)));
 });
 
-test('a move onto the same bytes gives the source away', async t => {
+test('a move onto the same bytes removes the source', async t => {
 	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');
 	await writeFile(target, bytes);

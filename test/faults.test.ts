@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import {readdir, readFile, writeFile} from 'node:fs/promises';
 import path from 'node:path';
-import {test} from 'node:test';
+import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download, ErrorCode} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
@@ -547,11 +547,7 @@ test(
 	'an unreachable origin has not changed: cached bytes are served, and the download resumes later',
 	{timeout},
 	async t => {
-		const {origin} = await startFaultOrigin(t, {size, lastModified: date, bytesPerSecond: 2 * MiB});
-		const first = await startEngine(t, {connections: 1});
-		const {download} = await first.engine.add({url: origin.url});
-		await until(first.engine, download.id, ({present}) => present > MiB);
-		await first.close();
+		const {origin, storageDir, download} = await interrupted(t);
 		origin.options = {
 			...origin.options,
 			bytesPerSecond: undefined,
@@ -560,7 +556,7 @@ test(
 				return true;
 			},
 		};
-		const second = await startEngine(t, {storageDir: first.storageDir});
+		const second = await startEngine(t, {storageDir});
 		const waiting = await until(second.engine, download.id, ({status}) => status === 'waiting');
 		assert.equal(waiting.error?.code, 'origin-unreachable');
 		assert.ok(waiting.present > MiB);
@@ -721,6 +717,16 @@ test('an origin that takes two connections soon gets no more', {timeout}, async 
 });
 
 /** The disk holds the stated bytes, in the first version. */
+/** A download without a strong ETag whose engine was closed after a mebibyte. */
+async function interrupted(t: TestContext) {
+	const {origin} = await startFaultOrigin(t, {size, lastModified: date, bytesPerSecond: 2 * MiB});
+	const {engine, storageDir, close} = await startEngine(t, {connections: 1});
+	const {download} = await engine.add({url: origin.url});
+	await until(engine, download.id, ({present}) => present > MiB);
+	await close();
+	return {origin, storageDir, download};
+}
+
 async function holdsRightBytes({storageDir}: TestEngine, {id, ranges}: Download): Promise<void> {
 	const stored = ranges.length === 0 ? Buffer.alloc(0) : await readFile(path.join(storageDir, id, 'data'));
 	for (const [start, end] of ranges) {
@@ -895,18 +901,14 @@ test('a rejected password and a missing one have different errors', {timeout}, a
 });
 
 test('cancel also closes the connection of a silent sample', {timeout}, async t => {
-	const {origin} = await startFaultOrigin(t, {size, lastModified: date, bytesPerSecond: 2 * MiB});
-	const first = await startEngine(t, {connections: 1});
-	const {download} = await first.engine.add({url: origin.url});
-	await until(first.engine, download.id, ({present}) => present > MiB);
-	await first.close();
+	const {origin, storageDir, download} = await interrupted(t);
 	const asked = new Promise<void>(resolve => {
 		origin.options.intercept = () => {
 			resolve();
 			return true;
 		};
 	});
-	const second = await startEngine(t, {storageDir: first.storageDir, connections: 1});
+	const second = await startEngine(t, {storageDir, connections: 1});
 	await asked;
 	await second.engine.cancel(download.id);
 	const deadline = performance.now() + 1000;

@@ -10,7 +10,7 @@ import {test} from 'node:test';
 import {promisify} from 'node:util';
 import {commands} from '../source/cli/commands.ts';
 import {defaultStorageDir} from '../source/defaults.ts';
-import {CliProcess, builtCli, cleanEnvironment, startGet, startServe} from './support/cli.ts';
+import {CliProcess, builtCli, cleanEnvironment, startGet, startInstance} from './support/cli.ts';
 import {content} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 
@@ -63,7 +63,9 @@ test('a checksum needs a single URL, and a mismatch fails', async t => {
 test('--allow-origin lets a web page play, --open-stream lets anybody without the key', async t => {
 	const origin = await startOrigin(t, {size: 1000});
 	const storage = path.join(await temporaryFolder(t), 'storage');
-	const serve = await startServe(
+	const {
+		ready: {url},
+	} = await startInstance(
 		t,
 		storage,
 		'--open-stream',
@@ -72,8 +74,7 @@ test('--allow-origin lets a web page play, --open-stream lets anybody without th
 		'--allow-origin',
 		'https://other.example',
 	);
-	const {url} = await serve.event('ready');
-	const stream = `${String(url)}/stream?url=${encodeURIComponent(origin.url)}`;
+	const stream = `${url}/stream?url=${encodeURIComponent(origin.url)}`;
 	const from = async (page: string) => fetch(stream, {headers: {origin: page}});
 	for (const page of ['https://player.example', 'https://other.example']) {
 		const answer = await from(page);
@@ -82,7 +83,7 @@ test('--allow-origin lets a web page play, --open-stream lets anybody without th
 	}
 
 	assert.equal((await from('https://evil.example')).status, 403);
-	assert.equal((await fetch(`${String(url)}/api/downloads`)).status, 401);
+	assert.equal((await fetch(`${url}/api/downloads`)).status, 401);
 });
 
 test('--keep continues the lines after the last download', async t => {

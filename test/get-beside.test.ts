@@ -5,7 +5,7 @@ import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download} from '../source/downstream.ts';
-import {CliProcess, startGet, startServe} from './support/cli.ts';
+import {CliProcess, startGet, startInstance} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 import {notFound, type TestOrigin} from './support/origin.ts';
@@ -16,12 +16,6 @@ async function listed(t: TestContext, storage: string): Promise<Download[]> {
 	const list = await CliProcess.start(t, ['list', '--json', '--storage', storage]);
 	assert.equal(await list.exit(), 0, list.stderr);
 	return JSON.parse(list.stdout) as Download[];
-}
-
-async function serve(t: TestContext, storage: string, ...args: string[]): Promise<CliProcess> {
-	const program = await startServe(t, storage, ...args);
-	await program.event('ready');
-	return program;
 }
 
 async function sentBy(origin: TestOrigin, bytes: number): Promise<void> {
@@ -59,7 +53,7 @@ test('get sends its URLs to the running instance, which exports into the folder 
 	const origin = await startOrigin(t, {size: 3 * MiB, etag: '"v1"'});
 	const folder = await realpath(await temporaryFolder(t));
 	const storage = path.join(folder, 'storage');
-	await serve(t, storage);
+	await startInstance(t, storage);
 	await mkdir(path.join(folder, 'here'));
 	const get = await CliProcess.start(
 		t,
@@ -130,7 +124,7 @@ test('get takes over from an instance that exits, and resumes from cached bytes'
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const folder = await temporaryFolder(t);
 	const storage = path.join(folder, 'storage');
-	const instance = await serve(t, storage);
+	const {serve: instance} = await startInstance(t, storage);
 	const target = path.join(folder, 'film.bin');
 	const get = await startGet(t, storage, '-o', target, origin.url);
 	await sentBy(origin, 4 * MiB);
@@ -144,7 +138,7 @@ test('get takes over from an instance that exits, and resumes from cached bytes'
 test('Ctrl+C in get leaves the running instance unchanged and reports the kept bytes', async t => {
 	const origin = await startOrigin(t, {size: 40 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = path.join(await temporaryFolder(t), 'storage');
-	await serve(t, storage);
+	await startInstance(t, storage);
 	const add = await CliProcess.start(t, ['add', '--paused', '--storage', storage, origin.urlOf('/listed')]);
 	assert.equal(await add.exit(), 0, add.stderr);
 	assert.equal(origin.requests.length, 0);
@@ -200,7 +194,7 @@ test('a listed download stays in the list, and every download with --keep', asyn
 
 test('get exits with 75 only for an unreachable instance', async t => {
 	const storage = path.join(await temporaryFolder(t), 'storage');
-	const instance = await serve(t, storage);
+	const {serve: instance} = await startInstance(t, storage);
 	instance.child.kill('SIGSTOP');
 	const get = await CliProcess.start(t, ['get', '--storage', storage, 'http://127.0.0.1:9/x']);
 	assert.equal(await get.exit(), 75);

@@ -64,17 +64,7 @@ test('get takes file names from the server, and keeps existing files', async t =
 	});
 	const folder = await temporaryFolder(t);
 	await writeFile(path.join(folder, 'film.tar.gz'), 'precious');
-	const args = [
-		'get',
-		'--port',
-		'0',
-		'--storage',
-		path.join(folder, 'storage'),
-		'--export-dir',
-		folder,
-		origin.url,
-	];
-	const get = await CliProcess.start(t, args);
+	const get = await startGet(t, path.join(folder, 'storage'), '--export-dir', folder, origin.url);
 	assert.equal(await get.exit(), 0, get.stderr);
 	assert.equal(await readFile(path.join(folder, 'film.tar.gz'), 'utf8'), 'precious');
 	const second = path.join(folder, 'film (2).tar.gz');
@@ -248,7 +238,6 @@ test('get gives up after --give-up-after without data, exits with 76 and reports
 	assert.equal(await get.exit(), 76);
 	const [waits, gaveUp, ...others] = get.stderr.trimEnd().split('\n');
 	assert.match(waits!, /^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; try \d+ in /);
-	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up after 4s without data/);
 	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up after 4s without data/);
 	assert.deepEqual(others, []);
 	assert.ok(origin.requests.length >= 3, `${origin.requests.length} requests`);

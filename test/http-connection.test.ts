@@ -3,7 +3,7 @@ import {EventEmitter, once} from 'node:events';
 import {syncBuiltinESMExports} from 'node:module';
 import net, {type OnReadOpts} from 'node:net';
 import {test, type TestContext} from 'node:test';
-import {setTimeout as sleep} from 'node:timers/promises';
+import {setImmediate as tick, setTimeout as sleep} from 'node:timers/promises';
 import * as fc from 'fast-check';
 import {HttpConnection, type Coalescing} from '../source/engine/http/connection.ts';
 
@@ -64,11 +64,7 @@ test('a paused connection resumes when all bytes were taken, even those received
 			// Blocks grow once the first ones were filled fast.
 			const {socket, connection} = await connect(t);
 			const take = async () =>
-				(await connection.take(10_000, () => new Error('no bytes received'), {
-					bytes: 0,
-					milliseconds: 0,
-					restMs: 0,
-				}))!.length;
+				(await connection.take(10_000, nothing, () => ({bytes: 0, milliseconds: 0, restMs: 0})))!.length;
 			let waiting = 0;
 			let afterStop = 0;
 			for (const length of steps) {
@@ -93,10 +89,16 @@ test('a paused connection resumes when all bytes were taken, even those received
 });
 
 const background: Coalescing = {bytes: 1024 * KiB, milliseconds: 25, restMs: 25};
+/** The delay is longer than any test. */
+const patient: Coalescing = {...background, milliseconds: 60_000};
+
+function nothing(): Error {
+	return new Error('no bytes received');
+}
 
 /** Fills a block at less than 6 MB/s, and waits for more. */
 async function fillSlowly({socket, connection}: Connected, coalescing: Coalescing): Promise<void> {
-	const take = () => connection.take(10_000, () => new Error('no bytes received'), coalescing);
+	const take = () => connection.take(10_000, nothing, () => coalescing);
 	const taking = take();
 	await sleep(50);
 	for (let filled = 0; filled < 256 * KiB; filled += 64 * KiB) {
@@ -128,5 +130,37 @@ test('the end of a body is read without a rest', async t => {
 	await fillSlowly({socket, connection}, {...background, bytes: 20 * KiB});
 	socket.receive(KiB);
 	assert.ok(socket.isReading);
+	connection.destroy(new Error('the test is over'));
+});
+
+test('a full block is delivered at once', async t => {
+	const {socket, connection} = await connect(t);
+	const take = async () => (await connection.take(10_000, nothing, () => patient))!.length;
+	const first = take();
+	await tick();
+	socket.receive(63 * KiB);
+	assert.equal(await first, 63 * KiB);
+	const next = take();
+	for (let pieces = 0; pieces < 3; pieces++) {
+		socket.receive(44 * KiB);
+	}
+
+	assert.equal(await next, 132 * KiB);
+	connection.destroy(new Error('the test is over'));
+});
+
+test('small pieces are no longer delayed once a reader waits', async t => {
+	const {socket, connection} = await connect(t);
+	let coalescing = patient;
+	const take = async () => (await connection.take(10_000, nothing, () => coalescing))!.length;
+	const first = take();
+	await tick();
+	socket.receive(63 * KiB);
+	assert.equal(await first, 63 * KiB);
+	const next = take();
+	socket.receive(KiB);
+	coalescing = {bytes: 512 * KiB, milliseconds: 2, restMs: 0};
+	socket.receive(KiB);
+	assert.equal(await next, 2 * KiB);
 	connection.destroy(new Error('the test is over'));
 });

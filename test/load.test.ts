@@ -10,7 +10,7 @@ import {test} from 'node:test';
 import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
 import {gzipSync} from 'node:zlib';
 import {atEnd} from './support/cleanup.ts';
-import {CliProcess, startServe} from './support/cli.ts';
+import {CliProcess, startInstance} from './support/cli.ts';
 import {collectionOf} from './support/collections.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
@@ -149,18 +149,19 @@ test('two players of new files on a host with one connection take turns', {timeo
 	const faults = await startFaultOrigin(t, {size: 8 * MiB, etag: '"v1"', bytesPerSecond: MiB, latency: 50});
 	const urlOf = (film: number) => faults.urlOf('limit', {connections: 1, film});
 	// In its own process: endless turns would starve the timers of this one.
-	const serve = await startServe(t, await temporaryFolder(t), urlOf(0));
-	const {url: proxy, key} = await serve.event('ready');
+	const {
+		ready: {url: proxy, key},
+	} = await startInstance(t, await temporaryFolder(t), urlOf(0));
 	while (faults.shown('limit') === 0) {
 		await setImmediate();
 	}
 
 	await Promise.all(
 		[1, 2].map(async film => {
-			const response = await fetch(
-				`${String(proxy)}/stream?key=${String(key)}&url=${encodeURIComponent(urlOf(film))}`,
-				{headers: {range: 'bytes=0-99999'}, signal: AbortSignal.timeout(15_000)},
-			);
+			const response = await fetch(`${proxy}/stream?key=${key}&url=${encodeURIComponent(urlOf(film))}`, {
+				headers: {range: 'bytes=0-99999'},
+				signal: AbortSignal.timeout(15_000),
+			});
 			assert.equal(response.status, 206);
 			assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), 0), -1);
 		}),
@@ -174,10 +175,12 @@ test(
 		const size = 512 * MiB;
 		const origin = await startOrigin(t, {size, etag: '"v1"'});
 		const storage = await temporaryFolder(t);
-		const serve = await startServe(t, storage, '--on-demand');
-		const {url: proxy, key} = await serve.event('ready');
+		const {
+			serve,
+			ready: {url: proxy, key},
+		} = await startInstance(t, storage, '--on-demand');
 		const pid = serve.child.pid!;
-		const streamUrl = `${String(proxy)}/stream?key=${String(key)}&url=${encodeURIComponent(origin.url)}`;
+		const streamUrl = `${proxy}/stream?key=${key}&url=${encodeURIComponent(origin.url)}`;
 		// The first read loads modules, which do not count.
 		await readAndLeave(streamUrl, 0, KiB);
 		const before = peakMemory(pid);

@@ -10,13 +10,13 @@ import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {promisify} from 'node:util';
-import {DownStreamError} from '../source/downstream.ts';
 import {MpvLink, type PlayerState} from '../source/engine/player/mpv-link.ts';
 import {newSocketPath, removeSocket} from '../source/engine/player/socket-folder.ts';
 import {playlistOf} from '../source/proxy/playlist.ts';
 import {blankDownload} from './support/blank-download.ts';
 import {atEnd} from './support/cleanup.ts';
 import {downloadOf, startEngine, temporaryFolder, until} from './support/engines.ts';
+import {withCode} from './support/errors.ts';
 import {FakeMpv} from './support/fake-mpv.ts';
 import {missing} from './support/programs.ts';
 
@@ -32,9 +32,6 @@ async function startPaused(t: TestContext) {
 
 	return {...started, id, link, path: download.streamUrl};
 }
-
-const isA = (code: string, message: RegExp) => (error: unknown) =>
-	error instanceof DownStreamError && error.code === code && message.test(error.message);
 
 test('the snapshot shows time, state and stalls of a linked player', async t => {
 	const {engine, id, link} = await startPaused(t);
@@ -67,9 +64,12 @@ test('a linked player gets only the commands seek and pause', async t => {
 	assert.deepEqual([position?.ms, playback?.paused], [41_500, true]);
 	await engine.controlPlayer(id, {pause: false});
 	assert.equal(downloadOf(engine, id).playback?.paused, false);
-	await assert.rejects(engine.controlPlayer(id, {}), isA('bad-request', /needs seekMs or pause/));
-	await assert.rejects(engine.controlPlayer(id, {seekMs: 100_001}), isA('bad-request', /past the end/));
-	await assert.rejects(engine.controlPlayer('0'.repeat(32), {pause: true}), isA('not-found', /no download/));
+	await assert.rejects(engine.controlPlayer(id, {}), withCode('bad-request', /needs seekMs or pause/));
+	await assert.rejects(engine.controlPlayer(id, {seekMs: 100_001}), withCode('bad-request', /past the end/));
+	await assert.rejects(
+		engine.controlPlayer('0'.repeat(32), {pause: true}),
+		withCode('not-found', /no download/),
+	);
 	assert.deepEqual(
 		player.commands.filter(([name]) => !/^(?:observe|get)_property$/.test(name)),
 		[
@@ -87,7 +87,7 @@ test('the position survives the exit of the player and a restart', async t => {
 	await player.quit();
 	const left = await until(engine, id, ({playback}) => playback === null);
 	assert.equal(left.position?.ms, 62_000);
-	await assert.rejects(engine.controlPlayer(id, {pause: true}), isA('no-player', /No linked player/));
+	await assert.rejects(engine.controlPlayer(id, {pause: true}), withCode('no-player', /No linked player/));
 	await close();
 	const next = await startEngine(t, {storageDir});
 	assert.deepEqual(downloadOf(next.engine, id).position, left.position);
@@ -131,7 +131,10 @@ test('the link follows a player to another film of ours and ends for other files
 	assert.equal(downloadOf(engine, id).position?.ms, 5000);
 	player.set({'time-pos': 9, path: '/home/user/holidays.mkv'});
 	await until(engine, other.id, ({playback}) => playback === null);
-	await assert.rejects(engine.controlPlayer(other.id, {pause: true}), isA('no-player', /No linked player/));
+	await assert.rejects(
+		engine.controlPlayer(other.id, {pause: true}),
+		withCode('no-player', /No linked player/),
+	);
 	player.set({'time-pos': 11, path: own});
 	await until(engine, id, ({position}) => position?.ms === 11_000);
 });

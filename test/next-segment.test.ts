@@ -24,7 +24,7 @@ function situation(changes: Partial<PlanState>): PlanState {
 	};
 }
 
-function wish(changes: Partial<Demand>): Demand {
+function demand(changes: Partial<Demand>): Demand {
 	const ahead = changes.ahead ?? MiB;
 	return {offset: 0, end: size, blocked: true, ahead, first: ahead, segmentSize: 512 * KiB, ...changes};
 }
@@ -42,29 +42,29 @@ test('the background continues behind claimed ranges', () => {
 });
 
 test('a waiting player precedes the background', () => {
-	const plan = nextSegment(situation({wanted: [wish({offset: 180 * MiB})]}));
+	const plan = nextSegment(situation({wanted: [demand({offset: 180 * MiB})]}));
 	assert.deepEqual(plan, {start: 180 * MiB, end: 180 * MiB + 512 * KiB, for: 'player', urgent: true});
 });
 
 test('a byte about to arrive gets no second segment, and the background continues elsewhere', () => {
 	const claimed = [{offset: 10 * MiB, end: 14 * MiB}];
 	const plan = nextSegment(
-		situation({claimed, wanted: [wish({offset: 11 * MiB, ahead: 0})], background: false}),
+		situation({claimed, wanted: [demand({offset: 11 * MiB, ahead: 0})], background: false}),
 	);
 	assert.equal(plan, undefined);
 });
 
 test('a player waiting far inside a claim gets its own segment', () => {
 	const claimed = [{offset: 10 * MiB, end: 40 * MiB}];
-	const plan = nextSegment(situation({claimed, wanted: [wish({offset: 30 * MiB})]}));
+	const plan = nextSegment(situation({claimed, wanted: [demand({offset: 30 * MiB})]}));
 	assert.equal(plan?.start, 30 * MiB);
 	assert.equal(plan?.urgent, true);
 });
 
 test('the index of a film follows waiting players and precedes read-ahead and background', () => {
 	const index = {start: 150 * MiB, end: 151 * MiB};
-	const waiting = wish({offset: 80 * MiB});
-	const reading = wish({offset: 80 * MiB, blocked: false});
+	const waiting = demand({offset: 80 * MiB});
+	const reading = demand({offset: 80 * MiB, blocked: false});
 	assert.equal(nextSegment(situation({index, wanted: [waiting]}))?.start, 80 * MiB);
 	const plan = {...index, for: 'fill', urgent: false, isIndex: true};
 	assert.deepEqual(nextSegment(situation({index, wanted: [reading]})), plan);
@@ -74,24 +74,24 @@ test('the index of a film follows waiting players and precedes read-ahead and ba
 });
 
 test("a segment ends where the reader's request ends", () => {
-	const plan = nextSegment(situation({wanted: [wish({offset: 5, end: 1005})]}));
+	const plan = nextSegment(situation({wanted: [demand({offset: 5, end: 1005})]}));
 	assert.deepEqual([plan?.start, plan?.end], [5, 1005]);
 });
 
 test('a segment ends where the next present run or claim begins', () => {
-	const wanted = [wish({offset: MiB, segmentSize: 8 * MiB})];
+	const wanted = [demand({offset: MiB, segmentSize: 8 * MiB})];
 	assert.equal(nextSegment(situation({wanted, present: present([2 * MiB, 3 * MiB])}))?.end, 2 * MiB);
 	assert.equal(nextSegment(situation({wanted, claimed: [{offset: 3 * MiB, end: 4 * MiB}]}))?.end, 3 * MiB);
 });
 
 test('read-ahead precedes the background, but is not urgent', () => {
-	const wanted = [wish({offset: 50 * MiB, blocked: false, ahead: 2 * MiB})];
+	const wanted = [demand({offset: 50 * MiB, blocked: false, ahead: 2 * MiB})];
 	const plan = nextSegment(situation({wanted, present: present([50 * MiB, 51 * MiB])}));
 	assert.deepEqual(plan, {start: 51 * MiB, end: 51 * MiB + 512 * KiB, for: 'player', urgent: false});
 });
 
 test('read-ahead takes large segments with a background, and ends at the demand without one', () => {
-	const wanted = [wish({offset: 50 * MiB, blocked: false, ahead: 2 * MiB, segmentSize: 8 * MiB})];
+	const wanted = [demand({offset: 50 * MiB, blocked: false, ahead: 2 * MiB, segmentSize: 8 * MiB})];
 	const ahead = situation({wanted, present: present([50 * MiB, 51 * MiB])});
 	assert.equal(nextSegment(ahead)?.end, 59 * MiB);
 	assert.equal(nextSegment({...ahead, background: false})?.end, 52 * MiB);
@@ -99,7 +99,7 @@ test('read-ahead takes large segments with a background, and ends at the demand 
 });
 
 test('an open-ended request demands no more than its read-ahead', () => {
-	const wanted = [wish({offset: 50 * MiB, blocked: false, ahead: MiB})];
+	const wanted = [demand({offset: 50 * MiB, blocked: false, ahead: MiB})];
 	assert.equal(
 		nextSegment(situation({wanted, present: present([50 * MiB, 51 * MiB]), background: false})),
 		undefined,
@@ -107,7 +107,7 @@ test('an open-ended request demands no more than its read-ahead', () => {
 });
 
 test('the first demand is served first', () => {
-	const wanted = [wish({offset: 90 * MiB}), wish({offset: 10 * MiB})];
+	const wanted = [demand({offset: 90 * MiB}), demand({offset: 10 * MiB})];
 	assert.equal(nextSegment(situation({wanted}))?.start, 90 * MiB);
 });
 
@@ -145,13 +145,16 @@ test('an origin without ranges is read from its start over one connection', () =
 	const whole = situation({acceptsRanges: false, present: present([0, MiB])});
 	assert.deepEqual(nextSegment(whole), {start: 0, end: size, for: 'fill', urgent: false});
 	assert.equal(nextSegment({...whole, claimed: [{offset: MiB, end: size}]}), undefined);
-	assert.deepEqual(nextSegment({...whole, background: false, wanted: [wish({offset: 5 * MiB})]}), {
+	assert.deepEqual(nextSegment({...whole, background: false, wanted: [demand({offset: 5 * MiB})]}), {
 		start: 0,
 		end: size,
 		for: 'player',
 		urgent: true,
 	});
-	assert.equal(nextSegment({...whole, background: false, wanted: [wish({offset: 0, end: 1000})]}), undefined);
+	assert.equal(
+		nextSegment({...whole, background: false, wanted: [demand({offset: 0, end: 1000})]}),
+		undefined,
+	);
 });
 
 test('a file of unknown size is a hole to infinity', () => {
@@ -160,7 +163,10 @@ test('a file of unknown size is a hole to infinity', () => {
 });
 
 test('a complete file needs no segment', () => {
-	assert.equal(nextSegment(situation({present: present([0, size]), wanted: [wish({offset: 5})]})), undefined);
+	assert.equal(
+		nextSegment(situation({present: present([0, size]), wanted: [demand({offset: 5})]})),
+		undefined,
+	);
 });
 
 const rangeIn = (most: number) =>
@@ -203,9 +209,9 @@ test('no byte of a pledge waits for the background', () => {
 
 test('a pledge comes after what players wait for and read next, and before the rest of the read-ahead', () => {
 	const pledged = [{start: 100 * MiB, end: 110 * MiB}];
-	const blocked = situation({pledged, wanted: [wish({offset: 50 * MiB})]});
+	const blocked = situation({pledged, wanted: [demand({offset: 50 * MiB})]});
 	assert.equal(nextSegment(blocked)?.start, 50 * MiB);
-	const reads = wish({
+	const reads = demand({
 		offset: 50 * MiB,
 		blocked: false,
 		ahead: 40 * MiB,
@@ -225,6 +231,32 @@ test('a pledged byte far inside a claim of the background gets a connection of i
 	assert.deepEqual([nextSegment(far)?.start, nextSegment(far)?.for], [100 * MiB, 'pledge']);
 	const near = {...far, claimed: [{offset: 99.5 * MiB, end: 150 * MiB}]};
 	assert.notEqual(nextSegment(near)?.start, 100 * MiB);
+});
+
+test('a long index is fetched in pieces, over several connections', () => {
+	const index = {start: 150 * MiB, end: 160 * MiB};
+	const first = nextSegment(situation({index, segmentSize: 4 * MiB}));
+	assert.deepEqual([first?.start, first?.end], [150 * MiB, 154 * MiB]);
+	const claimed = [{offset: 150 * MiB, end: 154 * MiB}];
+	assert.equal(nextSegment(situation({index, claimed}))?.start, 154 * MiB);
+});
+
+test('smaller rests of a pledge than of the background are split', () => {
+	const claimed = [{offset: 100 * MiB, end: 100.5 * MiB, rate: MiB}];
+	const pledged = [{start: 100 * MiB, end: 100.5 * MiB}];
+	const state = situation({pledged, claimed, background: false});
+	const plan = {start: 100.25 * MiB, end: 100.5 * MiB, for: 'pledge', urgent: false};
+	assert.deepEqual(nextSegment(state), plan);
+	const whole = {...state, present: present([0, 100 * MiB], [100.5 * MiB, size]), background: true};
+	assert.equal(nextSegment({...whole, pledged: []}), undefined);
+	assert.equal(
+		nextSegment({
+			...state,
+			present: present([100 * MiB, 100.375 * MiB]),
+			claimed: [{...claimed[0]!, offset: 100.375 * MiB}],
+		}),
+		undefined,
+	);
 });
 
 test('an origin without ranges is read up to the end of the last pledge', () => {

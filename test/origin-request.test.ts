@@ -4,6 +4,7 @@ import {once} from 'node:events';
 import {syncBuiltinESMExports} from 'node:module';
 import {createServer, type AddressInfo} from 'node:net';
 import {hostname} from 'node:os';
+import {buffer} from 'node:stream/consumers';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
@@ -16,6 +17,7 @@ import {retryAfter} from '../source/engine/origin/origin-errors.ts';
 import {atEnd} from './support/cleanup.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin} from './support/engines.ts';
+import {withCode} from './support/errors.ts';
 
 const MiB = 1024 * 1024;
 const timeouts = {connect: 1000, headers: 300, body: 300};
@@ -28,27 +30,6 @@ function sourceOf(t: TestContext, url: string, customHeaders: Record<string, str
 
 async function open(source: DataSource, start: number, end: number, more: Partial<OriginRequest> = {}) {
 	return source.open({range: {start, end}, ranged: true, signal: new AbortController().signal, ...more});
-}
-
-async function bytesOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
-	const chunks: Uint8Array[] = [];
-	for await (const chunk of body) {
-		chunks.push(chunk);
-	}
-
-	return Buffer.concat(chunks);
-}
-
-function withCode(code: string, words?: RegExp) {
-	return (error: unknown) => {
-		assert.ok(error instanceof DownStreamError, String(error));
-		assert.equal(error.code, code, error.message);
-		if (words) {
-			assert.match(error.message, words);
-		}
-
-		return true;
-	};
 }
 
 /** A server that sends these bytes on every connection, whatever the request. */
@@ -83,7 +64,7 @@ test('a range returns exactly its bytes', async t => {
 	assert.deepEqual(answer.range, {start: 1000, end: 300_000});
 	assert.equal(answer.info.size, MiB);
 	assert.deepEqual(answer.validator, {etag: '"v1"', lastModified: 'Mon, 02 Nov 2026 00:00:00 GMT'});
-	const bytes = await bytesOf(answer.body);
+	const bytes = await buffer(answer.body);
 	assert.equal(bytes.length, 299_000);
 	assert.equal(firstWrongByte(bytes, 1000), -1);
 	const headers = origin.requests[0]?.headers;
@@ -96,7 +77,7 @@ test('one connection serves successive requests that were read completely', asyn
 	const source = new HttpDataSource({url: origin.url, proxy: 'direct', connections: 1});
 	atEnd(t, () => source.dispose());
 	for (let index = 0; index < 5; index++) {
-		await bytesOf((await open(source, index * 1000, index * 1000 + 1000)).body);
+		await buffer((await open(source, index * 1000, index * 1000 + 1000)).body);
 	}
 
 	assert.equal(origin.maxSockets, 1);
@@ -265,13 +246,13 @@ test('a 206 may be shorter than the request, and states its range', async t => {
 	);
 	const answer = await open(sourceOf(t, url), 0, 500);
 	assert.deepEqual(answer.range, {start: 0, end: 10});
-	assert.equal((await bytesOf(answer.body)).toString(), '0123456789');
+	assert.equal((await buffer(answer.body)).toString(), '0123456789');
 });
 
 test('an overlong body is cut to its stated length', async t => {
 	const url = await startRaw(t, head('206 Partial Content', 'Content-Range: bytes 0-4/1000') + '0123456789');
 	const answer = await open(sourceOf(t, url), 0, 5);
-	assert.equal((await bytesOf(answer.body)).toString(), '01234');
+	assert.equal((await buffer(answer.body)).toString(), '01234');
 });
 
 test('chunks from one socket read are joined in its own buffer', async t => {
@@ -310,7 +291,7 @@ test('a reset after the last byte is not an error', async t => {
 		resets: true,
 	});
 	const answer = await open(sourceOf(t, url), 0, 5);
-	assert.equal((await bytesOf(answer.body)).toString(), '01234');
+	assert.equal((await buffer(answer.body)).toString(), '01234');
 });
 
 for (const [words, options] of [
@@ -341,7 +322,7 @@ test('a reset of a body without a length is not a clean end', async t => {
 	const url = await startRaw(t, `${head('200 OK', 'Connection: close')}${'x'.repeat(40)}`, {resets: true});
 	const answer = await open(sourceOf(t, url), 0, Infinity);
 	assert.equal(answer.endIsProven, false);
-	await assert.rejects(bytesOf(answer.body), withCode('origin-unreachable'));
+	await assert.rejects(buffer(answer.body), withCode('origin-unreachable'));
 });
 
 for (const length of ['Content-Length: 65536', 'X-No: length']) {
@@ -350,7 +331,7 @@ for (const length of ['Content-Length: 65536', 'X-No: length']) {
 		const answer = await open(sourceOf(t, url), 0, Infinity);
 		// The parser is paused first; then the connection ends.
 		await sleep(100);
-		assert.equal((await bytesOf(answer.body)).length, 65_536);
+		assert.equal((await buffer(answer.body)).length, 65_536);
 	});
 }
 
@@ -362,7 +343,7 @@ test('silence is detected before the response and during the body', async t => {
 	);
 	const stalled = await startRaw(t, `${head('200 OK', 'Content-Length: 100')}x`, {ends: false});
 	const {body} = await open(sourceOf(t, stalled), 0, 100);
-	await assert.rejects(bytesOf(body), withCode('origin-unreachable', /the server stopped sending/));
+	await assert.rejects(buffer(body), withCode('origin-unreachable', /the server stopped sending/));
 });
 
 test('a closed port and a nonexistent host are unreachable', async t => {
@@ -399,7 +380,7 @@ test('an origin that rejects every Range is sent a request for the whole file', 
 		});
 		const answer = await open(sourceOf(t, origin.url), 0, 500);
 		assert.deepEqual([answer.range, answer.acceptsRanges], [{start: 0, end: 1000}, false]);
-		await bytesOf(answer.body);
+		await buffer(answer.body);
 	}
 });
 
@@ -426,7 +407,7 @@ test('headers for one origin are not sent to the target of its redirect', async 
 	const url = `http://me:geheim@127.0.0.1:${origin.port}/here`;
 	const source = sourceOf(t, url, {'X-API-Key': 'geheim', Cookie: 'geheim'});
 	assert.doesNotMatch(source.url, /geheim/);
-	await bytesOf((await open(source, 0, 10)).body);
+	await buffer((await open(source, 0, 10)).body);
 	assert.deepEqual(
 		origin.requests.map(({headers}) => [headers.authorization, headers['x-api-key']]),
 		Array.from({length: 2}, () => [`Basic ${Buffer.from('me:geheim').toString('base64')}`, 'geheim']),
@@ -657,7 +638,7 @@ test('a reused connection that was just closed is replaced silently', async t =>
 	});
 	const source = sourceOf(t, origin.url);
 	for (const start of [0, 1000, 2000]) {
-		const bytes = await bytesOf((await open(source, start, start + 1000)).body);
+		const bytes = await buffer((await open(source, start, start + 1000)).body);
 		assert.equal(firstWrongByte(bytes, start), -1);
 	}
 
@@ -667,7 +648,7 @@ test('a reused connection that was just closed is replaced silently', async t =>
 test('a preconnected connection takes the next request', async t => {
 	const origin = await startOrigin(t, {size: MiB});
 	const source = sourceOf(t, origin.url);
-	await bytesOf((await open(source, 0, 1000)).body);
+	await buffer((await open(source, 0, 1000)).body);
 	const first = await open(source, 0, MiB);
 	source.preconnect?.();
 	source.preconnect?.();
@@ -677,7 +658,7 @@ test('a preconnected connection takes the next request', async t => {
 
 	const second = await open(source, 0, 1000);
 	assert.equal(origin.maxSockets, 2);
-	await Promise.all([bytesOf(first.body), bytesOf(second.body)]);
+	await Promise.all([buffer(first.body), buffer(second.body)]);
 	assert.equal(origin.maxSockets, 2);
 });
 
@@ -700,7 +681,7 @@ test('a request takes over a connection in progress', async t => {
 		await sleep(5);
 	}
 
-	await Promise.all([first, second, fourth].map(({body}) => bytesOf(body)));
+	await Promise.all([first, second, fourth].map(({body}) => buffer(body)));
 });
 
 test('a connection in progress is closed if no request is expected', async t => {
@@ -716,5 +697,5 @@ test('a connection in progress is closed if no request is expected', async t => 
 		assert.equal(origin.sockets.size, 1);
 	}
 
-	await bytesOf(first.body);
+	await buffer(first.body);
 });

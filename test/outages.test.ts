@@ -6,7 +6,15 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, type TestEngine, until, untilEnded} from './support/engines.ts';
+import {
+	downloadOf,
+	startDownload,
+	startEngine,
+	startOrigin,
+	type TestEngine,
+	until,
+	untilEnded,
+} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
 import {read} from './support/read-stream.ts';
 
@@ -44,9 +52,7 @@ async function holdBeginning(
 }
 
 test("a player's request asks the origin again despite a recorded refusal", {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag, intercept: missing});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, download} = await startDownload(t, {size, etag, intercept: missing});
 	const {streamUrl} = await until(engine, download.id, ({status}) => status === 'failed');
 	origin.options.intercept = undefined;
 	const {status, bytes} = await read(streamUrl);
@@ -55,9 +61,7 @@ test("a player's request asks the origin again despite a recorded refusal", {tim
 });
 
 test('players retry a refusing origin once a second and get its current status', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag, intercept: missing});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, download} = await startDownload(t, {size, etag, intercept: missing});
 	const {streamUrl} = await until(engine, download.id, ({status}) => status === 'failed');
 	const began = performance.now();
 	for (let round = 0; round < 3; round++) {
@@ -142,9 +146,11 @@ test('a player waits for a slow origin, and the response timeout grows', {timeou
 });
 
 test('samples of cached bytes have the timeout of other responses', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, bytesPerSecond: 2 * MiB});
-	const first = await startEngine(t, {connections: 1});
-	const {download} = await first.engine.add({url: origin.url});
+	const {
+		origin,
+		running: first,
+		download,
+	} = await startDownload(t, {size, bytesPerSecond: 2 * MiB}, {connections: 1});
 	await until(first.engine, download.id, ({present}) => present > MiB);
 	await first.close();
 	origin.options.bytesPerSecond = undefined;
@@ -177,9 +183,7 @@ test(
 );
 
 test('adding a URL again retries it and resumes a paused download', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag, intercept: missing});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, download} = await startDownload(t, {size, etag, intercept: missing});
 	await until(engine, download.id, ({status}) => status === 'failed');
 	await engine.add({url: origin.url, paused: true});
 	assert.equal(downloadOf(engine, download.id).status, 'failed');
@@ -192,9 +196,7 @@ test('adding a URL again retries it and resumes a paused download', {timeout}, a
 });
 
 test('a removed failed download retries when added again', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag, intercept: missing});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, download} = await startDownload(t, {size, etag, intercept: missing});
 	await until(engine, download.id, ({status}) => status === 'failed');
 	await engine.remove(download.id, {data: 'keep'});
 	origin.options.intercept = undefined;
@@ -215,9 +217,7 @@ test("a player's request by URL does not resume a paused download", {timeout}, a
 });
 
 test('a download waiting for its host resumes after a restart', {timeout}, async t => {
-	const origin = await startOrigin(t, {size, etag, intercept: gone});
-	const first = await startEngine(t);
-	const {download} = await first.engine.add({url: origin.url});
+	const {origin, running: first, download} = await startDownload(t, {size, etag, intercept: gone});
 	await until(first.engine, download.id, ({status}) => status === 'waiting');
 	await first.close();
 	origin.options.intercept = undefined;
@@ -405,9 +405,11 @@ test(
 	{timeout},
 	async t => {
 		const {intercept, refused} = oneAtATime(() => undefined);
-		const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB, intercept});
-		const {engine} = await startEngine(t, {connections: 4, responseTimeout: 10 * 60_000});
-		const {download} = await engine.add({url: origin.url});
+		const {engine, download} = await startDownload(
+			t,
+			{size: 8 * MiB, etag, bytesPerSecond: MiB, intercept},
+			{connections: 4, responseTimeout: 10 * 60_000},
+		);
 		const done = await untilEnded(engine, download.id);
 		assert.deepEqual([done.status, done.lastError], ['complete', null]);
 		assert.ok(refused() > 0);

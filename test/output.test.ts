@@ -7,7 +7,7 @@ import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {promisify} from 'node:util';
 import type {Download} from '../source/downstream.ts';
-import {CliProcess, builtCli, cleanEnvironment, startServe} from './support/cli.ts';
+import {CliProcess, builtCli, cleanEnvironment, startInstance} from './support/cli.ts';
 import {startEngine, startOrigin, temporaryFolder} from './support/engines.ts';
 
 const isWindows = process.platform === 'win32';
@@ -69,7 +69,10 @@ test('control characters of origins and players reach no terminal, log or JSON',
 	const folder = await temporaryFolder(t);
 	const storage = path.join(folder, 'storage');
 	const log = path.join(folder, 'log');
-	const serve = await startServe(
+	const {
+		serve,
+		ready: {url, key},
+	} = await startInstance(
 		t,
 		storage,
 		'--log',
@@ -78,11 +81,10 @@ test('control characters of origins and players reach no terminal, log or JSON',
 		'debug',
 		...['/film.mkv', '/changes', '/gone'].map(name => origin.urlOf(name)),
 	);
-	const {url, key} = await serve.event('ready');
 	await serve.event('done');
 	await serve.event('failed');
-	const headers = {authorization: `Bearer ${String(key)}`};
-	const ask = (at: string) => fetch(`${String(url)}${at}`, {headers});
+	const headers = {authorization: `Bearer ${key}`};
+	const ask = (at: string) => fetch(`${url}${at}`, {headers});
 	const [{streamUrl} = {streamUrl: ''}] = (await ask('/api/downloads').then(answer =>
 		answer.json(),
 	)) as Download[];

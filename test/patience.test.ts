@@ -20,7 +20,7 @@ function linesOf(waits: Waits, download: Download, now: number): string[] {
 	return wait ? [`${download.name}: ${wait.words}`] : [];
 }
 
-test('durations are read as people write them', () => {
+test('durations are parsed as people write them', () => {
 	const read = ['90s', '5m', '2h', '1.5h', '1d', '30', ' 5M ', '0'].map(text => parseDuration(text));
 	assert.deepEqual(read, [90_000, 300_000, 7_200_000, 5_400_000, 86_400_000, 30_000, 300_000, 0]);
 	for (const text of ['', 'soon', '5x', '-1s', '5 m s', '1e3', 'Infinity']) {

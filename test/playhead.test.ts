@@ -23,7 +23,7 @@ test('a time maps to its byte', () => {
 	);
 });
 
-test('a player without times plays from the start of its read, through the bytes it has read', () => {
+test('the inferred position starts with the read and stays within the bytes read', () => {
 	const at = (start: number, offset: number, now: number) => inferredMs(map, {start, since: 0, offset}, now);
 	// Right after a seek.
 	assert.equal(at(1000, 2000, 4999), undefined);

@@ -48,7 +48,7 @@ const maps: fc.Arbitrary<FilmMap> = fc
 		}));
 	});
 
-test('a stretch is safe exactly with its bytes: one byte less, and it cannot be watched', () => {
+test('a stretch is safe with exactly its bytes, and cannot be watched with one byte less', () => {
 	fc.assert(
 		fc.property(maps, fc.nat(), fc.nat(), fc.nat(), (map, a, b, c) => {
 			const from = a % map.durationMs;
@@ -100,7 +100,7 @@ for (const [what, request, code, sentence] of [
 	});
 }
 
-test('a pledge beyond the end is refused, and one over the end is the rest', () => {
+test('a pledge beyond the end is refused, and one across the end is cut', () => {
 	const film = {...facts, map: linear};
 	assert.throws(() => pledgeOf({fromMs: 100 * minute, forMs: 1}, film, undefined, now), /ends after 6000 s/);
 	const rest = pledgeOf({fromMs: 60 * minute, forMs: 900 * minute}, film, undefined, now);
@@ -116,7 +116,7 @@ test('a pledge beyond the end is refused, and one over the end is the rest', () 
 	});
 });
 
-test('minutes stay minutes: another version of the file has other bytes, a file without minutes the start', () => {
+test('pledged minutes get the bytes of a new version, or the start of a file without minutes', () => {
 	const pledge = {unit: 'ms', from: 0, to: 10 * minute, orBytes: 8} as const;
 	assert.deepEqual(resolvePledge(pledge, {...facts, map: linear}), {ranges: [{start: 0, end: 50 * MiB}]});
 	const short = {...linear, times: [0, 20 * minute, 100 * minute]};
@@ -128,7 +128,7 @@ test('minutes stay minutes: another version of the file has other bytes, a file 
 	});
 });
 
-test('overlapping pledges for the same time are one, and one within another is none of its own', () => {
+test('overlapping pledges with one deadline are merged, and a contained one adds nothing', () => {
 	const add = (...wishes: Array<Omit<StoredPledge, 'n'>>) => {
 		let pledges: readonly StoredPledge[] = [];
 		for (const each of wishes) {
@@ -254,7 +254,7 @@ for (const [expected, pledge] of [
 	});
 }
 
-test('the first pledge that is not met is shown, and without a network what is safe', () => {
+test('the first pending pledge is shown, and without a network the safe stretches', () => {
 	const met: Pledge = {...blankPledge, fromMs: 0, toMs: 107 * minute, state: 'safe'};
 	const all: Pledge = {...blankPledge, start: 0, end: 5, state: 'safe'};
 	assert.equal(safeWords({size: 5, pledges: []}), '');

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
+import * as fc from 'fast-check';
 import {neighbourOf, placesOf, withPlace, type Queued} from '../source/engine/queue.ts';
 
 type Named = Queued & {readonly name: string};
@@ -60,7 +61,7 @@ function placesNamed(downloads: Named[], count: number, fill?: 'requested') {
 	return {background: names(background), pledges: names(pledges), yields};
 }
 
-test('nothing is fetched in the background while pledges are', () => {
+test('no background byte is fetched during pledges', () => {
 	const downloads = [
 		queued('a'),
 		queued('b', {pledgedBy: 9, wantsPlace: false}),
@@ -70,12 +71,34 @@ test('nothing is fetched in the background while pledges are', () => {
 	assert.deepEqual(placesNamed(downloads, 1), {background: [], pledges: ['c'], yields: true});
 });
 
-test('a pledge of a failing host keeps no other download from anything', () => {
+test('no background runs while a working host has a pledge to fetch', () => {
+	const each = fc.record({
+		wantsPlace: fc.boolean(),
+		pledgedBy: fc.option(fc.nat(9), {nil: undefined}),
+		isProbing: fc.boolean(),
+	});
+	fc.assert(
+		fc.property(fc.array(each, {maxLength: 8}), fc.integer({min: 1, max: 4}), (all, count) => {
+			const downloads = all.map((changes, index) => queued(String(index), changes));
+			const {background, pledges, yields} = placesNamed(downloads, count);
+			const working = downloads.filter(({pledgedBy, isProbing}) => pledgedBy !== undefined && !isProbing);
+			assert.equal(yields, working.length > 0);
+			assert.ok(working.length === 0 || background.length === 0);
+			const served = working.filter(({name}) => pledges.includes(name));
+			assert.equal(served.length, Math.min(count, working.length));
+			const dues = (some: typeof working) => some.map(({pledgedBy}) => pledgedBy!);
+			const left = working.filter(({name}) => !pledges.includes(name));
+			assert.ok(Math.max(0, ...dues(served)) <= Math.min(Infinity, ...dues(left)));
+		}),
+	);
+});
+
+test('a pledge of a failing host delays no other download', () => {
 	const downloads = [queued('a'), queued('b', {pledgedBy: 9, ...probing})];
 	assert.deepEqual(placesNamed(downloads, 1), {background: ['b', 'a'], pledges: ['b'], yields: false});
 });
 
-test('without places, and in an engine for its requests alone, other pledges rest', () => {
+test('without places, or in an engine for its own requests, other pledges wait', () => {
 	const downloads = [queued('a'), queued('b', {pledgedBy: 9})];
 	assert.deepEqual(placesNamed(downloads, 0).pledges, []);
 	assert.deepEqual(placesNamed(downloads, 3, 'requested'), {background: ['a'], pledges: [], yields: false});

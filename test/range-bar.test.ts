@@ -123,7 +123,7 @@ test('missing bytes of a pledge have a mark of their own, under players and fetc
 	}
 });
 
-test('bytes without a gap ahead of a player are ready, and newly written bytes are fresh', () => {
+test('contiguous bytes ahead of a player are ready, and newly written bytes are fresh', () => {
 	for (let round = 0; round < 300; round++) {
 		const size = 50 + Math.floor(Math.random() * 400);
 		const width = 1 + Math.floor(Math.random() * 60);

@@ -16,9 +16,9 @@ import {
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
-import {DownStreamError} from '../source/downstream.ts';
 import {RecordStore, readKey, viewKeyOf, writeViewKey} from '../source/engine/store/record-store.ts';
 import type {DownloadRecord} from '../source/engine/store/record.ts';
+import {withCode} from './support/errors.ts';
 
 const id = '0123456789abcdef0123456789abcdef';
 
@@ -72,8 +72,6 @@ async function readStored(file: string): Promise<DownloadRecord> {
 async function modeOf(file: string): Promise<number> {
 	return (await stat(file)).mode & 0o777;
 }
-
-const hasCode = (code: string) => (error: unknown) => error instanceof DownStreamError && error.code === code;
 
 test('saved records survive a restart', async t => {
 	const {store, storageDir} = await openStore(t);
@@ -301,7 +299,7 @@ test('a failed save rejects, and the next one includes its change', async t => {
 	const {store} = await openStore(t);
 	const file = await store.create(entry);
 	await rm(file.folder, {recursive: true});
-	await assert.rejects(file.save({intent: 'pause'}), hasCode('disk-failed'));
+	await assert.rejects(file.save({intent: 'pause'}), withCode('disk-failed'));
 	await mkdir(file.folder);
 	await file.save({addedAt: 9});
 	assert.deepEqual((await store.readAll()).records[0]?.record, {...entry, intent: 'pause', addedAt: 9});
@@ -312,7 +310,7 @@ test('a storage folder that cannot be created is disk-failed', async t => {
 	await writeFile(path.join(storageDir, 'file'), '');
 	const places = [path.join(storageDir, 'file', 'storage'), path.join(storageDir, 'file')];
 	for (const place of process.platform === 'linux' ? [...places, '/proc/none/storage'] : places) {
-		await assert.rejects(RecordStore.open(place), hasCode('disk-failed'));
+		await assert.rejects(RecordStore.open(place), withCode('disk-failed'));
 	}
 
 	const deep = path.join(storageDir, 'a', 'b');
@@ -327,7 +325,7 @@ test('a deleted download leaves nothing', async t => {
 	await file.save({removed: 'delete'});
 	await store.delete(id);
 	assert.deepEqual(await readdir(storageDir), []);
-	await assert.rejects(file.save({givenName: 'late.mkv'}), hasCode('disk-failed'));
+	await assert.rejects(file.save({givenName: 'late.mkv'}), withCode('disk-failed'));
 	assert.deepEqual(await readdir(storageDir), []);
 });
 

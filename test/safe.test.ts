@@ -1,14 +1,13 @@
 // Pledges: what they fetch, before what, and what becomes of them.
 import assert from 'node:assert/strict';
-import {execFile} from 'node:child_process';
 import {readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
-import {promisify} from 'node:util';
 import type {Download, Pledge} from '../source/downstream.ts';
 import {CliProcess} from './support/cli.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 import {makeFilm, serveFilm} from './support/films.ts';
+import {playedTo} from './support/played-to.ts';
 import {missing} from './support/programs.ts';
 import {recordedRanges} from './support/recorded-ranges.ts';
 
@@ -75,7 +74,7 @@ test('one byte less is not safe', async t => {
 	assert.deepEqual([pledges.length, pledges[0]!.state, pledges[0]!.missing], [1, 'pending', 1]);
 });
 
-test('two pledged films come before a background that runs, and it goes on after them', async t => {
+test('two pledged films precede a running background, which continues after them', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const {engine} = await startEngine(t, {connections: 2});
 	const {download: fill} = await engine.add({url: origin.urlOf('/fill.bin')});
@@ -116,7 +115,7 @@ test('a player gets its byte while pledges run', async t => {
 	assert.equal(pledges[0]!.state, 'pending');
 });
 
-test('a pledge goes on after kill -9, and nothing that was recorded is fetched twice', async t => {
+test('a pledge continues after kill -9, and no recorded byte is fetched twice', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
 	const args = ['serve', '--json', '--port', '0', '--storage', storage];
@@ -151,7 +150,7 @@ test('a pledge goes on after kill -9, and nothing that was recorded is fetched t
 	assert.deepEqual((await recordedRanges(folder)).at(-1)?.end, 6 * MiB);
 });
 
-test('a stretch that cannot be made safe is told, with its exit code', async t => {
+test('an impossible pledge is reported, and safe exits with 1', async t => {
 	const origin = await startOrigin(t, {
 		size,
 		intercept(_request, response) {
@@ -178,7 +177,7 @@ test('a stretch that cannot be made safe is told, with its exit code', async t =
 	assert.equal(wrong.stderr, 'downstream-tui: "45": write 45m or 1h30m, 200M, or all\n');
 	const off = await CliProcess.start(t, ['safe', '1', 'off', '--storage', storage]);
 	assert.equal(await off.exit(), 0);
-	assert.equal(off.stdout, 'film.bin: nothing is pledged\n');
+	assert.equal(off.stdout, 'film.bin: no pledges left\n');
 });
 
 test('get --first fetches the start, prints the stream URL and leaves the download paused', async t => {
@@ -211,7 +210,7 @@ test('the start of all is made safe: minutes of films, bytes of other files', ne
 	);
 	const off = await CliProcess.start(t, ['safe', '--all', 'off', '--storage', storage]);
 	assert.equal(await off.exit(), 0);
-	assert.equal(off.stdout, 'film.mp4: nothing is pledged\nb.bin: nothing is pledged\n');
+	assert.equal(off.stdout, 'film.mp4: no pledges left\nb.bin: no pledges left\n');
 });
 
 test('get --first fetches the first minutes of a film', needsFfmpeg, async t => {
@@ -241,7 +240,7 @@ test('an origin without ranges is read up to the end of the pledge', async t => 
 	assert.ok(present >= 2 * MiB);
 });
 
-test('a disk without room refuses before anything is fetched', async t => {
+test('a pledge without room on the disk is refused before anything is fetched', async t => {
 	const origin = await startOrigin(t, {size: 2 ** 43, etag: '"v1"'});
 	const {engine, id} = await addPaused(t, origin);
 	await engine.makeSafe(id, {bytes: 1});
@@ -291,11 +290,8 @@ test('safe minutes of a film play without its server', {skip: missing('ffmpeg', 
 	assert.deepEqual([fromMs, toMs, exact, status], [20_000, 30_000, true, 'paused']);
 	assert.ok(safeToMs! >= 30_000 && present < bytes.length * 0.6, String([safeToMs, present]));
 	await origin.close();
-	const {stdout} = await promisify(execFile)('mpv', [
-		...['--no-config', '--vo=null', '--ao=null', '--untimed', '--cache=no', '--start=20', '--end=30'],
-		...['--term-status-msg=', '--term-playing-msg=begins', '--msg-level=all=error', streamUrl],
-	]);
-	assert.doesNotMatch(stdout, /error|fail/i);
+	// A frame, and a packet of sound. A byte that is missing would not come.
+	assert.ok((await playedTo(streamUrl, 20_000, 30_000)) >= 29_800);
 });
 
 test('minutes stay ready ahead of a player, and the start of the next film follows', needsFfmpeg, async t => {

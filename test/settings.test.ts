@@ -124,6 +124,7 @@ const wrong: Record<FlagName, [value: string, sentence: RegExp] | undefined> = {
 	mouse: ['maybe', /^--mouse "maybe"/],
 	bell: ['maybe', /^--bell "maybe"/],
 	title: ['maybe', /^--title "maybe"/],
+	tabProgress: ['yes', /^--tab-progress "yes": it must be one of auto, always, never$/],
 	log: undefined,
 	logLevel: ['loud', /^--log-level "loud": it must be one of error, warn, info, debug$/],
 };
@@ -262,6 +263,7 @@ test('flags reach the settings', () => {
 			openStream: true,
 			exportDir: '~/Films',
 			continue: 'ask',
+			tabProgress: 'never',
 		},
 		{},
 	);
@@ -279,6 +281,7 @@ test('flags reach the settings', () => {
 		},
 	);
 	assert.equal(rest.continue, 'ask');
+	assert.equal(rest.tabProgress, 'never');
 	const defaults = settingsFrom({}, {});
 	assert.equal(defaults.continue, 'always');
 	assert.deepEqual([defaults.cacheSize, defaults.readAhead, defaults.title], [Infinity, 16 * MiB, true]);

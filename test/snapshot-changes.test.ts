@@ -72,7 +72,7 @@ test('unchanged downloads keep their identity', () => {
 	assert.equal(made.downloads[0], downloads[0]);
 });
 
-test('a change of one of many downloads, a file with many ranges, holds what differs alone', () => {
+test('the event for one of many downloads, with many ranges, has only the differences', () => {
 	const islands = Array.from({length: 10_000}, (_, index) => [index * 1000, index * 1000 + 500] as const);
 	const others = Array.from({length: 1000}, (_, index) => ({...blankDownload, id: `other${index}`}));
 	const running: Download = {...blankDownload, id: 'running', ranges: islands, present: 5_000_000};

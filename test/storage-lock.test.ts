@@ -10,6 +10,7 @@ import {test, type TestContext} from 'node:test';
 import {setImmediate} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
 import {StorageLock, storageOwner} from '../source/engine/store/storage-lock.ts';
+import {withCode} from './support/errors.ts';
 
 const withoutSignals = process.platform === 'win32' && 'this platform cannot suspend a process';
 
@@ -262,10 +263,7 @@ for (const text of ['', '{"pid":-1,"host":"a"}', '{"pid":"1","host":"a"}', 'null
 
 test('a missing storage folder is disk-failed', async t => {
 	const storageDir = path.join(await storageFolder(t), 'missing');
-	await assert.rejects(
-		StorageLock.acquire(storageDir),
-		(error: unknown) => error instanceof DownStreamError && error.code === 'disk-failed',
-	);
+	await assert.rejects(StorageLock.acquire(storageDir), withCode('disk-failed'));
 });
 
 test('a file in place of the storage folder is named in the error', async t => {

@@ -9,7 +9,7 @@ import {footerKeys} from '../source/dashboard/keys.ts';
 import type {Snapshot} from '../source/downstream.ts';
 import {parseAnswers} from '../source/terminal/background.ts';
 import {colorLevel, themeName, type ColorSetting} from '../source/terminal/color.ts';
-import {supportsProgress, overallProgress, TerminalStatus} from '../source/terminal/status.ts';
+import {showsProgress, overallProgress, TerminalStatus} from '../source/terminal/status.ts';
 import {describeFile} from '../source/terminal/system.ts';
 import {temporaryFolder} from './support/engines.ts';
 import {download, MemoryDownStream} from './support/memory-downstream.ts';
@@ -166,7 +166,7 @@ test('title and progress are written when they change, and refreshed before they
 	assert.deepEqual(written, ['\u001B]2;\u001B\\', '\u001B]9;4;0\u0007']);
 });
 
-test('progress is shown only by terminals that support it', () => {
+test('progress is shown by terminals that support it, or as the setting says', () => {
 	const known: Array<[NodeJS.ProcessEnv, boolean]> = [
 		[{TERM_PROGRAM: 'vscode'}, true],
 		[{TERM_PROGRAM: 'ghostty', TERM_PROGRAM_VERSION: '1.1.9'}, false],
@@ -180,12 +180,13 @@ test('progress is shown only by terminals that support it', () => {
 		[{ConEmuANSI: 'ON'}, true],
 		[{TERM: 'xterm-kitty'}, false],
 		[{TERM_PROGRAM: 'vscode', TMUX: '/tmp/x'}, false],
-		[{TMUX: '/tmp/x', DOWNSTREAM_PROGRESS: '1'}, true],
-		[{TERM_PROGRAM: 'vscode', DOWNSTREAM_PROGRESS: '0'}, false],
 	];
 	for (const [environment, is] of known) {
-		assert.equal(supportsProgress(environment), is, JSON.stringify(environment));
+		assert.equal(showsProgress('auto', environment), is, JSON.stringify(environment));
 	}
+
+	assert.equal(showsProgress('always', {TMUX: '/tmp/x'}), true);
+	assert.equal(showsProgress('never', {TERM_PROGRAM: 'vscode'}), false);
 });
 
 test('a file is described by size and date, and a folder is not a file', async t => {

@@ -5,9 +5,17 @@ import {connect, type Socket} from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
 import {test} from 'node:test';
-import {DownStreamError} from '../source/downstream.ts';
 import {firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
+import {
+	downloadOf,
+	startDownload,
+	startEngine,
+	startOrigin,
+	temporaryFolder,
+	until,
+	untilEnded,
+} from './support/engines.ts';
+import {withCode} from './support/errors.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
@@ -31,7 +39,7 @@ test('a download fetches each byte once', async t => {
 });
 
 test('the first response shows name, size and type before its body', async t => {
-	const origin = await startOrigin(t, {
+	const {engine, download} = await startDownload(t, {
 		size: 50 * MiB,
 		bytesPerSecond: 64 * 1024,
 		headers: {
@@ -39,8 +47,6 @@ test('the first response shows name, size and type before its body', async t => 
 			'content-disposition': "attachment; filename*=UTF-8''caf%C3%A9.mkv",
 		},
 	});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
 	const known = await until(engine, download.id, ({size}) => size !== null);
 	assert.deepEqual([known.name, known.size, known.type], ['café.mkv', 50 * MiB, 'video/x-matroska']);
 	assert.ok(known.present < 50 * MiB);
@@ -66,9 +72,7 @@ test('the first bytes give the type if the response has none', async t => {
 });
 
 test('a player reads far ahead of the background, and its bytes stay cached', async t => {
-	const origin = await startOrigin(t, {size: 200 * MiB, etag, bytesPerSecond: MiB});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size: 200 * MiB, etag, bytesPerSecond: MiB});
 	await until(engine, download.id, ({present}) => present > 0);
 	const offset = 180 * MiB + 12_345;
 	const {status, bytes} = await readStream(
@@ -87,9 +91,7 @@ test('a player reads far ahead of the background, and its bytes stay cached', as
 
 test('two players beside the background read the correct bytes, almost none fetched twice', async t => {
 	const size = 24 * MiB;
-	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 4 * MiB});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, download} = await startDownload(t, {size, etag, bytesPerSecond: 4 * MiB});
 	await until(engine, download.id, ({size}) => size !== null);
 	const {streamUrl} = downloadOf(engine, download.id);
 	const play = async (start: number) => {
@@ -113,9 +115,7 @@ for (const [words, length] of [
 ] as const) {
 	test(`a file from an origin ${words} is fetched in order`, async t => {
 		const size = 3 * MiB + 5;
-		const origin = await startOrigin(t, {size, ranges: false, length, etag});
-		const {engine, storageDir} = await startEngine(t);
-		const {download} = await engine.add({url: origin.url});
+		const {engine, storageDir, download} = await startDownload(t, {size, ranges: false, length, etag});
 		const done = await untilEnded(engine, download.id);
 		assert.equal(done.error, null);
 		assert.equal(done.size, size);
@@ -128,9 +128,12 @@ for (const [words, length] of [
 
 test('a player streams a file of unknown size to its true end', async t => {
 	const size = 2 * MiB;
-	const origin = await startOrigin(t, {size, ranges: false, length: 'chunked', bytesPerSecond: 2 * MiB});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {
+		size,
+		ranges: false,
+		length: 'chunked',
+		bytesPerSecond: 2 * MiB,
+	});
 	const {status, bytes} = await readStream(downloadOf(engine, download.id).streamUrl);
 	assert.equal(status, 200);
 	assert.equal(bytes.length, size);
@@ -138,9 +141,7 @@ test('a player streams a file of unknown size to its true end', async t => {
 });
 
 test('an empty file is complete after the first response', async t => {
-	const origin = await startOrigin(t, {size: 0});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size: 0});
 	const done = await until(engine, download.id, ({status}) => status === 'complete');
 	assert.equal(done.size, 0);
 	const {status, bytes} = await readStream(done.streamUrl);
@@ -170,9 +171,7 @@ test('an origin that refuses every Range still plays', async t => {
 
 test('pause stops the background, still serves players, and resume completes the file', async t => {
 	const size = 12 * MiB;
-	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, download} = await startDownload(t, {size, etag, bytesPerSecond: MiB});
 	await until(engine, download.id, ({present}) => present > 100_000);
 	await engine.pause(download.id);
 	const paused = await until(engine, download.id, ({connections}) => connections === 0);
@@ -187,9 +186,7 @@ test('pause stops the background, still serves players, and resume completes the
 });
 
 test('cancel closes the connections, ends the players and keeps the bytes', async t => {
-	const origin = await startOrigin(t, {size: 50 * MiB, etag, bytesPerSecond: MiB});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, download} = await startDownload(t, {size: 50 * MiB, etag, bytesPerSecond: MiB});
 	await until(engine, download.id, ({present}) => present > 100_000);
 	const {streamUrl} = downloadOf(engine, download.id);
 	const response = await fetch(streamUrl);
@@ -206,9 +203,7 @@ test('cancel closes the connections, ends the players and keeps the bytes', asyn
 
 test('a restart resumes from the recorded bytes and refetches three samples', async t => {
 	const size = 16 * MiB;
-	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
-	const first = await startEngine(t);
-	const {download} = await first.engine.add({url: origin.url});
+	const {origin, running: first, download} = await startDownload(t, {size, etag, bytesPerSecond: 2 * MiB});
 	await until(first.engine, download.id, ({present}) => present > 3 * MiB);
 	await first.close();
 	const {bytesSent} = origin;
@@ -226,14 +221,16 @@ test('a restart resumes from the recorded bytes and refetches three samples', as
 
 test('a file changed on the server never mixes with cached bytes', async t => {
 	const size = 8 * MiB;
-	const origin = await startOrigin(t, {
+	const {
+		origin,
+		running: first,
+		download,
+	} = await startDownload(t, {
 		size,
 		etag,
 		lastModified: 'Mon, 02 Nov 2026 00:00:00 GMT',
 		bytesPerSecond: MiB,
 	});
-	const first = await startEngine(t);
-	const {download} = await first.engine.add({url: origin.url});
 	await until(first.engine, download.id, ({present}) => present > MiB);
 	await first.close();
 	origin.options = {...origin.options, etag: '"v2"', seed: 2, bytesPerSecond: undefined};
@@ -249,9 +246,7 @@ test('a file changed on the server never mixes with cached bytes', async t => {
 
 test('without a validator, samples of cached bytes reveal a change', async t => {
 	const size = 8 * MiB;
-	const origin = await startOrigin(t, {size, bytesPerSecond: MiB});
-	const first = await startEngine(t);
-	const {download} = await first.engine.add({url: origin.url});
+	const {origin, running: first, download} = await startDownload(t, {size, bytesPerSecond: MiB});
 	await until(first.engine, download.id, ({present}) => present > MiB);
 	await first.close();
 	origin.options = {...origin.options, seed: 2, bytesPerSecond: undefined};
@@ -331,9 +326,7 @@ test('an origin that refuses a third connection gets no more than two', async t 
 
 test('on demand, only requested ranges are fetched', async t => {
 	const size = 100 * MiB;
-	const origin = await startOrigin(t, {size, etag});
-	const {engine} = await startEngine(t, {onDemand: true});
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size, etag}, {onDemand: true});
 	const known = await until(engine, download.id, ({size}) => size !== null);
 	const {bytes} = await readStream(known.streamUrl, `${50 * MiB}-${50 * MiB + 9}`);
 	assert.equal(firstWrongByte(bytes, 50 * MiB), -1);
@@ -342,9 +335,7 @@ test('on demand, only requested ranges are fetched', async t => {
 
 test('a seek to the end of 100 GiB uses less than 2 MiB of disk', async t => {
 	const size = 100 * 1024 * MiB;
-	const origin = await startOrigin(t, {size, etag});
-	const {engine, storageDir} = await startEngine(t, {onDemand: true});
-	const {download} = await engine.add({url: origin.url});
+	const {engine, storageDir, download} = await startDownload(t, {size, etag}, {onDemand: true});
 	const known = await until(engine, download.id, ({size}) => size !== null);
 	const offset = 99 * 1024 * MiB + 7;
 	const {bytes} = await readStream(known.streamUrl, `${offset}-${offset + 65_535}`);
@@ -375,19 +366,13 @@ test('export writes the whole file and replaces another only on request', async 
 	const folder = await temporaryFolder(t);
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url});
-	await assert.rejects(
-		engine.export(download.id, {path: folder}),
-		(error: unknown) => error instanceof DownStreamError && error.code === 'incomplete',
-	);
+	await assert.rejects(engine.export(download.id, {path: folder}), withCode('incomplete'));
 	const {path: target} = await engine.export(download.id, {path: folder, when: 'complete'});
 	await until(engine, download.id, ({exportedTo}) => exportedTo !== null);
 	const hash = (bytes: Buffer) => createHash('sha256').update(bytes).digest('hex');
 	assert.equal(target, path.join(folder, 'film.bin'));
 	assert.equal(hash(await readFile(target)), hash(origin.content(0, size)));
-	await assert.rejects(
-		engine.export(download.id, {path: folder}),
-		(error: unknown) => error instanceof DownStreamError && error.code === 'target-exists',
-	);
+	await assert.rejects(engine.export(download.id, {path: folder}), withCode('target-exists'));
 	const moved = await engine.export(download.id, {path: path.join(folder, 'moved.bin'), move: true});
 	const {bytes} = await readStream(downloadOf(engine, download.id).streamUrl, '5-99');
 	assert.equal(firstWrongByte(bytes, 5), -1);
@@ -395,9 +380,7 @@ test('export writes the whole file and replaces another only on request', async 
 });
 
 test('undo restores a removed download, and adding it again resumes from kept data', async t => {
-	const origin = await startOrigin(t, {size: 8 * MiB, etag, bytesPerSecond: MiB});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, download} = await startDownload(t, {size: 8 * MiB, etag, bytesPerSecond: MiB});
 	await until(engine, download.id, ({present}) => present > 100_000);
 	await engine.remove(download.id, {data: 'delete'});
 	assert.equal(engine.snapshot.downloads.length, 0);
@@ -410,9 +393,7 @@ test('undo restores a removed download, and adding it again resumes from kept da
 });
 
 test('delete removes the data from disk', async t => {
-	const origin = await startOrigin(t, {size: MiB, etag});
-	const {engine, storageDir} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, storageDir, download} = await startDownload(t, {size: MiB, etag});
 	await until(engine, download.id, ({status}) => status === 'complete');
 	await engine.remove(download.id, {data: 'delete', undoMs: 0});
 	await assert.rejects(
@@ -443,9 +424,7 @@ test('an invalid addition is rejected in one sentence', async t => {
 });
 
 test('a complete download is served without its origin', async t => {
-	const origin = await startOrigin(t, {size: MiB, etag});
-	const first = await startEngine(t);
-	const {download} = await first.engine.add({url: origin.url});
+	const {origin, running: first, download} = await startDownload(t, {size: MiB, etag});
 	await until(first.engine, download.id, ({status}) => status === 'complete');
 	await first.close();
 	await origin.close();
@@ -552,9 +531,7 @@ test('a player that leaves before its response starts causes no failure', async 
 });
 
 test('an invalid proxy variable leaves cached bytes readable and no ghost player', async t => {
-	const origin = await startOrigin(t, {size: 8 * MiB, etag});
-	const first = await startEngine(t, {onDemand: true});
-	const {download} = await first.engine.add({url: origin.url});
+	const {running: first, download} = await startDownload(t, {size: 8 * MiB, etag}, {onDemand: true});
 	const read = async (url: string, start: number) => {
 		const response = await fetch(url, {headers: {range: `bytes=${start}-${start + 99_999}`}});
 		return {status: response.status, bytes: Buffer.from(await response.arrayBuffer())};

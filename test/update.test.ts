@@ -3,15 +3,20 @@ import {once} from 'node:events';
 import {readFile, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {DownStreamError} from '../source/downstream.ts';
 import {content, firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
+import {
+	downloadOf,
+	startDownload,
+	startEngine,
+	startOrigin,
+	temporaryFolder,
+	until,
+	untilEnded,
+} from './support/engines.ts';
+import {withCode} from './support/errors.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
-
-const isA = (code: string, message: RegExp) => (error: unknown) =>
-	error instanceof DownStreamError && error.code === code && message.test(error.message);
 
 async function dataOf(folder: string): Promise<Buffer> {
 	return readFile(path.join(folder, 'data'));
@@ -136,7 +141,10 @@ test('a new link whose file differs only in the middle is rejected by a sample',
 	});
 	await assert.rejects(
 		engine.update(download.id, {url: other.url, name: 'other.bin'}),
-		isA('origin-changed', /^The new URL leads to another file \(its bytes differ .*\); nothing was changed$/),
+		withCode(
+			'origin-changed',
+			/^The new URL leads to another file \(its bytes differ .*\); nothing was changed$/,
+		),
 	);
 	const {url, name, status} = downloadOf(engine, download.id);
 	assert.deepEqual({url, name, status}, {url: old.url, name: 'film.bin', status: 'complete'});
@@ -192,7 +200,10 @@ test('closing the engine rejects an unfinished change of link and keeps the old 
 	const {engine, storageDir, close} = await startEngine(t);
 	const {download} = await engine.add({url: old.url});
 	await until(engine, download.id, ({present}) => present > 0);
-	const trying = assert.rejects(engine.update(download.id, {url: silent.url}), isA('not-found', /ending/));
+	const trying = assert.rejects(
+		engine.update(download.id, {url: silent.url}),
+		withCode('not-found', /ending/),
+	);
 	await wasAsked;
 	await close();
 	await trying;
@@ -225,9 +236,7 @@ test('a new link survives a restart', async t => {
 
 test('starting over during a transfer mixes no versions and cuts the players', async t => {
 	const size = 8 * MiB;
-	const origin = await startOrigin(t, {size, etag, bytesPerSecond: MiB});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, download} = await startDownload(t, {size, etag, bytesPerSecond: MiB});
 	await until(engine, download.id, ({present}) => present > MiB);
 	const response = await fetch(downloadOf(engine, download.id).streamUrl);
 	const oldEtag = response.headers.get('etag');
@@ -248,9 +257,7 @@ test('starting over during a transfer mixes no versions and cuts the players', a
 });
 
 test('starting over twice gives each version its own ETag, even without one from the origin', async t => {
-	const origin = await startOrigin(t, {size: MiB});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, download} = await startDownload(t, {size: MiB});
 	const etags = new Set<string | null>();
 	for (const seed of [1, 2, 3]) {
 		origin.options.seed = seed;
@@ -269,9 +276,7 @@ test('starting over twice gives each version its own ETag, even without one from
 
 for (const move of [false, true]) {
 	test(`starting over leaves the ${move ? 'moved' : 'exported'} file unchanged`, async t => {
-		const origin = await startOrigin(t, {size: 2 * MiB, etag});
-		const {engine} = await startEngine(t);
-		const {download} = await engine.add({url: origin.url});
+		const {origin, engine, download} = await startDownload(t, {size: 2 * MiB, etag});
 		await until(engine, download.id, ({status}) => status === 'complete');
 		const target = path.join(await temporaryFolder(t), 'mine.bin');
 		await engine.export(download.id, {path: target, move});
@@ -326,9 +331,7 @@ test('complete downloads have no place in the queue', async t => {
 });
 
 test('a lifted limit delays no transfer', async t => {
-	const origin = await startOrigin(t, {size: 6 * MiB, etag});
-	const {engine} = await startEngine(t, {limitRate: 1024});
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size: 6 * MiB, etag}, {limitRate: 1024});
 	await engine.update(download.id, {limitRate: 1024});
 	// Either limit pays off the first burst for more than 30 s.
 	await until(engine, download.id, ({present}) => present > 0);
@@ -338,14 +341,12 @@ test('a lifted limit delays no transfer', async t => {
 });
 
 test('an unfinished file of unknown size exports its cached bytes', async t => {
-	const origin = await startOrigin(t, {
+	const {engine, download} = await startDownload(t, {
 		size: 30 * MiB,
 		ranges: false,
 		length: 'chunked',
 		bytesPerSecond: MiB,
 	});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
 	await until(engine, download.id, ({present}) => present > MiB);
 	const target = path.join(await temporaryFolder(t), 'part.bin');
 	await engine.export(download.id, {path: target, partial: true});

@@ -4,6 +4,7 @@ import http from 'node:http';
 import https from 'node:https';
 import {connect, createServer, type AddressInfo} from 'node:net';
 import {pipeline} from 'node:stream';
+import {buffer} from 'node:stream/consumers';
 import {test, type TestContext} from 'node:test';
 import {createServer as createTlsServer} from 'node:tls';
 import {DownStreamError} from '../source/downstream.ts';
@@ -67,16 +68,7 @@ async function fetchThrough(
 		ranged: true,
 		signal: new AbortController().signal,
 	});
-	return bytesOf(answer.body);
-}
-
-async function bytesOf(body: AsyncIterable<Uint8Array>): Promise<Buffer> {
-	const chunks: Uint8Array[] = [];
-	for await (const chunk of body) {
-		chunks.push(chunk);
-	}
-
-	return Buffer.concat(chunks);
+	return buffer(answer.body);
 }
 
 function withCode(code: string) {
@@ -186,7 +178,7 @@ for (const refusal of ['HTTP/1.1 501 Not Implemented\r\n\r\n', '']) {
 				ranged: true,
 				signal: new AbortController().signal,
 			});
-			assert.ok((await bytesOf(answer.body)).equals(content(0, size)));
+			assert.ok((await buffer(answer.body)).equals(content(0, size)));
 		}
 
 		const get = 'GET http://a.example/film Basic bWU6Z2VoZWlt';
@@ -220,7 +212,7 @@ test("the response to a forwarded request may have the odd syntax of an origin's
 		ranged: true,
 		signal: new AbortController().signal,
 	});
-	assert.equal((await bytesOf(answer.body)).toString(), 'abc');
+	assert.equal((await buffer(answer.body)).toString(), 'abc');
 	assert.equal(answer.info.name, 'a.mkv');
 });
 
@@ -451,7 +443,7 @@ for (const isForwarded of [false, true]) {
 		const {signal} = new AbortController();
 		const ask = (start: number, end: number) => source.open({range: {start, end}, ranged: true, signal});
 		for (let start = 0; start < 600; start += 100) {
-			await bytesOf((await ask(start, start + 100)).body);
+			await buffer((await ask(start, start + 100)).body);
 		}
 
 		assert.ok(new Set(ports).size < ports.length, 'connections are kept');
@@ -459,8 +451,8 @@ for (const isForwarded of [false, true]) {
 		const before = [...ports];
 		source.closeIdle();
 		await Promise.resolve();
-		await bytesOf((await ask(100, 200)).body);
-		assert.equal((await bytesOf(running.body)).length, size);
+		await buffer((await ask(100, 200)).body);
+		assert.equal((await buffer(running.body)).length, size);
 		assert.ok(!before.includes(ports.at(-1)));
 	});
 }

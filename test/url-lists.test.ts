@@ -55,7 +55,7 @@ test('an unknown option of aria2 refuses its URL', () => {
 	assert.match(parsePastedCommand(command!)?.problem ?? '', /has --load-cookies/);
 });
 
-test('commands over several lines stay whole, and a quote in a URL opens nothing', () => {
+test('a command may span several lines, and a quote in a URL opens nothing', () => {
 	const session = '$s = New-Object Microsoft.PowerShell.Commands.WebRequestSession';
 	const powershell = `${session}\nInvoke-WebRequest -Uri "http://c/" \`\n-Headers @{\n"X"="1"\n}`;
 	const posix = "curl 'http://b/' \\\n  -H 'X: 1' ;";

@@ -4,19 +4,24 @@ import {open, readFile, rm, stat, truncate, utimes, writeFile} from 'node:fs/pro
 import path from 'node:path';
 import {test} from 'node:test';
 import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
-import {DownStreamError} from '../source/downstream.ts';
 import {BlockChecksums} from '../source/engine/store/block-checksums.ts';
 import type {SparseFile} from '../source/engine/store/sparse-file.ts';
-import {startServe} from './support/cli.ts';
+import {startInstance} from './support/cli.ts';
 import {content, firstWrongByte} from './support/content.ts';
-import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
+import {
+	downloadOf,
+	startDownload,
+	startEngine,
+	startOrigin,
+	temporaryFolder,
+	until,
+	untilEnded,
+} from './support/engines.ts';
+import {withCode} from './support/errors.ts';
 import {recordedRanges} from './support/recorded-ranges.ts';
 
 const MiB = 1024 * 1024;
 const etag = '"v1"';
-
-const isA = (code: string, message: RegExp) => (error: unknown) =>
-	error instanceof DownStreamError && error.code === code && message.test(error.message);
 
 async function damage(file: string, offset: number): Promise<void> {
 	const handle = await open(file, 'r+');
@@ -28,9 +33,11 @@ const sha256 = (bytes: Uint8Array) => `sha256:${createHash('sha256').update(byte
 
 test('damage in a paused download stays a hole, even across a restart, until resume', async t => {
 	const size = 8 * MiB;
-	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 4 * MiB});
-	const first = await startEngine(t, {connections: 1});
-	const {download} = await first.engine.add({url: origin.url});
+	const {running: first, download} = await startDownload(
+		t,
+		{size, etag, bytesPerSecond: 4 * MiB},
+		{connections: 1},
+	);
 	await until(first.engine, download.id, ({present}) => present > 3 * MiB);
 	await first.engine.pause(download.id);
 	const paused = await until(first.engine, download.id, ({connections}) => connections === 0);
@@ -50,9 +57,7 @@ test('damage in a paused download stays a hole, even across a restart, until res
 
 test('a running download repairs damage and reports adjacent blocks as one range', async t => {
 	const size = 16 * MiB;
-	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size, etag, bytesPerSecond: 2 * MiB});
 	const {folder} = await until(engine, download.id, ({ranges}) => (ranges[0]?.[1] ?? 0) > 3 * MiB);
 	// A check records their checksums, if nothing did before.
 	await engine.verify(download.id);
@@ -65,9 +70,7 @@ test('a running download repairs damage and reports adjacent blocks as one range
 });
 
 test('a check shows its status and progress', async t => {
-	const origin = await startOrigin(t, {size: 30 * MiB, etag});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size: 30 * MiB, etag});
 	await until(engine, download.id, ({status}) => status === 'complete');
 	const checking = engine.verify(download.id);
 	const {status, checkProgress} = downloadOf(engine, download.id);
@@ -77,9 +80,7 @@ test('a check shows its status and progress', async t => {
 });
 
 test('a check restores lost block checksums', async t => {
-	const origin = await startOrigin(t, {size: 4 * MiB, etag});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size: 4 * MiB, etag});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
 	await rm(path.join(folder, 'checks'));
 	assert.deepEqual(await engine.verify(download.id), {damaged: []});
@@ -89,9 +90,7 @@ test('a check restores lost block checksums', async t => {
 });
 
 test('a truncated data file is damaged from its end on, and is repaired', async t => {
-	const origin = await startOrigin(t, {size: 4 * MiB, etag});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size: 4 * MiB, etag});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
 	await truncate(path.join(folder, 'data'), 2 * MiB + 1);
 	assert.deepEqual(await engine.verify(download.id), {damaged: [[2 * MiB, 4 * MiB]]});
@@ -100,9 +99,7 @@ test('a truncated data file is damaged from its end on, and is repaired', async 
 });
 
 test('a repair does not write to an exported file that shares its bytes with the store', async t => {
-	const origin = await startOrigin(t, {size: 3 * MiB, etag});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size: 3 * MiB, etag});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
 	const target = path.join(await temporaryFolder(t), 'mine.bin');
 	await engine.export(download.id, {path: target});
@@ -117,9 +114,7 @@ test('a repair does not write to an exported file that shares its bytes with the
 });
 
 test('a moved file changed by its user stays untouched, and the store fetches its own', async t => {
-	const origin = await startOrigin(t, {size: 3 * MiB, etag});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size: 3 * MiB, etag});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
 	const target = path.join(await temporaryFolder(t), 'mine.bin');
 	await engine.export(download.id, {path: target, move: true});
@@ -135,9 +130,11 @@ test('a start after a kill checks the ranges recorded last', async t => {
 	const size = 24 * MiB;
 	const origin = await startOrigin(t, {size, etag, bytesPerSecond: 2 * MiB});
 	const storageDir = await temporaryFolder(t);
-	const serve = await startServe(t, storageDir, origin.url);
-	const {url, key} = await serve.event('ready');
-	const headers = {authorization: `Bearer ${String(key)}`};
+	const {
+		serve,
+		ready: {url, key},
+	} = await startInstance(t, storageDir, origin.url);
+	const headers = {authorization: `Bearer ${key}`};
 	type Entry = {ranges: Array<[number, number]>; unsettled?: number[]};
 	let id = '';
 	const recorded = async (): Promise<Entry> => {
@@ -155,7 +152,7 @@ test('a start after a kill checks the ranges recorded last', async t => {
 		);
 	let entry: Entry = {ranges: []};
 	while (lastOf(entry) === undefined) {
-		const response = await fetch(`${String(url)}/api/downloads`, {headers});
+		const response = await fetch(`${url}/api/downloads`, {headers});
 		const [download] = (await response.json()) as Array<{id: string}>;
 		if (download) {
 			({id} = download);
@@ -173,9 +170,7 @@ test('a start after a kill checks the ranges recorded last', async t => {
 });
 
 test('a start after a clean exit reads no data again', async t => {
-	const origin = await startOrigin(t, {size: 4 * MiB, etag});
-	const first = await startEngine(t);
-	const {download} = await first.engine.add({url: origin.url});
+	const {running: first, download} = await startDownload(t, {size: 4 * MiB, etag});
 	const {folder} = await until(first.engine, download.id, ({status}) => status === 'complete');
 	await first.close();
 	const {unsettled} = JSON.parse(await readFile(path.join(folder, 'entry.json'), 'utf8')) as {
@@ -193,7 +188,7 @@ test('a wrong checksum prevents the export, and the next check repeats the error
 	const failed = await until(engine, download.id, ({status}) => status === 'failed');
 	assert.equal(failed.error?.code, 'checksum-mismatch');
 	await assert.rejects(stat(target), {code: 'ENOENT'});
-	await assert.rejects(engine.verify(download.id), isA('checksum-mismatch', /md5/));
+	await assert.rejects(engine.verify(download.id), withCode('checksum-mismatch', /md5/));
 	const response = await fetch(failed.streamUrl);
 	assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), 0), -1);
 
@@ -205,9 +200,7 @@ test('a wrong checksum prevents the export, and the next check repeats the error
 });
 
 test('a checksum added later is compared with a complete download', async t => {
-	const origin = await startOrigin(t, {size: 2 * MiB + 3, etag});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {origin, engine, download} = await startDownload(t, {size: 2 * MiB + 3, etag});
 	await until(engine, download.id, ({status}) => status === 'complete');
 	await engine.update(download.id, {checksum: sha256(content(0, 2 * MiB + 3))});
 	await until(engine, download.id, ({status}) => status === 'complete');
@@ -266,9 +259,7 @@ test('damage in a file with a checksum is repaired, not reported', async t => {
 });
 
 test('the next check reports damage found in the background, once', async t => {
-	const origin = await startOrigin(t, {size: 3 * MiB, etag});
-	const first = await startEngine(t);
-	const {download} = await first.engine.add({url: origin.url});
+	const {running: first, download} = await startDownload(t, {size: 3 * MiB, etag});
 	const {folder} = await until(first.engine, download.id, ({status}) => status === 'complete');
 	await first.close();
 	await damage(path.join(folder, 'data'), MiB);
@@ -290,7 +281,7 @@ test('closing the engine stops a check, and a restart resumes it', async t => {
 	);
 	await first.close();
 	const error = await checking;
-	assert.ok(error === undefined || isA('not-found', /ending/)(error), String(error));
+	assert.ok(error === undefined || withCode('not-found', /ending/)(error), String(error));
 	const {engine} = await startEngine(t, {storageDir: first.storageDir});
 	await until(engine, download.id, ({status}) => status === 'complete');
 });
@@ -300,7 +291,7 @@ test('cancel stops a check, and resume restarts it', async t => {
 	const {engine} = await startEngine(t);
 	const {download} = await engine.add({url: origin.url, checksum: sha256(content(0, 40 * MiB))});
 	await until(engine, download.id, ({status}) => status === 'complete');
-	const checking = assert.rejects(engine.verify(download.id), isA('not-found', /cancelled/));
+	const checking = assert.rejects(engine.verify(download.id), withCode('not-found', /cancelled/));
 	await engine.cancel(download.id);
 	await checking;
 	await engine.resume(download.id);
@@ -318,9 +309,7 @@ test('a download is complete only after its record, even if it ends during a che
 
 		return blocks;
 	});
-	const origin = await startOrigin(t, {size: 6 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size: 6 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
 	assert.deepEqual(await recordedRanges(folder), [{start: 0, end: 6 * MiB}]);
 });
@@ -339,9 +328,7 @@ test('a download with all bytes is active until its record is written', async t 
 
 		return save.call(this, file);
 	});
-	const origin = await startOrigin(t, {size: MiB, etag});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size: MiB, etag});
 	const {status} = await until(
 		engine,
 		download.id,
@@ -354,9 +341,7 @@ test('a download with all bytes is active until its record is written', async t 
 
 test('a check requested during a background check also compares the checksum', async t => {
 	const size = 3 * MiB;
-	const origin = await startOrigin(t, {size, etag});
-	const first = await startEngine(t);
-	const {download} = await first.engine.add({url: origin.url});
+	const {running: first, download} = await startDownload(t, {size, etag});
 	const {folder} = await until(first.engine, download.id, ({status}) => status === 'complete');
 	await first.close();
 	const record = path.join(folder, 'entry.json');
@@ -381,14 +366,12 @@ test('a check requested during a background check also compares the checksum', a
 	assert.equal(downloadOf(engine, download.id).status, 'checking');
 	const checking = engine.verify(download.id);
 	letGo();
-	await assert.rejects(checking, isA('checksum-mismatch', /sha256/));
+	await assert.rejects(checking, withCode('checksum-mismatch', /sha256/));
 });
 
 test('two checks of a download run one after the other', async t => {
 	const size = 3 * MiB;
-	const origin = await startOrigin(t, {size, etag});
-	const {engine} = await startEngine(t);
-	const {download} = await engine.add({url: origin.url});
+	const {engine, download} = await startDownload(t, {size, etag});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
 	// oxlint-disable-next-line typescript/unbound-method -- called with its own `this`
 	const {check, isIntact, checked} = BlockChecksums.prototype;

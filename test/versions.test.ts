@@ -39,6 +39,22 @@ function isOld({status, bytes}: {status: number; bytes: Buffer}, offset: number)
 	}
 }
 
+/** Reads bytes `start` to `end` of the old version, as `isOld` asserts. */
+async function readOld(url: string, start: number, end = start + MiB): Promise<void> {
+	isOld(await read(url, `bytes=${start}-${end - 1}`), start);
+}
+
+/** An on-demand download with ranges of the old version in its cache. */
+async function cached(t: TestContext, origin: TestOrigin, ...ranges: Array<[start: number, end?: number]>) {
+	const running = await startEngine(t, {onDemand: true});
+	const {download} = await running.engine.add({url: origin.url});
+	for (const range of ranges) {
+		await readOld(download.streamUrl, ...range);
+	}
+
+	return {running, engine: running.engine, download};
+}
+
 async function diskIsOld({storageDir}: TestEngine, {id, ranges}: Download): Promise<void> {
 	const data = await readFile(path.join(storageDir, id, 'data'));
 	for (const [start, end] of ranges) {
@@ -86,9 +102,9 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 				const origin = await startOrigin(t, {size, bytesPerSecond: 8 * MiB, ...before});
 				const running = await startEngine(t, {onDemand});
 				const {download} = await running.engine.add({url: origin.url});
-				isOld(await read(download.streamUrl, `bytes=0-${3 * MiB - 1}`), 0);
+				await readOld(download.streamUrl, 0, 3 * MiB);
 				changeFile(origin, after);
-				isOld(await read(download.streamUrl, `bytes=${5 * MiB}-${6 * MiB - 1}`), 5 * MiB);
+				await readOld(download.streamUrl, 5 * MiB);
 				isOld(await read(download.streamUrl), 0);
 				// Complete if every response started before the change.
 				const done = await untilEnded(running.engine, download.id);
@@ -104,16 +120,14 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 
 	test(`islands share one version when the file changes with ${words} between them`, {timeout}, async t => {
 		const origin = await startOrigin(t, {size, ...before});
-		const running = await startEngine(t, {onDemand: true});
-		const {download} = await running.engine.add({url: origin.url});
-		isOld(await read(download.streamUrl, `bytes=${2 * MiB}-${2 * MiB + 99_999}`), 2 * MiB);
-		isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${4 * MiB + 99_999}`), 4 * MiB);
-		changeFile(origin, after);
-		await Promise.all(
-			[5, 6, 7].map(async at =>
-				isOld(await read(download.streamUrl, `bytes=${at * MiB}-${at * MiB + 99_999}`), at * MiB),
-			),
+		const {running, download} = await cached(
+			t,
+			origin,
+			[2 * MiB, 2 * MiB + 100_000],
+			[4 * MiB, 4 * MiB + 100_000],
 		);
+		changeFile(origin, after);
+		await Promise.all([5, 6, 7].map(at => readOld(download.streamUrl, at * MiB, at * MiB + 100_000)));
 		await diskIsOld(running, downloadOf(running.engine, download.id));
 	});
 
@@ -124,7 +138,7 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 		await until(running.engine, download.id, ({connections}) => connections > 3);
 		changeFile(origin, after);
 		origin.options.bytesPerSecond = 16 * MiB;
-		isOld(await read(download.streamUrl, `bytes=${20 * MiB}-${21 * MiB - 1}`), 20 * MiB);
+		await readOld(download.streamUrl, 20 * MiB);
 		// Complete if every response started before the change.
 		const done = await untilEnded(running.engine, download.id);
 		assert.ok(done.status === 'complete' || done.error?.code === 'origin-changed', done.error?.message);
@@ -133,14 +147,12 @@ for (const [words, before, after] of [...visible, ...invisible]) {
 
 	test(`a restart mixes no versions when the file changes with ${words}`, {timeout}, async t => {
 		const origin = await startOrigin(t, {size, ...before});
-		const first = await startEngine(t, {onDemand: true});
-		const {download} = await first.engine.add({url: origin.url});
-		isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+		const {running: first, download} = await cached(t, origin, [0]);
 		await first.close();
 		changeFile(origin, after);
 		const second = await startEngine(t, {storageDir: first.storageDir, onDemand: true});
 		const {streamUrl} = downloadOf(second.engine, download.id);
-		isOld(await read(streamUrl, `bytes=${6 * MiB}-${7 * MiB - 1}`), 6 * MiB);
+		await readOld(streamUrl, 6 * MiB);
 		const failed = await until(second.engine, download.id, ({status}) => status === 'failed');
 		assert.equal(failed.error?.code, 'origin-changed');
 		await diskIsOld(second, failed);
@@ -194,17 +206,14 @@ for (const [words, headers] of unstable) {
 
 test('an unstable validator is recorded, and a change behind it is detected', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, intercept: alwaysNow()});
-	const first = await startEngine(t, {onDemand: true});
-	const {download} = await first.engine.add({url: origin.url});
-	isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
-	isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
+	const {running: first, download} = await cached(t, origin, [0], [4 * MiB]);
 	assert.equal(downloadOf(first.engine, download.id).hasUnstableValidator, true);
 	await first.close();
 	const second = await startEngine(t, {storageDir: first.storageDir, onDemand: true});
 	assert.equal(downloadOf(second.engine, download.id).hasUnstableValidator, true);
 	changeFile(origin, {});
 	const {streamUrl} = downloadOf(second.engine, download.id);
-	isOld(await read(streamUrl, `bytes=${6 * MiB}-${7 * MiB - 1}`), 6 * MiB);
+	await readOld(streamUrl, 6 * MiB);
 	const failed = await until(second.engine, download.id, ({status}) => status === 'failed');
 	assert.match(failed.error?.message ?? '', /its bytes differ/);
 });
@@ -255,11 +264,9 @@ test('a new validator is rejected if samples differ', {timeout}, async t => {
 
 test('a minute of silence leads to samples, even with a strong ETag', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"'});
-	const running = await startEngine(t, {onDemand: true});
-	const {download} = await running.engine.add({url: origin.url});
-	isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+	const {running, download} = await cached(t, origin, [0]);
 	const before = origin.requests.length;
-	isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
+	await readOld(download.streamUrl, 4 * MiB);
 	assert.ok(
 		origin.requests.slice(before).every(({range}) => range!.start >= 4 * MiB),
 		'no samples at once',
@@ -267,7 +274,7 @@ test('a minute of silence leads to samples, even with a strong ETag', {timeout},
 	changeFile(origin, {});
 	mock.timers.enable({apis: ['Date'], now: Date.now() + 61_000});
 	t.after(() => mock.timers.reset());
-	isOld(await read(download.streamUrl, `bytes=${6 * MiB}-${7 * MiB - 1}`), 6 * MiB);
+	await readOld(download.streamUrl, 6 * MiB);
 	const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
 	assert.match(failed.error?.message ?? '', /its bytes differ/);
 	await diskIsOld(running, failed);
@@ -340,9 +347,7 @@ test('a page from a new link does not disprove cached bytes', {timeout}, async t
 			return isPage;
 		},
 	});
-	const {engine} = await startEngine(t, {onDemand: true});
-	const {download} = await engine.add({url: origin.url});
-	await read(download.streamUrl, `bytes=0-${MiB - 1}`);
+	const {engine, download} = await cached(t, origin, [0]);
 	await engine.update(download.id, {url: moved.url});
 	isPage = true;
 	void read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`);
@@ -355,10 +360,7 @@ test(
 	{timeout},
 	async t => {
 		const origin = await startOrigin(t, {size, etag: '"v1"'});
-		const running = await startEngine(t, {onDemand: true});
-		const {download} = await running.engine.add({url: origin.url});
-		isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
-		isOld(await read(download.streamUrl, `bytes=${5 * MiB}-`), 5 * MiB);
+		const {running, download} = await cached(t, origin, [0], [5 * MiB, size]);
 		origin.options.intercept = async (_request, response, record) => {
 			response.writeHead(200, {'content-length': size});
 			// Both versions start with equal bytes.
@@ -399,11 +401,9 @@ test(
 				return true;
 			},
 		});
-		const running = await startEngine(t, {onDemand: true});
-		const {download} = await running.engine.add({url: origin.url});
-		isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
+		const {running, download} = await cached(t, origin, [0]);
 		place = '/v2';
-		isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
+		await readOld(download.streamUrl, 4 * MiB);
 		isOld(await read(download.streamUrl), 0);
 		const failed = await untilEnded(running.engine, download.id);
 		assert.match(failed.error?.message ?? '', /its bytes differ/);
@@ -430,10 +430,7 @@ test('a node with another file is distinguished from a node with another validat
 			return true;
 		},
 	});
-	const running = await startEngine(t, {onDemand: true});
-	const {download} = await running.engine.add({url: origin.url});
-	isOld(await read(download.streamUrl, `bytes=0-${2 * MiB - 1}`), 0);
-	isOld(await read(download.streamUrl, `bytes=${4 * MiB}-${5 * MiB - 1}`), 4 * MiB);
+	const {running, download} = await cached(t, origin, [0, 2 * MiB], [4 * MiB]);
 	const failed = await until(running.engine, download.id, ({status}) => status === 'failed');
 	assert.match(failed.error?.message ?? '', /its bytes differ/);
 	await diskIsOld(running, failed);
@@ -441,16 +438,13 @@ test('a node with another file is distinguished from a node with another validat
 
 test('a whole response ends once it has filled the last hole', {timeout}, async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"'});
-	const running = await startEngine(t, {onDemand: true});
-	const {download} = await running.engine.add({url: origin.url});
-	isOld(await read(download.streamUrl, `bytes=0-${MiB - 1}`), 0);
-	isOld(await read(download.streamUrl, `bytes=${5 * MiB}-`), 5 * MiB);
+	const {running, download} = await cached(t, origin, [0], [5 * MiB, size]);
 	origin.options.intercept = async (_request, response, record) => {
 		response.writeHead(200, {'content-length': size});
 		await origin.send(response, {start: 0, end: 6 * MiB}, record);
 		return true;
 	};
-	isOld(await read(download.streamUrl, `bytes=0-${5 * MiB - 1}`), 0);
+	await readOld(download.streamUrl, 0, 5 * MiB);
 	const done = await untilEnded(running.engine, download.id);
 	assert.equal(done.status, 'complete');
 	await diskIsOld(running, done);

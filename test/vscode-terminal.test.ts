@@ -1,14 +1,11 @@
 import assert from 'node:assert/strict';
 import {test, type TestContext} from 'node:test';
-import {setTimeout as sleep} from 'node:timers/promises';
 import {keyTable} from '../source/dashboard/keys.ts';
 import {editField} from '../source/dashboard/text-field.tsx';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {TestTerminal} from './support/terminal.ts';
 
 const MiB = 1024 * 1024;
-/** Dialogs ignore input in their first 250 ms; a person needs longer to read them. */
-const reading = 400;
 
 /** Runs the dashboard in a VS Code panel, whose terminal is xterm.js; its replies go back to the program. */
 async function startInPanel(
@@ -135,16 +132,14 @@ for (const brackets of [true, false]) {
 
 		paste(terminal, `${origin.urlOf('/xqxq.mkv')}\n${origin.urlOf('/pPpP.mkv')}\r\n`);
 		await terminal.shows('2 links');
-		await sleep(reading);
-		terminal.press('\r');
+		await terminal.answer('\r');
 		await terminal.shows('Added 2');
 		await terminal.shows(/↓ first\.mkv[^]*↓ xqxq\.mkv[^]*↓ pPpP\.mkv/);
 
 		paste(terminal, `curl '${origin.urlOf('/with-header.mkv')}' \\\n  -H 'X-Api-Key: geheim'`);
 		await terminal.shows('1 link');
 		await terminal.shows(/Headers +X-Api-Key: •+/);
-		await sleep(reading);
-		terminal.press('\r');
+		await terminal.answer('\r');
 		await terminal.shows(/↓ with-header\.mkv/);
 		const asked = origin.requests.find(({url}) => url === '/with-header.mkv');
 		assert.equal(asked?.headers['x-api-key'], 'geheim');
@@ -172,13 +167,11 @@ test('tab and title show the progress, which is cleared at the end', async t => 
 	origin.options = {...origin.options, etag: '"v2"', size: 60 * MiB};
 	paste(terminal, origin.urlOf('/second.bin'));
 	await terminal.shows('1 link');
-	await sleep(reading);
-	terminal.press('\r');
+	await terminal.answer('\r');
 	await terminal.shows(() => progress.at(-1)!.startsWith('4;1;'));
 	terminal.press('q');
 	await terminal.shows('1 download is running');
-	await sleep(reading);
-	terminal.press('q');
+	await terminal.answer('q');
 	assert.equal(await terminal.exit(), 0);
 	assert.equal(progress.at(-1), '4;0');
 	// This terminal saves no title.
@@ -206,8 +199,7 @@ test('keys that VS Code sends with Alt or as long sequences are ignored', async 
 
 	terminal.press('x');
 	await terminal.shows('Remove this download?');
-	await sleep(reading);
-	terminal.press('\u001Bd\u001Bk\u001B[C\u001B\r');
+	await terminal.answer('\u001Bd\u001Bk\u001B[C\u001B\r');
 	terminal.press('\u001B\u001B');
 	await terminal.shows(/▸ ↓ first\.mkv[^]*↓ second\.mkv/);
 });

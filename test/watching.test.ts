@@ -74,7 +74,7 @@ test('the time of a linked player maps to a byte', t => {
 	assert.equal(watching.shown?.offset, null);
 });
 
-test('a player without times gets a position from its reads', t => {
+test('an unlinked player gets a position inferred from its reads', t => {
 	const {watching, tick} = watch(t);
 	tick(4000);
 	watching.readBy(reader({offset: 50_000}), Date.now());

@@ -2,8 +2,10 @@
 import assert from 'node:assert/strict';
 import type {IncomingMessage, ServerResponse} from 'node:http';
 import {test, type TestContext} from 'node:test';
+import type {Download} from '../source/downstream.ts';
+import type {Engine} from '../source/engine/engine.ts';
 import {firstWrongByte} from './support/content.ts';
-import {startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
+import {downloadOf, startEngine, startOrigin, temporaryFolder, until, untilEnded} from './support/engines.ts';
 import type {OriginOptions, TestOrigin} from './support/origin.ts';
 
 const MiB = 1024 * 1024;
@@ -56,6 +58,14 @@ async function assertBytes(url: string, start: number, end: number): Promise<voi
 	assert.equal(firstWrongByte(bytes, start), -1);
 }
 
+/** Plays two places of a file whose first response disproves no ranges. */
+async function assertSeekable(engine: Engine, {id, streamUrl}: Download): Promise<void> {
+	await assertBytes(streamUrl, 0, 1000);
+	await assertBytes(streamUrl, 5 * MiB, 5 * MiB + 100_000);
+	const {acceptsRanges, lastError} = downloadOf(engine, id);
+	assert.deepEqual([acceptsRanges, lastError], [true, null]);
+}
+
 /** Downloads and plays a file that the origin sends only as a whole. */
 async function assertReadInOrder(t: TestContext, origin: TestOrigin, maxRequests: number): Promise<void> {
 	const {engine} = await startEngine(t);
@@ -77,10 +87,7 @@ for (const etag of ['"v1"', undefined]) {
 			const origin = await startWholeOrigin(t, 1, {bytesPerSecond: 500_000, etag});
 			const {engine} = await startEngine(t);
 			const {download} = await engine.add({url: origin.url, onDemand: true});
-			await assertBytes(download.streamUrl, 0, 1000);
-			await assertBytes(download.streamUrl, 5 * MiB, 5 * MiB + 100_000);
-			const known = await until(engine, download.id, () => true);
-			assert.deepEqual([known.acceptsRanges, known.lastError], [true, null]);
+			await assertSeekable(engine, download);
 			await engine.update(download.id, {onDemand: false});
 			const done = await untilEnded(engine, download.id);
 			assert.equal(done.status, 'complete');
@@ -178,10 +185,7 @@ for (const words of ['a reset', '403', '404', '502'] as const) {
 		});
 		const {engine} = await startEngine(t);
 		const {download} = await engine.add({url: origin.url, onDemand: true});
-		await assertBytes(download.streamUrl, 0, 1000);
-		await assertBytes(download.streamUrl, 5 * MiB, 5 * MiB + 100_000);
-		const known = await until(engine, download.id, () => true);
-		assert.deepEqual([known.acceptsRanges, known.lastError], [true, null]);
+		await assertSeekable(engine, download);
 		assert.ok(origin.bytesSent < size, `${origin.bytesSent} bytes`);
 	});
 

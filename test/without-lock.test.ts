@@ -10,7 +10,7 @@ import {DownStreamError} from '../source/downstream.ts';
 import type {Engine} from '../source/engine/engine.ts';
 import {StorageLock} from '../source/engine/store/storage-lock.ts';
 import {atEnd} from './support/cleanup.ts';
-import {CliProcess, startServe} from './support/cli.ts';
+import {CliProcess, startInstance, startServe} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {
 	downloadOf,
@@ -285,8 +285,7 @@ test('the lock is taken on a disk too full for a folder, and remove frees space'
 		await fill(path.join(storageDir, '..'), bytes);
 	}
 
-	const serve = await startServe(t, storageDir);
-	await serve.event('ready');
+	const {serve} = await startInstance(t, storageDir);
 	const second = await startServe(t, storageDir);
 	assert.equal(await second.exit(), 75);
 	const remove = await CliProcess.start(t, ['remove', '1', '--delete-data', '--storage', storageDir]);

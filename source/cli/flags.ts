@@ -33,7 +33,7 @@ export const flagGroups = {
 	'Make it safe': ['keepAhead', 'next', 'first', 'from', 'by', 'wait'],
 	Players: ['port', 'player', 'whenSafe', 'continue', 'allowOrigin', 'openStream'],
 	Output: [
-		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title'] as const),
+		...(['plain', 'json', 'ascii', 'si', 'color', 'theme', 'mouse', 'bell', 'title', 'tabProgress'] as const),
 		...(['log', 'logLevel'] as const),
 	],
 } as const;
@@ -60,7 +60,7 @@ export const flags = {
 	overwrite: {kind: 'switch', description: 'replace an existing file', runOnly: true},
 	keepBoth: {
 		kind: 'switch',
-		description: 'beside an existing file, write one such as "film (2).mkv"',
+		description: 'keep an existing file and write "film (2).mkv" beside it',
 		runOnly: true,
 	},
 	move: {
@@ -178,7 +178,7 @@ export const flags = {
 		kind: 'text',
 		value: 'TIME',
 		description:
-			'once a film has less than 5 minutes left, make so much of the next one safe, such as 2m\n(default: none)',
+			'once a film has less than 5 minutes left, make this much of the next one safe, such as 2m\n(default: none)',
 	},
 	first: {
 		kind: 'text',
@@ -190,18 +190,18 @@ export const flags = {
 		kind: 'text',
 		value: 'TIME',
 		description:
-			'where it begins: a time in the film such as 41:07, player or start\n(default: player for minutes, start for bytes)',
+			'start of the stretch: a time in the film such as 41:07, player or start\n(default: player for minutes, start for bytes)',
 		runOnly: true,
 	},
 	by: {
 		kind: 'text',
 		value: 'TIME',
-		description: 'when it shall be safe: 18:40, 2026-11-30T18:40, or a span such as 2h',
+		description: 'deadline: 18:40, 2026-11-30T18:40, or a duration such as 2h',
 		runOnly: true,
 	},
 	wait: {
 		kind: 'switch',
-		description: 'wait until it is safe; exit code 1 if it cannot be',
+		description: 'wait until it is safe; exit code 1 if that is impossible',
 		runOnly: true,
 	},
 	player: {
@@ -246,6 +246,12 @@ export const flags = {
 	mouse: {kind: 'switch', description: 'select and press with the mouse (M toggles it)'},
 	bell: {kind: 'switch', description: 'ring the bell when a download completes'},
 	title: {kind: 'switch', description: "leave the terminal's title alone", defaultsOn: true},
+	tabProgress: {
+		kind: 'text',
+		value: 'WHEN',
+		choices: ['auto', 'always', 'never'],
+		description: "progress in the terminal's tab (OSC 9;4): auto (default), always or never",
+	},
 	log: {kind: 'text', value: 'FILE', description: 'write a log'},
 	logLevel: {
 		kind: 'text',

@@ -1,6 +1,5 @@
 // Checked values of the flags. A bad one is refused in one sentence with the flag, the value and the allowed values.
 import {readFileSync} from 'node:fs';
-import {homedir} from 'node:os';
 import path from 'node:path';
 import {commandWords} from '../requests/shell-words.ts';
 import {defaults, defaultStorageDir} from '../defaults.ts';
@@ -13,6 +12,7 @@ import {flags, kebabCase, type FlagName, type Flags} from './flags.ts';
 import {checkedValue, headersFrom} from '../requests/headers.ts';
 import {readNetrc, type Netrc} from '../requests/netrc.ts';
 import {parseRate} from '../text/rate.ts';
+import {expandHome} from '../home-folder.ts';
 import {filmTimeOf, safeRequestOf, startOf} from '../text/safe-request.ts';
 import {nothingGiven, readEnvironment, type Given} from './settings-file.ts';
 
@@ -42,6 +42,7 @@ export type Settings = {
 	/** Overrides the background reported by the terminal. */
 	readonly theme: (typeof flags.theme.choices)[number] | undefined;
 	readonly title: boolean;
+	readonly tabProgress: (typeof flags.tabProgress.choices)[number];
 	readonly mouse: boolean;
 	readonly bell: boolean;
 	/** Command that plays a stream URL. */
@@ -156,6 +157,7 @@ export function settingsFrom(
 		theme:
 			given.theme === undefined ? undefined : choice(by('theme'), given.theme, flags.theme.choices, 'plain'),
 		title: given.title ?? true,
+		tabProgress: choice(by('tabProgress'), given.tabProgress, flags.tabProgress.choices, 'auto'),
 		mouse: given.mouse ?? false,
 		bell: given.bell ?? false,
 		player: text('player'),
@@ -201,9 +203,8 @@ function withoutUndefined(given: Flags): Flags {
 	return Object.fromEntries(Object.entries(given).filter(([, value]) => value !== undefined));
 }
 
-/** Expands `~`: no shell expands it in a settings file. */
 function absolutePath(given: string): string {
-	return path.resolve(/^~(?=$|[/\\])/.test(given) ? homedir() + given.slice(1) : given);
+	return path.resolve(expandHome(given));
 }
 
 function optionalPath(given: string | undefined): string | undefined {

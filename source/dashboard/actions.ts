@@ -1,5 +1,5 @@
 // The effects of commands.
-import {continuedMs, isRunning, isStopped, type Download} from '../downstream.ts';
+import {continuedMs, isResumable, isRunning, isStopped, type Download} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {openChangedDialog} from './dialogs/changed.ts';
 import {openContinueDialog} from './dialogs/continue.ts';
@@ -34,7 +34,7 @@ export type Dialogs = {readonly add: AddDialog; readonly export: ExportDialog; r
 export class Actions {
 	readonly #ui: UiStore;
 	readonly #dialogs: Dialogs;
-	/** Ctrl+Z has asked, and no other command has come since. */
+	/** Ctrl+Z has asked for a second press, and no other command followed. */
 	#maySuspend = false;
 	readonly #queue: QueueMoves;
 	#hasHinted = false;
@@ -241,7 +241,7 @@ export class Actions {
 		}
 	}
 
-	/** At the place where it was left, unless the user is to be asked or wants the start. */
+	/** Plays from the last position, unless the settings say to ask or to start over. */
 	#play(selected: Download): void {
 		const ui = this.#ui;
 		const play = (startMs: number) => ui.run(async () => `Started ${await ui.host.play(selected, startMs)}`);
@@ -292,9 +292,7 @@ export class Actions {
 
 	#resume(selected: Download, targets: readonly Download[]): void {
 		const {downstream} = this.#ui;
-		const resumable = targets.filter(
-			download => isStopped(download) || download.status === 'waiting' || download.isPageForFile,
-		);
+		const resumable = targets.filter(download => isResumable(download));
 		if (selected.error?.code === 'origin-changed' && !selected.isPageForFile) {
 			openChangedDialog(this.#ui, selected);
 		} else if (resumable.length === 0) {

@@ -11,10 +11,10 @@ export type BarPlace = {
 	readonly total: number;
 };
 
-/** Shorter runs are marks in the text. */
+/** Shorter runs are symbols within text. */
 const smallestBar = 8;
 
-/** `row`: that of the first line. Lines above, which are scrolled away, count for the place in the bar. */
+/** `row`: the screen row of the first line. Lines scrolled away above it count too. */
 export function barPlaces(lines: readonly Line[], row: number): BarPlace[] {
 	const runs = lines.flatMap((line, index) => {
 		const cells = line.reduce((sum, piece) => sum + (isBar(piece) ? cellsOf(piece.text) : 0), 0);

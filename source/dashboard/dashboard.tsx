@@ -1,7 +1,7 @@
 // The screen: a function of the snapshot and the controller's state.
 import {Box, useApp, useInput, usePaste, useWindowSize} from 'ink';
 import {useEffect, useMemo, useRef, useState, useSyncExternalStore} from 'react';
-import {hasExpired, isStopped, type Download, type DownloadId} from '../downstream.ts';
+import {hasExpired, isResumable, isStopped, type Download, type DownloadId} from '../downstream.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {barPlaces} from './bar-places.ts';
 import {Controller, type ControllerOptions} from './controller.ts';
@@ -518,7 +518,7 @@ function footerWords(
 
 	const marked = downloads.filter(({id}) => marks.has(id));
 	const targets = marked.length > 0 ? marked : [selected];
-	const stopped = targets.find(each => isStopped(each) || each.status === 'waiting' || each.isPageForFile);
+	const stopped = targets.find(each => isResumable(each));
 	const {status, error, isPageForFile} = selected;
 	return {
 		...inDetails,

@@ -265,7 +265,7 @@ function speedFact({download, speeds, width, ascii}: DetailsProps): Fact {
 			};
 }
 
-/** The connections with the offsets they fetch from; nothing while none is expected. */
+/** The connections with their offsets; none while none is expected. */
 function fetchingFacts({connections, maxConnections, segments, status}: Download): Fact[] {
 	if (connections === 0 && status !== 'active') {
 		return [];
@@ -290,7 +290,7 @@ function safeFacts(download: Download, ascii: boolean): Fact[] {
 	return words === '' ? [] : [labelled('Safe', words)];
 }
 
-/** The linked player, or where the film was left. */
+/** The linked player, or the last position in the film. */
 function playbackFacts(download: Download, ascii: boolean): Fact[] {
 	const playing = playbackWords(download, ascii);
 	const left = leftAt(download);
@@ -369,7 +369,7 @@ function dockedMap(props: DetailsProps, height: number): Line[] {
 /** At most `height` lines, the title included; none where there is nothing to see. */
 function mapLines({download, fresh, showsBytes, width, ascii}: DetailsProps, height: number): Line[] {
 	const {size, status, players, film} = download;
-	// A complete file has no places to tell apart but those of its players.
+	// In a complete file, only the positions of players differ.
 	const isPlain = status === 'complete' && !players.some(({connected}) => connected);
 	if (!size || height < 2 || isPlain) {
 		return [];

@@ -99,7 +99,7 @@ function indexWords({exact, indexBytes, indexOffset}: DownloadFilm, size: number
 
 const minuteMs = 60_000;
 const tickMs = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600].map(minutes => minutes * minuteMs);
-/** Least distance of two ticks in cells: `╵10:00:00` and a blank. */
+/** Minimum distance of two ticks in cells: `╵10:00:00` and a blank. */
 const tickCells = 12;
 
 /** The bar of the minutes that can be watched, and its axis. `pledges`: those that are not met. */

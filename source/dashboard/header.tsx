@@ -142,7 +142,7 @@ export function EmptyList({width, height, ascii, view}: EmptyListProps) {
 	);
 }
 
-/** A row as it will look, with the meaning of its bar. */
+/** A sample row, with the meaning of its bar. */
 function sampleLines(ascii: boolean): Line[] {
 	const size = 1000;
 	const bar = barCells({

@@ -15,7 +15,7 @@ function positionWords({ms, exact}: Position): string {
 	return exact ? formatTime(ms) : `~${formatTime(Math.round(ms / 60_000) * 60_000)}`;
 }
 
-/** The players in the bar: for a linked one the picture on its screen, not what it has read. */
+/** The players in the bar: a linked one at its current picture, the others at their read position. */
 export function barPlayers({players, playback}: Download): Array<Pick<Player, 'offset' | 'blocked'>> {
 	const connected = players.filter(player => player.connected);
 	return playback && playback.offset !== null
@@ -23,7 +23,7 @@ export function barPlayers({players, playback}: Download): Array<Pick<Player, 'o
 		: connected;
 }
 
-/** The players beside the linked one, whose requests read ahead and say nothing about its picture. */
+/** All players but the linked one, whose requests read ahead of its picture. */
 export function otherPlayers({players, playback}: Download): readonly Player[] {
 	return playback ? players.filter(isNoMpv) : players;
 }
@@ -66,10 +66,12 @@ export function currentMs({position, playback}: Download, now: number): number {
 	return position.ms + (isMoving ? Math.max(0, now - position.at) * playback.speed : 0);
 }
 
-/** A player shows a picture with about this much of the film. */
+/** A player needs about this many milliseconds of the film to show a picture. */
 const firstMs = 2000;
 
-/** What a seek waits for: `1:02:10 is not here yet: about 4s`; undefined where the film can be watched, or is not known. */
+/**
+ * The wait of a seek: `1:02:10 is not downloaded yet: about 4s`; undefined if the film can be watched there, or is unknown.
+ */
 export function missingWords(
 	{film, size, bytesPerSecondLong, status}: Download,
 	ms: number,
@@ -80,5 +82,5 @@ export function missingWords(
 
 	const seconds = ((size / film.durationMs) * firstMs) / bytesPerSecondLong;
 	const wait = bytesPerSecondLong > 0 ? `: about ${formatDuration(seconds)}` : '';
-	return `${formatTime(ms)} is not here yet${wait}`;
+	return `${formatTime(ms)} is not downloaded yet${wait}`;
 }

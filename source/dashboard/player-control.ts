@@ -5,7 +5,7 @@ import {playerKeys, type Command} from './keys.ts';
 import {currentMs, missingWords} from './playback.ts';
 import type {UiStore} from './ui-store.ts';
 
-/** A seek takes a moment to show; the next one counts from where it leads. */
+/** Until the player reports a seek, the next one counts from its target. */
 const aimMs = 1500;
 /** The end of the film would close most players. */
 const beforeEndMs = 1000;

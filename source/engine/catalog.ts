@@ -73,7 +73,7 @@ export class Catalog {
 		return this.#removals.kept;
 	}
 
-	/** True once no operation starts any more. */
+	/** True once no further operation may start. */
 	get hasEnded(): boolean {
 		return this.#hasEnded;
 	}

@@ -337,7 +337,7 @@ export class Engine implements DownloadEngine {
 		this.#snapshots.changedNow();
 	}
 
-	/** `signal` ends a copy that runs, and leaves a planned export alone. */
+	/** `signal` ends a running copy, but not a planned export. */
 	async export(id: DownloadId, request: ExportRequest, signal?: AbortSignal): Promise<{path: string}> {
 		const run = async () => this.#exports.export(this.#catalog.get(id), request, signal);
 		const isChange = request.move || request.when === 'complete';

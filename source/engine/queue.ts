@@ -23,8 +23,8 @@ export type Places<T> = {
 };
 
 /**
- * Pledges come before all background, and have `places` of their own: those that are due first. A download that retries
- * a failing host keeps no other from anything.
+ * Pledges come before all background, and have `places` of their own: those that are due first. A download that retries a
+ * failing host delays no other.
  */
 export function placesOf<T extends Queued>(
 	downloads: Iterable<T>,

@@ -8,6 +8,8 @@ import {createParser} from 'eventsource-parser';
 import {
 	DownStreamError,
 	errorKinds,
+	isSettled,
+	isStopped,
 	type AddRequest,
 	type Download,
 	type DownloadChange,
@@ -296,7 +298,7 @@ export class ControlClient implements DownloadEngine {
 /** The last known state without any activity: a running download becomes `queued`. */
 function stopped(download: Download): Download {
 	const {status, completedAt} = download;
-	const isAtRest = ['complete', 'failed', 'paused', 'cancelled'].includes(status);
+	const isAtRest = isSettled(download) || isStopped(download);
 	return {
 		...download,
 		status: isAtRest ? status : completedAt === null ? 'queued' : 'complete',

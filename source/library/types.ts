@@ -50,17 +50,17 @@ export type CacheOptions = WaitOptions & {
 /** The options of a download. */
 export type AddOptions = Omit<CacheOptions, 'signal'>;
 
-/** A stretch: with neither `for` nor `bytes` all up to the end. */
+/** A stretch; without `for` and `bytes`, everything up to the end. */
 export type SafeOptions = WaitOptions & {
 	/**
-	 * Where it begins: the newest player (the start without one), the start, or milliseconds of the film. `player` for
-	 * minutes and `start` for bytes unless given.
+	 * Where it begins: the newest player (the start without one), the start, or milliseconds of the film. The default is
+	 * `player` for minutes and `start` for bytes.
 	 */
 	readonly from?: 'player' | 'start' | number;
 	/** Milliseconds of the film. */
 	readonly for?: number;
 	readonly bytes?: number;
-	/** When it shall be safe: a date, or milliseconds since the epoch. */
+	/** The deadline: a date, or milliseconds since the epoch. */
 	readonly by?: Date | number;
 };
 

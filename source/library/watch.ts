@@ -13,6 +13,8 @@ import type {DownloadProgress, FileStats, PlayersState} from './types.ts';
 
 type Watched = Pick<DownloadEngine, 'snapshot' | 'subscribe'>;
 
+type Values<Value> = AsyncGenerator<Value, void, undefined>;
+
 /** Signals that end an iteration: the instance's silently, the caller's with its reason. */
 export type Endings = {readonly disposal: AbortSignal; readonly signal: AbortSignal | undefined};
 
@@ -80,71 +82,40 @@ export async function whenSafe(
 	return pledge;
 }
 
-/** For one download, until it is complete or removed. */
-export async function* fileStats(
-	engine: Watched,
-	id: DownloadId,
-	endings: Endings,
-): AsyncGenerator<FileStats, void, undefined> {
-	let last: FileStats | undefined;
-	for await (const download of statesOf(engine, id, endings)) {
-		const {name, size, type, acceptsRanges, status} = download;
-		if (acceptsRanges !== null) {
-			const stats = {fileName: name, totalSize: size, mimeType: type};
-			if (!isDeepStrictEqual(stats, last)) {
-				last = stats;
-				yield stats;
+/** For one download, until it is complete or removed. Throws the error of one that fails before its first response. */
+export function fileStats(engine: Watched, id: DownloadId, endings: Endings): Values<FileStats> {
+	return distinct(
+		statesOf(engine, id, endings, ({status}) => status === 'complete'),
+		download => {
+			const {name, size, type, acceptsRanges, status} = download;
+			if (acceptsRanges !== null) {
+				return {fileName: name, totalSize: size, mimeType: type};
 			}
-		} else if (status === 'failed') {
-			throw errorOf(download);
-		}
 
-		if (status === 'complete') {
-			return;
-		}
-	}
+			if (status === 'failed') {
+				throw errorOf(download);
+			}
+
+			return undefined;
+		},
+	);
 }
 
 /** For one download, until it is removed. */
-export async function* playersOf(
-	engine: Watched,
-	id: DownloadId,
-	endings: Endings,
-): AsyncGenerator<PlayersState, void, undefined> {
-	let last: PlayersState | undefined;
-	for await (const {players, playback, position} of statesOf(engine, id, endings)) {
-		const state = {players, playback, position};
-		if (!isDeepStrictEqual(state, last)) {
-			last = state;
-			yield state;
-		}
-	}
+export function playersOf(engine: Watched, id: DownloadId, endings: Endings): Values<PlayersState> {
+	return distinct(statesOf(engine, id, endings), ({players, playback, position}) => ({
+		players,
+		playback,
+		position,
+	}));
 }
 
 /** For one download, until it is complete, failed, cancelled or removed. */
-export async function* progressOfOne(
-	engine: Watched,
-	id: DownloadId,
-	endings: Endings,
-): AsyncGenerator<DownloadProgress, void, undefined> {
-	let last: DownloadProgress | undefined;
-	for await (const download of statesOf(engine, id, endings)) {
-		const progress = progressEvent(download);
-		if (!isDeepStrictEqual(progress, last)) {
-			last = progress;
-			yield progress;
-		}
-
-		if (isSettled(download)) {
-			return;
-		}
-	}
+export function progressOfOne(engine: Watched, id: DownloadId, endings: Endings): Values<DownloadProgress> {
+	return distinct(statesOf(engine, id, endings, isSettled), progressEvent);
 }
 
-export async function* progressOfAll(
-	engine: Watched,
-	disposal: AbortSignal,
-): AsyncGenerator<DownloadProgress, void, undefined> {
+export async function* progressOfAll(engine: Watched, disposal: AbortSignal): Values<DownloadProgress> {
 	const lastSent = new Map<DownloadId, DownloadProgress>();
 	for await (const {downloads} of snapshotsOf(engine, disposal)) {
 		for (const download of downloads) {
@@ -157,12 +128,31 @@ export async function* progressOfAll(
 	}
 }
 
-/** The current state, then the newest one whenever the consumer is ready, until the download is removed. */
+/** The values of `view`, without undefined ones and repetitions. */
+async function* distinct<State, Value>(
+	states: AsyncIterable<State>,
+	view: (state: State) => Value | undefined,
+): Values<Value> {
+	let last: Value | undefined;
+	for await (const state of states) {
+		const value = view(state);
+		if (value !== undefined && !isDeepStrictEqual(value, last)) {
+			last = value;
+			yield value;
+		}
+	}
+}
+
+/**
+ * The current state, then the newest one whenever the consumer is ready, until the download is removed or `isLast` holds
+ * for the state.
+ */
 async function* statesOf(
 	engine: Watched,
 	id: DownloadId,
 	endings: Endings,
-): AsyncGenerator<Download, void, undefined> {
+	isLast: (download: Download) => boolean = () => false,
+): Values<Download> {
 	for await (const {downloads} of snapshotsOf(engine, either(endings))) {
 		const download = downloads.find(candidate => candidate.id === id);
 		if (!download) {
@@ -170,6 +160,9 @@ async function* statesOf(
 		}
 
 		yield download;
+		if (isLast(download)) {
+			return;
+		}
 	}
 
 	endings.signal?.throwIfAborted();

@@ -1,29 +1,30 @@
 // Reads a pasted `curl` command. Pure.
 import {withScheme} from '../engine/http/proxy-settings.ts';
-import {readOptions, type OptionTable} from './command-options.ts';
 import {PastedRequest, type PastedCommand} from './pasted-request.ts';
-import {programLine} from './program-line.ts';
+import {programLine, type ProgramTables} from './program-line.ts';
 
-const table: OptionTable = {
-	values: `header:H user-agent:A cookie:b referer:e user:u oauth2-bearer url url-query request:X
-		data:d data-ascii data-raw data-binary data-urlencode json form:F form-string upload-file:T
-		proxy:x proxy-user:U socks5 socks5-hostname noproxy output:o range:r`,
-	switches: 'get:G globoff:g remote-name:O remote-name-all',
-	harmlessValues: `connect-timeout continue-at:C cookie-jar:c create-file-mode dump-header:D etag-compare etag-save
-		expect100-timeout happy-eyeballs-timeout-ms hsts alt-svc keepalive-cnt keepalive-time libcurl limit-rate
-		max-filesize max-redirs max-time:m output-dir parallel-max proto proto-default proto-redir rate retry retry-delay
-		retry-max-time speed-limit:Y speed-time:y stderr tls-max tls13-ciphers ciphers curves trace trace-ascii
-		trace-config write-out:w doh-url dns-servers ip-tos time-cond:z`,
-	// The error about an untrusted certificate names the option of this program in place of --insecure.
-	harmlessSwitches: `insecure:k silent:s show-error:S verbose:v location:L fail:f fail-with-body fail-early compressed
-		remote-header-name:J remote-time:R progress-bar:# progress-meter head:I include:i
-		show-headers http0.9 http1.0:0 http1.1 http2 http2-prior-knowledge http3 http3-only tlsv1:1 tlsv1.0 tlsv1.1
-		tlsv1.2 tlsv1.3 sslv2:2 sslv3:3 ssl ssl-reqd ssl-no-revoke ssl-revoke-best-effort ssl-auto-client-cert ipv4:4
-		ipv6:6 buffer no-buffer:N create-dirs parallel:Z parallel-immediate styled-output clobber keepalive tcp-nodelay
-		tcp-fastopen mptcp basic anyauth digest path-as-is raw tr-encoding disable:q junk-session-cookies:j
-		retry-all-errors retry-connrefused proxytunnel:p proxy-basic proxy-anyauth suppress-connect-headers xattr
-		remove-on-error skip-existing ca-native proxy-insecure doh-insecure sessionid alpn npn trace-time trace-ids
-		post301 post302 post303`,
+export const curlTables: ProgramTables = {
+	curl: {
+		values: `header:H user-agent:A cookie:b referer:e user:u oauth2-bearer url url-query request:X
+			data:d data-ascii data-raw data-binary data-urlencode json form:F form-string upload-file:T
+			proxy:x proxy-user:U socks5 socks5-hostname noproxy output:o range:r`,
+		switches: 'get:G globoff:g remote-name:O remote-name-all',
+		harmlessValues: `connect-timeout continue-at:C cookie-jar:c create-file-mode dump-header:D etag-compare etag-save
+			expect100-timeout happy-eyeballs-timeout-ms hsts alt-svc keepalive-cnt keepalive-time libcurl limit-rate
+			max-filesize max-redirs max-time:m output-dir parallel-max proto proto-default proto-redir rate retry retry-delay
+			retry-max-time speed-limit:Y speed-time:y stderr tls-max tls13-ciphers ciphers curves trace trace-ascii
+			trace-config write-out:w doh-url dns-servers ip-tos time-cond:z`,
+		// The error about an untrusted certificate names the option of this program in place of --insecure.
+		harmlessSwitches: `insecure:k silent:s show-error:S verbose:v location:L fail:f fail-with-body fail-early compressed
+			remote-header-name:J remote-time:R progress-bar:# progress-meter head:I include:i
+			show-headers http0.9 http1.0:0 http1.1 http2 http2-prior-knowledge http3 http3-only tlsv1:1 tlsv1.0 tlsv1.1
+			tlsv1.2 tlsv1.3 sslv2:2 sslv3:3 ssl ssl-reqd ssl-no-revoke ssl-revoke-best-effort ssl-auto-client-cert ipv4:4
+			ipv6:6 buffer no-buffer:N create-dirs parallel:Z parallel-immediate styled-output clobber keepalive tcp-nodelay
+			tcp-fastopen mptcp basic anyauth digest path-as-is raw tr-encoding disable:q junk-session-cookies:j
+			retry-all-errors retry-connrefused proxytunnel:p proxy-basic proxy-anyauth suppress-connect-headers xattr
+			remove-on-error skip-existing ca-native proxy-insecure doh-insecure sessionid alpn npn trace-time trace-ids
+			post301 post302 post303`,
+	},
 };
 
 const body = new Set(['data', 'data-ascii', 'data-raw', 'data-binary', 'data-urlencode']);
@@ -31,7 +32,7 @@ const sendsData = 'sends data; only GET requests can be downloaded';
 
 /** Undefined if the text is not a curl command. Reads the forms that browsers copy for POSIX shells and cmd, and typed ones. */
 export function parseCurlCommand(text: string): PastedCommand | undefined {
-	const line = programLine(text, ['curl']);
+	const line = programLine(text, curlTables);
 	if (!line) {
 		return undefined;
 	}
@@ -129,7 +130,7 @@ export function parseCurlCommand(text: string): PastedCommand | undefined {
 		}
 	};
 
-	for (const word of readOptions(line.words, table)) {
+	for (const word of line.words) {
 		if (word.kind === 'operand') {
 			urls.push(word.text);
 		} else if (word.kind === 'switch') {

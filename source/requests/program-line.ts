@@ -1,11 +1,12 @@
 // A pasted command line of one program: its words, and reasons why it is not one plain command. Pure.
+import {readOptions, type CommandWord, type OptionTable} from './command-options.ts';
 import {cmdLine, shellLine, isControl, isOfOutput, type Operator} from './shell-words.ts';
 import type {PastedRequest} from './pasted-request.ts';
 
 export type ProgramLine = {
 	readonly program: string;
 	/** The words after the program's name. */
-	readonly words: readonly string[];
+	readonly words: readonly CommandWord[];
 	/** The file to which the shell redirects standard output. */
 	readonly output: string | undefined;
 	/** A quote is unclosed, or the line continues on the next one. */
@@ -14,23 +15,30 @@ export type ProgramLine = {
 	readonly applyTo: (request: PastedRequest) => void;
 };
 
+/** The options of each program, keyed by its name. */
+export type ProgramTables = Readonly<Record<string, OptionTable>>;
+
 /** Undefined if the text is not a command line of one of the programs. */
-export function programLine(text: string, programs: readonly string[]): ProgramLine | undefined {
+export function programLine(text: string, tables: ProgramTables): ProgramLine | undefined {
 	const trimmed = text.trim();
-	const name = `(?:[\\w.~/-]*/)?(${programs.join('|')})(?:\\.exe)?`;
-	const [start, program] = new RegExp(`^(?:[$%]\\s+)?${name}(?:\\s|$)`, 'i').exec(trimmed) ?? [];
-	if (start === undefined || program === undefined) {
+	const name = `(?:[\\w.~/-]*/)?(${Object.keys(tables).join('|')})(?:\\.exe)?`;
+	const [start, spelled] = new RegExp(`^(?:[$%]\\s+)?${name}(?:\\s|$)`, 'i').exec(trimmed) ?? [];
+	const program = spelled?.toLowerCase();
+	const table = tables[program ?? ''];
+	if (start === undefined || program === undefined || !table) {
 		return undefined;
 	}
 
 	const rest = trimmed.slice(start.length);
 	// cmd escapes with ^, also the quotes and the ends of lines. Elsewhere it may stand before an operator within quotes.
 	const isCmd = /\^(?:["\r\n]|$)/.test(rest) || /\^[&|<>^%]/.test(rest.replaceAll(/'[^']*'|"[^"]*"/g, ''));
-	const {words, expansion, isOpen} = isCmd ? cmdLine(rest) : shellLine(rest);
+	const {words, expansion, isOpen} = (isCmd ? cmdLine : shellLine)(rest, words =>
+		hasUrl(readOptions(words, table)),
+	);
 	const {own, output, operator} = streamsOf(words);
 	return {
-		program: program.toLowerCase(),
-		words: own,
+		program,
+		words: readOptions(own, table),
 		output,
 		isOpen: isOpen || /(?:[\\^\x60|]|&&)$/.test(trimmed),
 		applyTo(request) {
@@ -45,6 +53,14 @@ export function programLine(text: string, programs: readonly string[]): ProgramL
 			}
 		},
 	};
+}
+
+/** The value of an unknown option may look like a URL; such an option is refused anyway. */
+function hasUrl(words: readonly CommandWord[]): boolean {
+	return (
+		words.every(({kind}) => kind !== 'unknown') &&
+		words.some(word => word.kind === 'operand' || (word.kind === 'value' && word.name === 'url'))
+	);
 }
 
 type Streams = {

@@ -36,11 +36,14 @@ const piece = new RegExp(
 	'y',
 );
 
+/** Whether one of the words before is a URL of the command. */
+type HasUrl = (words: readonly string[]) => boolean;
+
 /**
  * Follows the quoting of POSIX shells, and `$'…'` of bash. In an unquoted URL `&`, `;` and parentheses are text: users forget
  * quotes.
  */
-export function shellLine(text: string): ShellLine {
+export function shellLine(text: string, hasUrl: HasUrl = () => false): ShellLine {
 	const words: Array<string | Operator> = [];
 	let word: string | undefined;
 	let expansion: string | undefined;
@@ -66,7 +69,7 @@ export function shellLine(text: string): ShellLine {
 		if (found.blank !== undefined) {
 			endWord();
 			// A line that ends with an operator continues.
-			if (!isControl(words.at(-1)) && endsCommand(text.slice(start), words)) {
+			if (!isControl(words.at(-1)) && endsCommand(text.slice(start), words, hasUrl)) {
 				words.push({operator: '\n'});
 			}
 		} else if (found.redirection !== undefined) {
@@ -110,11 +113,10 @@ export function shellLine(text: string): ShellLine {
  * Whether `rest` starts with a line end after which no option and no URL of the command follows. A URL on the next line
  * is not one of a command that has a URL: it must not get the headers of the command.
  */
-function endsCommand(rest: string, before: ReadonlyArray<string | Operator>): boolean {
-	const hasUrl = before.some(word => typeof word === 'string' && /^https?:/i.test(word));
-	return (
-		/^[^\S\n]*\n\s*(?!https?:)[^\s'"#-]/i.test(rest) || (hasUrl && /^[^\S\n]*\n\s*['"]?https?:/i.test(rest))
-	);
+function endsCommand(rest: string, before: ReadonlyArray<string | Operator>, hasUrl: HasUrl): boolean {
+	return /^[^\S\n]*\n\s*['"]?https?:/i.test(rest)
+		? hasUrl(before.filter(word => typeof word === 'string'))
+		: /^[^\S\n]*\n\s*[^\s'"#-]/.test(rest);
 }
 
 /** Whether an unquoted URL continues with these characters: as a query, or as `;name=value` of a path. */
@@ -182,7 +184,7 @@ function unescaped(inner: string): string {
  * Splits a command line of Windows' cmd: `^` escapes outside its quotes, and programs read `\"` in the rest as a quote.
  * Browsers double every backslash.
  */
-export function cmdLine(text: string): ShellLine {
+export function cmdLine(text: string, hasUrl: HasUrl): ShellLine {
 	const words: Array<string | Operator> = [];
 	let line = '';
 	let isQuoted = false;
@@ -212,7 +214,11 @@ export function cmdLine(text: string): ShellLine {
 			endPart();
 			words.push({operator: descriptor + operator});
 			index += operator.length - 1;
-		} else if (!isQuoted && character === '\n' && endsCommand(rest, argumentsOf(line).words)) {
+		} else if (
+			!isQuoted &&
+			character === '\n' &&
+			endsCommand(rest, [...words, ...argumentsOf(line).words], hasUrl)
+		) {
 			endPart();
 			words.push({operator: '\n'});
 		} else {

@@ -1,51 +1,52 @@
 // Reads a pasted `wget` or `aria2c` command. Pure.
 import {withScheme} from '../engine/http/proxy-settings.ts';
 import {connections} from '../schema.ts';
-import {readOptions, type CommandWord, type OptionTable} from './command-options.ts';
+import type {CommandWord} from './command-options.ts';
 import {PastedRequest, type PastedCommand} from './pasted-request.ts';
-import {programLine} from './program-line.ts';
+import {programLine, type ProgramTables} from './program-line.ts';
 
 const sendsData = 'sends data; only GET requests can be downloaded';
 
-const wgetTable: OptionTable = {
-	values: `header user-agent:U referer user password http-user http-password output-document:O execute:e
-		post-data post-file body-data body-file method proxy-user proxy-password`,
-	switches: 'no-proxy',
-	// The letter n begins pairs such as -nc and -nv.
-	harmlessValues: `tries:t timeout:T connect-timeout read-timeout dns-timeout wait:w waitretry limit-rate
-		directory-prefix:P output-file:o append-output:a max-redirect retry-on-http-error secure-protocol ciphers
-		save-cookies progress quota:Q default-page restrict-file-names prefer-family level:l hsts-file start-pos
-		local-encoding remote-encoding report-speed compression dns-cache two-letters:n`,
-	harmlessSwitches: `continue:c quiet:q verbose:v debug:d no-verbose no-clobber no-check-certificate
-		content-disposition trust-server-names timestamping:N no-use-server-timestamps server-response:S show-progress
-		force-directories:x no-directories no-host-directories background:b inet4-only:4 inet6-only:6 no-dns-cache
-		no-cache no-cookies keep-session-cookies no-http-keep-alive auth-no-challenge random-wait retry-connrefused
-		https-only no-hsts no-netrc no-config no-iri unlink adjust-extension:E no-parent no-glob
-		ignore-length content-on-error xattr`,
-};
-
-const aria2Table: OptionTable = {
-	values: `header user-agent:U referer http-user http-passwd out:o max-connection-per-server:x checksum all-proxy
-		http-proxy https-proxy all-proxy-user all-proxy-passwd http-proxy-user http-proxy-passwd https-proxy-user
-		https-proxy-passwd`,
-	switches: 'force-sequential:Z',
-	harmlessValues: `dir:d split:s min-split-size:k max-concurrent-downloads:j max-tries:m retry-wait timeout:t
-		connect-timeout max-download-limit max-overall-download-limit lowest-speed-limit file-allocation:a disk-cache
-		summary-interval console-log-level log:l log-level piece-length stream-piece-selector uri-selector
-		max-file-not-found auto-save-interval save-session save-cookies stop download-result max-resume-failure-tries
-		server-stat-of server-stat-if server-stat-timeout proxy-method min-tls-version async-dns-server event-poll
-		on-download-complete on-download-start on-download-error max-mmap-limit gid conf-path`,
-	harmlessSwitches: `continue:c quiet:q check-certificate allow-overwrite auto-file-renaming always-resume
-		remote-time:R content-disposition-default-utf8 enable-color disable-ipv6 async-dns http-accept-gzip
-		http-auth-challenge enable-http-pipelining enable-http-keep-alive conditional-get human-readable
-		show-console-readout truncate-console-readout no-netrc:n reuse-uri remove-control-file force-save
-		allow-piece-length-change check-integrity:V daemon:D deferred-input no-conf optimize-concurrent-downloads
-		stderr no-want-digest-header follow-torrent follow-metalink`,
+export const wgetTables: ProgramTables = {
+	wget: {
+		values: `header user-agent:U referer user password http-user http-password output-document:O execute:e
+			post-data post-file body-data body-file method proxy-user proxy-password`,
+		switches: 'no-proxy',
+		// The letter n begins pairs such as -nc and -nv.
+		harmlessValues: `tries:t timeout:T connect-timeout read-timeout dns-timeout wait:w waitretry limit-rate
+			directory-prefix:P output-file:o append-output:a max-redirect retry-on-http-error secure-protocol ciphers
+			save-cookies progress quota:Q default-page restrict-file-names prefer-family level:l hsts-file start-pos
+			local-encoding remote-encoding report-speed compression dns-cache two-letters:n`,
+		harmlessSwitches: `continue:c quiet:q verbose:v debug:d no-verbose no-clobber no-check-certificate
+			content-disposition trust-server-names timestamping:N no-use-server-timestamps server-response:S show-progress
+			force-directories:x no-directories no-host-directories background:b inet4-only:4 inet6-only:6 no-dns-cache
+			no-cache no-cookies keep-session-cookies no-http-keep-alive auth-no-challenge random-wait retry-connrefused
+			https-only no-hsts no-netrc no-config no-iri unlink adjust-extension:E no-parent no-glob
+			ignore-length content-on-error xattr`,
+	},
+	aria2c: {
+		values: `header user-agent:U referer http-user http-passwd out:o max-connection-per-server:x checksum all-proxy
+			http-proxy https-proxy all-proxy-user all-proxy-passwd http-proxy-user http-proxy-passwd https-proxy-user
+			https-proxy-passwd`,
+		switches: 'force-sequential:Z',
+		harmlessValues: `dir:d split:s min-split-size:k max-concurrent-downloads:j max-tries:m retry-wait timeout:t
+			connect-timeout max-download-limit max-overall-download-limit lowest-speed-limit file-allocation:a disk-cache
+			summary-interval console-log-level log:l log-level piece-length stream-piece-selector uri-selector
+			max-file-not-found auto-save-interval save-session save-cookies stop download-result max-resume-failure-tries
+			server-stat-of server-stat-if server-stat-timeout proxy-method min-tls-version async-dns-server event-poll
+			on-download-complete on-download-start on-download-error max-mmap-limit gid conf-path`,
+		harmlessSwitches: `continue:c quiet:q check-certificate allow-overwrite auto-file-renaming always-resume
+			remote-time:R content-disposition-default-utf8 enable-color disable-ipv6 async-dns http-accept-gzip
+			http-auth-challenge enable-http-pipelining enable-http-keep-alive conditional-get human-readable
+			show-console-readout truncate-console-readout no-netrc:n reuse-uri remove-control-file force-save
+			allow-piece-length-change check-integrity:V daemon:D deferred-input no-conf optimize-concurrent-downloads
+			stderr no-want-digest-header follow-torrent follow-metalink`,
+	},
 };
 
 /** Undefined if the text is neither command. */
 export function parseWgetCommand(text: string): PastedCommand | undefined {
-	const line = programLine(text, ['wget', 'aria2c']);
+	const line = programLine(text, wgetTables);
 	if (!line) {
 		return undefined;
 	}
@@ -57,7 +58,7 @@ export function parseWgetCommand(text: string): PastedCommand | undefined {
 	const given = new Map<string, string>();
 	let areSeparate = isWget;
 	let isOnOutput = false;
-	for (const word of readOptions(line.words, isWget ? wgetTable : aria2Table)) {
+	for (const word of line.words) {
 		switch (word.kind) {
 			case 'operand':
 				request.urls.push(withScheme(word.text));

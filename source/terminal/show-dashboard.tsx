@@ -13,7 +13,7 @@ import type {Download, DownloadId, DownloadEngine} from '../downstream.ts';
 import {backgroundOf} from './background.ts';
 import {copyText} from './clipboard.ts';
 import {enterTerminal, hasUnicode, mouseSequence} from './modes.ts';
-import {supportsProgress, TerminalStatus} from './status.ts';
+import {showsProgress, TerminalStatus, type TabProgress} from './status.ts';
 import {completePath, describeFile, openFolder} from './system.ts';
 
 export type DashboardEnd = 'quit' | 'crash' | NodeJS.Signals;
@@ -25,6 +25,7 @@ export type ShowOptions = {
 	/** The terminal was queried for its background; over a slow line, the response may arrive after the first frame. */
 	readonly mayAnswerLate: boolean;
 	readonly title: boolean;
+	readonly tabProgress: TabProgress;
 	readonly mouse: boolean;
 	readonly bell: boolean;
 	/** The source of keys: standard input, or the terminal if standard input is a pipe. */
@@ -80,7 +81,8 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 	const write = (sequence: string) => {
 		stdout.write(sequence);
 	};
-	const status = new TerminalStatus({hasTitle: options.title, hasProgress: supportsProgress(env), write});
+	const hasProgress = showsProgress(options.tabProgress, env);
+	const status = new TerminalStatus({hasTitle: options.title, hasProgress, write});
 	const terminal = enterTerminal(keys);
 	process.on('exit', terminal.restore);
 	const stopListeners = new Set<() => void>();

@@ -1,6 +1,6 @@
 // The window title and the tab's progress, visible while the user looks elsewhere.
 import {formatSpeed} from '../text/format.ts';
-import type {Snapshot} from '../downstream.ts';
+import {isFetching, type Snapshot} from '../downstream.ts';
 
 /** Some terminals clear the progress after 15 s. */
 const repeatMs = 10_000;
@@ -8,7 +8,7 @@ const titleMs = 1000;
 
 export type StatusOptions = {
 	readonly hasTitle: boolean;
-	/** As determined by `supportsProgress`. */
+	/** The terminal shows OSC 9;4. */
 	readonly hasProgress: boolean;
 	readonly write: (sequence: string) => void;
 };
@@ -73,7 +73,7 @@ export function overallProgress({downloads}: Snapshot): {
 	percent: number | undefined;
 	state: 0 | 1 | 2 | 3 | 4;
 } {
-	const running = downloads.filter(({status}) => ['active', 'asking', 'waiting'].includes(status));
+	const running = downloads.filter(download => isFetching(download));
 	const sized = running.filter(({size}) => size !== null);
 	const total = sized.reduce((sum, {size}) => sum + (size ?? 0), 0);
 	const present = sized.reduce((sum, download) => sum + download.present, 0);
@@ -92,21 +92,15 @@ export function overallProgress({downloads}: Snapshot): {
 		: {percent: undefined, state: unfinished.every(({status}) => status === 'paused') ? 4 : 0};
 }
 
-/** Terminals that show OSC 9;4 as progress; others would raise a notification each time. */
-export function supportsProgress(environment: NodeJS.ProcessEnv): boolean {
-	const {
-		DOWNSTREAM_PROGRESS,
-		TMUX,
-		STY,
-		WT_SESSION,
-		ConEmuANSI,
-		TERM_PROGRAM,
-		TERM_PROGRAM_VERSION = '',
-	} = environment;
-	if (DOWNSTREAM_PROGRESS !== undefined) {
-		return DOWNSTREAM_PROGRESS === '1';
-	}
+export type TabProgress = 'auto' | 'always' | 'never';
 
+/** `auto`: in terminals that show OSC 9;4 as progress; others would raise a notification each time. */
+export function showsProgress(setting: TabProgress, environment: NodeJS.ProcessEnv): boolean {
+	return setting === 'auto' ? supportsProgress(environment) : setting === 'always';
+}
+
+function supportsProgress(environment: NodeJS.ProcessEnv): boolean {
+	const {TMUX, STY, WT_SESSION, ConEmuANSI, TERM_PROGRAM, TERM_PROGRAM_VERSION = ''} = environment;
 	if (TMUX || STY) {
 		return false;
 	}

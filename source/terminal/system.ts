@@ -2,10 +2,10 @@
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {readdir, stat} from 'node:fs/promises';
-import {homedir} from 'node:os';
 import path from 'node:path';
 import process from 'node:process';
 import {formatBytes} from '../text/format.ts';
+import {expandHome} from '../home-folder.ts';
 
 /** Shows the file's folder in the system's file manager. */
 export async function openFolder(file: string): Promise<void> {
@@ -43,9 +43,4 @@ export async function describeFile(file: string): Promise<string | undefined> {
 	return stats?.isFile()
 		? `${formatBytes(stats.size)}, ${stats.mtime.toLocaleDateString('sv-SE')}`
 		: undefined;
-}
-
-/** Expands `~/Videos` as shells do. */
-export function expandHome(text: string): string {
-	return /^~(?=$|[/\\])/.test(text) ? homedir() + text.slice(1) : text;
 }

@@ -1,16 +1,16 @@
-// Words of people → the stretch to make safe. Pure.
+// Typed words → the stretch to make safe. Pure.
 import bytes from 'bytes';
 import {DownStreamError, type SafeRequest} from '../downstream.ts';
 
 const second = 1000;
 const minute = 60 * second;
 const hour = 60 * minute;
-/** A time of day that has passed today is one of tomorrow, if it comes so soon. */
+/** A time of day that has passed means tomorrow if that is at most this far away. */
 const tomorrowWithin = 12 * hour;
-/** Bytes from the start that stand for minutes of a file without any. */
+/** Bytes from the start, for a file without minutes. */
 const startBytes = 8 * 1024 * 1024;
 
-/** The start of any download, so long that it plays at once. */
+/** The start of a download, long enough to play at once. */
 export function startOf(ms: number): SafeRequest {
 	return {from: 'start', forMs: ms, orBytes: startBytes};
 }
@@ -64,7 +64,7 @@ function beginOf(from: string, shown: string): Pick<SafeRequest, 'from' | 'fromM
 	return {fromMs};
 }
 
-/** Undefined unless it is a length with its unit, or a size with a capital one. */
+/** Undefined unless it is a duration with its unit, or a size with a capital unit. */
 function amountOf(text: string): {forMs: number} | {bytes: number} | undefined {
 	const forMs = filmTimeOf(text);
 	if (forMs !== undefined) {

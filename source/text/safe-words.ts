@@ -9,8 +9,8 @@ export function shownPledge({pledges}: Pick<Download, 'pledges'>): Pledge | unde
 }
 
 /**
- * `safe to 1:21:00 of 1:47:10 ⚑ 18:31`, `⚑ safe to 1:47:10`, `⚑ all safe`, `⚑ cannot be made safe: …`. Empty without pledges.
- * The time is that of arrival; `late` follows where it is after the pledge's own.
+ * `safe to 1:21:00 of 1:47:10 ⚑ 18:31`, `⚑ safe to 1:47:10`, `⚑ all safe`, `⚑ cannot be made safe: …`. Empty without
+ * pledges. The time is the expected completion, followed by the delay if it misses the deadline.
  */
 export function safeWords(download: Pick<Download, 'pledges' | 'size'>, ascii = false): string {
 	const pledge = shownPledge(download);
@@ -71,7 +71,7 @@ export function pledgeWords(pledge: Pledge, {size}: Pick<Download, 'size'>, asci
 		default: {
 			const {etaAt, by} = pledge;
 			const isLate = by !== null && etaAt !== null && etaAt > by;
-			return `${progress(pledge)} ${flag}${arrival(pledge)}${isLate ? `, late by ${lateness(etaAt - by)}` : ''}`;
+			return `${progress(pledge)} ${flag}${arrival(pledge)}${isLate ? `, late by ${delay(etaAt - by)}` : ''}`;
 		}
 	}
 }
@@ -107,19 +107,19 @@ function progress({fromMs, toMs, safeToMs, exact, start, end, safeTo}: Pledge): 
 }
 
 /** `4m`, `2h05m`. */
-function lateness(ms: number): string {
+function delay(ms: number): string {
 	const minutes = Math.ceil(ms / 60_000);
 	return minutes < 60
 		? `${minutes}m`
 		: `${Math.floor(minutes / 60)}h${String(minutes % 60).padStart(2, '0')}m`;
 }
 
-/** Downloads that are named: a list of all would hide the rest of the banner. */
-const mostNamed = 6;
+/** Limit of the named downloads: a longer list would hide the rest of the banner. */
+const maxNamed = 6;
 
 /**
- * `#1 to 1:47:10, #3 all`: what of each download can be had without a network, first those with pledges. Empty where
- * nothing is safe.
+ * `#1 to 1:47:10, #3 all`: the part of each download that needs no network, downloads with pledges first. Empty if there is
+ * none.
  */
 export function safeList(
 	downloads: ReadonlyArray<Pick<Download, 'pledges' | 'size' | 'completedAt'>>,
@@ -133,6 +133,6 @@ export function safeList(
 			: [{hasPledge: pledges.length > 0, words: `#${index + 1} ${part.replace(/^safe | safe$/, '')}`}];
 	});
 	const words = safe.toSorted((a, b) => Number(b.hasPledge) - Number(a.hasPledge)).map(({words}) => words);
-	const more = words.length - mostNamed;
-	return [...words.slice(0, mostNamed), ...(more > 0 ? [`${more} more`] : [])].join(', ');
+	const more = words.length - maxNamed;
+	return [...words.slice(0, maxNamed), ...(more > 0 ? [`${more} more`] : [])].join(', ');
 }

@@ -120,6 +120,25 @@ export async function startServe(t: TestContext, storage: string, ...args: strin
 	return CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage, ...args]);
 }
 
+/** The first event of `serve --json`. */
+export type Ready = {
+	readonly url: string;
+	readonly key: string;
+	readonly viewKey: string;
+	readonly storage: string;
+	readonly pid: number;
+};
+
+/** `serve`, once its proxy listens. */
+export async function startInstance(
+	t: TestContext,
+	storage: string,
+	...args: string[]
+): Promise<{serve: CliProcess; ready: Ready}> {
+	const serve = await startServe(t, storage, ...args);
+	return {serve, ready: (await serve.event('ready')) as unknown as Ready};
+}
+
 /** `get` with a storage folder of its own. */
 export async function startGet(t: TestContext, storage: string, ...args: string[]): Promise<CliProcess> {
 	return CliProcess.start(t, ['get', '--port', '0', '--storage', storage, ...args]);

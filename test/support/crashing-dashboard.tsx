@@ -28,6 +28,7 @@ const end = await showDashboard(downstream, {
 	exportDir: '/',
 	theme: 'plain',
 	mayAnswerLate: false,
+	tabProgress: 'auto',
 	title: false,
 	mouse: false,
 	bell: false,

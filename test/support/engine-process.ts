@@ -77,23 +77,23 @@ export class EngineProcess {
 		});
 		const seen = (event: EngineEvent['event']) =>
 			new Promise<EngineEvent>((resolve, reject) => {
-				child.on('message', (told: EngineEvent) => {
-					if (told.event === event) {
-						resolve(told);
-					} else if (told.event === 'refused') {
-						reject(new Error(told.message));
+				child.on('message', (message: EngineEvent) => {
+					if (message.event === event) {
+						resolve(message);
+					} else if (message.event === 'refused') {
+						reject(new Error(message.message));
 					}
 				});
 			});
 		this.added = Promise.race([seen('added'), ended]).then(
-			told => (told as EngineEvent & {event: 'added'}).download,
+			message => (message as EngineEvent & {event: 'added'}).download,
 		);
 		this.done = Promise.race([seen('done'), ended]).then(() => undefined);
 		this.added.catch(() => undefined);
 		this.done.catch(() => undefined);
-		child.on('message', (told: EngineEvent) => {
-			if ('download' in told) {
-				this.download = told.download;
+		child.on('message', (message: EngineEvent) => {
+			if ('download' in message) {
+				this.download = message.download;
 				this.#onDownload();
 			}
 		});

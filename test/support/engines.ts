@@ -35,6 +35,18 @@ export async function startEngine(t: TestContext, options: Partial<EngineOptions
 	return {engine, proxy, storageDir, close};
 }
 
+/** An origin, and an engine that downloads its file. */
+export async function startDownload(
+	t: TestContext,
+	originOptions: OriginOptions,
+	options?: Partial<EngineOptions>,
+) {
+	const origin = await startOrigin(t, originOptions);
+	const running = await startEngine(t, options);
+	const {download} = await running.engine.add({url: origin.url});
+	return {origin, running, ...running, download};
+}
+
 export function downloadOf({snapshot}: DownloadEngine, id: DownloadId): Download {
 	const download = snapshot.downloads.find(download => download.id === id);
 	if (!download) {

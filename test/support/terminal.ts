@@ -1,9 +1,11 @@
 // A real pseudo-terminal running the real program, rendered by a terminal emulator.
 import process from 'node:process';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {TestContext} from 'node:test';
 import xterm from '@xterm/headless';
 import {Unicode11Addon} from '@xterm/addon-unicode11';
 import {spawn} from 'node-pty';
+import {settleMs} from '../../source/dashboard/ui-store.ts';
 import {atEnd} from './cleanup.ts';
 import {builtCli, cleanEnvironment} from './cli.ts';
 import {inputOf, type Key} from './keys.ts';
@@ -23,6 +25,9 @@ export type TerminalOptions = {
 	/** Immediate answers to terminal queries, because programs wait only briefly. */
 	answers?: Readonly<Record<string, string>>;
 };
+
+/** Dialogs ignore answers that come sooner. */
+const readingMs = settleMs + 150;
 
 export class TestTerminal {
 	/** Everything written so far. */
@@ -117,6 +122,12 @@ export class TestTerminal {
 	/** Sends a key by its name, or text. */
 	press(key: Key): void {
 		this.#pty.write(inputOf(key));
+	}
+
+	/** Presses a key after the time a person needs to read a dialog. */
+	async answer(key: Key): Promise<void> {
+		await sleep(readingMs);
+		this.press(key);
 	}
 
 	/** Resolves when the program writes. */

@@ -1,7 +1,7 @@
 // How long a command without a screen waits for data, and what it prints meanwhile.
 import {formatDuration} from '../../text/format.ts';
 import {queueReason} from '../../text/status-words.ts';
-import {isSettled, isStopped, type Download, type ErrorCode} from '../../downstream.ts';
+import {isFetching, isSettled, isStopped, type Download, type ErrorCode} from '../../downstream.ts';
 
 /** End of a command that waits for downloads. */
 export type Outcome = 'done' | 'failed' | 'gave-up';
@@ -112,7 +112,7 @@ function waitOf(download: Download, now: number): Wait | undefined {
 		return words === undefined ? undefined : {reason: 'queued', words};
 	}
 
-	return ['waiting', 'asking', 'active'].includes(status)
+	return isFetching(download)
 		? {reason: 'silence', words: `no response from ${new URL(url).host} yet; waiting`}
 		: undefined;
 }

@@ -1,6 +1,11 @@
 // `__complete`: the hidden command that the completion scripts call.
 import process from 'node:process';
 import {cleanText} from '../../text/clean-text.ts';
+import {attach} from '../../host/find-instance.ts';
+import {openOffline} from '../../host/engine-host.ts';
+import {settingsFrom} from '../settings.ts';
+import {readSettingsFile} from '../settings-file.ts';
+import {shortId} from './find-download.ts';
 import {completionFor, completionLines, type Candidate, type Completion} from '../completion.ts';
 
 /** The answer for one shell; see `completionLines`. `line`: the command line up to the cursor. */
@@ -13,13 +18,6 @@ export async function complete(shell: string, line: string): Promise<string> {
 /** None if the list cannot be read: a completion has no place for an error. */
 async function listedIds({lookup}: Completion): Promise<Candidate[]> {
 	try {
-		const [{settingsFrom}, {readSettingsFile}, {attach}, {openOffline}, {shortId}] = await Promise.all([
-			import('../settings.ts'),
-			import('../settings-file.ts'),
-			import('../../host/find-instance.ts'),
-			import('../../host/engine-host.ts'),
-			import('./find-download.ts'),
-		]);
 		const {storageDir} = settingsFrom(lookup, process.env, readSettingsFile(lookup.config));
 		const downstream = (await attach(storageDir)) ?? (await openOffline({storageDir}));
 		try {

@@ -4,6 +4,8 @@ import {once} from 'node:events';
 import {createServer, type IncomingMessage, type Server, type ServerResponse} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {contentRange} from '../../engine/origin/content-range.ts';
+import {requestedRanges} from '../../proxy/range-header.ts';
 
 const sampleRate = 44_100;
 /** Stereo, 16 bits. */
@@ -94,15 +96,20 @@ export class DemoOrigin {
 			return;
 		}
 
-		const range = request.method === 'GET' ? requestedRange(request.headers.range, size) : undefined;
-		if (range && range.start >= range.end) {
-			response.writeHead(416, {...headers, 'content-range': `bytes */${size}`}).end();
+		const ranges = request.method === 'GET' ? requestedRanges(request.headers.range, size) : undefined;
+		if (ranges?.length === 0) {
+			response.writeHead(416, {...headers, 'content-range': contentRange(undefined, size)}).end();
 			return;
 		}
 
+		// A request for several ranges gets the whole file.
+		const [range] = ranges?.length === 1 ? ranges : [];
 		const {start, end} = range ?? {start: 0, end: size};
-		const contentRange = range ? {'content-range': `bytes ${start}-${end - 1}/${size}`} : {};
-		response.writeHead(range ? 206 : 200, {...headers, ...contentRange, 'content-length': end - start});
+		response.writeHead(range ? 206 : 200, {
+			...headers,
+			...(range && {'content-range': contentRange(range, size)}),
+			'content-length': end - start,
+		});
 		if (request.method === 'HEAD') {
 			response.end();
 			return;
@@ -131,26 +138,6 @@ export class DemoOrigin {
 
 		response.end();
 	}
-}
-
-/**
- * Reads `bytes=0-99`, `bytes=100-` or `bytes=-100` (RFC 9110 section 14.1.2). Undefined for the whole file; an empty range
- * is unsatisfiable.
- */
-function requestedRange(header: string | undefined, size: number): {start: number; end: number} | undefined {
-	const [, first, last] = /^bytes=(\d*)-(\d*)$/.exec(header ?? '') ?? [];
-	if (first === undefined || last === undefined || (first === '' && last === '')) {
-		return undefined;
-	}
-
-	if (first === '') {
-		return {start: Math.max(0, size - Number(last)), end: Number(last) === 0 ? 0 : size};
-	}
-
-	const start = Number(first);
-	const end = last === '' ? size : Math.min(size, Number(last) + 1);
-	// A reversed range is invalid and ignored; one past the end is unsatisfiable.
-	return last !== '' && Number(last) < start ? undefined : {start, end};
 }
 
 /** Each note rings into the next, and notes alternate between left and right. */

@@ -6,7 +6,7 @@ import {watchWords} from '../../text/film-words.ts';
 import {safeWords} from '../../text/safe-words.ts';
 import {formatPercent} from '../../text/format.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
-import {DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
+import {DownStreamError, isFetching, type Download, type DownloadEngine} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 import {withHint} from '../../text/hints.ts';
@@ -208,7 +208,8 @@ function onEach(
 /** `isOffline`: nothing is in progress, whatever the recorded state. */
 function lineOf(download: Download, downloads: readonly Download[], isOffline = false): string {
 	const number = downloads.findIndex(({id}) => id === download.id) + 1;
-	const isStopped = isOffline && ['queued', 'asking', 'active', 'waiting'].includes(download.status);
+	const isUnfinished = download.status === 'queued' || download.status === 'checking' || isFetching(download);
+	const isStopped = isOffline && isUnfinished && download.completedAt === null;
 	return columns([
 		number > 0 ? String(number) : '',
 		download.id,

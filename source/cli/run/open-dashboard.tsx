@@ -23,7 +23,7 @@ import type {ShowOptions} from '../../terminal/show-dashboard.tsx';
 const exitCodes: Partial<Record<string, number>> = {quit: 0, crash: 70, SIGHUP: 129};
 const interrupted = 130;
 const eraseLine = '\r\u001B[K';
-/** A line with more percentages tells nothing. */
+/** More percentages would make the line unreadable. */
 const mostShares = 4;
 /** A client looks for a new instance once a second. */
 const connectMs = 10_000;
@@ -173,6 +173,7 @@ async function prepareScreen(
 			theme: settings.theme === undefined || level === 0 ? themeName(level, background) : settings.theme,
 			mayAnswerLate: asksTerminal,
 			title: settings.title,
+			tabProgress: settings.tabProgress,
 			mouse: settings.mouse,
 			bell: settings.bell,
 			...how,

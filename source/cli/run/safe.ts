@@ -1,4 +1,4 @@
-// `safe`: makes a stretch of a download safe, the start of all, or lifts what was pledged.
+// `safe`: makes a stretch of a download or the start of all downloads safe, or lifts pledges.
 import {DownStreamError, type Download, type DownloadEngine, type Pledge} from '../../downstream.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {safeRequestOf, startOf} from '../../text/safe-request.ts';
@@ -30,7 +30,7 @@ export async function makeSafe(
 				await downstream.lift(id, n);
 			}
 
-			output.result(`${cleanText(name)}: nothing is pledged`);
+			output.result(`${cleanText(name)}: no pledges left`);
 		}
 
 		return true;
@@ -74,7 +74,7 @@ export async function makeSafe(
 	return isGood;
 }
 
-/** The start of a cancelled download is not fetched, and that of a complete one is there. */
+/** False for a download that fetches nothing (cancelled) or has everything (complete). */
 export function canBeSafe({status}: Download): boolean {
 	return status !== 'cancelled' && status !== 'complete';
 }

@@ -1,11 +1,11 @@
-// The question where to start a film that was left in the middle.
+// Asks whether a begun film resumes or starts over.
 import type {Download} from '../../downstream.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {createForm} from '../form.ts';
 import {leftAt} from '../playback.ts';
 import type {UiStore} from '../ui-store.ts';
 
-/** `play` gets the start in milliseconds. */
+/** `play` receives the start in milliseconds. */
 export function openContinueDialog(ui: UiStore, download: Download, play: (startMs: number) => void): void {
 	ui.openDialog({
 		form: createForm(

@@ -1,4 +1,4 @@
-// The dialog for a time in the film that a linked player is to show.
+// The dialog that sends a linked player to a time in the film.
 import type {Download} from '../../downstream.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {parseTime} from '../../text/film-time.ts';
@@ -6,7 +6,7 @@ import {formatTime} from '../../text/film-words.ts';
 import {createForm, textItem, textOf, withProblem} from '../form.ts';
 import type {UiStore} from '../ui-store.ts';
 
-/** `seek` gets milliseconds inside the film. */
+/** `seek` receives milliseconds within the film. */
 export function openGoToDialog(ui: UiStore, download: Download, seek: (ms: number) => void): void {
 	ui.openDialog({
 		form: createForm(

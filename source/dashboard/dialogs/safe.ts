@@ -1,4 +1,4 @@
-// The dialog that makes a stretch of a download safe, and the command that does so for the start of all.
+// The dialog that makes a stretch of a download safe, and the command for the starts of all downloads.
 import {isSettled, type Download, type Pledge, type SafeRequest} from '../../downstream.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {formatTime} from '../../text/film-words.ts';
@@ -19,13 +19,13 @@ import {
 import {errorMessage} from '../messages.ts';
 import type {UiStore} from '../ui-store.ts';
 
-/** Milliseconds of what comes next, and of everything for `openSafeStart`. */
+/** Milliseconds of the next download, and of each one for `makeStartsSafe`. */
 const startMs = 2 * 60_000;
 
 export function openSafeDialog(ui: UiStore, download: Download): void {
 	const {id} = download;
 	let asked = 0;
-	/** Shows what it would take, unless the fields have changed meanwhile. */
+	/** Shows the cost, unless the fields have changed meanwhile. */
 	const estimate = (form: Form) => {
 		const turn = ++asked;
 		const opened = ui.openedDialog();
@@ -57,7 +57,7 @@ export function openSafeDialog(ui: UiStore, download: Download): void {
 						}
 
 						dialog.close();
-						return `${cleanText(download.name)}: nothing is pledged`;
+						return `${cleanText(download.name)}: no pledges left`;
 					}
 
 					const pledge = await ui.downstream.makeSafe(id, requestOf(form));
@@ -78,11 +78,11 @@ export function openSafeDialog(ui: UiStore, download: Download): void {
 	estimate(safeForm(download));
 }
 
-/** Makes the start of everything safe, so that any of it plays at once. */
+/** Makes the start of every incomplete download safe, so that each plays at once. */
 export function makeStartsSafe(ui: UiStore): void {
 	const open = ui.feed.frame.snapshot.downloads.filter(download => !isSettled(download));
 	if (open.length === 0) {
-		ui.say('W: nothing is to be fetched');
+		ui.say('W: no download is incomplete');
 		return;
 	}
 
@@ -125,7 +125,7 @@ function safeForm({name, film, playback, position, pledges}: Download): Form {
 		],
 		[
 			{name: 'safe', label: 'Make safe', key: 's'},
-			...(pledges.length > 0 ? [{name: 'lift', label: 'Lift what is pledged', key: 'i'}] : []),
+			...(pledges.length > 0 ? [{name: 'lift', label: 'Lift all pledges', key: 'i'}] : []),
 			{name: 'close', label: 'Close', key: 'c'},
 		],
 		{hint: 'Enter make safe   Esc close', focus: 1},
@@ -143,7 +143,7 @@ function requestOf(form: Form): SafeRequest {
 	return safeRequestOf(words, Date.now(), {from: 'From', by: 'By'});
 }
 
-/** What the stretch would take, or why it cannot be made safe; undefined while the fields are no stretch. */
+/** The cost of the stretch, or the reason why it cannot be made safe; undefined while a field is invalid. */
 async function costOf(ui: UiStore, {id}: Download, form: Form): Promise<string | undefined> {
 	let request: SafeRequest;
 	try {
@@ -168,11 +168,11 @@ function withLine(form: Form, text: string): Form {
 /** `It takes 412 MiB, about 2m40s; needs 1.3 MiB/s of your 2.6 MiB/s`. `now`: milliseconds since the epoch. */
 export function costWords({missing, by}: Pledge, bytesPerSecond: number, now: number): string {
 	if (missing === null) {
-		return 'It takes the index first, which tells the rest';
+		return 'The index is needed first; the rest is unknown until then';
 	}
 
 	if (missing === 0) {
-		return 'All of it is here';
+		return 'All of it is downloaded';
 	}
 
 	const time = bytesPerSecond > 0 ? `, about ${formatDuration(missing / bytesPerSecond)}` : '';
@@ -181,7 +181,7 @@ export function costWords({missing, by}: Pledge, bytesPerSecond: number, now: nu
 	return `It takes ${formatBytes(missing)}${time}${needed}${of}`;
 }
 
-/** The next incomplete one of the list. */
+/** The next incomplete download of the list. */
 function nextOf(ui: UiStore, {id}: Download): Download | undefined {
 	const {downloads} = ui.feed.frame.snapshot;
 	return downloads

@@ -5,8 +5,11 @@ export function cancelled(): DownStreamError {
 	return new DownStreamError('not-found', 'This download was cancelled; resume it to stream it again');
 }
 
-export function fetchedAnew(): DownStreamError {
-	return new DownStreamError('origin-changed', 'The file changed on the server and is fetched anew');
+export function restarted(): DownStreamError {
+	return new DownStreamError(
+		'origin-changed',
+		'The file changed on the server and is fetched from the start',
+	);
 }
 
 export function closing(): DownStreamError {

@@ -37,7 +37,7 @@ export async function exporting(
 				return false;
 			}
 
-			await recordFile.save({movedTo});
+			await recordFile.save({movedTo, exportedTo: movedTo, exportWhenComplete: undefined});
 			// The download may have started over during the save.
 			if (version !== state.version) {
 				return false;

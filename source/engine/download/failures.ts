@@ -53,7 +53,7 @@ export class Failures {
 
 		if (error.code === 'origin-changed' && scheduler.hasFileInfo && this.#state.file.present.size === 0) {
 			// No byte of the old version is worth keeping.
-			void versions.fetchAnew();
+			void versions.restart();
 			return;
 		}
 

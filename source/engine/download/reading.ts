@@ -8,7 +8,7 @@ import {DiskReader} from '../memory/disk-reader.ts';
 import type {Range} from '../store/range-set.ts';
 import {DamagedFile} from '../store/damaged-file.ts';
 import type {DownloadState} from './download-state.ts';
-import {cancelled, fetchedAnew} from './errors.ts';
+import {cancelled, restarted} from './errors.ts';
 import type {LinkRenewal} from './link-renewal.ts';
 import type {Mending} from './mending.ts';
 import type {PageReplacement} from './page-replacement.ts';
@@ -130,7 +130,7 @@ export class Reading {
 				signal.throwIfAborted();
 				this.#throwIfCancelled();
 				if (version !== this.#state.version) {
-					throw fetchedAnew();
+					throw restarted();
 				}
 
 				// The check and the wait share a tick: no write between them goes unnoticed.
@@ -160,7 +160,7 @@ export class Reading {
 
 			// Another version may end elsewhere.
 			if (reader.offset < range.end && version !== this.#state.version) {
-				throw fetchedAnew();
+				throw restarted();
 			}
 		} finally {
 			await blocks.close();

@@ -6,7 +6,7 @@ import {diskError} from '../store/disk-error.ts';
 import type {DownloadRecord} from '../store/record.ts';
 import {SparseFile} from '../store/sparse-file.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
-import {fetchedAnew} from './errors.ts';
+import {restarted} from './errors.ts';
 import type {Verification} from './verification.ts';
 
 export class VersionReset {
@@ -38,7 +38,7 @@ export class VersionReset {
 	}
 
 	/** The same, unasked: the origin has a new version, and no byte of the old one is cached. Never rejects. */
-	async fetchAnew(): Promise<void> {
+	async restart(): Promise<void> {
 		try {
 			await this.#scheduler.exclusively(async () => this.reset({}));
 			this.#effects.reevaluate();
@@ -56,7 +56,7 @@ export class VersionReset {
 	async reset(change: Partial<DownloadRecord>): Promise<void> {
 		const {recordFile, readers, checks} = this.#state;
 		const {dataPath, record} = recordFile;
-		const reason = fetchedAnew();
+		const reason = restarted();
 		this.#verification.abort(reason);
 		await this.#verification.ended();
 		this.#state.version++;

@@ -1,4 +1,4 @@
-// Where a film or a sound was left, and the linked player that plays it. The record follows at most every 5 s.
+// The last position in a film or sound, and its linked player. The record follows at most every 5 s.
 import type {Playback, Position} from '../../downstream.ts';
 import type {TrackedPlayer} from '../fetch/players.ts';
 import type {FilmMap} from '../film/film-map.ts';
@@ -7,20 +7,20 @@ import type {PlayerState} from '../player/mpv-link.ts';
 import type {RecordFile} from '../store/record-store.ts';
 
 const saveMs = 5000;
-/** Of a player that tells no times. */
+/** Minimum milliseconds between two inferred positions. */
 const inferMs = 1000;
-/** Programs that read and do not play. */
+/** Programs that read without playing. */
 const copies = /^(?:aria2|curl|Wget|rclone|Python|Go-http|node|undici)/i;
-/** The rest is taken for credits. */
+/** The credits take up the rest. */
 const watchedShare = 0.92;
 
 export class Watching {
 	playback: Omit<Playback, 'offset'> | null = null;
-	/** The map of the film, undefined while unknown. Set once there is a film to ask. */
+	/** The map of the film; undefined while unknown. */
 	map: () => FilmMap | undefined = () => undefined;
 	readonly #recordFile: RecordFile;
 	readonly #changed: () => void;
-	/** Newer than that of the record. */
+	/** Newer than the recorded position. */
 	#position: Position | undefined;
 	#inferredAt = 0;
 	#inferredOffset: number | undefined;
@@ -38,7 +38,7 @@ export class Watching {
 		return playback && {...playback, offset: map && position ? byteAt(map, position.ms) : null};
 	}
 
-	/** The byte that an unlinked player shows; undefined right after a seek. */
+	/** The byte of the current picture of an unlinked player; undefined right after a seek. */
 	get inferredOffset(): number | undefined {
 		return this.#inferredOffset;
 	}
@@ -47,7 +47,7 @@ export class Watching {
 		return this.#position ?? this.#recordFile.record.position ?? null;
 	}
 
-	/** The state of the linked player; undefined once none plays this any more. */
+	/** `state` of the linked player; undefined once no linked player plays this download. */
 	follow(state: PlayerState | undefined): void {
 		if (!state) {
 			this.playback = null;
@@ -66,7 +66,7 @@ export class Watching {
 		this.#changed();
 	}
 
-	/** A player that tells no times has read on. */
+	/** An unlinked player has read more bytes. */
 	readBy({name, offset, run}: TrackedPlayer, now: number): void {
 		if (this.playback || now < this.#inferredAt + inferMs || copies.test(name)) {
 			return;

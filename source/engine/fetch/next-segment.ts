@@ -58,9 +58,9 @@ export const aboutToArrive = 1024 * 1024;
 
 /**
  * Minimum rest of a claim that is split between two connections, once no other work is left: a split wastes the bytes on
- * their way beyond the cut.
+ * their way beyond the cut. For a pledge, in which the last byte counts, more may be wasted.
  */
-const splitFrom = {bytes: 1024 * 1024, seconds: 0.25};
+const splitFrom = {bytes: {fill: 1024 * 1024, pledge: 256 * 1024}, seconds: 0.25};
 
 /** Segments end on multiples of this, so that holes do not fragment. */
 const grid = 64 * 1024;
@@ -125,8 +125,8 @@ function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | 
 		}
 
 		const others = claimed.filter(other => other !== claim);
-		const wish = {start: offset, end: Math.min(end, claim?.end ?? Infinity, size)};
-		for (const hole of unclaimed(present, wish, others)) {
+		const window = {start: offset, end: Math.min(end, claim?.end ?? Infinity, size)};
+		for (const hole of unclaimed(present, window, others)) {
 			if (hole.start === offset) {
 				return {start: offset, end: cut(hole, segmentSize), for: 'player', urgent: true};
 			}
@@ -138,9 +138,9 @@ function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | 
 	return undefined;
 }
 
-function forIndex({present, claimed, index}: PlanState): SegmentPlan | undefined {
+function forIndex({present, claimed, index, segmentSize}: PlanState): SegmentPlan | undefined {
 	const [hole] = index ? unclaimed(present, index, claimed) : [];
-	return hole && {...hole, for: 'fill', urgent: false, isIndex: true};
+	return hole && {start: hole.start, end: cut(hole, segmentSize), for: 'fill', urgent: false, isIndex: true};
 }
 
 function forReadAhead(
@@ -194,11 +194,11 @@ function forBackground({present, size, claimed, playhead, segmentSize}: PlanStat
 	return undefined;
 }
 
-function bySplitting(claimed: readonly Claim[], use: SegmentUse): SegmentPlan | undefined {
+function bySplitting(claimed: readonly Claim[], use: 'fill' | 'pledge'): SegmentPlan | undefined {
 	let largest: Claim | undefined;
 	for (const claim of claimed) {
 		const left = claim.end - claim.offset;
-		const least = Math.max(splitFrom.bytes, (claim.rate ?? Infinity) * splitFrom.seconds);
+		const least = Math.max(splitFrom.bytes[use], (claim.rate ?? Infinity) * splitFrom.seconds);
 		if (left >= least && left < Infinity && (!largest || left > largest.end - largest.offset)) {
 			largest = claim;
 		}

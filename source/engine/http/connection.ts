@@ -14,10 +14,12 @@ const fastRate = (25 * 1024 * 1024) / 1000;
 const maxGathered = 32 * 1024;
 
 /**
- * Delays the delivery of small pieces until `bytes` have arrived, or `milliseconds` after the first of them. A slow
- * connection is not read for up to `restMs` after each read, so that its bytes gather in the socket.
+ * Delays the delivery of small pieces until `bytes` have arrived, a block is full, or `milliseconds` after the first of
+ * them. A slow connection is not read for up to `restMs` after each read, so that its bytes gather in the socket.
  */
 export type Coalescing = {readonly bytes: number; readonly milliseconds: number; readonly restMs: number};
+
+const noCoalescing: Coalescing = {bytes: 0, milliseconds: 0, restMs: 0};
 
 type Waiter = {resolve(): void; reject(error: unknown): void};
 
@@ -48,11 +50,12 @@ export class HttpConnection {
 	#waiter: Waiter | undefined;
 	#wakeSoon: NodeJS.Immediate | undefined;
 	#wakeLater: NodeJS.Timeout | undefined;
+	#wakeLaterMs = 0;
 	#session: Buffer | undefined;
 	#requests = 0;
 	/** Bytes received since the last request. */
 	#receivedSinceRequest = 0;
-	#coalescing: Coalescing = {bytes: 0, milliseconds: 0, restMs: 0};
+	#coalescing = () => noCoalescing;
 
 	/**
 	 * Resolves when the connection can send requests. Rejects with `HttpError`, a system error, or the signal's reason.
@@ -143,13 +146,13 @@ export class HttpConnection {
 	/**
 	 * Returns received bytes in order, or undefined at the end of the connection. The bytes stay valid until the next
 	 * call, and while another holder retains their block. After the first 64 KiB of a response, small pieces are
-	 * delayed as `coalescing` says. Rejects with `timedOut()` after `timeout` ms of silence, and with the error if the
+	 * delayed as `coalescing` says at each read. Rejects with `timedOut()` after `timeout` ms of silence, and with the error if the
 	 * connection did not end cleanly.
 	 */
 	async take(
 		timeout: number,
 		timedOut: () => Error,
-		coalescing: Coalescing,
+		coalescing: () => Coalescing,
 	): Promise<Uint8Array | undefined> {
 		this.#coalescing = coalescing;
 		if (this.#borrowed) {
@@ -223,26 +226,40 @@ export class HttpConnection {
 		this.#isPaused ||= this.#untakenBytes >= this.#block.length;
 		if (this.#isPaused) {
 			this.#wake();
-		} else if (this.#untakenBytes >= this.#coalescing.bytes || this.#receivedSinceRequest < eagerBytes) {
-			// TLS emits its records one by one, but many of them arrive together.
-			this.#wakeSoon ??= setImmediate(() => this.#wake());
 		} else {
-			this.#wakeLater ??= setTimeout(() => this.#wake(), this.#coalescing.milliseconds);
-			this.#restFor(Math.min(this.#restMs, this.#coalescing.restMs));
+			this.#coalesce(this.#coalescing());
 		}
 
 		return !this.#isPaused && !this.#rest;
 	}
 
+	#coalesce(coalescing: Coalescing): void {
+		const {bytes, milliseconds, restMs} = coalescing;
+		// A player has come.
+		const isHurried = this.#wakeLater !== undefined && milliseconds < this.#wakeLaterMs;
+		const isEnough = this.#untakenBytes >= bytes || this.#full.length > 0;
+		if (isEnough || isHurried || this.#receivedSinceRequest < eagerBytes) {
+			// TLS emits its records one by one, but many of them arrive together.
+			this.#wakeSoon ??= setImmediate(() => this.#wake());
+		} else {
+			this.#wakeLaterMs = milliseconds;
+			this.#wakeLater ??= setTimeout(() => this.#wake(), milliseconds);
+			this.#restFor(Math.min(this.#restMs, restMs), bytes);
+		}
+	}
+
 	/** Each read of a small piece costs more than its bytes. The end of a body is not delayed. */
-	#restFor(milliseconds: number): void {
-		if (milliseconds > 0 && this.#untakenBytes + maxGathered < this.#coalescing.bytes) {
-			this.#rest ??= setTimeout(() => {
-				this.#rest = undefined;
-				if (!this.#isPaused) {
-					this.#socket.resume();
-				}
-			}, milliseconds);
+	#restFor(milliseconds: number, bytes: number): void {
+		if (milliseconds > 0 && this.#untakenBytes + maxGathered < bytes) {
+			this.#rest ??= setTimeout(
+				() => {
+					this.#rest = undefined;
+					if (!this.#isPaused) {
+						this.#socket.resume();
+					}
+				},
+				untilTick(milliseconds, performance.now()),
+			);
 		}
 	}
 
@@ -283,4 +300,13 @@ export class HttpConnection {
 			this.#waiter = undefined;
 		}
 	}
+}
+
+/**
+ * Milliseconds to the next multiple of `milliseconds`, at least half of it: connections of one rate are read together,
+ * since each wake-up of the process costs as much as a read.
+ */
+function untilTick(milliseconds: number, now: number): number {
+	const left = Math.ceil(milliseconds - (now % milliseconds));
+	return left < milliseconds / 2 ? left + milliseconds : left;
 }

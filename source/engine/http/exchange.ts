@@ -7,7 +7,7 @@ import type {HttpConnection, Coalescing} from './connection.ts';
 /** Small pieces are coalesced, because each take costs as much as its bytes. */
 const coalescing: Readonly<Record<'usual' | 'background', Coalescing>> = {
 	usual: {bytes: 512 * 1024, milliseconds: 2, restMs: 0},
-	background: {bytes: 1024 * 1024, milliseconds: 25, restMs: 25},
+	background: {bytes: 1024 * 1024, milliseconds: 100, restMs: 25},
 };
 
 export type HttpExchangeOptions = {
@@ -92,18 +92,18 @@ export class HttpExchange implements HttpResponse {
 	}
 
 	async #receive(timeout: number, timedOut: () => Error): Promise<void> {
-		const {connection, request} = this.#options;
-		const chosen = coalescing[request.isBackground?.() ? 'background' : 'usual'];
-		const bytes = await connection.take(timeout, timedOut, {
-			...chosen,
-			bytes: Math.min(this.#parser.remainingBody, chosen.bytes),
-		});
+		const bytes = await this.#options.connection.take(timeout, timedOut, this.#coalescing);
 		if (bytes) {
 			this.#body = this.#parser.push(bytes);
 		} else {
 			this.#parser.end();
 		}
 	}
+
+	readonly #coalescing = (): Coalescing => {
+		const chosen = coalescing[this.#options.request.isBackground?.() ? 'background' : 'usual'];
+		return {...chosen, bytes: Math.min(this.#parser.remainingBody, chosen.bytes)};
+	};
 
 	readonly #abort = () => {
 		const {connection, request} = this.#options;

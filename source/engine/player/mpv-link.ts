@@ -1,5 +1,5 @@
-// The control socket of a player, mpv's JSON IPC: observes what it plays and sends two commands, no others: a player's
-// socket can run programs.
+// The control socket of a player (mpv's JSON IPC): observes playback and sends two commands only, since mpv's socket can run
+// programs.
 import type {Socket} from 'node:net';
 import {cleanText} from '../../text/clean-text.ts';
 
@@ -7,7 +7,7 @@ import {cleanText} from '../../text/clean-text.ts';
 export type PlayerState = {
 	/** Such as `mpv 0.38.0`. Untrusted. */
 	readonly name: string;
-	/** The URL or file that it plays; undefined between two of them. */
+	/** The URL or file being played; undefined between two of them. */
 	readonly path: string | undefined;
 	readonly positionMs: number | undefined;
 	readonly durationMs: number | null;
@@ -21,20 +21,20 @@ export type PlayerState = {
 };
 
 export type MpvLinkEvents = {
-	/** The state has changed: at once, then at most every `tellMs`. */
+	/** The state has changed. The first change is reported at once, further ones at most every `notifyMs`. */
 	changed(): void;
 	/** The player has ended, or does not speak the protocol. Called once. */
 	ended(): void;
 };
 
-/** A longer line is no message of a player. */
+/** No message of a player is longer. */
 const maxLine = 64 * 1024;
 const pollMs = 1000;
-const tellMs = 500;
+const notifyMs = 500;
 const replyMs = 5000;
 /** Requests without a reply. A player replies within milliseconds. */
 const maxPending = 64;
-/** Changes come without being asked for; the position would come with each frame, so it is polled. */
+/** mpv reports changes of these properties. It would report the position with each frame, so the position is polled. */
 const observed = ['path', 'duration', 'pause', 'speed', 'paused-for-cache', 'eof-reached'] as const;
 
 const nothing = {
@@ -53,13 +53,13 @@ export class MpvLink {
 	readonly #replies = new Map<number, (message: Message) => void>();
 	readonly #pollTimer: NodeJS.Timeout;
 	#state: PlayerState = {name: 'mpv', path: undefined, paused: false, speed: 1, ...nothing};
-	/** The earliest position of this film that was seen. */
+	/** The earliest observed position in this film. */
 	#earliestMs = Infinity;
 	#lastRequest = 0;
 	#isPolling = false;
 	#rest = '';
-	#tellTimer: NodeJS.Timeout | undefined;
-	#isTold = true;
+	#notifyTimer: NodeJS.Timeout | undefined;
+	#isNotified = true;
 
 	/** `socket` is connected. */
 	constructor(socket: Socket, events: MpvLinkEvents) {
@@ -93,29 +93,29 @@ export class MpvLink {
 		return this.#state;
 	}
 
-	/** Resolves when the player has taken the command. Rejects with one sentence if it refuses or does not answer. */
+	/** Resolves when the player has accepted the command. Rejects with one sentence if it refuses or does not respond. */
 	async seek(ms: number): Promise<void> {
 		await this.#command(['seek', ms / 1000, 'absolute']);
 		this.#change({positionMs: ms, hasEnded: false});
-		this.#tell();
+		this.#notify();
 	}
 
 	/** As `seek`. */
 	async setPaused(paused: boolean): Promise<void> {
 		await this.#command(['set_property', 'pause', paused]);
 		this.#change({paused});
-		this.#tell();
+		this.#notify();
 	}
 
-	/** Disconnects; the player plays on. */
+	/** Disconnects; playback continues. */
 	close(): void {
 		this.#socket.destroy();
 	}
 
 	#end(): void {
-		this.#tell();
+		this.#notify();
 		clearInterval(this.#pollTimer);
-		clearTimeout(this.#tellTimer);
+		clearTimeout(this.#notifyTimer);
 		for (const reply of this.#replies.values()) {
 			reply({error: 'the player has ended'});
 		}
@@ -143,7 +143,7 @@ export class MpvLink {
 		}
 	}
 
-	/** Throws for a message that no player sends. */
+	/** Throws for an invalid message. */
 	#receive(message: Message): void {
 		const {event, name, data, reason, request_id: id} = message;
 		if (event === 'property-change') {
@@ -197,18 +197,18 @@ export class MpvLink {
 		if (path !== this.#state.path) {
 			this.#earliestMs = Infinity;
 			this.#change({path, ...nothing});
-			this.#tell();
-			// It is not sent again where two films are of the same length.
+			this.#notify();
+			// mpv reports only changes, and two films may have the same duration.
 			void this.#get('duration', duration => this.#observe('duration', duration));
 			this.#poll();
 		}
 	}
 
-	/** A player that was started past the end has not played to it. */
+	/** A player started past the end has played nothing. */
 	#reachEnd(): void {
 		if (this.#hasPlayed) {
 			this.#change({hasEnded: true});
-			this.#tell();
+			this.#notify();
 		}
 	}
 
@@ -248,18 +248,18 @@ export class MpvLink {
 		}
 
 		this.#state = {...state, ...change};
-		this.#isTold = false;
-		if (this.#tellTimer === undefined) {
-			this.#tell();
+		this.#isNotified = false;
+		if (this.#notifyTimer === undefined) {
+			this.#notify();
 		}
 	}
 
-	#tell(): void {
-		clearTimeout(this.#tellTimer);
-		this.#tellTimer = undefined;
-		if (!this.#isTold) {
-			this.#isTold = true;
-			this.#tellTimer = setTimeout(() => this.#tell(), tellMs).unref();
+	#notify(): void {
+		clearTimeout(this.#notifyTimer);
+		this.#notifyTimer = undefined;
+		if (!this.#isNotified) {
+			this.#isNotified = true;
+			this.#notifyTimer = setTimeout(() => this.#notify(), notifyMs).unref();
 			this.#events.changed();
 		}
 	}
@@ -279,7 +279,7 @@ export class MpvLink {
 	async #command(command: readonly unknown[]): Promise<void> {
 		const {error} = await this.#request(command);
 		if (error !== 'success') {
-			throw new Error(`The player did not take the command: ${cleanText(String(error).slice(0, 100))}`);
+			throw new Error(`The player did not accept the command: ${cleanText(String(error).slice(0, 100))}`);
 		}
 	}
 
@@ -293,7 +293,7 @@ export class MpvLink {
 			const id = this.#send(command);
 			const timer = setTimeout(() => {
 				this.#replies.delete(id);
-				resolve({error: 'no answer'});
+				resolve({error: 'no response'});
 			}, replyMs).unref();
 			this.#replies.set(id, message => {
 				clearTimeout(timer);

@@ -1,4 +1,5 @@
-// The linked players: those that were started with a socket of ours. Each belongs to the download that it plays now.
+// The linked players, which were started with a control socket of the engine. Each belongs to the download that it currently
+// plays.
 import {connect, type Socket} from 'node:net';
 import {once} from 'node:events';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -12,14 +13,14 @@ const startMs = 30_000;
 const retryMs = 100;
 
 export class PlayerLinks {
-	/** In the order in which they were linked. */
+	/** Oldest first. */
 	readonly #links = new Set<MpvLink>();
-	/** From the invitation of a player to its end. */
+	/** One per invited player, until it exits. */
 	readonly #running = new Set<Promise<void>>();
 	readonly #ending = new AbortController();
 	readonly #show: (id: DownloadId, state: PlayerState | undefined) => void;
 
-	/** `show` gets the state of the newest player of a download, and undefined once none plays it. */
+	/** `show` receives the state of the newest player of a download, or undefined once no player plays it. */
 	constructor(show: (id: DownloadId, state: PlayerState | undefined) => void) {
 		this.#show = show;
 	}
@@ -40,7 +41,7 @@ export class PlayerLinks {
 		return socketPath;
 	}
 
-	/** Rejects with `no-player`, or with `bad-request` for a command that makes no sense. */
+	/** Rejects with `no-player`, or with `bad-request` for an invalid command. */
 	async control(id: DownloadId, {seekMs, pause}: PlayerCommand): Promise<void> {
 		if (seekMs === undefined && pause === undefined) {
 			throw new DownStreamError('bad-request', 'A command for a player needs seekMs or pause');
@@ -72,7 +73,7 @@ export class PlayerLinks {
 		}
 	}
 
-	/** Disconnects; the players play on. */
+	/** Disconnects; playback continues. */
 	async end(): Promise<void> {
 		this.#ending.abort();
 		for (const link of this.#links) {
@@ -82,7 +83,7 @@ export class PlayerLinks {
 		await Promise.all(this.#running);
 	}
 
-	/** Resolves when the player has ended, or has not come. */
+	/** Resolves when the player has exited, or has not started to listen in time. */
 	async #link(socketPath: string): Promise<void> {
 		const socket = await connected(socketPath, this.#ending.signal);
 		if (socket) {
@@ -124,14 +125,14 @@ export class PlayerLinks {
 	}
 }
 
-/** The download that a player plays; undefined for anything that is not ours. */
+/** The download that a player plays; undefined for other media. */
 function idIn(path: string | undefined): DownloadId | undefined {
 	return /^http:\/\/(?:127\.0\.0\.1|localhost|\[::1\]):\d+\/stream\/([\da-f]{32})(?:\/|$)/.exec(
 		path ?? '',
 	)?.[1];
 }
 
-/** Resolves once the player listens; with undefined if it does not in time, or when the signal aborts. */
+/** Resolves with a connection once the player listens; with undefined after `startMs`, or when the signal aborts. */
 async function connected(socketPath: string, signal: AbortSignal): Promise<Socket | undefined> {
 	const deadline = Date.now() + startMs;
 	while (Date.now() < deadline && !signal.aborted) {

@@ -1,5 +1,5 @@
-// The folder of the sockets of players. Whoever reaches a socket can make its player run programs, so the folder is the
-// user's alone.
+// The folder of the sockets of players. A socket lets its users run programs in the player, so only the user may access the
+// folder.
 import {randomBytes} from 'node:crypto';
 import {chmod, lstat, mkdir, mkdtemp, rm, rmdir} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
@@ -10,8 +10,8 @@ import process from 'node:process';
 const longestPath = 103;
 
 /**
- * Resolves with a path for a new socket, or with the name of a new pipe. Rejects if no folder of the user's own can be
- * made, or if its path is too long for a socket.
+ * Resolves with a path for a new socket, or with the name of a new pipe. Rejects if no private folder can be created, or if its
+ * path is too long for a socket.
  */
 export async function newSocketPath(
 	environment: NodeJS.ProcessEnv = process.env,
@@ -55,7 +55,7 @@ async function runtimeFolder(runtime: string | undefined): Promise<string | unde
 	return folder;
 }
 
-/** Of one socket. Others cannot prepare it: its name is new. */
+/** A folder for one socket. Its name is random, so nobody can create it in advance. */
 function temporaryFolder(): Promise<string> {
 	return mkdtemp(temporaryPrefix());
 }
@@ -64,7 +64,7 @@ function temporaryPrefix(): string {
 	return path.join(tmpdir(), 'downstream-tui-');
 }
 
-/** Removes what a killed player leaves, and the folder made for it. Never rejects. */
+/** Removes the socket that a killed player left behind, and its temporary folder. Never rejects. */
 export async function removeSocket(socket: string): Promise<void> {
 	if (socket.startsWith('\\\\')) {
 		return;

@@ -11,16 +11,32 @@ const cannotSyncFolder = new Set(['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM', 'EACCE
 export const temporarySuffix = '.tmp';
 
 /**
- * Replaces the file atomically, with access for its owner only. The old file is kept under the name `previous`; after
- * a crash, only that one may exist. Rejects with the file system's error and then leaves the file unchanged.
+ * Replaces the file atomically and durably, with access for its owner only. The old file is kept under the name `previous`;
+ * after a crash, only that one may exist. Rejects with the file system's error and then leaves the file unchanged.
  */
 export async function writeDurably(file: string, text: string, previous?: string): Promise<void> {
+	await replaceBy(file, text, {isSynced: true, previous});
+	await syncFolder(path.dirname(file));
+}
+
+/** As `writeDurably`, for a file that a power cut may take: it is written again at the next start. */
+export async function writeAtomically(file: string, text: string): Promise<void> {
+	await replaceBy(file, text, {isSynced: false});
+}
+
+async function replaceBy(
+	file: string,
+	text: string,
+	{isSynced, previous}: {isSynced: boolean; previous?: string | undefined},
+): Promise<void> {
 	const temporary = `${file}.${randomBytes(6).toString('hex')}${temporarySuffix}`;
 	try {
 		const handle = await open(temporary, 'wx', 0o600);
 		try {
 			await handle.writeFile(text);
-			await handle.sync();
+			if (isSynced) {
+				await handle.sync();
+			}
 		} finally {
 			await handle.close();
 		}
@@ -38,8 +54,6 @@ export async function writeDurably(file: string, text: string, previous?: string
 		await rm(temporary, {force: true}).catch(() => undefined);
 		throw error;
 	}
-
-	await syncFolder(path.dirname(file));
 }
 
 /** Makes the names in the folder durable, if the platform supports it. */

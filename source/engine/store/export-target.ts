@@ -1,9 +1,9 @@
 // The path that a file is exported to.
-import {homedir} from 'node:os';
 import path from 'node:path';
 import {stat, lstat} from 'node:fs/promises';
 import type {Stats} from 'node:fs';
 import {DownStreamError} from '../../downstream.ts';
+import {expandHome} from '../../home-folder.ts';
 import {makeFolder} from './make-folder.ts';
 import {errorCode, diskError} from './disk-error.ts';
 import {withEnding} from './file-name.ts';
@@ -18,7 +18,7 @@ export async function resolveTarget(requested: string, name: string): Promise<st
 		throw new DownStreamError('bad-request', 'The path to export to is empty or holds a NUL character');
 	}
 
-	const expanded = /^~(?=$|[/\\])/.test(requested) ? homedir() + requested.slice(1) : requested;
+	const expanded = expandHome(requested);
 	const target = path.resolve(expanded);
 	const parent = path.dirname(target);
 	try {

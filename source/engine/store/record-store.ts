@@ -7,7 +7,7 @@ import {isDeepStrictEqual} from 'node:util';
 import {Low, type Adapter} from 'lowdb';
 import type {DownloadId, DownStreamError} from '../../downstream.ts';
 import {diskError, errorCode, isFull} from './disk-error.ts';
-import {syncFolder, temporarySuffix, writeDurably} from './durable-file.ts';
+import {syncFolder, temporarySuffix, writeAtomically, writeDurably} from './durable-file.ts';
 import {checkRecord, InvalidRecord, type DownloadRecord} from './record.ts';
 import {makeFolder} from './make-folder.ts';
 import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
@@ -290,7 +290,7 @@ export function viewKeyOf(key: string): string {
 export async function writeViewKey(storageDir: string, viewKey: string): Promise<void> {
 	const file = path.join(storageDir, 'view-key');
 	if (storedKey(file) !== viewKey) {
-		await writeDurably(file, viewKey);
+		await writeAtomically(file, viewKey);
 	}
 }
 

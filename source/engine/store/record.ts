@@ -40,16 +40,16 @@ export type Validator = {
 	readonly lastModified?: string;
 };
 
-/** A stretch that shall be on disk: in milliseconds of the film, or in bytes. Half-open; null is the end of the file. */
+/** A pledged stretch: in milliseconds of the film, or in bytes. Half-open; null is the end of the file. */
 export type StoredPledge = {
-	/** Names it among those of the download. */
+	/** Unique among the pledges of the download. */
 	readonly n: number;
 	readonly unit: 'ms' | 'bytes';
 	readonly from: number;
 	readonly to: number | null;
-	/** So many bytes from the start instead, if the file has no minutes. */
+	/** The bytes to fetch from the start instead if the file has no minutes. */
 	readonly orBytes?: number;
-	/** When it shall be met, in milliseconds since the epoch. */
+	/** The deadline in milliseconds since the epoch. */
 	readonly by?: number;
 };
 
