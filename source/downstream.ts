@@ -78,6 +78,11 @@ export type Player = {
 	readonly offset: number;
 	/** Contiguous stored bytes from `offset` on. */
 	readonly ready: number;
+	/**
+	 * Milliseconds that these bytes last: by the film's index, or else at the rate of the player's reads. Null while neither is
+	 * known.
+	 */
+	readonly readyMs: number | null;
 	/** Waiting for missing bytes. */
 	readonly blocked: boolean;
 	/** Has an open request. */
@@ -190,6 +195,8 @@ export type DownloadError = {
 	readonly at: number;
 	/** Consecutive failed attempts. */
 	readonly tries?: number | undefined;
+	/** Time of the first of them, in milliseconds since the epoch. */
+	readonly since?: number | undefined;
 	/** The limit on attempts, in records of earlier versions. */
 	readonly maxTries?: number;
 	/** For `origin-changed`: samples of the stored bytes match the server's file, so `acceptChange` may succeed. */

@@ -258,7 +258,7 @@ function assertListed({event, ...fields}: CliEvent): void {
 
 test('the document has every printed event with its fields', () => {
 	const lines = new EventLines({json: true});
-	const player = {id: 'p', name: 'mpv', offset: 0, ready: 0, blocked: false, connected: true};
+	const player = {id: 'p', name: 'mpv', offset: 0, ready: 0, readyMs: null, blocked: false, connected: true};
 	const error = {code: 'origin-busy', message: 'm', at: 0} as const;
 	const known: Download = {...blankDownload, size: 1000, status: 'active'};
 	const states: Download[] = [

@@ -4,7 +4,15 @@ import {groups, keyTable} from '../source/dashboard/keys.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, everyState, films, idOf} from './support/memory-downstream.ts';
 
-const player = {id: '1', name: 'mpv 0.38', offset: 500, ready: 1024, blocked: false, connected: true};
+const player = {
+	id: '1',
+	name: 'mpv 0.38',
+	offset: 500,
+	ready: 1024,
+	readyMs: null,
+	blocked: false,
+	connected: true,
+};
 
 dashboardTest(
 	'a tab lists one state and keeps the selection',
@@ -445,6 +453,7 @@ dashboardTest(
 				player,
 				{...player, id: '2', name: 'VLC', blocked: true},
 				{...player, id: '3', connected: false},
+				{...player, id: '4', name: 'Kodi', offset: 900, readyMs: 110_900},
 			],
 			lastError: {code: 'origin-unreachable', message: 'connection reset', at: Date.now()},
 			segments: [
@@ -461,6 +470,7 @@ dashboardTest(
 		await screen.press('enter', 'Stream');
 		await screen.shows(/Watching +┃1 mpv 0\.38 {2}at <0\.1%, 1\.00 KiB ready ahead/);
 		await screen.shows(/┃2 VLC {2}at <0\.1%, waiting for data/);
+		await screen.shows(/┃3 Kodi {2}at <0\.1%, 1\.00 KiB ready ahead \(1m50s\)/);
 		assert.match(screen.text, /^ {12} {3}mpv 0\.38 {2}disconnected, last at <0\.1%/m);
 		assert.match(
 			screen.text,
@@ -510,7 +520,7 @@ dashboardTest(
 		assert.doesNotMatch(screen.text, /██|··/);
 		await screen.press('enter', 'size unknown, ETag');
 		downstream.change({downloads: films(1, {size: null, ranges: [], present: 0, acceptsRanges: null})});
-		await screen.shows(/File +not known yet/);
+		await screen.shows({without: 'File  '});
 		await screen.press('esc', 'size not known yet');
 		assert.doesNotMatch(screen.text, /sent no length/);
 	},
@@ -781,5 +791,24 @@ dashboardTest(
 		assert.match(screen.text, /\[ Continue \]/);
 		await screen.answer('c', 'Same bytes: continuing from 25.0%');
 		assert.deepEqual(downstream.calls, [['acceptChange', idOf(0)]]);
+	},
+);
+
+dashboardTest(
+	'details of a download that waits for its first response say nothing of nothing',
+	{
+		downloads: [
+			download({
+				...{status: 'waiting', present: 0, ranges: [], size: null, acceptsRanges: null, validator: null},
+				...{bytesPerSecond: 0, bytesPerSecondLong: 0, connections: 0, segments: []},
+				error: {code: 'origin-unreachable', message: 'connection refused', at: Date.now(), tries: 2},
+				retryAt: Date.now() + 60_000,
+			}),
+		],
+	},
+	async screen => {
+		await screen.press('enter', {without: '1 all'});
+		const text = await screen.shows(/Error +connection refused; trying again in \d+ s \(attempt 2\)/);
+		assert.doesNotMatch(text, /^ (?:File|Have|Speed|Fetching) /m);
 	},
 );

@@ -31,7 +31,7 @@ dashboardTest('the row and the details show a linked player', {downloads: [playi
 	);
 });
 
-const asks = {offset: 5000, ready: 0, blocked: true, connected: true};
+const asks = {offset: 5000, ready: 0, readyMs: null, blocked: true, connected: true};
 const besideVlc = download({
 	playback,
 	position,
@@ -54,6 +54,7 @@ dashboardTest('linked players have ASCII symbols', {downloads: [playing], ascii:
 		await screen.shows('> 41:07'),
 		/Player +mpv 0\.38\.0 - 41:07 of 1:35:02 - paused - 1\.0x - 0 stalls/,
 	);
+	await screen.press('enter', /arrows 10s {2}up, down 1m {2}g go to/);
 });
 
 dashboardTest(
@@ -198,7 +199,9 @@ dashboardTest(
 		downloads: [
 			download({
 				position: {...position, exact: false},
-				players: [{id: '1', name: 'VLC 3.0', offset: 1, ready: 1, blocked: false, connected: true}],
+				players: [
+					{id: '1', name: 'VLC 3.0', offset: 1, ready: 1, readyMs: null, blocked: false, connected: true},
+				],
 			}),
 		],
 	},

@@ -122,8 +122,8 @@ for (const [columns, rows] of [
 		await terminal.shows(/[↓·] second\.mkv/);
 
 		origin.options.bytesPerSecond = undefined;
-		await terminal.shows(/✓ first-film\.mkv.*100%/);
-		await terminal.shows(/✓ second\.mkv.*100%/);
+		await terminal.shows(/✓ first-film\.mkv.*done/);
+		await terminal.shows(/✓ second\.mkv.*done/);
 		while (!(await stat(path.join(folder, 'xjkq?.mkv')).catch(() => undefined))) {
 			await sleep(20);
 		}
@@ -245,12 +245,30 @@ test('the selected row is inverse from end to end, except for its bar', async t 
 		const line = terminal.emulator.buffer.active.getLine(row)!;
 		return Array.from({length: 99}, (_, column) => (line.getCell(column)!.isInverse() ? 'i' : '.')).join('');
 	};
-	assert.match(inverse('film-number-0'), /^i{38}\.{26}i{35}$/);
+	assert.match(inverse('film-number-0'), /^i{22}\.{42}i{35}$/);
 	assert.match(inverse('film-number-1'), /^\.{99}$/);
 	terminal.press('j');
 	await terminal.shows(/▸ ‖ film-number-1\.mkv/);
 	assert.match(inverse('film-number-0'), /^\.{99}$/);
-	assert.match(inverse('film-number-1'), /^i{38}\.{26}i{35}$/);
+	assert.match(inverse('film-number-1'), /^i{22}\.{42}i{35}$/);
+});
+
+test('on a known background, the selected row has one tint from end to end', async t => {
+	const storage = await collectionOf(t, 2);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage, '--theme', 'dark'], {
+		columns: 100,
+		rows: 23,
+		env: {COLORTERM: 'truecolor'},
+	});
+	await terminal.shows(/▸ ‖ film-number-0\.mkv/);
+	const backgrounds = (name: string) => {
+		const row = terminal.screen.split('\n').findIndex(line => line.includes(name));
+		const line = terminal.emulator.buffer.active.getLine(row)!;
+		const cells = Array.from({length: 99}, (_, column) => line.getCell(column)!);
+		return new Set(cells.map(cell => (cell.isInverse() ? 'inverse' : cell.isBgRGB() ? 'tint' : 'none')));
+	};
+	assert.deepEqual([...backgrounds('film-number-0')], ['tint']);
+	assert.deepEqual([...backgrounds('film-number-1')], ['none']);
 });
 
 test('names and headers from servers and players lose their escape sequences', async t => {

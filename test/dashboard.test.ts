@@ -63,12 +63,12 @@ dashboardTest(
 			/^ {2}‖ 線形代数の基礎（完全版）\.mp4 +█+[▉-▏]?·+[░▒▓]?█+[▉-▏]?·+ +25\.0% +paused$/,
 			/^ {2}↓ live-recording\.ts +size unknown +250 MiB +12\.4 MiB\/s +–$/,
 			/^ {2}✗ dataset-2026-part-003\.tar\.zst +█.··· +25\.0%  403 Forbidden: link expired\? +U new link$/,
-			/^ {2}✓ podcast-ep-214\.mp3 +━+ +100% +done$/,
+			/^ {2}✓ podcast-ep-214\.mp3 +━+ +1000 MiB +done$/,
 			/^ {2}· model-weights\.safetensors +queued, 1st of 1$/,
 			/^ {2}~ waiting 👩\.bin +█.··· +25\.0%  connection reset +again in \d+ s$/,
 			/^ {2}– stopped\.bin .* stopped$/,
 			/^ {2}» going-out\.bin .* 100% +export 62%$/,
-			/^ {2}✓ empty\.txt .* 100% +done$/,
+			/^ {2}✓ empty\.txt .* 0 B +done$/,
 			/^ {2}↓ stalled\.bin .* stalled \d+s/,
 			/^ {2}↓ x+…x+\.mkv .* no seeking +25\.0%/,
 			/^ {2}· �\[2J�\]0;evil�gpj\.mkv .* on demand$/,
@@ -179,7 +179,15 @@ dashboardTest(
 	},
 );
 
-const player = {id: '1', name: 'mpv \u001B[31m', offset: 0, ready: 1, blocked: false, connected: true};
+const player = {
+	id: '1',
+	name: 'mpv \u001B[31m',
+	offset: 0,
+	ready: 1,
+	readyMs: null,
+	blocked: false,
+	connected: true,
+};
 
 dashboardTest(
 	'the remove dialog starts at Keep it and ignores keys before a person can read it',

@@ -39,9 +39,17 @@ test('the life of a download, line by line', () => {
 	assert.deepEqual(lines.next(snapshot({...known, present: 15 * MiB}), at(5)), []);
 	const later = {...known, present: 25 * MiB, bytesPerSecond: 5 * MiB, bytesPerSecondLong: 5 * MiB};
 	assert.deepEqual(lines.next(snapshot(later), at(35)), [
-		'14:02:46 [1] 25.0%  25.0 MiB of 100 MiB  5.00 MiB/s  15s left',
+		'14:02:46 [1] 25.0%  25.0 of 100 MiB  5.00 MiB/s  15s left',
 	]);
-	const player = {id: 'p', name: 'mpv 0.38', offset: 62 * MiB, ready: 0, blocked: true, connected: true};
+	const player = {
+		id: 'p',
+		name: 'mpv 0.38',
+		offset: 62 * MiB,
+		ready: 0,
+		readyMs: null,
+		blocked: true,
+		connected: true,
+	};
 	assert.deepEqual(lines.next(snapshot({...later, players: [player]}), at(36)), [
 		'14:02:47 [1] player mpv 0.38 connected, reads at 62.0%',
 	]);
@@ -53,7 +61,15 @@ test('the life of a download, line by line', () => {
 
 test('a player that connected and disconnected between two snapshots is reported', () => {
 	const lines = new EventLines({json: false});
-	const player = {id: 'p', name: 'mpv 0.38', offset: MiB, ready: 0, blocked: false, connected: false};
+	const player = {
+		id: 'p',
+		name: 'mpv 0.38',
+		offset: MiB,
+		ready: 0,
+		readyMs: null,
+		blocked: false,
+		connected: false,
+	};
 	const old = {...player, id: 'old', name: 'VLC'};
 	lines.next(snapshot({...known, players: [old]}), at(0));
 	const both = {...known, players: [old, player]};
@@ -110,7 +126,7 @@ test('numbers are those of the list, also after a removal', () => {
 
 test('a player is announced again only after it has left the list', () => {
 	const lines = new EventLines({json: false});
-	const player = {id: 'p', name: 'mpv', offset: 0, ready: 0, blocked: false, connected: true};
+	const player = {id: 'p', name: 'mpv', offset: 0, ready: 0, readyMs: null, blocked: false, connected: true};
 	const shown = (...players: Download['players'][number][]) =>
 		lines.next(snapshot({...known, players}), at(1)).filter(line => line.includes('player')).length;
 	assert.equal(shown(player), 1);

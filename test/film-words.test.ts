@@ -105,7 +105,7 @@ test('the map in minutes has an axis, and fits its width', () => {
 test('a row tells how far a pledge makes the film safe, unless its player stalls or more can be watched', () => {
 	const pledge = {...blankPledge, fromMs: 0, toMs: 75 * minute, safeToMs: 62 * minute, start: 0, end: 9};
 	const met = {...pledge, toMs: 62 * minute, state: 'safe'} as const;
-	const player = {id: '1', name: 'mpv', offset: 0, ready: 0, blocked: false, connected: true};
+	const player = {id: '1', name: 'mpv', offset: 0, ready: 0, readyMs: null, blocked: false, connected: true};
 	const shown = (each: Download, width = 26) => watchLine(each, width, false)[0]?.text;
 	assert.equal(shown(of({}, {pledges: [pledge]}), 40), 'safe to 1:02:00 of 1:15:00 ⚑');
 	assert.equal(shown(of({}, {pledges: [pledge]})), 'safe to 1:02:00 ⚑');

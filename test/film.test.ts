@@ -118,6 +118,9 @@ test(
 			[true, false],
 		);
 		assert.ok(film!.position < filmMs / 2, String(film!.position));
+		const {offset, ready, readyMs} = players[1]!;
+		assert.equal(offset + ready, bytes.length);
+		assert.ok(readyMs !== null && readyMs < 1000, String(readyMs));
 		assert.equal(playing.status, 206);
 		stop.abort();
 	},

@@ -2,21 +2,24 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {columnWidths, rowHeights, scrollTop, windowTop} from '../source/dashboard/layout.ts';
 
+const nothing = {name: 0, watch: 0, shortWatch: 0};
+/** Films of more than an hour, one of them with a long name. */
+const films = {name: 45, watch: 22, shortWatch: 9};
+
 test('columns fill the width, and a narrow screen drops them in order', () => {
-	for (const [width, hasFilms] of Array.from(
-		{length: 322},
-		(_, index) => [39 + (index >> 1), index % 2 === 1] as const,
-	)) {
-		const columns = columnWidths(width, 0, hasFilms);
-		assert.equal(
-			Object.values(columns).reduce((sum, cells) => sum + cells),
-			width,
-		);
-		assert.ok(columns.ranges >= 8 && columns.name >= 20, `${width}`);
+	for (let width = 39; width < 200; width++) {
+		for (const longest of [nothing, films, {...films, name: 500}]) {
+			const columns = columnWidths(width, longest);
+			assert.equal(
+				Object.values(columns).reduce((sum, cells) => sum + cells),
+				width,
+			);
+			assert.ok(columns.ranges >= 8 && columns.name >= 20, `${width}`);
+		}
 	}
 
 	const gone = (width: number) =>
-		Object.entries(columnWidths(width, 0, true))
+		Object.entries(columnWidths(width, films))
 			.filter(([, cells]) => cells === 0)
 			.map(([name]) => name);
 	assert.deepEqual(
@@ -29,6 +32,18 @@ test('columns fill the width, and a narrow screen drops them in order', () => {
 			['players', 'speed', 'chart', 'left', 'watch'],
 		],
 	);
+});
+
+test('names have the room they need, and the bar has a fifth of the width', () => {
+	assert.ok(columnWidths(119, films).ranges > 24, 'a blank follows the bar');
+	assert.equal(columnWidths(119, films).watch, 22, 'minutes in full');
+	assert.equal(columnWidths(79, films).watch, 9, 'in short');
+	assert.equal(columnWidths(79, nothing).watch, 0);
+	// Cursor, mark, symbol and a blank before the name, a blank after it.
+	assert.equal(columnWidths(119, {...films, name: 25}).name, 4 + 25 + 1);
+	assert.equal(columnWidths(119, {...nothing, name: 60}).name, 4 + 40 + 1, 'at most a third');
+	assert.equal(columnWidths(199, films).name, 4 + 45 + 1);
+	assert.equal(columnWidths(199, {...films, name: 500}).name, 4 + 70 + 1);
 });
 
 test('rows fit the height', () => {

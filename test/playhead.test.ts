@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
+import {lastingMs} from '../source/engine/fetch/players.ts';
 import type {FilmMap} from '../source/engine/film/film-map.ts';
 import {byteAt, inferredMs} from '../source/engine/film/playhead.ts';
 
@@ -33,4 +34,12 @@ test('the inferred position starts with the read and stays within the bytes read
 	assert.equal(at(1000, 6000, 60_000), 25_000);
 	// It started before the first picture and is at the end.
 	assert.equal(at(0, 200_000, 500_000), 100_000);
+});
+
+test('without a film, bytes last as long as the player needs for as many', () => {
+	const of = (start: number, offset: number, now: number) =>
+		lastingMs({run: {start, since: 0}, offset}, 60_000, now);
+	assert.equal(of(1000, 51_000, 9999), undefined, 'it fills its buffer');
+	assert.equal(of(1000, 51_000, 10_000), 12_000);
+	assert.equal(of(1000, 1000, 20_000), undefined, 'it waits for its first byte');
 });

@@ -219,3 +219,17 @@ for (const [words, error, takesMs, isAnswered, seconds] of [
 		});
 	}
 }
+
+test('an error has the time of the first of its attempts', t => {
+	turnClock(t);
+	const began = Date.now();
+	const retries = new RetryPolicy(() => {}, undefined);
+	retries.failed(gone);
+	t.mock.timers.tick(minute);
+	retries.failed(busy(1000));
+	assert.deepEqual([retries.blockingError?.tries, retries.blockingError?.since], [2, began]);
+	t.mock.timers.tick(minute);
+	retries.progressed(100 * KiB);
+	retries.failed(gone);
+	assert.deepEqual([retries.blockingError?.tries, retries.blockingError?.since], [1, Date.now()]);
+});

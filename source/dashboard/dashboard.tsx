@@ -6,6 +6,7 @@ import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {barPlaces} from './bar-places.ts';
 import {Controller, type ControllerOptions} from './controller.ts';
 import {dockedLines, pageLines} from './details.ts';
+<<<<<<< HEAD
 import {
 	BoxView,
 	dialogLayout,
@@ -18,9 +19,14 @@ import {
 import {DownloadTable, headingPlaces} from './download-table.tsx';
 import {dimmedFrame} from './frames.ts';
 import {bannerLines, EmptyList, headerLine, tabsLayout} from './header.tsx';
+=======
+import {BoxView, dialogLayout, fillsScreen, wrapped, type DialogLayout, type Place} from './dialog-view.tsx';
+import {DownloadTable, headingPlaces, longestOf} from './download-table.tsx';
+import {bannerLines, EmptyList, headerLine, mostBanners, tabsLayout} from './header.tsx';
+>>>>>>> h-screen
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
-import {footerKeys, keyPresses, playerKeys, type Command, type FooterKey} from './keys.ts';
-import {roomy, rowHeights, scrollThumb, smallest} from './layout.ts';
+import {footerKeys, keyPresses, plainArrows, playerKeys, type Command, type FooterKey} from './keys.ts';
+import {rowHeights, scrollThumb, smallest} from './layout.ts';
 import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
 import {details, list, type Mode} from './mode.ts';
@@ -237,6 +243,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 	const placeWords = placeOf(index, downloads.length, visible);
 	const hasScrollbar = downloads.length > visible;
 	const queue = useMemo(() => queueOf(snapshot.downloads), [snapshot.downloads]);
+	const longest = useMemo(() => longestOf(snapshot.downloads), [snapshot.downloads]);
 	return (
 		<Box flexDirection="column" width={width} height={height}>
 			<LineView line={headerLine(frame, place)} />
@@ -244,7 +251,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 				<LineView line={tabsLayout(snapshot, state.view, downloads.length, placeWords, place).line} />
 			) : null}
 			<LineView line={[span((ascii ? '-' : '─').repeat(width), 'rule')]} />
-			<Lines lines={bannerLines(snapshot.banners.slice(0, 2), place)} />
+			<Lines lines={bannerLines(snapshot, now, place)} />
 			<Box flexDirection="column" height={layout.list + (layout.headings ? 1 : 0)} overflowY="hidden">
 				{downloads.length === 0 ? (
 					<EmptyList {...place} height={layout.list} view={state.view} />
@@ -256,8 +263,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 								selected={selected?.id}
 								marks={state.marks}
 								width={width - (hasScrollbar ? 1 : 0)}
-								longestName={longestName(width, downloads)}
-								hasFilms={downloads.some(({film, pledges}) => film !== null || pledges.length > 0)}
+								longest={longest}
 								headings={layout.headings}
 								ascii={ascii}
 								now={now}
@@ -320,11 +326,6 @@ function scrollbarLines(top: number, visible: number, count: number, ascii: bool
 	return Array.from({length: visible}, (_, row) =>
 		row >= start && row < start + length ? [span(ascii ? '#' : '▐', 'label')] : [],
 	);
-}
-
-/** Cells of the longest name, where the screen has room for it. */
-function longestName(width: number, downloads: readonly Download[]): number {
-	return width < roomy ? 0 : downloads.reduce((most, {name}) => Math.max(most, cellsOf(cleanText(name))), 0);
 }
 
 function WholeDetails(screen: Screen) {
@@ -440,7 +441,7 @@ function Bottom(props: BottomProps) {
 		? typingHint(ascii)
 		: footerLine(
 				shownKeys(
-					width,
+					{width, ascii},
 					footerWords(state, downloads, selected, isOrphan),
 					state.mode,
 					selected,
@@ -507,14 +508,14 @@ function footerLine(keys: ReadonlyArray<Pick<FooterKey, 'shown' | 'word'>>): Lin
 
 /** The keys of the footer. */
 function shownKeys(
-	width: number,
+	{width, ascii}: Pick<Place, 'width' | 'ascii'>,
 	words: Partial<Record<Command, string | false>>,
 	mode: Mode,
 	selected: Download | undefined,
 	scrolls: boolean,
 ): FooterKey[] {
 	const special = mode.kind === 'details' && selected?.playback ? playerKeys({scrolls}) : [];
-	return footerKeys(width, words, special);
+	return footerKeys(width, words, special, ascii);
 }
 
 /** The words for the selected row; keys that would do nothing are left out. */
@@ -571,7 +572,7 @@ function resumeWord({status, error, isPageForFile}: Download): string {
 }
 
 function bannerCount({snapshot}: Frame): number {
-	return Math.min(2, snapshot.banners.length);
+	return Math.min(mostBanners, snapshot.banners.length);
 }
 
 /** The areas of the screen that take clicks. */
@@ -609,7 +610,7 @@ function targetsOf(screen: Screen): Targets {
 		: {
 				row: height - 1,
 				keys: shownKeys(
-					width,
+					{width, ascii},
 					footerWords(state, downloads, selected, frame.isOrphan),
 					mode,
 					selected,
@@ -632,7 +633,7 @@ function targetsOf(screen: Screen): Targets {
 		list: {row: first, count: Math.min(visible, downloads.length - top)},
 		tabs: layout.tabs ? {row: 1, places} : undefined,
 		headings: layout.headings
-			? {row: first - 1, places: headingPlaces(tableWidth, longestName(width, downloads))}
+			? {row: first - 1, places: headingPlaces(tableWidth, longestOf(snapshot.downloads))}
 			: undefined,
 		order: layout.tabs && order ? {top: 1, bottom: 2, left: order[0], right: order[1]} : undefined,
 		footer,

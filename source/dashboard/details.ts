@@ -49,6 +49,8 @@ type Fact = {readonly head: Line; readonly text: string};
 const labelCells = 12;
 /** Lines, the title included; fewer would show no positions. */
 const smallestMap = 4;
+/** Lines that a map of the bytes takes below one of the minutes. */
+const roomyMap = 8;
 /** Lines above the docked map. The number is fixed, so the map stays in its place when players come and go. */
 const dockedFacts = {file: 9, film: 13};
 
@@ -60,7 +62,7 @@ export function dockedLines(props: DetailsProps): Line[] {
 		const count = download.film ? dockedFacts.film : dockedFacts.file;
 		const facts = allFacts(props, 2, oneLine).slice(0, count);
 		const blanks = Array.from({length: count - facts.length}, (): Line => []);
-		return [title, ...facts, ...blanks, ...mapLines(props, height - 1 - count)];
+		return [title, ...facts, ...blanks, ...dockedMap(props, height - 1 - count)];
 	}
 
 	const {size, acceptsRanges} = download;
@@ -75,7 +77,7 @@ export function dockedLines(props: DetailsProps): Line[] {
 		...[
 			streamFact(props),
 			{head: [span(' '), ...bar], text: ''},
-			labelled('Have', haveLine(download)),
+			...haveFacts(download),
 			...playbackFacts(download, ascii),
 			...playerFacts(download, 1, ascii),
 			...(download.error ? errorFacts(props) : []),
@@ -143,7 +145,8 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 	const {url} = download;
 	const shownUrl = maskUrl(url, ascii ? '***' : '•••');
 	const substitute = substituteOf(download)?.words;
-	const isMoving = isFetching(download) || download.bytesPerSecond > 0;
+	const isMoving = download.bytesPerSecond > 0 || (isFetching(download) && download.bytesPerSecondLong > 0);
+	const isKnown = download.size !== null || download.acceptsRanges !== null;
 	return [
 		streamFact(props),
 		// A link would reveal the masked part.
@@ -152,9 +155,9 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 			'C copy  U change',
 			props,
 		),
-		labelled('File', fileLine(download, width - labelCells - 1)),
+		...(isKnown ? [labelled('File', fileLine(download, width - labelCells - 1))] : []),
 		...(substitute === undefined ? [] : [labelled('Note', `this is ${substitute}`)]),
-		labelled('Have', haveLine(download)),
+		...haveFacts(download),
 		...filmFacts(download, textCells(width), ascii).map(([label, text]) => labelled(label, text)),
 		...safeFacts(download, ascii),
 		...(isMoving ? [speedFact(props)] : []),
@@ -197,10 +200,6 @@ const sizeUnknown = 'size unknown (the server sent no length)';
 /** With the exact size if it fits. */
 function fileLine(download: Download, cells: number): string {
 	const {type, size, acceptsRanges} = download;
-	if (size === null && acceptsRanges === null) {
-		return 'not known yet';
-	}
-
 	const seeking =
 		acceptsRanges === null
 			? ''
@@ -227,6 +226,10 @@ function versionWords({validator, hasUnstableValidator}: Download): string {
 	}
 
 	return `, ${isEtag ? 'ETag ' : ''}${validator}`;
+}
+
+function haveFacts(download: Download): Fact[] {
+	return download.size === null && download.present === 0 ? [] : [labelled('Have', haveLine(download))];
 }
 
 function haveLine(download: Download): string {
@@ -274,9 +277,9 @@ function speedFact({download, speeds, width, ascii}: DetailsProps): Fact {
 			};
 }
 
-/** The connections with their offsets; undefined without connections. */
+/** The connections with their offsets; none while none is expected. */
 function fetchingFacts({connections, maxConnections, segments, status}: Download): Fact[] {
-	if (connections === 0 && !isFetching({status})) {
+	if (connections === 0 && status !== 'active') {
 		return [];
 	}
 
@@ -344,10 +347,11 @@ function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
 }
 
 /** The position is one in the file, not in the film. */
-function describePlayer({name, offset, ready, blocked, connected}: Player, size: number | null): string {
+function describePlayer({name, offset, ready, readyMs, ...player}: Player, size: number | null): string {
 	const place = size ? formatPercent(Math.min(offset, size - 1), size) : formatBytes(offset);
-	const state = connected
-		? `at ${place}, ${blocked ? 'waiting for data' : `${formatBytes(ready)} ready ahead`}`
+	const lasting = readyMs === null ? '' : ` (${formatDuration(Math.floor(readyMs / 1000))})`;
+	const state = player.connected
+		? `at ${place}, ${player.blocked ? 'waiting for data' : `${formatBytes(ready)} ready ahead${lasting}`}`
 		: `disconnected, last at ${place}`;
 	return `${cleanText(name)}  ${state}`;
 }
@@ -362,6 +366,16 @@ function errorFacts({download, now}: DetailsProps): Fact[] {
 	return lastError
 		? [labelled('Last error', `${formatClock(lastError.at).slice(0, 5)} ${lastError.message}, recovered`)]
 		: [];
+}
+
+/** A map of the bytes follows one of the minutes where it has room. */
+function dockedMap(props: DetailsProps, height: number): Line[] {
+	const {download, showsBytes} = props;
+	const map = mapLines(props, height);
+	const rest = height - map.length - 1;
+	return download.film && !showsBytes && map.length > 0 && rest >= roomyMap
+		? [...map, [], ...mapLines({...props, showsBytes: true}, rest)]
+		: map;
 }
 
 /** At most `height` lines, the title included; none where there is nothing to see. */

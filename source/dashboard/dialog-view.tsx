@@ -3,6 +3,7 @@ import {Box} from 'ink';
 import {maskUrl} from '../text/mask-url.ts';
 import {cellsOf, cleanText, fitText, graphemesOf} from '../text/clean-text.ts';
 import {fieldsOf, type ChoiceItem, type Form, type Item, type TextItem} from './form.ts';
+import {plainArrows} from './keys.ts';
 import {fitLine, lineCells, Lines, selectedLine, span, type Line, type Span} from './spans.tsx';
 import {fieldSpans, withDots} from './text-field.tsx';
 
@@ -312,12 +313,4 @@ function inAscii(form: Form): Form {
 			}
 		}),
 	};
-}
-
-export function plainArrows(text: string): string {
-	return text
-		.replaceAll('←→', 'arrows')
-		.replaceAll('↑↓', 'up, down')
-		.replaceAll('↑', 'up')
-		.replaceAll('↓', 'down');
 }

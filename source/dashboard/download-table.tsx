@@ -4,10 +4,10 @@ import {createContext, useContext, useMemo, type PropsWithChildren} from 'react'
 import type {Download, DownloadId} from '../downstream.ts';
 import {barLine, type ByteRange} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName, fitStart, padText} from '../text/clean-text.ts';
-import {formatDuration, formatSpeed, ordinal} from '../text/format.ts';
+import {formatBytes, formatDuration, formatSpeed, ordinal} from '../text/format.ts';
 import {hintFor} from '../text/hints.ts';
-import {watchLine} from './film-lines.ts';
-import {columnWidths, type Columns} from './layout.ts';
+import {watchCells, watchLine} from './film-lines.ts';
+import {columnWidths, type Columns, type Longest} from './layout.ts';
 import {isBar, LineView, lineCells, sliceLine, span, type Line, type Span} from './spans.tsx';
 import {
 	connectedPlayers,
@@ -22,6 +22,7 @@ import type {HeadingPlace} from './hit-test.ts';
 import {sortKeys, type Queue} from './list-view.ts';
 import {playMark} from './playback.ts';
 import {sparkline} from './sparkline.ts';
+import {useTheme} from './theme.ts';
 
 export type DownloadTableProps = {
 	/** The visible ones. */
@@ -29,9 +30,7 @@ export type DownloadTableProps = {
 	readonly selected: DownloadId | undefined;
 	readonly marks: ReadonlySet<DownloadId>;
 	readonly width: number;
-	/** In cells. */
-	readonly longestName: number;
-	readonly hasFilms: boolean;
+	readonly longest: Longest;
 	readonly headings: boolean;
 	readonly ascii: boolean;
 	readonly now: number;
@@ -62,8 +61,8 @@ const TableContext = createContext<Shown | undefined>(undefined);
  * So the values are row numbers, padded to the column's width, and the cells look up their download.
  */
 export function DownloadTable(props: DownloadTableProps) {
-	const {downloads, width, longestName, hasFilms} = props;
-	const columns = useMemo(() => columnWidths(width, longestName, hasFilms), [width, longestName, hasFilms]);
+	const {downloads, width, longest} = props;
+	const columns = useMemo(() => columnWidths(width, longest), [width, longest]);
 	const shown = useMemo(() => tableColumns(columns), [columns]);
 	const rows = useMemo(
 		() =>
@@ -75,8 +74,9 @@ export function DownloadTable(props: DownloadTableProps) {
 	);
 	const speeds = columns.chart === 0 ? [] : downloads.flatMap(({id}) => props.speedsOf(id));
 	const highest = Math.max(1, ...speeds);
-	return (
-		<TableContext.Provider value={{...props, columns, shown, highest}}>
+	// The same element in each frame: only cells draw again, not the whole table with its hashes of rows.
+	const table = useMemo(
+		() => (
 			<Table
 				data={rows}
 				columns={shown.map(({key}) => key)}
@@ -84,8 +84,10 @@ export function DownloadTable(props: DownloadTableProps) {
 				cell={Cell}
 				skeleton={Nothing}
 			/>
-		</TableContext.Provider>
+		),
+		[rows, shown],
 	);
+	return <TableContext.Provider value={{...props, columns, shown, highest}}>{table}</TableContext.Provider>;
 }
 
 function Nothing() {
@@ -106,6 +108,7 @@ function Heading({column = 0}: PropsWithChildren<{column?: number}>) {
 
 function Cell({column, children}: CellProps) {
 	const {shown, ...props} = useContext(TableContext)!;
+	const isInverse = useTheme().row.inverse === true;
 	const place = typeof children === 'string' ? Number.parseInt(children, 10) : NaN;
 	const download = props.downloads[place];
 	const {width, align, line} = shown[column]!;
@@ -114,7 +117,8 @@ function Cell({column, children}: CellProps) {
 	}
 
 	const isName = column === 0;
-	const words = isName ? undefined : wordsLine(download, props);
+	const hasOwn = isName || (line === watchCell && hasWatch(download));
+	const words = hasOwn ? undefined : wordsLine(download, props);
 	// The name's column comes first.
 	const pieces = words
 		? sliceLine(words, startOf(shown, column) - shown[0]!.width, width)
@@ -123,14 +127,22 @@ function Cell({column, children}: CellProps) {
 	const padded = align === 'left' || words ? [...pieces, blanks] : [blanks, ...pieces];
 	return (
 		<LineView
-			line={download.id === props.selected ? padded.map(piece => selectedPiece(piece, isName)) : padded}
+			line={
+				download.id === props.selected
+					? padded.map(piece => (isInverse ? inversePiece(piece, isName) : {...piece, cursor: 'row'}))
+					: padded
+			}
 		/>
 	);
 }
 
 /** An inverse bar would show missing bytes as present ones. Inverse words in many colours are hard to read. */
-function selectedPiece(piece: Span, isName: boolean): Span {
-	return isBar(piece) ? piece : isName ? {...piece, isSelected: true} : {text: piece.text, isSelected: true};
+function inversePiece(piece: Span, isName: boolean): Span {
+	return isBar(piece) && piece.role !== 'rest'
+		? piece
+		: isName
+			? {...piece, cursor: 'row'}
+			: {text: piece.text, cursor: 'row'};
 }
 
 /** One-letter keys: ink-table makes a column at least as wide as its key. */
@@ -142,15 +154,39 @@ function tableColumns(columns: Columns): Column[] {
 		{key: 'd', width: columns.done, heading: 'Done', align: 'right', line: doneCell},
 		{key: 's', width: columns.speed, heading: 'Speed', align: 'right', line: speedCell},
 		{key: 'c', width: columns.chart, heading: '', align: 'left', line: chartCell},
-		{key: 'l', width: columns.left, heading: 'Time left', align: 'right', line: leftCell},
+		{
+			key: 'l',
+			width: columns.left,
+			heading: columns.left < 10 ? 'Left' : 'Time left',
+			align: 'right',
+			line: leftCell,
+		},
 		{key: 'w', width: columns.watch, heading: ' Watch', align: 'left', line: watchCell},
 	];
 	return all.filter(({width}) => width > 0);
 }
 
+/** Cells of a name beside the mark of a player. */
+const smallestName = 12;
+
+/** The longest texts of the whole list, so that the columns stay in their places in every tab. */
+export function longestOf(downloads: readonly Download[]): Longest {
+	let [name, watch, shortWatch] = [0, 0, 0];
+	for (const download of downloads) {
+		const {full, short} = watchCells(download);
+		const mark = cellsOf(playMark(download, false));
+		const cells = cellsOf(cleanText(download.name));
+		name = Math.max(name, mark === 0 ? cells : Math.max(smallestName, cells) + 1 + mark);
+		watch = Math.max(watch, full);
+		shortWatch = Math.max(shortWatch, short);
+	}
+
+	return {name, watch, shortWatch};
+}
+
 /** The headings that order the list by their column. */
-export function headingPlaces(width: number, longestName: number): HeadingPlace[] {
-	const {name, ranges, players, done, speed, chart, left} = columnWidths(width, longestName);
+export function headingPlaces(width: number, longest: Longest): HeadingPlace[] {
+	const {name, ranges, players, done, speed, chart, left} = columnWidths(width, longest);
 	const columns: Array<[cells: number, order: string]> = [
 		[name, 'name'],
 		[ranges + players + done, 'progress'],
@@ -164,9 +200,6 @@ export function headingPlaces(width: number, longestName: number): HeadingPlace[
 	});
 }
 
-/** Of a name beside the mark of a player. */
-const smallestName = 12;
-
 function nameCell(download: Download, width: number, props: Row): Line {
 	const {selected, marks, ascii, now, columns} = props;
 	const hasHiddenPlayers = columns.players === 0 && connectedPlayers(download) > 0;
@@ -178,12 +211,13 @@ function nameCell(download: Download, width: number, props: Row): Line {
 	const hasRoom = playing !== '' && width - 6 - cellsOf(playing) >= smallestName;
 	const cells = width - 5 - (hasRoom ? cellsOf(playing) + 1 : 0);
 	const name = fitName(cleanText(download.name), cells, {ascii});
+	const role = download.id === selected ? 'strong' : download.status === 'complete' ? 'label' : 'plain';
 	return [
 		span(`${cursor}${mark}`, 'strong'),
 		span(shownSymbol, tone),
 		...(hasRoom
-			? [span(` ${padText(name, cells + 1, {ascii})}`), span(playing, 'strong')]
-			: [span(` ${name}`)]),
+			? [span(` ${padText(name, cells + 1, {ascii})}`, role), span(playing, 'strong')]
+			: [span(` ${name}`, role)]),
 	];
 }
 
@@ -191,6 +225,11 @@ function nameCell(download: Download, width: number, props: Row): Line {
 const barCells = 5;
 const shareCells = 8;
 const wordsStart = barCells + shareCells + 2;
+
+/** Minutes can be watched, or were asked for: words leave their column free. */
+function hasWatch({film, pledges}: Download): boolean {
+	return film !== null || pledges.length > 0;
+}
 
 /**
  * A row that does not run tells why, and what helps, in the room of its figures. Undefined for a row with figures.
@@ -204,9 +243,19 @@ function wordsLine(download: Download, props: Row): Line | undefined {
 		return undefined;
 	}
 
-	const cells =
-		columns.ranges + columns.players + columns.done + columns.speed + columns.chart + columns.left;
-	const hasBar = cells >= 44 && (present > 0 || (size !== null && status !== 'queued'));
+	const {texts} = found;
+	const {ranges, players, done, speed, chart, left, watch} = columns;
+	const usual = ranges + players + done + speed + chart + left;
+	const action = usual >= 34 ? found.action : '';
+	const actionCells = action === '' ? 0 : action.length + 2;
+	const hasBar =
+		(present > 0 || (size !== null && status !== 'queued')) &&
+		usual >= wordsStart + cellsOf(texts.at(-1)!) + Math.max(10, actionCells);
+	const cells = hasWatch(download) ? usual : usual + watch;
+	const room = cells - (hasBar ? wordsStart : 0) - actionCells;
+	const words = fitStart(cleanText(texts.find(text => cellsOf(text) <= room) ?? texts.at(-1)!), room, {
+		ascii,
+	});
 	const start: Line = hasBar
 		? [
 				...(size === null ? [span(' '.repeat(barCells))] : barLine(download, barCells, ascii, [])),
@@ -214,10 +263,6 @@ function wordsLine(download: Download, props: Row): Line | undefined {
 				span('  '),
 			]
 		: [];
-	const action = cells >= 34 ? found.action : '';
-	const room = cells - (hasBar ? wordsStart : 0) - (action === '' ? 0 : action.length + 2);
-	const fitting = found.texts.find(text => cellsOf(text) <= room) ?? found.texts.at(-1)!;
-	const words = fitStart(cleanText(fitting), room, {ascii});
 	return action === ''
 		? [...start, span(words, tone)]
 		: [...start, span(padText(words, room + 2, {ascii}), tone), span(action, error ? 'strong' : tone)];
@@ -285,8 +330,10 @@ function playersCell(download: Download, _width: number, {ascii}: DownloadTableP
 	return count === 0 ? [] : [span(`${ascii ? '>' : '►'}${Math.min(99, count)}`, 'strong')];
 }
 
+/** The size, once all of it is there. */
 function doneCell(download: Download): Line {
-	return [span(share(download))];
+	const {status, size} = download;
+	return status === 'complete' ? [span(formatBytes(size ?? 0), 'label')] : [span(share(download))];
 }
 
 function speedCell(download: Download, _width: number, {ascii, now}: DownloadTableProps): Line {

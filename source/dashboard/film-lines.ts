@@ -8,6 +8,7 @@ import {
 	playableWords,
 	problemWords,
 	shortWatchWords,
+	waitWords,
 	watchWords,
 	willStall,
 } from '../text/film-words.ts';
@@ -18,8 +19,8 @@ import {inRuns} from './bar-spans.ts';
 import {span, type Line} from './spans.tsx';
 
 /**
- * In full where the width allows, else `→1:02:10`. What a pledge makes safe comes first, unless a player stalls or more can
- * be watched: then with a flag.
+ * In full where the width allows, else the wait before it plays through, else `→1:02:10`. What a pledge makes safe comes
+ * first, unless a player stalls or more can be watched: then with a flag.
  */
 export function watchLine(download: Download, width: number, ascii: boolean): Line {
 	const stalls = willStall(download);
@@ -31,13 +32,41 @@ export function watchLine(download: Download, width: number, ascii: boolean): Li
 	}
 
 	const flag = download.pledges.length === 0 ? '' : ascii ? '!' : '⚑';
-	const words = [watchWords(download, ascii), shortWatchWords(download, ascii)];
-	const flagged = flag === '' ? words : [`${flag} ${words[0]}`, flag + words[1]];
-	return [span(fitting(flagged, width), stalls ? 'waiting' : 'plain')];
+	const wait = waitWords(download);
+	const long = [watchWords(download, ascii), ...(wait === undefined ? [] : [wait])];
+	const words = [
+		...long.map(each => (flag === '' ? each : `${flag} ${each}`)),
+		flag + shortWatchWords(download, ascii),
+	];
+	return [span(fitting(words, width), stalls ? 'waiting' : 'plain')];
 }
 
 function fitting(words: readonly string[], width: number): string {
-	return words.find(each => cellsOf(each) < width) ?? words.at(-1)!;
+	return words.find(each => cellsOf(each) <= width) ?? words.at(-1)!;
+}
+
+/** `stalls in 59m · wait 9m59s`; estimates have two marks more. */
+const stallCells = 26;
+
+/**
+ * Cells of the longest minutes of a download with the blank before them, in full and in short. They follow from its length,
+ * so they stay while it plays.
+ */
+export function watchCells(download: Download): {readonly full: number; readonly short: number} {
+	const {film, pledges} = download;
+	const isPledged = pledges.length > 0;
+	if (film === null) {
+		const short = isPledged ? ' ⚑→1023 MiB'.length : 0;
+		return {full: isPledged ? ' safe to 1023 MiB ⚑ 18:31'.length : 0, short};
+	}
+
+	const time = formatTime(film.durationMs).length + (film.exact ? 0 : 1);
+	const full = Math.max(
+		(isPledged ? ' ⚑ to  of ' : ' to  of ').length + 2 * time,
+		isPledged ? ' safe to  ⚑ 18:31'.length + time : 0,
+		willStall(download) ? 1 + stallCells + (film.exact ? 0 : 2) : 0,
+	);
+	return {full, short: (isPledged ? ' ⚑→' : ' →').length + time};
 }
 
 /** Labels and texts for the details, with the times that fit in `cells`; none for a file that is no film. */

@@ -5,11 +5,14 @@ import {cellsOf, cleanText} from '../text/clean-text.ts';
 import {inRuns} from './bar-spans.ts';
 import {wrapped} from './dialog-view.tsx';
 import {formatBytes, formatSpeed} from '../text/format.ts';
+import {outageSentence, outagesOf, timedOutage} from '../text/outage-words.ts';
 import {barCells} from '../text/range-bar.ts';
 import {isInTab, shownTabs, sortKeys, tabs, type ListView} from './list-view.ts';
 import type {Frame} from './snapshot-feed.ts';
 import {fitLine, lineCells, Lines, span, spread, type Line} from './spans.tsx';
 import {sparkline} from './sparkline.ts';
+
+export const mostBanners = 2;
 
 type Width = {readonly width: number; readonly ascii: boolean};
 
@@ -97,8 +100,15 @@ export function tabsLayout(
 	};
 }
 
-export function bannerLines(texts: readonly string[], {width, ascii}: Width): Line[] {
-	return texts.map(text => fitLine([span(`! ${cleanText(text)}`, 'waiting')], width, ascii));
+/** With the next attempt for each outage. */
+export function bannerLines({banners, downloads}: Snapshot, now: number, {width, ascii}: Width): Line[] {
+	const outages = new Map(outagesOf(downloads).map(outage => [outageSentence(outage), outage]));
+	return banners.slice(0, mostBanners).map(banner => {
+		const outage = outages.get(banner);
+		const variants = (outage ? timedOutage(outage, now) : [banner]).map(text => `! ${cleanText(text)}`);
+		const text = variants.find(each => cellsOf(each) <= width) ?? variants.at(-1)!;
+		return fitLine([span(text, 'waiting')], width, ascii);
+	});
 }
 
 type EmptyListProps = Width & {readonly height: number; readonly view: ListView};

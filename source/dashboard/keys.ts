@@ -267,10 +267,11 @@ export function footerKeys(
 	width: number,
 	words: Partial<Record<Command, string | false>>,
 	special: readonly Entry[] = [],
+	ascii = false,
 ): FooterKey[] {
 	const keys = [...special, ...keyTable].flatMap(({command, shown, footer}) => {
 		const word = words[command] ?? footer;
-		return word ? [{command, shown, word}] : [];
+		return word ? [{command, shown: ascii ? plainArrows(shown) : shown, word}] : [];
 	});
 	const rank = ({command}: FooterKey) => footerRanks.indexOf(command) >>> 0;
 	while (keys.length > 1 && footerCells(keys) > width - 1) {
@@ -279,6 +280,15 @@ export function footerKeys(
 	}
 
 	return keys;
+}
+
+/** The arrows of a text in ASCII. */
+export function plainArrows(text: string): string {
+	return text
+		.replaceAll('←→', 'arrows')
+		.replaceAll('↑↓', 'up, down')
+		.replaceAll('↑', 'up')
+		.replaceAll('↓', 'down');
 }
 
 /** Width of the keys with two blanks after each. */

@@ -18,42 +18,46 @@ export const rowPrefix = 4;
 export const smallest = {columns: 40, rows: 8};
 
 /** From this width, names have the room they need. */
-export const roomy = 140;
-const longestName = 70;
+const roomy = 140;
 /** From this width, each row has a chart of its speed. */
 const chartsFrom = 160;
 /** Rows of the list that a high screen keeps before the map grows. */
 const usualList = 15;
 const dockedMap = 19;
 
-/** Least cells of the bar. */
 const smallestBar = 8;
+/** Cells of a name: always kept, kept before the bar grows, and at most. */
+const names = {least: 16, usual: 20, most: 70};
+
+/** Cells of the longest texts in the list; 0 without any. */
+export type Longest = {
+	readonly name: number;
+	/** The minutes that can be watched, with the blank before them: in full, and in short. */
+	readonly watch: number;
+	readonly shortWatch: number;
+};
 
 /**
- * A narrow screen drops time left and minutes, then players, then speed; the bar takes the rest, at least 8 cells. `name`
- * is the longest name in cells. Minutes have a column if there are films.
+ * A narrow screen drops time left and minutes, then players, then speed. The bar has a fifth of the width, at least 8 cells;
+ * the name has what it needs, up to a third of the width on a screen of usual width; the bar takes the rest. Minutes are in
+ * full where a usual name and the bar have room beside them.
  */
-export function columnWidths(width: number, name = 0, hasFilms = false): Columns {
-	const left = width >= 72 ? 10 : 0;
+export function columnWidths(width: number, longest: Longest): Columns {
+	const left = width < 72 ? 0 : width < 99 ? 8 : 10;
 	const players = width >= 68 ? 4 : 0;
 	const speed = width >= 52 ? 12 : 0;
 	const chart = width >= chartsFrom ? 12 : 0;
 	const done = 8;
-	const usual = Math.min(40, Math.max(16, Math.round(width / 3)));
-	const wanted = width < roomy ? 0 : Math.min(longestName, name);
-	const watch = !hasFilms || width < 72 ? 0 : width < 110 ? 10 : 27;
-	const others = players + done + speed + chart + left + watch;
-	const nameColumn = Math.min(rowPrefix + Math.max(usual, wanted) + 1, width - others - smallestBar);
-	return {
-		name: nameColumn,
-		players,
-		done,
-		speed,
-		chart,
-		left,
-		watch,
-		ranges: width - nameColumn - others,
-	};
+	const figures = players + done + speed + chart + left;
+	const bar = Math.max(smallestBar, Math.round(width / 5) + 1);
+	const share = width < roomy ? Math.max(names.least, Math.round(width / 3)) : names.most;
+	const name = Math.max(names.least, Math.min(longest.name, share));
+	const usual = rowPrefix + Math.min(name, names.usual) + 1;
+	const isFull = figures + longest.watch + bar + usual <= width;
+	const watch = width < 72 ? 0 : isFull ? longest.watch : longest.shortWatch;
+	const room = width - figures - watch;
+	const nameColumn = Math.min(rowPrefix + name + 1, Math.max(usual, room - bar), room - smallestBar);
+	return {name: nameColumn, ranges: room - nameColumn, players, done, speed, chart, left, watch};
 }
 
 export type Rows = {

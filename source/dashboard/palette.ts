@@ -1,14 +1,7 @@
 // The palette: finds a command by words and runs it; below the commands, the meaning of the symbols.
 import {padText} from '../text/clean-text.ts';
-import {
-	dialogCells,
-	framed,
-	plainArrows,
-	type ButtonPlace,
-	type DialogLayout,
-	type Place,
-} from './dialog-view.tsx';
-import {groups, keyTable, type Entry} from './keys.ts';
+import {dialogCells, framed, type ButtonPlace, type DialogLayout, type Place} from './dialog-view.tsx';
+import {groups, keyTable, plainArrows, type Entry} from './keys.ts';
 import {selectedLine, span, type Line} from './spans.tsx';
 import {editField, fieldSpans, type Field} from './text-field.tsx';
 

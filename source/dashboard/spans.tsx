@@ -8,10 +8,15 @@ export type Span = {
 	readonly text: string;
 	readonly role?: Role;
 	readonly link?: string;
+<<<<<<< HEAD
 	/** Instead of those of the role. */
 	readonly colors?: Readonly<Record<'color' | 'backgroundColor', string>>;
 	/** Under the cursor; the role's colour stays. */
 	readonly isSelected?: boolean;
+=======
+	/** In the row under the cursor, or in a focused button; the role's colour stays. */
+	readonly cursor?: 'row' | 'selected';
+>>>>>>> h-screen
 };
 export type Line = readonly Span[];
 
@@ -35,9 +40,9 @@ export function isBar({role}: Span): boolean {
 	return role !== undefined && barRoles.has(role);
 }
 
-/** The line under the cursor, each piece in its own colour. */
+/** The focused line, each piece in its own colour. */
 export function selectedLine(line: Line): Line {
-	return line.map(piece => ({...piece, isSelected: true}));
+	return line.map(piece => ({...piece, cursor: 'selected'}));
 }
 
 export function lineCells(line: Line): number {
@@ -97,21 +102,41 @@ export function spread(left: Line, right: Line, cells: number): Line {
 	return [...left, span(' '.repeat(Math.max(1, gap))), ...right];
 }
 
-export const LineView = memo(({line}: {readonly line: Line}) => {
+/** Most lines are the same in the next frame: comparing them is cheaper than drawing them. */
+export const LineView = memo(DrawnLine, (before, after) => isSameLine(before.line, after.line));
+
+function isSameLine(a: Line, b: Line): boolean {
+	return (
+		a === b ||
+		(a.length === b.length &&
+			a.every(({text, role, link, cursor}, index) => {
+				const other = b[index]!;
+				return text === other.text && role === other.role && link === other.link && cursor === other.cursor;
+			}))
+	);
+}
+
+function DrawnLine({line}: {readonly line: Line}) {
 	const theme = useTheme();
 	return (
 		<Text wrap="truncate">
 			{line.length === 0
 				? ' '
+<<<<<<< HEAD
 				: line.map(({text, role = 'plain', link, colors, isSelected = false}, index) => (
 						// oxlint-disable-next-line react/no-array-index-key -- a piece has no identity but its index
 						<Text key={index} {...theme[role]} {...colors} {...(isSelected && theme.selected)}>
+=======
+				: line.map(({text, role = 'plain', link, cursor}, index) => (
+						// oxlint-disable-next-line react/no-array-index-key -- a piece has no identity but its index
+						<Text key={index} {...(cursor && theme[cursor])} {...theme[role]}>
+>>>>>>> h-screen
 							{link === undefined ? text : linked(text, link)}
 						</Text>
 					))}
 		</Text>
 	);
-});
+}
 
 /** An OSC 8 link, unless the target could end the sequence. */
 function linked(text: string, target: string): string {

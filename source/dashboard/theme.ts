@@ -23,10 +23,15 @@ export type Role =
 	| 'rule'
 	/** The letter that presses a button. */
 	| 'key'
-	/** The row, button or character under the cursor. */
+	/** The row under the cursor. */
+	| 'row'
+	/** The button, option, tab or character under the cursor. */
 	| 'selected';
 
-export type Style = Pick<TextProps, 'color' | 'bold' | 'dimColor' | 'inverse' | 'underline'>;
+export type Style = Pick<
+	TextProps,
+	'color' | 'backgroundColor' | 'bold' | 'dimColor' | 'inverse' | 'underline'
+>;
 export type Theme = Readonly<Record<Role, Style>>;
 export type ThemeName = 'plain' | 'ansi' | 'dark' | 'light';
 
@@ -48,10 +53,14 @@ const plain: Theme = {
 	player: {bold: true, inverse: true},
 	rule: {},
 	key: {bold: true, underline: true},
+	row: {inverse: true},
 	selected: {inverse: true},
 };
 
-/** Contrast on common backgrounds of the theme's kind: at least 4.4 to 1 for text, 3 to 1 for missing cells. */
+/**
+ * Contrast on common backgrounds of the theme's kind: at least 4.4 to 1 for text, 3 to 1 for missing cells. The row under
+ * the cursor has a tint where the background is known, with 4.1 to 1 for text.
+ */
 export const themes: Readonly<Record<ThemeName, Theme>> = {
 	plain,
 	ansi: {
@@ -79,6 +88,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		missing: {color: '#6B7785'},
 		pledged: {color: '#C48BE0'},
 		rule: {color: '#6B7785'},
+		row: {backgroundColor: '#2F3A4A'},
 	},
 	light: {
 		...plain,
@@ -94,6 +104,7 @@ export const themes: Readonly<Record<ThemeName, Theme>> = {
 		missing: {color: '#7E8994'},
 		pledged: {color: '#8E4FB5'},
 		rule: {color: '#7E8994'},
+		row: {backgroundColor: '#D6E4F2'},
 	},
 };
 

@@ -1,6 +1,7 @@
 // Problems that several downloads share, one sentence each. The sentences state facts; clients add remedies.
 import {networkInterfaces} from 'node:os';
 import type {Download, ErrorCode} from '../downstream.ts';
+import {isWithoutOrigin, outageSentence, outagesOf, resuming, waitingCount} from '../text/outage-words.ts';
 import {safeList} from '../text/safe-words.ts';
 import {isLoopback} from './http/hosts.ts';
 
@@ -33,31 +34,7 @@ export function sharedProblems(
 	}
 
 	const others = withoutOrigin.filter(download => !(isOffline && outside.includes(download)));
-	for (const host of new Set(others.map(({url}) => new URL(url).host))) {
-		const waiting = others.filter(({url}) => new URL(url).host === host);
-		const isBusy = waiting.every(({error}) => error?.code === 'origin-busy');
-		problems.push(`${host} ${isBusy ? 'is busy' : 'cannot be reached'}. ${resuming(waiting.length)}`);
-	}
-
-	return problems;
-}
-
-function waitingCount(count: number): string {
-	return count === 1 ? '1 download waits' : `${count} downloads wait`;
-}
-
-function resuming(count: number): string {
-	return `${waitingCount(count)} and will continue.`;
-}
-
-/** The origin fails, and did not merely drop one connection of a working download. */
-function isWithoutOrigin({url, status, error, lastByteAt}: Download): boolean {
-	return (
-		status === 'waiting' &&
-		new URL(url).host !== '' &&
-		(error?.code === 'origin-unreachable' || error?.code === 'origin-busy') &&
-		(lastByteAt === null || (error.tries ?? 0) > 1)
-	);
+	return [...problems, ...outagesOf(others).map(outage => outageSentence(outage))];
 }
 
 function hasNetwork(): boolean {

@@ -238,6 +238,7 @@ const downloadError: Readonly<Record<keyof DownloadError, JsonSchema>> = {
 	message: text('One sentence.'),
 	at: integer('Time of the error.'),
 	tries: integer('Consecutive failed attempts.'),
+	since: integer('Time of the first of them.'),
 	maxTries: integer('Limit on attempts, in records of earlier versions.'),
 	bytesAgree: flag('For origin-changed: samples of the stored bytes match the server.'),
 	status: integer('HTTP status of the response.'),
@@ -249,6 +250,11 @@ const player: Readonly<Record<keyof Player, JsonSchema>> = {
 	name: text('From its User-Agent. Untrusted.'),
 	offset: integer('The next byte to read.'),
 	ready: integer('Contiguous stored bytes from offset on.'),
+	readyMs: orNull(
+		integer(
+			"Milliseconds that these bytes last: by the film's index, or else at the rate of the player's reads. Null while neither is known.",
+		),
+	),
 	blocked: flag('It waits for bytes.'),
 	connected: flag('It has an open request.'),
 };
@@ -324,7 +330,7 @@ const changes: Readonly<Record<keyof SnapshotChanges, JsonSchema>> = {
 const schemas = {
 	Download: objectOf(download),
 	Film: objectOf(film),
-	DownloadError: objectOf(downloadError, ['tries', 'maxTries', 'bytesAgree', 'status', 'needs']),
+	DownloadError: objectOf(downloadError, ['tries', 'since', 'maxTries', 'bytesAgree', 'status', 'needs']),
 	Player: objectOf(player),
 	Position: objectOf(position),
 	Playback: objectOf(playback),

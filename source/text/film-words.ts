@@ -37,10 +37,10 @@ export function watchWords(
 		return '';
 	}
 
-	const {durationMs, exact, position, watchTo, stallAt, waitMs} = film;
+	const {durationMs, exact, position, watchTo, stallAt} = film;
 	const about = exact || completedAt !== null ? '' : '~';
-	if (willStall(download)) {
-		const wait = `wait ${about}${formatDuration(waitMs! / 1000)}`;
+	const wait = waitWords(download);
+	if (wait !== undefined) {
 		return stallAt! > position
 			? `stalls in ${about}${roughly(stallAt! - position)} ${ascii ? '-' : '·'} ${wait}`
 			: wait;
@@ -53,6 +53,14 @@ export function watchWords(
 	return isWhole(film)
 		? `all of ${formatTime(durationMs)}`
 		: `to ${about}${formatTime(watchTo)} of ${formatTime(durationMs)}`;
+}
+
+/** `wait 3m20s`: until it plays through. Undefined unless it would stall now. */
+export function waitWords(download: Pick<Download, 'film' | 'status'>): string | undefined {
+	const {film} = download;
+	return film !== null && willStall(download)
+		? `wait ${film.exact ? '' : '~'}${formatDuration(film.waitMs! / 1000)}`
+		: undefined;
 }
 
 /** `→1:02:10` or `all`, for a narrow column. */

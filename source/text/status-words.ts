@@ -150,7 +150,7 @@ export function shortReason(error: DownloadError): string {
 }
 
 /** `again in 55 s`, `again in 4 m`. */
-export function retryWords({retryAt}: Download, now: number): string {
+export function retryWords({retryAt}: Pick<Download, 'retryAt'>, now: number): string {
 	const seconds = Math.max(0, Math.ceil(((retryAt ?? now) - now) / 1000));
 	return `again in ${seconds < 100 ? `${seconds} s` : `${Math.ceil(seconds / 60)} m`}`;
 }

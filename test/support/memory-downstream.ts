@@ -63,7 +63,15 @@ export function everyState(): Download[] {
 		tries: 3,
 		maxTries: 10,
 	} as const;
-	const player = {id: '1', name: 'mpv 0.38', offset: size / 2, ready: 1024, blocked: false, connected: true};
+	const player = {
+		id: '1',
+		name: 'mpv 0.38',
+		offset: size / 2,
+		ready: 1024,
+		readyMs: null,
+		blocked: false,
+		connected: true,
+	};
 	const changes: Array<Partial<Download>> = [
 		{name: 'Big.Buck.Bunny.2160p.60fps.HDR.x265-GROUP.mkv', players: [player]},
 		{name: 'asking.iso', status: 'asking', ...nothing, size: null, acceptsRanges: null, validator: null},

@@ -2,7 +2,7 @@
 import {cleanText} from '../../text/clean-text.ts';
 import {filmWords, formatTime, playsThrough} from '../../text/film-words.ts';
 import {formatBytes, formatClock, formatDuration, formatPercent, formatSpeed} from '../../text/format.ts';
-import {substituteOf, secondsLeft} from '../../text/status-words.ts';
+import {amount, secondsLeft, substituteOf} from '../../text/status-words.ts';
 import type {Download, DownloadId, Snapshot} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
@@ -256,10 +256,7 @@ function progressEvents(reported: Reported, download: Download, now: number): Ev
 
 	reported.progressTenth = tenth;
 	reported.progressAt = now;
-	const known =
-		size === null
-			? formatBytes(present)
-			: `${formatPercent(present, size)}  ${formatBytes(present)} of ${formatBytes(size)}`;
+	const known = `${size === null ? '' : `${formatPercent(present, size)}  `}${amount(download)}`;
 	const left = formatDuration(secondsLeft(download));
 	return [
 		{

@@ -1,5 +1,6 @@
 // A download as the snapshot shows it, computed from its state.
 import type {Download} from '../../downstream.ts';
+import {lastingMs} from '../fetch/players.ts';
 import type {Scheduler} from '../fetch/scheduler.ts';
 import type {Film} from '../film/film.ts';
 import {fileName, isPage, namesNoPage} from '../origin/file-info.ts';
@@ -49,14 +50,19 @@ export function downloadView(
 			end: segment.end === Infinity ? null : segment.end,
 			for: segment.for,
 		})),
-		players: players.map(player => ({
-			id: player.id,
-			name: player.name,
-			offset: player.offset,
-			ready: present.runEnd(player.offset) - player.offset,
-			blocked: player.blockedRequests > 0,
-			connected: player.openRequests > 0,
-		})),
+		players: players.map(player => {
+			const {id, name, offset, blockedRequests, openRequests} = player;
+			const end = present.runEnd(offset);
+			return {
+				id,
+				name,
+				offset,
+				ready: end - offset,
+				readyMs: film.msBetween(offset, end) ?? lastingMs(player, end - offset, now) ?? null,
+				blocked: blockedRequests > 0,
+				connected: openRequests > 0,
+			};
+		}),
 		pledges: pledges.views(now),
 		position: watching.position,
 		playback,

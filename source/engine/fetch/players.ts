@@ -73,6 +73,19 @@ export class Players {
 	}
 }
 
+/** Milliseconds of reading after which the rate of a player is known: before, it fills its buffer. */
+const settledMs = 10_000;
+
+/** How long bytes last at the rate of the player's reads, in milliseconds; undefined until it has read for a while. */
+export function lastingMs(
+	{run, offset}: Pick<TrackedPlayer, 'run' | 'offset'>,
+	bytes: number,
+	now: number,
+): number | undefined {
+	const [elapsed, read] = [now - run.since, offset - run.start];
+	return elapsed < settledMs || read === 0 ? undefined : Math.floor((bytes * elapsed) / read);
+}
+
 /** `VLC/3.0.18 LibVLC/3.0.18` → `VLC 3.0.18`; a browser has its own name, not Mozilla. */
 export function programName(userAgent: string): string {
 	const browser = /\b(Edg|OPR|Firefox|Chrome|HeadlessChrome)\/(\d+)/.exec(userAgent);

@@ -25,6 +25,8 @@ const longestTimerMs = 0x7f_ff_ff_ff;
 export type RetryState = {
 	/** Consecutive failures without progress. */
 	readonly failures: number;
+	/** Time of the first of them, in milliseconds since the epoch. */
+	readonly failingSince?: number | undefined;
 	/** Bytes since the last failure. */
 	readonly progress: number;
 	/** Number of response timeouts, and the time of the last one. */
@@ -58,14 +60,16 @@ export function afterFailure(state: RetryState, {error, since, now, random}: Fai
 	if (error.kind === 'transient' && blocked) {
 		// Connections that fail together are one attempt; the longest requested wait applies.
 		return now + askedMs > blocked.retryAt
-			? {...state, blocked: {...waitOf(error, now, blocked.error.tries), retryAt: now + askedMs}}
+			? {...state, blocked: {...waitOf(error, now, blocked.error), retryAt: now + askedMs}}
 			: state;
 	}
 
 	const failures = progress >= minProgress ? 1 : state.failures + 1;
-	const next = {...state, failures, progress: 0};
+	const failingSince = (failures > 1 ? state.failingSince : undefined) ?? now;
+	const next = {...state, failures, failingSince, progress: 0};
+	const attempts = {tries: failures, since: failingSince};
 	if (error.kind !== 'transient') {
-		return {...next, blocked: {...waitOf(error, now, failures), retryAt: Infinity}};
+		return {...next, blocked: {...waitOf(error, now, attempts), retryAt: Infinity}};
 	}
 
 	const pause = Math.min(pauseMs.longest, pauseMs.first * 2 ** Math.min(failures - 1, 20));
@@ -79,7 +83,7 @@ export function afterFailure(state: RetryState, {error, since, now, random}: Fai
 		...next,
 		...(wasTooShort && {silences: state.silences + 1, silentAt: now}),
 		awaySince: isSilence(error) ? undefined : hostAwaySince,
-		blocked: {...waitOf(error, now, failures), retryAt: Math.ceil(now + Math.max(rest, askedMs))},
+		blocked: {...waitOf(error, now, attempts), retryAt: Math.ceil(now + Math.max(rest, askedMs))},
 	};
 }
 
@@ -118,7 +122,7 @@ export function playerWaitsUntil(
 function waitOf(
 	{code, message, status, retryAfterMs, bytesAgree, needs}: DownStreamError,
 	at: number,
-	tries: number | undefined,
+	{tries, since}: Pick<DownloadError, 'tries' | 'since'>,
 ) {
 	return {
 		error: {
@@ -126,6 +130,7 @@ function waitOf(
 			message,
 			at,
 			tries,
+			since,
 			...(status !== undefined && {status}),
 			...(bytesAgree && {bytesAgree}),
 			...(needs !== undefined && {needs}),

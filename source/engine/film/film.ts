@@ -11,6 +11,7 @@ import {filmView} from './film-view.ts';
 import {readInThread} from './film-thread.ts';
 import {indexPlace} from './index-place.ts';
 import {NoFilm} from './no-film.ts';
+import {timeAt} from './playable.ts';
 import {looksLikeFilm, signatureBytes} from './signature.ts';
 
 const fileName = 'film.json';
@@ -145,6 +146,12 @@ export class Film {
 	view(offset: number | undefined, bytesPerSecond: number): DownloadFilm | null {
 		const {map} = this;
 		return map ? filmView(map, this.#download.facts().file, offset, bytesPerSecond) : null;
+	}
+
+	/** The length of a stretch of bytes; undefined while the map is unknown. */
+	msBetween(start: number, end: number): number | undefined {
+		const {map} = this;
+		return map && timeAt(map, end) - timeAt(map, start);
 	}
 
 	#reset(version: number): void {

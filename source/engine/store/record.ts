@@ -226,6 +226,7 @@ const downloadRecord = object<DownloadRecord>({
 			message: text,
 			at: time,
 			tries: optional(count),
+			since: optional(time),
 			maxTries: optional(count),
 			bytesAgree: optional(boolean),
 			status: optional(count),

@@ -1,0 +1,76 @@
+// Origins that do not answer, or are busy, and the downloads that wait for them. Pure.
+import type {Download} from '../downstream.ts';
+import {retryWords} from './status-words.ts';
+
+export type Outage = {
+	readonly host: string;
+	/** Every download waits because the origin is busy. */
+	readonly isBusy: boolean;
+	/** Number of downloads. */
+	readonly waiting: number;
+	/** Milliseconds since the epoch; null if unknown. */
+	readonly since: number | null;
+	/** The next attempt, in milliseconds since the epoch. */
+	readonly retryAt: number | null;
+};
+
+/** One per host. */
+export function outagesOf(downloads: readonly Download[]): Outage[] {
+	const hosts = new Map<string, Download[]>();
+	for (const download of downloads.filter(each => isWithoutOrigin(each))) {
+		const {host} = new URL(download.url);
+		hosts.set(host, [...(hosts.get(host) ?? []), download]);
+	}
+
+	return Array.from(hosts, ([host, waiting]) => ({
+		host,
+		isBusy: waiting.every(({error}) => error?.code === 'origin-busy'),
+		waiting: waiting.length,
+		since: least(waiting.map(({error}) => error?.since)),
+		retryAt: least(waiting.map(({retryAt}) => retryAt ?? undefined)),
+	}));
+}
+
+/** The origin fails, and did not merely drop one connection of a working download. */
+export function isWithoutOrigin({url, status, error, lastByteAt}: Download): boolean {
+	return (
+		status === 'waiting' &&
+		(error?.code === 'origin-unreachable' || error?.code === 'origin-busy') &&
+		(lastByteAt === null || (error.tries ?? 0) > 1) &&
+		new URL(url).host !== ''
+	);
+}
+
+/** `cdn.example.org cannot be reached. 4 downloads wait and will continue.` */
+export function outageSentence({host, isBusy, waiting}: Outage): string {
+	return `${host} ${isBusy ? 'is busy' : 'cannot be reached'}. ${resuming(waiting)}`;
+}
+
+/**
+ * `cdn.example.org has not answered for 3m. 4 downloads wait; next try in 30 s, r tries now.`, the longest variant that fits.
+ * `now`: milliseconds since the epoch.
+ */
+export function timedOutage({host, isBusy, waiting, since, retryAt}: Outage, now: number): readonly string[] {
+	const minutes = since === null ? 0 : Math.floor((now - since) / 60_000);
+	const length = minutes === 0 ? '' : ` for ${minutes < 60 ? `${minutes}m` : `${Math.floor(minutes / 60)}h`}`;
+	const state = isBusy ? (length === '' ? 'is busy' : `has been busy${length}`) : `has not answered${length}`;
+	const next = `next try ${retryWords({retryAt}, now).replace('again ', '')}, r tries now.`;
+	return [
+		`${host} ${state}. ${waitingCount(waiting)}; ${next}`,
+		`${host} ${state}; ${next}`,
+		`${host} ${state}; ${next.replace(', r tries now', '')}`,
+	];
+}
+
+export function waitingCount(count: number): string {
+	return count === 1 ? '1 download waits' : `${count} downloads wait`;
+}
+
+export function resuming(count: number): string {
+	return `${waitingCount(count)} and will continue.`;
+}
+
+function least(values: ReadonlyArray<number | undefined>): number | null {
+	const known = values.filter(value => value !== undefined);
+	return known.length === 0 ? null : Math.min(...known);
+}

@@ -1,0 +1,75 @@
+import assert from 'node:assert/strict';
+import {test} from 'node:test';
+import type {Download} from '../source/downstream.ts';
+import {outageSentence, outagesOf, timedOutage} from '../source/text/outage-words.ts';
+import {dashboardTest} from './support/dashboard-test.ts';
+import {download, idOf} from './support/memory-downstream.ts';
+
+const now = Date.now();
+
+function waiting(index: number, change: Partial<Download> = {}, status?: number): Download {
+	return download({
+		id: idOf(index),
+		name: `film-${index}.mkv`,
+		status: 'waiting',
+		retryAt: now + 30_000 * (index + 1),
+		error: {
+			code: status === undefined ? 'origin-unreachable' : 'origin-busy',
+			message: 'connection refused',
+			at: now,
+			tries: 3,
+			since: now - 190_000 + index * 1000,
+		},
+		...change,
+	});
+}
+
+test('an outage has the time since the first failure, and the next attempt of any download', () => {
+	const [outage, ...others] = outagesOf([
+		waiting(0),
+		waiting(1),
+		download(),
+		waiting(2, {status: 'failed'}),
+		// One lost connection of a download that works.
+		waiting(3, {error: {...waiting(0).error!, tries: 1}}),
+	]);
+	assert.deepEqual(others, []);
+	assert.equal(
+		outageSentence(outage!),
+		'cdn.example.org cannot be reached. 2 downloads wait and will continue.',
+	);
+	assert.deepEqual(timedOutage(outage!, now), [
+		'cdn.example.org has not answered for 3m. 2 downloads wait; next try in 30 s, r tries now.',
+		'cdn.example.org has not answered for 3m; next try in 30 s, r tries now.',
+		'cdn.example.org has not answered for 3m; next try in 30 s.',
+	]);
+	assert.match(
+		timedOutage(outage!, now - 170_000)[0]!,
+		/^cdn\.example\.org has not answered\. 2 downloads wait; /,
+	);
+});
+
+test('a busy host is busy', () => {
+	const url = 'https://other.example.org/film.mkv';
+	const outages = outagesOf([waiting(0, {}, 503), waiting(1, {url}, 503)]);
+	assert.deepEqual(
+		outages.map(outage => timedOutage(outage, now)[0]),
+		[
+			'cdn.example.org has been busy for 3m. 1 download waits; next try in 30 s, r tries now.',
+			'other.example.org has been busy for 3m. 1 download waits; next try in 60 s, r tries now.',
+		],
+	);
+});
+
+dashboardTest(
+	'the banner of an outage counts down to the next attempt',
+	{downloads: [waiting(0), waiting(1)], columns: 80, rows: 24},
+	async (screen, downstream) => {
+		const banners = outagesOf(downstream.snapshot.downloads).map(outage => outageSentence(outage));
+		downstream.change({banners: [...banners, 'Disk full.']});
+		await screen.shows(/^! cdn\.example\.org has not answered for 3m; next try in \d+ s, r tries now\.$/m);
+		assert.match(screen.text, /^! Disk full\.$/m);
+		screen.resize(120, 24);
+		await screen.shows(/^! .* for 3m\. 2 downloads wait; next try in \d+ s, r tries now\.$/m);
+	},
+);
