@@ -14,8 +14,8 @@ import {
 	type PlayerPlace,
 	type Resolved,
 } from '../film/pledge.ts';
-import {playable, timeAt, watchTo} from '../film/playable.ts';
-import {byteAt} from '../film/playhead.ts';
+import {playable, watchTo} from '../film/playable.ts';
+import {byteAt, timeAt} from '../film/playhead.ts';
 import {freeBytes} from '../store/free-space.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import type {DownloadRecord, StoredPledge} from '../store/record.ts';

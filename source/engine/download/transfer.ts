@@ -11,7 +11,7 @@ import {Logger} from '../../log.ts';
 import {Scheduler} from '../fetch/scheduler.ts';
 import type {Places, TransferServices} from '../fetch/fetch-target.ts';
 import {Film} from '../film/film.ts';
-import {bytesAhead} from '../film/playable.ts';
+import {bytesAhead} from '../film/playhead.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
