@@ -183,7 +183,10 @@ test('the needed rate lets it play through within seconds, and is no larger than
 		}),
 	);
 	// Right before a point, with the bytes of ten seconds missing on both sides of it.
-	const map = linearMap({durationMs: 100_000, exact: true, index: []}, [description], {start: 0, end: 100_000});
+	const map = linearMap({durationMs: 100_000, exact: true, index: []}, [description], {
+		start: 0,
+		end: 100_000,
+	});
 	const sparse = thinned(map, 11);
 	assert.ok(forecast(sparse, new RangeSet(), sparse.times[1]! - 10, 1000).neededRate <= 1000);
 });
