@@ -1,6 +1,6 @@
 // The film of a download: an engine reads its index from a real origin and reports the playable ranges.
 import assert from 'node:assert/strict';
-import {readFile, writeFile} from 'node:fs/promises';
+import {readFile, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -90,6 +90,22 @@ test('a stored map is used after a restart, and a damaged one is read again', ne
 		await again.close();
 		assert.equal(await readFile(file, 'utf8'), stored);
 	}
+});
+
+test('the map of a download at rest is read once a client asks', needsFfmpeg, async t => {
+	const origin = await serveFilm(t, await makeFilm('front.mp4'));
+	const {engine, close, storageDir} = await startEngine(t);
+	const {download} = await engine.add({url: origin.urlOf('/front.mp4')});
+	await until(engine, download.id, ({film, status}) => film !== null && status === 'complete');
+	await close();
+	const file = path.join(storageDir, download.id, 'film.json');
+	const stored = await readFile(file, 'utf8');
+	await rm(file);
+	const again = await startEngine(t, {storageDir});
+	// Read at the start, the map would come from the data.
+	await writeFile(file, stored.replace('"deu"', '"fra"'));
+	const {film} = await until(again.engine, download.id, ({film}) => film !== null);
+	assert.ok(film!.tracks.some(({language}) => language === 'fra'));
 });
 
 test('a list from disk has the minutes of earlier runs', needsFfmpeg, async t => {

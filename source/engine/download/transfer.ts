@@ -66,7 +66,6 @@ export class Transfer {
 	): Promise<Transfer> {
 		const transfer = new Transfer(recordFile, source, services, await openDataFile(recordFile));
 		await transfer.#recover();
-		transfer.film.look();
 		if (services.film === 'stored') {
 			await transfer.film.loadStored();
 		}
@@ -139,7 +138,7 @@ export class Transfer {
 		this.#reading = new Reading(state, {scheduler, verification, mending, links, pages, patience});
 		this.#failures = new Failures(state, {scheduler, mending, links, versions, pages, patience});
 		this.film = new Film(filmDownload(state, scheduler), services.film === true);
-		state.watching.map = () => this.film.map;
+		state.watching.map = () => this.film.ask();
 		const {readAhead, readAheadMs} = services;
 		if (readAheadMs !== undefined) {
 			state.readAhead = offset =>
