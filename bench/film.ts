@@ -2,9 +2,7 @@
 // the end.
 import {execFile, spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {connect} from 'node:net';
 import path from 'node:path';
-import readline from 'node:readline';
 import type {TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
@@ -13,6 +11,7 @@ import {atEnd} from '../test/support/cleanup.ts';
 import {playClaims, randomPresence} from '../test/support/claims.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
 import {makeFilm, type FilmName} from '../test/support/films.ts';
+import {playUntilStall} from '../test/support/mpv-stall.ts';
 import {missing} from '../test/support/programs.ts';
 import {randomOf} from '../test/support/soak.ts';
 import {interleaved, median, MiB, until} from './measure.ts';
@@ -43,6 +42,7 @@ export async function films(bench: Bench): Promise<void> {
 async function claims({report, rounds, scope}: Bench): Promise<void> {
 	let played = 0;
 	let broken = 0;
+	let exceeded = 0;
 	for (let set = 0; set < setsOfRound * rounds; set++) {
 		const name = claimed[set % claimed.length]!;
 		const bytes = await makeFilm(name);
@@ -52,10 +52,12 @@ async function claims({report, rounds, scope}: Bench): Promise<void> {
 		);
 		played += result.claimed.length;
 		broken += result.broken.length;
+		exceeded += result.exceeded.length;
 	}
 
 	const what = `${setsOfRound * rounds} presence sets, ${played} stretches claimed`;
 	report.state(`${what}: not played to their end`, '', broken, atMost(0));
+	report.state(`${what}: played on past the next key frame`, '', exceeded, atMost(0));
 }
 
 /** With its index at the end, and a constant rate. */
@@ -98,54 +100,6 @@ async function forecasts({report, root, scope}: Bench): Promise<void> {
 	}
 
 	report.state('error of the forecast, median', 's', median(errors), atMost(3));
-}
-
-/** Resolves with the second of the film at which mpv waits for bytes; Infinity if it plays through. */
-async function playUntilStall(t: TestContext, url: string): Promise<number> {
-	const socket = path.join(await temporaryFolder(t), 'mpv.sock');
-	const child = spawn('mpv', [...mpv, '--cache=yes', `--input-ipc-server=${socket}`, url], {stdio: 'ignore'});
-	const ended = once(child, 'exit');
-	atEnd(t, async () => {
-		child.kill();
-		await ended;
-	});
-	const link = await connected(socket);
-	atEnd(t, () => link.destroy());
-	for (const [id, name] of ['time-pos', 'paused-for-cache'].entries()) {
-		link.write(`${JSON.stringify({command: ['observe_property', id + 1, name]})}\n`);
-	}
-
-	let second = 0;
-	for await (const text of readline.createInterface({input: link})) {
-		const {event, name, data} = JSON.parse(text) as {event?: string; name?: string; data?: unknown};
-		if (event === 'property-change' && name === 'time-pos' && typeof data === 'number') {
-			second = data;
-		}
-
-		// The first wait belongs to the start.
-		if (event === 'property-change' && name === 'paused-for-cache' && data === true && second > 0.5) {
-			return second;
-		}
-
-		if (event === 'end-file') {
-			break;
-		}
-	}
-
-	return Infinity;
-}
-
-async function connected(socket: string) {
-	for (;;) {
-		const link = connect(socket);
-		try {
-			await once(link, 'connect');
-			link.on('error', () => undefined);
-			return link;
-		} catch {
-			await sleep(50);
-		}
-	}
 }
 
 async function firstFrames({report, rounds, root, scope}: Bench): Promise<void> {

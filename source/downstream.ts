@@ -267,7 +267,7 @@ export type DownloadFilm = {
 	readonly stallAt: number | null;
 	/** Milliseconds until it would play through: 0 if it does now, null while nothing arrives. */
 	readonly waitMs: number | null;
-	/** Bytes per second at which it would play through now; 0 if nothing is missing. */
+	/** Bytes per second at which it would play through after a wait of at most 5 s; 0 if nothing is missing. */
 	readonly neededRate: number;
 };
 

@@ -86,6 +86,11 @@ test('the details describe tracks, playable ranges and the forecast', () => {
 		forecastWords(of(stalling, {bytesPerSecondLong: 0.9 * 1024 * 1024})),
 		'at 921 KiB/s it stalls at 9:00; started in 3m20s, or at 2.10 MiB/s, it plays through',
 	);
+	// The rate is sufficient: only the start takes a moment.
+	assert.equal(
+		forecastWords(of({...stalling, waitMs: 3000, neededRate: 800}, {bytesPerSecondLong: 1024})),
+		'at 1.00 KiB/s it stalls at 9:00; started in 3s it plays through',
+	);
 	assert.equal(forecastWords(of({}, {bytesPerSecondLong: 1024 * 1024})), 'at 1.00 MiB/s it plays through');
 	assert.equal(forecastWords(of(stalling, {status: 'paused'})), undefined);
 	assert.equal(problemWords('past-end'), 'its index cannot be read (a sample lies past the end of the file)');

@@ -1,12 +1,14 @@
 // The film of a download: an engine reads its index from a real origin and reports the playable ranges.
 import assert from 'node:assert/strict';
-import {readFile, writeFile} from 'node:fs/promises';
+import {readFile, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {maxMapBytes} from '../source/engine/film/film-map.ts';
 import {openOffline} from '../source/host/engine-host.ts';
 import {startEngine, until} from './support/engines.ts';
 import {filmMs, makeFilm, serveFilm} from './support/films.ts';
+import type {TestOrigin} from './support/origin.ts';
 import {missing} from './support/programs.ts';
 import {read} from './support/read-stream.ts';
 
@@ -44,6 +46,33 @@ test('an index at the end of a film is read first, with few requests', needsFfmp
 	assert.ok(stored.length <= maxMapBytes, String(stored.length));
 });
 
+test('a second connection is ready before the response that a player waits for', async t => {
+	const origin: TestOrigin = await serveFilm(t, Buffer.alloc(MiB), {
+		async intercept() {
+			while (origin.sockets.size < 2) {
+				await sleep(5);
+			}
+
+			return false;
+		},
+	});
+	const {engine} = await startEngine(t, {onDemand: true});
+	const {download} = await engine.add({url: origin.urlOf('/film.mp4')});
+	assert.equal(origin.requests.length, 0);
+	await read(download.streamUrl, 'bytes=0-99');
+	assert.ok(origin.requests.length > 0);
+
+	// Without a player, or where one connection is all that is allowed, there is none.
+	const single = await serveFilm(t, Buffer.alloc(100_000));
+	const added = await engine.add({url: single.urlOf('/film.mp4'), connections: 1});
+	await read(added.download.streamUrl, 'bytes=0-99');
+	const filled = await serveFilm(t, Buffer.alloc(100_000));
+	const {engine: background} = await startEngine(t);
+	const {download: whole} = await background.add({url: filled.urlOf('/film.mp4')});
+	await until(background, whole.id, ({status}) => status === 'complete');
+	assert.deepEqual([single.maxSockets, filled.maxSockets], [1, 1]);
+});
+
 test('a stored map is used after a restart, and a damaged one is read again', needsFfmpeg, async t => {
 	const bytes = await makeFilm('front.mp4');
 	const origin = await serveFilm(t, bytes);
@@ -61,6 +90,22 @@ test('a stored map is used after a restart, and a damaged one is read again', ne
 		await again.close();
 		assert.equal(await readFile(file, 'utf8'), stored);
 	}
+});
+
+test('the map of a download at rest is read once a client asks', needsFfmpeg, async t => {
+	const origin = await serveFilm(t, await makeFilm('front.mp4'));
+	const {engine, close, storageDir} = await startEngine(t);
+	const {download} = await engine.add({url: origin.urlOf('/front.mp4')});
+	await until(engine, download.id, ({film, status}) => film !== null && status === 'complete');
+	await close();
+	const file = path.join(storageDir, download.id, 'film.json');
+	const stored = await readFile(file, 'utf8');
+	await rm(file);
+	const again = await startEngine(t, {storageDir});
+	// Read at the start, the map would come from the data.
+	await writeFile(file, stored.replace('"deu"', '"fra"'));
+	const {film} = await until(again.engine, download.id, ({film}) => film !== null);
+	assert.ok(film!.tracks.some(({language}) => language === 'fra'));
 });
 
 test('a list from disk has the minutes of earlier runs', needsFfmpeg, async t => {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {lastingMs} from '../source/engine/fetch/players.ts';
 import type {FilmMap} from '../source/engine/film/film-map.ts';
-import {byteAt, inferredMs} from '../source/engine/film/playhead.ts';
+import {byteAt, bytesAhead, inferredMs, timeAt} from '../source/engine/film/playhead.ts';
 
 /** A still first half, then ten times the bytes. The audio lies elsewhere. */
 const map: FilmMap = {
@@ -21,6 +21,27 @@ test('a time maps to its byte', () => {
 		[0, 25_000, 50_000, 75_000, 100_000, 200_000].map(ms => byteAt(map, ms)),
 		[1000, 6000, 11_000, 61_000, 111_000, 111_000],
 	);
+});
+
+test('a byte maps to its time', () => {
+	assert.deepEqual(
+		[0, 1000, 6000, 11_000, 61_000, 111_000, 200_000].map(offset => timeAt(map, offset)),
+		[0, 0, 25_000, 50_000, 75_000, 100_000, 100_000],
+	);
+});
+
+test('a byte that several points share is that of the last of them', () => {
+	const [audio, video] = map.tracks;
+	const still = {...map, tracks: [audio!, {...video!, offsets: [1000, 1000, 11_000]}]};
+	assert.equal(timeAt(still, 1000), 50_000);
+	// The last bytes of the film: a player that has read them has read everything.
+	const ended = {...map, tracks: [audio!, {...video!, offsets: [1000, 11_000, 11_000]}]};
+	assert.deepEqual(
+		[10_999, 11_000, 11_001].map(offset => timeAt(ended, offset)),
+		[49_995, 100_000, 100_000],
+	);
+	assert.equal(bytesAhead(ended, 11_000, 1000), 0);
+	assert.equal(inferredMs(ended, {start: 11_000, since: 0, offset: 11_000}, 10_000), 100_000);
 });
 
 test('the inferred position starts with the read and stays within the bytes read', () => {

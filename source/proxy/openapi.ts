@@ -228,7 +228,7 @@ const film: Readonly<Record<keyof DownloadFilm, JsonSchema>> = {
 		integer('Where playback from position stalls at the current speed; null if it plays through.'),
 	),
 	waitMs: orNull(integer('Milliseconds until it would play through; null while nothing arrives.')),
-	neededRate: integer('Bytes per second at which it would play through now.'),
+	neededRate: integer('Bytes per second at which it would play through after a wait of at most 5 s.'),
 };
 
 const needs = {enum: [...remedies], description: 'Input of the user that would resolve the error.'};

@@ -147,7 +147,9 @@ export function forecastWords(download: Download): string | undefined {
 		return undefined;
 	}
 
-	return `${speed} it stalls at ${formatTime(film.stallAt!)}; started in ${formatDuration(film.waitMs / 1000)}, or at ${formatSpeed(film.neededRate)}, it plays through`;
+	const wait = `started in ${formatDuration(film.waitMs / 1000)}`;
+	const remedy = film.neededRate > bytesPerSecondLong ? `${wait}, or at ${formatSpeed(film.neededRate)},` : wait;
+	return `${speed} it stalls at ${formatTime(film.stallAt!)}; ${remedy} it plays through`;
 }
 
 const problems: Readonly<Record<FilmProblem, string>> = {

@@ -27,6 +27,10 @@ export function filmDownload(state: DownloadState, scheduler: Scheduler): FilmDo
 			}
 		},
 		hasRead(isShown) {
+			if (state.isComplete && state.readers.size === 0 && scheduler.segments.size === 0) {
+				void state.file.close();
+			}
+
 			// Pledged minutes have bytes, or are impossible.
 			if (isShown || state.record.pledges) {
 				scheduler.wake();

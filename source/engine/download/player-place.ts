@@ -1,8 +1,8 @@
 // Where in a film its player is, or was.
 import type {FilmMap} from '../film/film-map.ts';
 import type {PlayerPlace} from '../film/pledge.ts';
-import {timeAt} from '../film/playable.ts';
-import {byteAt} from '../film/playhead.ts';
+
+import {byteAt, timeAt} from '../film/playhead.ts';
 import type {DownloadState} from './download-state.ts';
 
 /**

@@ -11,7 +11,7 @@ import {Logger} from '../../log.ts';
 import {Scheduler} from '../fetch/scheduler.ts';
 import type {Places, TransferServices} from '../fetch/fetch-target.ts';
 import {Film} from '../film/film.ts';
-import {bytesAhead} from '../film/playable.ts';
+import {bytesAhead} from '../film/playhead.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
 import type {DownloadRecord} from '../store/record.ts';
@@ -72,7 +72,6 @@ export class Transfer {
 	): Promise<Transfer> {
 		const transfer = new Transfer(recordFile, source, services, await openDataFile(recordFile));
 		await transfer.#recover();
-		transfer.film.look();
 		if (services.film === 'stored') {
 			await transfer.film.loadStored();
 		}
@@ -146,7 +145,7 @@ export class Transfer {
 		this.cached = new CachedReading(state, scheduler);
 		this.#failures = new Failures(state, {scheduler, mending, links, versions, pages, patience});
 		this.film = new Film(filmDownload(state, scheduler), services.film === true);
-		state.watching.map = () => this.film.map;
+		state.watching.map = () => this.film.ask();
 		const {readAhead, readAheadMs} = services;
 		const bytesOf = (ms: number | undefined, otherwise: number) => (offset: number) =>
 			this.film.map && ms !== undefined ? bytesAhead(this.film.map, offset, ms) : otherwise;

@@ -3,7 +3,7 @@ import process from 'node:process';
 import {Worker} from 'node:worker_threads';
 import type {FilmProblem} from '../../downstream.ts';
 import {checkedMap, type FilmMap} from './film-map.ts';
-import {inTurn} from './in-turn.ts';
+import {turns} from './in-turn.ts';
 import {NoFilm} from './no-film.ts';
 
 /** Milliseconds of processor time for one map. On a busy machine they take longer. */
@@ -30,6 +30,7 @@ export type ReadBytes = (start: number, end: number, maxEnd: number) => Promise<
 /** Used again by the next reading, unless a file has exceeded its limits. */
 type Thread = {readonly worker: Worker; isReady: boolean; idle?: NodeJS.Timeout};
 
+const inTurn = turns();
 let thread: Thread | undefined;
 
 function startThread(): Thread {

@@ -2,7 +2,8 @@
 import type {DownloadFilm} from '../../downstream.ts';
 import type {PresentSet} from '../store/range-set.ts';
 import type {FilmMap} from './film-map.ts';
-import {forecast, playable, timeAt, watchTo} from './playable.ts';
+import {forecast, playable, watchTo} from './playable.ts';
+import {timeAt} from './playhead.ts';
 
 /** `offset`: the next byte of the newest player. `bytesPerSecond`: 0 while nothing arrives. */
 export function filmView(

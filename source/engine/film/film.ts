@@ -9,6 +9,7 @@ import type {SparseFile} from '../store/sparse-file.ts';
 import {decodeMap, encodeMap, maxMapBytes, type FilmMap} from './film-map.ts';
 import {filmView} from './film-view.ts';
 import {readInThread} from './film-thread.ts';
+import {turns} from './in-turn.ts';
 import {indexPlace} from './index-place.ts';
 import {NoFilm} from './no-film.ts';
 import {timeAt} from './playable.ts';
@@ -21,6 +22,9 @@ const smallestFetched = 4 * 1024 * 1024;
 const requestBytes = 256 * 1024;
 /** Requests for one index, and bytes: more while a player reads. */
 const limits = {requests: 64, bytes: 8 * 1024 * 1024, bytesForPlayer: 64 * 1024 * 1024};
+
+/** For downloads at rest: of the thousands that a start may show at once. */
+const inBackground = turns();
 
 export type FilmFacts = {
 	/** Incremented with each version of the bytes: in this run, and since the download was added. */
@@ -64,6 +68,8 @@ export class Film {
 	#version: number | undefined;
 	#map: FilmMap | undefined;
 	#problem: FilmProblem | undefined;
+	/** A client has asked for the map. */
+	#isAsked = false;
 	/** Nothing more is read of this version. */
 	#isSettled = false;
 	/** Each version tries its stored map once. */
@@ -84,6 +90,16 @@ export class Film {
 	/** Undefined while unknown. */
 	get map(): FilmMap | undefined {
 		return this.#map && this.#version === this.#download.facts().version ? this.#map : undefined;
+	}
+
+	/** The map; while it is unknown, it is read as soon as its bytes are there. */
+	ask(): FilmMap | undefined {
+		if (!this.#isAsked) {
+			this.#isAsked = true;
+			this.look();
+		}
+
+		return this.map;
 	}
 
 	/** The map may become known once its bytes are there. */
@@ -123,9 +139,14 @@ export class Film {
 
 		const isMissing = this.#missing && !file.present.covers(this.#missing);
 		this.#want(isMissing ? this.#missing : undefined);
-		if (!isMissing && file.present.size > 0) {
+		if (!isMissing && file.present.size > 0 && (this.#isAsked || this.#isAtWork)) {
 			void this.#run();
 		}
+	}
+
+	get #isAtWork(): boolean {
+		const {isPlaying, isPledged, mayFetch} = this.#download.facts();
+		return isPlaying || isPledged || mayFetch;
 	}
 
 	/** Takes the stored map, and reads nothing else. Never rejects. */
@@ -144,7 +165,7 @@ export class Film {
 
 	/** `offset`: the next byte of the newest player. `bytesPerSecond`: 0 while nothing arrives. */
 	view(offset: number | undefined, bytesPerSecond: number): DownloadFilm | null {
-		const {map} = this;
+		const map = this.ask();
 		return map ? filmView(map, this.#download.facts().file, offset, bytesPerSecond) : null;
 	}
 
@@ -185,7 +206,8 @@ export class Film {
 		this.#reading = reading;
 		const {id} = this.#download;
 		try {
-			const map = await this.#read(reading.signal);
+			const read = () => this.#read(reading.signal);
+			const map = await (this.#isAtWork ? read() : inBackground(read));
 			reading.signal.throwIfAborted();
 			this.#map = map;
 			this.#isSettled = true;

@@ -1,10 +1,13 @@
-// One film map is read at a time, whatever number of downloads begins at once.
+// Work on films that is done for one download at a time, whatever number of them begins at once.
 
-let last: Promise<unknown> = Promise.resolve();
+export type InTurn = <T>(act: () => Promise<T>) => Promise<T>;
 
-/** Calls `act` once all earlier calls have settled. */
-export function inTurn<T>(act: () => Promise<T>): Promise<T> {
-	const result = last.then(act);
-	last = result.catch(() => undefined);
-	return result;
+/** Returns a function that calls `act` once all its earlier calls have settled. */
+export function turns(): InTurn {
+	let last: Promise<unknown> = Promise.resolve();
+	return act => {
+		const result = last.then(act);
+		last = result.catch(() => undefined);
+		return result;
+	};
 }

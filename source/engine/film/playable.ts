@@ -1,6 +1,6 @@
 // Which minutes of a film can be watched with the bytes that are present, and whether it will stall. Pure.
 import type {PresentSet, Range} from '../store/range-set.ts';
-import {mainOffsets, type FilmMap} from './film-map.ts';
+import type {FilmMap} from './film-map.ts';
 
 /** Milliseconds `[from, to)`. */
 export type Stretch = readonly [fromMs: number, toMs: number];
@@ -10,6 +10,9 @@ export type Stretch = readonly [fromMs: number, toMs: number];
  * points are known to a quarter of a second.
  */
 export const marginMs = 500;
+
+/** Milliseconds: no player shows its first picture at once. A rate that holds the start up no longer is sufficient. */
+export const startMs = 5000;
 
 /** The stretches that a player can show from start to end without another byte, sorted. */
 export function playable(map: FilmMap, present: PresentSet): Stretch[] {
@@ -44,40 +47,19 @@ export function watchTo(stretches: readonly Stretch[], fromMs: number): number |
 	return stretches.find(([from, to]) => from <= fromMs && fromMs < to)?.[1] ?? null;
 }
 
-/** The time whose bytes a player reads at `offset`, interpolated between two points. */
-export function timeAt(map: FilmMap, offset: number): number {
-	const {times} = map;
-	const offsets = mainOffsets(map);
-	const point = Math.min(
-		times.length - 2,
-		Math.max(
-			0,
-			offsets.findLastIndex(start => start <= offset),
-		),
-	);
-	const [start, end] = [offsets[point]!, offsets[point + 1]!];
-	const part = end > start ? Math.min(1, Math.max(0, (offset - start) / (end - start))) : 0;
-	return Math.floor(times[point]! + part * (times[point + 1]! - times[point]!));
-}
-
-/** Bytes from `offset` to those that are shown `ms` milliseconds later. */
-export function bytesAhead(map: FilmMap, offset: number, ms: number): number {
-	const until = timeAt(map, offset) + ms;
-	const point = map.times.findIndex(time => time >= until);
-	const end = Math.max(...map.tracks.map(({offsets}) => offsets.at(point)!));
-	return Math.max(0, end - offset);
-}
-
 export type Forecast = {
 	/** Milliseconds in the film; null if it plays through. */
 	readonly stallAt: number | null;
 	/** Milliseconds after which it would play through; null at the rate 0. */
 	readonly waitMs: number | null;
-	/** Bytes per second at which it would play through now; 0 if nothing is missing. */
+	/** Bytes per second at which it would play through within `startMs`; 0 if nothing is missing. */
 	readonly neededRate: number;
 };
 
-/** For playback that starts now at `fromMs`, while the missing bytes arrive in order at `bytesPerSecond`. */
+/**
+ * For playback that starts now at `fromMs`, while the missing bytes arrive in order at `bytesPerSecond`. Between two points
+ * the bytes of `fromMs` are interpolated.
+ */
 export function forecast(
 	map: FilmMap,
 	present: PresentSet,
@@ -97,9 +79,12 @@ export function forecast(
 		0,
 		times.findLastIndex(time => time <= fromMs),
 	);
+	const past = Math.min(1, (fromMs - times[first]!) / (times[first + 1]! - times[first]!));
 	for (let point = first; point < times.length - 1; point++) {
 		for (const [track, offsets] of lists.entries()) {
-			bytes += missing.add({start: offsets[point]!, end: offsets[point + 1]!}, index.length + track);
+			const [from, end] = [offsets[point]!, offsets[point + 1]!];
+			const start = point === first ? Math.floor(from + past * (end - from)) : from;
+			bytes += missing.add({start, end}, index.length + track);
 		}
 
 		if (bytes === 0) {
@@ -109,7 +94,7 @@ export function forecast(
 
 		const playedMs = times[point + 1]! - fromMs;
 		const lateness = (bytes * 1000) / bytesPerSecond - playedMs;
-		neededRate = Math.max(neededRate, (bytes * 1000) / playedMs);
+		neededRate = Math.max(neededRate, (bytes * 1000) / (playedMs + startMs));
 		if (lateness > 0) {
 			stallAt ??= crossing([Math.max(fromMs, times[point]!), previous], [times[point + 1]!, lateness]);
 			waitMs = Math.max(waitMs, lateness);

@@ -20,7 +20,7 @@ const settledMs = 5000;
  */
 export function inferredMs(map: FilmMap, {start, since, offset}: ReadRun, now: number): number | undefined {
 	const elapsed = now - since;
-	return elapsed < settledMs ? undefined : Math.min(timeNear(map, offset), timeNear(map, start) + elapsed);
+	return elapsed < settledMs ? undefined : Math.min(timeAt(map, offset), timeAt(map, start) + elapsed);
 }
 
 /** The byte that is shown at a time. */
@@ -28,9 +28,17 @@ export function byteAt(map: FilmMap, ms: number): number {
 	return Math.floor(interpolated(map.times, mainOffsets(map), ms));
 }
 
-/** The time that is shown at a byte, between two points of the map too. */
-function timeNear(map: FilmMap, offset: number): number {
+/** The time whose bytes a player reads at `offset`; the end of the film once it has read them all. */
+export function timeAt(map: FilmMap, offset: number): number {
 	return Math.floor(interpolated(mainOffsets(map), map.times, offset));
+}
+
+/** Bytes from `offset` to those that are shown `ms` milliseconds later. */
+export function bytesAhead(map: FilmMap, offset: number, ms: number): number {
+	const until = timeAt(map, offset) + ms;
+	const point = map.times.findIndex(time => time >= until);
+	const end = Math.max(...map.tracks.map(({offsets}) => offsets.at(point)!));
+	return Math.max(0, end - offset);
 }
 
 /** `from` ascends. Values outside of it lead to the ends of `to`. */

@@ -56,6 +56,8 @@ export type OriginRequest = {
 	readonly ranged: boolean;
 	/** True while no reader waits for the bytes, which may then come in large pieces. */
 	readonly isBackground?: () => boolean;
+	/** Called once a connection is ready for the request, where the source has connections. */
+	readonly connected?: (() => void) | undefined;
 	/** Milliseconds to wait for the response; the default is the source's own. */
 	readonly responseTimeout?: number;
 	readonly signal: AbortSignal;

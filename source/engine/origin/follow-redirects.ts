@@ -86,6 +86,7 @@ async function send(
 		range,
 		ranged,
 		isBackground,
+		connected,
 		responseTimeout,
 		signal,
 	} = options;
@@ -105,7 +106,10 @@ async function send(
 			signal,
 			isBackground,
 			responseTimeout,
-			approve: address => guard.approveAddress(url, address),
+			approve(address) {
+				guard.approveAddress(url, address);
+				connected?.();
+			},
 			headers: {
 				accept: '*/*',
 				'accept-encoding': 'identity',

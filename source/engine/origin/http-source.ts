@@ -94,7 +94,8 @@ export class HttpDataSource implements DataSource {
 			: undefined;
 	}
 
-	async open({range, ranged, isBackground, responseTimeout, signal}: OriginRequest): Promise<OriginResponse> {
+	async open(request: OriginRequest): Promise<OriginResponse> {
+		const {range, ranged, isBackground, connected, responseTimeout, signal} = request;
 		return requestOrigin({
 			url: this.#url,
 			headers: this.#headers,
@@ -105,6 +106,7 @@ export class HttpDataSource implements DataSource {
 			range,
 			ranged,
 			isBackground,
+			connected,
 			responseTimeout: this.#options.timeouts?.headers ?? responseTimeout,
 			isOwnStream: this.#options.isOwnStream,
 			signal,

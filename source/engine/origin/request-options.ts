@@ -35,6 +35,7 @@ export type OriginRequestOptions = {
 	/** Whether to send a Range header. */
 	readonly ranged: boolean;
 	readonly isBackground?: (() => boolean) | undefined;
+	readonly connected?: (() => void) | undefined;
 	readonly responseTimeout?: number | undefined;
 	readonly isOwnStream?: ((url: URL) => boolean) | undefined;
 	readonly signal: AbortSignal;
