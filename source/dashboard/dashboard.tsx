@@ -6,24 +6,10 @@ import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {barPlaces} from './bar-places.ts';
 import {Controller, type ControllerOptions} from './controller.ts';
 import {dockedLines, pageLines} from './details.ts';
-<<<<<<< HEAD
-import {
-	BoxView,
-	dialogLayout,
-	fillsScreen,
-	plainArrows,
-	wrapped,
-	type DialogLayout,
-	type Place,
-} from './dialog-view.tsx';
-import {DownloadTable, headingPlaces} from './download-table.tsx';
-import {dimmedFrame} from './frames.ts';
-import {bannerLines, EmptyList, headerLine, tabsLayout} from './header.tsx';
-=======
 import {BoxView, dialogLayout, fillsScreen, wrapped, type DialogLayout, type Place} from './dialog-view.tsx';
 import {DownloadTable, headingPlaces, longestOf} from './download-table.tsx';
+import {dimmedFrame} from './frames.ts';
 import {bannerLines, EmptyList, headerLine, mostBanners, tabsLayout} from './header.tsx';
->>>>>>> h-screen
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
 import {footerKeys, keyPresses, plainArrows, playerKeys, type Command, type FooterKey} from './keys.ts';
 import {rowHeights, scrollThumb, smallest} from './layout.ts';

@@ -8,15 +8,10 @@ export type Span = {
 	readonly text: string;
 	readonly role?: Role;
 	readonly link?: string;
-<<<<<<< HEAD
 	/** Instead of those of the role. */
 	readonly colors?: Readonly<Record<'color' | 'backgroundColor', string>>;
-	/** Under the cursor; the role's colour stays. */
-	readonly isSelected?: boolean;
-=======
 	/** In the row under the cursor, or in a focused button; the role's colour stays. */
 	readonly cursor?: 'row' | 'selected';
->>>>>>> h-screen
 };
 export type Line = readonly Span[];
 
@@ -122,15 +117,9 @@ function DrawnLine({line}: {readonly line: Line}) {
 		<Text wrap="truncate">
 			{line.length === 0
 				? ' '
-<<<<<<< HEAD
-				: line.map(({text, role = 'plain', link, colors, isSelected = false}, index) => (
+				: line.map(({text, role = 'plain', link, colors, cursor}, index) => (
 						// oxlint-disable-next-line react/no-array-index-key -- a piece has no identity but its index
-						<Text key={index} {...theme[role]} {...colors} {...(isSelected && theme.selected)}>
-=======
-				: line.map(({text, role = 'plain', link, cursor}, index) => (
-						// oxlint-disable-next-line react/no-array-index-key -- a piece has no identity but its index
-						<Text key={index} {...(cursor && theme[cursor])} {...theme[role]}>
->>>>>>> h-screen
+						<Text key={index} {...(cursor && theme[cursor])} {...theme[role]} {...colors}>
 							{link === undefined ? text : linked(text, link)}
 						</Text>
 					))}

@@ -148,7 +148,8 @@ export function forecastWords(download: Download): string | undefined {
 	}
 
 	const wait = `started in ${formatDuration(film.waitMs / 1000)}`;
-	const remedy = film.neededRate > bytesPerSecondLong ? `${wait}, or at ${formatSpeed(film.neededRate)},` : wait;
+	const remedy =
+		film.neededRate > bytesPerSecondLong ? `${wait}, or at ${formatSpeed(film.neededRate)},` : wait;
 	return `${speed} it stalls at ${formatTime(film.stallAt!)}; ${remedy} it plays through`;
 }
 

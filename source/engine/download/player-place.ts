@@ -1,7 +1,6 @@
 // Where in a film its player is, or was.
 import type {FilmMap} from '../film/film-map.ts';
 import type {PlayerPlace} from '../film/pledge.ts';
-
 import {byteAt, timeAt} from '../film/playhead.ts';
 import type {DownloadState} from './download-state.ts';
 
