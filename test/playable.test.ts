@@ -83,10 +83,17 @@ test('a range of time is playable exactly if each of its moments has all its byt
 				.slice(0, last)
 				.map(time => [...bytesAt(map, time)].every(byte => isHere(ranges, byte)));
 			const expected: Array<[number, number]> = [];
+			let claimedTo = 0;
 			for (let point = 0; point < last; point++) {
-				if (whole[point] && !whole[point - 1]) {
+				// A player reads on from the index to the first byte: these films are too small for a seek.
+				const start = Math.min(...map.tracks.map(({offsets}) => offsets[point]!));
+				const from = map.index.find(range => range.start <= start)?.end ?? start;
+				const gap = Array.from({length: Math.max(0, start - from)}, (_, byte) => from + byte);
+				const isReached = gap.every(byte => isHere(ranges, byte));
+				if (whole[point] && isReached && point >= claimedTo) {
 					const next = whole.indexOf(false, point);
 					const to = next === -1 ? map.durationMs : map.times[next]! - marginMs;
+					claimedTo = next === -1 ? last : next;
 					if (to > map.times[point]!) {
 						expected.push([map.times[point]!, to]);
 					}
@@ -96,6 +103,25 @@ test('a range of time is playable exactly if each of its moments has all its byt
 			assert.deepEqual(stretches, expected);
 		}),
 	);
+});
+
+test('a stretch right after the index needs the bytes between, over which a player reads on', () => {
+	const MiB = 1024 * 1024;
+	const map = linearMap({durationMs: 10_000, exact: true, index: [{start: 0, end: 1000}]}, [description], {
+		start: 1000,
+		end: 10 * MiB,
+	});
+	const from = (start: number) =>
+		playable(
+			map,
+			new RangeSet([
+				{start: 0, end: 1000},
+				{start, end: 10 * MiB},
+			]),
+		)[0]![0];
+	assert.equal(from(1000), 0);
+	assert.ok(from(2000) > 200);
+	assert.ok(from(MiB) < 1100);
 });
 
 test('more bytes never shrink the playable ranges', () => {

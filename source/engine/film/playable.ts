@@ -14,6 +14,16 @@ export const marginMs = 500;
 /** Milliseconds: no player shows its first picture at once. A rate that holds the start up no longer is sufficient. */
 export const startMs = 5000;
 
+/** Bytes. A player reads on over so many of them rather than send another request: ffmpeg as many as its socket holds. */
+const readOver = 256 * 1024;
+
+/** The bytes between the index and a point that a player reads on its way from one to the other; empty if it seeks. */
+export function approach({index, tracks}: FilmMap, point: number): Range {
+	const end = Math.min(...tracks.map(({offsets}) => offsets[point]!));
+	const start = index.findLast(range => range.start <= end)?.end ?? -Infinity;
+	return start < end && end - start <= readOver ? {start, end} : {start: end, end};
+}
+
 /** The stretches that a player can show from start to end without another byte, sorted. */
 export function playable(map: FilmMap, present: PresentSet): Stretch[] {
 	const {times, durationMs} = map;
@@ -25,6 +35,10 @@ export function playable(map: FilmMap, present: PresentSet): Stretch[] {
 	const stretches: Stretch[] = [];
 	const last = times.length - 1;
 	for (let point = 0; point < last; point++) {
+		if (!present.covers(approach(map, point))) {
+			continue;
+		}
+
 		const first = point;
 		while (
 			point < last &&

@@ -3,7 +3,7 @@ import {DownStreamError, type SafeRequest} from '../../downstream.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import type {StoredPledge} from '../store/record.ts';
 import type {FilmMap} from './film-map.ts';
-import {marginMs} from './playable.ts';
+import {approach, marginMs} from './playable.ts';
 
 /** What a pledge is resolved with. */
 export type PledgeFacts = {
@@ -186,10 +186,10 @@ export function stretchRanges(map: FilmMap, fromMs: number, toMs: number): Range
 	const end = reaching === -1 ? last : reaching;
 	return [
 		...map.index,
-		...without(
-			index,
-			tracks.map(({offsets}) => ({start: offsets[first]!, end: offsets[end]!})),
-		),
+		...without(index, [
+			approach(map, first),
+			...tracks.map(({offsets}) => ({start: offsets[first]!, end: offsets[end]!})),
+		]),
 	];
 }
 
