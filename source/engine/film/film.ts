@@ -12,7 +12,7 @@ import {readInThread} from './film-thread.ts';
 import {turns} from './in-turn.ts';
 import {indexPlace} from './index-place.ts';
 import {NoFilm} from './no-film.ts';
-import {timeAt} from './playable.ts';
+import {timeAt} from './playhead.ts';
 import {looksLikeFilm, signatureBytes} from './signature.ts';
 
 const fileName = 'film.json';
