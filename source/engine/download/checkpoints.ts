@@ -1,7 +1,6 @@
 // Makes received bytes durable: syncs the data file, then records its ranges and checksums.
 import type {Scheduler} from '../fetch/scheduler.ts';
 import {isFull} from '../store/disk-error.ts';
-import type {Range} from '../store/range-set.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
 
 const checkpointMs = 500;
@@ -73,27 +72,26 @@ export class Checkpoints {
 
 		try {
 			// Taken in the same tick as the ranges: every recorded byte has its checksum.
-			const {pieces: partial} = checks;
+			const {pieces} = checks;
+			const finished = checks.unsaved(file);
 			const {ranges, identity} = await file.checkpoint();
 			// Before the record: a complete download has all checksums, unless the disk has no room for them.
-			const recorded = await checks.save(file).catch(noneIfFull);
+			const saved = await checks.save(file).catch(undefinedIfFull);
 			if (file !== this.#state.file || recordFile.refusal) {
 				return;
 			}
 
-			const recentBlocks = [...this.#state.recentBlocks, ...recorded].slice(-maxRecentBlocks);
+			const recentBlocks = [...this.#state.recentBlocks, ...(saved ?? [])].slice(-maxRecentBlocks);
 			this.#state.recentBlocks = recentBlocks;
-			// A full disk keeps them in the record: without a checksum, a changed data file is not trusted.
-			const unsaved = checks.unsaved(file);
-			const isCovered = ({start, end}: Range) => unsaved.some(each => each.start <= start && end <= each.end);
-			const pieces = [...partial.filter(piece => !isCovered(piece)), ...unsaved];
+			// Without a checksum, the blocks of a changed data file are not trusted.
+			const checked = saved ? pieces : [...pieces, ...finished];
 			// Bytes received since the sync belong to the next checkpoint; bytes lost since are missing again.
 			const isComplete = wasComplete && file.isComplete;
 			await recordFile.save({
 				error: retries.permanentError,
 				ranges: ranges.map(({start, end}) => [start, end]),
 				unsettled: this.#state.isClosed || recentBlocks.length === 0 ? undefined : recentBlocks,
-				pieces: pieces.length === 0 ? undefined : pieces.map(({start, end, crc}) => [start, end, crc]),
+				pieces: checked.length === 0 ? undefined : checked.map(({start, end, crc}) => [start, end, crc]),
 				...(identity && {dataFile: identity}),
 				...(isComplete ? {} : {completedAt: undefined}),
 			});
@@ -110,10 +108,8 @@ export class Checkpoints {
 	}
 }
 
-function noneIfFull(error: unknown): number[] {
+function undefinedIfFull(error: unknown): undefined {
 	if (!isFull(error)) {
 		throw error;
 	}
-
-	return [];
 }
