@@ -10,6 +10,7 @@ import {DownStreamError} from './source/downstream.ts';
 import {escapeControls} from './source/text/escape-controls.ts';
 import {flags, type Flag, type Flags} from './source/cli/flags.ts';
 import {commandHelp, help} from './source/cli/help.ts';
+import {errorCode} from './source/engine/store/disk-error.ts';
 import type {Outcome} from './source/cli/output/patience.ts';
 import {readSettingsFile} from './source/cli/settings-file.ts';
 import {settingsFrom, type Settings} from './source/cli/settings.ts';
@@ -300,12 +301,9 @@ function hasInput(): boolean {
 /** `timeout` and npm send one interruption twice: to the process and to its group. */
 const sameSignalMs = 200;
 
-/** Aborts `controller` at the first terminating signal, and when output fails. A later signal ends the process. */
+/** Aborts `controller` at the first terminating signal. A later signal ends the process. */
 function stopBySignals(controller: AbortController): void {
 	let firstAt = -Infinity;
-	for (const output of [process.stdout, process.stderr]) {
-		output.on('error', () => controller.abort());
-	}
 
 	for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 		process.on(signal, () => {
@@ -328,14 +326,34 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
 	});
 }
 
+/** Aborts `controller` when output fails. A reader that has gone away is no failure. */
+function stopByOutput(controller: AbortController): void {
+	for (const output of [process.stdout, process.stderr]) {
+		output.on('error', error => {
+			if (errorCode(error) !== 'EPIPE') {
+				outputError ??= error;
+			}
+
+			controller.abort();
+		});
+	}
+}
+
+let outputError: Error | undefined;
 const stopping = new AbortController();
 stopBySignals(stopping);
+stopByOutput(stopping);
 try {
 	process.exitCode = await main(stopping.signal);
 } catch (error) {
 	const known = error instanceof DownStreamError;
 	printError(known ? withHint(error) : `crashed: ${String(error)}`);
 	process.exitCode = known ? (exitCodes[error.code] ?? 1) : 70;
+}
+
+if (outputError) {
+	printError(`output cannot be written: ${outputError.message}`);
+	process.exitCode = 1;
 }
 
 const isInterrupted = stopping.signal.aborted;

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import {createHash} from 'node:crypto';
 import {execFile} from 'node:child_process';
+import {existsSync} from 'node:fs';
 import {readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
@@ -184,6 +185,37 @@ test(
 		assert.equal(firstWrongByte(await readFile(target), 0), -1);
 		await assert.rejects(sh(origin.urlOf('/missing')), {code: 1, stderr: /missing: 404/});
 		assert.equal((await stat(target)).size, 0);
+	},
+);
+
+test(
+	'a full output fails with its reason',
+	{skip: !existsSync('/dev/full') && 'needs /dev/full'},
+	async t => {
+		const {storage} = await prepare(t);
+		const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
+		const command = [
+			process.execPath,
+			await builtCli(),
+			'get',
+			'--port',
+			'0',
+			'--storage',
+			storage,
+			'-o',
+			'-',
+			origin.url,
+		];
+		const failed: unknown = await promisify(execFile)(
+			'sh',
+			['-c', 'exec "$@" > /dev/full', 'sh', ...command],
+			{
+				env: cleanEnvironment(),
+			},
+		).catch((error: unknown) => error);
+		const {code, stderr} = failed as {code: number; stderr: string};
+		assert.match(stderr, /output cannot be written: .*no space left on device/);
+		assert.equal(code, 1);
 	},
 );
 
