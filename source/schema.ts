@@ -205,13 +205,20 @@ export const exportRequest = object<ExportRequest>({
 	partial: optional(boolean),
 });
 
+/** Bytes or milliseconds. The sum of two is a safe integer. */
+const longestStretch = 2 ** 52 - 1;
+const stretch = integer(1, longestStretch);
+
+/** Milliseconds since the epoch, within the range of a `Date`. */
+const date = integer(0, 8.64e15);
+
 export const safeRequest = object<SafeRequest>({
 	from: optional(described('"player" or "start"', oneOf('player', 'start'))),
-	fromMs: optional(count),
-	forMs: optional(integer(1)),
-	bytes: optional(integer(1)),
-	orBytes: optional(integer(1)),
-	by: optional(count),
+	fromMs: optional(integer(0, longestStretch)),
+	forMs: optional(stretch),
+	bytes: optional(stretch),
+	orBytes: optional(stretch),
+	by: optional(date),
 	dryRun: optional(boolean),
 });
 

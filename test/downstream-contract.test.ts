@@ -176,6 +176,17 @@ for (const [name, open] of Object.entries(implementations)) {
 		const {id} = (await downstream.add({url: origin.url, paused: true})).download;
 		await assert.rejects(downstream.makeSafe(id, {bytes: 1, forMs: 1}), withCode('bad-request', /exclude/));
 		await assert.rejects(downstream.makeSafe(id, {bytes: 1, by: 1}), withCode('bad-request', /time to come/));
+		for (const beyond of [
+			{bytes: 1, by: 2 ** 53 - 1},
+			{fromMs: 1000, forMs: 2 ** 53 - 1},
+			{bytes: 2 ** 53 - 1},
+		]) {
+			await assert.rejects(
+				downstream.makeSafe(id, beyond),
+				withCode('bad-request', /must be a whole number/),
+			);
+		}
+
 		await assert.rejects(downstream.makeSafe('0'.repeat(32), {bytes: 1}), withCode('not-found'));
 		const plan = await downstream.makeSafe(id, {bytes: MiB, dryRun: true});
 		assert.deepEqual([plan.n, find(downstream, id)?.pledges], [0, []]);

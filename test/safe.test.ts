@@ -261,6 +261,14 @@ test('a pledge without room on the disk is refused before anything is fetched', 
 	await assert.rejects(engine.makeSafe(id, {bytes: 5}), {message: 'It is cancelled: resume it first'});
 });
 
+test('a pledge of a file of unknown size is measured once the size is known', async t => {
+	const origin = await startOrigin(t, {size: 2 ** 43, etag: '"v1"'});
+	const {engine, id} = await addPaused(t, origin);
+	await engine.makeSafe(id, {});
+	const {pledges} = await until(engine, id, each => each.pledges[0]?.state === 'impossible');
+	assert.match(pledges[0]!.reason!, /too few for this and all other pledges$/);
+});
+
 test('pledged downloads are not evicted', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
 	const {engine} = await startEngine(t);
@@ -310,7 +318,8 @@ test('minutes stay ready ahead of a player, and the start of the next film follo
 	const reader = stream.body!.getReader();
 	await reader.read();
 	const {film, present} = await until(engine, first.id, ({film}) =>
-		Boolean(film && film.watchTo !== null && film.watchTo - film.position >= 9000),
+		// Socket buffers may take the player close to the end.
+		Boolean(film?.watchTo && (film.watchTo - film.position >= 9000 || film.watchTo === film.durationMs)),
 	);
 	assert.ok(film!.position > 0 && present < bytes.length);
 	const {pledges} = await until(engine, second.id, isSafe);

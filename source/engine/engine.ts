@@ -27,7 +27,7 @@ import type {EngineOptions} from './options.ts';
 import type {DataSource} from './origin/data-source.ts';
 import {withoutCredentials} from './origin/http-source.ts';
 import {PlayerLinks} from './player/player-links.ts';
-import {makeNextSafe, makeSafe} from './pledging.ts';
+import {makeNextSafe, makeSafe, pledgedElsewhere} from './pledging.ts';
 import {neighbourOf, placesOf} from './queue.ts';
 import {changedFields, inputOfRequest, inputOfSource, type RecordInput} from './record-input.ts';
 import {Snapshots} from './snapshots.ts';
@@ -53,6 +53,8 @@ export class Engine implements DownloadEngine {
 	readonly #players = new PlayerLinks((id, state) => this.transfer(id)?.watching.follow(state));
 	#origin = '';
 	#evictTimer: NodeJS.Timeout | undefined;
+	/** All stored downloads have been read. */
+	#isOpen = false;
 	#disposed: Promise<void> | undefined;
 
 	/** Rejects with `storage-locked` if another instance uses the folder, `disk-failed` if it is unusable. */
@@ -104,7 +106,12 @@ export class Engine implements DownloadEngine {
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
-			queueChanged: () => this.#balance(),
+			queueChanged: () => {
+				if (this.#isOpen) {
+					this.#balance();
+				}
+			},
+			pledgedElsewhere: id => pledgedElsewhere(this.#catalog, id),
 			nearEnd: id => void makeNextSafe(this.#catalog, id, this.#services.next),
 		};
 		this.#sources = new Sources(options, {
@@ -397,7 +404,9 @@ export class Engine implements DownloadEngine {
 	}
 
 	async #start(): Promise<void> {
+		// One balance for all: thousands of downloads with pledges would each ask for one.
 		await this.#catalog.openAll();
+		this.#isOpen = true;
 		if ((this.#options.cacheSize ?? Infinity) !== Infinity) {
 			this.#evictTimer = setInterval(() => this.#evict(), evictMs).unref();
 		}

@@ -13,12 +13,17 @@ export async function makeSafe(catalog: Catalog, id: DownloadId, request: SafeRe
 		catalog.request(id);
 	}
 
-	let others = 0;
-	for (const other of catalog.transfers.values()) {
-		others += other === transfer ? 0 : other.pledgedBytes;
+	return transfer.makeSafe(request);
+}
+
+/** Bytes that pending pledges of other downloads lack. */
+export function pledgedElsewhere(catalog: Catalog, id: DownloadId): number {
+	let bytes = 0;
+	for (const transfer of catalog.transfers.values()) {
+		bytes += transfer.id === id ? 0 : transfer.pledgedBytes;
 	}
 
-	return transfer.makeSafe(request, others);
+	return bytes;
 }
 
 /** Makes the start of the first incomplete download after `id` safe: `ms` of it, none if 0. Logs errors. */

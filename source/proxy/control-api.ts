@@ -106,7 +106,7 @@ export const routes = new Map<string, Methods>([
 /** Serves an authorized request below `/api`. Rejects with a `Problem` or `DownStreamError`. */
 export async function serveApi(engine: DownloadEngine, api: ApiRequest): Promise<void> {
 	const [, id = '', verb = ''] = /^\/api\/downloads\/([^/]+)(.*)$/.exec(api.path) ?? [];
-	const name = verb.replace(/^(\/[a-z-]+)\/\d+$/, '$1/*');
+	const name = verb.replace(/^(\/[a-z-]+)\/\d{1,15}$/, '$1/*');
 	const methods = routes.get(id === '' ? api.path.slice('/api'.length) : `/downloads/*${name}`);
 	if (!methods) {
 		throw new Problem(404, 'There is nothing at this address.');

@@ -1,4 +1,5 @@
 // `get`: downloads the URLs of the command line and nothing else, exports the files, exits.
+import {DownStreamError} from '../../downstream.ts';
 import {gaveUpLines, lookMs, QuietTime, type Outcome} from '../output/patience.ts';
 import type {Settings} from '../settings.ts';
 import {addAll} from './get/adding.ts';
@@ -22,6 +23,10 @@ export async function get(
 	signal: AbortSignal,
 ): Promise<Outcome> {
 	const {first} = settings;
+	if (first && settings.output !== undefined) {
+		throw new DownStreamError('bad-request', '--first goes without -o: it leaves the download in the list');
+	}
+
 	if (first) {
 		return getFirst(words, {...settings, first}, output, signal);
 	}

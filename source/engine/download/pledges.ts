@@ -96,8 +96,8 @@ export class Pledges implements PledgedRanges {
 		return {size: this.#state.file.size, map, isMapAwaited: isAwaited};
 	}
 
-	/** Rejects as `DownloadEngine.makeSafe` does. `others`: bytes that pending pledges of other downloads lack. */
-	async make(request: SafeRequest, others: number): Promise<Pledge> {
+	/** Rejects as `DownloadEngine.makeSafe` does. */
+	async make(request: SafeRequest): Promise<Pledge> {
 		const {recordFile, retries} = this.#state;
 		if (recordFile.record.intent === 'cancel' && !this.#state.isComplete) {
 			throw new DownStreamError('bad-request', 'It is cancelled: resume it first');
@@ -107,7 +107,7 @@ export class Pledges implements PledgedRanges {
 		const now = Date.now();
 		const added = pledgeOf(request, facts, playerPlace(this.#state, facts.map, now), now);
 		const resolved = resolvePledge(added, facts);
-		const refusal = await this.#refusalOf(resolved, others);
+		const refusal = await this.#refusalOf(resolved);
 		if (refusal !== undefined) {
 			throw new DownStreamError('disk-full', refusal);
 		}
@@ -120,7 +120,7 @@ export class Pledges implements PledgedRanges {
 		Logger.info(`${recordFile.record.id}: pledges ${JSON.stringify(added)}`);
 		await recordFile.save({pledges});
 		this.#refused.delete(n);
-		if (!('ranges' in resolved)) {
+		if (!isMeasured(resolved)) {
 			this.#unmeasured.add(n);
 		}
 
@@ -223,8 +223,8 @@ export class Pledges implements PledgedRanges {
 
 	/** The bytes are known for the first time: the pledge waits until there is room for them. */
 	#isRefused({n}: StoredPledge, resolved: Resolved): boolean {
-		if (this.#unmeasured.delete(n)) {
-			void this.#refusalOf(resolved, 0).then(refusal => {
+		if (isMeasured(resolved) && this.#unmeasured.delete(n)) {
+			void this.#refusalOf(resolved).then(refusal => {
 				if (refusal !== undefined) {
 					this.#refused.set(n, refusal);
 					this.#changed();
@@ -236,9 +236,9 @@ export class Pledges implements PledgedRanges {
 	}
 
 	/** A sentence where the disk has no room for the bytes. */
-	async #refusalOf(resolved: Resolved, others: number): Promise<string | undefined> {
-		const {file, recordFile} = this.#state;
-		if (!('ranges' in resolved) || resolved.ranges.some(({end}) => end === Infinity)) {
+	async #refusalOf(resolved: Resolved): Promise<string | undefined> {
+		const {file, record, recordFile, services} = this.#state;
+		if (!isMeasured(resolved)) {
 			return undefined;
 		}
 
@@ -246,7 +246,7 @@ export class Pledges implements PledgedRanges {
 		const needed = missingOf([...new RangeSet([...resolved.ranges, ...this.#pledgedRanges])], file.present);
 		const folder = path.dirname(recordFile.dataPath);
 		const free = await freeBytes(folder);
-		const lacking = needed + others - (free ?? Infinity);
+		const lacking = needed + services.pledgedElsewhere(record.id) - (free ?? Infinity);
 		return needed > 0 && lacking > 0
 			? `The disk of ${folder} has ${free} bytes free, ${lacking} too few for this and all other pledges`
 			: undefined;
@@ -351,6 +351,11 @@ export class Pledges implements PledgedRanges {
 /** Pledges for no time are due last. */
 function dueAt({by = Number.MAX_SAFE_INTEGER}: StoredPledge): number {
 	return by;
+}
+
+/** False while the size of the file or its index is unknown. */
+function isMeasured(resolved: Resolved): resolved is Extract<Resolved, {ranges: unknown}> {
+	return 'ranges' in resolved && resolved.ranges.every(({end}) => end < Infinity);
 }
 
 /** From the first to the last byte of the stretch itself. */

@@ -245,8 +245,8 @@ export class Transfer {
 	}
 
 	/** As `Pledges.make`. */
-	async makeSafe(request: SafeRequest, others: number): Promise<Pledge> {
-		return this.#pledges.make(request, others);
+	async makeSafe(request: SafeRequest): Promise<Pledge> {
+		return this.#pledges.make(request);
 	}
 
 	/** As `Pledges.lift`. */

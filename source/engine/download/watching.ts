@@ -82,7 +82,7 @@ export class Watching {
 		}
 	}
 
-	/** Rejects with `disk-full` or `disk-failed`. */
+	/** A position past the end of the film is its end. Rejects with `disk-full` or `disk-failed`. */
 	async set({
 		positionMs,
 		watched,
@@ -91,12 +91,13 @@ export class Watching {
 		watched?: boolean | undefined;
 	}): Promise<void> {
 		const {position} = this;
-		const ms = positionMs ?? position?.ms ?? 0;
+		const durationMs = this.playback?.durationMs ?? this.map()?.durationMs ?? null;
+		const ms = Math.min(positionMs ?? position?.ms ?? 0, durationMs ?? Infinity);
 		const isMoved = positionMs !== undefined;
 		this.#position = {
 			ms,
 			at: Date.now(),
-			watched: watched ?? isWatched(ms, this.playback?.durationMs ?? this.map()?.durationMs ?? null),
+			watched: watched ?? isWatched(ms, durationMs),
 			exact: isMoved || (position?.exact ?? true),
 		};
 		this.#changed();

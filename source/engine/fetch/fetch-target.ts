@@ -43,6 +43,8 @@ export type TransferServices = {
 	changed(): void;
 	/** The download may have started or stopped waiting for a place in the queue. */
 	queueChanged(): void;
+	/** Bytes that pending pledges of other downloads lack. */
+	pledgedElsewhere(id: DownloadId): number;
 	/** A player is near the end of the download. */
 	nearEnd(id: DownloadId): void;
 };

@@ -1,5 +1,5 @@
 // The film of one download: reads the map as soon as its bytes are there, stores it, and tells what can be watched.
-import {readFile} from 'node:fs/promises';
+import {lstat, readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {type DownloadFilm, type FilmProblem} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
@@ -287,8 +287,14 @@ export class Film {
 
 	async #stored(): Promise<FilmMap | undefined> {
 		const {startedOver, file} = this.#download.facts();
+		const found = await lstat(this.#file).catch(() => undefined);
+		// A pipe would never end.
+		if (!found?.isFile() || found.size > maxMapBytes) {
+			return undefined;
+		}
+
 		const text = await readFile(this.#file, 'utf8').catch(() => '');
-		return text.length <= maxMapBytes ? decodeMap(text, startedOver, file.size) : undefined;
+		return decodeMap(text, startedOver, file.size);
 	}
 
 	/** Rejects with `Missing` unless all bytes up to `end` are present. */
