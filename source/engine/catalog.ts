@@ -46,6 +46,7 @@ export class Catalog {
 	/** Operations that write to the storage folder. */
 	readonly #writing = new Set<Promise<unknown>>();
 	#lastAddedAt = 0;
+	#isOpening = false;
 	#hasEnded = false;
 
 	constructor({store, services, sources, onDemand, warn}: CatalogContext) {
@@ -66,6 +67,11 @@ export class Catalog {
 
 	get transfers(): ReadonlyMap<DownloadId, Transfer> {
 		return this.#transfers;
+	}
+
+	/** One balance of the queue follows for all: thousands of downloads with pledges would each ask for one. */
+	get isOpening(): boolean {
+		return this.#isOpening;
 	}
 
 	/** Records of removed downloads whose bytes are kept for good. */
@@ -283,7 +289,9 @@ export class Catalog {
 			this.#warn(problem);
 		}
 
+		this.#isOpening = true;
 		await this.#openRecords(records);
+		this.#isOpening = false;
 	}
 
 	/** Reopens the downloads that another instance has changed since; players of the others notice nothing. */

@@ -53,8 +53,6 @@ export class Engine implements DownloadEngine {
 	readonly #players = new PlayerLinks((id, state) => this.transfer(id)?.watching.follow(state));
 	#origin = '';
 	#evictTimer: NodeJS.Timeout | undefined;
-	/** All stored downloads have been read. */
-	#isOpen = false;
 	#disposed: Promise<void> | undefined;
 
 	/** Rejects with `storage-locked` if another instance uses the folder, `disk-failed` if it is unusable. */
@@ -106,11 +104,7 @@ export class Engine implements DownloadEngine {
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
-			queueChanged: () => {
-				if (this.#isOpen) {
-					this.#balance();
-				}
-			},
+			queueChanged: () => this.#balance(),
 			pledgedElsewhere: id => pledgedElsewhere(this.#catalog, id),
 			nearEnd: id => void makeNextSafe(this.#catalog, id, this.#services.next),
 		};
@@ -404,9 +398,7 @@ export class Engine implements DownloadEngine {
 	}
 
 	async #start(): Promise<void> {
-		// One balance for all: thousands of downloads with pledges would each ask for one.
 		await this.#catalog.openAll();
-		this.#isOpen = true;
 		if ((this.#options.cacheSize ?? Infinity) !== Infinity) {
 			this.#evictTimer = setInterval(() => this.#evict(), evictMs).unref();
 		}
@@ -422,6 +414,10 @@ export class Engine implements DownloadEngine {
 
 	/** Assigns the places of the queue, and starts planned exports and evictions that are due. */
 	#balance(): void {
+		if (this.#catalog.isOpening) {
+			return;
+		}
+
 		const transfers = [...this.#catalog.transfers.values()];
 		const {background, pledges, yields} = placesOf(transfers, this.#options.maxActive ?? 3, {
 			fill: this.#options.fill,

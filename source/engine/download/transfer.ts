@@ -216,7 +216,7 @@ export class Transfer {
 
 	/** No request in flight has a response yet. */
 	get isUnanswered(): boolean {
-		return this.#scheduler.isUnanswered;
+		return this.#scheduler.segments.areUnanswered;
 	}
 
 	/** Its host fails and is retried: until bytes come, this takes no place in the queue. */

@@ -124,11 +124,6 @@ export class Scheduler {
 		return this.#context.places.yields;
 	}
 
-	/** The origin has answered none of the open requests. */
-	get isUnanswered(): boolean {
-		return this.segments.areUnanswered;
-	}
-
 	/** Bytes per second of this download alone. */
 	setRateLimit(limit: number | undefined): void {
 		if (this.#bandwidth.limit !== (limit ?? Infinity)) {
