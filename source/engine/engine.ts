@@ -374,8 +374,7 @@ export class Engine implements DownloadEngine {
 	}
 
 	async dispose(): Promise<void> {
-		this.#disposed ??= this.#dispose();
-		return this.#disposed;
+		return (this.#disposed ??= this.#dispose());
 	}
 
 	async #dispose(): Promise<void> {
