@@ -74,7 +74,7 @@ test('plain text is printed to the normal screen, and any key returns', async t 
 		assert.equal(terminal.isAlternate, false);
 		assert.match(terminal.screen, /^http:\/\/127\.0\.0\.1:\d+\/stream\/[\da-f]{32}\/film\.bin$/m);
 		terminal.press(key);
-		await terminal.shows(/▸ ✓ film\.bin/);
+		await terminal.shows(/^ downstream .*:\d+\n[^]*▸ ✓ film\.bin/);
 		assert.equal(terminal.isAlternate, true);
 	}
 

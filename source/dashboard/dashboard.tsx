@@ -76,6 +76,8 @@ export function Dashboard({
 	const redraw = useRedraw();
 	const [theme, setTheme] = useState(firstTheme);
 	const {suspendTerminal} = useApp();
+	// Ink draws its first frame where the other program left the cursor.
+	const lendTerminal = async (action: () => Promise<void>) => suspendTerminal(action).finally(redraw);
 	const [feed] = useState(
 		() => new SnapshotFeed(options.downstream, () => options.attachment?.isConnected === false),
 	);
@@ -87,8 +89,8 @@ export function Dashboard({
 				host: {
 					...host,
 					redraw,
-					showPlain: async lines => suspendTerminal(() => host.printPlain(lines)),
-					suspend: async () => suspendTerminal(() => host.stopProcess()),
+					showPlain: async lines => lendTerminal(() => host.printPlain(lines)),
+					suspend: async () => lendTerminal(() => host.stopProcess()),
 				},
 			}),
 	);
@@ -142,7 +144,7 @@ export function Dashboard({
 	useEffect(
 		() =>
 			host.onStop(() => {
-				suspendTerminal(() => host.stopProcess()).catch(() => undefined);
+				lendTerminal(() => host.stopProcess()).catch(() => undefined);
 			}),
 		// oxlint-disable-next-line react/exhaustive-deps -- the host never changes
 		[],
