@@ -84,6 +84,7 @@ dashboardTest(
 	{downloads: films(1)},
 	async (screen, downstream) => {
 		await screen.press('x', '▸ Keep it');
+		await screen.shows('↑↓ or j k');
 		await screen.read();
 		await screen.press('k', '▸ Remove and delete the file');
 		await screen.press('h', '▸ Remove from the list');
@@ -291,6 +292,7 @@ dashboardTest(
 	{downloads: [film()], columns: 100, rows: 24},
 	async (screen, downstream) => {
 		await screen.press('t', 'all downloads (now no limit)');
+		await screen.answer('enter', 'No speed yet. Try 500K');
 		await screen.type('5x');
 		await screen.answer('enter', '"5x" is not a speed');
 		await screen.press('backspace');

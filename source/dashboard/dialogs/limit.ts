@@ -19,7 +19,8 @@ export function openLimitDialog(ui: UiStore): void {
 			const text = textOf(form, 'rate');
 			const rate = parseRate(text);
 			if (rate === undefined) {
-				ui.showForm(withProblem(form, `"${text}" is not a speed. Try 500K, 5M, or 0 for no limit.`));
+				const problem = text === '' ? 'No speed yet.' : `"${text}" is not a speed.`;
+				ui.showForm(withProblem(form, `${problem} Try 500K, 5M, or 0 for no limit.`));
 				return;
 			}
 

@@ -113,6 +113,6 @@ function removeForm(downloads: readonly Download[]): Form {
 			{name: 'keep', label: 'Remove from the list', key: 'r'},
 			{name: 'delete', label: `Remove and delete the ${only ? 'file' : 'files'}`, key: 'D'},
 		],
-		{hint: '←→ or h l   Enter   Esc keeps it', isColumn: true},
+		{hint: '↑↓ or j k   Enter   Esc keeps it', isColumn: true},
 	);
 }
