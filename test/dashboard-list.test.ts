@@ -458,8 +458,8 @@ dashboardTest(
 			lastError: {code: 'origin-unreachable', message: 'connection reset', at: Date.now()},
 			segments: [
 				{start: 0, offset: 1024, end: 4096, for: 'player'},
-				{start: 0, offset: 2048 * 1024, end: 3072 * 1024, for: 'fill'},
 				{start: 0, offset: 3072 * 1024, end: 4096 * 1024, for: 'fill'},
+				{start: 0, offset: 2048 * 1024, end: 3072 * 1024, for: 'fill'},
 			],
 			connections: 3,
 			checksum: 'sha256:ab',
@@ -675,6 +675,23 @@ dashboardTest(
 		await screen.shows('Map  1 cell');
 		const map = screen.lines.findIndex(line => line.startsWith(' Map'));
 		assert.ok(screen.lines.slice(map).filter(line => /·{20}/.test(line)).length > 15);
+	},
+);
+
+dashboardTest(
+	'a wide row has a chart of its last seconds until it has stood still that long',
+	{downloads: films(1), columns: 200, rows: 60},
+	async (screen, downstream) => {
+		await screen.shows(/MiB\/s {2}[▁-█]+ /);
+		downstream.change({
+			downloads: films(1, {status: 'paused', bytesPerSecond: 0, connections: 0, segments: []}),
+			bytesPerSecond: 0,
+		});
+		await screen.shows(/paused {2}[▁-█]+/);
+		await screen.wait(12_000);
+		downstream.change({banners: ['later']});
+		await screen.shows('! later');
+		assert.doesNotMatch(screen.lines.find(line => line.includes('film-0.mkv')) ?? '', /[▁▆▇]/);
 	},
 );
 

@@ -285,7 +285,10 @@ function fetchingFacts({connections, maxConnections, segments, status}: Download
 
 	const count = `${connections} of ${maxConnections} connections`;
 	const from = (purpose: OpenSegment['for'], words: string) => {
-		const offsets = segments.filter(segment => segment.for === purpose).map(({offset}) => offset);
+		const offsets = segments
+			.filter(segment => segment.for === purpose)
+			.map(({offset}) => offset)
+			.toSorted((a, b) => a - b);
 		return offsets.length === 0 ? [] : [`${words} from ${listBytes(offsets)}`];
 	};
 	const places = [

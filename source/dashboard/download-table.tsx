@@ -345,10 +345,11 @@ function speedCell(download: Download, _width: number, {ascii, now}: DownloadTab
 }
 
 function chartCell({id}: Download, width: number, {ascii, speedsOf, highest}: Row): Line {
-	const speeds = speedsOf(id);
+	const shown = width - 2;
+	const speeds = speedsOf(id).slice(-shown);
 	return speeds.every(speed => speed === 0)
 		? []
-		: [span(`  ${sparkline(speeds, width - 2, ascii, highest)}`, 'active')];
+		: [span(`  ${sparkline(speeds, shown, ascii, highest)}`, 'active')];
 }
 
 function watchCell(download: Download, width: number, {ascii}: DownloadTableProps): Line {
