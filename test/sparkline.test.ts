@@ -14,6 +14,15 @@ test('several charts have one scale', () => {
 	assert.equal(sparkline([50, 50], 10, false, 100), '▄▄');
 });
 
+test('samples a little more than a second apart leave no gap', () => {
+	const history = new SpeedHistory();
+	for (const at of [10_000, 11_300, 12_600, 13_950, 15_200]) {
+		history.add(5, at);
+	}
+
+	assert.deepEqual(history.values, [5, 5, 5, 5, 5, 5]);
+});
+
 test('the history has one value per second, 0 for silent seconds, and at most a minute', () => {
 	const history = new SpeedHistory();
 	history.add(5, 10_000);

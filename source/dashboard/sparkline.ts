@@ -17,9 +17,10 @@ export class SpeedHistory {
 			return;
 		}
 
+		// Snapshots a little more than a second apart skip one now and then. Longer gaps had no snapshot because nothing moved.
+		const skipped = second - this.#last === 2 ? bytesPerSecond : 0;
 		for (let at = Math.max(this.#last + 1, second - seconds); at < second; at++) {
-			// No snapshot in these seconds.
-			this.#values.push(0);
+			this.#values.push(skipped);
 		}
 
 		if (second > this.#last) {
