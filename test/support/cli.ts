@@ -42,6 +42,7 @@ export class CliProcess {
 	stdout = '';
 	stderr = '';
 	readonly #exited: Promise<unknown>;
+	readonly #closed: Promise<unknown>;
 	#onEvent = () => {};
 
 	static async start(
@@ -69,6 +70,8 @@ export class CliProcess {
 		this.child.stdin.on('error', () => undefined);
 		this.child.stdin.end(input);
 		this.#exited = once(this.child, 'exit');
+		// The last output may be read after the exit.
+		this.#closed = once(this.child, 'close');
 		this.child.stderr.setEncoding('utf8').on('data', (text: string) => {
 			this.stderr += text;
 		});
@@ -103,9 +106,9 @@ export class CliProcess {
 		}
 	}
 
-	/** Resolves with the exit code, or the signal's name. */
+	/** Resolves with the exit code, or the signal's name, once all output has been read. */
 	async exit(): Promise<number | string> {
-		await this.#exited;
+		await this.#closed;
 		return this.child.exitCode ?? this.child.signalCode ?? 'unknown';
 	}
 
