@@ -257,8 +257,9 @@ for (const [expected, pledge] of [
 test('the first pending pledge is shown, and without a network the safe stretches', () => {
 	const met: Pledge = {...blankPledge, fromMs: 0, toMs: 107 * minute, state: 'safe'};
 	const all: Pledge = {...blankPledge, start: 0, end: 5, state: 'safe'};
-	assert.equal(safeWords({size: 5, pledges: []}), '');
-	assert.equal(safeWords({size: 5, pledges: [met, blankPledge]}), 'to be made safe ⚑');
+	assert.equal(safeWords({size: 5, pledges: [], completedAt: null}), '');
+	assert.equal(safeWords({size: 5, pledges: [met, blankPledge], completedAt: null}), 'to be made safe ⚑');
+	assert.equal(safeWords({size: 5, pledges: [met], completedAt: 1}), '');
 	const list = [
 		{size: 9, pledges: [met], completedAt: null},
 		{size: 9, pledges: [blankPledge], completedAt: null},

@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import {readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download, Pledge} from '../source/downstream.ts';
 import {CliProcess} from './support/cli.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
@@ -267,6 +268,32 @@ test('a pledge of a file of unknown size is measured once the size is known', as
 	await engine.makeSafe(id, {});
 	const {pledges} = await until(engine, id, each => each.pledges[0]?.state === 'impossible');
 	assert.match(pledges[0]!.reason!, /too few for this and all other pledges$/);
+});
+
+test('a pledge that takes the connections of the background stays within the limit', async t => {
+	const limitRate = 256 * 1024;
+	const origin = await startOrigin(t, {size: 64 * MiB, etag: '"v1"'});
+	const {engine} = await startEngine(t, {limitRate});
+	const ids = [];
+	for (const name of ['/a.bin', '/b.bin']) {
+		ids.push((await engine.add({url: origin.urlOf(name)})).download.id);
+	}
+
+	const present = () => engine.snapshot.downloads.reduce((sum, each) => sum + each.present, 0);
+	for (const id of ids) {
+		await until(engine, id, ({connections}) => connections === 4);
+	}
+
+	// The origin sends ahead of the limit.
+	await sleep(1000);
+	const [before, began] = [present(), performance.now()];
+	for (const id of ids) {
+		await engine.makeSafe(id, {bytes: 8 * MiB});
+	}
+
+	await sleep(1500);
+	const allowed = (limitRate * (performance.now() - began)) / 1000 + 3 * MiB;
+	assert.ok(present() - before < allowed, `${present() - before} of ${allowed}`);
 });
 
 test('pledged downloads are not evicted', async t => {

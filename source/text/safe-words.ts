@@ -10,10 +10,13 @@ export function shownPledge({pledges}: Pick<Download, 'pledges'>): Pledge | unde
 
 /**
  * `safe to 1:21:00 of 1:47:10 ⚑ 18:31`, `⚑ safe to 1:47:10`, `⚑ all safe`, `⚑ cannot be made safe: …`. Empty without
- * pledges. The time is the expected completion, followed by the delay if it misses the deadline.
+ * pledges, and for a complete download. The time is the expected completion, followed by the delay if it misses the deadline.
  */
-export function safeWords(download: Pick<Download, 'pledges' | 'size'>, ascii = false): string {
-	const pledge = shownPledge(download);
+export function safeWords(
+	download: Pick<Download, 'pledges' | 'size' | 'completedAt'>,
+	ascii = false,
+): string {
+	const pledge = download.completedAt === null ? shownPledge(download) : undefined;
 	return pledge ? pledgeWords(pledge, download, ascii) : '';
 }
 

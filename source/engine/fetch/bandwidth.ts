@@ -36,6 +36,11 @@ export class Bandwidth {
 		}
 	}
 
+	/** This limit holds, or the shared one. */
+	get isLimited(): boolean {
+		return Math.min(this.#limit, this.#shared?.limit ?? Infinity) < Infinity;
+	}
+
 	/** A player waits for bytes until the returned function is called. */
 	playerWaits(): () => void {
 		if (this.#waitingReaders++ === 0) {

@@ -264,6 +264,11 @@ export class SegmentRun {
 				return;
 			}
 
+			if (segment.isDraining && this.#bandwidth.isLimited) {
+				// The bytes that the origin has sent ahead would exceed the limit, and all connections would pay for them.
+				return;
+			}
+
 			const payer = segment.for === 'player' ? 'player' : 'fill';
 			await this.#bandwidth.throttle(chunk.length, payer, {signal, urgency: segment.retirement.signal});
 		}
