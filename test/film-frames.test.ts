@@ -8,6 +8,7 @@ import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import {dimmedFrame, frameLines, frameSize, frameTimes, type FilmFrame} from '../source/dashboard/frames.ts';
+import {isSameLine} from '../source/dashboard/spans.tsx';
 import type {DownloadFilm} from '../source/downstream.ts';
 import {RangeSet} from '../source/engine/store/range-set.ts';
 import {filmFrame} from '../source/terminal/film-frame.ts';
@@ -84,6 +85,13 @@ test('a picture is drawn in quarters of cells, over its place in the bar', () =>
 test('a frame below a dialog is dark', () => {
 	const [line] = shown([{ms: 0, isHere: true, pixels: white}].map(dimmedFrame), true);
 	assert.equal(line![1]!.colors!.backgroundColor, '#3f3f3f');
+});
+
+test('a picture that differs only in its colors is drawn again', () => {
+	const lineOf = (color: string) => [{text: '▀', colors: {color, backgroundColor: '#000000'}}];
+	assert.ok(isSameLine(lineOf('#ff0000'), lineOf('#ff0000')));
+	assert.ok(!isSameLine(lineOf('#ff0000'), lineOf('#0000ff')));
+	assert.ok(!isSameLine(lineOf('#ff0000'), [{text: '▀'}]));
 });
 
 test('with few colors a picture consists of letters', () => {

@@ -100,13 +100,21 @@ export function spread(left: Line, right: Line, cells: number): Line {
 /** Most lines are the same in the next frame: comparing them is cheaper than drawing them. */
 export const LineView = memo(DrawnLine, (before, after) => isSameLine(before.line, after.line));
 
-function isSameLine(a: Line, b: Line): boolean {
+/** Pieces of the same text, style and link. */
+export function isSameLine(a: Line, b: Line): boolean {
 	return (
 		a === b ||
 		(a.length === b.length &&
-			a.every(({text, role, link, cursor}, index) => {
+			a.every(({text, role, link, cursor, colors}, index) => {
 				const other = b[index]!;
-				return text === other.text && role === other.role && link === other.link && cursor === other.cursor;
+				return (
+					text === other.text &&
+					role === other.role &&
+					link === other.link &&
+					cursor === other.cursor &&
+					colors?.color === other.colors?.color &&
+					colors?.backgroundColor === other.colors?.backgroundColor
+				);
 			}))
 	);
 }
