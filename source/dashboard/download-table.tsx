@@ -3,7 +3,7 @@ import {Table, type CellProps} from 'ink-table';
 import {createContext, useContext, useMemo, type PropsWithChildren} from 'react';
 import type {Download, DownloadId} from '../downstream.ts';
 import {barLine, type ByteRange} from './bar-spans.ts';
-import {cellsOf, cleanText, fitName, fitStart, padText} from '../text/clean-text.ts';
+import {cellsOf, cleanText, firstFitting, fitName, fitStart, padText} from '../text/clean-text.ts';
 import {formatBytes, formatDuration, formatSpeed, ordinal} from '../text/format.ts';
 import {hintFor} from '../text/hints.ts';
 import {watchCells, watchLine} from './film-lines.ts';
@@ -253,9 +253,7 @@ function wordsLine(download: Download, props: Row): Line | undefined {
 		usual >= wordsStart + cellsOf(texts.at(-1)!) + Math.max(10, actionCells);
 	const cells = hasWatch(download) ? usual : usual + watch;
 	const room = cells - (hasBar ? wordsStart : 0) - actionCells;
-	const words = fitStart(cleanText(texts.find(text => cellsOf(text) <= room) ?? texts.at(-1)!), room, {
-		ascii,
-	});
+	const words = fitStart(cleanText(firstFitting(texts, room)), room, {ascii});
 	const start: Line = hasBar
 		? [
 				...(size === null ? [span(' '.repeat(barCells))] : barLine(download, barCells, ascii, [])),

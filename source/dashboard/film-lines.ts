@@ -1,6 +1,6 @@
 // A film on the screen: the column of the list, the facts of the details, and the map in minutes.
 import type {Download, DownloadFilm, Pledge} from '../downstream.ts';
-import {cellsOf} from '../text/clean-text.ts';
+import {firstFitting} from '../text/clean-text.ts';
 import {
 	filmWords,
 	forecastWords,
@@ -14,7 +14,8 @@ import {
 } from '../text/film-words.ts';
 import {formatBytes} from '../text/format.ts';
 import {barCells} from '../text/range-bar.ts';
-import {shortSafeWords, shownPledge} from '../text/safe-words.ts';
+import {pledgeFlag, shortSafeWords, shownPledge} from '../text/safe-words.ts';
+import {connectedPlayers} from '../text/status-words.ts';
 import {inRuns} from './bar-spans.ts';
 import {span, type Line} from './spans.tsx';
 
@@ -24,25 +25,21 @@ import {span, type Line} from './spans.tsx';
  */
 export function watchLine(download: Download, width: number, ascii: boolean): Line {
 	const stalls = willStall(download);
-	const isPlaying = download.playback !== null || download.players.some(({connected}) => connected);
+	const isPlaying = download.playback !== null || connectedPlayers(download) > 0;
 	const safe = stalls && isPlaying ? [] : shortSafeWords(download, ascii);
 	if (safe.length > 0) {
 		const isImpossible = shownPledge(download)?.state === 'impossible';
-		return [span(fitting(safe, width), isImpossible ? 'failed' : 'plain')];
+		return [span(firstFitting(safe, width), isImpossible ? 'failed' : 'plain')];
 	}
 
-	const flag = download.pledges.length === 0 ? '' : ascii ? '!' : '⚑';
+	const flag = download.pledges.length === 0 ? '' : pledgeFlag(ascii);
 	const wait = waitWords(download);
 	const long = [watchWords(download, ascii), ...(wait === undefined ? [] : [wait])];
 	const words = [
 		...long.map(each => (flag === '' ? each : `${flag} ${each}`)),
 		flag + shortWatchWords(download, ascii),
 	];
-	return [span(fitting(words, width), stalls ? 'waiting' : 'plain')];
-}
-
-function fitting(words: readonly string[], width: number): string {
-	return words.find(each => cellsOf(each) <= width) ?? words.at(-1)!;
+	return [span(firstFitting(words, width), stalls ? 'waiting' : 'plain')];
 }
 
 /** `stalls in 59m · wait 9m59s`; estimates have two marks more. */

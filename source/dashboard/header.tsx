@@ -1,7 +1,7 @@
 // The lines above the list: speed, space and address, tabs with counts, banners.
 import {Box} from 'ink';
 import type {Snapshot} from '../downstream.ts';
-import {cellsOf, cleanText} from '../text/clean-text.ts';
+import {cellsOf, cleanText, firstFitting} from '../text/clean-text.ts';
 import {inRuns} from './bar-spans.ts';
 import {wrapped} from './dialog-view.tsx';
 import {formatBytes, formatSpeed} from '../text/format.ts';
@@ -106,8 +106,7 @@ export function bannerLines({banners, downloads}: Snapshot, now: number, {width,
 	return banners.slice(0, mostBanners).map(banner => {
 		const outage = outages.get(banner);
 		const variants = (outage ? timedOutage(outage, now) : [banner]).map(text => `! ${cleanText(text)}`);
-		const text = variants.find(each => cellsOf(each) <= width) ?? variants.at(-1)!;
-		return fitLine([span(text, 'waiting')], width, ascii);
+		return fitLine([span(firstFitting(variants, width), 'waiting')], width, ascii);
 	});
 }
 

@@ -51,6 +51,11 @@ export function cellsOf(text: string): number {
 	return oneCellEach.test(text) ? text.length : stringWidth(text);
 }
 
+/** The first of the texts, longest first, that fits; else the last one. */
+export function firstFitting(texts: readonly string[], cells: number): string {
+	return texts.find(text => cellsOf(text) <= cells) ?? texts.at(-1)!;
+}
+
 /**
  * Truncates in the middle to at most `cells` columns. The tail gets 40 % of the room, and at least `tail` columns.
  */

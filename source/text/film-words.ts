@@ -1,5 +1,6 @@
 // A film in words: its length and the times that can be watched.
 import type {Download, DownloadFilm, FilmProblem} from '../downstream.ts';
+import {firstFitting} from './clean-text.ts';
 import {formatDuration, formatSpeed} from './format.ts';
 
 /** `0:41`, `4:52`, `1:02:10`: rounded down. */
@@ -112,8 +113,10 @@ export function filmWords({durationMs, exact, tracks}: DownloadFilm, ascii = fal
 
 /** `0:41 – 4:52, then 50:10 – 52:03`: as many stretches as fit in `cells`, at most four. */
 export function playableWords(film: DownloadFilm, ascii = false, cells = Infinity): string {
-	const lines = [4, 3, 2, 1].map(count => stretchWords(film, ascii, count));
-	return lines.find(line => line.length <= cells) ?? lines.at(-1)!;
+	return firstFitting(
+		[4, 3, 2, 1].map(count => stretchWords(film, ascii, count)),
+		cells,
+	);
 }
 
 function stretchWords({playable, exact, watchTo}: DownloadFilm, ascii: boolean, count: number): string {

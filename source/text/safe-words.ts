@@ -3,6 +3,11 @@ import type {Download, Pledge} from '../downstream.ts';
 import {formatTime} from './film-words.ts';
 import {formatBytes, formatClock} from './format.ts';
 
+/** Marks a pledge, met or not. */
+export function pledgeFlag(ascii: boolean): string {
+	return ascii ? '!' : '⚑';
+}
+
 /** The pledge to show for a download: the first one that is not met, else the last one. */
 export function shownPledge({pledges}: Pick<Download, 'pledges'>): Pledge | undefined {
 	return pledges.find(({state}) => state !== 'safe') ?? pledges.at(-1);
@@ -34,7 +39,7 @@ export function shortSafeWords(
 		return [];
 	}
 
-	const flag = ascii ? '!' : '⚑';
+	const flag = pledgeFlag(ascii);
 	const whole = pledgeWords(pledge, download, ascii);
 	if (pledge.state === 'impossible') {
 		return [whole, `${flag} cannot be made safe`, `${flag} failed`];
@@ -65,7 +70,7 @@ const moreMs = 60_000;
 
 /** The same for one pledge; an impossible one with its reason. */
 export function pledgeWords(pledge: Pledge, {size}: Pick<Download, 'size'>, ascii = false): string {
-	const flag = ascii ? '!' : '⚑';
+	const flag = pledgeFlag(ascii);
 	switch (pledge.state) {
 		case 'safe':
 			return `${flag} ${safePart(pledge, {size})}`;

@@ -23,11 +23,11 @@ export async function get(
 	signal: AbortSignal,
 ): Promise<Outcome> {
 	const {first} = settings;
-	if (first && settings.output !== undefined) {
-		throw new DownStreamError('bad-request', '--first goes without -o: it leaves the download in the list');
-	}
-
 	if (first) {
+		if (settings.output !== undefined) {
+			throw new DownStreamError('bad-request', '--first goes without -o: it leaves the download in the list');
+		}
+
 		return getFirst(words, {...settings, first}, output, signal);
 	}
 

@@ -57,9 +57,7 @@ export class CachedReading {
 			}
 		} finally {
 			await blocks.close();
-			if (state.isComplete && state.readers.size === 0 && this.#scheduler.segments.size === 0) {
-				void state.file.close();
-			}
+			state.closeUnused(this.#scheduler.segments);
 		}
 	}
 }

@@ -3,6 +3,7 @@ import type {Download} from '../../downstream.ts';
 import {Readers, type ReadAhead} from '../fetch/readers.ts';
 import {RetryPolicy} from '../fetch/retry-policy.ts';
 import type {FetchState, TransferServices} from '../fetch/fetch-target.ts';
+import type {Segments} from '../fetch/segments.ts';
 import {SpeedMeter} from '../fetch/speed-meter.ts';
 import {BlockChecksums} from '../store/block-checksums.ts';
 import type {Range} from '../store/range-set.ts';
@@ -105,6 +106,13 @@ export class DownloadState implements FetchState {
 
 	close(reason: Error): void {
 		this.#closing.abort(reason);
+	}
+
+	/** Closes the handle of a complete file that nobody reads. */
+	closeUnused(segments: Segments): void {
+		if (this.isComplete && this.readers.size === 0 && segments.size === 0) {
+			void this.#file.close();
+		}
 	}
 
 	/** A fact of the snapshot has changed. */

@@ -27,9 +27,7 @@ export function filmDownload(state: DownloadState, scheduler: Scheduler): FilmDo
 			}
 		},
 		hasRead(isShown) {
-			if (state.isComplete && state.readers.size === 0 && scheduler.segments.size === 0) {
-				void state.file.close();
-			}
+			state.closeUnused(scheduler.segments);
 
 			// Pledged minutes have bytes, or are impossible.
 			if (isShown || state.record.pledges) {

@@ -153,9 +153,7 @@ export class Reading {
 			await blocks.close();
 			this.#state.readers.close(reader);
 			this.#recordReadTime();
-			if (this.#state.isComplete && this.#state.readers.size === 0 && this.#scheduler.segments.size === 0) {
-				void this.#state.file.close();
-			}
+			this.#state.closeUnused(this.#scheduler.segments);
 
 			this.#scheduler.wake();
 		}
