@@ -247,7 +247,7 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
  */
 function limitHeapGrowth(): void {
 	setFlagsFromString('--semi-space-growth-factor=1');
-	setFlagsFromString('--heap-growing-percent=100');
+	setFlagsFromString('--heap-growing-percent=30');
 }
 
 /**
