@@ -173,10 +173,11 @@ async function prepareScreen(
 	const level = colorLevel(settings.color, process.stdout);
 	exportColorLevel(level, process.env);
 	const asksTerminal = level > 1 && settings.theme === undefined;
-	const [background, {showDashboard}] = await Promise.all([
-		asksTerminal ? queryBackground({stdin: keys, stdout: process.stdout}, process.env) : undefined,
-		import('../../terminal/show-dashboard.tsx'),
-	]);
+	const loaded = import('../../terminal/show-dashboard.tsx');
+	const background = asksTerminal
+		? await queryBackground({stdin: keys, stdout: process.stdout}, process.env, loaded)
+		: undefined;
+	const {showDashboard} = await loaded;
 	return async (downstream, how) => {
 		const end = await showDashboard(downstream, {
 			ascii: settings.ascii,
