@@ -1,7 +1,8 @@
 // Composition root: flags, an engine, a dashboard or lines. The only file that ends the process.
-import {fstatSync} from 'node:fs';
+import {closeSync, fstatSync} from 'node:fs';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
+import {isatty} from 'node:tty';
 import {setFlagsFromString} from 'node:v8';
 import meow from 'meow';
 import {checkArguments, checkOperands, commandOf, isUrl} from './source/cli/arguments.ts';
@@ -299,14 +300,16 @@ function hasInput(): boolean {
 /** `timeout` and npm send one interruption twice: to the process and to its group. */
 const sameSignalMs = 200;
 
+const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
+
 /** Aborts `controller` at the first terminating signal. A later signal ends the process. */
 function stopBySignals(controller: AbortController): void {
-	let firstAt = -Infinity;
-
-	for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+	// Not whether the controller is aborted: output to a closed window may have failed before its signal.
+	let firstAt: number | undefined;
+	for (const signal of signals) {
 		process.on(signal, () => {
 			const now = performance.now();
-			if (!controller.signal.aborted) {
+			if (firstAt === undefined) {
 				firstAt = now;
 				controller.abort();
 			} else if (now - firstAt > sameSignalMs) {
@@ -314,6 +317,18 @@ function stopBySignals(controller: AbortController): void {
 			}
 		});
 	}
+}
+
+/** On exit Node resets each terminal it started with, and aborts if one is gone, unless its descriptor is closed. */
+function closeLostTerminals(): void {
+	const terminals = [0, 1, 2].filter(isatty);
+	process.on('exit', () => {
+		for (const descriptor of terminals) {
+			if (!isatty(descriptor)) {
+				closeSync(descriptor);
+			}
+		}
+	});
 }
 
 /** Resolves when the reader has taken all output, or is gone: a pipe holds 64 KiB. */
@@ -328,7 +343,8 @@ function flushed(stream: NodeJS.WriteStream): Promise<void> {
 function stopByOutput(controller: AbortController): void {
 	for (const output of [process.stdout, process.stderr]) {
 		output.on('error', error => {
-			if (errorCode(error) !== 'EPIPE') {
+			const code = errorCode(error);
+			if (code !== 'EPIPE' && !(code === 'EIO' && output.isTTY)) {
 				outputError ??= error;
 			}
 
@@ -339,6 +355,7 @@ function stopByOutput(controller: AbortController): void {
 
 let outputError: Error | undefined;
 const stopping = new AbortController();
+closeLostTerminals();
 stopBySignals(stopping);
 stopByOutput(stopping);
 try {
@@ -356,7 +373,10 @@ if (outputError) {
 
 const isInterrupted = stopping.signal.aborted;
 // From here on a signal ends the process, even while nobody reads the output.
-stopping.abort();
+for (const signal of signals) {
+	process.on(signal, () => process.exit(interrupted));
+}
+
 const written = Promise.all([flushed(process.stdout), flushed(process.stderr)]);
 await (isInterrupted ? Promise.race([written, sleep(lastWordsMs)]) : written);
 // A connection of a player that is still closing must not keep a finished program alive.

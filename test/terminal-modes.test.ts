@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {existsSync} from 'node:fs';
-import {readFile} from 'node:fs/promises';
+import {readdir, readFile} from 'node:fs/promises';
+import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
@@ -272,6 +273,26 @@ test(
 		assert.doesNotMatch(terminal.raw, /crashed/);
 	},
 );
+
+for (const command of [[], ['serve']]) {
+	const name = command[0] ?? 'the dashboard';
+	test(`${name} saves when its window closes`, async t => {
+		const origin = await startOrigin(t, {size: 20 * MiB, bytesPerSecond: MiB});
+		const folder = await temporaryFolder(t);
+		const storage = path.join(folder, 'storage');
+		const terminal = await TestTerminal.start(
+			t,
+			[...command, '--port', '0', '--storage', storage, origin.urlOf('/a.bin')],
+			{...size, env: {TMPDIR: folder}},
+		);
+		await terminal.shows('a.bin');
+		terminal.close();
+		assert.equal(await terminal.exit(), command.length === 0 ? 129 : 130);
+		// Neither a crash report, nor the owner's file, which an instance that saved removes.
+		assert.deepEqual(await readdir(folder), ['storage']);
+		assert.ok(!existsSync(path.join(storage, 'owner.json')));
+	});
+}
 
 test(
 	'a program exits when its window has closed with the shell',

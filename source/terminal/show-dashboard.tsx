@@ -193,8 +193,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 	unsubscribe();
 	process.off('SIGTSTP', onStopSignal);
 	process.off('SIGCONT', onContinue);
-	keys.off('error', lost);
-	keys.off('end', lost);
+	// The keys keep their listeners: Ink cannot turn off the raw mode of a terminal that is gone.
 	app.unmount();
 	status.end();
 	// A terminal that takes no output would block the restoration, and with it the end of the program.

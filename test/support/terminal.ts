@@ -152,6 +152,11 @@ export class TestTerminal {
 		this.#pty.pause();
 	}
 
+	/** Closes the window. */
+	close(): void {
+		(this.#pty as unknown as {destroy(): void}).destroy();
+	}
+
 	signal(signal: NodeJS.Signals): void {
 		this.#pty.kill(signal);
 	}
