@@ -154,7 +154,7 @@ async function withoutCommand(
 		const urls = await urlsOf(isMore ? [...words, '-'] : words, settings, stopped);
 		await checkUrls(urls, settings);
 		const {openDashboard} = await import('./source/cli/run/open-dashboard.tsx');
-		return openDashboard(urls, settings);
+		return openDashboard(urls, settings, stopped);
 	}
 
 	// With URLs on the command line, a pipe may be one that cron or CI leaves open.

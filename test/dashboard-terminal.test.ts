@@ -197,6 +197,23 @@ for (const signal of ['SIGTERM', 'SIGHUP', 'SIGINT'] as const) {
 	});
 }
 
+test('a signal during the start ends the program', async t => {
+	const storage = await temporaryFolder(t);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
+		columns: 80,
+		rows: 24,
+	});
+	// The query for the background comes before the screen.
+	while (!terminal.raw.includes('\u001B]11;?')) {
+		await terminal.nextOutput();
+	}
+
+	terminal.signal('SIGTERM');
+	assert.equal(await terminal.exit(), 130);
+	assert.equal(await storageOwner(storage), undefined);
+	assert.deepEqual(modesLeft(terminal.raw), []);
+});
+
 test('Ctrl+C twice quits at once and restores every mode', async t => {
 	const origin = await startOrigin(t, {size: 120 * MiB, bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);

@@ -38,7 +38,7 @@ export async function demo(settings: Settings, hasScreen: boolean, stopped: Abor
 	try {
 		const host = await start(own);
 		try {
-			return await (hasScreen ? show(host, origin, own) : demonstrate(host, origin, own, stopped));
+			return await (hasScreen ? show(host, origin, own, stopped) : demonstrate(host, origin, own, stopped));
 		} finally {
 			await host.dispose();
 		}
@@ -49,7 +49,12 @@ export async function demo(settings: Settings, hasScreen: boolean, stopped: Abor
 }
 
 /** The dashboard attaches to the host as to any other instance. */
-async function show(host: EngineHost, {url}: DemoOrigin, settings: Settings): Promise<number> {
+async function show(
+	host: EngineHost,
+	{url}: DemoOrigin,
+	settings: Settings,
+	stopped: AbortSignal,
+): Promise<number> {
 	for (const hint of hints) {
 		host.engine.addBanner(hint);
 	}
@@ -58,7 +63,7 @@ async function show(host: EngineHost, {url}: DemoOrigin, settings: Settings): Pr
 	const jumping = jumpAround(host, closed.signal).catch(() => undefined);
 	try {
 		const {openDashboard} = await import('./open-dashboard.tsx');
-		return await openDashboard([url], settings);
+		return await openDashboard([url], settings, stopped);
 	} finally {
 		closed.abort();
 		await jumping;

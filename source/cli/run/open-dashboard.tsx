@@ -32,14 +32,18 @@ const connectMs = 10_000;
  * Attaches to the running instance if there is one; quitting then stops nothing. Resolves with the exit code. Rejects
  * before the screen opens if the engine cannot start.
  */
-export async function openDashboard(urls: readonly string[], settings: Settings): Promise<number> {
+export async function openDashboard(
+	urls: readonly string[],
+	settings: Settings,
+	stopped: AbortSignal,
+): Promise<number> {
 	const client = await attach(settings.storageDir);
 	if (client) {
 		try {
 			const refused: string[] = [];
 			const requestsOf = (word: string) => requestsForRemote(word, settings);
 			const [first] = await addAll(client, urls, requestsOf, ({message}) => refused.push(message));
-			const show = await prepareScreen(settings);
+			const show = await prepareScreen(settings, stopped);
 			const attachment = new AttachedInstance(client, settings);
 			let code = interrupted;
 			try {
@@ -59,7 +63,7 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 	}
 
 	// Side by side: one waits for the disk while the other loads.
-	const [host, screen] = await Promise.allSettled([start(settings), prepareScreen(settings)]);
+	const [host, screen] = await Promise.allSettled([start(settings), prepareScreen(settings, stopped)]);
 	if (host.status === 'rejected') {
 		throw host.reason;
 	}
@@ -168,6 +172,7 @@ class AttachedInstance implements NonNullable<ShowOptions['attachment']> {
 /** Loads the dashboard and queries the terminal; resolves with a function that opens the screen. */
 async function prepareScreen(
 	settings: Settings,
+	stopped: AbortSignal,
 ): Promise<(downstream: DownloadEngine, how: Pick<ShowOptions, 'attachment' | 'added'>) => Promise<number>> {
 	const keys = process.stdin.isTTY ? process.stdin : terminalKeys();
 	const level = colorLevel(settings.color, process.stdout);
@@ -179,6 +184,11 @@ async function prepareScreen(
 		: undefined;
 	const {showDashboard} = await loaded;
 	return async (downstream, how) => {
+		// From here on the screen itself ends at a signal.
+		if (stopped.aborted) {
+			return interrupted;
+		}
+
 		const end = await showDashboard(downstream, {
 			ascii: settings.ascii,
 			exportDir: settings.exportDir + path.sep,
