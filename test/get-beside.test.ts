@@ -192,12 +192,16 @@ test('a listed download stays in the list, and every download with --keep', asyn
 	}
 });
 
-test('get exits with 75 only for an unreachable instance', async t => {
+test('commands exit with 75 if the instance is unreachable', async t => {
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {serve: instance} = await startInstance(t, storage);
 	instance.child.kill('SIGSTOP');
-	const get = await CliProcess.start(t, ['get', '--storage', storage, 'http://127.0.0.1:9/x']);
-	assert.equal(await get.exit(), 75);
-	assert.match(get.stderr, /; --storage DIR uses another folder\n$/);
+	await Promise.all(
+		[['get', 'http://127.0.0.1:9/x'], ['list']].map(async words => {
+			const command = await CliProcess.start(t, [...words, '--storage', storage]);
+			assert.equal(await command.exit(), 75);
+			assert.match(command.stderr, /; --storage DIR uses another folder\n$/);
+		}),
+	);
 	instance.child.kill('SIGCONT');
 });

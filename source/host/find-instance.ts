@@ -15,7 +15,7 @@ const endMs = 2000;
 
 /**
  * Connects to the running instance; undefined if there is none. Rejects with `storage-locked` if the folder is in use by
- * a process without a control API, or on another computer.
+ * a process without a control API, on another computer, or by an instance that does not respond.
  */
 export async function attach(storageDir: string): Promise<ControlClient | undefined> {
 	const deadline = Date.now() + endMs;
@@ -29,7 +29,9 @@ export async function attach(storageDir: string): Promise<ControlClient | undefi
 			return await ControlClient.connect(instance, () => findInstance(storageDir));
 		} catch (error) {
 			if (Date.now() > deadline) {
-				throw error;
+				throw error instanceof DownStreamError && error.code === 'not-found'
+					? new DownStreamError('storage-locked', error.message)
+					: error;
 			}
 		}
 

@@ -29,7 +29,7 @@ export class HostLost extends Error {}
 /** Rejects with `storage-locked` if the running instance cannot be reached, and as `start` does. */
 export async function findHost(settings: Settings, output: GetOutput): Promise<Host> {
 	for (let starts = 1; ; starts++) {
-		const client = await reach(settings.storageDir);
+		const client = await attach(settings.storageDir);
 		if (client) {
 			// The client attaches to the next instance, which need not resume these downloads.
 			let isLost = false;
@@ -56,16 +56,6 @@ export async function findHost(settings: Settings, output: GetOutput): Promise<H
 			// Another one started in between.
 			await sleep(startAgainMs);
 		}
-	}
-}
-
-async function reach(storageDir: string): ReturnType<typeof attach> {
-	try {
-		return await attach(storageDir);
-	} catch (error) {
-		throw error instanceof DownStreamError && error.code === 'not-found'
-			? new DownStreamError('storage-locked', error.message)
-			: error;
 	}
 }
 
