@@ -70,6 +70,8 @@ for (const [name, open] of Object.entries(implementations)) {
 		assert.equal(find(downstream, id)?.status, 'cancelled');
 		const idle = await downstream.add({url: origin.urlOf('/idle.bin'), paused: true});
 		await downstream.cancel(idle.download.id);
+		const known = await downstream.add({url: origin.urlOf('/idle.bin'), paused: true});
+		assert.equal(known.existed, true);
 		assert.equal(find(downstream, idle.download.id)?.status, 'cancelled');
 		origin.options.bytesPerSecond = undefined;
 		await downstream.resume(id);

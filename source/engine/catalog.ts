@@ -402,7 +402,7 @@ function isForgotten({removed, movedTo}: DownloadRecord): boolean {
 
 function isResumedBy({status, isPageForFile}: Transfer, {intent}: RecordInput, resumes: boolean): boolean {
 	const isAtRest = ['paused', 'failed', 'waiting', 'checking'].includes(status) || isPageForFile;
-	return status === 'cancelled' || (resumes && intent === 'run' && isAtRest);
+	return intent === 'run' && (status === 'cancelled' || (resumes && isAtRest));
 }
 
 /** Verifies stored bytes against a checksum that a request gives. */
