@@ -1,7 +1,7 @@
 // Lines of the screen: pieces of text with a role, cut to fit.
 import chalk, {type ChalkInstance} from 'chalk';
 import {createElement, memo} from 'react';
-import {cellsOf, fitText, graphemesOf} from '../text/clean-text.ts';
+import {cellsOf, fitText} from '../text/clean-text.ts';
 import {useTheme, type HexColor, type Role, type Style, type Theme} from './theme.ts';
 
 export type Span = {
@@ -57,38 +57,6 @@ export function fitLine(line: Line, cells: number, ascii: boolean): Line {
 	}
 
 	return fitted;
-}
-
-/** The cells `[start, start + cells)` of a line; a wide character on an edge becomes a blank. */
-export function sliceLine(line: Line, start: number, cells: number): Line {
-	const found: Span[] = [];
-	let left = 0;
-	for (const piece of line) {
-		const right = left + cellsOf(piece.text);
-		if (right > start && left < start + cells) {
-			const text = sliceText(piece.text, start - left, start + cells - left);
-			found.push({...piece, text});
-		}
-
-		left = right;
-	}
-
-	return found;
-}
-
-function sliceText(text: string, from: number, to: number): string {
-	let left = 0;
-	let found = '';
-	for (const grapheme of cellsOf(text) === text.length ? text : graphemesOf(text)) {
-		const right = left + cellsOf(grapheme);
-		found +=
-			left >= from && right <= to
-				? grapheme
-				: ' '.repeat(Math.max(0, Math.min(right, to) - Math.max(left, from)));
-		left = right;
-	}
-
-	return found;
 }
 
 /** Left and right parts on one line of `cells` cells. */
