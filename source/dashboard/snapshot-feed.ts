@@ -1,4 +1,4 @@
-// Snapshots for the screen, at most four a second. No timer runs without changes.
+// Snapshots for the screen, at most two a second. No timer runs without changes.
 import {
 	isSettled,
 	isStopped,
@@ -10,9 +10,8 @@ import {
 import type {ByteRange} from './bar-spans.ts';
 import {SpeedHistory} from './sparkline.ts';
 
-/** The time between frames. Fewer frames while many rows change save CPU time. */
-const frameMs = {few: 250, many: 500};
-const fewRows = 4;
+/** The time between frames: nobody reads faster, and keys and commands draw at once. */
+const frameMs = 500;
 /** Speeds change at most this often, to stay readable. */
 const speedMs = 1000;
 /** Written bytes are fresh for this long. */
@@ -88,9 +87,7 @@ export class SnapshotFeed {
 	subscribe(listener: () => void): () => void {
 		this.#listeners.add(listener);
 		this.#unsubscribe ??= this.#downstream.subscribe(() => {
-			const running = this.#newest.downloads.filter(({status}) => status === 'active').length;
-			const interval = running > fewRows ? frameMs.many : frameMs.few;
-			this.#timer ??= setTimeout(() => this.refresh(), Math.max(0, this.#frame.now + interval - Date.now()));
+			this.#timer ??= setTimeout(() => this.refresh(), Math.max(0, this.#frame.now + frameMs - Date.now()));
 		});
 		// Catches up on changes from before the first listener.
 		this.refresh();
