@@ -61,8 +61,7 @@ exports.request = (url, {dispatcher, ...options}) =>
 
 /** Patches for files of packages. Each replaced text must occur exactly once. */
 const patches = [
-	// Ink composes each frame from cells: two thirds of its cost. Texts side by side are joined instead. Below a dialog, the
-	// cells of unchanged lines are kept for the next frame; they are never modified afterwards.
+	// Ink composes each frame from cells: two thirds of its cost. Its texts are joined instead.
 	[
 		/[\\/]ink[\\/]build[\\/]output\.js$/,
 		[
@@ -70,20 +69,11 @@ const patches = [
 			`import sliceAnsi from 'slice-ansi';
 import {joinWrites} from ${JSON.stringify(path.join(root, 'source/terminal/join-writes.ts'))};`,
 		],
-		['caches = new OutputCaches();', 'caches = sharedCaches;'],
-		[
-			'export default class Output {',
-			`let sharedCaches = new OutputCaches();
-export default class Output {`,
-		],
 		[
 			`    get() {
 `,
 			`    get() {
         const joined = joinWrites(this.operations, this.height);
-        if (joined !== undefined || sharedCaches.styledChars.size > 2000) {
-            sharedCaches = new OutputCaches();
-        }
         if (joined !== undefined) {
             return {output: joined, height: this.height};
         }

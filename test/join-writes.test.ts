@@ -31,13 +31,18 @@ function random(below: number): number {
 	return seed % below;
 }
 
+const styles = [[], ['36'], ['7', '27'], ['38;2;1;2;3']] as const;
+
+function randomText(length: number): string {
+	return Array.from({length}, () => 'ab 01█▌·▸'[random(9)]).join('');
+}
+
 function randomFrame(): Operation[] {
 	return Array.from({length: height}, (_, y) => {
 		const writes: Operation[] = [];
 		for (let x = random(5); x < width - 12; x += random(4)) {
-			const text = Array.from({length: 1 + random(8)}, () => 'ab 01█▌·▸'[random(9)]).join('');
-			const styles = [[], ['36'], ['7', '27'], ['38;2;1;2;3']][random(4)]!;
-			writes.push(write(x, y, text, ...styles));
+			const text = randomText(1 + random(8));
+			writes.push(write(x, y, text, ...styles[random(4)]!));
 			x += text.length;
 		}
 
@@ -45,22 +50,42 @@ function randomFrame(): Operation[] {
 	}).flat();
 }
 
+function randomCover(): Operation[] {
+	const [x, cells] = [random(30), 1 + random(25)];
+	return Array.from({length: 3}, (_, row) => write(x, 2 + row, randomText(cells), ...styles[random(4)]!));
+}
+
+function assertAsComposed(frame: readonly Operation[]): void {
+	const [lines, expected] = [joinWrites(frame, height)!.split('\n'), composed(frame).split('\n')];
+	assert.equal(lines.length, expected.length);
+	for (const [row, line] of lines.entries()) {
+		assert.equal(
+			stripVTControlCharacters(line).trimEnd(),
+			stripVTControlCharacters(expected[row]!).trimEnd(),
+		);
+		assert.equal(lineChange(expected[row]!, line), '', JSON.stringify({line, expected: expected[row]}));
+	}
+}
+
 test('joined texts show what Ink composes from cells', () => {
 	for (let round = 0; round < 200; round++) {
-		const frame = randomFrame();
-		const [joined, expected] = [joinWrites(frame, height)!.split('\n'), composed(frame).split('\n')];
-		assert.equal(joined.length, expected.length);
-		for (const [row, line] of joined.entries()) {
-			assert.equal(stripVTControlCharacters(line), stripVTControlCharacters(expected[row]!));
-			assert.equal(lineChange(expected[row]!, line), '', JSON.stringify({line, expected: expected[row]}));
-		}
+		assertAsComposed(randomFrame());
 	}
 });
 
-test('wide characters count two cells', () => {
+test('a text covers those before it', () => {
+	for (let round = 0; round < 200; round++) {
+		assertAsComposed([...randomFrame(), ...randomCover(), ...randomCover()]);
+	}
+});
+
+test('wide characters count two cells, and a covered half makes the other half blank', () => {
 	const frame = [write(0, 0, '線形'), write(4, 0, 'a'), write(8, 0, '👍'), write(11, 0, 'b')];
 	assert.equal(joinWrites(frame, 1), '線形a   👍 b');
-	assert.equal(joinWrites([write(0, 0, '線形'), write(3, 0, 'a')], 1), undefined);
+	for (const x of [0, 1, 2, 3]) {
+		const covered = [write(0, 0, '線形 a'), write(x, 0, '-')];
+		assert.equal(joinWrites(covered, 1), ['- 形 a', ' -形 a', '線-  a', '線 - a'][x]);
+	}
 });
 
 test('texts outside of their clip or the screen are left out', () => {
@@ -75,8 +100,7 @@ test('texts outside of their clip or the screen are left out', () => {
 	assert.equal(joinWrites(frame, height), composed(frame));
 });
 
-test('overlapping texts, several lines and a clip on a side are left to Ink', () => {
-	assert.equal(joinWrites([write(0, 0, 'below'), write(2, 0, 'above')], 1), undefined);
+test('several lines and a clip on a side are left to Ink', () => {
 	assert.equal(joinWrites([write(0, 0, 'two\nlines')], 2), undefined);
 	assert.equal(joinWrites([{type: 'clip', clip: {x1: 0, x2: 2}}, write(0, 0, 'text')], 1), undefined);
 });

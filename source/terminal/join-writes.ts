@@ -1,4 +1,5 @@
 // Joins the texts of a frame to lines. `build.mjs` puts it into Ink's output.
+import sliceAnsi from 'slice-ansi';
 import stringWidth from 'string-width';
 
 type Clip = {readonly x1?: number; readonly x2?: number; readonly y1?: number; readonly y2?: number};
@@ -16,8 +17,8 @@ export type Operation =
 	| {readonly type: 'unclip'};
 
 /**
- * The frame of `height` lines, as Ink composes it from cells. Undefined where texts overlap, as under a dialog, are clipped
- * on a side or have several lines.
+ * The frame of `height` lines, as Ink composes it from cells. A text covers those before it, as a dialog does. Undefined if a
+ * text has several lines or is clipped on a side.
  */
 export function joinWrites(operations: readonly Operation[], height: number): string | undefined {
 	const rows = Array.from({length: height}, () => ({text: '', cells: 0, last: ''}));
@@ -44,16 +45,23 @@ export function joinWrites(operations: readonly Operation[], height: number): st
 			continue;
 		}
 
-		// The width of the last text in a row is never needed.
+		const styled = transformers.reduce((line, transform) => transform(line, 0), text);
+		// The width of the last text in a row is seldom needed.
 		row.cells += stringWidth(row.last);
-		if (x < row.cells) {
-			return undefined;
+		if (x >= row.cells) {
+			row.text += ' '.repeat(x - row.cells) + styled;
+			row.cells = x;
+			row.last = text;
+		} else {
+			const end = x + stringWidth(text);
+			// A half of a wide character is left out.
+			const before = sliceAnsi(row.text, 0, x);
+			const after = sliceAnsi(row.text, end);
+			const gaps = [x - stringWidth(before), Math.max(0, row.cells - end - stringWidth(after))] as const;
+			row.text = before + ' '.repeat(gaps[0]) + styled + ' '.repeat(gaps[1]) + after;
+			row.cells = Math.max(row.cells, end);
+			row.last = '';
 		}
-
-		row.last = text;
-		row.text +=
-			' '.repeat(x - row.cells) + transformers.reduce((line, transform) => transform(line, 0), text);
-		row.cells = x;
 	}
 
 	return rows.map(({text}) => text.trimEnd()).join('\n');
