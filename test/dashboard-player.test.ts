@@ -123,6 +123,32 @@ dashboardTest(
 	},
 );
 
+dashboardTest(
+	'the palette has the commands of the linked player',
+	{downloads: [playing, ...films(1)], columns: 100, rows: 60},
+	async (screen, downstream) => {
+		await screen.press('?', 'What do you want to do?');
+		await screen.type(
+			'linked',
+			/← +seek 10 s back[^]*→ +seek 10 s ahead[^]*↑ +seek a minute ahead[^]*↓ +seek a minute back/,
+		);
+		await screen.press(['down', 'enter'], {without: 'What do you want'});
+		await screen.shows(() => downstream.calls.length === 1);
+		await screen.press('?', 'What do you want to do?');
+		await screen.click('seek a minute back', {without: 'What do you want'});
+		await screen.shows(() => downstream.calls.length === 2);
+		assert.deepEqual(downstream.calls, [
+			['controlPlayer', id, {seekMs: 2_477_000}],
+			['controlPlayer', id, {seekMs: 2_417_000}],
+		]);
+		await screen.press('down');
+		await screen.press('?', 'What do you want to do?');
+		await screen.type('pause or play');
+		await screen.press('enter', 'No linked player: o starts mpv');
+		assert.equal(downstream.calls.length, 2);
+	},
+);
+
 const film: DownloadFilm = {
 	durationMs: playback.durationMs!,
 	exact: true,
@@ -166,12 +192,14 @@ dashboardTest(
 );
 
 dashboardTest(
-	'without a linked player, the arrows keep their meaning in the details',
+	'without a linked player, the arrows keep their meaning in the details, and g stays there',
 	{downloads: films(2)},
 	async (screen, downstream) => {
 		await screen.press('enter', {without: '1 all'});
 		assert.doesNotMatch(screen.text, /go to/);
 		await screen.press('down', 'film-1.mkv');
+		await screen.press('g', 'No linked player: o starts mpv');
+		assert.match(screen.text, /film-1\.mkv/);
 		await screen.press('left', '1 all');
 		assert.deepEqual(downstream.calls, []);
 	},
