@@ -2,12 +2,13 @@
 import type {Playback, Position} from '../../downstream.ts';
 import type {TrackedPlayer} from '../fetch/players.ts';
 import type {FilmMap} from '../film/film-map.ts';
-import {byteAt, inferredMs} from '../film/playhead.ts';
+import {infer, type Inference} from '../film/inference.ts';
+import {byteAt} from '../film/playhead.ts';
 import type {PlayerState} from '../player/mpv-link.ts';
 import type {RecordFile} from '../store/record-store.ts';
 
 const saveMs = 5000;
-/** Minimum milliseconds between two inferred positions. */
+/** Milliseconds between two inferred positions. */
 const inferMs = 1000;
 /** Programs that read without playing. */
 const copies = /^(?:aria2|curl|Wget|rclone|Python|Go-http|node|undici)/i;
@@ -22,8 +23,10 @@ export class Watching {
 	readonly #changed: () => void;
 	/** Newer than the recorded position. */
 	#position: Position | undefined;
-	#inferredAt = 0;
-	#inferredOffset: number | undefined;
+	/** The newest unlinked player. */
+	#reader: TrackedPlayer | undefined;
+	#inference: Inference | undefined;
+	#inferTimer: NodeJS.Timeout | undefined;
 	#saveTimer: NodeJS.Timeout | undefined;
 
 	constructor(recordFile: RecordFile, changed: () => void) {
@@ -40,7 +43,8 @@ export class Watching {
 
 	/** The byte of the current picture of an unlinked player; undefined right after a seek. */
 	get inferredOffset(): number | undefined {
-		return this.#inferredOffset;
+		const map = this.map();
+		return map && this.#inference?.isPlaying ? byteAt(map, this.#inference.ms) : undefined;
 	}
 
 	get position(): Position | null {
@@ -66,19 +70,16 @@ export class Watching {
 		this.#changed();
 	}
 
-	/** An unlinked player has read more bytes. */
-	readBy({name, offset, run}: TrackedPlayer, now: number): void {
-		if (this.playback || now < this.#inferredAt + inferMs || copies.test(name)) {
+	/** A player reads. Without a linked one, the position is inferred until it leaves. */
+	readBy(player: TrackedPlayer): void {
+		if (this.#inferTimer && player === this.#reader) {
 			return;
 		}
 
-		this.#inferredAt = now;
-		const map = this.map();
-		const ms = map && inferredMs(map, {...run, offset}, now);
-		this.#inferredOffset = map && ms !== undefined ? byteAt(map, ms) : undefined;
-		if (map && ms !== undefined) {
-			this.#move(ms, isWatched(ms, map.durationMs), false);
-			this.#changed();
+		const isOlder = this.#inferTimer && this.#reader!.run.since > player.run.since;
+		if (!this.playback && !isOlder && !copies.test(player.name)) {
+			this.#reader = player;
+			this.#inferTimer ??= setInterval(() => this.#infer(), inferMs).unref();
 		}
 	}
 
@@ -106,15 +107,36 @@ export class Watching {
 
 	/** Saves the last position. Never rejects. */
 	async end(): Promise<void> {
+		clearInterval(this.#inferTimer);
 		await this.#save().catch(() => undefined);
 	}
 
-	#move(ms: number, watched: boolean, exact: boolean): void {
-		const {position} = this;
-		if (position?.ms !== ms || position.watched !== watched || position.exact !== exact) {
-			this.#position = {ms, at: Date.now(), watched, exact};
-			this.#saveTimer ??= setTimeout(() => this.#saveNow(), saveMs).unref();
+	#infer(): void {
+		const map = this.map();
+		const {run, offset, openRequests, blockedRequests} = this.#reader!;
+		if (this.playback || openRequests === 0) {
+			clearInterval(this.#inferTimer);
+			this.#inferTimer = undefined;
+		} else if (map) {
+			const reads = {run, offset, isBlocked: blockedRequests > 0};
+			this.#inference = infer(map, this.#inference, reads, Date.now());
+			const {ms, isPlaying} = this.#inference;
+			if (isPlaying && this.#move(ms, isWatched(ms, map.durationMs), false)) {
+				this.#changed();
+			}
 		}
+	}
+
+	/** Returns false if the position stays the same. */
+	#move(ms: number, watched: boolean, exact: boolean): boolean {
+		const {position} = this;
+		if (position?.ms === ms && position.watched === watched && position.exact === exact) {
+			return false;
+		}
+
+		this.#position = {ms, at: Date.now(), watched, exact};
+		this.#saveTimer ??= setTimeout(() => this.#saveNow(), saveMs).unref();
+		return true;
 	}
 
 	#saveNow(): void {
