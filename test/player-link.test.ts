@@ -14,31 +14,10 @@ import {CliProcess} from './support/cli.ts';
 import {startEngine, temporaryFolder, until} from './support/engines.ts';
 import {startNginx} from './support/nginx.ts';
 import {missing} from './support/programs.ts';
+import {silence} from './support/silence.ts';
 import {TestTerminal} from './support/terminal.ts';
 
 const skip = missing('mpv', 'nginx');
-/** Bytes per second of 16-bit stereo sound. */
-const bytesPerSecond = 44_100 * 4;
-
-/** Silence as WAV: made without a program, with a linear map from bytes to time. */
-function silence(seconds: number): Buffer {
-	const bytes = seconds * bytesPerSecond;
-	const file = Buffer.alloc(44 + bytes);
-	file.write('RIFF', 0);
-	file.writeUInt32LE(36 + bytes, 4);
-	file.write('WAVEfmt ', 8);
-	file.writeUInt32LE(16, 16);
-	file.writeUInt16LE(1, 20);
-	file.writeUInt16LE(2, 22);
-	file.writeUInt32LE(44_100, 24);
-	file.writeUInt32LE(bytesPerSecond, 28);
-	file.writeUInt16LE(4, 32);
-	file.writeUInt16LE(16, 34);
-	file.write('data', 36);
-	file.writeUInt32LE(bytes, 40);
-	return file;
-}
-
 /** A film on an origin, and an mpv without windows that reports its process id. */
 async function startFilm(t: TestContext, {seconds = 100, rate}: {seconds?: number; rate?: string} = {}) {
 	const folder = await temporaryFolder(t);

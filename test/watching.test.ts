@@ -42,18 +42,18 @@ function reader(change: Partial<TrackedPlayer>): TrackedPlayer {
 	};
 }
 
-test('the record saves the position every 5 s and at the end of the link', t => {
+test('the record saves the position every 3 s and at the end of the link', t => {
 	const {watching, saved, tick} = watch(t);
-	for (let second = 1; second <= 12; second++) {
+	for (let second = 1; second <= 11; second++) {
 		watching.follow({...playing, positionMs: second * 1000});
 		tick(1000);
 	}
 
-	assert.deepEqual(saved, [5000, 10_000]);
+	assert.deepEqual(saved, [3000, 6000, 9000]);
 	watching.follow(undefined);
-	assert.deepEqual(saved, [5000, 10_000, 12_000]);
+	assert.deepEqual(saved, [3000, 6000, 9000, 11_000]);
 	tick(60_000);
-	assert.equal(saved.at(-1), 12_000);
+	assert.equal(saved.at(-1), 11_000);
 });
 
 test('a paused player causes no save', t => {

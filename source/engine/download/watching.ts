@@ -1,4 +1,4 @@
-// The last position in a film or sound, and its linked player. The record follows at most every 5 s.
+// The last position in a film or sound, and its linked player. The recorded one is at most 5 s old.
 import type {Playback, Position} from '../../downstream.ts';
 import type {TrackedPlayer} from '../fetch/players.ts';
 import type {FilmMap} from '../film/film-map.ts';
@@ -7,7 +7,8 @@ import {byteAt} from '../film/playhead.ts';
 import type {PlayerState} from '../player/mpv-link.ts';
 import type {RecordFile} from '../store/record-store.ts';
 
-const saveMs = 5000;
+/** Between two saves. The position is up to 1.5 s old when it arrives, and the write takes its time. */
+const saveMs = 3000;
 /** Milliseconds between two inferred positions. */
 const inferMs = 1000;
 /** Programs that read without playing. */
