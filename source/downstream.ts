@@ -116,6 +116,8 @@ export type Playback = {
 	readonly stalled: boolean;
 	/** Number of stalls so far. */
 	readonly stalls: number;
+	/** The language of the shown subtitles, such as `en`; null without. Untrusted: clean before showing. */
+	readonly subtitles: string | null;
 };
 
 /** A connection to the origin and its range. Bytes `[offset, end)` are yet to arrive. */

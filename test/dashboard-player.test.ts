@@ -12,6 +12,7 @@ const playback: Playback = {
 	offset: null,
 	stalled: false,
 	stalls: 0,
+	subtitles: 'en',
 };
 const position = {ms: 2_467_000, at: 0, watched: false, exact: true};
 const playing = download({playback, position});
@@ -27,7 +28,7 @@ const idle = {
 dashboardTest('the row and the details show a linked player', {downloads: [playing]}, async screen => {
 	assert.match(
 		await screen.shows('► 41:07'),
-		/Player +mpv 0\.38\.0 · 41:07 of 1:35:02 · paused · 1\.0× · 0 stalls/,
+		/Player +mpv 0\.38\.0 · 41:07 of 1:35:02 · paused · 1\.0× · sub en · 0 stalls/,
 	);
 });
 
@@ -52,7 +53,7 @@ dashboardTest(
 dashboardTest('linked players have ASCII symbols', {downloads: [playing], ascii: true}, async screen => {
 	assert.match(
 		await screen.shows('> 41:07'),
-		/Player +mpv 0\.38\.0 - 41:07 of 1:35:02 - paused - 1\.0x - 0 stalls/,
+		/Player +mpv 0\.38\.0 - 41:07 of 1:35:02 - paused - 1\.0x - sub en - 0 stalls/,
 	);
 	await screen.press('enter', /arrows 10s {2}up, down 1m {2}g go to/);
 });

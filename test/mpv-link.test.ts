@@ -42,7 +42,12 @@ test('the snapshot shows time, state and stalls of a linked player', async t => 
 	player.set({'paused-for-cache': false});
 	player.set({'paused-for-cache': true});
 	player.set({'paused-for-cache': false});
-	const {playback, position} = await until(engine, id, ({playback}) => playback?.stalls === 2);
+	player.set({'current-tracks/sub/lang': 'en'});
+	const {playback, position} = await until(
+		engine,
+		id,
+		({playback}) => playback?.stalls === 2 && playback.subtitles !== null,
+	);
 	assert.deepEqual(playback, {
 		player: 'mpv 0.38.0',
 		durationMs: 100_000,
@@ -51,6 +56,7 @@ test('the snapshot shows time, state and stalls of a linked player', async t => 
 		offset: null,
 		stalled: false,
 		stalls: 2,
+		subtitles: 'en',
 	});
 	assert.deepEqual({...position, at: 0}, {ms: 10_000, at: 0, watched: false, exact: true});
 });
@@ -160,6 +166,7 @@ for (const [what, text] of [
 	['a duration as text', '{"event":"property-change","name":"duration","data":"long"}\n'],
 	['a speed of zero', '{"event":"property-change","name":"speed","data":0}\n'],
 	['a pause as text', '{"event":"property-change","name":"pause","data":"yes"}\n'],
+	['a language as a number', '{"event":"property-change","name":"current-tracks/sub/lang","data":5}\n'],
 	['a path as a number', '{"event":"property-change","name":"path","data":5}\n'],
 	['a list', '[1, 2]\n'],
 	['null', 'null\n'],
@@ -231,7 +238,7 @@ test('arbitrary bytes end a link or leave it in a valid state', async t => {
 		...['"end-file"', '"reason"', '"eof"', '"request_id"', '"error"', '"success"', '1', '1.5', '-3', '1e15'],
 		'{"event":"property-change","name":"path","data":"http://127.0.0.1:1/stream/0/x"}\n',
 		'{"event":"property-change","name":"duration","data":5}\n',
-		'{"request_id":8,"error":"success","data":4}\n',
+		'{"request_id":9,"error":"success","data":4}\n',
 	];
 	let seed = 7;
 	const random = (below: number) => {

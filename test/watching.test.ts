@@ -10,7 +10,7 @@ import type {RecordFile} from '../source/engine/store/record-store.ts';
 const durationMs = 100_000;
 const playing = {
 	...{name: 'mpv', path: '', durationMs, paused: false, speed: 1},
-	...{stalled: false, stalls: 0, hasEnded: false},
+	...{stalled: false, stalls: 0, subtitles: null, hasEnded: false},
 };
 
 /** A film of 1 byte per millisecond, a mocked clock, and the saved positions. */

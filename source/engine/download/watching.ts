@@ -61,8 +61,8 @@ export class Watching {
 			return;
 		}
 
-		const {name, positionMs, durationMs, paused, speed, stalled, stalls, hasEnded} = state;
-		this.playback = {player: name, durationMs, paused, speed, stalled, stalls};
+		const {name, positionMs, durationMs, paused, speed, stalled, stalls, subtitles, hasEnded} = state;
+		this.playback = {player: name, durationMs, paused, speed, stalled, stalls, subtitles};
 		const ms = hasEnded ? (durationMs ?? positionMs) : positionMs;
 		if (ms !== undefined) {
 			this.#move(ms, hasEnded || isWatched(ms, durationMs), true);
