@@ -21,11 +21,11 @@ import type {Bench} from './section.ts';
 /** Five rounds make 100 kills. */
 const killsOfRound = 20;
 /** Kills at the same time. */
-const group = 5;
+const group = 10;
 /** Seconds. */
 const film = {name: 'sound.wav', seconds: 120};
 const playsAtLeast = 3;
-const playsAtMost = 12;
+const playsAtMost = 9;
 
 export async function positions(bench: Bench): Promise<void> {
 	const {report, root, rounds} = bench;

@@ -187,6 +187,7 @@ dashboardTest(
 	'a film shorter than its last position starts at its beginning',
 	{downloads: [download({position, film: {...film, durationMs: 1_000_000}})]},
 	async screen => {
+		assert.doesNotMatch(await screen.shows('1 all'), /Left at|continue 1/);
 		await screen.press('o', 'Started mpv');
 		assert.doesNotMatch(screen.played[0]!, / at /);
 	},

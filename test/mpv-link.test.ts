@@ -10,6 +10,7 @@ import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {promisify} from 'node:util';
+import type {DownloadFilm} from '../source/downstream.ts';
 import {MpvLink, type PlayerState} from '../source/engine/player/mpv-link.ts';
 import {newSocketPath, removeSocket} from '../source/engine/player/socket-folder.ts';
 import {playlistOf} from '../source/proxy/playlist.ts';
@@ -349,9 +350,15 @@ test('on Windows the socket is a pipe', async () => {
 	assert.match(await newSocketPath({}, 'win32'), /^\\\\\.\\pipe\\downstream-tui-[\da-f]{24}$/);
 });
 
+const blankFilm: DownloadFilm = {
+	...{durationMs: 0, exact: true, indexBytes: 0, indexOffset: 0, tracks: [], playable: []},
+	...{position: 0, watchTo: 0, stallAt: null, waitMs: 0, neededRate: 0},
+};
+
 test('the playlist lists started films alone, each at its last position', () => {
 	const film = (name: string, ms: number, at: number, watched = false) => ({
 		...blankDownload,
+		film: {...blankFilm, durationMs: 6_000_000},
 		name,
 		position: {ms, at, watched, exact: true},
 	});
@@ -360,6 +367,7 @@ test('the playlist lists started films alone, each at its last position', () => 
 		film('begun.mkv', 2_467_890, 1),
 		film('seen.mkv', 5000, 3, true),
 		film('later.mkv', 1000, 2),
+		film('shorter now.mkv', 6_000_000, 4),
 	];
 	const {streamUrl} = blankDownload;
 	assert.equal(
@@ -374,6 +382,8 @@ ${streamUrl}
 ${streamUrl}
 #EXTINF:-1,later.mkv
 #EXTVLCOPT:start-time=1
+${streamUrl}
+#EXTINF:-1,shorter now.mkv
 ${streamUrl}
 `,
 	);
