@@ -99,8 +99,10 @@ test('an unlinked player gets a position inferred from its reads until it leaves
 	watching.readBy(player);
 	tick(3000);
 	assert.deepEqual([watching.position!.ms, watching.position!.watched], [98_000, true]);
+	assert.equal(watching.inferredOffset, 98_000);
 	player.openRequests = 0;
 	tick(60_000);
+	assert.equal(watching.inferredOffset, undefined);
 	assert.equal(watching.position!.ms, 98_000);
 	assert.equal(saved.at(-1), 98_000);
 });

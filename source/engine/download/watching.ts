@@ -42,10 +42,11 @@ export class Watching {
 		return playback && {...playback, offset: map && position ? byteAt(map, position.ms) : null};
 	}
 
-	/** The byte of the current picture of an unlinked player; undefined right after a seek. */
+	/** The byte of the current picture of an unlinked player; undefined right after a seek, and once it has left. */
 	get inferredOffset(): number | undefined {
 		const map = this.map();
-		return map && this.#inference?.isPlaying ? byteAt(map, this.#inference.ms) : undefined;
+		const isKnown = this.#inferTimer !== undefined && this.#inference?.isPlaying;
+		return map && isKnown ? byteAt(map, this.#inference!.ms) : undefined;
 	}
 
 	get position(): Position | null {
