@@ -90,6 +90,26 @@ test('a player that waits for the origin stays at the last bytes, also afterward
 	assert.ok(fast <= 2000, `fast: ${fast}`);
 });
 
+test('a player that requests picture and sound in turns is followed', () => {
+	let inference: Inference | undefined;
+	for (let second = 1; second <= 60; second++) {
+		const start = Math.max(0, (second - 1) * 1000 * rate - (second % 2) * 400_000);
+		const reads = {run: {start, since: second * 1000 - 900}, offset: start + 1000 * rate, isBlocked: true};
+		inference = infer(map, inference, reads, second * 1000);
+	}
+
+	assert.equal(inference!.isPlaying, true);
+	assert.ok(Math.abs(inference!.ms - 60_000) <= 2000, `${inference!.ms}`);
+	// The next player starts anew.
+	const {offset} = inference!;
+	const reads = {run: {start: offset, since: 3_600_000}, offset: offset + 20 * MB, isBlocked: false};
+	const next = infer(map, inference, reads, 3_601_000);
+	assert.deepEqual(
+		[next.isPlaying, Math.round(next.ms / 1000)],
+		[false, Math.round(offset / rate / 1000) + 1],
+	);
+});
+
 test('a player that only fills its buffer does not play', () => {
 	const player = new Watched();
 	player.speed = 0;

@@ -13,13 +13,15 @@ export type Reads = {
 };
 
 export type Inference = Reads & {
+	/** When it began to play from some place, in milliseconds since the epoch. */
+	readonly since: number;
 	/** Milliseconds of the film. */
 	readonly ms: number;
 	/** Milliseconds since the epoch. */
 	readonly at: number;
 	/** Bytes that the player keeps ahead of its picture; undefined until it has stopped reading to show them. */
 	readonly buffer: number | undefined;
-	/** It has read on after the start of the run: it plays. */
+	/** It has read on since then: it plays. */
 	readonly isPlaying: boolean;
 };
 
@@ -27,27 +29,39 @@ export type Inference = Reads & {
 const settledMs = 5000;
 /** The steps in which players and sockets refill a buffer (VLC 3: 1 to 3 MiB). */
 const slackBytes = 3 * 1024 * 1024;
+/** Picture and sound may lie so far apart, and VLC 3 requests both in turns while the origin is slow. */
+const nearMs = 5000;
 
 /**
  * The player plays at normal speed, and shows nothing that it has not read. Once its buffer was full, its distance from the
  * bytes read tells of pauses, other speeds and seeks within the buffer. `before` is at least a second old.
  */
 export function infer(map: FilmMap, before: Inference | undefined, reads: Reads, now: number): Inference {
-	const {run, offset, isBlocked} = reads;
-	const {start, since} = run;
-	const last = before?.run.start === start && before.run.since === since ? before : undefined;
-	const clock = last ? last.ms + (now - last.at) : timeAt(map, start) + (now - since);
+	const {run, isBlocked} = reads;
+	const last = before && goesOn(map, before, run) ? before : undefined;
+	const since = last?.since ?? run.since;
+	const clock = last ? last.ms + (now - last.at) : timeAt(map, run.start) + (now - since);
+	const offset = Math.max(reads.offset, last?.offset ?? 0);
 	const shown = Math.min(clock, timeAt(map, offset));
 	const hasMoved = last !== undefined && last.offset !== offset;
 	const isFull = last !== undefined && !hasMoved && !isBlocked;
 	const buffer = last?.buffer ?? (isFull ? offset - byteAt(map, shown) : undefined);
 	return {
-		...reads,
+		run,
+		offset,
+		isBlocked,
+		since,
 		ms: buffer === undefined ? shown : within(map, offset - buffer, shown),
 		at: now,
 		buffer,
 		isPlaying: last?.isPlaying || (hasMoved && now - since >= settledMs),
 	};
+}
+
+function goesOn(map: FilmMap, {run, offset, at}: Inference, {start, since}: Reads['run']): boolean {
+	const isSame = run.start === start && run.since === since;
+	const isNear = Math.abs(timeAt(map, start) - timeAt(map, offset)) <= nearMs;
+	return isSame || (isNear && since - at <= settledMs);
 }
 
 /** The time, moved to that of bytes near `offset`. */
