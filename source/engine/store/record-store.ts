@@ -1,13 +1,13 @@
 // Persistent state: one folder per download, with its bytes (`data`) and its record (`entry.json`).
 import {createHmac, randomBytes} from 'node:crypto';
-import {lstatSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync} from 'node:fs';
+import {existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync} from 'node:fs';
 import {mkdir, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {isDeepStrictEqual} from 'node:util';
 import {Low, type Adapter} from 'lowdb';
 import type {DownloadId, DownStreamError} from '../../downstream.ts';
 import {diskError, errorCode, isFull} from './disk-error.ts';
-import {syncFolder, temporarySuffix, writeAtomically, writeDurably} from './durable-file.ts';
+import {syncFolder, temporarySuffix, writeAtomically, writeDurably, writeInPlace} from './durable-file.ts';
 import {checkRecord, InvalidRecord, type DownloadRecord} from './record.ts';
 import {makeFolder} from './make-folder.ts';
 import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
@@ -248,20 +248,23 @@ class DurableRecord implements Adapter<DownloadRecord> {
 
 	async #write(): Promise<void> {
 		refuseUnlessWritable(this);
+		const file = path.join(this.folder, recordName);
 		const previous = path.join(this.folder, backupName);
-		const write = async () =>
-			writeDurably(path.join(this.folder, recordName), JSON.stringify(this.#latest), previous);
+		const write = async () => writeDurably(file, JSON.stringify(this.#latest), previous);
 		try {
 			await write();
 		} catch (error) {
-			if (!isFull(error)) {
+			// After a crash between two renames, the backup is the only record.
+			if (!isFull(error) || !existsSync(file)) {
 				throw error;
 			}
 
 			refuseUnlessWritable(this);
-			// The data has filled the disk: deleting the backup makes room for the record.
-			await rm(previous, {force: true});
-			await write();
+			// The data has filled the disk: only the blocks of the backup are certain.
+			await writeInPlace(file, JSON.stringify(this.#latest), previous).catch(async () => {
+				await rm(previous, {force: true});
+				await write();
+			});
 		}
 	}
 }
