@@ -99,7 +99,7 @@ async function main(stopped: AbortSignal): Promise<number> {
 	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
 	useDecimalUnits(settings.si);
 	const isDrawn = (name === undefined || name === 'demo') && hasScreen(settings);
-	setTimeout(tuneEngine, startMs, isDrawn).unref();
+	setTimeout(tuneEngine, startMs).unref();
 
 	if (name === undefined) {
 		return withoutCommand(words, settings, isDrawn, stopped);
@@ -246,20 +246,18 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
  * Sets flags of V8 for a long run. Not during the start: once a flag has changed, V8 compiles Node's own modules anew, which
  * takes 15 to 20 ms.
  */
-function tuneEngine(isDrawn: boolean): void {
+function tuneEngine(): void {
 	optimizeLater();
-	if (!isDrawn) {
-		limitHeapGrowth();
-	}
+	limitHeapGrowth();
 }
 
 /**
  * Streams use their own blocks outside the heap and leave little garbage. By default V8 lets 48 MB of it accumulate,
- * and the heap grow to four times its live size. The engine beside a dashboard has the limits of its thread instead.
+ * and the heap grow to four times its live size.
  */
 function limitHeapGrowth(): void {
 	setFlagsFromString('--semi-space-growth-factor=1');
-	setFlagsFromString('--heap-growing-percent=100');
+	setFlagsFromString('--heap-growing-percent=30');
 }
 
 /**
