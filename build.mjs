@@ -115,7 +115,7 @@ import {lineChange} from ${JSON.stringify(path.join(root, 'source/terminal/line-
 		],
 	],
 	// Besides ASCII: the signs, lines and blocks of the screen, of one column each. Segmenter and emoji are created for other
-	// characters, which takes 50 ms; an emoji has a character outside of the two ranges.
+	// characters, which takes tens of milliseconds; an emoji has a character outside of the two ranges.
 	[
 		/[\\/]string-width[\\/]index\.js$/,
 		['/^[\\u0020-\\u007E]*$/', '/^[\\u0020-\\u007E«·»×–‖’„“”•…←↑→↓\\u2500-\\u259F▸►⚑✓✗]*$/'],
@@ -126,7 +126,7 @@ import {lineChange} from ${JSON.stringify(path.join(root, 'source/terminal/line-
 			'let emoji; const rgiEmojiRegex = {test: text => /[^\\u0000-\\u20E2\\u2E80-\\uD7FF]/.test(text) && (emoji ??= /^\\p{RGI_Emoji}$/v).test(text)};',
 		],
 	],
-	// The layout engine of Ink fetches its own code from a data URL, for which Node loads undici: 40 ms.
+	// The layout engine of Ink fetches its own code from a data URL, for which Node loads undici.
 	[
 		/[\\/]yoga-wasm-base64-esm\.js$/,
 		['function ya(){return w||"function"!=typeof fetch?', 'function ya(){return true?'],

@@ -66,7 +66,7 @@ export class HttpConnection {
 	): Promise<HttpConnection> {
 		const {tls, timeout, signal} = options;
 		signal.throwIfAborted();
-		// Loaded on demand: it takes 18 ms from Node 22 on.
+		// Loaded on demand: it takes 18 ms on Node 24.
 		const secure = url.protocol === 'https:' ? (await import('node:tls')).connect : undefined;
 		signal.throwIfAborted();
 		const connection = new HttpConnection(url, tls, secure);
