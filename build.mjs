@@ -59,8 +59,33 @@ exports.request = (url, {dispatcher, ...options}) =>
 	},
 };
 
+/**
+ * An import of `node:http` reads all its exports. From Node 22 on, one of them loads undici, which takes 35 ms; `require`
+ * reads only those that are used.
+ */
+const requiredHttp = {
+	name: 'required-http',
+	setup({onResolve, onLoad}) {
+		onResolve({filter: /^node:http$/}, ({kind}) =>
+			kind === 'require-call' ? undefined : {path: 'node:http', namespace: 'required'},
+		);
+		onLoad({filter: /.*/, namespace: 'required'}, ({path: name}) => ({
+			contents: `module.exports = require(${JSON.stringify(name)});`,
+		}));
+	},
+};
+
 /** Patches for files of packages. Each replaced text must occur exactly once. */
 const patches = [
+	// The lock is given a file system of its own; this one would only be loaded.
+	[/[\\/]proper-lockfile[\\/]lib[\\/]lockfile\.js$/, [`require('graceful-fs')`, `require('fs')`]],
+	[/[\\/]proper-lockfile[\\/]lib[\\/]adapter\.js$/, [`require('graceful-fs')`, `require('fs')`]],
+	// For one check of an argument it would load Node's assert module.
+	[
+		/[\\/]signal-exit[\\/]index\.js$/,
+		[`var assert = require('assert')`, ''],
+		[`assert.equal(typeof cb, 'function', 'a callback must be provided for exit handler')`, ''],
+	],
 	// Ink composes each frame from cells: two thirds of its cost. Its texts are joined instead.
 	[
 		/[\\/]ink[\\/]build[\\/]output\.js$/,
@@ -96,8 +121,8 @@ import {lineChange} from ${JSON.stringify(path.join(root, 'source/terminal/line-
                 ansiEscapes.cursorTo(0) + nextLines[i] + ansiEscapes.eraseEndLine) +`,
 		],
 	],
-	// Besides ASCII: the symbols of the screen, as in line-change.ts. The segmenter is created lazily, which saves 35 ms at the
-	// start.
+	// Besides ASCII: the symbols of the screen, as in line-change.ts. Segmenter and emoji are created for other characters,
+	// which takes tens of milliseconds; an emoji has a character outside of the two ranges.
 	[
 		/[\\/]string-width[\\/]index\.js$/,
 		[
@@ -108,7 +133,16 @@ import {lineChange} from ${JSON.stringify(path.join(root, 'source/terminal/line-
 		['of segmenter.segment(string)', 'of (segmenter ??= new Intl.Segmenter()).segment(string)'],
 		[
 			'const rgiEmojiRegex = /^\\p{RGI_Emoji}$/v;',
-			'let emoji; const rgiEmojiRegex = {test: text => (emoji ??= /^\\p{RGI_Emoji}$/v).test(text)};',
+			'let emoji; const rgiEmojiRegex = {test: text => /[^\\u0000-\\u20E2\\u2E80-\\uD7FF]/.test(text) && (emoji ??= /^\\p{RGI_Emoji}$/v).test(text)};',
+		],
+	],
+	// The layout engine of Ink fetches its own code from a data URL, for which Node loads undici.
+	[
+		/[\\/]yoga-wasm-base64-esm\.js$/,
+		['function ya(){return w||"function"!=typeof fetch?', 'function ya(){return true?'],
+		[
+			'var b=xa(a.slice(37)),c=new Uint8Array(b.length);for(a=0;a<b.length;++a)c[a]=b.charCodeAt(a);var d=c',
+			"var d=Buffer.from(a.slice(37),'base64')",
 		],
 	],
 	// meow reads and normalizes package.json, with tables of licences, hosts and identifiers, half of its code. Ours is given to
@@ -175,7 +209,7 @@ const {metafile} = await build({
 	jsx: 'automatic',
 	sourcemap: values.readable && 'linked',
 	legalComments: 'none',
-	plugins: [withoutDevtools, httpClientOfUndici, patchPackages],
+	plugins: [withoutDevtools, requiredHttp, httpClientOfUndici, patchPackages],
 	define,
 	banner: {
 		// For `require` calls of bundled CommonJS.

@@ -68,7 +68,7 @@ function parse() {
 async function main(stopped: AbortSignal): Promise<number> {
 	const [hidden, shell = '', line = ''] = process.argv.slice(2);
 	if (hidden === '__complete') {
-		const {complete} = await import('./source/cli/run/headless.ts');
+		const {complete} = await headless();
 		print(await complete(shell, line));
 		return 0;
 	}
@@ -89,7 +89,7 @@ async function main(stopped: AbortSignal): Promise<number> {
 
 	if (name === 'completion') {
 		checkOperands(name, rest);
-		const {completionScript} = await import('./source/cli/run/headless.ts');
+		const {completionScript} = await headless();
 		print(completionScript(rest[0]!));
 		return 0;
 	}
@@ -97,8 +97,6 @@ async function main(stopped: AbortSignal): Promise<number> {
 	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
 	useDecimalUnits(settings.si);
 	const isDrawn = (name === undefined || name === 'demo') && hasScreen(settings);
-	optimizeLater();
-	limitHeapGrowth();
 
 	if (name === undefined) {
 		return withoutCommand(words, settings, isDrawn, stopped);
@@ -117,24 +115,24 @@ async function main(stopped: AbortSignal): Promise<number> {
 		case 'get':
 			return runGet(operands, settings, stopped);
 		case 'serve': {
-			const {serve} = await import('./source/cli/run/headless.ts');
+			const {serve} = await headless();
 			await serve(operands, settings, stopped);
 			return interrupted;
 		}
 
 		case 'play': {
-			const {playUrl} = await import('./source/cli/run/headless.ts');
+			const {playUrl} = await headless();
 			const outcome = await playUrl(operands[0]!, settings, print, stopped);
 			return stopped.aborted ? interrupted : outcomes[outcome];
 		}
 
 		case 'demo': {
-			const {demo} = await import('./source/cli/run/headless.ts');
+			const {demo} = await headless();
 			return demo(settings, isDrawn, stopped);
 		}
 
 		default: {
-			const {runCommand} = await import('./source/cli/run/headless.ts');
+			const {runCommand} = await headless();
 			return (await runCommand(name, operands, settings, {result: print, error: printError})) ? 0 : 1;
 		}
 	}
@@ -153,6 +151,7 @@ async function withoutCommand(
 		const urls = await urlsOf(isMore ? [...words, '-'] : words, settings, stopped);
 		await checkUrls(urls, settings);
 		const {openDashboard} = await import('./source/cli/run/open-dashboard.tsx');
+		tuneEngine();
 		return openDashboard(urls, settings);
 	}
 
@@ -171,13 +170,13 @@ async function withoutCommand(
 		await checked;
 	}
 
-	const {forwardUrls} = await import('./source/cli/run/headless.ts');
+	const {forwardUrls} = await headless();
 	const wereAccepted = await forwardUrls(checked, settings, {result: print, error: printError});
 	if (wereAccepted !== undefined) {
 		return wereAccepted ? 0 : 1;
 	}
 
-	const {serveUntilDone} = await import('./source/cli/run/headless.ts');
+	const {serveUntilDone} = await headless();
 	const outcome = await serveUntilDone(checked, settings, stopped);
 	return stopped.aborted ? interrupted : outcomes[outcome];
 }
@@ -218,7 +217,7 @@ async function checkUrls(urls: readonly string[], {resolveWith}: Settings): Prom
 }
 
 async function runGet(urls: string[], settings: Settings, stopped: AbortSignal): Promise<number> {
-	const {get, ProgressLine} = await import('./source/cli/run/headless.ts');
+	const {get, ProgressLine} = await headless();
 	const line = new ProgressLine(process.stderr, settings);
 	try {
 		const outcome = await get(
@@ -239,6 +238,22 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 	} finally {
 		line.end();
 	}
+}
+
+/** The commands without a screen. */
+async function headless() {
+	const loaded = await import('./source/cli/run/headless.ts');
+	tuneEngine();
+	return loaded;
+}
+
+/**
+ * Sets flags of V8 for the run, once the program is loaded: after a change of flags V8 compiles Node's own modules anew, which
+ * would take 15 to 20 ms of the start.
+ */
+function tuneEngine(): void {
+	optimizeLater();
+	limitHeapGrowth();
 }
 
 /**

@@ -242,7 +242,7 @@ export class Catalog {
 
 	async #remove(id: DownloadId, removal: Removal): Promise<void> {
 		const transfer = this.get(id);
-		const closing = transfer.close();
+		const closing = transfer.close({removed: removal.data});
 		this.#transfers.delete(id);
 		const removing = this.#removals.remove(transfer.recordFile, closing, removal);
 		this.#services.changed();

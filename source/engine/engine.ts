@@ -69,7 +69,7 @@ export class Engine implements DownloadEngine {
 		await keepPrivate(storageDir);
 		const access = await StorageAccess.open(storageDir);
 		try {
-			const store = await RecordStore.open(storageDir, access);
+			const store = await RecordStore.open(storageDir, access, access.wasReleased);
 			const key = await readKey(storageDir, access).catch((error: DownStreamError) => error);
 			const engine = new Engine(options, access, store, typeof key === 'string' ? key : newKey());
 			if (typeof key !== 'string') {

@@ -368,13 +368,13 @@ export class Transfer {
 		this.#state.changed();
 	}
 
-	/** Ends everything, then saves. */
-	async close(): Promise<void> {
+	/** Ends everything, then saves, with another change of the record if there is one and the bytes can be recorded. */
+	async close(change: Partial<DownloadRecord> = {}): Promise<void> {
 		this.#end();
 		this.#state.retries.cancel();
 		this.#state.readers.reject(closing());
 		await Promise.allSettled([this.#scheduler.stop(), this.#verification.ended()]);
-		await this.#checkpoints.run();
+		await this.#checkpoints.run(change);
 		await this.#state.watching.end();
 		await this.#state.file.retire();
 		await this.#scheduler.dispose();
