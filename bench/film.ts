@@ -3,6 +3,7 @@
 import {execFile, spawn} from 'node:child_process';
 import {once} from 'node:events';
 import path from 'node:path';
+import {createInterface} from 'node:readline';
 import type {TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
@@ -24,7 +25,7 @@ import type {Bench} from './section.ts';
 const setsOfRound = 100;
 const claimed: readonly FilmName[] = ['front.mp4', 'tail.mp4', 'indexed.mp4', 'tail.mkv', 'tail.webm'];
 const film = {name: 'long.mp4', seconds: 60, bytesPerSecond: 512 * 1024};
-const mpv = ['--no-config', '--vo=null', '--ao=null', '--really-quiet'];
+const mpv = ['--no-config', '--vo=null', '--ao=null', '--frames=1'];
 
 export async function films(bench: Bench): Promise<void> {
 	const needs = missing('ffmpeg', 'mpv');
@@ -36,6 +37,12 @@ export async function films(bench: Bench): Promise<void> {
 	await claims(bench);
 	await makeLong(bench.root);
 	await forecasts(bench);
+	await firstFrames(bench);
+}
+
+/** The last part of `films` alone. */
+export async function frame(bench: Bench): Promise<void> {
+	await makeLong(bench.root);
 	await firstFrames(bench);
 }
 
@@ -113,19 +120,17 @@ async function forecasts({report, root, scope}: Bench): Promise<void> {
 
 async function firstFrames({report, rounds, root, scope}: Bench): Promise<void> {
 	const line = {roundTripMs: 100, bytesPerSecond: MiB};
-	const frame = async (url: string) => {
-		const began = performance.now();
-		await promisify(execFile)('mpv', [...mpv, '--frames=1', url]);
-		return performance.now() - began;
-	};
 	const contestants = new Map<string, () => Promise<number>>([
-		['mpv alone', () => scope(async t => frame(`${(await startOrigin(t, root, {line})).url}/${film.name}`))],
+		[
+			'mpv alone',
+			() => scope(async t => firstFrame(t, `${(await startOrigin(t, root, {line})).url}/${film.name}`)),
+		],
 	]);
 	for (const proxy of [ours, ...present([rclone])]) {
 		contestants.set(proxy.name, () =>
 			scope(async t => {
 				const origin = await startOrigin(t, root, {line});
-				return frame((await proxy.start(t, origin)).urlOf(`/${film.name}`));
+				return firstFrame(t, (await proxy.start(t, origin)).urlOf(`/${film.name}`));
 			}),
 		);
 	}
@@ -148,6 +153,29 @@ async function firstFrames({report, rounds, root, scope}: Bench): Promise<void> 
 			atMost(0.8),
 		);
 	}
+}
+
+/**
+ * Milliseconds from the start of mpv until it shows a picture. Its exit comes later: first it plays the sound that it has
+ * buffered. Rejects if it shows none.
+ */
+async function firstFrame(t: TestContext, url: string): Promise<number> {
+	const began = performance.now();
+	const child = spawn('mpv', [...mpv, '--msg-level=all=no,cplayer=v', url], {
+		stdio: ['ignore', 'pipe', 'ignore'],
+	});
+	const ended = once(child, 'exit');
+	atEnd(t, async () => {
+		child.kill('SIGKILL');
+		await ended;
+	});
+	for await (const line of createInterface({input: child.stdout})) {
+		if (line.includes('first video frame')) {
+			return performance.now() - began;
+		}
+	}
+
+	throw new Error(`mpv showed no frame of ${url}`);
 }
 
 /** Restarts mpv on the growing file until it shows a frame. */
@@ -176,7 +204,7 @@ async function aria2Frame(t: TestContext, origin: Origin): Promise<number> {
 	});
 	for (;;) {
 		try {
-			await promisify(execFile)('mpv', [...mpv, '--frames=1', path.join(folder, film.name)]);
+			await firstFrame(t, path.join(folder, film.name));
 			return performance.now() - began;
 		} catch {
 			await sleep(100);
