@@ -12,6 +12,7 @@ import {
 	type FilmMap,
 	type FilmTrack,
 } from '../source/engine/film/film-map.ts';
+import {filmView} from '../source/engine/film/film-view.ts';
 import {forecast, marginMs, playable, startMs, watchTo} from '../source/engine/film/playable.ts';
 import {RangeSet, type Range} from '../source/engine/store/range-set.ts';
 
@@ -228,6 +229,8 @@ test('a complete film plays to its end', () => {
 	assert.equal(waitMs, null);
 	assert.equal(watchTo(playable(map, present), 59_000), 60_000);
 	assert.equal(watchTo([[0, 5000]], 5000), null);
+	// Also for a player that has read all of it.
+	assert.equal(filmView(map, {present, isComplete: true}, 6000, 0).watchTo, 60_000);
 });
 
 test('a stored map takes 16 KiB at most and is read for its version and size alone', () => {

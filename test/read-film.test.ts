@@ -124,6 +124,19 @@ test('a film without an index of its fragments is playable only when complete', 
 	assert.deepEqual(whole.playable, [[0, map.durationMs]]);
 });
 
+test('sounds in a row in one Ogg file have the length of all, as an estimate', needsFfmpeg, async () => {
+	const first = await makeFilm('sound.ogg');
+	const second = Buffer.from(first);
+	// Another serial number in each page.
+	for (let at = second.indexOf('OggS'); at !== -1; at = second.indexOf('OggS', at + 1)) {
+		second.writeUInt32LE(second.readUInt32LE(at + 14) + 1, at + 14);
+	}
+
+	const map = await mapOf(Buffer.concat([first, second]));
+	assert.equal(map.exact, false);
+	assert.ok(Math.abs(map.durationMs - 2 * filmMs) < filmMs / 4, `${map.durationMs} ms`);
+});
+
 test('mutated files end in a map or an error, within the bounds', needsFfmpeg, async () => {
 	for (const name of [
 		...(['front.mp4', 'fragments.mp4', 'front.mkv', 'stream.ts', 'variable.mp3', 'sound.ogg'] as const),

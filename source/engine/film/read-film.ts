@@ -22,6 +22,7 @@ import {RangeSet, type Range} from '../store/range-set.ts';
 import {linearMap, type FilmMap, type FilmTrack} from './film-map.ts';
 import type {ReadBytes} from './film-thread.ts';
 import {NoFilm} from './no-film.ts';
+import {isChained} from './ogg-chain.ts';
 import {programClock} from './program-clock.ts';
 
 /** Bytes and reads of one reading. */
@@ -203,7 +204,7 @@ async function durationOf(
 		return programClock(await source.bytesAt(0, part), await source.bytesAt(size - part, size));
 	}
 
-	if (format === ADTS) {
+	if (format === ADTS || (format === OGG && (await isChain(source, size)))) {
 		return durationByRate(main, size);
 	}
 
@@ -212,6 +213,11 @@ async function durationOf(
 	}
 
 	return main.computeDuration();
+}
+
+async function isChain(source: IndexSource, size: number): Promise<boolean> {
+	const part = Math.min(size, chunkBytes);
+	return isChained(await source.bytesAt(0, part), await source.bytesAt(size - part, size));
 }
 
 /** Of sound without an index, by the first packets. */
