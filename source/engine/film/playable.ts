@@ -6,10 +6,10 @@ import type {FilmMap} from './film-map.ts';
 export type Stretch = readonly [fromMs: number, toMs: number];
 
 /**
- * A stretch inside the film ends this early: the sound of a moment may lie behind the next key frame, and the times of
- * points are known to a quarter of a second.
+ * A stretch inside the film ends this early: the sound of a moment may lie behind the next key frame, players read a second
+ * ahead of it in the picture, and the times of points are known to a quarter of a second.
  */
-export const marginMs = 500;
+export const marginMs = 1500;
 
 /**
  * A stretch inside the film starts this late: a player that seeks by its sound goes back to the packet before, and then to
