@@ -124,7 +124,7 @@ function stretchWords({playable, exact, watchTo}: DownloadFilm, ascii: boolean, 
 	if (!exact && playable.length === 0) {
 		return watchTo === null
 			? 'nothing yet'
-			: `to about ${formatTime(watchTo)}: the file has no index of times`;
+			: `to about ${formatTime(watchTo)}: times are estimates`;
 	}
 
 	const shown = playable.slice(0, count).map(([from, to]) => `${formatTime(from)} ${dash} ${formatTime(to)}`);
