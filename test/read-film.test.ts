@@ -126,6 +126,11 @@ test('a film without an index of its fragments is playable only when complete', 
 	assert.deepEqual(whole.playable, [[0, map.durationMs]]);
 });
 
+test('a film that ends before its last packet is refused', needsFfmpeg, async () => {
+	const bytes = await makeFilm('front.mp4');
+	await assert.rejects(mapOf(bytes.subarray(0, bytes.length / 2)), {problem: 'past-end'});
+});
+
 test('a film whose edits leave out media has estimates', needsFfmpeg, async () => {
 	const bytes = await makeFilm('tail.mp4');
 	const edits = bytes.indexOf('elst') - 4;

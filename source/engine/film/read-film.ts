@@ -17,6 +17,7 @@ import {
 	type EncodedPacket,
 	type InputFormat,
 	type InputTrack,
+	type PacketRetrievalOptions,
 } from 'mediabunny';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import {linearMap, type FilmMap, type FilmTrack} from './film-map.ts';
@@ -383,7 +384,8 @@ async function pointsOf(
 		for (const {ms, start} of keys) {
 			const isMain = isShared || track === main;
 			const before = Math.max(0, ms - preRollMs) / 1000;
-			places.push(isMain ? start : ((await placeOf(async () => sink.getPacket(before)))?.start ?? start));
+			const place = await placeOf(async () => inFile(async options => sink.getPacket(before, options)));
+			places.push(isMain ? start : (place?.start ?? start));
 		}
 
 		places.push(size);
@@ -415,7 +417,10 @@ type Key = {readonly ms: number; readonly start: number; readonly isPacket: bool
 async function keyTimes(track: InputTrack, durationMs: number): Promise<Key[] | undefined> {
 	const sink = new EncodedPacketSink(track);
 	const keyAt = async (ms: number) =>
-		placeOf(async () => (await sink.getKeyPacket(ms / 1000)) ?? sink.getFirstKeyPacket());
+		placeOf(
+			async () =>
+				(await inFile(async options => sink.getKeyPacket(ms / 1000, options))) ?? sink.getFirstKeyPacket(),
+		);
 	const keys: Key[] = [];
 	for (let step = 0; step < maxPoints; step++) {
 		const ms = Math.floor((durationMs * step) / maxPoints);
@@ -472,6 +477,18 @@ async function firstTimeOf(
 	}
 
 	return after;
+}
+
+/** Rejects with `past-end` where the index names a packet that the file does not have. */
+async function inFile(
+	find: (options?: PacketRetrievalOptions) => Promise<EncodedPacket | null>,
+): Promise<EncodedPacket | null> {
+	const packet = await find();
+	if (!packet && (await find({metadataOnly: true}))) {
+		throw new NoFilm('past-end', 'a packet lies past the end of the file');
+	}
+
+	return packet;
 }
 
 /** Where the packet lies that `find` wants to read; undefined if there is none. */
