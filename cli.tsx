@@ -299,7 +299,10 @@ function hasInput(): boolean {
 /** `timeout` and npm send one interruption twice: to the process and to its group. */
 const sameSignalMs = 200;
 
-/** Aborts `controller` at the first terminating signal. A later signal ends the process. */
+/**
+ * Aborts `controller` at the first terminating signal. A later one ends the process, but not SIGHUP: a closing terminal sends
+ * it to the session and to its groups.
+ */
 function stopBySignals(controller: AbortController): void {
 	let firstAt = -Infinity;
 
@@ -309,7 +312,7 @@ function stopBySignals(controller: AbortController): void {
 			if (!controller.signal.aborted) {
 				firstAt = now;
 				controller.abort();
-			} else if (now - firstAt > sameSignalMs) {
+			} else if (signal !== 'SIGHUP' && now - firstAt > sameSignalMs) {
 				process.exit(interrupted);
 			}
 		});

@@ -18,6 +18,7 @@ import {events} from './events.ts';
 import {films, frame} from './film.ts';
 import {keyLatency} from './keys.ts';
 import {MiB} from './measure.ts';
+import {positions} from './positions.ts';
 import {profile} from './profile.ts';
 import {Report} from './report.ts';
 import {safe} from './safe.ts';
@@ -39,6 +40,7 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	daily,
 	film: films,
 	frame,
+	positions,
 	safe,
 	sparse,
 	sets,

@@ -58,15 +58,15 @@ export function isRunning(download: WithStatus): boolean {
 }
 
 /** Played, but not to the end. */
-export function isBegun({position}: Pick<Download, 'position'>): boolean {
-	return position !== null && position.ms > 0 && !position.watched;
+export function isBegun({position, film}: Pick<Download, 'position' | 'film'>): boolean {
+	// A changed file may be shorter.
+	const isInside = position !== null && position.ms < (film?.durationMs ?? Infinity);
+	return isInside && position.ms > 0 && !position.watched;
 }
 
 /** The position to resume at, in milliseconds: 0 unless the film was left in the middle. */
 export function continuedMs(download: Pick<Download, 'position' | 'film'>): number {
-	const {position, film} = download;
-	// A changed file may be shorter.
-	return position && isBegun(download) && position.ms < (film?.durationMs ?? Infinity) ? position.ms : 0;
+	return isBegun(download) ? download.position!.ms : 0;
 }
 
 /** A program that reads the stream of a download. Listed until 10 s after its last request. */
@@ -116,6 +116,8 @@ export type Playback = {
 	readonly stalled: boolean;
 	/** Number of stalls so far. */
 	readonly stalls: number;
+	/** The language of the shown subtitles, such as `en`; null without. Untrusted: clean before showing. */
+	readonly subtitles: string | null;
 };
 
 /** A connection to the origin and its range. Bytes `[offset, end)` are yet to arrive. */

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {DownStreamError} from '../source/downstream.ts';
-import {groups, keyTable} from '../source/dashboard/keys.ts';
+import {groups, keyTable, playerTable} from '../source/dashboard/keys.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, everyState, films, idOf} from './support/memory-downstream.ts';
 
@@ -365,7 +365,7 @@ dashboardTest(
 
 dashboardTest(
 	'the palette finds a command by its words and runs it',
-	{downloads: films(2), columns: 100, rows: 60},
+	{downloads: films(2), columns: 100, rows: 70},
 	async (screen, downstream) => {
 		const whole = await screen.press('?', 'What do you want to do?');
 		assert.match(whole, /▸ o +play in mpv[^]*a player reads here/);
@@ -412,7 +412,7 @@ dashboardTest('every command is in one group of the palette', {downloads: films(
 	assert.equal(new Set(grouped).size, grouped.length);
 	assert.deepEqual(
 		new Set(grouped),
-		new Set(keyTable.map(({command}) => command).filter(command => command !== 'help')),
+		new Set([...keyTable, ...playerTable].map(({command}) => command).filter(command => command !== 'help')),
 	);
 });
 

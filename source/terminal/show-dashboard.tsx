@@ -193,8 +193,8 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 	unsubscribe();
 	process.off('SIGTSTP', onStopSignal);
 	process.off('SIGCONT', onContinue);
-	keys.off('error', lost);
 	keys.off('end', lost);
+	// Ink turns raw mode off later, which fails without the terminal: `lost` stays for such errors.
 	app.unmount();
 	status.end();
 	// A terminal that takes no output would block the restoration, and with it the end of the program.
