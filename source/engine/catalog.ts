@@ -199,6 +199,11 @@ export class Catalog {
 		this.#requested.add(record.id);
 		// Finds bad headers before anything is stored.
 		const source = ownSource ?? this.#sources.of(record);
+		if (!resumes && !this.#services.hosts.isLimited(new URL(record.url).host)) {
+			// A player waits: it connects while the record is written.
+			source.preconnect?.();
+		}
+
 		const created = this.#create(record, source);
 		this.#creating.set(record, created);
 		try {

@@ -428,7 +428,7 @@ export class Transfer {
 
 		meter.add(bytes.length, Date.now());
 		readers.wake(offset, bytes, reader => this.#scheduler.isReadable(reader));
-		this.film.look();
+		this.film.look(offset === 0 ? bytes : undefined);
 		this.#pledges.update();
 		this.#state.changed();
 		if (!this.#state.isClosed) {

@@ -3,7 +3,7 @@ import {DownStreamError, type SafeRequest} from '../../downstream.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import type {StoredPledge} from '../store/record.ts';
 import type {FilmMap} from './film-map.ts';
-import {approach, marginMs} from './playable.ts';
+import {approach, bytesBetween, marginMs, startAt} from './playable.ts';
 
 /** What a pledge is resolved with. */
 export type PledgeFacts = {
@@ -173,22 +173,23 @@ export function resolvePledge(
  * `playable` claims the stretch exactly if they are all present. Times are milliseconds.
  */
 export function stretchRanges(map: FilmMap, fromMs: number, toMs: number): Range[] {
-	const {times, tracks, index} = map;
+	const {times, index} = map;
 	const last = times.length - 1;
 	const first = Math.max(
 		0,
 		Math.min(
 			last - 1,
-			times.findLastIndex(time => time <= fromMs),
+			times.findLastIndex((_, point) => startAt(map, point) <= fromMs),
 		),
 	);
+	const lists = map.tracks.map(({offsets}) => offsets);
 	const reaching = times.findIndex((time, point) => point > first && time - marginMs >= toMs);
 	const end = reaching === -1 ? last : reaching;
 	return [
 		...map.index,
 		...without(index, [
 			approach(map, first),
-			...tracks.map(({offsets}) => ({start: offsets[first]!, end: offsets[end]!})),
+			...times.slice(first, end).flatMap((_, point) => bytesBetween(lists, first + point)),
 		]),
 	];
 }
