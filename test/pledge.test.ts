@@ -4,6 +4,7 @@ import {test} from 'node:test';
 import * as fc from 'fast-check';
 import {DownStreamError, type Download, type Pledge, type SafeRequest} from '../source/downstream.ts';
 import {sharedProblems} from '../source/engine/banners.ts';
+import {afterRate, isSlow, type Pace} from '../source/engine/download/pace.ts';
 import type {FilmMap, FilmTrack} from '../source/engine/film/film-map.ts';
 import {playable} from '../source/engine/film/playable.ts';
 import {
@@ -155,6 +156,36 @@ test('overlapping pledges with one deadline are merged, and a contained one adds
 	assert.throws(() => add(...Array.from({length: maxPledges + 1}, (_, at) => ms(3 * at, 3 * at + 1))), {
 		code: 'bad-request',
 	});
+});
+
+test('a slow pledge gives other hosts a turn, unless that slows it', () => {
+	const never = Number.MAX_SAFE_INTEGER;
+	/** Seconds and rates → the seconds at which it is slow. */
+	const slowAt = (missing: number, by: number, rates: Array<[seconds: number, rate: number]>) => {
+		let pace: Pace = {};
+		return rates.flatMap(([seconds, rate]) => {
+			pace = afterRate(pace, {missing, by, rate, now: seconds * 1000});
+			return isSlow(pace) ? [seconds] : [];
+		});
+	};
+
+	const steady = (rate: number) => [0, 10, 20, 30, 60].map((seconds): [number, number] => [seconds, rate]);
+	assert.deepEqual(slowAt(3600 * 1000, never, steady(1000)), [], 'within an hour');
+	assert.deepEqual(slowAt(3601 * 1000, never, steady(1000)), [20, 30, 60]);
+	assert.deepEqual(slowAt(Infinity, never, steady(1000)), [], 'of unknown size');
+	assert.deepEqual(slowAt(100 * 1000, 99_000, steady(1000)), [20, 30, 60], 'too late');
+	assert.deepEqual(slowAt(100 * 1000, 200_000, steady(1000)), [], 'in time');
+	const slowed: Array<[number, number]> = [
+		[0, 1000],
+		[20, 1000],
+		[40, 500],
+		[50, 699],
+		[60, 1000],
+		[649, 1000],
+		[650, 1000],
+	];
+	assert.deepEqual(slowAt(9999 * 1000, never, slowed), [20, 40, 650]);
+	assert.deepEqual(slowAt(9999 * 1000, never, [...steady(1000), [61, 99_999], [62, 1000]]), [20, 30, 60]);
 });
 
 const words: Array<[given: Parameters<typeof safeRequestOf>[0], expected: SafeRequest | RegExp]> = [

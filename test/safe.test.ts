@@ -75,6 +75,62 @@ test('one byte less is not safe', async t => {
 	assert.deepEqual([pledges.length, pledges[0]!.state, pledges[0]!.missing], [1, 'pending', 1]);
 });
 
+test('a pledge is tried again after failures', async t => {
+	let failures = 0;
+	const origin = await startOrigin(t, {
+		size,
+		etag: '"v1"',
+		intercept(_request, response) {
+			const fails = failures++ < 2;
+			if (fails) {
+				response.writeHead(503).end();
+			}
+
+			return fails;
+		},
+	});
+	const {engine, id} = await addPaused(t, origin);
+	await engine.makeSafe(id, {bytes: MiB});
+	assert.deepEqual((await until(engine, id, isSafe)).ranges, [[0, MiB]]);
+});
+
+test('many pledges of a silent host probe it with few requests, and delay no other host', async t => {
+	let open = 0;
+	let most = 0;
+	let recovered = false;
+	const silent = await startOrigin(t, {
+		size: 64 * 1024,
+		etag: '"v1"',
+		intercept(_request, response) {
+			if (recovered) {
+				return false;
+			}
+
+			most = Math.max(most, ++open);
+			response.once('close', () => open--);
+			return true;
+		},
+	});
+	const other = await startOrigin(t, {size: MiB, etag: '"v1"'});
+	const {engine} = await startEngine(t, {responseTimeout: 1000, maxActive: 3});
+	const ids = [];
+	for (let count = 0; count < 60; count++) {
+		const {download} = await engine.add({url: silent.urlOf(`/${count}.bin`), paused: true});
+		ids.push(download.id);
+	}
+
+	await Promise.all(ids.map(id => engine.makeSafe(id, {})));
+	const {download: fill} = await engine.add({url: other.url});
+	await until(engine, fill.id, ({status}) => status === 'complete');
+	// Three at a time, and at least a second each: all of them would take 20 s.
+	assert.ok(silent.requests.length < ids.length, String(silent.requests.length));
+	assert.equal(most, 3);
+	recovered = true;
+	for (const id of ids) {
+		await until(engine, id, isSafe);
+	}
+});
+
 test('two pledged films precede a running background, which continues after them', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const {engine} = await startEngine(t, {connections: 2});

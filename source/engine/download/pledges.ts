@@ -18,6 +18,7 @@ import {freeBytes} from '../store/free-space.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import type {DownloadRecord, StoredPledge} from '../store/record.ts';
 import type {DownloadState} from './download-state.ts';
+import {afterRate, isSlow, type Pace} from './pace.ts';
 import {playerPlace} from './player-place.ts';
 
 /** Once less than `keepAhead` is present ahead of a player, so many times as much is fetched. */
@@ -26,6 +27,8 @@ const aheadFactor = 1.5;
 const firstBytes = 64 * 1024;
 /** A player so many milliseconds before the end is near it. */
 const nearEndMs = 5 * 60_000;
+/** Minimum milliseconds between two looks at the rate. */
+const measureMs = 1000;
 
 type PledgeContext = {
 	/** Makes the present bytes durable. */
@@ -40,6 +43,11 @@ export class Pledges implements PledgedRanges {
 	#ranges: readonly Range[] = [];
 	#isPending = false;
 	#by = Number.MAX_SAFE_INTEGER;
+	/** What the first pending one lacks. */
+	#first: readonly Range[] = [];
+	#pace: Pace = {};
+	/** Milliseconds since the epoch. */
+	#measuredAt = 0;
 	/** The recorded ranges, and the set of them. */
 	#durable: {of: DownloadRecord['ranges']; set: RangeSet} | undefined;
 	/** Present as a whole, so that a checkpoint was requested. */
@@ -65,14 +73,11 @@ export class Pledges implements PledgedRanges {
 		return this.#ranges;
 	}
 
-	/**
-	 * When the first pending one is due, in milliseconds since the epoch; the largest safe integer without a time. Undefined
-	 * if nothing is to be fetched.
-	 */
-	get due(): number | undefined {
+	/** What the pledges ask of the queue; undefined if nothing is to be fetched. */
+	get demand() {
 		const {isClosed, record, recordFile, retries} = this.#state;
-		const isStopped = isClosed || record.intent === 'cancel' || retries.blockingError || recordFile.refusal;
-		return this.#isPending && !isStopped ? this.#by : undefined;
+		const isStopped = isClosed || record.intent === 'cancel' || retries.permanentError || recordFile.refusal;
+		return this.#isPending && !isStopped ? {by: this.#by, isSlow: isSlow(this.#pace)} : undefined;
 	}
 
 	/** There are any, met or not: the bytes of the download stay. */
@@ -147,6 +152,7 @@ export class Pledges implements PledgedRanges {
 
 	#changed(): void {
 		this.#present.clear();
+		this.#pace = {};
 		this.update();
 		this.#state.services.queueChanged();
 		this.#state.changed();
@@ -157,6 +163,26 @@ export class Pledges implements PledgedRanges {
 		if (this.exist) {
 			this.update();
 			this.#state.changed();
+		}
+	}
+
+	/** Bytes are in the file. */
+	received(): void {
+		this.update();
+		const now = Date.now();
+		if (this.#isPending && Math.abs(now - this.#measuredAt) >= measureMs) {
+			this.#measuredAt = now;
+			this.#measure(now);
+		}
+	}
+
+	#measure(now: number): void {
+		const {file, meter, services} = this.#state;
+		const before = isSlow(this.#pace);
+		const missing = missingOf(this.#first, file.present);
+		this.#pace = afterRate(this.#pace, {missing, by: this.#by, rate: meter.rate(20_000, now), now});
+		if (isSlow(this.#pace) !== before) {
+			services.queueChanged();
 		}
 	}
 
@@ -173,6 +199,7 @@ export class Pledges implements PledgedRanges {
 			.map(pledge => ({by: dueAt(pledge), ranges: this.#lacking(pledge, facts)}))
 			.filter(({ranges}) => ranges !== undefined);
 		this.#ranges = [...ahead, ...pending.flatMap(({ranges}) => ranges!)];
+		this.#first = ahead.length > 0 ? ahead : (pending[0]?.ranges ?? []);
 		const isPending = ahead.length > 0 || pending.length > 0 || this.#needsMap(facts);
 		const by = pending[0]?.by ?? Number.MAX_SAFE_INTEGER;
 		if (isPending !== this.#isPending || by !== this.#by) {
