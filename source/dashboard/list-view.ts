@@ -146,6 +146,12 @@ export function shownTabs(downloads: readonly Download[], current: number): read
 	);
 }
 
+/** `held`: its downloads. Paused ones are stopped too. */
+export function tabName(tab: number, held: readonly Download[]): string {
+	const {name} = tabs[tab]!;
+	return name === 'paused' && held.some(({status}) => status === 'cancelled') ? 'stopped' : name;
+}
+
 export function isInTab(download: Download, tab: number): boolean {
 	return tabs[tab]!.holds(download);
 }

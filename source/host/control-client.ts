@@ -297,7 +297,7 @@ export class ControlClient implements DownloadEngine {
 
 /** The last known state without any activity: a running download becomes `queued`. */
 function stopped(download: Download): Download {
-	const {status, completedAt} = download;
+	const {status, completedAt, pledges} = download;
 	const isAtRest = isSettled(download) || isStopped(download);
 	return {
 		...download,
@@ -310,6 +310,7 @@ function stopped(download: Download): Download {
 		waitsForPledges: false,
 		segments: [],
 		players: [],
+		pledges: pledges.map(pledge => ({...pledge, etaAt: null})),
 		playback: null,
 		retryAt: null,
 		checkProgress: null,

@@ -6,7 +6,7 @@ import process from 'node:process';
 import {ReadStream} from 'node:tty';
 import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
 import {playDownload} from '../../requests/launch-player.ts';
-import {isRunning, type Download, type DownloadEngine} from '../../downstream.ts';
+import {isAtWork, type Download, type DownloadEngine} from '../../downstream.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
 import {inWords} from '../../text/format.ts';
@@ -85,7 +85,7 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 
 /** Says in the shell what is saved, and what becomes of it. Resolves with false if Ctrl+C came before the end. */
 async function saveAndStop(downstream: DownloadEngine, dispose: () => Promise<void>): Promise<boolean> {
-	const running = downstream.snapshot.downloads.filter(download => isRunning(download));
+	const running = downstream.snapshot.downloads.filter(download => isAtWork(download));
 	const isSaving = running.some(({connections}) => connections > 0);
 	const {stderr} = process;
 	if (isSaving) {
