@@ -57,8 +57,10 @@ export function placesOf<T extends Queued>(
 	const {fill, isRequested} = choice;
 	const queue = inQueueOrder(downloads);
 	const pledging = queue
-		.map(download => ({download, pledge: download.pledge, attempts: download.attempts}))
-		.filter((each): each is Pledging<T> => each.pledge !== undefined)
+		.flatMap((download): Array<Pledging<T>> => {
+			const {pledge} = download;
+			return pledge ? [{download, pledge, attempts: download.attempts}] : [];
+		})
 		.filter(({download}) => places > 0 && (fill !== 'requested' || isRequested(download)))
 		.toSorted((a, b) => a.pledge.by - b.pledge.by);
 	const failing = failingHosts(pledging);
@@ -68,7 +70,11 @@ export function placesOf<T extends Queued>(
 	const slow = served.filter(({pledge}) => pledge.isSlow).slice(0, places);
 	const slowHosts = new Set(slow.map(({attempts}) => attempts.host));
 	const yields = new Set(
-		working.length > 0 ? queue : queue.filter(({attempts}) => slowHosts.has(attempts.host)),
+		working.length > 0
+			? queue
+			: slow.length > 0
+				? queue.filter(({attempts}) => slowHosts.has(attempts.host))
+				: [],
 	);
 	const probes = withTurn(pledging.filter(isProbing), failing);
 	return {
