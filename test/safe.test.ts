@@ -237,15 +237,53 @@ test('an impossible pledge is reported, and safe exits with 1', async t => {
 	assert.equal(off.stdout, 'film.bin: no pledges left\n');
 });
 
-test('get --first fetches the start, prints the stream URL and leaves the download paused', async t => {
+test('get --first fetches the start, and leaves the download paused', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"'});
 	const storage = await temporaryFolder(t);
+	const run = async (...words: string[]) => {
+		const get = await CliProcess.start(t, ['get', '--first', ...words, '--storage', storage, origin.url]);
+		assert.equal(await get.exit(), 0, get.stderr);
+		return get;
+	};
+
+	const {stdout} = await run('2M');
+	assert.match(stdout, /^film\.bin: ⚑ safe to 2\.00 MiB; downstream-tui play [\da-f]{8} plays it\n$/);
+	const {engine, close} = await startEngine(t, {storageDir: storage});
+	const [{status, ranges, pledges}] = engine.snapshot.downloads as [Download];
+	assert.deepEqual([status, ranges, pledges[0]!.state], ['paused', [[0, 2 * MiB]], 'safe']);
+	await close();
+	const minutes = await run('10m', '--json');
+	const report = JSON.parse(minutes.stdout) as Record<string, unknown>;
+	assert.deepEqual(
+		[report['status'], report['streamUrl'], report['toMs'], report['end']],
+		['safe', null, null, 8 * MiB],
+	);
+	assert.equal(
+		minutes.stderr,
+		'downstream-tui: film.bin: it has no minutes, so its first 8.00 MiB are safe instead\n',
+	);
+	const complete = await run('10m');
+	assert.match(complete.stdout, /^film\.bin: complete; downstream-tui play [\da-f]{8} plays it\n$/);
+	assert.equal(complete.stderr, '');
+});
+
+test('get --first prints the stream URL of the running instance', async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const storage = await temporaryFolder(t);
+	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+	await serve.event('ready');
 	const get = await CliProcess.start(t, ['get', '--first', '2M', '--storage', storage, origin.url]);
 	assert.equal(await get.exit(), 0, get.stderr);
 	assert.match(get.stdout, /^http:\/\/127\.0\.0\.1:\d+\/stream\/[\da-f]{32}\/film\.bin\n$/);
-	const {engine} = await startEngine(t, {storageDir: storage});
-	const [{status, ranges, pledges}] = engine.snapshot.downloads as [Download];
-	assert.deepEqual([status, ranges, pledges[0]!.state], ['paused', [[0, 2 * MiB]], 'safe']);
+	const response = await fetch(get.stdout.trim(), {headers: {range: 'bytes=0-9'}});
+	assert.equal((await response.arrayBuffer()).byteLength, 10);
+});
+
+test('minutes of an empty file are safe at once', async t => {
+	const origin = await startOrigin(t, {size: 0, etag: '"v1"'});
+	const {engine, id} = await addPaused(t, origin);
+	await engine.makeSafe(id, {from: 'start', forMs: 1000, orBytes: MiB});
+	await until(engine, id, isSafe);
 });
 
 test('the start of all is made safe: minutes of films, bytes of other files', needsFfmpeg, async t => {
