@@ -84,7 +84,7 @@ const allowed: Record<string, readonly string[]> = {
 	requests: ['downstream.ts', 'schema.ts', 'defaults.ts', 'text', 'engine/http', 'engine/origin'],
 	host: ['downstream.ts', 'log.ts', 'requests', 'proxy', 'engine', 'engine/store'],
 	dashboard: ['downstream.ts', 'schema.ts', 'text', 'requests', 'dashboard/dialogs'],
-	'dashboard/dialogs': ['downstream.ts', 'schema.ts', 'text', 'requests', 'dashboard'],
+	'dashboard/dialogs': ['downstream.ts', 'schema.ts', 'wait.ts', 'text', 'requests', 'dashboard'],
 	terminal: ['downstream.ts', 'home-folder.ts', 'text', 'dashboard'],
 	cli: [
 		...['downstream.ts', 'schema.ts', 'defaults.ts', 'home-folder.ts', 'text', 'requests'],
