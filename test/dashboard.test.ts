@@ -371,6 +371,21 @@ dashboardTest(
 );
 
 dashboardTest(
+	'details show the pledge that is due first, and count the others',
+	{
+		downloads: films(1, {
+			pledges: [
+				{...blankPledge, fromMs: 0, toMs: 600_000},
+				{...blankPledge, n: 2, fromMs: 0, toMs: 60_000, by: Date.now()},
+			],
+		}),
+	},
+	async screen => {
+		await screen.press('enter', / Safe +safe to 0:00 of 1:00 ⚑, and 1 more/);
+	},
+);
+
+dashboardTest(
 	'a screen that is too small says so and still quits',
 	{downloads: films(2), columns: 38, rows: 6, first: '38x6: too small'},
 	async screen => {

@@ -17,7 +17,7 @@ import {
 import {RangeSet} from '../source/engine/store/range-set.ts';
 import type {StoredPledge} from '../source/engine/store/record.ts';
 import {safeRequestOf} from '../source/text/safe-request.ts';
-import {pledgeWords, safeList, safeWords, shortSafeWords} from '../source/text/safe-words.ts';
+import {pledgeWords, safeList, safeWords, shortSafeWords, shownPledge} from '../source/text/safe-words.ts';
 import {blankDownload, blankPledge} from './support/blank-download.ts';
 
 const MiB = 1024 * 1024;
@@ -153,6 +153,17 @@ test('overlapping pledges with one deadline are merged, and a contained one adds
 		[1, 0, 9, undefined],
 		[2, 2, 3, 100],
 	]);
+	assert.deepEqual(add(ms(0, 9), ms(5, 12, 100)), [
+		[1, 0, 9, undefined],
+		[2, 5, 12, 100],
+	]);
+	// The starts of all downloads, then a longer stretch of one.
+	const {pledges: start} = withPledge([], {...ms(0, 2), orBytes: 8});
+	assert.deepEqual(withPledge(start, ms(0, 9)), {
+		pledges: [{...ms(0, 9), orBytes: 8, n: 1}],
+		n: 1,
+	});
+	assert.equal(withPledge([{...ms(0, 9, 100), n: 1}], {...ms(0, 2), orBytes: 8}).n, 2);
 	assert.throws(() => add(...Array.from({length: maxPledges + 1}, (_, at) => ms(3 * at, 3 * at + 1))), {
 		code: 'bad-request',
 	});
@@ -291,6 +302,8 @@ test('the first pending pledge is shown, and without a network the safe stretche
 	assert.equal(safeWords({size: 5, pledges: [], completedAt: null}), '');
 	assert.equal(safeWords({size: 5, pledges: [met, blankPledge], completedAt: null}), 'to be made safe ⚑');
 	assert.equal(safeWords({size: 5, pledges: [met], completedAt: 1}), '');
+	const urgent: Pledge = {...blankPledge, fromMs: 0, by: 100};
+	assert.equal(shownPledge({pledges: [blankPledge, urgent, {...urgent, by: 101}]}), urgent);
 	const list = [
 		{size: 9, pledges: [met], completedAt: null},
 		{size: 9, pledges: [blankPledge], completedAt: null},

@@ -96,6 +96,11 @@ export class Pledges implements PledgedRanges {
 		return this.#state.record.pledges ?? [];
 	}
 
+	/** In the order of service. */
+	get #inOrder(): readonly StoredPledge[] {
+		return this.#stored.toSorted((a, b) => dueAt(a) - dueAt(b) || a.n - b.n);
+	}
+
 	get #facts(): PledgeFacts {
 		const {map, isAwaited} = this.#context.film();
 		return {size: this.#state.file.size, map, isMapAwaited: isAwaited};
@@ -194,8 +199,7 @@ export class Pledges implements PledgedRanges {
 
 		const facts = this.#facts;
 		const ahead = this.#ahead(facts.map);
-		const pending = this.#stored
-			.toSorted((a, b) => dueAt(a) - dueAt(b) || a.n - b.n)
+		const pending = this.#inOrder
 			.map(pledge => ({by: dueAt(pledge), ranges: this.#lacking(pledge, facts)}))
 			.filter(({ranges}) => ranges !== undefined);
 		this.#ranges = [...ahead, ...pending.flatMap(({ranges}) => ranges!)];
@@ -319,10 +323,13 @@ export class Pledges implements PledgedRanges {
 		}
 
 		const facts = this.#facts;
-		return this.#stored.map(pledge => this.#view(pledge, facts, now));
+		const earlier: Range[] = [];
+		const views = this.#inOrder.map(pledge => this.#view(pledge, facts, now, earlier));
+		return views.toSorted((a, b) => a.n - b.n);
 	}
 
-	#view(pledge: StoredPledge, facts: PledgeFacts, now: number): Pledge {
+	/** `earlier`: what is fetched before it; its own ranges are added. */
+	#view(pledge: StoredPledge, facts: PledgeFacts, now: number, earlier: Range[] = []): Pledge {
 		const {n, unit, from, to, by = null} = pledge;
 		const {file, meter, record, retries} = this.#state;
 		const {map} = facts;
@@ -342,6 +349,11 @@ export class Pledges implements PledgedRanges {
 				: (this.#refused.get(n) ?? stop);
 		const rate = meter.rate(20_000, now);
 		const isKnown = missing !== undefined && missing < Infinity;
+		const isComing = isKnown && missing > 0 && reason === null;
+		if (isComing) {
+			earlier.push(...ranges!);
+		}
+
 		return {
 			n,
 			fromMs: isTimed ? from : null,
@@ -357,8 +369,8 @@ export class Pledges implements PledgedRanges {
 					: null,
 			by,
 			etaAt:
-				isKnown && missing > 0 && reason === null && rate > 0
-					? Math.round(now + (missing * 1000) / rate)
+				isComing && rate > 0
+					? Math.round(now + (missingOf([...new RangeSet(earlier)], file.present) * 1000) / rate)
 					: null,
 			state: isSafe ? 'safe' : reason === null ? 'pending' : 'impossible',
 			reason,
