@@ -65,7 +65,7 @@ const allowed: Record<string, readonly string[]> = {
 		...['downstream.ts', 'log.ts'],
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin'],
 	],
-	'engine/film': ['downstream.ts', 'log.ts', 'engine/store'],
+	'engine/film': ['downstream.ts', 'log.ts', 'text', 'engine/store'],
 	'engine/player': ['downstream.ts', 'log.ts', 'text'],
 	'engine/download': [
 		...['downstream.ts', 'log.ts'],

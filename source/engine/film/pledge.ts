@@ -1,5 +1,6 @@
 // Pledges: stretches of a download that shall be on disk. Their requests, their merging and their bytes. Pure.
 import {DownStreamError, type SafeRequest} from '../../downstream.ts';
+import {formatTime} from '../../text/film-words.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import type {StoredPledge} from '../store/record.ts';
 import type {FilmMap} from './film-map.ts';
@@ -55,7 +56,7 @@ export function pledgeOf(
 	const common = {...(by !== undefined && {by})};
 	if (isTimed || (from === 'player' && bytes === undefined && player?.ms !== undefined)) {
 		const begin = fromMs ?? (from === 'start' ? 0 : placeOf(player, facts));
-		refuseBeyond(begin, facts.map?.durationMs ?? Infinity, ms => `${Math.round(ms / 1000)} s`);
+		refuseBeyond(begin, facts.map?.durationMs ?? Infinity, formatTime);
 		if (!facts.map && !facts.isMapAwaited && orBytes === undefined) {
 			throw new DownStreamError('bad-request', noMinutes);
 		}
@@ -163,7 +164,7 @@ export function resolvePledge(
 
 	const {durationMs, exact} = map;
 	if (from >= durationMs) {
-		return {reason: `It ends after ${Math.round(durationMs / 1000)} s now`};
+		return {reason: `It ends after ${formatTime(durationMs)} now`};
 	}
 
 	const end = to ?? durationMs;
