@@ -103,7 +103,10 @@ for (const [what, request, code, sentence] of [
 
 test('a pledge beyond the end is refused, and one across the end is cut', () => {
 	const film = {...facts, map: linear};
-	assert.throws(() => pledgeOf({fromMs: 100 * minute, forMs: 1}, film, undefined, now), /ends after 1:40:00: the stretch/);
+	assert.throws(
+		() => pledgeOf({fromMs: 100 * minute, forMs: 1}, film, undefined, now),
+		/ends after 1:40:00: the stretch/,
+	);
 	const rest = pledgeOf({fromMs: 60 * minute, forMs: 900 * minute}, film, undefined, now);
 	assert.deepEqual(resolvePledge(rest, film), {ranges: [{start: 50 * MiB, end: 100 * MiB}]});
 	const player = {offset: 7, ms: 51 * minute};

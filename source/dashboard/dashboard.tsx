@@ -15,6 +15,7 @@ import {footerKeys, keyPresses, plainArrows, playerKeys, type Command, type Foot
 import {rowHeights, scrollThumb, smallest} from './layout.ts';
 import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
+import {withFlag} from '../text/safe-words.ts';
 import {details, list, type Mode} from './mode.ts';
 import {paletteLayout} from './palette.ts';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
@@ -462,7 +463,8 @@ function statusLine({state, downloads, selected, now, width, ascii, namesState}:
 	}
 
 	if (message) {
-		return [span(` ${cleanText(message.text)}`, message.isError ? 'waiting' : 'plain')];
+		const text = withFlag(cleanText(message.text), ascii);
+		return [span(` ${text}`, message.isError ? 'waiting' : 'plain')];
 	}
 
 	const marked = downloads.filter(({id}) => marks.has(id));

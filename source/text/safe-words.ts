@@ -8,6 +8,11 @@ export function pledgeFlag(ascii: boolean): string {
 	return ascii ? '!' : '⚑';
 }
 
+/** A sentence with flags, for a screen. */
+export function withFlag(text: string, ascii: boolean): string {
+	return ascii ? text.replaceAll(pledgeFlag(false), pledgeFlag(true)) : text;
+}
+
 /** The pledge to show for a download: of those that are not met the one due first, else the last one. */
 export function shownPledge({pledges}: Pick<Download, 'pledges'>): Pledge | undefined {
 	const dueAt = ({by}: Pledge) => by ?? Number.MAX_SAFE_INTEGER;
