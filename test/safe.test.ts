@@ -308,6 +308,22 @@ test('the start of all is made safe: minutes of films, bytes of other files', ne
 	assert.equal(off.stdout, 'film.mp4: no pledges left\nb.bin: no pledges left\n');
 });
 
+test('safe --all makes many downloads safe, in the order of the list', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
+	const storage = await temporaryFolder(t);
+	const names = Array.from({length: 20}, (_, index) => `${index}.bin`);
+	const urls = names.map(name => origin.urlOf(`/${name}`));
+	const args = ['serve', '--json', '--port', '0', '--storage', storage, '--on-demand'];
+	const serve = await CliProcess.start(t, args);
+	await serve.event('ready');
+	const add = await CliProcess.start(t, ['add', '--storage', storage, ...urls]);
+	assert.equal(await add.exit(), 0, add.stderr);
+	const safe = await CliProcess.start(t, ['safe', '--all', '9K', '--wait', '--storage', storage]);
+	assert.equal(await safe.exit(), 0);
+	assert.equal(safe.stderr, '');
+	assert.equal(safe.stdout, names.map(name => `${name}: ⚑ safe to 9.00 KiB\n`).join(''));
+});
+
 test('get --first fetches the first minutes of a film', needsFfmpeg, async t => {
 	const film = await serveFilm(t, await makeFilm('large.mp4'));
 	const storage = await temporaryFolder(t);
