@@ -153,7 +153,6 @@ const {metafile} = await build({
 		cli: 'bin.ts',
 		index: 'source/index.ts',
 		testing: 'source/testing.ts',
-		'worker-main': 'source/host/worker-main.ts',
 		'film-worker': 'source/engine/film/film-worker.ts',
 	},
 	outdir,

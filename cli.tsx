@@ -98,9 +98,7 @@ async function main(stopped: AbortSignal): Promise<number> {
 	useDecimalUnits(settings.si);
 	const isDrawn = (name === undefined || name === 'demo') && hasScreen(settings);
 	optimizeLater();
-	if (!isDrawn) {
-		limitHeapGrowth();
-	}
+	limitHeapGrowth();
 
 	if (name === undefined) {
 		return withoutCommand(words, settings, isDrawn, stopped);
@@ -245,11 +243,11 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 
 /**
  * Streams use their own blocks outside the heap and leave little garbage. By default V8 lets 48 MB of it accumulate,
- * and the heap grow to four times its live size. The engine beside a dashboard has the limits of its thread instead.
+ * and the heap grow to four times its live size.
  */
 function limitHeapGrowth(): void {
 	setFlagsFromString('--semi-space-growth-factor=1');
-	setFlagsFromString('--heap-growing-percent=100');
+	setFlagsFromString('--heap-growing-percent=30');
 }
 
 /**

@@ -169,9 +169,9 @@ for (const [folder, names] of forbidden) {
 	});
 }
 
-test('only cli.tsx ends the process, a worker its own thread, and the engine prints nothing', () => {
+test('only cli.tsx ends the process, and the engine prints nothing', () => {
 	const ending = sources.filter(({text}) => /process\.exit\(/.test(text)).map(({file}) => file);
-	assert.deepEqual(ending, ['cli.tsx', 'source/host/worker-main.ts']);
+	assert.deepEqual(ending, ['cli.tsx']);
 	const printing = sources.filter(
 		({file, text}) =>
 			/^source\/(?:engine|proxy)\//.test(file) && /console\.|process\.std(?:out|err)/.test(text),

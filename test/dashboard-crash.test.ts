@@ -50,13 +50,13 @@ for (const way of ['timer', 'rejection', 'component']) {
 	});
 }
 
-test("an error in the engine's thread restores the terminal, then is reported", async t => {
+test('an error of the engine restores the terminal, then is reported', async t => {
 	const folder = await temporaryFolder(t);
 	const fault = path.join(folder, 'fault.cjs');
 	await writeFile(
 		fault,
 		`const {isMainThread} = require('node:worker_threads');
-		if (!isMainThread) setTimeout(() => { throw new Error('a fault of the engine'); }, 1500);`,
+		if (isMainThread) setTimeout(() => { throw new Error('a fault of the engine'); }, 1500);`,
 	);
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', path.join(folder, 'storage')], {
 		columns: 80,

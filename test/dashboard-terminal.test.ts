@@ -7,6 +7,8 @@ import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import stringWidth from 'string-width';
+import {attach} from '../source/host/find-instance.ts';
+import {storageOwner} from '../source/engine/store/storage-lock.ts';
 import {startInstance} from './support/cli.ts';
 import {collectionOf} from './support/collections.ts';
 import {firstWrongByte} from './support/content.ts';
@@ -331,4 +333,51 @@ test('a second Ctrl+C stops a save that hangs', async t => {
 	terminal.press('ctrl+c');
 	assert.equal(await terminal.exit(), 130);
 	assert.deepEqual(modesLeft(terminal.raw), []);
+});
+
+test('a terminal that takes no output stops neither downloads nor the end of the program', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
+	const folder = await temporaryFolder(t);
+	const args = [
+		'--port',
+		'0',
+		'--storage',
+		folder,
+		'--read-ahead',
+		'64k',
+		'--on-demand',
+		origin.urlOf('/film.bin'),
+	];
+	const terminal = await TestTerminal.start(t, args, {columns: 120, rows: 40});
+	await terminal.shows('film.bin');
+	const instance = await attach(folder);
+	t.after(() => instance!.dispose());
+	const {streamUrl} = instance!.snapshot.downloads[0]!;
+	terminal.hang();
+	// More than the buffers on the way hold.
+	for (let frame = 0; frame < 200; frame++) {
+		terminal.press('ctrl+l');
+	}
+
+	await sleep(1000);
+	const response = await fetch(streamUrl, {
+		headers: {range: 'bytes=500000-999999'},
+		signal: AbortSignal.timeout(10_000),
+	});
+	assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), 500_000), -1);
+	terminal.signal('SIGTERM');
+	const isOver = () => {
+		try {
+			process.kill(terminal.pid, 0);
+			return false;
+		} catch {
+			return true;
+		}
+	};
+	for (let waited = 0; waited < 100 && !isOver(); waited++) {
+		await sleep(100);
+	}
+
+	assert.ok(isOver(), 'still running');
+	assert.equal(await storageOwner(folder), undefined);
 });

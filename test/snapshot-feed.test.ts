@@ -8,7 +8,7 @@ type Ranges = ReadonlyArray<readonly [start: number, end: number]>;
 test('written bytes are fresh for two seconds, then one frame follows', t => {
 	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
 	const downstream = new MemoryDownStream(films(1, {present: 10, ranges: [[0, 10]]}));
-	const feed = new SnapshotFeed(downstream);
+	const feed = new SnapshotFeed(downstream, {isOrphan: () => false, isBehind: () => false});
 	let frames = 0;
 	feed.subscribe(() => {
 		frames++;
@@ -42,4 +42,24 @@ test('written bytes are fresh for two seconds, then one frame follows', t => {
 	assert.equal(frames, before + 1);
 	t.mock.timers.tick(60_000);
 	assert.equal(frames, before + 1);
+});
+
+test('a terminal that takes no output gets no new frame, then the newest', t => {
+	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
+	const downstream = new MemoryDownStream(films(1));
+	let isBehind = true;
+	const feed = new SnapshotFeed(downstream, {isOrphan: () => false, isBehind: () => isBehind});
+	let frames = 0;
+	feed.subscribe(() => {
+		frames++;
+	});
+	downstream.change({downloads: films(2)});
+	t.mock.timers.tick(5000);
+	downstream.change({downloads: films(3)});
+	t.mock.timers.tick(5000);
+	assert.equal(frames, 0);
+	isBehind = false;
+	t.mock.timers.tick(1000);
+	assert.equal(frames, 1);
+	assert.equal(feed.frame.snapshot.downloads.length, 3);
 });

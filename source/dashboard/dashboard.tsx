@@ -34,6 +34,8 @@ export type DashboardHost = Omit<Host, 'redraw' | 'showPlain' | 'suspend'> & {
 	stopProcess(): Promise<void>;
 	/** Calls back when another process stops this one, as Ctrl+Z does while no keys are read. */
 	onStop(listener: () => void): () => void;
+	/** The terminal has not taken the last frame: a new one would only wait. */
+	isBehind(): boolean;
 };
 
 export type DashboardProps = Omit<ControllerOptions, 'feed' | 'host'> & {
@@ -80,7 +82,11 @@ export function Dashboard({
 	// Ink draws its first frame where the other program left the cursor.
 	const lendTerminal = async (action: () => Promise<void>) => suspendTerminal(action).finally(redraw);
 	const [feed] = useState(
-		() => new SnapshotFeed(options.downstream, () => options.attachment?.isConnected === false),
+		() =>
+			new SnapshotFeed(options.downstream, {
+				isOrphan: () => options.attachment?.isConnected === false,
+				isBehind: () => host.isBehind(),
+			}),
 	);
 	const [controller] = useState(
 		() =>

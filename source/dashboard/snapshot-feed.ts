@@ -36,11 +36,18 @@ const orphanBanner = 'The other instance has quit; nothing is downloading. R con
 
 type Written = {readonly at: number; readonly range: ByteRange};
 
+export type FeedSources = {
+	/** No program runs the downloads any more. */
+	isOrphan(this: void): boolean;
+	/** The terminal has not taken the last frame. */
+	isBehind(this: void): boolean;
+};
+
 type HeldSpeed = {readonly history: SpeedHistory; bytesPerSecond: number; bytesPerSecondLong: number};
 
 export class SnapshotFeed {
 	readonly #downstream: DownloadEngine;
-	readonly #isOrphan: () => boolean;
+	readonly #sources: FeedSources;
 	readonly #listeners = new Set<() => void>();
 	readonly #all = new SpeedHistory();
 	readonly #held = new Map<DownloadId, HeldSpeed>();
@@ -54,10 +61,9 @@ export class SnapshotFeed {
 	/** Draws once more when the last fresh bytes have aged. */
 	#agingTimer: NodeJS.Timeout | undefined;
 
-	/** `isOrphan`: no program runs the downloads any more. */
-	constructor(downstream: DownloadEngine, isOrphan: () => boolean = () => false) {
+	constructor(downstream: DownloadEngine, sources: FeedSources) {
 		this.#downstream = downstream;
-		this.#isOrphan = isOrphan;
+		this.#sources = sources;
 		this.#newest = downstream.snapshot;
 		this.#frame = this.#frameOf(this.#newest, Date.now());
 	}
@@ -78,6 +84,19 @@ export class SnapshotFeed {
 		}
 	}
 
+	get #interval(): number {
+		const running = this.#newest.downloads.filter(({status}) => status === 'active').length;
+		return running > fewRows ? frameMs.many : frameMs.few;
+	}
+
+	#refreshUnlessBehind(): void {
+		if (this.#sources.isBehind()) {
+			this.#timer = setTimeout(() => this.#refreshUnlessBehind(), this.#interval);
+		} else {
+			this.refresh();
+		}
+	}
+
 	#draw(): void {
 		this.#frame = this.#frameOf(this.#newest, Date.now());
 		for (const listener of this.#listeners) {
@@ -88,9 +107,8 @@ export class SnapshotFeed {
 	subscribe(listener: () => void): () => void {
 		this.#listeners.add(listener);
 		this.#unsubscribe ??= this.#downstream.subscribe(() => {
-			const running = this.#newest.downloads.filter(({status}) => status === 'active').length;
-			const interval = running > fewRows ? frameMs.many : frameMs.few;
-			this.#timer ??= setTimeout(() => this.refresh(), Math.max(0, this.#frame.now + interval - Date.now()));
+			const due = this.#frame.now + this.#interval - Date.now();
+			this.#timer ??= setTimeout(() => this.#refreshUnlessBehind(), Math.max(0, due));
 		});
 		// Catches up on changes from before the first listener.
 		this.refresh();
@@ -131,7 +149,7 @@ export class SnapshotFeed {
 			this.#takeSpeeds(snapshot, now);
 		}
 
-		const isOrphan = this.#isOrphan();
+		const isOrphan = this.#sources.isOrphan();
 		return {
 			snapshot: {
 				...snapshot,

@@ -1,7 +1,8 @@
 // Queries the terminal's background color (OSC 11) before the first frame.
 import {setTimeout as sleep} from 'node:timers/promises';
 
-const timeoutMs = 150;
+/** Longer than a local terminal takes; a later answer changes the colors of the drawn screen. */
+const graceMs = 20;
 // Every terminal answers the second query, so the wait ends with its answer.
 const queries = '\u001B]11;?\u0007\u001B[c';
 
@@ -12,10 +13,14 @@ export type TerminalPair = {
 	readonly stdout: NodeJS.WriteStream;
 };
 
-/** Resolves with undefined if the terminal does not answer. Keys typed meanwhile are put back. */
+/**
+ * Waits for the answer until shortly after `ready`, which resolves when the screen could be drawn. Resolves with undefined
+ * without one. Keys typed meanwhile are put back.
+ */
 export async function queryBackground(
 	{stdin, stdout}: TerminalPair,
 	environment: NodeJS.ProcessEnv,
+	ready: Promise<unknown>,
 ): Promise<Background | undefined> {
 	const {TERM = ''} = environment;
 	if (TERM === '' || TERM === 'dumb' || TERM === 'linux') {
@@ -23,7 +28,7 @@ export async function queryBackground(
 	}
 
 	let read = '';
-	const done = new AbortController();
+	const answer = new AbortController();
 	// Not with `data`: pausing the stream again would take effect after others have begun to listen.
 	const onReadable = () => {
 		for (let data: Buffer | null; (data = stdin.read() as Buffer | null) !== null;) {
@@ -32,13 +37,14 @@ export async function queryBackground(
 
 		// oxlint-disable-next-line no-control-regex -- answers of terminals begin so
 		if (/\u001B\[\?[\d;]*c/.test(read)) {
-			done.abort();
+			answer.abort();
 		}
 	};
 	stdin.setRawMode(true);
 	stdin.on('readable', onReadable);
 	stdout.write(queries);
-	await sleep(timeoutMs, undefined, {signal: done.signal}).catch(() => undefined);
+	await ready.catch(() => undefined);
+	await sleep(graceMs, undefined, {signal: answer.signal}).catch(() => undefined);
 	stdin.off('readable', onReadable);
 	stdin.setRawMode(false);
 	const {background, rest} = parseAnswers(read);

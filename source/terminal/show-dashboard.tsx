@@ -14,6 +14,7 @@ import {backgroundOf} from './background.ts';
 import {copyText} from './clipboard.ts';
 import {filmFrame} from './film-frame.ts';
 import {enterTerminal, hasUnicode, mouseSequence} from './modes.ts';
+import {isBehind, queueOutput, untilTaken} from './output.ts';
 import {showsProgress, TerminalStatus, type TabProgress} from './status.ts';
 import {completePath, describeFile, openFolder} from './system.ts';
 
@@ -49,7 +50,7 @@ const stoppedMs = 200;
 
 /** Resolves on quit, a signal or a crash; leaves the engine running. */
 export async function showDashboard(downstream: DownloadEngine, options: ShowOptions): Promise<DashboardEnd> {
-	const {env, platform, stdout} = process;
+	const {env, platform, stderr, stdout} = process;
 	const {keys} = options;
 	let end: (reason: DashboardEnd) => void = () => undefined;
 	const ended = new Promise<DashboardEnd>(resolve => {
@@ -86,6 +87,8 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 	};
 	const hasProgress = showsProgress(options.tabProgress, env);
 	const status = new TerminalStatus({hasTitle: options.title, hasProgress, write});
+	queueOutput(stdout);
+	queueOutput(stderr);
 	const terminal = enterTerminal(keys);
 	process.on('exit', terminal.restore);
 	const stopListeners = new Set<() => void>();
@@ -139,6 +142,7 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 						write('\u0007');
 					}
 				},
+				isBehind: () => isBehind(stdout),
 				quit: () => end('quit'),
 				printPlain: lines =>
 					lendScreen(async () => {
@@ -193,7 +197,11 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 	keys.off('end', lost);
 	app.unmount();
 	status.end();
-	terminal.restore();
+	// A terminal that takes no output would block the restoration, and with it the end of the program.
+	if (await untilTaken(stdout)) {
+		terminal.restore();
+	}
+
 	process.off('exit', terminal.restore);
 	process.off('uncaughtException', crash);
 	process.off('unhandledRejection', crash);

@@ -109,6 +109,7 @@ export class Screen {
 						this.printed.push(lines);
 					},
 					onStop: () => () => undefined,
+					isBehind: () => false,
 					stopProcess: async () => {
 						this.stops++;
 					},

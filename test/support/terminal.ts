@@ -96,6 +96,7 @@ export class TestTerminal {
 		});
 		atEnd(t, async () => {
 			if (!isOver) {
+				this.#pty.resume();
 				this.#pty.kill('SIGKILL');
 				await this.#exit;
 			}
@@ -144,6 +145,11 @@ export class TestTerminal {
 	resize(columns: number, rows: number): void {
 		this.#pty.resize(columns, rows);
 		this.emulator.resize(columns, rows);
+	}
+
+	/** Reads no more output, as a terminal whose connection hangs. */
+	hang(): void {
+		this.#pty.pause();
 	}
 
 	signal(signal: NodeJS.Signals): void {

@@ -4,15 +4,15 @@ import {openSync} from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
 import {ReadStream} from 'node:tty';
-import {addAll, requestsForRemote} from '../../requests/add-requests.ts';
+import {addAll, requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
 import {playDownload} from '../../requests/launch-player.ts';
-import {isAtWork, type Download, type DownloadEngine} from '../../downstream.ts';
+import {isAtWork, type Download, type DownloadEngine, type DownloadId} from '../../downstream.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
 import {inWords} from '../../text/format.ts';
 import {share} from '../../text/status-words.ts';
 import type {ControlClient} from '../../host/control-client.ts';
-import {startEngineThread, type EngineThread} from '../../host/worker-thread.ts';
+import {start, type EngineHost} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import {until} from '../../wait.ts';
 import type {Settings} from '../settings.ts';
@@ -58,16 +58,12 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 		}
 	}
 
-	// In parallel: both take much of the time to the first frame.
-	const [engine, screen] = await Promise.allSettled([
-		startEngineThread({settings, urls}),
-		prepareScreen(settings),
-	]);
-	if (engine.status === 'rejected') {
-		throw engine.reason;
+	// Side by side: one waits for the disk while the other loads.
+	const [host, screen] = await Promise.allSettled([start(settings), prepareScreen(settings)]);
+	if (host.status === 'rejected') {
+		throw host.reason;
 	}
 
-	const {downstream, added, dispose} = engine.value;
 	let code = interrupted;
 	let isSaved = false;
 	try {
@@ -75,24 +71,39 @@ export async function openDashboard(urls: readonly string[], settings: Settings)
 			throw screen.reason;
 		}
 
-		code = await screen.value(downstream, {attachment: undefined, added});
+		const added = addUrls(host.value, urls, settings);
+		code = await screen.value(host.value.engine, {attachment: undefined, added});
 	} finally {
-		isSaved = await saveAndStop(downstream, dispose);
+		isSaved = await saveAndStop(host.value);
 	}
 
 	return isSaved ? code : interrupted;
 }
 
+/** Resolves with the download of the first URL once all are added; an error of one becomes a banner. */
+async function addUrls(
+	{engine}: EngineHost,
+	urls: readonly string[],
+	settings: Settings,
+): Promise<DownloadId | undefined> {
+	const requestsOf = (word: string) => requestsFor(word, settings);
+	const [first] = await addAll(engine, urls, requestsOf, ({message}) => engine.addBanner(message));
+	return first?.id;
+}
+
 /** Says in the shell what is saved, and what becomes of it. Resolves with false if Ctrl+C came before the end. */
-async function saveAndStop(downstream: DownloadEngine, dispose: () => Promise<void>): Promise<boolean> {
-	const running = downstream.snapshot.downloads.filter(download => isAtWork(download));
+async function saveAndStop(host: EngineHost): Promise<boolean> {
+	const running = host.engine.snapshot.downloads.filter(download => isAtWork(download));
 	const isSaving = running.some(({connections}) => connections > 0);
 	const {stderr} = process;
 	if (isSaving) {
 		stderr.write(`Saving… Ctrl+C again to force quit${stderr.isTTY ? '' : '\n'}`);
 	}
 
-	const isSaved = await Promise.race([dispose().then(() => true), once(process, 'SIGINT').then(() => false)]);
+	const isSaved = await Promise.race([
+		host.dispose().then(() => true),
+		once(process, 'SIGINT').then(() => false),
+	]);
 	if (isSaving && stderr.isTTY) {
 		stderr.write(isSaved ? eraseLine : '\n');
 	}
@@ -117,8 +128,8 @@ function stoppedWords(downloads: readonly Download[]): string {
 class AttachedInstance implements NonNullable<ShowOptions['attachment']> {
 	readonly #client: ControlClient;
 	readonly #settings: Settings;
-	#starting: Promise<EngineThread> | undefined;
-	#thread: EngineThread | undefined;
+	#starting: Promise<EngineHost> | undefined;
+	#host: EngineHost | undefined;
 
 	constructor(client: ControlClient, settings: Settings) {
 		this.#client = client;
@@ -130,14 +141,14 @@ class AttachedInstance implements NonNullable<ShowOptions['attachment']> {
 	}
 
 	get isOwn(): boolean {
-		return this.#thread !== undefined;
+		return this.#host !== undefined;
 	}
 
 	/** The client finds the new instance as it finds any other. */
 	async takeOver(): Promise<void> {
-		this.#starting ??= startEngineThread({settings: this.#settings, urls: []});
+		this.#starting ??= start(this.#settings);
 		try {
-			this.#thread = await this.#starting;
+			this.#host = await this.#starting;
 		} catch (error) {
 			this.#starting = undefined;
 			throw error;
@@ -148,8 +159,8 @@ class AttachedInstance implements NonNullable<ShowOptions['attachment']> {
 	}
 
 	async dispose(): Promise<void> {
-		if (this.#thread) {
-			await saveAndStop(this.#client, this.#thread.dispose);
+		if (this.#host) {
+			await saveAndStop(this.#host);
 		}
 	}
 }
@@ -162,10 +173,11 @@ async function prepareScreen(
 	const level = colorLevel(settings.color, process.stdout);
 	exportColorLevel(level, process.env);
 	const asksTerminal = level > 1 && settings.theme === undefined;
-	const [background, {showDashboard}] = await Promise.all([
-		asksTerminal ? queryBackground({stdin: keys, stdout: process.stdout}, process.env) : undefined,
-		import('../../terminal/show-dashboard.tsx'),
-	]);
+	const loaded = import('../../terminal/show-dashboard.tsx');
+	const background = asksTerminal
+		? await queryBackground({stdin: keys, stdout: process.stdout}, process.env, loaded)
+		: undefined;
+	const {showDashboard} = await loaded;
 	return async (downstream, how) => {
 		const end = await showDashboard(downstream, {
 			ascii: settings.ascii,
