@@ -243,7 +243,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 		<Box flexDirection="column" width={width} height={height}>
 			<LineView line={headerLine(frame, place)} />
 			{layout.tabs ? (
-				<LineView line={tabsLayout(snapshot, state.view, downloads.length, placeWords, place).line} />
+				<LineView line={tabsLayout(frame, state.view, downloads.length, placeWords, place).line} />
 			) : null}
 			<LineView line={[span((ascii ? '-' : '─').repeat(width), 'rule')]} />
 			<Lines lines={bannerLines(snapshot, now, place)} />
@@ -622,7 +622,7 @@ function targetsOf(screen: Screen): Targets {
 
 	const first = 2 + (layout.tabs ? 1 : 0) + bannerCount(frame) + (layout.headings ? 1 : 0);
 	const placeWords = placeOf(index, downloads.length, visible);
-	const {places, order} = tabsLayout(snapshot, state.view, downloads.length, placeWords, {width, ascii});
+	const {places, order} = tabsLayout(frame, state.view, downloads.length, placeWords, {width, ascii});
 	const tableWidth = width - (downloads.length > visible ? 1 : 0);
 	return {
 		...nothing,

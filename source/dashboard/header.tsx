@@ -62,7 +62,7 @@ export type TabsLayout = {
 };
 
 export function tabsLayout(
-	{downloads}: Snapshot,
+	{snapshot: {downloads}, isOrphan}: Pick<Frame, 'snapshot' | 'isOrphan'>,
 	view: ListView,
 	shown: number,
 	/** Such as `412/1000`; empty if the whole list is on the screen. */
@@ -79,8 +79,8 @@ export function tabsLayout(
 			continue;
 		}
 
-		const held = downloads.filter(download => isInTab(download, index));
-		const text = `${index + 1} ${tabName(index, held)} ${held.length}`;
+		const count = downloads.filter(download => isInTab(download, index)).length;
+		const text = `${index + 1} ${tabName(index, isOrphan)} ${count}`;
 		const isCurrent = index === view.tab;
 		line.push(isCurrent ? span(`[${text}]`, 'selected') : span(` ${text} `, 'label'));
 		places.push([left - 1, left + text.length + 1]);

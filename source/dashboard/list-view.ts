@@ -146,10 +146,10 @@ export function shownTabs(downloads: readonly Download[], current: number): read
 	);
 }
 
-/** `held`: its downloads. Paused ones are stopped too. */
-export function tabName(tab: number, held: readonly Download[]): string {
+/** Without an engine nothing is merely paused. */
+export function tabName(tab: number, isOrphan: boolean): string {
 	const {name} = tabs[tab]!;
-	return name === 'paused' && held.some(({status}) => status === 'cancelled') ? 'stopped' : name;
+	return isOrphan && name === 'paused' ? 'stopped' : name;
 }
 
 export function isInTab(download: Download, tab: number): boolean {
