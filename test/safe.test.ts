@@ -242,7 +242,8 @@ test('get --first fetches the start, and leaves the download paused', async t =>
 	const origin = await startOrigin(t, {size, etag: '"v1"'});
 	const storage = await temporaryFolder(t);
 	const run = async (...words: string[]) => {
-		const get = await CliProcess.start(t, ['get', '--first', ...words, '--storage', storage, origin.url]);
+		const args = ['get', '--port', '0', '--storage', storage, '--first', ...words, origin.url];
+		const get = await CliProcess.start(t, args);
 		assert.equal(await get.exit(), 0, get.stderr);
 		return get;
 	};
