@@ -36,6 +36,7 @@ const owners: Record<string, string[]> = {
 	'ink-table': ['source/dashboard/download-table.tsx'],
 	meow: ['cli.tsx'],
 	'supports-color': ['source/terminal/color.ts'],
+	chalk: ['source/dashboard/spans.tsx'],
 	'eventsource-parser': ['source/host/control-client.ts'],
 	mediabunny: ['source/engine/film/read-film.ts'],
 };

@@ -392,8 +392,8 @@ dashboardTest(
 				screen.resize(40 + random(120), 8 + random(50));
 			}
 
-			// A frame follows a change within a quarter of a second; messages stay longer.
-			await screen.wait(320);
+			// A frame follows a change within half a second; messages stay longer.
+			await screen.wait(520);
 			const before = screen.text;
 			// Text fields and pages take Ctrl+L for a key of their own.
 			if (!before.includes('Add downloads') && !before.includes('/ find')) {

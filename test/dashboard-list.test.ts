@@ -126,7 +126,7 @@ dashboardTest(
 				index >= 20 ? {...film, bytesPerSecond: index} : film,
 			),
 		});
-		await screen.wait(400);
+		await screen.wait(510);
 		assert.match(screen.text, /▸ ↓ film-5\.mkv/);
 		assert.equal(lineOf(), line);
 		await screen.press('pageUp', /film-3\d\.mkv/);
@@ -420,7 +420,7 @@ dashboardTest('repeated messages share one line', {downloads: films(1)}, async (
 	for (let at = 1; at <= 3; at++) {
 		const lastError = {code: 'origin-unreachable', message: 'connection reset', at} as const;
 		downstream.change({downloads: films(1, {lastError})});
-		await screen.wait(300);
+		await screen.wait(500);
 	}
 
 	await screen.press('L', /film-0\.mkv: connection reset \(×3 since \d\d:\d\d:\d\d\)/);
