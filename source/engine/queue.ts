@@ -67,7 +67,8 @@ export function placesOf<T extends Queued>(
 	const isProbing = ({attempts}: Pledging<T>) => attempts.failures > 0 || failing.has(attempts.host);
 	const served = pledging.filter(each => !isProbing(each));
 	const working = served.filter(({pledge}) => !pledge.isSlow).slice(0, places);
-	const slow = served.filter(({pledge}) => pledge.isSlow).slice(0, places);
+	// Each has been measured: they are few, and take little.
+	const slow = served.filter(({pledge}) => pledge.isSlow);
 	const slowHosts = new Set(slow.map(({attempts}) => attempts.host));
 	const yields = new Set(
 		working.length > 0
