@@ -57,6 +57,21 @@ export function isRunning(download: WithStatus): boolean {
 	return isFetching(download) || download.status === 'exporting' || download.status === 'checking';
 }
 
+/** Some pledge is not met, and can be. */
+export function isPledged(download: Pick<Download, 'status' | 'pledges'>): boolean {
+	return !isSettled(download) && download.pledges.some(({state}) => state === 'pending');
+}
+
+/** Nothing is fetched before a command or a player asks. */
+export function isAtRest(download: Pick<Download, 'status' | 'pledges'>): boolean {
+	return isSettled(download) || (isStopped(download) && !isPledged(download));
+}
+
+/** The end of the engine would interrupt it. */
+export function isAtWork(download: Pick<Download, 'status' | 'pledges'>): boolean {
+	return isRunning(download) || isPledged(download);
+}
+
 /** Played, but not to the end. */
 export function isBegun({position, film}: Pick<Download, 'position' | 'film'>): boolean {
 	// A changed file may be shorter.

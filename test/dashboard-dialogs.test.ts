@@ -436,3 +436,13 @@ dashboardTest(
 		]);
 	},
 );
+
+dashboardTest(
+	'a screen in ASCII shows the flag of a pledge in ASCII',
+	{downloads: films(1), ascii: true},
+	async screen => {
+		await screen.press('w', 'It takes 412 MiB');
+		await screen.answer('enter', 'film-0.mkv: to be made safe !');
+		await screen.press('L', /film-0\.mkv: to be made safe !$/m);
+	},
+);

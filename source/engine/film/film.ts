@@ -104,11 +104,12 @@ export class Film {
 
 	/** The map may become known once its bytes are there. */
 	get isAwaited(): boolean {
-		const {version, type, isPlaying} = this.#download.facts();
+		const {version, file, type, isPlaying} = this.#download.facts();
 		return (
 			this.#isOn &&
 			!this.#isClosed &&
 			mayBeFilm(type) &&
+			file.size > 0 &&
 			!(version === this.#version && (this.#isSettled || this.#isTooLarge(isPlaying)))
 		);
 	}
