@@ -59,18 +59,50 @@ exports.request = (url, {dispatcher, ...options}) =>
 	},
 };
 
+/**
+ * An import of `node:http` reads all its exports. From Node 22 on, one of them loads undici, which takes 35 ms; `require`
+ * reads only those that are used.
+ */
+const requiredHttp = {
+	name: 'required-http',
+	setup({onResolve, onLoad}) {
+		onResolve({filter: /^node:http$/}, ({kind}) =>
+			kind === 'require-call' ? undefined : {path: 'node:http', namespace: 'required'},
+		);
+		onLoad({filter: /.*/, namespace: 'required'}, ({path: name}) => ({
+			contents: `module.exports = require(${JSON.stringify(name)});`,
+		}));
+	},
+};
+
 /** Patches for files of packages. Each replaced text must occur exactly once. */
 const patches = [
-	// Ink splits and measures every line by grapheme in each frame, even if it is unchanged: half the cost of a frame. The
-	// cached characters are never modified afterwards.
+	// The lock is given a file system of its own; this one would only be loaded.
+	[/[\\/]proper-lockfile[\\/]lib[\\/]lockfile\.js$/, [`require('graceful-fs')`, `require('fs')`]],
+	[/[\\/]proper-lockfile[\\/]lib[\\/]adapter\.js$/, [`require('graceful-fs')`, `require('fs')`]],
+	// For one check of an argument it would load Node's assert module.
+	[
+		/[\\/]signal-exit[\\/]index\.js$/,
+		[`var assert = require('assert')`, ''],
+		[`assert.equal(typeof cb, 'function', 'a callback must be provided for exit handler')`, ''],
+	],
+	// Ink composes each frame from cells: two thirds of its cost. Its texts are joined instead.
 	[
 		/[\\/]ink[\\/]build[\\/]output\.js$/,
-		['caches = new OutputCaches();', 'caches = takeCaches();'],
 		[
-			'export default class Output {',
-			`let sharedCaches = new OutputCaches();
-const takeCaches = () => sharedCaches.styledChars.size > 2000 ? (sharedCaches = new OutputCaches()) : sharedCaches;
-export default class Output {`,
+			`import sliceAnsi from 'slice-ansi';`,
+			`import sliceAnsi from 'slice-ansi';
+import {joinWrites} from ${JSON.stringify(path.join(root, 'source/terminal/join-writes.ts'))};`,
+		],
+		[
+			`    get() {
+`,
+			`    get() {
+        const joined = joinWrites(this.operations, this.height);
+        if (joined !== undefined) {
+            return {output: joined, height: this.height};
+        }
+`,
 		],
 	],
 	// Ink rewrites a line if one of its cells changes: most of the bytes of a frame.
@@ -89,16 +121,28 @@ import {lineChange} from ${JSON.stringify(path.join(root, 'source/terminal/line-
                 ansiEscapes.cursorTo(0) + nextLines[i] + ansiEscapes.eraseEndLine) +`,
 		],
 	],
-	// Besides ASCII: the middle dot, the ellipsis, lines, blocks and the two triangles of the screen. The segmenter is created
-	// lazily, which saves 35 ms at the start.
+	// Besides ASCII: the symbols of the screen, as in line-change.ts. Segmenter and emoji are created for other characters,
+	// which takes tens of milliseconds; an emoji has a character outside of the two ranges.
 	[
 		/[\\/]string-width[\\/]index\.js$/,
-		['/^[\\u0020-\\u007E]*$/', '/^[\\u0020-\\u007E\\u00B7\\u2026\\u2500-\\u259F\\u25B8\\u25BA]*$/'],
+		[
+			'/^[\\u0020-\\u007E]*$/',
+			'/^[\\u0020-\\u007E\\u00B7\\u00BB\\u00D7\\u2013\\u2016\\u2022\\u2026\\u2190-\\u2193\\u2500-\\u259F\\u25B8\\u25BA\\u2713\\u2717]*$/',
+		],
 		['const segmenter = new Intl.Segmenter();', 'let segmenter;'],
 		['of segmenter.segment(string)', 'of (segmenter ??= new Intl.Segmenter()).segment(string)'],
 		[
 			'const rgiEmojiRegex = /^\\p{RGI_Emoji}$/v;',
-			'let emoji; const rgiEmojiRegex = {test: text => (emoji ??= /^\\p{RGI_Emoji}$/v).test(text)};',
+			'let emoji; const rgiEmojiRegex = {test: text => /[^\\u0000-\\u20E2\\u2E80-\\uD7FF]/.test(text) && (emoji ??= /^\\p{RGI_Emoji}$/v).test(text)};',
+		],
+	],
+	// The layout engine of Ink fetches its own code from a data URL, for which Node loads undici.
+	[
+		/[\\/]yoga-wasm-base64-esm\.js$/,
+		['function ya(){return w||"function"!=typeof fetch?', 'function ya(){return true?'],
+		[
+			'var b=xa(a.slice(37)),c=new Uint8Array(b.length);for(a=0;a<b.length;++a)c[a]=b.charCodeAt(a);var d=c',
+			"var d=Buffer.from(a.slice(37),'base64')",
 		],
 	],
 	// meow reads and normalizes package.json, with tables of licences, hosts and identifiers, half of its code. Ours is given to
@@ -165,7 +209,7 @@ const {metafile} = await build({
 	jsx: 'automatic',
 	sourcemap: values.readable && 'linked',
 	legalComments: 'none',
-	plugins: [withoutDevtools, httpClientOfUndici, patchPackages],
+	plugins: [withoutDevtools, requiredHttp, httpClientOfUndici, patchPackages],
 	define,
 	banner: {
 		// For `require` calls of bundled CommonJS.

@@ -69,7 +69,7 @@ function parse() {
 async function main(stopped: AbortSignal): Promise<number> {
 	const [hidden, shell = '', line = ''] = process.argv.slice(2);
 	if (hidden === '__complete') {
-		const {complete} = await import('./source/cli/run/headless.ts');
+		const {complete} = await headless();
 		print(await complete(shell, line));
 		return 0;
 	}
@@ -90,7 +90,7 @@ async function main(stopped: AbortSignal): Promise<number> {
 
 	if (name === 'completion') {
 		checkOperands(name, rest);
-		const {completionScript} = await import('./source/cli/run/headless.ts');
+		const {completionScript} = await headless();
 		print(completionScript(rest[0]!));
 		return 0;
 	}
@@ -98,8 +98,6 @@ async function main(stopped: AbortSignal): Promise<number> {
 	const settings = settingsFrom(given, process.env, readSettingsFile(given.config));
 	useDecimalUnits(settings.si);
 	const isDrawn = (name === undefined || name === 'demo') && hasScreen(settings);
-	optimizeLater();
-	limitHeapGrowth();
 
 	if (name === undefined) {
 		return withoutCommand(words, settings, isDrawn, stopped);
@@ -118,24 +116,24 @@ async function main(stopped: AbortSignal): Promise<number> {
 		case 'get':
 			return runGet(operands, settings, stopped);
 		case 'serve': {
-			const {serve} = await import('./source/cli/run/headless.ts');
+			const {serve} = await headless();
 			await serve(operands, settings, stopped);
 			return interrupted;
 		}
 
 		case 'play': {
-			const {playUrl} = await import('./source/cli/run/headless.ts');
+			const {playUrl} = await headless();
 			const outcome = await playUrl(operands[0]!, settings, print, stopped);
 			return stopped.aborted ? interrupted : outcomes[outcome];
 		}
 
 		case 'demo': {
-			const {demo} = await import('./source/cli/run/headless.ts');
+			const {demo} = await headless();
 			return demo(settings, isDrawn, stopped);
 		}
 
 		default: {
-			const {runCommand} = await import('./source/cli/run/headless.ts');
+			const {runCommand} = await headless();
 			return (await runCommand(name, operands, settings, {result: print, error: printError})) ? 0 : 1;
 		}
 	}
@@ -154,6 +152,7 @@ async function withoutCommand(
 		const urls = await urlsOf(isMore ? [...words, '-'] : words, settings, stopped);
 		await checkUrls(urls, settings);
 		const {openDashboard} = await import('./source/cli/run/open-dashboard.tsx');
+		tuneEngine();
 		return openDashboard(urls, settings, stopped);
 	}
 
@@ -172,13 +171,13 @@ async function withoutCommand(
 		await checked;
 	}
 
-	const {forwardUrls} = await import('./source/cli/run/headless.ts');
+	const {forwardUrls} = await headless();
 	const wereAccepted = await forwardUrls(checked, settings, {result: print, error: printError});
 	if (wereAccepted !== undefined) {
 		return wereAccepted ? 0 : 1;
 	}
 
-	const {serveUntilDone} = await import('./source/cli/run/headless.ts');
+	const {serveUntilDone} = await headless();
 	const outcome = await serveUntilDone(checked, settings, stopped);
 	return stopped.aborted ? interrupted : outcomes[outcome];
 }
@@ -219,7 +218,7 @@ async function checkUrls(urls: readonly string[], {resolveWith}: Settings): Prom
 }
 
 async function runGet(urls: string[], settings: Settings, stopped: AbortSignal): Promise<number> {
-	const {get, ProgressLine} = await import('./source/cli/run/headless.ts');
+	const {get, ProgressLine} = await headless();
 	const line = new ProgressLine(process.stderr, settings);
 	try {
 		const outcome = await get(
@@ -240,6 +239,22 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 	} finally {
 		line.end();
 	}
+}
+
+/** The commands without a screen. */
+async function headless() {
+	const loaded = await import('./source/cli/run/headless.ts');
+	tuneEngine();
+	return loaded;
+}
+
+/**
+ * Sets flags of V8 for the run, once the program is loaded: after a change of flags V8 compiles Node's own modules anew, which
+ * would take 15 to 20 ms of the start.
+ */
+function tuneEngine(): void {
+	optimizeLater();
+	limitHeapGrowth();
 }
 
 /**
@@ -300,19 +315,20 @@ function hasInput(): boolean {
 /** `timeout` and npm send one interruption twice: to the process and to its group. */
 const sameSignalMs = 200;
 
-const signals = ['SIGINT', 'SIGTERM', 'SIGHUP'] as const;
-
-/** Aborts `controller` at the first terminating signal. A later signal ends the process. */
+/**
+ * Aborts `controller` at the first terminating signal. A later one ends the process, but not SIGHUP: a closing terminal sends
+ * it to the session and to its groups.
+ */
 function stopBySignals(controller: AbortController): void {
-	// Not whether the controller is aborted: output to a closed window may have failed before its signal.
-	let firstAt: number | undefined;
-	for (const signal of signals) {
+	let firstAt = -Infinity;
+
+	for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 		process.on(signal, () => {
 			const now = performance.now();
-			if (firstAt === undefined) {
+			if (!controller.signal.aborted) {
 				firstAt = now;
 				controller.abort();
-			} else if (now - firstAt > sameSignalMs) {
+			} else if (signal !== 'SIGHUP' && now - firstAt > sameSignalMs) {
 				process.exit(interrupted);
 			}
 		});
@@ -373,10 +389,7 @@ if (outputError) {
 
 const isInterrupted = stopping.signal.aborted;
 // From here on a signal ends the process, even while nobody reads the output.
-for (const signal of signals) {
-	process.on(signal, () => process.exit(interrupted));
-}
-
+stopping.abort();
 const written = Promise.all([flushed(process.stdout), flushed(process.stderr)]);
 await (isInterrupted ? Promise.race([written, sleep(lastWordsMs)]) : written);
 // A connection of a player that is still closing must not keep a finished program alive.

@@ -15,9 +15,10 @@ import {dashboard} from './dashboard.ts';
 import {delivery} from './delivery.ts';
 import {download} from './download.ts';
 import {events} from './events.ts';
-import {films} from './film.ts';
+import {films, frame} from './film.ts';
 import {keyLatency} from './keys.ts';
 import {MiB} from './measure.ts';
+import {positions} from './positions.ts';
 import {profile} from './profile.ts';
 import {Report} from './report.ts';
 import {safe} from './safe.ts';
@@ -38,6 +39,8 @@ const sections: Readonly<Record<string, (bench: Bench) => Promise<void>>> = {
 	cpu16,
 	daily,
 	film: films,
+	frame,
+	positions,
 	safe,
 	sparse,
 	sets,
@@ -56,8 +59,8 @@ async function main(): Promise<void> {
 		allowPositionals: true,
 		options: {size: {type: 'string', default: '256'}, rounds: {type: 'string', default: '5'}},
 	});
-	// Excluded by default: a profile compares nothing, and delivery has no figures.
-	const all = Object.keys(sections).filter(name => name !== 'profile' && name !== 'delivery');
+	// Excluded by default: a profile compares nothing, delivery has no figures, and a frame is a part of film.
+	const all = Object.keys(sections).filter(name => !['profile', 'delivery', 'frame'].includes(name));
 	const names = positionals.length > 0 ? positionals : all;
 	const size = Number(values.size) * MiB;
 	const rounds = Number(values.rounds);

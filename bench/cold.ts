@@ -6,7 +6,12 @@ import {startOrigin, type Origin} from './origins.ts';
 import {nginx, nginxSlice1, nginxSlice4, ours, present, rclone, type CachingProxy} from './peers.ts';
 import {atLeast, atMost, type Goal} from './report.ts';
 
-type Sample = {readonly speed: number; readonly cpu: number; readonly memory: number};
+type Sample = {
+	readonly speed: number;
+	readonly cpu: number;
+	readonly memory: number;
+	readonly wasReady: boolean;
+};
 
 export async function cold(bench: Bench): Promise<void> {
 	await bench.scope(async t => {
@@ -56,13 +61,14 @@ async function fromOrigin(
 				() =>
 					scope(async t => {
 						const proxy = await start(t, origin);
-						await readyMemory(size);
+						const wasReady = await readyMemory(size, contestants.length);
 						const before = cpuSeconds(proxy.pid);
 						const seconds = await readWhole(proxy.urlOf('/film.bin'), size);
 						const sample = {
 							speed: size / MiB / seconds,
 							cpu: ((cpuSeconds(proxy.pid) - before) / size) * GiB,
 							memory: peakMemory(proxy.pid),
+							wasReady,
 						};
 						if ((await diskUse(proxy.folder)) < size) {
 							throw new Error(`${name} has not cached the file`);
@@ -72,6 +78,12 @@ async function fromOrigin(
 					}),
 			]),
 		),
+	);
+	report.noteMemory(
+		what,
+		Array.from(samples.values())
+			.flat()
+			.map(({wasReady}) => wasReady),
 	);
 	const speeds = (name: string) => samples.get(name)?.map(({speed}) => speed);
 	for (const {peer, goal} of against) {

@@ -45,14 +45,25 @@ export async function fromOrigin(
 	against: ReadonlyArray<{peer: Downloader; goal?: Goal}>,
 	cpuGoal?: Goal,
 ): Promise<void> {
+	const contestants = present([ours, ...against.map(({peer}) => peer)]);
 	const samples = await interleaved(
 		rounds,
 		new Map(
-			present([ours, ...against.map(({peer}) => peer)]).map(downloader => [
+			contestants.map(downloader => [
 				downloader.name,
-				() => scope(t => sampleOf(t, downloader, `${origin.url}/film.bin`, size)),
+				() =>
+					scope(async t => {
+						const wasReady = await readyMemory(size, contestants.length);
+						return {...(await sampleOf(t, downloader, `${origin.url}/film.bin`, size)), wasReady};
+					}),
 			]),
 		),
+	);
+	report.noteMemory(
+		what,
+		Array.from(samples.values())
+			.flat()
+			.map(({wasReady}) => wasReady),
 	);
 	const only = (name: string, field: 'speed' | 'cpu') => samples.get(name)?.map(sample => sample[field]);
 	for (const {peer, goal} of against) {
@@ -76,7 +87,6 @@ export async function sampleOf(t: TestContext, {name, command}: Downloader, url:
 	const folder = await temporaryFolder(t);
 	const output = path.join(folder, 'output.bin');
 	const [program = '', ...args] = await command(url, output, folder);
-	await readyMemory(size);
 	const before = cpuSeconds('self');
 	const own = process.cpuUsage();
 	const began = performance.now();

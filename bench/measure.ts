@@ -4,6 +4,7 @@ import {once} from 'node:events';
 import {readFileSync} from 'node:fs';
 import {readdir, stat} from 'node:fs/promises';
 import {connect} from 'node:net';
+import {freemem} from 'node:os';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Range} from '../source/engine/store/range-set.ts';
@@ -37,12 +38,41 @@ export async function interleaved<Name extends string, Sample>(
 	return samples;
 }
 
+/** Bytes that a program and its player need besides the file. */
+const ownMemory = 128 * MiB;
+/** CPU seconds for a byte of ready memory: the least of this run. */
+let readyCost = Infinity;
+
 /**
  * A virtual machine may return memory that is free for some seconds to its host, and getting it back takes four times as
- * long as writing to it. Allocates and frees `size` bytes, so that the next program finds them ready.
+ * long as writing to it. Allocates and frees what `programs` need that each write `size` bytes, until it is ready.
+ * Resolves with false if the host takes it back each time. CPU time tells: a busy machine does not change it.
  */
-export async function readyMemory(size: number): Promise<void> {
-	await run(process.execPath, ['-e', `Buffer.alloc(${size}, 1)`]);
+export async function readyMemory(size: number, programs: number): Promise<boolean> {
+	const bytes = Math.floor(Math.min(programs * (size + ownMemory), freemem() / 2));
+	for (let attempt = 0; attempt < 4; attempt++) {
+		const cost = (await allocationSeconds(bytes)) / bytes;
+		const isComparable = readyCost < Infinity;
+		readyCost = Math.min(readyCost, cost);
+		if (isComparable && cost < 2 * readyCost) {
+			return true;
+		}
+	}
+
+	return false;
+}
+
+/** CPU seconds of a new process for so much memory, in pieces: Node 20 has no buffers beyond 4 GiB. */
+async function allocationSeconds(bytes: number): Promise<number> {
+	const output = await run(process.execPath, [
+		'-e',
+		`const before = process.cpuUsage();
+		const held = [];
+		for (let left = ${bytes}; left > 0; left -= ${64 * MiB}) held.push(Buffer.alloc(Math.min(left, ${64 * MiB}), 1));
+		const {user, system} = process.cpuUsage(before);
+		console.log((user + system) / 1e6);`,
+	]);
+	return Number(output);
 }
 
 export function median(values: readonly number[]): number {

@@ -10,7 +10,7 @@ import {atEnd} from '../test/support/cleanup.ts';
 import {cleanEnvironment} from '../test/support/cli.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
 import type {Bench} from './section.ts';
-import {GiB, readWhole} from './measure.ts';
+import {GiB, readWhole, readyMemory} from './measure.ts';
 import {startOrigin} from './origins.ts';
 
 const shown = 15;
@@ -48,7 +48,7 @@ export async function profile(bench: Bench): Promise<void> {
 
 /** Runs the program and prints the hot functions of its threads. With `use`, a server that ends afterwards. */
 async function profiled(
-	{report, scope}: Bench,
+	{report, scope, size}: Bench,
 	what: string,
 	cli: string,
 	args: readonly string[],
@@ -57,6 +57,7 @@ async function profiled(
 	await scope(async t => {
 		const profiles = await temporaryFolder(t);
 		const storage = await temporaryFolder(t);
+		report.noteMemory(what, [await readyMemory(size, 1)]);
 		const child = spawn(
 			process.execPath,
 			['--cpu-prof', '--cpu-prof-dir', profiles, cli, ...args, '--port', '0', '--storage', storage],

@@ -29,6 +29,7 @@ type Figure = {
 export class Report {
 	readonly #figures: Figure[] = [];
 	readonly #skipped = new Set<string>();
+	readonly #notes: string[] = [];
 	#section = '';
 
 	begin(section: string): void {
@@ -70,6 +71,16 @@ export class Report {
 		}
 	}
 
+	/** Says in how many turns a program did not find its memory ready (`readyMemory`), if any. */
+	noteMemory(what: string, wasReady: readonly boolean[]): void {
+		const count = wasReady.filter(ready => !ready).length;
+		if (count > 0) {
+			const note = `${what}: in ${count} of ${wasReady.length} turns the machine was not warm, so writing took longer`;
+			this.#notes.push(note);
+			process.stdout.write(`  ${note}\n`);
+		}
+	}
+
 	#add(figure: Omit<Figure, 'section' | 'isMet'>, judged: number): void {
 		const {what, unit, ours, peer, ratio, goal} = figure;
 		const isMet = goal && (goal.sign === '≥' ? judged >= goal.bound : judged <= goal.bound);
@@ -94,7 +105,11 @@ export class Report {
 		const file = path.join(folder, `${new Date().toISOString().replaceAll(':', '-')}.json`);
 		await writeFile(
 			file,
-			JSON.stringify({...facts, skipped: [...this.#skipped], figures: this.#figures}, undefined, '\t'),
+			JSON.stringify(
+				{...facts, skipped: [...this.#skipped], notes: this.#notes, figures: this.#figures},
+				undefined,
+				'\t',
+			),
 		);
 		return file;
 	}

@@ -57,16 +57,31 @@ export function isRunning(download: WithStatus): boolean {
 	return isFetching(download) || download.status === 'exporting' || download.status === 'checking';
 }
 
+/** Some pledge is not met, and can be. */
+export function isPledged(download: Pick<Download, 'status' | 'pledges'>): boolean {
+	return !isSettled(download) && download.pledges.some(({state}) => state === 'pending');
+}
+
+/** Nothing is fetched before a command or a player asks. */
+export function isAtRest(download: Pick<Download, 'status' | 'pledges'>): boolean {
+	return isSettled(download) || (isStopped(download) && !isPledged(download));
+}
+
+/** The end of the engine would interrupt it. */
+export function isAtWork(download: Pick<Download, 'status' | 'pledges'>): boolean {
+	return isRunning(download) || isPledged(download);
+}
+
 /** Played, but not to the end. */
-export function isBegun({position}: Pick<Download, 'position'>): boolean {
-	return position !== null && position.ms > 0 && !position.watched;
+export function isBegun({position, film}: Pick<Download, 'position' | 'film'>): boolean {
+	// A changed file may be shorter.
+	const isInside = position !== null && position.ms < (film?.durationMs ?? Infinity);
+	return isInside && position.ms > 0 && !position.watched;
 }
 
 /** The position to resume at, in milliseconds: 0 unless the film was left in the middle. */
 export function continuedMs(download: Pick<Download, 'position' | 'film'>): number {
-	const {position, film} = download;
-	// A changed file may be shorter.
-	return position && isBegun(download) && position.ms < (film?.durationMs ?? Infinity) ? position.ms : 0;
+	return isBegun(download) ? download.position!.ms : 0;
 }
 
 /** A program that reads the stream of a download. Listed until 10 s after its last request. */
@@ -116,6 +131,8 @@ export type Playback = {
 	readonly stalled: boolean;
 	/** Number of stalls so far. */
 	readonly stalls: number;
+	/** The language of the shown subtitles, such as `en`; null without. Untrusted: clean before showing. */
+	readonly subtitles: string | null;
 };
 
 /** A connection to the origin and its range. Bytes `[offset, end)` are yet to arrive. */

@@ -108,7 +108,7 @@ export const anyObject = rule(
 
 /** Reads the own properties that have a schema; drops all others, including `__proto__`. */
 export function object<T extends object>(fields: Fields<T>): ObjectSchema<T> {
-	const entries = Object.entries<Schema<unknown>>(fields);
+	const entries = Object.entries(fields) as Array<[keyof T & string, Schema<T[keyof T & string]>]>;
 	return {
 		fields,
 		json: {
@@ -119,11 +119,10 @@ export function object<T extends object>(fields: Fields<T>): ObjectSchema<T> {
 		read(value, refuse) {
 			const source = anyObject.read(value, refuse) as Partial<Record<keyof T, unknown>>;
 			const result: Partial<T> = {};
-			for (const key of Object.keys(fields) as Array<keyof T & string>) {
+			for (const [key, field] of entries) {
 				const given = Object.hasOwn(source, key) ? source[key] : undefined;
-				const read = fields[key].read(given, (expected, path) => refuse(expected, [key, ...path]));
-				if (read !== undefined) {
-					result[key] = read;
+				if (given !== undefined || !field.isOptional) {
+					result[key] = field.read(given, (expected, path) => refuse(expected, [key, ...path]));
 				}
 			}
 

@@ -101,3 +101,26 @@ export async function whenDecided(
 		clearTimeout(timer);
 	}
 }
+
+/** Limit of the actions of `settleEach` under way. */
+const mostAtOnce = 8;
+
+/** Acts on all items, a few at a time; yields the results in their order. One failure does not stop the others. */
+export async function* settleEach<T, R>(
+	items: readonly T[],
+	act: (item: T) => Promise<R>,
+): AsyncGenerator<PromiseSettledResult<R> & {readonly item: T}> {
+	const start = async (item: T) => {
+		const [result] = await Promise.allSettled([act(item)]);
+		return {...result, item};
+	};
+	const started = items.slice(0, mostAtOnce).map(start);
+	for (const [index, item] of items.slice(mostAtOnce).entries()) {
+		yield await started[index]!;
+		started.push(start(item));
+	}
+
+	for (const last of started.slice(-mostAtOnce)) {
+		yield await last;
+	}
+}

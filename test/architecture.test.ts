@@ -36,6 +36,7 @@ const owners: Record<string, string[]> = {
 	'ink-table': ['source/dashboard/download-table.tsx'],
 	meow: ['cli.tsx'],
 	'supports-color': ['source/terminal/color.ts'],
+	chalk: ['source/dashboard/spans.tsx'],
 	'eventsource-parser': ['source/host/control-client.ts'],
 	mediabunny: ['source/engine/film/read-film.ts'],
 };
@@ -65,7 +66,7 @@ const allowed: Record<string, readonly string[]> = {
 		...['downstream.ts', 'log.ts'],
 		...['engine/store', 'engine/memory', 'engine/http', 'engine/origin'],
 	],
-	'engine/film': ['downstream.ts', 'log.ts', 'engine/store'],
+	'engine/film': ['downstream.ts', 'log.ts', 'text', 'engine/store'],
 	'engine/player': ['downstream.ts', 'log.ts', 'text'],
 	'engine/download': [
 		...['downstream.ts', 'log.ts'],
@@ -84,7 +85,7 @@ const allowed: Record<string, readonly string[]> = {
 	requests: ['downstream.ts', 'schema.ts', 'defaults.ts', 'text', 'engine/http', 'engine/origin'],
 	host: ['downstream.ts', 'log.ts', 'requests', 'proxy', 'engine', 'engine/store'],
 	dashboard: ['downstream.ts', 'schema.ts', 'text', 'requests', 'dashboard/dialogs'],
-	'dashboard/dialogs': ['downstream.ts', 'schema.ts', 'text', 'requests', 'dashboard'],
+	'dashboard/dialogs': ['downstream.ts', 'schema.ts', 'wait.ts', 'text', 'requests', 'dashboard'],
 	terminal: ['downstream.ts', 'home-folder.ts', 'text', 'dashboard'],
 	cli: [
 		...['downstream.ts', 'schema.ts', 'defaults.ts', 'home-folder.ts', 'text', 'requests'],

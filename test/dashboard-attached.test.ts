@@ -4,12 +4,18 @@ import {createServer} from 'node:http';
 import type {AddressInfo} from 'node:net';
 import {test} from 'node:test';
 import {ControlClient} from '../source/host/control-client.ts';
+import {blankPledge} from './support/blank-download.ts';
 import {atEnd} from './support/cleanup.ts';
-import {download, everyState, films, MemoryDownStream} from './support/memory-downstream.ts';
+import {download, everyState, films, idOf, MemoryDownStream} from './support/memory-downstream.ts';
 import {Screen} from './support/screen.tsx';
 
 test('no download is shown as running between the end of one instance and the start of the next', async t => {
-	let {snapshot} = new MemoryDownStream([...everyState(), download({status: 'exporting', completedAt: 1})]);
+	const pledges = [{...blankPledge, fromMs: 0, toMs: 60_000, etaAt: Date.now() + 60_000}];
+	let {snapshot} = new MemoryDownStream([
+		...everyState(),
+		download({status: 'exporting', completedAt: 1}),
+		download({id: idOf(99), name: 'pledged.mkv', status: 'paused', pledges}),
+	]);
 	const server = createServer((_request, response) => {
 		response.write(`event: snapshot\ndata: ${JSON.stringify(snapshot)}\n\n`);
 	}).listen(0, '127.0.0.1');
@@ -37,7 +43,7 @@ test('no download is shown as running between the end of one instance and the st
 	await screen.shows('The other instance has quit; nothing is downloading. R continues the downloads here.');
 	assert.doesNotMatch(screen.text, /[KM]iB\/s|again in|asking the|stalled \d|export 62%|mpv 0|queued/);
 	assert.match(screen.text, /– Big\.Buck\.Bunny.* stopped +▐$/m);
-	assert.match(screen.text, /\[1 all \d+\] +4 paused \d+ +5 done \d +6 failed 1 /);
+	assert.match(screen.text, /\[1 all \d+\] +4 stopped \d+ +5 done \d +6 failed 1 /);
 	assert.match(screen.lines.at(-1)!, /^ Enter details .*R continue here .*\? help/);
 	for (const key of ['c', 'o', 'e', 'p']) {
 		await screen.send(key);
@@ -56,6 +62,7 @@ test('no download is shown as running between the end of one instance and the st
 		const was = before.get(id)!;
 		assert.equal(status, still.includes(was) ? was : completedAt === null ? 'queued' : 'complete', name);
 		const {bytesPerSecond, bytesPerSecondLong, connections, segments, players, retryAt} = shown;
+		assert.ok(shown.pledges.every(({etaAt}) => etaAt === null));
 		assert.deepEqual(
 			{bytesPerSecond, bytesPerSecondLong, connections, segments, players, retryAt},
 			{bytesPerSecond: 0, bytesPerSecondLong: 0, connections: 0, segments: [], players: [], retryAt: null},

@@ -392,8 +392,8 @@ dashboardTest(
 				screen.resize(40 + random(120), 8 + random(50));
 			}
 
-			// A frame follows a change within a quarter of a second; messages stay longer.
-			await screen.wait(320);
+			// A frame follows a change within half a second; messages stay longer.
+			await screen.wait(520);
 			const before = screen.text;
 			// Text fields and pages take Ctrl+L for a key of their own.
 			if (!before.includes('Add downloads') && !before.includes('/ find')) {
@@ -434,5 +434,15 @@ dashboardTest(
 			['makeSafe', id, start],
 			['makeSafe', idOf(1), start],
 		]);
+	},
+);
+
+dashboardTest(
+	'a screen in ASCII shows the flag of a pledge in ASCII',
+	{downloads: films(1), ascii: true},
+	async screen => {
+		await screen.press('w', 'It takes 412 MiB');
+		await screen.answer('enter', 'film-0.mkv: to be made safe !');
+		await screen.press('L', /film-0\.mkv: to be made safe !$/m);
 	},
 );

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {DownStreamError} from '../source/downstream.ts';
-import {groups, keyTable} from '../source/dashboard/keys.ts';
+import {groups, keyTable, playerTable} from '../source/dashboard/keys.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, everyState, films, idOf} from './support/memory-downstream.ts';
 
@@ -126,7 +126,7 @@ dashboardTest(
 				index >= 20 ? {...film, bytesPerSecond: index} : film,
 			),
 		});
-		await screen.wait(400);
+		await screen.wait(510);
 		assert.match(screen.text, /▸ ↓ film-5\.mkv/);
 		assert.equal(lineOf(), line);
 		await screen.press('pageUp', /film-3\d\.mkv/);
@@ -365,7 +365,7 @@ dashboardTest(
 
 dashboardTest(
 	'the palette finds a command by its words and runs it',
-	{downloads: films(2), columns: 100, rows: 60},
+	{downloads: films(2), columns: 100, rows: 70},
 	async (screen, downstream) => {
 		const whole = await screen.press('?', 'What do you want to do?');
 		assert.match(whole, /▸ o +play in mpv[^]*a player reads here/);
@@ -412,7 +412,7 @@ dashboardTest('every command is in one group of the palette', {downloads: films(
 	assert.equal(new Set(grouped).size, grouped.length);
 	assert.deepEqual(
 		new Set(grouped),
-		new Set(keyTable.map(({command}) => command).filter(command => command !== 'help')),
+		new Set([...keyTable, ...playerTable].map(({command}) => command).filter(command => command !== 'help')),
 	);
 });
 
@@ -420,7 +420,7 @@ dashboardTest('repeated messages share one line', {downloads: films(1)}, async (
 	for (let at = 1; at <= 3; at++) {
 		const lastError = {code: 'origin-unreachable', message: 'connection reset', at} as const;
 		downstream.change({downloads: films(1, {lastError})});
-		await screen.wait(300);
+		await screen.wait(500);
 	}
 
 	await screen.press('L', /film-0\.mkv: connection reset \(×3 since \d\d:\d\d:\d\d\)/);

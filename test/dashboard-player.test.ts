@@ -12,6 +12,7 @@ const playback: Playback = {
 	offset: null,
 	stalled: false,
 	stalls: 0,
+	subtitles: 'en',
 };
 const position = {ms: 2_467_000, at: 0, watched: false, exact: true};
 const playing = download({playback, position});
@@ -27,7 +28,7 @@ const idle = {
 dashboardTest('the row and the details show a linked player', {downloads: [playing]}, async screen => {
 	assert.match(
 		await screen.shows('► 41:07'),
-		/Player +mpv 0\.38\.0 · 41:07 of 1:35:02 · paused · 1\.0× · 0 stalls/,
+		/Player +mpv 0\.38\.0 · 41:07 of 1:35:02 · paused · 1\.0× · sub en · 0 stalls/,
 	);
 });
 
@@ -52,7 +53,7 @@ dashboardTest(
 dashboardTest('linked players have ASCII symbols', {downloads: [playing], ascii: true}, async screen => {
 	assert.match(
 		await screen.shows('> 41:07'),
-		/Player +mpv 0\.38\.0 - 41:07 of 1:35:02 - paused - 1\.0x - 0 stalls/,
+		/Player +mpv 0\.38\.0 - 41:07 of 1:35:02 - paused - 1\.0x - sub en - 0 stalls/,
 	);
 	await screen.press('enter', /arrows 10s {2}up, down 1m {2}g go to/);
 });
@@ -123,6 +124,32 @@ dashboardTest(
 	},
 );
 
+dashboardTest(
+	'the palette has the commands of the linked player',
+	{downloads: [playing, ...films(1)], columns: 100, rows: 60},
+	async (screen, downstream) => {
+		await screen.press('?', 'What do you want to do?');
+		await screen.type(
+			'linked',
+			/← +seek 10 s back[^]*→ +seek 10 s ahead[^]*↑ +seek a minute ahead[^]*↓ +seek a minute back/,
+		);
+		await screen.press(['down', 'enter'], {without: 'What do you want'});
+		await screen.shows(() => downstream.calls.length === 1);
+		await screen.press('?', 'What do you want to do?');
+		await screen.click('seek a minute back', {without: 'What do you want'});
+		await screen.shows(() => downstream.calls.length === 2);
+		assert.deepEqual(downstream.calls, [
+			['controlPlayer', id, {seekMs: 2_477_000}],
+			['controlPlayer', id, {seekMs: 2_417_000}],
+		]);
+		await screen.press('down');
+		await screen.press('?', 'What do you want to do?');
+		await screen.type('pause or play');
+		await screen.press('enter', 'No linked player: o starts mpv');
+		assert.equal(downstream.calls.length, 2);
+	},
+);
+
 const film: DownloadFilm = {
 	durationMs: playback.durationMs!,
 	exact: true,
@@ -160,18 +187,21 @@ dashboardTest(
 	'a film shorter than its last position starts at its beginning',
 	{downloads: [download({position, film: {...film, durationMs: 1_000_000}})]},
 	async screen => {
+		assert.doesNotMatch(await screen.shows('1 all'), /Left at|continue 1/);
 		await screen.press('o', 'Started mpv');
 		assert.doesNotMatch(screen.played[0]!, / at /);
 	},
 );
 
 dashboardTest(
-	'without a linked player, the arrows keep their meaning in the details',
+	'without a linked player, the arrows keep their meaning in the details, and g stays there',
 	{downloads: films(2)},
 	async (screen, downstream) => {
 		await screen.press('enter', {without: '1 all'});
 		assert.doesNotMatch(screen.text, /go to/);
 		await screen.press('down', 'film-1.mkv');
+		await screen.press('g', 'No linked player: o starts mpv');
+		assert.match(screen.text, /film-1\.mkv/);
 		await screen.press('left', '1 all');
 		assert.deepEqual(downstream.calls, []);
 	},

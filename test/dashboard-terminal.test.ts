@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
+import {existsSync} from 'node:fs';
 import {get} from 'node:http';
 import {chmod, readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
@@ -228,6 +229,19 @@ test('Ctrl+C twice quits at once and restores every mode', async t => {
 	terminal.press('ctrl+c');
 	assert.equal(await terminal.exit(), 0);
 	assert.deepEqual(modesLeft(terminal.raw), []);
+});
+
+test('the end of the terminal ends the program, which releases its storage', async t => {
+	const storage = await temporaryFolder(t);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', storage], {
+		columns: 80,
+		rows: 24,
+	});
+	await terminal.shows('Nothing here yet');
+	assert.ok(existsSync(path.join(storage, 'owner.json')));
+	terminal.hangUp();
+	await terminal.exit();
+	assert.equal(existsSync(path.join(storage, 'owner.json')), false);
 });
 
 test('the URL of the command line is selected, even if it is known or another instance runs', async t => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import stringWidth from 'string-width';
 import {DownStreamError, type Download} from '../source/downstream.ts';
+import {blankPledge} from './support/blank-download.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, everyState, films, idOf} from './support/memory-downstream.ts';
 
@@ -353,6 +354,34 @@ dashboardTest(
 		await screen.read();
 		assert.equal(screen.hasQuit, false);
 		await screen.press('ctrl+c', () => screen.hasQuit);
+	},
+);
+
+dashboardTest(
+	'a paused download with a pledge to fetch is running',
+	{
+		downloads: films(2, {status: 'paused'}).map((film, index) => ({
+			...film,
+			pledges: [{...blankPledge, state: index === 0 ? 'pending' : 'safe'}],
+		})),
+	},
+	async screen => {
+		await screen.press('q', '1 download is running.');
+	},
+);
+
+dashboardTest(
+	'details show the pledge that is due first, and count the others',
+	{
+		downloads: films(1, {
+			pledges: [
+				{...blankPledge, fromMs: 0, toMs: 600_000},
+				{...blankPledge, n: 2, fromMs: 0, toMs: 60_000, by: Date.now()},
+			],
+		}),
+	},
+	async screen => {
+		await screen.press('enter', / Safe +safe to 0:00 of 1:00 ⚑, and 1 more/);
 	},
 );
 

@@ -1,5 +1,6 @@
 import assert from 'node:assert/strict';
-import {spawnSync} from 'node:child_process';
+import {spawn, spawnSync} from 'node:child_process';
+import {once} from 'node:events';
 import {closeSync} from 'node:fs';
 import {
 	chmod,
@@ -216,6 +217,52 @@ test('bytes that filled the disk are still recorded', {timeout}, async t => {
 	const again = await startEngine(t, {storageDir, maxActive: 0});
 	await again.engine.verify(download.id);
 	assert.equal(downloadOf(again.engine, download.id).present, present);
+});
+
+test('a record is written on a full disk while another program takes each free block', {timeout}, async t => {
+	const storageDir = await temporaryFolder(t);
+	if (!mountSmallDisk(t, storageDir)) {
+		return;
+	}
+
+	const store = await RecordStore.open(storageDir);
+	const id = 'a'.repeat(32);
+	const file = await store.create({
+		version: 1,
+		id,
+		url: 'http://127.0.0.1/film.mkv',
+		headers: {},
+		ranges: [],
+		intent: 'run',
+		onDemand: false,
+		addedAt: 0,
+	});
+	await file.save({addedAt: 1});
+	const greedy = `
+		const fs = require('node:fs');
+		const file = fs.openSync(process.argv[1], 'a');
+		for (let isFull = false; ; ) {
+			try {
+				fs.writeSync(file, Buffer.alloc(4096));
+			} catch {
+				isFull ||= fs.writeSync(1, 'full') > 0;
+			}
+		}`;
+	const child = spawn(process.execPath, ['--eval', greedy, path.join(storageDir, 'other')]);
+	const exited = once(child, 'exit');
+	// The disk cannot be unmounted before.
+	atEnd(t, async () => {
+		child.kill('SIGKILL');
+		await exited;
+	});
+	await once(child.stdout, 'data');
+	for (let count = 1; count <= 20; count++) {
+		await file.save({ranges: [[0, count]]});
+		const {records, problems} = await store.readAll();
+		assert.deepEqual([records[0]?.record.ranges, problems], [[[0, count]], []]);
+	}
+
+	assert.deepEqual(new Set(await readdir(file.folder)), new Set(['entry.json', 'entry.json.bak']));
 });
 
 test('a download can be deleted from a disk too full for its record', {timeout}, async t => {

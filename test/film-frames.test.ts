@@ -9,6 +9,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import {dimmedFrame, frameLines, frameSize, frameTimes, type FilmFrame} from '../source/dashboard/frames.ts';
 import {isSameLine} from '../source/dashboard/spans.tsx';
+import type {HexColor} from '../source/dashboard/theme.ts';
 import type {DownloadFilm} from '../source/downstream.ts';
 import {RangeSet} from '../source/engine/store/range-set.ts';
 import {filmFrame} from '../source/terminal/film-frame.ts';
@@ -88,7 +89,7 @@ test('a frame below a dialog is dark', () => {
 });
 
 test('a picture that differs only in its colors is drawn again', () => {
-	const lineOf = (color: string) => [{text: '▀', colors: {color, backgroundColor: '#000000'}}];
+	const lineOf = (color: HexColor) => [{text: '▀', colors: {color, backgroundColor: '#000000' as const}}];
 	assert.ok(isSameLine(lineOf('#ff0000'), lineOf('#ff0000')));
 	assert.ok(!isSameLine(lineOf('#ff0000'), lineOf('#0000ff')));
 	assert.ok(!isSameLine(lineOf('#ff0000'), [{text: '▀'}]));
@@ -154,7 +155,7 @@ dashboardTest(
 		await screen.press('i', 'i: this download has no picture');
 		downstream.change({downloads: [download({film: {...film, exact: false, playable: []}})]});
 		await screen.shows('times are estimates');
-		await screen.press('i', 'i: this film has no index, so frames need the complete file');
+		await screen.press('i', 'i: the times of this film are estimates, so frames need the complete file');
 		downstream.change({downloads: [download({type: 'video/mp4'})]});
 		await screen.shows({without: '1:20'});
 		await screen.press('i', 'i: frames need the index of the film, which is not known');

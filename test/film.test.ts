@@ -5,14 +5,20 @@ import path from 'node:path';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {maxMapBytes} from '../source/engine/film/film-map.ts';
+import {RangeSet} from '../source/engine/store/range-set.ts';
 import {openOffline} from '../source/host/engine-host.ts';
-import {startEngine, until} from './support/engines.ts';
+import {startEngine, until, type TestEngine} from './support/engines.ts';
 import {filmMs, makeFilm, serveFilm} from './support/films.ts';
 import type {TestOrigin} from './support/origin.ts';
 import {missing} from './support/programs.ts';
 import {read} from './support/read-stream.ts';
 
 const MiB = 1024 * 1024;
+/** Adds a download by reading its stream. */
+function openUrl({key}: TestEngine['engine'], {origin}: TestEngine['proxy'], url: string): string {
+	return `${origin}/stream?${new URLSearchParams({url, key}).toString()}`;
+}
+
 const needsFfmpeg = {skip: missing('ffmpeg')};
 
 test('an index at the end of a film is read first, with few requests', needsFfmpeg, async t => {
@@ -46,21 +52,50 @@ test('an index at the end of a film is read first, with few requests', needsFfmp
 	assert.ok(stored.length <= maxMapBytes, String(stored.length));
 });
 
-test('a second connection is ready before the response that a player waits for', async t => {
-	const origin: TestOrigin = await serveFilm(t, Buffer.alloc(MiB), {
-		async intercept() {
-			while (origin.sockets.size < 2) {
-				await sleep(5);
-			}
+test('the first bytes of a film request its index', needsFfmpeg, async t => {
+	const bytes = await makeFilm('large.mp4');
+	const origin = await serveFilm(t, bytes, {present: new RangeSet([{start: 0, end: 64}])});
+	const {engine} = await startEngine(t);
+	await engine.add({url: origin.urlOf('/large.mp4')});
+	while (!origin.requests.some(({range}) => range!.start > bytes.length / 2 && range!.end === bytes.length)) {
+		await sleep(5);
+	}
+});
 
-			return false;
-		},
-	});
-	const {engine} = await startEngine(t, {onDemand: true});
+test('a player connects while its download is recorded', async t => {
+	const origin = await serveFilm(t, Buffer.alloc(MiB));
+	const {engine, proxy, storageDir} = await startEngine(t);
+	await rm(storageDir, {recursive: true});
+	const {status} = await read(openUrl(engine, proxy, origin.urlOf('/film.mp4')));
+	assert.ok(status >= 500, String(status));
+	while (origin.maxSockets === 0) {
+		await sleep(5);
+	}
+
+	assert.equal(origin.requests.length, 0);
+});
+
+test('a second connection is ready before the response that a player waits for', async t => {
+	const waiting = async () => {
+		const origin: TestOrigin = await serveFilm(t, Buffer.alloc(MiB), {
+			async intercept() {
+				while (origin.sockets.size < 2) {
+					await sleep(5);
+				}
+
+				return false;
+			},
+		});
+		return origin;
+	};
+	const origin = await waiting();
+	const {engine, proxy} = await startEngine(t, {onDemand: true});
 	const {download} = await engine.add({url: origin.urlOf('/film.mp4')});
 	assert.equal(origin.requests.length, 0);
 	await read(download.streamUrl, 'bytes=0-99');
 	assert.ok(origin.requests.length > 0);
+	// Also for a player that adds the download.
+	await read(openUrl(engine, proxy, (await waiting()).urlOf('/film.mp4')), 'bytes=0-99');
 
 	// Without a player, or where one connection is all that is allowed, there is none.
 	const single = await serveFilm(t, Buffer.alloc(100_000));

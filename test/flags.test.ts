@@ -112,6 +112,7 @@ test('a typing error is reported at once, with the nearest word', async t => {
 	for (const [words, sentence] of [
 		[['lsit'], /^downstream-tui: "lsit" is neither a command nor a URL .*; did you mean list\?\n$/],
 		[['list', '--jsno'], /^downstream-tui: --jsno is not an option; did you mean --json\?\n$/],
+		[['safe', '1', '-5m'], /^downstream-tui: "-5m": a time or size cannot be negative\n$/],
 		[['url'], /^downstream-tui: usage: downstream-tui url ID; see downstream-tui url --help\n$/],
 		[
 			['get'],

@@ -277,7 +277,7 @@ test('get waits for a silent server and names it', async t => {
 	const folder = await temporaryFolder(t);
 	const target = path.join(folder, 'film.bin');
 	const args = ['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', target];
-	const get = await CliProcess.start(t, [...args, '--give-up-after', '0', '--timeout', '2s', origin.url]);
+	const get = await CliProcess.start(t, [...args, '--give-up-after', '0', '--timeout', '1s', origin.url]);
 	while (!get.stderr.includes('\n')) {
 		await new Promise(resolve => setTimeout(resolve, 20));
 	}

@@ -3,10 +3,11 @@ import assert from 'node:assert/strict';
 import {access, mkdir, readdir, readFile} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
-import {DownStream, DownStreamError, type DownloadProgress} from '../source/index.ts';
+import {DownStream, DownStreamError, type DownloadProgress, type PlayersState} from '../source/index.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
 import {initLibrary} from './support/library.ts';
+import {FakeMpv} from './support/fake-mpv.ts';
 import {notFound} from './support/origin.ts';
 
 const mebibyte = 1024 * 1024;
@@ -215,4 +216,40 @@ test('an instance closes at the end of its `using` block', async t => {
 	await using again = await DownStream.init({port: 0, storageDir});
 	await access(storageDir);
 	assert.equal(DownStream.instance, again);
+});
+
+test('position and players follow a linked player, until the download is removed', async t => {
+	const origin = await startOrigin(t, {size, etag: '"1"'});
+	const downstream = await initLibrary(t, {storageDir: await temporaryFolder(t)});
+	const url = origin.urlOf('/film.mkv');
+	await downstream.whenComplete(await downstream.cache(url));
+	assert.equal(downstream.position(url), null);
+	const {id, streamUrl} = (await downstream.getAllDownloads())[0]!;
+	const response = await fetch(`${downstream.origin}/api/downloads/${id}/link-player`, {
+		method: 'POST',
+		headers: {authorization: `Bearer ${downstream.key}`},
+	});
+	const {socket} = (await response.json()) as {socket: string};
+	const states = downstream.players(url)[Symbol.asyncIterator]();
+	const until = async (condition: (state: PlayersState) => boolean) => {
+		for (;;) {
+			const {value, done} = await states.next();
+			if (done || condition(value)) {
+				return value as PlayersState | undefined;
+			}
+		}
+	};
+
+	assert.deepEqual(await until(() => true), {players: [], playback: null, position: null});
+	const player = await FakeMpv.listen(t, socket, {path: streamUrl, duration: 100, 'time-pos': 41});
+	const {playback} = (await until(({position}) => position?.ms === 41_000))!;
+	assert.deepEqual([playback?.player, playback?.paused], ['mpv 0.38.0', false]);
+	player.set({pause: true});
+	await until(({playback}) => playback?.paused === true);
+	await player.quit();
+	const left = await until(({playback}) => playback === null);
+	assert.deepEqual([left?.position?.ms, left?.position?.exact], [41_000, true]);
+	assert.deepEqual(downstream.position(url), left?.position);
+	await downstream.removeCache(url);
+	assert.equal(await until(() => false), undefined);
 });

@@ -10,6 +10,7 @@ import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setImmediate as nextTurn} from 'node:timers/promises';
 import {promisify} from 'node:util';
+import type {DownloadFilm} from '../source/downstream.ts';
 import {MpvLink, type PlayerState} from '../source/engine/player/mpv-link.ts';
 import {newSocketPath, removeSocket} from '../source/engine/player/socket-folder.ts';
 import {playlistOf} from '../source/proxy/playlist.ts';
@@ -42,7 +43,12 @@ test('the snapshot shows time, state and stalls of a linked player', async t => 
 	player.set({'paused-for-cache': false});
 	player.set({'paused-for-cache': true});
 	player.set({'paused-for-cache': false});
-	const {playback, position} = await until(engine, id, ({playback}) => playback?.stalls === 2);
+	player.set({'current-tracks/sub/lang': 'en'});
+	const {playback, position} = await until(
+		engine,
+		id,
+		({playback}) => playback?.stalls === 2 && playback.subtitles !== null,
+	);
 	assert.deepEqual(playback, {
 		player: 'mpv 0.38.0',
 		durationMs: 100_000,
@@ -51,6 +57,7 @@ test('the snapshot shows time, state and stalls of a linked player', async t => 
 		offset: null,
 		stalled: false,
 		stalls: 2,
+		subtitles: 'en',
 	});
 	assert.deepEqual({...position, at: 0}, {ms: 10_000, at: 0, watched: false, exact: true});
 });
@@ -160,6 +167,7 @@ for (const [what, text] of [
 	['a duration as text', '{"event":"property-change","name":"duration","data":"long"}\n'],
 	['a speed of zero', '{"event":"property-change","name":"speed","data":0}\n'],
 	['a pause as text', '{"event":"property-change","name":"pause","data":"yes"}\n'],
+	['a language as a number', '{"event":"property-change","name":"current-tracks/sub/lang","data":5}\n'],
 	['a path as a number', '{"event":"property-change","name":"path","data":5}\n'],
 	['a list', '[1, 2]\n'],
 	['null', 'null\n'],
@@ -231,7 +239,7 @@ test('arbitrary bytes end a link or leave it in a valid state', async t => {
 		...['"end-file"', '"reason"', '"eof"', '"request_id"', '"error"', '"success"', '1', '1.5', '-3', '1e15'],
 		'{"event":"property-change","name":"path","data":"http://127.0.0.1:1/stream/0/x"}\n',
 		'{"event":"property-change","name":"duration","data":5}\n',
-		'{"request_id":8,"error":"success","data":4}\n',
+		'{"request_id":9,"error":"success","data":4}\n',
 	];
 	let seed = 7;
 	const random = (below: number) => {
@@ -342,9 +350,15 @@ test('on Windows the socket is a pipe', async () => {
 	assert.match(await newSocketPath({}, 'win32'), /^\\\\\.\\pipe\\downstream-tui-[\da-f]{24}$/);
 });
 
+const blankFilm: DownloadFilm = {
+	...{durationMs: 0, exact: true, indexBytes: 0, indexOffset: 0, tracks: [], playable: []},
+	...{position: 0, watchTo: 0, stallAt: null, waitMs: 0, neededRate: 0},
+};
+
 test('the playlist lists started films alone, each at its last position', () => {
 	const film = (name: string, ms: number, at: number, watched = false) => ({
 		...blankDownload,
+		film: {...blankFilm, durationMs: 6_000_000},
 		name,
 		position: {ms, at, watched, exact: true},
 	});
@@ -353,6 +367,7 @@ test('the playlist lists started films alone, each at its last position', () => 
 		film('begun.mkv', 2_467_890, 1),
 		film('seen.mkv', 5000, 3, true),
 		film('later.mkv', 1000, 2),
+		film('shorter now.mkv', 6_000_000, 4),
 	];
 	const {streamUrl} = blankDownload;
 	assert.equal(
@@ -367,6 +382,8 @@ ${streamUrl}
 ${streamUrl}
 #EXTINF:-1,later.mkv
 #EXTVLCOPT:start-time=1
+${streamUrl}
+#EXTINF:-1,shorter now.mkv
 ${streamUrl}
 `,
 	);

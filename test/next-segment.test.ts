@@ -62,7 +62,7 @@ test('a player waiting far inside a claim gets its own segment', () => {
 });
 
 test('the index of a film follows waiting players and precedes read-ahead and background', () => {
-	const index = {start: 150 * MiB, end: 151 * MiB};
+	const index = {start: 150 * MiB, end: 150.25 * MiB};
 	const waiting = demand({offset: 80 * MiB});
 	const reading = demand({offset: 80 * MiB, blocked: false});
 	assert.equal(nextSegment(situation({index, wanted: [waiting]}))?.start, 80 * MiB);
@@ -233,12 +233,24 @@ test('a pledged byte far inside a claim of the background gets a connection of i
 	assert.notEqual(nextSegment(near)?.start, 100 * MiB);
 });
 
-test('a long index is fetched in pieces, over several connections', () => {
-	const index = {start: 150 * MiB, end: 160 * MiB};
-	const first = nextSegment(situation({index, segmentSize: 4 * MiB}));
-	assert.deepEqual([first?.start, first?.end], [150 * MiB, 154 * MiB]);
-	const claimed = [{offset: 150 * MiB, end: 154 * MiB}];
-	assert.equal(nextSegment(situation({index, claimed}))?.start, 154 * MiB);
+test('an index is fetched in four parts, by several connections, or in more of the usual size', () => {
+	const partsOf = (length: number) => {
+		const index = {start: 150 * MiB, end: 150 * MiB + length};
+		const claimed: Array<{offset: number; end: number}> = [];
+		for (;;) {
+			const plan = nextSegment(situation({index, claimed, background: false}));
+			if (!plan) {
+				return claimed.map(({offset, end}) => end - offset);
+			}
+
+			claimed.push({offset: plan.start, end: plan.end});
+		}
+	};
+
+	assert.deepEqual(partsOf(MiB), [256 * KiB, 256 * KiB, 256 * KiB, 256 * KiB]);
+	assert.deepEqual(partsOf(300 * KiB), [256 * KiB, 44 * KiB]);
+	assert.deepEqual(partsOf(8 * MiB), [2 * MiB, 2 * MiB, 2 * MiB, 2 * MiB]);
+	assert.deepEqual(partsOf(18 * MiB), [4 * MiB, 4 * MiB, 4 * MiB, 4 * MiB, 2 * MiB]);
 });
 
 test('smaller rests of a pledge than of the background are split', () => {

@@ -1,5 +1,6 @@
 // A real linked mpv: its time, our commands, and the record after a kill of either side.
 import assert from 'node:assert/strict';
+import {EventEmitter} from 'node:events';
 import {readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
@@ -12,38 +13,18 @@ import {playDownload} from '../source/requests/launch-player.ts';
 import {atEnd} from './support/cleanup.ts';
 import {CliProcess} from './support/cli.ts';
 import {startEngine, temporaryFolder, until} from './support/engines.ts';
+import {serveFilm} from './support/films.ts';
 import {startNginx} from './support/nginx.ts';
 import {missing} from './support/programs.ts';
+import {silence} from './support/silence.ts';
 import {TestTerminal} from './support/terminal.ts';
 
 const skip = missing('mpv', 'nginx');
-/** Bytes per second of 16-bit stereo sound. */
-const bytesPerSecond = 44_100 * 4;
-
-/** Silence as WAV: made without a program, with a linear map from bytes to time. */
-function silence(seconds: number): Buffer {
-	const bytes = seconds * bytesPerSecond;
-	const file = Buffer.alloc(44 + bytes);
-	file.write('RIFF', 0);
-	file.writeUInt32LE(36 + bytes, 4);
-	file.write('WAVEfmt ', 8);
-	file.writeUInt32LE(16, 16);
-	file.writeUInt16LE(1, 20);
-	file.writeUInt16LE(2, 22);
-	file.writeUInt32LE(44_100, 24);
-	file.writeUInt32LE(bytesPerSecond, 28);
-	file.writeUInt16LE(4, 32);
-	file.writeUInt16LE(16, 34);
-	file.write('data', 36);
-	file.writeUInt32LE(bytes, 40);
-	return file;
-}
-
 /** A film on an origin, and an mpv without windows that reports its process id. */
-async function startFilm(t: TestContext, {seconds = 100, rate}: {seconds?: number; rate?: string} = {}) {
+async function startFilm(t: TestContext) {
 	const folder = await temporaryFolder(t);
-	await writeFile(path.join(folder, 'sound.wav'), silence(seconds));
-	const url = `${await startNginx(t, folder, rate === undefined ? {} : {rate})}/sound.wav`;
+	await writeFile(path.join(folder, 'sound.wav'), silence(100));
+	const url = `${await startNginx(t, folder)}/sound.wav`;
 	const player = path.join(folder, 'mpv');
 	const pidFile = path.join(folder, 'pid');
 	await writeFile(
@@ -98,14 +79,53 @@ test('a linked mpv shows its time, seeks, pauses and exits', {skip}, async t => 
 	assert.ok(position!.ms >= 50_000 && position!.ms < 60_000 && !position!.watched, `${position!.ms}`);
 });
 
-test('mpv waits for a slow origin, and its stalls are counted', {skip}, async t => {
-	const {url, player} = await startFilm(t, {seconds: 60, rate: '64k'});
+test('the stalls of mpv are those of the origin', {skip}, async t => {
+	const {player} = await startFilm(t);
+	const bytes = silence(20, 192_000);
+	/** The origin waits before each of these bytes. */
+	const gates = [2_000_000, 4_000_000];
+	const opened = new EventEmitter();
+	const origin = await serveFilm(t, bytes, {
+		headers: {'content-type': 'audio/wav'},
+		intercept(_request, response, {range}) {
+			const {end} = range ?? {end: bytes.length};
+			let start = range?.start ?? 0;
+			response.writeHead(range ? 206 : 200, {
+				'content-length': end - start,
+				'accept-ranges': 'bytes',
+				etag: '"film"',
+				...(range && {'content-range': `bytes ${start}-${end - 1}/${bytes.length}`}),
+			});
+			const write = () => {
+				const gate = Math.min(end, gates[0] ?? end);
+				if (start < gate) {
+					response.write(bytes.subarray(start, gate));
+					start = gate;
+				}
+
+				if (start === end) {
+					response.end();
+				}
+			};
+
+			write();
+			opened.on('gate', write);
+			return true;
+		},
+	});
 	const {engine} = await startEngine(t, {connections: 1});
-	const {id} = (await engine.add({url})).download;
+	const {id} = (await engine.add({url: origin.urlOf('/sound.wav')})).download;
 	const known = await until(engine, id, ({size}) => size !== null);
 	await playDownload(engine, known, {player, startMs: 0});
-	const {playback} = await until(engine, id, ({playback}) => playback !== null && playback.stalls > 0);
-	assert.ok(playback!.durationMs === 60_000);
+	for (let stalls = 1; gates.length > 0; stalls++) {
+		await until(engine, id, ({playback}) => playback?.stalled === true && playback.stalls === stalls);
+		gates.shift();
+		opened.emit('gate');
+		await until(engine, id, ({playback}) => playback?.stalled === false);
+	}
+
+	const {playback} = await until(engine, id, ({position}) => position!.ms > 7000);
+	assert.deepEqual([playback?.stalls, playback?.durationMs], [2, 20_000]);
 });
 
 test('the position survives SIGKILL of the program, and play continues there', {skip}, async t => {

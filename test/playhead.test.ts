@@ -2,7 +2,8 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {lastingMs} from '../source/engine/fetch/players.ts';
 import type {FilmMap} from '../source/engine/film/film-map.ts';
-import {byteAt, bytesAhead, inferredMs, timeAt} from '../source/engine/film/playhead.ts';
+import {infer} from '../source/engine/film/inference.ts';
+import {byteAt, bytesAhead, timeAt} from '../source/engine/film/playhead.ts';
 
 /** A still first half, then ten times the bytes. The audio lies elsewhere. */
 const map: FilmMap = {
@@ -41,20 +42,8 @@ test('a byte that several points share is that of the last of them', () => {
 		[49_995, 100_000, 100_000],
 	);
 	assert.equal(bytesAhead(ended, 11_000, 1000), 0);
-	assert.equal(inferredMs(ended, {start: 11_000, since: 0, offset: 11_000}, 10_000), 100_000);
-});
-
-test('the inferred position starts with the read and stays within the bytes read', () => {
-	const at = (start: number, offset: number, now: number) => inferredMs(map, {start, since: 0, offset}, now);
-	// Right after a seek.
-	assert.equal(at(1000, 2000, 4999), undefined);
-	// It reads ahead.
-	assert.equal(at(1000, 100_000, 10_000), 10_000);
-	assert.equal(at(11_000, 61_000, 10_000), 60_000);
-	// It waits for bytes, or is paused.
-	assert.equal(at(1000, 6000, 60_000), 25_000);
-	// It started before the first picture and is at the end.
-	assert.equal(at(0, 200_000, 500_000), 100_000);
+	const reads = {run: {start: 11_000, since: 0}, offset: 11_000, isBlocked: false};
+	assert.equal(infer(ended, undefined, reads, 10_000).ms, 100_000);
 });
 
 test('without a film, bytes last as long as the player needs for as many', () => {

@@ -4,6 +4,7 @@ import {test} from 'node:test';
 import * as fc from 'fast-check';
 import {DownStreamError, type Download, type Pledge, type SafeRequest} from '../source/downstream.ts';
 import {sharedProblems} from '../source/engine/banners.ts';
+import {afterRate, isSlow, type Pace} from '../source/engine/download/pace.ts';
 import type {FilmMap, FilmTrack} from '../source/engine/film/film-map.ts';
 import {playable} from '../source/engine/film/playable.ts';
 import {
@@ -16,7 +17,7 @@ import {
 import {RangeSet} from '../source/engine/store/range-set.ts';
 import type {StoredPledge} from '../source/engine/store/record.ts';
 import {safeRequestOf} from '../source/text/safe-request.ts';
-import {pledgeWords, safeList, safeWords, shortSafeWords} from '../source/text/safe-words.ts';
+import {pledgeWords, safeList, safeWords, shortSafeWords, shownPledge} from '../source/text/safe-words.ts';
 import {blankDownload, blankPledge} from './support/blank-download.ts';
 
 const MiB = 1024 * 1024;
@@ -102,7 +103,10 @@ for (const [what, request, code, sentence] of [
 
 test('a pledge beyond the end is refused, and one across the end is cut', () => {
 	const film = {...facts, map: linear};
-	assert.throws(() => pledgeOf({fromMs: 100 * minute, forMs: 1}, film, undefined, now), /ends after 6000 s/);
+	assert.throws(
+		() => pledgeOf({fromMs: 100 * minute, forMs: 1}, film, undefined, now),
+		/ends after 1:40:00: the stretch/,
+	);
 	const rest = pledgeOf({fromMs: 60 * minute, forMs: 900 * minute}, film, undefined, now);
 	assert.deepEqual(resolvePledge(rest, film), {ranges: [{start: 50 * MiB, end: 100 * MiB}]});
 	const player = {offset: 7, ms: 51 * minute};
@@ -152,9 +156,50 @@ test('overlapping pledges with one deadline are merged, and a contained one adds
 		[1, 0, 9, undefined],
 		[2, 2, 3, 100],
 	]);
+	assert.deepEqual(add(ms(0, 9), ms(5, 12, 100)), [
+		[1, 0, 9, undefined],
+		[2, 5, 12, 100],
+	]);
+	// The starts of all downloads, then a longer stretch of one.
+	const {pledges: start} = withPledge([], {...ms(0, 2), orBytes: 8});
+	assert.deepEqual(withPledge(start, ms(0, 9)), {
+		pledges: [{...ms(0, 9), orBytes: 8, n: 1}],
+		n: 1,
+	});
+	assert.equal(withPledge([{...ms(0, 9, 100), n: 1}], {...ms(0, 2), orBytes: 8}).n, 2);
 	assert.throws(() => add(...Array.from({length: maxPledges + 1}, (_, at) => ms(3 * at, 3 * at + 1))), {
 		code: 'bad-request',
 	});
+});
+
+test('a slow pledge gives other hosts a turn, unless that slows it', () => {
+	const never = Number.MAX_SAFE_INTEGER;
+	/** Seconds and rates → the seconds at which it is slow. */
+	const slowAt = (missing: number, by: number, rates: Array<[seconds: number, rate: number]>) => {
+		let pace: Pace = {};
+		return rates.flatMap(([seconds, rate]) => {
+			pace = afterRate(pace, {missing, by, rate, now: seconds * 1000});
+			return isSlow(pace) ? [seconds] : [];
+		});
+	};
+
+	const steady = (rate: number) => [0, 10, 20, 30, 60].map((seconds): [number, number] => [seconds, rate]);
+	assert.deepEqual(slowAt(3600 * 1000, never, steady(1000)), [], 'within an hour');
+	assert.deepEqual(slowAt(3601 * 1000, never, steady(1000)), [20, 30, 60]);
+	assert.deepEqual(slowAt(Infinity, never, steady(1000)), [], 'of unknown size');
+	assert.deepEqual(slowAt(100 * 1000, 99_000, steady(1000)), [20, 30, 60], 'too late');
+	assert.deepEqual(slowAt(100 * 1000, 200_000, steady(1000)), [], 'in time');
+	const slowed: Array<[number, number]> = [
+		[0, 1000],
+		[20, 1000],
+		[40, 500],
+		[50, 699],
+		[60, 1000],
+		[649, 1000],
+		[650, 1000],
+	];
+	assert.deepEqual(slowAt(9999 * 1000, never, slowed), [20, 40, 650]);
+	assert.deepEqual(slowAt(9999 * 1000, never, [...steady(1000), [61, 99_999], [62, 1000]]), [20, 30, 60]);
 });
 
 const words: Array<[given: Parameters<typeof safeRequestOf>[0], expected: SafeRequest | RegExp]> = [
@@ -260,6 +305,8 @@ test('the first pending pledge is shown, and without a network the safe stretche
 	assert.equal(safeWords({size: 5, pledges: [], completedAt: null}), '');
 	assert.equal(safeWords({size: 5, pledges: [met, blankPledge], completedAt: null}), 'to be made safe ⚑');
 	assert.equal(safeWords({size: 5, pledges: [met], completedAt: 1}), '');
+	const urgent: Pledge = {...blankPledge, fromMs: 0, by: 100};
+	assert.equal(shownPledge({pledges: [blankPledge, urgent, {...urgent, by: 101}]}), urgent);
 	const list = [
 		{size: 9, pledges: [met], completedAt: null},
 		{size: 9, pledges: [blankPledge], completedAt: null},

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import * as fc from 'fast-check';
-import {neighbourOf, placesOf, withPlace, type Queued} from '../source/engine/queue.ts';
+import {neighbourOf, placesOf, probesOfHost, withPlace, type Queued} from '../source/engine/queue.ts';
 
 type Named = Queued & {readonly name: string};
 
@@ -11,14 +11,22 @@ function queued(name: string, facts: Partial<Queued> = {}): Named {
 		queueRank: 1,
 		isComplete: false,
 		wantsPlace: true,
-		pledgedBy: undefined,
-		isProbing: false,
+		pledge: undefined,
+		attempts: attempts(),
 		...facts,
 	};
 }
 
+function attempts(facts: Partial<Queued['attempts']> = {}): Queued['attempts'] {
+	return {host: 'a.example', failures: 0, isTrying: false, hasWorked: false, ...facts};
+}
+
+function due(by: number, facts: Partial<Queued['attempts']> = {}, isSlow = false): Partial<Queued> {
+	return {pledge: {by, isSlow}, attempts: attempts(facts), wantsPlace: false};
+}
+
 const idle = {wantsPlace: false};
-const probing = {isProbing: true};
+const probing = {attempts: attempts({failures: 1})};
 const complete = {isComplete: true, wantsPlace: false};
 
 const places: Array<[words: string, downloads: Named[], places: number, expected: string[]]> = [
@@ -58,35 +66,62 @@ function placesNamed(downloads: Named[], count: number, fill?: 'requested') {
 		isRequested: ({name}) => name === 'a',
 	});
 	const names = (set: Set<Named>) => Array.from(set, ({name}) => name);
-	return {background: names(background), pledges: names(pledges), yields};
+	return {background: names(background), pledges: names(pledges), yields: names(yields)};
 }
 
 test('no background byte is fetched during pledges', () => {
-	const downloads = [
-		queued('a'),
-		queued('b', {pledgedBy: 9, wantsPlace: false}),
-		queued('c', {pledgedBy: 5}),
-	];
-	assert.deepEqual(placesNamed(downloads, 3), {background: [], pledges: ['c', 'b'], yields: true});
-	assert.deepEqual(placesNamed(downloads, 1), {background: [], pledges: ['c'], yields: true});
+	const downloads = [queued('a'), queued('b', due(9)), queued('c', {...due(5), wantsPlace: true})];
+	const yields = ['a', 'b', 'c'];
+	assert.deepEqual(placesNamed(downloads, 3), {background: [], pledges: ['c', 'b'], yields});
+	assert.deepEqual(placesNamed(downloads, 1), {background: [], pledges: ['c'], yields});
 });
 
-test('no background runs while a working host has a pledge to fetch', () => {
+test('no background runs while a working host has a pledge to fetch, and few pledges probe a failing one', () => {
 	const each = fc.record({
 		wantsPlace: fc.boolean(),
-		pledgedBy: fc.option(fc.nat(9), {nil: undefined}),
-		isProbing: fc.boolean(),
+		pledge: fc.option(fc.record({by: fc.nat(9), isSlow: fc.boolean()}), {nil: undefined}),
+		attempts: fc.record({
+			host: fc.constantFrom('a', 'b'),
+			failures: fc.constantFrom(0, 0, 1, 2),
+			isTrying: fc.boolean(),
+			hasWorked: fc.boolean(),
+		}),
 	});
 	fc.assert(
-		fc.property(fc.array(each, {maxLength: 8}), fc.integer({min: 1, max: 4}), (all, count) => {
+		fc.property(fc.array(each, {maxLength: 16}), fc.integer({min: 1, max: 4}), (all, count) => {
 			const downloads = all.map((changes, index) => queued(String(index), changes));
 			const {background, pledges, yields} = placesNamed(downloads, count);
-			const working = downloads.filter(({pledgedBy, isProbing}) => pledgedBy !== undefined && !isProbing);
-			assert.equal(yields, working.length > 0);
-			assert.ok(working.length === 0 || background.length === 0);
+			const named = (names: string[]) => downloads.filter(({name}) => names.includes(name));
+			const pledging = downloads.filter(({pledge}) => pledge);
+			for (const host of ['a', 'b']) {
+				const here = pledging.filter(({attempts}) => attempts.host === host);
+				const hasFailed = here.some(({attempts}) => attempts.failures > 0);
+				const works = here.some(({attempts}) => attempts.failures === 0 && attempts.hasWorked);
+				const served = named(pledges).filter(({attempts}) => attempts.host === host);
+				if (hasFailed && !works) {
+					assert.equal(served.length, Math.min(probesOfHost, here.length));
+				} else if (here.some(({attempts}) => attempts.failures === 0)) {
+					assert.ok(named(background).every(({attempts}) => attempts.host !== host));
+				}
+			}
+
+			const isHealthy = ({attempts: {host, failures}}: Named) =>
+				failures === 0 &&
+				!pledging.some(
+					({attempts}) =>
+						attempts.host === host &&
+						attempts.failures > 0 &&
+						!pledging.some(
+							other =>
+								other.attempts.host === host && other.attempts.failures === 0 && other.attempts.hasWorked,
+						),
+				);
+			const working = pledging.filter(each => !each.pledge!.isSlow && isHealthy(each));
+			assert.ok(working.length === 0 || (background.length === 0 && yields.length === downloads.length));
+			assert.ok(background.every(name => !yields.includes(name)));
 			const served = working.filter(({name}) => pledges.includes(name));
 			assert.equal(served.length, Math.min(count, working.length));
-			const dues = (some: typeof working) => some.map(({pledgedBy}) => pledgedBy!);
+			const dues = (some: Named[]) => some.map(({pledge}) => pledge!.by);
 			const left = working.filter(({name}) => !pledges.includes(name));
 			assert.ok(Math.max(0, ...dues(served)) <= Math.min(Infinity, ...dues(left)));
 		}),
@@ -94,12 +129,47 @@ test('no background runs while a working host has a pledge to fetch', () => {
 });
 
 test('a pledge of a failing host delays no other download', () => {
-	const downloads = [queued('a'), queued('b', {pledgedBy: 9, ...probing})];
-	assert.deepEqual(placesNamed(downloads, 1), {background: ['b', 'a'], pledges: ['b'], yields: false});
+	const downloads = [queued('a'), queued('b', {...due(9, {failures: 1}), wantsPlace: true})];
+	assert.deepEqual(placesNamed(downloads, 1), {background: ['b', 'a'], pledges: ['b'], yields: []});
+});
+
+test('pledges that a failing host has not been tried for delay nobody, until it serves one of them', () => {
+	const fails = due(9, {failures: 1, isTrying: true});
+	const downloads = [queued('a'), queued('b', fails), queued('c', due(9)), queued('d', due(9))];
+	assert.deepEqual(placesNamed(downloads, 2), {background: ['a'], pledges: ['b', 'c', 'd'], yields: []});
+	const works = queued('e', due(8, {hasWorked: true}));
+	assert.deepEqual(placesNamed([...downloads, works], 2), {
+		background: [],
+		pledges: ['b', 'e', 'c'],
+		yields: ['a', 'b', 'c', 'd', 'e'],
+	});
+});
+
+test('the turns of a failing host go to attempts under way, then to pledges tried least', () => {
+	const downloads = [
+		queued('a', due(1, {failures: 2})),
+		queued('b', due(2, {failures: 1})),
+		queued('c', due(3)),
+		queued('d', due(4, {failures: 9, isTrying: true})),
+		queued('e', due(5, {host: 'b.example', failures: 5})),
+	];
+	assert.deepEqual(placesNamed(downloads, 2).pledges, ['d', 'c', 'b', 'e']);
+});
+
+test('a pledge from a slow host delays the background from this host alone', () => {
+	const other = {attempts: attempts({host: 'b.example'})};
+	const downloads = [queued('a'), queued('b', other), queued('c', due(9, {hasWorked: true}, true))];
+	assert.deepEqual(placesNamed(downloads, 2), {background: ['b'], pledges: ['c'], yields: ['a', 'c']});
+	downloads.push(queued('d', due(9, {host: 'b.example'})));
+	assert.deepEqual(placesNamed(downloads, 1), {
+		background: [],
+		pledges: ['d', 'c'],
+		yields: ['a', 'b', 'c', 'd'],
+	});
 });
 
 test('without places, or in an engine for its own requests, other pledges wait', () => {
-	const downloads = [queued('a'), queued('b', {pledgedBy: 9})];
+	const downloads = [queued('a'), queued('b', due(9))];
 	assert.deepEqual(placesNamed(downloads, 0).pledges, []);
-	assert.deepEqual(placesNamed(downloads, 3, 'requested'), {background: ['a'], pledges: [], yields: false});
+	assert.deepEqual(placesNamed(downloads, 3, 'requested'), {background: ['a'], pledges: [], yields: []});
 });

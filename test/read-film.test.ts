@@ -100,7 +100,9 @@ for (const name of ['front.mp4', 'tail.mp4', 'fragments.mp4', 'tail.mkv', 'tail.
 	});
 }
 
-for (const name of ['front.mp4', 'tail.mp4', 'indexed.mp4', 'tail.mkv', 'front.mkv', 'tail.webm'] as const) {
+for (const name of [
+	...(['front.mp4', 'tail.mp4', 'indexed.mp4', 'tail.mkv', 'front.mkv', 'tail.webm', 'sound.wav'] as const),
+]) {
 	const title = `${name}: mpv plays each playable range to its end without other bytes, and stalls after it`;
 	test(title, {skip: missing('ffmpeg', 'mpv')}, async t => {
 		const bytes = await makeFilm(name);
@@ -122,6 +124,52 @@ test('a film without an index of its fragments is playable only when complete', 
 	assert.ok(viewed.watchTo! > 0 && viewed.watchTo! < filmMs);
 	const whole = filmView(map, {present: half, isComplete: true}, undefined, 0);
 	assert.deepEqual(whole.playable, [[0, map.durationMs]]);
+});
+
+test('a film that ends before its last packet is refused', needsFfmpeg, async () => {
+	const bytes = await makeFilm('front.mp4');
+	await assert.rejects(mapOf(bytes.subarray(0, bytes.length / 2)), {problem: 'past-end'});
+});
+
+test('a film whose edits leave out media has estimates', needsFfmpeg, async () => {
+	const bytes = await makeFilm('tail.mp4');
+	const edits = bytes.indexOf('elst') - 4;
+	const withEdits = (...mediaTimes: number[]) => {
+		const length = 12 * (mediaTimes.length - 1);
+		const entries = mediaTimes.map(time => {
+			const entry = Buffer.from(bytes.subarray(edits + 16, edits + 28));
+			entry.writeUInt32BE(1000, 0);
+			entry.writeInt32BE(time, 4);
+			return entry;
+		});
+		const edited = Buffer.concat([bytes.subarray(0, edits + 16), ...entries, bytes.subarray(edits + 28)]);
+		edited.writeUInt32BE(mediaTimes.length, edits + 12);
+		for (const type of ['moov', 'trak', 'edts', 'elst']) {
+			const box = edited.indexOf(type, bytes.indexOf('moov')) - 4;
+			edited.writeUInt32BE(edited.readUInt32BE(box) + length, box);
+		}
+
+		return edited;
+	};
+
+	const isExact = async (...mediaTimes: number[]) => (await mapOf(withEdits(...mediaTimes))).exact;
+	assert.equal(await isExact(0), true);
+	assert.equal(await isExact(-1, 0), true);
+	assert.equal(await isExact(20_000), false);
+	assert.equal(await isExact(0, 100_000), false);
+});
+
+test('sounds in a row in one Ogg file have the length of all, as an estimate', needsFfmpeg, async () => {
+	const first = await makeFilm('sound.ogg');
+	const second = Buffer.from(first);
+	// Another serial number in each page.
+	for (let at = second.indexOf('OggS'); at !== -1; at = second.indexOf('OggS', at + 1)) {
+		second.writeUInt32LE(second.readUInt32LE(at + 14) + 1, at + 14);
+	}
+
+	const map = await mapOf(Buffer.concat([first, second]));
+	assert.equal(map.exact, false);
+	assert.ok(Math.abs(map.durationMs - 2 * filmMs) < filmMs / 4, `${map.durationMs} ms`);
 });
 
 test('mutated files end in a map or an error, within the bounds', needsFfmpeg, async () => {

@@ -16,6 +16,7 @@ import {
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
+import {Engine} from '../source/engine/engine.ts';
 import {RecordStore, readKey, viewKeyOf, writeViewKey} from '../source/engine/store/record-store.ts';
 import type {DownloadRecord} from '../source/engine/store/record.ts';
 import {withCode} from './support/errors.ts';
@@ -359,4 +360,27 @@ test('the remains of a download without a first record are deleted', async t => 
 	await writeFile(path.join(store.folderOf(id), 'entry.json.0123.tmp'), '{"version":');
 	assert.deepEqual(await store.readAll(), {records: [], problems: []});
 	await assert.rejects(access(store.folderOf(id)), {code: 'ENOENT'});
+});
+
+test('an empty folder is removed after a proper end too, and a folder without a record is named', async t => {
+	const {storageDir} = await openStore(t);
+	const store = await RecordStore.open(storageDir, undefined, true);
+	await mkdir(store.folderOf(id));
+	assert.deepEqual(await store.readAll(), {records: [], problems: []});
+	await assert.rejects(access(store.folderOf(id)), {code: 'ENOENT'});
+	await mkdir(store.folderOf(id));
+	await writeFile(path.join(store.folderOf(id), 'data'), '');
+	const {problems} = await store.readAll();
+	assert.match(problems.join(), /is left as it is: it has no record$/);
+});
+
+test('what a killed program left of a write is removed by the next', async t => {
+	const {storageDir, store} = await openStore(t);
+	const {folder} = await store.create(entry);
+	const remains = path.join(folder, 'entry.json.0123456789ab.tmp');
+	await writeFile(remains, '{"half');
+	await writeFile(path.join(storageDir, 'owner.json'), '{}');
+	const engine = await Engine.open({storageDir, maxActive: 0});
+	await engine.dispose();
+	assert.ok(!(await readdir(folder)).includes(path.basename(remains)));
 });

@@ -75,6 +75,63 @@ test('one byte less is not safe', async t => {
 	assert.deepEqual([pledges.length, pledges[0]!.state, pledges[0]!.missing], [1, 'pending', 1]);
 });
 
+test('a pledge is tried again after failures', async t => {
+	let failures = 0;
+	const origin = await startOrigin(t, {
+		size,
+		etag: '"v1"',
+		intercept(_request, response) {
+			const fails = failures++ < 2;
+			if (fails) {
+				response.writeHead(503).end();
+			}
+
+			return fails;
+		},
+	});
+	const {engine, id} = await addPaused(t, origin);
+	await engine.makeSafe(id, {bytes: MiB});
+	assert.deepEqual((await until(engine, id, isSafe)).ranges, [[0, MiB]]);
+});
+
+test('many pledges of a silent host probe it with few requests, and delay no other host', async t => {
+	let open = 0;
+	let most = 0;
+	let recovered = false;
+	const silent = await startOrigin(t, {
+		size: 64 * 1024,
+		etag: '"v1"',
+		intercept(_request, response) {
+			if (recovered) {
+				return false;
+			}
+
+			most = Math.max(most, ++open);
+			response.once('close', () => open--);
+			return true;
+		},
+	});
+	const other = await startOrigin(t, {size: MiB, etag: '"v1"'});
+	const {engine} = await startEngine(t, {responseTimeout: 1000, maxActive: 3});
+	const ids = [];
+	for (let count = 0; count < 60; count++) {
+		const {download} = await engine.add({url: silent.urlOf(`/${count}.bin`), paused: true});
+		ids.push(download.id);
+	}
+
+	await Promise.all(ids.map(id => engine.makeSafe(id, {})));
+	const {download: fill} = await engine.add({url: other.url});
+	await until(engine, fill.id, ({status}) => status === 'complete');
+	// Three at a time, and at least a second each: all of them would take 20 s.
+	assert.ok(silent.requests.length < ids.length, String(silent.requests.length));
+	// The origin hears of the end of a request late.
+	assert.ok(most < 12, String(most));
+	recovered = true;
+	for (const id of ids) {
+		await until(engine, id, isSafe);
+	}
+});
+
 test('two pledged films precede a running background, which continues after them', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 2 * MiB});
 	const {engine} = await startEngine(t, {connections: 2});
@@ -181,15 +238,54 @@ test('an impossible pledge is reported, and safe exits with 1', async t => {
 	assert.equal(off.stdout, 'film.bin: no pledges left\n');
 });
 
-test('get --first fetches the start, prints the stream URL and leaves the download paused', async t => {
+test('get --first fetches the start, and leaves the download paused', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"'});
 	const storage = await temporaryFolder(t);
+	const run = async (...words: string[]) => {
+		const args = ['get', '--port', '0', '--storage', storage, '--first', ...words, origin.url];
+		const get = await CliProcess.start(t, args);
+		assert.equal(await get.exit(), 0, get.stderr);
+		return get;
+	};
+
+	const {stdout} = await run('2M');
+	assert.match(stdout, /^film\.bin: ⚑ safe to 2\.00 MiB; downstream-tui play [\da-f]{8} plays it\n$/);
+	const {engine, close} = await startEngine(t, {storageDir: storage});
+	const [{status, ranges, pledges}] = engine.snapshot.downloads as [Download];
+	assert.deepEqual([status, ranges, pledges[0]!.state], ['paused', [[0, 2 * MiB]], 'safe']);
+	await close();
+	const minutes = await run('10m', '--json');
+	const report = JSON.parse(minutes.stdout) as Record<string, unknown>;
+	assert.deepEqual(
+		[report['status'], report['streamUrl'], report['toMs'], report['end']],
+		['safe', null, null, 8 * MiB],
+	);
+	assert.equal(
+		minutes.stderr,
+		'downstream-tui: film.bin: it has no minutes, so its first 8.00 MiB are safe instead\n',
+	);
+	const complete = await run('10m');
+	assert.match(complete.stdout, /^film\.bin: complete; downstream-tui play [\da-f]{8} plays it\n$/);
+	assert.equal(complete.stderr, '');
+});
+
+test('get --first prints the stream URL of the running instance', async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const storage = await temporaryFolder(t);
+	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
+	await serve.event('ready');
 	const get = await CliProcess.start(t, ['get', '--first', '2M', '--storage', storage, origin.url]);
 	assert.equal(await get.exit(), 0, get.stderr);
 	assert.match(get.stdout, /^http:\/\/127\.0\.0\.1:\d+\/stream\/[\da-f]{32}\/film\.bin\n$/);
-	const {engine} = await startEngine(t, {storageDir: storage});
-	const [{status, ranges, pledges}] = engine.snapshot.downloads as [Download];
-	assert.deepEqual([status, ranges, pledges[0]!.state], ['paused', [[0, 2 * MiB]], 'safe']);
+	const response = await fetch(get.stdout.trim(), {headers: {range: 'bytes=0-9'}});
+	assert.equal((await response.arrayBuffer()).byteLength, 10);
+});
+
+test('minutes of an empty file are safe at once', async t => {
+	const origin = await startOrigin(t, {size: 0, etag: '"v1"'});
+	const {engine, id} = await addPaused(t, origin);
+	await engine.makeSafe(id, {from: 'start', forMs: 1000, orBytes: MiB});
+	await until(engine, id, isSafe);
 });
 
 test('the start of all is made safe: minutes of films, bytes of other files', needsFfmpeg, async t => {
@@ -212,6 +308,22 @@ test('the start of all is made safe: minutes of films, bytes of other files', ne
 	const off = await CliProcess.start(t, ['safe', '--all', 'off', '--storage', storage]);
 	assert.equal(await off.exit(), 0);
 	assert.equal(off.stdout, 'film.mp4: no pledges left\nb.bin: no pledges left\n');
+});
+
+test('safe --all makes many downloads safe, in the order of the list', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
+	const storage = await temporaryFolder(t);
+	const names = Array.from({length: 20}, (_, index) => `${index}.bin`);
+	const urls = names.map(name => origin.urlOf(`/${name}`));
+	const args = ['serve', '--json', '--port', '0', '--storage', storage, '--on-demand'];
+	const serve = await CliProcess.start(t, args);
+	await serve.event('ready');
+	const add = await CliProcess.start(t, ['add', '--storage', storage, ...urls]);
+	assert.equal(await add.exit(), 0, add.stderr);
+	const safe = await CliProcess.start(t, ['safe', '--all', '9K', '--wait', '--storage', storage]);
+	assert.equal(await safe.exit(), 0);
+	assert.equal(safe.stderr, '');
+	assert.equal(safe.stdout, names.map(name => `${name}: ⚑ safe to 9.00 KiB\n`).join(''));
 });
 
 test('get --first fetches the first minutes of a film', needsFfmpeg, async t => {

@@ -15,7 +15,7 @@ test('written bytes are fresh for two seconds, then one frame follows', t => {
 	});
 	const write = (present: number, ranges: Ranges) => {
 		downstream.change({downloads: films(1, {present, ranges})});
-		t.mock.timers.tick(300);
+		t.mock.timers.tick(500);
 	};
 	const fresh = () => feed.frame.freshOf(idOf(0));
 	assert.deepEqual(fresh(), []);

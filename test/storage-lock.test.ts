@@ -122,7 +122,11 @@ test('the lock of a killed holder is taken over at once', async t => {
 	assert.equal(await storageOwner(storageDir), undefined);
 	const lock = await StorageLock.acquire(storageDir);
 	assert.equal((await storageOwner(storageDir))?.pid, process.pid);
+	assert.equal(lock.wasReleased, false);
 	await lock.release();
+	const next = await StorageLock.acquire(storageDir);
+	assert.equal(next.wasReleased, true);
+	await next.release();
 });
 
 test(

@@ -5,6 +5,7 @@ import {connect, type Socket} from 'node:net';
 import path from 'node:path';
 import process from 'node:process';
 import {test} from 'node:test';
+import type {DownloadRecord} from '../source/engine/store/record.ts';
 import {firstWrongByte} from './support/content.ts';
 import {
 	downloadOf,
@@ -556,4 +557,19 @@ test('an invalid proxy variable leaves cached bytes readable and no ghost player
 	const missing = await read(streamUrl, 6 * MiB);
 	assert.ok(missing.status >= 400, `status ${missing.status}`);
 	await until(engine, download.id, ({players}) => players.every(({connected}) => !connected));
+});
+
+test('a removal is recorded together with the last bytes', async t => {
+	const {engine, download} = await startDownload(t, {size: 2 * MiB, etag});
+	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
+	await engine.remove(download.id, {data: 'keep'});
+	const [last, before] = await Promise.all(
+		['entry.json', 'entry.json.bak'].map(
+			async name => JSON.parse(await readFile(path.join(folder, name), 'utf8')) as DownloadRecord,
+		),
+	);
+	assert.equal(last?.removed, 'keep');
+	assert.equal(last.unsettled, undefined);
+	assert.equal(before?.removed, undefined);
+	assert.notEqual(before?.unsettled, undefined);
 });

@@ -10,12 +10,12 @@ import type {RecordFile} from '../source/engine/store/record-store.ts';
 const durationMs = 100_000;
 const playing = {
 	...{name: 'mpv', path: '', durationMs, paused: false, speed: 1},
-	...{stalled: false, stalls: 0, hasEnded: false},
+	...{stalled: false, stalls: 0, subtitles: null, hasEnded: false},
 };
 
 /** A film of 1 byte per millisecond, a mocked clock, and the saved positions. */
 function watch(t: TestContext) {
-	t.mock.timers.enable({apis: ['setTimeout', 'Date']});
+	t.mock.timers.enable({apis: ['setTimeout', 'setInterval', 'Date']});
 	const saved: number[] = [];
 	let record: {position?: Position} = {};
 	const recordFile = {
@@ -42,18 +42,18 @@ function reader(change: Partial<TrackedPlayer>): TrackedPlayer {
 	};
 }
 
-test('the record saves the position every 5 s and at the end of the link', t => {
+test('the record saves the position every 3 s and at the end of the link', t => {
 	const {watching, saved, tick} = watch(t);
-	for (let second = 1; second <= 12; second++) {
+	for (let second = 1; second <= 11; second++) {
 		watching.follow({...playing, positionMs: second * 1000});
 		tick(1000);
 	}
 
-	assert.deepEqual(saved, [5000, 10_000]);
+	assert.deepEqual(saved, [3000, 6000, 9000]);
 	watching.follow(undefined);
-	assert.deepEqual(saved, [5000, 10_000, 12_000]);
+	assert.deepEqual(saved, [3000, 6000, 9000, 11_000]);
 	tick(60_000);
-	assert.equal(saved.at(-1), 12_000);
+	assert.equal(saved.at(-1), 11_000);
 });
 
 test('a paused player causes no save', t => {
@@ -74,20 +74,61 @@ test('the time of a linked player maps to a byte', t => {
 	assert.equal(watching.shown?.offset, null);
 });
 
-test('an unlinked player gets a position inferred from its reads', t => {
-	const {watching, tick} = watch(t);
-	tick(4000);
-	watching.readBy(reader({offset: 50_000}), Date.now());
+test('an unlinked player gets a position inferred from its reads until it leaves', t => {
+	const {watching, saved, tick} = watch(t);
+	const player = reader({offset: 50_000});
+	watching.readBy(player);
+	tick(7000);
+	// It may only have filled its buffer.
 	assert.deepEqual([watching.position, watching.inferredOffset], [null, undefined]);
-	tick(4000);
-	watching.readBy(reader({offset: 50_000}), Date.now());
+	player.offset = 60_000;
+	watching.readBy(player);
+	tick(1000);
 	const {ms, exact, watched} = watching.position!;
 	assert.deepEqual([ms, exact, watched], [8000, false, false]);
 	assert.equal(watching.inferredOffset, 8000);
-	// After a seek, it reached the end.
-	tick(8000);
-	watching.readBy(reader({offset: durationMs, run: {start: 90_000, since: 8000}}), Date.now());
+	// It plays on from its buffer.
+	tick(12_000);
+	assert.equal(watching.position!.ms, 20_000);
+	// After a seek, it reaches the end.
+	player.run = {start: 90_000, since: 20_000};
+	player.offset = 99_000;
+	watching.readBy(player);
+	tick(5000);
+	player.offset = durationMs;
+	watching.readBy(player);
+	tick(3000);
 	assert.deepEqual([watching.position!.ms, watching.position!.watched], [98_000, true]);
+	assert.equal(watching.inferredOffset, 98_000);
+	player.openRequests = 0;
+	tick(60_000);
+	assert.equal(watching.inferredOffset, undefined);
+	assert.equal(watching.position!.ms, 98_000);
+	assert.equal(saved.at(-1), 98_000);
+});
+
+test('the newest of two unlinked players counts, until it leaves', t => {
+	const {watching, tick} = watch(t);
+	const first = reader({id: '1', run: {start: 0, since: 0}, offset: 50_000});
+	const second = reader({id: '2', run: {start: 60_000, since: 1}, offset: 70_000});
+	const read = (seconds: number) => {
+		for (let times = 0; times < seconds; times++) {
+			for (const player of [first, second]) {
+				if (player.openRequests > 0) {
+					player.offset += 1000;
+					watching.readBy(player);
+				}
+			}
+
+			tick(1000);
+		}
+	};
+
+	read(10);
+	assert.equal(Math.round(watching.position!.ms / 1000), 70);
+	second.openRequests = 0;
+	read(10);
+	assert.equal(Math.round(watching.position!.ms / 1000), 20);
 });
 
 test('a position that is set near the end of a film counts as watched', async t => {
@@ -101,10 +142,20 @@ test('a position that is set near the end of a film counts as watched', async t 
 test('downloaders set no position, and other players do not change that of a linked one', t => {
 	const {watching, tick} = watch(t);
 	tick(10_000);
-	watching.readBy(reader({name: 'curl 8.5', offset: 50_000}), Date.now());
+	const copy = reader({name: 'curl 8.5', offset: 50_000});
+	watching.readBy(copy);
+	tick(1000);
+	copy.offset = 60_000;
+	watching.readBy(copy);
+	tick(1000);
 	assert.equal(watching.position, null);
 	watching.follow({...playing, positionMs: 41_000});
 	tick(10_000);
-	watching.readBy(reader({offset: 50_000}), Date.now());
+	const other = reader({offset: 50_000});
+	watching.readBy(other);
+	tick(1000);
+	other.offset = 60_000;
+	watching.readBy(other);
+	tick(1000);
 	assert.equal(watching.position!.ms, 41_000);
 });

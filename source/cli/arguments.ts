@@ -26,6 +26,11 @@ export function checkArguments(words: readonly string[]): void {
 	for (let index = 0; index < typed.length; index++) {
 		const word = typed[index]!;
 		if (!isFlag(word)) {
+			// The parser would take the letters for options.
+			if (/^-[\d.]/.test(word) && Number.isNaN(Number(word))) {
+				throw refusal(`${JSON.stringify(word)}: a time or size cannot be negative`);
+			}
+
 			operands.push(word);
 			continue;
 		}

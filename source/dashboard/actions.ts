@@ -1,5 +1,5 @@
 // The effects of commands.
-import {continuedMs, isResumable, isRunning, isStopped, type Download} from '../downstream.ts';
+import {continuedMs, isResumable, isAtWork, isStopped, type Download} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {openChangedDialog} from './dialogs/changed.ts';
 import {openContinueDialog} from './dialogs/continue.ts';
@@ -371,7 +371,7 @@ export class Actions {
 	#suspend(): void {
 		const {feed, host, isAttached, state} = this.#ui;
 		const {downloads} = feed.frame.snapshot;
-		const isBusy = downloads.some(download => isRunning(download) || connectedPlayers(download) > 0);
+		const isBusy = downloads.some(download => isAtWork(download) || connectedPlayers(download) > 0);
 		if (isBusy && !this.#maySuspend && !isAttached) {
 			this.#maySuspend = true;
 			this.#ui.say(suspendQuestion);

@@ -18,7 +18,7 @@ import {
 } from './form.ts';
 import type {Hit} from './hit-test.ts';
 import {PlayerControl} from './player-control.ts';
-import {commandOf, keyTable, playerKeys, type Command, type Entry} from './keys.ts';
+import {commandOf, entryOf, playerTable, type Command, type Entry} from './keys.ts';
 import {announcementsOf, logLine} from './messages.ts';
 import type {Dialog, Mode} from './mode.ts';
 import {pressPalette, type Palette} from './palette.ts';
@@ -170,7 +170,7 @@ export class Controller {
 				if (dialog) {
 					this.#pressButton(dialog, hit.name);
 				} else {
-					this.#runFound(keyTable.find(({command}) => command === hit.name)!);
+					this.#runFound(entryOf(hit.name as Command));
 				}
 
 				break;
@@ -390,7 +390,7 @@ export class Controller {
 }
 
 function isPlayerCommand(command: Command): boolean {
-	return playerKeys({scrolls: false}).some(entry => entry.command === command);
+	return playerTable.some(entry => entry.command === command);
 }
 
 /** The line a movement leads to; undefined for any other command. `page` is in lines. */

@@ -15,6 +15,7 @@ import {footerKeys, keyPresses, plainArrows, playerKeys, type Command, type Foot
 import {rowHeights, scrollThumb, smallest} from './layout.ts';
 import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
+import {withFlag} from '../text/safe-words.ts';
 import {details, list, type Mode} from './mode.ts';
 import {paletteLayout} from './palette.ts';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
@@ -242,7 +243,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 		<Box flexDirection="column" width={width} height={height}>
 			<LineView line={headerLine(frame, place)} />
 			{layout.tabs ? (
-				<LineView line={tabsLayout(snapshot, state.view, downloads.length, placeWords, place).line} />
+				<LineView line={tabsLayout(frame, state.view, downloads.length, placeWords, place).line} />
 			) : null}
 			<LineView line={[span((ascii ? '-' : '─').repeat(width), 'rule')]} />
 			<Lines lines={bannerLines(snapshot, now, place)} />
@@ -468,7 +469,8 @@ function statusLine({state, downloads, selected, now, width, ascii, namesState}:
 	}
 
 	if (message) {
-		return [span(` ${cleanText(message.text)}`, message.isError ? 'waiting' : 'plain')];
+		const text = withFlag(cleanText(message.text), ascii);
+		return [span(` ${text}`, message.isError ? 'waiting' : 'plain')];
 	}
 
 	const marked = downloads.filter(({id}) => marks.has(id));
@@ -620,7 +622,7 @@ function targetsOf(screen: Screen): Targets {
 
 	const first = 2 + (layout.tabs ? 1 : 0) + bannerCount(frame) + (layout.headings ? 1 : 0);
 	const placeWords = placeOf(index, downloads.length, visible);
-	const {places, order} = tabsLayout(snapshot, state.view, downloads.length, placeWords, {width, ascii});
+	const {places, order} = tabsLayout(frame, state.view, downloads.length, placeWords, {width, ascii});
 	const tableWidth = width - (downloads.length > visible ? 1 : 0);
 	return {
 		...nothing,

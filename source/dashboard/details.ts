@@ -299,10 +299,11 @@ function fetchingFacts({connections, maxConnections, segments, status}: Download
 	return [labelled('Fetching', connections === 0 ? count : `${count}, ${places.join('; ')}`)];
 }
 
-/** The pledge that is not met, or the last one. */
+/** The pledge that is shown for the download, and the number of others. */
 function safeFacts(download: Download, ascii: boolean): Fact[] {
 	const words = safeWords(download, ascii);
-	return words === '' ? [] : [labelled('Safe', words)];
+	const more = download.pledges.length - 1;
+	return words === '' ? [] : [labelled('Safe', more > 0 ? `${words}, and ${more} more` : words)];
 }
 
 /** The linked player, or the last position in the film. */

@@ -1,6 +1,6 @@
 // The list: one ink-table row per visible download.
 import {Table, type CellProps} from 'ink-table';
-import {createContext, useContext, useMemo, type PropsWithChildren} from 'react';
+import {createContext, useContext, useMemo} from 'react';
 import type {Download, DownloadId} from '../downstream.ts';
 import {barLine, type ByteRange} from './bar-spans.ts';
 import {cellsOf, cleanText, firstFitting, fitName, fitStart, padText} from '../text/clean-text.ts';
@@ -8,7 +8,7 @@ import {formatBytes, formatDuration, formatSpeed, ordinal} from '../text/format.
 import {hintFor} from '../text/hints.ts';
 import {watchCells, watchLine} from './film-lines.ts';
 import {columnWidths, type Columns, type Longest} from './layout.ts';
-import {isBar, LineView, lineCells, sliceLine, span, type Line, type Span} from './spans.tsx';
+import {isBar, LineView, lineCells, span, type Line, type Span} from './spans.tsx';
 import {
 	connectedPlayers,
 	queueReason,
@@ -40,7 +40,6 @@ export type DownloadTableProps = {
 };
 
 type Column = {
-	readonly key: string;
 	readonly width: number;
 	readonly heading: string;
 	readonly align: 'left' | 'right';
@@ -57,35 +56,25 @@ type Shown = Row & {readonly shown: readonly Column[]};
 const TableContext = createContext<Shown | undefined>(undefined);
 
 /**
- * ink-table measures values by their length, remounts a row when its values change and passes a cell only its text.
- * So the values are row numbers, padded to the column's width, and the cells look up their download.
+ * ink-table measures values by their length, remounts a row when its values change and passes a cell only its text. So
+ * its one column has row numbers, padded to the width of the table, and a cell draws the row of its download: one text
+ * takes less CPU time than a cell for each figure.
  */
 export function DownloadTable(props: DownloadTableProps) {
 	const {downloads, width, longest} = props;
 	const columns = useMemo(() => columnWidths(width, longest), [width, longest]);
 	const shown = useMemo(() => tableColumns(columns), [columns]);
 	const rows = useMemo(
-		() =>
-			Array.from({length: downloads.length}, (_, row) =>
-				// ink-table adds a blank on each side.
-				Object.fromEntries(shown.map(({key, width}) => [key, String(row).padEnd(width - 2)])),
-			),
-		[downloads.length, shown],
+		// ink-table adds a blank on each side.
+		() => Array.from({length: downloads.length}, (_, row) => ({row: String(row).padEnd(width - 2)})),
+		[downloads.length, width],
 	);
 	const speeds = columns.chart === 0 ? [] : downloads.flatMap(({id}) => props.speedsOf(id));
 	const highest = Math.max(1, ...speeds);
-	// The same element in each frame: only cells draw again, not the whole table with its hashes of rows.
+	// The same element in each frame: only rows draw again, not the whole table with its hashes of rows.
 	const table = useMemo(
-		() => (
-			<Table
-				data={rows}
-				columns={shown.map(({key}) => key)}
-				header={Heading}
-				cell={Cell}
-				skeleton={Nothing}
-			/>
-		),
-		[rows, shown],
+		() => <Table data={rows} columns={['row']} header={Heading} cell={TableRow} skeleton={Nothing} />,
+		[rows],
 	);
 	return <TableContext.Provider value={{...props, columns, shown, highest}}>{table}</TableContext.Provider>;
 }
@@ -94,46 +83,47 @@ function Nothing() {
 	return null;
 }
 
-// ink-table passes `column` to headings too; its types omit it.
-function Heading({column = 0}: PropsWithChildren<{column?: number}>) {
+function Heading() {
 	// ink-table reads its props once, so changing values come through the context.
-	const {shown, headings} = useContext(TableContext)!;
-	if (!headings) {
-		return null;
-	}
-
-	const {heading, width, align} = shown[column]!;
-	return <LineView line={[span(padText(heading, width, {align}), 'label')]} />;
+	const {shown, headings, width} = useContext(TableContext)!;
+	const words = shown.map(({heading, width, align}) => padText(heading, width, {align}));
+	return headings ? <LineView line={[span(words.join(''), 'label')]} width={width} /> : null;
 }
 
-function Cell({column, children}: CellProps) {
-	const {shown, ...props} = useContext(TableContext)!;
+function TableRow({children}: CellProps) {
+	const props = useContext(TableContext)!;
 	const isInverse = useTheme().row.inverse === true;
 	const place = typeof children === 'string' ? Number.parseInt(children, 10) : NaN;
 	const download = props.downloads[place];
-	const {width, align, line} = shown[column]!;
 	if (!download) {
 		return null;
 	}
 
-	const isName = column === 0;
-	const hasOwn = isName || (line === watchCell && hasWatch(download));
-	const words = hasOwn ? undefined : wordsLine(download, props);
-	// The name's column comes first.
-	const pieces = words
-		? sliceLine(words, startOf(shown, column) - shown[0]!.width, width)
-		: line(download, width, props);
-	const blanks = span(' '.repeat(Math.max(0, width - lineCells(pieces))));
-	const padded = align === 'left' || words ? [...pieces, blanks] : [blanks, ...pieces];
-	return (
-		<LineView
-			line={
-				download.id === props.selected
-					? padded.map(piece => (isInverse ? inversePiece(piece, isName) : {...piece, cursor: 'row'}))
-					: padded
-			}
-		/>
+	const [name, ...figures] = rowLines(download, props);
+	const isSelected = download.id === props.selected;
+	const underCursor = (line: Line, isName: boolean) =>
+		isSelected
+			? line.map(piece => (isInverse ? inversePiece(piece, isName) : {...piece, cursor: 'row' as const}))
+			: line;
+	const line = [...underCursor(name!, true), ...figures.flatMap(each => underCursor(each, false))];
+	return <LineView line={line} width={props.width} />;
+}
+
+/** The columns of a row, the name first; words in place of figures. */
+function rowLines(download: Download, {shown, ...props}: Shown): Line[] {
+	const words = wordsLine(download, props);
+	const [name, watch] = [shown[0]!, shown.find(({line}) => line === watchCell)];
+	const besideWords = watch && hasWatch(download) ? [name, watch] : [name];
+	const lines = (words ? besideWords : shown).map(({width, align, line}) =>
+		padded(line(download, width, props), width, align),
 	);
+	const used = besideWords.reduce((sum, {width}) => sum + width, 0);
+	return words ? lines.toSpliced(1, 0, padded(words, props.width - used, 'left')) : lines;
+}
+
+function padded(line: Line, width: number, align: Column['align']): Line {
+	const blanks = span(' '.repeat(Math.max(0, width - lineCells(line))));
+	return align === 'left' ? [...line, blanks] : [blanks, ...line];
 }
 
 /** An inverse bar would show missing bytes as present ones. Inverse words in many colours are hard to read. */
@@ -145,23 +135,21 @@ function inversePiece(piece: Span, isName: boolean): Span {
 			: {text: piece.text, cursor: 'row'};
 }
 
-/** One-letter keys: ink-table makes a column at least as wide as its key. */
 function tableColumns(columns: Columns): Column[] {
 	const all: Column[] = [
-		{key: 'n', width: columns.name, heading: '    Name', align: 'left', line: nameCell},
-		{key: 'r', width: columns.ranges, heading: 'Progress', align: 'left', line: rangesCell},
-		{key: 'p', width: columns.players, heading: '', align: 'left', line: playersCell},
-		{key: 'd', width: columns.done, heading: 'Done', align: 'right', line: doneCell},
-		{key: 's', width: columns.speed, heading: 'Speed', align: 'right', line: speedCell},
-		{key: 'c', width: columns.chart, heading: '', align: 'left', line: chartCell},
+		{width: columns.name, heading: '    Name', align: 'left', line: nameCell},
+		{width: columns.ranges, heading: 'Progress', align: 'left', line: rangesCell},
+		{width: columns.players, heading: '', align: 'left', line: playersCell},
+		{width: columns.done, heading: 'Done', align: 'right', line: doneCell},
+		{width: columns.speed, heading: 'Speed', align: 'right', line: speedCell},
+		{width: columns.chart, heading: '', align: 'left', line: chartCell},
 		{
-			key: 'l',
 			width: columns.left,
 			heading: columns.left < 10 ? 'Left' : 'Time left',
 			align: 'right',
 			line: leftCell,
 		},
-		{key: 'w', width: columns.watch, heading: ' Watch', align: 'left', line: watchCell},
+		{width: columns.watch, heading: ' Watch', align: 'left', line: watchCell},
 	];
 	return all.filter(({width}) => width > 0);
 }
@@ -300,10 +288,6 @@ function rowWords(download: Download, now: number, queue: Queue): RowWords | und
 /** The details name the server. */
 function withoutServer(message: string): string {
 	return message.replace(/^[\w-]+(?:\.[\w-]+)+(?:: | is )| from [^\s:]+(?::\d+)?(?=:)/, '');
-}
-
-function startOf(shown: readonly Column[], column: number): number {
-	return shown.slice(0, column).reduce((sum, {width}) => sum + width, 0);
 }
 
 function rangesCell(download: Download, width: number, {ascii, freshOf}: DownloadTableProps): Line {

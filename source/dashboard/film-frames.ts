@@ -117,7 +117,7 @@ function whyNone(download: Download): string | undefined {
 
 	return film!.exact || status === 'complete'
 		? undefined
-		: 'this film has no index, so frames need the complete file';
+		: 'the times of this film are estimates, so frames need the complete file';
 }
 
 /** Another version of the file has another validator. */

@@ -87,7 +87,7 @@ export function filmFacts(
 
 function indexWords({exact, indexBytes, indexOffset}: DownloadFilm, size: number | null): string {
 	if (!exact) {
-		return 'no index: times are estimates';
+		return 'times are estimates';
 	}
 
 	const isAtEnd = size !== null && indexOffset > size / 2;

@@ -3,6 +3,7 @@ import type {DownloadFilm} from '../downstream.ts';
 import {formatTime} from '../text/film-words.ts';
 import type {BarCells} from './film-lines.ts';
 import {span, type Line, type Span} from './spans.tsx';
+import type {HexColor} from './theme.ts';
 
 /** Pixels of a picture: three bytes each, red, green and blue, in rows. */
 export const frameSize = {width: 96, height: 54};
@@ -237,7 +238,7 @@ function brightness([red, green, blue]: Rgb): number {
 	return 0.299 * red + 0.587 * green + 0.114 * blue;
 }
 
-function hex([red, green, blue]: Rgb, count: number): string {
+function hex([red, green, blue]: Rgb, count: number): HexColor {
 	const bits = (Math.round(red / count) << 16) | (Math.round(green / count) << 8) | Math.round(blue / count);
 	return `#${bits.toString(16).padStart(6, '0')}`;
 }

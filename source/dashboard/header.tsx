@@ -7,7 +7,7 @@ import {wrapped} from './dialog-view.tsx';
 import {formatBytes, formatSpeed} from '../text/format.ts';
 import {outageSentence, outagesOf, timedOutage} from '../text/outage-words.ts';
 import {barCells} from '../text/range-bar.ts';
-import {isInTab, shownTabs, sortKeys, tabs, type ListView} from './list-view.ts';
+import {isInTab, shownTabs, sortKeys, tabName, tabs, type ListView} from './list-view.ts';
 import type {Frame} from './snapshot-feed.ts';
 import {fitLine, lineCells, Lines, span, spread, type Line} from './spans.tsx';
 import {sparkline} from './sparkline.ts';
@@ -62,7 +62,7 @@ export type TabsLayout = {
 };
 
 export function tabsLayout(
-	{downloads}: Snapshot,
+	{snapshot: {downloads}, isOrphan}: Pick<Frame, 'snapshot' | 'isOrphan'>,
 	view: ListView,
 	shown: number,
 	/** Such as `412/1000`; empty if the whole list is on the screen. */
@@ -73,14 +73,14 @@ export function tabsLayout(
 	const line: Array<Line[number]> = [];
 	let left = 1;
 	const visible = shownTabs(downloads, view.tab);
-	for (const [index, {name}] of tabs.entries()) {
+	for (const index of tabs.keys()) {
 		if (!visible.includes(index)) {
 			places.push([-1, -1]);
 			continue;
 		}
 
 		const count = downloads.filter(download => isInTab(download, index)).length;
-		const text = `${index + 1} ${name} ${count}`;
+		const text = `${index + 1} ${tabName(index, isOrphan)} ${count}`;
 		const isCurrent = index === view.tab;
 		line.push(isCurrent ? span(`[${text}]`, 'selected') : span(` ${text} `, 'label'));
 		places.push([left - 1, left + text.length + 1]);

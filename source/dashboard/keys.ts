@@ -128,7 +128,32 @@ export const keyTable: readonly Entry[] = [
 	{command: 'quit', keys: ['q', 'ctrl+c'], shown: 'q', help: 'quit', footer: 'quit'},
 ];
 
-export type Group = 'Watch' | 'Control' | 'List' | 'Move' | 'Program';
+/**
+ * The keys of the details while a linked player plays; they come before those of the table. Details that scroll keep the
+ * vertical arrows.
+ */
+export function playerKeys({scrolls}: {readonly scrolls: boolean}): readonly Entry[] {
+	return playerTable.filter(({keys}) => !(scrolls && (keys.includes('up') || keys.includes('down'))));
+}
+
+/** The keys of the linked player. */
+export const playerTable: readonly Entry[] = [
+	{command: 'seek-back', keys: ['left'], shown: '←', help: 'seek 10 s back'},
+	{command: 'seek-forward', keys: ['right'], shown: '→', help: 'seek 10 s ahead', footer: '10s'},
+	{command: 'minute-forward', keys: ['up'], shown: '↑', help: 'seek a minute ahead', footer: '1m'},
+	{command: 'minute-back', keys: ['down'], shown: '↓', help: 'seek a minute back'},
+	{command: 'go-to', keys: ['g'], shown: 'g', help: 'go to a time', footer: 'go to'},
+	{command: 'pause-player', keys: ['P'], shown: 'P', help: 'pause or play', footer: 'pause player'},
+];
+
+/** The footer names a key together with its opposite. */
+const footerPairs: Partial<Record<Command, string>> = {'seek-forward': '←→', 'minute-forward': '↑↓'};
+
+export function entryOf(command: Command): Entry {
+	return [...keyTable, ...playerTable].find(entry => entry.command === command)!;
+}
+
+export type Group = 'Watch' | 'Control' | 'Linked player' | 'List' | 'Move' | 'Program';
 
 /** The groups of the palette, in its order. */
 export const groups: Readonly<Record<Group, readonly Command[]>> = {
@@ -147,6 +172,7 @@ export const groups: Readonly<Record<Group, readonly Command[]>> = {
 		...(['pause', 'pause-all', 'resume', 'safe', 'safe-all'] as const),
 		...(['new-url', 'limit', 'verify', 'remove', 'undo'] as const),
 	],
+	'Linked player': playerTable.map(({command}) => command),
 	List: [
 		...(['filter', 'tab', 'next-tab', 'previous-tab', 'sort', 'reverse', 'mark', 'mark-all'] as const),
 		...(['queue-up', 'queue-down', 'queue-first'] as const),
@@ -157,27 +183,6 @@ export const groups: Readonly<Record<Group, readonly Command[]>> = {
 	],
 	Program: ['add', 'take-over', 'log', 'mouse', 'redraw', 'suspend', 'quit'],
 };
-
-const seekKeys: readonly Entry[] = [
-	{command: 'seek-back', keys: ['left'], shown: '←→', help: '10 s back or on'},
-	{command: 'seek-forward', keys: ['right'], shown: '←→', help: '10 s back or on', footer: '10s'},
-];
-const minuteKeys: readonly Entry[] = [
-	{command: 'minute-forward', keys: ['up'], shown: '↑↓', help: 'a minute on or back', footer: '1m'},
-	{command: 'minute-back', keys: ['down'], shown: '↑↓', help: 'a minute on or back'},
-];
-const otherPlayerKeys: readonly Entry[] = [
-	{command: 'go-to', keys: ['g'], shown: 'g', help: 'go to a time', footer: 'go to'},
-	{command: 'pause-player', keys: ['P'], shown: 'P', help: 'pause or play', footer: 'pause player'},
-];
-
-/**
- * The keys of the details while a linked player plays; they come before those of the table. Details that scroll keep the
- * vertical arrows.
- */
-export function playerKeys({scrolls}: {readonly scrolls: boolean}): readonly Entry[] {
-	return [...seekKeys, ...(scrolls ? [] : minuteKeys), ...otherPlayerKeys];
-}
 
 /** Typed text of this length may share a read on a slow line. */
 const typedLength = 12;
@@ -271,7 +276,8 @@ export function footerKeys(
 ): FooterKey[] {
 	const keys = [...special, ...keyTable].flatMap(({command, shown, footer}) => {
 		const word = words[command] ?? footer;
-		return word ? [{command, shown: ascii ? plainArrows(shown) : shown, word}] : [];
+		const key = footerPairs[command] ?? shown;
+		return word ? [{command, shown: ascii ? plainArrows(key) : key, word}] : [];
 	});
 	const rank = ({command}: FooterKey) => footerRanks.indexOf(command) >>> 0;
 	while (keys.length > 1 && footerCells(keys) > width - 1) {
@@ -287,6 +293,8 @@ export function plainArrows(text: string): string {
 	return text
 		.replaceAll('←→', 'arrows')
 		.replaceAll('↑↓', 'up, down')
+		.replaceAll('←', 'left')
+		.replaceAll('→', 'right')
 		.replaceAll('↑', 'up')
 		.replaceAll('↓', 'down');
 }

@@ -146,6 +146,12 @@ export function shownTabs(downloads: readonly Download[], current: number): read
 	);
 }
 
+/** Without an engine nothing is merely paused. */
+export function tabName(tab: number, isOrphan: boolean): string {
+	const {name} = tabs[tab]!;
+	return isOrphan && name === 'paused' ? 'stopped' : name;
+}
+
 export function isInTab(download: Download, tab: number): boolean {
 	return tabs[tab]!.holds(download);
 }

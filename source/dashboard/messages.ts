@@ -1,5 +1,6 @@
 // Messages of the status line and their log; pure.
 import type {Download, DownloadId} from '../downstream.ts';
+import {withFlag} from '../text/safe-words.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {formatBytes, formatClock, formatDuration} from '../text/format.ts';
 
@@ -75,7 +76,7 @@ function announcementsFor(download: Download, old: Download | undefined): Announ
 
 /** A line of the log. */
 export function logLine({at, text, repeats}: Message, ascii = false): string {
-	const line = `${formatClock(at)} ${cleanText(text)}`;
+	const line = `${formatClock(at)} ${withFlag(cleanText(text), ascii)}`;
 	return repeats
 		? `${line} (${ascii ? 'x' : '×'}${repeats.count} since ${formatClock(repeats.since)})`
 		: line;

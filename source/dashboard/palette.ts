@@ -1,7 +1,7 @@
 // The palette: finds a command by words and runs it; below the commands, the meaning of the symbols.
 import {padText} from '../text/clean-text.ts';
 import {dialogCells, framed, type ButtonPlace, type DialogLayout, type Place} from './dialog-view.tsx';
-import {groups, keyTable, plainArrows, type Entry} from './keys.ts';
+import {entryOf, groups, plainArrows, type Entry} from './keys.ts';
 import {selectedLine, span, type Line} from './spans.tsx';
 import {editField, fieldSpans, type Field} from './text-field.tsx';
 
@@ -44,7 +44,7 @@ export function matchingEntries(find: string): readonly Entry[] {
 	const words = find.toLowerCase().split(/\s+/).filter(Boolean);
 	const found = Object.entries(groups).flatMap(([group, commands]) =>
 		commands.flatMap(command => {
-			const entry = keyTable.find(each => each.command === command)!;
+			const entry = entryOf(command);
 			const text = `${group} ${entry.shown} ${entry.help}`.toLowerCase();
 			return words.every(word => text.includes(word)) ? [entry] : [];
 		}),

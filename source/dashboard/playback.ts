@@ -32,19 +32,20 @@ function isNoMpv({name}: Player): boolean {
 	return !/^(?:mpv|Lavf)/.test(name);
 }
 
-/** `mpv 0.38.0 · 41:07 of 1:35:02 · 1.0× · 0 stalls`; undefined without a linked player. */
+/** `mpv 0.38.0 · 41:07 of 1:35:02 · 1.0× · sub en · 0 stalls`; undefined without a linked player. */
 export function playbackWords({position, playback}: Download, ascii: boolean): string | undefined {
 	if (!playback) {
 		return undefined;
 	}
 
-	const {player, durationMs, paused, speed, stalled, stalls} = playback;
+	const {player, durationMs, paused, speed, stalled, stalls, subtitles} = playback;
 	const place = position ? positionWords(position) : 'starting';
 	return [
 		cleanText(player),
 		durationMs === null ? place : `${place} of ${formatTime(durationMs)}`,
 		...(paused ? ['paused'] : []),
 		`${speed.toFixed(speed < 10 && Number.isInteger(speed * 10) ? 1 : 2)}${ascii ? 'x' : '×'}`,
+		...(subtitles === null ? [] : [`sub ${cleanText(subtitles)}`]),
 		stalls === 1 ? '1 stall' : `${stalls} stalls`,
 		...(stalled ? ['waiting for data'] : []),
 	].join(ascii ? ' - ' : ' · ');

@@ -25,18 +25,19 @@ export class PlayerControl {
 		this.#ui = ui;
 	}
 
-	/** The command of a key in the details of a film that a linked player plays. */
+	/** The command of a key in the details of a film that a linked player plays. `g` has no other meaning in details. */
 	commandOf(name: string): Command | undefined {
 		const {isInDetails, selected, viewport} = this.#ui;
-		return isInDetails && selected?.playback
-			? playerKeys({scrolls: viewport.lastTop > 0}).find(({keys}) => keys.includes(name))?.command
-			: undefined;
+		const entry = playerKeys({scrolls: viewport.lastTop > 0}).find(({keys}) => keys.includes(name));
+		return isInDetails && (selected?.playback || entry?.command === 'go-to') ? entry?.command : undefined;
 	}
 
 	run(command: Command, download: Download): void {
 		const step = steps[command];
-		if (command === 'pause-player') {
-			const pause = download.playback?.paused !== true;
+		if (!download.playback) {
+			this.#ui.say('No linked player: o starts mpv');
+		} else if (command === 'pause-player') {
+			const pause = !download.playback.paused;
 			this.#ui.run(() => this.#ui.downstream.controlPlayer(download.id, {pause}));
 		} else if (command === 'go-to') {
 			openGoToDialog(this.#ui, download, ms => this.#seek(download, ms));

@@ -1,4 +1,4 @@
-// Snapshots for the screen, at most four a second. No timer runs without changes.
+// Snapshots for the screen, at most two a second. No timer runs without changes.
 import {
 	isSettled,
 	isStopped,
@@ -10,9 +10,8 @@ import {
 import type {ByteRange} from './bar-spans.ts';
 import {SpeedHistory} from './sparkline.ts';
 
-/** The time between frames. Fewer frames while many rows change save CPU time. */
-const frameMs = {few: 250, many: 500};
-const fewRows = 4;
+/** The time between frames: nobody reads faster, and keys and commands draw at once. */
+const frameMs = 500;
 /** Speeds change at most this often, to stay readable. */
 const speedMs = 1000;
 /** Written bytes are fresh for this long. */
@@ -84,14 +83,9 @@ export class SnapshotFeed {
 		}
 	}
 
-	get #interval(): number {
-		const running = this.#newest.downloads.filter(({status}) => status === 'active').length;
-		return running > fewRows ? frameMs.many : frameMs.few;
-	}
-
 	#refreshUnlessBehind(): void {
 		if (this.#sources.isBehind()) {
-			this.#timer = setTimeout(() => this.#refreshUnlessBehind(), this.#interval);
+			this.#timer = setTimeout(() => this.#refreshUnlessBehind(), frameMs);
 		} else {
 			this.refresh();
 		}
@@ -107,7 +101,7 @@ export class SnapshotFeed {
 	subscribe(listener: () => void): () => void {
 		this.#listeners.add(listener);
 		this.#unsubscribe ??= this.#downstream.subscribe(() => {
-			const due = this.#frame.now + this.#interval - Date.now();
+			const due = this.#frame.now + frameMs - Date.now();
 			this.#timer ??= setTimeout(() => this.#refreshUnlessBehind(), Math.max(0, due));
 		});
 		// Catches up on changes from before the first listener.

@@ -1,15 +1,15 @@
 // Lines of the screen: pieces of text with a role, cut to fit.
-import {Text} from 'ink';
-import {memo} from 'react';
-import {cellsOf, fitText, graphemesOf} from '../text/clean-text.ts';
-import {useTheme, type Role} from './theme.ts';
+import chalk, {type ChalkInstance} from 'chalk';
+import {createElement, memo} from 'react';
+import {cellsOf, fitText} from '../text/clean-text.ts';
+import {useTheme, type HexColor, type Role, type Style, type Theme} from './theme.ts';
 
 export type Span = {
 	readonly text: string;
 	readonly role?: Role;
 	readonly link?: string;
 	/** Instead of those of the role. */
-	readonly colors?: Readonly<Record<'color' | 'backgroundColor', string>>;
+	readonly colors?: Readonly<Record<'color' | 'backgroundColor', HexColor>>;
 	/** In the row under the cursor, or in a focused button; the role's colour stays. */
 	readonly cursor?: 'row' | 'selected';
 };
@@ -59,38 +59,6 @@ export function fitLine(line: Line, cells: number, ascii: boolean): Line {
 	return fitted;
 }
 
-/** The cells `[start, start + cells)` of a line; a wide character on an edge becomes a blank. */
-export function sliceLine(line: Line, start: number, cells: number): Line {
-	const found: Span[] = [];
-	let left = 0;
-	for (const piece of line) {
-		const right = left + cellsOf(piece.text);
-		if (right > start && left < start + cells) {
-			const text = sliceText(piece.text, start - left, start + cells - left);
-			found.push({...piece, text});
-		}
-
-		left = right;
-	}
-
-	return found;
-}
-
-function sliceText(text: string, from: number, to: number): string {
-	let left = 0;
-	let found = '';
-	for (const grapheme of cellsOf(text) === text.length ? text : graphemesOf(text)) {
-		const right = left + cellsOf(grapheme);
-		found +=
-			left >= from && right <= to
-				? grapheme
-				: ' '.repeat(Math.max(0, Math.min(right, to) - Math.max(left, from)));
-		left = right;
-	}
-
-	return found;
-}
-
 /** Left and right parts on one line of `cells` cells. */
 export function spread(left: Line, right: Line, cells: number): Line {
 	const gap = cells - lineCells(left) - lineCells(right);
@@ -98,7 +66,13 @@ export function spread(left: Line, right: Line, cells: number): Line {
 }
 
 /** Most lines are the same in the next frame: comparing them is cheaper than drawing them. */
-export const LineView = memo(DrawnLine, (before, after) => isSameLine(before.line, after.line));
+export const LineView = memo(
+	DrawnLine,
+	(before, after) => before.width === after.width && isSameLine(before.line, after.line),
+);
+
+/** `width`: in cells, beside other lines. */
+type LineProps = {readonly line: Line; readonly width?: number};
 
 /** Pieces of the same text, style and link. */
 export function isSameLine(a: Line, b: Line): boolean {
@@ -119,20 +93,52 @@ export function isSameLine(a: Line, b: Line): boolean {
 	);
 }
 
-function DrawnLine({line}: {readonly line: Line}) {
+/** What Ink's <Text wrap="truncate"> draws, with the styles of all pieces as one transform: Ink measures plain text. */
+function DrawnLine({line, width}: LineProps) {
 	const theme = useTheme();
-	return (
-		<Text wrap="truncate">
-			{line.length === 0
-				? ' '
-				: line.map(({text, role = 'plain', link, colors, cursor}, index) => (
-						// oxlint-disable-next-line react/no-array-index-key -- a piece has no identity but its index
-						<Text key={index} {...(cursor && theme[cursor])} {...theme[role]} {...colors}>
-							{link === undefined ? text : linked(text, link)}
-						</Text>
-					))}
-		</Text>
+	const text = line.length === 0 ? ' ' : line.map(piece => piece.text).join('');
+	let drawn: string | undefined;
+	return createElement(
+		'ink-text',
+		{
+			style: width === undefined ? lineStyle : {...lineStyle, width},
+			internal_transform: (shown: string) =>
+				shown === text ? (drawn ??= painted(text, line, theme)) : painted(shown, line, theme),
+		},
+		text,
 	);
+}
+
+/** With a fixed height, Ink need not measure the text. */
+const lineStyle = {height: 1, flexGrow: 0, flexShrink: 1, textWrap: 'truncate'} as const;
+
+/** Styles the text of a line, which may be truncated. */
+function painted(text: string, line: Line, theme: Theme): string {
+	let start = 0;
+	let result = '';
+	for (const {text: full, role = 'plain', link, colors, cursor} of line) {
+		const piece = text.slice(start, start + full.length);
+		const style = {...(cursor && theme[cursor]), ...theme[role], ...colors};
+		result += styled(link === undefined ? piece : linked(piece, link), style);
+		start += full.length;
+	}
+
+	return line.length === 0 ? text : result;
+}
+
+function styled(text: string, {color, backgroundColor, bold, dimColor, inverse, underline}: Style): string {
+	let paint: ChalkInstance = chalk;
+	paint = inverse ? paint.inverse : paint;
+	paint = underline ? paint.underline : paint;
+	paint = bold ? paint.bold : paint;
+	paint = backgroundColor === undefined ? paint : paint.bgHex(backgroundColor);
+	paint = color === undefined ? paint : isHex(color) ? paint.hex(color) : paint[color];
+	paint = dimColor ? paint.dim : paint;
+	return paint(text);
+}
+
+function isHex(color: string): color is HexColor {
+	return color.startsWith('#');
 }
 
 /** An OSC 8 link, unless the target could end the sequence. */

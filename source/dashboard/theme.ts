@@ -1,6 +1,5 @@
 // Colours by role. Plain text has the terminal's own colours, and no information is in colour alone.
 import {createContext, useContext} from 'react';
-import type {TextProps} from 'ink';
 
 export type Role =
 	| 'plain'
@@ -28,10 +27,17 @@ export type Role =
 	/** The button, option, tab or character under the cursor. */
 	| 'selected';
 
-export type Style = Pick<
-	TextProps,
-	'color' | 'backgroundColor' | 'bold' | 'dimColor' | 'inverse' | 'underline'
->;
+/** `#rrggbb` */
+export type HexColor = `#${string}`;
+
+export type Style = {
+	readonly color?: 'cyan' | 'green' | 'magenta' | 'red' | HexColor;
+	readonly backgroundColor?: HexColor;
+	readonly bold?: boolean;
+	readonly dimColor?: boolean;
+	readonly inverse?: boolean;
+	readonly underline?: boolean;
+};
 export type Theme = Readonly<Record<Role, Style>>;
 export type ThemeName = 'plain' | 'ansi' | 'dark' | 'light';
 

@@ -199,6 +199,11 @@ export class Catalog {
 		this.#requested.add(record.id);
 		// Finds bad headers before anything is stored.
 		const source = ownSource ?? this.#sources.of(record);
+		if (!resumes && !this.#services.hosts.isLimited(new URL(record.url).host)) {
+			// A player waits: it connects while the record is written.
+			source.preconnect?.();
+		}
+
 		const created = this.#create(record, source);
 		this.#creating.set(record, created);
 		try {
@@ -242,7 +247,7 @@ export class Catalog {
 
 	async #remove(id: DownloadId, removal: Removal): Promise<void> {
 		const transfer = this.get(id);
-		const closing = transfer.close();
+		const closing = transfer.close({removed: removal.data});
 		this.#transfers.delete(id);
 		const removing = this.#removals.remove(transfer.recordFile, closing, removal);
 		this.#services.changed();

@@ -15,6 +15,7 @@ import {
 } from '../downstream.ts';
 import {Logger} from '../log.ts';
 import {checkOption, rateLimit} from '../schema.ts';
+import {Balance} from './balance.ts';
 import {Catalog, type Addition} from './catalog.ts';
 import {checkRequest} from './check-request.ts';
 import type {Transfer} from './download/transfer.ts';
@@ -28,7 +29,7 @@ import type {DataSource} from './origin/data-source.ts';
 import {withoutCredentials} from './origin/http-source.ts';
 import {PlayerLinks} from './player/player-links.ts';
 import {makeNextSafe, makeSafe, pledgedElsewhere} from './pledging.ts';
-import {neighbourOf, placesOf} from './queue.ts';
+import {neighbourOf} from './queue.ts';
 import {changedFields, inputOfRequest, inputOfSource, type RecordInput} from './record-input.ts';
 import {Snapshots} from './snapshots.ts';
 import {Sources} from './sources.ts';
@@ -50,6 +51,8 @@ export class Engine implements DownloadEngine {
 	readonly #catalog: Catalog;
 	readonly #exports: Exports;
 	readonly #snapshots: Snapshots;
+	/** Assigns the places of the queue. */
+	readonly #balance: Balance;
 	readonly #players = new PlayerLinks((id, state) => this.transfer(id)?.watching.follow(state));
 	#origin = '';
 	#evictTimer: NodeJS.Timeout | undefined;
@@ -69,7 +72,7 @@ export class Engine implements DownloadEngine {
 		await keepPrivate(storageDir);
 		const access = await StorageAccess.open(storageDir);
 		try {
-			const store = await RecordStore.open(storageDir, access);
+			const store = await RecordStore.open(storageDir, access, access.wasReleased);
 			const key = await readKey(storageDir, access).catch((error: DownStreamError) => error);
 			const engine = new Engine(options, access, store, typeof key === 'string' ? key : newKey());
 			if (typeof key !== 'string') {
@@ -104,7 +107,7 @@ export class Engine implements DownloadEngine {
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
-			queueChanged: () => this.#balance(),
+			queueChanged: () => this.#balance.wake(),
 			pledgedElsewhere: id => pledgedElsewhere(this.#catalog, id),
 			nearEnd: id => void makeNextSafe(this.#catalog, id, this.#services.next),
 		};
@@ -130,11 +133,20 @@ export class Engine implements DownloadEngine {
 			warn: sentence => this.addBanner(sentence),
 		});
 		this.#exports = new Exports(this.#catalog, () => this.#snapshots.changed());
+		this.#balance = new Balance(options, {
+			catalog: this.#catalog,
+			exports: this.#exports,
+			access,
+			done: () => {
+				this.#evict();
+				this.#snapshots.changedNow();
+			},
+		});
 		access.events = {
 			reread: async () => this.#reread(),
 			gained: () => {
 				this.#catalog.mayWrite();
-				this.#balance();
+				this.#balance.wake();
 			},
 			lost: reason => {
 				this.#exports.abort(reason);
@@ -379,6 +391,7 @@ export class Engine implements DownloadEngine {
 
 	async #dispose(): Promise<void> {
 		this.#catalog.end();
+		this.#balance.end();
 		clearInterval(this.#evictTimer);
 		this.#snapshots.end();
 		this.#exports.abort();
@@ -402,35 +415,13 @@ export class Engine implements DownloadEngine {
 			this.#evictTimer = setInterval(() => this.#evict(), evictMs).unref();
 		}
 
-		this.#balance();
+		this.#balance.run();
 	}
 
 	async #reread(): Promise<void> {
 		await this.#catalog.reread();
 		// Players know the key of this run. A full disk has no room for it.
 		await readKey(this.#options.storageDir, undefined, this.key).catch(() => undefined);
-	}
-
-	/** Assigns the places of the queue, and starts planned exports and evictions that are due. */
-	#balance(): void {
-		if (this.#catalog.isOpening) {
-			return;
-		}
-
-		const transfers = [...this.#catalog.transfers.values()];
-		const {background, pledges, yields} = placesOf(transfers, this.#options.maxActive ?? 3, {
-			fill: this.#options.fill,
-			isRequested: ({id}) => this.#catalog.isRequested(id),
-		});
-		for (const transfer of transfers) {
-			transfer.setPlaces({background: background.has(transfer), pledges: pledges.has(transfer), yields});
-			if (!this.#access.refusal) {
-				this.#exports.startPlanned(transfer);
-			}
-		}
-
-		this.#evict();
-		this.#snapshots.changedNow();
 	}
 
 	#evict(): void {

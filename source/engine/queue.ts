@@ -1,15 +1,33 @@
 // The queue: which downloads may fetch their pledges, and which in the background. Pure.
 
+/** The attempts to fetch a download, as the queue judges them. */
+type Attempts = {
+	readonly host: string;
+	/** Consecutive ones that failed. Until bytes arrive, the download delays no other. */
+	readonly failures: number;
+	/** One is under way, or its time after a failure is set. */
+	readonly isTrying: boolean;
+	/** The host has sent bytes in this run. */
+	readonly hasWorked: boolean;
+};
+
+/** What the pledges of a download ask of the queue. */
+type PledgeDemand = {
+	/** When the first one is due, in milliseconds since the epoch; the largest safe integer without a time. */
+	readonly by: number;
+	/** Its host is too slow to delay the downloads from other hosts. */
+	readonly isSlow: boolean;
+};
+
 export type Queued = {
 	/** Lower ranks first. */
 	readonly queueRank: number;
 	readonly isComplete: boolean;
 	/** Would fetch in the background if it had a place. */
 	readonly wantsPlace: boolean;
-	/** When its first pledge is due, in milliseconds since the epoch; undefined where it has none to fetch. */
-	readonly pledgedBy: number | undefined;
-	/** Retries a failing host, and takes no place until bytes arrive. */
-	readonly isProbing: boolean;
+	/** Undefined where it has no pledge to fetch. */
+	readonly pledge: PledgeDemand | undefined;
+	readonly attempts: Attempts;
 };
 
 /** Which downloads may fetch in the background: all, or those requested in this run, first or alone. */
@@ -18,13 +36,18 @@ export type Fill = 'all' | 'requested-first' | 'requested';
 export type Places<T> = {
 	readonly background: Set<T>;
 	readonly pledges: Set<T>;
-	/** Nothing is fetched in the background meanwhile. */
-	readonly yields: boolean;
+	/** Nothing is fetched of these in the background meanwhile. */
+	readonly yields: Set<T>;
 };
 
+type Pledging<T> = {readonly download: T; readonly pledge: PledgeDemand; readonly attempts: Attempts};
+
+/** Pledges that a host without any success is tried with at the same time. */
+export const probesOfHost = 3;
+
 /**
- * Pledges come before all background, and have `places` of their own: those that are due first. A download that retries a
- * failing host delays no other.
+ * Pledges come before all background, and have `places` of their own: those that are due first. A pledge from a failing
+ * host delays no other download, and one from a slow host only those from this host.
  */
 export function placesOf<T extends Queued>(
 	downloads: Iterable<T>,
@@ -32,17 +55,65 @@ export function placesOf<T extends Queued>(
 	choice: {fill?: Fill | undefined; isRequested: (download: T) => boolean},
 ): Places<T> {
 	const {fill, isRequested} = choice;
-	const pledging = inQueueOrder(downloads)
-		.filter(({pledgedBy}) => pledgedBy !== undefined)
-		.filter(download => places > 0 && (fill !== 'requested' || isRequested(download)))
-		.toSorted((a, b) => a.pledgedBy! - b.pledgedBy!);
-	const working = pledging.filter(({isProbing}) => !isProbing).slice(0, places);
-	const yields = working.length > 0;
+	const queue = inQueueOrder(downloads);
+	const pledging = queue
+		.flatMap((download): Array<Pledging<T>> => {
+			const {pledge} = download;
+			return pledge ? [{download, pledge, attempts: download.attempts}] : [];
+		})
+		.filter(({download}) => places > 0 && (fill !== 'requested' || isRequested(download)))
+		.toSorted((a, b) => a.pledge.by - b.pledge.by);
+	const failing = failingHosts(pledging);
+	const isProbing = ({attempts}: Pledging<T>) => attempts.failures > 0 || failing.has(attempts.host);
+	const served = pledging.filter(each => !isProbing(each));
+	const working = served.filter(({pledge}) => !pledge.isSlow).slice(0, places);
+	// Each has been measured: they are few, and take little.
+	const slow = served.filter(({pledge}) => pledge.isSlow);
+	const slowHosts = new Set(slow.map(({attempts}) => attempts.host));
+	const yields = new Set(
+		working.length > 0
+			? queue
+			: slow.length > 0
+				? queue.filter(({attempts}) => slowHosts.has(attempts.host))
+				: [],
+	);
+	const probes = withTurn(pledging.filter(isProbing), failing);
 	return {
-		pledges: new Set([...pledging.filter(({isProbing}) => isProbing), ...working]),
+		pledges: new Set([...probes, ...working, ...slow].map(({download}) => download)),
 		yields,
-		background: yields ? new Set() : withPlace(downloads, places, choice),
+		background: withPlace(
+			queue.filter(download => !yields.has(download)),
+			places,
+			choice,
+		),
 	};
+}
+
+/** The hosts that fail one download, and serve none. */
+function failingHosts(pledging: ReadonlyArray<Pledging<Queued>>): Set<string> {
+	const attempts = pledging.map(each => each.attempts);
+	const failing = new Set(attempts.filter(({failures}) => failures > 0).map(({host}) => host));
+	for (const {host, failures, hasWorked} of attempts) {
+		if (hasWorked && failures === 0) {
+			failing.delete(host);
+		}
+	}
+
+	return failing;
+}
+
+/** `probesOfHost` of each failing host: each keeps its turn until its next attempt, then it goes to the one tried least. */
+function withTurn<T>(probing: ReadonlyArray<Pledging<T>>, failing: ReadonlySet<string>): Array<Pledging<T>> {
+	const counts = new Map<string, number>();
+	return probing
+		.toSorted(
+			({attempts: a}, {attempts: b}) => Number(b.isTrying) - Number(a.isTrying) || a.failures - b.failures,
+		)
+		.filter(({attempts: {host}}) => {
+			const count = counts.get(host) ?? 0;
+			counts.set(host, count + 1);
+			return count < probesOfHost || !failing.has(host);
+		});
 }
 
 /** The downloads that may fetch in the background while `places` of them may do so at the same time. */
@@ -57,8 +128,9 @@ export function withPlace<T extends Queued>(
 	const wanting = ordered.filter(
 		download => download.wantsPlace && (fill !== 'requested' || isRequested(download)),
 	);
-	const working = wanting.filter(({isProbing}) => !isProbing).slice(0, places);
-	return new Set([...wanting.filter(({isProbing}) => isProbing), ...working]);
+	const isProbing = ({attempts}: T) => attempts.failures > 0;
+	const working = wanting.filter(download => !isProbing(download)).slice(0, places);
+	return new Set([...wanting.filter(isProbing), ...working]);
 }
 
 /**

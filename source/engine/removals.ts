@@ -160,6 +160,7 @@ export class Removals {
 	}
 }
 
+/** The last checkpoint has recorded it already, if it could record the bytes. */
 async function recordRemoval(recordFile: RecordFile, data: 'keep' | 'delete'): Promise<void> {
 	try {
 		await recordFile.save({removed: data});

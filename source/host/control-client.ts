@@ -1,4 +1,5 @@
 // The engine's interface over the control API of a running instance.
+import {setMaxListeners} from 'node:events';
 import {once} from 'node:events';
 import {request as httpRequest, type IncomingMessage} from 'node:http';
 import {isAbsolute, resolve, sep} from 'node:path';
@@ -66,6 +67,8 @@ export class ControlClient implements DownloadEngine {
 		find: () => Promise<Instance | undefined> = async () => undefined,
 	): Promise<ControlClient> {
 		const disposal = new AbortController();
+		// Every request under way listens.
+		setMaxListeners(0, disposal.signal);
 		const timer = setTimeout(() => disposal.abort(), connectMs);
 		try {
 			const events = eventsOf(await openEvents(instance, disposal.signal));
@@ -297,7 +300,7 @@ export class ControlClient implements DownloadEngine {
 
 /** The last known state without any activity: a running download becomes `queued`. */
 function stopped(download: Download): Download {
-	const {status, completedAt} = download;
+	const {status, completedAt, pledges} = download;
 	const isAtRest = isSettled(download) || isStopped(download);
 	return {
 		...download,
@@ -310,6 +313,7 @@ function stopped(download: Download): Download {
 		waitsForPledges: false,
 		segments: [],
 		players: [],
+		pledges: pledges.map(pledge => ({...pledge, etaAt: null})),
 		playback: null,
 		retryAt: null,
 		checkProgress: null,

@@ -276,6 +276,7 @@ const playback: Readonly<Record<keyof Playback, JsonSchema>> = {
 	offset: orNull(integer('The byte of the current picture or sound; null without a film map.')),
 	stalled: flag('It waits for bytes.'),
 	stalls: integer('Number of stalls so far.'),
+	subtitles: orNull(text('The language of the shown subtitles, such as `en`. Untrusted.')),
 };
 
 const segment: Readonly<Record<keyof OpenSegment, JsonSchema>> = {

@@ -2,12 +2,17 @@
 
 /** SGR sequences by attribute: foreground, background, bold, dim, italic, underline, inverse, strikethrough. */
 type Style = readonly string[];
-type Cell = {readonly text: string; readonly style: Style};
+/** The text and the style of each column. */
+type Cells = {readonly texts: readonly string[]; readonly styles: readonly Style[]};
 
 const noStyle: Style = Array.from({length: 8}, () => '');
-const blank: Cell = {text: ' ', style: noStyle};
+const escape = '\u001B';
+// oxlint-disable-next-line no-control-regex -- SGR sequences begin so
+const sequences = /\u001B\[([\d;]*)m/y;
 const reset = '\u001B[0m';
 const eraseEnd = '\u001B[K';
+/** Styles and lines that are kept: the old lines of a frame are the new ones of the frame before. */
+const mostKept = 100;
 /** Unchanged cells between two changes: writing them is cheaper than moving the cursor. */
 const bridge = 6;
 /** One column wide in every terminal: ASCII, and the symbols of the screen. */
@@ -37,7 +42,7 @@ export function lineChange(before: string, after: string): string | undefined {
 	}
 
 	let written = '';
-	const {length} = next;
+	const {length} = next.texts;
 	for (let column = nextChange(old, next, 0); column < length;) {
 		let end = column + 1;
 		for (
@@ -48,69 +53,110 @@ export function lineChange(before: string, after: string): string | undefined {
 			end = at + 1;
 		}
 
-		written += `\u001B[${column + 1}G${styled(next.slice(column, end))}`;
+		written += `\u001B[${column + 1}G${styled(next, column, end)}`;
 		column = nextChange(old, next, end);
 	}
 
-	return old.length > length ? `${written}\u001B[${length + 1}G${eraseEnd}` : written;
+	return old.texts.length > length ? `${written}\u001B[${length + 1}G${eraseEnd}` : written;
 }
 
 /** The first changed column from `column` on; at most the length of `next`. */
-function nextChange(old: readonly Cell[], next: readonly Cell[], column: number): number {
+function nextChange(old: Cells, next: Cells, column: number): number {
 	let at = column;
-	while (at < next.length && isSame(old[at] ?? blank, next[at]!)) {
+	while (
+		at < next.texts.length &&
+		next.texts[at] === (old.texts[at] ?? ' ') &&
+		isSame(next.styles[at]!, old.styles[at] ?? noStyle)
+	) {
 		at++;
 	}
 
 	return at;
 }
 
-function isSame(a: Cell, b: Cell): boolean {
-	return (
-		a.text === b.text && (a.style === b.style || a.style.every((part, index) => part === b.style[index]))
-	);
+function isSame(a: Style, b: Style): boolean {
+	return a === b || a.every((part, index) => part === b[index]);
 }
 
-function styled(cells: readonly Cell[]): string {
+function styled({texts, styles}: Cells, start: number, end: number): string {
 	let written = '';
 	let style = noStyle;
-	for (const cell of cells) {
-		if (style !== cell.style) {
+	for (let column = start; column < end; column++) {
+		const wanted = styles[column]!;
+		if (style !== wanted) {
 			// A new value of an attribute replaces the old one; an attribute ends only by a reset.
-			const mustReset = style.some((part, index) => part !== '' && cell.style[index] === '');
+			const mustReset = style.some((part, index) => part !== '' && wanted[index] === '');
 			const from = mustReset ? noStyle : style;
-			written += (mustReset ? reset : '') + cell.style.filter((part, index) => part !== from[index]).join('');
-			style = cell.style;
+			written += (mustReset ? reset : '') + wanted.filter((part, index) => part !== from[index]).join('');
+			style = wanted;
 		}
 
-		written += cell.text;
+		written += texts[column];
 	}
 
 	return style === noStyle || style.every(part => part === '') ? written : written + reset;
 }
 
-function cellsOf(line: string): Cell[] | undefined {
-	const cells: Cell[] = [];
+const keptLines = new Map<string, Cells | undefined>();
+
+function cellsOf(line: string): Cells | undefined {
+	if (!keptLines.has(line)) {
+		keep(keptLines, line, parsed(line));
+	}
+
+	return keptLines.get(line);
+}
+
+function keep<Key, Value>(kept: Map<Key, Value>, key: Key, value: Value): Value {
+	if (kept.size === mostKept) {
+		kept.clear();
+	}
+
+	kept.set(key, value);
+	return value;
+}
+
+function parsed(line: string): Cells | undefined {
+	const texts: string[] = [];
+	const styles: Style[] = [];
 	let style = noStyle;
-	// oxlint-disable-next-line no-control-regex -- SGR sequences begin so
-	for (const [piece, parameters] of line.matchAll(/\u001B\[([\d;]*)m|[^]/gu)) {
-		if (parameters !== undefined) {
-			style = withSequence(style, piece, parameters);
-		} else if (narrow.test(piece)) {
-			cells.push({text: piece, style});
+	for (let at = 0; at < line.length;) {
+		const text = line[at]!;
+		if (text === escape) {
+			sequences.lastIndex = at;
+			const [sequence, parameters] = sequences.exec(line) ?? [];
+			if (sequence === undefined) {
+				return undefined;
+			}
+
+			style = withSequence(style, sequence, parameters!);
+			at += sequence.length;
+		} else if (narrow.test(text)) {
+			texts.push(text);
+			styles.push(style);
+			at++;
 		} else {
 			return undefined;
 		}
 	}
 
-	return cells;
+	return {texts, styles};
 }
 
+const keptStyles = new Map<Style, Map<string, Style>>();
+
+/** The same object for the same style and sequence. */
 function withSequence(style: Style, sequence: string, parameters: string): Style {
+	const next = keptStyles.get(style) ?? keep(keptStyles, style, new Map<string, Style>());
+	return next.get(sequence) ?? keep(next, sequence, changed(style, sequence, parameters));
+}
+
+function changed(style: Style, sequence: string, parameters: string): Style {
 	const [first = '0'] = parameters.split(';');
 	const ended = ends[first === '' ? '0' : first];
 	const begun = attributes[first] ?? (/^(?:4|10)/.test(first) ? 1 : 0);
-	return style.map((part, index) =>
+	const parts = style.map((part, index) =>
 		ended ? (ended.includes(index) ? '' : part) : index === begun ? sequence : part,
 	);
+	return parts.every(part => part === '') ? noStyle : parts;
 }

@@ -193,7 +193,8 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 	unsubscribe();
 	process.off('SIGTSTP', onStopSignal);
 	process.off('SIGCONT', onContinue);
-	// The keys keep their listeners: Ink cannot turn off the raw mode of a terminal that is gone.
+	keys.off('end', lost);
+	// Ink turns raw mode off later, which fails without the terminal: `lost` stays for such errors.
 	app.unmount();
 	status.end();
 	// A terminal that takes no output would block the restoration, and with it the end of the program.

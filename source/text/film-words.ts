@@ -122,9 +122,7 @@ export function playableWords(film: DownloadFilm, ascii = false, cells = Infinit
 function stretchWords({playable, exact, watchTo}: DownloadFilm, ascii: boolean, count: number): string {
 	const dash = ascii ? '-' : '–';
 	if (!exact && playable.length === 0) {
-		return watchTo === null
-			? 'nothing yet'
-			: `to about ${formatTime(watchTo)}: the file has no index of times`;
+		return watchTo === null ? 'nothing yet' : `to about ${formatTime(watchTo)}: times are estimates`;
 	}
 
 	const shown = playable.slice(0, count).map(([from, to]) => `${formatTime(from)} ${dash} ${formatTime(to)}`);

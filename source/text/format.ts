@@ -97,3 +97,8 @@ export function formatOffset(bytes: number, size: number): string {
 export function formatClock(at: number): string {
 	return new Date(at).toTimeString().slice(0, 8);
 }
+
+/** The ID of a download as `list` prints it. */
+export function shortId(id: string): string {
+	return id.slice(0, 8);
+}

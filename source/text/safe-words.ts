@@ -8,9 +8,16 @@ export function pledgeFlag(ascii: boolean): string {
 	return ascii ? '!' : '⚑';
 }
 
-/** The pledge to show for a download: the first one that is not met, else the last one. */
+/** A sentence with flags, for a screen. */
+export function withFlag(text: string, ascii: boolean): string {
+	return ascii ? text.replaceAll(pledgeFlag(false), pledgeFlag(true)) : text;
+}
+
+/** The pledge to show for a download: of those that are not met the one due first, else the last one. */
 export function shownPledge({pledges}: Pick<Download, 'pledges'>): Pledge | undefined {
-	return pledges.find(({state}) => state !== 'safe') ?? pledges.at(-1);
+	const dueAt = ({by}: Pledge) => by ?? Number.MAX_SAFE_INTEGER;
+	const unmet = pledges.filter(({state}) => state !== 'safe').toSorted((a, b) => dueAt(a) - dueAt(b));
+	return unmet[0] ?? pledges.at(-1);
 }
 
 /**

@@ -35,6 +35,7 @@ export const films = {
 	'large.mp4': [...picture, ...sound, ...h264, '-b:v', '2M', '-minrate', '2M'],
 	'fragments.mp4': [...film, '-movflags', '+frag_keyframe+empty_moov'],
 	'indexed.mp4': [...film, '-movflags', '+dash+frag_keyframe+global_sidx+delay_moov'],
+	'parts.mp4': [...film, '-movflags', '+dash+frag_keyframe+delay_moov'],
 	'sound.m4a': [...sound, '-c:a', 'aac'],
 	'tail.mkv': film,
 	'front.mkv': [...film, '-reserve_index_space', '50k', '-cues_to_front', '1'],

@@ -4,7 +4,7 @@ import {setTimeout as sleep} from 'node:timers/promises';
 import type {TestContext} from 'node:test';
 import xterm from '@xterm/headless';
 import {Unicode11Addon} from '@xterm/addon-unicode11';
-import {spawn} from 'node-pty';
+import {spawn, type IPty} from 'node-pty';
 import {settleMs} from '../../source/dashboard/ui-store.ts';
 import {atEnd} from './cleanup.ts';
 import {builtCli, cleanEnvironment} from './cli.ts';
@@ -152,13 +152,13 @@ export class TestTerminal {
 		this.#pty.pause();
 	}
 
-	/** Closes the window. */
-	close(): void {
-		(this.#pty as unknown as {destroy(): void}).destroy();
-	}
-
 	signal(signal: NodeJS.Signals): void {
 		this.#pty.kill(signal);
+	}
+
+	/** Closes the window. */
+	hangUp(): void {
+		(this.#pty as IPty & {destroy: () => void}).destroy();
 	}
 
 	exit(): Promise<number> {

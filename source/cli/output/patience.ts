@@ -1,7 +1,7 @@
 // How long a command without a screen waits for data, and what it prints meanwhile.
 import {formatDuration} from '../../text/format.ts';
 import {queueReason} from '../../text/status-words.ts';
-import {isFetching, isSettled, isStopped, type Download, type ErrorCode} from '../../downstream.ts';
+import {isAtRest, isFetching, isSettled, isStopped, type Download, type ErrorCode} from '../../downstream.ts';
 
 /** End of a command that waits for downloads. */
 export type Outcome = 'done' | 'failed' | 'gave-up';
@@ -31,7 +31,7 @@ export class QuietTime {
 /** One sentence per abandoned download. */
 export function gaveUpLines(downloads: readonly Download[], giveUpAfter: number): string[] {
 	return downloads
-		.filter(download => !isSettled(download) && !isStopped(download))
+		.filter(download => !isAtRest(download))
 		.map(download => `${download.name}: ${gaveUpSentence(download, giveUpAfter)}`);
 }
 

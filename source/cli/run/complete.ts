@@ -5,7 +5,7 @@ import {attach} from '../../host/find-instance.ts';
 import {openOffline} from '../../host/engine-host.ts';
 import {settingsFrom} from '../settings.ts';
 import {readSettingsFile} from '../settings-file.ts';
-import {shortId} from './find-download.ts';
+import {shortId} from '../../text/format.ts';
 import {completionFor, completionLines, type Candidate, type Completion} from '../completion.ts';
 
 /** The answer for one shell; see `completionLines`. `line`: the command line up to the cursor. */

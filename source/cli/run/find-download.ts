@@ -2,6 +2,7 @@
 import {DownStreamError, type Download} from '../../downstream.ts';
 import {withoutCredentials} from '../../engine/origin/http-source.ts';
 import {cleanText} from '../../text/clean-text.ts';
+import {shortId} from '../../text/format.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 
 /** Each download once. Throws as `findDownload` does. */
@@ -40,11 +41,6 @@ export function findDownload(downloads: readonly Download[], word: string): Down
 	}
 
 	return match;
-}
-
-/** The ID as `list` prints it. */
-export function shortId(id: string): string {
-	return id.slice(0, 8);
 }
 
 function urlOf(word: string): string | undefined {

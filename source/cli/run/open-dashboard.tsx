@@ -6,7 +6,7 @@ import process from 'node:process';
 import {ReadStream} from 'node:tty';
 import {addAll, requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
 import {playDownload} from '../../requests/launch-player.ts';
-import {isRunning, type Download, type DownloadEngine, type DownloadId} from '../../downstream.ts';
+import {isAtWork, type Download, type DownloadEngine, type DownloadId} from '../../downstream.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
 import {inWords} from '../../text/format.ts';
@@ -97,7 +97,7 @@ async function addUrls(
 
 /** Says in the shell what is saved, and what becomes of it. Resolves with false if Ctrl+C came before the end. */
 async function saveAndStop(host: EngineHost): Promise<boolean> {
-	const running = host.engine.snapshot.downloads.filter(download => isRunning(download));
+	const running = host.engine.snapshot.downloads.filter(download => isAtWork(download));
 	const isSaving = running.some(({connections}) => connections > 0);
 	const {stderr} = process;
 	if (isSaving) {

@@ -6,7 +6,7 @@ import {pledgeWords} from '../../text/safe-words.ts';
 import {withHint} from '../../text/hints.ts';
 import type {CommandContext} from './command-context.ts';
 import {findDownload} from './find-download.ts';
-import {whenDecided} from '../../wait.ts';
+import {settleEach, whenDecided} from '../../wait.ts';
 
 /** Resolves with false if a stretch cannot be made safe. */
 export async function makeSafe(
@@ -21,16 +21,17 @@ export async function makeSafe(
 	}
 
 	const {downloads} = downstream.snapshot;
+	const isOff = amount === 'off';
 	const targets = all
-		? downloads.filter(download => canBeSafe(download))
+		? downloads.filter(each => (isOff ? each.pledges.length > 0 : canBeSafe(each)))
 		: [findDownload(downloads, ids[0]!)];
-	if (amount === 'off') {
-		for (const {id, name, pledges} of targets) {
-			for (const {n} of pledges) {
-				await downstream.lift(id, n);
+	if (isOff) {
+		for await (const lifted of settleEach(targets, each => liftAll(downstream, each))) {
+			if (lifted.status === 'rejected') {
+				throw lifted.reason;
 			}
 
-			output.result(`${cleanText(name)}: no pledges left`);
+			output.result(`${cleanText(lifted.item.name)}: no pledges left`);
 		}
 
 		return true;
@@ -41,14 +42,15 @@ export async function makeSafe(
 	const request = all && given.forMs !== undefined ? {...given, ...startOf(given.forMs)} : given;
 	const made: Array<{target: Download; pledge: Pledge}> = [];
 	let isGood = true;
-	for (const target of targets) {
-		try {
-			const pledge = await downstream.makeSafe(target.id, request);
-			made.push({target, pledge});
+	for await (const one of settleEach(targets, ({id}) => downstream.makeSafe(id, request))) {
+		const {item: target} = one;
+		if (one.status === 'fulfilled') {
+			made.push({target, pledge: one.value});
 			if (!wait) {
-				output.result(`${cleanText(target.name)}: ${pledgeWords(pledge, target)}`);
+				output.result(`${cleanText(target.name)}: ${pledgeWords(one.value, target)}`);
 			}
-		} catch (error) {
+		} else {
+			const error: unknown = one.reason;
 			if (!(error instanceof DownStreamError) || (error.code === 'bad-request' && !all)) {
 				throw error;
 			}
@@ -72,6 +74,12 @@ export async function makeSafe(
 	}
 
 	return isGood;
+}
+
+async function liftAll(downstream: DownloadEngine, {id, pledges}: Download): Promise<void> {
+	for (const {n} of pledges) {
+		await downstream.lift(id, n);
+	}
 }
 
 /** False for a download that fetches nothing (cancelled) or has everything (complete). */

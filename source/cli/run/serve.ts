@@ -4,7 +4,7 @@ import {createInterface} from 'node:readline';
 import {addAll, requestsFor, requestsForTyped} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {withHint} from '../../text/hints.ts';
-import {isSettled, isStopped, type Download, type DownloadEngine} from '../../downstream.ts';
+import {isAtRest, type Download, type DownloadEngine} from '../../downstream.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
 import {gaveUpLines, lookMs, QuietTime, type Outcome} from '../output/patience.ts';
 import {Repl, replHelp} from './repl.ts';
@@ -152,7 +152,7 @@ export async function untilDone(
 			const downloads = downstream.snapshot.downloads.filter(download => isIncluded(download));
 			const now = Date.now();
 			lastPlayer = downloads.some(({players}) => players.length > 0) ? now : lastPlayer;
-			const isOver = downloads.every(download => isSettled(download) || isStopped(download));
+			const isOver = downloads.every(download => isAtRest(download));
 			const isFinished = isOver || quiet.look(downloads, now) >= giveUpAfter;
 			const rest = lastPlayer + playersGoneMs - now;
 			if (stopped.aborted || (isFinished && rest <= 0)) {

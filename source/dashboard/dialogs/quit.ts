@@ -1,5 +1,5 @@
 // The question before quitting, if downloads or players would be interrupted.
-import {isRunning} from '../../downstream.ts';
+import {isAtWork} from '../../downstream.ts';
 import {createForm, note, type Form} from '../form.ts';
 import {connectedPlayers} from '../../text/status-words.ts';
 import type {UiStore} from '../ui-store.ts';
@@ -7,7 +7,7 @@ import type {UiStore} from '../ui-store.ts';
 /** Quits at once if nothing would be interrupted. */
 export function openQuitDialog(ui: UiStore): void {
 	const {downloads} = ui.feed.frame.snapshot;
-	const running = downloads.filter(download => isRunning(download)).length;
+	const running = downloads.filter(download => isAtWork(download)).length;
 	const players = downloads.reduce((sum, download) => sum + connectedPlayers(download), 0);
 	if (ui.isAttached || (running === 0 && players === 0)) {
 		ui.host.quit();

@@ -17,6 +17,7 @@ import {
 	type NoteItem,
 } from '../form.ts';
 import {errorMessage} from '../messages.ts';
+import {settleEach} from '../../wait.ts';
 import type {UiStore} from '../ui-store.ts';
 
 /** Milliseconds of the next download, and of each one for `makeStartsSafe`. */
@@ -87,8 +88,15 @@ export function makeStartsSafe(ui: UiStore): void {
 	}
 
 	ui.run(async () => {
-		for (const {id} of open) {
-			await ui.downstream.makeSafe(id, startOf(startMs));
+		const failures: unknown[] = [];
+		for await (const one of settleEach(open, ({id}) => ui.downstream.makeSafe(id, startOf(startMs)))) {
+			if (one.status === 'rejected') {
+				failures.push(one.reason);
+			}
+		}
+
+		if (failures.length > 0) {
+			throw failures[0];
 		}
 
 		return `The first ${startMs / 60_000} minutes of ${open.length === 1 ? 'it' : `all ${open.length}`} come first`;

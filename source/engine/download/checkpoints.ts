@@ -1,6 +1,7 @@
 // Makes received bytes durable: syncs the data file, then records its ranges and checksums.
 import type {Scheduler} from '../fetch/scheduler.ts';
 import {isFull} from '../store/disk-error.ts';
+import type {DownloadRecord} from '../store/record.ts';
 import type {DownloadEffects, DownloadState} from './download-state.ts';
 
 const checkpointMs = 500;
@@ -51,14 +52,17 @@ export class Checkpoints {
 		}
 	}
 
-	/** Records the bytes received so far, and completes a whole download. Calls run in series. Never rejects. */
-	run(): Promise<void> {
+	/**
+	 * Records the bytes received so far, with another change if there is one, and completes a whole download. Calls run in
+	 * series. Never rejects.
+	 */
+	run(change: Partial<DownloadRecord> = {}): Promise<void> {
 		this.unschedule();
-		this.#running = this.#running.then(() => this.#record());
+		this.#running = this.#running.then(() => this.#record(change));
 		return this.#running;
 	}
 
-	async #record(): Promise<void> {
+	async #record(change: Partial<DownloadRecord>): Promise<void> {
 		const {recordFile, checks, retries, file} = this.#state;
 		if (recordFile.refusal) {
 			return;
@@ -94,6 +98,7 @@ export class Checkpoints {
 				pieces: checked.length === 0 ? undefined : checked.map(({start, end, crc}) => [start, end, crc]),
 				...(identity && {dataFile: identity}),
 				...(isComplete ? {} : {completedAt: undefined}),
+				...change,
 			});
 			this.#onRecorded();
 			const isProven = this.#scheduler.isProven && !file.doubt;

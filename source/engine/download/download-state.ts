@@ -35,6 +35,8 @@ export class DownloadState implements FetchState {
 	readonly watching: Watching;
 	readonly meter = new SpeedMeter();
 	readonly #closing = new AbortController();
+	/** As its signal says, which is slow to ask: the queue asks for thousands of downloads. */
+	#isClosed = false;
 	#file: SparseFile;
 	/** Incremented for each new version of the bytes: a reader of an older version must not get newer bytes. */
 	version = 0;
@@ -101,10 +103,11 @@ export class DownloadState implements FetchState {
 	}
 
 	get isClosed(): boolean {
-		return this.ending.aborted;
+		return this.#isClosed;
 	}
 
 	close(reason: Error): void {
+		this.#isClosed = true;
 		this.#closing.abort(reason);
 	}
 

@@ -18,6 +18,7 @@ import {freeBytes} from '../store/free-space.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import type {DownloadRecord, StoredPledge} from '../store/record.ts';
 import type {DownloadState} from './download-state.ts';
+import {afterRate, isSlow, type Pace} from './pace.ts';
 import {playerPlace} from './player-place.ts';
 
 /** Once less than `keepAhead` is present ahead of a player, so many times as much is fetched. */
@@ -26,6 +27,8 @@ const aheadFactor = 1.5;
 const firstBytes = 64 * 1024;
 /** A player so many milliseconds before the end is near it. */
 const nearEndMs = 5 * 60_000;
+/** Minimum milliseconds between two looks at the rate. */
+const measureMs = 1000;
 
 type PledgeContext = {
 	/** Makes the present bytes durable. */
@@ -40,6 +43,11 @@ export class Pledges implements PledgedRanges {
 	#ranges: readonly Range[] = [];
 	#isPending = false;
 	#by = Number.MAX_SAFE_INTEGER;
+	/** What the first pending one lacks. */
+	#first: readonly Range[] = [];
+	#pace: Pace = {};
+	/** Milliseconds since the epoch. */
+	#measuredAt = 0;
 	/** The recorded ranges, and the set of them. */
 	#durable: {of: DownloadRecord['ranges']; set: RangeSet} | undefined;
 	/** Present as a whole, so that a checkpoint was requested. */
@@ -65,14 +73,11 @@ export class Pledges implements PledgedRanges {
 		return this.#ranges;
 	}
 
-	/**
-	 * When the first pending one is due, in milliseconds since the epoch; the largest safe integer without a time. Undefined
-	 * if nothing is to be fetched.
-	 */
-	get due(): number | undefined {
+	/** What the pledges ask of the queue; undefined if nothing is to be fetched. */
+	get demand() {
 		const {isClosed, record, recordFile, retries} = this.#state;
-		const isStopped = isClosed || record.intent === 'cancel' || retries.blockingError || recordFile.refusal;
-		return this.#isPending && !isStopped ? this.#by : undefined;
+		const isStopped = isClosed || record.intent === 'cancel' || retries.permanentError || recordFile.refusal;
+		return this.#isPending && !isStopped ? {by: this.#by, isSlow: isSlow(this.#pace)} : undefined;
 	}
 
 	/** There are any, met or not: the bytes of the download stay. */
@@ -89,6 +94,11 @@ export class Pledges implements PledgedRanges {
 
 	get #stored(): readonly StoredPledge[] {
 		return this.#state.record.pledges ?? [];
+	}
+
+	/** In the order of service. */
+	get #inOrder(): readonly StoredPledge[] {
+		return this.#stored.toSorted((a, b) => dueAt(a) - dueAt(b) || a.n - b.n);
 	}
 
 	get #facts(): PledgeFacts {
@@ -147,6 +157,7 @@ export class Pledges implements PledgedRanges {
 
 	#changed(): void {
 		this.#present.clear();
+		this.#pace = {};
 		this.update();
 		this.#state.services.queueChanged();
 		this.#state.changed();
@@ -160,6 +171,26 @@ export class Pledges implements PledgedRanges {
 		}
 	}
 
+	/** Bytes are in the file. */
+	received(): void {
+		this.update();
+		const now = Date.now();
+		if (this.#isPending && Math.abs(now - this.#measuredAt) >= measureMs) {
+			this.#measuredAt = now;
+			this.#measure(now);
+		}
+	}
+
+	#measure(now: number): void {
+		const {file, meter, services} = this.#state;
+		const before = isSlow(this.#pace);
+		const missing = missingOf(this.#first, file.present);
+		this.#pace = afterRate(this.#pace, {missing, by: this.#by, rate: meter.rate(20_000, now), now});
+		if (isSlow(this.#pace) !== before) {
+			services.queueChanged();
+		}
+	}
+
 	update(): void {
 		const {services} = this.#state;
 		if (!this.exist && !this.#isPending && services.keepAhead === 0 && services.next === 0) {
@@ -168,11 +199,11 @@ export class Pledges implements PledgedRanges {
 
 		const facts = this.#facts;
 		const ahead = this.#ahead(facts.map);
-		const pending = this.#stored
-			.toSorted((a, b) => dueAt(a) - dueAt(b) || a.n - b.n)
+		const pending = this.#inOrder
 			.map(pledge => ({by: dueAt(pledge), ranges: this.#lacking(pledge, facts)}))
 			.filter(({ranges}) => ranges !== undefined);
 		this.#ranges = [...ahead, ...pending.flatMap(({ranges}) => ranges!)];
+		this.#first = ahead.length > 0 ? ahead : (pending[0]?.ranges ?? []);
 		const isPending = ahead.length > 0 || pending.length > 0 || this.#needsMap(facts);
 		const by = pending[0]?.by ?? Number.MAX_SAFE_INTEGER;
 		if (isPending !== this.#isPending || by !== this.#by) {
@@ -292,10 +323,13 @@ export class Pledges implements PledgedRanges {
 		}
 
 		const facts = this.#facts;
-		return this.#stored.map(pledge => this.#view(pledge, facts, now));
+		const earlier: Range[] = [];
+		const views = this.#inOrder.map(pledge => this.#view(pledge, facts, now, earlier));
+		return views.toSorted((a, b) => a.n - b.n);
 	}
 
-	#view(pledge: StoredPledge, facts: PledgeFacts, now: number): Pledge {
+	/** `earlier`: what is fetched before it; its own ranges are added. */
+	#view(pledge: StoredPledge, facts: PledgeFacts, now: number, earlier: Range[] = []): Pledge {
 		const {n, unit, from, to, by = null} = pledge;
 		const {file, meter, record, retries} = this.#state;
 		const {map} = facts;
@@ -315,6 +349,11 @@ export class Pledges implements PledgedRanges {
 				: (this.#refused.get(n) ?? stop);
 		const rate = meter.rate(20_000, now);
 		const isKnown = missing !== undefined && missing < Infinity;
+		const isComing = isKnown && missing > 0 && reason === null;
+		if (isComing) {
+			earlier.push(...ranges!);
+		}
+
 		return {
 			n,
 			fromMs: isTimed ? from : null,
@@ -330,8 +369,8 @@ export class Pledges implements PledgedRanges {
 					: null,
 			by,
 			etaAt:
-				isKnown && missing > 0 && reason === null && rate > 0
-					? Math.round(now + (missing * 1000) / rate)
+				isComing && rate > 0
+					? Math.round(now + (missingOf([...new RangeSet(earlier)], file.present) * 1000) / rate)
 					: null,
 			state: isSafe ? 'safe' : reason === null ? 'pending' : 'impossible',
 			reason,

@@ -134,7 +134,7 @@ export class Reading {
 				}
 
 				reader.advance(bytes.length);
-				this.#state.watching.readBy(reader.player, Date.now());
+				this.#state.watching.readBy(reader.player);
 				if (!this.#state.file.isComplete && reader.consumed >= wakeAt) {
 					wakeAt = reader.consumed + wakeStepAfter(reader.consumed);
 					this.#scheduler.wake();

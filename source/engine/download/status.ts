@@ -61,6 +61,13 @@ export function wantsPlace({file, isClosed, record, retries}: DownloadState, sch
 	);
 }
 
+/** Its attempts, as the queue judges them. */
+export function attemptsOf({retries}: DownloadState, scheduler: Scheduler) {
+	const {failures, retryAt} = retries;
+	const isTrying = scheduler.segments.size > 0 || retryAt !== undefined;
+	return {host: scheduler.host, failures, isTrying, hasWorked: scheduler.lastByteAt !== null};
+}
+
 /** A fact of the view changes without an event. `now`: milliseconds since the epoch. */
 export function changesOverTime({meter, readers}: DownloadState, scheduler: Scheduler, now: number): boolean {
 	return scheduler.segments.size > 0 || meter.rate(20_000, now) > 0 || readers.players(now).length > 0;

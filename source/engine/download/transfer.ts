@@ -35,7 +35,7 @@ import {CachedReading} from './cached-reading.ts';
 import {Reading, type ReadRequest, type Representation} from './reading.ts';
 import {openDataFile, recover} from './recovery.ts';
 import {SourceChange} from './source-change.ts';
-import {changesOverTime, statusOf, wantsPlace} from './status.ts';
+import {attemptsOf, changesOverTime, statusOf, wantsPlace} from './status.ts';
 import {Verification} from './verification.ts';
 import {VersionReset} from './version-reset.ts';
 import {downloadView, isPageForFile, queueRankOf} from './view.ts';
@@ -89,7 +89,7 @@ export class Transfer {
 			failed: (error, silentSince) => this.#failures.handle(error, silentSince),
 			reevaluate: () => this.reevaluate(),
 		};
-		const state = new DownloadState(recordFile, file, services, () => this.#scheduler.wake());
+		const state = new DownloadState(recordFile, file, services, () => this.reevaluate());
 		const pledges = new Pledges(state, {
 			record: () => void this.#checkpoints.run(),
 			film: () => this.film,
@@ -199,9 +199,9 @@ export class Transfer {
 		return wantsPlace(this.#state, this.#scheduler);
 	}
 
-	/** As `Pledges.due`. */
-	get pledgedBy(): number | undefined {
-		return this.#pledges.due;
+	/** As `Pledges.demand`. */
+	get pledge() {
+		return this.#pledges.demand;
 	}
 
 	/** Bytes that pledges lack. */
@@ -219,9 +219,9 @@ export class Transfer {
 		return this.#scheduler.segments.areUnanswered;
 	}
 
-	/** Its host fails and is retried: until bytes come, this takes no place in the queue. */
-	get isProbing(): boolean {
-		return this.#state.retries.isProbing;
+	/** As `attemptsOf`. */
+	get attempts() {
+		return attemptsOf(this.#state, this.#scheduler);
 	}
 
 	/** The queue gives or takes places. */
@@ -368,13 +368,13 @@ export class Transfer {
 		this.#state.changed();
 	}
 
-	/** Ends everything, then saves. */
-	async close(): Promise<void> {
+	/** Ends everything, then saves, with another change of the record if there is one and the bytes can be recorded. */
+	async close(change: Partial<DownloadRecord> = {}): Promise<void> {
 		this.#end();
 		this.#state.retries.cancel();
 		this.#state.readers.reject(closing());
 		await Promise.allSettled([this.#scheduler.stop(), this.#verification.ended()]);
-		await this.#checkpoints.run();
+		await this.#checkpoints.run(change);
 		await this.#state.watching.end();
 		await this.#state.file.retire();
 		await this.#scheduler.dispose();
@@ -428,8 +428,8 @@ export class Transfer {
 
 		meter.add(bytes.length, Date.now());
 		readers.wake(offset, bytes, reader => this.#scheduler.isReadable(reader));
-		this.film.look();
-		this.#pledges.update();
+		this.film.look(offset === 0 ? bytes : undefined);
+		this.#pledges.received();
 		this.#state.changed();
 		if (!this.#state.isClosed) {
 			this.#checkpoints.schedule();

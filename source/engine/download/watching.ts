@@ -1,13 +1,15 @@
-// The last position in a film or sound, and its linked player. The record follows at most every 5 s.
+// The last position in a film or sound, and its linked player. The recorded one is at most 5 s old.
 import type {Playback, Position} from '../../downstream.ts';
 import type {TrackedPlayer} from '../fetch/players.ts';
 import type {FilmMap} from '../film/film-map.ts';
-import {byteAt, inferredMs} from '../film/playhead.ts';
+import {infer, type Inference} from '../film/inference.ts';
+import {byteAt} from '../film/playhead.ts';
 import type {PlayerState} from '../player/mpv-link.ts';
 import type {RecordFile} from '../store/record-store.ts';
 
-const saveMs = 5000;
-/** Minimum milliseconds between two inferred positions. */
+/** Between two saves. The position is up to 1.5 s old when it arrives, and the write takes its time. */
+const saveMs = 3000;
+/** Milliseconds between two inferred positions. */
 const inferMs = 1000;
 /** Programs that read without playing. */
 const copies = /^(?:aria2|curl|Wget|rclone|Python|Go-http|node|undici)/i;
@@ -22,8 +24,10 @@ export class Watching {
 	readonly #changed: () => void;
 	/** Newer than the recorded position. */
 	#position: Position | undefined;
-	#inferredAt = 0;
-	#inferredOffset: number | undefined;
+	/** The newest unlinked player. */
+	#reader: TrackedPlayer | undefined;
+	#inference: Inference | undefined;
+	#inferTimer: NodeJS.Timeout | undefined;
 	#saveTimer: NodeJS.Timeout | undefined;
 
 	constructor(recordFile: RecordFile, changed: () => void) {
@@ -38,9 +42,11 @@ export class Watching {
 		return playback && {...playback, offset: map && position ? byteAt(map, position.ms) : null};
 	}
 
-	/** The byte of the current picture of an unlinked player; undefined right after a seek. */
+	/** The byte of the current picture of an unlinked player; undefined right after a seek, and once it has left. */
 	get inferredOffset(): number | undefined {
-		return this.#inferredOffset;
+		const map = this.map();
+		const isKnown = this.#inferTimer !== undefined && this.#inference?.isPlaying;
+		return map && isKnown ? byteAt(map, this.#inference!.ms) : undefined;
 	}
 
 	get position(): Position | null {
@@ -56,8 +62,8 @@ export class Watching {
 			return;
 		}
 
-		const {name, positionMs, durationMs, paused, speed, stalled, stalls, hasEnded} = state;
-		this.playback = {player: name, durationMs, paused, speed, stalled, stalls};
+		const {name, positionMs, durationMs, paused, speed, stalled, stalls, subtitles, hasEnded} = state;
+		this.playback = {player: name, durationMs, paused, speed, stalled, stalls, subtitles};
 		const ms = hasEnded ? (durationMs ?? positionMs) : positionMs;
 		if (ms !== undefined) {
 			this.#move(ms, hasEnded || isWatched(ms, durationMs), true);
@@ -66,19 +72,16 @@ export class Watching {
 		this.#changed();
 	}
 
-	/** An unlinked player has read more bytes. */
-	readBy({name, offset, run}: TrackedPlayer, now: number): void {
-		if (this.playback || now < this.#inferredAt + inferMs || copies.test(name)) {
+	/** A player reads. Without a linked one, the position is inferred until it leaves. */
+	readBy(player: TrackedPlayer): void {
+		if (this.#inferTimer && player === this.#reader) {
 			return;
 		}
 
-		this.#inferredAt = now;
-		const map = this.map();
-		const ms = map && inferredMs(map, {...run, offset}, now);
-		this.#inferredOffset = map && ms !== undefined ? byteAt(map, ms) : undefined;
-		if (map && ms !== undefined) {
-			this.#move(ms, isWatched(ms, map.durationMs), false);
-			this.#changed();
+		const isOlder = this.#inferTimer && this.#reader!.run.since > player.run.since;
+		if (!this.playback && !isOlder && !copies.test(player.name)) {
+			this.#reader = player;
+			this.#inferTimer ??= setInterval(() => this.#infer(), inferMs).unref();
 		}
 	}
 
@@ -106,15 +109,36 @@ export class Watching {
 
 	/** Saves the last position. Never rejects. */
 	async end(): Promise<void> {
+		clearInterval(this.#inferTimer);
 		await this.#save().catch(() => undefined);
 	}
 
-	#move(ms: number, watched: boolean, exact: boolean): void {
-		const {position} = this;
-		if (position?.ms !== ms || position.watched !== watched || position.exact !== exact) {
-			this.#position = {ms, at: Date.now(), watched, exact};
-			this.#saveTimer ??= setTimeout(() => this.#saveNow(), saveMs).unref();
+	#infer(): void {
+		const map = this.map();
+		const {run, offset, openRequests, blockedRequests} = this.#reader!;
+		if (this.playback || openRequests === 0) {
+			clearInterval(this.#inferTimer);
+			this.#inferTimer = undefined;
+		} else if (map) {
+			const reads = {run, offset, isBlocked: blockedRequests > 0};
+			this.#inference = infer(map, this.#inference, reads, Date.now());
+			const {ms, isPlaying} = this.#inference;
+			if (isPlaying && this.#move(ms, isWatched(ms, map.durationMs), false)) {
+				this.#changed();
+			}
 		}
+	}
+
+	/** Returns false if the position stays the same. */
+	#move(ms: number, watched: boolean, exact: boolean): boolean {
+		const {position} = this;
+		if (position?.ms === ms && position.watched === watched && position.exact === exact) {
+			return false;
+		}
+
+		this.#position = {ms, at: Date.now(), watched, exact};
+		this.#saveTimer ??= setTimeout(() => this.#saveNow(), saveMs).unref();
+		return true;
 	}
 
 	#saveNow(): void {

@@ -54,7 +54,7 @@ export type Places = {
 	/** The whole file. */
 	readonly background: boolean;
 	readonly pledges: boolean;
-	/** Pledges are fetched, here or elsewhere: connections of the background make way at once. */
+	/** Pledges are fetched in its place, here or elsewhere: its connections of the background make way at once. */
 	readonly yields: boolean;
 };
 

@@ -62,6 +62,9 @@ export const aboutToArrive = 1024 * 1024;
  */
 const splitFrom = {bytes: {fill: 1024 * 1024, pledge: 256 * 1024}, seconds: 0.25};
 
+/** Bytes of a part of an index. A smaller one would save less than its request takes. */
+const smallestPart = 256 * 1024;
+
 /** Segments end on multiples of this, so that holes do not fragment. */
 const grid = 64 * 1024;
 /** Longer segments end on multiples of this: checksums cover whole blocks of this size. */
@@ -138,9 +141,15 @@ function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | 
 	return undefined;
 }
 
+/** In four parts at least: no player starts before the last one arrives. */
 function forIndex({present, claimed, index, segmentSize}: PlanState): SegmentPlan | undefined {
-	const [hole] = index ? unclaimed(present, index, claimed) : [];
-	return hole && {start: hole.start, end: cut(hole, segmentSize), for: 'fill', urgent: false, isIndex: true};
+	if (!index) {
+		return undefined;
+	}
+
+	const [hole] = unclaimed(present, index, claimed);
+	const length = Math.min(segmentSize, Math.max(smallestPart, (index.end - index.start) / 4));
+	return hole && {start: hole.start, end: cut(hole, length), for: 'fill', urgent: false, isIndex: true};
 }
 
 function forReadAhead(

@@ -186,9 +186,14 @@ export class RetryPolicy {
 		return blocked?.retryAt === Infinity ? undefined : blocked?.retryAt;
 	}
 
+	/** Consecutive failures without progress. */
+	get failures(): number {
+		return this.#state.failures;
+	}
+
 	/** True if there was no progress since the last failure. */
 	get isProbing(): boolean {
-		return this.#state.failures > 0;
+		return this.failures > 0;
 	}
 
 	/** Milliseconds. `first`: for the first response. */

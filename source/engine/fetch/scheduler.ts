@@ -270,17 +270,17 @@ export class Scheduler {
 		return !retries.blockingError && record.intent !== 'cancel' && !refusal;
 	}
 
-	/** Keeps a connection ready for the next seek. A player that has just left counts: it ends one connection first. */
+	/**
+	 * Keeps a connection ready for the next seek. A player that has just left counts: it ends one connection first. So does
+	 * one that waits for the first response: it reads the end of many films right after. The host has accepted a connection
+	 * by then: one that serves a single connection at a time would wait for a request on the other.
+	 */
 	#prepareForSeek(): void {
 		const {state, file, services, acceptsRanges} = this.#context;
-		if (
-			this.#mayRequest &&
-			this.hasFileInfo &&
-			!file.isComplete &&
-			acceptsRanges &&
-			state.readers.players(Date.now()).length > 0 &&
-			!services.hosts.isLimited(this.host)
-		) {
+		const maySeek = this.hasFileInfo
+			? !file.isComplete && acceptsRanges && state.readers.players(Date.now()).length > 0
+			: state.readers.waitForFileInfo && this.segments.areConnected;
+		if (this.#mayRequest && maySeek && !services.hosts.isLimited(this.host)) {
 			this.source.preconnect?.();
 		}
 	}

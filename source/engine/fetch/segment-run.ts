@@ -136,7 +136,10 @@ export class SegmentRun {
 			// Once in each run, even if ranges did not work before.
 			ranged: context.acceptsRanges || traits.wholeResponses === 0,
 			isBackground: () => context.state.readers.size === 0,
-			connected: () => this.#prepareForPlayer(),
+			connected() {
+				segment.isConnected = true;
+				context.wake();
+			},
 			responseTimeout: context.responseTimeout,
 			signal,
 		});
@@ -151,17 +154,6 @@ export class SegmentRun {
 		const {response, isMisstated} = await settleSize(opened, range, file.size, beside, signal);
 		traits.misstatesSize = isMisstated;
 		return response;
-	}
-
-	/**
-	 * A player that waits for the first response reads the end of many films right after. The host has accepted this
-	 * connection first: one that serves a single connection at a time would wait for a request on the other.
-	 */
-	#prepareForPlayer(): void {
-		const {hasFileInfo, state, services, host, source} = this.#context;
-		if (!hasFileInfo && state.readers.waitForFileInfo && !services.hosts.isLimited(host)) {
-			source.preconnect?.();
-		}
 	}
 
 	/** Resolves with whether the bytes of the response are wanted. */

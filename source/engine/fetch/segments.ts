@@ -20,6 +20,8 @@ export class Segment {
 	/** Lowered when another connection takes over the rest. */
 	end: number;
 	for: SegmentUse;
+	/** The host has accepted the connection. */
+	isConnected = false;
 	/** When a response of the cached version came, in milliseconds of `performance.now()`. */
 	answeredAt: number | undefined;
 	/** The response was read to its end. */
@@ -95,6 +97,11 @@ export class Segments {
 	/** No request has been answered. */
 	get areUnanswered(): boolean {
 		return [...this.#segments].every(({isAnswered}) => !isAnswered);
+	}
+
+	/** The host has accepted one. */
+	get areConnected(): boolean {
+		return [...this.#segments].some(({isConnected}) => isConnected);
 	}
 
 	[Symbol.iterator](): Iterator<Segment> {

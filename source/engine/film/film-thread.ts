@@ -1,6 +1,6 @@
 // Reads film maps in a thread of its own: a hostile file may keep a parser busy or fill its memory.
 import process from 'node:process';
-import {Worker} from 'node:worker_threads';
+import type {Worker} from 'node:worker_threads';
 import type {FilmProblem} from '../../downstream.ts';
 import {checkedMap, type FilmMap} from './film-map.ts';
 import {turns} from './in-turn.ts';
@@ -33,7 +33,9 @@ type Thread = {readonly worker: Worker; isReady: boolean; idle?: NodeJS.Timeout}
 const inTurn = turns();
 let thread: Thread | undefined;
 
-function startThread(): Thread {
+async function startThread(): Promise<Thread> {
+	// Loaded on demand: most runs read no film.
+	const {Worker} = await import('node:worker_threads');
 	// Next to this file, both in the source and in the bundle.
 	const file = new URL('film-worker.js', import.meta.url);
 	const worker = new Worker(file, {resourceLimits: memory, stdout: true, stderr: true});
@@ -58,7 +60,7 @@ export function readInThread(
 ): Promise<FilmMap> {
 	return inTurn(async () => {
 		signal.throwIfAborted();
-		thread ??= startThread();
+		thread ??= await startThread();
 		const used = thread;
 		clearTimeout(used.idle);
 		const ending = new AbortController();

@@ -29,7 +29,8 @@ export function filmView(
 		})),
 		playable: exact || isComplete ? stretches : [],
 		position,
-		watchTo: watchTo(stretches, position),
+		// A player that has read the end is still there.
+		watchTo: watchTo(stretches, Math.min(position, durationMs - 1)),
 		...(isComplete
 			? {stallAt: null, waitMs: 0, neededRate: 0}
 			: forecast(map, present, position, bytesPerSecond)),

@@ -104,11 +104,12 @@ export class Film {
 
 	/** The map may become known once its bytes are there. */
 	get isAwaited(): boolean {
-		const {version, type, isPlaying} = this.#download.facts();
+		const {version, file, type, isPlaying} = this.#download.facts();
 		return (
 			this.#isOn &&
 			!this.#isClosed &&
 			mayBeFilm(type) &&
+			file.size > 0 &&
 			!(version === this.#version && (this.#isSettled || this.#isTooLarge(isPlaying)))
 		);
 	}
@@ -122,8 +123,11 @@ export class Film {
 		return this.#problem ?? (this.#missing && this.#isTooLarge(isPlaying) ? 'too-large' : null);
 	}
 
-	/** Call when bytes have arrived, or when facts have changed: it reads, or wants, the next part. Never throws. */
-	look(): void {
+	/**
+	 * Call when bytes have arrived, or when facts have changed: it reads, or wants, the next part. `head`: the first bytes
+	 * of the file, when they arrive. They place the index before they can be read back. Never throws.
+	 */
+	look(head?: Uint8Array): void {
 		if (!this.#isOn || this.#isClosed) {
 			return;
 		}
@@ -135,6 +139,11 @@ export class Film {
 
 		if (this.#isSettled || this.#reading || file.size === Infinity || !mayBeFilm(type)) {
 			return;
+		}
+
+		const place = head && indexPlace(head, file.size);
+		if (place && !this.#missing && place.end - place.start <= limits.bytes) {
+			this.#lacks(place);
 		}
 
 		const isMissing = this.#missing && !file.present.covers(this.#missing);

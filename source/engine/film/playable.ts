@@ -6,10 +6,16 @@ import type {FilmMap} from './film-map.ts';
 export type Stretch = readonly [fromMs: number, toMs: number];
 
 /**
- * A stretch inside the film ends this early: the sound of a moment may lie behind the next key frame, and the times of
- * points are known to a quarter of a second.
+ * A stretch inside the film ends this early: the sound of a moment may lie behind the next key frame, players read a second
+ * ahead of it in the picture, and the times of points are known to a quarter of a second.
  */
-export const marginMs = 500;
+export const marginMs = 1500;
+
+/**
+ * A stretch inside the film starts this late: a player that seeks by its sound goes back to the packet before, and then to
+ * the key frame before that.
+ */
+const leadMs = 250;
 
 /** Milliseconds: no player shows its first picture at once. A rate that holds the start up no longer is sufficient. */
 export const startMs = 5000;
@@ -22,6 +28,31 @@ export function approach({index, tracks}: FilmMap, point: number): Range {
 	const end = Math.min(...tracks.map(({offsets}) => offsets[point]!));
 	const start = index.findLast(range => range.start <= end)?.end ?? -Infinity;
 	return start < end && end - start <= readOver ? {start, end} : {start: end, end};
+}
+
+/** From when on a player that starts needs no byte before those of the point. */
+export function startAt({times}: FilmMap, point: number): number {
+	return point === 0 ? 0 : times[point]! + leadMs;
+}
+
+/**
+ * The bytes that a player reads for the time from a point to the next, sorted: those of each track, and those between two
+ * tracks where a player reads on.
+ */
+export function bytesBetween(lists: ReadonlyArray<readonly number[]>, point: number): Range[] {
+	const ranges: Array<{start: number; end: number}> = [];
+	for (const {start, end} of lists
+		.map(list => ({start: list[point]!, end: list[point + 1]!}))
+		.toSorted((a, b) => a.start - b.start)) {
+		const last = ranges.at(-1);
+		if (last && start - last.end <= readOver) {
+			last.end = Math.max(last.end, end);
+		} else {
+			ranges.push({start, end});
+		}
+	}
+
+	return ranges;
 }
 
 /** The stretches that a player can show from start to end without another byte, sorted. */
@@ -40,16 +71,14 @@ export function playable(map: FilmMap, present: PresentSet): Stretch[] {
 		}
 
 		const first = point;
-		while (
-			point < last &&
-			lists.every(list => present.covers({start: list[point]!, end: list[point + 1]!}))
-		) {
+		while (point < last && bytesBetween(lists, point).every(range => present.covers(range))) {
 			point++;
 		}
 
+		const fromMs = startAt(map, first);
 		const toMs = point === last ? durationMs : times[point]! - marginMs;
-		if (point > first && toMs > times[first]!) {
-			stretches.push([times[first]!, toMs]);
+		if (point > first && toMs > fromMs) {
+			stretches.push([fromMs, toMs]);
 		}
 	}
 

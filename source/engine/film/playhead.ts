@@ -1,27 +1,5 @@
-// The place of a player in a film: from bytes to times and back. Pure.
+// From the bytes of a film to its times and back. Pure.
 import {mainOffsets, type FilmMap} from './film-map.ts';
-
-/** Bytes that a player reads in sequence. */
-export type ReadRun = {
-	/** Where it began to read. */
-	readonly start: number;
-	/** When it began, in milliseconds since the epoch. */
-	readonly since: number;
-	/** The next byte that it reads. */
-	readonly offset: number;
-};
-
-/** A player reads the index, and probes, before it plays. */
-const settledMs = 5000;
-
-/**
- * Where a player is that tells no times, in milliseconds: it plays at normal speed from where it began to read, and shows
- * nothing that it has not read. Undefined right after a seek. After a pause the result is late by the player's buffer.
- */
-export function inferredMs(map: FilmMap, {start, since, offset}: ReadRun, now: number): number | undefined {
-	const elapsed = now - since;
-	return elapsed < settledMs ? undefined : Math.min(timeAt(map, offset), timeAt(map, start) + elapsed);
-}
 
 /** The byte that is shown at a time. */
 export function byteAt(map: FilmMap, ms: number): number {

@@ -1,9 +1,10 @@
 // Pledges: stretches of a download that shall be on disk. Their requests, their merging and their bytes. Pure.
 import {DownStreamError, type SafeRequest} from '../../downstream.ts';
+import {formatTime} from '../../text/film-words.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import type {StoredPledge} from '../store/record.ts';
 import type {FilmMap} from './film-map.ts';
-import {approach, marginMs} from './playable.ts';
+import {approach, bytesBetween, marginMs, startAt} from './playable.ts';
 
 /** What a pledge is resolved with. */
 export type PledgeFacts = {
@@ -55,7 +56,7 @@ export function pledgeOf(
 	const common = {...(by !== undefined && {by})};
 	if (isTimed || (from === 'player' && bytes === undefined && player?.ms !== undefined)) {
 		const begin = fromMs ?? (from === 'start' ? 0 : placeOf(player, facts));
-		refuseBeyond(begin, facts.map?.durationMs ?? Infinity, ms => `${Math.round(ms / 1000)} s`);
+		refuseBeyond(begin, facts.map?.durationMs ?? Infinity, formatTime);
 		if (!facts.map && !facts.isMapAwaited && orBytes === undefined) {
 			throw new DownStreamError('bad-request', noMinutes);
 		}
@@ -91,7 +92,8 @@ function refuseBeyond(begin: number, end: number, words: (end: number) => string
 
 /**
  * The pledges with another one, and the number of the one that includes it. Overlapping ones for the same time become
- * one; one that another includes, and that is not due earlier, is left out. Throws `bad-request` for too many.
+ * one; one that another includes, and that is not due earlier, is left out. Others stay whole, so that lifting one leaves
+ * all of the other. Throws `bad-request` for too many.
  */
 export function withPledge(
 	pledges: readonly StoredPledge[],
@@ -101,6 +103,7 @@ export function withPledge(
 	let joined: StoredPledge = {...added, n};
 	const others: StoredPledge[] = [];
 	for (const each of pledges) {
+		const orBytes = Math.max(each.orBytes ?? 0, joined.orBytes ?? 0);
 		if (!overlaps(each, joined)) {
 			others.push(each);
 		} else if (each.by === joined.by) {
@@ -109,6 +112,7 @@ export function withPledge(
 				n: Math.min(each.n, joined.n),
 				from: Math.min(each.from, joined.from),
 				to: each.to === null || joined.to === null ? null : Math.max(each.to, joined.to),
+				...(orBytes > 0 && {orBytes}),
 			};
 		} else if (includes(each, joined)) {
 			return {pledges, n: each.n};
@@ -124,10 +128,9 @@ export function withPledge(
 	return {pledges: [...others, joined].toSorted((a, b) => a.n - b.n), n: joined.n};
 }
 
-/** They touch, and count alike. */
+/** They touch, and are both of minutes or both of bytes. */
 function overlaps(a: StoredPledge, b: StoredPledge): boolean {
-	const isAlike = a.unit === b.unit && a.orBytes === b.orBytes;
-	return isAlike && a.from <= (b.to ?? Infinity) && b.from <= (a.to ?? Infinity);
+	return a.unit === b.unit && a.from <= (b.to ?? Infinity) && b.from <= (a.to ?? Infinity);
 }
 
 /** `outer` has all that `inner` has, and no later. */
@@ -135,6 +138,7 @@ function includes(outer: StoredPledge, inner: StoredPledge): boolean {
 	return (
 		outer.from <= inner.from &&
 		(outer.to ?? Infinity) >= (inner.to ?? Infinity) &&
+		(outer.orBytes ?? 0) >= (inner.orBytes ?? 0) &&
 		(outer.by ?? Infinity) <= (inner.by ?? Infinity)
 	);
 }
@@ -160,7 +164,7 @@ export function resolvePledge(
 
 	const {durationMs, exact} = map;
 	if (from >= durationMs) {
-		return {reason: `It ends after ${Math.round(durationMs / 1000)} s now`};
+		return {reason: `It ends after ${formatTime(durationMs)} now`};
 	}
 
 	const end = to ?? durationMs;
@@ -173,22 +177,23 @@ export function resolvePledge(
  * `playable` claims the stretch exactly if they are all present. Times are milliseconds.
  */
 export function stretchRanges(map: FilmMap, fromMs: number, toMs: number): Range[] {
-	const {times, tracks, index} = map;
+	const {times, index} = map;
 	const last = times.length - 1;
 	const first = Math.max(
 		0,
 		Math.min(
 			last - 1,
-			times.findLastIndex(time => time <= fromMs),
+			times.findLastIndex((_, point) => startAt(map, point) <= fromMs),
 		),
 	);
+	const lists = map.tracks.map(({offsets}) => offsets);
 	const reaching = times.findIndex((time, point) => point > first && time - marginMs >= toMs);
 	const end = reaching === -1 ? last : reaching;
 	return [
 		...map.index,
 		...without(index, [
 			approach(map, first),
-			...tracks.map(({offsets}) => ({start: offsets[first]!, end: offsets[end]!})),
+			...times.slice(first, end).flatMap((_, point) => bytesBetween(lists, first + point)),
 		]),
 	];
 }

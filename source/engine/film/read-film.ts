@@ -17,17 +17,20 @@ import {
 	type EncodedPacket,
 	type InputFormat,
 	type InputTrack,
+	type PacketRetrievalOptions,
 } from 'mediabunny';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import {linearMap, type FilmMap, type FilmTrack} from './film-map.ts';
 import type {ReadBytes} from './film-thread.ts';
 import {NoFilm} from './no-film.ts';
+import {isChained} from './ogg-chain.ts';
+import {bytesBetween} from './playable.ts';
 import {programClock} from './program-clock.ts';
 
 /** Bytes and reads of one reading. */
 const limits = {bytes: 64 * 1024 * 1024, reads: 64};
 /** What players read at the start of a file before they seek in it. */
-const openingBytes = 128 * 1024;
+const openingBytes = 256 * 1024;
 /** The bytes of one request, for the many small reads of a parser. */
 const chunkBytes = 64 * 1024;
 const maxPoints = 512;
@@ -152,7 +155,10 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 		const points = hasIndex ? await pointsOf(tracks, main, durationMs, size, isIso) : undefined;
 		if (points) {
 			// Without a segment index a player walks from fragment to fragment: no stretch in the middle can be found alone.
-			const exact = !(isIso && points.isShared) || (await hasSegmentIndex(source, size));
+			const exact =
+				!isIso ||
+				(!(await isBeyondMap(source, {start: 0, end: size})) &&
+					(points.isShared ? await hasSegmentIndex(source, size) : points.areRead && !(await isCut(tracks))));
 			const map = {durationMs, exact, times: points.times, index};
 			return {...map, tracks: described.map((track, at) => ({...track, offsets: points.offsets[at]!}))};
 		}
@@ -203,7 +209,7 @@ async function durationOf(
 		return programClock(await source.bytesAt(0, part), await source.bytesAt(size - part, size));
 	}
 
-	if (format === ADTS) {
+	if (format === ADTS || (format === OGG && (await isChain(source, size)))) {
 		return durationByRate(main, size);
 	}
 
@@ -212,6 +218,11 @@ async function durationOf(
 	}
 
 	return main.computeDuration();
+}
+
+async function isChain(source: IndexSource, size: number): Promise<boolean> {
+	const part = Math.min(size, chunkBytes);
+	return isChained(await source.bytesAt(0, part), await source.bytesAt(size - part, size));
 }
 
 /** Of sound without an index, by the first packets. */
@@ -229,22 +240,114 @@ async function durationByRate(track: InputTrack, size: number): Promise<number> 
 	return (seconds * size) / bytes;
 }
 
-/** `isShared`: one place holds the packets of all tracks. */
-type Points = {readonly times: number[]; readonly offsets: number[][]; readonly isShared: boolean};
+type Points = {
+	readonly times: number[];
+	readonly offsets: number[][];
+	/** One place holds the packets of all tracks. */
+	readonly isShared: boolean;
+	/** The ranges between points are those that players read. */
+	readonly areRead: boolean;
+};
 
-/** Whether a sidx box precedes the first fragment (ISO/IEC 14496-12 section 8.16.3). */
-async function hasSegmentIndex(source: IndexSource, size: number): Promise<boolean> {
-	for (let at = 0; at + 8 <= size;) {
-		const head = Buffer.from(await source.bytesAt(at, at + 8));
-		const [length, type] = [head.readUInt32BE(0), head.toString('latin1', 4, 8)];
-		if (type === 'sidx' || type === 'moof' || type === 'mdat' || length < 8) {
-			return type === 'sidx';
+type Box = Range & {readonly type: string};
+
+/** The boxes of an ISO file in a range (ISO/IEC 14496-12 section 4.2), without their heads. */
+async function* boxesIn(source: IndexSource, {start, end}: Range): AsyncGenerator<Box, void, undefined> {
+	for (let at = start; at + 16 <= end;) {
+		const head = Buffer.from(await source.bytesAt(at, at + 16));
+		const [short, type] = [head.readUInt32BE(0), head.toString('latin1', 4, 8)];
+		const length = short === 1 ? Number(head.readBigUInt64BE(8)) : short;
+		const next = at + length;
+		if (length < 8 || next > end) {
+			return;
 		}
 
-		at += length;
+		yield {type, start: at + (short === 1 ? 16 : 8), end: next};
+		at = next;
+	}
+}
+
+/**
+ * Whether a sidx box precedes the first fragment and lists all of them itself (ISO/IEC 14496-12 section 8.16.3): players
+ * follow no other.
+ */
+async function hasSegmentIndex(source: IndexSource, size: number): Promise<boolean> {
+	for await (const {type, start, end} of boxesIn(source, {start: 0, end: size})) {
+		if (type === 'sidx') {
+			const bytes = Buffer.from(await source.bytesAt(start, end));
+			const isLong = bytes[0] === 1;
+			const references = isLong ? 32 : 24;
+			let listed = end + (isLong ? Number(bytes.readBigUInt64BE(20)) : bytes.readUInt32BE(16));
+			for (let at = references; at + 12 <= bytes.length; at += 12) {
+				// The highest bit tells a reference to another sidx box, which makes the sum too large.
+				listed += bytes.readUInt32BE(at);
+			}
+
+			for await (const box of boxesIn(source, {start: listed, end: size})) {
+				return box.type === 'mfra' && box.end === size;
+			}
+
+			return listed === size;
+		}
+
+		if (type === 'moof' || type === 'mdat') {
+			return false;
+		}
 	}
 
 	return false;
+}
+
+/** Whether an edit leaves out the start of a track: players seek back too far then, by twice that length. */
+async function isCut(tracks: readonly InputTrack[]): Promise<boolean> {
+	for (const track of tracks) {
+		if ((await track.getFirstTimestamp()) * 1000 < -preRollMs) {
+			return true;
+		}
+	}
+
+	return false;
+}
+
+/**
+ * Whether the map lacks what players need: the parser knows the first edit of a track alone (ISO/IEC 14496-12 section
+ * 8.6.6), and no subtitles, to whose last packet players seek back.
+ */
+async function isBeyondMap(source: IndexSource, within: Range): Promise<boolean> {
+	for await (const box of boxesIn(source, within)) {
+		if (['moov', 'trak', 'edts', 'mdia'].includes(box.type)) {
+			if (await isBeyondMap(source, box)) {
+				return true;
+			}
+		} else if (box.type === 'elst' || box.type === 'hdlr') {
+			const bytes = Buffer.from(await source.bytesAt(box.start, box.end));
+			const isUnknown = box.type === 'elst' ? countEdits(bytes) > 1 : isSubtitle(bytes);
+			if (isUnknown) {
+				return true;
+			}
+		}
+
+		if (box.type === 'moov') {
+			return false;
+		}
+	}
+
+	return false;
+}
+
+/** The edits that show media. */
+function countEdits(list: Buffer): number {
+	const [length, time] = list[0] === 1 ? [20, 8] : [12, 4];
+	let count = 0;
+	for (let at = 8; at + length <= list.length; at += length) {
+		count += list.readInt32BE(at + time) === -1 ? 0 : 1;
+	}
+
+	return count;
+}
+
+function isSubtitle(handler: Buffer): boolean {
+	return ['sbtl', 'subt', 'clcp'].includes(handler.toString('latin1', 8, 12));
 }
 
 /** Undefined if the index does not tell the places of packets. */
@@ -267,6 +370,7 @@ async function pointsOf(
 	}
 
 	const offsets: number[][] = [];
+	let isPaused = false;
 	for (const track of tracks) {
 		const [shared] = offsets;
 		if (isShared && shared) {
@@ -280,7 +384,8 @@ async function pointsOf(
 		for (const {ms, start} of keys) {
 			const isMain = isShared || track === main;
 			const before = Math.max(0, ms - preRollMs) / 1000;
-			places.push(isMain ? start : ((await placeOf(async () => sink.getPacket(before)))?.start ?? start));
+			const place = await placeOf(async () => inFile(async options => sink.getPacket(before, options)));
+			places.push(isMain ? start : (place?.start ?? start));
 		}
 
 		places.push(size);
@@ -288,10 +393,15 @@ async function pointsOf(
 			return refuseIfIso(isIso);
 		}
 
+		// Players seek back to the last packet before a pause, which is in no range.
+		isPaused ||= places.some((place, at) => at > 0 && place === places[at - 1]);
 		offsets.push(places);
 	}
 
-	return {times: [0, ...keys.slice(1).map(({ms}) => ms), durationMs], offsets, isShared};
+	// The wider apart the tracks lie, the longer are the gaps over which players read on.
+	const areInterleaved = keys.every((_, point) => bytesBetween(offsets, point).length === 1);
+	const times = [0, ...keys.slice(1).map(({ms}) => ms), durationMs];
+	return {times, offsets, isShared, areRead: areInterleaved && !isPaused};
 }
 
 /** The index of an ISO file names the place of each packet, or is damaged. */
@@ -307,7 +417,10 @@ type Key = {readonly ms: number; readonly start: number; readonly isPacket: bool
 async function keyTimes(track: InputTrack, durationMs: number): Promise<Key[] | undefined> {
 	const sink = new EncodedPacketSink(track);
 	const keyAt = async (ms: number) =>
-		placeOf(async () => (await sink.getKeyPacket(ms / 1000)) ?? sink.getFirstKeyPacket());
+		placeOf(
+			async () =>
+				(await inFile(async options => sink.getKeyPacket(ms / 1000, options))) ?? sink.getFirstKeyPacket(),
+		);
 	const keys: Key[] = [];
 	for (let step = 0; step < maxPoints; step++) {
 		const ms = Math.floor((durationMs * step) / maxPoints);
@@ -364,6 +477,18 @@ async function firstTimeOf(
 	}
 
 	return after;
+}
+
+/** Rejects with `past-end` where the index names a packet that the file does not have. */
+async function inFile(
+	find: (options?: PacketRetrievalOptions) => Promise<EncodedPacket | null>,
+): Promise<EncodedPacket | null> {
+	const packet = await find();
+	if (!packet && (await find({metadataOnly: true}))) {
+		throw new NoFilm('past-end', 'a packet lies past the end of the file');
+	}
+
+	return packet;
 }
 
 /** Where the packet lies that `find` wants to read; undefined if there is none. */

@@ -1,6 +1,6 @@
 // One direct connection to an origin. Requests are sequential; received bytes are collected in large blocks.
 import {connect, isIP, type Socket, type TcpNetConnectOpts} from 'node:net';
-import {connect as connectTls, type ConnectionOptions} from 'node:tls';
+import type {ConnectionOptions, connect as connectTls} from 'node:tls';
 import {blockSizes, retain, allocate, release} from '../memory/buffers.ts';
 import {HttpError} from './errors.ts';
 
@@ -66,7 +66,10 @@ export class HttpConnection {
 	): Promise<HttpConnection> {
 		const {tls, timeout, signal} = options;
 		signal.throwIfAborted();
-		const connection = new HttpConnection(url, tls);
+		// Loaded on demand: it takes 18 ms on Node 24.
+		const secure = url.protocol === 'https:' ? (await import('node:tls')).connect : undefined;
+		signal.throwIfAborted();
+		const connection = new HttpConnection(url, tls, secure);
 		const abort = () => connection.destroy(signal.reason);
 		signal.addEventListener('abort', abort);
 		try {
@@ -80,7 +83,11 @@ export class HttpConnection {
 		}
 	}
 
-	private constructor({protocol, hostname, port}: URL, tls: ConnectionOptions) {
+	private constructor(
+		{protocol, hostname, port}: URL,
+		tls: ConnectionOptions,
+		secure: typeof connectTls | undefined,
+	) {
 		const host = hostname.replace(/^\[|\]$/g, '');
 		const options: TcpNetConnectOpts = {
 			host,
@@ -92,12 +99,11 @@ export class HttpConnection {
 				callback: length => this.#arrived(length),
 			},
 		};
-		this.#socket =
-			protocol === 'https:'
-				? connectTls({...options, ALPNProtocols: ['http/1.1'], servername: isIP(host) ? '' : host, ...tls})
-				: connect(options);
+		this.#socket = secure
+			? secure({...options, ALPNProtocols: ['http/1.1'], servername: isIP(host) ? '' : host, ...tls})
+			: connect(options);
 		this.#socket
-			.once(protocol === 'https:' ? 'secureConnect' : 'connect', () => {
+			.once(secure ? 'secureConnect' : 'connect', () => {
 				this.#socket.on('end', () => this.#end());
 				this.#wake();
 			})

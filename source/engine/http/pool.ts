@@ -1,5 +1,5 @@
 // The HTTP client for direct origins: a pool of persistent connections for each.
-import {createSecureContext, rootCertificates, type ConnectionOptions, type SecureContext} from 'node:tls';
+import type {SecureContext} from 'node:tls';
 import {HttpError} from './errors.ts';
 import type {HttpResponse, HttpClient, HttpClientOptions, HttpRequest} from './client.ts';
 import {HttpConnection} from './connection.ts';
@@ -63,7 +63,6 @@ type Preconnection = {
 export class Pool {
 	readonly #url: URL;
 	readonly #options: HttpClientOptions;
-	readonly #tls: ConnectionOptions;
 	readonly #all = new Set<HttpConnection>();
 	/** Idle connections with their timers, in order of last use. */
 	readonly #idle = new Map<HttpConnection, NodeJS.Timeout>();
@@ -77,13 +76,8 @@ export class Pool {
 	readonly #disposal = new AbortController();
 
 	constructor(url: URL, options: HttpClientOptions) {
-		const {ca, insecure} = options.tls;
 		this.#url = url;
 		this.#options = options;
-		this.#tls = {
-			...(ca !== undefined && url.protocol === 'https:' && {secureContext: contextWith(ca)}),
-			...(insecure && {rejectUnauthorized: false}),
-		};
 	}
 
 	async get(request: HttpRequest): Promise<HttpResponse> {
@@ -192,8 +186,13 @@ export class Pool {
 	}
 
 	async #open(signal: AbortSignal): Promise<HttpConnection> {
+		const {ca, insecure} = this.#options.tls;
 		const connection = await HttpConnection.open(this.#url, {
-			tls: {...this.#tls, session: this.#session},
+			tls: {
+				...(ca !== undefined && this.#url.protocol === 'https:' && {secureContext: await contextWith(ca)}),
+				...(insecure && {rejectUnauthorized: false}),
+				session: this.#session,
+			},
 			timeout: this.#options.timeouts.connect,
 			signal,
 		});
@@ -261,7 +260,8 @@ export class Pool {
 	}
 }
 
-function contextWith(ca: string): SecureContext {
+async function contextWith(ca: string): Promise<SecureContext> {
+	const {createSecureContext, rootCertificates} = await import('node:tls');
 	const context = contexts.get(ca) ?? createSecureContext({ca: [...rootCertificates, ca]});
 	contexts.set(ca, context);
 	return context;

@@ -127,7 +127,7 @@ export async function sniffType(firstBytes: Uint8Array): Promise<string | undefi
 	}
 
 	// Loaded on demand: most origins send the type.
-	const {fileTypeFromBuffer} = await import('file-type');
+	const {fileTypeFromBuffer} = await import('file-type/core');
 	const found = await fileTypeFromBuffer(firstBytes);
 	return found?.mime;
 }

@@ -206,11 +206,19 @@ export function withoutCredentials(text: string): {url: URL; credentials: {autho
 		throw new DownStreamError('bad-request', `${JSON.stringify(url.host)} is not a host that can be reached`);
 	}
 
-	url.username = '';
-	url.password = '';
-	url.hash = '';
+	// A change of a URL parses it again, which thousands of downloads would show at the start.
+	const hasCredentials = pair !== ':';
+	if (hasCredentials) {
+		url.username = '';
+		url.password = '';
+	}
+
+	if (url.href.includes('#')) {
+		url.hash = '';
+	}
+
 	return {
 		url,
-		credentials: pair === ':' ? {} : {authorization: `Basic ${Buffer.from(pair).toString('base64')}`},
+		credentials: !hasCredentials ? {} : {authorization: `Basic ${Buffer.from(pair).toString('base64')}`},
 	};
 }

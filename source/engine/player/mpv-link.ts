@@ -16,6 +16,8 @@ export type PlayerState = {
 	/** Waits for bytes. */
 	readonly stalled: boolean;
 	readonly stalls: number;
+	/** The language of the shown subtitles. Untrusted. */
+	readonly subtitles: string | null;
 	/** Played to the end. */
 	readonly hasEnded: boolean;
 };
@@ -35,7 +37,12 @@ const replyMs = 5000;
 /** Requests without a reply. A player replies within milliseconds. */
 const maxPending = 64;
 /** mpv reports changes of these properties. It would report the position with each frame, so the position is polled. */
-const observed = ['path', 'duration', 'pause', 'speed', 'paused-for-cache', 'eof-reached'] as const;
+const observed = [
+	...(['path', 'duration', 'pause', 'speed', 'paused-for-cache', 'eof-reached'] as const),
+	'current-tracks/sub/lang',
+] as const;
+/** Characters of a name or language. */
+const maxText = 40;
 
 const nothing = {
 	positionMs: undefined,
@@ -52,7 +59,10 @@ export class MpvLink {
 	readonly #events: MpvLinkEvents;
 	readonly #replies = new Map<number, (message: Message) => void>();
 	readonly #pollTimer: NodeJS.Timeout;
-	#state: PlayerState = {name: 'mpv', path: undefined, paused: false, speed: 1, ...nothing};
+	#state: PlayerState = {
+		...{name: 'mpv', path: undefined, paused: false, speed: 1, subtitles: null},
+		...nothing,
+	};
 	/** The earliest observed position in this film. */
 	#earliestMs = Infinity;
 	#lastRequest = 0;
@@ -83,7 +93,7 @@ export class MpvLink {
 			// `mpv v0.38.0-dirty` of some builds.
 			this.#change({
 				name: text(data)
-					.slice(0, 40)
+					.slice(0, maxText)
 					.replace(/^mpv v?([\d.]+).*/s, 'mpv $1'),
 			});
 		});
@@ -185,6 +195,9 @@ export class MpvLink {
 				}
 
 				break;
+			case 'current-tracks/sub/lang':
+				this.#change({subtitles: isAbsent(data) ? null : text(data).slice(0, maxText)});
+				break;
 			case 'path':
 				this.#open(data);
 				break;
@@ -193,7 +206,7 @@ export class MpvLink {
 	}
 
 	#open(data: unknown): void {
-		const path = data === undefined || data === null ? undefined : text(data);
+		const path = isAbsent(data) ? undefined : text(data);
 		if (path !== this.#state.path) {
 			this.#earliestMs = Infinity;
 			this.#change({path, ...nothing});
@@ -309,6 +322,11 @@ export class MpvLink {
 	}
 }
 
+/** Of a property that is not available. */
+function isAbsent(data: unknown): data is undefined | null {
+	return data === undefined || data === null;
+}
+
 function messageOf(line: string): Message {
 	const message: unknown = JSON.parse(line);
 	if (typeof message !== 'object' || message === null || Array.isArray(message)) {
@@ -320,7 +338,7 @@ function messageOf(line: string): Message {
 
 /** Of seconds; undefined for a property that is not available. Players report times slightly before the start. */
 function milliseconds(data: unknown): number | undefined {
-	if (data === undefined || data === null) {
+	if (isAbsent(data)) {
 		return undefined;
 	}
 
@@ -333,7 +351,7 @@ function milliseconds(data: unknown): number | undefined {
 }
 
 function flag(data: unknown): boolean {
-	if (data !== undefined && data !== null && typeof data !== 'boolean') {
+	if (!isAbsent(data) && typeof data !== 'boolean') {
 		throw new TypeError('no flag');
 	}
 
@@ -341,7 +359,7 @@ function flag(data: unknown): boolean {
 }
 
 function positive(data: unknown): number {
-	if (data === undefined || data === null) {
+	if (isAbsent(data)) {
 		return 1;
 	}
 

@@ -1,5 +1,6 @@
 // Atomic writes of small files: after a crash or a power cut, a file has either its old or its new content.
 import {randomBytes} from 'node:crypto';
+import {constants} from 'node:fs';
 import {open, rename, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {errorCode} from './disk-error.ts';
@@ -19,6 +20,31 @@ export async function writeDurably(file: string, text: string, previous?: string
 	await syncFolder(path.dirname(file));
 }
 
+/**
+ * As `writeDurably`, for a full disk: the text takes the blocks of the file `previous`, which no other writer can get, and
+ * the two files change places. Rejects with the file system's error if there is no such file or it has to grow.
+ */
+export async function writeInPlace(file: string, text: string, previous: string): Promise<void> {
+	const handle = await open(previous, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0));
+	try {
+		if ((await handle.stat()).nlink > 1) {
+			throw Object.assign(new Error(`${previous} has a second name`), {code: 'EMLINK'});
+		}
+
+		await handle.writeFile(text);
+		await handle.truncate(Buffer.byteLength(text));
+		await handle.sync();
+	} finally {
+		await handle.close();
+	}
+
+	const old = temporaryOf(file);
+	await rename(file, old);
+	await rename(previous, file);
+	await rename(old, previous);
+	await syncFolder(path.dirname(file));
+}
+
 /** As `writeDurably`, for a file that a power cut may take: it is written again at the next start. */
 export async function writeAtomically(file: string, text: string): Promise<void> {
 	await replaceBy(file, text, {isSynced: false});
@@ -29,7 +55,7 @@ async function replaceBy(
 	text: string,
 	{isSynced, previous}: {isSynced: boolean; previous?: string | undefined},
 ): Promise<void> {
-	const temporary = `${file}.${randomBytes(6).toString('hex')}${temporarySuffix}`;
+	const temporary = temporaryOf(file);
 	try {
 		const handle = await open(temporary, 'wx', 0o600);
 		try {
@@ -54,6 +80,10 @@ async function replaceBy(
 		await rm(temporary, {force: true}).catch(() => undefined);
 		throw error;
 	}
+}
+
+function temporaryOf(file: string): string {
+	return `${file}.${randomBytes(6).toString('hex')}${temporarySuffix}`;
 }
 
 /** Makes the names in the folder durable, if the platform supports it. */

@@ -1,13 +1,13 @@
 // Persistent state: one folder per download, with its bytes (`data`) and its record (`entry.json`).
 import {createHmac, randomBytes} from 'node:crypto';
-import {lstatSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync} from 'node:fs';
+import {existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync} from 'node:fs';
 import {mkdir, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {isDeepStrictEqual} from 'node:util';
 import {Low, type Adapter} from 'lowdb';
 import type {DownloadId, DownStreamError} from '../../downstream.ts';
 import {diskError, errorCode, isFull} from './disk-error.ts';
-import {syncFolder, temporarySuffix, writeAtomically, writeDurably} from './durable-file.ts';
+import {syncFolder, temporarySuffix, writeAtomically, writeDurably, writeInPlace} from './durable-file.ts';
 import {checkRecord, InvalidRecord, type DownloadRecord} from './record.ts';
 import {makeFolder} from './make-folder.ts';
 import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
@@ -23,16 +23,25 @@ const idPattern = /^[\da-f]{32}$/;
 export class RecordStore {
 	readonly #storageDir: string;
 	readonly #access: Writable;
+	readonly #wasReleased: boolean;
 
-	/** Creates the folder if necessary. Rejects with `disk-full` or `disk-failed`. */
-	static async open(storageDir: string, access: Writable = alwaysWritable): Promise<RecordStore> {
+	/**
+	 * Creates the folder if necessary. With `wasReleased`, no process has ended in the middle of a write, so nothing is left
+	 * of one. Rejects with `disk-full` or `disk-failed`.
+	 */
+	static async open(
+		storageDir: string,
+		access: Writable = alwaysWritable,
+		wasReleased = false,
+	): Promise<RecordStore> {
 		await makeFolder(storageDir, 0o700).catch(throwDiskError(storageDir));
-		return new RecordStore(storageDir, access);
+		return new RecordStore(storageDir, access, wasReleased);
 	}
 
-	private constructor(storageDir: string, access: Writable) {
+	private constructor(storageDir: string, access: Writable, wasReleased: boolean) {
 		this.#storageDir = storageDir;
 		this.#access = access;
+		this.#wasReleased = wasReleased;
 	}
 
 	folderOf(id: DownloadId): string {
@@ -61,13 +70,17 @@ export class RecordStore {
 		for (const name of this.#ids()) {
 			const folder = this.folderOf(name);
 			try {
-				if (removeIfEmpty(folder, this.#access)) {
-					continue;
+				if (!this.#wasReleased) {
+					removeTemporaries(folder, this.#access);
 				}
 
 				const adapter = new DurableRecord(folder, this.#access, problem => problems.push(problem));
 				const record = await adapter.read();
-				records.push(new RecordFile(adapter, record, record));
+				if (record) {
+					records.push(new RecordFile(adapter, record, record));
+				} else if (!removeIfEmpty(folder, this.#access)) {
+					throw new InvalidRecord('it has no record');
+				}
 			} catch (error) {
 				const reason = error instanceof InvalidRecord ? error.message : (errorCode(error) ?? String(error));
 				problems.push(`The download in ${folder} is left as it is: ${reason}`);
@@ -201,8 +214,8 @@ class DurableRecord implements Adapter<DownloadRecord> {
 		return this.abandonment ?? this.access.refusal;
 	}
 
-	/** Sets a damaged record aside and reads its backup. Throws `InvalidRecord`. */
-	async read(): Promise<DownloadRecord> {
+	/** Sets a damaged record aside and reads its backup; null if there is none. Throws `InvalidRecord`. */
+	async read(): Promise<DownloadRecord | null> {
 		for (const name of [recordName, backupName]) {
 			const file = path.join(this.folder, name);
 			const text = readIfExists(file);
@@ -218,7 +231,7 @@ class DurableRecord implements Adapter<DownloadRecord> {
 			this.#onProblem(`A damaged record was ${setAside(file, this.access)}`);
 		}
 
-		throw new InvalidRecord('it has no record');
+		return null;
 	}
 
 	async write(record: DownloadRecord): Promise<void> {
@@ -235,20 +248,23 @@ class DurableRecord implements Adapter<DownloadRecord> {
 
 	async #write(): Promise<void> {
 		refuseUnlessWritable(this);
+		const file = path.join(this.folder, recordName);
 		const previous = path.join(this.folder, backupName);
-		const write = async () =>
-			writeDurably(path.join(this.folder, recordName), JSON.stringify(this.#latest), previous);
+		const write = async () => writeDurably(file, JSON.stringify(this.#latest), previous);
 		try {
 			await write();
 		} catch (error) {
-			if (!isFull(error)) {
+			// After a crash between two renames, the backup is the only record.
+			if (!isFull(error) || !existsSync(file)) {
 				throw error;
 			}
 
 			refuseUnlessWritable(this);
-			// The data has filled the disk: deleting the backup makes room for the record.
-			await rm(previous, {force: true});
-			await write();
+			// The data has filled the disk: only the blocks of the backup are certain.
+			await writeInPlace(file, JSON.stringify(this.#latest), previous).catch(async () => {
+				await rm(previous, {force: true});
+				await write();
+			});
 		}
 	}
 }
@@ -308,16 +324,21 @@ function storedKey(file: string): string | undefined {
 	}
 }
 
+/** Removes what interrupted writes of the record have left. A read-only disk keeps it. */
+function removeTemporaries(folder: string, access: Writable): void {
+	for (const name of readdirSync(folder)) {
+		if (name.startsWith(recordName) && name.endsWith(temporarySuffix)) {
+			succeeds(() => rmSync(path.join(folder, name)), access);
+		}
+	}
+}
+
 /**
- * Removes temporary files, and then the folder if it is empty: the process ended before the first record was written,
- * or after the last one was deleted. Returns true if the folder was removed. A read-only disk keeps both.
+ * Removes an empty folder: no first record was written, or the last one was deleted. Returns true if it was removed. A
+ * read-only disk keeps it.
  */
 function removeIfEmpty(folder: string, access: Writable): boolean {
-	const files = readdirSync(folder).filter(name => {
-		const isTemporary = name.startsWith(recordName) && name.endsWith(temporarySuffix);
-		return !isTemporary || !succeeds(() => rmSync(path.join(folder, name)), access);
-	});
-	return files.length === 0 && succeeds(() => rmdirSync(folder), access);
+	return readdirSync(folder).length === 0 && succeeds(() => rmdirSync(folder), access);
 }
 
 /** Describes what happened to the damaged file. */

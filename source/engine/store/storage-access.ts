@@ -56,6 +56,11 @@ export class StorageAccess implements Writable {
 		return this.#refusal;
 	}
 
+	/** The last process to write here has ended properly. */
+	get wasReleased(): boolean {
+		return this.#lock?.wasReleased ?? false;
+	}
+
 	/** One sentence for the user while the folder cannot be written. */
 	get banner(): string | undefined {
 		const {message} = this.#refusal ?? {};

@@ -1,5 +1,5 @@
 // Ensures a single writer per storage folder: two processes would corrupt each other's downloads.
-import fs, {statSync} from 'node:fs';
+import fs, {lstatSync, statSync} from 'node:fs';
 import {readFile, readlink, rm, stat, symlink} from 'node:fs/promises';
 import {connect} from 'node:net';
 import {hostname} from 'node:os';
@@ -65,6 +65,8 @@ export class StorageLock {
 	readonly #isInPlace: () => boolean;
 	#owner: StorageOwner;
 	readonly #unlock: () => Promise<void>;
+	/** The holder before has released the folder: it has not ended in the middle of a write. */
+	readonly wasReleased: boolean;
 
 	/**
 	 * Rejects with `storage-locked` if the folder has a live holder, and with `disk-full` or `disk-failed` if it is not
@@ -95,11 +97,12 @@ export class StorageLock {
 		}
 	}
 
-	private constructor(ownerFile: string, {owner, unlock}: Ownership, isInPlace: () => boolean) {
+	private constructor(ownerFile: string, {owner, unlock, wasReleased}: Ownership, isInPlace: () => boolean) {
 		this.#ownerFile = ownerFile;
 		this.#isInPlace = isInPlace;
 		this.#owner = owner;
 		this.#unlock = unlock;
+		this.wasReleased = wasReleased;
 	}
 
 	/** False once the storage folder was removed or replaced. Costs one stat. */
@@ -153,7 +156,11 @@ async function lockStarting(file: string): Promise<() => Promise<void>> {
 	}
 }
 
-type Ownership = {readonly owner: StorageOwner; readonly unlock: () => Promise<void>};
+type Ownership = {
+	readonly owner: StorageOwner;
+	readonly unlock: () => Promise<void>;
+	readonly wasReleased: boolean;
+};
 
 async function takeOver(file: string, onLost: () => void): Promise<Ownership> {
 	const touchedAt = await lockTouchedAt(file);
@@ -170,6 +177,9 @@ async function takeOver(file: string, onLost: () => void): Promise<Ownership> {
 		await rm(lockOf(file), {recursive: true, force: true});
 	}
 
+	const wasReleased = [file, ownerLinkOf(file)].every(
+		name => lstatSync(name, {throwIfNoEntry: false}) === undefined,
+	);
 	const owner = {pid: process.pid, host: hostname(), startedAt: Date.now()};
 	// Written before locking: if the holder were killed before it identified itself, its lock would block others until
 	// it is stale.
@@ -181,7 +191,7 @@ async function takeOver(file: string, onLost: () => void): Promise<Ownership> {
 		onCompromised: onLost,
 		fs: lockingFs,
 	});
-	return {owner, unlock};
+	return {owner, unlock, wasReleased};
 }
 
 /**

@@ -1,18 +1,22 @@
 // `get --first`: makes the start of each download safe, and leaves it paused in the list.
-import type {AddRequest, SafeRequest} from '../../../downstream.ts';
+import type {AddRequest, Download, DownloadEngine, DownloadId, SafeRequest} from '../../../downstream.ts';
 import {cleanText} from '../../../text/clean-text.ts';
 import {safeJson} from '../../../text/escape-controls.ts';
+import {formatBytes, shortId} from '../../../text/format.ts';
 import {maskUrl} from '../../../text/mask-url.ts';
 import {pledgeWords} from '../../../text/safe-words.ts';
 import {withHint} from '../../../text/hints.ts';
 import {gaveUpSentence, lookMs, QuietTime, type Outcome} from '../../output/patience.ts';
 import type {Settings} from '../../settings.ts';
-import {whenDecided} from '../../../wait.ts';
+import {whenDecided, type Decision} from '../../../wait.ts';
 import {knownError} from './get-run.ts';
 import {findHost, type Host} from './host.ts';
 import type {GetOutput} from './report.ts';
 
-/** Prints the stream URL of each download whose start is safe. Rejects as `get` does. */
+/**
+ * Prints for each download whose start is safe its stream URL, or the command that plays it while no instance runs.
+ * Rejects as `get` does.
+ */
 export async function getFirst(
 	words: readonly string[],
 	settings: Settings & {first: SafeRequest},
@@ -41,7 +45,7 @@ export async function getFirst(
 }
 
 async function getOne(
-	{downstream}: Host,
+	{downstream, isRemote}: Host,
 	request: AddRequest,
 	{first, json, giveUpAfter}: Settings & {first: SafeRequest},
 	output: GetOutput,
@@ -49,37 +53,61 @@ async function getOne(
 ): Promise<Outcome> {
 	const {download} = await downstream.add({...request, paused: true});
 	const {id} = download;
-	const pledge = await downstream.makeSafe(id, first);
 	const view = () => downstream.snapshot.downloads.find(each => each.id === id) ?? download;
 	const patience = new AbortController();
+	const isComplete = download.completedAt !== null;
+	const decision: Decision = isComplete
+		? {failure: 'complete'}
+		: await untilSafe(downstream, id, first, {view, giveUpAfter, signal, patience});
+	const {pledge} = decision;
+	const {name, url, streamUrl, present, size, film} = view();
+	const shown = cleanText(name);
+	const isSafe = isComplete || pledge?.state === 'safe';
+	const words = pledge ? pledgeWords(pledge, view()) : decision.failure;
+	if (pledge && isSafe && first.forMs !== undefined && pledge.toMs === null) {
+		output.error(
+			`${shown}: it has no minutes, so its first ${formatBytes(pledge.end ?? 0)} are safe instead`,
+		);
+	}
+
+	if (!isSafe && !signal.aborted) {
+		output.error(`${shown}: ${patience.signal.aborted ? gaveUpSentence(view(), giveUpAfter) : words}`);
+	}
+
+	// Nothing listens at the stream URL once this process ends.
+	const lasting = isRemote ? streamUrl : null;
+	if (json) {
+		const status = isSafe ? 'safe' : signal.aborted ? 'interrupted' : 'failed';
+		const safe = isComplete ? {toMs: film?.durationMs, end: size} : pledge;
+		const {toMs = null, end = null} = safe ?? {};
+		output.result(safeJson({url: maskUrl(url), id, status, streamUrl: lasting, bytes: present, toMs, end}));
+	} else if (isSafe) {
+		output.result(lasting ?? `${shown}: ${words}; downstream-tui play ${shortId(id)} plays it`);
+	}
+
+	return isSafe ? 'done' : patience.signal.aborted ? 'gave-up' : 'failed';
+}
+
+/** `patience` aborts after `giveUpAfter` milliseconds without data. Rejects as `DownloadEngine.makeSafe` does. */
+async function untilSafe(
+	downstream: DownloadEngine,
+	id: DownloadId,
+	first: SafeRequest,
+	{
+		view,
+		giveUpAfter,
+		signal,
+		patience,
+	}: {view: () => Download; giveUpAfter: number; signal: AbortSignal; patience: AbortController},
+): Promise<Decision> {
+	const pledge = await downstream.makeSafe(id, first);
 	const quiet = new QuietTime();
 	const timer = setInterval(() => {
 		if (quiet.look([view()], Date.now()) >= giveUpAfter) {
 			patience.abort();
 		}
 	}, lookMs);
-	const end = await whenDecided(downstream, id, pledge, AbortSignal.any([signal, patience.signal])).finally(
-		() => clearInterval(timer),
+	return whenDecided(downstream, id, pledge, AbortSignal.any([signal, patience.signal])).finally(() =>
+		clearInterval(timer),
 	);
-	const {name, url, streamUrl, present} = view();
-	const isSafe = end.pledge?.state === 'safe';
-	if (isSafe && !json) {
-		output.result(streamUrl);
-	}
-
-	if (!isSafe && !signal.aborted) {
-		const words = patience.signal.aborted
-			? gaveUpSentence(view(), giveUpAfter)
-			: end.pledge
-				? pledgeWords(end.pledge, view())
-				: end.failure;
-		output.error(`${cleanText(name)}: ${words}`);
-	}
-
-	if (json) {
-		const status = isSafe ? 'safe' : signal.aborted ? 'interrupted' : 'failed';
-		output.result(safeJson({url: maskUrl(url), id, status, streamUrl, bytes: present}));
-	}
-
-	return isSafe ? 'done' : patience.signal.aborted ? 'gave-up' : 'failed';
 }
