@@ -59,6 +59,15 @@ for (const [name, open] of Object.entries(implementations)) {
 		);
 	});
 
+	test(`${name}: each of many additions is in the snapshot at once`, async t => {
+		const origin = await startOrigin(t, {size: 1});
+		const {downstream} = await start(t);
+		for (let number = 0; number < 40; number++) {
+			const {download} = await downstream.add({url: origin.urlOf(`/${number}`), paused: true});
+			assert.ok(find(downstream, download.id), `addition ${number}`);
+		}
+	});
+
 	test(`${name}: pause, cancel and resume show at once`, async t => {
 		const origin = await startOrigin(t, {size: 20 * MiB, etag, bytesPerSecond: MiB});
 		const {downstream} = await start(t);

@@ -41,9 +41,17 @@ export class Balance {
 		this.#isAwake = true;
 		const restMs = this.#restsUntil - performance.now();
 		if (restMs > 0) {
-			this.#timer = setTimeout(() => this.run(), restMs);
+			this.#timer = setTimeout(() => this.settle(), restMs);
 		} else {
-			queueMicrotask(() => this.run());
+			queueMicrotask(() => this.settle());
+		}
+	}
+
+	/** Runs a requested balance now: a command shows its effect when its promise resolves. */
+	settle(): void {
+		if (this.#isAwake) {
+			clearTimeout(this.#timer);
+			this.run();
 		}
 	}
 

@@ -107,7 +107,10 @@ export class Engine implements DownloadEngine {
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
-			queueChanged: () => this.#balance.wake(),
+			queueChanged: () => {
+				this.#balance.wake();
+				this.#snapshots.changed();
+			},
 			pledgedElsewhere: id => pledgedElsewhere(this.#catalog, id),
 			nearEnd: id => void makeNextSafe(this.#catalog, id, this.#services.next),
 		};
@@ -196,7 +199,7 @@ export class Engine implements DownloadEngine {
 
 	/** The transfer of a request, added on first use. A download that is there is not resumed. */
 	async transferOf(request: AddRequest): Promise<Transfer> {
-		const {transfer} = await this.#catalog.add(this.#inputOf(request), {resumes: false});
+		const {transfer} = await this.#settled(this.#catalog.add(this.#inputOf(request), {resumes: false}));
 		return transfer;
 	}
 
@@ -216,7 +219,7 @@ export class Engine implements DownloadEngine {
 	}
 
 	async #add(input: RecordInput, addition?: Addition): Promise<{download: Download; existed: boolean}> {
-		const {transfer, existed} = await this.#catalog.add(input, addition);
+		const {transfer, existed} = await this.#settled(this.#catalog.add(input, addition));
 		return {download: this.#catalog.view(transfer), existed};
 	}
 
@@ -406,7 +409,14 @@ export class Engine implements DownloadEngine {
 			await this.#access.obtain();
 		}
 
-		return change();
+		return this.#settled(change());
+	}
+
+	/** Resolves once the queue shows the effect of a command. */
+	async #settled<T>(command: Promise<T>): Promise<T> {
+		const result = await command;
+		this.#balance.settle();
+		return result;
 	}
 
 	async #start(): Promise<void> {
