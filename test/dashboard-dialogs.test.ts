@@ -111,6 +111,31 @@ dashboardTest('Esc and a letter in one read close a dialog', {downloads: films(2
 	await screen.press('\u001Bp', {without: 'New link'});
 });
 
+dashboardTest('only a part of a huge pasted text is examined for the screen', {}, async screen => {
+	let longest = 0;
+	const {segment} = Intl.Segmenter.prototype;
+	Intl.Segmenter.prototype.segment = function (text) {
+		longest = Math.max(longest, text.length);
+		return segment.call(this, text);
+	};
+	try {
+		for (const text of ['é'.repeat(20_000), 'é '.repeat(10_000), `${'é'.repeat(20_000)}://x/`]) {
+			await screen.paste(text, /Not a link|is not http/);
+			await screen.press(['x', 'left', 'right', 'backspace', 'home', 'right', 'x', 'end']);
+			await screen.press(['esc', 'a', 'ctrl+u', 'esc'], 'Nothing here yet');
+			for (const search of ['/', '?']) {
+				await screen.press(search);
+				await screen.paste(text);
+				await screen.press(['x', 'left', 'ctrl+u', 'esc', 'esc'], 'Nothing here yet');
+			}
+		}
+	} finally {
+		Intl.Segmenter.prototype.segment = segment;
+	}
+
+	assert.ok(longest < 3000, `${longest} UTF-16 units`);
+});
+
 dashboardTest('a paste takes the links and drops the words around them', {}, async (screen, downstream) => {
 	await screen.paste(
 		'see this https://a.example/1.mkv (or http://b.example/2.mkv).',
