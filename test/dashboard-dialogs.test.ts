@@ -113,8 +113,9 @@ dashboardTest('Esc and a letter in one read close a dialog', {downloads: films(2
 
 dashboardTest('only a part of a huge pasted text is examined for the screen', {}, async screen => {
 	let longest = 0;
-	const {segment} = Intl.Segmenter.prototype;
-	Intl.Segmenter.prototype.segment = function (text) {
+	const {prototype} = Intl.Segmenter;
+	const segment = Reflect.get(prototype, 'segment') as (this: Intl.Segmenter, text: string) => Intl.Segments;
+	prototype.segment = function (this: Intl.Segmenter, text: string) {
 		longest = Math.max(longest, text.length);
 		return segment.call(this, text);
 	};
@@ -130,7 +131,7 @@ dashboardTest('only a part of a huge pasted text is examined for the screen', {}
 			}
 		}
 	} finally {
-		Intl.Segmenter.prototype.segment = segment;
+		prototype.segment = segment;
 	}
 
 	assert.ok(longest < 3000, `${longest} UTF-16 units`);
