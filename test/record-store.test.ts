@@ -389,6 +389,7 @@ test('the remains of a download without a first record are deleted', async t => 
 	const {store} = await openStore(t);
 	await mkdir(store.folderOf(id));
 	await writeFile(path.join(store.folderOf(id), 'entry.json.0123.tmp'), '{"version":');
+	await writeFile(path.join(store.folderOf(id), 'film.json.0123.tmp'), '{"version":');
 	assert.deepEqual(await store.readAll(), {records: [], problems: []});
 	await assert.rejects(access(store.folderOf(id)), {code: 'ENOENT'});
 });

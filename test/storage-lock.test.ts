@@ -129,6 +129,16 @@ test('the lock of a killed holder is taken over at once', async t => {
 	await next.release();
 });
 
+test('a lock that a killed holder left on a full disk, without its name, was not released', async t => {
+	const storageDir = await storageFolder(t);
+	const left = path.join(storageDir, 'owner.json.lock');
+	await writeFile(left, '');
+	await utimes(left, 0, 0);
+	const lock = await StorageLock.acquire(storageDir);
+	assert.equal(lock.wasReleased, false);
+	await lock.release();
+});
+
 test(
 	'the lock of a zombie holder is taken over at once',
 	{skip: process.platform !== 'linux' && 'zombies are visible only on Linux'},

@@ -18,6 +18,8 @@ const recordName = 'entry.json';
 const backupName = 'entry.json.bak';
 /** Bytes. A million ranges take 25 MB. */
 const maxRecordBytes = 64 * 1024 * 1024;
+/** And their temporary files. */
+const ownFile = /^(?:entry|film)\.json\b/;
 const idPattern = /^[\da-f]{32}$/;
 
 export class RecordStore {
@@ -328,10 +330,10 @@ function storedKey(file: string): string | undefined {
 	}
 }
 
-/** Removes what interrupted writes of the record have left. A read-only disk keeps it. */
+/** Removes what interrupted writes of the record and of the film map have left. A read-only disk keeps it. */
 function removeTemporaries(folder: string, access: Writable): void {
 	for (const name of readdirSync(folder)) {
-		if (name.startsWith(recordName) && name.endsWith(temporarySuffix)) {
+		if (ownFile.test(name) && name.endsWith(temporarySuffix)) {
 			succeeds(() => rmSync(path.join(folder, name)), access);
 		}
 	}

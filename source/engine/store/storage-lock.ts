@@ -176,9 +176,10 @@ async function takeOver(file: string, onLost: () => void): Promise<Ownership> {
 		await rm(lockOf(file), {recursive: true, force: true});
 	}
 
-	const wasReleased = [file, ownerLinkOf(file)].every(
-		name => lstatSync(name, {throwIfNoEntry: false}) === undefined,
-	);
+	// A killed holder leaves its lock, and its name unless the disk was full.
+	const wasReleased =
+		touchedAt === undefined &&
+		[file, ownerLinkOf(file)].every(name => lstatSync(name, {throwIfNoEntry: false}) === undefined);
 	const owner = {pid: process.pid, host: hostname(), startedAt: Date.now()};
 	// Written before locking: if the holder were killed before it identified itself, its lock would block others until
 	// it is stale.
