@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import {mock} from 'node:test';
 import {DownStreamError, type Download} from '../source/downstream.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, everyState, films, idOf} from './support/memory-downstream.ts';
@@ -109,6 +110,27 @@ dashboardTest(
 dashboardTest('Esc and a letter in one read close a dialog', {downloads: films(2)}, async screen => {
 	await screen.press('U', 'New link');
 	await screen.press('\u001Bp', {without: 'New link'});
+});
+
+dashboardTest('only a part of a huge pasted text is examined for the screen', {}, async screen => {
+	const {mock: counted} = mock.method(Intl.Segmenter.prototype, 'segment');
+	try {
+		for (const text of ['é'.repeat(20_000), 'é '.repeat(10_000), `${'é'.repeat(20_000)}://x/`]) {
+			await screen.paste(text, /Not a link|is not http/);
+			await screen.press(['x', 'left', 'right', 'backspace', 'home', 'right', 'x', 'end']);
+			await screen.press(['esc', 'a', 'ctrl+u', 'esc'], 'Nothing here yet');
+			for (const search of ['/', '?']) {
+				await screen.press(search);
+				await screen.paste(text);
+				await screen.press(['x', 'left', 'ctrl+u', 'esc', 'esc'], 'Nothing here yet');
+			}
+		}
+	} finally {
+		counted.restore();
+	}
+
+	const longest = Math.max(...counted.calls.map(({arguments: [text]}) => text.length));
+	assert.ok(longest > 0 && longest < 3000, `${longest} UTF-16 units`);
 });
 
 dashboardTest('a paste takes the links and drops the words around them', {}, async (screen, downstream) => {

@@ -82,6 +82,7 @@ test('a text field is editable at any position', () => {
 	assert.deepEqual(typed(fieldOf('abc'), 'backspace').text, 'ab');
 	assert.deepEqual(typed(fieldOf('abc'), 'left', 'ctrl+u').text, 'c');
 	assert.deepEqual(typed(fieldOf('abc'), 'left', 'ctrl+k').text, 'ab');
+	assert.deepEqual(typed(fieldOf('/home/me/films // '), 'ctrl+w').text, '/home/me/');
 	assert.deepEqual(typed(fieldOf('/home/me/film.mkv'), 'ctrl+w').text, '/home/me/');
 	const words = fieldOf('/home/me/film.mkv');
 	assert.deepEqual(typed(words, 'ctrl+left', 'X').text, '/home/me/Xfilm.mkv');

@@ -19,6 +19,22 @@ test('every download belongs to exactly one tab after the first', () => {
 	assert.deepEqual(names({tab: 3}), ['線形代数の基礎（完全版）.mp4', 'stopped.bin']);
 });
 
+test('a filter prepares the text of each download once, however many keys follow', () => {
+	let reads = 0;
+	const listed = {
+		...download({}),
+		get url() {
+			reads++;
+			return 'http://cdn.example/a';
+		},
+	};
+	for (const filter of ['c', 'cd', 'cdn a', 'cdn b']) {
+		shownDownloads([listed], {...wholeList, filter});
+	}
+
+	assert.equal(reads, 1);
+});
+
 test('a filter matches all of its words in name or URL, ignoring case', () => {
 	assert.deepEqual(names({filter: 'bunny HDR'}), ['Big.Buck.Bunny.2160p.60fps.HDR.x265-GROUP.mkv']);
 	assert.deepEqual(names({filter: 'bunny nothing'}), []);

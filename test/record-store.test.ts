@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {spawnSync} from 'node:child_process';
-import {
+import {renameSync} from 'node:fs';
+import fs, {
 	access,
 	mkdir,
 	mkdtemp,
@@ -13,10 +14,12 @@ import {
 	truncate,
 	writeFile,
 } from 'node:fs/promises';
+import {syncBuiltinESMExports} from 'node:module';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {Engine} from '../source/engine/engine.ts';
+import {writeInPlace} from '../source/engine/store/durable-file.ts';
 import {RecordStore, readKey, viewKeyOf, writeViewKey} from '../source/engine/store/record-store.ts';
 import type {DownloadRecord} from '../source/engine/store/record.ts';
 import {withCode} from './support/errors.ts';
@@ -240,6 +243,34 @@ for (const [what, put] of [
 			await assert.rejects(access(bad.folder));
 		},
 	);
+}
+
+for (const failing of [2, 3]) {
+	test(`a record on a full disk survives if rename ${failing} of its exchange with the backup fails`, async t => {
+		const folder = await mkdtemp(path.join(tmpdir(), 'downstream-store-'));
+		t.after(async () => rm(folder, {recursive: true, force: true}));
+		const [file, backup] = [path.join(folder, 'entry.json'), path.join(folder, 'entry.json.bak')];
+		await writeFile(file, 'old');
+		await writeFile(backup, 'older');
+		let renames = 0;
+		const renaming = t.mock.method(fs, 'rename', async (from: string, to: string) => {
+			if (++renames === failing) {
+				throw Object.assign(new Error('no space'), {code: 'ENOSPC'});
+			}
+
+			renameSync(from, to);
+		});
+		syncBuiltinESMExports();
+		const error = await writeInPlace(file, 'new', backup).catch((cause: unknown) => cause);
+		renaming.mock.restore();
+		syncBuiltinESMExports();
+		assert.equal(error instanceof Error, failing === 2);
+		assert.equal(await readFile(file, 'utf8'), failing === 2 ? 'old' : 'new');
+		assert.deepEqual(
+			(await readdir(folder)).filter(name => name.endsWith('.tmp')),
+			[],
+		);
+	});
 }
 
 test('a record of a million ranges is read', {timeout: 60_000}, async t => {

@@ -33,6 +33,9 @@ export type ControllerOptions = UiStoreOptions & {
 /** Any other key leaves the messages open: it may be the start of a search. */
 const closesMessages: ReadonlySet<Command> = new Set(['back', 'open', 'quit', 'help', 'log']);
 
+/** UTF-16 units of a pasted filter or search. */
+const longestSearch = 200;
+
 export class Controller {
 	readonly #ui: UiStore;
 	readonly #dialogs: Dialogs;
@@ -114,6 +117,7 @@ export class Controller {
 	/** Pastes into the open field, or opens the add dialog. Pasted text never counts as keys. */
 	paste(text: string): void {
 		const {mode, typing} = this.state;
+		const words = text.slice(0, longestSearch);
 		if (mode.kind === 'dialog') {
 			const {dialog} = mode;
 			const filled = dialog.onPaste?.(text, dialog.form);
@@ -123,12 +127,12 @@ export class Controller {
 				this.#changeForm(dialog, pasteIntoForm(dialog.form, text));
 			}
 		} else if (mode.kind === 'palette') {
-			const find = insertText(mode.palette.find, text);
+			const find = insertText(mode.palette.find, words);
 			this.#ui.set({mode: {kind: 'palette', palette: {find, at: 0}}});
 		} else if (mode.kind === 'messages') {
-			this.#findInMessages(mode, insertText(mode.typing ?? fieldOf(''), text));
+			this.#findInMessages(mode, insertText(mode.typing ?? fieldOf(''), words));
 		} else if (typing) {
-			this.#typeFilter(insertText(typing, text));
+			this.#typeFilter(insertText(typing, words));
 		} else {
 			this.#dialogs.add.open(text.trim());
 		}

@@ -5,7 +5,7 @@ import {cellsOf, cleanText, fitText, graphemesOf} from '../text/clean-text.ts';
 import {fieldsOf, type ChoiceItem, type Form, type Item, type TextItem} from './form.ts';
 import {plainArrows} from './keys.ts';
 import {fitLine, lineCells, Lines, selectedLine, span, type Line, type Span} from './spans.tsx';
-import {fieldSpans, withDots} from './text-field.tsx';
+import {fieldSpans, shortened, withDots} from './text-field.tsx';
 
 /** The screen. */
 export type Place = {readonly width: number; readonly height: number; readonly ascii: boolean};
@@ -151,7 +151,7 @@ function textLines(
 	const {field, lines = 1, placeholder = '', secret} = item;
 	const heading = span(label, isFocused ? 'strong' : 'label');
 	if (secret === 'url' && !isFocused && field.text !== '') {
-		return [[heading, span(fitText(cleanText(maskUrl(field.text)), room, {ascii}))]];
+		return [[heading, span(fitText(cleanText(shortened(maskUrl(field.text))), room, {ascii}))]];
 	}
 
 	if (field.text === '' && !isFocused) {
@@ -173,7 +173,9 @@ function textLines(
 		const cursor = Math.min(text.length, field.cursor - start);
 		return [
 			index === 0 ? heading : span(' '.repeat(labelCells)),
-			...(here ? fieldSpans({text, cursor}, room, true) : [span(fitText(cleanText(text), room, {ascii}))]),
+			...(here
+				? fieldSpans({text, cursor}, room, true)
+				: [span(fitText(cleanText(shortened(text)), room, {ascii}))]),
 		];
 	});
 }

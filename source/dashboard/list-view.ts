@@ -156,8 +156,17 @@ export function isInTab(download: Download, tab: number): boolean {
 	return tabs[tab]!.holds(download);
 }
 
-function mentions({name, url}: Download, word: string): boolean {
-	return `${cleanText(name)} ${maskUrl(url)}`.toLowerCase().includes(word);
+/** A download is a new object when a fact changes. */
+const searchedTexts = new WeakMap<Download, string>();
+
+function mentions(download: Download, word: string): boolean {
+	let text = searchedTexts.get(download);
+	if (text === undefined) {
+		text = `${cleanText(download.name)} ${maskUrl(download.url)}`.toLowerCase();
+		searchedTexts.set(download, text);
+	}
+
+	return text.includes(word);
 }
 
 function share({present, size}: Download): number {

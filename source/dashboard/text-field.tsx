@@ -5,18 +5,24 @@ import {span, type Span} from './spans.tsx';
 /** `cursor` is an index in UTF-16 units, between two graphemes. */
 export type Field = {readonly text: string; readonly cursor: number};
 
+/**
+ * UTF-16 units on each side of the cursor that are split into graphemes: more than a screen shows, and far fewer than the
+ * millions of a paste, which would stop players for minutes.
+ */
+const mostExamined = 500;
+
 export function fieldOf(text: string): Field {
 	return {text, cursor: text.length};
 }
 
 /** The field after a key press; undefined for a key without a meaning in a field. */
 export function editField({text, cursor}: Field, name: string): Field | undefined {
-	const before = cursor - (graphemesOf(text.slice(0, cursor)).at(-1)?.length ?? 0);
+	const before = cursor - (graphemesOf(unitsBefore(text, cursor)).at(-1)?.length ?? 0);
 	switch (name) {
 		case 'left':
 			return {text, cursor: before};
 		case 'right':
-			return {text, cursor: cursor + (graphemesOf(text.slice(cursor))[0]?.length ?? 0)};
+			return {text, cursor: cursor + (graphemesOf(unitsAfter(text, cursor))[0]?.length ?? 0)};
 		case 'home':
 		case 'ctrl+a':
 			return {text, cursor: 0};
@@ -46,9 +52,27 @@ export function editField({text, cursor}: Field, name: string): Field | undefine
 	}
 }
 
+function unitsBefore(text: string, cursor: number): string {
+	return text.slice(Math.max(0, cursor - mostExamined), cursor);
+}
+
+function unitsAfter(text: string, cursor: number): string {
+	return text.slice(cursor, cursor + mostExamined);
+}
+
 /** Words end at blanks and slashes. */
 function wordStart(text: string, cursor: number): number {
-	return text.slice(0, cursor).replace(/[^\s/]*[\s/]*$/, '').length;
+	const isBreak = (at: number) => /[\s/]/.test(text[at]!);
+	let at = cursor;
+	while (at > 0 && isBreak(at - 1)) {
+		at--;
+	}
+
+	while (at > 0 && !isBreak(at - 1)) {
+		at--;
+	}
+
+	return at;
 }
 
 export function insertText({text, cursor}: Field, more: string): Field {
@@ -58,13 +82,20 @@ export function insertText({text, cursor}: Field, more: string): Field {
 
 /** Keeps the cursor visible, with as much text before it as fits. */
 export function fieldSpans({text, cursor}: Field, width: number, isFocused: boolean): Span[] {
-	const before = graphemesOf(cleanText(text.slice(0, cursor)));
-	const [under = ' ', ...after] = graphemesOf(cleanText(text.slice(cursor)));
+	const before = graphemesOf(cleanText(unitsBefore(text, cursor)));
+	const [under = ' ', ...after] = graphemesOf(cleanText(unitsAfter(text, cursor)));
 	const left = fitting(before.toReversed(), width - cellsOf(under))
 		.toReversed()
 		.join('');
 	const right = fitting(after, width - cellsOf(left + under)).join('');
 	return [span(left), span(under, isFocused ? 'selected' : 'plain'), span(right)];
+}
+
+/** The start and the end of a text that is too long for any screen. */
+export function shortened(text: string): string {
+	return text.length > 2 * mostExamined
+		? `${text.slice(0, mostExamined)}…${text.slice(-mostExamined)}`
+		: text;
 }
 
 /** Replaces the value of a header by one dot per UTF-16 unit, so the cursor keeps its place. */

@@ -26,6 +26,8 @@ import type {UiStore} from '../ui-store.ts';
 
 /** Height of the field for URLs. */
 const urlLines = 4;
+/** UTF-16 units of a word in a sentence about it. */
+const mostQuoted = 200;
 
 export class AddDialog {
 	readonly #ui: UiStore;
@@ -301,12 +303,16 @@ function parseUrls(text: string): {urls: string[]; problem: string | undefined} 
 		} else {
 			problem ??=
 				scheme === undefined || /^https?$/i.test(scheme)
-					? `Not a link: "${word}"`
-					: `"${scheme}" is not http or https`;
+					? `Not a link: "${quotable(word)}"`
+					: `"${quotable(scheme)}" is not http or https`;
 		}
 	}
 
 	return {urls: [...new Set(urls)], problem};
+}
+
+function quotable(word: string): string {
+	return word.length > mostQuoted ? `${word.slice(0, mostQuoted)}…` : word;
 }
 
 function headerLines(form: Form): string[] {

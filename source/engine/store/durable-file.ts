@@ -22,7 +22,8 @@ export async function writeDurably(file: string, text: string, previous?: string
 
 /**
  * As `writeDurably`, for a full disk: the text takes the blocks of the file `previous`, which no other writer can get, and
- * the two files change places. Rejects with the file system's error if there is no such file or it has to grow.
+ * the two files change places. Rejects with the file system's error, and leaves the file unchanged, if there is no such file or
+ * it has to grow.
  */
 export async function writeInPlace(file: string, text: string, previous: string): Promise<void> {
 	const handle = await open(previous, constants.O_RDWR | (constants.O_NOFOLLOW ?? 0));
@@ -40,8 +41,15 @@ export async function writeInPlace(file: string, text: string, previous: string)
 
 	const old = temporaryOf(file);
 	await rename(file, old);
-	await rename(previous, file);
-	await rename(old, previous);
+	try {
+		await rename(previous, file);
+	} catch (error) {
+		await rename(old, file);
+		throw error;
+	}
+
+	// The record is safe without a backup.
+	await rename(old, previous).catch(async () => rm(old, {force: true}));
 	await syncFolder(path.dirname(file));
 }
 

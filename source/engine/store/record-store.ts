@@ -261,7 +261,11 @@ class DurableRecord implements Adapter<DownloadRecord> {
 
 			refuseUnlessWritable(this);
 			// The data has filled the disk: only the blocks of the backup are certain.
-			await writeInPlace(file, JSON.stringify(this.#latest), previous).catch(async () => {
+			await writeInPlace(file, JSON.stringify(this.#latest), previous).catch(async (failure: unknown) => {
+				if (!existsSync(file)) {
+					throw failure;
+				}
+
 				await rm(previous, {force: true});
 				await write();
 			});
