@@ -10,7 +10,7 @@ import {promisify} from 'node:util';
 import stringWidth from 'string-width';
 import {attach} from '../source/host/find-instance.ts';
 import {storageOwner} from '../source/engine/store/storage-lock.ts';
-import {startInstance} from './support/cli.ts';
+import {CliProcess, startInstance} from './support/cli.ts';
 import {collectionOf} from './support/collections.ts';
 import {firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
@@ -364,6 +364,49 @@ test('a second Ctrl+C stops a save that hangs', async t => {
 	terminal.press('ctrl+c');
 	assert.equal(await terminal.exit(), 130);
 	assert.deepEqual(modesLeft(terminal.raw), []);
+});
+
+test('a terminal that hung while the program quit is restored once it takes output', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
+	const args = [
+		'--port',
+		'0',
+		'--storage',
+		await temporaryFolder(t),
+		'--on-demand',
+		origin.urlOf('/film.bin'),
+	];
+	const terminal = await TestTerminal.start(t, args, {columns: 120, rows: 40});
+	await terminal.shows('film.bin');
+	terminal.hang();
+	for (let frame = 0; frame < 200; frame++) {
+		terminal.press('ctrl+l');
+	}
+
+	await sleep(1000);
+	terminal.press('q');
+	await sleep(3000);
+	terminal.recover();
+	assert.equal(await terminal.exit(), 0);
+	assert.deepEqual(modesLeft(terminal.raw), []);
+	assert.equal(terminal.isAlternate, false);
+});
+
+test('URLs of the command line that are not added yet are added before the program quits', async t => {
+	const folder = await temporaryFolder(t);
+	const urls = Array.from({length: 60}, (_, number) => `http://127.0.0.1:9/${number}.bin`);
+	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', folder, ...urls], {
+		columns: 120,
+		rows: 40,
+	});
+	await terminal.shows('0.bin');
+	terminal.press('q');
+	await terminal.shows(/Quit|quit/);
+	await terminal.answer('q');
+	assert.equal(await terminal.exit(), 0);
+	const list = await CliProcess.start(t, ['list', '--storage', folder]);
+	assert.equal(await list.exit(), 0);
+	assert.equal(list.stdout.trim().split('\n').length, urls.length);
 });
 
 test('a terminal that takes no output stops neither downloads nor the end of the program', async t => {

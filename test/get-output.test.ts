@@ -337,7 +337,14 @@ test('Ctrl+C leaves a clean line that reports the kept bytes', async t => {
 	assert.equal(await terminal.exit(), 130);
 	assert.match(terminal.screen, /^downstream-tui: kept \d+\.\d%; the same command resumes\s*$/);
 	assert.equal((await list()).stdout, '');
-	assert.match((await list('--all')).stdout, /kept .* film\.bin/);
+	const [, id] = /^\s*-\s+(\w+)\s+kept .* film\.bin/m.exec((await list('--all')).stdout)!;
+	const remove = async (...args: string[]) => {
+		const command = await CliProcess.start(t, ['remove', '--storage', storage, ...args]);
+		return {code: await command.exit(), stderr: command.stderr};
+	};
+	assert.deepEqual(await remove('--delete-data', id!.slice(0, 8)), {code: 0, stderr: ''});
+	assert.equal((await list('--all')).stdout, '');
+	assert.equal((await remove('--delete-data', id!)).code, 1);
 });
 
 test('the progress line shows one download with its bar, or the number of finished ones', () => {

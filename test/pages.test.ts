@@ -179,7 +179,10 @@ test('a stored page stays if the origin still sends one or is unreachable, and p
 	const began = Date.now();
 	const bodies = await Promise.all(Array.from({length: 20}, async () => (await ask(proxy, pathname)).body));
 	assert.deepEqual(new Set(bodies.map(String)), new Set([page]));
-	assert.ok(requests - before >= 1 && requests - before <= 1 + (Date.now() - began) / 1000);
+	const asked = requests - before;
+	const tookMs = Date.now() - began;
+	// One a second, by timers that are exact to some milliseconds.
+	assert.ok(asked >= 1 && asked <= 1 + (tookMs + 50) / 1000, `${asked} requests in ${tookMs} ms`);
 	await origin.close();
 	assert.equal(String((await ask(proxy, pathname)).body), page);
 	assert.equal(downloadOf(engine, download.id).status, 'complete');

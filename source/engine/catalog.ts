@@ -246,6 +246,12 @@ export class Catalog {
 	}
 
 	async #remove(id: DownloadId, removal: Removal): Promise<void> {
+		const kept = this.#transfers.has(id) ? undefined : this.#removals.get(id);
+		if (kept && removal.data === 'delete') {
+			await this.#removals.delete(kept, removal);
+			return;
+		}
+
 		const transfer = this.get(id);
 		const closing = transfer.close({removed: removal.data});
 		this.#transfers.delete(id);

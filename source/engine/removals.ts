@@ -85,6 +85,19 @@ export class Removals {
 		}
 	}
 
+	/** Deletes the kept bytes of a download that is off the list already, once the time for undo is over. */
+	async delete(removed: Removed, {undoMs = defaultUndoMs}: Pick<Removal, 'undoMs'>): Promise<void> {
+		const {recordFile} = removed;
+		await removed.closing;
+		await recordRemoval(recordFile, 'delete');
+		clearTimeout(removed.timer);
+		if (undoMs === 0) {
+			await this.purge(recordFile.record.id);
+		} else if (!removed.restoring) {
+			removed.timer = setTimeout(() => void this.purgeInBackground(recordFile.record.id), undoMs);
+		}
+	}
+
 	/** `open` returns the download to the list. Concurrent calls share one restoration. */
 	restore(
 		removed: Removed,

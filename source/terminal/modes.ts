@@ -27,6 +27,8 @@ export type EnteredTerminal = {
 	readonly enter: string;
 	/** Restores everything. Synchronous, so that it works on every exit path. */
 	readonly restore: () => void;
+	/** Queues the restoration for a terminal that takes no output now. */
+	readonly restoreLater: () => void;
 };
 
 /** Clicks and the wheel, in the encoding without a column limit. */
@@ -55,7 +57,11 @@ export function enterTerminal(keys: NodeJS.ReadStream): EnteredTerminal {
 			// The terminal is gone.
 		}
 	};
-	return {enter, leave, restore};
+	const restoreLater = () => {
+		isEntered = false;
+		process.stdout.write(restoreSequence);
+	};
+	return {enter, leave, restore, restoreLater};
 }
 
 /** True if box-drawing characters are available: a UTF-8 locale, and not the bare Linux console. */

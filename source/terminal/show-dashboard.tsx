@@ -200,6 +200,8 @@ export async function showDashboard(downstream: DownloadEngine, options: ShowOpt
 	// A terminal that takes no output would block the restoration, and with it the end of the program.
 	if (await untilTaken(stdout)) {
 		terminal.restore();
+	} else {
+		terminal.restoreLater();
 	}
 
 	process.off('exit', terminal.restore);

@@ -147,9 +147,13 @@ export class TestTerminal {
 		this.emulator.resize(columns, rows);
 	}
 
-	/** Reads no more output, as a terminal whose connection hangs. */
+	/** Reads no more output, as a terminal whose connection hangs, until `recover`. */
 	hang(): void {
 		this.#pty.pause();
+	}
+
+	recover(): void {
+		this.#pty.resume();
 	}
 
 	signal(signal: NodeJS.Signals): void {

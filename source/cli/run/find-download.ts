@@ -1,13 +1,26 @@
 // Finds downloads by the words of the command line.
-import {DownStreamError, type Download} from '../../downstream.ts';
+import {DownStreamError, type Download, type DownloadId} from '../../downstream.ts';
 import {withoutCredentials} from '../../engine/origin/http-source.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {shortId} from '../../text/format.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 
-/** Each download once. Throws as `findDownload` does. */
-export function findDownloads(downloads: readonly Download[], words: readonly string[]): Download[] {
-	return [...new Set(words.map(word => findDownload(downloads, word)))];
+/** Each download once. A word may be the start of an ID of the `unlisted`, too. Throws as `findDownload` does. */
+export function findDownloads<Unlisted extends {readonly id: DownloadId} = never>(
+	downloads: readonly Download[],
+	words: readonly string[],
+	unlisted: readonly Unlisted[] = [],
+): Array<Download | Unlisted> {
+	return [
+		...new Set(
+			words.map(word => {
+				const others = unlisted.filter(({id}) => isIdOf(id, word));
+				return others.length === 1 && !downloads.some(({id}) => isIdOf(id, word))
+					? others[0]!
+					: findDownload(downloads, word);
+			}),
+		),
+	];
 }
 
 /**
@@ -24,7 +37,7 @@ export function findDownload(downloads: readonly Download[], word: string): Down
 	}
 
 	const matches = downloads.filter(download =>
-		url === undefined ? word !== '' && download.id.startsWith(word.toLowerCase()) : download.url === url,
+		url === undefined ? isIdOf(download.id, word) : download.url === url,
 	);
 	const [match] = matches;
 	const shown = cleanText(maskUrl(word));
@@ -41,6 +54,11 @@ export function findDownload(downloads: readonly Download[], word: string): Down
 	}
 
 	return match;
+}
+
+/** Shortened IDs are as good. */
+function isIdOf(id: DownloadId, word: string): boolean {
+	return word !== '' && id.startsWith(word.toLowerCase());
 }
 
 function urlOf(word: string): string | undefined {

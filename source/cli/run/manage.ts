@@ -6,7 +6,13 @@ import {watchWords} from '../../text/film-words.ts';
 import {safeWords} from '../../text/safe-words.ts';
 import {formatPercent, shortId} from '../../text/format.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
-import {DownStreamError, isFetching, type Download, type DownloadEngine} from '../../downstream.ts';
+import {
+	DownStreamError,
+	isFetching,
+	type Download,
+	type DownloadEngine,
+	type DownloadId,
+} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 import {withHint} from '../../text/hints.ts';
@@ -14,7 +20,7 @@ import {openOffline} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import type {CommandContext, CommandOutput} from './command-context.ts';
 import {findDownload, findDownloads} from './find-download.ts';
-import {removedDownloads} from './removed-downloads.ts';
+import {removedDownloads, type RemovedDownload} from './removed-downloads.ts';
 import {makeSafe} from './safe.ts';
 import type {Settings} from '../settings.ts';
 
@@ -42,8 +48,11 @@ export const manageCommands = {
 	cancel: onEach((downstream, {id}) => downstream.cancel(id)),
 	remove: {
 		// Without undo: the command ends before it could be used.
-		...onEach((downstream, {id}, {settings}) =>
-			downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
+		...onEach<RemovedDownload>(
+			(downstream, {id}, {settings}) =>
+				downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
+			async ({deleteData, storageDir}) =>
+				deleteData && storageDir !== undefined ? removedDownloads(storageDir) : [],
 		),
 		worksOffline: true,
 	},
@@ -180,14 +189,18 @@ async function verify(
 	output.result(`${cleanText(name)}: no damage found`);
 }
 
-/** Finds all downloads before it changes one, since a change may renumber the list. */
-function onEach(
-	act: (downstream: DownloadEngine, download: Download, context: CommandContext) => Promise<void>,
+/**
+ * Finds all downloads before it changes one, since a change may renumber the list. `unlisted` are found by their IDs, too.
+ */
+function onEach<Unlisted extends {readonly id: DownloadId} = never>(
+	act: (downstream: DownloadEngine, download: Download | Unlisted, context: CommandContext) => Promise<void>,
+	unlisted: (settings: CommandContext['settings']) => Promise<readonly Unlisted[]> = async () => [],
 ): ManageCommand {
 	return {
 		async run(downstream, words, context) {
 			let isGood = true;
-			for (const download of findDownloads(downstream.snapshot.downloads, words)) {
+			const others = await unlisted(context.settings);
+			for (const download of findDownloads(downstream.snapshot.downloads, words, others)) {
 				try {
 					await act(downstream, download, context);
 				} catch (error) {

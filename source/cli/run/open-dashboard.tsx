@@ -70,44 +70,72 @@ export async function openDashboard(
 
 	let code = interrupted;
 	let isSaved = false;
+	let adding: Addition | undefined;
 	try {
 		if (screen.status === 'rejected') {
 			throw screen.reason;
 		}
 
-		const added = addUrls(host.value, urls, settings);
-		code = await screen.value(host.value.engine, {attachment: undefined, added});
+		adding = new Addition(host.value, urls, settings);
+		code = await screen.value(host.value.engine, {attachment: undefined, added: adding.first});
 	} finally {
-		isSaved = await saveAndStop(host.value);
+		isSaved = await saveAndStop(host.value, code === 0 ? adding : undefined);
 	}
 
 	return isSaved ? code : interrupted;
 }
 
-/** Resolves with the download of the first URL once all are added; an error of one becomes a banner. */
-async function addUrls(
-	{engine}: EngineHost,
-	urls: readonly string[],
-	settings: Settings,
-): Promise<DownloadId | undefined> {
-	const requestsOf = (word: string) => requestsFor(word, settings);
-	const [first] = await addAll(engine, urls, requestsOf, ({message}) => engine.addBanner(message));
-	return first?.id;
+/** Adds the URLs of the command line while the screen is open, and after it. */
+class Addition {
+	/** Resolves with the download of the first URL once all are added. */
+	readonly first: Promise<DownloadId | undefined>;
+	isOver = false;
+	#tell: (message: string) => void;
+
+	/** An error of a URL becomes a banner. */
+	constructor({engine}: EngineHost, urls: readonly string[], settings: Settings) {
+		this.#tell = message => engine.addBanner(message);
+		this.first = this.#run(engine, urls, settings);
+	}
+
+	/** Resolves once all are added. The screen is closed: errors go to the shell. */
+	async end(): Promise<void> {
+		this.#tell = message => process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
+		await this.first;
+	}
+
+	async #run(
+		engine: EngineHost['engine'],
+		urls: readonly string[],
+		settings: Settings,
+	): Promise<DownloadId | undefined> {
+		const requestsOf = (word: string) => requestsFor(word, settings);
+		const [first] = await addAll(engine, urls, requestsOf, ({message}) => this.#tell(message));
+		this.isOver = true;
+		return first?.id;
+	}
 }
 
-/** Says in the shell what is saved, and what becomes of it. Resolves with false if Ctrl+C came before the end. */
-async function saveAndStop(host: EngineHost): Promise<boolean> {
+/**
+ * Says in the shell what is saved, and what becomes of it. An `adding` that is not over ends first. Resolves with false if
+ * Ctrl+C came before the end.
+ */
+async function saveAndStop(host: EngineHost, adding?: Addition): Promise<boolean> {
 	const running = host.engine.snapshot.downloads.filter(download => isAtWork(download));
-	const isSaving = running.some(({connections}) => connections > 0);
+	const isSaving = adding?.isOver === false || running.some(({connections}) => connections > 0);
 	const {stderr} = process;
 	if (isSaving) {
 		stderr.write(`Saving… Ctrl+C again to force quit${stderr.isTTY ? '' : '\n'}`);
 	}
 
-	const isSaved = await Promise.race([
-		host.dispose().then(() => true),
-		once(process, 'SIGINT').then(() => false),
-	]);
+	const stop = async () => {
+		try {
+			await adding?.end();
+		} finally {
+			await host.dispose();
+		}
+	};
+	const isSaved = await Promise.race([stop().then(() => true), once(process, 'SIGINT').then(() => false)]);
 	if (isSaving && stderr.isTTY) {
 		stderr.write(isSaved ? eraseLine : '\n');
 	}

@@ -8,7 +8,7 @@ import {setTimeout} from 'node:timers/promises';
 import {lock} from 'proper-lockfile';
 import {DownStreamError} from '../../downstream.ts';
 import {diskError, errorCode, isFull} from './disk-error.ts';
-import {writeAtomically} from './durable-file.ts';
+import {writeAtomically, writeDurably} from './durable-file.ts';
 
 /** The holder of the folder, stored in `owner.json`. */
 export type StorageOwner = {
@@ -113,7 +113,8 @@ export class StorageLock {
 	/** Publishes the proxy's address to other processes, if the disk has room. Rejects with `disk-failed`. */
 	async publish(origin: string): Promise<void> {
 		this.#owner = {...this.#owner, origin};
-		await writeOwner(this.#ownerFile, this.#owner);
+		// Not synced: after a power cut the owner without an address says as much.
+		await writeOwner(this.#ownerFile, this.#owner, writeAtomically);
 	}
 
 	/** Releases the folder. This also happens on exit and on signals that the process can handle. */
@@ -291,14 +292,17 @@ async function readOwner(file: string): Promise<StorageOwner | undefined> {
 }
 
 /**
- * Not synced: a power cut ends the owner, too. On a full disk the owner is the target of a symbolic link, which needs no room
- * for data where it is short (ext4: 59 bytes). Where there is none for that either, other copies know only that the folder has
- * an owner.
+ * On a full disk the owner is the target of a symbolic link, which needs no room for data where it is short (ext4: 59
+ * bytes). Where there is none for that either, other copies know only that the folder has an owner.
  */
-async function writeOwner(file: string, owner: StorageOwner): Promise<void> {
+async function writeOwner(
+	file: string,
+	owner: StorageOwner,
+	write: (file: string, text: string) => Promise<void> = writeDurably,
+): Promise<void> {
 	try {
 		await rm(ownerLinkOf(file), {force: true});
-		await writeAtomically(file, JSON.stringify(owner));
+		await write(file, JSON.stringify(owner));
 	} catch (error) {
 		if (!isFull(error)) {
 			throw diskError(error, file);
