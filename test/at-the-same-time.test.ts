@@ -5,7 +5,7 @@ import {readdir, readFile, rm, stat} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
-import {setTimeout as sleep} from 'node:timers/promises';
+import {setImmediate as nextTurn, setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
 import {BlockPool} from '../source/engine/memory/block-pool.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
@@ -454,5 +454,26 @@ test('concurrent commands on a changing file never mix versions', {timeout: 60_0
 				: [],
 		);
 		assert.ok(versions.size <= 1 && !versions.has(undefined), JSON.stringify([...versions]));
+	}
+});
+
+test('an export of a download that is removed meanwhile says so', async t => {
+	const origin = await startOrigin(t, {size: 1000, etag: '"v1"'});
+	const {engine} = await startEngine(t);
+	const folder = await temporaryFolder(t);
+	for (let round = 0; round < 12; round++) {
+		const {download} = await engine.add({url: origin.urlOf(`/${round}`)});
+		await until(engine, download.id, ({status}) => status === 'complete');
+		const move = async (name: string) =>
+			engine.export(download.id, {path: path.join(folder, `${round}-${name}`), move: true});
+		const first = move('first').then(async () => engine.remove(download.id, {data: 'keep'}));
+		for (let turns = 0; turns < 3 * round; turns++) {
+			await nextTurn();
+		}
+
+		const [second] = await Promise.allSettled([move('second'), first]);
+		if (second.status === 'rejected') {
+			assert.equal((second.reason as DownStreamError).code, 'not-found');
+		}
 	}
 });

@@ -218,7 +218,7 @@ test('after a kill each block of a changed file is read once', {timeout}, async 
 	await handle.close();
 	const reads = t.mock.method(methods, 'read');
 	const {engine} = await startEngine(t, {storageDir, maxActive: 0});
-	await engine.verify(id);
+	await until(engine, id, ({status}) => status !== 'checking');
 	const starts = reads.mock.calls
 		.map(call => call.arguments as unknown as [Buffer, number, number, number])
 		.filter(([, , length, position]) => length === MiB / 4 && position % MiB === 0)

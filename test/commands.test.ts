@@ -4,7 +4,7 @@ import {readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
-import {findDownload} from '../source/cli/run/find-download.ts';
+import {findDownload, findDownloads} from '../source/cli/run/find-download.ts';
 import {DownStreamError} from '../source/downstream.ts';
 import {CliProcess, startInstance} from './support/cli.ts';
 import {content, firstWrongByte} from './support/content.ts';
@@ -28,6 +28,13 @@ async function serve(t: TestContext, ...args: string[]) {
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	return {...(await startInstance(t, storage, ...args)), storage};
 }
+
+test('the number of no row finds no other download by its ID', () => {
+	const list = [download({id: '9dd60000000000000000000000000000'})];
+	assert.throws(() => findDownload(list, '9'), /no download 9/);
+	assert.throws(() => findDownloads(list, ['9'], [{id: list[0]!.id}]), /no download 9/);
+	assert.equal(findDownload(list, '9d'), list[0]);
+});
 
 test('a download is found by number, ID, prefix of its ID, or URL', () => {
 	const list = [

@@ -10,6 +10,8 @@ export class Exports {
 	readonly #catalog: Catalog;
 	readonly #changed: () => void;
 	readonly #ending = new AbortController();
+	/** The last export of each download: they run in series, since a move takes the file from the next one. */
+	readonly #last = new WeakMap<Transfer, Promise<unknown>>();
 
 	/** `changed` is called when a snapshot shows another plan. */
 	constructor(catalog: Catalog, changed: () => void) {
@@ -76,22 +78,32 @@ export class Exports {
 		const ranges = transfer.isComplete ? undefined : [...transfer.present];
 		// A file of unknown size ends where its bytes end.
 		const size = this.#catalog.view(transfer).size ?? ranges?.at(-1)?.end ?? 0;
-		const exporting = transfer.exporting(async (source, onProgress, onPlaced) =>
-			exportFile({
-				source,
-				target: request.path,
-				size,
-				ranges,
-				overwrite: request.overwrite,
-				keepBoth: request.keepBoth,
-				skipIdentical: request.skipIdentical,
-				move: request.move,
-				signal: signal ? AbortSignal.any([ending, signal]) : ending,
-				onProgress,
-				onPlaced,
-			}),
+		const run = async () =>
+			transfer.exporting(async (source, onProgress, onPlaced) =>
+				exportFile({
+					source,
+					target: request.path,
+					size,
+					ranges,
+					overwrite: request.overwrite,
+					keepBoth: request.keepBoth,
+					skipIdentical: request.skipIdentical,
+					move: request.move,
+					signal: signal ? AbortSignal.any([ending, signal]) : ending,
+					onProgress,
+					onPlaced,
+				}),
+			);
+		const exporting = (this.#last.get(transfer) ?? Promise.resolve()).then(run);
+		this.#last.set(
+			transfer,
+			exporting.catch(() => undefined),
 		);
-		const placed = await this.#catalog.track(exporting);
+		const placed = await this.#catalog.track(exporting).catch((error: unknown) => {
+			throw this.#catalog.transfers.get(transfer.id) === transfer || this.#catalog.hasEnded
+				? error
+				: new DownStreamError('not-found', 'The download was removed during its export', {cause: error});
+		});
 		Logger.info(`${transfer.id}: exported to ${placed}`);
 		return placed;
 	}

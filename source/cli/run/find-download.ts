@@ -28,7 +28,7 @@ export function findDownloads<Unlisted extends {readonly id: DownloadId} = never
  * or `bad-request` for an ambiguous word.
  */
 export function findDownload(downloads: readonly Download[], word: string): Download {
-	const numbered = /^[1-9]\d{0,5}$/.test(word) ? downloads[Number(word) - 1] : undefined;
+	const numbered = rowNumber.test(word) ? downloads[Number(word) - 1] : undefined;
 	const url = urlOf(word);
 	const exact = downloads.find(({id, streamUrl, item}) => [id, streamUrl, item].includes(word));
 	const found = exact ?? numbered;
@@ -56,9 +56,12 @@ export function findDownload(downloads: readonly Download[], word: string): Down
 	return match;
 }
 
+/** Digits that no ID is shortened to are a number in the list: the number of no row must not find another download. */
+const rowNumber = /^[1-9]\d{0,5}$/;
+
 /** Shortened IDs are as good. */
 function isIdOf(id: DownloadId, word: string): boolean {
-	return word !== '' && id.startsWith(word.toLowerCase());
+	return word !== '' && !rowNumber.test(word) && id.startsWith(word.toLowerCase());
 }
 
 function urlOf(word: string): string | undefined {

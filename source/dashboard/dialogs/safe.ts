@@ -99,7 +99,7 @@ export function makeStartsSafe(ui: UiStore): void {
 			throw failures[0];
 		}
 
-		return `The first ${startMs / 60_000} minutes of ${open.length === 1 ? 'it' : `all ${open.length}`} come first`;
+		return `The first ${startMs / 60_000} minutes of ${open.length === 1 ? cleanText(open[0]!.name) : `all ${open.length}`} come first`;
 	});
 }
 

@@ -69,8 +69,8 @@ async function finish(run: GetRun, host: Host, item: Item, view: Download): Prom
 		await refuseLost(host, error);
 		const known = knownError(error);
 		const {code, message} = known;
-		// Damaged bytes were found, and are fetched again.
-		if (code !== 'incomplete') {
+		// Damaged bytes were found, and are fetched again. A download that another run has removed is found again.
+		if (code !== 'incomplete' && code !== 'not-found') {
 			const hint = code === 'target-exists' ? `; ${existsHint}` : '';
 			await run.closeFailed(host, item, view, new DownStreamError(code, message + hint, known));
 		}
