@@ -9,7 +9,8 @@ import type {Download, Position} from '../source/downstream.ts';
 import {atEnd} from '../test/support/cleanup.ts';
 import {CliProcess, type Ready} from '../test/support/cli.ts';
 import {temporaryFolder} from '../test/support/engines.ts';
-import {askMpv, connectMpv} from '../test/support/mpv-socket.ts';
+import {connected} from '../test/support/connected.ts';
+import {askMpv} from '../test/support/mpv-socket.ts';
 import {missing} from '../test/support/programs.ts';
 import {silence} from '../test/support/silence.ts';
 import {randomOf} from '../test/support/soak.ts';
@@ -91,7 +92,7 @@ function ageAfterKill(
 		});
 		const shown = () => ask<Download>(`/downloads/${id}`);
 		await until(async () => (await shown()).position !== null, 'the position');
-		const link = await connectMpv(socket);
+		const link = await connected({path: socket});
 		atEnd(t, () => link.destroy());
 		await sleep(seconds * 1000);
 

@@ -4,12 +4,13 @@ import {spawn} from 'node:child_process';
 import {once} from 'node:events';
 import {existsSync, readdirSync} from 'node:fs';
 import {chmod, writeFile} from 'node:fs/promises';
-import {connect, type Socket} from 'node:net';
+
 import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {atEnd} from './support/cleanup.ts';
+import {connected} from './support/connected.ts';
 import {downloadOf, startEngine, temporaryFolder, until} from './support/engines.ts';
 import {freePort, startNginx} from './support/nginx.ts';
 import {missing} from './support/programs.ts';
@@ -49,7 +50,7 @@ async function startVlc(t: TestContext, url: string) {
 		child.kill('SIGKILL');
 		await ended;
 	});
-	const socket = await connected(port);
+	const socket = await connected({port, host: '127.0.0.1'});
 	atEnd(t, () => socket.destroy());
 	socket.setEncoding('utf8');
 	return {
@@ -71,19 +72,6 @@ async function startVlc(t: TestContext, url: string) {
 			return 1000 * Number(/(\d+)\s*\n/.exec(text)![1]);
 		},
 	};
-}
-
-async function connected(port: number): Promise<Socket> {
-	for (;;) {
-		const socket = connect(port, '127.0.0.1');
-		try {
-			await once(socket, 'connect');
-			socket.on('error', () => undefined);
-			return socket;
-		} catch {
-			await sleep(100);
-		}
-	}
 }
 
 test(

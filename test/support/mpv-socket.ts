@@ -1,22 +1,6 @@
 // The control socket of an mpv, beside the link of an engine.
-import {once} from 'node:events';
-import {connect, type Socket} from 'node:net';
+import type {Socket} from 'node:net';
 import readline from 'node:readline';
-import {setTimeout as sleep} from 'node:timers/promises';
-
-/** Resolves with a connection once mpv listens. */
-export async function connectMpv(path: string): Promise<Socket> {
-	for (;;) {
-		const socket = connect(path);
-		try {
-			await once(socket, 'connect');
-			socket.on('error', () => undefined);
-			return socket;
-		} catch {
-			await sleep(50);
-		}
-	}
-}
 
 /** Resolves with a property of an mpv; undefined if it has none. */
 export async function askMpv(socket: Socket, name: string): Promise<unknown> {

@@ -1,11 +1,11 @@
 // mpv, played until it waits for bytes.
 import {spawn} from 'node:child_process';
 import {once} from 'node:events';
-import {connect, type Socket} from 'node:net';
+
 import path from 'node:path';
 import readline from 'node:readline';
 import type {TestContext} from 'node:test';
-import {setTimeout as sleep} from 'node:timers/promises';
+import {connected} from './connected.ts';
 import {temporaryFolder} from './engines.ts';
 
 /** Milliseconds. A shorter wait is the machine's. */
@@ -22,7 +22,7 @@ export async function playUntilStall(
 	const child = spawn('mpv', [...options, `--input-ipc-server=${socket}`, ...args, url], {stdio: 'ignore'});
 	const ended = once(child, 'exit');
 	try {
-		const link = await connected(socket);
+		const link = await connected({path: socket});
 		for (const [id, name] of ['time-pos', 'paused-for-cache'].entries()) {
 			link.write(`${JSON.stringify({command: ['observe_property', id + 1, name]})}\n`);
 		}
@@ -61,17 +61,4 @@ async function stallIn(events: readline.Interface): Promise<number> {
 
 	clearTimeout(timer);
 	return stalledAt;
-}
-
-async function connected(socket: string): Promise<Socket> {
-	for (;;) {
-		const link = connect(socket);
-		try {
-			await once(link, 'connect');
-			link.on('error', () => undefined);
-			return link;
-		} catch {
-			await sleep(50);
-		}
-	}
 }
