@@ -286,7 +286,7 @@ async function buildProgram() {
 	});
 	const hash = createHash('sha256');
 	for (const {path: file, text} of outputFiles) {
-		const {code} = await transform(text, {
+		const {code} = await transform(withRequired(text), {
 			format: 'cjs',
 			platform: 'node',
 			target: 'node20',
@@ -314,6 +314,11 @@ async function buildProgram() {
 	});
 	await chmod(path.join(outdir, 'cli.cjs'), 0o755);
 	return [metafile, first.metafile].flatMap(({inputs}) => Object.keys(inputs));
+}
+
+/** Requires Node's modules as they are: for a default import, esbuild would copy all of their properties. */
+function withRequired(text) {
+	return text.replaceAll(/^import (?:\* as )?(\w+) from "(node:[\w/]+)";$/gm, 'const $1 = require("$2");');
 }
 
 /** Generated at build time from the tables of commands and flags, so the program need not contain it. */
