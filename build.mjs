@@ -316,9 +316,16 @@ async function buildProgram() {
 	return [metafile, first.metafile].flatMap(({inputs}) => Object.keys(inputs));
 }
 
-/** Requires Node's modules as they are: for a default import, esbuild would copy all of their properties. */
+/** Requires Node's modules as they are: esbuild would copy their properties for each file with a default import. */
 function withRequired(text) {
-	return text.replaceAll(/^import (?:\* as )?(\w+) from "(node:[\w/]+)";$/gm, 'const $1 = require("$2");');
+	return text.replaceAll(
+		/^import (?:(?:\* as )?([\w$]+)(?:, )?)?(\{[^}]*\})? from "(\w[^"]*)";$/gm,
+		(_match, whole, names, from) =>
+			[whole, names?.replaceAll(' as ', ': ')]
+				.filter(Boolean)
+				.map(target => `const ${target} = require("${from}");`)
+				.join(' '),
+	);
 }
 
 /** Generated at build time from the tables of commands and flags, so the program need not contain it. */
