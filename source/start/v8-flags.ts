@@ -28,6 +28,8 @@ export const originalTag = cachedDataVersionTag();
  * would take 15 to 20 ms of the start.
  */
 export function tuneEngine(): void {
+	// The first use of this global loads a module of Node.
+	void performance.now();
 	for (const {name, value} of flags) {
 		setFlagsFromString(`--${name}=${value}`);
 	}
