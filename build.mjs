@@ -125,6 +125,18 @@ import {lineChange} from ${JSON.stringify(path.join(root, 'source/terminal/line-
 			'let emoji; const rgiEmojiRegex = {test: text => /[^\\u0000-\\u20E2\\u2E80-\\uD7FF]/.test(text) && (emoji ??= /^\\p{RGI_Emoji}$/v).test(text)};',
 		],
 	],
+	// The first segmenter takes 10 ms, and most screens need none.
+	...[
+		[/[\\/]wrap-ansi[\\/]index\.js$/, 'segmenter', ''],
+		[/[\\/]slice-ansi[\\/]tokenize-ansi\.js$/, 'GRAPHEME_SEGMENTER', `undefined, {granularity: 'grapheme'}`],
+		[/[\\/]ansi-tokenize[\\/]build[\\/]tokenize\.js$/, 'segmenter', `undefined, { granularity: "grapheme" }`],
+	].map(([filter, name, options]) => [
+		filter,
+		[
+			`const ${name} = new Intl.Segmenter(${options});`,
+			`let made; const ${name} = {segment: text => (made ??= new Intl.Segmenter(${options})).segment(text)};`,
+		],
+	]),
 	// The layout engine of Ink fetches its own code from a data URL, for which Node loads undici. It is compiled at once instead,
 	// within a millisecond: CommonJS has no top-level await.
 	[

@@ -23,7 +23,7 @@ import {originalTag, withOriginalFlags} from './v8-flags.ts';
 /** Milliseconds after the start. Later V8 discards the code of functions that are no longer called. */
 const saveAfterMs = 5000;
 /** Milliseconds. The caches of other versions are deleted after this time. */
-const maxAgeMs = 90 * 24 * 60 * 60 * 1000;
+const maxAgeMs = 30 * 24 * 60 * 60 * 1000;
 
 export class CodeCache {
 	readonly #file: string;
