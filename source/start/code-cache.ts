@@ -15,7 +15,7 @@ import {
 } from 'node:fs';
 import path from 'node:path';
 import process from 'node:process';
-import {deserialize, serialize} from 'node:v8';
+import {cachedDataVersionTag, deserialize, serialize} from 'node:v8';
 import {Script} from 'node:vm';
 import {crc32} from 'node:zlib';
 import {originalTag, withOriginalFlags} from './v8-flags.ts';
@@ -27,7 +27,7 @@ const maxAgeMs = 30 * 24 * 60 * 60 * 1000;
 
 export class CodeCache {
 	readonly #file: string;
-	readonly #stored: Readonly<Record<string, Uint8Array>>;
+	readonly #stored: Record<string, Uint8Array>;
 	readonly #scripts = new Map<string, Script>();
 	#isStale = false;
 
@@ -43,6 +43,7 @@ export class CodeCache {
 		const script = withOriginalFlags(() => new Script(source, {filename, cachedData}));
 		this.#scripts.set(name, script);
 		if (script.cachedDataRejected !== false) {
+			delete this.#stored[name];
 			this.#saveLater();
 		}
 
@@ -66,16 +67,20 @@ export class CodeCache {
 	}
 
 	#save(): void {
-		const code = {...this.#stored};
+		// A future V8 may start with other values of the flags: it would refuse the code.
+		if (cachedDataVersionTag() !== originalTag || !makeFolder(path.dirname(this.#file))) {
+			return;
+		}
+
 		for (const [name, script] of this.#scripts) {
 			const current = script.createCachedData();
 			// V8 discards the code of functions that are no longer called.
-			if (current.length > (code[name]?.length ?? 0)) {
-				code[name] = current;
+			if (current.length > (this.#stored[name]?.length ?? 0)) {
+				this.#stored[name] = current;
 			}
 		}
 
-		write(this.#file, code);
+		write(this.#file, this.#stored);
 	}
 }
 
@@ -104,28 +109,29 @@ function read(file: string): Record<string, Uint8Array> {
 	}
 }
 
+/** Returns whether the folder can be used. */
+function makeFolder(folder: string): boolean {
+	try {
+		mkdirSync(folder, {recursive: true, mode: 0o700});
+		return isPrivate(lstatSync(folder));
+	} catch {
+		return false;
+	}
+}
+
 /** Replaces the file at once, so that others read a whole one. A failure has no consequence. */
 function write(file: string, code: Readonly<Record<string, Uint8Array>>): void {
-	const folder = path.dirname(file);
 	const temporary = `${file}.${process.pid}`;
 	const content = serialize(code);
 	const checksum = Buffer.alloc(4);
 	checksum.writeUInt32LE(crc32(content));
 	try {
-		mkdirSync(folder, {recursive: true, mode: 0o700});
-		if (!isPrivate(lstatSync(folder))) {
-			return;
-		}
-
-		try {
-			writeFileSync(temporary, Buffer.concat([checksum, content]), {mode: 0o600});
-			renameSync(temporary, file);
-		} catch {
-			rmSync(temporary, {force: true});
-		}
-
-		deleteOld(folder);
-	} catch {}
+		writeFileSync(temporary, Buffer.concat([checksum, content]), {mode: 0o600});
+		renameSync(temporary, file);
+		deleteOld(path.dirname(file));
+	} catch {
+		rmSync(temporary, {force: true});
+	}
 }
 
 function deleteOld(folder: string): void {
