@@ -33,7 +33,7 @@ async function setUp(t: TestContext) {
 
 /** Replaces the cached code by code of another program, which V8 takes for the code of a source of the same length. */
 async function plant(file: string): Promise<void> {
-	const source = await readFile(path.join(path.dirname(await builtCli()), 'program.cjs'), 'latin1');
+	const source = await readFile(path.join(path.dirname(await builtCli()), 'program.cjs'), 'utf8');
 	const text = `process.stdout.write(${JSON.stringify(planted)})`;
 	const code = `
 		const {Script} = require('node:vm');

@@ -44,8 +44,7 @@ function loader(cache: CodeCache): (name: string) => unknown {
 		const module = {exports: {}};
 		modules.set(name, module);
 		const file = path.join(__dirname, name);
-		// The build escapes all other characters.
-		const script = cache.compile(name, wrap(readFileSync(file, 'latin1')), file);
+		const script = cache.compile(name, wrap(readFileSync(file, 'utf8')), file);
 		(script.runInThisContext() as Wrapper)(module.exports, requireFile, module, file, __dirname);
 		return module.exports;
 	};
