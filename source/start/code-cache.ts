@@ -20,30 +20,48 @@ import {Script} from 'node:vm';
 import {crc32} from 'node:zlib';
 import {originalTag, withOriginalFlags} from './v8-flags.ts';
 
-/** Milliseconds after the start. Later V8 discards the code of functions that are no longer called. */
+/** Milliseconds until the code is saved. Later V8 discards that of functions that are no longer called. */
 const saveAfterMs = 5000;
+/** Milliseconds until the stored code, two megabytes, leaves the memory. */
+const forgetAfterMs = 3000;
 /** Milliseconds. The caches of other versions are deleted after this time. */
 const maxAgeMs = 30 * 24 * 60 * 60 * 1000;
 
 export class CodeCache {
 	readonly #file: string;
-	readonly #stored: Record<string, Uint8Array>;
+	/** The content of the file, while files are loaded. */
+	#stored: Record<string, Uint8Array> | undefined;
 	readonly #scripts = new Map<string, Script>();
+	/** Names of files whose stored code V8 has refused. */
+	readonly #refused = new Set<string>();
 	#isStale = false;
 
 	/** In `folder`, for the build of the program with this hash. */
 	constructor(folder: string, build: string) {
 		this.#file = path.join(folder, `${build}-${originalTag.toString(16)}`);
-		this.#stored = read(this.#file);
+	}
+
+	#code(): Record<string, Uint8Array> {
+		if (!this.#stored) {
+			this.#stored = read(this.#file);
+			setTimeout(() => {
+				this.#stored = undefined;
+			}, forgetAfterMs).unref();
+		}
+
+		return this.#stored;
 	}
 
 	/** Compiles a file, or takes its code from the cache. */
 	compile(name: string, source: string, filename: string): Script {
-		const cachedData = this.#stored[name];
+		const cachedData = this.#code()[name];
 		const script = withOriginalFlags(() => new Script(source, {filename, cachedData}));
 		this.#scripts.set(name, script);
+		if (script.cachedDataRejected) {
+			this.#refused.add(name);
+		}
+
 		if (script.cachedDataRejected !== false) {
-			delete this.#stored[name];
 			this.#saveLater();
 		}
 
@@ -72,15 +90,16 @@ export class CodeCache {
 			return;
 		}
 
+		const code = this.#code();
 		for (const [name, script] of this.#scripts) {
 			const current = script.createCachedData();
 			// V8 discards the code of functions that are no longer called.
-			if (current.length > (this.#stored[name]?.length ?? 0)) {
-				this.#stored[name] = current;
+			if (this.#refused.has(name) || current.length > (code[name]?.length ?? 0)) {
+				code[name] = current;
 			}
 		}
 
-		write(this.#file, this.#stored);
+		write(this.#file, code);
 	}
 }
 
