@@ -381,7 +381,7 @@ dashboardTest(
 		}),
 	},
 	async screen => {
-		await screen.press('enter', / Safe +safe to 0:00 of 1:00 ⚑, and 1 more/);
+		await screen.press('enter', / Safe +0:00–1:00 to be made safe, and 1 more/);
 	},
 );
 

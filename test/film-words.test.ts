@@ -112,10 +112,15 @@ test('a row tells how far a pledge makes the film safe, unless its player stalls
 	const met = {...pledge, toMs: 62 * minute, state: 'safe'} as const;
 	const player = {id: '1', name: 'mpv', offset: 0, ready: 0, readyMs: null, blocked: false, connected: true};
 	const shown = (each: Download, width = 26) => watchLine(each, width, false)[0]?.text;
-	assert.equal(shown(of({}, {pledges: [pledge]}), 40), 'safe to 1:02:00 of 1:15:00 ⚑');
-	assert.equal(shown(of({}, {pledges: [pledge]})), 'safe to 1:02:00 ⚑');
+	const later = {...pledge, fromMs: 41 * minute, etaAt: new Date(2026, 10, 30, 18, 31).getTime()};
+	assert.equal(shown(of({}, {pledges: [pledge]}), 40), 'safe to 1:02:00; to 1:15:00 pending');
+	assert.equal(shown(of({}, {pledges: [later]}), 40), 'safe 41:00–1:02:00; to 1:15:00 at 18:31');
+	assert.equal(shown(of({}, {pledges: [later]}), 35), 'safe 41:00–1:02:00; all at 18:31');
+	assert.equal(shown(of({}, {pledges: [later]})), 'safe 41:00–1:02:00');
+	assert.equal(shown(of({}, {pledges: [{...later, state: 'safe'}]})), '⚑ safe 41:00–1:15:00');
+	assert.equal(shown(of({}, {pledges: [pledge]})), 'safe to 1:02:00');
 	assert.equal(shown(of({}, {pledges: [pledge]}), 9), '⚑→1:02:00');
-	assert.equal(shown(of(stalling, {pledges: [pledge]})), 'safe to 1:02:00 ⚑');
+	assert.equal(shown(of(stalling, {pledges: [pledge]})), 'safe to 1:02:00');
 	assert.equal(
 		shown(of(stalling, {pledges: [pledge], players: [player]}), 40),
 		'⚑ stalls in 4m · wait 3m20s',

@@ -18,7 +18,7 @@ import {
 import {cellStart} from '../text/range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
 import {leftAt, otherPlayers, playbackWords} from './playback.ts';
-import {safeWords} from '../text/safe-words.ts';
+import {safeFact} from '../text/safe-words.ts';
 import {sparkline} from './sparkline.ts';
 import {amount, reason, secondsLeft, stateWords, substituteOf} from '../text/status-words.ts';
 
@@ -301,7 +301,7 @@ function fetchingFacts({connections, maxConnections, segments, status}: Download
 
 /** The pledge that is shown for the download, and the number of others. */
 function safeFacts(download: Download, ascii: boolean): Fact[] {
-	const words = safeWords(download, ascii);
+	const words = safeFact(download, ascii);
 	const more = download.pledges.length - 1;
 	return words === '' ? [] : [labelled('Safe', more > 0 ? `${words}, and ${more} more` : words)];
 }

@@ -7,6 +7,7 @@ import {wrapped} from './dialog-view.tsx';
 import {formatBytes, formatSpeed} from '../text/format.ts';
 import {outageSentence, outagesOf, timedOutage} from '../text/outage-words.ts';
 import {barCells} from '../text/range-bar.ts';
+import {withFlag} from '../text/safe-words.ts';
 import {isInTab, shownTabs, sortKeys, tabName, tabs, type ListView} from './list-view.ts';
 import type {Frame} from './snapshot-feed.ts';
 import {fitLine, lineCells, Lines, span, spread, type Line} from './spans.tsx';
@@ -105,7 +106,9 @@ export function bannerLines({banners, downloads}: Snapshot, now: number, {width,
 	const outages = new Map(outagesOf(downloads).map(outage => [outageSentence(outage), outage]));
 	return banners.slice(0, mostBanners).map(banner => {
 		const outage = outages.get(banner);
-		const variants = (outage ? timedOutage(outage, now) : [banner]).map(text => `! ${cleanText(text)}`);
+		const variants = (outage ? timedOutage(outage, now) : [banner]).map(
+			text => `! ${withFlag(cleanText(text), ascii)}`,
+		);
 		return fitLine([span(firstFitting(variants, width), 'waiting')], width, ascii);
 	});
 }
