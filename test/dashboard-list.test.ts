@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {DownStreamError} from '../source/downstream.ts';
 import {groups, keyTable, playerTable} from '../source/dashboard/keys.ts';
+import {blankPledge} from './support/blank-download.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, everyState, films, idOf} from './support/memory-downstream.ts';
 
@@ -631,6 +632,69 @@ dashboardTest(
 		assert.match(screen.text, /busy\.mkv +█.··· +25\.0% {2}server busy \(503\) +again in 4 m$/m);
 		screen.resize(120, 40);
 		await screen.shows('queued: this server allows 1 connection at a time');
+	},
+);
+
+const nobodyWaits = {
+	id: '1',
+	name: 'mpv',
+	offset: 0,
+	ready: 1,
+	readyMs: null,
+	blocked: false,
+	connected: true,
+};
+const pendingPledge = {...blankPledge, fromMs: 0, toMs: 60_000, state: 'pending'} as const;
+
+dashboardTest(
+	'a paused download says for whom it still fetches',
+	{
+		downloads: [
+			download({id: idOf(0), name: 'watched.mkv', status: 'paused', players: [nobodyWaits]}),
+			download({id: idOf(1), name: 'pledged.mkv', status: 'paused', pledges: [pendingPledge]}),
+			download({
+				id: idOf(2),
+				name: 'both.mkv',
+				status: 'paused',
+				players: [nobodyWaits, {...nobodyWaits, id: '2'}],
+				pledges: [pendingPledge],
+				bytesPerSecond: 0,
+			}),
+			download({id: idOf(3), name: 'quiet.mkv', status: 'paused', bytesPerSecond: 0}),
+		],
+		columns: 120,
+		rows: 40,
+	},
+	async screen => {
+		const text = await screen.shows('quiet.mkv');
+		assert.match(text, /watched\.mkv .*· serving a player ►1 +25\.0% +12\.4 MiB\/s +paused/);
+		assert.match(text, /pledged\.mkv .*· making safe +25\.0% +12\.4 MiB\/s +paused/);
+		assert.match(text, /both\.mkv .*· serving 2 players ►2 +25\.0% +paused {2,}/);
+		assert.match(text, /quiet\.mkv +█+▸·+ +25\.0% +paused/);
+		assert.match(text, /── watched\.mkv ─+ paused · serving a player ──/);
+		screen.resize(80, 20);
+		await screen.shows(/watched\.mkv .*·+ +►1 +25\.0% +serving +paused/);
+		await screen.shows(/pledged\.mkv .*·+ +25\.0% +making safe +paused/);
+		await screen.shows('watched.mkv: paused · serving a player, 250 of 1000 MiB');
+	},
+);
+
+dashboardTest(
+	'pausing says what it does not stop',
+	{downloads: films(2, {players: [nobodyWaits]}), columns: 80, rows: 24},
+	async screen => {
+		await screen.press('p', 'Paused film-0.mkv; still serving a player');
+		await screen.press('P', 'Paused 2; 2 still fetch for players, or to be safe');
+	},
+);
+
+dashboardTest(
+	'a download that runs without bytes is not idle',
+	{downloads: films(1, {bytesPerSecond: 0}), columns: 80, rows: 24},
+	async (screen, downstream) => {
+		await screen.shows('↓ 0 B/s');
+		downstream.change({downloads: films(1, {status: 'paused', bytesPerSecond: 0})});
+		await screen.shows(/downstream {2}idle/);
 	},
 );
 

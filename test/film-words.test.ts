@@ -137,6 +137,29 @@ test('missing minutes of a pledge are marked on the map', () => {
 	assert.ok(bar!.some(({text, role}) => role === 'pledged' && /^▒+$/.test(text)));
 });
 
+dashboardTest(
+	'a complete film keeps its time line, with the place to continue at',
+	{
+		downloads: [
+			of(
+				{playable: [[0, film.durationMs]], watchTo: film.durationMs},
+				{status: 'complete', position: {ms: 41 * minute, at: 0, watched: false, exact: true}},
+			),
+		],
+		columns: 120,
+		rows: 40,
+	},
+	async screen => {
+		await screen.shows(/^ 0:00 █+┃█+ 1:35:02$/m);
+		await screen.press('enter', /^ 0:00 █+┃█+ 1:35:02$/m);
+		// A map of its bytes would tell nothing.
+		await screen.press('b');
+		await screen.wait(600);
+		assert.match(screen.text, /^ 0:00 █+┃█+ 1:35:02$/m);
+		assert.doesNotMatch(screen.text, /1 cell =/);
+	},
+);
+
 test('plain lines report the film once, and once that it plays through', () => {
 	const lines = new EventLines({json: false});
 	const tell = (each: Download) =>

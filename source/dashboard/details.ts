@@ -1,5 +1,5 @@
 // The details of one download as lines: docked below the list, or as a page.
-import {isFetching, type Download, type OpenSegment, type Player} from '../downstream.ts';
+import {continuedMs, isFetching, type Download, type OpenSegment, type Player} from '../downstream.ts';
 import {maskUrl} from '../text/mask-url.ts';
 import {barLine, downloadCells, inRuns, unmet, type ByteRange} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
@@ -20,7 +20,14 @@ import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
 import {leftAt, otherPlayers, playbackWords} from './playback.ts';
 import {safeFact} from '../text/safe-words.ts';
 import {sparkline} from './sparkline.ts';
-import {amount, reason, secondsLeft, stateWords, substituteOf} from '../text/status-words.ts';
+import {
+	amount,
+	connectedPlayers,
+	reason,
+	secondsLeft,
+	stateWords,
+	substituteOf,
+} from '../text/status-words.ts';
 
 export type DetailsProps = {
 	readonly download: Download;
@@ -122,7 +129,7 @@ export function pageLines(props: PageProps): Line[] {
 		frames && download.film
 			? frameLines(frames, barOf(download.film, width), {width, room: room - smallestMap, manyColors, ascii})
 			: [];
-	const map = mapLines(props, Math.max(smallestMap, room - pictures.length), pictures.length > 0);
+	const map = mapLines(props, Math.max(smallestMap, room - pictures.length));
 	return [titleLine(props), ...facts, ...pictures, ...map];
 }
 
@@ -377,26 +384,31 @@ function dockedMap(props: DetailsProps, height: number): Line[] {
 	const {download, showsBytes} = props;
 	const map = mapLines(props, height);
 	const rest = height - map.length - 1;
-	return download.film && !showsBytes && map.length > 0 && rest >= roomyMap
+	const hasBoth = download.film && !showsBytes && hasByteMap(download);
+	return hasBoth && map.length > 0 && rest >= roomyMap
 		? [...map, [], ...mapLines({...props, showsBytes: true}, rest)]
 		: map;
 }
 
+/** In a complete file, only the positions of players differ. */
+function hasByteMap(download: Download): boolean {
+	return download.status !== 'complete' || connectedPlayers(download) > 0;
+}
+
 /** At most `height` lines, the title included; none where there is nothing to see. */
-function mapLines(
-	{download, fresh, showsBytes, width, ascii}: DetailsProps,
-	height: number,
-	hasFrames = false,
-): Line[] {
-	const {size, status, players, film} = download;
-	// In a complete file, only the positions of players differ.
-	const isPlain = status === 'complete' && !hasFrames && !players.some(({connected}) => connected);
-	if (!size || height < 2 || isPlain) {
+function mapLines({download, fresh, showsBytes, width, ascii}: DetailsProps, height: number): Line[] {
+	const {size, film} = download;
+	if (!size || height < 2) {
 		return [];
 	}
 
-	if (film && !showsBytes) {
-		return timeMap(film, unmet(download), width, ascii);
+	if (film && !(showsBytes && hasByteMap(download))) {
+		const position = film.position > 0 ? film.position : continuedMs(download);
+		return timeMap({...film, position}, unmet(download), width, ascii);
+	}
+
+	if (!hasByteMap(download)) {
+		return [];
 	}
 
 	const cells = width - 10;

@@ -20,7 +20,8 @@ type Width = {readonly width: number; readonly ascii: boolean};
 /** The longest variant that fits. */
 export function headerLine({snapshot, speeds}: Frame, {width, ascii}: Width): Line {
 	const {bytesPerSecond, freeBytes, origin, downloads, limitRate} = snapshot;
-	const isIdle = bytesPerSecond === 0;
+	const isIdle =
+		bytesPerSecond === 0 && !downloads.some(({status}) => status === 'active' || status === 'asking');
 	const limit = limitRate === null ? '' : `, limit ${formatSpeed(limitRate)}`;
 	const speed = isIdle ? 'idle' : `${ascii ? '' : '↓ '}${formatSpeed(bytesPerSecond)}${limit}`;
 	const needed = downloads
@@ -33,7 +34,7 @@ export function headerLine({snapshot, speeds}: Frame, {width, ascii}: Width): Li
 		span(' '),
 		...(hasName ? [span('downstream', 'strong'), span('  ')] : []),
 		span(speed, isIdle ? 'plain' : 'active'),
-		...(chart > 0 && !isIdle ? [span(` ${sparkline(speeds, chart, ascii)}`, 'active')] : []),
+		...(chart > 0 && bytesPerSecond > 0 ? [span(` ${sparkline(speeds, chart, ascii)}`, 'active')] : []),
 		...(hasFree && free !== ''
 			? [
 					span('  '),

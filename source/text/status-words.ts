@@ -1,5 +1,5 @@
 // Renders a download's state as a symbol and a word. Color only repeats them.
-import {hasExpired, type Download, type DownloadError} from '../downstream.ts';
+import {hasExpired, isPledged, type Download, type DownloadError} from '../downstream.ts';
 import {formatBytes, formatDuration, formatPercent, formatSpeed, withoutUnit} from './format.ts';
 import {hintFor} from './hints.ts';
 
@@ -47,8 +47,12 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 						tone: 'plain',
 					}
 				: {symbol: pick('·', 'Q'), word: 'queued', state: queueReason(download) ?? 'queued', tone: 'plain'};
-		case 'paused':
-			return {symbol: pick('‖', 'P'), word: 'paused', state: 'paused', tone: 'plain'};
+		case 'paused': {
+			const still = stillWords(download);
+			const state = still === undefined ? 'paused' : `paused ${pick('·', '-')} ${still}`;
+			return {symbol: pick('‖', 'P'), word: 'paused', state, tone: 'plain'};
+		}
+
 		case 'cancelled':
 			return {symbol: pick('–', 'X'), word: 'stopped', state: 'stopped', tone: 'plain'};
 		case 'exporting': {
@@ -71,6 +75,21 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 		case 'failed':
 			return {symbol: pick('✗', 'F'), word: 'failed', state: 'failed', tone: 'failed'};
 	}
+}
+
+/** What pausing does not stop: `serving a player`, `making safe`; undefined if it stops everything. */
+export function stillWords(download: Download): string | undefined {
+	const parts = stillParts(download);
+	return parts.length === 0 ? undefined : parts.join(', ');
+}
+
+/** The same, one by one, players first. */
+export function stillParts(download: Download): readonly string[] {
+	const players = connectedPlayers(download);
+	return [
+		...(players === 0 ? [] : [players === 1 ? 'serving a player' : `serving ${players} players`]),
+		...(isPledged(download) ? ['making safe'] : []),
+	];
 }
 
 /** An origin without Range support resends cached bytes from the start: data arrives, but none of it is new. */
