@@ -390,6 +390,7 @@ dashboardTest(
 	{downloads: [film()], columns: 100, rows: 24},
 	async (screen, downstream) => {
 		await screen.press('t', 'all downloads (now no limit)');
+		assert.match(screen.text, /Until the program ends\. For every start: --limit-rate/);
 		await screen.answer('enter', 'No speed yet. Try 500K');
 		await screen.type('5x');
 		await screen.answer('enter', '"5x" is not a speed');
@@ -400,6 +401,7 @@ dashboardTest(
 		await screen.press('t');
 		await screen.type('0');
 		await screen.press(['tab', 'space'], '(•) film.mkv (now no limit)');
+		await screen.shows('Kept with the download.');
 		await screen.answer('enter', 'film.mkv: no limit');
 		assert.deepEqual(downstream.calls, [
 			['setLimitRate', 5 * 1024 * 1024],
@@ -507,7 +509,7 @@ dashboardTest(
 );
 
 function withoutTimes(text: string): string {
-	return text.replaceAll(/(?:again in \d+ s|stalled \d+s)/g, '');
+	return text.replaceAll(/(?:retry in \d+ s|stalled \d+s)/g, '');
 }
 
 dashboardTest(

@@ -128,6 +128,8 @@ test('a row tells how far a pledge makes the film safe, unless its player stalls
 	assert.equal(shown(of({}, {pledges: [met]})), '⚑ safe to 1:02:00');
 	assert.equal(shown(of(whole, {pledges: [met]})), '⚑ all of 1:35:02');
 	assert.equal(shown(of(whole, {pledges: [met]}), 9), '⚑all');
+	const last = {...later, toMs: film.durationMs, state: 'safe'} as const;
+	assert.equal(shown(of(whole, {pledges: [last], completedAt: 1})), '⚑ all of 1:35:02');
 });
 
 test('missing minutes of a pledge are marked on the map', () => {

@@ -110,7 +110,7 @@ export class Controller {
 				// Frames are part of the details.
 				this.#command(command === 'frames' && !this.#ui.isInDetails ? 'open' : command, name);
 			} else {
-				this.#ui.say(`${name}: no command; ? lists them`);
+				this.#ui.say(`${name} does nothing here. ? finds every command`);
 			}
 		}
 	}

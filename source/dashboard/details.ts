@@ -118,9 +118,11 @@ export function pageLines(props: PageProps): Line[] {
 	const more = [
 		exportedTo === null
 			? labelled('Folder', folder)
-			: linked('Export', cleanText(exportedTo), fileUrl(exportedTo)),
-		...(exportWhenComplete === null ? [] : [labelled('Then', `exported to ${exportWhenComplete}`)]),
-		...(checksum === null ? [] : [labelled('Check', checksum)]),
+			: linked('Exported', cleanText(exportedTo), fileUrl(exportedTo)),
+		...(exportWhenComplete === null
+			? []
+			: [labelled('Export', `when it is finished, to ${exportWhenComplete}`)]),
+		...(checksum === null ? [] : [labelled('Checksum', checksum)]),
 		...(limitRate === null ? [] : [labelled('Limit', formatSpeed(limitRate))]),
 	].flatMap(fact => wholeText(fact, width, ascii));
 	const facts = [...allFacts(props, Infinity, wholeText), ...more, []];
@@ -159,7 +161,7 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 		// A link would reveal the masked part.
 		withKeys(
 			linked('Source', cleanText(shownUrl), shownUrl === url ? url : undefined),
-			'C copy  U change',
+			'C copy  U new link',
 			props,
 		),
 		...(isKnown ? [labelled('File', fileLine(download, width - labelCells - 1))] : []),
@@ -183,7 +185,7 @@ function streamFact(props: DetailsProps): Fact {
 /** Keys at the end of the line, where there is room. */
 function withKeys({head}: Fact, keys: string, {width, ascii}: DetailsProps): Fact {
 	const hasRoom = width >= 78;
-	const fitted = fitLine(head, width - 1 - (hasRoom ? 18 : 0), ascii);
+	const fitted = fitLine(head, width - 1 - (hasRoom ? keys.length + 2 : 0), ascii);
 	return {head: spread(fitted, hasRoom ? [span(keys, 'label')] : [], width - 1), text: ''};
 }
 
@@ -320,7 +322,7 @@ function playbackFacts(download: Download, ascii: boolean): Fact[] {
 	return playing !== undefined
 		? [labelled('Player', playing)]
 		: left !== undefined
-			? [labelled('Left at', left)]
+			? [connectedPlayers(download) > 0 ? labelled('Playing', left) : labelled('Left off', `at ${left}`)]
 			: [];
 }
 
@@ -334,7 +336,7 @@ function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
 	}
 
 	if (players.length === 0) {
-		return [labelled('Watching', 'no player yet: o opens one, c copies the URL')];
+		return [labelled('Players', 'none yet: o plays it, c copies the stream URL')];
 	}
 
 	const shown = players.length > max ? players.slice(0, Math.max(1, max - 1)) : players;
@@ -343,7 +345,7 @@ function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
 			? [span(ascii ? '|' : '┃', 'player'), span(`${index + 1} `)]
 			: [span('   ')];
 		return {
-			head: [...labelled(index === 0 ? 'Watching' : '', '').head, ...mark],
+			head: [...labelled(index === 0 ? 'Players' : '', '').head, ...mark],
 			text: describePlayer(player, download.size),
 		};
 	});

@@ -281,7 +281,8 @@ function rowWords(download: Download, now: number, queue: Queue): RowWords | und
 					error.code === 'origin-busy'
 						? [shortReason(error)]
 						: [withoutServer(error.message), shortReason(error)],
-				action: status === 'failed' ? (hintFor(error, 'dashboard') ?? '') : retryWords(download, now),
+				action:
+					status === 'failed' ? (hintFor(error, 'dashboard') ?? '') : `retry ${retryWords(download, now)}`,
 			}
 		: undefined;
 }

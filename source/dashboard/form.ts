@@ -244,12 +244,16 @@ export function withProblem(form: Form, problem: string): Form {
 	return {...form, items: [...withoutNotes(form).items, note(problem, true)]};
 }
 
+/** Shows a line below the fields in place of the notes there. */
+export function withNotice(form: Form, text: string): Form {
+	return {...form, items: [...withoutNotes(form).items, {...note(text), isIndented: true}]};
+}
+
 const completionsStart = 'Tab: ';
 
 /** Lists possible completions below the fields in place of the notes there. */
 export function withCompletions(form: Form, completions: readonly string[]): Form {
-	const text = completionsStart + completions.join('  ');
-	return {...form, items: [...withoutNotes(form).items, {kind: 'note', text, isIndented: true}]};
+	return withNotice(form, completionsStart + completions.join('  '));
 }
 
 export function showsCompletions({items}: Form): boolean {

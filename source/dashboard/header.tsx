@@ -129,7 +129,7 @@ export function EmptyList({width, height, ascii, view}: EmptyListProps) {
 			]
 		: [
 				view.filter === ''
-					? `Nothing ${tabs[view.tab]!.name === 'continue' ? 'to' : 'is'} ${tabs[view.tab]!.name}. 1 shows all.`
+					? `${tabs[view.tab]!.name === 'watching' ? 'No film is partly watched' : `Nothing is ${tabs[view.tab]!.name}`}. 1 shows all.`
 					: 'No matches. Esc clears the filter.',
 			];
 	const margin = width < 71 ? 1 : 3;

@@ -45,15 +45,17 @@ export function safeFact(
 
 /**
  * The same for a row, longest first: `safe 41:07–1:21:00; to 1:47:10 at 18:31`, `safe 41:07–1:21:00; all at 18:31`,
- * `safe 41:07–1:21:00`, `⚑→1:21:00`. Empty without pledges, and where a minute more than those of a pledge can be watched.
+ * `safe 41:07–1:21:00`, `⚑→1:21:00`. Empty without pledges, and where more can be watched: all of a complete film, or a minute more.
  */
 export function shortSafeWords(
-	download: Pick<Download, 'pledges' | 'size' | 'film'>,
+	download: Pick<Download, 'pledges' | 'size' | 'film' | 'completedAt'>,
 	ascii = false,
 ): readonly string[] {
 	const pledge = shownPledge(download);
-	const watchTo = download.film?.watchTo ?? 0;
-	if (!pledge || (pledge.state === 'safe' && watchTo > (pledge.toMs ?? Infinity) + moreMs)) {
+	const {film, completedAt} = download;
+	const hasMore =
+		film !== null && (completedAt !== null || (film.watchTo ?? 0) > (pledge?.toMs ?? Infinity) + moreMs);
+	if (!pledge || (pledge.state === 'safe' && hasMore)) {
 		return [];
 	}
 

@@ -145,7 +145,7 @@ export function reason(download: Download, now: number): string | undefined {
 	const {message, tries, maxTries} = error;
 	const words = error.code === 'origin-busy' ? shortReason(error) : message;
 	const count = maxTries === undefined ? `attempt ${tries}` : `${tries} of ${maxTries}`;
-	return `${words}; trying ${retryWords(download, now)}${tries === undefined ? '' : ` (${count})`}`;
+	return `${words}; retrying ${retryWords(download, now)}${tries === undefined ? '' : ` (${count})`}`;
 }
 
 /** The cause in a few words, for a narrow row. */
@@ -168,10 +168,10 @@ export function shortReason(error: DownloadError): string {
 	}
 }
 
-/** `again in 55 s`, `again in 4 m`. */
+/** `in 55 s`, `in 4 m`. */
 export function retryWords({retryAt}: Pick<Download, 'retryAt'>, now: number): string {
 	const seconds = Math.max(0, Math.ceil(((retryAt ?? now) - now) / 1000));
-	return `again in ${seconds < 100 ? `${seconds} s` : `${Math.ceil(seconds / 60)} m`}`;
+	return `in ${seconds < 100 ? `${seconds} s` : `${Math.ceil(seconds / 60)} m`}`;
 }
 
 /** Names the content received instead of the file: `short` for a column, `words` for a sentence. */

@@ -2,7 +2,7 @@
 import type {Download} from '../../downstream.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
-import {createForm, note, presetItem, textOf, withProblem, type Form} from '../form.ts';
+import {createForm, note, presetItem, textOf, withNotice, withProblem, type Form} from '../form.ts';
 import {errorMessage} from '../messages.ts';
 import {share} from '../../text/status-words.ts';
 import type {UiStore} from '../ui-store.ts';
@@ -17,7 +17,7 @@ export function openLinkDialog(ui: UiStore, download: Download): void {
 			}
 
 			const dialog = ui.openedDialog();
-			dialog.show(withProblem(form, 'Asking the server…'));
+			dialog.show(withNotice(form, 'Asking the server…'));
 			ui.run(async () => {
 				try {
 					await ui.downstream.update(download.id, {url: textOf(form, 'url').trim()});

@@ -8,17 +8,15 @@ import {pledgeWords} from '../../text/safe-words.ts';
 import {
 	choiceOf,
 	createForm,
-	note,
 	presetItem,
 	textItem,
 	textOf,
 	withItems,
-	withoutNotes,
+	withNotice,
 	withProblem,
 	type ChoiceItem,
 	type Form,
 	type Item,
-	type NoteItem,
 	type TextItem,
 } from '../form.ts';
 import {errorMessage} from '../messages.ts';
@@ -41,7 +39,7 @@ export function openSafeDialog(ui: UiStore, download: Download): void {
 		void costOf(ui, download, form).then(text => {
 			const {dialog} = ui;
 			if (turn === asked && dialog && text !== undefined) {
-				opened.show(withLine(dialog.form, text));
+				opened.show(withNotice(dialog.form, text));
 			}
 		});
 		return form;
@@ -190,11 +188,6 @@ async function costOf(ui: UiStore, {id}: Download, form: Form): Promise<string |
 	} catch (error) {
 		return errorMessage(error);
 	}
-}
-
-function withLine(form: Form, text: string): Form {
-	const line: NoteItem = {...note(text), isIndented: true};
-	return {...form, items: [...withoutNotes(form).items, line]};
 }
 
 /** `It takes 412 MiB, about 2m40s; needs 1.3 MiB/s of your 2.6 MiB/s`. `now`: milliseconds since the epoch. */
