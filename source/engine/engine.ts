@@ -107,10 +107,8 @@ export class Engine implements DownloadEngine {
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
-			queueChanged: () => {
-				this.#balance.wake();
-				this.#snapshots.changed();
-			},
+			// The balance marks the snapshot as changed.
+			queueChanged: () => this.#balance.wake(),
 			pledgedElsewhere: id => pledgedElsewhere(this.#catalog, id),
 			nearEnd: id => void makeNextSafe(this.#catalog, id, this.#services.next),
 		};
