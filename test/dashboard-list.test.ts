@@ -475,7 +475,7 @@ dashboardTest(
 		assert.match(screen.text, /^ {12} {3}mpv 0\.38 {2}disconnected, last at <0\.1%/m);
 		assert.match(
 			screen.text,
-			/Fetching +3 of 4 connections, for a player, from 1\.00 KiB; filling from 2\.00 and 3\.00 MiB$/m,
+			/Fetching +3 of 4 connections: for a player from 1\.00 KiB; filling from 2\.00 and 3\.00 MiB$/m,
 		);
 		assert.match(screen.text, /Last error \d\d:\d\d connection reset, recovered/);
 		assert.match(screen.text, /Export +when it is finished, to \/home\/user\/film\.mkv/);

@@ -136,9 +136,10 @@ async function recordOf(
 	isWanted: (record: {playerSocket?: string}) => boolean,
 ): Promise<{socket: string | undefined}> {
 	for (;;) {
-		const text = await readFile(path.join(storageDir, id, 'entry.json'), 'utf8');
-		const record = JSON.parse(text) as {playerSocket?: string};
-		if (isWanted(record)) {
+		// A save renames the file.
+		const text = await readFile(path.join(storageDir, id, 'entry.json'), 'utf8').catch(() => undefined);
+		const record = text === undefined ? undefined : (JSON.parse(text) as {playerSocket?: string});
+		if (record && isWanted(record)) {
 			return {socket: record.playerSocket};
 		}
 

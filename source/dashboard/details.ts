@@ -301,11 +301,11 @@ function fetchingFacts({connections, maxConnections, segments, status}: Download
 		return offsets.length === 0 ? [] : [`${words} from ${listBytes(offsets)}`];
 	};
 	const places = [
-		...from('player', 'for a player,'),
+		...from('player', 'for a player'),
 		...from('pledge', 'making safe'),
 		...from('fill', 'filling'),
 	];
-	return [labelled('Fetching', connections === 0 ? count : `${count}, ${places.join('; ')}`)];
+	return [labelled('Fetching', places.length === 0 ? count : `${count}: ${places.join('; ')}`)];
 }
 
 /** The pledge that is shown for the download, and the number of others. */
