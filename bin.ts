@@ -12,5 +12,6 @@ if (major! < requiredMajor! || (major === requiredMajor && minor! < requiredMino
 	// Scripts ask often: nothing else is loaded.
 	process.stdout.on('error', () => undefined).write(`${bundledVersion}\n`);
 } else {
-	void import('./source/start/load.ts').then(({load}) => load('./program.cjs'));
+	// CommonJS from here on.
+	process.getBuiltinModule('node:module').createRequire(import.meta.url)('./start.cjs');
 }

@@ -283,7 +283,7 @@ async function minifyWorker(outputs) {
 }
 
 /**
- * The program: cli.cjs, and the files that it loads (`source/start/load.ts`). They are split as ES modules, which esbuild splits
+ * The program: cli.js, and the files that it loads (`source/start/load.ts`). They are split as ES modules, which esbuild splits
  * alone, so that --help and get load neither Ink nor React, and then converted. Resolves with the inputs.
  */
 async function buildProgram() {
@@ -314,18 +314,22 @@ async function buildProgram() {
 		await writeFile(file, code);
 	}
 
-	const first = await build({
-		...common,
-		entryPoints: {cli: 'bin.ts'},
+	const alone = {...common, minify: !values.readable, sourcemap: values.readable && 'inline'};
+	const start = await build({
+		...alone,
+		entryPoints: {start: 'source/start/load.ts'},
 		format: 'cjs',
 		outExtension: {'.js': '.cjs'},
-		minify: !values.readable,
-		sourcemap: values.readable && 'inline',
 		define: {...define, build: JSON.stringify(values.readable ? '' : hash.digest('hex').slice(0, 16))},
+	});
+	const first = await build({
+		...alone,
+		entryPoints: {cli: 'bin.ts'},
+		format: 'esm',
 		banner: {js: '#!/usr/bin/env node'},
 	});
-	await chmod(path.join(outdir, 'cli.cjs'), 0o755);
-	return [metafile, first.metafile].flatMap(({inputs}) => Object.keys(inputs));
+	await chmod(path.join(outdir, 'cli.js'), 0o755);
+	return [metafile, start.metafile, first.metafile].flatMap(({inputs}) => Object.keys(inputs));
 }
 
 /** Requires Node's modules as they are: esbuild would copy their properties for each file with a default import. */

@@ -18,13 +18,14 @@ type Wrapper = (
 	dirname: string,
 ) => void;
 
-/** Runs a file of the bundle, `./NAME`. */
-export function load(name: string): void {
+const program = './program.cjs';
+
+function load(): void {
 	if (build === '' || process.env.NODE_DISABLE_COMPILE_CACHE) {
-		require(name);
+		require(program);
 	} else {
 		const {cache} = envPaths('downstream-tui-program', {suffix: ''});
-		loader(new CodeCache(path.join(cache, 'compiled'), build))(name);
+		loader(new CodeCache(path.join(cache, 'compiled'), build))(program);
 	}
 }
 
@@ -51,3 +52,5 @@ function loader(cache: CodeCache): (name: string) => unknown {
 
 	return requireFile;
 }
+
+load();

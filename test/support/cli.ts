@@ -16,13 +16,13 @@ const root = path.resolve(import.meta.dirname, '../..');
 
 let built: Promise<string> | undefined;
 
-/** Bundles once for each test file; resolves with the path of cli.cjs. */
+/** Bundles once for each test file; resolves with the path of cli.js. */
 export function builtCli(): Promise<string> {
 	built ??= (async () => {
 		const folder = await mkdtemp(path.join(tmpdir(), 'downstream-build-'));
 		process.on('exit', () => rmSync(folder, {recursive: true, force: true}));
 		await promisify(execFile)(process.execPath, ['build.mjs', '--outdir', folder], {cwd: root});
-		return path.join(folder, 'cli.cjs');
+		return path.join(folder, 'cli.js');
 	})();
 	return built;
 }
