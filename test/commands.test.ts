@@ -136,7 +136,7 @@ test('pause, resume and cancel reach the running instance', async t => {
 	}
 });
 
-test('list, url, export and verify need no running instance, and fetch nothing', async t => {
+test('list, export and verify need no running instance, and fetch nothing', async t => {
 	const origin = await startOrigin(t, {size: 20 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {engine, close} = await startEngine(t, {storageDir: storage});
@@ -150,16 +150,20 @@ test('list, url, export and verify need no running instance, and fetch nothing',
 	const list = await run(t, ['list', ...at]);
 	assert.equal(list.code, 0, list.stderr);
 	assert.match(list.stdout, /^ {2}1 .* part\.bin\n {2}2 .*done .* film\.bin\n$/);
-	const url = await run(t, ['url', ...at, '--port', '8123', '2']);
-	assert.equal(url.stdout, `http://127.0.0.1:8123/stream/${done.id}/film.bin\n`);
+	const json = await run(t, ['list', ...at, '--json', '--port', '8123']);
+	assert.ok(json.stdout.includes(`"http://127.0.0.1:8123/stream/${done.id}/film.bin"`));
 	const folder = await temporaryFolder(t);
 	const exported = await run(t, ['export', ...at, '2', path.join(folder, 'here')]);
 	assert.deepEqual(exported, {code: 0, stdout: `${path.join(folder, 'here')}\n`, stderr: ''});
 	assert.equal((await run(t, ['export', ...at, '1', folder])).code, 1);
 	assert.equal((await run(t, ['verify', ...at, '1', '2'])).code, 0);
-	for (const verb of ['add', 'pause']) {
-		const refused = await run(t, [verb, ...at, origin.urlOf('/new')]);
-		assert.equal(refused.code, 1);
+	for (const [verb, operand] of [
+		['add', origin.urlOf('/new')],
+		['pause', '2'],
+		['url', '2'],
+	] as const) {
+		const refused = await run(t, [verb, ...at, operand]);
+		assert.deepEqual([refused.code, refused.stdout], [1, '']);
 		assert.match(refused.stderr, /no instance is running on .*; start one with downstream-tui serve\n$/);
 	}
 

@@ -37,9 +37,8 @@ export const manageCommands = {
 	add: {run: add},
 	list: {worksOffline: true, run: list},
 	url: {
-		worksOffline: true,
-		async run({snapshot}, [id], {settings, output}) {
-			output.result(streamUrlOf(findDownload(snapshot.downloads, id!), settings));
+		async run({snapshot}, [id], {output}) {
+			output.result(findDownload(snapshot.downloads, id!).streamUrl);
 			return true;
 		},
 	},
