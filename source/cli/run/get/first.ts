@@ -9,7 +9,7 @@ import {withHint} from '../../../text/hints.ts';
 import {gaveUpSentence, lookMs, QuietTime, type Outcome} from '../../output/patience.ts';
 import type {Settings} from '../../settings.ts';
 import {whenDecided, type Decision} from '../../../wait.ts';
-import {knownError} from './get-run.ts';
+import {knownError, pageProblem} from './get-run.ts';
 import {findHost, type Host} from './host.ts';
 import type {GetOutput} from './report.ts';
 
@@ -47,10 +47,11 @@ export async function getFirst(
 async function getOne(
 	{downstream, isRemote}: Host,
 	request: AddRequest,
-	{first, json, giveUpAfter}: Settings & {first: SafeRequest},
+	settings: Settings & {first: SafeRequest},
 	output: GetOutput,
 	signal: AbortSignal,
 ): Promise<Outcome> {
+	const {first, json, giveUpAfter} = settings;
 	const {download} = await downstream.add({...request, paused: true});
 	const {id} = download;
 	const view = () => downstream.snapshot.downloads.find(each => each.id === id) ?? download;
@@ -62,7 +63,8 @@ async function getOne(
 	const {pledge} = decision;
 	const {name, url, streamUrl, present, size, film} = view();
 	const shown = cleanText(name);
-	const isSafe = isComplete || pledge?.state === 'safe';
+	const page = pageProblem(view(), settings);
+	const isSafe = (isComplete || pledge?.state === 'safe') && page === undefined;
 	const words = pledge ? pledgeWords(pledge, view()) : decision.failure;
 	if (pledge && isSafe && first.forMs !== undefined && pledge.toMs === null) {
 		output.error(
@@ -71,7 +73,9 @@ async function getOne(
 	}
 
 	if (!isSafe && !signal.aborted) {
-		output.error(`${shown}: ${patience.signal.aborted ? gaveUpSentence(view(), giveUpAfter) : words}`);
+		output.error(
+			page ?? `${shown}: ${patience.signal.aborted ? gaveUpSentence(view(), giveUpAfter) : words}`,
+		);
 	}
 
 	// Nothing listens at the stream URL once this process ends.

@@ -18,9 +18,9 @@ export async function leave(
 	if (!before) {
 		if (!settings.keep && !(status === 'done' && isNeeded(view))) {
 			// The bytes stay for the next run with this URL.
-			const isEmpty = view.present === 0 && status !== 'done';
+			const isUseless = (view.present === 0 || view.isPageForFile) && status !== 'done';
 			const isStreamed = status === 'done' && settings.output === '-' && !item.wasExported;
-			await downstream.remove(id, isEmpty || isStreamed ? {data: 'delete', undoMs: 0} : {data: 'keep'});
+			await downstream.remove(id, isUseless || isStreamed ? {data: 'delete', undoMs: 0} : {data: 'keep'});
 		}
 	} else if (status === 'interrupted' && host.isRemote) {
 		if (before.onDemand) {
