@@ -7,10 +7,11 @@ import {readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import {progressText} from '../source/cli/output/progress-line.ts';
 import type {Download} from '../source/downstream.ts';
-import {builtCli, cleanEnvironment, CliProcess} from './support/cli.ts';
+import {builtCli, cleanEnvironment, CliProcess, startGet} from './support/cli.ts';
 import {blankDownload} from './support/blank-download.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
@@ -314,6 +315,32 @@ test('a failed download leaves the list and keeps its bytes for the next run', a
 	assert.equal(again.code, 0, again.stderr);
 	assert.equal(firstWrongByte(await readFile(film), 0), -1);
 	assert.ok(origin.bytesSent - sent < size, 'the bytes of the first run are used');
+});
+
+test('a killed get leaves nothing in the list, and neither does the next one', async t => {
+	const origin = await startOrigin(t, {size: 12 * MiB, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const {folder, storage, get, list} = await prepare(t);
+	const film = path.join(folder, 'film.bin');
+	const killed = await startGet(t, storage, '--connections', '1', '-o', film, origin.url);
+	while (origin.bytesSent < 3 * MiB) {
+		await sleep(20);
+	}
+
+	assert.match((await list('--all')).stdout, /^ {2}1 .* film\.bin\n$/);
+	await killed.kill();
+	assert.equal((await list()).stdout, '');
+	assert.match((await list('--all')).stdout, /^ {2}- {2}[\da-f]{8} {2}kept .* film\.bin\n$/);
+	origin.options.bytesPerSecond = undefined;
+	const sent = origin.bytesSent;
+	const again = await get('-o', film, origin.url);
+	assert.equal(again.code, 0, again.stderr);
+	assert.ok(origin.bytesSent - sent < 12 * MiB, 'the bytes of the first run are used');
+	assert.equal((await stat(film)).nlink, 1);
+	assert.equal((await list()).stdout, '');
+
+	// With --keep it is in the list from the start.
+	const kept = await get('--keep', '-o', film, origin.url);
+	assert.deepEqual([kept.code, (await list()).stdout.split('\n').length], [0, 2]);
 });
 
 test('a host that refuses the first attempt is reported without a terminal', async t => {

@@ -117,7 +117,7 @@ export type DownloadRecord = {
 	readonly exportWhenComplete?: ExportRequest;
 	/** Where the bytes were moved to from the store. */
 	readonly movedTo?: string;
-	/** Off the list. With `delete`, the folder is about to be deleted. */
+	/** Off the list, now or from the next start on. With `delete`, the folder is about to be deleted. */
 	readonly removed?: 'keep' | 'delete';
 	readonly error?: DownloadError;
 };

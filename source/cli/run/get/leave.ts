@@ -16,7 +16,9 @@ export async function leave(
 	const {downstream} = host;
 	const {id, before} = item;
 	if (!before) {
-		if (!settings.keep && !(status === 'done' && isNeeded(view))) {
+		if (status === 'done' && isNeeded(view)) {
+			await downstream.add({...item.request, paused: true});
+		} else if (!settings.keep) {
 			// The bytes stay for the next run with this URL.
 			const isUseless = (view.present === 0 || view.isPageForFile) && status !== 'done';
 			const isStreamed = status === 'done' && settings.output === '-' && !item.wasExported;
