@@ -444,6 +444,22 @@ test('the rate limit applies to all downloads together', async t => {
 	assert.ok(reached.present / seconds < 3.5 * MiB, `${reached.present} bytes in ${seconds} s`);
 });
 
+test('the background and a player together stay within the limit after a seek', async t => {
+	const limitRate = MiB / 2;
+	const {engine, download} = await startDownload(t, {size: 64 * MiB, etag}, {limitRate});
+	await until(engine, download.id, ({connections}) => connections === 4);
+	const present = () => downloadOf(engine, download.id).present;
+	const [before, began] = [present(), performance.now()];
+	const {streamUrl} = downloadOf(engine, download.id);
+	const end = 32 * MiB + limitRate;
+	const response = await fetch(streamUrl, {headers: {range: `bytes=${32 * MiB}-${end - 1}`}});
+	assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), 32 * MiB), -1);
+	await until(engine, download.id, ({ranges}) => ranges.some(range => range[1] >= end));
+	// A snapshot may be a third of a second old.
+	const allowed = limitRate * ((performance.now() - began) / 1000 + 0.7);
+	assert.ok(present() - before <= allowed, `${present() - before} of ${allowed}`);
+});
+
 test('a body of unknown length that ends early is retried after a delay', async t => {
 	const size = 3 * MiB;
 	const origin = await startOrigin(t, {
