@@ -351,6 +351,24 @@ test('a host that refuses the first attempt is reported without a terminal', asy
 	assert.match(first!, /^downstream-tui: x\.bin: 127\.0\.0\.1: connection refused; try \d in \d+s$/);
 });
 
+test('get --first reports the first failure without a terminal, and draws its progress on one', async t => {
+	const {storage, get} = await prepare(t);
+	const refused = await get('--first', '1M', '--give-up-after', '2s', 'http://127.0.0.1:9/x.bin');
+	assert.equal(refused.code, 76);
+	assert.match(refused.stderr, /^downstream-tui: x\.bin: 127\.0\.0\.1: connection refused; try \d in \d+s\n/);
+	const origin = await startOrigin(t, {size: 40 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	const silent = await get('--first', '1M', origin.urlOf('/a.bin'));
+	assert.deepEqual([silent.code, silent.stderr], [0, '']);
+	const terminal = await TestTerminal.start(
+		t,
+		['get', '--port', '0', '--storage', storage, '--first', '30M', origin.urlOf('/b.bin')],
+		{columns: 100, rows: 10},
+	);
+	await terminal.shows(/b\.bin safe to .* of 30\.0 MiB .*MiB\/s/);
+	terminal.press('\u0003');
+	assert.equal(await terminal.exit(), 130);
+});
+
 test('Ctrl+C leaves a clean line that reports the kept bytes', async t => {
 	const origin = await startOrigin(t, {size: 40 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const {storage, list} = await prepare(t);

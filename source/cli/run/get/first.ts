@@ -6,7 +6,7 @@ import {formatBytes, shortId} from '../../../text/format.ts';
 import {maskUrl} from '../../../text/mask-url.ts';
 import {pledgeWords} from '../../../text/safe-words.ts';
 import {withHint} from '../../../text/hints.ts';
-import {gaveUpSentence, lookMs, QuietTime, type Outcome} from '../../output/patience.ts';
+import {gaveUpSentence, lookMs, QuietTime, Waits, type Outcome} from '../../output/patience.ts';
 import type {Settings} from '../../settings.ts';
 import {whenDecided, type Decision} from '../../../wait.ts';
 import {knownError, pageProblem} from './get-run.ts';
@@ -59,7 +59,7 @@ async function getOne(
 	const isComplete = download.completedAt !== null;
 	const decision: Decision = isComplete
 		? {failure: 'complete'}
-		: await untilSafe(downstream, id, first, {view, giveUpAfter, signal, patience});
+		: await untilSafe(downstream, id, first, {view, giveUpAfter, output, signal, patience});
 	const {pledge} = decision;
 	const {name, url, streamUrl, present, size, film} = view();
 	const shown = cleanText(name);
@@ -100,18 +100,47 @@ async function untilSafe(
 	{
 		view,
 		giveUpAfter,
+		output,
 		signal,
 		patience,
-	}: {view: () => Download; giveUpAfter: number; signal: AbortSignal; patience: AbortController},
+	}: {
+		view: () => Download;
+		giveUpAfter: number;
+		output: GetOutput;
+		signal: AbortSignal;
+		patience: AbortController;
+	},
 ): Promise<Decision> {
 	const pledge = await downstream.makeSafe(id, first);
 	const quiet = new QuietTime();
+	const waits = new Waits();
 	const timer = setInterval(() => {
-		if (quiet.look([view()], Date.now()) >= giveUpAfter) {
+		const download = view();
+		const wait = waits.next(asRunning(download), Date.now());
+		if (wait) {
+			output.error(cleanText(`${download.name}: ${wait.words}`));
+		}
+
+		if (quiet.look([download], Date.now()) >= giveUpAfter) {
 			patience.abort();
 		}
 	}, lookMs);
-	return whenDecided(downstream, id, pledge, AbortSignal.any([signal, patience.signal])).finally(() =>
-		clearInterval(timer),
-	);
+	const unsubscribe = downstream.subscribe(() => {
+		const download = view();
+		const current = download.pledges.find(({n}) => n === pledge.n);
+		output.progress({open: [download], total: 1, finishedBytes: 0, pledge: current});
+	});
+	try {
+		return await whenDecided(downstream, id, pledge, AbortSignal.any([signal, patience.signal]));
+	} finally {
+		clearInterval(timer);
+		unsubscribe();
+	}
+}
+
+/** A paused download that fetches a pledge waits for the server like a running one. */
+function asRunning(download: Download): Download {
+	return download.status === 'paused'
+		? {...download, status: download.retryAt === null ? 'asking' : 'waiting'}
+		: download;
 }
