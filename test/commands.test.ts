@@ -137,7 +137,7 @@ test('pause, resume and cancel reach the running instance', async t => {
 });
 
 test('list, export and verify need no running instance, and fetch nothing', async t => {
-	const origin = await startOrigin(t, {size: 20 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
+	const origin = await startOrigin(t, {size: 400 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {engine, close} = await startEngine(t, {storageDir: storage});
 	const whole = (await engine.add({url: origin.urlOf('/part.bin')})).download;
@@ -230,6 +230,8 @@ test('wrong usage is one sentence and exit code 2', async t => {
 		[['get', 'film'], /"film" is not a URL that begins with http:\/\/ or https:\/\//],
 		[['serve', 'ftp://me:geheim@a/b'], /"ftp:\/\/\*\*\*@a\/b" is not a URL/],
 		[['me:geheim@a/b'], /"\*\*\*@a\/b" is not a URL/],
+		[['get', 'http://'], /: "http:\/\/" is not a valid URL, such as https:\/\/example\.com\/film\.mkv\n/],
+		[['get', '-'], /: get: standard input contains no URL\n/],
 	] as const) {
 		const {code, stderr} = await run(t, args);
 		assert.equal(code, 2);
