@@ -305,7 +305,7 @@ test('play starts a player on the stream of the running instance', async t => {
 	assert.equal(await started(), `--fs ${stream} ${MiB}`);
 	const missing = await run(t, ['play', '--storage', storage, '--player', '/does/not/exist', origin.url]);
 	assert.equal(missing.code, 1);
-	assert.match(missing.stderr, /\/does\/not\/exist cannot be started/);
+	assert.match(missing.stderr, /\/does\/not\/exist cannot be started: is it installed\?\n$/);
 	const none = await run(t, ['play', '--storage', storage, origin.url], {PATH: storage});
 	assert.equal(none.code, 1);
 	assert.match(none.stderr, /no player found/);
