@@ -575,6 +575,26 @@ test('an invalid proxy variable leaves cached bytes readable and no ghost player
 	await until(engine, download.id, ({players}) => players.every(({connected}) => !connected));
 });
 
+test('a temporary download is off the list after a restart, unless it is added otherwise', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag});
+	const first = await startEngine(t);
+	const add = (path: string, isTemporary: boolean) =>
+		first.engine.add({url: origin.urlOf(path), paused: true}, {isTemporary});
+	await add('/temporary', true);
+	await add('/listed', true);
+	const {existed} = await add('/listed', false);
+	assert.equal(existed, true);
+	await add('/old', false);
+	await add('/old', true);
+	assert.equal(first.engine.snapshot.downloads.length, 3);
+	await first.close();
+	const {engine} = await startEngine(t, {storageDir: first.storageDir});
+	assert.deepEqual(
+		engine.snapshot.downloads.map(({name}) => name),
+		['listed', 'old'],
+	);
+});
+
 test('a removal is recorded together with the last bytes', async t => {
 	const {engine, download} = await startDownload(t, {size: 2 * MiB, etag});
 	const {folder} = await until(engine, download.id, ({status}) => status === 'complete');
