@@ -3,7 +3,6 @@ import {once} from 'node:events';
 import {get as httpGet, type IncomingMessage} from 'node:http';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError, isSettled, type Download} from '../../../downstream.ts';
-import {baseType, isPage} from '../../../engine/origin/file-info.ts';
 import {until} from '../../../wait.ts';
 import {lookMs} from '../../output/patience.ts';
 import {answerChange} from './changes.ts';
@@ -68,7 +67,7 @@ async function stream(
 
 		if (response && (statusCode === 200 || statusCode === 206)) {
 			item.streamed.etag ??= headers.etag;
-			if (offset === 0 && isPage(baseType(headers['content-type']), 0)) {
+			if (offset === 0 && mayBePage.test(headers['content-type'] ?? '')) {
 				await refuseProvenPage(run, host, find, signal).catch((error: unknown) => {
 					response.destroy();
 					throw error;
@@ -89,6 +88,9 @@ async function stream(
 		await sleep(lookMs, undefined, {signal});
 	}
 }
+
+/** Types of pages and of messages in JSON, among others. */
+const mayBePage = /html|json/i;
 
 /** Throws `origin-sent-page` for a page. Its type may be wrong: the first bytes prove it. */
 async function refuseProvenPage(
