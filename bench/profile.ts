@@ -33,7 +33,7 @@ export async function profile(bench: Bench): Promise<void> {
 	await scope(async t => {
 		const build = await temporaryFolder(t);
 		await promisify(execFile)(process.execPath, ['build.mjs', '--readable', '--outdir', build]);
-		const cli = path.join(build, 'cli.js');
+		const cli = path.join(build, 'cli.cjs');
 		const film = `${(await startOrigin(t, bench.root)).url}/film.bin`;
 		await profiled(bench, 'cold', cli, ['serve', '--json'], async urlOf => {
 			await readWhole(urlOf(film), size);

@@ -69,7 +69,7 @@ function start() {
 	}
 
 	// The executable itself can load only Node's built-in modules.
-	createRequire(path.join(folder, 'start.cjs'))('./start.cjs');
+	createRequire(path.join(folder, 'cli.cjs'))('./cli.cjs');
 }
 
 start();
