@@ -106,7 +106,7 @@ async function main(stopped: AbortSignal): Promise<number> {
 	const takesUrls = commands[name].operands.includes('URL');
 	checkOperands(name, rest);
 	const operands = takesUrls ? await urlsOf(rest, settings, stopped) : rest;
-	checkOperands(name, operands);
+	checkOperands(name, operands, rest);
 	// play also takes an ID.
 	if (takesUrls && name !== 'play') {
 		await checkUrls(operands, settings);

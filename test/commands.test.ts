@@ -136,8 +136,8 @@ test('pause, resume and cancel reach the running instance', async t => {
 	}
 });
 
-test('list, url, export and verify need no running instance, and fetch nothing', async t => {
-	const origin = await startOrigin(t, {size: 20 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
+test('list, export and verify need no running instance, and fetch nothing', async t => {
+	const origin = await startOrigin(t, {size: 400 * MiB, etag: '"v1"', bytesPerSecond: 4 * MiB});
 	const storage = path.join(await temporaryFolder(t), 'storage');
 	const {engine, close} = await startEngine(t, {storageDir: storage});
 	const whole = (await engine.add({url: origin.urlOf('/part.bin')})).download;
@@ -150,16 +150,20 @@ test('list, url, export and verify need no running instance, and fetch nothing',
 	const list = await run(t, ['list', ...at]);
 	assert.equal(list.code, 0, list.stderr);
 	assert.match(list.stdout, /^ {2}1 .* part\.bin\n {2}2 .*done .* film\.bin\n$/);
-	const url = await run(t, ['url', ...at, '--port', '8123', '2']);
-	assert.equal(url.stdout, `http://127.0.0.1:8123/stream/${done.id}/film.bin\n`);
+	const json = await run(t, ['list', ...at, '--json', '--port', '8123']);
+	assert.ok(json.stdout.includes(`"http://127.0.0.1:8123/stream/${done.id}/film.bin"`));
 	const folder = await temporaryFolder(t);
 	const exported = await run(t, ['export', ...at, '2', path.join(folder, 'here')]);
 	assert.deepEqual(exported, {code: 0, stdout: `${path.join(folder, 'here')}\n`, stderr: ''});
 	assert.equal((await run(t, ['export', ...at, '1', folder])).code, 1);
 	assert.equal((await run(t, ['verify', ...at, '1', '2'])).code, 0);
-	for (const verb of ['add', 'pause']) {
-		const refused = await run(t, [verb, ...at, origin.urlOf('/new')]);
-		assert.equal(refused.code, 1);
+	for (const [verb, operand] of [
+		['add', origin.urlOf('/new')],
+		['pause', '2'],
+		['url', '2'],
+	] as const) {
+		const refused = await run(t, [verb, ...at, operand]);
+		assert.deepEqual([refused.code, refused.stdout], [1, '']);
 		assert.match(refused.stderr, /no instance is running on .*; start one with downstream-tui serve\n$/);
 	}
 
@@ -226,6 +230,8 @@ test('wrong usage is one sentence and exit code 2', async t => {
 		[['get', 'film'], /"film" is not a URL that begins with http:\/\/ or https:\/\//],
 		[['serve', 'ftp://me:geheim@a/b'], /"ftp:\/\/\*\*\*@a\/b" is not a URL/],
 		[['me:geheim@a/b'], /"\*\*\*@a\/b" is not a URL/],
+		[['get', 'http://'], /: "http:\/\/" is not a valid URL, such as https:\/\/example\.com\/film\.mkv\n/],
+		[['get', '-'], /: get: standard input contains no URL\n/],
 	] as const) {
 		const {code, stderr} = await run(t, args);
 		assert.equal(code, 2);
@@ -299,7 +305,7 @@ test('play starts a player on the stream of the running instance', async t => {
 	assert.equal(await started(), `--fs ${stream} ${MiB}`);
 	const missing = await run(t, ['play', '--storage', storage, '--player', '/does/not/exist', origin.url]);
 	assert.equal(missing.code, 1);
-	assert.match(missing.stderr, /\/does\/not\/exist cannot be started/);
+	assert.match(missing.stderr, /\/does\/not\/exist cannot be started: is it installed\?\n$/);
 	const none = await run(t, ['play', '--storage', storage, origin.url], {PATH: storage});
 	assert.equal(none.code, 1);
 	assert.match(none.stderr, /no player found/);

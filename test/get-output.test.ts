@@ -7,10 +7,11 @@ import {readdir, readFile, rm, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import {progressText} from '../source/cli/output/progress-line.ts';
 import type {Download} from '../source/downstream.ts';
-import {builtCli, cleanEnvironment, CliProcess} from './support/cli.ts';
+import {builtCli, cleanEnvironment, CliProcess, startGet} from './support/cli.ts';
 import {blankDownload} from './support/blank-download.ts';
 import {content, firstWrongByte} from './support/content.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
@@ -316,12 +317,56 @@ test('a failed download leaves the list and keeps its bytes for the next run', a
 	assert.ok(origin.bytesSent - sent < size, 'the bytes of the first run are used');
 });
 
+test('a killed get leaves nothing in the list, and neither does the next one', async t => {
+	const origin = await startOrigin(t, {size: 12 * MiB, etag: '"v1"', bytesPerSecond: 2 * MiB});
+	const {folder, storage, get, list} = await prepare(t);
+	const film = path.join(folder, 'film.bin');
+	const killed = await startGet(t, storage, '--connections', '1', '-o', film, origin.url);
+	while (origin.bytesSent < 3 * MiB) {
+		await sleep(20);
+	}
+
+	assert.match((await list('--all')).stdout, /^ {2}1 .* film\.bin\n$/);
+	await killed.kill();
+	assert.equal((await list()).stdout, '');
+	assert.match((await list('--all')).stdout, /^ {2}- {2}[\da-f]{8} {2}kept .* film\.bin\n$/);
+	origin.options.bytesPerSecond = undefined;
+	const sent = origin.bytesSent;
+	const again = await get('-o', film, origin.url);
+	assert.equal(again.code, 0, again.stderr);
+	assert.ok(origin.bytesSent - sent < 12 * MiB, 'the bytes of the first run are used');
+	assert.equal((await stat(film)).nlink, 1);
+	assert.equal((await list()).stdout, '');
+
+	// With --keep it is in the list from the start.
+	const kept = await get('--keep', '-o', film, origin.url);
+	assert.deepEqual([kept.code, (await list()).stdout.split('\n').length], [0, 2]);
+});
+
 test('a host that refuses the first attempt is reported without a terminal', async t => {
 	const {get} = await prepare(t);
 	const refused = await get('--give-up-after', '2s', 'http://127.0.0.1:9/x.bin');
 	assert.equal(refused.code, 76);
 	const [first] = refused.stderr.split('\n');
 	assert.match(first!, /^downstream-tui: x\.bin: 127\.0\.0\.1: connection refused; try \d in \d+s$/);
+});
+
+test('get --first reports the first failure without a terminal, and draws its progress on one', async t => {
+	const {storage, get} = await prepare(t);
+	const refused = await get('--first', '1M', '--give-up-after', '2s', 'http://127.0.0.1:9/x.bin');
+	assert.equal(refused.code, 76);
+	assert.match(refused.stderr, /^downstream-tui: x\.bin: 127\.0\.0\.1: connection refused; try \d in \d+s\n/);
+	const origin = await startOrigin(t, {size: 40 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	const silent = await get('--first', '1M', origin.urlOf('/a.bin'));
+	assert.deepEqual([silent.code, silent.stderr], [0, '']);
+	const terminal = await TestTerminal.start(
+		t,
+		['get', '--port', '0', '--storage', storage, '--first', '30M', origin.urlOf('/b.bin')],
+		{columns: 100, rows: 10},
+	);
+	await terminal.shows(/b\.bin .* 30\.0 MiB .*MiB\/s/);
+	terminal.press('\u0003');
+	assert.equal(await terminal.exit(), 130);
 });
 
 test('Ctrl+C leaves a clean line that reports the kept bytes', async t => {

@@ -1,11 +1,14 @@
 // Web pages in place of a file: logins, portals, errors with status 200.
 import assert from 'node:assert/strict';
-import {readdir, readFile, rm} from 'node:fs/promises';
+import {execFile} from 'node:child_process';
+import {readdir, readFile} from 'node:fs/promises';
 import type {ServerResponse} from 'node:http';
 import path from 'node:path';
+import process from 'node:process';
 import {test} from 'node:test';
+import {promisify} from 'node:util';
 import type {Download} from '../source/downstream.ts';
-import {CliProcess} from './support/cli.ts';
+import {builtCli, cleanEnvironment, CliProcess} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
 import {ask} from './support/proxy-client.ts';
 import {
@@ -198,7 +201,6 @@ test('get fetches the file in place of a page from an earlier run', async t => {
 	const args = ['get', '--port', '0', '--storage', path.join(folder, 'storage'), '-o', folder + path.sep];
 	const first = await CliProcess.start(t, [...args, origin.urlOf('/film.mkv')]);
 	assert.equal(await first.exit(), 1, first.stderr);
-	await rm(path.join(folder, 'film.mkv'));
 	isLoggedIn = true;
 	const second = await CliProcess.start(t, [...args, origin.urlOf('/film.mkv')]);
 	assert.equal(await second.exit(), 0, second.stderr);
@@ -206,19 +208,52 @@ test('get fetches the file in place of a page from an earlier run', async t => {
 	assert.deepEqual([film.length, firstWrongByte(film, 0)], [size, -1]);
 });
 
-for (const [name, flags, code] of [
-	['film.mkv', [], 1],
-	['film.mkv', ['--allow-html'], 0],
-	['page.html', [], 0],
+for (const [name, flags, isAccepted] of [
+	['film.mkv', [], false],
+	['film.mkv', ['--allow-html'], true],
+	['page.html', [], true],
 ] as const) {
-	test(`get ${[...flags, name].join(' ')} of a page exits with ${code}`, async t => {
+	test(`get ${[...flags, name].join(' ')} ${isAccepted ? 'accepts' : 'refuses'} a page`, async t => {
 		const origin = await startOrigin(t, {size, intercept: (_request, response) => sendPage(response)});
 		const folder = await temporaryFolder(t);
-		const args = ['get', '--port', '0', '--storage', path.join(folder, 'storage'), '--export-dir', folder];
-		const get = await CliProcess.start(t, [...args, ...flags, origin.urlOf(`/${name}`)]);
-		assert.equal(await get.exit(), code, get.stderr);
+		const storage = path.join(folder, 'storage');
+		const args = ['--port', '0', '--storage', storage, '--export-dir', folder, ...flags];
+		const get = await CliProcess.start(t, ['get', ...args, origin.urlOf(`/${name}`)]);
+		assert.equal(await get.exit(), isAccepted ? 0 : 1, get.stderr);
 		assert.match(get.stderr, name === 'film.mkv' ? /film\.mkv is a web page that the server sent/ : /^$/);
-		assert.equal(await readFile(path.join(folder, name), 'utf8'), page);
-		assert.deepEqual((await readdir(folder)).toSorted(), [name, 'storage'].toSorted());
+		assert.equal(/; --allow-html accepts it\n/.test(get.stderr), !isAccepted);
+		assert.deepEqual(await readdir(folder), isAccepted ? [name, 'storage'] : ['storage']);
+		if (isAccepted) {
+			assert.equal(await readFile(path.join(folder, name), 'utf8'), page);
+		}
+
+		const list = await CliProcess.start(t, ['list', '--all', '--storage', storage]);
+		assert.equal(await list.exit(), 0);
+		assert.equal(list.stdout.includes(name), isAccepted);
 	});
 }
+
+test('get -o - of a page writes nothing, and get --json reports the error', async t => {
+	const origin = await startOrigin(t, {size, intercept: (_request, response) => sendPage(response)});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const url = origin.urlOf('/film.mkv');
+	const stream = await CliProcess.start(t, ['get', '--port', '0', '--storage', storage, '-o', '-', url]);
+	assert.deepEqual([await stream.exit(), stream.stdout], [1, '']);
+	assert.match(stream.stderr, /film\.mkv is a web page that the server sent/);
+	const json = await CliProcess.start(t, ['get', '--port', '0', '--storage', storage, '--json', url]);
+	assert.equal(await json.exit(), 1);
+	const {status, path: written, error} = JSON.parse(json.stdout) as Record<string, {code: string}>;
+	assert.deepEqual([status, written, error?.code], ['failed', null, 'origin-sent-page']);
+});
+
+test('get -o - streams a file whose server calls it a page', async t => {
+	const origin = await startOrigin(t, {size: MiB, headers: {'content-type': 'text/html'}});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const url = origin.urlOf('/film.mkv');
+	const {stdout} = await promisify(execFile)(
+		process.execPath,
+		[await builtCli(), 'get', '--port', '0', '--storage', storage, '-o', '-', url],
+		{env: cleanEnvironment(), encoding: 'buffer', maxBuffer: 2 * MiB},
+	);
+	assert.deepEqual([stdout.length, firstWrongByte(stdout, 0)], [MiB, -1]);
+});

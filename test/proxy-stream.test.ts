@@ -6,6 +6,7 @@ import {setImmediate, setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError} from '../source/downstream.ts';
 import {ProxyServer} from '../source/proxy/server.ts';
 import {content, firstWrongByte} from './support/content.ts';
+import {downloadOf, startDownload, untilEnded} from './support/engines.ts';
 import {ask, open, startProxy} from './support/proxy-client.ts';
 import {MemoryEngine} from './support/proxy-engine.ts';
 
@@ -119,6 +120,23 @@ test('If-Range for another version gets the whole file', async t => {
 		headers: {...headers, 'if-range': '"version-1"'},
 	});
 	assert.deepEqual([current.status, current.body.length], [206, 10]);
+});
+
+test('If-Range with a date holds only if the date is identical and a strong validator', async t => {
+	for (const [age, isStrong] of [
+		[10_000, false],
+		[3600_000, true],
+	] as const) {
+		const lastModified = new Date(Date.now() - age).toUTCString();
+		const {proxy, engine, download} = await startDownload(t, {size: 1000, lastModified});
+		await untilEnded(engine, download.id);
+		const path = new URL(downloadOf(engine, download.id).streamUrl).pathname;
+		const status = async (ifRange: string) =>
+			(await ask(proxy, path, {headers: {range: 'bytes=10-19', 'if-range': ifRange}})).status;
+		assert.equal(await status(lastModified), isStrong ? 206 : 200);
+		assert.equal(await status(new Date(Date.now() + 60_000).toUTCString()), 200);
+		assert.equal(await status(new Date(0).toUTCString()), 200);
+	}
 });
 
 test('a file of unknown size is a chunked 200, whatever the Range', async t => {

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {contentRange} from '../source/engine/origin/content-range.ts';
+import {isStrongDate} from '../source/engine/origin/http-date.ts';
 import type {Range} from '../source/engine/store/range-set.ts';
 import {evaluatePreconditions, ifRangeHolds, requestedRanges} from '../source/proxy/range-header.ts';
 
@@ -143,7 +144,8 @@ test('Content-Range has inclusive ends, and an asterisk for an unsatisfiable ran
 const before = 'Sun, 06 Nov 1994 08:49:36 GMT';
 const date = 'Sun, 06 Nov 1994 08:49:37 GMT';
 const after = 'Sun, 06 Nov 1994 08:49:38 GMT';
-const version = {etag: '"one"', lastModified: date};
+const version = {etag: '"one"', lastModified: date, hasStrongDate: true};
+const unknown = {etag: undefined, lastModified: undefined, hasStrongDate: false};
 
 const conditions: Array<[headers: Record<string, string>, expected: string]> = [
 	[{}, 'passed'],
@@ -181,7 +183,6 @@ for (const [headers, expected] of conditions) {
 }
 
 test('a file without ETag or date matches only an asterisk', () => {
-	const unknown = {etag: undefined, lastModified: undefined};
 	assert.equal(evaluatePreconditions({'if-none-match': '"one"'}, unknown), 'passed');
 	assert.equal(evaluatePreconditions({'if-modified-since': after}, unknown), 'passed');
 	assert.equal(evaluatePreconditions({'if-unmodified-since': before}, unknown), 'passed');
@@ -198,7 +199,17 @@ test('If-Range holds only for the identical strong validator', () => {
 	assert.equal(ifRangeHoldsFor(after), false);
 	assert.equal(ifRangeHoldsFor('Sunday, 06-Nov-94 08:49:37 GMT'), false);
 	assert.equal(ifRangeHoldsFor(''), false);
-	assert.equal(ifRangeHolds({'if-range': '"one"'}, {etag: undefined, lastModified: undefined}), false);
+	assert.equal(ifRangeHolds({'if-range': '"one"'}, unknown), false);
+	assert.equal(ifRangeHolds({'if-range': date}, {...version, hasStrongDate: false}), false);
+});
+
+test('Last-Modified is a strong validator if the response is at least a minute younger', () => {
+	assert.equal(isStrongDate('Sun, 06 Nov 1994 08:49:37 GMT', 'Sun, 06 Nov 1994 08:50:37 GMT'), true);
+	assert.equal(isStrongDate('Sun, 06 Nov 1994 08:49:37 GMT', 'Sun, 06 Nov 1994 08:50:36 GMT'), false);
+	assert.equal(isStrongDate('Sun, 06 Nov 1994 08:49:37 GMT', 'Sun, 06 Nov 1994 08:40:00 GMT'), false);
+	assert.equal(isStrongDate('Sun, 06 Nov 1994 08:49:37 GMT', undefined), false);
+	assert.equal(isStrongDate('yesterday', 'Sun, 06 Nov 1994 08:50:37 GMT'), false);
+	assert.equal(isStrongDate(undefined, 'Sun, 06 Nov 1994 08:50:37 GMT'), false);
 });
 
 function ifRangeHoldsFor(ifRange: string): boolean {

@@ -416,3 +416,20 @@ test('what a killed program left of a write is removed by the next', async t => 
 	await engine.dispose();
 	assert.ok(!(await readdir(folder)).includes(path.basename(remains)));
 });
+
+test('temporary files in the storage folder are removed at the next start, and no other files', async t => {
+	const {storageDir} = await openStore(t);
+	const remains = ['owner.json', 'key', 'view-key'].map(name => `${name}.0123456789ab.tmp`);
+	const others = ['key.backup', 'notes.tmp', 'monkey.0123456789ab.tmp'];
+	for (const name of [...remains, ...others]) {
+		await writeFile(path.join(storageDir, name), 'half');
+	}
+
+	const engine = await Engine.open({storageDir, maxActive: 0});
+	await engine.dispose();
+	const left = await readdir(storageDir);
+	assert.deepEqual(
+		[...remains, ...others].filter(name => left.includes(name)),
+		others,
+	);
+});

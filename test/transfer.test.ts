@@ -444,6 +444,22 @@ test('the rate limit applies to all downloads together', async t => {
 	assert.ok(reached.present / seconds < 3.5 * MiB, `${reached.present} bytes in ${seconds} s`);
 });
 
+test('the background and a player together stay within the limit after a seek', async t => {
+	const limitRate = MiB / 2;
+	const {engine, download} = await startDownload(t, {size: 64 * MiB, etag}, {limitRate});
+	await until(engine, download.id, ({connections}) => connections === 4);
+	const present = () => downloadOf(engine, download.id).present;
+	const [before, began] = [present(), performance.now()];
+	const {streamUrl} = downloadOf(engine, download.id);
+	const end = 32 * MiB + limitRate;
+	const response = await fetch(streamUrl, {headers: {range: `bytes=${32 * MiB}-${end - 1}`}});
+	assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), 32 * MiB), -1);
+	await until(engine, download.id, ({ranges}) => ranges.some(range => range[1] >= end));
+	// A snapshot may be a third of a second old.
+	const allowed = limitRate * ((performance.now() - began) / 1000 + 0.7);
+	assert.ok(present() - before <= allowed, `${present() - before} of ${allowed}`);
+});
+
 test('a body of unknown length that ends early is retried after a delay', async t => {
 	const size = 3 * MiB;
 	const origin = await startOrigin(t, {
@@ -557,6 +573,26 @@ test('an invalid proxy variable leaves cached bytes readable and no ghost player
 	const missing = await read(streamUrl, 6 * MiB);
 	assert.ok(missing.status >= 400, `status ${missing.status}`);
 	await until(engine, download.id, ({players}) => players.every(({connected}) => !connected));
+});
+
+test('a temporary download is off the list after a restart, unless it is added otherwise', async t => {
+	const origin = await startOrigin(t, {size: MiB, etag});
+	const first = await startEngine(t);
+	const add = (path: string, isTemporary: boolean) =>
+		first.engine.add({url: origin.urlOf(path), paused: true}, {isTemporary});
+	await add('/temporary', true);
+	await add('/listed', true);
+	const {existed} = await add('/listed', false);
+	assert.equal(existed, true);
+	await add('/old', false);
+	await add('/old', true);
+	assert.equal(first.engine.snapshot.downloads.length, 3);
+	await first.close();
+	const {engine} = await startEngine(t, {storageDir: first.storageDir});
+	assert.deepEqual(
+		engine.snapshot.downloads.map(({name}) => name),
+		['listed', 'old'],
+	);
 });
 
 test('a removal is recorded together with the last bytes', async t => {

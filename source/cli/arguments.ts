@@ -116,10 +116,19 @@ export function commandOf(word: string): CommandName {
 	return word;
 }
 
-/** Throws `bad-request` for too few or too many. */
-export function checkOperands(name: CommandName, operands: readonly string[]): void {
+/** Throws `bad-request` for too few or too many. `typed`: the words before the lists among them were read. */
+export function checkOperands(
+	name: CommandName,
+	operands: readonly string[],
+	typed: readonly string[] = operands,
+): void {
 	const command: Command = commands[name];
 	if (!takes(command, operands)) {
+		if (operands.length === 0 && typed.length > 0) {
+			const input = typed.includes('-') ? 'standard input' : typed.join(' ');
+			throw refusal(`${name}: ${input} contains no URL`);
+		}
+
 		const hints = [
 			`usage: ${usageOf(name)}`,
 			...(operandsOf(command).names.includes('URL') && operands.length === 0

@@ -83,7 +83,7 @@ export const commands = {
 		description: 'print the downloads, one per line',
 		flags: [...found, 'all', 'json', 'port', 'si'],
 	},
-	url: {operands: 'ID', description: 'print the stream URL', flags: [...found, 'port']},
+	url: {operands: 'ID', description: 'print the stream URL', flags: found},
 	pause: {operands: 'ID…', description: 'pause downloads', flags: found},
 	resume: {operands: 'ID…', description: 'resume downloads', flags: found},
 	cancel: {operands: 'ID…', description: 'cancel downloads', flags: found},

@@ -17,8 +17,8 @@ export const notes = {
 Among the URLs, @FILE reads a file of URLs and - reads standard input, one URL per line.
 A curl command can stand for a URL, with its headers.`.trim(),
 	instances: `
-If an instance is already running on the storage folder, all commands use it. add, pause, resume and
-cancel need one; start it with downstream-tui or downstream-tui serve.
+If an instance is already running on the storage folder, all commands use it. add, url, pause, resume,
+cancel and safe need one; start it with downstream-tui or downstream-tui serve.
 downstream-tui COMMAND --help shows the options of a command.`.trim(),
 	settings: `
 Most options can also be set in the settings file, by the same names, or in the environment:

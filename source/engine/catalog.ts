@@ -18,6 +18,8 @@ export type Addition = {
 	readonly ownSource?: DataSource | undefined;
 	/** Resume a download that is there already. */
 	readonly resumes?: boolean;
+	/** Off the list at the next start with its bytes kept, unless it is added in another way before. */
+	readonly isTemporary?: boolean;
 };
 
 type CatalogContext = {
@@ -141,12 +143,13 @@ export class Catalog {
 		input: RecordInput,
 		addition: Addition,
 	): Promise<{transfer: Transfer; existed: boolean}> {
-		const {ownSource, resumes = true} = addition;
+		const {ownSource, resumes = true, isTemporary = false} = addition;
 		const {access} = this.#services;
 		this.#refuseIfEnded();
 		const known = [...this.#transfers.values()].find(({recordFile}) => isSame(recordFile.record, input));
 		const isResumed = known !== undefined && isResumedBy(known, input, resumes);
-		const isChange = !known || isResumed || ownSource || isNewChecksum(known, input.checksum);
+		const isListed = !isTemporary && known?.recordFile.record.removed !== undefined;
+		const isChange = !known || isResumed || isListed || ownSource || isNewChecksum(known, input.checksum);
 		if (isChange && access.refusal) {
 			await access.obtain();
 			// Obtaining the lock may have reread the records.
@@ -166,14 +169,20 @@ export class Catalog {
 				await known.resume();
 			}
 
+			if (isListed) {
+				await known.change(() => ({removed: undefined}));
+			}
+
 			await applyChecksum(known, input.checksum);
 			return {transfer: known, existed: true};
 		}
 
+		const place: Partial<DownloadRecord> = isTemporary ? {removed: 'keep'} : {};
 		const removed = this.#removals.find(record => isSame(record, input));
 		if (removed) {
 			this.#requested.add(removed.recordFile.record.id);
-			const restored = await this.#restore(removed, {intent: input.intent, error: undefined}, ownSource);
+			const change = {intent: input.intent, error: undefined, ...place};
+			const restored = await this.#restore(removed, change, ownSource);
 			if (resumes && restored.isPageForFile && input.intent === 'run') {
 				await restored.resume();
 			}
@@ -195,6 +204,7 @@ export class Catalog {
 			onDemand: this.#onDemand,
 			addedAt: this.#nextAddedAt(),
 			...input,
+			...place,
 		};
 		this.#requested.add(record.id);
 		// Finds bad headers before anything is stored.

@@ -202,8 +202,8 @@ export class Engine implements DownloadEngine {
 		return transfer;
 	}
 
-	async add(request: AddRequest): Promise<{download: Download; existed: boolean}> {
-		return this.#add(this.#inputOf(request));
+	async add(request: AddRequest, addition?: Addition): Promise<{download: Download; existed: boolean}> {
+		return this.#add(this.#inputOf(request), addition);
 	}
 
 	/**

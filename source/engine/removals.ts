@@ -118,7 +118,7 @@ export class Removals {
 		const {recordFile} = removed;
 		try {
 			await removed.closing;
-			await recordFile.save({...change, removed: undefined});
+			await recordFile.save({removed: undefined, ...change});
 			const transfer = await open(recordFile);
 			this.#removed.delete(transfer.id);
 			return transfer;

@@ -115,8 +115,9 @@ export async function serveApi(engine: DownloadEngine, api: ApiRequest): Promise
 	const method = api.request.method ?? '';
 	const handler = Object.hasOwn(methods, method) ? methods[method as keyof Methods] : undefined;
 	if (!handler) {
-		const allow = Object.keys(methods).join(', ');
-		throw new Problem(405, `Only ${allow} is allowed here.`, {allow});
+		const allowed = Object.keys(methods);
+		const words = `${new Intl.ListFormat('en').format(allowed)} ${allowed.length > 1 ? 'are' : 'is'}`;
+		throw new Problem(405, `Only ${words} allowed here.`, {allow: allowed.join(', ')});
 	}
 
 	if (api.permission === 'command') {

@@ -1,5 +1,6 @@
 // Evaluates a request's Range and conditional headers by RFC 9110 sections 13 and 14. Pure.
 import type {IncomingHttpHeaders} from 'node:http';
+import {parseHttpDate} from '../engine/origin/http-date.ts';
 import type {Range} from '../engine/store/range-set.ts';
 
 /** No player requests more at once; a longer list is an attack (RFC 9110 section 17.15). */
@@ -62,7 +63,12 @@ function overlap(ranges: readonly Range[]): boolean {
 }
 
 /** The version of the file being served. The ETag is strong and includes its quotes. */
-export type CurrentVersion = {readonly etag: string | undefined; readonly lastModified: string | undefined};
+export type CurrentVersion = {
+	readonly etag: string | undefined;
+	readonly lastModified: string | undefined;
+	/** `lastModified` is a strong validator (RFC 9110 section 8.8.2.2). */
+	readonly hasStrongDate: boolean;
+};
 
 /**
  * Evaluates the conditional headers of a GET or HEAD in the order of RFC 9110 section 13.2.2. Respond to `failed`
@@ -90,10 +96,13 @@ export function evaluatePreconditions(
 	return modified <= parseHttpDate(headers['if-modified-since']) ? 'not-modified' : 'passed';
 }
 
-/** True if the Range header applies (RFC 9110 section 13.1.5): strong comparison, and only identical dates match. */
-export function ifRangeHolds(headers: IncomingHttpHeaders, version: CurrentVersion): boolean {
+/** True if the Range header applies (RFC 9110 section 13.1.5): only an identical strong validator matches. */
+export function ifRangeHolds(
+	headers: IncomingHttpHeaders,
+	{etag, lastModified, hasStrongDate}: CurrentVersion,
+): boolean {
 	const ifRange = headers['if-range'];
-	return ifRange === undefined || ifRange === version.etag || ifRange === version.lastModified;
+	return ifRange === undefined || ifRange === etag || (hasStrongDate && ifRange === lastModified);
 }
 
 /** True if the list of entity tags, or `*`, matches (RFC 9110 section 8.8.3.2). */
@@ -104,17 +113,4 @@ function listsEtag(list: string, etag: string | undefined, comparison: 'strong' 
 
 	const tags = list.matchAll(/(W\/)?("[^"]*")/g);
 	return [...tags].some(([, weak, tag]) => tag === etag && (comparison === 'weak' || weak === undefined));
-}
-
-/**
- * Milliseconds since the epoch; NaN, for which every comparison is false, if this is not an HTTP-date (section
- * 5.6.7).
- */
-function parseHttpDate(value: string | undefined): number {
-	if (value === undefined || !/^(?:Mon|Tue|Wed|Thu|Fri|Sat|Sun)/.test(value)) {
-		return NaN;
-	}
-
-	// The asctime form has no zone and means GMT; Date.parse would assume local time.
-	return Date.parse(value.endsWith('GMT') ? value : `${value} GMT`);
 }

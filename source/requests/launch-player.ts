@@ -91,8 +91,14 @@ async function start([program, ...args]: readonly string[], environment: NodeJS.
 	const child = spawn(program!, args, {env: environment, stdio: 'ignore', detached: true});
 	try {
 		await once(child, 'spawn');
-	} catch {
-		throw new Error(`${program} cannot be started`);
+	} catch (error) {
+		const {code} = error as NodeJS.ErrnoException;
+		throw new Error(
+			`${program} cannot be started${code === 'ENOENT' ? ': is it installed?' : ` (${code})`}`,
+			{
+				cause: error,
+			},
+		);
 	}
 
 	child.unref();

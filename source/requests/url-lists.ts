@@ -86,10 +86,10 @@ export function checkUrls(words: readonly string[]): void {
 	if (first !== undefined && !words.some(word => mayBeUrl(word))) {
 		const meant = urlMeantBy(first);
 		const hint = meant === undefined ? '' : `; did you mean ${meant}?`;
-		throw new DownStreamError(
-			'bad-request',
-			`${JSON.stringify(shownUrl(first))} is not a URL that begins with http:// or https://${hint}`,
-		);
+		const problem = isWebUrl.test(first)
+			? 'is not a valid URL, such as https://example.com/film.mkv'
+			: 'is not a URL that begins with http:// or https://';
+		throw new DownStreamError('bad-request', `${JSON.stringify(shownUrl(first))} ${problem}${hint}`);
 	}
 }
 
@@ -100,11 +100,11 @@ export function urlMeantBy(word: string): string | undefined {
 	return isHostAndPath && URL.canParse(url) ? maskUrl(url) : undefined;
 }
 
+const isWebUrl = /^https?:\/\//i;
+
 /** A word with blanks may be an unknown command. */
 function mayBeUrl(word: string): boolean {
-	return /^https?:\/\//i.test(word)
-		? URL.canParse(word)
-		: /\s/.test(word) || parsePastedCommand(word) !== undefined;
+	return isWebUrl.test(word) ? URL.canParse(word) : /\s/.test(word) || parsePastedCommand(word) !== undefined;
 }
 
 /** Masks passwords, also in a word that is not a URL. */

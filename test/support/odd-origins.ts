@@ -36,8 +36,8 @@ export type Expected =
 	| {readonly kind: 'file'; readonly name?: string}
 	/** Another exit code, this sentence, and no file. */
 	| {readonly kind: 'refusal'; readonly says: RegExp}
-	/** Saved or not, but reported to the user. */
-	| {readonly kind: 'told'; readonly says: RegExp; readonly isFailure: boolean};
+	/** Exit code 0, and this sentence about the saved file. */
+	| {readonly kind: 'told'; readonly says: RegExp};
 
 const film = content(0, 2 * MiB + 17);
 /** Large enough for several connections at once. */
@@ -74,8 +74,8 @@ function refuses(says: RegExp): Pick<OddOrigin, 'expects'> {
 	return {expects: {kind: 'refusal', says}};
 }
 
-function tells(says: RegExp, isFailure = true): Pick<OddOrigin, 'expects'> {
-	return {expects: {kind: 'told', says, isFailure}};
+function tells(says: RegExp): Pick<OddOrigin, 'expects'> {
+	return {expects: {kind: 'told', says}};
 }
 
 /** Adds header lines to a correct response. */
@@ -985,7 +985,7 @@ const filmPage: More = {mistakes: {'the page': page, 'the JSON': json}};
 const pages: OddOrigin[] = [
 	steady('a page in place of the film', exchange => answer(exchange, toPage), {
 		...filmPage,
-		...tells(/web page/i),
+		...refuses(/web page/i),
 	}),
 	steady(
 		'a page in place of the film, after a redirect',
@@ -993,14 +993,17 @@ const pages: OddOrigin[] = [
 			exchange.target === '/film.mkv'
 				? answer(exchange, {status: '302 Found', headers: ['Location: /login']})
 				: answer(exchange, toPage),
-		{...filmPage, ...tells(/web page/i)},
+		{...filmPage, ...refuses(/web page/i)},
 	),
 	steady(
 		'a page in place of the film, typed as video',
 		exchange => answer(exchange, {headers: ['Content-Type: video/x-matroska'], body: page}),
-		{...filmPage, ...tells(/web page/i)},
+		{...filmPage, ...refuses(/web page/i)},
 	),
-	steady('JSON in place of the film', exchange => answer(exchange, toJson), {...filmPage, ...tells(/JSON/i)}),
+	steady('JSON in place of the film', exchange => answer(exchange, toJson), {
+		...filmPage,
+		...refuses(/JSON/i),
+	}),
 	steady('a requested page', exchange => answer(exchange, toPage), {
 		file: page,
 		target: '/index.html',
@@ -1021,7 +1024,7 @@ const pages: OddOrigin[] = [
 		] as const
 	).map(([words, target, type, body]) =>
 		steady(words, exchange => answer(exchange, {headers: [`Content-Type: ${type}`], body}), {
-			...tells(/playlist/i, false),
+			...tells(/playlist/i),
 			target,
 			mistakes: {'the playlist': body},
 		}),

@@ -51,6 +51,7 @@ export class MemoryTransfer implements StreamedTransfer {
 			size,
 			etag: '"version-1"',
 			lastModified: 'Sun, 06 Nov 1994 08:49:37 GMT',
+			hasStrongDate: true,
 			acceptsRanges: true,
 			complete: false,
 			version: 0,

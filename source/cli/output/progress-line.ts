@@ -5,7 +5,8 @@ import {formatDuration, formatPercent, formatSpeed, formatBytes} from '../../tex
 import {rangeBar} from '../../text/range-bar.ts';
 import {secondsLeft, stateWords} from '../../text/status-words.ts';
 import {nextTry} from './patience.ts';
-import type {Download} from '../../downstream.ts';
+import {pledgeWords} from '../../text/safe-words.ts';
+import type {Download, Pledge} from '../../downstream.ts';
 
 const eraseLine = '\r\u001B[K';
 const redrawMs = 250;
@@ -20,6 +21,8 @@ export type Progress = {
 	readonly total: number;
 	/** Bytes of the finished downloads. */
 	readonly finishedBytes: number;
+	/** The stretch of the only download to fetch, in place of the whole file. */
+	readonly pledge?: Pledge | undefined;
 };
 
 export class ProgressLine {
@@ -69,6 +72,10 @@ export function progressText(progress: Progress, style: Style): string {
 		return fitted(`${name}: ${error!.message}; ${nextTry(failing, style.now)}`, style);
 	}
 
+	if (first && progress.pledge) {
+		return textOfPledge(first, progress.pledge, style);
+	}
+
 	return total === 1 && first ? textOfOne(first, style) : fitted(textOfSeveral(progress), style);
 }
 
@@ -83,9 +90,18 @@ function textOfSeveral({open, total, finishedBytes}: Progress): string {
 	return `${total - open.length} of ${total}, ${percent}%  ${formatSpeed(speed)}  ${formatDuration(left)}`;
 }
 
+function textOfPledge({name, size, bytesPerSecond}: Download, pledge: Pledge, style: Style): string {
+	const words = pledgeWords(pledge, {size}, style.ascii);
+	return fitted(`${startOf(name, style)} ${words}  ${formatSpeed(bytesPerSecond)}`, style);
+}
+
+function startOf(name: string, {width, ascii}: Style): string {
+	return fitName(cleanText(name), Math.max(12, Math.floor(width / 3)), {ascii});
+}
+
 function textOfOne(download: Download, style: Style): string {
 	const {name, size, present, ranges, segments, bytesPerSecond, status} = download;
-	const start = fitName(cleanText(name), Math.max(12, Math.floor(style.width / 3)), {ascii: style.ascii});
+	const start = startOf(name, style);
 	if (status !== 'active') {
 		return fitted(`${start} ${stateWords(download, style.now, true).state}`, style);
 	}

@@ -25,7 +25,10 @@ export async function get(
 	const {first} = settings;
 	if (first) {
 		if (settings.output !== undefined) {
-			throw new DownStreamError('bad-request', '--first goes without -o: it leaves the download in the list');
+			throw new DownStreamError(
+				'bad-request',
+				'--first and -o exclude each other: --first leaves the download in the list',
+			);
 		}
 
 		return getFirst(words, {...settings, first}, output, signal);

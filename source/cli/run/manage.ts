@@ -31,9 +31,8 @@ export const manageCommands = {
 	add: {run: add},
 	list: {worksOffline: true, run: list},
 	url: {
-		worksOffline: true,
-		async run({snapshot}, [id], {settings, output}) {
-			output.result(streamUrlOf(findDownload(snapshot.downloads, id!), settings));
+		async run({snapshot}, [id], {output}) {
+			output.result(findDownload(snapshot.downloads, id!).streamUrl);
 			return true;
 		},
 	},
@@ -149,7 +148,9 @@ async function list(
 ): Promise<boolean> {
 	const {downloads} = snapshot;
 	const {json, all, storageDir} = settings;
-	const removed = all && storageDir !== undefined ? await removedDownloads(storageDir) : [];
+	const stored = all && storageDir !== undefined ? await removedDownloads(storageDir) : [];
+	// A running get has its downloads in the list.
+	const removed = stored.filter(({id}) => !downloads.some(download => download.id === id));
 	if (json) {
 		const objects = downloads.map(download => jsonOf(download, settings));
 		output.result(`[${[...objects, ...removed.map(each => safeJson(each))].join(',')}]`);

@@ -29,6 +29,8 @@ export type Representation = {
 	/** Strong, quoted, and different for each version of the bytes. */
 	readonly etag: string | undefined;
 	readonly lastModified: string | undefined;
+	/** `lastModified` is a strong validator (RFC 9110 section 8.8.2.2). */
+	readonly hasStrongDate: boolean;
 	readonly acceptsRanges: boolean;
 	readonly complete: boolean;
 	/** To pass to `read`, which fails for bytes of another version. */
@@ -240,6 +242,8 @@ export function representationOf({file, record, version}: DownloadState): Repres
 		size,
 		etag: size === Infinity ? undefined : (validator?.etag ?? `"${id}-${size}-${startedOver}"`),
 		lastModified: validator?.lastModified,
+		// The date may be that of the version before.
+		hasStrongDate: startedOver === 0 && validator?.hasStrongDate === true,
 		acceptsRanges: acceptsRanges !== false,
 		complete: isComplete,
 		version,

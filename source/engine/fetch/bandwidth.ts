@@ -3,17 +3,32 @@ import {setTimeout as sleep} from 'node:timers/promises';
 
 /** Background connections pause while a player waits, but not long enough for origins to close them. */
 const longestYieldMs = 1000;
+/** Interval at which a connection that pauses looks whether it serves a player now. */
+const lookMs = 50;
+/** Milliseconds of the limit that a connection takes at once, and that accumulate while nothing is taken. */
+const burstMs = 50;
+/** Bytes that a connection takes at least. */
+const minSlice = 1024;
+
+export type Stop = {
+	readonly signal: AbortSignal;
+	/** No need to wait any more. */
+	readonly urgency: AbortSignal;
+};
+
+/** A slice that a connection waits for. */
+type Taking = {readonly bytes: number; readonly servesPlayer: () => boolean; readonly taken: () => void};
 
 export class Bandwidth {
 	readonly #shared: Bandwidth | undefined;
 	#limit: number;
-	/** Connections that wait because of the limit. */
-	readonly #waiting = new Set<() => void>();
+	/** In the order of their requests. */
+	readonly #takings = new Set<Taking>();
+	/** When the bytes taken are within the limit, in milliseconds of `performance.now()`. */
+	#paidUntil = 0;
+	#timer: NodeJS.Timeout | undefined;
 	#waitingReaders = 0;
 	#playersServed: PromiseWithResolvers<void> | undefined;
-	/** When the consumed bytes are within the limit again, in milliseconds of `performance.now()`. */
-	#playersUntil = 0;
-	#allUntil = 0;
 
 	/** Bytes also count against `shared`, and background bytes yield to its players. */
 	constructor(limit = Infinity, shared?: Bandwidth) {
@@ -26,19 +41,22 @@ export class Bandwidth {
 		return this.#limit;
 	}
 
-	/** Takes effect at once, for waiting connections too; bytes consumed before no longer count. */
+	/** Takes effect at once, for waiting connections too; bytes taken before no longer count. */
 	set limit(limit: number) {
 		this.#limit = limit;
-		this.#playersUntil = 0;
-		this.#allUntil = 0;
-		for (const goOn of this.#waiting) {
-			goOn();
-		}
+		this.#paidUntil = 0;
+		this.#serve();
 	}
 
 	/** This limit holds, or the shared one. */
 	get isLimited(): boolean {
-		return Math.min(this.#limit, this.#shared?.limit ?? Infinity) < Infinity;
+		return this.slice < Infinity;
+	}
+
+	/** The largest number of bytes to take at once. */
+	get slice(): number {
+		const limit = Math.min(this.#limit, this.#shared?.limit ?? Infinity);
+		return limit === Infinity ? Infinity : Math.max(minSlice, Math.floor((limit * burstMs) / 1000));
 	}
 
 	/** A player waits for bytes until the returned function is called. */
@@ -58,49 +76,74 @@ export class Bandwidth {
 	}
 
 	/**
-	 * Call after each chunk, before reading the next. Rejects when `signal` aborts; resolves at once when `urgency`
-	 * aborts.
+	 * Call before each slice of at most `slice` bytes is stored: resolves when it is within the limits. Connections that serve
+	 * players come first. Rejects when `stop.signal` aborts; resolves at once when `stop.urgency` aborts.
 	 */
-	async throttle(bytes: number, by: 'player' | 'fill', stop: Stop): Promise<void> {
-		const shared = this.#shared ?? this;
-		// The longer of the two waits: in sequence they would be slower than either limit.
-		const pause = Math.max(this.#pay(bytes, by), shared === this ? 0 : shared.#pay(bytes, by));
-		if (pause >= 1) {
-			const {promise, resolve} = withResolvers();
-			this.#waiting.add(resolve);
-			shared.#waiting.add(resolve);
-			try {
-				await waitFor(pause, stop, promise);
-			} finally {
-				this.#waiting.delete(resolve);
-				shared.#waiting.delete(resolve);
+	async take(bytes: number, servesPlayer: () => boolean, stop: Stop): Promise<void> {
+		for (const each of [this, this.#shared]) {
+			if (each && each.#limit < Infinity) {
+				await each.#take(bytes, servesPlayer, stop);
 			}
 		}
+	}
 
-		if (by === 'fill' && shared.#waitingReaders > 0) {
-			await waitFor(longestYieldMs, stop, shared.#playersServed?.promise);
+	/** Call after each slice. Resolves when no player waits, or the connection serves one. Stops as `take`. */
+	async yieldToPlayers(servesPlayer: () => boolean, stop: Stop): Promise<void> {
+		const shared = this.#shared ?? this;
+		const until = performance.now() + longestYieldMs;
+		while (
+			shared.#waitingReaders > 0 &&
+			!servesPlayer() &&
+			!stop.urgency.aborted &&
+			performance.now() < until
+		) {
+			await waitFor(lookMs, stop, shared.#playersServed?.promise);
 		}
 	}
 
-	/** Milliseconds until the bytes are within the limit. */
-	#pay(bytes: number, by: 'player' | 'fill'): number {
-		if (this.#limit === Infinity) {
-			return 0;
+	async #take(bytes: number, servesPlayer: () => boolean, {signal, urgency}: Stop): Promise<void> {
+		signal.throwIfAborted();
+		if (urgency.aborted) {
+			return;
 		}
 
-		const now = performance.now();
-		const cost = (bytes * 1000) / this.#limit;
-		// Players pay for the bytes of players, the background pays for all bytes.
-		this.#allUntil = Math.max(this.#allUntil, now) + cost;
-		if (by === 'player') {
-			this.#playersUntil = Math.max(this.#playersUntil, now) + cost;
+		const {promise, resolve} = withResolvers();
+		const taken = () => resolve();
+		const taking = {bytes, servesPlayer, taken};
+		this.#takings.add(taking);
+		signal.addEventListener('abort', taken);
+		urgency.addEventListener('abort', taken);
+		this.#serve();
+		try {
+			await promise;
+		} finally {
+			this.#takings.delete(taking);
+			signal.removeEventListener('abort', taken);
+			urgency.removeEventListener('abort', taken);
 		}
 
-		return (by === 'player' ? this.#playersUntil : this.#allUntil) - now;
+		signal.throwIfAborted();
+	}
+
+	/** A token bucket of `burstMs`. Who is first is decided at the last moment: a player may have come. */
+	#serve(): void {
+		clearTimeout(this.#timer);
+		while (this.#takings.size > 0) {
+			const now = performance.now();
+			const early = this.#limit === Infinity ? 0 : this.#paidUntil - now;
+			if (early > 0) {
+				this.#timer = setTimeout(() => this.#serve(), Math.ceil(early));
+				return;
+			}
+
+			const takings = [...this.#takings];
+			const first = takings.find(({servesPlayer}) => servesPlayer()) ?? takings[0]!;
+			this.#takings.delete(first);
+			this.#paidUntil = Math.max(this.#paidUntil, now - burstMs) + (first.bytes * 1000) / this.#limit;
+			first.taken();
+		}
 	}
 }
-
-type Stop = {readonly signal: AbortSignal; readonly urgency: AbortSignal};
 
 /** Resolves after the time, on the event, or when `urgency` aborts. Rejects when `signal` aborts. */
 async function waitFor(milliseconds: number, {signal, urgency}: Stop, event?: Promise<void>): Promise<void> {

@@ -239,30 +239,36 @@ export class SegmentRun {
 		const segment = this.#segment;
 		const overlap = this.#overlap;
 		const {signal} = segment.abort;
+		const stop = {signal, urgency: segment.retirement.signal};
+		const servesPlayer = () => segment.for === 'player';
 		let position = response.range.start;
 		for await (const chunk of response.body) {
-			signal.throwIfAborted();
-			await this.#store(position, chunk);
-			if (position === 0 || !this.#context.hasFileInfo) {
-				await this.#description.takeFirstBytes(chunk);
-			}
+			for (let taken = 0; taken < chunk.length;) {
+				const slice = chunk.subarray(taken, taken + this.#bandwidth.slice);
+				taken += slice.length;
+				await this.#bandwidth.take(slice.length, servesPlayer, stop);
+				if (segment.isDraining && this.#bandwidth.isLimited) {
+					// The bytes that the origin has sent ahead would exceed the limit, and all connections would pay for them.
+					return;
+				}
 
-			position += chunk.length;
-			segment.received += chunk.length;
-			this.#measure();
-			this.#offerToSplit();
-			const wantedEnd = segment.end + overlap;
-			if (position >= wantedEnd && wantedEnd < response.range.end) {
-				return;
-			}
+				signal.throwIfAborted();
+				await this.#store(position, slice);
+				if (position === 0 || !this.#context.hasFileInfo) {
+					await this.#description.takeFirstBytes(chunk);
+				}
 
-			if (segment.isDraining && this.#bandwidth.isLimited) {
-				// The bytes that the origin has sent ahead would exceed the limit, and all connections would pay for them.
-				return;
-			}
+				position += slice.length;
+				segment.received += slice.length;
+				this.#measure();
+				this.#offerToSplit();
+				const wantedEnd = segment.end + overlap;
+				if (position >= wantedEnd && wantedEnd < response.range.end) {
+					return;
+				}
 
-			const payer = segment.for === 'player' ? 'player' : 'fill';
-			await this.#bandwidth.throttle(chunk.length, payer, {signal, urgency: segment.retirement.signal});
+				await this.#bandwidth.yieldToPlayers(servesPlayer, stop);
+			}
 		}
 
 		segment.isRead = true;

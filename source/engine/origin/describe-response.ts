@@ -2,6 +2,7 @@
 import type {HttpResponse} from '../http/client.ts';
 import type {OriginResponse} from './data-source.ts';
 import {typeOf, isPage, baseType, fileName} from './file-info.ts';
+import {isStrongDate} from './http-date.ts';
 import type {Validator} from '../store/record.ts';
 
 export function describe(
@@ -31,9 +32,11 @@ export function nameOf(url: URL, {headers}: HttpResponse): string {
 function validatorOf(response: HttpResponse): Validator {
 	const etag = response.headers.get('etag');
 	const lastModified = response.headers.get('last-modified');
+	const hasStrongDate = isStrongDate(lastModified, response.headers.get('date'));
 	return {
 		...(etag !== undefined && /^"[^"]*"$/.test(etag) ? {etag} : {}),
 		...(etag !== undefined && /^W\/"[^"]*"$/i.test(etag) ? {weakEtag: etag} : {}),
 		...(lastModified === undefined ? {} : {lastModified}),
+		...(hasStrongDate && {hasStrongDate}),
 	};
 }

@@ -8,8 +8,10 @@ import {errorCode} from './disk-error.ts';
 /** Error codes of file systems and platforms that cannot sync a folder. */
 const cannotSyncFolder = new Set(['EINVAL', 'ENOTSUP', 'EISDIR', 'EPERM', 'EACCES']);
 
-/** Ending of the temporary files that an interrupted write leaves behind. They can be deleted. */
-export const temporarySuffix = '.tmp';
+/** Matches the names of temporary files that interrupted writes of these files leave behind. They can be deleted. */
+export function temporaryFilesOf(...names: readonly string[]): RegExp {
+	return new RegExp(`^(?:${names.map(name => name.replaceAll('.', '\\.')).join('|')})\\.[\\da-f]+\\.tmp$`);
+}
 
 /**
  * Replaces the file atomically and durably, with access for its owner only. The old file is kept under the name `previous`;
@@ -91,7 +93,7 @@ async function replaceBy(
 }
 
 function temporaryOf(file: string): string {
-	return `${file}.${randomBytes(6).toString('hex')}${temporarySuffix}`;
+	return `${file}.${randomBytes(6).toString('hex')}.tmp`;
 }
 
 /** Makes the names in the folder durable, if the platform supports it. */

@@ -1,13 +1,22 @@
 // Persistent state: one folder per download, with its bytes (`data`) and its record (`entry.json`).
 import {createHmac, randomBytes} from 'node:crypto';
-import {existsSync, lstatSync, readdirSync, readFileSync, renameSync, rmdirSync, rmSync} from 'node:fs';
+import {
+	existsSync,
+	lstatSync,
+	readdirSync,
+	readFileSync,
+	renameSync,
+	rmdirSync,
+	rmSync,
+	type Dirent,
+} from 'node:fs';
 import {mkdir, rm} from 'node:fs/promises';
 import path from 'node:path';
 import {isDeepStrictEqual} from 'node:util';
 import {Low, type Adapter} from 'lowdb';
 import type {DownloadId, DownStreamError} from '../../downstream.ts';
 import {diskError, errorCode, isFull} from './disk-error.ts';
-import {syncFolder, temporarySuffix, writeAtomically, writeDurably, writeInPlace} from './durable-file.ts';
+import {syncFolder, temporaryFilesOf, writeAtomically, writeDurably, writeInPlace} from './durable-file.ts';
 import {checkRecord, InvalidRecord, type DownloadRecord} from './record.ts';
 import {makeFolder} from './make-folder.ts';
 import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
@@ -18,8 +27,11 @@ const recordName = 'entry.json';
 const backupName = 'entry.json.bak';
 /** Bytes. A million ranges take 25 MB. */
 const maxRecordBytes = 64 * 1024 * 1024;
-/** And their temporary files. */
-const ownFile = /^(?:entry|film)\.json\b/;
+/** Temporary files in the folder of a download, and in the storage folder. */
+const temporaryFiles = {
+	download: temporaryFilesOf('entry.json', 'film.json'),
+	store: temporaryFilesOf('owner.json', 'key', 'view-key'),
+};
 const idPattern = /^[\da-f]{32}$/;
 
 export class RecordStore {
@@ -69,11 +81,14 @@ export class RecordStore {
 	async readAll(): Promise<{records: RecordFile[]; problems: string[]}> {
 		const records: RecordFile[] = [];
 		const problems: string[] = [];
-		for (const name of this.#ids()) {
+		const entries = this.#entries();
+		// A start that was killed before it took the lock leaves some, too.
+		removeTemporaries(this.#storageDir, namesOf(entries), temporaryFiles.store, this.#access);
+		for (const name of namesOf(entries.filter(entry => entry.isDirectory() && idPattern.test(entry.name)))) {
 			const folder = this.folderOf(name);
 			try {
 				if (!this.#wasReleased) {
-					removeTemporaries(folder, this.#access);
+					removeTemporaries(folder, readdirSync(folder), temporaryFiles.download, this.#access);
 				}
 
 				const adapter = new DurableRecord(folder, this.#access, problem => problems.push(problem));
@@ -92,11 +107,9 @@ export class RecordStore {
 		return {records, problems};
 	}
 
-	#ids(): DownloadId[] {
+	#entries(): Dirent[] {
 		try {
-			return readdirSync(this.#storageDir, {withFileTypes: true})
-				.filter(entry => entry.isDirectory() && idPattern.test(entry.name))
-				.map(({name}) => name);
+			return readdirSync(this.#storageDir, {withFileTypes: true});
 		} catch (error) {
 			throw diskError(error, this.#storageDir);
 		}
@@ -330,13 +343,22 @@ function storedKey(file: string): string | undefined {
 	}
 }
 
-/** Removes what interrupted writes of the record and of the film map have left. A read-only disk keeps it. */
-function removeTemporaries(folder: string, access: Writable): void {
-	for (const name of readdirSync(folder)) {
-		if (ownFile.test(name) && name.endsWith(temporarySuffix)) {
+/** Removes what interrupted writes have left. A read-only disk keeps it. */
+function removeTemporaries(
+	folder: string,
+	names: readonly string[],
+	temporary: RegExp,
+	access: Writable,
+): void {
+	for (const name of names) {
+		if (temporary.test(name)) {
 			succeeds(() => rmSync(path.join(folder, name)), access);
 		}
 	}
+}
+
+function namesOf(entries: readonly Dirent[]): string[] {
+	return entries.map(({name}) => name);
 }
 
 /**

@@ -38,6 +38,8 @@ export type Validator = {
 	readonly weakEtag?: string;
 	/** The Last-Modified header as received. */
 	readonly lastModified?: string;
+	/** `lastModified` is a strong validator (RFC 9110 section 8.8.2.2). */
+	readonly hasStrongDate?: boolean;
 };
 
 /** A pledged stretch: in milliseconds of the film, or in bytes. Half-open; null is the end of the file. */
@@ -117,7 +119,7 @@ export type DownloadRecord = {
 	readonly exportWhenComplete?: ExportRequest;
 	/** Where the bytes were moved to from the store. */
 	readonly movedTo?: string;
-	/** Off the list. With `delete`, the folder is about to be deleted. */
+	/** Off the list, now or from the next start on. With `delete`, the folder is about to be deleted. */
 	readonly removed?: 'keep' | 'delete';
 	readonly error?: DownloadError;
 };
@@ -198,6 +200,7 @@ const downloadRecord = object<DownloadRecord>({
 			etag: optional(text),
 			weakEtag: optional(text),
 			lastModified: optional(text),
+			hasStrongDate: optional(boolean),
 		}),
 	),
 	hasUnstableValidator: optional(boolean),

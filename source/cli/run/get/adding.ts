@@ -10,6 +10,9 @@ import type {Item} from './item.ts';
 import {leave} from './leave.ts';
 import {isTaken, targetExists} from './target.ts';
 
+/** Milliseconds by which a snapshot may be late. */
+const snapshotMs = 1000;
+
 export async function addAll(run: GetRun, host: Host): Promise<void> {
 	for (const word of run.words) {
 		if (run.signal.aborted) {
@@ -42,7 +45,7 @@ async function add(run: GetRun, host: Host, word: string, request: AddRequest): 
 	const {downloads} = downstream.snapshot;
 	const wasAttempted = run.attempted.has(word);
 	run.attempted.add(word);
-	const {download, existed} = await downstream.add({...request, ...(mustBeThere && {paused: true})});
+	const {download, existed} = await host.add({...request, ...(mustBeThere && {paused: true})});
 	const {id} = download;
 	if (run.closed.has(id)) {
 		return;
@@ -51,7 +54,10 @@ async function add(run: GetRun, host: Host, word: string, request: AddRequest): 
 	const listed = downloads.find(known => known.id === id);
 	// The instance may have ended after adding it, before the response.
 	const isOurs = wasAttempted && listed && listed.addedAt >= run.startedAt;
-	const before = isOurs ? undefined : listed;
+	// Another run has added it since the last snapshot, and will remove it. What an earlier run has kept is older.
+	const isNew = download.addedAt >= run.startedAt - snapshotMs && download.exportedTo === null;
+	const isOthers = existed && !listed && !wasAttempted && isNew;
+	const before = isOurs ? undefined : isOthers ? download : listed;
 	const item: Item = run.open.get(id) ?? {
 		id,
 		word,
@@ -83,7 +89,7 @@ async function add(run: GetRun, host: Host, word: string, request: AddRequest): 
 export async function findAgain(run: GetRun, host: Host, item: Item): Promise<void> {
 	run.open.delete(item.id);
 	try {
-		const {download} = await host.downstream.add({...item.request, paused: true});
+		const {download} = await host.add({...item.request, paused: true});
 		const again: Item = {...item, id: download.id, before: undefined, wasExported: true};
 		if (download.completedAt === null) {
 			await leave(run.settings, host, again, download);

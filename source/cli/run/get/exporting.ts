@@ -1,12 +1,13 @@
 // Exports each file of a run as soon as it is complete.
 import {DownStreamError, isSettled, type Download} from '../../../downstream.ts';
 import {resolveTarget} from '../../../engine/store/export-target.ts';
+import {cleanText} from '../../../text/clean-text.ts';
 import {substituteOf} from '../../../text/status-words.ts';
 import {snapshotsOf} from '../../../wait.ts';
 import {sha256OfFile} from '../../hash-file.ts';
 import {findAgain} from './adding.ts';
 import {answerChange} from './changes.ts';
-import {knownError, refuseIncomplete, type GetRun} from './get-run.ts';
+import {knownError, refuseIncomplete, refusePage, type GetRun} from './get-run.ts';
 import {refuseIfLost, refuseLost, type Host} from './host.ts';
 import type {Item} from './item.ts';
 import {isNeeded} from './leave.ts';
@@ -41,10 +42,11 @@ export async function exportAll(run: GetRun, host: Host, signal: AbortSignal): P
 }
 
 async function finish(run: GetRun, host: Host, item: Item, view: Download): Promise<void> {
-	const {id, name, isPageForFile, checksum} = view;
-	const {output, overwrite, keepBoth, keep, move, allowHtml} = run.settings;
+	const {id, name, checksum} = view;
+	const {output, overwrite, keepBoth, keep, move} = run.settings;
 	try {
 		refuseIncomplete(view);
+		refusePage(view, run.settings);
 		const substitute = substituteOf(view)?.words;
 		const isOurs = !item.before && !keep && !isNeeded(view);
 		// Files of one name in one run are numbered.
@@ -58,9 +60,7 @@ async function finish(run: GetRun, host: Host, item: Item, view: Download): Prom
 		});
 		run.written.add(written);
 		if (substitute !== undefined) {
-			const isFailure = isPageForFile && !allowHtml;
-			run.hasFailed ||= isFailure;
-			run.output.error(`${name} is ${substitute}${isFailure ? '; --allow-html accepts it' : ''}`);
+			run.output.error(`${cleanText(name)} is ${substitute}`);
 		}
 
 		const sha256 = run.settings.json ? {sha256: await sha256Of(written, checksum)} : {};

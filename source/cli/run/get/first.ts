@@ -6,10 +6,10 @@ import {formatBytes, shortId} from '../../../text/format.ts';
 import {maskUrl} from '../../../text/mask-url.ts';
 import {pledgeWords} from '../../../text/safe-words.ts';
 import {withHint} from '../../../text/hints.ts';
-import {gaveUpSentence, lookMs, QuietTime, type Outcome} from '../../output/patience.ts';
+import {gaveUpSentence, lookMs, QuietTime, Waits, type Outcome} from '../../output/patience.ts';
 import type {Settings} from '../../settings.ts';
 import {whenDecided, type Decision} from '../../../wait.ts';
-import {knownError} from './get-run.ts';
+import {knownError, pageProblem} from './get-run.ts';
 import {findHost, type Host} from './host.ts';
 import type {GetOutput} from './report.ts';
 
@@ -47,10 +47,11 @@ export async function getFirst(
 async function getOne(
 	{downstream, isRemote}: Host,
 	request: AddRequest,
-	{first, json, giveUpAfter}: Settings & {first: SafeRequest},
+	settings: Settings & {first: SafeRequest},
 	output: GetOutput,
 	signal: AbortSignal,
 ): Promise<Outcome> {
+	const {first, json, giveUpAfter} = settings;
 	const {download} = await downstream.add({...request, paused: true});
 	const {id} = download;
 	const view = () => downstream.snapshot.downloads.find(each => each.id === id) ?? download;
@@ -58,11 +59,12 @@ async function getOne(
 	const isComplete = download.completedAt !== null;
 	const decision: Decision = isComplete
 		? {failure: 'complete'}
-		: await untilSafe(downstream, id, first, {view, giveUpAfter, signal, patience});
+		: await untilSafe(downstream, id, first, {view, giveUpAfter, output, signal, patience});
 	const {pledge} = decision;
 	const {name, url, streamUrl, present, size, film} = view();
 	const shown = cleanText(name);
-	const isSafe = isComplete || pledge?.state === 'safe';
+	const page = pageProblem(view(), settings);
+	const isSafe = (isComplete || pledge?.state === 'safe') && page === undefined;
 	const words = pledge ? pledgeWords(pledge, view()) : decision.failure;
 	if (pledge && isSafe && first.forMs !== undefined && pledge.toMs === null) {
 		output.error(
@@ -71,7 +73,9 @@ async function getOne(
 	}
 
 	if (!isSafe && !signal.aborted) {
-		output.error(`${shown}: ${patience.signal.aborted ? gaveUpSentence(view(), giveUpAfter) : words}`);
+		output.error(
+			page ?? `${shown}: ${patience.signal.aborted ? gaveUpSentence(view(), giveUpAfter) : words}`,
+		);
 	}
 
 	// Nothing listens at the stream URL once this process ends.
@@ -96,18 +100,47 @@ async function untilSafe(
 	{
 		view,
 		giveUpAfter,
+		output,
 		signal,
 		patience,
-	}: {view: () => Download; giveUpAfter: number; signal: AbortSignal; patience: AbortController},
+	}: {
+		view: () => Download;
+		giveUpAfter: number;
+		output: GetOutput;
+		signal: AbortSignal;
+		patience: AbortController;
+	},
 ): Promise<Decision> {
 	const pledge = await downstream.makeSafe(id, first);
 	const quiet = new QuietTime();
+	const waits = new Waits();
 	const timer = setInterval(() => {
-		if (quiet.look([view()], Date.now()) >= giveUpAfter) {
+		const download = view();
+		const wait = waits.next(asRunning(download), Date.now());
+		if (wait) {
+			output.error(cleanText(`${download.name}: ${wait.words}`));
+		}
+
+		if (quiet.look([download], Date.now()) >= giveUpAfter) {
 			patience.abort();
 		}
 	}, lookMs);
-	return whenDecided(downstream, id, pledge, AbortSignal.any([signal, patience.signal])).finally(() =>
-		clearInterval(timer),
-	);
+	const unsubscribe = downstream.subscribe(() => {
+		const download = view();
+		const current = download.pledges.find(({n}) => n === pledge.n);
+		output.progress({open: [download], total: 1, finishedBytes: 0, pledge: current});
+	});
+	try {
+		return await whenDecided(downstream, id, pledge, AbortSignal.any([signal, patience.signal]));
+	} finally {
+		clearInterval(timer);
+		unsubscribe();
+	}
+}
+
+/** A paused download that fetches a pledge waits for the server like a running one. */
+function asRunning(download: Download): Download {
+	return download.status === 'paused'
+		? {...download, status: download.retryAt === null ? 'asking' : 'waiting'}
+		: download;
 }

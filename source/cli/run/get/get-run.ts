@@ -3,6 +3,7 @@ import {DownStreamError, isSettled, type Download, type DownloadId} from '../../
 import {cleanText} from '../../../text/clean-text.ts';
 import {safeJson} from '../../../text/escape-controls.ts';
 import {withHint} from '../../../text/hints.ts';
+import {substituteOf} from '../../../text/status-words.ts';
 import {maskUrl} from '../../../text/mask-url.ts';
 import type {QuietTime} from '../../output/patience.ts';
 import type {Settings} from '../../settings.ts';
@@ -126,6 +127,21 @@ export function knownError(error: unknown): DownStreamError {
 	}
 
 	throw error;
+}
+
+/** The sentence about a web page in place of the file; undefined for the file, or with `--allow-html`. */
+export function pageProblem(view: Download, {allowHtml}: Settings): string | undefined {
+	return view.isPageForFile && !allowHtml
+		? `${cleanText(view.name)} is ${substituteOf(view)!.words}; the link may have expired or need a login (--header, --netrc); --allow-html accepts it`
+		: undefined;
+}
+
+/** Throws `origin-sent-page`. */
+export function refusePage(view: Download, settings: Settings): void {
+	const problem = pageProblem(view, settings);
+	if (problem !== undefined) {
+		throw new DownStreamError('origin-sent-page', problem);
+	}
 }
 
 export function refuseIncomplete({status, error, name}: Download): void {

@@ -17,6 +17,8 @@ const endShowsMs = 200;
 export type Host = {
 	readonly downstream: DownloadEngine;
 	readonly requestsOf: (word: string) => Promise<AddRequest[]>;
+	/** In an engine of our own the download leaves the list even if this process is killed, unless `--keep` is set. */
+	readonly add: DownloadEngine['add'];
 	readonly isRemote: boolean;
 	/** The instance has ended. */
 	isLost(): boolean;
@@ -39,6 +41,7 @@ export async function findHost(settings: Settings, output: GetOutput): Promise<H
 			return {
 				downstream: client,
 				requestsOf: word => requestsForRemote(word, settings),
+				add: request => client.add(request),
 				isRemote: true,
 				isLost: () => isLost,
 				dispose: () => client.dispose(),
@@ -70,6 +73,7 @@ async function startHost(settings: Settings, output: GetOutput): Promise<Host> {
 	return {
 		downstream: engine,
 		requestsOf: word => requestsFor(word, settings),
+		add: request => engine.add(request, {isTemporary: !settings.keep}),
 		isRemote: false,
 		isLost: () => false,
 		async dispose() {

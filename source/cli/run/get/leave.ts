@@ -16,11 +16,13 @@ export async function leave(
 	const {downstream} = host;
 	const {id, before} = item;
 	if (!before) {
-		if (!settings.keep && !(status === 'done' && isNeeded(view))) {
+		if (status === 'done' && isNeeded(view)) {
+			await downstream.add({...item.request, paused: true});
+		} else if (!settings.keep) {
 			// The bytes stay for the next run with this URL.
-			const isEmpty = view.present === 0 && status !== 'done';
+			const isUseless = (view.present === 0 || view.isPageForFile) && status !== 'done';
 			const isStreamed = status === 'done' && settings.output === '-' && !item.wasExported;
-			await downstream.remove(id, isEmpty || isStreamed ? {data: 'delete', undoMs: 0} : {data: 'keep'});
+			await downstream.remove(id, isUseless || isStreamed ? {data: 'delete', undoMs: 0} : {data: 'keep'});
 		}
 	} else if (status === 'interrupted' && host.isRemote) {
 		if (before.onDemand) {

@@ -6,7 +6,7 @@ import {DownStreamError, isSettled, type Download} from '../../../downstream.ts'
 import {until} from '../../../wait.ts';
 import {lookMs} from '../../output/patience.ts';
 import {answerChange} from './changes.ts';
-import {knownError, refuseIncomplete, type GetRun} from './get-run.ts';
+import {knownError, refuseIncomplete, refusePage, type GetRun} from './get-run.ts';
 import {HostLost, refuseIfLost, refuseLost, type Host} from './host.ts';
 import type {Item} from './item.ts';
 import type {GetOutput} from './report.ts';
@@ -25,6 +25,7 @@ export async function streamAll(run: GetRun, host: Host, signal: AbortSignal): P
 
 			const view = foundOr(done === 'removed' ? undefined : done);
 			refuseIncomplete(view);
+			refusePage(view, run.settings);
 			await run.close(host, item, view, {status: 'done'});
 		} catch (error) {
 			if (signal.aborted) {
@@ -66,6 +67,13 @@ async function stream(
 
 		if (response && (statusCode === 200 || statusCode === 206)) {
 			item.streamed.etag ??= headers.etag;
+			if (offset === 0 && mayBePage.test(headers['content-type'] ?? '')) {
+				await refuseProvenPage(run, host, find, signal).catch((error: unknown) => {
+					response.destroy();
+					throw error;
+				});
+			}
+
 			if (await copy(run.output, response, item.streamed)) {
 				return;
 			}
@@ -79,6 +87,29 @@ async function stream(
 		signal.throwIfAborted();
 		await sleep(lookMs, undefined, {signal});
 	}
+}
+
+/** Types of pages and of messages in JSON, among others. */
+const mayBePage = /html|json/i;
+
+/** Throws `origin-sent-page` for a page. Its type may be wrong: the first bytes prove it. */
+async function refuseProvenPage(
+	{settings}: GetRun,
+	host: Host,
+	find: () => Download | undefined,
+	signal: AbortSignal,
+): Promise<void> {
+	await until(
+		host.downstream,
+		() => {
+			const view = find();
+			const isDecided = !view || isSettled(view) || (view.present > 0 && !view.isPageForFile);
+			return isDecided || host.isLost() || undefined;
+		},
+		signal,
+	);
+	refuseIfLost(host);
+	refusePage(foundOr(find()), settings);
 }
 
 /** Resolves with false if the response was cut. */
