@@ -219,25 +219,24 @@ class MissingBytes {
 
 	/** `track`: the same number for ranges that follow one another. */
 	add(range: Range, track: number): number {
-		let pieces: readonly Range[] = [range];
-		for (const [other, counted] of this.#counted.entries()) {
-			if (other !== track) {
-				pieces = pieces.flatMap(piece => without(piece, counted));
-			}
+		const bytes = this.#missingIn(range, track, 0);
+		this.#counted[track] = {start: this.#counted[track]?.start ?? range.start, end: range.end};
+		return bytes;
+	}
+
+	/** Without the bytes counted for other tracks from `other` on. */
+	#missingIn({start, end}: Range, track: number, other: number): number {
+		if (start >= end) {
+			return 0;
 		}
 
-		this.#counted[track] = {start: this.#counted[track]?.start ?? range.start, end: range.end};
-		return pieces.reduce((sum, piece) => sum + piece.end - piece.start - this.#present.count(piece), 0);
+		const next = this.#counted.findIndex(
+			(range, at) => at >= other && at !== track && range.start < end && start < range.end,
+		);
+		const counted = this.#counted[next];
+		return counted
+			? this.#missingIn({start, end: counted.start}, track, next + 1) +
+					this.#missingIn({start: counted.end, end}, track, next + 1)
+			: end - start - this.#present.count({start, end});
 	}
-}
-
-function without({start, end}: Range, other: Range): Range[] {
-	if (other.end <= start || other.start >= end) {
-		return start < end ? [{start, end}] : [];
-	}
-
-	return [
-		{start, end: other.start},
-		{start: other.end, end},
-	].filter(piece => piece.start < piece.end);
 }
