@@ -34,6 +34,10 @@ export const films = {
 	'tail.mp4': film,
 	'large.mp4': [...picture, ...sound, ...h264, '-b:v', '2M', '-minrate', '2M'],
 	'fragments.mp4': [...film, '-movflags', '+frag_keyframe+empty_moov'],
+	'large-fragments.mp4': [
+		...[...picture, ...sound, ...h264, '-b:v', '2M', '-minrate', '2M'],
+		...['-movflags', '+frag_keyframe+empty_moov'],
+	],
 	'indexed.mp4': [...film, '-movflags', '+dash+frag_keyframe+global_sidx+delay_moov'],
 	'parts.mp4': [...film, '-movflags', '+dash+frag_keyframe+delay_moov'],
 	'sound.m4a': [...sound, '-c:a', 'aac'],

@@ -123,7 +123,11 @@ class IndexSource extends CustomSource {
 	async #chunkAt(start: number, end: number): Promise<Uint8Array> {
 		let chunk = this.#chunks.find(each => each.start <= start && end <= each.start + each.bytes.length);
 		if (!chunk) {
-			if (++this.#reads > limits.reads || this.#bytes + (end - start) > limits.bytes) {
+			if (++this.#reads > limits.reads) {
+				throw new NoFilm('scattered', 'it lies in too many places');
+			}
+
+			if (this.#bytes + (end - start) > limits.bytes) {
 				throw new NoFilm('too-large', 'it is too large');
 			}
 
