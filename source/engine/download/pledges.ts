@@ -29,6 +29,8 @@ const firstBytes = 64 * 1024;
 const nearEndMs = 5 * 60_000;
 /** Minimum milliseconds between two looks at the rate. */
 const measureMs = 1000;
+/** Milliseconds between two looks at the room on the disk. */
+const roomMs = 2000;
 
 type PledgeContext = {
 	/** Makes the present bytes durable. */
@@ -52,8 +54,9 @@ export class Pledges implements PledgedRanges {
 	#durable: {of: DownloadRecord['ranges']; set: RangeSet} | undefined;
 	/** Present as a whole, so that a checkpoint was requested. */
 	#present = new Set<number>();
-	/** The disk had no room for them when their bytes became known, with the sentence. */
+	/** The disk has no room for them, with the sentence. */
 	readonly #refused = new Map<number, string>();
+	#roomTimer: NodeJS.Timeout | undefined;
 	/** Their bytes are not known yet. */
 	readonly #unmeasured = new Set<number>();
 	/** Less than `keepAhead` was present ahead of a player. */
@@ -152,6 +155,7 @@ export class Pledges implements PledgedRanges {
 		}
 
 		await this.#state.recordFile.save({pledges: pledges.length === 0 ? undefined : pledges});
+		this.#refused.delete(n);
 		this.#changed();
 	}
 
@@ -252,18 +256,38 @@ export class Pledges implements PledgedRanges {
 		return end === 0 ? [] : [{start: 0, end: Math.min(end, size)}];
 	}
 
-	/** The bytes are known for the first time: the pledge waits until there is room for them. */
+	/** Measured once the bytes are known. */
 	#isRefused({n}: StoredPledge, resolved: Resolved): boolean {
 		if (isMeasured(resolved) && this.#unmeasured.delete(n)) {
-			void this.#refusalOf(resolved).then(refusal => {
-				if (refusal !== undefined) {
-					this.#refused.set(n, refusal);
-					this.#changed();
-				}
-			});
+			void this.#measureRoom(n, resolved);
 		}
 
 		return this.#refused.has(n);
+	}
+
+	async #measureRoom(n: number, resolved: Resolved): Promise<void> {
+		const refusal = await this.#refusalOf(resolved);
+		const hadRoom = !this.#refused.has(n);
+		if (refusal === undefined) {
+			this.#refused.delete(n);
+		} else {
+			this.#refused.set(n, refusal);
+			this.#roomTimer ??= setTimeout(() => void this.#lookForRoom(), roomMs).unref();
+		}
+
+		if (hadRoom !== (refusal === undefined)) {
+			this.#changed();
+		}
+	}
+
+	/** One at a time: the next one needs what is left. */
+	async #lookForRoom(): Promise<void> {
+		this.#roomTimer = undefined;
+		for (const pledge of this.#inOrder.filter(({n}) => this.#refused.has(n))) {
+			if (!this.#state.isClosed) {
+				await this.#measureRoom(pledge.n, resolvePledge(pledge, this.#facts));
+			}
+		}
 	}
 
 	/** A sentence where the disk has no room for the bytes. */
