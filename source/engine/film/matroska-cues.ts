@@ -137,28 +137,34 @@ function numberOf(value: Buffer | undefined): number {
 	return number;
 }
 
-/** Milliseconds of subtitles that mpv reads before it plays (`--demuxer-mkv-subtitle-preroll-secs-index`). */
-const prerollMs = 10_000;
+/**
+ * Milliseconds of subtitles that mpv reads before it plays, with cues that tell durations, and with others
+ * (`--demuxer-mkv-subtitle-preroll-secs-index` and `--demuxer-mkv-subtitle-preroll-secs`).
+ */
+const prerollMs = {timed: 10_000, untimed: 1000};
 /** Milliseconds by which the times of points may be late. */
 const slackMs = 500;
 
 /**
  * What a player reads first when it starts at one of the times: from the cluster of the earliest subtitle that is still
- * shown. `offsets`: the clusters of the times.
+ * shown, or from an earlier cluster where the cues tell no durations. `offsets`: the clusters of the times.
  */
 export function clusterAsides(
 	cues: readonly Cue[],
 	times: readonly number[],
 	offsets: readonly number[],
 ): Aside[] {
+	const timed = cues.filter(({durationMs}) => durationMs > 0);
+	const reachMs = slackMs + (timed.length > 0 ? prerollMs.timed : prerollMs.untimed);
 	return times.slice(0, -1).flatMap((ms, point) => {
-		const farthest = cues.findLast(cue => cue.ms <= ms - prerollMs - slackMs)?.start ?? 0;
-		const shown = cues.filter(
-			({ms: from, durationMs, start}) =>
-				durationMs > 0 && from <= ms && from + durationMs > ms - slackMs && start >= farthest,
+		const earliest = cues.findLast(cue => cue.ms <= ms - reachMs);
+		const first = earliest?.start ?? 0;
+		const shown = timed.filter(
+			cue => cue.ms <= ms && cue.ms + cue.durationMs > ms - slackMs && cue.start >= first,
 		);
+		const read = timed.length > 0 || !earliest ? shown : [earliest];
 		const end = offsets[point]!;
-		const start = Math.min(end, ...shown.map(cue => cue.start));
+		const start = Math.min(end, ...read.map(cue => cue.start));
 		return start < end ? [{point, start, end, isLead: true}] : [];
 	});
 }
