@@ -290,6 +290,14 @@ test('a stored map takes 16 KiB at most and is read for its version and size alo
 	const text = encodeMap(large, 0, 5e9);
 	assert.ok(text.length <= maxMapBytes);
 	assert.ok((decodeMap(text, 0, 5e9)?.times.length ?? 0) > 100);
+	const points = times.flatMap((_, point) => (point % 5 === 0 && point > 0 && point < 4900 ? [point] : []));
+	const asides = points.flatMap(point => [
+		{point, start: offsets[point + 8]!, end: offsets[point + 8]! + 50, isLead: false},
+		{point, start: offsets[point]! - 50, end: offsets[point]!, isLead: true},
+	]);
+	const subtitled = decodeMap(encodeMap({...large, asides}, 0, 5e9), 0, 5e9);
+	assert.ok((subtitled?.times.length ?? 0) > 100);
+	assert.ok(subtitled!.asides.length > 100);
 });
 
 test('an invalid map is rejected', () => {

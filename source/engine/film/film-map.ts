@@ -54,15 +54,15 @@ export function thinned(map: FilmMap, count: number): FilmMap {
 	}
 
 	const kept = Array.from({length: count}, (_, point) => Math.round((point * last) / (count - 1)));
-	return {
-		...map,
-		times: kept.map(point => map.times[point]!),
-		tracks: map.tracks.map(track => ({...track, offsets: kept.map(point => track.offsets[point]!)})),
-		asides: map.asides.flatMap(aside => {
-			const point = kept.findLastIndex(each => each <= aside.point);
-			return aside.isLead && kept[point] !== aside.point ? [] : [{...aside, point}];
-		}),
-	};
+	const tracks = map.tracks.map(track => ({...track, offsets: kept.map(point => track.offsets[point]!)}));
+	const asides = map.asides.flatMap(aside => {
+		const point = kept.findLastIndex(each => each <= aside.point);
+		const isWithin = tracks.some(
+			({offsets}) => offsets[point]! <= aside.start && aside.end <= offsets[point + 1]!,
+		);
+		return (aside.isLead ? kept[point] !== aside.point : isWithin) ? [] : [{...aside, point}];
+	});
+	return {...map, times: kept.map(point => map.times[point]!), tracks, asides};
 }
 
 /** A map with one constant rate from `start` to `size`. */
@@ -86,7 +86,7 @@ export function linearMap(
 
 /** JSON of at most `maxMapBytes`; points are left out until it fits. Numbers are differences: they are shorter. */
 export function encodeMap(map: FilmMap, version: number, size: number): string {
-	for (let count = map.times.length; ; count = Math.ceil(count * 0.9)) {
+	for (let count = map.times.length; ; count = Math.floor(count * 0.9)) {
 		const {times, tracks, asides, ...rest} = thinned(map, Math.max(2, count));
 		const lists = [...new Set(tracks.map(({offsets}) => offsets.join()))];
 		const stored = {
