@@ -12,6 +12,7 @@ import {filmMs, makeFilm, serveFilm} from './support/films.ts';
 import type {TestOrigin} from './support/origin.ts';
 import {missing} from './support/programs.ts';
 import {read} from './support/read-stream.ts';
+import {randomOf} from './support/soak.ts';
 
 const MiB = 1024 * 1024;
 /** Adds a download by reading its stream. */
@@ -229,6 +230,29 @@ test('a file that is not a film, or has a damaged index, downloads too', needsFf
 		);
 		await close();
 	}
+});
+
+test('an index that points anywhere is given up after eight requests', needsFfmpeg, async t => {
+	const bytes = Buffer.from(await makeFilm('large-fragments.mp4'));
+	const random = randomOf(0);
+	for (let table = bytes.indexOf('tfra'); table !== -1; table = bytes.indexOf('tfra', table + 4)) {
+		// Entries of version 1: the time and the place of a fragment, and three numbers of a byte each.
+		for (let entry = 0; entry < bytes.readUInt32BE(table + 16); entry++) {
+			const place = Math.floor(MiB + random() * (bytes.length / 2 - MiB));
+			bytes.writeBigUInt64BE(BigInt(place), table + 20 + 19 * entry + 8);
+		}
+	}
+
+	const origin = await serveFilm(t, bytes);
+	const {engine} = await startEngine(t, {onDemand: true});
+	const {download} = await engine.add({url: origin.urlOf('/film.mp4'), connections: 1});
+	await engine.makeSafe(download.id, {forMs: 1000, orBytes: 1});
+	const {pledges} = await until(engine, download.id, ({filmProblem}) => filmProblem === 'scattered');
+	assert.equal(pledges[0]!.fromMs, null);
+	// Long ones are divided.
+	const ends = new Set(origin.requests.map(({range}) => range!.end));
+	const places = origin.requests.filter(({range}) => !ends.has(range!.start));
+	assert.ok(places.length <= 1 + 8, JSON.stringify(origin.requests.map(({range}) => range)));
 });
 
 test('an origin without ranges gives minutes after the index has arrived', needsFfmpeg, async t => {

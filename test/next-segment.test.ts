@@ -16,6 +16,7 @@ function situation(changes: Partial<PlanState>): PlanState {
 		claimed: [],
 		wanted: [],
 		index: undefined,
+		connections: 4,
 		pledged: [],
 		background: true,
 		playhead: 0,
@@ -233,12 +234,12 @@ test('a pledged byte far inside a claim of the background gets a connection of i
 	assert.notEqual(nextSegment(near)?.start, 100 * MiB);
 });
 
-test('an index is fetched in four parts, by several connections, or in more of the usual size', () => {
-	const partsOf = (length: number) => {
+test('an index is fetched in four parts, or in more by more connections or of the usual size', () => {
+	const partsOf = (length: number, connections = 4) => {
 		const index = {start: 150 * MiB, end: 150 * MiB + length};
 		const claimed: Array<{offset: number; end: number}> = [];
 		for (;;) {
-			const plan = nextSegment(situation({index, claimed, background: false}));
+			const plan = nextSegment(situation({index, claimed, connections, background: false}));
 			if (!plan) {
 				return claimed.map(({offset, end}) => end - offset);
 			}
@@ -249,6 +250,9 @@ test('an index is fetched in four parts, by several connections, or in more of t
 
 	assert.deepEqual(partsOf(MiB), [256 * KiB, 256 * KiB, 256 * KiB, 256 * KiB]);
 	assert.deepEqual(partsOf(300 * KiB), [256 * KiB, 44 * KiB]);
+	assert.deepEqual(partsOf(MiB, 1), partsOf(MiB));
+	assert.equal(partsOf(3 * MiB, 16).length, 12);
+	assert.equal(partsOf(8 * MiB, 16).length, 16);
 	assert.deepEqual(partsOf(8 * MiB), [2 * MiB, 2 * MiB, 2 * MiB, 2 * MiB]);
 	assert.deepEqual(partsOf(18 * MiB), [4 * MiB, 4 * MiB, 4 * MiB, 4 * MiB, 2 * MiB]);
 });

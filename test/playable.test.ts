@@ -6,6 +6,7 @@ import {
 	checkedMap,
 	decodeMap,
 	encodeMap,
+	leastReadOver,
 	linearMap,
 	maxMapBytes,
 	thinned,
@@ -47,6 +48,8 @@ const maps: fc.Arbitrary<FilmMap> = fc
 			times,
 			tracks: offsets.map((each): FilmTrack => ({...description, offsets: each})),
 			index: index.start < index.end ? [index] : [],
+			asides: [],
+			readOver: leastReadOver,
 		}));
 	});
 
@@ -138,7 +141,15 @@ test('between two tracks that lie near each other a player reads on', () => {
 	];
 	const claims = (distance: number) =>
 		playable(
-			{durationMs: 20_000, exact: true, times: [0, 10_000, 20_000], tracks: tracks(distance), index: []},
+			{
+				durationMs: 20_000,
+				exact: true,
+				times: [0, 10_000, 20_000],
+				tracks: tracks(distance),
+				index: [],
+				asides: [],
+				readOver: leastReadOver,
+			},
 			new RangeSet(tracks(distance).map(({offsets}) => ({start: offsets[0]!, end: offsets[1]!}))),
 		);
 	assert.deepEqual(claims(0), [[0, 10_000 - marginMs]]);
@@ -273,10 +284,20 @@ test('a stored map takes 16 KiB at most and is read for its version and size alo
 			{...description, offsets},
 		],
 		index: [],
+		asides: [],
+		readOver: leastReadOver,
 	};
 	const text = encodeMap(large, 0, 5e9);
 	assert.ok(text.length <= maxMapBytes);
 	assert.ok((decodeMap(text, 0, 5e9)?.times.length ?? 0) > 100);
+	const points = times.flatMap((_, point) => (point % 5 === 0 && point > 0 && point < 4900 ? [point] : []));
+	const asides = points.flatMap(point => [
+		{point, start: offsets[point + 8]!, end: offsets[point + 8]! + 50, isLead: false},
+		{point, start: offsets[point]! - 50, end: offsets[point]!, isLead: true},
+	]);
+	const subtitled = decodeMap(encodeMap({...large, asides}, 0, 5e9), 0, 5e9);
+	assert.ok((subtitled?.times.length ?? 0) > 100);
+	assert.ok(subtitled!.asides.length > 100);
 });
 
 test('an invalid map is rejected', () => {

@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {lastingMs} from '../source/engine/fetch/players.ts';
-import type {FilmMap} from '../source/engine/film/film-map.ts';
+import {leastReadOver, type FilmMap} from '../source/engine/film/film-map.ts';
 import {infer} from '../source/engine/film/inference.ts';
 import {byteAt, bytesAhead, timeAt} from '../source/engine/film/playhead.ts';
 
@@ -15,6 +15,8 @@ const map: FilmMap = {
 		{kind: 'video', codec: null, language: null, width: null, height: null, offsets: [1000, 11_000, 111_000]},
 	],
 	index: [],
+	asides: [],
+	readOver: leastReadOver,
 };
 
 test('a time maps to its byte', () => {

@@ -5,7 +5,7 @@ import * as fc from 'fast-check';
 import {DownStreamError, type Download, type Pledge, type SafeRequest} from '../source/downstream.ts';
 import {sharedProblems} from '../source/engine/banners.ts';
 import {afterRate, isSlow, type Pace} from '../source/engine/download/pace.ts';
-import type {FilmMap, FilmTrack} from '../source/engine/film/film-map.ts';
+import {leastReadOver, type FilmMap, type FilmTrack} from '../source/engine/film/film-map.ts';
 import {playable} from '../source/engine/film/playable.ts';
 import {
 	maxPledges,
@@ -53,6 +53,8 @@ const maps: fc.Arbitrary<FilmMap> = fc
 			times,
 			tracks: all.map((each): FilmTrack => ({...description, offsets: each})),
 			index: a === b ? [] : [{start: Math.min(a, b), end: Math.max(a, b)}],
+			asides: [],
+			readOver: leastReadOver,
 		}));
 	});
 
@@ -87,6 +89,8 @@ const linear: FilmMap = {
 	times: [0, 50 * minute, 100 * minute],
 	tracks: [{...description, offsets: [0, 50 * MiB, 100 * MiB]}],
 	index: [],
+	asides: [],
+	readOver: leastReadOver,
 };
 
 for (const [what, request, code, sentence] of [

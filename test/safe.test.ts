@@ -5,6 +5,7 @@ import path from 'node:path';
 import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download, Pledge} from '../source/downstream.ts';
+import {freeBytes} from '../source/engine/store/free-space.ts';
 import {CliProcess} from './support/cli.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 import {makeFilm, serveFilm} from './support/films.ts';
@@ -383,6 +384,23 @@ test('a pledge of a file of unknown size is measured once the size is known', as
 	await engine.makeSafe(id, {});
 	const {pledges} = await until(engine, id, each => each.pledges[0]?.state === 'impossible');
 	assert.match(pledges[0]!.reason!, /too few for this and all other pledges$/);
+});
+
+test('a pledge without room begins once there is room', async t => {
+	const {storageDir, engine} = await startEngine(t);
+	const free = (await freeBytes(storageDir))!;
+	const addLarge = async (name: string) => {
+		const origin = await startOrigin(t, {size: Math.ceil(free * 0.75), etag: '"v1"', bytesPerSecond: 1});
+		return (await engine.add({url: origin.urlOf(name), paused: true})).download.id;
+	};
+	const [first, second] = [await addLarge('/a.bin'), await addLarge('/b.bin')];
+	await engine.makeSafe(first, {});
+	await until(engine, first, each => each.pledges[0]?.missing !== null);
+	await engine.makeSafe(second, {});
+	await until(engine, second, each => each.pledges[0]?.state === 'impossible');
+	await engine.lift(first, 1);
+	const {pledges} = await until(engine, second, each => each.pledges[0]?.state === 'pending');
+	assert.equal(pledges[0]!.reason, null);
 });
 
 test('a pledge that takes the connections of the background stays within the limit', async t => {

@@ -161,6 +161,7 @@ const problems: Readonly<Record<FilmProblem, string>> = {
 	'no-duration': 'it does not state the duration',
 	'no-tracks': 'it lists no video and no audio',
 	'past-end': 'a sample lies past the end of the file',
+	scattered: 'it lies in too many places',
 	'too-large': 'it is too large',
 	'too-slow': 'it takes too long to read',
 };

@@ -42,7 +42,7 @@ export async function playClaims(
 	const exceeded: Stretch[] = [];
 	for (const [fromMs, toMs] of claimed) {
 		const args = ['--no-config', '--vo=null', '--ao=null', '--really-quiet', '--network-timeout=60'];
-		const start = ['--untimed', '--ao-null-untimed', `--start=${fromMs / 1000}`];
+		const start = ['--untimed', '--ao-null-untimed', '--sid=1', `--start=${fromMs / 1000}`];
 		await promisify(execFile)('mpv', [...args, ...start, `--end=${toMs / 1000}`, url], {
 			timeout: 40_000,
 		}).catch(() => broken.push([fromMs, toMs]));

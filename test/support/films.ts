@@ -26,6 +26,21 @@ const h264 = [
 	'-metadata:s:a',
 	'language=deu',
 ];
+/** An input of ffmpeg. */
+const text = (format: string, content: string) => [
+	...['-f', format, '-i', `data:text/plain;base64,${Buffer.from(content).toString('base64')}`],
+];
+const subtitles = text(
+	'srt',
+	['01,0 --> 00:00:03,0', '06,0 --> 00:00:16,0', '22,0 --> 00:00:24,0', '30,0 --> 00:00:38,0']
+		.map((times, line) => `${line + 1}\n00:00:${times}\nline\n`)
+		.join('\n'),
+);
+const chapters = text(
+	'ffmetadata',
+	';FFMETADATA1\n[CHAPTER]\nTIMEBASE=1/1\nSTART=0\nEND=20\ntitle=A\n[CHAPTER]\nTIMEBASE=1/1\nSTART=20\nEND=40\ntitle=B\n',
+);
+const subtitled = [...picture, ...sound, ...subtitles, ...h264, '-b:v', '500k'];
 const film = [...picture, ...sound, ...uneven, '-t', String(seconds), ...h264];
 
 /** The arguments of ffmpeg for each file name. */
@@ -34,9 +49,27 @@ export const films = {
 	'tail.mp4': film,
 	'large.mp4': [...picture, ...sound, ...h264, '-b:v', '2M', '-minrate', '2M'],
 	'fragments.mp4': [...film, '-movflags', '+frag_keyframe+empty_moov'],
+	'large-fragments.mp4': [
+		...[...picture, ...sound, ...h264, '-b:v', '2M', '-minrate', '2M'],
+		...['-movflags', '+frag_keyframe+empty_moov'],
+	],
 	'indexed.mp4': [...film, '-movflags', '+dash+frag_keyframe+global_sidx+delay_moov'],
 	'parts.mp4': [...film, '-movflags', '+dash+frag_keyframe+delay_moov'],
 	'sound.m4a': [...sound, '-c:a', 'aac'],
+	'subtitles.mp4': [...subtitled, '-c:s', 'mov_text', '-movflags', '+faststart'],
+	'subtitles.mkv': [...subtitled, '-c:s', 'srt'],
+	// Its cues tell no durations.
+	'empty-subtitles.mkv': [
+		...picture,
+		...sound,
+		...text('srt', '1\n'),
+		...h264,
+		'-b:v',
+		'500k',
+		'-c:s',
+		'srt',
+	],
+	'chapters.m4b': [...sound, ...chapters, '-map_metadata', '1', '-c:a', 'aac', '-f', 'ipod'],
 	'tail.mkv': film,
 	'front.mkv': [...film, '-reserve_index_space', '50k', '-cues_to_front', '1'],
 	'live.mkv': [...film, '-live', '1'],

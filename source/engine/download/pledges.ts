@@ -1,5 +1,4 @@
 // The pledges of one download: what they lack, whether they are met, and what becomes of them in each version of the file.
-import path from 'node:path';
 import {DownStreamError, type Pledge, type SafeRequest} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import type {PledgedRanges} from '../fetch/fetch-target.ts';
@@ -14,11 +13,11 @@ import {
 	type Resolved,
 } from '../film/pledge.ts';
 import {playable, watchTo} from '../film/playable.ts';
-import {freeBytes} from '../store/free-space.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import type {DownloadRecord, StoredPledge} from '../store/record.ts';
 import type {DownloadState} from './download-state.ts';
 import {afterRate, isSlow, type Pace} from './pace.ts';
+import {isMeasured, PledgeRoom} from './pledge-room.ts';
 import {playerPlace} from './player-place.ts';
 
 /** Once less than `keepAhead` is present ahead of a player, so many times as much is fetched. */
@@ -52,10 +51,7 @@ export class Pledges implements PledgedRanges {
 	#durable: {of: DownloadRecord['ranges']; set: RangeSet} | undefined;
 	/** Present as a whole, so that a checkpoint was requested. */
 	#present = new Set<number>();
-	/** The disk had no room for them when their bytes became known, with the sentence. */
-	readonly #refused = new Map<number, string>();
-	/** Their bytes are not known yet. */
-	readonly #unmeasured = new Set<number>();
+	readonly #room: PledgeRoom;
 	/** Less than `keepAhead` was present ahead of a player. */
 	#isCatchingUp = false;
 	#wasNearEnd = false;
@@ -63,6 +59,11 @@ export class Pledges implements PledgedRanges {
 	constructor(state: DownloadState, context: PledgeContext) {
 		this.#state = state;
 		this.#context = context;
+		this.#room = new PledgeRoom(state, {
+			pledged: () => this.#pledgedRanges,
+			resolve: n => this.#resolved(n),
+			changed: () => this.#changed(),
+		});
 	}
 
 	get isPending(): boolean {
@@ -117,7 +118,7 @@ export class Pledges implements PledgedRanges {
 		const now = Date.now();
 		const added = pledgeOf(request, facts, playerPlace(this.#state, facts.map, now), now);
 		const resolved = resolvePledge(added, facts);
-		const refusal = await this.#refusalOf(resolved);
+		const refusal = await this.#room.measure(resolved);
 		if (refusal !== undefined) {
 			throw new DownStreamError('disk-full', refusal);
 		}
@@ -129,10 +130,7 @@ export class Pledges implements PledgedRanges {
 		const {pledges, n} = withPledge(this.#stored, added);
 		Logger.info(`${recordFile.record.id}: pledges ${JSON.stringify(added)}`);
 		await recordFile.save({pledges});
-		this.#refused.delete(n);
-		if (!isMeasured(resolved)) {
-			this.#unmeasured.add(n);
-		}
+		this.#room.forget(n, isMeasured(resolved));
 
 		// An error of the past does not answer a new request.
 		retries.retryNow(true);
@@ -152,6 +150,7 @@ export class Pledges implements PledgedRanges {
 		}
 
 		await this.#state.recordFile.save({pledges: pledges.length === 0 ? undefined : pledges});
+		this.#room.forget(n, true);
 		this.#changed();
 	}
 
@@ -230,7 +229,7 @@ export class Pledges implements PledgedRanges {
 		const lacking = resolved.ranges.filter(range => !present.covers(range));
 		if (lacking.length > 0) {
 			this.#present.delete(pledge.n);
-			return this.#isRefused(pledge, resolved) ? undefined : lacking;
+			return this.#room.refusal(pledge.n, resolved) === undefined ? lacking : undefined;
 		}
 
 		if (!this.#present.has(pledge.n)) {
@@ -252,35 +251,9 @@ export class Pledges implements PledgedRanges {
 		return end === 0 ? [] : [{start: 0, end: Math.min(end, size)}];
 	}
 
-	/** The bytes are known for the first time: the pledge waits until there is room for them. */
-	#isRefused({n}: StoredPledge, resolved: Resolved): boolean {
-		if (isMeasured(resolved) && this.#unmeasured.delete(n)) {
-			void this.#refusalOf(resolved).then(refusal => {
-				if (refusal !== undefined) {
-					this.#refused.set(n, refusal);
-					this.#changed();
-				}
-			});
-		}
-
-		return this.#refused.has(n);
-	}
-
-	/** A sentence where the disk has no room for the bytes. */
-	async #refusalOf(resolved: Resolved): Promise<string | undefined> {
-		const {file, record, recordFile, services} = this.#state;
-		if (!isMeasured(resolved)) {
-			return undefined;
-		}
-
-		// Bytes of other pledges of this download count once.
-		const needed = missingOf([...new RangeSet([...resolved.ranges, ...this.#pledgedRanges])], file.present);
-		const folder = path.dirname(recordFile.dataPath);
-		const free = await freeBytes(folder);
-		const lacking = needed + services.pledgedElsewhere(record.id) - (free ?? Infinity);
-		return needed > 0 && lacking > 0
-			? `The disk of ${folder} has ${free} bytes free, ${lacking} too few for this and all other pledges`
-			: undefined;
+	#resolved(n: number): Resolved | undefined {
+		const pledge = this.#stored.find(each => each.n === n);
+		return pledge && resolvePledge(pledge, this.#facts);
 	}
 
 	get #pledgedRanges(): readonly Range[] {
@@ -346,7 +319,7 @@ export class Pledges implements PledgedRanges {
 			? null
 			: 'reason' in resolved && resolved.reason !== null
 				? resolved.reason
-				: (this.#refused.get(n) ?? stop);
+				: (this.#room.refusal(n, resolved) ?? stop);
 		const rate = meter.rate(20_000, now);
 		const isKnown = missing !== undefined && missing < Infinity;
 		const isComing = isKnown && missing > 0 && reason === null;
@@ -390,11 +363,6 @@ export class Pledges implements PledgedRanges {
 /** Pledges for no time are due last. */
 function dueAt({by = Number.MAX_SAFE_INTEGER}: StoredPledge): number {
 	return by;
-}
-
-/** False while the size of the file or its index is unknown. */
-function isMeasured(resolved: Resolved): resolved is Extract<Resolved, {ranges: unknown}> {
-	return 'ranges' in resolved && resolved.ranges.every(({end}) => end < Infinity);
 }
 
 /** From the first to the last byte of the stretch itself. */

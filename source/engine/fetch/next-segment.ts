@@ -44,6 +44,8 @@ export type PlanState = {
 	readonly wanted: readonly Demand[];
 	/** Missing bytes of a film's index. */
 	readonly index: Range | undefined;
+	/** The most that may fetch it. */
+	readonly connections: number;
 	/** Ranges that shall be present, in the order of service. */
 	readonly pledged: readonly Range[];
 	/** Whether to complete the file. */
@@ -141,14 +143,15 @@ function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | 
 	return undefined;
 }
 
-/** In four parts at least: no player starts before the last one arrives. */
-function forIndex({present, claimed, index, segmentSize}: PlanState): SegmentPlan | undefined {
+/** By all connections, in four parts at least: no player starts before the last one arrives. */
+function forIndex({present, claimed, index, connections, segmentSize}: PlanState): SegmentPlan | undefined {
 	if (!index) {
 		return undefined;
 	}
 
 	const [hole] = unclaimed(present, index, claimed);
-	const length = Math.min(segmentSize, Math.max(smallestPart, (index.end - index.start) / 4));
+	const share = (index.end - index.start) / Math.max(4, connections);
+	const length = Math.min(segmentSize, Math.max(smallestPart, share));
 	return hole && {start: hole.start, end: cut(hole, length), for: 'fill', urgent: false, isIndex: true};
 }
 

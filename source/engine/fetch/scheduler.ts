@@ -322,12 +322,8 @@ export class Scheduler {
 	#plan(): SegmentPlan | undefined {
 		const {file, record, state, acceptsRanges, runsInBackground} = this.#context;
 		const {present, size, isComplete} = file;
-		if (!this.hasFileInfo) {
-			return this.segments.size === 0 ? this.#probe() : undefined;
-		}
-
-		if (isComplete) {
-			return undefined;
+		if (isComplete || !this.hasFileInfo) {
+			return isComplete || this.segments.size > 0 ? undefined : this.#probe();
 		}
 
 		const plan = nextSegment({
@@ -337,6 +333,7 @@ export class Scheduler {
 			claimed: [...this.segments],
 			wanted: this.#demands(),
 			index: state.wantedIndex,
+			connections: this.maxConnections,
 			pledged: this.#context.pledged,
 			background: runsInBackground,
 			playhead: state.readers.playhead,

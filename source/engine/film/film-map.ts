@@ -22,8 +22,21 @@ export type FilmMap = {
 	readonly tracks: readonly FilmTrack[];
 	/** The bytes without which no player finds its way in the file, sorted and merged. */
 	readonly index: readonly Range[];
+	readonly asides: readonly Aside[];
+	/** Bytes. A player reads on over a gap of so many rather than send another request. */
+	readonly readOver: number;
 };
 
+/** Subtitles outside the bytes of the tracks, which a player reads between a time and the next one. */
+export type Aside = Range & {
+	/** Index of the time. */
+	readonly point: number;
+	/** Only a player that starts at the time reads them. */
+	readonly isLead: boolean;
+};
+
+/** Bytes that a player reads on over in any file: as many as its socket holds. */
+export const leastReadOver = 256 * 1024;
 /** Bytes of an encoded map. */
 export const maxMapBytes = 16 * 1024;
 const maxTracks = 8;
@@ -41,11 +54,15 @@ export function thinned(map: FilmMap, count: number): FilmMap {
 	}
 
 	const kept = Array.from({length: count}, (_, point) => Math.round((point * last) / (count - 1)));
-	return {
-		...map,
-		times: kept.map(point => map.times[point]!),
-		tracks: map.tracks.map(track => ({...track, offsets: kept.map(point => track.offsets[point]!)})),
-	};
+	const tracks = map.tracks.map(track => ({...track, offsets: kept.map(point => track.offsets[point]!)}));
+	const asides = map.asides.flatMap(aside => {
+		const point = kept.findLastIndex(each => each <= aside.point);
+		const isWithin = tracks.some(
+			({offsets}) => offsets[point]! <= aside.start && aside.end <= offsets[point + 1]!,
+		);
+		return (aside.isLead ? kept[point] !== aside.point : isWithin) ? [] : [{...aside, point}];
+	});
+	return {...map, times: kept.map(point => map.times[point]!), tracks, asides};
 }
 
 /** A map with one constant rate from `start` to `size`. */
@@ -58,19 +75,26 @@ export function linearMap(
 	const at = (from: number, to: number) =>
 		Array.from({length: steps + 1}, (_, step) => Math.round(from + ((to - from) * step) / steps));
 	const offsets = at(start, end);
-	return {...map, times: at(0, map.durationMs), tracks: tracks.map(track => ({...track, offsets}))};
+	return {
+		...map,
+		times: at(0, map.durationMs),
+		tracks: tracks.map(track => ({...track, offsets})),
+		asides: [],
+		readOver: leastReadOver,
+	};
 }
 
 /** JSON of at most `maxMapBytes`; points are left out until it fits. Numbers are differences: they are shorter. */
 export function encodeMap(map: FilmMap, version: number, size: number): string {
-	for (let count = map.times.length; ; count = Math.ceil(count * 0.9)) {
-		const {times, tracks, ...rest} = thinned(map, Math.max(2, count));
+	for (let count = map.times.length; ; count = Math.floor(count * 0.9)) {
+		const {times, tracks, asides, ...rest} = thinned(map, Math.max(2, count));
 		const lists = [...new Set(tracks.map(({offsets}) => offsets.join()))];
 		const stored = {
 			...rest,
 			times: differences(times),
 			lists: lists.map(list => differences(list.split(',').map(Number))),
 			tracks: tracks.map(track => ({...track, offsets: lists.indexOf(track.offsets.join())})),
+			asides: asides.map(({point, start, end, isLead}) => [point, start, end - start, isLead ? 1 : 0]),
 		};
 		const text = JSON.stringify({version, size, map: stored});
 		if (text.length <= maxMapBytes || count <= 2) {
@@ -93,6 +117,7 @@ type StoredMap = {
 	readonly times: number[];
 	readonly lists: number[][];
 	readonly tracks: Array<{readonly offsets: number}>;
+	readonly asides: Array<[point: number, start: number, length: number, isLead: number]>;
 };
 
 /** Returns undefined for text that is no map of this version of the file. */
@@ -105,7 +130,10 @@ export function decodeMap(text: string, version: number, size: number): FilmMap 
 
 		const lists = map.lists.map(list => sums(list));
 		const tracks = map.tracks.map(track => ({...track, offsets: lists[track.offsets]}));
-		return checkedMap({...map, times: sums(map.times), tracks}, size);
+		const asides = map.asides.map(([point, start, length, isLead]): Aside => {
+			return {point, start, end: start + length, isLead: isLead === 1};
+		});
+		return checkedMap({...map, times: sums(map.times), tracks, asides}, size);
 	} catch {
 		return undefined;
 	}
@@ -113,7 +141,9 @@ export function decodeMap(text: string, version: number, size: number): FilmMap 
 
 /** Returns undefined for a value that is no map of a file of `size` bytes. */
 export function checkedMap(value: unknown, size: number): FilmMap | undefined {
-	const {durationMs, exact, times, tracks, index} = (value ?? {}) as {[K in keyof FilmMap]?: unknown};
+	const {durationMs, exact, times, tracks, index, asides, readOver} = (value ?? {}) as {
+		[K in keyof FilmMap]?: unknown;
+	};
 	if (
 		typeof durationMs !== 'number' ||
 		typeof exact !== 'boolean' ||
@@ -124,7 +154,9 @@ export function checkedMap(value: unknown, size: number): FilmMap | undefined {
 		!Array.isArray(tracks) ||
 		tracks.length === 0 ||
 		tracks.length > maxTracks ||
-		!Array.isArray(index)
+		!Array.isArray(index) ||
+		!Array.isArray(asides) ||
+		!isAscending([readOver], Number.MAX_SAFE_INTEGER, false)
 	) {
 		return undefined;
 	}
@@ -132,11 +164,32 @@ export function checkedMap(value: unknown, size: number): FilmMap | undefined {
 	const checkedTracks = tracks.map(track => checkedTrack(track, times.length, size));
 	const ranges = index.map(range => ({...(range as Range)}));
 	const edges = ranges.flatMap(({start, end}) => [start, end]);
-	if (checkedTracks.includes(undefined) || !isAscending(edges, size, false)) {
+	const checkedAsides = asides.map(aside => checkedAside(aside, times.length - 1, size));
+	if (
+		checkedTracks.includes(undefined) ||
+		!isAscending(edges, size, false) ||
+		checkedAsides.includes(undefined)
+	) {
 		return undefined;
 	}
 
-	return {durationMs, exact, times, tracks: checkedTracks as FilmTrack[], index: ranges};
+	return {
+		durationMs,
+		exact,
+		times,
+		tracks: checkedTracks as FilmTrack[],
+		index: ranges,
+		asides: checkedAsides as Aside[],
+		readOver: readOver as number,
+	};
+}
+
+function checkedAside(value: unknown, steps: number, size: number): Aside | undefined {
+	const {point, start, end, isLead} = (value ?? {}) as {[K in keyof Aside]?: unknown};
+	const isSound = isAscending([point], steps - 1, false) && isAscending([start, end], size, false);
+	return isSound
+		? {point: point as number, start: start as number, end: end as number, isLead: isLead === true}
+		: undefined;
 }
 
 function checkedTrack(value: unknown, length: number, size: number): FilmTrack | undefined {

@@ -20,8 +20,8 @@ const fileName = 'film.json';
 const smallestFetched = 4 * 1024 * 1024;
 /** Bytes of one request for the index. */
 const requestBytes = 256 * 1024;
-/** Requests for one index, and bytes: more while a player reads. */
-const limits = {requests: 64, bytes: 8 * 1024 * 1024, bytesForPlayer: 64 * 1024 * 1024};
+/** Requests for one index, twice what the largest of well-made files need, and bytes: more while a player reads. */
+const limits = {requests: 8, bytes: 8 * 1024 * 1024, bytesForPlayer: 64 * 1024 * 1024};
 
 /** For downloads at rest: of the thousands that a start may show at once. */
 const inBackground = turns();
@@ -110,7 +110,7 @@ export class Film {
 			!this.#isClosed &&
 			mayBeFilm(type) &&
 			file.size > 0 &&
-			!(version === this.#version && (this.#isSettled || this.#isTooLarge(isPlaying)))
+			!(version === this.#version && (this.#isSettled || this.#excess(isPlaying)))
 		);
 	}
 
@@ -120,7 +120,7 @@ export class Film {
 			return null;
 		}
 
-		return this.#problem ?? (this.#missing && this.#isTooLarge(isPlaying) ? 'too-large' : null);
+		return this.#problem ?? (this.#missing && this.#excess(isPlaying)) ?? null;
 	}
 
 	/**
@@ -201,13 +201,18 @@ export class Film {
 	#want(range: Range | undefined): void {
 		const {file, mayFetch, isPledged, isPlaying} = this.#download.facts();
 		const isAsked = isPledged || (mayFetch && file.size >= smallestFetched);
-		const isWorth = isAsked && !this.#isTooLarge(isPlaying);
+		const isWorth = isAsked && !this.#excess(isPlaying);
 		this.#download.want(isWorth ? range : undefined, isWorth);
 	}
 
-	#isTooLarge(isPlaying: boolean): boolean {
+	/** Why no more of the index is requested. */
+	#excess(isPlaying: boolean): FilmProblem | undefined {
+		if (this.#requests > limits.requests) {
+			return 'scattered';
+		}
+
 		const bytes = isPlaying ? limits.bytesForPlayer : limits.bytes;
-		return this.#requests > limits.requests || this.#requestedBytes > bytes;
+		return this.#requestedBytes > bytes ? 'too-large' : undefined;
 	}
 
 	async #run(): Promise<void> {
@@ -245,13 +250,13 @@ export class Film {
 
 	/** Parsers read in small pieces: one request brings several of them. What ends a file after its index belongs to it. */
 	#lacks({start, end}: Range): void {
-		const {file, mayFetch} = this.#download.facts();
+		const {file, mayFetch, isPledged} = this.#download.facts();
 		const isTail = start > file.size / 2 && file.size - start <= limits.bytes;
 		this.#missing = {
 			start,
 			end: isTail ? file.size : Math.min(file.size, Math.max(end, start + requestBytes)),
 		};
-		if (mayFetch) {
+		if (mayFetch || isPledged) {
 			this.#requests++;
 			this.#requestedBytes += this.#missing.end - start;
 		}

@@ -20,14 +20,41 @@ const leadMs = 250;
 /** Milliseconds: no player shows its first picture at once. A rate that holds the start up no longer is sufficient. */
 export const startMs = 5000;
 
-/** Bytes. A player reads on over so many of them rather than send another request: ffmpeg as many as its socket holds. */
-const readOver = 256 * 1024;
+/** What a player reads of a film. */
+export type Reads = {
+	/** For each time but the last: before those of the film itself, when it starts there. */
+	readonly starts: ReadonlyArray<readonly Range[]>;
+	/** For each time but the last: until the next one. */
+	readonly steps: ReadonlyArray<readonly Range[]>;
+};
 
-/** The bytes between the index and a point that a player reads on its way from one to the other; empty if it seeks. */
-export function approach({index, tracks}: FilmMap, point: number): Range {
-	const end = Math.min(...tracks.map(({offsets}) => offsets[point]!));
-	const start = index.findLast(range => range.start <= end)?.end ?? -Infinity;
-	return start < end && end - start <= readOver ? {start, end} : {start: end, end};
+const known = new WeakMap<FilmMap, Reads>();
+
+export function readsOf(map: FilmMap): Reads {
+	const reads = known.get(map) ?? computedReads(map);
+	known.set(map, reads);
+	return reads;
+}
+
+function computedReads(map: FilmMap): Reads {
+	const lists = distinctOffsets(map);
+	const points = map.times.slice(0, -1);
+	const [leads, inside] = [points.map((): Range[] => []), points.map((): Range[] => [])];
+	for (const {point, isLead, ...range} of map.asides) {
+		(isLead ? leads : inside)[point]!.push(range);
+	}
+
+	return {
+		starts: leads.map((ranges, point) => approach(map, Math.min(...lists.map(list => list[point]!)), ranges)),
+		steps: inside.map((ranges, point) => bytesBetween(lists, point, map.readOver, ranges)),
+	};
+}
+
+/** From the index and the subtitles to the bytes at `offset`, where a player reads on and does not seek. */
+function approach({index, readOver}: FilmMap, offset: number, leads: readonly Range[]): Range[] {
+	const first = Math.min(offset, ...leads.map(({start}) => start));
+	const before = index.findLast(({start}) => start <= first);
+	return joined([...(before ? [before] : []), ...leads, {start: offset, end: offset}], readOver);
 }
 
 /** From when on a player that starts needs no byte before those of the point. */
@@ -35,43 +62,49 @@ export function startAt({times}: FilmMap, point: number): number {
 	return point === 0 ? 0 : times[point]! + leadMs;
 }
 
-/**
- * The bytes that a player reads for the time from a point to the next, sorted: those of each track, and those between two
- * tracks where a player reads on.
- */
-export function bytesBetween(lists: ReadonlyArray<readonly number[]>, point: number): Range[] {
-	const ranges: Array<{start: number; end: number}> = [];
-	for (const {start, end} of lists
-		.map(list => ({start: list[point]!, end: list[point + 1]!}))
-		.toSorted((a, b) => a.start - b.start)) {
-		const last = ranges.at(-1);
+/** The bytes of all tracks from a point to the next, with `asides`, and those over which a player reads on. */
+export function bytesBetween(
+	lists: ReadonlyArray<readonly number[]>,
+	point: number,
+	readOver: number,
+	asides: readonly Range[] = [],
+): Range[] {
+	return joined([...lists.map(list => ({start: list[point]!, end: list[point + 1]!})), ...asides], readOver);
+}
+
+/** Sorted, and with the gaps of up to `readOver` bytes. */
+function joined(ranges: readonly Range[], readOver: number): Range[] {
+	const result: Range[] = [];
+	for (const {start, end} of ranges.toSorted((a, b) => a.start - b.start)) {
+		const last = result.at(-1);
 		if (last && start - last.end <= readOver) {
-			last.end = Math.max(last.end, end);
+			result[result.length - 1] = {start: last.start, end: Math.max(last.end, end)};
 		} else {
-			ranges.push({start, end});
+			result.push({start, end});
 		}
 	}
 
-	return ranges;
+	return result;
 }
 
 /** The stretches that a player can show from start to end without another byte, sorted. */
 export function playable(map: FilmMap, present: PresentSet): Stretch[] {
 	const {times, durationMs} = map;
-	if (!map.index.every(range => present.covers(range))) {
+	const has = (ranges: readonly Range[]) => ranges.every(range => present.covers(range));
+	if (!has(map.index)) {
 		return [];
 	}
 
-	const lists = distinctOffsets(map);
+	const {starts, steps} = readsOf(map);
 	const stretches: Stretch[] = [];
-	const last = times.length - 1;
+	const last = steps.length;
 	for (let point = 0; point < last; point++) {
-		if (!present.covers(approach(map, point))) {
+		if (!has(starts[point]!)) {
 			continue;
 		}
 
 		const first = point;
-		while (point < last && bytesBetween(lists, point).every(range => present.covers(range))) {
+		while (point < last && has(steps[point]!)) {
 			point++;
 		}
 
@@ -186,25 +219,24 @@ class MissingBytes {
 
 	/** `track`: the same number for ranges that follow one another. */
 	add(range: Range, track: number): number {
-		let pieces: readonly Range[] = [range];
-		for (const [other, counted] of this.#counted.entries()) {
-			if (other !== track) {
-				pieces = pieces.flatMap(piece => without(piece, counted));
-			}
+		const bytes = this.#missingIn(range, track, 0);
+		this.#counted[track] = {start: this.#counted[track]?.start ?? range.start, end: range.end};
+		return bytes;
+	}
+
+	/** Without the bytes counted for other tracks from `other` on. */
+	#missingIn({start, end}: Range, track: number, other: number): number {
+		if (start >= end) {
+			return 0;
 		}
 
-		this.#counted[track] = {start: this.#counted[track]?.start ?? range.start, end: range.end};
-		return pieces.reduce((sum, piece) => sum + piece.end - piece.start - this.#present.count(piece), 0);
+		const next = this.#counted.findIndex(
+			(range, at) => at >= other && at !== track && range.start < end && start < range.end,
+		);
+		const counted = this.#counted[next];
+		return counted
+			? this.#missingIn({start, end: counted.start}, track, next + 1) +
+					this.#missingIn({start: counted.end, end}, track, next + 1)
+			: end - start - this.#present.count({start, end});
 	}
-}
-
-function without({start, end}: Range, other: Range): Range[] {
-	if (other.end <= start || other.start >= end) {
-		return start < end ? [{start, end}] : [];
-	}
-
-	return [
-		{start, end: other.start},
-		{start: other.end, end},
-	].filter(piece => piece.start < piece.end);
 }

@@ -4,7 +4,7 @@ import {formatTime} from '../../text/film-words.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
 import type {StoredPledge} from '../store/record.ts';
 import type {FilmMap} from './film-map.ts';
-import {approach, bytesBetween, marginMs, startAt} from './playable.ts';
+import {marginMs, readsOf, startAt} from './playable.ts';
 
 /** What a pledge is resolved with. */
 export type PledgeFacts = {
@@ -186,16 +186,10 @@ export function stretchRanges(map: FilmMap, fromMs: number, toMs: number): Range
 			times.findLastIndex((_, point) => startAt(map, point) <= fromMs),
 		),
 	);
-	const lists = map.tracks.map(({offsets}) => offsets);
+	const {starts, steps} = readsOf(map);
 	const reaching = times.findIndex((time, point) => point > first && time - marginMs >= toMs);
 	const end = reaching === -1 ? last : reaching;
-	return [
-		...map.index,
-		...without(index, [
-			approach(map, first),
-			...times.slice(first, end).flatMap((_, point) => bytesBetween(lists, first + point)),
-		]),
-	];
+	return [...index, ...without(index, [...starts[first]!, ...steps.slice(first, end).flat()])];
 }
 
 /** Sorted and merged. */

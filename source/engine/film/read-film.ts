@@ -20,8 +20,22 @@ import {
 	type PacketRetrievalOptions,
 } from 'mediabunny';
 import {RangeSet, type Range} from '../store/range-set.ts';
-import {linearMap, type FilmMap, type FilmTrack} from './film-map.ts';
+import {leastReadOver, linearMap, thinned, type FilmMap, type FilmTrack} from './film-map.ts';
 import type {ReadBytes} from './film-thread.ts';
+import {
+	fragmentIndex,
+	isoIndexOf,
+	isSubtitle,
+	openingSamples,
+	readOverBytes,
+	segmentsOf,
+	subtitleAsides,
+	type IsoIndex,
+	type IsoTrack,
+	type ReadAt,
+	type Segments,
+} from './iso-index.ts';
+import {clusterAsides, cuesWithSubtitles} from './matroska-cues.ts';
 import {NoFilm} from './no-film.ts';
 import {isChained} from './ogg-chain.ts';
 import {bytesBetween} from './playable.ts';
@@ -33,6 +47,8 @@ const limits = {bytes: 64 * 1024 * 1024, reads: 64};
 const openingBytes = 256 * 1024;
 /** The bytes of one request, for the many small reads of a parser. */
 const chunkBytes = 64 * 1024;
+/** The end of a file tells how long an index before it is: both in one request. */
+const lastWord = {bytes: 4, request: 256 * 1024};
 const maxPoints = 512;
 const maxTracks = 8;
 /** Milliseconds: how exactly the time of a point is found where the index does not give it. */
@@ -65,7 +81,7 @@ class IndexSource extends CustomSource {
 	#turn: Promise<unknown> = Promise.resolve();
 
 	constructor(size: number, read: ReadBytes) {
-		super({getSize: () => size, read: (start, end) => this.bytesAt(start, end)});
+		super({getSize: () => size, read: (start, end) => this.at(start, end)});
 		this.#size = size;
 		this.#read = read;
 	}
@@ -93,25 +109,32 @@ class IndexSource extends CustomSource {
 		}
 
 		this.index.add({start, end});
-		const bytes = new Uint8Array(await this.bytesAt(start, end));
+		const bytes = new Uint8Array(await this.at(start, end));
 		return {bytes, view: new DataView(bytes.buffer), offset: start};
 	}
 
-	bytesAt(start: number, end: number): Promise<Uint8Array> {
+	/** The bytes of a range, which becomes no part of the index. */
+	readonly at: ReadAt = (start, end) => {
 		const turn = this.#turn.then(() => this.#chunkAt(start, end));
 		this.#turn = turn.catch(() => undefined);
 		return turn;
-	}
+	};
 
 	async #chunkAt(start: number, end: number): Promise<Uint8Array> {
 		let chunk = this.#chunks.find(each => each.start <= start && end <= each.start + each.bytes.length);
 		if (!chunk) {
-			if (++this.#reads > limits.reads || this.#bytes + (end - start) > limits.bytes) {
+			if (++this.#reads > limits.reads) {
+				throw new NoFilm('scattered', 'it lies in too many places');
+			}
+
+			if (this.#bytes + (end - start) > limits.bytes) {
 				throw new NoFilm('too-large', 'it is too large');
 			}
 
-			const maxEnd = Math.min(this.#size, Math.max(end, start + chunkBytes));
-			chunk = {start, bytes: await this.#read(start, end, maxEnd)};
+			const isLastWord = end === this.#size && end - start <= lastWord.bytes;
+			const from = isLastWord ? Math.max(0, end - lastWord.request) : start;
+			const maxEnd = Math.min(this.#size, Math.max(end, from + chunkBytes));
+			chunk = {start: from, bytes: await this.#read(from, end, maxEnd)};
 			this.#bytes += chunk.bytes.length;
 			this.#chunks.push(chunk);
 		}
@@ -119,6 +142,18 @@ class IndexSource extends CustomSource {
 		return chunk.bytes.subarray(start - chunk.start, end - chunk.start);
 	}
 }
+
+/** A file whose tracks are known. */
+type Media = {
+	readonly input: Input;
+	readonly format: InputFormat;
+	readonly source: IndexSource;
+	readonly size: number;
+	readonly tracks: readonly InputTrack[];
+	readonly described: ReadonlyArray<Omit<FilmTrack, 'offsets'>>;
+	/** The first video, else the first audio. */
+	readonly main: InputTrack;
+};
 
 /** Rejects with `NoFilm`, the error of `read`, or that of the parser. Reads nothing past the index. */
 export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> {
@@ -128,7 +163,10 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 	try {
 		const format = await formatOf(input);
 		const all = await input.getTracks();
-		const tracks = all.filter(track => track.type === 'video' || track.type === 'audio').slice(0, maxTracks);
+		const iso = format === MP4 || format === QTFF ? await isoIndexOf(source.at, size) : undefined;
+		const tracks = all
+			.filter(({type, id}) => (type === 'video' || type === 'audio') && !iso?.chapterIds.has(id))
+			.slice(0, maxTracks);
 		const described = await Promise.all(tracks.map(track => describe(track)));
 		const main =
 			tracks[
@@ -141,33 +179,154 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 			throw new NoFilm('no-tracks', 'it has no video and no audio');
 		}
 
-		// The last fragment tells the duration, but is no part of the index.
-		const isIso = format === MP4 || format === QTFF;
-		const fragmentIndex = isIso ? [...source.index] : undefined;
-		const durationMs = Math.floor((await durationOf(input, format, main, source, size)) * 1000);
-		if (!(durationMs > 0) || !Number.isSafeInteger(durationMs)) {
-			throw new NoFilm('no-duration', 'it does not state the duration');
-		}
-
-		source.refuse();
-		const index = joined(fragmentIndex ?? [...source.index], size);
-		const hasIndex = [MP4, QTFF, MATROSKA, WEBM, WAVE].includes(format);
-		const points = hasIndex ? await pointsOf(tracks, main, durationMs, size, isIso) : undefined;
-		if (points) {
-			// Without a segment index a player walks from fragment to fragment: no stretch in the middle can be found alone.
-			const exact =
-				!isIso ||
-				(!(await isBeyondMap(source, {start: 0, end: size})) &&
-					(points.isShared ? await hasSegmentIndex(source, size) : points.areRead && !(await isCut(tracks))));
-			const map = {durationMs, exact, times: points.times, index};
-			return {...map, tracks: described.map((track, at) => ({...track, offsets: points.offsets[at]!}))};
-		}
-
-		const start = (await placeOf(async () => new EncodedPacketSink(main).getFirstPacket()))?.start ?? 0;
-		return linearMap({durationMs, exact: false, index}, described, {start, end: size});
+		const media = {input, format, source, size, tracks, described, main};
+		return await (iso?.isFragmented
+			? readFragments(media, iso)
+			: iso
+				? readSamples(media, iso)
+				: format === MATROSKA || format === WEBM
+					? readClusters(media)
+					: readSound(media));
 	} finally {
 		input.dispose();
 	}
+}
+
+/** An ISO file that lists all samples. */
+async function readSamples(media: Media, iso: IsoIndex): Promise<FilmMap> {
+	const {source, size, tracks} = media;
+	const durationMs = await durationOf(media);
+	source.refuse();
+	const readOver = leastReadOver + readOverBytes(iso.tracks);
+	const points = await pointsOf(media, durationMs, readOver);
+	if (!points) {
+		throw new NoFilm('damaged', 'it names no place of a packet');
+	}
+
+	const {times, offsets, areRead} = points;
+	const steps = times.slice(1).map((_, point) => bytesBetween(offsets, point, readOver));
+	const asides = subtitleAsides(iso.tracks.filter(isSubtitle), times, steps, preRollMs);
+	const openings = openingSamples(iso.tracks);
+	const exact =
+		areRead && asides !== undefined && openings !== undefined && !(await isEdited(tracks, iso.tracks));
+	const index = [...new RangeSet([...joined([...source.index], size), ...(openings ?? [])])];
+	const map = {durationMs, exact, times, index, asides: asides ?? [], readOver};
+	return mapOf(media, map, offsets);
+}
+
+/**
+ * Whether edits leave out media: the parser knows the first one of a track alone (ISO/IEC 14496-12 section 8.6.6), and
+ * players seek back too far where it cuts off a start, by twice that length.
+ */
+async function isEdited(tracks: readonly InputTrack[], all: readonly IsoTrack[]): Promise<boolean> {
+	const starts = await Promise.all(tracks.map(async track => track.getFirstTimestamp()));
+	return all.some(({editCount}) => editCount > 1) || starts.some(start => start * 1000 < -preRollMs);
+}
+
+/**
+ * An ISO file of fragments. Without a list of all of them in front, players walk from one to the next: no stretch in the
+ * middle can be found alone.
+ */
+async function readFragments(media: Media, {tracks}: IsoIndex): Promise<FilmMap> {
+	const {source, size} = media;
+	const segments = await segmentsOf(source.at, size);
+	if (segments) {
+		const isPlain = tracks.every(
+			track => track.editCount <= 1 && Math.abs(track.shiftMs) <= preRollMs && !isSubtitle(track),
+		);
+		return segmentMap(media, segments, isPlain);
+	}
+
+	const index = joined([...source.index], size);
+	if (!(await fragmentIndex(source.at, size))) {
+		const stated = await media.input.getDurationFromMetadata();
+		return estimate(media, checkedMs(stated ?? Number.NaN), index.slice(0, 1));
+	}
+
+	// The last fragment tells the duration, but is no part of the index.
+	const durationMs = await durationOf(media);
+	source.refuse();
+	const points = await pointsOf(media, durationMs);
+	if (!points) {
+		return estimate(media, durationMs, index);
+	}
+
+	const {times, offsets} = points;
+	const map = {durationMs, exact: false, times, index, asides: [], readOver: leastReadOver};
+	return mapOf(
+		media,
+		map,
+		offsets.map((each, track) => (media.tracks[track] === media.main ? each : oneEarlier(each))),
+	);
+}
+
+function segmentMap(media: Media, {times, offsets, trackId, index}: Segments, exact: boolean): FilmMap {
+	const {size, tracks} = media;
+	const durationMs = checkedMs(times.at(-1)! / 1000);
+	// ffmpeg knows the first segment alone when it sets its buffer.
+	const readOver = leastReadOver + 3 * (offsets[1]! - offsets[0]!);
+	const map = {durationMs, exact, times, index: joined(index, size), asides: [], readOver};
+	const lists = tracks.map(({id}) => (id === trackId ? offsets : oneEarlier(offsets)));
+	return thinned(mapOf(media, map, lists), maxPoints + 1);
+}
+
+/** The sound of a key frame may begin in the fragment before. */
+function oneEarlier(offsets: readonly number[]): number[] {
+	return [offsets[0]!, ...offsets.slice(0, -1)];
+}
+
+/** Matroska and WebM. */
+async function readClusters(media: Media): Promise<FilmMap> {
+	const {source, size, tracks, main} = media;
+	const durationMs = await durationOf(media);
+	source.refuse();
+	const index = joined([...source.index], size);
+	const points = await pointsOf(media, durationMs);
+	if (!points) {
+		return estimate(media, durationMs, index);
+	}
+
+	const {times, offsets} = points;
+	const asides = clusterAsides(
+		await cuesWithSubtitles(source.at, size),
+		times,
+		offsets[tracks.indexOf(main)]!,
+	);
+	return mapOf(media, {durationMs, exact: true, times, index, asides, readOver: leastReadOver}, offsets);
+}
+
+/** Other formats: only WAVE tells the places of packets. */
+async function readSound(media: Media): Promise<FilmMap> {
+	const {source, size, format} = media;
+	const durationMs = await durationOf(media);
+	source.refuse();
+	const index = joined([...source.index], size);
+	const points = format === WAVE ? await pointsOf(media, durationMs) : undefined;
+	if (!points) {
+		return estimate(media, durationMs, index);
+	}
+
+	const {times, offsets} = points;
+	return mapOf(media, {durationMs, exact: true, times, index, asides: [], readOver: leastReadOver}, offsets);
+}
+
+function mapOf(
+	{described}: Media,
+	map: Omit<FilmMap, 'tracks'>,
+	offsets: ReadonlyArray<readonly number[]>,
+): FilmMap {
+	return {...map, tracks: described.map((track, at) => ({...track, offsets: offsets[at]!}))};
+}
+
+/** At a constant rate. */
+async function estimate(
+	{source, main, described, size}: Media,
+	durationMs: number,
+	index: readonly Range[],
+): Promise<FilmMap> {
+	source.refuse();
+	const first = await placeOf(async () => new EncodedPacketSink(main).getFirstPacket());
+	return linearMap({durationMs, exact: false, index}, described, {start: first?.start ?? 0, end: size});
 }
 
 async function formatOf(input: Input): Promise<InputFormat> {
@@ -191,38 +350,40 @@ async function describe(track: InputTrack): Promise<Omit<FilmTrack, 'offsets'>> 
 	};
 }
 
-/** Seconds. */
-async function durationOf(
-	input: Input,
-	format: InputFormat,
-	main: InputTrack,
-	source: IndexSource,
-	size: number,
-): Promise<number> {
+/** Milliseconds. Rejects with `no-duration`. */
+async function durationOf(media: Media): Promise<number> {
+	const {input, format, main, source, size} = media;
 	const stated = await input.getDurationFromMetadata();
 	if (stated !== null) {
-		return stated;
+		return checkedMs(stated);
 	}
 
 	if (format === MPEG_TS) {
 		const part = Math.min(size, 4 * chunkBytes);
-		return programClock(await source.bytesAt(0, part), await source.bytesAt(size - part, size));
+		return checkedMs(programClock(await source.at(0, part), await source.at(size - part, size)));
 	}
 
 	if (format === ADTS || (format === OGG && (await isChain(source, size)))) {
-		return durationByRate(main, size);
+		return checkedMs(await durationByRate(main, size));
 	}
 
-	if (format === MATROSKA || format === WEBM) {
+	const isUnstated = format === MATROSKA || format === WEBM;
+	return checkedMs(isUnstated ? Number.NaN : await main.computeDuration());
+}
+
+/** Whole milliseconds. Throws `no-duration`. */
+function checkedMs(seconds: number): number {
+	const ms = Math.floor(seconds * 1000);
+	if (!(ms > 0) || !Number.isSafeInteger(ms)) {
 		throw new NoFilm('no-duration', 'it does not state the duration');
 	}
 
-	return main.computeDuration();
+	return ms;
 }
 
 async function isChain(source: IndexSource, size: number): Promise<boolean> {
 	const part = Math.min(size, chunkBytes);
-	return isChained(await source.bytesAt(0, part), await source.bytesAt(size - part, size));
+	return isChained(await source.at(0, part), await source.at(size - part, size));
 }
 
 /** Of sound without an index, by the first packets. */
@@ -243,172 +404,52 @@ async function durationByRate(track: InputTrack, size: number): Promise<number> 
 type Points = {
 	readonly times: number[];
 	readonly offsets: number[][];
-	/** One place holds the packets of all tracks. */
-	readonly isShared: boolean;
 	/** The ranges between points are those that players read. */
 	readonly areRead: boolean;
 };
 
-type Box = Range & {readonly type: string};
-
-/** The boxes of an ISO file in a range (ISO/IEC 14496-12 section 4.2), without their heads. */
-async function* boxesIn(source: IndexSource, {start, end}: Range): AsyncGenerator<Box, void, undefined> {
-	for (let at = start; at + 16 <= end;) {
-		const head = Buffer.from(await source.bytesAt(at, at + 16));
-		const [short, type] = [head.readUInt32BE(0), head.toString('latin1', 4, 8)];
-		const length = short === 1 ? Number(head.readBigUInt64BE(8)) : short;
-		const next = at + length;
-		if (length < 8 || next > end) {
-			return;
-		}
-
-		yield {type, start: at + (short === 1 ? 16 : 8), end: next};
-		at = next;
-	}
-}
-
-/**
- * Whether a sidx box precedes the first fragment and lists all of them itself (ISO/IEC 14496-12 section 8.16.3): players
- * follow no other.
- */
-async function hasSegmentIndex(source: IndexSource, size: number): Promise<boolean> {
-	for await (const {type, start, end} of boxesIn(source, {start: 0, end: size})) {
-		if (type === 'sidx') {
-			const bytes = Buffer.from(await source.bytesAt(start, end));
-			const isLong = bytes[0] === 1;
-			const references = isLong ? 32 : 24;
-			let listed = end + (isLong ? Number(bytes.readBigUInt64BE(20)) : bytes.readUInt32BE(16));
-			for (let at = references; at + 12 <= bytes.length; at += 12) {
-				// The highest bit tells a reference to another sidx box, which makes the sum too large.
-				listed += bytes.readUInt32BE(at);
-			}
-
-			for await (const box of boxesIn(source, {start: listed, end: size})) {
-				return box.type === 'mfra' && box.end === size;
-			}
-
-			return listed === size;
-		}
-
-		if (type === 'moof' || type === 'mdat') {
-			return false;
-		}
-	}
-
-	return false;
-}
-
-/** Whether an edit leaves out the start of a track: players seek back too far then, by twice that length. */
-async function isCut(tracks: readonly InputTrack[]): Promise<boolean> {
-	for (const track of tracks) {
-		if ((await track.getFirstTimestamp()) * 1000 < -preRollMs) {
-			return true;
-		}
-	}
-
-	return false;
-}
-
-/**
- * Whether the map lacks what players need: the parser knows the first edit of a track alone (ISO/IEC 14496-12 section
- * 8.6.6), and no subtitles, to whose last packet players seek back.
- */
-async function isBeyondMap(source: IndexSource, within: Range): Promise<boolean> {
-	for await (const box of boxesIn(source, within)) {
-		if (['moov', 'trak', 'edts', 'mdia'].includes(box.type)) {
-			if (await isBeyondMap(source, box)) {
-				return true;
-			}
-		} else if (box.type === 'elst' || box.type === 'hdlr') {
-			const bytes = Buffer.from(await source.bytesAt(box.start, box.end));
-			const isUnknown = box.type === 'elst' ? countEdits(bytes) > 1 : isSubtitle(bytes);
-			if (isUnknown) {
-				return true;
-			}
-		}
-
-		if (box.type === 'moov') {
-			return false;
-		}
-	}
-
-	return false;
-}
-
-/** The edits that show media. */
-function countEdits(list: Buffer): number {
-	const [length, time] = list[0] === 1 ? [20, 8] : [12, 4];
-	let count = 0;
-	for (let at = 8; at + length <= list.length; at += length) {
-		count += list.readInt32BE(at + time) === -1 ? 0 : 1;
-	}
-
-	return count;
-}
-
-function isSubtitle(handler: Buffer): boolean {
-	return ['sbtl', 'subt', 'clcp'].includes(handler.toString('latin1', 8, 12));
-}
-
 /** Undefined if the index does not tell the places of packets. */
 async function pointsOf(
-	tracks: readonly InputTrack[],
-	main: InputTrack,
+	{tracks, main, size}: Media,
 	durationMs: number,
-	size: number,
-	isIso: boolean,
+	readOver = leastReadOver,
 ): Promise<Points | undefined> {
 	const keys = await keyTimes(main, durationMs);
-	if (!keys) {
-		return refuseIfIso(isIso);
-	}
-
 	// Where one place holds the packets of all tracks, that of the main track is the one to start at.
-	const isShared = !keys[0]?.isPacket;
-	if (keys.length < 2 && isShared) {
+	const isShared = !keys?.[0]?.isPacket;
+	if (!keys || (keys.length < 2 && isShared)) {
 		return undefined;
 	}
 
+	const own = [...keys.map(({start}) => start), size];
 	const offsets: number[][] = [];
-	let isPaused = false;
 	for (const track of tracks) {
-		const [shared] = offsets;
-		if (isShared && shared) {
-			// The sound of a key frame may begin in the fragment before.
-			offsets.push(isIso ? [shared[0]!, ...shared.slice(0, -1)] : shared);
-			continue;
-		}
-
-		const sink = new EncodedPacketSink(track);
-		const places: number[] = [];
-		for (const {ms, start} of keys) {
-			const isMain = isShared || track === main;
-			const before = Math.max(0, ms - preRollMs) / 1000;
-			const place = await placeOf(async () => inFile(async options => sink.getPacket(before, options)));
-			places.push(isMain ? start : (place?.start ?? start));
-		}
-
-		places.push(size);
-		if (places.some((place, at) => at > 0 && place < places[at - 1]!)) {
-			return refuseIfIso(isIso);
-		}
-
-		// Players seek back to the last packet before a pause, which is in no range.
-		isPaused ||= places.some((place, at) => at > 0 && place === places[at - 1]);
-		offsets.push(places);
+		offsets.push(isShared || track === main ? own : [...(await placesBefore(track, keys)), size]);
 	}
 
+	if (offsets.some(places => places.some((place, at) => at > 0 && place < places[at - 1]!))) {
+		return undefined;
+	}
+
+	// Players seek back to the last packet before a pause, which is in no range.
+	const isPaused = offsets.some(places => places.some((place, at) => at > 0 && place === places[at - 1]));
 	// The wider apart the tracks lie, the longer are the gaps over which players read on.
-	const areInterleaved = keys.every((_, point) => bytesBetween(offsets, point).length === 1);
+	const areInterleaved = keys.every((_, point) => bytesBetween(offsets, point, readOver).length === 1);
 	const times = [0, ...keys.slice(1).map(({ms}) => ms), durationMs];
-	return {times, offsets, isShared, areRead: areInterleaved && !isPaused};
+	return {times, offsets, areRead: areInterleaved && !isPaused};
 }
 
-/** The index of an ISO file names the place of each packet, or is damaged. */
-function refuseIfIso(isIso: boolean): undefined {
-	if (isIso) {
-		throw new NoFilm('damaged', 'it names no place of a packet');
+/** Where the packets lie that decoders need for the keys. */
+async function placesBefore(track: InputTrack, keys: readonly Key[]): Promise<number[]> {
+	const sink = new EncodedPacketSink(track);
+	const places: number[] = [];
+	for (const {ms, start} of keys) {
+		const before = Math.max(0, ms - preRollMs) / 1000;
+		const place = await placeOf(async () => inFile(async options => sink.getPacket(before, options)));
+		places.push(place?.start ?? start);
 	}
+
+	return places;
 }
 
 type Key = {readonly ms: number; readonly start: number; readonly isPacket: boolean};

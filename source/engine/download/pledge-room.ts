@@ -1,0 +1,100 @@
+// Which pledges of one download the disk has no room for.
+import path from 'node:path';
+import {missingOf, type Resolved} from '../film/pledge.ts';
+import {freeBytes} from '../store/free-space.ts';
+import {RangeSet, type Range} from '../store/range-set.ts';
+import type {DownloadState} from './download-state.ts';
+
+/** Milliseconds between two measurements while pledges are refused. */
+const measureMs = 2000;
+
+type RoomContext = {
+	/** Finite ranges of pledges that are fetched. */
+	readonly pledged: () => readonly Range[];
+	/** The bytes of a pledge; undefined once it is lifted. */
+	readonly resolve: (n: number) => Resolved | undefined;
+	/** A pledge is refused, or no longer. */
+	readonly changed: () => void;
+};
+
+export class PledgeRoom {
+	readonly #state: DownloadState;
+	readonly #context: RoomContext;
+	/** By number, with the sentence. */
+	readonly #refused = new Map<number, string>();
+	/** Their bytes are not known yet. */
+	readonly #unmeasured = new Set<number>();
+	#timer: NodeJS.Timeout | undefined;
+
+	constructor(state: DownloadState, context: RoomContext) {
+		this.#state = state;
+		this.#context = context;
+	}
+
+	/** A pledge is new or lifted. */
+	forget(n: number, isMeasured: boolean): void {
+		this.#refused.delete(n);
+		this.#unmeasured.delete(n);
+		if (!isMeasured) {
+			this.#unmeasured.add(n);
+		}
+	}
+
+	/** Why a pledge is not fetched. Measures once its bytes are known. */
+	refusal(n: number, resolved: Resolved): string | undefined {
+		if (isMeasured(resolved) && this.#unmeasured.delete(n)) {
+			void this.#measure(n, resolved);
+		}
+
+		return this.#refused.get(n);
+	}
+
+	/** A sentence where the disk has no room for the bytes. */
+	async measure(resolved: Resolved): Promise<string | undefined> {
+		if (!isMeasured(resolved)) {
+			return undefined;
+		}
+
+		const {file, record, recordFile, services} = this.#state;
+		// Bytes of other pledges of this download count once.
+		const ranges = new RangeSet([...resolved.ranges, ...this.#context.pledged()]);
+		const needed = missingOf([...ranges], file.present);
+		const folder = path.dirname(recordFile.dataPath);
+		const free = await freeBytes(folder);
+		const lacking = needed + services.pledgedElsewhere(record.id) - (free ?? Infinity);
+		return needed > 0 && lacking > 0
+			? `The disk of ${folder} has ${free} bytes free, ${lacking} too few for this and all other pledges`
+			: undefined;
+	}
+
+	async #measure(n: number, resolved: Resolved): Promise<void> {
+		const refusal = await this.measure(resolved);
+		const wasRefused = this.#refused.delete(n);
+		if (refusal !== undefined) {
+			this.#refused.set(n, refusal);
+			if (!this.#timer) {
+				this.#timer = setTimeout(() => void this.#measureRefused(), measureMs).unref();
+			}
+		}
+
+		if (wasRefused !== (refusal !== undefined)) {
+			this.#context.changed();
+		}
+	}
+
+	/** One at a time: the next one needs what is left. */
+	async #measureRefused(): Promise<void> {
+		this.#timer = undefined;
+		for (const n of this.#refused.keys()) {
+			const resolved = this.#context.resolve(n);
+			if (resolved && !this.#state.isClosed) {
+				await this.#measure(n, resolved);
+			}
+		}
+	}
+}
+
+/** False while the size of the file or its index is unknown. */
+export function isMeasured(resolved: Resolved): resolved is Extract<Resolved, {ranges: unknown}> {
+	return 'ranges' in resolved && resolved.ranges.every(({end}) => end < Infinity);
+}
