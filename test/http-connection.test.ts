@@ -6,6 +6,7 @@ import {test, type TestContext} from 'node:test';
 import {setImmediate as tick, setTimeout as sleep} from 'node:timers/promises';
 import * as fc from 'fast-check';
 import {HttpConnection, type Coalescing} from '../source/engine/http/connection.ts';
+import {blockSizes} from '../source/engine/memory/buffers.ts';
 
 const KiB = 1024;
 
@@ -96,12 +97,12 @@ function nothing(): Error {
 	return new Error('no bytes received');
 }
 
-/** Fills a block at less than 6 MB/s, and waits for more. */
+/** Fills a block at less than 11 MB/s, and waits for more. */
 async function fillSlowly({socket, connection}: Connected, coalescing: Coalescing): Promise<void> {
 	const take = () => connection.take(10_000, nothing, () => coalescing);
 	const taking = take();
 	await sleep(50);
-	for (let filled = 0; filled < 256 * KiB; filled += 64 * KiB) {
+	for (let filled = 0; filled < blockSizes.usual; filled += 64 * KiB) {
 		socket.receive(64 * KiB);
 	}
 
@@ -125,6 +126,21 @@ test('a slow connection is not read for a while after each read, unless a reader
 	hurrying.connection.destroy(new Error('the test is over'));
 });
 
+test('fewer bytes gather where rests slow the connection down', async t => {
+	const connected = await connect(t);
+	const {socket, connection} = connected;
+	// Less than may gather at first.
+	const coalescing = {...background, bytes: 100 * KiB};
+	await fillSlowly(connected, coalescing);
+	socket.receive(KiB);
+	assert.equal(socket.isReading, true);
+	await sleep(600);
+	await fillSlowly(connected, coalescing);
+	socket.receive(KiB);
+	assert.equal(socket.isReading, false);
+	connection.destroy(new Error('the test is over'));
+});
+
 test('the end of a body is read without a rest', async t => {
 	const {socket, connection} = await connect(t);
 	await fillSlowly({socket, connection}, {...background, bytes: 20 * KiB});
@@ -141,11 +157,11 @@ test('a full block is delivered at once', async t => {
 	socket.receive(63 * KiB);
 	assert.equal(await first, 63 * KiB);
 	const next = take();
-	for (let pieces = 0; pieces < 3; pieces++) {
-		socket.receive(44 * KiB);
+	for (let pieces = 0; pieces < 7; pieces++) {
+		socket.receive(56 * KiB);
 	}
 
-	assert.equal(await next, 132 * KiB);
+	assert.equal(await next, 392 * KiB);
 	connection.destroy(new Error('the test is over'));
 });
 

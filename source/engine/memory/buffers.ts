@@ -7,7 +7,7 @@
  * garbage collection. Fast connections use larger blocks, because the fixed cost per block exceeds the cost of its
  * bytes.
  */
-export const blockSizes = {usual: 256 * 1024, fast: 1024 * 1024};
+export const blockSizes = {usual: 512 * 1024, fast: 1024 * 1024};
 /** Free blocks kept per size. */
 const maxFree = new Map([
 	[blockSizes.usual, 16],
