@@ -224,9 +224,10 @@ export class HttpConnection {
 		this.#untakenBytes += length;
 		if (this.#block.length - this.#filled < minReadSize) {
 			const rate = (this.#filled - this.#rateFrom) / (performance.now() - this.#rateSince);
-			this.#fastBlocks = rate >= fastRate ? this.#fastBlocks + 1 : 0;
+			const isFast = rate >= fastRate;
+			this.#fastBlocks = isFast ? this.#fastBlocks + 1 : 0;
 			this.#measureFrom(0);
-			this.#restMs = Math.floor(this.#mayGather(rate) / rate);
+			this.#restMs = isFast ? 0 : Math.floor(this.#mayGather(rate) / rate);
 			if (this.#taken < this.#filled) {
 				retain(this.#block);
 				this.#full.push(this.#block.subarray(this.#taken, this.#filled));
