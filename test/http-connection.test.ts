@@ -98,11 +98,15 @@ function nothing(): Error {
 }
 
 /** Fills a block at less than 11 MB/s, and waits for more. */
-async function fillSlowly({socket, connection}: Connected, coalescing: Coalescing): Promise<void> {
+async function fillSlowly(
+	{socket, connection}: Connected,
+	coalescing: Coalescing,
+	block = blockSizes.usual,
+): Promise<void> {
 	const take = () => connection.take(10_000, nothing, () => coalescing);
 	const taking = take();
 	await sleep(50);
-	for (let filled = 0; filled < blockSizes.usual; filled += 64 * KiB) {
+	for (let filled = 0; filled < block; filled += 64 * KiB) {
 		socket.receive(64 * KiB);
 	}
 
@@ -135,7 +139,7 @@ test('fewer bytes gather where rests slow the connection down', async t => {
 	socket.receive(KiB);
 	assert.equal(socket.isReading, true);
 	await sleep(600);
-	await fillSlowly(connected, coalescing);
+	await fillSlowly(connected, coalescing, blockSizes.resting);
 	socket.receive(KiB);
 	assert.equal(socket.isReading, false);
 	connection.destroy(new Error('the test is over'));
@@ -157,11 +161,11 @@ test('a full block is delivered at once', async t => {
 	socket.receive(63 * KiB);
 	assert.equal(await first, 63 * KiB);
 	const next = take();
-	for (let pieces = 0; pieces < 7; pieces++) {
-		socket.receive(56 * KiB);
+	for (let pieces = 0; pieces < 3; pieces++) {
+		socket.receive(44 * KiB);
 	}
 
-	assert.equal(await next, 392 * KiB);
+	assert.equal(await next, 132 * KiB);
 	connection.destroy(new Error('the test is over'));
 });
 

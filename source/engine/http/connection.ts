@@ -10,6 +10,8 @@ const minReadSize = 64 * 1024;
 const eagerBytes = 64 * 1024;
 /** Bytes per millisecond (25 MiB/s) from which a connection uses larger blocks. */
 const fastRate = (25 * 1024 * 1024) / 1000;
+/** Bytes per millisecond (2 MiB/s): from here on more than a usual block may arrive between two deliveries. */
+const steadyRate = (2 * 1024 * 1024) / 1000;
 /**
  * Bytes that may gather in the socket between two reads. Systems widen the receive window of a connection that is read in
  * large pieces. Where it is fixed, the origin would wait: `least` is half of the window that a connection begins with.
@@ -234,7 +236,7 @@ export class HttpConnection {
 			}
 
 			release(this.#block);
-			this.#block = allocate(this.#fastBlocks > 1 ? blockSizes.fast : blockSizes.usual);
+			this.#block = allocate(this.#blockSizeAt(rate));
 			this.#filled = 0;
 			this.#taken = 0;
 		}
@@ -278,6 +280,14 @@ export class HttpConnection {
 				untilTick(milliseconds, performance.now()),
 			);
 		}
+	}
+
+	#blockSizeAt(rate: number): number {
+		if (this.#fastBlocks > 1) {
+			return blockSizes.fast;
+		}
+
+		return rate >= steadyRate && this.#coalescing().restMs > 0 ? blockSizes.resting : blockSizes.usual;
 	}
 
 	/** Bytes that may gather before the next read, at the rate of the block that is now full. */
