@@ -347,7 +347,7 @@ test('an unreachable upstream proxy has one banner until it works again', async 
 
 	const {banners} = engine.snapshot;
 	assert.equal(banners.length, 1);
-	assert.match(banners[0]!, /proxy.*127\.0\.0\.1:1 cannot be reached; trying again\.$/i);
+	assert.match(banners[0]!, /proxy.*127\.0\.0\.1:1 cannot be reached; retrying\.$/i);
 	for (const id of ids) {
 		await engine.update(id, {proxy: 'direct'});
 		await until(engine, id, ({status}) => status === 'complete');

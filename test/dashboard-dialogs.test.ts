@@ -1,10 +1,24 @@
 import assert from 'node:assert/strict';
 import {mock} from 'node:test';
 import {DownStreamError, type Download} from '../source/downstream.ts';
+import {blankPledge} from './support/blank-download.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, everyState, films, idOf} from './support/memory-downstream.ts';
 
 const id = '0'.repeat(32);
+const filmOfTenMinutes = {
+	durationMs: 600_000,
+	exact: true,
+	indexBytes: 1,
+	indexOffset: 0,
+	tracks: [],
+	playable: [],
+	position: 0,
+	watchTo: null,
+	stallAt: null,
+	waitMs: null,
+	neededRate: 0,
+};
 const film = (change: Partial<Download> = {}) => download({id, name: 'film.mkv', ...change});
 
 dashboardTest(
@@ -310,10 +324,73 @@ dashboardTest(
 );
 
 dashboardTest(
+	'text typed or pasted on a choice changes no field and presses no button',
+	{downloads: [film({status: 'complete'})], columns: 100, rows: 24},
+	async (screen, downstream) => {
+		await screen.press('e', /To +\/home\/user\/Videos\/film\.mkv/);
+		await screen.press('tab', '(•) copy');
+		await screen.press('right', '(•) move');
+		await screen.read();
+		await screen.type('/films/hello');
+		await screen.press('/elsewhere/some/films/');
+		await screen.paste('/pasted/films/');
+		await screen.press('left', '(•) copy');
+		assert.match(screen.text, /To +\/home\/user\/Videos\/film\.mkv +│/);
+		assert.deepEqual(downstream.calls, []);
+		await screen.press('space', '(•) move');
+		await screen.press('enter', 'Exported to');
+		assert.equal(downstream.calls.length, 1);
+	},
+);
+
+dashboardTest(
+	'arrows stay within a choice below each other, and Tab leaves it',
+	{downloads: [film()], columns: 100, rows: 24},
+	async screen => {
+		await screen.press('e', '(•) when it is finished');
+		await screen.press(['down', 'down'], '(•) now, gaps filled with zeros');
+		await screen.press('up', '(•) when it is finished');
+		await screen.press('up', '(•) now, gaps filled with zeros');
+		await screen.press(['tab', 'right'], '(•) move');
+		await screen.press(['shift+tab', 'down'], '(•) when it is finished');
+		// Beside each other, they leave the vertical arrows to the fields.
+		await screen.press(['tab', 'up', 'down'], '(•) now, gaps filled with zeros');
+		assert.match(screen.text, /\(•\) move/);
+	},
+);
+
+dashboardTest(
+	'the dialog proposes no more minutes than the film has left, and typing replaces the proposal',
+	{
+		downloads: [
+			film({
+				film: {...filmOfTenMinutes, position: 2.5 * 60_000},
+				position: {ms: 2.5 * 60_000, at: 0, watched: false, exact: true},
+			}),
+		],
+		columns: 100,
+		rows: 24,
+	},
+	async (screen, downstream) => {
+		await screen.press('w', /Amount +7m30s +│\n.* From +2:30 +│/);
+		await screen.type('3m', /Amount +3m +│/);
+		await screen.press(['tab', 'right'], /From +2:30/);
+		await screen.type('0', /From +2:300 +│/);
+		await screen.press(['backspace', 'shift+tab', 'shift+tab', 'right'], {without: 'Amount'});
+		assert.doesNotMatch(screen.text, /From/);
+		await screen.press('left', /Amount +3m +│\n.* From +2:30 +│/);
+		await screen.answer('enter', 'to be made safe');
+		const made = downstream.calls.findLast(([name]) => name === 'makeSafe');
+		assert.deepEqual(made, ['makeSafe', id, {forMs: 180_000, fromMs: 150_000}]);
+	},
+);
+
+dashboardTest(
 	'the speed limit applies to all downloads or to one',
 	{downloads: [film()], columns: 100, rows: 24},
 	async (screen, downstream) => {
 		await screen.press('t', 'all downloads (now no limit)');
+		assert.match(screen.text, /Until the program ends\. For every start: --limit-rate/);
 		await screen.answer('enter', 'No speed yet. Try 500K');
 		await screen.type('5x');
 		await screen.answer('enter', '"5x" is not a speed');
@@ -324,6 +401,7 @@ dashboardTest(
 		await screen.press('t');
 		await screen.type('0');
 		await screen.press(['tab', 'space'], '(•) film.mkv (now no limit)');
+		await screen.shows('Kept with the download.');
 		await screen.answer('enter', 'film.mkv: no limit');
 		assert.deepEqual(downstream.calls, [
 			['setLimitRate', 5 * 1024 * 1024],
@@ -337,6 +415,9 @@ dashboardTest(
 	{downloads: [film({url: 'http://127.0.0.1/old'})], columns: 100, rows: 24},
 	async (screen, downstream) => {
 		await screen.press('U', /URL +http:\/\/127\.0\.0\.1\/old/);
+		await screen.paste('http://127.0.0.1/new', /URL +http:\/\/127\.0\.0\.1\/new +│/);
+		await screen.press(['esc', 'U'], /URL +http:\/\/127\.0\.0\.1\/old/);
+		await screen.press('right');
 		await screen.type('2');
 		await screen.read();
 		downstream.failure = new DownStreamError('origin-changed', 'It has 5 bytes there and 6 here.');
@@ -362,7 +443,7 @@ for (const [columns, rows] of [
 					['x', 'Remove this download?', 'Keep it'],
 					['e', 'Export Big', 'Export ]'],
 					['t', 'Speed limit', 'Set ]'],
-					['U', 'New link', 'Change ]'],
+					['U', 'New link', 'Set link ]'],
 					['s', 'Sort by', 'Added'],
 					['q', 'Quit?', 'Stay ]'],
 				] as const) {
@@ -428,7 +509,7 @@ dashboardTest(
 );
 
 function withoutTimes(text: string): string {
-	return text.replaceAll(/(?:again in \d+ s|stalled \d+s)/g, '');
+	return text.replaceAll(/(?:retry in \d+ s|stalled \d+s)/g, '');
 }
 
 dashboardTest(
@@ -436,11 +517,7 @@ dashboardTest(
 	{downloads: [film(), download({id: idOf(1), name: 'next.mkv'})], columns: 100, rows: 24},
 	async (screen, downstream) => {
 		await screen.press('w', 'It takes 412 MiB, about');
-		await screen.shows(/Make it safe: film\.mkv/);
-		for (let index = 0; index < 4; index++) {
-			await screen.press('backspace');
-		}
-
+		await screen.shows(/Make safe: film\.mkv/);
 		await screen.type('45');
 		await screen.answer('enter', '"45": write 45m or 1h30m, 200M, or all');
 		await screen.type('m');
@@ -450,7 +527,7 @@ dashboardTest(
 		});
 		assert.deepEqual(made, [['makeSafe', id, {forMs: 45 * 60_000}]]);
 		downstream.calls.length = 0;
-		await screen.press('W', 'The first 2 minutes of all 2 come first');
+		await screen.press('W', 'The first 2 minutes of all 2 downloads are fetched first');
 		const start = {from: 'start', forMs: 120_000, orBytes: 8 * 1024 * 1024};
 		assert.deepEqual(downstream.calls, [
 			['makeSafe', id, start],
@@ -462,9 +539,11 @@ dashboardTest(
 dashboardTest(
 	'a screen in ASCII shows the flag of a pledge in ASCII',
 	{downloads: films(1), ascii: true},
-	async screen => {
-		await screen.press('w', 'It takes 412 MiB');
-		await screen.answer('enter', 'film-0.mkv: to be made safe !');
-		await screen.press('L', /film-0\.mkv: to be made safe !$/m);
+	async (screen, downstream) => {
+		const pledge = {...blankPledge, missing: 0, fromMs: 60_000, toMs: 120_000, state: 'safe'} as const;
+		downstream.makeSafe = async () => pledge;
+		await screen.press('w', 'Make safe: film-0.mkv');
+		await screen.answer('enter', 'film-0.mkv: ! safe 1:00-2:00');
+		await screen.press('L', /film-0\.mkv: ! safe 1:00-2:00$/m);
 	},
 );

@@ -1,6 +1,7 @@
 import assert from 'node:assert/strict';
 import {DownStreamError} from '../source/downstream.ts';
 import {groups, keyTable, playerTable} from '../source/dashboard/keys.ts';
+import {blankPledge} from './support/blank-download.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, everyState, films, idOf} from './support/memory-downstream.ts';
 
@@ -145,7 +146,7 @@ dashboardTest(
 		]);
 		await screen.press(['p', 'x'], 'Remove 2 downloads?');
 		assert.match(screen.text, /500 MiB are downloaded/);
-		await screen.answer('r', 'Removed 2 downloads; the data is kept, u = undo');
+		await screen.answer('r', 'Removed 2 downloads; the data is kept. u undoes it');
 		await screen.press('u', '2 downloads are back');
 		assert.deepEqual(downstream.calls, [
 			['pause', idOf(1)],
@@ -157,7 +158,7 @@ dashboardTest(
 		]);
 		await screen.press(['g', '*'], '5 marked');
 		await screen.press('x', 'Remove 5 downloads?');
-		await screen.answer('D', 'Removed 5 downloads, u = undo');
+		await screen.answer('D', 'Removed 5 downloads. u undoes it');
 		downstream.failure = new DownStreamError('not-found', 'It is gone.');
 		await screen.press('u', 'It is gone.');
 		await screen.shows('all 4');
@@ -226,7 +227,7 @@ dashboardTest(
 	},
 	async (screen, downstream) => {
 		await screen.press('j', '▸ · other.mkv');
-		await screen.press('K', 'Once more to stop fixed.mkv: its server would start again from 0');
+		await screen.press('K', 'Press again to stop fixed.mkv: its server would start over from 0');
 		assert.deepEqual(downstream.calls, []);
 		await screen.press('K', 'fixed.mkv waits in the queue now');
 		await screen.press('G', '▸ · late.mkv');
@@ -441,7 +442,7 @@ dashboardTest('headings end where their figures end', {downloads: films(1)}, asy
 });
 
 dashboardTest('a key without a command says so, and d is x', {downloads: films(1)}, async screen => {
-	await screen.press('z', 'z: no command; ? lists them');
+	await screen.press('z', 'z does nothing here. ? finds every command');
 	await screen.press('d', 'Remove this download?');
 });
 
@@ -468,17 +469,17 @@ dashboardTest(
 	},
 	async screen => {
 		await screen.press('enter', 'Stream');
-		await screen.shows(/Watching +┃1 mpv 0\.38 {2}at <0\.1%, 1\.00 KiB ready ahead/);
+		await screen.shows(/Players +┃1 mpv 0\.38 {2}at <0\.1%, 1\.00 KiB ready ahead/);
 		await screen.shows(/┃2 VLC {2}at <0\.1%, waiting for data/);
 		await screen.shows(/┃3 Kodi {2}at <0\.1%, 1\.00 KiB ready ahead \(1m50s\)/);
 		assert.match(screen.text, /^ {12} {3}mpv 0\.38 {2}disconnected, last at <0\.1%/m);
 		assert.match(
 			screen.text,
-			/Fetching +3 of 4 connections, for a player, from 1\.00 KiB; filling from 2\.00 and 3\.00 MiB$/m,
+			/Fetching +3 of 4 connections: for a player from 1\.00 KiB; filling from 2\.00 and 3\.00 MiB$/m,
 		);
 		assert.match(screen.text, /Last error \d\d:\d\d connection reset, recovered/);
-		assert.match(screen.text, /Then +exported to \/home\/user\/film\.mkv/);
-		assert.match(screen.text, /Check +sha256:ab/);
+		assert.match(screen.text, /Export +when it is finished, to \/home\/user\/film\.mkv/);
+		assert.match(screen.text, /Checksum +sha256:ab/);
 		assert.match(screen.text, /Map {2}1 cell = /);
 		await screen.press(']', '── film-1.mkv');
 		await screen.press('[', '── film-0.mkv');
@@ -534,7 +535,7 @@ dashboardTest(
 		rows: 24,
 	},
 	async screen => {
-		await screen.shows(/Watching +┃1 mpv .*; 1 more/);
+		await screen.shows(/Players +┃1 mpv .*; 1 more/);
 	},
 );
 
@@ -546,7 +547,7 @@ dashboardTest(
 		const text = screen.text.replaceAll(/\n {12}/g, ' ');
 		assert.match(text, /250 of 1000 MiB \(25\.0%\), 1 gap/);
 		assert.match(text, /Speed +12\.4 MiB\/s; average 10\.0 MiB\/s, 1m15s left/);
-		assert.match(text, /no player yet: o opens one, c copies the URL/);
+		assert.match(text, /none yet: o plays it, c copies the stream URL/);
 	},
 );
 
@@ -571,8 +572,8 @@ dashboardTest(
 	},
 	async screen => {
 		await screen.shows(/403 Forbidden: the link may have expired +U new link$/m);
-		assert.match(screen.text, / {2}timed out without a response +r try again/);
-		assert.match(screen.text, / {2}busy \(429\) +r try again/);
+		assert.match(screen.text, / {2}timed out without a response +r retry/);
+		assert.match(screen.text, / {2}busy \(429\) +r retry/);
 		screen.resize(80, 24);
 		await screen.shows(/✗ film\.mkv +250 MiB {2}link expired \(403\) +U new link$/m);
 		screen.resize(60, 24);
@@ -628,9 +629,72 @@ dashboardTest(
 		assert.match(screen.text, /limited\.mkv +█.··· +25\.0% {2}queued$/m);
 		assert.match(screen.text, /later\.mkv +█.··· +25\.0% {2}queued: pledges come first$/m);
 		assert.match(screen.text, /watched\.mkv .* 2\.00 KiB\/s +paused$/m);
-		assert.match(screen.text, /busy\.mkv +█.··· +25\.0% {2}server busy \(503\) +again in 4 m$/m);
+		assert.match(screen.text, /busy\.mkv +█.··· +25\.0% {2}server busy \(503\) +retry in 4 m$/m);
 		screen.resize(120, 40);
 		await screen.shows('queued: this server allows 1 connection at a time');
+	},
+);
+
+const nobodyWaits = {
+	id: '1',
+	name: 'mpv',
+	offset: 0,
+	ready: 1,
+	readyMs: null,
+	blocked: false,
+	connected: true,
+};
+const pendingPledge = {...blankPledge, fromMs: 0, toMs: 60_000, state: 'pending'} as const;
+
+dashboardTest(
+	'a paused download says for whom it still fetches',
+	{
+		downloads: [
+			download({id: idOf(0), name: 'watched.mkv', status: 'paused', players: [nobodyWaits]}),
+			download({id: idOf(1), name: 'pledged.mkv', status: 'paused', pledges: [pendingPledge]}),
+			download({
+				id: idOf(2),
+				name: 'both.mkv',
+				status: 'paused',
+				players: [nobodyWaits, {...nobodyWaits, id: '2'}],
+				pledges: [pendingPledge],
+				bytesPerSecond: 0,
+			}),
+			download({id: idOf(3), name: 'quiet.mkv', status: 'paused', bytesPerSecond: 0}),
+		],
+		columns: 120,
+		rows: 40,
+	},
+	async screen => {
+		const text = await screen.shows('quiet.mkv');
+		assert.match(text, /watched\.mkv .*· serving a player ►1 +25\.0% +12\.4 MiB\/s +paused/);
+		assert.match(text, /pledged\.mkv .*· making safe +25\.0% +12\.4 MiB\/s +paused/);
+		assert.match(text, /both\.mkv .*· serving 2 players ►2 +25\.0% +paused {2,}/);
+		assert.match(text, /quiet\.mkv +█+▸·+ +25\.0% +paused/);
+		assert.match(text, /── watched\.mkv ─+ paused · serving a player ──/);
+		screen.resize(80, 20);
+		await screen.shows(/watched\.mkv .*·+ +►1 +25\.0% +serving +paused/);
+		await screen.shows(/pledged\.mkv .*·+ +25\.0% +making safe +paused/);
+		await screen.shows('watched.mkv: paused · serving a player, 250 of 1000 MiB');
+	},
+);
+
+dashboardTest(
+	'pausing says what it does not stop',
+	{downloads: films(2, {players: [nobodyWaits]}), columns: 80, rows: 24},
+	async screen => {
+		await screen.press('p', 'Paused film-0.mkv; still serving a player');
+		await screen.press('P', 'Paused 2; 2 still fetch for players or pledges');
+	},
+);
+
+dashboardTest(
+	'a download that runs without bytes is not idle',
+	{downloads: films(1, {bytesPerSecond: 0}), columns: 80, rows: 24},
+	async (screen, downstream) => {
+		await screen.shows('↓ 0 B/s');
+		downstream.change({downloads: films(1, {status: 'paused', bytesPerSecond: 0})});
+		await screen.shows(/downstream {2}idle/);
 	},
 );
 
@@ -825,7 +889,7 @@ dashboardTest(
 	},
 	async screen => {
 		await screen.press('enter', {without: '1 all'});
-		const text = await screen.shows(/Error +connection refused; trying again in \d+ s \(attempt 2\)/);
+		const text = await screen.shows(/Error +connection refused; retrying in \d+ s \(attempt 2\)/);
 		assert.doesNotMatch(text, /^ (?:File|Have|Speed|Fetching) /m);
 	},
 );

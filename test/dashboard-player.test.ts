@@ -45,7 +45,7 @@ dashboardTest(
 	'requests of a linked player have no line of their own',
 	{downloads: [besideVlc]},
 	async screen => {
-		const text = await screen.shows(/Watching +┃1 VLC 3\.0 /);
+		const text = await screen.shows(/Players +┃1 VLC 3\.0 /);
 		assert.doesNotMatch(text, /waiting for data/);
 	},
 );
@@ -96,10 +96,10 @@ dashboardTest(
 		await screen.press('enter', 'g go to');
 		await screen.press('g', 'Go to: film.mkv');
 		await screen.type('99:99');
-		await screen.answer('enter', '"99:99" is no time: write 41:07 or 1:02:10');
+		await screen.answer('enter', '"99:99" is not a time. Try 41:07 or 1:02:10.');
 		await screen.press('ctrl+u');
 		await screen.type('2:00:00');
-		await screen.press('enter', '2:00:00 is past the end at 1:35:02');
+		await screen.press('enter', '2:00:00 is past the end, at 1:35:02.');
 		await screen.press('ctrl+u');
 		await screen.type('1:02:10');
 		await screen.press('enter', {without: 'Go to'});
@@ -130,13 +130,13 @@ dashboardTest(
 	async (screen, downstream) => {
 		await screen.press('?', 'What do you want to do?');
 		await screen.type(
-			'linked',
-			/← +seek 10 s back[^]*→ +seek 10 s ahead[^]*↑ +seek a minute ahead[^]*↓ +seek a minute back/,
+			'started with o',
+			/← +seek back 10 s[^]*→ +seek ahead 10 s[^]*↑ +seek ahead a minute[^]*↓ +seek back a minute/,
 		);
 		await screen.press(['down', 'enter'], {without: 'What do you want'});
 		await screen.shows(() => downstream.calls.length === 1);
 		await screen.press('?', 'What do you want to do?');
-		await screen.click('seek a minute back', {without: 'What do you want'});
+		await screen.click('seek back a minute', {without: 'What do you want'});
 		await screen.shows(() => downstream.calls.length === 2);
 		assert.deepEqual(downstream.calls, [
 			['controlPlayer', id, {seekMs: 2_477_000}],
@@ -144,7 +144,7 @@ dashboardTest(
 		]);
 		await screen.press('down');
 		await screen.press('?', 'What do you want to do?');
-		await screen.type('pause or play');
+		await screen.type('resume the player');
 		await screen.press('enter', 'No linked player: o starts mpv');
 		assert.equal(downstream.calls.length, 2);
 	},
@@ -187,7 +187,7 @@ dashboardTest(
 	'a film shorter than its last position starts at its beginning',
 	{downloads: [download({position, film: {...film, durationMs: 1_000_000}})]},
 	async screen => {
-		assert.doesNotMatch(await screen.shows('1 all'), /Left at|continue 1/);
+		assert.doesNotMatch(await screen.shows('1 all'), /Left off|watching 1/);
 		await screen.press('o', 'Started mpv');
 		assert.doesNotMatch(screen.played[0]!, / at /);
 	},
@@ -236,7 +236,7 @@ dashboardTest(
 		],
 	},
 	async screen => {
-		assert.match(await screen.shows('► ~41:00'), /Left at +~41:00$/m);
+		assert.match(await screen.shows('► ~41:00'), /Playing +~41:00$/m);
 	},
 );
 
@@ -247,7 +247,7 @@ const begun: Download[] = films(3).map((film, index) => ({
 
 dashboardTest('started films have a tab, and o continues them', {downloads: begun}, async screen => {
 	await screen.press('7', {without: 'film-1'});
-	assert.match(screen.text, /\[7 continue 1\][\s\S]*film-0\.mkv[\s\S]*Left at +41:07$/m);
+	assert.match(screen.text, /\[7 watching 1\][\s\S]*film-0\.mkv[\s\S]*Left off +at 41:07$/m);
 	await screen.press('o', 'Started mpv');
 	assert.deepEqual(screen.played, [`${begun[0]!.streamUrl} at 2467000`]);
 	await screen.press('1', 'film-1');

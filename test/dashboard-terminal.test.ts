@@ -80,7 +80,7 @@ for (const [columns, rows] of [
 		// The page of details replaces the list, which may dock a map too.
 		await terminal.shows(/^(?![^]*\[1 all)/);
 		await terminal.shows(/Map {2}1 cell = /);
-		await terminal.shows(/Watching .*curl .* at \d/);
+		await terminal.shows(/Players .*curl .* at \d/);
 		terminal.press('esc');
 		await terminal.shows(/▸ ↓ first-film\.mkv/);
 
@@ -112,7 +112,7 @@ for (const [columns, rows] of [
 		terminal.press('x');
 		await terminal.shows('Remove this download?');
 		await terminal.answer('D');
-		await terminal.shows(/Removed second\.mkv.*u = undo/);
+		await terminal.shows(/Removed second\.mkv.*u undoes it/);
 		assert.doesNotMatch(terminal.screen, /[↓‖] second\.mkv/);
 		terminal.press('u');
 		await terminal.shows(/[↓·] second\.mkv/);
@@ -325,7 +325,7 @@ test('names and headers from servers and players lose their escape sequences', a
 	const streamUrl = links.find(link => link.includes('/stream/'))!;
 	const player = get(streamUrl, {headers: {'user-agent': '\u009B34mplayer'}});
 	player.on('error', () => undefined);
-	await terminal.shows(/Watching.*34mplayer/);
+	await terminal.shows(/Players.*34mplayer/);
 	assert.ok(!/[\u009B\u009D]/.test(terminal.raw));
 });
 

@@ -66,7 +66,7 @@ dashboardTest(
 			/^ {2}✗ dataset-2026-part-003\.tar\.zst +█.··· +25\.0%  403 Forbidden: link expired\? +U new link$/,
 			/^ {2}✓ podcast-ep-214\.mp3 +━+ +1000 MiB +done$/,
 			/^ {2}· model-weights\.safetensors +queued, 1st of 1$/,
-			/^ {2}~ waiting 👩\.bin +█.··· +25\.0%  connection reset +again in \d+ s$/,
+			/^ {2}~ waiting 👩\.bin +█.··· +25\.0%  connection reset +retry in \d+ s$/,
 			/^ {2}– stopped\.bin .* stopped$/,
 			/^ {2}» going-out\.bin .* 100% +export 62%$/,
 			/^ {2}✓ empty\.txt .* 0 B +done$/,
@@ -138,7 +138,7 @@ dashboardTest(
 		downstream.change({downloads: downstream.snapshot.downloads.slice(1)});
 		await screen.shows({without: 'film-0'});
 		assert.match(screen.text, /▸ ↓ film-2\.mkv/);
-		await screen.press('x', 'Removed film-2.mkv, u = undo');
+		await screen.press('x', 'Removed film-2.mkv. u undoes it');
 		await screen.shows('▸ ↓ film-3.mkv');
 	},
 );
@@ -206,10 +206,10 @@ dashboardTest(
 
 		await screen.press('x', 'Remove this download?');
 		await screen.answer('tab', '▸ Remove from the list');
-		await screen.press('enter', 'Removed film-0.mkv; the data is kept, u = undo');
+		await screen.press('enter', 'Removed film-0.mkv; the data is kept. u undoes it');
 		await screen.press('x', 'Remove this download?');
-		await screen.answer('D', 'Removed film-1.mkv, u = undo (10 s)');
-		await screen.shows('Removed film-1.mkv, u = undo (9 s)');
+		await screen.answer('D', 'Removed film-1.mkv. u undoes it (10 s)');
+		await screen.shows('Removed film-1.mkv. u undoes it (9 s)');
 		assert.deepEqual(downstream.calls, [
 			['remove', idOf(0), 'keep'],
 			['remove', idOf(1), 'delete'],
@@ -381,7 +381,7 @@ dashboardTest(
 		}),
 	},
 	async screen => {
-		await screen.press('enter', / Safe +safe to 0:00 of 1:00 ⚑, and 1 more/);
+		await screen.press('enter', / Safe +0:00–1:00 to be made safe, and 1 more/);
 	},
 );
 

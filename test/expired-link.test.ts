@@ -22,7 +22,7 @@ for (const [code, status, message, isExpired] of errors) {
 		const error = {code, message, at: 0, ...(status !== undefined && {status})};
 		const failed = download({status: 'failed', error, segments: [], connections: 0});
 		assert.equal(hasExpired(error), isExpired);
-		assert.equal(reason(failed, 0), `${message}. ${isExpired ? 'U new link' : 'r try again'}`);
+		assert.equal(reason(failed, 0), `${message}. ${isExpired ? 'U new link' : 'r retry'}`);
 		const screen = new Screen(t, new MemoryDownStream([failed]), {columns: 120, rows: 30});
 		await screen.shows('film.mkv');
 		assert.equal(/U new link/.test(screen.text), isExpired, screen.text);

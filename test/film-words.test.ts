@@ -112,10 +112,15 @@ test('a row tells how far a pledge makes the film safe, unless its player stalls
 	const met = {...pledge, toMs: 62 * minute, state: 'safe'} as const;
 	const player = {id: '1', name: 'mpv', offset: 0, ready: 0, readyMs: null, blocked: false, connected: true};
 	const shown = (each: Download, width = 26) => watchLine(each, width, false)[0]?.text;
-	assert.equal(shown(of({}, {pledges: [pledge]}), 40), 'safe to 1:02:00 of 1:15:00 ⚑');
-	assert.equal(shown(of({}, {pledges: [pledge]})), 'safe to 1:02:00 ⚑');
+	const later = {...pledge, fromMs: 41 * minute, etaAt: new Date(2026, 10, 30, 18, 31).getTime()};
+	assert.equal(shown(of({}, {pledges: [pledge]}), 40), 'safe to 1:02:00; to 1:15:00 pending');
+	assert.equal(shown(of({}, {pledges: [later]}), 40), 'safe 41:00–1:02:00; to 1:15:00 at 18:31');
+	assert.equal(shown(of({}, {pledges: [later]}), 35), 'safe 41:00–1:02:00; all at 18:31');
+	assert.equal(shown(of({}, {pledges: [later]})), 'safe 41:00–1:02:00');
+	assert.equal(shown(of({}, {pledges: [{...later, state: 'safe'}]})), '⚑ safe 41:00–1:15:00');
+	assert.equal(shown(of({}, {pledges: [pledge]})), 'safe to 1:02:00');
 	assert.equal(shown(of({}, {pledges: [pledge]}), 9), '⚑→1:02:00');
-	assert.equal(shown(of(stalling, {pledges: [pledge]})), 'safe to 1:02:00 ⚑');
+	assert.equal(shown(of(stalling, {pledges: [pledge]})), 'safe to 1:02:00');
 	assert.equal(
 		shown(of(stalling, {pledges: [pledge], players: [player]}), 40),
 		'⚑ stalls in 4m · wait 3m20s',
@@ -123,6 +128,8 @@ test('a row tells how far a pledge makes the film safe, unless its player stalls
 	assert.equal(shown(of({}, {pledges: [met]})), '⚑ safe to 1:02:00');
 	assert.equal(shown(of(whole, {pledges: [met]})), '⚑ all of 1:35:02');
 	assert.equal(shown(of(whole, {pledges: [met]}), 9), '⚑all');
+	const last = {...later, toMs: film.durationMs, state: 'safe'} as const;
+	assert.equal(shown(of(whole, {pledges: [last], completedAt: 1})), '⚑ all of 1:35:02');
 });
 
 test('missing minutes of a pledge are marked on the map', () => {
@@ -131,6 +138,29 @@ test('missing minutes of a pledge are marked on the map', () => {
 	assert.match(bar!.map(({text}) => text).join(''), /^ 0:00 █+[▉-▏]?▒+·+[░▓]?█+ 1:35:02$/);
 	assert.ok(bar!.some(({text, role}) => role === 'pledged' && /^▒+$/.test(text)));
 });
+
+dashboardTest(
+	'a complete film keeps its time line, with the place to continue at',
+	{
+		downloads: [
+			of(
+				{playable: [[0, film.durationMs]], watchTo: film.durationMs},
+				{status: 'complete', position: {ms: 41 * minute, at: 0, watched: false, exact: true}},
+			),
+		],
+		columns: 120,
+		rows: 40,
+	},
+	async screen => {
+		await screen.shows(/^ 0:00 █+┃█+ 1:35:02$/m);
+		await screen.press('enter', /^ 0:00 █+┃█+ 1:35:02$/m);
+		// A map of its bytes would tell nothing.
+		await screen.press('b');
+		await screen.wait(600);
+		assert.match(screen.text, /^ 0:00 █+┃█+ 1:35:02$/m);
+		assert.doesNotMatch(screen.text, /1 cell =/);
+	},
+);
 
 test('plain lines report the film once, and once that it plays through', () => {
 	const lines = new EventLines({json: false});

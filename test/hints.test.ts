@@ -27,9 +27,9 @@ const hints: Array<[error: Failure, onCommandLine: RegExp | undefined, onDashboa
 	[{code: 'origin-refused', needs: 'trust'}, /--ca .*--insecure/, 'restart with --ca FILE or --insecure'],
 	[{code: 'upstream-proxy-refused', needs: 'trust'}, /--ca/, 'restart with --ca FILE or --insecure'],
 	[{code: 'origin-changed'}, undefined, 'r choose'],
-	[{code: 'disk-full'}, undefined, 'r try again'],
-	[{code: 'port-taken'}, /--port 0/, 'r try again'],
-	[{code: 'storage-locked'}, /--storage DIR/, 'r try again'],
+	[{code: 'disk-full'}, undefined, 'r retry'],
+	[{code: 'port-taken'}, /--port 0/, 'r retry'],
+	[{code: 'storage-locked'}, /--storage DIR/, 'r retry'],
 ];
 
 for (const [error, onCommandLine, onDashboard] of hints) {

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Key} from 'ink';
 import {commandOf, footerCells, footerKeys, keyPresses, keyTable} from '../source/dashboard/keys.ts';
-import {editField, fieldOf, insertText, type Field} from '../source/dashboard/text-field.tsx';
+import {editField, fieldOf, insertText, presetOf, type Field} from '../source/dashboard/text-field.tsx';
 
 const plain = {} as Key;
 
@@ -91,6 +91,17 @@ test('a text field is editable at any position', () => {
 	assert.deepEqual(typed(fieldOf('abc'), 'ctrl+a', 'ctrl+e', '!').text, 'abc!');
 	assert.equal(editField(fieldOf('abc'), 'pageUp'), undefined);
 	assert.equal(editField(fieldOf('abc'), 'up'), undefined);
+});
+
+test('typing, pasting and deleting replace a selected text, and moving keeps it', () => {
+	assert.deepEqual(typed(presetOf('45m'), '9', 'm'), {text: '9m', cursor: 2});
+	assert.deepEqual(insertText(presetOf('45m'), '9m'), {text: '9m', cursor: 2});
+	for (const name of ['backspace', 'delete', 'ctrl+u', 'ctrl+k', 'ctrl+w']) {
+		assert.deepEqual(typed(presetOf('45m'), name), {text: '', cursor: 0});
+	}
+
+	assert.equal(typed(presetOf('45m'), 'right', '0').text, '45m0');
+	assert.equal(typed(presetOf('45m'), 'home', '1').text, '145m');
 });
 
 test('the cursor moves by whole characters', () => {

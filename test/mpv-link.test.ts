@@ -3,16 +3,16 @@ import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
 import {once} from 'node:events';
 import {existsSync} from 'node:fs';
-import {chmod, mkdir, rm, stat, symlink, writeFile} from 'node:fs/promises';
+import {chmod, mkdir, readFile, rm, stat, symlink, writeFile} from 'node:fs/promises';
 import {connect, createServer, type Socket} from 'node:net';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
 import {test, type TestContext} from 'node:test';
-import {setImmediate as nextTurn} from 'node:timers/promises';
+import {setImmediate as nextTurn, setTimeout as sleep} from 'node:timers/promises';
 import {promisify} from 'node:util';
 import type {DownloadFilm} from '../source/downstream.ts';
 import {MpvLink, type PlayerState} from '../source/engine/player/mpv-link.ts';
-import {newSocketPath, removeSocket} from '../source/engine/player/socket-folder.ts';
+import {isSocketPath, newSocketPath, removeSocket} from '../source/engine/player/socket-folder.ts';
 import {playlistOf} from '../source/proxy/playlist.ts';
 import {blankDownload} from './support/blank-download.ts';
 import {atEnd} from './support/cleanup.ts';
@@ -99,6 +99,53 @@ test('the position survives the exit of the player and a restart', async t => {
 	const next = await startEngine(t, {storageDir});
 	assert.deepEqual(downloadOf(next.engine, id).position, left.position);
 });
+
+test('a player that outlives the program is linked again, and its socket goes with it', async t => {
+	const {engine, id, link, storageDir, close} = await startPaused(t);
+	const player = await link({'time-pos': 62});
+	await until(engine, id, ({position}) => position?.ms === 62_000);
+	const {socket} = await recordOf(storageDir, id, ({playerSocket}) => playerSocket !== undefined);
+	await close();
+	player.set({'time-pos': 70});
+	const next = await startEngine(t, {storageDir});
+	await until(next.engine, id, ({position, playback}) => playback !== null && position?.ms === 70_000);
+	await next.engine.controlPlayer(id, {seekMs: 75_000});
+	assert.deepEqual(player.commands.at(-1), ['seek', 75, 'absolute']);
+	await player.quit();
+	await until(next.engine, id, ({playback}) => playback === null);
+	await recordOf(storageDir, id, ({playerSocket}) => playerSocket === undefined);
+	assert.equal(existsSync(socket!), false);
+});
+
+test('a player that ended while no program ran is forgotten', async t => {
+	const {engine, id, link, storageDir, close} = await startPaused(t);
+	const player = await link({'time-pos': 62});
+	await until(engine, id, ({position}) => position?.ms === 62_000);
+	await recordOf(storageDir, id, ({playerSocket}) => playerSocket !== undefined);
+	await close();
+	await player.quit();
+	const next = await startEngine(t, {storageDir});
+	await recordOf(storageDir, id, ({playerSocket}) => playerSocket === undefined);
+	assert.equal(downloadOf(next.engine, id).playback, null);
+});
+
+/** Resolves with the socket in the record of a download, once the record is as wanted. */
+async function recordOf(
+	storageDir: string,
+	id: string,
+	isWanted: (record: {playerSocket?: string}) => boolean,
+): Promise<{socket: string | undefined}> {
+	for (;;) {
+		// A save renames the file.
+		const text = await readFile(path.join(storageDir, id, 'entry.json'), 'utf8').catch(() => undefined);
+		const record = text === undefined ? undefined : (JSON.parse(text) as {playerSocket?: string});
+		if (record && isWanted(record)) {
+			return {socket: record.playerSocket};
+		}
+
+		await sleep(50);
+	}
+}
 
 test('a film is watched past 92 %, and at its end', async t => {
 	const {engine, id, link} = await startPaused(t);
@@ -310,6 +357,8 @@ test('sockets are in a folder for the user alone', {skip: process.platform === '
 	const first = await newSocketPath({XDG_RUNTIME_DIR: runtime});
 	assert.equal(path.dirname(first), folder);
 	assert.equal(await modeOf(first), 0o700);
+	assert.equal(isSocketPath(first), true);
+	assert.equal(isSocketPath('/home/user/film.mkv'), false);
 	assert.notEqual(await newSocketPath({XDG_RUNTIME_DIR: runtime}), first);
 	await chmod(folder, 0o755);
 	assert.equal(await modeOf(await newSocketPath({XDG_RUNTIME_DIR: runtime})), 0o700);
@@ -322,6 +371,7 @@ test('sockets are in a folder for the user alone', {skip: process.platform === '
 	await mkdir(long);
 	for (const XDG_RUNTIME_DIR of [runtime, '/nowhere', 'relative', undefined, long]) {
 		const file = await newSocketPath({XDG_RUNTIME_DIR});
+		assert.equal(isSocketPath(file), true);
 		assert.ok(file.startsWith(path.join(tmpdir(), 'downstream-tui-')), file);
 		assert.equal(await modeOf(file), 0o700);
 		await writeFile(file, '');
@@ -347,7 +397,9 @@ test('another user cannot reach a socket', {skip: missing('setpriv') || notRoot}
 });
 
 test('on Windows the socket is a pipe', async () => {
-	assert.match(await newSocketPath({}, 'win32'), /^\\\\\.\\pipe\\downstream-tui-[\da-f]{24}$/);
+	const pipe = await newSocketPath({}, 'win32');
+	assert.match(pipe, /^\\\\\.\\pipe\\downstream-tui-[\da-f]{24}$/);
+	assert.equal(isSocketPath(pipe), true);
 });
 
 const blankFilm: DownloadFilm = {

@@ -39,9 +39,9 @@ test('an outage has the time since the first failure, and the next attempt of an
 		'cdn.example.org cannot be reached. 2 downloads wait and will continue.',
 	);
 	assert.deepEqual(timedOutage(outage!, now), [
-		'cdn.example.org has not answered for 3m. 2 downloads wait; next try in 30 s, r tries now.',
-		'cdn.example.org has not answered for 3m; next try in 30 s, r tries now.',
-		'cdn.example.org has not answered for 3m; next try in 30 s.',
+		'cdn.example.org has not answered for 3m. 2 downloads wait; retrying in 30 s, r retries now.',
+		'cdn.example.org has not answered for 3m; retrying in 30 s, r retries now.',
+		'cdn.example.org has not answered for 3m; retrying in 30 s.',
 	]);
 	assert.match(
 		timedOutage(outage!, now - 170_000)[0]!,
@@ -55,8 +55,8 @@ test('a busy host is busy', () => {
 	assert.deepEqual(
 		outages.map(outage => timedOutage(outage, now)[0]),
 		[
-			'cdn.example.org has been busy for 3m. 1 download waits; next try in 30 s, r tries now.',
-			'other.example.org has been busy for 3m. 1 download waits; next try in 60 s, r tries now.',
+			'cdn.example.org has been busy for 3m. 1 download waits; retrying in 30 s, r retries now.',
+			'other.example.org has been busy for 3m. 1 download waits; retrying in 60 s, r retries now.',
 		],
 	);
 });
@@ -67,9 +67,9 @@ dashboardTest(
 	async (screen, downstream) => {
 		const banners = outagesOf(downstream.snapshot.downloads).map(outage => outageSentence(outage));
 		downstream.change({banners: [...banners, 'Disk full.']});
-		await screen.shows(/^! cdn\.example\.org has not answered for 3m; next try in \d+ s, r tries now\.$/m);
+		await screen.shows(/^! cdn\.example\.org has not answered for 3m; retrying in \d+ s, r retries now\.$/m);
 		assert.match(screen.text, /^! Disk full\.$/m);
 		screen.resize(120, 24);
-		await screen.shows(/^! .* for 3m\. 2 downloads wait; next try in \d+ s, r tries now\.$/m);
+		await screen.shows(/^! .* for 3m\. 2 downloads wait; retrying in \d+ s, r retries now\.$/m);
 	},
 );

@@ -17,7 +17,14 @@ import {
 import {RangeSet} from '../source/engine/store/range-set.ts';
 import type {StoredPledge} from '../source/engine/store/record.ts';
 import {safeRequestOf} from '../source/text/safe-request.ts';
-import {pledgeWords, safeList, safeWords, shortSafeWords, shownPledge} from '../source/text/safe-words.ts';
+import {
+	pledgeWords,
+	safeFact,
+	safeList,
+	safeWords,
+	shortSafeWords,
+	shownPledge,
+} from '../source/text/safe-words.ts';
 import {blankDownload, blankPledge} from './support/blank-download.ts';
 
 const MiB = 1024 * 1024;
@@ -260,35 +267,52 @@ for (const [given, expected] of words) {
 const at = (hours: number, minutes: number) => new Date(2026, 10, 29, hours, minutes).getTime();
 const film: Partial<Pledge> = {fromMs: 62 * minute, toMs: 107 * minute, safeToMs: 81 * minute};
 
-for (const [expected, pledge] of [
-	['safe to 1:21:00 of 1:47:00 ⚑ 18:31', {...film, etaAt: at(18, 31)}],
-	['safe to 1:21:00 of 1:47:00 ⚑ 18:50, late by 10m', {...film, etaAt: at(18, 50), by: at(18, 40)}],
-	['safe to 1:02:00 of 1:47:00 ⚑', {...film, safeToMs: null}],
-	['⚑ safe from 1:02:00 to 1:47:00', {...film, state: 'safe'}],
-	['⚑ safe to ~2:00', {fromMs: 0, toMs: 2 * minute, exact: false, state: 'safe'}],
-	['to be made safe ⚑', {fromMs: 0}],
-	['safe to 120 MiB of 200 MiB ⚑', {start: 0, end: 200 * MiB, safeTo: 120 * MiB}],
-	['⚑ safe to 200 MiB', {start: 0, end: 200 * MiB, state: 'safe'}],
-	['⚑ all safe', {start: 0, end: 300 * MiB, state: 'safe'}],
-	['⚑ cannot be made safe: no', {state: 'impossible', reason: 'no'}],
-] as const satisfies ReadonlyArray<readonly [string, Partial<Pledge>]>) {
+const ofFilm = '1:02:00–1:21:00';
+
+for (const [expected, pledge, beside] of [
+	[`safe ${ofFilm}; to 1:47:00 at 18:31`, {...film, etaAt: at(18, 31)}, `${ofFilm}; to 1:47:00 at 18:31`],
+	[
+		`safe ${ofFilm}; to 1:47:00 at 18:50, late by 10m`,
+		{...film, etaAt: at(18, 50), by: at(18, 40)},
+		`${ofFilm}; to 1:47:00 at 18:50, late by 10m`,
+	],
+	[`safe ${ofFilm}; to 1:47:00 pending`, film, `${ofFilm}; to 1:47:00 pending`],
+	['1:02:00–1:47:00 safe at 18:31', {...film, safeToMs: null, etaAt: at(18, 31)}, '1:02:00–1:47:00 at 18:31'],
+	['1:02:00–1:47:00 to be made safe', {...film, safeToMs: null}, '1:02:00–1:47:00 to be made safe'],
+	['⚑ safe 1:02:00–1:47:00', {...film, state: 'safe'}, '1:02:00–1:47:00'],
+	['⚑ safe to ~2:00', {fromMs: 0, toMs: 2 * minute, exact: false, state: 'safe'}, 'to ~2:00'],
+	['to be made safe', {fromMs: 0}, 'to be made safe'],
+	[
+		'safe to 120 MiB; to 200 MiB pending',
+		{start: 0, end: 200 * MiB, safeTo: 120 * MiB},
+		'to 120 MiB; to 200 MiB pending',
+	],
+	['first 200 MiB to be made safe', {start: 0, end: 200 * MiB}, 'first 200 MiB to be made safe'],
+	['⚑ safe to 200 MiB', {start: 0, end: 200 * MiB, state: 'safe'}, 'to 200 MiB'],
+	['⚑ all safe', {start: 0, end: 300 * MiB, state: 'safe'}, 'all'],
+	['⚑ cannot be made safe: no', {state: 'impossible', reason: 'no'}, 'not possible: no'],
+] as const satisfies ReadonlyArray<readonly [string, Partial<Pledge>, string]>) {
 	test(`a pledge in words: ${expected}`, () => {
 		const shown = {...blankPledge, ...pledge};
-		assert.equal(pledgeWords(shown, {size: 300 * MiB}), expected);
-		assert.equal(pledgeWords(shown, {size: 300 * MiB}, true), expected.replace('⚑', '!'));
+		const size = 300 * MiB;
+		assert.equal(pledgeWords(shown, {size}), expected);
+		assert.equal(pledgeWords(shown, {size}, true), expected.replace('⚑', '!').replace('–', '-'));
+		const download = {size, pledges: [shown], completedAt: null};
+		assert.equal(safeFact(download), beside);
+		assert.equal(safeFact(download, true), beside.replace('–', '-'));
 	});
 }
 
 for (const [expected, pledge] of [
 	[
-		['safe to 1:21:00 of 1:47:00 ⚑ 18:31', 'safe to 1:21:00 ⚑ 18:31', '⚑→1:21:00'],
+		[`safe ${ofFilm}; to 1:47:00 at 18:31`, `safe ${ofFilm}; all at 18:31`, `safe ${ofFilm}`, '⚑→1:21:00'],
 		{...film, etaAt: at(18, 31)},
 	],
-	[['⚑ safe from 1:02:00 to 1:47:00', '⚑ safe to 1:47:00', '⚑→1:47:00'], {...film, state: 'safe'}],
-	[['to be made safe ⚑', '⚑'], {}],
-	[['to be made safe ⚑', 'safe to 0:00 ⚑', '⚑→0:00'], {fromMs: 0}],
+	[['⚑ safe 1:02:00–1:47:00', '⚑→1:47:00'], {...film, state: 'safe'}],
+	[['to be made safe', '⚑'], {}],
+	[['to be made safe', '⚑→0:00'], {fromMs: 0}],
 	[
-		['safe to 120 MiB of 200 MiB ⚑', 'safe to 120 MiB ⚑', '⚑→120 MiB'],
+		['safe to 120 MiB; to 200 MiB pending', 'safe to 120 MiB', '⚑→120 MiB'],
 		{start: 0, end: 200 * MiB, safeTo: 120 * MiB},
 	],
 	[['⚑ cannot be made safe: no', '⚑ cannot be made safe', '⚑ failed'], {state: 'impossible', reason: 'no'}],
@@ -303,7 +327,7 @@ test('the first pending pledge is shown, and without a network the safe stretche
 	const met: Pledge = {...blankPledge, fromMs: 0, toMs: 107 * minute, state: 'safe'};
 	const all: Pledge = {...blankPledge, start: 0, end: 5, state: 'safe'};
 	assert.equal(safeWords({size: 5, pledges: [], completedAt: null}), '');
-	assert.equal(safeWords({size: 5, pledges: [met, blankPledge], completedAt: null}), 'to be made safe ⚑');
+	assert.equal(safeWords({size: 5, pledges: [met, blankPledge], completedAt: null}), 'to be made safe');
 	assert.equal(safeWords({size: 5, pledges: [met], completedAt: 1}), '');
 	const urgent: Pledge = {...blankPledge, fromMs: 0, by: 100};
 	assert.equal(shownPledge({pledges: [blankPledge, urgent, {...urgent, by: 101}]}), urgent);

@@ -44,6 +44,19 @@ test('written bytes are fresh for two seconds, then one frame follows', t => {
 	assert.equal(frames, before + 1);
 });
 
+test('the first bytes show at once, then speeds change once a second', t => {
+	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
+	const downstream = new MemoryDownStream(films(1, {bytesPerSecond: 0}));
+	const feed = new SnapshotFeed(downstream, {isOrphan: () => false, isBehind: () => false});
+	feed.subscribe(() => undefined);
+	const speeds = [1000, 2000, 3000, 0].map(bytesPerSecond => {
+		downstream.change({bytesPerSecond, downloads: films(1, {bytesPerSecond})});
+		t.mock.timers.tick(500);
+		return feed.frame.snapshot.bytesPerSecond;
+	});
+	assert.deepEqual(speeds, [1000, 1000, 3000, 0]);
+});
+
 test('a terminal that takes no output gets no new frame, then the newest', t => {
 	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
 	const downstream = new MemoryDownStream(films(1));

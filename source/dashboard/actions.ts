@@ -17,7 +17,7 @@ import type {Command} from './keys.ts';
 import {queueOf, shownTabs} from './list-view.ts';
 import {list} from './mode.ts';
 import {QueueMoves} from './queue-moves.ts';
-import {connectedPlayers} from '../text/status-words.ts';
+import {connectedPlayers, stillWords} from '../text/status-words.ts';
 import {fieldOf} from './text-field.tsx';
 import type {UiStore} from './ui-store.ts';
 
@@ -290,7 +290,7 @@ export class Actions {
 		if (pausable.length === 0) {
 			this.#ui.say(selected.status === 'exporting' ? 'Cannot pause an export' : 'Already complete');
 		} else if (running.length > 0) {
-			this.#forEach(queuedFirst(running), ({id}) => downstream.pause(id));
+			this.#forEach(queuedFirst(running), ({id}) => downstream.pause(id), pausedWords(running));
 		} else {
 			this.#forEach(pausable, ({id}) => downstream.resume(id));
 		}
@@ -327,7 +327,8 @@ export class Actions {
 		const running = pausable.filter(download => !isStopped(download));
 		const stopped = pausable.filter(({status}) => status === 'paused' || status === 'failed');
 		if (running.length > 0) {
-			this.#forEach(queuedFirst(running), ({id}) => downstream.pause(id), `Paused ${running.length}`);
+			const words = pausedWords(running) ?? `Paused ${running.length}`;
+			this.#forEach(queuedFirst(running), ({id}) => downstream.pause(id), words);
 		} else if (stopped.length === 0) {
 			this.#ui.say('Nothing to pause or resume');
 		} else {
@@ -420,6 +421,19 @@ export class Actions {
 /** A complete download has nothing to pause, and an export cannot pause. */
 function canPause({status}: Download): boolean {
 	return status !== 'complete' && status !== 'exporting';
+}
+
+/** `Paused film.mkv; still serving a player`; undefined if nothing goes on. */
+function pausedWords(downloads: readonly Download[]): string | undefined {
+	const going = downloads.filter(download => stillWords(download) !== undefined);
+	const [only] = downloads;
+	if (going.length === 0) {
+		return undefined;
+	}
+
+	return downloads.length === 1
+		? `Paused ${cleanText(only!.name)}; still ${stillWords(only!)}`
+		: `Paused ${downloads.length}; ${going.length} still fetch for players or pledges`;
 }
 
 /** Puts queued downloads first: pausing a running one would start the next in the queue. */

@@ -8,6 +8,7 @@ import {FilmFrames} from './film-frames.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {
 	focused,
+	movedFocus,
 	pasteIntoForm,
 	pressForm,
 	showsCompletions,
@@ -109,7 +110,7 @@ export class Controller {
 				// Frames are part of the details.
 				this.#command(command === 'frames' && !this.#ui.isInDetails ? 'open' : command, name);
 			} else {
-				this.#ui.say(`${name}: no command; ? lists them`);
+				this.#ui.say(`${name} does nothing here. ? finds every command`);
 			}
 		}
 	}
@@ -332,7 +333,7 @@ export class Controller {
 			return;
 		}
 
-		const action = pressForm(form, name);
+		const action = pressForm(form, name, this.#ui.viewport.dialog);
 		switch (action?.kind) {
 			case 'changed':
 				this.#changeForm(dialog, action.form);
@@ -384,10 +385,7 @@ export class Controller {
 			} else if (names.length > 1 && !showsCompletions(form)) {
 				this.#ui.showForm(withCompletions(form, names));
 			} else {
-				const action = pressForm(form, 'down');
-				if (action?.kind === 'changed') {
-					this.#ui.showForm(action.form);
-				}
+				this.#ui.showForm(movedFocus(form, 1));
 			}
 		});
 	}

@@ -6,7 +6,15 @@ import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
 import {barPlaces} from './bar-places.ts';
 import {Controller, type ControllerOptions} from './controller.ts';
 import {dockedLines, pageLines} from './details.ts';
-import {BoxView, dialogLayout, fillsScreen, wrapped, type DialogLayout, type Place} from './dialog-view.tsx';
+import {
+	BoxView,
+	dialogCells,
+	dialogLayout,
+	fillsScreen,
+	wrapped,
+	type DialogLayout,
+	type Place,
+} from './dialog-view.tsx';
 import {DownloadTable, headingPlaces, longestOf} from './download-table.tsx';
 import {dimmedFrame} from './frames.ts';
 import {bannerLines, EmptyList, headerLine, mostBanners, tabsLayout} from './header.tsx';
@@ -166,9 +174,11 @@ export function Dashboard({
 	}, [controller, mouse]);
 	const {list: listRows} = rowHeights(height, frame.snapshot.downloads.length, bannerCount(frame));
 	const lastTop = scrollableLines(screen);
+	const dialog = dialogCells(screen);
 	useEffect(() => {
-		controller.setViewport({width: columns - 1, rows: Math.max(1, listRows), page: height - 2, lastTop});
-	}, [controller, columns, listRows, height, lastTop]);
+		const rows = Math.max(1, listRows);
+		controller.setViewport({width: columns - 1, rows, page: height - 2, dialog, lastTop});
+	}, [controller, columns, listRows, height, dialog, lastTop]);
 
 	return (
 		<ThemeContext.Provider value={theme}>

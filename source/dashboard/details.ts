@@ -1,5 +1,5 @@
 // The details of one download as lines: docked below the list, or as a page.
-import {isFetching, type Download, type OpenSegment, type Player} from '../downstream.ts';
+import {continuedMs, isFetching, type Download, type OpenSegment, type Player} from '../downstream.ts';
 import {maskUrl} from '../text/mask-url.ts';
 import {barLine, downloadCells, inRuns, unmet, type ByteRange} from './bar-spans.ts';
 import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
@@ -18,9 +18,16 @@ import {
 import {cellStart} from '../text/range-bar.ts';
 import {fitLine, lineCells, span, spread, type Line} from './spans.tsx';
 import {leftAt, otherPlayers, playbackWords} from './playback.ts';
-import {safeWords} from '../text/safe-words.ts';
+import {safeFact} from '../text/safe-words.ts';
 import {sparkline} from './sparkline.ts';
-import {amount, reason, secondsLeft, stateWords, substituteOf} from '../text/status-words.ts';
+import {
+	amount,
+	connectedPlayers,
+	reason,
+	secondsLeft,
+	stateWords,
+	substituteOf,
+} from '../text/status-words.ts';
 
 export type DetailsProps = {
 	readonly download: Download;
@@ -111,9 +118,11 @@ export function pageLines(props: PageProps): Line[] {
 	const more = [
 		exportedTo === null
 			? labelled('Folder', folder)
-			: linked('Export', cleanText(exportedTo), fileUrl(exportedTo)),
-		...(exportWhenComplete === null ? [] : [labelled('Then', `exported to ${exportWhenComplete}`)]),
-		...(checksum === null ? [] : [labelled('Check', checksum)]),
+			: linked('Exported', cleanText(exportedTo), fileUrl(exportedTo)),
+		...(exportWhenComplete === null
+			? []
+			: [labelled('Export', `when it is finished, to ${exportWhenComplete}`)]),
+		...(checksum === null ? [] : [labelled('Checksum', checksum)]),
 		...(limitRate === null ? [] : [labelled('Limit', formatSpeed(limitRate))]),
 	].flatMap(fact => wholeText(fact, width, ascii));
 	const facts = [...allFacts(props, Infinity, wholeText), ...more, []];
@@ -122,7 +131,7 @@ export function pageLines(props: PageProps): Line[] {
 		frames && download.film
 			? frameLines(frames, barOf(download.film, width), {width, room: room - smallestMap, manyColors, ascii})
 			: [];
-	const map = mapLines(props, Math.max(smallestMap, room - pictures.length), pictures.length > 0);
+	const map = mapLines(props, Math.max(smallestMap, room - pictures.length));
 	return [titleLine(props), ...facts, ...pictures, ...map];
 }
 
@@ -152,7 +161,7 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 		// A link would reveal the masked part.
 		withKeys(
 			linked('Source', cleanText(shownUrl), shownUrl === url ? url : undefined),
-			'C copy  U change',
+			'C copy  U new link',
 			props,
 		),
 		...(isKnown ? [labelled('File', fileLine(download, width - labelCells - 1))] : []),
@@ -176,7 +185,7 @@ function streamFact(props: DetailsProps): Fact {
 /** Keys at the end of the line, where there is room. */
 function withKeys({head}: Fact, keys: string, {width, ascii}: DetailsProps): Fact {
 	const hasRoom = width >= 78;
-	const fitted = fitLine(head, width - 1 - (hasRoom ? 18 : 0), ascii);
+	const fitted = fitLine(head, width - 1 - (hasRoom ? keys.length + 2 : 0), ascii);
 	return {head: spread(fitted, hasRoom ? [span(keys, 'label')] : [], width - 1), text: ''};
 }
 
@@ -292,16 +301,16 @@ function fetchingFacts({connections, maxConnections, segments, status}: Download
 		return offsets.length === 0 ? [] : [`${words} from ${listBytes(offsets)}`];
 	};
 	const places = [
-		...from('player', 'for a player,'),
+		...from('player', 'for a player'),
 		...from('pledge', 'making safe'),
 		...from('fill', 'filling'),
 	];
-	return [labelled('Fetching', connections === 0 ? count : `${count}, ${places.join('; ')}`)];
+	return [labelled('Fetching', places.length === 0 ? count : `${count}: ${places.join('; ')}`)];
 }
 
 /** The pledge that is shown for the download, and the number of others. */
 function safeFacts(download: Download, ascii: boolean): Fact[] {
-	const words = safeWords(download, ascii);
+	const words = safeFact(download, ascii);
 	const more = download.pledges.length - 1;
 	return words === '' ? [] : [labelled('Safe', more > 0 ? `${words}, and ${more} more` : words)];
 }
@@ -313,7 +322,7 @@ function playbackFacts(download: Download, ascii: boolean): Fact[] {
 	return playing !== undefined
 		? [labelled('Player', playing)]
 		: left !== undefined
-			? [labelled('Left at', left)]
+			? [connectedPlayers(download) > 0 ? labelled('Playing', left) : labelled('Left off', `at ${left}`)]
 			: [];
 }
 
@@ -327,7 +336,7 @@ function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
 	}
 
 	if (players.length === 0) {
-		return [labelled('Watching', 'no player yet: o opens one, c copies the URL')];
+		return [labelled('Players', 'none yet: o plays it, c copies the stream URL')];
 	}
 
 	const shown = players.length > max ? players.slice(0, Math.max(1, max - 1)) : players;
@@ -336,7 +345,7 @@ function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
 			? [span(ascii ? '|' : '┃', 'player'), span(`${index + 1} `)]
 			: [span('   ')];
 		return {
-			head: [...labelled(index === 0 ? 'Watching' : '', '').head, ...mark],
+			head: [...labelled(index === 0 ? 'Players' : '', '').head, ...mark],
 			text: describePlayer(player, download.size),
 		};
 	});
@@ -377,26 +386,31 @@ function dockedMap(props: DetailsProps, height: number): Line[] {
 	const {download, showsBytes} = props;
 	const map = mapLines(props, height);
 	const rest = height - map.length - 1;
-	return download.film && !showsBytes && map.length > 0 && rest >= roomyMap
+	const hasBoth = download.film && !showsBytes && hasByteMap(download);
+	return hasBoth && map.length > 0 && rest >= roomyMap
 		? [...map, [], ...mapLines({...props, showsBytes: true}, rest)]
 		: map;
 }
 
+/** In a complete file, only the positions of players differ. */
+function hasByteMap(download: Download): boolean {
+	return download.status !== 'complete' || connectedPlayers(download) > 0;
+}
+
 /** At most `height` lines, the title included; none where there is nothing to see. */
-function mapLines(
-	{download, fresh, showsBytes, width, ascii}: DetailsProps,
-	height: number,
-	hasFrames = false,
-): Line[] {
-	const {size, status, players, film} = download;
-	// In a complete file, only the positions of players differ.
-	const isPlain = status === 'complete' && !hasFrames && !players.some(({connected}) => connected);
-	if (!size || height < 2 || isPlain) {
+function mapLines({download, fresh, showsBytes, width, ascii}: DetailsProps, height: number): Line[] {
+	const {size, film} = download;
+	if (!size || height < 2) {
 		return [];
 	}
 
-	if (film && !showsBytes) {
-		return timeMap(film, unmet(download), width, ascii);
+	if (film && !(showsBytes && hasByteMap(download))) {
+		const position = film.position > 0 ? film.position : continuedMs(download);
+		return timeMap({...film, position}, unmet(download), width, ascii);
+	}
+
+	if (!hasByteMap(download)) {
+		return [];
 	}
 
 	const cells = width - 10;

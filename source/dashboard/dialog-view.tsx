@@ -2,7 +2,16 @@
 import {Box} from 'ink';
 import {maskUrl} from '../text/mask-url.ts';
 import {cellsOf, cleanText, fitText, graphemesOf} from '../text/clean-text.ts';
-import {fieldsOf, type ChoiceItem, type Form, type Item, type TextItem} from './form.ts';
+import {
+	fieldsOf,
+	isVertical,
+	labelCells,
+	optionGap,
+	type ChoiceItem,
+	type Form,
+	type Item,
+	type TextItem,
+} from './form.ts';
 import {plainArrows} from './keys.ts';
 import {fitLine, lineCells, Lines, selectedLine, span, type Line, type Span} from './spans.tsx';
 import {fieldSpans, shortened, withDots} from './text-field.tsx';
@@ -26,8 +35,6 @@ export type DialogLayout = {
 	readonly cells: number;
 	readonly buttons: readonly ButtonPlace[];
 };
-
-const labelCells = 12;
 
 /** The box on the screen. */
 export function BoxView({lines, top, left, width, height}: DialogLayout & Place) {
@@ -137,7 +144,7 @@ function itemLines(form: Form, item: Item, cells: number, {ascii, height}: Place
 	const isFocused = fieldsOf(form).indexOf(item) === form.focus;
 	return item.kind === 'text'
 		? textLines(item, isFocused, label, room, ascii, height)
-		: choiceLines(item, isFocused, label, room, ascii);
+		: choiceLines(item, isFocused, label, cells, ascii);
 }
 
 function textLines(
@@ -194,7 +201,7 @@ function choiceLines(
 	item: ChoiceItem,
 	isFocused: boolean,
 	label: string,
-	room: number,
+	cells: number,
 	ascii: boolean,
 ): Line[] {
 	const options = item.options.map((option, index): Span => {
@@ -203,14 +210,12 @@ function choiceLines(
 		return span(`${sign} ${option}`, isChosen && isFocused ? 'selected' : isChosen ? 'strong' : 'plain');
 	});
 	const heading = span(label, isFocused ? 'strong' : 'label');
-	const inOneLine = options.reduce((sum, {text}) => sum + cellsOf(text) + 3, -3) <= room;
-	if (inOneLine) {
-		return [
-			[heading, ...options.flatMap((option, index) => (index === 0 ? [option] : [span('   '), option]))],
-		];
+	if (isVertical(item, cells)) {
+		return options.map((option, index) => [index === 0 ? heading : span(' '.repeat(labelCells)), option]);
 	}
 
-	return options.map((option, index) => [index === 0 ? heading : span(' '.repeat(labelCells)), option]);
+	const gap = span(' '.repeat(optionGap));
+	return [[heading, ...options.flatMap((option, index) => (index === 0 ? [option] : [gap, option]))]];
 }
 
 type Buttons = {readonly lines: readonly Line[]; readonly places: readonly ButtonPlace[]};

@@ -17,6 +17,7 @@ import {
 	share,
 	shortReason,
 	stateWords,
+	stillParts,
 } from '../text/status-words.ts';
 import type {HeadingPlace} from './hit-test.ts';
 import {sortKeys, type Queue} from './list-view.ts';
@@ -280,7 +281,8 @@ function rowWords(download: Download, now: number, queue: Queue): RowWords | und
 					error.code === 'origin-busy'
 						? [shortReason(error)]
 						: [withoutServer(error.message), shortReason(error)],
-				action: status === 'failed' ? (hintFor(error, 'dashboard') ?? '') : retryWords(download, now),
+				action:
+					status === 'failed' ? (hintFor(error, 'dashboard') ?? '') : `retry ${retryWords(download, now)}`,
 			}
 		: undefined;
 }
@@ -290,7 +292,22 @@ function withoutServer(message: string): string {
 	return message.replace(/^[\w-]+(?:\.[\w-]+)+(?:: | is )| from [^\s:]+(?::\d+)?(?=:)/, '');
 }
 
-function rangesCell(download: Download, width: number, {ascii, freshOf}: DownloadTableProps): Line {
+/** Cells of a bar beside words, and of the blanks around these. */
+const barBesideWords = 14;
+
+/** What goes on in a paused download: beside its bar, or in short in place of its speed. */
+function stillCells(download: Download, {ranges, left}: Columns): {beside?: string; short?: string} {
+	const [beside] = download.status === 'paused' ? stillParts(download) : [];
+	return beside === undefined
+		? {}
+		: ranges >= beside.length + barBesideWords
+			? {beside}
+			: left > 0
+				? {short: connectedPlayers(download) > 0 ? 'serving' : beside}
+				: {};
+}
+
+function rangesCell(download: Download, width: number, {ascii, freshOf, columns}: Row): Line {
 	const {id, size, acceptsRanges, status} = download;
 	if (size === null) {
 		return [span(acceptsRanges === null ? '' : width > 12 ? 'size unknown' : 'no size', 'label')];
@@ -300,8 +317,9 @@ function rangesCell(download: Download, width: number, {ascii, freshOf}: Downloa
 		return [span((ascii ? '=' : '━').repeat(width - 1), 'rest')];
 	}
 
-	if (acceptsRanges === false && width >= 24) {
-		return [...barLine(download, width - 12, ascii, freshOf(id)), span(' no seeking', 'label')];
+	const words = stillCells(download, columns).beside ?? (acceptsRanges === false ? 'no seeking' : '');
+	if (words !== '' && width >= words.length + barBesideWords) {
+		return [...barLine(download, width - words.length - 2, ascii, freshOf(id)), span(` ${words}`, 'label')];
 	}
 
 	return barLine(download, width - 1, ascii, freshOf(id));
@@ -318,11 +336,11 @@ function doneCell(download: Download): Line {
 	return status === 'complete' ? [span(formatBytes(size ?? 0), 'label')] : [span(share(download))];
 }
 
-function speedCell(download: Download, _width: number, {ascii, now}: DownloadTableProps): Line {
+function speedCell(download: Download, _width: number, {ascii, now, columns}: Row): Line {
 	const {word, tone} = stateWords(download, now, ascii);
-	// Players keep a paused download going.
-	const shown =
-		download.status === 'paused' && download.bytesPerSecond > 0 ? formatSpeed(download.bytesPerSecond) : word;
+	const {status, bytesPerSecond} = download;
+	const {short} = stillCells(download, columns);
+	const shown = short ?? (status === 'paused' && bytesPerSecond > 0 ? formatSpeed(bytesPerSecond) : word);
 	return [span(shown, tone === 'active' ? 'plain' : tone)];
 }
 
@@ -338,9 +356,9 @@ function watchCell(download: Download, width: number, {ascii}: DownloadTableProp
 	return [span(' '), ...watchLine(download, width - 1, ascii)];
 }
 
-function leftCell(download: Download, _width: number, {ascii}: DownloadTableProps): Line {
+function leftCell(download: Download, _width: number, {ascii, columns}: Row): Line {
 	const {status, bytesPerSecond} = download;
-	if (status === 'paused' && bytesPerSecond > 0) {
+	if (status === 'paused' && (bytesPerSecond > 0 || stillCells(download, columns).short)) {
 		return [span('paused')];
 	}
 

@@ -54,13 +54,17 @@ export function watchCells(download: Download): {readonly full: number; readonly
 	const isPledged = pledges.length > 0;
 	if (film === null) {
 		const short = isPledged ? ' ⚑→1023 MiB'.length : 0;
-		return {full: isPledged ? ' safe to 1023 MiB ⚑ 18:31'.length : 0, short};
+		return {full: isPledged ? ' safe to 1023 MiB; all at 18:31'.length : 0, short};
 	}
 
 	const time = formatTime(film.durationMs).length + (film.exact ? 0 : 1);
+	const isFromStart = pledges.every(({fromMs}) => fromMs === 0);
+	const pledged = isFromStart
+		? ' safe to ; all at 18:31'.length + time
+		: ' safe –; all at 18:31'.length + 2 * time;
 	const full = Math.max(
 		(isPledged ? ' ⚑ to  of ' : ' to  of ').length + 2 * time,
-		isPledged ? ' safe to  ⚑ 18:31'.length + time : 0,
+		isPledged ? pledged : 0,
 		willStall(download) ? 1 + stallCells + (film.exact ? 0 : 2) : 0,
 	);
 	return {full, short: (isPledged ? ' ⚑→' : ' →').length + time};

@@ -1,5 +1,6 @@
 // The content of a dialog (fields, choices and buttons) and the effect of keys on it; pure.
-import {editField, fieldOf, insertText, type Field} from './text-field.tsx';
+import {cellsOf} from '../text/clean-text.ts';
+import {editField, fieldOf, insertText, presetOf, type Field} from './text-field.tsx';
 
 export type TextItem = {
 	readonly kind: 'text';
@@ -36,7 +37,10 @@ export type Item = TextItem | ChoiceItem | NoteItem;
 export type Button = {
 	readonly name: string;
 	readonly label: string;
-	/** Presses the button while no text field has the focus: a letter of the label, never one of h, j, k, l. */
+	/**
+	 * Presses the button while a button has the focus: a letter of the label, never one of h, j, k, l. On a choice it might
+	 * belong to a text that was meant for a field.
+	 */
 	readonly key?: string;
 };
 
@@ -79,38 +83,40 @@ export function focused(form: Form): TextItem | ChoiceItem | undefined {
 	return fieldsOf(form)[form.focus];
 }
 
-/** Letters that move wherever no text is typed. */
+/** Cells of a label, and of the sign before an option. */
+export const labelCells = 12;
+const signCells = 4;
+/** Cells between two options on one line. */
+export const optionGap = 3;
+
+/** The options do not fit one line, so each has its own. `cells`: inside the frame of the dialog. */
+export function isVertical({options}: ChoiceItem, cells: number): boolean {
+	const used = options.reduce((sum, option) => sum + signCells + cellsOf(option) + optionGap, -optionGap);
+	return used > cells - labelCells;
+}
+
+/** Letters that move between buttons. */
 const movements: Readonly<Record<string, string>> = {h: 'left', j: 'down', k: 'up', l: 'right'};
 
-/** Undefined for a key without a meaning in this form. */
-export function pressForm(form: Form, key: string): FormAction | undefined {
+/** Undefined for a key without a meaning in this form. `cells`: inside the frame of the dialog. */
+export function pressForm(form: Form, key: string, cells: number): FormAction | undefined {
 	if (key === 'escape' || key === 'ctrl+c') {
 		return {kind: 'closed'};
 	}
 
 	const item = focused(form);
-	const name = item?.kind === 'text' ? key : (movements[key] ?? key);
+	const option = item?.kind === 'choice' ? chosenBy(item, key, cells) : undefined;
+	if (option) {
+		return {kind: 'changed', form: withItem(form, option)};
+	}
+
+	const name = item ? key : (movements[key] ?? key);
 	if (name === 'tab' || name === 'down') {
-		return moved(form, 1);
+		return {kind: 'changed', form: movedFocus(form, 1)};
 	}
 
 	if (name === 'shift+tab' || name === 'up') {
-		return moved(form, -1);
-	}
-
-	if (item?.kind === 'text') {
-		if (key === 'return') {
-			return {kind: 'pressed', button: form.buttons[form.defaultButton]!.name};
-		}
-
-		const field = editField(item.field, key);
-		return field && {kind: 'changed', form: withItem(form, {...item, field})};
-	}
-
-	if (item && (name === 'left' || name === 'right' || name === ' ')) {
-		const {length} = item.options;
-		const chosen = (item.chosen + (name === 'left' ? length - 1 : 1)) % length;
-		return {kind: 'changed', form: withItem(form, {...item, chosen})};
+		return {kind: 'changed', form: movedFocus(form, -1)};
 	}
 
 	if (key === 'return') {
@@ -118,8 +124,15 @@ export function pressForm(form: Form, key: string): FormAction | undefined {
 		return {kind: 'pressed', button: form.buttons[index]!.name};
 	}
 
+	if (item) {
+		const field = item.kind === 'text' ? editField(item.field, key) : undefined;
+		return item.kind === 'text' && field
+			? {kind: 'changed', form: withItem(form, {...item, field})}
+			: undefined;
+	}
+
 	if (name === 'left' || name === 'right') {
-		return moved(form, name === 'left' ? -1 : 1);
+		return {kind: 'changed', form: movedFocus(form, name === 'left' ? -1 : 1)};
 	}
 
 	// A capital key needs Shift; for the others it does not matter.
@@ -127,17 +140,28 @@ export function pressForm(form: Form, key: string): FormAction | undefined {
 	return byKey && {kind: 'pressed', button: byKey.name};
 }
 
-/** Pastes into the focused field, or into the first one while a button or choice has the focus. */
+/** Arrows and Space choose, the vertical arrows where the options are below each other; undefined for any other key. */
+function chosenBy(item: ChoiceItem, key: string, cells: number): ChoiceItem | undefined {
+	const arrows = isVertical(item, cells) ? ['left', 'right', 'up', 'down'] : ['left', 'right'];
+	if (key !== ' ' && !arrows.includes(key)) {
+		return undefined;
+	}
+
+	const {length} = item.options;
+	const isBack = key === 'left' || key === 'up';
+	return {...item, chosen: (item.chosen + (isBack ? length - 1 : 1)) % length};
+}
+
+/** Pastes into the focused field. A choice or a button takes no text. */
 export function pasteIntoForm(form: Form, text: string): Form {
 	const item = focused(form);
-	const target = item?.kind === 'text' ? item : form.items.find(each => each.kind === 'text');
-	return target ? withItem(form, {...target, field: insertText(target.field, text)}) : form;
+	return item?.kind === 'text' ? withItem(form, {...item, field: insertText(item.field, text)}) : form;
 }
 
 /** Moves the focus and wraps around. */
-function moved(form: Form, by: 1 | -1): FormAction {
+export function movedFocus(form: Form, by: 1 | -1): Form {
 	const count = fieldsOf(form).length + form.buttons.length;
-	return {kind: 'changed', form: {...form, focus: (form.focus + by + count) % count}};
+	return {...form, focus: (form.focus + by + count) % count};
 }
 
 /** Replaces the field or choice of the same name. */
@@ -179,6 +203,11 @@ export function textItem(
 	return {kind: 'text', name, label, field: fieldOf(text), ...more};
 }
 
+/** A text that the first typed character replaces. */
+export function presetItem(name: string, label: string, text: string, placeholder = ''): TextItem {
+	return {...textItem(name, label, text, {placeholder}), field: presetOf(text)};
+}
+
 /** Replaces the items. Items of the same name keep their text or choice, and the focus stays on its item or button. */
 export function withItems(form: Form, items: readonly Item[], hidden: readonly TextItem[] = []): Form {
 	const typed = new Map(textsOf(form).map(({name, field}) => [name, field]));
@@ -215,12 +244,16 @@ export function withProblem(form: Form, problem: string): Form {
 	return {...form, items: [...withoutNotes(form).items, note(problem, true)]};
 }
 
+/** Shows a line below the fields in place of the notes there. */
+export function withNotice(form: Form, text: string): Form {
+	return {...form, items: [...withoutNotes(form).items, {...note(text), isIndented: true}]};
+}
+
 const completionsStart = 'Tab: ';
 
 /** Lists possible completions below the fields in place of the notes there. */
 export function withCompletions(form: Form, completions: readonly string[]): Form {
-	const text = completionsStart + completions.join('  ');
-	return {...form, items: [...withoutNotes(form).items, {kind: 'note', text, isIndented: true}]};
+	return withNotice(form, completionsStart + completions.join('  '));
 }
 
 export function showsCompletions({items}: Form): boolean {

@@ -7,6 +7,7 @@ import {wrapped} from './dialog-view.tsx';
 import {formatBytes, formatSpeed} from '../text/format.ts';
 import {outageSentence, outagesOf, timedOutage} from '../text/outage-words.ts';
 import {barCells} from '../text/range-bar.ts';
+import {withFlag} from '../text/safe-words.ts';
 import {isInTab, shownTabs, sortKeys, tabName, tabs, type ListView} from './list-view.ts';
 import type {Frame} from './snapshot-feed.ts';
 import {fitLine, lineCells, Lines, span, spread, type Line} from './spans.tsx';
@@ -19,7 +20,8 @@ type Width = {readonly width: number; readonly ascii: boolean};
 /** The longest variant that fits. */
 export function headerLine({snapshot, speeds}: Frame, {width, ascii}: Width): Line {
 	const {bytesPerSecond, freeBytes, origin, downloads, limitRate} = snapshot;
-	const isIdle = bytesPerSecond === 0;
+	const isIdle =
+		bytesPerSecond === 0 && !downloads.some(({status}) => status === 'active' || status === 'asking');
 	const limit = limitRate === null ? '' : `, limit ${formatSpeed(limitRate)}`;
 	const speed = isIdle ? 'idle' : `${ascii ? '' : '↓ '}${formatSpeed(bytesPerSecond)}${limit}`;
 	const needed = downloads
@@ -32,7 +34,7 @@ export function headerLine({snapshot, speeds}: Frame, {width, ascii}: Width): Li
 		span(' '),
 		...(hasName ? [span('downstream', 'strong'), span('  ')] : []),
 		span(speed, isIdle ? 'plain' : 'active'),
-		...(chart > 0 && !isIdle ? [span(` ${sparkline(speeds, chart, ascii)}`, 'active')] : []),
+		...(chart > 0 && bytesPerSecond > 0 ? [span(` ${sparkline(speeds, chart, ascii)}`, 'active')] : []),
 		...(hasFree && free !== ''
 			? [
 					span('  '),
@@ -105,7 +107,9 @@ export function bannerLines({banners, downloads}: Snapshot, now: number, {width,
 	const outages = new Map(outagesOf(downloads).map(outage => [outageSentence(outage), outage]));
 	return banners.slice(0, mostBanners).map(banner => {
 		const outage = outages.get(banner);
-		const variants = (outage ? timedOutage(outage, now) : [banner]).map(text => `! ${cleanText(text)}`);
+		const variants = (outage ? timedOutage(outage, now) : [banner]).map(
+			text => `! ${withFlag(cleanText(text), ascii)}`,
+		);
 		return fitLine([span(firstFitting(variants, width), 'waiting')], width, ascii);
 	});
 }
@@ -125,7 +129,7 @@ export function EmptyList({width, height, ascii, view}: EmptyListProps) {
 			]
 		: [
 				view.filter === ''
-					? `Nothing ${tabs[view.tab]!.name === 'continue' ? 'to' : 'is'} ${tabs[view.tab]!.name}. 1 shows all.`
+					? `${tabs[view.tab]!.name === 'watching' ? 'No film is partly watched' : `Nothing is ${tabs[view.tab]!.name}`}. 1 shows all.`
 					: 'No matches. Esc clears the filter.',
 			];
 	const margin = width < 71 ? 1 : 3;

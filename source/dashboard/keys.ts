@@ -74,22 +74,33 @@ export type Entry = {
 export const keyTable: readonly Entry[] = [
 	{command: 'pause', keys: ['p'], shown: 'p', help: 'pause or resume', footer: 'pause'},
 	{command: 'pause-all', keys: ['P'], shown: 'P', help: 'pause all, or resume all'},
-	{command: 'resume', keys: ['r'], shown: 'r', help: 'resume, or try again now', footer: 'resume'},
+	{command: 'resume', keys: ['r'], shown: 'r', help: 'resume, or retry now', footer: 'resume'},
 	{command: 'remove', keys: ['x', 'd', 'delete'], shown: 'x', help: 'remove', footer: 'remove'},
-	{command: 'undo', keys: ['u'], shown: 'u', help: 'undo a removal (for 10 s)'},
-	{command: 'safe', keys: ['w'], shown: 'w', help: 'make it safe: fetch minutes first'},
-	{command: 'safe-all', keys: ['W'], shown: 'W', help: 'the start of everything first'},
+	{command: 'undo', keys: ['u'], shown: 'u', help: 'undo the last removal (within 10 s)'},
+	{command: 'safe', keys: ['w'], shown: 'w', help: 'make safe: fetch a part first, and keep it'},
+	{command: 'safe-all', keys: ['W'], shown: 'W', help: 'make the start of every download safe'},
 	{command: 'export', keys: ['e'], shown: 'e', help: 'export the file', footer: 'export'},
-	{command: 'open-folder', keys: ['O'], shown: 'O', help: 'open the folder of the export'},
+	{command: 'open-folder', keys: ['O'], shown: 'O', help: 'open the folder of the exported file'},
 	{command: 'copy-stream', keys: ['c', 'y'], shown: 'c', help: 'copy the stream URL', footer: 'copy URL'},
 	{command: 'copy-source', keys: ['C', 'Y'], shown: 'C', help: 'copy the source URL'},
-	{command: 'play', keys: ['o'], shown: 'o', help: 'play in mpv, VLC or another', footer: 'play'},
-	{command: 'plain-text', keys: ['v'], shown: 'v', help: 'show URLs and path as plain text'},
-	{command: 'open', keys: ['return', 'right', 'l'], shown: 'Enter', help: 'details', footer: 'details'},
-	{command: 'back', keys: ['escape', 'left', 'h'], shown: 'Esc', help: 'back; clear filter or marks'},
+	{command: 'play', keys: ['o'], shown: 'o', help: 'play in mpv, VLC or another player', footer: 'play'},
+	{command: 'plain-text', keys: ['v'], shown: 'v', help: 'show URLs and path as plain text, to select'},
+	{
+		command: 'open',
+		keys: ['return', 'right', 'l'],
+		shown: 'Enter',
+		help: 'open the details',
+		footer: 'details',
+	},
+	{
+		command: 'back',
+		keys: ['escape', 'left', 'h'],
+		shown: 'Esc',
+		help: 'go back; clear the filter or the marks',
+	},
 	{command: 'mark', keys: [' '], shown: 'Space', help: 'mark', footer: 'mark'},
 	{command: 'mark-all', keys: ['*'], shown: '*', help: 'mark all, or none'},
-	{command: 'filter', keys: ['/'], shown: '/', help: 'filter by words', footer: 'filter'},
+	{command: 'filter', keys: ['/'], shown: '/', help: 'filter the list by words', footer: 'filter'},
 	{
 		command: 'tab',
 		keys: ['1', '2', '3', '4', '5', '6', '7'],
@@ -98,7 +109,7 @@ export const keyTable: readonly Entry[] = [
 	},
 	{command: 'next-tab', keys: ['tab'], shown: 'Tab', help: 'next tab'},
 	{command: 'previous-tab', keys: ['shift+tab'], shown: 'Shift+Tab', help: 'previous tab'},
-	{command: 'sort', keys: ['s'], shown: 's', help: 'sort', footer: 'sort'},
+	{command: 'sort', keys: ['s'], shown: 's', help: 'sort the list', footer: 'sort'},
 	{command: 'reverse', keys: ['S'], shown: 'S', help: 'reverse the order'},
 	{command: 'queue-up', keys: ['K'], shown: 'K', help: 'move up in the queue'},
 	{command: 'queue-down', keys: ['J'], shown: 'J', help: 'move down in the queue'},
@@ -109,18 +120,18 @@ export const keyTable: readonly Entry[] = [
 	{command: 'page-down', keys: ['pageDown', 'ctrl+f'], shown: 'PgDn', help: 'page down'},
 	{command: 'half-up', keys: ['ctrl+u'], shown: 'Ctrl+U', help: 'half a page up'},
 	{command: 'half-down', keys: ['ctrl+d'], shown: 'Ctrl+D', help: 'half a page down'},
-	{command: 'first', keys: ['g', 'home'], shown: 'g Home', help: 'to the first'},
-	{command: 'last', keys: ['G', 'end'], shown: 'G End', help: 'to the last'},
+	{command: 'first', keys: ['g', 'home'], shown: 'g Home', help: 'first download'},
+	{command: 'last', keys: ['G', 'end'], shown: 'G End', help: 'last download'},
 	{command: 'previous', keys: ['['], shown: '[', help: 'previous download'},
 	{command: 'next', keys: [']'], shown: ']', help: 'next download'},
-	{command: 'new-url', keys: ['U'], shown: 'U', help: 'replace the link'},
+	{command: 'new-url', keys: ['U'], shown: 'U', help: 'set a new link'},
 	{command: 'verify', keys: ['V'], shown: 'V', help: 'check the stored data'},
 	{command: 'take-over', keys: ['R'], shown: 'R', help: 'continue here after the other instance quits'},
-	{command: 'bytes', keys: ['b'], shown: 'b', help: 'map in bytes or minutes'},
-	{command: 'frames', keys: ['i'], shown: 'i', help: 'frames of the film, in its details'},
-	{command: 'limit', keys: ['t'], shown: 't', help: 'limit the speed'},
-	{command: 'mouse', keys: ['M'], shown: 'M', help: 'mouse on or off'},
-	{command: 'log', keys: ['L'], shown: 'L', help: 'messages'},
+	{command: 'bytes', keys: ['b'], shown: 'b', help: 'show the map in bytes or in minutes'},
+	{command: 'frames', keys: ['i'], shown: 'i', help: 'show frames of the film in its details'},
+	{command: 'limit', keys: ['t'], shown: 't', help: 'limit the speed, of one or of all'},
+	{command: 'mouse', keys: ['M'], shown: 'M', help: 'turn the mouse on or off'},
+	{command: 'log', keys: ['L'], shown: 'L', help: 'show the messages'},
 	{command: 'add', keys: ['a'], shown: 'a', help: 'add a link, or just paste it', footer: 'add'},
 	{command: 'help', keys: ['?', 'f1'], shown: '?', help: 'find a command', footer: 'help'},
 	{command: 'redraw', keys: ['ctrl+l'], shown: 'Ctrl+L', help: 'redraw'},
@@ -138,12 +149,18 @@ export function playerKeys({scrolls}: {readonly scrolls: boolean}): readonly Ent
 
 /** The keys of the linked player. */
 export const playerTable: readonly Entry[] = [
-	{command: 'seek-back', keys: ['left'], shown: '←', help: 'seek 10 s back'},
-	{command: 'seek-forward', keys: ['right'], shown: '→', help: 'seek 10 s ahead', footer: '10s'},
-	{command: 'minute-forward', keys: ['up'], shown: '↑', help: 'seek a minute ahead', footer: '1m'},
-	{command: 'minute-back', keys: ['down'], shown: '↓', help: 'seek a minute back'},
+	{command: 'seek-back', keys: ['left'], shown: '←', help: 'seek back 10 s'},
+	{command: 'seek-forward', keys: ['right'], shown: '→', help: 'seek ahead 10 s', footer: '10s'},
+	{command: 'minute-forward', keys: ['up'], shown: '↑', help: 'seek ahead a minute', footer: '1m'},
+	{command: 'minute-back', keys: ['down'], shown: '↓', help: 'seek back a minute'},
 	{command: 'go-to', keys: ['g'], shown: 'g', help: 'go to a time', footer: 'go to'},
-	{command: 'pause-player', keys: ['P'], shown: 'P', help: 'pause or play', footer: 'pause player'},
+	{
+		command: 'pause-player',
+		keys: ['P'],
+		shown: 'P',
+		help: 'pause or resume the player',
+		footer: 'pause player',
+	},
 ];
 
 /** The footer names a key together with its opposite. */
@@ -153,7 +170,7 @@ export function entryOf(command: Command): Entry {
 	return [...keyTable, ...playerTable].find(entry => entry.command === command)!;
 }
 
-export type Group = 'Watch' | 'Control' | 'Linked player' | 'List' | 'Move' | 'Program';
+export type Group = 'Watch' | 'Download' | 'Player started with o' | 'List' | 'Move' | 'Program';
 
 /** The groups of the palette, in its order. */
 export const groups: Readonly<Record<Group, readonly Command[]>> = {
@@ -168,11 +185,11 @@ export const groups: Readonly<Record<Group, readonly Command[]>> = {
 		'export',
 		'open-folder',
 	],
-	Control: [
+	Download: [
 		...(['pause', 'pause-all', 'resume', 'safe', 'safe-all'] as const),
 		...(['new-url', 'limit', 'verify', 'remove', 'undo'] as const),
 	],
-	'Linked player': playerTable.map(({command}) => command),
+	'Player started with o': playerTable.map(({command}) => command),
 	List: [
 		...(['filter', 'tab', 'next-tab', 'previous-tab', 'sort', 'reverse', 'mark', 'mark-all'] as const),
 		...(['queue-up', 'queue-down', 'queue-first'] as const),

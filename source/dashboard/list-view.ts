@@ -19,7 +19,7 @@ export const tabs: readonly Tab[] = [
 	{name: 'paused', holds: inState('paused', 'cancelled')},
 	{name: 'done', holds: inState('complete')},
 	{name: 'failed', holds: inState('failed')},
-	{name: 'continue', holds: isBegun},
+	{name: 'watching', holds: isBegun},
 ];
 
 type SortKey = {

@@ -39,7 +39,7 @@ export class QueueMoves {
 		if (displaced?.acceptsRanges === false && displaced.present > 0 && this.#confirmedMove !== selected.id) {
 			this.#confirmedMove = selected.id;
 			this.#ui.say(
-				`Once more to stop ${cleanText(displaced.name)}: its server would start again from 0`,
+				`Press again to stop ${cleanText(displaced.name)}: its server would start over from 0`,
 				true,
 			);
 			return;

@@ -138,7 +138,9 @@ export class SnapshotFeed {
 	}
 
 	#frameOf(snapshot: Snapshot, now: number): Frame {
-		if (now - this.#speedsAt >= speedMs || snapshot.bytesPerSecond === 0) {
+		// A start and a stop show at once.
+		const isOther = snapshot.bytesPerSecond === 0 || this.#bytesPerSecond === 0;
+		if (isOther || now - this.#speedsAt >= speedMs) {
 			this.#speedsAt = now;
 			this.#takeSpeeds(snapshot, now);
 		}

@@ -3,7 +3,12 @@ import {cellsOf, cleanText, graphemesOf} from '../text/clean-text.ts';
 import {span, type Span} from './spans.tsx';
 
 /** `cursor` is an index in UTF-16 units, between two graphemes. */
-export type Field = {readonly text: string; readonly cursor: number};
+export type Field = {
+	readonly text: string;
+	readonly cursor: number;
+	/** All of the text is selected: what is typed next replaces it. */
+	readonly isSelected?: boolean;
+};
 
 /**
  * UTF-16 units on each side of the cursor that are split into graphemes: more than a screen shows, and far fewer than the
@@ -15,8 +20,19 @@ export function fieldOf(text: string): Field {
 	return {text, cursor: text.length};
 }
 
+export function presetOf(text: string): Field {
+	return {...fieldOf(text), isSelected: text !== ''};
+}
+
+const removals: ReadonlySet<string> = new Set(['backspace', 'delete', 'ctrl+u', 'ctrl+k', 'ctrl+w']);
+
 /** The field after a key press; undefined for a key without a meaning in a field. */
-export function editField({text, cursor}: Field, name: string): Field | undefined {
+export function editField(field: Field, name: string): Field | undefined {
+	if (field.isSelected && removals.has(name)) {
+		return fieldOf('');
+	}
+
+	const {text, cursor} = field;
 	const before = cursor - (graphemesOf(unitsBefore(text, cursor)).at(-1)?.length ?? 0);
 	switch (name) {
 		case 'left':
@@ -48,7 +64,7 @@ export function editField({text, cursor}: Field, name: string): Field | undefine
 			return {text, cursor: cursor + /^[\s/]*[^\s/]*/.exec(text.slice(cursor))![0].length};
 
 		default:
-			return name.length === 1 || !/^[\w+]+$/.test(name) ? insertText({text, cursor}, name) : undefined;
+			return name.length === 1 || !/^[\w+]+$/.test(name) ? insertText(field, name) : undefined;
 	}
 }
 
@@ -75,13 +91,19 @@ function wordStart(text: string, cursor: number): number {
 	return at;
 }
 
-export function insertText({text, cursor}: Field, more: string): Field {
+export function insertText(field: Field, more: string): Field {
+	const {text, cursor} = field.isSelected ? fieldOf('') : field;
 	const clean = more.replaceAll(/[\r\n\t]+/g, ' ').replaceAll(/\p{Cc}/gu, '');
 	return {text: text.slice(0, cursor) + clean + text.slice(cursor), cursor: cursor + clean.length};
 }
 
 /** Keeps the cursor visible, with as much text before it as fits. */
-export function fieldSpans({text, cursor}: Field, width: number, isFocused: boolean): Span[] {
+export function fieldSpans({text, cursor, isSelected}: Field, width: number, isFocused: boolean): Span[] {
+	if (isSelected && isFocused) {
+		const graphemes = graphemesOf(cleanText(unitsBefore(text, text.length)));
+		return [span(fitting(graphemes.toReversed(), width).toReversed().join(''), 'selected')];
+	}
+
 	const before = graphemesOf(cleanText(unitsBefore(text, cursor)));
 	const [under = ' ', ...after] = graphemesOf(cleanText(unitsAfter(text, cursor)));
 	const left = fitting(before.toReversed(), width - cellsOf(under))

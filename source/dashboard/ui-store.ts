@@ -93,6 +93,8 @@ export type Viewport = {
 	readonly rows: number;
 	/** Visible lines of the messages. */
 	readonly page: number;
+	/** Cells inside the frame of a dialog. */
+	readonly dialog: number;
 	/** The largest scroll offset of the messages or details, in lines. */
 	readonly lastTop: number;
 };
@@ -114,7 +116,7 @@ export class UiStore {
 	readonly feed: SnapshotFeed;
 	readonly host: Host;
 	readonly attachment: Attachment | undefined;
-	viewport: Viewport = {width: 1, rows: 1, page: 1, lastTop: 0};
+	viewport: Viewport = {width: 1, rows: 1, page: 1, dialog: 1, lastTop: 0};
 	readonly #listeners = new Set<() => void>();
 	#state: ScreenState = {
 		mode: list,

@@ -25,7 +25,7 @@ export function sharedProblems(
 	}
 
 	if (behindProxy) {
-		problems.push(`${behindProxy.error?.message ?? ''}; trying again.`);
+		problems.push(`${behindProxy.error?.message ?? ''}; retrying.`);
 	}
 
 	if (isOffline) {

@@ -53,7 +53,7 @@ export class Engine implements DownloadEngine {
 	readonly #snapshots: Snapshots;
 	/** Assigns the places of the queue. */
 	readonly #balance: Balance;
-	readonly #players = new PlayerLinks((id, state) => this.transfer(id)?.watching.follow(state));
+	readonly #players = new PlayerLinks(id => this.transfer(id)?.watching);
 	#origin = '';
 	#evictTimer: NodeJS.Timeout | undefined;
 	#disposed: Promise<void> | undefined;
@@ -107,10 +107,8 @@ export class Engine implements DownloadEngine {
 			streamUrl: (id, name) => `${this.#origin}/stream/${id}/${encodeURIComponent(name)}`,
 			newLink: record => this.#sources.newLink(record),
 			changed: () => this.#snapshots.changed(),
-			queueChanged: () => {
-				this.#balance.wake();
-				this.#snapshots.changed();
-			},
+			// The balance marks the snapshot as changed.
+			queueChanged: () => this.#balance.wake(),
 			pledgedElsewhere: id => pledgedElsewhere(this.#catalog, id),
 			nearEnd: id => void makeNextSafe(this.#catalog, id, this.#services.next),
 		};
@@ -174,6 +172,7 @@ export class Engine implements DownloadEngine {
 		this.#origin = origin;
 		for (const transfer of this.#catalog.transfers.values()) {
 			transfer.forgetView();
+			this.#players.relink(transfer.id);
 		}
 
 		this.#snapshots.changed();
@@ -362,7 +361,7 @@ export class Engine implements DownloadEngine {
 
 	async linkPlayer(id: DownloadId): Promise<{socket: string}> {
 		this.#catalog.get(id);
-		return {socket: await this.#players.invite()};
+		return {socket: await this.#players.invite(id)};
 	}
 
 	async controlPlayer(id: DownloadId, command: PlayerCommand): Promise<void> {

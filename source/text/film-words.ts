@@ -47,7 +47,7 @@ export function watchWords(
 			: wait;
 	}
 
-	if (watchTo === null) {
+	if (watchTo === null || formatTime(watchTo) === formatTime(position)) {
 		return `none of ${formatTime(durationMs)}`;
 	}
 
@@ -125,8 +125,10 @@ function stretchWords({playable, exact, watchTo}: DownloadFilm, ascii: boolean, 
 		return watchTo === null ? 'nothing yet' : `to about ${formatTime(watchTo)}: times are estimates`;
 	}
 
-	const shown = playable.slice(0, count).map(([from, to]) => `${formatTime(from)} ${dash} ${formatTime(to)}`);
-	const more = playable.length - shown.length;
+	// A player would pass the others before they show.
+	const visible = playable.filter(([from, to]) => formatTime(from) !== formatTime(to));
+	const shown = visible.slice(0, count).map(([from, to]) => `${formatTime(from)} ${dash} ${formatTime(to)}`);
+	const more = visible.length - shown.length;
 	return shown.length === 0
 		? 'nothing yet'
 		: `${shown.join(', then ')}${more > 0 ? `, and ${more} more` : ''}`;

@@ -37,7 +37,7 @@ export function hintFor({code, status, needs}: Failure, client: Client): string 
 	}
 
 	// A new link may bring the headers of a login.
-	return hasExpired({code, status}) ? 'U new link' : 'r try again';
+	return hasExpired({code, status}) ? 'U new link' : 'r retry';
 }
 
 /** One line of a command's output. */

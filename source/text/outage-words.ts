@@ -47,18 +47,18 @@ export function outageSentence({host, isBusy, waiting}: Outage): string {
 }
 
 /**
- * `cdn.example.org has not answered for 3m. 4 downloads wait; next try in 30 s, r tries now.`, the longest variant that fits.
+ * `cdn.example.org has not answered for 3m. 4 downloads wait; retrying in 30 s, r retries now.`, the longest variant that fits.
  * `now`: milliseconds since the epoch.
  */
 export function timedOutage({host, isBusy, waiting, since, retryAt}: Outage, now: number): readonly string[] {
 	const minutes = since === null ? 0 : Math.floor((now - since) / 60_000);
 	const length = minutes === 0 ? '' : ` for ${minutes < 60 ? `${minutes}m` : `${Math.floor(minutes / 60)}h`}`;
 	const state = isBusy ? (length === '' ? 'is busy' : `has been busy${length}`) : `has not answered${length}`;
-	const next = `next try ${retryWords({retryAt}, now).replace('again ', '')}, r tries now.`;
+	const next = `retrying ${retryWords({retryAt}, now)}, r retries now.`;
 	return [
 		`${host} ${state}. ${waitingCount(waiting)}; ${next}`,
 		`${host} ${state}; ${next}`,
-		`${host} ${state}; ${next.replace(', r tries now', '')}`,
+		`${host} ${state}; ${next.replace(', r retries now', '')}`,
 	];
 }
 

@@ -8,9 +8,9 @@ export function pledgeFlag(ascii: boolean): string {
 	return ascii ? '!' : '⚑';
 }
 
-/** A sentence with flags, for a screen. */
+/** A sentence with flags and dashes, for a screen. */
 export function withFlag(text: string, ascii: boolean): string {
-	return ascii ? text.replaceAll(pledgeFlag(false), pledgeFlag(true)) : text;
+	return ascii ? text.replaceAll(pledgeFlag(false), pledgeFlag(true)).replaceAll('–', '-') : text;
 }
 
 /** The pledge to show for a download: of those that are not met the one due first, else the last one. */
@@ -21,7 +21,7 @@ export function shownPledge({pledges}: Pick<Download, 'pledges'>): Pledge | unde
 }
 
 /**
- * `safe to 1:21:00 of 1:47:10 ⚑ 18:31`, `⚑ safe to 1:47:10`, `⚑ all safe`, `⚑ cannot be made safe: …`. Empty without
+ * `safe 41:07–1:21:00; to 1:47:10 at 18:31`, `⚑ safe to 1:47:10`, `⚑ all safe`, `⚑ cannot be made safe: …`. Empty without
  * pledges, and for a complete download. The time is the expected completion, followed by the delay if it misses the deadline.
  */
 export function safeWords(
@@ -32,17 +32,30 @@ export function safeWords(
 	return pledge ? pledgeWords(pledge, download, ascii) : '';
 }
 
+/** The same beside the label `Safe`: `41:07–1:21:00; to 1:47:10 at 18:31`, `to 1:47:10`, `all`, `not possible: …`. */
+export function safeFact(
+	download: Pick<Download, 'pledges' | 'size' | 'completedAt'>,
+	ascii = false,
+): string {
+	return safeWords(download, ascii)
+		.replace(`${pledgeFlag(ascii)} `, '')
+		.replace('cannot be made safe', 'not possible')
+		.replace(/^safe |(?<=^all) safe| safe(?= at )/, '');
+}
+
 /**
- * The same for a row, longest first: `safe to 1:21:00 of 1:47:10 ⚑ 18:31`, `safe to 1:21:00 ⚑ 18:31`, `⚑→1:21:00`. Empty
- * without pledges, and where a minute more than those of a pledge can be watched.
+ * The same for a row, longest first: `safe 41:07–1:21:00; to 1:47:10 at 18:31`, `safe 41:07–1:21:00; all at 18:31`,
+ * `safe 41:07–1:21:00`, `⚑→1:21:00`. Empty without pledges, and where more can be watched: all of a complete film, or a minute more.
  */
 export function shortSafeWords(
-	download: Pick<Download, 'pledges' | 'size' | 'film'>,
+	download: Pick<Download, 'pledges' | 'size' | 'film' | 'completedAt'>,
 	ascii = false,
 ): readonly string[] {
 	const pledge = shownPledge(download);
-	const watchTo = download.film?.watchTo ?? 0;
-	if (!pledge || (pledge.state === 'safe' && watchTo > (pledge.toMs ?? Infinity) + moreMs)) {
+	const {film, completedAt} = download;
+	const hasMore =
+		film !== null && (completedAt !== null || (film.watchTo ?? 0) > (pledge?.toMs ?? Infinity) + moreMs);
+	if (!pledge || (pledge.state === 'safe' && hasMore)) {
 		return [];
 	}
 
@@ -52,24 +65,19 @@ export function shortSafeWords(
 		return [whole, `${flag} cannot be made safe`, `${flag} failed`];
 	}
 
-	const {fromMs, toMs, safeToMs, safeTo, start, end, exact, state} = pledge;
-	const ms = state === 'safe' ? toMs : (safeToMs ?? fromMs);
-	const to =
-		fromMs === null
-			? end === null
-				? undefined
-				: formatBytes(state === 'safe' ? end : (safeTo ?? start ?? 0))
-			: ms === null
-				? undefined
-				: `${exact ? '' : '~'}${formatTime(ms)}`;
+	const {begin, end, reached} = stretchOf(pledge);
+	const to = pledge.state === 'safe' ? end : (reached ?? begin);
 	if (to === undefined) {
 		return [whole, flag];
 	}
 
 	const arrow = `${flag}${ascii ? '>' : '→'}${to}`;
-	return state === 'safe'
-		? [whole, `${flag} safe to ${to}`, arrow]
-		: [whole, `safe to ${to} ${flag}${arrival(pledge)}`, arrow];
+	if (pledge.state === 'safe' || reached === undefined) {
+		return [whole, arrow];
+	}
+
+	const safe = `safe ${partWords(pledge, reached, ascii)}`;
+	return [whole, ...(pledge.etaAt === null ? [] : [`${safe}; all${arrival(pledge)}`]), safe, arrow];
 }
 
 /** Milliseconds. */
@@ -80,45 +88,80 @@ export function pledgeWords(pledge: Pledge, {size}: Pick<Download, 'size'>, asci
 	const flag = pledgeFlag(ascii);
 	switch (pledge.state) {
 		case 'safe':
-			return `${flag} ${safePart(pledge, {size})}`;
+			return `${flag} ${safePart(pledge, {size}, ascii)}`;
 		case 'impossible':
 			return `${flag} cannot be made safe: ${pledge.reason}`;
 		default: {
 			const {etaAt, by} = pledge;
 			const isLate = by !== null && etaAt !== null && etaAt > by;
-			return `${progress(pledge)} ${flag}${arrival(pledge)}${isLate ? `, late by ${delay(etaAt - by)}` : ''}`;
+			return `${progress(pledge, ascii)}${isLate ? `, late by ${delay(etaAt - by)}` : ''}`;
 		}
 	}
 }
 
-/** ` 18:31`, or nothing while the time of arrival is unknown. */
+/** ` at 18:31`, or nothing while the time of arrival is unknown. */
 function arrival({etaAt}: Pledge): string {
-	return etaAt === null ? '' : ` ${formatClock(etaAt).slice(0, 5)}`;
+	return etaAt === null ? '' : ` at ${formatClock(etaAt).slice(0, 5)}`;
 }
 
-/** `safe to 1:47:10`, `safe to 200 MiB`, `all safe`. */
-export function safePart(pledge: Pledge, {size}: Pick<Download, 'size'>): string {
-	const {fromMs, toMs, exact, start, end} = pledge;
-	if (fromMs !== null && toMs !== null) {
-		const from = fromMs === 0 ? 'safe to' : `safe from ${formatTime(fromMs)} to`;
-		return `${from} ${exact ? '' : '~'}${formatTime(toMs)}`;
-	}
+/** The ends of a stretch, and of its safe part, in minutes or bytes; undefined where unknown, or where nothing is safe. */
+type Stretch = {
+	readonly begin: string | undefined;
+	readonly end: string | undefined;
+	readonly reached: string | undefined;
+};
 
-	return start === 0 && end === size ? 'all safe' : `safe to ${formatBytes(end ?? 0)}`;
+function stretchOf({fromMs, toMs, safeToMs, exact, start, end, safeTo}: Pledge): Stretch {
+	const words = (place: number | null) =>
+		place === null
+			? undefined
+			: fromMs === null
+				? formatBytes(place)
+				: `${exact || place === fromMs ? '' : '~'}${formatTime(place)}`;
+	const [first, last, safe] = fromMs === null ? [start, end, safeTo] : [fromMs, toMs, safeToMs];
+	const reached = last === null || safe === null || safe <= (first ?? 0) ? null : Math.min(safe, last);
+	return {begin: words(first), end: words(last), reached: words(reached)};
 }
 
-/** `safe to 1:21:00 of 1:47:10`, `safe to 120 MiB of 200 MiB`, `to be made safe`. */
-function progress({fromMs, toMs, safeToMs, exact, start, end, safeTo}: Pledge): string {
-	const about = exact ? '' : '~';
-	if (fromMs !== null) {
-		return toMs === null
-			? 'to be made safe'
-			: `safe to ${about}${formatTime(Math.min(safeToMs ?? fromMs, toMs))} of ${formatTime(toMs)}`;
+/** `to 1:47:10` from the start on, else `41:07–1:47:10`. */
+function partWords(pledge: Pledge, end: string, ascii: boolean): string {
+	return isFromStart(pledge) ? `to ${end}` : rangeWords(pledge, end, ascii);
+}
+
+function rangeWords(pledge: Pledge, end: string, ascii: boolean): string {
+	return `${stretchOf(pledge).begin ?? ''}${ascii ? '-' : '–'}${end}`;
+}
+
+function isFromStart({fromMs, start}: Pledge): boolean {
+	return (fromMs ?? start) === 0;
+}
+
+/** `safe to 1:47:10`, `safe 41:07–1:47:10`, `safe to 200 MiB`, `all safe`. */
+export function safePart(pledge: Pledge, {size}: Pick<Download, 'size'>, ascii = false): string {
+	const {fromMs, start, end} = pledge;
+	return fromMs === null && start === 0 && end === size
+		? 'all safe'
+		: `safe ${partWords(pledge, stretchOf(pledge).end ?? formatBytes(0), ascii)}`;
+}
+
+/**
+ * `safe 41:07–1:21:00; to 1:47:10 at 18:31`; without the time `safe 41:07–1:21:00; to 1:47:10 pending`. Before anything is
+ * safe: `41:07–1:47:10 safe at 18:31`, `first 200 MiB to be made safe`.
+ */
+function progress(pledge: Pledge, ascii: boolean): string {
+	const {end, reached} = stretchOf(pledge);
+	if (end === undefined) {
+		return 'to be made safe';
 	}
 
-	return end === null || start === null
-		? 'to be made safe'
-		: `safe to ${formatBytes(safeTo ?? start)} of ${formatBytes(end)}`;
+	const at = arrival(pledge);
+	if (reached !== undefined) {
+		return `safe ${partWords(pledge, reached, ascii)}; to ${end}${at === '' ? ' pending' : at}`;
+	}
+
+	const isFirstBytes = pledge.fromMs === null && isFromStart(pledge);
+	const whole = isFirstBytes ? `first ${end}` : rangeWords(pledge, end, ascii);
+	return `${whole} ${at === '' ? 'to be made safe' : `safe${at}`}`;
 }
 
 /** `4m`, `2h05m`. */

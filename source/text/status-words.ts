@@ -1,5 +1,5 @@
 // Renders a download's state as a symbol and a word. Color only repeats them.
-import {hasExpired, type Download, type DownloadError} from '../downstream.ts';
+import {hasExpired, isPledged, type Download, type DownloadError} from '../downstream.ts';
 import {formatBytes, formatDuration, formatPercent, formatSpeed, withoutUnit} from './format.ts';
 import {hintFor} from './hints.ts';
 
@@ -47,8 +47,12 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 						tone: 'plain',
 					}
 				: {symbol: pick('·', 'Q'), word: 'queued', state: queueReason(download) ?? 'queued', tone: 'plain'};
-		case 'paused':
-			return {symbol: pick('‖', 'P'), word: 'paused', state: 'paused', tone: 'plain'};
+		case 'paused': {
+			const still = stillWords(download);
+			const state = still === undefined ? 'paused' : `paused ${pick('·', '-')} ${still}`;
+			return {symbol: pick('‖', 'P'), word: 'paused', state, tone: 'plain'};
+		}
+
 		case 'cancelled':
 			return {symbol: pick('–', 'X'), word: 'stopped', state: 'stopped', tone: 'plain'};
 		case 'exporting': {
@@ -71,6 +75,21 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 		case 'failed':
 			return {symbol: pick('✗', 'F'), word: 'failed', state: 'failed', tone: 'failed'};
 	}
+}
+
+/** What pausing does not stop: `serving a player`, `making safe`; undefined if it stops everything. */
+export function stillWords(download: Download): string | undefined {
+	const parts = stillParts(download);
+	return parts.length === 0 ? undefined : parts.join(', ');
+}
+
+/** The same, one by one, players first. */
+export function stillParts(download: Download): readonly string[] {
+	const players = connectedPlayers(download);
+	return [
+		...(players === 0 ? [] : [players === 1 ? 'serving a player' : `serving ${players} players`]),
+		...(isPledged(download) ? ['making safe'] : []),
+	];
 }
 
 /** An origin without Range support resends cached bytes from the start: data arrives, but none of it is new. */
@@ -126,7 +145,7 @@ export function reason(download: Download, now: number): string | undefined {
 	const {message, tries, maxTries} = error;
 	const words = error.code === 'origin-busy' ? shortReason(error) : message;
 	const count = maxTries === undefined ? `attempt ${tries}` : `${tries} of ${maxTries}`;
-	return `${words}; trying ${retryWords(download, now)}${tries === undefined ? '' : ` (${count})`}`;
+	return `${words}; retrying ${retryWords(download, now)}${tries === undefined ? '' : ` (${count})`}`;
 }
 
 /** The cause in a few words, for a narrow row. */
@@ -149,10 +168,10 @@ export function shortReason(error: DownloadError): string {
 	}
 }
 
-/** `again in 55 s`, `again in 4 m`. */
+/** `in 55 s`, `in 4 m`. */
 export function retryWords({retryAt}: Pick<Download, 'retryAt'>, now: number): string {
 	const seconds = Math.max(0, Math.ceil(((retryAt ?? now) - now) / 1000));
-	return `again in ${seconds < 100 ? `${seconds} s` : `${Math.ceil(seconds / 60)} m`}`;
+	return `in ${seconds < 100 ? `${seconds} s` : `${Math.ceil(seconds / 60)} m`}`;
 }
 
 /** Names the content received instead of the file: `short` for a column, `words` for a sentence. */

@@ -2,6 +2,7 @@
 import {once} from 'node:events';
 import {createServer, type Server, type Socket} from 'node:net';
 import type {TestContext} from 'node:test';
+import {removeSocket} from '../../source/engine/player/socket-folder.ts';
 import {atEnd} from './cleanup.ts';
 
 type Command = readonly [name: string, ...args: readonly unknown[]];
@@ -13,6 +14,8 @@ export class FakeMpv {
 	readonly #observed = new Set<string>();
 	readonly #server: Server;
 	#socket: Socket | undefined;
+
+	readonly #path: string;
 
 	static async listen(
 		t: TestContext,
@@ -26,6 +29,7 @@ export class FakeMpv {
 	}
 
 	private constructor(path: string, properties: Readonly<Record<string, unknown>>) {
+		this.#path = path;
 		Object.assign(this.#properties, properties);
 		this.#server = createServer(socket => {
 			this.#socket = socket;
@@ -69,6 +73,8 @@ export class FakeMpv {
 			this.#server.close();
 			await once(this.#server, 'close');
 		}
+
+		await removeSocket(this.#path);
 	}
 
 	#obey({command, request_id: id}: {command: Command; request_id: number}): void {

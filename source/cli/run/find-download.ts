@@ -5,12 +5,15 @@ import {cleanText} from '../../text/clean-text.ts';
 import {shortId} from '../../text/format.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 
+/** A download in the list, or one whose bytes were kept. */
+export type Found = Pick<Download, 'id' | 'name' | 'present' | 'size'>;
+
 /** Each download once. A word may be the start of an ID of the `unlisted`, too. Throws as `findDownload` does. */
-export function findDownloads<Unlisted extends {readonly id: DownloadId} = never>(
+export function findDownloads(
 	downloads: readonly Download[],
 	words: readonly string[],
-	unlisted: readonly Unlisted[] = [],
-): Array<Download | Unlisted> {
+	unlisted: readonly Found[] = [],
+): Found[] {
 	return [
 		...new Set(
 			words.map(word => {

@@ -6,21 +6,15 @@ import {watchWords} from '../../text/film-words.ts';
 import {safeWords} from '../../text/safe-words.ts';
 import {formatPercent, shortId} from '../../text/format.ts';
 import {amount, substituteOf, stateWords} from '../../text/status-words.ts';
-import {
-	DownStreamError,
-	isFetching,
-	type Download,
-	type DownloadEngine,
-	type DownloadId,
-} from '../../downstream.ts';
+import {DownStreamError, isFetching, type Download, type DownloadEngine} from '../../downstream.ts';
 import {safeJson} from '../../text/escape-controls.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 import {withHint} from '../../text/hints.ts';
 import {openOffline} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import type {CommandContext, CommandOutput} from './command-context.ts';
-import {findDownload, findDownloads} from './find-download.ts';
-import {removedDownloads, type RemovedDownload} from './removed-downloads.ts';
+import {findDownload, findDownloads, type Found} from './find-download.ts';
+import {removedDownloads} from './removed-downloads.ts';
 import {makeSafe} from './safe.ts';
 import type {Settings} from '../settings.ts';
 
@@ -48,7 +42,7 @@ export const manageCommands = {
 	cancel: onEach((downstream, {id}) => downstream.cancel(id)),
 	remove: {
 		// Without undo: the command ends before it could be used.
-		...onEach<RemovedDownload>(
+		...onEach(
 			(downstream, {id}, {settings}) =>
 				downstream.remove(id, settings.deleteData ? {data: 'delete', undoMs: 0} : {data: 'keep'}),
 			async ({deleteData, storageDir}) =>
@@ -177,7 +171,7 @@ async function list(
 
 async function verify(
 	downstream: DownloadEngine,
-	{id, name}: Download,
+	{id, name}: Found,
 	{output}: CommandContext,
 ): Promise<void> {
 	const {damaged} = await downstream.verify(id);
@@ -192,9 +186,9 @@ async function verify(
 /**
  * Finds all downloads before it changes one, since a change may renumber the list. `unlisted` are found by their IDs, too.
  */
-function onEach<Unlisted extends {readonly id: DownloadId} = never>(
-	act: (downstream: DownloadEngine, download: Download | Unlisted, context: CommandContext) => Promise<void>,
-	unlisted: (settings: CommandContext['settings']) => Promise<readonly Unlisted[]> = async () => [],
+function onEach(
+	act: (downstream: DownloadEngine, download: Found, context: CommandContext) => Promise<void>,
+	unlisted: (settings: CommandContext['settings']) => Promise<readonly Found[]> = async () => [],
 ): ManageCommand {
 	return {
 		async run(downstream, words, context) {

@@ -6,7 +6,13 @@ import process from 'node:process';
 import {ReadStream} from 'node:tty';
 import {addAll, requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
 import {playDownload} from '../../requests/launch-player.ts';
-import {isAtWork, type Download, type DownloadEngine, type DownloadId} from '../../downstream.ts';
+import {
+	isAtWork,
+	type AddRequest,
+	type Download,
+	type DownloadEngine,
+	type DownloadId,
+} from '../../downstream.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {escapeControls} from '../../text/escape-controls.ts';
 import {inWords} from '../../text/format.ts';
@@ -42,14 +48,18 @@ export async function openDashboard(
 		try {
 			const refused: string[] = [];
 			const requestsOf = (word: string) => requestsForRemote(word, settings);
-			const [first] = await addAll(client, urls, requestsOf, ({message}) => refused.push(message));
-			const show = await prepareScreen(settings, stopped);
+			const adding = new Addition(client, urls, requestsOf, message => refused.push(message));
 			const attachment = new AttachedInstance(client, settings);
 			let code = interrupted;
 			try {
-				code = await show(client, {attachment, added: Promise.resolve(first?.id)});
+				const show = await prepareScreen(settings, stopped);
+				code = await show(client, {attachment, added: adding.first});
 			} finally {
 				await attachment.dispose();
+			}
+
+			if (code === 0) {
+				await adding.first;
 			}
 
 			for (const message of refused) {
@@ -76,8 +86,10 @@ export async function openDashboard(
 			throw screen.reason;
 		}
 
-		adding = new Addition(host.value, urls, settings);
-		code = await screen.value(host.value.engine, {attachment: undefined, added: adding.first});
+		const {engine} = host.value;
+		const requestsOf = (word: string) => requestsFor(word, settings);
+		adding = new Addition(engine, urls, requestsOf, message => engine.addBanner(message));
+		code = await screen.value(engine, {attachment: undefined, added: adding.first});
 	} finally {
 		isSaved = await saveAndStop(host.value, code === 0 ? adding : undefined);
 	}
@@ -92,10 +104,15 @@ class Addition {
 	isOver = false;
 	#tell: (message: string) => void;
 
-	/** An error of a URL becomes a banner. */
-	constructor({engine}: EngineHost, urls: readonly string[], settings: Settings) {
-		this.#tell = message => engine.addBanner(message);
-		this.first = this.#run(engine, urls, settings);
+	/** `tell` receives the error of a URL. */
+	constructor(
+		downstream: DownloadEngine,
+		urls: readonly string[],
+		requestsOf: (word: string) => Promise<AddRequest[]>,
+		tell: (message: string) => void,
+	) {
+		this.#tell = tell;
+		this.first = this.#run(downstream, urls, requestsOf);
 	}
 
 	/** Resolves once all are added. The screen is closed: errors go to the shell. */
@@ -105,12 +122,11 @@ class Addition {
 	}
 
 	async #run(
-		engine: EngineHost['engine'],
+		downstream: DownloadEngine,
 		urls: readonly string[],
-		settings: Settings,
+		requestsOf: (word: string) => Promise<AddRequest[]>,
 	): Promise<DownloadId | undefined> {
-		const requestsOf = (word: string) => requestsFor(word, settings);
-		const [first] = await addAll(engine, urls, requestsOf, ({message}) => this.#tell(message));
+		const [first] = await addAll(downstream, urls, requestsOf, ({message}) => this.#tell(message));
 		this.isOver = true;
 		return first?.id;
 	}

@@ -3,12 +3,12 @@ import {commands, takes, type Command} from '../commands.ts';
 import {notes} from '../help.ts';
 import {cleanText} from '../../text/clean-text.ts';
 import {amount} from '../../text/status-words.ts';
-import {DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
+import {DownStreamError, type DownloadEngine} from '../../downstream.ts';
 import {withHint} from '../../text/hints.ts';
 import {nearestWord} from '../../text/nearest-word.ts';
 import {isUnfinishedCommand, parsePastedCommand} from '../../requests/pasted-command.ts';
 import type {CommandContext} from './command-context.ts';
-import {findDownload, findDownloads} from './find-download.ts';
+import {findDownload, findDownloads, type Found} from './find-download.ts';
 import {manageCommands, type ManageCommandName} from './manage.ts';
 
 const managed = Object.keys(manageCommands) as ManageCommandName[];
@@ -43,7 +43,7 @@ export class Repl {
 	readonly #downstream: DownloadEngine;
 	readonly #requestsOf: CommandContext['requestsOf'];
 	/** Downloads to remove once the user has decided about their data. */
-	#pendingRemoval: readonly Download[] = [];
+	#pendingRemoval: readonly Found[] = [];
 	/** The lines so far of an unfinished pasted command. */
 	#pasted = '';
 

@@ -130,7 +130,7 @@ function exportForm(downloads: readonly Download[], path: string): Form {
 		kind: 'choice',
 		name: 'how',
 		label: 'How',
-		options: ['copy, and keep this one', 'move'],
+		options: ['copy, and keep the download', 'move'],
 		chosen: 0,
 	});
 	return createForm(

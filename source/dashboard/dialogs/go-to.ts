@@ -28,9 +28,9 @@ export function openGoToDialog(ui: UiStore, download: Download, seek: (ms: numbe
 			const ms = parseTime(text);
 			const durationMs = download.playback?.durationMs ?? Infinity;
 			if (ms === undefined) {
-				ui.showForm(withProblem(form, `"${text}" is no time: write 41:07 or 1:02:10`));
+				ui.showForm(withProblem(form, `"${text}" is not a time. Try 41:07 or 1:02:10.`));
 			} else if (ms > durationMs) {
-				ui.showForm(withProblem(form, `${formatTime(ms)} is past the end at ${formatTime(durationMs)}`));
+				ui.showForm(withProblem(form, `${formatTime(ms)} is past the end, at ${formatTime(durationMs)}.`));
 			} else {
 				ui.close();
 				seek(ms);

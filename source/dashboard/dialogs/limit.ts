@@ -2,14 +2,15 @@
 import type {Download} from '../../downstream.ts';
 import {parseRate} from '../../text/rate.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
-import {choiceOf, createForm, textItem, textOf, withProblem, type Form} from '../form.ts';
+import {choiceOf, createForm, textItem, textOf, withNotice, withProblem, type Form} from '../form.ts';
 import {formatSpeed} from '../../text/format.ts';
 import type {UiStore} from '../ui-store.ts';
 
 export function openLimitDialog(ui: UiStore): void {
 	const {selected} = ui;
 	ui.openDialog({
-		form: limitForm(ui.feed.frame.snapshot.limitRate, selected),
+		form: withDuration(limitForm(ui.feed.frame.snapshot.limitRate, selected)),
+		onChange: withDuration,
 		onButton: (button, form) => {
 			if (button === 'close') {
 				ui.close();
@@ -41,6 +42,16 @@ async function setLimit(ui: UiStore, limitRate: number | null, download?: Downlo
 
 	await ui.downstream.setLimitRate(limitRate);
 	return `All downloads: ${words}`;
+}
+
+/** Says how long the limit holds: that of a download is in its record, that of all is an option of the run. */
+function withDuration(form: Form): Form {
+	return withNotice(
+		form,
+		choiceOf(form, 'for') === 1
+			? 'Kept with the download.'
+			: 'Until the program ends. For every start: --limit-rate',
+	);
 }
 
 function limitForm(limitRate: number | null, selected: Download | undefined): Form {

@@ -2,7 +2,7 @@
 import type {Download} from '../../downstream.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
-import {createForm, note, textItem, textOf, withProblem, type Form} from '../form.ts';
+import {createForm, note, presetItem, textOf, withNotice, withProblem, type Form} from '../form.ts';
 import {errorMessage} from '../messages.ts';
 import {share} from '../../text/status-words.ts';
 import type {UiStore} from '../ui-store.ts';
@@ -17,7 +17,7 @@ export function openLinkDialog(ui: UiStore, download: Download): void {
 			}
 
 			const dialog = ui.openedDialog();
-			dialog.show(withProblem(form, 'Asking the server…'));
+			dialog.show(withNotice(form, 'Asking the server…'));
 			ui.run(async () => {
 				try {
 					await ui.downstream.update(download.id, {url: textOf(form, 'url').trim()});
@@ -38,14 +38,14 @@ function linkForm({name, url}: Download): Form {
 	return createForm(
 		`New link for ${fitName(cleanText(name), 44)}`,
 		[
-			// Most new links differ little from the old one. A URL with a secret is not shown.
-			textItem('url', 'URL', hasSecret ? '' : url),
+			// A paste replaces the old link, and an edit keeps most of it. A URL with a secret is not shown.
+			presetItem('url', 'URL', hasSecret ? '' : url),
 			note('Keeps what you have if it is the same file.'),
 		],
 		[
-			{name: 'change', label: 'Change', key: 'a'},
+			{name: 'set', label: 'Set link', key: 's'},
 			{name: 'close', label: 'Close', key: 'c'},
 		],
-		{hint: 'Enter change   Esc close'},
+		{hint: 'Enter set link   Esc close'},
 	);
 }

@@ -78,7 +78,7 @@ export class RemoveDialog {
 			// The next download moves to this index.
 			this.#ui.select(index);
 			this.#lastRemoval = {ids, what, until};
-			const text = `Removed ${what}${data === 'keep' ? '; the data is kept' : ''}, u = undo`;
+			const text = `Removed ${what}${data === 'keep' ? '; the data is kept' : ''}. u undoes it`;
 			this.#ui.say(text);
 			this.#ui.countDown(text, until);
 		});

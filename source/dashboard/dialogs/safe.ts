@@ -8,13 +8,16 @@ import {pledgeWords} from '../../text/safe-words.ts';
 import {
 	choiceOf,
 	createForm,
-	note,
+	presetItem,
 	textItem,
 	textOf,
-	withoutNotes,
+	withItems,
+	withNotice,
 	withProblem,
+	type ChoiceItem,
 	type Form,
-	type NoteItem,
+	type Item,
+	type TextItem,
 } from '../form.ts';
 import {errorMessage} from '../messages.ts';
 import {settleEach} from '../../wait.ts';
@@ -22,9 +25,12 @@ import type {UiStore} from '../ui-store.ts';
 
 /** Milliseconds of the next download, and of each one for `makeStartsSafe`. */
 const startMs = 2 * 60_000;
+/** Milliseconds that the dialog proposes, unless the film has fewer left. */
+const usualMs = 45 * 60_000;
 
 export function openSafeDialog(ui: UiStore, download: Download): void {
 	const {id} = download;
+	const next = nextOf(ui, download);
 	let asked = 0;
 	/** Shows the cost, unless the fields have changed meanwhile. */
 	const estimate = (form: Form) => {
@@ -33,15 +39,16 @@ export function openSafeDialog(ui: UiStore, download: Download): void {
 		void costOf(ui, download, form).then(text => {
 			const {dialog} = ui;
 			if (turn === asked && dialog && text !== undefined) {
-				opened.show(withLine(dialog.form, text));
+				opened.show(withNotice(dialog.form, text));
 			}
 		});
 		return form;
 	};
 
+	const whole = safeForm(download, next);
 	ui.openDialog({
-		form: safeForm(download),
-		onChange: form => estimate(form),
+		form: whole,
+		onChange: form => estimate(withStretch(form, whole)),
 		onButton: (button, form) => {
 			if (button === 'close') {
 				ui.close();
@@ -58,12 +65,11 @@ export function openSafeDialog(ui: UiStore, download: Download): void {
 						}
 
 						dialog.close();
-						return `${cleanText(download.name)}: no pledges left`;
+						return `${cleanText(download.name)}: no longer kept safe`;
 					}
 
 					const pledge = await ui.downstream.makeSafe(id, requestOf(form));
-					const next = choiceOf(form, 'also') === 1 ? nextOf(ui, download) : undefined;
-					if (next) {
+					if (next && choiceOf(form, 'also') === 1) {
 						await ui.downstream.makeSafe(next.id, startOf(startMs));
 					}
 
@@ -76,14 +82,14 @@ export function openSafeDialog(ui: UiStore, download: Download): void {
 			});
 		},
 	});
-	estimate(safeForm(download));
+	estimate(whole);
 }
 
 /** Makes the start of every incomplete download safe, so that each plays at once. */
 export function makeStartsSafe(ui: UiStore): void {
 	const open = ui.feed.frame.snapshot.downloads.filter(download => !isSettled(download));
 	if (open.length === 0) {
-		ui.say('W: no download is incomplete');
+		ui.say('W: nothing to make safe');
 		return;
 	}
 
@@ -99,45 +105,61 @@ export function makeStartsSafe(ui: UiStore): void {
 			throw failures[0];
 		}
 
-		return `The first ${startMs / 60_000} minutes of ${open.length === 1 ? cleanText(open[0]!.name) : `all ${open.length}`} come first`;
+		const what = open.length === 1 ? cleanText(open[0]!.name) : `all ${open.length} downloads`;
+		return `The first ${startMs / 60_000} minutes of ${what} are fetched first`;
 	});
 }
 
-function safeForm({name, film, playback, position, pledges}: Download): Form {
-	const from =
-		film === null || !(playback ?? position)
-			? ''
-			: formatTime(film.position > 0 ? film.position : (position?.ms ?? 0));
+function safeForm(download: Download, next: Download | undefined): Form {
+	const {name, film, pledges, playback, position} = download;
+	const isBegunOrPlayed = film !== null && (playback ?? position) !== null;
+	const fromMs = isBegunOrPlayed ? (film.position > 0 ? film.position : (position?.ms ?? 0)) : 0;
+	const length = film === null ? '200M' : durationWords(Math.min(usualMs, film.durationMs - fromMs));
 	return createForm(
-		`Make it safe: ${fitName(cleanText(name), 40)}`,
+		`Make safe: ${fitName(cleanText(name), 44)}`,
 		[
-			{
-				kind: 'choice',
-				name: 'what',
-				label: 'What',
-				options: ['the next', 'all'],
-				chosen: 0,
-			},
-			textItem('amount', 'Amount', film === null ? '200M' : '45m', {placeholder: '45m, 1h30m or 200M'}),
-			textItem('from', 'From', from, {
-				placeholder: film === null ? 'start or player' : 'the player; or 41:07, start',
-			}),
-			textItem('by', 'By', '', {placeholder: '18:40 or 2h; empty for as soon as possible'}),
-			{
-				kind: 'choice',
-				name: 'also',
-				label: 'Also',
-				options: ['nothing else', '2m of what comes next'],
-				chosen: 0,
-			},
+			{kind: 'choice', name: 'what', label: 'What', options: ['the next', 'all of it'], chosen: 0},
+			presetItem('amount', 'Amount', length, '45m, 1h30m or 200M'),
+			presetItem(
+				'from',
+				'From',
+				isBegunOrPlayed ? formatTime(fromMs) : '',
+				film === null ? 'start, or player' : '41:07, or start; empty: where the player is',
+			),
+			textItem('by', 'By', '', {placeholder: '18:40, or 2h from now; empty: as soon as possible'}),
+			...(next ? [alsoItem(next)] : []),
 		],
 		[
-			{name: 'safe', label: 'Make safe', key: 's'},
-			...(pledges.length > 0 ? [{name: 'lift', label: 'Lift all pledges', key: 'i'}] : []),
+			{name: 'safe', label: 'Make safe', key: 'm'},
+			...(pledges.length > 0 ? [{name: 'lift', label: 'Stop keeping it safe', key: 's'}] : []),
 			{name: 'close', label: 'Close', key: 'c'},
 		],
 		{hint: 'Enter make safe   Esc close', focus: 1},
 	);
+}
+
+function alsoItem({name}: Download): ChoiceItem {
+	const options = ['nothing else', `the start of ${fitName(cleanText(name), 32)}`];
+	return {kind: 'choice', name: 'also', label: 'Also', options, chosen: 0};
+}
+
+/** Shows the fields of the stretch, unless everything is chosen. `whole`: with all fields. */
+function withStretch(form: Form, {items}: Form): Form {
+	const isStretch = (item: Item) => item.kind === 'text' && (item.name === 'amount' || item.name === 'from');
+	return choiceOf(form, 'what') === 0
+		? withItems(form, items)
+		: withItems(
+				form,
+				items.filter(item => !isStretch(item)),
+				items.filter((item): item is TextItem => isStretch(item)),
+			);
+}
+
+/** `45m`, `9m30s`: rounded up to seconds, as the field takes it. */
+function durationWords(ms: number): string {
+	const seconds = Math.max(1, Math.ceil(ms / 1000));
+	const [minutes, rest] = [Math.floor(seconds / 60), seconds % 60];
+	return `${minutes > 0 ? `${minutes}m` : ''}${rest > 0 ? `${rest}s` : ''}`;
 }
 
 /** Throws `bad-request`. */
@@ -168,19 +190,14 @@ async function costOf(ui: UiStore, {id}: Download, form: Form): Promise<string |
 	}
 }
 
-function withLine(form: Form, text: string): Form {
-	const line: NoteItem = {...note(text), isIndented: true};
-	return {...form, items: [...withoutNotes(form).items, line]};
-}
-
 /** `It takes 412 MiB, about 2m40s; needs 1.3 MiB/s of your 2.6 MiB/s`. `now`: milliseconds since the epoch. */
 export function costWords({missing, by}: Pledge, bytesPerSecond: number, now: number): string {
 	if (missing === null) {
-		return 'The index is needed first; the rest is unknown until then';
+		return 'How much it takes is known once the index of the film is read';
 	}
 
 	if (missing === 0) {
-		return 'All of it is downloaded';
+		return 'Already downloaded';
 	}
 
 	const time = bytesPerSecond > 0 ? `, about ${formatDuration(missing / bytesPerSecond)}` : '';

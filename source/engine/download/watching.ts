@@ -53,6 +53,19 @@ export class Watching {
 		return this.#position ?? this.#recordFile.record.position ?? null;
 	}
 
+	/** The control socket of the player that was linked last; undefined once that has exited. */
+	get socket(): string | undefined {
+		return this.#recordFile.record.playerSocket;
+	}
+
+	/** The player of a socket was linked, or has exited. */
+	keepSocket(socket: string, isRunning: boolean): void {
+		// The position, too, is lost by a disk that takes no record.
+		if (isRunning || this.socket === socket) {
+			void this.#recordFile.save({playerSocket: isRunning ? socket : undefined}).catch(() => undefined);
+		}
+	}
+
 	/** `state` of the linked player; undefined once no linked player plays this download. */
 	follow(state: PlayerState | undefined): void {
 		if (!state) {

@@ -1,16 +1,26 @@
 // The linked players, which were started with a control socket of the engine. Each belongs to the download that it currently
-// plays.
+// plays. The socket is recorded with the download it was started for, so that the next run finds the player again.
 import {connect, type Socket} from 'node:net';
 import {once} from 'node:events';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError, type DownloadId, type PlayerCommand} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
 import {MpvLink, type PlayerState} from './mpv-link.ts';
-import {newSocketPath, removeSocket} from './socket-folder.ts';
+import {isSocketPath, newSocketPath, removeSocket} from './socket-folder.ts';
 
 /** A player on a cold disk takes seconds to listen. */
 const startMs = 30_000;
 const retryMs = 100;
+
+/** What a download knows of its players. */
+export type PlayerFollower = {
+	/** The socket of the player that was linked last; undefined once that has exited. */
+	readonly socket: string | undefined;
+	/** `state` of the newest player; undefined once no player plays the download. */
+	follow(state: PlayerState | undefined): void;
+	/** The player of a socket was linked, or has exited. */
+	keepSocket(socket: string, isRunning: boolean): void;
+};
 
 export class PlayerLinks {
 	/** Oldest first. */
@@ -18,15 +28,22 @@ export class PlayerLinks {
 	/** One per invited player, until it exits. */
 	readonly #running = new Set<Promise<void>>();
 	readonly #ending = new AbortController();
-	readonly #show: (id: DownloadId, state: PlayerState | undefined) => void;
+	readonly #followerOf: (id: DownloadId) => PlayerFollower | undefined;
 
-	/** `show` receives the state of the newest player of a download, or undefined once no player plays it. */
-	constructor(show: (id: DownloadId, state: PlayerState | undefined) => void) {
-		this.#show = show;
+	constructor(followerOf: (id: DownloadId) => PlayerFollower | undefined) {
+		this.#followerOf = followerOf;
+	}
+
+	/** Links the player of an earlier run again, if it still listens. */
+	relink(id: DownloadId): void {
+		const socketPath = this.#followerOf(id)?.socket;
+		if (socketPath !== undefined && isSocketPath(socketPath)) {
+			this.#run(id, socketPath, 0);
+		}
 	}
 
 	/** Resolves with a new socket's path, and links the player that listens there soon. Rejects with `no-player`. */
-	async invite(): Promise<string> {
+	async invite(id: DownloadId): Promise<string> {
 		let socketPath: string;
 		try {
 			socketPath = await newSocketPath();
@@ -35,10 +52,14 @@ export class PlayerLinks {
 			throw new DownStreamError('no-player', `The player cannot be linked: ${reason}`, {cause: error});
 		}
 
-		const running = this.#link(socketPath);
+		this.#run(id, socketPath, startMs);
+		return socketPath;
+	}
+
+	#run(id: DownloadId, socketPath: string, waitMs: number): void {
+		const running = this.#link(id, socketPath, waitMs);
 		this.#running.add(running);
 		void running.finally(() => this.#running.delete(running));
-		return socketPath;
 	}
 
 	/** Rejects with `no-player`, or with `bad-request` for an invalid command. */
@@ -84,14 +105,23 @@ export class PlayerLinks {
 	}
 
 	/** Resolves when the player has exited, or has not started to listen in time. */
-	async #link(socketPath: string): Promise<void> {
-		const socket = await connected(socketPath, this.#ending.signal);
+	async #link(id: DownloadId, socketPath: string, waitMs: number): Promise<void> {
+		const socket = await connected(socketPath, waitMs, this.#ending.signal);
 		if (socket) {
 			Logger.debug(`A player is linked at ${socketPath}`);
+			this.#followerOf(id)?.keepSocket(socketPath, true);
 			await new Promise<void>(resolve => this.#follow(socket, resolve));
 		}
 
-		await removeSocket(socketPath);
+		// A player outlives the program.
+		if (!socket || !this.#ending.signal.aborted) {
+			this.#followerOf(id)?.keepSocket(socketPath, false);
+			await removeSocket(socketPath);
+		}
+	}
+
+	#show(id: DownloadId, state: PlayerState | undefined): void {
+		this.#followerOf(id)?.follow(state);
 	}
 
 	#follow(socket: Socket, ended: () => void): void {
@@ -132,10 +162,14 @@ function idIn(path: string | undefined): DownloadId | undefined {
 	)?.[1];
 }
 
-/** Resolves with a connection once the player listens; with undefined after `startMs`, or when the signal aborts. */
-async function connected(socketPath: string, signal: AbortSignal): Promise<Socket | undefined> {
-	const deadline = Date.now() + startMs;
-	while (Date.now() < deadline && !signal.aborted) {
+/** Resolves with a connection once the player listens; with undefined after `waitMs`, or when the signal aborts. */
+async function connected(
+	socketPath: string,
+	waitMs: number,
+	signal: AbortSignal,
+): Promise<Socket | undefined> {
+	const deadline = Date.now() + waitMs;
+	do {
 		const socket = connect(socketPath);
 		try {
 			await once(socket, 'connect', {signal});
@@ -146,7 +180,7 @@ async function connected(socketPath: string, signal: AbortSignal): Promise<Socke
 		}
 
 		await sleep(retryMs, undefined, {signal, ref: false}).catch(() => undefined);
-	}
+	} while (Date.now() < deadline && !signal.aborted);
 
 	return undefined;
 }

@@ -35,6 +35,13 @@ export async function newSocketPath(
 	throw new Error(`no folder for it can be made in ${tmpdir()}, or its path is too long for a socket`);
 }
 
+/** A path that `newSocketPath` may have made, in this run or in an earlier one. */
+export function isSocketPath(text: string): boolean {
+	return /^(?:\\\\\.\\pipe\\downstream-tui-[\da-f]{24}|\/.*\/downstream-tui(?:-[^/]+)?\/[\da-f]{24}\.sock)$/.test(
+		text,
+	);
+}
+
 /** XDG Base Directory Specification: the folder belongs to the user, and ends with the session. */
 async function runtimeFolder(runtime: string | undefined): Promise<string | undefined> {
 	if (runtime === undefined || !path.isAbsolute(runtime)) {

@@ -111,6 +111,8 @@ export type DownloadRecord = {
 	readonly readAt?: number;
 	/** As of at most 5 s ago while a player runs. */
 	readonly position?: Position;
+	/** The control socket of the linked player. It may have exited since. */
+	readonly playerSocket?: string;
 	readonly exportedTo?: string;
 	readonly exportWhenComplete?: ExportRequest;
 	/** Where the bytes were moved to from the store. */
@@ -216,6 +218,7 @@ const downloadRecord = object<DownloadRecord>({
 	completedAt: optional(time),
 	readAt: optional(time),
 	position: optional(object<Position>({ms: count, at: time, watched: boolean, exact: boolean})),
+	playerSocket: optional(text),
 	exportedTo: optional(text),
 	exportWhenComplete: optional(exportRequest),
 	movedTo: optional(text),
