@@ -97,16 +97,12 @@ function nothing(): Error {
 	return new Error('no bytes received');
 }
 
-/** Fills a block at less than 11 MB/s, and waits for more. */
-async function fillSlowly(
-	{socket, connection}: Connected,
-	coalescing: Coalescing,
-	block = blockSizes.usual,
-): Promise<void> {
+/** Fills a block at less than 6 MB/s, and waits for more. */
+async function fillSlowly({socket, connection}: Connected, coalescing: Coalescing): Promise<void> {
 	const take = () => connection.take(10_000, nothing, () => coalescing);
 	const taking = take();
 	await sleep(50);
-	for (let filled = 0; filled < block; filled += 64 * KiB) {
+	for (let filled = 0; filled < blockSizes.usual; filled += 64 * KiB) {
 		socket.receive(64 * KiB);
 	}
 
@@ -131,15 +127,18 @@ test('a slow connection is not read for a while after each read, unless a reader
 });
 
 test('fewer bytes gather where rests slow the connection down', async t => {
+	const began = performance.now();
 	const connected = await connect(t);
 	const {socket, connection} = connected;
 	// Less than may gather at first.
 	const coalescing = {...background, bytes: 100 * KiB};
+	// Too slow for a larger block.
+	await sleep(150);
 	await fillSlowly(connected, coalescing);
 	socket.receive(KiB);
 	assert.equal(socket.isReading, true);
-	await sleep(600);
-	await fillSlowly(connected, coalescing, blockSizes.resting);
+	await sleep(Math.max(600, 2 * (performance.now() - began)));
+	await fillSlowly(connected, coalescing);
 	socket.receive(KiB);
 	assert.equal(socket.isReading, false);
 	connection.destroy(new Error('the test is over'));
