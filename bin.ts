@@ -1,11 +1,6 @@
-// The program's first file: an older Node cannot parse the others, so its version is checked before they are imported.
-import * as module from 'node:module';
-
+// The program's first file: an older Node cannot run the others, so its version is checked before they are loaded.
 declare const requiredNode: string;
 declare const bundledVersion: string;
-
-// Compiled code is kept for the next start (Node 22.1 and later).
-(module as {enableCompileCache?: () => void}).enableCompileCache?.();
 
 const [major, minor] = process.versions.node.split('.').map(Number);
 const [requiredMajor, requiredMinor] = requiredNode.split('.').map(Number);
@@ -17,5 +12,6 @@ if (major! < requiredMajor! || (major === requiredMajor && minor! < requiredMino
 	// Scripts ask often: nothing else is loaded.
 	process.stdout.on('error', () => undefined).write(`${bundledVersion}\n`);
 } else {
-	await import('./cli.tsx');
+	// CommonJS from here on.
+	process.getBuiltinModule('node:module').createRequire(import.meta.url)('./start.cjs');
 }

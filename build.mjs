@@ -2,6 +2,7 @@
 // The library keeps its names and lines, for readable stack traces; all other files are minified. --readable minifies nothing
 // and adds source maps, for profiles and for `npm run dev`.
 import {execFile} from 'node:child_process';
+import {createHash} from 'node:crypto';
 import {chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -21,18 +22,6 @@ const define = {
 	'process.env.DEV': '"false"',
 	bundledVersion: JSON.stringify(version),
 	requiredNode: JSON.stringify(engines.node.replace('>=', '')),
-};
-
-/** Leaves out the devtools of Ink, which only its developers need. */
-const withoutDevtools = {
-	name: 'without-devtools',
-	setup({onResolve, onLoad}) {
-		onResolve({filter: /^react-devtools-core$|\/devtools\.js$/}, () => ({
-			path: 'devtools',
-			namespace: 'none',
-		}));
-		onLoad({filter: /.*/, namespace: 'none'}, () => ({contents: 'export default {}'}));
-	},
 };
 
 /** An index of undici without fetch, web sockets, caches and mocks, which are half of it. */
@@ -136,14 +125,43 @@ import {lineChange} from ${JSON.stringify(path.join(root, 'source/terminal/line-
 			'let emoji; const rgiEmojiRegex = {test: text => /[^\\u0000-\\u20E2\\u2E80-\\uD7FF]/.test(text) && (emoji ??= /^\\p{RGI_Emoji}$/v).test(text)};',
 		],
 	],
-	// The layout engine of Ink fetches its own code from a data URL, for which Node loads undici.
+	// The first segmenter takes 10 ms, and most screens need none.
+	...[
+		[/[\\/]wrap-ansi[\\/]index\.js$/, 'segmenter', ''],
+		[/[\\/]slice-ansi[\\/]tokenize-ansi\.js$/, 'GRAPHEME_SEGMENTER', `undefined, {granularity: 'grapheme'}`],
+		[/[\\/]ansi-tokenize[\\/]build[\\/]tokenize\.js$/, 'segmenter', `undefined, { granularity: "grapheme" }`],
+	].map(([filter, name, options]) => [
+		filter,
+		[
+			`const ${name} = new Intl.Segmenter(${options});`,
+			`let made; const ${name} = {segment: text => (made ??= new Intl.Segmenter(${options})).segment(text)};`,
+		],
+	]),
+	// The layout engine of Ink fetches its own code from a data URL, for which Node loads undici. It is compiled at once instead,
+	// within a millisecond: CommonJS has no top-level await.
 	[
 		/[\\/]yoga-wasm-base64-esm\.js$/,
-		['function ya(){return w||"function"!=typeof fetch?', 'function ya(){return true?'],
+		[
+			'return ya().then(function(f){return WebAssembly.instantiate(f,d)}).then(function(f){return f}).then(e,function(f){v("failed to asynchronously prepare wasm: "+f);x(f)})',
+			'e({instance:new WebAssembly.Instance(new WebAssembly.Module(wa()),d)});return Promise.resolve()',
+		],
 		[
 			'var b=xa(a.slice(37)),c=new Uint8Array(b.length);for(a=0;a<b.length;++a)c[a]=b.charCodeAt(a);var d=c',
 			"var d=Buffer.from(a.slice(37),'base64')",
 		],
+	],
+	[
+		/[\\/]yoga-layout[\\/]dist[\\/]src[\\/]index\.js$/,
+		[
+			'const Yoga = wrapAssembly(await loadYoga());',
+			'const library = {}; loadYoga(library); const Yoga = wrapAssembly(library);',
+		],
+	],
+	// Only the developers of Ink need its devtools.
+	[
+		/[\\/]ink[\\/]build[\\/]reconciler\.js$/,
+		[`await import('./devtools.js');`, ''],
+		['await loadPackageJson();', 'packageInfo;'],
 	],
 	// meow reads and normalizes package.json, with tables of licences, hosts and identifiers, half of its code. Ours is given to
 	// it, and normalized. What nothing uses is left out.
@@ -191,44 +209,23 @@ const patchPackages = {
 };
 
 await rm(outdir, {recursive: true, force: true});
-const {metafile} = await build({
+const common = {
 	absWorkingDir: root,
-	entryPoints: {
-		cli: 'bin.ts',
-		index: 'source/index.ts',
-		testing: 'source/testing.ts',
-		'film-worker': 'source/engine/film/film-worker.ts',
-	},
 	outdir,
 	bundle: true,
-	// The library, --version, --help and get load neither Ink nor React.
-	splitting: true,
-	format: 'esm',
 	platform: 'node',
 	target: 'node20',
 	jsx: 'automatic',
-	sourcemap: values.readable && 'linked',
 	legalComments: 'none',
-	plugins: [withoutDevtools, requiredHttp, httpClientOfUndici, patchPackages],
+	plugins: [requiredHttp, httpClientOfUndici, patchPackages],
 	define,
-	banner: {
-		// For `require` calls of bundled CommonJS.
-		js: "import {createRequire as requireFrom} from 'node:module';const require=requireFrom(import.meta.url);",
-	},
 	metafile: true,
 	logLevel: 'warning',
-});
-
-if (!values.readable) {
-	await minifyProgram(metafile.outputs);
-}
-
+};
+const inputs = [...(await buildLibrary()), ...(await buildProgram())];
 await writeTypes(path.join(outdir, 'types'));
 await writeFile(path.join(outdir, 'downstream-tui.1'), await manualPage());
-const cli = path.join(outdir, 'cli.js');
-await writeFile(cli, `#!/usr/bin/env node\n${await readFile(cli, 'utf8')}`);
-await chmod(cli, 0o755);
-const inside = await packagesOf(Object.keys(metafile.inputs));
+const inside = await packagesOf(new Set(inputs));
 await writeFile(path.join(outdir, 'licenses.txt'), await licenses(inside));
 await writeFile(
 	path.join(outdir, 'sbom.cdx.json'),
@@ -244,8 +241,32 @@ console.log(
 	`${path.relative(root, outdir)}: ${Math.round(sizes.reduce((sum, size) => sum + size) / 1024)} KiB`,
 );
 
+/** The library and the worker thread for films: ES modules. Resolves with the inputs. */
+async function buildLibrary() {
+	const {metafile} = await build({
+		...common,
+		entryPoints: {
+			index: 'source/index.ts',
+			testing: 'source/testing.ts',
+			'film-worker': 'source/engine/film/film-worker.ts',
+		},
+		splitting: true,
+		format: 'esm',
+		sourcemap: values.readable && 'linked',
+		banner: {
+			// For `require` calls of bundled CommonJS.
+			js: "import {createRequire as requireFrom} from 'node:module';const require=requireFrom(import.meta.url);",
+		},
+	});
+	if (!values.readable) {
+		await minifyWorker(metafile.outputs);
+	}
+
+	return Object.keys(metafile.inputs);
+}
+
 /** Minifies the outputs, except those of the library. */
-async function minifyProgram(outputs) {
+async function minifyWorker(outputs) {
 	const entries = ['index.js', 'testing.js'];
 	const library = new Set(Object.keys(outputs).filter(file => entries.includes(path.basename(file))));
 	for (const file of library) {
@@ -259,6 +280,68 @@ async function minifyProgram(outputs) {
 		const options = {minify: true, format: 'esm', target: 'node20'};
 		await writeFile(place, (await transform(await readFile(place, 'utf8'), options)).code);
 	}
+}
+
+/**
+ * The program: cli.js, and the files that it loads (`source/start/load.ts`). They are split as ES modules, which esbuild splits
+ * alone, so that --help and get load neither Ink nor React, and then converted. Resolves with the inputs.
+ */
+async function buildProgram() {
+	const {outputFiles, metafile} = await build({
+		...common,
+		entryPoints: {program: 'cli.tsx'},
+		splitting: true,
+		format: 'esm',
+		outExtension: {'.js': '.cjs'},
+		sourcemap: values.readable && 'inline',
+		write: false,
+	});
+	const hash = createHash('sha256');
+	for (const {path: file, text} of outputFiles) {
+		const {code} = await transform(withRequired(text), {
+			format: 'cjs',
+			platform: 'node',
+			target: 'node20',
+			minify: !values.readable,
+			sourcemap: values.readable && 'inline',
+			supported: {'dynamic-import': false},
+			define: {'import.meta': 'importMeta'},
+			banner: text.includes('import.meta')
+				? "const importMeta = {url: require('node:url').pathToFileURL(__filename).href};"
+				: '',
+		});
+		hash.update(code);
+		await writeFile(file, code);
+	}
+
+	const alone = {...common, minify: !values.readable, sourcemap: values.readable && 'inline'};
+	const start = await build({
+		...alone,
+		entryPoints: {start: 'source/start/load.ts'},
+		format: 'cjs',
+		outExtension: {'.js': '.cjs'},
+		define: {...define, build: JSON.stringify(values.readable ? '' : hash.digest('hex').slice(0, 16))},
+	});
+	const first = await build({
+		...alone,
+		entryPoints: {cli: 'bin.ts'},
+		format: 'esm',
+		banner: {js: '#!/usr/bin/env node'},
+	});
+	await chmod(path.join(outdir, 'cli.js'), 0o755);
+	return [metafile, start.metafile, first.metafile].flatMap(({inputs}) => Object.keys(inputs));
+}
+
+/** Requires Node's modules as they are: esbuild would copy their properties for each file with a default import. */
+function withRequired(text) {
+	return text.replaceAll(
+		/^import (?:(?:\* as )?([\w$]+)(?:, )?)?(\{[^}]*\})? from "(\w[^"]*)";$/gm,
+		(_match, whole, names, from) =>
+			[whole, names?.replaceAll(' as ', ': ')]
+				.filter(Boolean)
+				.map(target => `const ${target} = require("${from}");`)
+				.join(' '),
+	);
 }
 
 /** Generated at build time from the tables of commands and flags, so the program need not contain it. */

@@ -3,7 +3,6 @@ import {closeSync, fstatSync} from 'node:fs';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {isatty} from 'node:tty';
-import {setFlagsFromString} from 'node:v8';
 import meow from 'meow';
 import {checkArguments, checkOperands, commandOf, isUrl} from './source/cli/arguments.ts';
 import {commands} from './source/cli/commands.ts';
@@ -17,6 +16,7 @@ import {readSettingsFile} from './source/cli/settings-file.ts';
 import {settingsFrom, type Settings} from './source/cli/settings.ts';
 import {checkUrls as check, expandUrls} from './source/requests/url-lists.ts';
 import {withHint} from './source/text/hints.ts';
+import {tuneEngine} from './source/start/v8-flags.ts';
 import {useDecimalUnits} from './source/text/format.ts';
 import {version} from './source/version.ts';
 
@@ -248,34 +248,6 @@ async function headless() {
 	return loaded;
 }
 
-/**
- * Sets flags of V8 for the run, once the program is loaded: after a change of flags V8 compiles Node's own modules anew, which
- * would take 15 to 20 ms of the start.
- */
-function tuneEngine(): void {
-	optimizeLater();
-	limitHeapGrowth();
-}
-
-/**
- * Streams use their own blocks outside the heap and leave little garbage. By default V8 lets 48 MB of it accumulate,
- * and the heap grow to four times its live size.
- */
-function limitHeapGrowth(): void {
-	setFlagsFromString('--semi-space-growth-factor=1');
-	setFlagsFromString('--heap-growing-percent=30');
-}
-
-/**
- * A download spends its time in the system. In Node 20, without V8's middle compiler, the optimizing one takes a quarter of
- * the CPU time of the first seconds: functions must be eight times as hot. Later versions lack the flag and gain little.
- */
-function optimizeLater(): void {
-	if (Number.parseInt(process.versions.node, 10) < 22) {
-		setFlagsFromString('--interrupt-budget=540000');
-	}
-}
-
 function print(line: string): void {
 	process.stdout.write(`${line}\n`);
 }
@@ -369,28 +341,33 @@ function stopByOutput(controller: AbortController): void {
 	}
 }
 
+/** Runs the command and ends the process. */
+async function run(): Promise<void> {
+	const stopping = new AbortController();
+	closeLostTerminals();
+	stopBySignals(stopping);
+	stopByOutput(stopping);
+	try {
+		process.exitCode = await main(stopping.signal);
+	} catch (error) {
+		const known = error instanceof DownStreamError;
+		printError(known ? withHint(error) : `crashed: ${String(error)}`);
+		process.exitCode = known ? (exitCodes[error.code] ?? 1) : 70;
+	}
+
+	if (outputError) {
+		printError(`output cannot be written: ${outputError.message}`);
+		process.exitCode = 1;
+	}
+
+	const isInterrupted = stopping.signal.aborted;
+	// From here on a signal ends the process, even while nobody reads the output.
+	stopping.abort();
+	const written = Promise.all([flushed(process.stdout), flushed(process.stderr)]);
+	await (isInterrupted ? Promise.race([written, sleep(lastWordsMs)]) : written);
+	// A connection of a player that is still closing must not keep a finished program alive.
+	process.exit();
+}
+
 let outputError: Error | undefined;
-const stopping = new AbortController();
-closeLostTerminals();
-stopBySignals(stopping);
-stopByOutput(stopping);
-try {
-	process.exitCode = await main(stopping.signal);
-} catch (error) {
-	const known = error instanceof DownStreamError;
-	printError(known ? withHint(error) : `crashed: ${String(error)}`);
-	process.exitCode = known ? (exitCodes[error.code] ?? 1) : 70;
-}
-
-if (outputError) {
-	printError(`output cannot be written: ${outputError.message}`);
-	process.exitCode = 1;
-}
-
-const isInterrupted = stopping.signal.aborted;
-// From here on a signal ends the process, even while nobody reads the output.
-stopping.abort();
-const written = Promise.all([flushed(process.stdout), flushed(process.stderr)]);
-await (isInterrupted ? Promise.race([written, sleep(lastWordsMs)]) : written);
-// A connection of a player that is still closing must not keep a finished program alive.
-process.exit();
+void run();

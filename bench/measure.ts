@@ -8,6 +8,7 @@ import {freemem} from 'node:os';
 import path from 'node:path';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Range} from '../source/engine/store/range-set.ts';
+import {cleanEnvironment} from '../test/support/cli.ts';
 
 export const MiB = 1024 * 1024;
 export const GiB = 1024 * MiB;
@@ -123,7 +124,11 @@ export async function until(condition: () => boolean | Promise<boolean>, what: s
 
 /** Runs a program to its end and resolves with its output. Rejects on failure. */
 export async function run(program: string, args: readonly string[], input = ''): Promise<string> {
-	const child = spawn(program, args, {stdio: ['pipe', 'pipe', 'pipe'], timeout: patienceMs});
+	const child = spawn(program, args, {
+		stdio: ['pipe', 'pipe', 'pipe'],
+		env: cleanEnvironment(),
+		timeout: patienceMs,
+	});
 	child.stdin.end(input);
 	let output = '';
 	let errors = '';

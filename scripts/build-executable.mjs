@@ -43,7 +43,6 @@ async function bundle(folder) {
 	await runNode('build.mjs', '--outdir', folder);
 	await rm(path.join(folder, 'types'), {recursive: true});
 	await writeFile(path.join(folder, 'package.json'), '{"type": "module"}\n');
-	await writeFile(path.join(folder, 'start.cjs'), "import('./cli.js');\n");
 	const names = (await readdir(folder)).toSorted();
 	const digests = await Promise.all(
 		names.map(async name => {

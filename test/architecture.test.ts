@@ -54,6 +54,7 @@ const allowed: Record<string, readonly string[]> = {
 	'defaults.ts': [],
 	'home-folder.ts': [],
 	'version.ts': [],
+	start: [],
 	'schema.ts': ['downstream.ts'],
 	'wait.ts': ['downstream.ts'],
 	'log.ts': ['text'],

@@ -13,6 +13,7 @@ const environment: ReadonlyArray<readonly [variable: string, meaning: string]> =
 	['NO_COLOR, FORCE_COLOR', 'Turn colors off or on; --color wins.'],
 	['CI, TERM=dumb', 'Print lines instead of drawing the dashboard.'],
 	['ACCESSIBLE, INK_SCREEN_READER', 'The same as --plain.'],
+	['NODE_DISABLE_COMPILE_CACHE=1', 'Keep no compiled code.'],
 	['XDG_CACHE_HOME, XDG_CONFIG_HOME', 'Folders that hold the files below, on Linux.'],
 ];
 
@@ -24,6 +25,10 @@ const files: ReadonlyArray<readonly [file: string, meaning: string]> = [
 	[
 		'~/.config/downstream-tui/settings.json',
 		'Settings file. On macOS ~/Library/Preferences/downstream-tui/settings.json, on Windows %APPDATA%\\downstream-tui\\Config\\settings.json.',
+	],
+	[
+		'~/.cache/downstream-tui-program/compiled',
+		'Compiled code of the program, for a faster start. It can be deleted. On macOS ~/Library/Caches/downstream-tui-program/compiled, on Windows %LOCALAPPDATA%\\downstream-tui-program\\Cache\\compiled.',
 	],
 ];
 

@@ -30,7 +30,7 @@ type SortKey = {
 	readonly compare: (a: Download, b: Download) => number;
 };
 
-const collator = new Intl.Collator(undefined, {numeric: true, sensitivity: 'base'});
+let collator: Intl.Collator | undefined;
 const stateOrder: readonly DownloadStatus[] = [
 	'failed',
 	'waiting',
@@ -44,10 +44,16 @@ const stateOrder: readonly DownloadStatus[] = [
 	'complete',
 ];
 
+/** The first collator takes milliseconds, which the start is spared. */
+function byName(a: string, b: string): number {
+	collator ??= new Intl.Collator(undefined, {numeric: true, sensitivity: 'base'});
+	return collator.compare(a, b);
+}
+
 /** Each in its more useful direction: largest, fastest, soonest first. */
 export const sortKeys: readonly SortKey[] = [
 	{name: 'added', label: 'Added', key: 'a', compare: (a, b) => a.addedAt - b.addedAt},
-	{name: 'name', label: 'Name', key: 'n', compare: (a, b) => collator.compare(a.name, b.name)},
+	{name: 'name', label: 'Name', key: 'n', compare: (a, b) => byName(a.name, b.name)},
 	{name: 'size', label: 'Size', key: 'z', compare: (a, b) => (b.size ?? 0) - (a.size ?? 0)},
 	{name: 'progress', label: 'Progress', key: 'p', compare: (a, b) => share(b) - share(a)},
 	{name: 'speed', label: 'Speed', key: 'e', compare: (a, b) => b.bytesPerSecond - a.bytesPerSecond},

@@ -1,7 +1,7 @@
 // The real program, bundled as published, in its own process.
 import {execFile, spawn, type ChildProcessByStdio} from 'node:child_process';
 import {once} from 'node:events';
-import {rmSync} from 'node:fs';
+import {mkdtempSync, rmSync} from 'node:fs';
 import {mkdtemp} from 'node:fs/promises';
 import {tmpdir} from 'node:os';
 import path from 'node:path';
@@ -27,11 +27,27 @@ export function builtCli(): Promise<string> {
 	return built;
 }
 
-/** An environment independent of the user: no proxies, colours, CI or settings. */
+let cacheHome: string | undefined;
+
+/** The folder of caches of a test file. */
+function ownCacheHome(): string {
+	if (cacheHome === undefined) {
+		const folder = mkdtempSync(path.join(tmpdir(), 'downstream-cache-'));
+		process.on('exit', () => rmSync(folder, {recursive: true, force: true}));
+		cacheHome = folder;
+	}
+
+	return cacheHome;
+}
+
+/** An environment independent of the user: no proxies, colours, CI or settings, and no caches unless it names a home. */
 export function cleanEnvironment(more: NodeJS.ProcessEnv = {}): NodeJS.ProcessEnv {
 	const kept = ['PATH', 'HOME', 'TMPDIR', 'LANG'].filter(name => process.env[name] !== undefined);
-	const folder = {XDG_CONFIG_HOME: path.join(tmpdir(), 'downstream-test-no-settings')};
-	return {...folder, ...Object.fromEntries(kept.map(name => [name, process.env[name]])), ...more};
+	const folders = {
+		XDG_CONFIG_HOME: path.join(tmpdir(), 'downstream-test-no-settings'),
+		...(more.HOME === undefined && {XDG_CACHE_HOME: ownCacheHome()}),
+	};
+	return {...folders, ...Object.fromEntries(kept.map(name => [name, process.env[name]])), ...more};
 }
 
 export type CliEvent = {readonly event: string; readonly [field: string]: unknown};

@@ -12,26 +12,26 @@ export class Checkpoints {
 	readonly #state: DownloadState;
 	readonly #scheduler: Scheduler;
 	readonly #effects: DownloadEffects;
-	readonly #onWhole: () => Promise<void>;
+	readonly #recordWhole: (change: Partial<DownloadRecord>) => Promise<void>;
 	readonly #onRecorded: () => void;
 	#timer: NodeJS.Timeout | undefined;
 	#running: Promise<void> = Promise.resolve();
 
 	/**
-	 * `onWhole`: every byte is recorded, and proven to be of one version. `onRecorded`: the bytes received before a
-	 * checkpoint are durable.
+	 * `recordWhole` records the change that makes every byte durable, all proven to be of one version. `onRecorded`: the bytes
+	 * received before a checkpoint are durable.
 	 */
 	constructor(
 		state: DownloadState,
 		scheduler: Scheduler,
 		effects: DownloadEffects,
-		onWhole: () => Promise<void>,
+		recordWhole: (change: Partial<DownloadRecord>) => Promise<void>,
 		onRecorded: () => void,
 	) {
 		this.#state = state;
 		this.#scheduler = scheduler;
 		this.#effects = effects;
-		this.#onWhole = onWhole;
+		this.#recordWhole = recordWhole;
 		this.#onRecorded = onRecorded;
 	}
 
@@ -91,7 +91,7 @@ export class Checkpoints {
 			const checked = saved ? pieces : [...pieces, ...finished];
 			// Bytes received since the sync belong to the next checkpoint; bytes lost since are missing again.
 			const isComplete = wasComplete && file.isComplete;
-			await recordFile.save({
+			const recorded: Partial<DownloadRecord> = {
 				error: retries.permanentError,
 				ranges: ranges.map(({start, end}) => [start, end]),
 				unsettled: this.#state.isClosed || recentBlocks.length === 0 ? undefined : recentBlocks,
@@ -99,12 +99,11 @@ export class Checkpoints {
 				...(identity && {dataFile: identity}),
 				...(isComplete ? {} : {completedAt: undefined}),
 				...change,
-			});
-			this.#onRecorded();
+			};
 			const isProven = this.#scheduler.isProven && !file.doubt;
-			if (isComplete && isProven && !this.#state.isComplete && !retries.permanentError) {
-				await this.#onWhole();
-			}
+			const isWhole = isComplete && isProven && !this.#state.isComplete && !retries.permanentError;
+			await (isWhole ? this.#recordWhole(recorded) : recordFile.save(recorded));
+			this.#onRecorded();
 		} catch (error) {
 			if (file === this.#state.file) {
 				this.#effects.failed(error);

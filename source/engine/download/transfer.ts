@@ -117,7 +117,7 @@ export class Transfer {
 			state,
 			scheduler,
 			effects,
-			() => this.#whole(),
+			change => completeOrVerify(state, scheduler, verification, change),
 			() => pledges.recorded(),
 		);
 		const holes = new Holes(state, checkpoints, effects);
@@ -435,10 +435,5 @@ export class Transfer {
 			this.#checkpoints.schedule();
 			this.#checkpoints.runIfWhole();
 		}
-	}
-
-	/** As `completeOrVerify`. */
-	async #whole(): Promise<void> {
-		await completeOrVerify(this.#state, this.#scheduler, this.#verification);
 	}
 }
