@@ -6,6 +6,7 @@ import {test, type TestContext} from 'node:test';
 import {setImmediate as tick, setTimeout as sleep} from 'node:timers/promises';
 import * as fc from 'fast-check';
 import {HttpConnection, type Coalescing} from '../source/engine/http/connection.ts';
+import {blockSizes} from '../source/engine/memory/buffers.ts';
 
 const KiB = 1024;
 
@@ -101,7 +102,7 @@ async function fillSlowly({socket, connection}: Connected, coalescing: Coalescin
 	const take = () => connection.take(10_000, nothing, () => coalescing);
 	const taking = take();
 	await sleep(50);
-	for (let filled = 0; filled < 256 * KiB; filled += 64 * KiB) {
+	for (let filled = 0; filled < blockSizes.usual; filled += 64 * KiB) {
 		socket.receive(64 * KiB);
 	}
 
@@ -123,6 +124,24 @@ test('a slow connection is not read for a while after each read, unless a reader
 	hurrying.socket.receive(KiB);
 	assert.ok(hurrying.socket.isReading);
 	hurrying.connection.destroy(new Error('the test is over'));
+});
+
+test('fewer bytes gather where rests slow the connection down', async t => {
+	const began = performance.now();
+	const connected = await connect(t);
+	const {socket, connection} = connected;
+	// Less than may gather at first.
+	const coalescing = {...background, bytes: 100 * KiB};
+	// Too slow for a larger block.
+	await sleep(150);
+	await fillSlowly(connected, coalescing);
+	socket.receive(KiB);
+	assert.equal(socket.isReading, true);
+	await sleep(Math.max(600, 2 * (performance.now() - began)));
+	await fillSlowly(connected, coalescing);
+	socket.receive(KiB);
+	assert.equal(socket.isReading, false);
+	connection.destroy(new Error('the test is over'));
 });
 
 test('the end of a body is read without a rest', async t => {

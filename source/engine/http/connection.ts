@@ -10,8 +10,15 @@ const minReadSize = 64 * 1024;
 const eagerBytes = 64 * 1024;
 /** Bytes per millisecond (25 MiB/s) from which a connection uses larger blocks. */
 const fastRate = (25 * 1024 * 1024) / 1000;
-/** Bytes that may gather in the socket between two reads: half of the receive window that a connection begins with. */
-const maxGathered = 32 * 1024;
+/** Bytes per millisecond (2 MiB/s): from here on more than a usual block may arrive between two deliveries. */
+const steadyRate = (2 * 1024 * 1024) / 1000;
+/**
+ * Bytes that may gather in the socket between two reads. Systems widen the receive window of a connection that is read in
+ * large pieces. Where it is fixed, the origin would wait: `least` is half of the window that a connection begins with.
+ */
+const gathered = {least: 32 * 1024, most: 256 * 1024};
+/** Rests that bring less than this part of the rate without them, after so many milliseconds, slow a connection down. */
+const slowed = {rate: 0.7, milliseconds: 500};
 
 /**
  * Delays the delivery of small pieces until `bytes` have arrived, a block is full, or `milliseconds` after the first of
@@ -30,6 +37,9 @@ export class HttpConnection {
 	/** The rate is measured from this time (by `performance.now()`) and offset in the current block on. */
 	#rateSince = performance.now();
 	#rateFrom = 0;
+	/** The first block of a response is read without rests: its bytes per millisecond, and when and with which byte it ended. */
+	#unrested: {readonly rate: number; readonly until: number; readonly received: number} | undefined;
+	#maxGathered = gathered.most;
 	/** Milliseconds between two reads while no reader waits. */
 	#restMs = 0;
 	/** While no byte is read. */
@@ -145,6 +155,8 @@ export class HttpConnection {
 	send(text: string): void {
 		this.#requests++;
 		this.#receivedSinceRequest = 0;
+		this.#unrested = undefined;
+		this.#maxGathered = gathered.most;
 		this.#measureFrom(this.#filled);
 		this.#socket.write(text, 'latin1');
 	}
@@ -214,16 +226,17 @@ export class HttpConnection {
 		this.#untakenBytes += length;
 		if (this.#block.length - this.#filled < minReadSize) {
 			const rate = (this.#filled - this.#rateFrom) / (performance.now() - this.#rateSince);
-			this.#fastBlocks = rate >= fastRate ? this.#fastBlocks + 1 : 0;
+			const isFast = rate >= fastRate;
+			this.#fastBlocks = isFast ? this.#fastBlocks + 1 : 0;
 			this.#measureFrom(0);
-			this.#restMs = Math.floor(maxGathered / rate);
+			this.#restMs = isFast ? 0 : Math.floor(this.#mayGather(rate) / rate);
 			if (this.#taken < this.#filled) {
 				retain(this.#block);
 				this.#full.push(this.#block.subarray(this.#taken, this.#filled));
 			}
 
 			release(this.#block);
-			this.#block = allocate(this.#fastBlocks > 1 ? blockSizes.fast : blockSizes.usual);
+			this.#block = allocate(this.#blockSizeAt(rate));
 			this.#filled = 0;
 			this.#taken = 0;
 		}
@@ -256,7 +269,7 @@ export class HttpConnection {
 
 	/** Each read of a small piece costs more than its bytes. The end of a body is not delayed. */
 	#restFor(milliseconds: number, bytes: number): void {
-		if (milliseconds > 0 && this.#untakenBytes + maxGathered < bytes) {
+		if (milliseconds > 0 && this.#untakenBytes + this.#maxGathered < bytes) {
 			this.#rest ??= setTimeout(
 				() => {
 					this.#rest = undefined;
@@ -267,6 +280,30 @@ export class HttpConnection {
 				untilTick(milliseconds, performance.now()),
 			);
 		}
+	}
+
+	#blockSizeAt(rate: number): number {
+		if (this.#fastBlocks > 1) {
+			return blockSizes.fast;
+		}
+
+		return rate >= steadyRate && this.#coalescing().restMs > 0 ? blockSizes.resting : blockSizes.usual;
+	}
+
+	/** Bytes that may gather before the next read, at the rate of the block that is now full. */
+	#mayGather(rate: number): number {
+		const now = this.#rateSince;
+		this.#unrested ??= {rate, until: now, received: this.#receivedSinceRequest};
+		const {rate: full, until, received} = this.#unrested;
+		const elapsed = now - until;
+		if (
+			elapsed > slowed.milliseconds &&
+			this.#receivedSinceRequest - received < slowed.rate * full * elapsed
+		) {
+			this.#maxGathered = gathered.least;
+		}
+
+		return this.#maxGathered;
 	}
 
 	#measureFrom(offset: number): void {

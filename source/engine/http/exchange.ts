@@ -7,7 +7,7 @@ import type {HttpConnection, Coalescing} from './connection.ts';
 /** Small pieces are coalesced, because each take costs as much as its bytes. */
 const coalescing: Readonly<Record<'usual' | 'background', Coalescing>> = {
 	usual: {bytes: 512 * 1024, milliseconds: 2, restMs: 0},
-	background: {bytes: 1024 * 1024, milliseconds: 100, restMs: 25},
+	background: {bytes: 1024 * 1024, milliseconds: 100, restMs: 50},
 };
 
 export type HttpExchangeOptions = {

@@ -5,12 +5,13 @@
 /**
  * Bytes. Allocating a block for each read would cost more CPU time than the read itself, mostly in page faults and
  * garbage collection. Fast connections use larger blocks, because the fixed cost per block exceeds the cost of its
- * bytes.
+ * bytes. So do those of the background that rest between their reads: their bytes may come late.
  */
-export const blockSizes = {usual: 256 * 1024, fast: 1024 * 1024};
+export const blockSizes = {usual: 256 * 1024, resting: 512 * 1024, fast: 1024 * 1024};
 /** Free blocks kept per size. */
 const maxFree = new Map([
 	[blockSizes.usual, 16],
+	[blockSizes.resting, 8],
 	[blockSizes.fast, 6],
 ]);
 
