@@ -128,7 +128,7 @@ export class DemoOrigin {
 			const due = began + ((position + step - start) * 1000) / this.#bytesPerSecond;
 			const early = due - performance.now();
 			if (early > 0) {
-				await sleep(early);
+				await sleep(early, undefined, {signal: over.signal}).catch(() => undefined);
 			}
 
 			if (response.writableNeedDrain && !response.destroyed) {
