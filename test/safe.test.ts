@@ -239,7 +239,7 @@ test('an impossible pledge is reported, and safe exits with 1', async t => {
 	assert.equal(wrong.stderr, 'downstream-tui: "45": write 45m or 1h30m, 200M, or all\n');
 	const off = await CliProcess.start(t, ['safe', '1', 'off', '--storage', storage]);
 	assert.equal(await off.exit(), 0);
-	assert.equal(off.stdout, 'film.bin: no pledges left\n');
+	assert.equal(off.stdout, 'film.bin: no longer kept safe\n');
 });
 
 test('get --first fetches the start, and leaves the download paused', async t => {
@@ -311,7 +311,7 @@ test('the start of all is made safe: minutes of films, bytes of other files', ne
 	);
 	const off = await CliProcess.start(t, ['safe', '--all', 'off', '--storage', storage]);
 	assert.equal(await off.exit(), 0);
-	assert.equal(off.stdout, 'film.mp4: no pledges left\nb.bin: no pledges left\n');
+	assert.equal(off.stdout, 'film.mp4: no longer kept safe\nb.bin: no pledges left\n');
 });
 
 test('safe --all makes many downloads safe, in the order of the list', async t => {
