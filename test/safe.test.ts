@@ -311,7 +311,7 @@ test('the start of all is made safe: minutes of films, bytes of other files', ne
 	);
 	const off = await CliProcess.start(t, ['safe', '--all', 'off', '--storage', storage]);
 	assert.equal(await off.exit(), 0);
-	assert.equal(off.stdout, 'film.mp4: no longer kept safe\nb.bin: no pledges left\n');
+	assert.equal(off.stdout, 'film.mp4: no longer kept safe\nb.bin: no longer kept safe\n');
 });
 
 test('safe --all makes many downloads safe, in the order of the list', async t => {
