@@ -174,6 +174,26 @@ test('a player gets its byte while pledges run', async t => {
 	assert.equal(pledges[0]!.state, 'pending');
 });
 
+test('a stretch begins where the last player left, not at the index that it has read meanwhile', async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const {engine, id} = await addPaused(t, origin);
+	const {streamUrl} = await until(engine, id, () => true);
+	const open = async (start: number, end: number) => {
+		const response = await fetch(streamUrl, {
+			headers: {range: `bytes=${start}-${end - 1}`, 'user-agent': 'mpv 0.35.1'},
+		});
+		const read = async () => void (await response.arrayBuffer());
+		return {read};
+	};
+	const film = await open(3 * MiB, 6 * MiB);
+	const index = await open(size - 1024, size);
+	await index.read();
+	await film.read();
+	await until(engine, id, ({players}) => players.length > 0 && players.every(({connected}) => !connected));
+	const pledge = await engine.makeSafe(id, {from: 'player', bytes: MiB});
+	assert.deepEqual([pledge.start, pledge.end], [6 * MiB, 7 * MiB]);
+});
+
 test('a pledge continues after kill -9, and no recorded byte is fetched twice', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
