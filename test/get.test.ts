@@ -237,7 +237,7 @@ test('get gives up after --give-up-after without data, exits with 76 and reports
 	const get = await CliProcess.start(t, [...args, '--give-up-after', '4s', origin.url]);
 	assert.equal(await get.exit(), 76);
 	const [waits, gaveUp, ...others] = get.stderr.trimEnd().split('\n');
-	assert.match(waits!, /^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; try \d+ in /);
+	assert.match(waits!, /^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; retry \d+ in /);
 	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up after 4s without data/);
 	assert.deepEqual(others, []);
 	assert.ok(origin.requests.length >= 3, `${origin.requests.length} requests`);
