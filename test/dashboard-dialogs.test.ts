@@ -364,7 +364,7 @@ dashboardTest(
 	{
 		downloads: [
 			film({
-				film: {...filmOfTenMinutes, position: 2.5 * 60_000},
+				film: {...filmOfTenMinutes, durationMs: 600_021, position: 2.5 * 60_000},
 				position: {ms: 2.5 * 60_000, at: 0, watched: false, exact: true},
 			}),
 		],

@@ -374,6 +374,15 @@ dashboardTest(
 		assert.match(screen.text, / K +move up in the queue/);
 		await screen.type('zz', 'No matches.');
 		assert.doesNotMatch(screen.text, /player reads here/);
+		for (const [word, line] of [
+			['delete', /▸ x +remove/],
+			['offline', /▸ w +make safe/],
+			['jump', / g +go to a time/],
+		] as const) {
+			await screen.press('ctrl+u');
+			await screen.type(word, line);
+		}
+
 		await screen.press('ctrl+u');
 		await screen.type('pause', /▸ p +pause or resume/);
 		await screen.press('down', /▸ P +pause all/);
