@@ -145,6 +145,7 @@ dashboardTest(
 			`${downstream.snapshot.downloads[1]!.streamUrl}\n${downstream.snapshot.downloads[2]!.streamUrl}`,
 		]);
 		await screen.press(['p', 'x'], 'Remove 2 downloads?');
+		assert.match(screen.text, /▸ Keep them[^]*Esc keeps them/);
 		assert.match(screen.text, /500 MiB downloaded/);
 		await screen.answer('r', 'Removed 2 downloads; the data is kept. u undoes it');
 		await screen.press('u', '2 downloads are back');
