@@ -65,7 +65,7 @@ test('a byte that a slow connection would bring late gets a segment of its own',
 			}),
 		)?.start;
 	assert.equal(startAt(100 * KiB, 10.5 * MiB), 10.5 * MiB);
-	assert.equal(startAt(100 * KiB, 10 * MiB + 50 * KiB), undefined);
+	assert.equal(startAt(100 * KiB, 10 * MiB + 40 * KiB), undefined);
 	assert.equal(startAt(0, 10 * MiB), undefined);
 	assert.equal(startAt(10 * MiB, 10.5 * MiB), undefined);
 });

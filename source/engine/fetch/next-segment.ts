@@ -57,8 +57,8 @@ export type PlanState = {
 
 /** A player waits for a running connection that is at most this many bytes away. */
 export const aboutToArrive = 1024 * 1024;
-/** At most this many seconds, too: behind a speed limit or on a slow connection, another one brings its byte earlier. */
-const longestArrival = 1;
+/** And this many seconds away: behind a speed limit or on a slow connection, another one brings its byte earlier. */
+const longestArrival = 0.5;
 
 /**
  * Minimum rest of a claim that is split between two connections, once no other work is left: a split wastes the bytes on
