@@ -74,7 +74,16 @@ const files = readdirSync(path.join(root, 'test'))
 	.map(file => path.join('test', file));
 const {status} = spawnSync(
 	process.execPath,
-	['--import', 'tsx', '--test', '--test-force-exit', '--test-concurrency=2', '--test-reporter=dot', ...files],
+	[
+		'--import',
+		'tsx',
+		'--import',
+		'./test/support/end-process.mjs',
+		'--test',
+		'--test-concurrency=2',
+		'--test-reporter=dot',
+		...files,
+	],
 	{cwd: root, stdio: 'inherit'},
 );
 process.exitCode = status ?? 1;

@@ -627,7 +627,7 @@ dashboardTest(
 	async screen => {
 		await screen.shows(/film-1\.mkv +queued, 2nd of 4$/m);
 		assert.match(screen.text, /limited\.mkv +█.··· +25\.0% {2}queued$/m);
-		assert.match(screen.text, /later\.mkv +█.··· +25\.0% {2}queued: pledges come first$/m);
+		assert.match(screen.text, /later\.mkv +█.··· +25\.0% {2}queued: making others safe first$/m);
 		assert.match(screen.text, /watched\.mkv .* 2\.00 KiB\/s +paused$/m);
 		assert.match(screen.text, /busy\.mkv +█.··· +25\.0% {2}server busy \(503\) +retry in 4 m$/m);
 		screen.resize(120, 40);
@@ -684,7 +684,7 @@ dashboardTest(
 	{downloads: films(2, {players: [nobodyWaits]}), columns: 80, rows: 24},
 	async screen => {
 		await screen.press('p', 'Paused film-0.mkv; still serving a player');
-		await screen.press('P', 'Paused 2; 2 still fetch for players or pledges');
+		await screen.press('P', 'Paused 2; 2 still serving players or making safe');
 	},
 );
 

@@ -174,6 +174,26 @@ test('a player gets its byte while pledges run', async t => {
 	assert.equal(pledges[0]!.state, 'pending');
 });
 
+test('a stretch begins where the last player left, not at the index that it has read meanwhile', async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"'});
+	const {engine, id} = await addPaused(t, origin);
+	const {streamUrl} = await until(engine, id, () => true);
+	const open = async (start: number, end: number) => {
+		const response = await fetch(streamUrl, {
+			headers: {range: `bytes=${start}-${end - 1}`, 'user-agent': 'mpv 0.35.1'},
+		});
+		const read = async () => void (await response.arrayBuffer());
+		return {read};
+	};
+	const film = await open(3 * MiB, 6 * MiB);
+	const index = await open(size - 1024, size);
+	await index.read();
+	await film.read();
+	await until(engine, id, ({players}) => players.length > 0 && players.every(({connected}) => !connected));
+	const pledge = await engine.makeSafe(id, {from: 'player', bytes: MiB});
+	assert.deepEqual([pledge.start, pledge.end], [6 * MiB, 7 * MiB]);
+});
+
 test('a pledge continues after kill -9, and no recorded byte is fetched twice', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
 	const storage = await temporaryFolder(t);
@@ -239,7 +259,7 @@ test('an impossible pledge is reported, and safe exits with 1', async t => {
 	assert.equal(wrong.stderr, 'downstream-tui: "45": write 45m or 1h30m, 200M, or all\n');
 	const off = await CliProcess.start(t, ['safe', '1', 'off', '--storage', storage]);
 	assert.equal(await off.exit(), 0);
-	assert.equal(off.stdout, 'film.bin: no pledges left\n');
+	assert.equal(off.stdout, 'film.bin: no longer kept safe\n');
 });
 
 test('get --first fetches the start, and leaves the download paused', async t => {
@@ -311,7 +331,7 @@ test('the start of all is made safe: minutes of films, bytes of other files', ne
 	);
 	const off = await CliProcess.start(t, ['safe', '--all', 'off', '--storage', storage]);
 	assert.equal(await off.exit(), 0);
-	assert.equal(off.stdout, 'film.mp4: no pledges left\nb.bin: no pledges left\n');
+	assert.equal(off.stdout, 'film.mp4: no longer kept safe\nb.bin: no longer kept safe\n');
 });
 
 test('safe --all makes many downloads safe, in the order of the list', async t => {

@@ -91,7 +91,7 @@ export const commands = {
 	export: {operands: 'ID PATH', description: 'copy the file out', flags: [...found, ...forTarget]},
 	safe: {
 		operands: '[ID] AMOUNT',
-		description: 'fetch 45m, 200M or all of a download first and keep it; off lifts the pledges',
+		description: 'fetch 45m, 200M or all of a download first and keep it; off stops keeping it',
 		flags: [...found, 'all', 'from', 'by', 'wait', 'si'],
 	},
 	verify: {operands: 'ID…', description: 'check stored data against its checksums', flags: found},

@@ -433,7 +433,7 @@ function pausedWords(downloads: readonly Download[]): string | undefined {
 
 	return downloads.length === 1
 		? `Paused ${cleanText(only!.name)}; still ${stillWords(only!)}`
-		: `Paused ${downloads.length}; ${going.length} still fetch for players or pledges`;
+		: `Paused ${downloads.length}; ${going.length} still serving players or making safe`;
 }
 
 /** Puts queued downloads first: pausing a running one would start the next in the queue. */

@@ -123,7 +123,7 @@ export function queueReason({hostCeiling, waitsForPledges}: Download): string | 
 		return `queued: this server allows ${hostCeiling} connection${hostCeiling === 1 ? '' : 's'} at a time`;
 	}
 
-	return waitsForPledges ? 'queued: pledges come first' : undefined;
+	return waitsForPledges ? 'queued: making others safe first' : undefined;
 }
 
 /** The blocking error with the key that resolves it, or another reason to wait. */

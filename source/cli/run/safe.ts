@@ -31,7 +31,7 @@ export async function makeSafe(
 				throw lifted.reason;
 			}
 
-			output.result(`${cleanText(lifted.item.name)}: no pledges left`);
+			output.result(`${cleanText(lifted.item.name)}: no longer kept safe`);
 		}
 
 		return true;

@@ -21,7 +21,8 @@ export function playerPlace(
 		return {offset: byteAt(map, position.ms), ms: position.ms};
 	}
 
-	// It reads ahead of the picture, and the index at the end in a request of its own.
-	const offset = connected ? (inferredOffset ?? connected.offset) : players.at(-1)?.offset;
+	// It reads ahead of the picture, and the index at the end in a request of its own, which ends first.
+	const last = players.toSorted((a, b) => a.leftAt - b.leftAt).at(-1);
+	const offset = connected ? (inferredOffset ?? connected.offset) : last?.offset;
 	return offset === undefined ? undefined : {offset, ms: map && timeAt(map, offset)};
 }
