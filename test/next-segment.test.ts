@@ -75,6 +75,21 @@ test('a byte about to arrive gets no second segment, and the background continue
 	assert.equal(plan, undefined);
 });
 
+test('a byte that a slow connection would bring late gets a segment of its own', () => {
+	const startAt = (rate: number, offset: number) =>
+		nextSegment(
+			situation({
+				claimed: [{offset: 10 * MiB, end: 14 * MiB, rate}],
+				wanted: [demand({offset, ahead: 0})],
+				background: false,
+			}),
+		)?.start;
+	assert.equal(startAt(100 * KiB, 10.5 * MiB), 10.5 * MiB);
+	assert.equal(startAt(100 * KiB, 10 * MiB + 40 * KiB), undefined);
+	assert.equal(startAt(0, 10 * MiB), undefined);
+	assert.equal(startAt(10 * MiB, 10.5 * MiB), undefined);
+});
+
 test('a player waiting far inside a claim gets its own segment', () => {
 	const claimed = [{offset: 10 * MiB, end: 40 * MiB}];
 	const plan = nextSegment(situation({claimed, wanted: [demand({offset: 30 * MiB})]}));

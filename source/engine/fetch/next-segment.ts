@@ -61,6 +61,8 @@ export type PlanState = {
 
 /** A player waits for a running connection that is at most this many bytes away. */
 export const aboutToArrive = 1024 * 1024;
+/** And this many seconds away: behind a speed limit or on a slow connection, another one brings its byte earlier. */
+const longestArrival = 0.5;
 
 /**
  * Minimum rest of a claim that is split between two connections, once no other work is left: a split wastes the bytes on
@@ -133,7 +135,8 @@ function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | 
 		}
 
 		const claim = claimed.find(other => other.offset <= offset && offset < other.end);
-		if (claim && offset - claim.offset <= aboutToArrive) {
+		const near = Math.min(aboutToArrive, (claim?.rate ?? Infinity) * longestArrival);
+		if (claim && offset - claim.offset <= near) {
 			continue;
 		}
 
