@@ -364,7 +364,7 @@ dashboardTest(
 	{
 		downloads: [
 			film({
-				film: {...filmOfTenMinutes, position: 2.5 * 60_000},
+				film: {...filmOfTenMinutes, durationMs: 600_021, position: 2.5 * 60_000},
 				position: {ms: 2.5 * 60_000, at: 0, watched: false, exact: true},
 			}),
 		],
@@ -390,7 +390,7 @@ dashboardTest(
 	{downloads: [film()], columns: 100, rows: 24},
 	async (screen, downstream) => {
 		await screen.press('t', 'all downloads (now no limit)');
-		assert.match(screen.text, /Until the program ends\. For every start: --limit-rate/);
+		assert.match(screen.text, /Lasts until you quit\. To keep it, use --limit-rate\./);
 		await screen.answer('enter', 'No speed yet. Try 500K');
 		await screen.type('5x');
 		await screen.answer('enter', '"5x" is not a speed');
@@ -527,12 +527,21 @@ dashboardTest(
 		});
 		assert.deepEqual(made, [['makeSafe', id, {forMs: 45 * 60_000}]]);
 		downstream.calls.length = 0;
-		await screen.press('W', 'The first 2 minutes of all 2 downloads are fetched first');
+		await screen.press('W', 'Fetching the first 2 minutes of both downloads first');
 		const start = {from: 'start', forMs: 120_000, orBytes: 8 * 1024 * 1024};
 		assert.deepEqual(downstream.calls, [
 			['makeSafe', id, start],
 			['makeSafe', idOf(1), start],
 		]);
+		const makeSafe = downstream.makeSafe.bind(downstream);
+		downstream.makeSafe = async (each, request) => {
+			if (each === id) {
+				throw new DownStreamError('bad-request', 'It is broken');
+			}
+
+			return makeSafe(each, request);
+		};
+		await screen.press('W', 'Fetching the first 2 minutes of 1 of 2 downloads first. film.mkv: It is broken');
 	},
 );
 

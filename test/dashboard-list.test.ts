@@ -145,7 +145,8 @@ dashboardTest(
 			`${downstream.snapshot.downloads[1]!.streamUrl}\n${downstream.snapshot.downloads[2]!.streamUrl}`,
 		]);
 		await screen.press(['p', 'x'], 'Remove 2 downloads?');
-		assert.match(screen.text, /500 MiB are downloaded/);
+		assert.match(screen.text, /▸ Keep them[^]*Esc keeps them/);
+		assert.match(screen.text, /500 MiB downloaded/);
 		await screen.answer('r', 'Removed 2 downloads; the data is kept. u undoes it');
 		await screen.press('u', '2 downloads are back');
 		assert.deepEqual(downstream.calls, [
@@ -269,7 +270,7 @@ dashboardTest(
 	async (screen, downstream) => {
 		await screen.press('o', 'Started mpv');
 		assert.deepEqual(screen.played, [downstream.snapshot.downloads[0]!.streamUrl]);
-		await screen.press('O', 'Not exported yet');
+		await screen.press('O', 'Not exported yet. Press e.');
 		downstream.change({downloads: films(1, {exportedTo: '/home/user/film.mkv'})});
 		await screen.shows('Exported to /home/user/film.mkv');
 		await screen.press('O', () => screen.opened.length > 0);
@@ -374,6 +375,15 @@ dashboardTest(
 		assert.match(screen.text, / K +move up in the queue/);
 		await screen.type('zz', 'No matches.');
 		assert.doesNotMatch(screen.text, /player reads here/);
+		for (const [word, line] of [
+			['delete', /▸ x +remove/],
+			['offline', /▸ w +make safe/],
+			['jump', / g +go to a time/],
+		] as const) {
+			await screen.press('ctrl+u');
+			await screen.type(word, line);
+		}
+
 		await screen.press('ctrl+u');
 		await screen.type('pause', /▸ p +pause or resume/);
 		await screen.press('down', /▸ P +pause all/);
@@ -547,7 +557,7 @@ dashboardTest(
 		const text = screen.text.replaceAll(/\n {12}/g, ' ');
 		assert.match(text, /250 of 1000 MiB \(25\.0%\), 1 gap/);
 		assert.match(text, /Speed +12\.4 MiB\/s; average 10\.0 MiB\/s, 1m15s left/);
-		assert.match(text, /none yet: o plays it, c copies the stream URL/);
+		assert.match(text, /none yet\. Press o to play, or c to copy the stream URL/);
 	},
 );
 
@@ -832,7 +842,7 @@ dashboardTest(
 	'r on a changed file asks about the old bytes',
 	{downloads: films(1, {status: 'failed', error: changed, lastError: changed}), columns: 100, rows: 24},
 	async (screen, downstream) => {
-		await screen.shows('r choose');
+		await screen.shows('r decide');
 		await screen.press('r', 'The file changed on the server');
 		assert.match(screen.text, /▸\[ Leave it stopped \]/);
 		await screen.answer('o', 'Starting over');
@@ -867,7 +877,7 @@ dashboardTest(
 	'a changed file whose samples agree offers to resume',
 	{downloads: films(1, {status: 'failed', error: agreeing, lastError: agreeing}), columns: 80, rows: 24},
 	async (screen, downstream) => {
-		await screen.shows('r choose');
+		await screen.shows('r decide');
 		await screen.press('r', 'Samples of the 250 MiB you have match');
 		assert.match(screen.text, /\[ Continue \]/);
 		await screen.answer('c', 'Same bytes: continuing from 25.0%');

@@ -50,6 +50,14 @@ dashboardTest(
 	},
 );
 
+dashboardTest(
+	'the quit dialog names a linked player without a request under way',
+	{downloads: [download({...idle, playback, position})]},
+	async screen => {
+		await screen.press('q', 'mpv 0.38.0 is playing and will stop.');
+	},
+);
+
 dashboardTest('linked players have ASCII symbols', {downloads: [playing], ascii: true}, async screen => {
 	assert.match(
 		await screen.shows('> 41:07'),

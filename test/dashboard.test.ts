@@ -60,7 +60,7 @@ dashboardTest(
 		await screen.shows('on demand');
 		const expected = [
 			/▸ ↓ Big\.Buck\.Bunny.+x265-GROUP\.mkv .*┃.* ►1 +25\.0% +12\.4 MiB\/s +1m15s$/,
-			/^ {2}… asking\.iso +0 B +asking$/,
+			/^ {2}… asking\.iso +0 B +connecting$/,
 			/^ {2}‖ 線形代数の基礎（完全版）\.mp4 +█+[▉-▏]?·+[░▒▓]?█+[▉-▏]?·+ +25\.0% +paused$/,
 			/^ {2}↓ live-recording\.ts +size unknown +250 MiB +12\.4 MiB\/s +–$/,
 			/^ {2}✗ dataset-2026-part-003\.tar\.zst +█.··· +25\.0%  403 Forbidden: link expired\? +U new link$/,
@@ -194,9 +194,11 @@ dashboardTest(
 	'the remove dialog starts at Keep it and ignores keys before a person can read it',
 	{downloads: films(3, {players: [player]}), columns: 80, rows: 24},
 	async (screen, downstream) => {
+		await screen.press('q', /mpv �\[31m is playing and will stop\./);
+		await screen.press('esc', '▸ ↓ film-0.mkv');
 		await screen.press('x', 'Remove this download?');
 		assert.match(screen.text, /▸ Keep it/);
-		assert.match(screen.text, /250 of 1000 MiB are downloaded/);
+		assert.match(screen.text, /250 of 1000 MiB downloaded/);
 		assert.match(screen.text, /mpv �\[31m is playing it and will stop/);
 		await screen.press(['D', 'enter']);
 		await screen.read();

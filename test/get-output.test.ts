@@ -348,14 +348,17 @@ test('a host that refuses the first attempt is reported without a terminal', asy
 	const refused = await get('--give-up-after', '2s', 'http://127.0.0.1:9/x.bin');
 	assert.equal(refused.code, 76);
 	const [first] = refused.stderr.split('\n');
-	assert.match(first!, /^downstream-tui: x\.bin: 127\.0\.0\.1: connection refused; try \d in \d+s$/);
+	assert.match(first!, /^downstream-tui: x\.bin: 127\.0\.0\.1: connection refused; retry \d in \d+s$/);
 });
 
 test('get --first reports the first failure without a terminal, and draws its progress on one', async t => {
 	const {storage, get} = await prepare(t);
 	const refused = await get('--first', '1M', '--give-up-after', '2s', 'http://127.0.0.1:9/x.bin');
 	assert.equal(refused.code, 76);
-	assert.match(refused.stderr, /^downstream-tui: x\.bin: 127\.0\.0\.1: connection refused; try \d in \d+s\n/);
+	assert.match(
+		refused.stderr,
+		/^downstream-tui: x\.bin: 127\.0\.0\.1: connection refused; retry \d in \d+s\n/,
+	);
 	const origin = await startOrigin(t, {size: 40 * MiB, etag: '"v1"', bytesPerSecond: MiB});
 	const silent = await get('--first', '1M', origin.urlOf('/a.bin'));
 	assert.deepEqual([silent.code, silent.stderr], [0, '']);
@@ -429,6 +432,6 @@ test('the progress line shows one download with its bar, or the number of finish
 	);
 	assert.equal(
 		progressText({open: [waiting, {...active, status: 'queued'}], total: 2, finishedBytes: 0}, style),
-		'b.mkv: a.example: connection refused; try 2 in 4s',
+		'b.mkv: a.example: connection refused; retry 2 in 4s',
 	);
 });

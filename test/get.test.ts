@@ -189,14 +189,14 @@ for (const [answer, seed, code, sentence] of [
 		'stop',
 		1,
 		1,
-		/The file changed on the server \(its ETag was "v1" and is "v2" now; samples of the bytes agree\)/,
+		/The file changed on the server: its ETag is new, but samples of the bytes agree; .* \(its ETag was "v1" and is "v2" now\)/,
 	],
 	['continue', 1, 0, undefined],
 	[
 		'continue',
 		2,
 		1,
-		/The file changed on the server \(its ETag was "v1" and is "v2" now, and its bytes differ/,
+		/The file changed on the server: its bytes differ .* \(its ETag was "v1" and is "v2" now\)/,
 	],
 	['restart', 2, 0, undefined],
 ] as const) {
@@ -237,7 +237,7 @@ test('get gives up after --give-up-after without data, exits with 76 and reports
 	const get = await CliProcess.start(t, [...args, '--give-up-after', '4s', origin.url]);
 	assert.equal(await get.exit(), 76);
 	const [waits, gaveUp, ...others] = get.stderr.trimEnd().split('\n');
-	assert.match(waits!, /^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; try \d+ in /);
+	assert.match(waits!, /^downstream-tui: film\.bin: 127\.0\.0\.1: connection lost; retry \d+ in /);
 	assert.match(gaveUp!, /film\.bin: 127\.0\.0\.1: connection lost; gave up after 4s without data/);
 	assert.deepEqual(others, []);
 	assert.ok(origin.requests.length >= 3, `${origin.requests.length} requests`);

@@ -26,7 +26,7 @@ const hints: Array<[error: Failure, onCommandLine: RegExp | undefined, onDashboa
 	[{code: 'origin-refused', status: 403}, undefined, 'U new link'],
 	[{code: 'origin-refused', needs: 'trust'}, /--ca .*--insecure/, 'restart with --ca FILE or --insecure'],
 	[{code: 'upstream-proxy-refused', needs: 'trust'}, /--ca/, 'restart with --ca FILE or --insecure'],
-	[{code: 'origin-changed'}, undefined, 'r choose'],
+	[{code: 'origin-changed'}, undefined, 'r decide'],
 	[{code: 'disk-full'}, undefined, 'r retry'],
 	[{code: 'port-taken'}, /--port 0/, 'r retry'],
 	[{code: 'storage-locked'}, /--storage DIR/, 'r retry'],

@@ -53,7 +53,7 @@ test('a reason to wait is reported once, after any number of retries', () => {
 		told.push(...linesOf(waits, second % 2 === 0 ? waiting : asking, second * 1000));
 	}
 
-	assert.deepEqual(told, ['film.mkv: cdn.example.org: connection refused; try 4 in 6s']);
+	assert.deepEqual(told, ['film.mkv: cdn.example.org: connection refused; retry 4 in 6s']);
 	assert.deepEqual(linesOf(waits, {...asking, status: 'active', lastByteAt: 61_000}, 61_000), [
 		'film.mkv: resumed',
 	]);
@@ -81,7 +81,7 @@ test('a download queued for a connection to its server says so', () => {
 test('a refusing or unknown host is reported right after the first attempt', () => {
 	const first = {...waiting, size: null, error: {...error, tries: 1}, retryAt: 4000};
 	assert.deepEqual(linesOf(new Waits(), first, 0), [
-		'film.mkv: cdn.example.org: connection refused; try 2 in 4s',
+		'film.mkv: cdn.example.org: connection refused; retry 2 in 4s',
 	]);
 	assert.deepEqual(linesOf(new Waits(), waiting, 0), [], 'it has answered before');
 });

@@ -105,8 +105,10 @@ test('remove asks whether to keep the data, and removes nothing after an unclear
 	const downstream = new MemoryDownStream([download({id: idOf(1)}), download({id: idOf(2), present: 0})]);
 	const {repl, run} = replOn(downstream);
 	assert.equal(await run('remove 1'), 'film.mkv: 250 of 1000 MiB downloaded');
-	assert.match(repl.question, /Keep data\?/);
+	assert.equal(repl.question, 'Remove film.mkv: [k]eep the data, [d]elete it, [c]ancel? ');
 	assert.equal(await run('what'), 'nothing removed');
+	await run('remove 1');
+	assert.equal(await run('no'), 'nothing removed');
 	assert.equal(repl.question, '');
 	await run('remove 1');
 	await run('');
@@ -122,7 +124,7 @@ test('the answer to the question of remove applies to the downloads named before
 	const downstream = new MemoryDownStream([1, 2, 3].map(index => download({id: idOf(index)})));
 	const {repl, run} = replOn(downstream);
 	assert.equal((await run('remove 2 3')).split('\n').length, 2);
-	assert.match(repl.question, /Keep data\?/);
+	assert.match(repl.question, /^Remove 2 downloads: \[k\]eep/);
 	downstream.change({downloads: downstream.snapshot.downloads.slice(1)});
 	assert.equal(await run('d'), '');
 	assert.deepEqual(downstream.calls, [

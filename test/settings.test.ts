@@ -17,6 +17,7 @@ import {
 	type Flags,
 } from '../source/cli/flags.ts';
 import {readSettingsFile} from '../source/cli/settings-file.ts';
+import {commandHelp} from '../source/cli/help.ts';
 import {settingsFrom} from '../source/cli/settings.ts';
 import {CliProcess} from './support/cli.ts';
 import {startOrigin, temporaryFolder} from './support/engines.ts';
@@ -31,6 +32,12 @@ test('every flag is in one group of the help', () => {
 	assert.match(help, /^ {2}-H, --header 'Name: value' +request header/m);
 	assert.match(help, /^ {2}--storage DIR +folder .*\n +\(default: ~\/cache\)$/m);
 	assert.ok(help.split('\n').every(line => line.length <= 118));
+});
+
+test('the help of a command describes a flag for this command alone', () => {
+	assert.match(commandHelp('safe'), /^ {2}--all +the start of every download$/m);
+	assert.match(commandHelp('list'), /^ {2}--all +include removed downloads that can still be resumed$/m);
+	assert.match(commandHelp('get'), /^ {2}--keep +keep the downloads in the list$/m);
 });
 
 test('every flag belongs to a command or to the dashboard, and is rejected elsewhere', () => {

@@ -9,7 +9,7 @@ export type Flag = {
 	readonly value?: string;
 	/** All accepted values. */
 	readonly choices?: readonly string[];
-	/** One or several lines of help. */
+	/** One or several lines of help. Parts for one command are `COMMAND: TEXT`, and end with `;` at the end of a line. */
 	readonly description: string;
 	/** A default path that depends on the user; appended to the description. */
 	readonly defaultPath?: 'storage' | 'config';
@@ -283,27 +283,33 @@ export function optionOf(name: FlagName): string {
 	return `--${(flags[name] as Flag).defaultsOn ? 'no-' : ''}${kebabCase(name)}`;
 }
 
-/** The description, followed by the default path if there is one. */
-export function describedFlag(name: FlagName, paths: DefaultPaths): string {
-	const {description, defaultPath}: Flag = flags[name];
+/**
+ * The description, followed by the default path if there is one. `command`: only the part for this command, where there is
+ * one.
+ */
+export function describedFlag(name: FlagName, paths: DefaultPaths, command?: string): string {
+	const {description: whole, defaultPath}: Flag = flags[name];
+	const start = `${command}: `;
+	const part = whole.split(';\n').find(each => each.startsWith(start));
+	const description = part?.slice(start.length) ?? whole;
 	return defaultPath === undefined ? description : `${description}\n(default: ${paths[defaultPath]})`;
 }
 
-/** The lines of the help, by group. */
-export function flagsHelp(shown: readonly FlagName[], paths: DefaultPaths): string {
+/** The lines of the help, by group; of one command, or of all. */
+export function flagsHelp(shown: readonly FlagName[], paths: DefaultPaths, command?: string): string {
 	return Object.entries(flagGroups)
 		.map(([group, names]) => [group, names.filter(name => shown.includes(name))] as const)
 		.filter(([, names]) => names.length > 0)
-		.map(([group, names]) => [group, ...names.flatMap(name => flagHelp(name, paths))].join('\n'))
+		.map(([group, names]) => [group, ...names.flatMap(name => flagHelp(name, paths, command))].join('\n'))
 		.join('\n\n');
 }
 
 const helpColumn = 26;
 
-function flagHelp(name: FlagName, paths: DefaultPaths): string[] {
+function flagHelp(name: FlagName, paths: DefaultPaths, command: string | undefined): string[] {
 	const {short, value}: Flag = flags[name];
 	const option = `${short === undefined ? '' : `-${short}, `}${optionOf(name)}`;
 	const start = `  ${option}${value === undefined ? '' : ` ${value}`}`;
-	const [first, ...rest] = describedFlag(name, paths).split('\n');
+	const [first, ...rest] = describedFlag(name, paths, command).split('\n');
 	return [`${start.padEnd(helpColumn - 2)}  ${first}`, ...rest.map(line => ' '.repeat(helpColumn) + line)];
 }

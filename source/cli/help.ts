@@ -68,7 +68,7 @@ export function commandHelp(name: CommandName): string {
 	const parts = [
 		`Usage\n  ${usageOf(name)}    ${description}`,
 		operands.includes('ID') ? indented(notes.ids) : operands.includes('URL') ? indented(notes.urls) : '',
-		flagsHelp(flagsOf(name), defaultPaths()),
+		flagsHelp(flagsOf(name), defaultPaths(), name),
 		end,
 	];
 	return `\n${parts.filter(part => part !== '').join('\n\n')}\n`;

@@ -201,7 +201,7 @@ export class Actions {
 			case 'open-folder': {
 				const {exportedTo} = selected;
 				if (exportedTo === null) {
-					ui.say('Not exported yet: e exports it');
+					ui.say('Not exported yet. Press e.');
 				} else {
 					ui.run(() => host.openFolder(exportedTo));
 				}

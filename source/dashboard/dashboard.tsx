@@ -571,7 +571,7 @@ const orphanWords = {'take-over': 'continue here', add: false} as const;
 
 function resumeWord({status, error, isPageForFile}: Download): string {
 	return error?.code === 'origin-changed' && !isPageForFile
-		? 'choose'
+		? 'decide'
 		: status === 'paused'
 			? 'resume'
 			: 'retry';

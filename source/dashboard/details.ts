@@ -336,7 +336,7 @@ function playerFacts(download: Download, max: number, ascii: boolean): Fact[] {
 	}
 
 	if (players.length === 0) {
-		return [labelled('Players', 'none yet: o plays it, c copies the stream URL')];
+		return [labelled('Players', 'none yet. Press o to play, or c to copy the stream URL')];
 	}
 
 	const shown = players.length > max ? players.slice(0, Math.max(1, max - 1)) : players;

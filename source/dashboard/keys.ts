@@ -66,6 +66,8 @@ export type Entry = {
 	/** The key in palette and footer. */
 	readonly shown: string;
 	readonly help: string;
+	/** Other words for it, which the palette finds. */
+	readonly alias?: string;
 	/** The word in the footer; without one the key is only in the palette. */
 	readonly footer?: string;
 };
@@ -75,10 +77,29 @@ export const keyTable: readonly Entry[] = [
 	{command: 'pause', keys: ['p'], shown: 'p', help: 'pause or resume', footer: 'pause'},
 	{command: 'pause-all', keys: ['P'], shown: 'P', help: 'pause all, or resume all'},
 	{command: 'resume', keys: ['r'], shown: 'r', help: 'resume, or retry now', footer: 'resume'},
-	{command: 'remove', keys: ['x', 'd', 'delete'], shown: 'x', help: 'remove', footer: 'remove'},
+	{
+		command: 'remove',
+		keys: ['x', 'd', 'delete'],
+		shown: 'x',
+		help: 'remove',
+		alias: 'delete',
+		footer: 'remove',
+	},
 	{command: 'undo', keys: ['u'], shown: 'u', help: 'undo the last removal (within 10 s)'},
-	{command: 'safe', keys: ['w'], shown: 'w', help: 'make safe: fetch a part first, and keep it'},
-	{command: 'safe-all', keys: ['W'], shown: 'W', help: 'make the start of every download safe'},
+	{
+		command: 'safe',
+		keys: ['w'],
+		shown: 'w',
+		help: 'make safe: fetch a part first, and keep it',
+		alias: 'offline',
+	},
+	{
+		command: 'safe-all',
+		keys: ['W'],
+		shown: 'W',
+		help: 'make the start of every download safe',
+		alias: 'offline',
+	},
 	{command: 'export', keys: ['e'], shown: 'e', help: 'export the file', footer: 'export'},
 	{command: 'open-folder', keys: ['O'], shown: 'O', help: 'open the folder of the exported file'},
 	{command: 'copy-stream', keys: ['c', 'y'], shown: 'c', help: 'copy the stream URL', footer: 'copy URL'},
@@ -149,11 +170,25 @@ export function playerKeys({scrolls}: {readonly scrolls: boolean}): readonly Ent
 
 /** The keys of the linked player. */
 export const playerTable: readonly Entry[] = [
-	{command: 'seek-back', keys: ['left'], shown: '←', help: 'seek back 10 s'},
-	{command: 'seek-forward', keys: ['right'], shown: '→', help: 'seek ahead 10 s', footer: '10s'},
-	{command: 'minute-forward', keys: ['up'], shown: '↑', help: 'seek ahead a minute', footer: '1m'},
-	{command: 'minute-back', keys: ['down'], shown: '↓', help: 'seek back a minute'},
-	{command: 'go-to', keys: ['g'], shown: 'g', help: 'go to a time', footer: 'go to'},
+	{command: 'seek-back', keys: ['left'], shown: '←', help: 'seek back 10 s', alias: 'jump'},
+	{
+		command: 'seek-forward',
+		keys: ['right'],
+		shown: '→',
+		help: 'seek ahead 10 s',
+		alias: 'jump',
+		footer: '10s',
+	},
+	{
+		command: 'minute-forward',
+		keys: ['up'],
+		shown: '↑',
+		help: 'seek ahead a minute',
+		alias: 'jump',
+		footer: '1m',
+	},
+	{command: 'minute-back', keys: ['down'], shown: '↓', help: 'seek back a minute', alias: 'jump'},
+	{command: 'go-to', keys: ['g'], shown: 'g', help: 'go to a time', alias: 'jump seek', footer: 'go to'},
 	{
 		command: 'pause-player',
 		keys: ['P'],

@@ -39,13 +39,13 @@ const plainSigns = [
 	': missing, to be made safe   ! safe, or to be made safe',
 ];
 
-/** The commands whose key, group or description contains all words, in the order of the groups; first one with that key. */
+/** The commands whose key, group, description or alias contains all words, in the order of the groups; first one with that key. */
 export function matchingEntries(find: string): readonly Entry[] {
 	const words = find.toLowerCase().split(/\s+/).filter(Boolean);
 	const found = Object.entries(groups).flatMap(([group, commands]) =>
 		commands.flatMap(command => {
 			const entry = entryOf(command);
-			const text = `${group} ${entry.shown} ${entry.help}`.toLowerCase();
+			const text = `${group} ${entry.shown} ${entry.help} ${entry.alias ?? ''}`.toLowerCase();
 			return words.every(word => text.includes(word)) ? [entry] : [];
 		}),
 	);

@@ -2,7 +2,7 @@
 import {isBegun, type Download, type Player, type Position} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {formatTime} from '../text/film-words.ts';
-import {formatDuration} from '../text/format.ts';
+import {formatDuration, inWords} from '../text/format.ts';
 
 /** `► 41:07`, or `► ~41:00` where the time is inferred; empty unless a player shows the film at a known time. */
 export function playMark({position, playback, players}: Download, ascii: boolean): string {
@@ -26,6 +26,19 @@ export function barPlayers({players, playback}: Download): Array<Pick<Player, 'o
 /** All players but the linked one, whose requests read ahead of its picture. */
 export function otherPlayers({players, playback}: Download): readonly Player[] {
 	return playback ? players.filter(isNoMpv) : players;
+}
+
+/** Those that stop without this program: the connected ones, and a linked one that has all it needs. */
+export function playerNames({players, playback}: Download): readonly string[] {
+	const connected = players.filter(player => player.connected);
+	const isLinkedIdle = playback !== null && connected.every(isNoMpv);
+	return [...(isLinkedIdle ? [playback.player] : []), ...connected.map(({name}) => name)];
+}
+
+/** `mpv is playing`, `mpv and VLC are playing`. */
+export function playingWords(names: readonly string[]): string {
+	const shown = [...new Set(names.map(cleanText))];
+	return `${inWords(shown)} ${shown.length === 1 ? 'is' : 'are'} playing`;
 }
 
 function isNoMpv({name}: Player): boolean {

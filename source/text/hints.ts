@@ -24,7 +24,7 @@ export function hintFor({code, status, needs}: Failure, client: Client): string 
 	}
 
 	if (code === 'origin-changed') {
-		return 'r choose';
+		return 'r decide';
 	}
 
 	if (needs === 'trust') {

@@ -40,7 +40,7 @@ export function safeFact(
 	return safeWords(download, ascii)
 		.replace(`${pledgeFlag(ascii)} `, '')
 		.replace('cannot be made safe', 'not possible')
-		.replace(/^safe |(?<=^all) safe| safe(?= at )/, '');
+		.replace(/^safe |(?<=^all|^almost) safe| safe(?= at )/, '');
 }
 
 /**
@@ -72,7 +72,7 @@ export function shortSafeWords(
 	}
 
 	const arrow = `${flag}${ascii ? '>' : '→'}${to}`;
-	if (pledge.state === 'safe' || reached === undefined) {
+	if (pledge.state === 'safe' || reached === undefined || reached === end) {
 		return [whole, arrow];
 	}
 
@@ -146,7 +146,8 @@ export function safePart(pledge: Pledge, {size}: Pick<Download, 'size'>, ascii =
 
 /**
  * `safe 41:07–1:21:00; to 1:47:10 at 18:31`; without the time `safe 41:07–1:21:00; to 1:47:10 pending`. Before anything is
- * safe: `41:07–1:47:10 safe at 18:31`, `first 200 MiB to be made safe`.
+ * safe: `41:07–1:47:10 safe at 18:31`, `first 200 MiB to be made safe`. Where less than a second is missing: `almost safe to
+ * 1:47:10`.
  */
 function progress(pledge: Pledge, ascii: boolean): string {
 	const {end, reached} = stretchOf(pledge);
@@ -155,6 +156,10 @@ function progress(pledge: Pledge, ascii: boolean): string {
 	}
 
 	const at = arrival(pledge);
+	if (reached === end) {
+		return `almost safe ${partWords(pledge, end, ascii)}${at === '' ? '' : `; all${at}`}`;
+	}
+
 	if (reached !== undefined) {
 		return `safe ${partWords(pledge, reached, ascii)}; to ${end}${at === '' ? ' pending' : at}`;
 	}

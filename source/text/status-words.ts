@@ -22,7 +22,7 @@ export function stateWords(download: Download, now: number, ascii: boolean): Sta
 	const {status} = download;
 	switch (status) {
 		case 'asking':
-			return {symbol: pick('…', '.'), word: 'asking', state: 'asking the server', tone: 'active'};
+			return {symbol: pick('…', '.'), word: 'connecting', state: 'connecting', tone: 'active'};
 		case 'active':
 			return isComparing(download)
 				? {symbol: pick('↓', 'D'), word: 'comparing', state: 'comparing with downloaded data', tone: 'active'}

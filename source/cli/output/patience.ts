@@ -95,10 +95,10 @@ function isFirstContact({size, lastByteAt}: Download, wait: Wait | undefined): b
 	return wait?.reason === 'origin-unreachable' && size === null && lastByteAt === null;
 }
 
-/** `try 3 in 4s`. `now`: milliseconds since the epoch. */
+/** `retry 3 in 4s`. `now`: milliseconds since the epoch. */
 export function nextTry({error, retryAt}: Download, now: number): string {
 	const due = formatDuration(Math.max(0, (retryAt ?? now) - now) / 1000);
-	return `${error?.tries === undefined ? 'next try' : `try ${error.tries + 1}`} in ${due}`;
+	return `${error?.tries === undefined ? 'next try' : `retry ${error.tries + 1}`} in ${due}`;
 }
 
 function waitOf(download: Download, now: number): Wait | undefined {

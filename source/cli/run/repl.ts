@@ -55,7 +55,13 @@ export class Repl {
 
 	/** The prompt for the next line. */
 	get question(): string {
-		return this.#pendingRemoval.length > 0 ? 'Keep data? [K]eep/[d]elete/[n]o ' : '';
+		const [first, ...others] = this.#pendingRemoval;
+		if (!first) {
+			return '';
+		}
+
+		const what = others.length === 0 ? cleanText(first.name) : `${others.length + 1} downloads`;
+		return `Remove ${what}: [k]eep the data, [d]elete it, [c]ancel? `;
 	}
 
 	/** Never rejects: an error becomes a line of the answer. */

@@ -11,7 +11,7 @@ export function openGoToDialog(ui: UiStore, download: Download, seek: (ms: numbe
 	ui.openDialog({
 		form: createForm(
 			`Go to: ${fitName(cleanText(download.name), 44)}`,
-			[textItem('time', 'Time', '', {placeholder: '41:07 or 1:02:10'})],
+			[textItem('time', 'Time', '', {placeholder: '41:07'})],
 			[
 				{name: 'go', label: 'Go', key: 'g'},
 				{name: 'close', label: 'Close', key: 'c'},

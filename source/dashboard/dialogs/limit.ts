@@ -50,7 +50,7 @@ function withDuration(form: Form): Form {
 		form,
 		choiceOf(form, 'for') === 1
 			? 'Kept with the download.'
-			: 'Until the program ends. For every start: --limit-rate',
+			: 'Lasts until you quit. To keep it, use --limit-rate.',
 	);
 }
 

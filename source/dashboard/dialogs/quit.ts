@@ -1,15 +1,15 @@
 // The question before quitting, if downloads or players would be interrupted.
 import {isAtWork} from '../../downstream.ts';
 import {createForm, note, type Form} from '../form.ts';
-import {connectedPlayers} from '../../text/status-words.ts';
+import {playerNames, playingWords} from '../playback.ts';
 import type {UiStore} from '../ui-store.ts';
 
 /** Quits at once if nothing would be interrupted. */
 export function openQuitDialog(ui: UiStore): void {
 	const {downloads} = ui.feed.frame.snapshot;
 	const running = downloads.filter(download => isAtWork(download)).length;
-	const players = downloads.reduce((sum, download) => sum + connectedPlayers(download), 0);
-	if (ui.isAttached || (running === 0 && players === 0)) {
+	const players = downloads.flatMap(download => playerNames(download));
+	if (ui.isAttached || (running === 0 && players.length === 0)) {
 		ui.host.quit();
 		return;
 	}
@@ -21,17 +21,17 @@ export function openQuitDialog(ui: UiStore): void {
 	});
 }
 
-function quitForm(running: number, players: number): Form {
-	const facts = [
-		running > 0 && (running === 1 ? '1 download is running' : `${running} downloads are running`),
-		players > 0 && (players === 1 ? '1 player is connected' : `${players} players are connected`),
-	].filter(Boolean);
+function quitForm(running: number, players: readonly string[]): Form {
 	return createForm(
 		'Quit?',
 		[
-			note(`${facts.join(' and ')}.`),
-			...(running > 0 ? [note('Downloads stop now and continue next time.')] : []),
-			...(players > 0 ? [note('Players will stop too: they play from this program.')] : []),
+			...(running > 0
+				? [
+						note(running === 1 ? '1 download is running.' : `${running} downloads are running.`),
+						note('Downloads stop now and continue next time.'),
+					]
+				: []),
+			...(players.length > 0 ? [note(`${playingWords(players)} and will stop.`)] : []),
 		],
 		[
 			{name: 'stay', label: 'Stay', key: 's'},

@@ -2,8 +2,9 @@
 import type {Download, DownloadId} from '../../downstream.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {createForm, nameCells, note, type Form} from '../form.ts';
-import {formatBytes, inWords} from '../../text/format.ts';
-import {amount, connectedPlayers} from '../../text/status-words.ts';
+import {formatBytes} from '../../text/format.ts';
+import {amount} from '../../text/status-words.ts';
+import {playerNames, playingWords} from '../playback.ts';
 import type {UiStore} from '../ui-store.ts';
 
 const undoMs = 10_000;
@@ -20,7 +21,7 @@ export class RemoveDialog {
 	open(targets: readonly Download[]): void {
 		const isSafe = targets.every(
 			download =>
-				connectedPlayers(download) === 0 &&
+				playerNames(download).length === 0 &&
 				(download.present === 0 || (download.status === 'complete' && download.exportedTo !== null)),
 		);
 		if (isSafe) {
@@ -88,8 +89,7 @@ export class RemoveDialog {
 function removeForm(downloads: readonly Download[]): Form {
 	const [first] = downloads;
 	const only = downloads.length === 1 ? first : undefined;
-	const readers = [...new Set(downloads.flatMap(({players}) => players.filter(({connected}) => connected)))];
-	const names = inWords([...new Set(readers.map(({name}) => cleanText(name)))]);
+	const players = downloads.flatMap(download => playerNames(download));
 	const present = downloads.reduce((sum, {present}) => sum + present, 0);
 	return createForm(
 		downloads.length === 1 ? 'Remove this download?' : `Remove ${downloads.length} downloads?`,
@@ -97,22 +97,18 @@ function removeForm(downloads: readonly Download[]): Form {
 			...(only
 				? [
 						note(fitName(cleanText(only.name), nameCells)),
-						note(`${only.present === only.size ? formatBytes(only.present) : amount(only)} are downloaded.`),
+						note(`${only.present === only.size ? formatBytes(only.present) : amount(only)} downloaded.`),
 					]
-				: [note(`${formatBytes(present)} are downloaded.`)]),
-			...(readers.length > 0
-				? [
-						note(
-							`${names} ${readers.length === 1 ? 'is' : 'are'} playing ${only ? 'it' : 'them'} and will stop.`,
-						),
-					]
+				: [note(`${formatBytes(present)} downloaded.`)]),
+			...(players.length > 0
+				? [note(`${playingWords(players)} ${only ? 'it' : 'them'} and will stop.`)]
 				: []),
 		],
 		[
-			{name: 'no', label: 'Keep it'},
+			{name: 'no', label: only ? 'Keep it' : 'Keep them'},
 			{name: 'keep', label: 'Remove from the list', key: 'r'},
 			{name: 'delete', label: `Remove and delete the ${only ? 'file' : 'files'}`, key: 'D'},
 		],
-		{hint: '↑↓ or j k   Enter   Esc keeps it', isColumn: true},
+		{hint: `↑↓ or j k   Enter   Esc keeps ${only ? 'it' : 'them'}`, isColumn: true},
 	);
 }

@@ -94,20 +94,33 @@ export function makeStartsSafe(ui: UiStore): void {
 	}
 
 	ui.run(async () => {
-		const failures: unknown[] = [];
+		const failures: string[] = [];
 		for await (const one of settleEach(open, ({id}) => ui.downstream.makeSafe(id, startOf(startMs)))) {
 			if (one.status === 'rejected') {
-				failures.push(one.reason);
+				failures.push(`${cleanText(one.item.name)}: ${errorMessage(one.reason)}`);
 			}
 		}
 
-		if (failures.length > 0) {
-			throw failures[0];
+		const [failure, ...others] = failures;
+		const fetching = `Fetching the first ${startMs / 60_000} minutes of`;
+		if (failure === undefined) {
+			return `${fetching} ${wholeList(open)} first`;
 		}
 
-		const what = open.length === 1 ? cleanText(open[0]!.name) : `all ${open.length} downloads`;
-		return `The first ${startMs / 60_000} minutes of ${what} are fetched first`;
+		const done = open.length - failures.length;
+		const start = done === 0 ? '' : `${fetching} ${done} of ${open.length} downloads first. `;
+		ui.say(`${start}${failure}${others.length === 0 ? '' : `; ${others.length} more failed`}`, true);
+		return undefined;
 	});
+}
+
+function wholeList(downloads: readonly Download[]): string {
+	const {length} = downloads;
+	return length === 1
+		? cleanText(downloads[0]!.name)
+		: length === 2
+			? 'both downloads'
+			: `all ${length} downloads`;
 }
 
 function safeForm(download: Download, next: Download | undefined): Form {
@@ -155,9 +168,9 @@ function withStretch(form: Form, {items}: Form): Form {
 			);
 }
 
-/** `45m`, `9m30s`: rounded up to seconds, as the field takes it. */
+/** `45m`, `9m30s`: rounded down to seconds, at least 1, as the field takes it. */
 function durationWords(ms: number): string {
-	const seconds = Math.max(1, Math.ceil(ms / 1000));
+	const seconds = Math.max(1, Math.floor(ms / 1000));
 	const [minutes, rest] = [Math.floor(seconds / 60), seconds % 60];
 	return `${minutes > 0 ? `${minutes}m` : ''}${rest > 0 ? `${rest}s` : ''}`;
 }

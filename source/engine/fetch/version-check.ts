@@ -12,10 +12,9 @@ import {
 	sampleSize,
 } from './cached-samples.ts';
 import {
-	differenceOf,
-	inWords,
+	bytesChanged,
+	labelChanged,
 	labels,
-	originChanged,
 	refuseOtherSize,
 	sizeChange,
 	suspicionOf,
@@ -98,7 +97,7 @@ export async function examineSuspicion(
 	}
 
 	if (!flips) {
-		throw originChanged(inWords(suspicion), hasCached);
+		throw labelChanged(suspicion, hasCached);
 	}
 }
 
@@ -131,7 +130,7 @@ export async function* agreeingResponses(
 		if (isComparable && !agrees) {
 			throw response.acceptsRanges && response.range.end < range.end
 				? new DownStreamError('origin-truncated', `${new URL(source.url).host} sent less than requested`)
-				: originChanged(differenceOf(cached, response));
+				: bytesChanged(cached, response);
 		}
 
 		acceptsRanges &&= response.acceptsRanges;

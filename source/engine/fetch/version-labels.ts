@@ -81,22 +81,32 @@ export function suspicionOf(cached: CachedVersion, {validator}: OriginResponse):
 	return undefined;
 }
 
-export function inWords({label, was, is}: Suspicion): string {
-	return `its ${label} was ${was} and is ${is} now`;
-}
-
-/** Describes a response whose bytes differ. */
-export function differenceOf(cached: CachedVersion, response: OriginResponse): string {
-	const suspicion = suspicionOf(cached, response);
-	return suspicion ? `${inWords(suspicion)}, and ${differingBytes}` : differingBytes;
+/** Of a response whose bytes differ. */
+export function bytesChanged(cached: CachedVersion, response: OriginResponse): DownStreamError {
+	return originChanged(differingBytes, {suspicion: suspicionOf(cached, response)});
 }
 
 /** `bytesAgree`: samples of the cached bytes match the origin's. */
-export function originChanged(change: string, bytesAgree = false): DownStreamError {
-	const samples = bytesAgree ? '; samples of the bytes agree' : '';
-	return new DownStreamError('origin-changed', changeMessage(`${change}${samples}`), {bytesAgree});
+export function labelChanged(suspicion: Suspicion, bytesAgree: boolean): DownStreamError {
+	const isNew = `its ${suspicion.label} is new`;
+	return originChanged(bytesAgree ? `${isNew}, but samples of the bytes agree` : isNew, {
+		suspicion,
+		bytesAgree,
+	});
 }
 
-function changeMessage(change: string): string {
-	return `The file changed on the server (${change}); the downloaded bytes are kept`;
+export function originChanged(
+	change: string,
+	{
+		suspicion,
+		bytesAgree = false,
+	}: {readonly suspicion?: Suspicion | undefined; readonly bytesAgree?: boolean} = {},
+): DownStreamError {
+	return new DownStreamError('origin-changed', changeMessage(change, suspicion), {bytesAgree});
+}
+
+/** The values of a label are long and say little: they come last. */
+function changeMessage(change: string, suspicion?: Suspicion): string {
+	const labels = suspicion ? ` (its ${suspicion.label} was ${suspicion.was} and is ${suspicion.is} now)` : '';
+	return `The file changed on the server: ${change}; the downloaded bytes are kept${labels}`;
 }

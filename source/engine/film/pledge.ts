@@ -27,6 +27,8 @@ export const maxPledges = 64;
 /** The part of a stretch to have more at each end where the times of the map are estimates. */
 const estimateSlack = 0.1;
 
+const onlyLong = (durationMs: number) => `It is only ${formatTime(durationMs)} long`;
+const onlyBytes = (size: number) => `It has only ${size} bytes`;
 const noMinutes = 'It is no film or sound with a readable index, so it has no minutes: name bytes instead';
 
 /**
@@ -56,7 +58,7 @@ export function pledgeOf(
 	const common = {...(by !== undefined && {by})};
 	if (isTimed || (from === 'player' && bytes === undefined && player?.ms !== undefined)) {
 		const begin = fromMs ?? (from === 'start' ? 0 : placeOf(player, facts));
-		refuseBeyond(begin, facts.map?.durationMs ?? Infinity, formatTime);
+		refuseBeyond(begin, facts.map?.durationMs ?? Infinity, onlyLong);
 		if (!facts.map && !facts.isMapAwaited && orBytes === undefined) {
 			throw new DownStreamError('bad-request', noMinutes);
 		}
@@ -66,7 +68,7 @@ export function pledgeOf(
 	}
 
 	const begin = from === 'player' ? (player?.offset ?? 0) : 0;
-	refuseBeyond(begin, facts.size, size => `${size} bytes`);
+	refuseBeyond(begin, facts.size, onlyBytes);
 	return {unit: 'bytes', from: begin, to: bytes === undefined ? null : begin + bytes, ...common};
 }
 
@@ -83,10 +85,7 @@ function placeOf(player: PlayerPlace | undefined, {isMapAwaited}: PledgeFacts): 
 
 function refuseBeyond(begin: number, end: number, words: (end: number) => string): void {
 	if (begin > 0 && begin >= end) {
-		throw new DownStreamError(
-			'bad-request',
-			`It ends after ${words(end)}: the stretch must begin before that`,
-		);
+		throw new DownStreamError('bad-request', words(end));
 	}
 }
 
@@ -150,7 +149,7 @@ export function resolvePledge(
 ): Resolved {
 	if (unit === 'bytes') {
 		return from > 0 && from >= size
-			? {reason: `It has only ${size} bytes now`}
+			? {reason: onlyBytes(size)}
 			: {ranges: [{start: from, end: Math.min(to ?? size, size)}]};
 	}
 
@@ -164,7 +163,7 @@ export function resolvePledge(
 
 	const {durationMs, exact} = map;
 	if (from >= durationMs) {
-		return {reason: `It ends after ${formatTime(durationMs)} now`};
+		return {reason: onlyLong(durationMs)};
 	}
 
 	const end = to ?? durationMs;
