@@ -61,16 +61,26 @@ test('no limit, a lifted limit and an urgent end keep no connection waiting, and
 	bandwidth.limit = 1024;
 	await drain(bandwidth);
 	const [ended, aborted] = [new AbortController(), new AbortController()];
-	const hour = 3600 * KiB;
-	await bandwidth.take(hour, fills, stopOf());
-	const urgent = bandwidth.take(hour, fills, stopOf(undefined, ended));
-	const rejected = assert.rejects(bandwidth.take(hour, fills, stopOf(aborted)), /over/);
-	const lifted = bandwidth.take(hour, fills, stopOf());
+	const hour = Array.from({length: 3600}, () => bandwidth.take(KiB, fills, stopOf()));
+	const urgent = bandwidth.take(KiB, fills, stopOf(undefined, ended));
+	const rejected = assert.rejects(bandwidth.take(KiB, fills, stopOf(aborted)), /over/);
+	const lifted = bandwidth.take(KiB, fills, stopOf());
 	ended.abort();
 	aborted.abort(new Error('over'));
 	await Promise.all([urgent, rejected]);
 	bandwidth.limit = Infinity;
-	await lifted;
+	await Promise.all([...hour, lifted]);
+});
+
+test('slices that wait when the limit falls delay the next ones no longer than slices of the new limit', async () => {
+	const bandwidth = new Bandwidth(1024 * KiB * KiB);
+	await drain(bandwidth);
+	const waiting = [1, 2].map(() => bandwidth.take(bandwidth.slice, fills, stopOf()));
+	bandwidth.limit = 64 * KiB;
+	await Promise.all(waiting);
+	const late = AbortSignal.timeout(30_000);
+	await bandwidth.take(bandwidth.slice, serves, {signal: late, urgency: late});
+	assert.equal(late.aborted, false);
 });
 
 test('the background yields to a waiting player until it is served', async () => {

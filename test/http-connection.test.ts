@@ -144,6 +144,45 @@ test('fewer bytes gather where rests slow the connection down', async t => {
 	connection.destroy(new Error('the test is over'));
 });
 
+test('a connection that even short rests slow down is read without rests, unless the origin has become slower', async t => {
+	const slow = 1000;
+	const fast = 200;
+	for (const [withoutRests, restsAfterwards] of [
+		[fast, false],
+		[slow, true],
+	] as const) {
+		const {socket, connection} = await connect(t);
+		let now = performance.now();
+		const clock = t.mock.method(performance, 'now', () => now);
+		/** Resolves with whether a rest followed, once it is over. */
+		const restsAfterPiece = async (bytes: number) => {
+			const taking = connection.take(10_000, nothing, () => background);
+			socket.receive(bytes);
+			const rests = !socket.isReading;
+			await Promise.all([taking, rests && once(socket, 'resume')]);
+			return rests;
+		};
+		/** Fills the block within milliseconds; resolves with whether the connection rests then. */
+		const restsAfter = async (milliseconds: number) => {
+			now += milliseconds;
+			for (let pieces = 0; pieces < 3; pieces++) {
+				await restsAfterPiece(64 * KiB);
+			}
+
+			return restsAfterPiece(KiB);
+		};
+
+		await restsAfterPiece(KiB);
+		assert.equal(await restsAfter(fast), true);
+		assert.equal(await restsAfter(slow), true, 'fewer bytes gather');
+		assert.equal(await restsAfter(slow), false, 'the next block is read without rests');
+		assert.equal(await restsAfter(withoutRests), restsAfterwards);
+		assert.equal(await restsAfter(slow), restsAfterwards);
+		connection.destroy(new Error('the test is over'));
+		clock.mock.restore();
+	}
+});
+
 test('the end of a body is read without a rest', async t => {
 	const {socket, connection} = await connect(t);
 	await fillSlowly({socket, connection}, {...background, bytes: 20 * KiB});

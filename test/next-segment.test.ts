@@ -27,7 +27,10 @@ function situation(changes: Partial<PlanState>): PlanState {
 
 function demand(changes: Partial<Demand>): Demand {
 	const ahead = changes.ahead ?? MiB;
-	return {offset: 0, end: size, blocked: true, ahead, first: ahead, segmentSize: 512 * KiB, ...changes};
+	return {
+		...{offset: 0, end: size, blocked: true, ahead, first: ahead, segmentSize: 512 * KiB, pace: 0},
+		...changes,
+	};
 }
 
 const present = (...pairs: Array<[number, number]>) =>
@@ -47,12 +50,44 @@ test('a waiting player precedes the background', () => {
 	assert.deepEqual(plan, {start: 180 * MiB, end: 180 * MiB + 512 * KiB, for: 'player', urgent: true});
 });
 
+test('read-ahead is late while the connections of a player bring less than it reads, and it has little ready', () => {
+	const planWith = (rate: number | undefined, changes: Partial<Demand> = {}) =>
+		nextSegment(
+			situation({
+				claimed: [{offset: 0, end: 512 * KiB, rate}],
+				wanted: [demand({pace: 100 * KiB, ...changes})],
+				background: false,
+			}),
+		);
+	const plan = {start: 512 * KiB, end: MiB, for: 'player', urgent: false};
+	assert.deepEqual(planWith(100 * KiB), {...plan, isLate: true});
+	assert.deepEqual(planWith(150 * KiB), plan);
+	assert.deepEqual(planWith(undefined), plan);
+	assert.deepEqual(planWith(100 * KiB, {pace: 50 * KiB}), plan);
+	assert.deepEqual(planWith(20 * KiB, {pace: 50 * KiB, first: 0}), plan);
+});
+
 test('a byte about to arrive gets no second segment, and the background continues elsewhere', () => {
 	const claimed = [{offset: 10 * MiB, end: 14 * MiB}];
 	const plan = nextSegment(
 		situation({claimed, wanted: [demand({offset: 11 * MiB, ahead: 0})], background: false}),
 	);
 	assert.equal(plan, undefined);
+});
+
+test('a byte that a slow connection would bring late gets a segment of its own', () => {
+	const startAt = (rate: number, offset: number) =>
+		nextSegment(
+			situation({
+				claimed: [{offset: 10 * MiB, end: 14 * MiB, rate}],
+				wanted: [demand({offset, ahead: 0})],
+				background: false,
+			}),
+		)?.start;
+	assert.equal(startAt(100 * KiB, 10.5 * MiB), 10.5 * MiB);
+	assert.equal(startAt(100 * KiB, 10 * MiB + 40 * KiB), undefined);
+	assert.equal(startAt(0, 10 * MiB), undefined);
+	assert.equal(startAt(10 * MiB, 10.5 * MiB), undefined);
 });
 
 test('a player waiting far inside a claim gets its own segment', () => {

@@ -460,6 +460,26 @@ test('the background and a player together stay within the limit after a seek', 
 	assert.ok(present() - before <= allowed, `${present() - before} of ${allowed}`);
 });
 
+test('connections of the background go to a player that theirs are too slow for', async t => {
+	const {engine, download} = await startDownload(t, {size: 64 * MiB, etag, bytesPerSecond: 16 * 1024});
+	await until(
+		engine,
+		download.id,
+		({segments}) => segments.filter(({offset, start}) => offset > start).length === 4,
+	);
+	const {streamUrl} = downloadOf(engine, download.id);
+	const response = await fetch(streamUrl, {headers: {range: `bytes=${32 * MiB}-`}});
+	// They bring three parts of its next MiB, long before their own requests end.
+	const {present} = await until(
+		engine,
+		download.id,
+		({segments}) =>
+			segments.filter(({for: use, start}) => use === 'player' && start >= 32 * MiB).length === 3,
+	);
+	assert.ok(present < MiB, `${present} bytes`);
+	await response.body!.cancel();
+});
+
 test('a body of unknown length that ends early is retried after a delay', async t => {
 	const size = 3 * MiB;
 	const origin = await startOrigin(t, {

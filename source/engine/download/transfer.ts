@@ -11,6 +11,7 @@ import {Logger} from '../../log.ts';
 import {Scheduler} from '../fetch/scheduler.ts';
 import type {Places, TransferServices} from '../fetch/fetch-target.ts';
 import {Film} from '../film/film.ts';
+import {firstAheadMs} from '../fetch/readers.ts';
 import {bytesAhead} from '../film/playhead.ts';
 import type {DataSource} from '../origin/data-source.ts';
 import type {Range} from '../store/range-set.ts';
@@ -40,9 +41,6 @@ import {Verification} from './verification.ts';
 import {VersionReset} from './version-reset.ts';
 import {downloadView, isPageForFile, queueRankOf} from './view.ts';
 import type {Watching} from './watching.ts';
-
-/** Read-ahead that comes before pledges. */
-const firstAheadMs = 30_000;
 
 export class Transfer {
 	readonly #state: DownloadState;

@@ -55,8 +55,7 @@ export class Bandwidth {
 
 	/** The largest number of bytes to take at once. */
 	get slice(): number {
-		const limit = Math.min(this.#limit, this.#shared?.limit ?? Infinity);
-		return limit === Infinity ? Infinity : Math.max(minSlice, Math.floor((limit * burstMs) / 1000));
+		return sliceAt(Math.min(this.#limit, this.#shared?.limit ?? Infinity));
 	}
 
 	/** A player waits for bytes until the returned function is called. */
@@ -139,10 +138,17 @@ export class Bandwidth {
 			const takings = [...this.#takings];
 			const first = takings.find(({servesPlayer}) => servesPlayer()) ?? takings[0]!;
 			this.#takings.delete(first);
-			this.#paidUntil = Math.max(this.#paidUntil, now - burstMs) + (first.bytes * 1000) / this.#limit;
+			// A slice of a higher limit of before would keep everyone waiting, players too.
+			const bytes = Math.min(first.bytes, sliceAt(this.#limit));
+			this.#paidUntil = Math.max(this.#paidUntil, now - burstMs) + (bytes * 1000) / this.#limit;
 			first.taken();
 		}
 	}
+}
+
+/** Bytes. */
+function sliceAt(limit: number): number {
+	return limit === Infinity ? Infinity : Math.max(minSlice, Math.floor((limit * burstMs) / 1000));
 }
 
 /** Resolves after the time, on the event, or when `urgency` aborts. Rejects when `signal` aborts. */

@@ -23,6 +23,8 @@ export type Demand = {
 	readonly first: number;
 	/** Bytes of one request: few after a seek, more for a reader that stays. */
 	readonly segmentSize: number;
+	/** Bytes per second at which it is expected to read on. */
+	readonly pace: number;
 };
 
 export type SegmentPlan = Range & {
@@ -31,6 +33,8 @@ export type SegmentPlan = Range & {
 	readonly urgent: boolean;
 	/** It may have a connection besides those that bring the bytes fastest. */
 	readonly isIndex?: true;
+	/** The connections of a player are slower than it reads: this one may be taken away from the background. */
+	readonly isLate?: true;
 };
 
 export type PlanState = {
@@ -57,6 +61,8 @@ export type PlanState = {
 
 /** A player waits for a running connection that is at most this many bytes away. */
 export const aboutToArrive = 1024 * 1024;
+/** And this many seconds away: behind a speed limit or on a slow connection, another one brings its byte earlier. */
+const longestArrival = 0.5;
 
 /**
  * Minimum rest of a claim that is split between two connections, once no other work is left: a split wastes the bytes on
@@ -66,6 +72,10 @@ const splitFrom = {bytes: {fill: 1024 * 1024, pledge: 256 * 1024}, seconds: 0.25
 
 /** Bytes of a part of an index. A smaller one would save less than its request takes. */
 const smallestPart = 256 * 1024;
+
+/** The connections of a player bring so many times the bytes that it reads, unless it has as many seconds ready. */
+const paceMargin = 1.5;
+const soonSeconds = 10;
 
 /** Segments end on multiples of this, so that holes do not fragment. */
 const grid = 64 * 1024;
@@ -84,9 +94,9 @@ export function nextSegment(situation: PlanState): SegmentPlan | undefined {
 	return (
 		forBlocked(situation) ??
 		forIndex(situation) ??
-		forReadAhead(situation, ({first}) => first) ??
+		forReadAhead(situation, 'first') ??
 		forPledged(situation) ??
-		forReadAhead(situation, ({ahead}) => ahead) ??
+		forReadAhead(situation, 'ahead') ??
 		(situation.background ? (forBackground(situation) ?? bySplitting(situation.claimed, 'fill')) : undefined)
 	);
 }
@@ -125,7 +135,8 @@ function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | 
 		}
 
 		const claim = claimed.find(other => other.offset <= offset && offset < other.end);
-		if (claim && offset - claim.offset <= aboutToArrive) {
+		const near = Math.min(aboutToArrive, (claim?.rate ?? Infinity) * longestArrival);
+		if (claim && offset - claim.offset <= near) {
 			continue;
 		}
 
@@ -157,19 +168,28 @@ function forIndex({present, claimed, index, connections, segmentSize}: PlanState
 
 function forReadAhead(
 	{present, size, claimed, wanted, background}: PlanState,
-	bytesOf: (demand: Demand) => number,
+	part: 'first' | 'ahead',
 ): SegmentPlan | undefined {
 	for (const demand of wanted) {
 		const {offset, end, segmentSize} = demand;
-		const window = {start: offset, end: Math.min(offset + bytesOf(demand), end, size)};
+		const window = {start: offset, end: Math.min(offset + demand[part], end, size)};
 		for (const {start} of unclaimed(present, window, claimed)) {
 			// Bytes that the background needs anyway are requested together, not in the small steps of the reader.
 			const [hole] = unclaimed(present, {start, end: background ? size : window.end}, claimed);
-			return {start, end: cut(hole!, segmentSize), for: 'player', urgent: false};
+			const plan = {start, end: cut(hole!, segmentSize), for: 'player', urgent: false} as const;
+			return part === 'first' && isLate(demand, start, claimed) ? {...plan, isLate: true} : plan;
 		}
 	}
 
 	return undefined;
+}
+
+/** The reader will soon be at the hole, and the connections before it bring less than it reads. */
+function isLate({offset, pace}: Demand, hole: number, claimed: readonly Claim[]): boolean {
+	const rates = claimed
+		.filter(claim => claim.offset < hole && offset < claim.end)
+		.map(({rate = Infinity}) => rate);
+	return hole - offset < pace * soonSeconds && rates.reduce((sum, rate) => sum + rate, 0) < pace * paceMargin;
 }
 
 function forPledged({present, size, claimed, pledged, segmentSize}: PlanState): SegmentPlan | undefined {

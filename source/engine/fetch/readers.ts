@@ -16,7 +16,10 @@ type Waiting<T> = {
 	reject(error: unknown): void;
 };
 
-/** Maximum bytes to keep ready ahead of a reader at the offset: all of them, and the first, which come before pledges. */
+/** Milliseconds of read-ahead that come before pledges. */
+export const firstAheadMs = 30_000;
+
+/** Maximum bytes to keep ready ahead of a reader at the offset: all of them, and those of `firstAheadMs`. */
 export type ReadAhead = {
 	readonly all: (offset: number) => number;
 	readonly first: (offset: number) => number;
@@ -89,13 +92,15 @@ export class Readers {
 	demands(limits: ReadAhead, segmentSize: number): Demand[] {
 		return [...this.#readers].toReversed().map(({offset, end, waiting, consumed}) => {
 			const ahead = Math.min(limits.all(offset), Math.max(firstReadAhead, 2 * consumed));
+			const first = limits.first(offset);
 			return {
 				offset,
 				end,
 				blocked: waiting !== undefined,
 				ahead,
-				first: Math.min(ahead, limits.first(offset)),
+				first: Math.min(ahead, first),
 				segmentSize: Math.min(segmentSize, Math.max(firstSegment, consumed)),
+				pace: (first * 1000) / firstAheadMs,
 			};
 		});
 	}

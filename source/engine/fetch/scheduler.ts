@@ -197,10 +197,14 @@ export class Scheduler {
 	 * wait for the bytes of all connections.
 	 */
 	yieldConnection(): boolean {
+		return this.#yield(() => false);
+	}
+
+	#yield(isKept: (segment: Segment) => boolean): boolean {
 		const {readers} = this.#context.state;
 		// A first response counts as awaited: two players would take each other's only connection endlessly.
 		const expendable = this.segments.mostExpendable(
-			segment => readers.waitForFileInfo || readers.waitFor(segment),
+			segment => readers.waitForFileInfo || readers.waitFor(segment) || isKept(segment),
 		);
 		if (expendable && (this.maxConnections === 1 || this.#context.services.hosts.isLimited(this.host))) {
 			this.segments.end(expendable);
@@ -387,7 +391,11 @@ export class Scheduler {
 			// One connection finds out whether a failure is over. Bytes beyond an unknown end may not exist.
 			const most = plan.isIndex ? this.maxConnections : traits.connectionTarget;
 			const max = state.retries.isProbing || file.size === Infinity ? 1 : most;
-			return background < room && this.segments.size < max && hosts.mayOpen(this.host, this);
+			const isFree = () => this.segments.size < max && hosts.mayOpen(this.host, this);
+			return plan.isLate
+				? isFree() || (this.#yield(segment => segment.for !== 'fill') && isFree())
+				: (background < room || (plan.for === 'player' && this.segments.size < this.maxConnections - 1)) &&
+						isFree();
 		}
 
 		if (this.segments.size >= this.maxConnections && !this.yieldConnection()) {

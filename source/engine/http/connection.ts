@@ -37,9 +37,14 @@ export class HttpConnection {
 	/** The rate is measured from this time (by `performance.now()`) and offset in the current block on. */
 	#rateSince = performance.now();
 	#rateFrom = 0;
-	/** The first block of a response is read without rests: its bytes per millisecond, and when and with which byte it ended. */
+	/**
+	 * The last block that was read without rests, the first of a response among them: its bytes per millisecond, and when and
+	 * with which byte it ended. Later only the start of the comparison moves.
+	 */
 	#unrested: {readonly rate: number; readonly until: number; readonly received: number} | undefined;
 	#maxGathered = gathered.most;
+	/** Bytes per millisecond with rests that may have slowed the connection down. */
+	#suspectRate = Infinity;
 	/** Milliseconds between two reads while no reader waits. */
 	#restMs = 0;
 	/** While no byte is read. */
@@ -157,6 +162,7 @@ export class HttpConnection {
 		this.#receivedSinceRequest = 0;
 		this.#unrested = undefined;
 		this.#maxGathered = gathered.most;
+		this.#suspectRate = Infinity;
 		this.#measureFrom(this.#filled);
 		this.#socket.write(text, 'latin1');
 	}
@@ -292,15 +298,33 @@ export class HttpConnection {
 
 	/** Bytes that may gather before the next read, at the rate of the block that is now full. */
 	#mayGather(rate: number): number {
+		if (this.#maxGathered === 0) {
+			return 0;
+		}
+
 		const now = this.#rateSince;
-		this.#unrested ??= {rate, until: now, received: this.#receivedSinceRequest};
-		const {rate: full, until, received} = this.#unrested;
+		const received = this.#receivedSinceRequest;
+		if (!this.#unrested) {
+			this.#unrested = {rate, until: now, received};
+			if (this.#suspectRate < slowed.rate * rate) {
+				// Some origins keep so little in flight that they wait for each read.
+				this.#maxGathered = 0;
+			}
+		}
+
+		const {rate: full, until, received: before} = this.#unrested;
 		const elapsed = now - until;
-		if (
-			elapsed > slowed.milliseconds &&
-			this.#receivedSinceRequest - received < slowed.rate * full * elapsed
-		) {
-			this.#maxGathered = gathered.least;
+		const rested = (received - before) / elapsed;
+		if (elapsed > slowed.milliseconds && rested < slowed.rate * full) {
+			if (this.#maxGathered === gathered.most) {
+				this.#maxGathered = gathered.least;
+				this.#unrested = {rate: full, until: now, received};
+			} else {
+				// The origin may have become slower. The next block is read without rests.
+				this.#suspectRate = rested;
+				this.#unrested = undefined;
+				return 0;
+			}
 		}
 
 		return this.#maxGathered;
