@@ -37,11 +37,17 @@ test('no download is shown as running between the end of one instance and the st
 	};
 	const screen = new Screen(t, client, {columns: 120, rows: 40, attachment});
 	await screen.shows(/retry in \d+ s/);
+	assert.match(screen.lines[0]!, / attached to http:\/\/127\.0\.0\.1:\d+/);
+	assert.match(screen.lines.at(-1)!, / q detach/);
 	await screen.send('R');
 	await screen.shows('the other instance runs the downloads');
 	server.closeAllConnections();
 	await screen.shows('The other instance has quit; nothing is downloading. R continues the downloads here.');
-	assert.doesNotMatch(screen.text, /[KM]iB\/s|retry in|connecting|stalled \d|export 62%|mpv 0|queued/);
+	assert.match(screen.lines.at(-1)!, / q quit/);
+	assert.doesNotMatch(
+		screen.text,
+		/attached to|[KM]iB\/s|retry in|connecting|stalled \d|export 62%|mpv 0|queued/,
+	);
 	assert.match(screen.text, /– Big\.Buck\.Bunny.* stopped +▐$/m);
 	assert.match(screen.text, /\[1 all \d+\] +4 stopped \d+ +5 done \d +6 failed 1 /);
 	assert.match(screen.lines.at(-1)!, /^ Enter details .*R continue here .*\? help/);

@@ -537,6 +537,16 @@ dashboardTest(
 	},
 );
 
+for (const rows of [24, 40]) {
+	dashboardTest(
+		`docked details on ${rows} rows show a planned export`,
+		{downloads: films(1, {exportWhenComplete: '/films/a.mkv'}), columns: 100, rows},
+		async screen => {
+			await screen.shows(/^ Export +when it is finished, to \/films\/a\.mkv$/m);
+		},
+	);
+}
+
 dashboardTest(
 	'docked details with room for one player show a connected one',
 	{

@@ -29,6 +29,7 @@ const hints: Array<[error: Failure, onCommandLine: RegExp | undefined, onDashboa
 	[{code: 'origin-changed'}, undefined, 'r decide'],
 	[{code: 'disk-full'}, undefined, 'r retry'],
 	[{code: 'port-taken'}, /--port 0/, 'r retry'],
+	[{code: 'checksum-mismatch'}, /another --checksum/, 'r retry'],
 	[{code: 'storage-locked'}, /--storage DIR/, 'r retry'],
 ];
 

@@ -2,8 +2,8 @@ import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Download} from '../source/downstream.ts';
 import {parseDuration} from '../source/text/duration.ts';
-import {QuietTime, Waits} from '../source/cli/output/patience.ts';
-import {blankDownload} from './support/blank-download.ts';
+import {behindPledge, QuietTime, Waits} from '../source/cli/output/patience.ts';
+import {blankDownload, blankPledge} from './support/blank-download.ts';
 
 const error = {
 	code: 'origin-unreachable',
@@ -92,4 +92,20 @@ test('a check of the disk does not count as silence', () => {
 	linesOf(waits, {...asking, status: 'checking'}, 4000);
 	assert.deepEqual(linesOf(waits, {...asking, status: 'checking'}, 60_000), []);
 	assert.deepEqual(linesOf(waits, asking, 60_500), []);
+});
+
+test('a wait for pledges names the download that is due first, and the command that lifts the pledge', () => {
+	const queued: Download = {...blankDownload, name: 'tail.mp4', status: 'queued', waitsForPledges: true};
+	const pledged = (name: string, by: number | null): Download => ({
+		...blankDownload,
+		name,
+		pledges: [{...blankPledge, by}],
+	});
+	const downloads = [queued, pledged('later.mp4', null), pledged('film.mp4', 9)];
+	assert.equal(
+		behindPledge(queued, downloads),
+		'queued behind film.mp4, which is made safe first; "downstream-tui safe 3 off" lifts that',
+	);
+	assert.equal(behindPledge({...queued, waitsForPledges: false}, downloads), undefined);
+	assert.equal(behindPledge(queued, [queued]), undefined);
 });

@@ -22,7 +22,7 @@ function attempts(facts: Partial<Queued['attempts']> = {}): Queued['attempts'] {
 }
 
 function due(by: number, facts: Partial<Queued['attempts']> = {}, isSlow = false): Partial<Queued> {
-	return {pledge: {by, isSlow}, attempts: attempts(facts), wantsPlace: false};
+	return {pledge: {by, isSlow, isLate: false}, attempts: attempts(facts), wantsPlace: false};
 }
 
 const idle = {wantsPlace: false};
@@ -79,7 +79,9 @@ test('no background byte is fetched during pledges', () => {
 test('no background runs while a working host has a pledge to fetch, and few pledges probe a failing one', () => {
 	const each = fc.record({
 		wantsPlace: fc.boolean(),
-		pledge: fc.option(fc.record({by: fc.nat(9), isSlow: fc.boolean()}), {nil: undefined}),
+		pledge: fc.option(fc.record({by: fc.nat(9), isSlow: fc.boolean(), isLate: fc.boolean()}), {
+			nil: undefined,
+		}),
 		attempts: fc.record({
 			host: fc.constantFrom('a', 'b'),
 			failures: fc.constantFrom(0, 0, 1, 2),
@@ -100,7 +102,7 @@ test('no background runs while a working host has a pledge to fetch, and few ple
 				const served = named(pledges).filter(({attempts}) => attempts.host === host);
 				if (hasFailed && !works) {
 					assert.equal(served.length, Math.min(probesOfHost, here.length));
-				} else if (here.some(({attempts}) => attempts.failures === 0)) {
+				} else if (here.some(({attempts, pledge}) => attempts.failures === 0 && !pledge!.isLate)) {
 					assert.ok(named(background).every(({attempts}) => attempts.host !== host));
 				}
 			}
@@ -117,7 +119,8 @@ test('no background runs while a working host has a pledge to fetch, and few ple
 						),
 				);
 			const working = pledging.filter(each => !each.pledge!.isSlow && isHealthy(each));
-			assert.ok(working.length === 0 || (background.length === 0 && yields.length === downloads.length));
+			const areLate = working.every(({pledge}) => pledge!.isLate);
+			assert.ok(areLate || (background.length === 0 && yields.length === downloads.length));
 			assert.ok(background.every(name => !yields.includes(name)));
 			const served = working.filter(({name}) => pledges.includes(name));
 			assert.equal(served.length, Math.min(count, working.length));
@@ -166,6 +169,16 @@ test('a pledge from a slow host delays the background from this host alone', () 
 		pledges: ['d', 'c'],
 		yields: ['a', 'b', 'c', 'd'],
 	});
+});
+
+test('a late pledge is fetched beside the background, and still precedes pledges that are not', () => {
+	const late = (by: number, isSlow = false) => ({...due(by), pledge: {by, isSlow, isLate: true}});
+	const downloads = [queued('a'), queued('b', late(1)), queued('c', late(2, true))];
+	assert.deepEqual(placesNamed(downloads, 1), {background: ['a'], pledges: ['b', 'c'], yields: []});
+	downloads.push(queued('d', due(9)));
+	const yields = ['a', 'b', 'c', 'd'];
+	assert.deepEqual(placesNamed(downloads, 1), {background: [], pledges: ['b', 'c'], yields});
+	assert.deepEqual(placesNamed(downloads, 2), {background: [], pledges: ['b', 'd', 'c'], yields});
 });
 
 test('without places, or in an engine for its own requests, other pledges wait', () => {

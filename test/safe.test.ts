@@ -163,6 +163,18 @@ test('two pledged films precede a running background, which continues after them
 	}
 });
 
+test('a pledge delays no other download once its time has passed', async t => {
+	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: 256 * 1024});
+	const {engine, id} = await addPaused(t, origin, {connections: 1});
+	await engine.makeSafe(id, {bytes: size, by: Date.now() + 3000});
+	const {download: fill} = await engine.add({url: origin.urlOf('/fill.bin')});
+	await until(engine, fill.id, ({waitsForPledges}) => waitsForPledges);
+	await until(engine, fill.id, ({present}) => present > 0);
+	const {pledges, segments} = await until(engine, id, () => true);
+	assert.equal(pledges[0]!.state, 'pending');
+	assert.equal(segments.length, 1);
+});
+
 test('a player gets its byte while pledges run', async t => {
 	const origin = await startOrigin(t, {size, etag: '"v1"', bytesPerSecond: MiB});
 	const {engine, id} = await addPaused(t, origin, {connections: 1});

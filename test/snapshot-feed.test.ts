@@ -8,7 +8,11 @@ type Ranges = ReadonlyArray<readonly [start: number, end: number]>;
 test('written bytes are fresh for two seconds, then one frame follows', t => {
 	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
 	const downstream = new MemoryDownStream(films(1, {present: 10, ranges: [[0, 10]]}));
-	const feed = new SnapshotFeed(downstream, {isOrphan: () => false, isBehind: () => false});
+	const feed = new SnapshotFeed(downstream, {
+		isOrphan: () => false,
+		isAttached: () => false,
+		isBehind: () => false,
+	});
 	let frames = 0;
 	feed.subscribe(() => {
 		frames++;
@@ -47,7 +51,11 @@ test('written bytes are fresh for two seconds, then one frame follows', t => {
 test('the first bytes show at once, then speeds change once a second', t => {
 	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
 	const downstream = new MemoryDownStream(films(1, {bytesPerSecond: 0}));
-	const feed = new SnapshotFeed(downstream, {isOrphan: () => false, isBehind: () => false});
+	const feed = new SnapshotFeed(downstream, {
+		isOrphan: () => false,
+		isAttached: () => false,
+		isBehind: () => false,
+	});
 	feed.subscribe(() => undefined);
 	const speeds = [1000, 2000, 3000, 0].map(bytesPerSecond => {
 		downstream.change({bytesPerSecond, downloads: films(1, {bytesPerSecond})});
@@ -61,7 +69,11 @@ test('a terminal that takes no output gets no new frame, then the newest', t => 
 	t.mock.timers.enable({apis: ['setTimeout', 'Date'], now: 1_000_000});
 	const downstream = new MemoryDownStream(films(1));
 	let isBehind = true;
-	const feed = new SnapshotFeed(downstream, {isOrphan: () => false, isBehind: () => isBehind});
+	const feed = new SnapshotFeed(downstream, {
+		isOrphan: () => false,
+		isAttached: () => false,
+		isBehind: () => isBehind,
+	});
 	let frames = 0;
 	feed.subscribe(() => {
 		frames++;

@@ -93,6 +93,7 @@ export function Dashboard({
 		() =>
 			new SnapshotFeed(options.downstream, {
 				isOrphan: () => options.attachment?.isConnected === false,
+				isAttached: () => options.attachment?.isOwn === false,
 				isBehind: () => host.isBehind(),
 			}),
 	);
@@ -312,7 +313,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 				state={state}
 				downloads={downloads}
 				selected={selected}
-				isOrphan={frame.isOrphan}
+				frame={frame}
 				now={now}
 				namesState={layout.details === 0}
 				scrolls={false}
@@ -358,7 +359,7 @@ function WholeDetails(screen: Screen) {
 				state={state}
 				downloads={downloads}
 				selected={selected}
-				isOrphan={frame.isOrphan}
+				frame={frame}
 				now={frame.now}
 				namesState={false}
 				scrolls={lines.length > room}
@@ -429,7 +430,7 @@ type BottomProps = {
 	readonly state: ScreenState;
 	readonly downloads: readonly Download[];
 	readonly selected: Download | undefined;
-	readonly isOrphan: boolean;
+	readonly frame: Pick<Frame, 'isOrphan' | 'isAttached'>;
 	readonly now: number;
 	readonly width: number;
 	readonly ascii: boolean;
@@ -441,13 +442,13 @@ type BottomProps = {
 
 /** Status line and keys. */
 function Bottom(props: BottomProps) {
-	const {state, downloads, selected, isOrphan, width, ascii} = props;
+	const {state, downloads, selected, frame, width, ascii} = props;
 	const footer = state.typing
 		? typingHint(ascii)
 		: footerLine(
 				shownKeys(
 					{width, ascii},
-					footerWords(state, downloads, selected, isOrphan),
+					footerWords(state, downloads, selected, frame),
 					state.mode,
 					selected,
 					props.scrolls,
@@ -529,12 +530,21 @@ function footerWords(
 	{mode, marks}: ScreenState,
 	downloads: readonly Download[],
 	selected: Download | undefined,
-	isOrphan: boolean,
+	{isOrphan, isAttached}: Pick<Frame, 'isOrphan' | 'isAttached'>,
 ): Partial<Record<Command, string | false>> {
+	const quit = isAttached && !isOrphan ? {quit: 'detach'} : {};
 	const commands = ['pause', 'resume', 'remove', 'export', 'copy-stream', 'play'] as const;
 	const none = Object.fromEntries(commands.map(command => [command, false]));
 	if (!selected) {
-		return {...none, open: false, mark: false, filter: false, sort: false, ...(isOrphan && orphanWords)};
+		return {
+			...quit,
+			...none,
+			open: false,
+			mark: false,
+			filter: false,
+			sort: false,
+			...(isOrphan && orphanWords),
+		};
 	}
 
 	const inDetails: Partial<Record<Command, string | false>> =
@@ -558,6 +568,7 @@ function footerWords(
 	const stopped = targets.find(each => isResumable(each));
 	const {status, error, isPageForFile} = selected;
 	return {
+		...quit,
 		...inDetails,
 		pause: targets.some(each => !isStopped(each) && each.status !== 'complete') ? 'pause' : false,
 		resume: stopped ? resumeWord(stopped) : false,
@@ -617,7 +628,7 @@ function targetsOf(screen: Screen): Targets {
 				row: height - 1,
 				keys: shownKeys(
 					{width, ascii},
-					footerWords(state, downloads, selected, frame.isOrphan),
+					footerWords(state, downloads, selected, frame),
 					mode,
 					selected,
 					hidden > 0,

@@ -92,6 +92,7 @@ export function dockedLines(props: DetailsProps): Line[] {
 				label === 'Watch' ? labelled(label, text) : [],
 			),
 			...safeFacts(download, ascii),
+			...exportFacts(download),
 			...(download.error ? [] : fetchingFacts(download)),
 		].flatMap(fact => oneLine(fact, width, ascii)),
 	].slice(0, height);
@@ -114,14 +115,11 @@ function wholeText({head, text}: Fact, width: number, ascii: boolean): Line[] {
 /** All details, on any number of lines. */
 export function pageLines(props: PageProps): Line[] {
 	const {download, frames, width, height, ascii, manyColors} = props;
-	const {exportedTo, exportWhenComplete, folder, checksum, limitRate} = download;
+	const {exportedTo, folder, checksum, limitRate} = download;
 	const more = [
 		exportedTo === null
 			? labelled('Folder', folder)
 			: linked('Exported', cleanText(exportedTo), fileUrl(exportedTo)),
-		...(exportWhenComplete === null
-			? []
-			: [labelled('Export', `when it is finished, to ${exportWhenComplete}`)]),
 		...(checksum === null ? [] : [labelled('Checksum', checksum)]),
 		...(limitRate === null ? [] : [labelled('Limit', formatSpeed(limitRate))]),
 	].flatMap(fact => wholeText(fact, width, ascii));
@@ -174,7 +172,14 @@ function allFacts(props: DetailsProps, maxPlayers: number, toLines: typeof oneLi
 		...playbackFacts(download, ascii),
 		...playerFacts(download, maxPlayers, ascii),
 		...errorFacts(props),
+		...exportFacts(download),
 	].flatMap(fact => toLines(fact, width, ascii));
+}
+
+function exportFacts({exportWhenComplete}: Download): Fact[] {
+	return exportWhenComplete === null
+		? []
+		: [labelled('Export', `when it is finished, to ${exportWhenComplete}`)];
 }
 
 function streamFact(props: DetailsProps): Fact {

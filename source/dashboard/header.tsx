@@ -18,7 +18,7 @@ export const mostBanners = 2;
 type Width = {readonly width: number; readonly ascii: boolean};
 
 /** The longest variant that fits. */
-export function headerLine({snapshot, speeds}: Frame, {width, ascii}: Width): Line {
+export function headerLine({snapshot, speeds, isAttached, isOrphan}: Frame, {width, ascii}: Width): Line {
 	const {bytesPerSecond, freeBytes, origin, downloads, limitRate} = snapshot;
 	const isIdle =
 		bytesPerSecond === 0 && !downloads.some(({status}) => status === 'active' || status === 'asking');
@@ -42,7 +42,8 @@ export function headerLine({snapshot, speeds}: Frame, {width, ascii}: Width): Li
 				]
 			: []),
 	];
-	const right: Line = [span(address, 'plain')];
+	const note = isAttached && !isOrphan && width >= 71 ? 'attached to ' : '';
+	const right: Line = [...(note === '' ? [] : [span(note, 'label')]), span(address, 'plain')];
 	const hasName = width >= 71;
 	const variants = [
 		pieces(hasName, width >= 110 ? 20 : 11, true),
@@ -51,7 +52,7 @@ export function headerLine({snapshot, speeds}: Frame, {width, ascii}: Width): Li
 		pieces(false, 0, true),
 		pieces(false, 0, false),
 	];
-	const left = variants.find(variant => lineCells(variant) + cellsOf(address) + 2 <= width) ?? [span(' ')];
+	const left = variants.find(variant => lineCells(variant) + lineCells(right) + 2 <= width) ?? [span(' ')];
 	return fitLine(spread(left, right, width), width, ascii);
 }
 

@@ -157,7 +157,13 @@ export const keyTable: readonly Entry[] = [
 	{command: 'help', keys: ['?', 'f1'], shown: '?', help: 'find a command', footer: 'help'},
 	{command: 'redraw', keys: ['ctrl+l'], shown: 'Ctrl+L', help: 'redraw'},
 	{command: 'suspend', keys: ['ctrl+z'], shown: 'Ctrl+Z', help: 'suspend (fg returns)'},
-	{command: 'quit', keys: ['q', 'ctrl+c'], shown: 'q', help: 'quit', footer: 'quit'},
+	{
+		command: 'quit',
+		keys: ['q', 'ctrl+c'],
+		shown: 'q',
+		help: 'quit; an attached dashboard detaches',
+		footer: 'quit',
+	},
 ];
 
 /**

@@ -22,6 +22,8 @@ export type Frame = {
 	readonly snapshot: Snapshot;
 	/** No program runs the downloads. */
 	readonly isOrphan: boolean;
+	/** Another program runs the downloads: quitting stops none of them. */
+	readonly isAttached: boolean;
 	/** Time of the snapshot in milliseconds since the epoch: the screen's present. */
 	readonly now: number;
 	/** Bytes per second of the last minute, of all downloads together and of each. */
@@ -38,6 +40,8 @@ type Written = {readonly at: number; readonly range: ByteRange};
 export type FeedSources = {
 	/** No program runs the downloads any more. */
 	isOrphan(this: void): boolean;
+	/** Another program runs the downloads. */
+	isAttached(this: void): boolean;
 	/** The terminal has not taken the last frame. */
 	isBehind(this: void): boolean;
 };
@@ -156,6 +160,7 @@ export class SnapshotFeed {
 				banners: isOrphan ? [orphanBanner] : snapshot.banners,
 			},
 			isOrphan,
+			isAttached: this.#sources.isAttached(),
 			now,
 			speeds: this.#all.values,
 			speedsOf: id => this.#held.get(id)?.history.values ?? [],

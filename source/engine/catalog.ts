@@ -181,7 +181,9 @@ export class Catalog {
 		const removed = this.#removals.find(record => isSame(record, input));
 		if (removed) {
 			this.#requested.add(removed.recordFile.record.id);
-			const change = {intent: input.intent, error: undefined, ...place};
+			// The checksum of an earlier addition has left with it.
+			const forgotten = input.checksum === undefined ? {checksum: undefined} : {};
+			const change = {intent: input.intent, error: undefined, ...forgotten, ...place};
 			const restored = await this.#restore(removed, change, ownSource);
 			if (resumes && restored.isPageForFile && input.intent === 'run') {
 				await restored.resume();

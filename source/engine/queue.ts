@@ -17,6 +17,8 @@ type PledgeDemand = {
 	readonly by: number;
 	/** Its host is too slow to delay the downloads from other hosts. */
 	readonly isSlow: boolean;
+	/** Its time has passed: it delays no other download. */
+	readonly isLate: boolean;
 };
 
 export type Queued = {
@@ -46,8 +48,8 @@ type Pledging<T> = {readonly download: T; readonly pledge: PledgeDemand; readonl
 export const probesOfHost = 3;
 
 /**
- * Pledges come before all background, and have `places` of their own: those that are due first. A pledge from a failing
- * host delays no other download, and one from a slow host only those from this host.
+ * Pledges come before all background, and have `places` of their own: those that are due first. A late pledge, or one
+ * from a failing host, delays no other download, and one from a slow host only those from this host.
  */
 export function placesOf<T extends Queued>(
 	downloads: Iterable<T>,
@@ -66,20 +68,17 @@ export function placesOf<T extends Queued>(
 	const failing = failingHosts(pledging);
 	const isProbing = ({attempts}: Pledging<T>) => attempts.failures > 0 || failing.has(attempts.host);
 	const served = pledging.filter(each => !isProbing(each));
-	const working = served.filter(({pledge}) => !pledge.isSlow).slice(0, places);
+	const fast = served.filter(({pledge}) => !pledge.isSlow);
 	// Each has been measured: they are few, and take little.
 	const slow = served.filter(({pledge}) => pledge.isSlow);
-	const slowHosts = new Set(slow.map(({attempts}) => attempts.host));
+	const timely = ({pledge}: Pledging<T>) => !pledge.isLate;
+	const slowHosts = new Set(slow.filter(timely).map(({attempts}) => attempts.host));
 	const yields = new Set(
-		working.length > 0
-			? queue
-			: slow.length > 0
-				? queue.filter(({attempts}) => slowHosts.has(attempts.host))
-				: [],
+		fast.some(timely) ? queue : queue.filter(({attempts}) => slowHosts.has(attempts.host)),
 	);
 	const probes = withTurn(pledging.filter(isProbing), failing);
 	return {
-		pledges: new Set([...probes, ...working, ...slow].map(({download}) => download)),
+		pledges: new Set([...probes, ...fast.slice(0, places), ...slow].map(({download}) => download)),
 		yields,
 		background: withPlace(
 			queue.filter(download => !yields.has(download)),

@@ -14,6 +14,7 @@ const remedyFlags: Readonly<Record<Remedy, string>> = {
 
 const codeFlags: Partial<Record<ErrorCode, string>> = {
 	'port-taken': '--port 0 takes any free one',
+	'checksum-mismatch': 'another --checksum replaces it; to drop it, remove the download and add it again',
 	'storage-locked': '--storage DIR uses another folder',
 };
 

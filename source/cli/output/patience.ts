@@ -1,7 +1,16 @@
 // How long a command without a screen waits for data, and what it prints meanwhile.
 import {formatDuration} from '../../text/format.ts';
+import {shownPledge} from '../../text/safe-words.ts';
 import {queueReason} from '../../text/status-words.ts';
-import {isAtRest, isFetching, isSettled, isStopped, type Download, type ErrorCode} from '../../downstream.ts';
+import {
+	isAtRest,
+	isFetching,
+	isPledged,
+	isSettled,
+	isStopped,
+	type Download,
+	type ErrorCode,
+} from '../../downstream.ts';
 
 /** End of a command that waits for downloads. */
 export type Outcome = 'done' | 'failed' | 'gave-up';
@@ -88,6 +97,21 @@ export class Waits {
 		this.#reported.add(wait.reason);
 		return wait;
 	}
+}
+
+/**
+ * `queued behind film.mp4, which is made safe first; "downstream-tui safe 1 off" lifts that`: the words of a wait for the
+ * pledges in the list. Undefined if it waits for none.
+ */
+export function behindPledge(
+	{waitsForPledges}: Download,
+	downloads: readonly Download[],
+): string | undefined {
+	const dueAt = (download: Download) => shownPledge(download)?.by ?? Number.MAX_SAFE_INTEGER;
+	const [first] = downloads.filter(download => isPledged(download)).toSorted((a, b) => dueAt(a) - dueAt(b));
+	return waitsForPledges && first
+		? `queued behind ${first.name}, which is made safe first; "downstream-tui safe ${downloads.indexOf(first) + 1} off" lifts that`
+		: undefined;
 }
 
 /** A refused connection or an unknown host is most likely a mistyped URL. */

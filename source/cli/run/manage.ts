@@ -110,6 +110,11 @@ export async function forwardUrls(
 		const given = await urls;
 		if (given.length === 0) {
 			output.result(`downstream-tui is already running: ${client.snapshot.origin}`);
+			if (settings.plain) {
+				output.result(
+					'Commands control it: downstream-tui list, add URL, pause ID. For typed commands, use another --storage.',
+				);
+			}
 		}
 
 		return await add(client, given, contextOf(settings, output));

@@ -42,6 +42,9 @@ export class Pledges implements PledgedRanges {
 	#ranges: readonly Range[] = [];
 	#isPending = false;
 	#by = Number.MAX_SAFE_INTEGER;
+	/** From this time on, in milliseconds since the epoch, all are late. */
+	#lateFrom = Infinity;
+	#wasLate = false;
 	/** What the first pending one lacks. */
 	#first: readonly Range[] = [];
 	#pace: Pace = {};
@@ -78,7 +81,8 @@ export class Pledges implements PledgedRanges {
 	get demand() {
 		const {isClosed, record, recordFile, retries} = this.#state;
 		const isStopped = isClosed || record.intent === 'cancel' || retries.permanentError || recordFile.refusal;
-		return this.#isPending && !isStopped ? {by: this.#by, isSlow: isSlow(this.#pace)} : undefined;
+		const isLate = Date.now() >= this.#lateFrom;
+		return this.#isPending && !isStopped ? {by: this.#by, isSlow: isSlow(this.#pace), isLate} : undefined;
 	}
 
 	/** There are any, met or not: the bytes of the download stay. */
@@ -185,7 +189,9 @@ export class Pledges implements PledgedRanges {
 		const before = isSlow(this.#pace);
 		const missing = missingOf(this.#first, file.present);
 		this.#pace = afterRate(this.#pace, {missing, by: this.#by, rate: meter.rate(20_000, now), now});
-		if (isSlow(this.#pace) !== before) {
+		const isLate = now >= this.#lateFrom;
+		if (isSlow(this.#pace) !== before || isLate !== this.#wasLate) {
+			this.#wasLate = isLate;
 			services.queueChanged();
 		}
 	}
@@ -205,9 +211,11 @@ export class Pledges implements PledgedRanges {
 		this.#first = ahead.length > 0 ? ahead : (pending[0]?.ranges ?? []);
 		const isPending = ahead.length > 0 || pending.length > 0 || this.#needsMap(facts);
 		const by = pending[0]?.by ?? Number.MAX_SAFE_INTEGER;
-		if (isPending !== this.#isPending || by !== this.#by) {
+		const lateFrom = ahead.length > 0 ? Infinity : (pending.at(-1)?.by ?? Infinity);
+		if (isPending !== this.#isPending || by !== this.#by || lateFrom !== this.#lateFrom) {
 			this.#isPending = isPending;
 			this.#by = by;
+			this.#lateFrom = lateFrom;
 			services.queueChanged();
 		}
 	}

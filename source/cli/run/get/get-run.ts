@@ -5,7 +5,7 @@ import {safeJson} from '../../../text/escape-controls.ts';
 import {withHint} from '../../../text/hints.ts';
 import {substituteOf} from '../../../text/status-words.ts';
 import {maskUrl} from '../../../text/mask-url.ts';
-import type {QuietTime} from '../../output/patience.ts';
+import {behindPledge, type QuietTime} from '../../output/patience.ts';
 import type {Settings} from '../../settings.ts';
 import {refuseLost, type Host} from './host.ts';
 import type {Item} from './item.ts';
@@ -62,7 +62,9 @@ export class GetRun {
 		for (const view of views) {
 			const wait = this.open.get(view.id)!.waits.next(view, Date.now());
 			if (wait) {
-				this.output.error(cleanText(`${view.name}: ${wait.words}`));
+				const behind =
+					wait.reason === 'queued' ? behindPledge(view, host.downstream.snapshot.downloads) : undefined;
+				this.output.error(cleanText(`${view.name}: ${behind ?? wait.words}`));
 			}
 		}
 
