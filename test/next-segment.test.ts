@@ -65,6 +65,18 @@ test('read-ahead is late while the connections of a player bring less than it re
 	assert.deepEqual(planWith(undefined), plan);
 	assert.deepEqual(planWith(100 * KiB, {pace: 50 * KiB}), plan);
 	assert.deepEqual(planWith(20 * KiB, {pace: 50 * KiB, first: 0}), plan);
+	const ready = {present: present([0, 512 * KiB]), claimed: []};
+	assert.deepEqual(
+		nextSegment(situation({...ready, wanted: [demand({pace: 50 * KiB})], background: false})),
+		plan,
+	);
+	assert.deepEqual(
+		nextSegment(situation({...ready, wanted: [demand({pace: 60 * KiB})], background: false})),
+		{
+			...plan,
+			isLate: true,
+		},
+	);
 });
 
 test('a byte about to arrive gets no second segment, and the background continues elsewhere', () => {

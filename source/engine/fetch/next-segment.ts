@@ -177,19 +177,25 @@ function forReadAhead(
 			// Bytes that the background needs anyway are requested together, not in the small steps of the reader.
 			const [hole] = unclaimed(present, {start, end: background ? size : window.end}, claimed);
 			const plan = {start, end: cut(hole!, segmentSize), for: 'player', urgent: false} as const;
-			return part === 'first' && isLate(demand, start, claimed) ? {...plan, isLate: true} : plan;
+			return part === 'first' && isLate(demand, start, present, claimed) ? {...plan, isLate: true} : plan;
 		}
 	}
 
 	return undefined;
 }
 
-/** The reader will soon be at the hole, and the connections before it bring less than it reads. */
-function isLate({offset, pace}: Demand, hole: number, claimed: readonly Claim[]): boolean {
+/** The reader has few bytes ready, and the connections up to the hole bring less than it reads. */
+function isLate(
+	{offset, pace}: Demand,
+	hole: number,
+	present: PresentSet,
+	claimed: readonly Claim[],
+): boolean {
 	const rates = claimed
 		.filter(claim => claim.offset < hole && offset < claim.end)
 		.map(({rate = Infinity}) => rate);
-	return hole - offset < pace * soonSeconds && rates.reduce((sum, rate) => sum + rate, 0) < pace * paceMargin;
+	const ready = present.runEnd(offset) - offset;
+	return ready < pace * soonSeconds && rates.reduce((sum, rate) => sum + rate, 0) < pace * paceMargin;
 }
 
 function forPledged({present, size, claimed, pledged, segmentSize}: PlanState): SegmentPlan | undefined {
