@@ -31,6 +31,7 @@ test('no download is shown as running between the end of one instance and the st
 			return client.isConnected;
 		},
 		isOwn: false,
+		isElsewhere: true,
 		takeOver: async () => {
 			takenOver++;
 		},

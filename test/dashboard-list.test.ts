@@ -834,7 +834,7 @@ dashboardTest(
 		downloads: films(1),
 		columns: 80,
 		rows: 24,
-		attachment: {isConnected: true, isOwn: false, takeOver: async () => undefined},
+		attachment: {isConnected: true, isOwn: false, isElsewhere: true, takeOver: async () => undefined},
 	},
 	async screen => {
 		await screen.press('ctrl+z', () => screen.stops === 1);

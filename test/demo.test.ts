@@ -8,6 +8,7 @@ test('on a terminal, the demo names the keys to press and seeks by itself', asyn
 	await terminal.shows(/press o, or c .*Jump anywhere\.\n.*The demo jumps, too/);
 	await terminal.shows(/demo-player 1\.0/);
 	await terminal.shows(/demo-melody\.wav +.*┃/);
+	await terminal.shows(/ \? help  q quit/);
 	terminal.press('q');
 	assert.equal(await terminal.exit(), 0);
 });

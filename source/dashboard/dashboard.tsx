@@ -93,7 +93,7 @@ export function Dashboard({
 		() =>
 			new SnapshotFeed(options.downstream, {
 				isOrphan: () => options.attachment?.isConnected === false,
-				isAttached: () => options.attachment?.isOwn === false,
+				isAttached: () => options.attachment?.isElsewhere === true,
 				isBehind: () => host.isBehind(),
 			}),
 	);

@@ -48,6 +48,8 @@ export type Attachment = {
 	readonly isConnected: boolean;
 	/** After `takeOver`: this process runs the downloads. */
 	readonly isOwn: boolean;
+	/** That program is another process; in the demo it is this one. */
+	readonly isElsewhere: boolean;
 	/** Runs the downloads in this process. Rejects if another program has been faster. */
 	takeOver(): Promise<void>;
 };

@@ -63,7 +63,7 @@ async function show(
 	const jumping = jumpAround(host, closed.signal).catch(() => undefined);
 	try {
 		const {openDashboard} = await import('./open-dashboard.tsx');
-		return await openDashboard([url], settings, stopped);
+		return await openDashboard([url], settings, stopped, false);
 	} finally {
 		closed.abort();
 		await jumping;

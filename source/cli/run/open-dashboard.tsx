@@ -36,12 +36,13 @@ const connectMs = 10_000;
 
 /**
  * Attaches to the running instance if there is one; quitting then stops nothing. Resolves with the exit code. Rejects
- * before the screen opens if the engine cannot start.
+ * before the screen opens if the engine cannot start. `isElsewhere`: a running instance is another process.
  */
 export async function openDashboard(
 	urls: readonly string[],
 	settings: Settings,
 	stopped: AbortSignal,
+	isElsewhere = true,
 ): Promise<number> {
 	const client = await attach(settings.storageDir);
 	if (client) {
@@ -49,7 +50,7 @@ export async function openDashboard(
 			const refused: string[] = [];
 			const requestsOf = (word: string) => requestsForRemote(word, settings);
 			const adding = new Addition(client, urls, requestsOf, message => refused.push(message));
-			const attachment = new AttachedInstance(client, settings);
+			const attachment = new AttachedInstance(client, settings, isElsewhere);
 			let code = interrupted;
 			try {
 				const show = await prepareScreen(settings, stopped);
@@ -176,12 +177,14 @@ function stoppedWords(downloads: readonly Download[]): string {
 class AttachedInstance implements NonNullable<ShowOptions['attachment']> {
 	readonly #client: ControlClient;
 	readonly #settings: Settings;
+	readonly #isElsewhere: boolean;
 	#starting: Promise<EngineHost> | undefined;
 	#host: EngineHost | undefined;
 
-	constructor(client: ControlClient, settings: Settings) {
+	constructor(client: ControlClient, settings: Settings, isElsewhere: boolean) {
 		this.#client = client;
 		this.#settings = settings;
+		this.#isElsewhere = isElsewhere;
 	}
 
 	get isConnected(): boolean {
@@ -190,6 +193,10 @@ class AttachedInstance implements NonNullable<ShowOptions['attachment']> {
 
 	get isOwn(): boolean {
 		return this.#host !== undefined;
+	}
+
+	get isElsewhere(): boolean {
+		return this.#isElsewhere && !this.isOwn;
 	}
 
 	/** The client finds the new instance as it finds any other. */
