@@ -72,9 +72,7 @@ export class PledgeRoom {
 		const wasRefused = this.#refused.delete(n);
 		if (refusal !== undefined) {
 			this.#refused.set(n, refusal);
-			if (!this.#timer) {
-				this.#timer = setTimeout(() => void this.#measureRefused(), measureMs).unref();
-			}
+			this.#timer ??= setTimeout(() => void this.#measureRefused(), measureMs).unref();
 		}
 
 		if (wasRefused !== (refusal !== undefined)) {
@@ -85,7 +83,8 @@ export class PledgeRoom {
 	/** One at a time: the next one needs what is left. */
 	async #measureRefused(): Promise<void> {
 		this.#timer = undefined;
-		for (const n of this.#refused.keys()) {
+		// A measurement that refuses again moves its entry to the end.
+		for (const n of [...this.#refused.keys()]) {
 			const resolved = this.#context.resolve(n);
 			if (resolved && !this.#state.isClosed) {
 				await this.#measure(n, resolved);
