@@ -326,8 +326,12 @@ export class Scheduler {
 	#plan(): SegmentPlan | undefined {
 		const {file, record, state, acceptsRanges, runsInBackground} = this.#context;
 		const {present, size, isComplete} = file;
-		if (isComplete || !this.hasFileInfo) {
-			return isComplete || this.segments.size > 0 ? undefined : this.#probe();
+		if (isComplete) {
+			return undefined;
+		}
+
+		if (!this.hasFileInfo) {
+			return this.segments.size === 0 ? this.#probe() : undefined;
 		}
 
 		const plan = nextSegment({
