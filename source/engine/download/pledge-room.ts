@@ -72,7 +72,9 @@ export class PledgeRoom {
 		const wasRefused = this.#refused.delete(n);
 		if (refusal !== undefined) {
 			this.#refused.set(n, refusal);
-			this.#timer ??= setTimeout(() => void this.#measureRefused(), measureMs).unref();
+			if (!this.#timer) {
+				this.#timer = setTimeout(() => void this.#measureRefused(), measureMs).unref();
+			}
 		}
 
 		if (wasRefused !== (refusal !== undefined)) {
