@@ -28,7 +28,10 @@ export function playsThrough({film}: Pick<Download, 'film'>): boolean {
 	return film !== null && film.stallAt === null;
 }
 
-/** `to 1:02:10 of 1:35:02`, `stalls in 4m · wait 3m20s`, `all of 1:27:40`; `~` marks an estimate. Empty without a film. */
+/**
+ * `to 1:02:10 of 1:35:02`, `50:10–1:02:10 of 1:35:02`, `stalls in 4m · wait 3m20s`, `all of 1:27:40`, `none of 1:27:40 yet`;
+ * `~` marks an estimate. Empty without a film. The stretch is the one around the position of the player.
+ */
 export function watchWords(
 	download: Pick<Download, 'film' | 'status' | 'completedAt'>,
 	ascii = false,
@@ -47,13 +50,43 @@ export function watchWords(
 			: wait;
 	}
 
-	if (watchTo === null || formatTime(watchTo) === formatTime(position)) {
-		return `none of ${formatTime(durationMs)}`;
+	if (isWhole(film)) {
+		return `all of ${formatTime(durationMs)}`;
 	}
 
-	return isWhole(film)
-		? `all of ${formatTime(durationMs)}`
-		: `to ${about}${formatTime(watchTo)} of ${formatTime(durationMs)}`;
+	if (!canWatch(film)) {
+		return noneWords(film);
+	}
+
+	const [from] = stretchOf(film);
+	return `${from === 0 ? `to ${about}` : rangeStart(from, ascii)}${formatTime(watchTo!)} of ${formatTime(durationMs)}`;
+}
+
+/** A second or more can be watched from the position on. */
+function canWatch({position, watchTo}: DownloadFilm): boolean {
+	return watchTo !== null && formatTime(watchTo) !== formatTime(position);
+}
+
+/** `none of 10:00 yet`, or `none from 5:00` where other stretches can be watched. */
+function noneWords(film: DownloadFilm): string {
+	const {durationMs, position} = film;
+	return visibleStretches(film).length === 0
+		? `none of ${formatTime(durationMs)} yet`
+		: `none from ${formatTime(position)}`;
+}
+
+/** The stretch around the position; an estimate has none, and counts as one from the start. */
+function stretchOf({playable, position}: DownloadFilm): readonly [fromMs: number, toMs: number] {
+	return playable.find(([from, to]) => from <= position && position < to) ?? [0, 0];
+}
+
+function rangeStart(fromMs: number, ascii: boolean): string {
+	return `${formatTime(fromMs)}${ascii ? '-' : '–'}`;
+}
+
+/** A player would pass the others before they show. */
+function visibleStretches({playable}: DownloadFilm): DownloadFilm['playable'] {
+	return playable.filter(([from, to]) => formatTime(from) !== formatTime(to));
 }
 
 /** `wait 3m20s`: until it plays through. Undefined unless it would stall now. */
@@ -64,17 +97,26 @@ export function waitWords(download: Pick<Download, 'film' | 'status'>): string |
 		: undefined;
 }
 
-/** `→1:02:10` or `all`, for a narrow column. */
+/** `→1:02:10`, `all` or `none`, for a narrow column. */
 export function shortWatchWords(
 	{film, completedAt}: Pick<Download, 'film' | 'completedAt'>,
 	ascii = false,
 ): string {
-	if (film === null || film.watchTo === null) {
+	if (film === null) {
 		return '';
 	}
 
+	if (isWhole(film) || !canWatch(film)) {
+		return isWhole(film) ? 'all' : 'none';
+	}
+
 	const about = film.exact || completedAt !== null ? '' : '~';
-	return isWhole(film) ? 'all' : `${ascii ? '>' : '→'}${about}${formatTime(film.watchTo)}`;
+	return `${ascii ? '>' : '→'}${about}${formatTime(film.watchTo!)}`;
+}
+
+/** `to 1:02:10 of 1:35:02` without the length of the film. */
+export function withoutLength(words: string, {film}: Pick<Download, 'film'>): string {
+	return film === null ? words : words.replace(` of ${formatTime(film.durationMs)}`, '');
 }
 
 function isWhole({playable, durationMs}: DownloadFilm): boolean {
@@ -111,7 +153,10 @@ export function filmWords({durationMs, exact, tracks}: DownloadFilm, ascii = fal
 	return `${exact ? '' : '~'}${formatTime(durationMs)} ${ascii ? '-' : '·'} ${described.join(', ')}`;
 }
 
-/** `0:41 – 4:52, then 50:10 – 52:03`: as many stretches as fit in `cells`, at most four. */
+/**
+ * `0:41 – 4:52, then 50:10 – 52:03`: as many stretches as fit in `cells`, at most four. `; none from 30:00` follows where none
+ * is around the position of the player.
+ */
 export function playableWords(film: DownloadFilm, ascii = false, cells = Infinity): string {
 	return firstFitting(
 		[4, 3, 2, 1].map(count => stretchWords(film, ascii, count)),
@@ -119,19 +164,22 @@ export function playableWords(film: DownloadFilm, ascii = false, cells = Infinit
 	);
 }
 
-function stretchWords({playable, exact, watchTo}: DownloadFilm, ascii: boolean, count: number): string {
+function stretchWords(film: DownloadFilm, ascii: boolean, count: number): string {
+	const {playable, exact, watchTo, durationMs} = film;
 	const dash = ascii ? '-' : '–';
-	if (!exact && playable.length === 0) {
-		return watchTo === null ? 'nothing yet' : `to about ${formatTime(watchTo)}: times are estimates`;
+	if (!exact && playable.length === 0 && canWatch(film)) {
+		return `to ~${formatTime(watchTo!)} of ${formatTime(durationMs)}`;
 	}
 
-	// A player would pass the others before they show.
-	const visible = playable.filter(([from, to]) => formatTime(from) !== formatTime(to));
+	const visible = visibleStretches(film);
+	if (visible.length === 0 || isWhole(film)) {
+		return isWhole(film) ? `all of ${formatTime(durationMs)}` : noneWords(film);
+	}
+
 	const shown = visible.slice(0, count).map(([from, to]) => `${formatTime(from)} ${dash} ${formatTime(to)}`);
 	const more = visible.length - shown.length;
-	return shown.length === 0
-		? 'nothing yet'
-		: `${shown.join(', then ')}${more > 0 ? `, and ${more} more` : ''}`;
+	const none = canWatch(film) ? '' : `; ${noneWords(film)}`;
+	return `${shown.join(', then ')}${more > 0 ? `, and ${more} more` : ''}${none}`;
 }
 
 /** Undefined if nothing is missing from the position on, or nothing arrives. */
