@@ -312,6 +312,15 @@ for (const [expected, pledge, beside] of [
 	});
 }
 
+test('the error of a download is not repeated as the reason against its pledge', () => {
+	const message = '404: no such file';
+	const error = {code: 'origin-refused', message, at: 0} as const;
+	const pledges = [{...blankPledge, state: 'impossible', reason: message} as const];
+	const failed = {size: null, completedAt: null, error, pledges};
+	assert.deepEqual([safeWords(failed), safeFact(failed)], ['⚑ cannot be made safe', 'not possible']);
+	assert.equal(safeWords({...failed, error: null}), `⚑ cannot be made safe: ${message}`);
+});
+
 for (const [expected, pledge] of [
 	[
 		[`safe ${ofFilm}; to 1:47:00 at 18:31`, `safe ${ofFilm}; all at 18:31`, `safe ${ofFilm}`, '⚑→1:21:00'],

@@ -25,11 +25,21 @@ export function shownPledge({pledges}: Pick<Download, 'pledges'>): Pledge | unde
  * pledges, and for a complete download. The time is the expected completion, followed by the delay if it misses the deadline.
  */
 export function safeWords(
-	download: Pick<Download, 'pledges' | 'size' | 'completedAt'>,
+	download: Pick<Download, 'pledges' | 'size' | 'completedAt'> & Partial<Pick<Download, 'error'>>,
 	ascii = false,
 ): string {
 	const pledge = download.completedAt === null ? shownPledge(download) : undefined;
-	return pledge ? pledgeWords(pledge, download, ascii) : '';
+	if (!pledge) {
+		return '';
+	}
+
+	// Every place that shows the pledge shows the error of the download, too.
+	const isOfDownload = pledge.state === 'impossible' && pledge.reason === download.error?.message;
+	return isOfDownload ? impossibleWords(ascii) : pledgeWords(pledge, download, ascii);
+}
+
+function impossibleWords(ascii: boolean): string {
+	return `${pledgeFlag(ascii)} cannot be made safe`;
 }
 
 /** The same beside the label `Safe`: `41:07–1:21:00; to 1:47:10 at 18:31`, `to 1:47:10`, `all`, `not possible: …`. */
