@@ -15,7 +15,8 @@ export type StateWords = {
 	readonly tone: Tone;
 };
 
-const stalledMs = 5000;
+/** Milliseconds without data after which a download has stalled. */
+export const stalledMs = 5000;
 
 export function stateWords(download: Download, now: number, ascii: boolean): StateWords {
 	const pick = (unicode: string, plain: string) => (ascii ? plain : unicode);
