@@ -3,7 +3,7 @@ import {mock} from 'node:test';
 import {DownStreamError, type Download} from '../source/downstream.ts';
 import {blankPledge} from './support/blank-download.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
-import {download, everyState, films, idOf} from './support/memory-downstream.ts';
+import {download, everyState, films, idOf, type MemoryDownStream} from './support/memory-downstream.ts';
 
 const id = '0'.repeat(32);
 const filmOfTenMinutes = {
@@ -513,7 +513,7 @@ function withoutTimes(text: string): string {
 }
 
 dashboardTest(
-	'minutes are made safe by w, with what they take, and the start of everything by W',
+	'w makes minutes safe, and says what they take',
 	{downloads: [film(), download({id: idOf(1), name: 'next.mkv'})], columns: 100, rows: 24},
 	async (screen, downstream) => {
 		await screen.press('w', 'It takes 412 MiB, about');
@@ -522,17 +522,56 @@ dashboardTest(
 		await screen.answer('enter', '"45": write 45m or 1h30m, 200M, or all');
 		await screen.type('m');
 		await screen.press('enter', 'film.mkv: to be made safe');
-		const made = downstream.calls.filter(([name, , request]) => {
-			return name === 'makeSafe' && !(request as {dryRun?: boolean}).dryRun;
-		});
-		assert.deepEqual(made, [['makeSafe', id, {forMs: 45 * 60_000}]]);
-		downstream.calls.length = 0;
-		await screen.press('W', 'Fetching the first 2 minutes of both downloads first');
+		assert.deepEqual(made(downstream), [['makeSafe', id, {forMs: 45 * 60_000}]]);
+	},
+);
+
+/** The calls of `makeSafe` that change something. */
+function made({calls}: MemoryDownStream): unknown[][] {
+	return calls.filter(([name, , request]) => name === 'makeSafe' && !(request as {dryRun?: boolean}).dryRun);
+}
+
+const pledged = {...blankPledge, n: 3, fromMs: 0, toMs: 120_000} as const;
+dashboardTest(
+	'W asks before it makes the start of everything safe, says what that takes, and stops it',
+	{downloads: [film(), download({id: idOf(1), name: 'next.mkv'})], columns: 100, rows: 24},
+	async (screen, downstream) => {
+		await screen.press('W', /It takes 824 MiB, about \d+s; 41\.2 GiB are free/);
+		assert.deepEqual(made(downstream), []);
+		assert.doesNotMatch(screen.text, /Stop keeping/);
+		await screen.answer('esc', {without: 'Make the starts of 2 downloads safe'});
+		assert.deepEqual(made(downstream), []);
+
+		await screen.press('W', 'It takes 824 MiB');
+		await screen.type('45');
+		await screen.answer('enter', 'First "45": write 45m or 1h30m, 200M, or all');
+		await screen.press('ctrl+u');
+		await screen.type('2m');
+		await screen.press('enter', 'Fetching the first 2m of both downloads before everything else. W stops it');
 		const start = {from: 'start', forMs: 120_000, orBytes: 8 * 1024 * 1024};
-		assert.deepEqual(downstream.calls, [
+		assert.deepEqual(made(downstream), [
 			['makeSafe', id, start],
 			['makeSafe', idOf(1), start],
 		]);
+
+		const [first, next] = downstream.snapshot.downloads;
+		downstream.change({downloads: [first!, {...next!, pledges: [pledged]}]});
+		await screen.wait(600);
+		await screen.press('W', '1 download is kept safe now.');
+		await screen.press('tab');
+		await screen.answer('s', '1 download no longer kept safe; the data stays');
+		assert.deepEqual(downstream.calls.at(-1), ['lift', idOf(1), 3]);
+	},
+);
+
+dashboardTest(
+	'W tells failures, and a disk without room for all',
+	{downloads: [film(), download({id: idOf(1), name: 'next.mkv'})], columns: 100, rows: 24},
+	async (screen, downstream) => {
+		downstream.change({freeBytes: 500 * 1024 * 1024});
+		await screen.shows('500 MiB free');
+		await screen.press('W', 'It takes 824 MiB, but only 500 MiB are free');
+		await screen.press('esc', {without: 'Make the starts'});
 		const makeSafe = downstream.makeSafe.bind(downstream);
 		downstream.makeSafe = async (each, request) => {
 			if (each === id) {
@@ -541,7 +580,8 @@ dashboardTest(
 
 			return makeSafe(each, request);
 		};
-		await screen.press('W', 'Fetching the first 2 minutes of 1 of 2 downloads first. film.mkv: It is broken');
+		await screen.press('W', 'It takes at least 412 MiB, about');
+		await screen.answer('enter', 'Fetching the first 2m of 1 of 2 downloads. film.mkv: It is broken');
 	},
 );
 

@@ -53,6 +53,27 @@ for (const [columns, rows] of sizes) {
 	}
 }
 
+const link = 'https://cdn.example.org/film.mkv';
+let isAdded: (id: string) => void;
+dashboardTest(
+	'a list that waits for the downloads of the command line is not called empty, and shows them at once',
+	{
+		first: 'Adding…',
+		added: new Promise<string>(resolve => {
+			isAdded = resolve;
+		}),
+	},
+	async (screen, downstream) => {
+		await screen.wait(100);
+		assert.doesNotMatch(screen.raw, /Nothing here yet/);
+		const {download} = await downstream.add({url: link});
+		isAdded(download.id);
+		await screen.wait(50);
+		assert.match(screen.text, /▸ ↓ film\.mkv/);
+		assert.doesNotMatch(screen.raw, /Nothing here yet/);
+	},
+);
+
 dashboardTest(
 	'every state has a symbol and a word',
 	{downloads: everyState(), columns: 120, rows: 40},

@@ -54,7 +54,7 @@ export type DashboardProps = Omit<ControllerOptions, 'feed' | 'host'> & {
 	readonly ascii: boolean;
 	/** At least 256. */
 	readonly manyColors: boolean;
-	/** Resolves with the download to select first. */
+	/** Resolves with the download to select first, once the downloads of the command line are in the list. */
 	readonly added?: Promise<DownloadId | undefined>;
 	/** Reports clicks from the start. */
 	readonly mouse?: boolean;
@@ -66,6 +66,8 @@ type Screen = Place & {
 	readonly frame: Frame;
 	readonly state: ScreenState;
 	readonly manyColors: boolean;
+	/** Downloads of the command line are on their way into the list. */
+	readonly isAdding: boolean;
 };
 
 const doubleClickMs = 400;
@@ -118,7 +120,8 @@ export function Dashboard({
 	const height = rows - spareRows;
 	const isTooSmall = columns < smallest.columns || height < smallest.rows;
 	// The last column stays free: erasing to the end of the line, which follows each line, would take its character.
-	const screen = {frame, state, width: columns - 1, height, ascii, manyColors};
+	const [isAdding, setIsAdding] = useState(added !== undefined);
+	const screen = {frame, state, width: columns - 1, height, ascii, manyColors, isAdding};
 	const clicked = useRef({x: -1, y: -1, at: 0});
 	useInput((input, key) => {
 		const event = parseMouse(input);
@@ -166,8 +169,12 @@ export function Dashboard({
 		[],
 	);
 	useEffect(() => {
-		void added?.then(id => controller.selectWhenAdded(id));
-	}, [added, controller]);
+		void added?.then(id => {
+			feed.refresh();
+			controller.selectWhenAdded(id);
+			setIsAdding(false);
+		});
+	}, [added, controller, feed]);
 	useEffect(() => {
 		if (mouse) {
 			controller.press('M');
@@ -239,7 +246,7 @@ function OverBase({layout, ...screen}: Screen & {readonly layout: DialogLayout})
 	);
 }
 
-function List({frame, state, width, height, ascii}: Screen) {
+function List({frame, state, width, height, ascii, isAdding}: Screen) {
 	const {snapshot, now} = frame;
 	const layout = rowHeights(height, snapshot.downloads.length, bannerCount(frame));
 	const visible = Math.max(1, layout.list);
@@ -260,7 +267,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 			<Lines lines={bannerLines(snapshot, now, place)} />
 			<Box flexDirection="column" height={layout.list + (layout.headings ? 1 : 0)} overflowY="hidden">
 				{downloads.length === 0 ? (
-					<EmptyList {...place} height={layout.list} view={state.view} />
+					<EmptyList {...place} height={layout.list} view={state.view} isAdding={isAdding} />
 				) : (
 					<Box>
 						<Box flexDirection="column" width={width - (hasScrollbar ? 1 : 0)}>
@@ -484,7 +491,7 @@ function statusLine({state, downloads, selected, now, width, ascii, namesState}:
 		return [span(` ${text}`, message.isError ? 'waiting' : 'plain')];
 	}
 
-	const marked = downloads.filter(({id}) => marks.has(id));
+	const marked = state.isInDetails ? [] : downloads.filter(({id}) => marks.has(id));
 	if (marked.length > 0) {
 		return [
 			span(` ${marked.length} marked; p, x, e, c act on ${marked.length === 1 ? 'it' : 'them'}, Esc clears`),
@@ -554,6 +561,7 @@ function footerWords(
 					back: 'back',
 					next: 'next',
 					'plain-text': 'plain text',
+					mark: false,
 					filter: false,
 					sort: false,
 					...(selected.film && {frames: 'frames'}),
@@ -563,7 +571,7 @@ function footerWords(
 		return {...inDetails, ...none, ...orphanWords};
 	}
 
-	const marked = downloads.filter(({id}) => marks.has(id));
+	const marked = mode.kind === 'details' ? [] : downloads.filter(({id}) => marks.has(id));
 	const targets = marked.length > 0 ? marked : [selected];
 	const stopped = targets.find(each => isResumable(each));
 	const {status, error, isPageForFile} = selected;
@@ -573,8 +581,7 @@ function footerWords(
 		pause: targets.some(each => !isStopped(each) && each.status !== 'complete') ? 'pause' : false,
 		resume: stopped ? resumeWord(stopped) : false,
 		'new-url': isPageForFile || (status === 'failed' && error && hasExpired(error)) ? 'new link' : false,
-		...(mode.kind === 'list' &&
-			marked.length > 0 && {back: 'clear marks', open: false, play: false, 'new-url': false}),
+		...(marked.length > 0 && {back: 'clear marks', open: false, play: false, 'new-url': false}),
 	};
 }
 

@@ -115,11 +115,17 @@ export function bannerLines({banners, downloads}: Snapshot, now: number, {width,
 	});
 }
 
-type EmptyListProps = Width & {readonly height: number; readonly view: ListView};
+type EmptyListProps = Width & {
+	readonly height: number;
+	readonly view: ListView;
+	/** The list is about to fill. */
+	readonly isAdding: boolean;
+};
 
-export function EmptyList({width, height, ascii, view}: EmptyListProps) {
-	const showsAll = view.tab === 0 && view.filter === '';
-	const paragraphs = showsAll
+export function EmptyList({width, height, ascii, view, isAdding}: EmptyListProps) {
+	const isWhole = view.tab === 0 && view.filter === '';
+	const isFirst = isWhole && !isAdding;
+	const paragraphs = isFirst
 		? [
 				'Nothing here yet.',
 				'Paste a link (Ctrl+Shift+V, Cmd+V or right-click), or press a.',
@@ -129,15 +135,17 @@ export function EmptyList({width, height, ascii, view}: EmptyListProps) {
 				'? finds every command, q quits.',
 			]
 		: [
-				view.filter === ''
-					? `${tabs[view.tab]!.name === 'watching' ? 'No film is partly watched' : `Nothing is ${tabs[view.tab]!.name}`}. 1 shows all.`
-					: 'No matches. Esc clears the filter.',
+				isWhole
+					? `Adding${ascii ? '...' : '…'}`
+					: view.filter === ''
+						? `Nothing is ${tabs[view.tab]!.name}. 1 shows all.`
+						: 'No matches. Esc clears the filter.',
 			];
 	const margin = width < 71 ? 1 : 3;
 	const gap: Line[] = height < 12 ? [] : [[]];
 	const lines = [
 		...paragraphs.flatMap(text => [...gap, ...wrapped(text, width - 2 * margin).map(line => [span(line)])]),
-		...(showsAll && width >= 71 && height >= 16 ? sampleLines(ascii) : []),
+		...(isFirst && width >= 71 && height >= 16 ? sampleLines(ascii) : []),
 	];
 	return (
 		<Box flexDirection="column" height={height} overflowY="hidden" paddingX={margin}>

@@ -74,8 +74,8 @@ export type Entry = {
 
 /** In the order of the footer. */
 export const keyTable: readonly Entry[] = [
-	{command: 'pause', keys: ['p'], shown: 'p', help: 'pause or resume', footer: 'pause'},
-	{command: 'pause-all', keys: ['P'], shown: 'P', help: 'pause all, or resume all'},
+	{command: 'pause', keys: ['p'], shown: 'p', help: 'pause or resume the download', footer: 'pause'},
+	{command: 'pause-all', keys: ['P'], shown: 'P', help: 'pause all downloads, or resume them'},
 	{command: 'resume', keys: ['r'], shown: 'r', help: 'resume, or retry now', footer: 'resume'},
 	{
 		command: 'remove',
@@ -97,7 +97,7 @@ export const keyTable: readonly Entry[] = [
 		command: 'safe-all',
 		keys: ['W'],
 		shown: 'W',
-		help: 'make the start of every download safe',
+		help: 'make the start of every download safe, or stop that',
 		alias: 'offline',
 	},
 	{command: 'export', keys: ['e'], shown: 'e', help: 'export the file', footer: 'export'},
@@ -194,11 +194,18 @@ export const playerTable: readonly Entry[] = [
 		footer: '1m',
 	},
 	{command: 'minute-back', keys: ['down'], shown: '↓', help: 'seek back a minute', alias: 'jump'},
-	{command: 'go-to', keys: ['g'], shown: 'g', help: 'go to a time', alias: 'jump seek', footer: 'go to'},
+	{
+		command: 'go-to',
+		keys: ['g'],
+		shown: 'g',
+		help: 'go to a time or share, such as 42%; starts mpv there',
+		alias: 'jump seek watch from',
+		footer: 'go to',
+	},
 	{
 		command: 'pause-player',
-		keys: ['P'],
-		shown: 'P',
+		keys: [' '],
+		shown: 'Space',
 		help: 'pause or resume the player',
 		footer: 'pause player',
 	},

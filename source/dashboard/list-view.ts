@@ -19,7 +19,7 @@ export const tabs: readonly Tab[] = [
 	{name: 'paused', holds: inState('paused', 'cancelled')},
 	{name: 'done', holds: inState('complete')},
 	{name: 'failed', holds: inState('failed')},
-	{name: 'watching', holds: isBegun},
+	{name: 'partly watched', holds: isBegun},
 ];
 
 type SortKey = {
