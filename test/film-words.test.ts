@@ -63,7 +63,8 @@ test('playable minutes are shown in full, and in a narrow column', () => {
 		[of({...stalling, stallAt: stalling.position}), 'wait 3m20s', '→1:02:10'],
 		[of(stalling, {status: 'paused'}), 'to 1:02:10 of 1:35:02', '→1:02:10'],
 		[of({watchTo: null, playable: []}), 'none of 1:35:02 yet', 'none'],
-		[of({watchTo: null, position: 70 * minute}), 'none from 1:10:00', 'none'],
+		[of({watchTo: null, position: 70 * minute}), '1:20:00–1:35:02 of 1:35:02', '1:20:00→'],
+		[of({watchTo: null, position: 70 * minute, playable: [[0, 62 * minute]]}), 'none from 1:10:00', 'none'],
 		[of({watchTo: film.durationMs, position: 90 * minute}), '1:20:00–1:35:02 of 1:35:02', '→1:35:02'],
 		[of(whole, {completedAt: 1}), 'all of 1:35:02', 'all'],
 		[download({film: null}), '', ''],
@@ -85,8 +86,8 @@ test('the details describe tracks, playable ranges and the forecast', () => {
 	assert.equal(playableWords(film, false, 30), '0:00 – 1:02:10, and 1 more');
 	assert.equal(playableWords({...film, playable: [], watchTo: null}), 'none of 1:35:02 yet');
 	assert.equal(
-		playableWords({...film, watchTo: null, position: 70 * minute}),
-		'0:00 – 1:02:10, then 1:20:00 – 1:35:02; none from 1:10:00',
+		playableWords({...film, watchTo: null, position: 70 * minute, playable: [[0, 62 * minute]]}),
+		'0:00 – 1:02:00; none from 1:10:00',
 	);
 	assert.equal(playableWords(whole), 'all of 1:35:02');
 	assert.equal(playableWords({...film, exact: false, playable: []}), 'to ~1:02:10 of 1:35:02');

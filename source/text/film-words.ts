@@ -30,7 +30,7 @@ export function playsThrough({film}: Pick<Download, 'film'>): boolean {
 
 /**
  * `to 1:02:10 of 1:35:02`, `50:10–1:02:10 of 1:35:02`, `stalls in 4m · wait 3m20s`, `all of 1:27:40`, `none of 1:27:40 yet`;
- * `~` marks an estimate. Empty without a film. The stretch is the one around the position of the player.
+ * `~` marks an estimate. Empty without a film. The stretch is the one around the position of the player, or the next one.
  */
 export function watchWords(
 	download: Pick<Download, 'film' | 'status' | 'completedAt'>,
@@ -41,7 +41,7 @@ export function watchWords(
 		return '';
 	}
 
-	const {durationMs, exact, position, watchTo, stallAt} = film;
+	const {durationMs, exact, position, stallAt} = film;
 	const about = exact || completedAt !== null ? '' : '~';
 	const wait = waitWords(download);
 	if (wait !== undefined) {
@@ -54,34 +54,31 @@ export function watchWords(
 		return `all of ${formatTime(durationMs)}`;
 	}
 
-	if (!canWatch(film)) {
+	const stretch = nextStretch(film);
+	if (!stretch) {
 		return noneWords(film);
 	}
 
-	const [from] = stretchOf(film);
-	return `${from === 0 ? `to ${about}` : rangeStart(from, ascii)}${formatTime(watchTo!)} of ${formatTime(durationMs)}`;
+	const [from, to] = stretch;
+	const start = from === 0 ? `to ${about}` : `${formatTime(from)}${ascii ? '-' : '–'}`;
+	return `${start}${formatTime(to)} of ${formatTime(durationMs)}`;
 }
 
-/** A second or more can be watched from the position on. */
-function canWatch({position, watchTo}: DownloadFilm): boolean {
-	return watchTo !== null && formatTime(watchTo) !== formatTime(position);
+/** The stretch around the position, or the first one after it; an estimate counts as one from the start. */
+function nextStretch(film: DownloadFilm): readonly [fromMs: number, toMs: number] | undefined {
+	const {exact, playable, position, watchTo} = film;
+	const estimate = exact || playable.length > 0 || watchTo === null ? [] : [[0, watchTo] as const];
+	return [...visibleStretches(film), ...estimate].find(
+		([, to]) => formatTime(to) !== formatTime(position) && to > position,
+	);
 }
 
-/** `none of 10:00 yet`, or `none from 5:00` where other stretches can be watched. */
+/** `none of 10:00 yet`, or `none from 5:00` where only earlier stretches can be watched. */
 function noneWords(film: DownloadFilm): string {
 	const {durationMs, position} = film;
 	return visibleStretches(film).length === 0
 		? `none of ${formatTime(durationMs)} yet`
 		: `none from ${formatTime(position)}`;
-}
-
-/** The stretch around the position; an estimate has none, and counts as one from the start. */
-function stretchOf({playable, position}: DownloadFilm): readonly [fromMs: number, toMs: number] {
-	return playable.find(([from, to]) => from <= position && position < to) ?? [0, 0];
-}
-
-function rangeStart(fromMs: number, ascii: boolean): string {
-	return `${formatTime(fromMs)}${ascii ? '-' : '–'}`;
 }
 
 /** A player would pass the others before they show. */
@@ -97,21 +94,20 @@ export function waitWords(download: Pick<Download, 'film' | 'status'>): string |
 		: undefined;
 }
 
-/** `→1:02:10`, `all` or `none`, for a narrow column. */
+/** `→1:02:10`, `50:10→` for a stretch after the position, `all` or `none`, for a narrow column. */
 export function shortWatchWords(
 	{film, completedAt}: Pick<Download, 'film' | 'completedAt'>,
 	ascii = false,
 ): string {
-	if (film === null) {
-		return '';
-	}
-
-	if (isWhole(film) || !canWatch(film)) {
-		return isWhole(film) ? 'all' : 'none';
+	const stretch = film && nextStretch(film);
+	if (film === null || isWhole(film) || !stretch) {
+		return film === null ? '' : isWhole(film) ? 'all' : 'none';
 	}
 
 	const about = film.exact || completedAt !== null ? '' : '~';
-	return `${ascii ? '>' : '→'}${about}${formatTime(film.watchTo!)}`;
+	const arrow = ascii ? '>' : '→';
+	const [from, to] = stretch;
+	return from > film.position ? `${formatTime(from)}${arrow}` : `${arrow}${about}${formatTime(to)}`;
 }
 
 /** `to 1:02:10 of 1:35:02` without the length of the film. */
@@ -155,7 +151,7 @@ export function filmWords({durationMs, exact, tracks}: DownloadFilm, ascii = fal
 
 /**
  * `0:41 – 4:52, then 50:10 – 52:03`: as many stretches as fit in `cells`, at most four. `; none from 30:00` follows where none
- * is around the position of the player.
+ * is around or after the position of the player.
  */
 export function playableWords(film: DownloadFilm, ascii = false, cells = Infinity): string {
 	return firstFitting(
@@ -167,7 +163,7 @@ export function playableWords(film: DownloadFilm, ascii = false, cells = Infinit
 function stretchWords(film: DownloadFilm, ascii: boolean, count: number): string {
 	const {playable, exact, watchTo, durationMs} = film;
 	const dash = ascii ? '-' : '–';
-	if (!exact && playable.length === 0 && canWatch(film)) {
+	if (!exact && playable.length === 0 && nextStretch(film)) {
 		return `to ~${formatTime(watchTo!)} of ${formatTime(durationMs)}`;
 	}
 
@@ -178,7 +174,7 @@ function stretchWords(film: DownloadFilm, ascii: boolean, count: number): string
 
 	const shown = visible.slice(0, count).map(([from, to]) => `${formatTime(from)} ${dash} ${formatTime(to)}`);
 	const more = visible.length - shown.length;
-	const none = canWatch(film) ? '' : `; ${noneWords(film)}`;
+	const none = nextStretch(film) ? '' : `; ${noneWords(film)}`;
 	return `${shown.join(', then ')}${more > 0 ? `, and ${more} more` : ''}${none}`;
 }
 
