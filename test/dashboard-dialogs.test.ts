@@ -314,7 +314,7 @@ dashboardTest(
 	'a partial file is exported with zeros in its gaps',
 	{downloads: [film()], columns: 100, rows: 24},
 	async (screen, downstream) => {
-		await screen.press('e', '(•) when it is finished (250 of 1000 MiB now)');
+		await screen.press('e', '(•) when finished (250 of 1000 MiB now)');
 		await screen.press(['down', 'space'], '(•) now, gaps filled with zeros');
 		await screen.answer('enter', 'Exported to');
 		assert.deepEqual(downstream.calls, [
@@ -347,12 +347,12 @@ dashboardTest(
 	'arrows stay within a choice below each other, and Tab leaves it',
 	{downloads: [film()], columns: 100, rows: 24},
 	async screen => {
-		await screen.press('e', '(•) when it is finished');
+		await screen.press('e', '(•) when finished');
 		await screen.press(['down', 'down'], '(•) now, gaps filled with zeros');
-		await screen.press('up', '(•) when it is finished');
+		await screen.press('up', '(•) when finished');
 		await screen.press('up', '(•) now, gaps filled with zeros');
 		await screen.press(['tab', 'right'], '(•) move');
-		await screen.press(['shift+tab', 'down'], '(•) when it is finished');
+		await screen.press(['shift+tab', 'down'], '(•) when finished');
 		// Beside each other, they leave the vertical arrows to the fields.
 		await screen.press(['tab', 'up', 'down'], '(•) now, gaps filled with zeros');
 		assert.match(screen.text, /\(•\) move/);
@@ -424,6 +424,11 @@ dashboardTest(
 		await screen.press('enter', '! It has 5 bytes there and 6 here.');
 		await screen.press('enter', 'Same file: continuing from 25.0%');
 		assert.deepEqual(downstream.calls.at(-1), ['update', id, {url: 'http://127.0.0.1/old2'}]);
+		downstream.change({downloads: [film({present: 0, ranges: [], url: 'http://127.0.0.1/old'})]});
+		await screen.shows(' 0%');
+		await screen.press('U', 'New link for film.mkv');
+		assert.doesNotMatch(screen.text, /Keeps what you have/);
+		await screen.answer('enter', 'The link is set');
 	},
 );
 

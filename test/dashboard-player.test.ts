@@ -70,7 +70,7 @@ dashboardTest(
 	'the keys of the details seek and pause the player',
 	{downloads: [playing]},
 	async (screen, downstream) => {
-		await screen.press('enter', /←→ 10s {2}↑↓ 1m {2}g go to {2}Space pause player/);
+		await screen.press('enter', /←→ 10s {2}↑↓ 1m {2}g go to {2}Space resume player/);
 		const commands = async (...keys: Parameters<typeof screen.press>[0][]) => {
 			downstream.calls.length = 0;
 			for (const key of keys) {
@@ -215,7 +215,7 @@ dashboardTest(
 	'g without a player starts one at the typed place',
 	{downloads: [download({film})]},
 	async screen => {
-		await screen.press('enter', /Esc back/);
+		await screen.press('enter', /g watch from .*Esc back/);
 		await screen.press('g', 'Watch from: film.mkv');
 		await screen.type('50%');
 		await screen.answer('enter', 'Started mpv');

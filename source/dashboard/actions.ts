@@ -134,9 +134,7 @@ export class Actions {
 			case 'mouse':
 				ui.set({hasMouse: !hasMouse});
 				ui.host.setMouse(!hasMouse);
-				ui.say(
-					hasMouse ? 'Mouse off' : 'Mouse on: click selects, Shift+drag selects text (Option in iTerm2)',
-				);
+				ui.say(hasMouse ? 'Mouse off' : 'Mouse on: Shift+drag selects text (Option in iTerm2)');
 				break;
 			default: {
 				const {selected} = ui;

@@ -2,7 +2,7 @@
 import {Box, useApp, useInput, usePaste, useWindowSize} from 'ink';
 import {useEffect, useMemo, useRef, useState, useSyncExternalStore} from 'react';
 import {hasExpired, isResumable, isStopped, type Download, type DownloadId} from '../downstream.ts';
-import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
+import {cellsOf, cleanText, firstFitting, fitName, fitStart} from '../text/clean-text.ts';
 import {barPlaces} from './bar-places.ts';
 import {Controller, type ControllerOptions} from './controller.ts';
 import {dockedLines, pageLines} from './details.ts';
@@ -19,7 +19,15 @@ import {DownloadTable, headingPlaces, longestOf} from './download-table.tsx';
 import {dimmedFrame} from './frames.ts';
 import {bannerLines, EmptyList, headerLine, mostBanners, tabsLayout} from './header.tsx';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
-import {footerKeys, keyPresses, plainArrows, playerKeys, type Command, type FooterKey} from './keys.ts';
+import {
+	entryOf,
+	footerKeys,
+	keyPresses,
+	plainArrows,
+	playerKeys,
+	type Command,
+	type FooterKey,
+} from './keys.ts';
 import {rowHeights, scrollThumb, smallest} from './layout.ts';
 import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
@@ -28,7 +36,7 @@ import {details, list, type Mode} from './mode.ts';
 import {paletteLayout} from './palette.ts';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
 import {fitLine, Lines, LineView, span, type Line} from './spans.tsx';
-import {amount, reason, stateWords} from '../text/status-words.ts';
+import {amount, reasons, stateWords} from '../text/status-words.ts';
 import {fieldSpans} from './text-field.tsx';
 import {dimmedTheme, ThemeContext, useTheme, type Theme} from './theme.ts';
 import {TooSmall} from './too-small.tsx';
@@ -488,7 +496,7 @@ function statusLine({state, downloads, selected, now, width, ascii, namesState}:
 
 	if (message) {
 		const text = withFlag(cleanText(message.text), ascii);
-		return [span(` ${text}`, message.isError ? 'waiting' : 'plain')];
+		return [span(` ${fitStart(text, width - 1, {ascii})}`, message.isError ? 'waiting' : 'plain')];
 	}
 
 	const marked = state.isInDetails ? [] : downloads.filter(({id}) => marks.has(id));
@@ -502,10 +510,11 @@ function statusLine({state, downloads, selected, now, width, ascii, namesState}:
 }
 
 function stateLine(download: Download, now: number, width: number, ascii: boolean): string {
-	const words = cleanText(
-		reason(download, now) ?? `${stateWords(download, now, ascii).state}, ${amount(download)}`,
-	);
-	const room = Math.max(12, width - cellsOf(words) - 3);
+	const found = reasons(download, now);
+	const state = `${stateWords(download, now, ascii).state}, ${amount(download)}`;
+	const leastName = 12;
+	const words = cleanText(firstFitting(found.length > 0 ? found : [state], width - leastName - 3));
+	const room = Math.max(leastName, width - cellsOf(words) - 3);
 	return `${fitName(cleanText(download.name), room, {ascii})}: ${words}`;
 }
 
@@ -528,7 +537,8 @@ function shownKeys(
 	selected: Download | undefined,
 	scrolls: boolean,
 ): FooterKey[] {
-	const special = mode.kind === 'details' && selected?.playback ? playerKeys({scrolls}) : [];
+	const watching = selected?.playback ? playerKeys({scrolls}) : selected?.film ? [entryOf('go-to')] : [];
+	const special = mode.kind === 'details' ? watching : [];
 	return footerKeys(width, words, special, ascii);
 }
 
@@ -565,6 +575,8 @@ function footerWords(
 					filter: false,
 					sort: false,
 					...(selected.film && {frames: 'frames'}),
+					...(!selected.playback && {'go-to': 'watch from'}),
+					...(selected.playback?.paused && {'pause-player': 'resume player'}),
 				}
 			: {};
 	if (isOrphan) {

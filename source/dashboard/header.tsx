@@ -72,20 +72,27 @@ export function tabsLayout(
 	place: string,
 	{width, ascii}: Width,
 ): TabsLayout {
+	const visible = shownTabs(downloads, view.tab);
+	const counts = tabs.map((_, tab) => downloads.filter(download => isInTab(download, tab)).length);
+	const texts = (isNamed: (tab: number) => boolean) =>
+		tabs.map(({symbol}, tab) => {
+			const name = isNamed(tab) ? tabName(tab, isOrphan) : symbol[ascii ? 1 : 0];
+			return visible.includes(tab) ? `${tab + 1} ${name} ${counts[tab]}` : '';
+		});
+	const cellsOfTabs = (words: readonly string[]) =>
+		words.reduce((sum, text) => sum + (text === '' ? 0 : text.length + 2), 0);
+	const variants = [() => true, (tab: number) => tab === view.tab, () => false].map(texts);
+	const words = variants.find(each => cellsOfTabs(each) <= width) ?? variants.at(-1)!;
 	const places: Array<readonly [number, number]> = [];
 	const line: Array<Line[number]> = [];
 	let left = 1;
-	const visible = shownTabs(downloads, view.tab);
-	for (const index of tabs.keys()) {
-		if (!visible.includes(index)) {
+	for (const [tab, text] of words.entries()) {
+		if (text === '') {
 			places.push([-1, -1]);
 			continue;
 		}
 
-		const count = downloads.filter(download => isInTab(download, index)).length;
-		const text = `${index + 1} ${tabName(index, isOrphan)} ${count}`;
-		const isCurrent = index === view.tab;
-		line.push(isCurrent ? span(`[${text}]`, 'selected') : span(` ${text} `, 'label'));
+		line.push(tab === view.tab ? span(`[${text}]`, 'selected') : span(` ${text} `, 'label'));
 		places.push([left - 1, left + text.length + 1]);
 		left += text.length + 2;
 	}
