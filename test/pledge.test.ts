@@ -328,7 +328,7 @@ for (const [expected, pledge] of [
 	],
 	[['⚑ safe 1:02:00–1:47:00', '⚑→1:47:00'], {...film, state: 'safe'}],
 	[['to be made safe', '⚑'], {}],
-	[['to be made safe', '⚑→0:00'], {fromMs: 0}],
+	[['to be made safe', '⚑'], {fromMs: 0}],
 	[
 		['safe to 120 MiB; to 200 MiB pending', 'safe to 120 MiB', '⚑→120 MiB'],
 		{start: 0, end: 200 * MiB, safeTo: 120 * MiB},

@@ -72,17 +72,17 @@ export function shortSafeWords(
 	const flag = pledgeFlag(ascii);
 	const whole = pledgeWords(pledge, download, ascii);
 	if (pledge.state === 'impossible') {
-		return [whole, `${flag} cannot be made safe`, `${flag} failed`];
+		return [whole, impossibleWords(ascii), `${flag} failed`];
 	}
 
-	const {begin, end, reached} = stretchOf(pledge);
-	const to = pledge.state === 'safe' ? end : (reached ?? begin);
+	const {end, reached} = stretchOf(pledge);
+	const to = pledge.state === 'safe' ? end : reached;
 	if (to === undefined) {
 		return [whole, flag];
 	}
 
 	const arrow = `${flag}${ascii ? '>' : '→'}${to}`;
-	if (pledge.state === 'safe' || reached === undefined || reached === end) {
+	if (reached === undefined || pledge.state === 'safe' || reached === end) {
 		return [whole, arrow];
 	}
 
@@ -100,7 +100,7 @@ export function pledgeWords(pledge: Pledge, {size}: Pick<Download, 'size'>, asci
 		case 'safe':
 			return `${flag} ${safePart(pledge, {size}, ascii)}`;
 		case 'impossible':
-			return `${flag} cannot be made safe: ${pledge.reason}`;
+			return `${impossibleWords(ascii)}: ${pledge.reason}`;
 		default: {
 			const {etaAt, by} = pledge;
 			const isLate = by !== null && etaAt !== null && etaAt > by;
