@@ -132,8 +132,9 @@ dashboardTest(
 	{downloads: [playing]},
 	async (screen, downstream) => {
 		await screen.press('enter', 'g go to');
-		await screen.press('g', 'Go to: film.mkv');
-		await screen.type('99:99');
+		await screen.press('g', /Time +41:07, or 42% of the film/);
+		await screen.type('9', {without: '42%'});
+		await screen.type('9:99');
 		await screen.answer('enter', '"99:99" is not a time. Try 41:07, 1:02:10 or 42%.');
 		await screen.press('ctrl+u');
 		await screen.type('2:00:00');

@@ -529,6 +529,9 @@ function footerLine(keys: ReadonlyArray<Pick<FooterKey, 'shown' | 'word'>>): Lin
 	];
 }
 
+/** Narrower footers keep their room for other keys than `g`. */
+const roomyFooter = 99;
+
 /** The keys of the footer. */
 function shownKeys(
 	{width, ascii}: Pick<Place, 'width' | 'ascii'>,
@@ -537,7 +540,7 @@ function shownKeys(
 	selected: Download | undefined,
 	scrolls: boolean,
 ): FooterKey[] {
-	const watching = selected?.playback ? playerKeys({scrolls}) : selected?.film ? [entryOf('go-to')] : [];
+	const watching = selected?.playback ? playerKeys({scrolls}) : selected?.film && width >= roomyFooter ? [entryOf('go-to')] : [];
 	const special = mode.kind === 'details' ? watching : [];
 	return footerKeys(width, words, special, ascii);
 }
