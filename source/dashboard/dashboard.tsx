@@ -540,7 +540,11 @@ function shownKeys(
 	selected: Download | undefined,
 	scrolls: boolean,
 ): FooterKey[] {
-	const watching = selected?.playback ? playerKeys({scrolls}) : selected?.film && width >= roomyFooter ? [entryOf('go-to')] : [];
+	const watching = selected?.playback
+		? playerKeys({scrolls})
+		: selected?.film && width >= roomyFooter
+			? [entryOf('go-to')]
+			: [];
 	const special = mode.kind === 'details' ? watching : [];
 	return footerKeys(width, words, special, ascii);
 }
