@@ -14,7 +14,7 @@ export function openSafeStartsDialog(ui: UiStore): void {
 	const open = downloads.filter(download => !isSettled(download));
 	const pledged = downloads.filter(({pledges}) => pledges.length > 0);
 	if (open.length === 0) {
-		ui.say('Nothing to make safe: every download is complete or stopped');
+		ui.say('Nothing to make safe');
 		return;
 	}
 

@@ -115,9 +115,9 @@ function safeForm(download: Download, next: Download | undefined): Form {
 				'from',
 				'From',
 				isBegunOrPlayed ? formatTime(fromMs) : '',
-				film === null ? 'start, or player' : '41:07, or start; empty: where the player is',
+				film === null ? 'start, or player' : '41:07 or start; empty: where the player is',
 			),
-			textItem('by', 'By', '', {placeholder: '18:40, or 2h from now; empty: as soon as possible'}),
+			textItem('by', 'By', '', {placeholder: '18:40 or 2h; empty: as soon as possible'}),
 			...(next ? [alsoItem(next)] : []),
 		],
 		[
