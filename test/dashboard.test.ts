@@ -330,7 +330,7 @@ dashboardTest(
 	'a failed export keeps the typed path',
 	{downloads: films(1), columns: 80, rows: 24},
 	async (screen, downstream) => {
-		await screen.press('e', 'when it is finished (250 of 1000 MiB now)');
+		await screen.press('e', 'when finished (250 of 1000 MiB now)');
 		await screen.answer('!');
 		downstream.failure = new DownStreamError('disk-failed', 'Permission denied.');
 		await screen.press('enter', '! Permission denied.');
