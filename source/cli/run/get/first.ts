@@ -27,6 +27,10 @@ export async function getFirst(
 	try {
 		let outcome: Outcome = 'done';
 		for (const word of words) {
+			if (signal.aborted) {
+				break;
+			}
+
 			try {
 				for (const request of await host.requestsOf(word)) {
 					const one = await getOne(host, request, settings, output, signal);
