@@ -13,7 +13,6 @@ import type {Netrc} from '../requests/netrc.ts';
 
 export type EngineHost = {
 	readonly engine: Engine;
-	readonly proxy: ProxyServer;
 	/** Closes connections, saves, and releases the port and the storage folder. */
 	dispose(): Promise<void>;
 };
@@ -46,9 +45,14 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 
 	const headers = headersForAll ? settings.headers : undefined;
 	const engine = await Engine.open({...settings, headers, responseTimeout: settings.timeout});
+	let proxy: ProxyServer | undefined;
+	const dispose = async () => {
+		await proxy?.close();
+		await engine.dispose();
+	};
 	try {
 		const {port, exactPort, allowOrigins, openStream} = settings;
-		const proxy = await ProxyServer.listen({
+		proxy = await ProxyServer.listen({
 			engine,
 			port,
 			exactPort,
@@ -68,16 +72,9 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 			writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined),
 			engine.publish(proxy.origin),
 		]);
-		return {
-			engine,
-			proxy,
-			async dispose() {
-				await proxy.close();
-				await engine.dispose();
-			},
-		};
+		return {engine, dispose};
 	} catch (error) {
-		await engine.dispose();
+		await dispose();
 		throw error;
 	}
 }
