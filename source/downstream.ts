@@ -64,7 +64,7 @@ export function isResumable(download: Pick<Download, 'status' | 'isPageForFile'>
 }
 
 /** Fetching, or working on the stored bytes. */
-export function isRunning(download: WithStatus): boolean {
+function isRunning(download: WithStatus): boolean {
 	return isFetching(download) || download.status === 'exporting' || download.status === 'checking';
 }
 

@@ -95,7 +95,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): Given {
 
 const prefix = 'DOWNSTREAM_TUI_';
 
-export function variableOf(name: FlagName): string {
+function variableOf(name: FlagName): string {
 	return `${prefix}${kebabCase(name).replaceAll('-', '_').toUpperCase()}`;
 }
 

@@ -35,7 +35,7 @@ export type Queued = {
 /** Which downloads may fetch in the background: all, or those requested in this run, first or alone. */
 export type Fill = 'all' | 'requested-first' | 'requested';
 
-export type Places<T> = {
+type Places<T> = {
 	readonly background: Set<T>;
 	readonly pledges: Set<T>;
 	/** Nothing is fetched of these in the background meanwhile. */

@@ -9,7 +9,7 @@ import {parsePastedCommand} from './pasted-command.ts';
 import {shownUrl} from './url-lists.ts';
 
 /** The settings that affect requests. */
-export type RequestSettings = {
+type RequestSettings = {
 	readonly headers: Readonly<Record<string, string>>;
 	readonly userAgent?: string | undefined;
 	readonly proxy?: string | undefined;
@@ -25,7 +25,7 @@ export type RequestSettings = {
 };
 
 /** Rejects with `bad-request`, or as `resolveLink` does. */
-export type RequestsOf = (word: string, settings: RequestSettings) => Promise<AddRequest[]>;
+type RequestsOf = (word: string, settings: RequestSettings) => Promise<AddRequest[]>;
 
 /** For the command line of a program with its own engine. */
 export const requestsFor: RequestsOf = async (word, settings) => {

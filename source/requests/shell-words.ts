@@ -3,7 +3,7 @@
 /** `&&`, `|` or a line end; or a redirection with its descriptor, such as `2>`, and its target. */
 export type Operator = {readonly operator: string; target?: string};
 
-export type ShellLine = {
+type ShellLine = {
 	/** In order. */
 	readonly words: ReadonlyArray<string | Operator>;
 	/** The first variable or command substitution outside a URL, as written. */
@@ -124,7 +124,7 @@ function staysInUrl(url: string, rest: string): boolean {
 	return /^[()]/.test(rest) || (url.includes('?') ? /^(?!&&)[&;]+[^\s&;|<>]/ : /^[&;][\w.~%-]+=/).test(rest);
 }
 
-export function isRedirection({operator}: Operator): boolean {
+function isRedirection({operator}: Operator): boolean {
 	return /[<>]/.test(operator);
 }
 

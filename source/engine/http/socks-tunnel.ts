@@ -32,7 +32,7 @@ export function socksTunnel(proxy: URL, socks: Socks, timeout: number): OpenTunn
 	};
 }
 
-export async function resolve(host: string, family: 0 | 4): Promise<string> {
+async function resolve(host: string, family: 0 | 4): Promise<string> {
 	try {
 		return (await lookup(host, {family})).address;
 	} catch (error) {

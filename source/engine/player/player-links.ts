@@ -13,7 +13,7 @@ const startMs = 30_000;
 const retryMs = 100;
 
 /** What a download knows of its players. */
-export type PlayerFollower = {
+type PlayerFollower = {
 	/** The socket of the player that was linked last; undefined once that has exited. */
 	readonly socket: string | undefined;
 	/** `state` of the newest player; undefined once no player plays the download. */

@@ -11,7 +11,7 @@ import {diskError, errorCode, isFull} from './disk-error.ts';
 import {writeAtomically, writeDurably} from './durable-file.ts';
 
 /** The holder of the folder, stored in `owner.json`. */
-export type StorageOwner = {
+type StorageOwner = {
 	readonly pid: number;
 	readonly host: string;
 	/** `http://127.0.0.1:PORT`, once the proxy listens. */
