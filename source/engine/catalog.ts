@@ -4,6 +4,7 @@ import {randomBytes} from 'node:crypto';
 import {DownStreamError, type Download, type DownloadId} from '../downstream.ts';
 import {Logger} from '../log.ts';
 import {maskUrl} from '../text/mask-url.ts';
+import {messageOf} from '../text/message-of.ts';
 import {Transfer} from './download/transfer.ts';
 import type {TransferServices} from './fetch/fetch-target.ts';
 import type {DataSource} from './origin/data-source.ts';
@@ -437,8 +438,4 @@ async function applyChecksum(transfer: Transfer, checksum: string | undefined): 
 
 function isNewChecksum({recordFile}: Transfer, checksum: string | undefined): boolean {
 	return checksum !== undefined && checksum !== recordFile.record.checksum;
-}
-
-function messageOf(error: unknown): string {
-	return error instanceof Error ? error.message : String(error);
 }

@@ -5,6 +5,7 @@ import {cleanText} from '../../text/clean-text.ts';
 import {amount} from '../../text/status-words.ts';
 import {DownStreamError, type DownloadEngine} from '../../downstream.ts';
 import {withHint} from '../../text/hints.ts';
+import {messageOf} from '../../text/message-of.ts';
 import {nearestWord} from '../../text/nearest-word.ts';
 import {isUnfinishedCommand, parsePastedCommand} from '../../requests/pasted-command.ts';
 import type {CommandContext} from './command-context.ts';
@@ -69,11 +70,7 @@ export class Repl {
 		try {
 			return this.#pendingRemoval.length > 0 ? await this.#removePending(line) : await this.#run(line);
 		} catch (error) {
-			if (error instanceof DownStreamError) {
-				return {lines: [withHint(error)]};
-			}
-
-			return {lines: [error instanceof Error ? error.message : String(error)]};
+			return {lines: [error instanceof DownStreamError ? withHint(error) : messageOf(error)]};
 		}
 	}
 

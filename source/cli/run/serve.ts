@@ -5,9 +5,9 @@ import {addAll, requestsFor, requestsForTyped} from '../../requests/add-requests
 import {cleanText} from '../../text/clean-text.ts';
 import {withHint} from '../../text/hints.ts';
 import {isAtRest, type Download, type DownloadEngine} from '../../downstream.ts';
-import {escapeControls} from '../../text/escape-controls.ts';
 import {gaveUpLines, lookMs, QuietTime, type Outcome} from '../output/patience.ts';
 import {Repl, replHelp} from './repl.ts';
+import {printError} from '../output/print-error.ts';
 import {EventLines, readyLine} from '../output/event-lines.ts';
 import {start, type EngineHost} from '../../host/engine-host.ts';
 import type {Settings} from '../settings.ts';
@@ -59,7 +59,7 @@ export async function serveUntilDone(
 		end();
 		if (outcome === 'gave-up') {
 			for (const line of gaveUpLines(host.engine.snapshot.downloads, giveUpAfter)) {
-				printProblem(line);
+				printError(line);
 			}
 		}
 
@@ -98,13 +98,9 @@ async function addFromCommandLine(
 	const requestsOf = (word: string) => requestsFor(word, settings);
 	await addAll(engine, urls, requestsOf, error => {
 		allAdded = false;
-		printProblem(withHint(error));
+		printError(withHint(error));
 	});
 	return allAdded;
-}
-
-function printProblem(message: string): void {
-	process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
 }
 
 async function untilQuit({engine}: EngineHost, settings: Settings, stopped: AbortSignal): Promise<Outcome> {
