@@ -72,7 +72,7 @@ export class Catalog {
 		return this.#transfers;
 	}
 
-	/** One balance of the queue follows for all: thousands of downloads with pledges would each ask for one. */
+	/** While true, no download requests a balance of the queue: thousands with pledges would. One follows for all. */
 	get isOpening(): boolean {
 		return this.#isOpening;
 	}
@@ -405,7 +405,7 @@ export class Catalog {
 		this.#hasEnded = true;
 	}
 
-	/** Closes all downloads, waits for tracked operations, and deletes what was removed with its data. */
+	/** Closes all downloads, waits for tracked operations, and deletes downloads that were removed with their data. */
 	async close(): Promise<void> {
 		await Promise.allSettled(Array.from(this.#transfers.values(), transfer => transfer.close()));
 		await Promise.allSettled(this.#writing);
@@ -419,7 +419,7 @@ export class Catalog {
 	}
 }
 
-/** Off the list, with its file moved out and gone from there: nothing is left to resume. */
+/** Off the list, and its moved file no longer exists: nothing is left to resume. */
 function isForgotten({removed, movedTo}: DownloadRecord): boolean {
 	return removed === 'keep' && movedTo !== undefined && !existsSync(movedTo);
 }

@@ -21,7 +21,7 @@ export type EngineHost = {
 	dispose(): Promise<void>;
 };
 
-/** The options of the engine, and those of its proxy and its log. */
+/** The options of the engine, its proxy and its log. */
 export type HostSettings = Omit<EngineOptions, 'responseTimeout'> & {
 	readonly port: number;
 	/** Reject with `port-taken` instead of trying the next port. */
@@ -40,7 +40,7 @@ export type HostSettings = Omit<EngineOptions, 'responseTimeout'> & {
 
 /**
  * Rejects with `storage-locked`, `port-taken`, `disk-failed`, or `bad-request` for an unwritable log. `headersForAll`
- * applies the headers of the settings to every added download, not only to those of the command line.
+ * applies the headers of the settings to every added download, not only to downloads of the command line.
  */
 export async function start(settings: HostSettings, {headersForAll = false} = {}): Promise<EngineHost> {
 	if (settings.logFile !== undefined) {
@@ -87,8 +87,8 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 }
 
 /**
- * An engine without a proxy: its queue has no slot, so it fetches nothing. Rejects
- * with `storage-locked` or `disk-failed`.
+ * An engine without a proxy: its queue has no place, so it fetches nothing. Rejects with `storage-locked` or
+ * `disk-failed`.
  */
 export function openOffline({storageDir}: Pick<HostSettings, 'storageDir'>): Promise<Engine> {
 	return Engine.open({storageDir, maxActive: 0});

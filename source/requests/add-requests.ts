@@ -52,7 +52,7 @@ export const requestsFor: RequestsOf = async (word, settings) => {
 export const requestsForTyped: RequestsOf = (word, settings) =>
 	requestsFor(word, {...settings, headers: {}, checksum: undefined, name: undefined, paused: false});
 
-/** For a running instance with other settings: each request carries those of this command line. */
+/** For a running instance with other settings: each request carries the settings of this command line. */
 export const requestsForRemote: RequestsOf = async (word, settings) => {
 	const {userAgent, proxy, connections, onDemand} = settings;
 	const requests = await requestsFor(word, settings);

@@ -164,7 +164,7 @@ const ansiCharacters: Readonly<Record<string, string>> = {
 	v: '\v',
 };
 
-/** Resolves the escapes in `$'…'` of bash, which are those of C. */
+/** Resolves the escapes of C in `$'…'` of bash. */
 function unescaped(inner: string): string {
 	return inner.replaceAll(
 		/\\(?:u([\da-f]{1,4})|U([\da-f]{1,8})|x([\da-f]{1,2})|([0-7]{1,3})|([^]))/gi,

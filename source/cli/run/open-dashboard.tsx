@@ -134,8 +134,8 @@ class Addition {
 }
 
 /**
- * Says in the shell what is saved, and what becomes of it. An `adding` that is not over ends first. Resolves with false if
- * Ctrl+C came before the end.
+ * Ends an unfinished `adding`, saves, and reports the stopped downloads in the shell. Resolves with false if Ctrl+C came
+ * before the end.
  */
 async function saveAndStop(host: EngineHost, adding?: Addition): Promise<boolean> {
 	const running = host.engine.snapshot.downloads.filter(download => isAtWork(download));

@@ -14,7 +14,7 @@ import {manageCommands, type ManageCommandName} from './manage.ts';
 
 const managed = Object.keys(manageCommands) as ManageCommandName[];
 
-/** Commands that differ from those of the command line, or exist only here. */
+/** Commands that differ from the command line's, or exist only here. */
 const ownCommands = {
 	add: {operands: 'URL…', description: 'add downloads; a URL or a pasted curl command alone does the same'},
 	remove: {operands: 'ID…', description: 'remove downloads; asks whether to delete the data'},

@@ -13,7 +13,7 @@ import {isSocketPath, newSocketPath, removeSocket} from './socket-folder.ts';
 const startMs = 30_000;
 const retryMs = 100;
 
-/** What a download knows of its players. */
+/** A download, as its players see it. */
 type PlayerFollower = {
 	/** The socket of the player that was linked last; undefined once that has exited. */
 	readonly socket: string | undefined;

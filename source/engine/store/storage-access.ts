@@ -89,7 +89,7 @@ export class StorageAccess implements Writable {
 		await this.#acquiring;
 	}
 
-	/** Shows other copies the origin of the proxy. Rejects with `disk-failed`. */
+	/** Publishes the origin of the proxy to other instances. Rejects with `disk-failed`. */
 	async publish(origin: string): Promise<void> {
 		this.#origin = origin;
 		await this.#lock?.publish(origin);
