@@ -24,7 +24,7 @@ export async function serve(
 	const host = await start(settings, {headersForAll: urls.length === 0});
 	try {
 		const end = printLines(host, settings);
-		await addFromCommandLine(host, urls, settings);
+		await addFromCommandLine(host, urls, settings, stopped);
 		await aborted(stopped);
 		end();
 	} finally {
@@ -46,7 +46,7 @@ export async function serveUntilDone(
 	try {
 		const end = printLines(host, settings);
 		const given = await Promise.race([urls, aborted(stopped).then(() => [])]);
-		const allAdded = await addFromCommandLine(host, given, settings);
+		const allAdded = await addFromCommandLine(host, given, settings, stopped);
 		const hasCommands = process.stdin.isTTY && !settings.json;
 		if (settings.keep && !hasCommands) {
 			await aborted(stopped);
@@ -89,17 +89,26 @@ export function printLines({engine}: EngineHost, {json, storageDir}: Settings): 
 	};
 }
 
+/** Resolves with whether all were added. */
 async function addFromCommandLine(
 	{engine}: EngineHost,
 	urls: readonly string[],
 	settings: Settings,
+	stopped: AbortSignal,
 ): Promise<boolean> {
 	let allAdded = true;
-	const requestsOf = (word: string) => requestsFor(word, settings);
-	await addAll(engine, urls, requestsOf, error => {
-		allAdded = false;
-		printError(withHint(error));
-	});
+	const requestsOf = (word: string) => requestsFor(word, settings, stopped);
+	try {
+		await addAll(engine, urls, requestsOf, error => {
+			allAdded = false;
+			printError(withHint(error));
+		});
+	} catch (error) {
+		if (!stopped.aborted) {
+			throw error;
+		}
+	}
+
 	return allAdded;
 }
 

@@ -20,10 +20,14 @@ export async function addAll(run: GetRun, host: Host): Promise<void> {
 		}
 
 		try {
-			for (const request of await host.requestsOf(word)) {
+			for (const request of await host.requestsOf(word, run.signal)) {
 				await add(run, host, word, request);
 			}
 		} catch (error) {
+			if (run.signal.aborted) {
+				return;
+			}
+
 			await refuseLost(host, error);
 			const known = knownError(error);
 			run.fail(withHint(run.isSeveral ? named(known, word) : known));

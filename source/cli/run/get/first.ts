@@ -32,13 +32,15 @@ export async function getFirst(
 			}
 
 			try {
-				for (const request of await host.requestsOf(word)) {
+				for (const request of await host.requestsOf(word, signal)) {
 					const one = await getOne(host, request, settings, output, signal);
 					outcome = outcome === 'done' ? one : outcome;
 				}
 			} catch (error) {
-				output.error(withHint(knownError(error)));
-				outcome = 'failed';
+				if (!signal.aborted) {
+					output.error(withHint(knownError(error)));
+					outcome = 'failed';
+				}
 			}
 		}
 
