@@ -1,4 +1,4 @@
-// Expands the URLs of the command line: `@FILE` stands for the URLs in a file, `-` for URLs on standard input.
+// Expands the URLs of the command line: `@FILE` stands for the URLs in a file, `-` for those on standard input.
 import {readFile} from 'node:fs/promises';
 import process from 'node:process';
 import {buffer} from 'node:stream/consumers';
