@@ -214,7 +214,7 @@ const film: DownloadFilm = {
 
 dashboardTest(
 	'g without a player starts one at the typed place',
-	{downloads: [download({film})]},
+	{downloads: [download({film})], columns: 120},
 	async screen => {
 		await screen.press('enter', /g watch from .*Esc back/);
 		await screen.press('g', 'Watch from: film.mkv');

@@ -530,7 +530,7 @@ function footerLine(keys: ReadonlyArray<Pick<FooterKey, 'shown' | 'word'>>): Lin
 }
 
 /** Narrower footers keep their room for other keys than `g`. */
-const roomyFooter = 99;
+const roomyFooter = 110;
 
 /** The keys of the footer. */
 function shownKeys(
