@@ -255,20 +255,84 @@ test('mutated files end in a map or an error, within the bounds', needsFfmpeg, a
 	}
 });
 
-test('a parser that never ends is stopped, and the next film is read', needsFfmpeg, async () => {
-	const bytes = await makeFilm('front.mp4');
-	const endless = Buffer.from(bytes);
-	// Two billion samples in the first chunk of each track: the parser adds them up one by one.
-	for (let at = endless.indexOf('stsc'); at !== -1; at = endless.indexOf('stsc', at + 4)) {
-		endless.writeUInt32BE(0xff_ff_ff_ff, at + 16);
-	}
+/** The head of an EBML file, up to the body of its segment of unknown size. */
+function matroska(...parts: Buffer[]): Buffer {
+	return Buffer.concat([
+		Buffer.from('1a45dfa3a34286810142f7810142f2810442f381084282886d6174726f736b614287810442858102', 'hex'),
+		Buffer.from('1853806701ffffffffffffff', 'hex'),
+		...parts,
+	]);
+}
 
+test('a parser that takes too long is stopped, and the next film is read', needsFfmpeg, async () => {
+	const bytes = await makeFilm('tail.mkv');
+	// The parser removes cues of the same time one by one.
+	const cue = Buffer.from('bb8bb38100b786f78101f18100', 'hex');
+	const cues = Buffer.alloc(200_000 * cue.length, cue);
+	const cuesHead = Buffer.from('1c53bb6b10000000', 'hex');
+	cuesHead.writeUInt32BE(0x10_00_00_00 + cues.length, 4);
+	const infoAndTracks = bytes.subarray(
+		bytes.indexOf(Buffer.from('1549a966', 'hex')),
+		bytes.indexOf(Buffer.from('1f43b675', 'hex')),
+	);
+	const slow = matroska(cuesHead, cues, infoAndTracks);
 	const {signal} = new AbortController();
-	const read = async (start: number, _end: number, wish: number) => endless.subarray(start, wish);
-	const reading = readInThread(endless.length, read, signal, fuzzWorkMs);
+	const read = async (start: number, _end: number, wish: number) => slow.subarray(start, wish);
+	const reading = readInThread(slow.length, read, signal, fuzzWorkMs);
 	const next = mapInThread(bytes);
 	await assert.rejects(reading, {problem: 'too-slow'});
 	assert.equal((await next).exact, true);
+});
+
+test('a parser that reads the same bytes without end is refused them', async () => {
+	await assert.rejects(mapInThread(matroska(Buffer.alloc(100, 0xff))), {problem: 'damaged'});
+});
+
+test(
+	'tables that claim billions of samples are read up to the number of their sizes',
+	needsFfmpeg,
+	async () => {
+		const bytes = await makeFilm('front.mp4');
+		const {durationMs} = await mapOf(bytes);
+		const withTables = (change: (bytes: Buffer, table: number) => void, ...types: string[]) => {
+			const changed = Buffer.from(bytes);
+			for (const type of types) {
+				for (let at = changed.indexOf(type); at !== -1; at = changed.indexOf(type, at + 4)) {
+					change(changed, at + 4);
+				}
+			}
+
+			return changed;
+		};
+
+		const largest = 0xff_ff_ff_ff;
+		const inOneChunk = withTables((changed, table) => changed.writeUInt32BE(largest, table + 12), 'stsc');
+		assert.equal((await mapInThread(inOneChunk)).durationMs, durationMs);
+		// The list of key frames becomes one of offsets.
+		const expanded = withTables(
+			(changed, table) => changed.writeUInt32BE(largest, table + 8),
+			'stts',
+			'stss',
+		);
+		expanded.write('ctts', expanded.indexOf('stss'));
+		assert.ok(Math.abs((await mapInThread(expanded)).durationMs - durationMs) < 100);
+	},
+);
+
+test('fragments that claim billions of samples are refused', needsFfmpeg, async () => {
+	const fragments = Buffer.from(await makeFilm('fragments.mp4'));
+	for (let run = fragments.indexOf('trun'); run !== -1; run = fragments.indexOf('trun', run + 4)) {
+		// All samples have the default size and duration.
+		fragments.writeUInt32BE(1, run + 4);
+		fragments.writeUInt32BE(0xff_ff_ff_ff, run + 8);
+	}
+
+	await assert.rejects(mapInThread(fragments), {problem: 'damaged'});
+
+	const both = Buffer.from(await makeFilm('front.mp4'));
+	both.write('mvex', both.indexOf('udta'));
+	both.writeUInt32BE(0xff_ff_ff_ff, both.indexOf('stsc') + 16);
+	await assert.rejects(mapInThread(both), {problem: 'damaged'});
 });
 
 /** An ISO box. */
