@@ -115,13 +115,14 @@ class IndexSource extends CustomSource {
 		}
 
 		this.index.add({start, end});
-		const bytes = new Uint8Array(await this.at(start, end));
-		this.#take(bytes.length);
+		const {buffer, byteOffset, length} = await this.at(start, end);
+		const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, length);
+		this.#take(length);
 		if (hasInflatedRuns(bytes)) {
 			throw new NoFilm('damaged', 'a fragment claims more samples than it lists');
 		}
 
-		return {bytes, view: new DataView(bytes.buffer), offset: start};
+		return {bytes, view: new DataView(bytes.buffer, byteOffset, length), offset: start};
 	}
 
 	#take(bytes: number): void {
