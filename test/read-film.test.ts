@@ -35,6 +35,15 @@ const mapOf = (bytes: Buffer): Promise<FilmMap> =>
 const mapInThread = (bytes: Buffer, signal = new AbortController().signal): Promise<FilmMap> =>
 	readInThread(bytes.length, async (start, _end, maxEnd) => bytes.subarray(start, maxEnd), signal);
 
+/** An ISO box. */
+function box(type: string, ...parts: Buffer[]): Buffer {
+	const body = Buffer.concat(parts);
+	const head = Buffer.alloc(8);
+	head.writeUInt32BE(body.length + 8);
+	head.write(type, 4, 'latin1');
+	return Buffer.concat([head, body]);
+}
+
 for (const name of names) {
 	test(`${name}: duration, tracks and points are read with few requests`, needsFfmpeg, async () => {
 		const bytes = await makeFilm(name);
@@ -164,6 +173,24 @@ test(
 		);
 	},
 );
+
+test('players walk over the boxes between the index and the media data', needsFfmpeg, async () => {
+	const bytes = Buffer.from(await makeFilm('front.mp4'));
+	const end = bytes.indexOf('mdat') - 4;
+	const padding = box('free', Buffer.alloc(2 * leastReadOver));
+	for (let at = bytes.indexOf('stco'); at !== -1 && at < end; at = bytes.indexOf('stco', at + 4)) {
+		for (let entry = at + 12; entry < at + 12 + 4 * bytes.readUInt32BE(at + 8); entry += 4) {
+			bytes.writeUInt32BE(bytes.readUInt32BE(entry) + padding.length, entry);
+		}
+	}
+
+	const {index, exact} = await mapOf(Buffer.concat([bytes.subarray(0, end), padding, bytes.subarray(end)]));
+	const ranges = new RangeSet(index);
+	const mediaHead = end + padding.length;
+	assert.equal(exact, true);
+	assert.ok(ranges.covers({start: mediaHead, end: mediaHead + 8}));
+	assert.ok(!ranges.covers({start: end, end: mediaHead}));
+});
 
 test('tracks far apart let a player read on over longer gaps', needsFfmpeg, async () => {
 	const {readOver} = await mapOf(await makeFilm('sound.m4a'));
@@ -334,15 +361,6 @@ test('fragments that claim billions of samples are refused', needsFfmpeg, async 
 	both.writeUInt32BE(0xff_ff_ff_ff, both.indexOf('stsc') + 16);
 	await assert.rejects(mapInThread(both), {problem: 'damaged'});
 });
-
-/** An ISO box. */
-function box(type: string, ...parts: Buffer[]): Buffer {
-	const body = Buffer.concat(parts);
-	const head = Buffer.alloc(8);
-	head.writeUInt32BE(body.length + 8);
-	head.write(type, 4, 'latin1');
-	return Buffer.concat([head, body]);
-}
 
 test('an index that claims a billion samples ends without using much memory', needsFfmpeg, async () => {
 	const bytes = await makeFilm('front.mp4');

@@ -36,23 +36,37 @@ export type IsoIndex = {
 	readonly chapterIds: ReadonlySet<number>;
 	/** The samples lie in fragments (`moof` boxes). */
 	readonly isFragmented: boolean;
+	/** The heads of the boxes after the index, up to that of the media data: players walk over them. */
+	readonly heads: readonly Range[];
 };
 
 /** More than any player shows. */
 const maxTracks = 256;
+/** Boxes between an index and the media data. */
+const maxHeads = 16;
 
 /** The `moov` box. Throws for one that ends within a table, or with more tracks or samples than a film has. */
 export async function isoIndexOf(readAt: ReadAt, size: number): Promise<IsoIndex> {
-	for await (const {type, start, end} of fileBoxes(readAt, 0, size)) {
+	let movie: Omit<IsoIndex, 'heads'> = {tracks: [], chapterIds: new Set(), isFragmented: false};
+	const heads: Range[] = [];
+	const found = new Set<string>();
+	for await (const {type, head, start, end} of fileBoxes(readAt, 0, size)) {
 		if (type === 'moov') {
-			return movieOf(bufferOf(await readAt(start, end)));
+			movie = movieOf(bufferOf(await readAt(start, end)));
+		} else if (found.has('moov')) {
+			heads.push({start: head, end: start});
+		}
+
+		found.add(type);
+		if ((found.has('moov') && (found.has('mdat') || found.has('moof'))) || heads.length === maxHeads) {
+			break;
 		}
 	}
 
-	return {tracks: [], chapterIds: new Set(), isFragmented: false};
+	return {...movie, heads};
 }
 
-function movieOf(moov: Buffer): IsoIndex {
+function movieOf(moov: Buffer): Omit<IsoIndex, 'heads'> {
 	const scale = timescaleOf(childOf(moov, 'mvhd'));
 	const isFragmented = [...boxesIn(moov, 'mvex')].length > 0;
 	const boxes = [...boxesIn(moov, 'trak')];
@@ -187,19 +201,20 @@ function boxAt(bytes: Buffer): {type: string; head: number; length: number} {
 		: {type, head: 8, length: short};
 }
 
-/** The boxes of the file itself, without their heads. */
+/** The boxes of the file itself. `head`: where each begins; `start`: its body. The last one may have the size 0. */
 async function* fileBoxes(
 	readAt: ReadAt,
 	from: number,
 	size: number,
-): AsyncGenerator<Range & {readonly type: string}, void, undefined> {
+): AsyncGenerator<Range & {readonly type: string; readonly head: number}, void, undefined> {
 	for (let at = from; at + 16 <= size;) {
-		const {type, head, length} = boxAt(bufferOf(await readAt(at, at + 16)));
+		const {type, head, length: stated} = boxAt(bufferOf(await readAt(at, at + 16)));
+		const length = stated === 0 ? size - at : stated;
 		if (length < head || at + length > size) {
 			return;
 		}
 
-		yield {type, start: at + head, end: at + length};
+		yield {type, head: at, start: at + head, end: at + length};
 		at += length;
 	}
 }

@@ -236,8 +236,8 @@ async function readSamples(media: Media, iso: IsoIndex): Promise<FilmMap> {
 	const asides = subtitleAsides(iso.tracks.filter(isSubtitle), times, steps, preRollMs);
 	const openings = openingSamples(iso.tracks);
 	const exact = areRead && asides !== undefined && openings !== undefined && !isEdited(listed, iso.tracks);
-	const index = [...new RangeSet([...joined([...source.index], size), ...(openings ?? [])])];
-	return mapOf(media, {durationMs, exact, times, index, asides: asides ?? [], readOver}, offsets);
+	const index = new RangeSet([...joined([...source.index], size), ...iso.heads, ...(openings ?? [])]);
+	return mapOf(media, {durationMs, exact, times, index: [...index], asides: asides ?? [], readOver}, offsets);
 }
 
 /** Milliseconds, as stated, else up to the last sample. */
