@@ -111,14 +111,15 @@ function trackOf(track: Buffer, movieScale: number, chapterIds: ReadonlySet<numb
 	const shown = edits.findIndex(({time}) => time !== -1);
 	const pause = edits.slice(0, Math.max(0, shown)).reduce((sum, {length}) => sum + length, 0);
 	const shiftMs = shown === -1 ? 0 : (pause * 1000) / movieScale - (edits[shown]!.time * 1000) / scale;
+	const handler = childOf(media, 'hdlr').toString('latin1', 8, 12);
 	return {
 		id,
-		handler: childOf(media, 'hdlr').toString('latin1', 8, 12),
+		handler,
 		editCount: edits.filter(({time}) => time !== -1).length,
 		shiftMs,
 		isChapters: chapterIds.has(id),
 		lengthMs: (lengthOf(mediaHead) * 1000) / scale,
-		samples: samplesOf(tablesOf(track), {scale, shiftMs}, most),
+		samples: samplesOf(tablesOf(track), {scale, shiftMs, isSound: handler === 'soun'}, most),
 	};
 }
 

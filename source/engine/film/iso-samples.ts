@@ -31,14 +31,16 @@ export type SampleTables = {
 
 /** Of all tracks of a film: 28 bytes each. */
 export const maxSamples = 6_000_000;
+/** Of uncompressed sound. */
+const packetSamples = 1024;
 
 /**
- * `toMs` turns a time of the media into milliseconds of the film. Undefined if tables are missing. Throws `NoFilm` for more
- * than `most` samples, and a `RangeError` or `NoFilm` for tables that are cut off.
+ * `scale`: units of time per second; `shiftMs`: the time of the first one in the film. Undefined if tables are missing.
+ * Throws `NoFilm` for more than `most` samples, and a `RangeError` or `NoFilm` for tables that are cut off.
  */
 export function samplesOf(
 	tables: SampleTables,
-	toMs: {readonly scale: number; readonly shiftMs: number},
+	{scale, shiftMs, isSound}: {readonly scale: number; readonly shiftMs: number; readonly isSound: boolean},
 	most: number,
 ): IsoSamples | undefined {
 	const {stts, ctts, stsc, stss} = tables;
@@ -48,9 +50,10 @@ export function samplesOf(
 		return undefined;
 	}
 
-	// Uncompressed sound has a sample for each unit of time: each chunk counts as one.
-	const isUncompressed = sizes.constant > 0 && stts.length === 16 && stts.readUInt32BE(12) === 1;
-	const chunks = samplesOfChunks(stsc, places.count, sizes.count);
+	// Uncompressed sound has a sample for each unit of time: each chunk counts as one, of the size that ffmpeg reads at once.
+	const isUncompressed = isSound && sizes.constant > 0 && stts.length === 16 && stts.readUInt32BE(12) === 1;
+	const chunkCount = Math.min(places.count, sizes.count);
+	const chunks = samplesOfChunks(stsc, Math.min(chunkCount, most + 1), sizes.count);
 	let count = 0;
 	for (const samples of chunks) {
 		count += isUncompressed ? Math.min(1, samples) : samples;
@@ -67,7 +70,7 @@ export function samplesOf(
 		let start = places.at(chunk);
 		const step = isUncompressed ? samples : 1;
 		for (let left = samples; left > 0; left -= step) {
-			const length = isUncompressed ? samples * sizes.constant : sizes.at(frame);
+			const length = isUncompressed ? Math.min(samples, packetSamples) * sizes.constant : sizes.at(frame);
 			starts[sample] = start;
 			lengths[sample] = length;
 			times[sample++] = time;
@@ -80,7 +83,7 @@ export function samplesOf(
 	const shown = ctts.length < 16 || isUncompressed ? times : shownAt(times, ctts);
 	for (const list of new Set([times, shown])) {
 		for (let at = 0; at < count; at++) {
-			list[at] = (list[at]! * 1000) / toMs.scale + toMs.shiftMs;
+			list[at] = (list[at]! * 1000) / scale + shiftMs;
 		}
 	}
 
@@ -113,7 +116,7 @@ export function lastAtMost(times: Float64Array, ms: number): number {
 function lastWhere(count: number, passes: (at: number) => boolean): number {
 	let [from, to] = [-1, count - 1];
 	while (from < to) {
-		const middle = Math.ceil((from + to) / 2);
+		const middle = Math.floor((from + to + 1) / 2);
 		if (passes(middle)) {
 			from = middle;
 		} else {
@@ -181,8 +184,8 @@ function sampleSizes({
 }
 
 /** Section 8.7.4. The number of samples in each chunk, of `left` in all. */
-function samplesOfChunks(stsc: Buffer, count: number, left: number): Float64Array {
-	const samples = new Float64Array(count);
+function samplesOfChunks(stsc: Buffer, count: number, left: number): Uint32Array {
+	const samples = new Uint32Array(count);
 	for (let chunk = 0, entry = 0; chunk < count && left > 0; chunk++) {
 		while (20 + 12 * entry < stsc.length && stsc.readUInt32BE(20 + 12 * entry) <= chunk + 1) {
 			entry++;
