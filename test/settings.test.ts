@@ -300,6 +300,10 @@ async function fileWith(t: Parameters<typeof temporaryFolder>[0], value: unknown
 	return file;
 }
 
+test('`-o /dev/stdout` is standard output, not a file', () => {
+	assert.equal(settingsFrom({output: '/dev/stdout'}, {}).output, '-');
+});
+
 test('flags override the environment, and the environment the file', async t => {
 	const file = await fileWith(t, {
 		port: 9001,
