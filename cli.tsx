@@ -307,6 +307,11 @@ function stopBySignals(controller: AbortController): void {
 	}
 }
 
+/** A write beyond `ulimit -f` fails like one on a full disk, instead of ending the process. */
+function surviveFileLimit(): void {
+	process.on('SIGXFSZ', () => undefined);
+}
+
 /** On exit Node resets each terminal it started with, and aborts if one is gone, unless its descriptor is closed. */
 function closeLostTerminals(): void {
 	const terminals = [0, 1, 2].filter(isatty);
@@ -345,6 +350,7 @@ function stopByOutput(controller: AbortController): void {
 async function run(): Promise<void> {
 	const stopping = new AbortController();
 	closeLostTerminals();
+	surviveFileLimit();
 	stopBySignals(stopping);
 	stopByOutput(stopping);
 	try {

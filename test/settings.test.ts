@@ -413,6 +413,10 @@ test('the program reads the settings file of the user, or that of --config', asy
 	assert.match(missing.stderr, /The settings file \S+none\.json cannot be read\n$/);
 
 	if (process.platform === 'linux') {
+		const none = await CliProcess.start(t, ['list', '--storage', folder], {
+			env: {XDG_CONFIG_HOME: '/dev/null'},
+		});
+		assert.equal(await none.exit(), 0, none.stderr);
 		const own = path.join(folder, 'downstream-tui');
 		await mkdir(own);
 		await writeFile(path.join(own, 'settings.json'), '{"colour": "red"}');
