@@ -7,11 +7,11 @@ import meow from 'meow';
 import {checkArguments, checkOperands, commandOf, isUrl} from './source/cli/arguments.ts';
 import {commands} from './source/cli/commands.ts';
 import {DownStreamError} from './source/downstream.ts';
-import {escapeControls} from './source/text/escape-controls.ts';
 import {flags, type Flag, type Flags} from './source/cli/flags.ts';
 import {commandHelp, help} from './source/cli/help.ts';
 import {errorCode} from './source/engine/store/disk-error.ts';
 import type {Outcome} from './source/cli/output/patience.ts';
+import {errorLine, printError} from './source/cli/output/print-error.ts';
 import {readSettingsFile} from './source/cli/settings-file.ts';
 import {settingsFrom, type Settings} from './source/cli/settings.ts';
 import {checkUrls as check, expandUrls} from './source/requests/url-lists.ts';
@@ -228,7 +228,7 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 			settings,
 			{
 				result: text => line.print(process.stdout, text),
-				error: message => line.print(process.stderr, `downstream-tui: ${escapeControls(message)}`),
+				error: message => line.print(process.stderr, errorLine(message)),
 				progress: progress => line.draw(progress),
 				write: bytes =>
 					new Promise(resolve => {
@@ -252,10 +252,6 @@ async function headless() {
 
 function print(line: string): void {
 	process.stdout.write(`${line}\n`);
-}
-
-function printError(message: string): void {
-	process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
 }
 
 /**

@@ -1,4 +1,4 @@
-// The bytes of one download, and the set of those present. A byte enters `present` only after it was written.
+// The bytes of one download, and the set of its present bytes. A byte enters `present` only after it was written.
 import {open, stat, type FileHandle} from 'node:fs/promises';
 import {statSync, writeSync} from 'node:fs';
 import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';

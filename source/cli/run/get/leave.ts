@@ -1,4 +1,4 @@
-// What remains of a download in the list after its run.
+// The list after a run: its own downloads leave it, others return to their earlier state.
 import type {Download} from '../../../downstream.ts';
 import type {Settings} from '../../settings.ts';
 import type {Item} from './item.ts';
