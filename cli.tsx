@@ -17,6 +17,7 @@ import {settingsFrom, type Settings} from './source/cli/settings.ts';
 import {checkUrls as check, expandUrls} from './source/requests/url-lists.ts';
 import {withHint} from './source/text/hints.ts';
 import {tuneEngine} from './source/start/v8-flags.ts';
+import {reportCrash} from './source/terminal/crash-report.ts';
 import {useDecimalUnits} from './source/text/format.ts';
 import {version} from './source/version.ts';
 
@@ -25,6 +26,7 @@ process.env.NODE_ENV ??= 'production';
 
 const exitCodes: Partial<Record<string, number>> = {'bad-request': 2, 'port-taken': 69, 'storage-locked': 75};
 const interrupted = 130;
+const crashed = 70;
 /** Exit codes of commands that wait for downloads. */
 const outcomes: Readonly<Record<Outcome, number>> = {done: 0, failed: 1, 'gave-up': 76};
 /** Time for the reader of an interrupted run's output. */
@@ -303,6 +305,24 @@ function stopBySignals(controller: AbortController): void {
 	}
 }
 
+/** A write beyond `ulimit -f` fails like one on a full disk, instead of ending the process. */
+function surviveFileLimit(): void {
+	process.on('SIGXFSZ', () => undefined);
+}
+
+/** Ends the process after a fault outside of `main`, such as in a timer. */
+function reportFaults(): void {
+	for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+		process.on(event, (error: unknown) => {
+			// The dashboard restores its terminal first.
+			if (process.listenerCount(event) === 1) {
+				reportCrash(error);
+				process.exit(crashed);
+			}
+		});
+	}
+}
+
 /** On exit Node resets each terminal it started with, and aborts if one is gone, unless its descriptor is closed. */
 function closeLostTerminals(): void {
 	const terminals = [0, 1, 2].filter(isatty);
@@ -341,14 +361,20 @@ function stopByOutput(controller: AbortController): void {
 async function run(): Promise<void> {
 	const stopping = new AbortController();
 	closeLostTerminals();
+	surviveFileLimit();
+	reportFaults();
 	stopBySignals(stopping);
 	stopByOutput(stopping);
 	try {
 		process.exitCode = await main(stopping.signal);
 	} catch (error) {
-		const known = error instanceof DownStreamError;
-		printError(known ? withHint(error) : `crashed: ${String(error)}`);
-		process.exitCode = known ? (exitCodes[error.code] ?? 1) : 70;
+		if (error instanceof DownStreamError) {
+			printError(withHint(error));
+			process.exitCode = exitCodes[error.code] ?? 1;
+		} else {
+			reportCrash(error);
+			process.exitCode = crashed;
+		}
 	}
 
 	if (outputError) {

@@ -29,7 +29,10 @@ const builtCli = mkdtempSync(path.join(tmpdir(), 'downstream-build-'));
 // The tests end at Ctrl+C; this process removes the build after them.
 process.on('SIGINT', () => undefined);
 try {
-	execFileSync(process.execPath, ['build.mjs', '--outdir', builtCli], {cwd: root, stdio: 'ignore'});
+	execFileSync(process.execPath, ['build.mjs', '--outdir', builtCli], {
+		cwd: root,
+		stdio: ['ignore', 'ignore', 'inherit'],
+	});
 	const {status} = spawnSync(
 		process.execPath,
 		[

@@ -202,7 +202,7 @@ export type Pledge = {
  * - `no-tracks`: it lists neither video nor audio
  * - `past-end`: it points past the end of the file
  * - `scattered`: it lies in more places than eight requests can fetch
- * - `too-large`: it has more than 64 MiB, or more than 8 MiB while no player reads
+ * - `too-large`: it has more than 64 MiB, or more than 32 MiB while no player reads
  * - `too-slow`: reading it takes more than 5 s of work
  */
 export const filmProblems = [

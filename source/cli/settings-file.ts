@@ -26,7 +26,9 @@ export function readSettingsFile(name: string | undefined): Given {
 	try {
 		json = readFileSync(file, 'utf8');
 	} catch (error) {
-		if (name === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') {
+		const {code} = error as NodeJS.ErrnoException;
+		// The home folder of a service may be /dev/null.
+		if (name === undefined && (code === 'ENOENT' || code === 'ENOTDIR')) {
 			return nothingGiven;
 		}
 

@@ -24,7 +24,7 @@ export async function leave(
 			const isStreamed = status === 'done' && settings.output === '-' && !item.wasExported;
 			await downstream.remove(id, isUseless || isStreamed ? {data: 'delete', undoMs: 0} : {data: 'keep'});
 		}
-	} else if (status === 'interrupted' && host.isRemote) {
+	} else if (status === 'interrupted') {
 		if (before.onDemand) {
 			await downstream.update(id, {onDemand: true});
 		}
