@@ -1,6 +1,6 @@
 // Bundles the program and its dependencies into dist/ (or --outdir DIR): one small package, one download for npx.
 // The library keeps its names and lines, for readable stack traces; all other files are minified. --readable minifies nothing
-// and adds source maps, for profiles and for `npm run dev`.
+// and adds source maps, for profiles and for `npm run dev`. --if-changed builds only if a source is younger than the last build.
 import {execFile} from 'node:child_process';
 import {createHash} from 'node:crypto';
 import {chmod, mkdir, mkdtemp, readFile, readdir, rm, stat, writeFile} from 'node:fs/promises';
@@ -10,10 +10,20 @@ import {parseArgs, promisify} from 'node:util';
 import {build, transform} from 'esbuild';
 
 const {values} = parseArgs({
-	options: {outdir: {type: 'string', default: 'dist'}, readable: {type: 'boolean', default: false}},
+	options: {
+		outdir: {type: 'string', default: 'dist'},
+		readable: {type: 'boolean', default: false},
+		'if-changed': {type: 'boolean', default: false},
+	},
 });
 const outdir = path.resolve(values.outdir);
 const root = import.meta.dirname;
+/** The last file of a build. */
+const lastFile = path.join(outdir, 'sbom.cdx.json');
+if (values['if-changed'] && (await isCurrent())) {
+	process.exit();
+}
+
 const {name, version, description, license, engines} = JSON.parse(
 	await readFile(path.join(root, 'package.json'), 'utf8'),
 );
@@ -227,10 +237,7 @@ await writeTypes(path.join(outdir, 'types'));
 await writeFile(path.join(outdir, 'downstream-tui.1'), await manualPage());
 const inside = await packagesOf(new Set(inputs));
 await writeFile(path.join(outdir, 'licenses.txt'), await licenses(inside));
-await writeFile(
-	path.join(outdir, 'sbom.cdx.json'),
-	`${JSON.stringify(billOfMaterials(inside), null, '\t')}\n`,
-);
+await writeFile(lastFile, `${JSON.stringify(billOfMaterials(inside), null, '\t')}\n`);
 const files = await readdir(outdir, {recursive: true, withFileTypes: true});
 const sizes = await Promise.all(
 	files
@@ -240,6 +247,18 @@ const sizes = await Promise.all(
 console.log(
 	`${path.relative(root, outdir)}: ${Math.round(sizes.reduce((sum, size) => sum + size) / 1024)} KiB`,
 );
+
+/** No source is younger than the last build. Folders count, too: a removed file changes the time of its folder. */
+async function isCurrent() {
+	const sources = await readdir(path.join(root, 'source'), {recursive: true});
+	const inputs = [
+		...['bin.ts', 'cli.tsx', 'build.mjs', 'package.json', 'package-lock.json', 'source'],
+		...sources.map(name => path.join('source', name)),
+	];
+	const timeOf = async name => (await stat(path.resolve(root, name))).mtimeMs;
+	const builtAt = await timeOf(lastFile).catch(() => 0);
+	return Math.max(...(await Promise.all(inputs.map(timeOf)))) < builtAt;
+}
 
 /** The library and the worker thread for films: ES modules. Resolves with the inputs. */
 async function buildLibrary() {

@@ -3,7 +3,7 @@ import {mock} from 'node:test';
 import {DownStreamError, type Download} from '../source/downstream.ts';
 import {blankPledge} from './support/blank-download.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
-import {download, everyState, films, idOf} from './support/memory-downstream.ts';
+import {download, everyState, films, idOf, type MemoryDownStream} from './support/memory-downstream.ts';
 
 const id = '0'.repeat(32);
 const filmOfTenMinutes = {
@@ -314,7 +314,7 @@ dashboardTest(
 	'a partial file is exported with zeros in its gaps',
 	{downloads: [film()], columns: 100, rows: 24},
 	async (screen, downstream) => {
-		await screen.press('e', '(•) when it is finished (250 of 1000 MiB now)');
+		await screen.press('e', '(•) when finished (250 of 1000 MiB now)');
 		await screen.press(['down', 'space'], '(•) now, gaps filled with zeros');
 		await screen.answer('enter', 'Exported to');
 		assert.deepEqual(downstream.calls, [
@@ -347,12 +347,12 @@ dashboardTest(
 	'arrows stay within a choice below each other, and Tab leaves it',
 	{downloads: [film()], columns: 100, rows: 24},
 	async screen => {
-		await screen.press('e', '(•) when it is finished');
+		await screen.press('e', '(•) when finished');
 		await screen.press(['down', 'down'], '(•) now, gaps filled with zeros');
-		await screen.press('up', '(•) when it is finished');
+		await screen.press('up', '(•) when finished');
 		await screen.press('up', '(•) now, gaps filled with zeros');
 		await screen.press(['tab', 'right'], '(•) move');
-		await screen.press(['shift+tab', 'down'], '(•) when it is finished');
+		await screen.press(['shift+tab', 'down'], '(•) when finished');
 		// Beside each other, they leave the vertical arrows to the fields.
 		await screen.press(['tab', 'up', 'down'], '(•) now, gaps filled with zeros');
 		assert.match(screen.text, /\(•\) move/);
@@ -424,6 +424,11 @@ dashboardTest(
 		await screen.press('enter', '! It has 5 bytes there and 6 here.');
 		await screen.press('enter', 'Same file: continuing from 25.0%');
 		assert.deepEqual(downstream.calls.at(-1), ['update', id, {url: 'http://127.0.0.1/old2'}]);
+		downstream.change({downloads: [film({present: 0, ranges: [], url: 'http://127.0.0.1/old'})]});
+		await screen.shows(' 0%');
+		await screen.press('U', 'New link for film.mkv');
+		assert.doesNotMatch(screen.text, /Keeps what you have/);
+		await screen.answer('enter', 'The link is set');
 	},
 );
 
@@ -513,7 +518,7 @@ function withoutTimes(text: string): string {
 }
 
 dashboardTest(
-	'minutes are made safe by w, with what they take, and the start of everything by W',
+	'w makes minutes safe, and says what they take',
 	{downloads: [film(), download({id: idOf(1), name: 'next.mkv'})], columns: 100, rows: 24},
 	async (screen, downstream) => {
 		await screen.press('w', 'It takes 412 MiB, about');
@@ -522,17 +527,56 @@ dashboardTest(
 		await screen.answer('enter', '"45": write 45m or 1h30m, 200M, or all');
 		await screen.type('m');
 		await screen.press('enter', 'film.mkv: to be made safe');
-		const made = downstream.calls.filter(([name, , request]) => {
-			return name === 'makeSafe' && !(request as {dryRun?: boolean}).dryRun;
-		});
-		assert.deepEqual(made, [['makeSafe', id, {forMs: 45 * 60_000}]]);
-		downstream.calls.length = 0;
-		await screen.press('W', 'Fetching the first 2 minutes of both downloads first');
+		assert.deepEqual(made(downstream), [['makeSafe', id, {forMs: 45 * 60_000}]]);
+	},
+);
+
+/** The calls of `makeSafe` that change something. */
+function made({calls}: MemoryDownStream): unknown[][] {
+	return calls.filter(([name, , request]) => name === 'makeSafe' && !(request as {dryRun?: boolean}).dryRun);
+}
+
+const pledged = {...blankPledge, n: 3, fromMs: 0, toMs: 120_000} as const;
+dashboardTest(
+	'W asks before it makes the start of everything safe, says what that takes, and stops it',
+	{downloads: [film(), download({id: idOf(1), name: 'next.mkv'})], columns: 100, rows: 24},
+	async (screen, downstream) => {
+		await screen.press('W', /It takes 824 MiB, about \d+s; 41\.2 GiB are free/);
+		assert.deepEqual(made(downstream), []);
+		assert.doesNotMatch(screen.text, /Stop keeping/);
+		await screen.answer('esc', {without: 'Make the starts of 2 downloads safe'});
+		assert.deepEqual(made(downstream), []);
+
+		await screen.press('W', 'It takes 824 MiB');
+		await screen.type('45');
+		await screen.answer('enter', 'First "45": write 45m or 1h30m, 200M, or all');
+		await screen.press('ctrl+u');
+		await screen.type('2m');
+		await screen.press('enter', 'Fetching the first 2m of both downloads before everything else. W stops it');
 		const start = {from: 'start', forMs: 120_000, orBytes: 8 * 1024 * 1024};
-		assert.deepEqual(downstream.calls, [
+		assert.deepEqual(made(downstream), [
 			['makeSafe', id, start],
 			['makeSafe', idOf(1), start],
 		]);
+
+		const [first, next] = downstream.snapshot.downloads;
+		downstream.change({downloads: [first!, {...next!, pledges: [pledged]}]});
+		await screen.wait(600);
+		await screen.press('W', '1 download is kept safe now.');
+		await screen.press('tab');
+		await screen.answer('s', '1 download no longer kept safe; the data stays');
+		assert.deepEqual(downstream.calls.at(-1), ['lift', idOf(1), 3]);
+	},
+);
+
+dashboardTest(
+	'W tells failures, and a disk without room for all',
+	{downloads: [film(), download({id: idOf(1), name: 'next.mkv'})], columns: 100, rows: 24},
+	async (screen, downstream) => {
+		downstream.change({freeBytes: 500 * 1024 * 1024});
+		await screen.shows('500 MiB free');
+		await screen.press('W', 'It takes 824 MiB, but only 500 MiB are free');
+		await screen.press('esc', {without: 'Make the starts'});
 		const makeSafe = downstream.makeSafe.bind(downstream);
 		downstream.makeSafe = async (each, request) => {
 			if (each === id) {
@@ -541,7 +585,8 @@ dashboardTest(
 
 			return makeSafe(each, request);
 		};
-		await screen.press('W', 'Fetching the first 2 minutes of 1 of 2 downloads first. film.mkv: It is broken');
+		await screen.press('W', 'It takes at least 412 MiB, about');
+		await screen.answer('enter', 'Fetching the first 2m of 1 of 2 downloads. film.mkv: It is broken');
 	},
 );
 

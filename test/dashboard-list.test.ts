@@ -864,6 +864,38 @@ dashboardTest(
 	},
 );
 
+dashboardTest(
+	'a narrow screen gives the reason in few words, and tabs by their symbols',
+	{
+		downloads: [
+			...films(1, {
+				status: 'failed',
+				error: {...changed, message: `${changed.message}; the downloaded bytes are kept`},
+			}),
+			download({id: idOf(1), name: 'running.mkv'}),
+			download({id: idOf(2), name: 'queued.mkv', status: 'queued'}),
+			download({id: idOf(3), name: 'paused.mkv', status: 'paused'}),
+			download({id: idOf(4), name: 'done.mkv', status: 'complete'}),
+			download({
+				id: idOf(5),
+				name: 'begun.mkv',
+				position: {ms: 5000, at: 0, watched: false, exact: true},
+			}),
+		],
+		columns: 60,
+		rows: 20,
+	},
+	async screen => {
+		await screen.shows('[1 all 6] 2 ↓ 2  3 · 1  4 ‖ 1  5 ✓ 1  6 ✗ 1  7 ► 1');
+		assert.match(screen.text, /✗ film-0\.mkv +.*changed on the server +r decide$/m);
+		assert.match(screen.text, /^ film-0\.mkv: changed on the server\. r decide$/m);
+		await screen.press('7', '1 all 6  2 ↓ 2  3 · 1  4 ‖ 1  5 ✓ 1  6 ✗ 1 [7 ► 1]');
+		await screen.click('5 ✓ 1', '[5 done 1]');
+		screen.resize(100, 20);
+		await screen.shows('2 running 2  3 queued 1  4 paused 1 [5 done 1] 6 failed 1  7 partly watched 1');
+	},
+);
+
 const unstable = {hasUnstableValidator: true, size: null};
 
 dashboardTest(

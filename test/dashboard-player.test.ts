@@ -70,7 +70,7 @@ dashboardTest(
 	'the keys of the details seek and pause the player',
 	{downloads: [playing]},
 	async (screen, downstream) => {
-		await screen.press('enter', /←→ 10s {2}↑↓ 1m {2}g go to {2}P pause player/);
+		await screen.press('enter', /←→ 10s {2}↑↓ 1m {2}g go to {2}Space resume player/);
 		const commands = async (...keys: Parameters<typeof screen.press>[0][]) => {
 			downstream.calls.length = 0;
 			for (const key of keys) {
@@ -87,7 +87,7 @@ dashboardTest(
 		]);
 		assert.deepEqual(await commands('up'), [{seekMs: 2_527_000}]);
 		assert.deepEqual(await commands('down'), [{seekMs: 2_407_000}]);
-		assert.deepEqual(await commands('P'), [{pause: false}]);
+		assert.deepEqual(await commands(' '), [{pause: false}]);
 		downstream.change({downloads: [{...playing, position: {...position, ms: 4000}}]});
 		assert.deepEqual(await commands('left'), [{seekMs: 0}]);
 		downstream.change({downloads: [{...playing, position: {...position, ms: 5_700_000}}]});
@@ -98,20 +98,60 @@ dashboardTest(
 );
 
 dashboardTest(
+	'P pauses all downloads in the details too, and Space marks none there',
+	{downloads: [download(), ...films(1)]},
+	async (screen, downstream) => {
+		await screen.press('enter', /Esc back/);
+		await screen.press(' ', 'No linked player: o starts mpv');
+		assert.match(screen.text, /── film\.mkv ──/);
+		await screen.press('P', 'Paused 2');
+		assert.deepEqual(
+			downstream.calls.map(([name]) => name),
+			['pause', 'pause'],
+		);
+	},
+);
+
+dashboardTest(
+	'commands in the details act on that download alone, whatever is marked',
+	{downloads: films(3)},
+	async (screen, downstream) => {
+		await screen.press([' ', ' '], '2 marked; p, x, e, c act on them');
+		await screen.press('enter', 'Esc back');
+		assert.match(screen.text, /── film-2\.mkv ──/);
+		assert.doesNotMatch(screen.text, /marked/);
+		await screen.press('p');
+		await screen.shows(() => downstream.calls.length === 1);
+		assert.deepEqual(downstream.calls, [['pause', films(3)[2]!.id]]);
+		await screen.press('esc', '2 marked');
+	},
+);
+
+dashboardTest(
 	'g seeks to a typed time, or gives the reason against it',
 	{downloads: [playing]},
 	async (screen, downstream) => {
 		await screen.press('enter', 'g go to');
-		await screen.press('g', 'Go to: film.mkv');
-		await screen.type('99:99');
-		await screen.answer('enter', '"99:99" is not a time. Try 41:07 or 1:02:10.');
+		await screen.press('g', /Time +41:07, or 42% of the film/);
+		await screen.type('9', {without: '42%'});
+		await screen.type('9:99');
+		await screen.answer('enter', '"99:99" is not a time. Try 41:07, 1:02:10 or 42%.');
 		await screen.press('ctrl+u');
 		await screen.type('2:00:00');
 		await screen.press('enter', '2:00:00 is past the end, at 1:35:02.');
 		await screen.press('ctrl+u');
+		await screen.type('101%');
+		await screen.press('enter', '101% is past the end, at 1:35:02.');
+		await screen.press('ctrl+u');
 		await screen.type('1:02:10');
 		await screen.press('enter', {without: 'Go to'});
-		assert.deepEqual(downstream.calls, [['controlPlayer', id, {seekMs: 3_730_000}]]);
+		await screen.press('g', 'Go to: film.mkv');
+		await screen.type('42%');
+		await screen.answer('enter', {without: 'Go to'});
+		assert.deepEqual(downstream.calls, [
+			['controlPlayer', id, {seekMs: 3_730_000}],
+			['controlPlayer', id, {seekMs: 2_394_840}],
+		]);
 	},
 );
 
@@ -173,6 +213,24 @@ const film: DownloadFilm = {
 };
 
 dashboardTest(
+	'g without a player starts one at the typed place',
+	{downloads: [download({film})], columns: 120},
+	async screen => {
+		await screen.press('enter', /g watch from .*Esc back/);
+		await screen.press('g', 'Watch from: film.mkv');
+		await screen.type('50%');
+		await screen.answer('enter', 'Started mpv');
+		await screen.press('g', 'Watch from: film.mkv');
+		await screen.type('100%');
+		await screen.answer('enter', {without: 'Watch from'});
+		assert.deepEqual(
+			screen.played.map(each => each.replace(/^.* at /, '')),
+			['2851000', '5701000'],
+		);
+	},
+);
+
+dashboardTest(
 	'a seek to missing minutes gives the reason of its wait, and the bar is in minutes',
 	{downloads: [{...playing, film}]},
 	async (screen, downstream) => {
@@ -195,7 +253,7 @@ dashboardTest(
 	'a film shorter than its last position starts at its beginning',
 	{downloads: [download({position, film: {...film, durationMs: 1_000_000}})]},
 	async screen => {
-		assert.doesNotMatch(await screen.shows('1 all'), /Left off|watching 1/);
+		assert.doesNotMatch(await screen.shows('1 all'), /Left off|partly watched 1/);
 		await screen.press('o', 'Started mpv');
 		assert.doesNotMatch(screen.played[0]!, / at /);
 	},
@@ -255,7 +313,7 @@ const begun: Download[] = films(3).map((film, index) => ({
 
 dashboardTest('started films have a tab, and o continues them', {downloads: begun}, async screen => {
 	await screen.press('7', {without: 'film-1'});
-	assert.match(screen.text, /\[7 watching 1\][\s\S]*film-0\.mkv[\s\S]*Left off +at 41:07$/m);
+	assert.match(screen.text, /\[7 partly watched 1\][\s\S]*film-0\.mkv[\s\S]*Left off +at 41:07$/m);
 	await screen.press('o', 'Started mpv');
 	assert.deepEqual(screen.played, [`${begun[0]!.streamUrl} at 2467000`]);
 	await screen.press('1', 'film-1');

@@ -53,6 +53,27 @@ for (const [columns, rows] of sizes) {
 	}
 }
 
+const link = 'https://cdn.example.org/film.mkv';
+let isAdded: (id: string) => void;
+dashboardTest(
+	'a list that waits for the downloads of the command line is not called empty, and shows them at once',
+	{
+		first: 'Adding…',
+		added: new Promise<string>(resolve => {
+			isAdded = resolve;
+		}),
+	},
+	async (screen, downstream) => {
+		await screen.wait(100);
+		assert.doesNotMatch(screen.raw, /Nothing here yet/);
+		const {download} = await downstream.add({url: link});
+		isAdded(download.id);
+		await screen.wait(50);
+		assert.match(screen.text, /▸ ↓ film\.mkv/);
+		assert.doesNotMatch(screen.raw, /Nothing here yet/);
+	},
+);
+
 dashboardTest(
 	'every state has a symbol and a word',
 	{downloads: everyState(), columns: 120, rows: 40},
@@ -309,7 +330,7 @@ dashboardTest(
 	'a failed export keeps the typed path',
 	{downloads: films(1), columns: 80, rows: 24},
 	async (screen, downstream) => {
-		await screen.press('e', 'when it is finished (250 of 1000 MiB now)');
+		await screen.press('e', 'when finished (250 of 1000 MiB now)');
 		await screen.answer('!');
 		downstream.failure = new DownStreamError('disk-failed', 'Permission denied.');
 		await screen.press('enter', '! Permission denied.');

@@ -170,7 +170,7 @@ test('each reason to wait is announced once until data arrives', () => {
 	];
 	const {id} = known;
 	assert.deepEqual(show(waiting, 1), [
-		'14:02:12 [1] waits  a.example: connection refused; next try in 8s',
+		'14:02:12 [1] waits  a.example: connection refused; retry in 8s',
 		{event: 'waiting', id, code: error.code, message: error.message, retryAt: at(9)},
 	]);
 	assert.deepEqual(show({}, 9), []);

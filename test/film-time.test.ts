@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
-import {parseTime} from '../source/text/film-time.ts';
+import {parsePercent, parseTime} from '../source/text/film-time.ts';
 import {formatTime} from '../source/text/film-words.ts';
 
 test('displayed times parse to themselves', () => {
@@ -41,5 +41,21 @@ test('a typed time has hours, minutes and seconds in either form', () => {
 		'1e9',
 	]) {
 		assert.equal(parseTime(text), undefined, text);
+	}
+});
+
+test('a typed share ends in a percent sign', () => {
+	for (const [text, percent] of [
+		['42%', 42],
+		[' 7.5 % ', 7.5],
+		['7,5%', 7.5],
+		['0%', 0],
+		['100%', 100],
+	] as const) {
+		assert.equal(parsePercent(text), percent, text);
+	}
+
+	for (const text of ['', '%', '42', '-1%', '1e2%', '1000%', '4.%', '42%%']) {
+		assert.equal(parsePercent(text), undefined, text);
 	}
 });

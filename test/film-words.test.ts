@@ -62,7 +62,10 @@ test('playable minutes are shown in full, and in a narrow column', () => {
 		[of(stalling), 'stalls in 4m · wait 3m20s', '→1:02:10'],
 		[of({...stalling, stallAt: stalling.position}), 'wait 3m20s', '→1:02:10'],
 		[of(stalling, {status: 'paused'}), 'to 1:02:10 of 1:35:02', '→1:02:10'],
-		[of({watchTo: null, playable: []}), 'none of 1:35:02', ''],
+		[of({watchTo: null, playable: []}), 'none of 1:35:02 yet', 'none'],
+		[of({watchTo: null, position: 70 * minute}), '1:20:00–1:35:02 of 1:35:02', '1:20:00→'],
+		[of({watchTo: null, position: 70 * minute, playable: [[0, 62 * minute]]}), 'none from 1:10:00', 'none'],
+		[of({watchTo: film.durationMs, position: 90 * minute}), '1:20:00–1:35:02 of 1:35:02', '→1:35:02'],
 		[of(whole, {completedAt: 1}), 'all of 1:35:02', 'all'],
 		[download({film: null}), '', ''],
 	];
@@ -74,14 +77,20 @@ test('playable minutes are shown in full, and in a narrow column', () => {
 		watchLine(of({}), width, true)
 			.map(({text}) => text)
 			.join('');
-	assert.deepEqual([shown(26), shown(9)], ['to 1:02:10 of 1:35:02', '>1:02:10']);
+	assert.deepEqual([shown(26), shown(18), shown(9)], ['to 1:02:10 of 1:35:02', 'to 1:02:10', '>1:02:10']);
 });
 
 test('the details describe tracks, playable ranges and the forecast', () => {
 	assert.equal(filmWords(film), '1:35:02 · H.264 1920×1080, AAC en');
 	assert.equal(playableWords(film), '0:00 – 1:02:10, then 1:20:00 – 1:35:02');
 	assert.equal(playableWords(film, false, 30), '0:00 – 1:02:10, and 1 more');
-	assert.equal(playableWords({...film, playable: []}), 'nothing yet');
+	assert.equal(playableWords({...film, playable: [], watchTo: null}), 'none of 1:35:02 yet');
+	assert.equal(
+		playableWords({...film, watchTo: null, position: 70 * minute, playable: [[0, 62 * minute]]}),
+		'0:00 – 1:02:00; none from 1:10:00',
+	);
+	assert.equal(playableWords(whole), 'all of 1:35:02');
+	assert.equal(playableWords({...film, exact: false, playable: []}), 'to ~1:02:10 of 1:35:02');
 	assert.equal(
 		forecastWords(of(stalling, {bytesPerSecondLong: 0.9 * 1024 * 1024})),
 		'at 921 KiB/s it stalls at 9:00; started in 3m20s, or at 2.10 MiB/s, it plays through',
@@ -127,7 +136,7 @@ test('a row tells how far a pledge makes the film safe, unless its player stalls
 	);
 	assert.equal(shown(of({}, {pledges: [met]})), '⚑ safe to 1:02:00');
 	assert.equal(shown(of(whole, {pledges: [met]})), '⚑ all of 1:35:02');
-	assert.equal(shown(of(whole, {pledges: [met]}), 9), '⚑all');
+	assert.equal(shown(of(whole, {pledges: [met]}), 9), '⚑ all');
 	const last = {...later, toMs: film.durationMs, state: 'safe'} as const;
 	assert.equal(shown(of(whole, {pledges: [last], completedAt: 1})), '⚑ all of 1:35:02');
 });

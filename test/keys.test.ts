@@ -1,7 +1,15 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Key} from 'ink';
-import {commandOf, footerCells, footerKeys, keyPresses, keyTable} from '../source/dashboard/keys.ts';
+import {
+	commandOf,
+	footerCells,
+	footerKeys,
+	keyPresses,
+	keyTable,
+	playerTable,
+} from '../source/dashboard/keys.ts';
+import {dialogCells} from '../source/dashboard/dialog-view.tsx';
 import {editField, fieldOf, insertText, presetOf, type Field} from '../source/dashboard/text-field.tsx';
 
 const plain = {} as Key;
@@ -47,6 +55,13 @@ test('every key has one meaning, and Backspace has none in the list', () => {
 	assert.equal(new Set(keys).size, keys.length);
 	assert.equal(commandOf('backspace'), undefined);
 	assert.equal(commandOf('delete'), 'remove');
+});
+
+test('every description fits the palette of a screen of 60 columns', () => {
+	const cells = dialogCells({width: 59, height: 20, ascii: false});
+	for (const {help} of [...keyTable, ...playerTable]) {
+		assert.ok(help.length <= cells - 13, help);
+	}
 });
 
 test('the footer fits the screen and keeps the help key', () => {

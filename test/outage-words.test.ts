@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import type {Download} from '../source/downstream.ts';
-import {outageSentence, outagesOf, timedOutage} from '../source/text/outage-words.ts';
+import {outageSentence, outagesOf, timedOutage, withoutSilentCeilings} from '../source/text/outage-words.ts';
 import {dashboardTest} from './support/dashboard-test.ts';
 import {download, idOf} from './support/memory-downstream.ts';
 
@@ -47,6 +47,21 @@ test('an outage has the time since the first failure, and the next attempt of an
 		timedOutage(outage!, now - 170_000)[0]!,
 		/^cdn\.example\.org has not answered\. 2 downloads wait; /,
 	);
+});
+
+test('downloads wait for a connection to a server as long as it sends on the others', () => {
+	const queued = download({id: idOf(9), status: 'queued', hostCeiling: 1, lastByteAt: null});
+	const shown = (...others: Download[]) =>
+		withoutSilentCeilings([...others, queued], now).at(-1)!.hostCeiling;
+	const sending = download({lastByteAt: now - 1000});
+	const stalled = download({lastByteAt: now - 6000});
+	const elsewhere = download({url: 'https://other.example.org/film.mkv', lastByteAt: now - 1000});
+	assert.equal(shown(sending), 1);
+	assert.equal(shown(sending, stalled), 1);
+	assert.equal(shown(download({status: 'asking', lastByteAt: null})), 1);
+	assert.equal(shown(stalled), null);
+	assert.equal(shown(waiting(0, {lastByteAt: null}), elsewhere), null);
+	assert.equal(shown(elsewhere), 1);
 });
 
 test('a busy host is busy', () => {

@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import {execFileSync, spawnSync} from 'node:child_process';
-import {readFileSync} from 'node:fs';
+import {readFileSync, utimesSync} from 'node:fs';
 import path from 'node:path';
 import {test} from 'node:test';
 import {builtCli} from './support/cli.ts';
@@ -33,6 +33,19 @@ function linksOf(file: string): string[] {
 		path.posix.normalize(path.posix.join(path.posix.dirname(file), target!)),
 	);
 }
+
+test('--if-changed builds nothing while no source is younger than the last build', async () => {
+	const outdir = path.dirname(await builtCli());
+	const build = () =>
+		execFileSync(process.execPath, ['build.mjs', '--if-changed', '--outdir', outdir], {
+			cwd: root,
+			encoding: 'utf8',
+		});
+	assert.equal(build(), '');
+	const last = path.join(outdir, 'sbom.cdx.json');
+	utimesSync(last, 0, 0);
+	assert.match(build(), /KiB\n$/);
+});
 
 test('the package holds the bundle, documents and examples, without sources', () => {
 	for (const file of packed) {

@@ -312,6 +312,15 @@ for (const [expected, pledge, beside] of [
 	});
 }
 
+test('the error of a download is not repeated as the reason against its pledge', () => {
+	const message = '404: no such file';
+	const error = {code: 'origin-refused', message, at: 0} as const;
+	const pledges = [{...blankPledge, state: 'impossible', reason: message} as const];
+	const failed = {size: null, completedAt: null, error, pledges};
+	assert.deepEqual([safeWords(failed), safeFact(failed)], ['⚑ cannot be made safe', 'not possible']);
+	assert.equal(safeWords({...failed, error: null}), `⚑ cannot be made safe: ${message}`);
+});
+
 for (const [expected, pledge] of [
 	[
 		[`safe ${ofFilm}; to 1:47:00 at 18:31`, `safe ${ofFilm}; all at 18:31`, `safe ${ofFilm}`, '⚑→1:21:00'],
@@ -319,7 +328,7 @@ for (const [expected, pledge] of [
 	],
 	[['⚑ safe 1:02:00–1:47:00', '⚑→1:47:00'], {...film, state: 'safe'}],
 	[['to be made safe', '⚑'], {}],
-	[['to be made safe', '⚑→0:00'], {fromMs: 0}],
+	[['to be made safe', '⚑'], {fromMs: 0}],
 	[
 		['safe to 120 MiB; to 200 MiB pending', 'safe to 120 MiB', '⚑→120 MiB'],
 		{start: 0, end: 200 * MiB, safeTo: 120 * MiB},

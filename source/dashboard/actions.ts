@@ -6,7 +6,8 @@ import {openContinueDialog} from './dialogs/continue.ts';
 import {openLimitDialog} from './dialogs/limit.ts';
 import {openLinkDialog} from './dialogs/link.ts';
 import {openQuitDialog} from './dialogs/quit.ts';
-import {makeStartsSafe, openSafeDialog} from './dialogs/safe.ts';
+import {openSafeDialog} from './dialogs/safe.ts';
+import {openSafeStartsDialog} from './dialogs/safe-starts.ts';
 import {openSortDialog} from './dialogs/sort.ts';
 import type {AddDialog} from './dialogs/add.ts';
 import type {ExportDialog} from './dialogs/export.ts';
@@ -16,6 +17,7 @@ import type {FilmFrames} from './film-frames.ts';
 import type {Command} from './keys.ts';
 import {queueOf, shownTabs} from './list-view.ts';
 import {list} from './mode.ts';
+import {startPlayer} from './player-control.ts';
 import {QueueMoves} from './queue-moves.ts';
 import {connectedPlayers, stillWords} from '../text/status-words.ts';
 import {fieldOf} from './text-field.tsx';
@@ -121,7 +123,7 @@ export class Actions {
 				openLimitDialog(ui);
 				break;
 			case 'safe-all':
-				makeStartsSafe(ui);
+				openSafeStartsDialog(ui);
 				break;
 			case 'take-over':
 				this.#takeOver();
@@ -132,9 +134,7 @@ export class Actions {
 			case 'mouse':
 				ui.set({hasMouse: !hasMouse});
 				ui.host.setMouse(!hasMouse);
-				ui.say(
-					hasMouse ? 'Mouse off' : 'Mouse on: click selects, Shift+drag selects text (Option in iTerm2)',
-				);
+				ui.say(hasMouse ? 'Mouse off' : 'Mouse on: Shift+drag selects text (Option in iTerm2)');
 				break;
 			default: {
 				const {selected} = ui;
@@ -250,7 +250,7 @@ export class Actions {
 	/** Plays from the last position, unless the settings say to ask or to start over. */
 	#play(selected: Download): void {
 		const ui = this.#ui;
-		const play = (startMs: number) => ui.run(async () => `Started ${await ui.host.play(selected, startMs)}`);
+		const play = (startMs: number) => startPlayer(ui, selected, startMs);
 		const left = continuedMs(selected);
 		if (left > 0 && ui.host.continues === 'ask') {
 			openContinueDialog(ui, selected, play);

@@ -2,7 +2,7 @@
 import {Box, useApp, useInput, usePaste, useWindowSize} from 'ink';
 import {useEffect, useMemo, useRef, useState, useSyncExternalStore} from 'react';
 import {hasExpired, isResumable, isStopped, type Download, type DownloadId} from '../downstream.ts';
-import {cellsOf, cleanText, fitName} from '../text/clean-text.ts';
+import {cellsOf, cleanText, firstFitting, fitName, fitStart} from '../text/clean-text.ts';
 import {barPlaces} from './bar-places.ts';
 import {Controller, type ControllerOptions} from './controller.ts';
 import {dockedLines, pageLines} from './details.ts';
@@ -19,7 +19,15 @@ import {DownloadTable, headingPlaces, longestOf} from './download-table.tsx';
 import {dimmedFrame} from './frames.ts';
 import {bannerLines, EmptyList, headerLine, mostBanners, tabsLayout} from './header.tsx';
 import {hitTest, parseMouse, type Targets} from './hit-test.ts';
-import {footerKeys, keyPresses, plainArrows, playerKeys, type Command, type FooterKey} from './keys.ts';
+import {
+	entryOf,
+	footerKeys,
+	keyPresses,
+	plainArrows,
+	playerKeys,
+	type Command,
+	type FooterKey,
+} from './keys.ts';
 import {rowHeights, scrollThumb, smallest} from './layout.ts';
 import {listWindow, queueOf} from './list-view.ts';
 import {logLine} from './messages.ts';
@@ -28,7 +36,7 @@ import {details, list, type Mode} from './mode.ts';
 import {paletteLayout} from './palette.ts';
 import {SnapshotFeed, type Frame} from './snapshot-feed.ts';
 import {fitLine, Lines, LineView, span, type Line} from './spans.tsx';
-import {amount, reason, stateWords} from '../text/status-words.ts';
+import {amount, reasons, stateWords} from '../text/status-words.ts';
 import {fieldSpans} from './text-field.tsx';
 import {dimmedTheme, ThemeContext, useTheme, type Theme} from './theme.ts';
 import {TooSmall} from './too-small.tsx';
@@ -54,7 +62,7 @@ export type DashboardProps = Omit<ControllerOptions, 'feed' | 'host'> & {
 	readonly ascii: boolean;
 	/** At least 256. */
 	readonly manyColors: boolean;
-	/** Resolves with the download to select first. */
+	/** Resolves with the download to select first, once the downloads of the command line are in the list. */
 	readonly added?: Promise<DownloadId | undefined>;
 	/** Reports clicks from the start. */
 	readonly mouse?: boolean;
@@ -66,6 +74,8 @@ type Screen = Place & {
 	readonly frame: Frame;
 	readonly state: ScreenState;
 	readonly manyColors: boolean;
+	/** Downloads of the command line are on their way into the list. */
+	readonly isAdding: boolean;
 };
 
 const doubleClickMs = 400;
@@ -118,7 +128,8 @@ export function Dashboard({
 	const height = rows - spareRows;
 	const isTooSmall = columns < smallest.columns || height < smallest.rows;
 	// The last column stays free: erasing to the end of the line, which follows each line, would take its character.
-	const screen = {frame, state, width: columns - 1, height, ascii, manyColors};
+	const [isAdding, setIsAdding] = useState(added !== undefined);
+	const screen = {frame, state, width: columns - 1, height, ascii, manyColors, isAdding};
 	const clicked = useRef({x: -1, y: -1, at: 0});
 	useInput((input, key) => {
 		const event = parseMouse(input);
@@ -166,8 +177,12 @@ export function Dashboard({
 		[],
 	);
 	useEffect(() => {
-		void added?.then(id => controller.selectWhenAdded(id));
-	}, [added, controller]);
+		void added?.then(id => {
+			feed.refresh();
+			controller.selectWhenAdded(id);
+			setIsAdding(false);
+		});
+	}, [added, controller, feed]);
 	useEffect(() => {
 		if (mouse) {
 			controller.press('M');
@@ -239,7 +254,7 @@ function OverBase({layout, ...screen}: Screen & {readonly layout: DialogLayout})
 	);
 }
 
-function List({frame, state, width, height, ascii}: Screen) {
+function List({frame, state, width, height, ascii, isAdding}: Screen) {
 	const {snapshot, now} = frame;
 	const layout = rowHeights(height, snapshot.downloads.length, bannerCount(frame));
 	const visible = Math.max(1, layout.list);
@@ -260,7 +275,7 @@ function List({frame, state, width, height, ascii}: Screen) {
 			<Lines lines={bannerLines(snapshot, now, place)} />
 			<Box flexDirection="column" height={layout.list + (layout.headings ? 1 : 0)} overflowY="hidden">
 				{downloads.length === 0 ? (
-					<EmptyList {...place} height={layout.list} view={state.view} />
+					<EmptyList {...place} height={layout.list} view={state.view} isAdding={isAdding} />
 				) : (
 					<Box>
 						<Box flexDirection="column" width={width - (hasScrollbar ? 1 : 0)}>
@@ -481,10 +496,10 @@ function statusLine({state, downloads, selected, now, width, ascii, namesState}:
 
 	if (message) {
 		const text = withFlag(cleanText(message.text), ascii);
-		return [span(` ${text}`, message.isError ? 'waiting' : 'plain')];
+		return [span(` ${fitStart(text, width - 1, {ascii})}`, message.isError ? 'waiting' : 'plain')];
 	}
 
-	const marked = downloads.filter(({id}) => marks.has(id));
+	const marked = state.isInDetails ? [] : downloads.filter(({id}) => marks.has(id));
 	if (marked.length > 0) {
 		return [
 			span(` ${marked.length} marked; p, x, e, c act on ${marked.length === 1 ? 'it' : 'them'}, Esc clears`),
@@ -495,10 +510,11 @@ function statusLine({state, downloads, selected, now, width, ascii, namesState}:
 }
 
 function stateLine(download: Download, now: number, width: number, ascii: boolean): string {
-	const words = cleanText(
-		reason(download, now) ?? `${stateWords(download, now, ascii).state}, ${amount(download)}`,
-	);
-	const room = Math.max(12, width - cellsOf(words) - 3);
+	const found = reasons(download, now);
+	const state = `${stateWords(download, now, ascii).state}, ${amount(download)}`;
+	const leastName = 12;
+	const words = cleanText(firstFitting(found.length > 0 ? found : [state], width - leastName - 3));
+	const room = Math.max(leastName, width - cellsOf(words) - 3);
 	return `${fitName(cleanText(download.name), room, {ascii})}: ${words}`;
 }
 
@@ -513,6 +529,9 @@ function footerLine(keys: ReadonlyArray<Pick<FooterKey, 'shown' | 'word'>>): Lin
 	];
 }
 
+/** Narrower footers keep their room for other keys than `g`. */
+const roomyFooter = 110;
+
 /** The keys of the footer. */
 function shownKeys(
 	{width, ascii}: Pick<Place, 'width' | 'ascii'>,
@@ -521,7 +540,12 @@ function shownKeys(
 	selected: Download | undefined,
 	scrolls: boolean,
 ): FooterKey[] {
-	const special = mode.kind === 'details' && selected?.playback ? playerKeys({scrolls}) : [];
+	const watching = selected?.playback
+		? playerKeys({scrolls})
+		: selected?.film && width >= roomyFooter
+			? [entryOf('go-to')]
+			: [];
+	const special = mode.kind === 'details' ? watching : [];
 	return footerKeys(width, words, special, ascii);
 }
 
@@ -554,16 +578,19 @@ function footerWords(
 					back: 'back',
 					next: 'next',
 					'plain-text': 'plain text',
+					mark: false,
 					filter: false,
 					sort: false,
 					...(selected.film && {frames: 'frames'}),
+					...(!selected.playback && {'go-to': 'watch from'}),
+					...(selected.playback?.paused && {'pause-player': 'resume player'}),
 				}
 			: {};
 	if (isOrphan) {
 		return {...inDetails, ...none, ...orphanWords};
 	}
 
-	const marked = downloads.filter(({id}) => marks.has(id));
+	const marked = mode.kind === 'details' ? [] : downloads.filter(({id}) => marks.has(id));
 	const targets = marked.length > 0 ? marked : [selected];
 	const stopped = targets.find(each => isResumable(each));
 	const {status, error, isPageForFile} = selected;
@@ -573,8 +600,7 @@ function footerWords(
 		pause: targets.some(each => !isStopped(each) && each.status !== 'complete') ? 'pause' : false,
 		resume: stopped ? resumeWord(stopped) : false,
 		'new-url': isPageForFile || (status === 'failed' && error && hasExpired(error)) ? 'new link' : false,
-		...(mode.kind === 'list' &&
-			marked.length > 0 && {back: 'clear marks', open: false, play: false, 'new-url': false}),
+		...(marked.length > 0 && {back: 'clear marks', open: false, play: false, 'new-url': false}),
 	};
 }
 

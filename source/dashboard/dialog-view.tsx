@@ -161,8 +161,9 @@ function textLines(
 		return [[heading, span(fitText(cleanText(shortened(maskUrl(field.text))), room, {ascii}))]];
 	}
 
-	if (field.text === '' && !isFocused) {
-		return [[heading, span(fitText(placeholder, room, {ascii}), 'label')]];
+	if (field.text === '' && placeholder !== '') {
+		const cursor = isFocused ? [span(' ', 'selected')] : [];
+		return [[heading, ...cursor, span(fitText(placeholder, room - cursor.length, {ascii}), 'label')]];
 	}
 
 	if (lines === 1) {

@@ -258,7 +258,7 @@ function wordsLine(download: Download, props: Row): Line | undefined {
 type RowWords = {
 	/** Longest first. */
 	readonly texts: readonly string[];
-	/** The key that helps, or the time of the next try. */
+	/** The key that helps, or the time of the next retry. */
 	readonly action: string;
 };
 

@@ -11,6 +11,7 @@ import {
 	waitWords,
 	watchWords,
 	willStall,
+	withoutLength,
 } from '../text/film-words.ts';
 import {formatBytes} from '../text/format.ts';
 import {barCells} from '../text/range-bar.ts';
@@ -20,7 +21,7 @@ import {inRuns} from './bar-spans.ts';
 import {span, type Line} from './spans.tsx';
 
 /**
- * In full where the width allows, else the wait before it plays through, else `→1:02:10`. What a pledge makes safe comes
+ * In full where the width allows, else without the length of the film, else the wait before it plays through, else `→1:02:10`. What a pledge makes safe comes
  * first, unless a player stalls or more can be watched: then with a flag.
  */
 export function watchLine(download: Download, width: number, ascii: boolean): Line {
@@ -34,7 +35,8 @@ export function watchLine(download: Download, width: number, ascii: boolean): Li
 
 	const flag = download.pledges.length === 0 ? '' : pledgeFlag(ascii);
 	const wait = waitWords(download);
-	const long = [watchWords(download, ascii), ...(wait === undefined ? [] : [wait])];
+	const full = watchWords(download, ascii);
+	const long = [full, withoutLength(full, download), ...(wait === undefined ? [] : [wait])];
 	const words = [
 		...long.map(each => (flag === '' ? each : `${flag} ${each}`)),
 		flag + shortWatchWords(download, ascii),

@@ -72,20 +72,27 @@ export function tabsLayout(
 	place: string,
 	{width, ascii}: Width,
 ): TabsLayout {
+	const visible = shownTabs(downloads, view.tab);
+	const counts = tabs.map((_, tab) => downloads.filter(download => isInTab(download, tab)).length);
+	const texts = (isNamed: (tab: number) => boolean) =>
+		tabs.map(({symbol}, tab) => {
+			const name = isNamed(tab) ? tabName(tab, isOrphan) : symbol[ascii ? 1 : 0];
+			return visible.includes(tab) ? `${tab + 1} ${name} ${counts[tab]}` : '';
+		});
+	const cellsOfTabs = (words: readonly string[]) =>
+		words.reduce((sum, text) => sum + (text === '' ? 0 : text.length + 2), 0);
+	const variants = [() => true, (tab: number) => tab === view.tab, () => false].map(texts);
+	const words = variants.find(each => cellsOfTabs(each) <= width) ?? variants.at(-1)!;
 	const places: Array<readonly [number, number]> = [];
 	const line: Array<Line[number]> = [];
 	let left = 1;
-	const visible = shownTabs(downloads, view.tab);
-	for (const index of tabs.keys()) {
-		if (!visible.includes(index)) {
+	for (const [tab, text] of words.entries()) {
+		if (text === '') {
 			places.push([-1, -1]);
 			continue;
 		}
 
-		const count = downloads.filter(download => isInTab(download, index)).length;
-		const text = `${index + 1} ${tabName(index, isOrphan)} ${count}`;
-		const isCurrent = index === view.tab;
-		line.push(isCurrent ? span(`[${text}]`, 'selected') : span(` ${text} `, 'label'));
+		line.push(tab === view.tab ? span(`[${text}]`, 'selected') : span(` ${text} `, 'label'));
 		places.push([left - 1, left + text.length + 1]);
 		left += text.length + 2;
 	}
@@ -115,11 +122,17 @@ export function bannerLines({banners, downloads}: Snapshot, now: number, {width,
 	});
 }
 
-type EmptyListProps = Width & {readonly height: number; readonly view: ListView};
+type EmptyListProps = Width & {
+	readonly height: number;
+	readonly view: ListView;
+	/** The list is about to fill. */
+	readonly isAdding: boolean;
+};
 
-export function EmptyList({width, height, ascii, view}: EmptyListProps) {
-	const showsAll = view.tab === 0 && view.filter === '';
-	const paragraphs = showsAll
+export function EmptyList({width, height, ascii, view, isAdding}: EmptyListProps) {
+	const isWhole = view.tab === 0 && view.filter === '';
+	const isFirst = isWhole && !isAdding;
+	const paragraphs = isFirst
 		? [
 				'Nothing here yet.',
 				'Paste a link (Ctrl+Shift+V, Cmd+V or right-click), or press a.',
@@ -129,15 +142,17 @@ export function EmptyList({width, height, ascii, view}: EmptyListProps) {
 				'? finds every command, q quits.',
 			]
 		: [
-				view.filter === ''
-					? `${tabs[view.tab]!.name === 'watching' ? 'No film is partly watched' : `Nothing is ${tabs[view.tab]!.name}`}. 1 shows all.`
-					: 'No matches. Esc clears the filter.',
+				isWhole
+					? `Adding${ascii ? '...' : '…'}`
+					: view.filter === ''
+						? `Nothing is ${tabs[view.tab]!.name}. 1 shows all.`
+						: 'No matches. Esc clears the filter.',
 			];
 	const margin = width < 71 ? 1 : 3;
 	const gap: Line[] = height < 12 ? [] : [[]];
 	const lines = [
 		...paragraphs.flatMap(text => [...gap, ...wrapped(text, width - 2 * margin).map(line => [span(line)])]),
-		...(showsAll && width >= 71 && height >= 16 ? sampleLines(ascii) : []),
+		...(isFirst && width >= 71 && height >= 16 ? sampleLines(ascii) : []),
 	];
 	return (
 		<Box flexDirection="column" height={height} overflowY="hidden" paddingX={margin}>

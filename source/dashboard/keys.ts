@@ -74,8 +74,8 @@ export type Entry = {
 
 /** In the order of the footer. */
 export const keyTable: readonly Entry[] = [
-	{command: 'pause', keys: ['p'], shown: 'p', help: 'pause or resume', footer: 'pause'},
-	{command: 'pause-all', keys: ['P'], shown: 'P', help: 'pause all, or resume all'},
+	{command: 'pause', keys: ['p'], shown: 'p', help: 'pause or resume the download', footer: 'pause'},
+	{command: 'pause-all', keys: ['P'], shown: 'P', help: 'pause all downloads, or resume them'},
 	{command: 'resume', keys: ['r'], shown: 'r', help: 'resume, or retry now', footer: 'resume'},
 	{
 		command: 'remove',
@@ -97,7 +97,7 @@ export const keyTable: readonly Entry[] = [
 		command: 'safe-all',
 		keys: ['W'],
 		shown: 'W',
-		help: 'make the start of every download safe',
+		help: 'make the starts of all safe, or stop that',
 		alias: 'offline',
 	},
 	{command: 'export', keys: ['e'], shown: 'e', help: 'export the file', footer: 'export'},
@@ -105,7 +105,7 @@ export const keyTable: readonly Entry[] = [
 	{command: 'copy-stream', keys: ['c', 'y'], shown: 'c', help: 'copy the stream URL', footer: 'copy URL'},
 	{command: 'copy-source', keys: ['C', 'Y'], shown: 'C', help: 'copy the source URL'},
 	{command: 'play', keys: ['o'], shown: 'o', help: 'play in mpv, VLC or another player', footer: 'play'},
-	{command: 'plain-text', keys: ['v'], shown: 'v', help: 'show URLs and path as plain text, to select'},
+	{command: 'plain-text', keys: ['v'], shown: 'v', help: 'show URLs and path as plain text to select'},
 	{
 		command: 'open',
 		keys: ['return', 'right', 'l'],
@@ -147,7 +147,7 @@ export const keyTable: readonly Entry[] = [
 	{command: 'next', keys: [']'], shown: ']', help: 'next download'},
 	{command: 'new-url', keys: ['U'], shown: 'U', help: 'set a new link'},
 	{command: 'verify', keys: ['V'], shown: 'V', help: 'check the stored data'},
-	{command: 'take-over', keys: ['R'], shown: 'R', help: 'continue here after the other instance quits'},
+	{command: 'take-over', keys: ['R'], shown: 'R', help: 'take over from an instance that has quit'},
 	{command: 'bytes', keys: ['b'], shown: 'b', help: 'show the map in bytes or in minutes'},
 	{command: 'frames', keys: ['i'], shown: 'i', help: 'show frames of the film in its details'},
 	{command: 'limit', keys: ['t'], shown: 't', help: 'limit the speed, of one or of all'},
@@ -194,11 +194,18 @@ export const playerTable: readonly Entry[] = [
 		footer: '1m',
 	},
 	{command: 'minute-back', keys: ['down'], shown: '↓', help: 'seek back a minute', alias: 'jump'},
-	{command: 'go-to', keys: ['g'], shown: 'g', help: 'go to a time', alias: 'jump seek', footer: 'go to'},
+	{
+		command: 'go-to',
+		keys: ['g'],
+		shown: 'g',
+		help: 'go to a time, or to 42% of the film',
+		alias: 'jump seek watch from',
+		footer: 'go to',
+	},
 	{
 		command: 'pause-player',
-		keys: ['P'],
-		shown: 'P',
+		keys: [' '],
+		shown: 'Space',
 		help: 'pause or resume the player',
 		footer: 'pause player',
 	},

@@ -5,7 +5,12 @@ import {cleanText} from '../text/clean-text.ts';
 import {windowTop} from './layout.ts';
 import {secondsLeft} from '../text/status-words.ts';
 
-export type Tab = {readonly name: string; readonly holds: (download: Download) => boolean};
+export type Tab = {
+	readonly name: string;
+	/** Stands for the name where the tabs do not fit; the same as in the rows. */
+	readonly symbol: readonly [unicode: string, ascii: string];
+	readonly holds: (download: Download) => boolean;
+};
 
 const inState =
 	(...statuses: readonly DownloadStatus[]) =>
@@ -13,13 +18,17 @@ const inState =
 		statuses.includes(status);
 
 export const tabs: readonly Tab[] = [
-	{name: 'all', holds: () => true},
-	{name: 'running', holds: inState('active', 'asking', 'waiting', 'exporting', 'checking')},
-	{name: 'queued', holds: inState('queued')},
-	{name: 'paused', holds: inState('paused', 'cancelled')},
-	{name: 'done', holds: inState('complete')},
-	{name: 'failed', holds: inState('failed')},
-	{name: 'watching', holds: isBegun},
+	{name: 'all', symbol: ['all', 'all'], holds: () => true},
+	{
+		name: 'running',
+		symbol: ['↓', 'D'],
+		holds: inState('active', 'asking', 'waiting', 'exporting', 'checking'),
+	},
+	{name: 'queued', symbol: ['·', 'Q'], holds: inState('queued')},
+	{name: 'paused', symbol: ['‖', 'P'], holds: inState('paused', 'cancelled')},
+	{name: 'done', symbol: ['✓', 'C'], holds: inState('complete')},
+	{name: 'failed', symbol: ['✗', 'F'], holds: inState('failed')},
+	{name: 'partly watched', symbol: ['►', '>'], holds: isBegun},
 ];
 
 type SortKey = {

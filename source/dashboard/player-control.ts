@@ -17,6 +17,11 @@ const steps: Partial<Record<Command, number>> = {
 	'minute-forward': 60_000,
 };
 
+/** Starts a player at a time in milliseconds. */
+export function startPlayer(ui: UiStore, download: Download, startMs: number): void {
+	ui.run(async () => `Started ${await ui.host.play(download, startMs)}`);
+}
+
 export class PlayerControl {
 	readonly #ui: UiStore;
 	#aim: {readonly id: DownloadId; readonly ms: number; readonly at: number} | undefined;
@@ -25,16 +30,23 @@ export class PlayerControl {
 		this.#ui = ui;
 	}
 
-	/** The command of a key in the details of a film that a linked player plays. `g` has no other meaning in details. */
+	/**
+	 * The command of a key in the details of a film that a linked player plays. `g` and Space, which move and mark in the list,
+	 * have no other meaning in details.
+	 */
 	commandOf(name: string): Command | undefined {
 		const {isInDetails, selected, viewport} = this.#ui;
-		const entry = playerKeys({scrolls: viewport.lastTop > 0}).find(({keys}) => keys.includes(name));
-		return isInDetails && (selected?.playback || entry?.command === 'go-to') ? entry?.command : undefined;
+		const found = playerKeys({scrolls: viewport.lastTop > 0}).find(({keys}) => keys.includes(name));
+		const isAlways = found?.command === 'go-to' || found?.command === 'pause-player';
+		return isInDetails && (selected?.playback || isAlways) ? found?.command : undefined;
 	}
 
 	run(command: Command, download: Download): void {
 		const step = steps[command];
-		if (!download.playback) {
+		if (!download.playback && command === 'go-to' && download.film) {
+			const end = download.film.durationMs - beforeEndMs;
+			openGoToDialog(this.#ui, download, ms => startPlayer(this.#ui, download, Math.min(ms, end)));
+		} else if (!download.playback) {
 			this.#ui.say('No linked player: o starts mpv');
 		} else if (command === 'pause-player') {
 			const pause = !download.playback.paused;

@@ -7,6 +7,7 @@ import {
 	type DownloadEngine,
 	type Snapshot,
 } from '../downstream.ts';
+import {withoutSilentCeilings} from '../text/outage-words.ts';
 import type {ByteRange} from './bar-spans.ts';
 import {SpeedHistory} from './sparkline.ts';
 
@@ -154,7 +155,7 @@ export class SnapshotFeed {
 			snapshot: {
 				...snapshot,
 				bytesPerSecond: this.#bytesPerSecond,
-				downloads: snapshot.downloads.map(download =>
+				downloads: withoutSilentCeilings(snapshot.downloads, now).map(download =>
 					isOrphan ? asStopped(download) : this.#withHeldSpeed(download),
 				),
 				banners: isOrphan ? [orphanBanner] : snapshot.banners,

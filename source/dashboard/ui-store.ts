@@ -103,6 +103,7 @@ export type Viewport = {
 
 /** A reference to one opened dialog, for answers that arrive later. */
 export type DialogHandle = {
+	readonly isOpen: boolean;
 	/** Shows the form if the dialog is still open; otherwise reports the error. */
 	show(form: Form, error?: unknown): void;
 	/** Closes the dialog if it is still open. */
@@ -220,6 +221,9 @@ export class UiStore {
 		const opened = this.dialog;
 		const isOpen = () => this.dialog !== undefined && this.dialog.onButton === opened?.onButton;
 		return {
+			get isOpen() {
+				return isOpen();
+			},
 			show: (form, error) => {
 				if (isOpen()) {
 					this.showForm(form);
@@ -247,10 +251,10 @@ export class UiStore {
 		return downloads[index];
 	}
 
-	/** The marked downloads in the list, or the selected one if none is marked. */
+	/** The marked downloads in the list, or the selected one if none is marked; in the details, the one on the screen. */
 	get targets(): readonly Download[] {
 		const {downloads, index} = this.window;
-		const marked = downloads.filter(({id}) => this.#state.marks.has(id));
+		const marked = this.isInDetails ? [] : downloads.filter(({id}) => this.#state.marks.has(id));
 		return marked.length > 0 ? marked : downloads.slice(index, index + 1);
 	}
 

@@ -28,7 +28,10 @@ export function playsThrough({film}: Pick<Download, 'film'>): boolean {
 	return film !== null && film.stallAt === null;
 }
 
-/** `to 1:02:10 of 1:35:02`, `stalls in 4m · wait 3m20s`, `all of 1:27:40`; `~` marks an estimate. Empty without a film. */
+/**
+ * `to 1:02:10 of 1:35:02`, `50:10–1:02:10 of 1:35:02`, `stalls in 4m · wait 3m20s`, `all of 1:27:40`, `none of 1:27:40 yet`;
+ * `~` marks an estimate. Empty without a film. The stretch is the one around the position of the player, or the next one.
+ */
 export function watchWords(
 	download: Pick<Download, 'film' | 'status' | 'completedAt'>,
 	ascii = false,
@@ -38,7 +41,7 @@ export function watchWords(
 		return '';
 	}
 
-	const {durationMs, exact, position, watchTo, stallAt} = film;
+	const {durationMs, exact, position, stallAt} = film;
 	const about = exact || completedAt !== null ? '' : '~';
 	const wait = waitWords(download);
 	if (wait !== undefined) {
@@ -47,13 +50,40 @@ export function watchWords(
 			: wait;
 	}
 
-	if (watchTo === null || formatTime(watchTo) === formatTime(position)) {
-		return `none of ${formatTime(durationMs)}`;
+	if (isWhole(film)) {
+		return `all of ${formatTime(durationMs)}`;
 	}
 
-	return isWhole(film)
-		? `all of ${formatTime(durationMs)}`
-		: `to ${about}${formatTime(watchTo)} of ${formatTime(durationMs)}`;
+	const stretch = nextStretch(film);
+	if (!stretch) {
+		return noneWords(film);
+	}
+
+	const [from, to] = stretch;
+	const start = from === 0 ? `to ${about}` : `${formatTime(from)}${ascii ? '-' : '–'}`;
+	return `${start}${formatTime(to)} of ${formatTime(durationMs)}`;
+}
+
+/** The stretch around the position, or the first one after it; an estimate counts as one from the start. */
+function nextStretch(film: DownloadFilm): readonly [fromMs: number, toMs: number] | undefined {
+	const {exact, playable, position, watchTo} = film;
+	const estimate = exact || playable.length > 0 || watchTo === null ? [] : [[0, watchTo] as const];
+	return [...visibleStretches(film), ...estimate].find(
+		([, to]) => formatTime(to) !== formatTime(position) && to > position,
+	);
+}
+
+/** `none of 10:00 yet`, or `none from 5:00` where only earlier stretches can be watched. */
+function noneWords(film: DownloadFilm): string {
+	const {durationMs, position} = film;
+	return visibleStretches(film).length === 0
+		? `none of ${formatTime(durationMs)} yet`
+		: `none from ${formatTime(position)}`;
+}
+
+/** A player would pass the others before they show. */
+function visibleStretches({playable}: DownloadFilm): DownloadFilm['playable'] {
+	return playable.filter(([from, to]) => formatTime(from) !== formatTime(to));
 }
 
 /** `wait 3m20s`: until it plays through. Undefined unless it would stall now. */
@@ -64,17 +94,25 @@ export function waitWords(download: Pick<Download, 'film' | 'status'>): string |
 		: undefined;
 }
 
-/** `→1:02:10` or `all`, for a narrow column. */
+/** `→1:02:10`, `50:10→` for a stretch after the position, `all` or `none`, for a narrow column. */
 export function shortWatchWords(
 	{film, completedAt}: Pick<Download, 'film' | 'completedAt'>,
 	ascii = false,
 ): string {
-	if (film === null || film.watchTo === null) {
-		return '';
+	const stretch = film && nextStretch(film);
+	if (film === null || isWhole(film) || !stretch) {
+		return film === null ? '' : isWhole(film) ? 'all' : 'none';
 	}
 
 	const about = film.exact || completedAt !== null ? '' : '~';
-	return isWhole(film) ? 'all' : `${ascii ? '>' : '→'}${about}${formatTime(film.watchTo)}`;
+	const arrow = ascii ? '>' : '→';
+	const [from, to] = stretch;
+	return from > film.position ? `${formatTime(from)}${arrow}` : `${arrow}${about}${formatTime(to)}`;
+}
+
+/** `to 1:02:10 of 1:35:02` without the length of the film. */
+export function withoutLength(words: string, {film}: Pick<Download, 'film'>): string {
+	return film === null ? words : words.replace(` of ${formatTime(film.durationMs)}`, '');
 }
 
 function isWhole({playable, durationMs}: DownloadFilm): boolean {
@@ -111,7 +149,10 @@ export function filmWords({durationMs, exact, tracks}: DownloadFilm, ascii = fal
 	return `${exact ? '' : '~'}${formatTime(durationMs)} ${ascii ? '-' : '·'} ${described.join(', ')}`;
 }
 
-/** `0:41 – 4:52, then 50:10 – 52:03`: as many stretches as fit in `cells`, at most four. */
+/**
+ * `0:41 – 4:52, then 50:10 – 52:03`: as many stretches as fit in `cells`, at most four. `; none from 30:00` follows where none
+ * is around or after the position of the player.
+ */
 export function playableWords(film: DownloadFilm, ascii = false, cells = Infinity): string {
 	return firstFitting(
 		[4, 3, 2, 1].map(count => stretchWords(film, ascii, count)),
@@ -119,19 +160,22 @@ export function playableWords(film: DownloadFilm, ascii = false, cells = Infinit
 	);
 }
 
-function stretchWords({playable, exact, watchTo}: DownloadFilm, ascii: boolean, count: number): string {
+function stretchWords(film: DownloadFilm, ascii: boolean, count: number): string {
+	const {playable, exact, watchTo, durationMs} = film;
 	const dash = ascii ? '-' : '–';
-	if (!exact && playable.length === 0) {
-		return watchTo === null ? 'nothing yet' : `to about ${formatTime(watchTo)}: times are estimates`;
+	if (!exact && playable.length === 0 && nextStretch(film)) {
+		return `to ~${formatTime(watchTo!)} of ${formatTime(durationMs)}`;
 	}
 
-	// A player would pass the others before they show.
-	const visible = playable.filter(([from, to]) => formatTime(from) !== formatTime(to));
+	const visible = visibleStretches(film);
+	if (visible.length === 0 || isWhole(film)) {
+		return isWhole(film) ? `all of ${formatTime(durationMs)}` : noneWords(film);
+	}
+
 	const shown = visible.slice(0, count).map(([from, to]) => `${formatTime(from)} ${dash} ${formatTime(to)}`);
 	const more = visible.length - shown.length;
-	return shown.length === 0
-		? 'nothing yet'
-		: `${shown.join(', then ')}${more > 0 ? `, and ${more} more` : ''}`;
+	const none = nextStretch(film) ? '' : `; ${noneWords(film)}`;
+	return `${shown.join(', then ')}${more > 0 ? `, and ${more} more` : ''}${none}`;
 }
 
 /** Undefined if nothing is missing from the position on, or nothing arrives. */

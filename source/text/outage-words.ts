@@ -1,6 +1,6 @@
 // Origins that do not answer, or are busy, and the downloads that wait for them. Pure.
-import type {Download} from '../downstream.ts';
-import {retryWords} from './status-words.ts';
+import {isFetching, type Download} from '../downstream.ts';
+import {retryWords, stalledMs} from './status-words.ts';
 
 export type Outage = {
 	readonly host: string;
@@ -39,6 +39,30 @@ export function isWithoutOrigin({url, status, error, lastByteAt}: Download): boo
 		(lastByteAt === null || (error.tries ?? 0) > 1) &&
 		new URL(url).host !== ''
 	);
+}
+
+/**
+ * The downloads without the `hostCeiling` of a server that has stopped sending: they wait for the server, not for one of its
+ * connections. `now`: milliseconds since the epoch.
+ */
+export function withoutSilentCeilings(downloads: readonly Download[], now: number): readonly Download[] {
+	if (downloads.every(({hostCeiling}) => hostCeiling === null)) {
+		return downloads;
+	}
+
+	const fetching = downloads.filter(download => isFetching(download));
+	const hostsOf = (some: readonly Download[]) => new Set(some.map(({url}) => new URL(url).host));
+	const isHeard = ({lastByteAt}: Download) => lastByteAt !== null && now - lastByteAt < stalledMs;
+	const heard = hostsOf(fetching.filter(isHeard));
+	const failing = hostsOf(
+		fetching.filter(each => isWithoutOrigin(each) || (each.lastByteAt !== null && !isHeard(each))),
+	);
+	return downloads.map(download => {
+		const isSilent = (host: string) => failing.has(host) && !heard.has(host);
+		return download.hostCeiling !== null && isSilent(new URL(download.url).host)
+			? {...download, hostCeiling: null}
+			: download;
+	});
 }
 
 /** `cdn.example.org cannot be reached. 4 downloads wait and will continue.` */

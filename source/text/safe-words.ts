@@ -25,11 +25,21 @@ export function shownPledge({pledges}: Pick<Download, 'pledges'>): Pledge | unde
  * pledges, and for a complete download. The time is the expected completion, followed by the delay if it misses the deadline.
  */
 export function safeWords(
-	download: Pick<Download, 'pledges' | 'size' | 'completedAt'>,
+	download: Pick<Download, 'pledges' | 'size' | 'completedAt'> & Partial<Pick<Download, 'error'>>,
 	ascii = false,
 ): string {
 	const pledge = download.completedAt === null ? shownPledge(download) : undefined;
-	return pledge ? pledgeWords(pledge, download, ascii) : '';
+	if (!pledge) {
+		return '';
+	}
+
+	// Every place that shows the pledge shows the error of the download, too.
+	const isOfDownload = pledge.state === 'impossible' && pledge.reason === download.error?.message;
+	return isOfDownload ? impossibleWords(ascii) : pledgeWords(pledge, download, ascii);
+}
+
+function impossibleWords(ascii: boolean): string {
+	return `${pledgeFlag(ascii)} cannot be made safe`;
 }
 
 /** The same beside the label `Safe`: `41:07–1:21:00; to 1:47:10 at 18:31`, `to 1:47:10`, `all`, `not possible: …`. */
@@ -62,17 +72,17 @@ export function shortSafeWords(
 	const flag = pledgeFlag(ascii);
 	const whole = pledgeWords(pledge, download, ascii);
 	if (pledge.state === 'impossible') {
-		return [whole, `${flag} cannot be made safe`, `${flag} failed`];
+		return [whole, impossibleWords(ascii), `${flag} failed`];
 	}
 
-	const {begin, end, reached} = stretchOf(pledge);
-	const to = pledge.state === 'safe' ? end : (reached ?? begin);
+	const {end, reached} = stretchOf(pledge);
+	const to = pledge.state === 'safe' ? end : reached;
 	if (to === undefined) {
 		return [whole, flag];
 	}
 
 	const arrow = `${flag}${ascii ? '>' : '→'}${to}`;
-	if (pledge.state === 'safe' || reached === undefined || reached === end) {
+	if (reached === undefined || pledge.state === 'safe' || reached === end) {
 		return [whole, arrow];
 	}
 
@@ -90,7 +100,7 @@ export function pledgeWords(pledge: Pledge, {size}: Pick<Download, 'size'>, asci
 		case 'safe':
 			return `${flag} ${safePart(pledge, {size}, ascii)}`;
 		case 'impossible':
-			return `${flag} cannot be made safe: ${pledge.reason}`;
+			return `${impossibleWords(ascii)}: ${pledge.reason}`;
 		default: {
 			const {etaAt, by} = pledge;
 			const isLate = by !== null && etaAt !== null && etaAt > by;

@@ -15,7 +15,8 @@ export type StateWords = {
 	readonly tone: Tone;
 };
 
-const stalledMs = 5000;
+/** Milliseconds without data after which a download has stalled. */
+export const stalledMs = 5000;
 
 export function stateWords(download: Download, now: number, ascii: boolean): StateWords {
 	const pick = (unicode: string, plain: string) => (ascii ? plain : unicode);
@@ -138,8 +139,7 @@ export function reason(download: Download, now: number): string | undefined {
 	}
 
 	if (status === 'failed') {
-		const hint = hintFor(error, 'dashboard');
-		return hint === undefined ? error.message : `${error.message}. ${hint}`.replace('..', '.');
+		return withRemedy(error.message, error);
 	}
 
 	const {message, tries, maxTries} = error;
@@ -148,13 +148,26 @@ export function reason(download: Download, now: number): string | undefined {
 	return `${words}; retrying ${retryWords(download, now)}${tries === undefined ? '' : ` (${count})`}`;
 }
 
+/** The same, longest first: with the cause in full, and in a few words. */
+export function reasons(download: Download, now: number): readonly string[] {
+	const {error, status} = download;
+	const long = reason(download, now);
+	const short = error && status === 'failed' ? shortReason(error) : undefined;
+	return long === undefined ? [] : [long, ...(short === undefined ? [] : [withRemedy(short, error!)])];
+}
+
+function withRemedy(words: string, error: DownloadError): string {
+	const hint = hintFor(error, 'dashboard');
+	return hint === undefined ? words : `${words}. ${hint}`.replace('..', '.');
+}
+
 /** The cause in a few words, for a narrow row. */
 export function shortReason(error: DownloadError): string {
 	const {code, status, message} = error;
 	const mark = status === undefined ? '' : ` (${status})`;
 	switch (code) {
 		case 'origin-changed':
-			return 'file changed on the server';
+			return 'changed on the server';
 		case 'origin-busy':
 			return status !== undefined && status >= 500 && status !== 503
 				? `server error${mark}`

@@ -9,7 +9,7 @@ import {render, type Instance} from 'ink';
 import {Dashboard} from '../../source/dashboard/dashboard.tsx';
 import {themes} from '../../source/dashboard/theme.ts';
 import type {Attachment, Host} from '../../source/dashboard/ui-store.ts';
-import type {DownloadEngine} from '../../source/downstream.ts';
+import type {DownloadEngine, DownloadId} from '../../source/downstream.ts';
 
 type Size = {readonly columns: number; readonly rows: number};
 
@@ -20,6 +20,8 @@ export type ScreenOptions = Size & {
 	readonly continues?: Host['continues'];
 	readonly remoteHint?: string;
 	readonly filmFrame?: Host['filmFrame'];
+	/** The downloads of the command line, as `DashboardProps` has them. */
+	readonly added?: Promise<DownloadId | undefined>;
 };
 
 /** A text on the screen, a text not on it, or a condition. */
@@ -51,7 +53,7 @@ export class Screen {
 
 	constructor(t: TestContext, downstream: DownloadEngine, options: ScreenOptions) {
 		const {columns, rows, ascii = false, clipboard = 'copied', attachment, remoteHint} = options;
-		const {continues = 'always', filmFrame = async () => undefined} = options;
+		const {continues = 'always', filmFrame = async () => undefined, added} = options;
 		this.#emulator = new xterm.Terminal({cols: columns, rows, allowProposedApi: true, convertEol: true});
 		this.#emulator.loadAddon(new Unicode11Addon());
 		this.#emulator.unicode.activeVersion = '11';
@@ -77,6 +79,7 @@ export class Screen {
 				theme={themes.plain}
 				exportDir="/home/user/Videos/"
 				attachment={attachment}
+				{...(added && {added})}
 				host={{
 					remoteHint,
 					copy: async text => {

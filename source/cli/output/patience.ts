@@ -122,7 +122,7 @@ function isFirstContact({size, lastByteAt}: Download, wait: Wait | undefined): b
 /** `retry 3 in 4s`. `now`: milliseconds since the epoch. */
 export function nextTry({error, retryAt}: Download, now: number): string {
 	const due = formatDuration(Math.max(0, (retryAt ?? now) - now) / 1000);
-	return `${error?.tries === undefined ? 'next try' : `retry ${error.tries + 1}`} in ${due}`;
+	return `${error?.tries === undefined ? 'retry' : `retry ${error.tries + 1}`} in ${due}`;
 }
 
 function waitOf(download: Download, now: number): Wait | undefined {

@@ -100,9 +100,9 @@ export async function openDashboard(
 
 /** Adds the URLs of the command line while the screen is open, and after it. */
 class Addition {
-	/** Resolves with the download of the first URL once all are added. */
-	readonly first: Promise<DownloadId | undefined>;
-	isOver = false;
+	/** Resolves with the download of the first URL once all are added; undefined without URLs. */
+	readonly first: Promise<DownloadId | undefined> | undefined;
+	isOver: boolean;
 	#tell: (message: string) => void;
 
 	/** `tell` receives the error of a URL. */
@@ -113,7 +113,8 @@ class Addition {
 		tell: (message: string) => void,
 	) {
 		this.#tell = tell;
-		this.first = this.#run(downstream, urls, requestsOf);
+		this.first = urls.length === 0 ? undefined : this.#run(downstream, urls, requestsOf);
+		this.isOver = urls.length === 0;
 	}
 
 	/** Resolves once all are added. The screen is closed: errors go to the shell. */

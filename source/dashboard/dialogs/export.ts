@@ -122,7 +122,7 @@ function exportForm(downloads: readonly Download[], path: string): Form {
 	const items: Item[] = [textItem('to', 'To', path)];
 	if (!isComplete) {
 		const now = isOne ? ` (${amount(only)} now)` : '';
-		const options = [`when it is finished${now}`, ...(isOne ? ['now, gaps filled with zeros'] : [])];
+		const options = [`when finished${now}`, ...(isOne ? ['now, gaps filled with zeros'] : [])];
 		items.push({kind: 'choice', name: 'when', label: 'When', options, chosen: 0});
 	}
 
@@ -140,7 +140,7 @@ function exportForm(downloads: readonly Download[], path: string): Form {
 			{name: 'export', label: 'Export', key: 'e'},
 			{name: 'close', label: 'Close', key: 'c'},
 		],
-		{hint: 'Tab completes the path, then moves on   Enter export   Esc close'},
+		{hint: 'Tab completes the path   Enter export   Esc close'},
 	);
 }
 

@@ -27,20 +27,20 @@ export function openLinkDialog(ui: UiStore, download: Download): void {
 				}
 
 				dialog.close();
-				return `Same file: continuing from ${share(download)}`;
+				return download.present === 0 ? 'The link is set' : `Same file: continuing from ${share(download)}`;
 			});
 		},
 	});
 }
 
-function linkForm({name, url}: Download): Form {
+function linkForm({name, url, present}: Download): Form {
 	const hasSecret = maskUrl(url) !== url;
 	return createForm(
 		`New link for ${fitName(cleanText(name), 44)}`,
 		[
 			// A paste replaces the old link, and an edit keeps most of it. A URL with a secret is not shown.
 			presetItem('url', 'URL', hasSecret ? '' : url),
-			note('Keeps what you have if it is the same file.'),
+			...(present > 0 ? [note('Keeps what you have if it is the same file.')] : []),
 		],
 		[
 			{name: 'set', label: 'Set link', key: 's'},

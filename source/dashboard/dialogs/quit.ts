@@ -6,7 +6,8 @@ import type {UiStore} from '../ui-store.ts';
 
 /** Quits at once if nothing would be interrupted. */
 export function openQuitDialog(ui: UiStore): void {
-	const {downloads} = ui.feed.frame.snapshot;
+	// The frame is old while the terminal takes no output.
+	const {downloads} = ui.downstream.snapshot;
 	const running = downloads.filter(download => isAtWork(download)).length;
 	const players = downloads.flatMap(download => playerNames(download));
 	if (ui.isAttached || (running === 0 && players.length === 0)) {

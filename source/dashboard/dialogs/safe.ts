@@ -1,4 +1,4 @@
-// The dialog that makes a stretch of a download safe, and the command for the starts of all downloads.
+// The dialog that makes a stretch of a download safe.
 import {isSettled, type Download, type Pledge, type SafeRequest} from '../../downstream.ts';
 import {cleanText, fitName} from '../../text/clean-text.ts';
 import {formatTime} from '../../text/film-words.ts';
@@ -20,42 +20,58 @@ import {
 	type TextItem,
 } from '../form.ts';
 import {errorMessage} from '../messages.ts';
-import {settleEach} from '../../wait.ts';
 import type {UiStore} from '../ui-store.ts';
 
-/** Milliseconds of the next download, and of each one for `makeStartsSafe`. */
+/** Milliseconds of the next download. */
 const startMs = 2 * 60_000;
 /** Milliseconds that the dialog proposes, unless the film has fewer left. */
 const usualMs = 45 * 60_000;
 
-export function openSafeDialog(ui: UiStore, download: Download): void {
-	const {id} = download;
-	const next = nextOf(ui, download);
-	let asked = 0;
-	/** Shows the cost, unless the fields have changed meanwhile. */
-	const estimate = (form: Form) => {
-		const turn = ++asked;
-		const opened = ui.openedDialog();
-		void costOf(ui, download, form).then(text => {
-			const {dialog} = ui;
-			if (turn === asked && dialog && text !== undefined) {
+/** The cost below the fields of a dialog, as long as it is that of their content. */
+export class ShownCost {
+	readonly #ui: UiStore;
+	readonly #costOf: (form: Form, isOver: () => boolean) => Promise<string | undefined>;
+	#asked = 0;
+
+	/** `costOf` resolves with undefined while a field is invalid; once `isOver`, its result is no longer of interest. */
+	constructor(ui: UiStore, costOf: (form: Form, isOver: () => boolean) => Promise<string | undefined>) {
+		this.#ui = ui;
+		this.#costOf = costOf;
+	}
+
+	/** Returns the form, and shows its cost in the open dialog later. */
+	of(form: Form): Form {
+		const turn = ++this.#asked;
+		const opened = this.#ui.openedDialog();
+		void this.#costOf(form, () => turn !== this.#asked || !opened.isOpen).then(text => {
+			const {dialog} = this.#ui;
+			if (turn === this.#asked && dialog && text !== undefined) {
 				opened.show(withNotice(dialog.form, text));
 			}
 		});
 		return form;
-	};
+	}
 
+	forget(): void {
+		this.#asked++;
+	}
+}
+
+export function openSafeDialog(ui: UiStore, download: Download): void {
+	const {id} = download;
+	const next = nextOf(ui, download);
+	const cost = new ShownCost(ui, form => costOf(ui, download, form));
 	const whole = safeForm(download, next);
 	ui.openDialog({
 		form: whole,
-		onChange: form => estimate(withStretch(form, whole)),
+		onChange: form => cost.of(withStretch(form, whole)),
 		onButton: (button, form) => {
 			if (button === 'close') {
 				ui.close();
 				return;
 			}
 
-			asked++;
+			cost.forget();
 			const dialog = ui.openedDialog();
 			ui.run(async () => {
 				try {
@@ -82,45 +98,7 @@ export function openSafeDialog(ui: UiStore, download: Download): void {
 			});
 		},
 	});
-	estimate(whole);
-}
-
-/** Makes the start of every incomplete download safe, so that each plays at once. */
-export function makeStartsSafe(ui: UiStore): void {
-	const open = ui.feed.frame.snapshot.downloads.filter(download => !isSettled(download));
-	if (open.length === 0) {
-		ui.say('W: nothing to make safe');
-		return;
-	}
-
-	ui.run(async () => {
-		const failures: string[] = [];
-		for await (const one of settleEach(open, ({id}) => ui.downstream.makeSafe(id, startOf(startMs)))) {
-			if (one.status === 'rejected') {
-				failures.push(`${cleanText(one.item.name)}: ${errorMessage(one.reason)}`);
-			}
-		}
-
-		const [failure, ...others] = failures;
-		const fetching = `Fetching the first ${startMs / 60_000} minutes of`;
-		if (failure === undefined) {
-			return `${fetching} ${wholeList(open)} first`;
-		}
-
-		const done = open.length - failures.length;
-		const start = done === 0 ? '' : `${fetching} ${done} of ${open.length} downloads first. `;
-		ui.say(`${start}${failure}${others.length === 0 ? '' : `; ${others.length} more failed`}`, true);
-		return undefined;
-	});
-}
-
-function wholeList(downloads: readonly Download[]): string {
-	const {length} = downloads;
-	return length === 1
-		? cleanText(downloads[0]!.name)
-		: length === 2
-			? 'both downloads'
-			: `all ${length} downloads`;
+	cost.of(whole);
 }
 
 function safeForm(download: Download, next: Download | undefined): Form {
@@ -137,9 +115,9 @@ function safeForm(download: Download, next: Download | undefined): Form {
 				'from',
 				'From',
 				isBegunOrPlayed ? formatTime(fromMs) : '',
-				film === null ? 'start, or player' : '41:07, or start; empty: where the player is',
+				film === null ? 'start, or player' : '41:07 or start; empty: where the player is',
 			),
-			textItem('by', 'By', '', {placeholder: '18:40, or 2h from now; empty: as soon as possible'}),
+			textItem('by', 'By', '', {placeholder: '18:40 or 2h; empty: as soon as possible'}),
 			...(next ? [alsoItem(next)] : []),
 		],
 		[
