@@ -58,6 +58,7 @@ export class SegmentRun {
 				this.#failed(error);
 			}
 		} finally {
+			this.#context.traits.sustainedRate = segment.sustainedRate ?? this.#context.traits.sustainedRate;
 			this.#context.segments.end(segment);
 			this.#guard.retract(segment);
 			this.#guard.release(segment);
