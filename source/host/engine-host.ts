@@ -6,10 +6,14 @@ import {DownStreamError} from '../downstream.ts';
 import {errorCode} from '../engine/store/disk-error.ts';
 import {Engine} from '../engine/engine.ts';
 import type {EngineOptions} from '../engine/options.ts';
+import {prepareTls} from '../engine/http/trust.ts';
 import {writeViewKey} from '../engine/store/record-store.ts';
 import {Logger, type LogLevel} from '../log.ts';
 import {ProxyServer} from '../proxy/server.ts';
 import type {Netrc} from '../requests/netrc.ts';
+
+/** Milliseconds until TLS is loaded for the first origin that needs it; by then a short `get` has ended. */
+const tlsAfterMs = 500;
 
 export type EngineHost = {
 	readonly engine: Engine;
@@ -68,10 +72,12 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 			writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined),
 			engine.publish(proxy.origin),
 		]);
+		const preparation = setTimeout(() => void prepareTls(settings.ca).catch(() => undefined), tlsAfterMs);
 		return {
 			engine,
 			proxy,
 			async dispose() {
+				clearTimeout(preparation);
 				await proxy.close();
 				await engine.dispose();
 			},

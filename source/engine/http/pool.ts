@@ -1,16 +1,13 @@
 // The HTTP client for direct origins: a pool of persistent connections for each.
-import type {SecureContext} from 'node:tls';
 import {HttpError} from './errors.ts';
 import type {HttpResponse, HttpClient, HttpClientOptions, HttpRequest} from './client.ts';
 import {HttpConnection} from './connection.ts';
 import {HttpExchange} from './exchange.ts';
 import {inUsualCase} from './headers.ts';
+import {contextWith} from './trust.ts';
 
 /** Idle time in milliseconds. Origins close idle connections after some 5 to 75 s. */
 const maxIdleMs = 30_000;
-
-/** Keyed by the additional trusted certificate. Parsing all root certificates takes 20 ms. */
-const contexts = new Map<string, SecureContext>();
 
 export class DirectClient implements HttpClient {
 	readonly #options: HttpClientOptions;
@@ -258,11 +255,4 @@ export class Pool {
 		this.#all.delete(connection);
 		connection.destroy(reason);
 	}
-}
-
-async function contextWith(ca: string): Promise<SecureContext> {
-	const {createSecureContext, rootCertificates} = await import('node:tls');
-	const context = contexts.get(ca) ?? createSecureContext({ca: [...rootCertificates, ca]});
-	contexts.set(ca, context);
-	return context;
 }
