@@ -7,16 +7,17 @@ import meow from 'meow';
 import {checkArguments, checkOperands, commandOf, isUrl} from './source/cli/arguments.ts';
 import {commands} from './source/cli/commands.ts';
 import {DownStreamError} from './source/downstream.ts';
-import {escapeControls} from './source/text/escape-controls.ts';
 import {flags, type Flag, type Flags} from './source/cli/flags.ts';
 import {commandHelp, help} from './source/cli/help.ts';
 import {errorCode} from './source/engine/store/disk-error.ts';
 import type {Outcome} from './source/cli/output/patience.ts';
+import {errorLine, printError} from './source/cli/output/print-error.ts';
 import {readSettingsFile} from './source/cli/settings-file.ts';
 import {settingsFrom, type Settings} from './source/cli/settings.ts';
 import {checkUrls as check, expandUrls} from './source/requests/url-lists.ts';
 import {withHint} from './source/text/hints.ts';
 import {tuneEngine} from './source/start/v8-flags.ts';
+import {reportCrash} from './source/terminal/crash-report.ts';
 import {useDecimalUnits} from './source/text/format.ts';
 import {version} from './source/version.ts';
 
@@ -25,6 +26,7 @@ process.env.NODE_ENV ??= 'production';
 
 const exitCodes: Partial<Record<string, number>> = {'bad-request': 2, 'port-taken': 69, 'storage-locked': 75};
 const interrupted = 130;
+const crashed = 70;
 /** Exit codes of commands that wait for downloads. */
 const outcomes: Readonly<Record<Outcome, number>> = {done: 0, failed: 1, 'gave-up': 76};
 /** Time for the reader of an interrupted run's output. */
@@ -226,7 +228,7 @@ async function runGet(urls: string[], settings: Settings, stopped: AbortSignal):
 			settings,
 			{
 				result: text => line.print(process.stdout, text),
-				error: message => line.print(process.stderr, `downstream-tui: ${escapeControls(message)}`),
+				error: message => line.print(process.stderr, errorLine(message)),
 				progress: progress => line.draw(progress),
 				write: bytes =>
 					new Promise(resolve => {
@@ -250,10 +252,6 @@ async function headless() {
 
 function print(line: string): void {
 	process.stdout.write(`${line}\n`);
-}
-
-function printError(message: string): void {
-	process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
 }
 
 /**
@@ -307,6 +305,24 @@ function stopBySignals(controller: AbortController): void {
 	}
 }
 
+/** A write beyond `ulimit -f` fails like one on a full disk, instead of ending the process. */
+function surviveFileLimit(): void {
+	process.on('SIGXFSZ', () => undefined);
+}
+
+/** Ends the process after a fault outside of `main`, such as in a timer. */
+function reportFaults(): void {
+	for (const event of ['uncaughtException', 'unhandledRejection'] as const) {
+		process.on(event, (error: unknown) => {
+			// The dashboard restores its terminal first.
+			if (process.listenerCount(event) === 1) {
+				reportCrash(error);
+				process.exit(crashed);
+			}
+		});
+	}
+}
+
 /** On exit Node resets each terminal it started with, and aborts if one is gone, unless its descriptor is closed. */
 function closeLostTerminals(): void {
 	const terminals = [0, 1, 2].filter(isatty);
@@ -345,14 +361,20 @@ function stopByOutput(controller: AbortController): void {
 async function run(): Promise<void> {
 	const stopping = new AbortController();
 	closeLostTerminals();
+	surviveFileLimit();
+	reportFaults();
 	stopBySignals(stopping);
 	stopByOutput(stopping);
 	try {
 		process.exitCode = await main(stopping.signal);
 	} catch (error) {
-		const known = error instanceof DownStreamError;
-		printError(known ? withHint(error) : `crashed: ${String(error)}`);
-		process.exitCode = known ? (exitCodes[error.code] ?? 1) : 70;
+		if (error instanceof DownStreamError) {
+			printError(withHint(error));
+			process.exitCode = exitCodes[error.code] ?? 1;
+		} else {
+			reportCrash(error);
+			process.exitCode = crashed;
+		}
 	}
 
 	if (outputError) {

@@ -1,5 +1,16 @@
-// The interface between the engine and its clients: commands in, one immutable snapshot out. Types, status predicates and
-// errors.
+// The interface between the engine and its clients: commands in, one immutable snapshot out.
+import type {DownloadError} from './downstream/errors.ts';
+import type {
+	AddRequest,
+	DownloadChange,
+	ExportRequest,
+	PlayerCommand,
+	QueueMove,
+	SafeRequest,
+} from './downstream/requests.ts';
+
+export * from './downstream/errors.ts';
+export type * from './downstream/requests.ts';
 
 /** Unguessable name of a download: 128 random bits as 32 hexadecimal digits. */
 export type DownloadId = string;
@@ -53,7 +64,7 @@ export function isResumable(download: Pick<Download, 'status' | 'isPageForFile'>
 }
 
 /** Fetching, or working on the stored bytes. */
-export function isRunning(download: WithStatus): boolean {
+function isRunning(download: WithStatus): boolean {
 	return isFetching(download) || download.status === 'exporting' || download.status === 'checking';
 }
 
@@ -184,57 +195,6 @@ export type Pledge = {
 	readonly reason: string | null;
 };
 
-/** A stretch to make safe: a length in milliseconds or bytes; without either, everything up to the end. */
-export type SafeRequest = {
-	/**
-	 * Where it begins. `player` is the position of the newest player, else the last position, else the start. The default is
-	 * `player` for minutes and `start` for bytes.
-	 */
-	from?: 'player' | 'start';
-	/** Milliseconds of the film. */
-	fromMs?: number;
-	/** Milliseconds of the film. */
-	forMs?: number;
-	bytes?: number;
-	/** With `forMs`: the bytes to fetch from the start instead if the file has no minutes. */
-	orBytes?: number;
-	/** The deadline in milliseconds since the epoch. */
-	by?: number;
-	/** Change nothing; the result is the pledge that would be made, with the number 0. */
-	dryRun?: boolean;
-};
-
-export type DownloadError = {
-	readonly code: ErrorCode;
-	/** One plain sentence without secrets. */
-	readonly message: string;
-	/** Milliseconds since the epoch. */
-	readonly at: number;
-	/** Consecutive failed attempts. */
-	readonly tries?: number | undefined;
-	/** Time of the first of them, in milliseconds since the epoch. */
-	readonly since?: number | undefined;
-	/** The limit on attempts, in records of earlier versions. */
-	readonly maxTries?: number;
-	/** For `origin-changed`: samples of the stored bytes match the server's file, so `acceptChange` may succeed. */
-	readonly bytesAgree?: boolean;
-	/** HTTP status of the response of the origin or the upstream proxy, if there was one. */
-	readonly status?: number;
-	/** Input of the user that would resolve the error. */
-	readonly needs?: Remedy;
-};
-
-/**
- * Input of the user that resolves an error. Clients say how to give it.
- * - `password`: a user name and a password
- * - `token`: a bearer token (RFC 6750)
- * - `other-login`: a login of another scheme
- * - `trust`: trust in a certificate
- */
-export const remedies = ['password', 'token', 'other-login', 'trust'] as const;
-
-export type Remedy = (typeof remedies)[number];
-
 /**
  * Reasons why the index of a film cannot be read:
  * - `damaged`: it contradicts itself or its format
@@ -242,7 +202,7 @@ export type Remedy = (typeof remedies)[number];
  * - `no-tracks`: it lists neither video nor audio
  * - `past-end`: it points past the end of the file
  * - `scattered`: it lies in more places than eight requests can fetch
- * - `too-large`: it has more than 64 MiB, or more than 8 MiB while no player reads
+ * - `too-large`: it has more than 64 MiB, or more than 32 MiB while no player reads
  * - `too-slow`: reading it takes more than 5 s of work
  */
 export const filmProblems = [
@@ -387,76 +347,6 @@ export type Snapshot = {
 	readonly banners: readonly string[];
 };
 
-export type AddRequest = {
-	/** `http:` or `https:`; user and password become an Authorization header for that origin. */
-	url: string;
-	/**
-	 * The item that the URL was resolved from. After the URL expires, the engine's `resolveWith` command resolves the item
-	 * to a new one.
-	 */
-	item?: string;
-	headers?: Readonly<Record<string, string>>;
-	userAgent?: string;
-	/** Upstream proxy: `http:`, `https:`, `socks5:` or `socks5h:` URL; `direct` for none, whatever the settings say. */
-	proxy?: string;
-	/** File name, instead of the origin's. */
-	name?: string;
-	/** 1 to 16 connections. */
-	connections?: number;
-	/** Fetch only the bytes that players request. */
-	onDemand?: boolean;
-	/** Add without starting. */
-	paused?: boolean;
-	/** `md5:`, `sha1:`, `sha256:` or `sha512:` and hexadecimal digits. Checked on completion. */
-	checksum?: string;
-};
-
-/**
- * Changes of a download; omitted fields stay as they are. A new URL must serve the same file: stored bytes are kept if the
- * size and samples of them match. New headers replace all given headers.
- */
-export type DownloadChange = Partial<
-	Pick<
-		AddRequest,
-		'url' | 'headers' | 'userAgent' | 'proxy' | 'name' | 'connections' | 'onDemand' | 'checksum'
-	>
-> & {
-	/** The download's own limit in bytes per second; null for none. */
-	limitRate?: number | null;
-	/** Position at which the next player starts, in milliseconds. */
-	positionMs?: number;
-	/** A watched film starts from the beginning. */
-	watched?: boolean;
-};
-
-/** For a linked player. At least one field is required. */
-export type PlayerCommand = {
-	/** Continue at this time, in milliseconds from the start. */
-	seekMs?: number;
-	/** True pauses, false resumes. */
-	pause?: boolean;
-};
-
-export type ExportRequest = {
-	/** A file, or a folder (existing, or with a trailing separator) for a file of the download's name. */
-	path: string;
-	/** Replace an existing file instead of rejecting with `target-exists`. */
-	overwrite?: boolean;
-	/** Choose a free name such as `film (2).mkv` instead of rejecting with `target-exists`. */
-	keepBoth?: boolean;
-	/** Leave an identical file in place and resolve with its path. `overwrite` and `keepBoth` apply to other files. */
-	skipIdentical?: boolean;
-	/** Move the file out of the store. It is served from its new path. */
-	move?: boolean;
-	/** `complete`: export on completion. `now`: reject an incomplete download with `incomplete`. */
-	when?: 'now' | 'complete';
-	/** With `now`: copy an incomplete download, with zeros for missing bytes. */
-	partial?: boolean;
-};
-
-/** One place up (-1) or down (1), or to the front of the queue. */
-export type QueueMove = -1 | 1 | 'front';
-
 /**
  * The commands, by id; the library offers them by URL. They reject with a `DownStreamError`: `not-found` for an unknown id,
  * and the codes named at each of them. Errors of the caller are of the kind `usage`.
@@ -525,75 +415,4 @@ export interface DownloadEngine {
 	controlPlayer(id: DownloadId, command: PlayerCommand): Promise<void>;
 	/** Closes connections, saves records, and releases the port and the storage folder. */
 	dispose(): Promise<void>;
-}
-
-/** The kind decides the reaction: retry, stop, or blame the caller. */
-export const errorKinds = {
-	'origin-unreachable': 'transient',
-	'origin-busy': 'transient',
-	'origin-truncated': 'transient',
-	'upstream-proxy-unreachable': 'transient',
-	'origin-refused': 'fatal',
-	'origin-sent-page': 'fatal',
-	'origin-changed': 'fatal',
-	'origin-misbehaved': 'fatal',
-	'upstream-proxy-refused': 'fatal',
-	'disk-full': 'fatal',
-	'disk-failed': 'fatal',
-	'checksum-mismatch': 'fatal',
-	'bad-request': 'usage',
-	'not-found': 'usage',
-	incomplete: 'usage',
-	'target-exists': 'usage',
-	'storage-locked': 'usage',
-	'port-taken': 'usage',
-	'no-player': 'usage',
-} as const;
-
-export type ErrorCode = keyof typeof errorKinds;
-export type ErrorKind = (typeof errorKinds)[ErrorCode];
-
-/**
- * True if a new link may help: the server refuses the current one with the status of an expired link (401, 403, 404 or
- * 410), or sends a login page instead of the file.
- */
-export function hasExpired({code, status = 0}: Pick<DownloadError, 'code' | 'status'>): boolean {
-	return code === 'origin-sent-page' || (code === 'origin-refused' && [401, 403, 404, 410].includes(status));
-}
-
-/** The only class of errors that leaves the engine. The message is one plain sentence without secrets. */
-export class DownStreamError extends Error {
-	override readonly name = 'DownStreamError';
-	readonly code: ErrorCode;
-	/** HTTP status of the response of the origin or the upstream proxy, if there was one. */
-	readonly status: number | undefined;
-	/** For `origin-busy`: the delay in milliseconds that the origin requested (RFC 9110 section 10.2.3). */
-	readonly retryAfterMs: number | undefined;
-	/** For `origin-changed`: samples of the stored bytes match the server's file. */
-	readonly bytesAgree: boolean;
-	/** Input of the user that would resolve the error, if there is any. */
-	readonly needs: Remedy | undefined;
-
-	constructor(
-		code: ErrorCode,
-		message: string,
-		options: {
-			cause?: unknown;
-			status?: number | undefined;
-			retryAfterMs?: number | undefined;
-			bytesAgree?: boolean;
-			needs?: Remedy | undefined;
-		} = {},
-	) {
-		super(message, options.cause === undefined ? undefined : {cause: options.cause});
-		this.code = code;
-		this.status = options.status;
-		this.retryAfterMs = options.retryAfterMs;
-		this.bytesAgree = options.bytesAgree ?? false;
-		this.needs = options.needs;
-	}
-
-	get kind(): ErrorKind {
-		return errorKinds[this.code];
-	}
 }

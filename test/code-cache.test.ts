@@ -1,6 +1,7 @@
 // Compiled code of the program that is kept for the next start.
 import assert from 'node:assert/strict';
 import {execFile} from 'node:child_process';
+import {existsSync} from 'node:fs';
 import {chmod, chown, mkdir, readdir, readFile, stat, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
@@ -16,8 +17,11 @@ async function setUp(t: TestContext) {
 	const home = await temporaryFolder(t);
 	const folder = path.join(home, 'downstream-tui-program/compiled');
 	/** Runs the program; resolves with its output. */
-	const start = async (env: NodeJS.ProcessEnv = {}) => {
-		const run = await CliProcess.start(t, ['completion', 'bash'], {env: {XDG_CACHE_HOME: home, ...env}});
+	const start = async (env: NodeJS.ProcessEnv = {}, options: {cwd?: string} = {}) => {
+		const run = await CliProcess.start(t, ['completion', 'bash'], {
+			...options,
+			env: {XDG_CACHE_HOME: home, ...env},
+		});
 		assert.equal(await run.exit(), 0, run.stderr);
 		assert.equal(run.stderr, '');
 		return run.stdout;
@@ -134,6 +138,27 @@ test('a folder that cannot be made has no consequence', {skip}, async t => {
 	await mkdir(folder, {recursive: true});
 	await writeFile(path.join(folder, 'compiled'), '');
 	assert.equal(await start({XDG_CACHE_HOME: path.dirname(folder)}), text);
+	assert.equal(await start({XDG_CACHE_HOME: path.join(home, 'one/more')}), text);
+	assert.equal((await readdir(path.join(home, 'one/more/downstream-tui-program/compiled'))).length, 1);
+});
+
+test(
+	'the program ends where no folder can be made',
+	{skip: !existsSync('/proc/self') && 'there is no /proc'},
+	async t => {
+		const {start} = await setUp(t);
+		const text = await start();
+		assert.equal(await start({XDG_CACHE_HOME: '/proc/downstream'}), text);
+	},
+);
+
+test('nothing is read from the working folder', {skip}, async t => {
+	const {home, start, only} = await setUp(t);
+	const text = await start();
+	await plant(await only());
+	const inParent = {cwd: path.dirname(home)};
+	assert.equal(await start({}, inParent), planted);
+	assert.equal(await start({XDG_CACHE_HOME: path.basename(home)}, inParent), text);
 });
 
 test('several first starts at once leave one whole file', {skip}, async t => {

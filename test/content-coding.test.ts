@@ -37,7 +37,7 @@ for (const [header, name, type, codings] of [
 	});
 }
 
-const plain = content(0, 300_000);
+const plain = content(0, 20_000);
 
 /** Overwrites each piece when the next one is read, as a connection does. */
 async function* pieces(bytes: Uint8Array, size: number): AsyncGenerator<Uint8Array, void, undefined> {

@@ -4,7 +4,7 @@ import path from 'node:path';
 import process from 'node:process';
 import {test} from 'node:test';
 import {spawn} from 'node-pty';
-import {cleanEnvironment} from './support/cli.ts';
+import {cleanEnvironment, CliProcess} from './support/cli.ts';
 import {temporaryFolder} from './support/engines.ts';
 import {modesLeft, TestTerminal} from './support/terminal.ts';
 
@@ -50,14 +50,20 @@ for (const way of ['timer', 'rejection', 'component']) {
 	});
 }
 
-test('an error of the engine restores the terminal, then is reported', async t => {
-	const folder = await temporaryFolder(t);
+/** A module that fails after a while. */
+async function faultIn(folder: string, statement: string): Promise<string> {
 	const fault = path.join(folder, 'fault.cjs');
 	await writeFile(
 		fault,
 		`const {isMainThread} = require('node:worker_threads');
-		if (isMainThread) setTimeout(() => { throw new Error('a fault of the engine'); }, 1500);`,
+		if (isMainThread) setTimeout(() => { ${statement} }, 1500);`,
 	);
+	return fault;
+}
+
+test('an error of the engine restores the terminal, then is reported', async t => {
+	const folder = await temporaryFolder(t);
+	const fault = await faultIn(folder, "throw new Error('a fault of the engine');");
 	const terminal = await TestTerminal.start(t, ['--port', '0', '--storage', path.join(folder, 'storage')], {
 		columns: 80,
 		rows: 24,
@@ -67,3 +73,23 @@ test('an error of the engine restores the terminal, then is reported', async t =
 	assert.equal(terminal.isAlternate, false);
 	assert.match(terminal.screen, /downstream-tui crashed: a fault of the engine\./);
 });
+
+for (const statement of [
+	"throw new Error('a\\u001B[31m fault')",
+	"Promise.reject(new Error('a\\u001B[31m fault'))",
+]) {
+	test(`a command reports a fault: ${statement.slice(0, 7)}`, async t => {
+		const folder = await temporaryFolder(t);
+		const fault = await faultIn(folder, statement);
+		const serve = await CliProcess.start(
+			t,
+			['serve', '--port', '0', '--storage', path.join(folder, 'storage')],
+			{env: {NODE_OPTIONS: `--require ${fault}`, TMPDIR: folder}},
+		);
+		assert.equal(await serve.exit(), 70);
+		const [, message, report] =
+			/^downstream-tui crashed: (.+)\.\nYour downloads are kept\. Report: (\S+)\n$/.exec(serve.stderr) ?? [];
+		assert.equal(message, String.raw`a\u001b[31m fault`, serve.stderr);
+		assert.match(await readFile(report!, 'utf8'), /fault\n\s+at /);
+	});
+}

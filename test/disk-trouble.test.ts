@@ -360,6 +360,34 @@ test(
 	},
 );
 
+test(
+	'data that another program removes, replaces or cuts short during the download is fetched again',
+	{timeout, skip: isWindows && 'open files cannot be removed there'},
+	async t => {
+		const damages: Array<(data: string) => Promise<void>> = [
+			async data => rm(data),
+			async data => {
+				await writeFile(`${data}.copy`, await readFile(data));
+				await rename(`${data}.copy`, data);
+			},
+			async data => truncate(data),
+			async data => truncate(data, MiB / 2),
+		];
+		await Promise.all(
+			damages.map(async damage => {
+				const {engine, download} = await startDownload(
+					t,
+					{size, etag, bytesPerSecond: MiB},
+					{connections: 1},
+				);
+				const {folder} = await until(engine, download.id, ({present}) => present > MiB);
+				await damage(path.join(folder, 'data'));
+				await completes(engine, download.id);
+			}),
+		);
+	},
+);
+
 test('unreadable bytes are refetched for the player', {timeout}, async t => {
 	const {engine, download} = await startDownload(t, {size, etag});
 	const {folder, streamUrl} = await until(engine, download.id, ({status}) => status === 'complete');

@@ -30,16 +30,23 @@ async function startWith(
 	return {host, settings};
 }
 
-function post({proxy, engine}: EngineHost, url: string) {
-	return ask(proxy, '/api/downloads', {
+function proxyOf({engine}: EngineHost) {
+	return {port: Number(new URL(engine.origin).port)};
+}
+
+function post(host: EngineHost, url: string) {
+	return ask(proxyOf(host), '/api/downloads', {
 		method: 'POST',
-		headers: {authorization: `Bearer ${engine.key}`, 'content-type': 'application/json'},
+		headers: {authorization: `Bearer ${host.engine.key}`, 'content-type': 'application/json'},
 		body: JSON.stringify({url}),
 	});
 }
 
-function play({proxy, engine}: EngineHost, url: string) {
-	return ask(proxy, `/stream?url=${encodeURIComponent(url)}&key=${encodeURIComponent(engine.key)}`);
+function play(host: EngineHost, url: string) {
+	return ask(
+		proxyOf(host),
+		`/stream?url=${encodeURIComponent(url)}&key=${encodeURIComponent(host.engine.key)}`,
+	);
 }
 
 async function type({engine}: EngineHost, settings: Settings, word: string): Promise<void> {

@@ -122,6 +122,23 @@ test('a symbolic link counts as existing, and overwriting replaces only the link
 	await assert.rejects(access(path.join(folder, 'nowhere')));
 });
 
+test('a pipe, and a link to a device, are never replaced', {skip: process.platform === 'win32'}, async t => {
+	const {source, folder} = await createFiles(t);
+	const pipe = path.join(folder, 'pipe');
+	const device = path.join(folder, 'device');
+	assert.equal(spawnSync('mkfifo', [pipe]).status, 0);
+	await symlink('/dev/null', device);
+	for (const target of [pipe, device]) {
+		await assert.rejects(resolveTarget(target, 'film.mkv'), withCode('bad-request'));
+		for (const options of [{}, {overwrite: true}, {keepBoth: true}]) {
+			await assert.rejects(exportFile({source, target, size, ...options}), withCode('bad-request'));
+		}
+	}
+
+	assert.ok((await lstat(pipe)).isFIFO());
+	assert.equal(await readlink(device), '/dev/null');
+});
+
 test('`keepBoth` finds the first free name', async t => {
 	const {source, folder} = await createFiles(t);
 	const target = path.join(folder, 'film.mkv');

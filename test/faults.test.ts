@@ -325,7 +325,7 @@ const cases: Case[] = [
 		words: 'answers 503 with Retry-After: 3600: the download waits and says so',
 		fault: 'status',
 		parameters: {...later, code: 503, wait: 3600},
-		ends: {code: 'origin-busy', says: /is busy \(503\) and asks to wait 3600 s/, tries: 1},
+		ends: {code: 'origin-busy', says: /is busy \(503\) and asks to wait 1h 00m/, tries: 1},
 		minPresent: 1,
 		maxRequests: 8,
 	},

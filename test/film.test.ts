@@ -5,7 +5,9 @@ import path from 'node:path';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {maxMapBytes} from '../source/engine/film/film-map.ts';
-import {RangeSet} from '../source/engine/store/range-set.ts';
+import {Film} from '../source/engine/film/film.ts';
+import {RangeSet, type Range} from '../source/engine/store/range-set.ts';
+import type {SparseFile} from '../source/engine/store/sparse-file.ts';
 import {openOffline} from '../source/host/engine-host.ts';
 import {startEngine, until, type TestEngine} from './support/engines.ts';
 import {filmMs, makeFilm, serveFilm} from './support/films.ts';
@@ -51,6 +53,30 @@ test('an index at the end of a film is read first, with few requests', needsFfmp
 	assert.deepEqual([stallAt, waitMs, watchTo, neededRate], [null, 0, film!.durationMs, 0]);
 	const stored = await readFile(path.join(storageDir, download.id, 'film.json'));
 	assert.ok(stored.length <= maxMapBytes, String(stored.length));
+});
+
+test('the index of a film of several hours is requested without a player', () => {
+	const size = 1000 * MiB;
+	const wantedFor = (indexBytes: number) => {
+		let wanted: Range | undefined;
+		const file = {size, present: new RangeSet()} as unknown as SparseFile;
+		const facts = {version: 1, startedOver: 0, type: 'video/mp4', isPledged: false, mayWrite: false};
+		const download = {
+			id: 'film',
+			folder: '',
+			facts: () => ({...facts, file, mayFetch: true, isPlaying: false}),
+			want: (range: Range | undefined) => (wanted = range),
+			hasRead: () => undefined,
+		};
+		const head = Buffer.alloc(64);
+		head.writeUInt32BE(size - indexBytes);
+		head.write('mdat', 4);
+		new Film(download, true).look(head);
+		return wanted;
+	};
+
+	assert.deepEqual(wantedFor(20 * MiB), {start: 980 * MiB, end: size});
+	assert.equal(wantedFor(40 * MiB), undefined);
 });
 
 test('the first bytes of a film request its index', needsFfmpeg, async t => {

@@ -168,6 +168,23 @@ test('Ctrl+C in get leaves the running instance unchanged and reports the kept b
 	assert.deepEqual(await readdir(`${storage}-films`), []);
 });
 
+test('Ctrl+C in get without an instance leaves a paused download paused', async t => {
+	const origin = await startOrigin(t, {size: 40 * MiB, etag: '"v1"', bytesPerSecond: MiB});
+	const storage = path.join(await temporaryFolder(t), 'storage');
+	const {engine, close} = await startEngine(t, {storageDir: storage});
+	await engine.add({url: origin.urlOf('/listed'), paused: true});
+	await close();
+	const common = ['--port', '0', '--storage', storage, '-o', `${storage}-films/`];
+	const get = await CliProcess.start(t, ['get', ...common, origin.urlOf('/listed')]);
+	await sentBy(origin, MiB / 2);
+	get.child.kill('SIGINT');
+	assert.equal(await get.exit(), 130);
+	assert.deepEqual(
+		(await listed(t, storage)).map(({status}) => status),
+		['paused'],
+	);
+});
+
 test('a listed download stays in the list, and every download with --keep', async t => {
 	const origin = await startOrigin(t, {size: MiB, etag: '"v1"'});
 	const folder = await temporaryFolder(t);

@@ -220,6 +220,25 @@ test(
 	},
 );
 
+test('a file beyond the limit of the shell fails with its reason', {skip: isWindows}, async t => {
+	const {storage} = await prepare(t);
+	const origin = await startOrigin(t, {size: 4 * MiB, etag: '"v1"'});
+	const command = [
+		process.execPath,
+		await builtCli(),
+		'get',
+		'--port',
+		'0',
+		'--storage',
+		storage,
+		origin.url,
+	];
+	// In blocks of 512 or 1024 bytes.
+	const limited = CliProcess.run(t, ['sh', '-c', 'ulimit -f 2000; exec "$@"', 'sh', ...command], {});
+	assert.equal(await limited.exit(), 1, limited.stderr);
+	assert.match(limited.stderr, /The disk cannot hold a file of 4194304 bytes/);
+});
+
 test('--json prints one object for each file', async t => {
 	const origin = await startOrigin(t, {
 		size: MiB,

@@ -4,6 +4,7 @@ import {access, readFile, stat} from 'node:fs/promises';
 import path from 'node:path';
 import {test} from 'node:test';
 import {CustomHeaderDataSource, HttpDataSource} from '../source/engine/origin/http-source.ts';
+import {StorageLock} from '../source/engine/store/storage-lock.ts';
 import {
 	DownStream,
 	type DataSource,
@@ -120,6 +121,17 @@ for (const check of dataSourceChecks) {
 		await check.run({create: () => new SigningSource(origin.url, url => url), bytes: content(0, size)});
 	});
 }
+
+test('a failure after the proxy has started to listen frees its port', async t => {
+	const publish = t.mock.method(StorageLock.prototype, 'publish', async () => {
+		throw new Error('EIO');
+	});
+	const [port, storageDir] = [await freePort(), await temporaryFolder(t)];
+	await assert.rejects(init(t, {port, storageDir}), /EIO/);
+	publish.mock.restore();
+	const downstream = await init(t, {port, storageDir});
+	assert.equal(downstream.origin, `http://127.0.0.1:${port}`);
+});
 
 test('a URL is cached, reported, played, exported and removed', async t => {
 	const origin = await startOrigin(t, {

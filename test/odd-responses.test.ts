@@ -1,6 +1,6 @@
 // Origins that misstate the size of a file, or send something short in its place.
 import assert from 'node:assert/strict';
-import {test, type TestContext} from 'node:test';
+import {suite, test, type TestContext} from 'node:test';
 import type {Download} from '../source/downstream.ts';
 import type {EngineOptions} from '../source/engine/options.ts';
 import {content, firstWrongByte} from './support/content.ts';
@@ -111,30 +111,33 @@ for (const connections of [1, 4]) {
 	);
 }
 
-for (const type of ['text/html', 'application/json', 'video/x-matroska']) {
-	for (const label of ['ETag: "v1"', 'ETag: W/"v1"']) {
-		test(
-			`a download with truncated parts (${type}, ${label}) completes after the fault`,
-			{timeout},
-			async t => {
-				const {done} = await fetchFrom(t, exchange => {
-					const {start} = askedPart(exchange, film);
-					return start === 0 || exchange.count > 6
-						? honest(exchange, film, {headers: [label]})
-						: answer(exchange, {
-								status: '206 Partial Content',
-								headers: [
-									`Content-Type: ${type}`,
-									`Content-Range: bytes ${start}-${start + page.length - 1}/${size}`,
-								],
-								body: page,
-							});
-				});
-				await assertComplete(done, size);
-			},
-		);
+// Each waits for retries.
+suite('truncated parts', {concurrency: true}, () => {
+	for (const type of ['text/html', 'application/json', 'video/x-matroska']) {
+		for (const label of ['ETag: "v1"', 'ETag: W/"v1"']) {
+			test(
+				`a download with truncated parts (${type}, ${label}) completes after the fault`,
+				{timeout},
+				async t => {
+					const {done} = await fetchFrom(t, exchange => {
+						const {start} = askedPart(exchange, film);
+						return start === 0 || exchange.count > 6
+							? honest(exchange, film, {headers: [label]})
+							: answer(exchange, {
+									status: '206 Partial Content',
+									headers: [
+										`Content-Type: ${type}`,
+										`Content-Range: bytes ${start}-${start + page.length - 1}/${size}`,
+									],
+									body: page,
+								});
+					});
+					await assertComplete(done, size);
+				},
+			);
+		}
 	}
-}
+});
 
 const shortWholes: ReadonlyArray<[words: string, status: string, headers: readonly string[], body: Buffer]> =
 	[

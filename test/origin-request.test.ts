@@ -179,7 +179,7 @@ const invalidResponses: Array<[words: string, answer: string, code: string, mess
 	['410', head('410 Gone', 'Content-Length: 0'), 'origin-refused', /410 Gone/],
 	['401', head('401 Unauthorized', 'Content-Length: 0'), 'origin-refused', /user name and password/],
 	['403 in the middle', head('403 Forbidden', 'Content-Length: 0'), 'origin-refused', /may have expired/],
-	['429', head('429 Too Many Requests', 'Retry-After: 7', 'Content-Length: 0'), 'origin-busy', /wait 7 s/],
+	['429', head('429 Too Many Requests', 'Retry-After: 7', 'Content-Length: 0'), 'origin-busy', /wait 7s/],
 	['503', head('503 Service Unavailable', 'Content-Length: 0'), 'origin-busy', /busy \(503\)/],
 	['nonsense', 'SSH-2.0-OpenSSH\r\n', 'origin-misbehaved', /HTTP/],
 	[

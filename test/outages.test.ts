@@ -1,7 +1,7 @@
 // Requests during the outage of a host: each asks the origin at once, and no download is given up.
 import assert from 'node:assert/strict';
 import type {ServerResponse} from 'node:http';
-import {test} from 'node:test';
+import {suite, test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download} from '../source/downstream.ts';
 import {HttpDataSource} from '../source/engine/origin/http-source.ts';
@@ -400,37 +400,40 @@ test('a download waiting for its server shows the status it sent', {timeout}, as
 	assert.match(lastError!.message, /^403 Forbidden/);
 });
 
-test(
-	'silence on a further connection is a refusal, even with a long response timeout',
-	{timeout},
-	async t => {
-		const {intercept, refused} = oneAtATime(() => undefined);
-		const {engine, download} = await startDownload(
-			t,
-			{size: 8 * MiB, etag, bytesPerSecond: MiB, intercept},
-			{connections: 4, responseTimeout: 10 * 60_000},
-		);
+// Both wait for a silent origin.
+suite('silence', {concurrency: true}, () => {
+	test(
+		'silence on a further connection is a refusal, even with a long response timeout',
+		{timeout},
+		async t => {
+			const {intercept, refused} = oneAtATime(() => undefined);
+			const {engine, download} = await startDownload(
+				t,
+				{size: 8 * MiB, etag, bytesPerSecond: MiB, intercept},
+				{connections: 4, responseTimeout: 10 * 60_000},
+			);
+			const done = await untilEnded(engine, download.id);
+			assert.deepEqual([done.status, done.lastError], ['complete', null]);
+			assert.ok(refused() > 0);
+		},
+	);
+
+	test('an origin with slow ranges is waited for', {timeout}, async t => {
+		const origin = await startOrigin(t, {
+			size: 6 * MiB,
+			etag,
+			bytesPerSecond: 2 * MiB,
+			async intercept(_request, _response, {range}) {
+				if (range && range.start <= 4 * MiB && 4 * MiB < range.end) {
+					await sleep(8000);
+				}
+
+				return false;
+			},
+		});
+		const {engine} = await startEngine(t, {connections: 4});
+		const {download} = await engine.add({url: origin.url});
 		const done = await untilEnded(engine, download.id);
 		assert.deepEqual([done.status, done.lastError], ['complete', null]);
-		assert.ok(refused() > 0);
-	},
-);
-
-test('an origin with slow ranges is waited for', {timeout}, async t => {
-	const origin = await startOrigin(t, {
-		size: 6 * MiB,
-		etag,
-		bytesPerSecond: 2 * MiB,
-		async intercept(_request, _response, {range}) {
-			if (range && range.start <= 4 * MiB && 4 * MiB < range.end) {
-				await sleep(8000);
-			}
-
-			return false;
-		},
 	});
-	const {engine} = await startEngine(t, {connections: 4});
-	const {download} = await engine.add({url: origin.url});
-	const done = await untilEnded(engine, download.id);
-	assert.deepEqual([done.status, done.lastError], ['complete', null]);
 });

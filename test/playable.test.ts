@@ -133,6 +133,27 @@ test('a stretch right after the index needs the bytes between, over which a play
 	assert.ok(from(MiB) < 1350);
 });
 
+test('after a long index a player reads on over more bytes', () => {
+	const MiB = 1024 * 1024;
+	const playableAfter = (indexBytes: number, gap: number) => {
+		const start = indexBytes + gap;
+		const map: FilmMap = {
+			durationMs: 20_000,
+			exact: true,
+			times: [0, 10_000, 20_000],
+			tracks: [{...description, offsets: [indexBytes, start, start + MiB]}],
+			index: [{start: 0, end: indexBytes}],
+			asides: [],
+			readOver: leastReadOver,
+		};
+		return playable(map, new RangeSet([...map.index, {start, end: start + MiB}])).length;
+	};
+
+	assert.deepEqual([playableAfter(leastReadOver, 300_000), playableAfter(leastReadOver, 200_000)], [1, 0]);
+	assert.deepEqual([playableAfter(MiB, 3 * MiB), playableAfter(MiB, 1.5 * MiB)], [1, 0]);
+	assert.deepEqual([playableAfter(20 * MiB, 7 * MiB), playableAfter(20 * MiB, 5 * MiB)], [1, 0]);
+});
+
 test('between two tracks that lie near each other a player reads on', () => {
 	const KiB = 1024;
 	const tracks = (distance: number) => [

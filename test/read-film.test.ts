@@ -35,6 +35,15 @@ const mapOf = (bytes: Buffer): Promise<FilmMap> =>
 const mapInThread = (bytes: Buffer, signal = new AbortController().signal): Promise<FilmMap> =>
 	readInThread(bytes.length, async (start, _end, maxEnd) => bytes.subarray(start, maxEnd), signal);
 
+/** An ISO box. */
+function box(type: string, ...parts: Buffer[]): Buffer {
+	const body = Buffer.concat(parts);
+	const head = Buffer.alloc(8);
+	head.writeUInt32BE(body.length + 8);
+	head.write(type, 4, 'latin1');
+	return Buffer.concat([head, body]);
+}
+
 for (const name of names) {
 	test(`${name}: duration, tracks and points are read with few requests`, needsFfmpeg, async () => {
 		const bytes = await makeFilm(name);
@@ -165,6 +174,24 @@ test(
 	},
 );
 
+test('players walk over the boxes between the index and the media data', needsFfmpeg, async () => {
+	const bytes = Buffer.from(await makeFilm('front.mp4'));
+	const end = bytes.indexOf('mdat') - 4;
+	const padding = box('free', Buffer.alloc(2 * leastReadOver));
+	for (let at = bytes.indexOf('stco'); at !== -1 && at < end; at = bytes.indexOf('stco', at + 4)) {
+		for (let entry = at + 12; entry < at + 12 + 4 * bytes.readUInt32BE(at + 8); entry += 4) {
+			bytes.writeUInt32BE(bytes.readUInt32BE(entry) + padding.length, entry);
+		}
+	}
+
+	const {index, exact} = await mapOf(Buffer.concat([bytes.subarray(0, end), padding, bytes.subarray(end)]));
+	const ranges = new RangeSet(index);
+	const mediaHead = end + padding.length;
+	assert.equal(exact, true);
+	assert.ok(ranges.covers({start: mediaHead, end: mediaHead + 8}));
+	assert.ok(!ranges.covers({start: end, end: mediaHead}));
+});
+
 test('tracks far apart let a player read on over longer gaps', needsFfmpeg, async () => {
 	const {readOver} = await mapOf(await makeFilm('sound.m4a'));
 	const subtitled = await mapOf(await makeFilm('subtitles.mp4'));
@@ -255,30 +282,85 @@ test('mutated files end in a map or an error, within the bounds', needsFfmpeg, a
 	}
 });
 
-test('a parser that never ends is stopped, and the next film is read', needsFfmpeg, async () => {
-	const bytes = await makeFilm('front.mp4');
-	const endless = Buffer.from(bytes);
-	// Two billion samples in the first chunk of each track: the parser adds them up one by one.
-	for (let at = endless.indexOf('stsc'); at !== -1; at = endless.indexOf('stsc', at + 4)) {
-		endless.writeUInt32BE(0xff_ff_ff_ff, at + 16);
-	}
+/** The head of an EBML file, up to the body of its segment of unknown size. */
+function matroska(...parts: Buffer[]): Buffer {
+	return Buffer.concat([
+		Buffer.from('1a45dfa3a34286810142f7810142f2810442f381084282886d6174726f736b614287810442858102', 'hex'),
+		Buffer.from('1853806701ffffffffffffff', 'hex'),
+		...parts,
+	]);
+}
 
+test('a parser that takes too long is stopped, and the next film is read', needsFfmpeg, async () => {
+	const bytes = await makeFilm('tail.mkv');
+	// The parser removes cues of the same time one by one.
+	const cue = Buffer.from('bb8bb38100b786f78101f18100', 'hex');
+	const cues = Buffer.alloc(200_000 * cue.length, cue);
+	const cuesHead = Buffer.from('1c53bb6b10000000', 'hex');
+	cuesHead.writeUInt32BE(0x10_00_00_00 + cues.length, 4);
+	const infoAndTracks = bytes.subarray(
+		bytes.indexOf(Buffer.from('1549a966', 'hex')),
+		bytes.indexOf(Buffer.from('1f43b675', 'hex')),
+	);
+	const slow = matroska(cuesHead, cues, infoAndTracks);
 	const {signal} = new AbortController();
-	const read = async (start: number, _end: number, wish: number) => endless.subarray(start, wish);
-	const reading = readInThread(endless.length, read, signal, fuzzWorkMs);
+	const read = async (start: number, _end: number, wish: number) => slow.subarray(start, wish);
+	const reading = readInThread(slow.length, read, signal, fuzzWorkMs);
 	const next = mapInThread(bytes);
 	await assert.rejects(reading, {problem: 'too-slow'});
 	assert.equal((await next).exact, true);
 });
 
-/** An ISO box. */
-function box(type: string, ...parts: Buffer[]): Buffer {
-	const body = Buffer.concat(parts);
-	const head = Buffer.alloc(8);
-	head.writeUInt32BE(body.length + 8);
-	head.write(type, 4, 'latin1');
-	return Buffer.concat([head, body]);
-}
+test('a parser that reads the same bytes without end is refused them', async () => {
+	await assert.rejects(mapInThread(matroska(Buffer.alloc(100, 0xff))), {problem: 'damaged'});
+});
+
+test(
+	'tables that claim billions of samples are read up to the number of their sizes',
+	needsFfmpeg,
+	async () => {
+		const bytes = await makeFilm('front.mp4');
+		const {durationMs} = await mapOf(bytes);
+		const withTables = (change: (bytes: Buffer, table: number) => void, ...types: string[]) => {
+			const changed = Buffer.from(bytes);
+			for (const type of types) {
+				for (let at = changed.indexOf(type); at !== -1; at = changed.indexOf(type, at + 4)) {
+					change(changed, at + 4);
+				}
+			}
+
+			return changed;
+		};
+
+		const largest = 0xff_ff_ff_ff;
+		const inOneChunk = withTables((changed, table) => changed.writeUInt32BE(largest, table + 12), 'stsc');
+		assert.equal((await mapInThread(inOneChunk)).durationMs, durationMs);
+		// The list of key frames becomes one of offsets.
+		const expanded = withTables(
+			(changed, table) => changed.writeUInt32BE(largest, table + 8),
+			'stts',
+			'stss',
+		);
+		expanded.write('ctts', expanded.indexOf('stss'));
+		assert.ok(Math.abs((await mapInThread(expanded)).durationMs - durationMs) < 100);
+	},
+);
+
+test('fragments that claim billions of samples are refused', needsFfmpeg, async () => {
+	const fragments = Buffer.from(await makeFilm('fragments.mp4'));
+	for (let run = fragments.indexOf('trun'); run !== -1; run = fragments.indexOf('trun', run + 4)) {
+		// All samples have the default size and duration.
+		fragments.writeUInt32BE(1, run + 4);
+		fragments.writeUInt32BE(0xff_ff_ff_ff, run + 8);
+	}
+
+	await assert.rejects(mapInThread(fragments), {problem: 'damaged'});
+
+	const both = Buffer.from(await makeFilm('front.mp4'));
+	both.write('mvex', both.indexOf('udta'));
+	both.writeUInt32BE(0xff_ff_ff_ff, both.indexOf('stsc') + 16);
+	await assert.rejects(mapInThread(both), {problem: 'damaged'});
+});
 
 test('an index that claims a billion samples ends without using much memory', needsFfmpeg, async () => {
 	const bytes = await makeFilm('front.mp4');

@@ -3,6 +3,7 @@ import {readFile, rm, writeFile} from 'node:fs/promises';
 import path from 'node:path';
 import process from 'node:process';
 import {test, type TestContext} from 'node:test';
+import {setTimeout as sleep} from 'node:timers/promises';
 import {parseLink, resolveLink} from '../source/engine/origin/link-resolver.ts';
 import {CliProcess} from './support/cli.ts';
 import {firstWrongByte} from './support/content.ts';
@@ -207,3 +208,41 @@ test('the program resolves items for itself and for a running instance', async t
 	assert.equal(await bad.exit(), 2);
 	assert.match(bad.stderr, /--resolve-with "yt-dlp -g \| head": it must be one plain command/);
 });
+
+for (const [words, args] of [
+	['serve', ['serve']],
+	['get', ['get']],
+	['get --first', ['get', '--first', '2M']],
+] as const) {
+	test(`${words} ends while a resolver runs, and ends the resolver`, {timeout: 60_000}, async t => {
+		const resolver = await writeResolver(
+			t,
+			script => `import {writeFileSync} from 'node:fs';
+writeFileSync(${JSON.stringify(`${script}.pid`)}, String(process.pid));
+setTimeout(() => {}, 100_000);`,
+		);
+		const resolveWith = `'${process.execPath}' '${resolver.script}'`;
+		const options = ['--port', '0', '--storage', await temporaryFolder(t), '--resolve-with', resolveWith];
+		const running = await CliProcess.start(t, [...args, item, ...options]);
+		let pid = 0;
+		while (pid === 0) {
+			await sleep(50);
+			pid = Number(await readFile(`${resolver.script}.pid`, 'utf8').catch(() => '0'));
+		}
+
+		running.child.kill('SIGTERM');
+		assert.equal(await running.exit(), 130);
+		assert.equal(running.stderr, '');
+		while (isRunning(pid)) {
+			await sleep(50);
+		}
+	});
+}
+
+function isRunning(pid: number): boolean {
+	try {
+		return process.kill(pid, 0);
+	} catch {
+		return false;
+	}
+}

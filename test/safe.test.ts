@@ -6,7 +6,7 @@ import {test, type TestContext} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
 import type {Download, Pledge} from '../source/downstream.ts';
 import {freeBytes} from '../source/engine/store/free-space.ts';
-import {CliProcess} from './support/cli.ts';
+import {CliProcess, startGet} from './support/cli.ts';
 import {startEngine, startOrigin, temporaryFolder, until} from './support/engines.ts';
 import {makeFilm, serveFilm} from './support/films.ts';
 import {playedTo} from './support/played-to.ts';
@@ -315,6 +315,33 @@ test('get --first prints the stream URL of the running instance', async t => {
 	assert.match(get.stdout, /^http:\/\/127\.0\.0\.1:\d+\/stream\/[\da-f]{32}\/film\.bin\n$/);
 	const response = await fetch(get.stdout.trim(), {headers: {range: 'bytes=0-9'}});
 	assert.equal((await response.arrayBuffer()).byteLength, 10);
+});
+
+test('an interrupted get --first adds no further URL', async t => {
+	let isAsked!: () => void;
+	const asked = new Promise<void>(resolve => {
+		isAsked = resolve;
+	});
+	const origin = await startOrigin(t, {
+		size,
+		etag: '"v1"',
+		intercept() {
+			isAsked();
+			// Never responds.
+			return true;
+		},
+	});
+	const storage = await temporaryFolder(t);
+	const urls = ['/a.bin', '/b.bin'].map(name => origin.urlOf(name));
+	const get = await startGet(t, storage, '--first', '2M', ...urls);
+	await asked;
+	get.child.kill('SIGINT');
+	assert.equal(await get.exit(), 130);
+	const {engine} = await startEngine(t, {storageDir: storage});
+	assert.deepEqual(
+		engine.snapshot.downloads.map(({url}) => url),
+		[urls[0]],
+	);
 });
 
 test('minutes of an empty file are safe at once', async t => {

@@ -300,6 +300,10 @@ async function fileWith(t: Parameters<typeof temporaryFolder>[0], value: unknown
 	return file;
 }
 
+test('`-o /dev/stdout` is standard output, not a file', () => {
+	assert.equal(settingsFrom({output: '/dev/stdout'}, {}).output, '-');
+});
+
 test('flags override the environment, and the environment the file', async t => {
 	const file = await fileWith(t, {
 		port: 9001,
@@ -409,6 +413,10 @@ test('the program reads the settings file of the user, or that of --config', asy
 	assert.match(missing.stderr, /The settings file \S+none\.json cannot be read\n$/);
 
 	if (process.platform === 'linux') {
+		const none = await CliProcess.start(t, ['list', '--storage', folder], {
+			env: {XDG_CONFIG_HOME: '/dev/null'},
+		});
+		assert.equal(await none.exit(), 0, none.stderr);
 		const own = path.join(folder, 'downstream-tui');
 		await mkdir(own);
 		await writeFile(path.join(own, 'settings.json'), '{"colour": "red"}');

@@ -28,6 +28,15 @@ for (const [what, bytes] of [
 	});
 }
 
+test('a list may have any number of lines, up to 64 MiB', async () => {
+	const input = (lines: number) => Readable.from([Buffer.from('http://a/\n'.repeat(lines))]);
+	assert.equal((await expandUrls(['-'], input(300_000))).length, 300_000);
+	await assert.rejects(expandUrls(['-'], input(7_000_000)), {
+		code: 'bad-request',
+		message: 'Standard input: more than 64 MiB are not a list of URLs',
+	});
+});
+
 test('an empty list is empty', () => {
 	assert.deepEqual(urlsIn(decodeText(Buffer.alloc(0))), []);
 });

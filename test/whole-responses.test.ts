@@ -1,7 +1,7 @@
 // Origins that send the whole file for a Range, once or always.
 import assert from 'node:assert/strict';
 import type {IncomingMessage, ServerResponse} from 'node:http';
-import {test, type TestContext} from 'node:test';
+import {suite, test, type TestContext} from 'node:test';
 import type {Download} from '../source/downstream.ts';
 import type {Engine} from '../source/engine/engine.ts';
 import {firstWrongByte} from './support/content.ts';
@@ -79,23 +79,26 @@ async function assertReadInOrder(t: TestContext, origin: TestOrigin, maxRequests
 	await assertBytes(download.streamUrl, 0, size);
 }
 
-for (const etag of ['"v1"', undefined]) {
-	test(
-		`a whole response from a cache miss does not disprove ranges, and a seek asks again (${etag ?? 'no ETag'})`,
-		{timeout},
-		async t => {
-			const origin = await startWholeOrigin(t, 1, {bytesPerSecond: 500_000, etag});
-			const {engine} = await startEngine(t);
-			const {download} = await engine.add({url: origin.url, onDemand: true});
-			await assertSeekable(engine, download);
-			await engine.update(download.id, {onDemand: false});
-			const done = await untilEnded(engine, download.id);
-			assert.equal(done.status, 'complete');
-			assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
-			await assertBytes(download.streamUrl, 0, size);
-		},
-	);
-}
+// Both wait for a slow origin.
+suite('a cache miss', {concurrency: true}, () => {
+	for (const etag of ['"v1"', undefined]) {
+		test(
+			`a whole response from a cache miss does not disprove ranges, and a seek asks again (${etag ?? 'no ETag'})`,
+			{timeout},
+			async t => {
+				const origin = await startWholeOrigin(t, 1, {bytesPerSecond: 500_000, etag});
+				const {engine} = await startEngine(t);
+				const {download} = await engine.add({url: origin.url, onDemand: true});
+				await assertSeekable(engine, download);
+				await engine.update(download.id, {onDemand: false});
+				const done = await untilEnded(engine, download.id);
+				assert.equal(done.status, 'complete');
+				assert.ok(origin.bytesSent < 2 * size, `${origin.bytesSent} bytes`);
+				await assertBytes(download.streamUrl, 0, size);
+			},
+		);
+	}
+});
 
 test('an origin that only claims to accept ranges is read in order, once', {timeout}, async t => {
 	const origin = await startWholeOrigin(t, Infinity, {bytesPerSecond: 3 * MiB});

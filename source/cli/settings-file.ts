@@ -4,7 +4,7 @@ import path from 'node:path';
 import envPaths from 'env-paths';
 import {DownStreamError} from '../downstream.ts';
 import {allFlags, flags, kebabCase, type Flag, type FlagName, type Flags} from './flags.ts';
-import {array, boolean, rule, text, type Refuse} from '../schema.ts';
+import {anyObject, array, boolean, rule, text, type Refuse} from '../schema.ts';
 import {nearestWord} from '../text/nearest-word.ts';
 
 /** Values, and the name of each one's source for error messages. */
@@ -26,7 +26,9 @@ export function readSettingsFile(name: string | undefined): Given {
 	try {
 		json = readFileSync(file, 'utf8');
 	} catch (error) {
-		if (name === undefined && (error as NodeJS.ErrnoException).code === 'ENOENT') {
+		const {code} = error as NodeJS.ErrnoException;
+		// The home folder of a service may be /dev/null.
+		if (name === undefined && (code === 'ENOENT' || code === 'ENOTDIR')) {
 			return nothingGiven;
 		}
 
@@ -42,7 +44,7 @@ export function readSettingsFile(name: string | undefined): Given {
 		throw new DownStreamError('bad-request', `The settings file ${file} is not valid JSON`);
 	}
 
-	if (typeof stored !== 'object' || stored === null || Array.isArray(stored)) {
+	if (!anyObject.accepts(stored)) {
 		throw new DownStreamError('bad-request', `The settings file ${file} must hold a JSON object`);
 	}
 
@@ -95,7 +97,7 @@ export function readEnvironment(environment: NodeJS.ProcessEnv): Given {
 
 const prefix = 'DOWNSTREAM_TUI_';
 
-export function variableOf(name: FlagName): string {
+function variableOf(name: FlagName): string {
 	return `${prefix}${kebabCase(name).replaceAll('-', '_').toUpperCase()}`;
 }
 

@@ -168,7 +168,7 @@ export function settingsFrom(
 		insecure: given.insecure ?? false,
 		timeout: duration(by('timeout'), given.timeout ?? defaults.timeout, {least: 1, most: 3600}),
 		giveUpAfter: duration(by('giveUpAfter'), given.giveUpAfter ?? defaults.giveUpAfter, {least: 1}),
-		output: text('output'),
+		output: given.output === '/dev/stdout' ? '-' : text('output'),
 		overwrite: given.overwrite ?? false,
 		keepBoth: given.keepBoth ?? false,
 		move: given.move ?? false,

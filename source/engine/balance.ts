@@ -5,7 +5,7 @@ import type {EngineOptions} from './options.ts';
 import {placesOf} from './queue.ts';
 import type {StorageAccess} from './store/storage-access.ts';
 
-/** After a balance of thousands of downloads, the next one waits so many times as long as it took. */
+/** The rest after a slow balance, of thousands of downloads, as a multiple of its duration. */
 const restFactor = 9;
 /** Milliseconds: a shorter balance needs no rest, and no rest is longer. */
 const rest = {from: 1, most: 100};

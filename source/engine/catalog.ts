@@ -4,6 +4,7 @@ import {randomBytes} from 'node:crypto';
 import {DownStreamError, type Download, type DownloadId} from '../downstream.ts';
 import {Logger} from '../log.ts';
 import {maskUrl} from '../text/mask-url.ts';
+import {messageOf} from '../text/message-of.ts';
 import {Transfer} from './download/transfer.ts';
 import type {TransferServices} from './fetch/fetch-target.ts';
 import type {DataSource} from './origin/data-source.ts';
@@ -71,7 +72,7 @@ export class Catalog {
 		return this.#transfers;
 	}
 
-	/** One balance of the queue follows for all: thousands of downloads with pledges would each ask for one. */
+	/** While true, no download requests a balance of the queue: thousands with pledges would. One follows for all. */
 	get isOpening(): boolean {
 		return this.#isOpening;
 	}
@@ -404,7 +405,7 @@ export class Catalog {
 		this.#hasEnded = true;
 	}
 
-	/** Closes all downloads, waits for tracked operations, and deletes what was removed with its data. */
+	/** Closes all downloads, waits for tracked operations, and deletes downloads that were removed with their data. */
 	async close(): Promise<void> {
 		await Promise.allSettled(Array.from(this.#transfers.values(), transfer => transfer.close()));
 		await Promise.allSettled(this.#writing);
@@ -418,7 +419,7 @@ export class Catalog {
 	}
 }
 
-/** Off the list, with its file moved out and gone from there: nothing is left to resume. */
+/** Off the list, and its moved file no longer exists: nothing is left to resume. */
 function isForgotten({removed, movedTo}: DownloadRecord): boolean {
 	return removed === 'keep' && movedTo !== undefined && !existsSync(movedTo);
 }
@@ -437,8 +438,4 @@ async function applyChecksum(transfer: Transfer, checksum: string | undefined): 
 
 function isNewChecksum({recordFile}: Transfer, checksum: string | undefined): boolean {
 	return checksum !== undefined && checksum !== recordFile.record.checksum;
-}
-
-function messageOf(error: unknown): string {
-	return error instanceof Error ? error.message : String(error);
 }

@@ -157,7 +157,7 @@ export class Engine implements DownloadEngine {
 		};
 	}
 
-	/** Authorizes reading alone: for players and pages. */
+	/** Authorizes reads only, for players and pages. */
 	get viewKey(): string {
 		return viewKeyOf(this.key);
 	}
@@ -167,7 +167,7 @@ export class Engine implements DownloadEngine {
 		return this.#origin;
 	}
 
-	/** The proxy listens: stream URLs are known, and other copies can find this one. */
+	/** The proxy listens: stream URLs are known, and other instances can find this one. */
 	async publish(origin: string): Promise<void> {
 		this.#origin = origin;
 		for (const transfer of this.#catalog.transfers.values()) {

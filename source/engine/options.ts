@@ -44,8 +44,8 @@ export type EngineOptions = {
 	/** Milliseconds for the first response of an origin, 30 s unless given; longer after each timeout. */
 	readonly responseTimeout?: number;
 	/**
-	 * Which downloads are fetched in the background: those added or resumed since the engine opened (`requested`), those
-	 * before all others (`requested-first`), or all alike.
+	 * The downloads to fetch in the background: the ones added or resumed since the engine opened, alone (`requested`) or
+	 * before the others (`requested-first`), or all alike (`all`, the default).
 	 */
 	readonly fill?: Fill | undefined;
 };

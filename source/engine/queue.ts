@@ -11,7 +11,7 @@ type Attempts = {
 	readonly hasWorked: boolean;
 };
 
-/** What the pledges of a download ask of the queue. */
+/** The demand of a download's pledges. */
 type PledgeDemand = {
 	/** When the first one is due, in milliseconds since the epoch; the largest safe integer without a time. */
 	readonly by: number;
@@ -27,29 +27,29 @@ export type Queued = {
 	readonly isComplete: boolean;
 	/** Would fetch in the background if it had a place. */
 	readonly wantsPlace: boolean;
-	/** Undefined where it has no pledge to fetch. */
+	/** Undefined without a pledge to fetch. */
 	readonly pledge: PledgeDemand | undefined;
 	readonly attempts: Attempts;
 };
 
-/** Which downloads may fetch in the background: all, or those requested in this run, first or alone. */
+/** Downloads that may fetch in the background: all, or the ones requested in this run, first or alone. */
 export type Fill = 'all' | 'requested-first' | 'requested';
 
-export type Places<T> = {
+type Places<T> = {
 	readonly background: Set<T>;
 	readonly pledges: Set<T>;
-	/** Nothing is fetched of these in the background meanwhile. */
+	/** Not fetched in the background meanwhile. */
 	readonly yields: Set<T>;
 };
 
 type Pledging<T> = {readonly download: T; readonly pledge: PledgeDemand; readonly attempts: Attempts};
 
-/** Pledges that a host without any success is tried with at the same time. */
+/** Pledges that probe a failing host at the same time. */
 export const probesOfHost = 3;
 
 /**
- * Pledges come before all background, and have `places` of their own: those that are due first. A late pledge, or one
- * from a failing host, delays no other download, and one from a slow host only those from this host.
+ * Pledges come before all background, and have `places` of their own, earliest deadline first. A late pledge, or one from a
+ * failing host, delays no other download; one from a slow host delays only downloads from this host.
  */
 export function placesOf<T extends Queued>(
 	downloads: Iterable<T>,
@@ -88,7 +88,7 @@ export function placesOf<T extends Queued>(
 	};
 }
 
-/** The hosts that fail one download, and serve none. */
+/** Hosts that fail at least one download, and serve none. */
 function failingHosts(pledging: ReadonlyArray<Pledging<Queued>>): Set<string> {
 	const attempts = pledging.map(each => each.attempts);
 	const failing = new Set(attempts.filter(({failures}) => failures > 0).map(({host}) => host));
@@ -101,7 +101,7 @@ function failingHosts(pledging: ReadonlyArray<Pledging<Queued>>): Set<string> {
 	return failing;
 }
 
-/** `probesOfHost` of each failing host: each keeps its turn until its next attempt, then it goes to the one tried least. */
+/** `probesOfHost` of each failing host: each keeps its turn until its next attempt, then yields to the least tried one. */
 function withTurn<T>(probing: ReadonlyArray<Pledging<T>>, failing: ReadonlySet<string>): Array<Pledging<T>> {
 	const counts = new Map<string, number>();
 	return probing

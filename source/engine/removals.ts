@@ -4,12 +4,12 @@ import type {Transfer} from './download/transfer.ts';
 import type {DownloadRecord} from './store/record.ts';
 import type {RecordFile} from './store/record-store.ts';
 
-/** A download off the list. Without any of the last three, its bytes are kept until it is added again. */
+/** A download off the list. With only its record, its bytes are kept until it is added again. */
 export type Removed = {
 	readonly recordFile: RecordFile;
-	/** Until the last record is written. */
+	/** The write of its last record. */
 	closing?: Promise<void> | undefined;
-	/** Until the bytes are deleted. */
+	/** Runs until the bytes are deleted. */
 	timer?: NodeJS.Timeout | undefined;
 	/** The restored download. */
 	restoring?: Promise<Transfer> | undefined;
@@ -148,7 +148,7 @@ export class Removals {
 		}
 	}
 
-	/** Deletes the downloads whose deletion the disk refused before. */
+	/** Deletes the downloads whose earlier deletion failed. */
 	purgeRecorded(): void {
 		for (const [id, {recordFile}] of this.#removed) {
 			if (recordFile.record.removed === 'delete') {
@@ -163,7 +163,7 @@ export class Removals {
 		await Promise.all(pending.map(([id]) => this.purgeInBackground(id)));
 	}
 
-	/** Forgets all downloads, and deletes none of them any more. */
+	/** Forgets all downloads, and cancels their deletions. */
 	clear(): void {
 		for (const {timer} of this.#removed.values()) {
 			clearTimeout(timer);

@@ -17,7 +17,7 @@ type Viewed = {
 	readonly changesOverTime: boolean;
 };
 
-export type SnapshotSource = {
+type SnapshotSource = {
 	readonly storageDir: string;
 	/** In the order of the snapshot. */
 	readonly transfers: () => Iterable<Viewed>;

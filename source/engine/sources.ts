@@ -12,7 +12,7 @@ import type {EngineOptions} from './options.ts';
 import {headersFor} from './record-input.ts';
 import type {DownloadRecord} from './store/record.ts';
 
-export type OwnStreams = {
+type OwnStreams = {
 	/** `http://127.0.0.1:PORT`; empty until the proxy listens. */
 	origin(): string;
 	/** The key of the proxy and its view key. */

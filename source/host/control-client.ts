@@ -1,6 +1,5 @@
 // The engine's interface over the control API of a running instance.
-import {setMaxListeners} from 'node:events';
-import {once} from 'node:events';
+import {once, setMaxListeners} from 'node:events';
 import {request as httpRequest, type IncomingMessage} from 'node:http';
 import {isAbsolute, resolve, sep} from 'node:path';
 import {json} from 'node:stream/consumers';

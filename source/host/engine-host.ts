@@ -17,12 +17,11 @@ const tlsAfterMs = 500;
 
 export type EngineHost = {
 	readonly engine: Engine;
-	readonly proxy: ProxyServer;
 	/** Closes connections, saves, and releases the port and the storage folder. */
 	dispose(): Promise<void>;
 };
 
-/** The options of the engine, and those of its proxy and its log. */
+/** The options of the engine, its proxy and its log. */
 export type HostSettings = Omit<EngineOptions, 'responseTimeout'> & {
 	readonly port: number;
 	/** Reject with `port-taken` instead of trying the next port. */
@@ -41,7 +40,7 @@ export type HostSettings = Omit<EngineOptions, 'responseTimeout'> & {
 
 /**
  * Rejects with `storage-locked`, `port-taken`, `disk-failed`, or `bad-request` for an unwritable log. `headersForAll`
- * applies the headers of the settings to every added download, not only to those of the command line.
+ * applies the headers of the settings to every added download, not only to downloads of the command line.
  */
 export async function start(settings: HostSettings, {headersForAll = false} = {}): Promise<EngineHost> {
 	if (settings.logFile !== undefined) {
@@ -50,9 +49,16 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 
 	const headers = headersForAll ? settings.headers : undefined;
 	const engine = await Engine.open({...settings, headers, responseTimeout: settings.timeout});
+	let proxy: ProxyServer | undefined;
+	let preparation: NodeJS.Timeout | undefined;
+	const dispose = async () => {
+		clearTimeout(preparation);
+		await proxy?.close();
+		await engine.dispose();
+	};
 	try {
 		const {port, exactPort, allowOrigins, openStream} = settings;
-		const proxy = await ProxyServer.listen({
+		proxy = await ProxyServer.listen({
 			engine,
 			port,
 			exactPort,
@@ -72,25 +78,17 @@ export async function start(settings: HostSettings, {headersForAll = false} = {}
 			writeViewKey(settings.storageDir, engine.viewKey).catch(() => undefined),
 			engine.publish(proxy.origin),
 		]);
-		const preparation = setTimeout(() => void prepareTls(settings.ca).catch(() => undefined), tlsAfterMs);
-		return {
-			engine,
-			proxy,
-			async dispose() {
-				clearTimeout(preparation);
-				await proxy.close();
-				await engine.dispose();
-			},
-		};
+		preparation = setTimeout(() => void prepareTls(settings.ca).catch(() => undefined), tlsAfterMs);
+		return {engine, dispose};
 	} catch (error) {
-		await engine.dispose();
+		await dispose();
 		throw error;
 	}
 }
 
 /**
- * An engine without a proxy: its queue has no slot, so it fetches nothing. Rejects
- * with `storage-locked` or `disk-failed`.
+ * An engine without a proxy: its queue has no place, so it fetches nothing. Rejects with `storage-locked` or
+ * `disk-failed`.
  */
 export function openOffline({storageDir}: Pick<HostSettings, 'storageDir'>): Promise<Engine> {
 	return Engine.open({storageDir, maxActive: 0});

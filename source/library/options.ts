@@ -150,7 +150,7 @@ export function requestOf({proxy: given, ...request}: AddOptions): Omit<AddReque
 	return {...request, ...(given !== undefined && {proxy: proxyUrl(given, 'proxy')})};
 }
 
-/** The request for a data source with checked options. Throws `bad-request` for those of a URL. */
+/** The request for a data source with checked options. Throws `bad-request` for an option of URLs. */
 export function requestBesideSource(
 	options: AddOptions,
 ): Omit<AddRequest, 'url' | (typeof urlOptions)[number]> {

@@ -12,7 +12,7 @@ export type ProxyConfig = {
 	readonly password?: string;
 };
 
-/** The options of the engine, and those of its proxy. */
+/** The options of the engine and its proxy. */
 export type DownStreamOptions = Partial<
 	Omit<EngineOptions, 'proxy' | 'resolveWith' | 'responseTimeout' | 'fill'>
 > & {

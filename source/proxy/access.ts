@@ -2,12 +2,12 @@
 import {createHash, timingSafeEqual} from 'node:crypto';
 import type {IncomingHttpHeaders} from 'node:http';
 
-export type AccessPolicy = {
+type AccessPolicy = {
 	/** Origins of allowed web pages, such as `https://player.example`. */
 	readonly allowOrigins: readonly string[];
 };
 
-export type AccessDecision =
+type AccessDecision =
 	/** `page` is the origin of an allowed web page, whose response needs CORS headers. */
 	| {readonly granted: true; readonly page?: string}
 	| {readonly granted: false; readonly status: 403 | 421; readonly reason: string};

@@ -50,7 +50,7 @@ export const moveRequest = object<{by: QueueMove}>({
 });
 export const settingsRequest = object<{limitRate: number | null}>({limitRate: rateLimit});
 
-export type ApiRequest = {
+type ApiRequest = {
 	readonly request: IncomingMessage;
 	readonly response: ServerResponse;
 	readonly path: string;

@@ -63,7 +63,7 @@ function overlap(ranges: readonly Range[]): boolean {
 }
 
 /** The version of the file being served. The ETag is strong and includes its quotes. */
-export type CurrentVersion = {
+type CurrentVersion = {
 	readonly etag: string | undefined;
 	readonly lastModified: string | undefined;
 	/** `lastModified` is a strong validator (RFC 9110 section 8.8.2.2). */

@@ -1,4 +1,4 @@
-// The events of `/api/events` after the first: the fields of a snapshot that differ from those sent before. Pure.
+// The events of `/api/events` after the first: the fields of a snapshot that differ from the last one sent. Pure.
 import {isDeepStrictEqual} from 'node:util';
 import type {Download, DownloadId, Snapshot} from '../downstream.ts';
 

@@ -19,7 +19,7 @@ export type StreamRead = {
 };
 
 /** The bytes of a transfer. Both methods throw `DownStreamError`, or the signal's reason. */
-export interface StreamedBytes {
+interface StreamedBytes {
 	/** The origin has not yet responded to the current request. */
 	readonly isUnanswered: boolean;
 	/** Waits for the origin's first response if nothing is known yet. */

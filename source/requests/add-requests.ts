@@ -9,7 +9,7 @@ import {parsePastedCommand} from './pasted-command.ts';
 import {shownUrl} from './url-lists.ts';
 
 /** The settings that affect requests. */
-export type RequestSettings = {
+type RequestSettings = {
 	readonly headers: Readonly<Record<string, string>>;
 	readonly userAgent?: string | undefined;
 	readonly proxy?: string | undefined;
@@ -24,13 +24,13 @@ export type RequestSettings = {
 	readonly netrc?: Netrc | undefined;
 };
 
-/** Rejects with `bad-request`, or as `resolveLink` does. */
-export type RequestsOf = (word: string, settings: RequestSettings) => Promise<AddRequest[]>;
+/** Rejects with `bad-request`, or as `resolveLink` does. `signal` ends the resolver. */
+type RequestsOf = (word: string, settings: RequestSettings, signal?: AbortSignal) => Promise<AddRequest[]>;
 
 /** For the command line of a program with its own engine. */
-export const requestsFor: RequestsOf = async (word, settings) => {
+export const requestsFor: RequestsOf = async (word, settings, signal) => {
 	const {headers, checksum, name, paused} = settings;
-	const given = await requestsOfWord(word, settings);
+	const given = await requestsOfWord(word, settings, signal);
 	const forOne = checksum === undefined ? (name === undefined ? undefined : '--name') : '--checksum';
 	if (forOne !== undefined && given.length > 1) {
 		throw new DownStreamError(
@@ -52,10 +52,10 @@ export const requestsFor: RequestsOf = async (word, settings) => {
 export const requestsForTyped: RequestsOf = (word, settings) =>
 	requestsFor(word, {...settings, headers: {}, checksum: undefined, name: undefined, paused: false});
 
-/** For a running instance with other settings: each request carries those of this command line. */
-export const requestsForRemote: RequestsOf = async (word, settings) => {
+/** For a running instance with other settings: each request carries the settings of this command line. */
+export const requestsForRemote: RequestsOf = async (word, settings, signal) => {
 	const {userAgent, proxy, connections, onDemand} = settings;
-	const requests = await requestsFor(word, settings);
+	const requests = await requestsFor(word, settings, signal);
 	return requests.map(({headers, ...request}) => ({
 		...(userAgent !== undefined && {userAgent}),
 		...(proxy !== undefined && {proxy}),
@@ -107,11 +107,12 @@ export async function completed(
 	request: AddRequest,
 	{netrc, resolveWith}: Pick<RequestSettings, 'netrc' | 'resolveWith'>,
 	listed: readonly Download[] = [],
+	signal?: AbortSignal,
 ): Promise<AddRequest> {
 	const {url: item} = request;
 	const isResolved = !resolveWith || request.item !== undefined;
 	const known = listed.find(download => download.item === item);
-	const link = isResolved ? undefined : (known ?? (await resolveLink(resolveWith, item)));
+	const link = isResolved ? undefined : (known ?? (await resolveLink(resolveWith, item, signal)));
 	const resolved = link
 		? {
 				...request,
@@ -133,12 +134,16 @@ function mergedHeaders(
 	return {...Object.fromEntries(kept), ...second};
 }
 
-async function requestsOfWord(word: string, settings: RequestSettings): Promise<AddRequest[]> {
+async function requestsOfWord(
+	word: string,
+	settings: RequestSettings,
+	signal: AbortSignal | undefined,
+): Promise<AddRequest[]> {
 	const pasted = requestsOfCommand(word);
 	// A pasted command contains its link already.
 	return pasted
 		? Promise.all(pasted.map(request => completed(request, {netrc: settings.netrc})))
-		: [await completed({url: word}, settings)];
+		: [await completed({url: word}, settings, [], signal)];
 }
 
 /** Undefined if the word is not a command. */

@@ -1,7 +1,7 @@
 // Reads a `fetch(…)` call as browsers copy it: a URL and JSON options. Pure.
 import {PastedRequest, type PastedCommand} from './pasted-request.ts';
 
-export function looksLikeFetch(text: string): boolean {
+function looksLikeFetch(text: string): boolean {
 	return /^\s*(?:await\s+)?fetch\(/.test(text);
 }
 

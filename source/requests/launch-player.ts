@@ -8,14 +8,14 @@ import type {Download, DownloadEngine} from '../downstream.ts';
 import {cleanText} from '../text/clean-text.ts';
 import {commandWords} from './shell-words.ts';
 
-export type PlayerOptions = {
+type PlayerOptions = {
 	/** A typed command such as `mpv --fs`; the URL becomes its last argument. */
 	readonly player?: string | undefined;
 	readonly environment?: NodeJS.ProcessEnv;
 	readonly platform?: NodeJS.Platform;
 };
 
-export type StartOptions = {
+type StartOptions = {
 	readonly title: string;
 	/** Milliseconds from the start of the film. */
 	readonly startMs: number;

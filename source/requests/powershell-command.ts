@@ -5,7 +5,7 @@ type Token = {readonly kind: 'text' | 'word' | 'sign' | 'redirection' | 'end'; r
 
 const command = /^(?:Invoke-WebRequest|Invoke-RestMethod|iwr|irm)$/i;
 
-export function looksLikePowershell(text: string): boolean {
+function looksLikePowershell(text: string): boolean {
 	return /^\s*(?:\$\w+\s*=\s*New-Object\s|\$\w+\.(?:UserAgent|Cookies)\b|(?:Invoke-WebRequest|Invoke-RestMethod|iwr|irm)\s)/i.test(
 		text,
 	);

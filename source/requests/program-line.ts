@@ -3,7 +3,7 @@ import {readOptions, type CommandWord, type OptionTable} from './command-options
 import {cmdLine, shellLine, isControl, isOfOutput, type Operator} from './shell-words.ts';
 import type {PastedRequest} from './pasted-request.ts';
 
-export type ProgramLine = {
+type ProgramLine = {
 	readonly program: string;
 	/** The words after the program's name. */
 	readonly words: readonly CommandWord[];

@@ -3,7 +3,7 @@
 /** `&&`, `|` or a line end; or a redirection with its descriptor, such as `2>`, and its target. */
 export type Operator = {readonly operator: string; target?: string};
 
-export type ShellLine = {
+type ShellLine = {
 	/** In order. */
 	readonly words: ReadonlyArray<string | Operator>;
 	/** The first variable or command substitution outside a URL, as written. */
@@ -124,7 +124,7 @@ function staysInUrl(url: string, rest: string): boolean {
 	return /^[()]/.test(rest) || (url.includes('?') ? /^(?!&&)[&;]+[^\s&;|<>]/ : /^[&;][\w.~%-]+=/).test(rest);
 }
 
-export function isRedirection({operator}: Operator): boolean {
+function isRedirection({operator}: Operator): boolean {
 	return /[<>]/.test(operator);
 }
 
@@ -164,7 +164,7 @@ const ansiCharacters: Readonly<Record<string, string>> = {
 	v: '\v',
 };
 
-/** Resolves the escapes in `$'…'` of bash, which are those of C. */
+/** Resolves the escapes of C in `$'…'` of bash. */
 function unescaped(inner: string): string {
 	return inner.replaceAll(
 		/\\(?:u([\da-f]{1,4})|U([\da-f]{1,8})|x([\da-f]{1,2})|([0-7]{1,3})|([^]))/gi,

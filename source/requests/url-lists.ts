@@ -1,34 +1,53 @@
 // Expands the URLs of the command line: `@FILE` stands for the URLs in a file, `-` for those on standard input.
-import {readFile} from 'node:fs/promises';
+import {createReadStream} from 'node:fs';
 import process from 'node:process';
-import {buffer} from 'node:stream/consumers';
 import {DownStreamError} from '../downstream.ts';
 import {maskUrl} from '../text/mask-url.ts';
 import {isUnfinishedCommand, parsePastedCommand} from './pasted-command.ts';
 
-/** Rejects with `bad-request` for an unreadable file. */
+/** A film in place of a list would fill the memory. */
+const maxListBytes = 64 * 1024 * 1024;
+
+/** Rejects with `bad-request` for a file that is unreadable or too large. */
 export async function expandUrls(
 	words: readonly string[],
-	input: AsyncIterable<Uint8Array> & NodeJS.ReadableStream = process.stdin,
+	input: AsyncIterable<Uint8Array> = process.stdin,
 ): Promise<string[]> {
-	const urls: string[] = [];
+	let urls: string[] = [];
 	let isRead = false;
 	for (const word of words) {
 		if (word.startsWith('@')) {
-			const file = word.slice(1);
-			const bytes = await readFile(file).catch((error: unknown) => {
-				throw new DownStreamError('bad-request', `@${file}: the file cannot be read`, {cause: error});
-			});
-			urls.push(...urlsIn(decodeText(bytes)));
+			urls = urls.concat(urlsIn(await textOf(createReadStream(word.slice(1)), word)));
 		} else if (word !== '-') {
 			urls.push(word);
 		} else if (!isRead) {
 			isRead = true;
-			urls.push(...urlsIn(decodeText(await buffer(input))));
+			urls = urls.concat(urlsIn(await textOf(input, 'Standard input')));
 		}
 	}
 
 	return urls;
+}
+
+async function textOf(list: AsyncIterable<Uint8Array>, name: string): Promise<string> {
+	const chunks: Uint8Array[] = [];
+	let size = 0;
+	try {
+		for await (const chunk of list) {
+			size += chunk.length;
+			if (size > maxListBytes) {
+				throw new DownStreamError('bad-request', `${name}: more than 64 MiB are not a list of URLs`);
+			}
+
+			chunks.push(chunk);
+		}
+	} catch (error) {
+		throw error instanceof DownStreamError
+			? error
+			: new DownStreamError('bad-request', `${name}: the file cannot be read`, {cause: error});
+	}
+
+	return decodeText(Buffer.concat(chunks));
 }
 
 /** Decodes UTF-8, or UTF-16 with or without a byte order mark, which editors and shells of Windows write. */

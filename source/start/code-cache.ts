@@ -84,22 +84,25 @@ export class CodeCache {
 		process.on('exit', save);
 	}
 
+	/** A failure has no consequence: the next start compiles again. */
 	#save(): void {
-		// A future V8 may start with other values of the flags: it would refuse the code.
-		if (cachedDataVersionTag() !== originalTag || !makeFolder(path.dirname(this.#file))) {
-			return;
-		}
-
-		const code = this.#code();
-		for (const [name, script] of this.#scripts) {
-			const current = script.createCachedData();
-			// V8 discards the code of functions that are no longer called.
-			if (this.#refused.has(name) || current.length > (code[name]?.length ?? 0)) {
-				code[name] = current;
+		try {
+			// A future V8 may start with other values of the flags: it would refuse the code.
+			if (cachedDataVersionTag() !== originalTag || !makeFolder(path.dirname(this.#file))) {
+				return;
 			}
-		}
 
-		write(this.#file, code);
+			const code = this.#code();
+			for (const [name, script] of this.#scripts) {
+				const current = script.createCachedData();
+				// V8 discards the code of functions that are no longer called.
+				if (this.#refused.has(name) || current.length > (code[name]?.length ?? 0)) {
+					code[name] = current;
+				}
+			}
+
+			write(this.#file, code);
+		} catch {}
 	}
 }
 
@@ -128,17 +131,27 @@ function read(file: string): Record<string, Uint8Array> {
 	}
 }
 
-/** Returns whether the folder can be used. */
-function makeFolder(folder: string): boolean {
+/** Returns whether the folder can be used. `recursive` would loop forever where folders cannot be created, as in /proc. */
+function makeFolder(folder: string, mayMakeParent = true): boolean {
 	try {
-		mkdirSync(folder, {recursive: true, mode: 0o700});
-		return isPrivate(lstatSync(folder));
-	} catch {
-		return false;
+		mkdirSync(folder, {mode: 0o700});
+	} catch (error) {
+		const {code} = error as NodeJS.ErrnoException;
+		const parent = path.dirname(folder);
+		if (code === 'ENOENT' && mayMakeParent && parent !== folder) {
+			return makeFolder(parent) && makeFolder(folder, false);
+		}
+
+		if (code !== 'EEXIST') {
+			return false;
+		}
 	}
+
+	const found = lstatSync(folder);
+	return found.isDirectory() && isPrivate(found);
 }
 
-/** Replaces the file at once, so that others read a whole one. A failure has no consequence. */
+/** Replaces the file at once, so that others read a whole one. */
 function write(file: string, code: Readonly<Record<string, Uint8Array>>): void {
 	const temporary = `${file}.${process.pid}`;
 	const content = serialize(code);
@@ -147,10 +160,12 @@ function write(file: string, code: Readonly<Record<string, Uint8Array>>): void {
 	try {
 		writeFileSync(temporary, Buffer.concat([checksum, content]), {mode: 0o600});
 		renameSync(temporary, file);
-		deleteOld(path.dirname(file));
-	} catch {
+	} catch (error) {
 		rmSync(temporary, {force: true});
+		throw error;
 	}
+
+	deleteOld(path.dirname(file));
 }
 
 function deleteOld(folder: string): void {

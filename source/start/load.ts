@@ -21,10 +21,11 @@ type Wrapper = (
 const program = './program.cjs';
 
 function load(): void {
-	if (build === '' || process.env.NODE_DISABLE_COMPILE_CACHE) {
+	const {cache} = envPaths('downstream-tui-program', {suffix: ''});
+	// A relative path, from an odd environment, leads into the working folder: its files may be from anywhere.
+	if (build === '' || process.env.NODE_DISABLE_COMPILE_CACHE || !path.isAbsolute(cache)) {
 		require(program);
 	} else {
-		const {cache} = envPaths('downstream-tui-program', {suffix: ''});
 		loader(new CodeCache(path.join(cache, 'compiled'), build))(program);
 	}
 }

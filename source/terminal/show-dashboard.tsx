@@ -1,8 +1,5 @@
 // Runs the dashboard on the full terminal, and restores the terminal on every exit path.
 import {once} from 'node:events';
-import {writeFileSync} from 'node:fs';
-import {tmpdir} from 'node:os';
-import path from 'node:path';
 import process from 'node:process';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {render} from 'ink';
@@ -12,6 +9,7 @@ import type {Attachment, Host} from '../dashboard/ui-store.ts';
 import type {Download, DownloadId, DownloadEngine} from '../downstream.ts';
 import {backgroundOf} from './background.ts';
 import {copyText} from './clipboard.ts';
+import {reportCrash} from './crash-report.ts';
 import {filmFrame} from './film-frame.ts';
 import {enterTerminal, hasUnicode, mouseSequence} from './modes.ts';
 import {isBehind, queueOutput, untilTaken} from './output.ts';
@@ -237,20 +235,4 @@ async function stopProcess(platform: NodeJS.Platform): Promise<void> {
 function sshHint(origin: string): string {
 	const {port} = new URL(origin);
 	return `On another machine? ssh -L ${port}:127.0.0.1:${port} HOST`;
-}
-
-/** Prints two lines after the screen is restored, and writes details to a file that only the user can read. */
-function reportCrash(error: unknown): void {
-	const report = path.join(tmpdir(), `downstream-crash-${process.pid}.txt`);
-	const {message, stack} = error instanceof Error ? error : {message: String(error), stack: undefined};
-	try {
-		writeFileSync(report, `${new Date().toISOString()} Node ${process.version}\n${stack ?? message}\n`, {
-			mode: 0o600,
-			flag: 'wx',
-		});
-	} catch {
-		// The two lines below still report the crash.
-	}
-
-	process.stderr.write(`downstream-tui crashed: ${message}.\nYour downloads are kept. Report: ${report}\n`);
 }

@@ -16,9 +16,14 @@ const root = path.resolve(import.meta.dirname, '../..');
 
 let built: Promise<string> | undefined;
 
-/** Bundles once for each test file; resolves with the path of cli.js. */
+/** Resolves with the path of cli.js. Bundles the program once for each test file, unless the runner of all files has. */
 export function builtCli(): Promise<string> {
 	built ??= (async () => {
+		const {BUILT_CLI} = process.env;
+		if (BUILT_CLI !== undefined) {
+			return path.join(BUILT_CLI, 'cli.js');
+		}
+
 		const folder = await mkdtemp(path.join(tmpdir(), 'downstream-build-'));
 		process.on('exit', () => rmSync(folder, {recursive: true, force: true}));
 		await promisify(execFile)(process.execPath, ['build.mjs', '--outdir', folder], {cwd: root});

@@ -38,7 +38,7 @@ export type RequestOptions = {
 
 /** Resolves with the response once its headers have arrived. */
 export async function open(
-	proxy: ProxyServer,
+	proxy: Pick<ProxyServer, 'port'>,
 	target: string,
 	{method = 'GET', headers = {}, body}: RequestOptions = {},
 ): Promise<http.IncomingMessage> {
@@ -56,7 +56,11 @@ export async function open(
 }
 
 /** The complete response; rejects if it is cut. */
-export async function ask(proxy: ProxyServer, target: string, options: RequestOptions = {}): Promise<Answer> {
+export async function ask(
+	proxy: Pick<ProxyServer, 'port'>,
+	target: string,
+	options: RequestOptions = {},
+): Promise<Answer> {
 	const response = await open(proxy, target, options);
 	const chunks: Buffer[] = [];
 	for await (const chunk of response as AsyncIterable<Buffer>) {

@@ -1,4 +1,4 @@
-// How long a command without a screen waits for data, and what it prints meanwhile.
+// The patience of a command without a screen: its wait for data, and the words that report it.
 import {formatDuration} from '../../text/format.ts';
 import {shownPledge} from '../../text/safe-words.ts';
 import {queueReason} from '../../text/status-words.ts';
@@ -54,7 +54,7 @@ export function gaveUpSentence({error}: Download, giveUpAfter: number): string {
 /** Why a download makes no progress; `over`: progress has resumed. */
 export type Wait = {readonly reason: ErrorCode | 'queued' | 'silence' | 'over'; readonly words: string};
 
-/** Reports each reason of a wait once, however many tries it takes, until data comes. */
+/** Reports each reason of a wait once until data arrives, however many attempts that takes. */
 export class Waits {
 	readonly #reportAfterMs: {readonly error: number; readonly silence: number};
 	readonly #reported = new Set<Wait['reason']>();

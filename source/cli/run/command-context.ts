@@ -1,4 +1,4 @@
-// What a command of the list works with.
+// The environment of a command that manages the list.
 import type {AddRequest} from '../../downstream.ts';
 import type {Settings} from '../settings.ts';
 
@@ -8,7 +8,7 @@ export type CommandOutput = {
 	error(message: string): void;
 };
 
-/** Environment of a command: the only difference between the command line and the REPL. */
+/** The only difference between the command line and the REPL. */
 export type CommandContext = {
 	readonly settings: Pick<Settings, 'json' | 'port' | 'deleteData'> &
 		Partial<

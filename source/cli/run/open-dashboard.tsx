@@ -14,13 +14,13 @@ import {
 	type DownloadId,
 } from '../../downstream.ts';
 import {cleanText} from '../../text/clean-text.ts';
-import {escapeControls} from '../../text/escape-controls.ts';
 import {inWords} from '../../text/format.ts';
 import {share} from '../../text/status-words.ts';
 import type {ControlClient} from '../../host/control-client.ts';
 import {start, type EngineHost} from '../../host/engine-host.ts';
 import {attach} from '../../host/find-instance.ts';
 import {until} from '../../wait.ts';
+import {printError} from '../output/print-error.ts';
 import type {Settings} from '../settings.ts';
 import {queryBackground} from '../../terminal/background.ts';
 import {colorLevel, exportColorLevel, themeName} from '../../terminal/color.ts';
@@ -64,7 +64,7 @@ export async function openDashboard(
 			}
 
 			for (const message of refused) {
-				process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
+				printError(message);
 			}
 
 			return code === 0 && refused.length > 0 ? 1 : code;
@@ -118,7 +118,7 @@ class Addition {
 
 	/** Resolves once all are added. The screen is closed: errors go to the shell. */
 	async end(): Promise<void> {
-		this.#tell = message => process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
+		this.#tell = printError;
 		await this.first;
 	}
 
@@ -134,8 +134,8 @@ class Addition {
 }
 
 /**
- * Says in the shell what is saved, and what becomes of it. An `adding` that is not over ends first. Resolves with false if
- * Ctrl+C came before the end.
+ * Ends an unfinished `adding`, saves, and reports the stopped downloads in the shell. Resolves with false if Ctrl+C came
+ * before the end.
  */
 async function saveAndStop(host: EngineHost, adding?: Addition): Promise<boolean> {
 	const running = host.engine.snapshot.downloads.filter(download => isAtWork(download));

@@ -4,6 +4,7 @@ import process from 'node:process';
 import {createInterface} from 'node:readline/promises';
 import {requestsFor, requestsForRemote} from '../../requests/add-requests.ts';
 import {cleanText} from '../../text/clean-text.ts';
+import {messageOf} from '../../text/message-of.ts';
 import {formatTime} from '../../text/film-words.ts';
 import {findDownload} from './find-download.ts';
 import {continuedMs, DownStreamError, type Download, type DownloadEngine} from '../../downstream.ts';
@@ -104,7 +105,7 @@ async function startPlayer(
 
 	const player = await playDownload(downstream, download, {player: settings.player, startMs}).catch(
 		(error: unknown) => {
-			throw new DownStreamError('not-found', error instanceof Error ? error.message : String(error));
+			throw new DownStreamError('not-found', messageOf(error));
 		},
 	);
 	const place = startMs > 0 ? ` at ${formatTime(startMs)}` : '';

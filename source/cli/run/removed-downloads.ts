@@ -3,7 +3,7 @@ import {DownStreamError, type DownloadError, type DownloadId} from '../../downst
 import {maskUrl} from '../../text/mask-url.ts';
 import {RecordStore} from '../../engine/store/record-store.ts';
 
-export type RemovedDownload = {
+type RemovedDownload = {
 	readonly id: DownloadId;
 	readonly status: 'removed';
 	/** Without secrets. */

@@ -5,6 +5,7 @@ import {cleanText} from '../../text/clean-text.ts';
 import {amount} from '../../text/status-words.ts';
 import {DownStreamError, type DownloadEngine} from '../../downstream.ts';
 import {withHint} from '../../text/hints.ts';
+import {messageOf} from '../../text/message-of.ts';
 import {nearestWord} from '../../text/nearest-word.ts';
 import {isUnfinishedCommand, parsePastedCommand} from '../../requests/pasted-command.ts';
 import type {CommandContext} from './command-context.ts';
@@ -13,7 +14,7 @@ import {manageCommands, type ManageCommandName} from './manage.ts';
 
 const managed = Object.keys(manageCommands) as ManageCommandName[];
 
-/** Commands that differ from those of the command line, or exist only here. */
+/** Commands that differ from the command line's, or exist only here. */
 const ownCommands = {
 	add: {operands: 'URL…', description: 'add downloads; a URL or a pasted curl command alone does the same'},
 	remove: {operands: 'ID…', description: 'remove downloads; asks whether to delete the data'},
@@ -69,11 +70,7 @@ export class Repl {
 		try {
 			return this.#pendingRemoval.length > 0 ? await this.#removePending(line) : await this.#run(line);
 		} catch (error) {
-			if (error instanceof DownStreamError) {
-				return {lines: [withHint(error)]};
-			}
-
-			return {lines: [error instanceof Error ? error.message : String(error)]};
+			return {lines: [error instanceof DownStreamError ? withHint(error) : messageOf(error)]};
 		}
 	}
 

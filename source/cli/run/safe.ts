@@ -83,6 +83,6 @@ async function liftAll(downstream: DownloadEngine, {id, pledges}: Download): Pro
 }
 
 /** False for a download that fetches nothing (cancelled) or has everything (complete). */
-export function canBeSafe({status}: Download): boolean {
+function canBeSafe({status}: Download): boolean {
 	return status !== 'cancelled' && status !== 'complete';
 }

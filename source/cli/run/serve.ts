@@ -5,9 +5,9 @@ import {addAll, requestsFor, requestsForTyped} from '../../requests/add-requests
 import {cleanText} from '../../text/clean-text.ts';
 import {withHint} from '../../text/hints.ts';
 import {isAtRest, type Download, type DownloadEngine} from '../../downstream.ts';
-import {escapeControls} from '../../text/escape-controls.ts';
 import {gaveUpLines, lookMs, QuietTime, type Outcome} from '../output/patience.ts';
 import {Repl, replHelp} from './repl.ts';
+import {printError} from '../output/print-error.ts';
 import {EventLines, readyLine} from '../output/event-lines.ts';
 import {start, type EngineHost} from '../../host/engine-host.ts';
 import type {Settings} from '../settings.ts';
@@ -24,7 +24,7 @@ export async function serve(
 	const host = await start(settings, {headersForAll: urls.length === 0});
 	try {
 		const end = printLines(host, settings);
-		await addFromCommandLine(host, urls, settings);
+		await addFromCommandLine(host, urls, settings, stopped);
 		await aborted(stopped);
 		end();
 	} finally {
@@ -46,7 +46,7 @@ export async function serveUntilDone(
 	try {
 		const end = printLines(host, settings);
 		const given = await Promise.race([urls, aborted(stopped).then(() => [])]);
-		const allAdded = await addFromCommandLine(host, given, settings);
+		const allAdded = await addFromCommandLine(host, given, settings, stopped);
 		const hasCommands = process.stdin.isTTY && !settings.json;
 		if (settings.keep && !hasCommands) {
 			await aborted(stopped);
@@ -59,7 +59,7 @@ export async function serveUntilDone(
 		end();
 		if (outcome === 'gave-up') {
 			for (const line of gaveUpLines(host.engine.snapshot.downloads, giveUpAfter)) {
-				printProblem(line);
+				printError(line);
 			}
 		}
 
@@ -89,22 +89,27 @@ export function printLines({engine}: EngineHost, {json, storageDir}: Settings): 
 	};
 }
 
+/** Resolves with whether all were added. */
 async function addFromCommandLine(
 	{engine}: EngineHost,
 	urls: readonly string[],
 	settings: Settings,
+	stopped: AbortSignal,
 ): Promise<boolean> {
 	let allAdded = true;
-	const requestsOf = (word: string) => requestsFor(word, settings);
-	await addAll(engine, urls, requestsOf, error => {
-		allAdded = false;
-		printProblem(withHint(error));
-	});
-	return allAdded;
-}
+	const requestsOf = (word: string) => requestsFor(word, settings, stopped);
+	try {
+		await addAll(engine, urls, requestsOf, error => {
+			allAdded = false;
+			printError(withHint(error));
+		});
+	} catch (error) {
+		if (!stopped.aborted) {
+			throw error;
+		}
+	}
 
-function printProblem(message: string): void {
-	process.stderr.write(`downstream-tui: ${escapeControls(message)}\n`);
+	return allAdded;
 }
 
 async function untilQuit({engine}: EngineHost, settings: Settings, stopped: AbortSignal): Promise<Outcome> {

@@ -21,7 +21,9 @@ const smallestFetched = 4 * 1024 * 1024;
 /** Bytes of one request for the index. */
 const requestBytes = 256 * 1024;
 /** Requests for one index, twice what the largest of well-made files need, and bytes: more while a player reads. */
-const limits = {requests: 8, bytes: 8 * 1024 * 1024, bytesForPlayer: 64 * 1024 * 1024};
+const limits = {requests: 8, bytes: 32 * 1024 * 1024, bytesForPlayer: 64 * 1024 * 1024};
+/** Bytes at the end of a file that are requested at once. */
+const tailBytes = 8 * 1024 * 1024;
 
 /** For downloads at rest: of the thousands that a start may show at once. */
 const inBackground = turns();
@@ -251,7 +253,7 @@ export class Film {
 	/** Parsers read in small pieces: one request brings several of them. What ends a file after its index belongs to it. */
 	#lacks({start, end}: Range): void {
 		const {file, mayFetch, isPledged} = this.#download.facts();
-		const isTail = start > file.size / 2 && file.size - start <= limits.bytes;
+		const isTail = start > file.size / 2 && file.size - start <= tailBytes;
 		this.#missing = {
 			start,
 			end: isTail ? file.size : Math.min(file.size, Math.max(end, start + requestBytes)),

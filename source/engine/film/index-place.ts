@@ -1,13 +1,16 @@
 // Where the index of an ISO file lies, by its first boxes: no parser is needed to request it. Pure.
 import type {Range} from '../store/range-set.ts';
 
+/** Bytes of the head of a box. */
+const headBytes = 16;
+
 /**
- * The `moov` box in front, or all that follows the media data (ISO/IEC 14496-12 section 4.2). Undefined where the first
+ * The `moov` box in front with the head of the next box, or all that follows the media data (ISO/IEC 14496-12 section 4.2). Undefined where the first
  * bytes do not tell.
  */
 export function indexPlace(head: Uint8Array, size: number): Range | undefined {
 	const view = new DataView(head.buffer, head.byteOffset, head.byteLength);
-	for (let start = 0; start + 16 <= head.length;) {
+	for (let start = 0; start + headBytes <= head.length;) {
 		const type = String.fromCharCode(...head.subarray(start + 4, start + 8));
 		const short = view.getUint32(start);
 		const end = start + (short === 1 ? Number(view.getBigUint64(start + 8)) : short);
@@ -16,7 +19,7 @@ export function indexPlace(head: Uint8Array, size: number): Range | undefined {
 		}
 
 		if (type === 'moov') {
-			return {start, end};
+			return {start, end: Math.min(size, end + headBytes)};
 		}
 
 		if (type === 'mdat') {

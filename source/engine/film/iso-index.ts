@@ -1,17 +1,22 @@
 // What the parser does not tell of an ISO file (ISO/IEC 14496-12): its edits, subtitles, chapters and segments.
 import type {Range} from '../store/range-set.ts';
 import type {Aside} from './film-map.ts';
+import {
+	areInflated,
+	lastAtMost,
+	maxSamples,
+	placeOf,
+	samplesOf,
+	type IsoSamples,
+	type SampleTables,
+} from './iso-samples.ts';
+import {NoFilm} from './no-film.ts';
 
 export type ReadAt = (start: number, end: number) => Promise<Uint8Array>;
 
-type Box = {readonly type: string; readonly body: Buffer};
-
-export type IsoSample = Range & {
-	/** Milliseconds. */
-	readonly ms: number;
-};
-
 export type IsoTrack = {
+	/** 0 if not stated. */
+	readonly id: number;
 	/** Such as `vide`, `soun` or `sbtl`. */
 	readonly handler: string;
 	/** Edits that show media. */
@@ -19,8 +24,10 @@ export type IsoTrack = {
 	/** Milliseconds by which the first edit moves the media; negative if it cuts off their start. */
 	readonly shiftMs: number;
 	readonly isChapters: boolean;
-	/** In order of time; undefined if their tables are missing. */
-	readonly samples: Iterable<IsoSample> | undefined;
+	/** Milliseconds; 0 if not stated. */
+	readonly lengthMs: number;
+	/** Undefined if their tables are missing. */
+	readonly samples: IsoSamples | undefined;
 };
 
 export type IsoIndex = {
@@ -29,26 +36,56 @@ export type IsoIndex = {
 	readonly chapterIds: ReadonlySet<number>;
 	/** The samples lie in fragments (`moof` boxes). */
 	readonly isFragmented: boolean;
+	/** The heads of the boxes after the index, up to that of the media data: players walk over them. */
+	readonly heads: readonly Range[];
 };
 
-/** The `moov` box. Throws for one that ends within a table. */
+/** More than any player shows. */
+const maxTracks = 256;
+/** Boxes between an index and the media data. */
+const maxHeads = 16;
+
+/** The `moov` box. Throws for one that ends within a table, or with more tracks or samples than a film has. */
 export async function isoIndexOf(readAt: ReadAt, size: number): Promise<IsoIndex> {
-	for await (const {type, start, end} of fileBoxes(readAt, 0, size)) {
+	let movie: Omit<IsoIndex, 'heads'> = {tracks: [], chapterIds: new Set(), isFragmented: false};
+	const heads: Range[] = [];
+	const found = new Set<string>();
+	for await (const {type, head, start, end} of fileBoxes(readAt, 0, size)) {
 		if (type === 'moov') {
-			const moov = bufferOf(await readAt(start, end));
-			const scale = timescaleOf(childOf(moov, 'mvhd'));
-			const boxes = [...boxesIn(moov)];
-			const tracks = boxes.filter(({type}) => type === 'trak').map(({body}) => body);
-			const chapterIds = new Set(tracks.flatMap(chaptersOf));
-			return {
-				tracks: tracks.map(track => trackOf(track, scale, chapterIds)),
-				chapterIds,
-				isFragmented: boxes.some(({type}) => type === 'mvex'),
-			};
+			movie = movieOf(bufferOf(await readAt(start, end)));
+		} else if (found.has('moov')) {
+			heads.push({start: head, end: start});
+		}
+
+		found.add(type);
+		if ((found.has('moov') && (found.has('mdat') || found.has('moof'))) || heads.length === maxHeads) {
+			break;
 		}
 	}
 
-	return {tracks: [], chapterIds: new Set(), isFragmented: false};
+	return {...movie, heads};
+}
+
+function movieOf(moov: Buffer): Omit<IsoIndex, 'heads'> {
+	const scale = timescaleOf(childOf(moov, 'mvhd'));
+	const isFragmented = [...boxesIn(moov, 'mvex')].length > 0;
+	const boxes = [...boxesIn(moov, 'trak')];
+	if (boxes.length > maxTracks) {
+		throw new NoFilm('too-large', 'it has too many tracks');
+	}
+
+	const chapterIds = new Set(boxes.flatMap(chaptersOf));
+	const tracks: IsoTrack[] = [];
+	for (let left = maxSamples; tracks.length < boxes.length; left -= tracks.at(-1)!.samples?.count ?? 0) {
+		const box = boxes[tracks.length]!;
+		if (isFragmented && areInflated(tablesOf(box))) {
+			throw new NoFilm('damaged', 'it claims more samples than it lists');
+		}
+
+		tracks.push(trackOf(box, scale, chapterIds, left));
+	}
+
+	return {tracks, chapterIds, isFragmented};
 }
 
 export function isSubtitle({handler, isChapters}: IsoTrack): boolean {
@@ -58,29 +95,62 @@ export function isSubtitle({handler, isChapters}: IsoTrack): boolean {
 /** The IDs of the tracks with the chapters of this one. */
 function chaptersOf(track: Buffer): number[] {
 	const chapters = childOf(track, 'tref', 'chap');
-	return Array.from({length: chapters.length >> 2}, (_, at) => chapters.readUInt32BE(4 * at));
+	return Array.from({length: Math.min(maxTracks, chapters.length >> 2)}, (_, at) =>
+		chapters.readUInt32BE(4 * at),
+	);
 }
 
-function trackOf(track: Buffer, movieScale: number, chapterIds: ReadonlySet<number>): IsoTrack {
+/** `most`: samples. */
+function trackOf(track: Buffer, movieScale: number, chapterIds: ReadonlySet<number>, most: number): IsoTrack {
 	const media = childOf(track, 'mdia');
-	const scale = timescaleOf(childOf(media, 'mdhd'));
+	const mediaHead = childOf(media, 'mdhd');
+	const scale = timescaleOf(mediaHead);
 	const head = childOf(track, 'tkhd');
+	const id = head.length === 0 ? 0 : head.readUInt32BE(head[0] === 1 ? 20 : 12);
 	const edits = editsOf(childOf(track, 'edts', 'elst'));
 	const shown = edits.findIndex(({time}) => time !== -1);
 	const pause = edits.slice(0, Math.max(0, shown)).reduce((sum, {length}) => sum + length, 0);
 	const shiftMs = shown === -1 ? 0 : (pause * 1000) / movieScale - (edits[shown]!.time * 1000) / scale;
+	const handler = childOf(media, 'hdlr').toString('latin1', 8, 12);
 	return {
-		handler: childOf(media, 'hdlr').toString('latin1', 8, 12),
+		id,
+		handler,
 		editCount: edits.filter(({time}) => time !== -1).length,
 		shiftMs,
-		isChapters: head.length > 0 && chapterIds.has(head.readUInt32BE(head[0] === 1 ? 20 : 12)),
-		samples: samplesOf(childOf(media, 'minf', 'stbl'), scale, shiftMs),
+		isChapters: chapterIds.has(id),
+		lengthMs: (lengthOf(mediaHead) * 1000) / scale,
+		samples: samplesOf(tablesOf(track), {scale, shiftMs, isSound: handler === 'soun'}, most),
 	};
 }
 
 /** Units per second, of `mvhd` or `mdhd`. */
 function timescaleOf(head: Buffer): number {
 	return head.length === 0 ? 1 : head.readUInt32BE(head[0] === 1 ? 20 : 12);
+}
+
+/** Of `mdhd`, in its units; 0 if not stated (section 8.4.2.3). */
+function lengthOf(head: Buffer): number {
+	if (head.length === 0) {
+		return 0;
+	}
+
+	const [length, unknown] =
+		head[0] === 1 ? [Number(head.readBigUInt64BE(24)), 2 ** 64] : [head.readUInt32BE(16), 2 ** 32 - 1];
+	return length === unknown ? 0 : length;
+}
+
+function tablesOf(track: Buffer): SampleTables {
+	const table = childOf(track, 'mdia', 'minf', 'stbl');
+	return {
+		stts: childOf(table, 'stts'),
+		ctts: childOf(table, 'ctts'),
+		stsz: childOf(table, 'stsz'),
+		stz2: childOf(table, 'stz2'),
+		stsc: childOf(table, 'stsc'),
+		stco: childOf(table, 'stco'),
+		co64: childOf(table, 'co64'),
+		stss: childOf(table, 'stss'),
+	};
 }
 
 /** Section 8.6.6. `length` in units of the movie, `time` in those of the media; -1 shows nothing. */
@@ -98,73 +168,30 @@ function editsOf(list: Buffer): Array<{length: number; time: number}> {
 	return edits;
 }
 
-/** Section 8.6.1.2, 8.7.3 to 8.7.5. */
-function samplesOf(table: Buffer, scale: number, shiftMs: number): Iterable<IsoSample> | undefined {
-	const [times, sizes, chunks] = [childOf(table, 'stts'), childOf(table, 'stsz'), childOf(table, 'stsc')];
-	const [short, long] = [childOf(table, 'stco'), childOf(table, 'co64')];
-	if ([times, sizes, chunks].some(({length}) => length < 8) || short.length + long.length < 8) {
-		return undefined;
-	}
-
-	const [offsets, width] = long.length > 0 ? [long, 8] : [short, 4];
-	const size = (sample: number) => sizes.readUInt32BE(4) || sizes.readUInt32BE(12 + 4 * sample);
-	return {
-		*[Symbol.iterator]() {
-			const count = sizes.readUInt32BE(8);
-			const durations = runs(times);
-			let [sample, time] = [0, 0];
-			for (let chunk = 0, entry = 0; sample < count && 8 + width * chunk < offsets.length; chunk++) {
-				while (20 + 12 * entry < chunks.length && chunks.readUInt32BE(20 + 12 * entry) <= chunk + 1) {
-					entry++;
-				}
-
-				const place = 8 + width * chunk;
-				let start = width === 8 ? Number(offsets.readBigUInt64BE(place)) : offsets.readUInt32BE(place);
-				const end = Math.min(count, sample + chunks.readUInt32BE(12 + 12 * entry));
-				for (; sample < end; sample++) {
-					const length = size(sample);
-					yield {start, end: start + length, ms: (time * 1000) / scale + shiftMs};
-					start += length;
-					time += durations.next().value ?? 0;
-				}
-			}
-		},
-	};
-}
-
-/** The values of a table of run lengths. */
-function* runs(table: Buffer): Generator<number, undefined, undefined> {
-	for (let at = 8; at + 8 <= table.length; at += 8) {
-		for (let left = table.readUInt32BE(at); left > 0; left--) {
-			yield table.readUInt32BE(at + 4);
-		}
-	}
-}
-
 /** The body of the first such box; empty if there is none. */
 function childOf(body: Buffer, ...path: readonly string[]): Buffer {
 	let found = body;
 	for (const type of path) {
-		found = boxesIn(found).find(box => box.type === type)?.body ?? Buffer.alloc(0);
+		[found = Buffer.alloc(0)] = boxesIn(found, type);
 	}
 
 	return found;
 }
 
-/** Section 4.2. */
-function boxesIn(bytes: Buffer): Box[] {
-	const boxes: Box[] = [];
+/** The bodies of the boxes of a type (section 4.2). */
+function* boxesIn(bytes: Buffer, wanted: string): Generator<Buffer, void, undefined> {
 	for (let at = 0; at + 8 <= bytes.length;) {
-		const {type, head, length} = boxAt(bytes.subarray(at));
+		const {type, head, length} = boxAt(bytes.subarray(at, at + 16));
 		if (length < head || at + length > bytes.length) {
-			break;
+			return;
 		}
 
-		boxes.push({type, body: bytes.subarray(at + head, at + length)});
+		if (type === wanted) {
+			yield bytes.subarray(at + head, at + length);
+		}
+
 		at += length;
 	}
-
-	return boxes;
 }
 
 function boxAt(bytes: Buffer): {type: string; head: number; length: number} {
@@ -175,19 +202,20 @@ function boxAt(bytes: Buffer): {type: string; head: number; length: number} {
 		: {type, head: 8, length: short};
 }
 
-/** The boxes of the file itself, without their heads. */
+/** The boxes of the file itself. `head`: where each begins; `start`: its body. The last one may have the size 0. */
 async function* fileBoxes(
 	readAt: ReadAt,
 	from: number,
 	size: number,
-): AsyncGenerator<Range & {readonly type: string}, void, undefined> {
+): AsyncGenerator<Range & {readonly type: string; readonly head: number}, void, undefined> {
 	for (let at = from; at + 16 <= size;) {
-		const {type, head, length} = boxAt(bufferOf(await readAt(at, at + 16)));
+		const {type, head, length: stated} = boxAt(bufferOf(await readAt(at, at + 16)));
+		const length = stated === 0 ? size - at : stated;
 		if (length < head || at + length > size) {
 			return;
 		}
 
-		yield {type, start: at + head, end: at + length};
+		yield {type, head: at, start: at + head, end: at + length};
 		at += length;
 	}
 }
@@ -275,6 +303,33 @@ export async function fragmentIndex(readAt: ReadAt, size: number): Promise<Range
 	return type === 'mfra' && start + length === size ? {start, end: size} : undefined;
 }
 
+/** Samples of one fragment that have no fields of their own. */
+const maxPlain = 100_000;
+/** The fields of a sample in a run of samples: duration, size, flags and offset. */
+const fieldFlags = [0x100, 0x200, 0x400, 0x800];
+
+/** Whether the bytes are a `moof` box with more samples than its runs have room for (section 8.8.8). */
+export function hasInflatedRuns(bytes: Uint8Array): boolean {
+	const box = bufferOf(bytes);
+	if (box.length < 8 || boxAt(box).type !== 'moof') {
+		return false;
+	}
+
+	let plain = 0;
+	for (const fragment of boxesIn(box.subarray(8), 'traf')) {
+		for (const run of boxesIn(fragment, 'trun')) {
+			const count = run.length < 8 ? 0 : run.readUInt32BE(4);
+			const fields = fieldFlags.filter(flag => (run.readUInt32BE(0) & flag) !== 0).length;
+			plain += fields === 0 ? count : 0;
+			if (8 + 4 * fields * count > run.length || plain > maxPlain) {
+				return true;
+			}
+		}
+	}
+
+	return false;
+}
+
 /** Of one film. */
 const maxSubtitles = 100_000;
 /** Ranges of other tracks in an index. */
@@ -290,8 +345,10 @@ export function openingSamples(tracks: readonly IsoTrack[]): Range[] | undefined
 	const ranges: Range[] = [];
 	const isPlayed = (track: IsoTrack) =>
 		isSubtitle(track) || (!track.isChapters && ['vide', 'soun'].includes(track.handler));
-	for (const {handler, samples = []} of tracks.filter(track => !isPlayed(track))) {
-		for (const {start, end} of samples) {
+	for (const {handler, samples} of tracks.filter(track => !isPlayed(track))) {
+		const count = Math.min(samples?.count ?? 0, handler === 'text' ? Infinity : 1);
+		for (let sample = 0; sample < count; sample++) {
+			const {start, end} = placeOf(samples!, sample);
 			const last = ranges.at(-1);
 			if (last && start >= last.start && start - last.end <= openingGap) {
 				ranges[ranges.length - 1] = {start: last.start, end: Math.max(last.end, end)};
@@ -299,10 +356,6 @@ export function openingSamples(tracks: readonly IsoTrack[]): Range[] | undefined
 				return undefined;
 			} else {
 				ranges.push({start, end});
-			}
-
-			if (handler !== 'text') {
-				break;
 			}
 		}
 	}
@@ -321,22 +374,17 @@ export function subtitleAsides(
 	earlyMs: number,
 ): Aside[] | undefined {
 	const asides: Aside[] = [];
-	for (const track of subtitles) {
-		const samples = firstOf(track.samples, maxSubtitles);
-		if (!samples) {
+	for (const {samples} of subtitles) {
+		if (!samples || samples.count > maxSubtitles) {
 			return undefined;
 		}
 
-		let first = 0;
 		for (const [point, step] of steps.entries()) {
-			while (samples[first + 1] && samples[first + 1]!.ms <= times[point]! - earlyMs) {
-				first++;
-			}
-
-			for (let at = first; at < samples.length && samples[at]!.ms < times[point + 1]!; at++) {
-				const {start, end, ms} = samples[at]!;
+			const first = Math.max(0, lastAtMost(samples.times, times[point]! - earlyMs));
+			for (let at = first; at < samples.count && samples.times[at]! < times[point + 1]!; at++) {
+				const {start, end} = placeOf(samples, at);
 				if (!step.some(range => range.start <= start && end <= range.end)) {
-					asides.push({point, start, end, isLead: ms < times[point]!});
+					asides.push({point, start, end, isLead: samples.times[at]! < times[point]!});
 				}
 			}
 		}
@@ -345,8 +393,8 @@ export function subtitleAsides(
 	return asides;
 }
 
-/** Samples of all tracks. */
-const maxCompared = 2_000_000;
+/** Tracks of one film: each is compared with each. */
+const maxCompared = 16;
 /** ffmpeg compares packets so many milliseconds apart, unless so many bytes lie between them. */
 const compared = {ms: 1000, bytes: 2 ** 23};
 
@@ -355,51 +403,31 @@ const compared = {ms: 1000, bytes: 2 ** 23};
  * of two tracks a second apart, and reads on over that distance, or that of its largest packet, past the end of the buffer.
  */
 export function readOverBytes(tracks: readonly IsoTrack[]): number {
-	const lists: number[][] = [];
-	let left = maxCompared;
-	let largest = 0;
-	for (const {samples = []} of tracks) {
-		const places: number[] = [];
-		for (const {start, end, ms} of samples) {
-			if (left-- === 0) {
-				return 3 * compared.bytes;
-			}
-
-			places.push(ms, start);
-			largest = Math.max(largest, end - start);
-		}
-
-		lists.push(places);
+	const lists = tracks.flatMap(({samples}) => (samples && samples.count > 0 ? [samples] : []));
+	if (lists.length > maxCompared) {
+		return 3 * compared.bytes;
 	}
 
+	const largest = lists.reduce((most, {sizes}) => sizes.reduce((a, b) => Math.max(a, b), most), 0);
 	const distances = lists.flatMap(one => lists.map(other => (one === other ? 0 : distance(one, other))));
 	const longest = Math.max(0, ...distances);
 	return 2 * longest + Math.max(longest, largest);
 }
 
-/** Of lists of times and places in turns. */
-function distance(one: readonly number[], other: readonly number[]): number {
+function distance(one: IsoSamples, other: IsoSamples): number {
 	let longest = 0;
-	for (let at = 0, next = 0; at < one.length; at += 2) {
-		while (next < other.length && other[next]! < one[at]! + compared.ms) {
-			next += 2;
+	for (let at = 0, next = 0; at < one.count; at++) {
+		while (next < other.count && other.times[next]! < one.times[at]! + compared.ms) {
+			next++;
 		}
 
-		const bytes = next < other.length ? Math.abs(one[at + 1]! - other[next + 1]!) : 0;
+		if (next === other.count) {
+			break;
+		}
+
+		const bytes = Math.abs(one.starts[at]! - other.starts[next]!);
 		longest = bytes < compared.bytes ? Math.max(longest, bytes) : longest;
 	}
 
 	return longest;
-}
-
-/** Undefined for more than `most`. */
-function firstOf<T>(items: Iterable<T> | undefined, most: number): T[] | undefined {
-	const taken: T[] = [];
-	for (const item of items ?? []) {
-		if (taken.push(item) > most) {
-			return undefined;
-		}
-	}
-
-	return items && taken;
 }

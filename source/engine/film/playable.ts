@@ -1,6 +1,6 @@
 // Which minutes of a film can be watched with the bytes that are present, and whether it will stall. Pure.
 import type {PresentSet, Range} from '../store/range-set.ts';
-import type {FilmMap} from './film-map.ts';
+import {leastReadOver, type FilmMap} from './film-map.ts';
 
 /** Milliseconds `[from, to)`. */
 export type Stretch = readonly [fromMs: number, toMs: number];
@@ -53,8 +53,17 @@ function computedReads(map: FilmMap): Reads {
 /** From the index and the subtitles to the bytes at `offset`, where a player reads on and does not seek. */
 function approach({index, readOver}: FilmMap, offset: number, leads: readonly Range[]): Range[] {
 	const first = Math.min(offset, ...leads.map(({start}) => start));
-	const before = index.findLast(({start}) => start <= first);
-	return joined([...(before ? [before] : []), ...leads, {start: offset, end: offset}], readOver);
+	const before = index.filter(({start}) => start <= first);
+	const over = Math.max(readOver, socketBytes(before.reduce((sum, {start, end}) => sum + end - start, 0)));
+	return joined([...before.slice(-1), ...leads, {start: offset, end: offset}], over);
+}
+
+/**
+ * Bytes that the socket of a player holds after it has read `bytes` in a row: systems enlarge it up to a limit (6 MiB by
+ * default in Linux), and players read on over a gap of so many.
+ */
+function socketBytes(bytes: number): number {
+	return bytes <= leastReadOver ? leastReadOver : Math.min(6 * 1024 * 1024, 2 * bytes);
 }
 
 /** From when on a player that starts needs no byte before those of the point. */

@@ -24,6 +24,7 @@ import {leastReadOver, linearMap, thinned, type FilmMap, type FilmTrack} from '.
 import type {ReadBytes} from './film-thread.ts';
 import {
 	fragmentIndex,
+	hasInflatedRuns,
 	isoIndexOf,
 	isSubtitle,
 	openingSamples,
@@ -35,6 +36,7 @@ import {
 	type ReadAt,
 	type Segments,
 } from './iso-index.ts';
+import {keyBefore, lastAtMost, placeOf as placeOfSample, type IsoSamples} from './iso-samples.ts';
 import {clusterAsides, cuesWithSubtitles} from './matroska-cues.ts';
 import {NoFilm} from './no-film.ts';
 import {isChained} from './ogg-chain.ts';
@@ -43,6 +45,8 @@ import {programClock} from './program-clock.ts';
 
 /** Bytes and reads of one reading. */
 const limits = {bytes: 64 * 1024 * 1024, reads: 64};
+/** What a parser may take of the bytes read: it loops if it takes them again and again. */
+const taken = {reads: 16_384, times: 4, least: 1024 * 1024};
 /** What players read at the start of a file before they seek in it. */
 const openingBytes = 256 * 1024;
 /** The bytes of one request, for the many small reads of a parser. */
@@ -76,6 +80,8 @@ class IndexSource extends CustomSource {
 	readonly index = new RangeSet();
 	#bytes = 0;
 	#reads = 0;
+	/** By the parser. */
+	readonly #taken = {bytes: 0, reads: 0};
 	#refuses = false;
 	/** Reads wait for each other: a later one may need the same chunk. */
 	#turn: Promise<unknown> = Promise.resolve();
@@ -109,8 +115,25 @@ class IndexSource extends CustomSource {
 		}
 
 		this.index.add({start, end});
-		const bytes = new Uint8Array(await this.at(start, end));
-		return {bytes, view: new DataView(bytes.buffer), offset: start};
+		const {buffer, byteOffset, length} = await this.at(start, end);
+		const bytes = new Uint8Array(buffer as ArrayBuffer, byteOffset, length);
+		this.#take(length);
+		if (hasInflatedRuns(bytes)) {
+			throw new NoFilm('damaged', 'a fragment claims more samples than it lists');
+		}
+
+		return {bytes, view: new DataView(bytes.buffer, byteOffset, length), offset: start};
+	}
+
+	#take(bytes: number): void {
+		this.#taken.bytes += bytes;
+		this.#taken.reads++;
+		if (
+			this.#taken.reads > taken.reads ||
+			this.#taken.bytes > Math.max(taken.least, taken.times * this.#bytes)
+		) {
+			throw new NoFilm('damaged', 'its parser finds no end');
+		}
 	}
 
 	/** The bytes of a range, which becomes no part of the index. */
@@ -162,8 +185,8 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 	const input = new Input({source, formats});
 	try {
 		const format = await formatOf(input);
-		const all = await input.getTracks();
 		const iso = format === MP4 || format === QTFF ? await isoIndexOf(source.at, size) : undefined;
+		const all = await input.getTracks();
 		const tracks = all
 			.filter(({type, id}) => (type === 'video' || type === 'audio') && !iso?.chapterIds.has(id))
 			.slice(0, maxTracks);
@@ -192,14 +215,19 @@ export async function readFilm(size: number, read: ReadBytes): Promise<FilmMap> 
 	}
 }
 
-/** An ISO file that lists all samples. */
+/** An ISO file that lists all samples. Its tables are read here: parsers expand them into objects. */
 async function readSamples(media: Media, iso: IsoIndex): Promise<FilmMap> {
-	const {source, size, tracks} = media;
-	const durationMs = await durationOf(media);
-	source.refuse();
+	const {source, size, tracks, main} = media;
+	const listed = tracks.map(({id}) => iso.tracks.find(track => track.id === id));
+	const mainSamples = listed[tracks.indexOf(main)]?.samples;
+	const durationMs = samplesDuration(listed, mainSamples);
+	const keys = mainSamples?.count ? sampleKeys(mainSamples, durationMs, size) : [];
+	const lists = tracks.map((track, at) =>
+		track === main ? placesOf(keys) : samplesBefore(listed[at]?.samples, keys, size),
+	);
 	const readOver = leastReadOver + readOverBytes(iso.tracks);
-	const points = await pointsOf(media, durationMs, readOver);
-	if (!points) {
+	const points = pointsAt(keys, lists, durationMs, size, readOver);
+	if (!points || keys.length === 0) {
 		throw new NoFilm('damaged', 'it names no place of a packet');
 	}
 
@@ -207,20 +235,59 @@ async function readSamples(media: Media, iso: IsoIndex): Promise<FilmMap> {
 	const steps = times.slice(1).map((_, point) => bytesBetween(offsets, point, readOver));
 	const asides = subtitleAsides(iso.tracks.filter(isSubtitle), times, steps, preRollMs);
 	const openings = openingSamples(iso.tracks);
-	const exact =
-		areRead && asides !== undefined && openings !== undefined && !(await isEdited(tracks, iso.tracks));
-	const index = [...new RangeSet([...joined([...source.index], size), ...(openings ?? [])])];
-	const map = {durationMs, exact, times, index, asides: asides ?? [], readOver};
-	return mapOf(media, map, offsets);
+	const exact = areRead && asides !== undefined && openings !== undefined && !isEdited(listed, iso.tracks);
+	const index = new RangeSet([...joined([...source.index], size), ...iso.heads, ...(openings ?? [])]);
+	return mapOf(media, {durationMs, exact, times, index: [...index], asides: asides ?? [], readOver}, offsets);
+}
+
+/** Milliseconds, as stated, else up to the last sample. */
+function samplesDuration(listed: ReadonlyArray<IsoTrack | undefined>, main: IsoSamples | undefined): number {
+	const ends = listed.flatMap(track =>
+		track && track.lengthMs > 0 ? [(track.samples?.shown[0] ?? 0) + track.lengthMs] : [],
+	);
+	return checkedMs(Math.max(...(ends.length > 0 ? ends : [main?.times.at(-1) ?? Number.NaN])) / 1000);
+}
+
+/** At most `maxPoints` key frames, evenly spread. Throws `past-end`. */
+function sampleKeys(samples: IsoSamples, durationMs: number, size: number): Key[] {
+	const keys: Key[] = [];
+	for (let step = 0; step < maxPoints; step++) {
+		const key = keyBefore(samples, Math.floor((durationMs * step) / maxPoints));
+		const ms = Math.max(0, Math.ceil(samples.shown[key]!));
+		const start = startWithin(samples, key, size);
+		const previous = keys.at(-1);
+		if (!previous || (start > previous.start && ms > previous.ms && ms < durationMs)) {
+			keys.push({ms, start, isPacket: true});
+		}
+	}
+
+	return keys;
+}
+
+/** Where the samples begin that decoders need for the keys. Throws `past-end`. */
+function samplesBefore(samples: IsoSamples | undefined, keys: readonly Key[], size: number): number[] {
+	return keys.map(({ms, start}) => {
+		const sample = samples ? lastAtMost(samples.times, Math.max(0, ms - preRollMs)) : -1;
+		return sample === -1 ? start : startWithin(samples!, sample, size);
+	});
+}
+
+function startWithin(samples: IsoSamples, sample: number, size: number): number {
+	const {start, end} = placeOfSample(samples, sample);
+	if (end > size) {
+		throw new NoFilm('past-end', 'a packet lies past the end of the file');
+	}
+
+	return start;
 }
 
 /**
- * Whether edits leave out media: the parser knows the first one of a track alone (ISO/IEC 14496-12 section 8.6.6), and
- * players seek back too far where it cuts off a start, by twice that length.
+ * Whether edits leave out media: players seek back too far where the first edit of a track cuts off a start, by twice that
+ * length (ISO/IEC 14496-12 section 8.6.6).
  */
-async function isEdited(tracks: readonly InputTrack[], all: readonly IsoTrack[]): Promise<boolean> {
-	const starts = await Promise.all(tracks.map(async track => track.getFirstTimestamp()));
-	return all.some(({editCount}) => editCount > 1) || starts.some(start => start * 1000 < -preRollMs);
+function isEdited(listed: ReadonlyArray<IsoTrack | undefined>, all: readonly IsoTrack[]): boolean {
+	const starts = listed.map(track => track?.samples?.shown[0] ?? 0);
+	return all.some(({editCount}) => editCount > 1) || starts.some(ms => ms < -preRollMs);
 }
 
 /**
@@ -409,11 +476,7 @@ type Points = {
 };
 
 /** Undefined if the index does not tell the places of packets. */
-async function pointsOf(
-	{tracks, main, size}: Media,
-	durationMs: number,
-	readOver = leastReadOver,
-): Promise<Points | undefined> {
+async function pointsOf({tracks, main, size}: Media, durationMs: number): Promise<Points | undefined> {
 	const keys = await keyTimes(main, durationMs);
 	// Where one place holds the packets of all tracks, that of the main track is the one to start at.
 	const isShared = !keys?.[0]?.isPacket;
@@ -421,12 +484,27 @@ async function pointsOf(
 		return undefined;
 	}
 
-	const own = [...keys.map(({start}) => start), size];
-	const offsets: number[][] = [];
+	const lists: number[][] = [];
 	for (const track of tracks) {
-		offsets.push(isShared || track === main ? own : [...(await placesBefore(track, keys)), size]);
+		lists.push(isShared || track === main ? placesOf(keys) : await placesBefore(track, keys));
 	}
 
+	return pointsAt(keys, lists, durationMs, size);
+}
+
+function placesOf(keys: readonly Key[]): number[] {
+	return keys.map(({start}) => start);
+}
+
+/** `lists`: for each track, its places for the keys. Undefined if they do not ascend. */
+function pointsAt(
+	keys: readonly Key[],
+	lists: ReadonlyArray<readonly number[]>,
+	durationMs: number,
+	size: number,
+	readOver = leastReadOver,
+): Points | undefined {
+	const offsets = lists.map(places => [...places, size]);
 	if (offsets.some(places => places.some((place, at) => at > 0 && place < places[at - 1]!))) {
 		return undefined;
 	}

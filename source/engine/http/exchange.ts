@@ -10,7 +10,7 @@ const coalescing: Readonly<Record<'usual' | 'background', Coalescing>> = {
 	background: {bytes: 1024 * 1024, milliseconds: 100, restMs: 50},
 };
 
-export type HttpExchangeOptions = {
+type HttpExchangeOptions = {
 	readonly connection: HttpConnection;
 	readonly request: HttpRequest;
 	readonly timeouts: HttpTimeouts;

@@ -1,4 +1,4 @@
-// Request header names: those reserved for the program, and their case on the wire. Pure.
+// Request header names: the reserved ones, and the case of each on the wire. Pure.
 import {DownStreamError} from '../../downstream.ts';
 
 /** Headers that belong to the request or the connection; users cannot set them. */

@@ -2,13 +2,14 @@
 import {DownStreamError} from '../../downstream.ts';
 import {credentialsOf} from './proxy-settings.ts';
 
-export function authenticationFailed(proxy: URL, status: number): DownStreamError {
+export function authenticationFailed(
+	proxy: URL,
+	details: {readonly status: number} | {readonly cause: unknown},
+): DownStreamError {
 	return new DownStreamError(
 		'upstream-proxy-refused',
 		`${nameOf(proxy)} requires a valid user and password`,
-		{
-			status,
-		},
+		details,
 	);
 }
 

@@ -4,7 +4,7 @@ import {SocksClient} from 'socks';
 import {lookup} from 'node:dns/promises';
 import {credentialsOf, bareHost, type Socks} from './proxy-settings.ts';
 import {DownStreamError} from '../../downstream.ts';
-import {nameOf} from './proxy-login.ts';
+import {authenticationFailed, nameOf} from './proxy-login.ts';
 
 export type OpenTunnel = (host: string, port: number) => Promise<Socket>;
 
@@ -32,7 +32,7 @@ export function socksTunnel(proxy: URL, socks: Socks, timeout: number): OpenTunn
 	};
 }
 
-export async function resolve(host: string, family: 0 | 4): Promise<string> {
+async function resolve(host: string, family: 0 | 4): Promise<string> {
 	try {
 		return (await lookup(host, {family})).address;
 	} catch (error) {
@@ -43,13 +43,7 @@ export async function resolve(host: string, family: 0 | 4): Promise<string> {
 function socksError(error: unknown, proxy: URL, {version}: Socks, host: string): DownStreamError {
 	const text = String(error);
 	if (/authentication|NoAcceptable|invalid.*auth|RejectedIdent/i.test(text)) {
-		return new DownStreamError(
-			'upstream-proxy-refused',
-			`${nameOf(proxy)} requires a valid user and password`,
-			{
-				cause: error,
-			},
-		);
+		return authenticationFailed(proxy, {cause: error});
 	}
 
 	// Replies of RFC 1928 section 6, or of SOCKS4: the proxy works, but the origin behind it is unreachable.

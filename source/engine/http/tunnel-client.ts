@@ -153,15 +153,6 @@ function tlsOptionsOf(tls: TlsOptions, timeouts: HttpTimeouts): buildConnector.B
 	};
 }
 
-function poolOptions(timeouts: HttpTimeouts) {
-	return {
-		headersTimeout: timeouts.headers,
-		bodyTimeout: timeouts.body,
-		keepAliveTimeout: 30_000,
-		maxHeaderSize: 256 * 1024,
-	};
-}
-
 function createDispatcher(proxy: URL, {connections, tls, timeouts}: HttpClientOptions): Dispatcher {
 	const tlsOptions = tlsOptionsOf(tls, timeouts);
 	const socks = socksOf(proxy);
@@ -171,7 +162,10 @@ function createDispatcher(proxy: URL, {connections, tls, timeouts}: HttpClientOp
 	const connectTls = buildConnector(tlsOptions);
 	return new Agent({
 		connections,
-		...poolOptions(timeouts),
+		headersTimeout: timeouts.headers,
+		bodyTimeout: timeouts.body,
+		keepAliveTimeout: 30_000,
+		maxHeaderSize: 256 * 1024,
 		connect: repaired(
 			(options, callback) => {
 				const {protocol, hostname, servername} = options;
@@ -249,7 +243,7 @@ function httpTunnel(proxy: URL, tls: buildConnector.BuildOptions, headersTimeout
 
 		socket.on('error', () => undefined).destroy();
 		if (statusCode === 401 || statusCode === 407) {
-			throw authenticationFailed(proxy, statusCode);
+			throw authenticationFailed(proxy, {status: statusCode});
 		}
 
 		// 501: CONNECT is not implemented.

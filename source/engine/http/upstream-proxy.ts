@@ -89,7 +89,7 @@ class Forwarder {
 		});
 		if (response.status === 407) {
 			response.close();
-			throw authenticationFailed(this.#proxy, response.status);
+			throw authenticationFailed(this.#proxy, {status: response.status});
 		}
 
 		return response;

@@ -5,7 +5,7 @@
 /**
  * Bytes. Allocating a block for each read would cost more CPU time than the read itself, mostly in page faults and
  * garbage collection. Fast connections use larger blocks, because the fixed cost per block exceeds the cost of its
- * bytes. So do those of the background that rest between their reads: their bytes may come late.
+ * bytes. So do background connections that rest between reads: their bytes may come late.
  */
 export const blockSizes = {
 	least: 64 * 1024,

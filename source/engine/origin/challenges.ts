@@ -37,7 +37,7 @@ const names: Partial<Record<string, string>> = {
 };
 const maxRealmLength = 60;
 
-export type LoginProblem = {
+type LoginProblem = {
 	readonly message: string;
 	/** Undefined where credentials were given and refused. */
 	readonly needs?: Remedy;

@@ -1,4 +1,4 @@
-// Content-Range (RFC 9110 section 14.4): formatting, and lenient parsing of what servers send.
+// Content-Range (RFC 9110 section 14.4): formatting, and lenient parsing.
 import {withoutDuplicate} from '../http/header-text.ts';
 import type {Range} from '../store/range-set.ts';
 

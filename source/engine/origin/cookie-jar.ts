@@ -81,7 +81,7 @@ function defaultPath({pathname}: URL): string {
 	return pathname.slice(0, Math.max(1, pathname.lastIndexOf('/')));
 }
 
-/** Nobody listens on the way to a server of this machine. */
+/** Traffic to a server of this machine cannot be intercepted. */
 function isSecure({protocol, hostname}: URL): boolean {
 	return protocol === 'https:' || isLoopback(hostname);
 }

@@ -51,7 +51,7 @@ function isWebPage(type: string | undefined): boolean {
 	return type === 'text/html' || type === 'application/xhtml+xml';
 }
 
-export function isJson(type: string | undefined): boolean {
+function isJson(type: string | undefined): boolean {
 	return /^(?:application|text)\/(?:[\w.-]+\+)?json$/.test(type ?? '');
 }
 

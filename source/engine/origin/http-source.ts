@@ -47,7 +47,7 @@ const optionNames = Object.keys({
 	isOwnStream: true,
 } satisfies Record<keyof HttpDataSourceOptions, true>);
 
-export type StoredSource = Pick<AddRequest, 'url' | 'headers' | 'userAgent' | 'proxy' | 'connections'>;
+type StoredSource = Pick<AddRequest, 'url' | 'headers' | 'userAgent' | 'proxy' | 'connections'>;
 
 /** Milliseconds. A player must learn within 10 s that a host is unreachable. */
 const defaultTimeouts = {connect: 8000, headers: 30_000, body: 20_000};

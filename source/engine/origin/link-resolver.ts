@@ -5,7 +5,7 @@ import {promisify, stripVTControlCharacters} from 'node:util';
 import {DownStreamError} from '../../downstream.ts';
 import {maskUrl} from '../../text/mask-url.ts';
 
-export type Link = {readonly url: string; readonly headers: Readonly<Record<string, string>>};
+type Link = {readonly url: string; readonly headers: Readonly<Record<string, string>>};
 
 const timeoutMs = 120_000;
 /** `yt-dlp -j` lists all formats of a film. */

@@ -1,6 +1,7 @@
 // The errors of a request to an origin, in sentences. Pure.
 import type {HttpResponse} from '../http/client.ts';
 import {DownStreamError} from '../../downstream.ts';
+import {formatDuration} from '../../text/format.ts';
 import {loginProblem} from './challenges.ts';
 import {certificateProblem} from '../http/errors.ts';
 
@@ -10,7 +11,7 @@ export function refusal(url: URL, response: HttpResponse, given: readonly string
 	const host = url.hostname;
 	if ((status >= 500 && status < 600) || status === 408 || status === 425 || status === 429) {
 		const retryAfterMs = retryAfter(response.headers.get('retry-after'), Date.now());
-		const wait = retryAfterMs === undefined ? '' : ` and asks to wait ${Math.ceil(retryAfterMs / 1000)} s`;
+		const wait = retryAfterMs === undefined ? '' : ` and asks to wait ${formatDuration(retryAfterMs / 1000)}`;
 		const isFault = status >= 500 && status !== 503;
 		const state = isFault ? 'reports a server error' : 'is busy';
 		return new DownStreamError('origin-busy', `${host} ${state} (${status})${wait}`, {status, retryAfterMs});

@@ -3,7 +3,7 @@ import type {DigestLogin} from './digest-login.ts';
 import type {HttpClient} from '../http/client.ts';
 import type {Range} from '../store/range-set.ts';
 
-/** What earlier requests of a data source revealed about its origin. */
+/** Traits of an origin, learned from earlier requests of its data source. */
 export type OriginTraits = {
 	/** It has sent a part that does not start at 0. */
 	givesParts?: boolean;

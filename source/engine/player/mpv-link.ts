@@ -22,7 +22,7 @@ export type PlayerState = {
 	readonly hasEnded: boolean;
 };
 
-export type MpvLinkEvents = {
+type MpvLinkEvents = {
 	/** The state has changed. The first change is reported at once, further ones at most every `notifyMs`. */
 	changed(): void;
 	/** The player has ended, or does not speak the protocol. Called once. */

@@ -5,6 +5,7 @@ import {once} from 'node:events';
 import {setTimeout as sleep} from 'node:timers/promises';
 import {DownStreamError, type DownloadId, type PlayerCommand} from '../../downstream.ts';
 import {Logger} from '../../log.ts';
+import {messageOf} from '../../text/message-of.ts';
 import {MpvLink, type PlayerState} from './mpv-link.ts';
 import {isSocketPath, newSocketPath, removeSocket} from './socket-folder.ts';
 
@@ -12,8 +13,8 @@ import {isSocketPath, newSocketPath, removeSocket} from './socket-folder.ts';
 const startMs = 30_000;
 const retryMs = 100;
 
-/** What a download knows of its players. */
-export type PlayerFollower = {
+/** A download, as its players see it. */
+type PlayerFollower = {
 	/** The socket of the player that was linked last; undefined once that has exited. */
 	readonly socket: string | undefined;
 	/** `state` of the newest player; undefined once no player plays the download. */
@@ -48,8 +49,9 @@ export class PlayerLinks {
 		try {
 			socketPath = await newSocketPath();
 		} catch (error) {
-			const reason = error instanceof Error ? error.message : String(error);
-			throw new DownStreamError('no-player', `The player cannot be linked: ${reason}`, {cause: error});
+			throw new DownStreamError('no-player', `The player cannot be linked: ${messageOf(error)}`, {
+				cause: error,
+			});
 		}
 
 		this.#run(id, socketPath, startMs);
@@ -90,7 +92,7 @@ export class PlayerLinks {
 				await link.setPaused(pause);
 			}
 		} catch (error) {
-			throw new DownStreamError('no-player', error instanceof Error ? error.message : String(error));
+			throw new DownStreamError('no-player', messageOf(error));
 		}
 	}
 

@@ -62,7 +62,7 @@ async function runtimeFolder(runtime: string | undefined): Promise<string | unde
 	return folder;
 }
 
-/** A folder for one socket. Its name is random, so nobody can create it in advance. */
+/** A folder for one socket. Its name is random, so no other user can create it first. */
 function temporaryFolder(): Promise<string> {
 	return mkdtemp(temporaryPrefix());
 }

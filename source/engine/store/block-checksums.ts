@@ -15,7 +15,7 @@ const readBytes = 256 * 1024;
 /** The parts of a `SparseFile` that a check needs. */
 type DataFile = {readonly path: string; readonly size: number; readonly present: PresentSet};
 
-export type CheckOptions = {
+type CheckOptions = {
 	readonly signal: AbortSignal;
 	/** Also computes the digest of the whole file, which must be complete. */
 	readonly algorithm?: string;
@@ -297,7 +297,7 @@ async function isFile(path: string): Promise<boolean | undefined> {
 }
 
 /** The expected digest of the whole file, which users write as `algorithm:hex`. */
-export type Checksum = {readonly algorithm: string; readonly digest: string};
+type Checksum = {readonly algorithm: string; readonly digest: string};
 
 const digestLengths: Readonly<Record<string, number>> = {md5: 32, sha1: 40, sha256: 64, sha512: 128};
 

@@ -68,7 +68,7 @@ export async function copyBytes(
 	});
 }
 
-export type RangeCopy = {
+type RangeCopy = {
 	/** The path of the source, for errors. */
 	readonly source: string;
 	readonly ranges: Iterable<Range>;

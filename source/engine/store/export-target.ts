@@ -11,7 +11,7 @@ import {withEnding} from './file-name.ts';
 /**
  * Returns the absolute path of the target file: `requested` itself or, if that is a folder or ends with a separator,
  * the file `name` in it. A leading `~` is the user's home. A folder given with a trailing separator is created; the
- * parent of a plain file must exist. Rejects with `bad-request` or `disk-failed`.
+ * parent of a plain file must exist. Rejects with `disk-failed`, or with `bad-request`, also for a device or a pipe.
  */
 export async function resolveTarget(requested: string, name: string): Promise<string> {
 	if (requested === '' || requested.includes('\0')) {
@@ -27,10 +27,12 @@ export async function resolveTarget(requested: string, name: string): Promise<st
 			return path.join(target, name);
 		}
 
-		if ((await stat(target).catch(ignoreMissing))?.isDirectory()) {
+		const found = await stat(target).catch(ignoreMissing);
+		if (found?.isDirectory()) {
 			return path.join(target, name);
 		}
 
+		refuseDevice(target, found);
 		if ((await stat(parent).catch(ignoreMissing))?.isDirectory()) {
 			return target;
 		}
@@ -55,7 +57,7 @@ export function numbered(file: string, number: number): string {
 	);
 }
 
-/** Resolves with the existing file's stats, if any. Rejects with `target-exists`, or `bad-request` for a folder. */
+/** Resolves with the existing file's stats, if any. Rejects with `target-exists`, or `bad-request` for a folder, device or pipe. */
 export async function checkTarget(
 	target: string,
 	{overwrite = false, keepBoth = false}: {readonly overwrite?: boolean; readonly keepBoth?: boolean},
@@ -65,11 +67,19 @@ export async function checkTarget(
 		throw new DownStreamError('bad-request', `${target} is a folder`);
 	}
 
+	refuseDevice(target, present?.isSymbolicLink() ? await stat(target).catch(ignoreMissing) : present);
 	if (present && !overwrite && !keepBoth) {
 		throw targetExists(target);
 	}
 
 	return present;
+}
+
+/** A file would take the place of the device itself: as root, of /dev/null. */
+function refuseDevice(target: string, found: Stats | undefined): void {
+	if (found && !found.isFile() && !found.isDirectory()) {
+		throw new DownStreamError('bad-request', `${target} is a device, pipe or socket, which no file replaces`);
+	}
 }
 
 export function targetExists(target: string, cause?: unknown): DownStreamError {

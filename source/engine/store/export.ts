@@ -11,7 +11,7 @@ import {copyBytes, shareBytes, type ByteCopy} from './copy-bytes.ts';
 import {syncFolder} from './durable-file.ts';
 
 /** `target` is the file to create, as returned by `resolveTarget`. */
-export type FileExport = ByteCopy & {
+type FileExport = ByteCopy & {
 	/**
 	 * Replaces an existing file; of a symbolic link, the link itself. Otherwise an existing file is a `target-exists`
 	 * error.

@@ -343,7 +343,7 @@ function storedKey(file: string): string | undefined {
 	}
 }
 
-/** Removes what interrupted writes have left. A read-only disk keeps it. */
+/** Removes the temporary files of interrupted writes. A read-only disk keeps them. */
 function removeTemporaries(
 	folder: string,
 	names: readonly string[],
@@ -369,7 +369,7 @@ function removeIfEmpty(folder: string, access: Writable): boolean {
 	return readdirSync(folder).length === 0 && succeeds(() => rmdirSync(folder), access);
 }
 
-/** Describes what happened to the damaged file. */
+/** Renames the damaged file, and returns the outcome in words. */
 function setAside(file: string, access: Writable): string {
 	const aside = `${file}.corrupt-${Date.now()}`;
 	return succeeds(() => renameSync(file, aside), access) ? `set aside: ${aside}` : `found: ${file}`;

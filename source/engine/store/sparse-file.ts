@@ -1,4 +1,4 @@
-// The bytes of one download, and the set of those present. A byte enters `present` only after it was written.
+// The bytes of one download, and the set of its present bytes. A byte enters `present` only after it was written.
 import {open, stat, type FileHandle} from 'node:fs/promises';
 import {statSync, writeSync} from 'node:fs';
 import {alwaysWritable, refuseUnlessWritable, type Writable} from './writable.ts';
@@ -35,6 +35,10 @@ export class SparseFile {
 	/** The identity must be read although nothing was written. */
 	#needsIdentity = false;
 	#isRetired = false;
+	/** Another program has cut the file short: it may have lost any byte. */
+	#isCut = false;
+	/** How often the file was removed while it was written. */
+	#removals = 0;
 	#writeMode: WriteMode | undefined;
 
 	/**
@@ -112,10 +116,14 @@ export class SparseFile {
 	/** Supports concurrent calls. Throws `disk-full` or `disk-failed`; the bytes are not present then. */
 	async write(offset: number, bytes: Uint8Array): Promise<void> {
 		try {
-			const handle = await this.#writeHandle();
-			for (let written = 0; written < bytes.length;) {
-				written += await this.#writeSome(handle, offset + written, bytes.subarray(written));
-			}
+			let removals;
+			do {
+				removals = this.#removals;
+				const handle = await this.#writeHandle();
+				for (let written = 0; written < bytes.length;) {
+					written += await this.#writeSome(handle, offset + written, bytes.subarray(written));
+				}
+			} while (removals !== this.#removals);
 		} catch (error) {
 			throw diskError(error, this.path);
 		}
@@ -180,9 +188,17 @@ export class SparseFile {
 		}
 	}
 
-	/** How a complete file was changed since it was recorded. Costs one stat. */
+	/** How a complete file was changed since it was recorded, at the cost of one stat; whether any file was cut short. */
 	async changeSince(): Promise<'gone' | 'changed' | undefined> {
-		if (!this.#identity || this.#dirty || this.doubt || !this.isComplete || this.#isRetired) {
+		if (this.doubt || this.#isRetired) {
+			return undefined;
+		}
+
+		if (this.#isCut) {
+			return 'changed';
+		}
+
+		if (!this.#identity || this.#dirty || !this.isComplete) {
 			return undefined;
 		}
 
@@ -196,13 +212,15 @@ export class SparseFile {
 	/** Accepts the present bytes as verified: the next checkpoint records the file's current identity. */
 	trust(): void {
 		this.doubt = undefined;
+		this.#isCut = false;
 		this.#identity = undefined;
 		this.#needsIdentity = true;
 	}
 
 	/**
 	 * Syncs the data. Resolves with the ranges present at the time of the call, which are now durable, and the file's
-	 * identity if known.
+	 * identity if known. Rejects with `disk-full` or `disk-failed`, or with `DamagedFile` if another program has removed,
+	 * replaced or shortened the file since it was opened.
 	 */
 	async checkpoint(): Promise<{ranges: Range[]; identity: FileIdentity | undefined}> {
 		const ranges = [...this.#present];
@@ -211,9 +229,10 @@ export class SparseFile {
 			try {
 				const handle = await this.#readHandle();
 				await handle.datasync();
+				await this.#refuseLoss(handle);
 				await this.#updateIdentity(handle);
 			} catch (error) {
-				this.#dirty = true;
+				this.#dirty = !(error instanceof DamagedFile);
 				throw diskError(error, this.path);
 			}
 		} else if (this.#needsIdentity) {
@@ -224,6 +243,28 @@ export class SparseFile {
 		}
 
 		return {ranges, identity: this.#identity};
+	}
+
+	async #refuseLoss(handle: FileHandle): Promise<void> {
+		const {minSize: size} = this;
+		const found = await handle.stat();
+		// An unreadable folder tells nothing.
+		const named = await stat(this.path).catch((error: unknown) =>
+			errorCode(error) === 'ENOENT' ? undefined : found,
+		);
+		if (named?.ino !== found.ino) {
+			this.#removals++;
+			this.#detach('writer');
+			this.#detach('reader');
+			throw new DamagedFile(`${this.path} was removed`, {start: 0, end: Infinity});
+		}
+
+		if (found.size < size) {
+			this.#isCut = true;
+			// Later checkpoints find it whole.
+			await truncate(await this.#writeHandle(), size, this.path);
+			throw new DamagedFile(`${this.path} was cut short by another program`, undefined);
+		}
 	}
 
 	async #updateIdentity(handle: FileHandle): Promise<void> {

@@ -5,7 +5,7 @@ import {errorCode, isFull, takesNoWrites} from './disk-error.ts';
 import {StorageLock, storageOwner, type LockLoss} from './storage-lock.ts';
 import type {Writable} from './writable.ts';
 
-export type AccessEvents = {
+type AccessEvents = {
 	/** The lock was acquired late. The records in memory must match the disk before anything is written. */
 	reread(): Promise<void>;
 	/** The folder may be written from now on. */
@@ -89,7 +89,7 @@ export class StorageAccess implements Writable {
 		await this.#acquiring;
 	}
 
-	/** Shows other copies the origin of the proxy. Rejects with `disk-failed`. */
+	/** Publishes the origin of the proxy to other instances. Rejects with `disk-failed`. */
 	async publish(origin: string): Promise<void> {
 		this.#origin = origin;
 		await this.#lock?.publish(origin);

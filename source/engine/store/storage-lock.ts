@@ -11,7 +11,7 @@ import {diskError, errorCode, isFull} from './disk-error.ts';
 import {writeAtomically, writeDurably} from './durable-file.ts';
 
 /** The holder of the folder, stored in `owner.json`. */
-export type StorageOwner = {
+type StorageOwner = {
 	readonly pid: number;
 	readonly host: string;
 	/** `http://127.0.0.1:PORT`, once the proxy listens. */
@@ -293,7 +293,7 @@ async function readOwner(file: string): Promise<StorageOwner | undefined> {
 
 /**
  * On a full disk the owner is the target of a symbolic link, which needs no room for data where it is short (ext4: 59
- * bytes). Where there is none for that either, other copies know only that the folder has an owner.
+ * bytes). Without space for that either, other instances know only that the folder has an owner.
  */
 async function writeOwner(
 	file: string,

@@ -20,10 +20,14 @@ export async function addAll(run: GetRun, host: Host): Promise<void> {
 		}
 
 		try {
-			for (const request of await host.requestsOf(word)) {
+			for (const request of await host.requestsOf(word, run.signal)) {
 				await add(run, host, word, request);
 			}
 		} catch (error) {
+			if (run.signal.aborted) {
+				return;
+			}
+
 			await refuseLost(host, error);
 			const known = knownError(error);
 			run.fail(withHint(run.isSeveral ? named(known, word) : known));
@@ -54,7 +58,7 @@ async function add(run: GetRun, host: Host, word: string, request: AddRequest): 
 	const listed = downloads.find(known => known.id === id);
 	// The instance may have ended after adding it, before the response.
 	const isOurs = wasAttempted && listed && listed.addedAt >= run.startedAt;
-	// Another run has added it since the last snapshot, and will remove it. What an earlier run has kept is older.
+	// Another run has added it since the last snapshot, and will remove it. A download kept by an earlier run is older.
 	const isNew = download.addedAt >= run.startedAt - snapshotMs && download.exportedTo === null;
 	const isOthers = existed && !listed && !wasAttempted && isNew;
 	const before = isOurs ? undefined : isOthers ? download : listed;

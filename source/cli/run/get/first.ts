@@ -27,14 +27,20 @@ export async function getFirst(
 	try {
 		let outcome: Outcome = 'done';
 		for (const word of words) {
+			if (signal.aborted) {
+				break;
+			}
+
 			try {
-				for (const request of await host.requestsOf(word)) {
+				for (const request of await host.requestsOf(word, signal)) {
 					const one = await getOne(host, request, settings, output, signal);
 					outcome = outcome === 'done' ? one : outcome;
 				}
 			} catch (error) {
-				output.error(withHint(knownError(error)));
-				outcome = 'failed';
+				if (!signal.aborted) {
+					output.error(withHint(knownError(error)));
+					outcome = 'failed';
+				}
 			}
 		}
 

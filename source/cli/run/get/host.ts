@@ -16,7 +16,8 @@ const endShowsMs = 200;
 /** The running instance, or an engine of our own. */
 export type Host = {
 	readonly downstream: DownloadEngine;
-	readonly requestsOf: (word: string) => Promise<AddRequest[]>;
+	/** `signal` ends the resolver of an item. */
+	readonly requestsOf: (word: string, signal: AbortSignal) => Promise<AddRequest[]>;
 	/** In an engine of our own the download leaves the list even if this process is killed, unless `--keep` is set. */
 	readonly add: DownloadEngine['add'];
 	readonly isRemote: boolean;
@@ -40,7 +41,7 @@ export async function findHost(settings: Settings, output: GetOutput): Promise<H
 			});
 			return {
 				downstream: client,
-				requestsOf: word => requestsForRemote(word, settings),
+				requestsOf: (word, signal) => requestsForRemote(word, settings, signal),
 				add: request => client.add(request),
 				isRemote: true,
 				isLost: () => isLost,
@@ -72,7 +73,7 @@ async function startHost(settings: Settings, output: GetOutput): Promise<Host> {
 
 	return {
 		downstream: engine,
-		requestsOf: word => requestsFor(word, settings),
+		requestsOf: (word, signal) => requestsFor(word, settings, signal),
 		add: request => engine.add(request, {isTemporary: !settings.keep}),
 		isRemote: false,
 		isLost: () => false,

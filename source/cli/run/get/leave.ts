@@ -1,4 +1,4 @@
-// What remains of a download in the list after its run.
+// The list after a run: its own downloads leave it, others return to their earlier state.
 import type {Download} from '../../../downstream.ts';
 import type {Settings} from '../../settings.ts';
 import type {Item} from './item.ts';
@@ -24,7 +24,7 @@ export async function leave(
 			const isStreamed = status === 'done' && settings.output === '-' && !item.wasExported;
 			await downstream.remove(id, isUseless || isStreamed ? {data: 'delete', undoMs: 0} : {data: 'keep'});
 		}
-	} else if (status === 'interrupted' && host.isRemote) {
+	} else if (status === 'interrupted') {
 		if (before.onDemand) {
 			await downstream.update(id, {onDemand: true});
 		}

@@ -1,4 +1,4 @@
-// What a run prints: results, errors and progress.
+// The output of a run: results, errors and progress.
 import type {Download, DownloadError, ErrorCode} from '../../../downstream.ts';
 import {formatBytes, formatPercent} from '../../../text/format.ts';
 import type {Progress} from '../../output/progress-line.ts';

@@ -1,0 +1,50 @@
+// Builds the program once for all test files, then runs them. `--fast` leaves out those that wait for real time, kill
+// processes or start whole programs. Other options are those of `node --test`.
+import {execFileSync, spawnSync} from 'node:child_process';
+import {mkdtempSync, readdirSync, rmSync} from 'node:fs';
+import {tmpdir} from 'node:os';
+import path from 'node:path';
+import process from 'node:process';
+
+const root = path.resolve(import.meta.dirname, '..');
+const options = process.argv.slice(2).filter(option => option !== '--fast');
+const isFast = process.argv.includes('--fast');
+const slow = new Set(
+	`
+	at-the-same-time changed-behind cli commands completion content-coding crash crash-loop crash-points
+	dashboard-crash dashboard-terminal delivery disk-trouble doors downstream-contract entrances examples executable
+	expired-link faults fuzz get get-beside get-output hints host-limits http-client huge-sizes library
+	library-package library-wait list load odd-responses origin-fallbacks outages output package pages play players
+	resolve-with secrets soak storage-lock terminal-modes transfer two-players unwritable update upstream-proxy
+	verify versions vscode-doc vscode-terminal whole-responses without-lock
+	`
+		.trim()
+		.split(/\s+/),
+);
+const files = readdirSync(path.join(root, 'test'))
+	.filter(file => file.includes('.test.ts') && !(isFast && slow.has(file.slice(0, file.indexOf('.')))))
+	.toSorted()
+	.map(file => path.join('test', file));
+const builtCli = mkdtempSync(path.join(tmpdir(), 'downstream-build-'));
+// The tests end at Ctrl+C; this process removes the build after them.
+process.on('SIGINT', () => undefined);
+try {
+	execFileSync(process.execPath, ['build.mjs', '--outdir', builtCli], {
+		cwd: root,
+		stdio: ['ignore', 'ignore', 'inherit'],
+	});
+	const {status} = spawnSync(
+		process.execPath,
+		[
+			...['--import', 'tsx', '--import', './test/support/end-process.mjs', '--test'],
+			...(isFast
+				? ['--test-concurrency=2', '--test-reporter=dot']
+				: ['--test-concurrency=3', '--test-timeout=600000', '--test-reporter=tap']),
+			...[...options, ...files],
+		],
+		{cwd: root, stdio: 'inherit', env: {...process.env, BUILT_CLI: builtCli}},
+	);
+	process.exitCode = status ?? 1;
+} finally {
+	rmSync(builtCli, {recursive: true, force: true});
+}
