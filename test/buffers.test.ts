@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import {test} from 'node:test';
 import {setTimeout as sleep} from 'node:timers/promises';
-import {blockSizes, retain, allocate, release} from '../source/engine/memory/buffers.ts';
+import {blockSizes, largestBlock, retain, allocate, release} from '../source/engine/memory/buffers.ts';
 
 test('a block is reused only after every holder has released it', () => {
 	const block = allocate(blockSizes.usual);
@@ -46,4 +46,15 @@ test('idle blocks are dropped', async () => {
 	// Longer than the idle limit; timers fire in order.
 	await sleep(1100);
 	assert.notEqual(allocate(blockSizes.usual).buffer, block.buffer);
+});
+
+test('the blocks of all connections stay within a budget, and those of few have any size', () => {
+	for (let connections = 1; connections <= 256; connections++) {
+		const size = largestBlock(connections);
+		assert.ok(Object.values(blockSizes).includes(size));
+		assert.ok(3 * size * connections <= 48 * 1024 * 1024, `${connections} connections`);
+	}
+
+	assert.equal(largestBlock(16), blockSizes.fast);
+	assert.equal(largestBlock(10_000), blockSizes.least);
 });

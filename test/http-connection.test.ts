@@ -21,6 +21,11 @@ class FakeSocket extends EventEmitter {
 		setImmediate(() => this.emit('connect'));
 	}
 
+	/** Bytes. */
+	get room(): number {
+		return (this.#onread.buffer as () => Uint8Array)().length;
+	}
+
 	/** After a stop, TLS still delivers what it has decrypted. */
 	receive(length: number): void {
 		const room = (this.#onread.buffer as () => Uint8Array)();
@@ -87,6 +92,26 @@ test('a paused connection resumes when all bytes were taken, even those received
 		}),
 		{numRuns: 500, interruptAfterTimeLimit: 4000, markInterruptAsFailure: false},
 	);
+});
+
+test('hundreds of open connections share the memory that few may use', async t => {
+	const all: Connected[] = [];
+	for (let count = 0; count < 300; count++) {
+		all.push(await connect(t));
+	}
+
+	assert.equal(all[0]!.socket.room, blockSizes.usual);
+	assert.equal(all.at(-1)!.socket.room, blockSizes.least);
+	await fillSlowly(all[0]!, background);
+	assert.equal(all[0]!.socket.room, blockSizes.least, 'a next block');
+	for (const {socket, connection} of all) {
+		connection.destroy(new Error('the test is over'));
+		socket.emit('close');
+	}
+
+	const alone = await connect(t);
+	assert.equal(alone.socket.room, blockSizes.usual);
+	alone.connection.destroy(new Error('the test is over'));
 });
 
 const background: Coalescing = {bytes: 1024 * KiB, milliseconds: 25, restMs: 25};

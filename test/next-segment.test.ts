@@ -21,6 +21,7 @@ function situation(changes: Partial<PlanState>): PlanState {
 		background: true,
 		playhead: 0,
 		segmentSize: 4 * MiB,
+		rate: Infinity,
 		...changes,
 	};
 }
@@ -54,8 +55,8 @@ test('read-ahead is late while the connections of a player bring less than it re
 	const planWith = (rate: number | undefined, changes: Partial<Demand> = {}) =>
 		nextSegment(
 			situation({
-				claimed: [{offset: 0, end: 512 * KiB, rate}],
-				wanted: [demand({pace: 100 * KiB, ...changes})],
+				claimed: [{offset: 256 * KiB, end: 512 * KiB, rate}],
+				wanted: [demand({offset: 256 * KiB, pace: 100 * KiB, ...changes})],
 				background: false,
 			}),
 		);
@@ -100,6 +101,54 @@ test('a byte that a slow connection would bring late gets a segment of its own',
 	assert.equal(startAt(100 * KiB, 10 * MiB + 40 * KiB), undefined);
 	assert.equal(startAt(0, 10 * MiB), undefined);
 	assert.equal(startAt(10 * MiB, 10.5 * MiB), undefined);
+});
+
+test('a request for a player is short on a slow connection, and longer the later its bytes are read', () => {
+	const lengthAt = (rate: number, start: number) => {
+		const wanted = [demand({blocked: start === 0, ahead: 4 * MiB, pace: 75 * KiB})];
+		const plan = nextSegment(situation({rate, wanted, present: present([0, start]), background: false}))!;
+		return (plan.end - plan.start) / KiB;
+	};
+	assert.equal(lengthAt(10 * KiB, 0), 64);
+	assert.equal(lengthAt(30 * KiB, 0), 64);
+	assert.equal(lengthAt(30 * KiB, 512 * KiB), 64);
+	assert.equal(lengthAt(30 * KiB, 3 * MiB), 5 * 64, 'a quarter of 41 s');
+	assert.equal(lengthAt(100 * KiB, 0), 4 * 64);
+	assert.equal(lengthAt(256 * KiB, 0), 512);
+	assert.equal(lengthAt(Infinity, 0), 512);
+});
+
+test('other connections take over the rest of a request that is too slow for its player', () => {
+	const planWith = (rate: number | undefined, changes: Partial<PlanState> = {}) =>
+		nextSegment(
+			situation({
+				claimed: [{offset: 0, end: MiB, rate}],
+				wanted: [demand({pace: 75 * KiB})],
+				background: false,
+				...changes,
+			}),
+		);
+	const plan = {start: 64 * KiB, end: 128 * KiB, for: 'player', urgent: false, isLate: true};
+	assert.deepEqual(planWith(30 * KiB, {rate: 30 * KiB}), plan);
+	assert.deepEqual(planWith(30 * KiB), {...plan, end: 576 * KiB});
+	const next = {offset: 64 * KiB, end: 128 * KiB, rate: undefined};
+	const both = {rate: 30 * KiB, claimed: [{offset: 0, end: 64 * KiB, rate: 30 * KiB}, next]};
+	assert.deepEqual(planWith(30 * KiB, both), {...plan, start: 128 * KiB, end: 192 * KiB});
+	assert.equal(planWith(undefined), undefined, 'its rate is unknown');
+	assert.equal(planWith(120 * KiB), undefined, 'fast enough for the film');
+	assert.equal(planWith(30 * KiB, {claimed: [{offset: 0, end: 96 * KiB, rate: 30 * KiB}]})?.start, 96 * KiB);
+});
+
+test('the index of a film is shared by slow connections while a player waits', () => {
+	const index = {start: 0, end: 300 * KiB};
+	const claimed = [{offset: 0, end: MiB, rate: 30 * KiB}];
+	const waiting = demand({offset: 0, ahead: 0});
+	const state = situation({index, claimed, rate: 30 * KiB, background: false});
+	assert.equal(nextSegment({...state, wanted: [{...waiting, blocked: false}]}), undefined);
+	assert.deepEqual(nextSegment({...state, wanted: [waiting]}), {
+		...{start: 64 * KiB, end: 192 * KiB, for: 'fill', urgent: false},
+		...{isIndex: true, isLate: true},
+	});
 });
 
 test('a player waiting far inside a claim gets its own segment', () => {

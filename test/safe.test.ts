@@ -355,9 +355,12 @@ test('the start of all is made safe: minutes of films, bytes of other files', ne
 	const film = await serveFilm(t, await makeFilm('large.mp4'));
 	const other = await startOrigin(t, {size: 12 * MiB, etag: '"v1"'});
 	const storage = await temporaryFolder(t);
-	const args = ['serve', '--json', '--port', '0', '--storage', storage, '--on-demand'];
-	const serve = await CliProcess.start(t, [...args, film.urlOf('/film.mp4'), other.urlOf('/b.bin')]);
+	const serve = await CliProcess.start(t, ['serve', '--json', '--port', '0', '--storage', storage]);
 	await serve.event('ready');
+	const urls = [film.urlOf('/film.mp4'), other.urlOf('/b.bin')];
+	// An instance is ready before the URLs of its command line are added.
+	const add = await CliProcess.start(t, ['add', '--on-demand', '--storage', storage, ...urls]);
+	assert.equal(await add.exit(), 0, add.stderr);
 	const safe = await CliProcess.start(t, ['safe', '--all', '20s', '--wait', '--storage', storage]);
 	assert.equal(await safe.exit(), 0, safe.stderr);
 	assert.equal(safe.stdout, 'film.mp4: ⚑ safe to 0:20\nb.bin: ⚑ safe to 8.00 MiB\n');

@@ -16,8 +16,13 @@ export type Stop = {
 	readonly urgency: AbortSignal;
 };
 
-/** A slice that a connection waits for. */
-type Taking = {readonly bytes: number; readonly servesPlayer: () => boolean; readonly taken: () => void};
+/** The bytes that a connection waits to store. */
+type Taking = {
+	readonly bytes: number;
+	readonly servesPlayer: () => boolean;
+	/** The number of bytes that it may store. */
+	readonly taken: (bytes: number) => void;
+};
 
 export class Bandwidth {
 	readonly #shared: Bandwidth | undefined;
@@ -61,7 +66,7 @@ export class Bandwidth {
 	/** A player waits for bytes until the returned function is called. */
 	playerWaits(): () => void {
 		if (this.#waitingReaders++ === 0) {
-			this.#playersServed = withResolvers();
+			this.#playersServed = withResolvers<void>();
 		}
 
 		let over = false;
@@ -75,15 +80,18 @@ export class Bandwidth {
 	}
 
 	/**
-	 * Call before each slice of at most `slice` bytes is stored: resolves when it is within the limits. Connections that serve
-	 * players come first. Rejects when `stop.signal` aborts; resolves at once when `stop.urgency` aborts.
+	 * Call before bytes are stored: resolves with the number of them that is within the limits, at most `slice`. Connections
+	 * that serve players come first. Rejects when `stop.signal` aborts; resolves at once when `stop.urgency` aborts.
 	 */
-	async take(bytes: number, servesPlayer: () => boolean, stop: Stop): Promise<void> {
+	async take(bytes: number, servesPlayer: () => boolean, stop: Stop): Promise<number> {
+		let granted = Math.min(bytes, this.slice);
 		for (const each of [this, this.#shared]) {
 			if (each && each.#limit < Infinity) {
-				await each.#take(bytes, servesPlayer, stop);
+				granted = await each.#take(granted, servesPlayer, stop);
 			}
 		}
+
+		return granted;
 	}
 
 	/** Call after each slice. Resolves when no player waits, or the connection serves one. Stops as `take`. */
@@ -100,31 +108,31 @@ export class Bandwidth {
 		}
 	}
 
-	async #take(bytes: number, servesPlayer: () => boolean, {signal, urgency}: Stop): Promise<void> {
+	async #take(bytes: number, servesPlayer: () => boolean, {signal, urgency}: Stop): Promise<number> {
 		signal.throwIfAborted();
 		if (urgency.aborted) {
-			return;
+			return bytes;
 		}
 
-		const {promise, resolve} = withResolvers();
-		const taken = () => resolve();
-		const taking = {bytes, servesPlayer, taken};
+		const {promise, resolve} = withResolvers<number>();
+		const taking = {bytes, servesPlayer, taken: resolve};
+		const stopped = () => resolve(bytes);
 		this.#takings.add(taking);
-		signal.addEventListener('abort', taken);
-		urgency.addEventListener('abort', taken);
+		signal.addEventListener('abort', stopped);
+		urgency.addEventListener('abort', stopped);
 		this.#serve();
-		try {
-			await promise;
-		} finally {
-			this.#takings.delete(taking);
-			signal.removeEventListener('abort', taken);
-			urgency.removeEventListener('abort', taken);
-		}
-
+		const granted = await promise;
+		this.#takings.delete(taking);
+		signal.removeEventListener('abort', stopped);
+		urgency.removeEventListener('abort', stopped);
 		signal.throwIfAborted();
+		return granted;
 	}
 
-	/** A token bucket of `burstMs`. Who is first is decided at the last moment: a player may have come. */
+	/**
+	 * A token bucket of `burstMs`. Who is first, and gets how much, is decided at the last moment: a player may have come, or
+	 * the limit fallen.
+	 */
 	#serve(): void {
 		clearTimeout(this.#timer);
 		while (this.#takings.size > 0) {
@@ -135,14 +143,24 @@ export class Bandwidth {
 				return;
 			}
 
-			const takings = [...this.#takings];
-			const first = takings.find(({servesPlayer}) => servesPlayer()) ?? takings[0]!;
+			const first = this.#first;
 			this.#takings.delete(first);
-			// A slice of a higher limit of before would keep everyone waiting, players too.
 			const bytes = Math.min(first.bytes, sliceAt(this.#limit));
 			this.#paidUntil = Math.max(this.#paidUntil, now - burstMs) + (bytes * 1000) / this.#limit;
-			first.taken();
+			first.taken(bytes);
 		}
+	}
+
+	/** One that serves a player, else the one that waits longest. */
+	get #first(): Taking {
+		for (const taking of this.#takings) {
+			if (taking.servesPlayer()) {
+				return taking;
+			}
+		}
+
+		const [first] = this.#takings;
+		return first!;
 	}
 }
 
@@ -167,9 +185,9 @@ async function waitFor(milliseconds: number, {signal, urgency}: Stop, event?: Pr
 
 // Promise.withResolvers is not in Node 20.
 type PromiseWithResolvers<T> = {promise: Promise<T>; resolve: (value: T) => void};
-function withResolvers(): PromiseWithResolvers<void> {
-	let resolve!: () => void;
-	const promise = new Promise<void>(settle => {
+function withResolvers<T>(): PromiseWithResolvers<T> {
+	let resolve!: (value: T) => void;
+	const promise = new Promise<T>(settle => {
 		resolve = settle;
 	});
 	return {promise, resolve};

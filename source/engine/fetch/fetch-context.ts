@@ -31,6 +31,8 @@ export class ResponseTraits {
 	refusesSamples = false;
 	/** Milliseconds; 0 before the first response. */
 	slowestResponse = 0;
+	/** Bytes per second of the connection that ended last after a second or more; Infinity before. */
+	sustainedRate = Infinity;
 	/** End of a part that ended early while the size is unknown: a request from there proves the end of the file. */
 	partsEnd: number | undefined;
 	/** End of a body without a length: a second one that ends there proves the end of the file. */
@@ -110,6 +112,12 @@ export class FetchContext {
 
 	get runsInBackground(): boolean {
 		return this.places.background && !this.record.onDemand;
+	}
+
+	/** Bytes per second of the fastest connection over a second or more; Infinity while unknown. */
+	get sustainedRate(): number {
+		const rates = [...this.segments].flatMap(({sustainedRate}) => sustainedRate ?? []);
+		return rates.length > 0 ? Math.max(...rates) : this.traits.sustainedRate;
 	}
 
 	/** Ranges to fetch before the background: an index of a film, and pledges. */

@@ -9,6 +9,12 @@ const sufficientRate = 160 * mebibyte;
 /** Duration of a request at the current rate. */
 const segmentSeconds = {background: 4, playing: 1};
 const segmentBounds = {smallest: mebibyte, largest: 32 * mebibyte};
+/** Duration of a request for a player on a slow connection. */
+const promptSeconds = 2;
+/** Bytes: a smaller request would save less than it takes. */
+const smallestRequest = 64 * 1024;
+/** Bytes per second. A faster connection brings the first request of a player within `promptSeconds`. */
+const slowRate = 256 * 1024;
 
 /** `rate`: bytes per second of one of the connections. */
 export function isWorthMore(rate: number, connections: number): boolean {
@@ -31,6 +37,16 @@ export function connectionTarget(
 /** The target after the origin has refused one of `connections`. */
 export function afterRefusal(connections: number): number {
 	return Math.max(1, connections - 1);
+}
+
+/** Bytes that a connection brings soon, at `rate` bytes per second. */
+export function promptBytes(rate: number, seconds = promptSeconds): number {
+	return Math.max(smallestRequest, rate * Math.max(promptSeconds, seconds));
+}
+
+/** The rest of a request takes a slow connection too long for a player that waits: others bring a part of it earlier. */
+export function isTooLong(bytes: number, rate: number): boolean {
+	return rate < slowRate && bytes >= 2 * promptBytes(rate);
 }
 
 /**

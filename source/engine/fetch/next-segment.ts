@@ -2,6 +2,7 @@
 // pledges, then the rest of the read-ahead, then the holes of the background. Pure.
 import type {SegmentUse} from '../../downstream.ts';
 import type {PresentSet, Range} from '../store/range-set.ts';
+import {isTooLong, promptBytes} from './growth.ts';
 
 /** The bytes that a running connection has yet to bring. */
 export type Claim = {
@@ -33,7 +34,7 @@ export type SegmentPlan = Range & {
 	readonly urgent: boolean;
 	/** It may have a connection besides those that bring the bytes fastest. */
 	readonly isIndex?: true;
-	/** The connections of a player are slower than it reads: this one may be taken away from the background. */
+	/** The connections of a waiting player are too slow for it: this one may be taken away from the background. */
 	readonly isLate?: true;
 };
 
@@ -57,6 +58,8 @@ export type PlanState = {
 	/** Offset of the newest reader: the background continues from there, and fetches the bytes before it last. */
 	readonly playhead: number;
 	readonly segmentSize: number;
+	/** Bytes per second of one connection over a second or more; Infinity while unknown. */
+	readonly rate: number;
 };
 
 /** A player waits for a running connection that is at most this many bytes away. */
@@ -76,6 +79,8 @@ const smallestPart = 256 * 1024;
 /** The connections of a player bring so many times the bytes that it reads, unless it has as many seconds ready. */
 const paceMargin = 1.5;
 const soonSeconds = 10;
+/** A slow connection may take this part of the time until a player reads the bytes. */
+const aheadPart = 0.25;
 
 /** Segments end on multiples of this, so that holes do not fragment. */
 const grid = 64 * 1024;
@@ -128,8 +133,9 @@ function fromStart({
 	};
 }
 
-function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | undefined {
-	for (const {blocked, offset, end, segmentSize} of wanted) {
+function forBlocked({present, size, claimed, wanted, rate}: PlanState): SegmentPlan | undefined {
+	for (const demand of wanted) {
+		const {blocked, offset, end} = demand;
 		if (!blocked || offset >= size) {
 			continue;
 		}
@@ -144,7 +150,7 @@ function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | 
 		const window = {start: offset, end: Math.min(end, claim?.end ?? Infinity, size)};
 		for (const hole of unclaimed(present, window, others)) {
 			if (hole.start === offset) {
-				return {start: offset, end: cut(hole, segmentSize), for: 'player', urgent: true};
+				return {start: offset, end: cut(hole, lengthAt(offset, demand, rate)), for: 'player', urgent: true};
 			}
 
 			break;
@@ -155,45 +161,72 @@ function forBlocked({present, size, claimed, wanted}: PlanState): SegmentPlan | 
 }
 
 /** By all connections, in four parts at least: no player starts before the last one arrives. */
-function forIndex({present, claimed, index, connections, segmentSize}: PlanState): SegmentPlan | undefined {
+function forIndex(state: PlanState): SegmentPlan | undefined {
+	const {present, claimed, wanted, index, connections, segmentSize, rate} = state;
 	if (!index) {
 		return undefined;
 	}
 
-	const [hole] = unclaimed(present, index, claimed);
+	const isAwaited = wanted.some(({blocked}) => blocked);
+	const [hole] = unclaimed(present, index, isAwaited ? claimed.map(promptPart) : claimed);
+	const least = Math.min(smallestPart, promptBytes(rate));
 	const share = (index.end - index.start) / Math.max(4, connections);
-	const length = Math.min(segmentSize, Math.max(smallestPart, share));
-	return hole && {start: hole.start, end: cut(hole, length), for: 'fill', urgent: false, isIndex: true};
+	const length = Math.min(segmentSize, Math.max(least, share));
+	const isLate = isAwaited && least < smallestPart;
+	return (
+		hole && {
+			...{start: hole.start, end: cut(hole, length), for: 'fill', urgent: false, isIndex: true},
+			...(isLate && {isLate}),
+		}
+	);
 }
 
-function forReadAhead(
-	{present, size, claimed, wanted, background}: PlanState,
-	part: 'first' | 'ahead',
-): SegmentPlan | undefined {
+function forReadAhead(state: PlanState, part: 'first' | 'ahead'): SegmentPlan | undefined {
+	const {present, size, claimed, wanted, background, rate} = state;
+	const claims = part === 'first' ? claimed.map(promptPart) : claimed;
 	for (const demand of wanted) {
-		const {offset, end, segmentSize} = demand;
+		const {offset, end} = demand;
 		const window = {start: offset, end: Math.min(offset + demand[part], end, size)};
-		for (const {start} of unclaimed(present, window, claimed)) {
+		for (const {start} of unclaimed(present, window, claims)) {
+			const late = part === 'first' && isLate(demand, start, state);
+			if (!late && claimed.some(claim => claim.offset <= start && start < claim.end)) {
+				continue;
+			}
+
 			// Bytes that the background needs anyway are requested together, not in the small steps of the reader.
-			const [hole] = unclaimed(present, {start, end: background ? size : window.end}, claimed);
-			const plan = {start, end: cut(hole!, segmentSize), for: 'player', urgent: false} as const;
-			return part === 'first' && isLate(demand, start, present, claimed) ? {...plan, isLate: true} : plan;
+			const [hole] = unclaimed(present, {start, end: background ? size : window.end}, claims);
+			const length = lengthAt(start, demand, rate);
+			const plan = {start, end: cut(hole!, length), for: 'player', urgent: false} as const;
+			return late ? {...plan, isLate: true} : plan;
 		}
 	}
 
 	return undefined;
 }
 
+/**
+ * Bytes of a request that starts at `start`. A slow connection gets as many as it brings soon, or in a part of the time until
+ * the player reads them: the others share what it needs first.
+ */
+function lengthAt(start: number, {offset, pace, segmentSize}: Demand, rate: number): number {
+	const untilRead = (start - offset) / Math.max(1, pace);
+	return Math.min(segmentSize, promptBytes(rate, untilRead * aheadPart));
+}
+
+/** What a slow connection brings soon: another one may take over the rest. */
+function promptPart(claim: Claim): Claim {
+	const {offset, end, rate = Infinity} = claim;
+	return isTooLong(end - offset, rate)
+		? {...claim, end: cut({start: offset, end}, promptBytes(rate))}
+		: claim;
+}
+
 /** The reader has few bytes ready, and the connections up to the hole bring less than it reads. */
-function isLate(
-	{offset, pace}: Demand,
-	hole: number,
-	present: PresentSet,
-	claimed: readonly Claim[],
-): boolean {
+function isLate({offset, pace}: Demand, hole: number, {present, claimed, rate: usual}: PlanState): boolean {
 	const rates = claimed
 		.filter(claim => claim.offset < hole && offset < claim.end)
-		.map(({rate = Infinity}) => rate);
+		// Origins that limit their rate send the first bytes at once.
+		.map(({rate = Infinity}) => Math.min(rate, usual));
 	const ready = present.runEnd(offset) - offset;
 	return ready < pace * soonSeconds && rates.reduce((sum, rate) => sum + rate, 0) < pace * paceMargin;
 }

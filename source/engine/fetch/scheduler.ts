@@ -4,11 +4,11 @@ import {Bandwidth} from './bandwidth.ts';
 import {FetchContext, ResponseTraits} from './fetch-context.ts';
 import type {FetchTarget, Places, TransferServices} from './fetch-target.ts';
 import {FileDescription} from './file-description.ts';
-import {segmentSize} from './growth.ts';
+import {isTooLong, segmentSize} from './growth.ts';
 import {nextSegment, serves, type Demand, type SegmentPlan} from './next-segment.ts';
 import type {Reader} from './readers.ts';
 import {SegmentRun} from './segment-run.ts';
-import type {Segment, Segments} from './segments.ts';
+import {mostExpendable, type Segment, type Segments} from './segments.ts';
 import type {CachedVersion} from './version-labels.ts';
 import {VersionGuard} from './version-guard.ts';
 
@@ -193,18 +193,14 @@ export class Scheduler {
 	}
 
 	/**
-	 * Ends one connection for a player that waits: a background one, else one that reads ahead. Returns false if players
-	 * wait for the bytes of all connections.
+	 * Ends one connection for a player that waits: one of `among`, a background one first, then one that reads ahead.
+	 * Returns false if players wait for the bytes of all of them.
 	 */
-	yieldConnection(): boolean {
-		return this.#yield(() => false);
-	}
-
-	#yield(isKept: (segment: Segment) => boolean): boolean {
+	yieldConnection(among: Iterable<Segment> = this.segments): boolean {
 		const {readers} = this.#context.state;
 		// A first response counts as awaited: two players would take each other's only connection endlessly.
-		const expendable = this.segments.mostExpendable(
-			segment => readers.waitForFileInfo || readers.waitFor(segment) || isKept(segment),
+		const expendable = mostExpendable(
+			[...among].filter(segment => !readers.waitForFileInfo && !readers.waitFor(segment)),
 		);
 		if (expendable && (this.maxConnections === 1 || this.#context.services.hosts.isLimited(this.host))) {
 			this.segments.end(expendable);
@@ -220,7 +216,11 @@ export class Scheduler {
 	/** A player waits for the byte at `offset`. */
 	readerBlockedAt(offset: number): void {
 		const isNext = [...this.segments].some(
-			segment => segment.offset === offset && segment.for === 'player' && !segment.isDraining,
+			segment =>
+				segment.offset === offset &&
+				segment.for === 'player' &&
+				!segment.isDraining &&
+				!isTooLong(segment.end - offset, segment.rate ?? Infinity),
 		);
 		if (!isNext) {
 			this.wake();
@@ -346,6 +346,7 @@ export class Scheduler {
 			background: runsInBackground,
 			playhead: state.readers.playhead,
 			segmentSize: this.#segmentSize,
+			rate: this.#context.sustainedRate,
 		});
 		// A whole response in progress brings every byte: only a waiting player is worth another attempt at ranges.
 		const isComing = record.acceptsRanges === false && [...this.segments].some(({isWhole}) => isWhole);
@@ -383,34 +384,49 @@ export class Scheduler {
 	}
 
 	#hasConnectionFor(plan: SegmentPlan): boolean {
-		const {services, state, file, traits} = this.#context;
-		const {hosts} = services;
 		if (!plan.urgent) {
-			// Each player keeps its own connection, and one more stays free for the next seek: ending a connection wastes
-			// the bytes on their way.
-			const players = state.readers.size;
-			const kept = (players > 0 ? players + 1 : 0) + (state.awaitsIndex && !plan.isIndex ? 1 : 0);
-			const room = Math.max(1, this.maxConnections - kept);
-			const background = [...this.segments].filter(segment => segment.for !== 'player').length;
-			// One connection finds out whether a failure is over. Bytes beyond an unknown end may not exist.
-			const most = plan.isIndex ? this.maxConnections : traits.connectionTarget;
-			const max = state.retries.isProbing || file.size === Infinity ? 1 : most;
-			const isFree = () => this.segments.size < max && hosts.mayOpen(this.host, this);
-			return plan.isLate
-				? isFree() || (this.#yield(segment => segment.for !== 'fill') && isFree())
-				: (background < room || (plan.for === 'player' && this.segments.size < this.maxConnections - 1)) &&
-						isFree();
+			return this.#isFree(plan) || (plan.isLate === true && this.#yieldBackground() && this.#isFree(plan));
 		}
 
 		if (this.segments.size >= this.maxConnections && !this.yieldConnection()) {
 			return false;
 		}
 
+		const {hosts} = this.#context.services;
 		if (hosts.isFull(this.host, this, true)) {
 			hosts.freeConnection(this.host);
 		}
 
 		return hosts.mayOpen(this.host, this, true);
+	}
+
+	/** A connection is free for a plan that is not urgent. */
+	#isFree(plan: SegmentPlan): boolean {
+		const {services, state, file, traits} = this.#context;
+		// Each player keeps its own connection, and one more stays free for the next seek: ending a connection wastes
+		// the bytes on their way.
+		const players = state.readers.size;
+		const kept = (players > 0 ? players + 1 : 0) + (state.awaitsIndex && !plan.isIndex ? 1 : 0);
+		const room = Math.max(1, this.maxConnections - kept);
+		const background = [...this.segments].filter(segment => segment.for !== 'player').length;
+		const hasRoom =
+			plan.isLate === true ||
+			background < room ||
+			(plan.for === 'player' && this.segments.size < this.maxConnections - 1);
+		// One connection finds out whether a failure is over. Bytes beyond an unknown end may not exist.
+		const most = plan.isIndex ? this.maxConnections : traits.connectionTarget;
+		const max = state.retries.isProbing || file.size === Infinity ? 1 : most;
+		return hasRoom && this.segments.size < max && services.hosts.mayOpen(this.host, this);
+	}
+
+	/** Ends a connection of the background, but none for the index of a film. */
+	#yieldBackground(): boolean {
+		const {wantedIndex: index} = this.#context.state;
+		const background = [...this.segments].filter(
+			segment =>
+				segment.for === 'fill' && !(index && segment.offset < index.end && index.start < segment.end),
+		);
+		return this.yieldConnection(background);
 	}
 
 	#start(plan: SegmentPlan): void {

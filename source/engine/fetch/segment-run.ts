@@ -58,6 +58,7 @@ export class SegmentRun {
 				this.#failed(error);
 			}
 		} finally {
+			this.#context.traits.sustainedRate = segment.sustainedRate ?? this.#context.traits.sustainedRate;
 			this.#context.segments.end(segment);
 			this.#guard.retract(segment);
 			this.#guard.release(segment);
@@ -244,9 +245,9 @@ export class SegmentRun {
 		let position = response.range.start;
 		for await (const chunk of response.body) {
 			for (let taken = 0; taken < chunk.length;) {
-				const slice = chunk.subarray(taken, taken + this.#bandwidth.slice);
-				taken += slice.length;
-				await this.#bandwidth.take(slice.length, servesPlayer, stop);
+				const granted = await this.#bandwidth.take(chunk.length - taken, servesPlayer, stop);
+				const slice = chunk.subarray(taken, taken + granted);
+				taken += granted;
 				if (segment.isDraining && this.#bandwidth.isLimited) {
 					// The bytes that the origin has sent ahead would exceed the limit, and all connections would pay for them.
 					return;

@@ -7,6 +7,8 @@ import type {Range} from '../store/range-set.ts';
 const settlingMs = 25;
 /** Milliseconds after which the rate of a connection rises no further. */
 const steadyMs = 250;
+/** Milliseconds after which the rate of an origin that sends in bursts is known. */
+const sustainedMs = 1000;
 /** Milliseconds to read the bytes that wait in the socket. */
 const retiringMs = 50;
 
@@ -65,6 +67,12 @@ export class Segment {
 	/** Bytes per second since the response; undefined until the connections beside it have a steady rate too. */
 	get rate(): number | undefined {
 		return this.#rateAfter(steadyMs);
+	}
+
+	/** Bytes per second over a second or more; undefined before. */
+	get sustainedRate(): number | undefined {
+		const milliseconds = performance.now() - (this.answeredAt ?? Infinity);
+		return milliseconds < sustainedMs ? undefined : (this.received * 1000) / milliseconds;
 	}
 
 	/** The connection no longer counts. */
@@ -152,18 +160,18 @@ export class Segments {
 			segment.end = Math.min(segment.end, size);
 		}
 	}
+}
 
-	/**
-	 * The segment to end first: a background one, else one for a pledge, else one that reads ahead; among them, the one with
-	 * the most bytes left.
-	 */
-	mostExpendable(isAwaited: (segment: Segment) => boolean): Segment | undefined {
-		const [least] = [...this.#segments]
-			.filter(segment => !segment.isDraining && !isAwaited(segment))
-			.toSorted((a, b) => {
-				const byUse = uses.indexOf(a.for) - uses.indexOf(b.for);
-				return byUse === 0 ? b.end - b.offset - (a.end - a.offset) : byUse;
-			});
-		return least;
-	}
+/**
+ * The segment to end first: a background one, else one for a pledge, else one that reads ahead; among them, the one with
+ * the most bytes left.
+ */
+export function mostExpendable(segments: readonly Segment[]): Segment | undefined {
+	const [least] = segments
+		.filter(({isDraining}) => !isDraining)
+		.toSorted((a, b) => {
+			const byUse = uses.indexOf(a.for) - uses.indexOf(b.for);
+			return byUse === 0 ? b.end - b.offset - (a.end - a.offset) : byUse;
+		});
+	return least;
 }

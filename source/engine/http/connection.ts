@@ -1,11 +1,11 @@
 // One direct connection to an origin. Requests are sequential; received bytes are collected in large blocks.
 import {connect, isIP, type Socket, type TcpNetConnectOpts} from 'node:net';
 import type {ConnectionOptions, connect as connectTls} from 'node:tls';
-import {blockSizes, retain, allocate, release} from '../memory/buffers.ts';
+import {blockSizes, largestBlock, retain, allocate, release} from '../memory/buffers.ts';
 import {HttpError} from './errors.ts';
 
-/** Minimum room for a read, in bytes. */
-const minReadSize = 64 * 1024;
+/** Minimum room for a read: bytes, or a part of the block. A record of TLS takes 16 KiB. */
+const minRoom = {bytes: 64 * 1024, part: 0.25};
 /** The first bytes of a response are passed on without delay. */
 const eagerBytes = 64 * 1024;
 /** Bytes per millisecond (25 MiB/s) from which a connection uses larger blocks. */
@@ -30,10 +30,14 @@ const noCoalescing: Coalescing = {bytes: 0, milliseconds: 0, restMs: 0};
 
 type Waiter = {resolve(): void; reject(error: unknown): void};
 
+/** Open connections of this process, which share the memory for blocks. */
+let openConnections = 0;
+
 export class HttpConnection {
 	readonly #socket: Socket;
 	/** Successive socket reads fill this block. */
-	#block = allocate(blockSizes.usual);
+	#block = allocate(Math.min(blockSizes.usual, largestBlock(++openConnections)));
+	#isCounted = true;
 	/** The rate is measured from this time (by `performance.now()`) and offset in the current block on. */
 	#rateSince = performance.now();
 	#rateFrom = 0;
@@ -127,6 +131,7 @@ export class HttpConnection {
 			})
 			.on('error', error => this.#fail(error))
 			.on('close', () => {
+				this.#uncount();
 				if (!this.#hasEnded) {
 					this.#fail(new HttpError('CONNECTION_CLOSED', 'The connection was closed'));
 				}
@@ -221,6 +226,12 @@ export class HttpConnection {
 		clearTimeout(this.#rest);
 		this.#fail(reason);
 		this.#socket.destroy();
+		this.#uncount();
+	}
+
+	#uncount(): void {
+		openConnections -= Number(this.#isCounted);
+		this.#isCounted = false;
 	}
 
 	/**
@@ -230,7 +241,7 @@ export class HttpConnection {
 		this.#receivedSinceRequest += length;
 		this.#filled += length;
 		this.#untakenBytes += length;
-		if (this.#block.length - this.#filled < minReadSize) {
+		if (this.#block.length - this.#filled < Math.min(minRoom.bytes, this.#block.length * minRoom.part)) {
 			const rate = (this.#filled - this.#rateFrom) / (performance.now() - this.#rateSince);
 			const isFast = rate >= fastRate;
 			this.#fastBlocks = isFast ? this.#fastBlocks + 1 : 0;
@@ -242,7 +253,7 @@ export class HttpConnection {
 			}
 
 			release(this.#block);
-			this.#block = allocate(this.#blockSizeAt(rate));
+			this.#block = allocate(Math.min(this.#blockSizeAt(rate), largestBlock(openConnections)));
 			this.#filled = 0;
 			this.#taken = 0;
 		}

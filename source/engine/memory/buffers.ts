@@ -7,9 +7,21 @@
  * garbage collection. Fast connections use larger blocks, because the fixed cost per block exceeds the cost of its
  * bytes. So do background connections that rest between reads: their bytes may come late.
  */
-export const blockSizes = {usual: 256 * 1024, resting: 512 * 1024, fast: 1024 * 1024};
+export const blockSizes = {
+	least: 64 * 1024,
+	small: 128 * 1024,
+	usual: 256 * 1024,
+	resting: 512 * 1024,
+	fast: 1024 * 1024,
+};
+/** A connection that waits for a rate limit holds the block that is being stored, a full one and the next. */
+const heldBlocks = 3;
+/** Bytes for the blocks of all connections. */
+const budget = 48 * 1024 * 1024;
 /** Free blocks kept per size. */
 const maxFree = new Map([
+	[blockSizes.least, 32],
+	[blockSizes.small, 16],
 	[blockSizes.usual, 16],
 	[blockSizes.resting, 8],
 	[blockSizes.fast, 6],
@@ -22,6 +34,16 @@ const free = new Map<number, Array<Buffer<ArrayBuffer>>>(Object.values(blockSize
 let trimTimer: NodeJS.Timeout | undefined;
 /** Holder counts, keyed by the buffer that all views of a block share. */
 const holders = new WeakMap<ArrayBufferLike, number>();
+
+/** The largest size of a block with which so many open connections stay within the budget. */
+export function largestBlock(connections: number): number {
+	let size = blockSizes.fast;
+	while (size > blockSizes.least && size * heldBlocks * connections > budget) {
+		size /= 2;
+	}
+
+	return size;
+}
 
 /** Returns a block with one holder, the caller. Its contents are arbitrary. */
 export function allocate(size: number): Buffer {
