@@ -14,7 +14,8 @@ import {
 } from '../film/pledge.ts';
 import {playable, watchTo} from '../film/playable.ts';
 import {RangeSet, type Range} from '../store/range-set.ts';
-import type {DownloadRecord, StoredPledge} from '../store/record.ts';
+import type {StoredPledge} from '../store/record.ts';
+import type {Recorded} from './checkpoints.ts';
 import type {DownloadState} from './download-state.ts';
 import {afterRate, isSlow, type Pace} from './pace.ts';
 import {isMeasured, PledgeRoom} from './pledge-room.ts';
@@ -50,8 +51,10 @@ export class Pledges implements PledgedRanges {
 	#pace: Pace = {};
 	/** Milliseconds since the epoch. */
 	#measuredAt = 0;
-	/** The recorded ranges, and the set of them. */
-	#durable: {of: DownloadRecord['ranges']; set: RangeSet} | undefined;
+	/** What the record on disk lists. */
+	#recorded: Recorded;
+	/** Its ranges, once a view needs them. */
+	#durable: RangeSet | undefined;
 	/** Present as a whole, so that a checkpoint was requested. */
 	#present = new Set<number>();
 	readonly #room: PledgeRoom;
@@ -60,8 +63,10 @@ export class Pledges implements PledgedRanges {
 	#wasNearEnd = false;
 
 	constructor(state: DownloadState, context: PledgeContext) {
+		const {file, record} = state;
 		this.#state = state;
 		this.#context = context;
+		this.#recorded = {file, losses: file.losses, ranges: record.ranges};
 		this.#room = new PledgeRoom(state, {
 			pledged: () => this.#pledgedRanges,
 			resolve: n => this.#resolved(n),
@@ -166,8 +171,10 @@ export class Pledges implements PledgedRanges {
 		this.#state.changed();
 	}
 
-	/** A checkpoint was recorded. */
-	recorded(): void {
+	/** The record of a checkpoint is on disk. */
+	recorded(recorded: Recorded): void {
+		this.#recorded = recorded;
+		this.#durable = undefined;
 		if (this.exist) {
 			this.update();
 			this.#state.changed();
@@ -358,13 +365,14 @@ export class Pledges implements PledgedRanges {
 		};
 	}
 
+	/**
+	 * The bytes are synced, and the record on disk lists them: the one in memory is ahead of it while a save runs. After a
+	 * loss, it may list bytes that were fetched again and are not synced.
+	 */
 	#isDurable(range: Range): boolean {
-		const {ranges} = this.#state.record;
-		if (this.#durable?.of !== ranges) {
-			this.#durable = {of: ranges, set: new RangeSet(ranges.map(([start, end]) => ({start, end})))};
-		}
-
-		return this.#durable.set.covers(range);
+		const {file, losses, ranges} = this.#recorded;
+		this.#durable ??= new RangeSet(ranges.map(([start, end]) => ({start, end})));
+		return file === this.#state.file && losses === file.losses && this.#durable.covers(range);
 	}
 }
 
