@@ -160,7 +160,7 @@ test('two players of new files on a host with one connection take turns', {timeo
 		[1, 2].map(async film => {
 			const response = await fetch(`${proxy}/stream?key=${key}&url=${encodeURIComponent(urlOf(film))}`, {
 				headers: {range: 'bytes=0-99999'},
-				signal: AbortSignal.timeout(15_000),
+				signal: AbortSignal.timeout(timeout),
 			});
 			assert.equal(response.status, 206);
 			assert.equal(firstWrongByte(Buffer.from(await response.arrayBuffer()), 0), -1);
