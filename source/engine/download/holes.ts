@@ -66,7 +66,7 @@ export class Holes {
 		retries.note(
 			new DownStreamError(
 				'disk-failed',
-				`${file.path} is no longer whole; what is missing is fetched when a player asks, or by resume`,
+				`${file.path} is no longer complete; its missing bytes are fetched when a player requests them or the download is resumed`,
 			),
 		);
 		await this.#leaveMovedFile();

@@ -63,7 +63,7 @@ export class PledgeRoom {
 		const free = await freeBytes(folder);
 		const lacking = needed + services.pledgedElsewhere(record.id) - (free ?? Infinity);
 		return needed > 0 && lacking > 0
-			? `The disk of ${folder} has ${free} bytes free, ${lacking} too few for this and all other pledges`
+			? `The disk of ${folder} has ${free} bytes free; this and all other pledges need ${lacking} more`
 			: undefined;
 	}
 

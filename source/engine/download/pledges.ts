@@ -116,7 +116,7 @@ export class Pledges implements PledgedRanges {
 	async make(request: SafeRequest): Promise<Pledge> {
 		const {recordFile, retries} = this.#state;
 		if (recordFile.record.intent === 'cancel' && !this.#state.isComplete) {
-			throw new DownStreamError('bad-request', 'It is cancelled: resume it first');
+			throw new DownStreamError('bad-request', 'The download is cancelled; resume it first');
 		}
 
 		const facts = this.#facts;
@@ -151,7 +151,7 @@ export class Pledges implements PledgedRanges {
 	async lift(n: number): Promise<void> {
 		const pledges = this.#stored.filter(each => each.n !== n);
 		if (pledges.length === this.#stored.length) {
-			throw new DownStreamError('not-found', `It has no pledge ${n}`);
+			throw new DownStreamError('not-found', `The download has no pledge ${n}`);
 		}
 
 		await this.#state.recordFile.save({pledges: pledges.length === 0 ? undefined : pledges});

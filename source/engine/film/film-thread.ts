@@ -68,7 +68,7 @@ export function readInThread(
 			const map = await converse(used, {size, read, workMs, signal, ending: ending.signal});
 			const checked = checkedMap(map, size);
 			if (!checked) {
-				throw new NoFilm('damaged', 'it contradicts itself');
+				throw new NoFilm('damaged', 'its map is inconsistent');
 			}
 
 			return checked;

@@ -121,7 +121,10 @@ export function withPledge(
 	}
 
 	if (others.length >= maxPledges) {
-		throw new DownStreamError('bad-request', `It has ${maxPledges} pledges already; lift some of them first`);
+		throw new DownStreamError(
+			'bad-request',
+			`The download has ${maxPledges} pledges already; lift some first`,
+		);
 	}
 
 	return {pledges: [...others, joined].toSorted((a, b) => a.n - b.n), n: joined.n};

@@ -135,7 +135,7 @@ class IndexSource extends CustomSource {
 			this.#taken.reads > taken.reads ||
 			this.#taken.bytes > Math.max(taken.least, taken.times * this.#bytes)
 		) {
-			throw new NoFilm('damaged', 'its parser finds no end');
+			throw new NoFilm('damaged', 'its parser does not end');
 		}
 	}
 
@@ -150,11 +150,11 @@ class IndexSource extends CustomSource {
 		let chunk = this.#chunks.find(each => each.start <= start && end <= each.start + each.bytes.length);
 		if (!chunk) {
 			if (++this.#reads > limits.reads) {
-				throw new NoFilm('scattered', 'it lies in too many places');
+				throw new NoFilm('scattered', 'its index lies in too many places');
 			}
 
 			if (this.#bytes + (end - start) > limits.bytes) {
-				throw new NoFilm('too-large', 'it is too large');
+				throw new NoFilm('too-large', 'its index is too large');
 			}
 
 			const isLastWord = end === this.#size && end - start <= lastWord.bytes;
@@ -231,7 +231,7 @@ async function readSamples(media: Media, iso: IsoIndex): Promise<FilmMap> {
 	const readOver = leastReadOver + readOverBytes(iso.tracks);
 	const points = pointsAt(keys, lists, durationMs, size, readOver);
 	if (!points || keys.length === 0) {
-		throw new NoFilm('damaged', 'it names no place of a packet');
+		throw new NoFilm('damaged', 'its index names no packet');
 	}
 
 	const {times, offsets, areRead} = points;
