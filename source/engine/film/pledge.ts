@@ -27,9 +27,10 @@ export const maxPledges = 64;
 /** Part of a stretch to add at each end if the times of the map are estimates. */
 const estimateSlack = 0.1;
 
-const onlyLong = (durationMs: number) => `It is only ${formatTime(durationMs)} long`;
-const onlyBytes = (size: number) => `It has only ${size} bytes`;
-const noMinutes = 'It is no film or sound with a readable index, so it has no minutes: name bytes instead';
+const onlyLong = (durationMs: number) => `The film is only ${formatTime(durationMs)} long`;
+const onlyBytes = (size: number) => `The file has only ${size} bytes`;
+const noMinutes =
+	'The file has no readable index of a film or sound, so it has no minutes; name bytes instead';
 
 /**
  * The pledge of a request, without its number. `now`: milliseconds since the epoch. Throws `bad-request`, or `incomplete`
@@ -76,7 +77,7 @@ function placeOf(player: PlayerPlace | undefined, {isMapAwaited}: PledgeFacts): 
 	if (player && player.ms === undefined && isMapAwaited) {
 		throw new DownStreamError(
 			'incomplete',
-			'The index of the film is not read yet, so the place of the player is unknown: ask again in a moment',
+			'The position of the player is unknown until the index of the film is read; try again in a moment',
 		);
 	}
 
