@@ -14,10 +14,10 @@ const sustainedMs = 1000;
  * connections are unknown.
  */
 const busyPart = 0.8;
-/** Milliseconds to read the bytes that wait in the socket. */
+/** Milliseconds to read the bytes that are in the socket. */
 const retiringMs = 50;
 
-/** The first one ends first. */
+/** In the order in which segments are ended. */
 const uses: readonly SegmentUse[] = ['fill', 'pledge', 'player'];
 
 export class Segment {
@@ -100,7 +100,7 @@ export class Segment {
 		return performance.eventLoopUtilization(this.#loopBefore).utilization > busyPart;
 	}
 
-	/** The connection no longer counts. */
+	/** The connection is ending, and counts no longer. */
 	get isDraining(): boolean {
 		return this.retirement.signal.aborted;
 	}
